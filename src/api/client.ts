@@ -1,0 +1,27 @@
+/** What the API room sees of a connection: who it is, and a way to send it events. No HTTP here. */
+export interface Session {
+  readonly uuid: string;
+}
+
+export interface Client {
+  readonly session: Session;
+  /** false once the connection is gone; events to it are then dropped. */
+  readonly connected: boolean;
+  /** Sends an event. The promise settles when the connection can take more. Never rejects. */
+  send(event: string, data: unknown): void | Promise<void>;
+  /** Calls `gone` once, when the connection closes. Returns a function that takes that back. */
+  onClose(gone: () => void): () => void;
+}
+
+export interface Request {
+  /** As the client wrote them; matched without regard to case. */
+  readonly api: string;
+  readonly verb: string;
+  /** Any JSON value; undefined when there was none. */
+  readonly args: unknown;
+  /** Absent for a caller that cannot take events (REST). */
+  readonly client?: Client;
+  readonly session: Session;
+  /** Reply only at the end of the task, with its output (REST `wait`). */
+  readonly wait?: boolean;
+}

@@ -1,0 +1,17 @@
+/** One thing wrong (or worth knowing) in a config, told with the place it stands. */
+export interface Problem {
+  /** The file, as the user named it. */
+  file: string;
+  /** JSON path of the culprit, such as `sandboxes[0].commands[2].exec.cmdpath`; "" is the whole file. */
+  path: string;
+  /** What was found, what was expected, and what to do. */
+  message: string;
+}
+
+/** Every problem of one load or compile, at once: the user fixes them all in one go. */
+export class ConfigError extends Error {
+  constructor(readonly problems: readonly Problem[]) {
+    super(problems.map((p) => `${p.file}: ${p.path || "(top)"}: ${p.message}`).join("\n"));
+    this.name = "ConfigError";
+  }
+}

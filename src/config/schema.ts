@@ -1,0 +1,371 @@
+/**
+ * The schema of a config file, in its normal form: the one place where a shape is written.
+ *
+ * It gives the TypeScript types (`Static`), the validator (normalize.ts), the JSON Schema (`spawnbox schema`) and the
+ * reference table of the README. What users may write besides the normal form is an annotation, not a second shape:
+ *  - `list: true`   a single value is accepted for the list
+ *  - `words: {…}`   an enumeration matched without regard to case, with its aliases
+ *  - `text: true`   a number or boolean is accepted for the string
+ */
+import { type Static, type TSchema, type TString, type TUnsafe, Type } from "@sinclair/typebox";
+
+type Doc = { description: string; default?: unknown };
+
+const object = <P extends Record<string, TSchema>>(properties: P, doc: Doc) =>
+  Type.Object(properties, { additionalProperties: false, ...doc });
+const list = <S extends TSchema>(item: S, doc: Doc) => Type.Array(item, { list: true, ...doc });
+const text = (doc: Doc): TString => Type.String({ text: true, ...doc });
+const flag = (doc: Doc) => Type.Boolean(doc);
+const optional = Type.Optional;
+
+/** An enumeration; `aliases` maps further spellings to the canonical word. */
+function words<const W extends string>(
+  canonical: readonly W[],
+  doc: Doc,
+  aliases: Record<string, W> = {},
+): TUnsafe<W> {
+  return Type.Unsafe<W>({ type: "string", enum: [...canonical], words: aliases, ...doc });
+}
+
+const Seconds = (description: string) => Type.Number({ minimum: 0, description });
+
+export const Env = object(
+  {
+    name: Type.String({ minLength: 1, pattern: "^[^=\\u0000]+$", description: "variable name" }),
+    value: optional(text({ description: "value; $NAME is expanded; absent: the server's own" })),
+    mode: optional(words(["set", "unset"], { description: "set or remove", default: "set" })),
+  },
+  { description: "one environment variable" },
+);
+
+export const Acls = object(
+  {
+    umask: optional(
+      Type.String({ pattern: "^[0-7]{1,4}$", text: true, description: "octal file mode mask" }),
+    ),
+    user: optional(text({ description: "user name or uid; must be given when the server is root" })),
+    group: optional(text({ description: "group name or gid; default: the user's own" })),
+    groups: optional(
+      list(text({ description: "group name or gid" }), {
+        description: "supplementary groups, exactly these; default none",
+      }),
+    ),
+    chdir: optional(Type.String({ description: "working directory, as seen inside the sandbox" })),
+    timeout: optional(Seconds("seconds before the task is killed; 0: none")),
+    path: optional(Type.String({ description: "PATH of the commands" })),
+    ldpath: optional(Type.String({ description: "LD_LIBRARY_PATH of the commands" })),
+    runmod: optional(
+      words(["default", "user", "admin"], {
+        description: "admin: refuse to start unprivileged; user: refuse to start privileged",
+        default: "default",
+      }),
+    ),
+    label: optional(Type.String({ description: "security label (SELinux/Smack)" })),
+  },
+  { description: "discretionary access control" },
+);
+
+export const Cap = object(
+  {
+    cap: Type.String({ description: "capability name, with or without CAP_" }),
+    mode: optional(words(["set", "unset"], { description: "set or unset", default: "set" })),
+  },
+  { description: "one capability" },
+);
+
+const Size = (description: string) => text({ description: `${description}; bytes, K, M, G or max` });
+
+const Limits = {
+  cset: optional(text({ description: "CPUs, such as 0-1 (cpuset.cpus)" })),
+  mem: optional(
+    object(
+      {
+        max: optional(Size("hard limit (memory.max)")),
+        high: optional(Size("throttling limit (memory.high)")),
+        hight: optional(Size("old spelling of high")),
+        min: optional(Size("protected memory (memory.min)")),
+        swap: optional(Size("swap limit (memory.swap.max)")),
+      },
+      { description: "memory controller" },
+    ),
+  ),
+  cpu: optional(
+    object(
+      {
+        weight: optional(text({ description: "cpu.weight, 1 to 10000" })),
+        max: optional(text({ description: "cpu.max: quota in µs, optionally the period" })),
+      },
+      { description: "cpu controller" },
+    ),
+  ),
+  io: optional(list(text({ description: "one line of io.max" }), { description: "io controller" })),
+  pids: optional(text({ description: "pids.max" })),
+};
+
+export const Cgroups = object(
+  {
+    mount: optional(Type.String({ description: "cgroup v2 mount point", default: "/sys/fs/cgroup" })),
+    ...Limits,
+    task: optional(object(Limits, { description: "limits of each single launch" })),
+    optional: optional(
+      flag({ description: "start without the limits where the kernel lacks a controller" }),
+    ),
+  },
+  { description: "cgroup v2 limits shared by all tasks of the sandbox" },
+);
+
+export const SeccompArg = object(
+  {
+    index: Type.Integer({ minimum: 0, maximum: 5, description: "argument number" }),
+    op: words(["eq", "ne", "lt", "le", "gt", "ge", "masked_eq"], { description: "comparison" }, {
+      "==": "eq",
+      "!=": "ne",
+      "<": "lt",
+      "<=": "le",
+      ">": "gt",
+      ">=": "ge",
+    }),
+    value: Type.Union([Type.Integer({ minimum: 0 }), Type.String()], {
+      description: "operand: a number, or a string such as 0x5412 for large ones",
+    }),
+    mask: optional(
+      Type.Union([Type.Integer({ minimum: 0 }), Type.String()], {
+        description: "mask of masked_eq",
+      }),
+    ),
+  },
+  { description: "condition on one argument" },
+);
+
+export const SeccompRule = object(
+  {
+    syscall: Type.String({ minLength: 1, description: "syscall name or @group" }),
+    action: Type.String({ description: "SCMP_ACT_…, see default" }),
+    args: optional(list(SeccompArg, { description: "conditions, all of which must hold" })),
+  },
+  { description: "one rule" },
+);
+
+export const Seccomp = object(
+  {
+    default: optional(
+      Type.String({
+        description:
+          "action when no rule matches: SCMP_ACT_ALLOW, KILL, KILL_PROCESS, KILL_THREAD, TRAP, LOG, ERRNO(n)",
+        default: "SCMP_ACT_KILL",
+      }),
+    ),
+    locked: optional(flag({ description: "no new privileges and not dumpable" })),
+    rules: optional(list(SeccompRule, { description: "rules by name, compiled at boot" })),
+    rulespath: optional(Type.String({ description: "file of compiled BPF (struct sock_filter[])" })),
+  },
+  { description: "system call filter" },
+);
+
+const share = (what: string) =>
+  optional(
+    words(["default", "enable", "disable"], {
+      description: `${what}: enable keeps the host's, disable gives a private one`,
+      default: "default",
+    }, { enabled: "enable", disabled: "disable" }),
+  );
+
+export const Mount = object(
+  {
+    target: Type.String({ minLength: 1, description: "absolute path inside the sandbox" }),
+    source: optional(Type.String({ description: "path on the host, or link text, or command; default: target" })),
+    mode: optional(
+      words(
+        ["ro", "rw", "symlink", "dir", "tmpfs", "dev", "proc", "mqueue", "execfd", "lock"],
+        { description: "what to put there", default: "ro" },
+        { read: "ro", write: "rw", anonymous: "dir", devfs: "dev", procfs: "proc" },
+      ),
+    ),
+    size: optional(Size("size limit of a tmpfs")),
+    perm: optional(Type.String({ pattern: "^[0-7]{1,4}$", text: true, description: "octal mode of a tmpfs or dir" })),
+    suid: optional(flag({ description: "let set-user-id files work there (default false)" })),
+    dev: optional(flag({ description: "let device nodes work there (default false)" })),
+    exec: optional(flag({ description: "let programs be executed from there (default true)" })),
+  },
+  { description: "one entry of the sandbox's file system" },
+);
+
+export const Namespace = object(
+  {
+    opts: optional(
+      object(
+        {
+          autocreate: optional(flag({ description: "make missing mount sources at boot" })),
+          hostname: optional(Type.String({ maxLength: 64, description: "host name in a private uts namespace" })),
+          bwrap: optional(Type.String({ description: "accepted and ignored: no external tool is used" })),
+          selinux: optional(text({ description: "accepted and ignored" })),
+        },
+        { description: "general behaviour" },
+      ),
+    ),
+    shares: optional(
+      object(
+        {
+          all: share("default of the others"),
+          users: share("user namespace"),
+          user: share("same as users"),
+          cgroup: share("cgroup namespace"),
+          cgroups: share("same as cgroup"),
+          net: share("network namespace"),
+          ipc: share("System V IPC and POSIX queues"),
+          pid: share("process ids"),
+          uts: share("host name"),
+        },
+        { description: "which namespaces are kept from the host" },
+      ),
+    ),
+    mounts: optional(list(Mount, { description: "the whole file system the commands see, in order" })),
+  },
+  { description: "kernel namespaces and the file system view" },
+);
+
+export const EncoderConfig = object(
+  {
+    plugin: optional(Type.String({ description: "uid of the plugin that provides it" })),
+    output: Type.String({ description: "encoder name: text, sync, line, raw, json, log, or a plugin's" }),
+    opts: optional(
+      Type.Record(Type.String(), Type.Unknown(), {
+        description: "options, such as maxlen and maxline; checked by the encoder at boot",
+      }),
+    ),
+  },
+  { description: "how output becomes events and reply", },
+);
+
+export const Exec = object(
+  {
+    cmdpath: Type.String({ minLength: 1, description: "absolute path of the program" }),
+    args: optional(list(text({ description: "argument with $NAME, %name%, ?name?" }), { description: "arguments" })),
+  },
+  { description: "what to execute" },
+);
+
+const Rlimit = (what: string) => optional(text({ description: `${what}; a number, or unlimited` }));
+
+export const Command = object(
+  {
+    uid: Type.String({ minLength: 1, description: "name of the verb" }),
+    info: optional(Type.String({ description: "one line of help" })),
+    usage: optional(Type.Unknown({ description: "free-form help on the arguments" })),
+    sample: optional(list(Type.Unknown(), { description: "queries for the test page" })),
+    samples: optional(list(Type.Unknown(), { description: "same as sample" })),
+    timeout: optional(Seconds("seconds before the task is killed; 0: none; overrides acls.timeout")),
+    verbose: optional(Type.Integer({ minimum: 0, maximum: 9, description: "verbosity" })),
+    privilege: optional(Type.String({ description: "permission a caller needs" })),
+    encoder: optional(
+      Type.Unsafe<Static<typeof EncoderConfig>>({
+        ...EncoderConfig,
+        shorthand: "output",
+        description: "encoder name, or an object with output and opts",
+        default: "text",
+      }),
+    ),
+    single: optional(flag({ description: "at most one running task" })),
+    once: optional(flag({ description: "same as single" })),
+    concurrency: optional(Type.Integer({ minimum: 1, description: "at most so many running tasks" })),
+    params: optional(
+      Type.Record(Type.String(), Type.Unknown(), { description: "JSON Schema of each %name%" }),
+    ),
+    limits: optional(
+      object(
+        {
+          nofile: Rlimit("open files"),
+          nproc: Rlimit("processes of the user"),
+          as: Rlimit("address space in bytes"),
+          cpu: Rlimit("CPU seconds"),
+          core: Rlimit("core file bytes"),
+          fsize: Rlimit("file size in bytes"),
+          memlock: Rlimit("locked memory in bytes"),
+        },
+        { description: "resource limits (setrlimit(2)), soft and hard alike" },
+      ),
+    ),
+    exec: Exec,
+  },
+  { description: "one command, exposed as a verb" },
+);
+
+export const Sandbox = object(
+  {
+    uid: Type.String({ minLength: 1, description: "name of the sandbox" }),
+    info: optional(Type.String({ description: "one line of help" })),
+    prefix: optional(Type.String({ description: "first part of its verbs; \"\" for none" })),
+    privilege: optional(Type.String({ description: "permission a caller needs" })),
+    verbose: optional(Type.Integer({ minimum: 0, maximum: 9, description: "verbosity" })),
+    envs: optional(list(Env, { description: "environment of the commands" })),
+    acls: optional(Acls),
+    caps: optional(list(Cap, { description: "the capabilities of the commands, exactly" })),
+    cgroups: optional(Cgroups),
+    seccomp: optional(Seccomp),
+    namespace: optional(Namespace),
+    exec: optional(flag({ description: "allow the exec verb in this sandbox" })),
+    commands: list(Command, { description: "the commands" }),
+  },
+  { description: "a policy and the commands that run under it" },
+);
+
+export const Action = object(
+  {
+    uid: Type.String({ minLength: 1, description: "name of the action, event or verb" }),
+    info: optional(Type.String({ description: "one line of help" })),
+    action: Type.String({ description: "api://name#verb or plugin://uid#function" }),
+    args: optional(Type.Unknown({ description: "arguments of the call" })),
+    required: optional(flag({ description: "stop the server when it fails" })),
+  },
+  { description: "a call made by the server itself" },
+);
+
+export const Plugin = object(
+  {
+    uid: Type.String({ minLength: 1, description: "name of the plugin" }),
+    info: optional(Type.String({ description: "one line of help" })),
+    spath: optional(Type.String({ description: "directories to search, separated by colons" })),
+    libs: list(Type.String(), { description: "TypeScript or JavaScript modules" }),
+  },
+  { description: "modules with encoders and functions" },
+);
+
+export const Metadata = object(
+  {
+    uid: Type.String({ minLength: 1, description: "name of the config" }),
+    api: Type.String({ minLength: 1, pattern: "^[^/\\s]+$", description: "name of the API" }),
+    version: optional(text({ description: "version of the config" })),
+    info: optional(Type.String({ description: "one line of help" })),
+    author: optional(Type.String({ description: "who wrote it" })),
+    require: optional(list(Type.String(), { description: "APIs that must exist" })),
+  },
+  { description: "what the config calls itself" },
+);
+
+export const Config = object(
+  {
+    $schema: optional(Type.String({ description: "for editors" })),
+    metadata: Metadata,
+    plugins: optional(list(Plugin, { description: "encoder and action plugins" })),
+    sandboxes: list(Sandbox, { description: "the sandboxes" }),
+    onload: optional(list(Action, { description: "actions run once all APIs are ready" })),
+    onstart: optional(list(Action, { description: "actions run after onload" })),
+    events: optional(list(Action, { description: "actions run when the event named by uid arrives" })),
+    extra: optional(list(Action, { description: "additional verbs" })),
+  },
+  { description: "a spawnbox config file" },
+);
+
+export type Config = Static<typeof Config>;
+export type Sandbox = Static<typeof Sandbox>;
+export type Command = Static<typeof Command>;
+export type Mount = Static<typeof Mount>;
+export type Namespace = Static<typeof Namespace>;
+export type Seccomp = Static<typeof Seccomp>;
+export type SeccompRule = Static<typeof SeccompRule>;
+export type Acls = Static<typeof Acls>;
+export type Env = Static<typeof Env>;
+export type Cap = Static<typeof Cap>;
+export type Cgroups = Static<typeof Cgroups>;
+export type Action = Static<typeof Action>;
+export type EncoderConfig = Static<typeof EncoderConfig>;

@@ -1,0 +1,27 @@
+/**
+ * An encoder turns the bytes a task prints into what a client sees: events while it runs, fields of the reply at its end.
+ * It knows nothing of sandboxes or sockets.
+ */
+
+/** Fields of one data event or reply, in wire order, such as `{ stdout: ["a"], stderr: ["b"] }`. */
+export type Fields = Record<string, unknown>;
+
+/** Sends one data event. The promise settles when the receivers can take more: await it, or lose back-pressure. */
+export type Emit = (fields: Fields) => void | Promise<void>;
+
+/** The encoding of one task. stdout and stderr arrive in chunks that may split lines and UTF-8 sequences anywhere. */
+export interface Encoding {
+  stdout(chunk: Uint8Array): void | Promise<void>;
+  stderr(chunk: Uint8Array): void | Promise<void>;
+  /** Both streams have ended. Flushes what is left; the fields it returns go into the reply of a synchronous encoder. */
+  end(): Fields | Promise<Fields>;
+}
+
+export interface Encoder {
+  readonly name: string;
+  /** true: the reply comes at the end and carries the fields of `end()`; false: reply at once, then data events. */
+  readonly synchronous: boolean;
+  /** Checks options at boot. Returns one message per problem, each naming the option. */
+  check(opts: Record<string, unknown>): string[];
+  begin(opts: Record<string, unknown>, emit: Emit): Encoding;
+}

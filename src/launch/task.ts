@@ -1,0 +1,61 @@
+/** One run of a command, from its start to its outcome. */
+import type { Plan } from "../plan/plan.ts";
+
+/** Where the bytes of a task go. A returned promise holds reading back until it settles. */
+export interface OutputSink {
+  stdout(chunk: Uint8Array): void | Promise<void>;
+  stderr(chunk: Uint8Array): void | Promise<void>;
+}
+
+/** Why a task ended. */
+export interface Outcome {
+  /** Exit code, when the command exited by itself. */
+  exit?: number;
+  /** Signal number, when a signal ended it. */
+  signal?: number;
+  /** Who ended it, when it was not the command itself. */
+  cause?: "timeout" | "stopped";
+  usage: Usage;
+}
+
+/** Resources of the command and the children it waited for. */
+export interface Usage {
+  /** Milliseconds from launch to end. */
+  wall: number;
+  /** Milliseconds of CPU in user and system mode. */
+  user: number;
+  system: number;
+  /** Largest resident set, KiB. */
+  maxrss: number;
+}
+
+/** The set-up of a sandbox, or the exec of the command, failed: nothing ran. */
+export class LaunchError extends Error {
+  constructor(
+    /** Step of the launcher, such as `mount`, `setresuid`, `exec`. */
+    readonly step: string,
+    /** The object it worked on, such as a path. */
+    readonly what: string,
+    /** Name of the errno, such as `ENOENT`. */
+    readonly errno: string,
+    message: string,
+  ) {
+    super(message);
+    this.name = "LaunchError";
+  }
+}
+
+export interface Task {
+  readonly plan: Plan;
+  /** Process id of the command, in the server's pid namespace. */
+  readonly pid: number;
+  /** Settles when the whole tree is gone and all output has been delivered to the sink. Never rejects. */
+  readonly ended: Promise<Outcome>;
+  /** Sends a signal to the command. Without one: SIGINT, and what is left after a grace of 5 s is killed. */
+  stop(signal?: number): void;
+  /** Kills the whole tree at once. */
+  kill(): void;
+}
+
+/** Starts a plan. Resolves once the command has been executed. Rejects with {@link LaunchError}. */
+export type Launch = (plan: Plan, argv: readonly string[], sink: OutputSink) => Promise<Task>;

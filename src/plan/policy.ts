@@ -1,0 +1,55 @@
+/**
+ * What a sandbox does, in the terms of the kernel: resolved users, masks, flags and paths. Pure data, made once per sandbox
+ * (and command limits), read by encode.ts (→ launcher ops) and explain.ts (→ words).
+ */
+
+/** Namespaces of clone(2) that a sandbox can have for itself. */
+export type NamespaceName = "user" | "mount" | "pid" | "net" | "ipc" | "uts" | "cgroup";
+
+export interface MountFlags {
+  readonly readonly: boolean;
+  readonly nosuid: boolean;
+  readonly nodev: boolean;
+  readonly noexec: boolean;
+}
+
+/** One entry of the new root, in order. Targets are absolute, normal (no `.` or `..`), inside the sandbox. */
+export type MountStep =
+  | { readonly kind: "bind"; readonly source: string; readonly target: string; readonly flags: MountFlags }
+  | { readonly kind: "tmpfs"; readonly target: string; readonly size?: string; readonly mode: number; readonly flags: MountFlags }
+  | { readonly kind: "symlink"; readonly target: string; readonly text: string }
+  | { readonly kind: "dir"; readonly target: string; readonly mode: number }
+  | { readonly kind: "proc"; readonly target: string }
+  | { readonly kind: "dev"; readonly target: string }
+  | { readonly kind: "mqueue"; readonly target: string };
+
+export interface Identity {
+  readonly uid: number;
+  readonly gid: number;
+  /** Supplementary groups, exactly. */
+  readonly groups: readonly number[];
+  /** Name of the user where it has one. */
+  readonly name?: string;
+  readonly home?: string;
+}
+
+export interface Policy {
+  /** What the launcher switches to; undefined: stays what the server is. */
+  readonly identity: Identity | undefined;
+  /** umask of the command; undefined: the server's. */
+  readonly umask: number | undefined;
+  readonly chdir: string | undefined;
+  readonly namespaces: ReadonlySet<NamespaceName>;
+  readonly hostname: string | undefined;
+  /** The whole new root; undefined: the host's file system is kept. */
+  readonly mounts: readonly MountStep[] | undefined;
+  /** The capabilities of the command, exactly (numbers of capability.h); undefined: untouched. */
+  readonly caps: readonly number[] | undefined;
+  readonly noNewPrivs: boolean;
+  /** PR_SET_DUMPABLE 0 is not inherited over exec; `locked` therefore also sets the securebits. */
+  readonly locked: boolean;
+  /** Compiled filter (struct sock_filter[]). */
+  readonly seccomp: Uint8Array | undefined;
+  /** Resource limits as [RLIMIT number, value]; -1n is unlimited. */
+  readonly rlimits: readonly (readonly [number, bigint])[];
+}
