@@ -43,7 +43,9 @@ export const Acls = object(
     umask: optional(
       Type.String({ pattern: "^[0-7]{1,4}$", text: true, description: "octal file mode mask" }),
     ),
-    user: optional(text({ description: "user name or uid; must be given when the server is root" })),
+    user: optional(
+      text({ description: "user name or uid; must be given when the server is root" }),
+    ),
     group: optional(text({ description: "group name or gid; default: the user's own" })),
     groups: optional(
       list(text({ description: "group name or gid" }), {
@@ -73,7 +75,8 @@ export const Cap = object(
   { description: "one capability" },
 );
 
-const Size = (description: string) => text({ description: `${description}; bytes, K, M, G or max` });
+const Size = (description: string) =>
+  text({ description: `${description}; bytes, K, M, G or max` });
 
 const Limits = {
   cset: optional(text({ description: "CPUs, such as 0-1 (cpuset.cpus)" })),
@@ -104,7 +107,9 @@ const Limits = {
 
 export const Cgroups = object(
   {
-    mount: optional(Type.String({ description: "cgroup v2 mount point", default: "/sys/fs/cgroup" })),
+    mount: optional(
+      Type.String({ description: "cgroup v2 mount point", default: "/sys/fs/cgroup" }),
+    ),
     ...Limits,
     task: optional(object(Limits, { description: "limits of each single launch" })),
     optional: optional(
@@ -117,14 +122,18 @@ export const Cgroups = object(
 export const SeccompArg = object(
   {
     index: Type.Integer({ minimum: 0, maximum: 5, description: "argument number" }),
-    op: words(["eq", "ne", "lt", "le", "gt", "ge", "masked_eq"], { description: "comparison" }, {
-      "==": "eq",
-      "!=": "ne",
-      "<": "lt",
-      "<=": "le",
-      ">": "gt",
-      ">=": "ge",
-    }),
+    op: words(
+      ["eq", "ne", "lt", "le", "gt", "ge", "masked_eq"],
+      { description: "comparison" },
+      {
+        "==": "eq",
+        "!=": "ne",
+        "<": "lt",
+        "<=": "le",
+        ">": "gt",
+        ">=": "ge",
+      },
+    ),
     value: Type.Union([Type.Integer({ minimum: 0 }), Type.String()], {
       description: "operand: a number, or a string such as 0x5412 for large ones",
     }),
@@ -157,23 +166,31 @@ export const Seccomp = object(
     ),
     locked: optional(flag({ description: "no new privileges and not dumpable" })),
     rules: optional(list(SeccompRule, { description: "rules by name, compiled at boot" })),
-    rulespath: optional(Type.String({ description: "file of compiled BPF (struct sock_filter[])" })),
+    rulespath: optional(
+      Type.String({ description: "file of compiled BPF (struct sock_filter[])" }),
+    ),
   },
   { description: "system call filter" },
 );
 
 const share = (what: string) =>
   optional(
-    words(["default", "enable", "disable"], {
-      description: `${what}: enable keeps the host's, disable gives a private one`,
-      default: "default",
-    }, { enabled: "enable", disabled: "disable" }),
+    words(
+      ["default", "enable", "disable"],
+      {
+        description: `${what}: enable keeps the host's, disable gives a private one`,
+        default: "default",
+      },
+      { enabled: "enable", disabled: "disable" },
+    ),
   );
 
 export const Mount = object(
   {
     target: Type.String({ minLength: 1, description: "absolute path inside the sandbox" }),
-    source: optional(Type.String({ description: "path on the host, or link text, or command; default: target" })),
+    source: optional(
+      Type.String({ description: "path on the host, or link text, or command; default: target" }),
+    ),
     mode: optional(
       words(
         ["ro", "rw", "symlink", "dir", "tmpfs", "dev", "proc", "mqueue", "execfd", "lock"],
@@ -182,7 +199,13 @@ export const Mount = object(
       ),
     ),
     size: optional(Size("size limit of a tmpfs")),
-    perm: optional(Type.String({ pattern: "^[0-7]{1,4}$", text: true, description: "octal mode of a tmpfs or dir" })),
+    perm: optional(
+      Type.String({
+        pattern: "^[0-7]{1,4}$",
+        text: true,
+        description: "octal mode of a tmpfs or dir",
+      }),
+    ),
     suid: optional(flag({ description: "let set-user-id files work there (default false)" })),
     dev: optional(flag({ description: "let device nodes work there (default false)" })),
     exec: optional(flag({ description: "let programs be executed from there (default true)" })),
@@ -196,8 +219,12 @@ export const Namespace = object(
       object(
         {
           autocreate: optional(flag({ description: "make missing mount sources at boot" })),
-          hostname: optional(Type.String({ maxLength: 64, description: "host name in a private uts namespace" })),
-          bwrap: optional(Type.String({ description: "accepted and ignored: no external tool is used" })),
+          hostname: optional(
+            Type.String({ maxLength: 64, description: "host name in a private uts namespace" }),
+          ),
+          bwrap: optional(
+            Type.String({ description: "accepted and ignored: no external tool is used" }),
+          ),
           selinux: optional(text({ description: "accepted and ignored" })),
         },
         { description: "general behaviour" },
@@ -219,7 +246,9 @@ export const Namespace = object(
         { description: "which namespaces are kept from the host" },
       ),
     ),
-    mounts: optional(list(Mount, { description: "the whole file system the commands see, in order" })),
+    mounts: optional(
+      list(Mount, { description: "the whole file system the commands see, in order" }),
+    ),
   },
   { description: "kernel namespaces and the file system view" },
 );
@@ -227,20 +256,26 @@ export const Namespace = object(
 export const EncoderConfig = object(
   {
     plugin: optional(Type.String({ description: "uid of the plugin that provides it" })),
-    output: Type.String({ description: "encoder name: text, sync, line, raw, json, log, or a plugin's" }),
+    output: Type.String({
+      description: "encoder name: text, sync, line, raw, json, log, or a plugin's",
+    }),
     opts: optional(
       Type.Record(Type.String(), Type.Unknown(), {
         description: "options, such as maxlen and maxline; checked by the encoder at boot",
       }),
     ),
   },
-  { description: "how output becomes events and reply", },
+  { description: "how output becomes events and reply" },
 );
 
 export const Exec = object(
   {
     cmdpath: Type.String({ minLength: 1, description: "absolute path of the program" }),
-    args: optional(list(text({ description: "argument with $NAME, %name%, ?name?" }), { description: "arguments" })),
+    args: optional(
+      list(text({ description: "argument with $NAME, %name%, ?name?" }), {
+        description: "arguments",
+      }),
+    ),
   },
   { description: "what to execute" },
 );
@@ -254,7 +289,9 @@ export const Command = object(
     usage: optional(Type.Unknown({ description: "free-form help on the arguments" })),
     sample: optional(list(Type.Unknown(), { description: "queries for the test page" })),
     samples: optional(list(Type.Unknown(), { description: "same as sample" })),
-    timeout: optional(Seconds("seconds before the task is killed; 0: none; overrides acls.timeout")),
+    timeout: optional(
+      Seconds("seconds before the task is killed; 0: none; overrides acls.timeout"),
+    ),
     verbose: optional(Type.Integer({ minimum: 0, maximum: 9, description: "verbosity" })),
     privilege: optional(Type.String({ description: "permission a caller needs" })),
     encoder: optional(
@@ -267,7 +304,9 @@ export const Command = object(
     ),
     single: optional(flag({ description: "at most one running task" })),
     once: optional(flag({ description: "same as single" })),
-    concurrency: optional(Type.Integer({ minimum: 1, description: "at most so many running tasks" })),
+    concurrency: optional(
+      Type.Integer({ minimum: 1, description: "at most so many running tasks" }),
+    ),
     params: optional(
       Type.Record(Type.String(), Type.Unknown(), { description: "JSON Schema of each %name%" }),
     ),
@@ -294,7 +333,7 @@ export const Sandbox = object(
   {
     uid: Type.String({ minLength: 1, description: "name of the sandbox" }),
     info: optional(Type.String({ description: "one line of help" })),
-    prefix: optional(Type.String({ description: "first part of its verbs; \"\" for none" })),
+    prefix: optional(Type.String({ description: 'first part of its verbs; "" for none' })),
     privilege: optional(Type.String({ description: "permission a caller needs" })),
     verbose: optional(Type.Integer({ minimum: 0, maximum: 9, description: "verbosity" })),
     envs: optional(list(Env, { description: "environment of the commands" })),
@@ -350,7 +389,9 @@ export const Config = object(
     sandboxes: list(Sandbox, { description: "the sandboxes" }),
     onload: optional(list(Action, { description: "actions run once all APIs are ready" })),
     onstart: optional(list(Action, { description: "actions run after onload" })),
-    events: optional(list(Action, { description: "actions run when the event named by uid arrives" })),
+    events: optional(
+      list(Action, { description: "actions run when the event named by uid arrives" }),
+    ),
     extra: optional(list(Action, { description: "additional verbs" })),
   },
   { description: "a spawnbox config file" },

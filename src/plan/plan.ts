@@ -2,6 +2,7 @@
  * A plan is a compiled command: everything that can be decided at boot, decided. Plans are immutable; a request
  * only fills in the arguments of the argv template and starts it.
  */
+import type { Params } from "../config/params.ts";
 import type { ArgvTemplate } from "./argv.ts";
 import type { Policy } from "./policy.ts";
 
@@ -23,8 +24,14 @@ export interface Plan {
   /** Most tasks that may run at once; 0 is no limit. */
   readonly concurrency: number;
   readonly verbose: number;
-  readonly encoder: { readonly name: string; readonly plugin?: string; readonly opts: Record<string, unknown> };
+  readonly encoder: {
+    readonly name: string;
+    readonly plugin?: string;
+    readonly opts: Record<string, unknown>;
+  };
   readonly argv: ArgvTemplate;
+  /** What `params` of the config demands of the arguments. */
+  readonly params?: Params;
   /** The environment, as `NAME: value`. */
   readonly env: Readonly<Record<string, string>>;
   /** What the sandbox does, in the terms of the kernel. Shared by the commands of a sandbox. */

@@ -15,12 +15,27 @@ export interface MountFlags {
 
 /** One entry of the new root, in order. Targets are absolute, normal (no `.` or `..`), inside the sandbox. */
 export type MountStep =
-  | { readonly kind: "bind"; readonly source: string; readonly target: string; readonly flags: MountFlags }
-  | { readonly kind: "tmpfs"; readonly target: string; readonly size?: string; readonly mode: number; readonly flags: MountFlags }
+  | {
+      readonly kind: "bind";
+      readonly source: string;
+      readonly target: string;
+      readonly flags: MountFlags;
+    }
+  | {
+      readonly kind: "tmpfs";
+      readonly target: string;
+      /** As tmpfs(5) takes it; the kernel's default is half of the memory. */
+      readonly size?: string;
+      readonly mode: number;
+      readonly owner?: { readonly uid: number; readonly gid: number };
+      readonly flags: MountFlags;
+    }
   | { readonly kind: "symlink"; readonly target: string; readonly text: string }
   | { readonly kind: "dir"; readonly target: string; readonly mode: number }
   | { readonly kind: "proc"; readonly target: string }
-  | { readonly kind: "dev"; readonly target: string }
+  | { readonly kind: "devpts"; readonly target: string }
+  /** Makes a mount made before read-only, now that it is filled. */
+  | { readonly kind: "seal"; readonly target: string }
   | { readonly kind: "mqueue"; readonly target: string };
 
 export interface Identity {
@@ -34,6 +49,10 @@ export interface Identity {
 }
 
 export interface Policy {
+  /** The server is root: it can switch users and set capabilities without a user namespace. */
+  readonly privileged: boolean;
+  /** Ids of the server, which a user namespace maps. */
+  readonly server: { readonly uid: number; readonly gid: number };
   /** What the launcher switches to; undefined: stays what the server is. */
   readonly identity: Identity | undefined;
   /** umask of the command; undefined: the server's. */
@@ -46,8 +65,6 @@ export interface Policy {
   /** The capabilities of the command, exactly (numbers of capability.h); undefined: untouched. */
   readonly caps: readonly number[] | undefined;
   readonly noNewPrivs: boolean;
-  /** PR_SET_DUMPABLE 0 is not inherited over exec; `locked` therefore also sets the securebits. */
-  readonly locked: boolean;
   /** Compiled filter (struct sock_filter[]). */
   readonly seccomp: Uint8Array | undefined;
   /** Resource limits as [RLIMIT number, value]; -1n is unlimited. */

@@ -1,0 +1,4 @@
+declare module "*/bin/launcher" {
+  const path: string;
+  export default path;
+}

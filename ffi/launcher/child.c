@@ -1,0 +1,136 @@
+/*
+ * Inside the namespaces: do the steps in order, become the command. With a pid namespace this process is its init: it forks
+ * at OP_FORK, and what is left of it only waits.
+ */
+#include <linux/capability.h>
+#include <linux/prctl.h>
+#include <linux/resource.h>
+#include <linux/signal.h>
+#include <linux/wait.h>
+
+#include "launcher.h"
+
+#define SIGKILL 9
+
+/* execve resets handlers but keeps what is ignored; the server ignores SIGPIPE. */
+static void reset_signals(void)
+{
+	/* struct sigaction of the kernel: all zero is SIG_DFL, on both architectures. */
+	u64 none[4] = { 0, 0, 0, 0 }, empty = 0;
+	for (int sig = 1; sig <= 64; sig++)
+		SYS4(__NR_rt_sigaction, sig, none, 0, 8);
+	SYS4(__NR_rt_sigprocmask, 2 /* SIG_SETMASK */, &empty, 0, 8);
+}
+
+/*
+ * The init of a pid namespace: no fd but the pipe on which it tells how the command ended, no capability, nothing a command
+ * of the same user could attach to. When it leaves, the kernel kills what is left in the namespace.
+ */
+__attribute__((noreturn)) static void init(long command, int exit_pipe)
+{
+	SYS3(__NR_dup3, exit_pipe, 3, 0);
+	SYS3(__NR_close_range, 0, 2, 0);
+	SYS3(__NR_close_range, 4, ~0u, 0);
+	SYS5(__NR_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0);
+	SYS5(__NR_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3, .pid = 0 };
+	struct __user_cap_data_struct nothing[2];
+	memset(nothing, 0, sizeof nothing);
+	if (SYS2(__NR_capset, &head, nothing) < 0)
+		leave(1);
+	for (;;) {
+		struct rusage usage;
+		int status;
+		long pid = SYS4(__NR_wait4, -1, &status, 0, &usage);
+		if (pid != command && pid != -10 /* ECHILD */)
+			continue;
+		struct record record;
+		memset(&record, 0, sizeof record);
+		record.kind = RECORD_ENDED;
+		record.status = pid == command ? (u32)status : SIGKILL;
+		record.maxrss = (u32)usage.ru_maxrss;
+		record.user = (u64)usage.ru_utime.tv_sec * 1000000 + (u64)usage.ru_utime.tv_usec;
+		record.system = (u64)usage.ru_stime.tv_sec * 1000000 + (u64)usage.ru_stime.tv_usec;
+		SYS3(__NR_write, 3, &record, sizeof record);
+		leave(0);
+	}
+}
+
+/* What a process does of the plan: see FORK in layout.ts. */
+enum role { ALONE, INIT, COMMAND };
+
+static int is_mine(enum role role, u32 code)
+{
+	return role == ALONE || (role == INIT) == (code < OP_UNSHARE);
+}
+
+/* Splits off the command. Its first message carries its pid as the supervisor sees it (SO_PASSCRED, unix(7)). */
+static long split(int channel, int *root_ready)
+{
+	*root_ready = (int)SYS2(__NR_eventfd2, 0, 02000000 /* EFD_CLOEXEC */);
+	if (*root_ready < 0)
+		fail(channel, OP_FORK, "eventfd", *root_ready);
+	long pid = SYS5(__NR_clone, 17 /* SIGCHLD */, 0, 0, 0, 0);
+	if (pid < 0)
+		fail(channel, OP_FORK, "", pid);
+	if (pid == 0) {
+		struct record hello;
+		memset(&hello, 0, sizeof hello);
+		hello.kind = RECORD_STARTED;
+		SYS3(__NR_write, channel, &hello, sizeof hello);
+		SYS0(__NR_setsid);
+	}
+	return pid;
+}
+
+void child(const struct header *plan, int channel, int exit_pipe, char **argv, char **envp)
+{
+	char go;
+	u64 one = 1;
+	enum role role = ALONE;
+	int waited = 0, root_ready = -1;
+	long command = 0;
+	/* The supervisor's death is ours. */
+	SYS5(__NR_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+	SYS0(__NR_setsid);
+	reset_signals();
+	/* The modes of the plan are meant exactly; UMASK sets the command's own. */
+	SYS1(__NR_umask, 0);
+
+	for (const struct op *op = first_op(plan);; op = next_op(op)) {
+		if (!waited && (is_last(plan, op) || op->code >= OP_FORK)) {
+			/* The supervisor says when the id maps are written; if it has died already, there is nobody to work for. */
+			if (SYS3(__NR_read, channel, &go, 1) != 1)
+				leave(1);
+			waited = 1;
+		}
+		if (role == COMMAND && root_ready >= 0 && (is_last(plan, op) || op->code >= OP_RLIMIT)) {
+			if (SYS3(__NR_read, root_ready, &one, sizeof one) != sizeof one)
+				leave(1);
+			SYS1(__NR_close, root_ready);
+			root_ready = -1;
+		}
+		if (is_last(plan, op))
+			break;
+		if (op->code < OP_BOUNDING || !is_mine(role, op->code))
+			continue;
+		if (op->code == OP_FORK) {
+			command = split(channel, &root_ready);
+			role = command > 0 ? INIT : COMMAND;
+			continue;
+		}
+		if (op->code == OP_NO_NEW_PRIVS) {
+			/* A change of credentials has cleared it: prctl(2). Where the parent is the namespace's init, it is void. */
+			SYS5(__NR_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+		}
+		long r = do_step(op);
+		if (r < 0)
+			fail(channel, op->code, at, r);
+	}
+	if (role == INIT) {
+		SYS3(__NR_write, root_ready, &one, sizeof one);
+		init(command, exit_pipe);
+	}
+	long r = SYS3(__NR_execve, argv[1], argv + 1, envp);
+	fail(channel, OP_EXEC, argv[1], r);
+}

@@ -1,0 +1,81 @@
+/* What the parts of the launcher share. See layout.ts for the contract with the server. */
+#ifndef SPAWNBOX_LAUNCHER_H
+#define SPAWNBOX_LAUNCHER_H
+
+#include "layout.gen.h"
+#include "sys.h"
+
+struct header {
+	u32 magic, version, size, clone_flags;
+};
+
+struct op {
+	u32 code, size, count, bytes;
+	u64 numbers[];
+};
+
+static inline const char *op_data(const struct op *op)
+{
+	return (const char *)(op->numbers + op->count);
+}
+
+/* What the server reads from the status pipe; RECORD_AT_* of layout.ts are the offsets. */
+struct record {
+	u32 kind, pid, op;
+	i32 error;
+	u32 status, maxrss;
+	u64 user, system;
+	char what[216];
+};
+_Static_assert(sizeof(struct record) == RECORD_SIZE, "record layout");
+
+/* Set by a step before each system call that names an object: what a failure reports. */
+extern const char *at;
+
+/* mounts.c */
+long root_begin(void);
+long root_end(void);
+long mount_bind(const char *source, const char *target, u64 attributes, int recursive);
+long mount_fs(const struct op *op);
+long make_symlink(const char *text, const char *target);
+long make_dir(const char *target, u32 mode);
+long make_file(const char *target, u32 mode, const char *content, usize size);
+long mount_setattr_at(const char *target, u64 attributes);
+
+/* identity.c */
+long keep_bounding(u64 mask);
+long set_securebits(u64 bits);
+long set_groups(const u64 *groups, u32 count);
+long set_uid(u32 uid);
+long set_caps(u64 mask);
+
+/* steps.c */
+long do_step(const struct op *op);
+
+/* child.c: everything inside the namespaces; never returns */
+__attribute__((noreturn)) void child(const struct header *plan, int channel, int exit_pipe, char **argv, char **envp);
+
+/* supervisor.c: the process the server started; never returns */
+__attribute__((noreturn)) void supervise(const struct header *plan, char **argv, char **envp);
+
+/* sweep.c: kill every descendant that is (or has become) a child of this process; 1 when none is left */
+int sweep(void);
+
+/* supervisor.c */
+__attribute__((noreturn)) void fail(int fd, u32 op, const char *what, long error);
+void report(int fd, const struct record *record);
+
+static inline const struct op *first_op(const struct header *plan)
+{
+	return (const struct op *)(plan + 1);
+}
+static inline const struct op *next_op(const struct op *op)
+{
+	return (const struct op *)((const char *)op + op->size);
+}
+static inline int is_last(const struct header *plan, const struct op *op)
+{
+	return (usize)((const char *)op - (const char *)plan) >= plan->size;
+}
+
+#endif

@@ -1,0 +1,126 @@
+/**
+ * The binary contract between the plan encoder (src/plan/encode.ts) and the launcher (C): one source, from which
+ * build.ts writes `layout.gen.h`. Everything is little-endian and 8-byte aligned.
+ *
+ * blob   = header, then ops in the order they are executed
+ * header = u32 magic, u32 version, u32 total size, u32 clone(2) flags
+ * op     = u32 code, u32 size of the op, u32 count of numbers, u32 bytes of data, u64 numbers[], data, padding
+ *
+ * Strings in `data` end with NUL. The launcher decides nothing: it does one step per op and stops at the first failure.
+ */
+export const MAGIC = 0x58425053; // "SPBX"
+export const VERSION = 1;
+export const HEADER_SIZE = 16;
+export const OP_HEADER_SIZE = 16;
+
+/** Fds of the launcher, by position in `Bun.spawn({ stdio })`. */
+export const FD = {
+  /** The op blob, a sealed memfd shared by all launches of a plan: only ever mapped, never read (one file offset). */
+  PLAN: 3,
+  /** Records to the server, see RECORD. */
+  STATUS: 4,
+  /**
+   * Read end of a pipe whose only write end is the server's. Each byte is a signal to send to the command, plus
+   * GROUP for its whole process group; when the pipe closes, the whole tree is killed.
+   */
+  LIFELINE: 5,
+} as const;
+
+/** Flag on a byte of the lifeline. */
+export const GROUP = 0x80;
+
+/**
+ * Codes below 8 are done by the supervisor outside the namespaces, the others by the child inside; those below 16
+ * before it waits for the supervisor, which writes the id maps meanwhile (but for FORK, which comes right after that).
+ */
+export const OP = {
+  /** data: content of /proc/PID/uid_map, see user_namespaces(7) */
+  UID_MAP: 1,
+  /** data: content of gid_map; numbers: 1 = write "deny" to setgroups first */
+  GID_MAP: 2,
+
+  /** numbers: capability mask: everything else leaves the bounding set */
+  BOUNDING: 8,
+
+  /**
+   * In a pid namespace: from here on there are two processes. This one, the namespace's init, does the steps below 32
+   * (the mounts); its child, the command, does at the same time those from 32 on, and waits for the init before those
+   * from 48 on. Making a network namespace takes as long as building the root, so this nearly halves the launch.
+   */
+  FORK: 15,
+
+  /** a private mount tree and an empty tmpfs as the future root */
+  ROOT_BEGIN: 16,
+  /** numbers: mount attributes, 1 = with submounts; data: source, target */
+  BIND: 17,
+  /** numbers: mount attributes; data: type, target, then key, value pairs of fsconfig(2) */
+  FSMOUNT: 18,
+  /** data: link text, target */
+  SYMLINK: 19,
+  /** numbers: mode; data: target */
+  DIR: 20,
+  /** numbers: mount attributes to add; data: target, a mount point */
+  SETATTR: 21,
+  /** pivot_root into the new root, made read-only, and detach the host's */
+  ROOT_END: 22,
+  /** numbers: mode; data: target, then the content of the file */
+  FILE: 23,
+
+  /** numbers: flags of unshare(2) */
+  UNSHARE: 32,
+  /** lo up in a private network namespace */
+  LOOPBACK: 33,
+  /** data: name */
+  HOSTNAME: 34,
+
+  /** numbers: resource, value of both limits */
+  RLIMIT: 48,
+  /** numbers: mask */
+  UMASK: 49,
+  /** data: path */
+  CHDIR: 50,
+  /** numbers: the supplementary groups */
+  SETGROUPS: 51,
+  /** numbers: gid */
+  SETGID: 52,
+  /** numbers: securebits, see capabilities(7) */
+  SECUREBITS: 54,
+  /** numbers: uid */
+  SETUID: 55,
+  /** numbers: capability mask of the permitted, effective, inheritable and ambient sets */
+  CAPS: 56,
+  NO_NEW_PRIVS: 57,
+  /** data: struct sock_filter[] */
+  SECCOMP: 58,
+
+  /** Not an op of the blob: the final execve(2), named in failures. */
+  EXEC: 64,
+  /** Not ops of the blob: steps of the supervisor, named in failures. */
+  PLAN_READ: 65,
+  CLONE: 66,
+} as const;
+
+export type OpName = keyof typeof OP;
+
+/** Records on the status fd, each RECORD_SIZE bytes, written in one write(2) (< PIPE_BUF). */
+export const RECORD = {
+  /** the command was executed; pid is its process id outside */
+  STARTED: 1,
+  /** step `op` failed on `what` with `error`; nothing ran */
+  FAILED: 2,
+  /** the command ended and its whole tree is gone; `status` is the wait status of waitpid(2) */
+  ENDED: 3,
+} as const;
+export const RECORD_SIZE = 256;
+/** Offsets in a record; numbers are u32 except the u64 times in µs. */
+export const RECORD_AT = {
+  kind: 0,
+  pid: 4,
+  op: 8,
+  error: 12,
+  status: 16,
+  maxrss: 20,
+  user: 24,
+  system: 32,
+  what: 40,
+} as const;

@@ -1,0 +1,75 @@
+/* Entry: map the plan, check that it is one of ours, supervise. argv[1…] is the command, envp its environment. */
+#include <linux/mman.h>
+#include <linux/stat.h>
+#include <linux/fcntl.h>
+
+#include "launcher.h"
+
+#define PROT_READ_ONLY 1
+#define EINVAL 22
+
+/* Volatile: the compiler must not turn these loops into calls of themselves. */
+void *memset(void *s, int c, usize n)
+{
+	volatile char *p = s;
+	while (n--)
+		*p++ = (char)c;
+	return s;
+}
+
+void *memcpy(void *d, const void *s, usize n)
+{
+	volatile char *p = d;
+	const char *q = s;
+	while (n--)
+		*p++ = *q++;
+	return d;
+}
+
+/* Every op inside the blob, every string ended: after this the interpreter trusts it. */
+static int well_formed(const struct header *plan, usize size)
+{
+	if (size < sizeof *plan || plan->magic != MAGIC || plan->version != VERSION || plan->size != size)
+		return 0;
+	usize offset = sizeof *plan;
+	while (offset < size) {
+		const struct op *op = (const struct op *)((const char *)plan + offset);
+		if (size - offset < sizeof *op || op->size > size - offset || op->size % 8)
+			return 0;
+		if (op->size < sizeof *op + (u64)op->count * 8 + op->bytes)
+			return 0;
+		if (op->bytes && op->code != OP_SECCOMP && op->code != OP_FILE && op_data(op)[op->bytes - 1])
+			return 0;
+		offset += op->size;
+	}
+	return 1;
+}
+
+__attribute__((noreturn, used)) void start(long *stack)
+{
+	long argc = stack[0];
+	char **argv = (char **)(stack + 1);
+	char **envp = argv + argc + 1;
+	struct statx st;
+	if (argc < 2) {
+		static const char usage[] = "spawnbox launcher: started by the spawnbox server, not by hand\n";
+		SYS3(__NR_write, 2, usage, sizeof usage - 1);
+		leave(100);
+	}
+	long r = SYS5(__NR_statx, FD_PLAN, "", AT_EMPTY_PATH, STATX_SIZE, &st);
+	if (r < 0)
+		fail(FD_STATUS, OP_PLAN_READ, "fstat", r);
+	r = SYS6(__NR_mmap, 0, st.stx_size, PROT_READ_ONLY, MAP_PRIVATE, FD_PLAN, 0);
+	if (r < 0 && r > -4096)
+		fail(FD_STATUS, OP_PLAN_READ, "mmap", r);
+	const struct header *plan = (const struct header *)r;
+	if (!well_formed(plan, st.stx_size))
+		fail(FD_STATUS, OP_PLAN_READ, "layout", -EINVAL);
+	supervise(plan, argv, envp);
+}
+
+#if defined(__x86_64__)
+__asm__(".globl _start\n_start:\n\txor %ebp, %ebp\n\tmov %rsp, %rdi\n\tand $-16, %rsp\n\tcall start\n");
+#else
+__asm__(".globl _start\n_start:\n\tmov x29, #0\n\tmov x0, sp\n\tbl start\n");
+#endif

@@ -1,0 +1,252 @@
+/*
+ * The new root. Sources are opened without following any symbolic link (the plan holds resolved paths), targets are walked
+ * component by component below the new root, and mounts are attached by fd: a link swapped in between cannot lead elsewhere.
+ */
+#include <linux/fcntl.h>
+#include <linux/mount.h>
+#include <linux/openat2.h>
+#include <linux/stat.h>
+
+#include "launcher.h"
+
+#define MNT_DETACH 2
+#define PATH_LIMIT 4096
+
+static int root = -1;
+
+static long open_at(int dir, const char *name, int flags, int mode)
+{
+	return SYS4(__NR_openat, dir, name, flags | O_CLOEXEC, mode);
+}
+
+static void close_fd(long fd)
+{
+	SYS1(__NR_close, fd);
+}
+
+/*
+ * An O_PATH fd of `target` below the new root; missing directories are made, and a missing last component as `kind`
+ * (S_IFDIR, S_IFREG, or 0: leave it out and give the parent, with its name in *last).
+ */
+static long walk(const char *target, u32 kind, u32 mode, const char **last)
+{
+	char name[256];
+	long dir = SYS3(__NR_fcntl, root, F_DUPFD_CLOEXEC, 0);
+	if (dir < 0)
+		return dir;
+	const char *p = target;
+	for (;;) {
+		while (*p == '/')
+			p++;
+		usize n = 0;
+		while (p[n] && p[n] != '/')
+			n++;
+		if (n == 0)
+			return dir;
+		if (n >= sizeof name) {
+			close_fd(dir);
+			return -36; /* ENAMETOOLONG */
+		}
+		memcpy(name, p, n);
+		name[n] = 0;
+		const char *rest = p + n;
+		while (*rest == '/')
+			rest++;
+		int final = *rest == 0;
+		if (final && kind == 0) {
+			*last = p;
+			return dir;
+		}
+		int directory = !final || kind == S_IFDIR;
+		int flags = O_PATH | O_NOFOLLOW | (directory ? O_DIRECTORY : 0);
+		long fd = open_at((int)dir, name, flags, 0);
+		if (fd == -2 /* ENOENT */) {
+			long made = directory ? SYS3(__NR_mkdirat, dir, name, final ? mode : 0755)
+					      : open_at((int)dir, name, O_CREAT | O_EXCL | O_WRONLY, (int)mode);
+			if (made >= 0 && !directory)
+				close_fd(made);
+			fd = made < 0 ? made : open_at((int)dir, name, flags, 0);
+		}
+		close_fd(dir);
+		if (fd < 0)
+			return fd;
+		dir = fd;
+		p = rest;
+	}
+}
+
+static long attach(long tree, const char *target, u32 kind)
+{
+	at = target;
+	long place = walk(target, kind, kind == S_IFDIR ? 0755 : 0644, 0);
+	if (place < 0)
+		return place;
+	long r = SYS5(__NR_move_mount, tree, "", place, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH);
+	close_fd(place);
+	return r;
+}
+
+static long set_attributes(long fd, u64 attributes, unsigned flags)
+{
+	struct mount_attr attr = { .attr_set = attributes };
+	return SYS5(__NR_mount_setattr, fd, "", AT_EMPTY_PATH | flags, &attr, sizeof attr);
+}
+
+long root_begin(void)
+{
+	at = "/";
+	/* Nothing mounted here may reach the host, and nothing mounted there later may appear here. */
+	long r = SYS5(__NR_mount, 0, "/", 0, 0x4000 | 0x40000 /* MS_REC | MS_PRIVATE */, 0);
+	if (r < 0)
+		return r;
+	at = "tmpfs";
+	long fs = SYS2(__NR_fsopen, "tmpfs", FSOPEN_CLOEXEC);
+	if (fs < 0)
+		return fs;
+	r = SYS5(__NR_fsconfig, fs, FSCONFIG_SET_STRING, "mode", "0755", 0);
+	if (r >= 0)
+		r = SYS5(__NR_fsconfig, fs, FSCONFIG_SET_STRING, "size", "1m", 0);
+	if (r >= 0)
+		r = SYS5(__NR_fsconfig, fs, FSCONFIG_CMD_CREATE, 0, 0, 0);
+	if (r >= 0)
+		r = SYS3(__NR_fsmount, fs, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
+	close_fd(fs);
+	if (r < 0)
+		return r;
+	root = (int)r;
+	/* On top of "/": a place that always exists. Lookups from the old root do not see it; pivot_root finds it by fd. */
+	at = "/";
+	return SYS5(__NR_move_mount, root, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH);
+}
+
+long root_end(void)
+{
+	at = "/";
+	long r = set_attributes(root, MOUNT_ATTR_RDONLY, 0);
+	if (r < 0)
+		return r;
+	r = SYS1(__NR_fchdir, root);
+	if (r < 0)
+		return r;
+	/* With the same directory twice, the old root ends up on top of the new one, and goes with one umount: pivot_root(2) */
+	r = SYS2(__NR_pivot_root, ".", ".");
+	if (r < 0)
+		return r;
+	r = SYS2(__NR_umount2, ".", MNT_DETACH);
+	if (r < 0)
+		return r;
+	close_fd(root);
+	return SYS1(__NR_chdir, "/");
+}
+
+long mount_bind(const char *source, const char *target, u64 attributes, int recursive)
+{
+	at = source;
+	struct open_how how = { .flags = O_PATH | O_CLOEXEC,
+				.resolve = RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS };
+	long fd = SYS4(__NR_openat2, AT_FDCWD, source, &how, sizeof how);
+	if (fd < 0)
+		return fd;
+	struct statx st;
+	long r = SYS5(__NR_statx, fd, "", AT_EMPTY_PATH, STATX_TYPE, &st);
+	long tree = -1;
+	if (r >= 0)
+		r = tree = SYS3(__NR_open_tree, fd, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC |
+							   (recursive ? AT_RECURSIVE : 0));
+	close_fd(fd);
+	if (r < 0)
+		return r;
+	r = set_attributes(tree, attributes, recursive ? AT_RECURSIVE : 0);
+	if (r >= 0)
+		r = attach(tree, target, (st.stx_mode & S_IFMT) == S_IFDIR ? S_IFDIR : S_IFREG);
+	close_fd(tree);
+	return r;
+}
+
+long mount_fs(const struct op *op)
+{
+	const char *type = op_data(op), *end = type + op->bytes;
+	const char *target = type + length(type) + 1;
+	at = type;
+	long fs = SYS2(__NR_fsopen, type, FSOPEN_CLOEXEC);
+	if (fs < 0)
+		return fs;
+	long r = 0;
+	for (const char *key = target + length(target) + 1; r >= 0 && key < end;) {
+		const char *value = key + length(key) + 1;
+		at = key;
+		r = SYS5(__NR_fsconfig, fs, FSCONFIG_SET_STRING, key, value, 0);
+		key = value + length(value) + 1;
+	}
+	if (r >= 0) {
+		at = type;
+		r = SYS5(__NR_fsconfig, fs, FSCONFIG_CMD_CREATE, 0, 0, 0);
+	}
+	if (r >= 0)
+		r = SYS3(__NR_fsmount, fs, FSMOUNT_CLOEXEC, op->numbers[0]);
+	close_fd(fs);
+	if (r < 0)
+		return r;
+	long tree = r;
+	r = attach(tree, target, S_IFDIR);
+	close_fd(tree);
+	return r;
+}
+
+long make_symlink(const char *text, const char *target)
+{
+	const char *name = 0;
+	at = target;
+	long dir = walk(target, 0, 0, &name);
+	if (dir < 0)
+		return dir;
+	long r = SYS3(__NR_symlinkat, text, dir, name);
+	close_fd(dir);
+	return r;
+}
+
+long make_dir(const char *target, u32 mode)
+{
+	at = target;
+	long fd = walk(target, S_IFDIR, mode, 0);
+	if (fd < 0)
+		return fd;
+	close_fd(fd);
+	return 0;
+}
+
+long make_file(const char *target, u32 mode, const char *content, usize size)
+{
+	const char *name = 0;
+	at = target;
+	long dir = walk(target, 0, 0, &name);
+	if (dir < 0)
+		return dir;
+	long fd = open_at((int)dir, name, O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW, (int)mode);
+	close_fd(dir);
+	if (fd < 0)
+		return fd;
+	long r = 0;
+	while (size > 0 && r >= 0) {
+		r = SYS3(__NR_write, fd, content, size);
+		if (r == 0)
+			r = -28; /* ENOSPC */
+		if (r > 0) {
+			content += r;
+			size -= (usize)r;
+		}
+	}
+	close_fd(fd);
+	return r;
+}
+
+long mount_setattr_at(const char *target, u64 attributes)
+{
+	at = target;
+	long fd = walk(target, S_IFDIR, 0755, 0);
+	if (fd < 0)
+		return fd;
+	long r = set_attributes(fd, attributes, 0);
+	close_fd(fd);
+	return r;
+}

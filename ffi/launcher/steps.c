@@ -1,0 +1,102 @@
+/* The interpreter: one op, one step. It decides nothing; an op it does not know is a failure. */
+#include <linux/filter.h>
+#include <linux/prctl.h>
+#include <linux/resource.h>
+#include <linux/seccomp.h>
+#include <linux/sockios.h>
+
+#include "launcher.h"
+
+#define ENOSYS 38
+#define AF_INET 2
+#define SOCK_DGRAM 2
+#define SOCK_CLOEXEC 02000000
+
+static long loopback_up(void)
+{
+	at = "lo";
+	long fd = SYS3(__NR_socket, AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return fd;
+	/* struct ifreq, netdevice(7); <linux/if.h> would bring the C library in. */
+	struct {
+		char name[16];
+		short flags;
+		char unused[22];
+	} request;
+	memset(&request, 0, sizeof request);
+	memcpy(request.name, "lo", 3);
+	request.flags = 0x1 | 0x40; /* IFF_UP | IFF_RUNNING */
+	long r = SYS3(__NR_ioctl, fd, SIOCSIFFLAGS, &request);
+	SYS1(__NR_close, fd);
+	return r;
+}
+
+static long seccomp(const struct op *op)
+{
+	struct sock_fprog program = {
+		.len = (u16)(op->bytes / sizeof(struct sock_filter)),
+		.filter = (struct sock_filter *)op_data(op),
+	};
+	return SYS3(__NR_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program);
+}
+
+long do_step(const struct op *op)
+{
+	const u64 *n = op->numbers;
+	const char *data = op_data(op), *second = op->bytes ? data + length(data) + 1 : data;
+	at = "";
+	switch (op->code) {
+	case OP_ROOT_BEGIN:
+		return root_begin();
+	case OP_BIND:
+		return mount_bind(data, second, n[0], (int)n[1]);
+	case OP_FSMOUNT:
+		return mount_fs(op);
+	case OP_SYMLINK:
+		return make_symlink(data, second);
+	case OP_DIR:
+		return make_dir(data, (u32)n[0]);
+	case OP_SETATTR:
+		return mount_setattr_at(data, n[0]);
+	case OP_FILE:
+		return make_file(data, (u32)n[0], second, op->bytes - (usize)(second - data));
+	case OP_ROOT_END:
+		return root_end();
+	case OP_UNSHARE:
+		return SYS1(__NR_unshare, n[0]);
+	case OP_LOOPBACK:
+		return loopback_up();
+	case OP_HOSTNAME:
+		at = data;
+		return SYS2(__NR_sethostname, data, length(data));
+	case OP_RLIMIT: {
+		struct rlimit64 limit = { n[1], n[1] };
+		return SYS4(__NR_prlimit64, 0, n[0], &limit, 0);
+	}
+	case OP_UMASK:
+		SYS1(__NR_umask, n[0]);
+		return 0;
+	case OP_CHDIR:
+		at = data;
+		return SYS1(__NR_chdir, data);
+	case OP_SETGROUPS:
+		return set_groups(n, op->count);
+	case OP_SETGID:
+		return SYS3(__NR_setresgid, n[0], n[0], n[0]);
+	case OP_BOUNDING:
+		return keep_bounding(n[0]);
+	case OP_SECUREBITS:
+		return set_securebits(n[0]);
+	case OP_SETUID:
+		return set_uid((u32)n[0]);
+	case OP_CAPS:
+		return set_caps(n[0]);
+	case OP_NO_NEW_PRIVS:
+		return SYS5(__NR_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	case OP_SECCOMP:
+		return seccomp(op);
+	default:
+		return -ENOSYS;
+	}
+}

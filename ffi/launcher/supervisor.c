@@ -1,0 +1,277 @@
+/*
+ * The process the server started. It makes the namespaces, writes the id maps from outside, waits for the command, and sees to
+ * it that nothing of the tree outlives the command, the server or itself.
+ */
+#include <linux/fcntl.h>
+#include <linux/poll.h>
+#include <linux/prctl.h>
+#include <linux/resource.h>
+#include <linux/sched.h>
+#include <linux/signal.h>
+#include <linux/wait.h>
+
+#include "launcher.h"
+
+#define SIGKILL_NUMBER 9
+#define AF_UNIX 1
+#define SOL_SOCKET 1
+#define SO_PASSCRED 16
+#define SOCK_SEQPACKET 5
+#define SOCK_CLOEXEC 02000000
+#define SCM_CREDENTIALS 2
+#define WNOHANG_FLAG 1
+
+const char *at = "";
+
+void report(int fd, const struct record *record)
+{
+	SYS3(__NR_write, fd, record, sizeof *record);
+}
+
+void fail(int fd, u32 op, const char *what, long error)
+{
+	struct record record;
+	memset(&record, 0, sizeof record);
+	record.kind = RECORD_FAILED;
+	record.op = op;
+	record.error = (i32)-error;
+	for (usize i = 0; what[i] && i < sizeof record.what - 1; i++)
+		record.what[i] = what[i];
+	report(fd, &record);
+	leave(125);
+}
+
+static void path_of(char *path, long pid, const char *file)
+{
+	char digits[12];
+	int n = 0;
+	do
+		digits[n++] = (char)('0' + pid % 10);
+	while ((pid /= 10) > 0);
+	memcpy(path, "/proc/", 6);
+	path += 6;
+	while (n > 0)
+		*path++ = digits[--n];
+	memcpy(path, file, length(file) + 1);
+}
+
+static void write_file(long pid, const char *file, const char *text, u32 op)
+{
+	char path[48];
+	path_of(path, pid, file);
+	long fd = SYS4(__NR_openat, AT_FDCWD, path, O_WRONLY | O_CLOEXEC, 0);
+	long r = fd < 0 ? fd : SYS3(__NR_write, fd, text, length(text));
+	if (r < 0)
+		fail(FD_STATUS, op, file, r);
+	SYS1(__NR_close, fd);
+}
+
+/* One message of the child, with its pid as seen from here. 0 at the end, which is exec. */
+static long receive(int channel, struct record *record, u32 *pid)
+{
+	struct {
+		usize length;
+		int level, type;
+		u32 pid, uid, gid, padding;
+	} control;
+	struct {
+		void *base;
+		usize length;
+	} part = { record, sizeof *record };
+	struct {
+		void *name;
+		u32 name_length, pad;
+		void *parts;
+		usize count;
+		void *control;
+		usize control_length;
+		u32 flags, pad2;
+	} message = { 0, 0, 0, &part, 1, &control, sizeof control, 0, 0 };
+	long r = SYS3(__NR_recvmsg, channel, &message, 0x40 /* MSG_DONTWAIT */);
+	if (r > 0 && message.control_length >= 28 && control.type == SCM_CREDENTIALS)
+		*pid = control.pid;
+	return r;
+}
+
+struct task {
+	long main;    /* child of the supervisor: the command, or the init of its pid namespace */
+	u32 pid;      /* the command */
+	int channel;  /* messages of the child; ends with exec */
+	int exits;    /* the namespace's init tells how the command ended */
+	int own_pids; /* there is a pid namespace */
+	int failed;
+	int pidfd;    /* of the command: a signal can never reach another process that got its number */
+};
+
+/* A byte from the server is a signal for the command, with GROUP set for its whole process group. */
+static void send_signal(struct task *task, u8 order)
+{
+	if (task->pidfd < 0 || SYS4(__NR_pidfd_send_signal, task->pidfd, order & GROUP ? 0 : order, 0, 0) < 0)
+		return;
+	if (order & GROUP)
+		SYS2(__NR_kill, -(long)task->pid, order & ~GROUP);
+}
+
+/* Passes a failure on, or says that the command runs. */
+static void listen_to(struct task *task)
+{
+	struct record record;
+	u32 pid = 0;
+	while (task->channel >= 0) {
+		long r = receive(task->channel, &record, &pid);
+		if (r == -11 /* EAGAIN */)
+			return;
+		if (r > 0 && record.kind == RECORD_STARTED) {
+			task->pid = pid;
+			task->pidfd = (int)SYS2(__NR_pidfd_open, pid, 0);
+			continue;
+		}
+		if (r > 0 && record.kind == RECORD_FAILED) {
+			task->failed = 1;
+			report(FD_STATUS, &record);
+			continue;
+		}
+		SYS1(__NR_close, task->channel);
+		task->channel = -1;
+		if (task->failed)
+			return;
+		if (task->pidfd < 0)
+			task->pidfd = (int)SYS2(__NR_pidfd_open, task->pid, 0);
+		memset(&record, 0, sizeof record);
+		record.kind = RECORD_STARTED;
+		record.pid = task->pid;
+		report(FD_STATUS, &record);
+	}
+}
+
+/* The command ended: empty the tree, then tell. */
+__attribute__((noreturn)) static void finish(struct task *task, int status, const struct rusage *usage)
+{
+	struct record record;
+	listen_to(task);
+	memset(&record, 0, sizeof record);
+	if (!task->own_pids || SYS3(__NR_read, task->exits, &record, sizeof record) != sizeof record) {
+		record.status = (u32)status;
+		record.maxrss = (u32)usage->ru_maxrss;
+		record.user = (u64)usage->ru_utime.tv_sec * 1000000 + (u64)usage->ru_utime.tv_usec;
+		record.system = (u64)usage->ru_stime.tv_sec * 1000000 + (u64)usage->ru_stime.tv_usec;
+	}
+	while (!sweep()) {
+		/* Nothing to wait for but the deaths just caused; SIGCHLD is blocked, so a short nap will do. */
+		struct {
+			long seconds, nanoseconds;
+		} nap = { 0, 1000000 };
+		SYS2(__NR_nanosleep, &nap, 0);
+	}
+	record.kind = RECORD_ENDED;
+	record.pid = task->pid;
+	if (!task->failed)
+		report(FD_STATUS, &record);
+	leave(0);
+}
+
+static void reap(struct task *task)
+{
+	for (;;) {
+		struct rusage usage;
+		int status;
+		long pid = SYS4(__NR_wait4, -1, &status, WNOHANG_FLAG, &usage);
+		if (pid <= 0)
+			return;
+		if (pid == task->main)
+			finish(task, status, &usage);
+	}
+}
+
+__attribute__((noreturn)) static void watch(struct task *task, int signals)
+{
+	int lifeline = FD_LIFELINE;
+	for (;;) {
+		struct pollfd polled[3] = {
+			{ .fd = signals, .events = POLLIN },
+			{ .fd = task->channel, .events = POLLIN },
+			{ .fd = lifeline, .events = POLLIN },
+		};
+		SYS5(__NR_ppoll, polled, 3, 0, 0, 8);
+		if (polled[1].revents)
+			listen_to(task);
+		if (polled[2].revents) {
+			u8 order;
+			if (SYS3(__NR_read, lifeline, &order, 1) == 1) {
+				send_signal(task, order);
+			} else {
+				/* The server is gone or wants the tree dead. What remains of it follows in finish(). */
+				SYS2(__NR_kill, task->main, SIGKILL_NUMBER);
+				lifeline = -1;
+			}
+		}
+		if (polled[0].revents) {
+			char info[128];
+			SYS3(__NR_read, signals, info, sizeof info);
+			reap(task);
+		}
+	}
+}
+
+void supervise(const struct header *plan, char **argv, char **envp)
+{
+	struct task task = { .channel = -1, .exits = -1, .pidfd = -1 };
+	int channel[2], exits[2] = { -1, -1 };
+	u64 chld = 1ull << (17 - 1), all = ~0ull;
+
+	SYS3(__NR_close_range, FD_LIFELINE + 1, ~0u, 0);
+	SYS3(__NR_close_range, FD_PLAN, FD_LIFELINE, 4 /* CLOSE_RANGE_CLOEXEC */);
+	SYS0(__NR_setsid);
+	/* Only the lifeline ends this process early: no signal of a terminal or a group may. */
+	SYS4(__NR_rt_sigprocmask, 2 /* SIG_SETMASK */, &all, 0, 8);
+	SYS5(__NR_prctl, PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+
+	int one = 1;
+	long r = SYS4(__NR_socketpair, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, channel);
+	if (r >= 0)
+		r = SYS5(__NR_setsockopt, channel[0], SOL_SOCKET, SO_PASSCRED, &one, sizeof one);
+	task.own_pids = (plan->clone_flags & CLONE_NEWPID) != 0;
+	if (r >= 0 && task.own_pids)
+		r = SYS2(__NR_pipe2, exits, O_CLOEXEC);
+	long signals = r < 0 ? r : SYS4(__NR_signalfd4, -1, &chld, 8, O_CLOEXEC);
+	if (signals < 0)
+		fail(FD_STATUS, OP_CLONE, "", signals);
+
+	/* Without a user namespace there is nothing to wait for. */
+	if (!(plan->clone_flags & CLONE_NEWUSER))
+		SYS3(__NR_write, channel[0], "", 1);
+	task.main = SYS5(__NR_clone, plan->clone_flags | 17 /* SIGCHLD */, 0, 0, 0, 0);
+	if (task.main < 0)
+		fail(FD_STATUS, OP_CLONE, "", task.main);
+	if (task.main == 0) {
+		SYS1(__NR_close, channel[0]);
+		SYS3(__NR_close_range, FD_STATUS, FD_LIFELINE, 0);
+		child(plan, channel[1], exits[1], argv, envp);
+	}
+	task.pid = (u32)task.main;
+	task.channel = channel[0];
+	task.exits = exits[0];
+	SYS1(__NR_close, channel[1]);
+	if (exits[1] >= 0)
+		SYS1(__NR_close, exits[1]);
+	/* stdout and stderr belong to the command alone: its closing them must be seen. */
+	SYS3(__NR_close_range, 0, 2, 0);
+
+	for (const struct op *op = first_op(plan); !is_last(plan, op); op = next_op(op)) {
+		if (op->code == OP_GID_MAP && op->numbers[0])
+			write_file(task.main, "/setgroups", "deny", op->code);
+		if (op->code == OP_UID_MAP || op->code == OP_GID_MAP)
+			write_file(task.main, op->code == OP_UID_MAP ? "/uid_map" : "/gid_map", op_data(op), op->code);
+	}
+	/* Not before: an undumpable process cannot open its own child's maps as an ordinary user. */
+	SYS5(__NR_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0);
+	if (plan->clone_flags & CLONE_NEWUSER)
+		SYS3(__NR_write, task.channel, "", 1);
+	/* Held until this process has told the end: the kernel then takes the mounts apart when nobody waits. */
+	if (plan->clone_flags & CLONE_NEWNS) {
+		char path[48];
+		path_of(path, task.main, "/ns/mnt");
+		SYS4(__NR_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
+	}
+	watch(&task, (int)signals);
+}

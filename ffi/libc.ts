@@ -1,0 +1,58 @@
+/**
+ * The C library, as far as the server needs it: one typed function per C function, errno turned into a {@link CError}.
+ *
+ * Nothing here forks: after a fork in this process only async-signal-safe code may run (see ffi/launcher).
+ */
+import { dlopen, read } from "bun:ffi";
+import { CError, errnoName } from "./errno.ts";
+import { pointer } from "./pointer.ts";
+
+const { symbols: libc } = dlopen("libc.so.6", {
+  __errno_location: { args: [], returns: "ptr" },
+  memfd_create: { args: ["cstring", "u32"], returns: "i32" },
+  pipe2: { args: ["ptr", "i32"], returns: "i32" },
+  fcntl: { args: ["i32", "i32", "i64"], returns: "i32" },
+});
+
+/** errno of the call just made; FFI calls and this read happen on one thread with nothing in between. */
+function errno(): number {
+  const place = pointer(libc.__errno_location());
+  if (place === null) throw new Error("no errno");
+  return read.i32(place);
+}
+
+function checked(result: number, call: string, what: string): number {
+  if (result < 0) throw new CError(call, what, errnoName(errno()));
+  return result;
+}
+
+const O_CLOEXEC = 0o2000000;
+const MFD_CLOEXEC = 1;
+const MFD_ALLOW_SEALING = 2;
+const MFD_EXEC = 0x10;
+const F_ADD_SEALS = 1033;
+/** F_SEAL_SEAL, SHRINK, GROW, WRITE: fcntl(2) */
+const ALL_SEALS = 0xf;
+
+/** A close-on-exec memfd, see memfd_create(2). `executable` asks for the exec bit on kernels that know the flag (6.3). */
+export function memfdCreate(name: string, executable: boolean): number {
+  const flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
+  if (executable) {
+    const fd = libc.memfd_create(name, flags | MFD_EXEC);
+    if (fd >= 0 || errnoName(errno()) !== "EINVAL") return checked(fd, "memfd_create", name);
+  }
+  return checked(libc.memfd_create(name, flags), "memfd_create", name);
+}
+
+/** No more writing, growing, shrinking or unsealing. */
+export function sealMemfd(fd: number): void {
+  checked(libc.fcntl(fd, F_ADD_SEALS, ALL_SEALS), "fcntl", "F_ADD_SEALS");
+}
+
+const ends = new Int32Array(2);
+
+/** A close-on-exec pipe as [read end, write end], see pipe2(2). */
+export function pipe(): [number, number] {
+  checked(libc.pipe2(ends, O_CLOEXEC), "pipe2", "");
+  return [ends[0] ?? -1, ends[1] ?? -1];
+}

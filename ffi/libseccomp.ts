@@ -1,0 +1,114 @@
+/** libseccomp: rules by name become a BPF program, at boot only. See seccomp_rule_add(3), seccomp_export_bpf(3). */
+import { closeSync, readSync, fstatSync } from "node:fs";
+import { dlopen } from "bun:ffi";
+import { defineStruct } from "bun-ffi-structs";
+import { errnoName } from "./errno.ts";
+import { memfdCreate } from "./libc.ts";
+import { pointer } from "./pointer.ts";
+
+const open = () =>
+  dlopen("libseccomp.so.2", {
+    seccomp_init: { args: ["u32"], returns: "ptr" },
+    seccomp_release: { args: ["ptr"], returns: "void" },
+    seccomp_syscall_resolve_name: { args: ["cstring"], returns: "i32" },
+    seccomp_rule_add_array: { args: ["ptr", "u32", "i32", "u32", "ptr"], returns: "i32" },
+    seccomp_attr_set: { args: ["ptr", "u32", "u32"], returns: "i32" },
+    seccomp_export_bpf: { args: ["ptr", "i32"], returns: "i32" },
+  });
+let library: ReturnType<typeof open> | undefined;
+
+function libseccomp() {
+  try {
+    library ??= open();
+  } catch (error) {
+    throw new Error(
+      "seccomp rules are configured, but libseccomp.so.2 cannot be loaded: install libseccomp2 (Debian) or libseccomp (Yocto)",
+      { cause: error },
+    );
+  }
+  return library.symbols;
+}
+
+/** Comparisons of struct scmp_arg_cmp. */
+export const COMPARE = { ne: 1, lt: 2, le: 3, eq: 4, ge: 5, gt: 6, masked_eq: 7 } as const;
+export type Comparison = keyof typeof COMPARE;
+
+export interface ArgCondition {
+  index: number;
+  op: Comparison;
+  value: bigint;
+  /** Only with masked_eq. */
+  mask?: bigint;
+}
+
+export interface Rule {
+  syscall: string;
+  /** SCMP_ACT_… with its data. */
+  action: number;
+  args: readonly ArgCondition[];
+}
+
+/** struct scmp_arg_cmp { unsigned arg; enum op; uint64_t datum_a, datum_b } */
+const ArgCmp = defineStruct([
+  ["arg", "u32"],
+  ["op", "u32"],
+  ["a", "u64"],
+  ["b", "u64"],
+]);
+
+/** SCMP_FLTATR_ACT_BADARCH, _CTL_OPTIMIZE; the filter kills foreign ABIs and searches a binary tree. */
+const ATTRIBUTE = { BAD_ARCH: 2, NO_NEW_PRIVS: 3, OPTIMIZE: 8 } as const;
+const KILL_PROCESS = 0x80000000;
+
+/** Number of a syscall here; undefined when no architecture knows it, a negative number when only others do. */
+export function resolveSyscall(name: string): number | undefined {
+  const number = libseccomp().seccomp_syscall_resolve_name(name);
+  return number === -1 ? undefined : number;
+}
+
+function must(result: number, what: string): void {
+  if (result < 0) throw new Error(`libseccomp: ${what}: ${errnoName(-result)}`);
+}
+
+/** Compiles rules into struct sock_filter[] for this architecture. Errors name the rule. */
+export function compileFilter(defaultAction: number, rules: readonly Rule[]): Uint8Array {
+  const lib = libseccomp();
+  const context = pointer(lib.seccomp_init(defaultAction));
+  if (context === null) throw new Error(`libseccomp: the default action is not valid here`);
+  try {
+    must(lib.seccomp_attr_set(context, ATTRIBUTE.BAD_ARCH, KILL_PROCESS), "foreign ABIs");
+    // Level 2 exists since 2.5.0; an older library keeps its linear search.
+    lib.seccomp_attr_set(context, ATTRIBUTE.OPTIMIZE, 2);
+    for (const rule of rules) {
+      // A rule that does what happens anyway is refused by the library (EACCES) and adds nothing.
+      if (rule.action === defaultAction) continue;
+      const number = resolveSyscall(rule.syscall);
+      if (number === undefined) throw new Error(`unknown syscall ${rule.syscall}`);
+      const args = new Uint8Array(
+        ArgCmp.packList(
+          rule.args.map(({ index, op, value, mask }) =>
+            op === "masked_eq"
+              ? { arg: index, op: COMPARE[op], a: mask ?? 0xffffffffn, b: value }
+              : { arg: index, op: COMPARE[op], a: value, b: 0n },
+          ),
+        ),
+      );
+      const place = args.length > 0 ? args : null;
+      must(
+        lib.seccomp_rule_add_array(context, rule.action, number, rule.args.length, place),
+        `rule ${rule.syscall}`,
+      );
+    }
+    const fd = memfdCreate("spawnbox-bpf", false);
+    try {
+      must(lib.seccomp_export_bpf(context, fd), "export");
+      const program = new Uint8Array(fstatSync(fd).size);
+      readSync(fd, program, 0, program.length, 0);
+      return program;
+    } finally {
+      closeSync(fd);
+    }
+  } finally {
+    lib.seccomp_release(context);
+  }
+}

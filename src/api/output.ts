@@ -1,0 +1,61 @@
+/** The way of a task's bytes into its encoding: held back until the client knows of the task, and safe against plugins. */
+import type { Encoding, Fields } from "../encoders/encoder.ts";
+import type { OutputSink } from "../launch/task.ts";
+
+/**
+ * The sink of one task. Until `open` it takes nothing: a task may print before its start has been replied, and the client
+ * must not see data of a task that it does not know yet. The reader waits, so nothing piles up.
+ */
+export class Output implements OutputSink {
+  readonly #encoding: Encoding;
+  readonly #gate = Promise.withResolvers<void>();
+  #opened = false;
+  #failure: string | undefined;
+
+  constructor(encoding: Encoding) {
+    this.#encoding = encoding;
+  }
+
+  /** What went wrong in the encoder. Its task goes on, and its output is read and dropped. */
+  get failure(): string | undefined {
+    return this.#failure;
+  }
+
+  open(): void {
+    this.#opened = true;
+    this.#gate.resolve();
+  }
+
+  stdout(chunk: Uint8Array): void | Promise<void> {
+    if (this.#opened) return this.#guard(() => this.#encoding.stdout(chunk));
+    return this.#gate.promise.then(() => this.#guard(() => this.#encoding.stdout(chunk)));
+  }
+
+  stderr(chunk: Uint8Array): void | Promise<void> {
+    if (this.#opened) return this.#guard(() => this.#encoding.stderr(chunk));
+    return this.#gate.promise.then(() => this.#guard(() => this.#encoding.stderr(chunk)));
+  }
+
+  /** Flushes and closes the encoding, also when the task never started. Never rejects. */
+  async end(): Promise<Fields> {
+    try {
+      return await this.#encoding.end();
+    } catch (error) {
+      this.#fail(error);
+      return {};
+    }
+  }
+
+  #guard(encode: () => void | Promise<void>): void | Promise<void> {
+    if (this.#failure !== undefined) return;
+    try {
+      return encode()?.catch((error: unknown) => this.#fail(error));
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  #fail(error: unknown): void {
+    this.#failure ??= error instanceof Error ? error.message : String(error);
+  }
+}

@@ -1,0 +1,116 @@
+/** What a call to a command verb asks for. */
+import { suggestion } from "../config/nearest.ts";
+import { AfbError } from "../errors.ts";
+import { SIGNAL_MAX, signalNames, signalNumber } from "./signals.ts";
+
+export const ACTIONS = ["start", "stop", "subscribe", "unsubscribe"] as const;
+export type Action = (typeof ACTIONS)[number];
+
+export interface Query {
+  readonly action: Action;
+  /** Arguments of the action; undefined when there were none. */
+  readonly args: unknown;
+  /** 0 to 4. */
+  readonly verbose: number;
+  /** Reply at the end of the task, with its output. */
+  readonly wait: boolean;
+}
+
+const KEYS: readonly string[] = ["action", "args", "verbose", "wait"];
+
+type Dictionary = Record<string, unknown>;
+
+function isObject(value: unknown): value is Dictionary {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+const invalid = (info: string) => new AfbError("invalid-request", info);
+
+/**
+ * Reads a query. An object with only the keys `action`, `args`, `verbose` and `wait` is one; anything else is the args of a
+ * start. REST parameters are strings, so in such an object `args` may be the text of a JSON object, and `verbose` and
+ * `wait` the text of a number or boolean. Throws invalid-request.
+ */
+export function parseQuery(query: unknown): Query {
+  const structured = isObject(query) && Object.keys(query).every((key) => KEYS.includes(key));
+  if (!structured) return { action: "start", args: query ?? undefined, verbose: 0, wait: false };
+  return {
+    action: parseAction(query["action"]),
+    args: parseArgs(query["args"]),
+    verbose: parseVerbose(query["verbose"]),
+    wait: parseWait(query["wait"]),
+  };
+}
+
+function parseAction(value: unknown): Action {
+  if (value === undefined) return "start";
+  const word = typeof value === "string" ? value.toLowerCase() : "";
+  const action = ACTIONS.find((name) => name === word);
+  if (action) return action;
+  throw invalid(
+    `unknown action ${JSON.stringify(value)}${suggestion(word, ACTIONS)} (${ACTIONS.join(", ")})`,
+  );
+}
+
+function parseArgs(value: unknown): unknown {
+  if (typeof value !== "string" || !value.trimStart().startsWith("{")) return value ?? undefined;
+  try {
+    return JSON.parse(value);
+  } catch (error) {
+    throw invalid(`args is not JSON: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}
+
+function parseVerbose(value: unknown): number {
+  if (value === undefined) return 0;
+  const level = typeof value === "string" && /^\d$/.test(value) ? Number(value) : value;
+  if (typeof level === "number" && Number.isInteger(level) && level >= 0 && level <= 4)
+    return level;
+  throw invalid(`verbose must be a whole number from 0 to 4, not ${JSON.stringify(value)}`);
+}
+
+function parseWait(value: unknown): boolean {
+  if (value === undefined) return false;
+  const word = String(value).toLowerCase();
+  if (word === "true" || word === "1") return true;
+  if (word === "false" || word === "0") return false;
+  throw invalid(`wait must be true or false, not ${JSON.stringify(value)}`);
+}
+
+/** What stop, subscribe and unsubscribe are about: the task `pid`, or every task of the verb. */
+export interface Target {
+  readonly pid?: number;
+  readonly signal?: number;
+}
+
+/** Reads the args of stop, subscribe and unsubscribe: `{pid?, signal?}`. Throws invalid-request. */
+export function parseTarget(args: unknown): Target {
+  if (args === undefined) return {};
+  if (!isObject(args)) throw invalid(`args must be {"pid":N,"signal":"NAME"}, both optional`);
+  for (const key of Object.keys(args)) {
+    if (key !== "pid" && key !== "signal") {
+      throw invalid(`unknown key ${JSON.stringify(key)} in args (pid, signal)`);
+    }
+  }
+  const { pid, signal } = args;
+  const target: { pid?: number; signal?: number } = {};
+  if (pid !== undefined) {
+    const number = typeof pid === "string" && /^\d{1,10}$/.test(pid) ? Number(pid) : pid;
+    // Zero and negative numbers name process groups to kill(2): never let one through.
+    if (typeof number !== "number" || !Number.isInteger(number) || number < 1) {
+      throw invalid(`invalid pid ${JSON.stringify(pid)}`);
+    }
+    target.pid = number;
+  }
+  if (signal !== undefined) {
+    const number = signalNumber(signal);
+    if (number === undefined) {
+      const near = typeof signal === "string" ? suggestion(signal, signalNames) : "";
+      throw invalid(
+        `unknown signal ${JSON.stringify(signal)}${near} (a name such as SIGTERM, or 1 to ${SIGNAL_MAX})`,
+      );
+    }
+    target.signal = number;
+  }
+  return target;
+}

@@ -1,0 +1,29 @@
+/** What schema.ts writes beside the normal form of a value, read back with types. */
+import type { TSchema } from "@sinclair/typebox";
+
+export interface Annotations {
+  readonly description?: string;
+  readonly default?: unknown;
+  /** A single value is accepted for the list. */
+  readonly list?: boolean;
+  /** A number or boolean is accepted for the string. */
+  readonly text?: boolean;
+  /** A string is accepted for the object, and stands for this key. */
+  readonly shorthand?: string;
+  /** An enumeration matched without regard to case: its aliases; the words themselves are in `enum`. */
+  readonly words?: Readonly<Record<string, string>>;
+  readonly enum?: readonly string[];
+}
+
+export const annotations = (schema: TSchema): Annotations => schema;
+
+/** The keys of annotations that are ours and mean nothing in a JSON Schema. */
+export const PRIVATE_KEYS: ReadonlySet<string> = new Set(["list", "text", "shorthand", "words"]);
+
+/** Every accepted spelling in lower case, with the canonical word it stands for. */
+export function spellings(notes: Annotations): Map<string, string> {
+  const all = new Map<string, string>();
+  for (const word of notes.enum ?? []) all.set(word.toLowerCase(), word);
+  for (const [alias, word] of Object.entries(notes.words ?? {})) all.set(alias.toLowerCase(), word);
+  return all;
+}

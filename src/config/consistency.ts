@@ -1,0 +1,64 @@
+/** What one value of a config demands of another: the checks that need no machine. */
+import type { Draft } from "./conform.ts";
+import { compileParams } from "./params.ts";
+import { element, type Report } from "./place.ts";
+import type { Config } from "./schema.ts";
+import { BUILTIN_API, BUILTIN_VERBS, EXEC_VERB, verbOf } from "./verbs.ts";
+
+/** Reports contradictions and duplicates among the parts that are there. */
+export function checkConsistency(config: Draft<Config>, report: Report): void {
+  const api = config.metadata?.api;
+  if (api?.toLowerCase() === BUILTIN_API) {
+    report("metadata.api", `the API \`${api}\` is built in; choose another name`);
+  }
+  const sandboxes = config.sandboxes ?? [];
+  const uids = unique("sandbox uid", report);
+  const verbs = unique("verb", report, /* case-insensitive, as clients call them */ true);
+  const builtins = new Set(BUILTIN_VERBS);
+  if (sandboxes.some((sandbox) => sandbox?.exec === true)) builtins.add(EXEC_VERB);
+  const checkVerb = (verb: string, path: string) => {
+    if (builtins.has(verb.toLowerCase())) {
+      report(path, `the verb \`${verb}\` is built in; rename it, or give its sandbox a prefix`);
+    } else {
+      verbs(verb, path);
+    }
+  };
+
+  for (const [s, sandbox] of sandboxes.entries()) {
+    if (sandbox === undefined) continue;
+    const place = element("sandboxes", s);
+    if (sandbox.uid !== undefined) uids(sandbox.uid, `${place}.uid`);
+    if (sandbox.seccomp?.rules !== undefined && sandbox.seccomp.rulespath !== undefined) {
+      report(`${place}.seccomp`, "`rules` and `rulespath` exclude each other; keep one");
+    }
+    const commandUids = unique("command uid of this sandbox", report);
+    for (const [c, command] of (sandbox.commands ?? []).entries()) {
+      const where = element(`${place}.commands`, c);
+      if (command?.params !== undefined) compileParams(command.params, `${where}.params`, report);
+      if (command?.uid === undefined) continue;
+      const fresh = commandUids(command.uid, `${where}.uid`);
+      const { uid, prefix } = sandbox;
+      // Without its sandbox's uid the verb is unknown; a uid given twice is already told.
+      if (!fresh || uid === undefined) continue;
+      checkVerb(verbOf({ sandboxes }, { uid, prefix }, { uid: command.uid }), `${where}.uid`);
+    }
+  }
+  for (const [i, extra] of (config.extra ?? []).entries()) {
+    if (extra?.uid !== undefined) checkVerb(extra.uid, `${element("extra", i)}.uid`);
+  }
+}
+
+/** Remembers names; a name met again is reported together with where it stood first, and answered with false. */
+function unique(what: string, report: Report, ignoreCase = false) {
+  const seen = new Map<string, string>();
+  return (name: string, path: string): boolean => {
+    const key = ignoreCase ? name.toLowerCase() : name;
+    const first = seen.get(key);
+    if (first === undefined) {
+      seen.set(key, path);
+      return true;
+    }
+    report(path, `duplicate ${what} \`${name}\`: already at ${first}`);
+    return false;
+  };
+}

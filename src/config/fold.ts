@@ -1,0 +1,40 @@
+/** Older and alternative keys folded into the one that the rest of the program reads. */
+import { isDeepStrictEqual } from "node:util";
+import type { Draft } from "./conform.ts";
+import { element, excerpt, member, type Report } from "./place.ts";
+import type { Config } from "./schema.ts";
+
+/** Folds the aliases in place. Both keys with different values is reported: neither can be preferred. */
+export function foldAliases(config: Draft<Config>, report: Report): void {
+  for (const [s, sandbox] of (config.sandboxes ?? []).entries()) {
+    const place = element("sandboxes", s);
+    const { cgroups } = sandbox ?? {};
+    fold(cgroups?.mem, "hight", "high", `${place}.cgroups.mem`, report);
+    fold(cgroups?.task?.mem, "hight", "high", `${place}.cgroups.task.mem`, report);
+    const shares = sandbox?.namespace?.shares;
+    fold(shares, "user", "users", `${place}.namespace.shares`, report);
+    fold(shares, "cgroups", "cgroup", `${place}.namespace.shares`, report);
+    for (const [c, command] of (sandbox?.commands ?? []).entries()) {
+      fold(command, "samples", "sample", element(`${place}.commands`, c), report);
+      fold(command, "once", "single", element(`${place}.commands`, c), report);
+    }
+  }
+}
+
+function fold<H extends object, K extends keyof H & string>(
+  holder: H | undefined,
+  alias: K,
+  key: K,
+  path: string,
+  report: Report,
+): void {
+  if (holder?.[alias] === undefined) return;
+  const value = holder[alias];
+  if (holder[key] === undefined) {
+    holder[key] = value;
+  } else if (!isDeepStrictEqual(holder[key], value)) {
+    const values = `${excerpt(value)} and ${excerpt(holder[key])}`;
+    report(member(path, alias), `\`${alias}\` means \`${key}\`, and both are given: ${values}`);
+  }
+  delete holder[alias];
+}

@@ -1,0 +1,76 @@
+/**
+ * `params` of a command: a JSON Schema for the value of each `%name%`, compiled at boot.
+ */
+import type { TSchema } from "@sinclair/typebox";
+import { TypeCompiler } from "@sinclair/typebox/compiler";
+import { AfbError } from "../errors.ts";
+import { isObject } from "./conform.ts";
+import { suggestion } from "./nearest.ts";
+import { excerpt, member, type Report } from "./place.ts";
+import { rebuild } from "./rebuild.ts";
+
+export interface Params {
+  /** Names whose value may begin an argv element with `-`. */
+  readonly allowDash: ReadonlySet<string>;
+  /** Throws AfbError "invalid-request" naming the first argument that does not fit; null counts as not given. */
+  check(args: unknown): void;
+}
+
+/**
+ * Compiles `params`. Problems go to `report` under `path`. With `names`, the placeholders of the command, a schema for
+ * a name that does not occur is a problem too.
+ */
+export function compileParams(
+  params: Readonly<Record<string, unknown>>,
+  path: string,
+  report: Report,
+  names?: ReadonlySet<string>,
+): Params {
+  const allowDash = new Set<string>();
+  const checks = new Map<string, (value: unknown) => string | undefined>();
+  for (const [name, schema] of Object.entries(params)) {
+    const place = member(path, name);
+    if (names !== undefined && !names.has(name)) {
+      const known = [...names].join(", ") || "none";
+      const hint = suggestion(name, names) || ";";
+      report(place, `the command has no argument \`${name}\`${hint} its arguments: ${known}`);
+    }
+    let plain = schema;
+    if (isObject(schema) && Object.hasOwn(schema, "allowDash")) {
+      const { allowDash: dash, ...rest } = schema;
+      plain = rest;
+      if (dash === true) allowDash.add(name);
+      else if (dash !== false) report(`${place}.allowDash`, "expected true or false");
+      // Only permission for a dash: any value will do.
+      if (Object.keys(rest).length === 0) continue;
+    }
+    let sound = true;
+    const type = rebuild(plain, place, (at, message) => {
+      sound = false;
+      report(at, message);
+    });
+    if (sound) checks.set(name, checker(type));
+  }
+  return {
+    allowDash,
+    check(args) {
+      if (!isObject(args)) return;
+      for (const [name, fault] of checks) {
+        const value = Object.hasOwn(args, name) ? args[name] : undefined;
+        const message = value === undefined || value === null ? undefined : fault(value);
+        if (message !== undefined)
+          throw new AfbError("invalid-request", `argument \`${name}\`: ${message}`);
+      }
+    },
+  };
+}
+
+function checker(type: TSchema): (value: unknown) => string | undefined {
+  const compiled = TypeCompiler.Compile(type);
+  return (value) => {
+    if (compiled.Check(value)) return undefined;
+    const error = compiled.Errors(value).First();
+    const where = error === undefined || error.path === "" ? "" : ` at ${error.path}`;
+    return `found ${excerpt(value)}${where}: ${(error?.message ?? "does not fit").toLowerCase()}`;
+  };
+}

@@ -1,0 +1,147 @@
+/**
+ * JSON Schema, as a user writes it, → TypeBox schema.
+ *
+ * TypeBox checks only schemas it has built, so the JSON Schema is rebuilt with TypeBox's constructors. The keywords
+ * that have an exact counterpart are taken; any other is a problem at boot, never a check that silently does nothing.
+ */
+import { type TSchema, Type } from "@sinclair/typebox";
+import { isObject } from "./conform.ts";
+import { element, excerpt, member, type Report } from "./place.ts";
+
+type Schema = Readonly<Record<string, unknown>>;
+
+const ANNOTATIONS = ["title", "description", "default", "examples", "deprecated", "$comment"];
+const KEYWORDS: Readonly<Record<string, readonly string[]>> = {
+  string: ["minLength", "maxLength", "pattern"],
+  number: ["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"],
+  integer: ["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"],
+  boolean: [],
+  null: [],
+  array: ["items", "minItems", "maxItems", "uniqueItems"],
+  object: ["properties", "required", "additionalProperties"],
+};
+/** Keywords whose value is made of schemas, handled by their own code. */
+const STRUCTURE = new Set(["items", "properties", "required", "additionalProperties"]);
+
+/** The TypeBox schema of a JSON Schema; what it cannot express is reported. */
+export function rebuild(schema: unknown, path: string, report: Report): TSchema {
+  if (schema === true) return Type.Unknown();
+  if (!isObject(schema)) {
+    report(path, `found ${excerpt(schema)}, expected a JSON Schema (an object)`);
+    return Type.Never();
+  }
+  const accept = (keywords: readonly string[]) => {
+    for (const key of Object.keys(schema)) {
+      if (keywords.includes(key) || ANNOTATIONS.includes(key)) continue;
+      const known = keywords.join(", ");
+      report(
+        member(path, key),
+        `the keyword \`${key}\` is not supported here; supported: ${known}`,
+      );
+    }
+  };
+  if (Object.hasOwn(schema, "const")) {
+    accept(["const"]);
+    return literals([schema["const"]], member(path, "const"), report);
+  }
+  if (Object.hasOwn(schema, "enum")) {
+    accept(["enum", "type"]);
+    const { type } = schema;
+    const words = literals(schema["enum"], member(path, "enum"), report);
+    return type === undefined ? words : Type.Intersect([words, rebuild({ type }, path, report)]);
+  }
+  if (Object.hasOwn(schema, "anyOf")) {
+    accept(["anyOf"]);
+    return union(schema["anyOf"], member(path, "anyOf"), report);
+  }
+  const types: unknown[] = Array.isArray(schema["type"]) ? schema["type"] : [schema["type"]];
+  const known = types.filter((type) => typeof type === "string" && Object.hasOwn(KEYWORDS, type));
+  if (known.length !== types.length || known.length === 0) {
+    const all = Object.keys(KEYWORDS).join(", ");
+    report(member(path, "type"), `expected a type (${all}), or enum, const, anyOf`);
+    return Type.Never();
+  }
+  accept([
+    "type",
+    ...known.flatMap((type) => KEYWORDS[String(type)] ?? []),
+    "enum",
+    "const",
+    "anyOf",
+  ]);
+  return Type.Union(known.map((type) => ofType(String(type), schema, path, report)));
+}
+
+function ofType(type: string, schema: Schema, path: string, report: Report): TSchema {
+  const options: Record<string, unknown> = {};
+  for (const key of KEYWORDS[type] ?? []) {
+    const value = schema[key];
+    if (value === undefined || STRUCTURE.has(key)) continue;
+    const wanted = optionFault(key, value);
+    if (wanted === undefined) options[key] = value;
+    else report(member(path, key), `found ${excerpt(value)}, expected ${wanted}`);
+  }
+  if (type === "string") return Type.String(options);
+  if (type === "number") return Type.Number(options);
+  if (type === "integer") return Type.Integer(options);
+  if (type === "boolean") return Type.Boolean();
+  if (type === "null") return Type.Null();
+  if (type === "array")
+    return Type.Array(rebuild(schema["items"] ?? true, member(path, "items"), report), options);
+  return ofObject(schema, path, report);
+}
+
+function ofObject(schema: Schema, path: string, report: Report): TSchema {
+  const { properties = {}, required = [], additionalProperties: rest = true } = schema;
+  if (!isObject(properties)) report(member(path, "properties"), "expected an object of schemas");
+  if (!Array.isArray(required) || !required.every((key) => typeof key === "string")) {
+    report(member(path, "required"), "expected a list of keys");
+  }
+  const needed = new Set<unknown>(Array.isArray(required) ? required : []);
+  const rebuilt: Record<string, TSchema> = {};
+  for (const [key, value] of Object.entries(isObject(properties) ? properties : {})) {
+    const inner = rebuild(value, member(member(path, "properties"), key), report);
+    rebuilt[key] = needed.delete(key) ? inner : Type.Optional(inner);
+  }
+  for (const key of needed) rebuilt[String(key)] = Type.Unknown();
+  const additionalProperties =
+    typeof rest === "boolean" ? rest : rebuild(rest, member(path, "additionalProperties"), report);
+  return Type.Object(rebuilt, { additionalProperties });
+}
+
+function literals(values: unknown, path: string, report: Report): TSchema {
+  const list: unknown[] = Array.isArray(values) ? values : [];
+  if (list.length === 0) report(path, "expected a list of values");
+  return Type.Union(
+    list.map((value) => {
+      if (value === null) return Type.Null();
+      if (typeof value === "string" || typeof value === "number" || typeof value === "boolean") {
+        return Type.Literal(value);
+      }
+      report(path, `found ${excerpt(value)}, expected strings, numbers, booleans or null`);
+      return Type.Never();
+    }),
+  );
+}
+
+function union(variants: unknown, path: string, report: Report): TSchema {
+  const list: unknown[] = Array.isArray(variants) ? variants : [];
+  if (list.length === 0) report(path, "expected a list of schemas");
+  return Type.Union(list.map((variant, i) => rebuild(variant, element(path, i), report)));
+}
+
+/** What the keyword takes, when `value` is not that. */
+function optionFault(key: string, value: unknown): string | undefined {
+  if (key === "pattern") return isPattern(value) ? undefined : "a regular expression";
+  if (key === "uniqueItems") return typeof value === "boolean" ? undefined : "true or false";
+  return typeof value === "number" ? undefined : "a number";
+}
+
+function isPattern(value: unknown): boolean {
+  if (typeof value !== "string") return false;
+  try {
+    return new RegExp(value) instanceof RegExp;
+  } catch (error) {
+    if (error instanceof SyntaxError) return false;
+    throw error;
+  }
+}

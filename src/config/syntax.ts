@@ -1,0 +1,164 @@
+/**
+ * JSON text → value, with what JSON.parse does not tell: line, column and text of a syntax error, and keys given twice.
+ *
+ * Comments and trailing commas are accepted, as the JSON library of existing configs does.
+ */
+import { element, member, quoted, type Report } from "./place.ts";
+
+/** Deeper nesting than any config has, well below what would exhaust the stack. */
+const MAX_DEPTH = 200;
+
+const SPACE = /(?:[ \t\r\n]+|\/\/[^\n]*|\/\*[^]*?\*\/)+/y;
+// Unrolled, so that a string without an end costs linear time.
+const STRING = /"[^"\\]*(?:\\[^][^"\\]*)*"/y;
+const NUMBER = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?(?![\w.])/y;
+const WORD = /(?:true|false|null)(?!\w)/y;
+
+class SyntaxFault extends Error {
+  constructor(
+    readonly offset: number,
+    message: string,
+  ) {
+    super(message);
+  }
+}
+
+/** The value of `text`, or undefined after a report. Keys given twice are reported, the last one counts. */
+export function parseJson(text: string, report: Report): unknown {
+  try {
+    return new Reader(text, report).document();
+  } catch (error) {
+    if (!(error instanceof SyntaxFault)) throw error;
+    report("", `${error.message}\n${locate(text, error.offset)}`);
+    return undefined;
+  }
+}
+
+class Reader {
+  private offset = 0;
+  constructor(
+    private readonly text: string,
+    private readonly report: Report,
+  ) {}
+
+  document(): unknown {
+    const value = this.value("", 0);
+    if (this.peek() !== "") throw this.fault("expected the end of the file");
+    return value;
+  }
+
+  private value(path: string, depth: number): unknown {
+    if (depth > MAX_DEPTH) throw this.fault(`nested more than ${MAX_DEPTH} deep`);
+    const next = this.peek();
+    if (next === "{") return this.object(path, depth);
+    if (next === "[") return this.list(path, depth);
+    const scalar = next === '"' ? this.string() : (this.take(NUMBER) ?? this.take(WORD));
+    if (scalar === undefined) throw this.fault("expected a value");
+    return next === '"' ? scalar : JSON.parse(scalar);
+  }
+
+  private object(path: string, depth: number): unknown {
+    const lines = new Map<string, number>();
+    const result: Record<string, unknown> = {};
+    this.offset++;
+    while (this.peek() !== "}") {
+      if (this.peek() !== '"') throw this.fault("expected a key in double quotes, or `}`");
+      const start = this.offset;
+      const key = this.string();
+      const place = member(path, key);
+      const earlier = lines.get(key);
+      if (earlier !== undefined) {
+        const { line } = position(this.text, start);
+        this.report(
+          place,
+          `key \`${key}\` is given twice, at lines ${position(this.text, earlier).line} and ${line}`,
+        );
+      }
+      lines.set(key, start);
+      if (this.peek() !== ":") throw this.fault("expected `:`");
+      this.offset++;
+      const value = this.value(place, depth + 1);
+      // Assignment would set the prototype when the key is `__proto__`.
+      Object.defineProperty(result, key, {
+        value,
+        writable: true,
+        enumerable: true,
+        configurable: true,
+      });
+      this.separator("}");
+    }
+    this.offset++;
+    return result;
+  }
+
+  private list(path: string, depth: number): unknown {
+    const result: unknown[] = [];
+    this.offset++;
+    while (this.peek() !== "]") {
+      result.push(this.value(element(path, result.length), depth + 1));
+      this.separator("]");
+    }
+    this.offset++;
+    return result;
+  }
+
+  private separator(end: string): void {
+    const next = this.peek();
+    if (next === ",") this.offset++;
+    else if (next !== end) throw this.fault(`expected \`,\` or \`${end}\``);
+  }
+
+  private string(): string {
+    const start = this.offset;
+    const raw = this.take(STRING);
+    if (raw === undefined) throw this.fault("expected the string to end with a double quote");
+    try {
+      return String(JSON.parse(raw));
+    } catch (error) {
+      const bad = /[\u0000-\u001f]|\\(?!["\\/bfnrt]|u[\da-fA-F]{4})/.exec(
+        raw.replaceAll("\\\\", "__"),
+      );
+      throw new SyntaxFault(start + (bad?.index ?? 0), `bad string: ${String(error)}`);
+    }
+  }
+
+  /** The next character after space and comments; "" is the end. */
+  private peek(): string {
+    this.take(SPACE);
+    return this.text.charAt(this.offset);
+  }
+
+  private take(pattern: RegExp): string | undefined {
+    pattern.lastIndex = this.offset;
+    const found = pattern.exec(this.text)?.[0];
+    this.offset += found?.length ?? 0;
+    return found;
+  }
+
+  private fault(message: string): SyntaxFault {
+    const found = this.text.slice(this.offset, this.offset + 1);
+    return new SyntaxFault(
+      this.offset,
+      `${message}, found ${found === "" ? "the end of the file" : quoted(found)}`,
+    );
+  }
+}
+
+function position(text: string, offset: number): { line: number; column: number; start: number } {
+  const start = text.lastIndexOf("\n", offset - 1) + 1;
+  let line = 1;
+  for (let at = text.indexOf("\n"); at !== -1 && at < start; at = text.indexOf("\n", at + 1))
+    line++;
+  return { line, column: offset - start + 1, start };
+}
+
+/** The line of an offset with a caret below the culprit; long lines are shown around it. */
+function locate(text: string, offset: number): string {
+  const { line, column, start } = position(text, offset);
+  const from = Math.max(start, offset - 60);
+  const end = text.indexOf("\n", offset);
+  const shown = text.slice(from, Math.min(end === -1 ? text.length : end, offset + 40));
+  // One column per character, so that the caret stands where it should.
+  const excerpt = shown.replace(/[\u0000-\u001f]/g, " ");
+  return `line ${line}, column ${column}:\n  ${excerpt.trimEnd()}\n  ${" ".repeat(offset - from)}^`;
+}

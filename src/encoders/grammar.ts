@@ -1,0 +1,130 @@
+/**
+ * As much of the grammar of JSON (RFC 8259) as it takes to see, byte by byte, where a value ends and early that it has gone
+ * wrong. Words (numbers, true, false, null) and escapes are left to JSON.parse.
+ */
+
+/** A value at the top level is complete. */
+export const DONE: unique symbol = Symbol("end of a value");
+
+/** Where the grammar is. */
+const STRUCTURE = 0;
+const STRING = 1;
+const WORD = 2;
+
+/** What it takes next. At the top level, always a value. */
+const VALUE = 0;
+const VALUE_OR_END = 1;
+const KEY = 2;
+const KEY_OR_END = 3;
+const COLON = 4;
+const NEXT = 5;
+
+const QUOTE = 0x22;
+const COMMA = 0x2c;
+const COLON_SIGN = 0x3a;
+const BACKSLASH = 0x5c;
+const OPEN_OBJECT = 0x7b;
+const CLOSE_OBJECT = 0x7d;
+
+export const isBlank = (byte: number) =>
+  byte === 0x20 || byte === 0x0a || byte === 0x09 || byte === 0x0d;
+export const isOpen = (byte: number) => byte === OPEN_OBJECT || byte === 0x5b;
+const isClose = (byte: number) => byte === CLOSE_OBJECT || byte === 0x5d;
+
+export class JsonGrammar {
+  readonly #maxdepth: number;
+  /** The closing brackets that are due, innermost last. */
+  readonly #due: number[] = [];
+  #mode = STRUCTURE;
+  #expect = VALUE;
+  #escaped = false;
+
+  constructor(maxdepth: number) {
+    this.#maxdepth = maxdepth;
+  }
+
+  /** Between values. */
+  get idle(): boolean {
+    return this.#mode === STRUCTURE && this.#due.length === 0;
+  }
+
+  get depth(): number {
+    return this.#due.length;
+  }
+
+  /** In a word at the top level: nothing but what follows it tells where it ends. */
+  get inWord(): boolean {
+    return this.#mode === WORD && this.#due.length === 0;
+  }
+
+  reset(): void {
+    this.#due.length = 0;
+    this.#mode = STRUCTURE;
+    this.#expect = VALUE;
+    this.#escaped = false;
+  }
+
+  /** Takes one byte. Returns DONE, the reason of a syntax error, or nothing. */
+  step(byte: number): string | typeof DONE | undefined {
+    if (this.#mode === STRING) {
+      if (this.#escaped) this.#escaped = false;
+      else if (byte === BACKSLASH) this.#escaped = true;
+      else if (byte === QUOTE) return this.#stringEnd();
+      // There are no raw control characters in strings: a missing quote is noticed at the end of its line.
+      return byte < 0x20 ? "control character in a string" : undefined;
+    }
+    if (this.#mode === WORD) {
+      if (!this.endsWord(byte)) return undefined;
+      this.#valueEnd();
+    }
+    return isBlank(byte) ? undefined : this.#structure(byte);
+  }
+
+  /** Whether a word ends before this byte. */
+  endsWord(byte: number): boolean {
+    if (isBlank(byte) || byte === QUOTE || isOpen(byte)) return true;
+    // At the top level `12:30:45` or `1,2` is one bad word, not a number and a bad rest.
+    return this.#due.length > 0 && (isClose(byte) || byte === COMMA || byte === COLON_SIGN);
+  }
+
+  #structure(byte: number): string | typeof DONE | undefined {
+    const expect = this.#expect;
+    const value = expect === VALUE || expect === VALUE_OR_END;
+    if (byte === QUOTE) {
+      if (!value && expect !== KEY && expect !== KEY_OR_END) return "unexpected string";
+      this.#mode = STRING;
+    } else if (isOpen(byte)) {
+      if (!value) return "unexpected bracket";
+      if (this.#due.length === this.#maxdepth) return `nested deeper than ${this.#maxdepth}`;
+      // In ASCII, each closing bracket is two behind its opening one.
+      this.#due.push(byte + 2);
+      this.#expect = byte === OPEN_OBJECT ? KEY_OR_END : VALUE_OR_END;
+    } else if (isClose(byte)) {
+      const closes = expect === NEXT || expect === KEY_OR_END || expect === VALUE_OR_END;
+      if (!closes || this.#due.at(-1) !== byte) return "unexpected bracket";
+      this.#due.pop();
+      return this.#valueEnd();
+    } else if (byte === COMMA && expect === NEXT) {
+      this.#expect = this.#due.at(-1) === CLOSE_OBJECT ? KEY : VALUE;
+    } else if (byte === COLON_SIGN && expect === COLON) {
+      this.#expect = VALUE;
+    } else {
+      if (!value || byte === COMMA || byte === COLON_SIGN) return "unexpected text";
+      this.#mode = WORD;
+    }
+    return undefined;
+  }
+
+  #stringEnd(): typeof DONE | undefined {
+    if (this.#expect !== KEY && this.#expect !== KEY_OR_END) return this.#valueEnd();
+    this.#mode = STRUCTURE;
+    this.#expect = COLON;
+    return undefined;
+  }
+
+  #valueEnd(): typeof DONE | undefined {
+    this.#mode = STRUCTURE;
+    this.#expect = this.#due.length > 0 ? NEXT : VALUE;
+    return this.#due.length > 0 ? undefined : DONE;
+  }
+}

@@ -1,0 +1,134 @@
+/**
+ * Finds JSON values in a stream of bytes, however it is split, in one pass and bounded memory.
+ *
+ * Values at the top level need no separator but where two words would run together (`1 2`).
+ * After a syntax error the rest of its line is skipped, with one exception: where a value breaks off because a line begins with
+ * the `{` or `[` of the next one, scanning goes on there, so an object cut short costs only itself.
+ * A value over `maxlen` bytes is one error, and scanning goes on behind it.
+ */
+import { ByteBuffer } from "./bytes.ts";
+import { DONE, isBlank, isOpen, JsonGrammar } from "./grammar.ts";
+import { parseExact } from "./numbers.ts";
+
+export type Scanned = { readonly value: unknown } | { readonly error: string };
+
+const LF = 0x0a;
+const NOTHING = new Uint8Array(0);
+/** Bytes of the culprit that an error shows. */
+const EXCERPT = 80;
+
+export class JsonScanner {
+  readonly #decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+  readonly #maxlen: number;
+  readonly #grammar: JsonGrammar;
+  /** Bytes of the current value, or of what is skipped, from earlier chunks. */
+  readonly #buffer: ByteBuffer;
+  /** There were more of them than it holds. */
+  #overflow = false;
+  /** Why the rest of the line is skipped. */
+  #skipping: string | undefined;
+  /** Only blanks since the line began. */
+  #fresh = true;
+
+  constructor(maxlen: number, maxdepth: number) {
+    this.#maxlen = maxlen;
+    this.#grammar = new JsonGrammar(maxdepth);
+    this.#buffer = new ByteBuffer(maxlen);
+  }
+
+  /** The values and errors that `chunk` completes. Iterate to the end before the next call. */
+  *push(chunk: Uint8Array): Generator<Scanned, void> {
+    const grammar = this.#grammar;
+    // Where the current value begins in this chunk.
+    let from = 0;
+    for (let at = 0; at < chunk.length; at++) {
+      const byte = chunk[at] as number;
+      const first = this.#fresh;
+      this.#fresh = byte === LF || (first && isBlank(byte));
+
+      if (grammar.inWord && grammar.endsWord(byte)) {
+        const scanned = this.#valueEnd(chunk.subarray(from, at));
+        if (scanned) yield scanned;
+      }
+      if (this.#skipping !== undefined) {
+        if (byte === LF) yield this.#failed(this.#skipping, chunk.subarray(from, at));
+        continue;
+      }
+      if (grammar.idle) from = at;
+      const depth = grammar.depth;
+      const result = grammar.step(byte);
+      if (result === undefined) continue;
+      if (result === DONE) {
+        const scanned = this.#valueEnd(chunk.subarray(from, at + 1));
+        if (scanned) yield scanned;
+      } else if (depth > 0 && first && isOpen(byte)) {
+        yield this.#failed(result, chunk.subarray(from, at));
+        from = at;
+        grammar.step(byte);
+      } else if (byte === LF) {
+        yield this.#failed(result, chunk.subarray(from, at));
+      } else {
+        this.#skip(result);
+      }
+    }
+    if (this.#skipping === undefined && grammar.idle) return;
+    if (!this.#buffer.append(chunk.subarray(from))) this.#overflow = true;
+  }
+
+  /** What is left at the end of the stream. */
+  *end(): Generator<Scanned, void> {
+    if (this.#grammar.inWord) {
+      const scanned = this.#valueEnd(NOTHING);
+      if (scanned) yield scanned;
+    }
+    if (this.#skipping !== undefined) yield this.#failed(this.#skipping, NOTHING);
+    else if (!this.#grammar.idle)
+      yield this.#failed("unfinished at the end of the output", NOTHING);
+  }
+
+  /** A value is complete; `segment` is the part of it in this chunk. */
+  #valueEnd(segment: Uint8Array): Scanned | undefined {
+    if (this.#overflow || this.#buffer.length + segment.length > this.#maxlen) {
+      return this.#failed(`longer than ${this.#maxlen} bytes`, segment);
+    }
+    try {
+      const value = parseExact(this.#decoder.decode(this.#joined(segment)));
+      this.#reset();
+      return { value };
+    } catch {
+      // Told as an error with the rest of its line, once that has come.
+      this.#skip("not JSON");
+      return undefined;
+    }
+  }
+
+  #skip(reason: string): void {
+    this.#grammar.reset();
+    this.#skipping = reason;
+  }
+
+  #failed(reason: string, segment: Uint8Array): Scanned {
+    const shown = Math.min(EXCERPT, this.#maxlen);
+    const bytes = this.#joined(segment.subarray(0, shown + 1));
+    // "stream" leaves a character out that the cut has split.
+    const cut = new TextDecoder().decode(bytes.subarray(0, shown), { stream: true });
+    const more = this.#overflow || bytes.length > shown ? "…" : "";
+    this.#reset();
+    return { error: `${reason}: ${cut.trimEnd()}${more}` };
+  }
+
+  #joined(segment: Uint8Array): Uint8Array {
+    if (this.#buffer.length === 0) return segment;
+    const bytes = new Uint8Array(this.#buffer.length + segment.length);
+    bytes.set(this.#buffer.view());
+    bytes.set(segment, this.#buffer.length);
+    return bytes;
+  }
+
+  #reset(): void {
+    this.#buffer.clear();
+    this.#grammar.reset();
+    this.#overflow = false;
+    this.#skipping = undefined;
+  }
+}

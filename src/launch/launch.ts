@@ -1,0 +1,178 @@
+/**
+ * Starts a plan: real pipes (a socketpair would refuse /dev/stdout), the sealed launcher, one status pipe, one lifeline.
+ * Nothing here looks at the policy: the ops of the plan say it all.
+ */
+import { closeSync, fchownSync, writeSync } from "node:fs";
+import { GROUP } from "../../ffi/launcher/layout.ts";
+import { pipe } from "../../ffi/libc.ts";
+import type { Plan } from "../plan/plan.ts";
+import { Channel } from "./channel.ts";
+import { launcherPath, opsFd } from "./launcher.ts";
+import { type LauncherRecord, RecordReader } from "./records.ts";
+import { LaunchError, type OutputSink, type Outcome, type Task } from "./task.ts";
+
+const SIGINT = 2;
+/** After a stop without an explicit signal, what is left is killed. */
+const GRACE = 5_000;
+/** The tree is gone, but somebody else may hold its stdout: how long its end is waited for. */
+const DRAIN_LIMIT = 1_000;
+
+const ignore = (): void => {};
+
+export async function launch(plan: Plan, argv: readonly string[], sink: OutputSink): Promise<Task> {
+  const task = new LaunchedTask(plan, sink, argv);
+  await task.started;
+  return task;
+}
+
+class LaunchedTask implements Task {
+  pid = 0;
+  readonly started: Promise<void>;
+  readonly ended: Promise<Outcome>;
+  readonly #begin = performance.now();
+  /** Write end of the lifeline; undefined once closed. */
+  #lifeline: number | undefined;
+  #cause: Outcome["cause"];
+  #last: Extract<LauncherRecord, { kind: "ended" }> | undefined;
+  #grace: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(
+    readonly plan: Plan,
+    sink: OutputSink,
+    argv: readonly string[],
+  ) {
+    const opened: number[] = [];
+    const pair = () => {
+      const ends = pipe();
+      opened.push(...ends);
+      return ends;
+    };
+    let channels: [Channel, Channel, Channel];
+    try {
+      const [stdout, stdoutEnd] = pair();
+      const [stderr, stderrEnd] = pair();
+      const [status, statusEnd] = pair();
+      const [lifelineEnd, lifeline] = pair();
+      const { identity } = plan.policy;
+      if (identity) {
+        // Opening /dev/stdout opens the pipe anew, which only its owner may.
+        fchownSync(stdoutEnd, identity.uid, identity.gid);
+        fchownSync(stderrEnd, identity.uid, identity.gid);
+      }
+      Bun.spawn({
+        cmd: [launcherPath(), ...argv],
+        argv0: `spawnbox: ${plan.api}/${plan.verb}`,
+        env: plan.env,
+        cwd: "/",
+        stdio: ["ignore", stdoutEnd, stderrEnd, opsFd(plan.ops), statusEnd, lifelineEnd],
+      });
+      for (const fd of [stdoutEnd, stderrEnd, statusEnd, lifelineEnd]) closeSync(fd);
+      this.#lifeline = lifeline;
+      channels = [new Channel(status), new Channel(stdout), new Channel(stderr)];
+    } catch (error) {
+      for (const fd of opened) closeSync(fd);
+      const code = error instanceof Error && "code" in error ? String(error.code) : "";
+      throw new LaunchError(
+        "spawn",
+        "launcher",
+        code,
+        `the launcher could not be started: ${String(error)}`,
+      );
+    }
+    const start = Promise.withResolvers<void>();
+    this.started = start.promise;
+    this.ended = this.#run(channels, sink, start);
+  }
+
+  async #run(
+    [status, stdout, stderr]: [Channel, Channel, Channel],
+    sink: OutputSink,
+    start: PromiseWithResolvers<void>,
+  ): Promise<Outcome> {
+    const records = new RecordReader();
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    let outputs: Promise<unknown> = Promise.resolve();
+    const begin = () => {
+      if (this.plan.timeout > 0) timer = setTimeout(() => this.#end("timeout"), this.plan.timeout);
+      outputs = Promise.all([
+        stdout.drain((chunk) => sink.stdout(chunk)),
+        stderr.drain((chunk) => sink.stderr(chunk)),
+      ]);
+    };
+    await status.drain((chunk) => {
+      for (const record of records.push(chunk)) {
+        if (record.kind === "started") {
+          this.pid = record.pid;
+          begin();
+          start.resolve();
+        } else if (record.kind === "failed") {
+          start.reject(record.error);
+        } else {
+          this.#last = record;
+        }
+      }
+    });
+    clearTimeout(timer);
+    clearTimeout(this.#grace);
+    this.#closeLifeline();
+    if (this.pid === 0) {
+      // No effect after a failure record: a promise settles once.
+      start.reject(
+        new LaunchError("launcher", "", "", "the launcher died before it could start the command"),
+      );
+      stdout.cancel();
+      stderr.cancel();
+      await Promise.all([stdout.drain(ignore), stderr.drain(ignore)]);
+      return this.#outcome();
+    }
+    const impatient = setInterval(() => {
+      for (const channel of [stdout, stderr]) if (channel.waiting) channel.cancel();
+    }, DRAIN_LIMIT);
+    await outputs;
+    clearInterval(impatient);
+    return this.#outcome();
+  }
+
+  stop(signal?: number): void {
+    this.#cause ??= "stopped";
+    this.#order(signal === undefined ? SIGINT | GROUP : signal);
+    if (signal === undefined) this.#grace ??= setTimeout(() => this.kill(), GRACE);
+  }
+
+  kill(): void {
+    this.#end("stopped");
+  }
+
+  #end(cause: Outcome["cause"]): void {
+    this.#cause ??= cause;
+    this.#closeLifeline();
+  }
+
+  #order(byte: number): void {
+    if (this.#lifeline === undefined) return;
+    try {
+      writeSync(this.#lifeline, Uint8Array.of(byte));
+    } catch (error) {
+      // The launcher has just ended and so has the command; its last record is on the way.
+      if (!(error instanceof Error && "code" in error && error.code === "EPIPE")) throw error;
+    }
+  }
+
+  #closeLifeline(): void {
+    if (this.#lifeline === undefined) return;
+    closeSync(this.#lifeline);
+    this.#lifeline = undefined;
+  }
+
+  /** The wait status of waitpid(2), taken apart. */
+  #outcome(): Outcome {
+    const { status = 9, user = 0, system = 0, maxrss = 0 } = this.#last ?? {};
+    const signal = status & 0x7f;
+    const usage = { wall: performance.now() - this.#begin, user, system, maxrss };
+    return {
+      ...(signal === 0 ? { exit: (status >> 8) & 0xff } : { signal }),
+      ...(this.#cause && { cause: this.#cause }),
+      usage,
+    };
+  }
+}

@@ -1,0 +1,78 @@
+/** What the launcher tells on its status pipe. */
+import { OP, RECORD, RECORD_AT, RECORD_SIZE } from "../../ffi/launcher/layout.ts";
+import { errnoName } from "../../ffi/errno.ts";
+import { LaunchError } from "./task.ts";
+
+export type LauncherRecord =
+  | { kind: "started"; pid: number }
+  | { kind: "failed"; error: LaunchError }
+  | { kind: "ended"; status: number; maxrss: number; user: number; system: number };
+
+/** What each step is called in an error. */
+const STEP = new Map<number, string>(
+  Object.entries(OP).map(([name, code]) => [code, name.toLowerCase().replaceAll("_", " ")]),
+);
+
+const text = new TextDecoder();
+
+function failure(op: number, errno: number, what: string): LaunchError {
+  const step = STEP.get(op) ?? `op ${op}`;
+  const name = errnoName(errno);
+  if (op === OP.EXEC) {
+    const hint =
+      name === "ENOENT"
+        ? "it, or the interpreter or loader it needs, does not exist inside the sandbox"
+        : name === "EACCES"
+          ? "its user may not execute it, or it lies on a noexec mount"
+          : "see execve(2)";
+    return new LaunchError("exec", what, name, `cannot execute ${what}: ${name}: ${hint}`);
+  }
+  const object = what === "" ? "" : ` ${what}`;
+  return new LaunchError(
+    step,
+    what,
+    name,
+    `the sandbox could not be set up: ${step}${object}: ${name}`,
+  );
+}
+
+function decode(bytes: Uint8Array): LauncherRecord {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, RECORD_SIZE);
+  const u32 = (at: number) => view.getUint32(at, true);
+  const micros = (at: number) => Number(view.getBigUint64(at, true));
+  switch (u32(RECORD_AT.kind)) {
+    case RECORD.STARTED:
+      return { kind: "started", pid: u32(RECORD_AT.pid) };
+    case RECORD.FAILED: {
+      const end = bytes.indexOf(0, RECORD_AT.what);
+      const what = text.decode(bytes.subarray(RECORD_AT.what, end < 0 ? RECORD_SIZE : end));
+      return { kind: "failed", error: failure(u32(RECORD_AT.op), u32(RECORD_AT.error), what) };
+    }
+    case RECORD.ENDED:
+      return {
+        kind: "ended",
+        status: u32(RECORD_AT.status),
+        maxrss: u32(RECORD_AT.maxrss),
+        user: micros(RECORD_AT.user) / 1000,
+        system: micros(RECORD_AT.system) / 1000,
+      };
+    default:
+      throw new Error(`the launcher sent a record of kind ${u32(RECORD_AT.kind)}`);
+  }
+}
+
+/** Cuts what is read from the status pipe into records. */
+export class RecordReader {
+  #rest = new Uint8Array();
+
+  push(chunk: Uint8Array): LauncherRecord[] {
+    const bytes = this.#rest.length > 0 ? Buffer.concat([this.#rest, chunk]) : chunk;
+    const records: LauncherRecord[] = [];
+    let offset = 0;
+    for (; bytes.length - offset >= RECORD_SIZE; offset += RECORD_SIZE) {
+      records.push(decode(bytes.subarray(offset, offset + RECORD_SIZE)));
+    }
+    this.#rest = Uint8Array.from(bytes.subarray(offset));
+    return records;
+  }
+}

@@ -1,0 +1,168 @@
+/** Policy → the blob of launcher ops (ffi/launcher/layout.ts). The order of the ops is the order of enforcement. */
+import {
+  HEADER_SIZE,
+  MAGIC,
+  OP,
+  OP_HEADER_SIZE,
+  type OpName,
+  VERSION,
+} from "../../ffi/launcher/layout.ts";
+import type { MountFlags, MountStep, NamespaceName, Policy } from "./policy.ts";
+
+/** CLONE_NEW… of clone(2). */
+const CLONE: Readonly<Record<NamespaceName, number>> = {
+  mount: 0x00020000,
+  cgroup: 0x02000000,
+  uts: 0x04000000,
+  ipc: 0x08000000,
+  user: 0x10000000,
+  pid: 0x20000000,
+  net: 0x40000000,
+};
+/** MOUNT_ATTR_… of mount_setattr(2). */
+const ATTRIBUTE = { RDONLY: 1, NOSUID: 2, NODEV: 4, NOEXEC: 8 } as const;
+/** SECBIT_NOROOT and its lock: uid 0 gives no capability at exec, see capabilities(7). */
+const SECBITS_NOROOT = 0b11;
+
+const utf8 = new TextEncoder();
+
+/** NUL-ended strings one after the other. */
+function strings(...texts: string[]): Uint8Array {
+  return utf8.encode(texts.map((text) => `${text}\0`).join(""));
+}
+
+class Blob {
+  readonly #ops: Uint8Array[] = [];
+
+  op(
+    name: OpName,
+    numbers: readonly (number | bigint)[] = [],
+    data: Uint8Array = new Uint8Array(),
+  ): this {
+    const size = Math.ceil((OP_HEADER_SIZE + numbers.length * 8 + data.length) / 8) * 8;
+    const bytes = new Uint8Array(size);
+    const view = new DataView(bytes.buffer);
+    view.setUint32(0, OP[name], true);
+    view.setUint32(4, size, true);
+    view.setUint32(8, numbers.length, true);
+    view.setUint32(12, data.length, true);
+    numbers.forEach((number, i) => view.setBigUint64(OP_HEADER_SIZE + i * 8, BigInt(number), true));
+    bytes.set(data, OP_HEADER_SIZE + numbers.length * 8);
+    this.#ops.push(bytes);
+    return this;
+  }
+
+  bytes(cloneFlags: number): Uint8Array {
+    const size = HEADER_SIZE + this.#ops.reduce((sum, op) => sum + op.length, 0);
+    const bytes = new Uint8Array(size);
+    const view = new DataView(bytes.buffer);
+    [MAGIC, VERSION, size, cloneFlags].forEach((word, i) => view.setUint32(i * 4, word, true));
+    let offset = HEADER_SIZE;
+    for (const op of this.#ops) {
+      bytes.set(op, offset);
+      offset += op.length;
+    }
+    return bytes;
+  }
+}
+
+function attributes(flags: MountFlags): number {
+  return (
+    (flags.readonly ? ATTRIBUTE.RDONLY : 0) |
+    (flags.nosuid ? ATTRIBUTE.NOSUID : 0) |
+    (flags.nodev ? ATTRIBUTE.NODEV : 0) |
+    (flags.noexec ? ATTRIBUTE.NOEXEC : 0)
+  );
+}
+
+const SAFE = ATTRIBUTE.NOSUID | ATTRIBUTE.NODEV | ATTRIBUTE.NOEXEC;
+
+function encodeMount(blob: Blob, step: MountStep): void {
+  switch (step.kind) {
+    case "bind":
+      blob.op("BIND", [attributes(step.flags), 1], strings(step.source, step.target));
+      break;
+    case "tmpfs": {
+      const options = ["mode", step.mode.toString(8)];
+      if (step.size !== undefined) options.push("size", step.size);
+      if (step.owner) options.push("uid", `${step.owner.uid}`, "gid", `${step.owner.gid}`);
+      blob.op("FSMOUNT", [attributes(step.flags)], strings("tmpfs", step.target, ...options));
+      break;
+    }
+    case "proc":
+      blob.op("FSMOUNT", [SAFE], strings("proc", step.target));
+      break;
+    case "mqueue":
+      blob.op("FSMOUNT", [SAFE], strings("mqueue", step.target));
+      break;
+    case "devpts":
+      blob.op(
+        "FSMOUNT",
+        [ATTRIBUTE.NOSUID | ATTRIBUTE.NOEXEC],
+        strings("devpts", step.target, "ptmxmode", "0666", "mode", "0620"),
+      );
+      break;
+    case "symlink":
+      blob.op("SYMLINK", [], strings(step.text, step.target));
+      break;
+    case "dir":
+      blob.op("DIR", [step.mode], strings(step.target));
+      break;
+    case "seal":
+      blob.op("SETATTR", [ATTRIBUTE.RDONLY], strings(step.target));
+      break;
+  }
+}
+
+/** One line per id: the same number inside and outside. */
+function identityMap(ids: Iterable<number>): Uint8Array {
+  return strings([...new Set(ids)].map((id) => `${id} ${id} 1\n`).join(""));
+}
+
+const capMask = (caps: readonly number[]): bigint =>
+  caps.reduce((mask, cap) => mask | (1n << BigInt(cap)), 0n);
+
+export function encodePolicy(policy: Policy): Uint8Array {
+  const blob = new Blob();
+  const { identity, namespaces, server } = policy;
+  let cloneFlags = 0;
+  for (const name of namespaces) cloneFlags |= CLONE[name];
+  const forked = namespaces.has("pid");
+  // With an init beside it, the command makes its network namespace while the init builds the root.
+  if (forked) cloneFlags &= ~CLONE.net;
+
+  if (namespaces.has("user")) {
+    // setgroups must be denied before an ordinary user may write a gid map: user_namespaces(7).
+    const gids = identity ? [server.gid, identity.gid, ...identity.groups] : [server.gid];
+    blob.op("UID_MAP", [], identityMap(identity ? [server.uid, identity.uid] : [server.uid]));
+    blob.op("GID_MAP", [policy.privileged ? 0 : 1], identityMap(gids));
+  }
+  // Bounds what an exec may give, not what the steps below may do; 41 system calls in the shadow of the id maps.
+  if (policy.caps) blob.op("BOUNDING", [capMask(policy.caps)]);
+  if (forked) blob.op("FORK");
+  if (policy.mounts) {
+    blob.op("ROOT_BEGIN");
+    for (const step of policy.mounts) encodeMount(blob, step);
+    blob.op("ROOT_END");
+  }
+  if (namespaces.has("net")) {
+    if (forked) blob.op("UNSHARE", [CLONE.net]);
+    blob.op("LOOPBACK");
+  }
+  if (policy.hostname !== undefined && namespaces.has("uts"))
+    blob.op("HOSTNAME", [], strings(policy.hostname));
+
+  for (const [resource, value] of policy.rlimits)
+    blob.op("RLIMIT", [resource, BigInt.asUintN(64, value)]);
+  if (policy.umask !== undefined) blob.op("UMASK", [policy.umask]);
+  if (policy.chdir !== undefined) blob.op("CHDIR", [], strings(policy.chdir));
+
+  if (identity) blob.op("SETGROUPS", identity.groups).op("SETGID", [identity.gid]);
+  // Needs CAP_SETPCAP, so it comes before the uid is given up.
+  if (policy.caps) blob.op("SECUREBITS", [SECBITS_NOROOT]);
+  if (identity) blob.op("SETUID", [identity.uid]);
+  if (policy.caps) blob.op("CAPS", [capMask(policy.caps)]);
+  if (policy.noNewPrivs) blob.op("NO_NEW_PRIVS");
+  if (policy.seccomp) blob.op("SECCOMP", [], policy.seccomp);
+  return blob.bytes(cloneFlags >>> 0);
+}

@@ -1,0 +1,73 @@
+/** acls.user, group, groups → numbers. See credentials(7). */
+import type { Acls } from "../config/schema.ts";
+import type { Machine } from "./machine.ts";
+import type { Identity } from "./policy.ts";
+import type { Report } from "./report.ts";
+
+const NUMBER = /^\d{1,10}$/;
+/** (uid_t)-1 means "leave it" to setresuid(2): never a user. */
+const LARGEST_ID = 0xfffffffe;
+
+function groupId(name: string, path: string, machine: Machine, report: Report): number | undefined {
+  const gid = NUMBER.test(name) ? Number(name) : machine.group(name);
+  if (gid === undefined || gid > LARGEST_ID) {
+    report.problem(path, `unknown group ${JSON.stringify(name)}: name one of /etc/group, or a gid`);
+    return undefined;
+  }
+  return gid;
+}
+
+/**
+ * The identity to switch to. Privileged, a user is required (root must be said out loud); unprivileged, none can be
+ * applied, and a user other than our own is a notice.
+ */
+export function compileIdentity(
+  acls: Acls,
+  path: string,
+  machine: Machine,
+  report: Report,
+): Identity | undefined {
+  if (!machine.privileged) {
+    for (const key of ["user", "group", "groups"] as const) {
+      if (acls[key] === undefined) continue;
+      report.notice(
+        `${path}.${key}`,
+        `not applied: the server runs unprivileged, as uid ${machine.uid}; commands run as that`,
+      );
+    }
+    return undefined;
+  }
+  if (acls.user === undefined) {
+    report.problem(
+      `${path}.user`,
+      `missing: the server runs as root, so say which user the commands run as, such as "nobody" ("root" must be said out loud)`,
+    );
+    return undefined;
+  }
+  const user = machine.user(acls.user);
+  const numeric = NUMBER.test(acls.user) ? Number(acls.user) : undefined;
+  const uid = user?.uid ?? numeric;
+  if (uid === undefined || uid > LARGEST_ID) {
+    report.problem(
+      `${path}.user`,
+      `unknown user ${JSON.stringify(acls.user)}: name one of /etc/passwd, or a uid`,
+    );
+    return undefined;
+  }
+  let gid = user?.gid;
+  if (acls.group !== undefined) gid = groupId(acls.group, `${path}.group`, machine, report);
+  else if (gid === undefined) {
+    report.problem(
+      `${path}.group`,
+      `missing: uid ${uid} has no entry in /etc/passwd, so its group must be given`,
+    );
+  }
+  const groups: number[] = [];
+  for (const [i, name] of (acls.groups ?? []).entries()) {
+    const id = groupId(name, `${path}.groups[${i}]`, machine, report);
+    if (id !== undefined) groups.push(id);
+  }
+  if (groups.length > 64) report.problem(`${path}.groups`, `${groups.length} groups; at most 64`);
+  if (gid === undefined) return undefined;
+  return { uid, gid, groups, ...(user && { name: user.name, home: user.home }) };
+}

@@ -1,0 +1,169 @@
+/** namespace.mounts → the steps that build the new root. See mount_setattr(2), tmpfs(5), devpts in the kernel's documentation. */
+import { posix } from "node:path";
+import type { Mount, Namespace } from "../config/schema.ts";
+import type { Machine } from "./machine.ts";
+import type { Identity, MountFlags, MountStep } from "./policy.ts";
+import type { Report } from "./report.ts";
+
+const DEVICES = ["null", "zero", "full", "random", "urandom", "tty"] as const;
+const LOCKED: MountFlags = { readonly: false, nosuid: true, nodev: true, noexec: true };
+const DEVICE: MountFlags = { readonly: false, nosuid: true, nodev: false, noexec: true };
+
+/** The minimal /dev: six devices, the links that shells use, pseudo terminals of its own, an empty shm; then read-only. */
+function devSteps(target: string): MountStep[] {
+  const at = (name: string) => posix.join(target, name);
+  return [
+    { kind: "tmpfs", target, size: "64k", mode: 0o755, flags: { ...LOCKED, nodev: false } },
+    ...DEVICES.map((name): MountStep => ({
+      kind: "bind",
+      source: `/dev/${name}`,
+      target: at(name),
+      flags: DEVICE,
+    })),
+    { kind: "symlink", target: at("fd"), text: "/proc/self/fd" },
+    { kind: "symlink", target: at("stdin"), text: "/proc/self/fd/0" },
+    { kind: "symlink", target: at("stdout"), text: "/proc/self/fd/1" },
+    { kind: "symlink", target: at("stderr"), text: "/proc/self/fd/2" },
+    { kind: "devpts", target: at("pts") },
+    { kind: "symlink", target: at("ptmx"), text: "pts/ptmx" },
+    { kind: "tmpfs", target: at("shm"), size: "64m", mode: 0o1777, flags: LOCKED },
+    { kind: "seal", target },
+  ];
+}
+
+export interface MountContext {
+  readonly ownPids: boolean;
+  readonly identity: Identity | undefined;
+  readonly machine: Machine;
+  readonly expand: (text: string) => string;
+}
+
+/** A path inside the sandbox in normal form; the root itself cannot be replaced. */
+function targetOf(mount: Mount, expand: (text: string) => string): string {
+  const target = expand(mount.target);
+  if (!target.startsWith("/"))
+    throw new Error(`target ${JSON.stringify(target)} must be an absolute path`);
+  if (target.split("/").includes(".."))
+    throw new Error(`target ${JSON.stringify(target)} must not contain ".."`);
+  if (target.includes("\0")) throw new Error("target contains a NUL byte");
+  const normal = posix.normalize(target).replace(/(.)\/$/, "$1");
+  if (normal === "/")
+    throw new Error(`target "/" is the sandbox's own root: mount what the commands need below it`);
+  return normal;
+}
+
+/** The source on the host without symbolic links: at launch, a link found on this path refuses the mount. */
+function sourceOf(mount: Mount, autocreate: boolean, context: MountContext): string {
+  const source = context.expand(mount.source ?? mount.target);
+  if (!source.startsWith("/"))
+    throw new Error(`source ${JSON.stringify(source)} must be an absolute path`);
+  try {
+    return context.machine.realpath(source);
+  } catch (error) {
+    if (!autocreate) {
+      throw new Error(
+        `source ${source} does not exist on this machine: create it, correct it, or set opts.autocreate`,
+        { cause: error },
+      );
+    }
+    context.machine.mkdir(source);
+    return context.machine.realpath(source);
+  }
+}
+
+function compileMount(
+  mount: Mount,
+  autocreate: boolean,
+  earlier: readonly MountStep[],
+  context: MountContext,
+): MountStep[] {
+  const target = targetOf(mount, context.expand);
+  const mode = mount.mode ?? "ro";
+  const perm = mount.perm === undefined ? undefined : Number.parseInt(mount.perm, 8);
+  const flags = (readonly: boolean, source = ""): MountFlags => ({
+    readonly,
+    nosuid: !(mount.suid ?? false),
+    // Who mounts something out of /dev wants the device.
+    nodev: !(mount.dev ?? (source === "/dev" || source.startsWith("/dev/"))),
+    noexec: !(mount.exec ?? true),
+  });
+  switch (mode) {
+    case "ro":
+    case "rw": {
+      const source = sourceOf(mount, autocreate, context);
+      return [{ kind: "bind", source, target, flags: flags(mode === "ro", source) }];
+    }
+    case "symlink": {
+      if (mount.source === undefined)
+        throw new Error("a symlink needs a source: the text of the link");
+      return [{ kind: "symlink", target, text: context.expand(mount.source) }];
+    }
+    case "tmpfs": {
+      const size = mount.size === undefined ? undefined : sizeOf(mount.size);
+      return [
+        {
+          kind: "tmpfs",
+          target,
+          ...(size !== undefined && { size }),
+          mode: perm ?? 0o1777,
+          flags: flags(false),
+        },
+      ];
+    }
+    case "dir": {
+      // Below something of the host it is just a directory there; elsewhere it is the command's own, and writable.
+      const below = earlier.some(
+        (step) => step.kind === "bind" && target.startsWith(`${step.target}/`),
+      );
+      if (below) return [{ kind: "dir", target, mode: perm ?? 0o755 }];
+      const owner = context.identity && { uid: context.identity.uid, gid: context.identity.gid };
+      return [
+        {
+          kind: "tmpfs",
+          target,
+          mode: perm ?? 0o755,
+          flags: flags(false),
+          ...(owner && { owner }),
+        },
+      ];
+    }
+    case "dev":
+      return devSteps(target);
+    case "proc":
+      // Mounting a proc of the host's processes needs their namespace; with shared pids the host's is bound instead.
+      return context.ownPids
+        ? [{ kind: "proc", target }]
+        : [{ kind: "bind", source: context.machine.realpath("/proc"), target, flags: LOCKED }];
+    case "mqueue":
+      return [{ kind: "mqueue", target }];
+    case "execfd":
+    case "lock":
+      throw new Error(`mode ${mode} is not supported yet`);
+  }
+}
+
+/** Size of a tmpfs as the kernel reads it: digits and k, m or g. */
+function sizeOf(text: string): string {
+  if (!/^[1-9]\d*[kmg]?$/i.test(text))
+    throw new Error(`size ${JSON.stringify(text)}: a number with K, M or G, such as 64M`);
+  return text.toLowerCase();
+}
+
+/** The whole new root, in the order of the config; undefined keeps the host's file system. */
+export function compileMounts(
+  namespace: Namespace | undefined,
+  path: string,
+  context: MountContext,
+  report: Report,
+): MountStep[] | undefined {
+  const mounts = namespace?.mounts ?? [];
+  if (mounts.length === 0) return undefined;
+  const steps: MountStep[] = [];
+  for (const [i, mount] of mounts.entries()) {
+    const compiled = report.attempt(`${path}.mounts[${i}]`, () =>
+      compileMount(mount, namespace?.opts?.autocreate ?? false, steps, context),
+    );
+    if (compiled) steps.push(...compiled);
+  }
+  return steps;
+}

@@ -1,0 +1,145 @@
+/**
+ * The sub-protocol x-afb-ws-json1: calls and replies, and events, as JSON arrays in text messages.
+ * Frames are written out by hand, since their key order is part of the protocol for some clients.
+ */
+import type { Client } from "../api/client.ts";
+import type { Registry } from "../api/registry.ts";
+import { failure, type Reply } from "../api/reply.ts";
+import type { ServerSession } from "./session.ts";
+import type { WebSocketConnection } from "./websocket.ts";
+
+const CALL = 2;
+const OK = 3;
+const ERROR = 4;
+const EVENT = 5;
+
+/** Calls without a reply at which a connection is no longer read, and at which it is again. */
+const CALLS_HIGH = 1024;
+const CALLS_LOW = 512;
+
+interface Call {
+  id: string;
+  api: string;
+  verb: string;
+  args: unknown;
+  token?: string;
+}
+
+export class AfbConnection implements Client {
+  #connection: WebSocketConnection | undefined;
+  #calls = 0;
+  readonly #gone = new Set<() => void>();
+
+  constructor(
+    readonly registry: Registry,
+    readonly session: ServerSession,
+  ) {
+    session.connections++;
+  }
+
+  /** The WebSocket this speaks through. */
+  attach(connection: WebSocketConnection): void {
+    this.#connection = connection;
+  }
+
+  get connected(): boolean {
+    return this.#connection?.open ?? false;
+  }
+
+  send(event: string, data: unknown): void | Promise<void> {
+    if (!this.connected) return;
+    const name = JSON.stringify(event);
+    const json = stringify(data);
+    const value = json === undefined ? "" : `,"data":${json}`;
+    return this.#connection?.send(
+      `[${EVENT},${name},{"jtype":"afb-event","event":${name}${value}}]`,
+    );
+  }
+
+  onClose(gone: () => void): () => void {
+    // A new function each time: the same one may be registered twice.
+    const once = (): void => gone();
+    this.#gone.add(once);
+    if (!this.connected) queueMicrotask(() => this.#gone.delete(once) && once());
+    return () => {
+      this.#gone.delete(once);
+    };
+  }
+
+  /** A text message arrived. */
+  text(text: string): void {
+    const call = parseCall(text);
+    if (!call) {
+      this.#connection?.close(1008, "invalid-frame");
+      return;
+    }
+    if (call.token !== undefined) this.session.token = call.token;
+    if (++this.#calls >= CALLS_HIGH) this.#connection?.hold(true);
+    const { id, api, verb, args } = call;
+    const reply = (answer: Reply): void => this.#reply(id, answer);
+    this.registry
+      .call({ api, verb, args, client: this, session: this.session })
+      .then(reply, (error: unknown) => reply(failure(error)));
+  }
+
+  /** The connection is gone. */
+  gone(): void {
+    this.session.connections--;
+    const callbacks = [...this.#gone];
+    this.#gone.clear();
+    for (const callback of callbacks) callback();
+  }
+
+  #reply(id: string, reply: Reply): void {
+    // The sender of a reply has nothing to hold back; what piles up here stops the reading of calls instead.
+    void this.#connection?.send(
+      `[${reply.request.status === "success" ? OK : ERROR},${JSON.stringify(id)},${stringifyReply(reply)}]`,
+    );
+    if (--this.#calls === CALLS_LOW) this.#connection?.hold(false);
+  }
+}
+
+/** The call in a message; undefined when it is none. Only a server that calls its clients would be sent anything else. */
+function parseCall(text: string): Call | undefined {
+  const frame = parse(text);
+  if (!Array.isArray(frame)) return undefined;
+  const [kind, id, method, args, token]: unknown[] = frame;
+  if (frame.length < 4 || frame.length > 5 || kind !== CALL) return undefined;
+  if (typeof id !== "string" || typeof method !== "string") return undefined;
+  const slash = method.indexOf("/");
+  if (slash < 1) return undefined;
+  const call: Call = { id, api: method.slice(0, slash), verb: method.slice(slash + 1), args };
+  if (typeof token === "string") call.token = token;
+  else if (token !== undefined && token !== null) return undefined;
+  return call;
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    // Also a RangeError: nested too deep.
+    if (error instanceof SyntaxError || error instanceof RangeError) return undefined;
+    throw error;
+  }
+}
+
+/** JSON of a value, or of a text that says why there is none (a cycle, a BigInt, too deep): a bug of a plugin. */
+function stringify(value: unknown): string | undefined {
+  try {
+    return JSON.stringify(value);
+  } catch (error) {
+    return JSON.stringify(`cannot be written as JSON: ${String(error)}`);
+  }
+}
+
+/** JSON of a reply; of an internal-error when its response has none. */
+export function stringifyReply(reply: Reply): string {
+  try {
+    return JSON.stringify(reply);
+  } catch (error) {
+    return JSON.stringify(
+      failure(new Error(`the response cannot be written as JSON: ${String(error)}`)),
+    );
+  }
+}

@@ -1,0 +1,44 @@
+/** Listening on an address, with errors that say what to do. */
+import type { Server } from "node:http";
+import { isIP } from "node:net";
+
+const ADVICE: Record<string, string> = {
+  EADDRINUSE: "the port is in use: stop the program that has it, or choose another port",
+  EACCES: "not permitted: ports below 1024 need root or CAP_NET_BIND_SERVICE; choose a higher one",
+  EADDRNOTAVAIL: "this machine has no such address: use one of its own, or 0.0.0.0 or :: for all",
+  ENOTFOUND: "the name is not known: use an address, such as 127.0.0.1",
+  EAI_AGAIN: "the name cannot be resolved now: use an address, such as 127.0.0.1",
+};
+
+/** Resolves to the port, which the kernel chose if 0 was asked for. */
+export async function listen(
+  server: Server,
+  { host, port }: { host: string; port: number },
+): Promise<number> {
+  const where = `cannot listen on ${bracket(host)}:${port}`;
+  try {
+    await new Promise<void>((resolve, reject) => {
+      server.once("error", reject);
+      server.listen({ host, port }, () => {
+        server.off("error", reject);
+        resolve();
+      });
+    });
+  } catch (error) {
+    const code = error instanceof Error && "code" in error ? String(error.code) : "";
+    const advice = ADVICE[code] ?? (error instanceof Error ? error.message : String(error));
+    throw new Error(`${where}: ${advice}${code ? ` (${code})` : ""}`, { cause: error });
+  }
+  const address = server.address();
+  if (address === null || typeof address === "string") throw new Error(`${where}: no port`);
+  return address.port;
+}
+
+/** The host to put into a URL for someone on this machine. */
+export function urlHost(host: string): string {
+  return host === "0.0.0.0" || host === "::" ? "localhost" : bracket(host);
+}
+
+function bracket(host: string): string {
+  return isIP(host) === 6 ? `[${host}]` : host;
+}

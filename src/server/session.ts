@@ -1,0 +1,127 @@
+/** Sessions: what the server remembers of a caller between requests, by uuid. They live in memory only. */
+import type { Session } from "../api/client.ts";
+import type { GetHeader } from "./origin.ts";
+
+/** Seconds a session lives without use, and the Max-Age of its cookie. */
+export const SESSION_TIMEOUT = 32_000_000;
+
+export interface ServerSession extends Session {
+  /** The token given last. */
+  token?: string;
+  /** WebSockets open in this session: it is kept as long as there are any. */
+  connections: number;
+  /** Milliseconds, of the clock of {@link Sessions}. */
+  lastUsed: number;
+}
+
+/** What a request says of who is calling. */
+export interface Credentials {
+  uuid?: string;
+  token?: string;
+  /** The uuid is from the cookie, which therefore need not be set. */
+  fromCookie: boolean;
+}
+
+/** Query parameters that are about the session, and not arguments of a verb. */
+export const SESSION_PARAMETERS: ReadonlySet<string> = new Set([
+  "x-afb-uuid",
+  "uuid",
+  "access_token",
+  "x-afb-token",
+  "token",
+]);
+
+export class Sessions {
+  /** Least recently used first. */
+  readonly #sessions = new Map<string, ServerSession>();
+
+  /**
+   * @param most Sessions kept; beyond, the least recently used one without a WebSocket goes.
+   * @param now Milliseconds.
+   */
+  constructor(
+    readonly most = 4096,
+    readonly timeout = SESSION_TIMEOUT,
+    readonly now: () => number = Date.now,
+  ) {}
+
+  get size(): number {
+    return this.#sessions.size;
+  }
+
+  /** The session of these credentials. A uuid not known (any more) makes a session of that name, none a random one. */
+  open(credentials: Credentials): ServerSession {
+    this.#expire();
+    const uuid = credentials.uuid ?? crypto.randomUUID();
+    const session = this.#sessions.get(uuid) ?? { uuid, connections: 0, lastUsed: 0 };
+    if (credentials.token !== undefined) session.token = credentials.token;
+    session.lastUsed = this.now();
+    this.#sessions.delete(uuid);
+    if (this.#sessions.size >= this.most) this.#evict();
+    this.#sessions.set(uuid, session);
+    return session;
+  }
+
+  /** Seconds until the session expires, if it is not used before. */
+  remaining(session: ServerSession): number {
+    return Math.max(0, this.timeout - Math.floor((this.now() - session.lastUsed) / 1000));
+  }
+
+  #expire(): void {
+    for (const session of this.#sessions.values()) {
+      if (this.remaining(session) > 0) return;
+      if (session.connections === 0) this.#sessions.delete(session.uuid);
+    }
+  }
+
+  #evict(): void {
+    for (const session of this.#sessions.values()) {
+      if (session.connections > 0) continue;
+      this.#sessions.delete(session.uuid);
+      return;
+    }
+  }
+}
+
+export function cookieName(port: number): string {
+  return `x-afb-uuid-${port}`;
+}
+
+export function sessionCookie(port: number, uuid: string): string {
+  return `${cookieName(port)}=${uuid}; Path=/; Max-Age=${SESSION_TIMEOUT}; HttpOnly; SameSite=Lax`;
+}
+
+/** Reads headers before parameters, and the cookie last. */
+export function readCredentials(
+  header: GetHeader,
+  parameter: (name: string) => string | undefined,
+  port: number,
+): Credentials {
+  const bearer = /^Bearer +(\S+) *$/i.exec(header("authorization") ?? "")?.[1];
+  const token =
+    bearer ??
+    header("x-afb-token") ??
+    parameter("access_token") ??
+    parameter("x-afb-token") ??
+    parameter("token");
+  const given =
+    header("x-afb-uuid") ?? header("uuid") ?? parameter("x-afb-uuid") ?? parameter("uuid");
+  const uuid = usable(given) ?? usable(readCookie(header("cookie") ?? "", cookieName(port)));
+  const credentials: Credentials = { fromCookie: usable(given) === undefined && !!uuid };
+  if (uuid !== undefined) credentials.uuid = uuid;
+  if (token) credentials.token = token;
+  return credentials;
+}
+
+/** A uuid goes into a cookie and is kept in memory, so it is short and plain, or it is not taken. */
+function usable(uuid: string | undefined): string | undefined {
+  return uuid !== undefined && /^[A-Za-z0-9_-]{1,64}$/.test(uuid) ? uuid : undefined;
+}
+
+function readCookie(cookies: string, name: string): string | undefined {
+  for (const pair of cookies.split(";")) {
+    const equals = pair.indexOf("=");
+    if (pair.slice(0, equals).trim() === name) return pair.slice(equals + 1).trim();
+  }
+  return undefined;
+}

@@ -1,0 +1,457 @@
+import { afterEach, describe, expect, test } from "bun:test";
+import type { Encoder } from "../../src/encoders/encoder.ts";
+import { findEncoder } from "../../src/encoders/catalogue.ts";
+import type { Registry } from "../../src/api/registry.ts";
+import { type Launch, LaunchError } from "../../src/launch/task.ts";
+import type { Plan } from "../../src/plan/plan.ts";
+import { pidOf, registryOf, settled, shell, spawnLaunch, TestClient } from "./harness.ts";
+
+const registries: Registry[] = [];
+afterEach(async () => {
+  await Promise.all(registries.splice(0).map((registry) => registry.close()));
+});
+
+function connect(plans: readonly Plan[], options: Parameters<typeof registryOf>[1] = {}) {
+  const registry = registryOf(plans, options);
+  registries.push(registry);
+  return { registry, client: new TestClient(registry) };
+}
+
+const use = (name: string, opts: Record<string, unknown> = {}) => ({ encoder: { name, opts } });
+const replied = (id: string, response: string) =>
+  `[3,"${id}",{"jtype":"afb-reply","request":{"status":"success","code":0},"response":${response}}]`;
+const refused = (id: string, status: string, info: string, code: number) =>
+  `[4,"${id}",{"jtype":"afb-reply","request":{"status":"${status}","info":${JSON.stringify(info)},"code":${code}}}]`;
+const event = (verb: string, data: string) =>
+  `[5,"p/${verb}",{"jtype":"afb-event","event":"p/${verb}","data":${data}}]`;
+const started = (id: string, verb: string) =>
+  replied(id, `{"api":"p","sandbox":"sb","command":"${verb}","pid":PID}`);
+const final = (verb: string, status: string) =>
+  event(verb, `{"type":"final-event","pid":PID,"status":${status}}`);
+
+describe("start, asynchronous", () => {
+  const table: [string, string, string[]][] = [
+    ["text", "echo out; echo err >&2", ['"stdout":["out"],"stderr":["err"]']],
+    ["text", "true", []],
+    ["line", "echo l1; echo l2", ['"stdout":"l1"', '"stdout":"l2"']],
+    ["line", "printf e1 >&2", ['"stderr":"e1"']],
+    ["json", `echo '{"a":1} x'`, ['"stdout":{"a":1}', '"json-error":"not JSON: x"']],
+    ["log", "true", []],
+  ];
+  test.each(table)("%s: %s", async (name, script, fields) => {
+    const { client } = connect([shell("text", script, use(name))]);
+    await client.call("text");
+    await client.until("final-event");
+    expect(client.wire).toEqual([
+      started("1", "text"),
+      ...fields.map((field) => event("text", `{"type":"data","pid":PID,${field}}`)),
+      final("text", '{"exit":0}'),
+    ]);
+    expect(client.handlers).toBe(0);
+  });
+
+  test("the status tells of failure, the reply does not", async () => {
+    const { client } = connect([shell("fail", "exit 3"), shell("die", "kill -SEGV $$")]);
+    await client.call("fail");
+    await client.call("die");
+    await client.until('"exit":3');
+    await client.until("Segmentation");
+    expect(client.wire).toContain(final("fail", '{"exit":3}'));
+    expect(client.wire).toContain(final("die", '{"signal":"Segmentation fault"}'));
+  });
+
+  test("the reply is never overtaken, even by a task that has printed before it is known", async () => {
+    const eager: Launch = async (plan, _argv, sink) => {
+      const printed = sink.stdout(new TextEncoder().encode("early\n"));
+      const usage = { wall: 0, user: 0, system: 0, maxrss: 0 };
+      const ended = Promise.resolve(printed).then(() => ({ exit: 0, usage }));
+      return { plan, pid: 7, ended, stop() {}, kill() {} };
+    };
+    const { client } = connect([shell("l", "", use("line"))], { launch: eager });
+    await Promise.all([client.call("l"), client.call("l")]);
+    await client.until("final-event");
+    const kinds = client.wire.map((frame) => frame.slice(0, 4));
+    expect(kinds.slice(0, 2)).toEqual(['[3,"', '[3,"']);
+    expect(client.wire[2]).toBe(event("l", '{"type":"data","pid":PID,"stdout":"early"}'));
+  });
+
+  test("nothing is lost and nothing is early under back-pressure", async () => {
+    const { client } = connect([shell("seq", "seq 1 20000", use("line"))]);
+    let waiting = 0;
+    client.pause = () => {
+      if (++waiting > 1) throw new Error("sent before the last was taken");
+      return new Promise((resolve) =>
+        queueMicrotask(() => {
+          waiting--;
+          resolve();
+        }),
+      );
+    };
+    await client.call("seq");
+    await client.until("final-event");
+    const lines = client.frames.flatMap(
+      (frame) => /"stdout":"(\d+)"/.exec(JSON.stringify(frame))?.[1] ?? [],
+    );
+    expect(lines).toEqual(Array.from({ length: 20000 }, (_, n) => String(n + 1)));
+  });
+});
+
+describe("start, synchronous", () => {
+  test("sync: an event, then the reply", async () => {
+    const { client } = connect([shell("hello", "echo World!", use("sync"))]);
+    await client.call("hello");
+    expect(client.wire).toEqual([
+      event(
+        "hello",
+        '{"type":"initial-event","api":"p","sandbox":"sb","command":"hello","pid":PID}',
+      ),
+      replied(
+        "1",
+        '{"api":"p","sandbox":"sb","command":"hello","pid":PID,"status":{"exit":0},"stdout":["World!"]}',
+      ),
+    ]);
+    expect(client.handlers).toBe(0);
+  });
+
+  test("raw: whole strings", async () => {
+    const { client } = connect([shell("r", "printf 'a\\nb'; exit 1", use("raw", { maxlen: 2 }))]);
+    const reply = await client.call("r");
+    expect(settled(reply.response)).toBe(
+      '{"api":"p","sandbox":"sb","command":"r","pid":PID,"status":{"exit":1},"stdout":"a\\n","stderr":"","stdout-overflow":true}',
+    );
+  });
+
+  test("a time-out", async () => {
+    const { client } = connect([shell("t", "echo a; sleep 60", { ...use("sync"), timeout: 100 })]);
+    const reply = await client.call("t");
+    expect(settled(reply.response)).toBe(
+      '{"api":"p","sandbox":"sb","command":"t","pid":PID,"status":{"signal":"Killed","info":"timeout"},"stdout":["a"]}',
+    );
+  });
+});
+
+describe("arguments", () => {
+  const plans = [shell("say", "printf '%%s\\n' \"$0\" '%a%'", use("sync")), shell("none", "true")];
+
+  test("of either form", async () => {
+    const { client } = connect(plans);
+    for (const args of [{ a: "x" }, { args: { a: "x" } }, { action: "START", args: '{"a":"x"}' }]) {
+      const reply = await client.call("say", args);
+      expect(settled(reply.response)).toContain('"x"]');
+    }
+  });
+
+  test("wrong ones are told, and nothing runs", async () => {
+    const { client } = connect(plans);
+    await client.call("say");
+    await client.call("none", { b: 1 });
+    await client.call("none", { action: "halt" });
+    const frames = client.wire;
+    expect(frames.length).toBe(3);
+    for (const frame of frames) expect(frame).toContain('"status":"invalid-request","info":"');
+  });
+
+  test("params are checked", async () => {
+    const params = {
+      allowDash: new Set(["a"]),
+      check(args: unknown) {
+        if (JSON.stringify(args) !== '{"a":"-x"}') throw new Error("checked");
+      },
+    };
+    const { client } = connect([shell("say", "%a%", { params, ...use("sync") })]);
+    expect((await client.call("say", { a: "y" })).request.info).toBe("checked");
+    expect((await client.call("say", { a: "-x" })).request.status).toBe("success");
+  });
+});
+
+describe("what cannot be started", () => {
+  test("is an error that names step, object and errno, without events", async () => {
+    const launch: Launch = async () => {
+      throw new LaunchError("mount", "/data", "EACCES", "Permission denied");
+    };
+    const { client } = connect([shell("a", "true"), shell("b", "true", use("sync"))], { launch });
+    await client.call("a");
+    await client.call("b");
+    expect(client.wire).toEqual([
+      refused(
+        "1",
+        "internal-error",
+        "sb/a not started: mount /data: EACCES: Permission denied",
+        -1,
+      ),
+      refused(
+        "2",
+        "internal-error",
+        "sb/b not started: mount /data: EACCES: Permission denied",
+        -1,
+      ),
+    ]);
+  });
+
+  test("gives its place back", async () => {
+    let fail = true;
+    const launch: Launch = (plan, argv, sink) => {
+      if (fail) return Promise.reject(new LaunchError("exec", "/x", "ENOENT", "no"));
+      return spawnLaunch(plan, argv, sink);
+    };
+    const { client } = connect([shell("one", "true", { concurrency: 1 })], { launch });
+    expect((await client.call("one")).request.status).toBe("internal-error");
+    fail = false;
+    expect((await client.call("one")).request.status).toBe("success");
+  });
+
+  test("a log that cannot be opened", async () => {
+    const opts = { stdout: "/nonexistent/x.log" };
+    const { client } = connect([shell("a", "touch /tmp/never", use("log", opts))]);
+    const reply = await client.call("a");
+    expect(reply.request.status).toBe("internal-error");
+    expect(reply.request.info).toContain("ENOENT");
+  });
+});
+
+describe("stop", () => {
+  const sleeper = shell("sleep", "sleep 60");
+  const other = shell("other", "sleep 60");
+
+  test("one, by pid and signal", async () => {
+    const { client } = connect([sleeper]);
+    const pid = pidOf(await client.call("sleep"));
+    const reply = await client.call("sleep", { action: "stop", args: { pid, signal: "term" } });
+    expect(reply.response).toBe(`sb/sleep@${pid}`);
+    await client.until("final-event");
+    expect(client.wire.slice(1)).toEqual([
+      replied("2", '"sb/sleep@PID"'),
+      final("sleep", '{"signal":"Terminated","cause":"stopped"}'),
+    ]);
+  });
+
+  test("all, with SIGINT", async () => {
+    const { client } = connect([sleeper, other]);
+    const pids = [pidOf(await client.call("sleep")), pidOf(await client.call("sleep"))];
+    await client.call("other");
+    const reply = await client.call("sleep", { action: "stop" });
+    expect(reply.response).toEqual(pids.map((pid) => `sb/sleep@${pid}`));
+    for (const pid of pids) await client.until(`"final-event","pid":${pid}`);
+    expect(client.wire.slice(4)).toEqual(
+      pids.map(() => final("sleep", '{"signal":"Interrupt","cause":"stopped"}')),
+    );
+    expect((await client.call("sleep", { action: "stop" })).response).toEqual([]);
+  });
+
+  test("what is wrong signals nothing", async () => {
+    const { client } = connect([sleeper, other]);
+    const pid = pidOf(await client.call("sleep"));
+    const foreign = pidOf(await client.call("other"));
+    const wrong = [
+      { pid: foreign },
+      { pid: 999999999 },
+      { pid: 0 },
+      { pid: process.pid },
+      { pid, signal: "SIGNOTHING" },
+      { pid, sig: 9 },
+      [pid],
+    ];
+    for (const args of wrong) {
+      const reply = await client.call("sleep", { action: "stop", args });
+      expect(reply.request.status).toBe("invalid-request");
+    }
+    expect(client.wire[2]).toBe(
+      refused("3", "invalid-request", `invalid pid ${foreign}: no running task of p/sleep`, -12),
+    );
+    process.kill(pid, 0);
+    process.kill(foreign, 0);
+    expect(client.frames.length).toBe(2 + wrong.length);
+  });
+});
+
+describe("subscribers", () => {
+  test("a second connection hears the rest, the first one leaves", async () => {
+    const { client, registry } = connect([shell("read", "sleep 60", use("line"))]);
+    const second = new TestClient(registry);
+    const pid = pidOf(await client.call("read"));
+    expect((await second.call("read", { action: "subscribe", args: { pid } })).response).toBe(
+      `sb/read@${pid}`,
+    );
+    expect((await client.call("read", { action: "unsubscribe" })).response).toEqual([
+      `sb/read@${pid}`,
+    ]);
+    await second.call("read", { action: "stop", args: { pid, signal: 9 } });
+    await second.until("final-event");
+    expect(second.wire.at(-1)).toBe(final("read", '{"signal":"Killed","cause":"stopped"}'));
+    expect(client.wire.length).toBe(2);
+  });
+
+  test("both hear each event once, however often they subscribe", async () => {
+    const { client, registry } = connect([shell("s", "sleep 60")]);
+    const second = new TestClient(registry);
+    await client.call("s");
+    await client.call("s", { action: "subscribe" });
+    await second.call("s", { action: "subscribe" });
+    await second.call("s", { action: "subscribe" });
+    await client.call("s", { action: "stop" });
+    await Promise.all([client.until("final-event"), second.until("final-event")]);
+    const finals = (of: TestClient) =>
+      of.wire.filter((frame) => frame.includes("final-event")).length;
+    expect([finals(client), finals(second)]).toEqual([1, 1]);
+  });
+
+  test("a client that goes does not hold its task back", async () => {
+    const { client, registry } = connect([shell("seq", "seq 1 5; exec sleep 60", use("line"))]);
+    client.pause = () => new Promise(() => {});
+    const pid = pidOf(await client.call("seq"));
+    await client.until('"stdout":"1"');
+    const second = new TestClient(registry);
+    await second.call("seq", { action: "subscribe" });
+    client.disconnect();
+    await second.until('"stdout":"5"');
+    expect(client.frames.length).toBe(2);
+    process.kill(pid, 0);
+    await second.call("seq", { action: "stop" });
+    await second.until("final-event");
+  });
+
+  test("the slowest is waited for", async () => {
+    const { client, registry } = connect([shell("seq", "sleep 0.2; seq 1 3", use("line"))]);
+    const slow = new TestClient(registry);
+    const turn = Promise.withResolvers<void>();
+    slow.pause = () => turn.promise;
+    await client.call("seq");
+    await slow.call("seq", { action: "subscribe" });
+    await slow.until('"stdout":"1"');
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(client.wire.length).toBe(2);
+    turn.resolve();
+    await Promise.all([client.until("final-event"), slow.until("final-event")]);
+    expect(client.wire.length).toBe(5);
+  });
+
+  test("needs a connection", async () => {
+    const { registry } = connect([shell("s", "sleep 60")]);
+    const reply = await registry.call({
+      api: "p",
+      verb: "s",
+      args: { action: "subscribe" },
+      session: { uuid: "rest" },
+    });
+    expect(reply.request).toEqual({
+      status: "invalid-request",
+      info: "events need a WebSocket connection",
+      code: -12,
+    });
+  });
+});
+
+describe("without a client (REST)", () => {
+  const rest = { api: "p", verb: "c", args: {}, session: { uuid: "rest" } };
+
+  test("start replies at once", async () => {
+    const { registry } = connect([shell("c", "sleep 60")]);
+    const reply = await registry.call(rest);
+    expect(settled(reply.response)).toBe('{"api":"p","sandbox":"sb","command":"c","pid":PID}');
+  });
+
+  test.each(["text", "line", "json", "sync"])("wait carries the output: %s", async (name) => {
+    const { registry } = connect([shell("c", "echo out; echo err >&2; exit 2", use(name))]);
+    const reply = await registry.call({ ...rest, wait: true });
+    expect(settled(reply.response)).toBe(
+      '{"api":"p","sandbox":"sb","command":"c","pid":PID,"status":{"exit":2},"stdout":["out"],"stderr":["err"]}',
+    );
+  });
+
+  test("wait in the query, with the limits of the encoder", async () => {
+    const { registry } = connect([shell("c", "seq 1 9", use("text", { maxline: 1 }))]);
+    const reply = await registry.call({ ...rest, args: { wait: "true" } });
+    expect(settled(reply.response)).toEndWith('"stdout":["1","..."],"stdout-overflow":true}');
+  });
+});
+
+describe("concurrency", () => {
+  test("single", async () => {
+    const { client } = connect([shell("one", "sleep 60", { concurrency: 1 })]);
+    const [first, second] = await Promise.all([client.call("one"), client.call("one")]);
+    const pid = pidOf(first);
+    expect(second?.request).toEqual({
+      status: "bad-state",
+      info: "p/one is running: being started; at most one task at a time",
+      code: -14,
+    });
+    expect((await client.call("one")).request.info).toBe(
+      `p/one is running: pid ${pid}; at most one task at a time`,
+    );
+    await client.call("one", { action: "stop" });
+    await client.until("final-event");
+    // Whoever hears of the end may start the next at once.
+    expect((await client.call("one")).request.status).toBe("success");
+  });
+
+  test("two", async () => {
+    const { client } = connect([shell("two", "sleep 60", { concurrency: 2 })]);
+    await client.call("two");
+    await client.call("two");
+    const reply = await client.call("two");
+    expect(reply.request.info).toMatch(
+      /^p\/two is running: pid \d+, \d+; at most 2 tasks at a time$/,
+    );
+  });
+});
+
+test("verbose explains the plan", async () => {
+  const explain = (plan: Plan) => [`runs ${plan.command}`];
+  const { client } = connect([shell("a", "true"), shell("b", "true", use("sync"))], { explain });
+  const plain = await client.call("a", { verbose: 0 });
+  expect(settled(plain.response)).not.toContain("plan");
+  const loud = await client.call("a", { verbose: 1 });
+  expect(settled(loud.response)).toEndWith('"pid":PID,"plan":["runs a"]}');
+  const sync = await client.call("b", { verbose: 1 });
+  expect(settled(sync.response)).toEndWith('"status":{"exit":0},"plan":["runs b"]}');
+});
+
+test("an encoder that fails does not take its task or the server with it", async () => {
+  const broken: Encoder = {
+    name: "broken",
+    synchronous: false,
+    check: () => [],
+    begin: () => ({
+      stdout() {
+        throw new Error("no more");
+      },
+      stderr: () => Promise.reject(new Error("not reached")),
+      end: () => ({}),
+    }),
+  };
+  const encoders = (name: string) => (name === "broken" ? broken : findEncoder(name));
+  const { client } = connect([shell("b", "echo a; echo b; exit 4", use("broken"))], { encoders });
+  await client.call("b");
+  await client.until("final-event");
+  expect(JSON.stringify(client.frames[1])).toMatch(
+    /"status":\{"exit":4,"usage":\{[^}]*\},"encoder":"no more"\}/,
+  );
+});
+
+describe("close", () => {
+  test("kills what runs, waits for it, and starts nothing more", async () => {
+    const { client, registry } = connect([
+      shell("s", "trap '' INT TERM; sleep 60 & wait", use("line")),
+    ]);
+    const pid = pidOf(await client.call("s"));
+    const starting = client.call("s");
+    await registry.close();
+    expect(() => process.kill(pid, 0)).toThrow("ESRCH");
+    const late = pidOf(await starting);
+    expect(() => process.kill(late, 0)).toThrow("ESRCH");
+    expect((await client.call("s")).request).toEqual({
+      status: "not-available",
+      info: "the server is shutting down",
+      code: -5,
+    });
+  });
+
+  test("does not wait for a client that has stopped reading", async () => {
+    const { client, registry } = connect([shell("yes", "yes", use("line"))]);
+    client.pause = () => new Promise(() => {});
+    await client.call("yes");
+    await client.until('"stdout":"y"');
+    await registry.close();
+    expect(client.frames.length).toBe(2);
+  });
+});

@@ -1,0 +1,175 @@
+/** A registry over real processes without a sandbox, and a client that records its frames as they would go over a WebSocket. */
+import { constants } from "node:os";
+import type { Client, Session } from "../../src/api/client.ts";
+import { createRegistry, type Registry, type RegistryOptions } from "../../src/api/registry.ts";
+import type { Reply } from "../../src/api/reply.ts";
+import { type Launch, LaunchError, type Outcome, type Task } from "../../src/launch/task.ts";
+import { parseTemplate } from "../../src/plan/argv.ts";
+import type { ApiPlan, Plan } from "../../src/plan/plan.ts";
+
+/** A plan that runs a shell script; what is not given is as in a small config. */
+export function shell(verb: string, script: string, overrides: Partial<Plan> = {}): Plan {
+  return {
+    api: "p",
+    verb,
+    command: verb.split("/").at(-1) ?? verb,
+    sandbox: "sb",
+    privileges: [],
+    timeout: 0,
+    concurrency: 0,
+    verbose: 0,
+    encoder: { name: "text", opts: {} },
+    argv: parseTemplate("/bin/sh", ["-c", script], (text) => text),
+    env: { PATH: "/usr/bin:/bin" },
+    // The launch below does not look at these.
+    policy: {} as Plan["policy"],
+    ops: new Uint8Array(0),
+    ...overrides,
+  };
+}
+
+export function apiOf(plans: readonly Plan[], overrides: Partial<ApiPlan> = {}): ApiPlan {
+  const sandboxes = [{ uid: "sb", plans }];
+  return { file: "spawn-p.json", uid: "demo", api: "p", sandboxes, notices: [], ...overrides };
+}
+
+export function registryOf(
+  plans: readonly Plan[],
+  options: Partial<RegistryOptions> = {},
+): Registry {
+  return createRegistry({ apis: [apiOf(plans)], launch: spawnLaunch, ...options });
+}
+
+/** Keeps the contract of task.ts with plain processes: each in a session of its own, killed as a group. */
+export const spawnLaunch: Launch = async (plan, argv, sink) => {
+  const started = performance.now();
+  let proc: Bun.Subprocess<"ignore", "pipe", "pipe">;
+  try {
+    proc = Bun.spawn([...argv], {
+      env: { ...plan.env },
+      stdio: ["ignore", "pipe", "pipe"],
+      detached: true,
+    });
+  } catch {
+    throw new LaunchError("exec", argv[0] ?? "", "ENOENT", "No such file or directory");
+  }
+  let cause: Outcome["cause"];
+  const signal = (number: number) => {
+    if (proc.exitCode === null && proc.signalCode === null) process.kill(-proc.pid, number);
+  };
+  const timer = plan.timeout
+    ? setTimeout(() => {
+        cause = "timeout";
+        signal(9);
+      }, plan.timeout)
+    : undefined;
+
+  async function pump(stream: ReadableStream<Uint8Array>, to: "stdout" | "stderr") {
+    for await (const chunk of stream) await sink[to](chunk);
+  }
+
+  async function end(): Promise<Outcome> {
+    await Promise.all([pump(proc.stdout, "stdout"), pump(proc.stderr, "stderr"), proc.exited]);
+    clearTimeout(timer);
+    const usage = { wall: performance.now() - started, user: 0, system: 0, maxrss: 0 };
+    const name = Object.entries(constants.signals).find(([key]) => key === proc.signalCode);
+    const ended = name ? { signal: name[1] } : { exit: proc.exitCode ?? -1 };
+    return { ...ended, ...(cause && { cause }), usage };
+  }
+
+  const task: Task = {
+    plan,
+    pid: proc.pid,
+    ended: end(),
+    stop(number) {
+      cause ??= "stopped";
+      signal(number ?? 2);
+    },
+    kill() {
+      cause ??= "stopped";
+      signal(9);
+    },
+  };
+  return task;
+};
+
+/** Numbers that differ from run to run, as letters: pids and resource usage. */
+export function settled(frame: unknown): string {
+  return JSON.stringify(frame)
+    .replace(/"pid":\d+/g, '"pid":PID')
+    .replace(/@\d+/g, "@PID")
+    .replace(/,?"usage":\{"wall"[^}]*\}/g, "");
+}
+
+export class TestClient implements Client {
+  readonly session: Session = { uuid: "test-session" };
+  connected = true;
+  /** Everything in the order in which it would have been written. */
+  readonly frames: unknown[] = [];
+  /** Answers to sends; by default the client can always take more. */
+  pause: (() => void | Promise<void>) | undefined;
+  readonly #registry: Registry;
+  readonly #closing = new Set<() => void>();
+  #watchers: (() => void)[] = [];
+  #id = 0;
+
+  constructor(registry: Registry) {
+    this.#registry = registry;
+  }
+
+  send(event: string, data: unknown): void | Promise<void> {
+    this.#push([5, event, { jtype: "afb-event", event, data }]);
+    return this.pause?.();
+  }
+
+  onClose(gone: () => void): () => void {
+    this.#closing.add(gone);
+    return () => this.#closing.delete(gone);
+  }
+
+  /** Handlers that are still held: a task that has ended must not leave one behind. */
+  get handlers(): number {
+    return this.#closing.size;
+  }
+
+  disconnect(): void {
+    this.connected = false;
+    for (const gone of [...this.#closing]) gone();
+  }
+
+  async call(verb: string, args?: unknown, more: object = {}): Promise<Reply> {
+    const id = String(++this.#id);
+    const { session } = this;
+    const request = { api: "p", verb, args, client: this, session, ...more };
+    const reply = await this.#registry.call(request);
+    this.#push([reply.request.status === "success" ? 3 : 4, id, reply]);
+    return reply;
+  }
+
+  /** Frames as JSON, without what differs from run to run. */
+  get wire(): string[] {
+    return this.frames.map(settled);
+  }
+
+  /** Waits until a frame contains `text`, counting from the first one. */
+  async until(text: string): Promise<void> {
+    for (let seen = 0; ; seen++) {
+      while (seen === this.frames.length) {
+        await new Promise<void>((resolve) => this.#watchers.push(resolve));
+      }
+      if (JSON.stringify(this.frames[seen]).includes(text)) return;
+    }
+  }
+
+  #push(frame: unknown): void {
+    this.frames.push(frame);
+    const watchers = this.#watchers;
+    this.#watchers = [];
+    for (const wake of watchers) wake();
+  }
+}
+
+/** The pid that a reply or event tells. */
+export function pidOf(value: unknown): number {
+  return Number(/"pid":(\d+)/.exec(JSON.stringify(value))?.[1]);
+}

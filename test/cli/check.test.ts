@@ -1,0 +1,107 @@
+import {
+  afterAll,
+  afterEach,
+  beforeAll,
+  beforeEach,
+  expect,
+  type Mock,
+  spyOn,
+  test,
+} from "bun:test";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { check, run } from "../../src/cli/check.ts";
+import { run as schema } from "../../src/cli/schema.ts";
+import { ConfigError } from "../../src/config/problem.ts";
+
+const fixtures = join(import.meta.dir, "../config/fixtures");
+let dir: string;
+let bad: string;
+beforeAll(() => {
+  dir = mkdtempSync(join(tmpdir(), "check-"));
+  bad = join(dir, "bad.json");
+  writeFileSync(
+    bad,
+    '{"metadata": {"uid": "u", "api": "a"}, "sandboxes": {"uid": 5, "commandz": []}}',
+  );
+});
+afterAll(() => rmSync(dir, { recursive: true }));
+
+let out: Mock<typeof console.log>;
+let err: Mock<typeof console.error>;
+beforeEach(() => {
+  out = spyOn(console, "log").mockImplementation(() => {});
+  err = spyOn(console, "error").mockImplementation(() => {});
+});
+afterEach(() => {
+  out.mockRestore();
+  err.mockRestore();
+});
+const printed = () => out.mock.calls.flat().join("\n");
+
+test("good configs: their verbs, exit code 0", async () => {
+  expect(await run([fixtures])).toBe(0);
+  expect(printed().split("\n")).toEqual([
+    "OK: 3 APIs, 6 verbs",
+    "  board/nap",
+    "  board/show",
+    "  lab/jail/measure",
+    "  lab/plain/id",
+    "  watch/note",
+    "  watch/again",
+  ]);
+});
+
+test("bad configs: every problem on a line, exit code 1", async () => {
+  expect(await run([bad])).toBe(1);
+  const lines = printed().split("\n");
+  expect(lines).toHaveLength(3);
+  for (const line of lines) expect(line).toStartWith(`${bad}: sandboxes[0].`);
+});
+
+test("--json tells the same to programs", async () => {
+  expect(await run(["--json", bad])).toBe(1);
+  const { ok, problems, notices } = JSON.parse(printed());
+  expect({ ok, notices }).toEqual({ ok: false, notices: [] });
+  expect(problems).toHaveLength(3);
+  expect(Object.keys(problems[0])).toEqual(["file", "path", "message"]);
+});
+
+test("what compiling finds is told too, returned or thrown", () => {
+  const problem = { file: "f", path: "p", message: "m" };
+  const returned = check(fixtures, () => ({ problems: [problem], notices: [] }), { json: false });
+  expect(returned).toEqual({ exitCode: 1, output: "f: p: m" });
+  const fail = () => {
+    throw new ConfigError([problem]);
+  };
+  expect(check(fixtures, fail, { json: false })).toEqual({ exitCode: 1, output: "f: p: m" });
+  const noticed = check(fixtures, () => ({ problems: [], notices: [problem] }), { json: false });
+  expect(noticed.exitCode).toBe(0);
+  expect(noticed.output).toStartWith("notice: f: p: m\nOK: 3 APIs");
+});
+
+test("wrong usage is exit code 2 with a message", async () => {
+  expect(await run(["--jsn", bad])).toBe(2);
+  expect(await schema(["--nope"])).toBe(2);
+  expect(await schema(["more"])).toBe(2);
+  expect(err.mock.calls.flat().join("\n")).toContain("--jsn");
+  const saved = process.env["AFB_SPAWN_CONFIG"];
+  delete process.env["AFB_SPAWN_CONFIG"];
+  try {
+    expect(await run([])).toBe(2);
+    process.env["AFB_SPAWN_CONFIG"] = fixtures;
+    expect(await run([])).toBe(0);
+  } finally {
+    if (saved === undefined) delete process.env["AFB_SPAWN_CONFIG"];
+    else process.env["AFB_SPAWN_CONFIG"] = saved;
+  }
+});
+
+test("schema prints JSON or Markdown", async () => {
+  expect(await schema([])).toBe(0);
+  expect(JSON.parse(printed())).toMatchObject({ title: "spawnbox config" });
+  out.mockClear();
+  expect(await schema(["--markdown"])).toBe(0);
+  expect(printed()).toStartWith("| Key | Type |");
+});

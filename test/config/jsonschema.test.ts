@@ -1,0 +1,118 @@
+import { describe, expect, test } from "bun:test";
+import { join } from "node:path";
+import { configJsonSchema, type JsonSchema } from "../../src/config/jsonschema.ts";
+import { loadConfigs } from "../../src/config/load.ts";
+import { referenceMarkdown } from "../../src/config/reference.ts";
+import { parseJson } from "../../src/config/syntax.ts";
+
+const schema = JSON.parse(JSON.stringify(configJsonSchema()));
+
+/** A judge of its own for the keywords that the schema uses: says where a value does not fit. */
+function misfit(s: JsonSchema, value: unknown, path = ""): string | undefined {
+  if (Array.isArray(s["anyOf"])) {
+    const faults = s["anyOf"].map((variant: JsonSchema) => misfit(variant, value, path));
+    return faults.includes(undefined) ? undefined : faults.join("; ");
+  }
+  const kind = Array.isArray(value) ? "array" : value === null ? "null" : typeof value;
+  const kinds = s["type"] === undefined ? [kind] : [s["type"]].flat();
+  const integer = kinds.includes("integer") && Number.isInteger(value);
+  if (!kinds.includes(kind) && !integer) return `${path}: ${kind} is not ${kinds.join("|")}`;
+  if (
+    typeof value === "string" &&
+    typeof s["pattern"] === "string" &&
+    !new RegExp(s["pattern"], "u").test(value)
+  ) {
+    return `${path}: ${value} is not like ${s["pattern"]}`;
+  }
+  if (Array.isArray(value)) {
+    return value
+      .map((item, i) => misfit((s["items"] ?? {}) as JsonSchema, item, `${path}[${i}]`))
+      .find((f) => f);
+  }
+  if (kind !== "object" || s["properties"] === undefined) return undefined;
+  const properties = s["properties"] as Record<string, JsonSchema>;
+  const missing = ((s["required"] ?? []) as string[]).find(
+    (key) => !Object.hasOwn(value as object, key),
+  );
+  if (missing !== undefined) return `${path}: no ${missing}`;
+  return Object.entries(value as object)
+    .map(([key, inner]) => {
+      const property = properties[key];
+      return property === undefined
+        ? `${path}: unknown ${key}`
+        : misfit(property, inner, `${path}.${key}`);
+    })
+    .find((fault) => fault);
+}
+
+describe("the JSON Schema", () => {
+  test("says what it is", () => {
+    expect(schema).toMatchObject({
+      $schema: "https://json-schema.org/draft/2020-12/schema",
+      $id: "urn:spawnbox:config",
+      title: "spawnbox config",
+      description: "a spawnbox config file",
+      additionalProperties: false,
+      required: ["metadata", "sandboxes"],
+    });
+  });
+
+  test("contains nothing of our own annotations", () => {
+    const keys = new Set<string>();
+    // Keys of `properties` are names of the config, not keywords.
+    const walk = (node: JsonSchema) => {
+      for (const [key, value] of Object.entries(node)) {
+        keys.add(key);
+        if (key === "properties") for (const inner of Object.values(value as object)) walk(inner);
+        else if (key === "items") walk(value as JsonSchema);
+        else if (key === "anyOf") for (const inner of value as JsonSchema[]) walk(inner);
+      }
+    };
+    walk(schema);
+    for (const own of ["list", "text", "words", "shorthand"]) expect(keys).not.toContain(own);
+  });
+
+  test("accepts what the loader accepts, in the user's form and in the normal form", async () => {
+    for (const { file, config } of loadConfigs(join(import.meta.dir, "fixtures"))) {
+      const raw = parseJson(await Bun.file(file).text(), () => expect.unreachable());
+      expect(misfit(schema, raw)).toBeUndefined();
+      expect(misfit(schema, config)).toBeUndefined();
+    }
+  });
+
+  test("refuses what the loader refuses", () => {
+    const command = { uid: "c", exec: { cmdpath: "/c" } };
+    const judge = (sandbox: object) =>
+      misfit(schema, {
+        metadata: { uid: "u", api: "a" },
+        sandboxes: { uid: "s", commands: command, ...sandbox },
+      });
+    expect(judge({})).toBeUndefined();
+    expect(judge({ acls: { runmod: "Admin" } })).toBeUndefined();
+    expect(judge({ acls: { runmod: "adminx" } })).toContain("adminx is not like");
+    expect(judge({ verbos: 1 })).toContain("unknown verbos");
+    expect(judge({ commands: [{ uid: "c" }] })).toContain("no exec");
+    expect(judge({ commands: { ...command, encoder: "line" } })).toBeUndefined();
+    expect(judge({ commands: { ...command, encoder: 5 } })).toContain("encoder");
+  });
+});
+
+describe("the reference", () => {
+  const lines = referenceMarkdown().trimEnd().split("\n");
+  test("has one well-formed row per key", () => {
+    for (const line of lines) expect(line.replaceAll("\\|", "").match(/\|/g)).toHaveLength(5);
+    expect(lines).toContain(
+      "| `sandboxes[].commands[].exec.cmdpath` | string, required |  | absolute path of the program |",
+    );
+  });
+
+  test("shows alternatives, words and defaults", () => {
+    const row = (key: string) => lines.find((line) => line.startsWith(`| \`${key}\` |`));
+    expect(row("sandboxes[].commands[].exec.args")).toContain(
+      "| string or number, or list of them |",
+    );
+    expect(row("sandboxes[].caps[].mode")).toContain('| `set`, `unset` | `"set"` |');
+    expect(row("sandboxes[].commands[].encoder")).toContain("string (its `output`) or object");
+    expect(row("sandboxes[].cgroups.mem.high")).toContain("throttling limit");
+  });
+});

@@ -1,0 +1,97 @@
+import { describe, expect, test } from "bun:test";
+import { compileParams } from "../../src/config/params.ts";
+import { AfbError } from "../../src/errors.ts";
+
+function compile(params: Record<string, unknown>, names?: string[]) {
+  const problems: string[] = [];
+  const report = (path: string, message: string) => problems.push(`${path}: ${message}`);
+  const compiled = compileParams(params, "params", report, names && new Set(names));
+  return { ...compiled, problems };
+}
+
+function accepts(schema: unknown, value: unknown): boolean {
+  const { check, problems } = compile({ a: schema });
+  expect(problems).toEqual([]);
+  try {
+    check({ a: value });
+    return true;
+  } catch (error) {
+    if (!(error instanceof AfbError)) throw error;
+    expect(error.status).toBe("invalid-request");
+    expect(error.message).toStartWith("argument `a`: ");
+    return false;
+  }
+}
+
+describe("values are checked", () => {
+  test.each<[unknown, unknown[], unknown[]]>([
+    [{ type: "string", pattern: "^[a-z]+$", maxLength: 3 }, ["abc"], ["abcd", "A", 1]],
+    [{ type: "integer", minimum: 1, maximum: 9 }, [1, 9], [0, 10, 1.5, "1"]],
+    [{ type: ["integer", "null", "boolean"] }, [1, true], ["x", 1.5]],
+    [{ enum: ["on", "off", 1] }, ["on", 1], ["ON", 2]],
+    [{ type: "string", enum: ["on", 1] }, ["on"], [1]],
+    [{ const: "x" }, ["x"], ["y"]],
+    [{ anyOf: [{ type: "string", minLength: 1 }, { type: "number" }] }, ["x", 1], ["", true]],
+    [{ type: "array", items: { type: "string" }, minItems: 1 }, [["x"]], [[], [1], "x"]],
+    [
+      {
+        type: "object",
+        properties: { x: { type: "number" } },
+        required: ["x", "y"],
+        additionalProperties: false,
+      },
+      [{ x: 1, y: "any" }],
+      [{ x: 1 }, { x: "1", y: 1 }, { x: 1, y: 1, z: 1 }],
+    ],
+    [{ type: "object", additionalProperties: { type: "string" } }, [{ q: "x" }], [{ q: 1 }]],
+    [true, [1, "x"], []],
+    [{ type: "string", description: "said", default: "x", examples: [] }, ["x"], [1]],
+  ])("%j", (schema, good, bad) => {
+    for (const value of good) expect([value, accepts(schema, value)]).toEqual([value, true]);
+    for (const value of bad) expect([value, accepts(schema, value)]).toEqual([value, false]);
+  });
+
+  test("what is not given, or null, is not checked here", () => {
+    const { check } = compile({ a: { type: "string" } });
+    for (const args of [undefined, null, "x", {}, { a: null }, { b: 1 }])
+      expect(() => check(args)).not.toThrow();
+  });
+});
+
+describe("problems at boot", () => {
+  test.each([
+    [
+      { a: { type: "string", format: "date" } },
+      "params.a.format: the keyword `format` is not supported",
+    ],
+    [
+      { a: { type: "string", minimum: 1 } },
+      "params.a.minimum: the keyword `minimum` is not supported",
+    ],
+    [{ a: { oneOf: [] } }, "params.a.type: expected a type"],
+    [{ a: { type: "text" } }, "params.a.type: expected a type"],
+    [{ a: { type: "constructor" } }, "params.a.type: expected a type"],
+    [{ a: { type: "string", pattern: "(" } }, "params.a.pattern: found"],
+    [{ a: { type: "string", maxLength: "3" } }, "params.a.maxLength: found"],
+    [{ a: { type: "array", items: { type: "x" } } }, "params.a.items.type: expected a type"],
+    [{ a: 5 }, "params.a: found 5, expected a JSON Schema"],
+    [{ a: { type: "string", allowDash: 1 } }, "params.a.allowDash: expected true or false"],
+    [
+      { fiel: { type: "string" } },
+      "params.fiel: the command has no argument `fiel`; did you mean `file`?",
+    ],
+  ])("%j", (params, message) => {
+    expect(compile(params, ["a", "file"]).problems.join("\n")).toContain(message);
+  });
+});
+
+test("allowDash names the values that may begin with a dash", () => {
+  const { allowDash, check, problems } = compile({
+    a: { allowDash: true },
+    b: { type: "integer", allowDash: true },
+    c: { type: "integer", allowDash: false },
+  });
+  expect(problems).toEqual([]);
+  expect([...allowDash]).toEqual(["a", "b"]);
+  expect(() => check({ a: "anything", b: -5 })).not.toThrow();
+});

@@ -1,0 +1,79 @@
+import { describe, expect, test } from "bun:test";
+import { parseJson } from "../../src/config/syntax.ts";
+import { pick, seeded } from "./random.ts";
+
+function parse(text: string) {
+  const problems: string[] = [];
+  const value = parseJson(text, (path, message) => problems.push(`${path}: ${message}`));
+  return { value, problems };
+}
+
+describe("syntax errors", () => {
+  test("tell line, column, the line's text and a caret", () => {
+    const { problems } = parse('{\n  "a": 1,\n\t"b" 2\n}');
+    expect(problems).toEqual([': expected `:`, found "2"\nline 3, column 6:\n   "b" 2\n       ^']);
+  });
+
+  test.each([
+    ["", "expected a value, found the end of the file\nline 1, column 1:"],
+    ["[1 2]", 'expected `,` or `]`, found "2"\nline 1, column 4:'],
+    ["{'a': 1}", "expected a key in double quotes"],
+    ["[01]", "line 1, column 2:"],
+    ["tru", "expected a value"],
+    ["{} x", "expected the end of the file"],
+    ['"abc', "expected the string to end"],
+    ['"a\\qb"', "line 1, column 3:"],
+    ['"a\nb"', "line 1, column 3:"],
+    ["[".repeat(100_000), "nested more than 200 deep"],
+  ])("%.20s", (text, message) => {
+    expect(parse(text).problems[0]).toContain(message);
+  });
+
+  test("a string without end in a large file takes no time", () => {
+    const start = performance.now();
+    expect(parse(`["${"a\\n".repeat(1_000_000)}`).problems).toHaveLength(1);
+    expect(performance.now() - start).toBeLessThan(1000);
+  });
+});
+
+test("keys given twice are reported where they stand", () => {
+  const { value, problems } = parse('{"a": {"b": 1,\n"b": 2}}');
+  expect(problems).toEqual(["a.b: key `b` is given twice, at lines 1 and 2"]);
+  expect(value).toEqual({ a: { b: 2 } });
+});
+
+test("__proto__ is an own key", () => {
+  const { value } = parse('{"__proto__": {"x": 1}}');
+  expect(Object.keys(value as object)).toEqual(["__proto__"]);
+  expect((value as { x?: unknown }).x).toBeUndefined();
+});
+
+test("comments and trailing commas are accepted", () => {
+  expect(parse('/* a */ {"a": [1, 2,], // b\n "c": "// no",}').value).toEqual({
+    a: [1, 2],
+    c: "// no",
+  });
+});
+
+test("fuzz: agrees with JSON.parse on JSON, and never throws on what is not", () => {
+  const random = seeded(7);
+  const value = (depth: number): unknown => {
+    const kind = Math.floor(random() * (depth > 0 ? 6 : 4));
+    if (kind === 0) return pick(random, [null, true, false]);
+    if (kind === 1) return (random() - 0.5) * 10 ** Math.floor(random() * 40 - 20);
+    if (kind <= 3) return pick(random, ["", 'a"\\b\n\u0001', "é😀\ud800", "// x", "{[", "\\"]);
+    if (kind === 4) return Array.from({ length: Math.floor(random() * 4) }, () => value(depth - 1));
+    return Object.fromEntries(
+      Array.from({ length: Math.floor(random() * 4) }, (_, i) => [`k${i}`, value(depth - 1)]),
+    );
+  };
+  const end = performance.now() + 1000;
+  for (let i = 0; i < 3000 && performance.now() < end; i++) {
+    const text = JSON.stringify(value(5), null, pick(random, [0, 1, "\t"]));
+    expect(parse(text)).toEqual({ value: JSON.parse(text), problems: [] });
+    const at = Math.floor(random() * text.length);
+    const broken =
+      text.slice(0, at) + pick(random, ["", '"', "{", ",", "\\", "\0"]) + text.slice(at + 1);
+    parse(broken);
+  }
+});

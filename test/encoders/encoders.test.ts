@@ -1,0 +1,193 @@
+import { describe, expect, test } from "bun:test";
+import { encoderNames, findEncoder } from "../../src/encoders/catalogue.ts";
+import type { Encoder } from "../../src/encoders/encoder.ts";
+import { line } from "../../src/encoders/line.ts";
+import { raw } from "../../src/encoders/raw.ts";
+import { sync } from "../../src/encoders/sync.ts";
+import { text } from "../../src/encoders/text.ts";
+import { feed, utf8 } from "./feed.ts";
+
+describe("catalogue", () => {
+  test("names", () => {
+    expect(encoderNames()).toEqual(["text", "sync", "line", "raw", "json", "log"]);
+    expect(findEncoder("LINE")).toBe(line);
+    expect(findEncoder("lines")).toBeUndefined();
+    expect(findEncoder("constructor")).toBeUndefined();
+  });
+
+  test("sync and raw are synchronous, the others are not", () => {
+    const names = encoderNames().filter((name) => findEncoder(name)?.synchronous);
+    expect(names).toEqual(["sync", "raw"]);
+  });
+});
+
+describe("check", () => {
+  const table: [string, Record<string, unknown>, string[]][] = [
+    ["text", {}, []],
+    ["text", { maxlen: 80, maxline: 10 }, []],
+    ["line", { maxlen: 80, maxline: 10 }, []],
+    [
+      "text",
+      { maxlin: 3 },
+      [
+        "maxlin: the encoder text has no such option; did you mean `maxlen`? (it has maxlen, maxline)",
+      ],
+    ],
+    ["sync", { maxlen: "80" }, ['maxlen: must be a whole number from 3 to 1048576, not "80"']],
+    ["raw", { maxlen: 0 }, ["maxlen: must be a whole number from 1 to 268435456, not 0"]],
+    ["json", { maxdepth: 1.5 }, ["maxdepth: must be a whole number from 1 to 4096, not 1.5"]],
+    ["log", { stdout: "x.log" }, ['stdout: must be an absolute path, not "x.log"']],
+    ["log", { stdout: "/var/log/x", stderr: "/var/log/x" }, []],
+    [
+      "raw",
+      { toString: 1 },
+      ["toString: the encoder raw has no such option (it has maxlen, maxline)"],
+    ],
+  ];
+  test.each(table)("%s %j", (name, opts, problems) => {
+    expect(findEncoder(name)?.check(opts)).toEqual(problems);
+  });
+});
+
+describe("text and sync", () => {
+  const many = "x\n".repeat(129);
+  const kept = [...Array<string>(128).fill("x"), "..."];
+  const table: [string, string, string, Record<string, unknown>, string][] = [
+    ["both", "out\n", "err\n", {}, '{"stdout":["out"],"stderr":["err"]}'],
+    ["only stdout", "a\nb", "", {}, '{"stdout":["a","b"]}'],
+    ["only stderr", "", "e", {}, '{"stderr":["e"]}'],
+    ["an empty line", "\n", "", {}, '{"stdout":[""]}'],
+    ["maxline", "a\nb\nc\n", "", { maxline: 3 }, '{"stdout":["a","b","c"]}'],
+    [
+      "over maxline",
+      "a\nb\nc\nd\n",
+      "e\n",
+      { maxline: 3 },
+      '{"stdout":["a","b","c","..."],"stderr":["e"],"stdout-overflow":true}',
+    ],
+    [
+      "over maxline, last line without newline",
+      "a\nb",
+      "c\nd",
+      { maxline: 1 },
+      '{"stdout":["a","..."],"stderr":["c","..."],"stdout-overflow":true,"stderr-overflow":true}',
+    ],
+    ["default maxline", many, "", {}, JSON.stringify({ stdout: kept, "stdout-overflow": true })],
+    ["maxlen", "123456", "", { maxlen: 4 }, '{"stdout":["123\\\\","456"]}'],
+  ];
+  test.each(table)("%s", async (_, stdout, stderr, opts, json) => {
+    for (const sizes of [[65536], [1]]) {
+      const asEvent = await feed(text, stdout, { stderr, opts, sizes });
+      expect(asEvent.events.map((fields) => JSON.stringify(fields))).toEqual([json]);
+      expect(asEvent.fields).toEqual({});
+      const asReply = await feed(sync, stdout, { stderr, opts, sizes });
+      expect(asReply.events).toEqual([]);
+      expect(JSON.stringify(asReply.fields)).toBe(json);
+    }
+  });
+
+  test("text says nothing when nothing was printed", async () => {
+    expect(await feed(text, "")).toEqual({ events: [], fields: {} });
+  });
+
+  test("end waits for the receiver of the event", async () => {
+    const taken = Promise.withResolvers<void>();
+    const encoding = text.begin({}, () => taken.promise);
+    await encoding.stdout(utf8("a\n"));
+    let ended = false;
+    const end = Promise.resolve(encoding.end()).then(() => (ended = true));
+    await Promise.resolve();
+    expect(ended).toBe(false);
+    taken.resolve();
+    await end;
+    expect(ended).toBe(true);
+  });
+
+  test("what is over the limits is not kept", async () => {
+    const encoding = text.begin({}, () => {});
+    const chunk = utf8(`${"y".repeat(99)}\n`.repeat(650));
+    Bun.gc(true);
+    const before = process.memoryUsage().rss;
+    for (let n = 0; n < 4000; n++) await encoding.stdout(chunk);
+    Bun.gc(true);
+    // 260 MB went in.
+    expect(process.memoryUsage().rss - before).toBeLessThan(64 << 20);
+    await encoding.end();
+  });
+});
+
+describe("raw", () => {
+  const table: [string, string, string, Record<string, unknown>, string][] = [
+    ["nothing", "", "", {}, '{"stdout":"","stderr":""}'],
+    ["whole", "a\nb", "", {}, '{"stdout":"a\\nb","stderr":""}'],
+    ["a byte order mark", "\ufeffa", "e\n", {}, '{"stdout":"\ufeffa","stderr":"e\\n"}'],
+    ["at the limit", "abc", "", { maxlen: 3 }, '{"stdout":"abc","stderr":""}'],
+    [
+      "over the limit",
+      "abcd",
+      "é€",
+      { maxlen: 3 },
+      '{"stdout":"abc","stderr":"é","stdout-overflow":true,"stderr-overflow":true}',
+    ],
+  ];
+  test.each(table)("%s", async (_, stdout, stderr, opts, json) => {
+    for (const sizes of [[65536], [1]]) {
+      const fed = await feed(raw, stdout, { stderr, opts, sizes });
+      expect(JSON.stringify(fed.fields)).toBe(json);
+      expect(fed.events).toEqual([]);
+    }
+  });
+
+  test("an unfinished character is replaced", async () => {
+    const fed = await feed(raw, Uint8Array.of(0x61, 0xe2, 0x82), { sizes: [1] });
+    expect(fed.fields["stdout"]).toBe("a\ufffd");
+  });
+
+  test("8 MiB of each stream by default", async () => {
+    const fed = await feed(raw, new Uint8Array((8 << 20) + 1).fill(0x61));
+    expect(String(fed.fields["stdout"]).length).toBe(8 << 20);
+    expect(fed.fields["stdout-overflow"]).toBe(true);
+  });
+});
+
+describe("line", () => {
+  test("one event per line, each stream in its order", async () => {
+    const fed = await feed(line, "l1\nl2\nlast", { stderr: "e1\n" });
+    expect(fed.events.map((fields) => JSON.stringify(fields))).toEqual([
+      '{"stdout":"l1"}',
+      '{"stdout":"l2"}',
+      '{"stderr":"e1"}',
+      '{"stdout":"last"}',
+    ]);
+    expect(fed.fields).toEqual({});
+  });
+
+  test("waits for the receiver between lines", async () => {
+    const turns: PromiseWithResolvers<void>[] = [];
+    const seen: unknown[] = [];
+    const encoding = line.begin({}, (fields) => {
+      seen.push(fields["stdout"]);
+      const turn = Promise.withResolvers<void>();
+      turns.push(turn);
+      return turn.promise;
+    });
+    const done = encoding.stdout(utf8("a\nb\n"));
+    expect(seen).toEqual(["a"]);
+    turns[0]?.resolve();
+    await Bun.sleep(0);
+    expect(seen).toEqual(["a", "b"]);
+    turns[1]?.resolve();
+    await done;
+  });
+
+  const immediate: Encoder[] = [line, text, sync, raw];
+  test.each(immediate.map((encoder) => [encoder.name, encoder] as const))(
+    "%s returns nothing where the receiver does not ask to wait",
+    (_, encoder) => {
+      const encoding = encoder.begin({}, () => {});
+      expect(encoding.stdout(utf8("a\nb"))).toBeUndefined();
+      expect(encoding.stderr(utf8("a\nb"))).toBeUndefined();
+      expect(encoding.end()).not.toBeInstanceOf(Promise);
+    },
+  );
+});

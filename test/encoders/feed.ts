@@ -1,0 +1,50 @@
+/** Runs an encoder over given bytes. */
+import type { Encoder, Fields } from "../../src/encoders/encoder.ts";
+
+export const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text);
+
+export interface Fed {
+  events: Fields[];
+  fields: Fields;
+}
+
+/** Cuts bytes at the given sizes, taken in turn. */
+export function chunks(bytes: Uint8Array, sizes: readonly number[]): Uint8Array[] {
+  const cut: Uint8Array[] = [];
+  for (let at = 0, turn = 0; at < bytes.length; turn++) {
+    const size = sizes[turn % sizes.length] ?? 1;
+    cut.push(bytes.slice(at, at + size));
+    at += size;
+  }
+  return cut;
+}
+
+export async function feed(
+  encoder: Encoder,
+  stdout: string | Uint8Array,
+  {
+    stderr = "",
+    opts = {},
+    sizes = [65536],
+  }: { stderr?: string | Uint8Array; opts?: Record<string, unknown>; sizes?: number[] } = {},
+): Promise<Fed> {
+  const events: Fields[] = [];
+  const encoding = encoder.begin(opts, (fields) => {
+    events.push(fields);
+  });
+  const bytes = (data: string | Uint8Array) => (typeof data === "string" ? utf8(data) : data);
+  for (const chunk of chunks(bytes(stdout), sizes)) await encoding.stdout(chunk);
+  for (const chunk of chunks(bytes(stderr), sizes)) await encoding.stderr(chunk);
+  return { events, fields: await encoding.end() };
+}
+
+/** A small generator of numbers in [0, below) that a seed repeats (mulberry32). */
+export function random(seed: number): (below: number) => number {
+  let state = seed >>> 0;
+  return (below) => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) % below;
+  };
+}

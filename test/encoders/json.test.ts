@@ -1,0 +1,183 @@
+import { describe, expect, test } from "bun:test";
+import { json } from "../../src/encoders/json.ts";
+import { feed, random, utf8 } from "./feed.ts";
+
+async function events(
+  stdout: string | Uint8Array,
+  opts: Record<string, unknown> = {},
+  sizes = [65536],
+): Promise<string[]> {
+  const fed = await feed(json, stdout, { opts, sizes });
+  expect(fed.fields).toEqual({});
+  return fed.events.map((fields) => JSON.stringify(fields));
+}
+
+const out = (...values: string[]) => values.map((value) => `{"stdout":${value}}`);
+const error = (message: string) => JSON.stringify({ "json-error": message });
+
+describe("values", () => {
+  const table: [string, string[]][] = [
+    ["", []],
+    [" \n\t\r\n", []],
+    ['{"a":1}\n', out('{"a":1}')],
+    ['{"a":1}{"b":2} [3]\n[]', out('{"a":1}', '{"b":2}', "[3]", "[]")],
+    ['{\n  "a": [\n    1,\n    {"b": {}}\n  ]\n}\n', out('{"a":[1,{"b":{}}]}')],
+    ["1 2\n3", out("1", "2", "3")],
+    ["true false null -1.5e1", out("true", "false", "null", "-15")],
+    ['"a""b" "\\"\\\\"', out('"a"', '"b"', '"\\"\\\\"')],
+    ['{"}":"{[\\"","]":"]"}', out('{"}":"{[\\"","]":"]"}')],
+    ['"é€😀\\u00e9\\u0000"', out('"é€😀é\\u0000"')],
+    ['{"__proto__":1,"a":{"constructor":2}}', out('{"__proto__":1,"a":{"constructor":2}}')],
+    ["[9007199254740993,18446744073709551615,1]", out("[9007199254740993,18446744073709551615,1]")],
+    ["1e400 12345678901234567890", out("1e400", "12345678901234567890")],
+  ];
+  test.each(table)("%j", async (text, expected) => {
+    expect(await events(text)).toEqual(expected);
+    expect(await events(text, {}, [1])).toEqual(expected);
+  });
+
+  test("stderr by line", async () => {
+    const fed = await feed(json, "", { stderr: "warning\n{" });
+    expect(fed.events).toEqual([{ stderr: "warning" }, { stderr: "{" }]);
+  });
+});
+
+describe("errors", () => {
+  const table: [string, string, Record<string, unknown>, string[]][] = [
+    ["text", "hello world\n1\n", {}, [error("not JSON: hello world"), ...out("1")]],
+    ["a time stamp", "12:30:45 x\n1 ", {}, [error("not JSON: 12:30:45 x"), ...out("1")]],
+    ["a missing value", "[1,,2]\n3 ", {}, [error("unexpected text: [1,,2]"), ...out("3")]],
+    ["a trailing comma", '{"a":1,}\n3 ', {}, [error('unexpected bracket: {"a":1,}'), ...out("3")]],
+    ["the wrong bracket", "[1}\n3 ", {}, [error("unexpected bracket: [1}"), ...out("3")]],
+    [
+      "one bracket too many",
+      "[1]]\n3 ",
+      {},
+      [...out("[1]"), error("unexpected bracket: ]"), ...out("3")],
+    ],
+    ["no colon", '{"a" 1}\n3 ', {}, [error('unexpected text: {"a" 1}'), ...out("3")]],
+    ["no key", "{{}}\n3 ", {}, [error("unexpected bracket: {{}}"), ...out("3")]],
+    ["a bad word", '{"a":tru}\n3 ', {}, [error('not JSON: {"a":tru}'), ...out("3")]],
+    ["a bad escape", '"\\x"\n3 ', {}, [error('not JSON: "\\x"'), ...out("3")]],
+    [
+      "a string without end",
+      '{"a":"b\n{"c":1}\n',
+      {},
+      [error('control character in a string: {"a":"b'), ...out('{"c":1}')],
+    ],
+    [
+      "an object cut short",
+      '{"a":1\n{"b":2}\n',
+      {},
+      [error('unexpected bracket: {"a":1'), ...out('{"b":2}')],
+    ],
+    ["an unfinished value", '{"a":[1', {}, [error('unfinished at the end of the output: {"a":[1')]],
+    ["an unfinished string", '"a', {}, [error('unfinished at the end of the output: "a')]],
+    [
+      "too deep",
+      "[[[[]]]]\n[[[]]]",
+      { maxdepth: 3 },
+      [error("nested deeper than 3: [[[[]]]]"), ...out("[[[]]]")],
+    ],
+    [
+      "too long",
+      '{"a":"0123456789"}[0]\n{"a":1}',
+      { maxlen: 10 },
+      [error('longer than 10 bytes: {"a":"0123…'), ...out("[0]", '{"a":1}')],
+    ],
+    [
+      "a long excerpt",
+      `x${"é".repeat(60)}\n1 `,
+      {},
+      [error(`not JSON: x${"é".repeat(39)}…`), ...out("1")],
+    ],
+  ];
+  test.each(table)("%s", async (_, text, opts, expected) => {
+    expect(await events(text, opts)).toEqual(expected);
+    expect(await events(text, opts, [1])).toEqual(expected);
+  });
+
+  test("a deep nest without end does not hide what follows", async () => {
+    const seen = await events(`${"[".repeat(100_000)}\n{"ok":1}\n`);
+    expect(seen.length).toBe(2);
+    expect(seen[1]).toBe('{"stdout":{"ok":1}}');
+  });
+});
+
+test("any chunking gives the same events", async () => {
+  const words = [
+    '{"a":',
+    "}",
+    "[",
+    "]",
+    ",",
+    '"é😀',
+    '"',
+    "\\",
+    "\n",
+    " ",
+    "12",
+    "true",
+    ":",
+    '{"k":[1,"x"]}',
+    "\n",
+  ];
+  for (let seed = 1; seed <= 500; seed++) {
+    const next = random(seed);
+    const bytes: number[] = [];
+    for (let n = next(30); n > 0; n--) {
+      if (next(20) === 0) bytes.push(next(256));
+      else bytes.push(...utf8(words[next(words.length)] ?? ""));
+    }
+    const data = Uint8Array.from(bytes);
+    const opts = { maxlen: 5 + next(40), maxdepth: 1 + next(4) };
+    const whole = await events(data, opts);
+    const sizes = [1 + next(3), 1 + next(9)];
+    expect({ seed, events: await events(data, opts, sizes) }).toEqual({ seed, events: whole });
+    expect({ seed, events: await events(data, opts, [1]) }).toEqual({ seed, events: whole });
+  }
+});
+
+test("valid values come through whatever is around them", async () => {
+  const value = (next: (below: number) => number, depth: number): unknown => {
+    switch (next(depth > 3 ? 4 : 6)) {
+      case 0:
+        return next(1e9) - 5e8;
+      case 1:
+        return ["", "é😀", 'q"\\', "\n\u0001", "{[,:]}"][next(5)];
+      case 2:
+        return next(2) === 0;
+      case 3:
+        return null;
+      case 4:
+        return Array.from({ length: next(4) }, () => value(next, depth + 1));
+      default:
+        return Object.fromEntries(
+          Array.from({ length: next(4) }, (_, n) => [`k${n}`, value(next, depth + 1)]),
+        );
+    }
+  };
+  for (let seed = 1; seed <= 200; seed++) {
+    const next = random(seed);
+    const values = Array.from({ length: 1 + next(6) }, () => value(next, 0));
+    const space = [" ", "\n", "\r\n\t"][next(3)] ?? " ";
+    const text = values.map((item) => JSON.stringify(item, null, next(3))).join(space);
+    const expected = values.map((item) => `{"stdout":${JSON.stringify(item)}}`);
+    expect(await events(text, {}, [1 + next(5)])).toEqual(expected);
+  }
+});
+
+test("an endless value is bounded and takes the time of its bytes", async () => {
+  const seen: string[] = [];
+  const encoding = json.begin({ maxlen: 1000 }, (fields) => {
+    seen.push(JSON.stringify(fields));
+  });
+  await encoding.stdout(utf8('["'));
+  const chunk = new Uint8Array(65536).fill(0x61);
+  for (let n = 0; n < 256; n++) await encoding.stdout(chunk);
+  await encoding.stdout(utf8('"] 1\n'));
+  await encoding.end();
+  expect(seen.length).toBe(2);
+  expect(seen[0]).toStartWith('{"json-error":"longer than 1000 bytes: [\\"aaa');
+  expect(seen[1]).toBe('{"stdout":1}');
+});
