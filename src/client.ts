@@ -104,15 +104,18 @@ export function connect(url: string, { token }: { token?: string } = {}): Promis
   return new Promise((resolve, reject) => {
     const headers: Record<string, string> = token ? { authorization: `Bearer ${token}` } : {};
     const socket = new WebSocket(url, { protocols: [PROTOCOL], headers });
-    socket.onopen = () => resolve(new AfbClient(url, socket));
-    // An error is followed by a close, which has the reason.
-    socket.onclose = ({ reason }) => {
-      reject(
-        new ConnectionError(
-          `cannot connect to ${url}: ${reason || "refused"}; is the server running there, and is it /api?`,
-        ),
-      );
+    socket.onopen = () => {
+      socket.onerror = null;
+      resolve(new AfbClient(url, socket));
     };
+    const fail = (reason: string): void => {
+      const advice = "is the server running there, and is the path /api?";
+      reject(new ConnectionError(`cannot connect to ${url}: ${reason}; ${advice}`));
+    };
+    socket.onerror = (event) => {
+      fail(event instanceof ErrorEvent && event.message ? event.message : "connection failed");
+    };
+    socket.onclose = ({ reason }) => fail(reason || "connection closed");
   });
 }
 

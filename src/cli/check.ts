@@ -1,8 +1,9 @@
 /** `spawnbox check`: every problem of the configs, without starting anything. */
 import { parseArgs } from "node:util";
-import { type LoadedConfig, loadConfigs } from "../config/load.ts";
 import { ConfigError, type Problem } from "../config/problem.ts";
-import { verbOf } from "../config/verbs.ts";
+import type { ApiPlan } from "../plan/plan.ts";
+import { compileConfigs } from "./compile.ts";
+import { configSpec } from "./config-option.ts";
 
 export const help = `usage: spawnbox check [--json] PATH[:PATH...]
 
@@ -14,12 +15,6 @@ A directory stands for every spawn-*.json in it. Without PATH, AFB_SPAWN_CONFIG 
 
 Exit code: 0 no problem, 1 problems, 2 wrong usage.`;
 
-/** Compiles the loaded configs and tells what this machine makes of them. */
-export type Compile = (loaded: readonly LoadedConfig[]) => {
-  readonly problems: readonly Problem[];
-  readonly notices: readonly Problem[];
-};
-
 export interface CheckResult {
   readonly exitCode: 0 | 1;
   /** What to print on standard output. */
@@ -27,7 +22,7 @@ export interface CheckResult {
 }
 
 /** Exit code: 0 no problem, 1 problems, 2 wrong usage. */
-export async function run(argv: string[], compile?: Compile): Promise<number> {
+export async function run(argv: string[]): Promise<number> {
   let json: boolean;
   let paths: string[];
   try {
@@ -47,39 +42,36 @@ export async function run(argv: string[], compile?: Compile): Promise<number> {
     console.error(`spawnbox check: ${error.message}\n\n${help}`);
     return 2;
   }
-  const spec = paths.length > 0 ? paths.join(":") : process.env["AFB_SPAWN_CONFIG"];
+  const spec = configSpec(paths.join(":"));
   if (!spec) {
     console.error(`spawnbox check: no config file named\n\n${help}`);
     return 2;
   }
-  const { exitCode, output } = check(spec, compile, { json });
+  const { exitCode, output } = check(spec, { json });
   console.log(output);
   return exitCode;
 }
 
-/** Loads and, with `compile`, compiles what `spec` names. */
-export function check(
-  spec: string,
-  compile: Compile | undefined,
-  { json }: { json: boolean },
-): CheckResult {
-  let loaded: readonly LoadedConfig[] = [];
+/** Loads and compiles what `spec` names, as `serve` would on this machine and as this user. */
+export function check(spec: string, { json }: { json: boolean }): CheckResult {
+  let apis: readonly ApiPlan[] = [];
   let problems: readonly Problem[] = [];
-  let notices: readonly Problem[] = [];
   try {
-    loaded = loadConfigs(spec);
-    if (compile !== undefined) ({ problems, notices } = compile(loaded));
+    apis = compileConfigs(spec);
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     problems = error.problems;
   }
+  const notices = apis.flatMap(({ file, notices: all }) =>
+    all.map((notice) => ({ file, ...notice })),
+  );
   const ok = problems.length === 0;
   const exitCode = ok ? 0 : 1;
   if (json) return { exitCode, output: JSON.stringify({ ok, problems, notices }, null, 2) };
   const lines = [
     ...problems.map(line),
     ...notices.map((notice) => `notice: ${line(notice)}`),
-    ...(ok ? summary(loaded) : []),
+    ...(ok ? summary(apis) : []),
   ];
   return { exitCode, output: lines.join("\n") };
 }
@@ -87,15 +79,11 @@ export function check(
 const line = ({ file, path, message }: Problem): string =>
   `${file}: ${path || "(top)"}: ${message}`;
 
-function summary(loaded: readonly LoadedConfig[]): string[] {
-  const verbs = loaded.flatMap(({ config }) => {
-    const { api } = config.metadata;
-    const commands = config.sandboxes.flatMap((sandbox) =>
-      sandbox.commands.map((command) => `${api}/${verbOf(config, sandbox, command)}`),
-    );
-    return [...commands, ...(config.extra ?? []).map((extra) => `${api}/${extra.uid}`)];
-  });
+function summary(apis: readonly ApiPlan[]): string[] {
+  const verbs = apis.flatMap(({ api, sandboxes }) =>
+    sandboxes.flatMap(({ plans }) => plans.map(({ verb }) => `${api}/${verb}`)),
+  );
   const count = (n: number, what: string) => `${n} ${what}${n === 1 ? "" : "s"}`;
-  const head = `OK: ${count(loaded.length, "API")}, ${count(verbs.length, "verb")}`;
+  const head = `OK: ${count(apis.length, "API")}, ${count(verbs.length, "verb")}`;
   return [head, ...verbs.map((verb) => `  ${verb}`)];
 }

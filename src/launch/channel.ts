@@ -1,5 +1,6 @@
 /** The read end of a pipe in the event loop. Owns the fd: closes it once, when reading is over. */
 import { closeSync } from "node:fs";
+import type { ReadableStreamDefaultReader } from "node:stream/web";
 
 export class Channel {
   readonly #reader: ReadableStreamDefaultReader<Uint8Array<ArrayBuffer>>;

@@ -4,7 +4,7 @@ import { findEncoder } from "../../src/encoders/catalogue.ts";
 import type { Registry } from "../../src/api/registry.ts";
 import { type Launch, LaunchError } from "../../src/launch/task.ts";
 import type { Plan } from "../../src/plan/plan.ts";
-import { pidOf, registryOf, settled, shell, spawnLaunch, TestClient } from "./harness.ts";
+import { pidOf, registryOf, settled, shell, sleeper, spawnLaunch, TestClient } from "./harness.ts";
 
 const registries: Registry[] = [];
 afterEach(async () => {
@@ -210,11 +210,11 @@ describe("what cannot be started", () => {
 });
 
 describe("stop", () => {
-  const sleeper = shell("sleep", "sleep 60");
-  const other = shell("other", "sleep 60");
+  const sleep = sleeper("sleep");
+  const other = sleeper("other");
 
   test("one, by pid and signal", async () => {
-    const { client } = connect([sleeper]);
+    const { client } = connect([sleep]);
     const pid = pidOf(await client.call("sleep"));
     const reply = await client.call("sleep", { action: "stop", args: { pid, signal: "term" } });
     expect(reply.response).toBe(`sb/sleep@${pid}`);
@@ -226,7 +226,7 @@ describe("stop", () => {
   });
 
   test("all, with SIGINT", async () => {
-    const { client } = connect([sleeper, other]);
+    const { client } = connect([sleep, other]);
     const pids = [pidOf(await client.call("sleep")), pidOf(await client.call("sleep"))];
     await client.call("other");
     const reply = await client.call("sleep", { action: "stop" });
@@ -239,7 +239,7 @@ describe("stop", () => {
   });
 
   test("what is wrong signals nothing", async () => {
-    const { client } = connect([sleeper, other]);
+    const { client } = connect([sleep, other]);
     const pid = pidOf(await client.call("sleep"));
     const foreign = pidOf(await client.call("other"));
     const wrong = [
@@ -266,7 +266,7 @@ describe("stop", () => {
 
 describe("subscribers", () => {
   test("a second connection hears the rest, the first one leaves", async () => {
-    const { client, registry } = connect([shell("read", "sleep 60", use("line"))]);
+    const { client, registry } = connect([sleeper("read", use("line"))]);
     const second = new TestClient(registry);
     const pid = pidOf(await client.call("read"));
     expect((await second.call("read", { action: "subscribe", args: { pid } })).response).toBe(
@@ -282,7 +282,7 @@ describe("subscribers", () => {
   });
 
   test("both hear each event once, however often they subscribe", async () => {
-    const { client, registry } = connect([shell("s", "sleep 60")]);
+    const { client, registry } = connect([sleeper("s")]);
     const second = new TestClient(registry);
     await client.call("s");
     await client.call("s", { action: "subscribe" });
@@ -306,27 +306,31 @@ describe("subscribers", () => {
     await second.until('"stdout":"5"');
     expect(client.frames.length).toBe(2);
     process.kill(pid, 0);
-    await second.call("seq", { action: "stop" });
+    await second.call("seq", { action: "stop", args: { signal: "KILL" } });
     await second.until("final-event");
   });
 
   test("the slowest is waited for", async () => {
-    const { client, registry } = connect([shell("seq", "sleep 0.2; seq 1 3", use("line"))]);
+    const { client, registry } = connect([shell("seq", "seq 1 3", use("line"))]);
     const slow = new TestClient(registry);
-    const turn = Promise.withResolvers<void>();
-    slow.pause = () => turn.promise;
+    const [first, second] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    client.pause = () => first.promise;
+    slow.pause = () => second.promise;
     await client.call("seq");
+    await client.until('"stdout":"1"');
     await slow.call("seq", { action: "subscribe" });
-    await slow.until('"stdout":"1"');
+    first.resolve();
+    await slow.until('"stdout":"2"');
     await new Promise((resolve) => setImmediate(resolve));
-    expect(client.wire.length).toBe(2);
-    turn.resolve();
+    // The reply and two lines; the third waits.
+    expect(client.wire.length).toBe(3);
+    second.resolve();
     await Promise.all([client.until("final-event"), slow.until("final-event")]);
-    expect(client.wire.length).toBe(5);
+    expect([client.wire.length, slow.wire.length]).toEqual([5, 4]);
   });
 
   test("needs a connection", async () => {
-    const { registry } = connect([shell("s", "sleep 60")]);
+    const { registry } = connect([sleeper("s")]);
     const reply = await registry.call({
       api: "p",
       verb: "s",
@@ -345,7 +349,7 @@ describe("without a client (REST)", () => {
   const rest = { api: "p", verb: "c", args: {}, session: { uuid: "rest" } };
 
   test("start replies at once", async () => {
-    const { registry } = connect([shell("c", "sleep 60")]);
+    const { registry } = connect([sleeper("c")]);
     const reply = await registry.call(rest);
     expect(settled(reply.response)).toBe('{"api":"p","sandbox":"sb","command":"c","pid":PID}');
   });
@@ -367,7 +371,7 @@ describe("without a client (REST)", () => {
 
 describe("concurrency", () => {
   test("single", async () => {
-    const { client } = connect([shell("one", "sleep 60", { concurrency: 1 })]);
+    const { client } = connect([sleeper("one", { concurrency: 1 })]);
     const [first, second] = await Promise.all([client.call("one"), client.call("one")]);
     const pid = pidOf(first);
     expect(second?.request).toEqual({
@@ -385,7 +389,7 @@ describe("concurrency", () => {
   });
 
   test("two", async () => {
-    const { client } = connect([shell("two", "sleep 60", { concurrency: 2 })]);
+    const { client } = connect([sleeper("two", { concurrency: 2 })]);
     await client.call("two");
     await client.call("two");
     const reply = await client.call("two");

@@ -28,6 +28,15 @@ export function shell(verb: string, script: string, overrides: Partial<Plan> = {
   };
 }
 
+/**
+ * A plan that sleeps, without a shell: one that is just about to run its child may miss a SIGINT, or outlive it because the
+ * child did.
+ */
+export function sleeper(verb: string, overrides: Partial<Plan> = {}): Plan {
+  const argv = parseTemplate("/bin/sleep", ["60"], (text) => text);
+  return shell(verb, "", { argv, ...overrides });
+}
+
 export function apiOf(plans: readonly Plan[], overrides: Partial<ApiPlan> = {}): ApiPlan {
   const sandboxes = [{ uid: "sb", plans }];
   return { file: "spawn-p.json", uid: "demo", api: "p", sandboxes, notices: [], ...overrides };

@@ -13,9 +13,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { check, run } from "../../src/cli/check.ts";
 import { run as schema } from "../../src/cli/schema.ts";
-import { ConfigError } from "../../src/config/problem.ts";
 
-const fixtures = join(import.meta.dir, "../config/fixtures");
+const samples = ["demo", "simple"]
+  .map((name) => join(import.meta.dir, `../../config/${name}.json`))
+  .join(":");
 let dir: string;
 let bad: string;
 beforeAll(() => {
@@ -41,16 +42,13 @@ afterEach(() => {
 const printed = () => out.mock.calls.flat().join("\n");
 
 test("good configs: their verbs, exit code 0", async () => {
-  expect(await run([fixtures])).toBe(0);
-  expect(printed().split("\n")).toEqual([
-    "OK: 3 APIs, 6 verbs",
-    "  board/nap",
-    "  board/show",
-    "  lab/jail/measure",
-    "  lab/plain/id",
-    "  watch/note",
-    "  watch/again",
-  ]);
+  expect(await run(samples.split(":"))).toBe(0);
+  const lines = printed()
+    .split("\n")
+    .filter((line) => !line.startsWith("notice: "));
+  expect(lines[0]).toBe("OK: 2 APIs, 12 verbs");
+  expect(lines).toContain("  demo/box/look");
+  expect(lines).toContain("  simple/uptime");
 });
 
 test("bad configs: every problem on a line, exit code 1", async () => {
@@ -68,17 +66,22 @@ test("--json tells the same to programs", async () => {
   expect(Object.keys(problems[0])).toEqual(["file", "path", "message"]);
 });
 
-test("what compiling finds is told too, returned or thrown", () => {
-  const problem = { file: "f", path: "p", message: "m" };
-  const returned = check(fixtures, () => ({ problems: [problem], notices: [] }), { json: false });
-  expect(returned).toEqual({ exitCode: 1, output: "f: p: m" });
-  const fail = () => {
-    throw new ConfigError([problem]);
+test("what compiling finds is told too", () => {
+  const file = join(dir, "unknown.json");
+  const sandbox = {
+    uid: "s",
+    acls: { user: "nobody" },
+    seccomp: { default: "SCMP_ACT_ALLOW", rules: { syscall: "nonsense", action: "SCMP_ACT_NOPE" } },
+    commands: { uid: "c", encoder: "txet", exec: { cmdpath: "/no/such/program" } },
   };
-  expect(check(fixtures, fail, { json: false })).toEqual({ exitCode: 1, output: "f: p: m" });
-  const noticed = check(fixtures, () => ({ problems: [], notices: [problem] }), { json: false });
-  expect(noticed.exitCode).toBe(0);
-  expect(noticed.output).toStartWith("notice: f: p: m\nOK: 3 APIs");
+  writeFileSync(file, JSON.stringify({ metadata: { uid: "u", api: "a" }, sandboxes: sandbox }));
+  const { exitCode, output } = check(file, { json: false });
+  expect(exitCode).toBe(1);
+  expect(output).toContain("sandboxes[0].seccomp.rules[0]: unknown action");
+  expect(output).toContain(
+    "sandboxes[0].commands[0].exec.cmdpath: /no/such/program is not an executable file",
+  );
+  expect(output).toContain("unknown encoder `txet`; did you mean `text`?");
 });
 
 test("wrong usage is exit code 2 with a message", async () => {
@@ -90,7 +93,7 @@ test("wrong usage is exit code 2 with a message", async () => {
   delete process.env["AFB_SPAWN_CONFIG"];
   try {
     expect(await run([])).toBe(2);
-    process.env["AFB_SPAWN_CONFIG"] = fixtures;
+    process.env["AFB_SPAWN_CONFIG"] = samples;
     expect(await run([])).toBe(0);
   } finally {
     if (saved === undefined) delete process.env["AFB_SPAWN_CONFIG"];

@@ -1,0 +1,114 @@
+/** One call from the command line: prints the reply, and the events of the task it started until its end. */
+import type { Reply } from "../api/reply.ts";
+import { type ClientEvents, ConnectionError } from "../client.ts";
+
+/** Milliseconds to wait for the reply to the stop of Ctrl-C. */
+const STOP_TIMEOUT = 2000;
+
+/** What a call needs of a connection, be it to a server or to verbs of this process. */
+export interface Caller {
+  call(method: string, args: unknown): Promise<Reply>;
+  on<Name extends keyof ClientEvents>(name: Name, listener: ClientEvents[Name]): () => void;
+}
+
+export interface Invocation {
+  /** `api/verb` */
+  method: string;
+  args: unknown;
+  /** One line per value. */
+  raw: boolean;
+}
+
+/** One call and the task it started. */
+export class CallSession {
+  #pid: number | undefined;
+  /** Events before the reply told which task is ours. */
+  #early: unknown[] = [];
+  readonly #final = Promise.withResolvers<number>();
+
+  constructor(
+    readonly client: Caller,
+    readonly invocation: Invocation,
+  ) {}
+
+  async run(): Promise<number> {
+    const { client } = this;
+    const { promise: interrupted, resolve: interrupt } = Promise.withResolvers<void>();
+    process.on("SIGINT", interrupt);
+    const lost = new Promise<never>((_, reject) => {
+      client.on("close", (reason) =>
+        reject(new ConnectionError(`the connection was lost: ${reason}`)),
+      );
+    });
+    try {
+      return await Promise.race([this.#toTheEnd(), lost, interrupted.then(() => this.#stop())]);
+    } finally {
+      process.off("SIGINT", interrupt);
+      // Closing the connection on purpose is no loss.
+      lost.catch(() => undefined);
+    }
+  }
+
+  async #toTheEnd(): Promise<number> {
+    const { client, invocation } = this;
+    const name = invocation.method.toLowerCase();
+    client.on("event", (event, data) => {
+      if (event.toLowerCase() === name) this.#event(data);
+    });
+    const reply = await client.call(invocation.method, invocation.args);
+    this.#print(reply);
+    if (reply.request.status !== "success") return 1;
+    const task = startedTask(reply);
+    if (!task) return 0;
+    if (task.status !== undefined) return exitCode(task.status);
+    this.#pid = task.pid;
+    for (const data of this.#early.splice(0)) this.#event(data);
+    return this.#final.promise;
+  }
+
+  #event(data: unknown): void {
+    if (!isObject(data)) return;
+    // A synchronous encoder names the task before the reply.
+    if (this.#pid === undefined && data.type === "initial-event" && typeof data.pid === "number") {
+      this.#pid = data.pid;
+    }
+    if (this.#pid === undefined) {
+      this.#early.push(data);
+      return;
+    }
+    if (data.pid !== this.#pid) return;
+    this.#print(data);
+    if (data.type === "final-event") this.#final.resolve(exitCode(data.status));
+  }
+
+  async #stop(): Promise<number> {
+    if (this.#pid !== undefined) {
+      const stop = { action: "stop", args: { pid: this.#pid } };
+      await Promise.race([
+        this.client.call(this.invocation.method, stop),
+        new Promise((resolve) => setTimeout(resolve, STOP_TIMEOUT)),
+      ]);
+    }
+    return 130;
+  }
+
+  #print(value: unknown): void {
+    process.stdout.write(`${JSON.stringify(value, null, this.invocation.raw ? 0 : 2)}\n`);
+  }
+}
+
+/** The task a reply is about: an object with a pid and the command it runs. With a status it has ended already. */
+function startedTask({ response }: Reply): { pid: number; status: unknown } | undefined {
+  if (!isObject(response) || typeof response.pid !== "number" || !("command" in response)) {
+    return undefined;
+  }
+  return { pid: response.pid, status: response.status };
+}
+
+function exitCode(status: unknown): number {
+  return isObject(status) && status.exit === 0 ? 0 : 1;
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}

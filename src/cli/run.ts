@@ -1,0 +1,109 @@
+/** `spawnbox run`: one launch without a server, for trying a config and for scripts. */
+import { parseArgs } from "node:util";
+import type { Client } from "../api/client.ts";
+import { createRegistry, type Registry } from "../api/registry.ts";
+import type { Reply } from "../api/reply.ts";
+import type { ClientEvents } from "../client.ts";
+import { ConfigError } from "../config/problem.ts";
+import { launch } from "../launch/launch.ts";
+import { explain } from "../plan/explain.ts";
+import { type Caller, CallSession, type Invocation } from "./call-session.ts";
+import { compileConfigs } from "./compile.ts";
+import { configSpec } from "./config-option.ts";
+import { parseCall, UsageError } from "./usage.ts";
+
+export const help = `usage: spawnbox run [OPTIONS] API/VERB [JSON] --config PATH[:PATH...]
+
+Runs one verb in its sandbox as a server would, without one: prints the reply, and the events of the task until it
+ends. Ctrl-C stops the task. Without --config, AFB_SPAWN_CONFIG is used.
+
+  --config PATH  config files or directories, separated by colons
+  --raw          one line of JSON per reply or event; the default when output is not a terminal
+  -h, --help     this text
+
+Exit code: 0 success, 1 the config, the reply or the task failed, 2 wrong usage, 130 interrupted.
+
+Example:
+  spawnbox run demo/hello '{"name": "world"}' --config config/demo.json`;
+
+/** Calls verbs of this process; the events come back as they would over a connection. */
+class LocalCaller implements Caller {
+  readonly #listeners = new Set<ClientEvents["event"]>();
+  readonly #client: Client;
+
+  constructor(readonly registry: Registry) {
+    this.#client = {
+      session: { uuid: crypto.randomUUID() },
+      connected: true,
+      send: (event, data) => {
+        for (const listener of this.#listeners) listener(event, data);
+      },
+      onClose: () => () => {},
+    };
+  }
+
+  call(method: string, args: unknown): Promise<Reply> {
+    const slash = method.indexOf("/");
+    return this.registry.call({
+      api: method.slice(0, slash),
+      verb: method.slice(slash + 1),
+      // As over a connection, where null is what a call without arguments sends.
+      args: args ?? undefined,
+      client: this.#client,
+      session: this.#client.session,
+    });
+  }
+
+  on<Name extends keyof ClientEvents>(name: Name, listener: ClientEvents[Name]): () => void {
+    // There is no connection to lose: only events are ever told.
+    if (name !== "event") return () => {};
+    const heard = listener as ClientEvents["event"];
+    this.#listeners.add(heard);
+    return () => this.#listeners.delete(heard);
+  }
+}
+
+export async function run(argv: string[]): Promise<number> {
+  let options: (Invocation & { config: string }) | undefined;
+  try {
+    options = parse(argv);
+  } catch (error) {
+    if (!(error instanceof UsageError || error instanceof TypeError)) throw error;
+    console.error(`spawnbox run: ${error.message}\n\n${help}`);
+    return 2;
+  }
+  if (!options) {
+    console.log(help);
+    return 0;
+  }
+  let registry: Registry;
+  try {
+    registry = createRegistry({ apis: compileConfigs(options.config), launch, explain });
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    console.error(error.message);
+    return 1;
+  }
+  try {
+    return await new CallSession(new LocalCaller(registry), options).run();
+  } finally {
+    await registry.close();
+  }
+}
+
+function parse(argv: string[]): (Invocation & { config: string }) | undefined {
+  const { values, positionals } = parseArgs({
+    args: argv,
+    allowPositionals: true,
+    options: {
+      config: { type: "string" },
+      raw: { type: "boolean", default: false },
+      help: { type: "boolean", short: "h" },
+    },
+  });
+  if (values.help) return undefined;
+  const call = parseCall(positionals);
+  const config = configSpec(values.config);
+  if (!config) throw new UsageError("no config: give --config PATH, or set AFB_SPAWN_CONFIG");
+  return { ...call, config, raw: values.raw || !process.stdout.isTTY };
+}

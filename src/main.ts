@@ -1,0 +1,53 @@
+/** Entry: picks a subcommand from argv. Each one is loaded only when it is asked for. */
+import { version } from "./version.ts";
+
+interface Subcommand {
+  run(argv: string[]): Promise<number>;
+}
+
+const SUBCOMMANDS: Readonly<Record<string, { about: string; load: () => Promise<Subcommand> }>> = {
+  serve: { about: "serve configs over REST and WebSocket", load: () => import("./cli/serve.ts") },
+  check: { about: "tell every problem of a config", load: () => import("./cli/check.ts") },
+  run: { about: "run one verb of a config, without a server", load: () => import("./cli/run.ts") },
+  call: { about: "call a verb of a running server", load: () => import("./cli/call.ts") },
+  schema: { about: "print the JSON Schema of configs", load: () => import("./cli/schema.ts") },
+};
+
+const help = `usage: spawnbox SUBCOMMAND [OPTIONS]
+
+Exposes the commands of a config as REST and WebSocket verbs, and runs each in a sandbox.
+
+${Object.entries(SUBCOMMANDS)
+  .map(([name, { about }]) => `  ${name.padEnd(8)} ${about}`)
+  .join("\n")}
+
+  --help, --version
+  spawnbox SUBCOMMAND --help tells its options.`;
+
+async function main([name, ...rest]: string[]): Promise<number> {
+  if (name === undefined) {
+    console.error(help);
+    return 2;
+  }
+  if (name === "--help" || name === "-h" || name === "help") {
+    console.log(help);
+    return 0;
+  }
+  if (name === "--version" || name === "-V" || name === "version") {
+    console.log(`spawnbox ${version}`);
+    return 0;
+  }
+  const subcommand = Object.hasOwn(SUBCOMMANDS, name) ? SUBCOMMANDS[name] : undefined;
+  if (!subcommand) {
+    console.error(`spawnbox: unknown subcommand ${JSON.stringify(name)}\n\n${help}`);
+    return 2;
+  }
+  if (rest.includes("--version")) {
+    console.log(`spawnbox ${version}`);
+    return 0;
+  }
+  const { run } = await subcommand.load();
+  return run(rest);
+}
+
+process.exit(await main(process.argv.slice(2)));

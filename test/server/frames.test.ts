@@ -1,0 +1,164 @@
+import { describe, expect, test } from "bun:test";
+import { encodeClose, encodeFrame } from "../../src/server/encode.ts";
+import { FrameError, FrameReader, type Message } from "../../src/server/frames.ts";
+import { frame } from "./harness.ts";
+
+/** What a reader makes of the bytes, cut into chunks of `size`; an error is its code. */
+function read(bytes: Uint8Array, size = bytes.length, limit?: number): (Message | number)[] {
+  const reader = new FrameReader(limit);
+  const result: (Message | number)[] = [];
+  try {
+    for (let at = 0; at < bytes.length; at += size) {
+      reader.push(bytes.subarray(at, at + size));
+      for (let message = reader.next(); message; message = reader.next()) result.push(message);
+    }
+  } catch (error) {
+    if (!(error instanceof FrameError)) throw error;
+    result.push(error.code);
+  }
+  return result;
+}
+
+const text = (value: string): Message => ({ type: "text", text: value });
+const close = (code: number, reason = ""): Buffer => {
+  const payload = Buffer.alloc(2 + reason.length);
+  payload.writeUInt16BE(code);
+  payload.write(reason, 2);
+  return frame(payload, { opcode: 8 });
+};
+
+describe("messages", () => {
+  for (const length of [0, 1, 125, 126, 127, 65535, 65536, 100_000]) {
+    for (const mask of [false, true]) {
+      test(`${length} bytes, ${mask ? "masked" : "unmasked"}`, () => {
+        const value = "é".repeat(length >> 1) + "x".repeat(length & 1);
+        const bytes = Buffer.concat([frame(value, { mask }), frame("next", { mask })]);
+        for (const size of [bytes.length, 1, 7, 4096]) {
+          expect(read(bytes, size)).toEqual([text(value), text("next")]);
+        }
+      });
+    }
+  }
+
+  test("fragments, cut inside a character, with control frames between", () => {
+    const euro = Buffer.from("a€b");
+    const bytes = Buffer.concat([
+      frame(euro.subarray(0, 2), { fin: false, mask: true }),
+      frame("hi", { opcode: 9, mask: true }),
+      frame("", { opcode: 0, fin: false }),
+      frame("ho", { opcode: 10 }),
+      frame(euro.subarray(2), { opcode: 0, mask: true }),
+    ]);
+    for (const size of [bytes.length, 1, 3]) {
+      expect(read(bytes, size)).toEqual([
+        { type: "ping", payload: Buffer.from("hi") },
+        { type: "pong", payload: Buffer.from("ho") },
+        text("a€b"),
+      ]);
+    }
+  });
+
+  test("a byte order mark is kept", () => {
+    expect(read(frame("\ufeffx"))).toEqual([text("\ufeffx")]);
+  });
+
+  test("close, with and without code", () => {
+    expect(read(frame("", { opcode: 8 }))).toEqual([
+      { type: "close", code: undefined, reason: "" },
+    ]);
+    expect(read(close(1000, "bye"))).toEqual([{ type: "close", code: 1000, reason: "bye" }]);
+  });
+
+  test("close codes", () => {
+    for (const code of [1000, 1003, 1007, 1014, 3000, 4999]) {
+      expect(read(close(code))).toEqual([{ type: "close", code, reason: "" }]);
+    }
+    for (const code of [0, 999, 1004, 1005, 1006, 1015, 1016, 2999, 5000, 65535]) {
+      expect(read(close(code))).toEqual([1002]);
+    }
+  });
+});
+
+describe("violations", () => {
+  const cases: [string, Buffer, number][] = [
+    ["RSV1", frame("x", { rsv: 0x40 }), 1002],
+    ["RSV2", frame("x", { rsv: 0x20 }), 1002],
+    ["RSV3 on a ping", frame("x", { rsv: 0x10, opcode: 9 }), 1002],
+    ["opcode 3", frame("x", { opcode: 3 }), 1002],
+    ["opcode 11", frame("x", { opcode: 11 }), 1002],
+    ["binary", frame("x", { opcode: 2 }), 1003],
+    ["continuation of nothing", frame("x", { opcode: 0 }), 1002],
+    ["text in a message", Buffer.concat([frame("a", { fin: false }), frame("b")]), 1002],
+    ["fragmented ping", frame("x", { opcode: 9, fin: false }), 1002],
+    ["long ping", frame("x".repeat(126), { opcode: 9 }), 1002],
+    ["close of 1 byte", frame("x", { opcode: 8 }), 1002],
+    ["close reason not UTF-8", frame(Buffer.from([3, 232, 0xff]), { opcode: 8 }), 1002],
+    ["top bit of the length", Buffer.from([0x81, 127, 0x80, 0, 0, 0, 0, 0, 0, 1]), 1002],
+    ["invalid UTF-8", frame(Buffer.from([0xc3, 0x28])), 1007],
+    ["surrogate in UTF-8", frame(Buffer.from([0xed, 0xa0, 0x80])), 1007],
+    ["UTF-8 cut short", frame(Buffer.from([0xe2, 0x82])), 1007],
+  ];
+  for (const [name, bytes, code] of cases) {
+    test(`${name}: ${code}`, () => {
+      expect(read(bytes)).toEqual([code]);
+      expect(read(bytes, 1)).toEqual([code]);
+    });
+  }
+
+  test("over the limit: 1009 from the header alone, over all fragments", () => {
+    expect(read(frame("", { length: 101 }), 1, 100)).toEqual([1009]);
+    expect(read(frame("x".repeat(100)), 9, 100)).toEqual([text("x".repeat(100))]);
+    const second = frame("", { opcode: 0, length: 41 });
+    const bytes = Buffer.concat([frame("x".repeat(60), { fin: false }), second]);
+    expect(read(bytes, 5, 100)).toEqual([1009]);
+    expect(read(Buffer.from([0x81, 127, 0x7f, 255, 255, 255, 255, 255, 255, 255]))).toEqual([1009]);
+  });
+});
+
+test("a chunk must be used up before the next", () => {
+  const reader = new FrameReader();
+  reader.push(Buffer.concat([frame("a"), frame("b")]));
+  expect(reader.next()).toEqual(text("a"));
+  expect(() => reader.push(frame("c"))).toThrow();
+});
+
+test("any cut gives the same messages, and garbage only frame errors", () => {
+  let seed = 20260101;
+  const random = (below: number): number => {
+    seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0;
+    return Math.floor((seed / 2 ** 32) * below);
+  };
+  for (let round = 0; round < 1500; round++) {
+    const parts: Buffer[] = [];
+    for (let i = random(6); i >= 0; i--) {
+      const mask = random(2) === 1;
+      const value = "aé€𝄞".repeat(random(40)).slice(0, random(80)).toWellFormed();
+      const bytes = Buffer.from(value);
+      const cut = random(bytes.length + 1);
+      if (random(2)) parts.push(frame(value, { mask }));
+      else {
+        parts.push(frame(bytes.subarray(0, cut), { fin: false, mask }));
+        if (random(2)) parts.push(frame("p", { opcode: 9, mask }));
+        parts.push(frame(bytes.subarray(cut), { opcode: 0, mask: !mask }));
+      }
+    }
+    const stream = Buffer.concat(parts);
+    const whole = read(stream);
+    expect(whole.every((message) => typeof message === "object")).toBe(true);
+    expect(read(stream, 1 + random(20))).toEqual(whole);
+    // Spoil some bytes: the reader may say no, but the same for every cut, and must not throw anything else.
+    for (let i = random(4); i >= 0; i--) stream[random(stream.length)] = random(256);
+    expect(read(stream, 1 + random(20))).toEqual(read(stream));
+  }
+});
+
+test("encoded frames read back", () => {
+  for (const length of [0, 125, 126, 65535, 65536]) {
+    expect(read(encodeFrame(1, Buffer.alloc(length, 97)))).toEqual([text("a".repeat(length))]);
+  }
+  expect(read(encodeClose(undefined))).toEqual([{ type: "close", code: undefined, reason: "" }]);
+  // A reason that is too long is cut, at a character.
+  expect(read(encodeClose(1008, "é".repeat(100)))).toEqual([
+    { type: "close", code: 1008, reason: "é".repeat(61) },
+  ]);
+});

@@ -1,0 +1,133 @@
+import { expect, test } from "bun:test";
+import { frame, RawClient, serve } from "./harness.ts";
+
+test("a client that stops reading costs no memory, and loses nothing", async () => {
+  await using server = await serve();
+  const events = 2_000_000;
+  const padding = "x".repeat(60);
+  let sent = 0;
+  let stalled = false;
+  const done = Promise.withResolvers<void>();
+  server.registry.onEvents = async (client) => {
+    for (; sent < events; sent++) {
+      const room = client.send("t/events", { n: sent, padding });
+      if (room) {
+        stalled = true;
+        await room;
+        stalled = false;
+      }
+    }
+    done.resolve();
+  };
+  using client = await RawClient.webSocket(server.port);
+  client.socket.removeAllListeners("data");
+  client.socket.pause();
+  const before = process.memoryUsage.rss();
+  client.call("1", "t/events", null);
+  // The server has stalled when a few round trips of another client make no difference.
+  using other = await RawClient.webSocket(server.port);
+  for (let still = 0, last = -1; still < 20; still = sent === last && stalled ? still + 1 : 0) {
+    last = sent;
+    other.call("o", "t/ping", null);
+    expect(await other.json()).toMatchObject([3, "o", {}]);
+  }
+  const stuck = sent;
+  expect(stuck).toBeLessThan(events / 4);
+
+  let pending = Buffer.alloc(0);
+  let expected = 0;
+  let bytes = 0;
+  let replied = false;
+  const received = Promise.withResolvers<void>();
+  client.socket.on("data", (chunk: Buffer) => {
+    bytes += chunk.length;
+    pending = Buffer.concat([pending, chunk]);
+    let at = 0;
+    for (;;) {
+      const length =
+        (pending[at + 1] ?? 0) === 126 ? pending.readUInt16BE(at + 2) : (pending[at + 1] ?? 0);
+      const start = at + ((pending[at + 1] ?? 0) === 126 ? 4 : 2);
+      if (start > pending.length || start + length > pending.length) break;
+      const text = pending.latin1Slice(start, start + length);
+      at = start + length;
+      const n = /"n":(\d+)/.exec(text)?.[1];
+      if (n === undefined) replied = true;
+      else if (Number(n) !== expected++)
+        received.reject(new Error(`event ${n}, not ${expected - 1}`));
+      if (pending.length - at < 14) break;
+    }
+    pending = pending.subarray(at);
+    if (expected === events && replied) received.resolve();
+  });
+  let most = 0;
+  const watch = setInterval(() => (most = Math.max(most, process.memoryUsage.rss())), 20);
+  const start = performance.now();
+  client.socket.resume();
+  other.call("meanwhile", "t/ping", null);
+  expect(await other.json()).toMatchObject([3, "meanwhile", {}]);
+  await done.promise;
+  await received.promise;
+  clearInterval(watch);
+  const growth = (most - before) / 2 ** 20;
+  const seconds = (performance.now() - start) / 1000;
+  console.log(
+    `${events} events, ${(bytes / 2 ** 20).toFixed(0)} MiB, stalled at ${stuck}; ` +
+      `${Math.round(events / seconds)}/s; RSS +${growth.toFixed(0)} MiB`,
+  );
+  expect(bytes).toBeGreaterThan(200e6);
+  expect(growth).toBeLessThan(150);
+}, 60_000);
+
+test("the calls of a client that never reads are not read on and on", async () => {
+  await using server = await serve();
+  using client = await RawClient.webSocket(server.port);
+  client.socket.removeAllListeners("data");
+  client.socket.pause();
+  const call = frame(JSON.stringify([2, "1", "t/echo", "x".repeat(50_000)]));
+  let written = 0;
+  const before = process.memoryUsage.rss();
+  // Until the kernel's buffers are full as well: then the server has stopped reading.
+  using other = await RawClient.webSocket(server.port);
+  for (let still = 0; still < 50;) {
+    if (client.socket.writableLength === 0) {
+      client.write(call);
+      written++;
+      still = 0;
+    } else {
+      other.call("o", "t/ping", null);
+      await other.json();
+      still++;
+    }
+    await new Promise(setImmediate);
+  }
+  const growth = (process.memoryUsage.rss() - before) / 2 ** 20;
+  console.log(
+    `${written} calls of 50 kB until the server stopped reading; RSS +${growth.toFixed(0)} MiB`,
+  );
+  expect(growth).toBeLessThan(150);
+}, 60_000);
+
+test("promises of sends settle when the client goes, and leaves nothing behind", async () => {
+  await using server = await serve();
+  const settled = Promise.withResolvers<void>();
+  const stuck = Promise.withResolvers<void>();
+  server.registry.onEvents = async (client) => {
+    const data = "x".repeat(100_000);
+    let waits = 0;
+    while (client.connected) {
+      const room = client.send("t/events", data);
+      if (++waits === 200) stuck.resolve();
+      await room;
+    }
+    // Dropped, and at once.
+    expect(client.send("t/events", data)).toBeUndefined();
+    settled.resolve();
+  };
+  const client = await RawClient.webSocket(server.port);
+  client.socket.pause();
+  client.call("1", "t/events", null);
+  // Until it blocks there is no telling how much the kernel takes: give it a while of turns.
+  for (let turn = 0; turn < 1000; turn++) await new Promise(setImmediate);
+  client.socket.destroy();
+  await settled.promise;
+}, 30_000);

@@ -1,0 +1,183 @@
+import { describe, expect, test } from "bun:test";
+import { frame, RawClient, serve } from "./harness.ts";
+
+const OK = { jtype: "afb-reply", request: { status: "success", code: 0 } };
+
+describe("calls and replies", () => {
+  test("are to the letter", async () => {
+    await using server = await serve();
+    using client = await RawClient.webSocket(server.port);
+    client.call("1", "t/ping", null);
+    expect((await client.frame())?.text).toBe(
+      '[3,"1",{"jtype":"afb-reply","request":{"status":"success","code":0},"response":"pong=1"}]',
+    );
+    client.call('a"b', "t/fail", null, true);
+    expect((await client.frame())?.text).toBe(
+      '[4,"a\\"b",{"jtype":"afb-reply","request":{"status":"invalid-request","info":"invalid pid","code":-12}}]',
+    );
+    client.call("", "T/deep/er", {});
+    expect(await client.json()).toEqual([3, "", { ...OK, response: "deep/er" }]);
+    server.registry.onEvents = (caller) => void caller.send("t/events", { type: "data", n: 1 });
+    client.call("3", "t/events", null);
+    expect((await client.frame())?.text).toBe(
+      '[5,"t/events",{"jtype":"afb-event","event":"t/events","data":{"type":"data","n":1}}]',
+    );
+    expect((await client.frame())?.text).toBe(
+      '[3,"3",{"jtype":"afb-reply","request":{"status":"success","code":0}}]',
+    );
+    client.call("4", "t/cycle", null);
+    expect(await client.json()).toMatchObject([3, "4", { request: { status: "internal-error" } }]);
+  });
+
+  test("behind the upgrade request, byte by byte, in fragments, with pings between", async () => {
+    await using server = await serve();
+    using client = await RawClient.webSocket(server.port, frame('[2,"0","t/echo","early"]'));
+    expect(await client.json()).toEqual([3, "0", { ...OK, response: "early" }]);
+    const call = JSON.stringify([2, "1", "t/echo", "ü".repeat(200)]);
+    for (const byte of frame(call, { mask: true })) client.write(Uint8Array.of(byte));
+    expect(await client.json()).toEqual([3, "1", { ...OK, response: "ü".repeat(200) }]);
+    client.write(frame(call.slice(0, 30), { fin: false }));
+    client.write(frame("hey", { opcode: 9, mask: true }));
+    expect(await client.frame()).toEqual({ opcode: 10, text: "hey", code: undefined });
+    client.write(frame(call.slice(30), { opcode: 0, mask: true }));
+    expect(await client.json()).toEqual([3, "1", { ...OK, response: "ü".repeat(200) }]);
+  });
+
+  test("a long reply is one frame", async () => {
+    await using server = await serve();
+    using client = await RawClient.webSocket(server.port);
+    const value = "x".repeat(900_000);
+    client.call("1", "t/echo", value);
+    expect(await client.json()).toEqual([3, "1", { ...OK, response: value }]);
+  });
+
+  test("in any order, and more at once than are read at a time", async () => {
+    await using server = await serve();
+    using client = await RawClient.webSocket(server.port);
+    const calls = 3000;
+    for (let i = 0; i < calls; i++) client.call(`s${i}`, "t/slow", null);
+    // Another client gets through meanwhile.
+    using other = await RawClient.webSocket(server.port);
+    other.call("o", "t/ping", null);
+    expect(await other.json()).toMatchObject([3, "o", { response: "pong=1" }]);
+    expect(server.registry.slow).toBeLessThanOrEqual(1024);
+    const seen = new Set<unknown>();
+    while (seen.size < calls) {
+      // Calls held back come in as replies go out.
+      const timer = setInterval(() => server.registry.release(), 1);
+      const received = await client.json();
+      clearInterval(timer);
+      seen.add(Array.isArray(received) ? received[1] : undefined);
+    }
+    expect(server.registry.slow).toBe(calls);
+  });
+
+  test("a token is remembered, the session is the one asked for", async () => {
+    await using server = await serve();
+    using client = await RawClient.webSocket(server.port);
+    client.write(frame('[2,"1","t/who",null,"SECRET"]'));
+    const first = await client.json();
+    expect(first).toMatchObject([
+      3,
+      "1",
+      { response: { client: true, session: { token: "SECRET" } } },
+    ]);
+    client.write(frame('[2,"1","t/who",null]'));
+    expect(await client.json()).toEqual(first);
+  });
+});
+
+describe("what is no call closes with 1008 invalid-frame", () => {
+  for (const text of [
+    "garbage",
+    "{}",
+    "[]",
+    '[2,"1","t/ping"]',
+    '[2,1,"t/ping",null]',
+    '[2,"1","ping",null]',
+    '[2,"1","/ping",null]',
+    '[2,"1","t/ping",null,"token",1]',
+    '[2,"1","t/ping",null,7]',
+    '[3,"1",{}]',
+    "[".repeat(200_000),
+  ]) {
+    test(text.slice(0, 40), async () => {
+      await using server = await serve();
+      using client = await RawClient.webSocket(server.port);
+      client.write(frame(text));
+      expect(await client.frame()).toEqual({ opcode: 8, text: "invalid-frame", code: 1008 });
+      client.write(frame(Buffer.from([3, 240]), { opcode: 8 }));
+      expect(await client.frame()).toBeUndefined();
+    });
+  }
+});
+
+describe("closing", () => {
+  test("echoes the code, after the replies before it", async () => {
+    await using server = await serve();
+    using client = await RawClient.webSocket(server.port);
+    client.call("1", "t/ping", null);
+    expect(await client.json()).toMatchObject([3, "1", {}]);
+    client.write(frame(Buffer.from([0x0f, 0xa1, 98, 121, 101]), { opcode: 8 }));
+    expect(await client.frame()).toEqual({ opcode: 8, text: "", code: 4001 });
+    expect(await client.frame()).toBeUndefined();
+  });
+
+  for (const [name, bytes, code] of [
+    ["oversize", frame("", { length: (1 << 20) + 1 }), 1009],
+    ["binary", frame("x", { opcode: 2 }), 1003],
+    ["not UTF-8", frame(Buffer.from([0xff])), 1007],
+    ["reserved bits", frame("x", { rsv: 0x70 }), 1002],
+    ["an HTTP request", Buffer.from("GET / HTTP/1.1\r\n\r\n"), 1002],
+  ] as const) {
+    test(`${name}: ${code}, with more data behind`, async () => {
+      await using server = await serve();
+      using client = await RawClient.webSocket(server.port);
+      client.write(Buffer.concat([bytes, Buffer.alloc(300_000)]));
+      expect(await client.frame()).toMatchObject({ opcode: 8, code });
+      expect(await client.frame()).toBeUndefined();
+    });
+  }
+
+  test("without a word: FIN, reset, half a frame; the registry hears of each", async () => {
+    await using server = await serve();
+    for (const leave of [
+      (client: RawClient) => client.socket.end(),
+      (client: RawClient) => client.socket.resetAndDestroy(),
+      (client: RawClient) => client.socket.end(frame("abc").subarray(0, 3)),
+    ]) {
+      const before = server.registry.gone;
+      const client = await RawClient.webSocket(server.port);
+      client.call("1", "t/slow", null);
+      while (server.registry.slow <= before) await new Promise(setImmediate);
+      leave(client);
+      while (server.registry.gone <= before) await new Promise(setImmediate);
+      await client.rest();
+      client.socket.destroy();
+    }
+    server.registry.release();
+  });
+
+  test("the server says 1001 and does not wait for a client that does not answer", async () => {
+    const server = await serve();
+    using client = await RawClient.webSocket(server.port);
+    const closed = server.close();
+    expect(await client.frame()).toMatchObject({ opcode: 8, code: 1001 });
+    await closed;
+  });
+});
+
+test("too many connections: further ones are closed at once", async () => {
+  await using server = await serve({ connections: 3 });
+  const clients: RawClient[] = [];
+  for (let i = 0; i < 3; i++) clients.push(await RawClient.webSocket(server.port));
+  using fourth = await RawClient.open(server.port);
+  expect(await fourth.rest()).toBe("");
+  clients.forEach((client) => client.socket.destroy());
+  // Their places are free again once the server has seen them go.
+  for (;;) {
+    using again = await RawClient.open(server.port);
+    again.write("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    if ((await again.head()) !== "undefined") break;
+  }
+});
