@@ -100,10 +100,6 @@ export class Run {
 
 function notStarted(plan: Plan, error: unknown): unknown {
   if (!(error instanceof LaunchError)) return error;
-  const { step, what, errno, message } = error;
-  const name = `${plan.sandbox}/${plan.command}`;
-  return new AfbError(
-    "internal-error",
-    `${name} not started: ${step} ${what}: ${errno}: ${message}`,
-  );
+  const { sandbox, command } = plan;
+  return new AfbError("internal-error", `${sandbox}/${command} not started: ${error.message}`);
 }

@@ -72,12 +72,7 @@ class LaunchedTask implements Task {
     } catch (error) {
       for (const fd of opened) closeSync(fd);
       const code = error instanceof Error && "code" in error ? String(error.code) : "";
-      throw new LaunchError(
-        "spawn",
-        "launcher",
-        code,
-        `the launcher could not be started: ${String(error)}`,
-      );
+      throw new LaunchError("spawn", "launcher", code, String(error));
     }
     const start = Promise.withResolvers<void>();
     this.started = start.promise;
@@ -118,7 +113,7 @@ class LaunchedTask implements Task {
     if (this.pid === 0) {
       // No effect after a failure record: a promise settles once.
       start.reject(
-        new LaunchError("launcher", "", "", "the launcher died before it could start the command"),
+        new LaunchError("launcher", "", "", "it died before it could start the command"),
       );
       stdout.cancel();
       stderr.cancel();
@@ -168,7 +163,8 @@ class LaunchedTask implements Task {
   #outcome(): Outcome {
     const { status = 9, user = 0, system = 0, maxrss = 0 } = this.#last ?? {};
     const signal = status & 0x7f;
-    const usage = { wall: performance.now() - this.#begin, user, system, maxrss };
+    const wall = Math.round((performance.now() - this.#begin) * 1000) / 1000;
+    const usage = { wall, user, system, maxrss };
     return {
       ...(signal === 0 ? { exit: (status >> 8) & 0xff } : { signal }),
       ...(this.#cause && { cause: this.#cause }),

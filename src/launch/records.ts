@@ -15,25 +15,18 @@ const STEP = new Map<number, string>(
 
 const text = new TextDecoder();
 
+const EXEC_HINTS: Readonly<Record<string, string>> = {
+  ENOENT: "it, or the interpreter or loader it needs, does not exist inside the sandbox",
+  EACCES: "the user of the sandbox may not execute it, or it lies on a noexec mount",
+};
+
 function failure(op: number, errno: number, what: string): LaunchError {
-  const step = STEP.get(op) ?? `op ${op}`;
   const name = errnoName(errno);
   if (op === OP.EXEC) {
-    const hint =
-      name === "ENOENT"
-        ? "it, or the interpreter or loader it needs, does not exist inside the sandbox"
-        : name === "EACCES"
-          ? "its user may not execute it, or it lies on a noexec mount"
-          : "see execve(2)";
-    return new LaunchError("exec", what, name, `cannot execute ${what}: ${name}: ${hint}`);
+    return new LaunchError("exec", what, name, EXEC_HINTS[name] ?? "see execve(2)");
   }
-  const object = what === "" ? "" : ` ${what}`;
-  return new LaunchError(
-    step,
-    what,
-    name,
-    `the sandbox could not be set up: ${step}${object}: ${name}`,
-  );
+  const explanation = "the sandbox cannot be set up as configured, so nothing was run";
+  return new LaunchError(STEP.get(op) ?? `op ${op}`, what, name, explanation);
 }
 
 function decode(bytes: Uint8Array): LauncherRecord {

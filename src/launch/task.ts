@@ -38,9 +38,12 @@ export class LaunchError extends Error {
     readonly what: string,
     /** Name of the errno, such as `ENOENT`. */
     readonly errno: string,
-    message: string,
+    /** What it means and what to do. */
+    explanation: string,
   ) {
-    super(message);
+    super(
+      `${[step, what].filter(Boolean).join(" ")}: ${[errno, explanation].filter(Boolean).join(": ")}`,
+    );
     this.name = "LaunchError";
   }
 }

@@ -90,11 +90,11 @@ export class AfbConnection implements Client {
     for (const callback of callbacks) callback();
   }
 
-  #reply(id: string, reply: Reply): void {
+  #reply(id: string, answer: Reply): void {
+    const { reply, json } = encodeReply(answer);
+    const kind = reply.request.status === "success" ? OK : ERROR;
     // The sender of a reply has nothing to hold back; what piles up here stops the reading of calls instead.
-    void this.#connection?.send(
-      `[${reply.request.status === "success" ? OK : ERROR},${JSON.stringify(id)},${stringifyReply(reply)}]`,
-    );
+    void this.#connection?.send(`[${kind},${JSON.stringify(id)},${json}]`);
     if (--this.#calls === CALLS_LOW) this.#connection?.hold(false);
   }
 }
@@ -133,13 +133,12 @@ function stringify(value: unknown): string | undefined {
   }
 }
 
-/** JSON of a reply; of an internal-error when its response has none. */
-export function stringifyReply(reply: Reply): string {
+/** A reply and its JSON; an internal-error when the response has none. */
+export function encodeReply(reply: Reply): { reply: Reply; json: string } {
   try {
-    return JSON.stringify(reply);
+    return { reply, json: JSON.stringify(reply) };
   } catch (error) {
-    return JSON.stringify(
-      failure(new Error(`the response cannot be written as JSON: ${String(error)}`)),
-    );
+    const bug = failure(new Error(`the response cannot be written as JSON: ${String(error)}`));
+    return { reply: bug, json: JSON.stringify(bug) };
   }
 }

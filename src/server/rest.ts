@@ -8,7 +8,7 @@ import { Elysia } from "elysia";
 import { AfbError, STATUS } from "../errors.ts";
 import type { Registry } from "../api/registry.ts";
 import { failure, type Reply } from "../api/reply.ts";
-import { stringifyReply } from "./afb.ts";
+import { encodeReply } from "./afb.ts";
 import { checkOrigin, type GetHeader, type OriginPolicy } from "./origin.ts";
 import { decode, parseJson, parseQuery, toArgs } from "./query.ts";
 import { readCredentials, SESSION_PARAMETERS, sessionCookie, type Sessions } from "./session.ts";
@@ -188,10 +188,11 @@ function shareWith(origin: string | undefined, policy: OriginPolicy, headers: He
   headers.append("vary", "Origin");
 }
 
-function respond(reply: Reply, http?: number): Response {
+function respond(answer: Reply, http?: number): Response {
+  const { reply, json: body } = encodeReply(answer);
   // Statuses of plugins are not in the catalogue.
   const known: { http: number } | undefined = STATUS[reply.request.status];
-  return json(http ?? known?.http ?? 500, stringifyReply(reply));
+  return json(http ?? known?.http ?? 500, body);
 }
 
 function json(status: number, body: string): Response {

@@ -1,0 +1,102 @@
+/** The main table: one command, started in every way there is. */
+import { createRegistry } from "../../src/api/registry.ts";
+import { compileConfigs } from "../../src/cli/compile.ts";
+import { connect } from "../../src/client.ts";
+import { launch } from "../../src/launch/launch.ts";
+import { inProcess, linesOf, overRest, overWebSocket } from "./calls.ts";
+import { type Contender, interleave, type Plan } from "./interleave.ts";
+import { type Bwrap, captured, plain, requirePrivate } from "./processes.ts";
+import { median, type Summary, summarize } from "./statistics.ts";
+import { ms, type Row, table } from "./table.ts";
+
+const NAME = {
+  plain: "plain spawn",
+  captured: "plain spawn, output captured",
+  verb: "verb, no sandbox",
+  full: "verb, full sandbox",
+  bwrap: "bwrap, same policy, captured",
+  ws: "verb, full sandbox, over WebSocket",
+  rest: "verb, full sandbox, over REST",
+  wsPing: "ping over WebSocket",
+  restPing: "ping over REST",
+} as const;
+
+export interface Launches {
+  readonly durations: Readonly<Record<string, Summary>>;
+  /** Of medians. */
+  readonly ratios: Readonly<Record<string, number>>;
+  /** Milliseconds that a call over the WebSocket takes beyond the same call in process. */
+  readonly webSocketOverhead: number;
+}
+
+export async function measureLaunches(
+  { config, url, bwrap }: { config: string; url: string; bwrap: Bwrap | undefined },
+  plan: Plan,
+): Promise<Launches> {
+  const registry = createRegistry({ apis: compileConfigs(config), launch });
+  const client = await connect(`${url.replace("http", "ws")}/api`);
+  try {
+    const here = inProcess(registry);
+    const ws = overWebSocket(client);
+    const rest = overRest(url);
+    for (const call of [here, ws, rest]) {
+      requirePrivate("the full sandbox", linesOf(await call("full/probe")));
+    }
+    const contenders: Contender[] = [
+      { name: NAME.plain, run: plain },
+      { name: NAME.captured, run: () => captured(["/bin/true"]) },
+      { name: NAME.verb, run: () => here("plain/true") },
+      { name: NAME.full, run: () => here("full/true") },
+      { name: NAME.ws, run: () => ws("full/true") },
+      { name: NAME.rest, run: () => rest("full/true") },
+      { name: NAME.wsPing, run: () => ws("ping") },
+      { name: NAME.restPing, run: () => rest("ping") },
+    ];
+    if (bwrap) {
+      const command = [...bwrap.command, "/bin/true"];
+      contenders.splice(4, 0, { name: NAME.bwrap, run: () => captured(command) });
+    }
+    return evaluate(await interleave(contenders, plan));
+  } finally {
+    await Promise.all([client.close(), registry.close()]);
+  }
+}
+
+function evaluate(samples: ReadonlyMap<string, readonly number[]>): Launches {
+  const p50 = (name: string) => median(samples.get(name) ?? []);
+  const ratios: Record<string, number> = {
+    "verb without sandbox / plain captured": p50(NAME.verb) / p50(NAME.captured),
+    "full sandbox / plain captured": p50(NAME.full) / p50(NAME.captured),
+  };
+  if (samples.has(NAME.bwrap)) ratios["full sandbox / bwrap"] = p50(NAME.full) / p50(NAME.bwrap);
+  return {
+    durations: Object.fromEntries([...samples].map(([name, all]) => [name, summarize(all)])),
+    ratios,
+    webSocketOverhead: p50(NAME.ws) - p50(NAME.full),
+  };
+}
+
+/** The goal of the headline ratio. */
+const GOAL = 0.5;
+
+export function printLaunches({ durations, ratios, webSocketOverhead }: Launches): string {
+  const rows = Object.entries(durations).map(([name, { p50, p95 }]): Row => [
+    name,
+    ms(p50),
+    ms(p95),
+  ]);
+  const count = Math.min(...Object.values(durations).map(({ samples }) => samples));
+  const ratioRows = Object.entries(ratios).map(([name, ratio]): Row => {
+    const verdict = ratio <= GOAL ? "reached" : "missed";
+    const goal = name === "full sandbox / bwrap" ? `goal ${GOAL}: ${verdict}` : "";
+    return [name, ratio.toFixed(2), goal];
+  });
+  return [
+    table(`/bin/true, ${count} rounds, interleaved`, ["p50", "p95"], rows),
+    table(
+      "ratios of medians",
+      ["", ""],
+      [...ratioRows, ["full sandbox over WebSocket − in process", ms(webSocketOverhead), ""]],
+    ),
+  ].join("\n\n");
+}

@@ -1,0 +1,93 @@
+/** `npm run bench`: what a launch costs, beside a plain process and bwrap. Exit code 1 when a call or its output was lost. */
+import { existsSync } from "node:fs";
+import { cpus, release } from "node:os";
+import { join, resolve } from "node:path";
+import { parseArgs } from "node:util";
+import { measureBooting, printBooting } from "./booting.ts";
+import { measureCompiling, printCompiling } from "./compiling.ts";
+import { benchConfig, uid } from "./configs.ts";
+import { measureEchoes, printEchoes } from "./echoes.ts";
+import { measureLaunches, printLaunches } from "./launches.ts";
+import { findBwrap } from "./processes.ts";
+import { Scratch } from "./scratch.ts";
+import { serveCommand, startServer } from "./server.ts";
+
+const help = `usage: npm run bench -- [OPTIONS]
+
+  --rounds N      rounds of the launch table (default 300)
+  --calls N       echo calls of each kind (default 1000)
+  --json FILE     write the numbers there too
+  --spawnbox FILE the executable (default dist/spawnbox)`;
+
+const { values: options } = parseArgs({
+  options: {
+    rounds: { type: "string", default: "300" },
+    calls: { type: "string", default: "1000" },
+    json: { type: "string" },
+    spawnbox: { type: "string", default: join(import.meta.dir, "../../dist/spawnbox") },
+    help: { type: "boolean", short: "h" },
+  },
+});
+if (options.help) {
+  console.log(help);
+  process.exit(0);
+}
+const rounds = Number(options.rounds);
+const calls = Number(options.calls);
+if (!(Number.isInteger(rounds) && rounds > 0 && Number.isInteger(calls) && calls > 0)) {
+  console.error(help);
+  process.exit(2);
+}
+const executable = resolve(options.spawnbox);
+if (!existsSync(executable)) {
+  console.error(`${executable} does not exist: npm run build`);
+  process.exit(1);
+}
+
+const WARM_UP = 20;
+/** Milliseconds: rounds stop early at the first, everything at the second. */
+const BUDGET = 30_000;
+const LIMIT = 120_000;
+
+const watchdog = setTimeout(() => {
+  console.error(`bench: not done in ${LIMIT / 1000} s`);
+  process.exit(1);
+}, LIMIT);
+const scratch = new Scratch();
+const [cpu] = cpus();
+const machine = {
+  cpu: `${cpus().length} × ${cpu?.model.trim() ?? process.arch}`,
+  kernel: release(),
+  bun: Bun.version,
+  user: process.getuid?.() === 0 ? `root, commands as uid ${uid}` : `uid ${uid}`,
+};
+const bwrap = await findBwrap();
+console.log(
+  [
+    ...Object.entries(machine).map(([name, value]) => `${name.padEnd(8)}${value}`),
+    `bwrap   ${typeof bwrap === "string" ? bwrap : bwrap.version}`,
+  ].join("\n"),
+);
+
+const config = scratch.json("bench.json", benchConfig);
+const server = await startServer(serveCommand(executable, config), scratch);
+const { url } = server;
+const launches = await measureLaunches(
+  { config, url, bwrap: typeof bwrap === "string" ? undefined : bwrap },
+  { rounds, warmUp: WARM_UP, budget: BUDGET },
+);
+console.log(`\n${printLaunches(launches)}`);
+const echoes = await measureEchoes(url, calls);
+console.log(`\n${printEchoes(echoes)}`);
+await server.stop();
+const compiling = await measureCompiling(scratch);
+console.log(`\n${printCompiling(compiling)}`);
+const booting = await measureBooting(executable, config, scratch);
+console.log(`\n${printBooting(booting)}`);
+
+if (options.json) {
+  const numbers = { machine, bwrap, launches, echoes, compiling, booting };
+  await Bun.write(options.json, `${JSON.stringify(numbers, null, 2)}\n`);
+}
+clearTimeout(watchdog);
+process.exit(echoes.some(({ lost }) => lost > 0) ? 1 : 0);

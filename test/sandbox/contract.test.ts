@@ -1,0 +1,309 @@
+/** What every command may rely on and every operator is promised, looked at from inside the sandbox: as root and as a user. */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { isAlive, type Served, serve, shell, system, until, users } from "../served.ts";
+
+const full = { shares: { all: "disable" }, opts: { hostname: "boxed" }, mounts: system };
+/** Prints each argument between brackets, byte for byte. */
+const echo = {
+  uid: "echo",
+  encoder: "raw",
+  exec: { cmdpath: "/usr/bin/printf", args: ["[%%s]", "%first%", "x?second?y"] },
+};
+const acls = { user: "daemon", group: "daemon", umask: "027", chdir: "/tmp" };
+const config = {
+  metadata: { uid: "t", api: "t" },
+  sandboxes: [
+    { uid: "plain", acls, commands: [shell, echo, { ...shell, uid: "brief", timeout: 0.5 }] },
+    {
+      uid: "full",
+      acls,
+      namespace: full,
+      commands: [shell, echo, { ...shell, uid: "brief", timeout: 0.5 }],
+    },
+    {
+      uid: "caps",
+      acls,
+      caps: [{ cap: "NET_ADMIN" }, { cap: "CAP_KILL" }, { cap: "CHOWN", mode: "unset" }],
+      namespace: full,
+      commands: shell,
+    },
+    {
+      uid: "filter",
+      acls,
+      namespace: full,
+      seccomp: {
+        default: "SCMP_ACT_ALLOW",
+        rules: [
+          { syscall: "mkdir", action: "SCMP_ACT_ERRNO(EXDEV)" },
+          { syscall: "mkdirat", action: "SCMP_ACT_ERRNO(EXDEV)" },
+          { syscall: "sethostname", action: "SCMP_ACT_KILL_PROCESS" },
+        ],
+      },
+      commands: shell,
+    },
+    { uid: "nowhere", acls: { ...acls, chdir: "/not/there" }, commands: shell },
+    {
+      uid: "noexec",
+      acls: { user: "daemon" },
+      namespace: { mounts: [{ target: "/usr/share", mode: "ro" }] },
+      commands: shell,
+    },
+    {
+      uid: "envs",
+      acls,
+      envs: [
+        { name: "GIVEN", value: "a=b c" },
+        { name: "SECRET_OF_SERVER", mode: "unset" },
+      ],
+      commands: shell,
+    },
+  ],
+};
+
+describe.each(users)("served by %s", (user) => {
+  let served: Served;
+  beforeAll(async () => {
+    served = await serve(config, user);
+  });
+  afterAll(async () => {
+    await served?.[Symbol.asyncDispose]();
+  });
+  const script = async (sandbox: string, text: string) => {
+    const {
+      stdout = [],
+      stderr = [],
+      status,
+    } = await served.run(`t/${sandbox}/sh`, { script: text });
+    return { lines: stdout, errors: stderr, status };
+  };
+  /** uid and gid of daemon on Debian; an ordinary server cannot switch. */
+  const ids =
+    user === "root" ? [1, 1] : [process.geteuid?.() || 65534, process.getegid?.() || 65534];
+
+  describe.each(["plain", "full"])("sandbox %s", (sandbox) => {
+    test("id shows exactly the configured uid and gid, and no other group", async () => {
+      const { lines } = await script(
+        sandbox,
+        "id -u; id -g; id -G; grep ^Groups: /proc/self/status",
+      );
+      expect(lines.slice(0, 3)).toEqual([`${ids[0]}`, `${ids[1]}`, `${ids[1]}`]);
+      // An ordinary user cannot drop groups; the one of these tests has none.
+      expect(lines[3]?.trim()).toBe("Groups:");
+    });
+
+    test("umask and working directory", async () => {
+      expect((await script(sandbox, "umask; pwd")).lines).toEqual(["0027", "/tmp"]);
+    });
+
+    test("the command holds the fds 0, 1 and 2 and no other", async () => {
+      // The list is made by ls, whose own descriptor of the directory is 3.
+      expect((await script(sandbox, "ls /proc/self/fd")).lines).toEqual(["0", "1", "2", "3"]);
+      expect((await script(sandbox, "readlink /proc/self/fd/0")).lines).toEqual(["/dev/null"]);
+    });
+
+    test("/dev/stdout and /dev/stderr can be opened", async () => {
+      const { lines, errors } = await script(
+        sandbox,
+        "echo out > /dev/stdout; echo err > /dev/stderr",
+      );
+      expect({ lines, errors }).toEqual({ lines: ["out"], errors: ["err"] });
+    });
+
+    test("no new privileges", async () => {
+      expect((await script(sandbox, "grep NoNewPrivs /proc/self/status")).lines).toEqual([
+        "NoNewPrivs:\t1",
+      ]);
+    });
+
+    test.skipIf(user !== "root" && sandbox === "plain")("no capability in any set", async () => {
+      const { lines } = await script(sandbox, "grep ^Cap /proc/self/status");
+      expect(lines).toHaveLength(5);
+      for (const line of lines) expect(line).toEndWith("\t0000000000000000");
+    });
+
+    test("signals are neither ignored nor blocked", async () => {
+      const { lines } = await script(sandbox, "grep -E 'Sig(Blk|Ign)' /proc/self/status");
+      for (const line of lines) expect(line).toEndWith("\t0000000000000000");
+    });
+
+    test.each([
+      ["5 000 bytes", "x".repeat(5000)],
+      ["quotes", `'"\`\\`],
+      ["a newline", "a\nb\n"],
+      ["command substitution", "$(id) `id` $HOME ; id | id & id"],
+      ["placeholders", "%second% ?second? %% ??"],
+      ["UTF-8", "ü€😀"],
+      ["an empty value", ""],
+    ])("%s arrive as one exact argv element", async (_, value) => {
+      const reply = await served.run(`t/${sandbox}/echo`, { first: value, second: value });
+      expect(reply.stdout as unknown).toBe(`[${value}][x${value}y]`);
+    });
+
+    test("a NUL, a missing and an unknown argument are refused by name", async () => {
+      const refused = async (args: unknown) =>
+        (await served.call(`t/${sandbox}/echo`, args)).request;
+      expect(await refused({ first: "a\0b" })).toMatchObject({
+        status: "invalid-request",
+        code: -12,
+      });
+      expect((await refused({ first: "a\0b" })).info).toContain("`first`");
+      expect((await refused({ second: "x" })).info).toContain("`first` is missing");
+      expect((await refused({ first: "x", third: 1 })).info).toContain("third");
+    });
+
+    test("a time-out kills the whole tree, setsid and double fork included", async () => {
+      const hidden = "setsid sh -c 'sleep 1000 & exec sleep 1000' & sleep 1000 & ";
+      const started = await served.run(`t/${sandbox}/brief`, {
+        script: `${hidden} exec sleep 1000`,
+      });
+      expect(started.status).toMatchObject({ signal: "Killed", info: "timeout" });
+      expect(await processesNamed("sleep", "1000")).toEqual([]);
+    });
+
+    test("what a command leaves behind ends with it", async () => {
+      const { lines } = await script(
+        sandbox,
+        "setsid sh -c 'sleep 1001 & sleep 1001' >/dev/null 2>&1 & echo done",
+      );
+      expect(lines).toEqual(["done"]);
+      expect(await processesNamed("sleep", "1001")).toEqual([]);
+    });
+
+    test("exit codes and signals are told apart", async () => {
+      expect((await script(sandbox, "exit 3")).status).toMatchObject({ exit: 3 });
+      expect((await script(sandbox, "kill -TERM $$")).status).toMatchObject({
+        signal: "Terminated",
+      });
+      expect((await script(sandbox, "kill -SEGV $$")).status).toMatchObject({
+        signal: "Segmentation fault",
+      });
+    });
+  });
+
+  test("the namespace shows only the mounts", async () => {
+    const { lines } = await script(
+      "full",
+      "echo /*; hostname; echo /dev/*; cut -d: -f1 /proc/net/dev | tail -n +3; echo /proc/[0-9]*",
+    );
+    const dev = "fd full null ptmx pts random shm stderr stdin stdout tty urandom zero";
+    expect(lines.map((line) => line.trim())).toEqual([
+      "/bin /dev /lib /lib64 /proc /tmp /usr",
+      "boxed",
+      dev
+        .split(" ")
+        .map((name) => `/dev/${name}`)
+        .join(" "),
+      "lo",
+      // The init of the pid namespace and the shell.
+      "/proc/1 /proc/2",
+    ]);
+  });
+
+  test("nothing can be written but what is meant to be", async () => {
+    const { lines, errors } = await script(
+      "full",
+      "for f in /x /usr/x /dev/x /bin/x /proc/sys/kernel/hostname; do (echo > $f) 2>/dev/null && echo wrote $f; done; echo ok > /tmp/f; cat /tmp/f; echo > /dev/null",
+    );
+    expect({ lines, errors }).toEqual({ lines: ["ok"], errors: [] });
+  });
+
+  test("the loopback of a private network works, and leads nowhere else", async () => {
+    const port = new URL(served.url).port;
+    const probe = `python3 - <<'EOF'
+import socket
+s = socket.socket(); s.bind(("127.0.0.1", 0)); s.listen(); socket.create_connection(s.getsockname()); print("up")
+try: socket.create_connection(("127.0.0.1", ${port}), 1); print("reached the server")
+except OSError as e: print("refused")
+EOF`;
+    if (!Bun.which("python3")) throw new Error("python3 is needed here: install python3-minimal");
+    expect((await script("full", probe)).lines).toEqual(["up", "refused"]);
+  });
+
+  test("capabilities are exactly those configured, in all five sets", async () => {
+    const { lines } = await script("caps", "grep ^Cap /proc/self/status");
+    // NET_ADMIN is 12, KILL is 5: capability.h
+    const mask = ((1n << 12n) | (1n << 5n)).toString(16).padStart(16, "0");
+    expect(lines).toEqual(["Inh", "Prm", "Eff", "Bnd", "Amb"].map((set) => `Cap${set}:\t${mask}`));
+  });
+
+  test("a denied syscall fails as configured; one that kills, kills", async () => {
+    const denied = await script(
+      "filter",
+      "grep ^Seccomp: /proc/self/status; mkdir /tmp/x; echo $?",
+    );
+    expect(denied.lines).toEqual(["Seccomp:\t2", "1"]);
+    expect(denied.errors[0]).toContain("Invalid cross-device link");
+    expect((await script("filter", "exec hostname other")).status).toMatchObject({
+      signal: "Bad system call",
+    });
+  });
+
+  test("a sandbox that cannot be set up runs nothing, and the error names step, object and errno", async () => {
+    const { request, response } = await served.call("t/nowhere/sh", {
+      script: "echo ran > /tmp/ran",
+    });
+    expect(request.status).toBe("internal-error");
+    expect(request.info).toContain("chdir /not/there: ENOENT");
+    expect(response).toBeUndefined();
+  });
+
+  test("an exec that fails is told apart from a sandbox that fails", async () => {
+    const { request } = await served.call("t/noexec/sh", { script: "true" });
+    expect(request).toMatchObject({ status: "internal-error", code: -1 });
+    expect(request.info).toContain("exec /bin/sh: ENOENT: it, or the interpreter");
+  });
+
+  test("the environment is what the config says", async () => {
+    const { lines } = await script(
+      "envs",
+      'echo "$GIVEN"; echo "${SECRET_OF_SERVER-none}"; env | grep -c ^BUN_',
+    );
+    expect(lines).toEqual(["a=b c", "none", "0"]);
+  });
+
+  test("stop ends a task with SIGINT, also its children", async () => {
+    const reply = served.call("t/full/sh", { script: "sleep 1002; echo never" });
+    await until("sleep runs", async () => (await processesNamed("sleep", "1002")).length === 1);
+    const stopped = await served.call("t/full/sh", { action: "stop" });
+    expect(stopped.response).toEqual([expect.stringMatching(/^full\/sh@\d+$/)]);
+    expect((await reply).response).toMatchObject({ status: { signal: "Interrupt" } });
+    expect(await processesNamed("sleep", "1002")).toEqual([]);
+  });
+
+  test("if the server is killed, its commands end", async () => {
+    const doomed = await serve(config, user);
+    const calls = ["plain", "full"].map((sandbox) =>
+      doomed
+        .call(`t/${sandbox}/sh`, { script: "setsid sleep 1003 & exec sleep 1003" })
+        .catch(() => "gone"),
+    );
+    await until("all run", async () => (await processesNamed("sleep", "1003")).length === 4);
+    await doomed.crash();
+    await until("all are gone", async () => (await processesNamed("sleep", "1003")).length === 0);
+    await Promise.all(calls);
+    await doomed[Symbol.asyncDispose]();
+  });
+
+  test("many at once lose no output", async () => {
+    const replies = await Promise.all(
+      Array.from({ length: 60 }, (_, i) => script(i % 2 ? "full" : "plain", `seq ${i} ${i + 99}`)),
+    );
+    replies.forEach(({ lines }, i) =>
+      expect(lines).toEqual(Array.from({ length: 100 }, (_, n) => `${n + i}`)),
+    );
+    expect(await isAlive(served.pid)).toBe(true);
+  });
+});
+
+/** Live processes with exactly this command line. */
+async function processesNamed(...argv: string[]): Promise<number[]> {
+  const found: number[] = [];
+  for (const name of new Bun.Glob("[0-9]*").scanSync({ cwd: "/proc", onlyFiles: false })) {
+    const pid = Number(name);
+    const line = await Bun.file(`/proc/${pid}/cmdline`)
+      .text()
+      .catch(() => "");
+    if (line === `${argv.join("\0")}\0` && (await isAlive(pid))) found.push(pid);
+  }
+  return found;
+}

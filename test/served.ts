@@ -1,0 +1,142 @@
+/** The built executable, really serving a config on a port of its own, as root or as an ordinary user. */
+import { chmodSync, copyFileSync, existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Reply } from "../src/api/reply.ts";
+import { type AfbClient, connect } from "../src/client.ts";
+
+export const isRoot = process.geteuid?.() === 0;
+/** An unprivileged uid that owns nothing. */
+const ORDINARY = 65534;
+
+/** Who the server runs as: both where the tests run as root, else the user they run as. */
+export const users: readonly User[] = isRoot ? ["root", "ordinary user"] : ["ordinary user"];
+export type User = "root" | "ordinary user";
+
+export interface Served {
+  readonly url: string;
+  readonly pid: number;
+  readonly client: AfbClient;
+  /** Calls a verb over the WebSocket. */
+  call(method: string, args?: unknown): Promise<Reply>;
+  /** Starts a verb of a synchronous encoder; the reply must be a success. */
+  run(method: string, args?: unknown): Promise<Ran>;
+  /** Kills the server with SIGKILL and waits for its end. */
+  crash(): Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+export interface Ran {
+  pid: number;
+  status: { exit?: number; signal?: string; info?: string };
+  stdout?: string[];
+  stderr?: string[];
+}
+
+const executable = join(import.meta.dir, "../dist/spawnbox");
+
+/** Serves `config` (an object, written to a file that only exists meanwhile). */
+export async function serve(config: unknown, user: User): Promise<Served> {
+  if (!existsSync(executable)) throw new Error("build first: npm run build");
+  const dir = mkdtempSync(join(tmpdir(), "spawnbox-served-"));
+  chmodSync(dir, 0o755);
+  const file = join(dir, "config.json");
+  writeFileSync(file, JSON.stringify(config));
+  // Copied alone, as it is deployed; and where any user may read it.
+  const program = join(dir, "spawnbox");
+  copyFileSync(executable, program);
+  chmodSync(program, 0o755);
+  const drop =
+    isRoot && user === "ordinary user"
+      ? ["setpriv", `--reuid=${ORDINARY}`, `--regid=${ORDINARY}`, "--clear-groups"]
+      : [];
+  const server = Bun.spawn([...drop, program, "serve", "--config", file, "--port", "0"], {
+    cwd: dir,
+    env: { PATH: process.env["PATH"] ?? "/usr/bin:/bin", HOME: dir, SECRET_OF_SERVER: "x" },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  const url = await firstMatch(server.stdout, /serves on (\S+)/);
+  if (url === undefined) {
+    const said = await server.stderr.text();
+    rmSync(dir, { recursive: true });
+    throw new Error(`the server did not start: ${said}`);
+  }
+  const client = await connect(`${url.replace("http", "ws")}/api`);
+  const call = (method: string, args: unknown = null) => client.call(method, args);
+  return {
+    url,
+    pid: server.pid,
+    client,
+    call,
+    async run(method, args) {
+      const reply = await call(method, args);
+      if (reply.request.status !== "success") throw new Error(JSON.stringify(reply.request));
+      return reply.response as Ran;
+    },
+    async crash() {
+      server.kill("SIGKILL");
+      await server.exited;
+    },
+    async [Symbol.asyncDispose]() {
+      await client.close();
+      server.kill("SIGTERM");
+      await server.exited;
+      rmSync(dir, { recursive: true });
+    },
+  };
+}
+
+/** Reads until the pattern appears; undefined when the stream ends first. The stream goes on being read. */
+async function firstMatch(
+  stream: ReadableStream<Uint8Array>,
+  pattern: RegExp,
+): Promise<string | undefined> {
+  const reader = stream.getReader();
+  const decoder = new TextDecoder();
+  let text = "";
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return undefined;
+    text += decoder.decode(value, { stream: true });
+    const found = pattern.exec(text)?.[1];
+    if (found === undefined) continue;
+    void (async () => {
+      while (!(await reader.read()).done);
+    })();
+    return found;
+  }
+}
+
+/** Waits until `probe` is true; the limit is a hang guard, not an expectation. */
+export async function until(what: string, probe: () => boolean | Promise<boolean>): Promise<void> {
+  const end = Date.now() + 20_000;
+  while (!(await probe())) {
+    if (Date.now() > end) throw new Error(`never: ${what}`);
+    await Bun.sleep(10);
+  }
+}
+
+/** Whether a process exists and is more than a zombie. */
+export async function isAlive(pid: number): Promise<boolean> {
+  const stat = Bun.file(`/proc/${pid}/stat`);
+  const text = await stat.text().catch(() => "");
+  return text !== "" && !/\) [ZX] /.test(text);
+}
+
+/** The mounts of a minimal system: /usr read-only and what belongs to it. */
+export const system = [
+  { target: "/usr", mode: "ro" },
+  { target: "/bin", source: "usr/bin", mode: "symlink" },
+  { target: "/lib", source: "usr/lib", mode: "symlink" },
+  { target: "/lib64", source: "usr/lib64", mode: "symlink" },
+  { target: "/proc", mode: "proc" },
+  { target: "/dev", mode: "dev" },
+  { target: "/tmp", mode: "tmpfs", size: "8M" },
+] as const;
+
+/** A command that runs a script handed in by the test. */
+export const shell = {
+  uid: "sh",
+  encoder: "sync",
+  exec: { cmdpath: "/bin/sh", args: ["-c", "%script%"] },
+} as const;

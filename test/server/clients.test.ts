@@ -1,0 +1,218 @@
+import { describe, expect, spyOn, test } from "bun:test";
+import { AFB } from "@redpesk/afb-ws";
+import { Window } from "happy-dom";
+import { run } from "../../src/cli/call.ts";
+import { jsonErrorAt } from "../../src/cli/json-error.ts";
+import { connect, ConnectionError } from "../../src/client.ts";
+import type { Client, Request } from "../../src/api/client.ts";
+import { success, type Reply } from "../../src/api/reply.ts";
+import { RawClient, serve, TestRegistry } from "./harness.ts";
+
+test("Bun's WebSocket", async () => {
+  await using server = await serve();
+  const socket = new WebSocket(`${server.url.replace("http", "ws")}/api`, ["x-afb-ws-json1"]);
+  await new Promise((resolve) => (socket.onopen = resolve));
+  expect(socket.protocol).toBe("x-afb-ws-json1");
+  const answer = new Promise<unknown>(
+    (resolve) => (socket.onmessage = ({ data }) => resolve(data)),
+  );
+  socket.send('[2,"1","t/echo",{"ü":1}]');
+  expect(await answer).toContain('"response":{"ü":1}');
+  const closed = new Promise<CloseEvent>((resolve) => (socket.onclose = resolve));
+  socket.close(4001, "bye");
+  expect(await closed).toMatchObject({ code: 4001 });
+});
+
+/** What the package's types leave out. */
+interface AfbWs {
+  call(method: string, args: unknown): Promise<Reply>;
+  onevent(name: string, handler: (event: unknown) => void): void;
+  close(): void;
+}
+
+test("the JavaScript client of AFB, as in a page", async () => {
+  await using server = await serve();
+  const window = new Window({ url: `${server.url}/devtools/` });
+  Object.assign(globalThis, { window });
+  try {
+    const afb = new AFB("api", "TOKEN");
+    const Ws = afb.ws as unknown as new (open: (ws: AfbWs) => void, abort: () => void) => AfbWs;
+    const ws = await new Promise<AfbWs>(
+      (resolve, reject) => new Ws(resolve, () => reject(new Error("aborted"))),
+    );
+    expect(await ws.call("t/who", {})).toMatchObject({ response: { session: { token: "TOKEN" } } });
+    expect(await ws.call("t/fail", {}).catch((reply: unknown) => reply)).toMatchObject({
+      request: { status: "invalid-request" },
+    });
+    const event = new Promise((resolve) => ws.onevent("*", resolve));
+    server.registry.onEvents = (client) => void client.send("t/events", [1]);
+    await ws.call("t/events", {});
+    expect(await event).toEqual({ jtype: "afb-event", event: "t/events", data: [1] });
+    ws.close();
+  } finally {
+    Reflect.deleteProperty(globalThis, "window");
+    await window.happyDOM.close();
+  }
+});
+
+test("our client", async () => {
+  await using server = await serve();
+  const url = `${server.url.replace("http", "ws")}/api`;
+  const client = await connect(url, { token: "T" });
+  expect(await client.call("t/who")).toMatchObject({ response: { session: { token: "T" } } });
+  const event = new Promise((resolve) => client.on("event", (name, data) => resolve([name, data])));
+  server.registry.onEvents = (caller) => void caller.send("t/events", 1);
+  await client.call("t/events");
+  expect(await event).toEqual(["t/events", 1]);
+  const lost = client.call("t/slow").catch((error: unknown) => error);
+  await client.close();
+  expect(await lost).toBeInstanceOf(ConnectionError);
+  expect(await client.call("t/ping").catch((error: unknown) => error)).toBeInstanceOf(
+    ConnectionError,
+  );
+  expect(await connect(`${url}x`).catch((error: unknown) => error)).toBeInstanceOf(ConnectionError);
+});
+
+/** Tasks as the API room makes them: `t/async`, `t/failing`, `t/sync`, `t/forever`. */
+class TaskRegistry extends TestRegistry {
+  stopped: unknown;
+
+  override async call(request: Request): Promise<Reply> {
+    const { verb, client, args } = request;
+    if (!client || !["async", "failing", "sync", "forever"].includes(verb))
+      return super.call(request);
+    const task = { api: "t", sandbox: "s", command: verb, pid: 7 };
+    const send = (data: object, to: Client = client): void => void to.send(`t/${verb}`, data);
+    if (verb === "sync") {
+      send({ type: "initial-event", ...task });
+      return success({ ...task, status: { exit: 0 }, stdout: ["out"] });
+    }
+    if (verb === "forever") {
+      const stop =
+        typeof args === "object" && args !== null && "action" in args && args.action === "stop";
+      if (stop) this.stopped = args;
+      else queueMicrotask(() => process.emit("SIGINT"));
+      return success(stop ? "s/forever@7" : task);
+    }
+    // Before the reply is out: the client must keep them.
+    send({ type: "data", pid: 7, stdout: ["a"] });
+    send({ type: "data", pid: 8, stdout: ["not ours"] });
+    send({ type: "final-event", pid: 7, status: { exit: verb === "async" ? 0 : 3 } });
+    return success(task);
+  }
+}
+
+describe("spawnbox call", () => {
+  const invoke = async (...argv: string[]) => {
+    const registry = new TaskRegistry();
+    await using server = await serve({ registry });
+    const printed = { out: "", err: "" };
+    const out = spyOn(process.stdout, "write").mockImplementation(
+      (text) => ((printed.out += text), true),
+    );
+    const err = spyOn(process.stderr, "write").mockImplementation(
+      (text) => ((printed.err += text), true),
+    );
+    try {
+      const code = await run(["--raw", "--url", server.url, ...argv]);
+      return { code, ...printed, lines: printed.out.trim().split("\n"), registry };
+    } finally {
+      out.mockRestore();
+      err.mockRestore();
+    }
+  };
+
+  test("no task", async () => {
+    const { code, out } = await invoke("t/ping");
+    expect(out).toBe(
+      '{"jtype":"afb-reply","request":{"status":"success","code":0},"response":"pong=1"}\n',
+    );
+    expect(code).toBe(0);
+    expect((await invoke("t/fail")).code).toBe(1);
+  });
+
+  test("a task: its events, and its status", async () => {
+    const { code, lines } = await invoke("t/async", '{"a":1}');
+    expect(lines.slice(1)).toEqual([
+      '{"type":"data","pid":7,"stdout":["a"]}',
+      '{"type":"final-event","pid":7,"status":{"exit":0}}',
+    ]);
+    expect(code).toBe(0);
+    expect((await invoke("t/failing")).code).toBe(1);
+    const sync = await invoke("t/sync");
+    expect([sync.code, sync.lines.length]).toEqual([0, 2]);
+  });
+
+  test("Ctrl-C stops the task", async () => {
+    const { code, registry } = await invoke("t/forever");
+    expect(code).toBe(130);
+    expect(registry.stopped).toEqual({ action: "stop", args: { pid: 7 } });
+  });
+
+  test("wrong usage, no connection", async () => {
+    for (const argv of [
+      [],
+      ["ping"],
+      ["t/ping", "{", "x"],
+      ["t/ping", "--nope"],
+      ["t/ping", "--url=x:"],
+    ]) {
+      const { code, err } = await invoke(...argv);
+      expect(err).toStartWith("spawnbox call: ");
+      expect(code).toBe(2);
+    }
+    const { err } = await invoke("t/ping", '{"a":1,}');
+    expect(err).toContain("at character 8: unexpected }");
+    const none = await invoke("t/ping", "--url=ws://127.0.0.1:1/api");
+    expect([none.code, none.err]).toEqual([
+      3,
+      expect.stringContaining("cannot connect to ws://127.0.0.1:1/api"),
+    ]);
+    expect((await invoke("--help")).out).toContain("Usage: spawnbox call");
+  });
+
+  test("where JSON is wrong", () => {
+    for (const good of [
+      "1",
+      ' {"a":[1,{},[],"\\u00e9\\n"],"b":{"c":null}} ',
+      "-0.5e+3",
+      '""',
+      "[[]]",
+    ]) {
+      expect(jsonErrorAt(good)).toBeUndefined();
+    }
+    const bad: [string, number][] = [
+      ["", 0],
+      ["{", 1],
+      ["[1,]", 3],
+      ["{a:1}", 1],
+      ["1 2", 2],
+      ["[1}", 2],
+      ["01", 1],
+    ];
+    for (const [text, offset] of bad) expect(jsonErrorAt(text)).toBe(offset);
+  });
+});
+
+test("what a call costs", async () => {
+  await using server = await serve();
+  const measure = async (name: string, call: () => Promise<unknown>) => {
+    const times: number[] = [];
+    for (let i = 0; i < 2000; i++) {
+      const start = performance.now();
+      await call();
+      times.push((performance.now() - start) * 1000);
+    }
+    times.sort((a, b) => a - b);
+    console.log(`${name}: p50 ${times[1000]?.toFixed(0)} µs, p99 ${times[1980]?.toFixed(0)} µs`);
+  };
+  using client = await RawClient.webSocket(server.port);
+  const ping = (mask: boolean) => async () => {
+    client.call("1", "t/ping", null, mask);
+    await client.frame();
+  };
+  await measure("unmasked", ping(false));
+  await measure("masked", ping(true));
+  await measure("REST", async () => (await fetch(`${server.url}/api/t/ping`)).text());
+  expect(server.registry.pings).toBe(6000);
+}, 30_000);

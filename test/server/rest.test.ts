@@ -1,0 +1,211 @@
+import { describe, expect, test } from "bun:test";
+import { startServer } from "../../src/server/server.ts";
+import { Sessions } from "../../src/server/session.ts";
+import { RawClient, serve, TestRegistry } from "./harness.ts";
+
+const json = { "content-type": "application/json" };
+const form = { "content-type": "application/x-www-form-urlencoded" };
+
+describe("arguments", () => {
+  const cases: [string, string, RequestInit | undefined, unknown][] = [
+    ["none", "/api/t/echo", undefined, undefined],
+    ["parameters", "/api/t/echo?a=1&b=%C3%A9+x&c", undefined, { a: "1", b: "é x", c: "" }],
+    ["the last of a repeated one", "/api/t/echo?a=1&a=2", undefined, { a: "2" }],
+    ["not session, token or wait", "/api/t/echo?uuid=u&token=t&wait=1&a=1", undefined, { a: "1" }],
+    ["query", "/api/t/echo?query=%5B1%5D&a=1", undefined, [1]],
+    ["JSON", "/api/t/echo", { method: "POST", body: "[1,2]", headers: json }, [1, 2]],
+    ["JSON null", "/api/t/echo", { method: "POST", body: "null", headers: json }, null],
+    [
+      "a form",
+      "/api/t/echo",
+      { method: "POST", body: "a=1&b=%26", headers: form },
+      { a: "1", b: "&" },
+    ],
+    ["a form with query", "/api/t/echo", { method: "POST", body: "query=7", headers: form }, 7],
+    ["an empty body", "/api/t/echo?a=1", { method: "POST" }, { a: "1" }],
+    ["encoded path", "/api/%74/%65cho?a=1", undefined, { a: "1" }],
+    ["verb with a slash", "/api/T/deep/er", undefined, "deep/er"],
+  ];
+  for (const [name, path, init, expected] of cases) {
+    test(name, async () => {
+      await using server = await serve();
+      const response = await fetch(server.url + path, init);
+      const reply: unknown = await response.json();
+      const request = { status: "success", code: 0 };
+      const rest = expected === undefined ? {} : { response: expected };
+      expect(reply).toEqual({ jtype: "afb-reply", request, ...rest });
+      expect(response.status).toBe(200);
+      expect(response.headers.get("content-type")).toBe("application/json");
+      expect(response.headers.get("access-control-allow-origin")).toBeNull();
+    });
+  }
+
+  test("__proto__ is a key like any other", async () => {
+    await using server = await serve();
+    const response = await fetch(`${server.url}/api/t/echo?__proto__=x&constructor=y`);
+    expect(await response.text()).toContain('{"__proto__":"x","constructor":"y"}');
+  });
+});
+
+describe("refusals", () => {
+  const big = "x".repeat((1 << 20) + 1);
+  const cases: [string, string, RequestInit | undefined, number, string][] = [
+    ["/", "/nope", undefined, 404, '"t":["ping","echo"]'],
+    ["/api", "/api", undefined, 404, '"t":["ping","echo"]'],
+    ["/api/t", "/api/t", undefined, 404, '"t":["ping","echo"]'],
+    ["/api/x", "/api/x", undefined, 404, '"t":["ping","echo"]'],
+    ["unknown api", "/api/x/y", undefined, 404, "unknown-api"],
+    ["unknown verb", "/api/t/y", undefined, 404, "unknown-verb"],
+    ["failing verb", "/api/t/fail", undefined, 400, '"info":"invalid pid","code":-12'],
+    ["response without JSON", "/api/t/cycle", undefined, 500, "internal-error"],
+    ["bad percent in query", "/api/t/echo?a=%f", undefined, 400, "percent"],
+    ["bad percent in path", "/api/t/%ff", undefined, 400, "percent"],
+    ["bad query JSON", "/api/t/echo?query={", undefined, 400, "query"],
+    ["bad JSON", "/api/t/echo", { method: "POST", body: "{", headers: json }, 400, "JSON"],
+    [
+      "text",
+      "/api/t/echo",
+      { method: "POST", body: "x", headers: { "content-type": "text/plain" } },
+      415,
+      "",
+    ],
+    ["no type", "/api/t/echo", { method: "POST", body: new Uint8Array([49]) }, 415, ""],
+    [
+      "gzip",
+      "/api/t/echo",
+      { method: "POST", body: "1", headers: { ...json, "content-encoding": "gzip" } },
+      415,
+      "",
+    ],
+    ["both", "/api/t/echo?a=1", { method: "POST", body: "1", headers: json }, 400, "not both"],
+    ["too big", "/api/t/echo", { method: "POST", body: big, headers: json }, 413, "over"],
+    ["PUT", "/api/t/echo", { method: "PUT", body: "1", headers: json }, 405, "GET, POST"],
+    ["HEAD", "/api/t/echo", { method: "HEAD" }, 405, ""],
+    [
+      "foreign origin",
+      "/api/t/ping",
+      { headers: { origin: "http://evil.example" } },
+      403,
+      "origins",
+    ],
+    [
+      "foreign POST",
+      "/api/t/ping",
+      { method: "POST", headers: { origin: "null" } },
+      403,
+      "origins",
+    ],
+    ["cross-site", "/api/t/ping", { headers: { "sec-fetch-site": "cross-site" } }, 403, "origins"],
+    ["rebound", "/", { headers: { host: "evil.example" } }, 403, "hosts"],
+  ];
+  for (const [name, path, init, status, part] of cases) {
+    test(`${name}: ${status}`, async () => {
+      await using server = await serve();
+      const response = await fetch(server.url + path, init);
+      expect(response.status).toBe(status);
+      const text = await response.text();
+      expect(text).toContain(part);
+      if (init?.method !== "HEAD") expect(JSON.parse(text)).toMatchObject({ jtype: "afb-reply" });
+      if (status === 405) expect(response.headers.get("allow")).toBe("GET, POST, OPTIONS");
+      expect(server.registry.pings).toBe(0);
+    });
+  }
+
+  test("TRACE, and a body that never ends being too long", async () => {
+    await using server = await serve();
+    using trace = await RawClient.open(server.port);
+    trace.write("TRACE / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    expect(await trace.head()).toMatch(/^HTTP\/1.1 40[05] /);
+    using chunked = await RawClient.open(server.port);
+    chunked.write(
+      "POST /api/t/echo HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n",
+    );
+    for (let i = 0; i < 20; i++) chunked.write(`10000\r\n${"x".repeat(65536)}\r\n`);
+    expect(await chunked.head()).toStartWith("HTTP/1.1 413 ");
+  });
+});
+
+test("index, HEAD, OPTIONS", async () => {
+  await using server = await serve();
+  expect(await (await fetch(server.url)).json()).toMatchObject({
+    name: "spawnbox",
+    apis: { t: ["ping", "echo"] },
+  });
+  const head = await fetch(server.url, { method: "HEAD" });
+  expect([head.status, await head.text()]).toEqual([200, ""]);
+  const options = await fetch(`${server.url}/api/t/ping`, { method: "OPTIONS" });
+  expect([options.status, options.headers.get("allow")]).toEqual([204, "GET, POST, OPTIONS"]);
+});
+
+test("a configured origin may call and read", async () => {
+  const origin = "http://panel.example";
+  await using server = await serve({ origins: [origin] });
+  const response = await fetch(`${server.url}/api/t/ping`, {
+    headers: { origin, "sec-fetch-site": "cross-site" },
+  });
+  expect(response.status).toBe(200);
+  expect(response.headers.get("access-control-allow-origin")).toBe(origin);
+});
+
+test("wait", async () => {
+  await using server = await serve();
+  for (const [path, prefer, wait] of [
+    ["?wait=true", "", true],
+    ["?wait=false", "wait=10", false],
+    ["", "respond-async, wait=10", true],
+    ["", "respond-async", false],
+  ] as const) {
+    const response = await fetch(`${server.url}/api/t/who${path}`, { headers: { prefer } });
+    expect(await response.json()).toMatchObject({ response: { wait, client: false } });
+  }
+});
+
+describe("sessions", () => {
+  test("by cookie, header, parameter; tokens", async () => {
+    await using server = await serve();
+    const who = async (path = "", headers: Record<string, string> = {}) => {
+      const response = await fetch(`${server.url}/api/t/who${path}`, { headers });
+      const reply: unknown = await response.json();
+      return { reply, cookie: response.headers.get("set-cookie") };
+    };
+    const first = await who("", { authorization: "Bearer SECRET" });
+    const [, uuid = ""] = /=([0-9a-f-]{36});/.exec(first.cookie ?? "") ?? [];
+    expect(first.cookie).toBe(
+      `x-afb-uuid-${server.port}=${uuid}; Path=/; Max-Age=32000000; HttpOnly; SameSite=Lax`,
+    );
+    const session = { uuid, token: "SECRET" };
+    const again = await who("", { cookie: `a=b; x-afb-uuid-${server.port}=${uuid}` });
+    expect(again.reply).toMatchObject({ response: { session } });
+    expect(again.cookie).toBeNull();
+    expect((await who("", { "x-afb-uuid": uuid })).reply).toMatchObject({ response: { session } });
+    expect((await who(`?uuid=${uuid}&token=NEW`)).reply).toMatchObject({
+      response: { session: { uuid, token: "NEW" } },
+    });
+    // What would not be safe in a cookie is not taken.
+    expect((await who("?uuid=a%0d%0ab")).cookie).not.toContain("a\r\n");
+  });
+
+  test("expire when idle, and are bounded", () => {
+    let now = 0;
+    const sessions = new Sessions(3, 10, () => now);
+    const used = sessions.open({ uuid: "used", fromCookie: false });
+    used.connections = 1;
+    for (const uuid of ["a", "b", "c", "d"]) sessions.open({ uuid, fromCookie: false });
+    expect(sessions.size).toBe(3);
+    expect(sessions.open({ uuid: "used", fromCookie: false })).toBe(used);
+    now = 4000;
+    expect(sessions.remaining(used)).toBe(6);
+    now = 20_000;
+    const fresh = sessions.open({ fromCookie: false });
+    expect(sessions.size).toBe(2);
+    expect(sessions.remaining(fresh)).toBe(10);
+  });
+});
+
+test("an address that cannot be listened on: what to do", async () => {
+  await using server = await serve();
+  const registry = new TestRegistry();
+  const start = (host: string, port: number) => startServer({ registry, host, port, version: "" });
+  expect(start("127.0.0.1", server.port)).rejects.toThrow(/in use.*EADDRINUSE/);
+  expect(start("192.0.2.1", 0)).rejects.toThrow(/no such address.*EADDRNOTAVAIL/);
+});
