@@ -26,7 +26,8 @@ export const overWebSocket =
 export const overRest =
   (url: string): Call =>
   async (verb, args) => {
-    const query = new URLSearchParams(Object.entries(args ?? {}).map(([k, v]) => [k, String(v)]));
+    const query = new URLSearchParams();
+    for (const [name, value] of Object.entries(args ?? {})) query.set(name, String(value));
     const response = await fetch(`${url}/api/bench/${verb}?${query}`, {
       headers: { "x-afb-uuid": "bench" },
     });

@@ -91,7 +91,6 @@ class TaskRegistry extends TestRegistry {
       const stop =
         typeof args === "object" && args !== null && "action" in args && args.action === "stop";
       if (stop) this.stopped = args;
-      else queueMicrotask(() => process.emit("SIGINT"));
       return success(stop ? "s/forever@7" : task);
     }
     // Before the reply is out: the client must keep them.
@@ -103,13 +102,16 @@ class TaskRegistry extends TestRegistry {
 }
 
 describe("spawnbox call", () => {
+  let onPrint = (): void => undefined;
   const invoke = async (...argv: string[]) => {
     const registry = new TaskRegistry();
     await using server = await serve({ registry });
     const printed = { out: "", err: "" };
-    const out = spyOn(process.stdout, "write").mockImplementation(
-      (text) => ((printed.out += text), true),
-    );
+    const out = spyOn(process.stdout, "write").mockImplementation((text) => {
+      printed.out += text;
+      onPrint();
+      return true;
+    });
     const err = spyOn(process.stderr, "write").mockImplementation(
       (text) => ((printed.err += text), true),
     );
@@ -144,7 +146,9 @@ describe("spawnbox call", () => {
   });
 
   test("Ctrl-C stops the task", async () => {
+    onPrint = () => queueMicrotask(() => process.emit("SIGINT"));
     const { code, registry } = await invoke("t/forever");
+    onPrint = () => undefined;
     expect(code).toBe(130);
     expect(registry.stopped).toEqual({ action: "stop", args: { pid: 7 } });
   });

@@ -26,7 +26,7 @@ describe("calls and replies", () => {
       '[3,"3",{"jtype":"afb-reply","request":{"status":"success","code":0}}]',
     );
     client.call("4", "t/cycle", null);
-    expect(await client.json()).toMatchObject([3, "4", { request: { status: "internal-error" } }]);
+    expect(await client.json()).toMatchObject([4, "4", { request: { status: "internal-error" } }]);
   });
 
   test("behind the upgrade request, byte by byte, in fragments, with pings between", async () => {
