@@ -1,0 +1,116 @@
+/** The executable as its user meets it: usage, exit codes, and that nothing around it changes what it does. */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { chmodSync, copyFileSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+const root = join(import.meta.dir, "../..");
+let dir: string;
+let program: string;
+beforeAll(() => {
+  dir = mkdtempSync(join(tmpdir(), "spawnbox-cli-"));
+  program = join(dir, "spawnbox");
+  copyFileSync(join(root, "dist/spawnbox"), program);
+  chmodSync(program, 0o755);
+});
+afterAll(() => rmSync(dir, { recursive: true }));
+
+function spawnbox(...args: string[]) {
+  const done = Bun.spawnSync([program, ...args], { cwd: dir, env: { PATH: "/usr/bin:/bin" } });
+  return { code: done.exitCode, out: done.stdout.toString(), err: done.stderr.toString() };
+}
+const sample = (name: string) => join(root, "config", `${name}.json`);
+
+describe("usage", () => {
+  const subcommands = ["serve", "check", "run", "call", "schema"];
+  test("--help names every subcommand, and each explains itself", () => {
+    const { code, out } = spawnbox("--help");
+    expect(code).toBe(0);
+    for (const name of subcommands) {
+      expect(out).toContain(name);
+      const own = spawnbox(name, "--help");
+      expect({ name, code: own.code }).toEqual({ name, code: 0 });
+      expect(own.out.toLowerCase()).toContain(`usage: spawnbox ${name}`);
+      expect(spawnbox(name, "--version").out).toMatch(/^spawnbox \d+\.\d+\.\d+\n$/);
+    }
+  });
+  test("wrong usage is exit code 2 and says what to do", () => {
+    for (const args of [
+      [],
+      ["sreve"],
+      ["serve"],
+      ["serve", "--prot", "1"],
+      ["run"],
+      ["run", "x"],
+      ["call"],
+      ["check"],
+    ]) {
+      const { code, err } = spawnbox(...args);
+      expect({ args, code }).toEqual({ args, code: 2 });
+      expect(err.length).toBeGreaterThan(20);
+    }
+    const port = spawnbox("serve", "--config", sample("demo"), "--port", "70000");
+    expect(port).toMatchObject({ code: 2, err: expect.stringContaining("--port 70000") });
+  });
+});
+
+test("every sample config is valid here", () => {
+  for (const name of ["demo", "simple", "sandbox"]) {
+    expect(spawnbox("check", sample(name))).toMatchObject({
+      code: 0,
+      out: expect.stringContaining("OK: 1 API"),
+    });
+  }
+});
+
+test("run prints the reply, and its exit code tells the command's", () => {
+  const { code, out } = spawnbox("run", "demo/hello", '{"name":"you"}', "--config", sample("demo"));
+  expect(code).toBe(0);
+  const lines = out
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line) as { type?: string; response?: object });
+  expect(lines[0]).toMatchObject({ type: "initial-event" });
+  expect(lines[1]?.response).toMatchObject({
+    stdout: ["Hello you from spawnbox"],
+    status: { exit: 0 },
+  });
+  expect(
+    spawnbox("run", "demo/list", '{"dirname":"/nowhere"}', "--config", sample("demo")).code,
+  ).toBe(1);
+  expect(spawnbox("run", "demo/list", "{}", "--config", sample("demo")).code).toBe(1);
+  expect(spawnbox("run", "demo/lst", "{}", "--config", sample("demo"))).toMatchObject({
+    code: 1,
+    out: expect.stringContaining("did you mean `list`"),
+  });
+});
+
+test("a config that does not exist, is not JSON, or is wrong, does not start", () => {
+  const file = join(dir, "broken.json");
+  writeFileSync(
+    file,
+    '{"metadata": {"uid": "x", "api": "y"},\n "sandboxes": {"uid": "s" "commands": []}}',
+  );
+  expect(spawnbox("serve", "--config", file)).toMatchObject({
+    code: 1,
+    err: expect.stringContaining("line 2"),
+  });
+  expect(spawnbox("serve", "--config", join(dir, "none.json"))).toMatchObject({ code: 1 });
+});
+
+test("an unreachable server is exit code 3", () => {
+  const { code, err } = spawnbox("call", "--url", "ws://127.0.0.1:1/api", "x/ping");
+  expect(code).toBe(3);
+  expect(err).toContain("127.0.0.1:1");
+});
+
+test("files of the current directory do not reach the runtime", () => {
+  writeFileSync(join(dir, ".env"), "AFB_SPAWN_CONFIG=/from/dotenv\n");
+  writeFileSync(join(dir, "bunfig.toml"), 'preload = ["./evil.js"]\n');
+  writeFileSync(join(dir, "evil.js"), "console.log('evil ran'); process.exit(66);");
+  expect(spawnbox("--version")).toMatchObject({
+    code: 0,
+    out: expect.not.stringContaining("evil"),
+  });
+  expect(spawnbox("check").err).toContain("no config");
+});
