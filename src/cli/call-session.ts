@@ -22,6 +22,7 @@ export interface Invocation {
 /** One call and the task it started. */
 export class CallSession {
   #pid: number | undefined;
+  readonly #known = Promise.withResolvers<void>();
   /** Events before the reply told which task is ours. */
   #early: unknown[] = [];
   readonly #final = Promise.withResolvers<number>();
@@ -61,7 +62,7 @@ export class CallSession {
     const task = startedTask(reply);
     if (!task) return 0;
     if (task.status !== undefined) return exitCode(task.status);
-    this.#pid = task.pid;
+    this.#own(task.pid);
     for (const data of this.#early.splice(0)) this.#event(data);
     return this.#final.promise;
   }
@@ -70,7 +71,7 @@ export class CallSession {
     if (!isObject(data)) return;
     // A synchronous encoder names the task before the reply.
     if (this.#pid === undefined && data.type === "initial-event" && typeof data.pid === "number") {
-      this.#pid = data.pid;
+      this.#own(data.pid);
     }
     if (this.#pid === undefined) {
       this.#early.push(data);
@@ -81,14 +82,23 @@ export class CallSession {
     if (data.type === "final-event") this.#final.resolve(exitCode(data.status));
   }
 
+  /** From now on it is clear which task is ours. */
+  #own(pid: number): void {
+    this.#pid = pid;
+    this.#known.resolve();
+  }
+
+  /** Also when interrupted before the reply: the task is stopped as soon as its pid is known. */
   async #stop(): Promise<number> {
-    if (this.#pid !== undefined) {
-      const stop = { action: "stop", args: { pid: this.#pid } };
-      await Promise.race([
-        this.client.call(this.invocation.method, stop),
-        new Promise((resolve) => setTimeout(resolve, STOP_TIMEOUT)),
-      ]);
-    }
+    const stopped = this.#known.promise.then(() =>
+      this.client.call(this.invocation.method, { action: "stop", args: { pid: this.#pid } }),
+    );
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const late = new Promise((resolve) => {
+      timer = setTimeout(resolve, STOP_TIMEOUT);
+    });
+    await Promise.race([stopped, late]);
+    clearTimeout(timer);
     return 130;
   }
 
