@@ -23,14 +23,14 @@ static void reset_signals(void)
 }
 
 /*
- * The init of a pid namespace: no fd but the pipe on which it tells how the command ended, no capability, nothing a command
+ * The init of a pid namespace: no fd but the pipe on which it tells how the command ended (and locks), no capability, nothing a command
  * of the same user could attach to. When it leaves, the kernel kills what is left in the namespace.
  */
 __attribute__((noreturn)) static void init(long command, int exit_pipe)
 {
 	SYS3(__NR_dup3, exit_pipe, 3, 0);
 	SYS3(__NR_close_range, 0, 2, 0);
-	SYS3(__NR_close_range, 4, ~0u, 0);
+	SYS3(__NR_close_range, 4, FIRST_KEPT_FD - 1, 0);
 	SYS5(__NR_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0);
 	SYS5(__NR_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3, .pid = 0 };
@@ -104,7 +104,7 @@ void child(const struct header *plan, int channel, int exit_pipe, char **argv, c
 				leave(1);
 			waited = 1;
 		}
-		if (role == COMMAND && root_ready >= 0 && (is_last(plan, op) || op->code >= OP_RLIMIT)) {
+		if (role == COMMAND && root_ready >= 0 && (is_last(plan, op) || op->code >= OP_NICE)) {
 			if (SYS3(__NR_read, root_ready, &one, sizeof one) != sizeof one)
 				leave(1);
 			SYS1(__NR_close, root_ready);

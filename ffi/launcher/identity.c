@@ -37,36 +37,47 @@ long set_groups(const u64 *groups, u32 count)
 	return SYS2(__NR_setgroups, count, list);
 }
 
-/* KEEPCAPS: the permitted set outlives the switch, so that CAPS can choose from it; execve clears the bit. */
+/* With SECBIT_NO_SETUID_FIXUP set before, the capabilities outlive the switch, so that CAPS can choose from them. */
 long set_uid(u32 uid)
 {
-	long r = SYS5(__NR_prctl, PR_SET_KEEPCAPS, 1, 0, 0, 0);
-	if (r < 0)
-		return r;
 	return SYS3(__NR_setresuid, uid, uid, uid);
 }
 
-/* Permitted, effective, inheritable and ambient are exactly `mask`. */
+static void halves(u64 mask, u32 part[2])
+{
+	part[0] = (u32)mask;
+	part[1] = (u32)(mask >> 32);
+}
+
+/* Inheritable and ambient are exactly `mask`; permitted and effective stay, for what is still to be done. */
+long set_ambient(u64 mask)
+{
+	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3, .pid = 0 };
+	struct __user_cap_data_struct data[2];
+	u32 part[2];
+	halves(mask, part);
+	long r = SYS5(__NR_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+	if (r >= 0)
+		r = SYS2(__NR_capget, &head, data);
+	if (r < 0)
+		return r;
+	data[0].inheritable = part[0];
+	data[1].inheritable = part[1];
+	r = SYS2(__NR_capset, &head, data);
+	for (u32 cap = 0; r >= 0 && cap < 64; cap++)
+		if (mask >> cap & 1)
+			r = SYS5(__NR_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0);
+	return r;
+}
+
+/* Permitted, effective and inheritable are exactly `mask`; the kernel keeps the ambient set within. */
 long set_caps(u64 mask)
 {
 	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3, .pid = 0 };
 	struct __user_cap_data_struct data[2];
-	for (int i = 0; i < 2; i++) {
-		u32 part = (u32)(mask >> (32 * i));
-		data[i].effective = data[i].permitted = data[i].inheritable = part;
-	}
-	long r = SYS5(__NR_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-	if (r < 0)
-		return r;
-	r = SYS2(__NR_capset, &head, data);
-	if (r < 0)
-		return r;
-	for (u32 cap = 0; cap < 64; cap++) {
-		if (!(mask >> cap & 1))
-			continue;
-		r = SYS5(__NR_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0);
-		if (r < 0)
-			return r;
-	}
-	return 0;
+	u32 part[2];
+	halves(mask, part);
+	for (int i = 0; i < 2; i++)
+		data[i].effective = data[i].permitted = data[i].inheritable = part[i];
+	return SYS2(__NR_capset, &head, data);
 }

@@ -41,12 +41,23 @@ long make_symlink(const char *text, const char *target);
 long make_dir(const char *target, u32 mode);
 long make_file(const char *target, u32 mode, const char *content, usize size);
 long mount_setattr_at(const char *target, u64 attributes);
+long mount_again(const char *target, u64 attributes);
+long hold_lock(const char *target);
+/* The init keeps what is at or above this one. */
+#define FIRST_KEPT_FD 256
+
+/* landlock.c */
+long landlock_begin(const u64 *handled);
+long landlock_path(const char *path, u64 access);
+long landlock_port(u64 access, u64 port);
+long landlock_apply(void);
 
 /* identity.c */
 long keep_bounding(u64 mask);
 long set_securebits(u64 bits);
 long set_groups(const u64 *groups, u32 count);
 long set_uid(u32 uid);
+long set_ambient(u64 mask);
 long set_caps(u64 mask);
 
 /* steps.c */
@@ -60,6 +71,9 @@ __attribute__((noreturn)) void supervise(const struct header *plan, char **argv,
 
 /* sweep.c: kill every descendant that is (or has become) a child of this process; 1 when none is left */
 int sweep(void);
+
+/* text.c: `number` in decimal, NUL-ended */
+void decimal(char *text, long number);
 
 /* supervisor.c */
 __attribute__((noreturn)) void fail(int fd, u32 op, const char *what, long error);

@@ -9,7 +9,7 @@
  * Strings in `data` end with NUL. The launcher decides nothing: it does one step per op and stops at the first failure.
  */
 export const MAGIC = 0x58425053; // "SPBX"
-export const VERSION = 1;
+export const VERSION = 2;
 export const HEADER_SIZE = 16;
 export const OP_HEADER_SIZE = 16;
 
@@ -24,6 +24,8 @@ export const FD = {
    * GROUP for its whole process group; when the pipe closes, the whole tree is killed.
    */
   LIFELINE: 5,
+  /** With CGROUP in the plan: a directory of cgroup v2 that the tree is made in. */
+  CGROUP: 6,
 } as const;
 
 /** Flag on a byte of the lifeline. */
@@ -38,6 +40,10 @@ export const OP = {
   UID_MAP: 1,
   /** data: content of gid_map; numbers: 1 = write "deny" to setgroups first */
   GID_MAP: 2,
+  /** the tree starts in the cgroup of FD.CGROUP: no moment outside its limits */
+  CGROUP: 3,
+  /** data: path of a network namespace to join, such as /run/netns/vpn0 */
+  JOIN_NET: 4,
 
   /** numbers: capability mask: everything else leaves the bounding set */
   BOUNDING: 8,
@@ -45,7 +51,7 @@ export const OP = {
   /**
    * In a pid namespace: from here on there are two processes. This one, the namespace's init, does the steps below 32
    * (the mounts); its child, the command, does at the same time those from 32 on, and waits for the init before those
-   * from 48 on. Making a network namespace takes as long as building the root, so this nearly halves the launch.
+   * from 47 on. Making a network namespace takes as long as building the root, so this nearly halves the launch.
    */
   FORK: 15,
 
@@ -63,8 +69,16 @@ export const OP = {
   SETATTR: 21,
   /** pivot_root into the new root, made read-only, and detach the host's */
   ROOT_END: 22,
-  /** numbers: mode; data: target, then the content of the file */
+  /** numbers: mode; data: target, then the content of the file: a read-only file of its own on top of the target */
   FILE: 23,
+  /** numbers: mount attributes; data: target, which is mounted onto itself with them */
+  REBIND: 24,
+  /** data: target, a file on which the init holds a read lock as long as the sandbox lives */
+  LOCK: 25,
+  /** no user namespace may be made inside this one: user.max_user_namespaces, see namespaces(7) */
+
+  /** data: path, text to write: a setting of the kernel, written before the root is changed */
+  SETTING: 26,
 
   /** numbers: flags of unshare(2) */
   UNSHARE: 32,
@@ -73,6 +87,8 @@ export const OP = {
   /** data: name */
   HOSTNAME: 34,
 
+  /** numbers: nice value + 20 */
+  NICE: 47,
   /** numbers: resource, value of both limits */
   RLIMIT: 48,
   /** numbers: mask */
@@ -87,17 +103,26 @@ export const OP = {
   SECUREBITS: 54,
   /** numbers: uid */
   SETUID: 55,
-  /** numbers: capability mask of the permitted, effective, inheritable and ambient sets */
-  CAPS: 56,
-  NO_NEW_PRIVS: 57,
+  /** numbers: capability mask of the inheritable and ambient sets */
+  AMBIENT: 56,
+  /** numbers: capability mask of the permitted, effective and inheritable sets; the ambient set keeps what is in it */
+  CAPS: 57,
+  NO_NEW_PRIVS: 58,
+  /** numbers: file access rights, network access rights, scopes that the ruleset handles, see landlock(7) */
+  LANDLOCK: 59,
+  /** numbers: access rights; data: path, as seen inside */
+  LANDLOCK_PATH: 60,
+  /** numbers: access rights, TCP port */
+  LANDLOCK_PORT: 61,
+  LANDLOCK_APPLY: 62,
   /** data: struct sock_filter[] */
-  SECCOMP: 58,
+  SECCOMP: 63,
 
   /** Not an op of the blob: the final execve(2), named in failures. */
-  EXEC: 64,
+  EXEC: 80,
   /** Not ops of the blob: steps of the supervisor, named in failures. */
-  PLAN_READ: 65,
-  CLONE: 66,
+  PLAN_READ: 81,
+  CLONE: 82,
 } as const;
 
 export type OpName = keyof typeof OP;

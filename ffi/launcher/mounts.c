@@ -14,6 +14,7 @@
 
 static int root = -1;
 
+
 static long open_at(int dir, const char *name, int flags, int mode)
 {
 	return SYS4(__NR_openat, dir, name, flags | O_CLOEXEC, mode);
@@ -73,6 +74,14 @@ static long walk(const char *target, u32 kind, u32 mode, const char **last)
 		dir = fd;
 		p = rest;
 	}
+}
+
+/* What is at `target` below the new root, without following links; nothing is made. */
+static long find(const char *target)
+{
+	struct open_how how = { .flags = O_PATH | O_CLOEXEC,
+				.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS };
+	return SYS4(__NR_openat2, root, target, &how, sizeof how);
 }
 
 static long attach(long tree, const char *target, u32 kind)
@@ -215,15 +224,15 @@ long make_dir(const char *target, u32 mode)
 	return 0;
 }
 
+/*
+ * The file is made in the root under a hidden name, mounted onto the target and unlinked: so it can cover a file of a read-only
+ * mount, and nobody can write to it.
+ */
 long make_file(const char *target, u32 mode, const char *content, usize size)
 {
-	const char *name = 0;
+	static const char hidden[] = ".file";
 	at = target;
-	long dir = walk(target, 0, 0, &name);
-	if (dir < 0)
-		return dir;
-	long fd = open_at((int)dir, name, O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW, (int)mode);
-	close_fd(dir);
+	long fd = open_at(root, hidden, O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW, (int)mode);
 	if (fd < 0)
 		return fd;
 	long r = 0;
@@ -236,8 +245,63 @@ long make_file(const char *target, u32 mode, const char *content, usize size)
 			size -= (usize)r;
 		}
 	}
+	long tree = r < 0 ? r : SYS3(__NR_open_tree, fd, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
 	close_fd(fd);
+	if (tree < 0)
+		return tree;
+	r = set_attributes(tree, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, 0);
+	if (r >= 0)
+		r = attach(tree, target, S_IFREG);
+	close_fd(tree);
+	long gone = SYS3(__NR_unlinkat, root, hidden, 0);
+	return r < 0 ? r : gone;
+}
+
+long mount_again(const char *target, u64 attributes)
+{
+	at = target;
+	long fd = find(target);
+	if (fd < 0)
+		return fd;
+	struct statx st;
+	long r = SYS5(__NR_statx, fd, "", AT_EMPTY_PATH, STATX_TYPE, &st);
+	long tree = r < 0 ? r : SYS3(__NR_open_tree, fd, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+	close_fd(fd);
+	if (tree < 0)
+		return tree;
+	r = set_attributes(tree, attributes, AT_RECURSIVE);
+	if (r >= 0)
+		r = attach(tree, target, (st.stx_mode & S_IFMT) == S_IFDIR ? S_IFDIR : S_IFREG);
+	close_fd(tree);
 	return r;
+}
+
+/* The lock goes with its fd: above FIRST_KEPT_FD the init closes nothing. */
+long hold_lock(const char *target)
+{
+	at = target;
+	long path = find(target);
+	if (path < 0)
+		return path;
+	/* An O_PATH fd cannot be locked; the name under /proc/self/fd of the old root opens what it refers to. */
+	char name[40];
+	memcpy(name, "/proc/self/fd/", 14);
+	decimal(name + 14, path);
+	long fd = SYS4(__NR_openat, AT_FDCWD, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0);
+	close_fd(path);
+	if (fd < 0)
+		return fd;
+	long kept = SYS3(__NR_fcntl, fd, F_DUPFD_CLOEXEC, FIRST_KEPT_FD);
+	close_fd(fd);
+	if (kept < 0)
+		return kept;
+	struct {
+		short type, whence;
+		int pad;
+		u64 start, length;
+		int pid, pad2;
+	} whole = { 0 /* F_RDLCK */, 0, 0, 0, 0, 0, 0 };
+	return SYS3(__NR_fcntl, kept, 6 /* F_SETLK */, &whole);
 }
 
 long mount_setattr_at(const char *target, u64 attributes)

@@ -1,4 +1,5 @@
 /* The interpreter: one op, one step. It decides nothing; an op it does not know is a failure. */
+#include <linux/fcntl.h>
 #include <linux/filter.h>
 #include <linux/prctl.h>
 #include <linux/resource.h>
@@ -32,6 +33,17 @@ static long loopback_up(void)
 	return r;
 }
 
+static long write_setting(const char *path, const char *text)
+{
+	at = path;
+	long fd = SYS4(__NR_openat, AT_FDCWD, path, O_WRONLY | O_CLOEXEC, 0);
+	if (fd < 0)
+		return fd;
+	long r = SYS3(__NR_write, fd, text, length(text));
+	SYS1(__NR_close, fd);
+	return r;
+}
+
 static long seccomp(const struct op *op)
 {
 	struct sock_fprog program = {
@@ -61,6 +73,12 @@ long do_step(const struct op *op)
 		return mount_setattr_at(data, n[0]);
 	case OP_FILE:
 		return make_file(data, (u32)n[0], second, op->bytes - (usize)(second - data));
+	case OP_REBIND:
+		return mount_again(data, n[0]);
+	case OP_LOCK:
+		return hold_lock(data);
+	case OP_SETTING:
+		return write_setting(data, second);
 	case OP_ROOT_END:
 		return root_end();
 	case OP_UNSHARE:
@@ -70,6 +88,8 @@ long do_step(const struct op *op)
 	case OP_HOSTNAME:
 		at = data;
 		return SYS2(__NR_sethostname, data, length(data));
+	case OP_NICE:
+		return SYS3(__NR_setpriority, 0, 0, (long)n[0] - 20);
 	case OP_RLIMIT: {
 		struct rlimit64 limit = { n[1], n[1] };
 		return SYS4(__NR_prlimit64, 0, n[0], &limit, 0);
@@ -90,10 +110,20 @@ long do_step(const struct op *op)
 		return set_securebits(n[0]);
 	case OP_SETUID:
 		return set_uid((u32)n[0]);
+	case OP_AMBIENT:
+		return set_ambient(n[0]);
 	case OP_CAPS:
 		return set_caps(n[0]);
 	case OP_NO_NEW_PRIVS:
 		return SYS5(__NR_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	case OP_LANDLOCK:
+		return landlock_begin(n);
+	case OP_LANDLOCK_PATH:
+		return landlock_path(data, n[0]);
+	case OP_LANDLOCK_PORT:
+		return landlock_port(n[0], n[1]);
+	case OP_LANDLOCK_APPLY:
+		return landlock_apply();
 	case OP_SECCOMP:
 		return seccomp(op);
 	default:

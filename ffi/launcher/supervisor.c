@@ -43,16 +43,9 @@ void fail(int fd, u32 op, const char *what, long error)
 
 static void path_of(char *path, long pid, const char *file)
 {
-	char digits[12];
-	int n = 0;
-	do
-		digits[n++] = (char)('0' + pid % 10);
-	while ((pid /= 10) > 0);
 	memcpy(path, "/proc/", 6);
-	path += 6;
-	while (n > 0)
-		*path++ = digits[--n];
-	memcpy(path, file, length(file) + 1);
+	decimal(path + 6, pid);
+	memcpy(path + length(path), file, length(file) + 1);
 }
 
 static void write_file(long pid, const char *file, const char *text, u32 op)
@@ -91,6 +84,37 @@ static long receive(int channel, struct record *record, u32 *pid)
 	if (r > 0 && message.control_length >= 28 && control.type == SCM_CREDENTIALS)
 		*pid = control.pid;
 	return r;
+}
+
+static const struct op *find_op(const struct header *plan, u32 code)
+{
+	for (const struct op *op = first_op(plan); !is_last(plan, op); op = next_op(op))
+		if (op->code == code)
+			return op;
+	return 0;
+}
+
+static void join_net(const struct op *op)
+{
+	const char *path = op_data(op);
+	long fd = SYS4(__NR_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
+	long r = fd < 0 ? fd : SYS2(__NR_setns, fd, CLONE_NEWNET);
+	if (r < 0)
+		fail(FD_STATUS, op->code, path, r);
+	SYS1(__NR_close, fd);
+}
+
+/* A fork into new namespaces and, with `cgroup`, into that group: clone3(2). */
+static long make_child(u32 flags, int in_cgroup)
+{
+	struct clone_args args;
+	if (!in_cgroup)
+		return SYS5(__NR_clone, flags | 17 /* SIGCHLD */, 0, 0, 0, 0);
+	memset(&args, 0, sizeof args);
+	args.flags = (u64)flags | CLONE_INTO_CGROUP;
+	args.exit_signal = 17;
+	args.cgroup = FD_CGROUP;
+	return SYS2(__NR_clone3, &args, sizeof args);
 }
 
 struct task {
@@ -219,12 +243,18 @@ void supervise(const struct header *plan, char **argv, char **envp)
 	int channel[2], exits[2] = { -1, -1 };
 	u64 chld = 1ull << (17 - 1), all = ~0ull;
 
-	SYS3(__NR_close_range, FD_LIFELINE + 1, ~0u, 0);
-	SYS3(__NR_close_range, FD_PLAN, FD_LIFELINE, 4 /* CLOSE_RANGE_CLOEXEC */);
+	const struct op *net = find_op(plan, OP_JOIN_NET);
+	int in_cgroup = find_op(plan, OP_CGROUP) != 0, last_fd = in_cgroup ? FD_CGROUP : FD_LIFELINE;
+
+	SYS3(__NR_close_range, last_fd + 1, ~0u, 0);
+	SYS3(__NR_close_range, FD_PLAN, last_fd, 4 /* CLOSE_RANGE_CLOEXEC */);
 	SYS0(__NR_setsid);
 	/* Only the lifeline ends this process early: no signal of a terminal or a group may. */
 	SYS4(__NR_rt_sigprocmask, 2 /* SIG_SETMASK */, &all, 0, 8);
 	SYS5(__NR_prctl, PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+
+	if (net)
+		join_net(net);
 
 	int one = 1;
 	long r = SYS4(__NR_socketpair, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, channel);
@@ -240,14 +270,16 @@ void supervise(const struct header *plan, char **argv, char **envp)
 	/* Without a user namespace there is nothing to wait for. */
 	if (!(plan->clone_flags & CLONE_NEWUSER))
 		SYS3(__NR_write, channel[0], "", 1);
-	task.main = SYS5(__NR_clone, plan->clone_flags | 17 /* SIGCHLD */, 0, 0, 0, 0);
+	task.main = make_child(plan->clone_flags, in_cgroup);
 	if (task.main < 0)
 		fail(FD_STATUS, OP_CLONE, "", task.main);
 	if (task.main == 0) {
 		SYS1(__NR_close, channel[0]);
-		SYS3(__NR_close_range, FD_STATUS, FD_LIFELINE, 0);
+		SYS3(__NR_close_range, FD_STATUS, last_fd, 0);
 		child(plan, channel[1], exits[1], argv, envp);
 	}
+	if (in_cgroup)
+		SYS1(__NR_close, FD_CGROUP);
 	task.pid = (u32)task.main;
 	task.channel = channel[0];
 	task.exits = exits[0];

@@ -63,6 +63,15 @@ export const Acls = object(
       }),
     ),
     label: optional(Type.String({ description: "security label (SELinux/Smack)" })),
+    newPrivs: optional(
+      flag({
+        description:
+          "let set-user-id programs and file capabilities raise privileges (default false)",
+      }),
+    ),
+    nice: optional(
+      Type.Integer({ minimum: -20, maximum: 19, description: "scheduling priority, see nice(2)" }),
+    ),
   },
   { description: "discretionary access control" },
 );
@@ -193,9 +202,9 @@ export const Mount = object(
     ),
     mode: optional(
       words(
-        ["ro", "rw", "symlink", "dir", "tmpfs", "dev", "proc", "mqueue", "execfd", "lock"],
+        ["ro", "rw", "symlink", "dir", "tmpfs", "dev", "proc", "sys", "mqueue", "execfd", "lock"],
         { description: "what to put there", default: "ro" },
-        { read: "ro", write: "rw", anonymous: "dir", devfs: "dev", procfs: "proc" },
+        { read: "ro", write: "rw", anonymous: "dir", devfs: "dev", procfs: "proc", sysfs: "sys" },
       ),
     ),
     size: optional(Size("size limit of a tmpfs")),
@@ -238,7 +247,14 @@ export const Namespace = object(
           user: share("same as users"),
           cgroup: share("cgroup namespace"),
           cgroups: share("same as cgroup"),
-          net: share("network namespace"),
+          net: optional(
+            Type.String({
+              pattern: "^(?:(?i:default|enabled?|disabled?)|name:[A-Za-z0-9_.-]+)$",
+              description:
+                "network namespace: enable keeps the host's, disable gives a private one, name:X joins /run/netns/X",
+              default: "default",
+            }),
+          ),
           ipc: share("System V IPC and POSIX queues"),
           pid: share("process ids"),
           uts: share("host name"),
@@ -251,6 +267,33 @@ export const Namespace = object(
     ),
   },
   { description: "kernel namespaces and the file system view" },
+);
+
+const Paths = (what: string) =>
+  optional(
+    list(Type.String({ minLength: 1, description: "a path, as seen inside the sandbox" }), {
+      description: what,
+    }),
+  );
+const Ports = (what: string) =>
+  optional(
+    list(Type.Integer({ minimum: 0, maximum: 65535, description: "a TCP port" }), {
+      description: what,
+    }),
+  );
+
+export const Landlock = object(
+  {
+    ro: Paths("what may be read, with everything below it"),
+    rw: Paths("what may be read and written"),
+    exec: Paths("what may be read and executed"),
+    connectTcp: Ports("TCP ports that may be connected to; absent: any"),
+    bindTcp: Ports("TCP ports that may be bound; absent: any"),
+  },
+  {
+    description:
+      "access to files by path, without any namespace: landlock(7). What is not listed is denied",
+  },
 );
 
 export const EncoderConfig = object(
@@ -342,6 +385,7 @@ export const Sandbox = object(
     cgroups: optional(Cgroups),
     seccomp: optional(Seccomp),
     namespace: optional(Namespace),
+    landlock: optional(Landlock),
     exec: optional(flag({ description: "allow the exec verb in this sandbox" })),
     commands: list(Command, { description: "the commands" }),
   },
@@ -401,6 +445,7 @@ export type Config = Static<typeof Config>;
 export type Sandbox = Static<typeof Sandbox>;
 export type Command = Static<typeof Command>;
 export type Mount = Static<typeof Mount>;
+export type Landlock = Static<typeof Landlock>;
 export type Namespace = Static<typeof Namespace>;
 export type Seccomp = Static<typeof Seccomp>;
 export type SeccompRule = Static<typeof SeccompRule>;

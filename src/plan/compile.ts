@@ -11,6 +11,7 @@ import { compileCaps } from "./caps.ts";
 import { encodePolicy } from "./encode.ts";
 import { compileEnv } from "./env.ts";
 import { compileIdentity } from "./identity.ts";
+import { compileLandlock } from "./landlock.ts";
 import { compileLimits } from "./limits.ts";
 import type { Machine } from "./machine.ts";
 import { compileMounts } from "./mounts.ts";
@@ -123,8 +124,13 @@ class ConfigCompiler {
     const scope = this.#variables.sandbox(names);
     const expandText = (text: string) => expand(text, scope);
 
-    const namespaces = compileNamespaces(sandbox.namespace, `${path}.namespace`, machine, report);
-    const mountContext = { ownPids: namespaces.has("pid"), identity, machine, expand: expandText };
+    const { own: namespaces, joinNet } = compileNamespaces(
+      sandbox.namespace,
+      `${path}.namespace`,
+      machine,
+      report,
+    );
+    const mountContext = { own: namespaces, identity, machine, expand: expandText };
     const mounts = compileMounts(sandbox.namespace, `${path}.namespace`, mountContext, report);
     const chdir = report.attempt(`${path}.acls.chdir`, () =>
       absolute(expandText(acls.chdir ?? "/")),
@@ -139,6 +145,7 @@ class ConfigCompiler {
       umask: acls.umask === undefined ? DEFAULT_UMASK : Number.parseInt(acls.umask, 8),
       chdir: chdir ?? "/",
       namespaces,
+      joinNet,
       hostname: sandbox.namespace?.opts?.hostname,
       mounts,
       caps: compileCaps(
@@ -149,7 +156,10 @@ class ConfigCompiler {
         machine,
         report,
       ),
-      noNewPrivs: true,
+      noNewPrivs: !this.#newPrivs(sandbox, path),
+      cgroup: false,
+      landlock: compileLandlock(sandbox.landlock, `${path}.landlock`, expandText, machine, report),
+      nice: acls.nice,
       seccomp: compileSeccomp(
         this.#expandRules(sandbox, expandText),
         `${path}.seccomp`,
@@ -179,6 +189,23 @@ class ConfigCompiler {
     if (acls.runmod === "user" && privileged) {
       this.report.problem(`${path}.acls.runmod`, `"user": this config must not be served by root`);
     }
+  }
+
+  /** Said out loud, since it gives set-user-id programs their power back. */
+  #newPrivs(sandbox: Sandbox, path: string): boolean {
+    if (!sandbox.acls?.newPrivs) return false;
+    const at = `${path}.acls.newPrivs`;
+    if (sandbox.seccomp !== undefined || sandbox.landlock !== undefined) {
+      this.report.problem(
+        at,
+        "cannot be combined with seccomp or landlock: both need no_new_privs once privileges are dropped",
+      );
+    }
+    this.report.notice(
+      at,
+      "commands of this sandbox can gain privileges through set-user-id programs and file capabilities",
+    );
+    return true;
   }
 
   #expandRules(sandbox: Sandbox, expandText: (text: string) => string): Sandbox["seccomp"] {

@@ -7,7 +7,7 @@ import {
   type OpName,
   VERSION,
 } from "../../ffi/launcher/layout.ts";
-import type { MountFlags, MountStep, NamespaceName, Policy } from "./policy.ts";
+import type { LandlockPolicy, MountFlags, MountStep, NamespaceName, Policy } from "./policy.ts";
 
 /** CLONE_NEW… of clone(2). */
 const CLONE: Readonly<Record<NamespaceName, number>> = {
@@ -21,8 +21,13 @@ const CLONE: Readonly<Record<NamespaceName, number>> = {
 };
 /** MOUNT_ATTR_… of mount_setattr(2). */
 const ATTRIBUTE = { RDONLY: 1, NOSUID: 2, NODEV: 4, NOEXEC: 8 } as const;
-/** SECBIT_NOROOT and its lock: uid 0 gives no capability at exec, see capabilities(7). */
-const SECBITS_NOROOT = 0b11;
+/** Securebits of capabilities(7). */
+const SECBITS = {
+  /** While the uid is switched: it takes no capability along. */
+  SWITCHING: 0b0000_0101,
+  /** For the command: uid 0 gives no capability at exec, none can be made ambient, and all of it is locked. */
+  LOCKED: 0b1110_1011,
+} as const;
 
 const utf8 = new TextEncoder();
 
@@ -90,7 +95,21 @@ function encodeMount(blob: Blob, step: MountStep): void {
       break;
     }
     case "proc":
-      blob.op("FSMOUNT", [SAFE], strings("proc", step.target));
+      blob.op("FSMOUNT", [SAFE], strings("proc", step.target, "hidepid", "invisible"));
+      break;
+    case "sys":
+      blob.op("FSMOUNT", [SAFE | ATTRIBUTE.RDONLY], strings("sysfs", step.target));
+      break;
+    case "rebind":
+      blob.op("REBIND", [attributes(step.flags)], strings(step.target));
+      break;
+    case "file": {
+      const target = strings(step.target);
+      blob.op("FILE", [step.mode], Buffer.concat([target, step.content]));
+      break;
+    }
+    case "lock":
+      blob.op("LOCK", [], strings(step.target));
       break;
     case "mqueue":
       blob.op("FSMOUNT", [SAFE], strings("mqueue", step.target));
@@ -128,8 +147,14 @@ export function encodePolicy(policy: Policy): Uint8Array {
   let cloneFlags = 0;
   for (const name of namespaces) cloneFlags |= CLONE[name];
   const forked = namespaces.has("pid");
-  // With an init beside it, the command makes its network namespace while the init builds the root.
-  if (forked) cloneFlags &= ~CLONE.net;
+  // With an init beside it, the command makes its network namespace while the init builds the root; unless the root
+  // has a sysfs, which shows the network of who mounts it.
+  const lateNet =
+    forked && namespaces.has("net") && !policy.mounts?.some((step) => step.kind === "sys");
+  if (lateNet) cloneFlags &= ~CLONE.net;
+
+  if (policy.cgroup) blob.op("CGROUP");
+  if (policy.joinNet !== undefined) blob.op("JOIN_NET", [], strings(policy.joinNet));
 
   if (namespaces.has("user")) {
     // setgroups must be denied before an ordinary user may write a gid map: user_namespaces(7).
@@ -140,29 +165,45 @@ export function encodePolicy(policy: Policy): Uint8Array {
   // Bounds what an exec may give, not what the steps below may do; 41 system calls in the shadow of the id maps.
   if (policy.caps) blob.op("BOUNDING", [capMask(policy.caps)]);
   if (forked) blob.op("FORK");
+  if (namespaces.has("user")) {
+    // Of the user namespace that the writer is in: no further one in there. See namespaces(7).
+    blob.op("SETTING", [], strings("/proc/sys/user/max_user_namespaces", "0"));
+  }
   if (policy.mounts) {
     blob.op("ROOT_BEGIN");
     for (const step of policy.mounts) encodeMount(blob, step);
     blob.op("ROOT_END");
   }
   if (namespaces.has("net")) {
-    if (forked) blob.op("UNSHARE", [CLONE.net]);
+    if (lateNet) blob.op("UNSHARE", [CLONE.net]);
     blob.op("LOOPBACK");
   }
   if (policy.hostname !== undefined && namespaces.has("uts"))
     blob.op("HOSTNAME", [], strings(policy.hostname));
 
+  if (policy.nice !== undefined) blob.op("NICE", [policy.nice + 20]);
   for (const [resource, value] of policy.rlimits)
     blob.op("RLIMIT", [resource, BigInt.asUintN(64, value)]);
   if (policy.umask !== undefined) blob.op("UMASK", [policy.umask]);
   if (policy.chdir !== undefined) blob.op("CHDIR", [], strings(policy.chdir));
 
   if (identity) blob.op("SETGROUPS", identity.groups).op("SETGID", [identity.gid]);
-  // Needs CAP_SETPCAP, so it comes before the uid is given up.
-  if (policy.caps) blob.op("SECUREBITS", [SECBITS_NOROOT]);
+  if (policy.caps) blob.op("SECUREBITS", [SECBITS.SWITCHING]);
   if (identity) blob.op("SETUID", [identity.uid]);
-  if (policy.caps) blob.op("CAPS", [capMask(policy.caps)]);
+  if (policy.caps) {
+    // Locking the securebits needs CAP_SETPCAP, so it comes before CAPS; and it ends the raising of ambient ones.
+    const mask = capMask(policy.caps);
+    blob.op("AMBIENT", [mask]).op("SECUREBITS", [SECBITS.LOCKED]).op("CAPS", [mask]);
+  }
   if (policy.noNewPrivs) blob.op("NO_NEW_PRIVS");
+  if (policy.landlock) encodeLandlock(blob, policy.landlock);
   if (policy.seccomp) blob.op("SECCOMP", [], policy.seccomp);
   return blob.bytes(cloneFlags >>> 0);
+}
+
+function encodeLandlock(blob: Blob, { files, net, scopes, paths, ports }: LandlockPolicy): void {
+  blob.op("LANDLOCK", [files, net, scopes]);
+  for (const [path, access] of paths) blob.op("LANDLOCK_PATH", [access], strings(path));
+  for (const [port, access] of ports) blob.op("LANDLOCK_PORT", [access, port]);
+  blob.op("LANDLOCK_APPLY");
 }

@@ -28,6 +28,14 @@ function mountWords(step: MountStep): string {
       return `mount ${step.target} as pseudo terminals of its own`;
     case "mqueue":
       return `mount ${step.target} as message queues of its own`;
+    case "sys":
+      return `mount ${step.target} as a read-only sysfs of its own network`;
+    case "rebind":
+      return `make ${step.target} ${flagWords(step.flags)}`;
+    case "file":
+      return `put a file of ${step.content.length} bytes, made at boot, at ${step.target}`;
+    case "lock":
+      return `hold a lock on ${step.target}`;
     case "seal":
       return `make ${step.target} read-only`;
   }

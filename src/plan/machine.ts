@@ -1,6 +1,15 @@
 /** The look-ups a compile needs, handed in: what this machine is, and who we are on it. */
-import { accessSync, constants, mkdirSync, readFileSync, realpathSync, statSync } from "node:fs";
+import {
+  accessSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  realpathSync,
+  statSync,
+} from "node:fs";
 import { hostname } from "node:os";
+import { landlockAbi } from "../../ffi/landlock.ts";
 import { capFromName } from "../../ffi/libcap.ts";
 import { compileFilter, resolveSyscall, type Rule } from "../../ffi/libseccomp.ts";
 import { groupByName, type User, userById, userByName } from "../../ffi/users.ts";
@@ -25,6 +34,11 @@ export interface Machine {
   /** Number of a syscall here; negative when only other architectures have it; undefined when unknown. */
   syscall(name: string): number | undefined;
   compileFilter(defaultAction: number, rules: readonly Rule[]): Uint8Array;
+  /** Version of Landlock, 0 for none. */
+  landlockAbi(): number;
+  exists(path: string): boolean;
+  /** Standard output of a shell command; throws when it fails. */
+  output(command: string): Uint8Array;
   /** The path without any symbolic link; throws with an errno name when it is missing. */
   realpath(path: string): string;
   isExecutable(path: string): boolean;
@@ -49,6 +63,15 @@ export function thisMachine(): Machine {
     cap: capFromName,
     syscall: resolveSyscall,
     compileFilter,
+    landlockAbi,
+    exists: existsSync,
+    output: (command) => {
+      const { exitCode, stdout, stderr } = Bun.spawnSync(["/bin/sh", "-c", command], {
+        stdin: "ignore",
+      });
+      if (exitCode === 0) return stdout;
+      throw new Error(`${command}: exit code ${exitCode}: ${stderr.toString().trim()}`);
+    },
     realpath: (path) => realpathSync(path),
     isExecutable: (path) => {
       try {

@@ -2,7 +2,8 @@
 import { posix } from "node:path";
 import type { Mount, Namespace } from "../config/schema.ts";
 import type { Machine } from "./machine.ts";
-import type { Identity, MountFlags, MountStep } from "./policy.ts";
+import type { Identity, MountFlags, MountStep, NamespaceName } from "./policy.ts";
+import { procSteps } from "./proc.ts";
 import type { Report } from "./report.ts";
 
 const DEVICES = ["null", "zero", "full", "random", "urandom", "tty"] as const;
@@ -32,7 +33,7 @@ function devSteps(target: string): MountStep[] {
 }
 
 export interface MountContext {
-  readonly ownPids: boolean;
+  readonly own: ReadonlySet<NamespaceName>;
   readonly identity: Identity | undefined;
   readonly machine: Machine;
   readonly expand: (text: string) => string;
@@ -131,14 +132,29 @@ function compileMount(
       return devSteps(target);
     case "proc":
       // Mounting a proc of the host's processes needs their namespace; with shared pids the host's is bound instead.
-      return context.ownPids
-        ? [{ kind: "proc", target }]
+      return context.own.has("pid")
+        ? procSteps(target, context.machine.exists)
         : [{ kind: "bind", source: context.machine.realpath("/proc"), target, flags: LOCKED }];
+    case "sys":
+      // The devices of a private network are in a sysfs of its own; otherwise the host's is shown.
+      return context.own.has("net")
+        ? [{ kind: "sys", target }]
+        : [{ kind: "bind", source: "/sys", target, flags: { ...LOCKED, readonly: true } }];
     case "mqueue":
       return [{ kind: "mqueue", target }];
-    case "execfd":
+    case "execfd": {
+      if (mount.source === undefined)
+        throw new Error("execfd needs a source: a shell command whose output is the file");
+      const content = Uint8Array.from(context.machine.output(context.expand(mount.source)));
+      return [{ kind: "file", target, content, mode: perm ?? 0o444 }];
+    }
     case "lock":
-      throw new Error(`mode ${mode} is not supported yet`);
+      if (!context.own.has("pid")) {
+        throw new Error(
+          'a lock is held by the init of a pid namespace: set shares.pid to "disable"',
+        );
+      }
+      return [{ kind: "lock", target }];
   }
 }
 

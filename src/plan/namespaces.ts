@@ -13,43 +13,69 @@ const SHARES = {
   pid: "pid",
   uts: "uts",
 } as const;
+type Share = keyof typeof SHARES;
+
+export interface Namespaces {
+  readonly own: ReadonlySet<NamespaceName>;
+  /** Network namespace to join, by the path ip-netns(8) keeps it at. */
+  readonly joinNet: string | undefined;
+}
 
 export function compileNamespaces(
   namespace: Namespace | undefined,
   path: string,
   machine: Machine,
   report: Report,
-): Set<NamespaceName> {
+): Namespaces {
   const own = new Set<NamespaceName>();
-  if (namespace === undefined) return own;
+  if (namespace === undefined) return { own, joinNet: undefined };
   const shares = namespace.shares ?? {};
   // What is not said is kept from the host, as existing configs expect.
   const all = shares.all ?? "default";
-  for (const key of ["cgroup", "net", "ipc", "pid", "uts", "users"] as const) {
-    const share = shares[key] ?? "default";
-    if ((share === "default" ? all : share) === "disable") own.add(SHARES[key]);
+  const named = /^name:(.+)$/.exec(shares.net ?? "")?.[1];
+  for (const key of Object.keys(SHARES) as Share[]) {
+    if (key === "net" && named !== undefined) continue;
+    const share = (shares[key] ?? "default").toLowerCase();
+    if ((share === "default" ? all : share).startsWith("disable")) own.add(SHARES[key]);
   }
   if ((namespace.mounts ?? []).length > 0) own.add("mount");
 
-  const hostname = namespace.opts?.hostname;
-  if (hostname !== undefined && !own.has("uts")) {
+  if (namespace.opts?.hostname !== undefined && !own.has("uts")) {
     report.notice(
       `${path}.opts.hostname`,
       `not applied: the host name belongs to the host unless "uts" is "disable"`,
     );
   }
-  if (namespace.opts?.bwrap !== undefined) {
-    report.notice(`${path}.opts.bwrap`, "ignored: namespaces are made without an external tool");
+  for (const key of ["bwrap", "selinux"] as const) {
+    if (namespace.opts?.[key] === undefined) continue;
+    report.notice(`${path}.opts.${key}`, "ignored: namespaces are made without an external tool");
   }
-  if (!machine.privileged && own.size > 0 && !own.has("user")) {
-    if (shares.users === "enable") {
-      report.problem(
-        `${path}.shares.users`,
-        `"enable" cannot work here: an ordinary user needs a private user namespace for ${[...own].join(", ")}; use "default" or "disable", or run as root`,
-      );
-    } else {
-      own.add("user");
-    }
+  if (!machine.privileged) asOrdinaryUser(own, named, shares.users, path, machine, report);
+  return { own, joinNet: named === undefined ? undefined : `/run/netns/${named}` };
+}
+
+/** An ordinary user gets namespaces only inside a user namespace of its own. */
+function asOrdinaryUser(
+  own: Set<NamespaceName>,
+  named: string | undefined,
+  users: string | undefined,
+  path: string,
+  machine: Machine,
+  report: Report,
+): void {
+  if (named !== undefined) {
+    report.problem(
+      `${path}.shares.net`,
+      `joining a network namespace needs root, and the server runs as uid ${machine.uid}`,
+    );
   }
-  return own;
+  if (own.size === 0 || own.has("user")) return;
+  if (users === "enable") {
+    report.problem(
+      `${path}.shares.users`,
+      `"enable" cannot work here: an ordinary user needs a private user namespace for ${[...own].join(", ")}; use "default" or "disable", or run as root`,
+    );
+  } else {
+    own.add("user");
+  }
 }

@@ -36,7 +36,28 @@ export type MountStep =
   | { readonly kind: "devpts"; readonly target: string }
   /** Makes a mount made before read-only, now that it is filled. */
   | { readonly kind: "seal"; readonly target: string }
-  | { readonly kind: "mqueue"; readonly target: string };
+  | { readonly kind: "mqueue"; readonly target: string }
+  | { readonly kind: "sys"; readonly target: string }
+  /** What is at the target, mounted again with other flags. */
+  | { readonly kind: "rebind"; readonly target: string; readonly flags: MountFlags }
+  /** A read-only file whose content was made at boot. */
+  | {
+      readonly kind: "file";
+      readonly target: string;
+      readonly content: Uint8Array;
+      readonly mode: number;
+    }
+  /** A file that is locked while the sandbox lives. */
+  | { readonly kind: "lock"; readonly target: string };
+
+/** What landlock(7) is told; rights are the kernel's LANDLOCK_ACCESS_… bits. */
+export interface LandlockPolicy {
+  readonly files: bigint;
+  readonly net: bigint;
+  readonly scopes: bigint;
+  readonly paths: readonly (readonly [path: string, access: bigint])[];
+  readonly ports: readonly (readonly [port: number, access: bigint])[];
+}
 
 export interface Identity {
   readonly uid: number;
@@ -59,12 +80,19 @@ export interface Policy {
   readonly umask: number | undefined;
   readonly chdir: string | undefined;
   readonly namespaces: ReadonlySet<NamespaceName>;
+  /** Network namespace to join, by path. */
+  readonly joinNet: string | undefined;
   readonly hostname: string | undefined;
   /** The whole new root; undefined: the host's file system is kept. */
   readonly mounts: readonly MountStep[] | undefined;
   /** The capabilities of the command, exactly (numbers of capability.h); undefined: untouched. */
   readonly caps: readonly number[] | undefined;
   readonly noNewPrivs: boolean;
+  /** The tree is started in a cgroup of its own. */
+  readonly cgroup: boolean;
+  readonly landlock: LandlockPolicy | undefined;
+  /** Nice value, -20 to 19; undefined: the server's. */
+  readonly nice: number | undefined;
   /** Compiled filter (struct sock_filter[]). */
   readonly seccomp: Uint8Array | undefined;
   /** Resource limits as [RLIMIT number, value]; -1n is unlimited. */

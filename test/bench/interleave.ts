@@ -10,7 +10,7 @@ export interface Contender {
   readonly run: () => Promise<unknown>;
 }
 
-export interface Plan {
+export interface Pace {
   readonly rounds: number;
   readonly warmUp: number;
   /** Milliseconds after which no further round begins, for machines much slower than ours. */
@@ -20,7 +20,7 @@ export interface Plan {
 /** Durations by name, in milliseconds. */
 export async function interleave(
   contenders: readonly Contender[],
-  { rounds, warmUp, budget }: Plan,
+  { rounds, warmUp, budget }: Pace,
 ): Promise<Map<string, number[]>> {
   const samples = new Map(contenders.map(({ name }): [string, number[]] => [name, []]));
   const random = generator(1);

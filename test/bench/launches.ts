@@ -4,7 +4,7 @@ import { compileConfigs } from "../../src/cli/compile.ts";
 import { connect } from "../../src/client.ts";
 import { launch } from "../../src/launch/launch.ts";
 import { inProcess, linesOf, overRest, overWebSocket } from "./calls.ts";
-import { type Contender, interleave, type Plan } from "./interleave.ts";
+import { type Contender, interleave, type Pace } from "./interleave.ts";
 import { type Bwrap, captured, plain, requirePrivate } from "./processes.ts";
 import { median, type Summary, summarize } from "./statistics.ts";
 import { ms, type Row, table } from "./table.ts";
@@ -21,6 +21,10 @@ const NAME = {
   restPing: "ping over REST",
 } as const;
 
+/** The ratio that matters most, and what it should be at most. */
+const HEADLINE = "full sandbox / bwrap";
+const GOAL = 0.5;
+
 export interface Launches {
   readonly durations: Readonly<Record<string, Summary>>;
   /** Of medians. */
@@ -31,7 +35,7 @@ export interface Launches {
 
 export async function measureLaunches(
   { config, url, bwrap }: { config: string; url: string; bwrap: Bwrap | undefined },
-  plan: Plan,
+  pace: Pace,
 ): Promise<Launches> {
   const registry = createRegistry({ apis: compileConfigs(config), launch });
   const client = await connect(`${url.replace("http", "ws")}/api`);
@@ -56,7 +60,7 @@ export async function measureLaunches(
       const command = [...bwrap.command, "/bin/true"];
       contenders.splice(4, 0, { name: NAME.bwrap, run: () => captured(command) });
     }
-    return evaluate(await interleave(contenders, plan));
+    return evaluate(await interleave(contenders, pace));
   } finally {
     await Promise.all([client.close(), registry.close()]);
   }
@@ -68,16 +72,13 @@ function evaluate(samples: ReadonlyMap<string, readonly number[]>): Launches {
     "verb without sandbox / plain captured": p50(NAME.verb) / p50(NAME.captured),
     "full sandbox / plain captured": p50(NAME.full) / p50(NAME.captured),
   };
-  if (samples.has(NAME.bwrap)) ratios["full sandbox / bwrap"] = p50(NAME.full) / p50(NAME.bwrap);
+  if (samples.has(NAME.bwrap)) ratios[HEADLINE] = p50(NAME.full) / p50(NAME.bwrap);
   return {
     durations: Object.fromEntries([...samples].map(([name, all]) => [name, summarize(all)])),
     ratios,
     webSocketOverhead: p50(NAME.ws) - p50(NAME.full),
   };
 }
-
-/** The goal of the headline ratio. */
-const GOAL = 0.5;
 
 export function printLaunches({ durations, ratios, webSocketOverhead }: Launches): string {
   const rows = Object.entries(durations).map(([name, { p50, p95 }]): Row => [
@@ -88,7 +89,7 @@ export function printLaunches({ durations, ratios, webSocketOverhead }: Launches
   const count = Math.min(...Object.values(durations).map(({ samples }) => samples));
   const ratioRows = Object.entries(ratios).map(([name, ratio]): Row => {
     const verdict = ratio <= GOAL ? "reached" : "missed";
-    const goal = name === "full sandbox / bwrap" ? `goal ${GOAL}: ${verdict}` : "";
+    const goal = name === HEADLINE ? `goal ${GOAL}: ${verdict}` : "";
     return [name, ratio.toFixed(2), goal];
   });
   return [

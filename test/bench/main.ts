@@ -46,8 +46,8 @@ if (!existsSync(executable)) {
 
 const WARM_UP = 20;
 /** Milliseconds: rounds stop early at the first, everything at the second. */
-const BUDGET = 30_000;
-const LIMIT = 120_000;
+const BUDGET = 25_000;
+const LIMIT = 90_000;
 
 const watchdog = setTimeout(() => {
   console.error(`bench: not done in ${LIMIT / 1000} s`);

@@ -194,8 +194,8 @@ describe.each(users)("served by %s", (user) => {
         .map((name) => `/dev/${name}`)
         .join(" "),
       "lo",
-      // The init of the pid namespace and the shell.
-      "/proc/1 /proc/2",
+      // The init of the pid namespace is hidden: only the shell shows.
+      "/proc/2",
     ]);
   });
 

@@ -1,0 +1,22 @@
+/** What node:fs lacks and the groups of cgroup v2 need: a lock that dies with its holder, and extended attributes. */
+import { dlopen } from "bun:ffi";
+
+const { symbols: libc } = dlopen("libc.so.6", {
+  flock: { args: ["i32", "i32"], returns: "i32" },
+  getxattr: { args: ["cstring", "cstring", "ptr", "u64"], returns: "i64" },
+});
+
+const LOCK_EX = 2;
+const LOCK_NB = 4;
+
+/** Takes the exclusive lock of an open file or directory, see flock(2); false when another open description holds it. */
+export function tryLock(fd: number): boolean {
+  return libc.flock(fd, LOCK_EX | LOCK_NB) === 0;
+}
+
+/** Text of an extended attribute, see getxattr(2); undefined when there is none, or it may not be read. */
+export function xattr(path: string, name: string): string | undefined {
+  const value = new Uint8Array(256);
+  const length = Number(libc.getxattr(path, name, value, BigInt(value.length)));
+  return length < 0 ? undefined : new TextDecoder().decode(value.subarray(0, length));
+}

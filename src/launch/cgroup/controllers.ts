@@ -1,0 +1,116 @@
+/** Getting the controllers into our part of the hierarchy, and saying why one cannot be had. See cgroup-v2.rst, "Delegation". */
+import { existsSync, mkdirSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { xattr } from "../../../ffi/files.ts";
+import type { Controller } from "../../plan/cgroup.ts";
+import { errnoOf, put, words } from "./files.ts";
+import { CgroupUnavailable, GROUP, LEAF, type Place } from "./place.ts";
+
+const DELEGATE = 'put "Delegate=yes" into the systemd unit (systemd-run: -p Delegate=yes)';
+
+/** Makes the group all of ours lie in. @throws CgroupUnavailable */
+export function makeGroup(place: Place): string {
+  const group = join(place.base, GROUP);
+  try {
+    mkdirSync(group, { recursive: true });
+  } catch (error) {
+    const errno = errnoOf(error);
+    throw new CgroupUnavailable(
+      `cannot make ${group}: ${errno}: ${
+        errno === "EROFS"
+          ? "in a container, have the cgroup file system mounted writable"
+          : `the group we are in is not ours: run as root, or ${DELEGATE}`
+      }`,
+    );
+  }
+  return group;
+}
+
+/**
+ * Hands the controllers to the children of our group; the server steps aside into a leaf where the kernel demands it.
+ * @returns why the others cannot be had, for each that is missing
+ */
+export function enableControllers(
+  place: Place,
+  wanted: ReadonlySet<Controller>,
+): Map<Controller, string> {
+  const missing = new Map<Controller, string>();
+  if (wanted.size === 0) return missing;
+  const { base } = place;
+  const available = words(base, "cgroup.controllers");
+  const unit = managedUnit(place);
+  for (const name of wanted) {
+    if (!available.includes(name)) missing.set(name, whyMissing(name, place));
+    // It would take them back at its next reload, and the limits would silently be gone.
+    else if (unit) missing.set(name, `systemd has not delegated ${base} to us: ${DELEGATE}`);
+  }
+  const granted = [...wanted].filter((name) => !missing.has(name));
+  if (granted.length > 0) makeRoom(place);
+  for (const name of granted) {
+    const why = enable(base, name) ?? enable(join(base, GROUP), name);
+    if (why !== undefined) missing.set(name, why);
+  }
+  return missing;
+}
+
+/** Enables a controller for the children of a group; says why when that fails. */
+export function enable(group: string, controller: Controller): string | undefined {
+  try {
+    put(group, "cgroup.subtree_control", `+${controller}`);
+    return undefined;
+  } catch (error) {
+    const errno = errnoOf(error);
+    const what = `cannot enable ${controller} below ${group}: ${errno}`;
+    if (errno === "EBUSY")
+      return `${what}: other processes are in this group (${words(group, "cgroup.procs").slice(0, 5).join(", ")}): start the server in one of its own: ${DELEGATE}`;
+    if (errno === "EACCES" || errno === "EPERM") return `${what}: run as root, or ${DELEGATE}`;
+    return what;
+  }
+}
+
+/** A group with controllers for its children cannot hold processes, but the root of the hierarchy can. */
+function makeRoom({ base, isRoot, isContainer, inLeaf }: Place): void {
+  if (isRoot || inLeaf) return;
+  const leaf = join(base, GROUP, LEAF);
+  mkdirSync(leaf, { recursive: true });
+  put(leaf, "cgroup.procs", "0");
+  if (!isContainer) return;
+  // The shell or the init that started us in this container: nobody else will ever step aside for us.
+  for (const pid of words(base, "cgroup.procs")) {
+    try {
+      put(leaf, "cgroup.procs", pid);
+    } catch (error) {
+      if (errnoOf(error) !== "ESRCH") throw error;
+    }
+  }
+}
+
+/** The base is the group of a systemd unit that systemd goes on managing. */
+function managedUnit({ base, mount, isRoot }: Place): boolean {
+  const flag = (group: string, name: string) =>
+    xattr(group, `user.${name}`) ?? xattr(group, `trusted.${name}`);
+  if (isRoot || !existsSync("/run/systemd/system") || flag(base, "invocation_id") === undefined)
+    return false;
+  for (let group = base; group.length > mount.length; group = dirname(group))
+    if (flag(group, "delegate") === "1") return false;
+  return true;
+}
+
+function whyMissing(controller: Controller, { base, mount }: Place): string {
+  const what = `no ${controller} controller in ${base}`;
+  if (words(mount, "cgroup.controllers").includes(controller))
+    return `${what}: it is not delegated: ${DELEGATE}; in a container, give it to the container`;
+  if (existsSync(join(mount, "cgroup.type")))
+    return `${what}: the host gives none to this container`;
+  // Name, hierarchy, groups, enabled: see cgroups(7).
+  const name = controller === "io" ? "blkio" : controller;
+  const [, hierarchy, , enabled] =
+    readFileSync("/proc/cgroups", "utf8")
+      .split("\n")
+      .map((line) => line.split("\t"))
+      .find(([first]) => first === name) ?? [];
+  if (hierarchy === undefined) return `${what}: this kernel is built without it`;
+  if (enabled === "0")
+    return `${what}: it is off: put "cgroup_enable=${name}" on the kernel command line`;
+  return `${what}: it is in use by cgroup v1 (a hybrid system): put "systemd.unified_cgroup_hierarchy=1", or without systemd "cgroup_no_v1=all", on the kernel command line`;
+}

@@ -1,0 +1,90 @@
+/** The files of one group: small synchronous writes and reads in kernfs, some microseconds each. */
+import { closeSync, constants, openSync, readFileSync, writeSync } from "node:fs";
+import { join } from "node:path";
+import type { CgroupSetting } from "../../plan/cgroup.ts";
+import { cpuList } from "../../plan/cgroup-values.ts";
+
+/** Name of the errno of a failed system call of node:fs; anything else is thrown on. */
+export function errnoOf(error: unknown): string {
+  if (
+    error instanceof Error &&
+    "code" in error &&
+    typeof error.code === "string" &&
+    "syscall" in error
+  )
+    return error.code;
+  throw error;
+}
+
+/** Writes a value with one write(2); without O_CREAT, so that a file that the kernel lacks is ENOENT. */
+export function put(group: string, file: string, value: string): void {
+  const fd = openSync(join(group, file), constants.O_WRONLY);
+  try {
+    writeSync(fd, value);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+export function get(group: string, file: string): string {
+  return readFileSync(join(group, file), "utf8");
+}
+
+/** The words of a file such as cgroup.controllers. */
+export function words(group: string, file: string): string[] {
+  return get(group, file).split(/\s+/).filter(Boolean);
+}
+
+/** A flat keyed file such as memory.events; without the file, no numbers. */
+export function counters(group: string, file: string): Readonly<Record<string, number>> {
+  let text: string;
+  try {
+    text = get(group, file);
+  } catch (error) {
+    if (errnoOf(error) !== "ENOENT") throw error;
+    return {};
+  }
+  return Object.fromEntries(
+    text
+      .split("\n")
+      .map((line) => line.split(" "))
+      .map(([key = "", value]) => [key, Number(value)]),
+  );
+}
+
+/** What each error means when a limit is written. */
+const MEANING: Readonly<Record<string, string>> = {
+  ENOENT: "this kernel has no such limit",
+  ENODEV: "there is no such device here",
+  EACCES: "the group does not belong to this user",
+  EINVAL: "the kernel refuses this value",
+  ERANGE: "the kernel refuses this value",
+};
+
+/** A setting that could not be made. */
+export interface Refusal {
+  readonly setting: CgroupSetting;
+  readonly errno: string;
+  readonly meaning: string;
+}
+
+/** Makes one setting; says why when that fails. */
+export function apply(group: string, setting: CgroupSetting): Refusal | undefined {
+  const { file, value } = setting;
+  try {
+    put(group, file, value);
+    if (file === "cpuset.cpus") return effective(group, setting);
+  } catch (error) {
+    const errno = errnoOf(error);
+    return { setting, errno, meaning: MEANING[errno] ?? "" };
+  }
+  return undefined;
+}
+
+/** The kernel takes any list and, when the parent has none of its CPUs, lets the tasks run on all of the parent's. */
+function effective(group: string, setting: CgroupSetting): Refusal | undefined {
+  const given = get(group, "cpuset.cpus.effective").trim();
+  const wanted = cpuList(setting.value);
+  if (given !== "" && [...cpuList(given)].every((cpu) => wanted.has(cpu))) return undefined;
+  return { setting, errno: "", meaning: `the CPUs that the parent group leaves are ${given}` };
+}

@@ -1,0 +1,100 @@
+/** Where the cgroup v2 hierarchy is mounted, and which group of it we are in. See cgroups(7), proc_pid_mountinfo(5). */
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+
+/** Groups cannot be used here; the message says why and what to do. */
+export class CgroupUnavailable extends Error {
+  override name = "CgroupUnavailable";
+}
+
+/** Our own groups lie in this one; the server itself, where it must not stay in {@link Place.base}, in LEAF of it. */
+export const GROUP = "spawnbox";
+export const LEAF = "server";
+
+export interface Place {
+  /** Mount point of the hierarchy. */
+  readonly mount: string;
+  /** Directory of the group that is ours to divide. */
+  readonly base: string;
+  /** It is the root of the whole hierarchy, to which the rule of no processes beside groups does not apply. */
+  readonly isRoot: boolean;
+  /** It is all that our cgroup namespace, so our container, sees: every process in it is the container's. */
+  readonly isContainer: boolean;
+  /** We have been moved to its leaf before, by an earlier server that became us. */
+  readonly inLeaf: boolean;
+}
+
+export interface ProcFiles {
+  /** /proc/self/cgroup */
+  readonly cgroup: string;
+  /** /proc/self/mountinfo */
+  readonly mountinfo: string;
+}
+
+const HOW_TO_UNIFY =
+  'boot with "systemd.unified_cgroup_hierarchy=1", or without systemd mount -t cgroup2 none /sys/fs/cgroup';
+
+/**
+ * @param mount the mount point of the config; undefined: the first that shows our group
+ * @throws CgroupUnavailable
+ */
+export function findPlace(mount: string | undefined, files: ProcFiles = ourFiles()): Place {
+  const path = /^0::(.*)$/m.exec(files.cgroup)?.[1];
+  if (path === undefined)
+    throw new CgroupUnavailable(`this kernel runs cgroup v1 only: ${HOW_TO_UNIFY}`);
+  const mounts = cgroupMounts(files.mountinfo);
+  const candidates =
+    mount === undefined
+      ? mounts
+      : mounts.filter(({ point }) => point === mount.replace(/(.)\/+$/, "$1"));
+  if (candidates.length === 0)
+    throw new CgroupUnavailable(
+      mount === undefined
+        ? `no cgroup v2 hierarchy is mounted: ${HOW_TO_UNIFY}`
+        : `${mount} is not a mounted cgroup v2 hierarchy${mounts[0] ? `; ${mounts[0].point} is` : `: ${HOW_TO_UNIFY}`}`,
+    );
+  for (const { point, root } of candidates) {
+    const below = relative(root, path);
+    if (below === undefined) continue;
+    const suffix = `/${GROUP}/${LEAF}`;
+    const inLeaf = `/${below}`.endsWith(suffix);
+    const name = inLeaf ? `/${below}`.slice(1, -suffix.length) : below;
+    const base = join(point, name);
+    // Every group but the root of the hierarchy has a type.
+    const isRoot = !existsSync(join(base, "cgroup.type"));
+    return { mount: point, base, isRoot, isContainer: name === "" && !isRoot, inLeaf };
+  }
+  throw new CgroupUnavailable(
+    `our group ${path} is not visible below ${candidates.map(({ point }) => point).join(", ")}: give the container a cgroup namespace of its own`,
+  );
+}
+
+function ourFiles(): ProcFiles {
+  return {
+    cgroup: readFileSync("/proc/self/cgroup", "utf8"),
+    mountinfo: readFileSync("/proc/self/mountinfo", "utf8"),
+  };
+}
+
+function cgroupMounts(mountinfo: string): { point: string; root: string }[] {
+  return mountinfo.split("\n").flatMap((line) => {
+    const [before = "", after = ""] = line.split(" - ");
+    const [, , , root, point] = before.split(" ");
+    if (!after.startsWith("cgroup2 ") || root === undefined || point === undefined) return [];
+    return [{ point: unescape(point), root: unescape(root) }];
+  });
+}
+
+/** Spaces and the like are octal in mountinfo. */
+function unescape(text: string): string {
+  return text.replaceAll(/\\([0-7]{3})/g, (_, octal) =>
+    String.fromCharCode(Number.parseInt(octal, 8)),
+  );
+}
+
+/** `path` seen from `root`, without a leading slash; undefined when it lies outside. */
+function relative(root: string, path: string): string | undefined {
+  if (path.split("/").includes("..")) return undefined;
+  if (root === "/") return path.slice(1);
+  return path === root || path.startsWith(`${root}/`) ? path.slice(root.length + 1) : undefined;
+}

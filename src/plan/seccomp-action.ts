@@ -1,0 +1,39 @@
+/** What a filter answers to a syscall: the SCMP_ACT_ words of a config as numbers of seccomp(2). */
+import { constants } from "node:os";
+
+export const ACTIONS = {
+  KILL: 0x00000000,
+  KILL_THREAD: 0x00000000,
+  KILL_PROCESS: 0x80000000,
+  TRAP: 0x00030000,
+  LOG: 0x7ffc0000,
+  ALLOW: 0x7fff0000,
+} as const;
+const ERRNO = 0x00050000;
+
+/** `SCMP_ACT_ERRNO(EPERM)` → its number. The prefix may be left out, case does not matter. */
+export function parseAction(text: string): number {
+  const name = text
+    .trim()
+    .toUpperCase()
+    .replace(/^SCMP_ACT_/, "");
+  const fixed = Object.entries(ACTIONS).find(([key]) => key === name)?.[1];
+  if (fixed !== undefined) return fixed;
+  const errno = /^ERRNO\s*\(\s*(\w+)\s*\)$/.exec(name)?.[1];
+  if (errno !== undefined) {
+    const number = /^\d+$/.test(errno)
+      ? Number(errno)
+      : Object.entries(constants.errno).find(([key]) => key === errno)?.[1];
+    if (number !== undefined && number > 0 && number < 4096) return ERRNO | number;
+    throw new Error(
+      `unknown errno ${errno} in ${JSON.stringify(text)}: a name such as EPERM, or 1 to 4095`,
+    );
+  }
+  throw new Error(
+    `unknown action ${JSON.stringify(text)}: SCMP_ACT_ ${Object.keys(ACTIONS).join(", ")} or ERRNO(EPERM)`,
+  );
+}
+
+/** The call goes on. */
+export const passes = (action: number): boolean =>
+  action === ACTIONS.ALLOW || action === ACTIONS.LOG;

@@ -1,0 +1,123 @@
+/**
+ * The rules of a config, in order, made into what a filter can say: groups opened, and for each syscall what holds.
+ *
+ * The last rule wins: one without `args` replaces whatever was said before about its syscalls, one with `args` takes
+ * precedence over what holds otherwise.
+ */
+import type { Rule } from "../../ffi/libseccomp.ts";
+import { suggestion } from "../config/nearest.ts";
+import type { SeccompRule } from "../config/schema.ts";
+import type { Machine } from "./machine.ts";
+import type { Report } from "./report.ts";
+import { parseAction } from "./seccomp-action.ts";
+import { groupNames, syscallsOf } from "./syscall-groups.ts";
+
+/** What is said about one syscall. */
+export interface Verdict {
+  readonly name: string;
+  /** Without conditions. */
+  always?: { readonly action: number; readonly text: string; readonly named: boolean };
+  /** Asked first. */
+  conditional: (Rule & { readonly key: string })[];
+}
+
+/** By syscall number, in the order of first mention. */
+export type Verdicts = Map<number, Verdict>;
+
+export function resolveRules(
+  rules: readonly SeccompRule[],
+  path: string,
+  machine: Machine,
+  report: Report,
+): Verdicts {
+  const verdicts: Verdicts = new Map();
+  for (const [i, rule] of rules.entries()) {
+    const place = `${path}[${i}]`;
+    report.attempt(place, () => {
+      const action = parseAction(rule.action);
+      const args = (rule.args ?? []).map(condition);
+      const named = !rule.syscall.startsWith("@");
+      for (const [number, name] of numbersOf(rule.syscall, place, machine, report)) {
+        let verdict = verdicts.get(number);
+        if (!verdict) verdicts.set(number, (verdict = { name, conditional: [] }));
+        if (args.length > 0) {
+          const key = args.map(({ index, op, value, mask }) => [index, op, value, mask]).join();
+          verdict.conditional = verdict.conditional.filter((earlier) => earlier.key !== key);
+          verdict.conditional.push({ syscall: name, action, args, key });
+          continue;
+        }
+        replaced(verdict, action, rule.action, place, report);
+        verdict.always = { action, text: rule.action, named };
+        verdict.conditional = [];
+      }
+    });
+  }
+  return verdicts;
+}
+
+/** Tells when a rule that named the syscall loses. That groups overlap, and are refined, is what they are for. */
+function replaced(
+  { name, always, conditional }: Verdict,
+  action: number,
+  text: string,
+  place: string,
+  report: Report,
+): void {
+  if (conditional.length > 0) {
+    report.notice(place, `${name}: ${text} replaces the earlier rules with args: the last rule wins`);
+  } else if (always?.named && always.action !== action) {
+    report.notice(place, `${name}: ${text} replaces the earlier ${always.text}: the last rule wins`);
+  }
+}
+
+/** Number and name of each syscall meant that this architecture has. */
+function numbersOf(
+  syscall: string,
+  place: string,
+  machine: Machine,
+  report: Report,
+): [number, string][] {
+  if (syscall.startsWith("@")) {
+    const members = syscallsOf(syscall.toLowerCase());
+    if (!members) {
+      const hint = suggestion(syscall, groupNames) || ";";
+      throw new Error(`unknown group ${JSON.stringify(syscall)}${hint} groups: ${groupNames.join(" ")}`);
+    }
+    return members.flatMap((name): [number, string][] => {
+      const number = machine.syscall(name);
+      return number === undefined || number < 0 ? [] : [[number, name]];
+    });
+  }
+  const number = machine.syscall(syscall);
+  if (number === undefined) {
+    const hint = suggestion(syscall, syscallsOf("@known") ?? []);
+    throw new Error(`unknown syscall ${JSON.stringify(syscall)}, see syscalls(2)${hint}`);
+  }
+  if (number >= 0) return [[number, syscall]];
+  report.notice(
+    place,
+    `${syscall} does not exist on this architecture: the rule has no effect here`,
+  );
+  return [];
+}
+
+function condition({ index, op, value, mask }: NonNullable<SeccompRule["args"]>[number]) {
+  if ((op === "masked_eq") !== (mask !== undefined))
+    throw new Error("mask goes with op masked_eq, and only with it");
+  return {
+    index,
+    op,
+    value: operand(value),
+    ...(mask !== undefined && { mask: operand(mask) }),
+  };
+}
+
+function operand(value: number | string): bigint {
+  try {
+    const number = BigInt(value);
+    if (number >= 0n && number <= 0xffff_ffff_ffff_ffffn) return number;
+  } catch {
+    // told below, with the number that is out of range
+  }
+  throw new Error(`${JSON.stringify(value)} is not a number from 0 to 2^64-1`);
+}

@@ -1,0 +1,240 @@
+/** The features beyond the contract, each looked at from inside: as root and as an ordinary user. */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { landlockAbi } from "../../ffi/landlock.ts";
+import { type Served, serve, shell, system, users } from "../served.ts";
+
+const acls = { user: "daemon" };
+const full = { shares: { all: "disable" }, mounts: system };
+const python = {
+  uid: "py",
+  encoder: "sync",
+  exec: { cmdpath: "/usr/bin/python3", args: ["-c", "%script%"] },
+};
+const dir = mkdtempSync(join(tmpdir(), "spawnbox-features-"));
+const secret = join(dir, "secret");
+const open = join(dir, "open");
+writeFileSync(secret, "secret\n", { mode: 0o644 });
+writeFileSync(open, "open\n", { mode: 0o644 });
+Bun.spawnSync(["chmod", "755", dir]);
+afterAll(() => rmSync(dir, { recursive: true }));
+
+const withMounts = (...mounts: object[]) => ({
+  shares: { all: "disable" },
+  mounts: [...system, ...mounts],
+});
+const config = {
+  metadata: { uid: "f", api: "f" },
+  sandboxes: [
+    { uid: "full", acls, namespace: full, commands: [shell, python] },
+    { uid: "caps", acls, caps: { cap: "NET_RAW" }, namespace: full, commands: [shell, python] },
+    {
+      uid: "files",
+      acls,
+      namespace: withMounts(
+        {
+          target: "/made/here",
+          mode: "execfd",
+          source: "echo made; head -c 3000 /dev/zero | tr '\\0' x",
+        },
+        { target: "/usr/bin/false", mode: "execfd", source: "echo covered" },
+        { target: "/tight", mode: "tmpfs", size: "8K", perm: "0777" },
+        { target: "/noexec", mode: "tmpfs", exec: false },
+        { target: "/sys", mode: "sys" },
+        { target: "/mqueue", mode: "mqueue" },
+        { target: "/own", mode: "dir" },
+        { target: "/locked", source: open, mode: "ro" },
+        { target: "/locked", mode: "lock" },
+      ),
+      commands: [shell],
+    },
+    ...(landlockAbi() > 0
+      ? [
+          {
+            uid: "landlock",
+            acls,
+            landlock: {
+              exec: ["/usr", "/bin", "/lib", "/lib64"],
+              ro: ["/etc", open],
+              rw: ["/dev/null", "/proc"],
+            },
+            commands: [shell],
+          },
+        ]
+      : []),
+    {
+      uid: "nice",
+      acls: { ...acls, nice: 7 },
+      commands: [{ ...shell, limits: { nofile: 77, core: 0, fsize: "1K" } }],
+    },
+  ],
+};
+
+describe.each(users)("served by %s", (user) => {
+  let served: Served;
+  beforeAll(async () => {
+    served = await serve(config, user);
+  });
+  afterAll(async () => {
+    await served?.[Symbol.asyncDispose]();
+  });
+  const script = async (sandbox: string, text: string, verb = "sh") => {
+    const {
+      stdout = [],
+      stderr = [],
+      status,
+    } = await served.run(`f/${sandbox}/${verb}`, { script: text });
+    return { lines: stdout, errors: stderr, status };
+  };
+
+  test.each(["full", "caps"])("securebits of %s are set and locked", async (sandbox) => {
+    const PR_GET_SECUREBITS = 27;
+    const { lines } = await script(
+      sandbox,
+      `import ctypes; print(hex(ctypes.CDLL(None).prctl(${PR_GET_SECUREBITS})))`,
+      "py",
+    );
+    expect(lines).toEqual(["0xeb"]);
+  });
+
+  test("no user namespace can be made inside a user namespace", async () => {
+    const { lines, status } = await script("full", "unshare -U true || echo refused");
+    expect({ lines, status }).toMatchObject({ lines: ["refused"], status: { exit: 0 } });
+  });
+
+  test("of /proc, only its own processes show, secrets are empty and settings cannot be written", async () => {
+    const { lines } = await script(
+      "full",
+      "cd /proc; echo [0-9]*; for f in kallsyms timer_list keys; do [ -e $f ] && cat $f; done; for f in sys/kernel/core_pattern sys/vm/drop_caches sysrq-trigger; do (echo 1 > $f) 2>/dev/null && echo wrote $f; done; grep -c . meminfo > /dev/null && echo readable",
+    );
+    // The shell; the init is hidden.
+    expect(lines).toEqual(["2", "readable"]);
+  });
+
+  test("execfd files have the output of the command of boot, over a read-only file too", async () => {
+    const { lines } = await script(
+      "files",
+      "head -1 /made/here; wc -c < /made/here; cat /usr/bin/false; (echo x > /made/here) 2>/dev/null || echo read-only",
+    );
+    expect(lines).toEqual(["made", "3005", "covered", "read-only"]);
+  });
+
+  test("fifty launches at once see the same execfd bytes", async () => {
+    const sums = await Promise.all(
+      Array.from({ length: 50 }, () => script("files", "cksum < /made/here")),
+    );
+    expect(new Set(sums.map(({ lines }) => lines.join())).size).toBe(1);
+  });
+
+  test("tmpfs has its size and mode, and may be noexec", async () => {
+    const { lines, errors } = await script(
+      "files",
+      "stat -c %a /tight; head -c 100000 /dev/zero > /tight/f; stat -c %s /tight/f; cp /bin/true /noexec/; /noexec/true || echo no exec",
+    );
+    expect(lines).toEqual(["777", "8192", "no exec"]);
+    expect(errors.join()).toContain("No space left");
+  });
+
+  test("sysfs is read-only and shows the private network only; mqueue and dir are there", async () => {
+    const { lines } = await script(
+      "files",
+      "echo /sys/class/net/*; (echo 1 > /sys/kernel/uevent_seqnum) 2>/dev/null || echo read-only; stat -f -c %T /mqueue; echo x > /own/f && echo own",
+    );
+    expect(lines).toEqual(["/sys/class/net/lo", "read-only", "mqueue", "own"]);
+  });
+
+  test("a locked file is locked while the sandbox lives, and no longer", async () => {
+    const probe = [
+      "python3",
+      "-c",
+      `import fcntl\nf=open(${JSON.stringify(open)},"r+")\ntry: fcntl.lockf(f, fcntl.LOCK_EX|fcntl.LOCK_NB); print("free")\nexcept OSError: print("locked")`,
+    ];
+    const running = served.call("f/files/sh", { script: "echo; sleep 1000" });
+    const held = () => Bun.spawnSync(probe).stdout.toString().trim();
+    while (held() !== "locked") await Bun.sleep(20);
+    await served.call("f/files/sh", { action: "stop" });
+    await running;
+    expect(held()).toBe("free");
+  });
+
+  test.skipIf(landlockAbi() < 1)(
+    "landlock denies what is not listed, without any namespace",
+    async () => {
+      const { lines } = await script(
+        "landlock",
+        `cat ${open}; cat ${secret} 2>/dev/null || echo denied; ls / 2>/dev/null || echo denied; (echo x > ${dir}/new) 2>/dev/null || echo denied; echo > /dev/null && head -c 4 /etc/passwd | wc -c`,
+      );
+      expect(lines).toEqual(["open", "denied", "denied", "denied", "4"]);
+    },
+  );
+
+  test("nice and resource limits", async () => {
+    const { lines, errors } = await script(
+      "nice",
+      "nice; ulimit -n; ulimit -Hn; ulimit -c; head -c 5000 /dev/zero > /tmp/spawnbox-fsize; rm -f /tmp/spawnbox-fsize",
+    );
+    expect(lines).toEqual(["7", "77", "77", "0"]);
+    expect(errors.length).toBeGreaterThan(0);
+  });
+});
+
+describe.if(users.includes("root"))("root only", () => {
+  test("a named network namespace is joined, and its absence refuses the launch", async () => {
+    const name = `spawnbox-${process.pid}`;
+    const config = {
+      metadata: { uid: "n", api: "n" },
+      sandboxes: [
+        {
+          uid: "vpn",
+          acls,
+          namespace: { shares: { net: `name:${name}` } },
+          commands: { ...shell },
+        },
+      ],
+    };
+    await using served = await serve(config, "root");
+    const refused = await served.call("n/sh", { script: "true" });
+    expect(refused.request.info).toContain(`join net /run/netns/${name}: ENOENT`);
+    expect(Bun.spawnSync(["ip", "netns", "add", name]).exitCode).toBe(0);
+    try {
+      Bun.spawnSync(["ip", "-n", name, "link", "add", "sbx0", "type", "dummy"]);
+      const { stdout } = await served.run("n/sh", {
+        script: "tail -n +3 /proc/net/dev | cut -d: -f1 | tr -d ' ' | sort",
+      });
+      expect(stdout).toContain("lo");
+      expect(stdout).not.toContain("eth0");
+      const inode = Bun.spawnSync(["stat", "-Lc", "%i", `/run/netns/${name}`])
+        .stdout.toString()
+        .trim();
+      expect((await served.run("n/sh", { script: "readlink /proc/self/ns/net" })).stdout).toEqual([
+        `net:[${inode}]`,
+      ]);
+    } finally {
+      Bun.spawnSync(["ip", "netns", "del", name]);
+    }
+    expect(existsSync(`/run/netns/${name}`)).toBe(false);
+  });
+
+  test("newPrivs lets a set-user-id program raise privileges; without it, it cannot", async () => {
+    const one = (uid: string, more: object) => ({
+      uid,
+      acls: { ...acls, ...more },
+      commands: { ...shell },
+    });
+    // id(1) as a set-user-id program of root tells its effective uid.
+    const script = `python3 - <<'E'\nimport os\nos.execv("${join(dir, "suid")}", ["suid", "-u"])\nE`;
+    Bun.spawnSync(["cp", "/usr/bin/id", join(dir, "suid")]);
+    Bun.spawnSync(["chmod", "4755", join(dir, "suid")]);
+    await using served = await serve(
+      {
+        metadata: { uid: "p", api: "p" },
+        sandboxes: [one("with", { newPrivs: true }), one("without", {})],
+      },
+      "root",
+    );
+    expect((await served.run("p/without/sh", { script })).stdout).toEqual(["1"]);
+    expect((await served.run("p/with/sh", { script })).stdout).toEqual(["0"]);
+  });
+});
