@@ -1,6 +1,6 @@
 /** libseccomp: rules by name become a BPF program, at boot only. See seccomp_rule_add(3), seccomp_export_bpf(3). */
 import { closeSync, readSync, fstatSync } from "node:fs";
-import { dlopen } from "bun:ffi";
+import { dlopen, read } from "bun:ffi";
 import { defineStruct } from "bun-ffi-structs";
 import { errnoName } from "./errno.ts";
 import { memfdCreate } from "./libc.ts";
@@ -11,6 +11,11 @@ const open = () =>
     seccomp_init: { args: ["u32"], returns: "ptr" },
     seccomp_release: { args: ["ptr"], returns: "void" },
     seccomp_syscall_resolve_name: { args: ["cstring"], returns: "i32" },
+    seccomp_syscall_resolve_name_arch: { args: ["u32", "cstring"], returns: "i32" },
+    seccomp_arch_native: { args: [], returns: "u32" },
+    seccomp_arch_add: { args: ["ptr", "u32"], returns: "i32" },
+    seccomp_arch_remove: { args: ["ptr", "u32"], returns: "i32" },
+    seccomp_version: { args: [], returns: "ptr" },
     seccomp_rule_add_array: { args: ["ptr", "u32", "i32", "u32", "ptr"], returns: "i32" },
     seccomp_attr_set: { args: ["ptr", "u32", "u32"], returns: "i32" },
     seccomp_export_bpf: { args: ["ptr", "i32"], returns: "i32" },
@@ -60,30 +65,54 @@ const ArgCmp = defineStruct([
 const ATTRIBUTE = { BAD_ARCH: 2, NO_NEW_PRIVS: 3, OPTIMIZE: 8 } as const;
 const KILL_PROCESS = 0x80000000;
 
-/** Number of a syscall here; undefined when no architecture knows it, a negative number when only others do. */
-export function resolveSyscall(name: string): number | undefined {
-  const number = libseccomp().seccomp_syscall_resolve_name(name);
+/** Architectures that plans are made for, as AUDIT_ARCH_… of linux/audit.h and `process.arch` name them. */
+export const ARCHITECTURES = { x64: 0xc000003e, arm64: 0xc00000b7 } as const;
+export type Architecture = keyof typeof ARCHITECTURES;
+
+/** Number of a syscall there; undefined when no architecture knows it, a negative number when only others do. */
+export function resolveSyscall(name: string, arch: Architecture): number | undefined {
+  const number = libseccomp().seccomp_syscall_resolve_name_arch(ARCHITECTURES[arch], name);
   return number === -1 ? undefined : number;
+}
+
+/** Version of the library, such as `2.5.4`. Throws when it is not there. See seccomp_version(3). */
+export function libseccompVersion(): string {
+  const place = pointer(libseccomp().seccomp_version());
+  if (place === null) throw new Error("libseccomp tells no version");
+  return [0, 4, 8].map((offset) => read.u32(place, offset)).join(".");
 }
 
 function must(result: number, what: string): void {
   if (result < 0) throw new Error(`libseccomp: ${what}: ${errnoName(-result)}`);
 }
 
-/** Compiles rules into struct sock_filter[] for this architecture. Errors name the rule. */
-export function compileFilter(defaultAction: number, rules: readonly Rule[]): Uint8Array {
+/**
+ * Compiles rules into struct sock_filter[] for one architecture; every other ABI, x32 and i386 included, is killed. Two
+ * rules must not say different things of the same calls. Errors name the rule.
+ */
+export function compileFilter(
+  defaultAction: number,
+  rules: readonly Rule[],
+  arch: Architecture,
+): Uint8Array {
   const lib = libseccomp();
   const context = pointer(lib.seccomp_init(defaultAction));
   if (context === null) throw new Error(`libseccomp: the default action is not valid here`);
   try {
     must(lib.seccomp_attr_set(context, ATTRIBUTE.BAD_ARCH, KILL_PROCESS), "foreign ABIs");
+    const native = lib.seccomp_arch_native();
+    if (native !== ARCHITECTURES[arch]) {
+      must(lib.seccomp_arch_add(context, ARCHITECTURES[arch]), `architecture ${arch}`);
+      must(lib.seccomp_arch_remove(context, native), "native architecture");
+    }
     // Level 2 exists since 2.5.0; an older library keeps its linear search.
     lib.seccomp_attr_set(context, ATTRIBUTE.OPTIMIZE, 2);
     for (const rule of rules) {
       // A rule that does what happens anyway is refused by the library (EACCES) and adds nothing.
       if (rule.action === defaultAction) continue;
-      const number = resolveSyscall(rule.syscall);
-      if (number === undefined) throw new Error(`unknown syscall ${rule.syscall}`);
+      // A rule takes the number of this machine, or its stand-in; the library translates it for the filter's.
+      const number = lib.seccomp_syscall_resolve_name(rule.syscall);
+      if (number === -1) throw new Error(`unknown syscall ${rule.syscall}`);
       const args = new Uint8Array(
         ArgCmp.packList(
           rule.args.map(({ index, op, value, mask }) =>
@@ -94,10 +123,17 @@ export function compileFilter(defaultAction: number, rules: readonly Rule[]): Ui
         ),
       );
       const place = args.length > 0 ? args : null;
-      must(
-        lib.seccomp_rule_add_array(context, rule.action, number, rule.args.length, place),
-        `rule ${rule.syscall}`,
+      const added = lib.seccomp_rule_add_array(
+        context,
+        rule.action,
+        number,
+        rule.args.length,
+        place,
       );
+      if (added < 0 && errnoName(-added) === "EEXIST") {
+        throw new Error(`the rules of ${rule.syscall} contradict each other: keep one of them`);
+      }
+      must(added, `rule ${rule.syscall}`);
     }
     const fd = memfdCreate("spawnbox-bpf", false);
     try {

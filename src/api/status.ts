@@ -8,7 +8,8 @@ export interface WireStatus {
   signal?: string;
   /** Existing clients take any `info` for a time-out: nothing else goes here. */
   info?: "timeout";
-  cause?: "stopped";
+  /** Why it ended, when the command did not end by itself. */
+  cause?: NonNullable<Outcome["cause"]>;
   usage: Usage;
   /** What went wrong in the encoder, where output is missing for that. */
   encoder?: string;
@@ -20,7 +21,7 @@ export function wireStatus(outcome: Outcome): WireStatus {
     ...(outcome.exit === undefined ? {} : { exit: outcome.exit }),
     ...(outcome.signal === undefined ? {} : { signal: signalWords(outcome.signal) }),
     ...(outcome.cause === "timeout" ? { info: "timeout" as const } : {}),
-    ...(outcome.cause === "stopped" ? { cause: "stopped" as const } : {}),
+    ...(outcome.cause === undefined ? {} : { cause: outcome.cause }),
     usage: outcome.usage,
   };
 }

@@ -31,7 +31,11 @@ const Seconds = (description: string) => Type.Number({ minimum: 0, description }
 
 export const Env = object(
   {
-    name: Type.String({ minLength: 1, pattern: "^[^=\\u0000]+$", description: "variable name" }),
+    name: Type.String({
+      minLength: 1,
+      pattern: "^[^=\\u0000]+$",
+      description: "variable name; * with unset: all that the server's environment has",
+    }),
     value: optional(text({ description: "value; $NAME is expanded; absent: the server's own" })),
     mode: optional(words(["set", "unset"], { description: "set or remove", default: "set" })),
   },
@@ -325,6 +329,19 @@ export const Exec = object(
 
 const Rlimit = (what: string) => optional(text({ description: `${what}; a number, or unlimited` }));
 
+export const Rlimits = object(
+  {
+    nofile: Rlimit("open files"),
+    nproc: Rlimit("processes of the user"),
+    as: Rlimit("address space in bytes"),
+    cpu: Rlimit("CPU seconds"),
+    core: Rlimit("core file bytes"),
+    fsize: Rlimit("file size in bytes"),
+    memlock: Rlimit("locked memory in bytes"),
+  },
+  { description: "resource limits (setrlimit(2)), soft and hard alike" },
+);
+
 export const Command = object(
   {
     uid: Type.String({ minLength: 1, description: "name of the verb" }),
@@ -353,20 +370,7 @@ export const Command = object(
     params: optional(
       Type.Record(Type.String(), Type.Unknown(), { description: "JSON Schema of each %name%" }),
     ),
-    limits: optional(
-      object(
-        {
-          nofile: Rlimit("open files"),
-          nproc: Rlimit("processes of the user"),
-          as: Rlimit("address space in bytes"),
-          cpu: Rlimit("CPU seconds"),
-          core: Rlimit("core file bytes"),
-          fsize: Rlimit("file size in bytes"),
-          memlock: Rlimit("locked memory in bytes"),
-        },
-        { description: "resource limits (setrlimit(2)), soft and hard alike" },
-      ),
-    ),
+    limits: optional(Rlimits),
     exec: Exec,
   },
   { description: "one command, exposed as a verb" },
@@ -376,6 +380,11 @@ export const Sandbox = object(
   {
     uid: Type.String({ minLength: 1, description: "name of the sandbox" }),
     info: optional(Type.String({ description: "one line of help" })),
+    profile: optional(
+      words(["minimal", "network", "device", "admin"], {
+        description: "a complete sandbox in one word, which the other keys refine",
+      }),
+    ),
     prefix: optional(Type.String({ description: 'first part of its verbs; "" for none' })),
     privilege: optional(Type.String({ description: "permission a caller needs" })),
     verbose: optional(Type.Integer({ minimum: 0, maximum: 9, description: "verbosity" })),
@@ -386,6 +395,10 @@ export const Sandbox = object(
     seccomp: optional(Seccomp),
     namespace: optional(Namespace),
     landlock: optional(Landlock),
+    limits: optional({
+      ...Rlimits,
+      description: "resource limits of each command, unless it sets its own",
+    }),
     exec: optional(flag({ description: "allow the exec verb in this sandbox" })),
     commands: list(Command, { description: "the commands" }),
   },

@@ -12,6 +12,7 @@ import { type LauncherRecord, RecordReader } from "./records.ts";
 import { LaunchError, type OutputSink, type Outcome, type Task } from "./task.ts";
 
 const SIGINT = 2;
+const SIGSYS = 31;
 /** After a stop without an explicit signal, what is left is killed. */
 const GRACE = 5_000;
 /** The tree is gone, but somebody else may hold its stdout: how long its end is waited for. */
@@ -165,6 +166,8 @@ class LaunchedTask implements Task {
     const signal = status & 0x7f;
     const wall = Math.round((performance.now() - this.#begin) * 1000) / 1000;
     const usage = { wall, user, system, maxrss };
+    // A command without a filter may still raise SIGSYS itself; then it is just a signal.
+    if (signal === SIGSYS && this.plan.policy.seccomp) this.#cause ??= "seccomp";
     return {
       ...(signal === 0 ? { exit: (status >> 8) & 0xff } : { signal }),
       ...(this.#cause && { cause: this.#cause }),

@@ -18,8 +18,12 @@ import { compileMounts } from "./mounts.ts";
 import { compileNamespaces } from "./namespaces.ts";
 import type { ApiPlan, Plan, SandboxPlan } from "./plan.ts";
 import type { Policy } from "./policy.ts";
+import { checkProgram } from "./program.ts";
+import { applyProfile } from "./profile.ts";
+import { mergedReport } from "./profile-merge.ts";
 import { Report } from "./report.ts";
 import { compileSeccomp } from "./seccomp.ts";
+import { View } from "./view.ts";
 
 const DEFAULT_UMASK = 0o022;
 
@@ -73,6 +77,26 @@ function unsupported(config: Config, report: Report): void {
   }
 }
 
+/** What the commands of a sandbox share. */
+interface SandboxContext {
+  readonly sandbox: Sandbox;
+  readonly policy: Omit<Policy, "rlimits">;
+  readonly env: Record<string, string>;
+  readonly names: { api: string; sandbox: string; user: number };
+  /** Throws when the program cannot be executed inside. */
+  readonly checkProgram: (program: string) => void;
+}
+
+/** Remembers that a check has passed: a thousand commands may run one program. */
+function once(check: (value: string) => void): (value: string) => void {
+  const passed = new Set<string>();
+  return (value) => {
+    if (passed.has(value)) return;
+    check(value);
+    passed.add(value);
+  };
+}
+
 class ConfigCompiler {
   readonly #config: Config;
   readonly #variables: Variables;
@@ -110,9 +134,10 @@ class ConfigCompiler {
     };
   }
 
-  #sandbox(sandbox: Sandbox, path: string): SandboxPlan {
+  #sandbox(own: Sandbox, path: string): SandboxPlan {
     const { machine } = this.options;
-    const { report } = this;
+    const sandbox = applyProfile(own, machine);
+    const report = mergedReport(this.report, path, own, sandbox);
     const acls = sandbox.acls ?? {};
     this.#runmod(acls, path);
     const identity = compileIdentity(acls, `${path}.acls`, machine, report);
@@ -167,15 +192,16 @@ class ConfigCompiler {
         report,
       ),
     };
+    const view = new View(mounts, machine.files);
+    const context = {
+      sandbox,
+      policy,
+      env: env ?? {},
+      names,
+      checkProgram: once((file) => checkProgram(view, file)),
+    };
     const plans = sandbox.commands.flatMap((command, i) => {
-      const plan = this.#command(
-        command,
-        `${path}.commands[${i}]`,
-        sandbox,
-        policy,
-        env ?? {},
-        names,
-      );
+      const plan = this.#command(command, `${path}.commands[${i}]`, context);
       return plan ? [plan] : [];
     });
     return { uid: sandbox.uid, ...(sandbox.info !== undefined && { info: sandbox.info }), plans };
@@ -216,29 +242,17 @@ class ConfigCompiler {
   #command(
     command: Command,
     path: string,
-    sandbox: Sandbox,
-    sandboxPolicy: Omit<Policy, "rlimits">,
-    env: Record<string, string>,
-    names: { api: string; sandbox: string; user: number },
+    { sandbox, policy: sandboxPolicy, env, names, checkProgram: check }: SandboxContext,
   ): Plan | undefined {
     const { report } = this;
-    const { machine, checkEncoder } = this.options;
+    const { checkEncoder } = this.options;
     const scope = this.#variables.command({ ...names, command: command.uid });
     const expandText = (text: string) => expand(text, scope);
     const before = report.problems.length;
 
     const argv = this.#template(command, `${path}.exec`, expandText);
     const program = argv?.elements[0]?.[0];
-    if (
-      program?.kind === "text" &&
-      sandboxPolicy.mounts === undefined &&
-      !machine.isExecutable(program.text)
-    ) {
-      report.problem(
-        `${path}.exec.cmdpath`,
-        `${program.text} is not an executable file on this machine`,
-      );
-    }
+    if (program?.kind === "text") report.attempt(`${path}.exec.cmdpath`, () => check(program.text));
     const params =
       command.params &&
       compileParams(
@@ -260,7 +274,9 @@ class ConfigCompiler {
     for (const message of checkEncoder(output, plugin, expanded ?? {}))
       report.problem(`${path}.encoder`, message);
 
-    const rlimits = report.attempt(`${path}.limits`, () => compileLimits(command.limits));
+    const rlimits = report.attempt(`${path}.limits`, () =>
+      compileLimits({ ...sandbox.limits, ...command.limits }),
+    );
     if (!argv || !expanded || !rlimits || report.problems.length > before) return undefined;
 
     const policy: Policy = { ...sandboxPolicy, rlimits };

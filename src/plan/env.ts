@@ -16,6 +16,9 @@ const OWN = [
   /^(_|OLDPWD|PWD|SHLVL|COLUMNS|LINES)$/,
 ];
 
+/** `{name: "*", mode: "unset"}` hands on nothing of the server's, wherever it stands in the list. */
+const EVERYTHING = "*";
+
 const DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /** `expand` resolves $NAME in values. */
@@ -27,7 +30,8 @@ export function compileEnv(
   expand: (text: string) => string,
 ): Record<string, string> {
   const env: Record<string, string> = Object.create(null);
-  for (const [name, value] of Object.entries(machine.env)) {
+  const clean = envs.some(({ name, mode }) => name === EVERYTHING && mode === "unset");
+  for (const [name, value] of Object.entries(clean ? {} : machine.env)) {
     if (value !== undefined && !OWN.some((own) => own.test(name))) env[name] = value;
   }
   env["PATH"] ??= DEFAULT_PATH;
@@ -43,6 +47,7 @@ export function compileEnv(
   if (acls.path !== undefined) env["PATH"] = expand(acls.path);
   if (acls.ldpath !== undefined) env["LD_LIBRARY_PATH"] = expand(acls.ldpath);
   for (const { name, value, mode } of envs) {
+    if (name === EVERYTHING && mode !== "unset") throw new Error('"*" can only be unset');
     if (mode === "unset") delete env[name];
     else if (value !== undefined) env[name] = expand(value);
     else if (machine.env[name] !== undefined) env[name] = machine.env[name];

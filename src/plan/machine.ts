@@ -1,17 +1,25 @@
 /** The look-ups a compile needs, handed in: what this machine is, and who we are on it. */
 import {
-  accessSync,
-  constants,
+  closeSync,
   existsSync,
+  lstatSync,
   mkdirSync,
+  openSync,
   readFileSync,
+  readlinkSync,
+  readSync,
   realpathSync,
-  statSync,
 } from "node:fs";
 import { hostname } from "node:os";
 import { landlockAbi } from "../../ffi/landlock.ts";
 import { capFromName } from "../../ffi/libcap.ts";
-import { compileFilter, resolveSyscall, type Rule } from "../../ffi/libseccomp.ts";
+import {
+  type Architecture,
+  compileFilter,
+  resolveSyscall,
+  type Rule,
+} from "../../ffi/libseccomp.ts";
+import type { HostFiles } from "./view.ts";
 import { groupByName, type User, userById, userByName } from "../../ffi/users.ts";
 
 export interface Machine {
@@ -25,6 +33,8 @@ export interface Machine {
   readonly rootdir: string;
   now(): Date;
   uuid(): string;
+  /** The architecture that filters are made for. */
+  readonly arch: Architecture;
   /** The server's own environment. */
   readonly env: Readonly<Record<string, string | undefined>>;
   user(nameOrUid: string): User | undefined;
@@ -41,12 +51,52 @@ export interface Machine {
   output(command: string): Uint8Array;
   /** The path without any symbolic link; throws with an errno name when it is missing. */
   realpath(path: string): string;
-  isExecutable(path: string): boolean;
+  readonly files: HostFiles;
   mkdir(path: string): void;
   readFile(path: string): Uint8Array;
 }
 
-export function thisMachine(): Machine {
+const hostFiles: HostFiles = {
+  lookup: (path) => {
+    const stat = lstatSync(path, { throwIfNoEntry: false });
+    if (!stat) return undefined;
+    const kind = stat.isFile()
+      ? "file"
+      : stat.isDirectory()
+        ? "dir"
+        : stat.isSymbolicLink()
+          ? "link"
+          : "other";
+    return { kind, executable: (stat.mode & 0o111) !== 0 };
+  },
+  readlink: (path) => readlinkSync(path),
+  head: (path, bytes) => {
+    const fd = openSync(path, "r");
+    try {
+      const buffer = new Uint8Array(bytes);
+      return buffer.subarray(0, readSync(fd, buffer, 0, bytes, 0));
+    } finally {
+      closeSync(fd);
+    }
+  },
+};
+
+/** Filters as they were asked for: sandboxes with equal rules share one, and each costs milliseconds. */
+function rememberingFilters(arch: Architecture): Machine["compileFilter"] {
+  const made = new Map<string, Uint8Array>();
+  return (fallback, rules) => {
+    const key = JSON.stringify([fallback, rules], (_, value) =>
+      typeof value === "bigint" ? `${value}` : value,
+    );
+    let program = made.get(key);
+    if (!program) made.set(key, (program = compileFilter(fallback, rules, arch)));
+    return program;
+  };
+}
+
+/** `arch`: what the filters are made for. Throws where spawnbox does not run. */
+export function thisMachine(arch: string = process.arch): Machine {
+  if (arch !== "x64" && arch !== "arm64") throw new Error(`no filters are made for ${arch}`);
   const uid = process.geteuid?.() ?? -1;
   return {
     uid,
@@ -57,12 +107,13 @@ export function thisMachine(): Machine {
     rootdir: process.cwd(),
     now: () => new Date(),
     uuid: () => crypto.randomUUID(),
+    arch,
     env: process.env,
     user: (name) => (/^\d+$/.test(name) ? userById(Number(name)) : userByName(name)),
     group: groupByName,
     cap: capFromName,
-    syscall: resolveSyscall,
-    compileFilter,
+    syscall: (name) => resolveSyscall(name, arch),
+    compileFilter: rememberingFilters(arch),
     landlockAbi,
     exists: existsSync,
     output: (command) => {
@@ -73,14 +124,7 @@ export function thisMachine(): Machine {
       throw new Error(`${command}: exit code ${exitCode}: ${stderr.toString().trim()}`);
     },
     realpath: (path) => realpathSync(path),
-    isExecutable: (path) => {
-      try {
-        accessSync(path, constants.X_OK);
-        return statSync(path).isFile();
-      } catch {
-        return false;
-      }
-    },
+    files: hostFiles,
     mkdir: (path) => void mkdirSync(path, { recursive: true, mode: 0o755 }),
     readFile: (path) => readFileSync(path),
   };

@@ -5,13 +5,23 @@ import type { Notice } from "./plan.ts";
 export class Report {
   readonly problems: Problem[] = [];
   readonly notices: Notice[] = [];
+  #place: (path: string) => string = (path) => path;
+
   constructor(readonly file: string) {}
 
   problem(path: string, message: string): void {
-    this.problems.push({ file: this.file, path, message });
+    this.problems.push({ file: this.file, path: this.#place(path), message });
   }
   notice(path: string, message: string): void {
-    this.notices.push({ path, message });
+    this.notices.push({ path: this.#place(path), message });
+  }
+
+  /** The same report for who knows other places: `translate` gives each the config's. */
+  at(translate: (path: string) => string): Report {
+    const view = new Report(this.file);
+    Object.assign(view, { problems: this.problems, notices: this.notices });
+    view.#place = (path) => this.#place(translate(path));
+    return view;
   }
 
   /** Runs one step; an error it throws becomes a problem at `path`, and the result is undefined. */

@@ -64,9 +64,15 @@ function replaced(
   report: Report,
 ): void {
   if (conditional.length > 0) {
-    report.notice(place, `${name}: ${text} replaces the earlier rules with args: the last rule wins`);
+    report.notice(
+      place,
+      `${name}: ${text} replaces the earlier rules with args: the last rule wins`,
+    );
   } else if (always?.named && always.action !== action) {
-    report.notice(place, `${name}: ${text} replaces the earlier ${always.text}: the last rule wins`);
+    report.notice(
+      place,
+      `${name}: ${text} replaces the earlier ${always.text}: the last rule wins`,
+    );
   }
 }
 
@@ -81,7 +87,9 @@ function numbersOf(
     const members = syscallsOf(syscall.toLowerCase());
     if (!members) {
       const hint = suggestion(syscall, groupNames) || ";";
-      throw new Error(`unknown group ${JSON.stringify(syscall)}${hint} groups: ${groupNames.join(" ")}`);
+      throw new Error(
+        `unknown group ${JSON.stringify(syscall)}${hint} groups: ${groupNames.join(" ")}`,
+      );
     }
     return members.flatMap((name): [number, string][] => {
       const number = machine.syscall(name);

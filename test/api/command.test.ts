@@ -125,7 +125,7 @@ describe("start, synchronous", () => {
     const { client } = connect([shell("t", "echo a; sleep 60", { ...use("sync"), timeout: 100 })]);
     const reply = await client.call("t");
     expect(settled(reply.response)).toBe(
-      '{"api":"p","sandbox":"sb","command":"t","pid":PID,"status":{"signal":"Killed","info":"timeout"},"stdout":["a"]}',
+      '{"api":"p","sandbox":"sb","command":"t","pid":PID,"status":{"signal":"Killed","info":"timeout","cause":"timeout"},"stdout":["a"]}',
     );
   });
 });

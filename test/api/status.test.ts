@@ -10,7 +10,7 @@ const table: [Omit<Outcome, "usage">, string][] = [
   [{ exit: 255 }, '{"exit":255,'],
   [{ signal: 9 }, '{"signal":"Killed",'],
   [{ signal: 11 }, '{"signal":"Segmentation fault",'],
-  [{ signal: 9, cause: "timeout" }, '{"signal":"Killed","info":"timeout",'],
+  [{ signal: 9, cause: "timeout" }, '{"signal":"Killed","info":"timeout","cause":"timeout",'],
   [{ signal: 15, cause: "stopped" }, '{"signal":"Terminated","cause":"stopped",'],
   [{ exit: 3, cause: "stopped" }, '{"exit":3,"cause":"stopped",'],
 ];

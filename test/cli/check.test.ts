@@ -79,7 +79,7 @@ test("what compiling finds is told too", () => {
   expect(exitCode).toBe(1);
   expect(output).toContain("sandboxes[0].seccomp.rules[0]: unknown action");
   expect(output).toContain(
-    "sandboxes[0].commands[0].exec.cmdpath: /no/such/program is not an executable file",
+    "sandboxes[0].commands[0].exec.cmdpath: /no/such/program does not exist on this machine",
   );
   expect(output).toContain("unknown encoder `txet`; did you mean `text`?");
 });

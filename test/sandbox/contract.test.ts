@@ -1,5 +1,8 @@
 /** What every command may rely on and every operator is promised, looked at from inside the sandbox: as root and as a user. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { isAlive, type Served, serve, shell, system, until, users } from "../served.ts";
 
 const full = { shares: { all: "disable" }, opts: { hostname: "boxed" }, mounts: system };
@@ -9,6 +12,13 @@ const echo = {
   encoder: "raw",
   exec: { cmdpath: "/usr/bin/printf", args: ["[%%s]", "%first%", "x?second?y"] },
 };
+/** Executable as far as anybody can tell before trying. */
+const dir = mkdtempSync(join(tmpdir(), "spawnbox-contract-"));
+const notAProgram = join(dir, "not-a-program");
+writeFileSync(notAProgram, "neither ELF nor a script\n", { mode: 0o755 });
+chmodSync(dir, 0o755);
+afterAll(() => rmSync(dir, { recursive: true }));
+
 const acls = { user: "daemon", group: "daemon", umask: "027", chdir: "/tmp" };
 const config = {
   metadata: { uid: "t", api: "t" },
@@ -45,8 +55,7 @@ const config = {
     {
       uid: "noexec",
       acls: { user: "daemon" },
-      namespace: { mounts: [{ target: "/usr/share", mode: "ro" }] },
-      commands: shell,
+      commands: { uid: "sh", exec: { cmdpath: notAProgram } },
     },
     {
       uid: "envs",
@@ -248,9 +257,9 @@ EOF`;
   });
 
   test("an exec that fails is told apart from a sandbox that fails", async () => {
-    const { request } = await served.call("t/noexec/sh", { script: "true" });
+    const { request } = await served.call("t/noexec/sh");
     expect(request).toMatchObject({ status: "internal-error", code: -1 });
-    expect(request.info).toContain("exec /bin/sh: ENOENT: it, or the interpreter");
+    expect(request.info).toContain(`exec ${notAProgram}: ENOEXEC`);
   });
 
   test("the environment is what the config says", async () => {

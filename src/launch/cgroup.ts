@@ -1,0 +1,171 @@
+/**
+ * cgroup v2 groups: one per sandbox with the limits its tasks share, in it one per task.
+ *
+ *     BASE/spawnbox/server                  the server, where it must not stay in BASE
+ *     BASE/spawnbox/PID-RANDOM              one server, locked while it lives
+ *     BASE/spawnbox/PID-RANDOM/0-SANDBOX/7  the eighth task of its first sandbox
+ *
+ * BASE is the group the server was started in: a systemd unit with Delegate=yes, a container's, or the root.
+ */
+import { closeSync, mkdirSync, rmdirSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { ConfigError, type Problem } from "../config/problem.ts";
+import type { CgroupPolicy, CgroupSetting, Controller } from "../plan/cgroup.ts";
+import { enable, enableControllers, makeGroup } from "./cgroup/controllers.ts";
+import { errnoOf } from "./cgroup/files.ts";
+import { CgroupUnavailable, findPlace, type Place } from "./cgroup/place.ts";
+import { controllersOf, makeSandboxGroup } from "./cgroup/sandbox-group.ts";
+import { makeServerGroup, removeLeftovers, type ServerGroup } from "./cgroup/server.ts";
+import { makeTaskGroup, type TaskGroup } from "./cgroup/task-group.ts";
+import { endTree, killTree, tryRemove } from "./cgroup/tree.ts";
+
+export type { GroupUsage, TaskGroup } from "./cgroup/task-group.ts";
+
+/** A sandbox that gets a group. */
+export interface SandboxCgroup {
+  /** What {@link CgroupRoot.begin} names it by, such as `api/sandbox`. */
+  readonly key: string;
+  /** Config file, for errors. */
+  readonly file: string;
+  /** Undefined: no limits; its tasks get a group where that can be had, for kill and usage. */
+  readonly policy: CgroupPolicy | undefined;
+}
+
+export interface CgroupRoot {
+  /** Directory of this server's groups; undefined: there are none here. */
+  readonly path: string | undefined;
+  /** What `optional` limits are not applied, and leftovers that would not go. */
+  readonly notices: readonly Problem[];
+  /** Makes the group of a launch; undefined where the sandbox has none. Throws LaunchError. */
+  begin(key: string): TaskGroup | undefined;
+  /** Kills all tasks and removes all groups. */
+  close(): Promise<void>;
+}
+
+/**
+ * Makes the groups of all sandboxes and tries their limits; removes what a crashed server left.
+ * @throws ConfigError with every limit that cannot be had
+ */
+export async function openCgroups(sandboxes: readonly SandboxCgroup[]): Promise<CgroupRoot> {
+  const groups = new Groups();
+  try {
+    await groups.open(sandboxes);
+  } catch (error) {
+    await groups.close();
+    throw error;
+  }
+  if (groups.problems.length === 0) return groups;
+  await groups.close();
+  throw new ConfigError(groups.problems);
+}
+
+interface SandboxGroup {
+  readonly path: string;
+  readonly task: readonly CgroupSetting[];
+}
+
+class Groups implements CgroupRoot {
+  readonly notices: Problem[] = [];
+  readonly problems: Problem[] = [];
+  #server: ServerGroup | undefined;
+  readonly #sandboxes = new Map<string, SandboxGroup>();
+  /** Groups whose dead were not gone in time. */
+  readonly #stuck = new Set<string>();
+  #tasks = 0;
+
+  get path(): string | undefined {
+    return this.#server?.path;
+  }
+
+  async open(sandboxes: readonly SandboxCgroup[]): Promise<void> {
+    let place: Place;
+    let parent: string;
+    try {
+      place = findPlace(this.#mount(sandboxes));
+      parent = makeGroup(place);
+    } catch (error) {
+      if (!(error instanceof CgroupUnavailable)) throw error;
+      for (const { file, policy } of sandboxes)
+        if (policy) this.#lacks(file, policy, policy.path, error.message);
+      return;
+    }
+    for (const message of await removeLeftovers(parent))
+      this.notices.push({ file: "", path: "", message: `left over cgroup ${message}` });
+    const wanted = new Set(
+      sandboxes.flatMap(({ policy }) => (policy ? controllersOf(policy) : [])),
+    );
+    const missing = enableControllers(place, wanted);
+    this.#server = makeServerGroup(parent);
+    const { path } = this.#server;
+    for (const name of wanted) {
+      const why = missing.has(name) ? undefined : enable(path, name);
+      if (why !== undefined) missing.set(name, why);
+    }
+    sandboxes.forEach((sandbox, i) =>
+      this.#add(sandbox, join(path, `${i}-${nameOf(sandbox.key)}`), missing),
+    );
+  }
+
+  /** One hierarchy is all there can be. */
+  #mount(sandboxes: readonly SandboxCgroup[]): string | undefined {
+    const [first, ...rest] = sandboxes.filter(({ policy }) => policy?.mount !== undefined);
+    const mount = first?.policy?.mount;
+    for (const { file, policy } of rest) {
+      if (!policy || policy.mount === mount) continue;
+      this.problems.push({
+        file,
+        path: `${policy.path}.mount`,
+        message: `another sandbox says ${mount}`,
+      });
+    }
+    return mount;
+  }
+
+  #lacks(file: string, policy: CgroupPolicy, path: string, message: string): void {
+    if (policy.optional) this.notices.push({ file, path, message: `not limited: ${message}` });
+    else this.problems.push({ file, path, message: `${message}; "optional": true starts without` });
+  }
+
+  #add(
+    { key, file, policy }: SandboxCgroup,
+    path: string,
+    missing: ReadonlyMap<Controller, string>,
+  ): void {
+    if (policy) {
+      const lacks = (where: string, why: string) => this.#lacks(file, policy, where, why);
+      this.#sandboxes.set(key, { path, task: makeSandboxGroup(path, policy, missing, lacks) });
+    } else {
+      mkdirSync(path);
+      this.#sandboxes.set(key, { path, task: [] });
+    }
+  }
+
+  begin(key: string): TaskGroup | undefined {
+    const sandbox = this.#sandboxes.get(key);
+    if (!sandbox) return undefined;
+    for (const path of this.#stuck) if (tryRemove(path)) this.#stuck.delete(path);
+    const path = join(sandbox.path, `${this.#tasks++}`);
+    return makeTaskGroup(path, sandbox.task, (stuck) => this.#stuck.add(stuck));
+  }
+
+  async close(): Promise<void> {
+    const server = this.#server;
+    this.#server = undefined;
+    this.#sandboxes.clear();
+    if (!server) return;
+    killTree(server.path);
+    await endTree(server.path, 2_000);
+    closeSync(server.fd);
+    try {
+      rmdirSync(dirname(server.path));
+    } catch (error) {
+      // Other servers, or our own leaf, are there.
+      errnoOf(error);
+    }
+  }
+}
+
+/** Only for human eyes: the number before it makes it unique. */
+function nameOf(key: string): string {
+  return key.replaceAll(/[^\w-]+/g, "-").slice(0, 64);
+}

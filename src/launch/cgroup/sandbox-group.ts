@@ -1,0 +1,63 @@
+/** The group of one sandbox: the limits its tasks share, and those of each task, tried out so that no request finds them wrong. */
+import { mkdirSync, rmdirSync } from "node:fs";
+import { join } from "node:path";
+import type { CgroupPolicy, CgroupSetting, Controller } from "../../plan/cgroup.ts";
+import { enable } from "./controllers.ts";
+import { apply } from "./files.ts";
+
+/**
+ * Out of memory, the kernel is to kill the task, not one process of it: half a task is no outcome. It is asked for the victim's
+ * task also when the sandbox has reached its limit, not the task.
+ */
+const KILL_TOGETHER: CgroupSetting = {
+  controller: "memory",
+  file: "memory.oom.group",
+  value: "1",
+};
+
+export function controllersOf({ shared, task }: CgroupPolicy): Controller[] {
+  return [...new Set([...shared, ...task].map(({ controller }) => controller))];
+}
+
+/**
+ * Makes the group with the limits that can be had.
+ * @param missing why a controller is not there
+ * @param lacks is told what cannot be had, with its JSON path
+ * @returns the settings of each task group
+ */
+export function makeSandboxGroup(
+  group: string,
+  policy: CgroupPolicy,
+  missing: ReadonlyMap<Controller, string>,
+  lacks: (path: string, message: string) => void,
+): CgroupSetting[] {
+  mkdirSync(group);
+  const has = new Set(controllersOf(policy));
+  const drop = (name: Controller, why: string | undefined) => {
+    if (why === undefined) return;
+    has.delete(name);
+    lacks(policy.path, why);
+  };
+  for (const name of has) drop(name, missing.get(name));
+  const inTasks = new Set(policy.task.map(({ controller }) => controller));
+  // Also when only the sandbox is limited: its events tell which of the tasks was killed.
+  inTasks.add("memory");
+  for (const name of inTasks) if (has.has(name)) drop(name, enable(group, name));
+
+  const possible = (path: string, where: string, settings: readonly CgroupSetting[]) =>
+    settings.filter((setting) => {
+      if (!has.has(setting.controller)) return false;
+      const refusal = apply(where, setting);
+      if (!refusal) return true;
+      const { errno, meaning } = refusal;
+      const what = `${setting.file}: ${setting.value}`;
+      lacks(path, [what, errno, meaning].filter(Boolean).join(": "));
+      return false;
+    });
+  possible(policy.path, group, policy.shared);
+  const probe = join(group, "probe");
+  mkdirSync(probe);
+  const task = possible(`${policy.path}.task`, probe, policy.task);
+  rmdirSync(probe);
+  return has.has("memory") ? [...task, KILL_TOGETHER] : task;
+}

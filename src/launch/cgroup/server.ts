@@ -1,0 +1,72 @@
+/**
+ * The group of one server below `spawnbox`, and those that crashed servers left behind.
+ *
+ * A living server holds the lock (flock(2)) of its group's directory: unlike a pid, that cannot be mistaken across reboots, reused
+ * numbers or pid namespaces, and the kernel drops it with the server, however it dies.
+ */
+import { randomBytes } from "node:crypto";
+import { closeSync, fstatSync, mkdirSync, openSync, readdirSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { tryLock } from "../../../ffi/files.ts";
+import { errnoOf } from "./files.ts";
+import { LEAF } from "./place.ts";
+import { endTree, killTree } from "./tree.ts";
+
+/** How long the dead of a crashed server are waited for, ms. */
+const PATIENCE = 5_000;
+
+export interface ServerGroup {
+  readonly path: string;
+  /** The lock. */
+  readonly fd: number;
+}
+
+/** Makes and locks the group of this server. */
+export function makeServerGroup(parent: string): ServerGroup {
+  for (;;) {
+    const path = join(parent, `${process.pid}-${randomBytes(4).toString("hex")}`);
+    mkdirSync(path);
+    const fd = openSync(path, "r");
+    // Before the lock is taken, a server that starts at this moment may take the group for a leftover and remove it.
+    if (tryLock(fd) && isStill(path, fd)) return { path, fd };
+    closeSync(fd);
+  }
+}
+
+function isStill(path: string, fd: number): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.ino === fstatSync(fd).ino;
+}
+
+/** Kills what crashed servers left running, and removes their groups. @returns those that could not be removed, with the reason */
+export async function removeLeftovers(parent: string): Promise<string[]> {
+  const dead: { path: string; fd: number }[] = [];
+  const remaining: string[] = [];
+  for (const entry of readdirSync(parent, { withFileTypes: true })) {
+    if (!entry.isDirectory() || entry.name === LEAF) continue;
+    const path = join(parent, entry.name);
+    try {
+      const fd = openSync(path, "r");
+      if (!tryLock(fd)) {
+        closeSync(fd);
+        continue;
+      }
+      dead.push({ path, fd });
+      killTree(path);
+    } catch (error) {
+      const errno = errnoOf(error);
+      if (errno !== "ENOENT") remaining.push(`${path}: ${errno}`);
+    }
+  }
+  await Promise.all(
+    dead.map(async ({ path, fd }) => {
+      try {
+        if (!(await endTree(path, PATIENCE))) remaining.push(`${path}: its processes do not die`);
+      } catch (error) {
+        remaining.push(`${path}: ${errnoOf(error)}`);
+      } finally {
+        closeSync(fd);
+      }
+    }),
+  );
+  return remaining;
+}

@@ -1,0 +1,174 @@
+/**
+ * Profiles: complete sandboxes in one word, in the terms of a config, which the config's own keys then refine.
+ *
+ * minimal: all namespaces private, the system read-only, allow-listed system calls. network: with the host's network.
+ * device: with the host's devices. admin: the host as it is, less what no administration needs.
+ */
+import type { Env, Mount, Sandbox, SeccompRule } from "../config/schema.ts";
+import type { Machine } from "./machine.ts";
+import { mergeSandbox } from "./profile-merge.ts";
+
+export type ProfileName = NonNullable<Sandbox["profile"]>;
+/** What a profile says. */
+export type ProfileBase = Omit<Sandbox, "uid" | "commands" | "profile">;
+
+/** Files that programs look for: users, time zone, shared libraries, chosen alternatives. */
+const SYSTEM_FILES = [
+  "/etc/passwd",
+  "/etc/group",
+  "/etc/nsswitch.conf",
+  "/etc/localtime",
+  "/etc/ld.so.cache",
+  "/etc/alternatives",
+];
+/** What resolvers and TLS libraries look for, on the distributions in use. */
+const NETWORK_FILES = [
+  "/etc/resolv.conf",
+  "/etc/hosts",
+  "/etc/host.conf",
+  "/etc/gai.conf",
+  "/etc/services",
+  "/etc/protocols",
+  "/etc/ssl/certs",
+  "/etc/ssl/openssl.cnf",
+  "/etc/ca-certificates",
+  "/etc/pki",
+];
+const DENIED = "SCMP_ACT_ERRNO(EPERM)";
+/** CLONE_NEW… of clone(2): mount, cgroup, uts, ipc, user, pid, net. In clone, that of time is part of the exit signal. */
+const CLONE_NEW = [
+  0x00020000, 0x02000000, 0x04000000, 0x08000000, 0x10000000, 0x20000000, 0x40000000,
+];
+/** TIOCSTI, TIOCLINUX: ioctl_tty(2). The kernel looks at 32 bits of the request, so the rule does too. */
+const TYPING_IOCTLS = [0x5412, 0x541c];
+
+/** Threads are made with clone; namespaces are not. clone3 hides its flags, and the C library falls back on ENOSYS. */
+const NO_NAMESPACES: SeccompRule[] = [
+  ...CLONE_NEW.map((flag): SeccompRule => ({
+    syscall: "clone",
+    action: DENIED,
+    args: [{ index: 0, op: "masked_eq", value: flag, mask: flag }],
+  })),
+  { syscall: "clone3", action: "SCMP_ACT_ERRNO(ENOSYS)" },
+];
+const NO_TYPING = TYPING_IOCTLS.map((value): SeccompRule => ({
+  syscall: "ioctl",
+  action: DENIED,
+  args: [{ index: 1, op: "masked_eq", value, mask: 0xffffffff }],
+}));
+
+const CLEAN: Env[] = [
+  { name: "*", mode: "unset" },
+  { name: "LANG", value: "C.UTF-8" },
+];
+
+/** The sandbox as it stands with its profile; itself without one. */
+export function applyProfile(sandbox: Sandbox, machine: Machine): Sandbox {
+  if (sandbox.profile === undefined) return sandbox;
+  return mergeSandbox(profile(sandbox.profile, machine), sandbox);
+}
+
+export function profile(name: ProfileName, machine: Machine): ProfileBase {
+  if (name === "admin") return admin();
+  const base = minimal(machine);
+  const mounts = base.namespace?.mounts ?? [];
+  switch (name) {
+    case "minimal":
+      return base;
+    case "network":
+      return {
+        ...base,
+        namespace: {
+          shares: { all: "disable", net: "enable" },
+          mounts: [...mounts, ...present(NETWORK_FILES, machine)],
+        },
+      };
+    case "device":
+      return {
+        ...base,
+        namespace: {
+          shares: { all: "disable" },
+          mounts: [
+            ...mounts.filter(({ target }) => target !== "/dev"),
+            { target: "/dev", mode: "rw", dev: true },
+            ...present(["/sys", "/run/udev"], machine),
+          ],
+        },
+      };
+  }
+}
+
+function minimal(machine: Machine): ProfileBase {
+  // An ordinary server's commands run as its own user, and are told so only where the config names another.
+  const user = machine.privileged && machine.user("nobody") ? { user: "nobody" } : {};
+  return {
+    envs: CLEAN,
+    acls: { ...user, umask: "077", chdir: "/tmp" },
+    caps: [],
+    limits: { nofile: "1024", nproc: "512", core: "0", memlock: "64K" },
+    seccomp: {
+      default: DENIED,
+      rules: [
+        { syscall: "@system-service", action: "SCMP_ACT_ALLOW" },
+        ...NO_NAMESPACES,
+        ...NO_TYPING,
+      ],
+    },
+    namespace: {
+      shares: { all: "disable" },
+      mounts: [
+        { target: "/usr", mode: "ro" },
+        ...["/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"].flatMap((path) =>
+          systemDirectory(path, machine),
+        ),
+        ...present(SYSTEM_FILES, machine),
+        { target: "/proc", mode: "proc" },
+        { target: "/dev", mode: "dev" },
+        { target: "/tmp", mode: "tmpfs", size: "64M" },
+      ],
+    },
+  };
+}
+
+function admin(): ProfileBase {
+  const denied = [
+    "@bpf",
+    "@cpu-emulation",
+    "@debug",
+    "@io-uring",
+    "@keyring",
+    "@module",
+    "@mount",
+    "@namespace",
+    "@obsolete",
+    "@raw-io",
+    "@reboot",
+    "@swap",
+  ];
+  return {
+    envs: CLEAN,
+    acls: { umask: "022" },
+    caps: [],
+    limits: { core: "0" },
+    seccomp: {
+      default: "SCMP_ACT_ALLOW",
+      rules: [
+        ...denied.map((syscall): SeccompRule => ({ syscall, action: DENIED })),
+        ...NO_NAMESPACES,
+        ...NO_TYPING,
+      ],
+    },
+  };
+}
+
+/** Merged systems have links into /usr, others directories of their own, some architectures nothing. */
+function systemDirectory(path: string, machine: Machine): Mount[] {
+  if (!machine.exists(path)) return [];
+  const real = machine.realpath(path);
+  return real.startsWith("/usr/")
+    ? [{ target: path, source: real.slice(1), mode: "symlink" }]
+    : [{ target: path, mode: "ro" }];
+}
+
+const present = (paths: readonly string[], machine: Machine): Mount[] =>
+  paths.filter((path) => machine.exists(path)).map((target) => ({ target, mode: "ro" }));

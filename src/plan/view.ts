@@ -1,0 +1,102 @@
+/**
+ * The file system as a command will see it, worked out at boot: so that a program, interpreter or ELF loader that is not visible
+ * inside the sandbox is found before the first launch, and not by a mute ENOENT of execve(2).
+ */
+import { posix } from "node:path";
+import type { MountStep } from "./policy.ts";
+
+/** What a view needs of the host. */
+export interface HostFiles {
+  /** Without following a link; undefined when there is nothing. */
+  lookup(
+    path: string,
+  ): { kind: "file" | "dir" | "link" | "other"; executable: boolean } | undefined;
+  readlink(path: string): string;
+  /** The first bytes of a file, as many as there are. */
+  head(path: string, bytes: number): Uint8Array;
+}
+
+/** A path that was found: where it lies on the host, or nowhere for what the sandbox makes itself. */
+interface Found {
+  readonly host: string | undefined;
+  readonly noexec: boolean;
+}
+
+const MOST_LINKS = 40;
+
+export class View {
+  readonly #steps: readonly MountStep[];
+
+  constructor(
+    mounts: readonly MountStep[] | undefined,
+    readonly files: HostFiles,
+  ) {
+    const flags = { readonly: false, nosuid: false, nodev: false, noexec: false };
+    this.#steps = mounts ?? [{ kind: "bind", source: "/", target: "/", flags }];
+  }
+
+  /** Follows the path as the kernel would inside. Throws naming the part that is not there. */
+  resolve(path: string): Found {
+    let parts = path.split("/").filter((part) => part !== "");
+    let at = "/";
+    for (let links = 0; parts.length > 0;) {
+      const [part = "", ...rest] = parts;
+      parts = rest;
+      if (part === ".") continue;
+      const next = part === ".." ? posix.dirname(at) : posix.join(at, part);
+      const link = this.#linkAt(next);
+      if (link === undefined) {
+        at = next;
+        continue;
+      }
+      if (++links > MOST_LINKS) throw new Error(`${path}: too many symbolic links`);
+      parts = [...link.split("/").filter((piece) => piece !== ""), ...parts];
+      if (link.startsWith("/")) at = "/";
+    }
+    return this.#at(at, path);
+  }
+
+  /** The mount that shows `path`: the last one that covers it, since a later mount hides what was there. */
+  #mountOf(path: string): MountStep | undefined {
+    let best: MountStep | undefined;
+    for (const step of this.#steps) {
+      if (step.kind === "seal" || step.kind === "rebind" || step.kind === "lock") continue;
+      const covers =
+        step.target === "/" || path === step.target || path.startsWith(`${step.target}/`);
+      if (covers) best = step;
+    }
+    return best;
+  }
+
+  #hostOf(step: MountStep, path: string): string | undefined {
+    return step.kind === "bind"
+      ? posix.join(step.source, posix.relative(step.target, path))
+      : undefined;
+  }
+
+  #linkAt(path: string): string | undefined {
+    const step = this.#mountOf(path);
+    if (step?.kind === "symlink" && step.target === path) return step.text;
+    const host = step && this.#hostOf(step, path);
+    return host !== undefined && this.files.lookup(host)?.kind === "link"
+      ? this.files.readlink(host)
+      : undefined;
+  }
+
+  #at(path: string, asked: string): Found {
+    const step = this.#mountOf(path);
+    const host = step && this.#hostOf(step, path);
+    const told = path === asked ? path : `${asked} (that is, ${path})`;
+    if (step?.kind === "file" && step.target === path) return { host: undefined, noexec: false };
+    if (step === undefined || host === undefined)
+      throw new Error(`${told} is not visible inside the sandbox: no mount shows it`);
+    if (this.files.lookup(host) === undefined) {
+      throw new Error(
+        host === path
+          ? `${told} does not exist on this machine`
+          : `${told} does not exist: the sandbox shows ${host} there`,
+      );
+    }
+    return { host, noexec: step.kind === "bind" && step.flags.noexec };
+  }
+}

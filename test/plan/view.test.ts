@@ -1,0 +1,122 @@
+import { describe, expect, test } from "bun:test";
+import type { MountStep } from "../../src/plan/policy.ts";
+import { checkProgram, interpreterOf } from "../../src/plan/program.ts";
+import { type HostFiles, View } from "../../src/plan/view.ts";
+
+const flags = { readonly: true, nosuid: true, nodev: true, noexec: false };
+const bind = (source: string, target = source, more: object = {}): MountStep => ({
+  kind: "bind",
+  source,
+  target,
+  flags: { ...flags, ...more },
+});
+const link = (target: string, text: string): MountStep => ({ kind: "symlink", target, text });
+
+/** An ELF header and one program header, which names the loader. */
+function elf(loader: string): Uint8Array {
+  const bytes = new Uint8Array(256);
+  const view = new DataView(bytes.buffer);
+  bytes.set([0x7f, 0x45, 0x4c, 0x46, 2, 1]);
+  view.setBigUint64(32, 64n, true);
+  view.setUint16(54, 56, true);
+  view.setUint16(56, 1, true);
+  view.setUint32(64, 3, true);
+  view.setBigUint64(72, 128n, true);
+  view.setBigUint64(96, BigInt(loader.length + 1), true);
+  bytes.set(new TextEncoder().encode(`${loader}\0`), 128);
+  return bytes;
+}
+
+const files: Record<string, Uint8Array | string | { link: string }> = {
+  "/usr/bin/sh": { link: "dash" },
+  "/usr/bin/dash": elf("/lib64/ld.so"),
+  "/usr/bin/awk": { link: "/etc/alternatives/awk" },
+  "/etc/alternatives/awk": { link: "/usr/bin/mawk" },
+  "/usr/bin/mawk": elf("/lib64/ld.so"),
+  "/usr/lib64/ld.so": "a static binary",
+  "/lib64": { link: "usr/lib64" },
+  "/usr/bin/loop": { link: "loop" },
+  "/usr/local/script": "#! /usr/bin/python3 -I\nprint()\n",
+  "/usr/share/data": "plain",
+};
+const host: HostFiles = {
+  lookup: (path) => {
+    const entry = files[path];
+    if (entry === undefined)
+      return Object.keys(files).some((name) => name.startsWith(`${path}/`))
+        ? { kind: "dir", executable: true }
+        : undefined;
+    const isLink = typeof entry === "object" && "link" in entry;
+    return { kind: isLink ? "link" : "file", executable: path !== "/usr/share/data" };
+  },
+  readlink: (path) => (files[path] as { link: string }).link,
+  head: (path) => {
+    const entry = files[path];
+    return typeof entry === "string" ? new TextEncoder().encode(entry) : (entry as Uint8Array);
+  },
+};
+const check = (mounts: MountStep[] | undefined, program: string) => () =>
+  checkProgram(new View(mounts, host), program);
+const merged = [bind("/usr"), link("/bin", "usr/bin"), link("/lib64", "usr/lib64")];
+
+describe("a program is found", () => {
+  test.each([
+    ["on the host itself", undefined, "/usr/bin/sh"],
+    ["through links of the sandbox and of the host", merged, "/bin/sh"],
+    ["through an absolute link into another mount", [...merged, bind("/etc")], "/bin/awk"],
+    ["as a single file", [bind("/usr/bin/dash", "/run"), bind("/usr/lib64", "/lib64")], "/run"],
+  ] as [string, MountStep[] | undefined, string][])("%s", (_, mounts, program) => {
+    expect(check(mounts, program)).not.toThrow();
+  });
+});
+
+describe("what would fail at launch is told before", () => {
+  test.each([
+    ["not mounted", merged, "/opt/x", "/opt/x is not visible inside the sandbox"],
+    [
+      "missing in the mount",
+      merged,
+      "/bin/nope",
+      "/bin/nope (that is, /usr/bin/nope) does not exist on this machine",
+    ],
+    [
+      "a link that leads out of what is mounted",
+      merged,
+      "/bin/awk",
+      "that is, /etc/alternatives/awk",
+    ],
+    [
+      "the loader is missing",
+      [bind("/usr/bin")],
+      "/usr/bin/dash",
+      "/lib64/ld.so is not visible inside the sandbox: no mount shows it, which /usr/bin/dash needs",
+    ],
+    [
+      "the interpreter of a script is missing",
+      merged,
+      "/usr/local/script",
+      "/usr/bin/python3 does not exist",
+    ],
+    ["not executable", merged, "/usr/share/data", "is not an executable file"],
+    ["noexec", [bind("/usr", "/usr", { noexec: true })], "/usr/bin/dash", "noexec mount"],
+    ["a link to itself", merged, "/bin/loop", "too many symbolic links"],
+    [
+      "hidden by a later mount",
+      [...merged, bind("/etc", "/usr")],
+      "/usr/bin/dash",
+      "the sandbox shows /etc/bin/dash there",
+    ],
+  ] as [string, MountStep[], string, string][])("%s", (_, mounts, program, message) => {
+    expect(check(mounts, program)).toThrow(message);
+  });
+});
+
+test("interpreters", () => {
+  const text = (line: string) => new TextEncoder().encode(line);
+  expect(interpreterOf(text("#!/bin/sh\n"))).toBe("/bin/sh");
+  expect(interpreterOf(text("#!\t/usr/bin/env  python3\n"))).toBe("/usr/bin/env");
+  expect(interpreterOf(text("#!relative\n"))).toBeUndefined();
+  expect(interpreterOf(text("hello"))).toBeUndefined();
+  expect(interpreterOf(elf("/lib/ld"))).toBe("/lib/ld");
+  expect(interpreterOf(elf("/lib/ld").subarray(0, 130))).toBeUndefined();
+});
