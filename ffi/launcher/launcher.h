@@ -35,7 +35,7 @@ extern const char *at;
 /* mounts.c */
 long root_begin(void);
 long root_end(void);
-long mount_bind(const char *source, const char *target, u64 attributes, int recursive);
+long mount_bind(const char *source, const char *target, u64 attributes);
 long mount_fs(const struct op *op);
 long make_symlink(const char *text, const char *target);
 long make_dir(const char *target, u32 mode);

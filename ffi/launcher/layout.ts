@@ -57,7 +57,7 @@ export const OP = {
 
   /** a private mount tree and an empty tmpfs as the future root */
   ROOT_BEGIN: 16,
-  /** numbers: mount attributes, 1 = with submounts; data: source, target */
+  /** numbers: mount attributes; data: source, target */
   BIND: 17,
   /** numbers: mount attributes; data: type, target, then key, value pairs of fsconfig(2) */
   FSMOUNT: 18,

@@ -101,6 +101,61 @@ static long set_attributes(long fd, u64 attributes, unsigned flags)
 	return SYS5(__NR_mount_setattr, fd, "", AT_EMPTY_PATH | flags, &attr, sizeof attr);
 }
 
+/*
+ * The same for one attached mount, with what kernels before 5.12 have. A remount sets all flags anew, so those it has are kept:
+ * in a user namespace they may not be cleared anyway. The first four MS_ and ST_ flags have the values of MOUNT_ATTR_.
+ */
+static long remount(long fd, u64 attributes)
+{
+	u64 fs[15];
+	char name[40] = "/proc/self/fd/";
+	decimal(name + 14, fd);
+	long r = SYS2(__NR_fstatfs, fd, fs);
+	if (r < 0)
+		return r;
+	u64 flags = attributes | (fs[10] & 0xf);
+	return SYS5(__NR_mount, 0, name, 0, 32 | 4096 | flags /* MS_REMOUNT | MS_BIND */, 0);
+}
+
+/* Adds attributes to one attached mount. */
+static long restrict_mount(long fd, u64 attributes)
+{
+	long r = set_attributes(fd, attributes, 0);
+	return r == -38 /* ENOSYS */ ? remount(fd, attributes) : r;
+}
+
+/*
+ * Shows what `fd` refers to at `target`, with its submounts where the kernel can restrict them all at once; before 5.12 it shows
+ * the mount alone: less is visible, never more is allowed.
+ */
+static long show(long fd, const char *target, u64 attributes)
+{
+	struct statx st;
+	long r = SYS5(__NR_statx, fd, "", AT_EMPTY_PATH, STATX_TYPE, &st);
+	if (r < 0)
+		return r;
+	u32 kind = (st.stx_mode & S_IFMT) == S_IFDIR ? S_IFDIR : S_IFREG;
+	unsigned clone = AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC;
+	long tree = SYS3(__NR_open_tree, fd, "", clone | AT_RECURSIVE);
+	if (tree < 0)
+		return tree;
+	r = set_attributes(tree, attributes, AT_RECURSIVE);
+	if (r != -38 /* ENOSYS */) {
+		r = r < 0 ? r : attach(tree, target, kind);
+		close_fd(tree);
+		return r;
+	}
+	close_fd(tree);
+	tree = SYS3(__NR_open_tree, fd, "", clone);
+	if (tree < 0)
+		return tree;
+	r = attach(tree, target, kind);
+	if (r >= 0)
+		r = remount(tree, attributes);
+	close_fd(tree);
+	return r;
+}
+
 long root_begin(void)
 {
 	at = "/";
@@ -131,7 +186,7 @@ long root_begin(void)
 long root_end(void)
 {
 	at = "/";
-	long r = set_attributes(root, MOUNT_ATTR_RDONLY, 0);
+	long r = restrict_mount(root, MOUNT_ATTR_RDONLY);
 	if (r < 0)
 		return r;
 	r = SYS1(__NR_fchdir, root);
@@ -148,7 +203,7 @@ long root_end(void)
 	return SYS1(__NR_chdir, "/");
 }
 
-long mount_bind(const char *source, const char *target, u64 attributes, int recursive)
+long mount_bind(const char *source, const char *target, u64 attributes)
 {
 	at = source;
 	struct open_how how = { .flags = O_PATH | O_CLOEXEC,
@@ -156,19 +211,8 @@ long mount_bind(const char *source, const char *target, u64 attributes, int recu
 	long fd = SYS4(__NR_openat2, AT_FDCWD, source, &how, sizeof how);
 	if (fd < 0)
 		return fd;
-	struct statx st;
-	long r = SYS5(__NR_statx, fd, "", AT_EMPTY_PATH, STATX_TYPE, &st);
-	long tree = -1;
-	if (r >= 0)
-		r = tree = SYS3(__NR_open_tree, fd, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC |
-							   (recursive ? AT_RECURSIVE : 0));
+	long r = show(fd, target, attributes);
 	close_fd(fd);
-	if (r < 0)
-		return r;
-	r = set_attributes(tree, attributes, recursive ? AT_RECURSIVE : 0);
-	if (r >= 0)
-		r = attach(tree, target, (st.stx_mode & S_IFMT) == S_IFDIR ? S_IFDIR : S_IFREG);
-	close_fd(tree);
 	return r;
 }
 
@@ -245,14 +289,9 @@ long make_file(const char *target, u32 mode, const char *content, usize size)
 			size -= (usize)r;
 		}
 	}
-	long tree = r < 0 ? r : SYS3(__NR_open_tree, fd, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
-	close_fd(fd);
-	if (tree < 0)
-		return tree;
-	r = set_attributes(tree, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, 0);
 	if (r >= 0)
-		r = attach(tree, target, S_IFREG);
-	close_fd(tree);
+		r = show(fd, target, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
+	close_fd(fd);
 	long gone = SYS3(__NR_unlinkat, root, hidden, 0);
 	return r < 0 ? r : gone;
 }
@@ -263,16 +302,8 @@ long mount_again(const char *target, u64 attributes)
 	long fd = find(target);
 	if (fd < 0)
 		return fd;
-	struct statx st;
-	long r = SYS5(__NR_statx, fd, "", AT_EMPTY_PATH, STATX_TYPE, &st);
-	long tree = r < 0 ? r : SYS3(__NR_open_tree, fd, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+	long r = show(fd, target, attributes);
 	close_fd(fd);
-	if (tree < 0)
-		return tree;
-	r = set_attributes(tree, attributes, AT_RECURSIVE);
-	if (r >= 0)
-		r = attach(tree, target, (st.stx_mode & S_IFMT) == S_IFDIR ? S_IFDIR : S_IFREG);
-	close_fd(tree);
 	return r;
 }
 
@@ -310,7 +341,7 @@ long mount_setattr_at(const char *target, u64 attributes)
 	long fd = walk(target, S_IFDIR, 0755, 0);
 	if (fd < 0)
 		return fd;
-	long r = set_attributes(fd, attributes, 0);
+	long r = restrict_mount(fd, attributes);
 	close_fd(fd);
 	return r;
 }

@@ -62,7 +62,7 @@ long do_step(const struct op *op)
 	case OP_ROOT_BEGIN:
 		return root_begin();
 	case OP_BIND:
-		return mount_bind(data, second, n[0], (int)n[1]);
+		return mount_bind(data, second, n[0]);
 	case OP_FSMOUNT:
 		return mount_fs(op);
 	case OP_SYMLINK:

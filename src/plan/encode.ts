@@ -85,7 +85,7 @@ const SAFE = ATTRIBUTE.NOSUID | ATTRIBUTE.NODEV | ATTRIBUTE.NOEXEC;
 function encodeMount(blob: Blob, step: MountStep): void {
   switch (step.kind) {
     case "bind":
-      blob.op("BIND", [attributes(step.flags), 1], strings(step.source, step.target));
+      blob.op("BIND", [attributes(step.flags)], strings(step.source, step.target));
       break;
     case "tmpfs": {
       const options = ["mode", step.mode.toString(8)];

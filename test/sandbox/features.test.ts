@@ -237,4 +237,44 @@ describe.if(users.includes("root"))("root only", () => {
     expect((await served.run("p/without/sh", { script })).stdout).toEqual(["1"]);
     expect((await served.run("p/with/sh", { script })).stdout).toEqual(["0"]);
   });
+
+  test("kernels before 5.12, without mount_setattr: the same mounts are as restricted", async () => {
+    // A spawnbox inside a sandbox of spawnbox whose filter plays the old kernel.
+    const root = join(import.meta.dir, "../..");
+    const program = join(root, "dist/spawnbox");
+    const query = JSON.stringify({
+      script:
+        "for f in /usr/x /dev/x /z /proc/sys/kernel/hostname; do (echo > $f) 2>/dev/null && echo wrote $f; done; echo x > /tmp/x && echo ok",
+    });
+    const args = [
+      "run",
+      "--raw",
+      "demo/box/shell",
+      query,
+      "--config",
+      join(root, "config/demo.json"),
+    ];
+    const old = {
+      uid: "old",
+      acls: { user: "root" },
+      seccomp: {
+        default: "SCMP_ACT_ALLOW",
+        rules: { syscall: "mount_setattr", action: "SCMP_ACT_ERRNO(ENOSYS)" },
+      },
+      commands: {
+        uid: "nest",
+        encoder: "sync",
+        exec: { cmdpath: program, args: args.map((arg) => arg.replaceAll("$", "$$$$")) },
+      },
+    };
+    await using served = await serve({ metadata: { uid: "o", api: "o" }, sandboxes: old }, "root");
+    const { stdout = [] } = await served.run("o/nest");
+    const reply = JSON.parse(
+      stdout
+        .map((line) => line.replace(/\\$/, ""))
+        .slice(1)
+        .join(""),
+    ) as { response: { stdout: string[] } };
+    expect(reply.response.stdout).toEqual(["ok"]);
+  });
 });
