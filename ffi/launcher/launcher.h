@@ -69,6 +69,12 @@ __attribute__((noreturn)) void child(const struct header *plan, int channel, int
 /* supervisor.c: the process the server started; never returns */
 __attribute__((noreturn)) void supervise(const struct header *plan, char **argv, char **envp);
 
+/* init.c: PID 1 of early boot; never returns */
+__attribute__((noreturn)) void init_of_boot(char **argv, char **envp);
+
+/* steps.c */
+long loopback_up(void);
+
 /* sweep.c: kill every descendant that is (or has become) a child of this process; 1 when none is left */
 int sweep(void);
 

@@ -13,7 +13,7 @@
 #define SOCK_DGRAM 2
 #define SOCK_CLOEXEC 02000000
 
-static long loopback_up(void)
+long loopback_up(void)
 {
 	at = "lo";
 	long fd = SYS3(__NR_socket, AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
