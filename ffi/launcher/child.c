@@ -56,6 +56,15 @@ __attribute__((noreturn)) static void init(long command, int exit_pipe)
 	}
 }
 
+/* The step failed: the supervisor finds it in the shared page when this process has gone. */
+__attribute__((noreturn)) static void give_up(u32 op, const char *what, long error)
+{
+	describe_failure(&shared->failure, op, what, error);
+	__sync_synchronize();
+	shared->stage = FAILED;
+	leave(125);
+}
+
 /* What a process does of the plan: see FORK in layout.ts. */
 enum role { ALONE, INIT, COMMAND };
 
@@ -69,10 +78,10 @@ static long split(int channel, int *root_ready)
 {
 	*root_ready = (int)SYS2(__NR_eventfd2, 0, 02000000 /* EFD_CLOEXEC */);
 	if (*root_ready < 0)
-		fail(channel, OP_FORK, "eventfd", *root_ready);
+		give_up(OP_FORK, "eventfd", *root_ready);
 	long pid = SYS5(__NR_clone, 17 /* SIGCHLD */, 0, 0, 0, 0);
 	if (pid < 0)
-		fail(channel, OP_FORK, "", pid);
+		give_up(OP_FORK, "", pid);
 	if (pid == 0) {
 		struct record hello;
 		memset(&hello, 0, sizeof hello);
@@ -125,12 +134,13 @@ void child(const struct header *plan, int channel, int exit_pipe, char **argv, c
 		}
 		long r = do_step(op);
 		if (r < 0)
-			fail(channel, op->code, at, r);
+			give_up(op->code, at, r);
 	}
 	if (role == INIT) {
 		SYS3(__NR_write, root_ready, &one, sizeof one);
 		init(command, exit_pipe);
 	}
+	shared->stage = EXECUTING;
 	long r = SYS3(__NR_execve, argv[1], argv + 1, envp);
-	fail(channel, OP_EXEC, argv[1], r);
+	give_up(OP_EXEC, argv[1], r);
 }

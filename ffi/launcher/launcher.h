@@ -29,6 +29,17 @@ struct record {
 };
 _Static_assert(sizeof(struct record) == RECORD_SIZE, "record layout");
 
+/*
+ * Where the child tells how far it came: memory shared with the supervisor, since after its filter is set no system call
+ * but execve can be counted on. A successful execve takes the mapping away.
+ */
+enum stage { SETTING_UP, EXECUTING, FAILED };
+struct shared {
+	volatile u32 stage;
+	struct record failure;
+};
+extern struct shared *shared;
+
 /* Set by a step before each system call that names an object: what a failure reports. */
 extern const char *at;
 
@@ -82,8 +93,8 @@ int sweep(void);
 void decimal(char *text, long number);
 
 /* supervisor.c */
-__attribute__((noreturn)) void fail(int fd, u32 op, const char *what, long error);
-void report(int fd, const struct record *record);
+__attribute__((noreturn)) void fail(u32 op, const char *what, long error);
+void describe_failure(struct record *record, u32 op, const char *what, long error);
 
 static inline const struct op *first_op(const struct header *plan)
 {

@@ -65,13 +65,13 @@ __attribute__((noreturn, used)) void start(long *stack)
 	}
 	long r = SYS5(__NR_statx, FD_PLAN, "", AT_EMPTY_PATH, STATX_SIZE, &st);
 	if (r < 0)
-		fail(FD_STATUS, OP_PLAN_READ, "fstat", r);
+		fail(OP_PLAN_READ, "fstat", r);
 	r = SYS6(__NR_mmap, 0, st.stx_size, PROT_READ_ONLY, MAP_PRIVATE, FD_PLAN, 0);
 	if (r < 0 && r > -4096)
-		fail(FD_STATUS, OP_PLAN_READ, "mmap", r);
+		fail(OP_PLAN_READ, "mmap", r);
 	const struct header *plan = (const struct header *)r;
 	if (!well_formed(plan, st.stx_size))
-		fail(FD_STATUS, OP_PLAN_READ, "layout", -EINVAL);
+		fail(OP_PLAN_READ, "layout", -EINVAL);
 	supervise(plan, argv, envp);
 }
 

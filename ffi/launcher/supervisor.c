@@ -23,21 +23,28 @@
 
 const char *at = "";
 
-void report(int fd, const struct record *record)
+struct shared *shared;
+
+static void report(const struct record *record)
 {
-	SYS3(__NR_write, fd, record, sizeof *record);
+	SYS3(__NR_write, FD_STATUS, record, sizeof *record);
 }
 
-void fail(int fd, u32 op, const char *what, long error)
+void describe_failure(struct record *record, u32 op, const char *what, long error)
+{
+	memset(record, 0, sizeof *record);
+	record->kind = RECORD_FAILED;
+	record->op = op;
+	record->error = (i32)-error;
+	for (usize i = 0; what[i] && i < sizeof record->what - 1; i++)
+		record->what[i] = what[i];
+}
+
+void fail(u32 op, const char *what, long error)
 {
 	struct record record;
-	memset(&record, 0, sizeof record);
-	record.kind = RECORD_FAILED;
-	record.op = op;
-	record.error = (i32)-error;
-	for (usize i = 0; what[i] && i < sizeof record.what - 1; i++)
-		record.what[i] = what[i];
-	report(fd, &record);
+	describe_failure(&record, op, what, error);
+	report(&record);
 	leave(125);
 }
 
@@ -55,7 +62,7 @@ static void write_file(long pid, const char *file, const char *text, u32 op)
 	long fd = SYS4(__NR_openat, AT_FDCWD, path, O_WRONLY | O_CLOEXEC, 0);
 	long r = fd < 0 ? fd : SYS3(__NR_write, fd, text, length(text));
 	if (r < 0)
-		fail(FD_STATUS, op, file, r);
+		fail(op, file, r);
 	SYS1(__NR_close, fd);
 }
 
@@ -100,7 +107,7 @@ static void join_net(const struct op *op)
 	long fd = SYS4(__NR_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
 	long r = fd < 0 ? fd : SYS2(__NR_setns, fd, CLONE_NEWNET);
 	if (r < 0)
-		fail(FD_STATUS, op->code, path, r);
+		fail(op->code, path, r);
 	SYS1(__NR_close, fd);
 }
 
@@ -150,21 +157,22 @@ static void listen_to(struct task *task)
 			task->pidfd = (int)SYS2(__NR_pidfd_open, pid, 0);
 			continue;
 		}
-		if (r > 0 && record.kind == RECORD_FAILED) {
-			task->failed = 1;
-			report(FD_STATUS, &record);
-			continue;
-		}
+		/* Every copy of the child's end is closed: it has executed the command, or failed, or died on the way. */
 		SYS1(__NR_close, task->channel);
 		task->channel = -1;
-		if (task->failed)
+		if (shared->stage != EXECUTING) {
+			if (shared->stage != FAILED)
+				describe_failure(&shared->failure, OP_CLONE, "killed before exec", 0);
+			task->failed = 1;
+			report(&shared->failure);
 			return;
+		}
 		if (task->pidfd < 0)
 			task->pidfd = (int)SYS2(__NR_pidfd_open, task->pid, 0);
 		memset(&record, 0, sizeof record);
 		record.kind = RECORD_STARTED;
 		record.pid = task->pid;
-		report(FD_STATUS, &record);
+		report(&record);
 	}
 }
 
@@ -190,7 +198,7 @@ __attribute__((noreturn)) static void finish(struct task *task, int status, cons
 	record.kind = RECORD_ENDED;
 	record.pid = task->pid;
 	if (!task->failed)
-		report(FD_STATUS, &record);
+		report(&record);
 	leave(0);
 }
 
@@ -263,16 +271,21 @@ void supervise(const struct header *plan, char **argv, char **envp)
 	task.own_pids = (plan->clone_flags & CLONE_NEWPID) != 0;
 	if (r >= 0 && task.own_pids)
 		r = SYS2(__NR_pipe2, exits, O_CLOEXEC);
+	if (r >= 0) {
+		r = SYS6(__NR_mmap, 0, 4096, 3 /* READ | WRITE */, 0x21 /* MAP_SHARED | MAP_ANONYMOUS */, -1, 0);
+		shared = (struct shared *)r;
+		r = r < 0 && r > -4096 ? r : 0;
+	}
 	long signals = r < 0 ? r : SYS4(__NR_signalfd4, -1, &chld, 8, O_CLOEXEC);
 	if (signals < 0)
-		fail(FD_STATUS, OP_CLONE, "", signals);
+		fail(OP_CLONE, "", signals);
 
 	/* Without a user namespace there is nothing to wait for. */
 	if (!(plan->clone_flags & CLONE_NEWUSER))
 		SYS3(__NR_write, channel[0], "", 1);
 	task.main = make_child(plan->clone_flags, in_cgroup);
 	if (task.main < 0)
-		fail(FD_STATUS, OP_CLONE, "", task.main);
+		fail(OP_CLONE, "", task.main);
 	if (task.main == 0) {
 		SYS1(__NR_close, channel[0]);
 		SYS3(__NR_close_range, FD_STATUS, last_fd, 0);

@@ -27,7 +27,9 @@ function words<const W extends string>(
   return Type.Unsafe<W>({ type: "string", enum: [...canonical], words: aliases, ...doc });
 }
 
-const Seconds = (description: string) => Type.Number({ minimum: 0, description });
+/** What a timer of the runtime can count: 2^31 - 1 ms. */
+const Seconds = (description: string) =>
+  Type.Number({ minimum: 0, maximum: 2_147_483, description });
 
 export const Env = object(
   {

@@ -2,6 +2,11 @@
 import { closeSync } from "node:fs";
 import type { ReadableStreamDefaultReader } from "node:stream/web";
 
+/** Bytes handed on at once: an encoder may take milliseconds for so many. */
+const SLICE = 8 * 1024;
+/** Milliseconds of work between turns of the event loop. */
+const TURN = 4;
+
 export class Channel {
   readonly #reader: ReadableStreamDefaultReader<Uint8Array<ArrayBuffer>>;
   /** A read is waiting for the other side (and not the consumer for itself). */
@@ -16,16 +21,26 @@ export class Channel {
     return this.#waiting;
   }
 
-  /** Hands every chunk to `take`, waiting for it, until the other side closes or `cancel` is called. */
+  /**
+   * Hands everything to `take`, waiting for it, until the other side closes or `cancel` is called. Where the pipe never runs dry,
+   * reading it would keep to microtasks, and timers and sockets of the server would starve: so after a few milliseconds of work
+   * the event loop gets a turn.
+   */
   async drain(take: (chunk: Uint8Array) => void | Promise<void>): Promise<void> {
+    let turn = performance.now();
     try {
       for (;;) {
         this.#waiting = true;
         const { done, value } = await this.#reader.read();
         this.#waiting = false;
         if (done) return;
-        const taken = take(value);
-        if (taken) await taken;
+        for (let at = 0; at < value.length; at += SLICE) {
+          const taken = take(value.subarray(at, at + SLICE));
+          if (taken) await taken;
+          if (performance.now() - turn < TURN) continue;
+          await new Promise((resolve) => setImmediate(resolve));
+          turn = performance.now();
+        }
       }
     } finally {
       this.#waiting = false;

@@ -3,13 +3,14 @@
  * Nothing here looks at the policy: the ops of the plan say it all.
  */
 import { closeSync, fchownSync, writeSync } from "node:fs";
+import { CError } from "../../ffi/errno.ts";
 import { GROUP } from "../../ffi/launcher/layout.ts";
 import { pipe } from "../../ffi/libc.ts";
 import type { Plan } from "../plan/plan.ts";
 import { Channel } from "./channel.ts";
 import { launcherPath, opsFd } from "./launcher.ts";
 import { type LauncherRecord, RecordReader } from "./records.ts";
-import { LaunchError, type OutputSink, type Outcome, type Task } from "./task.ts";
+import { type Launch, LaunchError, type OutputSink, type Outcome, type Task } from "./task.ts";
 
 const SIGINT = 2;
 const SIGSYS = 31;
@@ -20,22 +21,36 @@ const DRAIN_LIMIT = 1_000;
 
 const ignore = (): void => {};
 
-export async function launch(plan: Plan, argv: readonly string[], sink: OutputSink): Promise<Task> {
+/** A launch that has not reached its exec by then hangs, on a dead network file system perhaps. */
+const START_LIMIT = 10_000;
+/** A supervisor that does not act on its closed lifeline has been stopped: it is woken, and after this time killed. */
+const SUPERVISOR_LIMIT = 2_000;
+
+export const launch: Launch = async (plan, argv, sink, abort) => {
   const task = new LaunchedTask(plan, sink, argv);
-  await task.started;
+  const giveUp = () => task.kill();
+  abort?.addEventListener("abort", giveUp);
+  try {
+    if (abort?.aborted) task.kill();
+    await task.started;
+  } finally {
+    abort?.removeEventListener("abort", giveUp);
+  }
   return task;
-}
+};
 
 class LaunchedTask implements Task {
   pid = 0;
   readonly started: Promise<void>;
   readonly ended: Promise<Outcome>;
   readonly #begin = performance.now();
+  readonly #supervisor: Bun.Subprocess;
   /** Write end of the lifeline; undefined once closed. */
   #lifeline: number | undefined;
   #cause: Outcome["cause"];
   #last: Extract<LauncherRecord, { kind: "ended" }> | undefined;
   #grace: ReturnType<typeof setTimeout> | undefined;
+  #lastResort: ReturnType<typeof setTimeout> | undefined;
 
   constructor(
     readonly plan: Plan,
@@ -60,7 +75,7 @@ class LaunchedTask implements Task {
         fchownSync(stdoutEnd, identity.uid, identity.gid);
         fchownSync(stderrEnd, identity.uid, identity.gid);
       }
-      Bun.spawn({
+      this.#supervisor = Bun.spawn({
         cmd: [launcherPath(), ...argv],
         argv0: `spawnbox: ${plan.api}/${plan.verb}`,
         env: plan.env,
@@ -72,8 +87,7 @@ class LaunchedTask implements Task {
       channels = [new Channel(status), new Channel(stdout), new Channel(stderr)];
     } catch (error) {
       for (const fd of opened) closeSync(fd);
-      const code = error instanceof Error && "code" in error ? String(error.code) : "";
-      throw new LaunchError("spawn", "launcher", code, String(error));
+      throw spawnFailure(error);
     }
     const start = Promise.withResolvers<void>();
     this.started = start.promise;
@@ -86,9 +100,10 @@ class LaunchedTask implements Task {
     start: PromiseWithResolvers<void>,
   ): Promise<Outcome> {
     const records = new RecordReader();
-    let timer: ReturnType<typeof setTimeout> | undefined;
+    let timer = setTimeout(() => this.#end("timeout"), START_LIMIT);
     let outputs: Promise<unknown> = Promise.resolve();
     const begin = () => {
+      clearTimeout(timer);
       if (this.plan.timeout > 0) timer = setTimeout(() => this.#end("timeout"), this.plan.timeout);
       outputs = Promise.all([
         stdout.drain((chunk) => sink.stdout(chunk)),
@@ -111,6 +126,7 @@ class LaunchedTask implements Task {
     clearTimeout(timer);
     clearTimeout(this.#grace);
     this.#closeLifeline();
+    clearTimeout(this.#lastResort);
     if (this.pid === 0) {
       // No effect after a failure record: a promise settles once.
       start.reject(
@@ -158,12 +174,17 @@ class LaunchedTask implements Task {
     if (this.#lifeline === undefined) return;
     closeSync(this.#lifeline);
     this.#lifeline = undefined;
+    // Commands of the supervisor's own user can stop it.
+    this.#supervisor.kill("SIGCONT");
+    this.#lastResort = setTimeout(() => this.#supervisor.kill("SIGKILL"), SUPERVISOR_LIMIT);
   }
 
   /** The wait status of waitpid(2), taken apart. */
   #outcome(): Outcome {
     const { status = 9, user = 0, system = 0, maxrss = 0 } = this.#last ?? {};
     const signal = status & 0x7f;
+    // Without its last record nobody has seen to what the command left behind.
+    if (!this.#last) this.#cause ??= "supervisor";
     const wall = Math.round((performance.now() - this.#begin) * 1000) / 1000;
     const usage = { wall, user, system, maxrss };
     // A command without a filter may still raise SIGSYS itself; then it is just a signal.
@@ -174,4 +195,23 @@ class LaunchedTask implements Task {
       usage,
     };
   }
+}
+
+const SPAWN_HINTS: Readonly<Record<string, string>> = {
+  EMFILE:
+    "the server has too few file descriptors: raise LimitNOFILE, or limit how many tasks run at once",
+  EAGAIN:
+    "the server's user has too many processes: raise LimitNPROC, or limit how many tasks run at once",
+  ENOMEM: "out of memory",
+  E2BIG: "the arguments and the environment are too long for the kernel",
+};
+
+function spawnFailure(error: unknown): LaunchError {
+  const code =
+    error instanceof CError
+      ? error.errno
+      : error instanceof Error && "code" in error
+        ? String(error.code)
+        : "";
+  return new LaunchError("spawn", "launcher", code, SPAWN_HINTS[code] ?? String(error));
 }

@@ -21,6 +21,8 @@ const EXEC_HINTS: Readonly<Record<string, string>> = {
 };
 
 function failure(op: number, errno: number, what: string): LaunchError {
+  if (errno === 0)
+    return new LaunchError("launcher", "", "", "killed before it could execute the command");
   const name = errnoName(errno);
   if (op === OP.EXEC) {
     return new LaunchError("exec", what, name, EXEC_HINTS[name] ?? "see execve(2)");

@@ -14,7 +14,7 @@ export interface Outcome {
   /** Signal number, when a signal ended it. */
   signal?: number;
   /** Who ended it, when it was not the command itself. */
-  cause?: "timeout" | "stopped" | "seccomp";
+  cause?: "timeout" | "stopped" | "seccomp" | "supervisor";
   usage: Usage;
 }
 
@@ -61,4 +61,10 @@ export interface Task {
 }
 
 /** Starts a plan. Resolves once the command has been executed. Rejects with {@link LaunchError}. */
-export type Launch = (plan: Plan, argv: readonly string[], sink: OutputSink) => Promise<Task>;
+export type Launch = (
+  plan: Plan,
+  argv: readonly string[],
+  sink: OutputSink,
+  /** Ends a launch that is still on its way. */
+  abort?: AbortSignal,
+) => Promise<Task>;

@@ -1,0 +1,113 @@
+/** The launcher and the server hold under commands and filters that work against them. */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type Served, serve, shell, system, users } from "../served.ts";
+
+const dir = mkdtempSync(join(tmpdir(), "spawnbox-launcher-"));
+chmodSync(dir, 0o755);
+const notAProgram = join(dir, "not-a-program");
+writeFileSync(notAProgram, "neither ELF nor a script\n", { mode: 0o755 });
+afterAll(() => rmSync(dir, { recursive: true }));
+
+const acls = { user: "daemon" };
+const full = { shares: { all: "disable" }, mounts: [...system, { target: "/here", source: dir }] };
+const deny = (...names: string[]) => ({
+  default: "SCMP_ACT_ALLOW",
+  rules: names.map((syscall) => ({ syscall, action: "SCMP_ACT_ERRNO(EPERM)" })),
+});
+const broken = (cmdpath: string) => ({ uid: "broken", exec: { cmdpath } });
+const config = {
+  metadata: { uid: "l", api: "l" },
+  sandboxes: [
+    {
+      uid: "plain",
+      acls,
+      commands: [
+        { ...shell, timeout: 1 },
+        ...["json", "line", "text", "raw"].map((encoder) => ({
+          uid: encoder,
+          encoder,
+          timeout: 1,
+          exec: { cmdpath: "/usr/bin/yes" },
+        })),
+      ],
+    },
+    {
+      uid: "mute",
+      acls,
+      seccomp: deny("write", "exit_group", "exit"),
+      commands: broken(notAProgram),
+    },
+    {
+      uid: "mutebox",
+      acls,
+      namespace: full,
+      seccomp: deny("write", "exit_group", "exit"),
+      commands: broken("/here/not-a-program"),
+    },
+    { uid: "root", acls: { user: "root" }, commands: [{ ...shell, timeout: 1 }] },
+  ],
+};
+
+describe.each(users)("served by %s", (user) => {
+  let served: Served;
+  beforeAll(async () => {
+    served = await serve(config, user);
+  });
+  afterAll(async () => {
+    await served?.[Symbol.asyncDispose]();
+  });
+
+  test.each(["mute", "mutebox"])(
+    "an exec that fails behind a filter that denies everything is told (%s)",
+    async (sandbox) => {
+      const { request } = await served.call(`l/${sandbox}/broken`);
+      expect(request).toMatchObject({
+        status: "internal-error",
+        info: expect.stringContaining("not-a-program: ENOEXEC"),
+      });
+    },
+  );
+
+  test.each(["json", "line", "text", "raw"])(
+    "endless output with the encoder %s leaves the server answering, and ends",
+    async (encoder) => {
+      // Over REST nobody takes the events, so nothing holds them back.
+      const started = fetch(`${served.url}/api/l/plain/${encoder}`).then((reply) => reply.json());
+      for (let i = 0; i < 5; i++) {
+        const pong = await fetch(`${served.url}/api/l/ping`, {
+          signal: AbortSignal.timeout(10_000),
+        });
+        expect(pong.status).toBe(200);
+        await Bun.sleep(50);
+      }
+      await started;
+      for (;;) {
+        const reply = await served.call(`l/plain/${encoder}`, {
+          action: "stop",
+          args: { signal: "SIGCONT" },
+        });
+        if ((reply.response as string[]).length === 0) break;
+        await Bun.sleep(50);
+      }
+    },
+  );
+
+  // Where the supervisor runs as the command's own user, the command can reach it.
+  const reachable = user === "root" ? "root" : "plain";
+  test("a command that stops its supervisor is killed all the same", async () => {
+    const { status } = await served.run(`l/${reachable}/sh`, {
+      script: "kill -STOP $PPID; exec sleep 1000",
+    });
+    expect(status).toMatchObject({ signal: "Killed", info: "timeout" });
+  });
+
+  test("a command that kills its supervisor dies with it, and the reply says so", async () => {
+    const { status } = await served.run(`l/${reachable}/sh`, {
+      script: "kill -KILL $PPID; exec sleep 1000",
+    });
+    expect(status).toMatchObject({ signal: "Killed", cause: "supervisor" });
+  });
+});
