@@ -9,6 +9,18 @@ const SUBCOMMANDS: Readonly<Record<string, { about: string; load: () => Promise<
   serve: { about: "serve configs over REST and WebSocket", load: () => import("./cli/serve.ts") },
   check: { about: "tell every problem of a config", load: () => import("./cli/check.ts") },
   run: { about: "run one verb of a config, without a server", load: () => import("./cli/run.ts") },
+  explain: {
+    about: "tell in words what a sandbox does and leaves open",
+    load: () => import("./cli/explain.ts"),
+  },
+  doctor: {
+    about: "tell what this kernel and user can do, and what a config will not get",
+    load: () => import("./cli/doctor.ts"),
+  },
+  compile: {
+    about: "compile configs into a plan file, for this or the other architecture",
+    load: () => import("./cli/compile-file.ts"),
+  },
   call: { about: "call a verb of a running server", load: () => import("./cli/call.ts") },
   schema: { about: "print the JSON Schema of configs", load: () => import("./cli/schema.ts") },
 };

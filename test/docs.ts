@@ -1,9 +1,14 @@
-/** `npm run docs`: writes the reference table, made from the schema, into README.md. */
+/** `npm run docs`: writes what is generated into README.md: the reference, made from the schema, and the protections. */
 import { join } from "node:path";
 import { referenceMarkdown } from "../src/config/reference.ts";
+import { protectionsMarkdown } from "./protections.ts";
 
 export const readme = join(import.meta.dir, "../README.md");
-const REGION = /(<!-- reference -->)[^]*?(<!-- \/reference -->)/;
+/** What stands between `<!-- name -->` and `<!-- /name -->`. */
+const GENERATED = { reference: referenceMarkdown, protections: protectionsMarkdown } as const;
+export type Region = keyof typeof GENERATED;
+export const regions = Object.keys(GENERATED) as Region[];
+const between = (region: Region) => new RegExp(`(<!-- ${region} -->)[^]*?(<!-- /${region} -->)`);
 
 /** The rows of a Markdown table as lists of cells; padding and the ruler line are the formatter's. */
 function rows(table: string): string[][] {
@@ -13,18 +18,24 @@ function rows(table: string): string[][] {
     .map((line) => line.split("|").map((cell) => cell.trim()));
 }
 
-/** The reference as it stands in the README, and as the schema gives it. */
-export function compare(text: string): { written: string[][]; generated: string[][] } {
-  return { written: rows(REGION.exec(text)?.[0] ?? ""), generated: rows(referenceMarkdown()) };
+/** A region as it stands in the README, and as it is generated. */
+export function compare(
+  text: string,
+  region: Region,
+): { written: string[][]; generated: string[][] } {
+  return {
+    written: rows(between(region).exec(text)?.[0] ?? ""),
+    generated: rows(GENERATED[region]()),
+  };
 }
 
 if (import.meta.main) {
-  const text = await Bun.file(readme).text();
-  await Bun.write(
-    readme,
-    text.replace(
-      REGION,
-      (_, open, close) => `${open}\n\n${referenceMarkdown().trim()}\n\n${close}`,
-    ),
-  );
+  let text = await Bun.file(readme).text();
+  for (const region of regions) {
+    text = text.replace(
+      between(region),
+      (_, open, close) => `${open}\n\n${GENERATED[region]().trim()}\n\n${close}`,
+    );
+  }
+  await Bun.write(readme, text);
 }

@@ -2,14 +2,16 @@
 import { parseArgs } from "node:util";
 import { ConfigError, type Problem } from "../config/problem.ts";
 import type { ApiPlan } from "../plan/plan.ts";
-import { compileConfigs } from "./compile.ts";
-import { configSpec } from "./config-option.ts";
+import { apisOf } from "./compile.ts";
+import { type Source, sourceOf } from "./config-option.ts";
 
 export const help = `usage: spawnbox check [--json] PATH[:PATH...]
+       spawnbox check [--json] --plan FILE
 
 Loads the configs as a start would and prints every problem as "file: path: message".
 A directory stands for every spawn-*.json in it. Without PATH, AFB_SPAWN_CONFIG is used.
 
+  --plan FILE  plans made by spawnbox compile, instead of configs
   --json       {"ok", "problems": [{"file", "path", "message"}], "notices": [the same]}
   -h, --help   this text
 
@@ -24,40 +26,43 @@ export interface CheckResult {
 /** Exit code: 0 no problem, 1 problems, 2 wrong usage. */
 export async function run(argv: string[]): Promise<number> {
   let json: boolean;
-  let paths: string[];
+  let source: Source | undefined;
   try {
     const { values, positionals } = parseArgs({
       args: argv,
       allowPositionals: true,
-      options: { json: { type: "boolean" }, help: { type: "boolean", short: "h" } },
+      options: {
+        json: { type: "boolean" },
+        plan: { type: "string" },
+        help: { type: "boolean", short: "h" },
+      },
     });
     if (values.help) {
       console.log(help);
       return 0;
     }
     json = values.json ?? false;
-    paths = positionals;
+    source = sourceOf(positionals.join(":"), values.plan);
   } catch (error) {
     if (!(error instanceof TypeError)) throw error;
     console.error(`spawnbox check: ${error.message}\n\n${help}`);
     return 2;
   }
-  const spec = configSpec(paths.join(":"));
-  if (!spec) {
+  if (!source) {
     console.error(`spawnbox check: no config file named\n\n${help}`);
     return 2;
   }
-  const { exitCode, output } = check(spec, { json });
+  const { exitCode, output } = check(source, { json });
   console.log(output);
   return exitCode;
 }
 
-/** Loads and compiles what `spec` names, as `serve` would on this machine and as this user. */
-export function check(spec: string, { json }: { json: boolean }): CheckResult {
+/** Loads what `source` names (a string: configs), and compiles it, as `serve` would on this machine and as this user. */
+export function check(from: Source | string, { json }: { json: boolean }): CheckResult {
   let apis: readonly ApiPlan[] = [];
   let problems: readonly Problem[] = [];
   try {
-    apis = compileConfigs(spec);
+    apis = apisOf(typeof from === "string" ? { kind: "config", path: from } : from);
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     problems = error.problems;

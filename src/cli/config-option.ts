@@ -2,3 +2,19 @@
 export function configSpec(option: string | undefined): string | undefined {
   return option || process.env["AFB_SPAWN_CONFIG"] || undefined;
 }
+
+/** What to serve: configs to compile, or plans compiled before. */
+export interface Source {
+  readonly kind: "config" | "plan";
+  readonly path: string;
+}
+
+/** Undefined when nothing is named. @throws TypeError, which is wrong usage, when both are */
+export function sourceOf(config: string | undefined, plan: string | undefined): Source | undefined {
+  if (plan) {
+    if (config) throw new TypeError("give either configs or --plan FILE, not both");
+    return { kind: "plan", path: plan };
+  }
+  const spec = configSpec(config);
+  return spec ? { kind: "config", path: spec } : undefined;
+}

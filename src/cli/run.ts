@@ -8,8 +8,8 @@ import { ConfigError } from "../config/problem.ts";
 import { launch } from "../launch/launch.ts";
 import { explain } from "../plan/explain.ts";
 import { type Caller, CallSession, type Invocation } from "./call-session.ts";
-import { compileConfigs } from "./compile.ts";
-import { configSpec } from "./config-option.ts";
+import { apisOf } from "./compile.ts";
+import { type Source, sourceOf } from "./config-option.ts";
 import { parseCall, UsageError } from "./usage.ts";
 
 export const help = `usage: spawnbox run [OPTIONS] API/VERB [JSON] --config PATH[:PATH...]
@@ -18,6 +18,7 @@ Runs one verb in its sandbox as a server would, without one: prints the reply, a
 ends. Ctrl-C stops the task. Without --config, AFB_SPAWN_CONFIG is used.
 
   --config PATH  config files or directories, separated by colons
+  --plan FILE    plans made by spawnbox compile, instead of configs
   --raw          one line of JSON per reply or event; the default when output is not a terminal
   -h, --help     this text
 
@@ -64,7 +65,7 @@ class LocalCaller implements Caller {
 }
 
 export async function run(argv: string[]): Promise<number> {
-  let options: (Invocation & { config: string }) | undefined;
+  let options: (Invocation & { source: Source }) | undefined;
   try {
     options = parse(argv);
   } catch (error) {
@@ -78,7 +79,7 @@ export async function run(argv: string[]): Promise<number> {
   }
   let registry: Registry;
   try {
-    registry = createRegistry({ apis: compileConfigs(options.config), launch, explain });
+    registry = createRegistry({ apis: apisOf(options.source), launch, explain });
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     console.error(error.message);
@@ -91,19 +92,20 @@ export async function run(argv: string[]): Promise<number> {
   }
 }
 
-function parse(argv: string[]): (Invocation & { config: string }) | undefined {
+function parse(argv: string[]): (Invocation & { source: Source }) | undefined {
   const { values, positionals } = parseArgs({
     args: argv,
     allowPositionals: true,
     options: {
       config: { type: "string" },
+      plan: { type: "string" },
       raw: { type: "boolean", default: false },
       help: { type: "boolean", short: "h" },
     },
   });
   if (values.help) return undefined;
   const call = parseCall(positionals);
-  const config = configSpec(values.config);
-  if (!config) throw new UsageError("no config: give --config PATH, or set AFB_SPAWN_CONFIG");
-  return { ...call, config, raw: values.raw || !process.stdout.isTTY };
+  const source = sourceOf(values.config, values.plan);
+  if (!source) throw new UsageError("no config: give --config PATH, or set AFB_SPAWN_CONFIG");
+  return { ...call, source, raw: values.raw || !process.stdout.isTTY };
 }

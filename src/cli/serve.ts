@@ -7,8 +7,8 @@ import { explain } from "../plan/explain.ts";
 import type { ApiPlan } from "../plan/plan.ts";
 import { type RunningServer, startServer } from "../server/server.ts";
 import { version } from "../version.ts";
-import { compileConfigs } from "./compile.ts";
-import { configSpec } from "./config-option.ts";
+import { apisOf } from "./compile.ts";
+import { type Source, sourceOf } from "./config-option.ts";
 
 export const help = `usage: spawnbox serve --config PATH[:PATH...] [OPTIONS]
 
@@ -16,6 +16,7 @@ Compiles the configs and serves their commands as verbs, over REST and WebSocket
 A directory stands for every spawn-*.json in it. Without --config, AFB_SPAWN_CONFIG is used.
 
   --config PATH   config files or directories, separated by colons
+  --plan FILE     plans made by spawnbox compile, instead of configs
   --port N        TCP port (default 1234; 0 takes a free one)
   --host ADDRESS  address to listen on (default 127.0.0.1: this machine only)
   --origin URL    a web page's origin that may call, besides our own; repeatable
@@ -25,7 +26,7 @@ A directory stands for every spawn-*.json in it. Without --config, AFB_SPAWN_CON
 Exit code: 0 after SIGTERM or SIGINT, 1 when it cannot start, 2 wrong usage.`;
 
 interface Options {
-  config: string;
+  source: Source;
   port: number;
   host: string;
   origins: string[];
@@ -37,6 +38,7 @@ function parse(argv: string[]): Options | undefined {
     args: argv,
     options: {
       config: { type: "string" },
+      plan: { type: "string" },
       port: { type: "string", default: "1234" },
       host: { type: "string", default: "127.0.0.1" },
       origin: { type: "string", multiple: true, default: [] },
@@ -45,13 +47,13 @@ function parse(argv: string[]): Options | undefined {
     },
   });
   if (values.help) return undefined;
-  const config = configSpec(values.config);
-  if (!config) throw new TypeError("no config: give --config PATH, or set AFB_SPAWN_CONFIG");
+  const source = sourceOf(values.config, values.plan);
+  if (!source) throw new TypeError("no config: give --config PATH, or set AFB_SPAWN_CONFIG");
   if (!/^\d{1,5}$/.test(values.port) || Number(values.port) > 65535) {
     throw new TypeError(`--port ${values.port}: expected a number from 0 to 65535`);
   }
   return {
-    config,
+    source,
     port: Number(values.port),
     host: values.host,
     origins: values.origin,
@@ -74,7 +76,7 @@ export async function run(argv: string[]): Promise<number> {
   }
   let apis: ApiPlan[];
   try {
-    apis = compileConfigs(options.config);
+    apis = apisOf(options.source);
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     console.error(

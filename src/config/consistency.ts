@@ -17,6 +17,8 @@ export function checkConsistency(config: Draft<Config>, report: Report): void {
   const builtins = new Set(BUILTIN_VERBS);
   if (sandboxes.some((sandbox) => sandbox?.exec === true)) builtins.add(EXEC_VERB);
   const checkVerb = (verb: string, path: string) => {
+    const fault = unnameable(verb);
+    if (fault !== undefined) return report(path, `the verb ${JSON.stringify(verb)} ${fault}`);
     if (builtins.has(verb.toLowerCase())) {
       report(path, `the verb \`${verb}\` is built in; rename it, or give its sandbox a prefix`);
     } else {
@@ -61,4 +63,12 @@ function unique(what: string, report: Report, ignoreCase = false) {
     report(path, `duplicate ${what} \`${name}\`: already at ${first}`);
     return false;
   };
+}
+
+/** Why no URL can name the verb, if so: clients and proxies fold `.` and `..`, and blanks end a request line. */
+function unnameable(verb: string): string | undefined {
+  if (/[\s\p{Cc}]/u.test(verb)) return "contains a blank or a control character";
+  if (verb.split("/").some((part) => part === "." || part === ".."))
+    return 'has a part "." or ".."';
+  return undefined;
 }

@@ -14,11 +14,17 @@ export function foldAliases(config: Draft<Config>, report: Report): void {
     const shares = sandbox?.namespace?.shares;
     fold(shares, "user", "users", `${place}.namespace.shares`, report);
     fold(shares, "cgroups", "cgroup", `${place}.namespace.shares`, report);
+    if (shares?.net !== undefined) shares.net = wordOrName(shares.net);
     for (const [c, command] of (sandbox?.commands ?? []).entries()) {
       fold(command, "samples", "sample", element(`${place}.commands`, c), report);
       fold(command, "once", "single", element(`${place}.commands`, c), report);
     }
   }
+}
+
+/** Words in any case and old spelling, as the other shares; the name of a network is what it is. */
+function wordOrName(net: string): string {
+  return net.startsWith("name:") ? net : net.toLowerCase().replace(/d$/, "");
 }
 
 function fold<H extends object, K extends keyof H & string>(

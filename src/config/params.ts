@@ -12,6 +12,8 @@ import { rebuild } from "./rebuild.ts";
 export interface Params {
   /** Names whose value may begin an argv element with `-`. */
   readonly allowDash: ReadonlySet<string>;
+  /** The schemas as the config has them: what a plan file keeps. */
+  readonly source?: Readonly<Record<string, unknown>>;
   /** Throws AfbError "invalid-request" naming the first argument that does not fit; null counts as not given. */
   check(args: unknown): void;
 }
@@ -53,6 +55,7 @@ export function compileParams(
   }
   return {
     allowDash,
+    source: params,
     check(args) {
       if (!isObject(args)) return;
       for (const [name, fault] of checks) {

@@ -13,7 +13,7 @@ import { ConfigError, type Problem } from "../config/problem.ts";
 import type { CgroupPolicy, CgroupSetting, Controller } from "../plan/cgroup.ts";
 import { enable, enableControllers, makeGroup } from "./cgroup/controllers.ts";
 import { errnoOf } from "./cgroup/files.ts";
-import { CgroupUnavailable, findPlace, type Place } from "./cgroup/place.ts";
+import { CgroupUnavailable, findPlace } from "./cgroup/place.ts";
 import { controllersOf, makeSandboxGroup } from "./cgroup/sandbox-group.ts";
 import { makeServerGroup, removeLeftovers, type ServerGroup } from "./cgroup/server.ts";
 import { makeTaskGroup, type TaskGroup } from "./cgroup/task-group.ts";
@@ -78,25 +78,26 @@ class Groups implements CgroupRoot {
   }
 
   async open(sandboxes: readonly SandboxCgroup[]): Promise<void> {
-    let place: Place;
-    let parent: string;
+    const wanted = new Set(
+      sandboxes.flatMap(({ policy }) => (policy ? controllersOf(policy) : [])),
+    );
+    let missing: Map<Controller, string>;
+    let server: ServerGroup;
     try {
-      place = findPlace(this.#mount(sandboxes));
-      parent = makeGroup(place);
+      const place = findPlace(this.#mount(sandboxes));
+      const parent = makeGroup(place);
+      for (const message of await removeLeftovers(parent))
+        this.notices.push({ file: "", path: "", message: `left over cgroup ${message}` });
+      server = makeServerGroup(parent);
+      missing = enableControllers(place, wanted);
     } catch (error) {
       if (!(error instanceof CgroupUnavailable)) throw error;
       for (const { file, policy } of sandboxes)
         if (policy) this.#lacks(file, policy, policy.path, error.message);
       return;
     }
-    for (const message of await removeLeftovers(parent))
-      this.notices.push({ file: "", path: "", message: `left over cgroup ${message}` });
-    const wanted = new Set(
-      sandboxes.flatMap(({ policy }) => (policy ? controllersOf(policy) : [])),
-    );
-    const missing = enableControllers(place, wanted);
-    this.#server = makeServerGroup(parent);
-    const { path } = this.#server;
+    this.#server = server;
+    const { path } = server;
     for (const name of wanted) {
       const why = missing.has(name) ? undefined : enable(path, name);
       if (why !== undefined) missing.set(name, why);
@@ -159,7 +160,7 @@ class Groups implements CgroupRoot {
     try {
       rmdirSync(dirname(server.path));
     } catch (error) {
-      // Other servers, or our own leaf, are there.
+      // Other servers, or our own leaf, are there; an error that is none of the system is thrown on.
       errnoOf(error);
     }
   }

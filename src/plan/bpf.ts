@@ -20,6 +20,7 @@ export interface Instruction {
   readonly k: number;
 }
 
+const LD_IMMEDIATE = 0x00;
 const LD_ABS = 0x20;
 const LD_MEM = 0x60;
 const LDX_MEM = 0x61;
@@ -152,4 +153,19 @@ export function chain(first: Uint8Array, undecided: number, second: Uint8Array):
   const program = encode([...jumps, ...decode(second)]);
   validateProgram(program);
   return program;
+}
+
+/** struct seccomp_data: the upper half of argument i, little-endian. */
+const upperHalf = (i: number): number => 16 + i * 8 + 4;
+
+/** The program with these arguments taken as 32 bits: what loads an upper half loads 0. */
+export function lowerHalves(program: Uint8Array, args: readonly number[]): Uint8Array {
+  const offsets = new Set(args.map(upperHalf));
+  return encode(
+    decode(program).map((instruction) =>
+      instruction.code === LD_ABS && offsets.has(instruction.k)
+        ? { code: LD_IMMEDIATE, jt: 0, jf: 0, k: 0 }
+        : instruction,
+    ),
+  );
 }

@@ -30,7 +30,8 @@ export function compileEnv(
   expand: (text: string) => string,
 ): Record<string, string> {
   const env: Record<string, string> = Object.create(null);
-  const clean = envs.some(({ name, mode }) => name === EVERYTHING && mode === "unset");
+  const clean =
+    !machine.inherits || envs.some(({ name, mode }) => name === EVERYTHING && mode === "unset");
   for (const [name, value] of Object.entries(clean ? {} : machine.env)) {
     if (value !== undefined && !OWN.some((own) => own.test(name))) env[name] = value;
   }

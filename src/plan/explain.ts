@@ -1,6 +1,8 @@
 /** A plan in words: one line per thing the launcher does, in the order of enforcement. */
-import type { MountFlags, MountStep, Policy } from "./policy.ts";
+import { INSTRUCTION_BYTES } from "./bpf.ts";
+import type { LandlockPolicy, MountFlags, MountStep, Policy } from "./policy.ts";
 import type { Plan } from "./plan.ts";
+import { capabilityWords, NAMESPACE_WORDS, rlimitWords } from "./words.ts";
 
 function flagWords(flags: MountFlags): string {
   const words = [
@@ -49,37 +51,53 @@ function identityWords({ identity, server }: Policy): string {
   return `run as uid ${identity.uid}${name}, gid ${identity.gid}, ${groups}`;
 }
 
+function landlockWords({ paths, ports, net }: LandlockPolicy): string[] {
+  const places = paths.map(([path]) => path).join(", ") || "nothing";
+  const numbers = [...new Set(ports.map(([port]) => port))].join(", ") || "none";
+  return [
+    `Landlock: files only below ${places}`,
+    ...(net > 0n ? [`Landlock: TCP ports only ${numbers}`] : []),
+  ];
+}
+
+/** What the sandbox does, one line per step, in the order of the launcher. */
+export function explainPolicy(policy: Policy): string[] {
+  const { namespaces, mounts, hostname, umask, chdir, caps, seccomp } = policy;
+  const lines: string[] = [];
+  if (namespaces.size > 0)
+    lines.push(`has its own ${[...namespaces].map((name) => NAMESPACE_WORDS[name]).join(", ")}`);
+  if (policy.joinNet !== undefined) lines.push(`join the network ${policy.joinNet}`);
+  if (policy.cgroup) lines.push("start in a control group of its own");
+  if (mounts) lines.push("start from an empty, read-only root", ...mounts.map(mountWords));
+  else lines.push("see the whole file system of the host");
+  if (hostname !== undefined && namespaces.has("uts")) lines.push(`host name ${hostname}`);
+  for (const [resource, value] of policy.rlimits) lines.push(rlimitWords(resource, value));
+  if (policy.nice !== undefined) lines.push(`nice value ${policy.nice}`);
+  if (umask !== undefined) lines.push(`umask ${umask.toString(8).padStart(3, "0")}`);
+  if (chdir !== undefined) lines.push(`working directory ${chdir}`);
+  lines.push(identityWords(policy));
+  if (caps === undefined) {
+    const root = policy.privileged && (policy.identity?.uid ?? 0) === 0;
+    lines.push(root ? "every capability of root" : "capabilities as the server has them");
+  } else if (caps.length === 0) lines.push("no capabilities");
+  else lines.push(`capabilities ${caps.map(capabilityWords).join(", ")}, no others`);
+  lines.push(
+    policy.noNewPrivs
+      ? "no new privileges"
+      : "NEW PRIVILEGES by set-user-id programs and file capabilities",
+  );
+  if (policy.landlock) lines.push(...landlockWords(policy.landlock));
+  lines.push(
+    seccomp
+      ? `system calls only through a filter of ${seccomp.length / INSTRUCTION_BYTES} instructions`
+      : "every system call: no seccomp filter",
+  );
+  return lines;
+}
+
 /** In the order of the launcher; the last line is the command itself. */
 export function explain(plan: Plan): string[] {
-  const { policy } = plan;
-  const lines: string[] = [];
-  if (policy.namespaces.size > 0)
-    lines.push(`own namespaces: ${[...policy.namespaces].join(", ")}`);
-  if (policy.mounts) {
-    lines.push("start from an empty, read-only root", ...policy.mounts.map(mountWords));
-  } else {
-    lines.push("see the whole file system of the host");
-  }
-  if (policy.hostname !== undefined && policy.namespaces.has("uts"))
-    lines.push(`host name ${policy.hostname}`);
-  for (const [resource, value] of policy.rlimits)
-    lines.push(`limit resource ${resource} to ${value < 0n ? "unlimited" : value}`);
-  if (policy.umask !== undefined) lines.push(`umask ${policy.umask.toString(8).padStart(3, "0")}`);
-  if (policy.chdir !== undefined) lines.push(`working directory ${policy.chdir}`);
-  lines.push(identityWords(policy));
-  if (policy.caps)
-    lines.push(
-      policy.caps.length > 0
-        ? `capabilities ${policy.caps.join(", ")}, no others`
-        : "no capabilities",
-    );
-  else lines.push("capabilities untouched");
-  if (policy.noNewPrivs) lines.push("no new privileges");
-  lines.push(
-    policy.seccomp
-      ? `seccomp filter of ${policy.seccomp.length / 8} instructions`
-      : "no seccomp filter",
-  );
+  const lines = explainPolicy(plan.policy);
   lines.push(plan.timeout > 0 ? `killed after ${plan.timeout / 1000} s` : "no time limit");
   const argv = plan.argv.elements.map((pieces) =>
     pieces

@@ -35,6 +35,8 @@ export interface Machine {
   uuid(): string;
   /** The architecture that filters are made for. */
   readonly arch: Architecture;
+  /** Commands get the server's environment, less what is its own: not where a plan file is made for another server. */
+  readonly inherits: boolean;
   /** The server's own environment. */
   readonly env: Readonly<Record<string, string | undefined>>;
   user(nameOrUid: string): User | undefined;
@@ -108,6 +110,7 @@ export function thisMachine(arch: string = process.arch): Machine {
     now: () => new Date(),
     uuid: () => crypto.randomUUID(),
     arch,
+    inherits: true,
     env: process.env,
     user: (name) => (/^\d+$/.test(name) ? userById(Number(name)) : userByName(name)),
     group: groupByName,

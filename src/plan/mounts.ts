@@ -181,5 +181,18 @@ export function compileMounts(
     );
     if (compiled) steps.push(...compiled);
   }
-  return steps;
+  return sealLast(steps);
 }
+
+/** A mount is sealed once all that is to lie below it is there, and not at all if another one has replaced it. */
+function sealLast(steps: readonly MountStep[]): MountStep[] {
+  const seals = steps.filter((step, i) => {
+    if (step.kind !== "seal") return false;
+    return !steps
+      .slice(i + 1)
+      .some((later) => later.kind !== "seal" && covers(later.target, step.target));
+  });
+  return [...steps.filter((step) => step.kind !== "seal"), ...seals];
+}
+
+const covers = (above: string, path: string) => above === path || path.startsWith(`${above}/`);

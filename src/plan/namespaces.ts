@@ -28,26 +28,25 @@ export function compileNamespaces(
   report: Report,
 ): Namespaces {
   const own = new Set<NamespaceName>();
-  if (namespace === undefined) return { own, joinNet: undefined };
-  const shares = namespace.shares ?? {};
+  const shares = namespace?.shares ?? {};
   // What is not said is kept from the host, as existing configs expect.
   const all = shares.all ?? "default";
   const named = /^name:(.+)$/.exec(shares.net ?? "")?.[1];
   for (const key of Object.keys(SHARES) as Share[]) {
     if (key === "net" && named !== undefined) continue;
-    const share = (shares[key] ?? "default").toLowerCase();
-    if ((share === "default" ? all : share).startsWith("disable")) own.add(SHARES[key]);
+    const share = shares[key] ?? "default";
+    if ((share === "default" ? all : share) === "disable") own.add(SHARES[key]);
   }
-  if ((namespace.mounts ?? []).length > 0) own.add("mount");
+  if ((namespace?.mounts ?? []).length > 0) own.add("mount");
 
-  if (namespace.opts?.hostname !== undefined && !own.has("uts")) {
+  if (namespace?.opts?.hostname !== undefined && !own.has("uts")) {
     report.notice(
       `${path}.opts.hostname`,
       `not applied: the host name belongs to the host unless "uts" is "disable"`,
     );
   }
   for (const key of ["bwrap", "selinux"] as const) {
-    if (namespace.opts?.[key] === undefined) continue;
+    if (namespace?.opts?.[key] === undefined) continue;
     report.notice(`${path}.opts.${key}`, "ignored: namespaces are made without an external tool");
   }
   if (!machine.privileged) asOrdinaryUser(own, named, shares.users, path, machine, report);
@@ -67,6 +66,12 @@ function asOrdinaryUser(
     report.problem(
       `${path}.shares.net`,
       `joining a network namespace needs root, and the server runs as uid ${machine.uid}`,
+    );
+  }
+  if (!own.has("pid")) {
+    report.notice(
+      path,
+      'commands run as the server\'s own user and without a pid namespace: one that kills its supervisor can leave processes behind; set shares.pid to "disable"',
     );
   }
   if (own.size === 0 || own.has("user")) return;

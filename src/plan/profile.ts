@@ -62,6 +62,8 @@ const CLEAN: Env[] = [
   { name: "LANG", value: "C.UTF-8" },
 ];
 
+const SHM: Mount = { target: "/dev/shm", mode: "tmpfs", size: "64M" };
+
 /** The sandbox as it stands with its profile; itself without one. */
 export function applyProfile(sandbox: Sandbox, machine: Machine): Sandbox {
   if (sandbox.profile === undefined) return sandbox;
@@ -91,6 +93,8 @@ export function profile(name: ProfileName, machine: Machine): ProfileBase {
           mounts: [
             ...mounts.filter(({ target }) => target !== "/dev"),
             { target: "/dev", mode: "rw", dev: true },
+            // Shared memory is no device: the host's stays out of reach.
+            ...(machine.exists("/dev/shm") ? [SHM] : []),
             ...present(["/sys", "/run/udev"], machine),
           ],
         },

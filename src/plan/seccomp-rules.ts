@@ -4,13 +4,16 @@
  * The last rule wins: one without `args` replaces whatever was said before about its syscalls, one with `args` takes
  * precedence over what holds otherwise.
  */
-import type { Rule } from "../../ffi/libseccomp.ts";
+import type { ArgCondition, Rule } from "../../ffi/libseccomp.ts";
 import { suggestion } from "../config/nearest.ts";
 import type { SeccompRule } from "../config/schema.ts";
 import type { Machine } from "./machine.ts";
+import { isNarrow } from "./narrow-arguments.ts";
 import type { Report } from "./report.ts";
 import { parseAction } from "./seccomp-action.ts";
 import { groupNames, syscallsOf } from "./syscall-groups.ts";
+
+const LOW = 0xffff_ffffn;
 
 /** What is said about one syscall. */
 export interface Verdict {
@@ -35,12 +38,13 @@ export function resolveRules(
     const place = `${path}[${i}]`;
     report.attempt(place, () => {
       const action = parseAction(rule.action);
-      const args = (rule.args ?? []).map(condition);
+      const given = (rule.args ?? []).map(condition);
       const named = !rule.syscall.startsWith("@");
       for (const [number, name] of numbersOf(rule.syscall, place, machine, report)) {
         let verdict = verdicts.get(number);
         if (!verdict) verdicts.set(number, (verdict = { name, conditional: [] }));
-        if (args.length > 0) {
+        if (given.length > 0) {
+          const args = given.map((one) => (isNarrow(name, one.index) ? narrowed(one) : one));
           const key = args.map(({ index, op, value, mask }) => [index, op, value, mask]).join();
           verdict.conditional = verdict.conditional.filter((earlier) => earlier.key !== key);
           verdict.conditional.push({ syscall: name, action, args, key });
@@ -109,7 +113,25 @@ function numbersOf(
   return [];
 }
 
-function condition({ index, op, value, mask }: NonNullable<SeccompRule["args"]>[number]) {
+/** The condition on the lower half. Equality is said with a mask; for the others see `compileVerdicts`. */
+function narrowed(one: ArgCondition): ArgCondition {
+  const { index, op, value, mask = LOW } = one;
+  if (value > LOW) {
+    throw new Error(
+      `args: the kernel reads 32 bits of argument ${index}, and ${value} does not fit: no call could match`,
+    );
+  }
+  return op === "eq" || op === "masked_eq"
+    ? { index, op: "masked_eq", value, mask: mask & LOW }
+    : one;
+}
+
+function condition({
+  index,
+  op,
+  value,
+  mask,
+}: NonNullable<SeccompRule["args"]>[number]): ArgCondition {
   if ((op === "masked_eq") !== (mask !== undefined))
     throw new Error("mask goes with op masked_eq, and only with it");
   return {

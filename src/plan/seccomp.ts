@@ -1,8 +1,9 @@
 /** seccomp → a BPF program, compiled at boot. See seccomp(2), seccomp_rule_add(3). */
 import type { Rule } from "../../ffi/libseccomp.ts";
 import type { Seccomp } from "../config/schema.ts";
-import { chain, validateProgram } from "./bpf.ts";
+import { chain, lowerHalves, validateProgram } from "./bpf.ts";
 import type { Machine } from "./machine.ts";
+import { isNarrow } from "./narrow-arguments.ts";
 import type { Report } from "./report.ts";
 import { parseAction, passes } from "./seccomp-action.ts";
 import { resolveRules, type Verdicts } from "./seccomp-rules.ts";
@@ -58,8 +59,8 @@ function startsCommands(fallback: number, verdicts: Verdicts): boolean {
 }
 
 /**
- * libseccomp cannot say "this action under that condition, else another one than the default". Where a config does, the
- * conditions are a program of their own, asked first.
+ * libseccomp cannot say "this action under that condition, else another one than the default", nor compare the lower half
+ * of an argument but for equality. Where a config needs it, conditions are programs of their own, asked first.
  */
 function compileVerdicts(fallback: number, verdicts: Verdicts, machine: Machine): Uint8Array {
   const all = [...verdicts.values()];
@@ -67,12 +68,21 @@ function compileVerdicts(fallback: number, verdicts: Verdicts, machine: Machine)
     always ? [{ syscall: name, action: always.action, args: [] }] : [],
   );
   const conditional = all.flatMap((verdict): Rule[] => verdict.conditional);
-  // A condition with the default's action matters only where something else holds otherwise.
   const mixed = all.some((verdict) => verdict.always && verdict.conditional.length > 0);
-  if (!mixed) return machine.compileFilter(fallback, [...always, ...conditional]);
-  return chain(
-    machine.compileFilter(UNDECIDED, conditional),
-    UNDECIDED,
-    machine.compileFilter(fallback, always),
-  );
+  const groups = Map.groupBy(conditional, (rule) => halves(rule).join(""));
+  if (!mixed && groups.size <= 1 && (groups.has("") || groups.size === 0))
+    return machine.compileFilter(fallback, [...always, ...conditional]);
+  let program = machine.compileFilter(fallback, always);
+  for (const [narrow, rules] of groups) {
+    const first = lowerHalves(machine.compileFilter(UNDECIDED, rules), [...narrow].map(Number));
+    program = chain(first, UNDECIDED, program);
+  }
+  return program;
 }
+
+/** Arguments whose order, or difference, is to be found in their lower half. */
+const halves = ({ syscall, args }: Rule): number[] =>
+  args
+    .filter(({ op, index }) => op !== "masked_eq" && isNarrow(syscall, index))
+    .map(({ index }) => index)
+    .sort();

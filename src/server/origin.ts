@@ -8,8 +8,14 @@
  * - On a loopback address, Host must be localhost, 127.0.0.1, [::1], or one of `hosts`. On other addresses any Host
  *   will do, unless `hosts` is given.
  *
- * What this cannot stop: a GET without Origin from a foreign page to a plain-http address other than loopback, where
- * browsers send no Sec-Fetch-Site.
+ *
+ * Over plain http to an address other than loopback, browsers send no Sec-Fetch-Site; and for `<img src>`, a link or
+ * `fetch(…, {mode: "no-cors"})` no Origin either. A foreign page chooses whether Referer and which Accept are sent, so their
+ * absence proves nothing; what it cannot change there is that the request looks like one of a browser. Therefore:
+ *
+ * - A call that looks like a browser's and carries neither Origin nor Sec-Fetch-Site must have a Referer of our own origin,
+ *   or of one of `origins`. A page of ours sends one by itself. Who types the address of a verb into a browser gets told.
+ * - A Referer of another origin is refused whatever else the request looks like.
  */
 import { isIP } from "node:net";
 import { AfbError } from "../errors.ts";
@@ -54,6 +60,39 @@ export function checkOrigin(header: GetHeader, policy: OriginPolicy): void {
       `a page of another origin may not call this server; to allow it, add its origin to "origins"`,
     );
   }
+}
+
+/**
+ * For requests that call a verb: refuses those that a browser may have been made to send, see above. Throws an
+ * {@link AfbError} `forbidden` that says what to do.
+ */
+export function checkCaller(header: GetHeader, policy: OriginPolicy): void {
+  const origins = policy.origins ?? [];
+  if (origins.includes("*") || header("origin") !== undefined) return;
+  if (header("sec-fetch-site") !== undefined) return;
+  const referer = header("referer");
+  if (referer !== undefined) {
+    const from = URL.parse(referer)?.origin ?? "null";
+    if (origins.includes(from) || sameOrigin(from, header("host"))) return;
+    throw new AfbError(
+      "forbidden",
+      `pages of ${from} may not call this server; to allow it, add that origin to "origins"`,
+    );
+  }
+  if (!looksLikeBrowser(header)) return;
+  throw new AfbError(
+    "forbidden",
+    "this may be a foreign page that makes a browser call: call from a page of this server, or without a browser",
+  );
+}
+
+/** All browsers call themselves Mozilla; the rest is for those that were told not to. */
+function looksLikeBrowser(header: GetHeader): boolean {
+  return (
+    /^mozilla\//i.test(header("user-agent") ?? "") ||
+    header("upgrade-insecure-requests") !== undefined ||
+    /^(image|video|audio|font|text\/css|text\/html)\b/i.test(header("accept") ?? "")
+  );
 }
 
 function checkHost(host: string | undefined, policy: OriginPolicy): void {

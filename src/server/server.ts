@@ -1,24 +1,15 @@
-/**
- * The server: one node:http listener. REST requests go to the Elysia app, WebSocket upgrades to our own engine on the
- * raw socket, since AFB's C client sends unmasked frames, which Bun's WebSocket server refuses.
- */
-import { createServer, type Server } from "node:http";
+/** The server: listeners, and what they share. Closing it says goodbye to everybody. */
 import type { Socket } from "node:net";
 import type { Registry } from "../api/registry.ts";
-import { answer } from "./bridge.ts";
-import { listen, urlHost } from "./listen.ts";
-import { isLoopback } from "./origin.ts";
-import { createRest } from "./rest.ts";
+import type { Endpoint } from "./endpoint.ts";
+import { type Listener, openListener, type Shared } from "./listener.ts";
 import { Sessions } from "./session.ts";
-import { upgrade } from "./upgrade.ts";
 import type { WebSocketConnection } from "./websocket.ts";
 
 export interface ServerOptions {
   registry: Registry;
-  /** Address or name to listen on, such as `127.0.0.1`, `0.0.0.0` or `::`. */
-  host: string;
-  /** 0 takes a free one. */
-  port: number;
+  /** Where to listen; all of it, or the server does not start. At least one. */
+  endpoints: readonly Endpoint[];
   /** Origins of web pages that may call, besides our own; `*` is any. */
   origins?: readonly string[];
   /** Names this server is called by; checked if given, and on loopback addresses. */
@@ -29,77 +20,58 @@ export interface ServerOptions {
 }
 
 export interface RunningServer {
+  /** Of the first endpoint. */
   readonly url: string;
   readonly port: number;
+  /** Of each endpoint: `http://host:port` or `unix:/path`. */
+  readonly urls: readonly string[];
   /** Stops listening, says goodbye to WebSockets (1001), and resolves once all connections are gone. */
   close(): Promise<void>;
 }
 
-/** Milliseconds. Slow clients are cut off so that they cannot use up the connections. */
-const LIMITS = { headersTimeout: 10_000, requestTimeout: 30_000, keepAliveTimeout: 5_000 } as const;
 /** Milliseconds that open connections have when the server closes. */
 const GRACE = 2_000;
 
+/** Rejects with an Error that says what to do; then nothing listens. */
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
+  const { registry, version, origins, hosts } = options;
   const most = options.connections ?? 512;
   // Sessions outnumber connections, so there is always one that can be forgotten.
   const sessions = new Sessions(Math.max(4096, most * 2));
-  const policy = { ...options, loopback: isLoopback(options.host) };
-  let port = options.port;
-  const app = createRest({ ...options, sessions, policy, port: () => port });
   const sockets = new Set<Socket>();
   const webSockets = new Set<WebSocketConnection>();
-
-  const server = createServer(
-    {
-      ...LIMITS,
-      connectionsCheckingInterval: 1_000,
-      maxHeaderSize: 16 * 1024,
-      // Without this, curl's offer of HTTP/2 (Upgrade: h2c) would be taken for a WebSocket.
-      shouldUpgradeCallback: (request) =>
-        request.headers.upgrade?.toLowerCase().includes("websocket") ?? false,
-    },
-    (request, response) => void answer(request, response, (it) => app.fetch(it)),
-  );
-  server.on("connection", (socket: Socket) => {
-    sockets.add(socket);
-    socket.on("close", () => sockets.delete(socket));
-    // Its errors are those of the request or of the WebSocket; unheard, one would end the process.
-    socket.on("error", () => socket.destroy());
-    if (sockets.size > most) socket.destroy();
-  });
-  server.on("upgrade", (request, socket, head) => {
-    // node:http types it as a Duplex, and hands over the net.Socket of the connection.
-    upgrade(request, socket as Socket, head, {
-      registry: options.registry,
-      sessions,
-      policy,
-      port,
-      webSockets,
-    });
-  });
-
-  port = await listen(server, options);
-  return {
-    url: `http://${urlHost(options.host)}:${port}`,
-    port,
-    close: () => shutDown(server, sockets, webSockets),
+  const shared: Shared = {
+    ...{ registry, version, origins, hosts },
+    ...{ most, sessions, sockets, webSockets },
   };
+  const listeners: Listener[] = [];
+  const close = (): Promise<void> => shutDown(listeners, sockets, webSockets);
+  try {
+    for (const endpoint of options.endpoints) {
+      listeners.push(await openListener(endpoint, shared));
+    }
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  const [first] = listeners;
+  if (!first) throw new Error("no place to listen was given");
+  return { url: first.url, port: first.port, urls: listeners.map(({ url }) => url), close };
 }
 
 async function shutDown(
-  server: Server,
+  listeners: readonly Listener[],
   sockets: ReadonlySet<Socket>,
   webSockets: ReadonlySet<WebSocketConnection>,
 ): Promise<void> {
-  const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+  const closed = listeners.map((listener) => listener.close());
   for (const webSocket of [...webSockets]) webSocket.close(1001, "server is closing");
-  server.closeIdleConnections();
+  for (const listener of listeners) listener.closeIdle();
   const timer = setTimeout(() => {
     for (const socket of [...sockets]) socket.destroy();
-    server.closeAllConnections();
+    for (const listener of listeners) listener.closeAll();
   }, GRACE);
-  await closed;
+  await Promise.all(closed);
   await Promise.all(
     [...sockets].map((socket) => new Promise((resolve) => socket.once("close", resolve))),
   );

@@ -1,4 +1,5 @@
 /** Sessions: what the server remembers of a caller between requests, by uuid. They live in memory only. */
+import type { Peer } from "../../ffi/sockets.ts";
 import type { Session } from "../api/client.ts";
 import type { GetHeader } from "./origin.ts";
 
@@ -8,6 +9,8 @@ export const SESSION_TIMEOUT = 32_000_000;
 export interface ServerSession extends Session {
   /** The token given last. */
   token?: string;
+  /** Who connects in this session, over a unix socket: uid and gid are those of all, pid is that of the latest. */
+  peer?: Peer;
   /** WebSockets open in this session: it is kept as long as there are any. */
   connections: number;
   /** Milliseconds, of the clock of {@link Sessions}. */
@@ -32,7 +35,7 @@ export const SESSION_PARAMETERS: ReadonlySet<string> = new Set([
 ]);
 
 export class Sessions {
-  /** Least recently used first. */
+  /** By {@link keyOf}. Least recently used first. */
   readonly #sessions = new Map<string, ServerSession>();
 
   /**
@@ -49,16 +52,21 @@ export class Sessions {
     return this.#sessions.size;
   }
 
-  /** The session of these credentials. A uuid not known (any more) makes a session of that name, none a random one. */
-  open(credentials: Credentials): ServerSession {
+  /**
+   * The session of these credentials. A uuid not known (any more) makes a session of that name, none a random one. A user
+   * known by the kernel has sessions of its own: that of another, with its token, is not entered by knowing its uuid.
+   */
+  open(credentials: Credentials, peer?: Peer): ServerSession {
     this.#expire();
     const uuid = credentials.uuid ?? crypto.randomUUID();
-    const session = this.#sessions.get(uuid) ?? { uuid, connections: 0, lastUsed: 0 };
+    const key = keyOf(uuid, peer);
+    const session: ServerSession = this.#sessions.get(key) ?? { uuid, connections: 0, lastUsed: 0 };
     if (credentials.token !== undefined) session.token = credentials.token;
+    if (peer) session.peer = peer;
     session.lastUsed = this.now();
-    this.#sessions.delete(uuid);
+    this.#sessions.delete(key);
     if (this.#sessions.size >= this.most) this.#evict();
-    this.#sessions.set(uuid, session);
+    this.#sessions.set(key, session);
     return session;
   }
 
@@ -68,19 +76,24 @@ export class Sessions {
   }
 
   #expire(): void {
-    for (const session of this.#sessions.values()) {
+    for (const [key, session] of this.#sessions) {
       if (this.remaining(session) > 0) return;
-      if (session.connections === 0) this.#sessions.delete(session.uuid);
+      if (session.connections === 0) this.#sessions.delete(key);
     }
   }
 
   #evict(): void {
-    for (const session of this.#sessions.values()) {
+    for (const [key, session] of this.#sessions) {
       if (session.connections > 0) continue;
-      this.#sessions.delete(session.uuid);
+      this.#sessions.delete(key);
       return;
     }
   }
+}
+
+/** A uuid has no colon. */
+function keyOf(uuid: string, peer: Peer | undefined): string {
+  return peer ? `${uuid}:${peer.uid}:${peer.gid}` : uuid;
 }
 
 export function cookieName(port: number): string {

@@ -1,6 +1,7 @@
 /** Turns a connection that asks for it into an AFB WebSocket. */
 import type { IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
+import type { Peer } from "../../ffi/sockets.ts";
 import { AfbError } from "../errors.ts";
 import type { Registry } from "../api/registry.ts";
 import { AfbConnection } from "./afb.ts";
@@ -16,6 +17,8 @@ export interface UpgradeContext {
   policy: OriginPolicy;
   /** The port listened on: it names the cookie. */
   port: number;
+  /** Who connected, over a unix socket. */
+  peer: Peer | undefined;
   /** The open ones; kept up to date here. */
   webSockets: Set<WebSocketConnection>;
 }
@@ -27,7 +30,7 @@ export function upgrade(
   request: IncomingMessage,
   socket: Socket,
   head: Uint8Array,
-  { registry, sessions, policy, port, webSockets }: UpgradeContext,
+  { registry, sessions, policy, port, peer, webSockets }: UpgradeContext,
 ): void {
   const shaken = handshake(request, policy);
   if (!shaken.accepted) {
@@ -39,7 +42,7 @@ export function upgrade(
     reject(socket, refuse(400, credentials).response);
     return;
   }
-  const client = new AfbConnection(registry, sessions.open(credentials));
+  const client = new AfbConnection(registry, sessions.open(credentials, peer));
   const connection: WebSocketConnection = new WebSocketConnection(socket, {
     text: (text) => client.text(text),
     gone: () => {

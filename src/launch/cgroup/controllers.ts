@@ -42,12 +42,17 @@ export function enableControllers(
   for (const name of wanted) {
     if (!available.includes(name)) missing.set(name, whyMissing(name, place));
     // It would take them back at its next reload, and the limits would silently be gone.
-    else if (unit) missing.set(name, `systemd has not delegated ${base} to us: ${DELEGATE}`);
+    else if (unit)
+      missing.set(
+        name,
+        `no ${name} controller: systemd has not delegated ${base} to us: ${DELEGATE}`,
+      );
   }
   const granted = [...wanted].filter((name) => !missing.has(name));
-  if (granted.length > 0) makeRoom(place);
+  if (granted.length === 0) return missing;
+  const crowded = makeRoom(place);
   for (const name of granted) {
-    const why = enable(base, name) ?? enable(join(base, GROUP), name);
+    const why = crowded ?? enable(base, name) ?? enable(join(base, GROUP), name);
     if (why !== undefined) missing.set(name, why);
   }
   return missing;
@@ -68,32 +73,44 @@ export function enable(group: string, controller: Controller): string | undefine
   }
 }
 
-/** A group with controllers for its children cannot hold processes, but the root of the hierarchy can. */
-function makeRoom({ base, isRoot, isContainer, inLeaf }: Place): void {
-  if (isRoot || inLeaf) return;
+/** A group with controllers for its children cannot hold processes, but the root of the hierarchy can. Says why that fails. */
+function makeRoom({ base, isRoot, isContainer, inLeaf }: Place): string | undefined {
+  if (isRoot || inLeaf) return undefined;
   const leaf = join(base, GROUP, LEAF);
-  mkdirSync(leaf, { recursive: true });
-  put(leaf, "cgroup.procs", "0");
-  if (!isContainer) return;
-  // The shell or the init that started us in this container: nobody else will ever step aside for us.
-  for (const pid of words(base, "cgroup.procs")) {
-    try {
-      put(leaf, "cgroup.procs", pid);
-    } catch (error) {
-      if (errnoOf(error) !== "ESRCH") throw error;
+  try {
+    mkdirSync(leaf, { recursive: true });
+    put(leaf, "cgroup.procs", "0");
+    // The shell or the init that started us in this container: nobody else will ever step aside for us. Some rounds, since they fork.
+    for (let round = 0; isContainer && round < 10; round++) {
+      const others = words(base, "cgroup.procs");
+      if (others.length === 0) break;
+      for (const pid of others) move(pid, leaf);
     }
+    return undefined;
+  } catch (error) {
+    return `cannot move to ${leaf}: ${errnoOf(error)}: run as root, or ${DELEGATE}`;
   }
 }
 
-/** The base is the group of a systemd unit that systemd goes on managing. */
+function move(pid: string, group: string): void {
+  try {
+    put(group, "cgroup.procs", pid);
+  } catch (error) {
+    // It has just ended.
+    if (errnoOf(error) !== "ESRCH") throw error;
+  }
+}
+
+/** The base is the group of a systemd unit that systemd goes on managing. See systemd.resource-control(5), Delegate=. */
 function managedUnit({ base, mount, isRoot }: Place): boolean {
   const flag = (group: string, name: string) =>
     xattr(group, `user.${name}`) ?? xattr(group, `trusted.${name}`);
-  if (isRoot || !existsSync("/run/systemd/system") || flag(base, "invocation_id") === undefined)
-    return false;
-  for (let group = base; group.length > mount.length; group = dirname(group))
+  if (isRoot || !existsSync("/run/systemd/system")) return false;
+  if (flag(base, "invocation_id") === undefined) return false;
+  for (let group = base; ; group = dirname(group)) {
     if (flag(group, "delegate") === "1") return false;
-  return true;
+    if (group.length <= mount.length) return true;
+  }
 }
 
 function whyMissing(controller: Controller, { base, mount }: Place): string {

@@ -77,12 +77,14 @@ function ourFiles(): ProcFiles {
 }
 
 function cgroupMounts(mountinfo: string): { point: string; root: string }[] {
-  return mountinfo.split("\n").flatMap((line) => {
+  const mounts = mountinfo.split("\n").flatMap((line) => {
     const [before = "", after = ""] = line.split(" - ");
     const [, , , root, point] = before.split(" ");
     if (!after.startsWith("cgroup2 ") || root === undefined || point === undefined) return [];
     return [{ point: unescape(point), root: unescape(root) }];
   });
+  // A later mount hides an earlier one at the same point.
+  return mounts.reverse();
 }
 
 /** Spaces and the like are octal in mountinfo. */

@@ -9,7 +9,7 @@ import { closeSync, fstatSync, mkdirSync, openSync, readdirSync, statSync } from
 import { join } from "node:path";
 import { tryLock } from "../../../ffi/files.ts";
 import { errnoOf } from "./files.ts";
-import { LEAF } from "./place.ts";
+import { CgroupUnavailable, LEAF } from "./place.ts";
 import { endTree, killTree } from "./tree.ts";
 
 /** How long the dead of a crashed server are waited for, ms. */
@@ -21,11 +21,15 @@ export interface ServerGroup {
   readonly fd: number;
 }
 
-/** Makes and locks the group of this server. */
+/** Makes and locks the group of this server. @throws CgroupUnavailable */
 export function makeServerGroup(parent: string): ServerGroup {
   for (;;) {
     const path = join(parent, `${process.pid}-${randomBytes(4).toString("hex")}`);
-    mkdirSync(path);
+    try {
+      mkdirSync(path);
+    } catch (error) {
+      throw new CgroupUnavailable(`cannot make ${path}: ${errnoOf(error)}: run as root`);
+    }
     const fd = openSync(path, "r");
     // Before the lock is taken, a server that starts at this moment may take the group for a leftover and remove it.
     if (tryLock(fd) && isStill(path, fd)) return { path, fd };

@@ -1,0 +1,72 @@
+/** What node:net does not tell of a socket: who is at the other end, see unix(7), and what an inherited one is. */
+import { dlopen, read } from "bun:ffi";
+import { CError, errnoName } from "./errno.ts";
+import { pointer } from "./pointer.ts";
+
+const { symbols: libc } = dlopen("libc.so.6", {
+  __errno_location: { args: [], returns: "ptr" },
+  getsockopt: { args: ["i32", "i32", "i32", "ptr", "ptr"], returns: "i32" },
+  getsockname: { args: ["i32", "ptr", "ptr"], returns: "i32" },
+  fcntl: { args: ["i32", "i32", "i64"], returns: "i32" },
+});
+
+const SOL_SOCKET = 1;
+const SO_TYPE = 3;
+const SO_PEERCRED = 17;
+const SO_ACCEPTCONN = 30;
+const SOCK_STREAM = 1;
+const AF_UNIX = 1;
+const F_SETFD = 2;
+const FD_CLOEXEC = 1;
+/** struct sockaddr_un: a family of 2 bytes and a path of 108. */
+const FAMILY_BYTES = 2;
+const SOCKADDR_BYTES = FAMILY_BYTES + 108;
+
+function checked(result: number, call: string, what: string): number {
+  if (result >= 0) return result;
+  const place = pointer(libc.__errno_location());
+  throw new CError(call, what, place === null ? "" : errnoName(read.i32(place)));
+}
+
+function option(fd: number, name: number, words: number): Int32Array {
+  const value = new Int32Array(words);
+  const length = Uint32Array.of(value.byteLength);
+  checked(libc.getsockopt(fd, SOL_SOCKET, name, value, length), "getsockopt", `fd ${fd}`);
+  return value;
+}
+
+export interface Peer {
+  /** 0 for a process that this pid namespace cannot see. */
+  readonly pid: number;
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/** Who connected a unix socket: the ids of the process when it called connect(2), told by the kernel. Throws CError. */
+export function peerCredentials(fd: number): Peer {
+  const [pid = 0, uid = -1, gid = -1] = option(fd, SO_PEERCRED, 3);
+  // The kernel's ids are unsigned.
+  return { pid, uid: uid >>> 0, gid: gid >>> 0 };
+}
+
+/** Whether the descriptor is a stream socket that listens. Throws CError when it is no socket. */
+export function isListening(fd: number): boolean {
+  return option(fd, SO_TYPE, 1)[0] === SOCK_STREAM && option(fd, SO_ACCEPTCONN, 1)[0] === 1;
+}
+
+/** The path of a unix socket (`@name` for an abstract one); undefined for other families. Throws CError. */
+export function unixPath(fd: number): string | undefined {
+  const address = Buffer.alloc(SOCKADDR_BYTES);
+  const length = Uint32Array.of(address.length);
+  checked(libc.getsockname(fd, address, length), "getsockname", `fd ${fd}`);
+  if (address.readUInt16LE(0) !== AF_UNIX) return undefined;
+  const path = address.subarray(FAMILY_BYTES, Math.min(length[0] ?? 0, SOCKADDR_BYTES));
+  if (path[0] === 0) return `@${path.subarray(1).toString()}`;
+  const end = path.indexOf(0);
+  return path.subarray(0, end < 0 ? path.length : end).toString();
+}
+
+/** Keeps an inherited descriptor from programs executed later. Throws CError. */
+export function closeOnExec(fd: number): void {
+  checked(libc.fcntl(fd, F_SETFD, FD_CLOEXEC), "fcntl", `fd ${fd}, F_SETFD`);
+}

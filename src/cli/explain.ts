@@ -1,0 +1,125 @@
+/** `spawnbox explain`: what a sandbox does, in words, how much it leaves open, and what would close most of it. */
+import { parseArgs } from "node:util";
+import { suggestion } from "../config/nearest.ts";
+import { ConfigError } from "../config/problem.ts";
+import { explain } from "../plan/explain.ts";
+import { type Exposure, exposure, fixLine, improvements } from "../plan/exposure.ts";
+import type { ApiPlan, Plan } from "../plan/plan.ts";
+import { apisOf } from "./compile.ts";
+import { type Source, sourceOf } from "./config-option.ts";
+import { UsageError } from "./usage.ts";
+
+export const help = `usage: spawnbox explain [--config PATH[:PATH...] | --plan FILE] [--json] [SANDBOX | API/VERB]
+
+Tells what happens before a command runs, one line per step in the order of the steps; then an exposure score, from 0
+for next to nothing to 10 for all that the server can reach, and the three cheapest improvements, each as the keys to
+set in the sandbox. Without a name, of every sandbox by its first command. Without --config, AFB_SPAWN_CONFIG is used.
+
+  --config PATH  config files or directories, separated by colons
+  --plan FILE    plans made by spawnbox compile, instead of configs
+  --json         [{"api", "sandbox", "verb", "steps", "exposure": {"score", "findings"}, "improvements"}]
+  -h, --help     this text
+
+Exit code: 0, 1 when a config has problems or nothing has that name, 2 wrong usage.`;
+
+interface Options {
+  readonly source: Source;
+  readonly name: string | undefined;
+  readonly json: boolean;
+}
+
+function parse(argv: string[]): Options | undefined {
+  const { values, positionals } = parseArgs({
+    args: argv,
+    allowPositionals: true,
+    options: {
+      config: { type: "string" },
+      plan: { type: "string" },
+      json: { type: "boolean", default: false },
+      help: { type: "boolean", short: "h" },
+    },
+  });
+  if (values.help) return undefined;
+  const source = sourceOf(values.config, values.plan);
+  if (!source) throw new UsageError("no config: give --config PATH, or set AFB_SPAWN_CONFIG");
+  if (positionals.length > 1) throw new UsageError("name one sandbox or one verb");
+  return { source, name: positionals[0], json: values.json };
+}
+
+/** Exit code: 0, 1 when a config has problems or nothing has that name, 2 wrong usage. */
+export async function run(argv: string[]): Promise<number> {
+  let options: Options | undefined;
+  try {
+    options = parse(argv);
+  } catch (error) {
+    if (!(error instanceof UsageError || error instanceof TypeError)) throw error;
+    console.error(`spawnbox explain: ${error.message}\n\n${help}`);
+    return 2;
+  }
+  if (!options) {
+    console.log(help);
+    return 0;
+  }
+  let apis: ApiPlan[];
+  try {
+    apis = apisOf(options.source);
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    console.error(error.message);
+    return 1;
+  }
+  const { name } = options;
+  const plans = name === undefined ? firsts(apis) : named(apis, name);
+  if (plans.length === 0 && name !== undefined) {
+    console.error(`spawnbox explain: nothing is called ${name}${suggestion(name, names(apis))}`);
+    return 1;
+  }
+  console.log(
+    options.json ? JSON.stringify(plans.map(toJson), null, 2) : plans.map(toText).join("\n\n"),
+  );
+  return 0;
+}
+
+/** Of each sandbox its first command: the others differ in limits and time at most. */
+const firsts = (apis: readonly ApiPlan[]): Plan[] =>
+  apis.flatMap(({ sandboxes }) => sandboxes.flatMap(({ plans }) => plans.slice(0, 1)));
+
+function named(apis: readonly ApiPlan[], name: string): Plan[] {
+  const verbs = apis
+    .flatMap(({ sandboxes }) => sandboxes.flatMap(({ plans }) => plans))
+    .filter(({ api, verb }) => `${api}/${verb}`.toLowerCase() === name.toLowerCase());
+  return verbs.length > 0 ? verbs : firsts(apis).filter(({ sandbox }) => sandbox === name);
+}
+
+const names = (apis: readonly ApiPlan[]): string[] =>
+  apis.flatMap(({ api, sandboxes }) =>
+    sandboxes.flatMap(({ uid, plans }) => [uid, ...plans.map(({ verb }) => `${api}/${verb}`)]),
+  );
+
+function toJson(plan: Plan) {
+  const { api, sandbox, verb } = plan;
+  const found = exposure(plan);
+  const lines = improvements(found).map(({ what, fix }) => ({ what, set: fix }));
+  return { api, sandbox, verb, steps: explain(plan), exposure: found, improvements: lines };
+}
+
+function toText(plan: Plan): string {
+  const { api, sandbox, verb } = plan;
+  const found = exposure(plan);
+  return [
+    `${api}/${verb}, in the sandbox ${sandbox}`,
+    ...explain(plan).map((line) => `  ${line}`),
+    `exposure ${found.score.toFixed(1)} of 10`,
+    ...found.findings.map(({ what, weight }) => `  ${weight.toFixed(1)}  ${what}`),
+    ...remedies(found),
+  ].join("\n");
+}
+
+function remedies(found: Exposure): string[] {
+  const best = improvements(found);
+  if (best.length === 0) return [];
+  return [
+    "cheapest improvements, in the sandbox:",
+    ...best.map(({ fix = {} }) => `  ${fixLine(fix)}`),
+  ];
+}

@@ -1,0 +1,170 @@
+/** What the kernel, its libraries and our own process say of themselves. See proc(5). */
+import { closeSync, readFileSync } from "node:fs";
+import { release } from "node:os";
+import { missingCall, type KernelCall } from "../../ffi/kernel.ts";
+import { landlockAbi } from "../../ffi/landlock.ts";
+import { capFromName } from "../../ffi/libcap.ts";
+import { memfdCreate } from "../../ffi/libc.ts";
+import { libseccompVersion } from "../../ffi/libseccomp.ts";
+import { capabilityWords } from "../plan/words.ts";
+import { type Feature, missing, there } from "./feature.ts";
+
+/** First line of a file of /proc or /sys, trimmed; undefined when this kernel does not have it or hides it. */
+export function kernelFile(path: string): string | undefined {
+  try {
+    return readFileSync(path, "utf8").trim();
+  } catch {
+    // absent: what the caller asks for
+    return undefined;
+  }
+}
+
+const message = (error: unknown): string => (error instanceof Error ? error.message : `${error}`);
+
+/** A line of /proc/self/status or /proc/self/limits. */
+function ownLine(file: "status" | "limits", name: string): string | undefined {
+  const line = kernelFile(`/proc/self/${file}`)
+    ?.split("\n")
+    .find((one) => one.startsWith(name));
+  return line?.slice(name.length).replace(/^:/, "").trim();
+}
+
+export function hostFeatures(): Feature[] {
+  return [
+    there("kernel", `Linux ${release()}, ${process.arch}`),
+    ...calls(),
+    memfd(),
+    ...seccomp(),
+    library("libcap", () => void capFromName("CHOWN")),
+    landlock(),
+    ...ownProcess(),
+    yama(),
+  ];
+}
+
+function calls(): Feature[] {
+  const since: Readonly<Record<KernelCall, string>> = {
+    pidfd_open: "5.3",
+    openat2: "5.6",
+    close_range: "5.9",
+    mount_setattr: "5.12",
+  };
+  return Object.entries(since).map(([name, version]) => {
+    const errno = missingCall(name as KernelCall);
+    if (errno === undefined) return there(name, "there");
+    const remedy =
+      errno === "EPERM"
+        ? "a seccomp filter around the server denies it: allow it, as by a newer container runtime"
+        : `it needs Linux ${version}`;
+    return missing(name, errno, remedy);
+  });
+}
+
+function memfd(): Feature {
+  const policy = kernelFile("/proc/sys/vm/memfd_noexec");
+  if (policy === "2") {
+    return missing(
+      "memfd",
+      "vm.memfd_noexec is 2",
+      "sysctl vm.memfd_noexec=1: the launcher runs from a memfd",
+    );
+  }
+  try {
+    closeSync(memfdCreate("spawnbox-doctor", true));
+    return there("memfd", "executable");
+  } catch (error) {
+    return missing("memfd", message(error), "the launcher runs from a memfd: memfd_create(2)");
+  }
+}
+
+function seccomp(): Feature[] {
+  const actions = kernelFile("/proc/sys/kernel/seccomp/actions_avail");
+  const library: Feature[] = [];
+  try {
+    library.push(there("libseccomp", libseccompVersion()));
+  } catch (error) {
+    const remedy = "needed for seccomp rules, unless they are in a plan file: spawnbox compile";
+    library.push(missing("libseccomp", message(error), remedy));
+  }
+  return [
+    actions === undefined
+      ? missing("seccomp-actions", "none", "a kernel with CONFIG_SECCOMP_FILTER")
+      : there("seccomp-actions", actions),
+    ...library,
+  ];
+}
+
+function library(name: string, use: () => void): Feature {
+  try {
+    use();
+    return there(name, "there");
+  } catch (error) {
+    return missing(
+      name,
+      message(error),
+      "needed for caps, unless they are in a plan file: spawnbox compile",
+    );
+  }
+}
+
+function landlock(): Feature {
+  const abi = landlockAbi();
+  if (abi > 0) return there("landlock", `version ${abi}`);
+  const lsm = kernelFile("/sys/kernel/security/lsm") ?? "unknown";
+  return missing(
+    "landlock",
+    `none; security modules: ${lsm}`,
+    "Linux 5.13 with CONFIG_SECURITY_LANDLOCK and landlock in lsm=",
+  );
+}
+
+/** Our own process: what it lacks, no command can have. */
+function ownProcess(): Feature[] {
+  const features: Feature[] = [];
+  const nofile = ownLine("limits", "Max open files")?.split(/\s+/)[0] ?? "unknown";
+  features.push(
+    Number(nofile) < 4096
+      ? missing(
+          "open-files",
+          nofile,
+          "LimitNOFILE=65536: a running task holds about five descriptors of the server",
+        )
+      : there("open-files", nofile),
+  );
+  const bounding = BigInt(`0x${ownLine("status", "CapBnd") ?? "0"}`);
+  const last = Number(kernelFile("/proc/sys/kernel/cap_last_cap") ?? "40");
+  const lacking = Array.from({ length: last + 1 }, (_, cap) => cap).filter(
+    (cap) => ((bounding >> BigInt(cap)) & 1n) === 0n,
+  );
+  features.push(
+    lacking.length === 0
+      ? there("bounding-set", "every capability")
+      : missing(
+          "bounding-set",
+          `without ${lacking.map(capabilityWords).join(", ")}`,
+          "no command can have these: CapabilityBoundingSet= of the unit, --cap-add of the container",
+        ),
+  );
+  const own = ownLine("status", "NoNewPrivs");
+  features.push(
+    own === "1"
+      ? missing(
+          "new-privileges",
+          "no_new_privs is set on the server",
+          "set-user-id programs cannot work even with newPrivs: NoNewPrivileges=no in the unit",
+        )
+      : there("new-privileges", "the server is not restrained"),
+  );
+  return features;
+}
+
+function yama(): Feature {
+  const scope = kernelFile("/proc/sys/kernel/yama/ptrace_scope");
+  if (scope !== undefined && scope !== "0") return there("yama", `ptrace_scope ${scope}`);
+  const found = scope === undefined ? "not in this kernel" : "ptrace_scope 0";
+  return missing(
+    "yama",
+    found,
+    "commands of the same user can look into each other, unless their pids are private: sysctl kernel.yama.ptrace_scope=1",
+  );
+}

@@ -1,0 +1,93 @@
+/**
+ * Plans as a file: what was compiled on one machine starts on another, without libseccomp and libcap.
+ *
+ * One line of text, `spawnbox-plan {header}`, then JSON. The header tells for what and by what the plans were made, and
+ * the SHA-256 of the rest: against damage, not against forgery, which only the permissions of the file prevent.
+ */
+import { VERSION as LAYOUT } from "../../ffi/launcher/layout.ts";
+import { isObject } from "../config/conform.ts";
+import { version } from "../version.ts";
+import type { Machine } from "./machine.ts";
+import { pack, type Packed, unpack } from "./pack.ts";
+import type { ApiPlan } from "./plan.ts";
+
+/** Of this format; LAYOUT is that of the ops inside. */
+const FORMAT = 1;
+const MAGIC = "spawnbox-plan ";
+
+interface Header {
+  readonly format: number;
+  readonly layout: number;
+  readonly arch: string;
+  /** Whose server: 0 for root. An ordinary user's plans map that user's ids. */
+  readonly uid: number;
+  readonly gid: number;
+  readonly spawnbox: string;
+  readonly sha256: string;
+}
+
+type Target = Pick<Machine, "arch" | "uid" | "gid">;
+
+const digest = (body: string): string => new Bun.CryptoHasher("sha256").update(body).digest("hex");
+
+/** @throws Error naming what cannot be kept in a file */
+export function encodePlans(apis: readonly ApiPlan[], { arch, uid, gid }: Target): string {
+  const body = JSON.stringify(pack(apis));
+  const header: Header = {
+    format: FORMAT,
+    layout: LAYOUT,
+    arch,
+    uid,
+    gid,
+    spawnbox: version,
+    sha256: digest(body),
+  };
+  return `${MAGIC}${JSON.stringify(header)}\n${body}\n`;
+}
+
+/** @throws Error telling why these plans are not for this server, and what to do */
+export function decodePlans(text: string, target: Target): ApiPlan[] {
+  const end = text.indexOf("\n");
+  if (!text.startsWith(MAGIC) || end < 0) {
+    throw new Error("it is not a plan file: make one with spawnbox compile CONFIG -o FILE");
+  }
+  const body = text.slice(end + 1).replace(/\n$/, "");
+  checkHeader(parse(text.slice(MAGIC.length, end)), digest(body), target);
+  const packed = parse(body);
+  if (!isPacked(packed)) throw new Error("it is damaged: compile it again");
+  return unpack(packed) as ApiPlan[];
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new Error("it is damaged: compile it again", { cause: error });
+  }
+}
+
+const isPacked = (value: unknown): value is Packed =>
+  isObject(value) && Array.isArray(value["value"]) && Array.isArray(value["shared"]);
+
+function checkHeader(header: unknown, sha256: string, { arch, uid, gid }: Target): void {
+  if (!isObject(header)) throw new Error("it is damaged: compile it again");
+  if (header["format"] !== FORMAT || header["layout"] !== LAYOUT) {
+    throw new Error(
+      `it was made by spawnbox ${String(header["spawnbox"])}, whose plans are of version ${String(header["format"])}.${String(header["layout"])}; this one reads ${FORMAT}.${LAYOUT}: compile it again`,
+    );
+  }
+  if (header["arch"] !== arch) {
+    throw new Error(
+      `it is for ${String(header["arch"])}, and this is ${arch}: compile it with --arch ${arch}`,
+    );
+  }
+  if (header["sha256"] !== sha256) {
+    throw new Error("its content does not match its hash: it is damaged; compile it again");
+  }
+  // Root switches users and needs no map; others can only be who they are.
+  if (header["uid"] !== uid || (uid !== 0 && header["gid"] !== gid)) {
+    throw new Error(
+      `it was compiled for a server of uid ${String(header["uid"])}, gid ${String(header["gid"])}, and this one runs as uid ${uid}, gid ${gid}: compile it as that user`,
+    );
+  }
+}

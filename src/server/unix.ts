@@ -1,0 +1,61 @@
+/** The file of a unix socket: who may connect, and what a dead server left behind. */
+import { chmodSync, lstatSync, unlinkSync } from "node:fs";
+import { connect, type Server } from "node:net";
+
+export const DEFAULT_MODE = 0o660;
+/** sun_path without its NUL, see unix(7). */
+const PATH_BYTES = 107;
+
+/** Listens on `path`. Throws an Error that says what to do. The file goes when the server closes. */
+export async function listenUnix(server: Server, path: string, mode = DEFAULT_MODE): Promise<void> {
+  if (Buffer.byteLength(path) > PATH_BYTES) {
+    throw new Error(`cannot listen on ${path}: a socket path has at most ${PATH_BYTES} bytes`);
+  }
+  await removeStale(path);
+  // Connecting takes write permission: nobody must have it between bind and chmod who does not get it.
+  const before = process.umask(0o777 & ~mode);
+  try {
+    await new Promise<void>((resolve, reject) => {
+      server.once("error", reject);
+      server.listen({ path }, () => {
+        server.off("error", reject);
+        resolve();
+      });
+      process.umask(before);
+    });
+  } catch (error) {
+    const code = error instanceof Error && "code" in error ? ` (${String(error.code)})` : "";
+    const advice = "its directory must exist and be writable for this user";
+    throw new Error(`cannot listen on ${path}: ${advice}${code}`, { cause: error });
+  } finally {
+    process.umask(before);
+  }
+  chmodSync(path, mode);
+}
+
+/** Removes the socket of a server that is no more; a live one, or a file that is no socket, is refused. */
+async function removeStale(path: string): Promise<void> {
+  const there = lstatSync(path, { throwIfNoEntry: false });
+  if (!there) return;
+  if (!there.isSocket()) {
+    throw new Error(`cannot listen on ${path}: a file that is no socket is there; remove it`);
+  }
+  const code = await tryConnect(path);
+  if (code === "connected") {
+    throw new Error(`cannot listen on ${path}: another server does; stop it, or use another path`);
+  }
+  if (code !== "ECONNREFUSED") {
+    throw new Error(`cannot listen on ${path}: a socket is there that cannot be probed (${code})`);
+  }
+  unlinkSync(path);
+}
+
+function tryConnect(path: string): Promise<string> {
+  return new Promise((resolve) => {
+    const socket = connect({ path }, () => {
+      socket.destroy();
+      resolve("connected");
+    });
+    socket.on("error", (error) => resolve("code" in error ? String(error.code) : error.message));
+  });
+}

@@ -1,0 +1,38 @@
+/**
+ * Sockets handed over by the service manager, see sd_listen_fds(3): LISTEN_FDS of them, from descriptor 3 on, meant for the
+ * process LISTEN_PID. Their names (LISTEN_FDNAMES) say nothing we need.
+ */
+import { closeOnExec, isListening } from "../../ffi/sockets.ts";
+
+const FIRST = 3;
+
+/** The descriptors, checked; empty when there are none for us. Throws an Error that says what to change in the unit. */
+export function inheritedSockets(
+  env: Readonly<Record<string, string | undefined>> = process.env,
+  pid = process.pid,
+): number[] {
+  if (env["LISTEN_FDS"] === undefined || env["LISTEN_PID"] !== String(pid)) return [];
+  const count = Number(env["LISTEN_FDS"]);
+  if (!Number.isInteger(count) || count < 0 || count > 64) {
+    throw new Error(`LISTEN_FDS=${env["LISTEN_FDS"]}: expected a number of sockets`);
+  }
+  const fds = Array.from({ length: count }, (_, i) => FIRST + i);
+  for (const fd of fds) {
+    if (!listens(fd)) {
+      throw new Error(
+        `descriptor ${fd} of the service manager is no listening stream socket: ` +
+          `use ListenStream= and Accept=no in the .socket unit`,
+      );
+    }
+    closeOnExec(fd);
+  }
+  return fds;
+}
+
+function listens(fd: number): boolean {
+  try {
+    return isListening(fd);
+  } catch (error) {
+    throw new Error(`descriptor ${fd} of the service manager cannot be used`, { cause: error });
+  }
+}

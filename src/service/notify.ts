@@ -1,0 +1,59 @@
+/**
+ * What the service manager hears of us (`Type=notify`, `Type=notify-reload`, `WatchdogSec=`), see sd_notify(3). Without
+ * NOTIFY_SOCKET in the environment nobody listens, and nothing is sent.
+ */
+import { monotonicMicroseconds, sendDatagram } from "../../ffi/notify.ts";
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+export interface ServiceManager {
+  /** Serving. @param status One line for `systemctl status`. */
+  ready(status: string): void;
+  /** A reload begins; {@link ready} tells its end, also one without success. */
+  reloading(): void;
+  stopping(): void;
+  /** Ends the watchdog's timer. */
+  close(): void;
+}
+
+/** @param complain Told once, when the manager cannot be reached: the service goes on without it. */
+export function serviceManager(
+  env: Environment = process.env,
+  complain: (message: string) => void = console.error,
+): ServiceManager {
+  const socket = env["NOTIFY_SOCKET"];
+  let reachable = socket !== undefined && socket !== "";
+  const send = (...lines: string[]): void => {
+    if (!reachable || socket === undefined) return;
+    try {
+      sendDatagram(socket, lines.join("\n"));
+    } catch (error) {
+      reachable = false;
+      complain(`the service manager is not told: ${error instanceof Error ? error.message : ""}`);
+    }
+  };
+  const interval = watchdogInterval(env);
+  // From the event loop itself, so that it stops when the loop does.
+  const watchdog =
+    reachable && interval !== undefined
+      ? setInterval(() => send("WATCHDOG=1"), interval)
+      : undefined;
+  return {
+    ready: (status) => send("READY=1", `STATUS=${oneLine(status)}`),
+    reloading: () => send("RELOADING=1", `MONOTONIC_USEC=${monotonicMicroseconds()}`),
+    stopping: () => send("STOPPING=1", "STATUS=stopping: the tasks are being killed"),
+    close: () => clearInterval(watchdog),
+  };
+}
+
+/** Milliseconds between two signs of life: half of what the manager allows. undefined when it does not watch us. */
+export function watchdogInterval(env: Environment, pid = process.pid): number | undefined {
+  const watched = env["WATCHDOG_PID"];
+  if (watched !== undefined && watched !== String(pid)) return undefined;
+  const microseconds = Number(env["WATCHDOG_USEC"]);
+  return microseconds > 0 ? Math.max(1, Math.floor(microseconds / 2000)) : undefined;
+}
+
+function oneLine(text: string): string {
+  return text.replaceAll(/\s*\n\s*/g, "; ");
+}

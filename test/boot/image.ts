@@ -1,0 +1,137 @@
+/**
+ * The machine that is booted: a kernel and a root file system, from Debian's packages alone. Made once, and kept under a name that
+ * is the hash of how it is made. The virtual machine never writes to it.
+ */
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { homedir } from "node:os";
+import { dirname, join } from "node:path";
+import type { Target } from "./arch.ts";
+import { run } from "./run.ts";
+
+export interface Image {
+  readonly kernel: string;
+  readonly root: string;
+}
+
+const RELEASE = "bookworm";
+const MIRROR = "http://deb.debian.org/debian";
+/** Room for the programs that are copied in later, and for what tests write. */
+const SIZE = "900M";
+
+const PACKAGES = [
+  "systemd",
+  "systemd-sysv",
+  // Without it, boot waits 90 s for the device of the console.
+  "udev",
+  "dbus",
+  "iproute2",
+  "iputils-ping",
+  "wireguard-tools",
+  "libseccomp2",
+  "libcap2",
+  "kmod",
+  "util-linux",
+  "procps",
+];
+
+/** Starts the tests once everything else has been started, in a group of its own to divide. */
+const SERVICE = `[Unit]
+Description=spawnbox tests
+After=multi-user.target
+
+[Service]
+ExecStart=/usr/lib/spawnbox-test/inside
+Delegate=yes
+StandardOutput=journal+console
+`;
+
+export function cacheDir(): string {
+  return join(process.env["XDG_CACHE_HOME"] || join(homedir(), ".cache"), "spawnbox-boot");
+}
+
+export async function image(target: Target): Promise<Image> {
+  const recipe = readFileSync(import.meta.path, "utf8") + JSON.stringify(target);
+  const hash = new Bun.CryptoHasher("sha256").update(recipe).digest("hex").slice(0, 16);
+  const dir = join(cacheDir(), `${target.arch}-${hash}`);
+  const made = { kernel: join(dir, "vmlinuz"), root: join(dir, "root.img") };
+  if (existsSync(dir)) return made;
+  if (process.geteuid?.() !== 0)
+    throw new Error(
+      "making the root image needs root once; after that any user can run these tests",
+    );
+  console.log(`making the root image of ${target.arch} (once: ${dir})`);
+  mkdirSync(cacheDir(), { recursive: true });
+  const scratch = mkdtempSync(join(cacheDir(), "making-"));
+  try {
+    await make(target, scratch);
+    // Complete or not there at all.
+    renameSync(join(scratch, "made"), dir);
+  } finally {
+    rmSync(scratch, { recursive: true, force: true });
+  }
+  return made;
+}
+
+async function make(target: Target, scratch: string): Promise<void> {
+  const foreign = process.arch !== target.arch;
+  mkdirSync(join(scratch, "made"));
+  await run([
+    "mmdebstrap",
+    // Another architecture's packages are only unpacked: configuring them in emulation would take minutes.
+    ...(foreign
+      ? ["--variant=extract", "--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr"]
+      : ["--variant=minbase"]),
+    `--architectures=${target.debian}`,
+    `--include=${[...PACKAGES, ...(foreign ? ESSENTIAL : [])].join(",")}`,
+    // Downloaded, not installed: installing would also make an initramfs. mmdebstrap(1) hands its apt to the hook.
+    `--extract-hook=cd "$1/var/tmp"; export APT_CONFIG="$MMDEBSTRAP_APT_CONFIG"; apt-get download "$(apt-cache depends ${target.kernel} | sed -n "s/.*Depends: //p" | head -n1)"`,
+    RELEASE,
+    join(scratch, "root"),
+    MIRROR,
+  ]);
+  const sh = (script: string) => run(["/bin/sh", "-ec", script], { cwd: scratch });
+  await sh("dpkg-deb -x root/var/tmp/linux-image-*.deb kernel; rm root/var/tmp/*.deb");
+  await sh(
+    "cp -a kernel/lib/modules root/usr/lib/; cp kernel/boot/vmlinuz-* made/vmlinuz; chmod 644 made/vmlinuz",
+  );
+  await sh('depmod -b root "$(ls root/usr/lib/modules)"');
+  await sh(
+    "cd root/usr/share; rm -rf doc locale man; cd ../../var; rm -rf lib/apt/lists/* cache/apt",
+  );
+  if (foreign) await sh(FIX_UP);
+  furnish(join(scratch, "root"));
+  await sh(`mke2fs -q -t ext4 -d root made/root.img ${SIZE}`);
+}
+
+/** What minbase has by itself and a mere extraction must name. */
+const ESSENTIAL = ["base-passwd", "base-files", "dash", "coreutils", "grep", "sed", "perl-base"];
+
+/** What the packages' scripts would have made, as far as a boot needs it. */
+const FIX_UP = `cd root
+cp usr/share/base-passwd/passwd.master etc/passwd
+cp usr/share/base-passwd/group.master etc/group
+test -e bin/sh || ln -s dash usr/bin/sh
+`;
+
+function furnish(root: string): void {
+  const units = join(root, "etc/systemd/system");
+  const link = (unit: string, to: string) => {
+    mkdirSync(dirname(join(units, unit)), { recursive: true });
+    symlinkSync(to, join(units, unit));
+  };
+  // The console belongs to the tests.
+  for (const unit of ["getty@.service", "serial-getty@.service"]) link(unit, "/dev/null");
+  writeFileSync(join(root, "etc/hostname"), "spawnbox-vm\n");
+  writeFileSync(join(units, "spawnbox-test.service"), SERVICE);
+  link("multi-user.target.wants/spawnbox-test.service", "../spawnbox-test.service");
+  mkdirSync(join(root, "usr/lib/spawnbox-test"));
+}

@@ -1,0 +1,126 @@
+/** cgroup v2 with all its controllers, in every place where a server may be started. */
+import assert from "node:assert/strict";
+import { existsSync, readdirSync } from "node:fs";
+import { join } from "node:path";
+import type { Cgroups } from "../../../src/config/schema.ts";
+import { limitCases, withGroups } from "../../launch/cgroup-cases.ts";
+import { isAlive, shell, until } from "../../served.ts";
+import { check, checksIn, say } from "./check.ts";
+import { IN_ROOT_GROUP, serve, type Starter, unit } from "./server.ts";
+
+/** Runs as a process of its own, see {@link cgroupChecks}: it moves to a group that it divides. */
+export async function limitChecks(): Promise<void> {
+  for (const [name, run] of Object.entries(limitCases)) await check(name, run);
+  await check("task groups are cheap", async () => {
+    const name = "a task's group made and removed";
+    const plain = await eachTaskGroup(undefined);
+    say({ kind: "time", name, seconds: plain / 1000 });
+    const limited = await eachTaskGroup({ task: { mem: { max: "32M" }, pids: "9" } });
+    say({ kind: "time", name: `${name}, with mem and pids`, seconds: limited / 1000 });
+    // Emulated; on a real machine it is some tenth of that.
+    assert(limited < 20, `${limited} ms each`);
+  });
+}
+
+/** Milliseconds. */
+async function eachTaskGroup(cgroups: Cgroups | undefined): Promise<number> {
+  let each = 0;
+  await withGroups(cgroups, async (root) => {
+    const begin = performance.now();
+    for (let i = 0; i < 200; i++) await root.begin("box")?.end();
+    each = (performance.now() - begin) / 200;
+  });
+  return each;
+}
+
+/** What must be refused where systemd has kept the group to itself. */
+export async function refusalChecks(): Promise<void> {
+  await check("limits are refused, and the message says Delegate=yes", async () => {
+    await assert.rejects(
+      withGroups({ mem: { max: "64M" } }, async () => {}),
+      /sandboxes\[0\]\.cgroups: .*Delegate=yes/,
+    );
+  });
+  await check("a group for the kill of a task can still be had", async () => {
+    await withGroups(undefined, async (root) => assert(root.begin("box")));
+  });
+}
+
+export async function cgroupChecks(inside: string): Promise<void> {
+  const delegated = unit("Delegate=yes");
+  await checksIn("systemd unit with Delegate", [...delegated, inside, "limits"]);
+  await checksIn("without systemd, in the root group", [...IN_ROOT_GROUP, inside, "limits"]);
+  // Its own view of the hierarchy, and a process beside the server, as an init of a container is.
+  const view = "umount -l /sys/fs/cgroup && mount -t cgroup2 none /sys/fs/cgroup";
+  const container = `${view} && { sleep 1000 & exec ${inside} limits; }`;
+  await checksIn("container", [
+    ...unit("Delegate=yes"),
+    ...["unshare", "--cgroup", "--mount", "/bin/sh", "-c", container],
+  ]);
+  await checksIn("ordinary user's unit with Delegate", [
+    ...unit("Delegate=yes", "User=daemon"),
+    ...[inside, "limits"],
+  ]);
+  await checksIn("systemd unit without Delegate", [...unit(), inside, "refusals"]);
+  for (const starter of ["unit", "root group"] as const) await servedChecks(starter);
+  await check("the next server removes what a crashed one left", leftovers);
+}
+
+const limited = {
+  metadata: { uid: "t", api: "t" },
+  sandboxes: [
+    {
+      uid: "mem",
+      acls: { user: "daemon" },
+      cgroups: { task: { mem: { max: "32M", swap: "0" } } },
+      commands: shell,
+    },
+    {
+      uid: "pids",
+      acls: { user: "daemon" },
+      cgroups: { pids: "8", cpu: { max: "50000 100000" } },
+      commands: shell,
+    },
+  ],
+};
+
+async function servedChecks(starter: Starter): Promise<void> {
+  await check(`served (${starter}): a task over memory.max ends with oom`, async () => {
+    await using server = await serve(limited, starter);
+    const { status } = await server.run("t/mem/sh", { script: "tail /dev/zero" });
+    assert.equal(status.info, "oom", JSON.stringify(status));
+    assert.equal((await server.run("t/mem/sh", { script: "exit 3" })).status.exit, 3);
+  });
+  await check(`served (${starter}): a fork bomb stays in its sandbox`, async () => {
+    await using server = await serve(limited, starter);
+    const script = "for i in 1 2 3 4 5 6 7 8 9; do sleep 100 & done; echo unreached";
+    const { stderr } = await server.run("t/pids/sh", { script });
+    assert.match(`${stderr}`, /fork/i);
+    assert.equal((await server.call("t/ping")).request.status, "success");
+  });
+}
+
+async function leftovers(): Promise<void> {
+  const parent = "/sys/fs/cgroup/spawnbox";
+  const groups = () =>
+    existsSync(parent)
+      ? readdirSync(parent, { withFileTypes: true }).filter((entry) => entry.isDirectory())
+      : [];
+  const script = "setsid sleep 1000 & sleep 1000";
+  const crashed = await serve(limited, "root group");
+  void crashed.run("t/mem/sh", { script }).catch(() => {});
+  await until("its group is there", () => groups().length > 0);
+  const sleepers = () =>
+    Bun.spawnSync(["pgrep", "-x", "sleep", "-u", "daemon"])
+      .stdout.toString()
+      .split("\n")
+      .filter(Boolean);
+  await until("it runs", () => sleepers().length === 2);
+  const pids = sleepers().map(Number);
+  const old = join(parent, groups()[0]?.name ?? "");
+  await crashed.crash();
+  await using next = await serve(limited, "root group");
+  assert(next.pid > 0);
+  assert.equal(existsSync(old), false, `${old} is still there`);
+  for (const pid of pids) assert.equal(await isAlive(pid), false);
+}

@@ -1,0 +1,40 @@
+/** The program that runs as the last service of the virtual machine: all checks, then power off. */
+import { cgroupChecks, limitChecks, refusalChecks } from "./cgroups.ts";
+import { say, uptime } from "./check.ts";
+import { sandboxChecks } from "./sandboxes.ts";
+
+async function all(): Promise<void> {
+  say({ kind: "time", name: "kernel start to the tests", seconds: uptime() });
+  bootTimes();
+  await sandboxChecks();
+  await cgroupChecks(process.execPath);
+  say({ kind: "time", name: "kernel start to the end of the tests", seconds: uptime() });
+  say({ kind: "done" });
+  // What was said is on the console before the power goes.
+  Bun.spawnSync(["journalctl", "--sync"]);
+  Bun.spawnSync(["systemctl", "poweroff", "--force", "--force"]);
+}
+
+/** systemd's own moments; its clock starts with the kernel. */
+function bootTimes(): void {
+  const moments = {
+    UserspaceTimestampMonotonic: "kernel start to systemd",
+    FinishTimestampMonotonic: "kernel start to default target",
+  };
+  for (const [property, name] of Object.entries(moments)) {
+    const { stdout } = Bun.spawnSync(["systemctl", "show", "--value", `--property=${property}`]);
+    const text = stdout.toString().trim();
+    if (/^[1-9]\d*$/.test(text)) say({ kind: "time", name, seconds: Number(text) / 1e6 });
+  }
+}
+
+switch (process.argv[2]) {
+  case "limits":
+    await limitChecks();
+    break;
+  case "refusals":
+    await refusalChecks();
+    break;
+  default:
+    await all();
+}

@@ -1,0 +1,75 @@
+/** One boot of the virtual machine, from the start of QEMU to its end. */
+import { createWriteStream } from "node:fs";
+import type { Target } from "./arch.ts";
+import { parse, type Said } from "./protocol.ts";
+
+export interface Boot {
+  readonly target: Target;
+  readonly kernel: string;
+  readonly root: string;
+  /** `tcg` or `kvm`. Never found out by looking: /dev/kvm may be there and not work. */
+  readonly accel: string;
+  /** More words for the kernel command line, such as init=. */
+  readonly append: readonly string[];
+  /** File of the console's output. */
+  readonly log: string;
+  /** Milliseconds after which the machine is taken for hung. */
+  readonly limit: number;
+  readonly onSaid: (said: Said) => void;
+}
+
+/** @returns whether the tests inside came to their end */
+export async function boot(options: Boot): Promise<boolean> {
+  const { target, accel } = options;
+  const qemu = Bun.spawn(
+    [
+      target.qemu,
+      "-nographic",
+      "-no-reboot",
+      "-nodefaults",
+      ...["-serial", "stdio", "-monitor", "none"],
+      ...target.machine,
+      ...["-accel", accel === "tcg" ? "tcg,thread=multi" : accel],
+      ...["-smp", "2", "-m", "1024"],
+      ...["-kernel", options.kernel],
+      "-append",
+      [
+        `console=${target.console}`,
+        "root=/dev/nvme0n1",
+        "rw",
+        "panic=-1",
+        "loglevel=4",
+        "systemd.show_status=false",
+        ...options.append,
+      ].join(" "),
+      // Nothing written in the machine reaches the image.
+      ...["-drive", `if=none,id=d0,file=${options.root},format=raw,snapshot=on`],
+      ...["-device", "nvme,drive=d0,serial=root"],
+    ],
+    { stdio: ["ignore", "pipe", "inherit"] },
+  );
+  const stop = () => qemu.kill("SIGKILL");
+  const guard = setTimeout(stop, options.limit);
+  // The machine does not outlive who started it; its end is then reported as any other.
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, stop);
+  const log = createWriteStream(options.log);
+  let done = false;
+  let rest = "";
+  const decoder = new TextDecoder();
+  for await (const chunk of qemu.stdout) {
+    log.write(chunk);
+    const lines = (rest + decoder.decode(chunk, { stream: true })).split(/\r*\n/);
+    rest = lines.pop() ?? "";
+    for (const line of lines) {
+      const said = parse(line);
+      if (!said) continue;
+      options.onSaid(said);
+      if (said.kind === "done") done = true;
+    }
+  }
+  await qemu.exited;
+  clearTimeout(guard);
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.off(signal, stop);
+  await new Promise((resolve) => log.end(resolve));
+  return done;
+}

@@ -1,0 +1,71 @@
+/** cgroups of a config → settings. */
+import { describe, expect, test } from "bun:test";
+import type { Cgroups } from "../../src/config/schema.ts";
+import { compileCgroups } from "../../src/plan/cgroup.ts";
+import { Report } from "../../src/plan/report.ts";
+
+function compiled(cgroups: Cgroups, online = new Set([0, 1])) {
+  const report = new Report("f");
+  const policy = compileCgroups(cgroups, "c", report, online);
+  const lines = (settings = policy?.shared) =>
+    settings?.map(({ file, value }) => `${file}=${value}`);
+  return {
+    shared: lines(),
+    task: lines(policy?.task),
+    problems: report.problems.map(({ path }) => path),
+  };
+}
+
+test("nothing said, nothing limited", () => {
+  expect(compileCgroups(undefined, "c", new Report("f"))).toBeUndefined();
+  expect(compiled({})).toEqual({ shared: [], task: [], problems: [] });
+});
+
+test("every key becomes its file", () => {
+  const { shared, task, problems } = compiled({
+    cset: "0-1",
+    mem: { max: "1G", hight: "512M", min: "4K", swap: "0" },
+    cpu: { weight: "100", max: "50000  100000" },
+    io: ["8:0 rbps=1M wiops=max", "8:16 wbps=5"],
+    pids: "max",
+    task: { mem: { max: "max" }, pids: "10" },
+  });
+  expect(problems).toEqual([]);
+  expect(shared).toEqual([
+    "cpuset.cpus=0-1",
+    "memory.max=1073741824",
+    "memory.high=536870912",
+    "memory.min=4096",
+    "memory.swap.max=0",
+    "cpu.weight=100",
+    "cpu.max=50000 100000",
+    "io.max=8:0 rbps=1048576 wiops=max",
+    "io.max=8:16 wbps=5",
+    "pids.max=max",
+  ]);
+  expect(task).toEqual(["memory.max=max", "pids.max=10"]);
+});
+
+describe("refused, with its place", () => {
+  test.each<[string, Cgroups, string]>([
+    ["a CPU that does not exist", { cset: "1-2" }, "c.cset"],
+    ["no list", { cset: "2-1" }, "c.cset"],
+    ["no size", { mem: { max: "64 MB or so" } }, "c.mem.max"],
+    ["a size of nothing", { mem: { max: "0" } }, "c.mem.max"],
+    ["a size that the kernel would take for max", { mem: { max: "9999999999G" } }, "c.mem.max"],
+    ["both spellings, differing", { mem: { high: "1M", hight: "2M" } }, "c.mem.hight"],
+    ["a weight out of range", { cpu: { weight: "10001" } }, "c.cpu.weight"],
+    ["a quota below 1 ms", { cpu: { max: "999" } }, "c.cpu.max"],
+    ["a period above 1 s", { cpu: { max: "max 1000001" } }, "c.cpu.max"],
+    ["three numbers", { cpu: { max: "5000 5000 5000" } }, "c.cpu.max"],
+    ["no device", { io: ["sda rbps=1"] }, "c.io[0]"],
+    ["an unknown key", { io: ["8:0 bps=1"] }, "c.io[0]"],
+    ["a device without limits", { io: ["8:0"] }, "c.io[0]"],
+    ["a device twice", { io: ["8:0 rbps=1", "8:0 wbps=1"] }, "c.io[1]"],
+    ["no process at all", { pids: "0" }, "c.pids"],
+    ["a limit of a task", { task: { pids: "many" } }, "c.task.pids"],
+    ["a relative mount", { mount: "sys" }, "c.mount"],
+  ])("%s", (_, cgroups, path) => {
+    expect(compiled(cgroups).problems).toEqual([path]);
+  });
+});

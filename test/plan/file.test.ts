@@ -1,0 +1,115 @@
+import { describe, expect, test } from "bun:test";
+import { AfbError } from "../../src/errors.ts";
+import { decodePlans, encodePlans } from "../../src/plan/file.ts";
+import { pack, unpack } from "../../src/plan/pack.ts";
+import { compiled, planOf } from "./compiling.ts";
+
+const here = { arch: "x64", uid: 0, gid: 0 } as const;
+const sandbox = {
+  profile: "minimal",
+  limits: { as: "unlimited" },
+  commands: [
+    {
+      uid: "a",
+      usage: { $: "any", __proto__: null },
+      params: { n: { type: "integer", minimum: 3 }, o: { allowDash: true } },
+      exec: { cmdpath: "/bin/echo", args: ["%n%", "?o?"] },
+    },
+    { uid: "b", timeout: 2.5, exec: { cmdpath: "/bin/true" } },
+  ],
+};
+const api = compiled(sandbox);
+const text = encodePlans([api], here);
+
+test("plans come back as they were", () => {
+  const [back] = decodePlans(text, here);
+  const strip = (plan: object) => ({ ...plan, params: undefined });
+  if (!back) throw new Error("nothing");
+  expect(back.sandboxes[0]?.plans.map(strip)).toEqual(api.sandboxes[0]?.plans.map(strip) ?? []);
+  expect(planOf(back).policy.rlimits).toContainEqual([9, -1n]);
+  expect({ ...back, sandboxes: [] }).toEqual({ ...api, sandboxes: [] });
+});
+
+test("what was one object is one object: a sandbox's commands share their ops", () => {
+  const [back] = decodePlans(text, here);
+  const [a, b] = back?.sandboxes[0]?.plans ?? [];
+  expect(a?.ops).toBe(b?.ops as Uint8Array);
+  expect(a?.ops.length).toBeGreaterThan(1000);
+});
+
+test("the checks of arguments survive", () => {
+  const [back] = decodePlans(text, here);
+  const { params } = planOf(back ?? api);
+  expect(params?.allowDash).toEqual(new Set(["o"]));
+  expect(() => params?.check({ n: 3 })).not.toThrow();
+  expect(() => params?.check({ n: 2 })).toThrow(AfbError);
+});
+
+describe("refused", () => {
+  const [header = "", body = ""] = text.split("\n");
+  const changed = (key: string, value: unknown) => {
+    const fields = JSON.parse(header.slice("spawnbox-plan ".length)) as object;
+    return `spawnbox-plan ${JSON.stringify({ ...fields, [key]: value })}\n${body}\n`;
+  };
+  test.each([
+    ["a config", '{"metadata": {}}\n', "not a plan file"],
+    ["nothing", "", "not a plan file"],
+    ["a broken header", "spawnbox-plan {\n{}\n", "damaged"],
+    ["a changed body", text.replace("/bin/echo", "/bin/evil"), "does not match its hash"],
+    ["half of it", text.slice(0, text.length / 2), "does not match its hash"],
+    ["another format", changed("format", 99), "whose plans are of version 99."],
+    ["other ops", changed("layout", 99), ".99; this one reads"],
+    [
+      "another architecture",
+      changed("arch", "arm64"),
+      "it is for arm64, and this is x64: compile it with --arch x64",
+    ],
+    ["another user", changed("uid", 1000), "compiled for a server of uid 1000"],
+  ])("%s", (_, content, message) => {
+    expect(() => decodePlans(content, here)).toThrow(message);
+  });
+  test("an ordinary user's plans are for that user and group only", () => {
+    const mine = encodePlans([api], { arch: "x64", uid: 5, gid: 5 });
+    expect(() => decodePlans(mine, { arch: "x64", uid: 5, gid: 5 })).not.toThrow();
+    for (const other of [
+      here,
+      { arch: "x64", uid: 5, gid: 6 },
+      { arch: "x64", uid: 6, gid: 5 },
+    ] as const)
+      expect(() => decodePlans(mine, other)).toThrow("compile it as that user");
+  });
+});
+
+describe("values", () => {
+  const round = (value: unknown) => unpack(JSON.parse(JSON.stringify(pack(value))));
+  test.each([
+    ["bigint", { a: [1n << 60n, -1n] }],
+    ["bytes", new Uint8Array([0, 255, 10])],
+    ["sets", new Set(["a", 2n])],
+    ["an object with the tag's key", { $: "bytes", v: "x" }],
+    ["a key __proto__", JSON.parse('{"__proto__": {"x": 1}}')],
+    ["null and false", [null, false, 0, ""]],
+  ])("%s", (_, value: unknown) => {
+    expect(round(value)).toEqual(value);
+  });
+  test("shared objects in shared objects", () => {
+    const inner = { x: 1n };
+    const outer = { inner, again: inner };
+    const back = round([outer, outer, inner]) as (typeof outer)[];
+    expect(back[0]).toBe(back[1] as typeof outer);
+    expect(back[2] as unknown).toBe(back[0]?.inner);
+  });
+  test.each([
+    ["a function", { a: [{ b: () => 1 }] }, "a[0].b: a function"],
+    ["a map", { a: new Map() }, "a: a Map"],
+    ["a date", [new Date(0)], "[0]: a Date"],
+    ["infinity", { a: Infinity }, "a: Infinity"],
+    [
+      "checks without schema",
+      { p: { allowDash: new Set(), check: () => {} } },
+      "p: argument checks",
+    ],
+  ])("%s cannot be kept, and the place is told", (_, value, message) => {
+    expect(() => pack(value)).toThrow(`${message}`);
+  });
+});

@@ -1,0 +1,301 @@
+import { describe, expect, test } from "bun:test";
+import { ARCHITECTURES } from "../../ffi/libseccomp.ts";
+import { decode, encode, type Instruction, validateProgram } from "../../src/plan/bpf.ts";
+import { thisMachine } from "../../src/plan/machine.ts";
+import { parseAction } from "../../src/plan/seccomp-action.ts";
+import { groupNames, syscallsOf } from "../../src/plan/syscall-groups.ts";
+import { compiled, planOf, refused } from "./compiling.ts";
+
+const acls = { user: "nobody" };
+const ALLOW = "SCMP_ACT_ALLOW";
+const filterOf = (seccomp: object, arch: string = process.arch) => {
+  const program = planOf(compiled({ acls, seccomp }, { ...thisMachine(arch), privileged: true }))
+    .policy.seccomp;
+  if (!program) throw new Error("no filter");
+  return program;
+};
+
+/** What a filter answers: the kernel's interpreter, as far as libseccomp's programs use it. */
+function answer(
+  program: Uint8Array,
+  nr: number,
+  args: bigint[] = [],
+  arch: number = ARCHITECTURES.x64,
+) {
+  const data = new DataView(new ArrayBuffer(64));
+  data.setUint32(0, nr, true);
+  data.setUint32(4, arch, true);
+  args.forEach((arg, i) => data.setBigUint64(16 + i * 8, arg, true));
+  const instructions = decode(program);
+  let a = 0;
+  for (let pc = 0; ; pc++) {
+    const instruction = instructions[pc];
+    if (!instruction) throw new Error(`ran to ${pc}`);
+    const { code, jt, jf, k } = instruction;
+    const branch = (taken: boolean) => (pc += taken ? jt : jf);
+    if (code === 0x00) a = k;
+    else if (code === 0x20) a = data.getUint32(k, true);
+    else if (code === 0x54) a = (a & k) >>> 0;
+    else if (code === 0x05) pc += k;
+    else if (code === 0x15) branch(a === k);
+    else if (code === 0x25) branch(a > k);
+    else if (code === 0x35) branch(a >= k);
+    else if (code === 0x45) branch((a & k) !== 0);
+    else if (code === 0x06) return k;
+    else throw new Error(`code 0x${code.toString(16)} at ${pc}`);
+  }
+}
+const number = (name: string): number => {
+  const found = thisMachine("x64").syscall(name);
+  if (found === undefined || found < 0) throw new Error(name);
+  return found;
+};
+const answers = (rules: object[], name: string, ...args: bigint[]) =>
+  answer(
+    filterOf(
+      { default: "SCMP_ACT_ERRNO(EPERM)", rules: [{ syscall: "execve", action: ALLOW }, ...rules] },
+      "x64",
+    ),
+    number(name),
+    args,
+  );
+const rule = (syscall: string, action: string, ...args: object[]) => ({ syscall, action, args });
+const allow = parseAction(ALLOW);
+const eperm = parseAction("ERRNO(EPERM)");
+const exdev = parseAction("ERRNO(EXDEV)");
+
+describe("groups", () => {
+  test("every member of every group is a syscall that some architecture has, or newer than the library", () => {
+    const unknown = groupNames
+      .flatMap((group) => syscallsOf(group) ?? [])
+      .filter((name) => thisMachine().syscall(name) === undefined);
+    // What libseccomp 2.5.4 does not know yet, or never will.
+    const NEW =
+      /^(cachestat|fchmodat2|futex_(wait|wake|requeue)|getxattrat|setxattrat|listxattrat|removexattrat|open_tree_attr|map_shadow_stack|mseal|uprobe|uretprobe|riscv_hwprobe|quotactl_fd|memfd_secret|set_mempolicy_home_node|epoll_.*_old|mpx|rseq)$/;
+    expect(unknown.filter((name) => !NEW.test(name))).toEqual([]);
+  });
+  test("a group holds the members of its groups, each once", () => {
+    const service = syscallsOf("@system-service") ?? [];
+    expect(service).toContain("read");
+    expect(new Set(service).size).toBe(service.length);
+    for (const name of [
+      "mount",
+      "unshare",
+      "ptrace",
+      "bpf",
+      "init_module",
+      "io_uring_setup",
+      "keyctl",
+      "kexec_load",
+      "reboot",
+    ])
+      expect(service).not.toContain(name);
+    expect(syscallsOf("@nothing")).toBeUndefined();
+  });
+  test("an unknown group or syscall is refused with the nearest name", () => {
+    const seccomp = { default: ALLOW, rules: [rule("@mounts", "KILL"), rule("mout", "KILL")] };
+    const [group, call] = refused({ acls, seccomp });
+    expect(group).toStartWith(
+      'sandboxes[0].seccomp.rules[0]: unknown group "@mounts"; did you mean `@mount`?',
+    );
+    expect(call).toBe(
+      'sandboxes[0].seccomp.rules[1]: unknown syscall "mout", see syscalls(2); did you mean `mount`?',
+    );
+  });
+});
+
+describe("the last rule wins", () => {
+  test("a named syscall after a group, and a group after a name", () => {
+    expect(answers([rule("@file-system", ALLOW), rule("mkdir", "ERRNO(EXDEV)")], "mkdir")).toBe(
+      exdev,
+    );
+    expect(answers([rule("mkdir", "ERRNO(EXDEV)"), rule("@file-system", ALLOW)], "mkdir")).toBe(
+      allow,
+    );
+    expect(answers([rule("@file-system", ALLOW), rule("mkdir", "ERRNO(EPERM)")], "mkdir")).toBe(
+      eperm,
+    );
+    expect(answers([rule("@file-system", ALLOW)], "rmdir")).toBe(allow);
+    expect(answers([rule("@file-system", ALLOW)], "mount")).toBe(eperm);
+  });
+  test("a rule that named its syscall and loses is told; groups that overlap are not", () => {
+    const notices = (...rules: object[]) =>
+      compiled({ acls, seccomp: { default: ALLOW, rules } }).notices.map(
+        ({ path, message }) => `${path}: ${message}`,
+      );
+    expect(notices(rule("mkdir", "KILL"), rule("mkdir", "ERRNO(EXDEV)"))).toEqual([
+      "sandboxes[0].seccomp.rules[1]: mkdir: ERRNO(EXDEV) replaces the earlier KILL: the last rule wins",
+    ]);
+    expect(
+      notices(
+        rule("@mount", "KILL"),
+        rule("mount", ALLOW),
+        rule("@clock", "LOG"),
+        rule("@privileged", "TRAP"),
+      ),
+    ).toEqual([
+      "sandboxes[0].seccomp.rules[3]: mount: TRAP replaces the earlier SCMP_ACT_ALLOW: the last rule wins",
+    ]);
+    expect(notices(rule("mkdir", "KILL"), rule("mkdir", "KILL"))).toEqual([]);
+  });
+  test("a condition takes precedence over what holds otherwise, whatever that is", () => {
+    const TIOCSTI = { index: 1, op: "masked_eq", value: 0x5412, mask: 0xffffffff };
+    const rules = [rule("@system-service", ALLOW), rule("ioctl", "ERRNO(EXDEV)", TIOCSTI)];
+    expect(answers(rules, "ioctl", 0n, 0x5412n)).toBe(exdev);
+    // The kernel looks at 32 bits of the request: high bits must not lead past the rule.
+    expect(answers(rules, "ioctl", 0n, 0x7700005412n)).toBe(exdev);
+    expect(answers(rules, "ioctl", 0n, 0x5401n)).toBe(allow);
+    expect(answers(rules, "read")).toBe(allow);
+    expect(answers(rules, "mount")).toBe(eperm);
+    expect(answers([...rules, rule("ioctl", "TRAP")], "ioctl", 0n, 0x5412n)).toBe(
+      parseAction("TRAP"),
+    );
+    const only = [rule("read", ALLOW, { index: 0, op: "lt", value: 3 })];
+    expect([answers(only, "read", 2n), answers(only, "read", 3n)]).toEqual([allow, eperm]);
+  });
+  test("conditions twice: the last action of equal ones; different ones side by side", () => {
+    const fd = (value: number) => ({ index: 0, op: "eq", value });
+    const rules = [
+      rule("read", ALLOW, fd(1)),
+      rule("read", "ERRNO(EXDEV)", fd(1)),
+      rule("read", ALLOW, fd(2)),
+    ];
+    expect([1n, 2n, 3n].map((value) => answers(rules, "read", value))).toEqual([
+      exdev,
+      allow,
+      eperm,
+    ]);
+  });
+});
+
+describe("arguments of which the kernel reads 32 bits", () => {
+  const high = 0x5_0000_0000n;
+  const fallback = eperm;
+  test.each([
+    ["eq", 5, [5n, 5n | high], [4n, 4n | high]],
+    ["ne", 5, [4n, 4n | high, 6n | high], [5n, 5n | high]],
+    ["lt", 5, [4n, 4n | high], [5n, 5n | high]],
+    ["le", 5, [5n, 5n | high], [6n, 6n | high]],
+    ["gt", 5, [6n, 6n | high], [5n, 5n | high]],
+    ["ge", 5, [5n, 5n | high], [4n, 4n | high]],
+  ])("%s is compared on the lower half", (op, value, matching, others) => {
+    const rules = [rule("ioctl", ALLOW, { index: 1, op, value })];
+    for (const arg of matching) expect(answers(rules, "ioctl", 0n, arg)).toBe(allow);
+    for (const arg of others) expect(answers(rules, "ioctl", 0n, arg)).toBe(fallback);
+  });
+  test("others are compared in full, also beside narrow ones", () => {
+    const rules = [
+      rule("ioctl", ALLOW, { index: 1, op: "ne", value: 5 }, { index: 2, op: "lt", value: 9 }),
+      rule("munmap", ALLOW, { index: 1, op: "eq", value: 5 }),
+      rule("mremap", ALLOW, { index: 1, op: "gt", value: "0x100000000" }),
+    ];
+    expect(answers(rules, "ioctl", 0n, 5n | high, 1n)).toBe(eperm);
+    expect(answers(rules, "ioctl", 0n, 4n | high, 1n)).toBe(allow);
+    expect(answers(rules, "ioctl", 0n, 4n, 1n | high)).toBe(eperm);
+    expect(answers(rules, "munmap", 0n, 5n)).toBe(allow);
+    expect(answers(rules, "munmap", 0n, 5n | high)).toBe(eperm);
+    expect(answers(rules, "mremap", 0n, 1n | high)).toBe(allow);
+    expect(answers(rules, "mremap", 0n, 1n)).toBe(eperm);
+  });
+  test("a value that cannot occur is refused", () => {
+    const rules = [rule("ioctl", "KILL", { index: 1, op: "eq", value: "0x100005412" })];
+    expect(refused({ acls, seccomp: { default: ALLOW, rules } })[0]).toContain(
+      "32 bits of argument 1",
+    );
+  });
+});
+
+test("foreign ABIs are killed in every filter", () => {
+  const kill = parseAction("KILL_PROCESS");
+  const conditional = rule("ioctl", "ERRNO(EPERM)", { index: 1, op: "eq", value: 1 });
+  for (const rules of [[rule("mount", "KILL")], [rule("@system-service", ALLOW), conditional]]) {
+    const program = filterOf({ default: ALLOW, rules }, "x64");
+    expect(answer(program, 39)).toBe(allow);
+    // x32: the same architecture with bit 30 in the number; i386: another architecture.
+    expect(answer(program, 0x40000000 + 39)).toBe(kill);
+    expect(answer(program, 20, [], 0x40000003)).toBe(kill);
+    expect(answer(program, 172, [], ARCHITECTURES.arm64)).toBe(kill);
+  }
+});
+
+test("a filter for the other architecture knows only that one", () => {
+  const rules = [rule("@system-service", ALLOW), rule("openat", "ERRNO(EXDEV)")];
+  const program = filterOf({ default: "ERRNO(EPERM)", rules }, "arm64");
+  // openat, read and unshare of linux/asm-generic/unistd.h
+  const on = (nr: number) => answer(program, nr, [], ARCHITECTURES.arm64);
+  expect([on(56), on(63), on(97)]).toEqual([exdev, allow, eperm]);
+  expect(answer(program, number("read"))).toBe(parseAction("KILL_PROCESS"));
+});
+
+test("a filter that lets no command start is refused", () => {
+  expect(refused({ acls, seccomp: { rules: [rule("read", ALLOW)] } })[0]).toContain(
+    "no command could start",
+  );
+  expect(
+    refused({ acls, seccomp: { default: ALLOW, rules: [rule("execve", "KILL")] } })[0],
+  ).toContain("execve is denied");
+});
+
+describe("compiled BPF", () => {
+  const at = (code: number, k = 0, jt = 0, jf = 0): Instruction => ({ code, jt, jf, k });
+  const ret = at(0x06, allow);
+  const check = (...instructions: Instruction[]) => validateProgram(encode(instructions));
+
+  test("is what the kernel takes", () => {
+    check(at(0x20, 60), at(0x15, 1, 0, 1), ret, at(0x06, 0));
+    check(at(0x05, 0), ret);
+    check(at(0x02, 3), at(0x60, 3), at(0x16));
+    const program = encode([at(0x20, 4), at(0x15, 7, 1, 0), ret, ret]);
+    expect(encode(decode(program))).toEqual(program);
+  });
+  test.each([
+    ["not whole instructions", new Uint8Array(12), "12 bytes"],
+    ["empty", new Uint8Array(), "0 bytes"],
+    ["a text", Buffer.from('{"rules": []}   '), "instruction 0"],
+    [
+      "a load that is not aligned",
+      encode([at(0x20, 2), ret]),
+      "instruction 0 (code 0x20): loads from offset 2",
+    ],
+    ["a load beyond the data", encode([at(0x20, 64), ret]), "offset 64"],
+    [
+      "a load of a packet's byte",
+      encode([at(0x30, 0), ret]),
+      "instruction 0 (code 0x30): seccomp has no such instruction",
+    ],
+    ["modulo", encode([at(0x94, 2), ret]), "no such instruction"],
+    ["a jump behind the end", encode([at(0x05, 1), ret]), "instruction 0 (code 0x05): jumps to 2"],
+    ["a far jump", encode([at(0x05, 0xffffffff), ret]), "behind the end"],
+    ["a branch behind the end", encode([at(0x15, 0, 0, 1), ret]), "jumps to 2"],
+    [
+      "no return at the end",
+      encode([ret, at(0x20, 0)]),
+      "instruction 1 (code 0x20): the last instruction must be a return",
+    ],
+    ["a division by zero", encode([at(0x34, 0), ret]), "divides by zero"],
+    ["a shift of 32", encode([at(0x64, 32), ret]), "shifts by 32"],
+    ["slot 16", encode([at(0x02, 16), ret]), "slot 16"],
+    ["a slot never written", encode([at(0x60, 1), ret]), "reads memory slot 1"],
+    [
+      "a slot written on one path",
+      encode([at(0x15, 1, 0, 1), at(0x02, 0), at(0x60, 0), at(0x16)]),
+      "instruction 2",
+    ],
+    ["4097 instructions", encode(Array.from({ length: 4097 }, () => ret)), "at most 4096"],
+  ])("is refused: %s", (_, program, message) => {
+    expect(() => validateProgram(Uint8Array.from(program))).toThrow(message);
+  });
+  test("what libseccomp makes passes, and what is wrong is told with the file", () => {
+    const program = filterOf({ default: ALLOW, rules: [rule("@mount", "KILL")] });
+    const machine = (content: Uint8Array) => ({
+      ...thisMachine(),
+      privileged: true,
+      uid: 0,
+      readFile: () => content,
+    });
+    const seccomp = { rulespath: "/x.bpf" };
+    expect(planOf(compiled({ acls, seccomp }, machine(program))).policy.seccomp).toEqual(program);
+    const [problem] = refused({ acls, seccomp }, machine(program.subarray(0, program.length - 8)));
+    expect(problem).toMatch(/^sandboxes\[0\]\.seccomp\.rulespath: \/x\.bpf: instruction \d+/);
+  });
+});

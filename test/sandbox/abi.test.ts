@@ -1,0 +1,99 @@
+/** System calls of another ABI would have other numbers than the filter's: whoever makes one is killed. */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type Served, serve, users } from "../served.ts";
+
+/** A static ELF64 program: header, one readable and executable segment, and this code. See elf(5). */
+function program(code: readonly number[]): Uint8Array {
+  const BASE = 0x400000n;
+  const HEADERS = 64 + 56;
+  const file = new Uint8Array(HEADERS + code.length);
+  const view = new DataView(file.buffer);
+  const size = BigInt(file.length);
+  // \x7fELF, 64 bits, little-endian, version 1
+  file.set([0x7f, 0x45, 0x4c, 0x46, 2, 1, 1]);
+  // ET_EXEC, EM_X86_64, version
+  [2, 62].forEach((value, i) => view.setUint16(16 + i * 2, value, true));
+  view.setUint32(20, 1, true);
+  // entry, program headers
+  view.setBigUint64(24, BASE + BigInt(HEADERS), true);
+  view.setBigUint64(32, 64n, true);
+  // sizes: this header, a program header, their count
+  [64, 56, 1].forEach((value, i) => view.setUint16(52 + i * 2, value, true));
+  // PT_LOAD, read and execute, offset, address twice, size twice, alignment
+  view.setUint32(64, 1, true);
+  view.setUint32(68, 5, true);
+  [0n, BASE, BASE, size, size, 0x1000n].forEach((value, i) =>
+    view.setBigUint64(72 + i * 8, value, true),
+  );
+  file.set(code, HEADERS);
+  return file;
+}
+
+/** mov eax, number */
+const mov = (number: number) => [0xb8, ...new Uint8Array(Uint32Array.of(number).buffer)];
+const SYSCALL = [0x0f, 0x05];
+const INT80 = [0xcd, 0x80];
+/** exit_group(7) of x86_64: mov edi, 7; mov eax, 231; syscall */
+const EXIT = [0xbf, 7, 0, 0, 0, ...mov(231), ...SYSCALL];
+
+const programs = {
+  // getpid of each ABI: harmless, and the same answer whether the kernel has the ABI or not (x32: ENOSYS).
+  native: [...mov(39), ...SYSCALL, ...EXIT],
+  x32: [...mov(0x40000000 + 39), ...SYSCALL, ...EXIT],
+  i386: [...mov(20), ...INT80, ...EXIT],
+} as const;
+const abis = Object.keys(programs) as (keyof typeof programs)[];
+
+describe.skipIf(process.arch !== "x64").each(users)("served by %s", (user) => {
+  let dir: string;
+  let served: Served;
+  beforeAll(async () => {
+    dir = mkdtempSync(join(tmpdir(), "spawnbox-abi-"));
+    chmodSync(dir, 0o755);
+    const commands = abis.map((abi) => {
+      const cmdpath = join(dir, abi);
+      writeFileSync(cmdpath, program(programs[abi]), { mode: 0o755 });
+      return { uid: abi, encoder: "sync", exec: { cmdpath } };
+    });
+    const acls = { user: "daemon" };
+    const rules = { syscall: "reboot", action: "SCMP_ACT_ERRNO(EPERM)" };
+    const seccomp = { default: "SCMP_ACT_ALLOW", rules };
+    served = await serve(
+      {
+        metadata: { uid: "a", api: "a" },
+        sandboxes: [
+          { uid: "open", acls, commands },
+          { uid: "filtered", acls, seccomp, commands },
+        ],
+      },
+      user,
+    );
+  });
+  afterAll(async () => {
+    await served?.[Symbol.asyncDispose]();
+    rmSync(dir, { recursive: true });
+  });
+  const status = async (verb: string) => (await served.run(`a/${verb}`)).status;
+
+  test("without a filter the programs run", async () => {
+    expect(await status("open/native")).toMatchObject({ exit: 7 });
+    expect(await status("open/x32")).toMatchObject({ exit: 7 });
+    // A kernel without 32-bit emulation has no int 0x80.
+    const i386 = await status("open/i386");
+    expect(i386.exit === 7 || i386.signal === "Segmentation fault").toBe(true);
+  });
+  test("with one, the native program runs", async () => {
+    expect(await status("filtered/native")).toMatchObject({ exit: 7 });
+  });
+  test("with one, a call of x32 kills", async () => {
+    expect(await status("filtered/x32")).toMatchObject({ signal: "Bad system call" });
+  });
+  test("with one, a call of i386 kills", async () => {
+    const open = await status("open/i386");
+    const signal = open.exit === 7 ? "Bad system call" : open.signal;
+    expect(await status("filtered/i386")).toMatchObject({ signal });
+  });
+});

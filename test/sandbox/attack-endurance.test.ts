@@ -1,0 +1,78 @@
+/** Launches in a row: nothing of the server may grow. SPAWNBOX_LAUNCHES sets how many, such as 10000. */
+import { describe, expect, test } from "bun:test";
+import { until, users } from "../served.ts";
+import { footprint, marked, plainAndFull, rss, serveSandboxes, sh } from "./attack.ts";
+
+const LAUNCHES = Number(process.env["SPAWNBOX_LAUNCHES"] ?? 2000);
+const AT_ONCE = 8;
+/** MiB between the first quarter and the end: the engine's heap breathes, a leak of 10 KiB per launch would show. */
+const ROOM = 48;
+
+describe.each(users)("served by %s", (user) => {
+  test(
+    "[endurance] launches in a row leave no descriptor, memory file, zombie, process or mount behind",
+    async () => {
+      await using served = await serveSandboxes(plainAndFull, user);
+      const marker = `endure-${process.pid}`;
+      const ways = [
+        `echo ok; : ${marker}`,
+        `setsid sleep 1000 >/dev/null & echo ok; : ${marker}`,
+        `echo ok; kill -9 $$; : ${marker}`,
+        `yes ok 2>/dev/null | head -100; : ${marker}`,
+      ];
+      let launched = 0;
+      const some = async (goal: number) => {
+        const worker = async () => {
+          while (launched < goal) {
+            const n = launched++;
+            const { lines } = await sh(
+              served,
+              n % 2 ? "full" : "plain",
+              ways[n % 7] ?? ways[0] ?? "",
+            );
+            expect(lines[0]).toBe("ok");
+          }
+        };
+        await Promise.all(Array.from({ length: AT_ONCE }, worker));
+      };
+      await some(LAUNCHES / 4);
+      const before = footprint(served.pid);
+      const early = rss(served.pid);
+      await some(LAUNCHES);
+      await until("the last launchers have left", () => footprint(served.pid).children === 0);
+      const after = footprint(served.pid);
+      const grown = rss(served.pid) - early;
+      console.log(
+        `${user}: ${launched} launches, RSS ${Math.round(early)} MiB ${grown < 0 ? "" : "+"}${Math.round(grown)}, ${JSON.stringify(after)}`,
+      );
+      expect(after.fds).toBeLessThanOrEqual(before.fds);
+      expect(after).toMatchObject({ memfds: before.memfds, mounts: before.mounts, zombies: 0 });
+      expect(grown).toBeLessThan(ROOM);
+      expect(marked(marker)).toEqual([]);
+    },
+    30_000 + LAUNCHES * 60,
+  );
+
+  test("[endurance] launches that are refused leave nothing behind either", async () => {
+    await using served = await serveSandboxes(
+      plainAndFull.map((sandbox) => ({
+        ...sandbox,
+        acls: { ...sandbox.acls, chdir: "/not/there" },
+      })),
+      user,
+    );
+    const refuse = async (times: number) => {
+      for (let i = 0; i < times; i += 2) {
+        for (const sandbox of ["plain", "full"]) {
+          const { request } = await served.call(`a/${sandbox}/sh`, { script: "true" });
+          expect(request.info).toContain("ENOENT");
+        }
+      }
+      await until("the launchers have left", () => footprint(served.pid).children === 0);
+    };
+    await refuse(20);
+    const before = footprint(served.pid);
+    await refuse(200);
+    expect(footprint(served.pid)).toEqual(before);
+  }, 30_000);
+});

@@ -1,0 +1,118 @@
+/** Attacks on privileges: set-user-id programs and file capabilities, a switch of user that fails, injected variables. */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { chmodSync, copyFileSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { isRoot, type Served, until, users } from "../served.ts";
+import {
+  acls,
+  commands,
+  marked,
+  plainAndFull,
+  py,
+  python,
+  serveSandboxes,
+  sh,
+  withMounts,
+} from "./attack.ts";
+
+const dir = mkdtempSync(join(tmpdir(), "spawnbox-attack-privileges-"));
+chmodSync(dir, 0o755);
+afterAll(() => rmSync(dir, { recursive: true }));
+const suid = join(dir, "suid");
+const capable = join(dir, "capable");
+copyFileSync("/usr/bin/id", suid);
+chmodSync(suid, 0o6755);
+copyFileSync("/usr/bin/grep", capable);
+chmodSync(capable, 0o755);
+const hasFileCaps =
+  isRoot && Bun.spawnSync(["setcap", "cap_setuid,cap_net_raw+p", capable]).success;
+
+const config = [
+  ...plainAndFull,
+  { uid: "mounted", acls, namespace: withMounts({ target: "/files", source: dir }), commands },
+  {
+    uid: "suidmounted",
+    acls,
+    namespace: withMounts({ target: "/files", source: dir, suid: true }),
+    commands,
+  },
+  { uid: "limited", acls, commands: { ...python, limits: { nproc: 0 } } },
+];
+
+describe.each(users)("served by %s", (user) => {
+  let served: Served;
+  beforeAll(async () => {
+    served = await serveSandboxes(config, user);
+  });
+  afterAll(async () => {
+    await served?.[Symbol.asyncDispose]();
+  });
+  const roots = isRoot && user === "root";
+
+  test.each([
+    ["plain", suid],
+    ["mounted", "/files/suid"],
+    ["suidmounted", "/files/suid"],
+  ])("[no new privileges] a set-user-id program gains nothing: %s", async (sandbox, program) => {
+    const script = `os.execv("${program}", ["id"])`;
+    const { lines } = await py(served, sandbox, script);
+    const id = roots ? 1 : process.geteuid?.() || 65534;
+    expect(lines[0]).toContain(`uid=${id}`);
+    expect(lines[0]).not.toContain("euid=");
+    expect(lines[0]).not.toContain("egid=");
+  });
+
+  test.skipIf(!hasFileCaps).each([
+    ["plain", capable],
+    ["mounted", "/files/capable"],
+    ["suidmounted", "/files/capable"],
+  ])(
+    "[no new privileges] a program with file capabilities gains none: %s",
+    async (sandbox, program) => {
+      const { lines } = await sh(served, sandbox, `${program} -E 'Cap(Eff|Prm)' /proc/self/status`);
+      expect(lines.map((line) => line.split("\t")[1])).toEqual(["0".repeat(16), "0".repeat(16)]);
+    },
+  );
+
+  test("[environment] variables that inject code do not come in through arguments", async () => {
+    const names = [
+      "LD_PRELOAD",
+      "BASH_ENV",
+      "ENV",
+      "LD_LIBRARY_PATH",
+      "PYTHONPATH",
+      "PERL5OPT",
+      "IFS",
+    ];
+    for (const sandbox of ["plain", "full"]) {
+      for (const name of names) {
+        const refused = await served.call(`a/${sandbox}/sh`, { script: "env", [name]: "/tmp/x" });
+        expect(refused.request.status).toBe("invalid-request");
+        const nested = await served.call(`a/${sandbox}/sh`, {
+          args: { script: "env" },
+          env: { [name]: "/tmp/x" },
+        });
+        if (nested.request.status === "success")
+          expect(JSON.stringify(nested.response)).not.toContain("/tmp/x");
+      }
+      const { lines } = await sh(served, sandbox, "env");
+      for (const name of names) expect(lines.join("\n")).not.toContain(`${name}=`);
+    }
+  });
+
+  test.if(user === "root")(
+    "[identity] where the process limit denies the switch of user, the command never runs",
+    async () => {
+      const marker = `occupied-${process.pid}`;
+      const other = served.call("a/plain/sh", { script: `sleep 1000; : ${marker}` });
+      await until("it runs", () => marked(marker).length > 0);
+      const { request, response } = await served.call("a/limited/py", { script: "print('ran')" });
+      await served.call("a/plain/sh", { action: "stop", args: { signal: 9 } });
+      await other;
+      expect(response).toBeUndefined();
+      expect(request).toMatchObject({ status: "internal-error" });
+      expect(request.info).toContain("EAGAIN");
+    },
+  );
+});

@@ -1,0 +1,167 @@
+/**
+ * Attacks by quantity: processes, memory, and limits of the server that are exhausted.
+ *
+ * What a cgroup limits (memory.max and its `oom`, pids.max, cpu, io) needs the controllers of cgroup v2 and is attacked in
+ * the virtual machine of the boot tests; here are the limits that every kernel has.
+ */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import type { Reply } from "../../src/api/reply.ts";
+import { isAlive, isRoot, type Served, serve, shell, until, users } from "../served.ts";
+import { answering, api, marked, plainAndFull, python, pythonScript } from "./attack.ts";
+
+const bomb = `
+# Processes beget processes, as many as there may be.
+n = 0
+while True:
+    try: n += os.fork() == 0
+    except OSError as e:
+        if n == 0: print(errno.errorcode[e.errno], flush=True)
+        time.sleep(0.01)`;
+const config = api(
+  plainAndFull.map((sandbox) => ({
+    ...sandbox,
+    commands: [
+      { ...shell },
+      { ...python, uid: "bomb", timeout: 1, limits: { nproc: 64 } },
+      { ...python, uid: "memory", limits: { as: "256M" } },
+      { ...python, uid: "cpu", limits: { cpu: 1 } },
+      { ...python, uid: "files", limits: { nofile: 32, fsize: "64K" } },
+    ],
+  })),
+);
+describe.each(users)("served by %s", (user) => {
+  let served: Served;
+  beforeAll(async () => {
+    served = await serve(config, user);
+  });
+  afterAll(async () => {
+    await served?.[Symbol.asyncDispose]();
+  });
+
+  test.each(["plain", "full"])(
+    "[resource limits] a fork bomb is limited, timed out and gone: %s",
+    async (sandbox) => {
+      // Without a user namespace, the limit counts the server's own processes and all others of its user too.
+      if (user !== "root" && sandbox === "plain") return;
+      const marker = `bomb-${process.pid}-${sandbox}`;
+      const { result, ping } = await answering(
+        served,
+        served.run(`a/${sandbox}/bomb`, { script: `${pythonScript(bomb)}\n# ${marker}` }),
+      );
+      expect(result.stdout?.[0]).toBe("EAGAIN");
+      expect(result.status).toMatchObject({ signal: "Killed", info: "timeout" });
+      expect(marked(marker)).toEqual([]);
+      console.log(`${user}, ${sandbox}: fork bomb, ping at worst ${Math.round(ping)} ms`);
+    },
+    20_000,
+  );
+
+  test.each(["plain", "full"])(
+    "[resource limits] memory, CPU time, open files and file sizes end where the config says: %s",
+    async (sandbox) => {
+      const run = async (verb: string, script: string) =>
+        served.run(`a/${sandbox}/${verb}`, { script: pythonScript(script) });
+      const memory = await run(
+        "memory",
+        "try: b = bytearray(1 << 30)\nexcept MemoryError: print('refused')",
+      );
+      expect(memory.stdout).toEqual(["refused"]);
+      const cpu = await run("cpu", "while True: pass");
+      expect(["Killed", "CPU time limit exceeded"]).toContain(cpu.status.signal ?? "");
+      const files = await run(
+        "files",
+        `
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+opened = []
+while not isinstance(opened[-1:] and opened[-1], str): opened.append(attempt(os.open, "/dev/null", 0))
+print(opened[-1])
+for fd in opened[:-1]: os.close(fd)
+fd = os.open("/tmp/spawnbox-big-%d" % os.getpid(), os.O_CREAT | os.O_WRONLY); os.unlink("/tmp/spawnbox-big-%d" % os.getpid())
+print(os.write(fd, bytes(100000)), attempt(os.write, fd, b"x"))`,
+      );
+      expect(files.stdout).toEqual(["EMFILE", "65536 EFBIG"]);
+    },
+    20_000,
+  );
+
+  // Of one's own processes anybody may; root, only with CAP_SYS_RESOURCE of other users' processes.
+  const asServer =
+    isRoot && user !== "root"
+      ? ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "prlimit"]
+      : ["prlimit"];
+  /** Tightens a limit of the running server. */
+  const limit = (name: string, value: string) => {
+    const set = Bun.spawnSync([...asServer, `--pid=${served.pid}`, `--${name}=${value}`]);
+    if (!set.success) throw new Error(set.stderr.toString());
+  };
+  const soft = (name: string) =>
+    Bun.spawnSync([
+      ...asServer,
+      `--pid=${served.pid}`,
+      `--${name}`,
+      "--output=SOFT",
+      "--noheadings",
+    ])
+      .stdout.toString()
+      .trim();
+  /** The reply is a success that says what it should, or an error that names a cause; nothing in between. */
+  const clean = ({ request, response }: Reply): boolean => {
+    if (request.status === "success") {
+      expect(response).toMatchObject({ stdout: ["ran"], status: { exit: 0 } });
+      return true;
+    }
+    expect(response).toBeUndefined();
+    expect(request.status).toMatch(/internal-error|not-available/);
+    expect(request.info).toMatch(/E(MFILE|NFILE|AGAIN|NOMEM|NOSPC)|Resource|too many/i);
+    return false;
+  };
+  const attempts = (sandbox: string, n: number) =>
+    Promise.all(
+      Array.from({ length: n }, () => served.call(`a/${sandbox}/sh`, { script: "echo ran" })),
+    );
+
+  test.each(["plain", "full"])(
+    "[exhaustion] out of file descriptors, calls get an error, and work again later: %s",
+    async (sandbox) => {
+      const before = soft("nofile");
+      const open = () =>
+        new Bun.Glob("*").scanSync({ cwd: `/proc/${served.pid}/fd`, onlyFiles: false });
+      const held = [...open()].length;
+      for (const spare of [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 18, 24]) {
+        limit("nofile", `${held + spare}:`);
+        (await attempts(sandbox, 6)).forEach(clean);
+      }
+      limit("nofile", `${held}:`);
+      expect((await attempts(sandbox, 6)).map(clean)).toEqual(Array(6).fill(false));
+      limit("nofile", `${before}:`);
+      expect((await attempts(sandbox, 6)).map(clean)).toEqual(Array(6).fill(true));
+      await until("descriptors are closed", () => [...open()].length <= held + 2);
+    },
+    30_000,
+  );
+
+  test.if(user !== "root").each(["plain", "full"])(
+    "[exhaustion] out of processes, calls get an error, and work again later: %s",
+    async (sandbox) => {
+      const before = soft("nproc");
+      const uid = process.geteuid?.() || 65534;
+      const count = () =>
+        Number(
+          Bun.spawnSync(["sh", "-c", `ps -eLo uid= | grep -c "^ *${uid}$"`]).stdout.toString(),
+        );
+      let refused = 0;
+      for (const spare of [-2, 0, 1, 2, 3, 4, 5]) {
+        limit("nproc", `${Math.max(1, count() + spare)}:`);
+        for (const reply of await attempts(sandbox, 6)) {
+          // The shell may come to run and then be the one that cannot fork.
+          if (!clean(reply)) refused++;
+        }
+      }
+      expect(refused).toBeGreaterThan(0);
+      limit("nproc", `${before}:`);
+      expect((await attempts(sandbox, 6)).map(clean)).toEqual(Array(6).fill(true));
+      expect(await isAlive(served.pid)).toBe(true);
+    },
+    30_000,
+  );
+});

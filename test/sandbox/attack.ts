@@ -1,0 +1,141 @@
+/** What the attacks share: Python that makes raw system calls inside a sandbox, and a look at processes from outside. */
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { type Served, serve, shell, system, type User } from "../served.ts";
+
+/** A command that runs Python handed in by the test. */
+export const python = {
+  uid: "py",
+  encoder: "sync",
+  exec: { cmdpath: "/usr/bin/python3", args: ["-IS", "-c", "%script%"] },
+} as const;
+
+/** Whom root switches to; an ordinary server's commands stay what it is. */
+export const acls = { user: "daemon", chdir: "/" };
+export const full = { shares: { all: "disable" }, mounts: system };
+/** All namespaces and further mounts. */
+export const withMounts = (...mounts: object[]) => ({
+  shares: { all: "disable" },
+  mounts: [...system, ...mounts],
+});
+export const commands = [shell, python];
+/** A sandbox with nothing but another user, and one with all namespaces. */
+export const plainAndFull = [
+  { uid: "plain", acls, commands },
+  { uid: "full", acls, namespace: full, commands },
+];
+
+export const api = (sandboxes: readonly object[]) => ({
+  metadata: { uid: "a", api: "a" },
+  sandboxes: sandboxes.map((sandbox) => ({ prefix: Reflect.get(sandbox, "uid"), ...sandbox })),
+});
+export const serveSandboxes = (sandboxes: readonly object[], user: User) =>
+  serve(api(sandboxes), user);
+
+/** `call("name", …)` does a system call and gives "ok" or the name of its errno. Numbers: x86_64, then aarch64. */
+const PRELUDE = `
+import ctypes, errno, os, signal, sys, time
+libc = ctypes.CDLL(None, use_errno=True)
+libc.syscall.restype = ctypes.c_long
+ARM = os.uname().machine == "aarch64"
+NUMBERS = dict(ioctl=(16,29), ptrace=(101,117), syslog=(103,116), setuid=(105,146), setgid=(106,144), setgroups=(116,159),
+  setresuid=(117,147), capset=(126,91), mknodat=(259,33), pivot_root=(155,41), prctl=(157,167), chroot=(161,51), acct=(163,89),
+  settimeofday=(164,170), mount=(165,40), umount2=(166,39), swapon=(167,224), reboot=(169,142), sethostname=(170,161),
+  init_module=(175,105), quotactl=(179,60), add_key=(248,217), request_key=(249,218), keyctl=(250,219), clone=(56,220),
+  unshare=(272,97), perf_event_open=(298,241), open_by_handle_at=(304,265), setns=(308,268), kexec_load=(246,104),
+  process_vm_readv=(310,270), finit_module=(313,273), kexec_file_load=(320,294), bpf=(321,280), userfaultfd=(323,282),
+  io_uring_setup=(425,425), open_tree=(428,428), move_mount=(429,429), fsopen=(430,430), pidfd_open=(434,434), clone3=(435,435),
+  pidfd_getfd=(438,438), mount_setattr=(442,442), shmget=(29,194))
+def call(name, *args):
+    ctypes.set_errno(0)
+    number = NUMBERS[name][ARM] if isinstance(name, str) else name
+    r = libc.syscall(ctypes.c_long(number), *[ctypes.c_long(a) if isinstance(a, int) else a for a in args])
+    call.result = r
+    return "ok" if r >= 0 else errno.errorcode[ctypes.get_errno()]
+def attempt(f, *args):
+    try: return f(*args)
+    except OSError as e: return errno.errorcode[e.errno]
+`;
+
+export interface Seen {
+  readonly lines: string[];
+  readonly errors: string[];
+  readonly status: { exit?: number; signal?: string; info?: string };
+}
+
+async function run(served: Served, verb: string, script: string): Promise<Seen> {
+  const { stdout = [], stderr = [], status } = await served.run(verb, { script });
+  return { lines: stdout, errors: stderr, status };
+}
+export const sh = (served: Served, sandbox: string, script: string) =>
+  run(served, `a/${sandbox}/sh`, script);
+export const py = (served: Served, sandbox: string, script: string) =>
+  run(served, `a/${sandbox}/py`, PRELUDE + script);
+/** The Python for a command that is called another way. */
+export const pythonScript = (script: string) => PRELUDE + script;
+
+const pids = () => readdirSync("/proc").filter((name) => /^\d+$/.test(name));
+const read = (path: string): string => {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    // The process has ended meanwhile.
+    return "";
+  }
+};
+const stateOf = (pid: string) => /\) (\S)/.exec(read(`/proc/${pid}/stat`))?.[1] ?? "";
+
+/** Processes whose command line contains the marker, zombies left out. */
+export const marked = (marker: string): string[] =>
+  pids().filter(
+    (pid) =>
+      Number(pid) !== process.pid &&
+      read(`/proc/${pid}/cmdline`).includes(marker) &&
+      !"ZX".includes(stateOf(pid) || "X"),
+  );
+
+/** What a server must not let grow. */
+export function footprint(pid: number) {
+  const fds = readdirSync(`/proc/${pid}/fd`).map((fd) => {
+    try {
+      return readlinkSync(`/proc/${pid}/fd/${fd}`);
+    } catch {
+      return "";
+    }
+  });
+  const children = pids().filter((id) =>
+    new RegExp(`\\) \\S ${pid} `).test(read(`/proc/${id}/stat`)),
+  );
+  return {
+    fds: fds.length,
+    memfds: fds.filter((link) => link.startsWith("/memfd:")).length,
+    children: children.length,
+    zombies: children.filter((id) => stateOf(id) === "Z").length,
+    mounts: read(`/proc/${pid}/mountinfo`).split("\n").length,
+  };
+}
+
+/** Resident memory in MiB. */
+export const rss = (pid: number): number =>
+  Number(/VmRSS:\s+(\d+)/.exec(read(`/proc/${pid}/status`))?.[1] ?? 0) / 1024;
+
+/** Pings the server until `busy` settles. Gives its result, the worst answer in ms, and by how many MiB the server grew at most. */
+export async function answering<T>(
+  served: Served,
+  busy: Promise<T>,
+): Promise<{ result: T; ping: number; grown: number }> {
+  const before = rss(served.pid);
+  let ping = 0;
+  let most = before;
+  let done = false;
+  const end = () => (done = true);
+  void busy.then(end, end);
+  while (!done) {
+    const begin = performance.now();
+    const { request } = await served.call("a/ping");
+    if (request.status !== "success") throw new Error(`ping: ${request.info}`);
+    ping = Math.max(ping, performance.now() - begin);
+    most = Math.max(most, rss(served.pid));
+    await Bun.sleep(5);
+  }
+  return { result: await busy, ping, grown: most - before };
+}
