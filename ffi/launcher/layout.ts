@@ -24,7 +24,7 @@ export const FD = {
    * GROUP for its whole process group; when the pipe closes, the whole tree is killed.
    */
   LIFELINE: 5,
-  /** With CGROUP in the plan: a directory of cgroup v2 that the tree is made in. */
+  /** Where it is given, a directory of cgroup v2 that the tree is made in; with CGROUP in the plan it must be. */
   CGROUP: 6,
 } as const;
 

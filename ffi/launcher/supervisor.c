@@ -252,7 +252,9 @@ void supervise(const struct header *plan, char **argv, char **envp)
 	u64 chld = 1ull << (17 - 1), all = ~0ull;
 
 	const struct op *net = find_op(plan, OP_JOIN_NET);
-	int in_cgroup = find_op(plan, OP_CGROUP) != 0, last_fd = in_cgroup ? FD_CGROUP : FD_LIFELINE;
+	/* Where the plan demands a group and there is none, clone3 fails on the missing fd. */
+	int in_cgroup = find_op(plan, OP_CGROUP) != 0 || SYS2(__NR_fcntl, FD_CGROUP, F_GETFD) >= 0;
+	int last_fd = in_cgroup ? FD_CGROUP : FD_LIFELINE;
 
 	SYS3(__NR_close_range, last_fd + 1, ~0u, 0);
 	SYS3(__NR_close_range, FD_PLAN, last_fd, 4 /* CLOSE_RANGE_CLOEXEC */);

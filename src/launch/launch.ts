@@ -6,13 +6,16 @@ import { closeSync, fchownSync, writeSync } from "node:fs";
 import { CError } from "../../ffi/errno.ts";
 import { GROUP } from "../../ffi/launcher/layout.ts";
 import { pipe } from "../../ffi/libc.ts";
+import { cgroupKey } from "../plan/cgroup-key.ts";
 import type { Plan } from "../plan/plan.ts";
+import type { CgroupRoot, GroupUsage, TaskGroup } from "./cgroup.ts";
 import { Channel } from "./channel.ts";
 import { launcherPath, opsFd } from "./launcher.ts";
 import { type LauncherRecord, RecordReader } from "./records.ts";
 import { type Launch, LaunchError, type OutputSink, type Outcome, type Task } from "./task.ts";
 
 const SIGINT = 2;
+const SIGKILL = 9;
 const SIGSYS = 31;
 /** After a stop without an explicit signal, what is left is killed. */
 const GRACE = 5_000;
@@ -26,8 +29,23 @@ const START_LIMIT = 10_000;
 /** A supervisor that does not act on its closed lifeline has been stopped: it is woken, and after this time killed. */
 const SUPERVISOR_LIMIT = 2_000;
 
-export const launch: Launch = async (plan, argv, sink, abort) => {
-  const task = new LaunchedTask(plan, sink, argv);
+/** How plans are started: `cgroups` has the group of each launch, where there are groups. */
+export function createLaunch(cgroups?: CgroupRoot): Launch {
+  return (plan, argv, sink, abort) =>
+    begin(plan, argv, sink, cgroups?.begin(cgroupKey(plan)), abort);
+}
+
+/** Launches without cgroups. */
+export const launch: Launch = createLaunch();
+
+async function begin(
+  plan: Plan,
+  argv: readonly string[],
+  sink: OutputSink,
+  group: TaskGroup | undefined,
+  abort: AbortSignal | undefined,
+): Promise<Task> {
+  const task = new LaunchedTask(plan, sink, argv, group);
   const giveUp = () => task.kill();
   abort?.addEventListener("abort", giveUp);
   try {
@@ -37,7 +55,7 @@ export const launch: Launch = async (plan, argv, sink, abort) => {
     abort?.removeEventListener("abort", giveUp);
   }
   return task;
-};
+}
 
 class LaunchedTask implements Task {
   pid = 0;
@@ -56,6 +74,7 @@ class LaunchedTask implements Task {
     readonly plan: Plan,
     sink: OutputSink,
     argv: readonly string[],
+    readonly group: TaskGroup | undefined,
   ) {
     const opened: number[] = [];
     const pair = () => {
@@ -80,13 +99,22 @@ class LaunchedTask implements Task {
         argv0: `spawnbox: ${plan.api}/${plan.verb}`,
         env: plan.env,
         cwd: "/",
-        stdio: ["ignore", stdoutEnd, stderrEnd, opsFd(plan.ops), statusEnd, lifelineEnd],
+        stdio: [
+          "ignore",
+          stdoutEnd,
+          stderrEnd,
+          opsFd(plan.ops),
+          statusEnd,
+          lifelineEnd,
+          ...(group ? [group.fd] : []),
+        ],
       });
       for (const fd of [stdoutEnd, stderrEnd, statusEnd, lifelineEnd]) closeSync(fd);
       this.#lifeline = lifeline;
       channels = [new Channel(status), new Channel(stdout), new Channel(stderr)];
     } catch (error) {
       for (const fd of opened) closeSync(fd);
+      void group?.end();
       throw spawnFailure(error);
     }
     const start = Promise.withResolvers<void>();
@@ -127,6 +155,7 @@ class LaunchedTask implements Task {
     clearTimeout(this.#grace);
     this.#closeLifeline();
     clearTimeout(this.#lastResort);
+    const counted = await this.group?.end();
     if (this.pid === 0) {
       // No effect after a failure record: a promise settles once.
       start.reject(
@@ -135,14 +164,14 @@ class LaunchedTask implements Task {
       stdout.cancel();
       stderr.cancel();
       await Promise.all([stdout.drain(ignore), stderr.drain(ignore)]);
-      return this.#outcome();
+      return this.#outcome(counted);
     }
     const impatient = setInterval(() => {
       for (const channel of [stdout, stderr]) if (channel.waiting) channel.cancel();
     }, DRAIN_LIMIT);
     await outputs;
     clearInterval(impatient);
-    return this.#outcome();
+    return this.#outcome(counted);
   }
 
   stop(signal?: number): void {
@@ -157,6 +186,7 @@ class LaunchedTask implements Task {
 
   #end(cause: Outcome["cause"]): void {
     this.#cause ??= cause;
+    this.group?.kill();
     this.#closeLifeline();
   }
 
@@ -180,13 +210,18 @@ class LaunchedTask implements Task {
   }
 
   /** The wait status of waitpid(2), taken apart. */
-  #outcome(): Outcome {
+  #outcome(counted: GroupUsage | undefined): Outcome {
     const { status = 9, user = 0, system = 0, maxrss = 0 } = this.#last ?? {};
     const signal = status & 0x7f;
     // Without its last record nobody has seen to what the command left behind.
     if (!this.#last) this.#cause ??= "supervisor";
     const wall = Math.round((performance.now() - this.#begin) * 1000) / 1000;
-    const usage = { wall, user, system, maxrss };
+    if (counted?.oom && signal === SIGKILL) this.#cause ??= "oom";
+    // The group has counted the processes that nobody waited for, too.
+    const cpu = counted
+      ? { user: Math.max(user, counted.user), system: Math.max(system, counted.system) }
+      : { user, system };
+    const usage = { wall, ...cpu, maxrss };
     // A command without a filter may still raise SIGSYS itself; then it is just a signal.
     if (signal === SIGSYS && this.plan.policy.seccomp) this.#cause ??= "seccomp";
     return {

@@ -14,7 +14,7 @@ export interface Outcome {
   /** Signal number, when a signal ended it. */
   signal?: number;
   /** Who ended it, when it was not the command itself. */
-  cause?: "timeout" | "stopped" | "seccomp" | "supervisor";
+  cause?: "timeout" | "stopped" | "seccomp" | "oom" | "supervisor";
   usage: Usage;
 }
 

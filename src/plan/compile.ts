@@ -9,6 +9,7 @@ import { verbOf } from "../config/verbs.ts";
 import { parseTemplate, TemplateError } from "./argv.ts";
 import { compileCaps } from "./caps.ts";
 import { encodePolicy } from "./encode.ts";
+import { compileCgroups } from "./cgroup.ts";
 import { compileEnv } from "./env.ts";
 import { compileIdentity } from "./identity.ts";
 import { compileLandlock } from "./landlock.ts";
@@ -71,7 +72,6 @@ function unsupported(config: Config, report: Report): void {
     if ((config[key] ?? []).length > 0) later(key);
   }
   for (const [i, sandbox] of config.sandboxes.entries()) {
-    if (sandbox.cgroups !== undefined) later(`sandboxes[${i}].cgroups`);
     if (sandbox.exec) later(`sandboxes[${i}].exec`);
     if (sandbox.acls?.label !== undefined) later(`sandboxes[${i}].acls.label`);
   }
@@ -182,7 +182,7 @@ class ConfigCompiler {
         report,
       ),
       noNewPrivs: !this.#newPrivs(sandbox, path),
-      cgroup: false,
+      cgroup: compileCgroups(sandbox.cgroups, `${path}.cgroups`, report),
       landlock: compileLandlock(sandbox.landlock, `${path}.landlock`, expandText, machine, report),
       nice: acls.nice,
       seccomp: compileSeccomp(

@@ -153,7 +153,8 @@ export function encodePolicy(policy: Policy): Uint8Array {
     forked && namespaces.has("net") && !policy.mounts?.some((step) => step.kind === "sys");
   if (lateNet) cloneFlags &= ~CLONE.net;
 
-  if (policy.cgroup) blob.op("CGROUP");
+  // Without a group the launch then fails; an optional one is used where it was made.
+  if (policy.cgroup && !policy.cgroup.optional) blob.op("CGROUP");
   if (policy.joinNet !== undefined) blob.op("JOIN_NET", [], strings(policy.joinNet));
 
   if (namespaces.has("user")) {

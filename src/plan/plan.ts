@@ -23,6 +23,8 @@ export interface Plan {
   readonly timeout: number;
   /** Most tasks that may run at once; 0 is no limit. */
   readonly concurrency: number;
+  /** false: the task is stopped when the client that started it goes away. */
+  readonly detach?: boolean;
   readonly verbose: number;
   readonly encoder: {
     readonly name: string;
@@ -46,6 +48,35 @@ export interface Notice {
   readonly message: string;
 }
 
+/** A plugin: modules that are loaded at boot. */
+export interface PluginPlan {
+  readonly uid: string;
+  /** Absolute paths. */
+  readonly files: readonly string[];
+}
+
+export type ActionTarget =
+  | { readonly kind: "api"; readonly api: string; readonly verb: string }
+  | { readonly kind: "plugin"; readonly plugin: string; readonly name: string };
+
+/** A call that the server makes by itself, or that another verb stands for. */
+export interface ActionPlan {
+  readonly uid: string;
+  readonly info?: string;
+  /** As the config has it, for messages. */
+  readonly action: string;
+  readonly target: ActionTarget;
+  readonly args?: unknown;
+  readonly required: boolean;
+}
+
+export interface ActionPlans {
+  readonly onload: readonly ActionPlan[];
+  readonly onstart: readonly ActionPlan[];
+  readonly events: readonly ActionPlan[];
+  readonly extra: readonly ActionPlan[];
+}
+
 /** A compiled config: one API. */
 export interface ApiPlan {
   readonly file: string;
@@ -56,10 +87,14 @@ export interface ApiPlan {
   readonly author?: string;
   readonly sandboxes: readonly SandboxPlan[];
   readonly notices: readonly Notice[];
+  readonly plugins?: readonly PluginPlan[];
+  readonly actions?: ActionPlans;
 }
 
 export interface SandboxPlan {
   readonly uid: string;
   readonly info?: string;
   readonly plans: readonly Plan[];
+  /** Where the sandbox allows the `exec` verb: what a plan of it has, but for the program and its arguments. */
+  readonly exec?: Plan;
 }

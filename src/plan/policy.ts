@@ -3,6 +3,8 @@
  * (and command limits), read by encode.ts (→ launcher ops) and explain.ts (→ words).
  */
 
+import type { CgroupPolicy } from "./cgroup.ts";
+
 /** Namespaces of clone(2) that a sandbox can have for itself. */
 export type NamespaceName = "user" | "mount" | "pid" | "net" | "ipc" | "uts" | "cgroup";
 
@@ -88,8 +90,8 @@ export interface Policy {
   /** The capabilities of the command, exactly (numbers of capability.h); undefined: untouched. */
   readonly caps: readonly number[] | undefined;
   readonly noNewPrivs: boolean;
-  /** The tree is started in a cgroup of its own. */
-  readonly cgroup: boolean;
+  /** Limits of the sandbox and of each launch; undefined: none. */
+  readonly cgroup: CgroupPolicy | undefined;
   readonly landlock: LandlockPolicy | undefined;
   /** Nice value, -20 to 19; undefined: the server's. */
   readonly nice: number | undefined;

@@ -1,0 +1,26 @@
+/** Which sandboxes get a cgroup, and under which name. */
+import type { CgroupPolicy } from "./cgroup.ts";
+import type { ApiPlan, Plan } from "./plan.ts";
+
+export interface SandboxGroupNeed {
+  readonly key: string;
+  readonly file: string;
+  readonly policy: CgroupPolicy | undefined;
+}
+
+export const cgroupKey = ({ api, sandbox }: Pick<Plan, "api" | "sandbox">): string =>
+  `${api}/${sandbox}`;
+
+/**
+ * Those with limits; and those without a pid namespace, where there can be groups: only cgroup.kill ends a tree whose processes
+ * fork faster than they can be found.
+ */
+export function groupsNeeded(apis: readonly ApiPlan[]): SandboxGroupNeed[] {
+  return apis.flatMap(({ api, file, sandboxes }) =>
+    sandboxes.flatMap(({ uid, plans }) => {
+      const policy = plans[0]?.policy;
+      if (!policy || (!policy.cgroup && policy.namespaces.has("pid"))) return [];
+      return [{ key: cgroupKey({ api, sandbox: uid }), file, policy: policy.cgroup }];
+    }),
+  );
+}
