@@ -3,6 +3,7 @@
  *
  * Nothing here forks: after a fork in this process only async-signal-safe code may run (see ffi/launcher).
  */
+import { closeSync } from "node:fs";
 import { dlopen, read } from "bun:ffi";
 import { CError, errnoName } from "./errno.ts";
 import { pointer } from "./pointer.ts";
@@ -11,6 +12,7 @@ const { symbols: libc } = dlopen("libc.so.6", {
   __errno_location: { args: [], returns: "ptr" },
   memfd_create: { args: ["cstring", "u32"], returns: "i32" },
   pipe2: { args: ["ptr", "i32"], returns: "i32" },
+  prctl: { args: ["i32", "u64", "u64", "u64", "u64"], returns: "i32" },
   fcntl: { args: ["i32", "i32", "i64"], returns: "i32" },
 });
 
@@ -55,4 +57,20 @@ const ends = new Int32Array(2);
 export function pipe(): [number, number] {
   checked(libc.pipe2(ends, O_CLOEXEC), "pipe2", "");
   return [ends[0] ?? -1, ends[1] ?? -1];
+}
+
+const F_DUPFD_CLOEXEC = 1030;
+
+/** The same open file at the lowest free number from `least` on; the old number is closed. See fcntl(2). */
+export function moveFd(fd: number, least: number): number {
+  const moved = checked(libc.fcntl(fd, F_DUPFD_CLOEXEC, least), "fcntl", "F_DUPFD_CLOEXEC");
+  closeSync(fd);
+  return moved;
+}
+
+const PR_SET_DUMPABLE = 4;
+
+/** Nobody of the same user can trace this process any more, or read its memory: PR_SET_DUMPABLE of prctl(2), ptrace(2). */
+export function setUndumpable(): void {
+  checked(libc.prctl(PR_SET_DUMPABLE, 0n, 0n, 0n, 0n), "prctl", "PR_SET_DUMPABLE");
 }

@@ -263,6 +263,10 @@ void supervise(const struct header *plan, char **argv, char **envp)
 	SYS4(__NR_rt_sigprocmask, 2 /* SIG_SETMASK */, &all, 0, 8);
 	SYS5(__NR_prctl, PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 
+	/* The session keyring would come along with its keys, whoever they belong to: session-keyring(7). */
+	long ring = SYS2(__NR_keyctl, 1 /* KEYCTL_JOIN_SESSION_KEYRING */, 0);
+	if (ring < 0 && ring != -38 /* ENOSYS */)
+		fail(OP_CLONE, "session keyring", ring);
 	if (net)
 		join_net(net);
 

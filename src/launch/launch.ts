@@ -26,17 +26,19 @@ const ignore = (): void => {};
 
 /** A launch that has not reached its exec by then hangs, on a dead network file system perhaps. */
 const START_LIMIT = 10_000;
-/** A supervisor that does not act on its closed lifeline has been stopped: it is woken, and after this time killed. */
-const SUPERVISOR_LIMIT = 2_000;
+/** How often a supervisor that does not end is woken, ms: somebody may have stopped it. */
+const WAKE_INTERVAL = 100;
 
 /** How plans are started: `cgroups` has the group of each launch, where there are groups. */
 export function createLaunch(cgroups?: CgroupRoot): Launch {
+  // Made now, not by the first request.
+  launcherPath();
   return (plan, argv, sink, abort) =>
     begin(plan, argv, sink, cgroups?.begin(cgroupKey(plan)), abort);
 }
 
 /** Launches without cgroups. */
-export const launch: Launch = createLaunch();
+export const launch: Launch = (...launching) => createLaunch()(...launching);
 
 async function begin(
   plan: Plan,
@@ -68,7 +70,7 @@ class LaunchedTask implements Task {
   #cause: Outcome["cause"];
   #last: Extract<LauncherRecord, { kind: "ended" }> | undefined;
   #grace: ReturnType<typeof setTimeout> | undefined;
-  #lastResort: ReturnType<typeof setTimeout> | undefined;
+  #waker: ReturnType<typeof setInterval> | undefined;
 
   constructor(
     readonly plan: Plan,
@@ -154,7 +156,7 @@ class LaunchedTask implements Task {
     clearTimeout(timer);
     clearTimeout(this.#grace);
     this.#closeLifeline();
-    clearTimeout(this.#lastResort);
+    clearInterval(this.#waker);
     const counted = await this.group?.end();
     if (this.pid === 0) {
       // No effect after a failure record: a promise settles once.
@@ -204,9 +206,10 @@ class LaunchedTask implements Task {
     if (this.#lifeline === undefined) return;
     closeSync(this.#lifeline);
     this.#lifeline = undefined;
-    // Commands of the supervisor's own user can stop it.
-    this.#supervisor.kill("SIGCONT");
-    this.#lastResort = setTimeout(() => this.#supervisor.kill("SIGKILL"), SUPERVISOR_LIMIT);
+    // Commands of the supervisor's own user can stop it. It is never killed: only it can find what is left of the tree.
+    const wake = () => this.#supervisor.kill("SIGCONT");
+    wake();
+    this.#waker = setInterval(wake, WAKE_INTERVAL);
   }
 
   /** The wait status of waitpid(2), taken apart. */

@@ -1,7 +1,7 @@
 /** The launcher binary and the op blobs as sealed memfds: nobody, not even root in a sandbox, can write to what runs next. */
 import { closeSync, readFileSync, writeSync } from "node:fs";
 import { launcherAsset } from "../../ffi/launcher/binary.ts";
-import { memfdCreate, sealMemfd } from "../../ffi/libc.ts";
+import { memfdCreate, moveFd, sealMemfd, setUndumpable } from "../../ffi/libc.ts";
 
 function sealed(name: string, content: Uint8Array, executable: boolean): number {
   const fd = memfdCreate(name, executable);
@@ -15,11 +15,21 @@ function sealed(name: string, content: Uint8Array, executable: boolean): number 
   return fd;
 }
 
+const LOW_FDS = 16;
 let launcher: string | undefined;
 
-/** Path to execute the launcher by. Made once; the memfd lives as long as the server. */
+/**
+ * Path to execute the launcher by. Made once; the memfd lives as long as the server. From here on the server is not dumpable, so
+ * that commands of its own user can neither trace it nor read its memory and environment; its fds are then found under
+ * /proc/self only, which is the same table in the child that executes.
+ */
 export function launcherPath(): string {
-  launcher ??= `/proc/${process.pid}/fd/${sealed("spawnbox-launcher", readFileSync(launcherAsset), true)}`;
+  if (launcher === undefined) {
+    // The child's stdio takes the low numbers before it executes.
+    const fd = moveFd(sealed("spawnbox-launcher", readFileSync(launcherAsset), true), LOW_FDS);
+    launcher = `/proc/self/fd/${fd}`;
+    setUndumpable();
+  }
   return launcher;
 }
 

@@ -4,6 +4,9 @@ import type { Machine } from "./machine.ts";
 import type { Identity } from "./policy.ts";
 import type { Report } from "./report.ts";
 
+/** capability.h */
+const CAP_SYS_ADMIN = 21;
+
 /**
  * The capabilities of the command, exactly; undefined leaves them untouched, which happens only where that grants nothing
  * that was not said: root that was asked for by name, or an unprivileged server without a user namespace.
@@ -37,6 +40,13 @@ export function compileCaps(
     }
     return undefined;
   }
-  if (caps === undefined && identity?.uid === 0) return undefined;
+  // In a user namespace root would have all of them over what the sandbox is made of: it could undo read-only mounts.
+  if (caps === undefined && identity?.uid === 0 && !userNamespace) return undefined;
+  if (set.has(CAP_SYS_ADMIN)) {
+    report.notice(
+      path,
+      "SYS_ADMIN lets the commands change the mounts of their sandbox, read-only ones too",
+    );
+  }
   return [...set].sort((a, b) => a - b);
 }

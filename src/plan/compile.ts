@@ -5,7 +5,7 @@ import { compileParams } from "../config/params.ts";
 import { ConfigError, type Problem } from "../config/problem.ts";
 import type { Acls, Command, Config, Sandbox } from "../config/schema.ts";
 import { Variables } from "../config/variables.ts";
-import { verbOf } from "../config/verbs.ts";
+import { EXEC_VERB, verbOf } from "../config/verbs.ts";
 import { parseTemplate, TemplateError } from "./argv.ts";
 import { compileCaps } from "./caps.ts";
 import { encodePolicy } from "./encode.ts";
@@ -17,7 +17,7 @@ import { compileLimits } from "./limits.ts";
 import type { Machine } from "./machine.ts";
 import { compileMounts } from "./mounts.ts";
 import { compileNamespaces } from "./namespaces.ts";
-import type { ApiPlan, Plan, SandboxPlan } from "./plan.ts";
+import type { ActionPlans, ApiPlan, Plan, PluginPlan, SandboxPlan } from "./plan.ts";
 import type { Policy } from "./policy.ts";
 import { checkProgram } from "./program.ts";
 import { applyProfile } from "./profile.ts";
@@ -35,9 +35,27 @@ export type CheckEncoder = (
   opts: Record<string, unknown>,
 ) => string[];
 
+/** What a config has besides sandboxes. It is compiled where modules can be loaded: see src/plugins. */
+export type Extend = (
+  loaded: LoadedConfig,
+  context: {
+    /** Every config that is served together with this one. */
+    readonly all: readonly LoadedConfig[];
+    readonly expand: (text: string) => string;
+    readonly report: Report;
+  },
+) => {
+  readonly plugins: readonly PluginPlan[];
+  readonly actions: ActionPlans;
+  /** Knows the encoders of the plugins too. */
+  readonly checkEncoder: CheckEncoder;
+};
+
 export interface CompileOptions {
   readonly machine: Machine;
   readonly checkEncoder: CheckEncoder;
+  /** Without it plugins and actions are refused. */
+  readonly extend?: Extend;
 }
 
 /** @throws ConfigError with every problem of every config */
@@ -46,7 +64,7 @@ export function compile(loaded: readonly LoadedConfig[], options: CompileOptions
   const blobs = new Map<string, Uint8Array>();
   const apis = loaded.map((one) => {
     const report = new Report(one.file);
-    const api = new ConfigCompiler(one, options, report, blobs).api();
+    const api = new ConfigCompiler(one, options, report, blobs).api(loaded);
     problems.push(...report.problems);
     return api;
   });
@@ -68,12 +86,15 @@ export function compile(loaded: readonly LoadedConfig[], options: CompileOptions
 /** Keys that are understood, and whose feature is not here yet: refused, never silently left out. */
 function unsupported(config: Config, report: Report): void {
   const later = (path: string) => report.problem(path, "not supported yet: remove it");
-  for (const key of ["plugins", "onload", "onstart", "events", "extra"] as const) {
-    if ((config[key] ?? []).length > 0) later(key);
-  }
   for (const [i, sandbox] of config.sandboxes.entries()) {
-    if (sandbox.exec) later(`sandboxes[${i}].exec`);
     if (sandbox.acls?.label !== undefined) later(`sandboxes[${i}].acls.label`);
+  }
+}
+
+/** Plugins and actions where nobody can compile them. */
+function refuseExtensions(config: Config, report: Report): void {
+  for (const key of ["plugins", "onload", "onstart", "events", "extra"] as const) {
+    if ((config[key] ?? []).length > 0) report.problem(key, "cannot be compiled here");
   }
 }
 
@@ -100,6 +121,7 @@ function once(check: (value: string) => void): (value: string) => void {
 class ConfigCompiler {
   readonly #config: Config;
   readonly #variables: Variables;
+  #checkEncoder: CheckEncoder;
 
   constructor(
     readonly loaded: LoadedConfig,
@@ -109,6 +131,7 @@ class ConfigCompiler {
   ) {
     const { machine } = options;
     this.#config = loaded.config;
+    this.#checkEncoder = options.checkEncoder;
     this.#variables = new Variables({
       ...machine,
       config: loaded.file,
@@ -116,9 +139,10 @@ class ConfigCompiler {
     });
   }
 
-  api(): ApiPlan {
+  api(all: readonly LoadedConfig[]): ApiPlan {
     const { uid, api, info, version, author } = this.#config.metadata;
     unsupported(this.#config, this.report);
+    const extension = this.#extend(all);
     const sandboxes = this.#config.sandboxes.map((sandbox, i) =>
       this.#sandbox(sandbox, `sandboxes[${i}]`),
     );
@@ -131,7 +155,21 @@ class ConfigCompiler {
       ...(author !== undefined && { author }),
       sandboxes,
       notices: this.report.notices,
+      ...(extension && { plugins: extension.plugins, actions: extension.actions }),
     };
+  }
+
+  #extend(all: readonly LoadedConfig[]): ReturnType<Extend> | undefined {
+    const { extend } = this.options;
+    if (!extend) {
+      refuseExtensions(this.#config, this.report);
+      return undefined;
+    }
+    const scope = this.#variables.global();
+    const expandText = (text: string) => expand(text, scope);
+    const extension = extend(this.loaded, { all, expand: expandText, report: this.report });
+    this.#checkEncoder = extension.checkEncoder;
+    return extension;
   }
 
   #sandbox(own: Sandbox, path: string): SandboxPlan {
@@ -204,7 +242,39 @@ class ConfigCompiler {
       const plan = this.#command(command, `${path}.commands[${i}]`, context);
       return plan ? [plan] : [];
     });
-    return { uid: sandbox.uid, ...(sandbox.info !== undefined && { info: sandbox.info }), plans };
+    const exec = sandbox.exec ? this.#exec(path, context) : undefined;
+    return {
+      uid: sandbox.uid,
+      ...(sandbox.info !== undefined && { info: sandbox.info }),
+      plans,
+      ...(exec && { exec }),
+    };
+  }
+
+  /** What the exec verb adds a program and its arguments to. */
+  #exec(path: string, { sandbox, policy, env, names }: SandboxContext): Plan | undefined {
+    const message = "whoever may call exec can run any program in this sandbox";
+    const who = sandbox.privilege ? `, with the privilege ${sandbox.privilege}` : "";
+    this.report.notice(`${path}.exec`, message + who);
+    const rlimits = this.report.attempt(`${path}.limits`, () => compileLimits({ ...sandbox.limits }));
+    if (!rlimits) return undefined;
+    const whole: Policy = { ...policy, rlimits };
+    return {
+      api: names.api,
+      verb: EXEC_VERB,
+      command: EXEC_VERB,
+      sandbox: sandbox.uid,
+      privileges: sandbox.privilege ? [sandbox.privilege] : [],
+      timeout: Math.round((sandbox.acls?.timeout ?? 0) * 1000),
+      concurrency: 0,
+      ...(sandbox.detach === false && { detach: false }),
+      verbose: sandbox.verbose ?? 0,
+      encoder: { name: "text", opts: {} },
+      argv: { elements: [], names: new Set() },
+      env,
+      policy: whole,
+      ops: this.#intern(encodePolicy(whole)),
+    };
   }
 
   #runmod(acls: Acls, path: string): void {
@@ -245,7 +315,6 @@ class ConfigCompiler {
     { sandbox, policy: sandboxPolicy, env, names, checkProgram: check }: SandboxContext,
   ): Plan | undefined {
     const { report } = this;
-    const { checkEncoder } = this.options;
     const scope = this.#variables.command({ ...names, command: command.uid });
     const expandText = (text: string) => expand(text, scope);
     const before = report.problems.length;
@@ -271,7 +340,7 @@ class ConfigCompiler {
         ]),
       ),
     );
-    for (const message of checkEncoder(output, plugin, expanded ?? {}))
+    for (const message of this.#checkEncoder(output, plugin, expanded ?? {}))
       report.problem(`${path}.encoder`, message);
 
     const rlimits = report.attempt(`${path}.limits`, () =>
@@ -294,6 +363,7 @@ class ConfigCompiler {
       ) as string[],
       timeout: Math.round((command.timeout ?? sandbox.acls?.timeout ?? 0) * 1000),
       concurrency: command.single ? 1 : (command.concurrency ?? 0),
+      ...((command.detach ?? sandbox.detach) === false && { detach: false }),
       verbose: command.verbose ?? sandbox.verbose ?? 0,
       encoder: { name: output, ...(plugin !== undefined && { plugin }), opts: expanded },
       argv,

@@ -130,6 +130,8 @@ function furnish(root: string): void {
   };
   // The console belongs to the tests.
   for (const unit of ["getty@.service", "serial-getty@.service"]) link(unit, "/dev/null");
+  // Without an id systemd asks who sits there.
+  writeFileSync(join(root, "etc/machine-id"), `${"b0".repeat(16)}\n`);
   writeFileSync(join(root, "etc/hostname"), "spawnbox-vm\n");
   writeFileSync(join(units, "spawnbox-test.service"), SERVICE);
   link("multi-user.target.wants/spawnbox-test.service", "../spawnbox-test.service");

@@ -7,7 +7,15 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import type { Reply } from "../../src/api/reply.ts";
 import { isAlive, isRoot, type Served, serve, shell, until, users } from "../served.ts";
-import { answering, api, marked, plainAndFull, python, pythonScript } from "./attack.ts";
+import {
+  answering,
+  api,
+  exterminate,
+  marked,
+  plainAndFull,
+  python,
+  pythonScript,
+} from "./attack.ts";
 
 const bomb = `
 # Processes beget processes, as many as there may be.
@@ -43,15 +51,20 @@ describe.each(users)("served by %s", (user) => {
     async (sandbox) => {
       // Without a user namespace, the limit counts the server's own processes and all others of its user too.
       if (user !== "root" && sandbox === "plain") return;
-      const marker = `bomb-${process.pid}-${sandbox}`;
-      const { result, ping } = await answering(
-        served,
-        served.run(`a/${sandbox}/bomb`, { script: `${pythonScript(bomb)}\n# ${marker}` }),
-      );
-      expect(result.stdout?.[0]).toBe("EAGAIN");
-      expect(result.status).toMatchObject({ signal: "Killed", info: "timeout" });
-      expect(marked(marker)).toEqual([]);
-      console.log(`${user}, ${sandbox}: fork bomb, ping at worst ${Math.round(ping)} ms`);
+      // A tree that outruns the killing does so now and then, not always.
+      for (let round = 0; round < 3; round++) {
+        const marker = `bomb-${process.pid}-${sandbox}-${round}`;
+        const { result, ping } = await answering(
+          served,
+          served.run(`a/${sandbox}/bomb`, { script: `${pythonScript(bomb)}\n# ${marker}` }),
+        );
+        const left = marked(marker).length;
+        exterminate(marker);
+        console.log(`${user}, ${sandbox}: fork bomb, ping at worst ${Math.round(ping)} ms`);
+        expect(left).toBe(0);
+        expect(result.stdout?.[0]).toBe("EAGAIN");
+        expect(result.status).toMatchObject({ signal: "Killed", info: "timeout" });
+      }
     },
     20_000,
   );

@@ -93,6 +93,21 @@ export const marked = (marker: string): string[] =>
       !"ZX".includes(stateOf(pid) || "X"),
   );
 
+/** Ends what an attack has left behind where a protection failed: stopped first, or a fork bomb outruns the killing. */
+export function exterminate(marker: string): void {
+  for (let round = 0; round < 1000; round++) {
+    const left = marked(marker);
+    if (left.length === 0) return;
+    for (const signal of ["SIGSTOP", "SIGKILL"]) {
+      // Those that were made since the first look are met by the next round.
+      if (signal === "SIGKILL" && marked(marker).length > left.length) break;
+      Bun.spawnSync(["kill", "-s", signal.slice(3), ...left], {
+        stdio: ["ignore", "ignore", "ignore"],
+      });
+    }
+  }
+}
+
 /** What a server must not let grow. */
 export function footprint(pid: number) {
   const fds = readdirSync(`/proc/${pid}/fd`).map((fd) => {

@@ -88,7 +88,7 @@ async function servedChecks(starter: Starter): Promise<void> {
   await check(`served (${starter}): a task over memory.max ends with oom`, async () => {
     await using server = await serve(limited, starter);
     const { status } = await server.run("t/mem/sh", { script: "tail /dev/zero" });
-    assert.equal(status.info, "oom", JSON.stringify(status));
+    assert.equal(status.cause, "oom", JSON.stringify(status));
     assert.equal((await server.run("t/mem/sh", { script: "exit 3" })).status.exit, 3);
   });
   await check(`served (${starter}): a fork bomb stays in its sandbox`, async () => {

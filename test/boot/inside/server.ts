@@ -35,7 +35,7 @@ export interface Server {
 
 export interface Ran {
   pid: number;
-  status: { exit?: number; signal?: string; info?: string };
+  status: { exit?: number; signal?: string; cause?: string };
   stdout?: string[];
   stderr?: string[];
 }
@@ -50,7 +50,8 @@ export async function serve(config: unknown, starter: Starter): Promise<Server> 
   const child = Bun.spawn(command, { stdio: ["ignore", "pipe", "pipe"] });
   const errors = child.stderr.text();
   const url = await place(child.stdout);
-  if (url === undefined) throw new Error(`spawnbox serve did not start: ${await errors}`);
+  if (url === undefined)
+    throw new Error(`spawnbox serve did not start: ${(await errors).slice(-600)}`);
   say({
     kind: "time",
     name: `spawnbox exec to serving (${starter})`,
