@@ -1,21 +1,35 @@
-/** A client of an AFB server, over the WebSocket sub-protocol x-afb-ws-json1. */
+/**
+ * A client of an AFB server, over the WebSocket sub-protocol x-afb-ws-json1. Nothing here is of Bun alone: it runs in
+ * browsers too.
+ */
 import type { Reply } from "./api/reply.ts";
+import { CallError, ConnectionError } from "./client/errors.ts";
+import { decodeFrame } from "./client/frame.ts";
+import { backoff, type Backoff } from "./client/backoff.ts";
+import { openSocket } from "./client/socket.ts";
+import { followTask, type TaskData, type TaskStatus } from "./client/task.ts";
 
-const PROTOCOL = "x-afb-ws-json1";
+export { CallError, ConnectionError, type Backoff, type TaskData, type TaskStatus };
 
 export interface ClientEvents {
   /** An event: its name, such as `api/verb`, and its data. */
   event: (name: string, data: unknown) => void;
-  /** The connection is gone. Once. */
+  /** The connection broke, and is being made anew: only with `reconnect`. */
+  lost: (reason: string) => void;
+  /** It is there again. The server has forgotten what was subscribed to. */
+  restored: () => void;
+  /** The connection is gone for good. Once. */
   close: (reason: string) => void;
 }
 
-/** The server could not be reached, or hung up. */
-export class ConnectionError extends Error {
-  constructor(message: string) {
-    super(message);
-    this.name = "ConnectionError";
-  }
+export interface ConnectOptions {
+  /** Sent as `Authorization: Bearer`; where WebSockets take no headers (browsers), with the first call. */
+  token?: string;
+  /**
+   * Connect again when the connection breaks, until {@link AfbClient.close}. Calls without a reply by then are rejected and
+   * never repeated: whether the server ran them is not known.
+   */
+  reconnect?: boolean | Backoff;
 }
 
 interface Pending {
@@ -23,38 +37,67 @@ interface Pending {
   reject(error: ConnectionError): void;
 }
 
+/** Whether the token goes with the handshake. */
+const HEADERS = "Bun" in globalThis;
+
 export class AfbClient {
+  #socket: WebSocket;
   #last = 0;
-  #closed: string | undefined;
+  /** Why nothing can be called now. */
+  #down: string | undefined;
+  #closing = false;
+  #closed = false;
+  #tokenDue: string | undefined;
+  /** Ends the wait before the next attempt to connect. */
+  #hurry = (): void => undefined;
   readonly #pending = new Map<string, Pending>();
   readonly #listeners: { [Name in keyof ClientEvents]: Set<ClientEvents[Name]> } = {
     event: new Set(),
+    lost: new Set(),
+    restored: new Set(),
     close: new Set(),
   };
 
   /** Use {@link connect}. The socket is open already. */
   constructor(
     readonly url: string,
-    readonly socket: WebSocket,
+    socket: WebSocket,
+    readonly options: ConnectOptions = {},
   ) {
-    socket.onmessage = ({ data }) => this.#receive(String(data));
-    socket.onclose = ({ code, reason }) => this.#gone(`${reason || "hung up"} (code ${code})`);
+    this.#socket = socket;
+    this.#attach(socket);
+  }
+
+  /** Whether calls can be made now. */
+  get connected(): boolean {
+    return this.#down === undefined;
   }
 
   /**
    * Calls `api/verb`. Resolves to the reply, also to one that reports an error: see `reply.request.status`.
-   * Rejects with {@link ConnectionError} when the connection goes first.
+   * Rejects with {@link ConnectionError} when the connection goes first, or is not there.
    */
   call(method: string, args: unknown = null): Promise<Reply> {
-    if (this.#closed !== undefined) return Promise.reject(this.#error());
+    if (this.#down !== undefined) return Promise.reject(this.#error(this.#down));
     const id = String(++this.#last);
     const { promise, resolve, reject } = Promise.withResolvers<Reply>();
     this.#pending.set(id, { resolve, reject });
-    this.socket.send(JSON.stringify([2, id, method, args]));
+    const token = this.#tokenDue === undefined ? [] : [this.#tokenDue];
+    this.#tokenDue = undefined;
+    this.#socket.send(JSON.stringify([2, id, method, args, ...token]));
     return promise;
   }
 
-  /** Calls the listener on each event, or once at the end. Returns a function that takes that back. */
+  /**
+   * Calls a verb that starts a task; yields its data events, and returns its status. A synchronous encoder's output comes
+   * as one event. Leaving the loop early unsubscribes; the task goes on. Throws {@link CallError} when the reply is an error
+   * or no task was started, {@link ConnectionError} when the connection goes first.
+   */
+  start(method: string, args: unknown = null): AsyncGenerator<TaskData, TaskStatus, void> {
+    return followTask(this, method, args);
+  }
+
+  /** Calls the listener on each event. Returns a function that takes that back. */
   on<Name extends keyof ClientEvents>(name: Name, listener: ClientEvents[Name]): () => void {
     this.#listeners[name].add(listener);
     return () => {
@@ -64,75 +107,89 @@ export class AfbClient {
 
   /** Resolves once the connection is closed. */
   close(): Promise<void> {
-    if (this.#closed !== undefined) return Promise.resolve();
+    if (this.#closed) return Promise.resolve();
     const closed = new Promise<void>((resolve) => this.on("close", () => resolve()));
-    this.socket.close(1000);
+    this.#closing = true;
+    this.#socket.close(1000);
+    this.#hurry();
     return closed;
   }
 
-  #error(): ConnectionError {
-    return new ConnectionError(`${this.url}: the server closed the connection: ${this.#closed}`);
+  #attach(socket: WebSocket): void {
+    if (!HEADERS) this.#tokenDue = this.options.token;
+    socket.onmessage = ({ data }) => this.#receive(String(data));
+    socket.onclose = ({ code, reason }) => this.#gone(`${reason || "hung up"} (code ${code})`);
+  }
+
+  #error(reason: string): ConnectionError {
+    return new ConnectionError(`${this.url}: the server closed the connection: ${reason}`);
   }
 
   #gone(reason: string): void {
-    this.#closed = reason;
-    for (const { reject } of this.#pending.values()) reject(this.#error());
+    this.#down = reason;
+    const lost = [...this.#pending.values()];
     this.#pending.clear();
-    for (const listener of this.#listeners.close) listener(reason);
+    for (const { reject } of lost) reject(this.#error(reason));
+    if (!this.options.reconnect || this.#closing) {
+      this.#end(reason);
+      return;
+    }
+    for (const listener of [...this.#listeners.lost]) listener(reason);
+    void this.#restore(reason);
+  }
+
+  async #restore(reason: string): Promise<void> {
+    const { reconnect } = this.options;
+    for (const delay of backoff(typeof reconnect === "object" ? reconnect : {})) {
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, delay);
+        this.#hurry = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+        if (this.#closing) this.#hurry();
+      });
+      if (this.#closing) break;
+      const socket = await openSocket(this.url, this.options.token).catch((error: unknown) => {
+        // Not there yet: the next attempt will tell.
+        if (!(error instanceof ConnectionError)) throw error;
+      });
+      if (!socket) continue;
+      if (this.#closing) {
+        socket.close(1000);
+        break;
+      }
+      this.#socket = socket;
+      this.#down = undefined;
+      this.#attach(socket);
+      for (const listener of [...this.#listeners.restored]) listener();
+      return;
+    }
+    this.#end(reason);
+  }
+
+  #end(reason: string): void {
+    this.#closed = true;
+    for (const listener of [...this.#listeners.close]) listener(reason);
   }
 
   #receive(text: string): void {
-    const frame = parse(text);
-    const [kind, name, body] = frame;
-    if (kind === 5 && typeof name === "string" && isObject(body)) {
-      for (const listener of this.#listeners.event) listener(name, body.data);
-    } else if ((kind === 3 || kind === 4) && typeof name === "string" && isReply(body)) {
-      this.#pending.get(name)?.resolve(body);
-      this.#pending.delete(name);
+    const frame = decodeFrame(text);
+    if (frame?.kind === "event") {
+      for (const listener of [...this.#listeners.event]) listener(frame.name, frame.data);
+    } else if (frame?.kind === "reply") {
+      this.#pending.get(frame.id)?.resolve(frame.reply);
+      this.#pending.delete(frame.id);
     } else {
-      this.socket.close(4002, "not an AFB server");
+      this.#socket.close(4002, "not an AFB server");
     }
   }
 }
 
 /**
- * Opens a connection. Rejects with a {@link ConnectionError} that says what to look at.
- * @param url Such as `ws://localhost:1234/api`.
- * @param token Sent as `Authorization: Bearer`.
+ * Opens a connection. Rejects with a {@link ConnectionError} that says what to look at; the first attempt is not repeated.
+ * @param url Such as `ws://localhost:1234/api`, or in Bun `ws+unix:///run/spawnbox.sock:/api`.
  */
-export function connect(url: string, { token }: { token?: string } = {}): Promise<AfbClient> {
-  return new Promise((resolve, reject) => {
-    const headers: Record<string, string> = token ? { authorization: `Bearer ${token}` } : {};
-    const socket = new WebSocket(url, { protocols: [PROTOCOL], headers });
-    socket.onopen = () => {
-      socket.onerror = null;
-      resolve(new AfbClient(url, socket));
-    };
-    const fail = (reason: string): void => {
-      const advice = "is the server running there, and is the path /api?";
-      reject(new ConnectionError(`cannot connect to ${url}: ${reason}; ${advice}`));
-    };
-    socket.onerror = (event) => {
-      fail(event instanceof ErrorEvent && event.message ? event.message : "connection failed");
-    };
-    socket.onclose = ({ reason }) => fail(reason || "connection closed");
-  });
-}
-
-function parse(text: string): unknown[] {
-  try {
-    const frame: unknown = JSON.parse(text);
-    return Array.isArray(frame) ? frame : [];
-  } catch (error) {
-    if (error instanceof SyntaxError) return [];
-    throw error;
-  }
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-function isReply(value: unknown): value is Reply & Record<string, unknown> {
-  return isObject(value) && isObject(value.request) && typeof value.request.status === "string";
+export async function connect(url: string, options: ConnectOptions = {}): Promise<AfbClient> {
+  return new AfbClient(url, await openSocket(url, options.token), options);
 }

@@ -1,5 +1,6 @@
 /** The verbs that every API has: `ping` and `info`. */
-import type { ApiPlan, Plan, SandboxPlan } from "../plan/plan.ts";
+import type { ApiPlan, Notice, Plan, SandboxPlan } from "../plan/plan.ts";
+import type { Action } from "./actions.ts";
 import type { Verb } from "./verb.ts";
 
 /** `"pong=N"`; `next` counts the pings of the whole server. */
@@ -7,16 +8,21 @@ export function pingVerb(next: () => number): Verb {
   return { name: "ping", call: () => `pong=${next()}` };
 }
 
-/** What the API offers, for the devtools page. Plans do not change, so neither does the answer. */
-export function infoVerb(api: ApiPlan): Verb {
+/** What the API offers, for the devtools page. Only what has come of the actions changes. */
+export function infoVerb(api: ApiPlan, actions: readonly Action[] = []): Verb {
   const response = describeApi(api);
-  return { name: "info", call: () => response };
+  if (actions.length === 0) return { name: "info", call: () => response };
+  const call = () => ({ ...response, actions: actions.map((action) => action.describe()) });
+  return { name: "info", call };
 }
 
 /** First the keys of the original, in its order, then ours. Keys that are undefined are not on the wire. */
 function describeApi(api: ApiPlan) {
   return present({
-    groups: api.sandboxes.map(describeSandbox),
+    groups: [
+      ...api.sandboxes.map((sandbox, i) => describeSandbox(sandbox, below(api.notices, i))),
+      ...describeExtra(api),
+    ],
     metadata: present({
       uid: api.uid,
       info: api.info,
@@ -24,17 +30,39 @@ function describeApi(api: ApiPlan) {
       author: api.author,
       api: api.api,
     }),
-    notices: api.notices.length > 0 ? api.notices : undefined,
+    notices: some(api.notices.filter(({ path }) => !path.startsWith(SANDBOXES))),
   });
 }
 
-function describeSandbox(sandbox: SandboxPlan) {
+const SANDBOXES = "sandboxes[";
+
+function below(notices: readonly Notice[], sandbox: number): readonly Notice[] {
+  return notices.filter(({ path }) => {
+    const place = `${SANDBOXES}${sandbox}]`;
+    return path === place || path.startsWith(`${place}.`);
+  });
+}
+
+function describeSandbox(sandbox: SandboxPlan, notices: readonly Notice[]) {
   return present({
     uid: sandbox.uid,
     info: sandbox.info,
     verbs: sandbox.plans.map(describePlan),
+    exec: sandbox.exec ? true : undefined,
+    notices: some(notices),
   });
 }
+
+/** Extra verbs as a group of their own: pages list the verbs of groups. */
+function describeExtra({ actions }: ApiPlan) {
+  if (!actions || actions.extra.length === 0) return [];
+  const verbs = actions.extra.map(({ uid, info, action }) =>
+    present({ uid, verb: uid, info, usage: {}, action }),
+  );
+  return [{ uid: "extra", verbs }];
+}
+
+const some = <T>(list: readonly T[]) => (list.length > 0 ? list : undefined);
 
 function describePlan(plan: Plan) {
   return present({
@@ -46,8 +74,9 @@ function describePlan(plan: Plan) {
     encoder: plan.encoder.name,
     // In seconds, as in the config.
     timeout: plan.timeout > 0 ? plan.timeout / 1000 : undefined,
-    names: plan.argv.names.size > 0 ? [...plan.argv.names] : undefined,
-    privileges: plan.privileges.length > 0 ? plan.privileges : undefined,
+    names: some([...plan.argv.names]),
+    privileges: some(plan.privileges),
+    params: plan.params?.source,
   });
 }
 

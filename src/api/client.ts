@@ -1,6 +1,10 @@
 /** What the API room sees of a connection: who it is, and a way to send it events. No HTTP here. */
 export interface Session {
   readonly uuid: string;
+  /** Seconds a session lives without use. */
+  readonly timeout?: number;
+  /** Seconds it still has. */
+  readonly remain?: number;
 }
 
 export interface Client {
@@ -25,3 +29,6 @@ export interface Request {
   /** Reply only at the end of the task, with its output (REST `wait`). */
   readonly wait?: boolean;
 }
+
+/** The caller of actions that a config orders: the server itself, which may do everything. Known by identity. */
+export const SERVER_SESSION: Session = Object.freeze({ uuid: "server" });

@@ -14,12 +14,18 @@ export const grantAll: Granted = () => "all";
 
 /** Throws insufficient-scope, naming every privilege that is missing. */
 export function requirePrivileges(plan: Plan, granted: ReadonlySet<string> | "all"): void {
+  requireAll(`${plan.api}/${plan.verb}`, plan.privileges, granted);
+}
+
+/** The same for any verb. */
+export function requireAll(
+  verb: string,
+  privileges: readonly string[],
+  granted: ReadonlySet<string> | "all",
+): void {
   if (granted === "all") return;
-  const missing = plan.privileges.filter((privilege) => !granted.has(privilege));
+  const missing = privileges.filter((privilege) => !granted.has(privilege));
   if (missing.length === 0) return;
   const noun = missing.length === 1 ? "the privilege" : "the privileges";
-  throw new AfbError(
-    "insufficient-scope",
-    `${plan.api}/${plan.verb} needs ${noun} ${missing.join(", ")}`,
-  );
+  throw new AfbError("insufficient-scope", `${verb} needs ${noun} ${missing.join(", ")}`);
 }

@@ -20,7 +20,7 @@ const KEYS: readonly string[] = ["action", "args", "verbose", "wait"];
 
 type Dictionary = Record<string, unknown>;
 
-function isObject(value: unknown): value is Dictionary {
+export function isObject(value: unknown): value is Dictionary {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
@@ -61,7 +61,7 @@ function parseArgs(value: unknown): unknown {
   }
 }
 
-function parseVerbose(value: unknown): number {
+export function parseVerbose(value: unknown): number {
   if (value === undefined) return 0;
   const level = typeof value === "string" && /^\d$/.test(value) ? Number(value) : value;
   if (typeof level === "number" && Number.isInteger(level) && level >= 0 && level <= 4)

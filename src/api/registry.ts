@@ -1,15 +1,19 @@
 /** The APIs of this server and their verbs: the one door through which every transport calls. */
-import { suggestion } from "../config/nearest.ts";
-import type { findEncoder } from "../encoders/catalogue.ts";
+import { findEncoder } from "../encoders/catalogue.ts";
 import { AfbError } from "../errors.ts";
 import type { Launch } from "../launch/task.ts";
-import type { ApiPlan, Plan } from "../plan/plan.ts";
-import { infoVerb, pingVerb } from "./builtin.ts";
-import type { Request } from "./client.ts";
-import { Command } from "./command.ts";
+import { type Log, serverLog } from "../log.ts";
+import type { ApiPlan, Plan, PluginPlan } from "../plan/plan.ts";
+import { type LoadedPlugin, loadPlugin } from "../plugins/load.ts";
+import { assemble, type Assembly, type AssemblyDeps, type TaskVerb } from "./assembly.ts";
+import { type Request, SERVER_SESSION } from "./client.ts";
+import { Hub } from "./hub.ts";
+import { Monitor, MONITOR } from "./monitor.ts";
 import { type Granted, grantAll } from "./privileges.ts";
+import { parseQuery } from "./query.ts";
 import { failure, type Reply, success } from "./reply.ts";
-import type { Verb } from "./verb.ts";
+import { Traces } from "./trace.ts";
+import type { ApiDescription, Verb } from "./verb.ts";
 
 export interface Registry {
   /**
@@ -21,6 +25,15 @@ export interface Registry {
   call(request: Request): Promise<Reply>;
   /** Verbs by API, for the 404 page and the start banner. */
   list(): { api: string; verbs: string[] }[];
+  /** What every verb is and takes: for `monitor/get` and OpenAPI. */
+  describe(): ApiDescription[];
+  /** Runs the `onload`, then the `onstart` actions, one after the other. Rejects when one fails that is required. */
+  start(): Promise<void>;
+  /**
+   * Serves other plans from now on, all at once; throws, and changes nothing, when they cannot be served. Tasks go on
+   * under the plan they were started with, and can be stopped and listened to, also where their verb is gone.
+   */
+  replace(apis: readonly ApiPlan[]): void;
   /** Kills every task and waits until their trees are gone. */
   close(): Promise<void>;
 }
@@ -34,90 +47,159 @@ export interface RegistryOptions {
   readonly granted?: Granted;
   /** Finds encoders by name; the built-in ones by default. */
   readonly encoders?: typeof findEncoder;
+  /** Loads the modules of a plugin; from disk by default. */
+  readonly loadPlugin?: (plan: PluginPlan) => LoadedPlugin;
+  readonly log?: Log;
   /** Further verbs, by API name: those of a config's API, or of an API of their own. */
   readonly verbs?: Readonly<Record<string, readonly Verb[]>>;
 }
 
-interface Api {
-  readonly name: string;
-  readonly verbs: Map<string, Verb>;
-}
-
 /** Throws when two APIs, or two verbs of an API, have the same name but for case, or an encoder does not exist. */
 export function createRegistry(options: RegistryOptions): Registry {
-  const { launch, explain, granted = grantAll } = options;
-  const apis = new Map<string, Api>();
-  const commands: Command[] = [];
-  let pings = 0;
+  return new LocalRegistry(options);
+}
 
-  for (const plan of options.apis) {
-    const api = addApi(apis, plan.api);
-    addVerb(
-      api,
-      pingVerb(() => ++pings),
-    );
-    addVerb(api, infoVerb(plan));
-    for (const command of plan.sandboxes.flatMap((sandbox) => sandbox.plans)) {
-      const verb = new Command(command, { launch, explain, granted }, options.encoders);
-      commands.push(verb);
-      addVerb(api, verb);
+class LocalRegistry implements Registry {
+  readonly #options: RegistryOptions;
+  readonly #log: Log;
+  readonly #hub = new Hub();
+  readonly #traces = new Traces(this.#hub);
+  readonly #monitor: Monitor;
+  readonly #deps: AssemblyDeps;
+  /** Verbs that are gone, and may still have tasks. */
+  readonly #retired = new Map<string, TaskVerb>();
+  #current: Assembly;
+  #requests = 0;
+  #unlisten = () => {};
+
+  constructor(options: RegistryOptions) {
+    this.#options = options;
+    this.#log = options.log ?? serverLog;
+    const { granted = grantAll } = options;
+    const permits: Granted = (session) => (session === SERVER_SESSION ? "all" : granted(session));
+    const [log, hub, traces] = [this.#log, this.#hub, this.#traces];
+    const describe = () => this.describe();
+    this.#monitor = new Monitor({ describe, granted: permits, log, hub, traces });
+    let pings = 0;
+    this.#deps = {
+      ...options,
+      log,
+      hub,
+      granted: permits,
+      explain: options.explain,
+      encoders: options.encoders ?? findEncoder,
+      loadPlugin: options.loadPlugin ?? loadPlugin,
+      invoke: (request) => this.#invoke(request),
+      nextPing: () => ++pings,
+    };
+    this.#current = this.#assemble(options.apis);
+    this.#listen();
+  }
+
+  async call(request: Request): Promise<Reply> {
+    if (request.client) this.#monitor.meet(request.client);
+    try {
+      return success(await this.#invoke(request));
+    } catch (error) {
+      return failure(error);
     }
   }
-  for (const [name, verbs] of Object.entries(options.verbs ?? {})) {
-    const api = apis.get(name.toLowerCase()) ?? addApi(apis, name);
-    for (const verb of verbs) addVerb(api, verb);
+
+  list() {
+    return this.#current.table.list();
   }
 
-  return {
-    async call(request) {
+  describe() {
+    return this.#current.table.describe();
+  }
+
+  async start(): Promise<void> {
+    for (const action of this.#current.startup) {
       try {
-        return success(await findVerb(apis, request).call(request));
+        await action.run();
       } catch (error) {
-        return failure(error);
+        const { uid, required } = action.plan;
+        if (!required) continue;
+        const reason = error instanceof Error ? error.message : String(error);
+        const where = `${action.deps.api}: ${action.when} ${uid}`;
+        throw new Error(`${where}: required, and failed: ${reason}`, { cause: error });
       }
-    },
-    list: () => [...apis.values()].map(({ name, verbs }) => ({ api: name, verbs: namesOf(verbs) })),
-    async close() {
-      await Promise.all(commands.map((command) => command.close()));
-    },
-  };
-}
-
-function addApi(apis: Map<string, Api>, name: string): Api {
-  const key = name.toLowerCase();
-  if (apis.has(key)) throw new Error(`two APIs are named ${name}`);
-  const api: Api = { name, verbs: new Map() };
-  apis.set(key, api);
-  return api;
-}
-
-function addVerb({ name, verbs }: Api, verb: Verb): void {
-  const key = verb.name.toLowerCase();
-  if (verbs.has(key)) throw new Error(`two verbs are named ${name}/${verb.name}`);
-  verbs.set(key, verb);
-}
-
-function findVerb(apis: ReadonlyMap<string, Api>, request: Request): Verb {
-  const api = apis.get(request.api.toLowerCase());
-  if (!api) {
-    throw new AfbError("unknown-api", `no API ${known(request.api, namesOf(apis))}`);
+    }
   }
-  const verb = api.verbs.get(request.verb.toLowerCase());
-  if (!verb) {
-    throw new AfbError("unknown-verb", `no verb ${known(request.verb, namesOf(api.verbs))}`);
+
+  replace(apis: readonly ApiPlan[]): void {
+    const old = this.#current;
+    this.#current = this.#assemble(apis);
+    this.#current.commit();
+    for (const [key, verb] of [...this.#retired, ...old.tasks]) {
+      if (this.#current.tasks.get(key) === verb || verb.tasks.idle) this.#retired.delete(key);
+      else this.#retired.set(key, verb);
+    }
+    this.#listen();
   }
-  return verb;
-}
 
-function namesOf(entries: ReadonlyMap<string, { readonly name: string }>): string[] {
-  return [...entries.values()].map(({ name }) => name);
-}
+  async close(): Promise<void> {
+    this.#unlisten();
+    const verbs = [...this.#current.tasks.values(), ...this.#retired.values()];
+    await Promise.all(verbs.map(({ tasks }) => tasks.close()));
+  }
 
-/** Most names that an error lists; a server may have a thousand verbs. */
-const LISTED = 20;
+  #assemble(apis: readonly ApiPlan[]): Assembly {
+    const before = new Map([...this.#retired, ...(this.#current?.tasks ?? [])]);
+    const assembly = assemble(apis, this.#deps, before);
+    const { table } = assembly;
+    table.addApi(MONITOR);
+    for (const verb of this.#monitor.verbs) table.addVerb(MONITOR, verb);
+    for (const [name, verbs] of Object.entries(this.#options.verbs ?? {})) {
+      if (!table.hasApi(name)) table.addApi(name);
+      for (const verb of verbs) table.addVerb(name, verb);
+    }
+    return assembly;
+  }
 
-function known(word: string, names: readonly string[]): string {
-  const more = names.length > LISTED ? `, and ${names.length - LISTED} more` : "";
-  const list = names.slice(0, LISTED).join(", ") + more;
-  return `\`${word.slice(0, 80)}\`${suggestion(word, names)} (there is ${list})`;
+  #listen(): void {
+    this.#unlisten();
+    const { events } = this.#current;
+    this.#unlisten = events.empty
+      ? () => {}
+      : this.#hub.listen((event, data) => events.tell(event, data));
+  }
+
+  async #invoke(request: Request): Promise<unknown> {
+    const { api, verb } = request;
+    if (!this.#traces.active && !this.#log.enabled(api, "debug"))
+      return this.#find(request).call(request);
+    const index = ++this.#requests;
+    const log = this.#log.for(api);
+    log("debug", `request ${index}: ${verb}`);
+    this.#traces.request(index, api, verb, request.args);
+    try {
+      const response = await this.#find(request).call(request);
+      this.#told(index, request, success(response));
+      return response;
+    } catch (error) {
+      this.#told(index, request, failure(error));
+      throw error;
+    }
+  }
+
+  #told(index: number, { api, verb }: Request, reply: Reply): void {
+    this.#traces.reply(index, api, verb, reply);
+    const { status, info = "" } = reply.request;
+    this.#log.for(api)("debug", `reply ${index}: ${[status, info].filter(Boolean).join(": ")}`);
+  }
+
+  /** The verb of a request, or what is left of one that has tasks and is otherwise gone. */
+  #find(request: Request): Verb {
+    try {
+      return this.#current.table.find(request);
+    } catch (error) {
+      const key = `${request.api}/${request.verb}`.toLowerCase();
+      const retired = this.#retired.get(key);
+      if (!retired || !(error instanceof AfbError)) throw error;
+      if (retired.tasks.idle) this.#retired.delete(key);
+      else if (parseQuery(request.args).action !== "start") return retired;
+      throw error;
+    }
+  }
 }

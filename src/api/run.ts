@@ -2,7 +2,9 @@
 import type { Emit, Encoder, Fields } from "../encoders/encoder.ts";
 import { AfbError } from "../errors.ts";
 import { type Launch, LaunchError, type Task } from "../launch/task.ts";
+import type { Logger } from "../log.ts";
 import type { Plan } from "../plan/plan.ts";
+import type { Hub } from "./hub.ts";
 import { Output } from "./output.ts";
 import { type WireStatus, wireStatus } from "./status.ts";
 import { Subscribers } from "./subscribers.ts";
@@ -19,21 +21,31 @@ export interface Ending {
   readonly fields: Fields;
 }
 
+export interface RunDeps {
+  readonly launch: Launch;
+  readonly hub: Hub;
+  readonly log: Logger;
+}
+
 export class Run {
   readonly subscribers = new Subscribers();
-  readonly #plan: Plan;
+  readonly plan: Plan;
   readonly #task: Task;
   readonly #output: Output;
+  readonly #deps: RunDeps;
+  readonly #event: string;
 
-  private constructor(plan: Plan, task: Task, output: Output) {
-    this.#plan = plan;
+  private constructor(deps: RunDeps, plan: Plan, task: Task, output: Output) {
+    this.#deps = deps;
+    this.plan = plan;
     this.#task = task;
     this.#output = output;
+    this.#event = `${plan.api}/${plan.verb}`;
   }
 
   /** Launches; the output is held back until {@link open}. Rejects with the AfbError to reply when nothing was started. */
   static async launch(
-    launch: Launch,
+    deps: RunDeps,
     plan: Plan,
     argv: readonly string[],
     { encoder, opts }: Encoded,
@@ -42,12 +54,15 @@ export class Run {
     const emit: Emit = (fields) => run?.publish("data", fields);
     const output = new Output(encoder.begin(opts, emit));
     try {
-      const task = await launch(plan, argv, output);
-      run = new Run(plan, task, output);
+      const task = await deps.launch(plan, argv, output);
+      run = new Run(deps, plan, task, output);
+      deps.log("info", `${run.uid} started`);
       return run;
     } catch (error) {
       await output.end();
-      throw notStarted(plan, error);
+      const told = notStarted(plan, error);
+      deps.log("warning", told instanceof Error ? told.message : String(told));
+      throw told;
     }
   }
 
@@ -57,7 +72,7 @@ export class Run {
 
   /** `sandbox/command@pid` */
   get uid(): string {
-    return `${this.#plan.sandbox}/${this.#plan.command}@${this.pid}`;
+    return `${this.plan.sandbox}/${this.plan.command}@${this.pid}`;
   }
 
   get task(): Task {
@@ -66,7 +81,7 @@ export class Run {
 
   /** How replies and the initial event name the task. */
   get identity() {
-    const { api, sandbox, command } = this.#plan;
+    const { api, sandbox, command } = this.plan;
     return { api, sandbox, command, pid: this.pid };
   }
 
@@ -89,12 +104,16 @@ export class Run {
     const fields = await this.#output.end();
     const { failure } = this.#output;
     const status = wireStatus(outcome);
+    const { usage: _, ...how } = status;
+    this.#deps.log("info", `${this.uid} ended: ${JSON.stringify(how)}`);
+    if (failure !== undefined) this.#deps.log("error", `${this.uid}: output is lost: ${failure}`);
     // The command did run and its status stands, but its output is not all there: say so.
     return { status: failure === undefined ? status : { ...status, encoder: failure }, fields };
   }
 
   #send(data: object): void | Promise<void> {
-    return this.subscribers.publish(`${this.#plan.api}/${this.#plan.verb}`, data);
+    this.#deps.hub.emit(this.#event, data);
+    return this.subscribers.publish(this.#event, data);
   }
 }
 

@@ -1,9 +1,40 @@
 /** One verb of an API, a command or built in. */
 import type { Request } from "./client.ts";
 
+export interface Parameter {
+  readonly name: string;
+  readonly required: boolean;
+  /** JSON Schema of the value. */
+  readonly schema?: unknown;
+}
+
+/** A verb in words and data, for pages and OpenAPI. */
+export interface VerbDescription {
+  readonly name: string;
+  readonly info?: string;
+  readonly parameters: readonly Parameter[];
+  /** What a caller needs, all of them. */
+  readonly privileges: readonly string[];
+  /** Queries to try. */
+  readonly sample?: readonly unknown[];
+}
+
+export interface ApiDescription {
+  readonly api: string;
+  readonly info?: string;
+  readonly version?: string;
+  readonly verbs: readonly VerbDescription[];
+}
+
 export interface Verb {
   /** As it is exposed, such as `admin/sleep`. */
   readonly name: string;
   /** The response, or undefined for a reply without one. Rejects, or throws, with the error to reply. */
   call(request: Request): unknown;
+  /** Absent where there is nothing to say but the name. */
+  describe?(): Omit<VerbDescription, "name">;
+}
+
+export function describeVerb(verb: Verb): VerbDescription {
+  return { name: verb.name, ...(verb.describe?.() ?? { parameters: [], privileges: [] }) };
 }

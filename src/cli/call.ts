@@ -1,4 +1,5 @@
 /** `spawnbox call`: calls one verb and prints the reply, and the events of the task it started until its end. */
+import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { connect, ConnectionError } from "../client.ts";
 import { CallSession, type Invocation } from "./call-session.ts";
@@ -10,7 +11,7 @@ Calls a verb of a running server and prints the reply as JSON. If that started a
 the task ends. Ctrl-C stops the task.
 
 Options:
-  --url URL      where the server is (default: ws://localhost:1234/api)
+  --url URL      where the server is (default: ws://localhost:1234/api); unix:/PATH for a unix socket
   --token TOKEN  token to present
   --raw          one line of JSON per reply or event; the default when output is not a terminal
   -h, --help     this text
@@ -83,12 +84,23 @@ function parseOptions(argv: string[]) {
   }
 }
 
-/** Takes `http://host:1234` too, and adds the path. */
+/** Takes `http://host:1234` and `unix:/run/spawnbox.sock` too, and adds the path. */
 function completeUrl(text: string): string {
+  const [, unix] = /^(?:ws\+)?unix:(?:\/\/)?(.+)$/i.exec(text) ?? [];
+  if (unix !== undefined) return unixUrl(unix);
   const url = URL.parse(text.replace(/^http/i, "ws"));
   if (!url || !/^wss?:$/.test(url.protocol) || url.host === "") {
     throw new UsageError(`"${text}" is not a URL such as ws://localhost:1234/api`);
   }
   if (url.pathname === "/") url.pathname = "/api";
   return url.href;
+}
+
+/** As Bun's WebSocket wants it: the path of the socket, and behind a colon that of the request. */
+function unixUrl(text: string): string {
+  const [path = "", request = "/api", ...rest] = text.split(":");
+  if (path === "" || rest.length > 0) {
+    throw new UsageError(`"unix:${text}" is not a URL such as unix:/run/spawnbox.sock`);
+  }
+  return `ws+unix://${resolve(path)}:${request}`;
 }

@@ -5,7 +5,7 @@ import { ConfigError } from "../config/problem.ts";
 import { compile } from "../plan/compile.ts";
 import { encodePlans } from "../plan/file.ts";
 import { thisMachine } from "../plan/machine.ts";
-import { checkEncoder } from "./compile.ts";
+import { checkEncoder, extend } from "../plugins/extend.ts";
 import { configSpec } from "./config-option.ts";
 import { writePlanFile } from "./plan-file.ts";
 
@@ -59,7 +59,7 @@ export async function run(argv: string[]): Promise<number> {
   }
   try {
     const machine = { ...thisMachine(arch), inherits: false };
-    const apis = compile(loadConfigs(spec), { machine, checkEncoder });
+    const apis = compile(loadConfigs(spec), { machine, checkEncoder, extend });
     writePlanFile(output, encodePlans(apis, machine));
     for (const { file, notices } of apis)
       for (const { path, message } of notices) console.log(`notice: ${file}: ${path}: ${message}`);

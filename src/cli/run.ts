@@ -5,7 +5,7 @@ import { createRegistry, type Registry } from "../api/registry.ts";
 import type { Reply } from "../api/reply.ts";
 import type { ClientEvents } from "../client.ts";
 import { ConfigError } from "../config/problem.ts";
-import { launch } from "../launch/launch.ts";
+import { Launching } from "../launch/launching.ts";
 import { explain } from "../plan/explain.ts";
 import { type Caller, CallSession, type Invocation } from "./call-session.ts";
 import { apisOf } from "./compile.ts";
@@ -77,18 +77,22 @@ export async function run(argv: string[]): Promise<number> {
     console.log(help);
     return 0;
   }
+  const launching = new Launching();
   let registry: Registry;
   try {
-    registry = createRegistry({ apis: apisOf(options.source), launch, explain });
+    const apis = apisOf(options.source);
+    await launching.use(apis);
+    registry = createRegistry({ apis, launch: launching.launch, explain });
   } catch (error) {
-    if (!(error instanceof ConfigError)) throw error;
-    console.error(error.message);
+    if (!(error instanceof Error)) throw error;
+    console.error(error instanceof ConfigError ? error.message : `spawnbox run: ${error.message}`);
     return 1;
   }
   try {
     return await new CallSession(new LocalCaller(registry), options).run();
   } finally {
     await registry.close();
+    await launching.close();
   }
 }
 

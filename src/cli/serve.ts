@@ -1,70 +1,22 @@
 /** `spawnbox serve`: the service. */
-import { parseArgs } from "node:util";
 import { createRegistry, type Registry } from "../api/registry.ts";
 import { ConfigError } from "../config/problem.ts";
-import { launch } from "../launch/launch.ts";
+import { Launching, withNotices } from "../launch/launching.ts";
 import { explain } from "../plan/explain.ts";
 import type { ApiPlan } from "../plan/plan.ts";
+import type { Endpoint } from "../server/endpoint.ts";
 import { type RunningServer, startServer } from "../server/server.ts";
+import { inheritedSockets } from "../service/activation.ts";
+import { type ServiceManager, serviceManager } from "../service/notify.ts";
+import { createReload, type Reload } from "../service/reload.ts";
 import { version } from "../version.ts";
 import { apisOf } from "./compile.ts";
-import { type Source, sourceOf } from "./config-option.ts";
-
-export const help = `usage: spawnbox serve --config PATH[:PATH...] [OPTIONS]
-
-Compiles the configs and serves their commands as verbs, over REST and WebSocket.
-A directory stands for every spawn-*.json in it. Without --config, AFB_SPAWN_CONFIG is used.
-
-  --config PATH   config files or directories, separated by colons
-  --plan FILE     plans made by spawnbox compile, instead of configs
-  --port N        TCP port (default 1234; 0 takes a free one)
-  --host ADDRESS  address to listen on (default 127.0.0.1: this machine only)
-  --origin URL    a web page's origin that may call, besides our own; repeatable
-  --name HOST     a name this server is called by; repeatable; when given, others are refused
-  -h, --help      this text
-
-Exit code: 0 after SIGTERM or SIGINT, 1 when it cannot start, 2 wrong usage.`;
-
-interface Options {
-  source: Source;
-  port: number;
-  host: string;
-  origins: string[];
-  hosts: string[];
-}
-
-function parse(argv: string[]): Options | undefined {
-  const { values } = parseArgs({
-    args: argv,
-    options: {
-      config: { type: "string" },
-      plan: { type: "string" },
-      port: { type: "string", default: "1234" },
-      host: { type: "string", default: "127.0.0.1" },
-      origin: { type: "string", multiple: true, default: [] },
-      name: { type: "string", multiple: true, default: [] },
-      help: { type: "boolean", short: "h" },
-    },
-  });
-  if (values.help) return undefined;
-  const source = sourceOf(values.config, values.plan);
-  if (!source) throw new TypeError("no config: give --config PATH, or set AFB_SPAWN_CONFIG");
-  if (!/^\d{1,5}$/.test(values.port) || Number(values.port) > 65535) {
-    throw new TypeError(`--port ${values.port}: expected a number from 0 to 65535`);
-  }
-  return {
-    source,
-    port: Number(values.port),
-    host: values.host,
-    origins: values.origin,
-    hosts: values.name,
-  };
-}
+import { help, parseServe, type ServeOptions } from "./serve-options.ts";
 
 export async function run(argv: string[]): Promise<number> {
-  let options: Options | undefined;
+  let options: ServeOptions | undefined;
   try {
-    options = parse(argv);
+    options = parseServe(argv);
   } catch (error) {
     if (!(error instanceof TypeError)) throw error;
     console.error(`spawnbox serve: ${error.message}\n\n${help}`);
@@ -74,9 +26,16 @@ export async function run(argv: string[]): Promise<number> {
     console.log(help);
     return 0;
   }
+  const { source, origins, hosts } = options;
+  const launching = new Launching();
+  /** Compiles, and makes the groups that the plans need. */
+  const prepare = async (): Promise<ApiPlan[]> => {
+    const compiled = apisOf(source);
+    return withNotices(compiled, await launching.use(compiled));
+  };
   let apis: ApiPlan[];
   try {
-    apis = apisOf(options.source);
+    apis = await prepare();
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     console.error(
@@ -84,33 +43,90 @@ export async function run(argv: string[]): Promise<number> {
     );
     return 1;
   }
-  const registry = createRegistry({ apis, launch, explain });
+  let registry: Registry | undefined;
   let server: RunningServer;
   try {
-    server = await startServer({ ...options, registry, version });
+    const endpoints = endpointsOf(options);
+    registry = createRegistry({ apis, launch: launching.launch, explain });
+    await registry.start();
+    server = await startServer({ endpoints, origins, hosts, registry, version });
   } catch (error) {
     console.error(`spawnbox serve: ${error instanceof Error ? error.message : String(error)}`);
+    // What onload actions have started.
+    await registry?.close();
+    await launching.close();
     return 1;
   }
-  console.log(banner(server.url, apis, registry));
+  const manager = serviceManager();
+  const serving = `serving ${server.urls.join(", ")}`;
+  const reload = createReload(prepare, (changed) => registry.replace(changed));
+  process.on("SIGHUP", () => void reloadAndTell(reload, manager, registry, serving));
+  console.log(banner(server.urls, apis, registry));
+  manager.ready(serving);
   await untilStopped();
+  manager.stopping();
   await Promise.all([server.close(), registry.close()]);
+  await launching.close();
+  manager.close();
   return 0;
 }
 
-function banner(url: string, apis: readonly ApiPlan[], registry: Registry): string {
-  const notices = apis.flatMap((api) =>
-    api.notices.map(({ path, message }) => `notice: ${api.file}: ${path}: ${message}`),
-  );
-  const lines = registry.list().map(({ api, verbs }) => `  ${api}: ${verbs.join(", ")}`);
-  const first = apis[0];
+/** Throws an Error that says what is wrong with what the service manager handed over. */
+function endpointsOf({ endpoints, otherwise }: ServeOptions): Endpoint[] {
+  const inherited = inheritedSockets().map((fd): Endpoint => ({ kind: "fd", fd }));
+  const all = [...endpoints, ...inherited];
+  return all.length > 0 ? all : [otherwise];
+}
+
+async function reloadAndTell(
+  reload: Reload,
+  manager: ServiceManager,
+  registry: Registry,
+  serving: string,
+): Promise<void> {
+  manager.reloading();
+  const { apis, problems } = await reload();
+  if (apis) {
+    console.log([...notices(apis), "reloaded", ...verbLines(registry)].join("\n"));
+    manager.ready(serving);
+    return;
+  }
+  for (const { file, path, message } of problems) {
+    console.error(`${file}: ${path || "(top)"}: ${message}`);
+  }
+  const [first] = problems;
+  const what = `reload failed, nothing changed: ${problems.length} problem(s)`;
+  console.error(`spawnbox serve: ${what} above`);
+  manager.ready(`${serving}; ${what}, the first: ${first?.file}: ${first?.message}`);
+}
+
+function banner(
+  [url = "", ...others]: readonly string[],
+  apis: readonly ApiPlan[],
+  registry: Registry,
+): string {
+  const [first] = apis;
   return [
-    ...notices,
+    ...notices(apis),
     `spawnbox ${version} serves on ${url}`,
-    ...lines,
-    ...(first ? [`try: curl ${url}/api/${first.api}/${tryVerb(first)}`] : []),
+    ...others.map((other) => `and on ${other}`),
+    ...verbLines(registry),
+    ...(first ? [`try: ${curl(url)}/api/${first.api}/${tryVerb(first)}`] : []),
   ].join("\n");
 }
+
+function curl(url: string): string {
+  if (url.startsWith("http")) return `curl ${url}`;
+  return `curl --unix-socket ${url.slice("unix:".length)} http://localhost`;
+}
+
+const notices = (apis: readonly ApiPlan[]): string[] =>
+  apis.flatMap((api) =>
+    api.notices.map(({ path, message }) => `notice: ${api.file}: ${path}: ${message}`),
+  );
+
+const verbLines = (registry: Registry): string[] =>
+  registry.list().map(({ api, verbs }) => `  ${api}: ${verbs.join(", ")}`);
 
 /** A verb that runs something without arguments and answers with its output; else ping. */
 function tryVerb(api: ApiPlan): string {

@@ -369,6 +369,9 @@ export const Command = object(
     concurrency: optional(
       Type.Integer({ minimum: 1, description: "at most so many running tasks" }),
     ),
+    detach: optional(
+      flag({ description: "false: a task stops when the client that started it goes away" }),
+    ),
     params: optional(
       Type.Record(Type.String(), Type.Unknown(), { description: "JSON Schema of each %name%" }),
     ),
@@ -402,6 +405,7 @@ export const Sandbox = object(
       description: "resource limits of each command, unless it sets its own",
     }),
     exec: optional(flag({ description: "allow the exec verb in this sandbox" })),
+    detach: optional(flag({ description: "detach of its commands, unless they set their own" })),
     commands: list(Command, { description: "the commands" }),
   },
   { description: "a policy and the commands that run under it" },

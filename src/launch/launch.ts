@@ -30,7 +30,7 @@ const START_LIMIT = 10_000;
 const WAKE_INTERVAL = 100;
 
 /** How plans are started: `cgroups` has the group of each launch, where there are groups. */
-export function createLaunch(cgroups?: CgroupRoot): Launch {
+export function createLaunch(cgroups?: Pick<CgroupRoot, "begin">): Launch {
   // Made now, not by the first request.
   launcherPath();
   return (plan, argv, sink, abort) =>

@@ -256,7 +256,9 @@ class ConfigCompiler {
     const message = "whoever may call exec can run any program in this sandbox";
     const who = sandbox.privilege ? `, with the privilege ${sandbox.privilege}` : "";
     this.report.notice(`${path}.exec`, message + who);
-    const rlimits = this.report.attempt(`${path}.limits`, () => compileLimits({ ...sandbox.limits }));
+    const rlimits = this.report.attempt(`${path}.limits`, () =>
+      compileLimits({ ...sandbox.limits }),
+    );
     if (!rlimits) return undefined;
     const whole: Policy = { ...policy, rlimits };
     return {

@@ -48,11 +48,8 @@ export class AfbConnection implements Client {
 
   send(event: string, data: unknown): void | Promise<void> {
     if (!this.connected) return;
-    const name = JSON.stringify(event);
-    const json = stringify(data);
-    const value = json === undefined ? "" : `,"data":${json}`;
     return this.#connection?.send(
-      `[${EVENT},${name},{"jtype":"afb-event","event":${name}${value}}]`,
+      `[${EVENT},${JSON.stringify(event)},${encodeEvent(event, data)}]`,
     );
   }
 
@@ -131,6 +128,13 @@ function stringify(value: unknown): string | undefined {
   } catch (error) {
     return JSON.stringify(`cannot be written as JSON: ${String(error)}`);
   }
+}
+
+/** The `afb-event` object. */
+export function encodeEvent(event: string, data: unknown): string {
+  const json = stringify(data);
+  const value = json === undefined ? "" : `,"data":${json}`;
+  return `{"jtype":"afb-event","event":${JSON.stringify(event)}${value}}`;
 }
 
 /** A reply and its JSON; an internal-error when the response has none. */

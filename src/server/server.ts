@@ -2,7 +2,8 @@
 import type { Socket } from "node:net";
 import type { Registry } from "../api/registry.ts";
 import type { Endpoint } from "./endpoint.ts";
-import { type Listener, openListener, type Shared } from "./listener.ts";
+import type { Shared } from "./http.ts";
+import { type Listener, openListener } from "./listener.ts";
 import { Sessions } from "./session.ts";
 import type { WebSocketConnection } from "./websocket.ts";
 

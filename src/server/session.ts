@@ -15,6 +15,9 @@ export interface ServerSession extends Session {
   connections: number;
   /** Milliseconds, of the clock of {@link Sessions}. */
   lastUsed: number;
+  /** Seconds a session lives without use, and those this one still has. */
+  readonly timeout: number;
+  readonly remain: number;
 }
 
 /** What a request says of who is calling. */
@@ -60,7 +63,7 @@ export class Sessions {
     this.#expire();
     const uuid = credentials.uuid ?? crypto.randomUUID();
     const key = keyOf(uuid, peer);
-    const session: ServerSession = this.#sessions.get(key) ?? { uuid, connections: 0, lastUsed: 0 };
+    const session: ServerSession = this.#sessions.get(key) ?? this.#create(uuid);
     if (credentials.token !== undefined) session.token = credentials.token;
     if (peer) session.peer = peer;
     session.lastUsed = this.now();
@@ -70,8 +73,19 @@ export class Sessions {
     return session;
   }
 
+  #create(uuid: string): ServerSession {
+    const session = { uuid, connections: 0, lastUsed: 0 };
+    const { timeout } = this;
+    const remain = (): number => this.remaining(session);
+    // Not enumerable: what is printed of a session does not change from second to second.
+    return Object.defineProperties(session as ServerSession, {
+      timeout: { value: timeout },
+      remain: { get: remain },
+    });
+  }
+
   /** Seconds until the session expires, if it is not used before. */
-  remaining(session: ServerSession): number {
+  remaining(session: Pick<ServerSession, "lastUsed">): number {
     return Math.max(0, this.timeout - Math.floor((this.now() - session.lastUsed) / 1000));
   }
 

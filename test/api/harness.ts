@@ -3,6 +3,7 @@ import { constants } from "node:os";
 import type { Client, Session } from "../../src/api/client.ts";
 import { createRegistry, type Registry, type RegistryOptions } from "../../src/api/registry.ts";
 import type { Reply } from "../../src/api/reply.ts";
+import { compileParams, type Params } from "../../src/config/params.ts";
 import { type Launch, LaunchError, type Outcome, type Task } from "../../src/launch/task.ts";
 import { parseTemplate } from "../../src/plan/argv.ts";
 import type { ApiPlan, Plan } from "../../src/plan/plan.ts";
@@ -35,6 +36,12 @@ export function shell(verb: string, script: string, overrides: Partial<Plan> = {
 export function sleeper(verb: string, overrides: Partial<Plan> = {}): Plan {
   const argv = parseTemplate("/bin/sleep", ["60"], (text) => text);
   return shell(verb, "", { argv, ...overrides });
+}
+
+export function paramsOf(source: Record<string, unknown>): Params {
+  return compileParams(source, "params", (path, message) => {
+    throw new Error(`${path}: ${message}`);
+  });
 }
 
 export function apiOf(plans: readonly Plan[], overrides: Partial<ApiPlan> = {}): ApiPlan {
@@ -136,9 +143,12 @@ export class TestClient implements Client {
     return () => this.#closing.delete(gone);
   }
 
-  /** Handlers that are still held: a task that has ended must not leave one behind. */
+  /**
+   * Handlers that are still held: a task that has ended must not leave one behind. The registry's own, which lasts as long
+   * as the connection, does not count.
+   */
   get handlers(): number {
-    return this.#closing.size;
+    return this.#closing.size - 1;
   }
 
   disconnect(): void {

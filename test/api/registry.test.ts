@@ -1,7 +1,8 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import { createRegistry, type Registry } from "../../src/api/registry.ts";
+import { parseTemplate } from "../../src/plan/argv.ts";
 import type { Plan } from "../../src/plan/plan.ts";
-import { apiOf, registryOf, shell, spawnLaunch, TestClient } from "./harness.ts";
+import { apiOf, paramsOf, registryOf, shell, spawnLaunch, TestClient } from "./harness.ts";
 
 const registries: Registry[] = [];
 afterEach(async () => {
@@ -36,7 +37,7 @@ describe("finding verbs", () => {
     await client.call("helo");
     await client.call("__proto__");
     expect(client.wire).toEqual([
-      '[4,"1",{"jtype":"afb-reply","request":{"status":"unknown-api","info":"no API `q`; did you mean `p`? (there is p)","code":-3}}]',
+      '[4,"1",{"jtype":"afb-reply","request":{"status":"unknown-api","info":"no API `q`; did you mean `p`? (there is p, monitor)","code":-3}}]',
       '[4,"2",{"jtype":"afb-reply","request":{"status":"unknown-verb","info":"no verb `helo`; did you mean `hello`? (there is ping, info, admin/Sleep, hello)","code":-4}}]',
       '[4,"3",{"jtype":"afb-reply","request":{"status":"unknown-verb","info":"no verb `__proto__` (there is ping, info, admin/Sleep, hello)","code":-4}}]',
     ]);
@@ -46,6 +47,7 @@ describe("finding verbs", () => {
     const { registry } = connect(plans);
     expect(registry.list()).toEqual([
       { api: "p", verbs: ["ping", "info", "admin/Sleep", "hello"] },
+      { api: "monitor", verbs: ["get", "set", "session", "trace", "subscribe", "unsubscribe"] },
     ]);
   });
 
@@ -65,14 +67,14 @@ describe("finding verbs", () => {
   test("further verbs, of an API of the config or their own", async () => {
     const echo = { name: "echo", call: ({ args }: { args: unknown }) => args };
     const nothing = { name: "nothing", call: () => undefined };
-    const { client, registry } = connect([], { verbs: { P: [echo], monitor: [nothing] } });
+    const { client, registry } = connect([], { verbs: { P: [echo], other: [nothing] } });
     await client.call("echo", { a: 1 });
-    await client.call("nothing", {}, { api: "monitor" });
+    await client.call("nothing", {}, { api: "other" });
     expect(client.wire).toEqual([
       `[3,"1",${ok('{"a":1}')}]`,
       '[3,"2",{"jtype":"afb-reply","request":{"status":"success","code":0}}]',
     ]);
-    expect(registry.list().map(({ api }) => api)).toEqual(["p", "monitor"]);
+    expect(registry.list().map(({ api }) => api)).toEqual(["p", "monitor", "other"]);
   });
 
   test("a bug is a reply too", async () => {
@@ -115,13 +117,18 @@ describe("built-in verbs", () => {
       timeout: 1500,
       privileges: ["urn:sleep"],
       encoder: { name: "line", opts: {} },
+      argv: parseTemplate("/bin/sleep", ["%seconds%"], (text) => text),
+      params: paramsOf({ seconds: { type: "integer" } }),
     });
     const full = apiOf([], {
       info: "a demo",
       version: "1.0",
       author: "somebody",
       sandboxes: [{ uid: "sb", info: "a sandbox", plans: [sleep] }],
-      notices: [{ path: "sandboxes[0]", message: "different here" }],
+      notices: [
+        { path: "sandboxes[0].acls", message: "different here" },
+        { path: "metadata", message: "and there" },
+      ],
     });
     const bare = apiOf([shell("x", "true")], { api: "q" });
     const client = new TestClient(createRegistry({ apis: [full, bare], launch: spawnLaunch }));
@@ -130,8 +137,8 @@ describe("built-in verbs", () => {
     expect(client.wire).toEqual([
       `[3,"1",${ok(
         '{"groups":[{"uid":"sb","info":"a sandbox","verbs":[{"uid":"sleep","verb":"admin/sleep","info":"sleeps","sample":[{"seconds":1}],' +
-          '"usage":{"action":["start","stop"],"args":{"seconds":"how long"}},"encoder":"line","timeout":1.5,"names":["seconds"],"privileges":["urn:sleep"]}]}],' +
-          '"metadata":{"uid":"demo","info":"a demo","version":"1.0","author":"somebody","api":"p"},"notices":[{"path":"sandboxes[0]","message":"different here"}]}',
+          '"usage":{"action":["start","stop"],"args":{"seconds":"how long"}},"encoder":"line","timeout":1.5,"names":["seconds"],"privileges":["urn:sleep"],"params":{"seconds":{"type":"integer"}}}],"notices":[{"path":"sandboxes[0].acls","message":"different here"}]}],' +
+          '"metadata":{"uid":"demo","info":"a demo","version":"1.0","author":"somebody","api":"p"},"notices":[{"path":"metadata","message":"and there"}]}',
       )}]`,
       `[3,"2",${ok(
         '{"groups":[{"uid":"sb","verbs":[{"uid":"x","verb":"x","usage":{"action":["start","stop"]},"encoder":"text"}]}],"metadata":{"uid":"demo","api":"q"}}',

@@ -7,6 +7,7 @@ import { connect, ConnectionError } from "../../src/client.ts";
 import type { Client, Request } from "../../src/api/client.ts";
 import { success, type Reply } from "../../src/api/reply.ts";
 import { RawClient, serve, TestRegistry } from "./harness.ts";
+import { scratch } from "./transport.ts";
 
 test("Bun's WebSocket", async () => {
   await using server = await serve();
@@ -71,6 +72,14 @@ test("our client", async () => {
     ConnectionError,
   );
   expect(await connect(`${url}x`).catch((error: unknown) => error)).toBeInstanceOf(ConnectionError);
+});
+
+test("our client is fit for browsers: nothing of Bun or Node.js is imported", async () => {
+  const entry = new URL("../../src/client.ts", import.meta.url).pathname;
+  const built = await Bun.build({ entrypoints: [entry], target: "browser", minify: false });
+  const code = (await built.outputs[0]?.text()) ?? "";
+  expect(code).toContain("class AfbClient");
+  expect(code).not.toMatch(/\bfrom\s*"|\brequire\(|\bBun\.|\bprocess\b/);
 });
 
 /** Tasks as the API room makes them: `t/async`, `t/failing`, `t/sync`, `t/forever`. */
@@ -173,6 +182,19 @@ describe("spawnbox call", () => {
       expect.stringContaining("cannot connect to ws://127.0.0.1:1/api"),
     ]);
     expect((await invoke("--help")).out).toContain("Usage: spawnbox call");
+  });
+
+  test("over a unix socket", async () => {
+    const { path, remove } = scratch();
+    {
+      await using _ = await serve({ endpoints: [{ kind: "unix", path }] });
+      for (const url of [`unix:${path}`, `ws+unix:${path}`, `ws+unix://${path}:/api`]) {
+        expect(await invoke("t/ping", `--url=${url}`)).toMatchObject({ code: 0, err: "" });
+      }
+    }
+    expect((await invoke("t/ping", `--url=unix:${path}`)).code).toBe(3);
+    expect((await invoke("t/ping", "--url=unix:/a:/b:/c")).code).toBe(2);
+    remove();
   });
 
   test("where JSON is wrong", () => {

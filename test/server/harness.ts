@@ -3,7 +3,9 @@ import { connect, type Socket } from "node:net";
 import type { Client, Request } from "../../src/api/client.ts";
 import type { Registry } from "../../src/api/registry.ts";
 import { failure, success, type Reply } from "../../src/api/reply.ts";
+import type { ApiDescription } from "../../src/api/verb.ts";
 import { AfbError } from "../../src/errors.ts";
+import type { Endpoint } from "../../src/server/endpoint.ts";
 import { startServer, type RunningServer, type ServerOptions } from "../../src/server/server.ts";
 
 /** `t/echo` returns its args, `t/who` the request, `t/slow` waits for `release()`, `t/fail` fails, `t/task` has events. */
@@ -54,6 +56,17 @@ export class TestRegistry implements Registry {
     return [{ api: "t", verbs: ["ping", "echo"] }];
   }
 
+  describe(): ApiDescription[] {
+    return this.list().map(({ api, verbs }) => ({
+      api,
+      verbs: verbs.map((name) => ({ name, parameters: [], privileges: [] })),
+    }));
+  }
+
+  async start(): Promise<void> {}
+
+  replace(): void {}
+
   async close(): Promise<void> {
     this.release();
   }
@@ -64,9 +77,12 @@ export interface TestServer extends RunningServer {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
+/** A free port of this machine. */
+export const LOCAL = { kind: "tcp", host: "127.0.0.1", port: 0 } as const satisfies Endpoint;
+
 export async function serve(options: Partial<ServerOptions> = {}): Promise<TestServer> {
   const registry = new TestRegistry();
-  const base = { registry, host: "127.0.0.1", port: 0, version: "0.0.0" };
+  const base = { registry, endpoints: [LOCAL], version: "0.0.0" };
   const server = await startServer({ ...base, ...options });
   return {
     ...server,
@@ -129,7 +145,7 @@ export interface Received {
   code: number | undefined;
 }
 
-/** A TCP connection: reads bytes, lines of a response head, and frames. */
+/** A connection: reads bytes, lines of a response head, and frames. */
 export class RawClient {
   #buffer = Buffer.alloc(0);
   #wake: () => void = () => undefined;
@@ -152,8 +168,10 @@ export class RawClient {
     socket.on("error", () => undefined);
   }
 
-  static async open(port: number): Promise<RawClient> {
-    const socket = connect({ port, host: "127.0.0.1", allowHalfOpen: true });
+  /** @param to A port of this machine, or the path of a unix socket. */
+  static async open(to: number | string): Promise<RawClient> {
+    const where = typeof to === "number" ? { port: to, host: "127.0.0.1" } : { path: to };
+    const socket = connect({ ...where, allowHalfOpen: true });
     socket.setNoDelay(true);
     await new Promise<void>((resolve, reject) => {
       socket.once("connect", resolve);
@@ -163,8 +181,11 @@ export class RawClient {
   }
 
   /** Connected and upgraded. */
-  static async webSocket(port: number, behind: string | Uint8Array = ""): Promise<RawClient> {
-    const client = await RawClient.open(port);
+  static async webSocket(
+    to: number | string,
+    behind: string | Uint8Array = "",
+  ): Promise<RawClient> {
+    const client = await RawClient.open(to);
     client.write(Buffer.concat([Buffer.from(upgradeText()), Buffer.from(behind)]));
     const head = await client.head();
     if (!head.startsWith("HTTP/1.1 101 ")) throw new Error(`not upgraded: ${head}`);
@@ -187,6 +208,13 @@ export class RawClient {
         const end = this.#buffer.indexOf("\r\n\r\n");
         return end < 0 ? undefined : this.#take(end + 4);
       }),
+    );
+  }
+
+  /** So many bytes, as text. */
+  async take(length: number): Promise<string> {
+    return String(
+      await this.#until(() => (this.#buffer.length < length ? undefined : this.#take(length))),
     );
   }
 

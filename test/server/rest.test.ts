@@ -205,7 +205,8 @@ describe("sessions", () => {
 test("an address that cannot be listened on: what to do", async () => {
   await using server = await serve();
   const registry = new TestRegistry();
-  const start = (host: string, port: number) => startServer({ registry, host, port, version: "" });
+  const start = (host: string, port: number) =>
+    startServer({ registry, endpoints: [{ kind: "tcp", host, port }], version: "" });
   expect(start("127.0.0.1", server.port)).rejects.toThrow(/in use.*EADDRINUSE/);
   expect(start("192.0.2.1", 0)).rejects.toThrow(/no such address.*EADDRNOTAVAIL/);
 });

@@ -1,0 +1,115 @@
+/** Plans → what serves them. Made as a whole before anything of it is used, so that a reload succeeds or changes nothing. */
+import type { findEncoder } from "../encoders/catalogue.ts";
+import type { Encoder } from "../encoders/encoder.ts";
+import type { Log } from "../log.ts";
+import type { ApiPlan, Plan, PluginPlan } from "../plan/plan.ts";
+import { guarded } from "../plugins/guard.ts";
+import type { LoadedPlugin } from "../plugins/load.ts";
+import { Action, type ActionDeps, type When } from "./actions.ts";
+import { infoVerb, pingVerb } from "./builtin.ts";
+import { Command, type CommandDeps } from "./command.ts";
+import { EventActions } from "./event-actions.ts";
+import { Exec, EXEC_VERB, type ExecPlans } from "./exec.ts";
+import { extraVerb } from "./extra.ts";
+import { Table } from "./table.ts";
+
+/** A verb with tasks: the same one before and after a reload, since what it runs goes on. */
+export type TaskVerb = Command | Exec;
+
+export interface AssemblyDeps extends Omit<CommandDeps, "log"> {
+  readonly log: Log;
+  readonly encoders: typeof findEncoder;
+  readonly loadPlugin: (plan: PluginPlan) => LoadedPlugin;
+  readonly invoke: ActionDeps["invoke"];
+  readonly nextPing: () => number;
+}
+
+export interface Assembly {
+  readonly table: Table;
+  /** By `api/verb` in lower case. */
+  readonly tasks: ReadonlyMap<string, TaskVerb>;
+  readonly events: EventActions;
+  /** In the order in which they are run. */
+  readonly startup: readonly Action[];
+  /** Gives the verbs that were there before their new plans. Cannot fail. */
+  commit(): void;
+}
+
+/** Throws when two APIs or two verbs have the same name but for case, an encoder is missing, or a plugin cannot be loaded. */
+export function assemble(
+  plans: readonly ApiPlan[],
+  deps: AssemblyDeps,
+  before: ReadonlyMap<string, TaskVerb>,
+): Assembly {
+  const table = new Table();
+  const tasks = new Map<string, TaskVerb>();
+  const commits: (() => void)[] = [];
+  const actions: Action[] = [];
+
+  for (const api of plans) {
+    const log = deps.log.for(api.api);
+    const own = { ...deps, log };
+    const plugins = new Map((api.plugins ?? []).map((plan) => [plan.uid, deps.loadPlugin(plan)]));
+    const find = finder(deps.encoders, plugins);
+    const actionsOf = (when: When): Action[] =>
+      (api.actions?.[when] ?? []).map((plan) => {
+        const findFunction = (uid: string, name: string) => plugins.get(uid)?.functions.get(name);
+        return new Action(plan, when, { api: api.api, invoke: deps.invoke, findFunction, log });
+      });
+    const extras = actionsOf("extra");
+    const mine = (["onload", "onstart", "events"] as const).flatMap(actionsOf);
+    actions.push(...mine);
+
+    const add = (verb: TaskVerb) => {
+      tasks.set(`${api.api}/${verb.name}`.toLowerCase(), verb);
+      table.addVerb(api.api, verb);
+    };
+    table.addApi(api.api, api);
+    table.addVerb(api.api, pingVerb(deps.nextPing));
+    table.addVerb(api.api, infoVerb(api, mine));
+    const sandboxes = execPlans(api);
+    if (sandboxes.size > 0) {
+      const known = before.get(`${api.api}/${EXEC_VERB}`.toLowerCase());
+      const exec: ExecPlans = { sandboxes, find };
+      if (known instanceof Exec) commits.push(() => known.update(exec));
+      add(known instanceof Exec ? known : new Exec(api.api, exec, own));
+    }
+    for (const plan of api.sandboxes.flatMap((sandbox) => sandbox.plans)) {
+      const encoder = requireEncoder(plan, find);
+      const known = before.get(`${api.api}/${plan.verb}`.toLowerCase());
+      if (known instanceof Command) commits.push(() => known.update(plan, encoder));
+      add(known instanceof Command ? known : new Command(plan, encoder, own));
+    }
+    for (const extra of extras) table.addVerb(api.api, extraVerb(extra));
+  }
+  const having = (when: When) => actions.filter((action) => action.when === when);
+  return {
+    table,
+    tasks,
+    events: new EventActions(having("events")),
+    startup: [...having("onload"), ...having("onstart")],
+    commit: () => {
+      for (const commit of commits) commit();
+    },
+  };
+}
+
+function execPlans(api: ApiPlan): Map<string, Plan> {
+  return new Map(api.sandboxes.flatMap(({ uid, exec }) => (exec ? [[uid, exec] as const] : [])));
+}
+
+function finder(encoders: typeof findEncoder, plugins: ReadonlyMap<string, LoadedPlugin>) {
+  return (name: string, plugin: string | undefined): Encoder | undefined => {
+    if (plugin === undefined) return encoders(name);
+    const found = plugins.get(plugin)?.encoders.get(name);
+    return found && guarded(`${plugin}/${name}`, found);
+  };
+}
+
+function requireEncoder(plan: Plan, find: ReturnType<typeof finder>): Encoder {
+  const { name, plugin } = plan.encoder;
+  const encoder = find(name, plugin);
+  if (encoder) return encoder;
+  const from = plugin === undefined ? "" : ` of the plugin ${plugin}`;
+  throw new Error(`${plan.api}/${plan.verb}: no encoder ${name}${from}`);
+}

@@ -1,0 +1,162 @@
+/**
+ * The verb `exec`: a program of the caller's choice, in a sandbox whose config allows that. Its privileges, its policy, its
+ * environment and limits are the sandbox's; program and arguments are taken literally, never as templates.
+ */
+import { isAbsolute, posix } from "node:path";
+import { suggestion } from "../config/nearest.ts";
+import type { Encoder } from "../encoders/encoder.ts";
+import { AfbError } from "../errors.ts";
+import { textOf } from "../plan/argument.ts";
+import { fill } from "../plan/argv.ts";
+import type { Plan } from "../plan/plan.ts";
+import type { Request } from "./client.ts";
+import type { CommandDeps } from "./command.ts";
+import { type Granted, requirePrivileges } from "./privileges.ts";
+import { isObject, parseQuery, parseVerbose } from "./query.ts";
+import { Tasks } from "./tasks.ts";
+import type { Verb } from "./verb.ts";
+
+export const EXEC_VERB = "exec";
+
+/** An encoder by its name, or that of a plugin's; undefined when there is none. */
+export type FindEncoder = (name: string, plugin: string | undefined) => Encoder | undefined;
+
+export interface ExecPlans {
+  /** By uid of the sandbox: what a plan has but for argv. */
+  readonly sandboxes: ReadonlyMap<string, Plan>;
+  readonly find: FindEncoder;
+}
+
+const KEYS = ["sandbox", "exec", "uid", "timeout", "verbose", "encoder"];
+const EXEC_KEYS = ["cmdpath", "args"];
+const ENCODER_KEYS = ["plugin", "output", "opts"];
+
+const invalid = (info: string) => new AfbError("invalid-request", info);
+
+export class Exec implements Verb {
+  readonly name = EXEC_VERB;
+  readonly tasks: Tasks;
+  readonly #granted: Granted;
+  #plans: ExecPlans;
+
+  constructor(api: string, plans: ExecPlans, deps: CommandDeps) {
+    this.tasks = new Tasks(`${api}/${EXEC_VERB}`, deps);
+    this.#granted = deps.granted;
+    this.#plans = plans;
+  }
+
+  update(plans: ExecPlans): void {
+    this.#plans = plans;
+  }
+
+  async call(request: Request): Promise<unknown> {
+    const granted = this.#granted(request.session);
+    const query = parseQuery(request.args);
+    if (query.action !== "start") {
+      // Each task is in a sandbox of its own privilege.
+      return this.tasks.act(request, query, ({ plan }) => requirePrivileges(plan, granted));
+    }
+    const args = query.args;
+    if (!isObject(args)) {
+      throw invalid('expects {"sandbox":"UID","exec":{"cmdpath":"/PATH","args":[…]}}');
+    }
+    onlyKeys(args, KEYS, "");
+    const sandbox = this.#sandbox(args["sandbox"]);
+    requirePrivileges(sandbox, granted);
+    const argv = argvOf(args["exec"]);
+    const { encoder, ...encoding } = this.#encoder(args["encoder"], sandbox);
+    const plan: Plan = {
+      ...sandbox,
+      command: uidOf(args["uid"], argv[0] ?? ""),
+      timeout: timeoutOf(args["timeout"], sandbox.timeout),
+      encoder: encoding,
+    };
+    const verbose = Math.max(query.verbose, parseVerbose(args["verbose"]));
+    const encoded = { encoder, opts: encoding.opts };
+    return this.tasks.start(plan, encoded, argv, request, { ...query, verbose });
+  }
+
+  describe() {
+    const parameters = ["sandbox", "exec"].map((name) => ({ name, required: true }));
+    const optional = KEYS.slice(2).map((name) => ({ name, required: false }));
+    return {
+      info: `runs a program in a sandbox: ${[...this.#plans.sandboxes.keys()].join(", ")}`,
+      parameters: [...parameters, ...optional],
+      // They depend on the sandbox.
+      privileges: [],
+    };
+  }
+
+  #sandbox(uid: unknown): Plan {
+    const { sandboxes } = this.#plans;
+    const plan = typeof uid === "string" ? sandboxes.get(uid) : undefined;
+    if (plan) return plan;
+    const near = typeof uid === "string" ? suggestion(uid, sandboxes.keys()) : "";
+    throw invalid(
+      `sandbox: none ${JSON.stringify(uid)} that allows exec${near} (${[...sandboxes.keys()].join(", ")})`,
+    );
+  }
+
+  #encoder(value: unknown, sandbox: Plan): Plan["encoder"] & { readonly encoder: Encoder } {
+    if (value === undefined) value = sandbox.encoder.name;
+    const config = typeof value === "string" ? { output: value } : value;
+    if (!isObject(config)) throw invalid("encoder: expected a name, or an object with output");
+    onlyKeys(config, ENCODER_KEYS, "encoder.");
+    const { output, plugin, opts = {} } = config;
+    if (typeof output !== "string") throw invalid("encoder.output: expected a name");
+    if (plugin !== undefined && typeof plugin !== "string") {
+      throw invalid("encoder.plugin: expected a name");
+    }
+    const encoder = this.#plans.find(output, plugin);
+    if (!encoder) throw invalid(`encoder: there is no ${JSON.stringify(output)}`);
+    if (encoder.name === "log") {
+      throw invalid("encoder: log writes files with the rights of the server; choose another");
+    }
+    if (!isObject(opts)) throw invalid("encoder.opts: expected an object");
+    const problems = encoder.check(opts);
+    if (problems.length > 0) throw invalid(`encoder.opts: ${problems.join("; ")}`);
+    return { encoder, name: encoder.name, ...(plugin !== undefined && { plugin }), opts };
+  }
+}
+
+function onlyKeys(object: Record<string, unknown>, keys: readonly string[], path: string): void {
+  for (const key of Object.keys(object)) {
+    if (keys.includes(key)) continue;
+    const shown = JSON.stringify(key.slice(0, 80));
+    throw invalid(`unknown key ${path}${shown}${suggestion(key, keys)} (${keys.join(", ")})`);
+  }
+}
+
+function argvOf(exec: unknown): string[] {
+  if (!isObject(exec)) throw invalid('exec: expected {"cmdpath":"/PATH","args":[…]}');
+  onlyKeys(exec, EXEC_KEYS, "exec.");
+  const { cmdpath, args = [] } = exec;
+  if (typeof cmdpath !== "string" || !isAbsolute(cmdpath)) {
+    throw invalid("exec.cmdpath: expected an absolute path");
+  }
+  const list = Array.isArray(args) ? args : [args];
+  const elements = [cmdpath, ...list].map((value: unknown, i) => {
+    const text = textOf(value);
+    if (typeof text === "string") return [{ kind: "text" as const, text }];
+    throw invalid(`exec.${i === 0 ? "cmdpath" : `args[${i - 1}]`} ${text.fault}`);
+  });
+  // Nothing to fill in, but the same limits.
+  return fill({ elements, names: new Set() }, undefined);
+}
+
+/** What the task is called in its uid and its events. */
+function uidOf(value: unknown, program: string): string {
+  if (value === undefined) return posix.basename(program) || EXEC_VERB;
+  if (typeof value === "string" && /^[\w.-]{1,64}$/.test(value)) return value;
+  throw invalid("uid: expected up to 64 letters, digits, _, . or -");
+}
+
+/** Milliseconds. A caller can ask for less time than the sandbox gives, not for more. */
+function timeoutOf(seconds: unknown, limit: number): number {
+  if (seconds === undefined) return limit;
+  if (typeof seconds !== "number" || !Number.isFinite(seconds) || seconds < 0) {
+    throw invalid(`timeout: expected seconds, not ${JSON.stringify(seconds)}`);
+  }
+  const asked = Math.round(seconds * 1000);
+  return asked > 0 && limit > 0 ? Math.min(asked, limit) : asked || limit;
+}

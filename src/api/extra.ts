@@ -1,0 +1,25 @@
+/** `extra` of a config: a verb that stands for an action. */
+import type { Action } from "./actions.ts";
+import type { Request } from "./client.ts";
+import { isObject } from "./query.ts";
+import type { Verb } from "./verb.ts";
+
+export function extraVerb(action: Action): Verb {
+  const { uid, info, args } = action.plan;
+  return {
+    name: uid,
+    // In the name of the caller: an extra verb gives nobody a privilege.
+    call: (request: Request) => action.call({ ...request, args: merged(args, request.args) }),
+    describe: () => ({
+      ...(info !== undefined && { info }),
+      parameters: [],
+      privileges: [],
+    }),
+  };
+}
+
+/** The config's arguments, and of the request's those that it leaves open. */
+function merged(own: unknown, given: unknown): unknown {
+  if (own === undefined) return given;
+  return isObject(own) && isObject(given) ? { ...given, ...own } : own;
+}

@@ -1,0 +1,147 @@
+/** The API `monitor`: what there is, how much is logged, who is calling, and what goes on. See AFB.md, "monitor API". */
+import { AfbError } from "../errors.ts";
+import type { Log } from "../log.ts";
+import type { Client, Request, Session } from "./client.ts";
+import { Feed } from "./feed.ts";
+import type { Hub } from "./hub.ts";
+import { openapi } from "./openapi.ts";
+import { type Granted, requireAll } from "./privileges.ts";
+import { isObject } from "./query.ts";
+import { namesIn } from "./select.ts";
+import type { Traces } from "./trace.ts";
+import type { ApiDescription, Verb } from "./verb.ts";
+import { getVerbosity, setVerbosity } from "./verbosity.ts";
+
+export const MONITOR = "monitor";
+const DISCONNECTED = `${MONITOR}/disconnected`;
+/** Seconds: what is said of a session of which the transport does not tell. */
+const SESSION_TIMEOUT = 32_000_000;
+
+export interface MonitorDeps {
+  readonly describe: () => ApiDescription[];
+  readonly granted: Granted;
+  readonly log: Log;
+  readonly hub: Hub;
+  readonly traces: Traces;
+}
+
+export class Monitor {
+  readonly #seen = new WeakSet<Client>();
+  readonly #listeners = new Map<Client, { feed: Feed; forget: () => void }>();
+
+  constructor(readonly deps: MonitorDeps) {}
+
+  /** A client has called: from now on its end is an event. */
+  meet(client: Client): void {
+    if (this.#seen.has(client)) return;
+    this.#seen.add(client);
+    client.onClose(() => {
+      this.#listeners.delete(client);
+      const data = { uuid: client.session.uuid };
+      this.deps.hub.emit(DISCONNECTED, data);
+      for (const { feed } of this.#listeners.values()) feed.push(data);
+    });
+  }
+
+  get verbs(): Verb[] {
+    return [
+      verb("get", "what APIs there are, and how much is logged", ["apis", "verbosity"], (request) =>
+        this.#get(request.args),
+      ),
+      this.#guarded("set", "sets how much is logged", ["verbosity"], (request) =>
+        this.#set(request.args),
+      ),
+      verb("session", "the session of the caller", [], ({ session }) => describe(session)),
+      this.#guarded(
+        "trace",
+        "events for requests, replies and events",
+        ["add", "drop"],
+        (request) => this.deps.traces.change(clientOf(request), request.args),
+      ),
+      this.#guarded("subscribe", 'to "disconnected"', [], (request) => this.#subscribe(request)),
+      verb("unsubscribe", 'from "disconnected"', [], (request) => this.#unsubscribe(request)),
+    ];
+  }
+
+  /** What one caller does there, others notice: it takes a privilege, where privileges are handed out. */
+  #guarded(name: string, info: string, names: string[], call: (request: Request) => unknown): Verb {
+    const privileges = [`urn:AGL:permission:monitor:public:${name}`];
+    const plain = verb(name, info, names, (request) => {
+      requireAll(`${MONITOR}/${name}`, privileges, this.deps.granted(request.session));
+      return call(request);
+    });
+    return { ...plain, describe: () => ({ info, parameters: optional(names), privileges }) };
+  }
+
+  #get(args: unknown) {
+    if (!isObject(args) || !("apis" in args || "verbosity" in args)) return undefined;
+    const all = this.deps.describe().sort((a, b) => (a.api < b.api ? -1 : 1));
+    const names = all.map(({ api }) => api);
+    return {
+      ...("apis" in args && { apis: apisOf(args["apis"], all) }),
+      ...("verbosity" in args && {
+        verbosity: getVerbosity(args["verbosity"], names, this.deps.log),
+      }),
+    };
+  }
+
+  #set(args: unknown): void {
+    if (!isObject(args) || !("verbosity" in args)) {
+      throw new AfbError("invalid-request", 'expects {"verbosity":{"API":"LEVEL"}}');
+    }
+    const names = this.deps.describe().map(({ api }) => api);
+    setVerbosity(args["verbosity"], names, this.deps.log);
+  }
+
+  #subscribe(request: Request): void {
+    requireDisconnected(request.args);
+    const client = clientOf(request);
+    if (this.#listeners.has(client) || !client.connected) return;
+    const forget = client.onClose(() => this.#listeners.delete(client));
+    this.#listeners.set(client, { feed: new Feed(client, DISCONNECTED), forget });
+  }
+
+  #unsubscribe(request: Request): void {
+    requireDisconnected(request.args);
+    const client = clientOf(request);
+    this.#listeners.get(client)?.forget();
+    this.#listeners.delete(client);
+  }
+}
+
+function verb(
+  name: string,
+  info: string,
+  names: string[],
+  call: (request: Request) => unknown,
+): Verb {
+  return { name, call, describe: () => ({ info, parameters: optional(names), privileges: [] }) };
+}
+
+const optional = (names: string[]) => names.map((name) => ({ name, required: false }));
+
+/** Names only, or descriptions. */
+function apisOf(value: unknown, all: readonly ApiDescription[]) {
+  const names = all.map(({ api }) => api);
+  if (value === "*" || value === false || value === "false") {
+    return Object.fromEntries(names.map((name) => [name, true]));
+  }
+  const chosen = value === true || value === "true" ? names : namesIn(value, names, "apis");
+  return Object.fromEntries(
+    all.filter(({ api }) => chosen.includes(api)).map((one) => [one.api, openapi(one)]),
+  );
+}
+
+function describe({ uuid, timeout = SESSION_TIMEOUT, remain = timeout }: Session) {
+  return { uuid, timeout, remain };
+}
+
+function requireDisconnected(args: unknown): void {
+  if (args === "disconnected") return;
+  throw new AfbError("invalid-request", 'there is one event to subscribe to: "disconnected"');
+}
+
+function clientOf({ client }: Request): Client {
+  if (client) return client;
+  throw new AfbError("invalid-request", "events need a WebSocket connection");
+}

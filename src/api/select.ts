@@ -1,0 +1,36 @@
+/** Names of APIs as the arguments of `monitor` give them: one, a list, or an object `{name: true}`; "*" is all. */
+import { suggestion } from "../config/nearest.ts";
+import { AfbError } from "../errors.ts";
+import { isObject } from "./query.ts";
+
+/** @throws AfbError for a name that is not an API, nor one of `special` */
+export function namesIn(
+  value: unknown,
+  apis: readonly string[],
+  what: string,
+  special: readonly string[] = [],
+): string[] {
+  const given = isObject(value)
+    ? Object.keys(value).filter((name) => value[name] !== false)
+    : Array.isArray(value)
+      ? value
+      : [value];
+  const names = given.flatMap((name: unknown) => {
+    if (name === "*") return apis;
+    if (typeof name !== "string") {
+      throw new AfbError(
+        "invalid-request",
+        `${what}: expected names of APIs, not ${JSON.stringify(name)}`,
+      );
+    }
+    if (special.includes(name)) return [name];
+    const api = apis.find((one) => one.toLowerCase() === name.toLowerCase());
+    if (api !== undefined) return [api];
+    const near = suggestion(name, apis);
+    throw new AfbError(
+      "unknown-api",
+      `no API \`${name.slice(0, 80)}\`${near} (there is ${apis.join(", ")})`,
+    );
+  });
+  return [...new Set(names)];
+}

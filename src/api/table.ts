@@ -1,0 +1,80 @@
+/** Which verbs there are: made from plans at boot and at each reload, then only looked up. */
+import { suggestion } from "../config/nearest.ts";
+import { AfbError } from "../errors.ts";
+import type { Request } from "./client.ts";
+import type { ApiDescription, Verb } from "./verb.ts";
+import { describeVerb } from "./verb.ts";
+
+interface Api {
+  readonly name: string;
+  readonly info?: string | undefined;
+  readonly version?: string | undefined;
+  readonly verbs: Map<string, Verb>;
+}
+
+export class Table {
+  /** By name in lower case, as are the verbs of each. */
+  readonly #apis = new Map<string, Api>();
+
+  /** Throws when there is one of that name, but for case. */
+  addApi(name: string, about: { info?: string; version?: string } = {}): void {
+    const key = name.toLowerCase();
+    if (this.#apis.has(key)) throw new Error(`two APIs are named ${name}`);
+    this.#apis.set(key, { name, info: about.info, version: about.version, verbs: new Map() });
+  }
+
+  hasApi(name: string): boolean {
+    return this.#apis.has(name.toLowerCase());
+  }
+
+  /** Throws when there is one of that name, but for case. */
+  addVerb(name: string, verb: Verb): void {
+    const api = this.#apis.get(name.toLowerCase());
+    if (!api) throw new Error(`no API ${name}`);
+    const key = verb.name.toLowerCase();
+    if (api.verbs.has(key)) throw new Error(`two verbs are named ${api.name}/${verb.name}`);
+    api.verbs.set(key, verb);
+  }
+
+  /** Throws unknown-api or unknown-verb, saying what there is. */
+  find(request: Pick<Request, "api" | "verb">): Verb {
+    const api = this.#apis.get(request.api.toLowerCase());
+    if (!api) {
+      throw new AfbError("unknown-api", `no API ${known(request.api, namesOf(this.#apis))}`);
+    }
+    const verb = api.verbs.get(request.verb.toLowerCase());
+    if (!verb) {
+      throw new AfbError("unknown-verb", `no verb ${known(request.verb, namesOf(api.verbs))}`);
+    }
+    return verb;
+  }
+
+  list(): { api: string; verbs: string[] }[] {
+    return [...this.#apis.values()].map(({ name, verbs }) => ({
+      api: name,
+      verbs: namesOf(verbs),
+    }));
+  }
+
+  describe(): ApiDescription[] {
+    return [...this.#apis.values()].map(({ name, info, version, verbs }) => ({
+      api: name,
+      ...(info !== undefined && { info }),
+      ...(version !== undefined && { version }),
+      verbs: [...verbs.values()].map(describeVerb),
+    }));
+  }
+}
+
+function namesOf(entries: ReadonlyMap<string, { readonly name: string }>): string[] {
+  return [...entries.values()].map(({ name }) => name);
+}
+
+/** Most names that an error lists; a server may have a thousand verbs. */
+const LISTED = 20;
+
+function known(word: string, names: readonly string[]): string {
+  const more = names.length > LISTED ? `, and ${names.length - LISTED} more` : "";
+  const list = names.slice(0, LISTED).join(", ") + more;
+  return `\`${word.slice(0, 80)}\`${suggestion(word, names)} (there is ${list})`;
+}

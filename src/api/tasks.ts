@@ -1,0 +1,173 @@
+/** The running tasks of one verb: started, stopped, subscribed to. They keep the plan they were started with. */
+import { sync } from "../encoders/sync.ts";
+import { AfbError } from "../errors.ts";
+import type { Launch } from "../launch/task.ts";
+import type { Logger } from "../log.ts";
+import type { Plan } from "../plan/plan.ts";
+import type { Client, Request } from "./client.ts";
+import type { Hub } from "./hub.ts";
+import { parseTarget, type Query } from "./query.ts";
+import { type Encoded, Run } from "./run.ts";
+
+export interface TaskDeps {
+  readonly launch: Launch;
+  /** The plan in words, for a reply with `verbose`. */
+  readonly explain?: ((plan: Plan) => string[]) | undefined;
+  readonly hub: Hub;
+  readonly log: Logger;
+}
+
+/** How long the output of killed tasks may wait for clients that do not read, when the server closes; ms. */
+const CLOSE_GRACE = 1000;
+
+export class Tasks {
+  /** By pid. */
+  readonly #runs = new Map<number, Run>();
+  readonly #starting = new Set<Promise<Run>>();
+  #closing = false;
+
+  constructor(
+    /** `api/verb`, for messages. */
+    readonly owner: string,
+    readonly deps: TaskDeps,
+  ) {}
+
+  /** Nothing runs, nothing is being started. */
+  get idle(): boolean {
+    return this.#runs.size + this.#starting.size === 0;
+  }
+
+  /** Starts `argv` under a plan; the reply is that of AFB.md, "A command verb". */
+  async start(
+    plan: Plan,
+    own: Encoded,
+    argv: readonly string[],
+    request: Request,
+    query: Query,
+  ): Promise<unknown> {
+    const encoded = query.wait || request.wait ? waiting(own) : own;
+    const run = await this.#launch(plan, argv, encoded);
+    if (request.client) {
+      run.subscribers.add(request.client);
+      if (plan.detach === false) stopWith(request.client, run);
+    }
+    const { explain } = this.deps;
+    const words = query.verbose > 0 && explain ? { plan: explain(plan) } : {};
+    if (encoded.encoder.synchronous) {
+      void run.announce();
+      run.open();
+      const { status, fields } = await this.#ending(run);
+      run.subscribers.clear();
+      return { ...run.identity, status, ...fields, ...words };
+    }
+    // The reply travels through promises to a transport that writes it in the same turn of the event loop (see
+    // Registry.call). The next turn is therefore the first in which events cannot overtake it.
+    setImmediate(() => run.open());
+    void this.#follow(run);
+    return { ...run.identity, ...words };
+  }
+
+  /** Stops, subscribes or unsubscribes. Of all tasks only those that `permit` does not refuse, by throwing. */
+  act(request: Request, query: Query, permit: (run: Run) => void = () => {}): string | string[] {
+    const { pid, signal } = parseTarget(query.args);
+    const act = this.#actOf(request, query.action, signal);
+    if (pid !== undefined) {
+      const run = this.#runs.get(pid);
+      if (!run) {
+        throw new AfbError(
+          "invalid-request",
+          `invalid pid ${pid}: no running task of ${this.owner}`,
+        );
+      }
+      permit(run);
+      act(run);
+      return run.uid;
+    }
+    const runs = [...this.#runs.values()].filter((run) => allows(permit, run));
+    for (const run of runs) act(run);
+    return runs.map((run) => run.uid);
+  }
+
+  /** Kills every task and waits until their trees are gone. Nothing starts any more. */
+  async close(): Promise<void> {
+    this.#closing = true;
+    // Those being started are killed as soon as they have.
+    await Promise.allSettled(this.#starting);
+    const runs = [...this.#runs.values()];
+    for (const run of runs) run.task.kill();
+    const timer = setTimeout(() => {
+      for (const run of runs) run.subscribers.clear();
+    }, CLOSE_GRACE);
+    await Promise.all(runs.map((run) => run.task.ended));
+    clearTimeout(timer);
+  }
+
+  #actOf(request: Request, action: Query["action"], signal: number | undefined) {
+    if (action === "stop") return (run: Run) => run.task.stop(signal);
+    const client: Client | undefined = request.client;
+    if (!client) throw new AfbError("invalid-request", "events need a WebSocket connection");
+    if (action === "subscribe") return (run: Run) => run.subscribers.add(client);
+    return (run: Run) => run.subscribers.remove(client);
+  }
+
+  /** Takes a place before it launches, so that requests which arrive together do not exceed `concurrency`. */
+  async #launch(plan: Plan, argv: readonly string[], encoded: Encoded): Promise<Run> {
+    if (this.#closing) throw new AfbError("not-available", "the server is shutting down");
+    this.#requirePlace(plan.concurrency);
+    const starting = Run.launch(this.deps, plan, argv, encoded);
+    this.#starting.add(starting);
+    try {
+      const run = await starting;
+      this.#runs.set(run.pid, run);
+      return run;
+    } finally {
+      this.#starting.delete(starting);
+    }
+  }
+
+  #requirePlace(concurrency: number): void {
+    if (concurrency === 0 || this.#runs.size + this.#starting.size < concurrency) return;
+    const pids = [...this.#runs.keys()];
+    const who = pids.length > 0 ? `pid ${pids.join(", ")}` : "being started";
+    const most = concurrency === 1 ? "one task" : `${concurrency} tasks`;
+    throw new AfbError("bad-state", `${this.owner} is running: ${who}; at most ${most} at a time`);
+  }
+
+  /** The end of a task. Its place is free before anybody hears of it: a client may start the next one at once. */
+  async #ending(run: Run) {
+    await run.task.ended;
+    if (this.#runs.get(run.pid) === run) this.#runs.delete(run.pid);
+    return run.ending();
+  }
+
+  async #follow(run: Run): Promise<void> {
+    const { status } = await this.#ending(run);
+    await run.publish("final-event", { status });
+    run.subscribers.clear();
+  }
+}
+
+/** The end of a client is the end of the task it started. */
+function stopWith(client: Client, { task }: Run): void {
+  if (!client.connected) return task.stop();
+  const forget = client.onClose(() => task.stop());
+  void task.ended.then(forget);
+}
+
+function allows(permit: (run: Run) => void, run: Run): boolean {
+  try {
+    permit(run);
+    return true;
+  } catch (error) {
+    if (error instanceof AfbError) return false;
+    throw error;
+  }
+}
+
+/** The encoding of a reply that waits for the end: an asynchronous encoder has no fields for it, so `sync` stands in. */
+function waiting(encoded: Encoded): Encoded {
+  if (encoded.encoder.synchronous) return encoded;
+  // Of the same kind of options where the encoder has lines too; a json `maxlen` is another thing.
+  const alike = encoded.encoder.name === "text" || encoded.encoder.name === "line";
+  return { encoder: sync, opts: alike ? encoded.opts : {} };
+}

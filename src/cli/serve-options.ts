@@ -1,0 +1,80 @@
+/** The command line of `spawnbox serve`. */
+import { parseArgs } from "node:util";
+import type { Endpoint } from "../server/endpoint.ts";
+import { DEFAULT_MODE } from "../server/unix.ts";
+import { type Source, sourceOf } from "./config-option.ts";
+
+export const help = `usage: spawnbox serve --config PATH[:PATH...] [OPTIONS]
+
+Compiles the configs and serves their commands as verbs, over REST and WebSocket.
+A directory stands for every spawn-*.json in it. Without --config, AFB_SPAWN_CONFIG is used.
+
+  --config PATH     config files or directories, separated by colons
+  --plan FILE       plans made by spawnbox compile, instead of configs
+  --port N          TCP port (default 1234; 0 takes a free one)
+  --host ADDRESS    address to listen on (default 127.0.0.1: this machine only); repeatable
+  --unix PATH       listen on a unix socket; repeatable; TCP too only if --port or --host is given
+  --unix-mode MODE  permissions of unix sockets, octal (default ${DEFAULT_MODE.toString(8).padStart(4, "0")})
+  --origin URL      a web page's origin that may call, besides our own; repeatable
+  --name HOST       a name this server is called by; repeatable; when given, others are refused
+  -h, --help        this text
+
+Sockets of a systemd .socket unit are used as with --unix; Type=notify-reload and WatchdogSec= are supported.
+SIGHUP reloads the configs: if there is any problem, it is told and nothing changes.
+
+Exit code: 0 after SIGTERM or SIGINT, 1 when it cannot start, 2 wrong usage.`;
+
+export interface ServeOptions {
+  readonly source: Source;
+  /** Without those of a service manager. */
+  readonly endpoints: readonly Endpoint[];
+  /** Where to listen when nothing else is given. */
+  readonly otherwise: Endpoint;
+  readonly origins: readonly string[];
+  readonly hosts: readonly string[];
+}
+
+const DEFAULT_HOST = "127.0.0.1";
+const DEFAULT_PORT = 1234;
+
+/** undefined for --help. Throws TypeError, which is wrong usage. */
+export function parseServe(argv: string[]): ServeOptions | undefined {
+  const { values } = parseArgs({
+    args: argv,
+    options: {
+      config: { type: "string" },
+      plan: { type: "string" },
+      port: { type: "string" },
+      host: { type: "string", multiple: true, default: [] },
+      unix: { type: "string", multiple: true, default: [] },
+      "unix-mode": { type: "string" },
+      origin: { type: "string", multiple: true, default: [] },
+      name: { type: "string", multiple: true, default: [] },
+      help: { type: "boolean", short: "h" },
+    },
+  });
+  if (values.help) return undefined;
+  const source = sourceOf(values.config, values.plan);
+  if (!source) throw new TypeError("no config: give --config PATH, or set AFB_SPAWN_CONFIG");
+  const port = values.port === undefined ? DEFAULT_PORT : parsePort(values.port);
+  const asked = values.port !== undefined || values.host.length > 0;
+  const hosts = values.host.length > 0 ? values.host : [DEFAULT_HOST];
+  const mode = values["unix-mode"] === undefined ? DEFAULT_MODE : parseMode(values["unix-mode"]);
+  const endpoints: Endpoint[] = asked ? hosts.map((host) => ({ kind: "tcp", host, port })) : [];
+  for (const path of values.unix) {
+    if (path === "") throw new TypeError("--unix: expected a path");
+    endpoints.push({ kind: "unix", path, mode });
+  }
+  const otherwise: Endpoint = { kind: "tcp", host: DEFAULT_HOST, port };
+  return { source, endpoints, otherwise, origins: values.origin, hosts: values.name };
+}
+
+function parsePort(text: string): number {
+  if (/^\d{1,5}$/.test(text) && Number(text) <= 65535) return Number(text);
+  throw new TypeError(`--port ${text}: expected a number from 0 to 65535`);
+}
+
+function parseMode(text: string): number {
+  if (/^0?[0-7]{3}$/.test(text)) return parseInt(text, 8);
+  throw new TypeError(`--unix-mode ${text}: expected an octal mode such as 0660`);
+}

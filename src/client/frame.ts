@@ -1,0 +1,35 @@
+/** Messages of a server, read. */
+import type { Reply } from "../api/reply.ts";
+
+export type ServerFrame =
+  | { readonly kind: "event"; readonly name: string; readonly data: unknown }
+  | { readonly kind: "reply"; readonly id: string; readonly reply: Reply };
+
+/** undefined for what an AFB server does not send. */
+export function decodeFrame(text: string): ServerFrame | undefined {
+  const [kind, name, body] = parse(text);
+  if (typeof name !== "string" || !isObject(body)) return undefined;
+  if (kind === 5) return { kind: "event", name, data: body["data"] };
+  if ((kind === 3 || kind === 4) && isReply(body)) return { kind: "reply", id: name, reply: body };
+  return undefined;
+}
+
+function parse(text: string): unknown[] {
+  try {
+    const frame: unknown = JSON.parse(text);
+    return Array.isArray(frame) ? frame : [];
+  } catch (error) {
+    if (error instanceof SyntaxError) return [];
+    throw error;
+  }
+}
+
+export function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function isReply(value: object): value is Reply {
+  return (
+    "request" in value && isObject(value.request) && typeof value.request["status"] === "string"
+  );
+}

@@ -1,0 +1,105 @@
+/** The events of one task as something to iterate over. */
+import type { Reply } from "../api/reply.ts";
+import type { ClientEvents } from "../client.ts";
+import { CallError, ConnectionError } from "./errors.ts";
+import { isObject } from "./frame.ts";
+
+/** A data event; what it carries besides depends on the encoder. */
+export interface TaskData {
+  readonly pid: number;
+  readonly stdout?: unknown;
+  readonly stderr?: unknown;
+  readonly [key: string]: unknown;
+}
+
+/** How a task ended. */
+export interface TaskStatus {
+  readonly exit?: number;
+  readonly signal?: string;
+  readonly info?: string;
+  readonly [key: string]: unknown;
+}
+
+interface Connection {
+  call(method: string, args: unknown): Promise<Reply>;
+  on<Name extends keyof ClientEvents>(name: Name, listener: ClientEvents[Name]): () => void;
+}
+
+export async function* followTask(
+  connection: Connection,
+  method: string,
+  args: unknown,
+): AsyncGenerator<TaskData, TaskStatus, void> {
+  const queue: Record<string, unknown>[] = [];
+  let lost: string | undefined;
+  let wake = (): void => undefined;
+  const name = method.toLowerCase();
+  const broken = (reason: string): void => {
+    lost = reason;
+    wake();
+  };
+  // Before the call: nothing that comes right behind the reply may be missed.
+  const off = [
+    connection.on("event", (event, data) => {
+      if (event.toLowerCase() !== name || !isObject(data)) return;
+      queue.push(data);
+      wake();
+    }),
+    connection.on("lost", broken),
+    connection.on("close", broken),
+  ];
+  let pid: number | undefined;
+  let ended = false;
+  try {
+    const reply = await connection.call(method, args);
+    const task = taskOf(reply);
+    if (!task) throw new CallError(method, reply);
+    pid = task.pid;
+    if (task.status) {
+      ended = true;
+      yield task.data;
+      return task.status;
+    }
+    for (;;) {
+      const event = queue.shift();
+      if (!event) {
+        if (lost !== undefined) throw new ConnectionError(`${method}: connection lost: ${lost}`);
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+      } else if (event["pid"] === pid && event["type"] === "final-event") {
+        ended = true;
+        return isObject(event["status"]) ? event["status"] : {};
+      } else if (event["pid"] === pid && event["type"] === "data") {
+        const { type: _, ...data } = event;
+        yield { ...data, pid };
+      }
+    }
+  } finally {
+    for (const take of off) take();
+    if (pid !== undefined && !ended && lost === undefined) {
+      // Of a task that ended meanwhile, or over a connection that is gone, there is nothing to unsubscribe.
+      await connection
+        .call(method, { action: "unsubscribe", args: { pid } })
+        .catch((error: unknown) => {
+          if (!(error instanceof ConnectionError)) throw error;
+        });
+    }
+  }
+}
+
+interface Started {
+  pid: number;
+  /** Of one that has ended already. */
+  status: TaskStatus | undefined;
+  data: TaskData;
+}
+
+function taskOf({ request, response }: Reply): Started | undefined {
+  if (request.status !== "success" || !isObject(response) || !("command" in response)) {
+    return undefined;
+  }
+  const { pid, status, api: _api, sandbox: _sandbox, command: _command, ...output } = response;
+  if (typeof pid !== "number") return undefined;
+  return { pid, status: isObject(status) ? status : undefined, data: { ...output, pid } };
+}

@@ -1,0 +1,111 @@
+/** The encoder of a plugin as an {@link Encoder}: it can neither hang a task nor speak after its end. */
+import type { Emit, Encoder, Encoding, Fields } from "../encoders/encoder.ts";
+import { AfbError } from "../errors.ts";
+import type { PluginEncoder } from "./plugin.ts";
+
+/** Milliseconds that a hook's promise may take, not counting what it waits for clients that read slowly. */
+export const HOOK_LIMIT = 10_000;
+
+export function guarded(name: string, plugin: PluginEncoder, limit = HOOK_LIMIT): Encoder {
+  return {
+    name,
+    synchronous: plugin.synchronous === true,
+    check: (opts) => checkOptions(name, plugin, opts),
+    begin(opts, emit) {
+      const clock = new Clock(name, limit);
+      let ended = false;
+      const watched: Emit = (fields) => {
+        if (ended) return;
+        // Copied now: the plugin may go on to use its object, and clients are told later.
+        const sent = emit({ ...fields });
+        return sent && clock.excuse(sent);
+      };
+      const encoding = begin(name, plugin, opts, watched);
+      return {
+        stdout: (chunk) => clock.limit("stdout", encoding.stdout(chunk)),
+        stderr: (chunk) => clock.limit("stderr", encoding.stderr(chunk)),
+        async end() {
+          try {
+            return fieldsOf(await clock.limit("end", encoding.end()));
+          } finally {
+            ended = true;
+          }
+        },
+      };
+    },
+  };
+}
+
+function checkOptions(name: string, plugin: PluginEncoder, opts: Record<string, unknown>) {
+  if (!plugin.check) {
+    return Object.keys(opts).map((key) => `${key}: the encoder ${name} takes no options`);
+  }
+  try {
+    const problems: unknown = plugin.check(opts);
+    return Array.isArray(problems) ? problems.map(String) : [`${name}: check() must return a list`];
+  } catch (error) {
+    return [`${name}: check() failed: ${message(error)}`];
+  }
+}
+
+function begin(
+  name: string,
+  plugin: PluginEncoder,
+  opts: Record<string, unknown>,
+  emit: Emit,
+): Encoding {
+  let encoding: Encoding | undefined;
+  try {
+    encoding = plugin.begin(opts, emit);
+  } catch (error) {
+    throw new AfbError("internal-error", `encoder ${name}: begin() failed: ${message(error)}`);
+  }
+  for (const hook of ["stdout", "stderr", "end"] as const) {
+    if (typeof encoding?.[hook] === "function") continue;
+    throw new AfbError("internal-error", `encoder ${name}: what begin() returns has no ${hook}()`);
+  }
+  return encoding;
+}
+
+function fieldsOf(value: unknown): Fields {
+  if (value === undefined || value === null) return {};
+  if (typeof value === "object" && !Array.isArray(value)) return { ...value };
+  throw new Error("end() must return an object of fields");
+}
+
+/** Limits the promises of one encoding. */
+class Clock {
+  #excused = 0;
+
+  constructor(
+    readonly name: string,
+    readonly ms: number,
+  ) {}
+
+  /** While `sent` is pending, the plugin may wait: it honours back-pressure. */
+  excuse(sent: Promise<void>): Promise<void> {
+    this.#excused++;
+    return sent.finally(() => this.#excused--);
+  }
+
+  limit<T>(hook: string, result: T | Promise<T>): T | Promise<T> {
+    if (!(result instanceof Promise)) return result;
+    return new Promise((resolve, reject) => {
+      let timer: ReturnType<typeof setTimeout>;
+      let waited = this.#excused > 0;
+      const late = () => {
+        // A whole period has to pass in which it was not waiting for a client.
+        if (this.#excused === 0 && !waited) {
+          return reject(new Error(`${this.name}: ${hook}() took more than ${this.ms / 1000} s`));
+        }
+        waited = this.#excused > 0;
+        timer = setTimeout(late, this.ms);
+      };
+      timer = setTimeout(late, this.ms);
+      result.then(resolve, reject).finally(() => clearTimeout(timer));
+    });
+  }
+}
+
+const message = (error: unknown): string =>
+  error instanceof Error ? error.message : String(error);

@@ -1,0 +1,42 @@
+/** The verbs and events that actions can name, of all configs that are served together. */
+import type { LoadedConfig } from "../config/load.ts";
+import type { Config } from "../config/schema.ts";
+import { BUILTIN_API, BUILTIN_VERBS, EXEC_VERB, verbOf } from "../config/verbs.ts";
+
+const MONITOR_VERBS = ["get", "set", "session", "trace", "subscribe", "unsubscribe"];
+
+/** Verbs by API. */
+export function verbsOf(all: readonly LoadedConfig[]): Map<string, readonly string[]> {
+  const verbs = all.map(({ config }) => {
+    const extra = (config.extra ?? []).map(({ uid }) => uid);
+    return [config.metadata.api, [...BUILTIN_VERBS, ...taskVerbs(config), ...extra]] as const;
+  });
+  return new Map([...verbs, [BUILTIN_API, MONITOR_VERBS]]);
+}
+
+/** Events by name: every verb that starts tasks has one. */
+export function eventsOf(all: readonly LoadedConfig[]): string[] {
+  const names = all.flatMap(({ config }) =>
+    taskVerbs(config).map((verb) => `${config.metadata.api}/${verb}`),
+  );
+  return [...names, `${BUILTIN_API}/disconnected`];
+}
+
+/** Without a slash it is a verb of the config's own API; one with a slash there is named in full: `api/admin/sleep`. */
+export function eventName(uid: string, api: string): string {
+  return uid.includes("/") ? uid : `${api}/${uid}`;
+}
+
+function taskVerbs(config: Config): string[] {
+  const commands = config.sandboxes.flatMap((sandbox) =>
+    sandbox.commands.map((command) => verbOf(config, sandbox, command)),
+  );
+  return config.sandboxes.some(({ exec }) => exec) ? [EXEC_VERB, ...commands] : commands;
+}
+
+/** The one of `names` that is `word` but for case. */
+export function sameName(word: string, names: Iterable<string>): string | undefined {
+  const sought = word.toLowerCase();
+  for (const name of names) if (name.toLowerCase() === sought) return name;
+  return undefined;
+}

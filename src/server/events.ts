@@ -1,0 +1,178 @@
+/**
+ * Server-Sent Events (WHATWG HTML, "Server-sent events"): a call over GET whose events follow in the response.
+ *
+ * `event: reply` carries the afb-reply; each event after it (before it only the initial-event of a synchronous encoder) is
+ * named by its type, `data` or `final-event`, and carries the afb-event. The response ends with the task, or at once when
+ * the call started none. A call that fails is answered as over plain REST, with its HTTP status.
+ *
+ * A connection that breaks is not continued: Last-Event-ID is not supported. Browsers reconnect an EventSource by
+ * themselves, with that header, which would run the command again; 204 makes them stop (it is why there are ids at all).
+ */
+import type { Client, Request as Call, Session } from "../api/client.ts";
+import type { Registry } from "../api/registry.ts";
+import type { Reply } from "../api/reply.ts";
+import { encodeEvent, encodeReply } from "./afb.ts";
+import { respond } from "./respond.ts";
+import { tasksToFollow } from "./follow.ts";
+
+/** Milliseconds between comments that keep proxies from closing a quiet connection. */
+const HEARTBEAT = 15_000;
+/** Characters that may wait in the stream before senders are held back. */
+const ROOM = 64 * 1024;
+
+export interface EventsOptions {
+  readonly registry: Registry;
+  readonly call: Omit<Call, "client">;
+  /** Milliseconds. */
+  readonly heartbeat?: number;
+}
+
+/** `request.signal` tells that the client is gone. */
+export async function streamEvents(
+  request: Request,
+  { registry, call, heartbeat = HEARTBEAT }: EventsOptions,
+): Promise<Response> {
+  if (request.headers.has("last-event-id")) return new Response(null, { status: 204 });
+  const stream = new EventStream(call.session, heartbeat);
+  request.signal.addEventListener("abort", () => stream.gone(), { once: true });
+  if (request.signal.aborted) stream.gone();
+  // The reply must be written in the turn in which it comes, see Registry.call.
+  const answered = registry.call({ ...call, client: stream }).then((reply) => {
+    stream.reply(reply, call.args);
+    return reply;
+  });
+  const refused = await Promise.race([answered, stream.started]);
+  if (refused && refused.request.status !== "success") {
+    stream.gone();
+    return respond(refused);
+  }
+  const headers = {
+    "content-type": "text/event-stream",
+    "cache-control": "no-store",
+    "x-content-type-options": "nosniff",
+    // nginx would collect events.
+    "x-accel-buffering": "no",
+  };
+  return new Response(stream.body, { headers });
+}
+
+/** The end of a stream that is written to. */
+type Controller = Pick<ReadableStreamDefaultController<Uint8Array>, "enqueue" | "close"> & {
+  readonly desiredSize: number | null;
+};
+
+class EventStream implements Client {
+  readonly body: ReadableStream<Uint8Array>;
+  #controller: Controller | undefined;
+  readonly #started = Promise.withResolvers<undefined>();
+  #room: PromiseWithResolvers<void> | undefined;
+  #open = true;
+  #first = true;
+  /** Tasks whose end is the end of the stream; undefined before the reply. */
+  #tasks: Set<number> | undefined;
+  readonly #gone = new Set<() => void>();
+  readonly #heartbeat: ReturnType<typeof setInterval>;
+  readonly #encoder = new TextEncoder();
+
+  constructor(
+    readonly session: Session,
+    heartbeat: number,
+  ) {
+    const start = (controller: Controller): void => {
+      this.#controller = controller;
+    };
+    const pull = (): void => this.#settle();
+    this.body = new ReadableStream<Uint8Array>(
+      { start, pull, cancel: () => this.gone() },
+      { highWaterMark: ROOM, size: (chunk) => chunk?.length ?? 0 },
+    );
+    this.#heartbeat = setInterval(() => {
+      // Only while nothing waits: a client that does not read needs no comments.
+      if (!this.#first && !this.#full) this.#write(":\n\n");
+    }, heartbeat);
+  }
+
+  /** Settles once there is something to send before the reply. */
+  get started(): Promise<undefined> {
+    return this.#started.promise;
+  }
+
+  get connected(): boolean {
+    return this.#open;
+  }
+
+  send(event: string, data: unknown): void | Promise<void> {
+    if (!this.#open) return;
+    const { type, pid } = aboutTask(data);
+    this.#event(type, encodeEvent(event, data));
+    this.#started.resolve(undefined);
+    if (type === "final-event" && pid !== undefined && this.#tasks?.delete(pid)) this.#endIfDone();
+    if (this.#full) return (this.#room ??= Promise.withResolvers<void>()).promise;
+  }
+
+  onClose(gone: () => void): () => void {
+    // A new function each time: the same one may be registered twice.
+    const once = (): void => gone();
+    this.#gone.add(once);
+    if (!this.#open) queueMicrotask(() => this.#gone.delete(once) && once());
+    return () => {
+      this.#gone.delete(once);
+    };
+  }
+
+  /** A failure is written only behind events: without any it becomes the response itself. */
+  reply(reply: Reply, args: unknown): void {
+    if (!this.#open || (this.#first && reply.request.status !== "success")) return;
+    this.#event("reply", encodeReply(reply).json);
+    this.#tasks = tasksToFollow(reply, args);
+    this.#endIfDone();
+  }
+
+  /** The client is gone, or everything has been sent: tasks go on without this subscriber. */
+  gone(): void {
+    if (!this.#open) return;
+    this.#open = false;
+    clearInterval(this.#heartbeat);
+    this.#settle();
+    const callbacks = [...this.#gone];
+    this.#gone.clear();
+    for (const callback of callbacks) callback();
+  }
+
+  get #full(): boolean {
+    return (this.#controller?.desiredSize ?? 1) <= 0;
+  }
+
+  #event(name: string, json: string): void {
+    const id = this.#first ? `id: ${crypto.randomUUID()}\n` : "";
+    this.#first = false;
+    this.#write(`${id}event: ${name}\ndata: ${json}\n\n`);
+  }
+
+  #write(text: string): void {
+    if (this.#open) this.#controller?.enqueue(this.#encoder.encode(text));
+  }
+
+  #endIfDone(): void {
+    if (!this.#open || this.#tasks?.size !== 0) return;
+    this.#controller?.close();
+    this.gone();
+  }
+
+  #settle(): void {
+    const room = this.#room;
+    this.#room = undefined;
+    room?.resolve();
+  }
+}
+
+/** Type and pid of an event of a task. Names of events are a line: anything else is `data`. */
+function aboutTask(data: unknown): { type: string; pid: number | undefined } {
+  if (typeof data !== "object" || data === null) return { type: "data", pid: undefined };
+  const type = "type" in data ? data.type : undefined;
+  const pid = "pid" in data ? data.pid : undefined;
+  return {
+    type: typeof type === "string" && /^[\w-]+$/.test(type) ? type : "data",
+    pid: typeof pid === "number" ? pid : undefined,
+  };
+}

@@ -1,0 +1,69 @@
+/** Replies as HTTP responses. */
+import { AfbError, STATUS } from "../errors.ts";
+import { failure, type Reply } from "../api/reply.ts";
+import { encodeReply } from "./afb.ts";
+import type { OriginPolicy } from "./origin.ts";
+
+/** An error with an HTTP status other than that of its AFB status. */
+export class HttpError extends AfbError {
+  constructor(
+    readonly http: number,
+    message: string,
+    readonly headers: Record<string, string> = {},
+  ) {
+    super("invalid-request", message);
+  }
+}
+
+export function respond(answer: Reply, http?: number): Response {
+  const { reply, json: body } = encodeReply(answer);
+  // Statuses of plugins are not in the catalogue.
+  const known: { http: number } | undefined = STATUS[reply.request.status];
+  return json(http ?? known?.http ?? 500, body);
+}
+
+export function respondError(error: unknown): Response {
+  if (!(error instanceof AfbError)) console.error("request failed:", error);
+  const http = error instanceof HttpError ? error : undefined;
+  const response = respond(failure(error), http?.http);
+  for (const [name, value] of Object.entries(http?.headers ?? {}))
+    response.headers.set(name, value);
+  return response;
+}
+
+export function json(status: number, body: string): Response {
+  const headers = {
+    "content-type": "application/json",
+    "cache-control": "no-store",
+    "x-content-type-options": "nosniff",
+  };
+  return new Response(body, { status, headers });
+}
+
+/** Throws the 405 for a method that is not in the list `methods`. */
+export function allow(method: string, methods: string): void {
+  if (!methods.split(", ").includes(method)) {
+    throw new HttpError(405, `${method} is not possible here: use ${methods}`, { allow: methods });
+  }
+}
+
+export function preflight(methods: string): Response {
+  const headers = {
+    allow: methods,
+    "access-control-allow-methods": methods,
+    "access-control-allow-headers": "authorization, content-type, prefer, x-afb-uuid, x-afb-token",
+  };
+  return new Response(null, { status: 204, headers });
+}
+
+/** Lets a page of a configured origin read the response. No CORS headers for anyone else. */
+export function shareWith(
+  origin: string | undefined,
+  policy: OriginPolicy,
+  headers: Headers,
+): void {
+  const origins = policy.origins ?? [];
+  if (origin === undefined || !(origins.includes("*") || origins.includes(origin))) return;
+  headers.set("access-control-allow-origin", origins.includes("*") ? "*" : origin);
+  headers.append("vary", "Origin");
+}

@@ -1,0 +1,297 @@
+import { afterEach, describe, expect, test } from "bun:test";
+import { createRegistry, type Registry, type RegistryOptions } from "../../src/api/registry.ts";
+import { Log } from "../../src/log.ts";
+import { parseTemplate } from "../../src/plan/argv.ts";
+import { apiOf, paramsOf, shell, sleeper, spawnLaunch, TestClient } from "./harness.ts";
+
+const registries: Registry[] = [];
+afterEach(async () => {
+  await Promise.all(registries.splice(0).map((registry) => registry.close()));
+});
+
+const say = shell("say", "", {
+  info: "says it",
+  argv: parseTemplate("/bin/echo", ["%text%", "?more?"], (text) => text),
+  params: paramsOf({ text: { type: "string", allowDash: true }, more: { allowDash: true } }),
+  privileges: ["urn:a", "urn:b"],
+  sample: [{ text: "x" }],
+});
+
+function connect(options: Partial<RegistryOptions> = {}) {
+  const lines: string[] = [];
+  const log = new Log((line) => lines.push(line));
+  const apis = [apiOf([say, shell("hello", "echo hi"), sleeper("sleep")], { version: "1.0" })];
+  const registry = createRegistry({ apis, launch: spawnLaunch, log, ...options });
+  registries.push(registry);
+  return { registry, client: new TestClient(registry), lines };
+}
+
+const monitor = { api: "monitor" };
+const replied = (id: number, response?: string) =>
+  `[3,"${id}",{"jtype":"afb-reply","request":{"status":"success","code":0}${response === undefined ? "" : `,"response":${response}`}}]`;
+const refused = (id: number, status: string, info: string, code: number) =>
+  `[4,"${id}",{"jtype":"afb-reply","request":{"status":"${status}","info":${JSON.stringify(info)},"code":${code}}}]`;
+
+describe("get apis", () => {
+  test("names", async () => {
+    const { client } = connect();
+    for (const apis of ["*", false]) await client.call("get", { apis }, monitor);
+    await client.call("get", {}, monitor);
+    await client.call("get", undefined, monitor);
+    expect(client.wire).toEqual([
+      replied(1, '{"apis":{"monitor":true,"p":true}}'),
+      replied(2, '{"apis":{"monitor":true,"p":true}}'),
+      replied(3),
+      replied(4),
+    ]);
+  });
+
+  test("descriptions", async () => {
+    const { client } = connect();
+    const p =
+      '{"openapi":"3.0.0","info":{"title":"p","version":"1.0"},"paths":{' +
+      '"/ping":{"get":{"responses":{"200":{"description":"afb-reply"}}}},' +
+      '"/info":{"get":{"responses":{"200":{"description":"afb-reply"}}}},' +
+      '"/say":{"get":{"description":"says it","x-permissions":{"allOf":[{"permission":"urn:a"},{"permission":"urn:b"}]},' +
+      '"parameters":[{"in":"query","name":"text","required":true,"schema":{"type":"string"}},{"in":"query","name":"more","required":false,"schema":{}}],' +
+      '"responses":{"200":{"description":"afb-reply"}}}},' +
+      '"/hello":{"get":{"responses":{"200":{"description":"afb-reply"}}}},' +
+      '"/sleep":{"get":{"responses":{"200":{"description":"afb-reply"}}}}}}';
+    await client.call("get", { apis: "P" }, monitor);
+    await client.call("get", { apis: ["p"] }, monitor);
+    expect(client.wire).toEqual([
+      replied(1, `{"apis":{"p":${p}}}`),
+      replied(2, `{"apis":{"p":${p}}}`),
+    ]);
+    const all = await client.call("get", { apis: true }, monitor);
+    expect(JSON.stringify(all)).toStartWith(
+      '{"jtype":"afb-reply","request":{"status":"success","code":0},"response":{"apis":{"monitor":{"openapi":"3.0.0",',
+    );
+    await client.call("get", { apis: "q" }, monitor);
+    expect(client.wire.at(-1)).toBe(
+      refused(4, "unknown-api", "no API `q`; did you mean `p`? (there is monitor, p)", -3),
+    );
+  });
+
+  test("describe, for OpenAPI", () => {
+    const { registry } = connect();
+    const api = registry.describe()[0];
+    expect(api?.verbs.find(({ name }) => name === "say")).toEqual({
+      name: "say",
+      info: "says it",
+      parameters: [
+        { name: "text", required: true, schema: { type: "string" } },
+        { name: "more", required: false },
+      ],
+      privileges: ["urn:a", "urn:b"],
+      sample: [{ text: "x" }],
+    });
+  });
+});
+
+describe("verbosity", () => {
+  test("get and set", async () => {
+    const { client } = connect();
+    await client.call("get", { verbosity: true }, monitor);
+    await client.call("set", { verbosity: { P: "Debug" } }, monitor);
+    await client.call("get", { verbosity: ["", "p"] }, monitor);
+    await client.call("set", { verbosity: "warning" }, monitor);
+    await client.call("get", { verbosity: { p: true }, apis: false }, monitor);
+    await client.call("get", { verbosity: "*" }, monitor);
+    expect(client.wire).toEqual([
+      replied(1, '{"verbosity":{"":"notice","monitor":"notice","p":"notice"}}'),
+      replied(2),
+      replied(3, '{"verbosity":{"":"notice","p":"debug"}}'),
+      replied(4),
+      replied(5, '{"apis":{"monitor":true,"p":true},"verbosity":{"p":"warning"}}'),
+      replied(6, '{"verbosity":{"monitor":"warning","p":"warning"}}'),
+    ]);
+  });
+
+  test("what is wrong changes nothing", async () => {
+    const { client } = connect();
+    await client.call("set", { verbosity: { p: "debug", "": "loud" } }, monitor);
+    await client.call("set", { verbosity: { q: "debug" } }, monitor);
+    await client.call("set", {}, monitor);
+    await client.call("get", { verbosity: ["", "p"] }, monitor);
+    expect(client.wire).toEqual([
+      refused(
+        1,
+        "invalid-request",
+        'unknown level "loud" (error, warning, notice, info, debug)',
+        -12,
+      ),
+      refused(2, "unknown-api", "no API `q`; did you mean `p`? (there is p, monitor)", -3),
+      refused(3, "invalid-request", 'expects {"verbosity":{"API":"LEVEL"}}', -12),
+      replied(4, '{"verbosity":{"":"notice","p":"notice"}}'),
+    ]);
+  });
+
+  test("changes what is logged", async () => {
+    const { client, lines } = connect();
+    await client.call("hello");
+    await client.until("final-event");
+    expect(lines).toEqual([]);
+    await client.call("set", { verbosity: { p: "debug" } }, monitor);
+    const reply = await client.call("hello", { wait: true });
+    const { pid } = reply.response as { pid: number };
+    expect(lines).toEqual([
+      "debug: p: request 1: hello",
+      `info: p: sb/hello@${pid} started`,
+      `info: p: sb/hello@${pid} ended: {"exit":0}`,
+      "debug: p: reply 1: success",
+    ]);
+  });
+
+  test("a caller cannot forge a line", async () => {
+    const { client, lines } = connect();
+    await client.call("set", { verbosity: "debug" }, monitor);
+    lines.length = 0;
+    await client.call("x\nerror: p: \u001b[31m");
+    expect(lines[0]).toBe("debug: p: request 2: x\\u000aerror: p: \\u001b[31m");
+    expect(lines.length).toBe(2);
+  });
+});
+
+test("session", async () => {
+  const { client, registry } = connect();
+  await client.call("session", {}, monitor);
+  expect(client.wire).toEqual([
+    replied(1, '{"uuid":"test-session","timeout":32000000,"remain":32000000}'),
+  ]);
+  const session = { uuid: "u", timeout: 10, remain: 4 };
+  const reply = await registry.call({ api: "monitor", verb: "session", args: {}, session });
+  expect(reply.response).toEqual({ uuid: "u", timeout: 10, remain: 4 });
+});
+
+describe("trace", () => {
+  const clean = (wire: string[]) => wire.map((one) => one.replace(/"time":"[\d.]+"/, '"time":"T"'));
+  const traced = (rest: string) =>
+    `[5,"monitor/trace",{"jtype":"afb-event","event":"monitor/trace","data":{"time":"T","tag":"t",${rest}}}]`;
+
+  test("requests, replies and events of an API", async () => {
+    const { client, registry } = connect();
+    const watcher = new TestClient(registry);
+    await watcher.call("trace", { add: { tag: "t", api: "p" } }, monitor);
+    await client.call("hello", { a: 1 });
+    await client.call("hello");
+    await client.until("final-event");
+    const refusal = "unknown argument `a`; the command takes no arguments";
+    const event = (data: string) =>
+      traced(`"event":{"name":"p/hello","action":"push"},"data":${data}`);
+    expect(clean(watcher.wire)).toEqual([
+      replied(1),
+      traced('"request":{"index":1,"api":"p","verb":"hello","action":"begin"},"data":{"a":1}'),
+      traced(
+        `"request":{"index":1,"api":"p","verb":"hello","action":"reply"},"data":{"jtype":"afb-reply","request":{"status":"invalid-request","info":"${refusal}","code":-12}}`,
+      ),
+      traced('"request":{"index":2,"api":"p","verb":"hello","action":"begin"}'),
+      traced(
+        '"request":{"index":2,"api":"p","verb":"hello","action":"reply"},"data":{"jtype":"afb-reply","request":{"status":"success","code":0},"response":{"api":"p","sandbox":"sb","command":"hello","pid":PID}}',
+      ),
+      event('{"type":"data","pid":PID,"stdout":["hi"]}'),
+      event('{"type":"final-event","pid":PID,"status":{"exit":0}}'),
+    ]);
+    await watcher.call("trace", { drop: "t" }, monitor);
+    const before = watcher.frames.length;
+    await client.call("ping");
+    expect(watcher.frames.length).toBe(before);
+  });
+
+  test("a tracer that does not read holds nobody, and is told what it missed", async () => {
+    const { client, registry } = connect();
+    const slow = new TestClient(registry);
+    await slow.call("trace", { add: { request: true, api: "p" } }, monitor);
+    const gate = Promise.withResolvers<void>();
+    slow.pause = () => gate.promise;
+    for (let i = 0; i < 200; i++) await client.call("ping");
+    expect(slow.frames.length).toBe(2);
+    slow.pause = undefined;
+    gate.resolve();
+    await slow.until('"dropped"');
+    // One was under way and 256 waited, of 400.
+    expect(slow.wire.at(-1)).toContain('"data":{"dropped":143}');
+    expect(slow.frames.length).toBe(1 + 1 + 256 + 1);
+  });
+
+  test("ends with its client, and wrong ones are told", async () => {
+    const { client, registry } = connect();
+    const gone = new TestClient(registry);
+    await gone.call("trace", { add: {} }, monitor);
+    gone.disconnect();
+    await client.call("ping");
+    expect(gone.frames.length).toBe(1);
+    expect(gone.handlers).toBe(0);
+    await client.call("trace", {}, monitor);
+    await client.call("trace", { add: { apis: "p" } }, monitor);
+    await client.call("trace", { drop: 1 }, monitor);
+    expect(client.wire.slice(1)).toEqual([
+      refused(
+        2,
+        "invalid-request",
+        'expects {"add":{"api":…,"request":true,"event":true}} or {"drop":true}',
+        -12,
+      ),
+      refused(
+        3,
+        "invalid-request",
+        'add: unknown key "apis"; did you mean `api`? (tag, api, request, event)',
+        -12,
+      ),
+      refused(4, "invalid-request", "drop: expected true, a tag, or a list of tags", -12),
+    ]);
+  });
+});
+
+describe("disconnected", () => {
+  test("tells subscribers when a client goes", async () => {
+    const { client, registry } = connect();
+    const going = new TestClient(registry);
+    await going.call("ping");
+    await client.call("subscribe", "disconnected", monitor);
+    await client.call("subscribe", "disconnected", monitor);
+    going.disconnect();
+    await client.call("unsubscribe", "disconnected", monitor);
+    const another = new TestClient(registry);
+    await another.call("ping");
+    another.disconnect();
+    await client.call("subscribe", "connected", monitor);
+    expect(client.wire).toEqual([
+      replied(1),
+      replied(2),
+      '[5,"monitor/disconnected",{"jtype":"afb-event","event":"monitor/disconnected","data":{"uuid":"test-session"}}]',
+      replied(3),
+      refused(4, "invalid-request", 'there is one event to subscribe to: "disconnected"', -12),
+    ]);
+    expect(client.handlers).toBe(0);
+  });
+
+  test("needs a connection", async () => {
+    const { registry } = connect();
+    for (const [verb, args] of [
+      ["subscribe", "disconnected"],
+      ["trace", { add: {} }],
+    ] as const) {
+      const session = { uuid: "rest" };
+      const reply = await registry.call({ api: "monitor", verb, args, session });
+      expect(reply.request.info).toBe("events need a WebSocket connection");
+    }
+  });
+});
+
+test("what others notice takes a privilege", async () => {
+  const { client } = connect({ granted: () => new Set<string>() });
+  await client.call("get", { apis: false }, monitor);
+  for (const verb of ["set", "trace", "subscribe"]) await client.call(verb, {}, monitor);
+  expect(client.wire[0]).toStartWith('[3,"1"');
+  expect(client.wire.slice(1)).toEqual(
+    ["set", "trace", "subscribe"].map((verb, i) =>
+      refused(
+        i + 2,
+        "insufficient-scope",
+        `monitor/${verb} needs the privilege urn:AGL:permission:monitor:public:${verb}`,
+        -9,
+      ),
+    ),
+  );
+});

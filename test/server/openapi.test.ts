@@ -1,0 +1,86 @@
+import { expect, test } from "bun:test";
+import type { ApiDescription } from "../../src/api/verb.ts";
+import { openApi } from "../../src/server/openapi.ts";
+import { serve, TestRegistry } from "./harness.ts";
+
+class Described extends TestRegistry {
+  override describe(): ApiDescription[] {
+    return [
+      {
+        api: "m",
+        info: "mine",
+        verbs: [
+          {
+            name: "s/list",
+            info: "lists",
+            parameters: [
+              { name: "dir", required: true, schema: { type: "string", maxLength: 9 } },
+              { name: "all", required: false },
+            ],
+            privileges: ["urn:list"],
+            sample: [{ dir: "/" }],
+          },
+        ],
+      },
+    ];
+  }
+}
+
+test("a verb: its parameters in the URL or the body, its privileges, its events", () => {
+  const document = openApi(new Described(), "1.2");
+  expect(document).toMatchObject({ openapi: "3.1.0", info: { version: "1.2" }, security: [] });
+  const dir = {
+    name: "dir",
+    in: "query",
+    required: true,
+    schema: { type: "string", maxLength: 9 },
+  };
+  expect(document["paths"]).toMatchObject({
+    "/api/m/s/list": {
+      get: {
+        operationId: "m/s/list",
+        tags: ["m"],
+        summary: "lists",
+        "x-permissions": ["urn:list"],
+        parameters: [dir, { name: "all", required: false }, { name: "wait" }],
+        responses: { "200": {}, default: {} },
+      },
+      post: {
+        requestBody: {
+          required: true,
+          content: {
+            "application/json": {
+              schema: { required: ["dir"], properties: { dir: { maxLength: 9 } } },
+              examples: { "1": { value: { dir: "/" } } },
+            },
+          },
+        },
+      },
+    },
+    "/api/m/s/list/events": {
+      get: {
+        parameters: [dir, { name: "all" }],
+        responses: { "200": { content: { "text/event-stream": {} } } },
+      },
+    },
+  });
+});
+
+test("every reference leads somewhere, and every operation has a name of its own", () => {
+  const document = openApi(new Described(), "1.2");
+  const text = JSON.stringify(document);
+  for (const [, name = ""] of text.matchAll(/#\/components\/schemas\/(\w+)/g)) {
+    expect(document).toHaveProperty(["components", "schemas", name]);
+  }
+  const ids = [...text.matchAll(/"operationId":"([^"]+)"/g)].map(([, id]) => id);
+  expect(new Set(ids).size).toBe(3);
+});
+
+test("is served", async () => {
+  await using server = await serve();
+  const response = await fetch(`${server.url}/openapi.json`);
+  expect(response.headers.get("content-type")).toBe("application/json");
+  expect(Object.keys(((await response.json()) as { paths: object }).paths)).toContain(
+    "/api/t/echo/events",
+  );
+});

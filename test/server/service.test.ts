@@ -1,0 +1,180 @@
+/** What a service manager sees and hands over: descriptors, notifications, reloads. */
+import { describe, expect, test } from "bun:test";
+import { rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { parseServe } from "../../src/cli/serve-options.ts";
+import { ConfigError } from "../../src/config/problem.ts";
+import { inheritedSockets } from "../../src/service/activation.ts";
+import { serviceManager, watchdogInterval } from "../../src/service/notify.ts";
+import { createReload } from "../../src/service/reload.ts";
+import { DatagramSocket } from "./datagrams.ts";
+import { RawClient } from "./harness.ts";
+import { scratch } from "./transport.ts";
+
+const spawnbox = [process.execPath, join(import.meta.dir, "../../src/main.ts")];
+const config = (verb: string) =>
+  JSON.stringify({
+    metadata: { uid: "mine", api: "mine" },
+    sandboxes: {
+      uid: "s",
+      acls: { user: process.getuid?.() },
+      commands: { uid: verb, encoder: "sync", exec: { cmdpath: "/bin/echo", args: ["hi"] } },
+    },
+  });
+
+describe("notifications", () => {
+  for (const name of ["path", "abstract"] as const) {
+    test(`over a socket with ${name === "path" ? "a path" : "an abstract name"}`, () => {
+      const { path, remove } = scratch();
+      const address = name === "path" ? path : `@spawnbox-test-${process.pid}`;
+      using socket = new DatagramSocket(address);
+      const manager = serviceManager({ NOTIFY_SOCKET: address });
+      manager.ready("serving\nhere");
+      expect(socket.receive()).toBe("READY=1\nSTATUS=serving; here");
+      manager.reloading();
+      expect(socket.receive()).toMatch(/^RELOADING=1\nMONOTONIC_USEC=\d+$/);
+      manager.stopping();
+      expect(socket.receive()).toStartWith("STOPPING=1\nSTATUS=");
+      manager.close();
+      remove();
+    });
+  }
+
+  test("the watchdog hears of us at half its interval, until the end", async () => {
+    const { path, remove } = scratch();
+    using socket = new DatagramSocket(path);
+    const manager = serviceManager({ NOTIFY_SOCKET: path, WATCHDOG_USEC: "20000" });
+    while (socket.receive() !== "WATCHDOG=1") await Bun.sleep(1);
+    manager.close();
+    expect(watchdogInterval({ WATCHDOG_USEC: "3000000" })).toBe(1500);
+    expect(watchdogInterval({ WATCHDOG_USEC: "3000000", WATCHDOG_PID: "1" }, 2)).toBeUndefined();
+    expect(watchdogInterval({})).toBeUndefined();
+    remove();
+  });
+
+  test("a manager that is not there is told of once, and stops nothing", () => {
+    const complaints: string[] = [];
+    const manager = serviceManager({ NOTIFY_SOCKET: "/nowhere/socket" }, (text) =>
+      complaints.push(text),
+    );
+    manager.ready("x");
+    manager.stopping();
+    expect(complaints).toEqual([expect.stringContaining("ENOENT")]);
+    manager.close();
+  });
+});
+
+test("descriptors are for the process they name, and must listen", () => {
+  expect(inheritedSockets({})).toEqual([]);
+  expect(inheritedSockets({ LISTEN_FDS: "1", LISTEN_PID: "1" }, 2)).toEqual([]);
+  expect(() => inheritedSockets({ LISTEN_FDS: "x", LISTEN_PID: "2" }, 2)).toThrow("number");
+  // Descriptor 3 of a test process is no listening socket, whatever it is.
+  expect(() => inheritedSockets({ LISTEN_FDS: "1", LISTEN_PID: "2" }, 2)).toThrow("descriptor 3");
+});
+
+test("where to listen: TCP alone, or what is asked for", () => {
+  const where = (...argv: string[]) => parseServe(["--config", "x", ...argv]);
+  const tcp = { kind: "tcp", host: "127.0.0.1", port: 1234 };
+  expect(where()).toMatchObject({ endpoints: [], otherwise: tcp });
+  expect(where("--port", "0")?.endpoints).toEqual([{ kind: "tcp", host: "127.0.0.1", port: 0 }]);
+  expect(where("--unix", "/s", "--unix", "t", "--unix-mode", "600")?.endpoints).toEqual([
+    { kind: "unix", path: "/s", mode: 0o600 },
+    { kind: "unix", path: "t", mode: 0o600 },
+  ]);
+  expect(where("--host", "::1", "--host", "127.0.0.1", "--unix", "/s")?.endpoints).toEqual([
+    { kind: "tcp", host: "::1", port: 1234 },
+    { kind: "tcp", host: "127.0.0.1", port: 1234 },
+    { kind: "unix", path: "/s", mode: 0o660 },
+  ]);
+  for (const wrong of [
+    ["--port", "x"],
+    ["--port", "70000"],
+    ["--unix", ""],
+    ["--unix-mode", "888"],
+    ["--nope"],
+  ]) {
+    expect(() => where(...wrong)).toThrow(TypeError);
+  }
+});
+
+describe("reload", () => {
+  test("all or nothing, one after the other", async () => {
+    const replaced: string[] = [];
+    let problem: Error | undefined;
+    const reload = createReload(
+      () => {
+        if (problem) throw problem;
+        return [];
+      },
+      () => void replaced.push("replaced"),
+    );
+    expect(await reload()).toEqual({ ok: true, problems: [], apis: [] });
+    const found = { file: "f", path: "p", message: "m" };
+    problem = new ConfigError([found]);
+    const both = [reload(), reload()];
+    expect(await both[0]).toEqual({ ok: false, problems: [found] });
+    problem = new Error("two APIs");
+    expect(await reload()).toEqual({
+      ok: false,
+      problems: [{ file: "", path: "", message: "two APIs" }],
+    });
+    await both[1];
+    expect(replaced.length).toBe(1);
+  });
+});
+
+/** Runs `serve` with sockets of a service manager: 3 is handed on as 3. */
+async function underManager(file: string, notify: string, fd: number) {
+  // LISTEN_PID must be that of the program itself: the shell becomes it.
+  const script = 'export LISTEN_FDS=1 LISTEN_PID=$$; exec "$@"';
+  const child = Bun.spawn(["/bin/sh", "-c", script, "sh", ...spawnbox, "serve", "--config", file], {
+    stdio: ["ignore", "ignore", "inherit", fd],
+    env: { ...process.env, NOTIFY_SOCKET: notify },
+  });
+  return child;
+}
+
+test("an inherited socket, readiness, reload by SIGHUP, and the end", async () => {
+  const { path, dir, remove } = scratch();
+  const notify = join(dir, "notify");
+  const file = join(dir, "config.json");
+  writeFileSync(file, config("one"));
+  using manager = new DatagramSocket(notify);
+  const heard = async (wanted: RegExp): Promise<string> => {
+    for (;;) {
+      const text = manager.receive();
+      if (text !== undefined && wanted.test(text)) return text;
+      await Bun.sleep(5);
+    }
+  };
+  const listening = DatagramSocket.listenStream(path);
+  const child = await underManager(file, notify, listening.fd);
+  try {
+    expect(await heard(/READY=1/)).toBe(`READY=1\nSTATUS=serving unix:${path}`);
+    const get = async (target: string): Promise<string> => {
+      using client = await RawClient.open(path);
+      client.write(`GET ${target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n`);
+      return await client.rest();
+    };
+    expect(await get("/api/mine/one")).toContain('"stdout":["hi"]');
+    writeFileSync(file, "{ nonsense");
+    child.kill("SIGHUP");
+    await heard(/RELOADING=1/);
+    expect(await heard(/READY=1/)).toContain("reload failed, nothing changed");
+    expect(await get("/api/mine/one")).toContain("200 OK");
+    writeFileSync(file, config("two"));
+    child.kill("SIGHUP");
+    await heard(/RELOADING=1/);
+    await heard(/READY=1/);
+    expect(await get("/api/mine/two")).toContain("200 OK");
+    expect(await get("/api/mine/one")).toContain("404 Not Found");
+    child.kill("SIGTERM");
+    await heard(/STOPPING=1/);
+    expect(await child.exited).toBe(0);
+  } finally {
+    child.kill("SIGKILL");
+    listening.close();
+    rmSync(path, { force: true });
+    remove();
+  }
+}, 30_000);

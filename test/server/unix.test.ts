@@ -1,0 +1,159 @@
+import { expect, test } from "bun:test";
+import { existsSync, lstatSync, writeFileSync } from "node:fs";
+import { createServer as createHttp } from "node:http";
+import { createServer } from "node:net";
+import { holdDeadlines } from "../../src/server/deadlines.ts";
+import { Sessions } from "../../src/server/session.ts";
+import { LOCAL, RawClient, serve, upgradeText } from "./harness.ts";
+import { scratch } from "./transport.ts";
+
+const get = (target: string): string =>
+  `GET ${target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n`;
+
+test("REST and WebSocket over a unix socket beside TCP, and who is calling", async () => {
+  const { path, remove } = scratch();
+  {
+    await using server = await serve({ endpoints: [LOCAL, { kind: "unix", path }] });
+    expect(server.urls).toEqual([`http://127.0.0.1:${server.port}`, `unix:${path}`]);
+    const ids = { pid: process.pid, uid: process.getuid?.(), gid: process.getgid?.() };
+
+    using rest = await RawClient.open(path);
+    rest.write(get("/api/t/who"));
+    expect(await rest.head()).toStartWith("HTTP/1.1 200 ");
+    expect(JSON.parse(await rest.rest())).toMatchObject({ response: { session: { peer: ids } } });
+
+    using socket = await RawClient.webSocket(path);
+    socket.call("1", "t/who", null);
+    expect(await socket.json()).toMatchObject([3, "1", { response: { session: { peer: ids } } }]);
+
+    // Nothing is known of a TCP peer.
+    expect(await (await fetch(`${server.url}/api/t/who`)).text()).not.toContain("peer");
+  }
+  expect(existsSync(path)).toBe(false);
+  remove();
+});
+
+test("the session of another user is not entered by knowing its uuid", () => {
+  const sessions = new Sessions();
+  const peer = (uid: number) => ({ pid: 1, uid, gid: 1 });
+  const mine = sessions.open({ uuid: "u", token: "SECRET", fromCookie: false }, peer(1));
+  const theirs = sessions.open({ uuid: "u", fromCookie: false }, peer(2));
+  expect(theirs.token).toBeUndefined();
+  expect(sessions.open({ uuid: "u", fromCookie: false }).token).toBeUndefined();
+  expect(sessions.open({ uuid: "u", fromCookie: false }, peer(1))).toBe(mine);
+});
+
+test("permissions: 0660, or what is asked for", async () => {
+  for (const [mode, expected] of [
+    [undefined, 0o660],
+    [0o600, 0o600],
+    [0o666, 0o666],
+  ] as const) {
+    const { path, remove } = scratch();
+    const before = process.umask();
+    {
+      await using _ = await serve({
+        endpoints: [{ kind: "unix", path, ...(mode ? { mode } : {}) }],
+      });
+      expect(lstatSync(path).mode & 0o777).toBe(expected);
+      expect(process.umask()).toBe(before);
+    }
+    remove();
+  }
+});
+
+test("what is there already: stale is replaced; live, and other files, are refused", async () => {
+  const { path, dir, remove } = scratch();
+  // A process that binds and dies without a word leaves its file.
+  const leave = `require("node:net").createServer().listen(${JSON.stringify(path)}, () => process.kill(process.pid, "SIGKILL"))`;
+  await Bun.spawn([process.execPath, "-e", leave]).exited;
+  expect(lstatSync(path).isSocket()).toBe(true);
+  {
+    await using _ = await serve({ endpoints: [{ kind: "unix", path }] });
+    using client = await RawClient.open(path);
+    client.write(get("/api/t/ping"));
+    expect(await client.head()).toStartWith("HTTP/1.1 200 ");
+    await expect(serve({ endpoints: [{ kind: "unix", path }] })).rejects.toThrow("another server");
+  }
+  const file = `${dir}/file`;
+  writeFileSync(file, "x");
+  await expect(serve({ endpoints: [{ kind: "unix", path: file }] })).rejects.toThrow("no socket");
+  expect(existsSync(file)).toBe(true);
+  await expect(serve({ endpoints: [{ kind: "unix", path: `${dir}/no/s` }] })).rejects.toThrow(
+    "directory",
+  );
+  await expect(
+    serve({ endpoints: [{ kind: "unix", path: `${dir}/${"x".repeat(110)}` }] }),
+  ).rejects.toThrow("107");
+  remove();
+});
+
+test("one place that cannot be had: nothing is served anywhere", async () => {
+  const { path, remove } = scratch();
+  const busy = createServer().listen(0, "127.0.0.1");
+  await new Promise((resolve) => busy.once("listening", resolve));
+  const address = busy.address();
+  const port = typeof address === "object" && address ? address.port : 0;
+  const endpoints = [{ kind: "unix", path } as const, { ...LOCAL, port }];
+  await expect(serve({ endpoints })).rejects.toThrow("in use");
+  expect(existsSync(path)).toBe(false);
+  busy.close();
+  remove();
+});
+
+test("a page cannot reach a unix socket, but a proxy in front may bring its Origin", async () => {
+  const { path, remove } = scratch();
+  {
+    await using _ = await serve({ endpoints: [{ kind: "unix", path }] });
+    using client = await RawClient.open(path);
+    client.write(upgradeText({ Origin: "http://evil.example" }));
+    expect(await client.head()).toStartWith("HTTP/1.1 403 ");
+  }
+  remove();
+});
+
+test("an idle connection does not hold up the end", async () => {
+  const { path, remove } = scratch();
+  const server = await serve({ endpoints: [{ kind: "unix", path }] });
+  using client = await RawClient.open(path);
+  client.write("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+  expect(await client.head()).toStartWith("HTTP/1.1 200 ");
+  const begin = performance.now();
+  await server.close();
+  expect(performance.now() - begin).toBeLessThan(1_500);
+  remove();
+});
+
+test("slow clients are cut off where node:http does not do it", async () => {
+  const { path, remove } = scratch();
+  const http = createHttp((request, response) => {
+    if (request.url !== "/slow") request.resume();
+    request.on("end", () =>
+      setTimeout(() => response.end("done"), request.url === "/long" ? 200 : 0),
+    );
+  });
+  holdDeadlines(http, { headersTimeout: 50, requestTimeout: 80, keepAliveTimeout: 60 });
+  const server = createServer(
+    { allowHalfOpen: true },
+    (socket) => void http.emit("connection", socket),
+  );
+  await new Promise<void>((resolve) => void server.listen(path, resolve));
+  const lines = (method: string, target: string, more = ""): string =>
+    `${method} ${target} HTTP/1.1\r\nHost: x\r\n${more}\r\n`;
+  for (const [bytes, expected] of [
+    ["", ""],
+    ["GET / HTTP/1.1\r\nHost", ""],
+    [lines("POST", "/slow", "Content-Length: 9\r\n") + "1", ""],
+    // Longer than any limit, but nobody's fault.
+    [lines("GET", "/long"), "done"],
+    [lines("GET", "/"), "done"],
+  ] as const) {
+    using client = await RawClient.open(path);
+    client.write(bytes);
+    const text = await client.rest();
+    expect(text.slice(text.indexOf("\r\n\r\n") + 4)).toEndWith(expected);
+    expect(text === "").toBe(expected === "");
+  }
+  server.close();
+  remove();
+});
