@@ -1,6 +1,7 @@
 /**
- * Builds the executable: `bun src/build.ts [--arch x64|arm64]` → dist/spawnbox for this machine, dist/spawnbox-linux-ARCH for
- * the other. The launcher is built and embedded; the runtime of another architecture comes from the npm registry.
+ * Builds the executable: `bun src/build.ts [--arch x64|arm64] [--bun FILE]` → dist/spawnbox for this machine,
+ * dist/spawnbox-linux-ARCH for the other. The launcher is built and embedded; the runtime of another architecture is
+ * downloaded, unless --bun names the target's: distributions build without network.
  */
 import { mkdirSync, statSync } from "node:fs";
 import { join } from "node:path";
@@ -9,14 +10,17 @@ import { type Arch, buildLauncher, hostArch, launcherFile } from "../ffi/launche
 
 const root = join(import.meta.dir, "..");
 
-function requestedArch(): Arch {
-  const { values } = parseArgs({ options: { arch: { type: "string", default: hostArch } } });
-  if (values.arch === "x64" || values.arch === "arm64") return values.arch;
+function requested(): { arch: Arch; bun?: string } {
+  const { values } = parseArgs({
+    options: { arch: { type: "string", default: hostArch }, bun: { type: "string" } },
+  });
+  const bun = values.bun === undefined ? {} : { bun: values.bun };
+  if (values.arch === "x64" || values.arch === "arm64") return { arch: values.arch, ...bun };
   console.error(`unknown architecture ${values.arch}; one of x64, arm64`);
   process.exit(2);
 }
 
-const arch = requestedArch();
+const { arch, bun } = requested();
 await buildLauncher(arch);
 mkdirSync(join(root, "dist"), { recursive: true });
 const outfile = join(root, "dist", arch === hostArch ? "spawnbox" : `spawnbox-linux-${arch}`);
@@ -29,6 +33,7 @@ const result = await Bun.build({
   compile: {
     target: `bun-linux-${arch}`,
     outfile,
+    ...(bun === undefined ? {} : { executablePath: bun }),
     // What lies in the current directory must not change what runs as root: no .env, no bunfig.toml.
     autoloadDotenv: false,
     autoloadBunfig: false,

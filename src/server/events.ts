@@ -67,6 +67,7 @@ class EventStream implements Client {
   readonly #started = Promise.withResolvers<undefined>();
   #room: PromiseWithResolvers<void> | undefined;
   #open = true;
+  #cancelled = false;
   #first = true;
   /** Tasks whose end is the end of the stream; undefined before the reply. */
   #tasks: Set<number> | undefined;
@@ -83,7 +84,7 @@ class EventStream implements Client {
     };
     const pull = (): void => this.#settle();
     this.body = new ReadableStream<Uint8Array>(
-      { start, pull, cancel: () => this.gone() },
+      { start, pull, cancel: () => this.#cancel() },
       { highWaterMark: ROOM, size: (chunk) => chunk?.length ?? 0 },
     );
     this.#heartbeat = setInterval(() => {
@@ -132,6 +133,8 @@ class EventStream implements Client {
   gone(): void {
     if (!this.#open) return;
     this.#open = false;
+    // A stream that was cancelled cannot be closed.
+    if (!this.#cancelled) this.#controller?.close();
     clearInterval(this.#heartbeat);
     this.#settle();
     const callbacks = [...this.#gone];
@@ -155,7 +158,11 @@ class EventStream implements Client {
 
   #endIfDone(): void {
     if (!this.#open || this.#tasks?.size !== 0) return;
-    this.#controller?.close();
+    this.gone();
+  }
+
+  #cancel(): void {
+    this.#cancelled = true;
     this.gone();
   }
 

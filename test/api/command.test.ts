@@ -201,7 +201,7 @@ describe("what cannot be started", () => {
   });
 
   test("a log that cannot be opened", async () => {
-    const opts = { stdout: "/nonexistent/x.log" };
+    const opts = { stdout: "/proc/nonexistent/x.log" };
     const { client } = connect([shell("a", "touch /tmp/never", use("log", opts))]);
     const reply = await client.call("a");
     expect(reply.request.status).toBe("internal-error");

@@ -70,7 +70,8 @@ test("late subscribers get the rest, each once", async () => {
     await client.call("seq", { fifo });
     await client.until('"stdout":"1"');
     await late.call("seq", { action: "subscribe" });
-    await Bun.write(Bun.file(fifo), "go\n");
+    // Opening it waits for the reader, so not in this process.
+    await Bun.spawn(["/bin/sh", "-c", `echo go > ${fifo}`]).exited;
     await Promise.all([client.until("final-event"), late.until("final-event")]);
     const data = (of: TestClient) =>
       of.wire.flatMap((frame) => /"stdout":"(\d)"/.exec(frame)?.[1] ?? []);

@@ -148,7 +148,7 @@ describe("verbosity", () => {
     await client.call("set", { verbosity: "debug" }, monitor);
     lines.length = 0;
     await client.call("x\nerror: p: \u001b[31m");
-    expect(lines[0]).toBe("debug: p: request 2: x\\u000aerror: p: \\u001b[31m");
+    expect(lines[0]).toBe("debug: p: request 1: x\\u000aerror: p: \\u001b[31m");
     expect(lines.length).toBe(2);
   });
 });

@@ -1,0 +1,236 @@
+import { afterEach, describe, expect, test } from "bun:test";
+import { createRegistry, type Registry, type RegistryOptions } from "../../src/api/registry.ts";
+import { Log } from "../../src/log.ts";
+import { parseTemplate } from "../../src/plan/argv.ts";
+import type { ActionPlan, ActionPlans, Plan } from "../../src/plan/plan.ts";
+import type { PluginFunction } from "../../src/plugins/plugin.ts";
+import { parseReference } from "../../src/plugins/reference.ts";
+import { apiOf, shell, spawnLaunch, TestClient } from "./harness.ts";
+
+const registries: Registry[] = [];
+afterEach(async () => {
+  await Promise.all(registries.splice(0).map((registry) => registry.close()));
+});
+
+const action = (uid: string, reference: string, more: Partial<ActionPlan> = {}): ActionPlan => ({
+  uid,
+  action: reference,
+  target: parseReference(reference),
+  required: false,
+  ...more,
+});
+
+const echo = (verb: string, overrides: Partial<Plan> = {}) =>
+  shell(verb, "", {
+    argv: parseTemplate("/bin/echo", ["?text?"], (text) => text),
+    encoder: { name: "sync", opts: {} },
+    ...overrides,
+  });
+
+function connect(
+  actions: Partial<ActionPlans>,
+  functions: Record<string, PluginFunction> = {},
+  more: Partial<RegistryOptions> & { plans?: Plan[] } = {},
+) {
+  const none = { onload: [], onstart: [], events: [], extra: [] };
+  const lines: string[] = [];
+  const registry = createRegistry({
+    apis: [
+      apiOf(more.plans ?? [echo("echo")], {
+        plugins: [{ uid: "plug", files: [] }],
+        actions: { ...none, ...actions },
+      }),
+    ],
+    launch: spawnLaunch,
+    log: new Log((line) => lines.push(line)),
+    loadPlugin: ({ uid }) => ({
+      uid,
+      encoders: new Map(),
+      functions: new Map(Object.entries(functions)),
+    }),
+    ...more,
+  });
+  registries.push(registry);
+  return { registry, client: new TestClient(registry), lines };
+}
+
+const told = async (client: TestClient) =>
+  ((await client.call("info")).response as { actions: object[] }).actions;
+
+describe("onload and onstart", () => {
+  test("in order, one after the other; a failure is logged, in info, and stops nothing", async () => {
+    const order: string[] = [];
+    const step: PluginFunction = async (args) => {
+      order.push(`${String(args)} begins`);
+      await new Promise((resolve) => setImmediate(resolve));
+      order.push(`${String(args)} ends`);
+    };
+    const fail = () => Promise.reject(new Error("no sensor"));
+    const { registry, client, lines } = connect(
+      {
+        onstart: [action("s", "plugin://plug#step", { args: "onstart" })],
+        onload: [
+          action("a", "plugin://plug#step", { args: "onload" }),
+          action("b", "plugin://plug#fail"),
+          action("c", "api://p#echo", { args: { nonsense: 1 } }),
+          action("d", "api://P#Echo"),
+        ],
+      },
+      { step, fail },
+    );
+    expect((await told(client))[0]).toEqual({
+      uid: "a",
+      when: "onload",
+      action: "plugin://plug#step",
+      calls: 0,
+      failures: 0,
+    });
+    await registry.start();
+    expect(order).toEqual(["onload begins", "onload ends", "onstart begins", "onstart ends"]);
+    expect(lines).toEqual([
+      "error: p: onload b: plugin://plug#fail: no sensor",
+      "error: p: onload c: api://p#echo: unknown argument `nonsense`; known arguments: text",
+    ]);
+    expect(JSON.stringify(await told(client))).toBe(
+      '[{"uid":"a","when":"onload","action":"plugin://plug#step","calls":1,"failures":0},' +
+        '{"uid":"b","when":"onload","action":"plugin://plug#fail","calls":1,"failures":1,"failure":"no sensor"},' +
+        '{"uid":"c","when":"onload","action":"api://p#echo","calls":1,"failures":1,"failure":"unknown argument `nonsense`; known arguments: text"},' +
+        '{"uid":"d","when":"onload","action":"api://P#Echo","calls":1,"failures":0},' +
+        '{"uid":"s","when":"onstart","action":"plugin://plug#step","calls":1,"failures":0}]',
+    );
+  });
+
+  test("one that is required and fails stops the start", async () => {
+    const fail = () => {
+      throw new Error("no sensor");
+    };
+    const required = action("b", "plugin://plug#fail", { required: true });
+    const { registry } = connect({ onload: [required] }, { fail });
+    await expect(registry.start()).rejects.toThrow("p: onload b: required, and failed: no sensor");
+  });
+
+  test("the server may do what callers may not", async () => {
+    const plans = [echo("secret", { privileges: ["urn:x"] })];
+    const { registry, client } = connect(
+      { onload: [action("a", "api://p#secret", { required: true })] },
+      {},
+      { plans, granted: () => new Set<string>() },
+    );
+    await registry.start();
+    expect((await client.call("secret")).request.status).toBe("insufficient-scope");
+    const forged = await registry.call({
+      api: "p",
+      verb: "secret",
+      args: {},
+      session: { uuid: "server" },
+    });
+    expect(forged.request.status).toBe("insufficient-scope");
+  });
+});
+
+describe("events", () => {
+  test("are done with their data, in order", async () => {
+    const seen: unknown[] = [];
+    const done = Promise.withResolvers<void>();
+    const note: PluginFunction = (args) => {
+      seen.push(args);
+      if (JSON.stringify(args).includes("final-event")) done.resolve();
+    };
+    const plans = [shell("seq", "seq 1 3", { encoder: { name: "line", opts: {} } })];
+    const args = { data: "%data%", list: ["<%data%>"], n: 1 };
+    const { client } = connect(
+      { events: [action("P/SEQ", "plugin://plug#note", { args })] },
+      { note },
+      { plans },
+    );
+    const reply = await client.call("seq");
+    const { pid } = reply.response as { pid: number };
+    await done.promise;
+    const data = { type: "data", pid, stdout: "1" };
+    expect(seen[0]).toEqual({ data, list: [`<${JSON.stringify(data)}>`], n: 1 });
+    expect(JSON.stringify(seen)).toMatch(/"1".*"2".*"3".*final-event/);
+  });
+
+  test("too many are left out and told; the task does not wait", async () => {
+    const gate = Promise.withResolvers<void>();
+    const plans = [shell("seq", "seq 1 100", { encoder: { name: "line", opts: {} } })];
+    const { client, lines } = connect(
+      { events: [action("seq", "plugin://plug#slow")] },
+      { slow: () => gate.promise },
+      { plans },
+    );
+    await client.call("seq");
+    await client.until("final-event");
+    gate.resolve();
+    expect(lines[0]).toBe(
+      "error: p: events seq: plugin://plug#slow: an event was left out: 64 are waiting already",
+    );
+    const [slow] = (await told(client)) as { failures: number }[];
+    // 101 events: one under way at most, 64 waiting.
+    expect(slow?.failures).toBeWithin(36, 38);
+  });
+
+  test("a client that goes", async () => {
+    const gone = Promise.withResolvers<unknown>();
+    const { client } = connect(
+      { events: [action("monitor/disconnected", "plugin://plug#gone", { args: "%data%" })] },
+      { gone: (args) => gone.resolve(args) },
+    );
+    await client.call("ping");
+    client.disconnect();
+    expect(await gone.promise).toEqual({ uuid: "test-session" });
+  });
+});
+
+describe("extra", () => {
+  const extra = [
+    action("say", "api://p#echo", { info: "says hi", args: { text: "hi" } }),
+    action("any", "api://p#echo"),
+    action("call", "plugin://plug#call"),
+    action("bad", "plugin://plug#bad"),
+    action("own", "plugin://plug#own"),
+  ];
+  const functions: Record<string, PluginFunction> = {
+    call: async (args, { api, call }) => ({ api, pong: await call("p", "ping"), args }),
+    bad: (_args, { call }) => call("p", "nothing"),
+    own: () => {
+      throw Object.assign(new Error("too hot"), { status: "overheated", code: -1001 });
+    },
+  };
+
+  test("verbs that stand for others, with the config's arguments first", async () => {
+    const { client } = connect({ extra }, functions);
+    const output = async (verb: string, args?: unknown) =>
+      ((await client.call(verb, args)).response as { stdout: string[] }).stdout;
+    expect(await output("say", { text: "other" })).toEqual(["hi"]);
+    expect(await output("ANY", { text: "other" })).toEqual(["other"]);
+    expect((await client.call("call", [1])).response).toEqual({
+      api: "p",
+      pong: "pong=1",
+      args: [1],
+    });
+  });
+
+  test("their errors are replies, also those of a plugin", async () => {
+    const { client } = connect({ extra }, functions);
+    expect((await client.call("bad")).request.status).toBe("unknown-verb");
+    await client.call("own");
+    expect(client.wire.at(-1)).toBe(
+      '[4,"2",{"jtype":"afb-reply","request":{"status":"overheated","info":"too hot","code":-1001}}]',
+    );
+  });
+
+  test("give nobody a privilege", async () => {
+    const plans = [echo("echo", { privileges: ["urn:x"] })];
+    const { client } = connect({ extra }, functions, { plans, granted: () => new Set<string>() });
+    expect((await client.call("say")).request.status).toBe("insufficient-scope");
+  });
+
+  test("are in info and in the list", async () => {
+    const { client, registry } = connect({ extra: extra.slice(0, 1) }, functions);
+    expect(registry.list()[0]?.verbs).toEqual(["ping", "info", "echo", "say"]);
+    expect(JSON.stringify((await client.call("info")).response)).toContain(
+      '{"uid":"extra","verbs":[{"uid":"say","verb":"say","info":"says hi","usage":{},"action":"api://p#echo"}]}',
+    );
+  });
+});

@@ -1,0 +1,114 @@
+import { expect, test } from "bun:test";
+import { chmodSync, chownSync, mkdirSync, symlinkSync, utimesSync } from "node:fs";
+import { join } from "node:path";
+import { findModule } from "../../src/plugins/find.ts";
+import { loadPlugin } from "../../src/plugins/load.ts";
+import { trusted } from "../../src/plugins/trust.ts";
+import { GOOD, Modules } from "./modules.ts";
+
+const load = (...files: string[]) => loadPlugin({ uid: "u", files });
+const context = { api: "p", call: () => Promise.resolve(), log: () => {} };
+
+test("a TypeScript module, without anything of the project", () => {
+  using modules = new Modules();
+  const { encoders, functions } = load(modules.write("a.ts", GOOD));
+  expect([...encoders.keys()]).toEqual(["none"]);
+  expect(functions.get("twice")?.(21, context)).toBe(42);
+});
+
+test("a default export, and several modules in one plugin", () => {
+  using modules = new Modules();
+  const a = modules.write("a.ts", GOOD);
+  const b = modules.write("b.js", "export default { functions: { b: () => 1 } };");
+  expect([...load(a, b).functions.keys()]).toEqual(["twice", "b"]);
+  expect(() => load(a, modules.write("c.ts", GOOD))).toThrow(
+    "the encoder `none` is in another module of this plugin too",
+  );
+});
+
+test("once for all, and anew when it has changed, also after it was wrong", () => {
+  using modules = new Modules();
+  const file = modules.write("a.js", "export const functions = { id: () => ({}) };");
+  const id = (path: string) => load(path).functions.get("id");
+  const first = id(file);
+  expect(id(file)).toBe(first);
+  for (const wrong of ["export const = 1", "await 1; export const functions = {};"]) {
+    modules.write("a.js", wrong);
+    expect(() => load(file)).toThrow(file);
+  }
+  modules.write("a.js", "export const functions = { id: () => 'new' };");
+  utimesSync(file, 1, 1);
+  expect(id(file)?.(0, context)).toBe("new");
+});
+
+test.each([
+  ["syntax", "export const = 1", "Expected identifier"],
+  ["top-level await", "await 1; export const functions = { a() {} };", "await at its top level"],
+  ["throws", "throw new Error('at load')", "at load"],
+  ["an import", "import x from 'no-such-package'; x();", "no-such-package"],
+  ["nothing", "export const other = 1;", "exports neither `encoders` nor `functions`"],
+  ["no begin", "export const encoders = { a: {} };", "encoders.a has no function `begin`"],
+  ["no function", "export const functions = { a: 1 };", "functions.a is not a function"],
+  ["a list", "export const encoders = [];", "`encoders` must be an object"],
+])("what is wrong is told with the file: %s", (_name, text, message) => {
+  using modules = new Modules();
+  const file = modules.write("a.ts", text);
+  expect(() => load(file)).toThrow(message);
+  expect(() => load(file)).toThrow(file);
+});
+
+test("is looked for in the directories of spath, relative to the config file", () => {
+  using modules = new Modules();
+  const file = modules.write("a.ts", GOOD);
+  const config = join(modules.dir, "spawn-x.json");
+  expect(findModule("a.ts", undefined, config)).toBe(file);
+  expect(findModule("a", ".", config)).toBe(file);
+  expect(findModule("a", `nowhere:${modules.dir}`, "/etc/x.json")).toBe(file);
+  expect(findModule(file, "nowhere", config)).toBe(file);
+  expect(() => findModule("b.ts", "x:/y", config)).toThrow(
+    `no module \`b.ts\` in ${modules.dir}/x, /y`,
+  );
+  expect(() => findModule("old.ctlso", undefined, config)).toThrow(
+    "`old.ctlso` is a native plugin: here plugins are TypeScript or JavaScript modules",
+  );
+  expect(() => findModule("libold.so.1", undefined, config)).toThrow("is a native plugin");
+});
+
+test("nobody else may be able to change it", () => {
+  using modules = new Modules();
+  const uid = process.geteuid?.() ?? 0;
+  const file = modules.write("a.ts", GOOD);
+  expect(trusted(file, uid)).toBe(file);
+
+  chmodSync(file, 0o664);
+  expect(() => trusted(file, uid)).toThrow(
+    `${file} can be written by others than its owner: chmod go-w ${file}`,
+  );
+  chmodSync(file, 0o644);
+  chmodSync(modules.dir, 0o1777);
+  expect(() => trusted(file, uid)).toThrow(`chmod go-w ${modules.dir}`);
+  chmodSync(modules.dir, 0o700);
+
+  const below = join(modules.dir, "shared/own");
+  mkdirSync(below, { recursive: true });
+  const deep = modules.write("shared/own/b.ts", GOOD);
+  chmodSync(join(modules.dir, "shared"), 0o777);
+  expect(() => trusted(deep, uid)).toThrow(`chmod go-w ${modules.dir}/shared`);
+
+  // A link is what it leads to.
+  const link = join(modules.dir, "link.ts");
+  symlinkSync(deep, link);
+  expect(() => trusted(link, uid)).toThrow(`chmod go-w ${modules.dir}/shared`);
+  expect(() => trusted(modules.dir, uid)).toThrow("is not a regular file");
+});
+
+test.skipIf(process.geteuid?.() !== 0)("nor belong to somebody else", () => {
+  using modules = new Modules();
+  const file = modules.write("a.ts", GOOD);
+  chownSync(file, 1234, 0);
+  expect(() => trusted(file, 0)).toThrow(
+    `${file} belongs to uid 1234: a plugin must belong to root, as its directories`,
+  );
+  chownSync(modules.dir, 1234, 0);
+  expect(trusted(file, 1234)).toBe(file);
+});

@@ -1,0 +1,120 @@
+import { expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
+import { Modules } from "./modules.ts";
+
+const executable = `${import.meta.dir}/../../dist/spawnbox`;
+
+/** The plugin has no project around it, and is newer than the executable. */
+const PLUGIN = `
+import { readFileSync } from "node:fs";
+import type { Plugin } from "spawnbox";
+export const functions: Plugin["functions"] = {
+  version: () => readFileSync("/proc/version", "utf8").split(" ")[0],
+  stray() {
+    setTimeout(() => { throw new Error("late"); }, 1);
+    void Promise.reject(new Error("forgotten"));
+    void Promise.reject("no error at all");
+    return "soon";
+  },
+};
+export const encoders: Plugin["encoders"] = {
+  size: {
+    synchronous: true,
+    begin() {
+      let size: number = 0;
+      return { stdout: (c: Uint8Array) => void (size += c.length), stderr() {}, end: () => ({ size }) };
+    },
+  },
+};
+`;
+
+const config = {
+  metadata: { uid: "t", api: "t" },
+  plugins: { uid: "plug", libs: "plug.ts" },
+  sandboxes: {
+    uid: "s",
+    acls: { user: "root" },
+    commands: {
+      uid: "c",
+      encoder: { plugin: "plug", output: "size" },
+      exec: { cmdpath: "/bin/echo", args: "%text%" },
+    },
+  },
+  extra: [
+    { uid: "version", action: "plugin://plug#version" },
+    { uid: "stray", action: "plugin://plug#stray" },
+  ],
+};
+
+async function line(stream: ReadableStream<Uint8Array>, sought: RegExp): Promise<string> {
+  let text = "";
+  for await (const chunk of stream.values({ preventCancel: true })) {
+    text += new TextDecoder().decode(chunk);
+    const match = sought.exec(text);
+    if (match) return match[1] ?? match[0];
+  }
+  throw new Error(`not told: ${text}`);
+}
+
+test("the executable loads a plugin from disk, and outlives what strays from it", async () => {
+  using modules = new Modules();
+  modules.write("plug.ts", PLUGIN);
+  const file = modules.write("config.json", JSON.stringify(config));
+  const args = ["serve", "--config", file, "--port", "0"];
+  const server = Bun.spawn([executable, ...args], { cwd: "/", stdio: ["ignore", "pipe", "pipe"] });
+  try {
+    const url = await line(server.stdout, /serves on (\S+)/);
+    const call = async (verb: string) => (await fetch(`${url}/api/t/${verb}`)).text();
+    const response = (text: string) =>
+      `{"jtype":"afb-reply","request":{"status":"success","code":0},"response":${text}}`;
+    expect(await call("c?text=abc")).toContain('"size":4}');
+    expect(await call("version")).toBe(response('"Linux"'));
+    expect(await call("stray")).toBe(response('"soon"'));
+    const plug = `${modules.dir}/plug.ts`;
+    await line(
+      server.stderr,
+      new RegExp(`plugin ${plug}: an error that it did not catch: Error: late`),
+    );
+    expect(await call("version")).toBe(response('"Linux"'));
+  } finally {
+    server.kill();
+    await server.exited;
+  }
+});
+
+test("a required action that fails stops the start, and what was started before", async () => {
+  using modules = new Modules();
+  modules.write("plug.ts", PLUGIN);
+  const onload = { uid: "o", action: "api://t#c", required: true };
+  const file = modules.write("config.json", JSON.stringify({ ...config, onload }));
+  const args = ["serve", "--config", file, "--port", "0"];
+  const server = Bun.spawn([executable, ...args], { stdio: ["ignore", "pipe", "pipe"] });
+  const told = await new Response(server.stderr).text();
+  expect(await server.exited).toBe(1);
+  expect(told).toEndWith(
+    "spawnbox serve: t: onload o: required, and failed: argument `text` is missing\n",
+  );
+});
+
+test("check tells of a plugin that others can write", async () => {
+  using modules = new Modules();
+  modules.write("plug.ts", PLUGIN, 0o666);
+  const file = modules.write("config.json", JSON.stringify(config));
+  const check = Bun.spawn([executable, "check", file], { stdio: ["ignore", "pipe", "pipe"] });
+  expect(await new Response(check.stdout).text()).toContain(
+    `plugins[0].libs: ${modules.dir}/plug.ts can be written by others than its owner: chmod go-w`,
+  );
+  expect(await check.exited).toBe(1);
+});
+
+test("the sample config", async () => {
+  using modules = new Modules();
+  const samples = `${import.meta.dir}/../../config`;
+  // Copied, since the sources may belong to somebody else than who runs the tests.
+  modules.write("sensor.ts", readFileSync(`${samples}/plugins/sensor.ts`, "utf8"));
+  const text = readFileSync(`${samples}/plugins.json`, "utf8");
+  const sample = modules.write("plugins.json", text.replace('"spath": "plugins"', '"spath": "."'));
+  const args = ["run", "sensor/count", '{"text":"one two"}', "--config", sample];
+  const run = Bun.spawn([executable, ...args], { stdio: ["ignore", "pipe", "inherit"] });
+  expect(await new Response(run.stdout).text()).toContain('"words":2}');
+});
