@@ -5,6 +5,7 @@ import { createRegistry, type Registry, type RegistryOptions } from "../../src/a
 import type { Reply } from "../../src/api/reply.ts";
 import { compileParams, type Params } from "../../src/config/params.ts";
 import { type Launch, LaunchError, type Outcome, type Task } from "../../src/launch/task.ts";
+import { Log } from "../../src/log.ts";
 import { parseTemplate } from "../../src/plan/argv.ts";
 import type { ApiPlan, Plan } from "../../src/plan/plan.ts";
 
@@ -53,7 +54,8 @@ export function registryOf(
   plans: readonly Plan[],
   options: Partial<RegistryOptions> = {},
 ): Registry {
-  return createRegistry({ apis: [apiOf(plans)], launch: spawnLaunch, ...options });
+  const log = new Log(() => {});
+  return createRegistry({ apis: [apiOf(plans)], launch: spawnLaunch, log, ...options });
 }
 
 /** Keeps the contract of task.ts with plain processes: each in a session of its own, killed as a group. */

@@ -11,7 +11,6 @@ SRC_URI = " \
     file://spawn-board.json \
     file://early.json \
 "
-SRC_URI[source.sha256sum] = "${SPAWNBOX_SHA256}"
 
 require spawnbox-npm.inc
 
@@ -36,6 +35,13 @@ INHIBIT_PACKAGE_DEBUG_SPLIT = "1"
 INHIBIT_SYSROOT_STRIP = "1"
 INSANE_SKIP:${PN} += "already-stripped ldflags"
 INSANE_SKIP:${PN}-early += "already-stripped ldflags"
+
+# Absent, unlike empty, it is an error for a source from the network.
+python () {
+    sha256 = d.getVar('SPAWNBOX_SHA256')
+    if sha256:
+        d.setVarFlag('SRC_URI', 'source.sha256sum', sha256)
+}
 
 SPAWNBOX_ARCH = "${@'x64' if d.getVar('TARGET_ARCH') == 'x86_64' else 'arm64'}"
 SPAWNBOX_BUN_BUILD = "node_modules/@oven/bun-linux-${@'x64' if d.getVar('BUILD_ARCH') == 'x86_64' else 'aarch64'}/bin/bun"

@@ -1,0 +1,149 @@
+/**
+ * Makes dist/release from the commit: `bun src/release.ts [--dirty]`. The executables and launchers are built from the
+ * source tarball and the verified packages of the lockfile, so that what is shipped is what the tarballs build. The same
+ * commit and C compiler give the same bytes. --dirty takes the working tree instead, for trials.
+ */
+import {
+  chmodSync,
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { type Arch, hostArch } from "../ffi/launcher/build.ts";
+import {
+  type Source,
+  RUNTIMES,
+  plainName,
+  productionPackages,
+  readLockfile,
+  runtimes,
+  sha512hex,
+} from "../yocto/lock2inc.ts";
+import { cyclonedx } from "./sbom.ts";
+
+const root = join(import.meta.dir, "..");
+const { values: options } = parseArgs({ options: { dirty: { type: "boolean", default: false } } });
+const lock = await readLockfile();
+const base = `${lock.name}-${lock.version}`;
+const release = join(root, "dist", "release");
+
+function run(command: string[], cwd: string, env: Record<string, string> = {}): string {
+  const done = Bun.spawnSync(command, {
+    cwd,
+    env: { ...process.env, ...env },
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  if (!done.success) throw new Error(`${command[0]} ${command[1]}: exit code ${done.exitCode}`);
+  return done.stdout.toString();
+}
+
+const changed = run(["git", "status", "--porcelain"], root);
+if (changed && !options.dirty) {
+  console.error(
+    `release: there are changes that are not committed (--dirty takes them):\n${changed}`,
+  );
+  process.exit(1);
+}
+/** Everything that is packed carries the time of the commit. */
+const epoch = run(["git", "log", "-1", "--format=%ct"], root).trim();
+
+/** GNU tar's recipe for the same bytes from the same files. */
+const EXACT = [
+  "--sort=name",
+  "--owner=0",
+  "--group=0",
+  "--numeric-owner",
+  "--mode=u+rwX,go+rX,go-w",
+];
+
+function compress(tar: string): void {
+  // -n leaves out name and time.
+  run(["gzip", "-9", "-n", "-f", tar], release);
+}
+
+function packSource(): void {
+  const tar = join(release, `${base}.tar`);
+  if (!options.dirty) {
+    run(["git", "archive", "--format=tar", `--prefix=${base}/`, "-o", tar, "HEAD"], root);
+  } else {
+    const list = join(scratch, "files");
+    run(["sh", "-c", `git ls-files -co --exclude-standard >${list}`], root);
+    const prefix = `--transform=s,^,${base}/,`;
+    run(["tar", "-cf", tar, ...EXACT, `--mtime=@${epoch}`, prefix, "-T", list], root);
+  }
+  compress(tar);
+}
+
+/** Fetches the tarballs through npm, compares each with the lockfile, and unpacks them as node_modules. */
+function unpackPackages(sources: Source[], modules: string): void {
+  const cache = join(scratch, "packages");
+  mkdirSync(cache);
+  const names = sources.map((s) => `${s.name}@${s.version}`);
+  run(
+    ["npm", "pack", "--silent", "--prefer-offline", "--pack-destination", cache, ...names],
+    scratch,
+  );
+  for (const source of sources) {
+    const tarball = join(cache, `${plainName(source.name)}-${source.version}.tgz`);
+    const found = new Bun.CryptoHasher("sha512").update(readFileSync(tarball)).digest("hex");
+    if (found !== sha512hex(source.integrity)) {
+      throw new Error(`${source.name}: not the file of package-lock.json: sha512 ${found}`);
+    }
+    const place = join(modules, source.name);
+    mkdirSync(place, { recursive: true });
+    run(["tar", "-xzf", tarball, "-C", place, "--strip-components=1", "--no-same-owner"], scratch);
+  }
+  for (const name of Object.values(RUNTIMES)) chmodSync(join(modules, name, "bin", "bun"), 0o755);
+}
+
+function packPackages(tree: string): void {
+  const tar = join(release, `${base}-node_modules.tar`);
+  run(["tar", "-cf", tar, ...EXACT, `--mtime=@${epoch}`, "node_modules"], tree);
+  compress(tar);
+}
+
+function build(arch: Arch, tree: string): void {
+  const bun = (of: Arch) => join(tree, "node_modules", RUNTIMES[of], "bin", "bun");
+  run([bun(hostArch), "src/build.ts", "--arch", arch, "--bun", bun(arch)], tree);
+  const own = arch === hostArch;
+  const ship = (from: string, name: string) => {
+    const to = join(release, name);
+    cpSync(join(tree, from), to);
+    chmodSync(to, 0o755);
+  };
+  ship(own ? "dist/spawnbox" : `dist/spawnbox-linux-${arch}`, `${base}-linux-${arch}`);
+  ship(`ffi/launcher/bin/launcher${own ? "" : `-${arch}`}`, `${base}-init-linux-${arch}`);
+}
+
+function sums(): string {
+  const line = (file: string) => {
+    const hash = new Bun.CryptoHasher("sha256").update(readFileSync(join(release, file)));
+    return `${hash.digest("hex")}  ${file}\n`;
+  };
+  return readdirSync(release).sort().map(line).join("");
+}
+
+const scratch = mkdtempSync(join(tmpdir(), "spawnbox-release-"));
+try {
+  rmSync(release, { recursive: true, force: true });
+  mkdirSync(release, { recursive: true });
+  packSource();
+  run(["tar", "-xzf", join(release, `${base}.tar.gz`), "-C", scratch], scratch);
+  const tree = join(scratch, base);
+  const bundled = productionPackages(lock);
+  unpackPackages([...bundled, ...runtimes(lock)], join(tree, "node_modules"));
+  packPackages(tree);
+  for (const arch of ["x64", "arm64"] as const) build(arch, tree);
+  const sbom = cyclonedx(lock, [...bundled, ...runtimes(lock)], Number(epoch));
+  await Bun.write(join(release, `${base}.cdx.json`), `${JSON.stringify(sbom, null, 2)}\n`);
+  await Bun.write(join(release, "SHA256SUMS"), sums());
+} finally {
+  rmSync(scratch, { recursive: true });
+}
+console.log(readFileSync(join(release, "SHA256SUMS"), "utf8").trimEnd());
