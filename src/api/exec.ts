@@ -7,7 +7,7 @@ import { suggestion } from "../config/nearest.ts";
 import type { Encoder } from "../encoders/encoder.ts";
 import { AfbError } from "../errors.ts";
 import { textOf } from "../plan/argument.ts";
-import { fill } from "../plan/argv.ts";
+import { type ArgvTemplate, fill } from "../plan/argv.ts";
 import type { Plan } from "../plan/plan.ts";
 import type { Request } from "./client.ts";
 import type { CommandDeps } from "./command.ts";
@@ -63,13 +63,16 @@ export class Exec implements Verb {
     onlyKeys(args, KEYS, "");
     const sandbox = this.#sandbox(args["sandbox"]);
     requirePrivileges(sandbox, granted);
-    const argv = argvOf(args["exec"]);
+    const template = literal(args["exec"]);
+    // Nothing to fill in, but the same limits.
+    const argv = fill(template, undefined);
     const { encoder, ...encoding } = this.#encoder(args["encoder"], sandbox);
     const plan: Plan = {
       ...sandbox,
       command: uidOf(args["uid"], argv[0] ?? ""),
       timeout: timeoutOf(args["timeout"], sandbox.timeout),
       encoder: encoding,
+      argv: template,
     };
     const verbose = Math.max(query.verbose, parseVerbose(args["verbose"]));
     const encoded = { encoder, opts: encoding.opts };
@@ -127,7 +130,8 @@ function onlyKeys(object: Record<string, unknown>, keys: readonly string[], path
   }
 }
 
-function argvOf(exec: unknown): string[] {
+/** A command line that has no placeholders, whatever is in it. */
+function literal(exec: unknown): ArgvTemplate {
   if (!isObject(exec)) throw invalid('exec: expected {"cmdpath":"/PATH","args":[…]}');
   onlyKeys(exec, EXEC_KEYS, "exec.");
   const { cmdpath, args = [] } = exec;
@@ -140,8 +144,7 @@ function argvOf(exec: unknown): string[] {
     if (typeof text === "string") return [{ kind: "text" as const, text }];
     throw invalid(`exec.${i === 0 ? "cmdpath" : `args[${i - 1}]`} ${text.fault}`);
   });
-  // Nothing to fill in, but the same limits.
-  return fill({ elements, names: new Set() }, undefined);
+  return { elements, names: new Set() };
 }
 
 /** What the task is called in its uid and its events. */

@@ -36,6 +36,8 @@ function userError(error: unknown): Reply["request"] | undefined {
   const { code, status, message } = error;
   if (typeof code !== "number" || !Number.isInteger(code) || code > USER_CODE) return undefined;
   if (typeof status !== "string" || !/^[\w-]{1,64}$/.test(status)) return undefined;
+  // Those of the catalogue have their own codes; `success` even is none.
+  if (Object.hasOwn(STATUS, status)) return undefined;
   // Not in the catalogue: who looks a status up there has to expect that.
   const own = status as Status;
   return message ? { status: own, info: message, code } : { status: own, code };

@@ -49,12 +49,13 @@ export class Run {
     plan: Plan,
     argv: readonly string[],
     { encoder, opts }: Encoded,
+    abort?: AbortSignal,
   ): Promise<Run> {
     let run: Run | undefined;
     const emit: Emit = (fields) => run?.publish("data", fields);
     const output = new Output(encoder.begin(opts, emit));
     try {
-      const task = await deps.launch(plan, argv, output);
+      const task = await deps.launch(plan, argv, output, abort);
       run = new Run(deps, plan, task, output);
       deps.log("info", `${run.uid} started`);
       return run;

@@ -24,7 +24,8 @@ export class Tasks {
   /** By pid. */
   readonly #runs = new Map<number, Run>();
   readonly #starting = new Set<Promise<Run>>();
-  #closing = false;
+  /** Aborted when the server closes: launches on their way end too. */
+  readonly #closing = new AbortController();
 
   constructor(
     /** `api/verb`, for messages. */
@@ -68,9 +69,15 @@ export class Tasks {
   }
 
   /** Stops, subscribes or unsubscribes. Of all tasks only those that `permit` does not refuse, by throwing. */
-  act(request: Request, query: Query, permit: (run: Run) => void = () => {}): string | string[] {
+  async act(
+    request: Request,
+    query: Query,
+    permit: (run: Run) => void = () => {},
+  ): Promise<string | string[]> {
     const { pid, signal } = parseTarget(query.args);
     const act = this.#actOf(request, query.action, signal);
+    // A client may send the stop right behind the start, which then is still on its way.
+    await Promise.allSettled(this.#starting);
     if (pid !== undefined) {
       const run = this.#runs.get(pid);
       if (!run) {
@@ -90,8 +97,7 @@ export class Tasks {
 
   /** Kills every task and waits until their trees are gone. Nothing starts any more. */
   async close(): Promise<void> {
-    this.#closing = true;
-    // Those being started are killed as soon as they have.
+    this.#closing.abort();
     await Promise.allSettled(this.#starting);
     const runs = [...this.#runs.values()];
     for (const run of runs) run.task.kill();
@@ -112,9 +118,10 @@ export class Tasks {
 
   /** Takes a place before it launches, so that requests which arrive together do not exceed `concurrency`. */
   async #launch(plan: Plan, argv: readonly string[], encoded: Encoded): Promise<Run> {
-    if (this.#closing) throw new AfbError("not-available", "the server is shutting down");
+    if (this.#closing.signal.aborted)
+      throw new AfbError("not-available", "the server is shutting down");
     this.#requirePlace(plan.concurrency);
-    const starting = Run.launch(this.deps, plan, argv, encoded);
+    const starting = Run.launch(this.deps, plan, argv, encoded, this.#closing.signal);
     this.#starting.add(starting);
     try {
       const run = await starting;

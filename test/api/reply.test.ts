@@ -43,6 +43,7 @@ test("an error of a plugin has its own status and code; one that pretends to be 
   const bug = '{"jtype":"afb-reply","request":{"status":"internal-error","info":"hot","code":-1}}';
   for (const more of [
     { status: "success", code: 0 },
+    { status: "success", code: -1001 },
     { status: "overheated", code: -999 },
     { status: "two words", code: -1001 },
     { status: "overheated", code: "-1001" },

@@ -279,6 +279,15 @@ EOF`;
     expect(await processesNamed("sleep", "1002")).toEqual([]);
   });
 
+  test("a stop sent right behind the start reaches the task", async () => {
+    const reply = served.call("t/plain/sh", { script: "exec sleep 1004" });
+    const stopped = await served.call("t/plain/sh", { action: "stop" });
+    expect(stopped.response).toEqual([expect.stringMatching(/^plain\/sh@\d+$/)]);
+    expect((await reply).response).toMatchObject({
+      status: { signal: "Interrupt", cause: "stopped" },
+    });
+  });
+
   test("if the server is killed, its commands end", async () => {
     const doomed = await serve(config, user);
     const calls = ["plain", "full"].map((sandbox) =>
