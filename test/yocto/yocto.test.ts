@@ -1,0 +1,249 @@
+/** What can be checked of the Yocto layer and the RPM spec without bitbake. */
+import { describe, expect, test } from "bun:test";
+import { createHash } from "node:crypto";
+import { existsSync, readFileSync, readdirSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { cyclonedx } from "../../src/sbom.ts";
+import { version } from "../../src/version.ts";
+import {
+  INC,
+  type Lockfile,
+  inc,
+  productionPackages,
+  readLockfile,
+  runtimes,
+  sha512hex,
+} from "../../yocto/lock2inc.ts";
+
+const root = join(import.meta.dir, "../..");
+const layer = join(root, "yocto/meta-spawnbox");
+const files = readdirSync(layer, { recursive: true, encoding: "utf8" });
+const read = (...path: string[]) => readFileSync(join(layer, ...path), "utf8");
+const recipe = `recipes-core/spawnbox/spawnbox_${version}.bb`;
+const lock = await readLockfile();
+
+/** Assignments of a bitbake file, its continued lines joined; the last one of a name wins. */
+function variables(text: string): Map<string, string> {
+  const assignment = /^([A-Za-z_][\w${}:.\-[\]]*)\s*(?:[?:.+]?=|\?\?=)\s*"(.*)"$/gm;
+  const found = new Map<string, string>();
+  for (const [, name = "", value = ""] of text.replace(/\\\n/g, " ").matchAll(assignment)) {
+    found.set(name, value);
+  }
+  return found;
+}
+
+describe("spawnbox-npm.inc", () => {
+  test("is what lock2inc makes of the lockfile", () => {
+    expect(readFileSync(INC, "utf8")).toBe(inc(lock));
+  });
+
+  test("has a sum for every source, and nothing of the development", () => {
+    const set = variables(readFileSync(INC, "utf8"));
+    const names = [...(set.get("SRC_URI") ?? "").matchAll(/;name=([\w.-]+)/g)].map((m) => m[1]);
+    expect(names.length).toBeGreaterThan(4);
+    for (const name of names) {
+      expect(set.get(`SRC_URI[${name}.sha512sum]`)).toMatch(/^[0-9a-f]{128}$/);
+    }
+    expect(names).toContain("oven-bun-linux-x64");
+    expect(names).toContain("oven-bun-linux-aarch64");
+    expect(names).not.toContain("happy-dom");
+    expect(set.get("SPAWNBOX_NPM")?.trim().split(/\s+/)).toHaveLength(names.length);
+  });
+
+  test("every package is fixed by a sha512, and dependencies are followed", () => {
+    const names = productionPackages(lock).map((source) => source.name);
+    expect(names).toContain("memoirist"); // by way of elysia
+    expect(names).not.toContain("typescript"); // only a peer
+    expect(() => sha512hex("sha1-AAAA")).toThrow("not a sha512 integrity");
+  });
+
+  test("a package that npm nests is refused, since the recipe unpacks flat", () => {
+    const nested = structuredClone(lock) as Lockfile;
+    nested.packages["node_modules/elysia/node_modules/cookie"] = nested.packages[
+      "node_modules/cookie"
+    ] as Lockfile["packages"][string];
+    expect(() => productionPackages(nested)).toThrow("cookie is nested below elysia");
+  });
+});
+
+describe("the recipe", () => {
+  const set = variables(read(recipe));
+
+  test.each([
+    "SUMMARY",
+    "DESCRIPTION",
+    "SECTION",
+    "LICENSE",
+    "LIC_FILES_CHKSUM",
+    "SRC_URI",
+    "S",
+    "COMPATIBLE_HOST",
+    "FILES:${PN}-early",
+    "SYSTEMD_SERVICE:${PN}",
+  ])("%s is set", (name) => {
+    expect(set.get(name)?.trim()).toBeTruthy();
+  });
+
+  test("its version is the package's", () => {
+    expect(lock.version).toBe(version);
+    expect(files.filter((f) => /spawnbox_.*\.bb$/.test(f))).toEqual([recipe]);
+  });
+
+  test("the licence is the one in the tree", () => {
+    const md5 = createHash("md5")
+      .update(readFileSync(join(root, "LICENSE")))
+      .digest("hex");
+    expect(set.get("LICENSE")).toBe("Apache-2.0");
+    expect(set.get("LIC_FILES_CHKSUM")).toBe(`file://LICENSE;md5=${md5}`);
+  });
+
+  test("the executable is never stripped", () => {
+    expect(set.get("INHIBIT_PACKAGE_STRIP")).toBe("1");
+    expect(set.get("INHIBIT_PACKAGE_DEBUG_SPLIT")).toBe("1");
+    expect(set.get("INHIBIT_SYSROOT_STRIP")).toBe("1");
+  });
+
+  test("what is opened at run time is a dependency", () => {
+    expect(set.get("RDEPENDS:${PN}")?.split(" ")).toEqual(["glibc", "libcap", "libseccomp"]);
+  });
+
+  test("only the architectures that have a runtime", () => {
+    const host = new RegExp(`^${set.get("COMPATIBLE_HOST")}`);
+    expect("x86_64-poky-linux").toMatch(host);
+    expect("aarch64-poky-linux").toMatch(host);
+    expect("arm-poky-linux-gnueabi").not.toMatch(host);
+  });
+
+  test("nothing before the fetch is left to the network", () => {
+    expect(read(recipe)).not.toMatch(/\bnpm (ci|install|pack)\b|\[network\]|AUTOREV/);
+  });
+});
+
+describe("the layer", () => {
+  test("every file named by file:// exists", () => {
+    let checked = 0;
+    for (const file of files.filter((f) => /\.(bb|bbappend)$/.test(f))) {
+      const folder = join(layer, dirname(file));
+      const extra = [...read(file).matchAll(/"\$\{THISDIR\}\/([\w./-]+):"/g)].map(
+        (m) => m[1] ?? "",
+      );
+      for (const [, name = ""] of read(file).matchAll(/file:\/\/([\w.-]+)(?=[\s'"])/g)) {
+        const places = ["files", ...extra].map((place) => join(folder, place, name));
+        expect({ file, name, found: places.some((p) => existsSync(p)) }).toEqual({
+          file,
+          name,
+          found: true,
+        });
+        checked++;
+      }
+    }
+    expect(checked).toBeGreaterThanOrEqual(6);
+  });
+
+  test("names the releases, and finds every recipe and append", () => {
+    const set = variables(read("conf/layer.conf"));
+    const series = set.get("LAYERSERIES_COMPAT_spawnbox")?.split(" ") ?? [];
+    expect(series).toEqual(expect.arrayContaining(["kirkstone", "scarthgap"]));
+    for (const file of files.filter((f) => /\.(bb|bbappend)$/.test(f))) {
+      expect(file).toMatch(/^(dynamic-layers\/[\w-]+\/)?recipes-[\w-]+\/[\w-]+\/[^/]+$/);
+    }
+    expect(set.get("BBFILES_DYNAMIC")).toStartWith("rcar-gen3:");
+    expect(files).toContain(
+      "dynamic-layers/rcar-gen3/recipes-kernel/linux/linux-renesas_%.bbappend",
+    );
+  });
+
+  test("the image has both packages", () => {
+    const image = variables(read("recipes-core/images/spawnbox-image-minimal.bb"));
+    expect(image.get("IMAGE_INSTALL")?.split(" ")).toEqual(
+      expect.arrayContaining(["spawnbox", "spawnbox-early"]),
+    );
+  });
+
+  test("the kernel has what sandboxes need", () => {
+    const lines = read("recipes-kernel/linux/files/spawnbox.cfg").split("\n");
+    const options = lines.filter((line) => line && !line.startsWith("#"));
+    for (const line of options) expect(line).toMatch(/^CONFIG_[A-Z0-9_]+=[ym]$/);
+    const builtIn = [
+      ...["NAMESPACES", "USER_NS", "PID_NS", "NET_NS", "IPC_NS", "UTS_NS"],
+      ...["SECCOMP", "SECCOMP_FILTER", "SECURITY_LANDLOCK", "MEMFD_CREATE"],
+      ...["CGROUPS", "MEMCG", "CGROUP_PIDS", "CPUSETS", "CFS_BANDWIDTH", "BLK_CGROUP"],
+      ...["WIREGUARD", "DEVTMPFS", "TMPFS"],
+    ];
+    for (const name of builtIn) expect(options).toContain(`CONFIG_${name}=y`);
+    expect(new Set(options).size).toBe(options.length);
+    expect(read("recipes-kernel/linux/files/spawnbox.scc")).toContain(
+      "kconf non-hardware spawnbox.cfg",
+    );
+  });
+
+  test.each(["m3ulcb", "h3ulcb"])("kas file of %s", (board) => {
+    const own = Bun.YAML.parse(read("kas", `${board}.yml`)) as {
+      machine: string;
+      header: { version: number; includes: string[] };
+    };
+    expect(own.machine).toBe(board);
+    expect(own.header.includes).toEqual(["rcar-gen3.yml"]);
+    const base = Bun.YAML.parse(read("kas/rcar-gen3.yml")) as {
+      target: string;
+      repos: Record<string, { path?: string; layers?: Record<string, null> }>;
+    };
+    expect(base.target).toBe("spawnbox-image-minimal");
+    expect(base.repos["meta-renesas"]?.layers).toHaveProperty("meta-rcar-gen3");
+    expect(base.repos["spawnbox"]?.layers).toHaveProperty(["yocto/meta-spawnbox"]);
+  });
+
+  test.each(["spawn-board.json", "early.json"])("%s is a config", async (name) => {
+    const file = join(layer, "recipes-core/spawnbox/files", name);
+    const check = Bun.spawnSync([process.execPath, join(root, "src/main.ts"), "check", file]);
+    expect(check.stdout.toString() + check.stderr.toString()).toStartWith("OK:");
+  });
+
+  test("the unit keeps the control groups of its tasks, and comes back", () => {
+    const unit = read("recipes-core/spawnbox/files/spawnbox.service").split("\n");
+    expect(unit).toEqual(
+      expect.arrayContaining(["Type=simple", "Delegate=yes", "Restart=on-failure"]),
+    );
+  });
+});
+
+describe("redpesk", () => {
+  const spec = join(root, "yocto/redpesk/spawnbox.spec");
+
+  test("the spec has the package's version and keeps strip away", () => {
+    const text = readFileSync(spec, "utf8");
+    expect(text).toMatch(new RegExp(`^Version: +${version.replaceAll(".", "\\.")}$`, "m"));
+    expect(text).toContain("%global __os_install_post %{nil}");
+    expect(text).toContain("%global debug_package %{nil}");
+  });
+
+  test.skipIf(!Bun.which("rpmspec"))("rpmspec understands it", () => {
+    const names = Bun.spawnSync(["rpmspec", "-q", "--qf", "%{name} %{version}\\n", spec]);
+    expect(names.stderr.toString()).toBe("");
+    const lines = names.stdout.toString().trim().split("\n");
+    expect(lines).toEqual([`spawnbox ${version}`, `spawnbox-early ${version}`]);
+    expect(Bun.spawnSync(["rpmspec", "-P", spec]).success).toBe(true);
+  });
+});
+
+describe("bill of materials", () => {
+  const shipped = [...productionPackages(lock), ...runtimes(lock)];
+
+  test("tells every shipped package once, with its hash, and is the same each time", () => {
+    const sbom = cyclonedx(lock, shipped, 1_700_000_000);
+    expect(sbom.specVersion).toBe("1.5");
+    expect(sbom.components.map((c) => c.name)).toEqual(shipped.map((s) => s.name));
+    const typebox = sbom.components.find((c) => c.name === "@sinclair/typebox");
+    expect(typebox?.purl).toMatch(/^pkg:npm\/%40sinclair\/typebox@[\d.]+$/);
+    expect(sbom).toEqual(cyclonedx(lock, shipped, 1_700_000_000));
+    expect(sbom.serialNumber).toMatch(/^urn:uuid:[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab]/);
+  });
+
+  test("dependencies lead to components only", () => {
+    const sbom = cyclonedx(lock, shipped, 0);
+    const known = new Set(sbom.components.map((c) => c["bom-ref"]));
+    for (const { dependsOn } of sbom.dependencies) {
+      for (const ref of dependsOn) expect(known).toContain(ref);
+    }
+  });
+});
