@@ -22,7 +22,7 @@ function spawnbox(...args: string[]) {
 const sample = (name: string) => join(root, "config", `${name}.json`);
 
 describe("usage", () => {
-  const subcommands = ["serve", "check", "run", "call", "schema"];
+  const subcommands = ["serve", "check", "run", "call", "schema", "explain", "doctor", "compile"];
   test("--help names every subcommand, and each explains itself", () => {
     const { code, out } = spawnbox("--help");
     expect(code).toBe(0);
@@ -55,7 +55,7 @@ describe("usage", () => {
 });
 
 test("every sample config is valid here", () => {
-  for (const name of ["demo", "simple", "sandbox"]) {
+  for (const name of ["demo", "simple", "sandbox", "plugins"]) {
     expect(spawnbox("check", sample(name))).toMatchObject({
       code: 0,
       out: expect.stringContaining("OK: 1 API"),

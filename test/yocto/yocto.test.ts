@@ -183,7 +183,7 @@ describe("the layer", () => {
       header: { version: number; includes: string[] };
     };
     expect(own.machine).toBe(board);
-    expect(own.header.includes).toEqual(["rcar-gen3.yml"]);
+    expect(own.header.includes).toEqual(["yocto/meta-spawnbox/kas/rcar-gen3.yml"]);
     const base = Bun.YAML.parse(read("kas/rcar-gen3.yml")) as {
       target: string;
       repos: Record<string, { path?: string; layers?: Record<string, null> }>;

@@ -49,25 +49,29 @@ export function makeTaskGroup(
     const { errno, meaning } = refusal;
     throw new LaunchError("cgroup", `${setting.file}=${setting.value}`, errno, meaning);
   }
-  return new OneTaskGroup(path, onStuck);
+  try {
+    return new OneTaskGroup(path, openSync(path, "r"), onStuck);
+  } catch (error) {
+    rmdirSync(path);
+    throw new LaunchError("cgroup", path, errnoOf(error), "the group of the task cannot be opened");
+  }
 }
 
-class OneTaskGroup implements TaskGroup {
-  readonly fd: number;
+const UNCOUNTED: GroupUsage = { oom: false, user: 0, system: 0 };
 
+class OneTaskGroup implements TaskGroup {
   constructor(
     readonly path: string,
+    readonly fd: number,
     readonly onStuck: (path: string) => void,
-  ) {
-    this.fd = openSync(path, "r");
-  }
+  ) {}
 
   kill(): void {
     killTree(this.path);
   }
 
   async end(): Promise<GroupUsage> {
-    const usage = this.#usage();
+    const usage = this.#counted();
     closeSync(this.fd);
     try {
       if (!(await endTree(this.path, PATIENCE))) this.onStuck(this.path);
@@ -76,6 +80,16 @@ class OneTaskGroup implements TaskGroup {
       this.onStuck(this.path);
     }
     return usage;
+  }
+
+  /** Out of descriptors nothing can be counted; the task has ended all the same. */
+  #counted(): GroupUsage {
+    try {
+      return this.#usage();
+    } catch (error) {
+      errnoOf(error);
+      return UNCOUNTED;
+    }
   }
 
   #usage(): GroupUsage {
