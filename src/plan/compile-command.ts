@@ -1,0 +1,157 @@
+/** One command of a config → its plan. */
+import { expand, type Scope } from "../config/expand.ts";
+import { compileParams } from "../config/params.ts";
+import type { Command, Sandbox } from "../config/schema.ts";
+import { EXEC_VERB } from "../config/verbs.ts";
+import { parseTemplate, TemplateError } from "./argv.ts";
+import type { SandboxPolicy } from "./compile-policy.ts";
+import { encodePolicy } from "./encode.ts";
+import { compileLimits } from "./limits.ts";
+import type { Plan } from "./plan.ts";
+import type { Policy } from "./policy.ts";
+import type { Report } from "./report.ts";
+
+/** Messages on an encoder and its options; none when it can be used. */
+export type CheckEncoder = (
+  name: string,
+  plugin: string | undefined,
+  opts: Record<string, unknown>,
+) => string[];
+
+/** What the commands of a sandbox share. */
+export interface SandboxContext {
+  readonly sandbox: Sandbox;
+  readonly policy: SandboxPolicy;
+  readonly env: Record<string, string>;
+  readonly api: string;
+  readonly report: Report;
+  /** Throws when the program cannot be executed inside. */
+  readonly checkProgram: (program: string) => void;
+  readonly checkEncoder: CheckEncoder;
+  readonly blobs: Blobs;
+}
+
+/** Equal blobs are one object: a thousand commands of one sandbox share one memfd. */
+export class Blobs {
+  readonly #known = new Map<string, Uint8Array>();
+
+  intern(blob: Uint8Array): Uint8Array {
+    const key = Bun.hash.xxHash3(blob).toString() + blob.length;
+    const known = this.#known.get(key);
+    if (known && Buffer.compare(known, blob) === 0) return known;
+    this.#known.set(key, blob);
+    return blob;
+  }
+}
+
+/** `scope` has the variables of its texts; undefined after a problem. */
+export function compileCommand(
+  command: Command,
+  path: string,
+  verb: string,
+  scope: Scope,
+  context: SandboxContext,
+): Plan | undefined {
+  const { sandbox, policy: sandboxPolicy, env, api, report, blobs } = context;
+  const expandText = (text: string) => expand(text, scope);
+  const before = report.problems.length;
+
+  const argv = compileTemplate(command, `${path}.exec`, expandText, report);
+  const program = argv?.elements[0]?.[0];
+  if (program?.kind === "text")
+    report.attempt(`${path}.exec.cmdpath`, () => context.checkProgram(program.text));
+  const params =
+    command.params &&
+    compileParams(
+      command.params,
+      `${path}.params`,
+      (at, message) => report.problem(at, message),
+      argv?.names,
+    );
+
+  const { output, plugin, opts = {} } = command.encoder ?? { output: "text" };
+  const expanded = report.attempt(`${path}.encoder.opts`, () =>
+    Object.fromEntries(
+      Object.entries(opts).map(([key, value]) => [
+        key,
+        typeof value === "string" ? expandText(value) : value,
+      ]),
+    ),
+  );
+  for (const message of context.checkEncoder(output, plugin, expanded ?? {}))
+    report.problem(`${path}.encoder`, message);
+
+  const rlimits = report.attempt(`${path}.limits`, () =>
+    compileLimits({ ...sandbox.limits, ...command.limits }),
+  );
+  if (!argv || !expanded || !rlimits || report.problems.length > before) return undefined;
+
+  const policy: Policy = { ...sandboxPolicy, rlimits };
+  const { info, usage, sample } = command;
+  return {
+    api,
+    verb,
+    command: command.uid,
+    sandbox: sandbox.uid,
+    ...(info !== undefined && { info }),
+    ...(usage !== undefined && { usage }),
+    ...(sample !== undefined && { sample }),
+    privileges: [sandbox.privilege, command.privilege].filter(
+      (name) => name !== undefined && name !== "",
+    ) as string[],
+    timeout: Math.round((command.timeout ?? sandbox.acls?.timeout ?? 0) * 1000),
+    concurrency: command.single ? 1 : (command.concurrency ?? 0),
+    ...((command.detach ?? sandbox.detach) === false && { detach: false }),
+    verbose: command.verbose ?? sandbox.verbose ?? 0,
+    encoder: { name: output, ...(plugin !== undefined && { plugin }), opts: expanded },
+    argv,
+    ...(params && { params }),
+    env,
+    policy,
+    ops: blobs.intern(encodePolicy(policy)),
+  };
+}
+
+/** What the exec verb adds a program and its arguments to. */
+export function compileExec(
+  path: string,
+  { sandbox, policy, env, api, report, blobs }: SandboxContext,
+): Plan | undefined {
+  const message = "whoever may call exec can run any program in this sandbox";
+  const who = sandbox.privilege ? `, with the privilege ${sandbox.privilege}` : "";
+  report.notice(`${path}.exec`, message + who);
+  const rlimits = report.attempt(`${path}.limits`, () => compileLimits({ ...sandbox.limits }));
+  if (!rlimits) return undefined;
+  const whole: Policy = { ...policy, rlimits };
+  return {
+    api,
+    verb: EXEC_VERB,
+    command: EXEC_VERB,
+    sandbox: sandbox.uid,
+    privileges: sandbox.privilege ? [sandbox.privilege] : [],
+    timeout: Math.round((sandbox.acls?.timeout ?? 0) * 1000),
+    concurrency: 0,
+    ...(sandbox.detach === false && { detach: false }),
+    verbose: sandbox.verbose ?? 0,
+    encoder: { name: "text", opts: {} },
+    argv: { elements: [], names: new Set() },
+    env,
+    policy: whole,
+    ops: blobs.intern(encodePolicy(whole)),
+  };
+}
+
+function compileTemplate(
+  command: Command,
+  path: string,
+  expandText: (text: string) => string,
+  report: Report,
+) {
+  try {
+    return parseTemplate(command.exec.cmdpath, command.exec.args ?? [], expandText);
+  } catch (error) {
+    if (!(error instanceof TemplateError)) throw error;
+    for (const fault of error.faults) report.problem(`${path}.${fault.path}`, fault.message);
+    return undefined;
+  }
+}

@@ -1,0 +1,114 @@
+/** One sandbox of a config → its policy: everything the launcher will do before the command, but the limits of each command. */
+import type { Acls, Sandbox } from "../config/schema.ts";
+import { compileCaps } from "./caps.ts";
+import { compileCgroups } from "./cgroup.ts";
+import { compileIdentity } from "./identity.ts";
+import { compileLandlock } from "./landlock.ts";
+import type { Machine } from "./machine.ts";
+import { compileMounts } from "./mounts.ts";
+import { compileNamespaces } from "./namespaces.ts";
+import type { Identity, Policy } from "./policy.ts";
+import type { Report } from "./report.ts";
+import { compileSeccomp } from "./seccomp.ts";
+
+const DEFAULT_UMASK = 0o022;
+
+/** The limits are added by each command. */
+export type SandboxPolicy = Omit<Policy, "rlimits">;
+
+/** Who the commands run as; told first, since the texts of the sandbox may name it. */
+export function compileWho(
+  acls: Acls,
+  path: string,
+  machine: Machine,
+  report: Report,
+): Identity | undefined {
+  if (acls.runmod === "admin" && !machine.privileged) {
+    report.problem(`${path}.acls.runmod`, `"admin": this config must be served by root`);
+  }
+  if (acls.runmod === "user" && machine.privileged) {
+    report.problem(`${path}.acls.runmod`, `"user": this config must not be served by root`);
+  }
+  return compileIdentity(acls, `${path}.acls`, machine, report);
+}
+
+/** `expand` replaces $NAME in the texts of the sandbox. */
+export function compilePolicy(
+  sandbox: Sandbox,
+  path: string,
+  identity: Identity | undefined,
+  machine: Machine,
+  expandText: (text: string) => string,
+  report: Report,
+): SandboxPolicy {
+  const acls = sandbox.acls ?? {};
+  const { own: namespaces, joinNet } = compileNamespaces(
+    sandbox.namespace,
+    `${path}.namespace`,
+    machine,
+    report,
+  );
+  const mountContext = { own: namespaces, identity, machine, expand: expandText };
+  const mounts = compileMounts(sandbox.namespace, `${path}.namespace`, mountContext, report);
+  const chdir = report.attempt(`${path}.acls.chdir`, () => absolute(expandText(acls.chdir ?? "/")));
+  return {
+    privileged: machine.privileged,
+    server: { uid: machine.uid, gid: machine.gid },
+    identity,
+    umask: acls.umask === undefined ? DEFAULT_UMASK : Number.parseInt(acls.umask, 8),
+    chdir: chdir ?? "/",
+    namespaces,
+    joinNet,
+    hostname: sandbox.namespace?.opts?.hostname,
+    mounts,
+    caps: compileCaps(
+      sandbox.caps,
+      `${path}.caps`,
+      identity,
+      namespaces.has("user"),
+      machine,
+      report,
+    ),
+    noNewPrivs: !compileNewPrivs(sandbox, path, report),
+    cgroup: compileCgroups(sandbox.cgroups, `${path}.cgroups`, report),
+    landlock: compileLandlock(sandbox.landlock, `${path}.landlock`, expandText, machine, report),
+    nice: acls.nice,
+    seccomp: compileSeccomp(
+      withExpandedPath(sandbox.seccomp, expandText),
+      `${path}.seccomp`,
+      machine,
+      report,
+    ),
+  };
+}
+
+/** Said out loud, since it gives set-user-id programs their power back. */
+function compileNewPrivs(sandbox: Sandbox, path: string, report: Report): boolean {
+  if (!sandbox.acls?.newPrivs) return false;
+  const at = `${path}.acls.newPrivs`;
+  if (sandbox.seccomp !== undefined || sandbox.landlock !== undefined) {
+    report.problem(
+      at,
+      "cannot be combined with seccomp or landlock: both need no_new_privs once privileges are dropped",
+    );
+  }
+  report.notice(
+    at,
+    "commands of this sandbox can gain privileges through set-user-id programs and file capabilities",
+  );
+  return true;
+}
+
+function withExpandedPath(
+  seccomp: Sandbox["seccomp"],
+  expandText: (text: string) => string,
+): Sandbox["seccomp"] {
+  if (seccomp?.rulespath === undefined) return seccomp;
+  return { ...seccomp, rulespath: expandText(seccomp.rulespath) };
+}
+
+function absolute(path: string): string {
+  if (!path.startsWith("/")) throw new Error(`${JSON.stringify(path)} must be an absolute path`);
+  if (path.includes("\0")) throw new Error("contains a NUL byte");
+  return path;
+}
