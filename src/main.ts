@@ -7,6 +7,10 @@ interface Subcommand {
 
 const SUBCOMMANDS: Readonly<Record<string, { about: string; load: () => Promise<Subcommand> }>> = {
   serve: { about: "serve configs over REST and WebSocket", load: () => import("./cli/serve.ts") },
+  early: {
+    about: "serve before the real init, started by it",
+    load: () => import("./cli/early.ts"),
+  },
   check: { about: "tell every problem of a config", load: () => import("./cli/check.ts") },
   run: { about: "run one verb of a config, without a server", load: () => import("./cli/run.ts") },
   explain: {

@@ -133,12 +133,16 @@ static long start_early(const char *program, int done, char **envp)
 	if (pid != 0)
 		return pid;
 	SYS0(__NR_setsid);
-	long null = SYS4(__NR_openat, AT_FDCWD, "/dev/null", O_RDWR, 0);
-	SYS3(__NR_dup3, done, 3, 0);
-	if (null >= 0 && null != 0)
-		SYS3(__NR_dup3, null, 0, 0);
-	for (int fd = 1; fd <= 2; fd++)
-		SYS3(__NR_dup3, kmsg >= 0 ? kmsg : null, fd, 0);
+	/* All of these are above 2 (see init_of_boot); what is to become 3 comes last, since one of the others may be there. */
+	long null = SYS4(__NR_openat, AT_FDCWD, "/dev/null", O_RDWR | O_CLOEXEC, 0), output = kmsg >= 0 ? kmsg : null;
+	SYS3(__NR_dup3, null, 0, 0);
+	SYS3(__NR_dup3, output, 1, 0);
+	SYS3(__NR_dup3, output, 2, 0);
+	kmsg = 2;
+	if (done == 3)
+		SYS3(__NR_fcntl, done, F_SETFD, 0);
+	else
+		SYS3(__NR_dup3, done, 3, 0);
 	SYS3(__NR_close_range, 4, ~0u, 0);
 	char *argv[] = { (char *)program, "early", "--ready-fd", "3", 0 };
 	long r = SYS3(__NR_execve, program, argv, envp);
@@ -208,6 +212,10 @@ void init_of_boot(char **argv, char **envp)
 	mount_missing("/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, 0);
 	mount_missing("/sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, 0);
 	mount_missing("/dev", "devtmpfs", MS_NOSUID, "mode=0755");
+	/* Without a console the kernel starts init with no fd at all: nothing of ours may take the place of stdio. */
+	for (int fd = 0; fd <= 2; fd++)
+		if (SYS2(__NR_fcntl, fd, F_GETFD) < 0)
+			SYS4(__NR_openat, AT_FDCWD, "/dev/null", O_RDWR, 0);
 	kmsg = SYS4(__NR_openat, AT_FDCWD, "/dev/kmsg", O_WRONLY | O_CLOEXEC | O_NOCTTY, 0);
 	read_cmdline(cmdline, sizeof cmdline);
 	mount_missing("/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, "mode=0620,gid=5,ptmxmode=0666");

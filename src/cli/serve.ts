@@ -26,7 +26,14 @@ export async function run(argv: string[]): Promise<number> {
     console.log(help);
     return 0;
   }
-  const { source, origins, hosts } = options;
+  return serve(options);
+}
+
+/** Serves until SIGTERM or SIGINT; `onReady` once the first calls would be answered. Returns the exit code. */
+export async function serve(
+  { source, origins, hosts, ...places }: ServeOptions,
+  onReady: (urls: readonly string[]) => void = () => {},
+): Promise<number> {
   const launching = new Launching();
   /** Compiles, and makes the groups that the plans need. */
   const prepare = async (): Promise<ApiPlan[]> => {
@@ -46,7 +53,7 @@ export async function run(argv: string[]): Promise<number> {
   let registry: Registry | undefined;
   let server: RunningServer;
   try {
-    const endpoints = endpointsOf(options);
+    const endpoints = endpointsOf(places);
     registry = createRegistry({ apis, launch: launching.launch, explain });
     await registry.start();
     server = await startServer({ endpoints, origins, hosts, registry, version });
@@ -63,6 +70,7 @@ export async function run(argv: string[]): Promise<number> {
   process.on("SIGHUP", () => void reloadAndTell(reload, manager, registry, serving));
   console.log(banner(server.urls, apis, registry));
   manager.ready(serving);
+  onReady(server.urls);
   await untilStopped();
   manager.stopping();
   await Promise.all([server.close(), registry.close()]);
@@ -72,7 +80,10 @@ export async function run(argv: string[]): Promise<number> {
 }
 
 /** Throws an Error that says what is wrong with what the service manager handed over. */
-function endpointsOf({ endpoints, otherwise }: ServeOptions): Endpoint[] {
+function endpointsOf({
+  endpoints,
+  otherwise,
+}: Pick<ServeOptions, "endpoints" | "otherwise">): Endpoint[] {
   const inherited = inheritedSockets().map((fd): Endpoint => ({ kind: "fd", fd }));
   const all = [...endpoints, ...inherited];
   return all.length > 0 ? all : [otherwise];

@@ -47,19 +47,33 @@ await needPrograms(target);
 const machine = await timed("root image", image(target));
 using loaded = await timed("executable into the image", payload(target, machine));
 const log = join(cacheDir(), `boot-${arch}.log`);
-const done = await timed(
-  "the whole boot",
-  boot({
+const HOOK = "init=/usr/lib/spawnbox/init";
+/** What each boot adds to the kernel command line; the first runs every check, the others break early boot in some way. */
+const BOOTS: Readonly<Record<string, readonly string[]>> = {
+  "the whole boot": [HOOK],
+  "boot without a server": [HOOK, "spawnbox.path=/no/such/file", "spawnbox.test=cannot+execute"],
+  "boot with a server that hangs": [
+    HOOK,
+    "spawnbox.path=/usr/lib/spawnbox-test/hang",
+    "spawnbox.deadline=1",
+    "spawnbox.test=deadline+passed",
+  ],
+};
+let done = true;
+for (const [name, append] of Object.entries(BOOTS)) {
+  const file = name === "the whole boot" ? log : `${log}.${append.length}`;
+  const started = {
     target,
     ...machine,
     root: loaded.root,
     accel,
-    append: [],
-    log,
+    append,
+    log: file,
     limit: LIMIT[arch],
     onSaid,
-  }),
-);
+  };
+  done = (await timed(name, boot(started))) && done;
+}
 const table = times
   .map(([name, seconds]) => `${seconds.toFixed(5).padStart(11)} s  ${name}`)
   .join("\n");

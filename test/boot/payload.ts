@@ -1,7 +1,8 @@
 /** What is tried: the executable as it is built now, and the program that tries it, in a copy of the root image. */
 import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
+import { launcherFile } from "../../ffi/launcher/build.ts";
 import type { Target } from "./arch.ts";
 import type { Image } from "./image.ts";
 import { run } from "./run.ts";
@@ -38,6 +39,10 @@ export async function payload(target: Target, image: Image): Promise<Payload> {
     await put(root, scratch, {
       "/usr/bin/spawnbox": join(repository, "dist", built),
       "/usr/lib/spawnbox-test/inside": inside,
+      // The launcher is also the init of early boot.
+      "/usr/lib/spawnbox/init": launcherFile(target.arch),
+      "/usr/lib/spawnbox-test/hang": join(import.meta.dir, "hang"),
+      "/etc/spawnbox/early.json": join(import.meta.dir, "early.json"),
     });
     return { root, [Symbol.dispose]: dispose };
   } catch (error) {
@@ -50,6 +55,8 @@ export async function payload(target: Target, image: Image): Promise<Payload> {
 async function put(root: string, scratch: string, files: Record<string, string>): Promise<void> {
   const commands = join(scratch, "commands");
   const lines = Object.entries(files).flatMap(([place, source]) => [
+    // Says so when it exists, and goes on.
+    `mkdir ${dirname(place)}`,
     `write ${source} ${place}`,
     `sif ${place} mode 0100755`,
     `sif ${place} uid 0`,

@@ -22,7 +22,17 @@ function spawnbox(...args: string[]) {
 const sample = (name: string) => join(root, "config", `${name}.json`);
 
 describe("usage", () => {
-  const subcommands = ["serve", "check", "run", "call", "schema", "explain", "doctor", "compile"];
+  const subcommands = [
+    "serve",
+    "check",
+    "run",
+    "call",
+    "schema",
+    "explain",
+    "doctor",
+    "compile",
+    "early",
+  ];
   test("--help names every subcommand, and each explains itself", () => {
     const { code, out } = spawnbox("--help");
     expect(code).toBe(0);

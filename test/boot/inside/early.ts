@@ -1,0 +1,56 @@
+/** Early boot: what the init hook did before systemd, and that systemd came up all the same. */
+import { readFileSync } from "node:fs";
+import { connect } from "../../../src/client.ts";
+import { check, say } from "./check.ts";
+
+/** Words of the kernel command line. */
+export const cmdline = readFileSync("/proc/cmdline", "utf8").trim().split(" ");
+
+export const bootedEarly = cmdline.some((word) => word.startsWith("init=/usr/lib/spawnbox/"));
+
+function kernelLog(): string {
+  return Bun.spawnSync(["dmesg"]).stdout.toString();
+}
+
+/** With the hook and a working config: the early server has run its task, and serves still. */
+export async function earlyChecks(): Promise<void> {
+  await check("early: PID 1 is systemd", () => {
+    const name = readFileSync("/proc/1/comm", "utf8").trim();
+    if (name !== "systemd") throw new Error(`PID 1 is ${name}`);
+  });
+  await check("early: the tasks were done before systemd started", () => {
+    const log = kernelLog();
+    const done = /\[ *(\d+\.\d+)\] spawnbox: early tasks done/.exec(log)?.[1];
+    const systemd = /\[ *(\d+\.\d+)\] systemd\[1\]:/.exec(log)?.[1];
+    if (done === undefined)
+      throw new Error(`not in the kernel log: ${log.match(/.*spawnbox.*/g)?.join("; ")}`);
+    say({ kind: "time", name: "kernel start to early tasks done", seconds: Number(done) });
+    if (systemd !== undefined && Number(done) > Number(systemd))
+      throw new Error(`${done} s, systemd at ${systemd} s`);
+  });
+  await check("early: its server lives on under systemd and answers", async () => {
+    const { pid, urls } = JSON.parse(readFileSync("/run/spawnbox/early.json", "utf8")) as {
+      pid: number;
+      urls: string[];
+    };
+    if (!readFileSync(`/proc/${pid}/cmdline`, "utf8").includes("early"))
+      throw new Error(`pid ${pid} is another`);
+    const client = await connect(`${urls[0]?.replace("http", "ws")}/api`);
+    try {
+      const { response } = await client.call("early/who");
+      const { stdout } = response as { stdout?: string[] };
+      if (stdout?.[0] !== "65534") throw new Error(JSON.stringify(response));
+    } finally {
+      await client.close();
+    }
+  });
+}
+
+/** With the hook, and something wrong: the machine is up, and the kernel log says what was wrong. */
+export async function passedOverChecks(expected: string): Promise<void> {
+  await check(`early: the machine boots, and says "${expected}"`, () => {
+    const log = kernelLog();
+    if (!log.includes(`spawnbox: ${expected}`))
+      throw new Error(log.match(/.*spawnbox.*/g)?.join("; ") ?? "nothing said");
+  });
+}
