@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { createHash } from "node:crypto";
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { type Served, serve, shell, users } from "../served.ts";
-import { acls, api, commands, full, plainAndFull, py, sh } from "./attack.ts";
+import { acls, api, canLookInside, commands, full, plainAndFull, py, sh } from "./attack.ts";
 
 const FDS = [3, 4, 5, 6, 7, 8, 9, 256];
 const outside = ["/var", "/root", "/proc/self/fd/3/..", "/proc/2/cwd/var"];
@@ -109,7 +109,7 @@ print([attempt(os.lseek, fd, 0, 1) for fd in (1, 2)])`,
       });
   });
 
-  test.each(["plain", "full", "root", "rootfull"])(
+  test.if(canLookInside).each(["plain", "full", "root", "rootfull"])(
     "[launcher] it cannot be written through /proc/self/exe or /proc/PID/exe, and its hash stays: %s",
     async (sandbox) => {
       const before = executed(served.pid);

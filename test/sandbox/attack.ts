@@ -1,6 +1,7 @@
 /** What the attacks share: Python that makes raw system calls inside a sandbox, and a look at processes from outside. */
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { type Served, serve, shell, system, type User } from "../served.ts";
+import { isRoot } from "../served.ts";
 
 /** A command that runs Python handed in by the test. */
 export const python = {
@@ -153,4 +154,13 @@ export async function answering<T>(
     await Bun.sleep(5);
   }
   return { result: await busy, ping, grown: most - before };
+}
+
+/**
+ * A server cannot be looked into by others of its own user (it is not dumpable), and so not by a test that runs as one: what
+ * needs its /proc/PID/fd, exe or maps runs as root, for both kinds of server.
+ */
+export const canLookInside = isRoot;
+if (!canLookInside) {
+  console.warn("run as root to look into the server: the tests that must are skipped");
 }
