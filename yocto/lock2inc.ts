@@ -86,7 +86,7 @@ function entry({ name, version }: Source): string {
   const file = `${name.split("/").at(-1)}-${version}.tgz`;
   const plain = plainName(name);
   return (
-    `https://registry.npmjs.org/${name}/-/${file};name=${plain}` +
+    `\${SPAWNBOX_NPM_REGISTRY}/${name}/-/${file};name=${plain}` +
     `;downloadfilename=${plain}-${version}.tgz;unpack=0`
   );
 }

@@ -12,6 +12,10 @@ SRC_URI = " \
     file://early.json \
 "
 
+# Where the npm packages come from, such as a mirror of the product's own: the address of an npm registry, without a slash at
+# its end. What is fetched is checked against the sums below, wherever it comes from.
+SPAWNBOX_NPM_REGISTRY ?= ""
+
 require spawnbox-npm.inc
 
 # Since styhead sources are unpacked into UNPACKDIR.
@@ -35,6 +39,11 @@ INHIBIT_PACKAGE_DEBUG_SPLIT = "1"
 INHIBIT_SYSROOT_STRIP = "1"
 INSANE_SKIP:${PN} += "already-stripped ldflags"
 INSANE_SKIP:${PN}-early += "already-stripped ldflags"
+
+python () {
+    if not d.getVar("SPAWNBOX_NPM_REGISTRY"):
+        raise bb.parse.SkipRecipe("set SPAWNBOX_NPM_REGISTRY to the address of an npm registry")
+}
 
 # Absent, unlike empty, it is an error for a source from the network.
 python () {
