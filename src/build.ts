@@ -26,7 +26,6 @@ mkdirSync(join(root, "dist"), { recursive: true });
 const outfile = join(root, "dist", arch === hostArch ? "spawnbox" : `spawnbox-linux-${arch}`);
 const result = await Bun.build({
   entrypoints: [join(root, "src", "main.ts")],
-  // Splitting keeps `schema` and `call` from loading the server.
   minify: true,
   bytecode: true,
   format: "esm",

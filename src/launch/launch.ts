@@ -112,6 +112,8 @@ class LaunchedTask implements Task {
         ],
       });
       for (const fd of [stdoutEnd, stderrEnd, statusEnd, lifelineEnd]) closeSync(fd);
+      // What may still go wrong must not close a number twice: it can be somebody else's by then.
+      opened.splice(0, opened.length, stdout, stderr, status, lifeline);
       this.#lifeline = lifeline;
       channels = [new Channel(status), new Channel(stdout), new Channel(stderr)];
     } catch (error) {
