@@ -47,6 +47,8 @@ export const OP = {
 
   /** numbers: capability mask: everything else leaves the bounding set */
   BOUNDING: 8,
+  /** data: file of /proc/self/attr, text to write: the label of the command, while the host's /proc is there; see LabelPolicy */
+  LABEL: 9,
 
   /**
    * In a pid namespace: from here on there are two processes. This one, the namespace's init, does the steps below 32

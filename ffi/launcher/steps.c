@@ -77,6 +77,7 @@ long do_step(const struct op *op)
 		return mount_again(data, n[0]);
 	case OP_LOCK:
 		return hold_lock(data);
+	case OP_LABEL:
 	case OP_SETTING:
 		return write_setting(data, second);
 	case OP_ROOT_END:

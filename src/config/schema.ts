@@ -68,7 +68,12 @@ export const Acls = object(
         default: "default",
       }),
     ),
-    label: optional(Type.String({ description: "security label (SELinux/Smack)" })),
+    label: optional(
+      text({
+        description:
+          "label of the active security module: SELinux context, Smack label or AppArmor profile; selinux:, smack: or apparmor: before it insists on one",
+      }),
+    ),
     newPrivs: optional(
       flag({
         description:

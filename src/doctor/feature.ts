@@ -7,6 +7,7 @@ export type FeatureName =
   | "mounts"
   | "seccomp"
   | "landlock"
+  | "label"
   | `namespace-${"user" | "pid" | "net" | "ipc" | "uts" | "cgroup"}`;
 
 export interface Feature {

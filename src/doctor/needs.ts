@@ -9,6 +9,7 @@ function needsOf({ policy }: Plan): FeatureName[] {
     needs.push(name === "mount" ? "mounts" : `namespace-${name}`);
   if (policy.seccomp) needs.push("seccomp");
   if (policy.landlock) needs.push("landlock");
+  if (policy.label) needs.push("label");
   if (policy.identity) needs.push("user-switch");
   return needs;
 }

@@ -52,7 +52,11 @@ const PROBES: readonly (readonly [FeatureName, Probe])[] = [
 export async function probeFeatures(machine: Machine): Promise<Feature[]> {
   const features: Feature[] = [];
   for (const [name, probe] of PROBES) features.push(await tried(name, probe, machine));
+  const labels = machine.labelModule();
   features.push(
+    labels === undefined
+      ? missing("label", "no active security module has labels", remedyOf("label", machine))
+      : there("label", labels),
     machine.privileged
       ? await tried("user-switch", { acls: { user: "65534", group: "65534" } }, machine)
       : missing(
@@ -101,6 +105,8 @@ function remedyOf(name: FeatureName, { privileged }: Machine): string {
   if (name === "user-switch") {
     return "acls.user, group and groups need a server of root, and a container that maps all users";
   }
+  if (name === "label")
+    return "acls.label needs SELinux, Smack or AppArmor in lsm= of the kernel command line";
   if (name === "seccomp") return "install libseccomp2, and use a kernel with CONFIG_SECCOMP_FILTER";
   // Root needs no user namespace for the others.
   const remedy = privileged && name !== "namespace-user" ? undefined : userNamespaceRemedy();

@@ -3,6 +3,7 @@ import type { Acls, Sandbox } from "../config/schema.ts";
 import { compileCaps } from "./caps.ts";
 import { compileCgroups } from "./cgroup.ts";
 import { compileIdentity } from "./identity.ts";
+import { compileLabel } from "./label.ts";
 import { compileLandlock } from "./landlock.ts";
 import type { Machine } from "./machine.ts";
 import { compileMounts } from "./mounts.ts";
@@ -72,6 +73,12 @@ export function compilePolicy(
     noNewPrivs: !compileNewPrivs(sandbox, path, report),
     cgroup: compileCgroups(sandbox.cgroups, `${path}.cgroups`, report),
     landlock: compileLandlock(sandbox.landlock, `${path}.landlock`, expandText, machine, report),
+    label: compileLabel(
+      report.attempt(`${path}.acls.label`, () => acls.label && expandText(acls.label)),
+      `${path}.acls.label`,
+      machine,
+      report,
+    ),
     nice: acls.nice,
     seccomp: compileSeccomp(
       withExpandedPath(sandbox.seccomp, expandText),

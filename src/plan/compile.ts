@@ -72,14 +72,6 @@ export function compile(loaded: readonly LoadedConfig[], options: CompileOptions
   return apis;
 }
 
-/** Keys that are understood, and whose feature is not here yet: refused, never silently left out. */
-function unsupported(config: Config, report: Report): void {
-  const later = (path: string) => report.problem(path, "not supported yet: remove it");
-  for (const [i, sandbox] of config.sandboxes.entries()) {
-    if (sandbox.acls?.label !== undefined) later(`sandboxes[${i}].acls.label`);
-  }
-}
-
 /** Plugins and actions where nobody can compile them. */
 function refuseExtensions(config: Config, report: Report): void {
   for (const key of ["plugins", "onload", "onstart", "events", "extra"] as const) {
@@ -120,7 +112,6 @@ class ConfigCompiler {
 
   api(all: readonly LoadedConfig[]): ApiPlan {
     const { uid, api, info, version, author } = this.#config.metadata;
-    unsupported(this.#config, this.report);
     const extension = this.#extend(all);
     const sandboxes = this.#config.sandboxes.map((sandbox, i) =>
       this.#sandbox(sandbox, `sandboxes[${i}]`),

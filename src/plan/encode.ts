@@ -165,6 +165,7 @@ export function encodePolicy(policy: Policy): Uint8Array {
   }
   // Bounds what an exec may give, not what the steps below may do; 41 system calls in the shadow of the id maps.
   if (policy.caps) blob.op("BOUNDING", [capMask(policy.caps)]);
+  if (policy.label) blob.op("LABEL", [], strings(policy.label.file, policy.label.text));
   if (forked) blob.op("FORK");
   if (namespaces.has("user")) {
     // Of the user namespace that the writer is in: no further one in there. See namespaces(7).

@@ -1,6 +1,6 @@
 /** A plan in words: one line per thing the launcher does, in the order of enforcement. */
 import { INSTRUCTION_BYTES } from "./bpf.ts";
-import type { LandlockPolicy, MountFlags, MountStep, Policy } from "./policy.ts";
+import type { LabelPolicy, LandlockPolicy, MountFlags, MountStep, Policy } from "./policy.ts";
 import type { Plan } from "./plan.ts";
 import { capabilityWords, NAMESPACE_WORDS, rlimitWords } from "./words.ts";
 
@@ -60,6 +60,11 @@ function landlockWords({ paths, ports, net }: LandlockPolicy): string[] {
   ];
 }
 
+const MODULES = { selinux: "SELinux context", smack: "Smack label", apparmor: "AppArmor profile" };
+
+const labelWords = ({ module, text }: LabelPolicy): string =>
+  `${MODULES[module]} ${module === "apparmor" ? text.slice("exec ".length) : text}`;
+
 /** What the sandbox does, one line per step, in the order of the launcher. */
 export function explainPolicy(policy: Policy): string[] {
   const { namespaces, mounts, hostname, umask, chdir, caps, seccomp } = policy;
@@ -86,6 +91,7 @@ export function explainPolicy(policy: Policy): string[] {
       ? "no new privileges"
       : "NEW PRIVILEGES by set-user-id programs and file capabilities",
   );
+  if (policy.label) lines.push(labelWords(policy.label));
   if (policy.landlock) lines.push(...landlockWords(policy.landlock));
   lines.push(
     seccomp

@@ -19,6 +19,7 @@ import {
   resolveSyscall,
   type Rule,
 } from "../../ffi/libseccomp.ts";
+import type { LabelPolicy } from "./policy.ts";
 import type { HostFiles } from "./view.ts";
 import { groupByName, type User, userById, userByName } from "../../ffi/users.ts";
 
@@ -46,6 +47,8 @@ export interface Machine {
   /** Number of a syscall here; negative when only other architectures have it; undefined when unknown. */
   syscall(name: string): number | undefined;
   compileFilter(defaultAction: number, rules: readonly Rule[]): Uint8Array;
+  /** The active security module that has labels. */
+  labelModule(): LabelPolicy["module"] | undefined;
   /** Version of Landlock, 0 for none. */
   landlockAbi(): number;
   exists(path: string): boolean;
@@ -83,6 +86,17 @@ const hostFiles: HostFiles = {
   },
 };
 
+/** By what each registers only when it is active; securityfs, which lists them, may not be mounted. */
+function labelModule(): LabelPolicy["module"] | undefined {
+  const content = (path: string) => (existsSync(path) ? readFileSync(path, "utf8") : "");
+  const filesystems = content("/proc/filesystems");
+  if (/\bselinuxfs$/m.test(filesystems)) return "selinux";
+  if (/\bsmackfs$/m.test(filesystems)) return "smack";
+  return content("/sys/module/apparmor/parameters/enabled").startsWith("Y")
+    ? "apparmor"
+    : undefined;
+}
+
 /** Filters as they were asked for: sandboxes with equal rules share one, and each costs milliseconds. */
 function rememberingFilters(arch: Architecture): Machine["compileFilter"] {
   const made = new Map<string, Uint8Array>();
@@ -117,6 +131,7 @@ export function thisMachine(arch: string = process.arch): Machine {
     cap: capFromName,
     syscall: (name) => resolveSyscall(name, arch),
     compileFilter: rememberingFilters(arch),
+    labelModule,
     landlockAbi,
     exists: existsSync,
     output: (command) => {

@@ -61,6 +61,13 @@ export interface LandlockPolicy {
   readonly ports: readonly (readonly [port: number, access: bigint])[];
 }
 
+/** The label of a security module: what is written where, in /proc/self/attr. */
+export interface LabelPolicy {
+  readonly module: "selinux" | "smack" | "apparmor";
+  readonly file: string;
+  readonly text: string;
+}
+
 export interface Identity {
   readonly uid: number;
   readonly gid: number;
@@ -93,6 +100,7 @@ export interface Policy {
   /** Limits of the sandbox and of each launch; undefined: none. */
   readonly cgroup: CgroupPolicy | undefined;
   readonly landlock: LandlockPolicy | undefined;
+  readonly label: LabelPolicy | undefined;
   /** Nice value, -20 to 19; undefined: the server's. */
   readonly nice: number | undefined;
   /** Compiled filter (struct sock_filter[]). */

@@ -38,6 +38,7 @@ const PACKAGES = [
   "wireguard-tools",
   "libseccomp2",
   "libcap2",
+  "apparmor",
   "kmod",
   "util-linux",
   "procps",

@@ -2,6 +2,7 @@
 import { cgroupChecks, limitChecks, refusalChecks } from "./cgroups.ts";
 import { say, uptime } from "./check.ts";
 import { bootedEarly, cmdline, earlyChecks, passedOverChecks } from "./early.ts";
+import { labelChecks } from "./label.ts";
 import { sandboxChecks } from "./sandboxes.ts";
 
 async function all(): Promise<void> {
@@ -13,6 +14,7 @@ async function all(): Promise<void> {
   if (wrong === undefined) {
     if (bootedEarly) await earlyChecks();
     await sandboxChecks();
+    await labelChecks();
     await cgroupChecks(process.execPath);
   } else {
     await passedOverChecks(wrong.replaceAll("+", " "));
