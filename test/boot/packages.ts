@@ -20,6 +20,11 @@ export async function needPrograms(target: Target): Promise<void> {
     throw new Error(`install these Debian packages first: ${missing.join(" ")}`);
   console.log(`installing ${missing.join(" ")}`);
   const options = { env: { ...process.env, DEBIAN_FRONTEND: "noninteractive" } };
-  await run(["apt-get", "update", "-qq"], options);
-  await run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", ...missing], options);
+  // Another installation may be under way.
+  const wait = ["-o", "DPkg::Lock::Timeout=300"];
+  await run(["apt-get", ...wait, "update", "-qq"], options);
+  await run(
+    ["apt-get", ...wait, "install", "-y", "-qq", "--no-install-recommends", ...missing],
+    options,
+  );
 }

@@ -120,7 +120,8 @@ test("an idle connection does not hold up the end", async () => {
   expect(await client.head()).toStartWith("HTTP/1.1 200 ");
   const begin = performance.now();
   await server.close();
-  expect(performance.now() - begin).toBeLessThan(1_500);
+  // A guard: an idle connection of HTTP is kept for 5 s.
+  expect(performance.now() - begin).toBeLessThan(4_500);
   remove();
 });
 
