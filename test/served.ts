@@ -35,8 +35,15 @@ export interface Ran {
 
 const executable = join(import.meta.dir, "../dist/spawnbox");
 
-/** Serves `config` (an object, written to a file that only exists meanwhile). */
-export async function serve(config: unknown, user: User): Promise<Served> {
+/**
+ * Serves `config` (an object, written to a file that only exists meanwhile).
+ * @param through a command that executes the server, such as `unshare --user`
+ */
+export async function serve(
+  config: unknown,
+  user: User,
+  through: readonly string[] = [],
+): Promise<Served> {
   if (!existsSync(executable)) throw new Error("build first: npm run build");
   const dir = mkdtempSync(join(tmpdir(), "spawnbox-served-"));
   chmodSync(dir, 0o755);
@@ -50,11 +57,14 @@ export async function serve(config: unknown, user: User): Promise<Served> {
     isRoot && user === "ordinary user"
       ? ["setpriv", `--reuid=${ORDINARY}`, `--regid=${ORDINARY}`, "--clear-groups"]
       : [];
-  const server = Bun.spawn([...drop, program, "serve", "--config", file, "--port", "0"], {
-    cwd: dir,
-    env: { PATH: process.env["PATH"] ?? "/usr/bin:/bin", HOME: dir, SECRET_OF_SERVER: "x" },
-    stdio: ["ignore", "pipe", "pipe"],
-  });
+  const server = Bun.spawn(
+    [...drop, ...through, program, "serve", "--config", file, "--port", "0"],
+    {
+      cwd: dir,
+      env: { PATH: process.env["PATH"] ?? "/usr/bin:/bin", HOME: dir, SECRET_OF_SERVER: "x" },
+      stdio: ["ignore", "pipe", "pipe"],
+    },
+  );
   const url = await firstMatch(server.stdout, /serves on (\S+)/);
   if (url === undefined) {
     const said = await server.stderr.text();

@@ -17,6 +17,8 @@ import { type Launch, LaunchError, type OutputSink, type Outcome, type Task } fr
 const SIGINT = 2;
 const SIGKILL = 9;
 const SIGSYS = 31;
+/** SIGHUP, SIGINT, SIGQUIT, SIGKILL, SIGTERM: who sends one of these wants an end. */
+const ENDING: ReadonlySet<number> = new Set([1, 2, 3, 9, 15]);
 /** After a stop without an explicit signal, what is left is killed. */
 const GRACE = 5_000;
 /** The tree is gone, but somebody else may hold its stdout: how long its end is waited for. */
@@ -68,6 +70,8 @@ class LaunchedTask implements Task {
   /** Write end of the lifeline; undefined once closed. */
   #lifeline: number | undefined;
   #cause: Outcome["cause"];
+  /** Signals that a command may survive. */
+  readonly #sent = new Set<number>();
   #last: Extract<LauncherRecord, { kind: "ended" }> | undefined;
   #grace: ReturnType<typeof setTimeout> | undefined;
   #waker: ReturnType<typeof setInterval> | undefined;
@@ -179,7 +183,8 @@ class LaunchedTask implements Task {
   }
 
   stop(signal?: number): void {
-    this.#cause ??= "stopped";
+    if (signal === undefined || ENDING.has(signal)) this.#cause ??= "stopped";
+    else this.#sent.add(signal);
     this.#order(signal === undefined ? SIGINT | GROUP : signal);
     if (signal === undefined) this.#grace ??= setTimeout(() => this.kill(), GRACE);
   }
@@ -221,6 +226,7 @@ class LaunchedTask implements Task {
     // Without its last record nobody has seen to what the command left behind.
     if (!this.#last) this.#cause ??= "supervisor";
     const wall = Math.round((performance.now() - this.#begin) * 1000) / 1000;
+    if (this.#sent.has(signal)) this.#cause ??= "stopped";
     if (counted?.oom && signal === SIGKILL) this.#cause ??= "oom";
     // The group has counted the processes that nobody waited for, too.
     const cpu = counted

@@ -20,6 +20,18 @@ const EXEC_HINTS: Readonly<Record<string, string>> = {
   EACCES: "the user of the sandbox may not execute it, or it lies on a noexec mount",
 };
 
+/** What the kernel means by an errno of the step that makes processes and namespaces: clone(2), unshare(2). */
+const NAMESPACE_HINTS: Readonly<Record<string, string>> = {
+  ENOSPC:
+    "there are as many namespaces as the user may have: raise user.max_*_namespaces (sysctl), or limit how many tasks run at once",
+  EUSERS: "user namespaces are nested too deeply, or there are too many of them",
+  EAGAIN:
+    "there are as many processes as the user, the group or the machine may have: see limits.nproc, cgroups.pids and kernel.pid_max",
+  ENOMEM: "out of memory, or the pid namespace is ending",
+  EPERM: "this user may not make such a namespace: spawnbox doctor tells what would help",
+};
+const MAKES_NAMESPACES: ReadonlySet<number> = new Set([OP.CLONE, OP.FORK, OP.UNSHARE]);
+
 function failure(op: number, errno: number, what: string): LaunchError {
   if (errno === 0)
     return new LaunchError("launcher", "", "", "killed before it could execute the command");
@@ -27,8 +39,14 @@ function failure(op: number, errno: number, what: string): LaunchError {
   if (op === OP.EXEC) {
     return new LaunchError("exec", what, name, EXEC_HINTS[name] ?? "see execve(2)");
   }
+  const why = MAKES_NAMESPACES.has(op) ? NAMESPACE_HINTS[name] : undefined;
   const explanation = "the sandbox cannot be set up as configured, so nothing was run";
-  return new LaunchError(STEP.get(op) ?? `op ${op}`, what, name, explanation);
+  return new LaunchError(
+    STEP.get(op) ?? `op ${op}`,
+    what,
+    name,
+    why === undefined ? explanation : `${why}. ${explanation}`,
+  );
 }
 
 function decode(bytes: Uint8Array): LauncherRecord {

@@ -13,7 +13,10 @@ export interface Outcome {
   exit?: number;
   /** Signal number, when a signal ended it. */
   signal?: number;
-  /** Who ended it, when it was not the command itself. */
+  /**
+   * Who ended it, when it was not the command itself. Stopped: it ended after a stop without a signal, or with one that asks
+   * for an end (SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGKILL), or of another signal that was sent.
+   */
   cause?: "timeout" | "stopped" | "seccomp" | "oom" | "supervisor";
   usage: Usage;
 }

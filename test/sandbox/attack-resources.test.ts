@@ -26,6 +26,19 @@ while True:
     except OSError as e:
         if n == 0: print(errno.errorcode[e.errno], flush=True)
         time.sleep(0.01)`;
+/**
+ * Executes the rest of its arguments in a user namespace that has limits of its own ($0 network namespaces), so that the
+ * machine's are not touched: namespaces(7). All users are mapped for root, from outside; for others only themselves are.
+ */
+const LIMITED = `
+limit='echo "$0" > /proc/sys/user/max_net_namespaces && exec setpriv --ambient-caps -all "$@"'
+[ "$(id -u)" = 0 ] || exec unshare --user --map-current-user --keep-caps /bin/sh -c "$limit" "$0" "$@"
+(
+  while [ "$(readlink /proc/$$/ns/user)" = "$(readlink /proc/self/ns/user)" ]; do :; done
+  echo 0 0 65536 > /proc/$$/gid_map
+  echo 0 0 65536 > /proc/$$/uid_map
+) &
+exec unshare --user --keep-caps /bin/sh -c 'until grep -q 65536 /proc/self/uid_map; do :; done; '"$limit" "$0" "$@"`;
 const config = api(
   plainAndFull.map((sandbox) => ({
     ...sandbox,
@@ -178,4 +191,23 @@ print(os.write(fd, bytes(100000)), attempt(os.write, fd, b"x"))`,
     },
     30_000,
   );
+
+  test("[exhaustion] out of namespaces, calls get an error that says so, and work again later", async () => {
+    const most = 3;
+    const through = ["/bin/sh", "-c", LIMITED, `${most}`];
+    await using limited = await serve(config, user, through);
+    const start = () => limited.call("a/full/sh", { script: "exec sleep 1006" });
+    const running = Array.from({ length: most }, start);
+    await until("they run", () => marked("sleep\x001006").length === most);
+    const refused = await limited.call("a/full/sh", { script: "echo ran" });
+    expect(refused.request.info).toMatch(
+      /^full\/sh not started: (clone|unshare): ENOSPC: .*max_\*_namespaces/,
+    );
+    await limited.call("a/full/sh", { action: "stop" });
+    await Promise.all(running);
+    // The kernel takes a namespace apart after its last process has ended.
+    await until("there is room again", async () =>
+      clean(await limited.call("a/full/sh", { script: "echo ran" })),
+    );
+  });
 });

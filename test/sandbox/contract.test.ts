@@ -288,6 +288,27 @@ EOF`;
     });
   });
 
+  test.each([
+    // A signal that the command survives has not stopped it.
+    ["USR1", "trap 'echo got it' USR1; echo ready; sleep 1005; exit 4", { exit: 4 }],
+    ["USR1", "echo ready; exec sleep 1005", { signal: "User defined signal 1", cause: "stopped" }],
+    ["TERM", "trap 'exit 5' TERM; echo ready; sleep 1005", { exit: 5, cause: "stopped" }],
+  ] as const)(
+    "stopped is told of what ended by the stop: SIG%s, %s",
+    async (signal, script, expected) => {
+      const reply = served.call("t/plain/sh", { script });
+      await until("sleep runs", async () => (await processesNamed("sleep", "1005")).length === 1);
+      await served.call("t/plain/sh", { action: "stop", args: { signal } });
+      if (script.startsWith("trap")) {
+        // The shell runs its trap when the child has ended.
+        for (const pid of await processesNamed("sleep", "1005")) process.kill(pid);
+      }
+      const { status } = (await reply).response as { status: { usage: unknown } };
+      const { usage: _, ...how } = status;
+      expect(how as object).toEqual(expected);
+    },
+  );
+
   test("if the server is killed, its commands end", async () => {
     const doomed = await serve(config, user);
     const calls = ["plain", "full"].map((sandbox) =>
