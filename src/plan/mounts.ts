@@ -5,6 +5,7 @@ import type { Machine } from "./machine.ts";
 import type { Identity, MountFlags, MountStep, NamespaceName } from "./policy.ts";
 import { procSteps } from "./proc.ts";
 import type { Report } from "./report.ts";
+import { parseSize } from "./size.ts";
 
 const DEVICES = ["null", "zero", "full", "random", "urandom", "tty"] as const;
 const LOCKED: MountFlags = { readonly: false, nosuid: true, nodev: true, noexec: true };
@@ -131,10 +132,7 @@ function compileMount(
     case "dev":
       return devSteps(target);
     case "proc":
-      // Mounting a proc of the host's processes needs their namespace; with shared pids the host's is bound instead.
-      return context.own.has("pid")
-        ? procSteps(target, context.machine.exists)
-        : [{ kind: "bind", source: context.machine.realpath("/proc"), target, flags: LOCKED }];
+      return procSteps(target, context.own.has("pid"), context.machine.exists);
     case "sys":
       // The devices of a private network are in a sysfs of its own; otherwise the host's is shown.
       return context.own.has("net")
@@ -158,10 +156,10 @@ function compileMount(
   }
 }
 
-/** Size of a tmpfs as the kernel reads it: digits and k, m or g. */
+/** Size of a tmpfs as the kernel reads it: bytes, and none is no limit. */
 function sizeOf(text: string): string {
-  if (!/^[1-9]\d*[kmg]?$/i.test(text))
-    throw new Error(`size ${JSON.stringify(text)}: a number with K, M or G, such as 64M`);
+  const size = parseSize(text);
+  if (!size) throw new Error(`size ${JSON.stringify(text)}: a number with K, M or G, such as 64M`);
   return text.toLowerCase();
 }
 

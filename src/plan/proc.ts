@@ -15,16 +15,25 @@ const MASKED = [
   "sched_debug",
   "sysrq-trigger",
 ];
-/** Read-only inside: root in a user namespace still is the owner of these files. */
+/** Read-only inside: root owns these files, also without any capability and in a user namespace. */
 const READ_ONLY = ["bus", "fs", "irq", "sys", "acpi", "scsi", "asound"];
 
-/** `exists` tells whether this kernel has a file of that name in /proc. */
-export function procSteps(target: string, exists: (path: string) => boolean): MountStep[] {
+/**
+ * `exists` tells whether this kernel has a file of that name in /proc. With the pids of the host, `own` is false: a proc of the
+ * host's processes can only be mounted from there, so the host's is shown.
+ */
+export function procSteps(
+  target: string,
+  own: boolean,
+  exists: (path: string) => boolean,
+): MountStep[] {
   const present = (name: string) => exists(posix.join("/proc", name));
   const at = (name: string) => posix.join(target, name);
   const flags = { readonly: true, nosuid: true, nodev: true, noexec: true };
   return [
-    { kind: "proc", target },
+    own
+      ? { kind: "proc", target }
+      : { kind: "bind", source: "/proc", target, flags: { ...flags, readonly: false } },
     ...MASKED.filter(present).map((name): MountStep => ({
       kind: "bind",
       source: "/dev/null",

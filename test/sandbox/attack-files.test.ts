@@ -11,7 +11,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { isRoot, type Served, shell, users } from "../served.ts";
+import { isRoot, type Served, shell, system, users } from "../served.ts";
 import { acls, commands, full, py, serveSandboxes, sh, withMounts } from "./attack.ts";
 
 const SECRET = "content of the host";
@@ -59,6 +59,13 @@ const config = [
   over("null", { target: "/r/etc/null", source: "/dev/null", mode: "rw" }),
   over("made", { target: "/r/proc/x", source: "echo x", mode: "execfd" }),
   over("fakenull", { target: "/r/fakenull", source: "/dev/null", mode: "rw" }),
+  ...["daemon", "root"].map((user) => ({
+    uid: `hostproc${user}`,
+    acls: { user },
+    caps: [],
+    namespace: { mounts: system },
+    commands,
+  })),
   {
     uid: "ro",
     acls,
@@ -134,6 +141,22 @@ print(open("/ro/f").read().strip() if os.path.exists("/ro/f") else "gone")`,
       );
       file(join(ro, "f"), "meant");
       expect(lines).toEqual(["meant"]);
+    },
+  );
+
+  test.each(["hostprocdaemon", "hostprocroot"])(
+    "[mounts] settings and secrets of the kernel are out of reach in the host's proc too: %s",
+    async (sandbox) => {
+      const { lines } = await py(
+        served,
+        sandbox,
+        `
+print(len([name for name in os.listdir("/proc") if name.isdigit()]) > 2)
+for name in ("sys/kernel/domainname", "sys/kernel/core_pattern", "sys/vm/drop_caches", "sysrq-trigger", "irq/default_smp_affinity"):
+    if os.path.exists("/proc/" + name): print(attempt(os.open, "/proc/" + name, os.O_WRONLY | os.O_TRUNC) in ("EROFS", "EACCES", "EPERM"))
+print(open("/proc/kallsyms").read(1) if os.path.exists("/proc/kallsyms") else "")`,
+      );
+      expect(new Set(lines)).toEqual(new Set(["True", ""]));
     },
   );
 
