@@ -105,6 +105,9 @@ void child(const struct header *plan, int channel, int exit_pipe, char **argv, c
 	reset_signals();
 	/* The modes of the plan are meant exactly; UMASK sets the command's own. */
 	SYS1(__NR_umask, 0);
+	long shed = shed_protection(find_op(plan, OP_NICE) != 0);
+	if (shed < 0)
+		give_up(OP_INHERIT, at, shed);
 
 	for (const struct op *op = first_op(plan);; op = next_op(op)) {
 		if (!waited && (is_last(plan, op) || op->code >= OP_FORK)) {

@@ -57,6 +57,9 @@ long hold_lock(const char *target);
 /* The init keeps what is at or above this one. */
 #define FIRST_KEPT_FD 256
 
+/* shed.c */
+long shed_protection(int keep_nice);
+
 /* landlock.c */
 long landlock_begin(const u64 *handled);
 long landlock_path(const char *path, u64 access);
@@ -107,6 +110,14 @@ static inline const struct op *next_op(const struct op *op)
 static inline int is_last(const struct header *plan, const struct op *op)
 {
 	return (usize)((const char *)op - (const char *)plan) >= plan->size;
+}
+
+static inline const struct op *find_op(const struct header *plan, u32 code)
+{
+	for (const struct op *op = first_op(plan); !is_last(plan, op); op = next_op(op))
+		if (op->code == code)
+			return op;
+	return 0;
 }
 
 #endif

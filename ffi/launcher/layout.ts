@@ -95,7 +95,7 @@ export const OP = {
   RLIMIT: 48,
   /** numbers: mask */
   UMASK: 49,
-  /** data: path */
+  /** data: path, entered with the rights of the command */
   CHDIR: 50,
   /** numbers: the supplementary groups */
   SETGROUPS: 51,
@@ -125,6 +125,8 @@ export const OP = {
   /** Not ops of the blob: steps of the supervisor, named in failures. */
   PLAN_READ: 81,
   CLONE: 82,
+  /** Likewise of the child: what it gives up of the server's, see shed.c. */
+  INHERIT: 83,
 } as const;
 
 export type OpName = keyof typeof OP;

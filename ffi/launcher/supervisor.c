@@ -93,14 +93,6 @@ static long receive(int channel, struct record *record, u32 *pid)
 	return r;
 }
 
-static const struct op *find_op(const struct header *plan, u32 code)
-{
-	for (const struct op *op = first_op(plan); !is_last(plan, op); op = next_op(op))
-		if (op->code == code)
-			return op;
-	return 0;
-}
-
 static void join_net(const struct op *op)
 {
 	const char *path = op_data(op);

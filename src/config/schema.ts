@@ -345,6 +345,7 @@ export const Rlimits = object(
     core: Rlimit("core file bytes"),
     fsize: Rlimit("file size in bytes"),
     memlock: Rlimit("locked memory in bytes"),
+    rtprio: Rlimit("real-time priority (0 unless given)"),
   },
   { description: "resource limits (setrlimit(2)), soft and hard alike" },
 );

@@ -19,6 +19,8 @@ const CLONE: Readonly<Record<NamespaceName, number>> = {
   pid: 0x20000000,
   net: 0x40000000,
 };
+/** RLIMIT_… of setrlimit(2) that every command has set. */
+const RLIMIT = { nice: 13, rtprio: 14 } as const;
 /** MOUNT_ATTR_… of mount_setattr(2). */
 const ATTRIBUTE = { RDONLY: 1, NOSUID: 2, NODEV: 4, NOEXEC: 8 } as const;
 /** Securebits of capabilities(7). */
@@ -184,10 +186,13 @@ export function encodePolicy(policy: Policy): Uint8Array {
     blob.op("HOSTNAME", [], strings(policy.hostname));
 
   if (policy.nice !== undefined) blob.op("NICE", [policy.nice + 20]);
+  // What the server may is not for its commands: real-time policies and better nice values stop everything else.
+  blob.op("RLIMIT", [RLIMIT.nice, 0]);
+  if (!policy.rlimits.some(([resource]) => resource === RLIMIT.rtprio))
+    blob.op("RLIMIT", [RLIMIT.rtprio, 0]);
   for (const [resource, value] of policy.rlimits)
     blob.op("RLIMIT", [resource, BigInt.asUintN(64, value)]);
   if (policy.umask !== undefined) blob.op("UMASK", [policy.umask]);
-  if (policy.chdir !== undefined) blob.op("CHDIR", [], strings(policy.chdir));
 
   if (identity) blob.op("SETGROUPS", identity.groups).op("SETGID", [identity.gid]);
   if (policy.caps) blob.op("SECUREBITS", [SECBITS.SWITCHING]);
@@ -197,6 +202,8 @@ export function encodePolicy(policy: Policy): Uint8Array {
     const mask = capMask(policy.caps);
     blob.op("AMBIENT", [mask]).op("SECUREBITS", [SECBITS.LOCKED]).op("CAPS", [mask]);
   }
+  // As the command itself: root would follow a link of the command's user to where that user may not go.
+  if (policy.chdir !== undefined) blob.op("CHDIR", [], strings(policy.chdir));
   if (policy.noNewPrivs) blob.op("NO_NEW_PRIVS");
   if (policy.landlock) encodeLandlock(blob, policy.landlock);
   if (policy.seccomp) blob.op("SECCOMP", [], policy.seccomp);

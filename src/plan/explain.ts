@@ -79,13 +79,13 @@ export function explainPolicy(policy: Policy): string[] {
   for (const [resource, value] of policy.rlimits) lines.push(rlimitWords(resource, value));
   if (policy.nice !== undefined) lines.push(`nice value ${policy.nice}`);
   if (umask !== undefined) lines.push(`umask ${umask.toString(8).padStart(3, "0")}`);
-  if (chdir !== undefined) lines.push(`working directory ${chdir}`);
   lines.push(identityWords(policy));
   if (caps === undefined) {
     const root = policy.privileged && (policy.identity?.uid ?? 0) === 0;
     lines.push(root ? "every capability of root" : "capabilities as the server has them");
   } else if (caps.length === 0) lines.push("no capabilities");
   else lines.push(`capabilities ${caps.map(capabilityWords).join(", ")}, no others`);
+  if (chdir !== undefined) lines.push(`working directory ${chdir}`);
   lines.push(
     policy.noNewPrivs
       ? "no new privileges"

@@ -1,7 +1,17 @@
 /** Resource limits of a command, as setrlimit(2) numbers them on the architectures Linux shares numbers for. */
 import type { Command } from "../config/schema.ts";
+import { parseSize } from "./size.ts";
 
-const RESOURCE = { cpu: 0, fsize: 1, core: 4, nproc: 6, nofile: 7, memlock: 8, as: 9 } as const;
+const RESOURCE = {
+  cpu: 0,
+  fsize: 1,
+  core: 4,
+  nproc: 6,
+  nofile: 7,
+  memlock: 8,
+  as: 9,
+  rtprio: 14,
+} as const;
 const UNLIMITED = -1n;
 
 /** Throws naming the limit whose value is not a number or `unlimited`. */
@@ -14,13 +24,12 @@ export function compileLimits(limits: Command["limits"]): (readonly [number, big
       rlimits.push([resource, UNLIMITED]);
       continue;
     }
-    const match = /^(\d+)([KMG]?)$/i.exec(text);
-    if (!match)
+    const value = parseSize(text);
+    if (value === undefined)
       throw new Error(
         `${name}: ${JSON.stringify(text)} is not a number (K, M, G allowed) or "unlimited"`,
       );
-    const shift = { "": 0n, k: 10n, m: 20n, g: 30n }[match[2]?.toLowerCase() ?? ""] ?? 0n;
-    rlimits.push([resource, BigInt(match[1] ?? "0") << shift]);
+    rlimits.push([resource, value]);
   }
   return rlimits;
 }

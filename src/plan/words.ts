@@ -75,6 +75,7 @@ const RLIMITS: Readonly<Record<number, string>> = {
   7: "open files",
   8: "bytes of locked memory",
   9: "bytes of address space",
+  14: "of real-time priority",
 };
 
 export function rlimitWords(resource: number, value: bigint): string {

@@ -1,7 +1,19 @@
 /** Attacks through what a command inherits: descriptors, its working directory, the launcher's own executable. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { createHash } from "node:crypto";
-import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import {
+  chmodSync,
+  lchownSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  symlinkSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { type Served, serve, shell, users } from "../served.ts";
 import { acls, api, canLookInside, commands, full, plainAndFull, py, sh } from "./attack.ts";
 
@@ -99,6 +111,27 @@ print([attempt(os.lseek, fd, 0, 1) for fd in (1, 2)])`,
       expect(request.info).toContain(`chdir ${path}: E`);
     }
   });
+
+  test.if(user === "root")(
+    "[working directory] a link of the command's user leads nowhere that this user may not go",
+    async () => {
+      const dir = mkdtempSync(join(tmpdir(), "spawnbox-attack-cwd-"));
+      try {
+        chmodSync(dir, 0o755);
+        mkdirSync(join(dir, "closed/open"), { recursive: true });
+        chmodSync(join(dir, "closed"), 0o700);
+        symlinkSync("closed/open", join(dir, "link"));
+        lchownSync(join(dir, "link"), 1, 1);
+        const sandbox = { uid: "cwd", acls: { ...acls, chdir: join(dir, "link") }, commands };
+        await using other = await serve(api([sandbox]), user);
+        const { request } = await other.call("a/cwd/sh", { script: "pwd" });
+        expect(request.info).toContain("chdir");
+        expect(request.info).toContain("EACCES");
+      } finally {
+        rmSync(dir, { recursive: true });
+      }
+    },
+  );
 
   test("[working directory] of the namespace's init is no way out", async () => {
     const { request, response } = await served.call("a/init/sh", { script: "/usr/bin/ls ../.." });

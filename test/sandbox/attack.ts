@@ -29,8 +29,11 @@ export const api = (sandboxes: readonly object[]) => ({
   metadata: { uid: "a", api: "a" },
   sandboxes: sandboxes.map((sandbox) => ({ prefix: Reflect.get(sandbox, "uid"), ...sandbox })),
 });
-export const serveSandboxes = (sandboxes: readonly object[], user: User) =>
-  serve(api(sandboxes), user);
+export const serveSandboxes = (
+  sandboxes: readonly object[],
+  user: User,
+  first: readonly string[] = [],
+) => serve(api(sandboxes), user, [], first);
 
 /** `call("name", …)` does a system call and gives "ok" or the name of its errno. Numbers: x86_64, then aarch64. */
 const PRELUDE = `
