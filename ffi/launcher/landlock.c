@@ -1,5 +1,6 @@
 /* Landlock: a ruleset is made, filled with paths as the command will see them, and applied for good. See landlock(7). */
 #include <linux/fcntl.h>
+#include <linux/openat2.h>
 #include <linux/stat.h>
 
 #include "launcher.h"
@@ -38,10 +39,11 @@ long landlock_begin(const u64 *handled)
 	return 0;
 }
 
-long landlock_path(const char *path, u64 access)
+long landlock_path(const char *path, u64 access, int follow)
 {
+	struct open_how how = { .flags = O_PATH | O_CLOEXEC, .resolve = follow ? 0 : RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS };
 	at = path;
-	long fd = SYS4(__NR_openat, AT_FDCWD, path, O_PATH | O_CLOEXEC, 0);
+	long fd = SYS4(__NR_openat2, AT_FDCWD, path, &how, sizeof how);
 	if (fd < 0)
 		return fd;
 	struct statx st;

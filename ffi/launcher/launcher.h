@@ -62,7 +62,7 @@ long shed_protection(int keep_nice);
 
 /* landlock.c */
 long landlock_begin(const u64 *handled);
-long landlock_path(const char *path, u64 access);
+long landlock_path(const char *path, u64 access, int follow);
 long landlock_port(u64 access, u64 port);
 long landlock_apply(void);
 

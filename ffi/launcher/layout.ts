@@ -112,7 +112,7 @@ export const OP = {
   NO_NEW_PRIVS: 58,
   /** numbers: file access rights, network access rights, scopes that the ruleset handles, see landlock(7) */
   LANDLOCK: 59,
-  /** numbers: access rights; data: path, as seen inside */
+  /** numbers: access rights, 1 to follow links; data: path, as seen inside */
   LANDLOCK_PATH: 60,
   /** numbers: access rights, TCP port */
   LANDLOCK_PORT: 61,

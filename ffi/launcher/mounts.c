@@ -169,8 +169,6 @@ long root_begin(void)
 		return fs;
 	r = SYS5(__NR_fsconfig, fs, FSCONFIG_SET_STRING, "mode", "0755", 0);
 	if (r >= 0)
-		r = SYS5(__NR_fsconfig, fs, FSCONFIG_SET_STRING, "size", "1m", 0);
-	if (r >= 0)
 		r = SYS5(__NR_fsconfig, fs, FSCONFIG_CMD_CREATE, 0, 0, 0);
 	if (r >= 0)
 		r = SYS3(__NR_fsmount, fs, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);

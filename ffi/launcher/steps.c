@@ -120,7 +120,7 @@ long do_step(const struct op *op)
 	case OP_LANDLOCK:
 		return landlock_begin(n);
 	case OP_LANDLOCK_PATH:
-		return landlock_path(data, n[0]);
+		return landlock_path(data, n[0], n[1] == 1);
 	case OP_LANDLOCK_PORT:
 		return landlock_port(n[0], n[1]);
 	case OP_LANDLOCK_APPLY:

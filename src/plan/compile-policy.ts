@@ -11,6 +11,7 @@ import { compileNamespaces } from "./namespaces.ts";
 import type { Identity, Policy } from "./policy.ts";
 import type { Report } from "./report.ts";
 import { compileSeccomp } from "./seccomp.ts";
+import { View } from "./view.ts";
 
 const DEFAULT_UMASK = 0o022;
 
@@ -72,7 +73,12 @@ export function compilePolicy(
     ),
     noNewPrivs: !compileNewPrivs(sandbox, path, report),
     cgroup: compileCgroups(sandbox.cgroups, `${path}.cgroups`, report),
-    landlock: compileLandlock(sandbox.landlock, `${path}.landlock`, expandText, machine, report),
+    landlock: compileLandlock(
+      sandbox.landlock,
+      `${path}.landlock`,
+      { expand: expandText, machine, view: new View(mounts, machine.files) },
+      report,
+    ),
     label: compileLabel(
       report.attempt(`${path}.acls.label`, () => acls.label && expandText(acls.label)),
       `${path}.acls.label`,

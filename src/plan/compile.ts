@@ -14,6 +14,7 @@ import {
 } from "./compile-command.ts";
 import { compilePolicy, compileWho } from "./compile-policy.ts";
 import { compileEnv } from "./env.ts";
+import { mayExecute } from "./landlock.ts";
 import type { Machine } from "./machine.ts";
 import type { ActionPlans, ApiPlan, PluginPlan, SandboxPlan } from "./plan.ts";
 import { applyProfile } from "./profile.ts";
@@ -167,7 +168,9 @@ class ConfigCompiler {
       env: env ?? {},
       api: names.api,
       report: this.report,
-      checkProgram: once((file) => checkProgram(view, file)),
+      checkProgram: once((file) =>
+        checkProgram(view, file, (real) => mayExecute(policy.landlock, real)),
+      ),
       checkEncoder: this.#checkEncoder,
       blobs: this.blobs,
     };

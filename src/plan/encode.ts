@@ -212,7 +212,11 @@ export function encodePolicy(policy: Policy): Uint8Array {
 
 function encodeLandlock(blob: Blob, { files, net, scopes, paths, ports }: LandlockPolicy): void {
   blob.op("LANDLOCK", [files, net, scopes]);
-  for (const [path, access] of paths) blob.op("LANDLOCK_PATH", [access], strings(path));
+  for (const [path, access] of paths) {
+    // Links of the kernel that lead every process to itself; all others were followed at boot.
+    const follow = /^\/proc\/(thread-)?self(\/|$)/.test(path) ? 1 : 0;
+    blob.op("LANDLOCK_PATH", [access, follow], strings(path));
+  }
   for (const [port, access] of ports) blob.op("LANDLOCK_PORT", [access, port]);
   blob.op("LANDLOCK_APPLY");
 }

@@ -3,6 +3,7 @@ import type { Landlock } from "../config/schema.ts";
 import type { Machine } from "./machine.ts";
 import type { LandlockPolicy } from "./policy.ts";
 import type { Report } from "./report.ts";
+import type { View } from "./view.ts";
 
 const bit = (n: number) => 1n << BigInt(n);
 /** LANDLOCK_ACCESS_FS_…: what each version of the interface adds. */
@@ -42,15 +43,20 @@ function handledFiles(abi: number): bigint {
 /** Rights on a directory and all below it; `rw` includes what is handled but execution. */
 const READ = FILES.READ_FILE | FILES.READ_DIR;
 
+export interface LandlockContext {
+  readonly expand: (text: string) => string;
+  readonly machine: Machine;
+  readonly view: View;
+}
+
 export function compileLandlock(
   landlock: Landlock | undefined,
   path: string,
-  expand: (text: string) => string,
-  machine: Machine,
+  context: LandlockContext,
   report: Report,
 ): LandlockPolicy | undefined {
   if (landlock === undefined) return undefined;
-  const abi = machine.landlockAbi();
+  const abi = context.machine.landlockAbi();
   if (abi < 1) {
     report.problem(
       path,
@@ -73,14 +79,19 @@ export function compileLandlock(
   for (const [key, access] of Object.entries(rights) as [keyof typeof rights, bigint][]) {
     for (const [i, text] of (landlock[key] ?? []).entries()) {
       const full = report.attempt(`${path}.${key}[${i}]`, () => {
-        const expanded = expand(text);
-        if (!expanded.startsWith("/"))
-          throw new Error(`${JSON.stringify(expanded)} must be an absolute path`);
-        return expanded;
+        const real = realOf(text, context);
+        const host = context.view.hostPath(real);
+        if (host !== undefined && !context.machine.exists(host))
+          report.notice(
+            `${path}.${key}[${i}]`,
+            `${real} does not exist: no command starts until it does`,
+          );
+        return real;
       });
       if (full !== undefined) paths.set(full, (paths.get(full) ?? 0n) | access);
     }
   }
+  tellOverlaps(paths, rights.rw, path, report);
   const ports = new Map<number, bigint>();
   const allow = (list: readonly number[] | undefined, access: bigint) => {
     for (const port of list ?? []) ports.set(port, (ports.get(port) ?? 0n) | access);
@@ -88,4 +99,46 @@ export function compileLandlock(
   allow(landlock.bindTcp, NET.BIND_TCP);
   allow(landlock.connectTcp, NET.CONNECT_TCP);
   return { files, net, scopes: abi >= 6 ? SCOPES : 0n, paths: [...paths], ports: [...ports] };
+}
+
+/**
+ * The path inside without links: opened anew by each launch, a link of the command's user would open the rights of the
+ * config on whatever that user makes it lead to, in the next launch.
+ */
+function realOf(text: string, { expand, view }: LandlockContext): string {
+  const path = expand(text);
+  if (!path.startsWith("/")) throw new Error(`${JSON.stringify(path)} must be an absolute path`);
+  return view.follow(path, (link, owner) => {
+    if (owner === 0) return;
+    throw new Error(
+      `${path} goes through the link ${link} of uid ${owner}, who could thereby open any path: name what it leads to`,
+    );
+  });
+}
+
+/** What is below `path`, itself included. */
+const covers = (path: string, other: string) =>
+  path === other || path === "/" || other.startsWith(`${path}/`);
+
+/** Rights are added up along a path: one that is meant to have fewer than a directory above it has not. */
+function tellOverlaps(
+  paths: ReadonlyMap<string, bigint>,
+  rw: bigint,
+  path: string,
+  report: Report,
+): void {
+  for (const [inner, access] of paths) {
+    if ((access & rw) === rw) continue;
+    const above = [...paths].find(([outer, more]) => (more & rw) === rw && covers(outer, inner));
+    if (above)
+      report.notice(path, `${inner} can be written all the same: ${above[0]} above it is rw`);
+  }
+}
+
+/** Whether a path without links can be executed. */
+export function mayExecute(landlock: LandlockPolicy | undefined, path: string): boolean {
+  return (
+    landlock === undefined ||
+    landlock.paths.some(([above, access]) => (access & FILES.EXECUTE) !== 0n && covers(above, path))
+  );
 }

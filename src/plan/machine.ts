@@ -1,7 +1,9 @@
 /** The look-ups a compile needs, handed in: what this machine is, and who we are on it. */
 import {
   closeSync,
+  constants,
   existsSync,
+  fstatSync,
   lstatSync,
   mkdirSync,
   openSync,
@@ -58,7 +60,26 @@ export interface Machine {
   realpath(path: string): string;
   readonly files: HostFiles;
   mkdir(path: string): void;
+  /** Content of a regular file. */
   readFile(path: string): Uint8Array;
+}
+
+/** How long a command of boot may take, ms. */
+const OUTPUT_LIMIT = 30_000;
+/** Far above the largest filter: 4096 instructions of 8 bytes. */
+const FILE_LIMIT = 1024 * 1024;
+
+/** Devices and pipes have no end, or wait for one. The checks are on what was opened, not on its name. */
+function readRegular(path: string): Uint8Array {
+  const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  try {
+    const stat = fstatSync(fd);
+    if (!stat.isFile()) throw new Error(`${path} is not a regular file`);
+    if (stat.size > FILE_LIMIT) throw new Error(`${path} is too large: ${stat.size} bytes`);
+    return readFileSync(fd);
+  } finally {
+    closeSync(fd);
+  }
 }
 
 const hostFiles: HostFiles = {
@@ -72,7 +93,7 @@ const hostFiles: HostFiles = {
         : stat.isSymbolicLink()
           ? "link"
           : "other";
-    return { kind, executable: (stat.mode & 0o111) !== 0 };
+    return { kind, executable: (stat.mode & 0o111) !== 0, owner: stat.uid };
   },
   readlink: (path) => readlinkSync(path),
   head: (path, bytes) => {
@@ -135,15 +156,19 @@ export function thisMachine(arch: string = process.arch): Machine {
     landlockAbi,
     exists: existsSync,
     output: (command) => {
-      const { exitCode, stdout, stderr } = Bun.spawnSync(["/bin/sh", "-c", command], {
-        stdin: "ignore",
-      });
+      const { exitCode, exitedDueToTimeout, stdout, stderr } = Bun.spawnSync(
+        ["/bin/sh", "-c", command],
+        { stdin: "ignore", timeout: OUTPUT_LIMIT, killSignal: "SIGKILL" },
+      );
       if (exitCode === 0) return stdout;
-      throw new Error(`${command}: exit code ${exitCode}: ${stderr.toString().trim()}`);
+      const why = exitedDueToTimeout
+        ? `killed after ${OUTPUT_LIMIT / 1000} s, which nothing may take at boot`
+        : `exit code ${exitCode}: ${stderr.toString().trim()}`;
+      throw new Error(`${command}: ${why}`);
     },
     realpath: (path) => realpathSync(path),
     files: hostFiles,
     mkdir: (path) => void mkdirSync(path, { recursive: true, mode: 0o755 }),
-    readFile: (path) => readFileSync(path),
+    readFile: readRegular,
   };
 }

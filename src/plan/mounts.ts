@@ -6,6 +6,7 @@ import type { Identity, MountFlags, MountStep, NamespaceName } from "./policy.ts
 import { procSteps } from "./proc.ts";
 import type { Report } from "./report.ts";
 import { parseSize } from "./size.ts";
+import { resolveSource } from "./source.ts";
 
 const DEVICES = ["null", "zero", "full", "random", "urandom", "tty"] as const;
 const LOCKED: MountFlags = { readonly: false, nosuid: true, nodev: true, noexec: true };
@@ -33,6 +34,9 @@ function devSteps(target: string): MountStep[] {
   ];
 }
 
+/** Of an execfd file, bytes. */
+const MOST_CONTENT = 16 * 1024 * 1024;
+
 export interface MountContext {
   readonly own: ReadonlySet<NamespaceName>;
   readonly identity: Identity | undefined;
@@ -59,18 +63,7 @@ function sourceOf(mount: Mount, autocreate: boolean, context: MountContext): str
   const source = context.expand(mount.source ?? mount.target);
   if (!source.startsWith("/"))
     throw new Error(`source ${JSON.stringify(source)} must be an absolute path`);
-  try {
-    return context.machine.realpath(source);
-  } catch (error) {
-    if (!autocreate) {
-      throw new Error(
-        `source ${source} does not exist on this machine: create it, correct it, or set opts.autocreate`,
-        { cause: error },
-      );
-    }
-    context.machine.mkdir(source);
-    return context.machine.realpath(source);
-  }
+  return resolveSource(source, autocreate, context.machine);
 }
 
 function compileMount(
@@ -144,6 +137,11 @@ function compileMount(
       if (mount.source === undefined)
         throw new Error("execfd needs a source: a shell command whose output is the file");
       const content = Uint8Array.from(context.machine.output(context.expand(mount.source)));
+      if (content.length > MOST_CONTENT) {
+        throw new Error(
+          `the output has ${content.length} bytes; each launch copies it, so at most ${MOST_CONTENT} (16M)`,
+        );
+      }
       return [{ kind: "file", target, content, mode: perm ?? 0o444 }];
     }
     case "lock":

@@ -15,6 +15,9 @@ const SHARES = {
 } as const;
 type Share = keyof typeof SHARES;
 
+/** __NEW_UTS_LEN of sethostname(2). */
+const MOST_HOSTNAME = 64;
+
 export interface Namespaces {
   readonly own: ReadonlySet<NamespaceName>;
   /** Network namespace to join, by the path ip-netns(8) keeps it at. */
@@ -43,6 +46,13 @@ export function compileNamespaces(
     report.notice(
       `${path}.opts.hostname`,
       `not applied: the host name belongs to the host unless "uts" is "disable"`,
+    );
+  }
+  const bytes = Buffer.byteLength(namespace?.opts?.hostname ?? "");
+  if (bytes > MOST_HOSTNAME) {
+    report.problem(
+      `${path}.opts.hostname`,
+      `has ${bytes} bytes; the kernel takes at most ${MOST_HOSTNAME}`,
     );
   }
   for (const key of ["bwrap", "selinux"] as const) {

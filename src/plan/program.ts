@@ -6,8 +6,17 @@ const MOST_INTERPRETERS = 4;
 const HEAD = 4096;
 const PT_INTERP = 3;
 
-/** Throws telling what is missing and who needs it. */
-export function checkProgram(view: View, path: string, neededBy = "", depth = 0): void {
+/**
+ * Throws telling what is missing and who needs it.
+ * @param mayExecute whether Landlock lets a path without links be executed
+ */
+export function checkProgram(
+  view: View,
+  path: string,
+  mayExecute: (path: string) => boolean = () => true,
+  neededBy = "",
+  depth = 0,
+): void {
   const needed = neededBy === "" ? "" : `, which ${neededBy} needs`;
   let found: ReturnType<View["resolve"]>;
   try {
@@ -17,6 +26,10 @@ export function checkProgram(view: View, path: string, neededBy = "", depth = 0)
       cause: error,
     });
   }
+  if (!mayExecute(found.path))
+    throw new Error(
+      `${path} may not be executed${needed}: add it, or a directory above it, to landlock.exec`,
+    );
   // Made at boot by execfd: its content is the config's business.
   if (found.host === undefined) return;
   const file = view.files.lookup(found.host);
@@ -28,7 +41,7 @@ export function checkProgram(view: View, path: string, neededBy = "", depth = 0)
   if (interpreter === undefined) return;
   if (depth >= MOST_INTERPRETERS)
     throw new Error(`${path}: interpreters of interpreters, too deep${needed}`);
-  checkProgram(view, interpreter, path, depth + 1);
+  checkProgram(view, interpreter, mayExecute, path, depth + 1);
 }
 
 /** What the kernel executes to run this file: of a script its interpreter, of a dynamic ELF file its loader. */

@@ -5,12 +5,17 @@
 import { posix } from "node:path";
 import type { MountStep } from "./policy.ts";
 
+interface HostFile {
+  readonly kind: "file" | "dir" | "link" | "other";
+  readonly executable: boolean;
+  /** uid */
+  readonly owner: number;
+}
+
 /** What a view needs of the host. */
 export interface HostFiles {
   /** Without following a link; undefined when there is nothing. */
-  lookup(
-    path: string,
-  ): { kind: "file" | "dir" | "link" | "other"; executable: boolean } | undefined;
+  lookup(path: string): HostFile | undefined;
   readlink(path: string): string;
   /** The first bytes of a file, as many as there are. */
   head(path: string, bytes: number): Uint8Array;
@@ -19,6 +24,8 @@ export interface HostFiles {
 /** A path that was found: where it lies on the host, or nowhere for what the sandbox makes itself. */
 interface Found {
   readonly host: string | undefined;
+  /** Inside, without links. */
+  readonly path: string;
   readonly noexec: boolean;
 }
 
@@ -37,6 +44,14 @@ export class View {
 
   /** Follows the path as the kernel would inside. Throws naming the part that is not there. */
   resolve(path: string): Found {
+    return this.#at(this.follow(path), path);
+  }
+
+  /**
+   * The path inside without links, whether there is anything or not. `/proc/self` is left alone: it leads every process elsewhere.
+   * @param onLink is told each link that lies on the host, and its owner
+   */
+  follow(path: string, onLink: (link: string, owner: number) => void = () => {}): string {
     let parts = path.split("/").filter((part) => part !== "");
     let at = "/";
     for (let links = 0; parts.length > 0;) {
@@ -44,16 +59,26 @@ export class View {
       parts = rest;
       if (part === ".") continue;
       const next = part === ".." ? posix.dirname(at) : posix.join(at, part);
+      if (next === "/proc/self" || next === "/proc/thread-self") return posix.join(next, ...parts);
       const link = this.#linkAt(next);
       if (link === undefined) {
         at = next;
         continue;
       }
+      const onHost = this.hostPath(next);
+      const owner = onHost === undefined ? undefined : this.files.lookup(onHost)?.owner;
+      if (onHost !== undefined && owner !== undefined) onLink(onHost, owner);
       if (++links > MOST_LINKS) throw new Error(`${path}: too many symbolic links`);
       parts = [...link.split("/").filter((piece) => piece !== ""), ...parts];
       if (link.startsWith("/")) at = "/";
     }
-    return this.#at(at, path);
+    return at;
+  }
+
+  /** Where on the host a path without links lies; undefined for what the sandbox makes itself, or does not have. */
+  hostPath(path: string): string | undefined {
+    const step = this.#mountOf(path);
+    return step && this.#hostOf(step, path);
   }
 
   /** The mount that shows `path`: the last one that covers it, since a later mount hides what was there. */
@@ -87,7 +112,8 @@ export class View {
     const step = this.#mountOf(path);
     const host = step && this.#hostOf(step, path);
     const told = path === asked ? path : `${asked} (that is, ${path})`;
-    if (step?.kind === "file" && step.target === path) return { host: undefined, noexec: false };
+    if (step?.kind === "file" && step.target === path)
+      return { host: undefined, path, noexec: false };
     if (step === undefined || host === undefined)
       throw new Error(`${told} is not visible inside the sandbox: no mount shows it`);
     if (this.files.lookup(host) === undefined) {
@@ -97,6 +123,6 @@ export class View {
           : `${told} does not exist: the sandbox shows ${host} there`,
       );
     }
-    return { host, noexec: step.kind === "bind" && step.flags.noexec };
+    return { host, path, noexec: step.kind === "bind" && step.flags.noexec };
   }
 }

@@ -20,6 +20,20 @@ describe("sizes", () => {
       ).toContain(`mounts[1]: ${size === "17179869184G" ? "" : "size "}"${size}"`);
   });
 
+  test("a host name is measured in bytes", () => {
+    const named = (hostname: string) => ({
+      acls: { user: "daemon" },
+      namespace: { opts: { hostname }, shares: { uts: "disable" } },
+    });
+    expect(refused(named("é".repeat(33)))[0]).toContain("hostname: has 66 bytes");
+    expect(planOf(compiled(named("é".repeat(32)))).policy.hostname).toHaveLength(32);
+  });
+
+  test("files without an end are not read", () => {
+    const [problem] = refused({ acls: { user: "daemon" }, seccomp: { rulespath: "/dev/zero" } });
+    expect(problem).toContain("rulespath: /dev/zero is not a regular file");
+  });
+
   test("the largest there is, and units", () => {
     const limits = { as: "18446744073709551614", fsize: "2K", core: "unlimited", rtprio: 3 };
     const { policy } = planOf(compiled({ acls: { user: "daemon" }, limits }));

@@ -107,7 +107,9 @@ describe("the config's keys", () => {
     ]);
   });
   test("a problem of the profile itself stands at the profile", () => {
-    const machine = machineOf({ "/bin": "/usr/bin" });
+    const { files } = thisMachine();
+    const lookup = (path: string) => (path === "/usr" ? undefined : files.lookup(path));
+    const machine = { ...machineOf({ "/bin": "/usr/bin" }), files: { ...files, lookup } };
     expect(refused({ profile: "minimal" }, machine)[0]).toStartWith(
       "sandboxes[0].profile: source /usr",
     );

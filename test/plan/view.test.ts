@@ -44,10 +44,10 @@ const host: HostFiles = {
     const entry = files[path];
     if (entry === undefined)
       return Object.keys(files).some((name) => name.startsWith(`${path}/`))
-        ? { kind: "dir", executable: true }
+        ? { kind: "dir", executable: true, owner: 0 }
         : undefined;
     const isLink = typeof entry === "object" && "link" in entry;
-    return { kind: isLink ? "link" : "file", executable: path !== "/usr/share/data" };
+    return { kind: isLink ? "link" : "file", executable: path !== "/usr/share/data", owner: 0 };
   },
   readlink: (path) => (files[path] as { link: string }).link,
   head: (path) => {

@@ -11,6 +11,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { landlockAbi } from "../../ffi/landlock.ts";
 import { isRoot, type Served, shell, system, users } from "../served.ts";
 import { acls, commands, full, py, serveSandboxes, sh, withMounts } from "./attack.ts";
 
@@ -157,6 +158,30 @@ for name in ("sys/kernel/domainname", "sys/kernel/core_pattern", "sys/vm/drop_ca
 print(open("/proc/kallsyms").read(1) if os.path.exists("/proc/kallsyms") else "")`,
       );
       expect(new Set(lines)).toEqual(new Set(["True", ""]));
+    },
+  );
+
+  test.skipIf(landlockAbi() < 1)(
+    "[landlock] a link that a command leaves in a place of its own opens nothing for the next launch",
+    async () => {
+      const outer = own(`outer-${user.length}`);
+      mkdirSync(join(outer, "inner"));
+      chmodSync(join(outer, "inner"), 0o777);
+      const sandbox = {
+        uid: "land",
+        acls,
+        landlock: {
+          exec: ["/usr", "/bin", "/lib", "/lib64", "/etc"],
+          rw: [outer, join(outer, "inner")],
+        },
+        commands,
+      };
+      await using other = await serveSandboxes([sandbox], user);
+      const script = `cat ${secret}/f 2>/dev/null || echo denied; rmdir ${outer}/inner; ln -s ${secret} ${outer}/inner && echo linked`;
+      expect((await sh(other, "land", script)).lines).toEqual(["denied", "linked"]);
+      const { request, response } = await other.call("a/land/sh", { script: `cat ${secret}/f` });
+      expect(response).toBeUndefined();
+      expect(request.info).toContain(`landlock path ${outer}/inner: ELOOP`);
     },
   );
 

@@ -1,0 +1,59 @@
+import { afterAll, describe, expect, test } from "bun:test";
+import {
+  existsSync,
+  lchownSync,
+  mkdirSync,
+  mkdtempSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { thisMachine } from "../../src/plan/machine.ts";
+import { resolveSource } from "../../src/plan/source.ts";
+import { refused } from "./compiling.ts";
+
+const dir = mkdtempSync(join(realpathSync(tmpdir()), "spawnbox-source-"));
+afterAll(() => rmSync(dir, { recursive: true }));
+mkdirSync(join(dir, "real/deep"), { recursive: true });
+symlinkSync("real", join(dir, "mine"));
+symlinkSync(join(dir, "mine/deep"), join(dir, "twice"));
+symlinkSync("loop", join(dir, "loop"));
+symlinkSync("real", join(dir, "foreign"));
+if (process.geteuid?.() === 0) lchownSync(join(dir, "foreign"), 1, 1);
+
+const machine = thisMachine();
+/** For whom the last link belongs to somebody else, also where nobody but root could give it away. */
+const other = { ...machine, uid: machine.uid === 0 ? 0 : machine.uid + 1 };
+const resolve = (path: string, make = false) => resolveSource(join(dir, path), make, machine);
+
+describe("a source without links", () => {
+  test("is what realpath(3) says", () => {
+    for (const path of ["real", "mine", "twice", "mine/deep", "real/.", "real//deep/"])
+      expect(resolve(path)).toBe(realpathSync(join(dir, path)));
+    expect(resolveSource(`${dir}/twice/../../real`, false, machine)).toBe(join(dir, "real"));
+    expect(resolveSource("/", false, machine)).toBe("/");
+  });
+
+  test("is made below what is there, where that is meant", () => {
+    expect(() => resolve("mine/new")).toThrow("does not exist on this machine");
+    expect(resolve("mine/new/deep", true)).toBe(join(dir, "real/new/deep"));
+    expect(existsSync(join(dir, "real/new/deep"))).toBe(true);
+  });
+});
+
+test("links of others are not followed, nor is anything made behind them", () => {
+  const through = `goes through the link ${join(dir, "foreign")} of uid ${machine.uid || 1}`;
+  expect(() => resolveSource(join(dir, "foreign/deep"), false, other)).toThrow(through);
+  expect(() => resolveSource(join(dir, "foreign/made"), true, other)).toThrow(through);
+  expect(existsSync(join(dir, "real/made"))).toBe(false);
+  expect(() => resolve("loop")).toThrow("too many symbolic links");
+});
+
+test("a config is refused with the place", () => {
+  const mounts = [{ target: "/usr" }, { target: "/data", source: join(dir, "foreign") }];
+  const machine = { uid: other.uid, gid: 0, privileged: other.uid === 0 };
+  const [problem] = refused({ acls: { user: "daemon" }, namespace: { mounts } }, machine);
+  expect(problem).toStartWith("sandboxes[0].namespace.mounts[1]: source");
+});
