@@ -1,4 +1,5 @@
 /** Entry: picks a subcommand from argv. Each one is loaded only when it is asked for. */
+import { suggestion } from "./config/nearest.ts";
 import { version } from "./version.ts";
 
 interface Subcommand {
@@ -55,7 +56,8 @@ async function main([name, ...rest]: string[]): Promise<number> {
   }
   const subcommand = Object.hasOwn(SUBCOMMANDS, name) ? SUBCOMMANDS[name] : undefined;
   if (!subcommand) {
-    console.error(`spawnbox: unknown subcommand ${JSON.stringify(name)}\n\n${help}`);
+    const hint = suggestion(name, Object.keys(SUBCOMMANDS));
+    console.error(`spawnbox: unknown subcommand ${JSON.stringify(name)}${hint}\n\n${help}`);
     return 2;
   }
   if (rest.includes("--version")) {

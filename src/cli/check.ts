@@ -1,6 +1,6 @@
 /** `spawnbox check`: every problem of the configs, without starting anything. */
 import { parseArgs } from "node:util";
-import { ConfigError, type Problem } from "../config/problem.ts";
+import { ConfigError, type Problem, problemLine } from "../config/problem.ts";
 import type { ApiPlan } from "../plan/plan.ts";
 import { apisOf } from "./compile.ts";
 import { type Source, sourceOf } from "./config-option.ts";
@@ -74,15 +74,12 @@ export function check(from: Source | string, { json }: { json: boolean }): Check
   const exitCode = ok ? 0 : 1;
   if (json) return { exitCode, output: JSON.stringify({ ok, problems, notices }, null, 2) };
   const lines = [
-    ...problems.map(line),
-    ...notices.map((notice) => `notice: ${line(notice)}`),
+    ...problems.map(problemLine),
+    ...notices.map((notice) => `notice: ${problemLine(notice)}`),
     ...(ok ? summary(apis) : []),
   ];
   return { exitCode, output: lines.join("\n") };
 }
-
-const line = ({ file, path, message }: Problem): string =>
-  `${file}: ${path || "(top)"}: ${message}`;
 
 function summary(apis: readonly ApiPlan[]): string[] {
   const verbs = apis.flatMap(({ api, sandboxes }) =>

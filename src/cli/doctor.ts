@@ -1,6 +1,6 @@
 /** `spawnbox doctor`: what this kernel and this user can do, and what of that the configs will miss. */
 import { parseArgs } from "node:util";
-import { ConfigError, type Problem } from "../config/problem.ts";
+import { ConfigError, type Problem, problemLine } from "../config/problem.ts";
 import { cgroupFeature } from "../doctor/cgroups.ts";
 import type { Feature } from "../doctor/feature.ts";
 import { hostFeatures } from "../doctor/host.ts";
@@ -84,11 +84,9 @@ function featureLine({ name, ok, found, remedy }: Feature): string {
 
 function words({ problems, notices, unmet: lacking }: Findings): string[] {
   const lines = [
-    ...problems.map(
-      ({ file, path, message }) => `problem: ${file}: ${path || "(top)"}: ${message}`,
-    ),
+    ...problems.map((problem) => `problem: ${problemLine(problem)}`),
     ...lacking.map((text) => `problem: ${text}`),
-    ...notices.map(({ file, path, message }) => `notice: ${file}: ${path}: ${message}`),
+    ...notices.map((notice) => `notice: ${problemLine(notice)}`),
   ];
   return ["", ...(lines.length > 0 ? lines : ["the configs get everything that they ask for"])];
 }

@@ -1,6 +1,6 @@
 /** `spawnbox serve`: the service. */
 import { createRegistry, type Registry } from "../api/registry.ts";
-import { ConfigError } from "../config/problem.ts";
+import { ConfigError, problemLine } from "../config/problem.ts";
 import { Launching, withNotices } from "../launch/launching.ts";
 import { explain } from "../plan/explain.ts";
 import type { ApiPlan } from "../plan/plan.ts";
@@ -102,9 +102,7 @@ async function reloadAndTell(
     manager.ready(serving);
     return;
   }
-  for (const { file, path, message } of problems) {
-    console.error(`${file}: ${path || "(top)"}: ${message}`);
-  }
+  for (const problem of problems) console.error(problemLine(problem));
   const [first] = problems;
   const what = `reload failed, nothing changed: ${problems.length} problem(s)`;
   console.error(`spawnbox serve: ${what} above`);

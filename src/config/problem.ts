@@ -11,7 +11,11 @@ export interface Problem {
 /** Every problem of one load or compile, at once: the user fixes them all in one go. */
 export class ConfigError extends Error {
   constructor(readonly problems: readonly Problem[]) {
-    super(problems.map((p) => `${p.file}: ${p.path || "(top)"}: ${p.message}`).join("\n"));
+    super(problems.map(problemLine).join("\n"));
     this.name = "ConfigError";
   }
 }
+
+/** For people: `file: place: message`; what is about a file as a whole has no place. */
+export const problemLine = ({ file, path, message }: Problem): string =>
+  [file, path, message].filter((part) => part !== "").join(": ");

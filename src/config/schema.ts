@@ -401,7 +401,11 @@ export const Sandbox = object(
     verbose: optional(Type.Integer({ minimum: 0, maximum: 9, description: "verbosity" })),
     envs: optional(list(Env, { description: "environment of the commands" })),
     acls: optional(Acls),
-    caps: optional(list(Cap, { description: "the capabilities of the commands, exactly" })),
+    caps: optional(
+      list(Type.Unsafe<Static<typeof Cap>>({ ...Cap, shorthand: "cap" }), {
+        description: "the capabilities of the commands, exactly",
+      }),
+    ),
     cgroups: optional(Cgroups),
     seccomp: optional(Seccomp),
     namespace: optional(Namespace),

@@ -51,11 +51,25 @@ function identityWords({ identity, server }: Policy): string {
   return `run as uid ${identity.uid}${name}, gid ${identity.gid}, ${groups}`;
 }
 
+/** LANDLOCK_ACCESS_FS_… of landlock(7). */
+const LANDLOCK = { EXECUTE: 1n, WRITE_FILE: 2n } as const;
+
 function landlockWords({ paths, ports, net }: LandlockPolicy): string[] {
-  const places = paths.map(([path]) => path).join(", ") || "nothing";
+  const may = (access: bigint) =>
+    [
+      "read",
+      (access & LANDLOCK.WRITE_FILE) > 0n ? "write" : "",
+      (access & LANDLOCK.EXECUTE) > 0n ? "execute" : "",
+    ]
+      .filter((word) => word !== "")
+      .join(" and ");
+  const groups = Map.groupBy(paths, ([, access]) => may(access));
+  const places = [...groups].map(
+    ([words, list]) => `${words} ${list.map(([path]) => path).join(", ")}`,
+  );
   const numbers = [...new Set(ports.map(([port]) => port))].join(", ") || "none";
   return [
-    `Landlock: files only below ${places}`,
+    `Landlock: no files but below these: ${places.join("; ") || "none"}`,
     ...(net > 0n ? [`Landlock: TCP ports only ${numbers}`] : []),
   ];
 }

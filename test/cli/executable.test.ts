@@ -59,6 +59,7 @@ describe("usage", () => {
       expect({ args, code }).toEqual({ args, code: 2 });
       expect(err.length).toBeGreaterThan(20);
     }
+    expect(spawnbox("sreve").err).toContain("did you mean `serve`?");
     const port = spawnbox("serve", "--config", sample("demo"), "--port", "70000");
     expect(port).toMatchObject({ code: 2, err: expect.stringContaining("--port 70000") });
   });

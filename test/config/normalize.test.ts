@@ -38,6 +38,11 @@ describe("normal form", () => {
     expect(firstCommand(withCommand({ encoder: "line" }))?.encoder).toEqual({ output: "line" });
   });
 
+  test("a capability's name too", () => {
+    const { config } = normalize(withSandboxes({ uid: "s", caps: ["KILL"], commands: [] }), "f");
+    expect(config?.sandboxes[0]?.caps).toEqual([{ cap: "KILL" }]);
+  });
+
   test("absent stays absent: no default is injected", () => {
     const { config } = normalize(
       withSandboxes({ uid: "s", caps: { cap: "KILL" }, commands: [] }),

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { explain } from "../../src/plan/explain.ts";
 import { asRoot, compiled, planOf, refused } from "./compiling.ts";
 
 const machine = { ...asRoot, landlockAbi: () => 5 };
@@ -24,6 +25,15 @@ describe("paths", () => {
       "/var/tmp/spawnbox-none can be written all the same: /var/tmp above it is rw",
     ]);
   });
+});
+
+test("explained by what may be done where", () => {
+  const landlock = { exec: ["/usr"], rw: ["/var/tmp"], ro: ["/etc"], connectTcp: [80] };
+  const lines = explain(planOf(compiled(sandbox(landlock), machine)));
+  expect(lines).toContain(
+    "Landlock: no files but below these: read /etc; read and execute /usr; read and write /var/tmp",
+  );
+  expect(lines).toContain("Landlock: TCP ports only 80");
 });
 
 test("a command or loader that may not be executed is found before its launch", () => {
