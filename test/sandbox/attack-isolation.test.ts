@@ -171,6 +171,28 @@ print("tried")`,
     },
   );
 
+  test.each(["full", "minimal"])(
+    "[keyrings] those of its user, which outlive every process, are not the host's: %s",
+    async (sandbox) => {
+      if (!keyrings) return;
+      const left = `spawnbox-user-${process.pid}-${sandbox}`;
+      const { lines } = await py(
+        served,
+        sandbox,
+        `print([call("add_key", b"user", b"${left}", b"v", 1, ring) for ring in (-4, -5)])`,
+      );
+      expect(lines).toEqual([sandbox === "full" ? "['ok', 'ok']" : "['EPERM', 'EPERM']"]);
+      for (const look of [sandbox, "plain"]) {
+        const again = await py(
+          served,
+          look,
+          `print("ok" in [call("keyctl", 10, ring, b"user", b"${left}", 0) for ring in (-4, -5)])`,
+        );
+        expect(again.lines).toEqual(["False"]);
+      }
+    },
+  );
+
   test.each(["plain", "full", "sys"])(
     "[cgroups] no limit and no membership can be written, its own or the parent's: %s",
     async (sandbox) => {
