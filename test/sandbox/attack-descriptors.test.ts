@@ -169,6 +169,8 @@ print("tried")`,
       expect(executed(served.pid)).toEqual(before);
       expect(Object.keys(before).length).toBeGreaterThan(2);
     },
+    // It hashes the executable twice: a guard for a busy machine.
+    60_000,
   );
 
   test("[file descriptors] taking them from the server or the launcher by pidfd_getfd is denied", async () => {
