@@ -9,7 +9,13 @@ const { symbols: libc } = dlopen("libc.so.6", {
 });
 
 /** Numbers since Linux 5.0 are the same on all architectures. Each refuses -1 as a descriptor, or a range from -1 to 0. */
-const CALLS = { pidfd_open: 434, close_range: 436, openat2: 437, mount_setattr: 442 } as const;
+const CALLS = {
+  pidfd_open: 434,
+  close_range: 436,
+  openat2: 437,
+  pidfd_getfd: 438,
+  mount_setattr: 442,
+} as const;
 export type KernelCall = keyof typeof CALLS;
 
 /** undefined when the kernel has it; else the errno name that says it has not, or that a filter denies it. */

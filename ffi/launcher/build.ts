@@ -30,6 +30,8 @@ export function header(): string {
   define("VERSION", layout.VERSION);
   define("GROUP", layout.GROUP);
   define("RECORD_SIZE", layout.RECORD_SIZE);
+  define("TOLD_NUMBERS", layout.TOLD_NUMBERS);
+  define("HANDOVER_CALL", layout.HANDOVER_CALL);
   for (const [name, value] of Object.entries(layout.FD)) lines.push(`#define FD_${name} ${value}`);
   for (const [name, value] of Object.entries(layout.OP)) define(`OP_${name}`, value);
   for (const [name, value] of Object.entries(layout.RECORD)) define(`RECORD_${name}`, value);

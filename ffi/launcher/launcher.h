@@ -36,6 +36,8 @@ _Static_assert(sizeof(struct record) == RECORD_SIZE, "record layout");
 enum stage { SETTING_UP, EXECUTING, FAILED };
 struct shared {
 	volatile u32 stage;
+	/* The descriptor of the filter's listener in the child, plus 1; and that the supervisor has it. */
+	volatile u32 listener, taken;
 	struct record failure;
 };
 extern struct shared *shared;
@@ -89,6 +91,28 @@ __attribute__((noreturn)) void init_of_boot(char **argv, char **envp);
 /* steps.c */
 long loopback_up(void);
 
+/* listener.c, in the child: sets the filter and waits until the supervisor has its listener */
+long set_told_filter(const struct op *op, int channel);
+/* Kind of a message on the channel, and no record of the server's: the filter comes next. */
+#define LISTENER_COMES 100u
+
+/* listener.c, in the supervisor */
+struct listener {
+	int fd;                   /* -1: none yet, or nobody is left under the filter */
+	int awaited;              /* the child is about to leave it in the shared page */
+	const struct op *program; /* OP_VERDICTS */
+	usize call_size;          /* of the kernel's struct seccomp_notif */
+	int handed_over;          /* the child goes on */
+	struct told_calls *calls;
+};
+void take_listener(struct listener *listener, int pidfd, long tree);
+void serve_listener(struct listener *listener, short events, u32 command, long tree);
+void tell_calls(const struct listener *listener, struct record *ended);
+
+/* verdict.c: what a filter says to a call, as SECCOMP_RET_… */
+struct seccomp_data;
+u32 verdict(const struct op *program, const struct seccomp_data *call);
+
 /* sweep.c: kill every descendant that is (or has become) a child of this process; 1 when none is left */
 int sweep(void);
 
@@ -98,6 +122,8 @@ void decimal(char *text, long number);
 /* supervisor.c */
 __attribute__((noreturn)) void fail(u32 op, const char *what, long error);
 void describe_failure(struct record *record, u32 op, const char *what, long error);
+void report(const struct record *record);
+void path_of(char *path, long pid, const char *file);
 
 static inline const struct op *first_op(const struct header *plan)
 {

@@ -9,7 +9,7 @@
  * Strings in `data` end with NUL. The launcher decides nothing: it does one step per op and stops at the first failure.
  */
 export const MAGIC = 0x58425053; // "SPBX"
-export const VERSION = 2;
+export const VERSION = 3;
 export const HEADER_SIZE = 16;
 export const OP_HEADER_SIZE = 16;
 
@@ -44,6 +44,11 @@ export const OP = {
   CGROUP: 3,
   /** data: path of a network namespace to join, such as /run/netns/vpn0 */
   JOIN_NET: 4,
+  /**
+   * data: struct sock_filter[], the filter as the config means it: the supervisor runs it over each call that
+   * SECCOMP_LISTENER passes to it, and does what it says. Its USER_NOTIF is EPERM.
+   */
+  VERDICTS: 5,
 
   /** numbers: capability mask: everything else leaves the bounding set */
   BOUNDING: 8,
@@ -119,6 +124,8 @@ export const OP = {
   LANDLOCK_APPLY: 62,
   /** data: struct sock_filter[] */
   SECCOMP: 63,
+  /** data: struct sock_filter[], some of whose calls are passed to the supervisor: see VERDICTS, seccomp_unotify(2) */
+  SECCOMP_LISTENER: 64,
 
   /** Not an op of the blob: the final execve(2), named in failures. */
   EXEC: 80,
@@ -137,10 +144,24 @@ export const RECORD = {
   STARTED: 1,
   /** step `op` failed on `what` with `error`; nothing ran */
   FAILED: 2,
-  /** the command ended and its whole tree is gone; `status` is the wait status of waitpid(2) */
+  /**
+   * the command ended and its whole tree is gone; `status` is the wait status of waitpid(2). Where a verdict of the filter
+   * ended it, `error` is 1, or 2 for a call of another ABI, and `op` the number of the call
+   */
   ENDED: 3,
+  /**
+   * before ENDED, how often calls were denied: from `what` on `op` pairs of u32, a number and a count. The number
+   * TOLD_NUMBERS stands for all from there on and for those of another ABI
+   */
+  DENIED: 4,
+  /** the same of calls that went on, and are only told */
+  LOGGED: 5,
 } as const;
 export const RECORD_SIZE = 256;
+/** A number that no call has, which a filter with a listener passes on: the child waits in it, see SECCOMP_LISTENER. */
+export const HANDOVER_CALL = 0x00ff5b0d;
+/** Calls with smaller numbers are counted each: more than any architecture has. */
+export const TOLD_NUMBERS = 1024;
 /** Offsets in a record; numbers are u32 except the u64 times in µs. */
 export const RECORD_AT = {
   kind: 0,

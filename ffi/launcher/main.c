@@ -26,6 +26,11 @@ void *memcpy(void *d, const void *s, usize n)
 	return d;
 }
 
+static int is_binary(u32 code)
+{
+	return code == OP_SECCOMP || code == OP_SECCOMP_LISTENER || code == OP_VERDICTS || code == OP_FILE;
+}
+
 /* Every op inside the blob, every string ended: after this the interpreter trusts it. */
 static int well_formed(const struct header *plan, usize size)
 {
@@ -38,7 +43,7 @@ static int well_formed(const struct header *plan, usize size)
 			return 0;
 		if (op->size < sizeof *op + (u64)op->count * 8 + op->bytes)
 			return 0;
-		if (op->bytes && op->code != OP_SECCOMP && op->code != OP_FILE && op_data(op)[op->bytes - 1])
+		if (op->bytes && !is_binary(op->code) && op_data(op)[op->bytes - 1])
 			return 0;
 		offset += op->size;
 	}

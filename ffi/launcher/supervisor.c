@@ -25,7 +25,7 @@ const char *at = "";
 
 struct shared *shared;
 
-static void report(const struct record *record)
+void report(const struct record *record)
 {
 	SYS3(__NR_write, FD_STATUS, record, sizeof *record);
 }
@@ -48,7 +48,7 @@ void fail(u32 op, const char *what, long error)
 	leave(125);
 }
 
-static void path_of(char *path, long pid, const char *file)
+void path_of(char *path, long pid, const char *file)
 {
 	memcpy(path, "/proc/", 6);
 	decimal(path + 6, pid);
@@ -124,6 +124,7 @@ struct task {
 	int own_pids; /* there is a pid namespace */
 	int failed;
 	int pidfd;    /* of the command: a signal can never reach another process that got its number */
+	struct listener listener;
 };
 
 /* A byte from the server is a signal for the command, with GROUP set for its whole process group. */
@@ -144,9 +145,11 @@ static void listen_to(struct task *task)
 		long r = receive(task->channel, &record, &pid);
 		if (r == -11 /* EAGAIN */)
 			return;
-		if (r > 0 && record.kind == RECORD_STARTED) {
+		if (r > 0) {
 			task->pid = pid;
-			task->pidfd = (int)SYS2(__NR_pidfd_open, pid, 0);
+			if (task->pidfd < 0)
+				task->pidfd = (int)SYS2(__NR_pidfd_open, pid, 0);
+			task->listener.awaited = record.kind == LISTENER_COMES;
 			continue;
 		}
 		/* Every copy of the child's end is closed: it has executed the command, or failed, or died on the way. */
@@ -189,8 +192,10 @@ __attribute__((noreturn)) static void finish(struct task *task, int status, cons
 	}
 	record.kind = RECORD_ENDED;
 	record.pid = task->pid;
-	if (!task->failed)
+	if (!task->failed) {
+		tell_calls(&task->listener, &record);
 		report(&record);
+	}
 	leave(0);
 }
 
@@ -210,13 +215,20 @@ static void reap(struct task *task)
 __attribute__((noreturn)) static void watch(struct task *task, int signals)
 {
 	int lifeline = FD_LIFELINE;
+	struct {
+		long seconds, nanoseconds;
+	} soon = { 0, 100000 };
 	for (;;) {
-		struct pollfd polled[3] = {
+		if (task->listener.awaited)
+			take_listener(&task->listener, task->pidfd, task->main);
+		struct pollfd polled[4] = {
 			{ .fd = signals, .events = POLLIN },
 			{ .fd = task->channel, .events = POLLIN },
 			{ .fd = lifeline, .events = POLLIN },
+			{ .fd = task->listener.fd, .events = POLLIN },
 		};
-		SYS5(__NR_ppoll, polled, 3, 0, 0, 8);
+		/* What the child leaves in the shared page wakes nobody. */
+		SYS5(__NR_ppoll, polled, 4, task->listener.awaited ? &soon : 0, 0, 8);
 		if (polled[1].revents)
 			listen_to(task);
 		if (polled[2].revents) {
@@ -229,6 +241,8 @@ __attribute__((noreturn)) static void watch(struct task *task, int signals)
 				lifeline = -1;
 			}
 		}
+		if (polled[3].revents)
+			serve_listener(&task->listener, polled[3].revents, task->pid, task->main);
 		if (polled[0].revents) {
 			char info[128];
 			SYS3(__NR_read, signals, info, sizeof info);
@@ -239,7 +253,7 @@ __attribute__((noreturn)) static void watch(struct task *task, int signals)
 
 void supervise(const struct header *plan, char **argv, char **envp)
 {
-	struct task task = { .channel = -1, .exits = -1, .pidfd = -1 };
+	struct task task = { .channel = -1, .exits = -1, .pidfd = -1, .listener = { .fd = -1, .program = find_op(plan, OP_VERDICTS) } };
 	int channel[2], exits[2] = { -1, -1 };
 	u64 chld = 1ull << (17 - 1), all = ~0ull;
 

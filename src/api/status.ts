@@ -11,6 +11,11 @@ export interface WireStatus {
   /** Why it ended, when the command did not end by itself. */
   cause?: NonNullable<Outcome["cause"]>;
   usage: Usage;
+  /** The system call that was its last, where the sandbox tells of calls. */
+  syscall?: string;
+  /** Names and counts of the calls that its filter denied, and of those that it logged. */
+  denied?: Outcome["denied"];
+  logged?: Outcome["logged"];
   /** What went wrong in the encoder, where output is missing for that. */
   encoder?: string;
 }
@@ -23,5 +28,8 @@ export function wireStatus(outcome: Outcome): WireStatus {
     ...(outcome.cause === "timeout" ? { info: "timeout" as const } : {}),
     ...(outcome.cause === undefined ? {} : { cause: outcome.cause }),
     usage: outcome.usage,
+    ...(outcome.syscall === undefined ? {} : { syscall: outcome.syscall }),
+    ...(outcome.denied === undefined ? {} : { denied: outcome.denied }),
+    ...(outcome.logged === undefined ? {} : { logged: outcome.logged }),
   };
 }

@@ -180,11 +180,14 @@ export const Seccomp = object(
     default: optional(
       Type.String({
         description:
-          "action when no rule matches: SCMP_ACT_ALLOW, KILL, KILL_PROCESS, KILL_THREAD, TRAP, LOG, ERRNO(n)",
+          "action when no rule matches: SCMP_ACT_ALLOW, KILL, KILL_PROCESS, KILL_THREAD, TRAP, NOTIFY, LOG, ERRNO(n)",
         default: "SCMP_ACT_KILL",
       }),
     ),
     locked: optional(flag({ description: "no new privileges and not dumpable" })),
+    report: optional(
+      flag({ description: "tell in the outcome which calls were denied or logged, by name" }),
+    ),
     rules: optional(list(SeccompRule, { description: "rules by name, compiled at boot" })),
     rulespath: optional(
       Type.String({ description: "file of compiled BPF (struct sock_filter[])" }),

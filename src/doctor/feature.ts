@@ -6,6 +6,7 @@ export type FeatureName =
   | "user-switch"
   | "mounts"
   | "seccomp"
+  | "seccomp-report"
   | "landlock"
   | "label"
   | `namespace-${"user" | "pid" | "net" | "ipc" | "uts" | "cgroup"}`;

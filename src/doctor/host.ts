@@ -46,6 +46,7 @@ function calls(): Feature[] {
   const since: Readonly<Record<KernelCall, string>> = {
     pidfd_open: "5.3",
     openat2: "5.6",
+    pidfd_getfd: "5.6, and only seccomp.report and SCMP_ACT_NOTIFY do",
     close_range: "5.9",
     mount_setattr: "5.12",
   };

@@ -47,6 +47,7 @@ const PROBES: readonly (readonly [FeatureName, Probe])[] = [
       },
     },
   ],
+  ["seccomp-report", { seccomp: { default: "SCMP_ACT_LOG", report: true } }],
 ];
 
 export async function probeFeatures(machine: Machine): Promise<Feature[]> {
@@ -107,6 +108,9 @@ function remedyOf(name: FeatureName, { privileged }: Machine): string {
   }
   if (name === "label")
     return "acls.label needs SELinux, Smack or AppArmor in lsm= of the kernel command line";
+  if (name === "seccomp-report") {
+    return "Linux 5.6, and ptrace(2) of children allowed: kernel.yama.ptrace_scope at most 2 for root, 1 for others; a filter that is told cannot be inside another";
+  }
   if (name === "seccomp") return "install libseccomp2, and use a kernel with CONFIG_SECCOMP_FILTER";
   // Root needs no user namespace for the others.
   const remedy = privileged && name !== "namespace-user" ? undefined : userNamespaceRemedy();

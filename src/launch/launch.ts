@@ -13,6 +13,7 @@ import { Channel } from "./channel.ts";
 import { launcherPath, opsFd } from "./launcher.ts";
 import { type LauncherRecord, RecordReader } from "./records.ts";
 import { type Launch, LaunchError, type OutputSink, type Outcome, type Task } from "./task.ts";
+import { ToldCounts } from "./told.ts";
 
 const SIGINT = 2;
 const SIGKILL = 9;
@@ -73,6 +74,7 @@ class LaunchedTask implements Task {
   /** Signals that a command may survive. */
   readonly #sent = new Set<number>();
   #last: Extract<LauncherRecord, { kind: "ended" }> | undefined;
+  readonly #told: ToldCounts;
   #grace: ReturnType<typeof setTimeout> | undefined;
   #waker: ReturnType<typeof setInterval> | undefined;
 
@@ -82,6 +84,7 @@ class LaunchedTask implements Task {
     argv: readonly string[],
     readonly group: TaskGroup | undefined,
   ) {
+    this.#told = new ToldCounts(plan.policy.told?.names);
     const opened: number[] = [];
     const pair = () => {
       const ends = pipe();
@@ -154,6 +157,8 @@ class LaunchedTask implements Task {
           start.resolve();
         } else if (record.kind === "failed") {
           start.reject(record.error);
+        } else if (record.kind === "told") {
+          this.#told.add(record);
         } else {
           this.#last = record;
         }
@@ -238,6 +243,7 @@ class LaunchedTask implements Task {
     return {
       ...(signal === 0 ? { exit: (status >> 8) & 0xff } : { signal }),
       ...(this.#cause && { cause: this.#cause }),
+      ...this.#told.outcome(this.#last?.fatal),
       usage,
     };
   }

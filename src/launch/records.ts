@@ -1,12 +1,28 @@
 /** What the launcher tells on its status pipe. */
-import { OP, RECORD, RECORD_AT, RECORD_SIZE } from "../../ffi/launcher/layout.ts";
+import { OP, RECORD, RECORD_AT, RECORD_SIZE, TOLD_NUMBERS } from "../../ffi/launcher/layout.ts";
 import { errnoName } from "../../ffi/errno.ts";
 import { LaunchError } from "./task.ts";
 
 export type LauncherRecord =
   | { kind: "started"; pid: number }
   | { kind: "failed"; error: LaunchError }
-  | { kind: "ended"; status: number; maxrss: number; user: number; system: number };
+  | { kind: "told"; how: "denied" | "logged"; counts: [call: ToldCall, count: number][] }
+  | {
+      kind: "ended";
+      status: number;
+      maxrss: number;
+      user: number;
+      system: number;
+      /** The call whose denial ended the command, where calls are told. */
+      fatal?: ToldCall;
+    };
+
+/** A system call that the supervisor answered. */
+export type ToldCall =
+  /** One of this architecture. */
+  | { readonly number: number }
+  /** One of another ABI; `other`: any of those that are not counted apart. */
+  | { readonly foreign: number | "other" };
 
 /** What each step is called in an error. */
 const STEP = new Map<number, string>(
@@ -49,6 +65,11 @@ function failure(op: number, errno: number, what: string): LaunchError {
   );
 }
 
+function fatalCall(how: number, number: number): { fatal?: ToldCall } {
+  if (how === 0) return {};
+  return { fatal: how === 1 ? { number } : { foreign: number } };
+}
+
 function decode(bytes: Uint8Array): LauncherRecord {
   const view = new DataView(bytes.buffer, bytes.byteOffset, RECORD_SIZE);
   const u32 = (at: number) => view.getUint32(at, true);
@@ -61,6 +82,17 @@ function decode(bytes: Uint8Array): LauncherRecord {
       const what = text.decode(bytes.subarray(RECORD_AT.what, end < 0 ? RECORD_SIZE : end));
       return { kind: "failed", error: failure(u32(RECORD_AT.op), u32(RECORD_AT.error), what) };
     }
+    case RECORD.DENIED:
+    case RECORD.LOGGED:
+      return {
+        kind: "told",
+        how: u32(RECORD_AT.kind) === RECORD.DENIED ? "denied" : "logged",
+        counts: Array.from({ length: u32(RECORD_AT.op) }, (_, i) => {
+          const number = u32(RECORD_AT.what + i * 8);
+          const call = number < TOLD_NUMBERS ? { number } : { foreign: "other" as const };
+          return [call, u32(RECORD_AT.what + i * 8 + 4)];
+        }),
+      };
     case RECORD.ENDED:
       return {
         kind: "ended",
@@ -68,6 +100,7 @@ function decode(bytes: Uint8Array): LauncherRecord {
         maxrss: u32(RECORD_AT.maxrss),
         user: micros(RECORD_AT.user) / 1000,
         system: micros(RECORD_AT.system) / 1000,
+        ...fatalCall(u32(RECORD_AT.error), u32(RECORD_AT.op)),
       };
     default:
       throw new Error(`the launcher sent a record of kind ${u32(RECORD_AT.kind)}`);

@@ -18,6 +18,12 @@ export interface Outcome {
    * for an end (SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGKILL), or of another signal that was sent.
    */
   cause?: "timeout" | "stopped" | "seccomp" | "oom" | "supervisor";
+  /** Name of the system call whose denial ended the command, where the sandbox tells of them. */
+  syscall?: string;
+  /** How often system calls were denied, by name: `{"mount": 3}`; `other` for numbers that no call has. */
+  denied?: Readonly<Record<string, number>>;
+  /** The same of calls that went on, by SCMP_ACT_LOG. */
+  logged?: Readonly<Record<string, number>>;
   usage: Usage;
 }
 

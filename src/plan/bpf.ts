@@ -28,7 +28,8 @@ const ST = 0x02;
 const STX = 0x03;
 export const JA = 0x05;
 export const RET_K = 0x06;
-const RET_A = 0x16;
+export const RET_A = 0x16;
+const JEQ_K = 0x15;
 const DIV_K = 0x34;
 /** LSH|K, RSH|K */
 const SHIFTS = new Set([0x64, 0x74]);
@@ -153,6 +154,30 @@ export function chain(first: Uint8Array, undecided: number, second: Uint8Array):
   const program = encode([...jumps, ...decode(second)]);
   validateProgram(program);
   return program;
+}
+
+/**
+ * The program with an answer of its own to the call of one number.
+ * @throws Error when the whole is longer than the kernel takes
+ */
+export function chooseFirst(number: number, action: number, program: Uint8Array): Uint8Array {
+  const whole = encode([
+    { code: LD_ABS, jt: 0, jf: 0, k: 0 },
+    { code: JEQ_K, jt: 0, jf: 1, k: number },
+    { code: RET_K, jt: 0, jf: 0, k: action },
+    ...decode(program),
+  ]);
+  validateProgram(whole);
+  return whole;
+}
+
+/** The program with other numbers in its returns. */
+export function mapReturns(program: Uint8Array, map: (action: number) => number): Uint8Array {
+  return encode(
+    decode(program).map((instruction) =>
+      instruction.code === RET_K ? { ...instruction, k: map(instruction.k) } : instruction,
+    ),
+  );
 }
 
 /** struct seccomp_data: the upper half of argument i, little-endian. */

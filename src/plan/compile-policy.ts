@@ -86,7 +86,7 @@ export function compilePolicy(
       report,
     ),
     nice: acls.nice,
-    seccomp: compileSeccomp(
+    ...compileSeccomp(
       withExpandedPath(sandbox.seccomp, expandText),
       `${path}.seccomp`,
       machine,

@@ -157,6 +157,7 @@ export function encodePolicy(policy: Policy): Uint8Array {
 
   // Without a group the launch then fails; an optional one is used where it was made.
   if (policy.cgroup && !policy.cgroup.optional) blob.op("CGROUP");
+  if (policy.told) blob.op("VERDICTS", [], policy.told.verdicts);
   if (policy.joinNet !== undefined) blob.op("JOIN_NET", [], strings(policy.joinNet));
 
   if (namespaces.has("user")) {
@@ -206,7 +207,7 @@ export function encodePolicy(policy: Policy): Uint8Array {
   if (policy.chdir !== undefined) blob.op("CHDIR", [], strings(policy.chdir));
   if (policy.noNewPrivs) blob.op("NO_NEW_PRIVS");
   if (policy.landlock) encodeLandlock(blob, policy.landlock);
-  if (policy.seccomp) blob.op("SECCOMP", [], policy.seccomp);
+  if (policy.seccomp) blob.op(policy.told ? "SECCOMP_LISTENER" : "SECCOMP", [], policy.seccomp);
   return blob.bytes(cloneFlags >>> 0);
 }
 

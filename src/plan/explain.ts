@@ -1,6 +1,13 @@
 /** A plan in words: one line per thing the launcher does, in the order of enforcement. */
 import { INSTRUCTION_BYTES } from "./bpf.ts";
-import type { LabelPolicy, LandlockPolicy, MountFlags, MountStep, Policy } from "./policy.ts";
+import type {
+  LabelPolicy,
+  LandlockPolicy,
+  MountFlags,
+  MountStep,
+  Policy,
+  ToldCalls,
+} from "./policy.ts";
 import type { Plan } from "./plan.ts";
 import { capabilityWords, NAMESPACE_WORDS, rlimitWords } from "./words.ts";
 
@@ -79,6 +86,11 @@ const MODULES = { selinux: "SELinux context", smack: "Smack label", apparmor: "A
 const labelWords = ({ module, text }: LabelPolicy): string =>
   `${MODULES[module]} ${module === "apparmor" ? text.slice("exec ".length) : text}`;
 
+const toldWords = ({ all }: ToldCalls): string =>
+  all
+    ? "the outcome names the calls that the filter denies or logs"
+    : "the outcome names the calls whose action is SCMP_ACT_NOTIFY";
+
 /** What the sandbox does, one line per step, in the order of the launcher. */
 export function explainPolicy(policy: Policy): string[] {
   const { namespaces, mounts, hostname, umask, chdir, caps, seccomp } = policy;
@@ -112,6 +124,7 @@ export function explainPolicy(policy: Policy): string[] {
       ? `system calls only through a filter of ${seccomp.length / INSTRUCTION_BYTES} instructions`
       : "every system call: no seccomp filter",
   );
+  if (policy.told) lines.push(toldWords(policy.told));
   return lines;
 }
 

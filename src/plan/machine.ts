@@ -13,6 +13,7 @@ import {
   realpathSync,
 } from "node:fs";
 import { hostname } from "node:os";
+import { missingCall } from "../../ffi/kernel.ts";
 import { landlockAbi } from "../../ffi/landlock.ts";
 import { capFromName } from "../../ffi/libcap.ts";
 import {
@@ -49,6 +50,8 @@ export interface Machine {
   /** Number of a syscall here; negative when only other architectures have it; undefined when unknown. */
   syscall(name: string): number | undefined;
   compileFilter(defaultAction: number, rules: readonly Rule[]): Uint8Array;
+  /** Why the supervisor cannot answer calls of a command; undefined when it can. */
+  cannotTell(): string | undefined;
   /** The active security module that has labels. */
   labelModule(): LabelPolicy["module"] | undefined;
   /** Version of Landlock, 0 for none. */
@@ -118,6 +121,16 @@ function labelModule(): LabelPolicy["module"] | undefined {
     : undefined;
 }
 
+/** Taking the listener of a filter over came after all else that answering needs; unless user notification was left out. */
+function cannotTell(): string | undefined {
+  const errno = missingCall("pidfd_getfd");
+  if (errno !== undefined) return `pidfd_getfd(2): ${errno}; it needs Linux 5.6`;
+  const actions = "/proc/sys/kernel/seccomp/actions_avail";
+  if (!existsSync(actions) || readFileSync(actions, "utf8").split(/\s+/).includes("user_notif"))
+    return undefined;
+  return "this kernel has no user notification of seccomp(2)";
+}
+
 /** Filters as they were asked for: sandboxes with equal rules share one, and each costs milliseconds. */
 function rememberingFilters(arch: Architecture): Machine["compileFilter"] {
   const made = new Map<string, Uint8Array>();
@@ -152,6 +165,7 @@ export function thisMachine(arch: string = process.arch): Machine {
     cap: capFromName,
     syscall: (name) => resolveSyscall(name, arch),
     compileFilter: rememberingFilters(arch),
+    cannotTell,
     labelModule,
     landlockAbi,
     exists: existsSync,

@@ -68,6 +68,16 @@ export interface LabelPolicy {
   readonly text: string;
 }
 
+/** What the supervisor needs where calls are told: they reach it as SECCOMP_RET_USER_NOTIF of the policy's filter. */
+export interface ToldCalls {
+  /** All that the filter denies or logs, or only SCMP_ACT_NOTIFY. */
+  readonly all: boolean;
+  /** struct sock_filter[]: what is to happen to each call. */
+  readonly verdicts: Uint8Array;
+  /** Names of system calls by number. */
+  readonly names: Readonly<Record<string, string>>;
+}
+
 export interface Identity {
   readonly uid: number;
   readonly gid: number;
@@ -105,6 +115,8 @@ export interface Policy {
   readonly nice: number | undefined;
   /** Compiled filter (struct sock_filter[]). */
   readonly seccomp: Uint8Array | undefined;
+  /** Which calls the outcome tells of; undefined: none. */
+  readonly told: ToldCalls | undefined;
   /** Resource limits as [RLIMIT number, value]; -1n is unlimited. */
   readonly rlimits: readonly (readonly [number, bigint])[];
 }

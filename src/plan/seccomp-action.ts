@@ -6,10 +6,14 @@ export const ACTIONS = {
   KILL_THREAD: 0x00000000,
   KILL_PROCESS: 0x80000000,
   TRAP: 0x00030000,
+  /** SECCOMP_RET_USER_NOTIF: told in the outcome, and denied with EPERM. */
+  NOTIFY: 0x7fc00000,
   LOG: 0x7ffc0000,
   ALLOW: 0x7fff0000,
 } as const;
 const ERRNO = 0x00050000;
+/** The action without its data. */
+const ACTION = 0xffff0000;
 
 /** `SCMP_ACT_ERRNO(EPERM)` → its number. The prefix may be left out, case does not matter. */
 export function parseAction(text: string): number {
@@ -33,6 +37,13 @@ export function parseAction(text: string): number {
     `unknown action ${JSON.stringify(text)}: SCMP_ACT_ ${Object.keys(ACTIONS).join(", ")} or ERRNO(EPERM)`,
   );
 }
+
+/** Without its data, such as the errno. */
+export const kindOf = (action: number): number => (action & ACTION) >>> 0;
+
+/** The call fails, or is the last of its caller, or is logged. TRAP is not among them: it is the command's own affair. */
+export const isTellable = (action: number): boolean =>
+  [ERRNO, ACTIONS.KILL_THREAD, ACTIONS.KILL_PROCESS, ACTIONS.LOG].includes(kindOf(action));
 
 /** The call goes on. */
 export const passes = (action: number): boolean =>

@@ -7,47 +7,54 @@ import { isNarrow } from "./narrow-arguments.ts";
 import type { Report } from "./report.ts";
 import { parseAction, passes } from "./seccomp-action.ts";
 import { resolveRules, type Verdicts } from "./seccomp-rules.ts";
+import { type Filter, fromFile, fromRules, standIn } from "./told.ts";
 
 /** SECCOMP_RET_TRACE with a number of our own: what no config can ask for, and `chain` replaces. */
 const UNDECIDED = 0x7ff05b0c;
+const NONE: Filter = { seccomp: undefined, told: undefined };
 
 /**
- * The filter of a sandbox (struct sock_filter[]), checked as the kernel will; undefined when there is none, or when it
- * cannot be made and the report says why.
+ * The filter of a sandbox (struct sock_filter[]), checked as the kernel will, and what of it is told; undefined when there
+ * is none, or when it cannot be made and the report says why.
  */
 export function compileSeccomp(
   seccomp: Seccomp | undefined,
   path: string,
   machine: Machine,
   report: Report,
-): Uint8Array | undefined {
-  if (seccomp === undefined) return undefined;
+): Filter {
+  if (seccomp === undefined) return NONE;
+  const all = seccomp.report ?? false;
   if (seccomp.rulespath !== undefined) {
     const file = seccomp.rulespath;
-    return report.attempt(`${path}.rulespath`, () => {
+    const filter = report.attempt(`${path}.rulespath`, () => {
       const program = Uint8Array.from(machine.readFile(file));
       try {
         validateProgram(program);
+        return fromFile(program, all, machine);
       } catch (error) {
         throw new Error(`${file}: ${error instanceof Error ? error.message : String(error)}`, {
           cause: error,
         });
       }
-      return program;
     });
+    return filter ?? NONE;
   }
   const before = report.problems.length;
   const fallback = report.attempt(`${path}.default`, () => parseAction(seccomp.default ?? "KILL"));
   const verdicts = resolveRules(seccomp.rules ?? [], `${path}.rules`, machine, report);
-  if (fallback === undefined || report.problems.length > before) return undefined;
+  if (fallback === undefined || report.problems.length > before) return NONE;
   if (!startsCommands(fallback, verdicts)) {
     report.problem(
       path,
       `no command could start: execve is denied; add {"syscall": "@system-service", "action": "SCMP_ACT_ALLOW"} and what else the command needs, or use "default": "SCMP_ACT_ALLOW" with rules for what is denied`,
     );
-    return undefined;
+    return NONE;
   }
-  return report.attempt(path, () => compileVerdicts(fallback, verdicts, machine));
+  const filter = report.attempt(path, () =>
+    fromRules(compileVerdicts(fallback, verdicts, machine), all, machine),
+  );
+  return filter ?? NONE;
 }
 
 function startsCommands(fallback: number, verdicts: Verdicts): boolean {
@@ -62,12 +69,15 @@ function startsCommands(fallback: number, verdicts: Verdicts): boolean {
  * libseccomp cannot say "this action under that condition, else another one than the default", nor compare the lower half
  * of an argument but for equality. Where a config needs it, conditions are programs of their own, asked first.
  */
-function compileVerdicts(fallback: number, verdicts: Verdicts, machine: Machine): Uint8Array {
+function compileVerdicts(action: number, verdicts: Verdicts, machine: Machine): Uint8Array {
+  const fallback = standIn(action);
   const all = [...verdicts.values()];
   const always = all.flatMap(({ name, always }): Rule[] =>
-    always ? [{ syscall: name, action: always.action, args: [] }] : [],
+    always ? [{ syscall: name, action: standIn(always.action), args: [] }] : [],
   );
-  const conditional = all.flatMap((verdict): Rule[] => verdict.conditional);
+  const conditional = all.flatMap((verdict) =>
+    verdict.conditional.map((rule): Rule => ({ ...rule, action: standIn(rule.action) })),
+  );
   const mixed = all.some((verdict) => verdict.always && verdict.conditional.length > 0);
   const groups = Map.groupBy(conditional, (rule) => halves(rule).join(""));
   if (!mixed && groups.size <= 1 && (groups.has("") || groups.size === 0))

@@ -136,7 +136,8 @@ const GROUPS: Readonly<Record<string, string>> = {
     vmsplice`,
   // Everything that this list knows.
   "@known": `
-    @system-service @privileged @io-uring @keyring @resources @debug @bpf @cpu-emulation @obsolete`,
+    @system-service @privileged @io-uring @keyring @resources @debug @bpf @cpu-emulation @obsolete
+    map_shadow_stack process_mrelease`,
 };
 
 /** Names as a config writes them. */

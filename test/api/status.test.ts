@@ -14,6 +14,13 @@ const table: [Omit<Outcome, "usage">, string][] = [
   [{ signal: 15, cause: "stopped" }, '{"signal":"Terminated","cause":"stopped",'],
   [{ exit: 3, cause: "stopped" }, '{"exit":3,"cause":"stopped",'],
 ];
+test("what is told of system calls comes after all else", () => {
+  const outcome = { signal: 31, cause: "seccomp", syscall: "mount", denied: { mount: 1, acct: 2 } };
+  const whole = wireStatus({ ...outcome, logged: { read: 7 }, usage } as Outcome);
+  expect(JSON.stringify(whole)).toBe(
+    `{"signal":"Bad system call","cause":"seccomp",${tail.slice(0, -1)},"syscall":"mount","denied":{"mount":1,"acct":2},"logged":{"read":7}}`,
+  );
+});
 test.each(table)("%j", (outcome, head) => {
   expect(JSON.stringify(wireStatus({ ...outcome, usage }))).toBe(head + tail);
 });

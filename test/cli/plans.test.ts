@@ -36,6 +36,14 @@ beforeAll(() => {
   const sandboxes = [
     { uid: "box", profile: "minimal", commands: [echo] },
     { uid: "bare", acls: { user: "nobody" }, commands: [echo] },
+    {
+      uid: "told",
+      profile: "minimal",
+      seccomp: { report: true, rules: { syscall: "umask", action: "SCMP_ACT_LOG" } },
+      commands: [
+        { ...echo, exec: { cmdpath: "/bin/sh", args: ["-c", "umask; unshare -n %word%"] } },
+      ],
+    },
   ];
   writeFileSync(config, JSON.stringify({ metadata: { uid: "x", api: "x" }, sandboxes }));
 });
@@ -72,13 +80,20 @@ describe("compile", () => {
     expect(spawnbox("explain", "--plan", plan(), "box")).toMatchObject({ code: 0 });
   });
 
-  test("the libraries are not opened", () => {
+  test.each(["box", "told"])("the libraries are not opened: %s", (sandbox) => {
     // A loader that finds no such library stands for a system without them.
-    const trace = Bun.spawnSync([program, "run", "--plan", plan(), "x/box/echo", '{"word": "a"}'], {
+    const query = [`x/${sandbox}/echo`, '{"word": "a"}'];
+    const trace = Bun.spawnSync([program, "run", "--plan", plan(), ...query], {
       env: { PATH: "/usr/bin:/bin", LD_DEBUG: "files" },
     }).stderr.toString();
     expect(trace).toContain("libc.so.6");
     expect(trace).not.toMatch(/libseccomp|libcap/);
+  });
+
+  test("calls are told by name", () => {
+    const { code, out } = spawnbox("run", "--plan", plan(), "x/told/echo", '{"word": "true"}');
+    expect(out).toMatch(/"denied":\{"unshare":1\},"logged":\{"umask":[12]\}\}/);
+    expect(code).toBe(1);
   });
 
   test("for the other architecture: its filter, and only there", () => {
@@ -172,6 +187,7 @@ describe("doctor", () => {
       "namespace-user",
       "mounts",
       "seccomp",
+      "seccomp-report",
       "yama",
     ])
       expect(names).toContain(name);

@@ -4,6 +4,7 @@ import { decode, encode, type Instruction, validateProgram } from "../../src/pla
 import { thisMachine } from "../../src/plan/machine.ts";
 import { parseAction } from "../../src/plan/seccomp-action.ts";
 import { groupNames, syscallsOf } from "../../src/plan/syscall-groups.ts";
+import { answer } from "./answer.ts";
 import { compiled, planOf, refused } from "./compiling.ts";
 
 const acls = { user: "nobody" };
@@ -15,36 +16,6 @@ const filterOf = (seccomp: object, arch: string = process.arch) => {
   return program;
 };
 
-/** What a filter answers: the kernel's interpreter, as far as libseccomp's programs use it. */
-function answer(
-  program: Uint8Array,
-  nr: number,
-  args: bigint[] = [],
-  arch: number = ARCHITECTURES.x64,
-) {
-  const data = new DataView(new ArrayBuffer(64));
-  data.setUint32(0, nr, true);
-  data.setUint32(4, arch, true);
-  args.forEach((arg, i) => data.setBigUint64(16 + i * 8, arg, true));
-  const instructions = decode(program);
-  let a = 0;
-  for (let pc = 0; ; pc++) {
-    const instruction = instructions[pc];
-    if (!instruction) throw new Error(`ran to ${pc}`);
-    const { code, jt, jf, k } = instruction;
-    const branch = (taken: boolean) => (pc += taken ? jt : jf);
-    if (code === 0x00) a = k;
-    else if (code === 0x20) a = data.getUint32(k, true);
-    else if (code === 0x54) a = (a & k) >>> 0;
-    else if (code === 0x05) pc += k;
-    else if (code === 0x15) branch(a === k);
-    else if (code === 0x25) branch(a > k);
-    else if (code === 0x35) branch(a >= k);
-    else if (code === 0x45) branch((a & k) !== 0);
-    else if (code === 0x06) return k;
-    else throw new Error(`code 0x${code.toString(16)} at ${pc}`);
-  }
-}
 const number = (name: string): number => {
   const found = thisMachine("x64").syscall(name);
   if (found === undefined || found < 0) throw new Error(name);
