@@ -27,8 +27,11 @@ export interface Registry {
   list(): { api: string; verbs: string[] }[];
   /** What every verb is and takes: for `monitor/get` and OpenAPI. */
   describe(): ApiDescription[];
-  /** Runs the `onload`, then the `onstart` actions, one after the other. Rejects when one fails that is required. */
-  start(): Promise<void>;
+  /**
+   * Runs the `onload`, then the `onstart` actions, one after the other. Rejects when one fails that is required.
+   * @param chosen of which APIs; all by default
+   */
+  start(chosen?: (api: string) => boolean): Promise<void>;
   /**
    * Serves other plans from now on, all at once; throws, and changes nothing, when they cannot be served. Tasks go on
    * under the plan they were started with, and can be stopped and listened to, also where their verb is gone.
@@ -113,8 +116,8 @@ class LocalRegistry implements Registry {
     return this.#current.table.describe();
   }
 
-  async start(): Promise<void> {
-    for (const action of this.#current.startup) {
+  async start(chosen: (api: string) => boolean = () => true): Promise<void> {
+    for (const action of this.#current.startup.filter(({ deps }) => chosen(deps.api))) {
       try {
         await action.run();
       } catch (error) {

@@ -13,5 +13,13 @@ export function compileConfigs(spec: string): ApiPlan[] {
 }
 
 /** @throws ConfigError with every problem */
-export const apisOf = (source: Source): ApiPlan[] =>
-  source.kind === "plan" ? readPlanFile(source.path) : compileConfigs(source.path);
+export const apisOf = (source: Source): ApiPlan[] => apisOfAll([source]);
+
+/** The configs of several sources are compiled together, since one may require an API of another. @throws ConfigError */
+export function apisOfAll(sources: readonly Source[]): ApiPlan[] {
+  const configs = sources.filter(({ kind }) => kind === "config").map(({ path }) => path);
+  return [
+    ...(configs.length > 0 ? compileConfigs(configs.join(":")) : []),
+    ...sources.filter(({ kind }) => kind === "plan").flatMap(({ path }) => readPlanFile(path)),
+  ];
+}

@@ -1,6 +1,9 @@
 /** Where the configs are: --config, else AFB_SPAWN_CONFIG. */
-export function configSpec(option: string | undefined): string | undefined {
-  return option || process.env["AFB_SPAWN_CONFIG"] || undefined;
+export function configSpec(
+  option: string | undefined,
+  env: Readonly<Record<string, string | undefined>> = process.env,
+): string | undefined {
+  return option || env["AFB_SPAWN_CONFIG"] || undefined;
 }
 
 /** What to serve: configs to compile, or plans compiled before. */
@@ -10,11 +13,15 @@ export interface Source {
 }
 
 /** Undefined when nothing is named. @throws TypeError, which is wrong usage, when both are */
-export function sourceOf(config: string | undefined, plan: string | undefined): Source | undefined {
+export function sourceOf(
+  config: string | undefined,
+  plan: string | undefined,
+  env?: Readonly<Record<string, string | undefined>>,
+): Source | undefined {
   if (plan) {
     if (config) throw new TypeError("give either configs or --plan FILE, not both");
     return { kind: "plan", path: plan };
   }
-  const spec = configSpec(config);
+  const spec = configSpec(config, env);
   return spec ? { kind: "config", path: spec } : undefined;
 }

@@ -1,16 +1,16 @@
 /** `spawnbox early`: the server that the init of early boot starts before the real one. See ffi/launcher/init.c. */
 import { closeSync, mkdirSync, writeFileSync, writeSync } from "node:fs";
+import { dirname } from "node:path";
+import { Handover } from "../boot/handover.ts";
+import { ANNOUNCEMENT, CONTROL, EARLY_CONFIG } from "../boot/places.ts";
 import { parseServe, type ServeOptions } from "./serve-options.ts";
 import { serve } from "./serve.ts";
 
-const CONFIG = "/etc/spawnbox/early.json";
-/** Where the service that comes later finds this server. */
-const ANNOUNCEMENT = "/run/spawnbox/early.json";
-
 export const help = `usage: spawnbox early [--ready-fd N] [OPTIONS OF serve]
 
-Serves ${CONFIG}, or what --config names, before the real init runs: its onload actions first, in order, then its
-verbs. Started by /usr/lib/spawnbox/init; announces itself in ${ANNOUNCEMENT}.
+Serves ${EARLY_CONFIG}, or what --config names, before the real init runs: its onload actions first, in order, then its
+verbs. Started by /usr/lib/spawnbox/init; announces itself in ${ANNOUNCEMENT}, and
+becomes the service that spawnbox serve --early is started as.
 
   --ready-fd N  writes one byte there when the onload actions are done and calls are answered
   -h, --help    this text
@@ -24,7 +24,7 @@ export async function run(argv: string[]): Promise<number> {
     const own = takeReadyFd(argv);
     readyFd = own.fd;
     const configured = own.rest.some((arg) => /^--(config|plan)(=|$)/.test(arg));
-    options = parseServe(configured ? own.rest : [...own.rest, "--config", CONFIG]);
+    options = parseServe(configured ? own.rest : [...own.rest, "--config", EARLY_CONFIG]);
   } catch (error) {
     if (!(error instanceof TypeError)) throw error;
     console.error(`spawnbox early: ${error.message}\n\n${help}`);
@@ -34,24 +34,34 @@ export async function run(argv: string[]): Promise<number> {
     console.log(help);
     return 0;
   }
-  return serve(options, (urls) => {
-    announce(urls);
-    if (readyFd === undefined) return;
-    writeSync(readyFd, "1");
-    closeSync(readyFd);
+  const handover = new Handover();
+  // From now on, so that a service which is started meanwhile waits for the tasks instead of taking the port.
+  await attempt(CONTROL, () => handover.listen());
+  return serve(options, {
+    handover,
+    onReady: (urls) => {
+      void attempt(ANNOUNCEMENT, () => announce(urls));
+      if (readyFd === undefined) return;
+      writeSync(readyFd, "1");
+      closeSync(readyFd);
+    },
   });
 }
 
 /** A read-only or missing /run is told, and no reason to stop. */
-function announce(urls: readonly string[]): void {
+async function attempt(place: string, action: () => void | Promise<void>): Promise<void> {
   try {
-    mkdirSync("/run/spawnbox", { recursive: true, mode: 0o755 });
-    writeFileSync(ANNOUNCEMENT, JSON.stringify({ pid: process.pid, urls }), { mode: 0o644 });
+    await action();
   } catch (error) {
     console.error(
-      `spawnbox early: ${ANNOUNCEMENT}: ${error instanceof Error ? error.message : String(error)}`,
+      `spawnbox early: ${place}: ${error instanceof Error ? error.message : String(error)}`,
     );
   }
+}
+
+function announce(urls: readonly string[]): void {
+  mkdirSync(dirname(ANNOUNCEMENT), { recursive: true, mode: 0o755 });
+  writeFileSync(ANNOUNCEMENT, JSON.stringify({ pid: process.pid, urls }), { mode: 0o644 });
 }
 
 function takeReadyFd(argv: readonly string[]): { fd: number | undefined; rest: string[] } {

@@ -1,5 +1,7 @@
 /** The command line of `spawnbox serve`. */
+import { existsSync } from "node:fs";
 import { parseArgs } from "node:util";
+import { EARLY_CONFIG } from "../boot/places.ts";
 import type { Endpoint } from "../server/endpoint.ts";
 import { DEFAULT_MODE } from "../server/unix.ts";
 import { type Source, sourceOf } from "./config-option.ts";
@@ -11,6 +13,8 @@ A directory stands for every spawn-*.json in it. Without --config, AFB_SPAWN_CON
 
   --config PATH     config files or directories, separated by colons
   --plan FILE       plans made by spawnbox compile, instead of configs
+  --early           serve ${EARLY_CONFIG} too, if it exists; where spawnbox early serves it since boot, that
+                    server becomes this service, without a gap
   --port N          TCP port (default 1234; 0 takes a free one)
   --host ADDRESS    address to listen on (default 127.0.0.1: this machine only); repeatable
   --unix PATH       listen on a unix socket; repeatable; TCP too only if --port or --host is given
@@ -25,7 +29,9 @@ SIGHUP reloads the configs: if there is any problem, it is told and nothing chan
 Exit code: 0 after SIGTERM or SIGINT, 1 when it cannot start, 2 wrong usage.`;
 
 export interface ServeOptions {
-  readonly source: Source;
+  readonly sources: readonly Source[];
+  /** A server of early boot is to become this one. */
+  readonly early: boolean;
   /** Without those of a service manager. */
   readonly endpoints: readonly Endpoint[];
   /** Where to listen when nothing else is given. */
@@ -34,16 +40,21 @@ export interface ServeOptions {
   readonly hosts: readonly string[];
 }
 
+const EARLY_SOURCE: Source = { kind: "config", path: EARLY_CONFIG };
 const DEFAULT_HOST = "127.0.0.1";
 const DEFAULT_PORT = 1234;
 
 /** undefined for --help. Throws TypeError, which is wrong usage. */
-export function parseServe(argv: string[]): ServeOptions | undefined {
+export function parseServe(
+  argv: string[],
+  env: Readonly<Record<string, string | undefined>> = process.env,
+): ServeOptions | undefined {
   const { values } = parseArgs({
     args: argv,
     options: {
       config: { type: "string" },
       plan: { type: "string" },
+      early: { type: "boolean", default: false },
       port: { type: "string" },
       host: { type: "string", multiple: true, default: [] },
       unix: { type: "string", multiple: true, default: [] },
@@ -54,7 +65,7 @@ export function parseServe(argv: string[]): ServeOptions | undefined {
     },
   });
   if (values.help) return undefined;
-  const source = sourceOf(values.config, values.plan);
+  const source = sourceOf(values.config, values.plan, env);
   if (!source) throw new TypeError("no config: give --config PATH, or set AFB_SPAWN_CONFIG");
   const port = values.port === undefined ? DEFAULT_PORT : parsePort(values.port);
   const asked = values.port !== undefined || values.host.length > 0;
@@ -66,7 +77,9 @@ export function parseServe(argv: string[]): ServeOptions | undefined {
     endpoints.push({ kind: "unix", path, mode });
   }
   const otherwise: Endpoint = { kind: "tcp", host: DEFAULT_HOST, port };
-  return { source, endpoints, otherwise, origins: values.origin, hosts: values.name };
+  const { early, origin: origins, name } = values;
+  const sources = early && existsSync(EARLY_CONFIG) ? [source, EARLY_SOURCE] : [source];
+  return { sources, early, endpoints, otherwise, origins, hosts: name };
 }
 
 function parsePort(text: string): number {

@@ -1,4 +1,5 @@
 /** `spawnbox serve`: the service. */
+import type { Handover } from "../boot/handover.ts";
 import { createRegistry, type Registry } from "../api/registry.ts";
 import { ConfigError, problemLine } from "../config/problem.ts";
 import { Launching, withNotices } from "../launch/launching.ts";
@@ -7,10 +8,13 @@ import type { ApiPlan } from "../plan/plan.ts";
 import type { Endpoint } from "../server/endpoint.ts";
 import { type RunningServer, startServer } from "../server/server.ts";
 import { inheritedSockets } from "../service/activation.ts";
-import { type ServiceManager, serviceManager } from "../service/notify.ts";
-import { createReload, type Reload } from "../service/reload.ts";
+import { serviceManager } from "../service/notify.ts";
+import { createReload } from "../service/reload.ts";
 import { version } from "../version.ts";
-import { apisOf } from "./compile.ts";
+import { become, type Serving } from "./become.ts";
+import { apisOfAll } from "./compile.ts";
+import type { Source } from "./config-option.ts";
+import { joinEarly } from "./join.ts";
 import { help, parseServe, type ServeOptions } from "./serve-options.ts";
 
 export async function run(argv: string[]): Promise<number> {
@@ -26,23 +30,34 @@ export async function run(argv: string[]): Promise<number> {
     console.log(help);
     return 0;
   }
+  if (options.early) {
+    const joined = await joinEarly(argv);
+    if (joined !== undefined) return joined;
+  }
   return serve(options);
 }
 
-/** Serves until SIGTERM or SIGINT; `onReady` once the first calls would be answered. Returns the exit code. */
+/** What a server of early boot does besides. */
+export interface EarlyBoot {
+  readonly handover: Handover;
+  /** Once the first calls would be answered. */
+  onReady(urls: readonly string[]): void;
+}
+
+/** Serves until SIGTERM or SIGINT. Returns the exit code. */
 export async function serve(
-  { source, origins, hosts, ...places }: ServeOptions,
-  onReady: (urls: readonly string[]) => void = () => {},
+  { sources, origins, hosts, ...places }: ServeOptions,
+  early?: EarlyBoot,
 ): Promise<number> {
   const launching = new Launching();
   /** Compiles, and makes the groups that the plans need. */
-  const prepare = async (): Promise<ApiPlan[]> => {
-    const compiled = apisOf(source);
+  const prepare = async (from: readonly Source[]): Promise<ApiPlan[]> => {
+    const compiled = apisOfAll(from);
     return withNotices(compiled, await launching.use(compiled));
   };
   let apis: ApiPlan[];
   try {
-    apis = await prepare();
+    apis = await prepare(sources);
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     console.error(
@@ -64,18 +79,26 @@ export async function serve(
     await launching.close();
     return 1;
   }
-  const manager = serviceManager();
-  const serving = `serving ${server.urls.join(", ")}`;
-  const reload = createReload(prepare, (changed) => registry.replace(changed));
-  process.on("SIGHUP", () => void reloadAndTell(reload, manager, registry, serving));
+  const serving: Serving = {
+    ...{ registry, server, sources },
+    manager: serviceManager(),
+    reload: createReload(
+      () => prepare(serving.sources),
+      (changed) => registry.replace(changed),
+    ),
+    status: () => `serving ${server.urls.join(", ")}`,
+  };
+  process.on("SIGHUP", () => void reloadAndTell(serving));
   console.log(banner(server.urls, apis, registry));
-  manager.ready(serving);
-  onReady(server.urls);
+  serving.manager.ready(serving.status());
+  early?.handover.answer((joining) => become(joining, serving));
+  early?.onReady(server.urls);
   await untilStopped();
-  manager.stopping();
+  serving.manager.stopping();
+  early?.handover.close();
   await Promise.all([server.close(), registry.close()]);
   await launching.close();
-  manager.close();
+  serving.manager.close();
   return 0;
 }
 
@@ -89,24 +112,19 @@ function endpointsOf({
   return all.length > 0 ? all : [otherwise];
 }
 
-async function reloadAndTell(
-  reload: Reload,
-  manager: ServiceManager,
-  registry: Registry,
-  serving: string,
-): Promise<void> {
+async function reloadAndTell({ reload, manager, registry, status }: Serving): Promise<void> {
   manager.reloading();
   const { apis, problems } = await reload();
   if (apis) {
     console.log([...notices(apis), "reloaded", ...verbLines(registry)].join("\n"));
-    manager.ready(serving);
+    manager.ready(status());
     return;
   }
   for (const problem of problems) console.error(problemLine(problem));
   const [first] = problems;
   const what = `reload failed, nothing changed: ${problems.length} problem(s)`;
   console.error(`spawnbox serve: ${what} above`);
-  manager.ready(`${serving}; ${what}, the first: ${first?.file}: ${first?.message}`);
+  manager.ready(`${status()}; ${what}, the first: ${first?.file}: ${first?.message}`);
 }
 
 function banner(

@@ -18,8 +18,9 @@ export interface Shared {
   readonly registry: Registry;
   readonly sessions: Sessions;
   readonly version: string;
-  readonly origins?: readonly string[] | undefined;
-  readonly hosts?: readonly string[] | undefined;
+  /** Who may call from a browser, see OriginPolicy; they change when the server becomes a service. */
+  origins?: readonly string[] | undefined;
+  hosts?: readonly string[] | undefined;
   /** Most open connections, over all listeners. */
   readonly most: number;
   readonly sockets: Set<Socket>;
@@ -29,7 +30,7 @@ export interface Shared {
 /** What is only known once the socket is bound. */
 export interface Place {
   port: number;
-  policy: OriginPolicy;
+  readonly policy: OriginPolicy;
 }
 
 /** Milliseconds. Slow clients are cut off so that they cannot use up the connections. */

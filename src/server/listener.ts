@@ -10,7 +10,7 @@ import { createServer, type Server as NetServer, type Socket } from "node:net";
 import { peerCredentials, type Peer, unixPath } from "../../ffi/sockets.ts";
 import { holdDeadlines } from "./deadlines.ts";
 import type { Endpoint } from "./endpoint.ts";
-import { createHttp, LIMITS, type Place, type Shared } from "./http.ts";
+import { createHttp, LIMITS, type Shared } from "./http.ts";
 import { listen, urlHost } from "./listen.ts";
 import { isLoopback } from "./origin.ts";
 import { listenUnix } from "./unix.ts";
@@ -28,12 +28,17 @@ export interface Listener {
 
 /** Throws an Error that says what to do when that is not possible. */
 export async function openListener(endpoint: Endpoint, shared: Shared): Promise<Listener> {
-  const { origins, hosts } = shared;
-  const place: Place = { port: 0, policy: { loopback: true } };
+  let loopback = true;
+  const place = {
+    port: 0,
+    get policy() {
+      const { origins, hosts } = shared;
+      return { loopback, ...(origins && { origins }), ...(hosts && { hosts }) };
+    },
+  };
   const setPlace = (host: string | undefined, port: number): void => {
     place.port = port;
-    const loopback = host !== undefined && isLoopback(host);
-    place.policy = { loopback, ...(origins && { origins }), ...(hosts && { hosts }) };
+    loopback = host !== undefined && isLoopback(host);
   };
   const peers = new WeakMap<Socket, Peer>();
   const http = createHttp(shared, place, (socket) => peers.get(socket));

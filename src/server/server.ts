@@ -26,6 +26,11 @@ export interface RunningServer {
   readonly port: number;
   /** Of each endpoint: `http://host:port` or `unix:/path`. */
   readonly urls: readonly string[];
+  /**
+   * Listens there too, where it does not yet, and takes other pages and names than before. Rejects, with an Error that says
+   * what to do, and changes nothing.
+   */
+  extend(options: Pick<ServerOptions, "endpoints" | "origins" | "hosts">): Promise<void>;
   /** Stops listening, says goodbye to WebSockets (1001), and resolves once all connections are gone. */
   close(): Promise<void>;
 }
@@ -45,19 +50,42 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     ...{ registry, version, origins, hosts },
     ...{ most, sessions, sockets, webSockets },
   };
-  const listeners: Listener[] = [];
-  const close = (): Promise<void> => shutDown(listeners, sockets, webSockets);
-  try {
-    for (const endpoint of options.endpoints) {
-      listeners.push(await openListener(endpoint, shared));
-    }
-  } catch (error) {
-    await close();
-    throw error;
-  }
+  const listeners = await openListeners(options.endpoints, shared);
+  const known = new Set(options.endpoints.map(nameOf));
   const [first] = listeners;
   if (!first) throw new Error("no place to listen was given");
-  return { url: first.url, port: first.port, urls: listeners.map(({ url }) => url), close };
+  return {
+    url: first.url,
+    port: first.port,
+    get urls() {
+      return listeners.map(({ url }) => url);
+    },
+    extend: async ({ endpoints, origins, hosts }) => {
+      const further = endpoints.filter((endpoint) => !known.has(nameOf(endpoint)));
+      listeners.push(...(await openListeners(further, shared)));
+      for (const endpoint of further) known.add(nameOf(endpoint));
+      Object.assign(shared, { origins, hosts });
+    },
+    close: () => shutDown(listeners, sockets, webSockets),
+  };
+}
+
+/** All of them, or none. */
+async function openListeners(endpoints: readonly Endpoint[], shared: Shared): Promise<Listener[]> {
+  const listeners: Listener[] = [];
+  try {
+    for (const endpoint of endpoints) listeners.push(await openListener(endpoint, shared));
+  } catch (error) {
+    await shutDown(listeners, new Set(), new Set());
+    throw error;
+  }
+  return listeners;
+}
+
+/** The same for what would be the same place. */
+function nameOf(endpoint: Endpoint): string {
+  if (endpoint.kind === "tcp") return `tcp ${endpoint.host} ${endpoint.port}`;
+  return endpoint.kind === "unix" ? `unix ${endpoint.path}` : `fd ${endpoint.fd}`;
 }
 
 async function shutDown(

@@ -2,21 +2,35 @@
  * Sockets handed over by the service manager, see sd_listen_fds(3): LISTEN_FDS of them, from descriptor 3 on, meant for the
  * process LISTEN_PID. Their names (LISTEN_FDNAMES) say nothing we need.
  */
+import { takeDescriptors } from "../../ffi/processes.ts";
 import { closeOnExec, isListening } from "../../ffi/sockets.ts";
 
 const FIRST = 3;
 
+type Environment = Readonly<Record<string, string | undefined>>;
+
 /** The descriptors, checked; empty when there are none for us. Throws an Error that says what to change in the unit. */
-export function inheritedSockets(
-  env: Readonly<Record<string, string | undefined>> = process.env,
-  pid = process.pid,
-): number[] {
+export function inheritedSockets(env: Environment = process.env, pid = process.pid): number[] {
+  const fds = handedOver(env, pid);
+  for (const fd of fds) closeOnExec(fd);
+  return checked(fds);
+}
+
+/** Those of another process, as descriptors of this one. */
+export function takeSockets(pid: number, env: Environment): number[] {
+  return checked(takeDescriptors(pid, handedOver(env, pid)));
+}
+
+function handedOver(env: Environment, pid: number): number[] {
   if (env["LISTEN_FDS"] === undefined || env["LISTEN_PID"] !== String(pid)) return [];
   const count = Number(env["LISTEN_FDS"]);
   if (!Number.isInteger(count) || count < 0 || count > 64) {
     throw new Error(`LISTEN_FDS=${env["LISTEN_FDS"]}: expected a number of sockets`);
   }
-  const fds = Array.from({ length: count }, (_, i) => FIRST + i);
+  return Array.from({ length: count }, (_, i) => FIRST + i);
+}
+
+function checked(fds: number[]): number[] {
   for (const fd of fds) {
     if (!listens(fd)) {
       throw new Error(
@@ -24,7 +38,6 @@ export function inheritedSockets(
           `use ListenStream= and Accept=no in the .socket unit`,
       );
     }
-    closeOnExec(fd);
   }
   return fds;
 }

@@ -7,8 +7,12 @@ import { monotonicMicroseconds, sendDatagram } from "../../ffi/notify.ts";
 type Environment = Readonly<Record<string, string | undefined>>;
 
 export interface ServiceManager {
-  /** Serving. @param status One line for `systemctl status`. */
-  ready(status: string): void;
+  /**
+   * Serving.
+   * @param status One line for `systemctl status`.
+   * @param main The process that the service is from now on, when it is not this one.
+   */
+  ready(status: string, main?: number): void;
   /** A reload begins; {@link ready} tells its end, also one without success. */
   reloading(): void;
   stopping(): void;
@@ -39,7 +43,12 @@ export function serviceManager(
       ? setInterval(() => send("WATCHDOG=1"), interval)
       : undefined;
   return {
-    ready: (status) => send("READY=1", `STATUS=${oneLine(status)}`),
+    ready: (status, main) =>
+      send(
+        ...(main === undefined ? [] : [`MAINPID=${main}`]),
+        "READY=1",
+        `STATUS=${oneLine(status)}`,
+      ),
     reloading: () => send("RELOADING=1", `MONOTONIC_USEC=${monotonicMicroseconds()}`),
     stopping: () => send("STOPPING=1", "STATUS=stopping: the tasks are being killed"),
     close: () => clearInterval(watchdog),

@@ -38,7 +38,7 @@ export function enableControllers(
   if (wanted.size === 0) return missing;
   const { base } = place;
   const available = words(base, "cgroup.controllers");
-  const unit = managedUnit(place);
+  const unit = isManaged(place);
   for (const name of wanted) {
     if (!available.includes(name)) missing.set(name, whyMissing(name, place));
     // It would take them back at its next reload, and the limits would silently be gone.
@@ -102,7 +102,7 @@ function move(pid: string, group: string): void {
 }
 
 /** The base is the group of a systemd unit that systemd goes on managing. See systemd.resource-control(5), Delegate=. */
-function managedUnit({ base, mount, isRoot }: Place): boolean {
+export function isManaged({ base, mount, isRoot }: Place): boolean {
   const flag = (group: string, name: string) =>
     xattr(group, `user.${name}`) ?? xattr(group, `trusted.${name}`);
   if (isRoot || !existsSync("/run/systemd/system")) return false;

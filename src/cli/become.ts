@@ -1,0 +1,93 @@
+/** The early server's side of the hand-over: it becomes the service that another process was started for. */
+import type { Joined, Joining } from "../boot/handover.ts";
+import type { Registry } from "../api/registry.ts";
+import { groupOf, moveTo } from "../launch/cgroup/move.ts";
+import type { Endpoint } from "../server/endpoint.ts";
+import type { RunningServer } from "../server/server.ts";
+import { takeSockets } from "../service/activation.ts";
+import { type ServiceManager, serviceManager } from "../service/notify.ts";
+import { takeOutput } from "../service/output.ts";
+import type { Reload } from "../service/reload.ts";
+import { version } from "../version.ts";
+import type { Source } from "./config-option.ts";
+import { parseServe } from "./serve-options.ts";
+
+/** What of a running server changes. */
+export interface Serving {
+  readonly registry: Registry;
+  readonly server: RunningServer;
+  readonly reload: Reload;
+  sources: readonly Source[];
+  manager: ServiceManager;
+  /** One line for the service manager. */
+  status(): string;
+}
+
+/** Everything or nothing: after problems it serves on as it did. */
+export async function become(joining: Joining, serving: Serving): Promise<Joined> {
+  const { pid } = process;
+  if (joining.version !== version)
+    return { pid, unfit: `it is spawnbox ${version}, and this is ${joining.version}` };
+  const options = parseServe([...joining.argv], joining.env);
+  if (!options) return { pid, unfit: "nothing is to be served" };
+
+  const undo: (() => void)[] = [];
+  const giveBack = (): void => {
+    for (const step of undo.reverse()) step();
+  };
+  const { sources, registry, server } = serving;
+  const environment = { ...process.env };
+  const cwd = process.cwd();
+  undo.push(() => {
+    process.chdir(cwd);
+    setEnvironment(environment);
+  });
+  process.chdir(joining.cwd);
+  setEnvironment(joining.env);
+  // First, since the groups of the sandboxes are made below the one that the server is in.
+  const notMoved = moveInto(joining.pid, undo);
+  const known = new Set(sources.map(({ path }) => path));
+  serving.sources = [...sources, ...options.sources.filter(({ path }) => !known.has(path))];
+  undo.push(() => (serving.sources = sources));
+  try {
+    const before = new Set(registry.list().map(({ api }) => api));
+    const { problems, ok } = await serving.reload();
+    if (!ok) {
+      giveBack();
+      return { problems };
+    }
+    undo.push(() => void serving.reload());
+    const inherited = takeSockets(joining.pid, joining.env).map((fd): Endpoint => ({
+      kind: "fd",
+      fd,
+    }));
+    const { endpoints, otherwise, origins, hosts } = options;
+    const wanted = [...endpoints, ...inherited];
+    await server.extend({ endpoints: wanted.length > 0 ? wanted : [otherwise], origins, hosts });
+    takeOutput(joining.pid);
+    // The actions of what is new here; those of the early configs have been run.
+    await registry.start((api) => !before.has(api));
+  } catch (error) {
+    giveBack();
+    throw error;
+  }
+  serving.manager.close();
+  serving.manager = serviceManager(process.env);
+  if (notMoved !== undefined) console.error(`spawnbox: ${notMoved}`);
+  console.log(`spawnbox early, since boot, is this service now: ${serving.status()}`);
+  return { pid, status: serving.status() };
+}
+
+/** Into the group of the process that asks. Says why that is not possible: the service manager then finds us by our pid alone. */
+function moveInto(pid: number, undo: (() => void)[]): string | undefined {
+  const [own, target] = [groupOf("self"), groupOf(pid)];
+  if (own === undefined || target === undefined || own === target) return undefined;
+  const why = moveTo(target);
+  if (why === undefined) undo.push(() => moveTo(own));
+  return why;
+}
+
+function setEnvironment(env: Readonly<Record<string, string | undefined>>): void {
+  for (const name of Object.keys(process.env)) if (!(name in env)) delete process.env[name];
+  Object.assign(process.env, env);
+}
