@@ -27,6 +27,10 @@ const SUBCOMMANDS: Readonly<Record<string, { about: string; load: () => Promise<
     load: () => import("./cli/compile-file.ts"),
   },
   call: { about: "call a verb of a running server", load: () => import("./cli/call.ts") },
+  install: {
+    about: "install this executable and its service on a board",
+    load: () => import("./cli/install.ts"),
+  },
   schema: { about: "print the JSON Schema of configs", load: () => import("./cli/schema.ts") },
 };
 

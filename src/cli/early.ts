@@ -1,5 +1,5 @@
 /** `spawnbox early`: the server that the init of early boot starts before the real one. See ffi/launcher/init.c. */
-import { closeSync, mkdirSync, writeFileSync, writeSync } from "node:fs";
+import { closeSync, mkdirSync, rmSync, writeFileSync, writeSync } from "node:fs";
 import { dirname } from "node:path";
 import { Handover } from "../boot/handover.ts";
 import { ANNOUNCEMENT, CONTROL, EARLY_CONFIG } from "../boot/places.ts";
@@ -37,7 +37,7 @@ export async function run(argv: string[]): Promise<number> {
   const handover = new Handover();
   // From now on, so that a service which is started meanwhile waits for the tasks instead of taking the port.
   await attempt(CONTROL, () => handover.listen());
-  return serve(options, {
+  const code = await serve(options, {
     handover,
     onReady: (urls) => {
       void attempt(ANNOUNCEMENT, () => announce(urls));
@@ -46,6 +46,8 @@ export async function run(argv: string[]): Promise<number> {
       closeSync(readyFd);
     },
   });
+  rmSync(ANNOUNCEMENT, { force: true });
+  return code;
 }
 
 /** A read-only or missing /run is told, and no reason to stop. */

@@ -5,12 +5,7 @@ SECTION = "base"
 LICENSE = "Apache-2.0"
 LIC_FILES_CHKSUM = "file://LICENSE;md5=3b83ef96387f14655fc854ddc3c6bd57"
 
-SRC_URI = " \
-    ${SPAWNBOX_SOURCE};name=source \
-    file://spawnbox.service \
-    file://spawn-board.json \
-    file://early.json \
-"
+SRC_URI = "${SPAWNBOX_SOURCE};name=source"
 
 # Where the npm packages come from, such as a mirror of the product's own: the address of an npm registry, without a slash at
 # its end. What is fetched is checked against the sums below, wherever it comes from.
@@ -87,12 +82,12 @@ do_install() {
     install -d ${D}${bindir} ${D}${nonarch_libdir}/spawnbox ${D}${sysconfdir}/spawnbox
     install -m 0755 ${S}/$built ${D}${bindir}/spawnbox
     install -m 0755 ${S}/$launcher ${D}${nonarch_libdir}/spawnbox/init
-    install -m 0644 ${SPAWNBOX_SOURCES}/spawn-board.json ${D}${sysconfdir}/spawnbox/spawn-board.json
-    install -m 0644 ${SPAWNBOX_SOURCES}/early.json ${D}${sysconfdir}/spawnbox/early.json
+    install -m 0644 ${S}/config/install/spawn-board.json ${D}${sysconfdir}/spawnbox/spawn-board.json
+    install -m 0644 ${S}/config/install/early.json ${D}${sysconfdir}/spawnbox/early.json
 
     if ${@bb.utils.contains('DISTRO_FEATURES', 'systemd', 'true', 'false', d)}; then
         install -d ${D}${systemd_system_unitdir}
-        install -m 0644 ${SPAWNBOX_SOURCES}/spawnbox.service ${D}${systemd_system_unitdir}/spawnbox.service
+        install -m 0644 ${S}/config/install/spawnbox.service ${D}${systemd_system_unitdir}/spawnbox.service
     fi
 }
 

@@ -1,0 +1,157 @@
+/** `spawnbox install`: the whole deployment of a board, out of the one executable that was copied there. */
+import { existsSync, readFileSync, realpathSync } from "node:fs";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { CONFIG_DIR, EARLY, INIT, type InstalledFile, SERVICE, UNIT } from "../install/files.ts";
+import { place, type Placed, remove } from "../install/place.ts";
+
+export const help = `usage: spawnbox install [--early] [--root DIR] [--no-start]
+       spawnbox install --uninstall [--root DIR]
+
+Installs this executable, its systemd unit and ${CONFIG_DIR} with a sample config, and starts the service. What is
+there already is brought up to date; configs are never overwritten or removed.
+
+  --early      the init of early boot too, ${INIT}, which runs ${CONFIG_DIR}/early.json before systemd
+  --root DIR   into the root file system of an image instead of this machine; nothing is started
+  --no-start   do not start, restart or enable the service
+  --uninstall  stops the service and removes all but the configs
+  -h, --help   this text
+
+Exit code: 0, 1 when something could not be done, 2 wrong usage.`;
+
+interface Options {
+  early: boolean;
+  root: string;
+  start: boolean;
+  uninstall: boolean;
+}
+
+export async function run(argv: string[]): Promise<number> {
+  let options: Options | undefined;
+  try {
+    options = parse(argv);
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+    console.error(`spawnbox install: ${error.message}\n\n${help}`);
+    return 2;
+  }
+  if (!options) {
+    console.log(help);
+    return 0;
+  }
+  try {
+    if (options.uninstall) uninstall(options);
+    else install(options);
+    return 0;
+  } catch (error) {
+    console.error(`spawnbox install: ${error instanceof Error ? reason(error) : String(error)}`);
+    return 1;
+  }
+}
+
+function parse(argv: string[]): Options | undefined {
+  const { values } = parseArgs({
+    args: argv,
+    options: {
+      early: { type: "boolean", default: false },
+      root: { type: "string", default: "/" },
+      "no-start": { type: "boolean", default: false },
+      uninstall: { type: "boolean", default: false },
+      help: { type: "boolean", short: "h" },
+    },
+  });
+  if (values.help) return undefined;
+  const { early, root, uninstall } = values;
+  if (early && uninstall)
+    throw new TypeError("--uninstall removes early boot too, without --early");
+  if (!existsSync(root)) throw new TypeError(`--root ${root}: no such directory`);
+  return { early, root, start: !values["no-start"] && root === "/", uninstall };
+}
+
+/** What the system says, and what to do. */
+function reason(error: Error): string {
+  const code = "code" in error ? String(error.code) : "";
+  if (code === "EACCES" || code === "EPERM") return `${error.message}: run it as root`;
+  if (code === "EROFS")
+    return `${error.message}: remount it writable, or make it part of the image`;
+  return error.message;
+}
+
+function install({ early, root, start }: Options): void {
+  if (!import.meta.dir.startsWith("/$bunfs"))
+    throw new Error("this is not the executable; build it with npm run build, and run that");
+  const files = [...SERVICE, ...(early ? EARLY : [])];
+  const placed = new Map<InstalledFile, Placed>();
+  for (const file of files) {
+    const how = place(file, root);
+    placed.set(file, how);
+    console.log(`${how.padEnd(9)} ${join(root, file.path)}`);
+  }
+  if (start) startService(SERVICE.some((file) => placed.get(file) === "updated"));
+  if (early) console.log(earlyAdvice());
+}
+
+function startService(changed: boolean): void {
+  if (!existsSync("/run/systemd/system")) {
+    console.log(`systemd does not run here: ${UNIT} is not started`);
+    return;
+  }
+  systemctl("daemon-reload");
+  systemctl("enable", "--quiet", UNIT);
+  const wasActive = systemctlSays("is-active", "--quiet", UNIT);
+  if (!wasActive) systemctl("start", UNIT);
+  else if (changed) systemctl("restart", UNIT);
+  const did = wasActive ? (changed ? "restarted" : "runs already") : "started";
+  console.log(`${did.padEnd(9)} ${UNIT}: journalctl -u spawnbox`);
+}
+
+function uninstall({ root, start }: Options): void {
+  if (isBootedFrom(root)) {
+    throw new Error(
+      `${INIT} is what the kernel starts: without it this machine would not boot. ` +
+        `Take init=${INIT} off the kernel command line first, and any link to it away from /sbin/init`,
+    );
+  }
+  const unit = SERVICE.find(({ path }) => path.endsWith(UNIT));
+  if (start && existsSync("/run/systemd/system") && unit && existsSync(unit.path))
+    systemctl("disable", "--now", "--quiet", UNIT);
+  for (const file of [...SERVICE, ...EARLY]) {
+    const path = join(root, file.path);
+    if (file.sample) {
+      if (existsSync(path)) console.log(`kept      ${path}`);
+    } else if (remove(file, root)) console.log(`removed   ${path}`);
+  }
+  if (start && existsSync("/run/systemd/system")) systemctl("daemon-reload");
+}
+
+/** By the command line of this boot, which is likely that of the next, or by a link. */
+function isBootedFrom(root: string): boolean {
+  const link = join(root, "sbin/init");
+  if (existsSync(link) && existsSync(join(root, INIT)))
+    if (realpathSync(link) === realpathSync(join(root, INIT))) return true;
+  return (
+    root === "/" &&
+    readFileSync("/proc/cmdline", "utf8").trim().split(/\s+/).includes(`init=${INIT}`)
+  );
+}
+
+function earlyAdvice(): string {
+  const words = readFileSync("/proc/cmdline", "utf8").trim().split(/\s+/);
+  if (words.includes(`init=${INIT}`))
+    return "the kernel starts it: the next boot takes what is new";
+  return (
+    `put init=${INIT} on the kernel command line (U-Boot: bootargs) and reboot; ` +
+    "spawnbox.deadline=SECONDS there says how long early tasks may hold up the boot"
+  );
+}
+
+function systemctl(...args: string[]): void {
+  const { exitCode, stderr } = Bun.spawnSync(["systemctl", ...args], {
+    stdio: ["ignore", "inherit", "pipe"],
+  });
+  if (exitCode === 0) return;
+  throw new Error(`systemctl ${args.join(" ")}: ${stderr.toString().trim() || `exit ${exitCode}`}`);
+}
+
+const systemctlSays = (...args: string[]): boolean =>
+  Bun.spawnSync(["systemctl", ...args], { stdio: ["ignore", "ignore", "ignore"] }).exitCode === 0;

@@ -1,0 +1,39 @@
+/** What an installation consists of. */
+import { readFileSync } from "node:fs";
+import boardConfig from "../../config/install/spawn-board.json" with { type: "text" };
+import earlyConfig from "../../config/install/early.json" with { type: "text" };
+import unit from "../../config/install/spawnbox.service" with { type: "text" };
+import { launcherAsset } from "../../ffi/launcher/binary.ts";
+
+export interface InstalledFile {
+  /** Absolute. */
+  readonly path: string;
+  readonly mode: number;
+  readonly content: () => Uint8Array;
+  /** A sample for the user to change: never overwritten, never removed. */
+  readonly sample?: true;
+}
+
+export const CONFIG_DIR = "/etc/spawnbox";
+export const PROGRAM = "/usr/bin/spawnbox";
+export const INIT = "/usr/lib/spawnbox/init";
+export const UNIT = "spawnbox.service";
+
+const text = (content: unknown) => () => Buffer.from(String(content));
+
+export const SERVICE: readonly InstalledFile[] = [
+  { path: PROGRAM, mode: 0o755, content: () => readFileSync("/proc/self/exe") },
+  { path: `/etc/systemd/system/${UNIT}`, mode: 0o644, content: text(unit) },
+  {
+    path: `${CONFIG_DIR}/spawn-board.json`,
+    mode: 0o644,
+    content: text(boardConfig),
+    sample: true,
+  },
+];
+
+/** The launcher is also the init of early boot. */
+export const EARLY: readonly InstalledFile[] = [
+  { path: INIT, mode: 0o755, content: () => readFileSync(launcherAsset) },
+  { path: `${CONFIG_DIR}/early.json`, mode: 0o644, content: text(earlyConfig), sample: true },
+];

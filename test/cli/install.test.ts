@@ -1,0 +1,106 @@
+/** `spawnbox install` into the root of an image, from the built executable; on a running machine it is tried in the boot tests. */
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+const executable = join(import.meta.dir, "../../dist/spawnbox");
+let root: string;
+beforeAll(() => (root = mkdtempSync(join(tmpdir(), "spawnbox-install-"))));
+afterAll(() => rmSync(root, { recursive: true }));
+
+function install(...args: string[]) {
+  const done = Bun.spawnSync([executable, "install", "--root", root, ...args]);
+  const lines = done.stdout.toString().replaceAll(root, "").split("\n").filter(Boolean);
+  return { code: done.exitCode, lines, errors: done.stderr.toString() };
+}
+const mode = (path: string) => (statSync(join(root, path)).mode & 0o7777).toString(8);
+
+test("puts everything in place, and the second time nothing", () => {
+  expect(install()).toMatchObject({
+    code: 0,
+    lines: [
+      "installed /usr/bin/spawnbox",
+      "installed /etc/systemd/system/spawnbox.service",
+      "installed /etc/spawnbox/spawn-board.json",
+    ],
+  });
+  expect([mode("/usr/bin/spawnbox"), mode("/etc/spawnbox/spawn-board.json")]).toEqual([
+    "755",
+    "644",
+  ]);
+  const version = Bun.spawnSync([join(root, "usr/bin/spawnbox"), "--version"]).stdout.toString();
+  expect(version).toMatch(/^spawnbox \d/);
+  const unit = readFileSync(join(root, "etc/systemd/system/spawnbox.service"), "utf8");
+  expect(unit).toContain("\nExecStart=/usr/bin/spawnbox serve --early --config /etc/spawnbox\n");
+  expect(install().lines).toEqual([
+    "unchanged /usr/bin/spawnbox",
+    "unchanged /etc/systemd/system/spawnbox.service",
+    "kept      /etc/spawnbox/spawn-board.json",
+  ]);
+});
+
+test("what is installed serves", () => {
+  const check = Bun.spawnSync([executable, "check", join(root, "etc/spawnbox")]);
+  expect(check.stdout.toString() + check.stderr.toString()).toMatch(/^OK/m);
+});
+
+test("configs are the user's, the rest is brought up to date", () => {
+  writeFileSync(join(root, "etc/spawnbox/spawn-board.json"), "mine");
+  writeFileSync(join(root, "etc/systemd/system/spawnbox.service"), "old");
+  expect(install().lines).toEqual([
+    "unchanged /usr/bin/spawnbox",
+    "updated   /etc/systemd/system/spawnbox.service",
+    "kept      /etc/spawnbox/spawn-board.json",
+  ]);
+  expect(readFileSync(join(root, "etc/spawnbox/spawn-board.json"), "utf8")).toBe("mine");
+});
+
+test("--early adds the init, which is the launcher, and says how to boot with it", () => {
+  const { lines } = install("--early");
+  expect(lines.slice(3, 5)).toEqual([
+    "installed /usr/lib/spawnbox/init",
+    "installed /etc/spawnbox/early.json",
+  ]);
+  expect(lines.at(-1)).toContain("init=/usr/lib/spawnbox/init");
+  const init = Bun.spawnSync([join(root, "usr/lib/spawnbox/init")]);
+  expect(init.stderr.toString()).toStartWith("spawnbox launcher: ");
+});
+
+test("an init that is booted with is not removed", () => {
+  mkdirSync(join(root, "sbin"));
+  symlinkSync("../usr/lib/spawnbox/init", join(root, "sbin/init"));
+  const { code, errors } = install("--uninstall");
+  expect(code).toBe(1);
+  expect(errors).toContain("would not boot");
+  expect(statSync(join(root, "usr/bin/spawnbox")).isFile()).toBe(true);
+  rmSync(join(root, "sbin"), { recursive: true });
+});
+
+test("--uninstall leaves the configs, and nothing else", () => {
+  expect(install("--uninstall")).toMatchObject({ code: 0 });
+  expect(readdirSync(join(root, "etc/spawnbox"))).toEqual(["early.json", "spawn-board.json"]);
+  const left = [...new Bun.Glob("**").scanSync({ cwd: root, dot: true })].toSorted();
+  expect(left).toEqual(["etc/spawnbox/early.json", "etc/spawnbox/spawn-board.json"]);
+});
+
+test("wrong usage and what cannot be written are told", () => {
+  expect(install("--nonsense").code).toBe(2);
+  const nowhere = Bun.spawnSync([executable, "install", "--root", join(root, "nowhere")]);
+  expect(nowhere.exitCode).toBe(2);
+  expect(nowhere.stderr.toString()).toContain("no such directory");
+  rmSync(join(root, "usr"), { recursive: true });
+  writeFileSync(join(root, "usr"), "a file");
+  const { code, errors } = install();
+  expect(code).toBe(1);
+  expect(errors).toMatch(/^spawnbox install: E\w+: .*usr/);
+});
