@@ -2,20 +2,26 @@
 import { closeSync, mkdirSync, rmSync, writeFileSync, writeSync } from "node:fs";
 import { dirname } from "node:path";
 import { Handover } from "../boot/handover.ts";
-import { ANNOUNCEMENT, CONTROL, EARLY_CONFIG } from "../boot/places.ts";
+import { ANNOUNCEMENT, CONTROL, EARLY_CONFIGS, earlyConfigs } from "../boot/places.ts";
 import { parseServe, type ServeOptions } from "./serve-options.ts";
 import { serve } from "./serve.ts";
 
 export const help = `usage: spawnbox early [--ready-fd N] [OPTIONS OF serve]
 
-Serves ${EARLY_CONFIG}, or what --config names, before the real init runs: its onload actions first, in order, then its
-verbs. Started by /usr/lib/spawnbox/init; announces itself in ${ANNOUNCEMENT}, and
-becomes the service that spawnbox serve --early is started as.
+Serves ${EARLY_CONFIGS}, or what --config names, before the real init
+runs: the onload actions first, in order, then the verbs. Started by /usr/lib/spawnbox/init; announces itself in
+${ANNOUNCEMENT}, and becomes the service that spawnbox serve --early is started as.
 
   --ready-fd N  writes one byte there when the onload actions are done and calls are answered
   -h, --help    this text
 
 All options of spawnbox serve are understood.`;
+
+function defaults(): string {
+  const paths = earlyConfigs();
+  if (paths.length === 0) throw new TypeError(`no config: there is none of ${EARLY_CONFIGS}`);
+  return paths.join(":");
+}
 
 export async function run(argv: string[]): Promise<number> {
   let options: ServeOptions | undefined;
@@ -23,8 +29,8 @@ export async function run(argv: string[]): Promise<number> {
   try {
     const own = takeReadyFd(argv);
     readyFd = own.fd;
-    const configured = own.rest.some((arg) => /^--(config|plan)(=|$)/.test(arg));
-    options = parseServe(configured ? own.rest : [...own.rest, "--config", EARLY_CONFIG]);
+    const configured = own.rest.some((arg) => /^(--(config|plan)(=.*)?|--help|-h)$/.test(arg));
+    options = parseServe(configured ? own.rest : [...own.rest, "--config", defaults()]);
   } catch (error) {
     if (!(error instanceof TypeError)) throw error;
     console.error(`spawnbox early: ${error.message}\n\n${help}`);

@@ -1,7 +1,6 @@
 /** The command line of `spawnbox serve`. */
-import { existsSync } from "node:fs";
 import { parseArgs } from "node:util";
-import { EARLY_CONFIG } from "../boot/places.ts";
+import { earlyConfigs, EARLY_CONFIGS } from "../boot/places.ts";
 import type { Endpoint } from "../server/endpoint.ts";
 import { DEFAULT_MODE } from "../server/unix.ts";
 import { type Source, sourceOf } from "./config-option.ts";
@@ -13,8 +12,8 @@ A directory stands for every spawn-*.json in it. Without --config, AFB_SPAWN_CON
 
   --config PATH     config files or directories, separated by colons
   --plan FILE       plans made by spawnbox compile, instead of configs
-  --early           serve ${EARLY_CONFIG} too, if it exists; where spawnbox early serves it since boot, that
-                    server becomes this service, without a gap
+  --early           serve ${EARLY_CONFIGS} too; where spawnbox early
+                    serves them since boot, that server becomes this service, without a gap
   --port N          TCP port (default 1234; 0 takes a free one)
   --host ADDRESS    address to listen on (default 127.0.0.1: this machine only); repeatable
   --unix PATH       listen on a unix socket; repeatable; TCP too only if --port or --host is given
@@ -40,9 +39,16 @@ export interface ServeOptions {
   readonly hosts: readonly string[];
 }
 
-const EARLY_SOURCE: Source = { kind: "config", path: EARLY_CONFIG };
 const DEFAULT_HOST = "127.0.0.1";
 const DEFAULT_PORT = 1234;
+
+const earlySources = (): Source[] => earlyConfigs().map((path) => ({ kind: "config", path }));
+
+/** Each path by itself, so that what two lists have in common can be told. */
+function each({ kind, path }: Source): Source[] {
+  if (kind === "plan") return [{ kind, path }];
+  return path.split(":").flatMap((one) => (one === "" ? [] : [{ kind, path: one }]));
+}
 
 /** undefined for --help. Throws TypeError, which is wrong usage. */
 export function parseServe(
@@ -78,7 +84,7 @@ export function parseServe(
   }
   const otherwise: Endpoint = { kind: "tcp", host: DEFAULT_HOST, port };
   const { early, origin: origins, name } = values;
-  const sources = early && existsSync(EARLY_CONFIG) ? [source, EARLY_SOURCE] : [source];
+  const sources = [...each(source), ...(early ? earlySources() : [])];
   return { sources, early, endpoints, otherwise, origins, hosts: name };
 }
 

@@ -1,4 +1,5 @@
 /** The variables of `$NAME` expansion: the environment, and what spawnbox knows itself. */
+import { dirname, resolve } from "node:path";
 import type { Scope } from "./expand.ts";
 
 /** Everything the variables depend on; a test hands in its own. */
@@ -37,7 +38,7 @@ const OLD_NAMES: Readonly<Record<string, string>> = {
 
 /**
  * Makes the scopes in which texts are expanded. The environment wins over what only describes the server (LOGNAME,
- * HOME, HOSTNAME, AFB_*), never over what identifies a sandbox, command or process. A name that is not found as
+ * HOME, HOSTNAME, AFB_*, CONFIG_DIR: the directory of the config file), never over what identifies a sandbox, command or process. A name that is not found as
  * written is tried in upper case, as existing configs write `$home`.
  */
 export class Variables {
@@ -51,6 +52,7 @@ export class Variables {
       HOSTNAME: () => host.hostname,
       AFB_ROOTDIR: () => host.rootdir,
       AFB_CONFIG: () => host.config,
+      CONFIG_DIR: () => host.config && dirname(resolve(host.rootdir, host.config)),
       AFB_NAME: () => "spawnbox",
     };
     this.server = {
