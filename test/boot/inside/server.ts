@@ -87,7 +87,8 @@ function pidOf(file: string): number {
   return Number(stdout.toString().trim());
 }
 
-async function place(output: ReadableStream<Uint8Array>): Promise<string | undefined> {
+/** Where a server says that it serves; undefined when it ends. What it prints goes on being read. */
+export async function place(output: ReadableStream<Uint8Array>): Promise<string | undefined> {
   const found = Promise.withResolvers<string | undefined>();
   void (async () => {
     let text = "";
