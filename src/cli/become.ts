@@ -61,9 +61,10 @@ export async function become(joining: Joining, serving: Serving): Promise<Joined
       kind: "fd",
       fd,
     }));
-    const { endpoints, otherwise, origins, hosts } = options;
+    const { endpoints, otherwise, origins, hosts, pages } = options;
     const wanted = [...endpoints, ...inherited];
-    await server.extend({ endpoints: wanted.length > 0 ? wanted : [otherwise], origins, hosts });
+    const places = wanted.length > 0 ? wanted : [otherwise];
+    await server.extend({ endpoints: places, origins, hosts, pages });
     takeOutput(joining.pid);
     // The actions of what is new here; those of the early configs have been run.
     await registry.start((api) => !before.has(api));

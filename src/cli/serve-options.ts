@@ -2,6 +2,8 @@
 import { parseArgs } from "node:util";
 import { earlyConfigs, EARLY_CONFIGS } from "../boot/places.ts";
 import type { Endpoint } from "../server/endpoint.ts";
+import type { PageSource } from "../server/pages.ts";
+import { namesOf } from "../server/path.ts";
 import { DEFAULT_MODE } from "../server/unix.ts";
 import { type Source, sourceOf } from "./config-option.ts";
 
@@ -19,6 +21,8 @@ A directory stands for every spawn-*.json in it. Without --config, AFB_SPAWN_CON
   --unix PATH       listen on a unix socket; repeatable; TCP too only if --port or --host is given
   --unix-mode MODE  permissions of unix sockets, octal (default ${DEFAULT_MODE.toString(8).padStart(4, "0")})
   --origin URL      a web page's origin that may call, besides our own; repeatable
+  --roothttp DIR    serve the files of a directory as pages, at /
+  --alias /P:DIR    serve those of another at /P; repeatable
   --name HOST       a name this server is called by; repeatable; when given, others are refused
   -h, --help        this text
 
@@ -37,6 +41,7 @@ export interface ServeOptions {
   readonly otherwise: Endpoint;
   readonly origins: readonly string[];
   readonly hosts: readonly string[];
+  readonly pages: readonly PageSource[];
 }
 
 const DEFAULT_HOST = "127.0.0.1";
@@ -67,6 +72,8 @@ export function parseServe(
       "unix-mode": { type: "string" },
       origin: { type: "string", multiple: true, default: [] },
       name: { type: "string", multiple: true, default: [] },
+      roothttp: { type: "string" },
+      alias: { type: "string", multiple: true, default: [] },
       help: { type: "boolean", short: "h" },
     },
   });
@@ -83,9 +90,22 @@ export function parseServe(
     endpoints.push({ kind: "unix", path, mode });
   }
   const otherwise: Endpoint = { kind: "tcp", host: DEFAULT_HOST, port };
+  const pages = values.alias.map(parseAlias);
+  if (values.roothttp === "") throw new TypeError("--roothttp: expected a directory");
+  if (values.roothttp !== undefined) pages.push({ prefix: "/", path: values.roothttp });
   const { early, origin: origins, name } = values;
   const sources = [...each(source), ...(early ? earlySources() : [])];
-  return { sources, early, endpoints, otherwise, origins, hosts: name };
+  return { sources, early, endpoints, otherwise, origins, hosts: name, pages };
+}
+
+function parseAlias(text: string): PageSource {
+  const [, prefix, path] = /^(\/[^:]+?)\/?:(.+)$/.exec(text) ?? [];
+  const names = namesOf(prefix ?? "/");
+  if (prefix === undefined || path === undefined || !names?.length) {
+    throw new TypeError(`--alias ${text}: expected /PREFIX:DIR`);
+  }
+  if (names[0] === "api") throw new TypeError(`--alias ${text}: /api is where the verbs are`);
+  return { prefix, path };
 }
 
 function parsePort(text: string): number {

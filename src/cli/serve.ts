@@ -46,7 +46,7 @@ export interface EarlyBoot {
 
 /** Serves until SIGTERM or SIGINT. Returns the exit code. */
 export async function serve(
-  { sources, origins, hosts, ...places }: ServeOptions,
+  { sources, origins, hosts, pages, ...places }: ServeOptions,
   early?: EarlyBoot,
 ): Promise<number> {
   const launching = new Launching();
@@ -71,7 +71,7 @@ export async function serve(
     const endpoints = endpointsOf(places);
     registry = createRegistry({ apis, launch: launching.launch, explain });
     await registry.start();
-    server = await startServer({ endpoints, origins, hosts, registry, version });
+    server = await startServer({ endpoints, origins, hosts, pages, registry, version });
   } catch (error) {
     console.error(`spawnbox serve: ${error instanceof Error ? error.message : String(error)}`);
     // What onload actions have started.

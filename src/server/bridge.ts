@@ -107,14 +107,17 @@ async function send(response: Response, outgoing: ServerResponse): Promise<void>
   });
   const cookies = response.headers.getSetCookie();
   if (cookies.length > 0) headers["set-cookie"] = cookies;
-  if (response.body && headers["content-type"] === "text/event-stream") {
+  // Of what is made as it is read the length is known beforehand, or never.
+  const streams =
+    headers["content-length"] !== undefined || headers["content-type"] === "text/event-stream";
+  if (response.body && streams) {
     outgoing.writeHead(response.status, headers);
     await pour(response.body, outgoing);
     return;
   }
   const body = Buffer.from(await response.arrayBuffer());
   // The response to a HEAD tells the length of what is not there.
-  if (response.status !== 204 && headers["content-length"] === undefined)
+  if (![204, 304].includes(response.status) && headers["content-length"] === undefined)
     headers["content-length"] = String(body.length);
   outgoing.writeHead(response.status, headers);
   outgoing.end(body);
@@ -134,9 +137,9 @@ async function pour(body: ReadableStream<Uint8Array>, outgoing: ServerResponse):
         wake = resolve;
       });
     }
+    outgoing.end();
   } finally {
     await reader.cancel();
-    outgoing.end();
   }
 }
 

@@ -8,6 +8,7 @@ import type { Peer } from "../../ffi/sockets.ts";
 import type { Registry } from "../api/registry.ts";
 import { answer } from "./bridge.ts";
 import type { OriginPolicy } from "./origin.ts";
+import type { Pages } from "./pages.ts";
 import { createRest } from "./rest.ts";
 import type { Sessions } from "./session.ts";
 import { upgrade } from "./upgrade.ts";
@@ -21,6 +22,7 @@ export interface Shared {
   /** Who may call from a browser, see OriginPolicy; they change when the server becomes a service. */
   origins?: readonly string[] | undefined;
   hosts?: readonly string[] | undefined;
+  pages?: Pages | undefined;
   /** Most open connections, over all listeners. */
   readonly most: number;
   readonly sockets: Set<Socket>;
@@ -50,6 +52,7 @@ export function createHttp(
     registry,
     sessions,
     version,
+    pages: () => shared.pages,
     policy: () => place.policy,
     port: () => place.port,
   });

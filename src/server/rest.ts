@@ -1,6 +1,7 @@
 /**
  * REST: `GET|POST /api/<api>/<verb>`, answered with the same `afb-reply` object as on the WebSocket;
- * `GET /api/<api>/<verb>/events`, the same call with its events (see events.ts); an index at `/`, and `/openapi.json`.
+ * `GET /api/<api>/<verb>/events`, the same call with its events (see events.ts); an index at `/`, and `/openapi.json`. Pages of
+ * the user (see pages.ts) are what is left: never below `/api`, and at `/` instead of the index.
  */
 import { Elysia } from "elysia";
 import type { Peer } from "../../ffi/sockets.ts";
@@ -11,6 +12,7 @@ import { readArguments, readWait } from "./arguments.ts";
 import { streamEvents } from "./events.ts";
 import { openApi } from "./openapi.ts";
 import { checkCaller, checkOrigin, type GetHeader, type OriginPolicy } from "./origin.ts";
+import type { Pages } from "./pages.ts";
 import { decode, parseQuery } from "./query.ts";
 import { allow, json, preflight, respond, respondError, shareWith } from "./respond.ts";
 import { readCredentials, sessionCookie, type Sessions } from "./session.ts";
@@ -22,6 +24,8 @@ export interface RestOptions {
   policy: () => OriginPolicy;
   /** The port listened on: it names the cookie. */
   port: () => number;
+  /** They change when the server becomes a service. */
+  pages?: () => Pages | undefined;
 }
 
 const METHODS = {
@@ -119,13 +123,36 @@ export function createRest(options: RestOptions): Rest {
 
   // The body is read here, by type and with our own errors, so Elysia must not.
   const raw = { parse: "none" } as const;
-  const missing = (info: string) => guarded(() => nothing(info, "unknown-api"));
+  /** A page of the user where there is one. */
+  const pageOr =
+    (handle: (request: Request) => Response) =>
+    async (request: Request): Promise<Response> => {
+      const ancestors = ["'self'", ...(options.policy().origins ?? [])].join(" ");
+      const found = await options.pages?.()?.respond(request, ancestors);
+      if (!found) return handle(request);
+      allow(request.method, METHODS.page);
+      return request.method === "OPTIONS" ? preflight(METHODS.page) : found;
+    };
+  const elsewhere = () =>
+    nothing(
+      options.pages?.()
+        ? "nothing here: no such page, and verbs are at /api/API/VERB"
+        : "nothing here: use /api/API/VERB; to serve pages, start with --roothttp DIR",
+      "unknown-api",
+    );
+  // "/" has no route of its own: to a HEAD of such a route Elysia gives the length of the body, which is not there.
+  const other = pageOr((request) =>
+    new URL(request.url).pathname === "/" ? index(request) : elsewhere(),
+  );
   const app = new Elysia({ strictPath: true })
-    .all("/", guarded(index), raw)
     .all("/openapi.json", guarded(page(() => openApi(registry, options.version))), raw)
-    .all("/api", missing("say which: /api/API/VERB"), raw)
+    .all(
+      "/api",
+      guarded(() => nothing("say which: /api/API/VERB", "unknown-api")),
+      raw,
+    )
     .all("/api/*", guarded(call), raw)
-    .all("/*", missing("nothing here: use /api/API/VERB"), raw);
+    .all("/*", guarded(other), raw);
   return (request, peer) => {
     if (peer) peers.set(request, peer);
     return app.fetch(request);

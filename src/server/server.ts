@@ -4,6 +4,7 @@ import type { Registry } from "../api/registry.ts";
 import type { Endpoint } from "./endpoint.ts";
 import type { Shared } from "./http.ts";
 import { type Listener, openListener } from "./listener.ts";
+import { type PageSource, Pages } from "./pages.ts";
 import { Sessions } from "./session.ts";
 import type { WebSocketConnection } from "./websocket.ts";
 
@@ -15,6 +16,8 @@ export interface ServerOptions {
   origins?: readonly string[];
   /** Names this server is called by; checked if given, and on loopback addresses. */
   hosts?: readonly string[];
+  /** Directories whose files are served, besides the API. */
+  pages?: readonly PageSource[];
   version: string;
   /** Most open connections; further ones are closed at once. */
   connections?: number;
@@ -30,7 +33,7 @@ export interface RunningServer {
    * Listens there too, where it does not yet, and takes other pages and names than before. Rejects, with an Error that says
    * what to do, and changes nothing.
    */
-  extend(options: Pick<ServerOptions, "endpoints" | "origins" | "hosts">): Promise<void>;
+  extend(options: Pick<ServerOptions, "endpoints" | "origins" | "hosts" | "pages">): Promise<void>;
   /** Stops listening, says goodbye to WebSockets (1001), and resolves once all connections are gone. */
   close(): Promise<void>;
 }
@@ -47,7 +50,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const sockets = new Set<Socket>();
   const webSockets = new Set<WebSocketConnection>();
   const shared: Shared = {
-    ...{ registry, version, origins, hosts },
+    ...{ registry, version, origins, hosts, pages: pagesOf(options) },
     ...{ most, sessions, sockets, webSockets },
   };
   const listeners = await openListeners(options.endpoints, shared);
@@ -60,14 +63,28 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     get urls() {
       return listeners.map(({ url }) => url);
     },
-    extend: async ({ endpoints, origins, hosts }) => {
+    extend: async ({ endpoints, origins, hosts, ...changed }) => {
       const further = endpoints.filter((endpoint) => !known.has(nameOf(endpoint)));
-      listeners.push(...(await openListeners(further, shared)));
+      const pages = pagesOf(changed);
+      try {
+        listeners.push(...(await openListeners(further, shared)));
+      } catch (error) {
+        pages?.close();
+        throw error;
+      }
       for (const endpoint of further) known.add(nameOf(endpoint));
-      Object.assign(shared, { origins, hosts });
+      shared.pages?.close();
+      Object.assign(shared, { origins, hosts, pages });
     },
-    close: () => shutDown(listeners, sockets, webSockets),
+    close: async () => {
+      await shutDown(listeners, sockets, webSockets);
+      shared.pages?.close();
+    },
   };
+}
+
+function pagesOf({ pages = [] }: Pick<ServerOptions, "pages">): Pages | undefined {
+  return pages.length > 0 ? new Pages(pages) : undefined;
 }
 
 /** All of them, or none. */
