@@ -39,12 +39,14 @@ const executable = join(import.meta.dir, "../dist/spawnbox");
  * Serves `config` (an object, written to a file that only exists meanwhile).
  * @param through a command that executes the server, such as `unshare --user`
  * @param first a command that executes all of that, before root becomes the user
+ * @param argv more of the command line
  */
 export async function serve(
   config: unknown,
   user: User,
   through: readonly string[] = [],
   first: readonly string[] = [],
+  argv: readonly string[] = [],
 ): Promise<Served> {
   if (!existsSync(executable)) throw new Error("build first: npm run build");
   const dir = mkdtempSync(join(tmpdir(), "spawnbox-served-"));
@@ -60,7 +62,7 @@ export async function serve(
       ? ["setpriv", `--reuid=${ORDINARY}`, `--regid=${ORDINARY}`, "--clear-groups"]
       : [];
   const server = Bun.spawn(
-    [...first, ...drop, ...through, program, "serve", "--config", file, "--port", "0"],
+    [...first, ...drop, ...through, program, "serve", "--config", file, "--port", "0", ...argv],
     {
       cwd: dir,
       env: { PATH: process.env["PATH"] ?? "/usr/bin:/bin", HOME: dir, SECRET_OF_SERVER: "x" },

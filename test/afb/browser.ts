@@ -1,0 +1,40 @@
+/** A real browser: Debian's chromium, driven by Bun over its DevTools protocol. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+export const PACKAGE = "chromium";
+export const program = Bun.which("chromium");
+
+/** Views of one browser; only one can be open in a process. */
+export interface Browser extends Disposable {
+  view(): Bun.WebView;
+}
+
+export function openBrowser(): Browser {
+  if (program === null) throw new Error(`install the package ${PACKAGE}`);
+  // A new and empty one: no history, no cookies, nothing that synchronises.
+  const profile = mkdtempSync(join(tmpdir(), "spawnbox-browser-"));
+  const argv = [
+    `--user-data-dir=${profile}`,
+    // Root has no user namespace to spare for it; the pages are our own.
+    "--no-sandbox",
+    "--disable-quic",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+    // Names that are no loopback to the browser, as on a network; the connections stay on this machine.
+    "--host-resolver-rules=MAP *.test 127.0.0.1",
+  ];
+  return {
+    view: () =>
+      new Bun.WebView({
+        ...{ width: 1000, height: 900 },
+        backend: { type: "chrome", path: program, argv },
+      }),
+    [Symbol.dispose]() {
+      Bun.WebView.closeAll();
+      rmSync(profile, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 });
+    },
+  };
+}
