@@ -147,6 +147,24 @@ test("a configured origin may call and read", async () => {
   expect(response.headers.get("access-control-allow-origin")).toBe(origin);
 });
 
+test("no other page may read, whatever it asks beforehand", async () => {
+  await using server = await serve();
+  for (const method of ["OPTIONS", "GET", "POST"]) {
+    const response = await fetch(`${server.url}/api/t/ping`, {
+      method,
+      headers: {
+        origin: "http://evil.example",
+        "access-control-request-method": "POST",
+        "access-control-request-headers": "content-type",
+      },
+    });
+    expect(response.status).toBe(403);
+    const shared = [...response.headers.keys()].filter((name) => name.startsWith("access-control"));
+    expect(shared).toEqual([]);
+  }
+  expect(server.registry.pings).toBe(0);
+});
+
 test("wait", async () => {
   await using server = await serve();
   for (const [path, prefer, wait] of [
