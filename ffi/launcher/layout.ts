@@ -82,8 +82,6 @@ export const OP = {
   REBIND: 24,
   /** data: target, a file on which the init holds a read lock as long as the sandbox lives */
   LOCK: 25,
-  /** no user namespace may be made inside this one: user.max_user_namespaces, see namespaces(7) */
-
   /** data: path, text to write: a setting of the kernel, written before the root is changed */
   SETTING: 26,
 
@@ -137,6 +135,41 @@ export const OP = {
 } as const;
 
 export type OpName = keyof typeof OP;
+
+/**
+ * What an op must have, or the plan is refused: so many numbers and NUL-ended strings, or more. Those of FSMOUNT are pairs.
+ * Only what comes behind the strings of FILE, and programs, may end without NUL. With SECCOMP_LISTENER there must be VERDICTS.
+ */
+export const SHAPE: Partial<Record<OpName, readonly [numbers: number, strings: number]>> = {
+  UID_MAP: [0, 1],
+  GID_MAP: [1, 1],
+  JOIN_NET: [0, 1],
+  BOUNDING: [1, 0],
+  LABEL: [0, 2],
+  BIND: [1, 2],
+  FSMOUNT: [1, 2],
+  SYMLINK: [0, 2],
+  DIR: [1, 1],
+  SETATTR: [1, 1],
+  FILE: [1, 1],
+  REBIND: [1, 1],
+  LOCK: [0, 1],
+  SETTING: [0, 2],
+  UNSHARE: [1, 0],
+  HOSTNAME: [0, 1],
+  NICE: [1, 0],
+  RLIMIT: [2, 0],
+  UMASK: [1, 0],
+  CHDIR: [0, 1],
+  SETGID: [1, 0],
+  SECUREBITS: [1, 0],
+  SETUID: [1, 0],
+  AMBIENT: [1, 0],
+  CAPS: [1, 0],
+  LANDLOCK: [3, 0],
+  LANDLOCK_PATH: [2, 1],
+  LANDLOCK_PORT: [2, 0],
+};
 
 /** Records on the status fd, each RECORD_SIZE bytes, written in one write(2) (< PIPE_BUF). */
 export const RECORD = {

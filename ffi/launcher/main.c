@@ -2,6 +2,7 @@
 #include <linux/mman.h>
 #include <linux/stat.h>
 #include <linux/fcntl.h>
+#include <linux/sched.h>
 
 #include "launcher.h"
 
@@ -31,23 +32,48 @@ static int is_binary(u32 code)
 	return code == OP_SECCOMP || code == OP_SECCOMP_LISTENER || code == OP_VERDICTS || code == OP_FILE;
 }
 
-/* Every op inside the blob, every string ended: after this the interpreter trusts it. */
+static const struct shape {
+	u8 numbers, strings;
+} shapes[] = { SHAPES };
+
+/* CLONE_NEW…: any other flag would make the child share what it must not, such as this stack. */
+#define NAMESPACES (CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET)
+
+/* The numbers and strings that its step reads are there, and every string is ended. */
+static int has_shape(const struct op *op)
+{
+	struct shape shape = { 0, 0 };
+	if (op->code < sizeof shapes / sizeof *shapes)
+		shape = shapes[op->code];
+	const char *data = op_data(op);
+	usize strings = 0;
+	for (usize i = 0; i < op->bytes; i++)
+		strings += !data[i];
+	if (op->count < shape.numbers || strings < shape.strings)
+		return 0;
+	if (op->code == OP_FSMOUNT && strings % 2)
+		return 0;
+	return !op->bytes || is_binary(op->code) || !data[op->bytes - 1];
+}
+
+/* Every op inside the blob, and of its shape: after this the interpreter trusts it. */
 static int well_formed(const struct header *plan, usize size)
 {
 	if (size < sizeof *plan || plan->magic != MAGIC || plan->version != VERSION || plan->size != size)
+		return 0;
+	if (plan->clone_flags & ~NAMESPACES)
 		return 0;
 	usize offset = sizeof *plan;
 	while (offset < size) {
 		const struct op *op = (const struct op *)((const char *)plan + offset);
 		if (size - offset < sizeof *op || op->size > size - offset || op->size % 8)
 			return 0;
-		if (op->size < sizeof *op + (u64)op->count * 8 + op->bytes)
-			return 0;
-		if (op->bytes && !is_binary(op->code) && op_data(op)[op->bytes - 1])
+		if (op->size < sizeof *op + (u64)op->count * 8 + op->bytes || !has_shape(op))
 			return 0;
 		offset += op->size;
 	}
-	return 1;
+	/* Who passes calls on must say what becomes of them. */
+	return !find_op(plan, OP_SECCOMP_LISTENER) || find_op(plan, OP_VERDICTS);
 }
 
 __attribute__((noreturn, used)) void start(long *stack)

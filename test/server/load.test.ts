@@ -2,7 +2,6 @@
 import { expect, test } from "bun:test";
 import { success } from "../../src/api/reply.ts";
 import { connect } from "../../src/client.ts";
-import { FrameError, FrameReader } from "../../src/server/frames.ts";
 import { frame, RawClient, serve, upgradeText } from "./harness.ts";
 import { serveOn, TRANSPORTS } from "./transport.ts";
 
@@ -42,31 +41,6 @@ function seeded(seed: number): (below: number) => number {
 
 /** SPAWNBOX_SEED=N repeats a run. */
 const seed = Number(process.env["SPAWNBOX_SEED"] ?? Date.now() % 2 ** 32);
-
-test("random bytes into the frame parser: messages or a FrameError, whatever the cuts", () => {
-  console.log(`frames: SPAWNBOX_SEED=${seed}`);
-  const random = seeded(seed);
-  const end = performance.now() + 2_000;
-  let rounds = 0;
-  for (; performance.now() < end; rounds++) {
-    const reader = new FrameReader(5_000);
-    const bytes = Uint8Array.from({ length: random(400) }, () => random(256));
-    // Most random headers are wrong at once: make some of them right.
-    if (random(2))
-      bytes.set(frame("x".repeat(random(50)), { mask: random(2) === 1 }).subarray(0, bytes.length));
-    try {
-      for (let at = 0; at < bytes.length;) {
-        const size = 1 + random(60);
-        reader.push(bytes.subarray(at, at + size));
-        at += size;
-        while (reader.next());
-      }
-    } catch (error) {
-      if (!(error instanceof FrameError)) throw error;
-    }
-  }
-  expect(rounds).toBeGreaterThan(100);
-});
 
 const PIECES = [
   ...[

@@ -1,0 +1,146 @@
+/** What commands print: JSON values and lines, the same however the bytes are cut, and none lost. */
+import { json } from "../../src/encoders/json.ts";
+import { line } from "../../src/encoders/line.ts";
+import { chunks, feed } from "../encoders/feed.ts";
+import { spoil } from "./random.ts";
+import { demand, type Json, type Random, type Target } from "./target.ts";
+
+interface Input {
+  /** Hexadecimal. */
+  bytes: string;
+  cuts: number[];
+  maxlen: number;
+  maxdepth: number;
+}
+
+const WORDS = [
+  ...[
+    "{",
+    "}",
+    "[",
+    "]",
+    ",",
+    ":",
+    '"',
+    "\\",
+    "\n",
+    "\r\n",
+    " ",
+    "-",
+    "1",
+    "12.5e3",
+    "0",
+    "true",
+    "null",
+    "fals",
+  ],
+  ...[
+    '{"k":[1,"x"]}',
+    '"é\u{1f600}"',
+    '"\\ud83d\\ude00"',
+    '"\\u12"',
+    "123456789012345678901",
+    "1e999",
+    '{"__proto__":1}',
+    "\ufeff",
+  ],
+] as const;
+
+function value(random: Random, depth: number): Json {
+  switch (random.below(depth > 3 ? 4 : 6)) {
+    case 0:
+      return random.below(2 ** 31) / random.pick([1, 1, 7]);
+    case 1:
+      return random.pick(["", "é\u{1f600}", 'q"\\', "\n\u0001", "{[,:]}", "\ud800"]);
+    case 2:
+      return random.once(2);
+    case 3:
+      return null;
+    case 4:
+      return random.list(4, () => value(random, depth + 1));
+    default:
+      return Object.fromEntries(
+        random.list(
+          4,
+          () => [random.pick(["k", "", "__proto__"]), value(random, depth + 1)] as const,
+        ),
+      );
+  }
+}
+
+const output = (random: Random): Uint8Array => {
+  const part = (): string =>
+    random.once(2)
+      ? random.pick([WORDS[0], ...WORDS])
+      : `${JSON.stringify(value(random, 0), null, random.below(3))}${random.pick(["\n", " ", ""])}`;
+  const bytes = Buffer.from(random.list(12, part).join(""));
+  return random.once(3) ? spoil(random, bytes, 3) : bytes;
+};
+
+async function checkJson(data: Uint8Array, cuts: number[], opts: Record<string, unknown>) {
+  const text = async (sizes: number[]): Promise<string> =>
+    JSON.stringify((await feed(json, data, { opts, sizes })).events);
+  const whole = await text([data.length || 1]);
+  for (const sizes of [cuts, [1]]) {
+    const cut = await text(sizes);
+    demand(cut === whole, `cut at ${sizes} it reads otherwise`, whole, cut);
+  }
+  // Where all of it is one value, that is the only event.
+  const expected = wholeValue(data);
+  if (expected === undefined || data.length > Number(opts["maxlen"])) return;
+  const shown = `[{"stdout":${expected}}]`;
+  demand(whole === shown || whole.includes("deep"), "a valid value came otherwise", shown, whole);
+}
+
+/** The JSON of the value that these bytes are, where a double holds its numbers; undefined when they are none. */
+function wholeValue(data: Uint8Array): string | undefined {
+  try {
+    const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(data);
+    return /\d{16}|\d[eE]/.test(text) ? undefined : JSON.stringify(JSON.parse(text));
+  } catch (error) {
+    if (error instanceof SyntaxError || error instanceof TypeError) return undefined;
+    throw error;
+  }
+}
+
+async function checkLines(data: Uint8Array, cuts: number[], maxlen: number): Promise<void> {
+  const events = async (sizes: number[]): Promise<unknown[]> =>
+    (await feed(line, data, { opts: { maxlen }, sizes })).events;
+  const whole = await events([data.length || 1]);
+  for (const sizes of [cuts, [1]]) {
+    const cut = await events(sizes);
+    demand(Bun.deepEquals(cut, whole), `lines cut at ${sizes} are others`, whole, cut);
+  }
+  const lines = whole.map((event) => String((event as { stdout: unknown }).stdout));
+  demand(
+    lines.every((one) => one.length <= maxlen),
+    "a piece is longer than maxlen",
+    lines,
+  );
+  const text = new TextDecoder("utf-8", { ignoreBOM: true }).decode(data);
+  const longest = Math.max(0, ...text.split("\n").map((one) => one.length));
+  if (longest > maxlen) return;
+  const expected = text.split("\n");
+  if (expected.at(-1) === "") expected.pop();
+  demand(Bun.deepEquals(lines, expected), "lines are lost or changed", expected, lines);
+}
+
+export const outputs: Target = {
+  name: "output",
+  make: (random) => ({
+    bytes: Buffer.from(output(random)).toString("hex"),
+    cuts: random.list(4, () => 1 + random.below(random.pick([4, 60]))),
+    maxlen: random.pick([3, 10, 200, 512]),
+    maxdepth: random.pick([1, 3, 512]),
+  }),
+  async check(input: Json) {
+    const { bytes = "", cuts = [], maxlen = 512, maxdepth = 512 } = input as Partial<Input>;
+    const data = Buffer.from(bytes, "hex");
+    const sizes = cuts.filter((size) => size > 0);
+    if (maxlen < 3 || maxdepth < 1) return;
+    const own = sizes.length > 0 ? sizes : [7];
+    demand(Buffer.concat(chunks(data, own)).equals(data), "the test cuts wrongly");
+    await checkJson(data, own, { maxlen, maxdepth });
+    await checkLines(data, own, maxlen);
+  },
+};

@@ -1,0 +1,19 @@
+/** All that is fuzzed. */
+import { argv } from "./argv.ts";
+import { bpf } from "./bpf.ts";
+import { config } from "./config.ts";
+import { frames } from "./frames.ts";
+import { launcher } from "./launcher.ts";
+import { outputs } from "./output.ts";
+import { restRequests } from "./rest.ts";
+import type { Target } from "./target.ts";
+
+export const targets: readonly Target[] = [
+  frames,
+  restRequests,
+  config,
+  argv,
+  outputs,
+  bpf,
+  launcher,
+];
