@@ -62,6 +62,9 @@ long hold_lock(const char *target);
 /* shed.c */
 long shed_protection(int keep_nice);
 
+/* submounts.c: adds attributes to an attached mount and, if asked, to all below it, on kernels without mount_setattr */
+long remount_tree(long top, u64 attributes, int recursive);
+
 /* landlock.c */
 long landlock_begin(const u64 *handled);
 long landlock_path(const char *path, u64 access, int follow);

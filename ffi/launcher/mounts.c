@@ -10,10 +10,9 @@
 #include "launcher.h"
 
 #define MNT_DETACH 2
-#define PATH_LIMIT 4096
+#define ENOSYS 38
 
 static int root = -1;
-
 
 static long open_at(int dir, const char *name, int flags, int mode)
 {
@@ -101,33 +100,14 @@ static long set_attributes(long fd, u64 attributes, unsigned flags)
 	return SYS5(__NR_mount_setattr, fd, "", AT_EMPTY_PATH | flags, &attr, sizeof attr);
 }
 
-/*
- * The same for one attached mount, with what kernels before 5.12 have. A remount sets all flags anew, so those it has are kept:
- * in a user namespace they may not be cleared anyway. The first four MS_ and ST_ flags have the values of MOUNT_ATTR_.
- */
-static long remount(long fd, u64 attributes)
-{
-	u64 fs[15];
-	char name[40] = "/proc/self/fd/";
-	decimal(name + 14, fd);
-	long r = SYS2(__NR_fstatfs, fd, fs);
-	if (r < 0)
-		return r;
-	u64 flags = attributes | (fs[10] & 0xf);
-	return SYS5(__NR_mount, 0, name, 0, 32 | 4096 | flags /* MS_REMOUNT | MS_BIND */, 0);
-}
-
 /* Adds attributes to one attached mount. */
 static long restrict_mount(long fd, u64 attributes)
 {
 	long r = set_attributes(fd, attributes, 0);
-	return r == -38 /* ENOSYS */ ? remount(fd, attributes) : r;
+	return r == -ENOSYS ? remount_tree(fd, attributes, 0) : r;
 }
 
-/*
- * Shows what `fd` refers to at `target`, with its submounts where the kernel can restrict them all at once; before 5.12 it shows
- * the mount alone: less is visible, never more is allowed.
- */
+/* Shows what `fd` refers to at `target`, with its submounts. Before 5.12 they are restricted once they are there: nobody else sees them. */
 static long show(long fd, const char *target, u64 attributes)
 {
 	struct statx st;
@@ -135,23 +115,15 @@ static long show(long fd, const char *target, u64 attributes)
 	if (r < 0)
 		return r;
 	u32 kind = (st.stx_mode & S_IFMT) == S_IFDIR ? S_IFDIR : S_IFREG;
-	unsigned clone = AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC;
-	long tree = SYS3(__NR_open_tree, fd, "", clone | AT_RECURSIVE);
+	long tree = SYS3(__NR_open_tree, fd, "", AT_EMPTY_PATH | AT_RECURSIVE | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
 	if (tree < 0)
 		return tree;
 	r = set_attributes(tree, attributes, AT_RECURSIVE);
-	if (r != -38 /* ENOSYS */) {
-		r = r < 0 ? r : attach(tree, target, kind);
-		close_fd(tree);
-		return r;
-	}
-	close_fd(tree);
-	tree = SYS3(__NR_open_tree, fd, "", clone);
-	if (tree < 0)
-		return tree;
-	r = attach(tree, target, kind);
-	if (r >= 0)
-		r = remount(tree, attributes);
+	int one_by_one = r == -ENOSYS;
+	if (r >= 0 || one_by_one)
+		r = attach(tree, target, kind);
+	if (r >= 0 && one_by_one)
+		r = remount_tree(tree, attributes, kind == S_IFDIR);
 	close_fd(tree);
 	return r;
 }

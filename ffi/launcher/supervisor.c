@@ -258,12 +258,19 @@ void supervise(const struct header *plan, char **argv, char **envp)
 	u64 chld = 1ull << (17 - 1), all = ~0ull;
 
 	const struct op *net = find_op(plan, OP_JOIN_NET);
-	/* Where the plan demands a group and there is none, clone3 fails on the missing fd. */
+	/* Where the plan demands a group and there is none, the missing fd is the failure. */
 	int in_cgroup = find_op(plan, OP_CGROUP) != 0 || SYS2(__NR_fcntl, FD_CGROUP, F_GETFD) >= 0;
 	int last_fd = in_cgroup ? FD_CGROUP : FD_LIFELINE;
 
-	SYS3(__NR_close_range, last_fd + 1, ~0u, 0);
-	SYS3(__NR_close_range, FD_PLAN, last_fd, 4 /* CLOSE_RANGE_CLOEXEC */);
+	long r = SYS3(__NR_close_range, last_fd + 1, ~0u, 0);
+	if (r < 0)
+		fail(OP_CLONE, "close_range", r);
+	/* One by one: before 5.11, close_range(2) cannot. */
+	for (int fd = FD_PLAN; fd <= last_fd; fd++) {
+		r = SYS3(__NR_fcntl, fd, F_SETFD, FD_CLOEXEC);
+		if (r < 0)
+			fail(OP_CLONE, "close-on-exec", r);
+	}
 	SYS0(__NR_setsid);
 	/* Only the lifeline ends this process early: no signal of a terminal or a group may. */
 	SYS4(__NR_rt_sigprocmask, 2 /* SIG_SETMASK */, &all, 0, 8);
@@ -277,7 +284,7 @@ void supervise(const struct header *plan, char **argv, char **envp)
 		join_net(net);
 
 	int one = 1;
-	long r = SYS4(__NR_socketpair, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, channel);
+	r = SYS4(__NR_socketpair, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, channel);
 	if (r >= 0)
 		r = SYS5(__NR_setsockopt, channel[0], SOL_SOCKET, SO_PASSCRED, &one, sizeof one);
 	task.own_pids = (plan->clone_flags & CLONE_NEWPID) != 0;

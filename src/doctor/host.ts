@@ -53,6 +53,8 @@ function calls(): Feature[] {
   return Object.entries(since).map(([name, version]) => {
     const errno = missingCall(name as KernelCall);
     if (errno === undefined) return there(name, "there");
+    if (name === "mount_setattr" && errno === "ENOSYS")
+      return there(name, `not before Linux ${version}: mounts are restricted one by one`);
     const remedy =
       errno === "EPERM"
         ? "a seccomp filter around the server denies it: allow it, as by a newer container runtime"

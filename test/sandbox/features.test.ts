@@ -107,7 +107,7 @@ describe.each(users)("served by %s", (user) => {
   test("of /proc, only its own processes show, secrets are empty and settings cannot be written", async () => {
     const { lines } = await script(
       "full",
-      "cd /proc; echo [0-9]*; for f in kallsyms timer_list keys; do [ -e $f ] && cat $f; done; for f in sys/kernel/core_pattern sys/vm/drop_caches sysrq-trigger; do (echo 1 > $f) 2>/dev/null && echo wrote $f; done; grep -c . meminfo > /dev/null && echo readable",
+      "cd /proc; echo [0-9]*; for f in kallsyms timer_list keys; do [ -e $f ] && cat $f; done; for f in sys/kernel/core_pattern sys/vm/drop_caches; do (echo 1 > $f) 2>/dev/null && echo wrote $f; done; [ -e sysrq-trigger ] && [ $(stat -c %t:%T sysrq-trigger) != 1:3 ] && echo sysrq-trigger is not the null device; grep -c . meminfo > /dev/null && echo readable",
     );
     // The shell; the init is hidden.
     expect(lines).toEqual(["2", "readable"]);
