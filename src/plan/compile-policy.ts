@@ -2,6 +2,7 @@
 import type { Acls, Sandbox } from "../config/schema.ts";
 import { compileCaps } from "./caps.ts";
 import { compileCgroups } from "./cgroup.ts";
+import { looseLimits } from "./cgroup-grip.ts";
 import { compileIdentity } from "./identity.ts";
 import { compileLabel } from "./label.ts";
 import { compileLandlock } from "./landlock.ts";
@@ -53,7 +54,7 @@ export function compilePolicy(
   const mountContext = { own: namespaces, identity, machine, expand: expandText };
   const mounts = compileMounts(sandbox.namespace, `${path}.namespace`, mountContext, report);
   const chdir = report.attempt(`${path}.acls.chdir`, () => absolute(expandText(acls.chdir ?? "/")));
-  return {
+  const policy: SandboxPolicy = {
     privileged: machine.privileged,
     server: { uid: machine.uid, gid: machine.gid },
     identity,
@@ -93,6 +94,9 @@ export function compilePolicy(
       report,
     ),
   };
+  const loose = looseLimits(policy);
+  if (loose !== undefined) report.notice(`${path}.cgroups`, loose);
+  return policy;
 }
 
 /** Said out loud, since it gives set-user-id programs their power back. */

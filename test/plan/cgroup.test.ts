@@ -3,6 +3,8 @@ import { describe, expect, test } from "bun:test";
 import type { Cgroups } from "../../src/config/schema.ts";
 import { compileCgroups } from "../../src/plan/cgroup.ts";
 import { Report } from "../../src/plan/report.ts";
+import { system } from "../served.ts";
+import { asRoot, asUser, compiled as compiledSandbox } from "./compiling.ts";
 
 function compiled(cgroups: Cgroups, online = new Set([0, 1])) {
   const report = new Report("f");
@@ -67,5 +69,40 @@ describe("refused, with its place", () => {
     ["a relative mount", { mount: "sys" }, "c.mount"],
   ])("%s", (_, cgroups, path) => {
     expect(compiled(cgroups).problems).toEqual([path]);
+  });
+});
+
+describe("limits that a command could lift are a notice", () => {
+  const notices = (sandbox: object, machine = asRoot) =>
+    compiledSandbox({ cgroups: { pids: "9" }, ...sandbox }, machine)
+      .notices.filter(({ path }) => path === "sandboxes[0].cgroups")
+      .map(({ message }) => /and (can [^:]+):/.exec(message)?.[1]);
+  const WRITES = ["can write to /sys/fs/cgroup"];
+  const root = { user: "root" };
+  const sees = (...mounts: object[]) => ({ namespace: { mounts: [...system, ...mounts] } });
+
+  test("by an ordinary server's command with the host's files", () => {
+    expect(notices({}, asUser)).toEqual(WRITES);
+    expect(notices({ cgroups: undefined }, asUser)).toEqual([]);
+    expect(notices(sees(), asUser)).toEqual([]);
+    expect(notices(sees({ target: "/sys", mode: "rw" }), asUser)).toEqual(WRITES);
+    expect(notices(sees({ target: "/sys", mode: "ro" }), asUser)).toEqual([]);
+    expect(notices(sees({ target: "/sys", mode: "sys" }), asUser)).toEqual([]);
+    const landlock = (path: string, access: string) => ({ landlock: { [access]: [path] } });
+    const machine = { ...asUser, landlockAbi: () => 1 };
+    expect(notices(landlock("/tmp", "rw"), machine)).toEqual([]);
+    expect(notices(landlock("/", "ro"), machine)).toEqual([]);
+    expect(notices(landlock("/sys", "rw"), machine)).toEqual(WRITES);
+  });
+
+  test("by root's, as root or with a capability", () => {
+    expect(notices({ acls: { user: "nobody" } })).toEqual([]);
+    expect(notices({ acls: root, caps: [] })).toEqual(WRITES);
+    expect(notices({ acls: root, profile: "minimal" })).toEqual([]);
+    expect(notices({ acls: root, ...sees() })).toEqual(["can mount the cgroup file system"]);
+    expect(notices({ acls: root, ...sees(), caps: [] })).toEqual([]);
+    const caps = (cap: string) => ({ acls: { user: "nobody" }, caps: [{ cap }] });
+    expect(notices(caps("DAC_OVERRIDE"))).toEqual(WRITES);
+    expect(notices(caps("NET_ADMIN"))).toEqual([]);
   });
 });
