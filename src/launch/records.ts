@@ -48,6 +48,19 @@ const NAMESPACE_HINTS: Readonly<Record<string, string>> = {
 };
 const MAKES_NAMESPACES: ReadonlySet<number> = new Set([OP.CLONE, OP.FORK, OP.UNSHARE]);
 
+const LABEL_HINTS: Readonly<Record<string, string>> = {
+  ENOENT: "no profile of that name is loaded: apparmor_parser loads it, before the command starts",
+  EINVAL: "the loaded policy knows no such label",
+  EACCES: "the loaded policy does not let the server change to it",
+  EPERM: "the loaded policy does not let the server change to it",
+};
+
+/** Where a step of MAKES_NAMESPACES names an object, the error is about that. */
+function hint(op: number, name: string, what: string): string | undefined {
+  if (op === OP.LABEL) return LABEL_HINTS[name];
+  return MAKES_NAMESPACES.has(op) && what === "" ? NAMESPACE_HINTS[name] : undefined;
+}
+
 function failure(op: number, errno: number, what: string): LaunchError {
   if (errno === 0)
     return new LaunchError("launcher", "", "", "killed before it could execute the command");
@@ -55,7 +68,7 @@ function failure(op: number, errno: number, what: string): LaunchError {
   if (op === OP.EXEC) {
     return new LaunchError("exec", what, name, EXEC_HINTS[name] ?? "see execve(2)");
   }
-  const why = MAKES_NAMESPACES.has(op) ? NAMESPACE_HINTS[name] : undefined;
+  const why = hint(op, name, what);
   const explanation = "the sandbox cannot be set up as configured, so nothing was run";
   return new LaunchError(
     STEP.get(op) ?? `op ${op}`,
