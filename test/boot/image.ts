@@ -1,5 +1,5 @@
 /**
- * The machine that is booted: a kernel and a root file system, from Debian's packages alone. Made once, and kept under a name that
+ * The machine that is booted: kernels and a root file system, from Debian's packages alone. Made once, and kept under a name that
  * is the hash of how it is made. The virtual machine never writes to it.
  */
 import {
@@ -15,17 +15,19 @@ import {
 import { homedir } from "node:os";
 import { dirname, join } from "node:path";
 import type { Target } from "./arch.ts";
+import { type Kernel, KERNELS, unpackKernel } from "./kernel.ts";
 import { run } from "./run.ts";
+import { debianSources } from "./sources.ts";
 
 export interface Image {
-  readonly kernel: string;
+  kernel(name: Kernel): string;
   readonly root: string;
 }
 
-const RELEASE = "bookworm";
-const MIRROR = "http://deb.debian.org/debian";
+const RELEASE = KERNELS["6.1"];
+const KERNEL_NAMES = Object.keys(KERNELS) as Kernel[];
 /** Room for the programs that are copied in later, and for what tests write. */
-const SIZE = "900M";
+const SIZE = "1600M";
 
 const PACKAGES = [
   "systemd",
@@ -42,6 +44,8 @@ const PACKAGES = [
   "kmod",
   "util-linux",
   "procps",
+  // Attacks are written in it.
+  "python3",
 ];
 
 /** Starts the tests once everything else has been started, in a group of its own to divide. */
@@ -60,10 +64,15 @@ export function cacheDir(): string {
 }
 
 export async function image(target: Target): Promise<Image> {
-  const recipe = readFileSync(import.meta.path, "utf8") + JSON.stringify(target);
+  const recipes = [import.meta.path, join(import.meta.dir, "kernel.ts")];
+  const recipe =
+    recipes.map((file) => readFileSync(file, "utf8")).join("") + JSON.stringify(target);
   const hash = new Bun.CryptoHasher("sha256").update(recipe).digest("hex").slice(0, 16);
   const dir = join(cacheDir(), `${target.arch}-${hash}`);
-  const made = { kernel: join(dir, "vmlinuz"), root: join(dir, "root.img") };
+  const made: Image = {
+    kernel: (name) => join(dir, `vmlinuz-${name}`),
+    root: join(dir, "root.img"),
+  };
   if (existsSync(dir)) return made;
   if (process.geteuid?.() !== 0)
     throw new Error(
@@ -84,7 +93,10 @@ export async function image(target: Target): Promise<Image> {
 
 async function make(target: Target, scratch: string): Promise<void> {
   const foreign = process.arch !== target.arch;
+  const root = join(scratch, "root");
+  const sources = join(scratch, "debian.sources");
   mkdirSync(join(scratch, "made"));
+  writeFileSync(sources, debianSources(RELEASE));
   await run([
     "mmdebstrap",
     // Another architecture's packages are only unpacked: configuring them in emulation would take minutes.
@@ -93,23 +105,22 @@ async function make(target: Target, scratch: string): Promise<void> {
       : ["--variant=minbase"]),
     `--architectures=${target.debian}`,
     `--include=${[...PACKAGES, ...(foreign ? ESSENTIAL : [])].join(",")}`,
-    // Downloaded, not installed: installing would also make an initramfs. mmdebstrap(1) hands its apt to the hook.
-    `--extract-hook=cd "$1/var/tmp"; export APT_CONFIG="$MMDEBSTRAP_APT_CONFIG"; apt-get download "$(apt-cache depends ${target.kernel} | sed -n "s/.*Depends: //p" | head -n1)"`,
     RELEASE,
-    join(scratch, "root"),
-    MIRROR,
+    root,
+    sources,
   ]);
   const sh = (script: string) => run(["/bin/sh", "-ec", script], { cwd: scratch });
-  await sh("dpkg-deb -x root/var/tmp/linux-image-*.deb kernel; rm root/var/tmp/*.deb");
-  await sh(
-    "cp -a kernel/lib/modules root/usr/lib/; cp kernel/boot/vmlinuz-* made/vmlinuz; chmod 644 made/vmlinuz",
-  );
-  await sh('depmod -b root "$(ls root/usr/lib/modules)"');
+  for (const kernel of KERNEL_NAMES) {
+    const work = join(scratch, kernel);
+    const image = join(scratch, "made", `vmlinuz-${kernel}`);
+    mkdirSync(work);
+    await unpackKernel(target, kernel, { scratch: work, image, root });
+  }
   await sh(
     "cd root/usr/share; rm -rf doc locale man; cd ../../var; rm -rf lib/apt/lists/* cache/apt",
   );
   if (foreign) await sh(FIX_UP);
-  furnish(join(scratch, "root"));
+  furnish(root);
   await sh(`mke2fs -q -t ext4 -d root made/root.img ${SIZE}`);
 }
 

@@ -1,5 +1,16 @@
-/** What is tried: the executable as it is built now, and the program that tries it, in a copy of the root image. */
-import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+/**
+ * What is tried: the executable as it is built now, and the program that tries it, in a copy of the root image; and on a disk of
+ * its own, the repository with its suites.
+ */
+import {
+  copyFileSync,
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { launcherFile } from "../../ffi/launcher/build.ts";
@@ -9,9 +20,10 @@ import { run } from "./run.ts";
 
 const repository = join(import.meta.dir, "../..");
 
-/** Path of the root image for one run. */
+/** Paths of the disks for one run. */
 export interface Payload extends Disposable {
   readonly root: string;
+  readonly suites: string;
 }
 
 export async function payload(target: Target, image: Image): Promise<Payload> {
@@ -42,14 +54,32 @@ export async function payload(target: Target, image: Image): Promise<Payload> {
       // The launcher is also the init of early boot.
       "/usr/lib/spawnbox/init": launcherFile(target.arch),
       "/usr/lib/spawnbox-test/hang": join(import.meta.dir, "hang"),
+      "/usr/lib/spawnbox-test/broken": join(import.meta.dir, "broken"),
       "/etc/spawnbox/early.json": join(import.meta.dir, "early.json"),
     });
-    return { root, [Symbol.dispose]: dispose };
+    const suites = await suitesDisk(target, scratch);
+    return { root, suites, [Symbol.dispose]: dispose };
   } catch (error) {
     dispose();
     throw error;
   }
 }
+
+/** What the suites import, and no program: the executable can be Bun, too. */
+async function suitesDisk(target: Target, scratch: string): Promise<string> {
+  const tree = join(scratch, "tree");
+  const disk = join(scratch, "suites.img");
+  const copy = (path: string) => cpSync(join(repository, path), join(tree, path), COPY);
+  for (const path of ["src", "test", "ffi", "config", "package.json", "bunfig.toml"]) copy(path);
+  const modules = readdirSync(join(repository, "node_modules"));
+  for (const name of modules) if (!NOT_IMPORTED.has(name)) copy(join("node_modules", name));
+  mkdirSync(join(tree, "dist"));
+  copyFileSync(launcherFile(target.arch), join(tree, "ffi/launcher/bin/launcher"));
+  await run(["mke2fs", "-q", "-t", "ext4", "-E", "root_owner=0:0", "-d", tree, disk, "96M"]);
+  return disk;
+}
+const COPY = { recursive: true, dereference: true };
+const NOT_IMPORTED = new Set([".bin", "bun", "@oven", "typescript", "bun-types", "happy-dom"]);
 
 /** Writes programs into a file system image; needs neither root nor a loop device. */
 async function put(root: string, scratch: string, files: Record<string, string>): Promise<void> {

@@ -7,6 +7,8 @@ export interface Boot {
   readonly target: Target;
   readonly kernel: string;
   readonly root: string;
+  /** A second disk. */
+  readonly suites: string;
   /** `tcg` or `kvm`. Never found out by looking: /dev/kvm may be there and not work. */
   readonly accel: string;
   /** More words for the kernel command line, such as init=. */
@@ -17,6 +19,12 @@ export interface Boot {
   readonly limit: number;
   readonly onSaid: (said: Said) => void;
 }
+
+/** Nothing written in the machine reaches the image. */
+const disk = (name: string, file: string): string[] => [
+  ...["-drive", `if=none,id=${name},file=${file},format=raw,snapshot=on`],
+  ...["-device", `nvme,drive=${name},serial=${name}`],
+];
 
 /** @returns whether the tests inside came to their end */
 export async function boot(options: Boot): Promise<boolean> {
@@ -30,7 +38,7 @@ export async function boot(options: Boot): Promise<boolean> {
       ...["-serial", "stdio", "-monitor", "none"],
       ...target.machine,
       ...["-accel", accel === "tcg" ? "tcg,thread=multi" : accel],
-      ...["-smp", "2", "-m", "1024"],
+      ...["-smp", "2", "-m", "1536"],
       ...["-kernel", options.kernel],
       "-append",
       [
@@ -42,9 +50,8 @@ export async function boot(options: Boot): Promise<boolean> {
         "systemd.show_status=false",
         ...options.append,
       ].join(" "),
-      // Nothing written in the machine reaches the image.
-      ...["-drive", `if=none,id=d0,file=${options.root},format=raw,snapshot=on`],
-      ...["-device", "nvme,drive=d0,serial=root"],
+      ...disk("root", options.root),
+      ...disk("suites", options.suites),
     ],
     { stdio: ["ignore", "pipe", "inherit"] },
   );

@@ -53,4 +53,9 @@ export async function passedOverChecks(expected: string): Promise<void> {
     if (!log.includes(`spawnbox: ${expected}`))
       throw new Error(log.match(/.*spawnbox.*/g)?.join("; ") ?? "nothing said");
   });
+  if (!cmdline.includes("ro")) return;
+  await check("early: the root is still read-only", () => {
+    const root = /^\S+ \/ ext4 (\S+)/m.exec(readFileSync("/proc/mounts", "utf8"))?.[1];
+    if (!root?.startsWith("ro")) throw new Error(`mounted ${root}`);
+  });
 }

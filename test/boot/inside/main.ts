@@ -4,6 +4,7 @@ import { say, uptime } from "./check.ts";
 import { bootedEarly, cmdline, earlyChecks, passedOverChecks } from "./early.ts";
 import { labelChecks } from "./label.ts";
 import { sandboxChecks } from "./sandboxes.ts";
+import { suiteChecks } from "./suites.ts";
 
 async function all(): Promise<void> {
   say({ kind: "time", name: "kernel start to the tests", seconds: uptime() });
@@ -16,6 +17,8 @@ async function all(): Promise<void> {
     await sandboxChecks();
     await labelChecks();
     await cgroupChecks(process.execPath);
+    const suites = cmdline.find((word) => word.startsWith("spawnbox.suites="));
+    if (suites !== undefined) await suiteChecks(suites.endsWith("=all"));
   } else {
     await passedOverChecks(wrong.replaceAll("+", " "));
   }

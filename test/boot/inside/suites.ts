@@ -1,0 +1,70 @@
+/** The suites of test/sandbox, with the executable of this machine as their Bun. */
+import { mkdirSync, readFileSync } from "node:fs";
+import { check, say } from "./check.ts";
+
+const TREE = "/usr/lib/spawnbox-test/tree";
+const DISK = "/dev/nvme1n1";
+const REPORT = "/run/suites.xml";
+
+/** What depends on the kernel most. */
+const SUITES = [
+  "contract",
+  "features",
+  "submounts",
+  "attack-identity",
+];
+/** With `--all`: what else ends within half an hour in an emulated machine. Floods and endurance do not. */
+const MORE = [
+  "launcher",
+  "abi",
+  "attack-descriptors",
+  "attack-files",
+  "attack-isolation",
+  "attack-privileges",
+  "attack-processes",
+  "attack-swaps",
+  "attack-syscalls",
+];
+
+export async function suiteChecks(all: boolean): Promise<void> {
+  await check("the suites come to their end", () => {
+    mkdirSync(TREE);
+    must("mount", DISK, TREE);
+    must("ln", "-s", "/usr/bin/spawnbox", `${TREE}/dist/spawnbox`);
+    for (const suite of all ? [...SUITES, ...MORE] : SUITES) {
+      const begin = performance.now();
+      runSuite(suite);
+      say({ kind: "time", name: `suite ${suite}`, seconds: (performance.now() - begin) / 1000 });
+    }
+  });
+}
+
+function must(...command: string[]): void {
+  const { exitCode, stderr } = Bun.spawnSync(command);
+  if (exitCode !== 0) throw new Error(`${command.join(" ")}: ${stderr}`);
+}
+
+function runSuite(suite: string): void {
+  const { stderr, exitCode } = Bun.spawnSync(
+    [
+      ...["/usr/bin/spawnbox", "test", `./test/sandbox/${suite}.test.ts`],
+      ...["--timeout", "120000", "--reporter=junit", `--reporter-outfile=${REPORT}`],
+    ],
+    { cwd: TREE, env: { ...process.env, BUN_BE_BUN: "1" }, stdio: ["ignore", "ignore", "pipe"] },
+  );
+  const output = stderr.toString();
+  const cases = [
+    ...readFileSync(REPORT, "utf8").matchAll(/<testcase name="([^"]*)" [^>]*?(\/>|>\s*<(\w+))/g),
+  ];
+  let failures = 0;
+  for (const [, text = "", , inner] of cases) {
+    const name = `${suite}: ${text.replaceAll("&gt;", ">").replaceAll("&apos;", "'")}`;
+    if (inner === "skipped") continue;
+    if (inner === undefined) say({ kind: "ok", name });
+    else say({ kind: "not ok", name, why: "see the output of the suite" });
+    if (inner !== undefined) failures++;
+  }
+  if (failures > 0 || exitCode !== 0) console.log(output);
+  if (cases.length === 0 || (exitCode !== 0 && failures === 0))
+    throw new Error(`${suite}: exit code ${exitCode}: ${output.slice(-600)}`);
+}
