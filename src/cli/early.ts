@@ -47,13 +47,23 @@ export async function run(argv: string[]): Promise<number> {
     handover,
     onReady: (urls) => {
       void attempt(ANNOUNCEMENT, () => announce(urls));
-      if (readyFd === undefined) return;
-      writeSync(readyFd, "1");
-      closeSync(readyFd);
+      if (readyFd !== undefined) tellReady(readyFd);
     },
   });
   rmSync(ANNOUNCEMENT, { force: true });
   return code;
+}
+
+/** Who waited may have gone on with the boot: after its deadline the early server serves all the same. */
+function tellReady(fd: number): void {
+  try {
+    writeSync(fd, "1");
+  } catch (error) {
+    if (!(error instanceof Error && "code" in error && error.code === "EPIPE")) throw error;
+    console.error("spawnbox early: ready after the deadline");
+  } finally {
+    closeSync(fd);
+  }
 }
 
 /** A read-only or missing /run is told, and no reason to stop. */

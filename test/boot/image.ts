@@ -38,6 +38,8 @@ const PACKAGES = [
   "iproute2",
   "iputils-ping",
   "wireguard-tools",
+  "bash",
+  "e2fsprogs",
   "libseccomp2",
   "libcap2",
   "apparmor",
@@ -96,7 +98,7 @@ async function make(target: Target, scratch: string): Promise<void> {
   const root = join(scratch, "root");
   const sources = join(scratch, "debian.sources");
   mkdirSync(join(scratch, "made"));
-  writeFileSync(sources, debianSources(RELEASE));
+  writeFileSync(sources, debianSources(RELEASE, true));
   await run([
     "mmdebstrap",
     // Another architecture's packages are only unpacked: configuring them in emulation would take minutes.

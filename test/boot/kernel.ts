@@ -19,7 +19,8 @@ export async function unpackKernel(
   const state = join(scratch, "apt");
   for (const dir of ["lists/partial", "cache/archives/partial"])
     mkdirSync(join(state, dir), { recursive: true });
-  writeFileSync(sources, debianSources(KERNELS[kernel]));
+  // As released: of an old release's updates, the archive may list more than it still has.
+  writeFileSync(sources, debianSources(KERNELS[kernel], false));
   const options = [
     `Dir::Etc::SourceList=${sources}`,
     "Dir::Etc::SourceParts=-",

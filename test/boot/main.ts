@@ -59,6 +59,8 @@ await needPrograms(target);
 const machine = await timed("root image", image(target));
 using loaded = await timed("executable into the image", payload(target, machine));
 const HOOK = "init=/usr/lib/spawnbox/init";
+/** For those that meet it: an emulated machine may be slow. */
+const PATIENT = "spawnbox.deadline=300";
 interface Run {
   readonly name: string;
   readonly kernel: Kernel;
@@ -70,11 +72,11 @@ interface Run {
  * others break early boot in some way.
  */
 const BOOTS: readonly Run[] = [
-  { name: "the whole boot", kernel: "6.1", append: [HOOK] },
+  { name: "the whole boot", kernel: "6.1", append: [HOOK, PATIENT] },
   {
     name: "the whole boot, Linux 5.10",
     kernel: "5.10",
-    append: [HOOK, `spawnbox.suites=${all ? "all" : "some"}`],
+    append: [HOOK, PATIENT, `spawnbox.suites=${all ? "all" : "some"}`],
   },
   {
     name: "boot without a server",
@@ -92,6 +94,17 @@ const BOOTS: readonly Run[] = [
     ],
   },
   {
+    name: "boot with a server that is late",
+    kernel: "6.1",
+    append: [
+      HOOK,
+      "spawnbox.path=/usr/lib/spawnbox-test/late",
+      "spawnbox.deadline=1",
+      "spawnbox.test=deadline+passed",
+      "spawnbox.serves",
+    ],
+  },
+  {
     name: "boot with a broken config",
     kernel: "6.1",
     append: [
@@ -103,7 +116,7 @@ const BOOTS: readonly Run[] = [
   {
     name: "boot with a read-only root",
     kernel: "6.1",
-    append: [HOOK, "ro", "spawnbox.test=early+tasks+done"],
+    append: [HOOK, PATIENT, "ro", "spawnbox.test=early+tasks+done", "spawnbox.serves"],
   },
 ];
 let done = true;

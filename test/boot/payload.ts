@@ -54,6 +54,7 @@ export async function payload(target: Target, image: Image): Promise<Payload> {
       // The launcher is also the init of early boot.
       "/usr/lib/spawnbox/init": launcherFile(target.arch),
       "/usr/lib/spawnbox-test/hang": join(import.meta.dir, "hang"),
+      "/usr/lib/spawnbox-test/late": join(import.meta.dir, "late"),
       "/usr/lib/spawnbox-test/broken": join(import.meta.dir, "broken"),
       "/etc/spawnbox/early.json": join(import.meta.dir, "early.json"),
     });

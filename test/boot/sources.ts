@@ -9,8 +9,8 @@ const KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
 type Fields = Readonly<Record<string, string>>;
 
-/** Sources of a release, as deb822. Throws where none can be derived. */
-export function debianSources(release: string): string {
+/** Sources of a release, as deb822, with or without its security updates. Throws where none can be derived. */
+export function debianSources(release: string, security: boolean): string {
   const mirror = process.env["SPAWNBOX_DEBIAN_MIRROR"];
   const signed = existsSync(KEYRING) ? { "signed-by": KEYRING } : undefined;
   const found: Fields[] = mirror
@@ -22,6 +22,7 @@ export function debianSources(release: string): string {
         .split(/\s+/)
         // What was updated in a release goes on to its last point release; its security archive stays.
         .filter((suite) => !/-(updates|backports|proposed-updates)/.test(suite))
+        .filter((suite) => security || !suite.endsWith("-security"))
         .map((suite) => (suite.endsWith("-security") ? `${release}-security` : release)),
     );
     if (suites.size === 0) return [];

@@ -1,7 +1,10 @@
 /** Early boot: what the init hook did before systemd, and that systemd came up all the same. */
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { connect } from "../../../src/client.ts";
+import { until } from "../../served.ts";
 import { check, say } from "./check.ts";
+
+const ANNOUNCEMENT = "/run/spawnbox/early.json";
 
 /** Words of the kernel command line. */
 export const cmdline = readFileSync("/proc/cmdline", "utf8").trim().split(" ");
@@ -28,8 +31,13 @@ export async function earlyChecks(): Promise<void> {
     if (systemd !== undefined && Number(done) > Number(systemd))
       throw new Error(`${done} s, systemd at ${systemd} s`);
   });
+  await serverCheck();
+}
+
+async function serverCheck(): Promise<void> {
   await check("early: its server lives on under systemd and answers", async () => {
-    const { pid, urls } = JSON.parse(readFileSync("/run/spawnbox/early.json", "utf8")) as {
+    await until("it is announced", () => existsSync(ANNOUNCEMENT));
+    const { pid, urls } = JSON.parse(readFileSync(ANNOUNCEMENT, "utf8")) as {
       pid: number;
       urls: string[];
     };
@@ -53,6 +61,7 @@ export async function passedOverChecks(expected: string): Promise<void> {
     if (!log.includes(`spawnbox: ${expected}`))
       throw new Error(log.match(/.*spawnbox.*/g)?.join("; ") ?? "nothing said");
   });
+  if (cmdline.includes("spawnbox.serves")) await serverCheck();
   if (!cmdline.includes("ro")) return;
   await check("early: the root is still read-only", () => {
     const root = /^\S+ \/ ext4 (\S+)/m.exec(readFileSync("/proc/mounts", "utf8"))?.[1];
