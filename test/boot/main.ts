@@ -81,7 +81,12 @@ const BOOTS: readonly Run[] = [
   {
     name: "boot without a server",
     kernel: "6.1",
-    append: [HOOK, "spawnbox.path=/no/such/file", "spawnbox.test=cannot+execute"],
+    append: [
+      HOOK,
+      "spawnbox.path=/no/such/file",
+      "spawnbox.test=cannot+execute",
+      "spawnbox.end=reboot",
+    ],
   },
   {
     name: "boot with a server that hangs",
@@ -91,6 +96,7 @@ const BOOTS: readonly Run[] = [
       "spawnbox.path=/usr/lib/spawnbox-test/hang",
       "spawnbox.deadline=1",
       "spawnbox.test=deadline+passed",
+      "spawnbox.end=reboot-now",
     ],
   },
   {

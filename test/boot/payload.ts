@@ -17,8 +17,11 @@ import { launcherFile } from "../../ffi/launcher/build.ts";
 import type { Target } from "./arch.ts";
 import type { Image } from "./image.ts";
 import { run } from "./run.ts";
+import { tunnel } from "./tunnel.ts";
 
 const repository = join(import.meta.dir, "../..");
+const SAMPLES = ["factory-reset.json", "factory-reset.sh", "power.json"];
+const sample = (name: string) => join(repository, "config", name);
 
 /** Paths of the disks for one run. */
 export interface Payload extends Disposable {
@@ -47,6 +50,7 @@ export async function payload(target: Target, image: Image): Promise<Payload> {
       { cwd: repository },
     );
     copyFileSync(image.root, root);
+    const ends = tunnel(scratch);
     const built = process.arch === target.arch ? "spawnbox" : `spawnbox-linux-${target.arch}`;
     await put(root, scratch, {
       "/usr/bin/spawnbox": join(repository, "dist", built),
@@ -57,6 +61,10 @@ export async function payload(target: Target, image: Image): Promise<Payload> {
       "/usr/lib/spawnbox-test/late": join(import.meta.dir, "late"),
       "/usr/lib/spawnbox-test/broken": join(import.meta.dir, "broken"),
       "/etc/spawnbox/early.json": join(import.meta.dir, "early.json"),
+      "/etc/spawnbox/early-vpn.json": sample("vpn-autostart.json"),
+      "/etc/wireguard/wg0.conf": ends.here,
+      "/usr/lib/spawnbox-test/peer.conf": ends.there,
+      ...Object.fromEntries(SAMPLES.map((n) => [`/usr/lib/spawnbox-test/samples/${n}`, sample(n)])),
     });
     const suites = await suitesDisk(target, scratch);
     return { root, suites, [Symbol.dispose]: dispose };
@@ -82,14 +90,18 @@ async function suitesDisk(target: Target, scratch: string): Promise<string> {
 const COPY = { recursive: true, dereference: true };
 const NOT_IMPORTED = new Set([".bin", "bun", "@oven", "typescript", "bun-types", "happy-dom"]);
 
+/** The directories above a file that the image may lack. */
+const parents = (place: string): string[] => [dirname(dirname(place)), dirname(place)];
+
 /** Writes programs into a file system image; needs neither root nor a loop device. */
 async function put(root: string, scratch: string, files: Record<string, string>): Promise<void> {
   const commands = join(scratch, "commands");
   const lines = Object.entries(files).flatMap(([place, source]) => [
     // Says so when it exists, and goes on.
-    `mkdir ${dirname(place)}`,
+    ...parents(place).map((dir) => `mkdir ${dir}`),
     `write ${source} ${place}`,
-    `sif ${place} mode 0100755`,
+    // Keys are for nobody else to read.
+    `sif ${place} mode ${place.endsWith(".conf") ? "0100600" : "0100755"}`,
     `sif ${place} uid 0`,
     `sif ${place} gid 0`,
   ]);

@@ -3,6 +3,9 @@ import { cgroupChecks, limitChecks, refusalChecks } from "./cgroups.ts";
 import { say, uptime } from "./check.ts";
 import { bootedEarly, cmdline, earlyChecks, passedOverChecks } from "./early.ts";
 import { labelChecks } from "./label.ts";
+import { endBy, sampleChecks } from "./samples.ts";
+import { serviceChecks } from "./service.ts";
+import { vpnChecks } from "./vpn.ts";
 import { sandboxChecks } from "./sandboxes.ts";
 import { suiteChecks } from "./suites.ts";
 
@@ -17,6 +20,12 @@ async function all(): Promise<void> {
     await sandboxChecks();
     await labelChecks();
     await cgroupChecks(process.execPath);
+    if (bootedEarly) {
+      await vpnChecks();
+      await sampleChecks();
+      // The last, since it ends the server of early boot.
+      await serviceChecks();
+    }
     const suites = cmdline.find((word) => word.startsWith("spawnbox.suites="));
     if (suites !== undefined) await suiteChecks(suites.endsWith("=all"));
   } else {
@@ -24,6 +33,8 @@ async function all(): Promise<void> {
   }
   say({ kind: "time", name: "kernel start to the end of the tests", seconds: uptime() });
   say({ kind: "done" });
+  const end = cmdline.find((word) => word.startsWith("spawnbox.end="));
+  if (end !== undefined) await endBy(end.slice("spawnbox.end=".length));
   // What was said is on the console before the power goes.
   Bun.spawnSync(["journalctl", "--sync"]);
   Bun.spawnSync(["systemctl", "poweroff", "--force", "--force"]);
