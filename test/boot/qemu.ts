@@ -57,8 +57,13 @@ export async function boot(options: Boot): Promise<boolean> {
   );
   const stop = () => qemu.kill("SIGKILL");
   const guard = setTimeout(stop, options.limit);
-  // The machine does not outlive who started it; its end is then reported as any other.
-  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, stop);
+  // The machine does not outlive who started it.
+  let signalled: string | undefined;
+  const end = (signal: string) => {
+    signalled = signal;
+    stop();
+  };
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, end);
   const log = createWriteStream(options.log);
   let done = false;
   let rest = "";
@@ -76,7 +81,8 @@ export async function boot(options: Boot): Promise<boolean> {
   }
   await qemu.exited;
   clearTimeout(guard);
-  for (const signal of ["SIGINT", "SIGTERM"] as const) process.off(signal, stop);
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.off(signal, end);
   await new Promise((resolve) => log.end(resolve));
+  if (signalled !== undefined) throw new Error(`ended by ${signalled}`);
   return done;
 }
