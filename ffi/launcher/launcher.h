@@ -116,8 +116,11 @@ void tell_calls(const struct listener *listener, struct record *ended);
 struct seccomp_data;
 u32 verdict(const struct op *program, const struct seccomp_data *call);
 
-/* sweep.c: kill every descendant that is (or has become) a child of this process; 1 when none is left */
-int sweep(void);
+/*
+ * sweep.c: a round of killing what is, or has become, a child of this process, and all of the cgroup (a directory, or -1).
+ * 1: now reap the dead; the tree is gone when there are no children then.
+ */
+int sweep(int group);
 
 /* text.c: `number` in decimal, NUL-ended */
 void decimal(char *text, long number);

@@ -12,7 +12,6 @@
 
 #include "launcher.h"
 
-#define SIGKILL_NUMBER 9
 #define AF_UNIX 1
 #define SOL_SOCKET 1
 #define SO_PASSCRED 16
@@ -123,6 +122,7 @@ struct task {
 	int exits;    /* the namespace's init tells how the command ended */
 	int own_pids; /* there is a pid namespace */
 	int failed;
+	int group;    /* fd of the tree's cgroup, or -1 */
 	int pidfd;    /* of the command: a signal can never reach another process that got its number */
 	struct listener listener;
 };
@@ -171,6 +171,23 @@ static void listen_to(struct task *task)
 	}
 }
 
+/* Between two rounds of the sweep: only the deaths just caused are waited for. */
+struct nap {
+	long seconds, nanoseconds;
+};
+#define NAP ((struct nap){ 0, 1000000 })
+#define SOON ((struct nap){ 0, 100000 })
+
+static int swept(const struct task *task)
+{
+	if (!sweep(task->group))
+		return 0;
+	long pid;
+	while ((pid = SYS4(__NR_wait4, -1, 0, WNOHANG_FLAG, 0)) > 0)
+		;
+	return pid == -10 /* ECHILD */;
+}
+
 /* The command ended: empty the tree, then tell. */
 __attribute__((noreturn)) static void finish(struct task *task, int status, const struct rusage *usage)
 {
@@ -183,13 +200,8 @@ __attribute__((noreturn)) static void finish(struct task *task, int status, cons
 		record.user = (u64)usage->ru_utime.tv_sec * 1000000 + (u64)usage->ru_utime.tv_usec;
 		record.system = (u64)usage->ru_stime.tv_sec * 1000000 + (u64)usage->ru_stime.tv_usec;
 	}
-	while (!sweep()) {
-		/* Nothing to wait for but the deaths just caused; SIGCHLD is blocked, so a short nap will do. */
-		struct {
-			long seconds, nanoseconds;
-		} nap = { 0, 1000000 };
-		SYS2(__NR_nanosleep, &nap, 0);
-	}
+	while (!swept(task))
+		SYS2(__NR_nanosleep, &NAP, 0);
 	record.kind = RECORD_ENDED;
 	record.pid = task->pid;
 	if (!task->failed) {
@@ -215,9 +227,6 @@ static void reap(struct task *task)
 __attribute__((noreturn)) static void watch(struct task *task, int signals)
 {
 	int lifeline = FD_LIFELINE;
-	struct {
-		long seconds, nanoseconds;
-	} soon = { 0, 100000 };
 	for (;;) {
 		if (task->listener.awaited)
 			take_listener(&task->listener, task->pidfd, task->main);
@@ -227,8 +236,8 @@ __attribute__((noreturn)) static void watch(struct task *task, int signals)
 			{ .fd = lifeline, .events = POLLIN },
 			{ .fd = task->listener.fd, .events = POLLIN },
 		};
-		/* What the child leaves in the shared page wakes nobody. */
-		SYS5(__NR_ppoll, polled, 4, task->listener.awaited ? &soon : 0, 0, 8);
+		/* What the sweep kills wakes nobody, and what the child leaves in the shared page neither. */
+		SYS5(__NR_ppoll, polled, 4, lifeline < 0 ? &NAP : task->listener.awaited ? &SOON : 0, 0, 8);
 		if (polled[1].revents)
 			listen_to(task);
 		if (polled[2].revents) {
@@ -236,24 +245,31 @@ __attribute__((noreturn)) static void watch(struct task *task, int signals)
 			if (SYS3(__NR_read, lifeline, &order, 1) == 1) {
 				send_signal(task, order);
 			} else {
-				/* The server is gone or wants the tree dead. What remains of it follows in finish(). */
-				SYS2(__NR_kill, task->main, SIGKILL_NUMBER);
-				lifeline = -1;
+				/* The server is gone or wants the tree dead. From here on only the sweep says when to reap. */
+				lifeline = signals = -1;
 			}
 		}
 		if (polled[3].revents)
 			serve_listener(&task->listener, polled[3].revents, task->pid, task->main);
-		if (polled[0].revents) {
+		if (polled[0].revents && signals >= 0) {
 			char info[128];
 			SYS3(__NR_read, signals, info, sizeof info);
 			reap(task);
 		}
+		if (lifeline < 0 && sweep(task->group))
+			reap(task);
 	}
 }
 
 void supervise(const struct header *plan, char **argv, char **envp)
 {
-	struct task task = { .channel = -1, .exits = -1, .pidfd = -1, .listener = { .fd = -1, .program = find_op(plan, OP_VERDICTS) } };
+	struct task task = {
+		.channel = -1,
+		.exits = -1,
+		.pidfd = -1,
+		.group = -1,
+		.listener = { .fd = -1, .program = find_op(plan, OP_VERDICTS) },
+	};
 	int channel[2], exits[2] = { -1, -1 };
 	u64 chld = 1ull << (17 - 1), all = ~0ull;
 
@@ -311,7 +327,7 @@ void supervise(const struct header *plan, char **argv, char **envp)
 		child(plan, channel[1], exits[1], argv, envp);
 	}
 	if (in_cgroup)
-		SYS1(__NR_close, FD_CGROUP);
+		task.group = FD_CGROUP;
 	task.pid = (u32)task.main;
 	task.channel = channel[0];
 	task.exits = exits[0];

@@ -1,15 +1,31 @@
 /*
  * Without a pid namespace, what a command leaves behind becomes a child of the supervisor (PR_SET_CHILD_SUBREAPER): a double
- * fork or a setsid does not escape. Killing a child hands its own children over, so repeat until none is left.
+ * fork or a setsid does not escape, and killing a child hands its own children over. So the whole tree can be killed through
+ * the supervisor's children alone, again and again until there is none.
+ *
+ * Why that ends, whatever the tree does meanwhile: as long as one child lives, none of the dead is reaped, and a zombie counts
+ * for RLIMIT_NPROC and pids.max as a living process does. A child that is killed, or that forks and exits to get away, has
+ * used up one of the places there are, for good; while anything of the tree lives, at least one of it is a child here, and
+ * each lives no longer than until a round meets it or it exits. So after at most as many deaths as there are places
+ * (nproc, pids.max, in the end pid_max), nothing is left that could fork. It does not matter who is faster, who runs, or
+ * who stops and continues whom. SIGKILL also ends a fork(2) on its way, so what a round has met has no further child.
+ *
+ * That none lives is known when a round lists nothing but what was dead before it began: exit(2) hands over the children
+ * before it makes the zombie, so an heir would have been on the list.
+ *
+ * Only children are signalled, and by a number that is theirs until they are reaped: never a process that got it later.
  */
 #include <linux/fcntl.h>
+#include <linux/signal.h>
+#include <linux/wait.h>
 
 #include "launcher.h"
 
-#define SIGKILL 9
-#define SIGSTOP 19
-#define WNOHANG 1
+#define SIGKILL_NUMBER 9
 #define ECHILD 10
+#define PRIO_PROCESS 0
+/* Of the dead that are not reaped: where no limit holds a tree that outruns us, it must not fill the machine with them. */
+#define MOST_DEAD 16384
 
 struct entry {
 	u64 inode;
@@ -19,58 +35,60 @@ struct entry {
 	char name[];
 };
 
-/* The parent in /proc/PID/stat: the field after the state, which follows the last ')' (the name may hold anything). */
-static char state;
-static long parent_of(const char *pid)
-{
-	char path[32] = "/proc/", text[512];
-	usize n = length(pid);
-	if (n > 10)
-		return -1;
-	memcpy(path + 6, pid, n);
-	memcpy(path + 6 + n, "/stat", 6);
-	long fd = SYS4(__NR_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
-	if (fd < 0)
-		return -1;
-	long got = SYS3(__NR_read, fd, text, sizeof text);
-	SYS1(__NR_close, fd);
-	long i = got - 1;
-	while (i >= 0 && text[i] != ')')
-		i--;
-	if (i < 0)
-		return -1;
-	state = text[i + 2];
-	long parent = 0;
-	for (i += 4; i < got && text[i] >= '0' && text[i] <= '9'; i++)
-		parent = parent * 10 + (text[i] - '0');
-	return parent;
-}
+struct round {
+	int alive, dead;
+};
 
-static int is_descendant(const char *pid, long self)
+/* Numbers of other people's processes, which the list of all may bring, are told apart here. */
+static void meet(struct round *round, long pid)
 {
-	char text[24];
-	long parent = parent_of(pid);
-	char own = state;
-	/* A tree is rarely deep; a loop can only come of numbers used anew while we look. */
-	for (int depth = 0; parent > 1 && depth < 4096; depth++) {
-		if (parent == self)
-			return own == 'T' || own == 'Z' || own == 'X' ? 1 : 2;
-		decimal(text, parent);
-		parent = parent_of(text);
+	siginfo_t info;
+	memset(&info, 0, sizeof info);
+	if (SYS5(__NR_waitid, P_PID, pid, &info, WEXITED | WNOHANG | WNOWAIT, 0) < 0)
+		return;
+	/*
+	 * What a child has made a leader of, it and its descendants are in, also when it has died: setsid(2) and setpgid(2) allow
+	 * no others. So most of a tree goes at once; else the death of each generation would have to wait for the one before it.
+	 */
+	SYS2(__NR_kill, -pid, SIGKILL_NUMBER);
+	if (info.si_pid) {
+		round->dead++;
+		return;
 	}
-	return 0;
+	round->alive++;
+	SYS2(__NR_kill, pid, SIGKILL_NUMBER);
 }
 
-/* How many of them were not stopped yet. */
-static int signal_descendants(int signal)
+/* The children of this process as text, "12 345 6 ": proc_pid_children(5). 0 on a kernel without CONFIG_PROC_CHILDREN. */
+static int meet_children(struct round *round)
 {
-	char buffer[4096] __attribute__((aligned(8)));
-	long self = SYS0(__NR_getpid);
-	long proc = SYS4(__NR_openat, AT_FDCWD, "/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
-	int running = 0;
-	if (proc < 0)
+	char text[1024];
+	long got, pid = 0;
+	long fd = SYS4(__NR_openat, AT_FDCWD, "/proc/thread-self/children", O_RDONLY | O_CLOEXEC, 0);
+	if (fd < 0)
 		return 0;
+	while ((got = SYS3(__NR_read, fd, text, sizeof text)) > 0) {
+		for (long i = 0; i < got; i++) {
+			if (text[i] >= '0' && text[i] <= '9') {
+				pid = pid * 10 + (text[i] - '0');
+			} else if (pid) {
+				meet(round, pid);
+				pid = 0;
+			}
+		}
+	}
+	SYS1(__NR_close, fd);
+	return 1;
+}
+
+static void meet_all(struct round *round)
+{
+	/* Small: by the time that an entry's turn comes, its process may have made way for another. */
+	char buffer[512] __attribute__((aligned(8)));
 	long got;
+	long proc = SYS4(__NR_openat, AT_FDCWD, "/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+	if (proc < 0)
+		return;
 	while ((got = SYS3(__NR_getdents64, proc, buffer, sizeof buffer)) > 0) {
 		for (long i = 0; i < got;) {
 			struct entry *entry = (struct entry *)(buffer + i);
@@ -79,28 +97,39 @@ static int signal_descendants(int signal)
 			const char *c = entry->name;
 			while (*c >= '0' && *c <= '9')
 				pid = pid * 10 + (*c++ - '0');
-			int found = *c == 0 && pid > 0 ? is_descendant(entry->name, self) : 0;
-			running += found == 2;
-			if (found)
-				SYS2(__NR_kill, pid, signal);
+			if (*c == 0 && pid > 0)
+				meet(round, pid);
 		}
 	}
 	SYS1(__NR_close, proc);
-	return running;
 }
 
-int sweep(void)
+static long write_to_group(int group, const char *file, const char *text)
 {
-	for (;;) {
-		long pid = SYS4(__NR_wait4, -1, 0, WNOHANG, 0);
-		if (pid == -ECHILD)
-			return 1;
-		if (pid == 0)
-			break;
-	}
-	/* Stopped first: each death would make room, below a limit of processes, for what a fork bomb still has alive. */
-	for (int round = 0; round < 100 && signal_descendants(SIGSTOP) > 0; round++)
-		;
-	signal_descendants(SIGKILL);
-	return 0;
+	long fd = SYS4(__NR_openat, group, file, O_WRONLY | O_CLOEXEC, 0);
+	long r = fd < 0 ? fd : SYS3(__NR_write, fd, text, length(text));
+	if (fd >= 0)
+		SYS1(__NR_close, fd);
+	return r;
+}
+
+int sweep(int group)
+{
+	struct round round = { 0, 0 };
+	siginfo_t info;
+	int dead;
+	if (SYS5(__NR_waitid, P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT, 0) == -ECHILD)
+		return 1;
+	/* All of a group at once; before Linux 5.14 it is frozen, which SIGKILL overcomes. The rounds wait for the dead. */
+	if (group >= 0 && write_to_group(group, "cgroup.kill", "1") < 0)
+		write_to_group(group, "cgroup.freeze", "1");
+	/* Among thousands of its victims this process would rarely run; only a privileged one may ask for more. */
+	SYS3(__NR_setpriority, PRIO_PROCESS, 0, -20);
+	do {
+		dead = round.dead;
+		round.alive = round.dead = 0;
+		if (!meet_children(&round))
+			meet_all(&round);
+	} while (!round.alive && round.dead != dead);
+	return !round.alive || round.dead >= MOST_DEAD;
 }
