@@ -96,7 +96,7 @@ export async function sampleChecks(): Promise<void> {
       );
       run("systemctl", "daemon-reload");
       const start = await client.call("power/service/start", { name: "bluetooth" });
-      assert.deepEqual(statusOf(start), { exit: 0 });
+      assert.deepEqual(statusOf(start), { exit: 0 }, JSON.stringify(start.response));
       assert.equal(run("systemctl", "is-active", "bluetooth.service"), "active");
       const { request } = await client.call("power/service/start", { name: "dbus" });
       assert.equal(request.status, "invalid-request");
