@@ -7,6 +7,8 @@ const { symbols: libc } = dlopen("libc.so.6", {
   __errno_location: { args: [], returns: "ptr" },
   getsockopt: { args: ["i32", "i32", "i32", "ptr", "ptr"], returns: "i32" },
   getsockname: { args: ["i32", "ptr", "ptr"], returns: "i32" },
+  close: { args: ["i32"], returns: "i32" },
+  poll: { args: ["ptr", "u64", "i32"], returns: "i32" },
   fcntl: { args: ["i32", "i32", "i64"], returns: "i32" },
 });
 
@@ -14,6 +16,9 @@ const SOL_SOCKET = 1;
 const SO_TYPE = 3;
 const SO_PEERCRED = 17;
 const SO_ACCEPTCONN = 30;
+const SO_PEERGROUPS = 59;
+const SO_PEERPIDFD = 77;
+const POLLIN = 1;
 const SOCK_STREAM = 1;
 const AF_UNIX = 1;
 const F_SETFD = 2;
@@ -47,6 +52,56 @@ export function peerCredentials(fd: number): Peer {
   const [pid = 0, uid = -1, gid = -1] = option(fd, SO_PEERCRED, 3);
   // The kernel's ids are unsigned.
   return { pid, uid: uid >>> 0, gid: gid >>> 0 };
+}
+
+/** The supplementary groups of the process that connected a unix socket, when it did (Linux 4.13). Throws CError. */
+export function peerGroups(fd: number): number[] {
+  for (let most = 64; ;) {
+    const groups = new Uint32Array(most);
+    const length = Uint32Array.of(groups.byteLength);
+    try {
+      checked(
+        libc.getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, length),
+        "getsockopt",
+        `fd ${fd}, SO_PEERGROUPS`,
+      );
+      return [...groups.subarray(0, (length[0] ?? 0) / groups.BYTES_PER_ELEMENT)];
+    } catch (error) {
+      // It then tells how much room there must be.
+      const needed = (length[0] ?? 0) / groups.BYTES_PER_ELEMENT;
+      if (!(error instanceof CError) || error.errno !== "ERANGE" || needed <= most) throw error;
+      most = needed;
+    }
+  }
+}
+
+/**
+ * Looks something up about the process that connected a unix socket, by its pid; undefined when it has ended. Linux 6.5 pins
+ * it by a pidfd, so that another which gets the pid meanwhile is not taken for it; before, there is only the pid.
+ */
+export function lookAtPeer<T>(fd: number, pid: number, look: (pid: number) => T): T | undefined {
+  const value = Int32Array.of(-1);
+  const length = Uint32Array.of(value.byteLength);
+  try {
+    const what = `fd ${fd}, SO_PEERPIDFD`;
+    checked(libc.getsockopt(fd, SOL_SOCKET, SO_PEERPIDFD, value, length), "getsockopt", what);
+  } catch (error) {
+    if (!(error instanceof CError)) throw error;
+    return error.errno === "ENOPROTOOPT" ? look(pid) : undefined;
+  }
+  const [pidfd = -1] = value;
+  try {
+    const seen = look(pid);
+    return ended(pidfd) ? undefined : seen;
+  } finally {
+    libc.close(pidfd);
+  }
+}
+
+/** A pidfd is readable once its process has ended, see pidfd_open(2). */
+function ended(pidfd: number): boolean {
+  const poll = Int32Array.of(pidfd, POLLIN);
+  return checked(libc.poll(poll, 1, 0), "poll", `fd ${pidfd}`) > 0;
 }
 
 /** Whether the descriptor is a stream socket that listens. Throws CError when it is no socket. */

@@ -31,6 +31,7 @@ const SUBCOMMANDS: Readonly<Record<string, { about: string; load: () => Promise<
     about: "install this executable and its service on a board",
     load: () => import("./cli/install.ts"),
   },
+  token: { about: "make a token for callers", load: () => import("./cli/token.ts") },
   schema: { about: "print the JSON Schema of configs", load: () => import("./cli/schema.ts") },
 };
 

@@ -1,11 +1,16 @@
 /** `npm run docs`: writes what is generated into README.md: the reference, made from the schema, and the protections. */
 import { join } from "node:path";
+import { AccessFile } from "../src/access/schema.ts";
 import { referenceMarkdown } from "../src/config/reference.ts";
 import { protectionsMarkdown } from "./protections.ts";
 
 export const readme = join(import.meta.dir, "../README.md");
 /** What stands between `<!-- name -->` and `<!-- /name -->`. */
-const GENERATED = { reference: referenceMarkdown, protections: protectionsMarkdown } as const;
+const GENERATED = {
+  reference: () => referenceMarkdown(),
+  access: () => referenceMarkdown(AccessFile),
+  protections: protectionsMarkdown,
+} as const;
 export type Region = keyof typeof GENERATED;
 export const regions = Object.keys(GENERATED) as Region[];
 const between = (region: Region) => new RegExp(`(<!-- ${region} -->)[^]*?(<!-- /${region} -->)`);

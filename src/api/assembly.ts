@@ -2,21 +2,21 @@
 import type { findEncoder } from "../encoders/catalogue.ts";
 import type { Encoder } from "../encoders/encoder.ts";
 import type { Log } from "../log.ts";
-import type { ApiPlan, Plan, PluginPlan } from "../plan/plan.ts";
+import type { ActionPlan, ApiPlan, Plan, PluginPlan } from "../plan/plan.ts";
 import { guarded } from "../plugins/guard.ts";
 import type { LoadedPlugin } from "../plugins/load.ts";
 import { Action, type ActionDeps, type When } from "./actions.ts";
 import { infoVerb, pingVerb } from "./builtin.ts";
-import { Command, type CommandDeps } from "./command.ts";
+import { Command } from "./command.ts";
 import { EventActions } from "./event-actions.ts";
-import { Exec, EXEC_VERB, type ExecPlans } from "./exec.ts";
+import { Exec, EXEC_VERB, type ExecDeps, type ExecPlans } from "./exec.ts";
 import { extraVerb } from "./extra.ts";
 import { Table } from "./table.ts";
 
 /** A verb with tasks: the same one before and after a reload, since what it runs goes on. */
 export type TaskVerb = Command | Exec;
 
-export interface AssemblyDeps extends Omit<CommandDeps, "log"> {
+export interface AssemblyDeps extends Omit<ExecDeps, "log"> {
   readonly log: Log;
   readonly encoders: typeof findEncoder;
   readonly loadPlugin: (plan: PluginPlan) => LoadedPlugin;
@@ -45,6 +45,10 @@ export function assemble(
   const tasks = new Map<string, TaskVerb>();
   const commits: (() => void)[] = [];
   const actions: Action[] = [];
+  const needed = ({ target, privileges = [] }: ActionPlan): readonly string[] => {
+    const verb = target.kind === "api" ? table.verb(target.api, target.verb) : undefined;
+    return [...new Set([...privileges, ...(verb?.privileges ?? [])])];
+  };
 
   for (const api of plans) {
     const log = deps.log.for(api.api);
@@ -66,7 +70,7 @@ export function assemble(
     };
     table.addApi(api.api, api);
     table.addVerb(api.api, pingVerb(deps.nextPing));
-    table.addVerb(api.api, infoVerb(api, mine));
+    table.addVerb(api.api, infoVerb(api, mine, needed));
     const sandboxes = execPlans(api);
     if (sandboxes.size > 0) {
       const known = before.get(`${api.api}/${EXEC_VERB}`.toLowerCase());
@@ -80,7 +84,7 @@ export function assemble(
       if (known instanceof Command) commits.push(() => known.update(plan, encoder));
       add(known instanceof Command ? known : new Command(plan, encoder, own));
     }
-    for (const extra of extras) table.addVerb(api.api, extraVerb(extra));
+    for (const extra of extras) table.addVerb(api.api, extraVerb(extra, needed));
   }
   const having = (when: When) => actions.filter((action) => action.when === when);
   return {

@@ -1,6 +1,7 @@
 /** The verbs that every API has: `ping` and `info`. */
 import type { ApiPlan, Notice, Plan, SandboxPlan } from "../plan/plan.ts";
 import type { Action } from "./actions.ts";
+import type { Needed } from "./extra.ts";
 import type { Verb } from "./verb.ts";
 
 /** `"pong=N"`; `next` counts the pings of the whole server. */
@@ -9,19 +10,21 @@ export function pingVerb(next: () => number): Verb {
 }
 
 /** What the API offers, for the devtools page. Only what has come of the actions changes. */
-export function infoVerb(api: ApiPlan, actions: readonly Action[] = []): Verb {
-  const response = describeApi(api);
-  if (actions.length === 0) return { name: "info", call: () => response };
-  const call = () => ({ ...response, actions: actions.map((action) => action.describe()) });
+export function infoVerb(api: ApiPlan, actions: readonly Action[], needed: Needed): Verb {
+  let response: Record<string, unknown> | undefined;
+  // Once all verbs are there: extra verbs stand for those of other APIs too.
+  const described = () => (response ??= describeApi(api, needed));
+  if (actions.length === 0) return { name: "info", call: described };
+  const call = () => ({ ...described(), actions: actions.map((action) => action.describe()) });
   return { name: "info", call };
 }
 
 /** First the keys of the original, in its order, then ours. Keys that are undefined are not on the wire. */
-function describeApi(api: ApiPlan) {
+function describeApi(api: ApiPlan, needed: Needed) {
   return present({
     groups: [
       ...api.sandboxes.map((sandbox, i) => describeSandbox(sandbox, below(api.notices, i))),
-      ...describeExtra(api),
+      ...describeExtra(api, needed),
     ],
     metadata: present({
       uid: api.uid,
@@ -49,16 +52,18 @@ function describeSandbox(sandbox: SandboxPlan, notices: readonly Notice[]) {
     info: sandbox.info,
     verbs: sandbox.plans.map(describePlan),
     exec: sandbox.exec ? true : undefined,
+    privileges: some(sandbox.exec?.privileges ?? []),
     notices: some(notices),
   });
 }
 
 /** Extra verbs as a group of their own: pages list the verbs of groups. */
-function describeExtra({ actions }: ApiPlan) {
+function describeExtra({ actions }: ApiPlan, needed: Needed) {
   if (!actions || actions.extra.length === 0) return [];
-  const verbs = actions.extra.map(({ uid, info, action }) =>
-    present({ uid, verb: uid, info, usage: {}, action }),
-  );
+  const verbs = actions.extra.map((plan) => {
+    const { uid, info, action } = plan;
+    return present({ uid, verb: uid, info, usage: {}, action, privileges: some(needed(plan)) });
+  });
   return [{ uid: "extra", verbs }];
 }
 

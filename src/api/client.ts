@@ -7,6 +7,23 @@ export interface Session {
   readonly remain?: number;
 }
 
+/**
+ * What is known of a caller besides the session. It belongs to the connection or the request that brought it, never to a
+ * session: a client can choose its uuid, and so one that another already has.
+ */
+export interface Caller {
+  /** As it was given; whether it is worth anything, the configured access tells. */
+  readonly token?: string;
+  /** The user at the other end of a unix socket, as the kernel tells. */
+  readonly user?: UserIds;
+}
+
+export interface UserIds {
+  readonly uid: number;
+  /** Primary and supplementary groups. */
+  readonly gids: readonly number[];
+}
+
 export interface Client {
   readonly session: Session;
   /** false once the connection is gone; events to it are then dropped. */
@@ -26,6 +43,8 @@ export interface Request {
   /** Absent for a caller that cannot take events (REST). */
   readonly client?: Client;
   readonly session: Session;
+  /** Absent: nothing is known of who calls. */
+  readonly caller?: Caller;
   /** Reply only at the end of the task, with its output (REST `wait`). */
   readonly wait?: boolean;
 }

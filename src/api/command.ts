@@ -3,30 +3,27 @@ import type { Encoder } from "../encoders/encoder.ts";
 import { fill, type ArgvTemplate } from "../plan/argv.ts";
 import type { Plan } from "../plan/plan.ts";
 import type { Request } from "./client.ts";
-import { type Granted, requirePrivileges } from "./privileges.ts";
 import { parseQuery } from "./query.ts";
 import { type TaskDeps, Tasks } from "./tasks.ts";
 import type { Parameter, Verb } from "./verb.ts";
 
-export interface CommandDeps extends TaskDeps {
-  readonly granted: Granted;
-}
-
 export class Command implements Verb {
   readonly tasks: Tasks;
-  readonly #granted: Granted;
   #plan: Plan;
   #encoder: Encoder;
 
-  constructor(plan: Plan, encoder: Encoder, deps: CommandDeps) {
+  constructor(plan: Plan, encoder: Encoder, deps: TaskDeps) {
     this.tasks = new Tasks(`${plan.api}/${plan.verb}`, deps);
-    this.#granted = deps.granted;
     this.#plan = plan;
     this.#encoder = encoder;
   }
 
   get name(): string {
     return this.#plan.verb;
+  }
+
+  get privileges(): readonly string[] {
+    return this.#plan.privileges;
   }
 
   /** From now on tasks are started under another plan; those that run keep theirs. */
@@ -37,7 +34,6 @@ export class Command implements Verb {
 
   async call(request: Request): Promise<unknown> {
     const plan = this.#plan;
-    requirePrivileges(plan, this.#granted(request.session));
     const query = parseQuery(request.args);
     if (query.action !== "start") return this.tasks.act(request, query);
     const argv = fill(plan.argv, query.args, plan.params?.allowDash);
@@ -47,11 +43,10 @@ export class Command implements Verb {
   }
 
   describe() {
-    const { info, sample, privileges } = this.#plan;
+    const { info, sample } = this.#plan;
     return {
       ...(info !== undefined && { info }),
       parameters: parametersOf(this.#plan),
-      privileges,
       ...(sample !== undefined && { sample }),
     };
   }

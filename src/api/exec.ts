@@ -10,13 +10,17 @@ import { textOf } from "../plan/argument.ts";
 import { type ArgvTemplate, fill } from "../plan/argv.ts";
 import type { Plan } from "../plan/plan.ts";
 import type { Request } from "./client.ts";
-import type { CommandDeps } from "./command.ts";
-import { type Granted, requirePrivileges } from "./privileges.ts";
+import { type Grants, requireAll } from "./privileges.ts";
 import { isObject, parseQuery, parseVerbose } from "./query.ts";
-import { Tasks } from "./tasks.ts";
+import { type TaskDeps, Tasks } from "./tasks.ts";
 import type { Verb } from "./verb.ts";
 
 export const EXEC_VERB = "exec";
+
+export interface ExecDeps extends TaskDeps {
+  /** What the caller of a request may do. */
+  readonly grants: (request: Request) => Grants;
+}
 
 /** An encoder by its name, or that of a plugin's; undefined when there is none. */
 export type FindEncoder = (name: string, plugin: string | undefined) => Encoder | undefined;
@@ -36,12 +40,12 @@ const invalid = (info: string) => new AfbError("invalid-request", info);
 export class Exec implements Verb {
   readonly name = EXEC_VERB;
   readonly tasks: Tasks;
-  readonly #granted: Granted;
+  readonly #grants: ExecDeps["grants"];
   #plans: ExecPlans;
 
-  constructor(api: string, plans: ExecPlans, deps: CommandDeps) {
+  constructor(api: string, plans: ExecPlans, deps: ExecDeps) {
     this.tasks = new Tasks(`${api}/${EXEC_VERB}`, deps);
-    this.#granted = deps.granted;
+    this.#grants = deps.grants;
     this.#plans = plans;
   }
 
@@ -49,12 +53,21 @@ export class Exec implements Verb {
     this.#plans = plans;
   }
 
+  /** Those of every sandbox; a sandbox may need more. */
+  get privileges(): readonly string[] {
+    const [first = [], ...others] = [...this.#plans.sandboxes.values()].map(
+      (one) => one.privileges,
+    );
+    return first.filter((name) => others.every((privileges) => privileges.includes(name)));
+  }
+
   async call(request: Request): Promise<unknown> {
-    const granted = this.#granted(request.session);
+    const permit = ({ privileges }: Plan) =>
+      requireAll(`${request.api}/${this.name}`, privileges, this.#grants(request));
     const query = parseQuery(request.args);
     if (query.action !== "start") {
       // Each task is in a sandbox of its own privilege.
-      return this.tasks.act(request, query, ({ plan }) => requirePrivileges(plan, granted));
+      return this.tasks.act(request, query, ({ plan }) => permit(plan));
     }
     const args = query.args;
     if (!isObject(args)) {
@@ -62,7 +75,7 @@ export class Exec implements Verb {
     }
     onlyKeys(args, KEYS, "");
     const sandbox = this.#sandbox(args["sandbox"]);
-    requirePrivileges(sandbox, granted);
+    permit(sandbox);
     const template = literal(args["exec"]);
     // Nothing to fill in, but the same limits.
     const argv = fill(template, undefined);
@@ -85,8 +98,6 @@ export class Exec implements Verb {
     return {
       info: `runs a program in a sandbox: ${[...this.#plans.sandboxes.keys()].join(", ")}`,
       parameters: [...parameters, ...optional],
-      // They depend on the sandbox.
-      privileges: [],
     };
   }
 

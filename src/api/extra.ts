@@ -1,19 +1,26 @@
 /** `extra` of a config: a verb that stands for an action. */
+import type { ActionPlan } from "../plan/plan.ts";
 import type { Action } from "./actions.ts";
 import type { Request } from "./client.ts";
 import { isObject } from "./query.ts";
 import type { Verb } from "./verb.ts";
 
-export function extraVerb(action: Action): Verb {
+/** What an extra verb needs: its own privileges, and those of the verb that it stands for. */
+export type Needed = (plan: ActionPlan) => readonly string[];
+
+export function extraVerb(action: Action, needed: Needed): Verb {
   const { uid, info, args } = action.plan;
   return {
     name: uid,
+    // Those of the other verb may change with a reload.
+    get privileges() {
+      return needed(action.plan);
+    },
     // In the name of the caller: an extra verb gives nobody a privilege.
     call: (request: Request) => action.call({ ...request, args: merged(args, request.args) }),
     describe: () => ({
       ...(info !== undefined && { info }),
       parameters: [],
-      privileges: [],
     }),
   };
 }

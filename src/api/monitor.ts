@@ -5,7 +5,6 @@ import type { Client, Request, Session } from "./client.ts";
 import { Feed } from "./feed.ts";
 import type { Hub } from "./hub.ts";
 import { openapi } from "./openapi.ts";
-import { type Granted, requireAll } from "./privileges.ts";
 import { isObject } from "./query.ts";
 import { namesIn } from "./select.ts";
 import type { Traces } from "./trace.ts";
@@ -13,13 +12,15 @@ import type { ApiDescription, Verb } from "./verb.ts";
 import { getVerbosity, setVerbosity } from "./verbosity.ts";
 
 export const MONITOR = "monitor";
+const GUARDED = ["set", "trace", "subscribe"] as const;
+const privilege = (verb: (typeof GUARDED)[number]) => `urn:AGL:permission:monitor:public:${verb}`;
+export const MONITOR_PRIVILEGES = GUARDED.map(privilege);
 const DISCONNECTED = `${MONITOR}/disconnected`;
 /** Seconds: what is said of a session of which the transport does not tell. */
 const SESSION_TIMEOUT = 32_000_000;
 
 export interface MonitorDeps {
   readonly describe: () => ApiDescription[];
-  readonly granted: Granted;
   readonly log: Log;
   readonly hub: Hub;
   readonly traces: Traces;
@@ -27,7 +28,8 @@ export interface MonitorDeps {
 
 export class Monitor {
   readonly #seen = new WeakSet<Client>();
-  readonly #listeners = new Map<Client, { feed: Feed; forget: () => void }>();
+  readonly #listeners = new Map<Client, { feed: Feed; forget: () => void; asked: Request }>();
+  readonly #tracers = new Map<Client, Request>();
 
   constructor(readonly deps: MonitorDeps) {}
 
@@ -37,6 +39,7 @@ export class Monitor {
     this.#seen.add(client);
     client.onClose(() => {
       this.#listeners.delete(client);
+      this.#tracers.delete(client);
       const data = { uuid: client.session.uuid };
       this.deps.hub.emit(DISCONNECTED, data);
       for (const { feed } of this.#listeners.values()) feed.push(data);
@@ -56,21 +59,40 @@ export class Monitor {
         "trace",
         "events for requests, replies and events",
         ["add", "drop"],
-        (request) => this.deps.traces.change(clientOf(request), request.args),
+        (request) => this.#trace(request),
       ),
       this.#guarded("subscribe", 'to "disconnected"', [], (request) => this.#subscribe(request)),
       verb("unsubscribe", 'from "disconnected"', [], (request) => this.#unsubscribe(request)),
     ];
   }
 
+  /** Ends what callers hear that `may` no longer call the verb which got it for them: their grants have changed. */
+  recheck(may: (request: Request, verb: Verb) => boolean): void {
+    const verbs = new Map(this.verbs.map((one) => [one.name, one]));
+    const lost = (request: Request): boolean => {
+      const asked = verbs.get(request.verb.toLowerCase());
+      return !asked || !may(request, asked);
+    };
+    for (const [client, request] of this.#tracers) {
+      if (!lost(request)) continue;
+      this.deps.traces.change(client, { drop: true });
+      this.#tracers.delete(client);
+    }
+    for (const [client, { forget, asked }] of this.#listeners) {
+      if (!lost(asked)) continue;
+      forget();
+      this.#listeners.delete(client);
+    }
+  }
+
   /** What one caller does there, others notice: it takes a privilege, where privileges are handed out. */
-  #guarded(name: string, info: string, names: string[], call: (request: Request) => unknown): Verb {
-    const privileges = [`urn:AGL:permission:monitor:public:${name}`];
-    const plain = verb(name, info, names, (request) => {
-      requireAll(`${MONITOR}/${name}`, privileges, this.deps.granted(request.session));
-      return call(request);
-    });
-    return { ...plain, describe: () => ({ info, parameters: optional(names), privileges }) };
+  #guarded(
+    name: (typeof GUARDED)[number],
+    info: string,
+    names: string[],
+    call: (request: Request) => unknown,
+  ): Verb {
+    return { ...verb(name, info, names, call), privileges: [privilege(name)] };
   }
 
   #get(args: unknown) {
@@ -93,12 +115,18 @@ export class Monitor {
     setVerbosity(args["verbosity"], names, this.deps.log);
   }
 
+  #trace(request: Request): void {
+    const client = clientOf(request);
+    this.deps.traces.change(client, request.args);
+    if (client.connected) this.#tracers.set(client, request);
+  }
+
   #subscribe(request: Request): void {
     requireDisconnected(request.args);
     const client = clientOf(request);
     if (this.#listeners.has(client) || !client.connected) return;
     const forget = client.onClose(() => this.#listeners.delete(client));
-    this.#listeners.set(client, { feed: new Feed(client, DISCONNECTED), forget });
+    this.#listeners.set(client, { feed: new Feed(client, DISCONNECTED), forget, asked: request });
   }
 
   #unsubscribe(request: Request): void {
@@ -115,7 +143,7 @@ function verb(
   names: string[],
   call: (request: Request) => unknown,
 ): Verb {
-  return { name, call, describe: () => ({ info, parameters: optional(names), privileges: [] }) };
+  return { name, call, describe: () => ({ info, parameters: optional(names) }) };
 }
 
 const optional = (names: string[]) => names.map((name) => ({ name, required: false }));

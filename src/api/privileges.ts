@@ -1,31 +1,35 @@
 /** Who may call what. */
 import { AfbError } from "../errors.ts";
-import type { Plan } from "../plan/plan.ts";
-import type { Session } from "./client.ts";
+import type { Caller } from "./client.ts";
 
-/** The privileges of a caller; "all" for one that is not limited. */
-export type Granted = (session: Session) => ReadonlySet<string> | "all";
-
-/**
- * The default. Where nothing hands out privileges (the original server without Cynagora), whoever can connect may call:
- * access is then a matter of the socket, its permissions and the tokens of the transport.
- */
-export const grantAll: Granted = () => "all";
-
-/** Throws insufficient-scope, naming every privilege that is missing. */
-export function requirePrivileges(plan: Plan, granted: ReadonlySet<string> | "all"): void {
-  requireAll(`${plan.api}/${plan.verb}`, plan.privileges, granted);
+/** What a caller may do. */
+export interface Grants {
+  readonly privileges: ReadonlySet<string> | "all";
+  /** The caller gave a token that nobody has handed out. */
+  readonly unknownToken?: boolean;
 }
 
-/** The same for any verb. */
-export function requireAll(
-  verb: string,
-  privileges: readonly string[],
-  granted: ReadonlySet<string> | "all",
-): void {
-  if (granted === "all") return;
-  const missing = privileges.filter((privilege) => !granted.has(privilege));
-  if (missing.length === 0) return;
-  const noun = missing.length === 1 ? "the privilege" : "the privileges";
-  throw new AfbError("insufficient-scope", `${verb} needs ${noun} ${missing.join(", ")}`);
+/** Tells what a caller may do, asked at each call of a verb that needs a privilege: never remembered. */
+export type Granted = (caller: Caller) => Grants;
+
+const NOTHING: Grants = { privileges: new Set() };
+
+/** The default: what needs a privilege is refused to everybody. */
+export const grantNothing: Granted = () => NOTHING;
+/** For callers that are the user of this very process, and for `--access open`. */
+export const grantAll: Granted = () => ({ privileges: "all" });
+
+/** Those that are missing. */
+export function missing(needed: readonly string[], { privileges }: Grants): readonly string[] {
+  return privileges === "all" ? [] : needed.filter((privilege) => !privileges.has(privilege));
+}
+
+/** Throws insufficient-scope, naming every privilege that is missing; invalid-token when a wrong token may be why. */
+export function requireAll(verb: string, needed: readonly string[], grants: Grants): void {
+  const lacking = missing(needed, grants);
+  if (lacking.length === 0) return;
+  const noun = lacking.length === 1 ? "the privilege" : "the privileges";
+  const what = `${verb} needs ${noun} ${lacking.join(", ")}`;
+  if (grants.unknownToken) throw new AfbError("invalid-token", `${what}; this token is not known`);
+  throw new AfbError("insufficient-scope", what);
 }

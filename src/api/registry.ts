@@ -9,7 +9,7 @@ import { assemble, type Assembly, type AssemblyDeps, type TaskVerb } from "./ass
 import { type Request, SERVER_SESSION } from "./client.ts";
 import { Hub } from "./hub.ts";
 import { Monitor, MONITOR } from "./monitor.ts";
-import { type Granted, grantAll } from "./privileges.ts";
+import { type Granted, grantNothing, type Grants, missing, requireAll } from "./privileges.ts";
 import { parseQuery } from "./query.ts";
 import { failure, type Reply, success } from "./reply.ts";
 import { Traces } from "./trace.ts";
@@ -34,7 +34,8 @@ export interface Registry {
   start(chosen?: (api: string) => boolean): Promise<void>;
   /**
    * Serves other plans from now on, all at once; throws, and changes nothing, when they cannot be served. Tasks go on
-   * under the plan they were started with, and can be stopped and listened to, also where their verb is gone.
+   * under the plan they were started with, and can be stopped and listened to, also where their verb is gone. Traces end
+   * whose callers have lost the privilege for them: who changes grants does so first.
    */
   replace(apis: readonly ApiPlan[]): void;
   /** Kills every task and waits until their trees are gone. */
@@ -46,7 +47,7 @@ export interface RegistryOptions {
   readonly launch: Launch;
   /** The plan in words, for a reply with `verbose`. */
   readonly explain?: (plan: Plan) => string[];
-  /** The privileges of a caller; all by default. */
+  /** The privileges of a caller; none by default. */
   readonly granted?: Granted;
   /** Finds encoders by name; the built-in ones by default. */
   readonly encoders?: typeof findEncoder;
@@ -61,6 +62,8 @@ export interface RegistryOptions {
 export function createRegistry(options: RegistryOptions): Registry {
   return new LocalRegistry(options);
 }
+
+const SERVER_GRANTS: Grants = { privileges: "all" };
 
 class LocalRegistry implements Registry {
   readonly #options: RegistryOptions;
@@ -78,17 +81,15 @@ class LocalRegistry implements Registry {
   constructor(options: RegistryOptions) {
     this.#options = options;
     this.#log = options.log ?? serverLog;
-    const { granted = grantAll } = options;
-    const permits: Granted = (session) => (session === SERVER_SESSION ? "all" : granted(session));
     const [log, hub, traces] = [this.#log, this.#hub, this.#traces];
     const describe = () => this.describe();
-    this.#monitor = new Monitor({ describe, granted: permits, log, hub, traces });
+    this.#monitor = new Monitor({ describe, log, hub, traces });
     let pings = 0;
     this.#deps = {
       ...options,
       log,
       hub,
-      granted: permits,
+      grants: (request) => this.#grants(request),
       explain: options.explain,
       encoders: options.encoders ?? findEncoder,
       loadPlugin: options.loadPlugin ?? loadPlugin,
@@ -139,6 +140,9 @@ class LocalRegistry implements Registry {
       else this.#retired.set(key, verb);
     }
     this.#listen();
+    this.#monitor.recheck(
+      (request, { privileges = [] }) => missing(privileges, this.#grants(request)).length === 0,
+    );
   }
 
   async close(): Promise<void> {
@@ -171,13 +175,13 @@ class LocalRegistry implements Registry {
   async #invoke(request: Request): Promise<unknown> {
     const { api, verb } = request;
     if (!this.#traces.active && !this.#log.enabled(api, "debug"))
-      return this.#find(request).call(request);
+      return this.#admit(request).call(request);
     const index = ++this.#requests;
     const log = this.#log.for(api);
     log("debug", `request ${index}: ${verb}`);
     this.#traces.request(index, api, verb, request.args);
     try {
-      const response = await this.#find(request).call(request);
+      const response = await this.#admit(request).call(request);
       this.#told(index, request, success(response));
       return response;
     } catch (error) {
@@ -190,6 +194,21 @@ class LocalRegistry implements Registry {
     this.#traces.reply(index, api, verb, reply);
     const { status, info = "" } = reply.request;
     this.#log.for(api)("debug", `reply ${index}: ${[status, info].filter(Boolean).join(": ")}`);
+  }
+
+  /** The verb of a request that its caller may call. */
+  #admit(request: Request): Verb {
+    const verb = this.#find(request);
+    const { privileges = [] } = verb;
+    if (privileges.length > 0) {
+      requireAll(`${request.api}/${verb.name}`, privileges, this.#grants(request));
+    }
+    return verb;
+  }
+
+  #grants({ session, caller = {} }: Request): Grants {
+    if (session === SERVER_SESSION) return SERVER_GRANTS;
+    return (this.#options.granted ?? grantNothing)(caller);
   }
 
   /** The verb of a request, or what is left of one that has tasks and is otherwise gone. */

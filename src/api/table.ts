@@ -36,6 +36,10 @@ export class Table {
     api.verbs.set(key, verb);
   }
 
+  verb(api: string, verb: string): Verb | undefined {
+    return this.#apis.get(api.toLowerCase())?.verbs.get(verb.toLowerCase());
+  }
+
   /** Throws unknown-api or unknown-verb, saying what there is. */
   find(request: Pick<Request, "api" | "verb">): Verb {
     const api = this.#apis.get(request.api.toLowerCase());

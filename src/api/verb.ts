@@ -29,12 +29,15 @@ export interface ApiDescription {
 export interface Verb {
   /** As it is exposed, such as `admin/sleep`. */
   readonly name: string;
+  /** What a caller needs, all of them: the registry asks for them before {@link call}. */
+  readonly privileges?: readonly string[];
   /** The response, or undefined for a reply without one. Rejects, or throws, with the error to reply. */
   call(request: Request): unknown;
   /** Absent where there is nothing to say but the name. */
-  describe?(): Omit<VerbDescription, "name">;
+  describe?(): Omit<VerbDescription, "name" | "privileges">;
 }
 
 export function describeVerb(verb: Verb): VerbDescription {
-  return { name: verb.name, ...(verb.describe?.() ?? { parameters: [], privileges: [] }) };
+  const { name, privileges = [] } = verb;
+  return { name, ...(verb.describe?.() ?? { parameters: [] }), privileges };
 }

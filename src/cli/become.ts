@@ -8,16 +8,25 @@ import { takeSockets } from "../service/activation.ts";
 import { type ServiceManager, serviceManager } from "../service/notify.ts";
 import { takeOutput } from "../service/output.ts";
 import type { Reload } from "../service/reload.ts";
+import type { Changes } from "../service/reload-verb.ts";
 import { version } from "../version.ts";
+import type { Loaded } from "./access-option.ts";
 import type { Source } from "./config-option.ts";
 import { parseServe } from "./serve-options.ts";
+
+export interface Reloaded {
+  readonly changes: Changes;
+  readonly now: Loaded;
+}
 
 /** What of a running server changes. */
 export interface Serving {
   readonly registry: Registry;
   readonly server: RunningServer;
-  readonly reload: Reload;
+  readonly reload: Reload<Reloaded>;
   sources: readonly Source[];
+  /** What --access says. */
+  access: string | undefined;
   manager: ServiceManager;
   /** One line for the service manager. */
   status(): string;
@@ -35,7 +44,7 @@ export async function become(joining: Joining, serving: Serving): Promise<Joined
   const giveBack = (): void => {
     for (const step of undo.reverse()) step();
   };
-  const { sources, registry, server } = serving;
+  const { sources, access, registry, server } = serving;
   const environment = { ...process.env };
   const cwd = process.cwd();
   undo.push(() => {
@@ -48,7 +57,8 @@ export async function become(joining: Joining, serving: Serving): Promise<Joined
   const notMoved = moveInto(joining.pid, undo);
   const known = new Set(sources.map(({ path }) => path));
   serving.sources = [...sources, ...options.sources.filter(({ path }) => !known.has(path))];
-  undo.push(() => (serving.sources = sources));
+  serving.access = options.access;
+  undo.push(() => Object.assign(serving, { sources, access }));
   try {
     const before = new Set(registry.list().map(({ api }) => api));
     const { problems, ok } = await serving.reload();

@@ -3,6 +3,7 @@ import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { connect, ConnectionError } from "../client.ts";
 import { CallSession, type Invocation } from "./call-session.ts";
+import { tokenOf } from "./token-option.ts";
 import { parseCall, UsageError } from "./usage.ts";
 
 export const help = `Usage: spawnbox call [OPTIONS] API/VERB [JSON]
@@ -11,10 +12,11 @@ Calls a verb of a running server and prints the reply as JSON. If that started a
 the task ends. Ctrl-C stops the task.
 
 Options:
-  --url URL      where the server is (default: ws://localhost:1234/api); unix:/PATH for a unix socket
-  --token TOKEN  token to present
-  --raw          one line of JSON per reply or event; the default when output is not a terminal
-  -h, --help     this text
+  --url URL          where the server is (default: ws://localhost:1234/api); unix:/PATH for a unix socket
+  --token-file FILE  presents the token in the first line of a file; without it, that of SPAWNBOX_TOKEN, if set
+  --token TOKEN      presents this token; other users can see it, as all of a command line
+  --raw              one line of JSON per reply or event; the default when output is not a terminal
+  -h, --help         this text
 
 Exit status: 0 success; 1 the reply is an error, or the task failed; 2 wrong usage; 3 no connection; 130 interrupted.
 
@@ -61,7 +63,7 @@ function parse(argv: string[]): Options | "help" {
   if (values.help) return "help";
   return {
     url: completeUrl(values.url ?? "ws://localhost:1234/api"),
-    token: values.token,
+    token: tokenOf(values.token, values["token-file"], process.env),
     raw: (values.raw ?? false) || !process.stdout.isTTY,
     ...parseCall(positionals),
   };
@@ -75,6 +77,7 @@ function parseOptions(argv: string[]) {
       options: {
         url: { type: "string" },
         token: { type: "string" },
+        "token-file": { type: "string" },
         raw: { type: "boolean" },
         help: { type: "boolean", short: "h" },
       },

@@ -2,18 +2,19 @@
 import { parseArgs } from "node:util";
 import { ConfigError, type Problem, problemLine } from "../config/problem.ts";
 import type { ApiPlan } from "../plan/plan.ts";
-import { apisOf } from "./compile.ts";
+import { load } from "./access-option.ts";
 import { type Source, sourceOf } from "./config-option.ts";
 
-export const help = `usage: spawnbox check [--json] PATH[:PATH...]
-       spawnbox check [--json] --plan FILE
+export const help = `usage: spawnbox check [OPTIONS] PATH[:PATH...]
+       spawnbox check [OPTIONS] --plan FILE
 
 Loads the configs as a start would and prints every problem as "file: path: message".
 A directory stands for every spawn-*.json in it. Without PATH, AFB_SPAWN_CONFIG is used.
 
-  --plan FILE  plans made by spawnbox compile, instead of configs
-  --json       {"ok", "problems": [{"file", "path", "message"}], "notices": [the same]}
-  -h, --help   this text
+  --plan FILE    plans made by spawnbox compile, instead of configs
+  --access FILE  the access file, none or open, as for serve
+  --json         {"ok", "problems": [{"file", "path", "message"}], "notices": [the same]}
+  -h, --help     this text
 
 Exit code: 0 no problem, 1 problems, 2 wrong usage.`;
 
@@ -26,6 +27,7 @@ export interface CheckResult {
 /** Exit code: 0 no problem, 1 problems, 2 wrong usage. */
 export async function run(argv: string[]): Promise<number> {
   let json: boolean;
+  let access: string | undefined;
   let source: Source | undefined;
   try {
     const { values, positionals } = parseArgs({
@@ -34,6 +36,7 @@ export async function run(argv: string[]): Promise<number> {
       options: {
         json: { type: "boolean" },
         plan: { type: "string" },
+        access: { type: "string" },
         help: { type: "boolean", short: "h" },
       },
     });
@@ -42,6 +45,7 @@ export async function run(argv: string[]): Promise<number> {
       return 0;
     }
     json = values.json ?? false;
+    access = values.access;
     source = sourceOf(positionals.join(":"), values.plan);
   } catch (error) {
     if (!(error instanceof TypeError)) throw error;
@@ -52,24 +56,28 @@ export async function run(argv: string[]): Promise<number> {
     console.error(`spawnbox check: no config file named\n\n${help}`);
     return 2;
   }
-  const { exitCode, output } = check(source, { json });
+  const { exitCode, output } = check(source, { json, access });
   console.log(output);
   return exitCode;
 }
 
 /** Loads what `source` names (a string: configs), and compiles it, as `serve` would on this machine and as this user. */
-export function check(from: Source | string, { json }: { json: boolean }): CheckResult {
+export function check(
+  from: Source | string,
+  { json, access }: { json: boolean; access?: string | undefined },
+): CheckResult {
   let apis: readonly ApiPlan[] = [];
   let problems: readonly Problem[] = [];
+  let found: readonly Problem[] = [];
   try {
-    apis = apisOf(typeof from === "string" ? { kind: "config", path: from } : from);
+    const source: Source = typeof from === "string" ? { kind: "config", path: from } : from;
+    ({ apis, notices: found } = load([source], access));
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     problems = error.problems;
   }
-  const notices = apis.flatMap(({ file, notices: all }) =>
-    all.map((notice) => ({ file, ...notice })),
-  );
+  const own = apis.flatMap(({ file, notices: all }) => all.map((one) => ({ file, ...one })));
+  const notices = [...own, ...found];
   const ok = problems.length === 0;
   const exitCode = ok ? 0 : 1;
   if (json) return { exitCode, output: JSON.stringify({ ok, problems, notices }, null, 2) };

@@ -2,6 +2,7 @@
 import { parseArgs } from "node:util";
 import type { Client } from "../api/client.ts";
 import { createRegistry, type Registry } from "../api/registry.ts";
+import { grantAll } from "../api/privileges.ts";
 import type { Reply } from "../api/reply.ts";
 import type { ClientEvents } from "../client.ts";
 import { ConfigError } from "../config/problem.ts";
@@ -82,7 +83,7 @@ export async function run(argv: string[]): Promise<number> {
   try {
     const apis = apisOf(options.source);
     await launching.use(apis);
-    registry = createRegistry({ apis, launch: launching.launch, explain });
+    registry = createRegistry({ apis, launch: launching.launch, explain, granted: grantAll });
   } catch (error) {
     if (!(error instanceof Error)) throw error;
     console.error(error instanceof ConfigError ? error.message : `spawnbox run: ${error.message}`);

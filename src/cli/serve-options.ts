@@ -5,6 +5,7 @@ import type { Endpoint } from "../server/endpoint.ts";
 import type { PageSource } from "../server/pages.ts";
 import { namesOf } from "../server/path.ts";
 import { DEFAULT_MODE } from "../server/unix.ts";
+import { accessHelp } from "./access-option.ts";
 import { type Source, sourceOf } from "./config-option.ts";
 
 export const help = `usage: spawnbox serve --config PATH[:PATH...] [OPTIONS]
@@ -20,6 +21,7 @@ A directory stands for every spawn-*.json in it. Without --config, AFB_SPAWN_CON
   --host ADDRESS    address to listen on (default 127.0.0.1: this machine only); repeatable
   --unix PATH       listen on a unix socket; repeatable; TCP too only if --port or --host is given
   --unix-mode MODE  permissions of unix sockets, octal (default ${DEFAULT_MODE.toString(8).padStart(4, "0")})
+${accessHelp}
   --origin URL      a web page's origin that may call, besides our own; repeatable
   --roothttp DIR    serve the files of a directory as pages, at /
   --alias /P:DIR    serve those of another at /P; repeatable
@@ -27,7 +29,7 @@ A directory stands for every spawn-*.json in it. Without --config, AFB_SPAWN_CON
   -h, --help        this text
 
 Sockets of a systemd .socket unit are used as with --unix; Type=notify-reload and WatchdogSec= are supported.
-SIGHUP reloads the configs: if there is any problem, it is told and nothing changes.
+SIGHUP, and the verb monitor/reload, read configs and access anew: if there is any problem, it is told and nothing changes.
 
 Exit code: 0 after SIGTERM or SIGINT, 1 when it cannot start, 2 wrong usage.`;
 
@@ -35,6 +37,8 @@ export interface ServeOptions {
   readonly sources: readonly Source[];
   /** A server of early boot is to become this one. */
   readonly early: boolean;
+  /** A file, `none` or `open`; undefined: the default. */
+  readonly access: string | undefined;
   /** Without those of a service manager. */
   readonly endpoints: readonly Endpoint[];
   /** Where to listen when nothing else is given. */
@@ -66,6 +70,7 @@ export function parseServe(
       config: { type: "string" },
       plan: { type: "string" },
       early: { type: "boolean", default: false },
+      access: { type: "string" },
       port: { type: "string" },
       host: { type: "string", multiple: true, default: [] },
       unix: { type: "string", multiple: true, default: [] },
@@ -90,12 +95,13 @@ export function parseServe(
     endpoints.push({ kind: "unix", path, mode });
   }
   const otherwise: Endpoint = { kind: "tcp", host: DEFAULT_HOST, port };
+  if (values.access === "") throw new TypeError("--access: expected a file, none, or open");
   const pages = values.alias.map(parseAlias);
   if (values.roothttp === "") throw new TypeError("--roothttp: expected a directory");
   if (values.roothttp !== undefined) pages.push({ prefix: "/", path: values.roothttp });
-  const { early, origin: origins, name } = values;
+  const { early, access, origin: origins, name } = values;
   const sources = [...each(source), ...(early ? earlySources() : [])];
-  return { sources, early, endpoints, otherwise, origins, hosts: name, pages };
+  return { sources, early, access, endpoints, otherwise, origins, hosts: name, pages };
 }
 
 function parseAlias(text: string): PageSource {

@@ -2,6 +2,7 @@
 import type { Handover } from "../boot/handover.ts";
 import { createRegistry, type Registry } from "../api/registry.ts";
 import { ConfigError, problemLine } from "../config/problem.ts";
+import { AfbError } from "../errors.ts";
 import { Launching, withNotices } from "../launch/launching.ts";
 import { explain } from "../plan/explain.ts";
 import type { ApiPlan } from "../plan/plan.ts";
@@ -9,11 +10,11 @@ import type { Endpoint } from "../server/endpoint.ts";
 import { type RunningServer, startServer } from "../server/server.ts";
 import { inheritedSockets } from "../service/activation.ts";
 import { serviceManager } from "../service/notify.ts";
-import { createReload } from "../service/reload.ts";
+import { createReload, type ReloadResult } from "../service/reload.ts";
+import { changesOf, reloadVerb } from "../service/reload-verb.ts";
 import { version } from "../version.ts";
-import { become, type Serving } from "./become.ts";
-import { apisOfAll } from "./compile.ts";
-import type { Source } from "./config-option.ts";
+import { load, type Loaded } from "./access-option.ts";
+import { become, type Reloaded, type Serving } from "./become.ts";
 import { joinEarly } from "./join.ts";
 import { help, parseServe, type ServeOptions } from "./serve-options.ts";
 
@@ -46,18 +47,19 @@ export interface EarlyBoot {
 
 /** Serves until SIGTERM or SIGINT. Returns the exit code. */
 export async function serve(
-  { sources, origins, hosts, pages, ...places }: ServeOptions,
+  { sources, access, origins, hosts, pages, ...places }: ServeOptions,
   early?: EarlyBoot,
 ): Promise<number> {
   const launching = new Launching();
   /** Compiles, and makes the groups that the plans need. */
-  const prepare = async (from: readonly Source[]): Promise<ApiPlan[]> => {
-    const compiled = apisOfAll(from);
-    return withNotices(compiled, await launching.use(compiled));
+  const prepare = async (from: Pick<Serving, "sources" | "access">): Promise<Loaded> => {
+    const loaded = load(from.sources, from.access);
+    const found = [...loaded.notices, ...(await launching.use(loaded.apis))];
+    return { ...loaded, apis: withNotices(loaded.apis, found) };
   };
-  let apis: ApiPlan[];
+  let current: Loaded;
   try {
-    apis = await prepare(sources);
+    current = await prepare({ sources, access });
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     console.error(
@@ -65,11 +67,19 @@ export async function serve(
     );
     return 1;
   }
+  let reload = (): Promise<ReloadResult<Reloaded>> =>
+    Promise.reject(new AfbError("not-available", "the server is still starting"));
   let registry: Registry | undefined;
   let server: RunningServer;
   try {
     const endpoints = endpointsOf(places);
-    registry = createRegistry({ apis, launch: launching.launch, explain });
+    registry = createRegistry({
+      apis: current.apis,
+      launch: launching.launch,
+      explain,
+      granted: (caller) => current.access.of(caller),
+      verbs: { monitor: [reloadVerb(() => reload())] },
+    });
     await registry.start();
     server = await startServer({ endpoints, origins, hosts, pages, registry, version });
   } catch (error) {
@@ -80,16 +90,29 @@ export async function serve(
     return 1;
   }
   const serving: Serving = {
-    ...{ registry, server, sources },
+    ...{ registry, server, sources, access },
     manager: serviceManager(),
     reload: createReload(
-      () => prepare(serving.sources),
-      (changed) => registry.replace(changed),
+      () => prepare(serving),
+      (next) => {
+        const before = current;
+        const changes = changesOf(before.apis, next.apis);
+        try {
+          // First, so that the registry sees who has lost what.
+          current = next;
+          registry.replace(next.apis);
+        } catch (error) {
+          current = before;
+          throw error;
+        }
+        return { changes, now: next };
+      },
     ),
     status: () => `serving ${server.urls.join(", ")}`,
   };
-  process.on("SIGHUP", () => void reloadAndTell(serving));
-  console.log(banner(server.urls, apis, registry));
+  reload = () => reloadAndTell(serving);
+  process.on("SIGHUP", () => void reload());
+  console.log(banner(server.urls, current, registry));
   serving.manager.ready(serving.status());
   early?.handover.answer((joining) => become(joining, serving));
   early?.onReady(server.urls);
@@ -112,29 +135,34 @@ function endpointsOf({
   return all.length > 0 ? all : [otherwise];
 }
 
-async function reloadAndTell({ reload, manager, registry, status }: Serving): Promise<void> {
-  manager.reloading();
-  const { apis, problems } = await reload();
-  if (apis) {
-    console.log([...notices(apis), "reloaded", ...verbLines(registry)].join("\n"));
-    manager.ready(status());
-    return;
+async function reloadAndTell(serving: Serving): Promise<ReloadResult<Reloaded>> {
+  // The hand-over of early boot changes the manager.
+  serving.manager.reloading();
+  const result = await serving.reload();
+  const { loaded, problems } = result;
+  if (loaded) {
+    console.log([...notices(loaded.now), "reloaded", ...verbLines(serving.registry)].join("\n"));
+    serving.manager.ready(serving.status());
+    return result;
   }
   for (const problem of problems) console.error(problemLine(problem));
   const [first] = problems;
   const what = `reload failed, nothing changed: ${problems.length} problem(s)`;
   console.error(`spawnbox serve: ${what} above`);
-  manager.ready(`${status()}; ${what}, the first: ${first?.file}: ${first?.message}`);
+  serving.manager.ready(
+    `${serving.status()}; ${what}, the first: ${first?.file}: ${first?.message}`,
+  );
+  return result;
 }
 
 function banner(
   [url = "", ...others]: readonly string[],
-  apis: readonly ApiPlan[],
+  loaded: Loaded,
   registry: Registry,
 ): string {
-  const [first] = apis;
+  const [first] = loaded.apis;
   return [
-    ...notices(apis),
+    ...notices(loaded),
     `spawnbox ${version} serves on ${url}`,
     ...others.map((other) => `and on ${other}`),
     ...verbLines(registry),
@@ -147,10 +175,13 @@ function curl(url: string): string {
   return `curl --unix-socket ${url.slice("unix:".length)} http://localhost`;
 }
 
-const notices = (apis: readonly ApiPlan[]): string[] =>
-  apis.flatMap((api) =>
-    api.notices.map(({ path, message }) => `notice: ${api.file}: ${path}: ${message}`),
-  );
+/** Those of the configs, and those about the access. */
+const notices = ({ apis, notices: found }: Loaded): string[] => {
+  const files = new Set(apis.map(({ file }) => file));
+  const own = apis.flatMap(({ file, notices: all }) => all.map((one) => ({ file, ...one })));
+  const others = found.filter(({ file }) => !files.has(file));
+  return [...own, ...others].map((one) => `notice: ${problemLine(one)}`);
+};
 
 const verbLines = (registry: Registry): string[] =>
   registry.list().map(({ api, verbs }) => `  ${api}: ${verbs.join(", ")}`);

@@ -9,12 +9,15 @@ import { Config } from "./schema.ts";
 export type JsonSchema = { [key: string]: unknown };
 
 /** The JSON Schema of a config file. */
-export function configJsonSchema(): JsonSchema {
+export const configJsonSchema = (): JsonSchema => fileJsonSchema("config", Config);
+
+/** The JSON Schema of one of spawnbox's files. */
+export function fileJsonSchema(name: string, schema: TSchema): JsonSchema {
   return {
     $schema: "https://json-schema.org/draft/2020-12/schema",
-    $id: "urn:spawnbox:config",
-    title: "spawnbox config",
-    ...toJsonSchema(Config),
+    $id: `urn:spawnbox:${name}`,
+    title: `spawnbox ${name}`,
+    ...toJsonSchema(schema),
   };
 }
 

@@ -52,14 +52,17 @@ export function loadConfigs(spec: string): LoadedConfig[] {
   return loaded;
 }
 
+/** The JSON of a file; undefined when it is none, which is then told. */
+export function readJson(file: string, problems: Problem[]): unknown {
+  const text = readText(file, problems);
+  if (text === undefined) return undefined;
+  return parseJson(text, (path, message) => problems.push({ file, path, message }));
+}
+
 /** Reads and checks one file. */
 export function readConfig(file: string): ReturnType<typeof normalize> {
   const problems: Problem[] = [];
-  const text = readText(file, problems);
-  const raw =
-    text === undefined
-      ? undefined
-      : parseJson(text, (path, message) => problems.push({ file, path, message }));
+  const raw = readJson(file, problems);
   // Text that is not JSON has one problem; what its values would be is guesswork.
   if (raw === undefined) return { config: undefined, api: undefined, problems };
   const normal = normalize(raw, file);

@@ -1,4 +1,4 @@
-/** The table of all keys of a config, in Markdown, from the schema that checks them. */
+/** The table of all keys of a config, or of another file, in Markdown, from the schema that checks them. */
 import { KindGuard, type TSchema } from "@sinclair/typebox";
 import { annotations } from "./annotations.ts";
 import { Config } from "./schema.ts";
@@ -11,8 +11,8 @@ interface Row {
 }
 
 /** One line per key: path (`[]` is each element of a list), type, default, description. */
-export function referenceMarkdown(): string {
-  const lines = rows(Config, "").map((row) =>
+export function referenceMarkdown(schema: TSchema = Config): string {
+  const lines = rows(schema, "").map((row) =>
     [`\`${row.path}\``, row.type, row.default, row.description].map(cell).join(" | "),
   );
   return [

@@ -2,30 +2,10 @@
  * The schema of a config file, in its normal form: the one place where a shape is written.
  *
  * It gives the TypeScript types (`Static`), the validator (normalize.ts), the JSON Schema (`spawnbox schema`) and the
- * reference table of the README. What users may write besides the normal form is an annotation, not a second shape:
- *  - `list: true`   a single value is accepted for the list
- *  - `words: {…}`   an enumeration matched without regard to case, with its aliases
- *  - `text: true`   a number or boolean is accepted for the string
+ * reference table of the README.
  */
-import { type Static, type TSchema, type TString, type TUnsafe, Type } from "@sinclair/typebox";
-
-type Doc = { description: string; default?: unknown };
-
-const object = <P extends Record<string, TSchema>>(properties: P, doc: Doc) =>
-  Type.Object(properties, { additionalProperties: false, ...doc });
-const list = <S extends TSchema>(item: S, doc: Doc) => Type.Array(item, { list: true, ...doc });
-const text = (doc: Doc): TString => Type.String({ text: true, ...doc });
-const flag = (doc: Doc) => Type.Boolean(doc);
-const optional = Type.Optional;
-
-/** An enumeration; `aliases` maps further spellings to the canonical word. */
-function words<const W extends string>(
-  canonical: readonly W[],
-  doc: Doc,
-  aliases: Record<string, W> = {},
-): TUnsafe<W> {
-  return Type.Unsafe<W>({ type: "string", enum: [...canonical], words: aliases, ...doc });
-}
+import { type Static, Type } from "@sinclair/typebox";
+import { flag, list, object, optional, text, words } from "./shapes.ts";
 
 /** What a timer of the runtime can count: 2^31 - 1 ms. */
 const Seconds = (description: string) =>
@@ -429,7 +409,10 @@ export const Action = object(
     uid: Type.String({ minLength: 1, description: "name of the action, event or verb" }),
     info: optional(Type.String({ description: "one line of help" })),
     action: Type.String({ description: "api://name#verb or plugin://uid#function" }),
-    args: optional(Type.Unknown({ description: "arguments of the call" })),
+    args: optional(Type.Unknown({ description: "arguments of the call; $NAME is expanded" })),
+    privilege: optional(
+      Type.String({ description: "permission a caller needs; extra verbs only" }),
+    ),
     required: optional(flag({ description: "stop the server when it fails" })),
   },
   { description: "a call made by the server itself" },

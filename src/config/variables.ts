@@ -65,8 +65,8 @@ export class Variables {
   }
 
   /** For texts outside any sandbox. */
-  global(): Scope {
-    return this.scope({});
+  api(api: string): Scope {
+    return this.scope({ API_NAME: () => api });
   }
 
   /** For mounts, environment and the like. */

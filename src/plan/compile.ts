@@ -136,7 +136,7 @@ class ConfigCompiler {
       refuseExtensions(this.#config, this.report);
       return undefined;
     }
-    const scope = this.#variables.global();
+    const scope = this.#variables.api(this.#config.metadata.api);
     const expandText = (text: string) => expand(text, scope);
     const extension = extend(this.loaded, { all, expand: expandText, report: this.report });
     this.#checkEncoder = extension.checkEncoder;

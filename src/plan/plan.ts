@@ -67,6 +67,8 @@ export interface ActionPlan {
   readonly action: string;
   readonly target: ActionTarget;
   readonly args?: unknown;
+  /** Of an extra verb: permissions a caller needs, besides those of the verb it stands for. */
+  readonly privileges?: readonly string[];
   readonly required: boolean;
 }
 

@@ -1,7 +1,8 @@
 /** The actions of a config → plans: what they name must be there. */
 import type { LoadedConfig } from "../config/load.ts";
 import { suggestion } from "../config/nearest.ts";
-import { element } from "../config/place.ts";
+import { isObject } from "../config/conform.ts";
+import { element, member } from "../config/place.ts";
 import type { Action } from "../config/schema.ts";
 import type { ActionPlan, ActionPlans, ActionTarget } from "../plan/plan.ts";
 import type { Report } from "../plan/report.ts";
@@ -15,6 +16,8 @@ export interface ActionContext {
   readonly all: readonly LoadedConfig[];
   /** undefined: it could not be loaded, which is told already. */
   readonly plugins: ReadonlyMap<string, LoadedPlugin | undefined>;
+  /** Replaces $NAME; throws when one is not set. */
+  readonly expand: (text: string) => string;
   readonly report: Report;
 }
 
@@ -28,7 +31,11 @@ export function compileActions({ config }: LoadedConfig, context: ActionContext)
       if (action.required && (when === "events" || when === "extra")) {
         context.report.problem(`${path}.required`, "is for onload and onstart only: remove it");
       }
-      return compileAction(when, action, `${path}.action`, context);
+      if (action.privilege !== undefined && when !== "extra") {
+        const message = "is for extra verbs only: this is called by the server itself; remove it";
+        context.report.problem(`${path}.privilege`, message);
+      }
+      return compileAction(when, action, path, context);
     });
   return {
     onload: compile("onload"),
@@ -44,8 +51,9 @@ function compileAction(
   path: string,
   context: ActionContext,
 ): ActionPlan {
-  const { uid, info, action, args, required = false } = source;
-  const target = context.report.attempt(path, () => {
+  const { uid, info, action, privilege, required = false } = source;
+  const args = expanded(source.args, `${path}.args`, context);
+  const target = context.report.attempt(`${path}.action`, () => {
     const parsed = parseReference(action);
     checkTarget(when, parsed, context);
     return parsed;
@@ -57,8 +65,21 @@ function compileAction(
     // With a problem nothing of this is ever used.
     target: target ?? { kind: "api", api: "", verb: "" },
     ...(args !== undefined && { args }),
+    ...(privilege && { privileges: [privilege] }),
     required,
   };
+}
+
+/** Texts are expanded wherever they stand; keys are the names of parameters, and stay. */
+function expanded(value: unknown, path: string, context: ActionContext): unknown {
+  if (typeof value === "string") return context.report.attempt(path, () => context.expand(value));
+  if (Array.isArray(value)) {
+    return value.map((inner: unknown, i) => expanded(inner, element(path, i), context));
+  }
+  if (!isObject(value)) return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([key, inner]) => [key, expanded(inner, member(path, key), context)]),
+  );
 }
 
 /** @throws Error with the nearest that there is */

@@ -30,7 +30,7 @@ export const extend: Extend = (loaded, { all, expand, report }) => {
   }
   return {
     plugins: plans,
-    actions: compileActions(loaded, { all, plugins, report }),
+    actions: compileActions(loaded, { all, plugins, expand, report }),
     checkEncoder: checker(plugins),
   };
 };

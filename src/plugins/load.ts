@@ -5,7 +5,7 @@ import { isObject } from "../config/conform.ts";
 import type { PluginPlan } from "../plan/plan.ts";
 import { guardStrays } from "./stray.ts";
 import type { Plugin, PluginEncoder, PluginFunction } from "./plugin.ts";
-import { trusted } from "./trust.ts";
+import { trusted } from "../config/trust.ts";
 
 export interface LoadedPlugin {
   readonly uid: string;
@@ -30,7 +30,7 @@ export function loadPlugin({ uid, files }: PluginPlan): LoadedPlugin {
   const encoders = new Map<string, PluginEncoder>();
   const functions = new Map<string, PluginFunction>();
   for (const file of files) {
-    const plugin = loadModule(trusted(file, process.geteuid?.() ?? 0));
+    const plugin = loadModule(trusted(file, process.geteuid?.() ?? 0, "a plugin"));
     add(encoders, plugin.encoders, `${file}: the encoder`);
     add(functions, plugin.functions, `${file}: the function`);
   }

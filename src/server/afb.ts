@@ -2,7 +2,7 @@
  * The sub-protocol x-afb-ws-json1: calls and replies, and events, as JSON arrays in text messages.
  * Frames are written out by hand, since their key order is part of the protocol for some clients.
  */
-import type { Client } from "../api/client.ts";
+import type { Caller, Client } from "../api/client.ts";
 import type { Registry } from "../api/registry.ts";
 import { failure, type Reply } from "../api/reply.ts";
 import type { ServerSession } from "./session.ts";
@@ -28,12 +28,15 @@ interface Call {
 export class AfbConnection implements Client {
   #connection: WebSocketConnection | undefined;
   #calls = 0;
+  #caller: Caller;
   readonly #gone = new Set<() => void>();
 
   constructor(
     readonly registry: Registry,
     readonly session: ServerSession,
+    caller: Caller = {},
   ) {
+    this.#caller = caller;
     session.connections++;
   }
 
@@ -70,12 +73,13 @@ export class AfbConnection implements Client {
       this.#connection?.close(1008, "invalid-frame");
       return;
     }
-    if (call.token !== undefined) this.session.token = call.token;
+    // For this connection, whatever others use its session: see Caller.
+    if (call.token !== undefined) this.#caller = { ...this.#caller, token: call.token };
     if (++this.#calls >= CALLS_HIGH) this.#connection?.hold(true);
     const { id, api, verb, args } = call;
     const reply = (answer: Reply): void => this.#reply(id, answer);
     this.registry
-      .call({ api, verb, args, client: this, session: this.session })
+      .call({ api, verb, args, client: this, session: this.session, caller: this.#caller })
       .then(reply, (error: unknown) => reply(failure(error)));
   }
 

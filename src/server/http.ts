@@ -4,11 +4,11 @@
  */
 import { createServer, type Server } from "node:http";
 import type { Socket } from "node:net";
-import type { Peer } from "../../ffi/sockets.ts";
 import type { Registry } from "../api/registry.ts";
 import { answer } from "./bridge.ts";
 import type { OriginPolicy } from "./origin.ts";
 import type { Pages } from "./pages.ts";
+import type { Peer } from "./peer.ts";
 import { createRest } from "./rest.ts";
 import type { Sessions } from "./session.ts";
 import { upgrade } from "./upgrade.ts";

@@ -7,12 +7,13 @@
  */
 import type { Server as HttpServer } from "node:http";
 import { createServer, type Server as NetServer, type Socket } from "node:net";
-import { peerCredentials, type Peer, unixPath } from "../../ffi/sockets.ts";
+import { unixPath } from "../../ffi/sockets.ts";
 import { holdDeadlines } from "./deadlines.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { createHttp, LIMITS, type Shared } from "./http.ts";
 import { listen, urlHost } from "./listen.ts";
 import { isLoopback } from "./origin.ts";
+import { type Peer, peerOf } from "./peer.ts";
 import { listenUnix } from "./unix.ts";
 
 export interface Listener {
@@ -69,19 +70,6 @@ export async function openListener(endpoint: Endpoint, shared: Shared): Promise<
   }
   setPlace(address.address, address.port);
   return running(http, front, `http://${urlHost(address.address)}:${address.port}`, address.port);
-}
-
-/** Who is at the other end of a unix socket; undefined when that cannot be known. */
-function peerOf(socket: Socket): Peer | undefined {
-  const handle: unknown = Reflect.get(socket, "_handle");
-  if (typeof handle !== "object" || handle === null || !("fd" in handle)) return undefined;
-  if (typeof handle.fd !== "number" || handle.fd < 0) return undefined;
-  try {
-    return peerCredentials(handle.fd);
-  } catch (error) {
-    console.error("who connected is not known:", error);
-    return undefined;
-  }
 }
 
 function listenOn(server: NetServer, fd: number): Promise<void> {

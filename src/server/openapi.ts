@@ -14,8 +14,8 @@ export function openApi(registry: Registry, version: string): Json {
     paths: Object.fromEntries(
       apis.flatMap(({ api, verbs }) => verbs.flatMap((verb) => paths(api, verb))),
     ),
-    components: { schemas: { Reply: REPLY, Event: EVENT } },
-    // None is asked for; an empty list says so.
+    components: { schemas: { Reply: REPLY, Event: EVENT }, securitySchemes: { token: TOKEN } },
+    // Of most verbs none is asked for; an empty list says so.
     security: [],
   };
 }
@@ -26,7 +26,9 @@ function paths(api: string, verb: VerbDescription): [string, Json][] {
   const about = {
     tags: [api],
     ...(verb.info ? { summary: verb.info } : {}),
-    ...(verb.privileges.length > 0 ? { "x-permissions": verb.privileges } : {}),
+    ...(verb.privileges.length > 0
+      ? { "x-permissions": verb.privileges, security: [{ token: verb.privileges }] }
+      : {}),
   };
   const parameters = verb.parameters.map(({ name, required, schema }) => ({
     name,
@@ -90,6 +92,12 @@ function requestBody({ parameters, sample }: VerbDescription): Json {
 function content(name: string): Json {
   return { "application/json": { schema: { $ref: `#/components/schemas/${name}` } } };
 }
+
+const TOKEN = {
+  type: "http",
+  scheme: "bearer",
+  description: "a token that the access file grants the privileges of the verb",
+} as const;
 
 const REPLY = {
   type: "object",

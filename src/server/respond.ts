@@ -1,5 +1,5 @@
 /** Replies as HTTP responses. */
-import { AfbError, STATUS } from "../errors.ts";
+import { AfbError, STATUS, type Status } from "../errors.ts";
 import { failure, type Reply } from "../api/reply.ts";
 import { encodeReply } from "./afb.ts";
 import type { OriginPolicy } from "./origin.ts";
@@ -15,11 +15,21 @@ export class HttpError extends AfbError {
   }
 }
 
+const CHALLENGES: Partial<Record<Status, string>> = {
+  unauthorized: "Bearer",
+  "invalid-token": 'Bearer error="invalid_token"',
+  "insufficient-scope": 'Bearer error="insufficient_scope"',
+};
+
 export function respond(answer: Reply, http?: number): Response {
   const { reply, json: body } = encodeReply(answer);
   // Statuses of plugins are not in the catalogue.
   const known: { http: number } | undefined = STATUS[reply.request.status];
-  return json(http ?? known?.http ?? 500, body);
+  const response = json(http ?? known?.http ?? 500, body);
+  // RFC 6750, section 3: how to do better. Browsers do not ask their user for a bearer token.
+  const challenge = CHALLENGES[reply.request.status];
+  if (challenge !== undefined) response.headers.set("www-authenticate", challenge);
+  return response;
 }
 
 export function respondError(error: unknown): Response {

@@ -4,7 +4,6 @@
  * the user (see pages.ts) are what is left: never below `/api`, and at `/` instead of the index.
  */
 import { Elysia } from "elysia";
-import type { Peer } from "../../ffi/sockets.ts";
 import { AfbError } from "../errors.ts";
 import type { Registry } from "../api/registry.ts";
 import { failure } from "../api/reply.ts";
@@ -13,9 +12,10 @@ import { streamEvents } from "./events.ts";
 import { openApi } from "./openapi.ts";
 import { checkCaller, checkOrigin, type GetHeader, type OriginPolicy } from "./origin.ts";
 import type { Pages } from "./pages.ts";
+import type { Peer } from "./peer.ts";
 import { decode, parseQuery } from "./query.ts";
 import { allow, json, preflight, respond, respondError, shareWith } from "./respond.ts";
-import { readCredentials, sessionCookie, type Sessions } from "./session.ts";
+import { callerOf, readCredentials, sessionCookie, type Sessions } from "./session.ts";
 
 export interface RestOptions {
   registry: Registry;
@@ -93,12 +93,15 @@ export function createRest(options: RestOptions): Rest {
     const get = (name: string): string | undefined => parameters.get(name);
     checkCaller(header, options.policy());
     const credentials = readCredentials(header, get, options.port());
-    const session = options.sessions.open(credentials, peers.get(request));
+    const peer = peers.get(request);
+    const session = options.sessions.open(credentials, peer);
+    const caller = callerOf(credentials, peer);
     const args = await readArguments(request, parameters);
     const wait = readWait(get("wait"), header("prefer"));
+    const made = { api, verb, args, session, caller, wait };
     const response = events
-      ? await streamEvents(request, { registry, call: { api, verb, args, session, wait } })
-      : respond(await registry.call({ api, verb, args, session, wait }));
+      ? await streamEvents(request, { registry, call: made })
+      : respond(await registry.call(made));
     if (!credentials.fromCookie) {
       response.headers.append("set-cookie", sessionCookie(options.port(), session.uuid));
     }

@@ -1,16 +1,12 @@
 /** Sessions: what the server remembers of a caller between requests, by uuid. They live in memory only. */
-import type { Peer } from "../../ffi/sockets.ts";
-import type { Session } from "../api/client.ts";
+import type { Caller, Session } from "../api/client.ts";
 import type { GetHeader } from "./origin.ts";
+import type { Peer } from "./peer.ts";
 
 /** Seconds a session lives without use, and the Max-Age of its cookie. */
 export const SESSION_TIMEOUT = 32_000_000;
 
 export interface ServerSession extends Session {
-  /** The token given last. */
-  token?: string;
-  /** Who connects in this session, over a unix socket: uid and gid are those of all, pid is that of the latest. */
-  peer?: Peer;
   /** WebSockets open in this session: it is kept as long as there are any. */
   connections: number;
   /** Milliseconds, of the clock of {@link Sessions}. */
@@ -57,15 +53,14 @@ export class Sessions {
 
   /**
    * The session of these credentials. A uuid not known (any more) makes a session of that name, none a random one. A user
-   * known by the kernel has sessions of its own: that of another, with its token, is not entered by knowing its uuid.
+   * known by the kernel has sessions of its own: that of another is not entered by knowing its uuid. No session remembers a
+   * token, nor who the caller is: who enters one gains nothing.
    */
-  open(credentials: Credentials, peer?: Peer): ServerSession {
+  open(credentials: Credentials, peer?: Pick<Peer, "uid" | "gid">): ServerSession {
     this.#expire();
     const uuid = credentials.uuid ?? crypto.randomUUID();
     const key = keyOf(uuid, peer);
     const session: ServerSession = this.#sessions.get(key) ?? this.#create(uuid);
-    if (credentials.token !== undefined) session.token = credentials.token;
-    if (peer) session.peer = peer;
     session.lastUsed = this.now();
     this.#sessions.delete(key);
     if (this.#sessions.size >= this.most) this.#evict();
@@ -106,8 +101,13 @@ export class Sessions {
 }
 
 /** A uuid has no colon. */
-function keyOf(uuid: string, peer: Peer | undefined): string {
+function keyOf(uuid: string, peer: Pick<Peer, "uid" | "gid"> | undefined): string {
   return peer ? `${uuid}:${peer.uid}:${peer.gid}` : uuid;
+}
+
+/** Who is calling, for privileges. */
+export function callerOf({ token }: Credentials, peer: Peer | undefined): Caller {
+  return { ...(token !== undefined && { token }), ...(peer?.user && { user: peer.user }) };
 }
 
 export function cookieName(port: number): string {

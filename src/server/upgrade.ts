@@ -1,14 +1,14 @@
 /** Turns a connection that asks for it into an AFB WebSocket. */
 import type { IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
-import type { Peer } from "../../ffi/sockets.ts";
 import { AfbError } from "../errors.ts";
 import type { Registry } from "../api/registry.ts";
 import { AfbConnection } from "./afb.ts";
 import { handshake, refuse } from "./handshake.ts";
 import type { OriginPolicy } from "./origin.ts";
+import type { Peer } from "./peer.ts";
 import { parseQuery } from "./query.ts";
-import { readCredentials, type Credentials, type Sessions } from "./session.ts";
+import { callerOf, readCredentials, type Credentials, type Sessions } from "./session.ts";
 import { WebSocketConnection } from "./websocket.ts";
 
 export interface UpgradeContext {
@@ -42,7 +42,11 @@ export function upgrade(
     reject(socket, refuse(400, credentials).response);
     return;
   }
-  const client = new AfbConnection(registry, sessions.open(credentials, peer));
+  const client = new AfbConnection(
+    registry,
+    sessions.open(credentials, peer),
+    callerOf(credentials, peer),
+  );
   const connection: WebSocketConnection = new WebSocketConnection(socket, {
     text: (text) => client.text(text),
     gone: () => {

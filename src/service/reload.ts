@@ -1,30 +1,28 @@
 /** Taking changed configs into service without a restart: all of it, or nothing. */
 import { ConfigError, type Problem } from "../config/problem.ts";
-import type { ApiPlan } from "../plan/plan.ts";
 
-export interface ReloadResult {
+export interface ReloadResult<Loaded> {
   readonly ok: boolean;
   /** Empty when `ok`. */
   readonly problems: readonly Problem[];
-  /** What is served now; undefined when nothing changed. */
-  readonly apis?: readonly ApiPlan[];
+  /** What `replace` told; undefined when nothing changed. */
+  readonly loaded?: Loaded;
 }
 
-export type Reload = () => Promise<ReloadResult>;
+export type Reload<Loaded> = () => Promise<ReloadResult<Loaded>>;
 
 /**
  * @param compile Reads everything anew; throws ConfigError.
- * @param replace Puts the plans in the place of those served now; throws when they do not fit together.
+ * @param replace Puts what was prepared in the place of those served now; throws when they do not fit together.
  */
-export function createReload(
-  compile: () => readonly ApiPlan[] | Promise<readonly ApiPlan[]>,
-  replace: (apis: readonly ApiPlan[]) => unknown,
-): Reload {
-  const once = async (): Promise<ReloadResult> => {
+export function createReload<Prepared, Loaded>(
+  compile: () => Prepared | Promise<Prepared>,
+  replace: (prepared: Prepared) => Loaded,
+): Reload<Loaded> {
+  const once = async (): Promise<ReloadResult<Loaded>> => {
     try {
-      const apis = await compile();
-      await replace(apis);
-      return { ok: true, problems: [], apis };
+      const prepared = await compile();
+      return { ok: true, problems: [], loaded: replace(prepared) };
     } catch (error) {
       return { ok: false, problems: problemsOf(error) };
     }

@@ -5,7 +5,7 @@ import { parseTemplate } from "../../src/plan/argv.ts";
 import type { ActionPlan, ActionPlans, Plan } from "../../src/plan/plan.ts";
 import type { PluginFunction } from "../../src/plugins/plugin.ts";
 import { parseReference } from "../../src/plugins/reference.ts";
-import { apiOf, shell, spawnLaunch, TestClient } from "./harness.ts";
+import { apiOf, granting, shell, spawnLaunch, TestClient } from "./harness.ts";
 
 const registries: Registry[] = [];
 afterEach(async () => {
@@ -114,7 +114,7 @@ describe("onload and onstart", () => {
     const { registry, client } = connect(
       { onload: [action("a", "api://p#secret", { required: true })] },
       {},
-      { plans, granted: () => new Set<string>() },
+      { plans, granted: granting() },
     );
     await registry.start();
     expect((await client.call("secret")).request.status).toBe("insufficient-scope");
@@ -222,7 +222,7 @@ describe("extra", () => {
 
   test("give nobody a privilege", async () => {
     const plans = [echo("echo", { privileges: ["urn:x"] })];
-    const { client } = connect({ extra }, functions, { plans, granted: () => new Set<string>() });
+    const { client } = connect({ extra }, functions, { plans, granted: granting() });
     expect((await client.call("say")).request.status).toBe("insufficient-scope");
   });
 

@@ -88,18 +88,18 @@ test("wrong queries are told, and start nothing", async () => {
 
 describe("privileges", () => {
   test("are the sandbox's, for every action", async () => {
-    const granted = new Set<string>(["urn:x"]);
-    const client = connect({ granted: () => granted });
+    const privileges = new Set(["urn:x"]);
+    const client = connect({ granted: () => ({ privileges }) });
     const query = { sandbox: "guarded", exec: exec("/bin/sleep", "60") };
     const pid = pidOf(await client.call("exec", query));
-    granted.clear();
+    privileges.clear();
     await client.call("exec", query);
     await client.call("exec", { action: "stop", args: { pid } });
     const denied =
       '{"jtype":"afb-reply","request":{"status":"insufficient-scope","info":"p/exec needs the privilege urn:x","code":-9}}]';
     expect(client.wire.slice(1)).toEqual([`[4,"2",${denied}`, `[4,"3",${denied}`]);
     expect((await client.call("exec", { action: "stop" })).response).toEqual([]);
-    granted.add("urn:x");
+    privileges.add("urn:x");
     expect((await client.call("exec", { action: "stop" })).response).toEqual([
       `guarded/sleep@${pid}`,
     ]);

@@ -1,6 +1,7 @@
 /** A registry over real processes without a sandbox, and a client that records its frames as they would go over a WebSocket. */
 import { constants } from "node:os";
 import type { Client, Session } from "../../src/api/client.ts";
+import type { Granted } from "../../src/api/privileges.ts";
 import { createRegistry, type Registry, type RegistryOptions } from "../../src/api/registry.ts";
 import type { Reply } from "../../src/api/reply.ts";
 import { compileParams, type Params } from "../../src/config/params.ts";
@@ -49,6 +50,11 @@ export function apiOf(plans: readonly Plan[], overrides: Partial<ApiPlan> = {}):
   const sandboxes = [{ uid: "sb", plans }];
   return { file: "spawn-p.json", uid: "demo", api: "p", sandboxes, notices: [], ...overrides };
 }
+
+/** Everybody has these privileges and no others. */
+export const granting =
+  (...privileges: string[]): Granted =>
+  () => ({ privileges: new Set(privileges) });
 
 export function registryOf(
   plans: readonly Plan[],

@@ -1,8 +1,9 @@
 import { afterEach, describe, expect, test } from "bun:test";
+import { grantAll } from "../../src/api/privileges.ts";
 import { createRegistry, type Registry, type RegistryOptions } from "../../src/api/registry.ts";
 import { Log } from "../../src/log.ts";
 import { parseTemplate } from "../../src/plan/argv.ts";
-import { apiOf, paramsOf, shell, sleeper, spawnLaunch, TestClient } from "./harness.ts";
+import { apiOf, granting, paramsOf, shell, sleeper, spawnLaunch, TestClient } from "./harness.ts";
 
 const registries: Registry[] = [];
 afterEach(async () => {
@@ -21,7 +22,13 @@ function connect(options: Partial<RegistryOptions> = {}) {
   const lines: string[] = [];
   const log = new Log((line) => lines.push(line));
   const apis = [apiOf([say, shell("hello", "echo hi"), sleeper("sleep")], { version: "1.0" })];
-  const registry = createRegistry({ apis, launch: spawnLaunch, log, ...options });
+  const registry = createRegistry({
+    apis,
+    launch: spawnLaunch,
+    log,
+    granted: grantAll,
+    ...options,
+  });
   registries.push(registry);
   return { registry, client: new TestClient(registry), lines };
 }
@@ -280,7 +287,7 @@ describe("disconnected", () => {
 });
 
 test("what others notice takes a privilege", async () => {
-  const { client } = connect({ granted: () => new Set<string>() });
+  const { client } = connect({ granted: granting() });
   await client.call("get", { apis: false }, monitor);
   for (const verb of ["set", "trace", "subscribe"]) await client.call(verb, {}, monitor);
   expect(client.wire[0]).toStartWith('[3,"1"');

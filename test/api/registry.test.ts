@@ -2,7 +2,15 @@ import { afterEach, describe, expect, test } from "bun:test";
 import { createRegistry, type Registry } from "../../src/api/registry.ts";
 import { parseTemplate } from "../../src/plan/argv.ts";
 import type { Plan } from "../../src/plan/plan.ts";
-import { apiOf, paramsOf, registryOf, shell, spawnLaunch, TestClient } from "./harness.ts";
+import {
+  apiOf,
+  granting,
+  paramsOf,
+  registryOf,
+  shell,
+  spawnLaunch,
+  TestClient,
+} from "./harness.ts";
 
 const registries: Registry[] = [];
 afterEach(async () => {
@@ -154,7 +162,7 @@ describe("privileges", () => {
   ];
 
   test("every one is needed, for every action", async () => {
-    const { client } = connect(plans, { granted: () => new Set(["urn:a"]) });
+    const { client } = connect(plans, { granted: granting("urn:a") });
     await client.call("both");
     await client.call("both", { action: "stop" });
     await client.call("free");
@@ -164,19 +172,31 @@ describe("privileges", () => {
     expect(client.wire[2]).toStartWith('[3,"3"');
   });
 
-  test("the session decides, and all is all", async () => {
+  test("the caller decides, never the session; without anything to decide by, nobody has any", async () => {
     const { client, registry } = connect(plans, {
-      granted: ({ uuid }) => (uuid === "test-session" ? "all" : new Set<string>()),
+      granted: ({ token }) => ({
+        privileges: token === "t" ? "all" : new Set<string>(),
+        unknownToken: token === "u",
+      }),
     });
-    const other = await registry.call({
-      api: "p",
-      verb: "both",
-      args: {},
-      session: { uuid: "other" },
+    const session = { uuid: "test-session" };
+    const both = async (more: object, verb = "both"): Promise<object> =>
+      (await registry.call({ api: "p", verb, args: {}, session, ...more })).request;
+    const info = "p/both needs the privileges urn:a, urn:b";
+    expect((await client.call("both", {}, { caller: { token: "t" } })).request.code).toBe(0);
+    const refused: object = { status: "insufficient-scope", info, code: -9 };
+    expect(await both({})).toEqual(refused);
+    expect(await both({ caller: {} })).toEqual(refused);
+    expect(await both({ caller: { token: "u" } })).toEqual({
+      status: "invalid-token",
+      info: `${info}; this token is not known`,
+      code: -7,
     });
-    expect(JSON.stringify(other)).toBe(
-      '{"jtype":"afb-reply","request":{"status":"insufficient-scope","info":"p/both needs the privileges urn:a, urn:b","code":-9}}',
-    );
-    expect((await client.call("both")).request.status).toBe("success");
+    // Clients of other servers send whatever they like.
+    expect(await both({ caller: { token: "u" } }, "free")).toMatchObject({ code: 0 });
+    const { client: other } = connect(plans);
+    const theirs: object = (await other.call("both", {}, { caller: { token: "t" } })).request;
+    expect(theirs).toEqual(refused);
+    expect((await other.call("free")).request.code).toBe(0);
   });
 });

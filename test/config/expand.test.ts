@@ -37,7 +37,7 @@ describe("expand", () => {
   });
 
   test("inherited properties are not variables", () => {
-    const variables = new Variables(host({})).global();
+    const variables = new Variables(host({})).api("p");
     for (const name of ["constructor", "__proto__", "toString"])
       expect(variables.lookup(name)).toBeUndefined();
   });
@@ -75,7 +75,7 @@ describe("variables", () => {
   test("what the server knows", () => {
     const { lookup } = new Variables(
       host({ user: { name: "ann", home: "/home/ann" }, config: "c.json" }),
-    ).global();
+    ).api("p");
     const names = [
       "LOGNAME",
       "HOME",
@@ -103,7 +103,7 @@ describe("variables", () => {
     expect(["SANDBOX_UID", "COMMAND_UID", "API_NAME", "SBOXUSER"].map(lookup)).toEqual([
       undefined,
       undefined,
-      undefined,
+      "p",
       undefined,
     ]);
   });
@@ -143,13 +143,13 @@ describe("variables", () => {
   test("a name is tried in upper case last", () => {
     const { lookup } = new Variables(
       host({ env: { home: "lower", HOME: "upper", PATH: "p" } }),
-    ).global();
+    ).api("p");
     expect([lookup("home"), lookup("Home"), lookup("path")]).toEqual(["lower", "upper", "p"]);
   });
 
   test("one UUID per scope, another in the next", () => {
     const variables = new Variables(host({}));
-    const [one, two] = [variables.global(), variables.global()];
+    const [one, two] = [variables.api("p"), variables.api("p")];
     expect([one.lookup("UUID"), one.lookup("UUID"), two.lookup("UUID")]).toEqual([
       "uuid-0",
       "uuid-0",
@@ -158,7 +158,7 @@ describe("variables", () => {
   });
 
   test("suggestions come from what is set", () => {
-    const known = new Variables(host({ env: { DIRTOLIST: "/" } })).global();
+    const known = new Variables(host({ env: { DIRTOLIST: "/" } })).api("p");
     expect(() => expand("$DIRTOLSIT", known)).toThrow("did you mean `$DIRTOLIST`");
     expect([...known.names()]).not.toContain("SANDBOX_UID");
   });

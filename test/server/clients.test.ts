@@ -41,7 +41,7 @@ test("the JavaScript client of AFB, as in a page", async () => {
     const ws = await new Promise<AfbWs>(
       (resolve, reject) => new Ws(resolve, () => reject(new Error("aborted"))),
     );
-    expect(await ws.call("t/who", {})).toMatchObject({ response: { session: { token: "TOKEN" } } });
+    expect(await ws.call("t/who", {})).toMatchObject({ response: { caller: { token: "TOKEN" } } });
     expect(await ws.call("t/fail", {}).catch((reply: unknown) => reply)).toMatchObject({
       request: { status: "invalid-request" },
     });
@@ -60,7 +60,7 @@ test("our client", async () => {
   await using server = await serve();
   const url = `${server.url.replace("http", "ws")}/api`;
   const client = await connect(url, { token: "T" });
-  expect(await client.call("t/who")).toMatchObject({ response: { session: { token: "T" } } });
+  expect(await client.call("t/who")).toMatchObject({ response: { caller: { token: "T" } } });
   const event = new Promise((resolve) => client.on("event", (name, data) => resolve([name, data])));
   server.registry.onEvents = (caller) => void caller.send("t/events", 1);
   await client.call("t/events");

@@ -17,7 +17,7 @@ export class TestRegistry implements Registry {
   /** Called by `t/events` with the client that called. */
   onEvents: (client: Client) => void = () => undefined;
 
-  async call({ api, verb, args, client, session, wait }: Request): Promise<Reply> {
+  async call({ api, verb, args, client, session, caller, wait }: Request): Promise<Reply> {
     if (api.toLowerCase() !== "t") return failure(new AfbError("unknown-api", `no API "${api}"`));
     switch (verb.toLowerCase()) {
       case "ping":
@@ -25,7 +25,7 @@ export class TestRegistry implements Registry {
       case "echo":
         return success(args);
       case "who":
-        return success({ api, verb, session, wait, client: client !== undefined });
+        return success({ api, verb, session, caller, wait, client: client !== undefined });
       case "slow":
         this.slow++;
         client?.onClose(() => this.gone++);

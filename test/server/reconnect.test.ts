@@ -37,7 +37,7 @@ describe("reconnect", () => {
 
     await using second = await serve({ endpoints: [{ ...LOCAL, port: first.port }] });
     await restored;
-    expect(await client.call("t/who")).toMatchObject({ response: { session: { token: "T" } } });
+    expect(await client.call("t/who")).toMatchObject({ response: { caller: { token: "T" } } });
     expect(second.registry.slow).toBe(0);
     await client.close();
     expect(told).toEqual(["lost", "close"]);
@@ -72,7 +72,7 @@ test("over a unix socket", async () => {
     await using _ = await serve({ endpoints: [{ kind: "unix", path }] });
     const client = await connect(`ws+unix://${path}:/api`, { token: "T" });
     expect(await client.call("t/who")).toMatchObject({
-      response: { session: { token: "T", peer: {} } },
+      response: { caller: { token: "T", user: {} } },
     });
     await client.close();
   }

@@ -191,14 +191,18 @@ describe("sessions", () => {
     expect(first.cookie).toBe(
       `x-afb-uuid-${server.port}=${uuid}; Path=/; Max-Age=32000000; HttpOnly; SameSite=Lax`,
     );
-    const session = { uuid, token: "SECRET" };
+    expect(first.reply).toMatchObject({ response: { caller: { token: "SECRET" } } });
+    // The session is entered by its uuid, the token is not got by that.
+    const session = { uuid };
     const again = await who("", { cookie: `a=b; x-afb-uuid-${server.port}=${uuid}` });
     expect(again.reply).toMatchObject({ response: { session } });
     expect(again.cookie).toBeNull();
     expect((await who("", { "x-afb-uuid": uuid })).reply).toMatchObject({ response: { session } });
     expect((await who(`?uuid=${uuid}&token=NEW`)).reply).toMatchObject({
-      response: { session: { uuid, token: "NEW" } },
+      response: { session, caller: { token: "NEW" } },
     });
+    expect(again.reply).toMatchObject({ response: { caller: {} } });
+    expect(JSON.stringify(again.reply)).not.toContain("SECRET");
     // What would not be safe in a cookie is not taken.
     expect((await who("?uuid=a%0d%0ab")).cookie).not.toContain("a\r\n");
   });

@@ -104,11 +104,11 @@ describe("reload", () => {
     const reload = createReload(
       () => {
         if (problem) throw problem;
-        return [];
+        return "prepared";
       },
-      () => void replaced.push("replaced"),
+      (prepared) => replaced.push(prepared),
     );
-    expect(await reload()).toEqual({ ok: true, problems: [], apis: [] });
+    expect(await reload()).toEqual({ ok: true, problems: [], loaded: 1 });
     const found = { file: "f", path: "p", message: "m" };
     problem = new ConfigError([found]);
     const both = [reload(), reload()];

@@ -15,19 +15,20 @@ test("REST and WebSocket over a unix socket beside TCP, and who is calling", asy
   {
     await using server = await serve({ endpoints: [LOCAL, { kind: "unix", path }] });
     expect(server.urls).toEqual([`http://127.0.0.1:${server.port}`, `unix:${path}`]);
-    const ids = { pid: process.pid, uid: process.getuid?.(), gid: process.getgid?.() };
+    const gids = [...new Set([process.getgid?.(), ...(process.getgroups?.() ?? [])])];
+    const caller = { user: { uid: process.getuid?.(), gids } };
 
     using rest = await RawClient.open(path);
     rest.write(get("/api/t/who"));
     expect(await rest.head()).toStartWith("HTTP/1.1 200 ");
-    expect(JSON.parse(await rest.rest())).toMatchObject({ response: { session: { peer: ids } } });
+    expect(JSON.parse(await rest.rest())).toMatchObject({ response: { caller } });
 
     using socket = await RawClient.webSocket(path);
     socket.call("1", "t/who", null);
-    expect(await socket.json()).toMatchObject([3, "1", { response: { session: { peer: ids } } }]);
+    expect(await socket.json()).toMatchObject([3, "1", { response: { caller } }]);
 
     // Nothing is known of a TCP peer.
-    expect(await (await fetch(`${server.url}/api/t/who`)).text()).not.toContain("peer");
+    expect(await (await fetch(`${server.url}/api/t/who`)).text()).not.toContain("user");
   }
   expect(existsSync(path)).toBe(false);
   remove();
@@ -35,11 +36,10 @@ test("REST and WebSocket over a unix socket beside TCP, and who is calling", asy
 
 test("the session of another user is not entered by knowing its uuid", () => {
   const sessions = new Sessions();
-  const peer = (uid: number) => ({ pid: 1, uid, gid: 1 });
-  const mine = sessions.open({ uuid: "u", token: "SECRET", fromCookie: false }, peer(1));
-  const theirs = sessions.open({ uuid: "u", fromCookie: false }, peer(2));
-  expect(theirs.token).toBeUndefined();
-  expect(sessions.open({ uuid: "u", fromCookie: false }).token).toBeUndefined();
+  const peer = (uid: number) => ({ uid, gid: 1 });
+  const mine = sessions.open({ uuid: "u", fromCookie: false }, peer(1));
+  expect(sessions.open({ uuid: "u", fromCookie: false }, peer(2))).not.toBe(mine);
+  expect(sessions.open({ uuid: "u", fromCookie: false })).not.toBe(mine);
   expect(sessions.open({ uuid: "u", fromCookie: false }, peer(1))).toBe(mine);
 });
 

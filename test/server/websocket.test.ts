@@ -1,7 +1,10 @@
 import { describe, expect, test } from "bun:test";
-import { frame, RawClient, serve } from "./harness.ts";
+import { frame, RawClient, serve, upgradeText } from "./harness.ts";
 
 const OK = { jtype: "afb-reply", request: { status: "success", code: 0 } };
+
+const sessionOf = (frame: unknown) =>
+  (frame as [number, string, { response: { session: { uuid: string } } }])[2].response.session;
 
 describe("calls and replies", () => {
   test("are to the letter", async () => {
@@ -72,7 +75,7 @@ describe("calls and replies", () => {
     expect(server.registry.slow).toBe(calls);
   });
 
-  test("a token is remembered, the session is the one asked for", async () => {
+  test("a token stays for the connection, and no other of its session has it", async () => {
     await using server = await serve();
     using client = await RawClient.webSocket(server.port);
     client.write(frame('[2,"1","t/who",null,"SECRET"]'));
@@ -80,10 +83,22 @@ describe("calls and replies", () => {
     expect(first).toMatchObject([
       3,
       "1",
-      { response: { client: true, session: { token: "SECRET" } } },
+      { response: { client: true, caller: { token: "SECRET" } } },
     ]);
     client.write(frame('[2,"1","t/who",null]'));
-    expect(await client.json()).toEqual(first);
+    const second = await client.json();
+    expect(second).toEqual(first);
+    client.write(frame('[2,"1","t/who",null,"OTHER"]'));
+    expect(await client.json()).toMatchObject({ 2: { response: { caller: { token: "OTHER" } } } });
+    const { uuid } = sessionOf(second);
+    using stranger = await RawClient.open(server.port);
+    stranger.write(upgradeText({ "x-afb-uuid": uuid }));
+    await stranger.head();
+    stranger.call("1", "t/who", null);
+    const theirs = await stranger.json();
+    expect(sessionOf(theirs).uuid).toBe(uuid);
+    expect(theirs).toMatchObject({ 2: { response: { caller: {} } } });
+    expect(JSON.stringify(theirs)).not.toMatch(/SECRET|OTHER/);
   });
 });
 

@@ -1,0 +1,62 @@
+/** What each caller may do, by its token or by the user that it is. Immutable: a reload makes another. */
+import type { Caller } from "../api/client.ts";
+import type { Granted, Grants } from "../api/privileges.ts";
+import { hashOf } from "./token.ts";
+
+export type Who =
+  | { readonly kind: "token"; readonly hash: string }
+  | { readonly kind: "user"; readonly uid: number }
+  | { readonly kind: "group"; readonly gid: number }
+  | { readonly kind: "anyone" };
+
+export interface Rule {
+  readonly who: Who;
+  readonly privileges: ReadonlySet<string> | "all";
+}
+
+export class Access {
+  readonly #tokens = new Map<string, Rule[]>();
+  readonly #users = new Map<number, Rule[]>();
+  readonly #groups = new Map<number, Rule[]>();
+  readonly #anyone: Rule[] = [];
+
+  /** @param uid The server's user, who like root may do everything anyway: either can change the server, or stop it. */
+  constructor(
+    readonly rules: readonly Rule[],
+    uid: number,
+  ) {
+    for (const id of new Set([0, uid])) {
+      this.#users.set(id, [{ who: { kind: "user", uid: id }, privileges: "all" }]);
+    }
+    for (const rule of rules) {
+      const { who } = rule;
+      if (who.kind === "token") add(this.#tokens, who.hash, rule);
+      else if (who.kind === "user") add(this.#users, who.uid, rule);
+      else if (who.kind === "group") add(this.#groups, who.gid, rule);
+      else this.#anyone.push(rule);
+    }
+  }
+
+  /** Whether anybody but root and the server's user can have a privilege. */
+  grants(privilege: string): boolean {
+    return this.rules.some(({ privileges }) => privileges === "all" || privileges.has(privilege));
+  }
+
+  readonly of: Granted = ({ token, user }: Caller): Grants => {
+    const known = token === undefined || token === "" ? [] : this.#tokens.get(hashOf(token));
+    const rules = [
+      ...this.#anyone,
+      ...(known ?? []),
+      ...(user ? (this.#users.get(user.uid) ?? []) : []),
+      ...(user?.gids.flatMap((gid) => this.#groups.get(gid) ?? []) ?? []),
+    ];
+    const privileges = rules.some((rule) => rule.privileges === "all")
+      ? "all"
+      : new Set(rules.flatMap((rule) => [...rule.privileges]));
+    return { privileges, ...(known === undefined && { unknownToken: true }) };
+  };
+}
+
+function add<Key>(map: Map<Key, Rule[]>, key: Key, rule: Rule): void {
+  map.set(key, [...(map.get(key) ?? []), rule]);
+}

@@ -1,0 +1,77 @@
+/** An access file → the rules of it, or every problem it has. */
+import { conform, type Draft } from "../config/conform.ts";
+import { readJson } from "../config/load.ts";
+import { element, member } from "../config/place.ts";
+import { ConfigError, type Problem } from "../config/problem.ts";
+import { trusted } from "../config/trust.ts";
+import type { Rule, Who } from "./access.ts";
+import { AccessFile, type Grant } from "./schema.ts";
+
+/** The users and groups of a machine: name or number → id; undefined when there is none. */
+export interface Accounts {
+  /** The server's user. */
+  readonly uid: number;
+  user(text: string): number | undefined;
+  group(text: string): number | undefined;
+}
+
+const WHO = ["token", "user", "group", "anyone"] as const;
+
+/** @throws ConfigError with every problem */
+export function loadAccess(file: string, accounts: Accounts): Rule[] {
+  const problems: Problem[] = [];
+  const report = (path: string, message: string) => void problems.push({ file, path, message });
+  const rules: Rule[] = [];
+  try {
+    // Who can write it can call everything.
+    const raw = readJson(trusted(file, accounts.uid, "an access file"), problems);
+    if (raw !== undefined) rules.push(...rulesOf(raw, accounts, report));
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+    report("", error.message);
+  }
+  // The file as it was named, not where its links lead.
+  if (problems.length > 0) throw new ConfigError(problems.map((one) => ({ ...one, file })));
+  return rules;
+}
+
+type Report = (path: string, message: string) => void;
+
+function rulesOf(raw: unknown, accounts: Accounts, report: Report): Rule[] {
+  const draft = conform(AccessFile, raw, "", report) as Draft<AccessFile> | undefined;
+  return (draft?.grants ?? []).flatMap((grant, i) => {
+    const path = element("grants", i);
+    const who = grant && whoOf(grant, path, accounts, report);
+    return who ? [{ who, privileges: privilegesOf(grant.privileges ?? []) }] : [];
+  });
+}
+
+function whoOf(
+  grant: Draft<Grant>,
+  path: string,
+  accounts: Accounts,
+  report: Report,
+): Who | undefined {
+  const [kind, ...others] = WHO.filter((key) => grant[key] !== undefined);
+  if (kind === undefined || others.length > 0) {
+    const found = kind === undefined ? "none" : [kind, ...others].join(" and ");
+    return void report(path, `found ${found}, expected one of ${WHO.join(", ")}`);
+  }
+  const { token = "", user = "", group = "", anyone } = grant;
+  if (kind === "token") return { kind, hash: token.toLowerCase() };
+  if (kind === "anyone") {
+    if (anyone) return { kind };
+    return void report(member(path, kind), "found false: a grant to nobody; remove it");
+  }
+  const id = kind === "user" ? accounts.user(user) : accounts.group(group);
+  if (id === undefined) {
+    const name = JSON.stringify(kind === "user" ? user : group);
+    return void report(member(path, kind), `this system has no ${kind} ${name}`);
+  }
+  return kind === "user" ? { kind, uid: id } : { kind, gid: id };
+}
+
+function privilegesOf(names: readonly (string | undefined)[]): Rule["privileges"] {
+  const known = names.filter((name) => name !== undefined);
+  return known.includes("*") ? "all" : new Set(known);
+}

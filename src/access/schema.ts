@@ -1,0 +1,35 @@
+/** The schema of an access file: who may call what needs a privilege. */
+import { type Static, Type } from "@sinclair/typebox";
+import { flag, list, object, optional, text } from "../config/shapes.ts";
+
+export const Grant = object(
+  {
+    info: optional(Type.String({ description: "who or what this is, for readers" })),
+    token: optional(
+      Type.String({
+        pattern: "^sha256:[0-9a-fA-F]{64}$",
+        description: "whoever presents the token with this hash; spawnbox token makes one",
+      }),
+    ),
+    user: optional(text({ description: "user name or uid, over a unix socket" })),
+    group: optional(
+      text({ description: "group name or gid, primary or supplementary, over a unix socket" }),
+    ),
+    anyone: optional(flag({ description: "true: whoever can connect" })),
+    privileges: list(Type.String({ minLength: 1, description: "a privilege, or * for all" }), {
+      description: "what they may use",
+    }),
+  },
+  { description: "one of token, user, group, anyone, and privileges" },
+);
+
+export const AccessFile = object(
+  {
+    $schema: optional(Type.String({ description: "for editors" })),
+    grants: list(Grant, { description: "a caller has the privileges of all that fit" }),
+  },
+  { description: "a spawnbox access file" },
+);
+
+export type Grant = Static<typeof Grant>;
+export type AccessFile = Static<typeof AccessFile>;

@@ -1,0 +1,44 @@
+/** `spawnbox token`: a new token, and the grant that makes it worth something. */
+import { parseArgs } from "node:util";
+import { hashOf, makeToken } from "../access/token.ts";
+
+export const help = `usage: spawnbox token [--info TEXT] [PRIVILEGE...]
+
+Makes a random token of 256 bits. Prints it on the first line, to be handed to a caller: it is kept nowhere else. The
+second line is the grant for the access file (serve --access), which only knows the token's hash.
+
+  --info TEXT  who or what the token is for
+  -h, --help   this text
+
+The privilege "*" is all of them. Callers present the token as "Authorization: Bearer TOKEN", as the fifth element of a
+WebSocket call, or with spawnbox call --token-file FILE.`;
+
+/** Exit code: 0, or 2 for wrong usage. */
+export async function run(argv: string[]): Promise<number> {
+  let info: string | undefined;
+  let privileges: string[];
+  try {
+    const { values, positionals } = parseArgs({
+      args: argv,
+      allowPositionals: true,
+      options: { info: { type: "string" }, help: { type: "boolean", short: "h" } },
+    });
+    if (values.help) {
+      console.log(help);
+      return 0;
+    }
+    if (positionals.includes("")) throw new TypeError("a privilege is not empty");
+    ({ info } = values);
+    privileges = positionals;
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+    console.error(`spawnbox token: ${error.message}\n\n${help}`);
+    return 2;
+  }
+  const token = makeToken();
+  const grant = { ...(info !== undefined && { info }), token: hashOf(token), privileges };
+  console.log(`${token}\n${JSON.stringify(grant)}`);
+  if (privileges.length === 0)
+    console.error("spawnbox token: it grants nothing yet: add privileges");
+  return 0;
+}

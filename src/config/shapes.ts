@@ -1,0 +1,26 @@
+/**
+ * The words in which schemas are written. What users may write besides the normal form is an annotation, not a second shape:
+ *  - `list: true`   a single value is accepted for the list
+ *  - `words: {…}`   an enumeration matched without regard to case, with its aliases
+ *  - `text: true`   a number or boolean is accepted for the string
+ */
+import { type TSchema, type TString, type TUnsafe, Type } from "@sinclair/typebox";
+
+type Doc = { description: string; default?: unknown };
+
+export const object = <P extends Record<string, TSchema>>(properties: P, doc: Doc) =>
+  Type.Object(properties, { additionalProperties: false, ...doc });
+export const list = <S extends TSchema>(item: S, doc: Doc) =>
+  Type.Array(item, { list: true, ...doc });
+export const text = (doc: Doc): TString => Type.String({ text: true, ...doc });
+export const flag = (doc: Doc) => Type.Boolean(doc);
+export const optional = Type.Optional;
+
+/** An enumeration; `aliases` maps further spellings to the canonical word. */
+export function words<const W extends string>(
+  canonical: readonly W[],
+  doc: Doc,
+  aliases: Record<string, W> = {},
+): TUnsafe<W> {
+  return Type.Unsafe<W>({ type: "string", enum: [...canonical], words: aliases, ...doc });
+}

@@ -1,0 +1,72 @@
+/**
+ * Who is at the other end of a unix socket, as far as privileges go by that: unix(7), SO_PEERCRED and SO_PEERGROUPS. Asked
+ * when the connection is accepted.
+ */
+import { readFileSync } from "node:fs";
+import type { Socket } from "node:net";
+import { lookAtPeer, peerCredentials, peerGroups } from "../../ffi/sockets.ts";
+import type { UserIds } from "../api/client.ts";
+
+export interface Peer {
+  /** 0 for a process that this pid namespace cannot see. */
+  readonly pid: number;
+  readonly uid: number;
+  readonly gid: number;
+  /** For privileges; undefined when its ids say nothing, as those of the server's own commands. */
+  readonly user: UserIds | undefined;
+}
+
+/** What the kernel shows for an id that this user namespace has none for (/proc/sys/kernel/overflowuid). */
+const OVERFLOW_ID = 65534;
+
+/** undefined when nothing can be known. */
+export function peerOf(socket: Socket): Peer | undefined {
+  const handle: unknown = Reflect.get(socket, "_handle");
+  if (typeof handle !== "object" || handle === null || !("fd" in handle)) return undefined;
+  if (typeof handle.fd !== "number" || handle.fd < 0) return undefined;
+  try {
+    const { pid, uid, gid } = peerCredentials(handle.fd);
+    return { pid, uid, gid, user: userOf(handle.fd, { pid, uid, gid }) };
+  } catch (error) {
+    console.error("who connected is not known:", error);
+    return undefined;
+  }
+}
+
+function userOf(fd: number, { pid, uid, gid }: Omit<Peer, "user">): UserIds | undefined {
+  if (!isNumbered("uid", uid)) return undefined;
+  // One that has connected and gone may have been a command of ours: nobody can tell any more.
+  if (lookAtPeer(fd, pid, isOwnCommand) !== false) return undefined;
+  const gids = new Set([gid, ...peerGroups(fd)]);
+  return { uid, gids: [...gids].filter((id) => isNumbered("gid", id)) };
+}
+
+/** Whether an id means one user: in a user namespace, all that are not mapped look alike. */
+function isNumbered(kind: "uid" | "gid", id: number): boolean {
+  return id !== OVERFLOW_ID || /^\s*0\s+0\s+4294967295\s*$/.test(proc(`self/${kind}_map`) ?? "");
+}
+
+/**
+ * A command runs as root, or as the user of the server, and may see its socket; that gives it nothing. All that it starts
+ * descends from the server: the supervisor of a task adopts what the command leaves behind.
+ */
+function isOwnCommand(pid: number): boolean {
+  // 0: outside of this pid namespace, where nothing descends from this process.
+  for (let at = pid; at > 1 && at !== process.pid;) {
+    const parent = Number(/^PPid:\s*(\d+)$/m.exec(proc(`${at}/status`) ?? "")?.[1]);
+    // What cannot be read is not trusted.
+    if (Number.isNaN(parent) || parent === process.pid) return true;
+    at = parent;
+  }
+  return false;
+}
+
+/** undefined when it is not there, or hidden (hidepid). */
+function proc(path: string): string | undefined {
+  try {
+    return readFileSync(`/proc/${path}`, "latin1");
+  } catch (error) {
+    if (error instanceof Error && "code" in error) return undefined;
+    throw error;
+  }
+}

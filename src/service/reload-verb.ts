@@ -1,0 +1,70 @@
+/** `monitor/reload`: what SIGHUP does, for callers who may, with the result as the reply. */
+import type { Verb } from "../api/verb.ts";
+import { problemLine } from "../config/problem.ts";
+import { AfbError } from "../errors.ts";
+import { pack } from "../plan/pack.ts";
+import type { ApiPlan, Plan } from "../plan/plan.ts";
+import type { ReloadResult } from "./reload.ts";
+
+export const RELOAD_PRIVILEGE = "urn:spawnbox:reload";
+
+/** Verbs, as `api/verb`. */
+export interface Changes {
+  readonly added: readonly string[];
+  readonly changed: readonly string[];
+  readonly removed: readonly string[];
+}
+
+/** @param reload resolves to what has changed, or the result of a reload that failed */
+export function reloadVerb(
+  reload: () => Promise<ReloadResult<{ readonly changes: Changes }>>,
+): Verb {
+  return {
+    name: "reload",
+    privileges: [RELOAD_PRIVILEGE],
+    async call({ args }) {
+      if (!isNothing(args)) throw new AfbError("invalid-request", "reload takes no arguments");
+      const { loaded, problems } = await reload();
+      if (loaded) return loaded.changes;
+      const count = `${problems.length} problem${problems.length === 1 ? "" : "s"}`;
+      throw new AfbError(
+        "bad-state",
+        `nothing changed: ${count}\n${problems.map(problemLine).join("\n")}`,
+      );
+    },
+    describe: () => ({ info: "reads the configs and the access file anew", parameters: [] }),
+  };
+}
+
+const isNothing = (args: unknown): boolean =>
+  args === undefined ||
+  args === null ||
+  (typeof args === "object" && Object.keys(args).length === 0);
+
+/** What a reload changes for callers. */
+export function changesOf(before: readonly ApiPlan[], after: readonly ApiPlan[]): Changes {
+  const [old, now] = [fingerprints(before), fingerprints(after)];
+  const names = [...now.keys()];
+  return {
+    added: names.filter((name) => !old.has(name)),
+    changed: names.filter((name) => old.has(name) && old.get(name) !== now.get(name)),
+    removed: [...old.keys()].filter((name) => !now.has(name)),
+  };
+}
+
+function fingerprints(apis: readonly ApiPlan[]): Map<string, string> {
+  const all = apis.flatMap(({ api, sandboxes, actions }) => [
+    ...sandboxes.flatMap(({ plans }) => plans.map(of)),
+    ...execOf(
+      api,
+      sandboxes.flatMap(({ exec }) => (exec ? [exec] : [])),
+    ),
+    ...(actions?.extra ?? []).map((plan) => [`${api}/${plan.uid}`, JSON.stringify(plan)] as const),
+  ]);
+  return new Map(all);
+}
+
+const of = (plan: Plan) => [`${plan.api}/${plan.verb}`, JSON.stringify(pack(plan))] as const;
+
+const execOf = (api: string, plans: readonly Plan[]) =>
+  plans.length > 0 ? [[`${api}/exec`, JSON.stringify(pack(plans))] as const] : [];
