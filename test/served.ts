@@ -15,6 +15,8 @@ export type User = "root" | "ordinary user";
 
 export interface Served {
   readonly url: string;
+  /** The executable, where any user may run it. */
+  readonly program: string;
   readonly pid: number;
   readonly client: AfbClient;
   /** Calls a verb over the WebSocket. */
@@ -79,6 +81,7 @@ export async function serve(
   const call = (method: string, args: unknown = null) => client.call(method, args);
   return {
     url,
+    program,
     pid: server.pid,
     client,
     call,

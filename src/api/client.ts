@@ -22,6 +22,8 @@ export interface UserIds {
   readonly uid: number;
   /** Primary and supplementary groups. */
   readonly gids: readonly number[];
+  /** The process runs under no_new_privs: it has less than its user, see prctl(2). */
+  readonly confined: boolean;
 }
 
 export interface Client {

@@ -190,7 +190,7 @@ const verbLines = (registry: Registry): string[] =>
 function tryVerb(api: ApiPlan): string {
   const plans = api.sandboxes
     .flatMap((sandbox) => sandbox.plans)
-    .filter((plan) => plan.argv.names.size === 0);
+    .filter(({ argv, privileges }) => argv.names.size + privileges.length === 0);
   const plan = plans.find(({ encoder }) => encoder.name === "sync") ?? plans[0];
   return plan ? plan.verb + (plan.encoder.name === "sync" ? "" : "?wait=true") : "ping";
 }

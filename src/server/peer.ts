@@ -36,9 +36,10 @@ export function peerOf(socket: Socket): Peer | undefined {
 function userOf(fd: number, { pid, uid, gid }: Omit<Peer, "user">): UserIds | undefined {
   if (!isNumbered("uid", uid)) return undefined;
   // One that has connected and gone may have been a command of ours: nobody can tell any more.
-  if (lookAtPeer(fd, pid, isOwnCommand) !== false) return undefined;
+  const confined = lookAtPeer(fd, pid, (it) => (isOwnCommand(it) ? undefined : isConfined(it)));
+  if (confined === undefined) return undefined;
   const gids = new Set([gid, ...peerGroups(fd)]);
-  return { uid, gids: [...gids].filter((id) => isNumbered("gid", id)) };
+  return { uid, gids: [...gids].filter((id) => isNumbered("gid", id)), confined };
 }
 
 /** Whether an id means one user: in a user namespace, all that are not mapped look alike. */
@@ -53,12 +54,21 @@ function isNumbered(kind: "uid" | "gid", id: number): boolean {
 function isOwnCommand(pid: number): boolean {
   // 0: outside of this pid namespace, where nothing descends from this process.
   for (let at = pid; at > 1 && at !== process.pid;) {
-    const parent = Number(/^PPid:\s*(\d+)$/m.exec(proc(`${at}/status`) ?? "")?.[1]);
+    const parent = statusOf(at, "PPid");
     // What cannot be read is not trusted.
-    if (Number.isNaN(parent) || parent === process.pid) return true;
+    if (parent === undefined || parent === process.pid) return true;
     at = parent;
   }
   return false;
+}
+
+/** Also where that cannot be seen, as of a process outside of this pid namespace. */
+const isConfined = (pid: number): boolean => statusOf(pid, "NoNewPrivs") !== 0;
+
+function statusOf(pid: number, field: "PPid" | "NoNewPrivs"): number | undefined {
+  if (pid === 0) return undefined;
+  const value = new RegExp(`^${field}:\\s*(\\d+)$`, "m").exec(proc(`${pid}/status`) ?? "")?.[1];
+  return value === undefined ? undefined : Number(value);
 }
 
 /** undefined when it is not there, or hidden (hidepid). */

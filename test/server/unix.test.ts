@@ -16,7 +16,7 @@ test("REST and WebSocket over a unix socket beside TCP, and who is calling", asy
     await using server = await serve({ endpoints: [LOCAL, { kind: "unix", path }] });
     expect(server.urls).toEqual([`http://127.0.0.1:${server.port}`, `unix:${path}`]);
     const gids = [...new Set([process.getgid?.(), ...(process.getgroups?.() ?? [])])];
-    const caller = { user: { uid: process.getuid?.(), gids } };
+    const caller = { user: { uid: process.getuid?.(), gids, confined: false } };
 
     using rest = await RawClient.open(path);
     rest.write(get("/api/t/who"));

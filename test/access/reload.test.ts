@@ -1,0 +1,112 @@
+/** Configs and access change together, by SIGHUP or by the verb. */
+import { describe, expect, test } from "bun:test";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { hashOf, makeToken } from "../../src/access/token.ts";
+import { connect } from "../../src/client.ts";
+import { isRoot, until, users } from "../served.ts";
+import { wire } from "./wire.ts";
+
+const config = (...verbs: readonly [uid: string, says: string][]) => ({
+  metadata: { uid: "t", api: "p" },
+  sandboxes: {
+    uid: "s",
+    acls: { user: isRoot ? "nobody" : process.geteuid?.() },
+    commands: verbs.map(([uid, says]) => ({
+      uid,
+      encoder: "sync",
+      privilege: "urn:x",
+      exec: { cmdpath: "/bin/echo", args: says },
+    })),
+  },
+});
+
+describe.each(users)("as %s", (user) => {
+  test("the verb tells what changed, or every problem", async () => {
+    const [admin, caller, later] = [makeToken(), makeToken(), makeToken()];
+    const may = { token: hashOf(admin), privileges: "urn:spawnbox:reload" };
+    await using server = await wire(config(["one", "1"], ["two", "2"]), user, [
+      may,
+      { token: hashOf(caller), privileges: "urn:x" },
+    ]);
+    const file = join(server.program, "../config.json");
+    const url = `${server.url.replace("http", "ws")}/api`;
+    const administrator = await connect(url, { token: admin });
+    const reload = (args?: unknown) => administrator.call("monitor/reload", args);
+    const code = async (token: string, verb: string) =>
+      (
+        (await (await fetch(`${server.url}/api/p/${verb}?token=${token}`)).json()) as {
+          request: { code: number };
+        }
+      ).request.code;
+
+    expect((await reload()).response).toEqual({ added: [], changed: [], removed: [] });
+    expect((await reload({ force: true })).request.status).toBe("invalid-request");
+
+    writeFileSync(file, JSON.stringify(config(["two", "zwei"], ["three", "3"])));
+    server.grant([may, { token: hashOf(later), privileges: "urn:x" }]);
+    expect((await reload()).response).toEqual({
+      added: ["p/three"],
+      changed: ["p/two"],
+      removed: ["p/one"],
+    });
+    expect(await code(caller, "two")).toBe(-7);
+    expect(await code(later, "three")).toBe(0);
+
+    // A problem in either, and nothing of both has changed.
+    server.grant([may, { user: "no-such-user", privileges: "urn:x" }, { token: "x" }]);
+    writeFileSync(file, JSON.stringify(config(["four", "4"])));
+    const refused = (await reload()).request;
+    expect(refused).toMatchObject({ status: "bad-state", code: -14 });
+    expect(refused.info).toMatch(/^nothing changed: 4 problems\n/);
+    expect(refused.info).toContain('grants[1].user: this system has no user "no-such-user"');
+    expect(refused.info).toContain("grants[2].token: ");
+    expect(await code(later, "three")).toBe(0);
+    expect(await code(later, "four")).toBe(-4);
+
+    server.grant([may]);
+    writeFileSync(file, '{"metadata": {}}');
+    expect((await reload()).request.info).toContain("config.json: metadata.api: missing key");
+    expect(await code(later, "three")).toBe(0);
+
+    // Who takes its own privilege away, has it no more.
+    writeFileSync(file, JSON.stringify(config(["four", "4"])));
+    server.grant([]);
+    expect((await reload()).request.code).toBe(0);
+    expect((await reload()).request.status).toBe("invalid-token");
+    expect(await code(later, "four")).toBe(-7);
+    await administrator.close();
+  });
+
+  test("SIGHUP swaps grants for open connections too, and ends traces that are no longer allowed", async () => {
+    const [keeps, loses] = [makeToken(), makeToken()];
+    const trace = "urn:AGL:permission:monitor:public:trace";
+    const grant = (token: string) => ({ token: hashOf(token), privileges: ["urn:x", trace] });
+    await using server = await wire(config(["one", "1"]), user, [grant(keeps), grant(loses)]);
+    const url = `${server.url.replace("http", "ws")}/api`;
+    const [kept, lost] = await Promise.all([keeps, loses].map((token) => connect(url, { token })));
+    if (!kept || !lost) throw new Error("not connected");
+    const heard: string[] = [];
+    for (const [name, client] of [
+      ["kept", kept],
+      ["lost", lost],
+    ] as const) {
+      client.on("event", (event) => event === "monitor/trace" && heard.push(name));
+      const add = { api: "p", request: true };
+      expect((await client.call("monitor/trace", { add })).request.code).toBe(0);
+      expect((await client.call("p/one")).request.code).toBe(0);
+    }
+    await until("both hear", () => new Set(heard).size === 2);
+    server.grant([grant(keeps)]);
+    process.kill(server.pid, "SIGHUP");
+    await until("the grant is gone", async () => (await lost.call("p/one")).request.code === -7);
+    heard.length = 0;
+    expect((await kept.call("p/one")).request.code).toBe(0);
+    // Events and replies come in order: what there was for either has come.
+    await Promise.all([kept.call("p/ping"), lost.call("p/ping")]);
+    expect(heard).toContain("kept");
+    expect(heard).not.toContain("lost");
+    await kept.close();
+    await lost.close();
+  });
+});
