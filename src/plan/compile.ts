@@ -1,10 +1,11 @@
 /** Checked configs → plans. Every problem and notice of every config is collected before anything is refused. */
 import { expand } from "../config/expand.ts";
 import type { LoadedConfig } from "../config/load.ts";
+import { suggestion } from "../config/nearest.ts";
 import { ConfigError, type Problem } from "../config/problem.ts";
 import type { Config, Sandbox } from "../config/schema.ts";
 import { Variables } from "../config/variables.ts";
-import { verbOf } from "../config/verbs.ts";
+import { BUILTIN_API, verbOf } from "../config/verbs.ts";
 import {
   Blobs,
   type CheckEncoder,
@@ -58,14 +59,14 @@ export function compile(loaded: readonly LoadedConfig[], options: CompileOptions
     problems.push(...report.problems);
     return api;
   });
-  const names = new Set(apis.map((api) => api.api.toLowerCase()));
+  const names = new Set([BUILTIN_API, ...apis.map((api) => api.api.toLowerCase())]);
   loaded.forEach(({ file, config }) => {
     for (const [i, name] of (config.metadata.require ?? []).entries()) {
       if (names.has(name.toLowerCase())) continue;
       problems.push({
         file,
         path: `metadata.require[${i}]`,
-        message: `no API ${JSON.stringify(name)} is loaded`,
+        message: `no API ${JSON.stringify(name)} is loaded${suggestion(name, names)}`,
       });
     }
   });

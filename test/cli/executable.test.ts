@@ -32,6 +32,7 @@ describe("usage", () => {
     "doctor",
     "compile",
     "early",
+    "token",
   ];
   test("--help names every subcommand, and each explains itself", () => {
     const { code, out } = spawnbox("--help");
@@ -54,6 +55,9 @@ describe("usage", () => {
       ["run", "x"],
       ["call"],
       ["check"],
+      ["token", ""],
+      ["token", "--privilege", "x"],
+      ["serve", "--config", "x", "--access", ""],
     ]) {
       const { code, err } = spawnbox(...args);
       expect({ args, code }).toEqual({ args, code: 2 });
@@ -94,6 +98,34 @@ test("run prints the reply, and its exit code tells the command's", () => {
     code: 1,
     out: expect.stringContaining("did you mean `list`"),
   });
+});
+
+test("token prints a token, and the grant that an access file needs for it", () => {
+  const { code, out, err } = spawnbox("token", "--info", "the panel", "urn:a", "urn:b");
+  expect({ code, err }).toEqual({ code: 0, err: "" });
+  const [token = "", grant = "", ...rest] = out.split("\n");
+  expect(token).toMatch(/^[\w-]{43}$/);
+  expect(rest).toEqual([""]);
+  const sha256 = new Bun.CryptoHasher("sha256").update(token).digest("hex");
+  expect(JSON.parse(grant)).toEqual({
+    info: "the panel",
+    token: `sha256:${sha256}`,
+    privileges: ["urn:a", "urn:b"],
+  });
+  expect(spawnbox("token")).toMatchObject({ code: 0, err: expect.stringContaining("privileges") });
+  expect(spawnbox("schema", "--access").out).toContain("urn:spawnbox:access");
+  expect(spawnbox("schema", "--access", "--markdown").out).toContain("`grants[].token`");
+  const file = join(dir, "access.json");
+  writeFileSync(file, JSON.stringify({ grants: JSON.parse(grant) as object }), { mode: 0o600 });
+  const checked = spawnbox("check", "--access", file, sample("demo"));
+  expect(checked).toMatchObject({ code: 0 });
+  expect(checked.out).toContain("grants[0].privileges: no verb needs the privilege `urn:a`");
+  expect(spawnbox("check", "--access", "open", sample("demo")).out).toContain(
+    "notice: --access open: (top): whoever can connect has every privilege",
+  );
+  writeFileSync(file, "{}");
+  const broken = spawnbox("serve", "--config", sample("demo"), "--access", file);
+  expect(broken).toMatchObject({ code: 1, err: expect.stringContaining("missing key `grants`") });
 });
 
 test("a config that does not exist, is not JSON, or is wrong, does not start", () => {

@@ -159,6 +159,43 @@ test("what is wrong with actions", () => {
   ]);
 });
 
+test("$NAME in the arguments of actions, however deep; %data% stays", () => {
+  const args = {
+    user: "$LOGNAME of $API_NAME",
+    list: ["${API_NAME}", 1, null, { deep: "$$HOME" }],
+    $API_NAME: "%data% 5$ $(x)",
+  };
+  const [api] = compiled("/", {
+    onload: { uid: "1", action: "api://t#c", args: "$API_NAME" },
+    events: { uid: "c", action: "api://t#ping", args },
+    extra: { uid: "x", action: "api://t#c", args: { n: 1 }, privilege: "urn:x" },
+  });
+  const user = api?.actions?.events[0]?.args as { user: string };
+  expect(user.user).toMatch(/^[^$]+ of t$/);
+  expect(api?.actions?.events[0]?.args).toEqual({
+    ...user,
+    list: ["t", 1, null, { deep: "$HOME" }],
+    $API_NAME: "%data% 5$ $(x)",
+  });
+  expect(api?.actions?.onload[0]?.args).toBe("t");
+  expect(api?.actions?.extra[0]).toMatchObject({ args: { n: 1 }, privileges: ["urn:x"] });
+  expect(
+    problems("/", {
+      onstart: {
+        uid: "1",
+        action: "api://t#c",
+        args: { a: ["$API_NAM", "${", { "b c": "$NOPE" }] },
+      },
+      onload: { uid: "2", action: "api://t#c", privilege: "urn:x" },
+    }),
+  ).toEqual([
+    "onload[0].privilege: is for extra verbs only: this is called by the server itself; remove it",
+    "onstart[0].args.a[0]: the variable `$API_NAM` is not set; did you mean `$API_NAME`, or write $$ for a literal $",
+    expect.stringContaining("onstart[0].args.a[1]: `${` is not a variable"),
+    expect.stringContaining('onstart[0].args.a[2]["b c"]: the variable `$NOPE` is not set'),
+  ]);
+});
+
 test("event actions that would set themselves off", () => {
   using modules = new Modules();
   const commands = [command("a"), command("b"), command("c")];
