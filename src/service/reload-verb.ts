@@ -53,18 +53,24 @@ export function changesOf(before: readonly ApiPlan[], after: readonly ApiPlan[])
 }
 
 function fingerprints(apis: readonly ApiPlan[]): Map<string, string> {
-  const all = apis.flatMap(({ api, sandboxes, actions }) => [
-    ...sandboxes.flatMap(({ plans }) => plans.map(of)),
-    ...execOf(
-      api,
-      sandboxes.flatMap(({ exec }) => (exec ? [exec] : [])),
-    ),
-    ...(actions?.extra ?? []).map((plan) => [`${api}/${plan.uid}`, JSON.stringify(plan)] as const),
-  ]);
-  return new Map(all);
+  // Those of a sandbox share their blob.
+  const hashes = new Map<Uint8Array, string>();
+  const hashOf = (ops: Uint8Array): string => {
+    const hash = hashes.get(ops) ?? Bun.hash.xxHash3(ops).toString();
+    hashes.set(ops, hash);
+    return hash;
+  };
+  // The ops are what the policy does, but for its cgroup.
+  const of = ({ policy, ops, ...plan }: Plan): string =>
+    JSON.stringify([pack({ ...plan, cgroup: policy.cgroup }), hashOf(ops)]);
+  return new Map(
+    apis.flatMap(({ api, sandboxes, actions }) => {
+      const execs = sandboxes.flatMap(({ exec }) => (exec ? [of(exec)] : []));
+      return [
+        ...sandboxes.flatMap(({ plans }) => plans.map((plan) => [plan.verb, of(plan)] as const)),
+        ...(execs.length > 0 ? [["exec", execs.join()] as const] : []),
+        ...(actions?.extra ?? []).map((plan) => [plan.uid, JSON.stringify(plan)] as const),
+      ].map(([verb, print]) => [`${api}/${verb}`, print] as const);
+    }),
+  );
 }
-
-const of = (plan: Plan) => [`${plan.api}/${plan.verb}`, JSON.stringify(pack(plan))] as const;
-
-const execOf = (api: string, plans: readonly Plan[]) =>
-  plans.length > 0 ? [[`${api}/exec`, JSON.stringify(pack(plans))] as const] : [];
