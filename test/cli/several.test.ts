@@ -82,7 +82,7 @@ describe.each(users)("as %s", (user) => {
     write("more/ignored.json", config("nine"));
     const three = write("three.json", config("three"));
     const named = ["--config", `${join(dir, "more")}:${three}`];
-    await using server = await serve(config("unused"), user, [], named);
+    await using server = await serve(config("unused"), user, [], [], named);
     const { response } = await server.call("monitor/get", { apis: "*" });
     expect(response).toEqual({ apis: { monitor: true, one: true, three: true, two: true } });
     for (const api of ["one", "two", "three"]) {
