@@ -121,7 +121,7 @@ test("token prints a token, and the grant that an access file needs for it", () 
   expect(checked).toMatchObject({ code: 0 });
   expect(checked.out).toContain("grants[0].privileges: no verb needs the privilege `urn:a`");
   expect(spawnbox("check", "--access", "open", sample("demo")).out).toContain(
-    "notice: --access open: (top): whoever can connect has every privilege",
+    "notice: --access open: whoever can connect has every privilege",
   );
   writeFileSync(file, "{}");
   const broken = spawnbox("serve", "--config", sample("demo"), "--access", file);
