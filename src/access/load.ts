@@ -1,5 +1,5 @@
 /** An access file → the rules of it, or every problem it has. */
-import { conform, type Draft } from "../config/conform.ts";
+import { conform, type Draft, isObject } from "../config/conform.ts";
 import { readJson } from "../config/load.ts";
 import { element, member } from "../config/place.ts";
 import { ConfigError, type Problem } from "../config/problem.ts";
@@ -37,26 +37,39 @@ export function loadAccess(file: string, accounts: Accounts): Rule[] {
 
 type Report = (path: string, message: string) => void;
 
+/** A token in place of its hash is told without showing it: problems are logged. */
+const discreet =
+  (report: Report): Report =>
+  (path, message) =>
+    report(path, path.endsWith(".token") ? NO_HASH : message);
+
+const NO_HASH = "is not sha256: and 64 hexadecimal digits, as in the second line of spawnbox token";
+
 function rulesOf(raw: unknown, accounts: Accounts, report: Report): Rule[] {
-  const draft = conform(AccessFile, raw, "", report) as Draft<AccessFile> | undefined;
+  const draft = conform(AccessFile, raw, "", discreet(report)) as Draft<AccessFile> | undefined;
+  const written = isObject(raw) ? [raw["grants"]].flat() : [];
   return (draft?.grants ?? []).flatMap((grant, i) => {
-    const path = element("grants", i);
-    const who = grant && whoOf(grant, path, accounts, report);
+    if (!grant) return [];
+    const place = element("grants", i);
+    const keys = WHO.filter((key) => isObject(written[i]) && Object.hasOwn(written[i], key));
+    const who = whoOf(grant, keys, place, accounts, report);
     return who ? [{ who, privileges: privilegesOf(grant.privileges ?? []) }] : [];
   });
 }
 
+/** @param keys those of WHO that are written, also where what they say does not fit and is told already */
 function whoOf(
   grant: Draft<Grant>,
+  [kind, ...others]: readonly (typeof WHO)[number][],
   path: string,
   accounts: Accounts,
   report: Report,
 ): Who | undefined {
-  const [kind, ...others] = WHO.filter((key) => grant[key] !== undefined);
   if (kind === undefined || others.length > 0) {
     const found = kind === undefined ? "none" : [kind, ...others].join(" and ");
     return void report(path, `found ${found}, expected one of ${WHO.join(", ")}`);
   }
+  if (grant[kind] === undefined) return undefined;
   const { token = "", user = "", group = "", anyone } = grant;
   if (kind === "token") return { kind, hash: token.toLowerCase() };
   if (kind === "anyone") {

@@ -9,15 +9,23 @@ import { SESSION_PARAMETERS } from "./session.ts";
 
 const ABOUT_THE_CALL: ReadonlySet<string> = new Set([...SESSION_PARAMETERS, "wait"]);
 
-/** undefined when there are none. Throws AfbError. */
+export interface Arguments {
+  /** undefined when there are none. */
+  readonly args: unknown;
+  /** By name, what is in the URL or in a form, arguments or not. */
+  readonly get: (name: string) => string | undefined;
+}
+
+/** Throws AfbError. */
 export async function readArguments(
   request: Request,
   parameters: ReadonlyMap<string, string>,
-): Promise<unknown> {
+): Promise<Arguments> {
   const inUrl = toArgs(parameters, ABOUT_THE_CALL);
-  if (request.method !== "POST") return inUrl;
+  const get = (name: string): string | undefined => parameters.get(name);
+  if (request.method !== "POST") return { args: inUrl, get };
   const body = new Uint8Array(await request.arrayBuffer());
-  if (body.length === 0) return inUrl;
+  if (body.length === 0) return { args: inUrl, get };
   if (inUrl !== undefined) {
     throw new AfbError("invalid-request", "give the arguments in the URL or in the body, not both");
   }
@@ -27,9 +35,11 @@ export async function readArguments(
   }
   switch (type) {
     case "application/json":
-      return parseJson(utf8(body), "body");
-    case "application/x-www-form-urlencoded":
-      return toArgs(parseQuery(utf8(body), "body"), ABOUT_THE_CALL);
+      return { args: parseJson(utf8(body), "body"), get };
+    case "application/x-www-form-urlencoded": {
+      const form = parseQuery(utf8(body), "body");
+      return { args: toArgs(form, ABOUT_THE_CALL), get: (name) => get(name) ?? form.get(name) };
+    }
     default:
       throw new HttpError(
         415,

@@ -90,13 +90,12 @@ export function createRest(options: RestOptions): Rest {
 
     const parameters = parseQuery(url.search.slice(1), "query string");
     const header: GetHeader = (name) => request.headers.get(name) ?? undefined;
-    const get = (name: string): string | undefined => parameters.get(name);
     checkCaller(header, options.policy());
+    const { args, get } = await readArguments(request, parameters);
     const credentials = readCredentials(header, get, options.port());
     const peer = peers.get(request);
     const session = options.sessions.open(credentials, peer);
     const caller = callerOf(credentials, peer);
-    const args = await readArguments(request, parameters);
     const wait = readWait(get("wait"), header("prefer"));
     const made = { api, verb, args, session, caller, wait };
     const response = events

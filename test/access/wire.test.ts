@@ -135,6 +135,11 @@ describe.each(users)("as %s", (user) => {
         text: expect.stringContaining('"stdout":["shut"]'),
       });
     }
+    for (const name of ["token", "access_token", "x-afb-token"]) {
+      const body = new URLSearchParams({ [name]: token });
+      const response = await fetch(`${server.url}/api/p/shut`, { method: "POST", body });
+      expect(await response.text()).toContain('"stdout":["shut"]');
+    }
     expect((await get("other", { authorization: `Bearer ${token}` })).status).toBe(403);
     expect((await get("shut", { authorization: `Bearer ${token}x` })).status).toBe(401);
     // The hash in the file is no token.
