@@ -18,8 +18,8 @@ import { ToldCounts } from "./told.ts";
 const SIGINT = 2;
 const SIGKILL = 9;
 const SIGSYS = 31;
-/** SIGHUP, SIGINT, SIGQUIT, SIGKILL, SIGTERM: who sends one of these wants an end. */
-const ENDING: ReadonlySet<number> = new Set([1, 2, 3, 9, 15]);
+/** HUP, INT, QUIT, KILL, TERM: asked to end by one of these, a command may clean up and exit. */
+const ENDING: ReadonlySet<number> = new Set([1, SIGINT, 3, SIGKILL, 15]);
 /** After a stop without an explicit signal, what is left is killed. */
 const GRACE = 5_000;
 /** The tree is gone, but somebody else may hold its stdout: how long its end is waited for. */
@@ -71,7 +71,7 @@ class LaunchedTask implements Task {
   /** Write end of the lifeline; undefined once closed. */
   #lifeline: number | undefined;
   #cause: Outcome["cause"];
-  /** Signals that a command may survive. */
+  /** The signals of the stops so far. */
   readonly #sent = new Set<number>();
   #last: Extract<LauncherRecord, { kind: "ended" }> | undefined;
   readonly #told: ToldCounts;
@@ -172,7 +172,7 @@ class LaunchedTask implements Task {
     if (this.pid === 0) {
       // No effect after a failure record: a promise settles once.
       start.reject(
-        new LaunchError("launcher", "", "", "it died before it could start the command"),
+        new LaunchError("launcher", "", "", "it died before it could tell that the command runs"),
       );
       stdout.cancel();
       stderr.cancel();
@@ -188,8 +188,7 @@ class LaunchedTask implements Task {
   }
 
   stop(signal?: number): void {
-    if (signal === undefined || ENDING.has(signal)) this.#cause ??= "stopped";
-    else this.#sent.add(signal);
+    this.#sent.add(signal ?? SIGINT);
     this.#order(signal === undefined ? SIGINT | GROUP : signal);
     if (signal === undefined) this.#grace ??= setTimeout(() => this.kill(), GRACE);
   }
@@ -224,6 +223,11 @@ class LaunchedTask implements Task {
     this.#waker = setInterval(wake, WAKE_INTERVAL);
   }
 
+  /** The command died of a signal that was sent, or exited after one that asks for it: see {@link Outcome.cause}. */
+  #obeyed(signal: number): boolean {
+    return signal === 0 ? !ENDING.isDisjointFrom(this.#sent) : this.#sent.has(signal);
+  }
+
   /** The wait status of waitpid(2), taken apart. */
   #outcome(counted: GroupUsage | undefined): Outcome {
     const { status = 9, user = 0, system = 0, maxrss = 0 } = this.#last ?? {};
@@ -231,7 +235,7 @@ class LaunchedTask implements Task {
     // Without its last record nobody has seen to what the command left behind.
     if (!this.#last) this.#cause ??= "supervisor";
     const wall = Math.round((performance.now() - this.#begin) * 1000) / 1000;
-    if (this.#sent.has(signal)) this.#cause ??= "stopped";
+    if (this.#obeyed(signal)) this.#cause ??= "stopped";
     if (counted?.oom && signal === SIGKILL) this.#cause ??= "oom";
     // The group has counted the processes that nobody waited for, too.
     const cpu = counted

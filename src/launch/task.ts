@@ -14,8 +14,10 @@ export interface Outcome {
   /** Signal number, when a signal ended it. */
   signal?: number;
   /**
-   * Who ended it, when it was not the command itself. Stopped: it ended after a stop without a signal, or with one that asks
-   * for an end (SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGKILL), or of another signal that was sent.
+   * Who ended it, when it was not the command itself. `stopped`: it died of a signal that a stop sent, or of the kill that
+   * follows, or it exited, with whatever code, after a stop without a signal or with one that asks to end (HUP, INT, QUIT,
+   * KILL, TERM). Not when it lived through the signal and died of another, or exited after one such as USR1: then the
+   * stop was not what ended it.
    */
   cause?: "timeout" | "stopped" | "seccomp" | "oom" | "supervisor";
   /** Name of the system call whose denial ended the command, where the sandbox tells of them. */

@@ -23,7 +23,16 @@ const acls = { user: "daemon", group: "daemon", umask: "027", chdir: "/tmp" };
 const config = {
   metadata: { uid: "t", api: "t" },
   sandboxes: [
-    { uid: "plain", acls, commands: [shell, echo, { ...shell, uid: "brief", timeout: 0.5 }] },
+    {
+      uid: "plain",
+      acls,
+      commands: [
+        shell,
+        echo,
+        { ...shell, uid: "brief", timeout: 0.5 },
+        { ...shell, uid: "line", encoder: "line" },
+      ],
+    },
     {
       uid: "full",
       acls,
@@ -289,25 +298,31 @@ EOF`;
   });
 
   test.each([
-    // A signal that the command survives has not stopped it.
-    ["USR1", "trap 'echo got it' USR1; echo ready; sleep 1005; exit 4", { exit: 4 }],
-    ["USR1", "echo ready; exec sleep 1005", { signal: "User defined signal 1", cause: "stopped" }],
-    ["TERM", "trap 'exit 5' TERM; echo ready; sleep 1005", { exit: 5, cause: "stopped" }],
-  ] as const)(
-    "stopped is told of what ended by the stop: SIG%s, %s",
-    async (signal, script, expected) => {
-      const reply = served.call("t/plain/sh", { script });
-      await until("sleep runs", async () => (await processesNamed("sleep", "1005")).length === 1);
-      await served.call("t/plain/sh", { action: "stop", args: { signal } });
-      if (script.startsWith("trap")) {
-        // The shell runs its trap when the child has ended.
-        for (const pid of await processesNamed("sleep", "1005")) process.kill(pid);
-      }
-      const { status } = (await reply).response as { status: { usage: unknown } };
-      const { usage: _, ...how } = status;
-      expect(how as object).toEqual(expected);
-    },
-  );
+    // signal of the stop, what the command does, how that ends
+    ["USR1", "trap '' USR1; echo up; sleep 0.3; exit 0", { exit: 0 }, undefined],
+    ["USR1", "trap 'exit 3' USR1; echo up; while :; do sleep 0.01; done", { exit: 3 }, undefined],
+    ["CONT", "echo up; sleep 0.3; kill -9 $$", { signal: "Killed" }, undefined],
+    ["TERM", "trap '' TERM; echo up; sleep 0.3; kill -6 $$", { signal: "Aborted" }, undefined],
+    ["TERM", "trap 'exit 0' TERM; echo up; while :; do sleep 0.01; done", { exit: 0 }, "stopped"],
+    ["USR1", "echo up; exec sleep 1000", { signal: "User defined signal 1" }, "stopped"],
+    [undefined, "trap 'exit 7' INT; echo up; while :; do sleep 0.01; done", { exit: 7 }, "stopped"],
+    ["QUIT", "echo up; exec sleep 1000", { signal: "Quit" }, "stopped"],
+  ] as const)("stopped is what a stop has ended: %s, %s", async (signal, script, end, cause) => {
+    const up = Promise.withResolvers<void>();
+    const final = Promise.withResolvers<object>();
+    const off = served.client.on("event", (_, data) => {
+      const { type, stdout, status } = data as { type?: string; stdout?: string; status?: object };
+      if (stdout === "up") up.resolve();
+      if (type === "final-event" && status) final.resolve(status);
+    });
+    await served.call("t/plain/line", { script });
+    await up.promise;
+    await served.call("t/plain/line", { action: "stop", args: signal ? { signal } : {} });
+    const status = await final.promise;
+    off();
+    expect(status).toMatchObject(end);
+    expect(Reflect.get(status, "cause")).toBe(cause);
+  });
 
   test("if the server is killed, its commands end", async () => {
     const doomed = await serve(config, user);

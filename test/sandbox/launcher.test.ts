@@ -105,9 +105,17 @@ describe.each(users)("served by %s", (user) => {
   });
 
   test("a command that kills its supervisor dies with it, and the reply says so", async () => {
-    const { status } = await served.run(`l/${reachable}/sh`, {
-      script: "kill -KILL $PPID; exec sleep 1000",
+    // At a signal that is ignored until then: by that time the launcher has told that the command runs.
+    let ended = false;
+    const reply = served.call(`l/${reachable}/sh`, {
+      script: "trap 'kill -KILL $PPID; exec sleep 1000' WINCH; while :; do sleep 0.01; done",
     });
+    void reply.then(() => (ended = true));
+    while (!ended) {
+      await served.call(`l/${reachable}/sh`, { action: "stop", args: { signal: "WINCH" } });
+      await Bun.sleep(10);
+    }
+    const { status } = (await reply).response as { status: object };
     expect(status).toMatchObject({ signal: "Killed", cause: "supervisor" });
   });
 });
