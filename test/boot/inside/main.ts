@@ -7,6 +7,7 @@ import { endBy, sampleChecks } from "./samples.ts";
 import { serviceChecks } from "./service.ts";
 import { vpnChecks } from "./vpn.ts";
 import { sandboxChecks } from "./sandboxes.ts";
+import { sparedChecks } from "./spared.ts";
 import { suiteChecks } from "./suites.ts";
 
 async function all(): Promise<void> {
@@ -19,6 +20,7 @@ async function all(): Promise<void> {
     if (bootedEarly) await earlyChecks();
     await sandboxChecks();
     await labelChecks();
+    await sparedChecks();
     await cgroupChecks(process.execPath);
     if (bootedEarly) {
       await vpnChecks();
