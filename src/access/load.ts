@@ -24,7 +24,7 @@ export function loadAccess(file: string, accounts: Accounts): Rule[] {
   const rules: Rule[] = [];
   try {
     // Who can write it can call everything.
-    const raw = readJson(trusted(file, accounts.uid, "an access file"), problems);
+    const raw = readJson(trusted(file, accounts.uid), accounts.uid, problems);
     if (raw !== undefined) rules.push(...rulesOf(raw, accounts, report));
   } catch (error) {
     if (!(error instanceof Error)) throw error;

@@ -5,11 +5,13 @@ import {
   fstatSync,
   openSync,
   readFileSync,
+  realpathSync,
   renameSync,
   rmSync,
   writeFileSync,
 } from "node:fs";
 import { ConfigError } from "../config/problem.ts";
+import { deciders, distrust } from "../config/trust.ts";
 import { decodePlans } from "../plan/file.ts";
 import { thisMachine } from "../plan/machine.ts";
 import type { ApiPlan } from "../plan/plan.ts";
@@ -40,21 +42,15 @@ export function readPlanFile(path: string): ApiPlan[] {
   }
 }
 
-/** A plan says what runs as whom: as root, only a file that root alone could write is believed. */
+/** A plan says what runs as whom: root believes only what nobody else can change. */
 function readTrusted(path: string, uid: number): string {
-  // Non-blocking: opening a FIFO would wait. The checks are on what was opened, not on its name.
-  const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  const real = realpathSync(path);
+  const complaint = uid === 0 ? distrust(real, deciders(uid), "others' too") : undefined;
+  if (complaint !== undefined) throw new Error(complaint);
+  // Non-blocking: opening a FIFO would wait. The check is on what was opened, not on its name.
+  const fd = openSync(real, constants.O_RDONLY | constants.O_NONBLOCK);
   try {
-    const stat = fstatSync(fd);
-    if (!stat.isFile()) throw new Error("it is not a regular file");
-    if (uid === 0 && stat.uid !== 0) {
-      throw new Error(`it belongs to uid ${stat.uid}, who could change what root runs: chown it`);
-    }
-    if (uid === 0 && (stat.mode & 0o022) !== 0) {
-      throw new Error(
-        `others could change what root runs (mode ${(stat.mode & 0o777).toString(8)}): chmod go-w ${path}`,
-      );
-    }
+    if (!fstatSync(fd).isFile()) throw new Error("it is not a regular file");
     return readFileSync(fd, "utf8");
   } finally {
     closeSync(fd);

@@ -6,6 +6,7 @@ import {
   openSync,
   readdirSync,
   readFileSync,
+  realpathSync,
   statSync,
 } from "node:fs";
 import { join } from "node:path";
@@ -13,6 +14,7 @@ import { normalize } from "./normalize.ts";
 import { ConfigError, type Problem } from "./problem.ts";
 import type { Config } from "./schema.ts";
 import { parseJson } from "./syntax.ts";
+import { deciders, distrust } from "./trust.ts";
 
 export interface LoadedConfig {
   /** The file, as the user named it. */
@@ -25,9 +27,10 @@ const MAX_BYTES = 8 * 1024 * 1024;
 
 /**
  * Loads `PATH[:PATH…]`; a directory stands for every `spawn-*.json` in it, sorted.
+ * @param uid who obeys them: root only those that nobody else can change
  * @throws ConfigError with every problem of every file.
  */
-export function loadConfigs(spec: string): LoadedConfig[] {
+export function loadConfigs(spec: string, uid = process.geteuid?.() ?? 0): LoadedConfig[] {
   const problems: Problem[] = [];
   const loaded: LoadedConfig[] = [];
   const apis = new Map<string, string>();
@@ -35,7 +38,7 @@ export function loadConfigs(spec: string): LoadedConfig[] {
   if (paths.length === 0) problems.push({ file: spec, path: "", message: "no config file named" });
 
   for (const file of paths.flatMap((path) => filesOf(path, problems))) {
-    const { config, api, problems: found } = readConfig(file);
+    const { config, api, problems: found } = readConfig(file, uid);
     problems.push(...found);
     if (api !== undefined) {
       const earlier = apis.get(api.toLowerCase());
@@ -52,17 +55,20 @@ export function loadConfigs(spec: string): LoadedConfig[] {
   return loaded;
 }
 
-/** The JSON of a file; undefined when it is none, which is then told. */
-export function readJson(file: string, problems: Problem[]): unknown {
-  const text = readText(file, problems);
+/**
+ * The JSON of a file; undefined when it is none, or none to be obeyed, which is then told.
+ * @param uid who obeys it
+ */
+export function readJson(file: string, uid: number, problems: Problem[]): unknown {
+  const text = readText(file, uid, problems);
   if (text === undefined) return undefined;
   return parseJson(text, (path, message) => problems.push({ file, path, message }));
 }
 
 /** Reads and checks one file. */
-export function readConfig(file: string): ReturnType<typeof normalize> {
+function readConfig(file: string, uid: number): ReturnType<typeof normalize> {
   const problems: Problem[] = [];
-  const raw = readJson(file, problems);
+  const raw = readJson(file, uid, problems);
   // Text that is not JSON has one problem; what its values would be is guesswork.
   if (raw === undefined) return { config: undefined, api: undefined, problems };
   const normal = normalize(raw, file);
@@ -84,12 +90,15 @@ function filesOf(path: string, problems: Problem[]): string[] {
   }
 }
 
-function readText(file: string, problems: Problem[]): string | undefined {
+function readText(file: string, uid: number, problems: Problem[]): string | undefined {
   const fail = (message: string) => void problems.push({ file, path: "", message });
   let fd: number | undefined;
   try {
+    const real = realpathSync(file);
+    const complaint = uid === 0 ? distrust(real, deciders(uid), "others' too") : undefined;
+    if (complaint !== undefined) return fail(complaint);
     // Non-blocking: opening a FIFO without a writer would hang. The checks are on what was opened, not on its name.
-    fd = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK);
+    fd = openSync(real, constants.O_RDONLY | constants.O_NONBLOCK);
     const stat = fstatSync(fd);
     if (!stat.isFile()) return fail("is not a regular file");
     if (stat.size > MAX_BYTES) {

@@ -30,7 +30,7 @@ export function loadPlugin({ uid, files }: PluginPlan): LoadedPlugin {
   const encoders = new Map<string, PluginEncoder>();
   const functions = new Map<string, PluginFunction>();
   for (const file of files) {
-    const plugin = loadModule(trusted(file, process.geteuid?.() ?? 0, "a plugin"));
+    const plugin = loadModule(trusted(file, process.geteuid?.() ?? 0));
     add(encoders, plugin.encoders, `${file}: the encoder`);
     add(functions, plugin.functions, `${file}: the function`);
   }

@@ -13,10 +13,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { check, run } from "../../src/cli/check.ts";
 import { run as schema } from "../../src/cli/schema.ts";
+import { copyOfSamples } from "../samples.ts";
 
-const samples = ["demo", "simple"]
-  .map((name) => join(import.meta.dir, `../../config/${name}.json`))
-  .join(":");
+const copies = copyOfSamples();
+const samples = ["demo", "simple"].map((name) => join(copies, `${name}.json`)).join(":");
 let dir: string;
 let bad: string;
 beforeAll(() => {
@@ -27,7 +27,9 @@ beforeAll(() => {
     '{"metadata": {"uid": "u", "api": "a"}, "sandboxes": {"uid": 5, "commandz": []}}',
   );
 });
-afterAll(() => rmSync(dir, { recursive: true }));
+afterAll(() => {
+  for (const made of [dir, copies]) rmSync(made, { recursive: true });
+});
 
 let out: Mock<typeof console.log>;
 let err: Mock<typeof console.error>;

@@ -3,23 +3,30 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { chmodSync, copyFileSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { copyOfSamples } from "../samples.ts";
+import { isRoot, type User, users } from "../served.ts";
 
 const root = join(import.meta.dir, "../..");
 let dir: string;
 let program: string;
+let samples: string;
 beforeAll(() => {
   dir = mkdtempSync(join(tmpdir(), "spawnbox-cli-"));
+  chmodSync(dir, 0o755);
   program = join(dir, "spawnbox");
   copyFileSync(join(root, "dist/spawnbox"), program);
   chmodSync(program, 0o755);
+  samples = copyOfSamples();
 });
-afterAll(() => rmSync(dir, { recursive: true }));
+afterAll(() => {
+  for (const made of [dir, samples]) rmSync(made, { recursive: true });
+});
 
 function spawnbox(...args: string[]) {
   const done = Bun.spawnSync([program, ...args], { cwd: dir, env: { PATH: "/usr/bin:/bin" } });
   return { code: done.exitCode, out: done.stdout.toString(), err: done.stderr.toString() };
 }
-const sample = (name: string) => join(root, "config", `${name}.json`);
+const sample = (name: string) => join(samples, `${name}.json`);
 
 describe("usage", () => {
   const subcommands = [
@@ -139,6 +146,63 @@ test("a config that does not exist, is not JSON, or is wrong, does not start", (
     err: expect.stringContaining("line 2"),
   });
   expect(spawnbox("serve", "--config", join(dir, "none.json"))).toMatchObject({ code: 1 });
+});
+
+/** As who serves would, without what root's rights give. */
+function spawnboxAs(user: User, ...args: string[]) {
+  const drop =
+    isRoot && user !== "root"
+      ? ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+      : [];
+  const done = Bun.spawnSync([...drop, program, ...args], {
+    cwd: "/",
+    env: { PATH: "/usr/bin:/bin" },
+  });
+  return { code: done.exitCode, said: done.stdout.toString() + done.stderr.toString() };
+}
+
+test.each(users)("acls.runmod refuses the wrong user: served by %s", (user) => {
+  const file = join(dir, "runmod.json");
+  const write = (runmod: string) => {
+    const commands = { uid: "c", exec: { cmdpath: "/bin/true" } };
+    const sandboxes = { uid: "s", acls: { user: "nobody", runmod }, commands };
+    writeFileSync(file, JSON.stringify({ metadata: { uid: "x", api: "x" }, sandboxes }));
+  };
+  const [wrong, right, why] =
+    user === "root"
+      ? ["user", "admin", '"user": this config must not be served by root']
+      : ["admin", "user", '"admin": this config must be served by root'];
+  write(wrong);
+  for (const args of [
+    ["check", file],
+    ["serve", "--port", "0", "--config", file],
+  ]) {
+    expect(spawnboxAs(user, ...args)).toMatchObject({
+      code: 1,
+      said: expect.stringContaining(`sandboxes[0].acls.runmod: ${why}`),
+    });
+  }
+  write(right);
+  expect(spawnboxAs(user, "check", file).code).toBe(0);
+});
+
+test.if(isRoot)("root refuses a config that others can change, and others do not", () => {
+  const file = join(samples, "simple.json");
+  chmodSync(file, 0o664);
+  for (const args of [
+    ["check", file],
+    ["serve", "--port", "0", "--config", file],
+    ["run", "simple/uptime", "--config", file],
+    ["compile", file, "-o", join(dir, "simple.plan")],
+  ]) {
+    expect(spawnboxAs("root", ...args)).toMatchObject({
+      code: 1,
+      said: expect.stringContaining(`others than its owner: chmod go-w ${file}`),
+    });
+  }
+  expect(spawnboxAs("ordinary user", "check", file).code).toBe(0);
+  chmodSync(file, 0o644);
+  expect(spawnboxAs("root", "check", file).code).toBe(0);
 });
 
 test("an unreachable server is exit code 3", () => {

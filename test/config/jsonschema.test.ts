@@ -73,7 +73,7 @@ describe("the JSON Schema", () => {
   });
 
   test("accepts what the loader accepts, in the user's form and in the normal form", async () => {
-    for (const { file, config } of loadConfigs(join(import.meta.dir, "fixtures"))) {
+    for (const { file, config } of loadConfigs(join(import.meta.dir, "fixtures"), 65534)) {
       const raw = parseJson(await Bun.file(file).text(), () => expect.unreachable());
       expect(misfit(schema, raw)).toBeUndefined();
       expect(misfit(schema, config)).toBeUndefined();

@@ -6,6 +6,8 @@ import { loadConfigs } from "../../src/config/load.ts";
 import { ConfigError } from "../../src/config/problem.ts";
 
 const fixtures = join(import.meta.dir, "fixtures");
+/** The sources may belong to somebody else than who runs the tests, whom root would not obey. */
+const ORDINARY = 65534;
 let dir: string;
 beforeAll(() => {
   dir = mkdtempSync(join(tmpdir(), "config-"));
@@ -32,7 +34,7 @@ function problemsOf(spec: string) {
 
 describe("existing configs load", () => {
   test("a directory gives its spawn-*.json files, sorted", () => {
-    const loaded = loadConfigs(fixtures);
+    const loaded = loadConfigs(fixtures, ORDINARY);
     expect(loaded.map(({ config }) => config.metadata.api)).toEqual(["board", "lab", "watch"]);
     expect(loaded.map(({ file }) => file)).toEqual(
       ["spawn-board.json", "spawn-lab.json", "spawn-watch.json"].map((name) =>
@@ -42,7 +44,7 @@ describe("existing configs load", () => {
   });
 
   test("in their normal form", () => {
-    const [board, lab, watch] = loadConfigs(fixtures).map(({ config }) => config);
+    const [board, lab, watch] = loadConfigs(fixtures, ORDINARY).map(({ config }) => config);
     expect(board?.metadata.version).toBe("1");
     expect(board?.sandboxes[0]?.acls).toMatchObject({ umask: "27", user: "1", runmod: "admin" });
     expect(board?.sandboxes[0]?.caps).toEqual([{ cap: "NET_ADMIN", mode: "set" }]);

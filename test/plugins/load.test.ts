@@ -78,37 +78,37 @@ test("nobody else may be able to change it", () => {
   using modules = new Modules();
   const uid = process.geteuid?.() ?? 0;
   const file = modules.write("a.ts", GOOD);
-  expect(trusted(file, uid, "a plugin")).toBe(file);
+  expect(trusted(file, uid)).toBe(file);
 
   chmodSync(file, 0o664);
-  expect(() => trusted(file, uid, "a plugin")).toThrow(
+  expect(() => trusted(file, uid)).toThrow(
     `${file} can be written by others than its owner: chmod go-w ${file}`,
   );
   chmodSync(file, 0o644);
   chmodSync(modules.dir, 0o1777);
-  expect(() => trusted(file, uid, "a plugin")).toThrow(`chmod go-w ${modules.dir}`);
+  expect(() => trusted(file, uid)).toThrow(`chmod go-w ${modules.dir}`);
   chmodSync(modules.dir, 0o700);
 
   const below = join(modules.dir, "shared/own");
   mkdirSync(below, { recursive: true });
   const deep = modules.write("shared/own/b.ts", GOOD);
   chmodSync(join(modules.dir, "shared"), 0o777);
-  expect(() => trusted(deep, uid, "a plugin")).toThrow(`chmod go-w ${modules.dir}/shared`);
+  expect(() => trusted(deep, uid)).toThrow(`chmod go-w ${modules.dir}/shared`);
 
   // A link is what it leads to.
   const link = join(modules.dir, "link.ts");
   symlinkSync(deep, link);
-  expect(() => trusted(link, uid, "a plugin")).toThrow(`chmod go-w ${modules.dir}/shared`);
-  expect(() => trusted(modules.dir, uid, "a plugin")).toThrow("is not a regular file");
+  expect(() => trusted(link, uid)).toThrow(`chmod go-w ${modules.dir}/shared`);
+  expect(() => trusted(modules.dir, uid)).toThrow("is not a regular file");
 });
 
 test.skipIf(process.geteuid?.() !== 0)("nor belong to somebody else", () => {
   using modules = new Modules();
   const file = modules.write("a.ts", GOOD);
   chownSync(file, 1234, 0);
-  expect(() => trusted(file, 0, "a plugin")).toThrow(
-    `${file} belongs to uid 1234: a plugin must belong to root, as its directories`,
+  expect(() => trusted(file, 0)).toThrow(
+    `${file} belongs to uid 1234, who could change what this server does: chown it to root`,
   );
   chownSync(modules.dir, 1234, 0);
-  expect(trusted(file, 1234, "a plugin")).toBe(file);
+  expect(trusted(file, 1234)).toBe(file);
 });

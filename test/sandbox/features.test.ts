@@ -1,9 +1,10 @@
 /** The features beyond the contract, each looked at from inside: as root and as an ordinary user. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { landlockAbi } from "../../ffi/landlock.ts";
+import { copyOfSamples } from "../samples.ts";
 import { type Served, serve, shell, system, users } from "../served.ts";
 
 const acls = { user: "daemon" };
@@ -65,9 +66,10 @@ const config = {
         ]
       : []),
     {
-      uid: "nice",
-      acls: { ...acls, nice: 7 },
-      commands: [{ ...shell, limits: { nofile: 77, core: 0, fsize: "1K" } }],
+      uid: "named",
+      acls,
+      namespace: { opts: { hostname: "boxed" }, shares: { uts: "disable" } },
+      commands: shell,
     },
   ],
 };
@@ -170,13 +172,20 @@ describe.each(users)("served by %s", (user) => {
     },
   );
 
-  test("nice and resource limits", async () => {
-    const { lines, errors } = await script(
-      "nice",
-      "nice; ulimit -n; ulimit -Hn; ulimit -c; head -c 5000 /dev/zero > /tmp/spawnbox-fsize; rm -f /tmp/spawnbox-fsize",
-    );
-    expect(lines).toEqual(["7", "77", "77", "0"]);
-    expect(errors.length).toBeGreaterThan(0);
+  test("a host name is the sandbox's own, and the machine keeps its", async () => {
+    const before = hostname();
+    const { lines } = await script("named", "uname -n; cat /proc/sys/kernel/hostname");
+    expect(lines).toEqual(["boxed", "boxed"]);
+    expect(hostname()).toBe(before);
+    expect(before).not.toBe("boxed");
+  });
+
+  test("with verbose, the reply has the plan in words", async () => {
+    const args = { script: "true" };
+    const reply = async (query: object) =>
+      (await served.call("f/full/sh", query)).response as { plan?: string[] };
+    expect((await reply({ args, verbose: 1 })).plan?.join("\n")).toContain('execute "/bin/sh"');
+    expect((await reply({ args })).plan).toBeUndefined();
   });
 });
 
@@ -240,20 +249,13 @@ describe.if(users.includes("root"))("root only", () => {
 
   test("kernels before 5.12, without mount_setattr: the same mounts are as restricted", async () => {
     // A spawnbox inside a sandbox of spawnbox whose filter plays the old kernel.
-    const root = join(import.meta.dir, "../..");
-    const program = join(root, "dist/spawnbox");
+    const program = join(import.meta.dir, "../../dist/spawnbox");
+    const samples = copyOfSamples();
     const query = JSON.stringify({
       script:
         "for f in /usr/x /dev/x /z /proc/sys/kernel/hostname; do (echo > $f) 2>/dev/null && echo wrote $f; done; echo x > /tmp/x && echo ok",
     });
-    const args = [
-      "run",
-      "--raw",
-      "demo/box/shell",
-      query,
-      "--config",
-      join(root, "config/demo.json"),
-    ];
+    const args = ["run", "--raw", "demo/box/shell", query, "--config", join(samples, "demo.json")];
     const old = {
       uid: "old",
       acls: { user: "root" },
@@ -269,6 +271,7 @@ describe.if(users.includes("root"))("root only", () => {
     };
     await using served = await serve({ metadata: { uid: "o", api: "o" }, sandboxes: old }, "root");
     const { stdout = [] } = await served.run("o/nest");
+    rmSync(samples, { recursive: true });
     const reply = JSON.parse(
       stdout
         .map((line) => line.replace(/\\$/, ""))
