@@ -22,6 +22,7 @@ import {
   resolveSyscall,
   type Rule,
 } from "../../ffi/libseccomp.ts";
+import { outputOf } from "./output.ts";
 import type { LabelPolicy } from "./policy.ts";
 import type { HostFiles } from "./view.ts";
 import { groupByName, type User, userById, userByName } from "../../ffi/users.ts";
@@ -169,17 +170,7 @@ export function thisMachine(arch: string = process.arch): Machine {
     labelModule,
     landlockAbi,
     exists: existsSync,
-    output: (command) => {
-      const { exitCode, exitedDueToTimeout, stdout, stderr } = Bun.spawnSync(
-        ["/bin/sh", "-c", command],
-        { stdin: "ignore", timeout: OUTPUT_LIMIT, killSignal: "SIGKILL" },
-      );
-      if (exitCode === 0) return stdout;
-      const why = exitedDueToTimeout
-        ? `killed after ${OUTPUT_LIMIT / 1000} s, which nothing may take at boot`
-        : `exit code ${exitCode}: ${stderr.toString().trim()}`;
-      throw new Error(`${command}: ${why}`);
-    },
+    output: (command) => outputOf(command, OUTPUT_LIMIT),
     realpath: (path) => realpathSync(path),
     files: hostFiles,
     mkdir: (path) => void mkdirSync(path, { recursive: true, mode: 0o755 }),

@@ -1,0 +1,28 @@
+/** What a shell command of boot prints. */
+
+/**
+ * Standard output of a command, which ends with all it has started: only what made itself a session of its own, setsid(2),
+ * stays.
+ * @param limit ms
+ * @throws Error telling why there is none
+ */
+export function outputOf(command: string, limit: number): Uint8Array {
+  // Detached: a process group of its own, whose number nobody else gets while a member is left.
+  const { pid, exitCode, exitedDueToTimeout, stdout, stderr } = Bun.spawnSync(
+    ["/bin/sh", "-c", command],
+    { stdin: "ignore", timeout: limit, killSignal: "SIGKILL", detached: true },
+  );
+  killGroup(pid);
+  if (exitedDueToTimeout)
+    throw new Error(`${command}: killed after ${limit / 1000} s, which nothing may take at boot`);
+  if (exitCode === 0) return stdout;
+  throw new Error(`${command}: exit code ${exitCode}: ${stderr.toString().trim()}`);
+}
+
+function killGroup(leader: number): void {
+  try {
+    process.kill(-leader, "SIGKILL");
+  } catch (error) {
+    if (!(error instanceof Error && "code" in error && error.code === "ESRCH")) throw error;
+  }
+}
