@@ -14,6 +14,7 @@ const { symbols: libc } = dlopen("libc.so.6", {
   pipe2: { args: ["ptr", "i32"], returns: "i32" },
   prctl: { args: ["i32", "u64", "u64", "u64", "u64"], returns: "i32" },
   fcntl: { args: ["i32", "i32", "i64"], returns: "i32" },
+  poll: { args: ["ptr", "u64", "i32"], returns: "i32" },
 });
 
 /** errno of the call just made; FFI calls and this read happen on one thread with nothing in between. */
@@ -57,6 +58,16 @@ const ends = new Int32Array(2);
 export function pipe(): [number, number] {
   checked(libc.pipe2(ends, O_CLOEXEC), "pipe2", "");
   return [ends[0] ?? -1, ends[1] ?? -1];
+}
+
+const POLLIN = 1;
+/** struct pollfd { int fd; short events, revents } */
+const polled = new Int32Array(2);
+
+/** Whether a read would not wait: something is there, or the end. See poll(2). */
+export function isReadable(fd: number): boolean {
+  polled.set([fd, POLLIN]);
+  return checked(libc.poll(polled, 1n, 0), "poll", "") > 0;
 }
 
 const F_DUPFD_CLOEXEC = 1030;

@@ -1,6 +1,7 @@
 /** The read end of a pipe in the event loop. Owns the fd: closes it once, when reading is over. */
 import { closeSync } from "node:fs";
 import type { ReadableStreamDefaultReader } from "node:stream/web";
+import { isReadable } from "../../ffi/libc.ts";
 
 /** Bytes handed on at once: an encoder may take milliseconds for so many. */
 const SLICE = 8 * 1024;
@@ -17,8 +18,9 @@ export class Channel {
     this.#reader = Bun.file(fd).stream().getReader();
   }
 
+  /** There is nothing to read. Where the event loop was held up, a read may wait for its turn with bytes in the pipe: those count. */
   get waiting(): boolean {
-    return this.#waiting;
+    return this.#waiting && !isReadable(this.fd);
   }
 
   /**

@@ -27,8 +27,8 @@ const DRAIN_LIMIT = 1_000;
 
 const ignore = (): void => {};
 
-/** A launch that has not reached its exec by then hangs, on a dead network file system perhaps. */
-const START_LIMIT = 10_000;
+/** A launch that has not reached its exec by then, ms, hangs, on a dead network file system perhaps. */
+const START_LIMIT = 30_000;
 /** How often a supervisor that does not end is woken, ms: somebody may have stopped it. */
 const WAKE_INTERVAL = 100;
 
@@ -139,7 +139,11 @@ class LaunchedTask implements Task {
     start: PromiseWithResolvers<void>,
   ): Promise<Outcome> {
     const records = new RecordReader();
-    let timer = setTimeout(() => this.#end("timeout"), START_LIMIT);
+    let timer = setTimeout(() => {
+      const why = `it was not started within ${START_LIMIT / 1000} s: a file system does not answer, or the machine is overloaded`;
+      start.reject(new LaunchError("launcher", "", "", why));
+      this.#end("timeout");
+    }, START_LIMIT);
     let outputs: Promise<unknown> = Promise.resolve();
     const begin = () => {
       clearTimeout(timer);
