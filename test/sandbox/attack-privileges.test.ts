@@ -7,6 +7,7 @@ import { isRoot, type Served, until, users } from "../served.ts";
 import {
   acls,
   commands,
+  full,
   marked,
   plainAndFull,
   py,
@@ -38,6 +39,7 @@ const config = [
     commands,
   },
   { uid: "limited", acls, commands: { ...python, limits: { nproc: 0 } } },
+  { uid: "setpcap", acls, caps: { cap: "SETPCAP" }, namespace: full, commands },
 ];
 
 describe.each(users)("served by %s", (user) => {
@@ -74,6 +76,21 @@ describe.each(users)("served by %s", (user) => {
       expect(lines.map((line) => line.split("\t")[1])).toEqual(["0".repeat(16), "0".repeat(16)]);
     },
   );
+
+  test("[capabilities] the secure bits are locked, for who has CAP_SETPCAP too", async () => {
+    const { lines } = await py(
+      served,
+      "setpcap",
+      `
+GET, SET, NOROOT, NO_SETUID_FIXUP, KEEP_CAPS, NO_AMBIENT = 27, 28, 1, 4, 16, 64
+bits = libc.prctl(GET)
+print(hex(bits), call("prctl", SET, bits))
+for other in (0, *(bits ^ b << lock for b in (NOROOT, NO_SETUID_FIXUP, KEEP_CAPS, NO_AMBIENT) for lock in (0, 1))):
+    print(call("prctl", SET, other), end=" ")
+print(hex(libc.prctl(GET)))`,
+    );
+    expect(lines).toEqual(["0xeb ok", `${"EPERM ".repeat(9)}0xeb`]);
+  });
 
   test("[environment] variables that inject code do not come in through arguments", async () => {
     const names = [

@@ -1,0 +1,68 @@
+/** TCP ports as Landlock opens them, without any namespace: as root and as an ordinary user. */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { landlockAbi } from "../../ffi/landlock.ts";
+import { type Served, users } from "../served.ts";
+import { acls, py, python, serveSandboxes } from "./attack.ts";
+
+const PORTS_SINCE = 4;
+const listen = () =>
+  Bun.listen({
+    hostname: "127.0.0.1",
+    port: 0,
+    socket: { data() {}, open: (one) => void one.end() },
+  });
+const open = listen();
+const closed = listen();
+/** Free a moment ago. */
+const freePort = () => {
+  const server = listen();
+  server.stop(true);
+  return server.port;
+};
+const [bindable, other] = [freePort(), freePort()];
+afterAll(() => {
+  for (const server of [open, closed]) server.stop(true);
+});
+
+const files = {
+  exec: ["/usr", "/bin", "/lib", "/lib64"],
+  ro: ["/etc"],
+  rw: ["/dev/null", "/proc"],
+};
+const config = [
+  {
+    uid: "both",
+    acls,
+    landlock: { ...files, connectTcp: [open.port], bindTcp: [bindable] },
+    commands: python,
+  },
+  { uid: "connects", acls, landlock: { ...files, connectTcp: [] }, commands: python },
+  { uid: "any", acls, landlock: files, commands: python },
+];
+const SCRIPT = `
+import socket
+def tcp(what, port):
+    with socket.socket() as one: return attempt(getattr(one, what), ("127.0.0.1", port)) or "ok"
+print(*(tcp("connect", port) for port in (${open.port}, ${closed.port})), *(tcp("bind", port) for port in (${bindable}, ${other})))`;
+
+describe.skipIf(landlockAbi() < PORTS_SINCE).each(users)("served by %s", (user) => {
+  let served: Served;
+  beforeAll(async () => {
+    served = await serveSandboxes(config, user);
+  });
+  afterAll(async () => {
+    await served?.[Symbol.asyncDispose]();
+  });
+
+  test.each([
+    ["both", "ok EACCES ok EACCES"],
+    ["connects", "EACCES EACCES ok ok"],
+    ["any", "ok ok ok ok"],
+  ])(
+    "[landlock] only the listed TCP ports are connected to and bound: %s",
+    async (sandbox, expected) => {
+      const { lines, errors } = await py(served, sandbox, SCRIPT);
+      expect({ lines, errors }).toEqual({ lines: [expected], errors: [] });
+    },
+  );
+});
