@@ -122,7 +122,9 @@ describe("start, synchronous", () => {
   });
 
   test("a time-out", async () => {
-    const { client } = connect([shell("t", "echo a; sleep 60", { ...use("sync"), timeout: 100 })]);
+    const { client } = connect([
+      shell("t", "echo a; sleep 60", { ...use("sync"), timeout: 2_000 }),
+    ]);
     const reply = await client.call("t");
     expect(settled(reply.response)).toBe(
       '{"api":"p","sandbox":"sb","command":"t","pid":PID,"status":{"signal":"Killed","info":"timeout","cause":"timeout"},"stdout":["a"]}',

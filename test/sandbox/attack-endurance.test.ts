@@ -87,6 +87,6 @@ describe.each(users)("served by %s", (user) => {
       await until("descriptors are closed", () => footprint(served.pid).fds <= before.fds);
       expect(footprint(served.pid)).toEqual({ ...before, fds: expect.any(Number) });
     },
-    30_000,
+    60_000,
   );
 });

@@ -64,7 +64,7 @@ describe.each(users)("served by %s", (user) => {
       );
       expect(grown).toBeLessThan(room(encoder));
     },
-    30_000,
+    60_000,
   );
 
   test.each(["plain", "full"])(

@@ -25,7 +25,7 @@ const config = [
   { uid: "pids", acls, namespace: { shares: { pid: "disable" } }, commands: [...commands, brief] },
 ];
 /** What kills after a stop without a signal waits 5 s; the 1 s for the kill itself is measured and printed. */
-const GUARD = 20_000;
+const GUARD = 60_000;
 
 /** How a tree hides; each process carries the marker in its command line. */
 const hidden = {

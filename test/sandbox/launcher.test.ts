@@ -25,7 +25,8 @@ const config = {
       uid: "plain",
       acls,
       commands: [
-        { ...shell, timeout: 1 },
+        shell,
+        { ...shell, uid: "brief", timeout: 1 },
         ...["json", "line", "text", "raw"].map((encoder) => ({
           uid: encoder,
           encoder,
@@ -47,7 +48,11 @@ const config = {
       seccomp: deny("write", "exit_group", "exit"),
       commands: broken("/here/not-a-program"),
     },
-    { uid: "root", acls: { user: "root" }, commands: [{ ...shell, timeout: 1 }] },
+    {
+      uid: "root",
+      acls: { user: "root" },
+      commands: [shell, { ...shell, uid: "brief", timeout: 1 }],
+    },
   ],
 };
 
@@ -78,7 +83,7 @@ describe.each(users)("served by %s", (user) => {
       const started = fetch(`${served.url}/api/l/plain/${encoder}`).then((reply) => reply.json());
       for (let i = 0; i < 5; i++) {
         const pong = await fetch(`${served.url}/api/l/ping`, {
-          signal: AbortSignal.timeout(10_000),
+          signal: AbortSignal.timeout(30_000),
         });
         expect(pong.status).toBe(200);
         await Bun.sleep(50);
@@ -98,7 +103,7 @@ describe.each(users)("served by %s", (user) => {
   // Where the supervisor runs as the command's own user, the command can reach it.
   const reachable = user === "root" ? "root" : "plain";
   test("a command that stops its supervisor is killed all the same", async () => {
-    const { status } = await served.run(`l/${reachable}/sh`, {
+    const { status } = await served.run(`l/${reachable}/brief`, {
       script: "kill -STOP $PPID; exec sleep 1000",
     });
     expect(status).toMatchObject({ signal: "Killed", info: "timeout" });

@@ -28,7 +28,7 @@ test(`${CLIENTS} clients, ${CALLS} calls each: every one gets its own replies`, 
   );
   console.log(`${CLIENTS * CALLS} calls in ${seconds.toFixed(2)} s`);
   await Promise.all(clients.map((client) => client.close()));
-}, 20_000);
+}, 60_000);
 
 /** Numbers below `below`, the same for the same seed. */
 function seeded(seed: number): (below: number) => number {
@@ -102,5 +102,5 @@ for (const transport of TRANSPORTS) {
     client.call("1", "t/nope", null);
     expect(await client.json()).toMatchObject([4, "1", { request: { code: -4 } }]);
     expect(rounds).toBeGreaterThan(5);
-  }, 15_000);
+  }, 60_000);
 }
