@@ -143,7 +143,7 @@ describe("an access file", () => {
     const file = written({ grants: [] });
     chownSync(file, 1234, 1234);
     expect(problems(file)).toEqual([
-      `: ${file} belongs to uid 1234: an access file must belong to root, as its directories`,
+      `: ${file} belongs to uid 1234, who could change what this server does: chown it to root`,
     ]);
   });
 
