@@ -378,7 +378,8 @@ t = threading.Thread(target=lambda: [print(call("acct", 0), flush=True) for _ in
 os.kill(os.getppid(), signal.SIGKILL); t.join()`;
     const { lines, cause } = await py(reachable, script);
     expect(cause).toBe("supervisor");
-    for (const line of lines) expect(line).toMatch(/^(EXDEV|ENOSYS)$/);
+    // The last is the encoder's, when there were too many lines.
+    for (const line of lines) expect(line).toMatch(/^(EXDEV|ENOSYS|\.\.\.)$/);
   });
 });
 
