@@ -88,7 +88,9 @@ describe("limits that a command could lift are a notice", () => {
     expect(notices(sees({ target: "/sys", mode: "rw" }), asUser)).toEqual(WRITES);
     expect(notices(sees({ target: "/sys", mode: "ro" }), asUser)).toEqual([]);
     expect(notices(sees({ target: "/sys", mode: "sys" }), asUser)).toEqual([]);
-    const landlock = (path: string, access: string) => ({ landlock: { [access]: [path] } });
+    const landlock = (path: string, access: string) => ({
+      landlock: { [access]: [path], exec: ["/usr", "/bin", "/lib", "/lib64"] },
+    });
     const machine = { ...asUser, landlockAbi: () => 1 };
     expect(notices(landlock("/tmp", "rw"), machine)).toEqual([]);
     expect(notices(landlock("/", "ro"), machine)).toEqual([]);

@@ -18,6 +18,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseServe } from "../../src/cli/serve-options.ts";
 import { namesOf } from "../../src/server/path.ts";
+import { until } from "../served.ts";
 import { RawClient, serve, type TestServer } from "./harness.ts";
 
 const dir = mkdtempSync(join(tmpdir(), "spawnbox-pages-"));
@@ -246,11 +247,15 @@ test("a big file: all of it, no more memory than the socket holds, and nothing l
     length += chunk.length;
   }
   expect([length, hash.digest("hex")]).toEqual([big.length, sha(big)]);
-  const growth = (process.memoryUsage.rss() - before) / 2 ** 20;
+  const growth = () => (process.memoryUsage.rss() - before) / 2 ** 20;
   console.log(
-    `8 clients that do not read 64 MiB each, one that does: RSS +${growth.toFixed(0)} MiB`,
+    `8 clients that do not read 64 MiB each, one that does: RSS +${growth().toFixed(0)} MiB`,
   );
-  expect(growth).toBeLessThan(150);
+  // What the one that reads has made is garbage, and given back sooner or later; what is held for the others would stay.
+  await until("no more is held than sockets hold", () => {
+    Bun.gc(true);
+    return growth() < 150;
+  });
   expect(openFiles()).toBeGreaterThan(opened);
   for (const client of [stalled, ...more]) client.socket.destroy();
   while (openFiles() > opened) await Bun.sleep(5);

@@ -43,7 +43,7 @@ function runSuite(suite: string): void {
   const { stderr, exitCode } = Bun.spawnSync(
     [
       ...["/usr/bin/spawnbox", "test", `./test/sandbox/${suite}.test.ts`],
-      ...["--timeout", "120000", "--reporter=junit", `--reporter-outfile=${REPORT}`],
+      ...["--timeout", "600000", "--reporter=junit", `--reporter-outfile=${REPORT}`],
     ],
     { cwd: TREE, env: { ...process.env, BUN_BE_BUN: "1" }, stdio: ["ignore", "ignore", "pipe"] },
   );
