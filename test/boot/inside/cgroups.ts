@@ -177,9 +177,9 @@ async function attackChecks(starter: Starter): Promise<void> {
   });
 }
 
-/** Processes called sleep of the sandboxes' user. */
-const sleepers = (): string[] =>
-  Bun.spawnSync(["pgrep", "-x", "sleep", "-u", "daemon"])
+/** Processes of the sandboxes' user by the name of their program. */
+const running = (program: string): string[] =>
+  Bun.spawnSync(["pgrep", "-x", program, "-u", "daemon"])
     .stdout.toString()
     .split("\n")
     .filter(Boolean);
@@ -187,10 +187,13 @@ const sleepers = (): string[] =>
 /** cgroup.kill where the kernel has it, since 5.14; else the group is frozen and its list killed. */
 async function killChecks(): Promise<void> {
   await using server = await serve(limited, "unit");
-  const script = "while :; do setsid sh -c 'sleep 1000 & sleep 1000' 2>/dev/null & done";
-  const { status } = await server.run("t/brief/sh", { script });
+  // A shell would end at the first fork that the limit refuses.
+  const script = `exec perl -MPOSIX -e 'while (1) { setsid unless fork }'`;
+  const run = server.run("t/brief/sh", { script });
+  await until("it has forked up to its limit", () => running("perl").length > 50);
+  const { status } = await run;
   assert.equal(status.cause, "timeout", JSON.stringify(status));
-  assert.deepEqual(sleepers(), []);
+  assert.deepEqual(running("perl"), []);
 }
 
 async function leftovers(): Promise<void> {
@@ -203,8 +206,8 @@ async function leftovers(): Promise<void> {
   const crashed = await serve(limited, "root group");
   void crashed.run("t/mem/sh", { script }).catch(() => {});
   await until("its group is there", () => groups().length > 0);
-  await until("it runs", () => sleepers().length === 2);
-  const pids = sleepers().map(Number);
+  await until("it runs", () => running("sleep").length === 2);
+  const pids = running("sleep").map(Number);
   const old = join(parent, groups()[0]?.name ?? "");
   await crashed.crash();
   await using next = await serve(limited, "root group");
