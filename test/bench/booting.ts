@@ -1,6 +1,7 @@
 /** From exec to the first answer, beside the least that any executable of this runtime could need. */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { buildEmpty } from "./empty.ts";
 import { progress } from "./progress.ts";
 import type { Scratch } from "./scratch.ts";
 import { serveCommand, startServer } from "./server.ts";
@@ -16,11 +17,14 @@ export interface Booting {
   readonly anonymous: number;
 }
 
-const BOOTS = 10;
+/** An executable that prints where it serves, and what answers `pong`. */
+export interface Boots {
+  readonly name: string;
+  readonly cmd: string[];
+  readonly path: string;
+}
 
-const EMPTY = `const server = Bun.serve({ hostname: "127.0.0.1", port: 0, fetch: () => new Response("pong") });
-console.log(server.url.href);
-`;
+const ROUNDS = 10;
 
 export async function measureBooting(
   executable: string,
@@ -28,20 +32,35 @@ export async function measureBooting(
   scratch: Scratch,
 ): Promise<Booting[]> {
   progress("booting");
-  const empty = await buildEmpty(scratch);
-  const servers = [
+  const empty = join(scratch.directory, "empty");
+  await buildEmpty(empty, process.arch === "arm64" ? "arm64" : "x64");
+  const measured = await boots(bootsBeside(executable, config, empty), ROUNDS, scratch);
+  progress("");
+  return measured;
+}
+
+/** What is compared. The config is of an API called `bench`. */
+export function bootsBeside(executable: string, config: string, empty: string): Boots[] {
+  return [
     { name: "spawnbox serve", cmd: serveCommand(executable, config), path: "/api/bench/ping" },
     { name: "empty Bun.serve, compiled alike", cmd: [empty], path: "/" },
   ];
-  const boots = servers.map((): Omit<Booting, "name">[] => []);
-  for (let i = 0; i < BOOTS; i++) {
+}
+
+/** Interleaved, from exec to the first answer; medians. */
+export async function boots(
+  servers: readonly Boots[],
+  rounds: number,
+  scratch: Scratch,
+): Promise<Booting[]> {
+  const measured = servers.map((): Omit<Booting, "name">[] => []);
+  for (let i = 0; i < rounds; i++) {
     for (const [s, { cmd, path }] of servers.entries()) {
-      boots[s]?.push(await boot(cmd, path, scratch));
+      measured[s]?.push(await boot(cmd, path, scratch));
     }
   }
-  progress("");
   return servers.map(({ name }, s) => {
-    const of = (key: keyof Omit<Booting, "name">) => median((boots[s] ?? []).map((b) => b[key]));
+    const of = (key: keyof Omit<Booting, "name">) => median((measured[s] ?? []).map((b) => b[key]));
     return { name, time: of("time"), rss: of("rss"), anonymous: of("anonymous") };
   });
 }
@@ -63,24 +82,9 @@ async function boot(cmd: string[], path: string, scratch: Scratch) {
   return { time, ...memory };
 }
 
-/** With the flags of src/build.ts. */
-async function buildEmpty(scratch: Scratch): Promise<string> {
-  const source = join(scratch.directory, "empty.ts");
-  const outfile = join(scratch.directory, "empty");
-  await Bun.write(source, EMPTY);
-  await Bun.build({
-    entrypoints: [source],
-    minify: true,
-    bytecode: true,
-    format: "esm",
-    compile: { outfile, autoloadDotenv: false, autoloadBunfig: false },
-  });
-  return outfile;
-}
-
 export function printBooting(results: readonly Booting[]): string {
   const rows = results.map(({ name, time, rss, anonymous }): Row => {
     return [name, ms(time), mib(rss), mib(anonymous)];
   });
-  return table(`exec to first reply, ${BOOTS} boots`, ["p50", "RSS", "anonymous"], rows);
+  return table(`exec to first reply, ${ROUNDS} boots`, ["p50", "RSS", "anonymous"], rows);
 }

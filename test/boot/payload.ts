@@ -14,6 +14,7 @@ import {
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { launcherFile } from "../../ffi/launcher/build.ts";
+import { buildEmpty } from "../bench/empty.ts";
 import type { Target } from "./arch.ts";
 import type { Image } from "./image.ts";
 import { run } from "./run.ts";
@@ -49,17 +50,21 @@ export async function payload(target: Target, image: Image): Promise<Payload> {
       ],
       { cwd: repository },
     );
+    const empty = join(scratch, "empty");
+    await buildEmpty(empty, target.arch);
     copyFileSync(image.root, root);
     const ends = tunnel(scratch);
     const built = process.arch === target.arch ? "spawnbox" : `spawnbox-linux-${target.arch}`;
     await put(root, scratch, {
       "/usr/bin/spawnbox": join(repository, "dist", built),
       "/usr/lib/spawnbox-test/inside": inside,
+      "/usr/lib/spawnbox-test/empty": empty,
       // The launcher is also the init of early boot.
       "/usr/lib/spawnbox/init": launcherFile(target.arch),
       "/usr/lib/spawnbox-test/hang": join(import.meta.dir, "hang"),
       "/usr/lib/spawnbox-test/late": join(import.meta.dir, "late"),
       "/usr/lib/spawnbox-test/broken": join(import.meta.dir, "broken"),
+      "/usr/lib/spawnbox-test/fill": join(import.meta.dir, "fill"),
       "/etc/spawnbox/early.json": join(import.meta.dir, "early.json"),
       "/etc/spawnbox/early-vpn.json": sample("vpn-autostart.json"),
       "/etc/wireguard/wg0.conf": ends.here,

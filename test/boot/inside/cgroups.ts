@@ -188,11 +188,13 @@ const running = (program: string): string[] =>
 async function killChecks(): Promise<void> {
   await using server = await serve(limited, "unit");
   // A shell would end at the first fork that the limit refuses.
-  const script = `exec perl -MPOSIX -e 'while (1) { setsid unless fork }'`;
-  const run = server.run("t/brief/sh", { script });
-  await until("it has forked up to its limit", () => running("perl").length > 50);
-  const { status } = await run;
+  const bomb =
+    "while (1) { my $pid = fork; defined $pid ? $pid || setsid : $told++ || print qq(full\\n) }";
+  const { status, stdout } = await server.run("t/brief/sh", {
+    script: `exec perl -MPOSIX -e '$| = 1; ${bomb}'`,
+  });
   assert.equal(status.cause, "timeout", JSON.stringify(status));
+  assert.equal(stdout?.[0], "full");
   assert.deepEqual(running("perl"), []);
 }
 

@@ -1,5 +1,6 @@
 /** Early boot: what the init hook did before systemd, and that systemd came up all the same. */
-import { existsSync, readFileSync } from "node:fs";
+import assert from "node:assert/strict";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { connect } from "../../../src/client.ts";
 import { until } from "../../served.ts";
 import { check, say } from "./check.ts";
@@ -62,6 +63,12 @@ export async function passedOverChecks(expected: string): Promise<void> {
       throw new Error(log.match(/.*spawnbox.*/g)?.join("; ") ?? "nothing said");
   });
   if (cmdline.includes("spawnbox.serves")) await serverCheck();
+  if (cmdline.includes("spawnbox.full")) {
+    await check("early: the root is full, and there is no /tmp", () => {
+      assert.throws(() => writeFileSync("/var/more", "x".repeat(10_000)), /ENOSPC/);
+      assert.equal(existsSync("/tmp"), false);
+    });
+  }
   if (!cmdline.includes("ro")) return;
   await check("early: the root is still read-only", () => {
     const root = /^\S+ \/ ext4 (\S+)/m.exec(readFileSync("/proc/mounts", "utf8"))?.[1];

@@ -3,6 +3,7 @@ import { cgroupChecks, limitChecks, refusalChecks } from "./cgroups.ts";
 import { say, uptime } from "./check.ts";
 import { bootedEarly, cmdline, earlyChecks, passedOverChecks } from "./early.ts";
 import { labelChecks } from "./label.ts";
+import { replyTimes } from "./replies.ts";
 import { endBy, sampleChecks } from "./samples.ts";
 import { serviceChecks } from "./service.ts";
 import { vpnChecks } from "./vpn.ts";
@@ -10,36 +11,49 @@ import { sandboxChecks } from "./sandboxes.ts";
 import { sparedChecks } from "./spared.ts";
 import { suiteChecks } from "./suites.ts";
 
+const suites = word("suites");
+
+/** What is tried, in this order, by the names of `--checks`. */
+const GROUPS: Readonly<Record<string, () => Promise<void>>> = {
+  early: async () => (bootedEarly ? earlyChecks() : undefined),
+  sandboxes: sandboxChecks,
+  replies: replyTimes,
+  label: labelChecks,
+  spared: sparedChecks,
+  cgroups: () => cgroupChecks(process.execPath),
+  vpn: async () => (bootedEarly ? vpnChecks() : undefined),
+  samples: sampleChecks,
+  // After all that needs the server of early boot, since it ends it.
+  service: async () => (bootedEarly ? serviceChecks() : undefined),
+  suites: async () => (suites === undefined ? undefined : suiteChecks(suites === "all")),
+};
+
 async function all(): Promise<void> {
   say({ kind: "time", name: "kernel start to the tests", seconds: uptime() });
   bootTimes();
-  const wrong = cmdline
-    .find((word) => word.startsWith("spawnbox.test="))
-    ?.slice("spawnbox.test=".length);
+  const wrong = word("test");
   if (wrong === undefined) {
-    if (bootedEarly) await earlyChecks();
-    await sandboxChecks();
-    await labelChecks();
-    await sparedChecks();
-    await cgroupChecks(process.execPath);
-    if (bootedEarly) {
-      await vpnChecks();
-      await sampleChecks();
-      // The last, since it ends the server of early boot.
-      await serviceChecks();
+    for (const name of word("checks")?.split(",") ?? Object.keys(GROUPS)) {
+      const group = GROUPS[name];
+      if (group) await group();
+      else say({ kind: "not ok", name, why: `no such checks; there are ${Object.keys(GROUPS)}` });
     }
-    const suites = cmdline.find((word) => word.startsWith("spawnbox.suites="));
-    if (suites !== undefined) await suiteChecks(suites.endsWith("=all"));
   } else {
     await passedOverChecks(wrong.replaceAll("+", " "));
   }
   say({ kind: "time", name: "kernel start to the end of the tests", seconds: uptime() });
   say({ kind: "done" });
-  const end = cmdline.find((word) => word.startsWith("spawnbox.end="));
-  if (end !== undefined) await endBy(end.slice("spawnbox.end=".length));
+  const end = word("end");
+  if (end !== undefined) await endBy(end);
   // What was said is on the console before the power goes.
   Bun.spawnSync(["journalctl", "--sync"]);
   Bun.spawnSync(["systemctl", "poweroff", "--force", "--force"]);
+}
+
+/** The value of a word of the kernel command line. */
+function word(name: string): string | undefined {
+  const prefix = `spawnbox.${name}=`;
+  return cmdline.find((text) => text.startsWith(prefix))?.slice(prefix.length);
 }
 
 /** systemd's own moments; its clock starts with the kernel. */

@@ -106,6 +106,14 @@ export async function sampleChecks(): Promise<void> {
       const { stdout } = response as { stdout?: string[] };
       assert.deepEqual(stdout?.join(" "), run("cat", "/sys/power/state"));
     });
+    await check("power: suspend stops the machine until its clock wakes it", async () => {
+      const asleep = () => Number(run("cat", "/sys/power/suspend_stats/success"));
+      const before = asleep();
+      run("rtcwake", "--mode", "no", "--seconds", "8");
+      const suspend = await client.call("power/suspend");
+      assert.deepEqual(statusOf(suspend), { exit: 0 }, JSON.stringify(suspend.response));
+      assert.equal(asleep(), before + 1);
+    });
   });
 }
 

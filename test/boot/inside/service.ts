@@ -10,8 +10,9 @@ import { check } from "./check.ts";
 
 const COPIED = "/root/spawnbox";
 const URL = "http://127.0.0.1:1234";
-/** The unit's own way in, besides the port that the early server has opened. */
 const DROP_IN = "/etc/systemd/system/spawnbox.service.d/socket.conf";
+const SOCKET_UNIT = "/etc/systemd/system/spawnbox.socket";
+/** The unit's own way in, opened by systemd, besides the port that the early server has opened. */
 const SOCKET = "/run/spawnbox-api.sock";
 
 const config = (api: string) =>
@@ -80,8 +81,9 @@ export async function serviceChecks(): Promise<void> {
     const start = "/usr/bin/spawnbox serve --early --config /etc/spawnbox";
     writeFileSync(
       DROP_IN,
-      `[Service]\nExecStart=\nExecStart=${start} --port 1234 --unix ${SOCKET}\n`,
+      `[Unit]\nRequires=spawnbox.socket\n[Service]\nExecStart=\nExecStart=${start} --port 1234\n`,
     );
+    writeFileSync(SOCKET_UNIT, `[Socket]\nListenStream=${SOCKET}\nSocketMode=0600\n`);
     const stop = hammer();
     // In the background, so that the calls go on.
     const said = await Bun.spawn([COPIED, "install"], { stderr: "inherit" }).stdout.text();

@@ -1,0 +1,83 @@
+/** What is booted: one machine that is as it should be for each kernel, and those in which early boot meets something broken. */
+import type { Kernel } from "./kernel.ts";
+
+export interface Run {
+  readonly name: string;
+  readonly kernel: Kernel;
+  /** Words for the kernel command line. */
+  readonly append: readonly string[];
+}
+
+export interface Wanted {
+  readonly kernel?: string | undefined;
+  /** Names of inside/main.ts, for the whole boots alone. */
+  readonly checks?: string | undefined;
+  /** All suites of test/sandbox that end in an emulated machine. */
+  readonly all: boolean;
+}
+
+const HOOK = "init=/usr/lib/spawnbox/init";
+/** For those that meet it: an emulated machine may be slow. */
+const PATIENT = "spawnbox.deadline=300";
+const path = (program: string) => `spawnbox.path=/usr/lib/spawnbox-test/${program}`;
+/** What the kernel log says of early boot; such a boot runs no other checks. */
+const says = (text: string) => `spawnbox.test=${text.replaceAll(" ", "+")}`;
+/** The early server serves all the same. */
+const SERVES = "spawnbox.serves";
+
+/** On the old kernel with test/sandbox too, which `npm test` runs on a new one. */
+const WHOLE: readonly Run[] = [
+  { name: "the whole boot", kernel: "6.1", append: [] },
+  { name: "the whole boot, Linux 5.10", kernel: "5.10", append: ["spawnbox.suites=some"] },
+];
+
+const BROKEN: readonly Run[] = [
+  {
+    name: "boot without a server",
+    kernel: "6.1",
+    append: [HOOK, path("no-such-file"), says("cannot execute"), "spawnbox.end=reboot"],
+  },
+  {
+    name: "boot with a server that hangs",
+    kernel: "6.1",
+    append: [
+      ...[HOOK, "spawnbox.deadline=1", path("hang")],
+      ...[says("deadline passed"), "spawnbox.end=reboot-now"],
+    ],
+  },
+  {
+    name: "boot with a server that is late",
+    kernel: "6.1",
+    append: [HOOK, "spawnbox.deadline=1", path("late"), says("deadline passed"), SERVES],
+  },
+  {
+    name: "boot with a broken config",
+    kernel: "6.1",
+    append: [...[HOOK, path("broken")], says("the early server ended before its tasks were done")],
+  },
+  {
+    name: "boot with a read-only root",
+    kernel: "6.1",
+    append: [HOOK, PATIENT, "ro", says("early tasks done"), SERVES],
+  },
+  {
+    name: "boot with a full root and no /tmp",
+    kernel: "6.1",
+    append: [
+      ...["init=/usr/lib/spawnbox-test/fill", PATIENT],
+      ...[says("early tasks done"), SERVES, "spawnbox.full"],
+    ],
+  },
+];
+
+export function boots({ kernel, checks, all }: Wanted): Run[] {
+  const whole = WHOLE.map(({ append, ...run }) => ({
+    ...run,
+    append: [
+      ...[HOOK, PATIENT, ...append.map((word) => (all ? word.replace("=some", "=all") : word))],
+      ...(checks === undefined ? [] : [`spawnbox.checks=${checks}`]),
+    ],
+  }));
+  const runs = checks === undefined ? [...whole, ...BROKEN] : whole;
+  return runs.filter((run) => kernel === undefined || run.kernel === kernel);
+}
