@@ -12,7 +12,7 @@ export async function replyTimes(): Promise<void> {
     const scratch = new Scratch();
     const config = scratch.json("config.json", {
       metadata: { uid: "bench", api: "bench" },
-      sandboxes: [{ uid: "plain", commands: shell }],
+      sandboxes: [{ uid: "plain", acls: { user: "daemon" }, commands: shell }],
     });
     const beside = bootsBeside("/usr/bin/spawnbox", config, "/usr/lib/spawnbox-test/empty");
     const measured = await boots(beside, ROUNDS, scratch);
