@@ -11,6 +11,7 @@ import type { Plan } from "../plan/plan.ts";
 import type { CgroupRoot, GroupUsage, TaskGroup } from "./cgroup.ts";
 import { Channel } from "./channel.ts";
 import { launcherPath, opsFd } from "./launcher.ts";
+import { addSupervisor, sweepOrphans } from "./orphans.ts";
 import { type LauncherRecord, RecordReader } from "./records.ts";
 import { type Launch, LaunchError, type OutputSink, type Outcome, type Task } from "./task.ts";
 import { ToldCounts } from "./told.ts";
@@ -118,6 +119,7 @@ class LaunchedTask implements Task {
           ...(group ? [group.fd] : []),
         ],
       });
+      addSupervisor(this.#supervisor);
       for (const fd of [stdoutEnd, stderrEnd, statusEnd, lifelineEnd]) closeSync(fd);
       // What may still go wrong must not close a number twice: it can be somebody else's by then.
       opened.splice(0, opened.length, stdout, stderr, status, lifeline);
@@ -172,6 +174,7 @@ class LaunchedTask implements Task {
     clearTimeout(this.#grace);
     this.#closeLifeline();
     clearInterval(this.#waker);
+    if (!this.#last) await this.#abandoned();
     const counted = await this.group?.end();
     if (this.pid === 0) {
       // No effect after a failure record: a promise settles once.
@@ -225,6 +228,13 @@ class LaunchedTask implements Task {
     const wake = () => this.#supervisor.kill("SIGCONT");
     wake();
     this.#waker = setInterval(wake, WAKE_INTERVAL);
+  }
+
+  /** A supervisor that does not exit by itself with 0 has not seen to the end of its tree. */
+  async #abandoned(): Promise<void> {
+    this.group?.kill();
+    // Not before its end are its children ours.
+    if ((await this.#supervisor.exited) !== 0) await sweepOrphans();
   }
 
   /** The command died of a signal that was sent, or exited after one that asks for it: see {@link Outcome.cause}. */

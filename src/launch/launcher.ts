@@ -2,6 +2,7 @@
 import { closeSync, readFileSync, writeSync } from "node:fs";
 import { launcherAsset } from "../../ffi/launcher/binary.ts";
 import { memfdCreate, moveFd, sealMemfd, setUndumpable } from "../../ffi/libc.ts";
+import { adoptOrphans } from "./orphans.ts";
 
 function sealed(name: string, content: Uint8Array, executable: boolean): number {
   const fd = memfdCreate(name, executable);
@@ -21,7 +22,7 @@ let launcher: string | undefined;
 /**
  * Path to execute the launcher by. Made once; the memfd lives as long as the server. From here on the server is not dumpable, so
  * that commands of its own user can neither trace it nor read its memory and environment; its fds are then found under
- * /proc/self only, which is the same table in the child that executes.
+ * /proc/self only, which is the same table in the child that executes. And what a killed supervisor leaves behind comes to it.
  */
 export function launcherPath(): string {
   if (launcher === undefined) {
@@ -29,6 +30,7 @@ export function launcherPath(): string {
     const fd = moveFd(sealed("spawnbox-launcher", readFileSync(launcherAsset), true), LOW_FDS);
     launcher = `/proc/self/fd/${fd}`;
     setUndumpable();
+    adoptOrphans();
   }
   return launcher;
 }

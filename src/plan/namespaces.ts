@@ -81,7 +81,7 @@ function asOrdinaryUser(
   if (!own.has("pid")) {
     report.notice(
       path,
-      'commands run as the server\'s own user and without a pid namespace: one that kills its supervisor can leave processes behind; set shares.pid to "disable"',
+      'commands run as the server\'s own user and without a pid namespace: they may kill the server itself; set shares.pid to "disable", or use landlock (from Linux 6.12 on)',
     );
   }
   if (own.size === 0 || own.has("user")) return;

@@ -97,11 +97,23 @@ export const marked = (marker: string): string[] =>
       !"ZX".includes(stateOf(pid) || "X"),
   );
 
+function killGroupOf(pid: string): void {
+  const group = Number(/\) \S \d+ (\d+) /.exec(read(`/proc/${pid}/stat`))?.[1] ?? 0);
+  // Never the tests' own, in which nothing is that an attack has made.
+  if (group > 1 && group !== ownGroup)
+    Bun.spawnSync(["kill", "-s", "KILL", "--", `-${group}`], {
+      stdio: ["ignore", "ignore", "ignore"],
+    });
+}
+const ownGroup = Number(/\) \S \d+ (\d+) /.exec(read("/proc/self/stat"))?.[1] ?? 0);
+
 /** Ends what an attack has left behind where a protection failed: stopped first, or a fork bomb outruns the killing. */
 export function exterminate(marker: string): void {
   for (let round = 0; round < 1000; round++) {
     const left = marked(marker);
     if (left.length === 0) return;
+    // What replaces itself for ever stays in its group.
+    for (const pid of left) killGroupOf(pid);
     for (const signal of ["SIGSTOP", "SIGKILL"]) {
       // Those that were made since the first look are met by the next round.
       if (signal === "SIGKILL" && marked(marker).length > left.length) break;
@@ -112,6 +124,10 @@ export function exterminate(marker: string): void {
   }
 }
 
+/** Zombies, too. */
+export const childrenOf = (pid: number): string[] =>
+  pids().filter((id) => new RegExp(`\\) \\S ${pid} `).test(read(`/proc/${id}/stat`)));
+
 /** What a server must not let grow. */
 export function footprint(pid: number) {
   const fds = readdirSync(`/proc/${pid}/fd`).map((fd) => {
@@ -121,9 +137,7 @@ export function footprint(pid: number) {
       return "";
     }
   });
-  const children = pids().filter((id) =>
-    new RegExp(`\\) \\S ${pid} `).test(read(`/proc/${id}/stat`)),
-  );
+  const children = childrenOf(pid);
   return {
     fds: fds.length,
     memfds: fds.filter((link) => link.startsWith("/memfd:")).length,

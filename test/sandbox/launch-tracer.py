@@ -25,11 +25,11 @@ NUMBERS = dict(openat=(257, 56), openat2=(437, 437), clone=(56, 220), clone3=(43
     close_range=(436, 436), setsid=(112, 157), keyctl=(250, 219), socketpair=(53, 199), setsockopt=(54, 208), pipe2=(293, 59),
     mmap=(9, 222), signalfd4=(289, 74), eventfd2=(290, 19), ppoll=(271, 73), recvmsg=(47, 212), pidfd_open=(434, 434), socket=(41, 198), statx=(332, 291),
     rt_sigprocmask=(14, 135), rt_sigaction=(13, 134), dup3=(292, 24), wait4=(61, 260), fcntl=(72, 25), fstatfs=(138, 44), fchdir=(81, 50),
-    close=(3, 57))
+    close=(3, 57), setns=(308, 268))
 NAMES = {number[ARM]: name for name, number in NUMBERS.items()}
 # The argument that tells one use of the call from another: a string, or a number.
 TEXTS = dict(openat=1, openat2=1, execve=0, fsopen=0, chdir=0)
-VALUES = dict(prctl=0, landlock_add_rule=1)
+VALUES = dict(prctl=0, landlock_add_rule=1, fcntl=1)
 
 def ptrace(request, pid, address=0, data=0):
     return libc.ptrace(request, pid, address, data)

@@ -27,18 +27,18 @@ const config = (label: string) => ({
   ],
 });
 
-export async function labelChecks(): Promise<void> {
+/** The label of a profile, which is loaded now. */
+export function loadProfile(): string {
   const file = "/run/spawnbox-reader.profile";
   writeFileSync(file, PROFILE);
-  await check("AppArmor loads a profile", () => {
-    const { exitCode, stderr } = Bun.spawnSync([
-      "apparmor_parser",
-      "--replace",
-      "--skip-cache",
-      file,
-    ]);
-    assert.equal(exitCode, 0, stderr.toString());
-  });
+  const load = ["apparmor_parser", "--replace", "--skip-cache", file];
+  const { exitCode, stderr } = Bun.spawnSync(load);
+  assert.equal(exitCode, 0, stderr.toString());
+  return "apparmor:spawnbox-reader";
+}
+
+export async function labelChecks(): Promise<void> {
+  await check("AppArmor loads a profile", () => void loadProfile());
   await check("a command runs under its AppArmor profile", async () => {
     await using server = await serve(config("apparmor:spawnbox-reader"), "unit");
     const script =

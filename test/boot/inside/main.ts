@@ -9,6 +9,7 @@ import { serviceChecks } from "./service.ts";
 import { vpnChecks } from "./vpn.ts";
 import { sandboxChecks } from "./sandboxes.ts";
 import { sparedChecks } from "./spared.ts";
+import { stepChecks } from "./steps.ts";
 import { suiteChecks } from "./suites.ts";
 
 const suites = word("suites");
@@ -21,6 +22,7 @@ const GROUPS: Readonly<Record<string, () => Promise<void>>> = {
   label: labelChecks,
   spared: sparedChecks,
   cgroups: () => cgroupChecks(process.execPath),
+  steps: stepChecks,
   vpn: async () => (bootedEarly ? vpnChecks() : undefined),
   samples: sampleChecks,
   // After all that needs the server of early boot, since it ends it.

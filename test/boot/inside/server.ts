@@ -74,7 +74,7 @@ export async function serve(config: unknown, starter: Starter): Promise<Server> 
     },
     async [Symbol.asyncDispose]() {
       await client.close();
-      if (child.exitCode === null) process.kill(pid, "SIGTERM");
+      if (child.exitCode === null && child.signalCode === null) process.kill(pid, "SIGTERM");
       await child.exited;
       rmSync(dir, { recursive: true });
     },

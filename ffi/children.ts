@@ -1,0 +1,85 @@
+/** Children of this process that nobody here has started: a subreaper gets those whose parent has died, prctl(2). */
+import { readdirSync, readFileSync } from "node:fs";
+import { dlopen, read } from "bun:ffi";
+import { CError, errnoName } from "./errno.ts";
+import { pointer } from "./pointer.ts";
+
+const { symbols: libc } = dlopen("libc.so.6", {
+  __errno_location: { args: [], returns: "ptr" },
+  prctl: { args: ["i32", "u64", "u64", "u64", "u64"], returns: "i32" },
+  waitid: { args: ["i32", "u32", "ptr", "i32"], returns: "i32" },
+  waitpid: { args: ["i32", "ptr", "i32"], returns: "i32" },
+  getsid: { args: ["i32"], returns: "i32" },
+  kill: { args: ["i32", "i32"], returns: "i32" },
+});
+
+function errno(): string {
+  const place = pointer(libc.__errno_location());
+  return place === null ? "" : errnoName(read.i32(place));
+}
+
+const PR_SET_CHILD_SUBREAPER = 36;
+
+/** From here on, what descends from this process comes to it when its parent dies. Also after execve(2). Throws CError. */
+export function becomeSubreaper(): void {
+  if (libc.prctl(PR_SET_CHILD_SUBREAPER, 1n, 0n, 0n, 0n) < 0)
+    throw new CError("prctl", "PR_SET_CHILD_SUBREAPER", errno());
+}
+
+const P_PID = 1;
+const WNOHANG = 1;
+const WEXITED = 4;
+const WNOWAIT = 0x1000000;
+/** siginfo_t; si_pid is its fourth word. */
+const info = new Int32Array(32);
+const SI_PID = 4;
+
+/** Without reaping it: waitid(2). undefined: it is no child of this process. */
+export function stateOfChild(pid: number): "alive" | "dead" | undefined {
+  info[SI_PID] = 0;
+  if (libc.waitid(P_PID, pid, info, WEXITED | WNOHANG | WNOWAIT) < 0) return undefined;
+  return info[SI_PID] === 0 ? "alive" : "dead";
+}
+
+/** Reaps a child that is dead, and no other. */
+export function reapChild(pid: number): void {
+  libc.waitpid(pid, null, WNOHANG);
+}
+
+/** setsid(2): nobody can join a session; undefined where there is no such process. */
+export function sessionOf(pid: number): number | undefined {
+  const session = libc.getsid(pid);
+  return session < 0 ? undefined : session;
+}
+
+const SIGKILL = 9;
+
+/** A process, or with a negative number a process group. Whether there was somebody whom this process may kill. */
+export function killNow(pid: number): boolean {
+  return libc.kill(pid, SIGKILL) === 0;
+}
+
+/**
+ * The children, and where the kernel does not list them (CONFIG_PROC_CHILDREN), all processes. Those whom a dying process hands
+ * over are on the list before it is dead for {@link stateOfChild}.
+ */
+export function listChildren(): number[] {
+  // Each thread has its own.
+  const lists = readdirSync("/proc/self/task").map((thread) => childrenOf(thread));
+  const known = lists.filter((list) => list !== undefined);
+  if (known.length > 0) return known.flat();
+  return readdirSync("/proc").map(Number).filter(Number.isInteger);
+}
+
+/** proc_pid_children(5); undefined also when the thread has ended meanwhile, whose children another has now. */
+function childrenOf(thread: string): number[] | undefined {
+  try {
+    return readFileSync(`/proc/self/task/${thread}/children`, "latin1")
+      .split(" ")
+      .filter(Boolean)
+      .map(Number);
+  } catch (error) {
+    if (error instanceof Error && "code" in error) return undefined;
+    throw error;
+  }
+}

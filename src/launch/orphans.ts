@@ -1,0 +1,94 @@
+/**
+ * What a task leaves behind when its supervisor is killed, as a command of the same user can do: the server adopts it, being a
+ * child subreaper too, and ends it.
+ *
+ * An orphan is a child of the server in another session than the server's: a supervisor makes a session before anything
+ * else, and no session can be joined from outside. So what plugins start is none, unless it is detached. The supervisors
+ * themselves are known.
+ *
+ * Why this ends is what ffi/launcher/sweep.c says, and it is the same here: children are killed again and again, and as long
+ * as one of them lives, none of the dead is reaped, so each keeps its number and its place below a process limit. Only the
+ * server reaps orphans, so a number that has been found to be a child's is its own when it is killed.
+ */
+import {
+  becomeSubreaper,
+  killNow,
+  listChildren,
+  reapChild,
+  sessionOf,
+  stateOfChild,
+} from "../../ffi/children.ts";
+
+/** Milliseconds of work between turns of the event loop, however many there are. */
+const TURN = 4;
+/** Of the dead that are not reaped: see sweep.c. */
+const MOST_DEAD = 16_384;
+/** Milliseconds between two rounds while none dies; in between, it is each time twice as long. */
+const LONGEST_NAP = 64;
+
+const supervisors = new Map<number, Bun.Subprocess>();
+
+/** From here on orphans come to this process. Throws CError. */
+export const adoptOrphans = becomeSubreaper;
+
+/** To be called before the next turn of the event loop after the start. */
+export function addSupervisor(supervisor: Bun.Subprocess): void {
+  supervisors.set(supervisor.pid, supervisor);
+  void supervisor.exited.then(() => {
+    // The number may be another's by now.
+    if (supervisors.get(supervisor.pid) === supervisor) supervisors.delete(supervisor.pid);
+  });
+}
+
+/** Until the event loop has reaped it, which is when it has an exit code or a signal, the number is its own. */
+function isSupervisor(pid: number): boolean {
+  const found = supervisors.get(pid);
+  return found !== undefined && found.exitCode === null && found.signalCode === null;
+}
+
+let last: Promise<void> = Promise.resolve();
+
+/** Kills and reaps all orphans, until there are none. Those that are nobody's to kill here (set-user-id programs) are let be. */
+export function sweepOrphans(): Promise<void> {
+  // One after the other: what came to be an orphan after the look of a sweep under way is met by the next.
+  last = last.then(sweep, sweep);
+  return last;
+}
+
+async function sweep(): Promise<void> {
+  let before = -1;
+  for (let nap = 1; ;) {
+    const { alive, dead } = await round();
+    if (alive === 0 && dead.length === 0) return;
+    // All that is on the list was dead before it was made, so there are no heirs that are not on it.
+    if ((alive === 0 && dead.length === before) || dead.length >= MOST_DEAD) {
+      for (const pid of dead) reapChild(pid);
+      before = -1;
+      continue;
+    }
+    nap = dead.length === before ? Math.min(nap * 2, LONGEST_NAP) : 1;
+    before = dead.length;
+    if (alive > 0) await Bun.sleep(nap);
+  }
+}
+
+async function round(): Promise<{ alive: number; dead: number[] }> {
+  const own = sessionOf(0);
+  const dead: number[] = [];
+  let alive = 0;
+  let turn = performance.now();
+  for (const pid of listChildren()) {
+    if (performance.now() - turn > TURN) {
+      await new Promise((resolve) => setImmediate(resolve));
+      turn = performance.now();
+    }
+    if (isSupervisor(pid)) continue;
+    const state = stateOfChild(pid);
+    if (state === undefined || sessionOf(pid) === own) continue;
+    // What it has made a leader of, it and its descendants are in: most of a tree at once.
+    killNow(-pid);
+    if (state === "dead") dead.push(pid);
+    else if (killNow(pid)) alive++;
+  }
+  return { alive, dead };
+}

@@ -1,0 +1,136 @@
+/** A command of the server's own user, without a namespace of pids, kills its supervisor: what it has left behind ends all the same. */
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
+import { type Served, until, users } from "../served.ts";
+import {
+  answering,
+  childrenOf,
+  commands,
+  exterminate,
+  marked,
+  python,
+  pythonScript,
+  serveSandboxes,
+} from "./attack.ts";
+
+const GUARD = 120_000;
+
+const TREE = 10;
+/** So many of a tree are there when the supervisor is killed; more would not be seen of one that replaces itself. */
+const ENOUGH = 3;
+/** How what is left hides; each lives in a session of its own. */
+const trees = {
+  "setsid and double fork": `
+for _ in range(${TREE}):
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() == 0: time.sleep(1000)
+        os._exit(0)`,
+  "processes that replace themselves for ever": `
+for _ in range(4):
+    if os.fork() == 0:
+        os.setsid()
+        while True:
+            if os.fork(): os._exit(0)`,
+  "a session for each, stopped": `
+for _ in range(${TREE}):
+    if os.fork() == 0:
+        os.setsid(); os.kill(os.getpid(), signal.SIGSTOP)`,
+  "generations of sessions, that ignore signals": `
+for n in range(1, 65): attempt(lambda: signal.signal(n, signal.SIG_IGN)) if n not in (9, 17, 19, 28, 32, 33) else None
+for _ in range(3):
+    if os.fork() == 0:
+        for _ in range(5):
+            os.setsid() if os.getpgrp() != os.getpid() else None
+            if os.fork() == 0: continue
+            break
+        time.sleep(1000)`,
+  "the command itself, its PDEATHSIG taken back": `
+call("prctl", 1, 0, 0, 0, 0)
+for _ in range(${TREE}):
+    if os.fork() == 0: time.sleep(1000)`,
+} as const;
+const ways = Object.keys(trees) as (keyof typeof trees)[];
+
+describe.each(users)("served by %s", (user) => {
+  let served: Served;
+  const family = `heir-${user === "root" ? "r" : "o"}-${process.pid}`;
+  beforeAll(async () => {
+    // A command of root can reach the supervisor of root, too.
+    const acls = user === "root" ? { user: "root" } : {};
+    const calm = { ...python, uid: "calm" };
+    served = await serveSandboxes([{ uid: "plain", acls, commands: [...commands, calm] }], user);
+  });
+  afterEach(() => exterminate(family));
+  afterAll(async () => {
+    await served?.[Symbol.asyncDispose]();
+  });
+
+  let tasks = 0;
+  /** Runs until WINCH, which is ignored before: so the server knows that it runs when it kills its supervisor. */
+  const start = (how: keyof typeof trees, verb = "py") => {
+    const marker = `${family}-${tasks++}.`;
+    const script = `
+signal.signal(signal.SIGWINCH, lambda *_: os.kill(os.getppid(), signal.SIGKILL))
+${trees[how]}
+while True: time.sleep(1000) # ${marker}`;
+    return { marker, reply: served.call(`a/plain/${verb}`, { script: pythonScript(script) }) };
+  };
+  type Started = ReturnType<typeof start>;
+  const running = (all: readonly Started[]) =>
+    until("their trees are there", () => all.every(({ marker }) => marked(marker).length > ENOUGH));
+  const statusOf = async ({ reply }: Started) =>
+    ((await reply).response as { status: object }).status;
+  /** Lets the commands of `py` kill their supervisors; gives what the server tells of them. */
+  const hurt = async (all: readonly Started[]) => {
+    let ended = false;
+    const statuses = Promise.all(all.map(statusOf));
+    const end = () => (ended = true);
+    void statuses.then(end, end);
+    while (!ended) {
+      await served.call("a/plain/py", { action: "stop", args: { signal: "WINCH" } });
+      await Bun.sleep(10);
+    }
+    return statuses;
+  };
+  const KILLED = { signal: "Killed", cause: "supervisor" };
+
+  test.each(ways)(
+    "[process tree] a command that kills its supervisor leaves nothing behind: %s",
+    async (how) => {
+      const task = start(how);
+      await running([task]);
+      const { result, ping } = await answering(served, hurt([task]));
+      console.log(`${user}, ${how}: worst ping ${Math.round(ping)} ms`);
+      expect(result).toEqual([expect.objectContaining(KILLED)]);
+      expect(marked(task.marker)).toEqual([]);
+      expect(childrenOf(served.pid)).toEqual([]);
+      expect((await served.run("a/plain/sh", { script: "exit 3" })).status.exit).toBe(3);
+    },
+    GUARD,
+  );
+
+  test(
+    "[process tree] of several tasks, only those end whose supervisors are killed",
+    async () => {
+      // A tree that is never the same would hardly be seen among so many.
+      const calm = ways.filter((how) => !how.includes("replace")).map((how) => start(how, "calm"));
+      const wild = ways.map((how) => start(how));
+      await running([...calm, ...wild]);
+      const before = childrenOf(served.pid);
+      expect(before).toHaveLength(calm.length + wild.length);
+      expect(await hurt(wild)).toEqual(wild.map(() => expect.objectContaining(KILLED)));
+      for (const { marker } of wild) expect(marked(marker)).toEqual([]);
+      // Supervisors that lived through it, and nothing else.
+      const left = childrenOf(served.pid);
+      expect(left).toHaveLength(calm.length);
+      expect(before).toEqual(expect.arrayContaining(left));
+      for (const { marker } of calm) expect(marked(marker).length).toBeGreaterThan(ENOUGH);
+      await served.call("a/plain/calm", { action: "stop", args: { signal: "KILL" } });
+      for (const task of calm)
+        expect(await statusOf(task)).toMatchObject({ signal: "Killed", cause: "stopped" });
+      for (const { marker } of calm) expect(marked(marker)).toEqual([]);
+      expect(childrenOf(served.pid)).toEqual([]);
+    },
+    GUARD,
+  );
+});
