@@ -4,7 +4,6 @@ import type { ApiPlan, Notice } from "../plan/plan.ts";
 import type { Problem } from "../config/problem.ts";
 import { type CgroupRoot, openCgroups } from "./cgroup.ts";
 import { createLaunch } from "./launch.ts";
-import { sweepOrphans } from "./orphans.ts";
 import type { Launch } from "./task.ts";
 
 export class Launching {
@@ -19,8 +18,6 @@ export class Launching {
    * @throws ConfigError with every limit that cannot be had; nothing has changed then
    */
   async use(apis: readonly ApiPlan[]): Promise<readonly Problem[]> {
-    // What commands of boot have left, in sessions of their own.
-    await sweepOrphans();
     const needed = groupsNeeded(apis);
     if (needed.length === 0 && this.#roots.length === 0) return [];
     const root = await openCgroups(needed);

@@ -28,8 +28,15 @@ const LONGEST_NAP = 64;
 
 const supervisors = new Map<number, Bun.Subprocess>();
 
+/** Children that were there before: of whoever executed the server in its own place, as the entry of a container does. */
+let spared: ReadonlySet<number> = new Set();
+
 /** From here on orphans come to this process. Throws CError. */
-export const adoptOrphans = becomeSubreaper;
+export function adoptOrphans(): void {
+  // Nobody reaps them, so their numbers stay theirs.
+  spared = new Set(listChildren().filter((pid) => stateOfChild(pid) !== undefined));
+  becomeSubreaper();
+}
 
 /** To be called before the next turn of the event loop after the start. */
 export function addSupervisor(supervisor: Bun.Subprocess): void {
@@ -48,8 +55,12 @@ function isSupervisor(pid: number): boolean {
 
 let last: Promise<void> = Promise.resolve();
 
-/** Kills and reaps all orphans, until there are none. Those that are nobody's to kill here (set-user-id programs) are let be. */
+/**
+ * Kills and reaps all orphans, until there are none. Those that are nobody's to kill here (set-user-id programs) are let be; and
+ * to PID 1 come the orphans of everybody, so it kills none.
+ */
 export function sweepOrphans(): Promise<void> {
+  if (process.pid === 1) return Promise.resolve();
   // One after the other: what came to be an orphan after the look of a sweep under way is met by the next.
   last = last.then(sweep, sweep);
   return last;
@@ -82,7 +93,7 @@ async function round(): Promise<{ alive: number; dead: number[] }> {
       await new Promise((resolve) => setImmediate(resolve));
       turn = performance.now();
     }
-    if (isSupervisor(pid)) continue;
+    if (isSupervisor(pid) || spared.has(pid)) continue;
     const state = stateOfChild(pid);
     if (state === undefined || sessionOf(pid) === own) continue;
     // What it has made a leader of, it and its descendants are in: most of a tree at once.

@@ -54,14 +54,27 @@ const ways = Object.keys(trees) as (keyof typeof trees)[];
 describe.each(users)("served by %s", (user) => {
   let served: Served;
   const family = `heir-${user === "root" ? "r" : "o"}-${process.pid}`;
+  /** A child of the server that no task has started. */
+  let beside = "";
+  const children = () => childrenOf(served.pid).filter((pid) => pid !== beside);
   beforeAll(async () => {
     // A command of root can reach the supervisor of root, too.
     const acls = user === "root" ? { user: "root" } : {};
     const calm = { ...python, uid: "calm" };
-    served = await serveSandboxes([{ uid: "plain", acls, commands: [...commands, calm] }], user);
+    // As the entry of a container does: a service beside the server, which is executed in its place.
+    const entry = ["/bin/sh", "-c", 'setsid sleep 98765 & exec "$@"', "sh"];
+    served = await serveSandboxes(
+      [{ uid: "plain", acls, commands: [...commands, calm] }],
+      user,
+      entry,
+    );
+    await until("what was there before runs", () => childrenOf(served.pid).length === 1);
+    beside = `${childrenOf(served.pid)[0]}`;
   });
   afterEach(() => exterminate(family));
   afterAll(async () => {
+    expect(childrenOf(served.pid)).toEqual([beside]);
+    process.kill(Number(beside), "SIGKILL");
     await served?.[Symbol.asyncDispose]();
   });
 
@@ -103,7 +116,7 @@ while True: time.sleep(1000) # ${marker}`;
       console.log(`${user}, ${how}: worst ping ${Math.round(ping)} ms`);
       expect(result).toEqual([expect.objectContaining(KILLED)]);
       expect(marked(task.marker)).toEqual([]);
-      expect(childrenOf(served.pid)).toEqual([]);
+      expect(children()).toEqual([]);
       expect((await served.run("a/plain/sh", { script: "exit 3" })).status.exit).toBe(3);
     },
     GUARD,
@@ -116,12 +129,12 @@ while True: time.sleep(1000) # ${marker}`;
       const calm = ways.filter((how) => !how.includes("replace")).map((how) => start(how, "calm"));
       const wild = ways.map((how) => start(how));
       await running([...calm, ...wild]);
-      const before = childrenOf(served.pid);
+      const before = children();
       expect(before).toHaveLength(calm.length + wild.length);
       expect(await hurt(wild)).toEqual(wild.map(() => expect.objectContaining(KILLED)));
       for (const { marker } of wild) expect(marked(marker)).toEqual([]);
       // Supervisors that lived through it, and nothing else.
-      const left = childrenOf(served.pid);
+      const left = children();
       expect(left).toHaveLength(calm.length);
       expect(before).toEqual(expect.arrayContaining(left));
       for (const { marker } of calm) expect(marked(marker).length).toBeGreaterThan(ENOUGH);
@@ -129,7 +142,7 @@ while True: time.sleep(1000) # ${marker}`;
       for (const task of calm)
         expect(await statusOf(task)).toMatchObject({ signal: "Killed", cause: "stopped" });
       for (const { marker } of calm) expect(marked(marker)).toEqual([]);
-      expect(childrenOf(served.pid)).toEqual([]);
+      expect(children()).toEqual([]);
     },
     GUARD,
   );
