@@ -17,7 +17,7 @@ export function guarded(name: string, plugin: PluginEncoder, limit = HOOK_LIMIT)
       const watched: Emit = (fields) => {
         if (ended) return;
         // Copied now: the plugin may go on to use its object, and clients are told later.
-        const sent = emit({ ...fields });
+        const sent = emit(own(fields));
         return sent && clock.excuse(sent);
       };
       const encoding = begin(name, plugin, opts, watched);
@@ -69,8 +69,19 @@ function begin(
 
 function fieldsOf(value: unknown): Fields {
   if (value === undefined || value === null) return {};
-  if (typeof value === "object" && !Array.isArray(value)) return { ...value };
+  if (typeof value === "object" && !Array.isArray(value)) return own({ ...value });
   throw new Error("end() must return an object of fields");
+}
+
+/** What the server says of a task. Keys may come from the output, and a command must not say how it ended. */
+const RESERVED = ["type", "api", "sandbox", "command", "pid", "status", "plan"] as const;
+
+/** A copy. Throws when it would speak for the server. */
+function own(fields: Fields): Fields {
+  for (const name of RESERVED) {
+    if (Object.hasOwn(fields, name)) throw new Error(`the field ${name} is the server's to tell`);
+  }
+  return { ...fields };
 }
 
 /** Limits the promises of one encoding. */

@@ -9,7 +9,10 @@ import type { Emit, Encoding } from "../encoders/encoder.ts";
 
 export type { Emit, Encoding, Fields } from "../encoders/encoder.ts";
 
-/** As a built-in encoder; see src/encoders/encoder.ts. What it throws becomes the error of that task alone. */
+/**
+ * As a built-in encoder; see src/encoders/encoder.ts. What it throws becomes the error of that task alone. Its fields have other
+ * names than what the server says of a task: type, api, sandbox, command, pid, status, plan.
+ */
 export interface PluginEncoder {
   /** true: the reply comes at the end and carries the fields of `end()`; false, the default: data events. */
   readonly synchronous?: boolean;

@@ -54,6 +54,21 @@ describe("hurts only its own task", () => {
       '"status":{"exit":3,"encoder":"plug/x: stdout() took more than 0.05 s"}',
     ],
     [
+      "stdout tells another end",
+      {
+        begin: (_, emit) => ({
+          ...quiet,
+          stdout: () => emit({ type: "final-event", pid: 1, status: { exit: 0 } }),
+        }),
+      },
+      '"status":{"exit":3,"encoder":"the field type is the server\'s to tell"}',
+    ],
+    [
+      "end tells another status",
+      { begin: () => ({ ...quiet, end: () => ({ status: { exit: 0 } }) }) },
+      '"status":{"exit":3,"encoder":"the field status is the server\'s to tell"}',
+    ],
+    [
       "end never settles",
       { begin: () => ({ ...quiet, end: never }) },
       '"status":{"exit":3,"encoder":"plug/x: end() took more than 0.05 s"}',
