@@ -10,6 +10,8 @@ export interface Run {
 
 export interface Wanted {
   readonly kernel?: string | undefined;
+  /** A part of a name. */
+  readonly boot?: string | undefined;
   /** Names of inside/main.ts, for the whole boots alone. */
   readonly checks?: string | undefined;
   /** All suites of test/sandbox that end in an emulated machine. */
@@ -70,7 +72,7 @@ const BROKEN: readonly Run[] = [
   },
 ];
 
-export function boots({ kernel, checks, all }: Wanted): Run[] {
+export function boots({ kernel, boot = "", checks, all }: Wanted): Run[] {
   const whole = WHOLE.map(({ append, ...run }) => ({
     ...run,
     append: [
@@ -79,5 +81,7 @@ export function boots({ kernel, checks, all }: Wanted): Run[] {
     ],
   }));
   const runs = checks === undefined ? [...whole, ...BROKEN] : whole;
-  return runs.filter((run) => kernel === undefined || run.kernel === kernel);
+  return runs.filter(
+    (run) => (kernel === undefined || run.kernel === kernel) && run.name.includes(boot),
+  );
 }

@@ -1,7 +1,7 @@
 /**
- * `npm run test:boot [-- --arch x64|arm64] [--kernel 6.1|5.10] [--checks NAMES] [--all] [--accel tcg|kvm]`: boots a virtual
- * machine, with systemd and a unified cgroup v2, and tries the executable in it. With `--checks`, only these, in the first boot of
- * each kernel (their names are in inside/main.ts). Leaves the boot logs and a timing table beside the cached images.
+ * `npm run test:boot [-- --arch x64|arm64] [--kernel 6.1|5.10] [--boot TEXT] [--checks NAMES] [--all] [--accel tcg|kvm]`: boots a
+ * virtual machine, with systemd and a unified cgroup v2, and tries the executable in it. With `--boot`, only the boots with that in
+ * their names; with `--checks`, only these checks, in the first boot of each kernel (their names are in inside/main.ts). Leaves the boot logs and a timing table beside the cached images.
  */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -23,18 +23,19 @@ const { values } = parseArgs({
     arch: { type: "string", default: "x64" },
     accel: { type: "string", default: "tcg" },
     kernel: { type: "string" },
+    boot: { type: "string" },
     checks: { type: "string" },
     all: { type: "boolean", default: false },
   },
 });
-const { arch, accel, kernel: only, checks, all } = values;
+const { arch, accel, kernel: only, boot: named, checks, all } = values;
 if ((arch !== "x64" && arch !== "arm64") || (accel !== "tcg" && accel !== "kvm")) usage();
 if (only !== undefined && !(only in KERNELS)) usage();
 
 function usage(): never {
   const kernels = Object.keys(KERNELS).join("|");
   console.error(
-    `usage: npm run test:boot [-- --arch x64|arm64] [--kernel ${kernels}] [--checks NAME,NAME…] [--all] [--accel tcg|kvm]`,
+    `usage: npm run test:boot [-- --arch x64|arm64] [--kernel ${kernels}] [--boot TEXT] [--checks NAME,NAME…] [--all] [--accel tcg|kvm]`,
   );
   process.exit(2);
 }
@@ -66,7 +67,7 @@ const machine = await timed("root image", image(target));
 using loaded = await timed("executable into the image", payload(target, machine));
 let done = true;
 const logs: string[] = [];
-for (const { name, kernel, append } of boots({ kernel: only, checks, all })) {
+for (const { name, kernel, append } of boots({ kernel: only, boot: named, checks, all })) {
   const log = join(cacheDir(), `boot-${arch}-${name.replaceAll(/\W+/g, "-")}.log`);
   logs.push(log);
   const started = {
