@@ -63,6 +63,18 @@ const statusOf = (pid: string) => {
     return "";
   }
 };
+/** For whom it concerns that a process is still there. */
+function whereabouts(pid: string): string {
+  const fields = /^(Name|State|PPid|TracerPid|SigQ|ShdPnd):.*/gm;
+  const read = (file: string) => {
+    try {
+      return readFileSync(`/proc/${pid}/${file}`, "utf8").trim();
+    } catch {
+      return "";
+    }
+  };
+  return [pid, ...(statusOf(pid).match(fields) ?? []), read("wchan"), read("cgroup")].join(" ");
+}
 const parentOf = (pid: string) => /^PPid:\s+(\d+)/m.exec(statusOf(pid))?.[1] ?? "";
 
 /** All below a process. */
@@ -129,9 +141,11 @@ async function trace(served: Doomed) {
       await served.crash();
       child.kill("SIGKILL");
       await child.exited;
-      await until("its launches have ended", () =>
-        tree.every((pid) => !/^State:\s+[^ZX]/m.test(statusOf(pid))),
-      );
+      const left = () => tree.filter((pid) => /^State:\s+[^ZX]/m.test(statusOf(pid)));
+      await until("its launches have ended", () => left().length === 0).catch((error: unknown) => {
+        // Which, and where they are, is what one would look for next.
+        throw new Error(`${String(error)}: ${left().map(whereabouts).join("; ")}`);
+      });
       await served[Symbol.asyncDispose]();
     },
   };
