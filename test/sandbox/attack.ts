@@ -97,27 +97,21 @@ export const marked = (marker: string): string[] =>
       !"ZX".includes(stateOf(pid) || "X"),
   );
 
-function killGroupOf(pid: string): void {
-  const group = Number(/\) \S \d+ (\d+) /.exec(read(`/proc/${pid}/stat`))?.[1] ?? 0);
-  // Never the tests' own, in which nothing is that an attack has made.
-  if (group > 1 && group !== ownGroup)
-    Bun.spawnSync(["kill", "-s", "KILL", "--", `-${group}`], {
-      stdio: ["ignore", "ignore", "ignore"],
-    });
-}
-const ownGroup = Number(/\) \S \d+ (\d+) /.exec(read("/proc/self/stat"))?.[1] ?? 0);
+const groupOf = (stat: string) => Number(/\) \S \d+ (\d+) /.exec(stat)?.[1] ?? 0);
+const ownGroup = groupOf(read("/proc/self/stat"));
 
-/** Ends what an attack has left behind where a protection failed: stopped first, or a fork bomb outruns the killing. */
+/**
+ * Ends what an attack has left behind where a protection failed. What replaces itself for ever is killed as a group, in which it
+ * stays; it is rarely seen, so only several looks tell that nothing is left.
+ */
 export function exterminate(marker: string): void {
-  for (let round = 0; round < 1000; round++) {
-    const left = marked(marker);
-    if (left.length === 0) return;
-    // What replaces itself for ever stays in its group.
-    for (const pid of left) killGroupOf(pid);
-    for (const signal of ["SIGSTOP", "SIGKILL"]) {
-      // Those that were made since the first look are met by the next round.
-      if (signal === "SIGKILL" && marked(marker).length > left.length) break;
-      Bun.spawnSync(["kill", "-s", signal.slice(3), ...left], {
+  for (let round = 0, unseen = 0; round < 1000 && unseen < 10; round++) {
+    unseen++;
+    for (const pid of marked(marker)) {
+      unseen = 0;
+      const group = groupOf(read(`/proc/${pid}/stat`));
+      const target = group > 1 && group !== ownGroup ? `-${group}` : pid;
+      Bun.spawnSync(["kill", "-s", "KILL", "--", target], {
         stdio: ["ignore", "ignore", "ignore"],
       });
     }
