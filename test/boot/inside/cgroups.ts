@@ -97,7 +97,7 @@ const limited = {
     },
     {
       uid: "brief",
-      acls: { user: "daemon", timeout: 2 },
+      acls: { user: "daemon", timeout: 10 },
       cgroups: { task: { pids: "60" } },
       commands: shell,
     },
