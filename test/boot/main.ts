@@ -1,7 +1,8 @@
 /**
  * `npm run test:boot [-- --arch x64|arm64] [--kernel 6.1|5.10] [--boot TEXT] [--checks NAMES] [--all] [--accel tcg|kvm]`: boots a
  * virtual machine, with systemd and a unified cgroup v2, and tries the executable in it. With `--boot`, only the boots with that in
- * their names; with `--checks`, only these checks, in the first boot of each kernel (their names are in inside/main.ts). Leaves the boot logs and a timing table beside the cached images.
+ * their names; with `--checks`, only these checks, in the first boot of each kernel (their names are in inside/main.ts).
+ * Leaves the boot logs and a timing table beside the cached images.
  */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -50,12 +51,17 @@ async function timed<T>(name: string, work: Promise<T>): Promise<T> {
 }
 
 let passed = 0;
+let skipped = 0;
 /** Told once more at the end. */
 const failures: string[] = [];
 const onSaid = (boot: string) => (said: Said) => {
   if (said.kind === "time") times.push([`${boot}: ${said.name}`, said.seconds]);
   if (said.kind === "ok") passed++;
   if (said.kind === "ok") console.log(`ok ${boot}: ${said.name}`);
+  if (said.kind === "skipped") {
+    skipped++;
+    console.log(`skipped ${boot}: ${said.name}: ${said.why}`);
+  }
   if (said.kind === "not ok") {
     failures.push(`not ok ${boot}: ${said.name}: ${said.why}`);
     console.log(failures.at(-1));
@@ -89,6 +95,8 @@ const table = times
 writeFileSync(join(cacheDir(), `timing-${arch}.txt`), `${table}\n`);
 console.log(`\n${table}\n\nboot logs: ${logs.join(" ")}`);
 for (const failure of failures) console.log(failure);
-console.log(`${passed} passed, ${failures.length} failed`);
+console.log(
+  `${passed} passed, ${failures.length} failed${skipped > 0 ? `, ${skipped} skipped` : ""}`,
+);
 if (!done) console.error("the tests in the machine did not come to their end");
 process.exitCode = done && failures.length === 0 && passed > 0 ? 0 : 1;

@@ -4,6 +4,8 @@ const MARK = "@@";
 export type Said =
   | { readonly kind: "ok"; readonly name: string }
   | { readonly kind: "not ok"; readonly name: string; readonly why: string }
+  /** This kernel or machine is not for it. */
+  | { readonly kind: "skipped"; readonly name: string; readonly why: string }
   /** A moment, in seconds since the kernel started. */
   | { readonly kind: "time"; readonly name: string; readonly seconds: number }
   | { readonly kind: "done" };
@@ -13,7 +15,8 @@ export function format(said: Said): string {
     case "ok":
       return `${MARK} ok ${said.name}`;
     case "not ok":
-      return `${MARK} not ok ${said.name}: ${said.why.replaceAll(/\s+/g, " ").slice(0, 900)}`;
+    case "skipped":
+      return `${MARK} ${said.kind} ${said.name}: ${said.why.replaceAll(/\s+/g, " ").slice(0, 900)}`;
     case "time":
       return `${MARK} time ${said.seconds.toFixed(5)} ${said.name}`;
     case "done":
@@ -27,8 +30,8 @@ export function parse(line: string): Said | undefined {
   if (text === "done") return { kind: "done" };
   const [, seconds, moment] = /^time (\d+\.\d+) (.+)$/.exec(text) ?? [];
   if (moment !== undefined) return { kind: "time", name: moment, seconds: Number(seconds) };
-  const [, name, why] = /^not ok (.+?): (.*)$/.exec(text) ?? [];
-  if (name !== undefined) return { kind: "not ok", name, why: why ?? "" };
+  const [, kind, name, why = ""] = /^(not ok|skipped) (.+?): (.*)$/.exec(text) ?? [];
+  if (name !== undefined) return { kind: kind === "skipped" ? "skipped" : "not ok", name, why };
   const [, ok] = /^ok (.+)$/.exec(text) ?? [];
   return ok === undefined ? undefined : { kind: "ok", name: ok };
 }
