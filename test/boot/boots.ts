@@ -50,7 +50,14 @@ const BROKEN: readonly Run[] = [
   {
     name: "boot with a server that is late",
     kernel: "6.1",
-    append: [HOOK, "spawnbox.deadline=1", path("late"), says("deadline passed"), SERVES],
+    append: [
+      HOOK,
+      "spawnbox.deadline=1",
+      path("late"),
+      says("deadline passed"),
+      SERVES,
+      "spawnbox.end=suspend",
+    ],
   },
   {
     name: "boot with a broken config",

@@ -16,8 +16,11 @@ import { payload } from "./payload.ts";
 import type { Said } from "./protocol.ts";
 import { boot } from "./qemu.ts";
 
-/** A guard against hanging, ms: many times what an emulated machine usually takes, which shares its host with others. */
-const LIMIT = { x64: 1_800_000, arm64: 3_600_000 };
+/**
+ * A guard against hanging, ms without a word: many times what an emulated machine usually takes for one check, or for a suite of
+ * test/sandbox, when it shares its host with others.
+ */
+const SILENCE = { x64: 600_000, arm64: 1_200_000 };
 
 const { values } = parseArgs({
   options: {
@@ -71,7 +74,6 @@ const onSaid = (boot: string) => (said: Said) => {
 await needPrograms(target);
 const machine = await timed("root image", image(target));
 using loaded = await timed("executable into the image", payload(target, machine));
-let done = true;
 const logs: string[] = [];
 for (const { name, kernel, append } of boots({ kernel: only, boot: named, checks, all })) {
   const log = join(cacheDir(), `boot-${arch}-${name.replaceAll(/\W+/g, "-")}.log`);
@@ -84,10 +86,14 @@ for (const { name, kernel, append } of boots({ kernel: only, boot: named, checks
     accel,
     append,
     log,
-    limit: LIMIT[arch],
+    silence: SILENCE[arch],
     onSaid: onSaid(name),
   };
-  done = (await timed(name, boot(started))) && done;
+  const ended = await timed(name, boot(started));
+  if (!ended) {
+    failures.push(`not ok ${name}: the machine did not come to its end`);
+    console.log(failures.at(-1));
+  }
 }
 const table = times
   .map(([name, seconds]) => `${seconds.toFixed(5).padStart(11)} s  ${name}`)
@@ -98,5 +104,4 @@ for (const failure of failures) console.log(failure);
 console.log(
   `${passed} passed, ${failures.length} failed${skipped > 0 ? `, ${skipped} skipped` : ""}`,
 );
-if (!done) console.error("the tests in the machine did not come to their end");
-process.exitCode = done && failures.length === 0 && passed > 0 ? 0 : 1;
+process.exitCode = failures.length === 0 && passed > 0 ? 0 : 1;

@@ -2,6 +2,7 @@
 import { createWriteStream } from "node:fs";
 import type { Target } from "./arch.ts";
 import { parse, type Said } from "./protocol.ts";
+import { onSuspend } from "./qmp.ts";
 
 export interface Boot {
   readonly target: Target;
@@ -15,8 +16,8 @@ export interface Boot {
   readonly append: readonly string[];
   /** File of the console's output. */
   readonly log: string;
-  /** Milliseconds after which the machine is taken for hung. */
-  readonly limit: number;
+  /** Milliseconds without a word on the console after which the machine is taken for hung. */
+  readonly silence: number;
   readonly onSaid: (said: Said) => void;
 }
 
@@ -26,16 +27,21 @@ const disk = (name: string, file: string): string[] => [
   ...["-device", `nvme,drive=${name},serial=${name}`],
 ];
 
-/** @returns whether the tests inside came to their end */
+/** ms from the end of the tests to the end of the machine; for an emulated one that is slow. */
+const POWER_OFF = 240_000;
+
+/** @returns whether the tests inside came to their end, and the machine to its own */
 export async function boot(options: Boot): Promise<boolean> {
   const { target, accel } = options;
+  const sleeps = () => options.onSaid({ kind: "ok", name: "power: suspend stops the machine" });
+  using asleep = onSuspend(sleeps);
   const qemu = Bun.spawn(
     [
       target.qemu,
       "-nographic",
       "-no-reboot",
       "-nodefaults",
-      ...["-serial", "stdio", "-monitor", "none"],
+      ...["-serial", "stdio", "-monitor", "none", ...asleep.args],
       ...target.machine,
       ...["-accel", accel === "tcg" ? "tcg,thread=multi" : accel],
       ...["-smp", "2", "-m", "1536"],
@@ -56,7 +62,13 @@ export async function boot(options: Boot): Promise<boolean> {
     { stdio: ["ignore", "pipe", "inherit"] },
   );
   const stop = () => qemu.kill("SIGKILL");
-  const guard = setTimeout(stop, options.limit);
+  let hung = false;
+  const hang = (ms: number) =>
+    setTimeout(() => {
+      hung = true;
+      stop();
+    }, ms);
+  let guard = hang(options.silence);
   // The machine does not outlive who started it.
   let signalled: string | undefined;
   const end = (signal: string) => {
@@ -76,7 +88,9 @@ export async function boot(options: Boot): Promise<boolean> {
       const said = parse(line);
       if (!said) continue;
       options.onSaid(said);
+      clearTimeout(guard);
       if (said.kind === "done") done = true;
+      guard = hang(done ? POWER_OFF : options.silence);
     }
   }
   await qemu.exited;
@@ -84,5 +98,5 @@ export async function boot(options: Boot): Promise<boolean> {
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.off(signal, end);
   await new Promise((resolve) => log.end(resolve));
   if (signalled !== undefined) throw new Error(`ended by ${signalled}`);
-  return done;
+  return done && !hung;
 }

@@ -54,7 +54,7 @@ async function all(): Promise<void> {
   const end = word("end");
   if (end !== undefined) await endBy(end);
   // What was said is on the console before the power goes.
-  Bun.spawnSync(["journalctl", "--sync"]);
+  Bun.spawnSync(["journalctl", "--sync"], { timeout: 20_000 });
   Bun.spawnSync(["systemctl", "poweroff", "--force", "--force"]);
 }
 
