@@ -4,7 +4,7 @@ import { compileCaps } from "./caps.ts";
 import { compileCgroups } from "./cgroup.ts";
 import { looseLimits } from "./cgroup-grip.ts";
 import { compileIdentity } from "./identity.ts";
-import { compileLabel } from "./label.ts";
+import { compileLabel, neededSignals } from "./label.ts";
 import { compileLandlock } from "./landlock.ts";
 import type { Machine } from "./machine.ts";
 import { compileMounts } from "./mounts.ts";
@@ -96,6 +96,8 @@ export function compilePolicy(
   };
   const loose = looseLimits(policy);
   if (loose !== undefined) report.notice(`${path}.cgroups`, loose);
+  const signals = neededSignals(policy);
+  if (signals !== undefined) report.notice(`${path}.acls.label`, signals);
   return policy;
 }
 

@@ -3,6 +3,7 @@
  * context, a Smack label or the name of an AppArmor profile. See proc_pid_attr(5).
  */
 import type { Machine } from "./machine.ts";
+import type { SandboxPolicy } from "./compile-policy.ts";
 import type { LabelPolicy } from "./policy.ts";
 import type { Report } from "./report.ts";
 
@@ -21,6 +22,23 @@ const ATTRIBUTE: Readonly<Record<LabelModule, (label: string) => LabelPolicy>> =
     text: `exec ${name}`,
   }),
 };
+
+/** What a policy needs so that the launcher may signal who runs under the label. */
+const SIGNALS: Readonly<Record<LabelModule, string>> = {
+  selinux: "an allow rule from the server's domain for process { signal sigkill }",
+  smack: "write access of the server's label to this one",
+  apparmor: 'the rule "signal (receive) peer=unconfined," in the profile',
+};
+
+/**
+ * Without a pid namespace, whose end takes everything in it along, a command ends by a signal, which the
+ * security module may forbid even to root (cgroup.kill it cannot).
+ * @returns what the policy of such a label has to allow
+ */
+export function neededSignals({ label, namespaces }: SandboxPolicy): string | undefined {
+  if (!label || namespaces.has("pid")) return undefined;
+  return `without a pid namespace, stop and time-out reach the command only as far as ${label.module} lets the server signal it: see to ${SIGNALS[label.module]}, or set shares.pid to "disable"`;
+}
 
 /** `label` may say whose it is, as in `apparmor:vpn`; without, it is that of the module that is active here. */
 export function compileLabel(

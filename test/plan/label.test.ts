@@ -44,4 +44,11 @@ describe("acls.label", () => {
     const plan = planOf(compiled(labelled("vpn"), on("apparmor")));
     expect(explain(plan)).toContain("AppArmor profile vpn");
   });
+  test("without a pid namespace says what the policy must allow, so that the command can be ended", () => {
+    const notices = (sandbox: object) =>
+      compiled(sandbox, on("apparmor")).notices.filter(({ path }) => path.endsWith(".acls.label"));
+    expect(notices(labelled("vpn"))[0]?.message).toContain("signal (receive) peer=unconfined");
+    const own = { ...labelled("vpn"), namespace: { shares: { pid: "disable" } } };
+    expect(notices(own)).toEqual([]);
+  });
 });

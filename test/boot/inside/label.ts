@@ -5,13 +5,16 @@ import { shell, system } from "../../served.ts";
 import { check } from "./check.ts";
 import { serve } from "./server.ts";
 
-/** Reads everything, writes nothing but the null device. */
-const PROFILE = `profile spawnbox-reader flags=(attach_disconnected) {
+/** Reads everything, writes nothing but the null device; the second may be signalled from outside. */
+const PROFILES = ["", "signal (receive) peer=unconfined,"].map(
+  (rule, i) => `profile spawnbox-reader${i === 0 ? "" : "-signalled"} flags=(attach_disconnected) {
   / r,
   /** rmix,
   /dev/null rw,
+  ${rule}
 }
-`;
+`,
+);
 
 const config = (label: string) => ({
   metadata: { uid: "label", api: "label" },
@@ -27,18 +30,18 @@ const config = (label: string) => ({
   ],
 });
 
-/** The label of a profile, which is loaded now. */
-export function loadProfile(): string {
+/** Loads the profiles. @returns the label of one whose commands may be signalled from outside, or may not */
+export function loadProfile(signalled: boolean): string {
   const file = "/run/spawnbox-reader.profile";
-  writeFileSync(file, PROFILE);
+  writeFileSync(file, PROFILES.join(""));
   const load = ["apparmor_parser", "--replace", "--skip-cache", file];
   const { exitCode, stderr } = Bun.spawnSync(load);
   assert.equal(exitCode, 0, stderr.toString());
-  return "apparmor:spawnbox-reader";
+  return signalled ? "apparmor:spawnbox-reader-signalled" : "apparmor:spawnbox-reader";
 }
 
 export async function labelChecks(): Promise<void> {
-  await check("AppArmor loads a profile", () => void loadProfile());
+  await check("AppArmor loads a profile", () => void loadProfile(false));
   await check("a command runs under its AppArmor profile", async () => {
     await using server = await serve(config("apparmor:spawnbox-reader"), "unit");
     const script =

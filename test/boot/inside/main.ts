@@ -1,5 +1,4 @@
 /** The program that runs as the last service of the virtual machine: all checks, then power off. */
-import { existsSync } from "node:fs";
 import { cgroupChecks, limitChecks, refusalChecks } from "./cgroups.ts";
 import { say, uptime } from "./check.ts";
 import { bootedEarly, cmdline, earlyChecks, passedOverChecks } from "./early.ts";
@@ -23,12 +22,7 @@ const GROUPS: Readonly<Record<string, () => Promise<void>>> = {
   label: labelChecks,
   spared: sparedChecks,
   cgroups: () => cgroupChecks(process.execPath),
-  steps: async () => {
-    if (hasKill()) return stepChecks();
-    const why =
-      "without cgroup.kill (Linux 5.14) the end of a traced launch was not always seen in time; why is not known yet";
-    say({ kind: "skipped", name: "SIGKILL of the server at each step", why });
-  },
+  steps: stepChecks,
   vpn: async () => (bootedEarly ? vpnChecks() : undefined),
   samples: sampleChecks,
   // After all that needs the server of early boot, since it ends it.
@@ -57,9 +51,6 @@ async function all(): Promise<void> {
   Bun.spawnSync(["journalctl", "--sync"], { timeout: 20_000 });
   Bun.spawnSync(["systemctl", "poweroff", "--force", "--force"]);
 }
-
-/** cgroup.kill, since Linux 5.14. */
-const hasKill = () => existsSync("/sys/fs/cgroup/system.slice/cgroup.kill");
 
 /** The value of a word of the kernel command line. */
 function word(name: string): string | undefined {
