@@ -26,6 +26,11 @@ export class Command implements Verb {
     return this.#plan.privileges;
   }
 
+  /** What a caller needs to follow a task. */
+  needs(): readonly string[] {
+    return this.privileges;
+  }
+
   /** From now on tasks are started under another plan; those that run keep theirs. */
   update(plan: Plan, encoder: Encoder): void {
     this.#plan = plan;

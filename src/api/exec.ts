@@ -61,6 +61,11 @@ export class Exec implements Verb {
     return first.filter((name) => others.every((privileges) => privileges.includes(name)));
   }
 
+  /** What a caller needs to follow a task, which is in a sandbox of its own privileges. */
+  needs({ privileges }: Plan): readonly string[] {
+    return [...this.privileges, ...privileges];
+  }
+
   async call(request: Request): Promise<unknown> {
     const permit = ({ privileges }: Plan) =>
       requireAll(`${request.api}/${this.name}`, privileges, this.#grants(request));

@@ -34,8 +34,8 @@ export interface Registry {
   start(chosen?: (api: string) => boolean): Promise<void>;
   /**
    * Serves other plans from now on, all at once; throws, and changes nothing, when they cannot be served. Tasks go on
-   * under the plan they were started with, and can be stopped and listened to, also where their verb is gone. Traces end
-   * whose callers have lost the privilege for them: who changes grants does so first.
+   * under the plan they were started with, and can be stopped and listened to, also where their verb is gone. Traces and
+   * subscriptions end whose callers have lost the privilege for them: who changes grants does so first.
    */
   replace(apis: readonly ApiPlan[]): void;
   /** Kills every task and waits until their trees are gone. */
@@ -140,9 +140,11 @@ class LocalRegistry implements Registry {
       else this.#retired.set(key, verb);
     }
     this.#listen();
-    this.#monitor.recheck(
-      (request, { privileges = [] }) => missing(privileges, this.#grants(request)).length === 0,
-    );
+    const granted = (request: Pick<Request, "session" | "caller">, needed: readonly string[]) =>
+      missing(needed, this.#grants(request)).length === 0;
+    this.#monitor.recheck((request, { privileges = [] }) => granted(request, privileges));
+    for (const verb of [...this.#current.tasks.values(), ...this.#retired.values()])
+      verb.tasks.recheck((plan, request) => granted(request, verb.needs(plan)));
   }
 
   async close(): Promise<void> {
@@ -206,7 +208,7 @@ class LocalRegistry implements Registry {
     return verb;
   }
 
-  #grants({ session, caller = {} }: Request): Grants {
+  #grants({ session, caller = {} }: Pick<Request, "session" | "caller">): Grants {
     if (session === SERVER_SESSION) return SERVER_GRANTS;
     return (this.#options.granted ?? grantNothing)(caller);
   }

@@ -4,6 +4,7 @@ import { AfbError } from "../errors.ts";
 import { type Launch, LaunchError, type Task } from "../launch/task.ts";
 import type { Logger } from "../log.ts";
 import type { Plan } from "../plan/plan.ts";
+import type { Request } from "./client.ts";
 import type { Hub } from "./hub.ts";
 import { Output } from "./output.ts";
 import { type WireStatus, wireStatus } from "./status.ts";
@@ -97,6 +98,16 @@ export class Run {
 
   announce(): void | Promise<void> {
     return this.#send({ type: "initial-event", ...this.identity });
+  }
+
+  /** Takes its events from those who may not have them any more, with a last one that says so. */
+  recheck(granted: (plan: Plan, request: Request) => boolean): void {
+    const { pid } = this;
+    for (const client of this.subscribers.without((request) => granted(this.plan, request))) {
+      this.subscribers.remove(client);
+      const info = "the privilege to follow this task was withdrawn";
+      void client.send(this.#event, { type: "unsubscribed", pid, info });
+    }
   }
 
   /** Flushes the encoder at the end of the task, after {@link Task.ended}. Never rejects. */

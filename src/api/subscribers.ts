@@ -1,7 +1,9 @@
 /** The connections that get the events of one task. */
-import type { Client } from "./client.ts";
+import type { Client, Request } from "./client.ts";
 
 interface Subscription {
+  /** By which it was asked for last. */
+  request: Request;
   /** Takes the close handler back. */
   readonly forget: () => void;
   /** Ends the waits on this client. */
@@ -12,10 +14,18 @@ export class Subscribers {
   readonly #subscriptions = new Map<Client, Subscription>();
 
   /** Once, however often it is asked for. A client that disconnects is removed. */
-  add(client: Client): void {
-    if (this.#subscriptions.has(client) || !client.connected) return;
+  add(client: Client, request: Request): void {
+    const subscription = this.#subscriptions.get(client);
+    if (subscription) subscription.request = request;
+    if (subscription || !client.connected) return;
     const forget = client.onClose(() => this.remove(client));
-    this.#subscriptions.set(client, { forget, waits: new Set() });
+    this.#subscriptions.set(client, { request, forget, waits: new Set() });
+  }
+
+  /** Those whose request would not be granted any more. */
+  without(granted: (request: Request) => boolean): Client[] {
+    const entries = [...this.#subscriptions];
+    return entries.filter(([, { request }]) => !granted(request)).map(([client]) => client);
   }
 
   remove(client: Client): void {

@@ -17,6 +17,9 @@ export interface TaskDeps {
   readonly log: Logger;
 }
 
+/** Whether who made a request may still follow a task of this plan. */
+export type Granted = (plan: Plan, request: Request) => boolean;
+
 /** How long the output of killed tasks may wait for clients that do not read, when the server closes; ms. */
 const CLOSE_GRACE = 1000;
 
@@ -26,6 +29,8 @@ export class Tasks {
   readonly #starting = new Set<Promise<Run>>();
   /** Aborted when the server closes: launches on their way end too. */
   readonly #closing = new AbortController();
+  /** Of the last {@link recheck}. */
+  #granted: Granted | undefined;
 
   constructor(
     /** `api/verb`, for messages. */
@@ -47,14 +52,16 @@ export class Tasks {
     query: Query,
   ): Promise<unknown> {
     const encoded = query.wait || request.wait ? waiting(own) : own;
+    const recheck = this.#rechecking();
     const run = await this.#launch(plan, argv, encoded);
     if (request.client) {
-      run.subscribers.add(request.client);
+      run.subscribers.add(request.client, request);
       if (plan.detach === false) stopWith(request.client, run);
     }
     const { explain } = this.deps;
     const words = query.verbose > 0 && explain ? { plan: explain(plan) } : {};
     if (encoded.encoder.synchronous) {
+      recheck(run);
       void run.announce();
       run.open();
       const { status, fields } = await this.#ending(run);
@@ -63,7 +70,10 @@ export class Tasks {
     }
     // The reply travels through promises to a transport that writes it in the same turn of the event loop (see
     // Registry.call). The next turn is therefore the first in which events cannot overtake it.
-    setImmediate(() => run.open());
+    setImmediate(() => {
+      recheck(run);
+      run.open();
+    });
     void this.#follow(run);
     return { ...run.identity, ...words };
   }
@@ -76,6 +86,7 @@ export class Tasks {
   ): Promise<string | string[]> {
     const { pid, signal } = parseTarget(query.args);
     const act = this.#actOf(request, query.action, signal);
+    const recheck = this.#rechecking();
     // A client may send the stop right behind the start, which then is still on its way.
     await Promise.allSettled(this.#starting);
     if (pid !== undefined) {
@@ -88,11 +99,29 @@ export class Tasks {
       }
       permit(run);
       act(run);
+      recheck(run);
       return run.uid;
     }
     const runs = [...this.#runs.values()].filter((run) => allows(permit, run));
-    for (const run of runs) act(run);
+    for (const run of runs) {
+      act(run);
+      recheck(run);
+    }
     return runs.map((run) => run.uid);
+  }
+
+  /** What callers may do has changed: who may not follow its tasks any more does not. */
+  recheck(granted: Granted): void {
+    this.#granted = granted;
+    for (const run of this.#runs.values()) run.recheck(granted);
+  }
+
+  /** For a request that has just been admitted: does again what was missed when the grants change while it waits. */
+  #rechecking(): (run: Run) => void {
+    const before = this.#granted;
+    return (run) => {
+      if (this.#granted && this.#granted !== before) run.recheck(this.#granted);
+    };
   }
 
   /** Kills every task and waits until their trees are gone. Nothing starts any more. */
@@ -112,7 +141,7 @@ export class Tasks {
     if (action === "stop") return (run: Run) => run.task.stop(signal);
     const client: Client | undefined = request.client;
     if (!client) throw new AfbError("invalid-request", "events need a WebSocket connection");
-    if (action === "subscribe") return (run: Run) => run.subscribers.add(client);
+    if (action === "subscribe") return (run: Run) => run.subscribers.add(client, request);
     return (run: Run) => run.subscribers.remove(client);
   }
 

@@ -80,6 +80,7 @@ export class CallSession {
     if (data.pid !== this.#pid) return;
     this.#print(data);
     if (data.type === "final-event") this.#final.resolve(exitCode(data.status));
+    if (data.type === "unsubscribed") this.#final.resolve(1);
   }
 
   /** From now on it is clear which task is ours. */

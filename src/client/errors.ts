@@ -9,7 +9,7 @@ export class ConnectionError extends Error {
   }
 }
 
-/** The reply to a start is an error, or is about no task. */
+/** The reply to a start is an error, or is about no task; or the right to follow the task was withdrawn. */
 export class CallError extends Error {
   constructor(
     readonly method: string,

@@ -1,6 +1,7 @@
 /** The events of one task as something to iterate over. */
-import type { Reply } from "../api/reply.ts";
+import { failure, type Reply } from "../api/reply.ts";
 import type { ClientEvents } from "../client.ts";
+import { AfbError } from "../errors.ts";
 import { CallError, ConnectionError } from "./errors.ts";
 import { isObject } from "./frame.ts";
 
@@ -70,6 +71,9 @@ export async function* followTask(
       } else if (event["pid"] === pid && event["type"] === "final-event") {
         ended = true;
         return isObject(event["status"]) ? event["status"] : {};
+      } else if (event["pid"] === pid && event["type"] === "unsubscribed") {
+        ended = true;
+        throw new CallError(method, withdrawn(event["info"]));
       } else if (event["pid"] === pid && event["type"] === "data") {
         const { type: _, ...data } = event;
         yield { ...data, pid };
@@ -87,6 +91,10 @@ export async function* followTask(
     }
   }
 }
+
+/** As the server would answer a new subscription. */
+const withdrawn = (info: unknown): Reply =>
+  failure(new AfbError("insufficient-scope", typeof info === "string" ? info : ""));
 
 interface Started {
   pid: number;

@@ -107,7 +107,8 @@ class EventStream implements Client {
     const { type, pid } = aboutTask(data);
     this.#event(type, encodeEvent(event, data));
     this.#started.resolve(undefined);
-    if (type === "final-event" && pid !== undefined && this.#tasks?.delete(pid)) this.#endIfDone();
+    const last = type === "final-event" || type === "unsubscribed";
+    if (last && pid !== undefined && this.#tasks?.delete(pid)) this.#endIfDone();
     if (this.#full) return (this.#room ??= Promise.withResolvers<void>()).promise;
   }
 

@@ -22,6 +22,59 @@ const config = (...verbs: readonly [uid: string, says: string][]) => ({
 });
 
 describe.each(users)("as %s", (user) => {
+  test("who loses the privilege for a task does not follow it any more; others do, and it goes on", async () => {
+    const [revoked, kept] = [makeToken(), makeToken()];
+    const grants = [revoked, kept].map((token) => ({ token: hashOf(token), privileges: "urn:x" }));
+    const commands = {
+      uid: "clock",
+      encoder: "line",
+      privilege: "urn:x",
+      exec: { cmdpath: "/bin/sh", args: ["-c", "while echo tick; do sleep 0.05; done"] },
+    };
+    const { metadata, sandboxes } = config();
+    const clock = { metadata, sandboxes: { ...sandboxes, commands } };
+    await using server = await wire(clock, user, grants);
+    const url = `${server.url.replace("http", "ws")}/api`;
+    const [loser, keeper] = [
+      await connect(url, { token: revoked }),
+      await connect(url, { token: kept }),
+    ];
+    const lost: { type?: string; info?: string }[] = [];
+    loser.on("event", (_, data) => void lost.push(data as object));
+    let ticks = 0;
+    keeper.on("event", () => void ticks++);
+    const task = loser.start("p/clock");
+    const pid = (await task.next()).value.pid as number;
+    const following = (async () => {
+      for await (const _ of task);
+    })();
+    const stream = await fetch(`${server.url}/api/p/clock/events?token=${revoked}`);
+    await keeper.call("p/clock", { action: "subscribe", args: { pid } });
+
+    server.grant(grants.slice(1));
+    process.kill(server.pid, "SIGHUP");
+    await expect(following).rejects.toThrow(
+      "p/clock: insufficient-scope: the privilege to follow this task was withdrawn",
+    );
+    // The stream ends by itself.
+    const text = await stream.text();
+    expect(text).toEndWith("\n\n");
+    expect(text.slice(0, -2).split("\n\n").at(-1)).toMatch(
+      /^event: unsubscribed\ndata: .*withdrawn/,
+    );
+    await until("the first is told", () => lost.at(-1)?.type === "unsubscribed");
+    const { length } = lost;
+    const before = ticks;
+    await until("the other follows", () => ticks > before + 5);
+    expect(lost).toHaveLength(length);
+    expect(
+      (await loser.call("p/clock", { action: "subscribe", args: { pid } })).request.status,
+    ).toBe("invalid-token");
+    await keeper.call("p/clock", { action: "stop" });
+    await loser.close();
+    await keeper.close();
+  });
+
   test("the verb tells what changed, or every problem", async () => {
     const [admin, caller, later] = [makeToken(), makeToken(), makeToken()];
     const may = { token: hashOf(admin), privileges: "urn:spawnbox:reload" };
