@@ -4,6 +4,7 @@ import type { Logger } from "../log.ts";
 import type { ActionPlan } from "../plan/plan.ts";
 import type { FunctionContext, PluginFunction } from "../plugins/plugin.ts";
 import { type Request, SERVER_SESSION } from "./client.ts";
+import { stint } from "../plugins/stint.ts";
 import { within } from "./deadline.ts";
 
 /** Milliseconds that a function of a plugin may take, and anything that the server itself waits for. */
@@ -61,7 +62,8 @@ export class Action {
     }
     const called = this.deps.findFunction(target.plugin, target.name);
     if (!called) throw new AfbError("not-available", `${action}: there is no such function`);
-    return within(ACTION_LIMIT, action, called(request.args, this.#context(request)));
+    const work = stint(action, () => called(request.args, this.#context(request)));
+    return within(ACTION_LIMIT, action, work);
   }
 
   /** What has come of it, for `info`. */
@@ -81,8 +83,12 @@ export class Action {
     const { api, invoke, log } = this.deps;
     return {
       api,
-      call: (name, verb, args) => invoke({ ...request, api: name, verb, args }),
-      log: (level, text) => log(level, text),
+      // Later: a stint must not end in the middle of the server's own code.
+      async call(name, verb, args) {
+        await undefined;
+        return invoke({ ...request, api: name, verb, args });
+      },
+      log: (level, text) => queueMicrotask(() => log(level, text)),
     };
   }
 }

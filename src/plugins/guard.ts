@@ -2,31 +2,48 @@
 import type { Emit, Encoder, Encoding, Fields } from "../encoders/encoder.ts";
 import { AfbError } from "../errors.ts";
 import type { PluginEncoder } from "./plugin.ts";
+import { Outgoing, STINT, stint } from "./stint.ts";
 
 /** Milliseconds that a hook's promise may take, not counting what it waits for clients that read slowly. */
 export const HOOK_LIMIT = 10_000;
 
 export function guarded(name: string, plugin: PluginEncoder, limit = HOOK_LIMIT): Encoder {
+  const most = Math.min(limit, STINT);
   return {
     name,
     synchronous: plugin.synchronous === true,
     check: (opts) => checkOptions(name, plugin, opts),
     begin(opts, emit) {
       const clock = new Clock(name, limit);
+      const outgoing = new Outgoing(emit);
+      const run = <T>(hook: string, work: () => T): T =>
+        outgoing.during(() => stint(`${name}: ${hook}()`, work, most));
       let ended = false;
       const watched: Emit = (fields) => {
         if (ended) return;
         // Copied now: the plugin may go on to use its object, and clients are told later.
-        const sent = emit(own(fields));
+        const sent = outgoing.send(own(fields));
         return sent && clock.excuse(sent);
       };
-      const encoding = begin(name, plugin, opts, watched);
+      const encoding = run("begin", () => begin(name, plugin, opts, watched));
       return {
-        stdout: (chunk) => clock.limit("stdout", encoding.stdout(chunk)),
-        stderr: (chunk) => clock.limit("stderr", encoding.stderr(chunk)),
+        stdout: (chunk) =>
+          clock.limit(
+            "stdout",
+            run("stdout", () => encoding.stdout(chunk)),
+          ),
+        stderr: (chunk) =>
+          clock.limit(
+            "stderr",
+            run("stderr", () => encoding.stderr(chunk)),
+          ),
         async end() {
           try {
-            return fieldsOf(await clock.limit("end", encoding.end()));
+            const fields = await clock.limit(
+              "end",
+              run("end", () => encoding.end()),
+            );
+            return stint(`${name}: end()`, () => fieldsOf(fields), most);
           } finally {
             ended = true;
           }
@@ -41,7 +58,7 @@ function checkOptions(name: string, plugin: PluginEncoder, opts: Record<string, 
     return Object.keys(opts).map((key) => `${key}: the encoder ${name} takes no options`);
   }
   try {
-    const problems: unknown = plugin.check(opts);
+    const problems: unknown = stint("it", () => plugin.check?.(opts));
     return Array.isArray(problems) ? problems.map(String) : [`${name}: check() must return a list`];
   } catch (error) {
     return [`${name}: check() failed: ${message(error)}`];

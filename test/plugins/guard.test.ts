@@ -54,6 +54,50 @@ describe("hurts only its own task", () => {
       '"status":{"exit":3,"encoder":"plug/x: stdout() took more than 0.05 s"}',
     ],
     [
+      "stdout never returns",
+      {
+        begin: () => ({
+          ...quiet,
+          stdout() {
+            for (;;) {
+              try {
+                for (;;);
+              } catch {}
+            }
+          },
+        }),
+      },
+      '"status":{"exit":3,"encoder":"plug/x: stdout() took more than 0.05 s without a pause"}',
+    ],
+    [
+      "stdout emits without end",
+      {
+        begin: (_, emit) => ({
+          ...quiet,
+          stdout() {
+            for (let i = 0; ; i++) {
+              try {
+                void emit({ i: i % 7 });
+              } catch {}
+            }
+          },
+        }),
+      },
+      '"status":{"exit":3,"encoder":"plug/x: stdout() took more than 0.05 s without a pause"}',
+    ],
+    [
+      "end never returns",
+      {
+        begin: () => ({
+          ...quiet,
+          end() {
+            for (;;);
+          },
+        }),
+      },
+      '"status":{"exit":3,"encoder":"plug/x: end() took more than 0.05 s without a pause"}',
+    ],
+    [
       "stdout tells another end",
       {
         begin: (_, emit) => ({
