@@ -10,6 +10,7 @@ import { readFileSync } from "node:fs";
 import type { Plugin } from "spawnbox";
 export const functions: Plugin["functions"] = {
   version: () => readFileSync("/proc/version", "utf8").split(" ")[0],
+  loop() { for (;;); },
   stray() {
     setTimeout(() => { throw new Error("late"); }, 1);
     void Promise.reject(new Error("forgotten"));
@@ -42,6 +43,7 @@ const config = {
   },
   extra: [
     { uid: "version", action: "plugin://plug#version" },
+    { uid: "loop", action: "plugin://plug#loop" },
     { uid: "stray", action: "plugin://plug#stray" },
   ],
 };
@@ -75,6 +77,8 @@ test("the executable loads a plugin from disk, and outlives what strays from it"
       server.stderr,
       new RegExp(`plugin ${plug}: an error that it did not catch: Error: late`),
     );
+    expect(await call("version")).toBe(response('"Linux"'));
+    expect(await call("loop")).toContain("plugin://plug#loop took more than 2 s without a pause");
     expect(await call("version")).toBe(response('"Linux"'));
   } finally {
     server.kill();
