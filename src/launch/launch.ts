@@ -30,7 +30,7 @@ const ignore = (): void => {};
 
 /** A launch that has not reached its exec by then, ms, hangs, on a dead network file system perhaps. */
 const START_LIMIT = 30_000;
-/** How often a supervisor that does not end is woken, ms: somebody may have stopped it. */
+/** How often a supervisor that does not tell the start, or does not end, is woken, ms: somebody may have stopped it. */
 const WAKE_INTERVAL = 100;
 
 /** How plans are started: `cgroups` has the group of each launch, where there are groups. */
@@ -147,8 +147,12 @@ class LaunchedTask implements Task {
       this.#end("timeout");
     }, START_LIMIT);
     let outputs: Promise<unknown> = Promise.resolve();
+    // Its command may be faster than its word that the command runs, without which no time-out begins.
+    this.#wake();
     const begin = () => {
       clearTimeout(timer);
+      // Not when it is to end already.
+      if (this.#lifeline !== undefined) clearInterval(this.#waker);
       if (this.plan.timeout > 0) timer = setTimeout(() => this.#end("timeout"), this.plan.timeout);
       outputs = Promise.all([
         stdout.drain((chunk) => sink.stdout(chunk)),
@@ -224,10 +228,14 @@ class LaunchedTask implements Task {
     if (this.#lifeline === undefined) return;
     closeSync(this.#lifeline);
     this.#lifeline = undefined;
-    // Commands of the supervisor's own user can stop it. It is never killed: only it can find what is left of the tree.
-    const wake = () => this.#supervisor.kill("SIGCONT");
-    wake();
-    this.#waker = setInterval(wake, WAKE_INTERVAL);
+    this.#supervisor.kill("SIGCONT");
+    this.#wake();
+  }
+
+  /** Commands of the supervisor's own user can stop it. It is never killed: only it can find what is left of the tree. */
+  #wake(): void {
+    clearInterval(this.#waker);
+    this.#waker = setInterval(() => this.#supervisor.kill("SIGCONT"), WAKE_INTERVAL);
   }
 
   /** A supervisor that does not exit by itself with 0 has not seen to the end of its tree. */
