@@ -4,7 +4,7 @@ import type { Logger } from "../log.ts";
 import type { ActionPlan } from "../plan/plan.ts";
 import type { FunctionContext, PluginFunction } from "../plugins/plugin.ts";
 import { type Request, SERVER_SESSION } from "./client.ts";
-import { stint } from "../plugins/stint.ts";
+import { snapshot, stint } from "../plugins/stint.ts";
 import { within } from "./deadline.ts";
 
 /** Milliseconds that a function of a plugin may take, and anything that the server itself waits for. */
@@ -83,12 +83,13 @@ export class Action {
     const { api, invoke, log } = this.deps;
     return {
       api,
-      // Later: a stint must not end in the middle of the server's own code.
       async call(name, verb, args) {
+        const own = snapshot(args);
+        // Later: a stint must not end in the middle of the server's own code.
         await undefined;
-        return invoke({ ...request, api: name, verb, args });
+        return invoke({ ...request, api: name, verb, args: own });
       },
-      log: (level, text) => queueMicrotask(() => log(level, text)),
+      log: (level, text) => log(level, String(text)),
     };
   }
 }

@@ -15,15 +15,17 @@ export function guarded(name: string, plugin: PluginEncoder, limit = HOOK_LIMIT)
     check: (opts) => checkOptions(name, plugin, opts),
     begin(opts, emit) {
       const clock = new Clock(name, limit);
-      const outgoing = new Outgoing(emit);
+      const outgoing = new Outgoing((fields) => {
+        const sent = emit(fields);
+        return sent && clock.excuse(sent);
+      });
       const run = <T>(hook: string, work: () => T): T =>
         outgoing.during(() => stint(`${name}: ${hook}()`, work, most));
       let ended = false;
       const watched: Emit = (fields) => {
         if (ended) return;
         // Copied now: the plugin may go on to use its object, and clients are told later.
-        const sent = outgoing.send(own(fields));
-        return sent && clock.excuse(sent);
+        return outgoing.send(own(fields));
       };
       const encoding = run("begin", () => begin(name, plugin, opts, watched));
       return {
@@ -58,8 +60,11 @@ function checkOptions(name: string, plugin: PluginEncoder, opts: Record<string, 
     return Object.keys(opts).map((key) => `${key}: the encoder ${name} takes no options`);
   }
   try {
-    const problems: unknown = stint("it", () => plugin.check?.(opts));
-    return Array.isArray(problems) ? problems.map(String) : [`${name}: check() must return a list`];
+    const problems = stint("it", () => {
+      const list: unknown = plugin.check?.(opts);
+      return Array.isArray(list) ? list.map(String) : undefined;
+    });
+    return problems ?? [`${name}: check() must return a list`];
   } catch (error) {
     return [`${name}: check() failed: ${message(error)}`];
   }

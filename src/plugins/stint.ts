@@ -28,6 +28,19 @@ export function stint<T>(what: string, work: () => T, ms = STINT): T {
   }
 }
 
+/**
+ * What JSON would tell of a value now, for later: a plugin may go on to use its objects. What cannot be written as JSON stays as
+ * it is, for whoever writes it to say so.
+ */
+export function snapshot<T>(value: T): T {
+  try {
+    const text = JSON.stringify(value);
+    return text === undefined ? value : (JSON.parse(text) as T);
+  } catch {
+    return value;
+  }
+}
+
 /** What is emitted within a stint is sent after it: a stint must not end in the middle of the server's own code. */
 export class Outgoing {
   #held: (() => void)[] | undefined;
@@ -49,8 +62,9 @@ export class Outgoing {
   send(fields: Fields): void | Promise<void> {
     if (!this.#held) return this.emit(fields);
     if (this.#held.length >= MOST) throw new Error(`more than ${MOST} events at once`);
+    const own = snapshot(fields);
     return new Promise((resolve) => {
-      this.#held?.push(() => resolve(this.emit(fields)));
+      this.#held?.push(() => resolve(this.emit(own)));
     });
   }
 }

@@ -170,13 +170,15 @@ test("what it emits is taken as it is, and nothing after the end", async () => {
   let late = () => {};
   const { client } = connect({
     begin(_opts, emit) {
-      const fields: Record<string, unknown> = { n: 1 };
+      const list = ["a"];
+      const fields: Record<string, unknown> = { n: 1, list };
       late = () => void emit({ late: true });
       return {
         ...quiet,
         end() {
           void emit(fields);
           fields["n"] = 2;
+          list.length = 0;
           return {};
         },
       };
@@ -186,7 +188,7 @@ test("what it emits is taken as it is, and nothing after the end", async () => {
   await client.until("final-event");
   late();
   expect(client.wire.slice(1)).toEqual([
-    '[5,"p/a",{"jtype":"afb-event","event":"p/a","data":{"type":"data","pid":PID,"n":1}}]',
+    '[5,"p/a",{"jtype":"afb-event","event":"p/a","data":{"type":"data","pid":PID,"n":1,"list":["a"]}}]',
     '[5,"p/a",{"jtype":"afb-event","event":"p/a","data":{"type":"final-event","pid":PID,"status":{"exit":3}}}]',
   ]);
 });

@@ -11,7 +11,9 @@ import type { Plugin } from "spawnbox";
 export const functions: Plugin["functions"] = {
   version: () => readFileSync("/proc/version", "utf8").split(" ")[0],
   loop() { for (;;); },
-  stray() {
+  stray(_args, context) {
+    // Not a text, as happens in a catch block.
+    context.log("error", new Error("handed over") as never);
     setTimeout(() => { throw new Error("late"); }, 1);
     void Promise.reject(new Error("forgotten"));
     void Promise.reject("no error at all");
@@ -72,6 +74,7 @@ test("the executable loads a plugin from disk, and outlives what strays from it"
     expect(await call("c?text=abc")).toContain('"size":4}');
     expect(await call("version")).toBe(response('"Linux"'));
     expect(await call("stray")).toBe(response('"soon"'));
+    await line(server.stderr, /Error: handed over/);
     const plug = `${modules.dir}/plug.ts`;
     await line(
       server.stderr,
