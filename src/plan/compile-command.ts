@@ -96,7 +96,7 @@ export function compileCommand(
     ...(info !== undefined && { info }),
     ...(usage !== undefined && { usage }),
     ...(sample !== undefined && { sample }),
-    privileges: [sandbox.privilege, command.privilege].filter(
+    privileges: [...new Set([sandbox.privilege, command.privilege])].filter(
       (name) => name !== undefined && name !== "",
     ) as string[],
     timeout: Math.round((command.timeout ?? sandbox.acls?.timeout ?? 0) * 1000),

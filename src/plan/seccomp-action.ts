@@ -12,6 +12,8 @@ export const ACTIONS = {
   ALLOW: 0x7fff0000,
 } as const;
 const ERRNO = 0x00050000;
+/** libseccomp takes only what is less. */
+const MAX_ERRNO = 4095;
 /** The action without its data. */
 const ACTION = 0xffff0000;
 
@@ -28,9 +30,9 @@ export function parseAction(text: string): number {
     const number = /^\d+$/.test(errno)
       ? Number(errno)
       : Object.entries(constants.errno).find(([key]) => key === errno)?.[1];
-    if (number !== undefined && number > 0 && number < 4096) return ERRNO | number;
+    if (number !== undefined && number > 0 && number < MAX_ERRNO) return ERRNO | number;
     throw new Error(
-      `unknown errno ${errno} in ${JSON.stringify(text)}: a name such as EPERM, or 1 to 4095`,
+      `unknown errno ${errno} in ${JSON.stringify(text)}: a name such as EPERM, or 1 to ${MAX_ERRNO - 1}`,
     );
   }
   throw new Error(
