@@ -16,6 +16,9 @@ export interface Encoded {
   readonly opts: Record<string, unknown>;
 }
 
+/** Whether who made a request may still follow a task of this plan. */
+export type MayFollow = (plan: Plan, request: Request) => boolean;
+
 export interface Ending {
   readonly status: WireStatus;
   /** Fields of a synchronous encoder for the reply. */
@@ -101,9 +104,9 @@ export class Run {
   }
 
   /** Takes its events from those who may not have them any more, with a last one that says so. */
-  recheck(granted: (plan: Plan, request: Request) => boolean): void {
+  recheck(may: MayFollow): void {
     const { pid } = this;
-    for (const client of this.subscribers.without((request) => granted(this.plan, request))) {
+    for (const client of this.subscribers.without((request) => may(this.plan, request))) {
       this.subscribers.remove(client);
       const info = "the privilege to follow this task was withdrawn";
       void client.send(this.#event, { type: "unsubscribed", pid, info });

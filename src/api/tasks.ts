@@ -7,7 +7,7 @@ import type { Plan } from "../plan/plan.ts";
 import type { Client, Request } from "./client.ts";
 import type { Hub } from "./hub.ts";
 import { parseTarget, type Query } from "./query.ts";
-import { type Encoded, Run } from "./run.ts";
+import { type Encoded, type MayFollow, Run } from "./run.ts";
 
 export interface TaskDeps {
   readonly launch: Launch;
@@ -16,9 +16,6 @@ export interface TaskDeps {
   readonly hub: Hub;
   readonly log: Logger;
 }
-
-/** Whether who made a request may still follow a task of this plan. */
-export type Granted = (plan: Plan, request: Request) => boolean;
 
 /** How long the output of killed tasks may wait for clients that do not read, when the server closes; ms. */
 const CLOSE_GRACE = 1000;
@@ -30,7 +27,7 @@ export class Tasks {
   /** Aborted when the server closes: launches on their way end too. */
   readonly #closing = new AbortController();
   /** Of the last {@link recheck}. */
-  #granted: Granted | undefined;
+  #may: MayFollow | undefined;
 
   constructor(
     /** `api/verb`, for messages. */
@@ -111,16 +108,16 @@ export class Tasks {
   }
 
   /** What callers may do has changed: who may not follow its tasks any more does not. */
-  recheck(granted: Granted): void {
-    this.#granted = granted;
-    for (const run of this.#runs.values()) run.recheck(granted);
+  recheck(may: MayFollow): void {
+    this.#may = may;
+    for (const run of this.#runs.values()) run.recheck(may);
   }
 
   /** For a request that has just been admitted: does again what was missed when the grants change while it waits. */
   #rechecking(): (run: Run) => void {
-    const before = this.#granted;
+    const before = this.#may;
     return (run) => {
-      if (this.#granted && this.#granted !== before) run.recheck(this.#granted);
+      if (this.#may && this.#may !== before) run.recheck(this.#may);
     };
   }
 

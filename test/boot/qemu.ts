@@ -16,7 +16,7 @@ export interface Boot {
   readonly append: readonly string[];
   /** File of the console's output. */
   readonly log: string;
-  /** Milliseconds without a word on the console after which the machine is taken for hung. */
+  /** Milliseconds without a word of the tests after which the machine is taken for hung. */
   readonly silence: number;
   readonly onSaid: (said: Said) => void;
 }
@@ -33,8 +33,12 @@ const POWER_OFF = 240_000;
 /** @returns whether the tests inside came to their end, and the machine to its own */
 export async function boot(options: Boot): Promise<boolean> {
   const { target, accel } = options;
-  const sleeps = () => options.onSaid({ kind: "ok", name: "power: suspend stops the machine" });
-  using asleep = onSuspend(sleeps);
+  // One that is to end asleep must, or say why it cannot: a crash would look like a power-off.
+  let awake = options.append.includes("spawnbox.end=suspend");
+  using asleep = onSuspend(() => {
+    awake = false;
+    options.onSaid({ kind: "ok", name: "power: suspend stops the machine" });
+  });
   const qemu = Bun.spawn(
     [
       target.qemu,
@@ -90,6 +94,7 @@ export async function boot(options: Boot): Promise<boolean> {
       options.onSaid(said);
       clearTimeout(guard);
       if (said.kind === "done") done = true;
+      if (done && said.kind === "skipped") awake = false;
       guard = hang(done ? POWER_OFF : options.silence);
     }
   }
@@ -98,5 +103,5 @@ export async function boot(options: Boot): Promise<boolean> {
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.off(signal, end);
   await new Promise((resolve) => log.end(resolve));
   if (signalled !== undefined) throw new Error(`ended by ${signalled}`);
-  return done && !hung;
+  return done && !hung && !awake;
 }
