@@ -57,6 +57,8 @@ describe.each(users)("served by %s", (user) => {
   /** A child of the server that no task has started. */
   let beside = "";
   const children = () => childrenOf(served.pid).filter((pid) => pid !== beside);
+  /** A task has ended when its supervisor's descriptors are closed; the process is reaped a moment later. */
+  const childless = () => until("the last supervisors have left", () => children().length === 0);
   beforeAll(async () => {
     // A command of root can reach the supervisor of root, too.
     const acls = user === "root" ? { user: "root" } : {};
@@ -73,6 +75,7 @@ describe.each(users)("served by %s", (user) => {
   });
   afterEach(() => exterminate(family));
   afterAll(async () => {
+    await childless();
     expect(childrenOf(served.pid)).toEqual([beside]);
     process.kill(Number(beside), "SIGKILL");
     await served?.[Symbol.asyncDispose]();
@@ -125,6 +128,7 @@ while True: time.sleep(1000) # ${marker}`;
   test(
     "[process tree] of several tasks, only those end whose supervisors are killed",
     async () => {
+      await childless();
       // A tree that is never the same would hardly be seen among so many.
       const calm = ways.filter((how) => !how.includes("replace")).map((how) => start(how, "calm"));
       const wild = ways.map((how) => start(how));
@@ -142,7 +146,7 @@ while True: time.sleep(1000) # ${marker}`;
       for (const task of calm)
         expect(await statusOf(task)).toMatchObject({ signal: "Killed", cause: "stopped" });
       for (const { marker } of calm) expect(marked(marker)).toEqual([]);
-      expect(children()).toEqual([]);
+      await childless();
     },
     GUARD,
   );
