@@ -25,7 +25,9 @@ await buildLauncher(arch);
 mkdirSync(join(root, "dist"), { recursive: true });
 const outfile = join(root, "dist", arch === hostArch ? "spawnbox" : `spawnbox-linux-${arch}`);
 const result = await Bun.build({
-  entrypoints: [join(root, "src", "main.ts")],
+  // The second is what the threads of plugins run; beside the first, where it looks for it.
+  entrypoints: [join(root, "src", "main.ts"), join(root, "src", "plugins", "worker.ts")],
+  naming: { entry: "[name].[ext]" },
   minify: true,
   bytecode: true,
   format: "esm",

@@ -4,7 +4,6 @@ import type { Logger } from "../log.ts";
 import type { ActionPlan } from "../plan/plan.ts";
 import type { FunctionContext, PluginFunction } from "../plugins/plugin.ts";
 import { type Request, SERVER_SESSION } from "./client.ts";
-import { snapshot, stint } from "../plugins/stint.ts";
 import { within } from "./deadline.ts";
 
 /** Milliseconds that a function of a plugin may take, and anything that the server itself waits for. */
@@ -62,7 +61,7 @@ export class Action {
     }
     const called = this.deps.findFunction(target.plugin, target.name);
     if (!called) throw new AfbError("not-available", `${action}: there is no such function`);
-    const work = stint(action, () => called(request.args, this.#context(request)));
+    const work = Promise.try(() => called(request.args, this.#context(request)));
     return within(ACTION_LIMIT, action, work);
   }
 
@@ -83,13 +82,8 @@ export class Action {
     const { api, invoke, log } = this.deps;
     return {
       api,
-      async call(name, verb, args) {
-        const own = snapshot(args);
-        // Later: a stint must not end in the middle of the server's own code.
-        await undefined;
-        return invoke({ ...request, api: name, verb, args: own });
-      },
-      log: (level, text) => log(level, String(text)),
+      call: (name, verb, args) => invoke({ ...request, api: name, verb, args }),
+      log,
     };
   }
 }

@@ -1,9 +1,7 @@
 /** Plans → what serves them. Made as a whole before anything of it is used, so that a reload succeeds or changes nothing. */
-import type { findEncoder } from "../encoders/catalogue.ts";
-import type { Encoder } from "../encoders/encoder.ts";
+import type { TaskEncoder } from "../encoders/encoder.ts";
 import type { Log } from "../log.ts";
 import type { ActionPlan, ApiPlan, Plan, PluginPlan } from "../plan/plan.ts";
-import { guarded } from "../plugins/guard.ts";
 import type { LoadedPlugin } from "../plugins/load.ts";
 import { Action, type ActionDeps, type When } from "./actions.ts";
 import { infoVerb, pingVerb } from "./builtin.ts";
@@ -18,7 +16,7 @@ export type TaskVerb = Command | Exec;
 
 export interface AssemblyDeps extends Omit<ExecDeps, "log"> {
   readonly log: Log;
-  readonly encoders: typeof findEncoder;
+  readonly encoders: (name: string) => TaskEncoder | undefined;
   readonly loadPlugin: (plan: PluginPlan) => LoadedPlugin;
   readonly invoke: ActionDeps["invoke"];
   readonly nextPing: () => number;
@@ -31,7 +29,8 @@ export interface Assembly {
   readonly events: EventActions;
   /** In the order in which they are run. */
   readonly startup: readonly Action[];
-  /** Gives the verbs that were there before their new plans. Cannot fail. */
+  readonly plugins: ReadonlySet<LoadedPlugin>;
+  /** Gives the verbs that were there before their new plans, and opens the plugins. Cannot fail. */
   commit(): void;
 }
 
@@ -45,6 +44,7 @@ export function assemble(
   const tasks = new Map<string, TaskVerb>();
   const commits: (() => void)[] = [];
   const actions: Action[] = [];
+  const used = new Set<LoadedPlugin>();
   const needed = ({ target, privileges = [] }: ActionPlan): readonly string[] => {
     const verb = target.kind === "api" ? table.verb(target.api, target.verb) : undefined;
     return [...new Set([...privileges, ...(verb?.privileges ?? [])])];
@@ -54,6 +54,7 @@ export function assemble(
     const log = deps.log.for(api.api);
     const own = { ...deps, log };
     const plugins = new Map((api.plugins ?? []).map((plan) => [plan.uid, deps.loadPlugin(plan)]));
+    for (const plugin of plugins.values()) used.add(plugin);
     const find = finder(deps.encoders, plugins);
     const actionsOf = (when: When): Action[] =>
       (api.actions?.[when] ?? []).map((plan) => {
@@ -92,7 +93,9 @@ export function assemble(
     tasks,
     events: new EventActions(having("events")),
     startup: [...having("onload"), ...having("onstart")],
+    plugins: used,
     commit: () => {
+      for (const plugin of used) plugin.open();
       for (const commit of commits) commit();
     },
   };
@@ -102,15 +105,14 @@ function execPlans(api: ApiPlan): Map<string, Plan> {
   return new Map(api.sandboxes.flatMap(({ uid, exec }) => (exec ? [[uid, exec] as const] : [])));
 }
 
-function finder(encoders: typeof findEncoder, plugins: ReadonlyMap<string, LoadedPlugin>) {
-  return (name: string, plugin: string | undefined): Encoder | undefined => {
+function finder(encoders: AssemblyDeps["encoders"], plugins: ReadonlyMap<string, LoadedPlugin>) {
+  return (name: string, plugin: string | undefined): TaskEncoder | undefined => {
     if (plugin === undefined) return encoders(name);
-    const found = plugins.get(plugin)?.encoders.get(name);
-    return found && guarded(`${plugin}/${name}`, found);
+    return plugins.get(plugin)?.encoders.get(name);
   };
 }
 
-function requireEncoder(plan: Plan, find: ReturnType<typeof finder>): Encoder {
+function requireEncoder(plan: Plan, find: ReturnType<typeof finder>): TaskEncoder {
   const { name, plugin } = plan.encoder;
   const encoder = find(name, plugin);
   if (encoder) return encoder;

@@ -1,5 +1,5 @@
 /** The verb of one plan: start, stop, subscribe and unsubscribe. See AFB.md, "A command verb". */
-import type { Encoder } from "../encoders/encoder.ts";
+import type { TaskEncoder } from "../encoders/encoder.ts";
 import { fill, type ArgvTemplate } from "../plan/argv.ts";
 import type { Plan } from "../plan/plan.ts";
 import type { Request } from "./client.ts";
@@ -10,9 +10,9 @@ import type { Parameter, Verb } from "./verb.ts";
 export class Command implements Verb {
   readonly tasks: Tasks;
   #plan: Plan;
-  #encoder: Encoder;
+  #encoder: TaskEncoder;
 
-  constructor(plan: Plan, encoder: Encoder, deps: TaskDeps) {
+  constructor(plan: Plan, encoder: TaskEncoder, deps: TaskDeps) {
     this.tasks = new Tasks(`${plan.api}/${plan.verb}`, deps);
     this.#plan = plan;
     this.#encoder = encoder;
@@ -32,7 +32,7 @@ export class Command implements Verb {
   }
 
   /** From now on tasks are started under another plan; those that run keep theirs. */
-  update(plan: Plan, encoder: Encoder): void {
+  update(plan: Plan, encoder: TaskEncoder): void {
     this.#plan = plan;
     this.#encoder = encoder;
   }

@@ -4,7 +4,7 @@
  */
 import { isAbsolute, posix } from "node:path";
 import { suggestion } from "../config/nearest.ts";
-import type { Encoder } from "../encoders/encoder.ts";
+import type { TaskEncoder } from "../encoders/encoder.ts";
 import { AfbError } from "../errors.ts";
 import { textOf } from "../plan/argument.ts";
 import { type ArgvTemplate, fill } from "../plan/argv.ts";
@@ -23,7 +23,7 @@ export interface ExecDeps extends TaskDeps {
 }
 
 /** An encoder by its name, or that of a plugin's; undefined when there is none. */
-export type FindEncoder = (name: string, plugin: string | undefined) => Encoder | undefined;
+export type FindEncoder = (name: string, plugin: string | undefined) => TaskEncoder | undefined;
 
 export interface ExecPlans {
   /** By uid of the sandbox: what a plan has but for argv. */
@@ -84,7 +84,7 @@ export class Exec implements Verb {
     const template = literal(args["exec"]);
     // Nothing to fill in, but the same limits.
     const argv = fill(template, undefined);
-    const { encoder, ...encoding } = this.#encoder(args["encoder"], sandbox);
+    const { encoder, ...encoding } = await this.#encoder(args["encoder"], sandbox);
     const plan: Plan = {
       ...sandbox,
       command: uidOf(args["uid"], argv[0] ?? ""),
@@ -116,7 +116,10 @@ export class Exec implements Verb {
     );
   }
 
-  #encoder(value: unknown, sandbox: Plan): Plan["encoder"] & { readonly encoder: Encoder } {
+  async #encoder(
+    value: unknown,
+    sandbox: Plan,
+  ): Promise<Plan["encoder"] & { readonly encoder: TaskEncoder }> {
     if (value === undefined) value = sandbox.encoder.name;
     const config = typeof value === "string" ? { output: value } : value;
     if (!isObject(config)) throw invalid("encoder: expected a name, or an object with output");
@@ -132,7 +135,7 @@ export class Exec implements Verb {
       throw invalid("encoder: log writes files with the rights of the server; choose another");
     }
     if (!isObject(opts)) throw invalid("encoder.opts: expected an object");
-    const problems = encoder.check(opts);
+    const problems = await encoder.check(opts);
     if (problems.length > 0) throw invalid(`encoder.opts: ${problems.join("; ")}`);
     return { encoder, name: encoder.name, ...(plugin !== undefined && { plugin }), opts };
   }

@@ -50,7 +50,7 @@ export interface RegistryOptions {
   /** The privileges of a caller; none by default. */
   readonly granted?: Granted;
   /** Finds encoders by name; the built-in ones by default. */
-  readonly encoders?: typeof findEncoder;
+  readonly encoders?: AssemblyDeps["encoders"];
   /** Loads the modules of a plugin; from disk by default. */
   readonly loadPlugin?: (plan: PluginPlan) => LoadedPlugin;
   readonly log?: Log;
@@ -97,6 +97,7 @@ class LocalRegistry implements Registry {
       nextPing: () => ++pings,
     };
     this.#current = this.#assemble(options.apis);
+    this.#current.commit();
     this.#listen();
   }
 
@@ -135,6 +136,7 @@ class LocalRegistry implements Registry {
     const old = this.#current;
     this.#current = this.#assemble(apis);
     this.#current.commit();
+    for (const plugin of old.plugins) if (!this.#current.plugins.has(plugin)) plugin.close();
     for (const [key, verb] of [...this.#retired, ...old.tasks]) {
       if (this.#current.tasks.get(key) === verb || verb.tasks.idle) this.#retired.delete(key);
       else this.#retired.set(key, verb);
@@ -151,6 +153,7 @@ class LocalRegistry implements Registry {
     this.#unlisten();
     const verbs = [...this.#current.tasks.values(), ...this.#retired.values()];
     await Promise.all(verbs.map(({ tasks }) => tasks.close()));
+    for (const plugin of this.#current.plugins) plugin.close();
   }
 
   #assemble(apis: readonly ApiPlan[]): Assembly {

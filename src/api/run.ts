@@ -1,5 +1,5 @@
 /** One run of a plan as its clients see it: the task, its encoding and its subscribers. */
-import type { Emit, Encoder, Fields } from "../encoders/encoder.ts";
+import type { Emit, Fields, TaskEncoder } from "../encoders/encoder.ts";
 import { AfbError } from "../errors.ts";
 import { type Launch, LaunchError, type Task } from "../launch/task.ts";
 import type { Logger } from "../log.ts";
@@ -12,7 +12,7 @@ import { Subscribers } from "./subscribers.ts";
 
 /** How an encoder is used for a run. */
 export interface Encoded {
-  readonly encoder: Encoder;
+  readonly encoder: TaskEncoder;
   readonly opts: Record<string, unknown>;
 }
 
@@ -57,7 +57,8 @@ export class Run {
   ): Promise<Run> {
     let run: Run | undefined;
     const emit: Emit = (fields) => run?.publish("data", fields);
-    const output = new Output(encoder.begin(opts, emit));
+    const begun = encoder.begin(opts, emit);
+    const output = new Output(begun instanceof Promise ? await begun : begun);
     try {
       const task = await deps.launch(plan, argv, output, abort);
       run = new Run(deps, plan, task, output);

@@ -25,3 +25,10 @@ export interface Encoder {
   check(opts: Record<string, unknown>): string[];
   begin(opts: Record<string, unknown>, emit: Emit): Encoding;
 }
+
+/** As tasks use it: one that lives elsewhere answers later. */
+export interface TaskEncoder extends Pick<Encoder, "name" | "synchronous"> {
+  check(opts: Record<string, unknown>): string[] | Promise<string[]>;
+  /** Throwing, or rejecting, refuses the start. */
+  begin(opts: Record<string, unknown>, emit: Emit): Encoding | Promise<Encoding>;
+}

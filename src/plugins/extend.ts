@@ -8,7 +8,6 @@ import type { PluginPlan } from "../plan/plan.ts";
 import type { Report } from "../plan/report.ts";
 import { compileActions } from "./actions.ts";
 import { findModule } from "./find.ts";
-import { guarded } from "./guard.ts";
 import { type LoadedPlugin, loadPlugin } from "./load.ts";
 
 /** Knows the built-in encoders only. */
@@ -64,7 +63,7 @@ function checker(plugins: ReadonlyMap<string, LoadedPlugin | undefined>): CheckE
     // It could not be loaded, which is told already.
     if (!encoders) return [];
     const encoder = encoders.get(name);
-    if (encoder) return guarded(`${plugin}/${name}`, encoder).check(opts);
+    if (encoder) return encoder.checkNow(opts);
     const known = [...encoders.keys()].join(", ") || "none";
     return [
       `the plugin ${plugin} has no encoder \`${name}\`${suggestion(name, encoders.keys())} (it has ${known})`,

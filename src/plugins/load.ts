@@ -1,103 +1,137 @@
-/** Modules from disk → checked plugins. */
+/** Plugins by their files: loaded in threads of their own, of which this process knows no more than what is in them. */
 import { statSync } from "node:fs";
-import { createRequire } from "node:module";
-import { isObject } from "../config/conform.ts";
-import type { PluginPlan } from "../plan/plan.ts";
-import { guardStrays } from "./stray.ts";
-import type { Plugin, PluginEncoder, PluginFunction } from "./plugin.ts";
 import { trusted } from "../config/trust.ts";
+import { serverLog } from "../log.ts";
+import type { PluginPlan } from "../plan/plan.ts";
+import { ThreadedEncoder } from "./encoder.ts";
+import type { Contents } from "./messages.ts";
+import type { PluginFunction } from "./plugin.ts";
+import { SharedThread } from "./shared.ts";
+import { Thread } from "./thread.ts";
 
 export interface LoadedPlugin {
   readonly uid: string;
-  readonly encoders: ReadonlyMap<string, PluginEncoder>;
+  readonly encoders: ReadonlyMap<string, ThreadedEncoder>;
   readonly functions: ReadonlyMap<string, PluginFunction>;
+  /** Tasks and calls may come. */
+  open(): void;
+  /** No more come; those under way go on. */
+  close(): void;
 }
 
-/** Works for an absolute path in the compiled executable too, which brings the TypeScript loader along. */
-const require = createRequire(import.meta.url);
+/** ms in which modules must be loaded, options checked, and a hook be done. */
+const LIMIT = 10_000;
 
-interface Loaded {
-  /** Tells whether the file has changed since. */
-  readonly stamp: string;
-  readonly plugin: Plugin;
-}
-/** By path: all who name a module share it, and a reload takes one anew only when it has changed. */
-const modules = new Map<string, Loaded>();
-let generation = 0;
+/** By uid and files: all who name the same share it, and a reload takes it anew only when a file has changed. */
+const plugins = new Map<string, ThreadedPlugin>();
 
-/** @throws Error naming the file and what is wrong with it */
-export function loadPlugin({ uid, files }: PluginPlan): LoadedPlugin {
-  const encoders = new Map<string, PluginEncoder>();
-  const functions = new Map<string, PluginFunction>();
-  for (const file of files) {
-    const plugin = loadModule(trusted(file, process.geteuid?.() ?? 0));
-    add(encoders, plugin.encoders, `${file}: the encoder`);
-    add(functions, plugin.functions, `${file}: the function`);
-  }
-  return { uid, encoders, functions };
-}
-
-function add<T>(to: Map<string, T>, from: Readonly<Record<string, T>> | undefined, what: string) {
-  for (const [name, one] of Object.entries(from ?? {})) {
-    if (to.has(name))
-      throw new Error(`${what} \`${name}\` is in another module of this plugin too`);
-    to.set(name, one);
-  }
-}
-
-function loadModule(file: string): Plugin {
-  const { dev, ino, size, mtimeMs } = statSync(file);
-  const stamp = [dev, ino, size, mtimeMs].join();
-  const known = modules.get(file);
-  if (known?.stamp === stamp) return known.plugin;
-  guardStrays(file);
-  let module: unknown;
-  try {
-    // A name of its own for each generation: one that once failed would else fail for ever.
-    module = require(`${file}?${++generation}`);
-  } catch (error) {
-    throw new Error(`${file}: ${reason(error)}`, { cause: error });
-  }
-  const plugin = checked(module, file);
-  modules.set(file, { stamp, plugin });
+/** The process stands still until the modules are loaded. @throws Error naming the file and what is wrong with it */
+export function loadPlugin({ uid, files }: PluginPlan, limit = LIMIT): LoadedPlugin {
+  const real = files.map((file) => trusted(file, process.geteuid?.() ?? 0));
+  const key = JSON.stringify([uid, ...real]);
+  const known = plugins.get(key);
+  if (known?.current) return known;
+  plugins.delete(key);
+  const plugin = new ThreadedPlugin(uid, real, limit);
+  plugins.set(key, plugin);
+  // Nobody serves it: it was checked only.
+  if (!known?.opened) known?.close();
   return plugin;
 }
 
-function reason(error: unknown): string {
-  if (error instanceof AggregateError) return error.errors.map(String).join("; ");
-  const text = error instanceof Error ? error.message : String(error);
-  return text.includes("async module") ? "uses await at its top level, which plugins cannot" : text;
-}
+class ThreadedPlugin implements LoadedPlugin {
+  readonly encoders: ReadonlyMap<string, ThreadedEncoder>;
+  readonly functions: ReadonlyMap<string, PluginFunction>;
+  opened = false;
+  readonly #stamp: string;
+  readonly #shared: SharedThread;
+  /** For the next task, which then needs not wait for it. */
+  #spare: Thread | undefined;
+  #closed = false;
 
-function checked(module: unknown, file: string): Plugin {
-  const fail = (message: string): never => {
-    throw new Error(`${file}: ${message}`);
-  };
-  if (!isObject(module)) return fail("is not a module");
-  const exported = isObject(module["default"]) ? module["default"] : module;
-  const { encoders = {}, functions = {} } = exported;
-  if (!isObject(encoders)) return fail("`encoders` must be an object: {name: encoder}");
-  if (!isObject(functions)) return fail("`functions` must be an object: {name: function}");
-  if (Object.keys({ ...encoders, ...functions }).length === 0) {
-    return fail("exports neither `encoders` nor `functions`");
+  constructor(
+    readonly uid: string,
+    readonly files: readonly string[],
+    readonly limit: number,
+  ) {
+    this.#stamp = stampOf(files);
+    const stray = (text: string) => this.#stray(text);
+    this.#shared = new SharedThread(uid, () => this.#thread(), stray, limit / 2);
+    const { encoders, functions } = this.#contents();
+    const threads = { fresh: () => this.#fresh(), shared: () => this.#shared, stray, limit };
+    this.encoders = new Map(
+      encoders.map((about) => [about.name, new ThreadedEncoder(uid, about, threads)]),
+    );
+    this.functions = new Map(
+      functions.map((name) => [name, (args, context) => this.#shared.call(name, args, context)]),
+    );
   }
-  return {
-    encoders: Object.fromEntries(
-      Object.entries(encoders).map(([name, one]) =>
-        isEncoder(one) ? [name, one] : fail(`encoders.${name} has no function \`begin\``),
-      ),
-    ),
-    functions: Object.fromEntries(
-      Object.entries(functions).map(([name, one]) =>
-        isFunction(one) ? [name, one] : fail(`functions.${name} is not a function`),
-      ),
-    ),
-  };
+
+  /** Its files are those that were loaded, and it can still be used. */
+  get current(): boolean {
+    try {
+      return !this.#closed && stampOf(this.files) === this.#stamp;
+    } catch {
+      return false;
+    }
+  }
+
+  open(): void {
+    this.opened = true;
+    if (this.encoders.size > 0) this.#spare ??= this.#thread();
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#spare?.end();
+    this.#shared.close();
+  }
+
+  #contents(): Contents {
+    try {
+      return this.#shared.askNow({ kind: "contents" }) as Contents;
+    } catch (error) {
+      this.close();
+      throw error;
+    }
+  }
+
+  #fresh(): Thread {
+    const spare = this.#spare;
+    this.#spare = undefined;
+    if (spare && !this.current) spare.end();
+    const thread = spare && !spare.over ? spare : this.#thread();
+    // Not before the task that this one is for.
+    if (this.opened) setTimeout(() => this.#refill(), 0);
+    return thread;
+  }
+
+  #refill(): void {
+    if (this.current) this.#spare ??= this.#thread();
+  }
+
+  #thread(): Thread {
+    if (stampOf(this.files) !== this.#stamp) {
+      throw new Error(
+        `${this.files.join(", ")} changed since it was loaded; a reload takes it anew`,
+      );
+    }
+    return new Thread(this.files, this.limit, (heard) => {
+      if (heard.kind === "stray") this.#stray(heard.text);
+    });
+  }
+
+  #stray(text: string): void {
+    serverLog.for("")("error", `plugin ${this.uid}: an error that it did not catch: ${text}`);
+  }
 }
 
-const isEncoder = (value: unknown): value is PluginEncoder =>
-  typeof value === "object" &&
-  value !== null &&
-  "begin" in value &&
-  typeof value.begin === "function";
-const isFunction = (value: unknown): value is PluginFunction => typeof value === "function";
+/** Tells whether files have changed since, in what they say or in whose they are. */
+function stampOf(files: readonly string[]): string {
+  return files
+    .map((file) => {
+      const { dev, ino, size, mtimeMs, ctimeMs } = statSync(file);
+      return [dev, ino, size, mtimeMs, ctimeMs].join();
+    })
+    .join(" ");
+}

@@ -47,6 +47,8 @@ function connect(
       uid,
       encoders: new Map(),
       functions: new Map(Object.entries(functions)),
+      open() {},
+      close() {},
     }),
     ...more,
   });
