@@ -1,11 +1,12 @@
 /** An access file → the rules of it, or every problem it has. */
-import { conform, type Draft, isObject } from "../config/conform.ts";
+import { conform, type Draft } from "../config/conform.ts";
 import { readJson } from "../config/load.ts";
 import { element, member } from "../config/place.ts";
 import { ConfigError, type Problem } from "../config/problem.ts";
 import { trusted } from "../config/trust.ts";
 import type { Rule, Who } from "./access.ts";
 import { AccessFile, type Grant } from "./schema.ts";
+import { isObject } from "../object.ts";
 
 /** The users and groups of a machine: name or number → id; undefined when there is none. */
 export interface Accounts {

@@ -1,7 +1,7 @@
 /** `events` of a config: when an event with the name of an action is sent, the action is done with its data. */
 import { eventName } from "../plugins/names.ts";
 import type { Action } from "./actions.ts";
-import { isObject } from "./query.ts";
+import { isObject } from "../object.ts";
 
 /** Most events that wait for one action; more are not worth being late for. */
 const WAITING = 64;

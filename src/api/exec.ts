@@ -11,9 +11,10 @@ import { type ArgvTemplate, fill } from "../plan/argv.ts";
 import type { Plan } from "../plan/plan.ts";
 import type { Request } from "./client.ts";
 import { type Grants, requireAll } from "./privileges.ts";
-import { isObject, parseQuery, parseVerbose } from "./query.ts";
+import { parseQuery, parseVerbose } from "./query.ts";
 import { type TaskDeps, Tasks } from "./tasks.ts";
 import type { Verb } from "./verb.ts";
+import { isObject } from "../object.ts";
 
 export const EXEC_VERB = "exec";
 

@@ -2,8 +2,8 @@
 import type { ActionPlan } from "../plan/plan.ts";
 import type { Action } from "./actions.ts";
 import type { Request } from "./client.ts";
-import { isObject } from "./query.ts";
 import type { Verb } from "./verb.ts";
+import { isObject } from "../object.ts";
 
 /** What an extra verb needs: its own privileges, and those of the verb that it stands for. */
 export type Needed = (plan: ActionPlan) => readonly string[];

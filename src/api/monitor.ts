@@ -5,11 +5,11 @@ import type { Client, Request, Session } from "./client.ts";
 import { Feed } from "./feed.ts";
 import type { Hub } from "./hub.ts";
 import { openapi } from "./openapi.ts";
-import { isObject } from "./query.ts";
 import { namesIn } from "./select.ts";
 import type { Traces } from "./trace.ts";
 import type { ApiDescription, Verb } from "./verb.ts";
 import { getVerbosity, setVerbosity } from "./verbosity.ts";
+import { isObject } from "../object.ts";
 
 export const MONITOR = "monitor";
 const GUARDED = ["set", "trace", "subscribe"] as const;

@@ -2,6 +2,7 @@
 import { suggestion } from "../config/nearest.ts";
 import { AfbError } from "../errors.ts";
 import { SIGNAL_MAX, signalNames, signalNumber } from "./signals.ts";
+import { isObject } from "../object.ts";
 
 export const ACTIONS = ["start", "stop", "subscribe", "unsubscribe"] as const;
 export type Action = (typeof ACTIONS)[number];
@@ -17,12 +18,6 @@ export interface Query {
 }
 
 const KEYS: readonly string[] = ["action", "args", "verbose", "wait"];
-
-type Dictionary = Record<string, unknown>;
-
-export function isObject(value: unknown): value is Dictionary {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
 
 const invalid = (info: string) => new AfbError("invalid-request", info);
 

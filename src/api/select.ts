@@ -1,7 +1,7 @@
 /** Names of APIs as the arguments of `monitor` give them: one, a list, or an object `{name: true}`; "*" is all. */
 import { suggestion } from "../config/nearest.ts";
 import { AfbError } from "../errors.ts";
-import { isObject } from "./query.ts";
+import { isObject } from "../object.ts";
 
 /** @throws AfbError for a name that is not an API, nor one of `special` */
 export function namesIn(

@@ -4,7 +4,7 @@ import { AfbError } from "../errors.ts";
 import type { Client } from "./client.ts";
 import { Feed } from "./feed.ts";
 import type { Hub } from "./hub.ts";
-import { isObject } from "./query.ts";
+import { isObject } from "../object.ts";
 
 const EVENT = "monitor/trace";
 const KEYS = ["tag", "api", "request", "event"];

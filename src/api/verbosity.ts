@@ -3,7 +3,7 @@ import { suggestion } from "../config/nearest.ts";
 import { AfbError } from "../errors.ts";
 import { LEVELS, type Level, type Log } from "../log.ts";
 import { namesIn } from "./select.ts";
-import { isObject } from "./query.ts";
+import { isObject } from "../object.ts";
 
 const invalid = (info: string) => new AfbError("invalid-request", info);
 

@@ -1,6 +1,7 @@
 /** One call from the command line: prints the reply, and the events of the task it started until its end. */
 import type { Reply } from "../api/reply.ts";
 import { type ClientEvents, ConnectionError } from "../client.ts";
+import { isObject } from "../object.ts";
 
 /** Milliseconds to wait for the reply to the stop of Ctrl-C. */
 const STOP_TIMEOUT = 2000;
@@ -118,8 +119,4 @@ function startedTask({ response }: Reply): { pid: number; status: unknown } | un
 
 function exitCode(status: unknown): number {
   return isObject(status) && status.exit === 0 ? 0 : 1;
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -1,5 +1,6 @@
 /** Messages of a server, read. */
 import type { Reply } from "../api/reply.ts";
+import { isObject } from "../object.ts";
 
 export type ServerFrame =
   | { readonly kind: "event"; readonly name: string; readonly data: unknown }
@@ -22,10 +23,6 @@ function parse(text: string): unknown[] {
     if (error instanceof SyntaxError) return [];
     throw error;
   }
-}
-
-export function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function isReply(value: object): value is Reply {

@@ -3,7 +3,7 @@ import { failure, type Reply } from "../api/reply.ts";
 import type { ClientEvents } from "../client.ts";
 import { AfbError } from "../errors.ts";
 import { CallError, ConnectionError } from "./errors.ts";
-import { isObject } from "./frame.ts";
+import { isObject } from "../object.ts";
 
 /** A data event; what it carries besides depends on the encoder. */
 export interface TaskData {

@@ -9,6 +9,7 @@ import { annotations } from "./annotations.ts";
 import { suggestion } from "./nearest.ts";
 import { element, excerpt, member, type Report } from "./place.ts";
 import { conformScalar, expectation } from "./scalar.ts";
+import { isObject } from "../object.ts";
 
 /** What is left of a value when its wrong parts are taken out, so that the rest can still be checked. */
 export type Draft<T> = T extends readonly (infer E)[]
@@ -90,6 +91,3 @@ function mismatch(schema: TSchema, value: unknown, path: string, report: Report)
   report(path, `found ${excerpt(value)}, expected ${expectation(schema)}`);
   return undefined;
 }
-
-export const isObject = (value: unknown): value is Record<string, unknown> =>
-  typeof value === "object" && value !== null && !Array.isArray(value);

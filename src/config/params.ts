@@ -4,10 +4,10 @@
 import type { TSchema } from "@sinclair/typebox";
 import { TypeCompiler } from "@sinclair/typebox/compiler";
 import { AfbError } from "../errors.ts";
-import { isObject } from "./conform.ts";
 import { suggestion } from "./nearest.ts";
 import { excerpt, member, type Report } from "./place.ts";
 import { rebuild } from "./rebuild.ts";
+import { isObject } from "../object.ts";
 
 export interface Params {
   /** Names whose value may begin an argv element with `-`. */

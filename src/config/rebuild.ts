@@ -5,8 +5,8 @@
  * that have an exact counterpart are taken; any other is a problem at boot, never a check that silently does nothing.
  */
 import { type TSchema, Type } from "@sinclair/typebox";
-import { isObject } from "./conform.ts";
 import { element, excerpt, member, type Report } from "./place.ts";
+import { isObject } from "../object.ts";
 
 type Schema = Readonly<Record<string, unknown>>;
 

@@ -5,11 +5,11 @@
  * the SHA-256 of the rest: against damage, not against forgery, which only the permissions of the file prevent.
  */
 import { VERSION as LAYOUT } from "../../ffi/launcher/layout.ts";
-import { isObject } from "../config/conform.ts";
 import { version } from "../version.ts";
 import type { Machine } from "./machine.ts";
 import { pack, type Packed, unpack } from "./pack.ts";
 import type { ApiPlan } from "./plan.ts";
+import { isObject } from "../object.ts";
 
 /** Of this format; LAYOUT is that of the ops inside. */
 const FORMAT = 1;

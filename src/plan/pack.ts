@@ -2,9 +2,9 @@
  * Values that JSON has no form for, in JSON: sets, bytes, 64-bit numbers, argument schemas, and objects shared by many
  * places, which come back as one object. What is none of these is an error that names its place.
  */
-import { isObject } from "../config/conform.ts";
 import { compileParams, type Params } from "../config/params.ts";
 import { element, member } from "../config/place.ts";
+import { isObject } from "../object.ts";
 
 /** `{"$": kind, v: …}` stands for what JSON cannot say; an object that has a key `$` itself is wrapped too. */
 const TAG = "$";

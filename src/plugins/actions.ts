@@ -1,7 +1,6 @@
 /** The actions of a config → plans: what they name must be there. */
 import type { LoadedConfig } from "../config/load.ts";
 import { suggestion } from "../config/nearest.ts";
-import { isObject } from "../config/conform.ts";
 import { element, member } from "../config/place.ts";
 import type { Action } from "../config/schema.ts";
 import type { ActionPlan, ActionPlans, ActionTarget } from "../plan/plan.ts";
@@ -10,6 +9,7 @@ import type { LoadedPlugin } from "./load.ts";
 import { loopOf } from "./loops.ts";
 import { eventName, eventsOf, sameName, verbsOf } from "./names.ts";
 import { parseReference } from "./reference.ts";
+import { isObject } from "../object.ts";
 
 export interface ActionContext {
   /** Every config that is served together with this one. */

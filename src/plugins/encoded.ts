@@ -1,8 +1,8 @@
 /** The encoding of one task, in the thread of its plugin: checks what the plugin gives, and sends its events in batches. */
 import type { Encoding, Fields } from "../encoders/encoder.ts";
-import { isObject } from "../object.ts";
 import { failureOf } from "./messages.ts";
 import type { PluginEncoder } from "./plugin.ts";
+import { isObject } from "../object.ts";
 
 /** Most events that the server has not taken yet: more than a chunk has lines. They wait in memory. */
 const MOST = 1 << 18;

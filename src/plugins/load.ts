@@ -21,6 +21,8 @@ export interface LoadedPlugin {
 
 /** ms in which modules must be loaded, options checked, and a hook be done. */
 const LIMIT = 10_000;
+/** ms after a task has taken the spare thread: making another takes a core for some ms, which belong to that task. */
+const REFILL = 100;
 
 /** By uid and files: all who name the same share it, and a reload takes it anew only when a file has changed. */
 const plugins = new Map<string, ThreadedPlugin>();
@@ -47,6 +49,7 @@ class ThreadedPlugin implements LoadedPlugin {
   readonly #shared: SharedThread;
   /** For the next task, which then needs not wait for it. */
   #spare: Thread | undefined;
+  #refilling: ReturnType<typeof setTimeout> | undefined;
   #closed = false;
 
   constructor(
@@ -101,12 +104,12 @@ class ThreadedPlugin implements LoadedPlugin {
     this.#spare = undefined;
     if (spare && !this.current) spare.end();
     const thread = spare && !spare.over ? spare : this.#thread();
-    // Not before the task that this one is for.
-    if (this.opened) setTimeout(() => this.#refill(), 0);
+    if (this.opened) this.#refilling ??= setTimeout(() => this.#refill(), REFILL).unref();
     return thread;
   }
 
   #refill(): void {
+    this.#refilling = undefined;
     if (this.current) this.#spare ??= this.#thread();
   }
 

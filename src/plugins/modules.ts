@@ -1,7 +1,7 @@
 /** Modules from disk → a checked plugin. This happens in a thread of the plugin's, never in the server's own. */
 import { pathToFileURL } from "node:url";
-import { isObject } from "../object.ts";
 import type { Plugin, PluginEncoder, PluginFunction } from "./plugin.ts";
+import { isObject } from "../object.ts";
 
 export interface Module {
   readonly encoders: ReadonlyMap<string, PluginEncoder>;

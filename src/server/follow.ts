@@ -1,5 +1,6 @@
 /** Which tasks a caller gets events of, as told by the reply to its call. */
 import type { Reply } from "../api/reply.ts";
+import { isObject } from "../object.ts";
 
 /** Pids of the tasks still running: the one started, or those subscribed to. Empty when there is nothing to wait for. */
 export function tasksToFollow({ request, response }: Reply, args: unknown): Set<number> {
@@ -13,8 +14,4 @@ export function tasksToFollow({ request, response }: Reply, args: unknown): Set<
   // `sandbox/command@pid`, one or a list
   const pids = [response].flat().map((uid) => Number(/@(\d+)$/.exec(String(uid))?.[1]));
   return new Set(pids.filter((pid) => pid > 0));
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
