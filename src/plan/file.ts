@@ -46,7 +46,7 @@ export function encodePlans(apis: readonly ApiPlan[], { arch, uid, gid }: Target
 }
 
 /** @throws Error telling why these plans are not for this server, and what to do */
-export function decodePlans(text: string, target: Target): ApiPlan[] {
+export function decodePlans(text: string, target: Target & Pick<Machine, "cannotTell">): ApiPlan[] {
   const end = text.indexOf("\n");
   if (!text.startsWith(MAGIC) || end < 0) {
     throw new Error("it is not a plan file: make one with spawnbox compile CONFIG -o FILE");
@@ -55,7 +55,24 @@ export function decodePlans(text: string, target: Target): ApiPlan[] {
   checkHeader(parse(text.slice(MAGIC.length, end)), digest(body), target);
   const packed = parse(body);
   if (!isPacked(packed)) throw new Error("it is damaged: compile it again");
-  return unpack(packed) as ApiPlan[];
+  const apis = unpack(packed) as ApiPlan[];
+  checkTelling(apis, target);
+  return apis;
+}
+
+/** What the machine that compiled could not know of this one, and no launch could do without. */
+function checkTelling(apis: readonly ApiPlan[], { cannotTell }: Pick<Machine, "cannotTell">): void {
+  const plans = apis.flatMap(({ sandboxes }) =>
+    sandboxes.flatMap(({ plans, exec }) => (exec ? [...plans, exec] : plans)),
+  );
+  const telling = plans.find(({ policy }) => policy.told !== undefined);
+  if (!telling) return;
+  const missing = cannotTell();
+  if (missing === undefined) return;
+  const { api, sandbox } = telling;
+  throw new Error(
+    `${api}/${sandbox}: its calls cannot be told here: ${missing}: compile it without report and NOTIFY`,
+  );
 }
 
 function parse(text: string): unknown {

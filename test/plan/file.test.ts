@@ -4,7 +4,7 @@ import { decodePlans, encodePlans } from "../../src/plan/file.ts";
 import { pack, unpack } from "../../src/plan/pack.ts";
 import { compiled, planOf } from "./compiling.ts";
 
-const here = { arch: "x64", uid: 0, gid: 0 } as const;
+const here = { arch: "x64", uid: 0, gid: 0, cannotTell: () => undefined } as const;
 const sandbox = {
   profile: "minimal",
   limits: { as: "unlimited" },
@@ -45,6 +45,17 @@ test("the checks of arguments survive", () => {
   expect(() => params?.check({ n: 2 })).toThrow(AfbError);
 });
 
+test("calls that cannot be told here are found before anything is launched", () => {
+  const seccomp = { report: true, default: "allow", rules: { syscall: "umask", action: "log" } };
+  const telling = encodePlans([compiled({ ...sandbox, uid: "telling", seccomp })], here);
+  const old = { ...here, cannotTell: () => "it needs Linux 5.6" };
+  expect(decodePlans(telling, here)).toHaveLength(1);
+  expect(decodePlans(text, old)).toHaveLength(1);
+  expect(() => decodePlans(telling, old)).toThrow(
+    "telling: its calls cannot be told here: it needs Linux 5.6: compile it without report and NOTIFY",
+  );
+});
+
 describe("refused", () => {
   const [header = "", body = ""] = text.split("\n");
   const changed = (key: string, value: unknown) => {
@@ -69,13 +80,9 @@ describe("refused", () => {
     expect(() => decodePlans(content, here)).toThrow(message);
   });
   test("an ordinary user's plans are for that user and group only", () => {
-    const mine = encodePlans([api], { arch: "x64", uid: 5, gid: 5 });
-    expect(() => decodePlans(mine, { arch: "x64", uid: 5, gid: 5 })).not.toThrow();
-    for (const other of [
-      here,
-      { arch: "x64", uid: 5, gid: 6 },
-      { arch: "x64", uid: 6, gid: 5 },
-    ] as const)
+    const mine = encodePlans([api], { ...here, uid: 5, gid: 5 });
+    expect(() => decodePlans(mine, { ...here, uid: 5, gid: 5 })).not.toThrow();
+    for (const other of [here, { ...here, uid: 5, gid: 6 }, { ...here, uid: 6, gid: 5 }])
       expect(() => decodePlans(mine, other)).toThrow("compile it as that user");
   });
 });
