@@ -29,7 +29,9 @@ export function header(): string {
   define("MAGIC", layout.MAGIC);
   define("VERSION", layout.VERSION);
   define("GROUP", layout.GROUP);
+  define("WAKE", layout.WAKE);
   define("RECORD_SIZE", layout.RECORD_SIZE);
+  define("WORDS_SIZE", layout.WORDS_SIZE);
   define("TOLD_NUMBERS", layout.TOLD_NUMBERS);
   define("HANDOVER_CALL", layout.HANDOVER_CALL);
   for (const [name, value] of Object.entries(layout.FD)) lines.push(`#define FD_${name} ${value}`);

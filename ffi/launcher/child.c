@@ -131,6 +131,12 @@ void child(const struct header *plan, int channel, int exit_pipe, char **argv, c
 			role = command > 0 ? INIT : COMMAND;
 			continue;
 		}
+		if (op->code == OP_WAIT) {
+			argv = await_words(FD_WORDS, channel);
+			if (!argv)
+				give_up(OP_WAIT, "", -12 /* ENOMEM */);
+			continue;
+		}
 		if (op->code == OP_NO_NEW_PRIVS) {
 			/* A change of credentials has cleared it: prctl(2). Where the parent is the namespace's init, it is void. */
 			SYS5(__NR_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);

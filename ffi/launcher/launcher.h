@@ -82,6 +82,9 @@ long set_caps(u64 mask);
 /* steps.c */
 long do_step(const struct op *op);
 
+/* wait.c: the words of the command from 1 on, as argv[1…] of the launcher; 0 when there is no memory for them */
+char **await_words(int fd, int channel);
+
 /* child.c: everything inside the namespaces; never returns */
 __attribute__((noreturn)) void child(const struct header *plan, int channel, int exit_pipe, char **argv, char **envp);
 

@@ -9,7 +9,7 @@
  * Strings in `data` end with NUL. The launcher decides nothing: it does one step per op and stops at the first failure.
  */
 export const MAGIC = 0x58425053; // "SPBX"
-export const VERSION = 3;
+export const VERSION = 4;
 export const HEADER_SIZE = 16;
 export const OP_HEADER_SIZE = 16;
 
@@ -24,12 +24,21 @@ export const FD = {
    * GROUP for its whole process group; when the pipe closes, the whole tree is killed.
    */
   LIFELINE: 5,
-  /** Where it is given, a directory of cgroup v2 that the tree is made in; with CGROUP in the plan it must be. */
+  /**
+   * Where it is given, a directory of cgroup v2 that the tree is made in; with CGROUP in the plan it must be. With WAIT in the
+   * plan it comes one later.
+   */
   CGROUP: 6,
+  /** With WAIT: a pipe on which the command line comes, u32 size, then so many bytes of NUL-ended words. */
+  WORDS: 6,
 } as const;
+/** Most bytes of words: what a pipe holds without anybody reading, so that writing them never waits. */
+export const WORDS_SIZE = 60 * 1024;
 
 /** Flag on a byte of the lifeline. */
 export const GROUP = 0x80;
+/** A byte of the lifeline that is no signal: what waited for its words may have been stopped meanwhile, and goes on. */
+export const WAKE = 0x7f;
 
 /**
  * Codes below 8 are done by the supervisor outside the namespaces, the others by the child inside; those below 16
@@ -120,10 +129,12 @@ export const OP = {
   /** numbers: access rights, TCP port */
   LANDLOCK_PORT: 61,
   LANDLOCK_APPLY: 62,
+  /** A warm sandbox: waits for the command line on FD.WORDS, with everything done but the filter, which might forbid it. */
+  WAIT: 63,
   /** data: struct sock_filter[] */
-  SECCOMP: 63,
+  SECCOMP: 64,
   /** data: struct sock_filter[], some of whose calls are passed to the supervisor: see VERDICTS, seccomp_unotify(2) */
-  SECCOMP_LISTENER: 64,
+  SECCOMP_LISTENER: 65,
 
   /** Not an op of the blob: the final execve(2), named in failures. */
   EXEC: 80,

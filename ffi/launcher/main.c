@@ -1,4 +1,4 @@
-/* Entry: map the plan, check that it is one of ours, supervise. argv[1…] is the command, envp its environment. */
+/* Entry: map the plan, check that it is one of ours, supervise. argv[1…] is the command, unless it comes later (wait.c), envp its environment. */
 #include <linux/mman.h>
 #include <linux/stat.h>
 #include <linux/fcntl.h>
@@ -89,7 +89,7 @@ __attribute__((noreturn, used)) void start(long *stack)
 		named = argv[0][i] == mine[i];
 	if (!named && SYS0(__NR_getpid) == 1)
 		init_of_boot(argv, envp);
-	if (!named || argc < 2) {
+	if (!named) {
 		static const char usage[] = "spawnbox launcher: started by the spawnbox server, or by the kernel as init\n";
 		SYS3(__NR_write, 2, usage, sizeof usage - 1);
 		leave(100);
@@ -103,6 +103,8 @@ __attribute__((noreturn, used)) void start(long *stack)
 	const struct header *plan = (const struct header *)r;
 	if (!well_formed(plan, st.stx_size))
 		fail(OP_PLAN_READ, "layout", -EINVAL);
+	if (argc < 2 && !find_op(plan, OP_WAIT))
+		fail(OP_EXEC, "no command", -EINVAL);
 	supervise(plan, argv, envp);
 }
 

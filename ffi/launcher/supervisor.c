@@ -19,6 +19,7 @@
 #define SOCK_CLOEXEC 02000000
 #define SCM_CREDENTIALS 2
 #define WNOHANG_FLAG 1
+#define SIGCONT 18
 
 const char *at = "";
 
@@ -102,16 +103,16 @@ static void join_net(const struct op *op)
 	SYS1(__NR_close, fd);
 }
 
-/* A fork into new namespaces and, with `cgroup`, into that group: clone3(2). */
-static long make_child(u32 flags, int in_cgroup)
+/* A fork into new namespaces and, unless it is -1, into that group: clone3(2). */
+static long make_child(u32 flags, int group)
 {
 	struct clone_args args;
-	if (!in_cgroup)
+	if (group < 0)
 		return SYS5(__NR_clone, flags | 17 /* SIGCHLD */, 0, 0, 0, 0);
 	memset(&args, 0, sizeof args);
 	args.flags = (u64)flags | CLONE_INTO_CGROUP;
 	args.exit_signal = 17;
-	args.cgroup = FD_CGROUP;
+	args.cgroup = (u32)group;
 	return SYS2(__NR_clone3, &args, sizeof args);
 }
 
@@ -130,6 +131,14 @@ struct task {
 /* A byte from the server is a signal for the command, with GROUP set for its whole process group. */
 static void send_signal(struct task *task, u8 order)
 {
+	if (order == WAKE) {
+		/* Of a command that runs, only the init of its namespace: it has asked for no signal. */
+		if (task->own_pids || task->channel >= 0)
+			SYS2(__NR_kill, task->main, SIGCONT);
+		if (task->channel >= 0 && task->pidfd >= 0)
+			SYS4(__NR_pidfd_send_signal, task->pidfd, SIGCONT, 0, 0);
+		return;
+	}
 	if (task->pidfd < 0 || SYS4(__NR_pidfd_send_signal, task->pidfd, order & GROUP ? 0 : order, 0, 0) < 0)
 		return;
 	if (order & GROUP)
@@ -274,9 +283,12 @@ void supervise(const struct header *plan, char **argv, char **envp)
 	u64 chld = 1ull << (17 - 1), all = ~0ull;
 
 	const struct op *net = find_op(plan, OP_JOIN_NET);
+	int waits = find_op(plan, OP_WAIT) != 0;
+	int group = FD_CGROUP + waits;
 	/* Where the plan demands a group and there is none, the missing fd is the failure. */
-	int in_cgroup = find_op(plan, OP_CGROUP) != 0 || SYS2(__NR_fcntl, FD_CGROUP, F_GETFD) >= 0;
-	int last_fd = in_cgroup ? FD_CGROUP : FD_LIFELINE;
+	if (!find_op(plan, OP_CGROUP) && SYS2(__NR_fcntl, group, F_GETFD) < 0)
+		group = -1;
+	int last_fd = group >= 0 ? group : FD_LIFELINE + waits;
 
 	long r = SYS3(__NR_close_range, last_fd + 1, ~0u, 0);
 	if (r < 0)
@@ -318,16 +330,20 @@ void supervise(const struct header *plan, char **argv, char **envp)
 	/* Without a user namespace there is nothing to wait for. */
 	if (!(plan->clone_flags & CLONE_NEWUSER))
 		SYS3(__NR_write, channel[0], "", 1);
-	task.main = make_child(plan->clone_flags, in_cgroup);
+	task.main = make_child(plan->clone_flags, group);
 	if (task.main < 0)
 		fail(OP_CLONE, "", task.main);
 	if (task.main == 0) {
 		SYS1(__NR_close, channel[0]);
-		SYS3(__NR_close_range, FD_STATUS, last_fd, 0);
+		SYS3(__NR_close_range, FD_STATUS, FD_LIFELINE, 0);
+		if (group >= 0)
+			SYS1(__NR_close, group);
 		child(plan, channel[1], exits[1], argv, envp);
 	}
-	if (in_cgroup)
-		task.group = FD_CGROUP;
+	task.group = group;
+	/* Only the child reads there. */
+	if (waits)
+		SYS1(__NR_close, FD_WORDS);
 	task.pid = (u32)task.main;
 	task.channel = channel[0];
 	task.exits = exits[0];

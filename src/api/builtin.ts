@@ -82,6 +82,7 @@ function describePlan(plan: Plan) {
     names: some([...plan.argv.names]),
     privileges: some(plan.privileges),
     params: plan.params?.source,
+    pool: plan.pool?.size,
   });
 }
 

@@ -101,6 +101,7 @@ export async function serve(
           // First, so that the registry sees who has lost what.
           current = next;
           registry.replace(next.apis);
+          launching.keepReady(next.apis);
         } catch (error) {
           current = before;
           throw error;
@@ -116,6 +117,7 @@ export async function serve(
   serving.manager.ready(serving.status());
   early?.handover.answer((joining) => become(joining, serving));
   early?.onReady(server.urls);
+  launching.keepReady(current.apis);
   await untilStopped();
   serving.manager.stopping();
   early?.handover.close();

@@ -361,6 +361,13 @@ export const Command = object(
     detach: optional(
       flag({ description: "false: a task stops when the client that started it goes away" }),
     ),
+    pool: optional(
+      Type.Integer({
+        minimum: 0,
+        maximum: 64,
+        description: "so many sandboxes are kept ready for it; 0: none",
+      }),
+    ),
     params: optional(
       Type.Record(Type.String(), Type.Unknown(), { description: "JSON Schema of each %name%" }),
     ),
@@ -399,6 +406,13 @@ export const Sandbox = object(
     }),
     exec: optional(flag({ description: "allow the exec verb in this sandbox" })),
     detach: optional(flag({ description: "detach of its commands, unless they set their own" })),
+    pool: optional(
+      Type.Integer({
+        minimum: 0,
+        maximum: 64,
+        description: "pool of each command, unless it sets its own",
+      }),
+    ),
     commands: list(Command, { description: "the commands" }),
   },
   { description: "a policy and the commands that run under it" },

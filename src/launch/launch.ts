@@ -1,57 +1,36 @@
-/**
- * Starts a plan: real pipes (a socketpair would refuse /dev/stdout), the sealed launcher, one status pipe, one lifeline.
- * Nothing here looks at the policy: the ops of the plan say it all.
- */
-import { closeSync, fchownSync, writeSync } from "node:fs";
-import { CError } from "../../ffi/errno.ts";
-import { GROUP } from "../../ffi/launcher/layout.ts";
-import { pipe } from "../../ffi/libc.ts";
+/** How plans are started. */
 import { cgroupKey } from "../plan/cgroup-key.ts";
-import type { Plan } from "../plan/plan.ts";
-import type { CgroupRoot, GroupUsage, TaskGroup } from "./cgroup.ts";
-import { Channel } from "./channel.ts";
-import { launcherPath, opsFd } from "./launcher.ts";
-import { addSupervisor, sweepOrphans } from "./orphans.ts";
-import { type LauncherRecord, RecordReader } from "./records.ts";
-import { type Launch, LaunchError, type OutputSink, type Outcome, type Task } from "./task.ts";
-import { ToldCounts } from "./told.ts";
+import type { CgroupRoot } from "./cgroup.ts";
+import { LaunchedTask } from "./launched.ts";
+import { launcherPath } from "./launcher.ts";
+import type { Pools } from "./pool.ts";
+import type { Launch, Task } from "./task.ts";
 
-const SIGINT = 2;
-const SIGKILL = 9;
-const SIGSYS = 31;
-/** HUP, INT, QUIT, KILL, TERM: asked to end by one of these, a command may clean up and exit. */
-const ENDING: ReadonlySet<number> = new Set([1, SIGINT, 3, SIGKILL, 15]);
-/** After a stop without an explicit signal, what is left is killed. */
-const GRACE = 5_000;
-/** The tree is gone, but somebody else may hold its stdout: how long its end is waited for. */
-const DRAIN_LIMIT = 1_000;
-
-const ignore = (): void => {};
-
-/** A launch that has not reached its exec by then, ms, hangs, on a dead network file system perhaps. */
-const START_LIMIT = 30_000;
-/** How often a supervisor that does not tell the start, or does not end, is woken, ms: somebody may have stopped it. */
-const WAKE_INTERVAL = 100;
-
-/** How plans are started: `cgroups` has the group of each launch, where there are groups. */
-export function createLaunch(cgroups?: Pick<CgroupRoot, "begin">): Launch {
+/** How plans are started: `cgroups` has the group of each launch, where there are groups, and `pools` what is ready. */
+export function createLaunch(
+  cgroups?: Pick<CgroupRoot, "begin">,
+  pools?: Pick<Pools, "take">,
+): Launch {
   // Made now, not by the first request.
   launcherPath();
-  return (plan, argv, sink, abort) =>
-    begin(plan, argv, sink, cgroups?.begin(cgroupKey(plan)), abort);
+  return async (plan, argv, sink, abort) => {
+    const warm = pools?.take(plan, argv, sink);
+    if (warm) {
+      try {
+        return await begun(warm, abort);
+      } catch (error) {
+        // It was killed while it waited, perhaps by a command of the same user.
+        if (!warm.neverRan || abort?.aborted) throw error;
+      }
+    }
+    return begun(LaunchedTask.launch(plan, argv, sink, cgroups?.begin(cgroupKey(plan))), abort);
+  };
 }
 
 /** Launches without cgroups. */
 export const launch: Launch = (...launching) => createLaunch()(...launching);
 
-async function begin(
-  plan: Plan,
-  argv: readonly string[],
-  sink: OutputSink,
-  group: TaskGroup | undefined,
-  abort: AbortSignal | undefined,
-): Promise<Task> {
-  const task = new LaunchedTask(plan, sink, argv, group);
+async function begun(task: LaunchedTask, abort: AbortSignal | undefined): Promise<Task> {
   const giveUp = () => task.kill();
   abort?.addEventListener("abort", giveUp);
   try {
@@ -61,235 +40,4 @@ async function begin(
     abort?.removeEventListener("abort", giveUp);
   }
   return task;
-}
-
-class LaunchedTask implements Task {
-  pid = 0;
-  readonly started: Promise<void>;
-  readonly ended: Promise<Outcome>;
-  readonly #begin = performance.now();
-  readonly #supervisor: Bun.Subprocess;
-  /** Write end of the lifeline; undefined once closed. */
-  #lifeline: number | undefined;
-  #cause: Outcome["cause"];
-  /** The signals of the stops so far. */
-  readonly #sent = new Set<number>();
-  #last: Extract<LauncherRecord, { kind: "ended" }> | undefined;
-  readonly #told: ToldCounts;
-  #grace: ReturnType<typeof setTimeout> | undefined;
-  #waker: ReturnType<typeof setInterval> | undefined;
-
-  constructor(
-    readonly plan: Plan,
-    sink: OutputSink,
-    argv: readonly string[],
-    readonly group: TaskGroup | undefined,
-  ) {
-    this.#told = new ToldCounts(plan.policy.told?.names);
-    const opened: number[] = [];
-    const pair = () => {
-      const ends = pipe();
-      opened.push(...ends);
-      return ends;
-    };
-    let channels: [Channel, Channel, Channel];
-    try {
-      const [stdout, stdoutEnd] = pair();
-      const [stderr, stderrEnd] = pair();
-      const [status, statusEnd] = pair();
-      const [lifelineEnd, lifeline] = pair();
-      const { identity } = plan.policy;
-      if (identity) {
-        // Opening /dev/stdout opens the pipe anew, which only its owner may.
-        fchownSync(stdoutEnd, identity.uid, identity.gid);
-        fchownSync(stderrEnd, identity.uid, identity.gid);
-      }
-      this.#supervisor = Bun.spawn({
-        cmd: [launcherPath(), ...argv],
-        argv0: `spawnbox: ${plan.api}/${plan.verb}`,
-        env: plan.env,
-        cwd: "/",
-        stdio: [
-          "ignore",
-          stdoutEnd,
-          stderrEnd,
-          opsFd(plan.ops),
-          statusEnd,
-          lifelineEnd,
-          ...(group ? [group.fd] : []),
-        ],
-      });
-      addSupervisor(this.#supervisor);
-      for (const fd of [stdoutEnd, stderrEnd, statusEnd, lifelineEnd]) closeSync(fd);
-      // What may still go wrong must not close a number twice: it can be somebody else's by then.
-      opened.splice(0, opened.length, stdout, stderr, status, lifeline);
-      this.#lifeline = lifeline;
-      channels = [new Channel(status), new Channel(stdout), new Channel(stderr)];
-    } catch (error) {
-      for (const fd of opened) closeSync(fd);
-      void group?.end();
-      throw spawnFailure(error);
-    }
-    const start = Promise.withResolvers<void>();
-    this.started = start.promise;
-    this.ended = this.#run(channels, sink, start);
-  }
-
-  async #run(
-    [status, stdout, stderr]: [Channel, Channel, Channel],
-    sink: OutputSink,
-    start: PromiseWithResolvers<void>,
-  ): Promise<Outcome> {
-    const records = new RecordReader();
-    let timer = setTimeout(() => {
-      const why = `it was not started within ${START_LIMIT / 1000} s: a file system does not answer, or the machine is overloaded`;
-      start.reject(new LaunchError("launcher", "", "", why));
-      this.#end("timeout");
-    }, START_LIMIT);
-    let outputs: Promise<unknown> = Promise.resolve();
-    // Its command may be faster than its word that the command runs, without which no time-out begins.
-    this.#wake();
-    const begin = () => {
-      clearTimeout(timer);
-      // Not when it is to end already.
-      if (this.#lifeline !== undefined) clearInterval(this.#waker);
-      if (this.plan.timeout > 0) timer = setTimeout(() => this.#end("timeout"), this.plan.timeout);
-      outputs = Promise.all([
-        stdout.drain((chunk) => sink.stdout(chunk)),
-        stderr.drain((chunk) => sink.stderr(chunk)),
-      ]);
-    };
-    await status.drain((chunk) => {
-      for (const record of records.push(chunk)) {
-        if (record.kind === "started") {
-          this.pid = record.pid;
-          begin();
-          start.resolve();
-        } else if (record.kind === "failed") {
-          start.reject(record.error);
-        } else if (record.kind === "told") {
-          this.#told.add(record);
-        } else {
-          this.#last = record;
-        }
-      }
-    });
-    clearTimeout(timer);
-    clearTimeout(this.#grace);
-    this.#closeLifeline();
-    clearInterval(this.#waker);
-    if (!this.#last) await this.#abandoned();
-    const counted = await this.group?.end();
-    if (this.pid === 0) {
-      // No effect after a failure record: a promise settles once.
-      start.reject(
-        new LaunchError("launcher", "", "", "it died before it could tell that the command runs"),
-      );
-      stdout.cancel();
-      stderr.cancel();
-      await Promise.all([stdout.drain(ignore), stderr.drain(ignore)]);
-      return this.#outcome(counted);
-    }
-    const impatient = setInterval(() => {
-      for (const channel of [stdout, stderr]) if (channel.waiting) channel.cancel();
-    }, DRAIN_LIMIT);
-    await outputs;
-    clearInterval(impatient);
-    return this.#outcome(counted);
-  }
-
-  stop(signal?: number): void {
-    this.#sent.add(signal ?? SIGINT);
-    this.#order(signal === undefined ? SIGINT | GROUP : signal);
-    if (signal === undefined) this.#grace ??= setTimeout(() => this.kill(), GRACE);
-  }
-
-  kill(): void {
-    this.#end("stopped");
-  }
-
-  #end(cause: Outcome["cause"]): void {
-    this.#cause ??= cause;
-    this.group?.kill();
-    this.#closeLifeline();
-  }
-
-  #order(byte: number): void {
-    if (this.#lifeline === undefined) return;
-    try {
-      writeSync(this.#lifeline, Uint8Array.of(byte));
-    } catch (error) {
-      // The launcher has just ended and so has the command; its last record is on the way.
-      if (!(error instanceof Error && "code" in error && error.code === "EPIPE")) throw error;
-    }
-  }
-
-  #closeLifeline(): void {
-    if (this.#lifeline === undefined) return;
-    closeSync(this.#lifeline);
-    this.#lifeline = undefined;
-    this.#supervisor.kill("SIGCONT");
-    this.#wake();
-  }
-
-  /** Commands of the supervisor's own user can stop it. It is never killed: only it can find what is left of the tree. */
-  #wake(): void {
-    clearInterval(this.#waker);
-    this.#waker = setInterval(() => this.#supervisor.kill("SIGCONT"), WAKE_INTERVAL);
-  }
-
-  /** A supervisor that does not exit by itself with 0 has not seen to the end of its tree. */
-  async #abandoned(): Promise<void> {
-    this.group?.kill();
-    // Not before its end are its children ours.
-    if ((await this.#supervisor.exited) !== 0) await sweepOrphans();
-  }
-
-  /** The command died of a signal that was sent, or exited after one that asks for it: see {@link Outcome.cause}. */
-  #obeyed(signal: number): boolean {
-    return signal === 0 ? !ENDING.isDisjointFrom(this.#sent) : this.#sent.has(signal);
-  }
-
-  /** The wait status of waitpid(2), taken apart. */
-  #outcome(counted: GroupUsage | undefined): Outcome {
-    const { status = 9, user = 0, system = 0, maxrss = 0 } = this.#last ?? {};
-    const signal = status & 0x7f;
-    // Without its last record nobody has seen to what the command left behind.
-    if (!this.#last) this.#cause ??= "supervisor";
-    const wall = Math.round((performance.now() - this.#begin) * 1000) / 1000;
-    if (this.#obeyed(signal)) this.#cause ??= "stopped";
-    if (counted?.oom && signal === SIGKILL) this.#cause ??= "oom";
-    // The group has counted the processes that nobody waited for, too.
-    const cpu = counted
-      ? { user: Math.max(user, counted.user), system: Math.max(system, counted.system) }
-      : { user, system };
-    const usage = { wall, ...cpu, maxrss };
-    // A command without a filter may still raise SIGSYS itself; then it is just a signal.
-    if (signal === SIGSYS && this.plan.policy.seccomp) this.#cause ??= "seccomp";
-    return {
-      ...(signal === 0 ? { exit: (status >> 8) & 0xff } : { signal }),
-      ...(this.#cause && { cause: this.#cause }),
-      ...this.#told.outcome(this.#last?.fatal),
-      usage,
-    };
-  }
-}
-
-const SPAWN_HINTS: Readonly<Record<string, string>> = {
-  EMFILE:
-    "the server has too few file descriptors: raise LimitNOFILE, or limit how many tasks run at once",
-  EAGAIN:
-    "the server's user has too many processes: raise LimitNPROC, or limit how many tasks run at once",
-  ENOMEM: "out of memory",
-  E2BIG: "the arguments and the environment are too long for the kernel",
-};
-
-function spawnFailure(error: unknown): LaunchError {
-  const code =
-    error instanceof CError
-      ? error.errno
-      : error instanceof Error && "code" in error
-        ? String(error.code)
-        : "";
-  return new LaunchError("spawn", "launcher", code, SPAWN_HINTS[code] ?? String(error));
 }

@@ -1,15 +1,17 @@
 /** How a server launches: with the cgroups of the plans it serves now. */
-import { groupsNeeded } from "../plan/cgroup-key.ts";
+import { cgroupKey, groupsNeeded } from "../plan/cgroup-key.ts";
 import type { ApiPlan, Notice } from "../plan/plan.ts";
 import type { Problem } from "../config/problem.ts";
-import { type CgroupRoot, openCgroups } from "./cgroup.ts";
+import { type CgroupRoot, openCgroups, type TaskGroup } from "./cgroup.ts";
 import { createLaunch } from "./launch.ts";
+import { Pools } from "./pool.ts";
 import type { Launch } from "./task.ts";
 
 export class Launching {
   /** The groups of the plans served now are the last; tasks of earlier plans may still be in the others. */
   readonly #roots: CgroupRoot[] = [];
-  readonly #launch = createLaunch({ begin: (key) => this.#roots.at(-1)?.begin(key) });
+  readonly #pools = new Pools((plan) => this.#group(cgroupKey(plan)));
+  readonly #launch = createLaunch({ begin: (key) => this.#group(key) }, this.#pools);
 
   readonly launch: Launch = (...launching) => this.#launch(...launching);
 
@@ -25,9 +27,19 @@ export class Launching {
     return root.notices;
   }
 
+  /** From now on sandboxes are kept ready for these plans, and for no others: once they are served. */
+  keepReady(apis: readonly ApiPlan[]): void {
+    this.#pools.serve(apis);
+  }
+
   /** Kills what is left and removes all groups. */
   async close(): Promise<void> {
+    await this.#pools.close();
     await Promise.all(this.#roots.splice(0).map((root) => root.close()));
+  }
+
+  #group(key: string): TaskGroup | undefined {
+    return this.#roots.at(-1)?.begin(key);
   }
 }
 

@@ -88,6 +88,7 @@ export function compileCommand(
 
   const policy: Policy = { ...sandboxPolicy, rlimits };
   const { info, usage, sample } = command;
+  const size = command.pool ?? sandbox.pool ?? 0;
   return {
     api,
     verb,
@@ -109,6 +110,7 @@ export function compileCommand(
     env,
     policy,
     ops: blobs.intern(encodePolicy(policy)),
+    ...(size > 0 && { pool: { size, ops: blobs.intern(encodePolicy(policy, true)) } }),
   };
 }
 

@@ -143,7 +143,8 @@ function identityMap(ids: Iterable<number>): Uint8Array {
 const capMask = (caps: readonly number[]): bigint =>
   caps.reduce((mask, cap) => mask | (1n << BigInt(cap)), 0n);
 
-export function encodePolicy(policy: Policy): Uint8Array {
+/** @param waits for a warm sandbox, which gets its command line later */
+export function encodePolicy(policy: Policy, waits = false): Uint8Array {
   const blob = new Blob();
   const { identity, namespaces, server } = policy;
   let cloneFlags = 0;
@@ -207,6 +208,7 @@ export function encodePolicy(policy: Policy): Uint8Array {
   if (policy.chdir !== undefined) blob.op("CHDIR", [], strings(policy.chdir));
   if (policy.noNewPrivs) blob.op("NO_NEW_PRIVS");
   if (policy.landlock) encodeLandlock(blob, policy.landlock);
+  if (waits) blob.op("WAIT");
   if (policy.seccomp) blob.op(policy.told ? "SECCOMP_LISTENER" : "SECCOMP", [], policy.seccomp);
   return blob.bytes(cloneFlags >>> 0);
 }

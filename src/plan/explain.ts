@@ -131,6 +131,8 @@ export function explainPolicy(policy: Policy): string[] {
 /** In the order of the launcher; the last line is the command itself. */
 export function explain(plan: Plan): string[] {
   const lines = explainPolicy(plan.policy);
+  if (plan.pool)
+    lines.push(`${plan.pool.size} of these are kept ready, with all but the filter done`);
   lines.push(plan.timeout > 0 ? `killed after ${plan.timeout / 1000} s` : "no time limit");
   const argv = plan.argv.elements.map((pieces) =>
     pieces

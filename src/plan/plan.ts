@@ -38,6 +38,8 @@ export interface Plan {
   readonly env: Readonly<Record<string, string>>;
   /** What the sandbox does, in the terms of the kernel. Shared by the commands of a sandbox. */
   readonly policy: Policy;
+  /** So many sandboxes are kept ready for the command; ops: as those below, with WAIT. */
+  readonly pool?: { readonly size: number; readonly ops: Uint8Array };
   /** Encoded launcher ops (see ffi/launcher/layout.ts). Equal blobs are one object. */
   readonly ops: Uint8Array;
 }

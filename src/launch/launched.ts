@@ -1,0 +1,323 @@
+/**
+ * One launch: real pipes (a socketpair would refuse /dev/stdout), the sealed launcher, one status pipe, one lifeline. Nothing here
+ * looks at the policy: the ops of the plan say it all.
+ */
+import { closeSync, fchownSync, writeSync } from "node:fs";
+import { CError } from "../../ffi/errno.ts";
+import { GROUP, WAKE } from "../../ffi/launcher/layout.ts";
+import { pipe } from "../../ffi/libc.ts";
+import type { Plan } from "../plan/plan.ts";
+import type { GroupUsage, TaskGroup } from "./cgroup.ts";
+import { Channel } from "./channel.ts";
+import { launcherPath, opsFd } from "./launcher.ts";
+import { addSupervisor, sweepOrphans } from "./orphans.ts";
+import { type LauncherRecord, RecordReader } from "./records.ts";
+import { LaunchError, type OutputSink, type Outcome, type Task } from "./task.ts";
+import { ToldCounts } from "./told.ts";
+
+const SIGINT = 2;
+const SIGKILL = 9;
+const SIGSYS = 31;
+/** HUP, INT, QUIT, KILL, TERM: asked to end by one of these, a command may clean up and exit. */
+const ENDING: ReadonlySet<number> = new Set([1, SIGINT, 3, SIGKILL, 15]);
+/** After a stop without an explicit signal, what is left is killed. */
+const GRACE = 5_000;
+/** The tree is gone, but somebody else may hold its stdout: how long its end is waited for. */
+const DRAIN_LIMIT = 1_000;
+
+const ignore = (): void => {};
+
+/** A launch that has not reached its exec by then, ms, hangs, on a dead network file system perhaps. */
+const START_LIMIT = 30_000;
+/** How often a supervisor that does not tell the start, or does not end, is woken, ms: somebody may have stopped it. */
+const WAKE_INTERVAL = 100;
+
+export class LaunchedTask implements Task {
+  pid = 0;
+  readonly started: Promise<void>;
+  readonly ended: Promise<Outcome>;
+  #begin = performance.now();
+  #sink: OutputSink | undefined;
+  readonly #supervisor: Bun.Subprocess;
+  /** Write end of the lifeline; undefined once closed. */
+  #lifeline: number | undefined;
+  /** Write end of the pipe on which a warm sandbox waits for its command line; undefined once closed. */
+  #words: number | undefined;
+  #cause: Outcome["cause"];
+  /** The signals of the stops so far. */
+  readonly #sent = new Set<number>();
+  #last: Extract<LauncherRecord, { kind: "ended" }> | undefined;
+  readonly #told: ToldCounts;
+  #grace: ReturnType<typeof setTimeout> | undefined;
+  #waker: ReturnType<typeof setInterval> | undefined;
+  /** Of the start, then of the command. */
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  readonly #start = Promise.withResolvers<void>();
+  #neverRan = false;
+
+  static launch(
+    plan: Plan,
+    argv: readonly string[],
+    sink: OutputSink,
+    group: TaskGroup | undefined,
+  ): LaunchedTask {
+    const task = new LaunchedTask(plan, plan.ops, argv, group);
+    task.#awaitStart(sink);
+    return task;
+  }
+
+  /** A sandbox that is ready for its command, which {@link hand} brings. @param ops those of the plan, with WAIT */
+  static warm(plan: Plan, ops: Uint8Array, group: TaskGroup | undefined): LaunchedTask {
+    return new LaunchedTask(plan, ops, undefined, group);
+  }
+
+  private constructor(
+    readonly plan: Plan,
+    ops: Uint8Array,
+    argv: readonly string[] | undefined,
+    readonly group: TaskGroup | undefined,
+  ) {
+    this.#told = new ToldCounts(plan.policy.told?.names);
+    const opened: number[] = [];
+    const pair = () => {
+      const ends = pipe();
+      opened.push(...ends);
+      return ends;
+    };
+    let channels: [Channel, Channel, Channel];
+    try {
+      const [stdout, stdoutEnd] = pair();
+      const [stderr, stderrEnd] = pair();
+      const [status, statusEnd] = pair();
+      const [lifelineEnd, lifeline] = pair();
+      const [wordsEnd, words] = argv ? [] : pair();
+      const { identity } = plan.policy;
+      if (identity) {
+        // Opening /dev/stdout opens the pipe anew, which only its owner may.
+        fchownSync(stdoutEnd, identity.uid, identity.gid);
+        fchownSync(stderrEnd, identity.uid, identity.gid);
+      }
+      this.#supervisor = Bun.spawn({
+        cmd: [launcherPath(), ...(argv ?? [])],
+        argv0: `spawnbox: ${plan.api}/${plan.verb}`,
+        env: plan.env,
+        cwd: "/",
+        stdio: [
+          "ignore",
+          stdoutEnd,
+          stderrEnd,
+          opsFd(ops),
+          statusEnd,
+          lifelineEnd,
+          ...(wordsEnd === undefined ? [] : [wordsEnd]),
+          ...(group ? [group.fd] : []),
+        ],
+      });
+      addSupervisor(this.#supervisor);
+      const mine = [stdout, stderr, status, lifeline, ...(words === undefined ? [] : [words])];
+      for (const fd of opened) if (!mine.includes(fd)) closeSync(fd);
+      // What may still go wrong must not close a number twice: it can be somebody else's by then.
+      opened.splice(0, opened.length, ...mine);
+      this.#lifeline = lifeline;
+      this.#words = words;
+      channels = [new Channel(status), new Channel(stdout), new Channel(stderr)];
+    } catch (error) {
+      for (const fd of opened) closeSync(fd);
+      void group?.end();
+      throw spawnFailure(error);
+    }
+    this.started = this.#start.promise;
+    this.ended = this.#run(channels);
+  }
+
+  /** Gives a warm sandbox its command line, and starts it. @param words see {@link wordsOf} */
+  hand(words: Uint8Array, sink: OutputSink): void {
+    this.#begin = performance.now();
+    this.#awaitStart(sink);
+    this.#order(WAKE);
+    if (this.#words === undefined || !write(this.#words, words)) this.#neverRan = true;
+    this.#closeWords();
+  }
+
+  /** After {@link started} was rejected: it is sure that the command was not executed. */
+  get neverRan(): boolean {
+    return this.#neverRan;
+  }
+
+  #awaitStart(sink: OutputSink): void {
+    this.#sink = sink;
+    this.#timer = setTimeout(() => {
+      const why = `it was not started within ${START_LIMIT / 1000} s: a file system does not answer, or the machine is overloaded`;
+      this.#start.reject(new LaunchError("launcher", "", "", why));
+      this.#end("timeout");
+    }, START_LIMIT);
+    // Its command may be faster than its word that the command runs, without which no time-out begins.
+    this.#wake();
+  }
+
+  async #run([status, stdout, stderr]: [Channel, Channel, Channel]): Promise<Outcome> {
+    const records = new RecordReader();
+    const start = this.#start;
+    let outputs: Promise<unknown> = Promise.resolve();
+    const begin = () => {
+      clearTimeout(this.#timer);
+      // Not when it is to end already.
+      if (this.#lifeline !== undefined) clearInterval(this.#waker);
+      if (this.plan.timeout > 0)
+        this.#timer = setTimeout(() => this.#end("timeout"), this.plan.timeout);
+      outputs = Promise.all([
+        stdout.drain((chunk) => this.#sink?.stdout(chunk)),
+        stderr.drain((chunk) => this.#sink?.stderr(chunk)),
+      ]);
+    };
+    await status.drain((chunk) => {
+      for (const record of records.push(chunk)) {
+        if (record.kind === "started") {
+          this.pid = record.pid;
+          begin();
+          start.resolve();
+        } else if (record.kind === "failed") {
+          this.#neverRan = true;
+          start.reject(record.error);
+        } else if (record.kind === "told") {
+          this.#told.add(record);
+        } else {
+          this.#last = record;
+        }
+      }
+    });
+    clearTimeout(this.#timer);
+    clearTimeout(this.#grace);
+    this.#closeLifeline();
+    clearInterval(this.#waker);
+    if (!this.#last) await this.#abandoned();
+    const counted = await this.group?.end();
+    if (this.pid === 0) {
+      // No effect after a failure record: a promise settles once.
+      start.reject(
+        new LaunchError("launcher", "", "", "it died before it could tell that the command runs"),
+      );
+      stdout.cancel();
+      stderr.cancel();
+      await Promise.all([stdout.drain(ignore), stderr.drain(ignore)]);
+      return this.#outcome(counted);
+    }
+    const impatient = setInterval(() => {
+      for (const channel of [stdout, stderr]) if (channel.waiting) channel.cancel();
+    }, DRAIN_LIMIT);
+    await outputs;
+    clearInterval(impatient);
+    return this.#outcome(counted);
+  }
+
+  stop(signal?: number): void {
+    this.#sent.add(signal ?? SIGINT);
+    this.#order(signal === undefined ? SIGINT | GROUP : signal);
+    if (signal === undefined) this.#grace ??= setTimeout(() => this.kill(), GRACE);
+  }
+
+  kill(): void {
+    this.#end("stopped");
+  }
+
+  #end(cause: Outcome["cause"]): void {
+    this.#cause ??= cause;
+    this.group?.kill();
+    this.#closeLifeline();
+  }
+
+  #order(byte: number): void {
+    // When the launcher has just ended, so has the command; its last record is on the way.
+    if (this.#lifeline !== undefined) write(this.#lifeline, Uint8Array.of(byte));
+  }
+
+  #closeWords(): void {
+    if (this.#words === undefined) return;
+    closeSync(this.#words);
+    this.#words = undefined;
+  }
+
+  #closeLifeline(): void {
+    this.#closeWords();
+    if (this.#lifeline === undefined) return;
+    closeSync(this.#lifeline);
+    this.#lifeline = undefined;
+    this.#supervisor.kill("SIGCONT");
+    this.#wake();
+  }
+
+  /** Commands of the supervisor's own user can stop it. It is never killed: only it can find what is left of the tree. */
+  #wake(): void {
+    clearInterval(this.#waker);
+    this.#waker = setInterval(() => {
+      this.#supervisor.kill("SIGCONT");
+      if (this.pid === 0) this.#order(WAKE);
+    }, WAKE_INTERVAL);
+  }
+
+  /** A supervisor that does not exit by itself with 0 has not seen to the end of its tree. */
+  async #abandoned(): Promise<void> {
+    this.group?.kill();
+    // Not before its end are its children ours.
+    if ((await this.#supervisor.exited) !== 0) await sweepOrphans();
+  }
+
+  /** The command died of a signal that was sent, or exited after one that asks for it: see {@link Outcome.cause}. */
+  #obeyed(signal: number): boolean {
+    return signal === 0 ? !ENDING.isDisjointFrom(this.#sent) : this.#sent.has(signal);
+  }
+
+  /** The wait status of waitpid(2), taken apart. */
+  #outcome(counted: GroupUsage | undefined): Outcome {
+    const { status = 9, user = 0, system = 0, maxrss = 0 } = this.#last ?? {};
+    const signal = status & 0x7f;
+    // Without its last record nobody has seen to what the command left behind.
+    if (!this.#last) this.#cause ??= "supervisor";
+    const wall = Math.round((performance.now() - this.#begin) * 1000) / 1000;
+    if (this.#obeyed(signal)) this.#cause ??= "stopped";
+    if (counted?.oom && signal === SIGKILL) this.#cause ??= "oom";
+    // The group has counted the processes that nobody waited for, too.
+    const cpu = counted
+      ? { user: Math.max(user, counted.user), system: Math.max(system, counted.system) }
+      : { user, system };
+    const usage = { wall, ...cpu, maxrss };
+    // A command without a filter may still raise SIGSYS itself; then it is just a signal.
+    if (signal === SIGSYS && this.plan.policy.seccomp) this.#cause ??= "seccomp";
+    return {
+      ...(signal === 0 ? { exit: (status >> 8) & 0xff } : { signal }),
+      ...(this.#cause && { cause: this.#cause }),
+      ...this.#told.outcome(this.#last?.fatal),
+      usage,
+    };
+  }
+}
+
+/** Into a pipe that has room. false: nobody reads it any more. */
+function write(fd: number, bytes: Uint8Array): boolean {
+  try {
+    writeSync(fd, bytes);
+    return true;
+  } catch (error) {
+    if (!(error instanceof Error && "code" in error && error.code === "EPIPE")) throw error;
+    return false;
+  }
+}
+
+const SPAWN_HINTS: Readonly<Record<string, string>> = {
+  EMFILE:
+    "the server has too few file descriptors: raise LimitNOFILE, or limit how many tasks run at once",
+  EAGAIN:
+    "the server's user has too many processes: raise LimitNPROC, or limit how many tasks run at once",
+  ENOMEM: "out of memory",
+  E2BIG: "the arguments and the environment are too long for the kernel",
+};
+
+function spawnFailure(error: unknown): LaunchError {
+  const code =
+    error instanceof CError
+      ? error.errno
+      : error instanceof Error && "code" in error
+        ? String(error.code)
+        : "";
+  return new LaunchError("spawn", "launcher", code, SPAWN_HINTS[code] ?? String(error));
+}

@@ -1,0 +1,150 @@
+/**
+ * Warm sandboxes: launches that have done everything but the filter and the exec, so that a request costs a write and an exec.
+ * Each is used once, and another is made behind it. Where none is ready, a request is launched as without a pool.
+ */
+import { statSync } from "node:fs";
+import { WORDS_SIZE } from "../../ffi/launcher/layout.ts";
+import type { ApiPlan, Plan } from "../plan/plan.ts";
+import type { TaskGroup } from "./cgroup.ts";
+import { LaunchedTask } from "./launched.ts";
+import type { OutputSink } from "./task.ts";
+
+/** ms after a request: making another takes a core for a moment, which belongs to that request. */
+const REFILL = 5;
+
+export class Pools {
+  readonly #group: (plan: Plan) => TaskGroup | undefined;
+  readonly #pools = new Map<Plan, Pool>();
+  /** Of those that are not to be used: they are ending. */
+  readonly #leaving = new Set<Promise<unknown>>();
+
+  constructor(group: (plan: Plan) => TaskGroup | undefined) {
+    this.#group = group;
+  }
+
+  /** Keeps sandboxes ready for the plans of these, and for no others. */
+  serve(apis: readonly ApiPlan[]): void {
+    const plans = apis.flatMap(({ sandboxes }) => sandboxes.flatMap(({ plans }) => plans));
+    const wanted = new Set(plans.filter(({ pool }) => pool !== undefined));
+    for (const [plan, pool] of this.#pools) {
+      if (wanted.has(plan)) continue;
+      this.#pools.delete(plan);
+      this.#leave(pool.empty());
+    }
+    for (const plan of wanted) {
+      if (this.#pools.has(plan)) continue;
+      const pool = new Pool(plan, this.#group, (tasks) => this.#leave(tasks));
+      this.#pools.set(plan, pool);
+      pool.refill();
+    }
+  }
+
+  /** A launch of this plan that needs only be waited for; undefined when there is none. */
+  take(plan: Plan, argv: readonly string[], sink: OutputSink): LaunchedTask | undefined {
+    const pool = this.#pools.get(plan);
+    if (!pool) return undefined;
+    const words = wordsOf(argv);
+    const task = words && pool.take();
+    pool.refill();
+    if (words) task?.hand(words, sink);
+    return task;
+  }
+
+  /** Ends them all. */
+  async close(): Promise<void> {
+    this.serve([]);
+    await Promise.all(this.#leaving);
+  }
+
+  #leave(tasks: readonly LaunchedTask[]): void {
+    for (const task of tasks) {
+      const { ended } = task;
+      this.#leaving.add(ended);
+      void ended.then(() => this.#leaving.delete(ended));
+      task.kill();
+    }
+  }
+}
+
+class Pool {
+  /** The oldest first. */
+  #ready: { readonly task: LaunchedTask; readonly sources: string }[] = [];
+  #refilling: ReturnType<typeof setTimeout> | undefined;
+  #closed = false;
+
+  constructor(
+    readonly plan: Plan,
+    readonly group: (plan: Plan) => TaskGroup | undefined,
+    readonly leave: (tasks: readonly LaunchedTask[]) => void,
+  ) {}
+
+  take(): LaunchedTask | undefined {
+    if (this.#ready.length === 0) return undefined;
+    const sources = sourcesOf(this.plan);
+    // Something else lies at a path by now, such as a file that was replaced by another.
+    const stale = this.#ready.filter((one) => one.sources !== sources);
+    if (stale.length > 0) {
+      this.#ready = this.#ready.filter((one) => one.sources === sources);
+      this.leave(stale.map(({ task }) => task));
+    }
+    return this.#ready.shift()?.task;
+  }
+
+  /** Soon. One whose set-up fails is not tried again before the next request, which then tells the failure. */
+  refill(): void {
+    this.#refilling ??= setTimeout(() => {
+      this.#refilling = undefined;
+      this.#fill();
+    }, REFILL);
+  }
+
+  /** Those that were ready. No more are made. */
+  empty(): LaunchedTask[] {
+    this.#closed = true;
+    clearTimeout(this.#refilling);
+    return this.#ready.splice(0).map(({ task }) => task);
+  }
+
+  #fill(): void {
+    const { plan } = this;
+    if (this.#closed || !plan.pool || this.#ready.length >= plan.pool.size) return;
+    let task: LaunchedTask;
+    // Before the sandbox looks at them: what changes meanwhile is found then.
+    const sources = sourcesOf(plan);
+    try {
+      task = LaunchedTask.warm(plan, plan.pool.ops, this.group(plan));
+    } catch {
+      // No descriptors or processes are left: requests come first, and tell it.
+      return;
+    }
+    this.#ready.push({ task, sources });
+    task.started.catch(() => {});
+    void task.ended.then(() => {
+      this.#ready = this.#ready.filter((one) => one.task !== task);
+    });
+    // One after the other: requests are served in between.
+    this.refill();
+  }
+}
+
+/** What the paths lead to that a sandbox has taken in when it was made. */
+function sourcesOf({ policy }: Plan): string {
+  const mounts = policy.mounts ?? [];
+  const paths = mounts.flatMap((step) => (step.kind === "bind" ? [step.source] : []));
+  if (policy.joinNet !== undefined) paths.push(policy.joinNet);
+  return paths
+    .map((path) => {
+      const found = statSync(path, { throwIfNoEntry: false });
+      return found ? `${found.dev}:${found.ino}` : "";
+    })
+    .join(" ");
+}
+
+/** A command line as wait.c reads it; undefined when it is longer than a pipe holds. */
+function wordsOf(argv: readonly string[]): Uint8Array | undefined {
+  const text = Buffer.from(argv.map((word) => `${word}\0`).join(""));
+  if (text.length > WORDS_SIZE) return undefined;
+  const size = Buffer.alloc(4);
+  size.writeUInt32LE(text.length);
+  return Buffer.concat([size, text]);
+}

@@ -1,0 +1,234 @@
+/** Warm sandboxes: as tight as cold ones, each used once, and nothing is lost when one is gone before it is used. */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { mkdtempSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type Served, shell, system, until, users } from "../served.ts";
+import { acls, answering, childrenOf, commands, full, py, serveSandboxes, sh } from "./attack.ts";
+
+const POOL = 2;
+/** What a command sees of its sandbox. */
+const LOOK = `
+id; umask; pwd; env | sort; ulimit -a; ls -l /proc/self/fd | sed 's/.*[0-9]:[0-9]* //; s/[0-9]*//g'
+grep -E '^(Cap|Seccomp|NoNew|Groups|Umask|Uid|Gid|Sig|Shd)' /proc/self/status
+cut -d' ' -f4- /proc/self/mountinfo | sed 's/ - / /; s/(deleted)//; s/ino=[0-9]*//g' | sort
+cut -d' ' -f19 /proc/self/stat; sed 's/[0-9]//g' /proc/self/cgroup; hostname; [ "$(ls /proc | grep -c '^[0-9]')" -lt 9 ]; echo $?
+tr '\\0' '\\n' < /proc/self/cmdline | head -1; ls / /dev 2>&1; cat /proc/net/dev | wc -l
+`;
+/** Even what the launcher itself would need to wait for its command line. */
+const filter = {
+  default: "SCMP_ACT_ALLOW",
+  rules: ["prctl", "getrlimit", "setsid"].map((syscall) => ({
+    syscall,
+    action: "SCMP_ACT_ERRNO(1)",
+  })),
+};
+const sandboxes = [
+  { uid: "plain", acls, commands },
+  { uid: "full", acls, namespace: full, commands },
+  { uid: "minimal", profile: "minimal", acls, commands },
+  { uid: "filtered", acls, seccomp: filter, commands: [shell] },
+  { uid: "told", acls, seccomp: { ...filter, report: true }, commands: [shell] },
+  {
+    uid: "tight",
+    acls: { ...acls, umask: "027" },
+    namespace: { ...full, opts: { hostname: "warm" } },
+    limits: { nofile: 33, core: 0 },
+    landlock: { ro: ["/"], exec: ["/usr"] },
+    commands: [shell],
+  },
+];
+
+describe.each(users)("served by %s", (user) => {
+  let served: Served;
+  let dir: string;
+  const file = () => join(dir, "file");
+  const content = (text: string) => {
+    writeFileSync(`${file()}.new`, text);
+    renameSync(`${file()}.new`, file());
+  };
+  /** Supervisors of waiting sandboxes, and of running tasks. */
+  const children = () => childrenOf(served.pid);
+  const all =
+    sandboxes.reduce((sum, { commands: { length } }) => sum + length * POOL, 0) + 3 * POOL;
+  const ready = () => until("the pools are full", () => children().length === all);
+  beforeAll(async () => {
+    dir = mkdtempSync(join(tmpdir(), "spawnbox-pool-"));
+    chmodSync(dir, 0o755);
+    content("old");
+    const warm = sandboxes.map((one) => ({ ...one, pool: POOL }));
+    const cold = sandboxes.map((one) => ({ ...one, uid: `cold-${one.uid}` }));
+    served = await serveSandboxes(
+      [
+        ...warm,
+        ...cold,
+        {
+          uid: "files",
+          acls,
+          namespace: {
+            ...full,
+            mounts: [...system, { target: "/file", source: file(), mode: "ro" }],
+          },
+          pool: POOL,
+          commands: [shell],
+        },
+        { uid: "timed", acls, pool: POOL, commands: [{ ...shell, timeout: 1 }] },
+        {
+          uid: "none",
+          acls,
+          commands: [
+            { ...shell, uid: "one", pool: POOL },
+            { ...shell, uid: "zero" },
+          ],
+        },
+      ],
+      user,
+    );
+  });
+  afterAll(async () => {
+    await served?.[Symbol.asyncDispose]();
+    rmSync(dir, { recursive: true });
+  });
+
+  test.each(sandboxes.map(({ uid }) => uid))(
+    "[warm sandboxes] the command sees what it would without a pool: %s",
+    async (uid) => {
+      await ready();
+      const before = children();
+      const warm = await sh(served, uid, LOOK);
+      const cold = await sh(served, `cold-${uid}`, LOOK);
+      const same = ({ lines }: typeof warm) => lines.map((line) => line.replaceAll("cold-", ""));
+      expect(same(warm)).toEqual(same(cold));
+      expect(warm.errors).toEqual(cold.errors);
+      expect(warm.lines.length).toBeGreaterThan(20);
+      // It was one of those that waited.
+      await ready();
+      expect(before.filter((pid) => !children().includes(pid))).toHaveLength(1);
+    },
+  );
+
+  test("[warm sandboxes] each is used once, and none is shared", async () => {
+    await ready();
+    const script = "echo $$ > /tmp/mine; cat /tmp/mine; ls /tmp | wc -l; sleep 0.1";
+    const seen = await Promise.all(
+      Array.from({ length: 4 * POOL }, () => sh(served, "minimal", script)),
+    );
+    for (const { lines } of seen) expect(lines).toEqual([lines[0] ?? "", "1"]);
+    await ready();
+  });
+
+  test("[warm sandboxes] under load none is lost, and each gets its own words", async () => {
+    const { result } = await answering(
+      served,
+      Promise.all(
+        Array.from({ length: 120 }, async (_, i) => {
+          const { lines } = await sh(served, i % 2 ? "plain" : "full", `echo ${i} "it's \\$x"`);
+          return lines[0];
+        }),
+      ),
+    );
+    expect(result).toEqual(Array.from({ length: 120 }, (_, i) => `${i} it's $x`));
+    await ready();
+  });
+
+  test("[warm sandboxes] words that are too many to be written at once", async () => {
+    await ready();
+    const text = "x".repeat(100_000);
+    expect((await sh(served, "plain", `set -- ${text}; echo \${#1}`)).lines).toEqual(["100000"]);
+    const some = "y".repeat(50_000);
+    expect((await sh(served, "plain", `set -- ${some}; echo \${#1}`)).lines).toEqual(["50000"]);
+    expect((await sh(served, "plain", `set -- '' 'ä\n'; echo $# "$2"`)).lines).toEqual(["2 ä", ""]);
+  });
+
+  test("[warm sandboxes] a time-out counts from the request, and so does the wall time", async () => {
+    await ready();
+    await Bun.sleep(1200);
+    const { status } = await served.run("a/timed/sh", { script: "exit 4" });
+    expect(status).toMatchObject({ exit: 4 });
+    expect((status as unknown as { usage: { wall: number } }).usage.wall).toBeLessThan(1000);
+    const late = await served.run("a/timed/sh", { script: "sleep 30" });
+    expect(late.status).toMatchObject({ signal: "Killed", info: "timeout" });
+  });
+
+  test("[warm sandboxes] a source that was replaced is seen by the next request", async () => {
+    await ready();
+    expect((await sh(served, "files", "cat /file")).lines).toEqual(["old"]);
+    await ready();
+    content("new");
+    expect((await sh(served, "files", "cat /file")).lines).toEqual(["new"]);
+    await ready();
+    expect((await sh(served, "files", "cat /file")).lines).toEqual(["new"]);
+  });
+
+  // A command of the user whom the waiting ones belong to, who are all that it sees of the server's.
+  const others = `
+mine = os.getpid()
+waiting = [int(p) for p in os.listdir("/proc") if p.isdigit() and int(p) != mine
+  and attempt(lambda: open(f"/proc/{p}/cmdline").read().startswith("spawnbox: a/")) is True
+  and os.stat(f"/proc/{p}").st_uid in (0, os.getuid()) and int(p) != os.getppid()]
+`;
+
+  test("[warm sandboxes] what waits cannot be traced, read or written by its own user", async () => {
+    await ready();
+    const { lines } = await py(
+      served,
+      "cold-plain",
+      `${others}
+print(len(waiting) >= ${POOL})
+for p in waiting:
+    print(call("ptrace", 16, p, 0, 0), attempt(lambda: open(f"/proc/{p}/mem", "r+b")), attempt(lambda: os.listdir(f"/proc/{p}/fd")))`,
+    );
+    const [some, ...attempts] = lines;
+    expect(some).toBe("True");
+    expect(new Set(attempts)).toEqual(new Set(["EPERM EACCES EACCES"]));
+  });
+
+  test("[warm sandboxes] killed while they wait: requests are served all the same", async () => {
+    await ready();
+    const { lines } = await py(
+      served,
+      "cold-plain",
+      `${others}
+print(sum(attempt(os.kill, p, 9) is None for p in waiting) >= ${POOL})`,
+    );
+    expect(lines).toEqual(["True"]);
+    const seen = await Promise.all(
+      ["plain", "full", "plain", "filtered"].map((uid) => sh(served, uid, "echo fine")),
+    );
+    for (const one of seen) expect(one.lines).toEqual(["fine"]);
+    expect((await sh(served, "plain", "echo fine")).lines).toEqual(["fine"]);
+  });
+
+  test("[warm sandboxes] stopped while they wait: a request wakes its own", async () => {
+    for (const uid of ["plain", "full", "filtered"]) await sh(served, uid, "true");
+    await until("there are some", () => children().length > POOL);
+    await Bun.sleep(100);
+    await py(served, "cold-plain", `${others}\nfor p in waiting: attempt(os.kill, p, 19)`);
+    for (const uid of ["plain", "full", "filtered"])
+      expect((await sh(served, uid, "echo awake")).lines).toEqual(["awake"]);
+  });
+
+  test("[warm sandboxes] only commands that have a pool; info tells of it", async () => {
+    expect((await sh(served, "none", "true").catch(String)).toString()).toContain("unknown-verb");
+    const reply = await served.call("a/info");
+    const text = JSON.stringify(reply.response);
+    expect(text).toContain(`"verb":"none/one"`);
+    expect(/"verb":"none\/one"[^}]*}[^}]*"pool":2/.test(text)).toBe(true);
+    expect(/"verb":"none\/zero"[^}]*}[^}]*"pool"/.test(text)).toBe(false);
+  });
+
+  test("[warm sandboxes] nothing of them outlives a server that is killed", async () => {
+    const other = await serveSandboxes(
+      sandboxes.map((one) => ({ ...one, pool: POOL })),
+      user,
+    );
+    await until("they wait", () => childrenOf(other.pid).length >= 4 * POOL);
+    const waiting = childrenOf(other.pid).flatMap((pid) => [pid, ...childrenOf(Number(pid))]);
+    await other.crash();
+    const alive = (pid: string) =>
+      statSync(`/proc/${pid}`, { throwIfNoEntry: false }) !== undefined;
+    await until("they are gone", () => !waiting.some(alive));
+    await other[Symbol.asyncDispose]();
+  });
+});
