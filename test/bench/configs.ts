@@ -32,12 +32,13 @@ const commands = [
   { uid: "probe", encoder: "sync", exec: { cmdpath: PROBE[0], args: PROBE.slice(1) } },
 ];
 
-/** The verbs `plain/…` and `full/…` of the API `bench`. */
+/** The verbs `plain/…`, `full/…` and `warm/…` of the API `bench`. */
 export const benchConfig = {
   metadata: { uid: "bench", api: "bench" },
   sandboxes: [
     { uid: "plain", acls, commands },
     { uid: "full", ...full, commands },
+    { uid: "warm", ...full, pool: 1, commands },
   ],
 };
 

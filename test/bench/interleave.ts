@@ -8,6 +8,8 @@ export interface Contender {
   readonly name: string;
   /** One run. Rejects when it did not do what it should: a failure is not a fast run. */
   readonly run: () => Promise<unknown>;
+  /** What it does behind a run, which is not of the next one. */
+  readonly settled?: () => Promise<unknown>;
 }
 
 export interface Pace {
@@ -28,11 +30,12 @@ export async function interleave(
   for (let round = -warmUp; round < rounds; round++) {
     if (round > 0 && performance.now() > deadline) break;
     if (round % 10 === 0) progress(round < 0 ? "warming up" : `round ${round} of ${rounds}`);
-    for (const { name, run } of shuffled(contenders, random)) {
+    for (const { name, run, settled } of shuffled(contenders, random)) {
       const begin = performance.now();
       await run();
       const took = performance.now() - begin;
       if (round >= 0) samples.get(name)?.push(took);
+      await settled?.();
     }
   }
   progress("");

@@ -2,7 +2,7 @@
 import { createRegistry } from "../../src/api/registry.ts";
 import { compileConfigs } from "../../src/cli/compile.ts";
 import { connect } from "../../src/client.ts";
-import { launch } from "../../src/launch/launch.ts";
+import { Launching } from "../../src/launch/launching.ts";
 import { inProcess, linesOf, overRest, overWebSocket } from "./calls.ts";
 import { type Contender, interleave, type Pace } from "./interleave.ts";
 import { type Bwrap, captured, plain, requirePrivate } from "./processes.ts";
@@ -14,6 +14,7 @@ const NAME = {
   captured: "plain spawn, output captured",
   verb: "verb, no sandbox",
   full: "verb, full sandbox",
+  warm: "verb, full sandbox, from a pool",
   bwrap: "bwrap, same policy, captured",
   ws: "verb, full sandbox, over WebSocket",
   rest: "verb, full sandbox, over REST",
@@ -24,6 +25,8 @@ const NAME = {
 /** The ratio that matters most, and what it should be at most. */
 const HEADLINE = "full sandbox / bwrap";
 const GOAL = 0.5;
+/** ms in which another sandbox is ready. */
+const REFILLED = 25;
 
 export interface Launches {
   readonly durations: Readonly<Record<string, Summary>>;
@@ -37,7 +40,10 @@ export async function measureLaunches(
   { config, url, bwrap }: { config: string; url: string; bwrap: Bwrap | undefined },
   pace: Pace,
 ): Promise<Launches> {
-  const registry = createRegistry({ apis: compileConfigs(config), launch });
+  const apis = compileConfigs(config);
+  const launching = new Launching();
+  const registry = createRegistry({ apis, launch: launching.launch });
+  launching.keepReady(apis);
   const client = await connect(`${url.replace("http", "ws")}/api`);
   try {
     const here = inProcess(registry);
@@ -45,12 +51,18 @@ export async function measureLaunches(
     const rest = overRest(url);
     for (const call of [here, ws, rest]) {
       requirePrivate("the full sandbox", linesOf(await call("full/probe")));
+      requirePrivate("the warm sandbox", linesOf(await call("warm/probe")));
     }
     const contenders: Contender[] = [
       { name: NAME.plain, run: plain },
       { name: NAME.captured, run: () => captured(["/bin/true"]) },
       { name: NAME.verb, run: () => here("plain/true") },
       { name: NAME.full, run: () => here("full/true") },
+      {
+        name: NAME.warm,
+        run: () => here("warm/true"),
+        settled: () => Bun.sleep(REFILLED),
+      },
       { name: NAME.ws, run: () => ws("full/true") },
       { name: NAME.rest, run: () => rest("full/true") },
       { name: NAME.wsPing, run: () => ws("ping") },
@@ -58,11 +70,12 @@ export async function measureLaunches(
     ];
     if (bwrap) {
       const command = [...bwrap.command, "/bin/true"];
-      contenders.splice(4, 0, { name: NAME.bwrap, run: () => captured(command) });
+      contenders.splice(5, 0, { name: NAME.bwrap, run: () => captured(command) });
     }
     return evaluate(await interleave(contenders, pace));
   } finally {
     await Promise.all([client.close(), registry.close()]);
+    await launching.close();
   }
 }
 
@@ -71,6 +84,8 @@ function evaluate(samples: ReadonlyMap<string, readonly number[]>): Launches {
   const ratios: Record<string, number> = {
     "verb without sandbox / plain captured": p50(NAME.verb) / p50(NAME.captured),
     "full sandbox / plain captured": p50(NAME.full) / p50(NAME.captured),
+    "from a pool / plain captured": p50(NAME.warm) / p50(NAME.captured),
+    "from a pool / verb without sandbox": p50(NAME.warm) / p50(NAME.verb),
   };
   if (samples.has(NAME.bwrap)) ratios[HEADLINE] = p50(NAME.full) / p50(NAME.bwrap);
   return {

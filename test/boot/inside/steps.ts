@@ -26,6 +26,9 @@ const mounts = () =>
     .split("\n")
     .filter((line) => line.includes("spawnbox"));
 
+/** Launches that are held together; they must all be held before the first has taken 30 s, also where each step is emulated. */
+const AT_ONCE = process.arch === "arm64" ? 4 : 12;
+
 const limits = { pids: "50", task: { pids: "20", mem: { max: "64M" } } };
 const sandboxes = (label: string) => [
   { uid: "bare", acls: { user: "root", label }, cgroups: limits, commands: shell },
@@ -75,7 +78,7 @@ export async function stepChecks(): Promise<void> {
           }
           assert.deepEqual(groups(), before.groups);
         },
-        12,
+        AT_ONCE,
       );
       for (const step of ["CGROUP", "LABEL"] as const) assert(steps.includes(step), steps.join());
     });
