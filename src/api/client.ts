@@ -42,6 +42,8 @@ export interface Request {
   readonly verb: string;
   /** Any JSON value; undefined when there was none. */
   readonly args: unknown;
+  /** The values of `args` are texts whatever they mean, since they come from a URL or a form. */
+  readonly texts?: boolean;
   /** Absent for a caller that cannot take events (REST). */
   readonly client?: Client;
   readonly session: Session;

@@ -42,7 +42,7 @@ export class Command implements Verb {
     const query = parseQuery(request.args);
     if (query.action !== "start") return this.tasks.act(request, query);
     const argv = fill(plan.argv, query.args, plan.params?.allowDash);
-    plan.params?.check(query.args);
+    plan.params?.check(query.args, request.texts);
     const encoded = { encoder: this.#encoder, opts: plan.encoder.opts };
     return this.tasks.start(plan, encoded, argv, request, query);
   }
@@ -52,6 +52,7 @@ export class Command implements Verb {
     return {
       ...(info !== undefined && { info }),
       parameters: parametersOf(this.#plan),
+      task: true,
       ...(sample !== undefined && { sample }),
     };
   }

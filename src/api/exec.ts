@@ -32,9 +32,32 @@ export interface ExecPlans {
   readonly find: FindEncoder;
 }
 
-const KEYS = ["sandbox", "exec", "uid", "timeout", "verbose", "encoder"];
-const EXEC_KEYS = ["cmdpath", "args"];
-const ENCODER_KEYS = ["plugin", "output", "opts"];
+/** What the arguments are but for `sandbox`, for who reads it; what is not so is refused below, with what to do. */
+const SCHEMAS = {
+  exec: {
+    type: "object",
+    properties: { cmdpath: { type: "string", pattern: "^/" }, args: true },
+    required: ["cmdpath"],
+    additionalProperties: false,
+  },
+  uid: { type: "string", pattern: "^[\\w.-]{1,64}$" },
+  timeout: { type: "number", minimum: 0 },
+  verbose: { type: "integer", minimum: 0, maximum: 4 },
+  encoder: {
+    anyOf: [
+      { type: "string" },
+      {
+        type: "object",
+        properties: { plugin: { type: "string" }, output: { type: "string" }, opts: true },
+        required: ["output"],
+        additionalProperties: false,
+      },
+    ],
+  },
+} as const;
+const KEYS = ["sandbox", ...Object.keys(SCHEMAS)];
+const EXEC_KEYS = Object.keys(SCHEMAS.exec.properties);
+const ENCODER_KEYS = Object.keys(SCHEMAS.encoder.anyOf[1].properties);
 
 const invalid = (info: string) => new AfbError("invalid-request", info);
 
@@ -99,11 +122,17 @@ export class Exec implements Verb {
   }
 
   describe() {
-    const parameters = ["sandbox", "exec"].map((name) => ({ name, required: true }));
-    const optional = KEYS.slice(2).map((name) => ({ name, required: false }));
+    const uids = [...this.#plans.sandboxes.keys()];
+    const schemas = { sandbox: { type: "string", enum: uids }, ...SCHEMAS };
     return {
-      info: `runs a program in a sandbox: ${[...this.#plans.sandboxes.keys()].join(", ")}`,
-      parameters: [...parameters, ...optional],
+      info: `runs a program in a sandbox: ${uids.join(", ")}`,
+      parameters: Object.entries(schemas).map(([name, schema]) => ({
+        name,
+        required: name === "sandbox" || name === "exec",
+        schema,
+      })),
+      task: true,
+      sample: [{ sandbox: uids[0], exec: { cmdpath: "/bin/ls", args: ["-l"] } }],
     };
   }
 

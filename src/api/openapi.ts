@@ -3,7 +3,8 @@ import type { ApiDescription, Parameter, VerbDescription } from "./verb.ts";
 
 export function openapi({ api, info, version, verbs }: ApiDescription) {
   return {
-    openapi: "3.0.0",
+    // Schemas of arguments are JSON Schema, which 3.0 does not have.
+    openapi: "3.1.0",
     info: {
       title: api,
       version: version ?? "0",

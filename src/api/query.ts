@@ -17,7 +17,9 @@ export interface Query {
   readonly wait: boolean;
 }
 
-const KEYS: readonly string[] = ["action", "args", "verbose", "wait"];
+export const QUERY_KEYS: readonly string[] = ["action", "args", "verbose", "wait"];
+
+const VERBOSE_MAX = 4;
 
 const invalid = (info: string) => new AfbError("invalid-request", info);
 
@@ -27,13 +29,34 @@ const invalid = (info: string) => new AfbError("invalid-request", info);
  * `wait` the text of a number or boolean. Throws invalid-request.
  */
 export function parseQuery(query: unknown): Query {
-  const structured = isObject(query) && Object.keys(query).every((key) => KEYS.includes(key));
+  const structured = isObject(query) && Object.keys(query).every((key) => QUERY_KEYS.includes(key));
   if (!structured) return { action: "start", args: query ?? undefined, verbose: 0, wait: false };
   return {
     action: parseAction(query["action"]),
     args: parseArgs(query["args"]),
     verbose: parseVerbose(query["verbose"]),
     wait: parseWait(query["wait"]),
+  };
+}
+
+const NUMBER_OR_NAME = { type: ["integer", "string"] };
+
+/** The JSON Schema of a query whose `start` takes `args`. */
+export function queryOf(args: object | true) {
+  const target = {
+    type: "object",
+    properties: { pid: NUMBER_OR_NAME, signal: NUMBER_OR_NAME },
+    additionalProperties: false,
+  };
+  return {
+    type: "object",
+    properties: {
+      action: { type: "string", enum: ACTIONS, default: "start" },
+      args: { anyOf: [args, target] },
+      verbose: { type: "integer", minimum: 0, maximum: VERBOSE_MAX },
+      wait: { type: "boolean" },
+    },
+    additionalProperties: false,
   };
 }
 
@@ -59,9 +82,11 @@ function parseArgs(value: unknown): unknown {
 export function parseVerbose(value: unknown): number {
   if (value === undefined) return 0;
   const level = typeof value === "string" && /^\d$/.test(value) ? Number(value) : value;
-  if (typeof level === "number" && Number.isInteger(level) && level >= 0 && level <= 4)
+  if (typeof level === "number" && Number.isInteger(level) && level >= 0 && level <= VERBOSE_MAX)
     return level;
-  throw invalid(`verbose must be a whole number from 0 to 4, not ${JSON.stringify(value)}`);
+  throw invalid(
+    `verbose must be a whole number from 0 to ${VERBOSE_MAX}, not ${JSON.stringify(value)}`,
+  );
 }
 
 function parseWait(value: unknown): boolean {

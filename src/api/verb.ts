@@ -15,6 +15,8 @@ export interface VerbDescription {
   readonly parameters: readonly Parameter[];
   /** What a caller needs, all of them. */
   readonly privileges: readonly string[];
+  /** It launches a task: it takes a query (see query.ts), and no arguments but its parameters. */
+  readonly task?: boolean;
   /** Queries to try. */
   readonly sample?: readonly unknown[];
 }

@@ -11,6 +11,8 @@ export function checkConsistency(config: Draft<Config>, report: Report): void {
   if (api?.toLowerCase() === BUILTIN_API) {
     report("metadata.api", `the API \`${api}\` is built in; choose another name`);
   }
+  const fault = api === undefined ? undefined : unnameable(api);
+  if (fault !== undefined) report("metadata.api", `the API ${JSON.stringify(api)} ${fault}`);
   const sandboxes = config.sandboxes ?? [];
   const uids = unique("sandbox uid", report);
   const verbs = unique("verb", report, /* case-insensitive, as clients call them */ true);
@@ -65,10 +67,11 @@ function unique(what: string, report: Report, ignoreCase = false) {
   };
 }
 
-/** Why no URL can name the verb, if so: clients and proxies fold `.` and `..`, and blanks end a request line. */
-function unnameable(verb: string): string | undefined {
-  if (/[\s\p{Cc}]/u.test(verb)) return "contains a blank or a control character";
-  if (verb.split("/").some((part) => part === "." || part === ".."))
+/** Why no URL can name the API or verb, if so: clients and proxies fold `.` and `..`, and blanks end a request line. */
+function unnameable(name: string): string | undefined {
+  if (/[\s\p{Cc}]/u.test(name)) return "contains a blank or a control character";
+  if (name.split("/").some((part) => part === "." || part === ".."))
     return 'has a part "." or ".."';
+  if (!name.isWellFormed()) return "contains half of a surrogate pair";
   return undefined;
 }

@@ -14,8 +14,11 @@ export interface Params {
   readonly allowDash: ReadonlySet<string>;
   /** The schemas as the config has them: what a plan file keeps. */
   readonly source?: Readonly<Record<string, unknown>>;
-  /** Throws AfbError "invalid-request" naming the first argument that does not fit; null counts as not given. */
-  check(args: unknown): void;
+  /**
+   * Throws AfbError "invalid-request" naming the first argument that does not fit; null counts as not given.
+   * @param texts a text passes for the value whose JSON it is: both are the same in argv
+   */
+  check(args: unknown, texts?: boolean): void;
 }
 
 /**
@@ -56,16 +59,31 @@ export function compileParams(
   return {
     allowDash,
     source: params,
-    check(args) {
+    check(args, texts = false) {
       if (!isObject(args)) return;
       for (const [name, fault] of checks) {
         const value = Object.hasOwn(args, name) ? args[name] : undefined;
-        const message = value === undefined || value === null ? undefined : fault(value);
+        const fits =
+          value === undefined || value === null || (texts && fault(meant(value)) === undefined);
+        const message = fits ? undefined : fault(value);
         if (message !== undefined)
           throw new AfbError("invalid-request", `argument \`${name}\`: ${message}`);
       }
     },
   };
+}
+
+/** The value whose JSON a text is, to the letter; else the text itself. */
+function meant(text: unknown): unknown {
+  if (typeof text !== "string" || text === "null") return text;
+  try {
+    const value: unknown = JSON.parse(text);
+    return JSON.stringify(value) === text ? value : text;
+  } catch (error) {
+    // Also a RangeError: nested too deep.
+    if (error instanceof SyntaxError || error instanceof RangeError) return text;
+    throw error;
+  }
 }
 
 function checker(type: TSchema): (value: unknown) => string | undefined {

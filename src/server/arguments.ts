@@ -3,15 +3,19 @@
  * the last one counts; `query=<JSON>` is the whole argument. `wait`, and what is about session and token, are none.
  */
 import { AfbError } from "../errors.ts";
-import { parseJson, parseQuery, toArgs } from "./query.ts";
+import { parseJson, parseQuery, toArgs, WHOLE } from "./query.ts";
 import { HttpError } from "./respond.ts";
 import { SESSION_PARAMETERS } from "./session.ts";
 
 const ABOUT_THE_CALL: ReadonlySet<string> = new Set([...SESSION_PARAMETERS, "wait"]);
+/** Names in a URL or a form that cannot be those of single arguments. */
+export const NOT_ARGUMENTS: ReadonlySet<string> = new Set([...ABOUT_THE_CALL, WHOLE]);
 
 export interface Arguments {
   /** undefined when there are none. */
   readonly args: unknown;
+  /** They are an object of texts. */
+  readonly texts: boolean;
   /** By name, what is in the URL or in a form, arguments or not. */
   readonly get: (name: string) => string | undefined;
 }
@@ -22,10 +26,11 @@ export async function readArguments(
   parameters: ReadonlyMap<string, string>,
 ): Promise<Arguments> {
   const inUrl = toArgs(parameters, ABOUT_THE_CALL);
+  const texts = !parameters.has(WHOLE);
   const get = (name: string): string | undefined => parameters.get(name);
-  if (request.method !== "POST") return { args: inUrl, get };
+  if (request.method !== "POST") return { args: inUrl, texts, get };
   const body = new Uint8Array(await request.arrayBuffer());
-  if (body.length === 0) return { args: inUrl, get };
+  if (body.length === 0) return { args: inUrl, texts, get };
   if (inUrl !== undefined) {
     throw new AfbError("invalid-request", "give the arguments in the URL or in the body, not both");
   }
@@ -35,10 +40,14 @@ export async function readArguments(
   }
   switch (type) {
     case "application/json":
-      return { args: parseJson(utf8(body), "body"), get };
+      return { args: parseJson(utf8(body), "body"), texts: false, get };
     case "application/x-www-form-urlencoded": {
       const form = parseQuery(utf8(body), "body");
-      return { args: toArgs(form, ABOUT_THE_CALL), get: (name) => get(name) ?? form.get(name) };
+      return {
+        args: toArgs(form, ABOUT_THE_CALL),
+        texts: !form.has(WHOLE),
+        get: (name) => get(name) ?? form.get(name),
+      };
     }
     default:
       throw new HttpError(

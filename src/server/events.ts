@@ -15,6 +15,8 @@ import { encodeEvent, encodeReply } from "./afb.ts";
 import { respond } from "./respond.ts";
 import { tasksToFollow } from "./follow.ts";
 
+/** What follows the name of a verb in the path of such a call. */
+export const EVENTS = "/events";
 /** Milliseconds between comments that keep proxies from closing a quiet connection. */
 const HEARTBEAT = 15_000;
 /** Characters that may wait in the stream before senders are held back. */

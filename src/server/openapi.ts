@@ -2,6 +2,8 @@
 import type { Registry } from "../api/registry.ts";
 import type { VerbDescription } from "../api/verb.ts";
 import { STATUS } from "../errors.ts";
+import { argumentsInUrl, requestBody } from "./openapi-input.ts";
+import { EVENTS } from "./events.ts";
 
 type Json = Record<string, unknown>;
 
@@ -12,7 +14,10 @@ export function openApi(registry: Registry, version: string): Json {
     info: { title: "spawnbox", version, description: "Commands, each launched in its sandbox" },
     tags: apis.map(({ api, info }) => ({ name: api, ...(info ? { description: info } : {}) })),
     paths: Object.fromEntries(
-      apis.flatMap(({ api, verbs }) => verbs.flatMap((verb) => paths(api, verb))),
+      apis.flatMap(({ api, verbs }) => {
+        const taken = new Set(verbs.map(({ name }) => name.toLowerCase()));
+        return verbs.flatMap((verb) => paths(api, verb, taken));
+      }),
     ),
     components: { schemas: { Reply: REPLY, Event: EVENT }, securitySchemes: { token: TOKEN } },
     // Of most verbs none is asked for; an empty list says so.
@@ -20,9 +25,12 @@ export function openApi(registry: Registry, version: string): Json {
   };
 }
 
-function paths(api: string, verb: VerbDescription): [string, Json][] {
-  const path = `/api/${encodeURIComponent(api)}/${verb.name.split("/").map(encodeURIComponent).join("/")}`;
-  const id = `${api}/${verb.name}`;
+/** @param taken the names of the API's verbs in lower case */
+function paths(api: string, verb: VerbDescription, taken: ReadonlySet<string>): [string, Json][] {
+  const name = verb.name.split("/").map(encodeURIComponent).join("/");
+  // Encoded, so that what is put behind it makes no other verb's.
+  const id = `${encodeURIComponent(api)}/${name}`;
+  const path = `/api/${id}`;
   const about = {
     tags: [api],
     ...(verb.info ? { summary: verb.info } : {}),
@@ -30,68 +38,62 @@ function paths(api: string, verb: VerbDescription): [string, Json][] {
       ? { "x-permissions": verb.privileges, security: [{ token: verb.privileges }] }
       : {}),
   };
-  const parameters = verb.parameters.map(({ name, required, schema }) => ({
-    name,
-    in: "query",
-    required,
-    schema: schema ?? { type: ["string", "number", "boolean"] },
-  }));
+  const failures = {
+    "400": { description: "the arguments do not fit; `info` says why", content: REPLY_CONTENT },
+    ...(verb.privileges.length > 0 && {
+      "401": { description: "the token is not known", content: REPLY_CONTENT },
+      "403": { description: "a privilege is missing", content: REPLY_CONTENT },
+    }),
+    default: { description: "the reply, with what went wrong", content: REPLY_CONTENT },
+  };
   const replies = {
-    "200": { description: "the reply, success", content: content("Reply") },
-    default: { description: "the reply, with what went wrong", content: content("Reply") },
+    "200": { description: "the reply, success", content: REPLY_CONTENT },
+    ...failures,
   };
-  const wait = {
-    name: "wait",
-    in: "query",
-    description: "answer at the end of the task, with its output",
-    schema: { type: "boolean" },
+  const parameters = argumentsInUrl(verb);
+  const waits = verb.task ? [WAIT] : [];
+  const calls = {
+    get: { operationId: id, ...about, parameters: [...parameters, ...waits], responses: replies },
+    post: {
+      operationId: `${id}#post`,
+      ...about,
+      parameters: waits,
+      requestBody: requestBody(verb),
+      responses: replies,
+    },
   };
+  // A verb of that name comes first.
+  if (taken.has(`${verb.name}${EVENTS}`.toLowerCase())) return [[path, calls]];
   const stream = {
-    description: "event `reply`, then `data` and `final-event`; ends with the task",
-    content: { "text/event-stream": { schema: { $ref: "#/components/schemas/Event" } } },
+    get: {
+      operationId: `${id}#events`,
+      ...about,
+      parameters,
+      responses: { "200": STREAM, "204": NO_RESUME, ...failures },
+    },
   };
   return [
-    [
-      path,
-      {
-        get: { operationId: id, ...about, parameters: [...parameters, wait], responses: replies },
-        post: {
-          operationId: `${id}#post`,
-          ...about,
-          parameters: [wait],
-          requestBody: requestBody(verb),
-          responses: replies,
-        },
-      },
-    ],
-    [
-      `${path}/events`,
-      {
-        get: {
-          operationId: `${id}#events`,
-          ...about,
-          parameters,
-          responses: { "200": stream, default: replies.default },
-        },
-      },
-    ],
+    [path, calls],
+    [`${path}${EVENTS}`, stream],
   ];
 }
 
-function requestBody({ parameters, sample }: VerbDescription): Json {
-  const required = parameters.filter((one) => one.required).map(({ name }) => name);
-  const properties = Object.fromEntries(
-    parameters.map(({ name, schema }) => [name, schema ?? true] as const),
-  );
-  const schema = { type: "object", properties, ...(required.length > 0 ? { required } : {}) };
-  const examples = Object.fromEntries((sample ?? []).map((value, i) => [`${i + 1}`, { value }]));
-  const json = { schema, ...(sample && sample.length > 0 ? { examples } : {}) };
-  return { required: required.length > 0, content: { "application/json": json } };
-}
+const REPLY_CONTENT = { "application/json": { schema: { $ref: "#/components/schemas/Reply" } } };
 
-function content(name: string): Json {
-  return { "application/json": { schema: { $ref: `#/components/schemas/${name}` } } };
-}
+const WAIT = {
+  name: "wait",
+  in: "query",
+  description: "answer at the end of the task, with its output",
+  schema: { type: "boolean" },
+} as const;
+
+const STREAM = {
+  description:
+    "Server-Sent Events: `reply`, a Reply, then `data` and `final-event`, each an Event; ends with the task",
+  content: { "text/event-stream": { schema: { type: "string" } } },
+} as const;
+
+const NO_RESUME = { description: "to a request with Last-Event-ID: a stream cannot be resumed" };
 
 const TOKEN = {
   type: "http",

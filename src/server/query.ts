@@ -1,6 +1,9 @@
 /** Query strings and forms as arguments of a verb. */
 import { AfbError } from "../errors.ts";
 
+/** The parameter that is the whole argument, as JSON. */
+export const WHOLE = "query";
+
 /**
  * Parses `a=1&b=2`. Unlike URLSearchParams it refuses what cannot be decoded. Of a repeated key the last one counts.
  * @param what Names the source in the error.
@@ -38,8 +41,8 @@ export function parseJson(text: string, what: string): unknown {
 
 /** The argument in pairs: the JSON of `query` when there is one, else an object of strings; undefined without pairs. */
 export function toArgs(pairs: ReadonlyMap<string, string>, without: ReadonlySet<string>): unknown {
-  const query = pairs.get("query");
-  if (query !== undefined) return parseJson(query, `parameter "query"`);
+  const query = pairs.get(WHOLE);
+  if (query !== undefined) return parseJson(query, `parameter "${WHOLE}"`);
   const entries = [...pairs].filter(([name]) => !without.has(name));
   // fromEntries defines keys: one named __proto__ is a key like any other.
   return entries.length > 0 ? Object.fromEntries(entries) : undefined;

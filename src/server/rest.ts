@@ -8,7 +8,7 @@ import { AfbError } from "../errors.ts";
 import type { Registry } from "../api/registry.ts";
 import { failure } from "../api/reply.ts";
 import { readArguments, readWait } from "./arguments.ts";
-import { streamEvents } from "./events.ts";
+import { EVENTS, streamEvents } from "./events.ts";
 import { openApi } from "./openapi.ts";
 import { checkCaller, checkOrigin, type GetHeader, type OriginPolicy } from "./origin.ts";
 import type { Pages } from "./pages.ts";
@@ -34,7 +34,6 @@ const METHODS = {
   verb: "GET, POST, OPTIONS",
   events: "GET, OPTIONS",
 } as const;
-const EVENTS = "/events";
 
 /** Answers one request. @param peer Who sent it, over a unix socket. */
 export type Rest = (request: Request, peer?: Peer) => Response | Promise<Response>;
@@ -91,13 +90,13 @@ export function createRest(options: RestOptions): Rest {
     const parameters = parseQuery(url.search.slice(1), "query string");
     const header: GetHeader = (name) => request.headers.get(name) ?? undefined;
     checkCaller(header, options.policy());
-    const { args, get } = await readArguments(request, parameters);
+    const { args, texts, get } = await readArguments(request, parameters);
     const credentials = readCredentials(header, get, options.port());
     const peer = peers.get(request);
     const session = options.sessions.open(credentials, peer);
     const caller = callerOf(credentials, peer);
     const wait = readWait(get("wait"), header("prefer"));
-    const made = { api, verb, args, session, caller, wait };
+    const made = { api, verb, args, texts, session, caller, wait };
     const response = events
       ? await streamEvents(request, { registry, call: made })
       : respond(await registry.call(made));

@@ -56,7 +56,7 @@ describe("get apis", () => {
   test("descriptions", async () => {
     const { client } = connect();
     const p =
-      '{"openapi":"3.0.0","info":{"title":"p","version":"1.0"},"paths":{' +
+      '{"openapi":"3.1.0","info":{"title":"p","version":"1.0"},"paths":{' +
       '"/ping":{"get":{"responses":{"200":{"description":"afb-reply"}}}},' +
       '"/info":{"get":{"responses":{"200":{"description":"afb-reply"}}}},' +
       '"/say":{"get":{"description":"says it","x-permissions":{"allOf":[{"permission":"urn:a"},{"permission":"urn:b"}]},' +
@@ -72,7 +72,7 @@ describe("get apis", () => {
     ]);
     const all = await client.call("get", { apis: true }, monitor);
     expect(JSON.stringify(all)).toStartWith(
-      '{"jtype":"afb-reply","request":{"status":"success","code":0},"response":{"apis":{"monitor":{"openapi":"3.0.0",',
+      '{"jtype":"afb-reply","request":{"status":"success","code":0},"response":{"apis":{"monitor":{"openapi":"3.1.0",',
     );
     await client.call("get", { apis: "q" }, monitor);
     expect(client.wire.at(-1)).toBe(
@@ -90,6 +90,7 @@ describe("get apis", () => {
         { name: "text", required: true, schema: { type: "string" } },
         { name: "more", required: false },
       ],
+      task: true,
       privileges: ["urn:a", "urn:b"],
       sample: [{ text: "x" }],
     });

@@ -222,6 +222,18 @@ describe("names", () => {
     const monitor = { metadata: { uid: "m", api: "Monitor" }, sandboxes: [] };
     expect(problems(monitor)[0]).toContain("metadata.api: the API `Monitor` is built in");
   });
+
+  test("names that no URL can carry are refused, of verbs and APIs", () => {
+    const verb = (uid: string) => problems(withSandboxes({ uid: "s", commands: command(uid) }))[0];
+    const api = (name: string) => problems({ metadata: { uid: "m", api: name }, sandboxes: [] })[0];
+    expect(verb("a b")).toContain("contains a blank");
+    for (const name of [verb, api]) {
+      expect(name("x\ud800")).toContain("contains half of a surrogate pair");
+      expect(name("..")).toContain('has a part "." or ".."');
+      expect(name("\u0007")).toContain("a control character");
+      expect(name("{ü}#?%&")).toBeUndefined();
+    }
+  });
 });
 
 test("fuzz: whatever the JSON, the answer is a config or problems", () => {

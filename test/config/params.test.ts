@@ -58,6 +58,21 @@ describe("values are checked", () => {
   });
 });
 
+test("a text is the value that it is the JSON of, to the letter, where all is text", () => {
+  const { check } = compile({
+    n: { type: ["integer", "null"], maximum: 10 },
+    b: { type: "boolean" },
+    s: { type: "string", maxLength: 2 },
+    list: { type: "array" },
+  });
+  const good = [{ n: "-5" }, { n: 5 }, { b: "true" }, { s: "12" }, { list: "[1]" }];
+  for (const args of good) expect(() => check(args, true)).not.toThrow();
+  const others = ["1e1", "05", " 5", "5.0", "+5", "11", "0x5", "null", "", "[".repeat(1 << 20)];
+  for (const args of [...others.map((n) => ({ n })), { b: "True" }, { s: "123" }, { list: "[ 1]" }])
+    expect(() => check(args, true)).toThrow("argument `");
+  expect(() => check({ n: "5" })).toThrow("argument `n`");
+});
+
 describe("problems at boot", () => {
   test.each([
     [

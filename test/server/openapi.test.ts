@@ -18,6 +18,7 @@ class Described extends TestRegistry {
               { name: "all", required: false },
             ],
             privileges: ["urn:list"],
+            task: true,
             sample: [{ dir: "/" }],
           },
         ],
@@ -50,7 +51,12 @@ test("a verb: its parameters in the URL or the body, its privileges, its events"
           required: true,
           content: {
             "application/json": {
-              schema: { required: ["dir"], properties: { dir: { maxLength: 9 } } },
+              schema: {
+                anyOf: [
+                  { required: ["dir"], properties: { dir: { maxLength: 9 } } },
+                  { properties: { action: {}, args: {}, verbose: {}, wait: {} } },
+                ],
+              },
               examples: { "1": { value: { dir: "/" } } },
             },
           },
