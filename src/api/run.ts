@@ -4,7 +4,7 @@ import { AfbError } from "../errors.ts";
 import { type Launch, LaunchError, type Task } from "../launch/task.ts";
 import type { Logger } from "../log.ts";
 import type { Plan } from "../plan/plan.ts";
-import type { Request } from "./client.ts";
+import type { Client, Request } from "./client.ts";
 import type { Hub } from "./hub.ts";
 import { Output } from "./output.ts";
 import { type WireStatus, wireStatus } from "./status.ts";
@@ -38,6 +38,8 @@ export class Run {
   readonly #output: Output;
   readonly #deps: RunDeps;
   readonly #event: string;
+  /** The client with which the task ends, the request by which it may follow, and a function that ends that. */
+  #owner: { readonly client: Client; request: Request; readonly untie: () => void } | undefined;
 
   private constructor(deps: RunDeps, plan: Plan, task: Task, output: Output) {
     this.#deps = deps;
@@ -104,9 +106,28 @@ export class Run {
     return this.#send({ type: "initial-event", ...this.identity });
   }
 
-  /** Takes its events from those who may not have them any more, with a last one that says so. */
+  /** Sends its events to `client`, too. */
+  follow(client: Client, request: Request): void {
+    this.subscribers.add(client, request);
+    if (this.#owner?.client === client) this.#owner.request = request;
+  }
+
+  /** The end of `client` is from now on the end of the task. */
+  tie(client: Client, request: Request): void {
+    if (!client.connected) return this.#task.stop();
+    const untie = client.onClose(() => this.#task.stop());
+    this.#owner = { client, request, untie };
+    void this.#task.ended.then(untie);
+  }
+
+  /**
+   * Takes its events from those who may not have them any more, with a last one that says so. The task goes on: who may not
+   * stop it any more does not stop it by going away either.
+   */
   recheck(may: MayFollow): void {
     const { pid } = this;
+    // First: the last event may end the connection.
+    if (this.#owner && !may(this.plan, this.#owner.request)) this.#owner.untie();
     for (const client of this.subscribers.without((request) => may(this.plan, request))) {
       this.subscribers.remove(client);
       const info = "the privilege to follow this task was withdrawn";

@@ -52,8 +52,8 @@ export class Tasks {
     const recheck = this.#rechecking();
     const run = await this.#launch(plan, argv, encoded);
     if (request.client) {
-      run.subscribers.add(request.client, request);
-      if (plan.detach === false) stopWith(request.client, run);
+      run.follow(request.client, request);
+      if (plan.detach === false) run.tie(request.client, request);
     }
     const { explain } = this.deps;
     const words = query.verbose > 0 && explain ? { plan: explain(plan) } : {};
@@ -138,7 +138,7 @@ export class Tasks {
     if (action === "stop") return (run: Run) => run.task.stop(signal);
     const client: Client | undefined = request.client;
     if (!client) throw new AfbError("invalid-request", "events need a WebSocket connection");
-    if (action === "subscribe") return (run: Run) => run.subscribers.add(client, request);
+    if (action === "subscribe") return (run: Run) => run.follow(client, request);
     return (run: Run) => run.subscribers.remove(client);
   }
 
@@ -178,13 +178,6 @@ export class Tasks {
     await run.publish("final-event", { status });
     run.subscribers.clear();
   }
-}
-
-/** The end of a client is the end of the task it started. */
-function stopWith(client: Client, { task }: Run): void {
-  if (!client.connected) return task.stop();
-  const forget = client.onClose(() => task.stop());
-  void task.ended.then(forget);
 }
 
 function allows(permit: (run: Run) => void, run: Run): boolean {

@@ -21,19 +21,31 @@ const config = (...verbs: readonly [uid: string, says: string][]) => ({
   },
 });
 
+/** `p/clock`, which ticks for ever. */
+function clock(more: object = {}) {
+  const commands = {
+    uid: "clock",
+    encoder: "line",
+    privilege: "urn:x",
+    exec: { cmdpath: "/bin/sh", args: ["-c", "while echo tick; do sleep 0.05; done"] },
+    ...more,
+  };
+  const { metadata, sandboxes } = config();
+  return { metadata, sandboxes: { ...sandboxes, commands } };
+}
+
+/** Two tokens with the privilege, and their grants. */
+function twoTokens() {
+  const tokens = [makeToken(), makeToken()] as const;
+  const grants = tokens.map((token) => ({ token: hashOf(token), privileges: "urn:x" }));
+  return { tokens, grants };
+}
+
 describe.each(users)("as %s", (user) => {
   test("who loses the privilege for a task does not follow it any more; others do, and it goes on", async () => {
-    const [revoked, kept] = [makeToken(), makeToken()];
-    const grants = [revoked, kept].map((token) => ({ token: hashOf(token), privileges: "urn:x" }));
-    const commands = {
-      uid: "clock",
-      encoder: "line",
-      privilege: "urn:x",
-      exec: { cmdpath: "/bin/sh", args: ["-c", "while echo tick; do sleep 0.05; done"] },
-    };
-    const { metadata, sandboxes } = config();
-    const clock = { metadata, sandboxes: { ...sandboxes, commands } };
-    await using server = await wire(clock, user, grants);
+    const { tokens, grants } = twoTokens();
+    const [revoked, kept] = tokens;
+    await using server = await wire(clock(), user, grants);
     const url = `${server.url.replace("http", "ws")}/api`;
     const [loser, keeper] = [
       await connect(url, { token: revoked }),
@@ -72,6 +84,45 @@ describe.each(users)("as %s", (user) => {
     ).toBe("invalid-token");
     await keeper.call("p/clock", { action: "stop" });
     await loser.close();
+    await keeper.close();
+  });
+
+  test("detach false: who may not stop a task any more does not stop it by going away", async () => {
+    const { tokens, grants } = twoTokens();
+    const [revoked, kept] = tokens;
+    await using server = await wire(clock({ detach: false }), user, grants);
+    const url = `${server.url.replace("http", "ws")}/api`;
+    const keeper = await connect(url, { token: kept });
+    const ticks = new Map<number, number>();
+    const ended = new Map<number, unknown>();
+    keeper.on("event", (_, data) => {
+      const { type, pid, status } = data as { type: string; pid: number; status?: unknown };
+      if (type === "final-event") ended.set(pid, status);
+      ticks.set(pid, (ticks.get(pid) ?? 0) + 1);
+    });
+    const loser = await connect(url, { token: revoked });
+    const owner = await connect(url, { token: kept });
+    const start = async (client: typeof loser): Promise<number> =>
+      ((await client.call("p/clock")).response as { pid: number }).pid;
+    const [lost, owned] = [await start(loser), await start(owner)];
+    const stream = await fetch(`${server.url}/api/p/clock/events?token=${revoked}`);
+    await keeper.call("p/clock", { action: "subscribe" });
+    await until("all three tick", () => ticks.size === 3);
+    const [streamed = 0] = [...ticks.keys()].filter((pid) => pid !== lost && pid !== owned);
+
+    server.grant(grants.slice(1));
+    process.kill(server.pid, "SIGHUP");
+    // The stream is told, and ends.
+    expect(await stream.text()).toContain("event: unsubscribed\n");
+    await loser.close();
+    await owner.close();
+    await until("the task of who may ends with its client", () => ended.has(owned));
+    ticks.clear();
+    await until("the others go on", () =>
+      [lost, streamed].every((pid) => (ticks.get(pid) ?? 0) > 5),
+    );
+    expect([...ended.keys()]).toEqual([owned]);
+    await keeper.call("p/clock", { action: "stop" });
     await keeper.close();
   });
 

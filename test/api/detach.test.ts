@@ -1,6 +1,6 @@
 import { afterEach, expect, test } from "bun:test";
 import type { Registry } from "../../src/api/registry.ts";
-import { pidOf, registryOf, shell, sleeper, TestClient } from "./harness.ts";
+import { apiOf, pidOf, registryOf, shell, sleeper, TestClient } from "./harness.ts";
 
 const registries: Registry[] = [];
 afterEach(async () => {
@@ -24,6 +24,31 @@ test("detach false: the task ends with the client that started it, and not with 
   client.disconnect();
   await other.until("final-event");
   expect(other.wire.at(-1)).toContain('"status":{"signal":"Interrupt","cause":"stopped"}');
+});
+
+test("so it does with who may still follow it after a reload, by whatever it asked with last", async () => {
+  const plan = sleeper("s", { detach: false, privileges: ["urn:x"] });
+  let good = ["old", "new"];
+  const registry = registryOf([plan], {
+    granted: ({ token = "" }) => ({ privileges: new Set(good.includes(token) ? ["urn:x"] : []) }),
+  });
+  registries.push(registry);
+  const [stays, loses, other] = [1, 2, 3].map(() => new TestClient(registry)) as [
+    TestClient,
+    TestClient,
+    TestClient,
+  ];
+  const by = (token: string) => ({ caller: { token } });
+  const pid = pidOf(await stays.call("s", {}, by("old")));
+  const lost = pidOf(await loses.call("s", {}, by("old")));
+  await stays.call("s", { action: "subscribe", args: { pid } }, by("new"));
+  await other.call("s", { action: "subscribe" }, by("new"));
+  good = ["new"];
+  registry.replace([apiOf([plan])]);
+  loses.disconnect();
+  stays.disconnect();
+  await other.until(`"final-event","pid":${pid}`);
+  process.kill(lost, 0);
 });
 
 test("by default it goes on", async () => {
