@@ -10,7 +10,6 @@ import {
   rmSync,
   symlinkSync,
   truncateSync,
-  utimesSync,
   writeFileSync,
 } from "node:fs";
 import { createServer } from "node:net";
@@ -191,39 +190,6 @@ describe("what is not", () => {
       expect.stringContaining("--roothttp DIR"),
     ]);
   });
-});
-
-test("validators: 304 until the file changes", async () => {
-  const file = join(root, "changing.html");
-  writeFileSync(file, "one");
-  utimesSync(file, 1_700_000_000, 1_700_000_000);
-  const ask = (headers: Record<string, string>) =>
-    fetch(`${server.url}/changing.html`, { headers });
-  const first = await ask({});
-  const etag = first.headers.get("etag") ?? "";
-  expect(first.headers.get("last-modified")).toBe("Tue, 14 Nov 2023 22:13:20 GMT");
-  expect(first.headers.get("cache-control")).toBe("no-cache");
-  const unchanged: Record<string, string>[] = [
-    { "if-none-match": etag },
-    { "if-none-match": `"x", ${etag}` },
-    { "if-none-match": "*" },
-    { "if-modified-since": "Tue, 14 Nov 2023 22:13:20 GMT" },
-  ];
-  for (const headers of unchanged) {
-    const response = await ask(headers);
-    expect([response.status, await response.text()]).toEqual([304, ""]);
-    expect(response.headers.get("etag")).toBe(etag);
-    expect(response.headers.get("content-length")).toBeNull();
-  }
-  const changed: Record<string, string>[] = [
-    { "if-none-match": '"x"' },
-    { "if-none-match": '"x"', "if-modified-since": "Tue, 14 Nov 2023 22:13:20 GMT" },
-    { "if-modified-since": "Tue, 14 Nov 2023 22:13:19 GMT" },
-    { "if-modified-since": "nonsense" },
-  ];
-  for (const headers of changed) expect((await ask(headers)).status).toBe(200);
-  writeFileSync(file, "two");
-  expect(await (await ask({ "if-none-match": etag })).text()).toBe("two");
 });
 
 test("a big file: all of it, no more memory than the socket holds, and nothing left open", async () => {
