@@ -10,7 +10,9 @@ export const isRoot = process.geteuid?.() === 0;
 const ORDINARY = 65534;
 
 /** Who the server runs as: both where the tests run as root, else the user they run as. */
-export const users: readonly User[] = isRoot ? ["root", "ordinary user"] : ["ordinary user"];
+export const users: readonly [User, ...User[]] = isRoot
+  ? ["root", "ordinary user"]
+  : ["ordinary user"];
 export type User = "root" | "ordinary user";
 
 export interface Served {
@@ -37,18 +39,21 @@ export interface Ran {
 
 const executable = join(import.meta.dir, "../dist/spawnbox");
 
-/**
- * Serves `config` (an object, written to a file that only exists meanwhile).
- * @param through a command that executes the server, such as `unshare --user`
- * @param first a command that executes all of that, before root becomes the user
- * @param argv more of the command line
- */
+export interface ServeOptions {
+  /** The user of the tests by default. */
+  readonly user?: User;
+  /** A command that executes the server, such as `unshare --user`. */
+  readonly through?: readonly string[];
+  /** A command that executes all of that, before root becomes the user. */
+  readonly first?: readonly string[];
+  /** More of the command line. */
+  readonly argv?: readonly string[];
+}
+
+/** Serves `config` (an object, written to a file that only exists meanwhile). */
 export async function serve(
   config: unknown,
-  user: User,
-  through: readonly string[] = [],
-  first: readonly string[] = [],
-  argv: readonly string[] = [],
+  { user = users[0], through = [], first = [], argv = [] }: ServeOptions = {},
 ): Promise<Served> {
   if (!existsSync(executable)) throw new Error("build first: npm run build");
   const dir = mkdtempSync(join(tmpdir(), "spawnbox-served-"));

@@ -45,7 +45,7 @@ export async function wire(config: unknown, user: User, grants?: unknown): Promi
   if (grants !== undefined) grant(grants);
   const access = ["--access", grants === undefined ? "none" : file];
   const more = ["--unix", socket, "--unix-mode", "666", ...access];
-  const served = await serve(config, user, [], [], more);
+  const served = await serve(config, { user, argv: more });
   return {
     ...served,
     socket,

@@ -1,7 +1,7 @@
 /** The npm client of AFB, unchanged, in a page in a browser, both served by the executable; and pages that may not call. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { join } from "node:path";
-import { isRoot, type Served, serve, until } from "../served.ts";
+import { type Served, serve, until } from "../served.ts";
 import { type Browser, openBrowser, PACKAGE, program } from "./browser.ts";
 
 const PAGES = join(import.meta.dir, "page");
@@ -62,7 +62,7 @@ function inBrowser(): void {
   beforeAll(async () => {
     const argv = ["--roothttp", PAGES, "--alias", `/modules/afb-ws:${CLIENT}`];
     argv.push("--name", "device.test");
-    served = await serve(config, isRoot ? "root" : "ordinary user", [], [], argv);
+    served = await serve(config, { argv });
     browser = openBrowser();
     view = browser.view();
     // The browser's first start may take long.

@@ -4,7 +4,7 @@ import { AFB } from "@redpesk/afb-ws";
 import { Window } from "happy-dom";
 import demo from "../../config/demo.json";
 import type { Reply } from "../../src/api/reply.ts";
-import { isRoot, type Served, serve } from "../served.ts";
+import { type Served, serve } from "../served.ts";
 
 /** What the package's types leave out. */
 interface AfbWs {
@@ -24,7 +24,7 @@ const events: AfbEvent[] = [];
 let heard = Promise.withResolvers<void>();
 
 beforeAll(async () => {
-  served = await serve(demo, isRoot ? "root" : "ordinary user");
+  served = await serve(demo);
   window = new Window({ url: `${served.url}/` });
   Object.assign(globalThis, { window });
   const afb = new AFB("api", "");

@@ -1,16 +1,13 @@
-import { afterEach, describe, expect, test } from "bun:test";
-import { createRegistry, type Registry, type RegistryOptions } from "../../src/api/registry.ts";
+import { describe, expect, test } from "bun:test";
+import { type RegistryOptions } from "../../src/api/registry.ts";
 import { Log } from "../../src/log.ts";
 import { parseTemplate } from "../../src/plan/argv.ts";
 import type { ActionPlan, ActionPlans, Plan } from "../../src/plan/plan.ts";
 import type { PluginFunction } from "../../src/plugins/plugin.ts";
 import { parseReference } from "../../src/plugins/reference.ts";
-import { apiOf, granting, shell, spawnLaunch, TestClient } from "./harness.ts";
+import { apiOf, connecting, granting, shell, TestClient } from "./harness.ts";
 
-const registries: Registry[] = [];
-afterEach(async () => {
-  await Promise.all(registries.splice(0).map((registry) => registry.close()));
-});
+const make = connecting();
 
 const action = (uid: string, reference: string, more: Partial<ActionPlan> = {}): ActionPlan => ({
   uid,
@@ -34,14 +31,13 @@ function connect(
 ) {
   const none = { onload: [], onstart: [], events: [], extra: [] };
   const lines: string[] = [];
-  const registry = createRegistry({
+  const made = make([], {
     apis: [
       apiOf(more.plans ?? [echo("echo")], {
         plugins: [{ uid: "plug", files: [] }],
         actions: { ...none, ...actions },
       }),
     ],
-    launch: spawnLaunch,
     log: new Log((line) => lines.push(line)),
     loadPlugin: ({ uid }) => ({
       uid,
@@ -52,8 +48,7 @@ function connect(
     }),
     ...more,
   });
-  registries.push(registry);
-  return { registry, client: new TestClient(registry), lines };
+  return { ...made, lines };
 }
 
 const told = async (client: TestClient) =>

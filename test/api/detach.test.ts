@@ -1,23 +1,17 @@
-import { afterEach, expect, test } from "bun:test";
-import type { Registry } from "../../src/api/registry.ts";
-import { apiOf, pidOf, registryOf, shell, sleeper, TestClient } from "./harness.ts";
+import { expect, test } from "bun:test";
+import { apiOf, connecting, pidOf, shell, sleeper, TestClient } from "./harness.ts";
 
-const registries: Registry[] = [];
-afterEach(async () => {
-  await Promise.all(registries.splice(0).map((registry) => registry.close()));
-});
-
-function connect(overrides: { detach?: boolean }) {
-  const registry = registryOf([sleeper("s", overrides)]);
-  registries.push(registry);
-  return { registry, client: new TestClient(registry), other: new TestClient(registry) };
-}
+const make = connecting();
+const connect = (overrides: { detach?: boolean }) => {
+  const { registry, client } = make([sleeper("s", overrides)]);
+  return { registry, client, other: new TestClient(registry) };
+};
 
 test("detach false: the task ends with the client that started it, and not with another", async () => {
-  const { client, other } = connect({ detach: false });
+  const { registry, client, other } = connect({ detach: false });
   const pid = pidOf(await client.call("s"));
   await other.call("s", { action: "subscribe" });
-  const leaving = new TestClient(registries[0] as Registry);
+  const leaving = new TestClient(registry);
   await leaving.call("s", { action: "subscribe" });
   leaving.disconnect();
   process.kill(pid, 0);
@@ -29,15 +23,10 @@ test("detach false: the task ends with the client that started it, and not with 
 test("so it does with who may still follow it after a reload, by whatever it asked with last", async () => {
   const plan = sleeper("s", { detach: false, privileges: ["urn:x"] });
   let good = ["old", "new"];
-  const registry = registryOf([plan], {
+  const { registry, client: stays } = make([plan], {
     granted: ({ token = "" }) => ({ privileges: new Set(good.includes(token) ? ["urn:x"] : []) }),
   });
-  registries.push(registry);
-  const [stays, loses, other] = [1, 2, 3].map(() => new TestClient(registry)) as [
-    TestClient,
-    TestClient,
-    TestClient,
-  ];
+  const [loses, other] = [new TestClient(registry), new TestClient(registry)];
   const by = (token: string) => ({ caller: { token } });
   const pid = pidOf(await stays.call("s", {}, by("old")));
   const lost = pidOf(await loses.call("s", {}, by("old")));
@@ -72,9 +61,7 @@ test("a client that went while its task was being started", async () => {
 });
 
 test("no handler is left when the task has ended", async () => {
-  const registry = registryOf([shell("t", "true", { detach: false })]);
-  registries.push(registry);
-  const client = new TestClient(registry);
+  const { client } = make([shell("t", "true", { detach: false })]);
   await client.call("t");
   await client.until("final-event");
   await new Promise((resolve) => setImmediate(resolve));
@@ -82,16 +69,15 @@ test("no handler is left when the task has ended", async () => {
 });
 
 test("late subscribers get the rest, each once", async () => {
-  const registry = registryOf([
+  const { registry, client } = make([
     shell("seq", "echo 1; read x < %fifo%; echo 2; echo 3", {
       encoder: { name: "line", opts: {} },
     }),
   ]);
-  registries.push(registry);
+  const late = new TestClient(registry);
   const fifo = `/tmp/spawnbox-late-${process.pid}`;
   Bun.spawnSync(["mkfifo", fifo]);
   try {
-    const [client, late] = [new TestClient(registry), new TestClient(registry)];
     await client.call("seq", { fifo });
     await client.until('"stdout":"1"');
     await late.call("seq", { action: "subscribe" });

@@ -1,12 +1,9 @@
-import { afterEach, describe, expect, test } from "bun:test";
-import { createRegistry, type Registry, type RegistryOptions } from "../../src/api/registry.ts";
+import { describe, expect, test } from "bun:test";
+import { createRegistry, type RegistryOptions } from "../../src/api/registry.ts";
 import type { Plan } from "../../src/plan/plan.ts";
-import { apiOf, pidOf, shell, spawnLaunch, TestClient } from "./harness.ts";
+import { apiOf, connecting, pidOf, shell, spawnLaunch, TestClient } from "./harness.ts";
 
-const registries: Registry[] = [];
-afterEach(async () => {
-  await Promise.all(registries.splice(0).map((registry) => registry.close()));
-});
+const make = connecting();
 
 const template = (sandbox: string, overrides: Partial<Plan> = {}): Plan =>
   shell("exec", "", { sandbox, argv: { elements: [], names: new Set() }, ...overrides });
@@ -17,13 +14,7 @@ function connect(options: Partial<RegistryOptions> = {}) {
     { uid: "shut", plans: [shell("hello", "echo hello")] },
     { uid: "guarded", plans: [], exec: template("guarded", { privileges: ["urn:x"] }) },
   ];
-  const registry = createRegistry({
-    apis: [apiOf([], { sandboxes })],
-    launch: spawnLaunch,
-    ...options,
-  });
-  registries.push(registry);
-  return new TestClient(registry);
+  return make([], { apis: [apiOf([], { sandboxes })], ...options }).client;
 }
 
 const exec = (cmdpath: string, ...args: unknown[]) => ({ cmdpath, args });

@@ -1,4 +1,5 @@
 /** A registry over real processes without a sandbox, and a client that records its frames as they would go over a WebSocket. */
+import { afterEach } from "bun:test";
 import { constants } from "node:os";
 import type { Client, Session } from "../../src/api/client.ts";
 import type { Granted } from "../../src/api/privileges.ts";
@@ -31,6 +32,11 @@ export function shell(verb: string, script: string, overrides: Partial<Plan> = {
   };
 }
 
+/** The part of a plan that names its encoder. */
+export const use = (name: string, opts: Record<string, unknown> = {}) => ({
+  encoder: { name, opts },
+});
+
 /**
  * A plan that sleeps, without a shell: one that is just about to run its child may miss a SIGINT, or outlive it because the
  * child did.
@@ -62,6 +68,19 @@ export function registryOf(
 ): Registry {
   const log = new Log(() => {});
   return createRegistry({ apis: [apiOf(plans)], launch: spawnLaunch, log, ...options });
+}
+
+/** A function that makes a registry with a client; each is closed after the test that made it. */
+export function connecting() {
+  const registries: Registry[] = [];
+  afterEach(async () => {
+    await Promise.all(registries.splice(0).map((registry) => registry.close()));
+  });
+  return (plans: readonly Plan[], options: Partial<RegistryOptions> = {}) => {
+    const registry = registryOf(plans, options);
+    registries.push(registry);
+    return { registry, client: new TestClient(registry) };
+  };
 }
 
 /** Keeps the contract of task.ts with plain processes: each in a session of its own, killed as a group. */

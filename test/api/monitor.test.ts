@@ -1,14 +1,11 @@
-import { afterEach, describe, expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { grantAll } from "../../src/api/privileges.ts";
-import { createRegistry, type Registry, type RegistryOptions } from "../../src/api/registry.ts";
+import { type RegistryOptions } from "../../src/api/registry.ts";
 import { Log } from "../../src/log.ts";
 import { parseTemplate } from "../../src/plan/argv.ts";
-import { apiOf, granting, paramsOf, shell, sleeper, spawnLaunch, TestClient } from "./harness.ts";
+import { apiOf, connecting, granting, paramsOf, shell, sleeper, TestClient } from "./harness.ts";
 
-const registries: Registry[] = [];
-afterEach(async () => {
-  await Promise.all(registries.splice(0).map((registry) => registry.close()));
-});
+const make = connecting();
 
 const say = shell("say", "", {
   info: "says it",
@@ -22,15 +19,7 @@ function connect(options: Partial<RegistryOptions> = {}) {
   const lines: string[] = [];
   const log = new Log((line) => lines.push(line));
   const apis = [apiOf([say, shell("hello", "echo hi"), sleeper("sleep")], { version: "1.0" })];
-  const registry = createRegistry({
-    apis,
-    launch: spawnLaunch,
-    log,
-    granted: grantAll,
-    ...options,
-  });
-  registries.push(registry);
-  return { registry, client: new TestClient(registry), lines };
+  return { ...make([], { apis, log, granted: grantAll, ...options }), lines };
 }
 
 const monitor = { api: "monitor" };

@@ -1,9 +1,10 @@
-import { afterEach, describe, expect, test } from "bun:test";
-import { createRegistry, type Registry } from "../../src/api/registry.ts";
+import { describe, expect, test } from "bun:test";
+import { createRegistry } from "../../src/api/registry.ts";
 import { parseTemplate } from "../../src/plan/argv.ts";
 import type { Plan } from "../../src/plan/plan.ts";
 import {
   apiOf,
+  connecting,
   granting,
   paramsOf,
   registryOf,
@@ -12,16 +13,7 @@ import {
   TestClient,
 } from "./harness.ts";
 
-const registries: Registry[] = [];
-afterEach(async () => {
-  await Promise.all(registries.splice(0).map((registry) => registry.close()));
-});
-
-function connect(plans: readonly Plan[], options: Parameters<typeof registryOf>[1] = {}) {
-  const registry = registryOf(plans, options);
-  registries.push(registry);
-  return { registry, client: new TestClient(registry) };
-}
+const connect = connecting();
 
 const ok = (response: string) =>
   `{"jtype":"afb-reply","request":{"status":"success","code":0},"response":${response}}`;

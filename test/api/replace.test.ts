@@ -1,18 +1,7 @@
-import { afterEach, expect, test } from "bun:test";
-import type { Registry } from "../../src/api/registry.ts";
-import type { Plan } from "../../src/plan/plan.ts";
-import { apiOf, pidOf, registryOf, shell, sleeper, TestClient } from "./harness.ts";
+import { expect, test } from "bun:test";
+import { apiOf, connecting, pidOf, shell, sleeper, TestClient } from "./harness.ts";
 
-const registries: Registry[] = [];
-afterEach(async () => {
-  await Promise.all(registries.splice(0).map((registry) => registry.close()));
-});
-
-function connect(plans: readonly Plan[]) {
-  const registry = registryOf(plans);
-  registries.push(registry);
-  return { registry, client: new TestClient(registry) };
-}
+const connect = connecting();
 
 const sync = { encoder: { name: "sync", opts: {} } };
 

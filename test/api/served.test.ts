@@ -18,9 +18,8 @@ const config = {
 };
 
 test("a client that goes stops what it started, but for what is detached", async () => {
-  const user = process.geteuid?.() === 0 ? "root" : "ordinary user";
   // To hear of others' connections takes a privilege.
-  await using server = await serve(config, user, [], [], ["--access", "open"]);
+  await using server = await serve(config, { argv: ["--access", "open"] });
   const ended = {
     "t/sleep": Promise.withResolvers<void>(),
     "t/exec": Promise.withResolvers<void>(),

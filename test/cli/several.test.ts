@@ -82,7 +82,7 @@ describe.each(users)("as %s", (user) => {
     write("more/ignored.json", config("nine"));
     const three = write("three.json", config("three"));
     const named = ["--config", `${join(dir, "more")}:${three}`];
-    await using server = await serve(config("unused"), user, [], [], named);
+    await using server = await serve(config("unused"), { user, argv: named });
     const { response } = await server.call("monitor/get", { apis: "*" });
     expect(response).toEqual({ apis: { monitor: true, one: true, three: true, two: true } });
     for (const api of ["one", "two", "three"]) {
@@ -103,7 +103,7 @@ describe.each(users)("as %s", (user) => {
   });
 
   test("what is not there: the same words over REST, events and WebSocket, TCP and unix", async () => {
-    await using server = await serve(config("one"), user);
+    await using server = await serve(config("one"), { user });
     const api = { status: "unknown-api", code: -3 };
     const verb = { status: "unknown-verb", code: -4 };
     const wrong = { status: "invalid-request", code: -12 };
@@ -153,7 +153,7 @@ describe.each(users)("as %s", (user) => {
   });
 
   test("verbose: the plan, in words, on every transport", async () => {
-    await using server = await serve(config("one"), user);
+    await using server = await serve(config("one"), { user });
     const plain = await server.run("one/say", { action: "start" });
     expect(plain).not.toHaveProperty("plan");
     const loud = (await server.call("one/say", { args: { text: "x" }, verbose: 1 })).response;

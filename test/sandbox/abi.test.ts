@@ -1,9 +1,10 @@
 /** System calls of another ABI would have other numbers than the filter's: whoever makes one is killed. */
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, describe, expect, test } from "bun:test";
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Served, serve, users } from "../served.ts";
+import { serve, users } from "../served.ts";
+import { serving } from "../serving.ts";
 
 /** A static ELF64 program: header, one readable and executable segment, and this code. See elf(5). */
 function program(code: readonly number[]): Uint8Array {
@@ -49,8 +50,7 @@ const abis = Object.keys(programs) as (keyof typeof programs)[];
 
 describe.skipIf(process.arch !== "x64").each(users)("served by %s", (user) => {
   let dir: string;
-  let served: Served;
-  beforeAll(async () => {
+  const served = serving(() => {
     dir = mkdtempSync(join(tmpdir(), "spawnbox-abi-"));
     chmodSync(dir, 0o755);
     const commands = abis.map((abi) => {
@@ -61,7 +61,7 @@ describe.skipIf(process.arch !== "x64").each(users)("served by %s", (user) => {
     const acls = { user: "daemon" };
     const rules = { syscall: "reboot", action: "SCMP_ACT_ERRNO(EPERM)" };
     const seccomp = { default: "SCMP_ACT_ALLOW", rules };
-    served = await serve(
+    return serve(
       {
         metadata: { uid: "a", api: "a" },
         sandboxes: [
@@ -69,13 +69,10 @@ describe.skipIf(process.arch !== "x64").each(users)("served by %s", (user) => {
           { uid: "filtered", acls, seccomp, commands },
         ],
       },
-      user,
+      { user },
     );
   });
-  afterAll(async () => {
-    await served?.[Symbol.asyncDispose]();
-    rmSync(dir, { recursive: true });
-  });
+  afterAll(() => rmSync(dir, { recursive: true }));
   const status = async (verb: string) => (await served.run(`a/${verb}`)).status;
 
   test("without a filter the programs run", async () => {

@@ -2,8 +2,9 @@
  * Fork bombs without any pause, where neither a pid namespace nor a cgroup kills the tree at once: only the sweep of the
  * supervisor does. A process that was killed must not make room for one that was not.
  */
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { type Served, serve, until, type User, users } from "../served.ts";
+import { describe, expect, test } from "bun:test";
+import { serve, until, type User, users } from "../served.ts";
+import { serving } from "../serving.ts";
 import { acls, api, exterminate, marked } from "./attack.ts";
 
 /** Each of them fills its limit within milliseconds; `keep` is what the command itself does. */
@@ -41,13 +42,7 @@ const bomb = (how: keyof typeof bombs) => {
 };
 
 describe.each(users)("served by %s", (user) => {
-  let served: Served;
-  beforeAll(async () => {
-    served = await serve(api(sandboxes(user)), user);
-  });
-  afterAll(async () => {
-    await served?.[Symbol.asyncDispose]();
-  });
+  const served = serving(() => serve(api(sandboxes(user)), { user }));
 
   describe.each(sandboxes(user).map(({ uid }) => uid))("sandbox %s", (sandbox) => {
     test.each(ways)(
@@ -89,7 +84,7 @@ describe.each(users)("served by %s", (user) => {
       "[fork bombs] without a pause, pid namespace or cgroup: the server's death leaves nothing: %s",
       async (how) => {
         const { marker, script } = bomb(how);
-        const doomed = await serve(api(sandboxes(user)), user);
+        const doomed = await serve(api(sandboxes(user)), { user });
         try {
           const reply = doomed.call(`a/${sandbox}/long`, { script }).catch(() => undefined);
           await until("it explodes", () => marked(marker).length > 4);

@@ -1,5 +1,5 @@
 /** Attacks through what a command inherits: descriptors, its working directory, the launcher's own executable. */
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { createHash } from "node:crypto";
 import {
   chmodSync,
@@ -14,7 +14,8 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Served, serve, shell, users } from "../served.ts";
+import { serve, shell, users } from "../served.ts";
+import { serving } from "../serving.ts";
 import { acls, api, canLookInside, commands, full, plainAndFull, py, sh } from "./attack.ts";
 
 const FDS = [3, 4, 5, 6, 7, 8, 9, 256];
@@ -53,13 +54,7 @@ function executed(pid: number): Record<string, string> {
 }
 
 describe.each(users)("served by %s", (user) => {
-  let served: Served;
-  beforeAll(async () => {
-    served = await serve(config, user);
-  });
-  afterAll(async () => {
-    await served?.[Symbol.asyncDispose]();
-  });
+  const served = serving(() => serve(config, { user }));
 
   test.each(["plain", "full", "root", "rootfull"])(
     "[file descriptors] of the first 4096, only 0 to 2 are open: %s",
@@ -123,7 +118,7 @@ print([attempt(os.lseek, fd, 0, 1) for fd in (1, 2)])`,
         symlinkSync("closed/open", join(dir, "link"));
         lchownSync(join(dir, "link"), 1, 1);
         const sandbox = { uid: "cwd", acls: { ...acls, chdir: join(dir, "link") }, commands };
-        await using other = await serve(api([sandbox]), user);
+        await using other = await serve(api([sandbox]), { user });
         const { request } = await other.call("a/cwd/sh", { script: "pwd" });
         expect(request.info).toContain("chdir");
         expect(request.info).toContain("EACCES");

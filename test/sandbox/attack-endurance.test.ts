@@ -20,7 +20,7 @@ describe.each(users)("served by %s", (user) => {
   test.if(canLookInside)(
     "[endurance] launches in a row leave no descriptor, memory file, zombie, process or mount behind",
     async () => {
-      await using served = await serveSandboxes(plainAndFull, user);
+      await using served = await serveSandboxes(plainAndFull, { user });
       const marker = `endure-${process.pid}`;
       const ways = [
         `echo ok; : ${marker}`,
@@ -69,7 +69,7 @@ describe.each(users)("served by %s", (user) => {
           ...sandbox,
           acls: { ...sandbox.acls, chdir: "/not/there" },
         })),
-        user,
+        { user },
       );
       const refuse = async (times: number) => {
         for (let i = 0; i < times; i += 2) {

@@ -1,5 +1,5 @@
 /** Attacks on the file system a command sees: fakes in a writable root, ways around read-only. */
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, describe, expect, test } from "bun:test";
 import {
   chmodSync,
   chownSync,
@@ -12,7 +12,8 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { landlockAbi } from "../../ffi/landlock.ts";
-import { isRoot, type Served, shell, system, users } from "../served.ts";
+import { isRoot, shell, system, users } from "../served.ts";
+import { serving } from "../serving.ts";
 import { acls, commands, full, py, serveSandboxes, sh, withMounts } from "./attack.ts";
 
 const SECRET = "content of the host";
@@ -82,13 +83,7 @@ const config = [
 ];
 
 describe.each(users)("served by %s", (user) => {
-  let served: Served;
-  beforeAll(async () => {
-    served = await serveSandboxes(config, user);
-  });
-  afterAll(async () => {
-    await served?.[Symbol.asyncDispose]();
-  });
+  const served = serving(() => serveSandboxes(config, { user }));
 
   test.each(["proc", "sys", "dev", "tmp", "deep", "made"])(
     "[mounts] a target that was replaced by a link in a writable root is refused: %s",
@@ -176,7 +171,7 @@ print(open("/proc/kallsyms").read(1) if os.path.exists("/proc/kallsyms") else ""
         },
         commands,
       };
-      await using other = await serveSandboxes([sandbox], user);
+      await using other = await serveSandboxes([sandbox], { user });
       const script = `cat ${secret}/f 2>/dev/null || echo denied; rmdir ${outer}/inner; ln -s ${secret} ${outer}/inner && echo linked`;
       expect((await sh(other, "land", script)).lines).toEqual(["denied", "linked"]);
       const { request, response } = await other.call("a/land/sh", { script: `cat ${secret}/f` });
@@ -223,7 +218,7 @@ describe.if(isRoot)("served by root", () => {
       true,
     );
     try {
-      await using served = await serveSandboxes(config, "root");
+      await using served = await serveSandboxes(config, { user: "root" });
       const { lines } = await sh(
         served,
         "ro",

@@ -1,6 +1,7 @@
 /** Attacks by output: floods of every shape through every encoder, and streams closed too early. */
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { type Served, serve, shell, until, users } from "../served.ts";
+import { describe, expect, test } from "bun:test";
+import { serve, shell, until, users } from "../served.ts";
+import { serving } from "../serving.ts";
 import { answering, api, marked, plainAndFull, sh } from "./attack.ts";
 
 const encoders = ["text", "sync", "line", "raw", "json"] as const;
@@ -20,13 +21,7 @@ const config = api(
 const room = (encoder: string) => (encoder === "raw" ? 450 : 250);
 
 describe.each(users)("served by %s", (user) => {
-  let served: Served;
-  beforeAll(async () => {
-    served = await serve(config, user);
-  });
-  afterAll(async () => {
-    await served?.[Symbol.asyncDispose]();
-  });
+  const served = serving(() => serve(config, { user }));
 
   const floods = {
     "endless output": "yes",

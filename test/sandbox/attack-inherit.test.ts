@@ -1,7 +1,8 @@
 /** Attacks through what a command inherits of a server that is specially protected: before others in time, memory and files. */
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
-import { isRoot, type Served, users } from "../served.ts";
+import { isRoot, users } from "../served.ts";
+import { serving } from "../serving.ts";
 import { acls, commands, plainAndFull, py, serveSandboxes } from "./attack.ts";
 
 /** CAP_SYS_RESOURCE: a container's root may not raise limits, nor be spared when memory is short. */
@@ -26,18 +27,12 @@ print(open("/proc/self/oom_score_adj").read().strip())
 print(resource.getrlimit(resource.RLIMIT_NOFILE), [resource.getrlimit(r) for r in (13, 14)])`;
 
 describe.each(users)("served by %s", (user) => {
-  let served: Served;
-  beforeAll(async () => {
-    const config = [
-      ...plainAndFull,
-      { uid: "root", acls: { user: "root" }, commands },
-      { uid: "mine", acls: { ...acls, nice: 3 }, limits: { nofile: 1500 }, commands },
-    ];
-    served = await serveSandboxes(config, user, PROTECTED);
-  });
-  afterAll(async () => {
-    await served?.[Symbol.asyncDispose]();
-  });
+  const config = [
+    ...plainAndFull,
+    { uid: "root", acls: { user: "root" }, commands },
+    { uid: "mine", acls: { ...acls, nice: 3 }, limits: { nofile: 1500 }, commands },
+  ];
+  const served = serving(() => serveSandboxes(config, { user, first: PROTECTED }));
 
   test.each(["plain", "full", "root"])(
     "[inheritance] no priority, address layout or raised limit of the server comes along: %s",
@@ -53,7 +48,10 @@ describe.each(users)("served by %s", (user) => {
   });
 
   test("being a likelier victim, when memory is short, stays", async () => {
-    await using likelier = await serveSandboxes(plainAndFull, user, ["choom", "-n", "123", "--"]);
+    await using likelier = await serveSandboxes(plainAndFull, {
+      user,
+      first: ["choom", "-n", "123", "--"],
+    });
     const { lines } = await py(likelier, "plain", `print(open("/proc/self/oom_score_adj").read())`);
     expect(lines[0]).toBe("123");
   });

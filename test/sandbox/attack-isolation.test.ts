@@ -1,12 +1,20 @@
 /** Attacks through what the kernel shares beyond files: sockets, System V IPC, shared memory, keyrings, cgroups. */
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { createServer, type Server } from "node:net";
 import { dlopen } from "bun:ffi";
-import { landlockAbi } from "../../ffi/landlock.ts";
-import { type Served, users } from "../served.ts";
-import { acls, commands, plainAndFull, py, python, serveSandboxes, withMounts } from "./attack.ts";
+import { users } from "../served.ts";
+import { serving } from "../serving.ts";
+import {
+  acls,
+  commands,
+  plainAndFull,
+  py,
+  python,
+  serveSandboxes,
+  withMounts,
+  scoped,
+} from "./attack.ts";
 
-const scoped = landlockAbi() >= 6;
 const config = [
   ...plainAndFull,
   { uid: "net", acls, namespace: { shares: { net: "disable" } }, commands },
@@ -61,15 +69,11 @@ function secretInSessionKeyring(description: string): boolean {
 }
 
 describe.each(users)("served by %s", (user) => {
-  let served: Served;
   const key = `spawnbox-secret-${process.pid}`;
   let keyrings = false;
-  beforeAll(async () => {
+  const served = serving(() => {
     keyrings = secretInSessionKeyring(key);
-    served = await serveSandboxes(config, user);
-  });
-  afterAll(async () => {
-    await served?.[Symbol.asyncDispose]();
+    return serveSandboxes(config, { user });
   });
 
   test.each(["net", "full", "minimal", ...(scoped ? ["landlock"] : [])])(

@@ -128,7 +128,7 @@ describe.if(isRoot)("launches held", () => {
         else
           for (const kind of KINDS) if (now[kind].length > before[kind].length) meanwhile.add(kind);
       };
-      const start = () => serve(config, user);
+      const start = () => serve(config, { user });
       const { steps, places } = await killAtEachStep(start, `a/${sandbox}/sh`, look);
       expect(steps).toEqual(expect.arrayContaining([...(EXPECTED[sandbox] ?? [])]));
       // What is looked for can be found.

@@ -1,9 +1,10 @@
 /** Attacks on privileges: set-user-id programs and file capabilities, a switch of user that fails, injected variables. */
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, describe, expect, test } from "bun:test";
 import { chmodSync, copyFileSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { isRoot, type Served, until, users } from "../served.ts";
+import { isRoot, until, users } from "../served.ts";
+import { serving } from "../serving.ts";
 import {
   acls,
   commands,
@@ -43,13 +44,7 @@ const config = [
 ];
 
 describe.each(users)("served by %s", (user) => {
-  let served: Served;
-  beforeAll(async () => {
-    served = await serveSandboxes(config, user);
-  });
-  afterAll(async () => {
-    await served?.[Symbol.asyncDispose]();
-  });
+  const served = serving(() => serveSandboxes(config, { user }));
   const roots = isRoot && user === "root";
 
   test.each([

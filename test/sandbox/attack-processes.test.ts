@@ -1,8 +1,8 @@
 /** Attacks by processes: trees that hide from a stop, signals to and looks into the server, its death in the middle of a launch. */
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
-import { landlockAbi } from "../../ffi/landlock.ts";
-import { isAlive, type Served, shell, until, users } from "../served.ts";
+import { isAlive, shell, until, users } from "../served.ts";
+import { serving } from "../serving.ts";
 import {
   acls,
   commands,
@@ -12,11 +12,11 @@ import {
   py,
   python,
   pythonScript,
+  scoped,
   serveSandboxes,
 } from "./attack.ts";
+import { type Tree, trees, ways } from "./trees.ts";
 
-/** Signals and abstract sockets are scoped by Landlock since its version 6. */
-const scoped = landlockAbi() >= 6;
 const brief = { ...python, uid: "brief", timeout: 0.7 };
 const landlock = { ro: ["/proc"], exec: ["/usr", "/bin", "/lib", "/lib64", "/etc"], rw: ["/dev"] };
 const config = [
@@ -27,51 +27,14 @@ const config = [
 /** What kills after a stop without a signal waits 5 s; the issue's 1 s for the kill itself is measured and printed. */
 const GUARD = 60_000;
 
-/** How a tree hides; each process carries the marker in its command line. */
-const hidden = {
-  "setsid and double fork": `
-for _ in range(20):
-    if os.fork() == 0:
-        os.setsid()
-        if os.fork() == 0: time.sleep(1000)
-        os._exit(0)`,
-  "processes that replace themselves for ever": `
-for _ in range(4):
-    if os.fork() == 0:
-        os.setsid()
-        while True:
-            if os.fork(): os._exit(0)`,
-  "all signals ignored and blocked": `
-for n in range(1, 65): attempt(lambda: signal.signal(n, signal.SIG_IGN)) if n not in (9, 17, 19, 32, 33) else None
-signal.pthread_sigmask(signal.SIG_BLOCK, range(1, 65))
-for _ in range(5): os.fork()`,
-  "stopped processes": `
-for _ in range(5):
-    if os.fork() == 0:
-        os.setsid(); os.kill(os.getpid(), signal.SIGSTOP)`,
-  "PDEATHSIG taken back and the parent gone": `
-call("prctl", 1, 0, 0, 0, 0)
-for _ in range(3):
-    if os.fork() == 0:
-        call("prctl", 1, 0, 0, 0, 0); call("prctl", 36, 1, 0, 0, 0); os.setsid()
-        if os.fork() == 0: os.fork(); time.sleep(1000)`,
-} as const;
-
 describe.each(users)("served by %s", (user) => {
-  let served: Served;
-  beforeAll(async () => {
-    served = await serveSandboxes(config, user);
-  });
-  afterAll(async () => {
-    await served?.[Symbol.asyncDispose]();
-  });
-  let trees = 0;
-  const tree = (how: keyof typeof hidden) => {
-    const marker = `tree-${user === "root" ? "r" : "o"}-${process.pid}-${trees++}`;
-    return { marker, script: `${pythonScript(hidden[how])}\ntime.sleep(1000) # ${marker}` };
+  const served = serving(() => serveSandboxes(config, { user }));
+  let planted = 0;
+  const tree = (how: Tree) => {
+    const marker = `tree-${user === "root" ? "r" : "o"}-${process.pid}-${planted++}`;
+    return { marker, script: `${pythonScript(trees[how])}\ntime.sleep(1000) # ${marker}` };
   };
   const sandboxes = ["plain", "pids", "full"];
-  const ways = Object.keys(hidden) as (keyof typeof hidden)[];
 
   describe.each(sandboxes)("sandbox %s", (sandbox) => {
     test(
@@ -188,7 +151,7 @@ print("tried")`,
           { ...plainAndFull[0], commands: { ...shell, uid: marker } },
           { uid: "full", acls, namespace: full, commands: { ...shell, uid: marker } },
         ],
-        user,
+        { user },
       );
       // Launches are always under way: each that ends is followed by another.
       let ended = 0;

@@ -4,9 +4,10 @@
  * What a cgroup limits (memory.max and its `oom`, pids.max, cpu, io) needs the controllers of cgroup v2 and is attacked in
  * the virtual machine of the boot tests; here are the limits that every kernel has.
  */
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import type { Reply } from "../../src/api/reply.ts";
 import { isAlive, isRoot, type Ran, type Served, serve, shell, until, users } from "../served.ts";
+import { serving } from "../serving.ts";
 import {
   answering,
   api,
@@ -70,13 +71,7 @@ async function explode(served: Served, sandbox: string, script: string): Promise
 }
 
 describe.each(users)("served by %s", (user) => {
-  let served: Served;
-  beforeAll(async () => {
-    served = await serve(config, user);
-  });
-  afterAll(async () => {
-    await served?.[Symbol.asyncDispose]();
-  });
+  const served = serving(() => serve(config, { user }));
 
   test.each(["plain", "full"])(
     "[resource limits] a fork bomb is limited, timed out and gone: %s",
@@ -213,7 +208,7 @@ print(os.write(fd, bytes(100000)), attempt(os.write, fd, b"x"))`,
   test("[exhaustion] out of namespaces, calls get an error that says so, and work again later", async () => {
     const most = 3;
     const through = ["/bin/sh", "-c", LIMITED, `${most}`];
-    await using limited = await serve(config, user, through);
+    await using limited = await serve(config, { user, through });
     const start = () => limited.call("a/full/sh", { script: "exec sleep 1006" });
     const running = Array.from({ length: most }, start);
     await until("they run", () => marked("sleep\x001006").length === most);

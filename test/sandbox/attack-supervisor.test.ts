@@ -11,45 +11,14 @@ import {
   pythonScript,
   serveSandboxes,
 } from "./attack.ts";
+import { type Tree, trees, ways as all } from "./trees.ts";
 
 const GUARD = 120_000;
 
-const TREE = 10;
 /** So many of a tree are there when the supervisor is killed; more would not be seen of one that replaces itself. */
 const ENOUGH = 3;
-/** How what is left hides; each lives in a session of its own. */
-const trees = {
-  "setsid and double fork": `
-for _ in range(${TREE}):
-    if os.fork() == 0:
-        os.setsid()
-        if os.fork() == 0: time.sleep(1000)
-        os._exit(0)`,
-  "processes that replace themselves for ever": `
-for _ in range(4):
-    if os.fork() == 0:
-        os.setsid()
-        while True:
-            if os.fork(): os._exit(0)`,
-  "a session for each, stopped": `
-for _ in range(${TREE}):
-    if os.fork() == 0:
-        os.setsid(); os.kill(os.getpid(), signal.SIGSTOP)`,
-  "generations of sessions, that ignore signals": `
-for n in range(1, 65): attempt(lambda: signal.signal(n, signal.SIG_IGN)) if n not in (9, 17, 19, 28, 32, 33) else None
-for _ in range(3):
-    if os.fork() == 0:
-        for _ in range(5):
-            os.setsid() if os.getpgrp() != os.getpid() else None
-            if os.fork() == 0: continue
-            break
-        time.sleep(1000)`,
-  "the command itself, its PDEATHSIG taken back": `
-call("prctl", 1, 0, 0, 0, 0)
-for _ in range(${TREE}):
-    if os.fork() == 0: time.sleep(1000)`,
-} as const;
-const ways = Object.keys(trees) as (keyof typeof trees)[];
+/** What blocks every signal does not hear that it is to kill its supervisor. */
+const ways = all.filter((how) => !how.includes("blocked"));
 
 describe.each(users)("served by %s", (user) => {
   let served: Served;
@@ -65,11 +34,10 @@ describe.each(users)("served by %s", (user) => {
     const calm = { ...python, uid: "calm" };
     // As the entry of a container does: a service beside the server, which is executed in its place.
     const entry = ["/bin/sh", "-c", 'setsid sleep 98765 & exec "$@"', "sh"];
-    served = await serveSandboxes(
-      [{ uid: "plain", acls, commands: [...commands, calm] }],
+    served = await serveSandboxes([{ uid: "plain", acls, commands: [...commands, calm] }], {
       user,
-      entry,
-    );
+      first: entry,
+    });
     await until("what was there before runs", () => childrenOf(served.pid).length === 1);
     beside = `${childrenOf(served.pid)[0]}`;
   });
@@ -83,7 +51,7 @@ describe.each(users)("served by %s", (user) => {
 
   let tasks = 0;
   /** Runs until WINCH, which is ignored before: so the server knows that it runs when it kills its supervisor. */
-  const start = (how: keyof typeof trees, verb = "py") => {
+  const start = (how: Tree, verb = "py") => {
     const marker = `${family}-${tasks++}.`;
     const script = `
 signal.signal(signal.SIGWINCH, lambda *_: os.kill(os.getppid(), signal.SIGKILL))

@@ -1,5 +1,5 @@
 /** Attacks in time: the source of a mount is swapped for a symbolic link while launches are under way. */
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, describe, expect, test } from "bun:test";
 import {
   chmodSync,
   chownSync,
@@ -13,7 +13,8 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { isRoot, type Served, shell, users } from "../served.ts";
+import { isRoot, shell, users } from "../served.ts";
+import { serving } from "../serving.ts";
 import { acls, serveSandboxes, withMounts } from "./attack.ts";
 
 const LAUNCHES = 300;
@@ -88,13 +89,7 @@ while True:
 }
 
 describe.each(users)("served by %s", (user) => {
-  let served: Served;
-  beforeAll(async () => {
-    served = await serveSandboxes(config, user);
-  });
-  afterAll(async () => {
-    await served?.[Symbol.asyncDispose]();
-  });
+  const served = serving(() => serveSandboxes(config, { user }));
 
   test.each([
     ["directory", "swap", "cat /data/f /data/sub/f /sub/f", ["meant", "meant", "meant"]],

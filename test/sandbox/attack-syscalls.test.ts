@@ -1,6 +1,7 @@
 /** Attacks by system calls: what a missing capability or a filter must deny, foreign ABIs, typing into terminals. */
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { type Served, users } from "../served.ts";
+import { describe, expect, test } from "bun:test";
+import { users } from "../served.ts";
+import { serving } from "../serving.ts";
 import { acls, commands, full, plainAndFull, py, python, serveSandboxes } from "./attack.ts";
 
 const profiles = ["minimal", "network", "device", "admin"] as const;
@@ -88,13 +89,7 @@ const allowed = `
 print(sorted(name for name, result in tried.items() if result == "ok"), len(tried))`;
 
 describe.each(users)("served by %s", (user) => {
-  let served: Served;
-  beforeAll(async () => {
-    served = await serveSandboxes(config, user);
-  });
-  afterAll(async () => {
-    await served?.[Symbol.asyncDispose]();
-  });
+  const served = serving(() => serveSandboxes(config, { user }));
 
   test.each(["plain", "full", "filter", ...profiles])(
     "[capabilities] mounts, modules, kexec, clock, other identities are denied: %s",

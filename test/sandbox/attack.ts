@@ -1,7 +1,7 @@
 /** What the attacks share: Python that makes raw system calls inside a sandbox, and a look at processes from outside. */
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
-import { type Served, serve, shell, system, type User } from "../served.ts";
-import { isRoot } from "../served.ts";
+import { landlockAbi } from "../../ffi/landlock.ts";
+import { isRoot, type Served, serve, type ServeOptions, shell, system } from "../served.ts";
 
 /** A command that runs Python handed in by the test. */
 export const python = {
@@ -29,11 +29,8 @@ export const api = (sandboxes: readonly object[]) => ({
   metadata: { uid: "a", api: "a" },
   sandboxes: sandboxes.map((sandbox) => ({ prefix: Reflect.get(sandbox, "uid"), ...sandbox })),
 });
-export const serveSandboxes = (
-  sandboxes: readonly object[],
-  user: User,
-  first: readonly string[] = [],
-) => serve(api(sandboxes), user, [], first);
+export const serveSandboxes = (sandboxes: readonly object[], options: ServeOptions) =>
+  serve(api(sandboxes), options);
 
 /** `call("name", …)` does a system call and gives "ok" or the name of its errno. Numbers: x86_64, then aarch64. */
 const PRELUDE = `
@@ -76,6 +73,9 @@ export const py = (served: Served, sandbox: string, script: string) =>
   run(served, `a/${sandbox}/py`, PRELUDE + script);
 /** The Python for a command that is called another way. */
 export const pythonScript = (script: string) => PRELUDE + script;
+
+/** Landlock keeps signals and abstract sockets within the sandbox since its version 6. */
+export const scoped = landlockAbi() >= 6;
 
 const pids = () => readdirSync("/proc").filter((name) => /^\d+$/.test(name));
 const read = (path: string): string => {

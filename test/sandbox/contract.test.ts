@@ -1,9 +1,10 @@
 /** What every command may rely on and every operator is promised, looked at from inside the sandbox: as root and as a user. */
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, describe, expect, test } from "bun:test";
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { isAlive, type Served, serve, shell, system, until, users } from "../served.ts";
+import { isAlive, serve, shell, system, until, users } from "../served.ts";
+import { serving } from "../serving.ts";
 
 const full = { shares: { all: "disable" }, opts: { hostname: "boxed" }, mounts: system };
 /** Prints each argument between brackets, byte for byte. */
@@ -79,13 +80,7 @@ const config = {
 };
 
 describe.each(users)("served by %s", (user) => {
-  let served: Served;
-  beforeAll(async () => {
-    served = await serve(config, user);
-  });
-  afterAll(async () => {
-    await served?.[Symbol.asyncDispose]();
-  });
+  const served = serving(() => serve(config, { user }));
   const script = async (sandbox: string, text: string) => {
     const {
       stdout = [],
@@ -325,7 +320,7 @@ EOF`;
   });
 
   test("if the server is killed, its commands end", async () => {
-    const doomed = await serve(config, user);
+    const doomed = await serve(config, { user });
     const calls = ["plain", "full"].map((sandbox) =>
       doomed
         .call(`t/${sandbox}/sh`, { script: "setsid sleep 1003 & exec sleep 1003" })

@@ -1,11 +1,12 @@
 /** The features beyond the contract, each looked at from inside: as root and as an ordinary user. */
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, describe, expect, test } from "bun:test";
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { landlockAbi } from "../../ffi/landlock.ts";
 import { copyOfSamples } from "../samples.ts";
-import { type Served, serve, shell, system, users } from "../served.ts";
+import { serve, shell, system, users } from "../served.ts";
+import { serving } from "../serving.ts";
 
 const acls = { user: "daemon" };
 const full = { shares: { all: "disable" }, mounts: system };
@@ -75,13 +76,7 @@ const config = {
 };
 
 describe.each(users)("served by %s", (user) => {
-  let served: Served;
-  beforeAll(async () => {
-    served = await serve(config, user);
-  });
-  afterAll(async () => {
-    await served?.[Symbol.asyncDispose]();
-  });
+  const served = serving(() => serve(config, { user }));
   const script = async (sandbox: string, text: string, verb = "sh") => {
     const {
       stdout = [],
@@ -203,7 +198,7 @@ describe.if(users.includes("root"))("root only", () => {
         },
       ],
     };
-    await using served = await serve(config, "root");
+    await using served = await serve(config, { user: "root" });
     const refused = await served.call("n/sh", { script: "true" });
     expect(refused.request.info).toContain(`join net /run/netns/${name}: ENOENT`);
     expect(Bun.spawnSync(["ip", "netns", "add", name]).exitCode).toBe(0);
@@ -241,7 +236,7 @@ describe.if(users.includes("root"))("root only", () => {
         metadata: { uid: "p", api: "p" },
         sandboxes: [one("with", { newPrivs: true }), one("without", {})],
       },
-      "root",
+      { user: "root" },
     );
     expect((await served.run("p/without/sh", { script })).stdout).toEqual(["1"]);
     expect((await served.run("p/with/sh", { script })).stdout).toEqual(["0"]);
@@ -269,7 +264,10 @@ describe.if(users.includes("root"))("root only", () => {
         exec: { cmdpath: program, args: args.map((arg) => arg.replaceAll("$", "$$$$")) },
       },
     };
-    await using served = await serve({ metadata: { uid: "o", api: "o" }, sandboxes: old }, "root");
+    await using served = await serve(
+      { metadata: { uid: "o", api: "o" }, sandboxes: old },
+      { user: "root" },
+    );
     const { stdout = [] } = await served.run("o/nest");
     rmSync(samples, { recursive: true });
     const reply = JSON.parse(

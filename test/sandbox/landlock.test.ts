@@ -1,7 +1,8 @@
 /** TCP ports as Landlock opens them, without any namespace: as root and as an ordinary user. */
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, describe, expect, test } from "bun:test";
 import { landlockAbi } from "../../ffi/landlock.ts";
-import { type Served, users } from "../served.ts";
+import { users } from "../served.ts";
+import { serving } from "../serving.ts";
 import { acls, py, python, serveSandboxes } from "./attack.ts";
 
 const PORTS_SINCE = 4;
@@ -46,13 +47,7 @@ def tcp(what, port):
 print(*(tcp("connect", port) for port in (${open.port}, ${closed.port})), *(tcp("bind", port) for port in (${bindable}, ${other})))`;
 
 describe.skipIf(landlockAbi() < PORTS_SINCE).each(users)("served by %s", (user) => {
-  let served: Served;
-  beforeAll(async () => {
-    served = await serveSandboxes(config, user);
-  });
-  afterAll(async () => {
-    await served?.[Symbol.asyncDispose]();
-  });
+  const served = serving(() => serveSandboxes(config, { user }));
 
   test.each([
     ["both", "ok EACCES ok EACCES"],

@@ -1,9 +1,10 @@
 /** The launcher and the server hold under commands and filters that work against them. */
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, describe, expect, test } from "bun:test";
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Served, serve, shell, system, users } from "../served.ts";
+import { serve, shell, system, users } from "../served.ts";
+import { serving } from "../serving.ts";
 
 const dir = mkdtempSync(join(tmpdir(), "spawnbox-launcher-"));
 chmodSync(dir, 0o755);
@@ -57,13 +58,7 @@ const config = {
 };
 
 describe.each(users)("served by %s", (user) => {
-  let served: Served;
-  beforeAll(async () => {
-    served = await serve(config, user);
-  });
-  afterAll(async () => {
-    await served?.[Symbol.asyncDispose]();
-  });
+  const served = serving(() => serve(config, { user }));
 
   test.each(["mute", "mutebox"])(
     "an exec that fails behind a filter that denies everything is told (%s)",

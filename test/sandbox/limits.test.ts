@@ -1,7 +1,8 @@
 /** Priority and resource limits as the command sees them: as root and as an ordinary user. */
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
-import { type Served, serve, shell, users } from "../served.ts";
+import { serve, shell, users } from "../served.ts";
+import { serving } from "../serving.ts";
 
 const CAP_SYS_RESOURCE = 1n << 24n;
 /** Root may lack it, in a container. */
@@ -19,13 +20,7 @@ const config = {
 };
 
 describe.each(users)("served by %s", (user) => {
-  let served: Served;
-  beforeAll(async () => {
-    served = await serve(config, user);
-  });
-  afterAll(async () => {
-    await served?.[Symbol.asyncDispose]();
-  });
+  const served = serving(() => serve(config, { user }));
 
   test("nice and resource limits", async () => {
     const { stdout, stderr } = await served.run("l/low/sh", {

@@ -1,8 +1,9 @@
 /** Each profile runs ordinary programs and refuses what none of them needs: as root and as a user. */
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { rmSync, writeFileSync } from "node:fs";
 import { profiles } from "./profiles.ts";
-import { type Served, serve, shell, users } from "../served.ts";
+import { serve, shell, users } from "../served.ts";
+import { serving } from "../serving.ts";
 
 const admin = { user: "daemon" };
 const config = {
@@ -75,13 +76,7 @@ const denied: [string, number, ...number[]][] = [
 ];
 
 describe.each(users)("served by %s", (user) => {
-  let served: Served;
-  beforeAll(async () => {
-    served = await serve(config, user);
-  });
-  afterAll(async () => {
-    await served?.[Symbol.asyncDispose]();
-  });
+  const served = serving(() => serve(config, { user }));
   const script = async (sandbox: string, text: string, verb = "sh") => {
     const ran = await served.run(`p/${sandbox}/${verb}`, { script: text });
     return { stdout: [], stderr: [], ...ran };

@@ -1,11 +1,12 @@
 /** What each action of a filter does to who makes the call: as root and as an ordinary user. */
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, describe, expect, test } from "bun:test";
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { constants, tmpdir } from "node:os";
 import { join } from "node:path";
 import { compileFilter } from "../../ffi/libseccomp.ts";
 import { parseAction } from "../../src/plan/seccomp-action.ts";
-import { type Served, users } from "../served.ts";
+import { users } from "../served.ts";
+import { serving } from "../serving.ts";
 import { acls, full, py, python, serveSandboxes } from "./attack.ts";
 
 const dir = mkdtempSync(join(tmpdir(), "spawnbox-seccomp-"));
@@ -59,13 +60,7 @@ print("alone", flush=True)
 os._exit(0)`;
 
 describe.each(users)("served by %s", (user) => {
-  let served: Served;
-  beforeAll(async () => {
-    served = await serveSandboxes(config, user);
-  });
-  afterAll(async () => {
-    await served?.[Symbol.asyncDispose]();
-  });
+  const served = serving(() => serveSandboxes(config, { user }));
 
   describe.each(Object.keys(filters))("filter from %s", (sandbox) => {
     const run = (script: string) => py(served, sandbox, script);

@@ -93,7 +93,7 @@ describe.skipIf(!isRoot)("mounts below a source", () => {
   const sandboxes = config("").sandboxes.map(({ uid }) => uid);
 
   test("[mounts] all that is mounted below a source is shown, with the restrictions of the mount", async () => {
-    await using served = await serve(config(join(dir, "source")), "root");
+    await using served = await serve(config(join(dir, "source")), { user: "root" });
     for (const sandbox of sandboxes) {
       const { stdout = [] } = await served.run(`s/${sandbox}/py`, { script: LOOK });
       expect(seen(stdout)).toEqual(expected(sandbox));
@@ -115,7 +115,10 @@ describe.skipIf(!isRoot)("mounts below a source", () => {
       seccomp: { default: "SCMP_ACT_ALLOW", rules },
       commands,
     };
-    await using served = await serve({ metadata: { uid: "o", api: "o" }, sandboxes: old }, "root");
+    await using served = await serve(
+      { metadata: { uid: "o", api: "o" }, sandboxes: old },
+      { user: "root" },
+    );
     for (const sandbox of sandboxes) {
       const { stdout = [], stderr } = await served.run(`o/${sandbox}`);
       const reply = stdout.find((line) => line.includes('"afb-reply"'));

@@ -10,7 +10,8 @@ import type { WireStatus } from "../../src/api/status.ts";
 import { encode, type Instruction, validateProgram } from "../../src/plan/bpf.ts";
 import { thisMachine } from "../../src/plan/machine.ts";
 import { parseAction } from "../../src/plan/seccomp-action.ts";
-import { type Served, users } from "../served.ts";
+import { users } from "../served.ts";
+import { serving } from "../serving.ts";
 import { acls, python, py, serveSandboxes } from "./attack.ts";
 
 const PROGRAMS = 12;
@@ -183,8 +184,7 @@ beforeAll(() => {
 afterAll(() => rmSync(dir, { recursive: true }));
 
 describe.each(users)("served by %s", (user) => {
-  let served: Served;
-  beforeAll(async () => {
+  const served = serving(() => {
     const sandboxes = Object.keys(FILES).flatMap((name) =>
       [true, false].map((report) => ({
         uid: report ? name : `${name}-untold`,
@@ -193,10 +193,7 @@ describe.each(users)("served by %s", (user) => {
         commands: python,
       })),
     );
-    served = await serveSandboxes(sandboxes, user);
-  });
-  afterAll(async () => {
-    await served?.[Symbol.asyncDispose]();
+    return serveSandboxes(sandboxes, { user });
   });
   const run = async (sandbox: string, script: string) => {
     const { lines, status } = await py(served, sandbox, script);

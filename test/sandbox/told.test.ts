@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { HANDOVER_CALL } from "../../ffi/launcher/layout.ts";
 import type { WireStatus } from "../../src/api/status.ts";
 import { type Served, users } from "../served.ts";
+import { serving } from "../serving.ts";
 import {
   acls,
   answering,
@@ -73,13 +74,7 @@ def flood():
 `;
 
 describe.each(users)("served by %s", (user) => {
-  let served: Served;
-  beforeAll(async () => {
-    served = await serveSandboxes(config, user);
-  });
-  afterAll(async () => {
-    await served?.[Symbol.asyncDispose]();
-  });
+  const served = serving(() => serveSandboxes(config, { user }));
   const py = async (sandbox: string, script: string) => {
     const { lines, errors, status } = await runPython(served, sandbox, script);
     const { exit, signal, cause, syscall, denied, logged } = status as WireStatus;
@@ -422,7 +417,7 @@ describe.if(users.includes("root"))("inside a sandbox that denies it", () => {
         }),
         outer("nested", told),
       ],
-      "root",
+      { user: "root" },
     );
   });
   afterAll(async () => {

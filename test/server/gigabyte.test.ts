@@ -8,7 +8,7 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { connect, type Socket } from "node:net";
-import { isRoot, type Served, serve, until } from "../served.ts";
+import { type Served, serve, until } from "../served.ts";
 import { frame, upgradeText } from "./harness.ts";
 
 /** Bytes of a line, with its end. */
@@ -33,7 +33,7 @@ beforeAll(async () => {
       ],
     },
   };
-  served = await serve(config, isRoot ? "root" : "ordinary user");
+  served = await serve(config);
 });
 afterAll(() => served?.[Symbol.asyncDispose]());
 
