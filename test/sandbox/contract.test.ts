@@ -3,7 +3,7 @@ import { afterAll, describe, expect, test } from "bun:test";
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { isAlive, serve, shell, system, until, users } from "../served.ts";
+import { isAlive, serve, shell, system, users } from "../served.ts";
 import { serving } from "../serving.ts";
 
 const full = { shares: { all: "disable" }, opts: { hostname: "boxed" }, mounts: system };
@@ -27,18 +27,13 @@ const config = {
     {
       uid: "plain",
       acls,
-      commands: [
-        shell,
-        echo,
-        { ...shell, uid: "brief", timeout: 0.5 },
-        { ...shell, uid: "line", encoder: "line" },
-      ],
+      commands: [shell, echo],
     },
     {
       uid: "full",
       acls,
       namespace: full,
-      commands: [shell, echo, { ...shell, uid: "brief", timeout: 0.5 }],
+      commands: [shell, echo],
     },
     {
       uid: "caps",
@@ -163,34 +158,6 @@ describe.each(users)("served by %s", (user) => {
       expect((await refused({ second: "x" })).info).toContain("`first` is missing");
       expect((await refused({ first: "x", third: 1 })).info).toContain("third");
     });
-
-    test("a time-out kills the whole tree, setsid and double fork included", async () => {
-      const hidden = "setsid sh -c 'sleep 1000 & exec sleep 1000' & sleep 1000 & ";
-      const started = await served.run(`t/${sandbox}/brief`, {
-        script: `${hidden} exec sleep 1000`,
-      });
-      expect(started.status).toMatchObject({ signal: "Killed", info: "timeout" });
-      expect(await processesNamed("sleep", "1000")).toEqual([]);
-    });
-
-    test("what a command leaves behind ends with it", async () => {
-      const { lines } = await script(
-        sandbox,
-        "setsid sh -c 'sleep 1001 & sleep 1001' >/dev/null 2>&1 & echo done",
-      );
-      expect(lines).toEqual(["done"]);
-      expect(await processesNamed("sleep", "1001")).toEqual([]);
-    });
-
-    test("exit codes and signals are told apart", async () => {
-      expect((await script(sandbox, "exit 3")).status).toMatchObject({ exit: 3 });
-      expect((await script(sandbox, "kill -TERM $$")).status).toMatchObject({
-        signal: "Terminated",
-      });
-      expect((await script(sandbox, "kill -SEGV $$")).status).toMatchObject({
-        signal: "Segmentation fault",
-      });
-    });
   });
 
   test("the namespace shows only the mounts", async () => {
@@ -274,65 +241,6 @@ EOF`;
     expect(lines).toEqual(["a=b c", "none", "0"]);
   });
 
-  test("stop ends a task with SIGINT, also its children", async () => {
-    const reply = served.call("t/full/sh", { script: "sleep 1002; echo never" });
-    await until("sleep runs", async () => (await processesNamed("sleep", "1002")).length === 1);
-    const stopped = await served.call("t/full/sh", { action: "stop" });
-    expect(stopped.response).toEqual([expect.stringMatching(/^full\/sh@\d+$/)]);
-    expect((await reply).response).toMatchObject({ status: { signal: "Interrupt" } });
-    expect(await processesNamed("sleep", "1002")).toEqual([]);
-  });
-
-  test("a stop sent right behind the start reaches the task", async () => {
-    const reply = served.call("t/plain/sh", { script: "exec sleep 1004" });
-    const stopped = await served.call("t/plain/sh", { action: "stop" });
-    expect(stopped.response).toEqual([expect.stringMatching(/^plain\/sh@\d+$/)]);
-    expect((await reply).response).toMatchObject({
-      status: { signal: "Interrupt", cause: "stopped" },
-    });
-  });
-
-  test.each([
-    // signal of the stop, what the command does, how that ends
-    ["USR1", "trap '' USR1; echo up; sleep 0.3; exit 0", { exit: 0 }, undefined],
-    ["USR1", "trap 'exit 3' USR1; echo up; while :; do sleep 0.01; done", { exit: 3 }, undefined],
-    ["CONT", "echo up; sleep 0.3; kill -9 $$", { signal: "Killed" }, undefined],
-    ["TERM", "trap '' TERM; echo up; sleep 0.3; kill -6 $$", { signal: "Aborted" }, undefined],
-    ["TERM", "trap 'exit 0' TERM; echo up; while :; do sleep 0.01; done", { exit: 0 }, "stopped"],
-    ["USR1", "echo up; exec sleep 1000", { signal: "User defined signal 1" }, "stopped"],
-    [undefined, "trap 'exit 7' INT; echo up; while :; do sleep 0.01; done", { exit: 7 }, "stopped"],
-    ["QUIT", "echo up; exec sleep 1000", { signal: "Quit" }, "stopped"],
-  ] as const)("stopped is what a stop has ended: %s, %s", async (signal, script, end, cause) => {
-    const up = Promise.withResolvers<void>();
-    const final = Promise.withResolvers<object>();
-    const off = served.client.on("event", (_, data) => {
-      const { type, stdout, status } = data as { type?: string; stdout?: string; status?: object };
-      if (stdout === "up") up.resolve();
-      if (type === "final-event" && status) final.resolve(status);
-    });
-    await served.call("t/plain/line", { script });
-    await up.promise;
-    await served.call("t/plain/line", { action: "stop", args: signal ? { signal } : {} });
-    const status = await final.promise;
-    off();
-    expect(status).toMatchObject(end);
-    expect(Reflect.get(status, "cause")).toBe(cause);
-  });
-
-  test("if the server is killed, its commands end", async () => {
-    const doomed = await serve(config, { user });
-    const calls = ["plain", "full"].map((sandbox) =>
-      doomed
-        .call(`t/${sandbox}/sh`, { script: "setsid sleep 1003 & exec sleep 1003" })
-        .catch(() => "gone"),
-    );
-    await until("all run", async () => (await processesNamed("sleep", "1003")).length === 4);
-    await doomed.crash();
-    await until("all are gone", async () => (await processesNamed("sleep", "1003")).length === 0);
-    await Promise.all(calls);
-    await doomed[Symbol.asyncDispose]();
-  });
-
   test("many at once lose no output", async () => {
     const replies = await Promise.all(
       Array.from({ length: 60 }, (_, i) => script(i % 2 ? "full" : "plain", `seq ${i} ${i + 99}`)),
@@ -343,16 +251,3 @@ EOF`;
     expect(await isAlive(served.pid)).toBe(true);
   });
 });
-
-/** Live processes with exactly this command line. */
-async function processesNamed(...argv: string[]): Promise<number[]> {
-  const found: number[] = [];
-  for (const name of new Bun.Glob("[0-9]*").scanSync({ cwd: "/proc", onlyFiles: false })) {
-    const pid = Number(name);
-    const line = await Bun.file(`/proc/${pid}/cmdline`)
-      .text()
-      .catch(() => "");
-    if (line === `${argv.join("\0")}\0` && (await isAlive(pid))) found.push(pid);
-  }
-  return found;
-}

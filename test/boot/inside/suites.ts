@@ -7,7 +7,7 @@ const DISK = "/dev/nvme1n1";
 const REPORT = "/run/suites.xml";
 
 /** What depends on the kernel most. */
-const SUITES = ["contract", "features", "submounts", "attack-identity"];
+const SUITES = ["contract", "ends", "features", "submounts", "attack-identity"];
 /** With `--all`: what else ends within half an hour in an emulated machine. Floods and endurance do not. */
 const MORE = [
   "launcher",
