@@ -39,13 +39,18 @@ async function faults(document: object): Promise<unknown> {
 
 describe("every sample", () => {
   const dir = copyOfSamples();
-  afterAll(() => rmSync(dir, { recursive: true }));
+  beforeAll(() => {
+    process.env["RESET_DEVICE"] = "/dev/null";
+  });
+  afterAll(() => {
+    delete process.env["RESET_DEVICE"];
+    rmSync(dir, { recursive: true });
+  });
   const files = [".", "install"].flatMap((sub) =>
     readdirSync(join(dir, sub)).flatMap((name) => (name.endsWith(".json") ? join(sub, name) : [])),
   );
 
   test.each(files)("%s", async (name) => {
-    process.env["RESET_DEVICE"] = "/dev/null";
     const file = join(dir, name);
     // What need not be on this machine, or is for root alone.
     mkdirSync(join(dir, "wireguard"), { recursive: true });
