@@ -10,9 +10,9 @@ import {
   plainAndFull,
   py,
   python,
+  scoped,
   serveSandboxes,
   withMounts,
-  scoped,
 } from "./attack.ts";
 
 const config = [

@@ -11,14 +11,14 @@ import {
   pythonScript,
   serveSandboxes,
 } from "./attack.ts";
-import { type Tree, trees, ways as all } from "./trees.ts";
+import { type Tree, trees, ways as allWays } from "./trees.ts";
 
 const GUARD = 120_000;
 
 /** So many of a tree are there when the supervisor is killed; more would not be seen of one that replaces itself. */
 const ENOUGH = 3;
 /** What blocks every signal does not hear that it is to kill its supervisor. */
-const ways = all.filter((how) => !how.includes("blocked"));
+const ways = allWays.filter((how) => !how.includes("blocked"));
 
 describe.each(users)("served by %s", (user) => {
   let served: Served;
