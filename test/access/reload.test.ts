@@ -126,6 +126,40 @@ describe.each(users)("as %s", (user) => {
     await keeper.close();
   });
 
+  test("a call that was admitted is answered in full, over every transport", async () => {
+    const { tokens, grants } = twoTokens();
+    const [revoked] = tokens;
+    const exec = {
+      cmdpath: "/bin/sh",
+      args: ["-c", "until [ -e %file% ]; do sleep 0.05; done; echo done"],
+    };
+    await using server = await wire(clock({ encoder: "sync", exec }), user, grants);
+    const file = join(server.dir, "go");
+    const client = await connect(`${server.url.replace("http", "ws")}/api`, { token: revoked });
+    const events: unknown[] = [];
+    client.on("event", (_, data) => void events.push((data as { type: string }).type));
+    const query = `?file=${file}&token=${revoked}`;
+    const calls = {
+      socket: client.call("p/clock", { file }).then((reply) => JSON.stringify(reply)),
+      rest: fetch(`${server.url}/api/p/clock${query}`).then((reply) => reply.text()),
+      stream: fetch(`${server.url}/api/p/clock/events${query}`).then((reply) => reply.text()),
+    };
+    const admin = await connect(`${server.url.replace("http", "ws")}/api`, { token: tokens[1] });
+    await until("all three run", async () => {
+      const { response } = await admin.call("p/clock", { action: "subscribe" });
+      return (response as string[]).length === 3;
+    });
+    server.grant(grants.slice(1));
+    process.kill(server.pid, "SIGHUP");
+    await until("it is withdrawn", () => events.includes("unsubscribed"));
+    writeFileSync(file, "");
+    for (const [how, reply] of Object.entries(calls)) {
+      expect([how, await reply]).toEqual([how, expect.stringContaining('"stdout":["done"]')]);
+    }
+    await client.close();
+    await admin.close();
+  });
+
   test("the verb tells what changed, or every problem", async () => {
     const [admin, caller, later] = [makeToken(), makeToken(), makeToken()];
     const may = { token: hashOf(admin), privileges: "urn:spawnbox:reload" };
