@@ -82,7 +82,7 @@ export async function run(argv: string[]): Promise<number> {
   let registry: Registry;
   try {
     const apis = apisOf(options.source);
-    await launching.use(apis);
+    (await launching.prepare(apis)).use();
     registry = createRegistry({ apis, launch: launching.launch, explain, granted: grantAll });
   } catch (error) {
     if (!(error instanceof Error)) throw error;

@@ -51,15 +51,18 @@ export async function serve(
   early?: EarlyBoot,
 ): Promise<number> {
   const launching = new Launching();
-  /** Compiles, and makes the groups that the plans need. */
-  const prepare = async (from: Pick<Serving, "sources" | "access">): Promise<Loaded> => {
+  /** Compiles, and makes what launches of the plans need. */
+  const prepare = async (from: Pick<Serving, "sources" | "access">) => {
     const loaded = load(from.sources, from.access);
-    const found = [...loaded.notices, ...(await launching.use(loaded.apis))];
-    return { ...loaded, apis: withNotices(loaded.apis, found) };
+    const launches = await launching.prepare(loaded.apis);
+    const found = [...loaded.notices, ...launches.notices];
+    return { ...loaded, apis: withNotices(loaded.apis, found), launches };
   };
   let current: Loaded;
   try {
-    current = await prepare({ sources, access });
+    const prepared = await prepare({ sources, access });
+    prepared.launches.use();
+    current = prepared;
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     console.error(
@@ -104,8 +107,10 @@ export async function serve(
           launching.keepReady(next.apis);
         } catch (error) {
           current = before;
+          next.launches.drop();
           throw error;
         }
+        next.launches.use();
         return { changes, now: next };
       },
     ),

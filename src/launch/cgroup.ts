@@ -38,6 +38,8 @@ export interface CgroupRoot {
   readonly notices: readonly Problem[];
   /** Makes the group of a launch; undefined where the sandbox has none. Throws LaunchError. */
   begin(key: string): TaskGroup | undefined;
+  /** Removes all groups once nothing runs in them: no launch begins here any more. Resolves when they are gone. */
+  retire(): Promise<void>;
   /** Kills all tasks and removes all groups. */
   close(): Promise<void>;
 }
@@ -71,7 +73,11 @@ class Groups implements CgroupRoot {
   readonly #sandboxes = new Map<string, SandboxGroup>();
   /** Groups whose dead were not gone in time. */
   readonly #stuck = new Set<string>();
+  /** Launches so far, and those that have not ended. */
   #tasks = 0;
+  #running = 0;
+  readonly #idle = Promise.withResolvers<void>();
+  #retired = false;
 
   get path(): string | undefined {
     return this.#server?.path;
@@ -146,7 +152,24 @@ class Groups implements CgroupRoot {
     if (!sandbox) return undefined;
     for (const path of this.#stuck) if (tryRemove(path)) this.#stuck.delete(path);
     const path = join(sandbox.path, `${this.#tasks++}`);
-    return makeTaskGroup(path, sandbox.task, (stuck) => this.#stuck.add(stuck));
+    const group = makeTaskGroup(path, sandbox.task, (gone) => {
+      if (!gone) this.#stuck.add(path);
+      this.#running--;
+      this.#settle();
+    });
+    this.#running++;
+    return group;
+  }
+
+  async retire(): Promise<void> {
+    this.#retired = true;
+    this.#settle();
+    await this.#idle.promise;
+    await this.close();
+  }
+
+  #settle(): void {
+    if (this.#retired && this.#running === 0) this.#idle.resolve();
   }
 
   async close(): Promise<void> {

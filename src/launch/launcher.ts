@@ -46,3 +46,12 @@ export function opsFd(ops: Uint8Array): number {
   }
   return fd;
 }
+
+/** Closes the memfds of other ops than these. A launch has its own by then, and one that comes later makes it anew. */
+export function releaseOps(served: ReadonlySet<Uint8Array>): void {
+  for (const [ops, fd] of blobs) {
+    if (served.has(ops)) continue;
+    blobs.delete(ops);
+    closeSync(fd);
+  }
+}

@@ -1,30 +1,46 @@
-/** How a server launches: with the cgroups of the plans it serves now. */
+/** How a server launches: with the cgroups, the memfds and the warm sandboxes of the plans it serves now. */
 import { cgroupKey, groupsNeeded } from "../plan/cgroup-key.ts";
 import type { ApiPlan, Notice } from "../plan/plan.ts";
 import type { Problem } from "../config/problem.ts";
 import { type CgroupRoot, openCgroups, type TaskGroup } from "./cgroup.ts";
 import { createLaunch } from "./launch.ts";
+import { releaseOps } from "./launcher.ts";
 import { Pools } from "./pool.ts";
 import type { Launch } from "./task.ts";
 
+/** What plans need to be launched: made, and not used yet. One of both is to be called, once. */
+export interface Preparation {
+  /** What will not be limited, as `optional` allows. */
+  readonly notices: readonly Problem[];
+  /** Launches from now on use it. What was for other plans goes, the groups with their last task. */
+  use(): void;
+  /** It is not needed after all. */
+  drop(): void;
+}
+
 export class Launching {
-  /** The groups of the plans served now are the last; tasks of earlier plans may still be in the others. */
-  readonly #roots: CgroupRoot[] = [];
+  /** The groups of the plans served now; undefined where they need none. */
+  #root: CgroupRoot | undefined;
+  /** Those before, with tasks in them. */
+  readonly #retired = new Set<CgroupRoot>();
   readonly #pools = new Pools((plan) => this.#group(cgroupKey(plan)));
   readonly #launch = createLaunch({ begin: (key) => this.#group(key) }, this.#pools);
 
   readonly launch: Launch = (...launching) => this.#launch(...launching);
 
-  /**
-   * Makes the groups of these plans; launches from now on use them. Returns what will not be limited, as `optional` allows.
-   * @throws ConfigError with every limit that cannot be had; nothing has changed then
-   */
-  async use(apis: readonly ApiPlan[]): Promise<readonly Problem[]> {
+  /** Makes the groups of these plans. @throws ConfigError with every limit that cannot be had; nothing has changed then */
+  async prepare(apis: readonly ApiPlan[]): Promise<Preparation> {
     const needed = groupsNeeded(apis);
-    if (needed.length === 0 && this.#roots.length === 0) return [];
-    const root = await openCgroups(needed);
-    this.#roots.push(root);
-    return root.notices;
+    const root = needed.length > 0 ? await openCgroups(needed) : undefined;
+    return {
+      notices: root?.notices ?? [],
+      use: () => {
+        this.#retire(this.#root);
+        this.#root = root;
+        releaseOps(new Set(apis.flatMap(opsOf)));
+      },
+      drop: () => this.#retire(root),
+    };
   }
 
   /** From now on sandboxes are kept ready for these plans, and for no others: once they are served. */
@@ -35,13 +51,31 @@ export class Launching {
   /** Kills what is left and removes all groups. */
   async close(): Promise<void> {
     await this.#pools.close();
-    await Promise.all(this.#roots.splice(0).map((root) => root.close()));
+    const roots = [...this.#retired, ...(this.#root ? [this.#root] : [])];
+    await Promise.all(roots.map((root) => root.close()));
+  }
+
+  #retire(root: CgroupRoot | undefined): void {
+    if (!root) return;
+    this.#retired.add(root);
+    root.retire().then(
+      () => this.#retired.delete(root),
+      (error: unknown) => console.error("a cgroup of before is left:", error),
+    );
   }
 
   #group(key: string): TaskGroup | undefined {
-    return this.#roots.at(-1)?.begin(key);
+    return this.#root?.begin(key);
   }
 }
+
+const opsOf = ({ sandboxes }: ApiPlan): Uint8Array[] =>
+  sandboxes.flatMap(({ plans, exec }) =>
+    [...plans, ...(exec ? [exec] : [])].flatMap(({ ops, pool }) => [
+      ops,
+      ...(pool ? [pool.ops] : []),
+    ]),
+  );
 
 /** Adds notices found at run time to those of the plans they are about. */
 export function withNotices(apis: readonly ApiPlan[], found: readonly Problem[]): ApiPlan[] {

@@ -17,8 +17,8 @@ export const cgroupKey = ({ api, sandbox }: Pick<Plan, "api" | "sandbox">): stri
  */
 export function groupsNeeded(apis: readonly ApiPlan[]): SandboxGroupNeed[] {
   return apis.flatMap(({ api, file, sandboxes }) =>
-    sandboxes.flatMap(({ uid, plans }) => {
-      const policy = plans[0]?.policy;
+    sandboxes.flatMap(({ uid, plans, exec }) => {
+      const policy = (plans[0] ?? exec)?.policy;
       if (!policy || (!policy.cgroup && policy.namespaces.has("pid"))) return [];
       return [{ key: cgroupKey({ api, sandbox: uid }), file, policy: policy.cgroup }];
     }),

@@ -2,6 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import type { Cgroups } from "../../src/config/schema.ts";
 import { compileCgroups } from "../../src/plan/cgroup.ts";
+import { groupsNeeded } from "../../src/plan/cgroup-key.ts";
 import { Report } from "../../src/plan/report.ts";
 import { system } from "../served.ts";
 import { asRoot, asUser, compiled as compiledSandbox } from "./compiling.ts";
@@ -70,6 +71,16 @@ describe("refused, with its place", () => {
   ])("%s", (_, cgroups, path) => {
     expect(compiled(cgroups).problems).toEqual([path]);
   });
+});
+
+test("limits hold for what exec starts, also in a sandbox that has no command", () => {
+  const pid = { namespace: { shares: { pid: "disable" } } };
+  const needs = (more: object) =>
+    groupsNeeded([compiledSandbox({ acls: { user: "nobody" }, exec: true, ...pid, ...more })]);
+  const limited = [{ key: "t/s", file: "t.json", policy: { shared: [{ value: "9" }] } }];
+  expect(needs({ cgroups: { pids: 9 } })).toMatchObject(limited);
+  expect(needs({ cgroups: { pids: 9 }, commands: [] })).toMatchObject(limited);
+  expect(needs({ commands: [] })).toEqual([]);
 });
 
 describe("limits that a command could lift are a notice", () => {

@@ -62,6 +62,41 @@ describe.each(users)("served by %s", (user) => {
   );
 
   test.if(canLookInside)(
+    "[endurance] reloads in a row leave no descriptor, memory file and group behind, and end no task",
+    async () => {
+      await using served = await serveSandboxes(plainAndFull, {
+        user,
+        argv: ["--access", "open"],
+      });
+      /** Groups of the server, where it may have some: one for all that is started under one config. */
+      const groups = () =>
+        Bun.spawnSync(["find", "/sys/fs/cgroup", "-type", "d", "-name", `${served.pid}-*`])
+          .stdout.toString()
+          .split("\n").length - 1;
+      const reload = async (times: number) => {
+        for (let i = 0; i < times; i++) {
+          expect((await served.call("monitor/reload")).request.status).toBe("success");
+          for (const sandbox of ["plain", "full"]) {
+            expect((await sh(served, sandbox, "echo ok")).lines).toEqual(["ok"]);
+          }
+        }
+        await until("the launchers have left", () => footprint(served.pid).children === 1);
+      };
+      const long = served.call("a/plain/sh", { script: "exec sleep 1007" });
+      await until("it runs", () => marked("sleep\x001007").length === 1);
+      await reload(3);
+      const before = { ...footprint(served.pid), groups: groups() };
+      await reload(20);
+      expect({ ...footprint(served.pid), groups: groups() }).toEqual(before);
+      await served.call("a/plain/sh", { action: "stop" });
+      expect((await long).response).toMatchObject({ status: { signal: "Interrupt" } });
+      // That of the first config was left for this task alone.
+      await until("its group is gone", () => groups() === Math.min(before.groups, 1));
+    },
+    60_000,
+  );
+
+  test.if(canLookInside)(
     "[endurance] launches that are refused leave nothing behind either",
     async () => {
       await using served = await serveSandboxes(

@@ -31,11 +31,11 @@ export interface TaskGroup {
   end(): Promise<GroupUsage>;
 }
 
-/** @throws LaunchError */
+/** @param onEnd is told whether the group is gone, at its end. @throws LaunchError */
 export function makeTaskGroup(
   path: string,
   settings: readonly CgroupSetting[],
-  onStuck: (path: string) => void,
+  onEnd: (gone: boolean) => void,
 ): TaskGroup {
   try {
     mkdirSync(path);
@@ -50,7 +50,7 @@ export function makeTaskGroup(
     throw new LaunchError("cgroup", `${setting.file}=${setting.value}`, errno, meaning);
   }
   try {
-    return new OneTaskGroup(path, openSync(path, "r"), onStuck);
+    return new OneTaskGroup(path, openSync(path, "r"), onEnd);
   } catch (error) {
     rmdirSync(path);
     throw new LaunchError("cgroup", path, errnoOf(error), "the group of the task cannot be opened");
@@ -63,7 +63,7 @@ class OneTaskGroup implements TaskGroup {
   constructor(
     readonly path: string,
     readonly fd: number,
-    readonly onStuck: (path: string) => void,
+    readonly onEnd: (gone: boolean) => void,
   ) {}
 
   kill(): void {
@@ -73,12 +73,8 @@ class OneTaskGroup implements TaskGroup {
   async end(): Promise<GroupUsage> {
     const usage = this.#counted();
     closeSync(this.fd);
-    try {
-      if (!(await endTree(this.path, PATIENCE))) this.onStuck(this.path);
-    } catch {
-      // Whatever the errno: it is tried again when the server ends, and by the next server.
-      this.onStuck(this.path);
-    }
+    // Whatever the errno: it is tried again when the server ends, and by the next server.
+    this.onEnd(await endTree(this.path, PATIENCE).catch(() => false));
     return usage;
   }
 
