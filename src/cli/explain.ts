@@ -4,7 +4,7 @@ import { suggestion } from "../config/nearest.ts";
 import { ConfigError } from "../config/problem.ts";
 import { explain } from "../plan/explain.ts";
 import { type Exposure, exposure, fixLine, improvements } from "../plan/exposure.ts";
-import type { ApiPlan, Plan } from "../plan/plan.ts";
+import { type ApiPlan, launchable, type Plan } from "../plan/plan.ts";
 import { apisOf } from "./compile.ts";
 import { type Source, sourceOf } from "./config-option.ts";
 import { UsageError } from "./usage.ts";
@@ -82,18 +82,18 @@ export async function run(argv: string[]): Promise<number> {
 
 /** Of each sandbox its first command: the others differ in limits and time at most. */
 const firsts = (apis: readonly ApiPlan[]): Plan[] =>
-  apis.flatMap(({ sandboxes }) => sandboxes.flatMap(({ plans }) => plans.slice(0, 1)));
+  apis.flatMap(({ sandboxes }) => sandboxes.flatMap((one) => launchable(one).slice(0, 1)));
 
 function named(apis: readonly ApiPlan[], name: string): Plan[] {
   const verbs = apis
-    .flatMap(({ sandboxes }) => sandboxes.flatMap(({ plans }) => plans))
+    .flatMap(({ sandboxes }) => sandboxes.flatMap(launchable))
     .filter(({ api, verb }) => `${api}/${verb}`.toLowerCase() === name.toLowerCase());
   return verbs.length > 0 ? verbs : firsts(apis).filter(({ sandbox }) => sandbox === name);
 }
 
 const names = (apis: readonly ApiPlan[]): string[] =>
   apis.flatMap(({ api, sandboxes }) =>
-    sandboxes.flatMap(({ uid, plans }) => [uid, ...plans.map(({ verb }) => `${api}/${verb}`)]),
+    sandboxes.flatMap((one) => [one.uid, ...launchable(one).map(({ verb }) => `${api}/${verb}`)]),
   );
 
 function toJson(plan: Plan) {

@@ -1,5 +1,5 @@
 /** What loaded plans need and this machine does not have. */
-import type { ApiPlan, Plan } from "../plan/plan.ts";
+import { type ApiPlan, launchable, type Plan } from "../plan/plan.ts";
 import type { Feature, FeatureName } from "./feature.ts";
 
 /** Features that a plan cannot start without. */
@@ -20,11 +20,11 @@ export function unmet(api: ApiPlan, features: readonly Feature[]): string[] {
   const lacking = new Map(
     features.filter(({ ok }) => !ok).map((feature) => [feature.name, feature]),
   );
-  return api.sandboxes.flatMap(({ uid, plans }) => {
-    const needs = new Set(plans.flatMap(needsOf));
+  return api.sandboxes.flatMap((sandbox) => {
+    const needs = new Set(launchable(sandbox).flatMap(needsOf));
     return [...needs].flatMap((name) => {
       const feature = lacking.get(name);
-      return feature ? [`sandbox ${uid} needs ${name}: ${feature.found}`] : [];
+      return feature ? [`sandbox ${sandbox.uid} needs ${name}: ${feature.found}`] : [];
     });
   });
 }

@@ -1,6 +1,6 @@
 /** How a server launches: with the cgroups, the memfds and the warm sandboxes of the plans it serves now. */
 import { cgroupKey, groupsNeeded } from "../plan/cgroup-key.ts";
-import type { ApiPlan, Notice } from "../plan/plan.ts";
+import { type ApiPlan, launchable, type Notice } from "../plan/plan.ts";
 import type { Problem } from "../config/problem.ts";
 import { type CgroupRoot, openCgroups, type TaskGroup } from "./cgroup.ts";
 import { createLaunch } from "./launch.ts";
@@ -70,12 +70,7 @@ export class Launching {
 }
 
 const opsOf = ({ sandboxes }: ApiPlan): Uint8Array[] =>
-  sandboxes.flatMap(({ plans, exec }) =>
-    [...plans, ...(exec ? [exec] : [])].flatMap(({ ops, pool }) => [
-      ops,
-      ...(pool ? [pool.ops] : []),
-    ]),
-  );
+  sandboxes.flatMap(launchable).flatMap(({ ops, pool }) => [ops, ...(pool ? [pool.ops] : [])]);
 
 /** Adds notices found at run time to those of the plans they are about. */
 export function withNotices(apis: readonly ApiPlan[], found: readonly Problem[]): ApiPlan[] {

@@ -1,6 +1,6 @@
 /** Which sandboxes get a cgroup, and under which name. */
 import type { CgroupPolicy } from "./cgroup.ts";
-import type { ApiPlan, Plan } from "./plan.ts";
+import { type ApiPlan, launchable, type Plan } from "./plan.ts";
 
 export interface SandboxGroupNeed {
   readonly key: string;
@@ -17,10 +17,10 @@ export const cgroupKey = ({ api, sandbox }: Pick<Plan, "api" | "sandbox">): stri
  */
 export function groupsNeeded(apis: readonly ApiPlan[]): SandboxGroupNeed[] {
   return apis.flatMap(({ api, file, sandboxes }) =>
-    sandboxes.flatMap(({ uid, plans, exec }) => {
-      const policy = (plans[0] ?? exec)?.policy;
+    sandboxes.flatMap((sandbox) => {
+      const policy = launchable(sandbox)[0]?.policy;
       if (!policy || (!policy.cgroup && policy.namespaces.has("pid"))) return [];
-      return [{ key: cgroupKey({ api, sandbox: uid }), file, policy: policy.cgroup }];
+      return [{ key: cgroupKey({ api, sandbox: sandbox.uid }), file, policy: policy.cgroup }];
     }),
   );
 }

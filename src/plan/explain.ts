@@ -141,6 +141,8 @@ export function explain(plan: Plan): string[] {
       )
       .join(""),
   );
-  lines.push(`execute ${argv.map((element) => JSON.stringify(element)).join(" ")}`);
+  const program = argv.map((element) => JSON.stringify(element)).join(" ");
+  // The plan of exec has none.
+  lines.push(`execute ${program || "what the caller names"}`);
   return lines;
 }

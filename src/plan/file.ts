@@ -8,7 +8,7 @@ import { VERSION as LAYOUT } from "../../ffi/launcher/layout.ts";
 import { version } from "../version.ts";
 import type { Machine } from "./machine.ts";
 import { pack, type Packed, unpack } from "./pack.ts";
-import type { ApiPlan } from "./plan.ts";
+import { type ApiPlan, launchable } from "./plan.ts";
 import { isObject } from "../object.ts";
 
 /** Of this format; LAYOUT is that of the ops inside. */
@@ -62,9 +62,7 @@ export function decodePlans(text: string, target: Target & Pick<Machine, "cannot
 
 /** What the machine that compiled could not know of this one, and no launch could do without. */
 function checkTelling(apis: readonly ApiPlan[], { cannotTell }: Pick<Machine, "cannotTell">): void {
-  const plans = apis.flatMap(({ sandboxes }) =>
-    sandboxes.flatMap(({ plans, exec }) => (exec ? [...plans, exec] : plans)),
-  );
+  const plans = apis.flatMap(({ sandboxes }) => sandboxes.flatMap(launchable));
   const telling = plans.find(({ policy }) => policy.told !== undefined);
   if (!telling) return;
   const missing = cannotTell();

@@ -102,3 +102,7 @@ export interface SandboxPlan {
   /** Where the sandbox allows the `exec` verb: what a plan of it has, but for the program and its arguments. */
   readonly exec?: Plan;
 }
+
+/** Everything that the sandbox may launch: its commands, and what exec starts. */
+export const launchable = ({ plans, exec }: SandboxPlan): readonly Plan[] =>
+  exec ? [...plans, exec] : plans;

@@ -149,6 +149,16 @@ describe("explain", () => {
     expect(one).toMatch(/exposure \d\.\d of 10/);
     expect(one).toContain('"namespace": { "shares": { "net": "disable" } }');
   });
+  test("a sandbox for exec alone", () => {
+    const only = join(dir, "only.json");
+    const sandboxes = { uid: "free", profile: "minimal", exec: true, commands: [] };
+    writeFileSync(only, JSON.stringify({ metadata: { uid: "o", api: "o" }, sandboxes }));
+    for (const name of ["free", "o/exec"]) {
+      const { out } = spawnbox("explain", "--config", only, name);
+      expect(out).toStartWith("o/exec, in the sandbox free\n");
+      expect(out).toContain("\n  execute what the caller names\n");
+    }
+  });
   test("to programs", () => {
     const [found] = JSON.parse(spawnbox("explain", "--config", config, "--json", "bare").out) as {
       exposure: { score: number };
