@@ -104,13 +104,13 @@ export async function serve(
           // First, so that the registry sees who has lost what.
           current = next;
           registry.replace(next.apis);
-          launching.keepReady(next.apis);
         } catch (error) {
           current = before;
           next.launches.drop();
           throw error;
         }
         next.launches.use();
+        launching.keepReady(next.apis);
         return { changes, now: next };
       },
     ),

@@ -1,7 +1,7 @@
 /** What the operations of a verb take, in OpenAPI: as parameters in the URL, or as a body. */
 import { QUERY_KEYS, queryOf } from "../api/query.ts";
 import type { Parameter, VerbDescription } from "../api/verb.ts";
-import { isObject } from "../config/conform.ts";
+import { isObject } from "../object.ts";
 import { NOT_ARGUMENTS } from "./arguments.ts";
 import { WHOLE } from "./query.ts";
 

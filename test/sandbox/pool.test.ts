@@ -83,7 +83,7 @@ describe.each(users)("served by %s", (user) => {
           ],
         },
       ],
-      user,
+      { user },
     );
   });
   afterAll(async () => {
@@ -221,7 +221,7 @@ print(sum(attempt(os.kill, p, 9) is None for p in waiting) >= ${POOL})`,
   test("[warm sandboxes] nothing of them outlives a server that is killed", async () => {
     const other = await serveSandboxes(
       sandboxes.map((one) => ({ ...one, pool: POOL })),
-      user,
+      { user },
     );
     await until("they wait", () => childrenOf(other.pid).length >= 4 * POOL);
     const waiting = childrenOf(other.pid).flatMap((pid) => [pid, ...childrenOf(Number(pid))]);
