@@ -2,7 +2,7 @@
  * One launch: real pipes (a socketpair would refuse /dev/stdout), the sealed launcher, one status pipe, one lifeline. Nothing here
  * looks at the policy: the ops of the plan say it all.
  */
-import { closeSync, fchownSync, writeSync } from "node:fs";
+import { closeSync, fchownSync, readSync, writeSync } from "node:fs";
 import { CError } from "../../ffi/errno.ts";
 import { GROUP, WAKE } from "../../ffi/launcher/layout.ts";
 import { pipe } from "../../ffi/libc.ts";
@@ -41,8 +41,11 @@ export class LaunchedTask implements Task {
   readonly #supervisor: Bun.Subprocess;
   /** Write end of the lifeline; undefined once closed. */
   #lifeline: number | undefined;
-  /** Write end of the pipe on which a warm sandbox waits for its command line; undefined once closed. */
-  #words: number | undefined;
+  /**
+   * The pipe on which a warm sandbox waits for its command line, until it starts. The end that it reads is kept too: of one that
+   * dies, it tells whether the words were read.
+   */
+  #words: { readonly read: number; write: number | undefined } | undefined;
   #cause: Outcome["cause"];
   /** The signals of the stops so far. */
   readonly #sent = new Set<number>();
@@ -54,6 +57,8 @@ export class LaunchedTask implements Task {
   #timer: ReturnType<typeof setTimeout> | undefined;
   readonly #start = Promise.withResolvers<void>();
   #neverRan = false;
+  /** Bytes of the words of {@link hand}. */
+  #given = 0;
 
   static launch(
     plan: Plan,
@@ -114,12 +119,15 @@ export class LaunchedTask implements Task {
         ],
       });
       addSupervisor(this.#supervisor);
-      const mine = [stdout, stderr, status, lifeline, ...(words === undefined ? [] : [words])];
+      const mine = [stdout, stderr, status, lifeline];
+      if (wordsEnd !== undefined && words !== undefined) {
+        mine.push(wordsEnd, words);
+        this.#words = { read: wordsEnd, write: words };
+      }
       for (const fd of opened) if (!mine.includes(fd)) closeSync(fd);
       // What may still go wrong must not close a number twice: it can be somebody else's by then.
       opened.splice(0, opened.length, ...mine);
       this.#lifeline = lifeline;
-      this.#words = words;
       channels = [new Channel(status), new Channel(stdout), new Channel(stderr)];
     } catch (error) {
       for (const fd of opened) closeSync(fd);
@@ -135,8 +143,11 @@ export class LaunchedTask implements Task {
     this.#begin = performance.now();
     this.#awaitStart(sink);
     this.#order(WAKE);
-    if (this.#words === undefined || !write(this.#words, words)) this.#neverRan = true;
-    this.#closeWords();
+    if (this.#words?.write === undefined) return;
+    writeSync(this.#words.write, words);
+    closeSync(this.#words.write);
+    this.#words.write = undefined;
+    this.#given = words.length;
   }
 
   /** After {@link started} was rejected: it is sure that the command was not executed. */
@@ -161,6 +172,7 @@ export class LaunchedTask implements Task {
     let outputs: Promise<unknown> = Promise.resolve();
     const begin = () => {
       clearTimeout(this.#timer);
+      this.#closeWords();
       // Not when it is to end already.
       if (this.#lifeline !== undefined) clearInterval(this.#waker);
       if (this.plan.timeout > 0)
@@ -193,6 +205,8 @@ export class LaunchedTask implements Task {
     if (!this.#last) await this.#abandoned();
     const counted = await this.group?.end();
     if (this.pid === 0) {
+      this.#neverRan ||= this.#unread();
+      this.#closeWords();
       // No effect after a failure record: a promise settles once.
       start.reject(
         new LaunchError("launcher", "", "", "it died before it could tell that the command runs"),
@@ -227,18 +241,30 @@ export class LaunchedTask implements Task {
   }
 
   #order(byte: number): void {
-    // When the launcher has just ended, so has the command; its last record is on the way.
-    if (this.#lifeline !== undefined) write(this.#lifeline, Uint8Array.of(byte));
+    if (this.#lifeline === undefined) return;
+    try {
+      writeSync(this.#lifeline, Uint8Array.of(byte));
+    } catch (error) {
+      // The launcher has just ended and so has the command; its last record is on the way.
+      if (!(error instanceof Error && "code" in error && error.code === "EPIPE")) throw error;
+    }
   }
 
   #closeWords(): void {
-    if (this.#words === undefined) return;
-    closeSync(this.#words);
+    if (this.#words?.write !== undefined) closeSync(this.#words.write);
+    if (this.#words) closeSync(this.#words.read);
     this.#words = undefined;
   }
 
+  /** After the death of all who could read them: none of the words has been read. */
+  #unread(): boolean {
+    if (!this.#words) return false;
+    const { read, write } = this.#words;
+    // Where nothing was written, reading would wait.
+    return write !== undefined || readSync(read, Buffer.alloc(this.#given)) === this.#given;
+  }
+
   #closeLifeline(): void {
-    this.#closeWords();
     if (this.#lifeline === undefined) return;
     closeSync(this.#lifeline);
     this.#lifeline = undefined;
@@ -289,17 +315,6 @@ export class LaunchedTask implements Task {
       ...this.#told.outcome(this.#last?.fatal),
       usage,
     };
-  }
-}
-
-/** Into a pipe that has room. false: nobody reads it any more. */
-function write(fd: number, bytes: Uint8Array): boolean {
-  try {
-    writeSync(fd, bytes);
-    return true;
-  } catch (error) {
-    if (!(error instanceof Error && "code" in error && error.code === "EPIPE")) throw error;
-    return false;
   }
 }
 
