@@ -1,7 +1,8 @@
 /*
- * PID 1 of early boot: `init=/usr/lib/spawnbox/init`. Mounts what is missing, starts `spawnbox early`, waits until that has done its
- * tasks (or has died, or the deadline has passed), and becomes the real init. Whatever goes wrong is said in the kernel log
- * and passed over: nothing here may keep the machine from booting.
+ * PID 1 of early boot, started by the kernel (`init=/usr/lib/spawnbox/init`) or by an initramfs (config/install/initramfs).
+ * Mounts what is missing, starts `spawnbox early`, waits until that has done its tasks (or has died, or the deadline has
+ * passed), and becomes the real init. Whatever goes wrong is said in the kernel log and passed over: nothing here may keep
+ * the machine from booting.
  */
 #include <linux/fcntl.h>
 #include <linux/poll.h>
@@ -111,6 +112,21 @@ static long milliseconds(void)
 	return now.seconds * 1000 + now.nanoseconds / 1000000;
 }
 
+/* The value of the variable `key`, which the environment loses, or 0. */
+static const char *take(char **envp, const char *key)
+{
+	const char *value = 0;
+	char **kept = envp;
+	for (; *envp; envp++) {
+		if (starts(*envp, key))
+			value = *envp + length(key);
+		else
+			*kept++ = *envp;
+	}
+	*kept = 0;
+	return value;
+}
+
 /* The environment with a PATH: the kernel gives init only HOME and TERM. */
 static char **with_path(char **envp, char **room, usize size)
 {
@@ -189,7 +205,7 @@ __attribute__((noreturn)) static void become(const char *wanted, char **argv, ch
 {
 	static const char *const places[] = { "/sbin/init", "/usr/lib/systemd/systemd", "/lib/systemd/systemd",
 					      "/etc/init",  "/bin/init",		"/bin/sh" };
-	if (wanted) {
+	if (wanted && !is_this_program(wanted)) {
 		argv[0] = (char *)wanted;
 		say("cannot become ", wanted, SYS3(__NR_execve, wanted, argv, envp));
 	}
@@ -203,13 +219,12 @@ __attribute__((noreturn)) static void become(const char *wanted, char **argv, ch
 	leave(1);
 }
 
-void init_of_boot(char **argv, char **envp)
+/* With /proc mounted. */
+static void before_init(char *cmdline, char **envp)
 {
-	static char cmdline[4098];
 	static char *room[256];
 	int done[2];
 
-	mount_missing("/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, 0);
 	mount_missing("/sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, 0);
 	mount_missing("/dev", "devtmpfs", MS_NOSUID, "mode=0755");
 	/* Without a console the kernel starts init with no fd at all: nothing of ours may take the place of stdio. */
@@ -217,7 +232,6 @@ void init_of_boot(char **argv, char **envp)
 		if (SYS2(__NR_fcntl, fd, F_GETFD) < 0)
 			SYS4(__NR_openat, AT_FDCWD, "/dev/null", O_RDWR, 0);
 	kmsg = SYS4(__NR_openat, AT_FDCWD, "/dev/kmsg", O_WRONLY | O_CLOEXEC | O_NOCTTY, 0);
-	read_cmdline(cmdline, sizeof cmdline);
 	mount_missing("/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, "mode=0620,gid=5,ptmxmode=0666");
 	mount_missing("/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777");
 	/* What is announced in /run must not be hidden by the tmpfs that the real init would mount. */
@@ -253,5 +267,18 @@ void init_of_boot(char **argv, char **envp)
 	} else {
 		say("pipe", "", r);
 	}
-	become(word_of(cmdline, "spawnbox.init="), argv, envp);
+}
+
+void init_of_boot(char **argv, char **envp)
+{
+	static char cmdline[4098];
+	/* The init that an initramfs would have started itself. */
+	const char *replaced = take(envp, "SPAWNBOX_INIT=");
+
+	mount_missing("/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, 0);
+	read_cmdline(cmdline, sizeof cmdline);
+	if (!word_of(cmdline, "spawnbox.early=off"))
+		before_init(cmdline, envp);
+	const char *wanted = word_of(cmdline, "spawnbox.init=");
+	become(wanted ? wanted : replaced, argv, envp);
 }

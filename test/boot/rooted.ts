@@ -1,0 +1,53 @@
+/** A small machine in namespaces: a root and /proc/cmdline of its own, with files as /dev/kmsg and /dev/null. */
+import { launcherAsset } from "../../ffi/launcher/binary.ts";
+
+export interface Machine {
+  /** The kernel command line. */
+  readonly cmdline?: string;
+  /** Executable files below the root, by path. */
+  readonly files: Readonly<Record<string, string>>;
+  /** For the shell that is PID 1, in the root of the machine, where the launcher is /launcher. */
+  readonly script: string;
+}
+
+/** The root is made in memory; what was in /tmp is still open. Of the host it has the programs, and no init. */
+const MAKE = `exec 9<"$LAUNCHER"
+root=/tmp
+mount -t tmpfs root $root
+mkdir $root/host $root/proc $root/dev
+mount --rbind / $root/host
+ln -s host/bin host/lib host/lib64 $root
+mount -t proc proc $root/proc
+mount -t tmpfs dev $root/dev
+touch $root/dev/kmsg $root/dev/null
+cat <&9 >$root/launcher
+chmod 755 $root/launcher
+exec 9<&-
+printf '%s\\n' "$CMDLINE" >$root/cmdline
+mount --bind $root/cmdline $root/proc/cmdline
+while [ $# -gt 1 ]; do
+  mkdir -p "$root\${1%/*}"
+  printf '%s' "$2" >"$root$1"
+  chmod 755 "$root$1"
+  shift 2
+done
+exec env -i PATH=/sbin:/bin:/host/sbin chroot $root /bin/sh -c "$1"`;
+
+/** What the script, and whatever it becomes, have printed. */
+export function runMachine({ cmdline = "", files, script }: Machine): string {
+  const namespaces = ["--user", "--map-root-user", "--mount", "--pid", "--kill-child", "--net"];
+  const { stdout, stderr, exitCode } = Bun.spawnSync(
+    [
+      ...["unshare", ...namespaces, "/bin/sh", "-ec", MAKE, "sh"],
+      ...Object.entries(files).flat(),
+      script,
+    ],
+    {
+      timeout: 20_000,
+      killSignal: "SIGKILL",
+      env: { PATH: process.env["PATH"], LAUNCHER: launcherAsset, CMDLINE: cmdline },
+    },
+  );
+  if (exitCode !== 0) throw new Error(`exit code ${exitCode}: ${stderr.toString()}`);
+  return stdout.toString();
+}
