@@ -2,16 +2,27 @@
 import { existsSync, readFileSync, realpathSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { CONFIG_DIR, EARLY, INIT, type InstalledFile, SERVICE, UNIT } from "../install/files.ts";
+import {
+  CONFIG_DIR,
+  EARLY,
+  INIT,
+  INITRAMFS,
+  type InstalledFile,
+  SERVICE,
+  UNIT,
+} from "../install/files.ts";
+import { hasInitramfsTools, updateInitramfs } from "../install/initramfs.ts";
 import { place, type Placed, remove } from "../install/place.ts";
+import { run as must } from "../install/run.ts";
 
-export const help = `usage: spawnbox install [--early] [--root DIR] [--no-start]
+export const help = `usage: spawnbox install [--early | --initramfs] [--root DIR] [--no-start]
        spawnbox install --uninstall [--root DIR]
 
 Installs this executable, its systemd unit and ${CONFIG_DIR} with a sample config, and starts the service. What is
 there already is brought up to date; configs are never overwritten or removed.
 
   --early      the init of early boot too, ${INIT}, which runs ${CONFIG_DIR}/early.json before systemd
+  --initramfs  that, and a script for initramfs-tools, by which every boot starts it: no boot loader is touched
   --root DIR   into the root file system of an image instead of this machine; nothing is started
   --no-start   do not start, restart or enable the service
   --uninstall  stops the service and removes all but the configs
@@ -21,6 +32,7 @@ Exit code: 0, 1 when something could not be done, 2 wrong usage.`;
 
 interface Options {
   early: boolean;
+  initramfs: boolean;
   root: string;
   start: boolean;
   uninstall: boolean;
@@ -54,6 +66,7 @@ function parse(argv: string[]): Options | undefined {
     args: argv,
     options: {
       early: { type: "boolean", default: false },
+      initramfs: { type: "boolean", default: false },
       root: { type: "string", default: "/" },
       "no-start": { type: "boolean", default: false },
       uninstall: { type: "boolean", default: false },
@@ -61,11 +74,12 @@ function parse(argv: string[]): Options | undefined {
     },
   });
   if (values.help) return undefined;
-  const { early, root, uninstall } = values;
+  const { initramfs, root, uninstall } = values;
+  const early = values.early || initramfs;
   if (early && uninstall)
-    throw new TypeError("--uninstall removes early boot too, without --early");
+    throw new TypeError("--uninstall removes early boot too, without --early or --initramfs");
   if (!existsSync(root)) throw new TypeError(`--root ${root}: no such directory`);
-  return { early, root, start: !values["no-start"] && root === "/", uninstall };
+  return { early, initramfs, root, start: !values["no-start"] && root === "/", uninstall };
 }
 
 /** What the system says, and what to do. */
@@ -77,10 +91,16 @@ function reason(error: Error): string {
   return error.message;
 }
 
-function install({ early, root, start }: Options): void {
+function install({ early, initramfs, root, start }: Options): void {
   if (!import.meta.dir.startsWith("/$bunfs"))
     throw new Error("this is not the executable; build it with npm run build, and run that");
-  const files = [...SERVICE, ...(early ? EARLY : [])];
+  if (initramfs && !hasInitramfsTools(root)) {
+    throw new Error(
+      "--initramfs: initramfs-tools is not installed there, and it makes no other's initramfs: " +
+        `take --early, and put init=${INIT} on the kernel command line`,
+    );
+  }
+  const files = [...SERVICE, ...(early ? EARLY : []), ...(initramfs ? INITRAMFS : [])];
   const placed = new Map<InstalledFile, Placed>();
   for (const file of files) {
     const how = place(file, root);
@@ -88,7 +108,9 @@ function install({ early, root, start }: Options): void {
     console.log(`${how.padEnd(9)} ${join(root, file.path)}`);
   }
   if (start) startService(SERVICE.some((file) => placed.get(file) === "updated"));
-  if (early) console.log(earlyAdvice());
+  const hooked = INITRAMFS.some((file) => (placed.get(file) ?? "unchanged") !== "unchanged");
+  if (hooked && root === "/") updateInitramfs();
+  if (early) console.log(earlyAdvice(root));
 }
 
 function startService(changed: boolean): void {
@@ -96,11 +118,11 @@ function startService(changed: boolean): void {
     console.log(`systemd does not run here: ${UNIT} is not started`);
     return;
   }
-  systemctl("daemon-reload");
-  systemctl("enable", "--quiet", UNIT);
+  must("systemctl", "daemon-reload");
+  must("systemctl", "enable", "--quiet", UNIT);
   const wasActive = systemctlSays("is-active", "--quiet", UNIT);
-  if (!wasActive) systemctl("start", UNIT);
-  else if (changed) systemctl("restart", UNIT);
+  if (!wasActive) must("systemctl", "start", UNIT);
+  else if (changed) must("systemctl", "restart", UNIT);
   const did = wasActive ? (changed ? "restarted" : "runs already") : "started";
   console.log(`${did.padEnd(9)} ${UNIT}: journalctl -u spawnbox`);
 }
@@ -114,14 +136,21 @@ function uninstall({ root, start }: Options): void {
   }
   const unit = SERVICE.find(({ path }) => path.endsWith(UNIT));
   if (start && existsSync("/run/systemd/system") && unit && existsSync(unit.path))
-    systemctl("disable", "--now", "--quiet", UNIT);
-  for (const file of [...SERVICE, ...EARLY]) {
+    must("systemctl", "disable", "--now", "--quiet", UNIT);
+  const removed = new Set<InstalledFile>();
+  for (const file of [...SERVICE, ...EARLY, ...INITRAMFS]) {
     const path = join(root, file.path);
     if (file.sample) {
       if (existsSync(path)) console.log(`kept      ${path}`);
-    } else if (remove(file, root)) console.log(`removed   ${path}`);
+    } else if (remove(file, root)) {
+      console.log(`removed   ${path}`);
+      removed.add(file);
+    }
   }
-  if (start && existsSync("/run/systemd/system")) systemctl("daemon-reload");
+  if (start && existsSync("/run/systemd/system")) must("systemctl", "daemon-reload");
+  // One that still has the script boots all the same.
+  if (root === "/" && INITRAMFS.some((file) => removed.has(file)) && hasInitramfsTools(root))
+    updateInitramfs();
 }
 
 /** By the command line of this boot, which is likely that of the next, or by a link. */
@@ -135,22 +164,19 @@ function isBootedFrom(root: string): boolean {
   );
 }
 
-function earlyAdvice(): string {
+function earlyAdvice(root: string): string {
   const words = readFileSync("/proc/cmdline", "utf8").trim().split(/\s+/);
   if (words.includes(`init=${INIT}`))
     return "the kernel starts it: the next boot takes what is new";
+  if (INITRAMFS.every((file) => existsSync(join(root, file.path))))
+    return (
+      (root === "/" ? "" : `make its initramfs anew: chroot ${root} update-initramfs -u\n`) +
+      "the initramfs starts it; with spawnbox.early=off on the kernel command line a boot is without it"
+    );
   return (
     `put init=${INIT} on the kernel command line (U-Boot: bootargs) and reboot; ` +
     "spawnbox.deadline=SECONDS there says how long early tasks may hold up the boot"
   );
-}
-
-function systemctl(...args: string[]): void {
-  const { exitCode, stderr } = Bun.spawnSync(["systemctl", ...args], {
-    stdio: ["ignore", "inherit", "pipe"],
-  });
-  if (exitCode === 0) return;
-  throw new Error(`systemctl ${args.join(" ")}: ${stderr.toString().trim() || `exit ${exitCode}`}`);
 }
 
 const systemctlSays = (...args: string[]): boolean =>

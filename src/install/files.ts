@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import boardConfig from "../../config/install/spawn-board.json" with { type: "text" };
 import earlyConfig from "../../config/install/early.json" with { type: "text" };
+import initramfsScript from "../../config/install/initramfs/initramfs-tools" with { type: "text" };
 import unit from "../../config/install/spawnbox.service" with { type: "text" };
 import { launcherAsset } from "../../ffi/launcher/binary.ts";
 
@@ -36,4 +37,13 @@ export const SERVICE: readonly InstalledFile[] = [
 export const EARLY: readonly InstalledFile[] = [
   { path: INIT, mode: 0o755, content: () => readFileSync(launcherAsset) },
   { path: `${CONFIG_DIR}/early.json`, mode: 0o644, content: text(earlyConfig), sample: true },
+];
+
+/** What starts that init where nobody changed the kernel command line. */
+export const INITRAMFS: readonly InstalledFile[] = [
+  {
+    path: "/etc/initramfs-tools/scripts/init-bottom/spawnbox",
+    mode: 0o755,
+    content: text(initramfsScript),
+  },
 ];

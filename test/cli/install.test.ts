@@ -76,6 +76,29 @@ test("--early adds the init, which is the launcher, and says how to boot with it
   expect(init.stderr.toString()).toStartWith("spawnbox launcher: ");
 });
 
+const SCRIPT = "/etc/initramfs-tools/scripts/init-bottom/spawnbox";
+
+test("--initramfs needs initramfs-tools, and says what to do without them", () => {
+  const { code, lines, errors } = install("--initramfs");
+  expect({ code, lines }).toEqual({ code: 1, lines: [] });
+  expect(errors).toContain("put init=/usr/lib/spawnbox/init on the kernel command line");
+});
+
+test("--initramfs adds to all of --early a script, and says what else is to be done", () => {
+  mkdirSync(join(root, "usr/share/initramfs-tools/scripts"), { recursive: true });
+  const { lines } = install("--initramfs");
+  expect(lines.slice(3, 6)).toEqual([
+    "unchanged /usr/lib/spawnbox/init",
+    "kept      /etc/spawnbox/early.json",
+    `installed ${SCRIPT}`,
+  ]);
+  expect(lines.slice(6).join()).toMatch(/update-initramfs -u,the initramfs starts it/);
+  expect(mode(SCRIPT)).toBe("755");
+  expect(install("--initramfs").lines[5]).toBe(`unchanged ${SCRIPT}`);
+  expect(install("--early").lines.at(-1)).toStartWith("the initramfs starts it");
+  rmSync(join(root, "usr/share"), { recursive: true });
+});
+
 test("an init that is booted with is not removed", () => {
   mkdirSync(join(root, "sbin"));
   symlinkSync("../usr/lib/spawnbox/init", join(root, "sbin/init"));
@@ -87,7 +110,9 @@ test("an init that is booted with is not removed", () => {
 });
 
 test("--uninstall leaves the configs, and nothing else", () => {
-  expect(install("--uninstall")).toMatchObject({ code: 0 });
+  const { code, lines } = install("--uninstall");
+  expect(code).toBe(0);
+  expect(lines).toContain(`removed   ${SCRIPT}`);
   expect(readdirSync(join(root, "etc/spawnbox"))).toEqual(["early.json", "spawn-board.json"]);
   const left = [...new Bun.Glob("**").scanSync({ cwd: root, dot: true })].toSorted();
   expect(left).toEqual(["etc/spawnbox/early.json", "etc/spawnbox/spawn-board.json"]);
