@@ -114,6 +114,36 @@ describe("the recipe", () => {
     expect("arm-poky-linux-gnueabi").not.toMatch(host);
   });
 
+  test("what it installs from the tree is there", () => {
+    const paths = [...read(recipe).matchAll(/\$\{S\}\/(config\/\S+)/g)].map((m) => m[1] ?? "");
+    expect(paths.length).toBeGreaterThan(3);
+    expect(paths.filter((path) => !existsSync(join(root, path)))).toEqual([]);
+  });
+
+  test("every package has files and a summary of its own", () => {
+    const packages = set.get("PACKAGE_BEFORE_PN")?.split(" ") ?? [];
+    expect(packages).toContain("${PN}-initramfs");
+    for (const name of packages) {
+      expect(set.get(`FILES:${name}`)).toBeTruthy();
+      expect(set.get(`SUMMARY:${name}`)).toBeTruthy();
+      for (const file of set.get(`FILES:${name}`)?.split(" ") ?? [])
+        expect(read(recipe)).toContain(` \${D}${file}`);
+    }
+  });
+
+  test("the initramfs module runs when the root is mounted, before anything starts its init", () => {
+    const place = set.get("FILES:${PN}-initramfs") ?? "";
+    const name = place.slice("/init.d/".length);
+    const around = ["90-rootfs", name, "91-overlayroot", "99-finish"];
+    expect(around).toEqual(around.toSorted());
+    // The framework calls functions of the file's name.
+    const module = name.replace(/^\d+-/, "");
+    const text = readFileSync(join(root, "config/install/initramfs/initramfs-framework"), "utf8");
+    expect(text).toContain(`\n${module}_enabled() {\n`);
+    expect(text).toContain(`\n${module}_run() {\n`);
+    expect(set.get("RDEPENDS:${PN}-initramfs")).toBe("initramfs-framework-base");
+  });
+
   test("nothing before the fetch is left to the network", () => {
     expect(read(recipe)).not.toMatch(/\bnpm (ci|install|pack)\b|\[network\]|AUTOREV/);
   });

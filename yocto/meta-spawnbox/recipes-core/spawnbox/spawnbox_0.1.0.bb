@@ -85,21 +85,28 @@ do_install() {
     install -m 0644 ${S}/config/install/spawn-board.json ${D}${sysconfdir}/spawnbox/spawn-board.json
     install -m 0644 ${S}/config/install/early.json ${D}${sysconfdir}/spawnbox/early.json
 
+    # After 90-rootfs, which mounts the root, and before what starts its init: 91-overlayroot or 99-finish.
+    install -d ${D}/init.d
+    install -m 0755 ${S}/config/install/initramfs/initramfs-framework ${D}/init.d/90-spawnbox
+
     if ${@bb.utils.contains('DISTRO_FEATURES', 'systemd', 'true', 'false', d)}; then
         install -d ${D}${systemd_system_unitdir}
         install -m 0644 ${S}/config/install/spawnbox.service ${D}${systemd_system_unitdir}/spawnbox.service
     fi
 }
 
-PACKAGE_BEFORE_PN = "${PN}-early"
+PACKAGE_BEFORE_PN = "${PN}-early ${PN}-initramfs"
 SUMMARY:${PN}-early = "Runs the tasks of /etc/spawnbox/early.json before systemd"
+SUMMARY:${PN}-initramfs = "For an initramfs: lets it start the init of spawnbox-early on the root"
 
 SYSTEMD_SERVICE:${PN} = "spawnbox.service"
 
 FILES:${PN}-early = "${nonarch_libdir}/spawnbox/init ${sysconfdir}/spawnbox/early.json"
+FILES:${PN}-initramfs = "/init.d/90-spawnbox"
 CONFFILES:${PN} = "${sysconfdir}/spawnbox/spawn-board.json"
 CONFFILES:${PN}-early = "${sysconfdir}/spawnbox/early.json"
 
 # Opened at run time, so not found by the dependency scan; glibc is named because of the dynamic loader.
 RDEPENDS:${PN} = "glibc libcap libseccomp"
 RDEPENDS:${PN}-early = "${PN}"
+RDEPENDS:${PN}-initramfs = "initramfs-framework-base"
