@@ -8,12 +8,16 @@ const UPDATE = "/usr/sbin/update-initramfs";
 
 export const hasInitramfsTools = (root: string): boolean => existsSync(join(root, SCRIPTS));
 
-/** Makes the initramfs of the next boot anew; takes seconds. */
+/** Makes the initramfs of the next boot anew; takes seconds. Throws when none is made, and says what is to be done. */
 export function updateInitramfs(): void {
   try {
-    run(UPDATE, "-u");
+    const said = run(UPDATE, "-u").trim();
+    // It also ends well where it finds none, may not make any, or /boot is read-only.
+    if (!/: (Generating|deferring) /.test(said))
+      throw new Error(said || `${UPDATE} -u: it found none that it may make anew`);
+    console.log(said);
   } catch (error) {
-    const said = error instanceof Error ? error.message : String(error);
-    throw new Error(`${said}\nThe initramfs is as it was: mend that, and run ${UPDATE} -u`);
+    const why = error instanceof Error ? error.message : String(error);
+    throw new Error(`${why}\nThe initramfs is as it was: mend that, and run ${UPDATE} -u`);
   }
 }

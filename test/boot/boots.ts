@@ -1,4 +1,5 @@
 /** What is booted: one machine that is as it should be for each kernel, and those in which early boot meets something broken. */
+import { INITRAMFS_KERNEL } from "./image.ts";
 import type { Kernel } from "./kernel.ts";
 
 export interface Run {
@@ -6,6 +7,10 @@ export interface Run {
   readonly kernel: Kernel;
   /** Words for the kernel command line. */
   readonly append: readonly string[];
+  /** Boots with an initramfs in which spawnbox is installed. */
+  readonly initramfs?: true;
+  /** A file of the root that cannot be executed in this boot. */
+  readonly disabled?: string;
 }
 
 export interface Wanted {
@@ -16,9 +21,12 @@ export interface Wanted {
   readonly checks?: string | undefined;
   /** All suites of test/sandbox that end in an emulated machine. */
   readonly all: boolean;
+  /** Whether an initramfs can be made: by the host's own processor. */
+  readonly native: boolean;
 }
 
-const HOOK = "init=/usr/lib/spawnbox/init";
+const INIT = "/usr/lib/spawnbox/init";
+const HOOK = `init=${INIT}`;
 /** For those that meet it: an emulated machine may be slow. */
 const PATIENT = "spawnbox.deadline=300";
 const path = (program: string) => `spawnbox.path=/usr/lib/spawnbox-test/${program}`;
@@ -79,7 +87,30 @@ const BROKEN: readonly Run[] = [
   },
 ];
 
-export function boots({ kernel, boot = "", checks, all }: Wanted): Run[] {
+/** By way of an initramfs, which starts, in the end, the init named here. */
+const starts = (init: string) => `spawnbox.starts=${init}`;
+
+const INITRAMFS: readonly Run[] = [
+  {
+    name: "boot with an initramfs",
+    kernel: INITRAMFS_KERNEL,
+    append: [PATIENT, "spawnbox.checks=early", starts("/sbin/init")],
+    initramfs: true,
+  },
+  {
+    name: "boot with an initramfs and no init of early boot",
+    kernel: INITRAMFS_KERNEL,
+    append: [
+      "init=/lib/systemd/systemd",
+      says(`${INIT} of the root cannot be executed`),
+      starts("/lib/systemd/systemd"),
+    ],
+    initramfs: true,
+    disabled: INIT,
+  },
+];
+
+export function boots({ kernel, boot = "", checks, all, native }: Wanted): Run[] {
   const whole = WHOLE.map(({ append, ...run }) => ({
     ...run,
     append: [
@@ -87,7 +118,8 @@ export function boots({ kernel, boot = "", checks, all }: Wanted): Run[] {
       ...(checks === undefined ? [] : [`spawnbox.checks=${checks}`]),
     ],
   }));
-  const runs = checks === undefined ? [...whole, ...BROKEN] : whole;
+  const others = [...BROKEN, ...(native ? INITRAMFS : [])];
+  const runs = checks === undefined ? [...whole, ...others] : whole;
   return runs.filter(
     (run) => (kernel === undefined || run.kernel === kernel) && run.name.includes(boot),
   );

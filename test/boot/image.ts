@@ -22,7 +22,11 @@ import { debianSources } from "./sources.ts";
 export interface Image {
   kernel(name: Kernel): string;
   readonly root: string;
+  /** For the host's architecture: a root in which initramfs-tools make an initramfs of {@link INITRAMFS_KERNEL}, as tar. */
+  readonly initramfsTools: string;
 }
+
+export const INITRAMFS_KERNEL: Kernel = "6.1";
 
 const RELEASE = KERNELS["6.1"];
 const KERNEL_NAMES = Object.keys(KERNELS) as Kernel[];
@@ -46,6 +50,7 @@ const PACKAGES = [
   "kmod",
   "util-linux",
   "procps",
+  "initramfs-tools",
   // Attacks are written in it.
   "python3",
 ];
@@ -74,6 +79,7 @@ export async function image(target: Target): Promise<Image> {
   const made: Image = {
     kernel: (name) => join(dir, `vmlinuz-${name}`),
     root: join(dir, "root.img"),
+    initramfsTools: join(dir, "initramfs-tools.tar"),
   };
   if (existsSync(dir)) return made;
   if (process.geteuid?.() !== 0)
@@ -123,6 +129,7 @@ async function make(target: Target, scratch: string): Promise<void> {
   );
   if (foreign) await sh(FIX_UP);
   furnish(root);
+  if (!foreign) await sh(FIRST_INITRAMFS);
   await sh(`mke2fs -q -t ext4 -d root made/root.img ${SIZE}`);
 }
 
@@ -134,6 +141,17 @@ const FIX_UP = `cd root
 cp usr/share/base-passwd/passwd.master etc/passwd
 cp usr/share/base-passwd/group.master etc/group
 test -e bin/sh || ln -s dash usr/bin/sh
+`;
+
+/** What a machine has once it is installed, and update-initramfs -u makes anew. NVMe and ext4 need no modules. */
+const FIRST_INITRAMFS = `printf '%s\\n' MODULES=list COMPRESS=gzip COMPRESSLEVEL=1 >root/etc/initramfs-tools/conf.d/tests
+version=$(basename root/usr/lib/modules/${INITRAMFS_KERNEL}.*)
+ln -s boot/initrd.img-$version root/initrd.img
+unshare --mount sh -ec 'mount -t proc proc root/proc
+  mount --rbind /dev root/dev
+  chroot root update-initramfs -c -k "$1"' sh $version
+tar -cf made/initramfs-tools.tar -C root --exclude="*.ko" --exclude="./dev/*" --exclude="./usr/lib/python3*" .
+rm root/initrd.img root/boot/initrd.img-$version
 `;
 
 function furnish(root: string): void {

@@ -1,4 +1,4 @@
-/** Debian's kernels, unpacked: the image to boot, and the modules for the root file system. */
+/** Debian's kernels, unpacked: the image to boot, and for the root file system its modules and how it was configured. */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Target } from "./arch.ts";
@@ -43,6 +43,7 @@ export async function unpackKernel(
   await run(["apt-get", ...options, "download", "-qq", name], { cwd: scratch });
   const script = `dpkg-deb -x linux-image-*.deb kernel
 cp -a kernel/lib/modules "$2/usr/lib/"
+cp kernel/boot/config-* "$2/boot/"
 cp kernel/boot/vmlinuz-* "$1"
 chmod 644 "$1"
 depmod -b "$2" "$(ls kernel/lib/modules)"`;

@@ -75,12 +75,15 @@ await needPrograms(target);
 const machine = await timed("root image", image(target));
 using loaded = await timed("executable into the image", payload(target, machine));
 const logs: string[] = [];
-for (const { name, kernel, append } of boots({ kernel: only, boot: named, checks, all })) {
+const native = process.arch === arch;
+for (const run of boots({ kernel: only, boot: named, checks, all, native })) {
+  const { name, kernel, append, disabled } = run;
   const log = join(cacheDir(), `boot-${arch}-${name.replaceAll(/\W+/g, "-")}.log`);
   logs.push(log);
   const started = {
     target,
     kernel: machine.kernel(kernel),
+    initramfs: run.initramfs && (await timed("initramfs", loaded.initramfs())),
     root: loaded.root,
     suites: loaded.suites,
     accel,
@@ -89,7 +92,9 @@ for (const { name, kernel, append } of boots({ kernel: only, boot: named, checks
     silence: SILENCE[arch],
     onSaid: onSaid(name),
   };
+  if (disabled) await loaded.setExecutable(disabled, false);
   const ended = await timed(name, boot(started));
+  if (disabled) await loaded.setExecutable(disabled, true);
   if (!ended) {
     failures.push(`not ok ${name}: the machine did not come to its end`);
     console.log(failures.at(-1));

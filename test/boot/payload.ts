@@ -17,6 +17,7 @@ import { launcherFile } from "../../ffi/launcher/build.ts";
 import { buildEmpty } from "../bench/empty.ts";
 import type { Target } from "./arch.ts";
 import type { Image } from "./image.ts";
+import { initramfs } from "./initramfs.ts";
 import { run } from "./run.ts";
 import { tunnel } from "./tunnel.ts";
 
@@ -28,6 +29,10 @@ const sample = (name: string) => join(repository, "config", name);
 export interface Payload extends Disposable {
   readonly root: string;
   readonly suites: string;
+  /** With spawnbox installed in it. Made when asked for, once. */
+  initramfs(): Promise<string>;
+  /** Whether a file of the root can be executed. */
+  setExecutable(path: string, executable: boolean): Promise<void>;
 }
 
 export async function payload(target: Target, image: Image): Promise<Payload> {
@@ -55,8 +60,9 @@ export async function payload(target: Target, image: Image): Promise<Payload> {
     copyFileSync(image.root, root);
     const ends = tunnel(scratch);
     const built = process.arch === target.arch ? "spawnbox" : `spawnbox-linux-${target.arch}`;
+    const executable = join(repository, "dist", built);
     await put(root, scratch, {
-      "/usr/bin/spawnbox": join(repository, "dist", built),
+      "/usr/bin/spawnbox": executable,
       "/usr/lib/spawnbox-test/inside": inside,
       "/usr/lib/spawnbox-test/empty": empty,
       // The launcher is also the init of early boot.
@@ -72,7 +78,22 @@ export async function payload(target: Target, image: Image): Promise<Payload> {
       ...Object.fromEntries(SAMPLES.map((n) => [`/usr/lib/spawnbox-test/samples/${n}`, sample(n)])),
     });
     const suites = await suitesDisk(target, scratch);
-    return { root, suites, [Symbol.dispose]: dispose };
+    let made: Promise<string> | undefined;
+    return {
+      root,
+      suites,
+      initramfs: () => (made ??= initramfs(image, executable, scratch)),
+      async setExecutable(path, executable) {
+        await run([
+          "debugfs",
+          "-w",
+          "-R",
+          `sif ${path} mode ${executable ? EXECUTABLE : "0100644"}`,
+          root,
+        ]);
+      },
+      [Symbol.dispose]: dispose,
+    };
   } catch (error) {
     dispose();
     throw error;
@@ -95,6 +116,8 @@ async function suitesDisk(target: Target, scratch: string): Promise<string> {
 const COPY = { recursive: true, dereference: true };
 const NOT_IMPORTED = new Set([".bin", "bun", "@oven", "typescript", "bun-types", "happy-dom"]);
 
+const EXECUTABLE = "0100755";
+
 /** The directories above a file that the image may lack. */
 const parents = (place: string): string[] => [dirname(dirname(place)), dirname(place)];
 
@@ -106,7 +129,7 @@ async function put(root: string, scratch: string, files: Record<string, string>)
     ...parents(place).map((dir) => `mkdir ${dir}`),
     `write ${source} ${place}`,
     // Keys are for nobody else to read.
-    `sif ${place} mode ${place.endsWith(".conf") ? "0100600" : "0100755"}`,
+    `sif ${place} mode ${place.endsWith(".conf") ? "0100600" : EXECUTABLE}`,
     `sif ${place} uid 0`,
     `sif ${place} gid 0`,
   ]);

@@ -8,6 +8,7 @@ export interface Boot {
   readonly target: Target;
   readonly kernel: string;
   readonly root: string;
+  readonly initramfs: string | undefined;
   /** A second disk. */
   readonly suites: string;
   /** `tcg` or `kvm`. Never found out by looking: /dev/kvm may be there and not work. */
@@ -50,6 +51,7 @@ export async function boot(options: Boot): Promise<boolean> {
       ...["-accel", accel === "tcg" ? "tcg,thread=multi" : accel],
       ...["-smp", "2", "-m", "1536"],
       ...["-kernel", options.kernel],
+      ...(options.initramfs === undefined ? [] : ["-initrd", options.initramfs]),
       "-append",
       [
         `console=${target.console}`,

@@ -10,7 +10,11 @@ const ANNOUNCEMENT = "/run/spawnbox/early.json";
 /** Words of the kernel command line. */
 export const cmdline = readFileSync("/proc/cmdline", "utf8").trim().split(" ");
 
-export const bootedEarly = cmdline.some((word) => word.startsWith("init=/usr/lib/spawnbox/"));
+/** The init that an initramfs is to start in the end, by way of ours or not. */
+const started = cmdline.find((word) => word.startsWith("spawnbox.starts="))?.split("=")[1];
+
+export const bootedEarly =
+  started !== undefined || cmdline.some((word) => word.startsWith("init=/usr/lib/spawnbox/"));
 
 function kernelLog(): string {
   return Bun.spawnSync(["dmesg"]).stdout.toString();
@@ -33,6 +37,24 @@ export async function earlyChecks(): Promise<void> {
       throw new Error(`${done} s, systemd at ${systemd} s`);
   });
   await serverCheck();
+  await startedCheck();
+}
+
+/** What an initramfs was asked to start is what came of it, and knows nothing of what was in between. */
+async function startedCheck(): Promise<void> {
+  if (started === undefined) return;
+  await check(`early: the initramfs has started ${started} in the end`, () => {
+    assert(!cmdline.includes("init=/usr/lib/spawnbox/init"));
+    const of = (file: string) => readFileSync(`/proc/1/${file}`, "utf8").split("\0");
+    assert.equal(of("cmdline")[0], started);
+    const environment = of("environ");
+    // The script's own, which its /init leaves there: proof of an initramfs.
+    assert(environment.includes("rootmnt=/root"), environment.join());
+    assert.deepEqual(
+      environment.filter((variable) => variable.startsWith("SPAWNBOX")),
+      [],
+    );
+  });
 }
 
 async function serverCheck(): Promise<void> {
@@ -63,6 +85,7 @@ export async function passedOverChecks(expected: string): Promise<void> {
       throw new Error(log.match(/.*spawnbox.*/g)?.join("; ") ?? "nothing said");
   });
   if (cmdline.includes("spawnbox.serves")) await serverCheck();
+  await startedCheck();
   if (cmdline.includes("spawnbox.full")) {
     await check("early: the root is full, and there is no /tmp", () => {
       assert.throws(() => writeFileSync("/var/more", "x".repeat(10_000)), /ENOSPC/);
