@@ -134,7 +134,16 @@ async function make(target: Target, scratch: string): Promise<void> {
 }
 
 /** What minbase has by itself and a mere extraction must name. */
-const ESSENTIAL = ["base-passwd", "base-files", "dash", "coreutils", "grep", "sed", "perl-base"];
+const ESSENTIAL = [
+  "base-passwd",
+  "base-files",
+  "dash",
+  "coreutils",
+  "grep",
+  "hostname",
+  "sed",
+  "perl-base",
+];
 
 /** What the packages' scripts would have made, as far as a boot needs it. */
 const FIX_UP = `cd root

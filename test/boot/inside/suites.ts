@@ -10,6 +10,8 @@ const REPORT = "/run/suites.xml";
 const SUITES = ["contract", "ends", "features", "submounts", "attack-identity"];
 /** With `--all`: what else ends within half an hour in an emulated machine. Floods and endurance do not. */
 const MORE = [
+  "told",
+  "pool",
   "launcher",
   "abi",
   "attack-descriptors",
