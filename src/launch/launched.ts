@@ -144,10 +144,10 @@ export class LaunchedTask implements Task {
     this.#awaitStart(sink);
     this.#order(WAKE);
     if (this.#words?.write === undefined) return;
+    this.#given = words.length;
     writeSync(this.#words.write, words);
     closeSync(this.#words.write);
     this.#words.write = undefined;
-    this.#given = words.length;
   }
 
   /** After {@link started} was rejected: it is sure that the command was not executed. */
@@ -277,7 +277,7 @@ export class LaunchedTask implements Task {
     clearInterval(this.#waker);
     this.#waker = setInterval(() => {
       this.#supervisor.kill("SIGCONT");
-      if (this.pid === 0) this.#order(WAKE);
+      if (this.pid === 0 && this.#given > 0) this.#order(WAKE);
     }, WAKE_INTERVAL);
   }
 
