@@ -70,6 +70,8 @@ class Pool {
   /** The oldest first. */
   #ready: { readonly task: LaunchedTask; readonly sources: string }[] = [];
   #refilling: ReturnType<typeof setTimeout> | undefined;
+  /** One of them has ended by itself. */
+  #lost = false;
   #closed = false;
 
   constructor(
@@ -90,8 +92,13 @@ class Pool {
     return this.#ready.shift()?.task;
   }
 
-  /** Soon. One whose set-up fails is not tried again before the next request, which then tells the failure. */
+  /** Soon. After one that could not be made, or did not last, no other is before the next request: that tells the failure. */
   refill(): void {
+    this.#lost = false;
+    this.#soon();
+  }
+
+  #soon(): void {
     this.#refilling ??= setTimeout(() => {
       this.#refilling = undefined;
       this.#fill();
@@ -107,7 +114,7 @@ class Pool {
 
   #fill(): void {
     const { plan } = this;
-    if (this.#closed || !plan.pool || this.#ready.length >= plan.pool.size) return;
+    if (this.#closed || this.#lost || !plan.pool || this.#ready.length >= plan.pool.size) return;
     let task: LaunchedTask;
     // Before the sandbox looks at them: what changes meanwhile is found then.
     const sources = sourcesOf(plan);
@@ -120,10 +127,12 @@ class Pool {
     this.#ready.push({ task, sources });
     task.started.catch(() => {});
     void task.ended.then(() => {
-      this.#ready = this.#ready.filter((one) => one.task !== task);
+      const left = this.#ready.filter((one) => one.task !== task);
+      if (left.length < this.#ready.length) this.#lost = true;
+      this.#ready = left;
     });
     // One after the other: requests are served in between.
-    this.refill();
+    this.#soon();
   }
 }
 

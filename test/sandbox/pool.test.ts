@@ -161,6 +161,27 @@ describe.each(users)("served by %s", (user) => {
     expect((await sh(served, "files", "cat /file")).lines).toEqual(["new"]);
   });
 
+  test("[warm sandboxes] one that cannot be set up is not tried over and over, and the request tells why", async () => {
+    await ready();
+    rmSync(file());
+    const failed = async () => (await served.call("a/files/sh", { script: "true" })).request.info;
+    const why = expect.stringContaining(`bind ${file()}: ENOENT`);
+    expect(await failed()).toEqual(why);
+    await Bun.sleep(100);
+    const before = children().length;
+    expect(before).toBeLessThanOrEqual(all - POOL);
+    const seen = new Set<string>();
+    for (let i = 0; i < 50; i++) {
+      for (const pid of children()) seen.add(pid);
+      await Bun.sleep(5);
+    }
+    expect(seen.size).toBe(before);
+    expect(await failed()).toEqual(why);
+    content("new");
+    expect((await sh(served, "files", "cat /file")).lines).toEqual(["new"]);
+    await ready();
+  });
+
   /** Python of a command of the user whom the waiting ones belong to: those of this server that it sees. */
   const others = () => `
 def parent(p): return int(open(f"/proc/{p}/stat").read().rpartition(")")[2].split()[1])
