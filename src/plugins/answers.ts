@@ -2,6 +2,9 @@
 import { errorOf, type Failure, type FromThread, jsonOf, valueOf } from "./messages.ts";
 import type { FunctionContext } from "./plugin.ts";
 
+/** Most calls of verbs that are not answered yet. They wait in the memory of the server. */
+const MOST = 1 << 14;
+
 export class Answers {
   readonly #say: (message: FromThread) => void;
   readonly #awaited = new Map<number, PromiseWithResolvers<unknown>>();
@@ -20,7 +23,11 @@ export class Answers {
     this.#dropped.register(held, number);
     return {
       api,
-      call: (name, verb, args) => this.#call(held.number, name, verb, args),
+      call: (name, verb, args) => {
+        // Thrown, not rejected: it has to end a loop that waits for none of them.
+        if (this.#awaited.size >= MOST) throw new Error(`more than ${MOST} calls at once`);
+        return this.#call(held.number, name, verb, args);
+      },
       log: (level, text) =>
         this.#say({ kind: "log", context: held.number, level, text: String(text) }),
     };

@@ -1,6 +1,6 @@
 /** The encoding of one task, in the thread of its plugin: checks what the plugin gives, and sends its events in batches. */
 import type { Encoding, Fields } from "../encoders/encoder.ts";
-import { failureOf } from "./messages.ts";
+import { failureOf, jsonOf } from "./messages.ts";
 import type { PluginEncoder } from "./plugin.ts";
 import { isObject } from "../object.ts";
 
@@ -73,7 +73,9 @@ export class Encoded {
     if (this.#waiting >= MOST) throw new Error(`more than ${MOST} events at once`);
     if (!isObject(fields)) throw new Error("emit() takes an object of fields");
     // Now: the plugin may go on to use its object.
-    const json = JSON.stringify(own(fields));
+    const json = jsonOf(own(fields));
+    // Its own toJSON() may have made something else of it.
+    if (!json?.startsWith("{")) throw new Error("emit() takes an object of fields");
     if (!this.#next) {
       this.#next = { list: [], taken: Promise.withResolvers() };
       queueMicrotask(() => this.flush());

@@ -14,9 +14,28 @@ export interface Failure {
   readonly status?: string;
 }
 
+/** Also of what cannot be told, such as an object without a prototype: whoever waits for an answer must get one. */
 export function failureOf(error: unknown): Failure {
+  return attempt(() => told(error)) ?? { message: UNTELLABLE };
+}
+
+export function textOf(error: unknown): string {
+  return attempt(() => String(error)) ?? UNTELLABLE;
+}
+
+const UNTELLABLE = "it has thrown something that cannot be told";
+
+function attempt<T>(tell: () => T): T | undefined {
+  try {
+    return tell();
+  } catch {
+    return undefined;
+  }
+}
+
+function told(error: unknown): Failure {
   if (!(error instanceof Error)) return { message: String(error) };
-  const { message } = error;
+  const message = String(error.message);
   const code = "code" in error && typeof error.code === "number" ? error.code : undefined;
   const status = "status" in error && typeof error.status === "string" ? error.status : undefined;
   return { message, ...(code !== undefined && { code }), ...(status !== undefined && { status }) };

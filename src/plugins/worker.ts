@@ -2,7 +2,7 @@
 import { workerData } from "node:worker_threads";
 import { Answers } from "./answers.ts";
 import { Encoded } from "./encoded.ts";
-import { type Contents, failureOf, type FromThread, jsonOf } from "./messages.ts";
+import { type Contents, failureOf, type FromThread, jsonOf, textOf } from "./messages.ts";
 import type { Asked, ThreadData, ToThread } from "./messages.ts";
 import { type Module, loadModules } from "./modules.ts";
 import type { PluginEncoder } from "./plugin.ts";
@@ -16,8 +16,9 @@ function say(message: FromThread): void {
 }
 
 // They end nothing: a plugin that has forgotten to catch an error goes on.
-process.on("uncaughtException", (error) => say({ kind: "stray", text: String(error) }));
-process.on("unhandledRejection", (error) => say({ kind: "stray", text: String(error) }));
+const stray = (error: unknown) => say({ kind: "stray", text: textOf(error) });
+process.on("uncaughtException", stray);
+process.on("unhandledRejection", stray);
 
 process.on("exit", () => say({ kind: "exits" }));
 

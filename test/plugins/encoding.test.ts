@@ -88,6 +88,21 @@ describe("hurts only its own task", () => {
       "JSON.stringify cannot serialize BigInt.",
     ],
     [
+      "what is emitted makes nothing of itself",
+      "begin: (_, emit) => ({ ...quiet, stdout: () => emit({ toJSON() {} }) })",
+      "emit() takes an object of fields",
+    ],
+    [
+      "what is thrown cannot be told",
+      "begin: () => ({ ...quiet, stdout() { throw Object.create(null); } })",
+      "it has thrown something that cannot be told",
+    ],
+    [
+      "the message is none",
+      "begin: () => ({ ...quiet, stdout() { throw Object.assign(new Error(), { message: () => 1 }); } })",
+      "() => 1",
+    ],
+    [
       "its thread is ended",
       "begin: () => ({ ...quiet, stdout: () => process.exit(7) })",
       /plug.ts has ended its own thread/,

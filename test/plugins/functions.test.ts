@@ -25,11 +25,11 @@ const context: FunctionContext = {
   log: (...logged) => void said.push(logged),
 };
 
-function load(functions: string) {
+function load(functions: string, limit = LIMIT) {
   said.length = 0;
   const modules = new Modules();
   const files = [modules.write("plug.ts", `export const functions = { ${functions} };`)];
-  const plugin = loadPlugin({ uid: "plug", files }, LIMIT);
+  const plugin = loadPlugin({ uid: "plug", files }, limit);
   open.push({ plugin, modules });
   return {
     plugin,
@@ -81,6 +81,12 @@ test("what they call and log, also after they have returned", async () => {
   await call("late");
   for (let i = 0; i < 200 && said.length < 5; i++) await Bun.sleep(10);
   expect(said.at(-1)).toEqual(["api", "late", 1]);
+});
+
+test("calls that nobody waits for are bounded", async () => {
+  const flood = `flood(_args, { call }) { for (;;) void call("api", "verb"); }`;
+  const { call } = load(flood, 10_000);
+  expect(await failure(call("flood"))).toMatchObject({ message: "more than 16384 calls at once" });
 });
 
 test("they remember, until their thread has to be ended", async () => {
