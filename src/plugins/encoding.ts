@@ -47,13 +47,14 @@ export class TaskEncoding implements Encoding {
 
   async #hook(asked: Asked): Promise<unknown> {
     const { limit } = this.#threads;
-    let waited = this.#untaken > 0;
+    let idle = 0;
     const timer = setInterval(() => {
-      // A whole period has to pass in which it was not waiting for a client.
-      if (this.#untaken === 0 && !waited)
+      // Two halves in a row have to pass without waiting for a client: the time in which this process itself stood still,
+      // for another plugin in a reload, is one at most.
+      idle = this.#untaken > 0 ? 0 : idle + 1;
+      if (idle === 2)
         this.#thread.end(new Error(`${asked.kind}() took more than ${limit / 1000} s`));
-      waited = this.#untaken > 0;
-    }, limit);
+    }, limit / 2);
     try {
       const answer = await this.#thread.ask(asked);
       // The command is slowed down also for a plugin that does not wait for its clients.

@@ -24,8 +24,13 @@ const LIMIT = 10_000;
 /** ms after a task has taken the spare thread: making another takes a core for some ms, which belong to that task. */
 const REFILL = 100;
 
+/** Of those limits: as long as anybody waits for a function, see ACTION_LIMIT in src/api/actions.ts. */
+const GRACE = 3;
+
 /** By uid and files: all who name the same share it, and a reload takes it anew only when a file has changed. */
 const plugins = new Map<string, ThreadedPlugin>();
+/** By that and the state of the files, in this turn of the event loop: a second config need not wait for it to fail again. */
+const failed = new Map<string, unknown>();
 
 /** The process stands still until the modules are loaded. @throws Error naming the file and what is wrong with it */
 export function loadPlugin({ uid, files }: PluginPlan, limit = LIMIT): LoadedPlugin {
@@ -34,11 +39,23 @@ export function loadPlugin({ uid, files }: PluginPlan, limit = LIMIT): LoadedPlu
   const known = plugins.get(key);
   if (known?.current) return known;
   plugins.delete(key);
-  const plugin = new ThreadedPlugin(uid, real, limit);
+  const plugin = loadOnce(key, () => new ThreadedPlugin(uid, real, limit), stampOf(real));
   plugins.set(key, plugin);
   // Nobody serves it: it was checked only.
   if (!known?.opened) known?.close();
   return plugin;
+}
+
+function loadOnce(key: string, load: () => ThreadedPlugin, stamp: string): ThreadedPlugin {
+  const state = `${key} ${stamp}`;
+  if (failed.has(state)) throw failed.get(state);
+  try {
+    return load();
+  } catch (error) {
+    failed.set(state, error);
+    setImmediate(() => failed.clear());
+    throw error;
+  }
 }
 
 class ThreadedPlugin implements LoadedPlugin {
@@ -59,7 +76,10 @@ class ThreadedPlugin implements LoadedPlugin {
   ) {
     this.#stamp = stampOf(files);
     const stray = (text: string) => this.#stray(text);
-    this.#shared = new SharedThread(uid, () => this.#thread(), stray, limit / 2);
+    this.#shared = new SharedThread(uid, () => this.#thread(), stray, {
+      beat: limit / 2,
+      grace: GRACE * limit,
+    });
     const { encoders, functions } = this.#contents();
     const threads = { fresh: () => this.#fresh(), shared: () => this.#shared, stray, limit };
     this.encoders = new Map(

@@ -13,7 +13,10 @@ export class SharedThread {
   readonly #make: () => Thread;
   readonly #stray: (text: string) => void;
   readonly #beat: number;
+  readonly #grace: number;
   #thread: Thread | undefined;
+  /** Why the thread was lost to a question for which the process stood still; in this turn of the event loop. */
+  #lost: unknown;
   /** What functions may do, by number, until they have dropped it. */
   readonly #contexts = new Map<number, FunctionContext>();
   #numbers = 0;
@@ -22,14 +25,21 @@ export class SharedThread {
   #closed = false;
 
   /**
-   * @param make throws when there can be no thread
-   * @param beat ms: a thread that has not paused for so long, while a function is under way, is ended
+   * @param make Throws when there can be no thread
+   * @param times beat: ms; a thread that has not paused for so long, while a function is under way, is ended.
+   *   grace: ms after {@link close} in which somebody may still wait for a function
    */
-  constructor(uid: string, make: () => Thread, stray: (text: string) => void, beat: number) {
+  constructor(
+    uid: string,
+    make: () => Thread,
+    stray: (text: string) => void,
+    { beat, grace }: { readonly beat: number; readonly grace: number },
+  ) {
     this.#uid = uid;
     this.#make = make;
     this.#stray = stray;
     this.#beat = beat;
+    this.#grace = grace;
   }
 
   ask(asked: Asked): Promise<unknown> {
@@ -37,7 +47,18 @@ export class SharedThread {
   }
 
   askNow(asked: Asked): unknown {
-    return this.#live().askNow(asked);
+    // A config asks for each of its commands: the process must not stand still for each.
+    if (this.#lost !== undefined) throw this.#lost;
+    const thread = this.#live();
+    try {
+      return thread.askNow(asked);
+    } catch (error) {
+      if (thread.over) {
+        this.#lost = error;
+        setImmediate(() => (this.#lost = undefined));
+      }
+      throw error;
+    }
   }
 
   /** Rejects with what the function throws, or when its thread had to be ended. */
@@ -55,8 +76,9 @@ export class SharedThread {
     }
   }
 
-  /** Ends it, after the calls that are under way. */
+  /** Ends it, after the calls that are under way; not all may ever settle. */
   close(): void {
+    if (!this.#closed) setTimeout(() => this.#thread?.end(), this.#grace).unref();
     this.#closed = true;
     if (this.#calls === 0) this.#thread?.end();
   }

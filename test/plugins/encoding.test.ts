@@ -205,6 +205,19 @@ test("waiting for a slow client is no fault, also of one that does not wait", as
   }
 });
 
+test("a server that stands still is no fault of it", async () => {
+  const many = "for (let i = 0; i < 1000; i++) await emit({ stdout: i });";
+  const { client } = connect(`begin: (_, emit) => ({ ...quiet, async stdout() { ${many} } })`, {
+    limit: SHORT,
+  });
+  await client.call("a");
+  await client.until('"stdout":1');
+  // As in a reload with another plugin that never ends.
+  Bun.sleepSync(SHORT * 1.2);
+  await client.until("final-event");
+  expect(statusOf(client)).toEqual({ exit: 3 });
+});
+
 test("what it emits is taken as it is, and nothing after the end", async () => {
   const { client } = connect(`begin(_opts, emit) {
     const list = ["a"];

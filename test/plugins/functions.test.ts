@@ -116,3 +116,10 @@ test("a plugin that is closed ends when its calls have", async () => {
   expect(await slow).toBe("done");
   expect(await failure(call("slow"))).toMatchObject({ message: "the plugin plug was taken away" });
 });
+
+test("nor does one that never settles keep it", async () => {
+  const { call, plugin } = load("never: () => new Promise(() => {})");
+  const never = call("never");
+  plugin.close();
+  expect(await failure(never)).toMatchObject({ message: "it has ended" });
+});

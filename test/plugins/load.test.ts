@@ -46,6 +46,21 @@ test("one that never ends is given up", () => {
   expect(() => loadPlugin({ uid: "u", files }, 300)).toThrow("a.ts took more than 0.3 s");
 });
 
+test("is waited for once, whoever else names it or asks", () => {
+  using modules = new Modules();
+  const files = [modules.write("a.ts", "for (;;);")];
+  const checks = "x: { check() { for (;;); }, begin() {} }";
+  const b = modules.write("b.ts", `export const encoders = { ${checks} };`);
+  const start = performance.now();
+  for (let i = 0; i < 5; i++) expect(() => loadPlugin({ uid: "u", files }, 1000)).toThrow("1 s");
+  const plugin = loadPlugin({ uid: "v", files: [b] }, 1000);
+  for (let i = 0; i < 5; i++) {
+    expect(plugin.encoders.get("x")?.checkNow({ i })).toEqual([`v/x: ${b} took more than 1 s`]);
+  }
+  expect(performance.now() - start).toBeLessThan(3500);
+  plugin.close();
+});
+
 test.each([
   ["syntax", "export const = 1", "Expected identifier"],
   ["ends its thread", "process.exit(0)", "a.ts has ended its own thread"],
