@@ -42,8 +42,9 @@ export class SharedThread {
     this.#grace = grace;
   }
 
-  ask(asked: Asked): Promise<unknown> {
-    return this.#live().ask(asked);
+  /** Rejects also when its thread had to be ended. */
+  async ask(asked: Asked): Promise<unknown> {
+    return this.#watched(this.#live(), asked);
   }
 
   askNow(asked: Asked): unknown {
@@ -66,14 +67,7 @@ export class SharedThread {
     const thread = this.#live();
     const number = ++this.#numbers;
     this.#contexts.set(number, context);
-    this.#calls++;
-    this.#watch ??= this.#watching();
-    try {
-      return await thread.ask({ kind: "call", name, args, api: context.api, context: number });
-    } finally {
-      this.#calls--;
-      if (this.#closed) this.close();
-    }
+    return this.#watched(thread, { kind: "call", name, args, api: context.api, context: number });
   }
 
   /** Ends it, after the calls that are under way; not all may ever settle. */
@@ -81,6 +75,17 @@ export class SharedThread {
     if (!this.#closed) setTimeout(() => this.#thread?.end(), this.#grace).unref();
     this.#closed = true;
     if (this.#calls === 0) this.#thread?.end();
+  }
+
+  async #watched(thread: Thread, asked: Asked): Promise<unknown> {
+    this.#calls++;
+    this.#watch ??= this.#watching();
+    try {
+      return await thread.ask(asked);
+    } finally {
+      this.#calls--;
+      if (this.#closed) this.close();
+    }
   }
 
   #live(): Thread {

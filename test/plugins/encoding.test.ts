@@ -23,8 +23,8 @@ const never = () => new Promise(() => {});
 export const encoders = { x: { ${members} } };
 `;
 
-/** Where a hook is to take too long, ms. */
-const SHORT = 300;
+/** Where a hook is to take too long, ms; a busy machine must make a thread in that time. */
+const SHORT = 1000;
 
 /** A registry with the encoder of a plugin as `x`, and a command that prints two lines. */
 function connect(
@@ -273,13 +273,13 @@ describe("options", () => {
     ["begin: () => quiet, check() { throw new Error('oops'); }", ["plug/x: check() failed: oops"]],
     [
       "begin: () => quiet, check() { for (;;); }",
-      [expect.stringMatching(/^plug\/x: .*plug.ts took more than 0.3 s$/)],
+      [expect.stringMatching(/^plug\/x: .*plug.* took more than [\d.]+ s( without a pause)?$/)],
     ],
   ])("%s", async (members, problems) => {
     const encoder = connect(members, { limit: SHORT }).plugin.encoders.get("x");
     expect(encoder?.checkNow({ a: 1 })).toEqual(problems);
-    // Asked anew, also where the thread had to be ended; who calls `exec` waits without the server.
-    if (!members.includes("for (;;)")) expect(await encoder?.check({ a: 1 })).toEqual(problems);
+    // Asked anew, also where the thread had to be ended: who calls `exec` waits without the server.
+    expect(await encoder?.check({ a: 1 })).toEqual(problems);
   });
 });
 

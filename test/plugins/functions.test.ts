@@ -4,7 +4,7 @@ import { type LoadedPlugin, loadPlugin } from "../../src/plugins/load.ts";
 import type { FunctionContext } from "../../src/plugins/plugin.ts";
 import { Modules } from "./modules.ts";
 
-const LIMIT = 400;
+const LIMIT = 1000;
 const open: { plugin: LoadedPlugin; modules: Modules }[] = [];
 afterEach(() => {
   for (const { plugin, modules } of open.splice(0)) {
