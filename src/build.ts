@@ -38,6 +38,8 @@ const result = await Bun.build({
     // What lies in the current directory must not change what runs as root: no .env, no bunfig.toml.
     autoloadDotenv: false,
     autoloadBunfig: false,
+    // Packages that plugins import say in theirs which file is meant.
+    autoloadPackageJson: true,
   },
   plugins: [
     {

@@ -63,6 +63,9 @@ export function createRegistry(options: RegistryOptions): Registry {
   return new LocalRegistry(options);
 }
 
+/** ms that the hooks of plugins have at the end of the server. */
+const LAST_HOOKS = 1000;
+
 const SERVER_GRANTS: Grants = { privileges: "all" };
 
 class LocalRegistry implements Registry {
@@ -75,6 +78,8 @@ class LocalRegistry implements Registry {
   /** Verbs that are gone, and may still have tasks. */
   readonly #retired = new Map<string, TaskVerb>();
   #current: Assembly;
+  /** All that were ever used: tasks of earlier plans may still have theirs. */
+  readonly #plugins = new Set<LoadedPlugin>();
   #requests = 0;
   #unlisten = () => {};
 
@@ -97,7 +102,7 @@ class LocalRegistry implements Registry {
       nextPing: () => ++pings,
     };
     this.#current = this.#assemble(options.apis);
-    this.#current.commit();
+    this.#commit();
     this.#listen();
   }
 
@@ -135,7 +140,7 @@ class LocalRegistry implements Registry {
   replace(apis: readonly ApiPlan[]): void {
     const old = this.#current;
     this.#current = this.#assemble(apis);
-    this.#current.commit();
+    this.#commit();
     for (const plugin of old.plugins) if (!this.#current.plugins.has(plugin)) plugin.close();
     for (const [key, verb] of [...this.#retired, ...old.tasks]) {
       if (this.#current.tasks.get(key) === verb || verb.tasks.idle) this.#retired.delete(key);
@@ -152,8 +157,17 @@ class LocalRegistry implements Registry {
   async close(): Promise<void> {
     this.#unlisten();
     const verbs = [...this.#current.tasks.values(), ...this.#retired.values()];
+    // What plugins make of the last output: but one may loop.
+    const end = () => this.#plugins.forEach((plugin) => plugin.end());
+    const impatient = setTimeout(end, LAST_HOOKS);
     await Promise.all(verbs.map(({ tasks }) => tasks.close()));
-    for (const plugin of this.#current.plugins) plugin.close();
+    clearTimeout(impatient);
+    end();
+  }
+
+  #commit(): void {
+    this.#current.commit();
+    for (const plugin of this.#current.plugins) this.#plugins.add(plugin);
   }
 
   #assemble(apis: readonly ApiPlan[]): Assembly {

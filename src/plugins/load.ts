@@ -17,6 +17,8 @@ export interface LoadedPlugin {
   open(): void;
   /** No more come; those under way go on. */
   close(): void;
+  /** Those under way end, too, with an error. */
+  end(): void;
 }
 
 /** ms in which modules must be loaded, options checked, and a hook be done. */
@@ -39,7 +41,7 @@ export function loadPlugin({ uid, files }: PluginPlan, limit = LIMIT): LoadedPlu
   const known = plugins.get(key);
   if (known?.current) return known;
   plugins.delete(key);
-  const plugin = loadOnce(key, () => new ThreadedPlugin(uid, real, limit), stampOf(real));
+  const plugin = loadOnce(key, () => new ThreadedPlugin(uid, real, limit), stampOf(real) ?? "");
   plugins.set(key, plugin);
   // Nobody serves it: it was checked only.
   if (!known?.opened) known?.close();
@@ -62,25 +64,30 @@ class ThreadedPlugin implements LoadedPlugin {
   readonly encoders: ReadonlyMap<string, ThreadedEncoder>;
   readonly functions: ReadonlyMap<string, PluginFunction>;
   opened = false;
-  readonly #stamp: string;
+  /** Of `files` and what they import, as it was loaded. */
+  readonly #modules: readonly string[] | undefined;
+  readonly #stamp: string | undefined;
   readonly #shared: SharedThread;
   /** For the next task, which then needs not wait for it. */
   #spare: Thread | undefined;
   #refilling: ReturnType<typeof setTimeout> | undefined;
   #closed = false;
+  readonly #threads = new Set<Thread>();
 
   constructor(
     readonly uid: string,
     readonly files: readonly string[],
     readonly limit: number,
   ) {
-    this.#stamp = stampOf(files);
+    const before = stampOf(files);
     const stray = (text: string) => this.#stray(text);
     this.#shared = new SharedThread(uid, () => this.#thread(), stray, {
       beat: limit / 2,
       grace: GRACE * limit,
     });
-    const { encoders, functions } = this.#contents();
+    const { encoders, functions, modules } = this.#contents();
+    this.#modules = [...new Set([...files, ...modules])];
+    this.#stamp = before === stampOf(files) ? stampOf(this.#modules) : undefined;
     const threads = { fresh: () => this.#fresh(), shared: () => this.#shared, stray, limit };
     this.encoders = new Map(
       encoders.map((about) => [about.name, new ThreadedEncoder(uid, about, threads)]),
@@ -92,16 +99,12 @@ class ThreadedPlugin implements LoadedPlugin {
 
   /** Its files are those that were loaded, and it can still be used. */
   get current(): boolean {
-    try {
-      return !this.#closed && stampOf(this.files) === this.#stamp;
-    } catch {
-      return false;
-    }
+    return !this.#closed && this.#unchanged;
   }
 
   open(): void {
     this.opened = true;
-    if (this.encoders.size > 0) this.#spare ??= this.#thread();
+    if (this.encoders.size > 0) this.#refill();
   }
 
   close(): void {
@@ -110,9 +113,22 @@ class ThreadedPlugin implements LoadedPlugin {
     this.#shared.close();
   }
 
+  end(): void {
+    this.close();
+    for (const thread of this.#threads) thread.end(new Error("the server ends"));
+  }
+
+  get #unchanged(): boolean {
+    // Before they are loaded, nobody knows the modules.
+    if (this.#modules === undefined) return true;
+    return this.#stamp !== undefined && stampOf(this.#modules) === this.#stamp;
+  }
+
   #contents(): Contents {
     try {
-      return this.#shared.askNow({ kind: "contents" }) as Contents;
+      const contents = this.#shared.askNow({ kind: "contents" }) as Contents;
+      for (const module of contents.modules) trusted(module, process.geteuid?.() ?? 0);
+      return contents;
     } catch (error) {
       this.close();
       throw error;
@@ -130,18 +146,26 @@ class ThreadedPlugin implements LoadedPlugin {
 
   #refill(): void {
     this.#refilling = undefined;
-    if (this.current) this.#spare ??= this.#thread();
+    if (!this.current || this.#spare) return;
+    try {
+      this.#spare = this.#thread();
+    } catch {
+      // The next task tells why there can be none.
+    }
   }
 
   #thread(): Thread {
-    if (stampOf(this.files) !== this.#stamp) {
+    if (!this.#unchanged) {
       throw new Error(
-        `${this.files.join(", ")} changed since it was loaded; a reload takes it anew`,
+        `${this.files.join(", ")} changed since it was loaded, or what it imports; a reload takes it anew`,
       );
     }
-    return new Thread(this.files, this.limit, (heard) => {
+    const thread = new Thread(this.files, this.limit, (heard) => {
       if (heard.kind === "stray") this.#stray(heard.text);
     });
+    for (const other of this.#threads) if (other.over) this.#threads.delete(other);
+    this.#threads.add(thread);
+    return thread;
   }
 
   #stray(text: string): void {
@@ -149,12 +173,14 @@ class ThreadedPlugin implements LoadedPlugin {
   }
 }
 
-/** Tells whether files have changed since, in what they say or in whose they are. */
-function stampOf(files: readonly string[]): string {
-  return files
-    .map((file) => {
-      const { dev, ino, size, mtimeMs, ctimeMs } = statSync(file);
-      return [dev, ino, size, mtimeMs, ctimeMs].join();
-    })
-    .join(" ");
+/** Tells whether files have changed since, in what they say or in whose they are; undefined when one is gone. */
+function stampOf(files: readonly string[]): string | undefined {
+  const stamps: string[] = [];
+  for (const file of files) {
+    const found = statSync(file, { throwIfNoEntry: false });
+    if (!found) return undefined;
+    const { dev, ino, size, mtimeMs, ctimeMs } = found;
+    stamps.push([dev, ino, size, mtimeMs, ctimeMs].join());
+  }
+  return stamps.join(" ");
 }

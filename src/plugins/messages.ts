@@ -90,6 +90,8 @@ export interface Contents {
     readonly checks: boolean;
   }[];
   readonly functions: readonly string[];
+  /** Absolute paths of all that was loaded for them. */
+  readonly modules: readonly string[];
 }
 
 export type FromThread =

@@ -1,4 +1,5 @@
 /** The thread of a plugin: loads its modules, then does what the server asks. See thread.ts for the other side. */
+import { createRequire } from "node:module";
 import { workerData } from "node:worker_threads";
 import { Answers } from "./answers.ts";
 import { Encoded } from "./encoded.ts";
@@ -22,6 +23,9 @@ process.on("unhandledRejection", stray);
 
 process.on("exit", () => say({ kind: "exits" }));
 
+/** What is loaded, by path, of this thread's own first. */
+const { cache } = createRequire(import.meta.url);
+const own = new Set([...Object.keys(cache), import.meta.path]);
 const module: Promise<Module> = loadModules(files);
 // Told to whoever asks for something.
 module.catch(() => {});
@@ -36,6 +40,7 @@ function contentsOf({ encoders, functions }: Module): Contents {
       checks: typeof one.check === "function",
     })),
     functions: [...functions.keys()],
+    modules: Object.keys(cache).filter((path) => !own.has(path)),
   };
 }
 

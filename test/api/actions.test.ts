@@ -45,6 +45,7 @@ function connect(
       functions: new Map(Object.entries(functions)),
       open() {},
       close() {},
+      end() {},
     }),
     ...more,
   });

@@ -289,7 +289,7 @@ test("a file that has changed is not run before a reload", async () => {
   await client.until("final-event");
   writeFileSync(file, source("begin() { throw new Error('new'); }"));
   expect((await client.call("a")).request.info).toBe(
-    `encoder plug/x: ${file} changed since it was loaded; a reload takes it anew`,
+    `encoder plug/x: ${file} changed since it was loaded, or what it imports; a reload takes it anew`,
   );
   const anew = loadPlugin({ uid: "plug", files: [file] });
   expect(anew).not.toBe(plugin);

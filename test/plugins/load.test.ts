@@ -40,6 +40,27 @@ test("once for all, and anew when it has changed, also after it was wrong", asyn
   first.close();
 });
 
+test("what it imports belongs to it: a package, and a file that changes", async () => {
+  using modules = new Modules();
+  mkdirSync(join(modules.dir, "node_modules/dep/lib"), { recursive: true });
+  modules.write("node_modules/dep/package.json", '{"name": "dep", "main": "lib/main.js"}');
+  modules.write("node_modules/dep/lib/main.js", "module.exports = 'dep';");
+  const beside = modules.write("beside.ts", "export const beside = 'old';");
+  const file = modules.write(
+    "a.ts",
+    "import dep from 'dep'; import { beside } from './beside.ts'; export const functions = { both: () => dep + beside };",
+  );
+  const first = load(file);
+  expect(await first.functions.get("both")?.(0, context)).toBe("depold");
+  expect(load(file)).toBe(first);
+  modules.write("beside.ts", "export const beside = 'new';");
+  utimesSync(beside, 1, 1);
+  expect(await load(file).functions.get("both")?.(0, context)).toBe("depnew");
+  chmodSync(beside, 0o666);
+  if (process.geteuid?.() === 0) chownSync(beside, 0, 0);
+  expect(() => load(file)).toThrow(`${beside} can be written by others than its owner`);
+});
+
 test("one that never ends is given up", () => {
   using modules = new Modules();
   const files = [modules.write("a.ts", "for (;;);")];

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { readFileSync } from "node:fs";
+import { mkdirSync, readFileSync } from "node:fs";
 import { Modules } from "./modules.ts";
 
 const executable = `${import.meta.dir}/../../dist/spawnbox`;
@@ -89,6 +89,33 @@ test("the executable loads a plugin from disk, and outlives what strays from it"
     server.kill();
     await server.exited;
   }
+});
+
+test("packages of a plugin, and an end that does not wait for a loop", async () => {
+  using modules = new Modules();
+  mkdirSync(`${modules.dir}/node_modules/dep/lib`, { recursive: true });
+  modules.write("node_modules/dep/package.json", '{"name": "dep", "main": "lib/main.js"}');
+  modules.write("node_modules/dep/lib/main.js", "module.exports = 'main of dep';");
+  modules.write(
+    "plug.ts",
+    `import dep from "dep";
+    export const functions = { version: () => dep, loop() {}, stray() {} };
+    export const encoders = { size: { begin: () => ({ stdout() { for (;;); }, stderr() {}, end: () => ({}) }) } };`,
+  );
+  const file = modules.write("config.json", JSON.stringify(config));
+  const args = ["serve", "--config", file, "--port", "0"];
+  const server = Bun.spawn([executable, ...args], {
+    cwd: "/",
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  const url = await line(server.stdout, /serves on (\S+)/);
+  expect(await (await fetch(`${url}/api/t/version`)).text()).toContain('"response":"main of dep"');
+  expect(await (await fetch(`${url}/api/t/c?text=abc`)).text()).toContain('"success"');
+  const begin = performance.now();
+  server.kill();
+  expect(await server.exited).toBe(0);
+  // A hook has 10 s otherwise.
+  expect(performance.now() - begin).toBeLessThan(8000);
 });
 
 test("a required action that fails stops the start, and what was started before", async () => {
