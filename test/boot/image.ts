@@ -139,6 +139,7 @@ const ESSENTIAL = [
   "base-files",
   "dash",
   "coreutils",
+  "findutils",
   "grep",
   "hostname",
   "sed",

@@ -4,6 +4,7 @@ import { mkdtempSync, renameSync, rmSync, statSync, writeFileSync } from "node:f
 import { chmodSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { landlockAbi } from "../../ffi/landlock.ts";
 import { type Served, shell, system, until, users } from "../served.ts";
 import { acls, answering, childrenOf, commands, full, py, serveSandboxes, sh } from "./attack.ts";
 
@@ -35,7 +36,7 @@ const sandboxes = [
     acls: { ...acls, umask: "027" },
     namespace: { ...full, opts: { hostname: "warm" } },
     limits: { nofile: 33, core: 0 },
-    landlock: { ro: ["/"], exec: ["/usr"] },
+    ...(landlockAbi() > 0 && { landlock: { ro: ["/"], exec: ["/usr"] } }),
     commands: [shell],
   },
 ];
