@@ -75,15 +75,18 @@ await needPrograms(target);
 const machine = await timed("root image", image(target));
 using loaded = await timed("executable into the image", payload(target, machine));
 const logs: string[] = [];
-const native = process.arch === arch;
-for (const run of boots({ kernel: only, boot: named, checks, all, native })) {
+const runs = boots({ kernel: only, boot: named, checks, all, native: process.arch === arch });
+const initramfs = runs.some((run) => run.initramfs)
+  ? await timed("initramfs", loaded.initramfs())
+  : undefined;
+for (const run of runs) {
   const { name, kernel, append, disabled } = run;
   const log = join(cacheDir(), `boot-${arch}-${name.replaceAll(/\W+/g, "-")}.log`);
   logs.push(log);
   const started = {
     target,
     kernel: machine.kernel(kernel),
-    initramfs: run.initramfs && (await timed("initramfs", loaded.initramfs())),
+    initramfs: run.initramfs ? initramfs : undefined,
     root: loaded.root,
     suites: loaded.suites,
     accel,

@@ -29,7 +29,7 @@ const sample = (name: string) => join(repository, "config", name);
 export interface Payload extends Disposable {
   readonly root: string;
   readonly suites: string;
-  /** With spawnbox installed in it. Made when asked for, once. */
+  /** Makes one with spawnbox installed in it. */
   initramfs(): Promise<string>;
   /** Whether a file of the root can be executed. */
   setExecutable(path: string, executable: boolean): Promise<void>;
@@ -78,11 +78,10 @@ export async function payload(target: Target, image: Image): Promise<Payload> {
       ...Object.fromEntries(SAMPLES.map((n) => [`/usr/lib/spawnbox-test/samples/${n}`, sample(n)])),
     });
     const suites = await suitesDisk(target, scratch);
-    let made: Promise<string> | undefined;
     return {
       root,
       suites,
-      initramfs: () => (made ??= initramfs(image, executable, scratch)),
+      initramfs: () => initramfs(image, executable, scratch),
       async setExecutable(path, executable) {
         await run([
           "debugfs",
