@@ -73,6 +73,8 @@ export async function payload(target: Target, image: Image): Promise<Payload> {
       "/usr/lib/spawnbox-test/fill": join(import.meta.dir, "fill"),
       "/etc/spawnbox/early.json": join(import.meta.dir, "early.json"),
       "/etc/spawnbox/early-vpn.json": sample("vpn-autostart.json"),
+      "/etc/spawnbox/early-sensor.json": sample("plugins.json"),
+      "/etc/spawnbox/plugins/sensor.ts": sample("plugins/sensor.ts"),
       "/etc/wireguard/wg0.conf": ends.here,
       "/usr/lib/spawnbox-test/peer.conf": ends.there,
       ...Object.fromEntries(SAMPLES.map((n) => [`/usr/lib/spawnbox-test/samples/${n}`, sample(n)])),

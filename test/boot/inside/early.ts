@@ -20,6 +20,18 @@ function kernelLog(): string {
   return Bun.spawnSync(["dmesg"]).stdout.toString();
 }
 
+/** When the kernel log has it, in seconds; throws unless that was before systemd. */
+function beforeSystemd(text: string): number {
+  const log = kernelLog();
+  const at = (pattern: string) => new RegExp(`\\[ *(\\d+\\.\\d+)\\] ${pattern}`).exec(log)?.[1];
+  const [it, systemd] = [at(text), at("systemd\\[1\\]:")];
+  if (it === undefined)
+    throw new Error(`not in the kernel log: ${log.match(/.*spawnbox.*/g)?.join("; ")}`);
+  if (systemd !== undefined && Number(it) > Number(systemd))
+    throw new Error(`${it} s, systemd at ${systemd} s`);
+  return Number(it);
+}
+
 /** With the hook and a working config: the early server has run its task, and serves still. */
 export async function earlyChecks(): Promise<void> {
   await check("early: PID 1 is systemd", () => {
@@ -27,16 +39,20 @@ export async function earlyChecks(): Promise<void> {
     if (name !== "systemd") throw new Error(`PID 1 is ${name}`);
   });
   await check("early: the tasks were done before systemd started", () => {
-    const log = kernelLog();
-    const done = /\[ *(\d+\.\d+)\] spawnbox: early tasks done/.exec(log)?.[1];
-    const systemd = /\[ *(\d+\.\d+)\] systemd\[1\]:/.exec(log)?.[1];
-    if (done === undefined)
-      throw new Error(`not in the kernel log: ${log.match(/.*spawnbox.*/g)?.join("; ")}`);
-    say({ kind: "time", name: "kernel start to early tasks done", seconds: Number(done) });
-    if (systemd !== undefined && Number(done) > Number(systemd))
-      throw new Error(`${done} s, systemd at ${systemd} s`);
+    const seconds = beforeSystemd("spawnbox: early tasks done");
+    say({ kind: "time", name: "kernel start to early tasks done", seconds });
   });
   await serverCheck();
+  await check("early: a plugin from disk, called by onload, serves on", async () => {
+    beforeSystemd(".*the sensor plugin is here: good morning");
+    const client = await connect("ws://127.0.0.1:1234/api");
+    try {
+      const count = await client.call("sensor/count", { text: "one two three" });
+      assert.equal((count.response as { words?: number }).words, 3, JSON.stringify(count));
+    } finally {
+      await client.close();
+    }
+  });
   await startedCheck();
 }
 
