@@ -129,9 +129,12 @@ async function firstMatch(
   }
 }
 
+/** ms of the hang guard; an emulated machine has more. */
+const LIMIT = 20_000 * Number(process.env["SPAWNBOX_TEST_PATIENCE"] ?? 1);
+
 /** Waits until `probe` is true; the limit is a hang guard, not an expectation. */
 export async function until(what: string, probe: () => boolean | Promise<boolean>): Promise<void> {
-  const end = Date.now() + 20_000;
+  const end = Date.now() + LIMIT;
   while (!(await probe())) {
     if (Date.now() > end) throw new Error(`never: ${what}`);
     await Bun.sleep(10);

@@ -47,7 +47,11 @@ function runSuite(suite: string): void {
       ...["/usr/bin/spawnbox", "test", `./test/sandbox/${suite}.test.ts`],
       ...["--timeout", "600000", "--reporter=junit", `--reporter-outfile=${REPORT}`],
     ],
-    { cwd: TREE, env: { ...process.env, BUN_BE_BUN: "1" }, stdio: ["ignore", "ignore", "pipe"] },
+    {
+      cwd: TREE,
+      env: { ...process.env, BUN_BE_BUN: "1", SPAWNBOX_TEST_PATIENCE: "15" },
+      stdio: ["ignore", "ignore", "pipe"],
+    },
   );
   const output = stderr.toString();
   const cases = [
