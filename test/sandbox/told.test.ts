@@ -1,5 +1,6 @@
 /** Calls that are told: each gets the answer that the filter as configured gives, and the outcome names it. */
 import { describe, expect, test } from "bun:test";
+import { release } from "node:os";
 import { HANDOVER_CALL } from "../../ffi/launcher/layout.ts";
 import { users } from "../served.ts";
 import { serving } from "../serving.ts";
@@ -225,7 +226,13 @@ signal.setitimer(signal.ITIMER_REAL, 0)
 print(len(caught) > 0, sum(answers.values()), answers["EXDEV"])`,
     );
     expect(errors).toEqual([]);
-    expect(lines).toEqual([`True 20000 ${denied?.["acct"]}`]);
+    const [caughtSome, calls, seen] = (lines[0] ?? "").split(" ");
+    expect([caughtSome, calls]).toEqual(["True", "20000"]);
+    const answered = denied?.["acct"] ?? 0;
+    expect(answered).toBeGreaterThanOrEqual(Number(seen));
+    // From Linux 5.19 on nothing comes between an answer and its call.
+    const [major = 0, minor = 0] = release().split(/[.-]/).map(Number);
+    if (major > 5 || (major === 5 && minor >= 19)) expect(answered).toBe(Number(seen));
   });
 
   test.skipIf(process.arch !== "x64")(
