@@ -116,9 +116,10 @@ print(hex(libc.prctl(GET)))`,
   test.if(user === "root")(
     "[identity] where the process limit denies the switch of user, the command never runs",
     async () => {
-      const marker = `occupied-${process.pid}`;
-      const other = served.call("a/plain/sh", { script: `sleep 1000; : ${marker}` });
-      await until("it runs", () => marked(marker).length > 0);
+      // Executed, not only named in the command line of its launcher: before, it is nobody's process.
+      const seconds = `1000.${process.pid}`;
+      const other = served.call("a/plain/sh", { script: `exec sleep ${seconds}` });
+      await until("it runs", () => marked(`sleep\x00${seconds}`).length > 0);
       const { request, response } = await served.call("a/limited/py", { script: "print('ran')" });
       await served.call("a/plain/sh", { action: "stop", args: { signal: 9 } });
       await other;
