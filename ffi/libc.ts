@@ -61,13 +61,27 @@ export function pipe(): [number, number] {
 }
 
 const POLLIN = 1;
+const POLLPRI = 2;
 /** struct pollfd { int fd; short events, revents } */
 const polled = new Int32Array(2);
 
-/** Whether a read would not wait: something is there, or the end. See poll(2). */
-export function isReadable(fd: number): boolean {
-  polled.set([fd, POLLIN]);
+function happened(fd: number, events: number): boolean {
+  polled.set([fd, events]);
   return checked(libc.poll(polled, 1n, 0), "poll", "") > 0;
+}
+
+/** Whether a read would not wait: something is there, or the end. See poll(2). */
+export const isReadable = (fd: number): boolean => happened(fd, POLLIN);
+
+/** Whether the mount table has changed since the last look, or since its file was opened: mountinfo of proc_pid_mountinfo(5). */
+export const haveMountsChanged = (mountinfo: number): boolean => happened(mountinfo, POLLPRI);
+
+const F_SETFL = 4;
+const O_NONBLOCK = 0o4000;
+
+/** From here on a write that would wait fails with EAGAIN. Everyone who shares this open file is concerned: F_SETFL of fcntl(2). */
+export function setNonBlocking(fd: number): void {
+  checked(libc.fcntl(fd, F_SETFL, O_NONBLOCK), "fcntl", "F_SETFL");
 }
 
 const F_DUPFD_CLOEXEC = 1030;

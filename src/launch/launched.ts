@@ -2,10 +2,10 @@
  * One launch: real pipes (a socketpair would refuse /dev/stdout), the sealed launcher, one status pipe, one lifeline. Nothing here
  * looks at the policy: the ops of the plan say it all.
  */
-import { closeSync, fchownSync, readSync, writeSync } from "node:fs";
+import { closeSync, fchownSync, writeSync } from "node:fs";
 import { CError } from "../../ffi/errno.ts";
 import { GROUP, WAKE } from "../../ffi/launcher/layout.ts";
-import { pipe } from "../../ffi/libc.ts";
+import { pipe, setNonBlocking } from "../../ffi/libc.ts";
 import type { Plan } from "../plan/plan.ts";
 import type { GroupUsage, TaskGroup } from "./cgroup.ts";
 import { Channel } from "./channel.ts";
@@ -14,6 +14,7 @@ import { addSupervisor, sweepOrphans } from "./orphans.ts";
 import { type LauncherRecord, RecordReader } from "./records.ts";
 import { LaunchError, type OutputSink, type Outcome, type Task } from "./task.ts";
 import { ToldCounts } from "./told.ts";
+import { atOnce, secondReader, WordsPipe } from "./words-pipe.ts";
 
 const SIGINT = 2;
 const SIGKILL = 9;
@@ -41,11 +42,8 @@ export class LaunchedTask implements Task {
   readonly #supervisor: Bun.Subprocess;
   /** Write end of the lifeline; undefined once closed. */
   #lifeline: number | undefined;
-  /**
-   * The pipe on which a warm sandbox waits for its command line, until it starts. The end that it reads is kept too: of one that
-   * dies, it tells whether the words were read.
-   */
-  #words: { readonly read: number; write: number | undefined } | undefined;
+  /** Of a warm sandbox, until it starts. */
+  #words: WordsPipe | undefined;
   #cause: Outcome["cause"];
   /** The signals of the stops so far. */
   readonly #sent = new Set<number>();
@@ -57,8 +55,6 @@ export class LaunchedTask implements Task {
   #timer: ReturnType<typeof setTimeout> | undefined;
   readonly #start = Promise.withResolvers<void>();
   #neverRan = false;
-  /** Bytes of the words of {@link hand}. */
-  #given = 0;
 
   static launch(
     plan: Plan,
@@ -95,7 +91,10 @@ export class LaunchedTask implements Task {
       const [stderr, stderrEnd] = pair();
       const [status, statusEnd] = pair();
       const [lifelineEnd, lifeline] = pair();
-      const [wordsEnd, words] = argv ? [] : pair();
+      setNonBlocking(lifeline);
+      const [wordsEnd, write] = argv ? [] : pair();
+      const read = wordsEnd === undefined ? undefined : secondReader(wordsEnd);
+      if (read !== undefined) opened.push(read);
       const { identity } = plan.policy;
       if (identity) {
         // Opening /dev/stdout opens the pipe anew, which only its owner may.
@@ -120,9 +119,9 @@ export class LaunchedTask implements Task {
       });
       addSupervisor(this.#supervisor);
       const mine = [stdout, stderr, status, lifeline];
-      if (wordsEnd !== undefined && words !== undefined) {
-        mine.push(wordsEnd, words);
-        this.#words = { read: wordsEnd, write: words };
+      if (read !== undefined && write !== undefined) {
+        mine.push(read, write);
+        this.#words = new WordsPipe(read, write);
       }
       for (const fd of opened) if (!mine.includes(fd)) closeSync(fd);
       // What may still go wrong must not close a number twice: it can be somebody else's by then.
@@ -138,16 +137,14 @@ export class LaunchedTask implements Task {
     this.ended = this.#run(channels);
   }
 
-  /** Gives a warm sandbox its command line, and starts it. @param words see {@link wordsOf} */
+  /** Gives a warm sandbox its command line, and starts it. @param words see wordsOf */
   hand(words: Uint8Array, sink: OutputSink): void {
     this.#begin = performance.now();
     this.#awaitStart(sink);
     this.#order(WAKE);
-    if (this.#words?.write === undefined) return;
-    this.#given = words.length;
-    writeSync(this.#words.write, words);
-    closeSync(this.#words.write);
-    this.#words.write = undefined;
+    if (!this.#words || this.#words.give(words)) return;
+    this.#neverRan = true;
+    this.kill();
   }
 
   /** After {@link started} was rejected: it is sure that the command was not executed. */
@@ -184,7 +181,10 @@ export class LaunchedTask implements Task {
     };
     await status.drain((chunk) => {
       for (const record of records.push(chunk)) {
-        if (record.kind === "started") {
+        if (record.kind === "started" && this.#words?.given === false) {
+          // Words of somebody else.
+          this.kill();
+        } else if (record.kind === "started") {
           this.pid = record.pid;
           begin();
           start.resolve();
@@ -205,7 +205,7 @@ export class LaunchedTask implements Task {
     if (!this.#last) await this.#abandoned();
     const counted = await this.group?.end();
     if (this.pid === 0) {
-      this.#neverRan ||= this.#unread();
+      this.#neverRan ||= this.#words?.isUnread() ?? false;
       this.#closeWords();
       // No effect after a failure record: a promise settles once.
       start.reject(
@@ -241,9 +241,11 @@ export class LaunchedTask implements Task {
   }
 
   #order(byte: number): void {
-    if (this.#lifeline === undefined) return;
+    const lifeline = this.#lifeline;
+    if (lifeline === undefined) return;
     try {
-      writeSync(this.#lifeline, Uint8Array.of(byte));
+      // Full, it is that of a supervisor which was stopped, and which has thousands to do when it is woken.
+      atOnce(() => writeSync(lifeline, Uint8Array.of(byte)));
     } catch (error) {
       // The launcher has just ended and so has the command; its last record is on the way.
       if (!(error instanceof Error && "code" in error && error.code === "EPIPE")) throw error;
@@ -251,17 +253,8 @@ export class LaunchedTask implements Task {
   }
 
   #closeWords(): void {
-    if (this.#words?.write !== undefined) closeSync(this.#words.write);
-    if (this.#words) closeSync(this.#words.read);
+    this.#words?.close();
     this.#words = undefined;
-  }
-
-  /** After the death of all who could read them: none of the words has been read. */
-  #unread(): boolean {
-    if (!this.#words) return false;
-    const { read, write } = this.#words;
-    // Where nothing was written, reading would wait.
-    return write !== undefined || readSync(read, Buffer.alloc(this.#given)) === this.#given;
   }
 
   #closeLifeline(): void {
@@ -277,7 +270,7 @@ export class LaunchedTask implements Task {
     clearInterval(this.#waker);
     this.#waker = setInterval(() => {
       this.#supervisor.kill("SIGCONT");
-      if (this.pid === 0 && this.#given > 0) this.#order(WAKE);
+      if (this.pid === 0 && this.#words?.given) this.#order(WAKE);
     }, WAKE_INTERVAL);
   }
 

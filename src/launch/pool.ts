@@ -2,12 +2,12 @@
  * Warm sandboxes: launches that have done everything but the filter and the exec, so that a request costs a write and an exec.
  * Each is used once, and another is made behind it. Where none is ready, a request is launched as without a pool.
  */
-import { statSync } from "node:fs";
-import { WORDS_SIZE } from "../../ffi/launcher/layout.ts";
 import type { ApiPlan, Plan } from "../plan/plan.ts";
 import type { TaskGroup } from "./cgroup.ts";
 import { LaunchedTask } from "./launched.ts";
+import { surroundingsOf } from "./surroundings.ts";
 import type { OutputSink } from "./task.ts";
+import { wordsOf } from "./words-pipe.ts";
 
 /** ms after a request: making another takes a core for a moment, which belongs to that request. */
 const REFILL = 5;
@@ -68,7 +68,7 @@ export class Pools {
 
 class Pool {
   /** The oldest first. */
-  #ready: { readonly task: LaunchedTask; readonly sources: string }[] = [];
+  #ready: { readonly task: LaunchedTask; readonly surroundings: string }[] = [];
   #refilling: ReturnType<typeof setTimeout> | undefined;
   /** One of them has ended by itself. */
   #lost = false;
@@ -82,11 +82,11 @@ class Pool {
 
   take(): LaunchedTask | undefined {
     if (this.#ready.length === 0) return undefined;
-    const sources = sourcesOf(this.plan);
+    const now = surroundingsOf(this.plan);
     // Something else lies at a path by now, such as a file that was replaced by another.
-    const stale = this.#ready.filter((one) => one.sources !== sources);
+    const stale = this.#ready.filter(({ surroundings }) => surroundings !== now);
     if (stale.length > 0) {
-      this.#ready = this.#ready.filter((one) => one.sources === sources);
+      this.#ready = this.#ready.filter(({ surroundings }) => surroundings === now);
       this.leave(stale.map(({ task }) => task));
     }
     return this.#ready.shift()?.task;
@@ -117,14 +117,14 @@ class Pool {
     if (this.#closed || this.#lost || !plan.pool || this.#ready.length >= plan.pool.size) return;
     let task: LaunchedTask;
     // Before the sandbox looks at them: what changes meanwhile is found then.
-    const sources = sourcesOf(plan);
+    const surroundings = surroundingsOf(plan);
     try {
       task = LaunchedTask.warm(plan, plan.pool.ops, this.group(plan));
     } catch {
       // No descriptors or processes are left: requests come first, and tell it.
       return;
     }
-    this.#ready.push({ task, sources });
+    this.#ready.push({ task, surroundings });
     task.started.catch(() => {});
     void task.ended.then(() => {
       const left = this.#ready.filter((one) => one.task !== task);
@@ -134,26 +134,4 @@ class Pool {
     // One after the other: requests are served in between.
     this.#soon();
   }
-}
-
-/** What the paths lead to that a sandbox has taken in when it was made. */
-function sourcesOf({ policy }: Plan): string {
-  const mounts = policy.mounts ?? [];
-  const paths = mounts.flatMap((step) => (step.kind === "bind" ? [step.source] : []));
-  if (policy.joinNet !== undefined) paths.push(policy.joinNet);
-  return paths
-    .map((path) => {
-      const found = statSync(path, { throwIfNoEntry: false });
-      return found ? `${found.dev}:${found.ino}` : "";
-    })
-    .join(" ");
-}
-
-/** A command line as wait.c reads it; undefined when it is longer than a pipe holds. */
-function wordsOf(argv: readonly string[]): Uint8Array | undefined {
-  const text = Buffer.from(argv.map((word) => `${word}\0`).join(""));
-  if (text.length > WORDS_SIZE) return undefined;
-  const size = Buffer.alloc(4);
-  size.writeUInt32LE(text.length);
-  return Buffer.concat([size, text]);
 }

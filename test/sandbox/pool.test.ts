@@ -1,12 +1,35 @@
 /** Warm sandboxes: as tight as cold ones, each used once, and nothing is lost when one is gone before it is used. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { chmodSync } from "node:fs";
+import {
+  chmodSync,
+  closeSync,
+  constants,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { landlockAbi } from "../../ffi/landlock.ts";
+import { FD } from "../../ffi/launcher/layout.ts";
 import { isAlive, type Served, shell, system, until, users } from "../served.ts";
-import { acls, answering, childrenOf, commands, full, py, serveSandboxes, sh } from "./attack.ts";
+import {
+  acls,
+  answering,
+  canLookInside,
+  childrenOf,
+  commands,
+  full,
+  py,
+  serveSandboxes,
+  sh,
+} from "./attack.ts";
 
 const POOL = 2;
 /** What a command sees of its sandbox. */
@@ -182,6 +205,105 @@ describe.each(users)("served by %s", (user) => {
     expect((await sh(served, "files", "cat /file")).lines).toEqual(["new"]);
     await ready();
   });
+
+  test("[warm sandboxes] a source that cannot be looked at: the request tells why, as without a pool", async () => {
+    await ready();
+    rmSync(file());
+    symlinkSync(file(), file());
+    const reply = await served.call("a/files/sh", { script: "true" });
+    expect(reply.request.info).toContain(`bind ${file()}: ELOOP`);
+    // Another is tried, later.
+    await Bun.sleep(100);
+    rmSync(file());
+    content("new");
+    expect((await sh(served, "files", "cat /file")).lines).toEqual(["new"]);
+    await ready();
+  });
+
+  test.skipIf(!canLookInside)(
+    "[warm sandboxes] what is mounted meanwhile, or with other flags, counts for the next request",
+    async () => {
+      const source = join(dir, "source");
+      mkdirSync(join(source, "sub"), { recursive: true });
+      chmodSync(source, 0o777);
+      writeFileSync(join(source, "sub/file"), "below\n");
+      const namespace = { ...full, mounts: [...system, { target: "/source", source, mode: "rw" }] };
+      await using other = await serveSandboxes(
+        [{ uid: "mounts", acls, namespace, pool: POOL, commands: [shell] }],
+        { user, first: ["unshare", "--mount"] },
+      );
+      const filled = () => until("it is full", () => childrenOf(other.pid).length === POOL);
+      const inServer = (...argv: string[]) => {
+        const args = ["nsenter", "--target", `${other.pid}`, "--mount", ...argv];
+        expect(Bun.spawnSync(args).stderr.toString()).toBe("");
+      };
+      const says = async (script: string) => (await sh(other, "mounts", script)).lines;
+      const look = "cat /source/sub/file 2>/dev/null || echo none";
+      const write = "touch /source/new 2>/dev/null && echo written || echo none";
+      await filled();
+      expect(await says(look)).toEqual(["below"]);
+      await filled();
+      inServer("mount", "-t", "tmpfs", "over", join(source, "sub"));
+      expect(await says(look)).toEqual(["none"]);
+      await filled();
+      inServer("umount", join(source, "sub"));
+      expect(await says(look)).toEqual(["below"]);
+      inServer("mount", "--bind", source, source);
+      expect(await says(write)).toEqual(["written"]);
+      await filled();
+      inServer("mount", "-o", "remount,bind,ro", source);
+      expect(await says(write)).toEqual(["none"]);
+      // Those made since are used.
+      await filled();
+      const before = childrenOf(other.pid);
+      expect(await says(look)).toEqual(["below"]);
+      await filled();
+      expect(before.filter((pid) => !childrenOf(other.pid).includes(pid))).toHaveLength(1);
+    },
+  );
+
+  /** Opens the pipe of what waits, as its own user can while it is made, and writes to it when it is stopped. */
+  const writeTo = (pid: string, fd: number, content: Uint8Array) => {
+    const pipe = openSync(`/proc/${pid}/fd/${fd}`, constants.O_WRONLY | constants.O_NONBLOCK);
+    try {
+      for (;;) writeSync(pipe, content);
+    } catch {
+      // It is full.
+    }
+    closeSync(pipe);
+  };
+
+  test.skipIf(!canLookInside)(
+    "[warm sandboxes] words of others are not run, and no full pipe makes the server wait",
+    async () => {
+      await using other = await serveSandboxes([{ uid: "own", acls, pool: 1, commands: [shell] }], {
+        user,
+      });
+      const reads = new RegExp(`^\\d+ 0x${FD.WORDS} `);
+      const waiting = async (): Promise<string> => {
+        let child = "";
+        await until("one waits", () => {
+          const [supervisor] = childrenOf(other.pid);
+          child = childrenOf(Number(supervisor))[0] ?? "";
+          return child !== "" && reads.test(readFileSync(`/proc/${child}/syscall`, "utf8"));
+        });
+        return child;
+      };
+      const stopped = await waiting();
+      process.kill(Number(stopped), "SIGSTOP");
+      writeTo(stopped, FD.WORDS, new Uint8Array(4096));
+      expect((await sh(other, "own", "echo mine")).lines).toEqual(["mine"]);
+
+      const words = Buffer.from("____/bin/sh\0-c\0echo foreign; sleep 0.2\0");
+      words.writeUInt32LE(words.length - 4);
+      const misled = await waiting();
+      const pipe = openSync(`/proc/${misled}/fd/${FD.WORDS}`, "w");
+      writeSync(pipe, words);
+      await Bun.sleep(50);
+      expect((await sh(other, "own", "echo mine")).lines).toEqual(["mine"]);
+      closeSync(pipe);
+    },
+  );
 
   /** Python of a command of the user whom the waiting ones belong to: those of this server that it sees. */
   const others = () => `
