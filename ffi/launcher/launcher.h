@@ -124,6 +124,8 @@ u32 verdict(const struct op *program, const struct seccomp_data *call);
  * 1: now reap the dead; the tree is gone when there are no children then.
  */
 int sweep(int group);
+/* To be called once before. */
+long prepare_sweep(void);
 
 /* text.c: `number` in decimal, NUL-ended */
 void decimal(char *text, long number);

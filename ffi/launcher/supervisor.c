@@ -246,7 +246,12 @@ __attribute__((noreturn)) static void watch(struct task *task, int signals)
 			{ .fd = task->listener.fd, .events = POLLIN },
 		};
 		/* What the sweep kills wakes nobody, and what the child leaves in the shared page neither. */
-		SYS5(__NR_ppoll, polled, 4, lifeline < 0 ? &NAP : task->listener.awaited ? &SOON : 0, 0, 8);
+		long r = SYS5(__NR_ppoll, polled, 4, lifeline < 0 ? &NAP : task->listener.awaited ? &SOON : 0, 0, 8);
+		if (r < 0) {
+			/* EINVAL: a command of this user has taken the descriptors away, by prlimit(2). Who cannot be watched is ended. */
+			lifeline = signals = -1;
+			SYS2(__NR_nanosleep, &NAP, 0);
+		}
 		if (polled[1].revents)
 			listen_to(task);
 		if (polled[2].revents) {
@@ -369,5 +374,8 @@ void supervise(const struct header *plan, char **argv, char **envp)
 		path_of(path, task.main, "/ns/mnt");
 		SYS4(__NR_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
 	}
+	r = prepare_sweep();
+	if (r < 0)
+		fail(OP_CLONE, "/proc", r);
 	watch(&task, (int)signals);
 }

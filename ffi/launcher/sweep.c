@@ -24,6 +24,7 @@
 #define SIGKILL_NUMBER 9
 #define ECHILD 10
 #define PRIO_PROCESS 0
+#define SEEK_SET 0
 /* Of the dead that are not reaped: where no limit holds a tree that outruns us, it must not fill the machine with them. */
 #define MOST_DEAD 16384
 
@@ -59,15 +60,25 @@ static void meet(struct round *round, long pid)
 	SYS2(__NR_kill, pid, SIGKILL_NUMBER);
 }
 
-/* The children of this process as text, "12 345 6 ": proc_pid_children(5). 0 on a kernel without CONFIG_PROC_CHILDREN. */
-static int meet_children(struct round *round)
+/* Open from the start: commands of this process's user can forbid it any new descriptor, by prlimit(2). */
+static long children, processes;
+
+long prepare_sweep(void)
+{
+	children = SYS4(__NR_openat, AT_FDCWD, "/proc/thread-self/children", O_RDONLY | O_CLOEXEC, 0);
+	if (children >= 0)
+		return 0;
+	processes = SYS4(__NR_openat, AT_FDCWD, "/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+	return processes < 0 ? processes : 0;
+}
+
+/* The children of this process as text, "12 345 6 ": proc_pid_children(5). */
+static void meet_children(struct round *round)
 {
 	char text[1024];
 	long got, pid = 0;
-	long fd = SYS4(__NR_openat, AT_FDCWD, "/proc/thread-self/children", O_RDONLY | O_CLOEXEC, 0);
-	if (fd < 0)
-		return 0;
-	while ((got = SYS3(__NR_read, fd, text, sizeof text)) > 0) {
+	SYS3(__NR_lseek, children, 0, SEEK_SET);
+	while ((got = SYS3(__NR_read, children, text, sizeof text)) > 0) {
 		for (long i = 0; i < got; i++) {
 			if (text[i] >= '0' && text[i] <= '9') {
 				pid = pid * 10 + (text[i] - '0');
@@ -77,19 +88,16 @@ static int meet_children(struct round *round)
 			}
 		}
 	}
-	SYS1(__NR_close, fd);
-	return 1;
 }
 
+/* On a kernel without CONFIG_PROC_CHILDREN. */
 static void meet_all(struct round *round)
 {
 	/* Small: by the time that an entry's turn comes, its process may have made way for another. */
 	char buffer[512] __attribute__((aligned(8)));
 	long got;
-	long proc = SYS4(__NR_openat, AT_FDCWD, "/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
-	if (proc < 0)
-		return;
-	while ((got = SYS3(__NR_getdents64, proc, buffer, sizeof buffer)) > 0) {
+	SYS3(__NR_lseek, processes, 0, SEEK_SET);
+	while ((got = SYS3(__NR_getdents64, processes, buffer, sizeof buffer)) > 0) {
 		for (long i = 0; i < got;) {
 			struct entry *entry = (struct entry *)(buffer + i);
 			i += entry->size;
@@ -101,7 +109,6 @@ static void meet_all(struct round *round)
 				meet(round, pid);
 		}
 	}
-	SYS1(__NR_close, proc);
 }
 
 static long write_to_group(int group, const char *file, const char *text)
@@ -128,7 +135,9 @@ int sweep(int group)
 	do {
 		dead = round.dead;
 		round.alive = round.dead = 0;
-		if (!meet_children(&round))
+		if (children >= 0)
+			meet_children(&round);
+		else
 			meet_all(&round);
 	} while (!round.alive && round.dead != dead);
 	return !round.alive || round.dead >= MOST_DEAD;

@@ -3,8 +3,9 @@ import { afterAll, describe, expect, test } from "bun:test";
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { serve, shell, system, users } from "../served.ts";
+import { serve, shell, system, until, users } from "../served.ts";
 import { serving } from "../serving.ts";
+import { marked } from "./attack.ts";
 
 const dir = mkdtempSync(join(tmpdir(), "spawnbox-launcher-"));
 chmodSync(dir, 0o755);
@@ -103,6 +104,32 @@ describe.each(users)("served by %s", (user) => {
     const all = Array.from({ length: 20 }, () => served.run(`l/${reachable}/brief`, { script }));
     for (const { status } of await Promise.all(all))
       expect(status).toMatchObject({ signal: "Killed", info: "timeout" });
+  });
+
+  const take = (what: string) =>
+    `${what} prlimit --pid $PPID --nofile=0:0; exec sleep ${user === "root" ? 1001 : 1002}.${process.pid}`;
+  const gone = () => until("the tree is gone", () => marked(`.${process.pid}`).length === 0);
+
+  test("a command that forbids its supervisor any descriptor is killed all the same", async () => {
+    const script = take(`setsid sleep 1003.${process.pid} &`);
+    const { status } = await served.run(`l/${reachable}/brief`, { script });
+    expect(status).toMatchObject({ signal: "Killed", info: "timeout" });
+    await gone();
+  });
+
+  test("once its supervisor has something to do, it ends, and so does what it left behind", async () => {
+    let ended = false;
+    const reply = served.call(`l/${reachable}/sh`, {
+      script: take(`setsid sleep 1003.${process.pid} &`),
+    });
+    void reply.then(() => (ended = true));
+    while (!ended) {
+      await served.call(`l/${reachable}/sh`, { action: "stop", args: { signal: "CONT" } });
+      await Bun.sleep(10);
+    }
+    const { status } = (await reply).response as { status: object };
+    expect(status).toMatchObject({ signal: "Killed" });
+    await gone();
   });
 
   test("a command that kills its supervisor dies with it, and the reply says so", async () => {
