@@ -14,7 +14,7 @@ export function createLaunch(
   // Made now, not by the first request.
   launcherPath();
   return async (plan, argv, sink, abort) => {
-    const warm = pools?.take(plan, argv, sink);
+    const warm = await pools?.take(plan, argv, sink);
     if (warm) {
       try {
         return await begun(warm, abort);

@@ -40,11 +40,15 @@ export class Pools {
   }
 
   /** A launch of this plan that needs only be waited for; undefined when there is none. */
-  take(plan: Plan, argv: readonly string[], sink: OutputSink): LaunchedTask | undefined {
+  async take(
+    plan: Plan,
+    argv: readonly string[],
+    sink: OutputSink,
+  ): Promise<LaunchedTask | undefined> {
     const pool = this.#pools.get(plan);
     if (!pool) return undefined;
     const words = wordsOf(argv);
-    const task = words && pool.take();
+    const task = words && (await pool.take());
     pool.refill();
     if (words) task?.hand(words, sink);
     return task;
@@ -80,9 +84,11 @@ class Pool {
     readonly leave: (tasks: readonly LaunchedTask[]) => void,
   ) {}
 
-  take(): LaunchedTask | undefined {
+  async take(): Promise<LaunchedTask | undefined> {
     if (this.#ready.length === 0) return undefined;
-    const now = surroundingsOf(this.plan);
+    const now = await surroundingsOf(this.plan);
+    // A launch then tells why there is no answer.
+    if (now === undefined) return undefined;
     // Something else lies at a path by now, such as a file that was replaced by another.
     const stale = this.#ready.filter(({ surroundings }) => surroundings !== now);
     if (stale.length > 0) {
@@ -101,7 +107,7 @@ class Pool {
   #soon(): void {
     this.#refilling ??= setTimeout(() => {
       this.#refilling = undefined;
-      this.#fill();
+      void this.#fill();
     }, REFILL);
   }
 
@@ -112,12 +118,17 @@ class Pool {
     return this.#ready.splice(0).map(({ task }) => task);
   }
 
-  #fill(): void {
+  get #lacks(): boolean {
+    return !this.#closed && !this.#lost && this.#ready.length < (this.plan.pool?.size ?? 0);
+  }
+
+  async #fill(): Promise<void> {
     const { plan } = this;
-    if (this.#closed || this.#lost || !plan.pool || this.#ready.length >= plan.pool.size) return;
-    let task: LaunchedTask;
+    if (!this.#lacks) return;
     // Before the sandbox looks at them: what changes meanwhile is found then.
-    const surroundings = surroundingsOf(plan);
+    const surroundings = await surroundingsOf(plan);
+    if (surroundings === undefined || !this.#lacks || !plan.pool) return;
+    let task: LaunchedTask;
     try {
       task = LaunchedTask.warm(plan, plan.pool.ops, this.group(plan));
     } catch {

@@ -2,7 +2,8 @@
  * What a sandbox takes in of the system when it is made, and what a warm one would keep when it changes: the files and
  * directories it mounts, with all that is mounted in them, and a network namespace by name.
  */
-import { constants, openSync, statSync } from "node:fs";
+import { constants, openSync } from "node:fs";
+import { stat } from "node:fs/promises";
 import { haveMountsChanged } from "../../ffi/libc.ts";
 import type { Plan } from "../plan/plan.ts";
 import { errnoOf } from "./cgroup/files.ts";
@@ -18,19 +19,43 @@ function mountTable(): number {
   return changes;
 }
 
-/** The same text as long as a new sandbox of this plan would take in the same. Never throws: a launch tells what is wrong. */
-export function surroundingsOf({ policy }: Plan): string {
+/** ms. A file system that does not answer, of a network perhaps, must hold up the launches that need it, and nothing else. */
+const LIMIT = 100;
+/** Asked for, and still without an answer: no further thread waits for these. */
+const unanswered = new Set<string>();
+
+/** The same text as long as a new sandbox of this plan would take in the same; undefined when that cannot be told. Never throws. */
+export async function surroundingsOf({ policy }: Plan): Promise<string | undefined> {
   const mounts = policy.mounts ?? [];
   const paths = mounts.flatMap((step) => (step.kind === "bind" ? [step.source] : []));
   if (policy.joinNet !== undefined) paths.push(policy.joinNet);
-  const found = paths.map(fileAt);
-  if (policy.namespaces.has("mount")) found.push(`${mountTable()}`);
-  return found.join(" ");
+  const table = policy.namespaces.has("mount") ? `${mountTable()}` : "";
+  const files = paths.length > 0 ? await filesAt(paths) : [];
+  return files && [table, ...files].join(" ");
 }
 
-function fileAt(path: string): string {
+async function filesAt(paths: readonly string[]): Promise<string[] | undefined> {
+  if (paths.some((path) => unanswered.has(path))) return undefined;
+  const asked = new Set(paths);
+  const answers = paths.map(async (path) => {
+    const found = await fileAt(path);
+    asked.delete(path);
+    unanswered.delete(path);
+    return found;
+  });
+  const late = Promise.withResolvers<undefined>();
+  const timer = setTimeout(() => {
+    for (const path of asked) unanswered.add(path);
+    late.resolve(undefined);
+  }, LIMIT);
+  const found = await Promise.race([Promise.all(answers), late.promise]);
+  clearTimeout(timer);
+  return found;
+}
+
+async function fileAt(path: string): Promise<string> {
   try {
-    const { dev, ino } = statSync(path);
+    const { dev, ino } = await stat(path);
     return `${dev}:${ino}`;
   } catch (error) {
     return errnoOf(error);
