@@ -1,7 +1,8 @@
 /**
- * `npm run test:boot [-- --arch x64|arm64] [--kernel 6.1|5.10] [--boot TEXT] [--checks NAMES] [--all] [--accel tcg|kvm]`: boots a
- * virtual machine, with systemd and a unified cgroup v2, and tries the executable in it. With `--boot`, only the boots with that in
- * their names; with `--checks`, only these checks, in the first boot of each kernel (their names are in inside/main.ts).
+ * `npm run test:boot [-- --arch x64|arm64] [--kernel 6.1|5.10] [--boot TEXT] [--checks NAMES] [--suites NAMES|all]
+ * [--accel tcg|kvm]`: boots a virtual machine, with systemd and a unified cgroup v2, and tries the executable in it. With
+ * `--boot`, only the boots with that in their names; with `--checks`, only these checks, in the first boot of each kernel (their names
+ * are in inside/main.ts); with `--suites`, these suites of test/sandbox as well.
  * Leaves the boot logs and a timing table beside the cached images.
  */
 import { writeFileSync } from "node:fs";
@@ -29,17 +30,17 @@ const { values } = parseArgs({
     kernel: { type: "string" },
     boot: { type: "string" },
     checks: { type: "string" },
-    all: { type: "boolean", default: false },
+    suites: { type: "string" },
   },
 });
-const { arch, accel, kernel: only, boot: named, checks, all } = values;
+const { arch, accel, kernel: only, boot: named, checks, suites } = values;
 if ((arch !== "x64" && arch !== "arm64") || (accel !== "tcg" && accel !== "kvm")) usage();
 if (only !== undefined && !(only in KERNELS)) usage();
 
 function usage(): never {
   const kernels = Object.keys(KERNELS).join("|");
   console.error(
-    `usage: npm run test:boot [-- --arch x64|arm64] [--kernel ${kernels}] [--boot TEXT] [--checks NAME,NAME…] [--all] [--accel tcg|kvm]`,
+    `usage: npm run test:boot [-- --arch x64|arm64] [--kernel ${kernels}] [--boot TEXT] [--checks NAME,NAME…] [--suites NAME,NAME…|all] [--accel tcg|kvm]`,
   );
   process.exit(2);
 }
@@ -75,7 +76,7 @@ await needPrograms(target);
 const machine = await timed("root image", image(target));
 using loaded = await timed("executable into the image", payload(target, machine));
 const logs: string[] = [];
-const runs = boots({ kernel: only, boot: named, checks, all, native: process.arch === arch });
+const runs = boots({ kernel: only, boot: named, checks, suites, native: process.arch === arch });
 const initramfs = runs.some((run) => run.initramfs)
   ? await timed("initramfs", loaded.initramfs())
   : undefined;

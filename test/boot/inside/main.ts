@@ -27,7 +27,7 @@ const GROUPS: Readonly<Record<string, () => Promise<void>>> = {
   samples: sampleChecks,
   // After all that needs the server of early boot, since it ends it.
   service: async () => (bootedEarly ? serviceChecks() : undefined),
-  suites: async () => (suites === undefined ? undefined : suiteChecks(suites === "all")),
+  suites: async () => (suites === undefined ? undefined : suiteChecks(suites)),
 };
 
 async function all(): Promise<void> {
