@@ -28,6 +28,8 @@ const result = await Bun.build({
   // The second is what the threads of plugins run; beside the first, where it looks for it.
   entrypoints: [join(root, "src", "main.ts"), join(root, "src", "plugins", "worker.ts")],
   naming: { entry: "[name].[ext]" },
+  // Each subcommand loads only what it needs: `call` and `check` nothing of the server.
+  splitting: true,
   minify: true,
   bytecode: true,
   format: "esm",
