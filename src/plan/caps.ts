@@ -1,5 +1,5 @@
 /** caps → the exact set of capabilities. See capabilities(7). */
-import type { Cap } from "../config/schema.ts";
+import type { Cap } from "../config/sandbox-schema.ts";
 import type { Machine } from "./machine.ts";
 import type { Identity } from "./policy.ts";
 import type { Report } from "./report.ts";

@@ -2,7 +2,7 @@
  * cgroups → what to write to which file of a group, checked as far as it can be without the machine.
  * See the kernel's Documentation/admin-guide/cgroup-v2.rst for every file named here.
  */
-import type { Cgroups } from "../config/schema.ts";
+import type { Cgroups } from "../config/sandbox-schema.ts";
 import { cpuMax, cpus, ioLine, size, whole } from "./cgroup-values.ts";
 import type { Report } from "./report.ts";
 

@@ -1,5 +1,6 @@
 /** One sandbox of a config → its policy: everything the launcher will do before the command, but the limits of each command. */
-import type { Acls, Sandbox } from "../config/schema.ts";
+import type { Acls } from "../config/sandbox-schema.ts";
+import type { Sandbox } from "../config/schema.ts";
 import { compileCaps } from "./caps.ts";
 import { compileCgroups } from "./cgroup.ts";
 import { looseLimits } from "./cgroup-grip.ts";

@@ -1,5 +1,5 @@
 /** The environment of a command: what the server has, less what is the server's own business, then what the config says. */
-import type { Acls, Env } from "../config/schema.ts";
+import type { Acls, Env } from "../config/sandbox-schema.ts";
 import type { Machine } from "./machine.ts";
 import type { Identity } from "./policy.ts";
 

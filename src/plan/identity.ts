@@ -1,5 +1,5 @@
 /** acls.user, group, groups → numbers. See credentials(7). */
-import type { Acls } from "../config/schema.ts";
+import type { Acls } from "../config/sandbox-schema.ts";
 import type { Machine } from "./machine.ts";
 import type { Identity } from "./policy.ts";
 import type { Report } from "./report.ts";

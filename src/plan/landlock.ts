@@ -1,5 +1,5 @@
 /** landlock → the rules of a ruleset. See landlock(7) and Documentation/userspace-api/landlock.rst of the kernel. */
-import type { Landlock } from "../config/schema.ts";
+import type { Landlock } from "../config/sandbox-schema.ts";
 import type { Machine } from "./machine.ts";
 import type { LandlockPolicy } from "./policy.ts";
 import type { Report } from "./report.ts";

@@ -1,6 +1,6 @@
 /** namespace.mounts → the steps that build the new root. See mount_setattr(2), tmpfs(5), devpts in the kernel's documentation. */
 import { posix } from "node:path";
-import type { Mount, Namespace } from "../config/schema.ts";
+import type { Mount, Namespace } from "../config/sandbox-schema.ts";
 import type { Machine } from "./machine.ts";
 import type { Identity, MountFlags, MountStep, NamespaceName } from "./policy.ts";
 import { procSteps } from "./proc.ts";

@@ -1,5 +1,5 @@
 /** namespace.shares → which namespaces the sandbox has for itself. See namespaces(7), user_namespaces(7). */
-import type { Namespace } from "../config/schema.ts";
+import type { Namespace } from "../config/sandbox-schema.ts";
 import type { Machine } from "./machine.ts";
 import type { NamespaceName } from "./policy.ts";
 import type { Report } from "./report.ts";

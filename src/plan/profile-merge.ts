@@ -1,6 +1,7 @@
 /** How the keys of a sandbox refine its profile: single values override, lists are appended, an own mount replaces. */
 import { posix } from "node:path";
-import type { Mount, Namespace, Sandbox, Seccomp } from "../config/schema.ts";
+import type { Mount, Namespace, Seccomp } from "../config/sandbox-schema.ts";
+import type { Sandbox } from "../config/schema.ts";
 import type { ProfileBase } from "./profile.ts";
 import { Report } from "./report.ts";
 

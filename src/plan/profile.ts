@@ -4,7 +4,8 @@
  * minimal: all namespaces private, the system read-only, allow-listed system calls. network: with the host's network.
  * device: with the host's devices. admin: the host as it is, less what no administration needs.
  */
-import type { Env, Mount, Sandbox, SeccompRule } from "../config/schema.ts";
+import type { Env, Mount, SeccompRule } from "../config/sandbox-schema.ts";
+import type { Sandbox } from "../config/schema.ts";
 import type { Machine } from "./machine.ts";
 import { mergeSandbox } from "./profile-merge.ts";
 

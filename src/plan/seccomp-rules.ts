@@ -6,7 +6,7 @@
  */
 import type { ArgCondition, Rule } from "../../ffi/libseccomp.ts";
 import { suggestion } from "../config/nearest.ts";
-import type { SeccompRule } from "../config/schema.ts";
+import type { SeccompRule } from "../config/sandbox-schema.ts";
 import type { Machine } from "./machine.ts";
 import { isNarrow } from "./narrow-arguments.ts";
 import type { Report } from "./report.ts";

@@ -1,6 +1,6 @@
 /** seccomp → a BPF program, compiled at boot. See seccomp(2), seccomp_rule_add(3). */
 import type { Rule } from "../../ffi/libseccomp.ts";
-import type { Seccomp } from "../config/schema.ts";
+import type { Seccomp } from "../config/sandbox-schema.ts";
 import { chain, lowerHalves, validateProgram } from "./bpf.ts";
 import type { Machine } from "./machine.ts";
 import { isNarrow } from "./narrow-arguments.ts";

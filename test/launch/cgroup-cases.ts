@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Cgroups } from "../../src/config/schema.ts";
+import type { Cgroups } from "../../src/config/sandbox-schema.ts";
 import { type CgroupRoot, type GroupUsage, openCgroups } from "../../src/launch/cgroup.ts";
 import { compileCgroups } from "../../src/plan/cgroup.ts";
 import { Report } from "../../src/plan/report.ts";

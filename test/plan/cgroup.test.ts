@@ -1,6 +1,6 @@
 /** cgroups of a config → settings. */
 import { describe, expect, test } from "bun:test";
-import type { Cgroups } from "../../src/config/schema.ts";
+import type { Cgroups } from "../../src/config/sandbox-schema.ts";
 import { compileCgroups } from "../../src/plan/cgroup.ts";
 import { groupsNeeded } from "../../src/plan/cgroup-key.ts";
 import { Report } from "../../src/plan/report.ts";

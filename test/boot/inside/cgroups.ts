@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
-import type { Cgroups } from "../../../src/config/schema.ts";
+import type { Cgroups } from "../../../src/config/sandbox-schema.ts";
 import { limitCases, withGroups } from "../../launch/cgroup-cases.ts";
 import { isAlive, shell, system, until } from "../../served.ts";
 import { check, checksIn, say } from "./check.ts";

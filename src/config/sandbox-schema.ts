@@ -1,0 +1,296 @@
+/** The part of the schema that says what surrounds a command: user, limits, filters, namespaces and files. */
+import { type Static, Type } from "@sinclair/typebox";
+import { flag, list, object, optional, text, words } from "./shapes.ts";
+
+/** What a timer of the runtime can count: 2^31 - 1 ms. */
+export const Seconds = (description: string) =>
+  Type.Number({ minimum: 0, maximum: 2_147_483, description });
+
+export const Env = object(
+  {
+    name: Type.String({
+      minLength: 1,
+      pattern: "^[^=\\u0000]+$",
+      description: "variable name; * with unset: all that the server's environment has",
+    }),
+    value: optional(text({ description: "value; $NAME is expanded; absent: the server's own" })),
+    mode: optional(words(["set", "unset"], { description: "set or remove", default: "set" })),
+  },
+  { description: "one environment variable" },
+);
+
+export const Acls = object(
+  {
+    umask: optional(
+      Type.String({ pattern: "^[0-7]{1,4}$", text: true, description: "octal file mode mask" }),
+    ),
+    user: optional(
+      text({ description: "user name or uid; must be given when the server is root" }),
+    ),
+    group: optional(text({ description: "group name or gid; default: the user's own" })),
+    groups: optional(
+      list(text({ description: "group name or gid" }), {
+        description: "supplementary groups, exactly these; default none",
+      }),
+    ),
+    chdir: optional(Type.String({ description: "working directory, as seen inside the sandbox" })),
+    timeout: optional(Seconds("seconds before the task is killed; 0: none")),
+    path: optional(Type.String({ description: "PATH of the commands" })),
+    ldpath: optional(Type.String({ description: "LD_LIBRARY_PATH of the commands" })),
+    runmod: optional(
+      words(["default", "user", "admin"], {
+        description: "admin: refuse to start unprivileged; user: refuse to start privileged",
+        default: "default",
+      }),
+    ),
+    label: optional(
+      text({
+        description:
+          "label of the active security module: SELinux context, Smack label or AppArmor profile; selinux:, smack: or apparmor: before it insists on one",
+      }),
+    ),
+    newPrivs: optional(
+      flag({
+        description:
+          "let set-user-id programs and file capabilities raise privileges (default false)",
+      }),
+    ),
+    nice: optional(
+      Type.Integer({ minimum: -20, maximum: 19, description: "scheduling priority, see nice(2)" }),
+    ),
+  },
+  { description: "discretionary access control" },
+);
+
+export const Cap = object(
+  {
+    cap: Type.String({ description: "capability name, with or without CAP_" }),
+    mode: optional(words(["set", "unset"], { description: "set or unset", default: "set" })),
+  },
+  { description: "one capability" },
+);
+
+const Size = (description: string) =>
+  text({ description: `${description}; bytes, K, M, G or max` });
+
+const Limits = {
+  cset: optional(text({ description: "CPUs, such as 0-1 (cpuset.cpus)" })),
+  mem: optional(
+    object(
+      {
+        max: optional(Size("hard limit (memory.max)")),
+        high: optional(Size("throttling limit (memory.high)")),
+        hight: optional(Size("old spelling of high")),
+        min: optional(Size("protected memory (memory.min)")),
+        swap: optional(Size("swap limit (memory.swap.max)")),
+      },
+      { description: "memory controller" },
+    ),
+  ),
+  cpu: optional(
+    object(
+      {
+        weight: optional(text({ description: "cpu.weight, 1 to 10000" })),
+        max: optional(text({ description: "cpu.max: quota in µs, optionally the period" })),
+      },
+      { description: "cpu controller" },
+    ),
+  ),
+  io: optional(list(text({ description: "one line of io.max" }), { description: "io controller" })),
+  pids: optional(text({ description: "pids.max" })),
+};
+
+export const Cgroups = object(
+  {
+    mount: optional(
+      Type.String({ description: "cgroup v2 mount point", default: "/sys/fs/cgroup" }),
+    ),
+    ...Limits,
+    task: optional(object(Limits, { description: "limits of each single launch" })),
+    optional: optional(
+      flag({ description: "start without the limits where the kernel lacks a controller" }),
+    ),
+  },
+  { description: "cgroup v2 limits shared by all tasks of the sandbox" },
+);
+
+export const SeccompArg = object(
+  {
+    index: Type.Integer({ minimum: 0, maximum: 5, description: "argument number" }),
+    op: words(
+      ["eq", "ne", "lt", "le", "gt", "ge", "masked_eq"],
+      { description: "comparison" },
+      {
+        "==": "eq",
+        "!=": "ne",
+        "<": "lt",
+        "<=": "le",
+        ">": "gt",
+        ">=": "ge",
+      },
+    ),
+    value: Type.Union([Type.Integer({ minimum: 0 }), Type.String()], {
+      description: "operand: a number, or a string such as 0x5412 for large ones",
+    }),
+    mask: optional(
+      Type.Union([Type.Integer({ minimum: 0 }), Type.String()], {
+        description: "mask of masked_eq",
+      }),
+    ),
+  },
+  { description: "condition on one argument" },
+);
+
+export const SeccompRule = object(
+  {
+    syscall: Type.String({ minLength: 1, description: "syscall name or @group" }),
+    action: Type.String({ description: "SCMP_ACT_…, see default" }),
+    args: optional(list(SeccompArg, { description: "conditions, all of which must hold" })),
+  },
+  { description: "one rule" },
+);
+
+export const Seccomp = object(
+  {
+    default: optional(
+      Type.String({
+        description:
+          "action when no rule matches: SCMP_ACT_ALLOW, KILL, KILL_PROCESS, KILL_THREAD, TRAP, NOTIFY, LOG, ERRNO(n)",
+        default: "SCMP_ACT_KILL",
+      }),
+    ),
+    locked: optional(flag({ description: "no new privileges and not dumpable" })),
+    report: optional(
+      flag({ description: "tell in the outcome which calls were denied or logged, by name" }),
+    ),
+    rules: optional(list(SeccompRule, { description: "rules by name, compiled at boot" })),
+    rulespath: optional(
+      Type.String({ description: "file of compiled BPF (struct sock_filter[])" }),
+    ),
+  },
+  { description: "system call filter" },
+);
+
+const share = (what: string) =>
+  optional(
+    words(
+      ["default", "enable", "disable"],
+      {
+        description: `${what}: enable keeps the host's, disable gives a private one`,
+        default: "default",
+      },
+      { enabled: "enable", disabled: "disable" },
+    ),
+  );
+
+export const Mount = object(
+  {
+    target: Type.String({ minLength: 1, description: "absolute path inside the sandbox" }),
+    source: optional(
+      Type.String({ description: "path on the host, or link text, or command; default: target" }),
+    ),
+    mode: optional(
+      words(
+        ["ro", "rw", "symlink", "dir", "tmpfs", "dev", "proc", "sys", "mqueue", "execfd", "lock"],
+        { description: "what to put there", default: "ro" },
+        { read: "ro", write: "rw", anonymous: "dir", devfs: "dev", procfs: "proc", sysfs: "sys" },
+      ),
+    ),
+    size: optional(Size("size limit of a tmpfs")),
+    perm: optional(
+      Type.String({
+        pattern: "^[0-7]{1,4}$",
+        text: true,
+        description: "octal mode of a tmpfs or dir",
+      }),
+    ),
+    suid: optional(flag({ description: "let set-user-id files work there (default false)" })),
+    dev: optional(flag({ description: "let device nodes work there (default false)" })),
+    exec: optional(flag({ description: "let programs be executed from there (default true)" })),
+  },
+  { description: "one entry of the sandbox's file system" },
+);
+
+export const Namespace = object(
+  {
+    opts: optional(
+      object(
+        {
+          autocreate: optional(flag({ description: "make missing mount sources at boot" })),
+          hostname: optional(
+            Type.String({ maxLength: 64, description: "host name in a private uts namespace" }),
+          ),
+          bwrap: optional(
+            Type.String({ description: "accepted and ignored: no external tool is used" }),
+          ),
+          selinux: optional(text({ description: "accepted and ignored" })),
+        },
+        { description: "general behaviour" },
+      ),
+    ),
+    shares: optional(
+      object(
+        {
+          all: share("default of the others"),
+          users: share("user namespace"),
+          user: share("same as users"),
+          cgroup: share("cgroup namespace"),
+          cgroups: share("same as cgroup"),
+          net: optional(
+            Type.String({
+              pattern: "^(?:(?i:default|enabled?|disabled?)|name:[A-Za-z0-9_.-]+)$",
+              description:
+                "network namespace: enable keeps the host's, disable gives a private one, name:X joins /run/netns/X",
+              default: "default",
+            }),
+          ),
+          ipc: share("System V IPC and POSIX queues"),
+          pid: share("process ids"),
+          uts: share("host name"),
+        },
+        { description: "which namespaces are kept from the host" },
+      ),
+    ),
+    mounts: optional(
+      list(Mount, { description: "the whole file system the commands see, in order" }),
+    ),
+  },
+  { description: "kernel namespaces and the file system view" },
+);
+
+const Paths = (what: string) =>
+  optional(
+    list(Type.String({ minLength: 1, description: "a path, as seen inside the sandbox" }), {
+      description: what,
+    }),
+  );
+const Ports = (what: string) =>
+  optional(
+    list(Type.Integer({ minimum: 0, maximum: 65535, description: "a TCP port" }), {
+      description: what,
+    }),
+  );
+
+export const Landlock = object(
+  {
+    ro: Paths("what may be read, with everything below it"),
+    rw: Paths("what may be read and written"),
+    exec: Paths("what may be read and executed"),
+    connectTcp: Ports("TCP ports that may be connected to; absent: any"),
+    bindTcp: Ports("TCP ports that may be bound; absent: any"),
+  },
+  {
+    description:
+      "access to files by path, without any namespace: landlock(7). What is not listed is denied",
+  },
+);
+
+export type Mount = Static<typeof Mount>;
+export type Landlock = Static<typeof Landlock>;
+export type Namespace = Static<typeof Namespace>;
+export type Seccomp = Static<typeof Seccomp>;
+export type SeccompRule = Static<typeof SeccompRule>;
+export type Acls = Static<typeof Acls>;
+export type Env = Static<typeof Env>;
+export type Cap = Static<typeof Cap>;
+export type Cgroups = Static<typeof Cgroups>;
