@@ -129,8 +129,10 @@ async function firstMatch(
   }
 }
 
-/** ms of the hang guard; an emulated machine has more. */
-const LIMIT = 20_000 * Number(process.env["SPAWNBOX_TEST_PATIENCE"] ?? 1);
+/** Hang guards are longer by this factor in an emulated machine. */
+export const PATIENCE = Number(process.env["SPAWNBOX_TEST_PATIENCE"] ?? 1);
+/** ms of the hang guard. */
+const LIMIT = 20_000 * PATIENCE;
 
 /** Waits until `probe` is true; the limit is a hang guard, not an expectation. */
 export async function until(what: string, probe: () => boolean | Promise<boolean>): Promise<void> {

@@ -1,7 +1,7 @@
 /** Attacks by processes: trees that hide from a stop, signals to and looks into the server, its death in the middle of a launch. */
 import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
-import { isAlive, shell, until, users } from "../served.ts";
+import { isAlive, PATIENCE, shell, until, users } from "../served.ts";
 import { serving } from "../serving.ts";
 import {
   acls,
@@ -140,46 +140,50 @@ print("tried")`,
     },
   );
 
-  test("[server] SIGKILL at any moment of a launch leaves no process and no mount", async () => {
-    const mounts = () => readFileSync("/proc/self/mountinfo", "utf8");
-    const before = mounts();
-    const ROUNDS = 8;
-    for (let round = 0; round < ROUNDS; round++) {
-      const marker = `doomed-${process.pid}-${round}`;
-      const doomed = await serveSandboxes(
-        [
-          { ...plainAndFull[0], commands: { ...shell, uid: marker } },
-          { uid: "full", acls, namespace: full, commands: { ...shell, uid: marker } },
-        ],
-        { user },
-      );
-      // Launches are always under way: each that ends is followed by another.
-      let ended = 0;
-      let dead = false;
-      const stream = async (sandbox: string) => {
-        while (!dead) {
-          const script = `setsid sleep 1000 & : ${marker}; ${ended % 3 ? "" : "sleep 1000"}`;
-          const reply = await doomed
-            .call(`a/${sandbox}/${marker}`, { script })
-            .catch(() => undefined);
-          if (!reply) return;
-          ended++;
-        }
-      };
-      const streams = ["plain", "full", "plain", "full", "full"].map(stream);
-      const enough = round * 3;
-      await until(
-        "launches are under way",
-        () => ended >= Math.min(enough, 8) || marked(marker).length > 0,
-      );
-      // A different moment in each round, without a clock: after so many turns of the event loop.
-      for (let turn = 0; turn < round * 7; turn++) await new Promise(setImmediate);
-      await doomed.crash();
-      dead = true;
-      await Promise.all(streams);
-      await until(`no orphan in round ${round}`, () => marked(marker).length === 0);
-      await doomed[Symbol.asyncDispose]();
-    }
-    expect(mounts()).toBe(before);
-  }, 60_000);
+  test(
+    "[server] SIGKILL at any moment of a launch leaves no process and no mount",
+    async () => {
+      const mounts = () => readFileSync("/proc/self/mountinfo", "utf8");
+      const before = mounts();
+      const ROUNDS = 8;
+      for (let round = 0; round < ROUNDS; round++) {
+        const marker = `doomed-${process.pid}-${round}`;
+        const doomed = await serveSandboxes(
+          [
+            { ...plainAndFull[0], commands: { ...shell, uid: marker } },
+            { uid: "full", acls, namespace: full, commands: { ...shell, uid: marker } },
+          ],
+          { user },
+        );
+        // Launches are always under way: each that ends is followed by another.
+        let ended = 0;
+        let dead = false;
+        const stream = async (sandbox: string) => {
+          while (!dead) {
+            const script = `setsid sleep 1000 & : ${marker}; ${ended % 3 ? "" : "sleep 1000"}`;
+            const reply = await doomed
+              .call(`a/${sandbox}/${marker}`, { script })
+              .catch(() => undefined);
+            if (!reply) return;
+            ended++;
+          }
+        };
+        const streams = ["plain", "full", "plain", "full", "full"].map(stream);
+        const enough = round * 3;
+        await until(
+          "launches are under way",
+          () => ended >= Math.min(enough, 8) || marked(marker).length > 0,
+        );
+        // A different moment in each round, without a clock: after so many turns of the event loop.
+        for (let turn = 0; turn < round * 7; turn++) await new Promise(setImmediate);
+        await doomed.crash();
+        dead = true;
+        await Promise.all(streams);
+        await until(`no orphan in round ${round}`, () => marked(marker).length === 0);
+        await doomed[Symbol.asyncDispose]();
+      }
+      expect(mounts()).toBe(before);
+    },
+    60_000 * PATIENCE,
+  );
 });

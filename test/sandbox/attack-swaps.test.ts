@@ -13,7 +13,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { isRoot, shell, users } from "../served.ts";
+import { isRoot, PATIENCE, shell, users } from "../served.ts";
 import { serving } from "../serving.ts";
 import { acls, serveSandboxes, withMounts } from "./attack.ts";
 
@@ -118,6 +118,6 @@ describe.each(users)("served by %s", (user) => {
       // Else the swap has raced with nothing.
       expect(refused).toBeGreaterThan(0);
     },
-    60_000,
+    60_000 * PATIENCE,
   );
 });
