@@ -14,7 +14,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { serve, shell, users } from "../served.ts";
+import { PATIENCE, serve, shell, users } from "../served.ts";
 import { serving } from "../serving.ts";
 import { acls, api, canLookInside, commands, full, plainAndFull, py, sh } from "./attack.ts";
 
@@ -165,7 +165,7 @@ print("tried")`,
       expect(Object.keys(before).length).toBeGreaterThan(2);
     },
     // It hashes the executable twice: a guard for a busy machine.
-    60_000,
+    60_000 * PATIENCE,
   );
 
   test("[file descriptors] taking them from the server or the launcher by pidfd_getfd is denied", async () => {

@@ -1,6 +1,6 @@
 /** Launches in a row, 10 000 unless SPAWNBOX_LAUNCHES says otherwise: nothing of the server may grow. */
 import { describe, expect, test } from "bun:test";
-import { until, users } from "../served.ts";
+import { PATIENCE, until, users } from "../served.ts";
 import {
   canLookInside,
   footprint,
@@ -96,7 +96,7 @@ describe.each(users)("served by %s", (user) => {
       // That of the first config was left for this task alone.
       await until("its group is gone", () => groups() === Math.min(before.groups, 1));
     },
-    60_000,
+    60_000 * PATIENCE,
   );
 
   test.if(canLookInside)(
@@ -125,6 +125,6 @@ describe.each(users)("served by %s", (user) => {
       await until("descriptors are closed", () => footprint(served.pid).fds <= before.fds);
       expect(footprint(served.pid)).toEqual({ ...before, fds: expect.any(Number) });
     },
-    60_000,
+    60_000 * PATIENCE,
   );
 });

@@ -1,6 +1,6 @@
 /** Attacks by output: floods of every shape through every encoder, and streams closed too early. */
 import { describe, expect, test } from "bun:test";
-import { serve, shell, until, users } from "../served.ts";
+import { PATIENCE, serve, shell, until, users } from "../served.ts";
 import { serving } from "../serving.ts";
 import { answering, api, marked, plainAndFull, sh } from "./attack.ts";
 
@@ -59,7 +59,7 @@ describe.each(users)("served by %s", (user) => {
       );
       expect(grown).toBeLessThan(room(encoder));
     },
-    60_000,
+    60_000 * PATIENCE,
   );
 
   test.each(["plain", "full"])(

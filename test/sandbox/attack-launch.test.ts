@@ -15,7 +15,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { OpName } from "../../ffi/launcher/layout.ts";
 import { landlockAbi } from "../../ffi/landlock.ts";
-import { isRoot, serve, shell, system, type User, users } from "../served.ts";
+import { isRoot, PATIENCE, serve, shell, system, type User, users } from "../served.ts";
 import { acls, api } from "./attack.ts";
 import { killAtEachStep } from "./launch-steps.ts";
 
@@ -136,6 +136,6 @@ describe.if(isRoot)("launches held", () => {
       const how = `Landlock ${abi}: held at ${places} calls, at ${steps.join(", ")}`;
       console.log(`${name}, ${how}`);
     },
-    240_000,
+    240_000 * PATIENCE,
   );
 });

@@ -6,7 +6,17 @@
  */
 import { describe, expect, test } from "bun:test";
 import type { Reply } from "../../src/api/reply.ts";
-import { isAlive, isRoot, type Ran, type Served, serve, shell, until, users } from "../served.ts";
+import {
+  isAlive,
+  isRoot,
+  PATIENCE,
+  type Ran,
+  serve,
+  type Served,
+  shell,
+  until,
+  users,
+} from "../served.ts";
 import { serving } from "../serving.ts";
 import {
   answering,
@@ -93,7 +103,7 @@ describe.each(users)("served by %s", (user) => {
         expect(result.status).toMatchObject({ signal: "Killed", info: "timeout" });
       }
     },
-    60_000,
+    60_000 * PATIENCE,
   );
 
   test.each(["plain", "full"])(
@@ -121,7 +131,7 @@ print(os.write(fd, bytes(100000)), attempt(os.write, fd, b"x"))`,
       );
       expect(files.stdout).toEqual(["EMFILE", "65536 EFBIG"]);
     },
-    60_000,
+    60_000 * PATIENCE,
   );
 
   // Of one's own processes anybody may; root, only with CAP_SYS_RESOURCE of other users' processes.
@@ -177,7 +187,7 @@ print(os.write(fd, bytes(100000)), attempt(os.write, fd, b"x"))`,
       expect((await attempts(sandbox, 6)).map(clean)).toEqual(Array(6).fill(true));
       await until("descriptors are closed", () => [...open()].length <= held + 2);
     },
-    60_000,
+    60_000 * PATIENCE,
   );
 
   test.if(user !== "root").each(["plain", "full"])(
@@ -202,7 +212,7 @@ print(os.write(fd, bytes(100000)), attempt(os.write, fd, b"x"))`,
       expect((await attempts(sandbox, 6)).map(clean)).toEqual(Array(6).fill(true));
       expect(await isAlive(served.pid)).toBe(true);
     },
-    60_000,
+    60_000 * PATIENCE,
   );
 
   test("[exhaustion] out of namespaces, calls get an error that says so, and work again later", async () => {

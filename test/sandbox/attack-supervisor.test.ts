@@ -1,6 +1,6 @@
 /** A command of the server's own user, without a namespace of pids, kills its supervisor: what it has left behind ends all the same. */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
-import { type Served, until, users } from "../served.ts";
+import { PATIENCE, type Served, until, users } from "../served.ts";
 import {
   answering,
   childrenOf,
@@ -13,7 +13,7 @@ import {
 } from "./attack.ts";
 import { type Tree, trees, ways as allWays } from "./trees.ts";
 
-const GUARD = 120_000;
+const GUARD = 120_000 * PATIENCE;
 
 /** So many of a tree are there when the supervisor is killed; more would not be seen of one that replaces itself. */
 const ENOUGH = 3;

@@ -1,6 +1,7 @@
 /** What the attacks share: Python that makes raw system calls inside a sandbox, and a look at processes from outside. */
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { landlockAbi } from "../../ffi/landlock.ts";
+import { FD } from "../../ffi/launcher/layout.ts";
 import { isRoot, type Served, serve, type ServeOptions, shell, system } from "../served.ts";
 
 /** A command that runs Python handed in by the test. */
@@ -121,6 +122,16 @@ export function exterminate(marker: string): void {
 /** Zombies, too. */
 export const childrenOf = (pid: number): string[] =>
   pids().filter((id) => new RegExp(`\\) \\S ${pid} `).test(read(`/proc/${id}/stat`)));
+
+const READS_WORDS = new RegExp(`^\\d+ 0x${FD.WORDS} `);
+
+/** In a pid namespace an init lies between. */
+const readsWords = (pid: string): boolean =>
+  READS_WORDS.test(read(`/proc/${pid}/syscall`)) || childrenOf(Number(pid)).some(readsWords);
+
+/** Supervisors of what waits in the pools of a server; only root sees what they wait for. */
+export const waitingOf = (server: number): string[] =>
+  childrenOf(server).filter((pid) => !canLookInside || readsWords(pid));
 
 /** What a server must not let grow. */
 export function footprint(pid: number) {

@@ -1,24 +1,9 @@
 /** Warm sandboxes: as tight as cold ones, each used once, and nothing is lost when one is gone before it is used. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import {
-  chmodSync,
-  closeSync,
-  constants,
-  mkdirSync,
-  mkdtempSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-  writeSync,
-} from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { closeSync, constants, openSync, writeSync } from "node:fs";
 import { landlockAbi } from "../../ffi/landlock.ts";
 import { FD } from "../../ffi/launcher/layout.ts";
-import { isAlive, type Served, shell, system, until, users } from "../served.ts";
+import { isAlive, type Served, shell, until, users } from "../served.ts";
 import {
   acls,
   answering,
@@ -29,6 +14,7 @@ import {
   py,
   serveSandboxes,
   sh,
+  waitingOf,
 } from "./attack.ts";
 
 const POOL = 2;
@@ -66,37 +52,19 @@ const sandboxes = [
 
 describe.each(users)("served by %s", (user) => {
   let served: Served;
-  let dir: string;
-  const file = () => join(dir, "file");
-  const content = (text: string) => {
-    writeFileSync(`${file()}.new`, text);
-    renameSync(`${file()}.new`, file());
-  };
   /** Supervisors of waiting sandboxes, and of running tasks. */
   const children = () => childrenOf(served.pid);
   const all =
-    sandboxes.reduce((sum, { commands: { length } }) => sum + length * POOL, 0) + 3 * POOL;
-  const ready = () => until("the pools are full", () => children().length === all);
+    sandboxes.reduce((sum, { commands: { length } }) => sum + length * POOL, 0) + 2 * POOL;
+  const waiting = () => waitingOf(served.pid);
+  const ready = () => until("the pools are full", () => waiting().length === all);
   beforeAll(async () => {
-    dir = mkdtempSync(join(tmpdir(), "spawnbox-pool-"));
-    chmodSync(dir, 0o755);
-    content("old");
     const warm = sandboxes.map((one) => ({ ...one, pool: POOL }));
     const cold = sandboxes.map((one) => ({ ...one, uid: `cold-${one.uid}` }));
     served = await serveSandboxes(
       [
         ...warm,
         ...cold,
-        {
-          uid: "files",
-          acls,
-          namespace: {
-            ...full,
-            mounts: [...system, { target: "/file", source: file(), mode: "ro" }],
-          },
-          pool: POOL,
-          commands: [shell],
-        },
         { uid: "timed", acls, pool: POOL, commands: [{ ...shell, timeout: 1 }] },
         {
           uid: "none",
@@ -112,14 +80,13 @@ describe.each(users)("served by %s", (user) => {
   });
   afterAll(async () => {
     await served?.[Symbol.asyncDispose]();
-    rmSync(dir, { recursive: true });
   });
 
   test.each(sandboxes.map(({ uid }) => uid))(
     "[warm sandboxes] the command sees what it would without a pool: %s",
     async (uid) => {
       await ready();
-      const before = children();
+      const before = waiting();
       const warm = await sh(served, uid, LOOK);
       const cold = await sh(served, `cold-${uid}`, LOOK);
       const same = ({ lines }: typeof warm) => lines.map((line) => line.replaceAll("cold-", ""));
@@ -128,7 +95,7 @@ describe.each(users)("served by %s", (user) => {
       expect(warm.lines.length).toBeGreaterThan(20);
       // It was one of those that waited.
       await ready();
-      expect(before.filter((pid) => !children().includes(pid))).toHaveLength(1);
+      expect(before.filter((pid) => !waiting().includes(pid))).toHaveLength(1);
     },
   );
 
@@ -175,93 +142,6 @@ describe.each(users)("served by %s", (user) => {
     expect(late.status).toMatchObject({ signal: "Killed", info: "timeout" });
   });
 
-  test("[warm sandboxes] a source that was replaced is seen by the next request", async () => {
-    await ready();
-    expect((await sh(served, "files", "cat /file")).lines).toEqual(["old"]);
-    await ready();
-    content("new");
-    expect((await sh(served, "files", "cat /file")).lines).toEqual(["new"]);
-    await ready();
-    expect((await sh(served, "files", "cat /file")).lines).toEqual(["new"]);
-  });
-
-  test("[warm sandboxes] one that cannot be set up is not tried over and over, and the request tells why", async () => {
-    await ready();
-    rmSync(file());
-    const failed = async () => (await served.call("a/files/sh", { script: "true" })).request.info;
-    const why = expect.stringContaining(`bind ${file()}: ENOENT`);
-    expect(await failed()).toEqual(why);
-    await until("its own are gone", () => children().length <= all - POOL);
-    await Bun.sleep(100);
-    const before = children().length;
-    const seen = new Set<string>();
-    for (let i = 0; i < 50; i++) {
-      for (const pid of children()) seen.add(pid);
-      await Bun.sleep(5);
-    }
-    expect(seen.size).toBe(before);
-    expect(await failed()).toEqual(why);
-    content("new");
-    expect((await sh(served, "files", "cat /file")).lines).toEqual(["new"]);
-    await ready();
-  });
-
-  test("[warm sandboxes] a source that cannot be looked at: the request tells why, as without a pool", async () => {
-    await ready();
-    rmSync(file());
-    symlinkSync(file(), file());
-    const reply = await served.call("a/files/sh", { script: "true" });
-    expect(reply.request.info).toContain(`bind ${file()}: ELOOP`);
-    // Another is tried, later.
-    await Bun.sleep(100);
-    rmSync(file());
-    content("new");
-    expect((await sh(served, "files", "cat /file")).lines).toEqual(["new"]);
-    await ready();
-  });
-
-  test.skipIf(!canLookInside)(
-    "[warm sandboxes] what is mounted meanwhile, or with other flags, counts for the next request",
-    async () => {
-      const source = join(dir, "source");
-      mkdirSync(join(source, "sub"), { recursive: true });
-      chmodSync(source, 0o777);
-      writeFileSync(join(source, "sub/file"), "below\n");
-      const namespace = { ...full, mounts: [...system, { target: "/source", source, mode: "rw" }] };
-      await using other = await serveSandboxes(
-        [{ uid: "mounts", acls, namespace, pool: POOL, commands: [shell] }],
-        { user, first: ["unshare", "--mount"] },
-      );
-      const filled = () => until("it is full", () => childrenOf(other.pid).length === POOL);
-      const inServer = (...argv: string[]) => {
-        const args = ["nsenter", "--target", `${other.pid}`, "--mount", ...argv];
-        expect(Bun.spawnSync(args).stderr.toString()).toBe("");
-      };
-      const says = async (script: string) => (await sh(other, "mounts", script)).lines;
-      const look = "cat /source/sub/file 2>/dev/null || echo none";
-      const write = "touch /source/new 2>/dev/null && echo written || echo none";
-      await filled();
-      expect(await says(look)).toEqual(["below"]);
-      await filled();
-      inServer("mount", "-t", "tmpfs", "over", join(source, "sub"));
-      expect(await says(look)).toEqual(["none"]);
-      await filled();
-      inServer("umount", join(source, "sub"));
-      expect(await says(look)).toEqual(["below"]);
-      inServer("mount", "--bind", source, source);
-      expect(await says(write)).toEqual(["written"]);
-      await filled();
-      inServer("mount", "-o", "remount,bind,ro", source);
-      expect(await says(write)).toEqual(["none"]);
-      // Those made since are used.
-      await filled();
-      const before = childrenOf(other.pid);
-      expect(await says(look)).toEqual(["below"]);
-      await filled();
-      expect(before.filter((pid) => !childrenOf(other.pid).includes(pid))).toHaveLength(1);
-    },
-  );
-
   /** Opens the pipe of what waits, as its own user can while it is made, and writes to it when it is stopped. */
   const writeTo = (pid: string, fd: number, content: Uint8Array) => {
     const pipe = openSync(`/proc/${pid}/fd/${fd}`, constants.O_WRONLY | constants.O_NONBLOCK);
@@ -279,15 +159,9 @@ describe.each(users)("served by %s", (user) => {
       await using other = await serveSandboxes([{ uid: "own", acls, pool: 1, commands: [shell] }], {
         user,
       });
-      const reads = new RegExp(`^\\d+ 0x${FD.WORDS} `);
       const waiting = async (): Promise<string> => {
-        let child = "";
-        await until("one waits", () => {
-          const [supervisor] = childrenOf(other.pid);
-          child = childrenOf(Number(supervisor))[0] ?? "";
-          return child !== "" && reads.test(readFileSync(`/proc/${child}/syscall`, "utf8"));
-        });
-        return child;
+        await until("one waits", () => waitingOf(other.pid).length === 1);
+        return childrenOf(Number(waitingOf(other.pid)[0]))[0] ?? "";
       };
       const stopped = await waiting();
       process.kill(Number(stopped), "SIGSTOP");

@@ -12,6 +12,7 @@ const SUITES = ["contract", "ends", "features", "submounts", "attack-identity"];
 const MORE = [
   "told",
   "pool",
+  "pool-surroundings",
   "launcher",
   "abi",
   "attack-descriptors",
