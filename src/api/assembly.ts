@@ -10,6 +10,7 @@ import { EventActions } from "./event-actions.ts";
 import { Exec, EXEC_VERB, type ExecDeps, type ExecPlans } from "./exec.ts";
 import { extraVerb } from "./extra.ts";
 import { Table } from "./table.ts";
+import type { Verb } from "./verb.ts";
 
 /** A verb with tasks: the same one before and after a reload, since what it runs goes on. */
 export type TaskVerb = Command | Exec;
@@ -45,10 +46,11 @@ export function assemble(
   const commits: (() => void)[] = [];
   const actions: Action[] = [];
   const used = new Set<LoadedPlugin>();
-  const needed = ({ target, privileges = [] }: ActionPlan): readonly string[] => {
-    const verb = target.kind === "api" ? table.verb(target.api, target.verb) : undefined;
-    return [...new Set([...privileges, ...(verb?.privileges ?? [])])];
-  };
+  const targetOf = ({ target }: ActionPlan): Verb | undefined =>
+    target.kind === "api" ? table.verb(target.api, target.verb) : undefined;
+  const needed = (plan: ActionPlan): readonly string[] => [
+    ...new Set([...(plan.privileges ?? []), ...(targetOf(plan)?.privileges ?? [])]),
+  ];
 
   for (const api of plans) {
     const log = deps.log.for(api.api);
@@ -85,7 +87,7 @@ export function assemble(
       if (known instanceof Command) commits.push(() => known.update(plan, encoder));
       add(known instanceof Command ? known : new Command(plan, encoder, own));
     }
-    for (const extra of extras) table.addVerb(api.api, extraVerb(extra, needed));
+    for (const extra of extras) table.addVerb(api.api, extraVerb(extra, needed, targetOf));
   }
   const having = (when: When) => actions.filter((action) => action.when === when);
   return {

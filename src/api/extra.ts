@@ -8,7 +8,10 @@ import { isObject } from "../object.ts";
 /** What an extra verb needs: its own privileges, and those of the verb that it stands for. */
 export type Needed = (plan: ActionPlan) => readonly string[];
 
-export function extraVerb(action: Action, needed: Needed): Verb {
+/** The verb that an action calls; undefined for a function of a plugin, and where there is no such verb. */
+export type TargetOf = (plan: ActionPlan) => Verb | undefined;
+
+export function extraVerb(action: Action, needed: Needed, targetOf: TargetOf): Verb {
   const { uid, info, args } = action.plan;
   return {
     name: uid,
@@ -18,12 +21,20 @@ export function extraVerb(action: Action, needed: Needed): Verb {
     },
     // In the name of the caller: an extra verb gives nobody a privilege.
     call: (request: Request) => action.call({ ...request, args: merged(args, request.args) }),
-    describe: () => ({
-      ...(info !== undefined && { info }),
-      parameters: [],
-    }),
+    describe: () => {
+      const described = targetOf(action.plan)?.describe?.();
+      if (args === undefined && described)
+        return { ...described, ...(info !== undefined && { info }) };
+      return {
+        ...(info !== undefined && { info }),
+        parameters: described?.parameters.filter(({ name }) => isOpen(args, name)) ?? [],
+      };
+    },
   };
 }
+
+/** Whether a request may still say what this argument is. */
+const isOpen = (own: unknown, name: string): boolean => isObject(own) && !Object.hasOwn(own, name);
 
 /** The config's arguments, and of the request's those that it leaves open. */
 function merged(own: unknown, given: unknown): unknown {

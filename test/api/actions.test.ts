@@ -218,6 +218,21 @@ describe("extra", () => {
     );
   });
 
+  test("are described by the verbs they stand for, without what the config gives", () => {
+    const more = action("part", "api://p#echo", { args: { else: 1 } });
+    const { registry } = connect({ extra: [...extra, more] }, functions);
+    const [api] = registry.describe();
+    const of = (name: string) => {
+      const { parameters = [], task } = api?.verbs.find((verb) => verb.name === name) ?? {};
+      return { names: parameters.map((parameter) => parameter.name), task };
+    };
+    expect(of("echo")).toEqual({ names: ["text"], task: true });
+    expect(of("any")).toEqual(of("echo"));
+    expect(of("part")).toEqual({ names: ["text"], task: undefined });
+    expect(of("say")).toEqual({ names: [], task: undefined });
+    expect(of("call")).toEqual({ names: [], task: undefined });
+  });
+
   test("give nobody a privilege", async () => {
     const plans = [echo("echo", { privileges: ["urn:x"] })];
     const { client } = connect({ extra }, functions, { plans, granted: granting() });

@@ -129,6 +129,7 @@ const first = {
   ],
   extra: [
     { uid: "other", info: "of the other API", action: "api://two#say", args: { x: "1" } },
+    { uid: "open", action: "api://two#say" },
     { uid: "function", action: "plugin://plug#double", privilege: PRIVILEGE },
   ],
 };
