@@ -18,7 +18,13 @@ const SOCKET = "/run/spawnbox-api.sock";
 const config = (api: string) =>
   JSON.stringify({
     metadata: { uid: api, api },
-    sandboxes: { uid: "box", acls: { user: "daemon" }, cgroups: { pids: "20" }, commands: shell },
+    sandboxes: {
+      ...{ uid: "box", acls: { user: "daemon" }, cgroups: { pids: "20" } },
+      commands: [
+        { ...shell, uid: "warm", pool: 1 },
+        { ...shell, uid: "sh" },
+      ],
+    },
   });
 
 function run(...command: string[]): string {
@@ -29,6 +35,9 @@ function run(...command: string[]): string {
 const property = (name: string) =>
   run("systemctl", "show", "--value", `--property=${name}`, "spawnbox.service").trim();
 
+/** What the early server answers: by itself, from a sandbox that waited for it, and from one that did not. */
+const CALLED = { ping: "pong", who: '"65534"', uptime: '"stdout"' };
+
 /** Calls all the time, until told to stop; how many calls there were, and what went wrong. */
 function hammer(): () => Promise<{ calls: number; failures: string[] }> {
   let on = true;
@@ -36,12 +45,15 @@ function hammer(): () => Promise<{ calls: number; failures: string[] }> {
   const failures: string[] = [];
   const done = (async () => {
     while (on) {
-      calls++;
-      try {
-        const response = await fetch(`${URL}/api/early/ping`);
-        if (!response.ok) failures.push(`${response.status}`);
-      } catch (error) {
-        failures.push(String(error));
+      for (const [verb, expected] of Object.entries(CALLED)) {
+        calls++;
+        try {
+          const response = await fetch(`${URL}/api/early/${verb}`);
+          const body = await response.text();
+          if (!body.includes(expected)) failures.push(`${verb}: ${response.status}: ${body}`);
+        } catch (error) {
+          failures.push(`${verb}: ${String(error)}`);
+        }
       }
     }
   })();
@@ -91,15 +103,17 @@ export async function serviceChecks(): Promise<void> {
     assert.match(said, /^unchanged \/usr\/bin\/spawnbox$/m);
     assert.match(said, /^started {3}spawnbox.service/m);
     assert.deepEqual(failures, []);
-    assert(calls > 3, `${calls} calls`);
+    assert(calls > 9, `${calls} calls`);
     assert.equal(property("ActiveState"), "active");
     assert.equal(Number(property("MainPID")), early.pid);
   });
   await check(
     "service: it serves the unit's configs, with limits in the unit's group",
     async () => {
-      const [group] = (await output("first/sh")) ?? [];
-      assert.match(`${group}`, /\/system\.slice\/spawnbox\.service\/spawnbox\//);
+      for (const verb of ["first/sh", "first/warm"]) {
+        const [group] = (await output(verb)) ?? [];
+        assert.match(`${group}`, /\/system\.slice\/spawnbox\.service\/spawnbox\//);
+      }
     },
   );
   await check("service: status and journal are those of the unit", () => {
