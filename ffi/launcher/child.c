@@ -132,7 +132,7 @@ void child(const struct header *plan, int channel, int exit_pipe, char **argv, c
 			continue;
 		}
 		if (op->code == OP_WAIT) {
-			argv = await_words(FD_WORDS, channel);
+			argv = await_words(FD_WORDS, channel, find_op(plan, OP_SECCOMP_LISTENER) != 0);
 			if (!argv)
 				give_up(OP_WAIT, "", -12 /* ENOMEM */);
 			continue;

@@ -83,7 +83,7 @@ long set_caps(u64 mask);
 long do_step(const struct op *op);
 
 /* wait.c: the words of the command from 1 on, as argv[1…] of the launcher; 0 when there is no memory for them */
-char **await_words(int fd, int channel);
+char **await_words(int fd, int channel, int has_listener);
 
 /* child.c: everything inside the namespaces; never returns */
 __attribute__((noreturn)) void child(const struct header *plan, int channel, int exit_pipe, char **argv, char **envp);

@@ -16,7 +16,7 @@ static void receive(int fd, char *to, usize size)
 	}
 }
 
-char **await_words(int fd, int channel)
+char **await_words(int fd, int channel, int has_listener)
 {
 	struct record waiting;
 	u32 size = 0;
@@ -46,8 +46,8 @@ char **await_words(int fd, int channel)
 	for (usize i = 0; i < size; i++)
 		if (i == 0 || !text[i - 1])
 			words[count++] = text + i;
-	/* The supervisor may still have to fetch the listener of the filter. */
-	if (dumpable == 1)
+	/* The supervisor has yet to fetch the listener of the filter. Else the exec makes it so. */
+	if (has_listener && dumpable == 1)
 		SYS5(__NR_prctl, PR_SET_DUMPABLE, 1, 0, 0, 0);
 	return words;
 }
