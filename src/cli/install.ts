@@ -1,6 +1,5 @@
 /** `spawnbox install`: the whole deployment of a board, out of the one executable that was copied there. */
-import { existsSync, readFileSync, realpathSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, readFileSync, realpathSync, statSync } from "node:fs";
 import { parseArgs } from "node:util";
 import {
   CONFIG_DIR,
@@ -12,7 +11,8 @@ import {
   UNIT,
 } from "../install/files.ts";
 import { hasInitramfsTools, updateInitramfs } from "../install/initramfs.ts";
-import { place, type Placed, remove } from "../install/place.ts";
+import { inside } from "../install/inside.ts";
+import { isThere, place, type Placed, placeOf, remove } from "../install/place.ts";
 import { run as must } from "../install/run.ts";
 
 export const help = `usage: spawnbox install [--early | --initramfs] [--root DIR] [--no-start]
@@ -51,6 +51,8 @@ export async function run(argv: string[]): Promise<number> {
     console.log(help);
     return 0;
   }
+  // Others than root read the program and its directories, whatever root's shell is told about new files.
+  process.umask(0o022);
   try {
     if (options.uninstall) uninstall(options);
     else install(options);
@@ -74,11 +76,14 @@ function parse(argv: string[]): Options | undefined {
     },
   });
   if (values.help) return undefined;
-  const { initramfs, root, uninstall } = values;
+  const { initramfs, uninstall } = values;
   const early = values.early || initramfs;
   if (early && uninstall)
     throw new TypeError("--uninstall removes early boot too, without --early or --initramfs");
-  if (!existsSync(root)) throw new TypeError(`--root ${root}: no such directory`);
+  if (!existsSync(values.root) || !statSync(values.root).isDirectory())
+    throw new TypeError(`--root ${values.root}: no such directory`);
+  // However it is written, `/` is this machine.
+  const root = realpathSync(values.root);
   return { early, initramfs, root, start: !values["no-start"] && root === "/", uninstall };
 }
 
@@ -86,6 +91,8 @@ function parse(argv: string[]): Options | undefined {
 function reason(error: Error): string {
   const code = "code" in error ? String(error.code) : "";
   if (code === "EACCES" || code === "EPERM") return `${error.message}: run it as root`;
+  if (code === "ENOSPC" || code === "EDQUOT")
+    return `${error.message}: make room; the old file stays until the new one is complete`;
   if (code === "EROFS")
     return `${error.message}: remount it writable, or make it part of the image`;
   return error.message;
@@ -105,7 +112,7 @@ function install({ early, initramfs, root, start }: Options): void {
   for (const file of files) {
     const how = place(file, root);
     placed.set(file, how);
-    console.log(`${how.padEnd(9)} ${join(root, file.path)}`);
+    console.log(`${how.padEnd(9)} ${placeOf(file, root)}`);
   }
   if (start) startService(SERVICE.some((file) => placed.get(file) === "updated"));
   const hooked = INITRAMFS.some((file) => (placed.get(file) ?? "unchanged") !== "unchanged");
@@ -139,9 +146,9 @@ function uninstall({ root, start }: Options): void {
     must("systemctl", "disable", "--now", "--quiet", UNIT);
   const removed = new Set<InstalledFile>();
   for (const file of [...SERVICE, ...EARLY, ...INITRAMFS]) {
-    const path = join(root, file.path);
+    const path = placeOf(file, root);
     if (file.sample) {
-      if (existsSync(path)) console.log(`kept      ${path}`);
+      if (isThere(path)) console.log(`kept      ${path}`);
     } else if (remove(file, root)) {
       console.log(`removed   ${path}`);
       removed.add(file);
@@ -155,9 +162,8 @@ function uninstall({ root, start }: Options): void {
 
 /** By the command line of this boot, which is likely that of the next, or by a link. */
 function isBootedFrom(root: string): boolean {
-  const link = join(root, "sbin/init");
-  if (existsSync(link) && existsSync(join(root, INIT)))
-    if (realpathSync(link) === realpathSync(join(root, INIT))) return true;
+  const init = inside(root, INIT);
+  if (existsSync(init) && inside(root, "/sbin/init") === init) return true;
   return (
     root === "/" &&
     readFileSync("/proc/cmdline", "utf8").trim().split(/\s+/).includes(`init=${INIT}`)
@@ -168,7 +174,7 @@ function earlyAdvice(root: string): string {
   const words = readFileSync("/proc/cmdline", "utf8").trim().split(/\s+/);
   if (words.includes(`init=${INIT}`))
     return "the kernel starts it: the next boot takes what is new";
-  if (INITRAMFS.every((file) => existsSync(join(root, file.path))))
+  if (INITRAMFS.every((file) => existsSync(placeOf(file, root))))
     return (
       (root === "/" ? "" : `make its initramfs anew: chroot ${root} update-initramfs -u\n`) +
       "the initramfs starts it; with spawnbox.early=off on the kernel command line a boot is without it"

@@ -4,34 +4,59 @@ import {
   closeSync,
   existsSync,
   fsyncSync,
+  lstatSync,
   mkdirSync,
   openSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   renameSync,
   rmdirSync,
   rmSync,
   statSync,
   writeSync,
 } from "node:fs";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import type { InstalledFile } from "./files.ts";
+import { inside } from "./inside.ts";
 
 export type Placed = "installed" | "updated" | "unchanged" | "kept";
 
+/** Ends the name of a file that is still being written, after the pid of who writes. */
+const FRESH = ".spawnbox-new";
+
+/** The directory is where links lead in there; the file itself may be a link, to be replaced or kept. */
+export const placeOf = (file: InstalledFile, root: string): string =>
+  join(inside(root, dirname(file.path)), basename(file.path));
+
+/** Also a link to what is not there, such as a config on a file system that is mounted later. */
+export const isThere = (path: string): boolean =>
+  lstatSync(path, { throwIfNoEntry: false }) !== undefined;
+
 /** @param root the directory that stands for `/`. Throws the error of the system. */
 export function place(file: InstalledFile, root: string): Placed {
-  const path = join(root, file.path);
-  const there = existsSync(path);
+  const path = placeOf(file, root);
+  const there = isThere(path);
   if (there && file.sample) return "kept";
+  if (isMasked(path))
+    throw new Error(`${path} is masked: systemctl unmask ${basename(path)} first`);
   const content = file.content();
-  if (there && readFileSync(path).equals(content) && (statSync(path).mode & 0o7777) === file.mode)
+  if (
+    existsSync(path) &&
+    readFileSync(path).equals(content) &&
+    (statSync(path).mode & 0o7777) === file.mode
+  )
     return "unchanged";
   mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
-  const fresh = join(dirname(path), `.${process.pid}.spawnbox-new`);
+  removeLeftovers(dirname(path));
+  const fresh = join(dirname(path), `.${process.pid}${FRESH}`);
   try {
     write(fresh, content, file.mode);
     renameSync(fresh, path);
+  } catch (error) {
+    // A failed write names no file.
+    if (error instanceof Error && !error.message.includes(path)) error.message += ` ${path}`;
+    throw error;
   } finally {
     rmSync(fresh, { force: true });
   }
@@ -41,12 +66,28 @@ export function place(file: InstalledFile, root: string): Placed {
 
 /** Whether it was there. A directory that is empty then goes too. */
 export function remove(file: InstalledFile, root: string): boolean {
-  const path = join(root, file.path);
-  const there = existsSync(path);
+  const path = placeOf(file, root);
+  const there = isThere(path);
   rmSync(path, { force: true });
   const dir = dirname(path);
+  removeLeftovers(dir);
   if (dir.endsWith("/spawnbox") && existsSync(dir) && readdirSync(dir).length === 0) rmdirSync(dir);
   return there;
+}
+
+/** How an administrator says that a unit must not run, see systemctl(1). */
+const isMasked = (path: string): boolean =>
+  lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() === true &&
+  readlinkSync(path) === "/dev/null";
+
+/** Of installations that a power cut or SIGKILL has ended: each may be as large as the executable. */
+function removeLeftovers(dir: string): void {
+  if (!existsSync(dir)) return;
+  for (const name of readdirSync(dir)) {
+    const pid = name.endsWith(FRESH) && /^\.(\d+)\./.exec(name)?.[1];
+    if (pid && (pid === String(process.pid) || !existsSync(`/proc/${pid}`)))
+      rmSync(join(dir, name), { force: true });
+  }
 }
 
 function write(path: string, content: Uint8Array, mode: number): void {

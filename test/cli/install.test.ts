@@ -1,6 +1,7 @@
 /** `spawnbox install` into the root of an image, from the built executable; on a running machine it is tried in the boot tests. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import {
+  lstatSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -118,11 +119,71 @@ test("--uninstall leaves the configs, and nothing else", () => {
   expect(left).toEqual(["etc/spawnbox/early.json", "etc/spawnbox/spawn-board.json"]);
 });
 
+/** A new root with what `make` puts there, installed into by a shell. */
+function installInto(make: string, args = "", before = "") {
+  const dir = mkdtempSync(join(tmpdir(), "spawnbox-install-"));
+  const line = `cd "$1" && mkdir root && ${make}; cd "$1" && ${before || ":"}; "$2" install --root root ${args}`;
+  const { exitCode, stdout, stderr } = Bun.spawnSync(["sh", "-c", line, "sh", dir, executable]);
+  const has = (path: string) => lstatSync(join(dir, path), { throwIfNoEntry: false });
+  const end = () => rmSync(dir, { recursive: true });
+  return { dir, code: exitCode, lines: stdout.toString(), errors: stderr.toString(), has, end };
+}
+
+test("links of the image lead nowhere else", () => {
+  const make = `mkdir -p out root/etc/systemd root/data && ln -s "$1/out" root/etc/spawnbox &&
+    ln -s /../../data root/etc/systemd/system`;
+  const { has, lines, dir, end } = installInto(make);
+  expect(has("out/spawn-board.json")).toBeUndefined();
+  expect(has(`root${dir}/out/spawn-board.json`)?.isFile()).toBe(true);
+  expect(has("root/data/spawnbox.service")?.isFile()).toBe(true);
+  expect(lines).toContain(`installed ${dir}/root/data/spawnbox.service\n`);
+  end();
+});
+
+test("an init that an absolute link of the image boots with is not removed", () => {
+  const make = `mkdir -p root/usr/sbin && ln -s /usr/sbin root/sbin &&
+    ln -s /usr/lib/spawnbox/init root/usr/sbin/init && "$2" install --early --root root`;
+  const { code, errors, has, end } = installInto(make, "--uninstall");
+  expect(code).toBe(1);
+  expect(errors).toContain("would not boot");
+  expect(has("root/usr/lib/spawnbox/init")?.isFile()).toBe(true);
+  end();
+});
+
+test("what the administrator has linked stays: a config that is mounted later, a unit that is masked", () => {
+  const make = `mkdir -p root/etc/spawnbox && ln -s /data/later.json root/etc/spawnbox/spawn-board.json`;
+  const linked = installInto(make);
+  expect(linked.has("root/etc/spawnbox/spawn-board.json")?.isSymbolicLink()).toBe(true);
+  linked.end();
+  const unit = "root/etc/systemd/system/spawnbox.service";
+  const masked = installInto(`mkdir -p root/etc/systemd/system && ln -s /dev/null ${unit}`);
+  expect(masked.code).toBe(1);
+  expect(masked.errors).toContain("systemctl unmask spawnbox.service");
+  expect(masked.has(unit)?.isSymbolicLink()).toBe(true);
+  masked.end();
+});
+
+test("what an installation left that was cut off goes; one that runs is left alone", () => {
+  const make = `mkdir -p root/usr/bin && touch root/usr/bin/.4194305.spawnbox-new root/usr/bin/.1.spawnbox-new`;
+  const { has, end } = installInto(make);
+  expect(has("root/usr/bin/.4194305.spawnbox-new")).toBeUndefined();
+  expect(has("root/usr/bin/.1.spawnbox-new")?.isFile()).toBe(true);
+  end();
+});
+
+test("whatever the umask, others can read what is installed", () => {
+  const { has, end } = installInto(":", "", "umask 077");
+  expect(((has("root/usr/bin")?.mode ?? 0) & 0o777).toString(8)).toBe("755");
+  end();
+});
+
 test("wrong usage and what cannot be written are told", () => {
   expect(install("--nonsense").code).toBe(2);
   const nowhere = Bun.spawnSync([executable, "install", "--root", join(root, "nowhere")]);
   expect(nowhere.exitCode).toBe(2);
   expect(nowhere.stderr.toString()).toContain("no such directory");
+  const file = Bun.spawnSync([executable, "install", "--root", executable]);
+  expect(file.exitCode).toBe(2);
   rmSync(join(root, "usr"), { recursive: true });
   writeFileSync(join(root, "usr"), "a file");
   const { code, errors } = install();

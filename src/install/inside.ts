@@ -1,0 +1,29 @@
+/** Paths of an image, whose links mean the image: absolute ones, and those with too many `..`, must not lead to this machine. */
+import { lstatSync, readlinkSync } from "node:fs";
+import { dirname, join } from "node:path";
+
+/** As the kernel's, see path_resolution(7). */
+const MOST_LINKS = 40;
+
+/** Where `path` is below `root`, all links followed; what is not there counts as no link. Throws an Error when they go in a circle. */
+export function inside(root: string, path: string): string {
+  const ahead = parts(path);
+  let at = "/";
+  let links = 0;
+  for (let name = ahead.shift(); name !== undefined; name = ahead.shift()) {
+    const next = name === ".." ? dirname(at) : join(at, name);
+    const here = join(root, next);
+    if (!lstatSync(here, { throwIfNoEntry: false })?.isSymbolicLink()) {
+      at = next;
+      continue;
+    }
+    if (++links > MOST_LINKS) throw new Error(`${join(root, path)}: its links go in a circle`);
+    const target = readlinkSync(here);
+    if (target.startsWith("/")) at = "/";
+    ahead.unshift(...parts(target));
+  }
+  return join(root, at);
+}
+
+const parts = (path: string): string[] =>
+  path.split("/").filter((name) => name !== "" && name !== ".");
