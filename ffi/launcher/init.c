@@ -182,6 +182,9 @@ static int await_early(long child, int done, long deadline)
 		char byte;
 		if (polled.revents && SYS3(__NR_read, done, &byte, 1) == 1)
 			return 1;
+		/* Closed, by a server that lives on: poll() would tell so again at once, and PID 1 would take a core. */
+		if (polled.revents)
+			done = -1;
 		for (;;) {
 			long pid = SYS4(__NR_wait4, -1, 0, WNOHANG, 0);
 			if (pid <= 0)

@@ -45,3 +45,15 @@ test.each([
 test("spawnbox.early=off: straight to the init", () => {
   expect(become("spawnbox.early=off", "SPAWNBOX_INIT=/asked")).toEqual(["asked a b", ""]);
 });
+
+test("a server that closes the pipe and lives on is waited for, without a core being taken", () => {
+  const cmdline = "spawnbox.path=/closed spawnbox.deadline=2";
+  // User and system time outlast an exec; ticks of 10 ms.
+  const own = {
+    "/sbin/init": "#!/bin/sh\nread -r line </proc/1/stat; set -- $line; echo $((${14} + ${15}))",
+  };
+  const closed = { "/closed": "#!/bin/sh\nexec 3>&-\nexec sleep 60" };
+  const ticks = runMachine({ cmdline, files: { ...own, ...closed }, script: "exec /launcher" });
+  expect(ticks.trim()).toMatch(/^\d+$/);
+  expect(Number(ticks)).toBeLessThan(50);
+});
