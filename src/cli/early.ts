@@ -2,6 +2,7 @@
 import { closeSync, mkdirSync, rmSync, writeFileSync, writeSync } from "node:fs";
 import { dirname } from "node:path";
 import { Handover } from "../boot/handover.ts";
+import { keepToRecords } from "../boot/kernel-log.ts";
 import { ANNOUNCEMENT, CONTROL, EARLY_CONFIGS, earlyConfigs } from "../boot/places.ts";
 import { parseServe, type ServeOptions } from "./serve-options.ts";
 import { serve } from "./serve.ts";
@@ -24,6 +25,7 @@ function defaults(): string {
 }
 
 export async function run(argv: string[]): Promise<number> {
+  keepToRecords();
   let options: ServeOptions | undefined;
   let readyFd: number | undefined;
   try {
