@@ -71,16 +71,23 @@ static int starts(const char *text, const char *prefix)
 	return 1;
 }
 
-/* The kernel keeps words with a dot to itself, so they are read from /proc/cmdline. The value of `key`, or 0. */
+/* The kernel keeps words with a dot to itself, so they are read from /proc/cmdline. The last value of `key`, or 0. */
 static const char *word_of(char *cmdline, const char *key)
 {
-	for (char *p = cmdline; *p;) {
+	const char *value = 0;
+	for (char *p = cmdline; *p; p += length(p) + 1)
 		if (starts(p, key))
-			return p + length(key);
-		while (*p)
-			p++;
-		p++;
-	}
+			value = p + length(key);
+	return value;
+}
+
+/* The ways to say no of systemd's own words, see kernel-command-line(7). */
+static int is_off(const char *value)
+{
+	static const char *const no[] = { "0", "no", "n", "false", "f", "off" };
+	for (usize i = 0; value && i < sizeof no / sizeof *no; i++)
+		if (starts(value, no[i]) && length(value) == length(no[i]))
+			return 1;
 	return 0;
 }
 
@@ -142,6 +149,12 @@ static char **with_path(char **envp, char **room, usize size)
 	return room;
 }
 
+/* The kernel limits how often something is said by how it was opened: who shares that is silenced by the other. */
+static long open_kmsg(void)
+{
+	return SYS4(__NR_openat, AT_FDCWD, "/dev/kmsg", O_WRONLY | O_CLOEXEC | O_NOCTTY, 0);
+}
+
 /* `spawnbox early`, with the write end of `done` as fd 3. Its output goes to the kernel log. */
 static long start_early(const char *program, int done, char **envp)
 {
@@ -150,7 +163,9 @@ static long start_early(const char *program, int done, char **envp)
 		return pid;
 	SYS0(__NR_setsid);
 	/* All of these are above 2 (see init_of_boot); what is to become 3 comes last, since one of the others may be there. */
-	long null = SYS4(__NR_openat, AT_FDCWD, "/dev/null", O_RDWR | O_CLOEXEC, 0), output = kmsg >= 0 ? kmsg : null;
+	long null = SYS4(__NR_openat, AT_FDCWD, "/dev/null", O_RDWR | O_CLOEXEC, 0), output = open_kmsg();
+	if (output < 0)
+		output = null;
 	SYS3(__NR_dup3, null, 0, 0);
 	SYS3(__NR_dup3, output, 1, 0);
 	SYS3(__NR_dup3, output, 2, 0);
@@ -195,11 +210,26 @@ static int await_early(long child, int done, long deadline)
 	}
 }
 
+/* By what this program was executed: found without /proc. */
+static const char *executed;
+
+static const char *auxiliary(char **envp, unsigned long type)
+{
+	while (*envp)
+		envp++;
+	for (const unsigned long *entry = (unsigned long *)(envp + 1); entry[0]; entry += 2)
+		if (entry[0] == type)
+			return (const char *)entry[1];
+	return 0;
+}
+
 /* Where /sbin/init is a link to this program, the next of the usual places is the real one. */
 static int is_this_program(const char *path)
 {
 	struct statx it, self;
-	if (SYS5(__NR_statx, AT_FDCWD, path, 0, STATX_INO, &it) < 0 || SYS5(__NR_statx, AT_FDCWD, "/proc/self/exe", 0, STATX_INO, &self) < 0)
+	if (SYS5(__NR_statx, AT_FDCWD, path, 0, STATX_INO, &it) < 0)
+		return 0;
+	if (SYS5(__NR_statx, AT_FDCWD, "/proc/self/exe", 0, STATX_INO, &self) < 0 && (!executed || SYS5(__NR_statx, AT_FDCWD, executed, 0, STATX_INO, &self) < 0))
 		return 0;
 	return it.stx_ino == self.stx_ino && it.stx_dev_major == self.stx_dev_major && it.stx_dev_minor == self.stx_dev_minor;
 }
@@ -234,12 +264,12 @@ static void before_init(char *cmdline, char **envp)
 	for (int fd = 0; fd <= 2; fd++)
 		if (SYS2(__NR_fcntl, fd, F_GETFD) < 0)
 			SYS4(__NR_openat, AT_FDCWD, "/dev/null", O_RDWR, 0);
-	kmsg = SYS4(__NR_openat, AT_FDCWD, "/dev/kmsg", O_WRONLY | O_CLOEXEC | O_NOCTTY, 0);
+	kmsg = open_kmsg();
 	mount_missing("/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, "mode=0620,gid=5,ptmxmode=0666");
 	mount_missing("/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777");
 	/* What is announced in /run must not be hidden by the tmpfs that the real init would mount. */
 	mount_missing("/run", "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755");
-	if (!word_of(cmdline, "systemd.unified_cgroup_hierarchy=0") && !word_of(cmdline, "systemd.unified_cgroup_hierarchy=no"))
+	if (!is_off(word_of(cmdline, "systemd.unified_cgroup_hierarchy=")))
 		mount_missing("/sys/fs/cgroup", "cgroup2", MS_NOSUID | MS_NODEV | MS_NOEXEC, "nsdelegate");
 	SYS3(__NR_symlinkat, "/proc/self/fd", AT_FDCWD, "/dev/fd");
 	long r = loopback_up();
@@ -275,12 +305,13 @@ static void before_init(char *cmdline, char **envp)
 void init_of_boot(char **argv, char **envp)
 {
 	static char cmdline[4098];
+	executed = auxiliary(envp, 31 /* AT_EXECFN */);
 	/* The init that an initramfs would have started itself. */
 	const char *replaced = take(envp, "SPAWNBOX_INIT=");
 
 	mount_missing("/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, 0);
 	read_cmdline(cmdline, sizeof cmdline);
-	if (!word_of(cmdline, "spawnbox.early=off"))
+	if (!is_off(word_of(cmdline, "spawnbox.early=")))
 		before_init(cmdline, envp);
 	const char *wanted = word_of(cmdline, "spawnbox.init=");
 	become(wanted ? wanted : replaced, argv, envp);

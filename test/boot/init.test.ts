@@ -42,6 +42,24 @@ test.each([
   expect(become(`spawnbox.init=${path}`)[0]).toBe("usual a b");
 });
 
+test("of a word that is given twice, the last counts", () => {
+  expect(become("spawnbox.init=/named spawnbox.init=/asked")[0]).toBe("asked a b");
+  expect(become("spawnbox.early=off spawnbox.early=on")).toEqual(["usual a b", DONE]);
+});
+
+test("without /proc too, it does not become itself", () => {
+  const script = `umount /proc/cmdline /proc
+rmdir /proc
+touch /proc
+ln -s /launcher /sbin/init
+exec /sbin/init a b`;
+  const said = runMachine({
+    files: { "/sbin/sh": "", "/usr/lib/systemd/systemd": "#!/bin/sh\necho next $*" },
+    script,
+  });
+  expect(said).toBe("next a b\n");
+});
+
 test("spawnbox.early=off: straight to the init", () => {
   expect(become("spawnbox.early=off", "SPAWNBOX_INIT=/asked")).toEqual(["asked a b", ""]);
 });
