@@ -10,9 +10,10 @@ import {
   SERVICE,
   UNIT,
 } from "../install/files.ts";
+import { refuseOtherArchitecture } from "../install/architecture.ts";
 import { hasInitramfsTools, updateInitramfs } from "../install/initramfs.ts";
 import { inside } from "../install/inside.ts";
-import { isThere, place, type Placed, placeOf, remove } from "../install/place.ts";
+import { isThere, place, type Placed, placeOf, refuseMasked, remove } from "../install/place.ts";
 import { run as must } from "../install/run.ts";
 
 export const help = `usage: spawnbox install [--early | --initramfs] [--root DIR] [--no-start]
@@ -108,6 +109,8 @@ function install({ early, initramfs, root, start }: Options): void {
     );
   }
   const files = [...SERVICE, ...(early ? EARLY : []), ...(initramfs ? INITRAMFS : [])];
+  refuseOtherArchitecture(root);
+  refuseMasked(files, root);
   const placed = new Map<InstalledFile, Placed>();
   for (const file of files) {
     const how = place(file, root);
@@ -115,6 +118,7 @@ function install({ early, initramfs, root, start }: Options): void {
     console.log(`${how.padEnd(9)} ${placeOf(file, root)}`);
   }
   if (start) startService(SERVICE.some((file) => placed.get(file) === "updated"));
+  if (root !== "/") console.log(`to be started at boot: systemctl --root=${root} enable ${UNIT}`);
   const hooked = INITRAMFS.some((file) => (placed.get(file) ?? "unchanged") !== "unchanged");
   if (hooked && root === "/") updateInitramfs();
   if (early) console.log(earlyAdvice(root));
@@ -122,7 +126,9 @@ function install({ early, initramfs, root, start }: Options): void {
 
 function startService(changed: boolean): void {
   if (!existsSync("/run/systemd/system")) {
-    console.log(`systemd does not run here: ${UNIT} is not started`);
+    console.log(
+      `systemd does not run here: ${UNIT} is not started; at boot: systemctl enable ${UNIT}`,
+    );
     return;
   }
   must("systemctl", "daemon-reload");

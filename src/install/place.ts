@@ -33,13 +33,18 @@ export const placeOf = (file: InstalledFile, root: string): string =>
 export const isThere = (path: string): boolean =>
   lstatSync(path, { throwIfNoEntry: false }) !== undefined;
 
+/** Throws an Error that says what to do where the administrator wants none of it. */
+export function refuseMasked(files: readonly InstalledFile[], root: string): void {
+  for (const path of files.map((file) => placeOf(file, root)))
+    if (isMasked(path))
+      throw new Error(`${path} is masked: systemctl unmask ${basename(path)} first`);
+}
+
 /** @param root the directory that stands for `/`. Throws the error of the system. */
 export function place(file: InstalledFile, root: string): Placed {
   const path = placeOf(file, root);
   const there = isThere(path);
   if (there && file.sample) return "kept";
-  if (isMasked(path))
-    throw new Error(`${path} is masked: systemctl unmask ${basename(path)} first`);
   const content = file.content();
   if (
     existsSync(path) &&
@@ -67,8 +72,9 @@ export function place(file: InstalledFile, root: string): Placed {
 /** Whether it was there. A directory that is empty then goes too. */
 export function remove(file: InstalledFile, root: string): boolean {
   const path = placeOf(file, root);
-  const there = isThere(path);
-  rmSync(path, { force: true });
+  // A mask is the administrator's.
+  const there = isThere(path) && !isMasked(path);
+  if (there) rmSync(path);
   const dir = dirname(path);
   removeLeftovers(dir);
   if (dir.endsWith("/spawnbox") && existsSync(dir) && readdirSync(dir).length === 0) rmdirSync(dir);

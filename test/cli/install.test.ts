@@ -24,6 +24,8 @@ function install(...args: string[]) {
   const lines = done.stdout.toString().replaceAll(root, "").split("\n").filter(Boolean);
   return { code: done.exitCode, lines, errors: done.stderr.toString() };
 }
+/** The root of these lines is cut out. */
+const ENABLE = "to be started at boot: systemctl --root= enable spawnbox.service";
 const mode = (path: string) => (statSync(join(root, path)).mode & 0o7777).toString(8);
 
 test("puts everything in place, and the second time nothing", () => {
@@ -33,6 +35,7 @@ test("puts everything in place, and the second time nothing", () => {
       "installed /usr/bin/spawnbox",
       "installed /etc/systemd/system/spawnbox.service",
       "installed /etc/spawnbox/spawn-board.json",
+      ENABLE,
     ],
   });
   expect([mode("/usr/bin/spawnbox"), mode("/etc/spawnbox/spawn-board.json")]).toEqual([
@@ -47,6 +50,7 @@ test("puts everything in place, and the second time nothing", () => {
     "unchanged /usr/bin/spawnbox",
     "unchanged /etc/systemd/system/spawnbox.service",
     "kept      /etc/spawnbox/spawn-board.json",
+    ENABLE,
   ]);
 });
 
@@ -62,6 +66,7 @@ test("configs are the user's, the rest is brought up to date", () => {
     "unchanged /usr/bin/spawnbox",
     "updated   /etc/systemd/system/spawnbox.service",
     "kept      /etc/spawnbox/spawn-board.json",
+    ENABLE,
   ]);
   expect(readFileSync(join(root, "etc/spawnbox/spawn-board.json"), "utf8")).toBe("mine");
 });
@@ -93,7 +98,7 @@ test("--initramfs adds to all of --early a script, and says what else is to be d
     "kept      /etc/spawnbox/early.json",
     `installed ${SCRIPT}`,
   ]);
-  expect(lines.slice(6).join()).toMatch(/update-initramfs -u,the initramfs starts it/);
+  expect(lines.slice(7).join()).toMatch(/update-initramfs -u,the initramfs starts it/);
   expect(mode(SCRIPT)).toBe("755");
   expect(install("--initramfs").lines[5]).toBe(`unchanged ${SCRIPT}`);
   expect(install("--early").lines.at(-1)).toStartWith("the initramfs starts it");
@@ -150,6 +155,23 @@ test("an init that an absolute link of the image boots with is not removed", () 
   end();
 });
 
+test("an image for another processor gets nothing: its init could not be executed", () => {
+  const [name, machine] =
+    process.arch === "x64" ? (["arm64", 183] as const) : (["x64", 62] as const);
+  const dir = mkdtempSync(join(tmpdir(), "spawnbox-install-"));
+  mkdirSync(join(dir, "bin"));
+  symlinkSync("/bin/busybox", join(dir, "bin/sh"));
+  const busybox = Buffer.alloc(20);
+  busybox.write("\x7fELF\x02\x01\x01", "latin1");
+  busybox.writeUInt16LE(machine, 18);
+  writeFileSync(join(dir, "bin/busybox"), busybox);
+  const done = Bun.spawnSync([executable, "install", "--root", dir]);
+  expect(done.exitCode).toBe(1);
+  expect(done.stderr.toString()).toContain(`is for ${name}, as /bin/sh there says`);
+  expect(readdirSync(dir)).toEqual(["bin"]);
+  rmSync(dir, { recursive: true });
+});
+
 test("what the administrator has linked stays: a config that is mounted later, a unit that is masked", () => {
   const make = `mkdir -p root/etc/spawnbox && ln -s /data/later.json root/etc/spawnbox/spawn-board.json`;
   const linked = installInto(make);
@@ -159,8 +181,15 @@ test("what the administrator has linked stays: a config that is mounted later, a
   const masked = installInto(`mkdir -p root/etc/systemd/system && ln -s /dev/null ${unit}`);
   expect(masked.code).toBe(1);
   expect(masked.errors).toContain("systemctl unmask spawnbox.service");
+  expect(masked.has("root/usr/bin/spawnbox")).toBeUndefined();
   expect(masked.has(unit)?.isSymbolicLink()).toBe(true);
   masked.end();
+  const removed = installInto(
+    `mkdir -p root/etc/systemd/system && ln -s /dev/null ${unit}`,
+    "--uninstall",
+  );
+  expect(removed.has(unit)?.isSymbolicLink()).toBe(true);
+  removed.end();
 });
 
 test("what an installation left that was cut off goes; one that runs is left alone", () => {
