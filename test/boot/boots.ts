@@ -32,6 +32,7 @@ const PATIENT = "spawnbox.deadline=300";
 const path = (program: string) => `spawnbox.path=/usr/lib/spawnbox-test/${program}`;
 /** What the kernel log says of early boot; such a boot runs no other checks. */
 const says = (text: string) => `spawnbox.test=${text.replaceAll(" ", "+")}`;
+const logs = (text: string) => `spawnbox.log=${text.replaceAll(" ", "+")}`;
 /** The early server serves all the same. */
 const SERVES = "spawnbox.serves";
 
@@ -71,7 +72,12 @@ const BROKEN: readonly Run[] = [
   {
     name: "boot with a broken config",
     kernel: "6.1",
-    append: [...[HOOK, path("broken")], says("the early server ended before its tasks were done")],
+    append: [
+      ...[HOOK, path("broken"), says("the early server ended before its tasks were done")],
+      // All of what it says: the first of the problems, and the last line.
+      logs("sandboxes[0].nonsense: unknown key"),
+      logs("not started: 20 problem(s) above"),
+    ],
   },
   {
     name: "boot with a read-only root",

@@ -100,6 +100,13 @@ export async function passedOverChecks(expected: string): Promise<void> {
     if (!log.includes(`spawnbox: ${expected}`))
       throw new Error(log.match(/.*spawnbox.*/g)?.join("; ") ?? "nothing said");
   });
+  for (const [, text = ""] of cmdline.map((word) => word.split("spawnbox.log="))) {
+    if (text === "") continue;
+    const logged = text.replaceAll("+", " ");
+    await check(`early: the kernel log has "${logged}"`, () =>
+      assert(kernelLog().includes(logged)),
+    );
+  }
   if (cmdline.includes("spawnbox.serves")) await serverCheck();
   await startedCheck();
   if (cmdline.includes("spawnbox.full")) {
