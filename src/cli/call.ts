@@ -4,9 +4,9 @@ import { parseArgs } from "node:util";
 import { connect, ConnectionError } from "../client.ts";
 import { CallSession, type Invocation } from "./call-session.ts";
 import { tokenOf } from "./token-option.ts";
-import { parseCall, UsageError } from "./usage.ts";
+import { parseCall, UsageError, withOptions } from "./usage.ts";
 
-export const help = `Usage: spawnbox call [OPTIONS] API/VERB [JSON]
+export const help = `usage: spawnbox call [OPTIONS] API/VERB [JSON]
 
 Calls a verb of a running server and prints the reply as JSON. If that started a task, prints its events too, until
 the task ends. Ctrl-C stops the task.
@@ -22,8 +22,7 @@ Exit status: 0 success; 1 the reply is an error, or the task failed; 2 wrong usa
 
 Examples:
   spawnbox call simple/ping
-  spawnbox call simple/hello '{"action":"start","args":{"name":"World"}}'
-`;
+  spawnbox call simple/hello '{"action":"start","args":{"name":"World"}}'`;
 
 interface Options extends Invocation {
   url: string;
@@ -31,14 +30,11 @@ interface Options extends Invocation {
 }
 
 /** @param argv What follows `call` on the command line. */
-export async function run(argv: string[]): Promise<number> {
+export const run = (argv: string[]): Promise<number> =>
+  withOptions({ name: "call", help, parse }, argv, call);
+
+async function call({ url, token, ...invocation }: Options): Promise<number> {
   try {
-    const invocation = parse(argv);
-    if (invocation === "help") {
-      process.stdout.write(help);
-      return 0;
-    }
-    const { url, token } = invocation;
     const client = await connect(url, token === undefined ? {} : { token });
     try {
       return await new CallSession(client, invocation).run();
@@ -46,45 +42,31 @@ export async function run(argv: string[]): Promise<number> {
       await client.close();
     }
   } catch (error) {
-    if (error instanceof UsageError) {
-      process.stderr.write(`spawnbox call: ${error.message}\n`);
-      return 2;
-    }
-    if (error instanceof ConnectionError) {
-      process.stderr.write(`spawnbox call: ${error.message}\n`);
-      return 3;
-    }
-    throw error;
+    if (!(error instanceof ConnectionError)) throw error;
+    console.error(`spawnbox call: ${error.message}`);
+    return 3;
   }
 }
 
-function parse(argv: string[]): Options | "help" {
-  const { values, positionals } = parseOptions(argv);
-  if (values.help) return "help";
+function parse(argv: string[]): Options | undefined {
+  const { values, positionals } = parseArgs({
+    args: argv,
+    allowPositionals: true,
+    options: {
+      url: { type: "string" },
+      token: { type: "string" },
+      "token-file": { type: "string" },
+      raw: { type: "boolean" },
+      help: { type: "boolean", short: "h" },
+    },
+  });
+  if (values.help) return undefined;
   return {
     url: completeUrl(values.url ?? "ws://localhost:1234/api"),
     token: tokenOf(values.token, values["token-file"], process.env),
     raw: (values.raw ?? false) || !process.stdout.isTTY,
     ...parseCall(positionals),
   };
-}
-
-function parseOptions(argv: string[]) {
-  try {
-    return parseArgs({
-      args: argv,
-      allowPositionals: true,
-      options: {
-        url: { type: "string" },
-        token: { type: "string" },
-        "token-file": { type: "string" },
-        raw: { type: "boolean" },
-        help: { type: "boolean", short: "h" },
-      },
-    });
-  } catch (error) {
-    throw new UsageError(error instanceof Error ? error.message : String(error));
-  }
 }
 
 /** Takes `http://host:1234` and `unix:/run/spawnbox.sock` too, and adds the path. */

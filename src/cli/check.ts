@@ -4,6 +4,7 @@ import { ConfigError, type Problem, problemLine } from "../config/problem.ts";
 import type { ApiPlan } from "../plan/plan.ts";
 import { load } from "./access-option.ts";
 import { type Source, sourceOf } from "./config-option.ts";
+import { UsageError, withOptions } from "./usage.ts";
 
 export const help = `usage: spawnbox check [OPTIONS] PATH[:PATH...]
        spawnbox check [OPTIONS] --plan FILE
@@ -25,47 +26,38 @@ export interface CheckResult {
 }
 
 /** Exit code: 0 no problem, 1 problems, 2 wrong usage. */
-export async function run(argv: string[]): Promise<number> {
-  let json: boolean;
-  let access: string | undefined;
-  let source: Source | undefined;
-  try {
-    const { values, positionals } = parseArgs({
-      args: argv,
-      allowPositionals: true,
-      options: {
-        json: { type: "boolean" },
-        plan: { type: "string" },
-        access: { type: "string" },
-        help: { type: "boolean", short: "h" },
-      },
-    });
-    if (values.help) {
-      console.log(help);
-      return 0;
-    }
-    json = values.json ?? false;
-    access = values.access;
-    source = sourceOf(positionals.join(":"), values.plan);
-  } catch (error) {
-    if (!(error instanceof TypeError)) throw error;
-    console.error(`spawnbox check: ${error.message}\n\n${help}`);
-    return 2;
-  }
-  if (!source) {
-    console.error(`spawnbox check: no config file named\n\n${help}`);
-    return 2;
-  }
-  const { exitCode, output } = check(source, { json, access });
-  console.log(output);
-  return exitCode;
+export const run = (argv: string[]): Promise<number> =>
+  withOptions({ name: "check", help, parse }, argv, ({ source, ...options }) => {
+    const { exitCode, output } = check(source, options);
+    console.log(output);
+    return exitCode;
+  });
+
+interface Options {
+  readonly json: boolean;
+  readonly access?: string | undefined;
+}
+
+function parse(argv: string[]): (Options & { source: Source }) | undefined {
+  const { values, positionals } = parseArgs({
+    args: argv,
+    allowPositionals: true,
+    options: {
+      json: { type: "boolean", default: false },
+      plan: { type: "string" },
+      access: { type: "string" },
+      help: { type: "boolean", short: "h" },
+    },
+  });
+  if (values.help) return undefined;
+  const source = sourceOf(positionals.join(":"), values.plan);
+  if (!source) throw new UsageError("no config file named");
+  const { json, access } = values;
+  return { source, json, access };
 }
 
 /** Loads what `source` names (a string: configs), and compiles it, as `serve` would on this machine and as this user. */
-export function check(
-  from: Source | string,
-  { json, access }: { json: boolean; access?: string | undefined },
-): CheckResult {
+export function check(from: Source | string, { json, access }: Options): CheckResult {
   let apis: readonly ApiPlan[] = [];
   let problems: readonly Problem[] = [];
   let found: readonly Problem[] = [];

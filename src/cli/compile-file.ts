@@ -8,6 +8,7 @@ import { thisMachine } from "../plan/machine.ts";
 import { checkEncoder, extend } from "../plugins/extend.ts";
 import { configSpec } from "./config-option.ts";
 import { writePlanFile } from "./plan-file.ts";
+import { UsageError, withOptions } from "./usage.ts";
 
 export const help = `usage: spawnbox compile CONFIG[:CONFIG...] -o FILE [--arch x64|arm64]
 
@@ -27,36 +28,36 @@ where nobody else can change it.
 Exit code: 0 written, 1 problems, 2 wrong usage.`;
 
 /** Exit code: 0 written, 1 problems, 2 wrong usage. */
-export async function run(argv: string[]): Promise<number> {
-  let spec: string;
-  let output: string;
-  let arch: string;
-  try {
-    const { values, positionals } = parseArgs({
-      args: argv,
-      allowPositionals: true,
-      options: {
-        output: { type: "string", short: "o" },
-        arch: { type: "string", default: process.arch },
-        help: { type: "boolean", short: "h" },
-      },
-    });
-    if (values.help) {
-      console.log(help);
-      return 0;
-    }
-    const named = configSpec(positionals.join(":"));
-    if (!named) throw new TypeError("no config file named");
-    if (!values.output) throw new TypeError("say where to write: -o FILE");
-    if (values.arch !== "x64" && values.arch !== "arm64") {
-      throw new TypeError(`--arch ${values.arch}: expected x64 or arm64`);
-    }
-    ({ spec, output, arch } = { spec: named, output: values.output, arch: values.arch });
-  } catch (error) {
-    if (!(error instanceof TypeError)) throw error;
-    console.error(`spawnbox compile: ${error.message}\n\n${help}`);
-    return 2;
-  }
+export const run = (argv: string[]): Promise<number> =>
+  withOptions({ name: "compile", help, parse }, argv, write);
+
+interface Options {
+  readonly spec: string;
+  readonly output: string;
+  readonly arch: string;
+}
+
+function parse(argv: string[]): Options | undefined {
+  const { values, positionals } = parseArgs({
+    args: argv,
+    allowPositionals: true,
+    options: {
+      output: { type: "string", short: "o" },
+      arch: { type: "string", default: process.arch },
+      help: { type: "boolean", short: "h" },
+    },
+  });
+  if (values.help) return undefined;
+  const { output, arch } = values;
+  const spec = configSpec(positionals.join(":"));
+  if (!spec) throw new UsageError("no config file named");
+  if (!output) throw new UsageError("say where to write: -o FILE");
+  if (arch !== "x64" && arch !== "arm64")
+    throw new UsageError(`--arch ${arch}: expected x64 or arm64`);
+  return { spec, output, arch };
+}
+
+function write({ spec, output, arch }: Options): number {
   try {
     const machine = { ...thisMachine(arch), inherits: false };
     const apis = compile(loadConfigs(spec), { machine, checkEncoder, extend });

@@ -10,6 +10,7 @@ import { thisMachine } from "../plan/machine.ts";
 import type { ApiPlan } from "../plan/plan.ts";
 import { apisOf } from "./compile.ts";
 import { type Source, sourceOf } from "./config-option.ts";
+import { withOptions } from "./usage.ts";
 
 export const help = `usage: spawnbox doctor [--config PATH[:PATH...] | --plan FILE] [--json]
 
@@ -31,30 +32,29 @@ interface Findings {
 }
 
 /** Exit code: 0, 1 when a loaded config cannot work here, 2 wrong usage. */
-export async function run(argv: string[]): Promise<number> {
-  let source: Source | undefined;
-  let json: boolean;
-  try {
-    const { values } = parseArgs({
-      args: argv,
-      options: {
-        config: { type: "string" },
-        plan: { type: "string" },
-        json: { type: "boolean", default: false },
-        help: { type: "boolean", short: "h" },
-      },
-    });
-    if (values.help) {
-      console.log(help);
-      return 0;
-    }
-    source = sourceOf(values.config, values.plan);
-    json = values.json;
-  } catch (error) {
-    if (!(error instanceof TypeError)) throw error;
-    console.error(`spawnbox doctor: ${error.message}\n\n${help}`);
-    return 2;
-  }
+export const run = (argv: string[]): Promise<number> =>
+  withOptions({ name: "doctor", help, parse }, argv, tell);
+
+interface Options {
+  readonly source: Source | undefined;
+  readonly json: boolean;
+}
+
+function parse(argv: string[]): Options | undefined {
+  const { values } = parseArgs({
+    args: argv,
+    options: {
+      config: { type: "string" },
+      plan: { type: "string" },
+      json: { type: "boolean", default: false },
+      help: { type: "boolean", short: "h" },
+    },
+  });
+  if (values.help) return undefined;
+  return { source: sourceOf(values.config, values.plan), json: values.json };
+}
+
+async function tell({ source, json }: Options): Promise<number> {
   const features = [...hostFeatures(), cgroupFeature(), ...(await probeFeatures(thisMachine()))];
   const findings = source && examine(source, features);
   if (json) console.log(JSON.stringify({ features, ...findings }, null, 2));

@@ -6,6 +6,7 @@ import { keepToRecords } from "../boot/kernel-log.ts";
 import { ANNOUNCEMENT, CONTROL, EARLY_CONFIGS, earlyConfigs } from "../boot/places.ts";
 import { parseServe, type ServeOptions } from "./serve-options.ts";
 import { serve } from "./serve.ts";
+import { withOptions } from "./usage.ts";
 
 export const help = `usage: spawnbox early [--ready-fd N] [OPTIONS OF serve]
 
@@ -24,28 +25,28 @@ function defaults(): string {
   return paths.join(":");
 }
 
-export async function run(argv: string[]): Promise<number> {
+export function run(argv: string[]): Promise<number> {
   keepToRecords();
-  let options: ServeOptions | undefined;
-  let readyFd: number | undefined;
-  try {
-    const own = takeReadyFd(argv);
-    readyFd = own.fd;
-    const configured = own.rest.some((arg) => /^(--(config|plan)(=.*)?|--help|-h)$/.test(arg));
-    options = parseServe(configured ? own.rest : [...own.rest, "--config", defaults()]);
-  } catch (error) {
-    if (!(error instanceof TypeError)) throw error;
-    console.error(`spawnbox early: ${error.message}\n\n${help}`);
-    return 2;
-  }
-  if (!options) {
-    console.log(help);
-    return 0;
-  }
+  return withOptions({ name: "early", help, parse }, argv, serveEarly);
+}
+
+interface Options {
+  readonly served: ServeOptions;
+  readonly readyFd: number | undefined;
+}
+
+function parse(argv: string[]): Options | undefined {
+  const { fd: readyFd, rest } = takeReadyFd(argv);
+  const configured = rest.some((arg) => /^(--(config|plan)(=.*)?|--help|-h)$/.test(arg));
+  const served = parseServe(configured ? rest : [...rest, "--config", defaults()]);
+  return served && { served, readyFd };
+}
+
+async function serveEarly({ served, readyFd }: Options): Promise<number> {
   const handover = new Handover();
   // From now on, so that a service which is started meanwhile waits for the tasks instead of taking the port.
   await attempt(CONTROL, () => handover.listen());
-  const code = await serve(options, {
+  const code = await serve(served, {
     handover,
     onReady: (urls) => {
       void attempt(ANNOUNCEMENT, () => announce(urls));

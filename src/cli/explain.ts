@@ -7,7 +7,7 @@ import { type Exposure, exposure, fixLine, improvements } from "../plan/exposure
 import { type ApiPlan, launchable, type Plan } from "../plan/plan.ts";
 import { apisOf } from "./compile.ts";
 import { type Source, sourceOf } from "./config-option.ts";
-import { UsageError } from "./usage.ts";
+import { UsageError, withOptions } from "./usage.ts";
 
 export const help = `usage: spawnbox explain [--config PATH[:PATH...] | --plan FILE] [--json] [SANDBOX | API/VERB]
 
@@ -47,36 +47,24 @@ function parse(argv: string[]): Options | undefined {
 }
 
 /** Exit code: 0, 1 when a config has problems or nothing has that name, 2 wrong usage. */
-export async function run(argv: string[]): Promise<number> {
-  let options: Options | undefined;
-  try {
-    options = parse(argv);
-  } catch (error) {
-    if (!(error instanceof UsageError || error instanceof TypeError)) throw error;
-    console.error(`spawnbox explain: ${error.message}\n\n${help}`);
-    return 2;
-  }
-  if (!options) {
-    console.log(help);
-    return 0;
-  }
+export const run = (argv: string[]): Promise<number> =>
+  withOptions({ name: "explain", help, parse }, argv, tell);
+
+function tell({ source, name, json }: Options): number {
   let apis: ApiPlan[];
   try {
-    apis = apisOf(options.source);
+    apis = apisOf(source);
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     console.error(error.message);
     return 1;
   }
-  const { name } = options;
   const plans = name === undefined ? firsts(apis) : named(apis, name);
   if (plans.length === 0 && name !== undefined) {
     console.error(`spawnbox explain: nothing is called ${name}${suggestion(name, names(apis))}`);
     return 1;
   }
-  console.log(
-    options.json ? JSON.stringify(plans.map(toJson), null, 2) : plans.map(toText).join("\n\n"),
-  );
+  console.log(json ? JSON.stringify(plans.map(toJson), null, 2) : plans.map(toText).join("\n\n"));
   return 0;
 }
 

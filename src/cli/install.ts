@@ -15,6 +15,7 @@ import { hasInitramfsTools, updateInitramfs } from "../install/initramfs.ts";
 import { inside } from "../install/inside.ts";
 import { isThere, place, type Placed, placeOf, refuseMasked, remove } from "../install/place.ts";
 import { run as must } from "../install/run.ts";
+import { UsageError, withOptions } from "./usage.ts";
 
 export const help = `usage: spawnbox install [--early | --initramfs] [--root DIR] [--no-start]
        spawnbox install --uninstall [--root DIR]
@@ -39,19 +40,10 @@ interface Options {
   uninstall: boolean;
 }
 
-export async function run(argv: string[]): Promise<number> {
-  let options: Options | undefined;
-  try {
-    options = parse(argv);
-  } catch (error) {
-    if (!(error instanceof TypeError)) throw error;
-    console.error(`spawnbox install: ${error.message}\n\n${help}`);
-    return 2;
-  }
-  if (!options) {
-    console.log(help);
-    return 0;
-  }
+export const run = (argv: string[]): Promise<number> =>
+  withOptions({ name: "install", help, parse }, argv, change);
+
+function change(options: Options): number {
   // Others than root read the program and its directories, whatever root's shell is told about new files.
   process.umask(0o022);
   try {
@@ -80,9 +72,9 @@ function parse(argv: string[]): Options | undefined {
   const { initramfs, uninstall } = values;
   const early = values.early || initramfs;
   if (early && uninstall)
-    throw new TypeError("--uninstall removes early boot too, without --early or --initramfs");
+    throw new UsageError("--uninstall removes early boot too, without --early or --initramfs");
   if (!existsSync(values.root) || !statSync(values.root).isDirectory())
-    throw new TypeError(`--root ${values.root}: no such directory`);
+    throw new UsageError(`--root ${values.root}: no such directory`);
   // However it is written, `/` is this machine.
   const root = realpathSync(values.root);
   return { early, initramfs, root, start: !values["no-start"] && root === "/", uninstall };

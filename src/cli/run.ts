@@ -11,7 +11,7 @@ import { explain } from "../plan/explain.ts";
 import { type Caller, CallSession, type Invocation } from "./call-session.ts";
 import { apisOf } from "./compile.ts";
 import { type Source, sourceOf } from "./config-option.ts";
-import { parseCall, UsageError } from "./usage.ts";
+import { parseCall, UsageError, withOptions } from "./usage.ts";
 
 export const help = `usage: spawnbox run [OPTIONS] API/VERB [JSON] --config PATH[:PATH...]
 
@@ -65,19 +65,14 @@ class LocalCaller implements Caller {
   }
 }
 
-export async function run(argv: string[]): Promise<number> {
-  let options: (Invocation & { source: Source }) | undefined;
-  try {
-    options = parse(argv);
-  } catch (error) {
-    if (!(error instanceof UsageError || error instanceof TypeError)) throw error;
-    console.error(`spawnbox run: ${error.message}\n\n${help}`);
-    return 2;
-  }
-  if (!options) {
-    console.log(help);
-    return 0;
-  }
+interface Options extends Invocation {
+  readonly source: Source;
+}
+
+export const run = (argv: string[]): Promise<number> =>
+  withOptions({ name: "run", help, parse }, argv, launch);
+
+async function launch(options: Options): Promise<number> {
   const launching = new Launching();
   let registry: Registry;
   try {
@@ -97,7 +92,7 @@ export async function run(argv: string[]): Promise<number> {
   }
 }
 
-function parse(argv: string[]): (Invocation & { source: Source }) | undefined {
+function parse(argv: string[]): Options | undefined {
   const { values, positionals } = parseArgs({
     args: argv,
     allowPositionals: true,

@@ -3,6 +3,7 @@ import { parseArgs } from "node:util";
 import { AccessFile } from "../access/schema.ts";
 import { configJsonSchema, fileJsonSchema } from "../config/jsonschema.ts";
 import { referenceMarkdown } from "../config/reference.ts";
+import { withOptions } from "./usage.ts";
 
 export const help = `usage: spawnbox schema [--access] [--markdown]
 
@@ -14,27 +15,31 @@ Name it in "$schema" of a config and editors complete and check while typing.
   -h, --help   this text`;
 
 /** Exit code: 0, or 2 for a wrong option. */
-export async function run(argv: string[]): Promise<number> {
-  let options: { access?: boolean; markdown?: boolean; help?: boolean };
-  try {
-    ({ values: options } = parseArgs({
-      args: argv,
-      options: {
-        access: { type: "boolean" },
-        markdown: { type: "boolean" },
-        help: { type: "boolean", short: "h" },
-      },
-    }));
-  } catch (error) {
-    if (!(error instanceof TypeError)) throw error;
-    console.error(`spawnbox schema: ${error.message}\n\n${help}`);
-    return 2;
-  }
-  if (options.help) console.log(help);
-  else if (options.markdown) {
-    console.log(referenceMarkdown(options.access ? AccessFile : undefined).trimEnd());
+export const run = (argv: string[]): Promise<number> =>
+  withOptions({ name: "schema", help, parse }, argv, print);
+
+interface Options {
+  readonly access: boolean;
+  readonly markdown: boolean;
+}
+
+function parse(argv: string[]): Options | undefined {
+  const { values } = parseArgs({
+    args: argv,
+    options: {
+      access: { type: "boolean", default: false },
+      markdown: { type: "boolean", default: false },
+      help: { type: "boolean", short: "h" },
+    },
+  });
+  return values.help ? undefined : values;
+}
+
+function print({ access, markdown }: Options): number {
+  if (markdown) {
+    console.log(referenceMarkdown(access ? AccessFile : undefined).trimEnd());
   } else {
-    const schema = options.access ? fileJsonSchema("access", AccessFile) : configJsonSchema();
+    const schema = access ? fileJsonSchema("access", AccessFile) : configJsonSchema();
     console.log(JSON.stringify(schema, null, 2));
   }
   return 0;

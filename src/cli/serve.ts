@@ -17,26 +17,13 @@ import { load, type Loaded } from "./access-option.ts";
 import { become, type Reloaded, type Serving } from "./become.ts";
 import { joinEarly } from "./join.ts";
 import { help, parseServe, type ServeOptions } from "./serve-options.ts";
+import { withOptions } from "./usage.ts";
 
-export async function run(argv: string[]): Promise<number> {
-  let options: ServeOptions | undefined;
-  try {
-    options = parseServe(argv);
-  } catch (error) {
-    if (!(error instanceof TypeError)) throw error;
-    console.error(`spawnbox serve: ${error.message}\n\n${help}`);
-    return 2;
-  }
-  if (!options) {
-    console.log(help);
-    return 0;
-  }
-  if (options.early) {
-    const joined = await joinEarly(argv);
-    if (joined !== undefined) return joined;
-  }
-  return serve(options);
-}
+export const run = (argv: string[]): Promise<number> =>
+  withOptions({ name: "serve", help, parse: parseServe }, argv, async (options) => {
+    const joined = options.early ? await joinEarly(argv) : undefined;
+    return joined ?? serve(options);
+  });
 
 /** What a server of early boot does besides. */
 export interface EarlyBoot {

@@ -1,6 +1,7 @@
 /** `spawnbox token`: a new token, and the grant that makes it worth something. */
 import { parseArgs } from "node:util";
 import { hashOf, makeToken } from "../access/token.ts";
+import { UsageError, withOptions } from "./usage.ts";
 
 export const help = `usage: spawnbox token [--info TEXT] [PRIVILEGE...]
 
@@ -14,27 +15,26 @@ The privilege "*" is all of them. Callers present the token as "Authorization: B
 WebSocket call, or with spawnbox call --token-file FILE.`;
 
 /** Exit code: 0, or 2 for wrong usage. */
-export async function run(argv: string[]): Promise<number> {
-  let info: string | undefined;
-  let privileges: string[];
-  try {
-    const { values, positionals } = parseArgs({
-      args: argv,
-      allowPositionals: true,
-      options: { info: { type: "string" }, help: { type: "boolean", short: "h" } },
-    });
-    if (values.help) {
-      console.log(help);
-      return 0;
-    }
-    if (positionals.includes("")) throw new TypeError("a privilege is not empty");
-    ({ info } = values);
-    privileges = positionals;
-  } catch (error) {
-    if (!(error instanceof TypeError)) throw error;
-    console.error(`spawnbox token: ${error.message}\n\n${help}`);
-    return 2;
-  }
+export const run = (argv: string[]): Promise<number> =>
+  withOptions({ name: "token", help, parse }, argv, make);
+
+interface Options {
+  readonly info: string | undefined;
+  readonly privileges: readonly string[];
+}
+
+function parse(argv: string[]): Options | undefined {
+  const { values, positionals } = parseArgs({
+    args: argv,
+    allowPositionals: true,
+    options: { info: { type: "string" }, help: { type: "boolean", short: "h" } },
+  });
+  if (values.help) return undefined;
+  if (positionals.includes("")) throw new UsageError("a privilege is not empty");
+  return { info: values.info, privileges: positionals };
+}
+
+function make({ info, privileges }: Options): number {
   const token = makeToken();
   const grant = { ...(info !== undefined && { info }), token: hashOf(token), privileges };
   console.log(`${token}\n${JSON.stringify(grant)}`);

@@ -116,20 +116,22 @@ describe("spawnbox call", () => {
     const registry = new TaskRegistry();
     await using server = await serve({ registry });
     const printed = { out: "", err: "" };
-    const out = spyOn(process.stdout, "write").mockImplementation((text) => {
-      printed.out += text;
-      onPrint();
+    const print = (where: "out" | "err") => (text: unknown) => {
+      printed[where] += text;
+      if (where === "out") onPrint();
       return true;
-    });
-    const err = spyOn(process.stderr, "write").mockImplementation(
-      (text) => ((printed.err += text), true),
-    );
+    };
+    const spies = [
+      spyOn(process.stdout, "write").mockImplementation(print("out")),
+      spyOn(console, "log").mockImplementation(print("out")),
+      spyOn(process.stderr, "write").mockImplementation(print("err")),
+      spyOn(console, "error").mockImplementation(print("err")),
+    ];
     try {
       const code = await run(["--raw", "--url", server.url, ...argv]);
       return { code, ...printed, lines: printed.out.trim().split("\n"), registry };
     } finally {
-      out.mockRestore();
-      err.mockRestore();
+      for (const spy of spies) spy.mockRestore();
     }
   };
 
@@ -181,7 +183,7 @@ describe("spawnbox call", () => {
       3,
       expect.stringContaining("cannot connect to ws://127.0.0.1:1/api"),
     ]);
-    expect((await invoke("--help")).out).toContain("Usage: spawnbox call");
+    expect((await invoke("--help")).out).toContain("usage: spawnbox call");
   });
 
   test("over a unix socket", async () => {
