@@ -1,35 +1,14 @@
 /** Attacks on the file system a command sees: fakes in a writable root, ways around read-only. */
-import { afterAll, describe, expect, test } from "bun:test";
-import {
-  chmodSync,
-  chownSync,
-  mkdirSync,
-  mkdtempSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from "node:fs";
-import { tmpdir } from "node:os";
+import { describe, expect, test } from "bun:test";
+import { chmodSync, mkdirSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { landlockAbi } from "../../ffi/landlock.ts";
 import { isRoot, shell, system, users } from "../served.ts";
 import { serving } from "../serving.ts";
 import { acls, commands, full, py, serveSandboxes, sh, withMounts } from "./attack.ts";
+import { attackersIn, file, SECRET } from "./hostile.ts";
 
-const SECRET = "content of the host";
-const dir = mkdtempSync(join(tmpdir(), "spawnbox-attack-files-"));
-chmodSync(dir, 0o755);
-afterAll(() => rmSync(dir, { recursive: true }));
-
-/** A directory of the attacker: whoever the commands run as may write it. */
-function own(name: string): string {
-  const path = join(dir, name);
-  mkdirSync(path, { mode: 0o777 });
-  chmodSync(path, 0o777);
-  if (isRoot) chownSync(path, 1, 1);
-  return path;
-}
-const file = (path: string, text: string) => writeFileSync(path, `${text}\n`, { mode: 0o644 });
+const own = attackersIn("attack-files");
 const secret = own("secret");
 const ro = own("ro");
 mkdirSync(join(secret, "sub"));

@@ -1,38 +1,15 @@
 /** Attacks in time: the source of a mount is swapped for a symbolic link while launches are under way. */
-import { afterAll, describe, expect, test } from "bun:test";
-import {
-  chmodSync,
-  chownSync,
-  lstatSync,
-  mkdirSync,
-  mkdtempSync,
-  renameSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from "node:fs";
-import { tmpdir } from "node:os";
+import { describe, expect, test } from "bun:test";
+import { lstatSync, mkdirSync, renameSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
-import { isRoot, PATIENCE, shell, users } from "../served.ts";
+import { PATIENCE, shell, users } from "../served.ts";
 import { serving } from "../serving.ts";
 import { acls, serveSandboxes, withMounts } from "./attack.ts";
+import { attackersIn, file, SECRET } from "./hostile.ts";
 
 /** An emulated machine takes a second for each. */
 const LAUNCHES = PATIENCE > 1 ? 60 : 300;
-const SECRET = "content of the host";
-const dir = mkdtempSync(join(tmpdir(), "spawnbox-attack-swaps-"));
-chmodSync(dir, 0o755);
-afterAll(() => rmSync(dir, { recursive: true }));
-
-/** A directory of the attacker: whoever the commands run as may write it. */
-function own(name: string): string {
-  const path = join(dir, name);
-  mkdirSync(path, { mode: 0o777 });
-  chmodSync(path, 0o777);
-  if (isRoot) chownSync(path, 1, 1);
-  return path;
-}
-const file = (path: string, text: string) => writeFileSync(path, `${text}\n`, { mode: 0o644 });
+const own = attackersIn("attack-swaps");
 const swapped = own("swapped");
 const secret = own("secret");
 mkdirSync(join(swapped, "real/sub"), { recursive: true });
