@@ -30,7 +30,8 @@ export async function surroundingsOf({ policy }: Plan): Promise<string | undefin
   const paths = mounts.flatMap((step) => (step.kind === "bind" ? [step.source] : []));
   if (policy.joinNet !== undefined) paths.push(policy.joinNet);
   const table = policy.namespaces.has("mount") ? `${mountTable()}` : "";
-  const files = paths.length > 0 ? await filesAt(paths) : [];
+  // A minimal /dev has some devices more than once.
+  const files = paths.length > 0 ? await filesAt([...new Set(paths)]) : [];
   return files && [table, ...files].join(" ");
 }
 
