@@ -119,19 +119,31 @@ export function exterminate(marker: string): void {
   }
 }
 
-/** Zombies, too. */
-export const childrenOf = (pid: number): string[] =>
-  pids().filter((id) => new RegExp(`\\) \\S ${pid} `).test(read(`/proc/${id}/stat`)));
+/** Of every process its children, in one look. Zombies, too. */
+function families(): Map<string, string[]> {
+  const found = new Map<string, string[]>();
+  for (const pid of pids()) {
+    const [, parent] = /\) \S (\d+) /.exec(read(`/proc/${pid}/stat`)) ?? [];
+    if (parent === undefined) continue;
+    const children = found.get(parent);
+    if (children) children.push(pid);
+    else found.set(parent, [pid]);
+  }
+  return found;
+}
+
+export const childrenOf = (pid: number): string[] => families().get(`${pid}`) ?? [];
 
 const READS_WORDS = new RegExp(`^\\d+ 0x${FD.WORDS} `);
 
-/** In a pid namespace an init lies between. */
-const readsWords = (pid: string): boolean =>
-  READS_WORDS.test(read(`/proc/${pid}/syscall`)) || childrenOf(Number(pid)).some(readsWords);
-
 /** Supervisors of what waits in the pools of a server; only root sees what they wait for. */
-export const waitingOf = (server: number): string[] =>
-  childrenOf(server).filter((pid) => !canLookInside || readsWords(pid));
+export function waitingOf(server: number): string[] {
+  const all = families();
+  // In a pid namespace an init lies between.
+  const waits = (pid: string): boolean =>
+    READS_WORDS.test(read(`/proc/${pid}/syscall`)) || (all.get(pid) ?? []).some(waits);
+  return (all.get(`${server}`) ?? []).filter((pid) => !canLookInside || waits(pid));
+}
 
 /** What a server must not let grow. */
 export function footprint(pid: number) {
