@@ -73,6 +73,8 @@ export class Handover {
     }
     const turn = this.#last.then(async () => {
       const answer = await this.#answer.promise;
+      // Who has stopped waiting meanwhile may have ended: nothing is taken from what has its pid now.
+      if (socket.destroyed) return undefined;
       try {
         return await answer(JSON.parse(line) as Joining);
       } catch (error) {
@@ -80,7 +82,8 @@ export class Handover {
       }
     });
     this.#last = turn;
-    socket.end(`${JSON.stringify(await turn)}\n`);
+    const joined = await turn;
+    if (joined) socket.end(`${JSON.stringify(joined)}\n`);
   }
 }
 

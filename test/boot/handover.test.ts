@@ -55,3 +55,24 @@ test("an error is an answer, nonsense is none, and neither ends the server", asy
   handover.close();
   remove();
 });
+
+test("who has gone before the early tasks are done is not joined: its pid may be another's by now", async () => {
+  const { path, remove } = scratch();
+  const handover = await listening(path);
+  const gone = Promise.withResolvers<void>();
+  const socket = connect({ path });
+  socket.write(`${JSON.stringify(joining)}\n`, () => socket.destroy());
+  socket.on("close", () => gone.resolve());
+  await gone.promise;
+  const asked = join({ ...joining, pid: 8 }, path);
+  await Bun.sleep(50);
+  const pids: number[] = [];
+  handover.answer(({ pid }) => {
+    pids.push(pid);
+    return Promise.resolve({ pid, status: "serving" });
+  });
+  await asked;
+  expect(pids).toEqual([8]);
+  handover.close();
+  remove();
+});
