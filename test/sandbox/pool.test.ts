@@ -75,7 +75,8 @@ describe.each(users)("served by %s", (user) => {
           ],
         },
       ],
-      { user },
+      // Its own mounts: what the machine mounts meanwhile would make all that waits stale.
+      { user, first: canLookInside ? ["unshare", "--mount"] : [] },
     );
   });
   afterAll(async () => {
@@ -135,9 +136,11 @@ describe.each(users)("served by %s", (user) => {
   test("[warm sandboxes] a time-out counts from the request, and so does the wall time", async () => {
     await ready();
     await Bun.sleep(1200);
+    const begin = performance.now();
     const { status } = await served.run("a/timed/sh", { script: "exit 4" });
     expect(status).toMatchObject({ exit: 4 });
-    expect((status as unknown as { usage: { wall: number } }).usage.wall).toBeLessThan(1000);
+    const { wall } = (status as unknown as { usage: { wall: number } }).usage;
+    expect(wall).toBeLessThan(performance.now() - begin);
     const late = await served.run("a/timed/sh", { script: "sleep 30" });
     expect(late.status).toMatchObject({ signal: "Killed", info: "timeout" });
   });
