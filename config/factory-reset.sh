@@ -18,6 +18,9 @@ bytes=$(blockdev --getsize64 "$device")
 megabytes=$((bytes / 1048576))
 [ "$megabytes" -ge 8 ] || die "the device is too small"
 
+# Opens the device as its only user, which it is not while something of it is mounted: then nothing is lost.
+wipefs -a -q "$device" || die "the device is in use, or cannot be written"
+
 # In pieces, so that there is progress to tell: 5 % to 85 %.
 done=0
 piece=$(((megabytes + 19) / 20))
@@ -25,11 +28,11 @@ while [ "$done" -lt "$megabytes" ]; do
   say $((5 + done * 80 / megabytes)) "erase"
   left=$((megabytes - done))
   count=$((left < piece ? left : piece))
-  dd if=/dev/zero of="$device" bs=1M seek="$done" count="$count" conv=notrunc 2>/dev/null || die "writing failed"
+  dd if=/dev/zero of="$device" bs=1M seek="$done" count="$count" conv=notrunc,fsync 2>/dev/null || die "writing failed"
   done=$((done + count))
 done
-# What is left is less than a megabyte, in sectors.
-dd if=/dev/zero of="$device" bs=512 seek=$((megabytes * 2048)) count=$((bytes % 1048576 / 512)) conv=notrunc 2>/dev/null ||
+# With fsync, since a device may tell only then that it could not write. What is left is less than a megabyte, in sectors.
+dd if=/dev/zero of="$device" bs=512 seek=$((megabytes * 2048)) count=$((bytes % 1048576 / 512)) conv=notrunc,fsync 2>/dev/null ||
   die "writing failed"
 say 85 "make the file system"
 mkfs.ext4 -q -F -L data "$device" >&2 || die "making the file system failed"

@@ -67,6 +67,8 @@ export async function become(joining: Joining, serving: Serving): Promise<Joined
       return { problems };
     }
     undo.push(() => void serving.reload());
+    // The actions of what is new here; those of the early configs have been run. Before anything else can be called, as at a start.
+    await registry.start((api) => !before.has(api));
     const inherited = takeSockets(joining.pid, joining.env).map((fd): Endpoint => ({
       kind: "fd",
       fd,
@@ -76,8 +78,6 @@ export async function become(joining: Joining, serving: Serving): Promise<Joined
     const places = wanted.length > 0 ? wanted : [otherwise];
     await server.extend({ endpoints: places, origins, hosts, pages });
     takeOutput(joining.pid);
-    // The actions of what is new here; those of the early configs have been run.
-    await registry.start((api) => !before.has(api));
   } catch (error) {
     giveBack();
     throw error;

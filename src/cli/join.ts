@@ -41,9 +41,18 @@ export async function joinEarly(argv: readonly string[]): Promise<number | undef
 
 /** A server ends promptly on SIGTERM; one that hangs is killed. */
 async function terminate(pid: number): Promise<void> {
-  process.kill(pid, "SIGTERM");
+  signal(pid, "SIGTERM");
   for (let waited = 0; existsSync(`/proc/${pid}`) && waited < 2 * PATIENCE; waited += INTERVAL) {
-    if (waited === PATIENCE) process.kill(pid, "SIGKILL");
+    if (waited === PATIENCE) signal(pid, "SIGKILL");
     await Bun.sleep(INTERVAL);
+  }
+}
+
+/** One that has just ended by itself has done what is wanted. */
+function signal(pid: number, name: NodeJS.Signals): void {
+  try {
+    process.kill(pid, name);
+  } catch (error) {
+    if (!(error instanceof Error && "code" in error && error.code === "ESRCH")) throw error;
   }
 }

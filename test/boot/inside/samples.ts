@@ -8,6 +8,9 @@ import { place } from "./server.ts";
 
 const SAMPLES = "/usr/lib/spawnbox-test/samples";
 
+const MOUNTED = "/run/mounted";
+const CONFIRMED = { confirm: "erase all data" };
+
 function run(...command: string[]): string {
   const { exitCode, stdout, stderr } = Bun.spawnSync(command);
   assert.equal(exitCode, 0, `${command.join(" ")}: ${stderr.toString()}`);
@@ -52,12 +55,28 @@ export async function sampleChecks(): Promise<void> {
       }
       assert.equal(run("blkid", "-p", "-o", "value", "-s", "LABEL", device), "old");
     });
+    await check("factory reset: a device that is in use loses nothing", async () => {
+      mkdirSync(MOUNTED);
+      run("mount", device, MOUNTED);
+      try {
+        const { response } = await client.call(verb, {
+          action: "start",
+          args: CONFIRMED,
+          wait: true,
+        });
+        assert.match(JSON.stringify(response), /the device is in use/);
+      } finally {
+        run("umount", MOUNTED);
+      }
+      assert.equal(run("blkid", "-p", "-o", "value", "-s", "LABEL", device), "old");
+      run("e2fsck", "-fn", device);
+    });
     await check(
       "factory reset: tells its progress, once at a time, to a fresh file system",
       async () => {
         const steps: { progress: number; step: string }[] = [];
         let second: string | undefined;
-        const task = client.start(verb, { confirm: "erase all data" });
+        const task = client.start(verb, CONFIRMED);
         for (let next = await task.next(); ; next = await task.next()) {
           if (next.done) {
             assert.equal(
@@ -69,7 +88,7 @@ export async function sampleChecks(): Promise<void> {
           }
           const { stdout } = next.value as { stdout?: { progress: number; step: string } };
           if (stdout !== undefined) steps.push(stdout);
-          second ??= (await client.call(verb, { confirm: "erase all data" })).request.status;
+          second ??= (await client.call(verb, CONFIRMED)).request.status;
         }
         assert.equal(second, "bad-state");
         const progress = steps.map((step) => step.progress);
@@ -98,6 +117,8 @@ export async function sampleChecks(): Promise<void> {
       const start = await client.call("power/service/start", { name: "bluetooth" });
       assert.deepEqual(statusOf(start), { exit: 0 }, JSON.stringify(start.response));
       assert.equal(run("systemctl", "is-active", "bluetooth.service"), "active");
+      const state = await client.call("power/service/state", { name: "bluetooth" });
+      assert.deepEqual((state.response as { stdout?: unknown }).stdout, ["active"]);
       const { request } = await client.call("power/service/start", { name: "dbus" });
       assert.equal(request.status, "invalid-request");
     });
