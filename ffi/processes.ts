@@ -1,4 +1,4 @@
-/** Descriptors of another process, see pidfd_open(2) and pidfd_getfd(2) (Linux 5.6), and putting one in the place of another. */
+/** Another process, held by a pidfd: pidfd_open(2). Its descriptors: pidfd_getfd(2) (Linux 5.6), and putting one in the place of another. */
 import { dlopen, read } from "bun:ffi";
 import { CError, errnoName } from "./errno.ts";
 import { pointer } from "./pointer.ts";
@@ -7,6 +7,7 @@ const { symbols: libc } = dlopen("libc.so.6", {
   __errno_location: { args: [], returns: "ptr" },
   // The wrappers are younger than the C libraries that boards have.
   syscall: { args: ["i64", "i64", "i64", "i64"], returns: "i64" },
+  poll: { args: ["ptr", "u64", "i32"], returns: "i32" },
   dup2: { args: ["i32", "i32"], returns: "i32" },
   close: { args: ["i32"], returns: "i32" },
 });
@@ -14,6 +15,7 @@ const { symbols: libc } = dlopen("libc.so.6", {
 /** The same on every architecture. */
 const SYS_PIDFD_OPEN = 434;
 const SYS_PIDFD_GETFD = 438;
+const POLLIN = 1;
 
 function checked(result: number, call: string, what: string): number {
   if (result >= 0) return result;
@@ -21,21 +23,39 @@ function checked(result: number, call: string, what: string): number {
   throw new CError(call, what, place === null ? "" : errnoName(read.i32(place)));
 }
 
+/** A process; the pidfd says whether the pid is still its own, see {@link hasEnded}. */
+export interface Process {
+  readonly pid: number;
+  readonly pidfd: number;
+}
+
+/** A pidfd, close-on-exec; undefined when nothing has this pid. Throws CError. */
+export function openProcess(pid: number): number | undefined {
+  try {
+    return checked(Number(libc.syscall(SYS_PIDFD_OPEN, pid, 0, 0)), "pidfd_open", `${pid}`);
+  } catch (error) {
+    if (error instanceof CError && error.errno === "ESRCH") return undefined;
+    throw error;
+  }
+}
+
+/** A pidfd is readable once its process has ended; until then its pid is no other's. Throws CError. */
+export function hasEnded(pidfd: number): boolean {
+  const poll = Int32Array.of(pidfd, POLLIN);
+  return checked(libc.poll(poll, 1, 0), "poll", `fd ${pidfd}`) > 0;
+}
+
 /** Copies of descriptors of a process that this one might trace, close-on-exec. All or none. Throws CError. */
-export function takeDescriptors(pid: number, fds: readonly number[]): number[] {
-  const open = Number(libc.syscall(SYS_PIDFD_OPEN, pid, 0, 0));
-  const process = checked(open, "pidfd_open", `${pid}`);
+export function takeDescriptors(pidfd: number, fds: readonly number[]): number[] {
   const taken: number[] = [];
   try {
     for (const fd of fds) {
-      const copy = Number(libc.syscall(SYS_PIDFD_GETFD, process, fd, 0));
-      taken.push(checked(copy, "pidfd_getfd", `${fd} of ${pid}`));
+      const copy = Number(libc.syscall(SYS_PIDFD_GETFD, pidfd, fd, 0));
+      taken.push(checked(copy, "pidfd_getfd", `descriptor ${fd}`));
     }
   } catch (error) {
     for (const fd of taken) libc.close(fd);
     throw error;
-  } finally {
-    libc.close(process);
   }
   return taken;
 }

@@ -2,13 +2,13 @@
 import { dlopen, read } from "bun:ffi";
 import { CError, errnoName } from "./errno.ts";
 import { pointer } from "./pointer.ts";
+import { hasEnded, openProcess, type Process } from "./processes.ts";
 
 const { symbols: libc } = dlopen("libc.so.6", {
   __errno_location: { args: [], returns: "ptr" },
   getsockopt: { args: ["i32", "i32", "i32", "ptr", "ptr"], returns: "i32" },
   getsockname: { args: ["i32", "ptr", "ptr"], returns: "i32" },
   close: { args: ["i32"], returns: "i32" },
-  poll: { args: ["ptr", "u64", "i32"], returns: "i32" },
   fcntl: { args: ["i32", "i32", "i64"], returns: "i32" },
 });
 
@@ -18,7 +18,6 @@ const SO_PEERCRED = 17;
 const SO_ACCEPTCONN = 30;
 const SO_PEERGROUPS = 59;
 const SO_PEERPIDFD = 77;
-const POLLIN = 1;
 const SOCK_STREAM = 1;
 const AF_UNIX = 1;
 const F_SETFD = 2;
@@ -80,6 +79,29 @@ export function peerGroups(fd: number): number[] {
  * it by a pidfd, so that another which gets the pid meanwhile is not taken for it; before, there is only the pid.
  */
 export function lookAtPeer<T>(fd: number, pid: number, look: (pid: number) => T): T | undefined {
+  const pidfd = peerPidfd(fd);
+  if (typeof pidfd !== "number") return pidfd === "unknown" ? look(pid) : undefined;
+  try {
+    const seen = look(pid);
+    return hasEnded(pidfd) ? undefined : seen;
+  } finally {
+    libc.close(pidfd);
+  }
+}
+
+/**
+ * The process at the other end of a unix socket, which connected or listens there; undefined when it has ended, or this pid
+ * namespace cannot see it. Before Linux 6.5 it is the one that has its pid now. Throws CError.
+ */
+export function openPeer(fd: number): Process | undefined {
+  const { pid } = peerCredentials(fd);
+  if (pid === 0) return undefined;
+  const found = peerPidfd(fd);
+  const pidfd = found === "unknown" ? openProcess(pid) : found;
+  return typeof pidfd === "number" ? { pid, pidfd } : undefined;
+}
+
+function peerPidfd(fd: number): number | "ended" | "unknown" {
   const value = Int32Array.of(-1);
   const length = Uint32Array.of(value.byteLength);
   try {
@@ -87,21 +109,9 @@ export function lookAtPeer<T>(fd: number, pid: number, look: (pid: number) => T)
     checked(libc.getsockopt(fd, SOL_SOCKET, SO_PEERPIDFD, value, length), "getsockopt", what);
   } catch (error) {
     if (!(error instanceof CError)) throw error;
-    return error.errno === "ENOPROTOOPT" ? look(pid) : undefined;
+    return error.errno === "ENOPROTOOPT" ? "unknown" : "ended";
   }
-  const [pidfd = -1] = value;
-  try {
-    const seen = look(pid);
-    return ended(pidfd) ? undefined : seen;
-  } finally {
-    libc.close(pidfd);
-  }
-}
-
-/** A pidfd is readable once its process has ended, see pidfd_open(2). */
-function ended(pidfd: number): boolean {
-  const poll = Int32Array.of(pidfd, POLLIN);
-  return checked(libc.poll(poll, 1, 0), "poll", `fd ${pidfd}`) > 0;
+  return value[0] ?? -1;
 }
 
 /** Whether the descriptor is a stream socket that listens. Throws CError when it is no socket. */

@@ -3,44 +3,60 @@
  * over a unix socket of root's, to serve the unit's configs too and to move into the unit's group, output and sockets. The
  * process that asked then tells the service manager which process the service is, and ends.
  *
- * One line of JSON each way. The answer comes when the early tasks are done.
+ * One line of JSON each way. The answer comes when the early tasks are done. Which process is at the other end is for the kernel
+ * to say, not for the line.
  */
-import { mkdirSync } from "node:fs";
+import { closeSync, mkdirSync } from "node:fs";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { dirname } from "node:path";
-import type { Problem } from "../config/problem.ts";
+import { type Static, type TSchema, Type } from "@sinclair/typebox";
+import { Check } from "@sinclair/typebox/value";
+import type { Process } from "../../ffi/processes.ts";
+import { openPeer } from "../../ffi/sockets.ts";
+import { descriptorOf } from "../server/peer.ts";
 import { listenUnix } from "../server/unix.ts";
+import { version } from "../version.ts";
 import { CONTROL } from "./places.ts";
 
-/** What the unit's process asks. */
-export interface Joining {
-  readonly version: string;
-  /** The process that asks: its group, output and sockets become the server's. */
-  readonly pid: number;
-  /** The command line of `serve`. */
-  readonly argv: readonly string[];
-  readonly cwd: string;
-  /** The unit's environment, with the service manager's variables. */
-  readonly env: Readonly<Record<string, string>>;
-}
+/** In the line of every version, as `unfit` is in the answer: who cannot read the rest is told so by it. */
+const Versioned = Type.Object({ version: Type.String() });
 
-export type Joined =
-  | { readonly pid: number; readonly status: string }
+/** What the unit's process asks. */
+const Joining = Type.Object({
+  /** The command line of `serve`. */
+  argv: Type.Array(Type.String()),
+  cwd: Type.String(),
+  /** The unit's environment, with the service manager's variables. */
+  env: Type.Record(Type.String(), Type.String()),
+});
+export type Joining = Static<typeof Joining>;
+
+const Problems = Type.Array(
+  Type.Object({ file: Type.String(), path: Type.String(), message: Type.String() }),
+);
+const Answer = Type.Union([
+  /** It is the service now: one line for the service manager. */
+  Type.Object({ status: Type.String() }),
   /** It serves on as before. */
-  | { readonly problems: readonly Problem[] }
+  Type.Object({ problems: Problems }),
   /** It cannot become this service at all, and is to be replaced. */
-  | { readonly pid: number; readonly unfit: string };
+  Type.Object({ unfit: Type.String() }),
+]);
+export type Answer = Static<typeof Answer>;
 
 /** Longest line, characters: most of it is the environment. */
 const MOST = 1024 * 1024;
 /** The early tasks have no limit but their own time-outs; a service manager usually waits 90 s. */
 const PATIENCE = 80_000;
 
-const problem = (message: string): Joined => ({ problems: [{ file: "", path: "", message }] });
+const problem = (message: string): Answer => ({ problems: [{ file: "", path: "", message }] });
+
+/** The group, output and sockets of the process that asks are to become the server's. Rejects with an Error that says what to do. */
+export type Answerer = (joining: Joining, joiner: Process) => Promise<Answer>;
 
 /** The early server's side. Requests wait until `answer` is called for the first time. */
 export class Handover {
-  readonly #answer = Promise.withResolvers<(joining: Joining) => Promise<Joined>>();
+  readonly #answer = Promise.withResolvers<Answerer>();
   readonly #server: Server;
   /** One after the other. */
   #last: Promise<unknown> = Promise.resolve();
@@ -56,7 +72,7 @@ export class Handover {
     this.#server.unref();
   }
 
-  answer(how: (joining: Joining) => Promise<Joined>): void {
+  answer(how: Answerer): void {
     this.#answer.resolve(how);
   }
 
@@ -66,6 +82,13 @@ export class Handover {
 
   async #serve(socket: Socket): Promise<void> {
     socket.on("error", () => socket.destroy());
+    const joiner = peerOf(socket);
+    if (joiner) await this.#reply(socket, joiner);
+    else socket.destroy();
+    if (joiner) closeSync(joiner.pidfd);
+  }
+
+  async #reply(socket: Socket, joiner: Process): Promise<void> {
     const line = await readLine(socket);
     if (line === undefined) {
       socket.destroy();
@@ -73,38 +96,74 @@ export class Handover {
     }
     const turn = this.#last.then(async () => {
       const answer = await this.#answer.promise;
-      // Who has stopped waiting meanwhile may have ended: nothing is taken from what has its pid now.
+      // Who has stopped waiting meanwhile is not joined.
       if (socket.destroyed) return undefined;
       try {
-        return await answer(JSON.parse(line) as Joining);
+        const { version: theirs } = parse(Versioned, line);
+        if (theirs !== version)
+          return { unfit: `it is spawnbox ${version}, and this is ${theirs}` };
+        return await answer(parse(Joining, line), joiner);
       } catch (error) {
         return problem(error instanceof Error ? error.message : String(error));
       }
     });
     this.#last = turn;
-    const joined = await turn;
-    if (joined) socket.end(`${JSON.stringify(joined)}\n`);
+    const answer = await turn;
+    if (answer) socket.end(`${JSON.stringify(answer)}\n`);
   }
+}
+
+export interface Joined {
+  readonly answer: Answer;
+  /** The early server. */
+  readonly server: Process;
 }
 
 /**
  * The unit's side. Undefined when no early server is there, or it ends before it answers.
- * @throws Error when it does not answer in time
+ * @throws Error when it does not answer in time, or what listens there answers something else
  */
 export async function join(joining: Joining, path = CONTROL): Promise<Joined | undefined> {
   const socket = connect({ path });
-  socket.on("error", () => socket.destroy());
-  socket.write(`${JSON.stringify(joining)}\n`);
+  const server = await new Promise<Process | undefined>((resolve) => {
+    socket.on("error", () => socket.destroy());
+    socket.on("close", () => resolve(undefined));
+    socket.on("connect", () => resolve(peerOf(socket)));
+  });
+  if (!server) {
+    socket.destroy();
+    return undefined;
+  }
+  socket.write(`${JSON.stringify({ version, ...joining })}\n`);
   const timer = setTimeout(() => socket.destroy(), PATIENCE);
   const begin = performance.now();
   const line = await readLine(socket);
   clearTimeout(timer);
   socket.destroy();
-  if (line !== undefined) return JSON.parse(line) as Joined;
+  const who = `what listens on ${path}, process ${server.pid},`;
+  if (line !== undefined) {
+    try {
+      return { answer: parse(Answer, line), server };
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error);
+      throw new Error(`${who} does not answer as spawnbox early does: ${why}`, { cause: error });
+    }
+  }
   if (performance.now() - begin < PATIENCE) return undefined;
   throw new Error(
-    `spawnbox early is there and does not answer: its onload actions take longer than ${PATIENCE / 1000} s`,
+    `${who} does not answer: the onload actions of spawnbox early take longer than ${PATIENCE / 1000} s`,
   );
+}
+
+function peerOf(socket: Socket): Process | undefined {
+  const fd = descriptorOf(socket);
+  return fd === undefined ? undefined : openPeer(fd);
+}
+
+function parse<T extends TSchema>(schema: T, line: string): Static<T> {
+  const value: unknown = JSON.parse(line);
+  if (Check(schema, value)) return value;
+  throw new TypeError(`the line has another form: ${line.slice(0, 80)}`);
 }
 
 /** Undefined when the other side closes before the end of a line, or it is too long. */

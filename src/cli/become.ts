@@ -1,15 +1,15 @@
 /** The early server's side of the hand-over: it becomes the service that another process was started for. */
-import type { Joined, Joining } from "../boot/handover.ts";
+import { hasEnded, type Process } from "../../ffi/processes.ts";
+import type { Answer, Joining } from "../boot/handover.ts";
 import type { Registry } from "../api/registry.ts";
 import { groupOf, moveTo } from "../launch/cgroup/move.ts";
 import type { Endpoint } from "../server/endpoint.ts";
 import type { RunningServer } from "../server/server.ts";
 import { takeSockets } from "../service/activation.ts";
 import { type ServiceManager, serviceManager } from "../service/notify.ts";
-import { takeOutput } from "../service/output.ts";
+import { type Output, takeOutput } from "../service/output.ts";
 import type { Reload } from "../service/reload.ts";
 import type { Changes } from "../service/reload-verb.ts";
-import { version } from "../version.ts";
 import type { Loaded } from "./access-option.ts";
 import type { Source } from "./config-option.ts";
 import { parseServe } from "./serve-options.ts";
@@ -33,12 +33,9 @@ export interface Serving {
 }
 
 /** Everything or nothing: after problems it serves on as it did. */
-export async function become(joining: Joining, serving: Serving): Promise<Joined> {
-  const { pid } = process;
-  if (joining.version !== version)
-    return { pid, unfit: `it is spawnbox ${version}, and this is ${joining.version}` };
+export async function become(joining: Joining, joiner: Process, serving: Serving): Promise<Answer> {
   const options = parseServe([...joining.argv], joining.env);
-  if (!options) return { pid, unfit: "nothing is to be served" };
+  if (!options) return { unfit: "nothing is to be served" };
 
   const undo: (() => void)[] = [];
   const giveBack = (): void => {
@@ -51,25 +48,29 @@ export async function become(joining: Joining, serving: Serving): Promise<Joined
     process.chdir(cwd);
     setEnvironment(environment);
   });
-  process.chdir(joining.cwd);
-  setEnvironment(joining.env);
-  // First, since the groups of the sandboxes are made below the one that the server is in.
-  const notMoved = moveInto(joining.pid, undo);
-  const known = new Set(sources.map(({ path }) => path));
-  serving.sources = [...sources, ...options.sources.filter(({ path }) => !known.has(path))];
-  serving.access = options.access;
-  undo.push(() => Object.assign(serving, { sources, access }));
+  let notMoved: string | undefined;
+  let output: Output | undefined;
   try {
+    process.chdir(joining.cwd);
+    setEnvironment(joining.env);
+    output = takeOutput(joiner.pidfd);
+    undo.push(output.drop);
+    // First, since the groups of the sandboxes are made below the one that the server is in.
+    notMoved = moveInto(joiner, undo);
+    const known = new Set(sources.map(({ path }) => path));
+    serving.sources = [...sources, ...options.sources.filter(({ path }) => !known.has(path))];
+    serving.access = options.access;
+    undo.push(() => Object.assign(serving, { sources, access }));
     const before = new Set(registry.list().map(({ api }) => api));
     const { problems, ok } = await serving.reload();
     if (!ok) {
       giveBack();
-      return { problems };
+      return { problems: [...problems] };
     }
     undo.push(() => void serving.reload());
     // The actions of what is new here; those of the early configs have been run. Before anything else can be called, as at a start.
     await registry.start((api) => !before.has(api));
-    const inherited = takeSockets(joining.pid, joining.env).map((fd): Endpoint => ({
+    const inherited = takeSockets(joiner, joining.env).map((fd): Endpoint => ({
       kind: "fd",
       fd,
     }));
@@ -77,21 +78,22 @@ export async function become(joining: Joining, serving: Serving): Promise<Joined
     const wanted = [...endpoints, ...inherited];
     const places = wanted.length > 0 ? wanted : [otherwise];
     await server.extend({ endpoints: places, origins, hosts, pages });
-    takeOutput(joining.pid);
   } catch (error) {
     giveBack();
     throw error;
   }
+  output.use();
   serving.manager.close();
   serving.manager = serviceManager(process.env);
   if (notMoved !== undefined) console.error(`spawnbox: ${notMoved}`);
   console.log(`spawnbox early, since boot, is this service now: ${serving.status()}`);
-  return { pid, status: serving.status() };
+  return { status: serving.status() };
 }
 
 /** Into the group of the process that asks. Says why that is not possible: the service manager then finds us by our pid alone. */
-function moveInto(pid: number, undo: (() => void)[]): string | undefined {
+function moveInto({ pid, pidfd }: Process, undo: (() => void)[]): string | undefined {
   const [own, target] = [groupOf("self"), groupOf(pid)];
+  if (hasEnded(pidfd)) throw new Error("the process that asked has ended");
   if (own === undefined || target === undefined || own === target) return undefined;
   const why = moveTo(target);
   if (why === undefined) undo.push(() => moveTo(own));

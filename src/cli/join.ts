@@ -1,10 +1,11 @@
 /** The unit's side of the hand-over: `serve --early` finds the server of early boot, which becomes the service in its stead. */
 import { existsSync } from "node:fs";
+import { hasEnded, type Process } from "../../ffi/processes.ts";
 import { join } from "../boot/handover.ts";
 import { CONTROL } from "../boot/places.ts";
+import { problemLine } from "../config/problem.ts";
 import { stepAside } from "../launch/cgroup/move.ts";
 import { serviceManager } from "../service/notify.ts";
-import { version } from "../version.ts";
 
 /** Milliseconds. */
 const INTERVAL = 20;
@@ -20,39 +21,29 @@ export async function joinEarly(argv: readonly string[]): Promise<number | undef
       value === undefined ? [] : [[name, value] as const],
     ),
   );
-  const { pid } = process;
-  const joined = await join({ version, pid, argv, cwd: process.cwd(), env });
+  const joined = await join({ argv: [...argv], cwd: process.cwd(), env });
   if (joined === undefined) return undefined;
-  if ("unfit" in joined) {
-    console.error(`spawnbox serve: spawnbox early is replaced: ${joined.unfit}`);
-    await terminate(joined.pid);
+  const { answer, server } = joined;
+  if ("unfit" in answer) {
+    console.error(`spawnbox serve: spawnbox early is replaced: ${answer.unfit}`);
+    await terminate(server);
     return undefined;
   }
-  if ("problems" in joined) {
-    for (const { file, path, message } of joined.problems)
-      console.error([file, path, message].filter(Boolean).join(": "));
+  if ("problems" in answer) {
+    for (const problem of answer.problems) console.error(problemLine(problem));
     console.error("spawnbox serve: not started: spawnbox early serves on without this service");
     return 1;
   }
   // Only the main process of a unit is listened to: so it is for this one to say that the other is.
-  serviceManager().ready(joined.status, joined.pid);
+  serviceManager().ready(answer.status, server.pid);
   return 0;
 }
 
 /** A server ends promptly on SIGTERM; one that hangs is killed. */
-async function terminate(pid: number): Promise<void> {
-  signal(pid, "SIGTERM");
-  for (let waited = 0; existsSync(`/proc/${pid}`) && waited < 2 * PATIENCE; waited += INTERVAL) {
-    if (waited === PATIENCE) signal(pid, "SIGKILL");
+async function terminate({ pid, pidfd }: Process): Promise<void> {
+  for (let waited = 0; !hasEnded(pidfd) && waited < 2 * PATIENCE; waited += INTERVAL) {
+    if (waited === 0) process.kill(pid, "SIGTERM");
+    if (waited === PATIENCE) process.kill(pid, "SIGKILL");
     await Bun.sleep(INTERVAL);
-  }
-}
-
-/** One that has just ended by itself has done what is wanted. */
-function signal(pid: number, name: NodeJS.Signals): void {
-  try {
-    process.kill(pid, name);
-  } catch (error) {
-    if (!(error instanceof Error && "code" in error && error.code === "ESRCH")) throw error;
   }
 }

@@ -107,7 +107,7 @@ export async function serve(
   process.on("SIGHUP", () => void reload());
   console.log(banner(server.urls, current, registry));
   serving.manager.ready(serving.status());
-  early?.handover.answer((joining) => become(joining, serving));
+  early?.handover.answer((joining, joiner) => become(joining, joiner, serving));
   early?.onReady(server.urls);
   launching.keepReady(current.apis);
   await untilStopped();

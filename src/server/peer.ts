@@ -21,16 +21,22 @@ const OVERFLOW_ID = 65534;
 
 /** undefined when nothing can be known. */
 export function peerOf(socket: Socket): Peer | undefined {
-  const handle: unknown = Reflect.get(socket, "_handle");
-  if (typeof handle !== "object" || handle === null || !("fd" in handle)) return undefined;
-  if (typeof handle.fd !== "number" || handle.fd < 0) return undefined;
+  const fd = descriptorOf(socket);
+  if (fd === undefined) return undefined;
   try {
-    const { pid, uid, gid } = peerCredentials(handle.fd);
-    return { pid, uid, gid, user: userOf(handle.fd, { pid, uid, gid }) };
+    const { pid, uid, gid } = peerCredentials(fd);
+    return { pid, uid, gid, user: userOf(fd, { pid, uid, gid }) };
   } catch (error) {
     console.error("who connected is not known:", error);
     return undefined;
   }
+}
+
+/** node:net does not tell it. undefined once the socket is closed. */
+export function descriptorOf(socket: Socket): number | undefined {
+  const handle: unknown = Reflect.get(socket, "_handle");
+  if (typeof handle !== "object" || handle === null || !("fd" in handle)) return undefined;
+  return typeof handle.fd === "number" && handle.fd >= 0 ? handle.fd : undefined;
 }
 
 function userOf(fd: number, { pid, uid, gid }: Omit<Peer, "user">): UserIds | undefined {

@@ -1,4 +1,5 @@
 /** The server: listeners, and what they share. Closing it says goodbye to everybody. */
+import { closeSync } from "node:fs";
 import type { Socket } from "node:net";
 import type { Registry } from "../api/registry.ts";
 import type { Endpoint } from "./endpoint.ts";
@@ -87,12 +88,14 @@ function pagesOf({ pages = [] }: Pick<ServerOptions, "pages">): Pages | undefine
   return pages.length > 0 ? new Pages(pages) : undefined;
 }
 
-/** All of them, or none. */
+/** All of them, or none; inherited descriptors belong to the listeners, and are closed with them or where there are none. */
 async function openListeners(endpoints: readonly Endpoint[], shared: Shared): Promise<Listener[]> {
   const listeners: Listener[] = [];
   try {
     for (const endpoint of endpoints) listeners.push(await openListener(endpoint, shared));
   } catch (error) {
+    for (const endpoint of endpoints.slice(listeners.length + 1))
+      if (endpoint.kind === "fd") closeSync(endpoint.fd);
     await shutDown(listeners, new Set(), new Set());
     throw error;
   }

@@ -2,7 +2,8 @@
  * Sockets handed over by the service manager, see sd_listen_fds(3): LISTEN_FDS of them, from descriptor 3 on, meant for the
  * process LISTEN_PID. Their names (LISTEN_FDNAMES) say nothing we need.
  */
-import { takeDescriptors } from "../../ffi/processes.ts";
+import { closeSync } from "node:fs";
+import { type Process, takeDescriptors } from "../../ffi/processes.ts";
 import { closeOnExec, isListening } from "../../ffi/sockets.ts";
 
 const FIRST = 3;
@@ -16,9 +17,15 @@ export function inheritedSockets(env: Environment = process.env, pid = process.p
   return checked(fds);
 }
 
-/** Those of another process, as descriptors of this one. */
-export function takeSockets(pid: number, env: Environment): number[] {
-  return checked(takeDescriptors(pid, handedOver(env, pid)));
+/** Those of another process, as descriptors of this one. All or none. */
+export function takeSockets({ pid, pidfd }: Process, env: Environment): number[] {
+  const fds = takeDescriptors(pidfd, handedOver(env, pid));
+  try {
+    return checked(fds);
+  } catch (error) {
+    for (const fd of fds) closeSync(fd);
+    throw error;
+  }
 }
 
 function handedOver(env: Environment, pid: number): number[] {

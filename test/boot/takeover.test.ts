@@ -1,0 +1,173 @@
+/**
+ * The server of early boot and the service that takes over from it, as the real executable, in a mount namespace with a /run of
+ * its own. With a real service manager: test/boot/inside/service.ts.
+ */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { existsSync, mkdtempSync, readdirSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { connect } from "../../src/client.ts";
+import { DatagramSocket } from "../server/datagrams.ts";
+import { isRoot, until } from "../served.ts";
+
+const program = join(import.meta.dir, "../../dist/spawnbox");
+const dir = mkdtempSync(join(tmpdir(), "spawnbox-takeover-"));
+const place = (name: string): string => join(dir, name);
+/** Holds the namespaces. */
+let holder: Bun.Subprocess<"ignore", "pipe", "inherit">;
+let early: Bun.Subprocess<"ignore", "pipe", "pipe">;
+/** Of the early server, outside of its namespaces too. */
+let pid: number;
+
+function config(api: string, more: object = {}): string {
+  const path = place(`${api}.json`);
+  const tell = { uid: "tell", encoder: "sync", exec: { cmdpath: "/bin/echo", args: [api] } };
+  const sandboxes = { uid: "box", acls: { user: "root" }, commands: [tell] };
+  writeFileSync(path, JSON.stringify({ metadata: { uid: api, api }, sandboxes, ...more }));
+  return path;
+}
+
+/** A command that becomes the program, in the namespaces. */
+const inside = (...argv: string[]): string[] => [
+  ...["nsenter", `--target=${holder.pid}`, "--mount"],
+  ...argv,
+];
+
+/** The process of the unit, with a socket of the service manager's. */
+function start(argv: readonly string[], fd?: number): Bun.Subprocess<"ignore", "pipe", "pipe"> {
+  const script = fd === undefined ? 'exec "$@"' : 'LISTEN_FDS=1 LISTEN_PID=$$ exec "$@"';
+  return Bun.spawn(inside("/bin/sh", "-c", script, "sh", program, "serve", "--early", ...argv), {
+    env: { PATH: process.env["PATH"] },
+    stdio: ["ignore", "pipe", "pipe", ...(fd === undefined ? [] : [fd])],
+  });
+}
+
+async function serveAs(
+  argv: readonly string[],
+  fd?: number,
+): Promise<{ exitCode: number; said: string }> {
+  const unit = start(argv, fd);
+  // Not the output, which is open as long as the early server has it.
+  const exitCode = await unit.exited;
+  const said = exitCode === 0 ? "" : await unit.stderr.text();
+  return { exitCode, said };
+}
+
+async function call(socket: string, verb: string): Promise<unknown> {
+  const client = await connect(`ws+unix://${place(socket)}:/api`);
+  try {
+    const { response, request } = await client.call(verb);
+    return (response as { stdout?: string[] } | undefined)?.stdout?.[0] ?? request.status;
+  } finally {
+    await client.close();
+  }
+}
+
+/** How many the early server has open. */
+const sockets = (): number =>
+  readdirSync(`/proc/${pid}/fd`).filter((fd) => linkOf(fd)?.startsWith("socket:")).length;
+
+/** Undefined for one that has just been closed. */
+function linkOf(fd: string): string | undefined {
+  try {
+    return readlinkSync(`/proc/${pid}/fd/${fd}`);
+  } catch {
+    return undefined;
+  }
+}
+
+describe.if(isRoot)("the service takes over", () => {
+  beforeAll(async () => {
+    holder = Bun.spawn(
+      [
+        ...["unshare", "--mount", "--propagation=private"],
+        ...["/bin/sh", "-ec", 'mount -t tmpfs run /run; echo up; exec sleep "$1"', "sh", "600"],
+      ],
+      { stdio: ["ignore", "pipe", "inherit"] },
+    );
+    for await (const chunk of holder.stdout) if (chunk.length > 0) break;
+    early = Bun.spawn(
+      inside(program, "early", "--config", config("first"), "--unix", place("first")),
+      { env: { PATH: process.env["PATH"], OF: "early" }, stdio: ["ignore", "pipe", "pipe"] },
+    );
+    pid = early.pid;
+    await until("the early server serves", async () => {
+      if (early.exitCode !== null) throw new Error(await early.stderr.text());
+      return existsSync(place("first"));
+    });
+    expect(await call("first", "first/tell")).toBe("first");
+  });
+
+  afterAll(async () => {
+    early.kill("SIGTERM");
+    await early.exited;
+    holder.kill();
+    await holder.exited;
+    rmSync(dir, { recursive: true });
+  });
+
+  test("a required action that fails: nothing is open, and it serves on as before", async () => {
+    const before = sockets();
+    const onload = { uid: "must", action: "api://second#tell", args: { no: 1 }, required: true };
+    const argv = ["--config", config("second", { onload }), "--unix", place("second")];
+    const { exitCode, said } = await serveAs(argv);
+    expect(said).toContain("second: onload must: required, and failed: unknown argument `no`");
+    expect(said).toContain("spawnbox early serves on without this service");
+    expect(exitCode).toBe(1);
+    expect(existsSync(place("second"))).toBe(false);
+    expect(await call("first", "first/tell")).toBe("first");
+    expect(await call("first", "second/tell")).toBe("unknown-api");
+    await until("no socket more", () => sockets() === before);
+  });
+
+  test("a socket that cannot be opened: those of the unit are given back", async () => {
+    const before = sockets();
+    const inherited = DatagramSocket.listenStream(place("inherited"));
+    writeFileSync(place("file"), "");
+    const { exitCode, said } = await serveAs(
+      ["--config", config("third"), "--unix", place("file")],
+      inherited.fd,
+    );
+    expect(said).toContain(`cannot listen on ${place("file")}: a file that is no socket is there`);
+    expect(exitCode).toBe(1);
+    expect(await call("first", "third/tell")).toBe("unknown-api");
+    await until("no socket more", () => sockets() === before);
+    inherited.close();
+  });
+
+  test("a unit that is killed before its end: nothing of it is served", async () => {
+    const before = sockets();
+    const inherited = DatagramSocket.listenStream(place("lost"));
+    const args = ["-c", `touch ${place("begun")}; sleep 1`];
+    const slow = { uid: "slow", encoder: "sync", exec: { cmdpath: "/bin/sh", args } };
+    const path = config("killed", {
+      sandboxes: { uid: "box", acls: { user: "root" }, commands: [slow] },
+      onload: { uid: "wait", action: "api://killed#slow" },
+    });
+    const unit = start(["--config", path], inherited.fd);
+    await until("the action has begun", () => existsSync(place("begun")));
+    unit.kill("SIGKILL");
+    await unit.exited;
+    inherited.close();
+    await until(
+      "it is not served",
+      async () => (await call("first", "killed/ping")) === "unknown-api",
+    );
+    await until("no socket more", () => sockets() === before);
+    expect(await call("first", "first/tell")).toBe("first");
+  });
+
+  test("it becomes the service: configs, sockets, output", async () => {
+    const inherited = DatagramSocket.listenStream(place("handed"));
+    const { exitCode } = await serveAs(
+      ["--config", config("fourth"), "--unix", place("fourth")],
+      inherited.fd,
+    );
+    inherited.close();
+    expect(exitCode).toBe(0);
+    for (const socket of ["first", "fourth", "handed"]) {
+      expect(await call(socket, "first/tell")).toBe("first");
+      expect(await call(socket, "fourth/tell")).toBe("fourth");
+    }
+  });
+});
