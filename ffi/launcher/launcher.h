@@ -115,6 +115,20 @@ void take_listener(struct listener *listener, int pidfd, long tree);
 void serve_listener(struct listener *listener, short events, u32 command, long tree);
 void tell_calls(const struct listener *listener, struct record *ended);
 
+/* watch.c: until the whole tree of a task is gone and the server has been told; `signals` is a signalfd; never returns */
+struct task {
+	long main;    /* child of the supervisor: the command, or the init of its pid namespace */
+	u32 pid;      /* the command */
+	int channel;  /* messages of the child; ends with exec */
+	int exits;    /* the namespace's init tells how the command ended */
+	int own_pids; /* there is a pid namespace */
+	int failed;
+	int group;    /* fd of the tree's cgroup, or -1 */
+	int pidfd;    /* of the command: a signal can never reach another process that got its number */
+	struct listener listener;
+};
+__attribute__((noreturn)) void watch(struct task *task, int signals);
+
 /* verdict.c: what a filter says to a call, as SECCOMP_RET_… */
 struct seccomp_data;
 u32 verdict(const struct op *program, const struct seccomp_data *call);
