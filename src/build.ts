@@ -1,26 +1,36 @@
-/**
- * Builds the executable: `bun src/build.ts [--arch x64|arm64] [--bun FILE]` → dist/spawnbox for this machine,
- * dist/spawnbox-linux-ARCH for the other. The launcher is built and embedded; the runtime of another architecture is
- * downloaded, unless --bun names the target's: distributions build without network.
- */
+/** `npm run build`: the executable, with the launcher in it. */
 import { mkdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { type Arch, buildLauncher, hostArch, launcherFile } from "../ffi/launcher/build.ts";
+import { commandLine, UsageError } from "./cli/usage.ts";
 
 const root = join(import.meta.dir, "..");
 
-function requested(): { arch: Arch; bun?: string } {
+const help = `usage: npm run build [-- OPTIONS]
+
+Makes dist/spawnbox for this machine, dist/spawnbox-linux-ARCH for another.
+
+  --arch ARCH  x64 or arm64 (default ${hostArch})
+  --bun FILE   the runtime of the target, which is downloaded otherwise: distributions build without network
+  -h, --help   this text`;
+
+function parse(args: string[]): { arch: Arch; bun: string | undefined } | undefined {
   const { values } = parseArgs({
-    options: { arch: { type: "string", default: hostArch }, bun: { type: "string" } },
+    args,
+    options: {
+      arch: { type: "string", default: hostArch },
+      bun: { type: "string" },
+      help: { type: "boolean", short: "h" },
+    },
   });
-  const bun = values.bun === undefined ? {} : { bun: values.bun };
-  if (values.arch === "x64" || values.arch === "arm64") return { arch: values.arch, ...bun };
-  console.error(`unknown architecture ${values.arch}; one of x64, arm64`);
-  process.exit(2);
+  if (values.help) return undefined;
+  const { arch, bun } = values;
+  if (arch === "x64" || arch === "arm64") return { arch, bun };
+  throw new UsageError(`--arch ${arch}: expected x64 or arm64`);
 }
 
-const { arch, bun } = requested();
+const { arch, bun } = commandLine({ name: "npm run build", help, parse });
 await buildLauncher(arch);
 mkdirSync(join(root, "dist"), { recursive: true });
 const outfile = join(root, "dist", arch === hostArch ? "spawnbox" : `spawnbox-linux-${arch}`);

@@ -1,7 +1,7 @@
 /**
- * Makes dist/release from the commit: `bun src/release.ts [--dirty]`. The executables and launchers are built from the
- * source tarball and the verified packages of the lockfile, so that what is shipped is what the tarballs build. The same
- * commit and C compiler give the same bytes. --dirty takes the working tree instead, for trials.
+ * `npm run release`: makes dist/release from the commit. The executables and launchers are built from the source tarball and the
+ * verified packages of the lockfile, so that what is shipped is what the tarballs build. The same commit and C compiler give the
+ * same bytes.
  */
 import {
   chmodSync,
@@ -25,10 +25,31 @@ import {
   runtimes,
   sha512hex,
 } from "../yocto/lock2inc.ts";
+import { commandLine } from "./cli/usage.ts";
 import { cyclonedx } from "./sbom.ts";
 
 const root = join(import.meta.dir, "..");
-const { values: options } = parseArgs({ options: { dirty: { type: "boolean", default: false } } });
+
+const help = `usage: npm run release [-- OPTIONS]
+
+Makes dist/release: executables, sources, checksums and SBOM, all from the commit.
+
+  --dirty     from the working tree instead, for trials
+  -h, --help  this text`;
+
+const options = commandLine({
+  ...{ name: "npm run release", help },
+  parse: (args) => {
+    const { values } = parseArgs({
+      args,
+      options: {
+        dirty: { type: "boolean", default: false },
+        help: { type: "boolean", short: "h" },
+      },
+    });
+    return values.help ? undefined : values;
+  },
+});
 const lock = await readLockfile();
 const base = `${lock.name}-${lock.version}`;
 const release = join(root, "dist", "release");

@@ -31,7 +31,7 @@ interface Options extends Invocation {
 
 /** @param argv What follows `call` on the command line. */
 export const run = (argv: string[]): Promise<number> =>
-  withOptions({ name: "call", help, parse }, argv, call);
+  withOptions({ name: "spawnbox call", help, parse }, argv, call);
 
 async function call({ url, token, ...invocation }: Options): Promise<number> {
   try {

@@ -27,7 +27,7 @@ export interface CheckResult {
 
 /** Exit code: 0 no problem, 1 problems, 2 wrong usage. */
 export const run = (argv: string[]): Promise<number> =>
-  withOptions({ name: "check", help, parse }, argv, ({ source, ...options }) => {
+  withOptions({ name: "spawnbox check", help, parse }, argv, ({ source, ...options }) => {
     const { exitCode, output } = check(source, options);
     console.log(output);
     return exitCode;

@@ -29,7 +29,7 @@ Exit code: 0 written, 1 problems, 2 wrong usage.`;
 
 /** Exit code: 0 written, 1 problems, 2 wrong usage. */
 export const run = (argv: string[]): Promise<number> =>
-  withOptions({ name: "compile", help, parse }, argv, write);
+  withOptions({ name: "spawnbox compile", help, parse }, argv, write);
 
 interface Options {
   readonly spec: string;

@@ -33,7 +33,7 @@ interface Findings {
 
 /** Exit code: 0, 1 when a loaded config cannot work here, 2 wrong usage. */
 export const run = (argv: string[]): Promise<number> =>
-  withOptions({ name: "doctor", help, parse }, argv, tell);
+  withOptions({ name: "spawnbox doctor", help, parse }, argv, tell);
 
 interface Options {
   readonly source: Source | undefined;

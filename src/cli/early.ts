@@ -27,7 +27,7 @@ function defaults(): string {
 
 export function run(argv: string[]): Promise<number> {
   keepToRecords();
-  return withOptions({ name: "early", help, parse }, argv, serveEarly);
+  return withOptions({ name: "spawnbox early", help, parse }, argv, serveEarly);
 }
 
 interface Options {

@@ -48,7 +48,7 @@ function parse(argv: string[]): Options | undefined {
 
 /** Exit code: 0, 1 when a config has problems or nothing has that name, 2 wrong usage. */
 export const run = (argv: string[]): Promise<number> =>
-  withOptions({ name: "explain", help, parse }, argv, tell);
+  withOptions({ name: "spawnbox explain", help, parse }, argv, tell);
 
 function tell({ source, name, json }: Options): number {
   let apis: ApiPlan[];

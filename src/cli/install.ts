@@ -41,7 +41,7 @@ interface Options {
 }
 
 export const run = (argv: string[]): Promise<number> =>
-  withOptions({ name: "install", help, parse }, argv, change);
+  withOptions({ name: "spawnbox install", help, parse }, argv, change);
 
 function change(options: Options): number {
   // Others than root read the program and its directories, whatever root's shell is told about new files.

@@ -70,7 +70,7 @@ interface Options extends Invocation {
 }
 
 export const run = (argv: string[]): Promise<number> =>
-  withOptions({ name: "run", help, parse }, argv, launch);
+  withOptions({ name: "spawnbox run", help, parse }, argv, launch);
 
 async function launch(options: Options): Promise<number> {
   const launching = new Launching();

@@ -16,7 +16,7 @@ Name it in "$schema" of a config and editors complete and check while typing.
 
 /** Exit code: 0, or 2 for a wrong option. */
 export const run = (argv: string[]): Promise<number> =>
-  withOptions({ name: "schema", help, parse }, argv, print);
+  withOptions({ name: "spawnbox schema", help, parse }, argv, print);
 
 interface Options {
   readonly access: boolean;

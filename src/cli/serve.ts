@@ -20,7 +20,7 @@ import { help, parseServe, type ServeOptions } from "./serve-options.ts";
 import { withOptions } from "./usage.ts";
 
 export const run = (argv: string[]): Promise<number> =>
-  withOptions({ name: "serve", help, parse: parseServe }, argv, async (options) => {
+  withOptions({ name: "spawnbox serve", help, parse: parseServe }, argv, async (options) => {
     const joined = options.early ? await joinEarly(argv) : undefined;
     return joined ?? serve(options);
   });

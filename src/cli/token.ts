@@ -16,7 +16,7 @@ WebSocket call, or with spawnbox call --token-file FILE.`;
 
 /** Exit code: 0, or 2 for wrong usage. */
 export const run = (argv: string[]): Promise<number> =>
-  withOptions({ name: "token", help, parse }, argv, make);
+  withOptions({ name: "spawnbox token", help, parse }, argv, make);
 
 interface Options {
   readonly info: string | undefined;

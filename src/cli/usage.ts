@@ -1,35 +1,50 @@
-/** How a subcommand reads its command line. Also the reading of `API/VERB [JSON]`, which two share. */
+/** How a program, such as a subcommand, reads its command line. Also the reading of `API/VERB [JSON]`, which two share. */
 import { jsonErrorAt } from "./json-error.ts";
 
 export class UsageError extends Error {}
 
 export interface Usage<Options> {
-  /** As it is called. */
+  /** As it is called, such as `spawnbox serve`. */
   readonly name: string;
   readonly help: string;
   /** undefined for --help. Throws UsageError, or TypeError as parseArgs does, for wrong usage. */
   readonly parse: (argv: string[]) => Options | undefined;
 }
 
-/** Works with the options; or prints the help, exit code 0, or what is wrong with it, 2. Returns the exit code. */
-export async function withOptions<Options>(
+/** The options; or prints the help, exit code 0, or what is wrong with the command line, 2. */
+function read<Options>(
   { name, help, parse }: Usage<Options>,
   argv: string[],
-  work: (options: Options) => number | Promise<number>,
-): Promise<number> {
-  let options: Options | undefined;
+): { options: Options } | { exitCode: number } {
   try {
-    options = parse(argv);
+    const options = parse(argv);
+    if (options) return { options };
   } catch (error) {
     if (!(error instanceof UsageError || error instanceof TypeError)) throw error;
     // Of an unknown option parseArgs says at length how it would be no option.
     const [what] = error.message.split(". To specify a positional argument");
-    console.error(`spawnbox ${name}: ${what}\n\n${help}`);
-    return 2;
+    console.error(`${name}: ${what}\n\n${help}`);
+    return { exitCode: 2 };
   }
-  if (options) return work(options);
   console.log(help);
-  return 0;
+  return { exitCode: 0 };
+}
+
+/** Works with the options, if there are any. Returns the exit code. */
+export async function withOptions<Options>(
+  usage: Usage<Options>,
+  argv: string[],
+  work: (options: Options) => number | Promise<number>,
+): Promise<number> {
+  const found = read(usage, argv);
+  return "options" in found ? work(found.options) : found.exitCode;
+}
+
+/** The options of the program that is run; without any, it ends here. */
+export function commandLine<Options>(usage: Usage<Options>): Options {
+  const found = read(usage, process.argv.slice(2));
+  if ("exitCode" in found) process.exit(found.exitCode);
+  return found.options;
 }
 
 /** Method and arguments of a call as given on the command line. */

@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { cpus, release } from "node:os";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
+import { commandLine, UsageError } from "../../src/cli/usage.ts";
 import { measureBooting, printBooting } from "./booting.ts";
 import { measureCompiling, printCompiling } from "./compiling.ts";
 import { benchConfig, uid } from "./configs.ts";
@@ -17,27 +18,29 @@ const help = `usage: npm run bench -- [OPTIONS]
   --rounds N      rounds of the launch table (default 300)
   --calls N       echo calls of each kind (default 1000)
   --json FILE     write the numbers there too
-  --spawnbox FILE the executable (default dist/spawnbox)`;
+  --spawnbox FILE the executable (default dist/spawnbox)
+  -h, --help      this text`;
 
-const { values: options } = parseArgs({
-  options: {
-    rounds: { type: "string", default: "300" },
-    calls: { type: "string", default: "1000" },
-    json: { type: "string" },
-    spawnbox: { type: "string", default: join(import.meta.dir, "../../dist/spawnbox") },
-    help: { type: "boolean", short: "h" },
-  },
-});
-if (options.help) {
-  console.log(help);
-  process.exit(0);
+function parse(args: string[]) {
+  const { values } = parseArgs({
+    args,
+    options: {
+      rounds: { type: "string", default: "300" },
+      calls: { type: "string", default: "1000" },
+      json: { type: "string" },
+      spawnbox: { type: "string", default: join(import.meta.dir, "../../dist/spawnbox") },
+      help: { type: "boolean", short: "h" },
+    },
+  });
+  if (values.help) return undefined;
+  const rounds = Number(values.rounds);
+  const calls = Number(values.calls);
+  if (!(Number.isInteger(rounds) && rounds > 0 && Number.isInteger(calls) && calls > 0))
+    throw new UsageError("--rounds and --calls: expected numbers from 1 on");
+  return { ...values, rounds, calls };
 }
-const rounds = Number(options.rounds);
-const calls = Number(options.calls);
-if (!(Number.isInteger(rounds) && rounds > 0 && Number.isInteger(calls) && calls > 0)) {
-  console.error(help);
-  process.exit(2);
-}
+
+const { rounds, calls, ...options } = commandLine({ name: "npm run bench", help, parse });
 const executable = resolve(options.spawnbox);
 if (!existsSync(executable)) {
   console.error(`${executable} does not exist: npm run build`);

@@ -1,15 +1,13 @@
 /**
- * `npm run test:boot [-- --arch x64|arm64] [--kernel 6.1|5.10] [--boot TEXT] [--checks NAMES] [--suites NAMES|all]
- * [--accel tcg|kvm]`: boots a virtual machine, with systemd and a unified cgroup v2, and tries the executable in it. With
- * `--boot`, only the boots with that in their names; with `--checks`, only these checks, in the first boot of each kernel (their names
- * are in inside/main.ts); with `--suites`, these suites of test/sandbox as well.
- * Leaves the boot logs and a timing table beside the cached images.
+ * `npm run test:boot`: boots a virtual machine, with systemd and a unified cgroup v2, and tries the executable in it. Leaves the
+ * boot logs and a timing table beside the cached images.
  */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { TARGETS } from "./arch.ts";
-import { boots } from "./boots.ts";
+import { commandLine, UsageError } from "../../src/cli/usage.ts";
+import { TARGETS, type Target } from "./arch.ts";
+import { boots, type Run } from "./boots.ts";
 import { cacheDir, image } from "./image.ts";
 import { KERNELS } from "./kernel.ts";
 import { needPrograms } from "./packages.ts";
@@ -23,28 +21,52 @@ import { boot } from "./qemu.ts";
  */
 const SILENCE = { x64: 600_000, arm64: 1_200_000 };
 
-const { values } = parseArgs({
-  options: {
-    arch: { type: "string", default: "x64" },
-    accel: { type: "string", default: "tcg" },
-    kernel: { type: "string" },
-    boot: { type: "string" },
-    checks: { type: "string" },
-    suites: { type: "string" },
-  },
-});
-const { arch, accel, kernel: only, boot: named, checks, suites } = values;
-if ((arch !== "x64" && arch !== "arm64") || (accel !== "tcg" && accel !== "kvm")) usage();
-if (only !== undefined && !(only in KERNELS)) usage();
+const help = `usage: npm run test:boot [-- OPTIONS]
 
-function usage(): never {
-  const kernels = Object.keys(KERNELS).join("|");
-  console.error(
-    `usage: npm run test:boot [-- --arch x64|arm64] [--kernel ${kernels}] [--boot TEXT] [--checks NAME,NAME…] [--suites NAME,NAME…|all] [--accel tcg|kvm]`,
-  );
-  process.exit(2);
+Boots virtual machines (QEMU), and tries the executable in them: early boot, the service, limits, sandboxes.
+
+  --arch ARCH      x64 or arm64 (default x64)
+  --kernel NAME    one of ${Object.keys(KERNELS).join(", ")} (default: all)
+  --boot TEXT      only the boots with that in their names
+  --checks NAMES   only these checks, by their names in test/boot/inside/main.ts, comma-separated
+  --suites NAMES   these suites of test/sandbox as well, comma-separated, or all
+  --accel ACCEL    tcg or kvm (default tcg)
+  -h, --help       this text`;
+
+interface Options {
+  readonly target: Target;
+  readonly accel: "tcg" | "kvm";
+  readonly runs: readonly Run[];
 }
-const target = TARGETS[arch];
+
+function parse(args: string[]): Options | undefined {
+  const { values } = parseArgs({
+    args,
+    options: {
+      arch: { type: "string", default: "x64" },
+      accel: { type: "string", default: "tcg" },
+      kernel: { type: "string" },
+      boot: { type: "string" },
+      checks: { type: "string" },
+      suites: { type: "string" },
+      help: { type: "boolean", short: "h" },
+    },
+  });
+  if (values.help) return undefined;
+  const { arch, accel, kernel } = values;
+  if (arch !== "x64" && arch !== "arm64")
+    throw new UsageError(`--arch ${arch}: expected x64 or arm64`);
+  if (accel !== "tcg" && accel !== "kvm")
+    throw new UsageError(`--accel ${accel}: expected tcg or kvm`);
+  if (kernel !== undefined && !(kernel in KERNELS))
+    throw new UsageError(`--kernel ${kernel}: expected one of ${Object.keys(KERNELS).join(", ")}`);
+  const runs = boots({ ...values, native: process.arch === arch });
+  if (runs.length === 0) throw new UsageError(`--boot ${values.boot}: no boot has such a name`);
+  return { target: TARGETS[arch], accel, runs };
+}
+
+const { target, accel, runs } = commandLine({ name: "npm run test:boot", help, parse });
+const { arch } = target;
 
 const times: [string, number][] = [];
 async function timed<T>(name: string, work: Promise<T>): Promise<T> {
@@ -76,7 +98,6 @@ await needPrograms(target);
 const machine = await timed("root image", image(target));
 using loaded = await timed("executable into the image", payload(target, machine));
 const logs: string[] = [];
-const runs = boots({ kernel: only, boot: named, checks, suites, native: process.arch === arch });
 const initramfs = runs.some((run) => run.initramfs)
   ? await timed("initramfs", loaded.initramfs())
   : undefined;

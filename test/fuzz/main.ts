@@ -1,29 +1,42 @@
-/**
- * `npm run fuzz [-- --seconds N] [--seed S] [--only NAME] [--first I]`: each target in a process of its own, for its part of the
- * time. The same seed makes the same inputs. The last line counts targets.
- */
+/** `npm run fuzz`: each target in a process of its own, for its part of the time. The last line counts targets. */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { commandLine, UsageError } from "../../src/cli/usage.ts";
 import { targets } from "./targets.ts";
 
 /** Milliseconds that one input may take. Far more than any does: a batch of launches on a busy machine takes some seconds. */
 const HANG_MS = 150_000;
 
-const { values } = parseArgs({
-  options: {
-    seconds: { type: "string", default: "120" },
-    seed: { type: "string", default: String(Date.now() % 2 ** 32) },
-    only: { type: "string" },
-    first: { type: "string", default: "0" },
-  },
-});
-const chosen = targets.filter(({ name }) => values.only === undefined || name === values.only);
-if (chosen.length === 0) {
-  console.error(`--only ${values.only}: one of ${targets.map(({ name }) => name).join(", ")}`);
-  process.exit(2);
+const help = `usage: npm run fuzz [-- OPTIONS]
+
+  --seconds N  for all targets together (default 120)
+  --seed S     the same seed makes the same inputs (default: by the clock)
+  --first I    the number of the first input (default 0)
+  --only NAME  one target: ${targets.map(({ name }) => name).join(", ")}
+  -h, --help   this text`;
+
+function parse(args: string[]) {
+  const { values } = parseArgs({
+    args,
+    options: {
+      seconds: { type: "string", default: "120" },
+      seed: { type: "string", default: String(Date.now() % 2 ** 32) },
+      only: { type: "string" },
+      first: { type: "string", default: "0" },
+      help: { type: "boolean", short: "h" },
+    },
+  });
+  if (values.help) return undefined;
+  for (const name of ["seconds", "seed", "first"] as const)
+    if (!/^\d+$/.test(values[name])) throw new UsageError(`--${name}: expected a number`);
+  const chosen = targets.filter(({ name }) => values.only === undefined || name === values.only);
+  if (chosen.length === 0) throw new UsageError(`--only ${values.only}: there is no such target`);
+  return { ...values, chosen };
 }
+
+const { chosen, ...values } = commandLine({ name: "npm run fuzz", help, parse });
 const seconds = Number(values.seconds) / chosen.length;
 const scratch = mkdtempSync(join(tmpdir(), "spawnbox-fuzz-"));
 const progressFile = join(scratch, "progress");
