@@ -11,6 +11,8 @@ import { wordsOf } from "./words-pipe.ts";
 
 /** ms after a request: making another takes a core for a moment, which belongs to that request. */
 const REFILL = 5;
+/** ms. What could not be looked at, since the machine was busy or a file system did not answer, is tried again. */
+const AGAIN = 1000;
 
 export class Pools {
   readonly #group: (plan: Plan) => TaskGroup | undefined;
@@ -104,11 +106,11 @@ class Pool {
     this.#soon();
   }
 
-  #soon(): void {
+  #soon(delay = REFILL): void {
     this.#refilling ??= setTimeout(() => {
       this.#refilling = undefined;
       void this.#fill();
-    }, REFILL);
+    }, delay);
   }
 
   /** Those that were ready. No more are made. */
@@ -127,7 +129,11 @@ class Pool {
     if (!this.#lacks) return;
     // Before the sandbox looks at them: what changes meanwhile is found then.
     const surroundings = await surroundingsOf(plan);
-    if (surroundings === undefined || !this.#lacks || !plan.pool) return;
+    if (!this.#lacks || !plan.pool) return;
+    if (surroundings === undefined) {
+      this.#soon(AGAIN);
+      return;
+    }
     let task: LaunchedTask;
     try {
       task = LaunchedTask.warm(plan, plan.pool.ops, this.group(plan));

@@ -6,9 +6,9 @@ import { join } from "node:path";
 import { shell, system, until, users } from "../served.ts";
 import { acls, canLookInside, childrenOf, full, serveSandboxes, sh } from "./attack.ts";
 
-/** fuse(4) as the kernel speaks it: one empty directory, without an answer to anything after SIGUSR1. Every time-out is 0. */
+/** fuse(4) as the kernel speaks it: one empty directory, without an answer to anything between SIGUSR1 and SIGUSR2. Every time-out is 0. */
 const FUSE = `
-import ctypes, os, signal, struct, sys
+import ctypes, os, signal, struct, sys, time
 INIT, GETATTR, FORGET, BATCH_FORGET, STATFS, OPENDIR = 26, 3, 2, 42, 17, 27
 fuse = os.open("/dev/fuse", os.O_RDWR)
 options = f"fd={fuse},rootmode=40755,user_id=0,group_id=0,allow_other"
@@ -16,6 +16,7 @@ if ctypes.CDLL(None).mount(b"stalled", sys.argv[1].encode(), b"fuse", 2, options
 print("mounted", flush=True)
 answers = [True]
 signal.signal(signal.SIGUSR1, lambda *_: (answers.clear(), print("stalled", flush=True)))
+signal.signal(signal.SIGUSR2, lambda *_: answers.append(True))
 directory = struct.pack("<6Q10I", 1, 0, 0, 0, 0, 0, 0, 0, 0, 0o40755, 2, 0, 0, 0, 4096, 0)
 content = {
     INIT: struct.pack("<4I2H2I2HI28x", 7, 31, 65536, 0, 12, 10, 65536, 1, 32, 0, 0),
@@ -27,7 +28,8 @@ while True:
     try: request = os.read(fuse, 1 << 18)
     except OSError: break
     _, operation, unique = struct.unpack("<IIQ", request[:16])
-    if not answers or operation in (FORGET, BATCH_FORGET): continue
+    while not answers: time.sleep(0.01)
+    if operation in (FORGET, BATCH_FORGET): continue
     data = content.get(operation, b"")
     os.write(fuse, struct.pack("<IiQ", 16 + len(data), 0 if data else -38, unique) + data)
 `;
@@ -55,6 +57,15 @@ describe.skipIf(!canLookInside || !existsSync("/dev/fuse")).each(users)("served 
       const ready = () => until("both wait", () => childrenOf(served.pid).length === 2);
       await ready();
       expect((await sh(served, "stalled", "echo fine")).lines).toEqual(["fine"]);
+      await ready();
+      daemon.kill("SIGUSR1");
+      expect(await says()).toBe("stalled");
+      for (const pid of childrenOf(served.pid)) process.kill(Number(pid), "SIGKILL");
+      const late = sh(served, "stalled", "echo late");
+      await Bun.sleep(300);
+      daemon.kill("SIGUSR2");
+      expect((await late).lines).toEqual(["late"]);
+      expect((await sh(served, "other", "echo fine")).lines).toEqual(["fine"]);
       await ready();
       daemon.kill("SIGUSR1");
       expect(await says()).toBe("stalled");
