@@ -6,6 +6,9 @@ export function configSpec(
   return option || env["AFB_SPAWN_CONFIG"] || undefined;
 }
 
+/** For parseArgs. */
+export const SOURCE_OPTIONS = { config: { type: "string" }, plan: { type: "string" } } as const;
+
 /** What to serve: configs to compile, or plans compiled before. */
 export interface Source {
   readonly kind: "config" | "plan";
@@ -24,4 +27,15 @@ export function sourceOf(
   }
   const spec = configSpec(config, env);
   return spec ? { kind: "config", path: spec } : undefined;
+}
+
+/** @throws TypeError, which is wrong usage, when nothing is named, or both are */
+export function neededSource(
+  config: string | undefined,
+  plan: string | undefined,
+  env?: Readonly<Record<string, string | undefined>>,
+): Source {
+  const source = sourceOf(config, plan, env);
+  if (source) return source;
+  throw new TypeError("no config: give --config PATH, or set AFB_SPAWN_CONFIG");
 }

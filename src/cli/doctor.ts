@@ -9,7 +9,7 @@ import { probeFeatures } from "../doctor/probes.ts";
 import { thisMachine } from "../plan/machine.ts";
 import type { ApiPlan } from "../plan/plan.ts";
 import { apisOf } from "./compile.ts";
-import { type Source, sourceOf } from "./config-option.ts";
+import { type Source, SOURCE_OPTIONS, sourceOf } from "./config-option.ts";
 import { withOptions } from "./usage.ts";
 
 export const help = `usage: spawnbox doctor [--config PATH[:PATH...] | --plan FILE] [--json]
@@ -44,8 +44,7 @@ function parse(argv: string[]): Options | undefined {
   const { values } = parseArgs({
     args: argv,
     options: {
-      config: { type: "string" },
-      plan: { type: "string" },
+      ...SOURCE_OPTIONS,
       json: { type: "boolean", default: false },
       help: { type: "boolean", short: "h" },
     },

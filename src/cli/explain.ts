@@ -6,7 +6,7 @@ import { explain } from "../plan/explain.ts";
 import { type Exposure, exposure, fixLine, improvements } from "../plan/exposure.ts";
 import { type ApiPlan, launchable, type Plan } from "../plan/plan.ts";
 import { apisOf } from "./compile.ts";
-import { type Source, sourceOf } from "./config-option.ts";
+import { neededSource, SOURCE_OPTIONS, type Source } from "./config-option.ts";
 import { UsageError, withOptions } from "./usage.ts";
 
 export const help = `usage: spawnbox explain [--config PATH[:PATH...] | --plan FILE] [--json] [SANDBOX | API/VERB]
@@ -33,15 +33,13 @@ function parse(argv: string[]): Options | undefined {
     args: argv,
     allowPositionals: true,
     options: {
-      config: { type: "string" },
-      plan: { type: "string" },
+      ...SOURCE_OPTIONS,
       json: { type: "boolean", default: false },
       help: { type: "boolean", short: "h" },
     },
   });
   if (values.help) return undefined;
-  const source = sourceOf(values.config, values.plan);
-  if (!source) throw new UsageError("no config: give --config PATH, or set AFB_SPAWN_CONFIG");
+  const source = neededSource(values.config, values.plan);
   if (positionals.length > 1) throw new UsageError("name one sandbox or one verb");
   return { source, name: positionals[0], json: values.json };
 }

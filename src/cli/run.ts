@@ -10,8 +10,8 @@ import { Launching } from "../launch/launching.ts";
 import { explain } from "../plan/explain.ts";
 import { type Caller, CallSession, type Invocation } from "./call-session.ts";
 import { apisOf } from "./compile.ts";
-import { type Source, sourceOf } from "./config-option.ts";
-import { parseCall, UsageError, withOptions } from "./usage.ts";
+import { neededSource, SOURCE_OPTIONS, type Source } from "./config-option.ts";
+import { parseCall, withOptions } from "./usage.ts";
 
 export const help = `usage: spawnbox run [OPTIONS] API/VERB [JSON] --config PATH[:PATH...]
 
@@ -97,15 +97,13 @@ function parse(argv: string[]): Options | undefined {
     args: argv,
     allowPositionals: true,
     options: {
-      config: { type: "string" },
-      plan: { type: "string" },
+      ...SOURCE_OPTIONS,
       raw: { type: "boolean", default: false },
       help: { type: "boolean", short: "h" },
     },
   });
   if (values.help) return undefined;
   const call = parseCall(positionals);
-  const source = sourceOf(values.config, values.plan);
-  if (!source) throw new UsageError("no config: give --config PATH, or set AFB_SPAWN_CONFIG");
+  const source = neededSource(values.config, values.plan);
   return { ...call, source, raw: values.raw || !process.stdout.isTTY };
 }

@@ -6,7 +6,7 @@ import type { PageSource } from "../server/pages.ts";
 import { namesOf } from "../server/path.ts";
 import { DEFAULT_MODE } from "../server/unix.ts";
 import { accessHelp } from "./access-option.ts";
-import { type Source, sourceOf } from "./config-option.ts";
+import { neededSource, SOURCE_OPTIONS, type Source } from "./config-option.ts";
 
 export const help = `usage: spawnbox serve --config PATH[:PATH...] [OPTIONS]
 
@@ -67,8 +67,7 @@ export function parseServe(
   const { values } = parseArgs({
     args: argv,
     options: {
-      config: { type: "string" },
-      plan: { type: "string" },
+      ...SOURCE_OPTIONS,
       early: { type: "boolean", default: false },
       access: { type: "string" },
       port: { type: "string" },
@@ -83,8 +82,7 @@ export function parseServe(
     },
   });
   if (values.help) return undefined;
-  const source = sourceOf(values.config, values.plan, env);
-  if (!source) throw new TypeError("no config: give --config PATH, or set AFB_SPAWN_CONFIG");
+  const source = neededSource(values.config, values.plan, env);
   const port = values.port === undefined ? DEFAULT_PORT : parsePort(values.port);
   const asked = values.port !== undefined || values.host.length > 0;
   const hosts = values.host.length > 0 ? values.host : [DEFAULT_HOST];
