@@ -2,7 +2,7 @@
  * `params` of a command: a JSON Schema for the value of each `%name%`, compiled at boot.
  */
 import type { TSchema } from "@sinclair/typebox";
-import { TypeCompiler } from "@sinclair/typebox/compiler";
+import { TypeCompiler, type ValueError } from "@sinclair/typebox/compiler";
 import { AfbError } from "../errors.ts";
 import { suggestion } from "./nearest.ts";
 import { excerpt, member, type Report } from "./place.ts";
@@ -91,7 +91,18 @@ function checker(type: TSchema): (value: unknown) => string | undefined {
   return (value) => {
     if (compiled.Check(value)) return undefined;
     const error = compiled.Errors(value).First();
-    const where = error === undefined || error.path === "" ? "" : ` at ${error.path}`;
-    return `found ${excerpt(value)}${where}: ${(error?.message ?? "does not fit").toLowerCase()}`;
+    if (error === undefined) return `found ${excerpt(value)}: does not fit`;
+    const where = error.path === "" ? "" : ` at ${error.path}`;
+    return `found ${excerpt(value)}${where}: ${expected(error)}`;
   };
+}
+
+/** As the library says it, whose letters are those of the config; it does not name the values of an enum. */
+function expected({ message, schema, value }: ValueError): string {
+  const variants: readonly TSchema[] = schema["anyOf"] ?? [];
+  const words = variants.map((variant) => variant["const"] as unknown);
+  if (words.length === 0 || words.includes(undefined))
+    return message.charAt(0).toLowerCase() + message.slice(1);
+  const hint = typeof value === "string" ? suggestion(value, words.map(String)) : "";
+  return `expected one of ${words.map((word) => JSON.stringify(word)).join(", ")}${hint}`;
 }

@@ -110,3 +110,23 @@ test("allowDash names the values that may begin with a dash", () => {
   expect([...allowDash]).toEqual(["a", "b"]);
   expect(() => check({ a: "anything", b: -5 })).not.toThrow();
 });
+
+test("what would fit is told in the letters of the config", () => {
+  const told = (schema: unknown, value: unknown) => {
+    try {
+      compile({ a: schema }).check({ a: value });
+    } catch (error) {
+      return error instanceof Error ? error.message : error;
+    }
+  };
+  expect(told({ type: "string", pattern: "^[A-Z]+$" }, "a")).toBe(
+    "argument `a`: found \"a\": expected string to match '^[A-Z]+$'",
+  );
+  expect(told({ const: "Erase" }, "erase")).toBe("argument `a`: found \"erase\": expected 'Erase'");
+  expect(told({ enum: ["On", "Off", 1] }, "Onn")).toBe(
+    'argument `a`: found "Onn": expected one of "On", "Off", 1; did you mean `On`?',
+  );
+  expect(told({ type: "array", items: { enum: ["On", "Off"] } }, ["On", 5])).toBe(
+    'argument `a`: found a list of 2 at /1: expected one of "On", "Off"',
+  );
+});
