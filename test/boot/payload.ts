@@ -15,6 +15,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { launcherFile } from "../../ffi/launcher/build.ts";
 import { buildEmpty } from "../bench/empty.ts";
+import { accessFile } from "./access.ts";
 import type { Target } from "./arch.ts";
 import type { Image } from "./image.ts";
 import { initramfs } from "./initramfs.ts";
@@ -59,6 +60,8 @@ export async function payload(target: Target, image: Image): Promise<Payload> {
     await buildEmpty(empty, target.arch);
     copyFileSync(image.root, root);
     const ends = tunnel(scratch);
+    const access = join(scratch, "access.json");
+    writeFileSync(access, accessFile());
     const built = process.arch === target.arch ? "spawnbox" : `spawnbox-linux-${target.arch}`;
     const executable = join(repository, "dist", built);
     await put(root, scratch, {
@@ -72,6 +75,7 @@ export async function payload(target: Target, image: Image): Promise<Payload> {
       "/usr/lib/spawnbox-test/broken": join(import.meta.dir, "broken"),
       "/usr/lib/spawnbox-test/fill": join(import.meta.dir, "fill"),
       "/etc/spawnbox/early.json": join(import.meta.dir, "early.json"),
+      "/etc/spawnbox/access.json": access,
       "/etc/spawnbox/early-vpn.json": sample("vpn-autostart.json"),
       "/etc/spawnbox/early-sensor.json": sample("plugins.json"),
       "/etc/spawnbox/plugins/sensor.ts": sample("plugins/sensor.ts"),

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { connect } from "../../../src/client.ts";
 import { until } from "../../served.ts";
+import { VPN_TOKEN } from "../access.ts";
 import { check } from "./check.ts";
 
 const NET_ADMIN = (1n << 12n).toString(16).padStart(16, "0");
@@ -37,7 +38,7 @@ export async function vpnChecks(): Promise<void> {
     assert(loaded < systemd, `wireguard at ${loaded} s, systemd at ${systemd} s`);
     assert.match(must("ip", "-brief", "address", "show", "wg0"), /10\.77\.0\.1\/24/);
   });
-  const client = await connect("ws://127.0.0.1:1234/api");
+  const client = await connect("ws://127.0.0.1:1234/api", { token: VPN_TOKEN });
   await check("vpn: a ping goes through the tunnel, and show tells the handshake", async () => {
     peer();
     await until("the other end answers", () => {
@@ -45,7 +46,12 @@ export async function vpnChecks(): Promise<void> {
       return Bun.spawnSync(ping).exitCode === 0;
     });
     const { response } = await client.call("vpn/show");
-    assert.match(String((response as { stdout?: string[] }).stdout), /latest handshake: /);
+    const shown = String((response as { stdout?: string[] }).stdout);
+    assert.match(shown, /latest handshake: /);
+    const secret = /^PrivateKey = (.+)$/m.exec(
+      readFileSync("/etc/wireguard/wg0.conf", "utf8"),
+    )?.[1];
+    assert(secret !== undefined && !shown.includes(secret), shown);
   });
   await check("vpn: its commands have NET_ADMIN, and nothing else", async () => {
     const task = client.start("vpn/log");
@@ -61,9 +67,25 @@ export async function vpnChecks(): Promise<void> {
     let next = await task.next();
     while (!next.done) next = await task.next();
   });
-  await check("vpn: not everybody may take it down", async () => {
-    const { request } = await client.call("vpn/stop");
-    assert.equal(request.status, "insufficient-scope");
+  await check("vpn: it is taken down and brought up, never both at once", async () => {
+    const verbs = ["vpn/stop", "vpn/start"];
+    const replies = await Promise.all(verbs.map((verb) => client.call(verb)));
+    assert.deepEqual(
+      replies.map(({ request }) => request.status),
+      ["success", "bad-state"],
+    );
+    assert.equal(Bun.spawnSync(["ip", "link", "show", "wg0"]).success, false);
+    const { response } = await client.call("vpn/start");
+    assert.equal((response as { status: { exit?: number } }).status.exit, 0);
+    assert.match(must("ip", "-brief", "address", "show", "wg0"), /10\.77\.0\.1\/24/);
   });
   await client.close();
+  await check("vpn: not everybody may take it down, or see who talks to whom", async () => {
+    const stranger = await connect("ws://127.0.0.1:1234/api");
+    for (const verb of ["stop", "show", "log"]) {
+      const { request } = await stranger.call(`vpn/${verb}`);
+      assert.equal(request.status, "insufficient-scope", verb);
+    }
+    await stranger.close();
+  });
 }

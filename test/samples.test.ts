@@ -1,0 +1,171 @@
+/**
+ * What the verbs of config/power.json and config/vpn-autostart.json see and may do, and who may call them. They run in namespaces in
+ * which PID 1 is ours, and the programs and files that would end this machine's day are stand-ins; test/boot tries the real ones.
+ */
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { isRoot, serve, type Served, until } from "./served.ts";
+
+/** Says what it is called with and as whom, and how it sees what samples mount; waits where there is a file to wait for. */
+const LOOK = `#!/bin/sh
+echo "$*"
+while read -r name value rest; do
+  case $name in Uid:) echo "uid $value" ;; Cap*) echo "$name $value" ;; esac
+done </proc/self/status
+for path in /run/systemd /sys/power /sys/power/state /etc/wireguard; do
+  if [ -w $path ]; then echo "$path rw"; elif [ -e $path ]; then echo "$path ro"; fi
+done
+while [ -e /usr/bin/hold ]; do sleep 0.02; done
+`;
+const STAND_INS = ["cat", "systemctl", "reboot", "wg", "wg-quick"];
+
+/** The rest of the command line, in such namespaces; only once it is sure that they are there. */
+const SECLUDED = `
+dir=$1; shift
+[ $$ = 1 ]
+mount --bind "$dir/power" /sys/power
+[ "$(cat /sys/power/state)" = nothing ]
+mount -t tmpfs run /run
+mkdir /run/systemd
+mount -t overlay programs -o "lowerdir=$dir/programs:/usr/bin" /usr/bin
+mount -t overlay settings -o "lowerdir=$dir/settings:/etc" /etc
+trap 'echo reboot >>"$dir/signals"' 39
+trap 'echo poweroff >>"$dir/signals"' 38
+"$@" &
+while kill -0 $!; do wait $! || :; done
+`;
+
+const SYS_ADMIN = 21;
+const SYS_BOOT = 22;
+const NET_ADMIN = 12;
+
+/** What the stand-in says with these. */
+function seen(args: string, uid: number, capability: number | undefined, ...paths: string[]) {
+  const mask = (capability === undefined ? 0n : 1n << BigInt(capability)).toString(16);
+  const sets = ["Inh", "Prm", "Eff", "Bnd", "Amb"];
+  return [
+    args,
+    `uid ${uid}`,
+    ...sets.map((set) => `Cap${set}: ${mask.padStart(16, "0")}`),
+    ...paths,
+  ];
+}
+
+describe.skipIf(!isRoot)("samples", () => {
+  let dir: string;
+  const hold = () => join(dir, "programs/hold");
+  beforeAll(() => {
+    dir = mkdtempSync(join(tmpdir(), "spawnbox-secluded-"));
+    for (const name of ["power", "programs", "settings/wireguard"])
+      mkdirSync(join(dir, name), { recursive: true });
+    writeFileSync(join(dir, "power/state"), "nothing");
+    for (const name of STAND_INS) writeFileSync(join(dir, "programs", name), LOOK, { mode: 0o755 });
+  });
+  afterEach(() => rmSync(hold(), { force: true }));
+  afterAll(() => rmSync(dir, { recursive: true }));
+
+  async function served(name: string, argv: string[], use: (server: Served) => Promise<void>) {
+    const config: unknown = JSON.parse(
+      readFileSync(join(import.meta.dir, `../config/${name}.json`), "utf8"),
+    );
+    const namespaces = ["--mount", "--pid", "--fork", "--kill-child", "--mount-proc"];
+    const first = ["unshare", ...namespaces, "/bin/sh", "-ec", SECLUDED, "sh", dir];
+    await using server = await serve(config, { user: "root", first, argv });
+    try {
+      await use(server);
+    } finally {
+      // Only this ends unshare and, by --kill-child, all that is in there.
+      await server.crash();
+    }
+  }
+  const open = ["--access", "open"];
+
+  test("power: a verb has the user, capability and mounts that it needs", () =>
+    served("power", open, async ({ run }) => {
+      const service = { name: "ssh" };
+      const lines = async (verb: string, args?: unknown) =>
+        (await run(`power/${verb}`, args)).stdout;
+      expect(await lines("service/start", service)).toEqual(
+        seen("start ssh.service", 0, SYS_ADMIN, "/run/systemd ro"),
+      );
+      expect(await lines("service/state", service)).toEqual(
+        seen("is-active ssh.service", 0, undefined, "/run/systemd ro"),
+      );
+      expect(await lines("reboot-now")).toEqual(seen("-f -f", 0, SYS_BOOT));
+      expect(await lines("suspend/states")).toEqual(
+        seen("/sys/power/state", 65534, undefined, "/sys/power ro", "/sys/power/state ro"),
+      );
+    }));
+
+  test("power: reboot and poweroff ask PID 1, suspend asks the kernel", () =>
+    served("power", open, async ({ run }) => {
+      const signals = join(dir, "signals");
+      for (const verb of ["reboot", "poweroff"]) {
+        writeFileSync(signals, "");
+        expect((await run(`power/${verb}`)).status).toMatchObject({ exit: 0 });
+        await until("PID 1 hears of it", () => readFileSync(signals, "utf8") === `${verb}\n`);
+      }
+      expect((await run("power/suspend")).status).toMatchObject({ exit: 0 });
+      expect(readFileSync(join(dir, "power/state"), "utf8")).toBe("mem\n");
+      writeFileSync(join(dir, "power/state"), "nothing");
+    }));
+
+  test("power: one reboot-now at a time", () =>
+    served("power", open, async ({ call }) => {
+      writeFileSync(hold(), "");
+      const first = call("power/reboot-now");
+      const second = await call("power/reboot-now");
+      rmSync(hold());
+      expect(second.request.status).toBe("bad-state");
+      expect((await first).request.status).toBe("success");
+    }));
+
+  test("vpn: only who changes the tunnel sees its keys, and all need NET_ADMIN alone", () =>
+    served("vpn-autostart", open, async ({ run, client }) => {
+      const control = (direction: string) =>
+        seen(`${direction} wg0`, 0, NET_ADMIN, "/etc/wireguard ro");
+      expect((await run("vpn/start")).stdout).toEqual(control("up"));
+      expect((await run("vpn/stop")).stdout).toEqual(control("down"));
+      expect((await run("vpn/show")).stdout).toEqual(seen("show wg0", 65534, NET_ADMIN));
+      const task = client.start("vpn/log");
+      const { value } = await task.next();
+      const { pid } = value as { pid: number };
+      await client.call("vpn/log", { action: "stop", args: { pid, signal: "SIGKILL" } });
+      for (let next = await task.next(); !next.done; next = await task.next());
+    }));
+
+  test("vpn: the tunnel is not taken down while it is brought up", () =>
+    served("vpn-autostart", open, async ({ call }) => {
+      writeFileSync(hold(), "");
+      const up = call("vpn/start");
+      const down = await call("vpn/stop");
+      rmSync(hold());
+      expect(down.request.status).toBe("bad-state");
+      expect((await up).request.status).toBe("success");
+      expect((await call("vpn/stop")).request.status).toBe("success");
+    }));
+
+  test("who has no privilege may ask what the machine can do, and nothing else", async () => {
+    await served("power", [], async ({ call }) => {
+      const service = { name: "ssh" };
+      for (const verb of ["reboot", "poweroff", "reboot-now", "suspend"])
+        expect([verb, (await call(`power/${verb}`)).request.status]).toEqual([
+          verb,
+          "insufficient-scope",
+        ]);
+      const { request } = await call("power/service/start", service);
+      expect(request.status).toBe("insufficient-scope");
+      expect((await call("power/service/state", service)).request.status).toBe("success");
+      expect((await call("power/suspend/states")).request.status).toBe("success");
+    });
+    await served("vpn-autostart", [], async ({ call }) => {
+      for (const verb of ["start", "stop", "tunnel", "show", "log"])
+        expect([verb, (await call(`vpn/${verb}`)).request.status]).toEqual([
+          verb,
+          "insufficient-scope",
+        ]);
+    });
+  });
+});
