@@ -82,9 +82,10 @@ export function check(from: Source | string, { json, access }: Options): CheckRe
 }
 
 function summary(apis: readonly ApiPlan[]): string[] {
-  const verbs = apis.flatMap(({ api, sandboxes }) =>
-    sandboxes.flatMap(({ plans }) => plans.map(({ verb }) => `${api}/${verb}`)),
-  );
+  const verbs = apis.flatMap(({ api, sandboxes, actions }) => [
+    ...sandboxes.flatMap(({ plans }) => plans.map(({ verb }) => `${api}/${verb}`)),
+    ...(actions?.extra ?? []).map(({ uid }) => `${api}/${uid}`),
+  ]);
   const count = (n: number, what: string) => `${n} ${what}${n === 1 ? "" : "s"}`;
   const head = `OK: ${count(apis.length, "API")}, ${count(verbs.length, "verb")}`;
   return [head, ...verbs.map((verb) => `  ${verb}`)];

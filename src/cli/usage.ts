@@ -1,4 +1,5 @@
 /** How a program, such as a subcommand, reads its command line. Also the reading of `API/VERB [JSON]`, which two share. */
+import { suggestion } from "../config/nearest.ts";
 import { jsonErrorAt } from "./json-error.ts";
 
 export class UsageError extends Error {}
@@ -21,9 +22,9 @@ function read<Options>(
     if (options) return { options };
   } catch (error) {
     if (!(error instanceof UsageError || error instanceof TypeError)) throw error;
-    // Of an unknown option parseArgs says at length how it would be no option.
-    const [what] = error.message.split(". To specify a positional argument");
-    console.error(`${name}: ${what}\n\n${help}`);
+    // The whole help would push what is wrong off the screen.
+    const [synopsis] = help.split("\n\n", 1);
+    console.error(`${name}: ${said(error.message, help)}\n\n${synopsis}\n--help tells more.`);
     return { exitCode: 2 };
   }
   console.log(help);
@@ -45,6 +46,17 @@ export function commandLine<Options>(usage: Usage<Options>): Options {
   const found = read(usage, process.argv.slice(2));
   if ("exitCode" in found) process.exit(found.exitCode);
   return found.options;
+}
+
+/** What parseArgs finds wrong, with what was probably meant instead of how it would be right in other programs. */
+function said(message: string, help: string): string {
+  const option = /^Unknown option '(-[^']*)'/.exec(message)?.[1];
+  if (option !== undefined)
+    return `unknown option ${option}${suggestion(option, help.match(/--[a-z-]+/g) ?? [])}`;
+  const file = /^Unexpected argument '(.*)'\. This command does not/s.exec(message)?.[1];
+  if (file === undefined) return message;
+  const meant = help.includes("--config PATH") ? `; did you mean \`--config ${file}\`?` : "";
+  return `unexpected argument ${file}${meant}`;
 }
 
 /** Method and arguments of a call as given on the command line. */

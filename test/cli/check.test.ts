@@ -8,7 +8,7 @@ import {
   spyOn,
   test,
 } from "bun:test";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { check, run } from "../../src/cli/check.ts";
@@ -51,6 +51,15 @@ test("good configs: their verbs, exit code 0", async () => {
   expect(lines[0]).toBe("OK: 2 APIs, 12 verbs");
   expect(lines).toContain("  demo/box/look");
   expect(lines).toContain("  simple/uptime");
+});
+
+test("extra verbs are told with the others", async () => {
+  const file = join(dir, "extra.json");
+  const demo = JSON.parse(readFileSync(join(copies, "demo.json"), "utf8")) as object;
+  const extra = { uid: "hi", action: "api://demo#hello" };
+  writeFileSync(file, JSON.stringify({ ...demo, extra }));
+  expect(await run([file])).toBe(0);
+  expect(printed().split("\n")).toContain("  demo/hi");
 });
 
 test("bad configs: every problem on a line, exit code 1", async () => {

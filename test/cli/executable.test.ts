@@ -71,6 +71,14 @@ describe("usage", () => {
       expect(err.length).toBeGreaterThan(20);
     }
     expect(spawnbox("sreve").err).toContain("did you mean `serve`?");
+    expect(spawnbox("serve", "--prot", "1").err).toBe(
+      "spawnbox serve: unknown option --prot; did you mean `--port`?\n\n" +
+        "usage: spawnbox serve --config PATH[:PATH...] [OPTIONS]\nspawnbox serve --help tells more.\n",
+    );
+    expect(spawnbox("serve", "my.json").err).toStartWith(
+      "spawnbox serve: unexpected argument my.json; did you mean `--config my.json`?\n",
+    );
+    expect(spawnbox("schema", "x").err).toStartWith("spawnbox schema: unexpected argument x\n");
     const port = spawnbox("serve", "--config", sample("demo"), "--port", "70000");
     expect(port).toMatchObject({ code: 2, err: expect.stringContaining("--port 70000") });
   });
