@@ -1,6 +1,6 @@
 /**
- * What the verbs of config/power.json and config/vpn-autostart.json see and may do, and who may call them. They run in namespaces in
- * which PID 1 is ours, and the programs and files that would end this machine's day are stand-ins; test/boot tries the real ones.
+ * What the verbs of config/power.json and config/vpn-autostart.json see and may do, and who may call them. They run in namespaces
+ * where PID 1 is ours; what would reboot or suspend this machine, or needs a tunnel, is a stand-in. test/boot has the real ones.
  */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -17,7 +17,7 @@ done </proc/self/status
 for path in /run/systemd /sys/power /sys/power/state /etc/wireguard; do
   if [ -w $path ]; then echo "$path rw"; elif [ -e $path ]; then echo "$path ro"; fi
 done
-while [ -e /usr/bin/hold ]; do sleep 0.02; done
+while [ -e /usr/bin/hold/on ]; do sleep 0.02; done
 `;
 const STAND_INS = ["cat", "systemctl", "reboot", "wg", "wg-quick"];
 
@@ -30,6 +30,7 @@ mount --bind "$dir/power" /sys/power
 mount -t tmpfs run /run
 mkdir /run/systemd
 mount -t overlay programs -o "lowerdir=$dir/programs:/usr/bin" /usr/bin
+mount --bind "$dir/hold" /usr/bin/hold
 mount -t overlay settings -o "lowerdir=$dir/settings:/etc" /etc
 trap 'echo reboot >>"$dir/signals"' 39
 trap 'echo poweroff >>"$dir/signals"' 38
@@ -55,10 +56,10 @@ function seen(args: string, uid: number, capability: number | undefined, ...path
 
 describe.skipIf(!isRoot)("samples", () => {
   let dir: string;
-  const hold = () => join(dir, "programs/hold");
+  const hold = () => join(dir, "hold/on");
   beforeAll(() => {
     dir = mkdtempSync(join(tmpdir(), "spawnbox-secluded-"));
-    for (const name of ["power", "programs", "settings/wireguard"])
+    for (const name of ["power", "hold", "programs/hold", "settings/wireguard"])
       mkdirSync(join(dir, name), { recursive: true });
     writeFileSync(join(dir, "power/state"), "nothing");
     for (const name of STAND_INS) writeFileSync(join(dir, "programs", name), LOOK, { mode: 0o755 });
@@ -112,15 +113,22 @@ describe.skipIf(!isRoot)("samples", () => {
       writeFileSync(join(dir, "power/state"), "nothing");
     }));
 
-  test("power: one reboot-now at a time", () =>
+  test.each([
+    ["reboot-now", null, 1],
+    ["service/start", { name: "ssh" }, 4],
+    ["service/state", { name: "ssh" }, 4],
+    ["suspend/states", null, 4],
+  ])("power: of %s with %j at most %d at a time", (verb, args, most) =>
     served("power", open, async ({ call }) => {
       writeFileSync(hold(), "");
-      const first = call("power/reboot-now");
-      const second = await call("power/reboot-now");
+      const running = Array.from({ length: most }, () => call(`power/${verb}`, args));
+      const oneMore = await call(`power/${verb}`, args);
       rmSync(hold());
-      expect(second.request.status).toBe("bad-state");
-      expect((await first).request.status).toBe("success");
-    }));
+      expect(oneMore.request.status).toBe("bad-state");
+      const statuses = (await Promise.all(running)).map(({ request }) => request.status);
+      expect(statuses).toEqual(running.map(() => "success"));
+    }),
+  );
 
   test("vpn: only who changes the tunnel sees its keys, and all need NET_ADMIN alone", () =>
     served("vpn-autostart", open, async ({ run, client }) => {

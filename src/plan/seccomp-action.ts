@@ -1,5 +1,6 @@
 /** What a filter answers to a syscall: the SCMP_ACT_ words of a config as numbers of seccomp(2). */
 import { constants } from "node:os";
+import { suggestion } from "../config/nearest.ts";
 
 export const ACTIONS = {
   KILL: 0x00000000,
@@ -35,8 +36,9 @@ export function parseAction(text: string): number {
       `unknown errno ${errno} in ${JSON.stringify(text)}: a name such as EPERM, or 1 to ${MAX_ERRNO - 1}`,
     );
   }
+  const hint = suggestion(name, Object.keys(ACTIONS)) || ":";
   throw new Error(
-    `unknown action ${JSON.stringify(text)}: SCMP_ACT_ ${Object.keys(ACTIONS).join(", ")} or ERRNO(EPERM)`,
+    `unknown action ${JSON.stringify(text)}${hint} SCMP_ACT_ ${Object.keys(ACTIONS).join(", ")} or ERRNO(EPERM)`,
   );
 }
 

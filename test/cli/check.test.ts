@@ -82,13 +82,15 @@ test("what compiling finds is told too", () => {
   const sandbox = {
     uid: "s",
     acls: { user: "nobody" },
-    seccomp: { default: "SCMP_ACT_ALLOW", rules: { syscall: "nonsense", action: "SCMP_ACT_NOPE" } },
+    seccomp: { default: "SCMP_ACT_ALLOW", rules: { syscall: "nonsense", action: "SCMP_ACT_ALOW" } },
     commands: { uid: "c", encoder: "txet", exec: { cmdpath: "/no/such/program" } },
   };
   writeFileSync(file, JSON.stringify({ metadata: { uid: "u", api: "a" }, sandboxes: sandbox }));
   const { exitCode, output } = check(file, { json: false });
   expect(exitCode).toBe(1);
-  expect(output).toContain("sandboxes[0].seccomp.rules[0]: unknown action");
+  expect(output).toContain(
+    'sandboxes[0].seccomp.rules[0]: unknown action "SCMP_ACT_ALOW"; did you mean `ALLOW`? SCMP_ACT_',
+  );
   expect(output).toContain(
     "sandboxes[0].commands[0].exec.cmdpath: /no/such/program does not exist on this machine",
   );
