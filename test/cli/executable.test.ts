@@ -73,7 +73,7 @@ describe("usage", () => {
     expect(spawnbox("sreve").err).toContain("did you mean `serve`?");
     expect(spawnbox("serve", "--prot", "1").err).toBe(
       "spawnbox serve: unknown option --prot; did you mean `--port`?\n\n" +
-        "usage: spawnbox serve --config PATH[:PATH...] [OPTIONS]\nspawnbox serve --help tells more.\n",
+        "usage: spawnbox serve --config PATH[:PATH...] [OPTIONS]\n--help tells more.\n",
     );
     expect(spawnbox("serve", "my.json").err).toStartWith(
       "spawnbox serve: unexpected argument my.json; did you mean `--config my.json`?\n",
