@@ -11,9 +11,9 @@ import { connect, createServer, type Server, type Socket } from "node:net";
 import { dirname } from "node:path";
 import { type Static, type TSchema, Type } from "@sinclair/typebox";
 import { Check } from "@sinclair/typebox/value";
-import type { Process } from "../../ffi/processes.ts";
+import { hasEnded, type Process } from "../../ffi/processes.ts";
 import { openPeer } from "../../ffi/sockets.ts";
-import { descriptorOf } from "../server/peer.ts";
+import { descriptorOf, isOwnCommand } from "../server/peer.ts";
 import { listenUnix } from "../server/unix.ts";
 import { version } from "../version.ts";
 import { CONTROL } from "./places.ts";
@@ -83,9 +83,11 @@ export class Handover {
   async #serve(socket: Socket): Promise<void> {
     socket.on("error", () => socket.destroy());
     const joiner = peerOf(socket);
-    if (joiner) await this.#reply(socket, joiner);
-    else socket.destroy();
-    if (joiner) closeSync(joiner.pidfd);
+    if (!joiner) return void socket.destroy();
+    // A command may be root as well, in a sandbox that takes most of root's power; this would give it all. Who has ended may have been one.
+    if (isOwnCommand(joiner.pid) || hasEnded(joiner.pidfd)) socket.destroy();
+    else await this.#reply(socket, joiner);
+    closeSync(joiner.pidfd);
   }
 
   async #reply(socket: Socket, joiner: Process): Promise<void> {
@@ -109,7 +111,9 @@ export class Handover {
     });
     this.#last = turn;
     const answer = await turn;
-    if (answer) socket.end(`${JSON.stringify(answer)}\n`);
+    // A server that is ending is no service: who asked serves by itself then.
+    if (!this.#server.listening) socket.destroy();
+    else if (answer) socket.end(`${JSON.stringify(answer)}\n`);
   }
 }
 
@@ -174,8 +178,10 @@ function readLine(socket: Socket): Promise<string | undefined> {
     socket.on("data", (chunk) => {
       text += String(chunk);
       const end = text.indexOf("\n");
-      if (end >= 0) resolve(text.slice(0, end));
-      else if (text.length > MOST) socket.destroy();
+      if (end >= 0) {
+        resolve(text.slice(0, end));
+        text = text.slice(end + 1);
+      } else if (text.length > MOST) socket.destroy();
     });
     socket.on("close", () => resolve(undefined));
   });

@@ -57,7 +57,7 @@ function isNumbered(kind: "uid" | "gid", id: number): boolean {
  * A command runs as root, or as the user of the server, and may see its socket; that gives it nothing. All that it starts
  * descends from the server: the supervisor of a task adopts what the command leaves behind.
  */
-function isOwnCommand(pid: number): boolean {
+export function isOwnCommand(pid: number): boolean {
   // 0: outside of this pid namespace, where nothing descends from this process.
   for (let at = pid; at > 1 && at !== process.pid;) {
     const parent = statusOf(at, "PPid");

@@ -2,7 +2,6 @@
 import { expect, test } from "bun:test";
 import { statSync } from "node:fs";
 import { connect, createServer } from "node:net";
-import { hasEnded, type Process } from "../../ffi/processes.ts";
 import { type Answer, Handover, join, type Joining } from "../../src/boot/handover.ts";
 import { version } from "../../src/version.ts";
 import { scratch } from "../server/transport.ts";
@@ -92,23 +91,77 @@ test("who listens there and does not answer as an early server does is named", a
   }
 });
 
+/** A process of its own that runs the script, which has the module and a path. */
+function other(script: string, path: string): Bun.Subprocess<"ignore", "pipe", "inherit"> {
+  const module = JSON.stringify(`${import.meta.dir}/../../src/boot/handover.ts`);
+  const begin = `const { Handover, join } = await import(${module}); const path = ${JSON.stringify(path)};`;
+  return Bun.spawn([process.execPath, "-e", begin + script], { stderr: "inherit" });
+}
+
 test("either side knows the other's process from the kernel", async () => {
   const { path, remove } = scratch();
+  const script = `
+    const handover = new Handover();
+    await handover.listen(path);
+    handover.answer(async (_, { pid }) => ({ status: String(pid) }));
+    console.log("listens");
+    await Bun.sleep(60_000);`;
+  const server = other(script, path);
+  for await (const chunk of server.stdout) if (chunk.length > 0) break;
+  const joined = await join(joining, path);
+  expect(joined?.answer).toEqual({ status: `${process.pid}` });
+  expect(joined?.server.pid).toBe(server.pid);
+  server.kill();
+  await server.exited;
+  remove();
+});
+
+test("what the server itself has started is not joined: it may be a command, that has less than the server", async () => {
+  const { path, remove } = scratch();
   const handover = await listening(path);
-  const joiners: Process[] = [];
-  handover.answer((_, joiner) => {
-    joiners.push(joiner);
-    return Promise.resolve({ status: `${hasEnded(joiner.pidfd)}` });
+  const joiners: number[] = [];
+  handover.answer((_, { pid }) => {
+    joiners.push(pid);
+    return Promise.resolve(serving);
   });
   const script = `
-    const { join } = await import(${JSON.stringify(`${import.meta.dir}/../../src/boot/handover.ts`)});
-    const joined = await join({ argv: [], cwd: "/", env: {} }, ${JSON.stringify(path)});
-    console.log(joined.server.pid, JSON.stringify(joined.answer));
+    console.log(await join({ argv: [], cwd: "/", env: {} }, path));
     process.exit(0);`;
-  const other = Bun.spawn([process.execPath, "-e", script], { stderr: "inherit" });
-  expect(await other.stdout.text()).toBe(`${process.pid} {"status":"false"}\n`);
-  expect(joiners.map(({ pid }) => pid)).toEqual([other.pid]);
+  expect(await other(script, path).stdout.text()).toBe("undefined\n");
+  expect(joiners).toEqual([]);
   handover.close();
+  remove();
+});
+
+test("who goes on after the line is cut off", async () => {
+  const { path, remove } = scratch();
+  const handover = await listening(path);
+  const more = "x".repeat(2 * 1024 * 1024);
+  const line = JSON.stringify({ version, ...joining });
+  const closed = Promise.withResolvers<void>();
+  const socket = connect({ path });
+  socket.on("error", () => socket.destroy());
+  socket.on("close", () => closed.resolve());
+  socket.write(`${line}\n${more}`);
+  await closed.promise;
+  handover.close();
+  remove();
+});
+
+test("a server that is ending is not joined", async () => {
+  const { path, remove } = scratch();
+  const handover = await listening(path);
+  const begun = Promise.withResolvers<void>();
+  const end = Promise.withResolvers<Answer>();
+  handover.answer(() => {
+    begun.resolve();
+    return end.promise;
+  });
+  const asked = ask(path);
+  await begun.promise;
+  handover.close();
+  end.resolve(serving);
+  expect(await asked).toBeUndefined();
   remove();
 });
 
