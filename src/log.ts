@@ -12,9 +12,7 @@ export class Log {
   /** By name in lower case: names of APIs have no case. */
   readonly #own = new Map<string, Level>();
 
-  constructor(
-    readonly write: (line: string) => void = (line) => void process.stderr.write(`${line}\n`),
-  ) {}
+  constructor(readonly write: (line: string) => void = (line) => console.error(line)) {}
 
   /** The level of an API; "" is the server's own, which an API without one follows. */
   level(api: string): Level {
