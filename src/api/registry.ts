@@ -12,6 +12,7 @@ import { Monitor, MONITOR } from "./monitor.ts";
 import { type Granted, grantNothing, type Grants, missing, requireAll } from "./privileges.ts";
 import { parseQuery } from "./query.ts";
 import { failure, type Reply, success } from "./reply.ts";
+import type { Tasks } from "./tasks.ts";
 import { Traces } from "./trace.ts";
 import type { ApiDescription, Verb } from "./verb.ts";
 
@@ -38,6 +39,11 @@ export interface Registry {
    * subscriptions end whose callers have lost the privilege for them: who changes grants does so first.
    */
   replace(apis: readonly ApiPlan[]): void;
+  /**
+   * Kills the tasks whose verbs are gone, and waits until their trees are.
+   * @param chosen of which APIs
+   */
+  endGone(chosen: (api: string) => boolean): Promise<void>;
   /** Kills every task and waits until their trees are gone. */
   close(): Promise<void>;
 }
@@ -154,6 +160,13 @@ class LocalRegistry implements Registry {
       verb.tasks.recheck((plan, request) => granted(request, verb.needs(plan)));
   }
 
+  async endGone(chosen: (api: string) => boolean): Promise<void> {
+    const gone = [...this.#retired].filter(([, { tasks }]) => chosen(apiOf(tasks)));
+    // A verb that ends its tasks starts no more: a config that has it again gets another.
+    for (const [key] of gone) this.#retired.delete(key);
+    await Promise.all(gone.map(([, { tasks }]) => tasks.close()));
+  }
+
   async close(): Promise<void> {
     this.#unlisten();
     const verbs = [...this.#current.tasks.values(), ...this.#retired.values()];
@@ -244,3 +257,5 @@ class LocalRegistry implements Registry {
     }
   }
 }
+
+const apiOf = ({ owner }: Tasks): string => owner.slice(0, owner.lastIndexOf("/"));

@@ -1,4 +1,5 @@
 /** The early server's side of the hand-over: it becomes the service that another process was started for. */
+import { resolve } from "node:path";
 import { hasEnded, type Process } from "../../ffi/processes.ts";
 import type { Answer, Joining } from "../boot/handover.ts";
 import type { Registry } from "../api/registry.ts";
@@ -8,6 +9,7 @@ import type { RunningServer } from "../server/server.ts";
 import { takeSockets } from "../service/activation.ts";
 import { type ServiceManager, serviceManager } from "../service/notify.ts";
 import { type Output, takeOutput } from "../service/output.ts";
+import { problemLine } from "../config/problem.ts";
 import type { Reload } from "../service/reload.ts";
 import type { Changes } from "../service/reload-verb.ts";
 import type { Loaded } from "./access-option.ts";
@@ -37,11 +39,15 @@ export async function become(joining: Joining, joiner: Process, serving: Serving
   const options = parseServe([...joining.argv], joining.env);
   if (!options) return { unfit: "nothing is to be served" };
 
-  const undo: (() => void)[] = [];
-  const giveBack = (): void => {
-    for (const step of undo.reverse()) step();
-  };
   const { sources, access, registry, server } = serving;
+  const before = new Set(registry.list().map(({ api }) => api));
+  const isNew = (api: string): boolean => !before.has(api);
+  const undo: (() => void)[] = [];
+  let replaced = false;
+  const giveBack = async (): Promise<void> => {
+    for (const step of undo.reverse()) step();
+    if (replaced) await withdraw(serving, isNew);
+  };
   const environment = { ...process.env };
   const cwd = process.cwd();
   undo.push(() => {
@@ -57,19 +63,21 @@ export async function become(joining: Joining, joiner: Process, serving: Serving
     undo.push(output.drop);
     // First, since the groups of the sandboxes are made below the one that the server is in.
     notMoved = moveInto(joiner, undo);
-    const known = new Set(sources.map(({ path }) => path));
-    serving.sources = [...sources, ...options.sources.filter(({ path }) => !known.has(path))];
+    const early = absolute(sources, cwd);
+    const known = new Set(early.map(({ path }) => path));
+    const asked = absolute(options.sources, joining.cwd);
+    serving.sources = [...early, ...asked.filter(({ path }) => !known.has(path))];
     serving.access = options.access;
     undo.push(() => Object.assign(serving, { sources, access }));
-    const before = new Set(registry.list().map(({ api }) => api));
     const { problems, ok } = await serving.reload();
     if (!ok) {
-      giveBack();
+      await giveBack();
       return { problems: [...problems] };
     }
-    undo.push(() => void serving.reload());
+    replaced = true;
     // The actions of what is new here; those of the early configs have been run. Before anything else can be called, as at a start.
-    await registry.start((api) => !before.has(api));
+    await registry.start(isNew);
+    requireAlive(joiner);
     const inherited = takeSockets(joiner, joining.env).map((fd): Endpoint => ({
       kind: "fd",
       fd,
@@ -79,26 +87,41 @@ export async function become(joining: Joining, joiner: Process, serving: Serving
     const places = wanted.length > 0 ? wanted : [otherwise];
     await server.extend({ endpoints: places, origins, hosts, pages });
   } catch (error) {
-    giveBack();
+    await giveBack();
     throw error;
   }
   output.use();
   serving.manager.close();
-  serving.manager = serviceManager(process.env);
+  serving.manager = serviceManager(process.env, console.error, joiner.pid);
   if (notMoved !== undefined) console.error(`spawnbox: ${notMoved}`);
   console.log(`spawnbox early, since boot, is this service now: ${serving.status()}`);
   return { status: serving.status() };
 }
 
 /** Into the group of the process that asks. Says why that is not possible: the service manager then finds us by our pid alone. */
-function moveInto({ pid, pidfd }: Process, undo: (() => void)[]): string | undefined {
-  const [own, target] = [groupOf("self"), groupOf(pid)];
-  if (hasEnded(pidfd)) throw new Error("the process that asked has ended");
+function moveInto(joiner: Process, undo: (() => void)[]): string | undefined {
+  const [own, target] = [groupOf("self"), groupOf(joiner.pid)];
+  requireAlive(joiner);
   if (own === undefined || target === undefined || own === target) return undefined;
   const why = moveTo(target);
   if (why === undefined) undo.push(() => moveTo(own));
   return why;
 }
+
+function requireAlive({ pidfd }: Process): void {
+  if (hasEnded(pidfd)) throw new Error("the process that asked has ended");
+}
+
+/** Serves what it did before; the tasks that the actions of the new configs have started end, as they do with a service that does not start. */
+async function withdraw({ reload, registry }: Serving, isNew: (api: string) => boolean) {
+  const { problems } = await reload();
+  for (const problem of problems) console.error(problemLine(problem));
+  await registry.endGone(isNew);
+}
+
+/** Wherever the process goes. */
+const absolute = (sources: readonly Source[], cwd: string): Source[] =>
+  sources.map(({ kind, path }) => ({ kind, path: resolve(cwd, path) }));
 
 function setEnvironment(env: Readonly<Record<string, string | undefined>>): void {
   for (const name of Object.keys(process.env)) if (!(name in env)) delete process.env[name];

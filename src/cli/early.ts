@@ -46,14 +46,19 @@ async function serveEarly({ served, readyFd }: Options): Promise<number> {
   const handover = new Handover();
   // From now on, so that a service which is started meanwhile waits for the tasks instead of taking the port.
   await attempt(CONTROL, () => handover.listen());
+  let announced = false;
   const code = await serve(served, {
     handover,
     onReady: (urls) => {
-      void attempt(ANNOUNCEMENT, () => announce(urls));
+      void attempt(ANNOUNCEMENT, () => {
+        announce(urls);
+        announced = true;
+      });
       if (readyFd !== undefined) tellReady(readyFd);
     },
   });
-  rmSync(ANNOUNCEMENT, { force: true });
+  // Else it is another server's, if anybody's.
+  if (announced) rmSync(ANNOUNCEMENT, { force: true });
   return code;
 }
 

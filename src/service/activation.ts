@@ -38,10 +38,11 @@ function handedOver(env: Environment, pid: number): number[] {
 }
 
 function checked(fds: number[]): number[] {
-  for (const fd of fds) {
-    if (!listens(fd)) {
+  for (const [i, fd] of fds.entries()) {
+    const number = FIRST + i;
+    if (!listens(fd, number)) {
       throw new Error(
-        `descriptor ${fd} of the service manager is no listening stream socket: ` +
+        `descriptor ${number} of the service manager is no listening stream socket: ` +
           `use ListenStream= and Accept=no in the .socket unit`,
       );
     }
@@ -49,10 +50,11 @@ function checked(fds: number[]): number[] {
   return fds;
 }
 
-function listens(fd: number): boolean {
+/** @param number What it is to the service manager. */
+function listens(fd: number, number: number): boolean {
   try {
     return isListening(fd);
   } catch (error) {
-    throw new Error(`descriptor ${fd} of the service manager cannot be used`, { cause: error });
+    throw new Error(`descriptor ${number} of the service manager cannot be used`, { cause: error });
   }
 }

@@ -20,10 +20,14 @@ export interface ServiceManager {
   close(): void;
 }
 
-/** @param complain Told once, when the manager cannot be reached: the service goes on without it. */
+/**
+ * @param complain Told once, when the manager cannot be reached: the service goes on without it.
+ * @param started The process that the manager started with this environment.
+ */
 export function serviceManager(
   env: Environment = process.env,
   complain: (message: string) => void = console.error,
+  started = process.pid,
 ): ServiceManager {
   const socket = env["NOTIFY_SOCKET"];
   let reachable = socket !== undefined && socket !== "";
@@ -36,7 +40,7 @@ export function serviceManager(
       complain(`the service manager is not told: ${error instanceof Error ? error.message : ""}`);
     }
   };
-  const interval = watchdogInterval(env);
+  const interval = watchdogInterval(env, started);
   // From the event loop itself, so that it stops when the loop does.
   const watchdog =
     reachable && interval !== undefined

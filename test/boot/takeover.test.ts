@@ -3,12 +3,22 @@
  * its own. With a real service manager: test/boot/inside/service.ts.
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { existsSync, mkdtempSync, readdirSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { connect } from "../../src/client.ts";
 import { DatagramSocket } from "../server/datagrams.ts";
-import { isRoot, until } from "../served.ts";
+import { isAlive, isRoot, until } from "../served.ts";
 
 const program = join(import.meta.dir, "../../dist/spawnbox");
 const dir = mkdtempSync(join(tmpdir(), "spawnbox-takeover-"));
@@ -16,28 +26,36 @@ const place = (name: string): string => join(dir, name);
 /** Holds the namespaces. */
 let holder: Bun.Subprocess<"ignore", "pipe", "inherit">;
 let early: Bun.Subprocess<"ignore", "pipe", "pipe">;
+/** What the early server has open when nobody is connected. */
+let idle: number;
 /** Of the early server, outside of its namespaces too. */
 let pid: number;
 
 function config(api: string, more: object = {}): string {
   const path = place(`${api}.json`);
   const tell = { uid: "tell", encoder: "sync", exec: { cmdpath: "/bin/echo", args: [api] } };
-  const sandboxes = { uid: "box", acls: { user: "root" }, commands: [tell] };
+  const say = { ...tell, uid: "say", encoder: "log" };
+  const sandboxes = { uid: "box", acls: { user: "root" }, commands: [tell, say] };
   writeFileSync(path, JSON.stringify({ metadata: { uid: api, api }, sandboxes, ...more }));
   return path;
 }
 
 /** A command that becomes the program, in the namespaces. */
 const inside = (...argv: string[]): string[] => [
-  ...["nsenter", `--target=${holder.pid}`, "--mount"],
+  ...["nsenter", `--target=${holder.pid}`, "--mount", `--wd=${dir}`],
   ...argv,
 ];
 
 /** The process of the unit, with a socket of the service manager's. */
-function start(argv: readonly string[], fd?: number): Bun.Subprocess<"ignore", "pipe", "pipe"> {
-  const script = fd === undefined ? 'exec "$@"' : 'LISTEN_FDS=1 LISTEN_PID=$$ exec "$@"';
+function start(
+  argv: readonly string[],
+  fd?: number,
+  env: Readonly<Record<string, string>> = {},
+): Bun.Subprocess<"ignore", "pipe", "pipe"> {
+  const own = fd === undefined ? "" : "LISTEN_FDS=1 LISTEN_PID=$$ ";
+  const script = `cd /; WATCHDOG_PID=$$ ${own}exec "$@"`;
   return Bun.spawn(inside("/bin/sh", "-c", script, "sh", program, "serve", "--early", ...argv), {
-    env: { PATH: process.env["PATH"] },
+    env: { PATH: process.env["PATH"], ...env },
     stdio: ["ignore", "pipe", "pipe", ...(fd === undefined ? [] : [fd])],
   });
 }
@@ -87,7 +105,8 @@ describe.if(isRoot)("the service takes over", () => {
     );
     for await (const chunk of holder.stdout) if (chunk.length > 0) break;
     early = Bun.spawn(
-      inside(program, "early", "--config", config("first"), "--unix", place("first")),
+      // As a path that means another file where the unit is.
+      inside(program, "early", "--config", basename(config("first")), "--unix", place("first")),
       { env: { PATH: process.env["PATH"], OF: "early" }, stdio: ["ignore", "pipe", "pipe"] },
     );
     pid = early.pid;
@@ -95,6 +114,7 @@ describe.if(isRoot)("the service takes over", () => {
       if (early.exitCode !== null) throw new Error(await early.stderr.text());
       return existsSync(place("first"));
     });
+    idle = sockets();
     expect(await call("first", "first/tell")).toBe("first");
   });
 
@@ -107,7 +127,6 @@ describe.if(isRoot)("the service takes over", () => {
   });
 
   test("a required action that fails: nothing is open, and it serves on as before", async () => {
-    const before = sockets();
     const onload = { uid: "must", action: "api://second#tell", args: { no: 1 }, required: true };
     const argv = ["--config", config("second", { onload }), "--unix", place("second")];
     const { exitCode, said } = await serveAs(argv);
@@ -117,11 +136,42 @@ describe.if(isRoot)("the service takes over", () => {
     expect(existsSync(place("second"))).toBe(false);
     expect(await call("first", "first/tell")).toBe("first");
     expect(await call("first", "second/tell")).toBe("unknown-api");
-    await until("no socket more", () => sockets() === before);
+    await until("no socket more", () => sockets() === idle);
+  });
+
+  test("a required action that fails: what the others have started ends", async () => {
+    const exec = { cmdpath: "/bin/sh", args: ["-c", `echo $$ >>${place("pids")}; exec sleep 600`] };
+    const sandboxes = {
+      ...{ uid: "box", acls: { user: "root" } },
+      commands: [{ uid: "stay", encoder: "line", single: true, exec }],
+    };
+    const onload = [
+      { uid: "start", action: "api://stays#stay" },
+      { uid: "must", action: "api://stays#stay", args: { no: 1 }, required: true },
+    ];
+    const argv = ["--config", config("stays", { sandboxes, onload })];
+    const pids = (): number[] => readFileSync(place("pids"), "utf8").trim().split("\n").map(Number);
+    // A second time it is not in its own way.
+    for (const count of [1, 2]) {
+      const { exitCode, said } = await serveAs(argv);
+      expect(said).toContain("stays: onload must: required, and failed: unknown argument `no`");
+      expect(exitCode).toBe(1);
+      expect(pids().length).toBe(count);
+      for (const pid of pids()) expect(await isAlive(pid)).toBe(false);
+    }
+  });
+
+  test("another early server, which cannot start, leaves the announcement", async () => {
+    const announced = () => existsSync(`/proc/${pid}/root/run/spawnbox/early.json`);
+    const argv = ["--config", place("first.json"), "--unix", place("first")];
+    const another = Bun.spawn(inside(program, "early", ...argv), {
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    expect(await another.exited).toBe(1);
+    expect(announced()).toBe(true);
   });
 
   test("a socket that cannot be opened: those of the unit are given back", async () => {
-    const before = sockets();
     const inherited = DatagramSocket.listenStream(place("inherited"));
     writeFileSync(place("file"), "");
     const { exitCode, said } = await serveAs(
@@ -131,43 +181,68 @@ describe.if(isRoot)("the service takes over", () => {
     expect(said).toContain(`cannot listen on ${place("file")}: a file that is no socket is there`);
     expect(exitCode).toBe(1);
     expect(await call("first", "third/tell")).toBe("unknown-api");
-    await until("no socket more", () => sockets() === before);
+    await until("no socket more", () => sockets() === idle);
     inherited.close();
   });
 
-  test("a unit that is killed before its end: nothing of it is served", async () => {
-    const before = sockets();
-    const inherited = DatagramSocket.listenStream(place("lost"));
+  test("what the service manager hands over is told by its number there", async () => {
+    const file = openSync("/dev/null", "r");
+    const { exitCode, said } = await serveAs(["--config", config("third")], file);
+    closeSync(file);
+    expect(said).toContain("descriptor 3 of the service manager cannot be used");
+    expect(exitCode).toBe(1);
+  });
+
+  test.each([
+    ["killed", undefined],
+    ["handed over, killed", "lost"],
+  ])("a unit that is %s before its end: nothing of it is served", async (_, socket) => {
+    rmSync(place("begun"), { force: true });
+    const inherited = socket === undefined ? undefined : DatagramSocket.listenStream(place(socket));
     const args = ["-c", `touch ${place("begun")}; sleep 1`];
     const slow = { uid: "slow", encoder: "sync", exec: { cmdpath: "/bin/sh", args } };
     const path = config("killed", {
       sandboxes: { uid: "box", acls: { user: "root" }, commands: [slow] },
       onload: { uid: "wait", action: "api://killed#slow" },
     });
-    const unit = start(["--config", path], inherited.fd);
+    const unit = start(["--config", path, "--unix", place("killed")], inherited?.fd);
     await until("the action has begun", () => existsSync(place("begun")));
     unit.kill("SIGKILL");
     await unit.exited;
-    inherited.close();
+    inherited?.close();
     await until(
       "it is not served",
       async () => (await call("first", "killed/ping")) === "unknown-api",
     );
-    await until("no socket more", () => sockets() === before);
+    await until("no socket more", () => sockets() === idle);
+    expect(existsSync(place("killed"))).toBe(false);
     expect(await call("first", "first/tell")).toBe("first");
   });
 
-  test("it becomes the service: configs, sockets, output", async () => {
+  test("it becomes the service: configs, sockets, output, and its signs of life", async () => {
+    using manager = new DatagramSocket(place("notify"));
+    const env = { NOTIFY_SOCKET: place("notify"), WATCHDOG_USEC: "20000" };
     const inherited = DatagramSocket.listenStream(place("handed"));
-    const { exitCode } = await serveAs(
-      ["--config", config("fourth"), "--unix", place("fourth")],
+    // So that it has written where its output was before.
+    await call("first", "first/say");
+    const unit = start(
+      // The first is known already.
+      ["--config", `${config("fourth")}:${place("first.json")}`, "--unix", place("fourth")],
       inherited.fd,
+      env,
     );
     inherited.close();
-    expect(exitCode).toBe(0);
+    expect(await unit.exited).toBe(0);
     for (const socket of ["first", "fourth", "handed"]) {
       expect(await call(socket, "first/tell")).toBe("first");
       expect(await call(socket, "fourth/tell")).toBe("fourth");
+    }
+    expect(manager.receive()).toStartWith(`MAINPID=${pid}\nREADY=1\n`);
+    await until("a sign of life", () => manager.receive() === "WATCHDOG=1");
+    await call("fourth", "fourth/say");
+    for await (const chunk of unit.stderr) {
+      expect(new TextDecoder().decode(chunk)).toBe("fourth\n");
+      break;
     }
   });
 });
