@@ -93,7 +93,7 @@ export async function serviceChecks(): Promise<void> {
     const start = "/usr/bin/spawnbox serve --early --config /etc/spawnbox";
     writeFileSync(
       DROP_IN,
-      `[Unit]\nRequires=spawnbox.socket\n[Service]\nExecStart=\nExecStart=${start} --port 1234\n`,
+      `[Unit]\nRequires=spawnbox.socket\n[Service]\nExecStart=\nExecStart=${start} --port 1234\nWatchdogSec=20\n`,
     );
     writeFileSync(SOCKET_UNIT, `[Socket]\nListenStream=${SOCKET}\nSocketMode=0600\n`);
     const stop = hammer();
@@ -116,6 +116,11 @@ export async function serviceChecks(): Promise<void> {
       }
     },
   );
+  await check("service: the watchdog hears of it", async () => {
+    const heard = () => property("WatchdogTimestampMonotonic");
+    const before = heard();
+    await until("a sign of life", () => heard() !== before);
+  });
   await check("service: status and journal are those of the unit", () => {
     const status = run("systemctl", "status", "--no-pager", "spawnbox.service");
     assert.match(status, /Status: "serving http:\/\/127\.0\.0\.1:1234/);
