@@ -3,14 +3,14 @@ import { resolve } from "node:path";
 import { hasEnded, type Process } from "../../ffi/processes.ts";
 import type { Answer, Joining } from "../boot/handover.ts";
 import type { Registry } from "../api/registry.ts";
+import { problemLine } from "../config/problem.ts";
 import { groupOf, moveTo } from "../launch/cgroup/move.ts";
 import type { Endpoint } from "../server/endpoint.ts";
 import type { RunningServer } from "../server/server.ts";
 import { takeSockets } from "../service/activation.ts";
 import { type ServiceManager, serviceManager } from "../service/notify.ts";
 import { type Output, takeOutput } from "../service/output.ts";
-import { problemLine } from "../config/problem.ts";
-import type { Reload } from "../service/reload.ts";
+import type { Reload, Reloads } from "../service/reload.ts";
 import type { Changes } from "../service/reload-verb.ts";
 import type { Loaded } from "./access-option.ts";
 import type { Source } from "./config-option.ts";
@@ -25,7 +25,9 @@ export interface Reloaded {
 export interface Serving {
   readonly registry: Registry;
   readonly server: RunningServer;
-  readonly reload: Reload<Reloaded>;
+  /** What it serves, as it was read. */
+  readonly loaded: Loaded;
+  readonly reloads: Reloads<Loaded, Reloaded>;
   sources: readonly Source[];
   /** What --access says. */
   access: string | undefined;
@@ -34,19 +36,33 @@ export interface Serving {
   status(): string;
 }
 
-/** Everything or nothing: after problems it serves on as it did. */
-export async function become(joining: Joining, joiner: Process, serving: Serving): Promise<Answer> {
+/** Everything or nothing: after problems it serves on as it did. Who asks for a reload meanwhile gets it afterwards. */
+export function become(joining: Joining, joiner: Process, serving: Serving): Promise<Answer> {
+  return serving.reloads.alone((reload) => becomeBy(reload, joining, joiner, serving));
+}
+
+async function becomeBy(
+  reload: Reload<Loaded, Reloaded>,
+  joining: Joining,
+  joiner: Process,
+  serving: Serving,
+): Promise<Answer> {
   const options = parseServe([...joining.argv], joining.env);
   if (!options) return { unfit: "nothing is to be served" };
 
-  const { sources, access, registry, server } = serving;
+  const { sources, access, loaded, registry, server } = serving;
   const before = new Set(registry.list().map(({ api }) => api));
   const isNew = (api: string): boolean => !before.has(api);
   const undo: (() => void)[] = [];
   let replaced = false;
   const giveBack = async (): Promise<void> => {
     for (const step of undo.reverse()) step();
-    if (replaced) await withdraw(serving, isNew);
+    if (!replaced) return;
+    // As it was read, whatever is in the files by now.
+    const { problems } = await reload(loaded);
+    for (const problem of problems) console.error(problemLine(problem));
+    // What the actions have started, as at a start that fails: each try would leave another.
+    await registry.endGone(isNew);
   };
   const environment = { ...process.env };
   const cwd = process.cwd();
@@ -69,7 +85,7 @@ export async function become(joining: Joining, joiner: Process, serving: Serving
     serving.sources = [...early, ...asked.filter(({ path }) => !known.has(path))];
     serving.access = options.access;
     undo.push(() => Object.assign(serving, { sources, access }));
-    const { problems, ok } = await serving.reload();
+    const { problems, ok } = await reload();
     if (!ok) {
       await giveBack();
       return { problems: [...problems] };
@@ -110,13 +126,6 @@ function moveInto(joiner: Process, undo: (() => void)[]): string | undefined {
 
 function requireAlive({ pidfd }: Process): void {
   if (hasEnded(pidfd)) throw new Error("the process that asked has ended");
-}
-
-/** Serves what it did before; the tasks that the actions of the new configs have started end, as they do with a service that does not start. */
-async function withdraw({ reload, registry }: Serving, isNew: (api: string) => boolean) {
-  const { problems } = await reload();
-  for (const problem of problems) console.error(problemLine(problem));
-  await registry.endGone(isNew);
 }
 
 /** Wherever the process goes. */

@@ -10,7 +10,7 @@ import type { Endpoint } from "../server/endpoint.ts";
 import { type RunningServer, startServer } from "../server/server.ts";
 import { inheritedSockets } from "../service/activation.ts";
 import { serviceManager } from "../service/notify.ts";
-import { createReload, type ReloadResult } from "../service/reload.ts";
+import { createReloads, type ReloadResult } from "../service/reload.ts";
 import { changesOf, reloadVerb } from "../service/reload-verb.ts";
 import { version } from "../version.ts";
 import { load, type Loaded } from "./access-option.ts";
@@ -38,16 +38,15 @@ export async function serve(
   early?: EarlyBoot,
 ): Promise<number> {
   const launching = new Launching();
-  /** Compiles, and makes what launches of the plans need. */
-  const prepare = async (from: Pick<Serving, "sources" | "access">) => {
-    const loaded = load(from.sources, from.access);
+  /** Makes what launches of the plans need. */
+  const prepare = async (loaded: Loaded) => {
     const launches = await launching.prepare(loaded.apis);
     const found = [...loaded.notices, ...launches.notices];
-    return { ...loaded, apis: withNotices(loaded.apis, found), launches };
+    return { ...loaded, apis: withNotices(loaded.apis, found), launches, loaded };
   };
-  let current: Loaded;
+  let current: Loaded & { readonly loaded: Loaded };
   try {
-    const prepared = await prepare({ sources, access });
+    const prepared = await prepare(load(sources, access));
     prepared.launches.use();
     current = prepared;
   } catch (error) {
@@ -82,8 +81,11 @@ export async function serve(
   const serving: Serving = {
     ...{ registry, server, sources, access },
     manager: serviceManager(),
-    reload: createReload(
-      () => prepare(serving),
+    get loaded() {
+      return current.loaded;
+    },
+    reloads: createReloads(
+      async (known?: Loaded) => prepare(known ?? load(serving.sources, serving.access)),
       (next) => {
         const before = current;
         const changes = changesOf(before.apis, next.apis);
@@ -132,7 +134,7 @@ function endpointsOf({
 async function reloadAndTell(serving: Serving): Promise<ReloadResult<Reloaded>> {
   // The hand-over of early boot changes the manager.
   serving.manager.reloading();
-  const result = await serving.reload();
+  const result = await serving.reloads.reload();
   const { loaded, problems } = result;
   if (loaded) {
     console.log([...notices(loaded.now), "reloaded", ...verbLines(serving.registry)].join("\n"));

@@ -185,6 +185,34 @@ describe.if(isRoot)("the service takes over", () => {
     inherited.close();
   });
 
+  test("what was served is put back whatever is in the files by then; a reload waits for that", async () => {
+    const begun = place("waits-begun");
+    const args = ["-c", `touch ${begun}; sleep 1`];
+    const slow = { uid: "slow", encoder: "sync", exec: { cmdpath: "/bin/sh", args } };
+    const more = {
+      sandboxes: { uid: "box", acls: { user: "root" }, commands: slow },
+      onload: [
+        { uid: "wait", action: "api://waits#slow" },
+        { uid: "must", action: "api://waits#slow", args: { no: 1 }, required: true },
+      ],
+    };
+    const unit = start(["--config", config("waits", more)]);
+    await until("the action has begun", () => existsSync(begun));
+    const client = await connect(`ws+unix://${place("first")}:/api`);
+    writeFileSync(place("first.json"), "{");
+    const reloaded = client.call("monitor/reload");
+    expect(await Promise.race([reloaded, Bun.sleep(200)])).toBeUndefined();
+    expect(await unit.exited).toBe(1);
+    expect((await reloaded).request).toMatchObject({
+      status: "bad-state",
+      info: expect.stringContaining("nothing changed: 1 problem"),
+    });
+    await client.close();
+    expect(await call("first", "waits/ping")).toBe("unknown-api");
+    expect(await call("first", "first/tell")).toBe("first");
+    config("first");
+  });
+
   test("what the service manager hands over is told by its number there", async () => {
     const file = openSync("/dev/null", "r");
     const { exitCode, said } = await serveAs(["--config", config("third")], file);

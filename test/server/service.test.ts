@@ -6,7 +6,7 @@ import { parseServe } from "../../src/cli/serve-options.ts";
 import { ConfigError } from "../../src/config/problem.ts";
 import { inheritedSockets } from "../../src/service/activation.ts";
 import { serviceManager, watchdogInterval } from "../../src/service/notify.ts";
-import { createReload } from "../../src/service/reload.ts";
+import { createReloads } from "../../src/service/reload.ts";
 import { DatagramSocket } from "./datagrams.ts";
 import { RawClient } from "./harness.ts";
 import { scratch } from "./transport.ts";
@@ -101,10 +101,10 @@ describe("reload", () => {
   test("all or nothing, one after the other", async () => {
     const replaced: string[] = [];
     let problem: Error | undefined;
-    const reload = createReload(
-      () => {
+    const { reload, alone } = createReloads(
+      async (known?: string) => {
         if (problem) throw problem;
-        return "prepared";
+        return known ?? "read";
       },
       (prepared) => replaced.push(prepared),
     );
@@ -119,7 +119,14 @@ describe("reload", () => {
       problems: [{ file: "", path: "", message: "two APIs" }],
     });
     await both[1];
-    expect(replaced.length).toBe(1);
+    problem = undefined;
+    const held = alone(async (own) => {
+      await Bun.sleep(1);
+      await own("known");
+      throw new Error("no service");
+    });
+    await Promise.all([expect(held).rejects.toThrow("no service"), reload()]);
+    expect(replaced).toEqual(["read", "known", "read"]);
   });
 });
 
