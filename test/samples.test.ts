@@ -19,7 +19,8 @@ for path in /run/systemd /sys/power /sys/power/state /etc/wireguard; do
 done
 while [ -e /usr/bin/hold/on ]; do sleep 0.02; done
 `;
-const STAND_INS = ["cat", "systemctl", "reboot", "wg", "wg-quick"];
+/** By directory of /usr: the machine may have no service manager. */
+const STAND_INS = { bin: ["cat", "systemctl", "wg", "wg-quick"], sbin: ["reboot"] };
 
 /** The rest of the command line, in such namespaces; only once it is sure that they are there. */
 const SECLUDED = `
@@ -29,7 +30,7 @@ mount --bind "$dir/power" /sys/power
 [ "$(cat /sys/power/state)" = nothing ]
 mount -t tmpfs run /run
 mkdir /run/systemd
-mount -t overlay programs -o "lowerdir=$dir/programs:/usr/bin" /usr/bin
+for part in bin sbin; do mount -t overlay $part -o "lowerdir=$dir/$part:/usr/$part" /usr/$part; done
 mount --bind "$dir/hold" /usr/bin/hold
 mount -t overlay settings -o "lowerdir=$dir/settings:/etc" /etc
 trap 'echo reboot >>"$dir/signals"' 39
@@ -59,10 +60,11 @@ describe.skipIf(!isRoot)("samples", () => {
   const hold = () => join(dir, "hold/on");
   beforeAll(() => {
     dir = mkdtempSync(join(tmpdir(), "spawnbox-secluded-"));
-    for (const name of ["power", "hold", "programs/hold", "settings/wireguard"])
+    for (const name of ["power", "hold", "bin/hold", "sbin", "settings/wireguard"])
       mkdirSync(join(dir, name), { recursive: true });
     writeFileSync(join(dir, "power/state"), "nothing");
-    for (const name of STAND_INS) writeFileSync(join(dir, "programs", name), LOOK, { mode: 0o755 });
+    for (const [part, names] of Object.entries(STAND_INS))
+      for (const name of names) writeFileSync(join(dir, part, name), LOOK, { mode: 0o755 });
   });
   afterEach(() => rmSync(hold(), { force: true }));
   afterAll(() => rmSync(dir, { recursive: true }));

@@ -258,4 +258,5 @@ class LocalRegistry implements Registry {
   }
 }
 
-const apiOf = ({ owner }: Tasks): string => owner.slice(0, owner.lastIndexOf("/"));
+/** Verbs may have a `/` in them, APIs not. */
+const apiOf = ({ owner }: Tasks): string => owner.slice(0, owner.indexOf("/"));

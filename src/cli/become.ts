@@ -67,8 +67,8 @@ async function becomeBy(
   const environment = { ...process.env };
   const cwd = process.cwd();
   undo.push(() => {
-    process.chdir(cwd);
     setEnvironment(environment);
+    process.chdir(cwd);
   });
   let notMoved: string | undefined;
   let output: Output | undefined;

@@ -45,20 +45,16 @@ function parse(argv: string[]): Options | undefined {
 async function serveEarly({ served, readyFd }: Options): Promise<number> {
   const handover = new Handover();
   // From now on, so that a service which is started meanwhile waits for the tasks instead of taking the port.
-  await attempt(CONTROL, () => handover.listen());
-  let announced = false;
+  const joinable = await attempt(CONTROL, () => handover.listen());
   const code = await serve(served, {
     handover,
     onReady: (urls) => {
-      void attempt(ANNOUNCEMENT, () => {
-        announce(urls);
-        announced = true;
-      });
+      // Another early server that is there has announced itself.
+      if (joinable) void attempt(ANNOUNCEMENT, () => announce(urls));
       if (readyFd !== undefined) tellReady(readyFd);
     },
   });
-  // Else it is another server's, if anybody's.
-  if (announced) rmSync(ANNOUNCEMENT, { force: true });
+  if (joinable) rmSync(ANNOUNCEMENT, { force: true });
   return code;
 }
 
@@ -74,14 +70,16 @@ function tellReady(fd: number): void {
   }
 }
 
-/** A read-only or missing /run is told, and no reason to stop. */
-async function attempt(place: string, action: () => void | Promise<void>): Promise<void> {
+/** Whether that was possible. A read-only or missing /run is told, and no reason to stop. */
+async function attempt(place: string, action: () => void | Promise<void>): Promise<boolean> {
   try {
     await action();
+    return true;
   } catch (error) {
     console.error(
       `spawnbox early: ${place}: ${error instanceof Error ? error.message : String(error)}`,
     );
+    return false;
   }
 }
 

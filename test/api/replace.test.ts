@@ -64,6 +64,16 @@ test("close reaches the tasks of verbs that are gone", async () => {
   expect(() => process.kill(pid, 0)).toThrow("ESRCH");
 });
 
+test("of what is gone, the tasks of chosen APIs are ended, also of verbs with a prefix", async () => {
+  const { client, registry } = connect([sleeper("box/gone")]);
+  const pid = pidOf(await client.call("box/gone"));
+  registry.replace([]);
+  await registry.endGone((api) => api !== "p");
+  expect(process.kill(pid, 0)).toBe(true);
+  await registry.endGone((api) => api === "p");
+  expect(() => process.kill(pid, 0)).toThrow("ESRCH");
+});
+
 function lines() {
   return { encoder: { name: "line", opts: {} } };
 }

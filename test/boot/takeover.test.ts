@@ -161,14 +161,25 @@ describe.if(isRoot)("the service takes over", () => {
     }
   });
 
-  test("another early server, which cannot start, leaves the announcement", async () => {
-    const announced = () => existsSync(`/proc/${pid}/root/run/spawnbox/early.json`);
-    const argv = ["--config", place("first.json"), "--unix", place("first")];
-    const another = Bun.spawn(inside(program, "early", ...argv), {
-      stdio: ["ignore", "pipe", "pipe"],
-    });
-    expect(await another.exited).toBe(1);
-    expect(announced()).toBe(true);
+  test("another early server leaves the announcement, whether it can start or not", async () => {
+    const announced = (): unknown =>
+      JSON.parse(readFileSync(`/proc/${pid}/root/run/spawnbox/early.json`, "utf8"));
+    const before = announced();
+    expect(before).toEqual({ pid, urls: [`unix:${place("first")}`] });
+    const another = (socket: string) =>
+      Bun.spawn(
+        inside(program, "early", "--config", place("first.json"), "--unix", place(socket)),
+        { stdio: ["ignore", "ignore", "ignore"] },
+      );
+    expect(await another("first").exited).toBe(1);
+    expect(announced()).toEqual(before);
+    const serving = another("another");
+    await until("it serves", () => existsSync(place("another")));
+    expect(await call("another", "first/tell")).toBe("first");
+    expect(announced()).toEqual(before);
+    serving.kill("SIGTERM");
+    expect(await serving.exited).toBe(0);
+    expect(announced()).toEqual(before);
   });
 
   test("a socket that cannot be opened: those of the unit are given back", async () => {
