@@ -3,7 +3,7 @@ import { conform, type Draft } from "../config/conform.ts";
 import { readJson } from "../config/load.ts";
 import { element, member } from "../config/place.ts";
 import { ConfigError, type Problem } from "../config/problem.ts";
-import { trusted } from "../config/trust.ts";
+import { deciders } from "../config/trust.ts";
 import type { Rule, Who } from "./access.ts";
 import { AccessFile, type Grant } from "./schema.ts";
 import { isObject } from "../object.ts";
@@ -25,7 +25,8 @@ export function loadAccess(file: string, accounts: Accounts): Rule[] {
   const rules: Rule[] = [];
   try {
     // Who can write it can call everything.
-    const raw = readJson(trusted(file, accounts.uid), accounts.uid, problems);
+    const owners = deciders(accounts.uid);
+    const raw = readJson(file, { owners, beside: "mine only" }, problems);
     if (raw !== undefined) rules.push(...rulesOf(raw, accounts, report));
   } catch (error) {
     if (!(error instanceof Error)) throw error;

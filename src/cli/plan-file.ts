@@ -1,30 +1,32 @@
 /** Plan files on disk: written whole or not at all, read only where nobody else could have written. */
-import {
-  closeSync,
-  constants,
-  fstatSync,
-  openSync,
-  readFileSync,
-  realpathSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
+import { closeSync, constants, writeFileSync } from "node:fs";
+import { openAt, renameAt, unlinkAt } from "../../ffi/at.ts";
+import { readObeyed } from "../config/obeyed.ts";
 import { ConfigError } from "../config/problem.ts";
-import { deciders, distrust } from "../config/trust.ts";
+import { trustOf } from "../config/trust.ts";
+import { targetOf } from "../config/written.ts";
 import { decodePlans } from "../plan/file.ts";
 import { thisMachine } from "../plan/machine.ts";
 import type { ApiPlan } from "../plan/plan.ts";
 
+/** Far above what a thousand commands take: this is to catch a wrong path. */
+const MAX_BYTES = 256 * 1024 * 1024;
+
 /** Appears under its name only when it is complete; readable by the owner's group and others, since it holds no secret but what the config holds. */
 export function writePlanFile(path: string, text: string): void {
-  const temporary = `${path}.${process.pid}.tmp`;
+  using target = targetOf(path, trustOf(process.geteuid?.() ?? 0));
+  const { directory, name } = target;
+  const temporary = `${name}.${process.pid}.tmp`;
+  const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL;
+  const fd = openAt(directory, temporary, flags, 0o644, path);
   try {
-    writeFileSync(temporary, text, { mode: 0o644, flag: "wx" });
-    renameSync(temporary, path);
+    writeFileSync(fd, text);
+    renameAt(directory, temporary, name);
   } catch (error) {
-    rmSync(temporary, { force: true });
+    unlinkAt(directory, temporary);
     throw error;
+  } finally {
+    closeSync(fd);
   }
 }
 
@@ -35,24 +37,11 @@ export function writePlanFile(path: string, text: string): void {
 export function readPlanFile(path: string): ApiPlan[] {
   try {
     const machine = thisMachine();
-    return decodePlans(readTrusted(path, machine.uid), machine);
+    // A plan says what runs as whom.
+    const text = readObeyed(path, trustOf(machine.uid), MAX_BYTES);
+    return decodePlans(new TextDecoder().decode(text), machine);
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     throw new ConfigError([{ file: path, path: "", message }]);
-  }
-}
-
-/** A plan says what runs as whom: root believes only what nobody else can change. */
-function readTrusted(path: string, uid: number): string {
-  const real = realpathSync(path);
-  const complaint = uid === 0 ? distrust(real, deciders(uid), "others' too") : undefined;
-  if (complaint !== undefined) throw new Error(complaint);
-  // Non-blocking: opening a FIFO would wait. The check is on what was opened, not on its name.
-  const fd = openSync(real, constants.O_RDONLY | constants.O_NONBLOCK);
-  try {
-    if (!fstatSync(fd).isFile()) throw new Error("it is not a regular file");
-    return readFileSync(fd, "utf8");
-  } finally {
-    closeSync(fd);
   }
 }

@@ -1,20 +1,11 @@
 /** Config files named on the command line → checked configs, or every problem of every file. */
-import {
-  closeSync,
-  constants,
-  fstatSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  realpathSync,
-  statSync,
-} from "node:fs";
 import { join } from "node:path";
 import { normalize } from "./normalize.ts";
+import { type Obeyed, openObeyed } from "./obeyed.ts";
 import { ConfigError, type Problem } from "./problem.ts";
 import type { Config } from "./schema.ts";
 import { parseJson } from "./syntax.ts";
-import { deciders, distrust } from "./trust.ts";
+import { type Trust, trustOf } from "./trust.ts";
 
 export interface LoadedConfig {
   /** The file, as the user named it. */
@@ -37,8 +28,9 @@ export function loadConfigs(spec: string, uid = process.geteuid?.() ?? 0): Loade
   const paths = spec.split(":").filter((path) => path !== "");
   if (paths.length === 0) problems.push({ file: spec, path: "", message: "no config file named" });
 
-  for (const file of paths.flatMap((path) => filesOf(path, problems))) {
-    const { config, api, problems: found } = readConfig(file, uid);
+  const trust = trustOf(uid);
+  for (const { file, text } of paths.flatMap((path) => textsOf(path, trust, problems))) {
+    const { config, api, problems: found } = readConfig(file, text);
     problems.push(...found);
     if (api !== undefined) {
       const earlier = apis.get(api.toLowerCase());
@@ -55,20 +47,22 @@ export function loadConfigs(spec: string, uid = process.geteuid?.() ?? 0): Loade
   return loaded;
 }
 
-/**
- * The JSON of a file; undefined when it is none, or none to be obeyed, which is then told.
- * @param uid who obeys it
- */
-export function readJson(file: string, uid: number, problems: Problem[]): unknown {
-  const text = readText(file, uid, problems);
-  if (text === undefined) return undefined;
-  return parseJson(text, (path, message) => problems.push({ file, path, message }));
+/** The JSON of a file; undefined when it is none, or none to be obeyed, which is then told. */
+export function readJson(file: string, trust: Trust | undefined, problems: Problem[]): unknown {
+  const [found] = attempt(file, problems, () => {
+    using opened = openObeyed(file, trust);
+    return [textOf(file, opened)];
+  });
+  return found === undefined ? undefined : parse(file, found.text, problems);
 }
 
-/** Reads and checks one file. */
-function readConfig(file: string, uid: number): ReturnType<typeof normalize> {
+const parse = (file: string, text: string, problems: Problem[]): unknown =>
+  parseJson(text, (path, message) => problems.push({ file, path, message }));
+
+/** Checks one file. */
+function readConfig(file: string, text: string): ReturnType<typeof normalize> {
   const problems: Problem[] = [];
-  const raw = readJson(file, uid, problems);
+  const raw = parse(file, text, problems);
   // Text that is not JSON has one problem; what its values would be is guesswork.
   if (raw === undefined) return { config: undefined, api: undefined, problems };
   const normal = normalize(raw, file);
@@ -76,42 +70,44 @@ function readConfig(file: string, uid: number): ReturnType<typeof normalize> {
   return { config: all.length === 0 ? normal.config : undefined, api: normal.api, problems: all };
 }
 
-function filesOf(path: string, problems: Problem[]): string[] {
+interface Text {
+  readonly file: string;
+  readonly text: string;
+}
+
+/** Of a file, or of the configs of a directory: those of the very directory that was checked, whatever has its name by then. */
+const textsOf = (path: string, trust: Trust | undefined, problems: Problem[]): Text[] =>
+  attempt(path, problems, () => {
+    using opened = openObeyed(path, trust, "file or directory");
+    if (!opened.isDirectory) return [textOf(path, opened)];
+    const names = opened.names().filter((name) => /^spawn-.*\.json$/.test(name));
+    if (names.length === 0) throw new Error("the directory has no spawn-*.json file");
+    return names.flatMap((name) => {
+      const file = join(path, name);
+      return attempt(file, problems, () => {
+        using one = opened.open(name);
+        return [textOf(file, one)];
+      });
+    });
+  });
+
+/** What cannot be read is a problem, and there is no text then. */
+function attempt(file: string, problems: Problem[], read: () => Text[]): Text[] {
   try {
-    if (!statSync(path).isDirectory()) return [path];
-    const names = readdirSync(path).filter((name) => /^spawn-.*\.json$/.test(name));
-    if (names.length === 0) {
-      problems.push({ file: path, path: "", message: "the directory has no spawn-*.json file" });
-    }
-    return names.sort().map((name) => join(path, name));
+    return read();
   } catch (error) {
-    problems.push({ file: path, path: "", message: `cannot be read: ${reason(error)}` });
+    const message = error instanceof Error ? error.message : String(error);
+    problems.push({ file, path: "", message });
     return [];
   }
 }
 
-function readText(file: string, uid: number, problems: Problem[]): string | undefined {
-  const fail = (message: string) => void problems.push({ file, path: "", message });
-  let fd: number | undefined;
+function textOf(file: string, opened: Obeyed): Text {
+  const bytes = opened.read(MAX_BYTES);
   try {
-    const real = realpathSync(file);
-    const complaint = uid === 0 ? distrust(real, deciders(uid), "others' too") : undefined;
-    if (complaint !== undefined) return fail(complaint);
-    // Non-blocking: opening a FIFO without a writer would hang. The checks are on what was opened, not on its name.
-    fd = openSync(real, constants.O_RDONLY | constants.O_NONBLOCK);
-    const stat = fstatSync(fd);
-    if (!stat.isFile()) return fail("is not a regular file");
-    if (stat.size > MAX_BYTES) {
-      return fail(`is too large: ${stat.size} bytes, at most ${MAX_BYTES} are read`);
-    }
     // The decoder drops a byte order mark.
-    return new TextDecoder("utf-8", { fatal: true }).decode(readFileSync(fd));
+    return { file, text: new TextDecoder("utf-8", { fatal: true }).decode(bytes) };
   } catch (error) {
-    if (error instanceof TypeError) return fail("is not UTF-8 text");
-    return fail(`cannot be read: ${reason(error)}`);
-  } finally {
-    if (fd !== undefined) closeSync(fd);
+    throw error instanceof TypeError ? new Error("is not UTF-8 text", { cause: error }) : error;
   }
 }
-
-const reason = (error: unknown): string => (error instanceof Error ? error.message : String(error));

@@ -2,7 +2,9 @@
  * Output for the operator, not the client: appended to the files `stdout` and `stderr` of the options, byte for byte, or
  * to the server's own stderr. Clients get only the final event.
  */
-import { closeSync, constants, openSync, writeSync } from "node:fs";
+import { closeSync, writeSync } from "node:fs";
+import { trustOf } from "../config/trust.ts";
+import { openAppended } from "../config/written.ts";
 import type { Encoder } from "./encoder.ts";
 import { checkOptions, type Options } from "./options.ts";
 
@@ -10,18 +12,6 @@ const OPTIONS = {
   stdout: { type: "path" },
   stderr: { type: "path" },
 } as const satisfies Options;
-
-/**
- * NOFOLLOW: a command that can write to the log directory must not redirect the server's writes with a symbolic link.
- * NONBLOCK and NOCTTY: a FIFO without reader or a terminal found at the path must neither hang nor adopt the server.
- */
-const FLAGS =
-  constants.O_WRONLY |
-  constants.O_APPEND |
-  constants.O_CREAT |
-  constants.O_NOFOLLOW |
-  constants.O_NONBLOCK |
-  constants.O_NOCTTY;
 
 interface Target {
   write(chunk: Uint8Array): void | Promise<void>;
@@ -38,7 +28,7 @@ const serverLog: Target = {
 };
 
 function openLog(path: string): Target {
-  const fd = openSync(path, FLAGS, 0o640);
+  const fd = openAppended(path, 0o640, trustOf(process.geteuid?.() ?? 0));
   let failed = false;
   return {
     write(chunk) {

@@ -1,9 +1,7 @@
 /** The look-ups a compile needs, handed in: what this machine is, and who we are on it. */
 import {
   closeSync,
-  constants,
   existsSync,
-  fstatSync,
   lstatSync,
   mkdirSync,
   openSync,
@@ -22,6 +20,8 @@ import {
   resolveSyscall,
   type Rule,
 } from "../../ffi/libseccomp.ts";
+import { readObeyed } from "../config/obeyed.ts";
+import { trustOf } from "../config/trust.ts";
 import { outputOf } from "./output.ts";
 import type { LabelPolicy } from "./policy.ts";
 import type { HostFiles } from "./view.ts";
@@ -64,7 +64,7 @@ export interface Machine {
   realpath(path: string): string;
   readonly files: HostFiles;
   mkdir(path: string): void;
-  /** Content of a regular file. */
+  /** Content of a regular file that a config names: root obeys it only when nobody else can change it. */
   readFile(path: string): Uint8Array;
 }
 
@@ -72,19 +72,6 @@ export interface Machine {
 const OUTPUT_LIMIT = 30_000;
 /** Far above the largest filter: 4096 instructions of 8 bytes. */
 const FILE_LIMIT = 1024 * 1024;
-
-/** Devices and pipes have no end, or wait for one. The checks are on what was opened, not on its name. */
-function readRegular(path: string): Uint8Array {
-  const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
-  try {
-    const stat = fstatSync(fd);
-    if (!stat.isFile()) throw new Error(`${path} is not a regular file`);
-    if (stat.size > FILE_LIMIT) throw new Error(`${path} is too large: ${stat.size} bytes`);
-    return readFileSync(fd);
-  } finally {
-    closeSync(fd);
-  }
-}
 
 const hostFiles: HostFiles = {
   lookup: (path) => {
@@ -174,6 +161,6 @@ export function thisMachine(arch: string = process.arch): Machine {
     realpath: (path) => realpathSync(path),
     files: hostFiles,
     mkdir: (path) => void mkdirSync(path, { recursive: true, mode: 0o755 }),
-    readFile: readRegular,
+    readFile: (path) => readObeyed(path, trustOf(uid), FILE_LIMIT),
   };
 }
