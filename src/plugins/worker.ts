@@ -7,6 +7,7 @@ import { type Contents, failureOf, type FromThread, jsonOf, textOf } from "./mes
 import type { Asked, ThreadData, ToThread } from "./messages.ts";
 import { type Module, loadModules } from "./modules.ts";
 import type { PluginEncoder } from "./plugin.ts";
+import { guardImports } from "./resolve.ts";
 
 const { port, told, files } = workerData as ThreadData;
 
@@ -26,6 +27,7 @@ process.on("exit", () => say({ kind: "exits" }));
 /** What is loaded, by path, of this thread's own first. */
 const { cache } = createRequire(import.meta.url);
 const own = new Set([...Object.keys(cache), import.meta.path]);
+guardImports();
 const module: Promise<Module> = loadModules(files);
 // Told to whoever asks for something.
 module.catch(() => {});
