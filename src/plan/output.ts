@@ -1,4 +1,5 @@
 /** What a shell command of boot prints. */
+import { inherited } from "./env.ts";
 
 /**
  * Standard output of a command, which ends with all it has started: only what made itself a session of its own, setsid(2),
@@ -10,7 +11,13 @@ export function outputOf(command: string, limit: number): Uint8Array {
   // Detached: a process group of its own, whose number nobody else gets while a member is left.
   const { pid, exitCode, exitedDueToTimeout, stdout, stderr } = Bun.spawnSync(
     ["/bin/sh", "-c", command],
-    { stdin: "ignore", timeout: limit, killSignal: "SIGKILL", detached: true },
+    {
+      env: inherited(process.env),
+      stdin: "ignore",
+      timeout: limit,
+      killSignal: "SIGKILL",
+      detached: true,
+    },
   );
   killGroup(pid);
   if (exitedDueToTimeout)

@@ -3,8 +3,9 @@
  * been, it has run.
  *
  * Bun opens modules by name. On a path without links, each directory of which nobody but those who may decide can change, the
- * name cannot come to mean another file in between: see `trusted`. A hook of Bun's resolver is not asked for packages that a
- * module names, so what it imports is looked at before it is loaded itself.
+ * name cannot come to mean another file in between: see `trusted`. A hook of Bun's resolver is not asked for packages, and
+ * names without an ending, so what a module imports is looked at before it is loaded itself. What is left is such a name that
+ * is only made as the module runs: it is checked afterwards, see load.ts.
  */
 import { existsSync, readFileSync } from "node:fs";
 import { dirname, extname, join } from "node:path";

@@ -1,6 +1,9 @@
 /** The file of a unix socket: who may connect, and what a dead server left behind. */
-import { chmodSync, lstatSync, unlinkSync } from "node:fs";
+import { chmodSync, closeSync, fstatSync, lstatSync, unlinkSync } from "node:fs";
 import { connect, type Server } from "node:net";
+import { basename, dirname } from "node:path";
+import { handleAt } from "../../ffi/at.ts";
+import { openDirectory } from "../../ffi/beneath.ts";
 
 export const DEFAULT_MODE = 0o660;
 /** sun_path without its NUL, see unix(7). */
@@ -30,7 +33,25 @@ export async function listenUnix(server: Server, path: string, mode = DEFAULT_MO
   } finally {
     process.umask(before);
   }
-  chmodSync(path, mode);
+  setMode(path, mode);
+}
+
+/** Default ACLs of a directory, acl(5), count instead of the umask. By what is there, not by its name: another may have it by now. */
+function setMode(path: string, mode: number): void {
+  const directory = openDirectory(dirname(path));
+  try {
+    const handle = handleAt(directory, basename(path));
+    try {
+      const stat = fstatSync(handle);
+      if (!stat.isSocket() || stat.uid !== process.geteuid?.())
+        throw new Error(`cannot listen on ${path}: somebody has put another file there`);
+      if ((stat.mode & 0o7777) !== mode) chmodSync(`/proc/self/fd/${handle}`, mode);
+    } finally {
+      closeSync(handle);
+    }
+  } finally {
+    closeSync(directory);
+  }
 }
 
 /** Removes the socket of a server that is no more; a live one, or a file that is no socket, is refused. */

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { chmodSync, chownSync, mkdirSync, symlinkSync, utimesSync } from "node:fs";
+import { chmodSync, chownSync, existsSync, mkdirSync, symlinkSync, utimesSync } from "node:fs";
 import { join } from "node:path";
 import { findModule } from "../../src/plugins/find.ts";
 import { loadPlugin } from "../../src/plugins/load.ts";
@@ -152,4 +152,53 @@ test.skipIf(process.geteuid?.() !== 0)("nor belong to somebody else", () => {
   );
   chownSync(modules.dir, 1234, 0);
   expect(trusted(file, 1234)).toBe(file);
+});
+
+test.skipIf(process.geteuid?.() !== 0)("what it imports is refused before it has run", () => {
+  using modules = new Modules();
+  const ran = join(modules.dir, "ran");
+  const code = `require("node:fs").writeFileSync(${JSON.stringify(ran)}, "");`;
+  mkdirSync(join(modules.dir, "node_modules/dep"), { recursive: true });
+  for (const name of ["own", "node_modules/out", "node_modules/about"])
+    mkdirSync(join(modules.dir, name));
+  modules.write("node_modules/about/index.js", code);
+  modules.write("node_modules/dep/index.js", code);
+  modules.write("node_modules/dep/package.json", '{"main": "index.js"}');
+  modules.write("beside.js", code);
+  const functions = "export const functions = { f: () => 1 };";
+  const imports = {
+    package: `import "dep"; ${functions}`,
+    required: `require("dep"); ${functions}`,
+    later: `await import(["../beside", "js"].join(".")); ${functions}`,
+    file: `import "../beside.js"; ${functions}`,
+    inner: `import "./through.js"; ${functions}`,
+    out: `import "out"; ${functions}`,
+    about: `import "about"; ${functions}`,
+    optional: `try { require("other") } catch {} ${functions}`,
+  };
+  modules.write("own/through.js", 'import "../beside.js";');
+  const refused = (name: keyof typeof imports, why: string) => {
+    const file = modules.write(`own/${name}.ts`, imports[name]);
+    expect(() => load(file)).toThrow(why);
+    expect(existsSync(ran)).toBe(false);
+  };
+
+  chownSync(join(modules.dir, "node_modules/dep/index.js"), 1234, 0);
+  chownSync(join(modules.dir, "beside.js"), 1234, 0);
+  for (const name of ["package", "required", "later", "file", "inner"] as const)
+    refused(name, "belongs to uid 1234");
+
+  // Who can put a package there chooses, whatever it is now.
+  chownSync(join(modules.dir, "node_modules/dep/index.js"), 0, 0);
+  chownSync(join(modules.dir, "beside.js"), 0, 0);
+  chmodSync(modules.dir, 0o1777);
+  for (const name of ["package", "optional"] as const) refused(name, `chmod go-w ${modules.dir}`);
+  chmodSync(modules.dir, 0o755);
+
+  // And who writes its package.json.
+  modules.write("node_modules/out/package.json", '{"main": "../../beside.js"}');
+  refused("out", "leads out of");
+  const about = modules.write("node_modules/about/package.json", '{"main": "index.js"}');
+  chownSync(about, 1234, 0);
+  refused("about", `${about} belongs to uid 1234`);
 });

@@ -1,0 +1,187 @@
+/** As root, with files of real other users: what a path leads through counts as much as where it ends. */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import {
+  chmodSync,
+  chownSync,
+  linkSync,
+  lchownSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { loadAccess } from "../../src/access/load.ts";
+import { loadConfigs } from "../../src/config/load.ts";
+import { openObeyed } from "../../src/config/obeyed.ts";
+import { trusted, trustOf } from "../../src/config/trust.ts";
+import { openAppended } from "../../src/config/written.ts";
+import { isRoot } from "../served.ts";
+
+const OTHER = 4102;
+const FOREIGN = `belongs to uid ${OTHER}`;
+const text = (api: string) => JSON.stringify({ metadata: { uid: api, api }, sandboxes: [] });
+const accounts = { uid: 0, user: () => 0, group: () => 0 };
+
+describe.if(isRoot)("root obeys", () => {
+  let dir: string;
+  const at = (...names: string[]) => join(dir, ...names);
+  const link = (target: string, name: string, uid = 0) => {
+    symlinkSync(target, at(name));
+    lchownSync(at(name), uid, uid);
+    return at(name);
+  };
+  const api = (path: string) => loadConfigs(path, 0).map(({ config }) => config.metadata.api);
+  /** Every kind of file that root obeys, by the same path. */
+  const refusals = (path: string): string[] =>
+    [
+      () => loadConfigs(path, 0),
+      () => loadConfigs(`${at("own/c.json")}:${path}`, 0),
+      () => loadAccess(path, accounts),
+      () => trusted(path, 0),
+      () => openObeyed(path, trustOf(0)),
+    ].map((read) => {
+      try {
+        read();
+        return "obeyed";
+      } catch (error) {
+        return error instanceof Error ? error.message : String(error);
+      }
+    });
+  const refused = (path: string, why: string) => {
+    const all = refusals(path);
+    expect(all.filter((message) => !message.includes(why))).toEqual([]);
+  };
+
+  beforeAll(() => {
+    dir = mkdtempSync(join(realpathSync(tmpdir()), "spawnbox-walk-"));
+    chmodSync(dir, 0o755);
+    mkdirSync(at("own/deep"), { recursive: true });
+    writeFileSync(at("own/c.json"), text("c"), { mode: 0o644 });
+    writeFileSync(at("own/deep/d.json"), text("d"), { mode: 0o644 });
+    mkdirSync(at("theirs"));
+    mkdirSync(at("shared"));
+    chmodSync(at("shared"), 0o1777);
+  });
+  afterAll(() => rmSync(dir, { recursive: true }));
+
+  test("links of root: to files, to directories, in chains, absolute and with ..", () => {
+    expect(api(link("own/c.json", "file"))).toEqual(["c"]);
+    expect(api(join(link("own/deep", "dir"), "d.json"))).toEqual(["d"]);
+    expect(api(link(`${dir}/dir/../c.json`, "up"))).toEqual(["c"]);
+    expect(api(link("up", "chain"))).toEqual(["c"]);
+    expect(api(`${dir}/own/deep/.././deep//d.json`)).toEqual(["d"]);
+    // The kernel's `..` is the parent of where a link leads, not of where it is.
+    expect(api(`${dir}/dir/../c.json`)).toEqual(["c"]);
+    expect(() => api(at("own/c.json/"))).toThrow("ENOTDIR");
+    expect(() => api(`${dir}/own/c.json/../c.json`)).toThrow("ENOTDIR");
+  });
+
+  test("no link that goes in a circle, and none that leads nowhere", () => {
+    refused(link("round", "round"), "ELOOP");
+    refused(link("nowhere", "dangling"), "ENOENT");
+    refused(at("own/c.json\0"), "NUL");
+  });
+
+  test("no link of another user, wherever it is on the way, nor one in their directory", () => {
+    link("own/c.json", "l1", OTHER);
+    link("own", "l2", OTHER);
+    link("l1", "l3");
+    link("shared/l4", "l5");
+    symlinkSync(at("own/c.json"), at("shared/l4"));
+    lchownSync(at("shared/l4"), OTHER, OTHER);
+    symlinkSync(at("own/c.json"), at("theirs/root"));
+    chownSync(at("theirs"), OTHER, OTHER);
+    const paths = ["l1", "l2/c.json", "l3", "l5", "shared/l4", "theirs/root", "l2/deep/../c.json"];
+    for (const path of [...paths, "theirs/../own/c.json"]) refused(`${dir}/${path}`, FOREIGN);
+    // Others obey what they like.
+    expect(loadConfigs(at("l1"), OTHER)).toHaveLength(1);
+  });
+
+  test("a link of the one who called sudo", () => {
+    link("own/c.json", "mine", OTHER);
+    const before = process.env["SUDO_UID"];
+    process.env["SUDO_UID"] = `${OTHER}`;
+    try {
+      expect(api(at("mine"))).toEqual(["c"]);
+    } finally {
+      if (before === undefined) delete process.env["SUDO_UID"];
+      else process.env["SUDO_UID"] = before;
+    }
+    expect(() => api(at("mine"))).toThrow(FOREIGN);
+  });
+
+  test("in a directory such as /tmp, no file or link that may be another name of one of root's", () => {
+    linkSync(at("own/c.json"), at("shared/second.json"));
+    try {
+      expect(() => api(at("shared/second.json"))).toThrow("has 2 names");
+      // Elsewhere nobody but root could have made it.
+      expect(api(at("own/c.json"))).toEqual(["c"]);
+    } finally {
+      rmSync(at("shared/second.json"));
+    }
+    writeFileSync(at("shared/own.json"), text("s"), { mode: 0o644 });
+    expect(api(at("shared/own.json"))).toEqual(["s"]);
+    expect(() => trusted(at("shared/own.json"), 0)).toThrow(`chmod go-w ${at("shared")}`);
+  });
+
+  test("of a directory its own files only, and none that a link of others leads to", () => {
+    mkdirSync(at("several"));
+    writeFileSync(at("several/spawn-a.json"), text("a"), { mode: 0o644 });
+    link("../own/c.json", "several/spawn-b.json");
+    expect(api(at("several"))).toEqual(["a", "c"]);
+    expect(api(link("several", "byLink"))).toEqual(["a", "c"]);
+    lchownSync(at("several/spawn-b.json"), OTHER, OTHER);
+    expect(() => api(at("several"))).toThrow(FOREIGN);
+    expect(() => api(link("several", "theirLink", OTHER))).toThrow(FOREIGN);
+    rmSync(at("several/spawn-b.json"));
+    chownSync(at("several"), OTHER, OTHER);
+    expect(() => api(at("several"))).toThrow(FOREIGN);
+  });
+
+  test("a relative path by the directory that it begins in", () => {
+    const before = process.cwd();
+    try {
+      process.chdir(at("own"));
+      expect(api("c.json")).toEqual(["c"]);
+      expect(api("deep/../../own/c.json")).toEqual(["c"]);
+      process.chdir(at("theirs"));
+      for (const path of ["../own/c.json", "root"]) refused(path, FOREIGN);
+    } finally {
+      process.chdir(before);
+    }
+  });
+
+  test("nothing that the kernel or a process makes up", () => {
+    const made = ["/proc/self/cmdline", "/proc/self/environ", "/dev/fd/0", "/dev/stdin"];
+    for (const path of [...made, "/proc/self/root/etc/passwd", "/sys/kernel/notes"])
+      refused(path, "file system");
+    refused(link("/proc/self/cmdline", "cmdline"), "proc file system");
+    refused("/dev/null", "not a regular file");
+  });
+
+  test("and writes through no link of others, but into their directories", () => {
+    const append = (path: string) => {
+      Bun.spawnSync(["true"], {
+        stdio: ["ignore", openAppended(path, 0o640, trustOf(0)), "ignore"],
+      });
+    };
+    append(at("theirs/log"));
+    chownSync(at("theirs/log"), OTHER, OTHER);
+    append(at("theirs/log"));
+    symlinkSync(at("own"), at("theirs/dir"));
+    for (const uid of [OTHER, 0]) {
+      lchownSync(at("theirs/dir"), uid, uid);
+      expect(() => append(at("theirs/dir/log"))).toThrow(FOREIGN);
+    }
+    symlinkSync(at("own/c.json"), at("theirs/link"));
+    expect(() => append(at("theirs/link"))).toThrow("ELOOP");
+    linkSync(at("own/c.json"), at("theirs/second"));
+    expect(() => append(at("theirs/second"))).toThrow("has 2 names");
+    expect(readFileSync(at("own/c.json"), "utf8")).toBe(text("c"));
+  });
+});
