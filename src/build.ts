@@ -2,6 +2,7 @@
 import { mkdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { putEntry } from "../ffi/entry/patch.ts";
 import { type Arch, buildLauncher, hostArch, launcherFile } from "../ffi/launcher/build.ts";
 import { commandLine, UsageError } from "./cli/usage.ts";
 
@@ -66,4 +67,5 @@ if (!result.success) {
   for (const log of result.logs) console.error(log);
   process.exit(1);
 }
+putEntry(outfile, arch);
 console.log(`${outfile.slice(root.length + 1)} (${Math.round(statSync(outfile).size / 1e6)} MB)`);

@@ -45,7 +45,7 @@ export function header(): string {
 }
 
 /** The compiler command for an architecture; the last resort is downloaded. */
-function compiler(arch: Arch): { command: string[]; flags: string[] } {
+export function compiler(arch: Arch): { command: string[]; flags: string[] } {
   const own = process.env["CC"];
   const cross = `${TRIPLE[arch]}-gcc`;
   if (own && arch === hostArch) return { command: own.split(/\s+/), flags: [] };

@@ -7,6 +7,7 @@ import { copyOfSamples } from "../samples.ts";
 import { isRoot, type User, users } from "../served.ts";
 
 const root = join(import.meta.dir, "../..");
+const PATH = "/usr/sbin:/usr/bin:/sbin:/bin";
 let dir: string;
 let program: string;
 let samples: string;
@@ -50,6 +51,17 @@ describe("usage", () => {
       expect({ name, code: own.code }).toEqual({ name, code: 0 });
       expect(own.out.toLowerCase()).toContain(`usage: spawnbox ${name}`);
       expect(spawnbox(name, "--version").out).toMatch(/^spawnbox \d+\.\d+\.\d+\n$/);
+    }
+  });
+  test.if(isRoot)("where /proc is missing, each says so in one line", () => {
+    for (const name of [...subcommands, "install", "--version"]) {
+      const hidden = 'mount -t tmpfs none /proc && exec "$0" "$@"';
+      const through = ["unshare", "--mount", "sh", "-c", hidden, program, name];
+      const { exitCode, stdout, stderr } = Bun.spawnSync(through, { cwd: dir, env: { PATH } });
+      expect([exitCode, stdout.toString()]).toEqual([1, ""]);
+      expect(stderr.toString()).toMatch(
+        /^spawnbox: \/proc is not mounted, .*: mount -t proc .*\n$/,
+      );
     }
   });
   test("wrong usage is exit code 2 and says what to do", () => {
