@@ -231,7 +231,9 @@ export class Walk {
     if (this.#foreign.size > 0) {
       const who = this.#trust.owners.map((uid) => (uid === 0 ? "root" : `uid ${uid}`));
       const all = [...this.#foreign].reverse().join(", ");
-      return `${all}, who could change what this server does: chown it to ${[...new Set(who)].join(" or ")}`;
+      // Without -h, what a link leads to would get another owner.
+      const how = /(^|, )the link /.test(all) ? "chown -h" : "chown";
+      return `${all}, who could change what this server does: ${how} it to ${[...new Set(who)].join(" or ")}`;
     }
     const paths = [...this.#open].reverse().join(" ");
     if (paths === "") return undefined;
