@@ -7,6 +7,7 @@ import { hasEnded, openProcess, type Process } from "./processes.ts";
 const { symbols: libc } = dlopen("libc.so.6", {
   __errno_location: { args: [], returns: "ptr" },
   getsockopt: { args: ["i32", "i32", "i32", "ptr", "ptr"], returns: "i32" },
+  setsockopt: { args: ["i32", "i32", "i32", "ptr", "u32"], returns: "i32" },
   getsockname: { args: ["i32", "ptr", "ptr"], returns: "i32" },
   close: { args: ["i32"], returns: "i32" },
   fcntl: { args: ["i32", "i32", "i64"], returns: "i32" },
@@ -14,6 +15,7 @@ const { symbols: libc } = dlopen("libc.so.6", {
 
 const SOL_SOCKET = 1;
 const SO_TYPE = 3;
+const SO_RCVBUF = 8;
 const SO_PEERCRED = 17;
 const SO_ACCEPTCONN = 30;
 const SO_PEERGROUPS = 59;
@@ -37,6 +39,16 @@ function option(fd: number, name: number, words: number): Int32Array {
   const length = Uint32Array.of(value.byteLength);
   checked(libc.getsockopt(fd, SOL_SOCKET, name, value, length), "getsockopt", `fd ${fd}`);
   return value;
+}
+
+/** How much the kernel keeps of what was sent and not read, about: socket(7), SO_RCVBUF. Throws CError. */
+export function limitReceiving(fd: number, bytes: number): void {
+  const value = Int32Array.of(bytes);
+  checked(
+    libc.setsockopt(fd, SOL_SOCKET, SO_RCVBUF, value, value.byteLength),
+    "setsockopt",
+    `fd ${fd}`,
+  );
 }
 
 export interface Peer {

@@ -20,6 +20,8 @@ export const STATUS = {
   "bad-state": { code: -14, http: 409 },
   disconnected: { code: -15, http: 503 },
   timeout: { code: -16, http: 504 },
+  // Ours: between those of AFB and those of plugins.
+  busy: { code: -100, http: 503 },
 } as const satisfies Record<string, { code: number; http: number }>;
 
 export type Status = keyof typeof STATUS;

@@ -1,4 +1,6 @@
 /** What the API room sees of a connection: who it is, and a way to send it events. No HTTP here. */
+import type { Asker } from "./turns.ts";
+
 export interface Session {
   readonly uuid: string;
   /** Seconds a session lives without use. */
@@ -32,8 +34,11 @@ export interface Client {
   readonly connected: boolean;
   /** Sends an event. The promise settles when the connection can take more. Never rejects. */
   send(event: string, data: unknown): void | Promise<void>;
-  /** Calls `gone` once, when the connection closes. Returns a function that takes that back. */
-  onClose(gone: () => void): () => void;
+  /**
+   * Calls `gone` once, when the connection closes. Returns a function that takes that back.
+   * @param keeps While this stands, the client follows something: it is not idle. True by default
+   */
+  onClose(gone: () => void, keeps?: boolean): () => void;
 }
 
 export interface Request {
@@ -49,6 +54,8 @@ export interface Request {
   readonly session: Session;
   /** Absent: nothing is known of who calls. */
   readonly caller?: Caller;
+  /** Whose turn it is where requests have to wait for one another. */
+  readonly from?: Asker | undefined;
   /** Reply only at the end of the task, with its output (REST `wait`). */
   readonly wait?: boolean;
 }

@@ -37,13 +37,14 @@ export class Monitor {
   meet(client: Client): void {
     if (this.#seen.has(client)) return;
     this.#seen.add(client);
-    client.onClose(() => {
+    const gone = (): void => {
       this.#listeners.delete(client);
       this.#tracers.delete(client);
       const data = { uuid: client.session.uuid };
       this.deps.hub.emit(DISCONNECTED, data);
       for (const { feed } of this.#listeners.values()) feed.push(data);
-    });
+    };
+    client.onClose(gone, false);
   }
 
   get verbs(): Verb[] {

@@ -5,6 +5,7 @@ import type { Launch } from "../launch/task.ts";
 import { type Log, serverLog } from "../log.ts";
 import type { ApiPlan, Plan, PluginPlan } from "../plan/plan.ts";
 import { type LoadedPlugin, loadPlugin } from "../plugins/load.ts";
+import { Admission } from "./admission.ts";
 import { assemble, type Assembly, type AssemblyDeps, type TaskVerb } from "./assembly.ts";
 import { type Request, SERVER_SESSION } from "./client.ts";
 import { Hub } from "./hub.ts";
@@ -60,6 +61,8 @@ export interface RegistryOptions {
   /** Loads the modules of a plugin; from disk by default. */
   readonly loadPlugin?: (plan: PluginPlan) => LoadedPlugin;
   readonly log?: Log;
+  /** Who may start tasks when; by default without a limit but turns. */
+  readonly admission?: Admission;
   /** Further verbs, by API name: those of a config's API, or of an API of their own. */
   readonly verbs?: Readonly<Record<string, readonly Verb[]>>;
 }
@@ -102,6 +105,7 @@ class LocalRegistry implements Registry {
       hub,
       grants: (request) => this.#grants(request),
       explain: options.explain,
+      admission: options.admission ?? new Admission(),
       encoders: options.encoders ?? findEncoder,
       loadPlugin: options.loadPlugin ?? loadPlugin,
       invoke: (request) => this.#invoke(request),

@@ -4,18 +4,23 @@ import { AfbError } from "../errors.ts";
 import type { Launch } from "../launch/task.ts";
 import type { Logger } from "../log.ts";
 import type { Plan } from "../plan/plan.ts";
+import type { Admission, Place, Waiting } from "./admission.ts";
 import type { Client, Request } from "./client.ts";
 import type { Hub } from "./hub.ts";
 import { parseTarget, type Query } from "./query.ts";
 import { type Encoded, type MayFollow, Run } from "./run.ts";
 
 export interface TaskDeps {
+  readonly admission: Admission;
   readonly launch: Launch;
   /** The plan in words, for a reply with `verbose`. */
   readonly explain?: ((plan: Plan) => string[]) | undefined;
   readonly hub: Hub;
   readonly log: Logger;
 }
+
+/** Throws AfbError for a task that the caller may do nothing to. */
+type Permit = (task: Pick<Run, "plan">) => void;
 
 /** How long the output of killed tasks may wait for clients that do not read, when the server closes; ms. */
 const CLOSE_GRACE = 1000;
@@ -24,6 +29,8 @@ export class Tasks {
   /** By pid. */
   readonly #runs = new Map<number, Run>();
   readonly #starting = new Set<Promise<Run>>();
+  /** Starts whose turn has not come. */
+  readonly #waiting = new Map<Waiting, Plan>();
   /** Aborted when the server closes: launches on their way end too. */
   readonly #closing = new AbortController();
   /** Of the last {@link recheck}. */
@@ -37,7 +44,7 @@ export class Tasks {
 
   /** Nothing runs, nothing is being started. */
   get idle(): boolean {
-    return this.#runs.size + this.#starting.size === 0;
+    return this.#runs.size + this.#starting.size + this.#waiting.size === 0;
   }
 
   /** Starts `argv` under a plan; the reply is that of AFB.md, "A command verb". */
@@ -50,7 +57,7 @@ export class Tasks {
   ): Promise<unknown> {
     const encoded = query.wait || request.wait ? waiting(own) : own;
     const recheck = this.#rechecking();
-    const run = await this.#launch(plan, argv, encoded);
+    const run = await this.#launch(plan, argv, encoded, request);
     if (request.client) {
       run.follow(request.client, request);
       if (plan.detach === false) run.tie(request.client, request);
@@ -76,14 +83,13 @@ export class Tasks {
   }
 
   /** Stops, subscribes or unsubscribes. Of all tasks only those that `permit` does not refuse, by throwing. */
-  async act(
-    request: Request,
-    query: Query,
-    permit: (run: Run) => void = () => {},
-  ): Promise<string | string[]> {
+  async act(request: Request, query: Query, permit: Permit = () => {}): Promise<string | string[]> {
     const { pid, signal } = parseTarget(query.args);
     const act = this.#actOf(request, query.action, signal);
     const recheck = this.#rechecking();
+    if (query.action === "stop" && pid === undefined) {
+      this.#withdraw(new AfbError("bad-state", "it was stopped before its turn came"), permit);
+    }
     // A client may send the stop right behind the start, which then is still on its way.
     await Promise.allSettled(this.#starting);
     if (pid !== undefined) {
@@ -124,6 +130,7 @@ export class Tasks {
   /** Kills every task and waits until their trees are gone. Nothing starts any more. */
   async close(): Promise<void> {
     this.#closing.abort();
+    this.#withdraw(shuttingDown());
     await Promise.allSettled(this.#starting);
     const runs = [...this.#runs.values()];
     for (const run of runs) run.task.kill();
@@ -143,23 +150,57 @@ export class Tasks {
   }
 
   /** Takes a place before it launches, so that requests which arrive together do not exceed `concurrency`. */
-  async #launch(plan: Plan, argv: readonly string[], encoded: Encoded): Promise<Run> {
-    if (this.#closing.signal.aborted)
-      throw new AfbError("not-available", "the server is shutting down");
+  async #launch(
+    plan: Plan,
+    argv: readonly string[],
+    encoded: Encoded,
+    request: Request,
+  ): Promise<Run> {
+    if (this.#closing.signal.aborted) throw shuttingDown();
     this.#requirePlace(plan.concurrency);
+    const waiting = this.deps.admission.enter(plan, request);
+    const place = "leave" in waiting ? waiting : await this.#turn(waiting, plan, request);
     const starting = Run.launch(this.deps, plan, argv, encoded, this.#closing.signal);
     this.#starting.add(starting);
+    if (!("leave" in waiting)) this.#waiting.delete(waiting);
     try {
       const run = await starting;
       this.#runs.set(run.pid, run);
+      // Before anybody hears of the end: a client may start the next one at once.
+      void run.task.ended.then(() => place.leave());
       return run;
+    } catch (error) {
+      place.leave();
+      throw error;
     } finally {
+      place.launched();
       this.#starting.delete(starting);
     }
   }
 
+  /** Not for a client that goes meanwhile, and with which the task would end. */
+  async #turn(waiting: Waiting, plan: Plan, { client }: Request): Promise<Place> {
+    this.#waiting.set(waiting, plan);
+    const gone = new AfbError("disconnected", "its client went before its turn came");
+    const forget = plan.detach === false ? client?.onClose(() => waiting.giveUp(gone)) : undefined;
+    try {
+      return await waiting.place;
+    } catch (error) {
+      this.#waiting.delete(waiting);
+      throw error;
+    } finally {
+      forget?.();
+    }
+  }
+
+  /** Starts that wait for their turn never begin. */
+  #withdraw(why: AfbError, permit: Permit = () => {}): void {
+    for (const [waiting, plan] of this.#waiting) if (allows(permit, { plan })) waiting.giveUp(why);
+  }
+
   #requirePlace(concurrency: number): void {
-    if (concurrency === 0 || this.#runs.size + this.#starting.size < concurrency) return;
+    const taken = this.#runs.size + this.#starting.size + this.#waiting.size;
+    if (concurrency === 0 || taken < concurrency) return;
     const pids = [...this.#runs.keys()];
     const who = pids.length > 0 ? `pid ${pids.join(", ")}` : "being started";
     const most = concurrency === 1 ? "one task" : `${concurrency} tasks`;
@@ -180,9 +221,11 @@ export class Tasks {
   }
 }
 
-function allows(permit: (run: Run) => void, run: Run): boolean {
+const shuttingDown = () => new AfbError("not-available", "the server is shutting down");
+
+function allows(permit: Permit, task: Pick<Run, "plan">): boolean {
   try {
-    permit(run);
+    permit(task);
     return true;
   } catch (error) {
     if (error instanceof AfbError) return false;

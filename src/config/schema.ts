@@ -133,6 +133,12 @@ export const Sandbox = object(
       description: "resource limits of each command, unless it sets its own",
     }),
     exec: optional(flag({ description: "allow the exec verb in this sandbox" })),
+    concurrency: optional(
+      Type.Integer({
+        minimum: 1,
+        description: "at most so many running tasks in it; further starts wait, then get busy",
+      }),
+    ),
     detach: optional(flag({ description: "detach of its commands, unless they set their own" })),
     pool: optional(
       Type.Integer({

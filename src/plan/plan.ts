@@ -23,6 +23,8 @@ export interface Plan {
   readonly timeout: number;
   /** Most tasks that may run at once; 0 is no limit. */
   readonly concurrency: number;
+  /** The same of all tasks of the sandbox together. */
+  readonly sandboxConcurrency: number;
   /** false: the task is stopped when the client that started it goes away. */
   readonly detach?: boolean;
   readonly verbose: number;

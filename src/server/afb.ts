@@ -3,6 +3,7 @@
  * Frames are written out by hand, since their key order is part of the protocol for some clients.
  */
 import type { Caller, Client } from "../api/client.ts";
+import type { Asker } from "../api/turns.ts";
 import type { Registry } from "../api/registry.ts";
 import { failure, type Reply } from "../api/reply.ts";
 import type { ServerSession } from "./session.ts";
@@ -28,6 +29,8 @@ interface Call {
 export class AfbConnection implements Client {
   #connection: WebSocketConnection | undefined;
   #calls = 0;
+  /** Handlers of the end by which it follows something. */
+  #kept = 0;
   #caller: Caller;
   readonly #gone = new Set<() => void>();
 
@@ -35,6 +38,7 @@ export class AfbConnection implements Client {
     readonly registry: Registry,
     readonly session: ServerSession,
     caller: Caller = {},
+    readonly from?: Asker,
   ) {
     this.#caller = caller;
     session.connections++;
@@ -49,6 +53,13 @@ export class AfbConnection implements Client {
     return this.#connection?.open ?? false;
   }
 
+  /** Since when nothing was asked for, ms of performance.now(); undefined while something is done for it. */
+  get idleSince(): number | undefined {
+    const connection = this.#connection;
+    if (!connection || this.#calls > 0 || this.#kept > 0 || !connection.empty) return undefined;
+    return connection.heard;
+  }
+
   send(event: string, data: unknown): void | Promise<void> {
     if (!this.connected) return;
     return this.#connection?.send(
@@ -56,13 +67,14 @@ export class AfbConnection implements Client {
     );
   }
 
-  onClose(gone: () => void): () => void {
+  onClose(gone: () => void, keeps = true): () => void {
     // A new function each time: the same one may be registered twice.
     const once = (): void => gone();
     this.#gone.add(once);
+    if (keeps) this.#kept++;
     if (!this.connected) queueMicrotask(() => this.#gone.delete(once) && once());
     return () => {
-      this.#gone.delete(once);
+      if (this.#gone.delete(once) && keeps) this.#kept--;
     };
   }
 
@@ -77,9 +89,14 @@ export class AfbConnection implements Client {
     if (call.token !== undefined) this.#caller = { ...this.#caller, token: call.token };
     if (++this.#calls >= CALLS_HIGH) this.#connection?.hold(true);
     const { id, api, verb, args } = call;
-    const reply = (answer: Reply): void => this.#reply(id, answer);
+    this.#connection?.charge(text.length);
+    const reply = (answer: Reply): void => {
+      this.#reply(id, answer);
+      this.#connection?.charge(-text.length);
+    };
+    const { session, from } = this;
     this.registry
-      .call({ api, verb, args, client: this, session: this.session, caller: this.#caller })
+      .call({ api, verb, args, client: this, session, from, caller: this.#caller })
       .then(reply, (error: unknown) => reply(failure(error)));
   }
 

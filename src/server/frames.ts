@@ -61,6 +61,11 @@ export class FrameReader {
   /** @param limit Most bytes of one message, over all its fragments. */
   constructor(readonly limit = 1 << 20) {}
 
+  /** Bytes of a message that is not complete. */
+  get held(): number {
+    return this.#messageLength + this.#chunk.length - this.#at;
+  }
+
   push(chunk: Uint8Array): void {
     if (this.#at < this.#chunk.length) throw new Error("push() before next() returned undefined");
     this.#chunk = chunk;

@@ -1,9 +1,8 @@
 /** Whether a request may become an AFB WebSocket, and the response either way. Pure: no I/O. */
 import { createHash } from "node:crypto";
-import type { IncomingHttpHeaders } from "node:http";
 import { AfbError, STATUS } from "../errors.ts";
 import { failure } from "../api/reply.ts";
-import { checkOrigin, type OriginPolicy } from "./origin.ts";
+import { checkOrigin, type GetHeader, type OriginPolicy } from "./origin.ts";
 
 export const PROTOCOL = "x-afb-ws-json1";
 const ACCEPT_SUFFIX = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
@@ -12,7 +11,7 @@ export interface UpgradeRequest {
   method?: string | undefined;
   /** Path and query. */
   url?: string | undefined;
-  headers: IncomingHttpHeaders;
+  header: GetHeader;
 }
 
 export interface Handshake {
@@ -68,10 +67,7 @@ export function refuse(http: number, error: AfbError, headers: readonly string[]
 }
 
 function accept(request: UpgradeRequest, policy: OriginPolicy): string {
-  const header = (name: string): string | undefined => {
-    const value = request.headers[name];
-    return Array.isArray(value) ? value.join(", ") : value;
-  };
+  const { header } = request;
   checkOrigin(header, policy);
   if (request.method !== "GET") throw new Refusal(405, "open a WebSocket with GET", ["Allow: GET"]);
   const path = (request.url ?? "").split("?", 1)[0];

@@ -1,17 +1,20 @@
 /**
- * The node:http server of one listener: REST requests go to the Elysia app, WebSocket upgrades to our own engine on the raw
- * socket, since AFB's C client sends unmasked frames, which Bun's WebSocket server refuses.
+ * What is done with a connection of one listener: its requests go to the Elysia app, WebSocket upgrades to our own engine on the
+ * raw socket, since AFB's C client sends unmasked frames, which others refuse.
  */
-import { createServer, type Server } from "node:http";
 import type { Socket } from "node:net";
+import { limitReceiving } from "../../ffi/sockets.ts";
 import type { Registry } from "../api/registry.ts";
-import { answer } from "./bridge.ts";
+import type { Asker } from "../api/turns.ts";
+import type { Share } from "../share.ts";
+import { type Guest, type Guests, peerName } from "./guests.ts";
+import { HttpConnection, refusal } from "./http/connection.ts";
 import type { OriginPolicy } from "./origin.ts";
 import type { Pages } from "./pages.ts";
-import type { Peer } from "./peer.ts";
+import { descriptorOf, type Peer } from "./peer.ts";
 import { createRest } from "./rest.ts";
 import type { Sessions } from "./session.ts";
-import { upgrade } from "./upgrade.ts";
+import { type Upgraded, upgrade } from "./upgrade.ts";
 import type { WebSocketConnection } from "./websocket.ts";
 
 /** What all listeners of a server share. */
@@ -23,9 +26,12 @@ export interface Shared {
   origins?: readonly string[] | undefined;
   hosts?: readonly string[] | undefined;
   pages?: Pages | undefined;
-  /** Most open connections, over all listeners. */
+  /** Most open connections of one listener. */
   readonly most: number;
+  /** Bytes of requests and replies that wait here for a client, of all of them. */
+  readonly memory: Share;
   readonly sockets: Set<Socket>;
+  readonly connections: Set<HttpConnection>;
   readonly webSockets: Set<WebSocketConnection>;
 }
 
@@ -35,19 +41,14 @@ export interface Place {
   readonly policy: OriginPolicy;
 }
 
-/** Milliseconds. Slow clients are cut off so that they cannot use up the connections. */
-export const LIMITS = {
-  headersTimeout: 10_000,
-  requestTimeout: 30_000,
-  keepAliveTimeout: 5_000,
-} as const;
+/** Bytes of a connection that the kernel keeps, and that are read at once, about. */
+const RECEIVED = 64 * 1024;
 
-export function createHttp(
-  shared: Shared,
-  place: Place,
-  peerOf: (socket: Socket) => Peer | undefined,
-): Server {
-  const { registry, sessions, version, sockets, webSockets } = shared;
+/** Takes connections in, each once it is accepted. @param peer who is at the other end of a unix socket */
+export type Door = (socket: Socket, peer: Peer | undefined) => void;
+
+export function createDoor(shared: Shared, place: Place, guests: Guests): Door {
+  const { registry, sessions, version, sockets, webSockets, connections } = shared;
   const rest = createRest({
     registry,
     sessions,
@@ -56,34 +57,86 @@ export function createHttp(
     policy: () => place.policy,
     port: () => place.port,
   });
-  const server = createServer({
-    ...LIMITS,
-    connectionsCheckingInterval: 1_000,
-    maxHeaderSize: 16 * 1024,
-    // Without this, curl's offer of HTTP/2 (Upgrade: h2c) would be taken for a WebSocket.
-    shouldUpgradeCallback: (request) =>
-      request.headers.upgrade?.toLowerCase().includes("websocket") ?? false,
-  });
-  server.on("request", (request, response) => {
-    void answer(request, response, (it) => rest(it, peerOf(request.socket)));
-  });
-  // Without this listener, node:http asks for any body, also for one that is too long.
-  server.on("checkContinue", (request, response) => {
-    void answer(request, response, (it) => rest(it, peerOf(request.socket)), true);
-  });
-  server.on("connection", (socket: Socket) => {
+  const refusals = new Refusals();
+  return (socket, peer) => {
     sockets.add(socket);
-    socket.on("close", () => sockets.delete(socket));
+    const fd = descriptorOf(socket);
+    if (fd !== undefined) limitReceiving(fd, RECEIVED);
     // Its errors are those of the request or of the WebSocket; unheard, one would end the process.
     socket.on("error", () => socket.destroy());
-    if (sockets.size > shared.most) socket.destroy();
-  });
-  server.on("upgrade", (request, duplex, head) => {
-    // node:http types it as a Duplex, and hands over the net.Socket of the connection.
-    const socket = duplex as Socket;
-    const { policy, port } = place;
-    const peer = peerOf(socket);
-    upgrade(request, socket, head, { registry, sessions, policy, port, webSockets, peer });
-  });
-  return server;
+    const name = peerName(socket, peer);
+    const visitor = new Visitor(socket);
+    if (!guests.admit(name, visitor)) {
+      socket.on("close", () => sockets.delete(socket));
+      refusals.refuse(socket);
+      return;
+    }
+    const part = shared.memory.part();
+    const from: Asker = { peer: name, connection: visitor };
+    const connection = new HttpConnection(socket, part, {
+      respond: (request) => rest(request, { from, peer }),
+      upgrade: (head, behind) => {
+        connections.delete(connection);
+        const { policy, port } = place;
+        visitor.speaks = upgrade(head, socket, behind, {
+          ...{ registry, sessions, policy, port, webSockets, peer, part, from },
+        });
+      },
+    });
+    visitor.speaks = connection;
+    connections.add(connection);
+    socket.on("close", () => {
+      sockets.delete(socket);
+      connections.delete(connection);
+      guests.leave(name, visitor);
+      part.close();
+    });
+  };
+}
+
+/** A connection, whatever it speaks by now. */
+class Visitor implements Guest {
+  /** Without a WebSocket where an upgrade was refused: it is about to end. */
+  speaks: HttpConnection | Upgraded | undefined;
+
+  constructor(readonly socket: Socket) {}
+
+  get idleSince(): number | undefined {
+    return this.speaks ? this.speaks.idleSince : 0;
+  }
+
+  evict(): void {
+    const { speaks } = this;
+    if (speaks && "evict" in speaks) speaks.evict();
+    else this.socket.destroy();
+  }
+}
+
+/** Milliseconds that one which is refused has to send its request and read why. */
+const REFUSAL = 1_000;
+/** Most that are told at a time; more are closed. */
+const TOLD = 64;
+
+class Refusals {
+  #telling = 0;
+
+  refuse(socket: Socket): void {
+    if (this.#telling >= TOLD) {
+      socket.destroy();
+      return;
+    }
+    this.#telling++;
+    const info =
+      "there are too many connections, none of yours is idle: close some, or try again later";
+    const [head, body] = refusal(503, info);
+    // Read and drop the request: closing over unread data would reset the connection.
+    socket.on("data", () => {});
+    socket.on("end", () => socket.destroy());
+    socket.end(Buffer.concat([Buffer.from(head), body]));
+    const timer = setTimeout(() => socket.destroy(), REFUSAL);
+    socket.on("close", () => {
+      clearTimeout(timer);
+      this.#telling--;
+    });
+  }
 }

@@ -1,6 +1,5 @@
 /** Listening on an address, with errors that say what to do. */
-import type { Server } from "node:http";
-import { isIP } from "node:net";
+import { isIP, type Server } from "node:net";
 
 const ADVICE: Record<string, string> = {
   EADDRINUSE: "the port is in use: stop the program that has it, or choose another port",

@@ -21,6 +21,9 @@ const CHALLENGES: Partial<Record<Status, string>> = {
   "insufficient-scope": 'Bearer error="insufficient_scope"',
 };
 
+/** Seconds after which a server that is busy may have room again. */
+const RETRY_AFTER = "1";
+
 export function respond(answer: Reply, http?: number): Response {
   const { reply, json: body } = encodeReply(answer);
   // Statuses of plugins are not in the catalogue.
@@ -29,6 +32,7 @@ export function respond(answer: Reply, http?: number): Response {
   // RFC 6750, section 3: how to do better. Browsers do not ask their user for a bearer token.
   const challenge = CHALLENGES[reply.request.status];
   if (challenge !== undefined) response.headers.set("www-authenticate", challenge);
+  if (reply.request.status === "busy") response.headers.set("retry-after", RETRY_AFTER);
   return response;
 }
 

@@ -6,6 +6,7 @@
 import { Elysia } from "elysia";
 import { AfbError } from "../errors.ts";
 import type { Registry } from "../api/registry.ts";
+import type { Asker } from "../api/turns.ts";
 import { failure } from "../api/reply.ts";
 import { readArguments, readWait } from "./arguments.ts";
 import { EVENTS, streamEvents } from "./events.ts";
@@ -35,12 +36,19 @@ const METHODS = {
   events: "GET, OPTIONS",
 } as const;
 
-/** Answers one request. @param peer Who sent it, over a unix socket. */
-export type Rest = (request: Request, peer?: Peer) => Response | Promise<Response>;
+/** Who sent a request. */
+export interface Sender {
+  readonly from?: Asker;
+  /** Over a unix socket. */
+  readonly peer?: Peer | undefined;
+}
+
+/** Answers one request. */
+export type Rest = (request: Request, sender?: Sender) => Response | Promise<Response>;
 
 export function createRest(options: RestOptions): Rest {
   const { registry } = options;
-  const peers = new WeakMap<Request, Peer>();
+  const senders = new WeakMap<Request, Sender>();
   const list = () => Object.fromEntries(registry.list().map(({ api, verbs }) => [api, verbs]));
   const nothing = (info: string, status: "unknown-api" | "unknown-verb"): Response =>
     respond({ ...failure(new AfbError(status, info)), response: { apis: list() } });
@@ -92,11 +100,11 @@ export function createRest(options: RestOptions): Rest {
     checkCaller(header, options.policy());
     const { args, texts, get } = await readArguments(request, parameters);
     const credentials = readCredentials(header, get, options.port());
-    const peer = peers.get(request);
+    const { peer, from } = senders.get(request) ?? {};
     const session = options.sessions.open(credentials, peer);
     const caller = callerOf(credentials, peer);
     const wait = readWait(get("wait"), header("prefer"));
-    const made = { api, verb, args, texts, session, caller, wait };
+    const made = { api, verb, args, texts, session, caller, from, wait };
     const response = events
       ? await streamEvents(request, { registry, call: made })
       : respond(await registry.call(made));
@@ -154,8 +162,8 @@ export function createRest(options: RestOptions): Rest {
     )
     .all("/api/*", guarded(call), raw)
     .all("/*", guarded(other), raw);
-  return (request, peer) => {
-    if (peer) peers.set(request, peer);
+  return (request, sender) => {
+    if (sender) senders.set(request, sender);
     return app.fetch(request);
   };
 }

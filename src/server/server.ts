@@ -3,7 +3,9 @@ import { closeSync } from "node:fs";
 import type { Socket } from "node:net";
 import type { Registry } from "../api/registry.ts";
 import type { Endpoint } from "./endpoint.ts";
+import type { HttpConnection } from "./http/connection.ts";
 import type { Shared } from "./http.ts";
+import { Share } from "../share.ts";
 import { type Listener, openListener } from "./listener.ts";
 import { type PageSource, Pages } from "./pages.ts";
 import { Sessions } from "./session.ts";
@@ -20,8 +22,10 @@ export interface ServerOptions {
   /** Directories whose files are served, besides the API. */
   pages?: readonly PageSource[];
   version: string;
-  /** Most open connections; further ones are closed at once. */
+  /** Most open connections of one endpoint; see guests.ts for who gets them. */
   connections?: number;
+  /** Bytes of requests and replies that may wait here for all clients together. */
+  memory?: number;
 }
 
 export interface RunningServer {
@@ -42,17 +46,23 @@ export interface RunningServer {
 /** Milliseconds that open connections have when the server closes. */
 const GRACE = 2_000;
 
+const CONNECTIONS = 512;
+/** About four times that is what the process may grow by, since text has two bytes a character, and JSON becomes objects. */
+const MEMORY = 32 << 20;
+
 /** Rejects with an Error that says what to do; then nothing listens. */
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
   const { registry, version, origins, hosts } = options;
-  const most = options.connections ?? 512;
+  const most = options.connections ?? CONNECTIONS;
   // Sessions outnumber connections, so there is always one that can be forgotten.
-  const sessions = new Sessions(Math.max(4096, most * 2));
+  const sessions = new Sessions(Math.max(4096, most * 2 * options.endpoints.length));
   const sockets = new Set<Socket>();
   const webSockets = new Set<WebSocketConnection>();
+  const connections = new Set<HttpConnection>();
+  const memory = new Share(options.memory ?? MEMORY);
   const shared: Shared = {
     ...{ registry, version, origins, hosts, pages: pagesOf(options) },
-    ...{ most, sessions, sockets, webSockets },
+    ...{ most, memory, sessions, sockets, connections, webSockets },
   };
   const listeners = await openListeners(options.endpoints, shared);
   const known = new Set(options.endpoints.map(nameOf));
@@ -78,7 +88,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       Object.assign(shared, { origins, hosts, pages });
     },
     close: async () => {
-      await shutDown(listeners, sockets, webSockets);
+      await shutDown(listeners, shared);
       shared.pages?.close();
     },
   };
@@ -96,7 +106,7 @@ async function openListeners(endpoints: readonly Endpoint[], shared: Shared): Pr
   } catch (error) {
     for (const endpoint of endpoints.slice(listeners.length + 1))
       if (endpoint.kind === "fd") closeSync(endpoint.fd);
-    await shutDown(listeners, new Set(), new Set());
+    await Promise.all(listeners.map((listener) => listener.close()));
     throw error;
   }
   return listeners;
@@ -110,15 +120,13 @@ function nameOf(endpoint: Endpoint): string {
 
 async function shutDown(
   listeners: readonly Listener[],
-  sockets: ReadonlySet<Socket>,
-  webSockets: ReadonlySet<WebSocketConnection>,
+  { sockets, connections, webSockets }: Shared,
 ): Promise<void> {
   const closed = listeners.map((listener) => listener.close());
   for (const webSocket of [...webSockets]) webSocket.close(1001, "server is closing");
-  for (const listener of listeners) listener.closeIdle();
+  for (const connection of [...connections]) connection.leave();
   const timer = setTimeout(() => {
     for (const socket of [...sockets]) socket.destroy();
-    for (const listener of listeners) listener.closeAll();
   }, GRACE);
   await Promise.all(closed);
   await Promise.all(

@@ -1,11 +1,13 @@
 /** Turns a connection that asks for it into an AFB WebSocket. */
-import type { IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
 import { AfbError } from "../errors.ts";
 import type { Registry } from "../api/registry.ts";
+import type { Asker } from "../api/turns.ts";
+import type { Part } from "../share.ts";
 import { AfbConnection } from "./afb.ts";
 import { handshake, refuse } from "./handshake.ts";
-import type { OriginPolicy } from "./origin.ts";
+import type { RequestHead } from "./http/head.ts";
+import type { GetHeader, OriginPolicy } from "./origin.ts";
 import type { Peer } from "./peer.ts";
 import { parseQuery } from "./query.ts";
 import { callerOf, readCredentials, type Credentials, type Sessions } from "./session.ts";
@@ -21,46 +23,57 @@ export interface UpgradeContext {
   peer: Peer | undefined;
   /** The open ones; kept up to date here. */
   webSockets: Set<WebSocketConnection>;
+  /** What the connection holds of the memory for all. */
+  part: Part;
+  from: Asker;
+}
+
+/** A WebSocket, as one of the connections of a door. */
+export interface Upgraded {
+  /** See Guest. */
+  readonly idleSince: number | undefined;
+  evict(): void;
 }
 
 /** Milliseconds a refused client has to read the refusal. */
 const REFUSAL_TIMEOUT = 2_000;
 
+/** undefined where it is refused, and ends. @param behind what came behind the request */
 export function upgrade(
-  request: IncomingMessage,
+  head: RequestHead,
   socket: Socket,
-  head: Uint8Array,
-  { registry, sessions, policy, port, peer, webSockets }: UpgradeContext,
-): void {
-  const shaken = handshake(request, policy);
-  if (!shaken.accepted) {
-    reject(socket, shaken.response);
-    return;
-  }
-  const credentials = credentialsOf(request, port);
-  if (credentials instanceof AfbError) {
-    reject(socket, refuse(400, credentials).response);
-    return;
-  }
-  const client = new AfbConnection(
-    registry,
-    sessions.open(credentials, peer),
-    callerOf(credentials, peer),
-  );
-  const connection: WebSocketConnection = new WebSocketConnection(socket, {
-    text: (text) => client.text(text),
+  behind: Uint8Array,
+  { registry, sessions, policy, port, peer, webSockets, part, from }: UpgradeContext,
+): Upgraded | undefined {
+  const header = (name: string): string | undefined => head.headers.get(name);
+  const { method, target } = head;
+  const shaken = handshake({ method, url: target, header }, policy);
+  if (!shaken.accepted) return reject(socket, shaken.response);
+  const credentials = credentialsOf(target, header, port);
+  if (credentials instanceof AfbError) return reject(socket, refuse(400, credentials).response);
+  const session = sessions.open(credentials, peer);
+  const client = new AfbConnection(registry, session, callerOf(credentials, peer), from);
+  const events = {
+    text: (text: string) => client.text(text),
     gone: () => {
       webSockets.delete(connection);
       client.gone();
     },
-  });
+  };
+  const connection: WebSocketConnection = new WebSocketConnection(socket, events, { part });
   webSockets.add(connection);
   client.attach(connection);
   socket.write(shaken.response);
-  connection.start(head);
+  connection.start(behind);
+  return {
+    get idleSince() {
+      return client.idleSince;
+    },
+    evict: () => connection.evict("there are too many connections: idle ones go first"),
+  };
 }
 
-function reject(socket: Socket, response: string): void {
+function reject(socket: Socket, response: string): undefined {
   // Read and drop what comes behind the request: closing over unread data would reset the connection.
   socket.resume();
   socket.end(response);
@@ -70,14 +83,10 @@ function reject(socket: Socket, response: string): void {
 }
 
 /** Session and token as header, parameter or cookie; an error for a query string that cannot be decoded. */
-function credentialsOf(request: IncomingMessage, port: number): Credentials | AfbError {
-  const [, query = ""] = /\?(.*)$/s.exec(request.url ?? "") ?? [];
+function credentialsOf(target: string, header: GetHeader, port: number): Credentials | AfbError {
+  const [, query = ""] = /\?(.*)$/s.exec(target) ?? [];
   try {
     const parameters = parseQuery(query, "query string");
-    const header = (name: string): string | undefined => {
-      const value = request.headers[name];
-      return Array.isArray(value) ? value[0] : value;
-    };
     return readCredentials(header, (name) => parameters.get(name), port);
   } catch (error) {
     if (error instanceof AfbError) return error;

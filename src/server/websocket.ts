@@ -3,6 +3,7 @@ import type { Socket } from "node:net";
 import { encodeClose, encodeFrame } from "./encode.ts";
 import { FrameError, FrameReader, OPCODE, type Message } from "./frames.ts";
 import { Outbox } from "./outbox.ts";
+import { type Part, Share } from "../share.ts";
 
 export interface WebSocketEvents {
   text(text: string): void;
@@ -15,6 +16,8 @@ export interface WebSocketLimits {
   message?: number;
   /** Milliseconds from the start of the close handshake until the socket is destroyed. */
   closing?: number;
+  /** What this connection holds of the memory for all. */
+  part?: Part;
 }
 
 /** Output waiting for the peer above which its requests are no longer read, and below which they are again. */
@@ -22,16 +25,27 @@ const OUTPUT_HIGH = 1 << 20;
 const OUTPUT_LOW = 1 << 18;
 /** Output waiting for the peer above which it is cut off: only senders that do not wait get here. */
 const OUTPUT_MAX = 64 << 20;
+/** Messages handled in one turn of the event loop: their replies count before the next are read, and others get their turn. */
+const MESSAGES_A_TURN = 64;
+/** Milliseconds that a peer which holds too much may wait to be read again. */
+const ROOM_LIMIT = 30_000;
 
 export class WebSocketConnection {
   readonly #reader: FrameReader;
   readonly #outbox: Outbox;
   readonly #closing: number;
+  readonly #part: Part;
   #chunks: Uint8Array[] = [];
   #state: "open" | "closing" | "over" = "open";
   #held = false;
   #paused = false;
   #pumping = false;
+  #breathing = false;
+  #awaitingRoom = false;
+  /** Bytes of calls without a reply. */
+  #charged = 0;
+  /** When a message came last, ms of performance.now(). */
+  #heard = performance.now();
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(
@@ -41,11 +55,22 @@ export class WebSocketConnection {
   ) {
     this.#reader = new FrameReader(limits.message);
     this.#closing = limits.closing ?? 3000;
+    this.#part = limits.part ?? new Share(Infinity).part();
     this.#outbox = new Outbox(socket, () => this.#readAgain());
   }
 
   get open(): boolean {
     return this.#state === "open";
+  }
+
+  /** When the peer was last heard of, ms of performance.now(). */
+  get heard(): number {
+    return this.#heard;
+  }
+
+  /** Everything that was sent has been taken by the kernel. */
+  get empty(): boolean {
+    return this.#outbox.weight === 0 && this.socket.writableLength === 0;
   }
 
   /** Starts reading. @param head What came behind the upgrade request. */
@@ -66,13 +91,21 @@ export class WebSocketConnection {
   send(text: string): void | Promise<void> {
     if (this.#state !== "open") return;
     if (this.#outbox.weight > OUTPUT_MAX) return this.#cutOff();
-    return this.#outbox.send(text);
+    const sent = this.#outbox.send(text);
+    this.#count();
+    return sent;
   }
 
   /** Stops reading requests while `held`. */
   hold(held: boolean): void {
     this.#held = held;
     if (!held) this.#readAgain();
+  }
+
+  /** What is done for the peer holds so many bytes more, or with a negative number less. */
+  charge(bytes: number): void {
+    this.#charged += bytes;
+    if (bytes < 0) this.#readAgain();
   }
 
   /** Starts the close handshake: what was sent goes out first. */
@@ -82,8 +115,15 @@ export class WebSocketConnection {
     this.#leave("closing");
   }
 
+  /** Says goodbye to make room for somebody else, and does not wait for an answer. */
+  evict(reason: string): void {
+    this.close(1013, reason);
+    this.socket.destroySoon();
+  }
+
   #receive(chunk: Uint8Array): void {
     if (this.#state === "over") return;
+    this.#heard = performance.now();
     this.#chunks.push(chunk);
     this.#pump();
   }
@@ -91,11 +131,13 @@ export class WebSocketConnection {
   #pump(): void {
     if (this.#pumping) return;
     this.#pumping = true;
+    let handled = 0;
     try {
-      while (this.#state !== "over" && !this.#wait()) {
+      while (this.#state !== "over" && !this.#wait(handled)) {
         const message = this.#reader.next();
         if (message) {
           this.#handle(message);
+          handled++;
           continue;
         }
         const chunk = this.#chunks.shift();
@@ -107,23 +149,58 @@ export class WebSocketConnection {
       this.#fail(error.code, error.message);
     } finally {
       this.#pumping = false;
+      this.#count();
     }
   }
 
-  /** Whether requests must wait; pauses the socket if so. */
-  #wait(): boolean {
-    if (this.#state !== "open" || (!this.#held && this.#outbox.weight < OUTPUT_HIGH)) return false;
+  /** Whether requests must wait; pauses the socket if so. @param handled messages in this turn */
+  #wait(handled: number): boolean {
+    if (this.#state !== "open") return false;
+    const breathe = handled >= MESSAGES_A_TURN;
+    this.#count();
+    if (!breathe && !this.#held && this.#outbox.weight < OUTPUT_HIGH && !this.#part.full)
+      return false;
     this.#paused = true;
     this.socket.pause();
+    if (breathe && !this.#breathing) {
+      this.#breathing = true;
+      setImmediate(() => {
+        this.#breathing = false;
+        this.#readAgain();
+      });
+    }
     return true;
   }
 
   #readAgain(): void {
-    if (!this.#paused) return;
-    if (this.#state === "open" && (this.#held || this.#outbox.weight > OUTPUT_LOW)) return;
+    this.#count();
+    if (!this.#paused || this.#pumping || this.#breathing) return;
+    if (this.#state === "open") {
+      if (this.#held || this.#outbox.weight > OUTPUT_LOW) return;
+      if (this.#part.full) return this.#awaitRoom();
+    }
     this.#paused = false;
     this.socket.resume();
     this.#pump();
+  }
+
+  #awaitRoom(): void {
+    if (this.#awaitingRoom) return;
+    this.#awaitingRoom = true;
+    // Where all wait for one another with half a message each, somebody has to go.
+    const timer = setTimeout(() => this.#cutOff(), ROOM_LIMIT);
+    this.#part.onRoom(() => {
+      clearTimeout(timer);
+      this.#awaitingRoom = false;
+      this.#readAgain();
+    });
+  }
+
+  /** What waits here to be read or to be written, as far as it is more than a trifle. */
+  #count(): void {
+    let received = this.#reader.held;
+    for (const chunk of this.#chunks) received += chunk.length;
+    this.#part.set(this.#outbox.weight + received + this.#charged);
   }
 
   #handle(message: Message): void {
@@ -171,6 +248,7 @@ export class WebSocketConnection {
 
   #release(): void {
     this.#outbox.close();
+    this.#part.close();
     this.#leave("over");
     clearTimeout(this.#timer);
   }

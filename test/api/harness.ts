@@ -21,6 +21,7 @@ export function shell(verb: string, script: string, overrides: Partial<Plan> = {
     privileges: [],
     timeout: 0,
     concurrency: 0,
+    sandboxConcurrency: 0,
     verbose: 0,
     encoder: { name: "text", opts: {} },
     argv: parseTemplate("/bin/sh", ["-c", script], (text) => text),

@@ -14,7 +14,7 @@ function shake(
   const all = Object.entries({ ...UPGRADE, ...headers });
   const lower = Object.fromEntries(all.map(([name, value]) => [name.toLowerCase(), value]));
   const { response, accepted } = handshake(
-    { method, url, headers: lower },
+    { method, url, header: (name) => lower[name] },
     { loopback: false, ...policy },
   );
   const status = Number(response.split(" ")[1]);

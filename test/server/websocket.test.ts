@@ -181,18 +181,3 @@ describe("closing", () => {
     await closed;
   });
 });
-
-test("too many connections: further ones are closed at once", async () => {
-  await using server = await serve({ connections: 3 });
-  const clients: RawClient[] = [];
-  for (let i = 0; i < 3; i++) clients.push(await RawClient.webSocket(server.port));
-  using fourth = await RawClient.open(server.port);
-  expect(await fourth.rest()).toBe("");
-  clients.forEach((client) => client.socket.destroy());
-  // Their places are free again once the server has seen them go.
-  for (;;) {
-    using again = await RawClient.open(server.port);
-    again.write("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
-    if ((await again.head()).startsWith("HTTP/1.1 200")) break;
-  }
-});

@@ -3,7 +3,7 @@ import { describe, expect, test } from "bun:test";
 import type { Request } from "../../src/api/client.ts";
 import { failure, type Reply } from "../../src/api/reply.ts";
 import { AfbError, type FailureStatus, STATUS } from "../../src/errors.ts";
-import { BODY_LIMIT } from "../../src/server/bridge.ts";
+import { BODY_LIMIT } from "../../src/server/http/connection.ts";
 import { frame, RawClient, TestRegistry } from "./harness.ts";
 import { serveOn, TRANSPORTS } from "./transport.ts";
 
@@ -33,6 +33,7 @@ const ROWS: [FailureStatus, number, number][] = [
   ["bad-state", -14, 409],
   ["disconnected", -15, 503],
   ["timeout", -16, 504],
+  ["busy", -100, 503],
 ];
 
 const head = (method: string, target: string, ...lines: string[]): string =>

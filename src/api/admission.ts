@@ -1,0 +1,205 @@
+/**
+ * Who may start a task now. The server has so many places for running tasks, a sandbox may have fewer, and launches take turns
+ * with everything else: a few are on their way at a time, and behind those one begins in each turn of the event loop. Who has to
+ * wait does so in a queue that is fair between clients, bounded in length and time. Beyond it a start is refused, as `busy`,
+ * before anything of it was done.
+ */
+import { availableParallelism } from "node:os";
+import { AfbError } from "../errors.ts";
+import type { Plan } from "../plan/plan.ts";
+import { Share } from "../share.ts";
+import type { Request } from "./client.ts";
+import { type Asker, Turns } from "./turns.ts";
+
+export interface AdmissionOptions {
+  /** Most tasks at a time, of all sandboxes. */
+  readonly tasks?: number;
+  /** Most launches that are on their way at a time. */
+  readonly starting?: number;
+  /** Most starts that wait, of all clients; of a single one, as many as are free besides. */
+  readonly queue?: number;
+  /** Milliseconds that a start waits at most. */
+  readonly patience?: number;
+}
+
+/** A place for one task. */
+export interface Place {
+  /** The launch has come to its end, whether or not the command runs now. */
+  launched(): void;
+  /** Nothing of the task is left. */
+  leave(): void;
+}
+
+/** Enough to keep the processors busy; more would only take them from who is answered meanwhile. */
+const STARTING = Math.max(8, 2 * availableParallelism());
+const QUEUE = 4096;
+const PATIENCE = 10_000;
+
+/** A start whose turn has not come. */
+export interface Waiting {
+  /** Rejects with AfbError `busy`, or with what it was given up for. */
+  readonly place: Promise<Place>;
+  giveUp(why: AfbError): void;
+}
+
+interface Entry {
+  readonly plan: Plan;
+  readonly enter: (place: Place) => void;
+}
+
+/** What all starts wait for that no sandbox holds back. */
+const EVERYBODY = "";
+
+export class Admission {
+  readonly tasks: number;
+  readonly #starting: number;
+  readonly #patience: number;
+  readonly #queue: Share;
+  /** By the sandbox that holds them back, since one that is full keeps nobody else waiting. */
+  readonly #waiting = new Map<string, Turns<Entry>>();
+  /** What each connection holds of the queue. */
+  readonly #parts = new WeakMap<object, ReturnType<Share["part"]>>();
+  #running = 0;
+  #launching = 0;
+  /** Running tasks of the sandboxes that have a limit. */
+  readonly #inSandbox = new Map<string, number>();
+  #scheduled = false;
+
+  constructor(options: AdmissionOptions = {}) {
+    this.tasks = options.tasks ?? Infinity;
+    this.#starting = options.starting ?? STARTING;
+    this.#patience = options.patience ?? PATIENCE;
+    this.#queue = new Share(options.queue ?? QUEUE);
+  }
+
+  /**
+   * A place, or the wait for one.
+   * @param request whose connection it is that waits
+   * @throws AfbError `busy`: no more can wait
+   */
+  enter(plan: Plan, request: Pick<Request, "from" | "session">): Place | Waiting {
+    const queue = queueOf(plan);
+    if (this.#mayEnter(plan) && !this.#waiting.has(queue) && !this.#scheduled) {
+      return this.#place(plan);
+    }
+    return this.#wait(queue, request.from ?? { peer: "", connection: request.session }, plan);
+  }
+
+  /** How many run or are being started, and how many wait. */
+  get load(): { running: number; waiting: number } {
+    return { running: this.#running, waiting: this.#queue.most - this.#queue.free };
+  }
+
+  #mayEnter(plan: Plan): boolean {
+    return this.#launching < this.#starting && this.#hasPlace(plan);
+  }
+
+  #hasPlace(plan: Plan): boolean {
+    const { sandboxConcurrency: most } = plan;
+    if (this.#running >= this.tasks) return false;
+    return most === 0 || (this.#inSandbox.get(queueOf(plan)) ?? 0) < most;
+  }
+
+  #place(plan: Plan): Place {
+    const sandbox = plan.sandboxConcurrency > 0 ? queueOf(plan) : undefined;
+    const count = (change: number): void => {
+      this.#running += change;
+      if (sandbox === undefined) return;
+      const now = (this.#inSandbox.get(sandbox) ?? 0) + change;
+      if (now > 0) this.#inSandbox.set(sandbox, now);
+      else this.#inSandbox.delete(sandbox);
+    };
+    count(1);
+    this.#launching++;
+    const launched = once(() => {
+      this.#launching--;
+      this.#schedule();
+    });
+    const leave = once(() => {
+      launched();
+      count(-1);
+      this.#schedule();
+    });
+    return { launched, leave };
+  }
+
+  #wait(queue: string, asker: Asker, plan: Plan): Waiting {
+    const part = this.#parts.get(asker.connection) ?? this.#queue.part();
+    this.#parts.set(asker.connection, part);
+    if (part.held >= this.#queue.free) throw this.#busy(plan, "no more can wait");
+    const { promise: place, resolve, reject } = Promise.withResolvers<Place>();
+    const turns = this.#waiting.get(queue) ?? new Turns<Entry>();
+    this.#waiting.set(queue, turns);
+    let over = false;
+    const done = (): void => {
+      over = true;
+      clearTimeout(timer);
+      part.add(-1);
+    };
+    const enter = (given: Place): void => {
+      done();
+      resolve(given);
+    };
+    const entry: Entry = { plan, enter };
+    const giveUp = (why: AfbError): void => {
+      if (over) return;
+      turns.remove(asker, entry);
+      if (turns.size === 0) this.#waiting.delete(queue);
+      done();
+      reject(why);
+    };
+    const late = `its turn did not come within ${this.#patience / 1000} s`;
+    const timer = setTimeout(() => giveUp(this.#busy(plan, late)), this.#patience);
+    part.add(1);
+    turns.push(asker, entry);
+    this.#schedule();
+    return { place, giveUp };
+  }
+
+  /** One in each turn of the event loop: to begin a launch takes about a millisecond, in which nobody is heard. */
+  #schedule(): void {
+    if (this.#scheduled || this.#waiting.size === 0) return;
+    this.#scheduled = true;
+    setImmediate(() => {
+      this.#scheduled = false;
+      if (this.#next()) this.#schedule();
+    });
+  }
+
+  /** @returns whether one was let in */
+  #next(): boolean {
+    for (const [queue, turns] of this.#waiting) {
+      const plan = turns.peek()?.plan;
+      if (!plan || !this.#mayEnter(plan)) continue;
+      const entry = turns.shift();
+      // The next sandbox has its turn.
+      this.#waiting.delete(queue);
+      if (turns.size > 0) this.#waiting.set(queue, turns);
+      entry?.enter(this.#place(plan));
+      return true;
+    }
+    return false;
+  }
+
+  #busy({ api, sandbox, sandboxConcurrency: most }: Plan, why: string): AfbError {
+    const { running, waiting } = this.load;
+    const own =
+      most > 0
+        ? `, ${this.#inSandbox.get(`${api}/${sandbox}`) ?? 0} of ${most} in this sandbox`
+        : "";
+    const load = `${running} tasks run${Number.isFinite(this.tasks) ? ` of at most ${this.tasks}` : ""}${own}, and ${waiting} starts wait`;
+    return new AfbError("busy", `the server is busy: ${why}; ${load}: try again later`);
+  }
+}
+
+const queueOf = ({ api, sandbox, sandboxConcurrency }: Plan): string =>
+  sandboxConcurrency > 0 ? `${api}/${sandbox}` : EVERYBODY;
+
+function once(action: () => void): () => void {
+  let done = false;
+  return () => {
+    if (done) return;
+    done = true;
+    action();
+  };
+}

@@ -1,0 +1,90 @@
+/**
+ * Who is connected to one door (a listener), and how many may be. Each door has places of its own, and each peer a share of them:
+ * it may have up to {@link GREED} times what it leaves free, so there is always room for somebody else. Beyond that its connection
+ * that has been idle for longest makes room for the next, and where none is idle the next is refused.
+ */
+import type { Socket } from "node:net";
+import { isIPv6 } from "node:net";
+import type { Peer } from "./peer.ts";
+
+const GREED = 3;
+
+export interface Guest {
+  /** Since when it has asked for nothing, ms of performance.now(); undefined while something is done for it. */
+  readonly idleSince: number | undefined;
+  /** Ends it, as one that has been idle for too long. */
+  evict(): void;
+}
+
+export class Guests {
+  readonly #peers = new Map<string, Set<Guest>>();
+  #count = 0;
+
+  /** @param most connections of this door */
+  constructor(readonly most: number) {}
+
+  /** Takes a guest in, if need be in the place of an idle one. False: there is no place, and it is to be refused. */
+  admit(peer: string, guest: Guest): boolean {
+    const own = this.#peers.get(peer);
+    const count = own?.size ?? 0;
+    const beyond = count > 0 && count >= GREED * (this.most - this.#count);
+    if (beyond || this.#count >= this.most) {
+      // Of its own where it has more than its share, else of who has most.
+      const crowd = beyond ? own : this.#largest();
+      const idle = crowd && longestIdle(crowd);
+      if (!idle) return false;
+      this.#remove(crowd, idle);
+      idle.evict();
+    }
+    const guests = this.#peers.get(peer) ?? new Set();
+    this.#peers.set(peer, guests.add(guest));
+    this.#count++;
+    return true;
+  }
+
+  leave(peer: string, guest: Guest): void {
+    const guests = this.#peers.get(peer);
+    if (guests) this.#remove(guests, guest);
+    if (guests?.size === 0) this.#peers.delete(peer);
+  }
+
+  #remove(guests: Set<Guest>, guest: Guest): void {
+    if (guests.delete(guest)) this.#count--;
+  }
+
+  #largest(): Set<Guest> | undefined {
+    let largest: Set<Guest> | undefined;
+    for (const guests of this.#peers.values())
+      if (guests.size > (largest?.size ?? 0)) largest = guests;
+    return largest;
+  }
+}
+
+function longestIdle(guests: ReadonlySet<Guest>): Guest | undefined {
+  let found: Guest | undefined;
+  let since = Infinity;
+  for (const guest of guests) {
+    const { idleSince } = guest;
+    if (idleSince === undefined || idleSince >= since) continue;
+    found = guest;
+    since = idleSince;
+  }
+  return found;
+}
+
+/** Who shares places: a user of this machine, an IPv4 address, or an IPv6 network, of which one host may have every address. */
+export function peerName(socket: Socket, peer: Peer | undefined): string {
+  if (peer) return `uid ${peer.uid}`;
+  const address = (socket.remoteAddress ?? "").replace(/^::ffff:(?=\d+\.)/, "");
+  return isIPv6(address) ? `${network(address)}/64` : address;
+}
+
+/** The first four groups, written out. */
+function network(address: string): string {
+  const [head = "", tail] = address.replace(/%.*$/, "").split("::");
+  const groups = head.split(":").filter((group) => group !== "");
+  // Where `::` stands within them, it stands for zeros up to the groups behind it.
+  const behind = tail === undefined ? [] : tail.split(":").filter((group) => group !== "");
+  while (tail !== undefined && groups.length + behind.length < 8) groups.push("0");
+  return [...groups, ...behind].slice(0, 4).join(":");
+}

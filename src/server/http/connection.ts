@@ -1,0 +1,256 @@
+/**
+ * One connection of HTTP/1.1 (RFC 9112): its requests are read and answered one after the other, so what a client sends ahead, or
+ * does not read, waits with it and not here. What it may hold of the server's memory is bounded together with that of all others.
+ */
+import type { Socket } from "node:net";
+import { AfbError } from "../../errors.ts";
+import { failure } from "../../api/reply.ts";
+import type { Part } from "../../share.ts";
+import { readBody, Truncated } from "./body.ts";
+import { HttpFault } from "./fault.ts";
+import { sendResponse, toRequest } from "./fetch.ts";
+import { parseHead, type RequestHead } from "./head.ts";
+import { Input } from "./input.ts";
+import { headText, Output } from "./output.ts";
+
+/** Most bytes of a request body. */
+export const BODY_LIMIT = 1 << 20;
+
+/** Milliseconds. Slow clients are cut off so that they cannot use up the connections. */
+export interface Limits {
+  /** For the headers of a request, from its first byte on; of the first request, from the connection on. */
+  readonly head: number;
+  /** For a body, from the headers on. */
+  readonly body: number;
+  /** From one response to the first byte of the next request. */
+  readonly idle: number;
+  /** For the other side to end after our last response, however much of its request is still to come. */
+  readonly linger: number;
+}
+
+/** Longer than a proxy keeps a connection that it uses again (nginx: 60 s, load balancers: up to 75 s), so that none meets its end. */
+export const LIMITS: Limits = { head: 10_000, body: 30_000, idle: 90_000, linger: 5_000 };
+
+export interface Handlers {
+  /** Answers a request; its signal tells that the client has gone. Never rejects. */
+  readonly respond: (request: Request) => Promise<Response> | Response;
+  /** Takes over the connection of a request that asks for a WebSocket, with what came behind it. */
+  readonly upgrade: (head: RequestHead, behind: Buffer) => void;
+}
+
+type Phase = "idle" | "head" | "body" | "answer" | "over" | "upgraded";
+
+export class HttpConnection {
+  readonly #socket: Socket;
+  readonly #input: Input;
+  readonly #output: Output;
+  readonly #part: Part;
+  readonly #handlers: Handlers;
+  readonly #limits: Limits;
+  #phase: Phase = "idle";
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  /** When the client was last heard of, ms of performance.now(). */
+  #heard = performance.now();
+  #leaving = false;
+  #left: AbortController | undefined;
+
+  /** Begins to read. @param part what this connection holds of the memory for all */
+  constructor(socket: Socket, part: Part, handlers: Handlers, limits: Limits = LIMITS) {
+    this.#socket = socket;
+    this.#part = part;
+    this.#handlers = handlers;
+    this.#limits = limits;
+    this.#output = new Output(socket, part);
+    this.#input = new Input(socket, part, () => this.#seen());
+    this.#due(limits.head);
+    void this.#serve();
+  }
+
+  /** Since when nothing has been asked for, ms of performance.now(); undefined while something is being answered. */
+  get idleSince(): number | undefined {
+    return this.#phase === "answer" || this.#phase === "upgraded" ? undefined : this.#heard;
+  }
+
+  /** What is being answered is the last; an idle connection ends at once. */
+  leave(): void {
+    this.#leaving = true;
+    if (this.#phase === "idle" || this.#phase === "head") this.#socket.destroy();
+  }
+
+  async #serve(): Promise<void> {
+    try {
+      for (;;) {
+        const text = await this.#input.head();
+        if (text === undefined) break;
+        this.#phase = "body";
+        this.#due(this.#limits.body);
+        const head = parseHead(text);
+        if (asksForWebSocket(head)) {
+          this.#upgrade(head);
+          return;
+        }
+        const more = await this.#exchange(head);
+        if (!more) break;
+        this.#next();
+        // Who sends ahead does not keep others waiting.
+        if (this.#input.length > 0) await new Promise((resolve) => setImmediate(resolve));
+      }
+      this.#end();
+    } catch (error) {
+      this.#failed(error);
+    }
+  }
+
+  /** Reads the rest of a request and answers it. @returns whether another may follow */
+  async #exchange(head: RequestHead): Promise<boolean> {
+    const invited = head.headers.has("expect");
+    if (head.body.kind === "length" && head.body.length > BODY_LIMIT) throw tooLong();
+    const wanted = head.method === "POST";
+    if (invited && !isEmpty(head))
+      await this.#output.whole("HTTP/1.1 100 Continue\r\n\r\n", undefined);
+    const body = await this.#body(head, wanted);
+    try {
+      // What others hold is more than there is: until they have read it, no more is made.
+      await this.#room();
+      this.#phase = "answer";
+      clearTimeout(this.#timer);
+      const left = new AbortController();
+      this.#left = left;
+      if (this.#input.ended && this.#input.length === 0) left.abort();
+      const request = toRequest(head, body, left.signal);
+      if (!request) throw new HttpFault(400, "this request line is not understood");
+      const response = await this.#answer(request);
+      const keepAlive = head.keepAlive && !this.#leaving;
+      return await sendResponse(response, { ...head, keepAlive }, this.#output);
+    } finally {
+      this.#left = undefined;
+      this.#part.add(-(body?.length ?? 0));
+    }
+  }
+
+  async #answer(request: Request): Promise<Response> {
+    try {
+      return await this.#handlers.respond(request);
+    } catch (error) {
+      console.error("request failed:", error);
+      throw new HttpFault(500, "internal error");
+    }
+  }
+
+  /** One that nobody wants is read all the same: what comes behind it is the next request. What is kept counts for the part. */
+  async #body(
+    { body: framing }: RequestHead,
+    wanted: boolean,
+  ): Promise<Uint8Array<ArrayBuffer> | undefined> {
+    const pieces: Buffer[] = [];
+    let length = 0;
+    let kept = 0;
+    try {
+      for await (const piece of readBody(this.#input, framing)) {
+        length += piece.length;
+        if (length > BODY_LIMIT) throw tooLong();
+        if (!wanted) continue;
+        pieces.push(piece);
+        this.#part.add(piece.length);
+        kept += piece.length;
+        await this.#room();
+      }
+    } catch (error) {
+      this.#part.add(-kept);
+      throw error;
+    }
+    return wanted ? new Uint8Array(Buffer.concat(pieces)) : undefined;
+  }
+
+  /** Waits while this connection holds more than what is left for the others. */
+  async #room(): Promise<void> {
+    if (!this.#part.full) return;
+    this.#input.hold();
+    await new Promise<void>((resolve) => this.#part.onRoom(resolve));
+  }
+
+  #upgrade(head: RequestHead): void {
+    if (!isEmpty(head)) throw new HttpFault(400, "a request for a WebSocket has no body");
+    clearTimeout(this.#timer);
+    this.#phase = "upgraded";
+    this.#handlers.upgrade(head, this.#input.detach());
+  }
+
+  #next(): void {
+    this.#heard = performance.now();
+    const begun = this.#input.length > 0;
+    this.#phase = begun ? "head" : "idle";
+    this.#due(begun ? this.#limits.head : this.#limits.idle);
+    if (this.#leaving) this.#socket.destroy();
+  }
+
+  /** Something arrived, or nothing will any more. */
+  #seen(): void {
+    this.#heard = performance.now();
+    if (this.#phase === "idle" && this.#input.length > 0) {
+      this.#phase = "head";
+      this.#due(this.#limits.head);
+    }
+    // Who has ended has gone, as far as anybody can tell: only an answer that is on its way is still sent.
+    if (this.#input.ended) this.#left?.abort();
+  }
+
+  #due(milliseconds: number): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#late(), milliseconds);
+  }
+
+  #late(): void {
+    if (this.#phase === "idle" || this.#phase === "over") this.#socket.destroy();
+    else if (this.#part.full) void this.#refuse(503, "the server is busy: try again later");
+    else void this.#refuse(408, "the request did not come in time");
+  }
+
+  #failed(error: unknown): void {
+    if (this.#phase === "over") return;
+    if (error instanceof HttpFault) return void this.#refuse(error.http, error.message);
+    if (!(error instanceof Truncated)) console.error("request failed:", error);
+    this.#socket.destroy();
+  }
+
+  /** The last response. What still comes is not read as a request. */
+  async #refuse(http: number, info: string): Promise<void> {
+    if (this.#phase === "over") return;
+    this.#phase = "over";
+    await this.#output.whole(...refusal(http, info));
+    this.#end();
+  }
+
+  /** What still arrives is read and dropped: closing over unread data would reset the connection, and the answer be lost. */
+  #end(): void {
+    this.#phase = "over";
+    if (this.#socket.destroyed) return clearTimeout(this.#timer);
+    this.#input.detach();
+    this.#socket.on("data", () => {});
+    this.#socket.on("end", () => this.#socket.destroy());
+    this.#socket.on("close", () => clearTimeout(this.#timer));
+    this.#due(this.#limits.linger);
+    this.#socket.end(() => this.#input.ended && this.#socket.destroy());
+  }
+}
+
+/** Head and body of a response that ends its connection. */
+export function refusal(http: number, info: string): [head: string, body: Uint8Array] {
+  const status = http === 500 ? "internal-error" : http === 503 ? "busy" : "invalid-request";
+  const body = Buffer.from(JSON.stringify(failure(new AfbError(status, info))));
+  const headers: [string, string][] = [
+    ["content-type", "application/json"],
+    ["content-length", String(body.length)],
+  ];
+  if (http === 503) headers.push(["retry-after", "1"]);
+  return [headText({ status: http, headers }, true), body];
+}
+
+const tooLong = (): HttpFault => new HttpFault(413, `the body is over ${BODY_LIMIT} bytes`);
+
+const isEmpty = ({ body }: RequestHead): boolean => body.kind === "length" && body.length === 0;
+
+/** Only these: curl offers HTTP/2 by the same header (Upgrade: h2c). */
+function asksForWebSocket({ headers }: RequestHead): boolean {
+  return headers.get("upgrade")?.toLowerCase().includes("websocket") ?? false;
+}

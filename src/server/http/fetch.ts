@@ -1,0 +1,100 @@
+/** Between the wire and the Fetch API: a head and a body become a Request, a Response what is sent back. */
+import type { RequestHead } from "./head.ts";
+import { headText, type Output } from "./output.ts";
+
+/** undefined for what the Fetch API has no words for, such as TRACE or a target without a path. */
+export function toRequest(
+  { method, target, headers }: RequestHead,
+  body: Uint8Array<ArrayBuffer> | undefined,
+  signal: AbortSignal,
+): Request | undefined {
+  // The host is checked as a header; in the URL any will do.
+  const url = target.startsWith("/") ? URL.parse(`http://localhost${target}`) : null;
+  if (!url) return undefined;
+  const init: RequestInit = { method, headers: new Headers([...headers]), signal };
+  if (body && body.length > 0) init.body = body;
+  try {
+    return new Request(url.href, init);
+  } catch (error) {
+    if (error instanceof TypeError) return undefined;
+    throw error;
+  }
+}
+
+/** What the answer has to be like for who asked. */
+export interface Asked extends Pick<RequestHead, "method" | "version"> {
+  /** Another request may follow. */
+  readonly keepAlive: boolean;
+}
+
+/**
+ * Sends a response.
+ * @returns whether another request may follow: not after a stream whose end only the end of the connection tells, or that broke off
+ */
+export async function sendResponse(
+  response: Response,
+  { method, version, keepAlive }: Asked,
+  output: Output,
+): Promise<boolean> {
+  const headers = headersOf(response);
+  const head = (more: [string, string][], keep: boolean): string =>
+    headText({ status: response.status, headers: [...headers, ...more] }, !keep);
+  const known = response.headers.has("content-length");
+  const streams = known || response.headers.get("content-type") === "text/event-stream";
+  if (method === "HEAD" || !response.body || !streams) {
+    const body = response.body ? new Uint8Array(await response.arrayBuffer()) : new Uint8Array();
+    const bodiless = response.status === 204 || response.status === 304;
+    const length: [string, string][] =
+      known || bodiless ? [] : [["content-length", String(body.length)]];
+    const sent = method === "HEAD" || bodiless ? undefined : body;
+    await output.whole(head(length, keepAlive), sent);
+    return keepAlive;
+  }
+  if (known) {
+    await output.whole(head([], keepAlive), undefined);
+    return (await pour(response.body, output)) && keepAlive;
+  }
+  if (version === "1.0") {
+    await output.whole(head([], false), undefined);
+    await pour(response.body, output);
+    return false;
+  }
+  await output.whole(head([["transfer-encoding", "chunked"]], keepAlive), undefined);
+  const whole = await pour(response.body, output, chunk);
+  if (whole) await output.some("0\r\n\r\n");
+  return whole && keepAlive;
+}
+
+function headersOf({ headers }: Response): [string, string][] {
+  const found: [string, string][] = [];
+  headers.forEach((value, name) => {
+    if (name !== "set-cookie") found.push([name, value]);
+  });
+  for (const cookie of headers.getSetCookie()) found.push(["set-cookie", cookie]);
+  return found;
+}
+
+/** RFC 9112, section 7.1. */
+function chunk(bytes: Uint8Array): Uint8Array {
+  return Buffer.concat([Buffer.from(`${bytes.length.toString(16)}\r\n`), bytes, CRLF]);
+}
+const CRLF = Buffer.from("\r\n");
+
+/** Writes a stream as it comes, no faster than the client reads; whether it came to its end. */
+async function pour(
+  body: ReadableStream<Uint8Array>,
+  output: Output,
+  wrap: (bytes: Uint8Array) => Uint8Array = (bytes) => bytes,
+): Promise<boolean> {
+  const reader = body.getReader();
+  try {
+    while (!output.gone) {
+      const { done, value } = await reader.read();
+      if (done) return true;
+      if (value.length > 0) await output.some(wrap(value));
+    }
+    return false;
+  } finally {
+    await reader.cancel();
+  }
+}

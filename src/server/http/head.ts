@@ -1,0 +1,126 @@
+/**
+ * The head of an HTTP/1.1 request (RFC 9112, sections 2 to 6). Strict: what two readers might take apart differently is refused,
+ * since a proxy in front could be the other one.
+ */
+import { HttpFault } from "./fault.ts";
+
+/** Most bytes of a head. */
+export const HEAD_LIMIT = 16 * 1024;
+/** Most header fields. */
+const FIELDS = 128;
+
+export interface RequestHead {
+  readonly method: string;
+  /** As it was sent: for most requests a path with its query. */
+  readonly target: string;
+  readonly version: "1.0" | "1.1";
+  /** By name in lower case; of what may be sent more than once the values, joined as RFC 9110, section 5.3, has it. */
+  readonly headers: ReadonlyMap<string, string>;
+  readonly body: BodyFraming;
+  /** Another request may follow on the connection. */
+  readonly keepAlive: boolean;
+}
+
+/** How the end of the body is found: after so many bytes, or where the last chunk is. */
+export type BodyFraming =
+  { readonly kind: "length"; readonly length: number } | { readonly kind: "chunked" };
+
+const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
+/** Visible characters; beyond ASCII what they mean is for who reads the path. */
+const TARGET = /^[\x21-\x7e\x80-\xff]+$/;
+const VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
+
+/** Which may stand there once: two would mean one thing to us and another to who forwarded them. */
+const SINGLE: ReadonlySet<string> = new Set([
+  "host",
+  "content-length",
+  "transfer-encoding",
+  "content-type",
+  "authorization",
+  "origin",
+  "referer",
+  "sec-fetch-site",
+  "sec-websocket-key",
+  "sec-websocket-version",
+  "upgrade",
+  "expect",
+  "x-afb-uuid",
+  "x-afb-token",
+]);
+
+/**
+ * @param text the lines of the head without the empty one, as Latin-1
+ * @throws HttpFault 400, 417, 501 or 505
+ */
+export function parseHead(text: string): RequestHead {
+  const [first = "", ...lines] = text.split("\r\n");
+  const { method, target, version } = requestLine(first);
+  if (lines.length > FIELDS) throw new HttpFault(431, `there are more than ${FIELDS} headers`);
+  const headers = new Map<string, string>();
+  for (const line of lines) addField(headers, line);
+  const host = headers.get("host");
+  if (host === undefined && version === "1.1") {
+    throw new HttpFault(400, "the request has no Host header");
+  }
+  const expect = headers.get("expect");
+  if (expect !== undefined && expect.toLowerCase() !== "100-continue") {
+    throw new HttpFault(417, "of all expectations only 100-continue is met");
+  }
+  return {
+    ...{ method, target, version, headers },
+    body: framing(headers, version),
+    keepAlive: keepsAlive(headers.get("connection"), version),
+  };
+}
+
+function requestLine(line: string): Pick<RequestHead, "method" | "target" | "version"> {
+  const [method = "", target = "", protocol = "", ...more] = line.split(" ");
+  if (!TOKEN.test(method) || !TARGET.test(target) || more.length > 0) {
+    throw new HttpFault(400, "the first line is not a request, such as GET /api/API/VERB HTTP/1.1");
+  }
+  if (protocol === "HTTP/1.1") return { method, target, version: "1.1" };
+  if (protocol === "HTTP/1.0") return { method, target, version: "1.0" };
+  if (/^HTTP\/\d\.\d$/.test(protocol)) throw new HttpFault(505, "speak HTTP/1.1 here");
+  throw new HttpFault(400, "the first line does not end in HTTP/1.1");
+}
+
+function addField(headers: Map<string, string>, line: string): void {
+  const colon = line.indexOf(":");
+  const name = line.slice(0, Math.max(colon, 0)).toLowerCase();
+  // A folded line begins with a blank, and one before the colon is as ambiguous.
+  if (!TOKEN.test(name)) throw new HttpFault(400, "there is a line that is no header");
+  const value = line.slice(colon + 1);
+  if (!VALUE.test(value)) throw new HttpFault(400, `the header ${name} has a control character`);
+  const known = headers.get(name);
+  if (known !== undefined && SINGLE.has(name)) {
+    throw new HttpFault(400, `there is more than one header ${name}`);
+  }
+  const plain = value.replace(/^[\t ]+/, "").trimEnd();
+  const between = name === "cookie" ? "; " : ", ";
+  headers.set(name, known === undefined ? plain : `${known}${between}${plain}`);
+}
+
+/** RFC 9112, section 6.3. */
+function framing(headers: ReadonlyMap<string, string>, version: string): BodyFraming {
+  const length = headers.get("content-length");
+  const coding = headers.get("transfer-encoding");
+  if (coding !== undefined) {
+    if (length !== undefined || version === "1.0") {
+      throw new HttpFault(400, "Transfer-Encoding goes with HTTP/1.1 and without Content-Length");
+    }
+    if (coding.toLowerCase() !== "chunked") {
+      throw new HttpFault(501, "the only Transfer-Encoding here is chunked");
+    }
+    return { kind: "chunked" };
+  }
+  if (length === undefined) return { kind: "length", length: 0 };
+  if (!/^\d{1,15}$/.test(length)) throw new HttpFault(400, "Content-Length is not a number");
+  return { kind: "length", length: Number(length) };
+}
+
+/** RFC 9112, section 9.3. */
+function keepsAlive(connection: string | undefined, version: string): boolean {
+  const options = (connection ?? "").toLowerCase().split(",");
+  const has = (option: string): boolean => options.some((one) => one.trim() === option);
+  return !has("close") && (version === "1.1" || has("keep-alive"));
+}

@@ -1,0 +1,129 @@
+/** Responses onto a socket, no faster than the other side reads. */
+import type { Socket } from "node:net";
+import type { Part } from "../../share.ts";
+
+/** Bytes given to the socket at once: what a response costs there. */
+const SLICE = 64 * 1024;
+/** Milliseconds in which a client takes a slice of a response that is there as a whole, or the connection ends. */
+const STALL = 30_000;
+
+const REASONS: Readonly<Record<number, string>> = {
+  200: "OK",
+  202: "Accepted",
+  204: "No Content",
+  206: "Partial Content",
+  302: "Found",
+  304: "Not Modified",
+  400: "Bad Request",
+  401: "Unauthorized",
+  403: "Forbidden",
+  404: "Not Found",
+  405: "Method Not Allowed",
+  408: "Request Timeout",
+  409: "Conflict",
+  412: "Precondition Failed",
+  413: "Content Too Large",
+  415: "Unsupported Media Type",
+  416: "Range Not Satisfiable",
+  417: "Expectation Failed",
+  426: "Upgrade Required",
+  431: "Request Header Fields Too Large",
+  500: "Internal Server Error",
+  501: "Not Implemented",
+  503: "Service Unavailable",
+  504: "Gateway Timeout",
+  505: "HTTP Version Not Supported",
+};
+
+export interface ResponseHead {
+  readonly status: number;
+  /** One line each, in order. */
+  readonly headers: readonly (readonly [name: string, value: string])[];
+}
+
+/** @param close Whether this is the last response of the connection. */
+export function headText({ status, headers }: ResponseHead, close: boolean): string {
+  const lines = headers.map(([name, value]) => `${name}: ${value}`);
+  const reason = REASONS[status] ?? "Unknown";
+  const connection = close ? "close" : "keep-alive";
+  return [
+    `HTTP/1.1 ${status} ${reason}`,
+    ...lines,
+    `date: ${date()}`,
+    `connection: ${connection}`,
+    "\r\n",
+  ].join("\r\n");
+}
+
+let dated = { at: 0, text: "" };
+
+/** RFC 9110, section 6.6.1; of this second. */
+function date(): string {
+  const at = Math.floor(Date.now() / 1000);
+  if (at !== dated.at) dated = { at, text: new Date(at * 1000).toUTCString() };
+  return dated.text;
+}
+
+export class Output {
+  readonly #socket: Socket;
+  readonly #part: Part;
+  #wake: (() => void) | undefined;
+
+  /** @param part where what waits here is counted */
+  constructor(socket: Socket, part: Part) {
+    this.#socket = socket;
+    this.#part = part;
+    const wake = (): void => this.#wake?.();
+    socket.on("drain", wake);
+    socket.on("close", wake);
+  }
+
+  get gone(): boolean {
+    return this.#socket.destroyed || !this.#socket.writable;
+  }
+
+  /** A whole response. The connection ends when the client does not read it. */
+  async whole(head: string, body: Uint8Array | undefined): Promise<void> {
+    const first = Buffer.from(head, "latin1");
+    const bytes = body ? Buffer.concat([first, body]) : first;
+    this.#part.add(bytes.length);
+    let left = bytes.length;
+    try {
+      for (let at = 0; at < bytes.length && !this.gone; at += SLICE) {
+        const slice = bytes.subarray(at, at + SLICE);
+        if (!this.#socket.write(slice)) await this.#drained(STALL);
+        this.#part.add(-slice.length);
+        left -= slice.length;
+      }
+    } finally {
+      this.#part.add(-left);
+    }
+  }
+
+  /** Some bytes of a stream; waits for as long as the client does not read. */
+  async some(bytes: Uint8Array | string): Promise<void> {
+    if (this.gone) return;
+    const length = bytes.length;
+    this.#part.add(length);
+    try {
+      const taken =
+        typeof bytes === "string" ? this.#socket.write(bytes, "latin1") : this.#socket.write(bytes);
+      if (!taken) await this.#drained();
+    } finally {
+      this.#part.add(-length);
+    }
+  }
+
+  #drained(limit?: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer =
+        limit === undefined ? undefined : setTimeout(() => this.#socket.destroy(), limit);
+      this.#wake = () => {
+        clearTimeout(timer);
+        this.#wake = undefined;
+        resolve();
+      };
+      if (this.gone) this.#wake();
+    });
+  }
+}

@@ -1,0 +1,227 @@
+/** One connection of HTTP/1.1, with limits short enough to be met. */
+import { expect, test } from "bun:test";
+import { createServer, type Socket } from "node:net";
+import { HttpConnection, LIMITS, type Limits } from "../../../src/server/http/connection.ts";
+import { Share } from "../../../src/share.ts";
+import { RawClient } from "../harness.ts";
+
+interface Site {
+  readonly port: number;
+  readonly memory: Share;
+  /** Requests whose handler was called. */
+  asked: number;
+  stop(): void;
+}
+
+async function site(
+  respond: (request: Request) => Response | Promise<Response>,
+  { limits = LIMITS, memory = new Share(1 << 20) }: { limits?: Limits; memory?: Share } = {},
+): Promise<Site> {
+  const sockets = new Set<Socket>();
+  const server = createServer({ allowHalfOpen: true }, (socket) => {
+    sockets.add(socket);
+    socket.on("error", () => socket.destroy());
+    const part = memory.part();
+    socket.on("close", () => part.close());
+    const handle = (request: Request) => {
+      found.asked++;
+      return respond(request);
+    };
+    const upgrade = () => socket.destroy();
+    new HttpConnection(socket, part, { respond: handle, upgrade }, limits);
+  });
+  await new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", resolve));
+  const address = server.address();
+  const port = typeof address === "object" && address ? address.port : 0;
+  const stop = (): void => {
+    server.close();
+    for (const socket of sockets) socket.destroy();
+  };
+  const found: Site = { port, memory, asked: 0, stop };
+  return found;
+}
+
+const lines = (method: string, target: string, ...more: string[]): string =>
+  [`${method} ${target} HTTP/1.1`, "Host: x", ...more, "", ""].join("\r\n");
+
+test("slow clients are cut off: before the headers, within them, within the body, and when idle", async () => {
+  const limits = { head: 50, body: 80, idle: 60, linger: 50 };
+  const { port, stop } = await site(
+    async (request) => {
+      if (new URL(request.url).pathname === "/long") await Bun.sleep(200);
+      return new Response("done");
+    },
+    { limits },
+  );
+  for (const [bytes, expected] of [
+    ["", /^HTTP\/1.1 408|^$/],
+    ["GET / HTTP/1.1\r\nHost", /^HTTP\/1.1 408 /],
+    [lines("POST", "/slow", "Content-Length: 9") + "1", /^HTTP\/1.1 408 /],
+    // Longer than any limit, but nobody's fault.
+    [lines("GET", "/long"), /\r\n\r\ndone$/],
+    [lines("GET", "/"), /\r\n\r\ndone$/],
+  ] as const) {
+    using client = await RawClient.open(port);
+    client.write(bytes);
+    expect(await client.rest()).toMatch(expected);
+  }
+  stop();
+});
+
+test("requests sent ahead are asked for one after the other, and only as far as replies are read", async () => {
+  const body = "x".repeat(256 << 10);
+  const here = await site(() => new Response(body));
+  using client = await RawClient.open(here.port);
+  client.socket.pause();
+  client.write(lines("GET", "/").repeat(4000));
+  // Until nothing moves any more: the kernel holds what it can.
+  for (let before = -1; before < here.asked || here.asked === 0;) {
+    before = here.asked;
+    await Bun.sleep(200);
+  }
+  expect(here.asked).toBeLessThan(200);
+  expect(here.memory.most - here.memory.free).toBeLessThan(2 * body.length);
+  client.socket.destroy();
+  while (here.memory.free < here.memory.most) await Bun.sleep(5);
+  here.stop();
+});
+
+test("what all connections hold together is bounded: bodies wait for one another", async () => {
+  const memory = new Share(1 << 20);
+  const here = await site(async (request) => new Response(String((await request.text()).length)), {
+    memory,
+  });
+  const clients: RawClient[] = [];
+  let most = 0;
+  for (let i = 0; i < 20; i++) {
+    const client = await RawClient.open(here.port);
+    clients.push(client);
+    client.write(lines("POST", "/", "Content-Length: 900000", "Connection: close"));
+    client.write("y".repeat(899_999));
+    most = Math.max(most, memory.most - memory.free);
+  }
+  for (let i = 0; i < 40; i++) {
+    await Bun.sleep(5);
+    most = Math.max(most, memory.most - memory.free);
+  }
+  // Each may be beyond by what was read last: 18 MB were sent.
+  expect(most).toBeLessThan(12 << 20);
+  for (const client of clients) client.write("y");
+  for (const client of clients) {
+    expect(await client.rest()).toEndWith("\r\n\r\n900000");
+    client.socket.destroy();
+  }
+  while (memory.free < memory.most) await Bun.sleep(5);
+  here.stop();
+});
+
+test.each([
+  ["two hosts", lines("GET", "/", "Host: y"), 400],
+  ["no host", "GET / HTTP/1.1\r\n\r\n", 400],
+  ["a blank before the colon", lines("GET", "/", "A : b"), 400],
+  ["a folded line", lines("GET", "/", "A: b", " c"), 400],
+  ["a bare line feed within the headers", "GET / HTTP/1.1\r\nHost: x\nA: b\r\n\r\n", 400],
+  ["a carriage return in a value", lines("GET", "/", "A: b\rc"), 400],
+  ["NUL in a value", lines("GET", "/", "A: b\0c"), 400],
+  ["a length of two", lines("POST", "/", "Content-Length: 1", "Content-Length: 1"), 400],
+  ["a list of lengths", lines("POST", "/", "Content-Length: 1, 1"), 400],
+  ["a signed length", lines("POST", "/", "Content-Length: +1"), 400],
+  ["a length beyond all numbers", lines("POST", "/", `Content-Length: ${"9".repeat(30)}`), 400],
+  ["length and chunks", lines("POST", "/", "Content-Length: 1", "Transfer-Encoding: chunked"), 400],
+  ["an unknown coding", lines("POST", "/", "Transfer-Encoding: gzip, chunked"), 501],
+  ["chunked twice", lines("POST", "/", "Transfer-Encoding: chunked, chunked"), 501],
+  ["chunks of HTTP/1.0", "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", 400],
+  ["a chunk without a size", `${lines("POST", "/", "Transfer-Encoding: chunked")}zz\r\n`, 400],
+  [
+    "a chunk longer than it says",
+    `${lines("POST", "/", "Transfer-Encoding: chunked")}1\r\nab\r\n`,
+    400,
+  ],
+  ["an expectation that nobody meets", lines("POST", "/", "Expect: 200-ok"), 417],
+  ["HTTP/2 without a word", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505],
+  ["TLS", "\x16\x03\x01\x02\0", 400],
+  ["a method that is none", lines("G(T", "/"), 400],
+  [
+    "too many headers",
+    lines("GET", "/", ...Array.from({ length: 200 }, (_, i) => `A${i}: b`)),
+    431,
+  ],
+  [
+    "a long line of chunks",
+    `${lines("POST", "/", "Transfer-Encoding: chunked")}1;${"x".repeat(5000)}`,
+    400,
+  ],
+])("%s: refused, and the connection ends", async (_, bytes, status) => {
+  const here = await site(() => new Response("answered"), { limits: { ...LIMITS, linger: 100 } });
+  using client = await RawClient.open(here.port);
+  client.write(Buffer.from(bytes, "latin1"));
+  const text = await client.rest();
+  expect(text).toStartWith(`HTTP/1.1 ${status} `);
+  expect(text).toMatch(/^connection: close\r$/m);
+  expect(text).not.toContain("answered");
+  here.stop();
+});
+
+test("bodies in chunks of any cut, trailers and extensions, and the next request behind them", async () => {
+  const here = await site(async (request) => new Response(`<${await request.text()}>`));
+  const chunked =
+    lines("POST", "/", "Transfer-Encoding: chunked") +
+    "3;a=b\r\nabc\r\n0A\r\ndefghijklm\r\n0\r\nA: b\r\n\r\n";
+  const bytes = Buffer.from(
+    chunked + lines("POST", "/", "Content-Length: 1", "Connection: close") + "z",
+  );
+  for (const size of [1, 2, 7, bytes.length]) {
+    using client = await RawClient.open(here.port);
+    for (let at = 0; at < bytes.length; at += size) {
+      client.write(bytes.subarray(at, at + size));
+      if (size < 7) await Bun.sleep(0);
+    }
+    const text = await client.rest();
+    expect(text).toContain("\r\n\r\n<abcdefghijklm>HTTP/1.1 200 OK\r\n");
+    expect(text).toEndWith("\r\n\r\n<z>");
+  }
+  here.stop();
+});
+
+test("HTTP/1.0: one request, unless it is asked for another; no chunks", async () => {
+  const stream = () =>
+    new Response(
+      new ReadableStream<Uint8Array>({
+        start: (
+          controller: Pick<ReadableStreamDefaultController<Uint8Array>, "enqueue" | "close">,
+        ) => {
+          controller.enqueue(Buffer.from("data: 1\n\n"));
+          controller.close();
+        },
+      }),
+      { headers: { "content-type": "text/event-stream" } },
+    );
+  const here = await site((request) => (request.url.endsWith("/s") ? stream() : new Response("a")));
+  const ask = async (bytes: string): Promise<string> => {
+    using client = await RawClient.open(here.port);
+    client.write(bytes);
+    return await client.rest();
+  };
+  expect(await ask("GET / HTTP/1.0\r\n\r\n")).toMatch(/connection: close\r\n\r\na$/);
+  const two = "GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\nGET / HTTP/1.0\r\n\r\n";
+  expect((await ask(two)).match(/200 OK/g)?.length).toBe(2);
+  expect(await ask("GET /s HTTP/1.0\r\n\r\n")).toEndWith("\r\n\r\ndata: 1\n\n");
+  const chunks = await ask(lines("GET", "/s", "Connection: close"));
+  expect(chunks).toEndWith("\r\n\r\n9\r\ndata: 1\n\n\r\n0\r\n\r\n");
+  here.stop();
+});
+
+test("the signal of a request tells that its client has gone", async () => {
+  const gone = Promise.withResolvers<void>();
+  const here = await site(async (request) => {
+    request.signal.addEventListener("abort", () => gone.resolve());
+    await gone.promise;
+    return new Response("late");
+  });
+  const client = await RawClient.open(here.port);
+  client.write(lines("GET", "/"));
+  while (here.asked === 0) await Bun.sleep(2);
+  client.socket.destroy();
+  await gone.promise;
+  here.stop();
+});
