@@ -5,8 +5,9 @@
  */
 export class Share {
   #held = 0;
-  /** Who waits for room, in order. */
+  /** Who waits for room, in order; each tells whether it goes on now. */
   readonly #waiting = new Set<() => boolean>();
+  #favoured: Part | undefined;
 
   /** @param most all there is: bytes, or whatever is shared */
   constructor(readonly most: number) {}
@@ -18,20 +19,41 @@ export class Share {
 
   /** A part for one client, empty at first. */
   part(): Part {
-    return new Part(
-      (change) => this.#change(change),
-      () => this.free,
-      this.#waiting,
-    );
+    return new Part(this);
   }
 
-  #change(change: number): void {
-    this.#held += change;
-    if (change >= 0) return;
-    for (const goOn of this.#waiting) {
-      if (!goOn()) continue;
-      this.#waiting.delete(goOn);
-    }
+  /** For parts. */
+  change(by: number): void {
+    this.#held += by;
+    if (by < 0) this.#goOn();
+  }
+
+  /** For parts: who waits to finish what it has begun, and has this, need not wait any more. */
+  favours(part: Part): boolean {
+    return this.#favoured === part;
+  }
+
+  /** For parts. @param finishes see {@link Part.onRoom} */
+  wait(part: Part, ready: () => void, finishes: boolean): void {
+    const goOn = (): boolean => {
+      // Else all could wait for one another, each with half of what it needs.
+      if (finishes) this.#favoured ??= part;
+      if (part.full) return false;
+      queueMicrotask(ready);
+      return true;
+    };
+    if (!goOn()) this.#waiting.add(goOn);
+  }
+
+  /** For parts: what was begun is finished. */
+  finished(part: Part): void {
+    if (this.#favoured !== part) return;
+    this.#favoured = undefined;
+    this.#goOn();
+  }
+
+  #goOn(): void {
+    for (const goOn of this.#waiting) if (goOn()) this.#waiting.delete(goOn);
   }
 }
 
@@ -40,11 +62,7 @@ export class Part {
   #held = 0;
   #closed = false;
 
-  constructor(
-    readonly change: (by: number) => void,
-    readonly free: () => number,
-    readonly waiting: Set<() => boolean>,
-  ) {}
+  constructor(readonly share: Share) {}
 
   get held(): number {
     return this.#held;
@@ -52,35 +70,37 @@ export class Part {
 
   /** It holds more than what is left for everybody else. */
   get full(): boolean {
-    return this.#held > this.free();
+    return !this.#closed && this.#held > this.share.free && !this.share.favours(this);
   }
 
   /** The client has gone, and holds nothing any more, whatever is taken or given back from now on. */
   close(): void {
     this.set(0);
     this.#closed = true;
+    this.finished();
   }
 
   /** Takes, or with a negative number gives back. */
   add(amount: number): void {
-    if (this.#closed) return;
+    if (this.#closed || amount === 0) return;
     this.#held += amount;
-    this.change(amount);
+    this.share.change(amount);
   }
 
   set(amount: number): void {
-    if (amount !== this.#held) this.add(amount - this.#held);
+    this.add(amount - this.#held);
   }
 
-  /** Calls `ready` once, as soon as this part is not full. Returns a function that takes that back. */
-  onRoom(ready: () => void): () => void {
-    const goOn = (): boolean => {
-      if (this.full) return false;
-      queueMicrotask(ready);
-      return true;
-    };
-    if (goOn()) return () => {};
-    this.waiting.add(goOn);
-    return () => void this.waiting.delete(goOn);
+  /**
+   * Calls `ready` once, as soon as this part is not full.
+   * @param finishes something begun is to be finished, see {@link finished}: of these one at a time need not wait
+   */
+  onRoom(ready: () => void, finishes = false): void {
+    this.share.wait(this, ready, finishes);
+  }
+
+  /** What was begun is finished: another one may go on. */
+  finished(): void {
+    this.share.finished(this);
   }
 }

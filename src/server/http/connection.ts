@@ -124,6 +124,7 @@ export class HttpConnection {
       return await sendResponse(response, { ...head, keepAlive }, this.#output);
     } finally {
       this.#left = undefined;
+      this.#part.finished();
       this.#part.add(-(body?.length ?? 0));
     }
   }
@@ -166,7 +167,7 @@ export class HttpConnection {
   async #room(): Promise<void> {
     if (!this.#part.full) return;
     this.#input.hold();
-    await new Promise<void>((resolve) => this.#part.onRoom(resolve));
+    await new Promise<void>((resolve) => this.#part.onRoom(resolve, true));
   }
 
   #upgrade(head: RequestHead): void {

@@ -1,0 +1,59 @@
+import { expect, test } from "bun:test";
+import { Share } from "../src/share.ts";
+
+test("one takes half, two a third each, and something is left for the next", () => {
+  const share = new Share(1200);
+  const greedy = [share.part(), share.part(), share.part()];
+  const grab = (some: typeof greedy): void => {
+    for (let before = -1; before !== share.free;) {
+      before = share.free;
+      for (const part of some) if (!part.full) part.add(1);
+    }
+  };
+  grab(greedy.slice(0, 1));
+  expect(share.free).toBeWithin(598, 602);
+  grab(greedy.slice(0, 2));
+  expect(greedy[1]?.held).toBeWithin(298, 402);
+  grab(greedy);
+  expect(share.free).toBeGreaterThan(100);
+  for (const part of greedy) part.close();
+  expect(share.free).toBe(1200);
+});
+
+test("who waits goes on when there is room again, and gives nothing back twice", async () => {
+  const share = new Share(100);
+  const [first, second] = [share.part(), share.part()];
+  first.add(90);
+  second.add(20);
+  const gone: string[] = [];
+  second.onRoom(() => gone.push("second"));
+  await Bun.sleep(0);
+  expect(gone).toEqual([]);
+  first.close();
+  first.add(-90);
+  await Bun.sleep(0);
+  expect(gone).toEqual(["second"]);
+  expect(share.free).toBe(80);
+});
+
+test("of those that wait for one another, one at a time finishes", async () => {
+  const share = new Share(100);
+  const parts = Array.from({ length: 5 }, () => share.part());
+  for (const part of parts) part.add(30);
+  const finished: number[] = [];
+  parts.forEach((part, i) =>
+    part.onRoom(() => {
+      finished.push(i);
+      // It holds more for a moment, then nothing.
+      part.add(10);
+      setTimeout(() => {
+        part.add(-40);
+        part.finished();
+      });
+    }, true),
+  );
+  while (finished.length < 5) await Bun.sleep(1);
+  expect(new Set(finished).size).toBe(5);
+  expect(finished[0]).toBe(0);
+  expect(share.free).toBe(100);
+});
