@@ -27,6 +27,19 @@ export const STATUS = {
 export type Status = keyof typeof STATUS;
 export type FailureStatus = Exclude<Status, "success">;
 
+/** What the kernel says when there is too little of something: descriptors, processes, memory, namespaces, mounts. */
+const EXHAUSTED: ReadonlySet<unknown> = new Set([
+  "EMFILE",
+  "ENFILE",
+  "ENOMEM",
+  "EAGAIN",
+  "ENOSPC",
+  "EUSERS",
+]);
+
+/** Whether an errno tells that there is too little of something, and the same may succeed later. */
+export const isExhaustion = (errno: unknown): boolean => EXHAUSTED.has(errno);
+
 /** An error that a client is told: its status, and `message` as the info that says what to do. */
 export class AfbError extends Error {
   constructor(

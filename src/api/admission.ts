@@ -79,7 +79,7 @@ export class Admission {
    */
   enter(plan: Plan, request: Pick<Request, "from" | "session">): Place | Waiting {
     const queue = queueOf(plan);
-    if (this.#mayEnter(plan) && !this.#waiting.has(queue) && !this.#scheduled) {
+    if (this.#mayEnter(plan) && !this.#waiting.has(queue)) {
       return this.#place(plan);
     }
     return this.#wait(queue, request.from ?? { peer: "", connection: request.session }, plan);

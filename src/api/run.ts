@@ -1,6 +1,6 @@
 /** One run of a plan as its clients see it: the task, its encoding and its subscribers. */
 import type { Emit, Fields, TaskEncoder } from "../encoders/encoder.ts";
-import { AfbError } from "../errors.ts";
+import { AfbError, isExhaustion } from "../errors.ts";
 import { type Launch, LaunchError, type Task } from "../launch/task.ts";
 import type { Logger } from "../log.ts";
 import type { Plan } from "../plan/plan.ts";
@@ -157,5 +157,6 @@ export class Run {
 function notStarted(plan: Plan, error: unknown): unknown {
   if (!(error instanceof LaunchError)) return error;
   const { sandbox, command } = plan;
-  return new AfbError("internal-error", `${sandbox}/${command} not started: ${error.message}`);
+  const status = isExhaustion(error.errno) ? "busy" : "internal-error";
+  return new AfbError(status, `${sandbox}/${command} not started: ${error.message}`);
 }

@@ -15,6 +15,7 @@ interface Api {
 export class Table {
   /** By name in lower case, as are the verbs of each. */
   readonly #apis = new Map<string, Api>();
+  #described: ApiDescription[] | undefined;
 
   /** Throws when there is one of that name, but for case. */
   addApi(name: string, about: { info?: string; version?: string } = {}): void {
@@ -60,7 +61,12 @@ export class Table {
     }));
   }
 
+  /** The same object each time, once all verbs are there. */
   describe(): ApiDescription[] {
+    return (this.#described ??= this.#describe());
+  }
+
+  #describe(): ApiDescription[] {
     return [...this.#apis.values()].map(({ name, info, version, verbs }) => ({
       api: name,
       ...(info !== undefined && { info }),

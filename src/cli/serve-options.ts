@@ -6,6 +6,7 @@ import type { PageSource } from "../server/pages.ts";
 import { namesOf } from "../server/path.ts";
 import { DEFAULT_MODE } from "../server/unix.ts";
 import { accessHelp } from "./access-option.ts";
+import { MOST_TASKS } from "./room.ts";
 import { neededSource, SOURCE_OPTIONS, type Source } from "./config-option.ts";
 
 export const help = `usage: spawnbox serve --config PATH[:PATH...] [OPTIONS]
@@ -21,6 +22,8 @@ A directory stands for every spawn-*.json in it. Without --config, AFB_SPAWN_CON
   --host ADDRESS    address to listen on (default 127.0.0.1: this machine only); repeatable
   --unix PATH       listen on a unix socket; repeatable; TCP too only if --port or --host is given
   --unix-mode MODE  permissions of unix sockets, octal (default ${DEFAULT_MODE.toString(8).padStart(4, "0")})
+  --concurrency N   most tasks at a time; further starts wait a while, then are told busy
+                    (default: what descriptors, processes and memory allow, at most ${MOST_TASKS})
 ${accessHelp}
   --origin URL      a web page's origin that may call, besides our own; repeatable
   --roothttp DIR    serve the files of a directory as pages, at /
@@ -46,6 +49,8 @@ export interface ServeOptions {
   readonly origins: readonly string[];
   readonly hosts: readonly string[];
   readonly pages: readonly PageSource[];
+  /** Most tasks at a time; undefined: what there is room for. */
+  readonly concurrency: number | undefined;
 }
 
 const DEFAULT_HOST = "127.0.0.1";
@@ -77,6 +82,7 @@ export function parseServe(
       origin: { type: "string", multiple: true, default: [] },
       name: { type: "string", multiple: true, default: [] },
       roothttp: { type: "string" },
+      concurrency: { type: "string" },
       alias: { type: "string", multiple: true, default: [] },
       help: { type: "boolean", short: "h" },
     },
@@ -99,7 +105,9 @@ export function parseServe(
   if (values.roothttp !== undefined) pages.push({ prefix: "/", path: values.roothttp });
   const { early, access, origin: origins, name } = values;
   const sources = [...each(source), ...(early ? earlySources() : [])];
-  return { sources, early, access, endpoints, otherwise, origins, hosts: name, pages };
+  const concurrency =
+    values.concurrency === undefined ? undefined : parseConcurrency(values.concurrency);
+  return { sources, early, access, endpoints, otherwise, origins, hosts: name, pages, concurrency };
 }
 
 function parseAlias(text: string): PageSource {
@@ -115,6 +123,11 @@ function parseAlias(text: string): PageSource {
 function parsePort(text: string): number {
   if (/^\d{1,5}$/.test(text) && Number(text) <= 65535) return Number(text);
   throw new TypeError(`--port ${text}: expected a number from 0 to 65535`);
+}
+
+function parseConcurrency(text: string): number {
+  if (/^[1-9]\d{0,5}$/.test(text)) return Number(text);
+  throw new TypeError(`--concurrency ${text}: expected a number of tasks, from 1 to 999999`);
 }
 
 function parseMode(text: string): number {

@@ -16,6 +16,7 @@ import { version } from "../version.ts";
 import { load, type Loaded } from "./access-option.ts";
 import { become, type Reloaded, type Serving } from "./become.ts";
 import { joinEarly } from "./join.ts";
+import { type Room, roomFor } from "./room.ts";
 import { help, parseServe, type ServeOptions } from "./serve-options.ts";
 import { withOptions } from "./usage.ts";
 
@@ -34,7 +35,7 @@ export interface EarlyBoot {
 
 /** Serves until SIGTERM or SIGINT. Returns the exit code. */
 export async function serve(
-  { sources, access, origins, hosts, pages, ...places }: ServeOptions,
+  { sources, access, origins, hosts, pages, concurrency, ...places }: ServeOptions,
   early?: EarlyBoot,
 ): Promise<number> {
   const launching = new Launching();
@@ -60,17 +61,23 @@ export async function serve(
     Promise.reject(new AfbError("not-available", "the server is still starting"));
   let registry: Registry | undefined;
   let server: RunningServer;
+  let room: Room;
   try {
     const endpoints = endpointsOf(places);
+    room = roomFor(concurrency, endpoints.length);
     registry = createRegistry({
       apis: current.apis,
       launch: launching.launch,
+      admission: room.admission,
       explain,
       granted: (caller) => current.access.of(caller),
       verbs: { monitor: [reloadVerb(() => reload())] },
     });
     await registry.start();
-    server = await startServer({ endpoints, origins, hosts, pages, registry, version });
+    const { connections } = room;
+    server = await startServer({
+      ...{ endpoints, origins, hosts, pages, registry, version, connections },
+    });
   } catch (error) {
     console.error(`spawnbox serve: ${error instanceof Error ? error.message : String(error)}`);
     // What onload actions have started.
@@ -107,7 +114,7 @@ export async function serve(
   };
   reload = () => reloadAndTell(serving);
   process.on("SIGHUP", () => void reload());
-  console.log(banner(server.urls, current, registry));
+  console.log(banner(server.urls, current, registry, room));
   serving.manager.ready(serving.status());
   early?.handover.answer((joining, joiner) => become(joining, joiner, serving));
   early?.onReady(server.urls);
@@ -155,6 +162,7 @@ function banner(
   [url = "", ...others]: readonly string[],
   loaded: Loaded,
   registry: Registry,
+  room: Room,
 ): string {
   const [first] = loaded.apis;
   return [
@@ -162,6 +170,7 @@ function banner(
     `spawnbox ${version} serves on ${url}`,
     ...others.map((other) => `and on ${other}`),
     ...verbLines(registry),
+    room.words,
     ...(first ? [`try: ${curl(url)}/api/${first.api}/${tryVerb(first)}`] : []),
   ].join("\n");
 }

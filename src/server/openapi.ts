@@ -1,14 +1,12 @@
 /** The verbs as an OpenAPI 3.1 document: what a client generator or an API browser needs. */
-import type { Registry } from "../api/registry.ts";
-import type { VerbDescription } from "../api/verb.ts";
+import type { ApiDescription, VerbDescription } from "../api/verb.ts";
 import { STATUS } from "../errors.ts";
 import { argumentsInUrl, requestBody } from "./openapi-input.ts";
 import { EVENTS } from "./events.ts";
 
 type Json = Record<string, unknown>;
 
-export function openApi(registry: Registry, version: string): Json {
-  const apis = registry.describe();
+export function openApi(apis: readonly ApiDescription[], version: string): Json {
   return {
     openapi: "3.1.0",
     info: { title: "spawnbox", version, description: "Commands, each launched in its sandbox" },
@@ -43,6 +41,9 @@ function paths(api: string, verb: VerbDescription, taken: ReadonlySet<string>): 
     ...(verb.privileges.length > 0 && {
       "401": { description: "the token is not known", content: REPLY_CONTENT },
       "403": { description: "a privilege is missing", content: REPLY_CONTENT },
+    }),
+    ...(verb.task && {
+      "503": { description: "there is no room for another task now", content: REPLY_CONTENT },
     }),
     default: { description: "the reply, with what went wrong", content: REPLY_CONTENT },
   };

@@ -53,22 +53,31 @@ export function createRest(options: RestOptions): Rest {
   const nothing = (info: string, status: "unknown-api" | "unknown-verb"): Response =>
     respond({ ...failure(new AfbError(status, info)), response: { apis: list() } });
 
-  const page = (body: () => unknown) => (request: Request) => {
+  const page = (body: () => string) => (request: Request) => {
     allow(request.method, METHODS.page);
     if (request.method === "OPTIONS") return preflight(METHODS.page);
-    const text = `${JSON.stringify(body(), null, 2)}\n`;
+    const text = body();
     const response = json(200, text);
     // Elysia takes the body out of the response to a HEAD, but not its length.
     response.headers.set("content-length", String(Buffer.byteLength(text)));
     return response;
   };
-  const index = page(() => ({
-    name: "spawnbox",
-    version: options.version,
-    websocket: "/api",
-    openapi: "/openapi.json",
-    apis: list(),
-  }));
+  const index = page(() => {
+    const { version } = options;
+    const about = { name: "spawnbox", version, websocket: "/api", openapi: "/openapi.json" };
+    return `${JSON.stringify({ ...about, apis: list() }, null, 2)}\n`;
+  });
+
+  let document: { of: unknown; text: string } | undefined;
+  /** Made anew only when the verbs are others: it may have a megabyte. */
+  const openapi = () => {
+    const apis = registry.describe();
+    if (document?.of !== apis) {
+      const text = `${JSON.stringify(openApi(apis, options.version), null, 2)}\n`;
+      document = { of: apis, text };
+    }
+    return document.text;
+  };
 
   const hasVerb = (api: string, verb: string): boolean => {
     const found = registry.list().find((one) => one.api.toLowerCase() === api.toLowerCase());
@@ -154,7 +163,7 @@ export function createRest(options: RestOptions): Rest {
     new URL(request.url).pathname === "/" ? index(request) : elsewhere(),
   );
   const app = new Elysia({ strictPath: true })
-    .all("/openapi.json", guarded(page(() => openApi(registry, options.version))), raw)
+    .all("/openapi.json", guarded(page(openapi)), raw)
     .all(
       "/api",
       guarded(() => nothing("say which: /api/API/VERB", "unknown-api")),

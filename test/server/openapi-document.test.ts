@@ -62,7 +62,7 @@ describe("every sample", () => {
     const { apis } = load([{ kind: "config", path: file }], "none");
     const launch = () => Promise.reject(new Error("nothing is launched"));
     const registry = createRegistry({ apis, launch });
-    const document = openApi(registry, "1");
+    const document = openApi(registry.describe(), "1");
     expect(await faults(document)).toEqual([]);
     expect(Object.keys(document["paths"] as object)).toContain(`/api/${apis[0]?.api}/ping`);
     for (const api of registry.describe()) expect(await faults(openapi(api))).toEqual([]);

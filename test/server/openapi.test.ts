@@ -28,7 +28,7 @@ class Described extends TestRegistry {
 }
 
 test("a verb: its parameters in the URL or the body, its privileges, its events", () => {
-  const document = openApi(new Described(), "1.2");
+  const document = openApi(new Described().describe(), "1.2");
   expect(document).toMatchObject({ openapi: "3.1.0", info: { version: "1.2" }, security: [] });
   const dir = {
     name: "dir",
@@ -73,7 +73,7 @@ test("a verb: its parameters in the URL or the body, its privileges, its events"
 });
 
 test("every reference leads somewhere, and every operation has a name of its own", () => {
-  const document = openApi(new Described(), "1.2");
+  const document = openApi(new Described().describe(), "1.2");
   const text = JSON.stringify(document);
   for (const [, name = ""] of text.matchAll(/#\/components\/schemas\/(\w+)/g)) {
     expect(document).toHaveProperty(["components", "schemas", name]);

@@ -1,0 +1,153 @@
+/** Who starts when: places, turns, queues. */
+import { describe, expect, test } from "bun:test";
+import { Admission, type Place, type Waiting } from "../../src/api/admission.ts";
+import { Turns } from "../../src/api/turns.ts";
+import type { AfbError } from "../../src/errors.ts";
+import { connecting, pidOf, shell, sleeper, use } from "./harness.ts";
+
+const client = (peer: string) => {
+  const connection = {};
+  return { from: { peer, connection }, session: { uuid: peer } };
+};
+const plan = (verb = "v", more = {}) => shell(verb, "", more);
+const isPlace = (given: Place | Waiting): given is Place => "leave" in given;
+const turn = () => new Promise((resolve) => setImmediate(resolve));
+
+describe("turns", () => {
+  test("of peers, of their connections, and each in order", () => {
+    const turns = new Turns<string>();
+    const greedy = client("a").from;
+    const twin = client("a").from;
+    const modest = client("b").from;
+    for (const entry of ["a1", "a2", "a3"]) turns.push(greedy, entry);
+    turns.push(twin, "A1");
+    turns.push(twin, "A2");
+    turns.push(modest, "b1");
+    turns.remove(twin, "A2");
+    turns.remove(twin, "A2");
+    expect(turns.size).toBe(5);
+    const order = Array.from({ length: 6 }, () => [turns.peek(), turns.shift()]);
+    expect(order.map(([first, second]) => first === second)).not.toContain(false);
+    expect(order.map(([, entry]) => entry)).toEqual(["a1", "b1", "A1", "a2", "a3", undefined]);
+    expect(turns.size).toBe(0);
+  });
+});
+
+describe("admission", () => {
+  test("at once where there is room, then one by one, and fair between clients", async () => {
+    const admission = new Admission({ tasks: 3, starting: 2 });
+    const [greedy, modest] = [client("a"), client("b")];
+    const given = Array.from({ length: 6 }, () => admission.enter(plan(), greedy));
+    const late = admission.enter(plan(), modest);
+    expect(given.map(isPlace)).toEqual([true, true, false, false, false, false]);
+    const entered: string[] = [];
+    const places: Place[] = [];
+    const listen = (name: string, one: Place | Waiting) => {
+      if (isPlace(one)) return void places.push(one);
+      void one.place.then((place) => {
+        entered.push(name);
+        places.push(place);
+      });
+    };
+    given.forEach((one, i) => listen(`a${i}`, one));
+    listen("b", late);
+    await turn();
+    expect(entered).toEqual([]);
+    places[0]?.launched();
+    await turn();
+    // Three of three run.
+    expect(entered).toEqual(["a2"]);
+    expect(admission.load).toEqual({ running: 3, waiting: 4 });
+    places[1]?.leave();
+    await turn();
+    await turn();
+    expect(entered).toEqual(["a2", "b"]);
+    for (let i = 0; i < 12; i++) {
+      places[i]?.leave();
+      await turn();
+    }
+    expect(entered).toEqual(["a2", "b", "a3", "a4", "a5"]);
+    for (const place of places) place.leave();
+    expect(admission.load).toEqual({ running: 0, waiting: 0 });
+  });
+
+  test("a sandbox that is full keeps only its own waiting", async () => {
+    const admission = new Admission();
+    const one = plan("v", { sandboxConcurrency: 1 });
+    const first = admission.enter(one, client("a"));
+    const second = admission.enter(one, client("a"));
+    const other = admission.enter(plan("w", { sandbox: "free" }), client("a"));
+    expect([first, second, other].map(isPlace)).toEqual([true, false, true]);
+    if (isPlace(first)) first.leave();
+    if (!isPlace(second)) (await second.place).leave();
+    expect(admission.load.running).toBe(1);
+  });
+
+  test("no more than the queue holds, of which one client has half; and no longer than it has patience", async () => {
+    const admission = new Admission({ tasks: 1, queue: 8, patience: 50 });
+    admission.enter(plan(), client("a"));
+    const greedy = client("b");
+    const waiting: Waiting[] = [];
+    let refused: unknown;
+    for (let i = 0; i < 8; i++) {
+      try {
+        const given = admission.enter(plan(), greedy);
+        if (!isPlace(given)) waiting.push(given);
+      } catch (error) {
+        refused = error;
+      }
+    }
+    expect(waiting.length).toBe(4);
+    expect((refused as AfbError).status).toBe("busy");
+    expect((refused as AfbError).message).toContain("1 tasks run of at most 1, and 4 starts wait");
+    const other = admission.enter(plan(), client("c"));
+    expect(isPlace(other)).toBe(false);
+    const ends = await Promise.allSettled(waiting.map(({ place }) => place));
+    expect(ends.map(({ status }) => status)).toEqual(ends.map(() => "rejected"));
+    if (!isPlace(other)) expect(other.place).rejects.toThrow("its turn did not come within 0.05 s");
+    await Bun.sleep(60);
+    expect(admission.load).toEqual({ running: 1, waiting: 0 });
+  });
+});
+
+describe("tasks", () => {
+  const connect = connecting();
+  const sleep = sleeper("sleep");
+
+  test("beyond the places of the server a start waits, and begins when one is free", async () => {
+    const { client } = connect([sleep], { admission: new Admission({ tasks: 1 }) });
+    const pid = pidOf(await client.call("sleep"));
+    const waiting = client.call("sleep");
+    await client.call("sleep", { action: "stop", args: { pid, signal: 9 } });
+    const second = pidOf(await waiting);
+    expect(second).not.toBe(pid);
+    await client.call("sleep", { action: "stop", args: { pid: second, signal: 9 } });
+    await client.until(`"final-event","pid":${second}`);
+  });
+
+  test("busy after a while; what waits is withdrawn by a stop of all", async () => {
+    const admission = new Admission({ tasks: 1, patience: 100 });
+    const { client } = connect([sleep, shell("quick", "echo x", use("sync"))], { admission });
+    await client.call("sleep");
+    expect((await client.call("quick")).request).toMatchObject({ status: "busy", code: -100 });
+    const waiting = client.call("sleep");
+    await client.call("sleep", { action: "stop", args: { signal: 9 } });
+    expect((await waiting).request).toMatchObject({ status: "bad-state" });
+    await client.until("final-event");
+    expect((await client.call("quick")).request.status).toBe("success");
+    expect(admission.load).toEqual({ running: 0, waiting: 0 });
+  });
+
+  test("a place is free again after a launch that failed", async () => {
+    const admission = new Admission({ tasks: 1 });
+    const missing = shell("none", "");
+    const gone = {
+      ...missing,
+      argv: { ...missing.argv, elements: [[{ kind: "text" as const, text: "/nowhere" }]] },
+    };
+    const { client } = connect([gone], { admission });
+    for (let i = 0; i < 3; i++)
+      expect((await client.call("none")).request.status).toBe("internal-error");
+    expect(admission.load).toEqual({ running: 0, waiting: 0 });
+  });
+});

@@ -1,0 +1,55 @@
+/** Who is connected: shares of peers, and who goes first. */
+import { expect, test } from "bun:test";
+import type { Socket } from "node:net";
+import { type Guest, Guests, peerName } from "../../src/server/guests.ts";
+
+class Visitor implements Guest {
+  evicted = false;
+  constructor(readonly idleSince: number | undefined) {}
+  evict(): void {
+    this.evicted = true;
+  }
+}
+const busy = () => new Visitor(undefined);
+
+test("one peer may have most, never all: there is room for another", () => {
+  const guests = new Guests(40);
+  const admitted = Array.from({ length: 100 }, busy).filter((one) => guests.admit("a", one));
+  expect(admitted.length).toBeWithin(28, 32);
+  expect(guests.admit("b", busy())).toBe(true);
+  for (const one of admitted) guests.leave("a", one);
+  expect(guests.admit("a", busy())).toBe(true);
+});
+
+test("beyond its share the one of its own that is idle for longest makes room", () => {
+  const guests = new Guests(4);
+  const mine = [new Visitor(3), busy(), new Visitor(1)];
+  const other = new Visitor(0);
+  expect(guests.admit("b", other)).toBe(true);
+  for (const one of mine) guests.admit("a", one);
+  const next = new Visitor(9);
+  expect(guests.admit("a", next)).toBe(true);
+  expect([...mine, other].map(({ evicted }) => evicted)).toEqual([false, false, true, false]);
+});
+
+test("a full door: who has most gives way, and where none is idle the next is refused", () => {
+  const guests = new Guests(3);
+  const many = [busy(), new Visitor(5)];
+  guests.admit("a", many[0]!);
+  guests.admit("b", busy());
+  guests.admit("a", many[1]!);
+  expect(guests.admit("c", busy())).toBe(true);
+  expect(many[1]?.evicted).toBe(true);
+  expect(guests.admit("d", busy())).toBe(false);
+});
+
+test("peers: users, IPv4 addresses however they are written, networks of IPv6", () => {
+  const at = (remoteAddress: string) => peerName({ remoteAddress } as Socket, undefined);
+  expect(at("::ffff:10.0.0.1")).toBe(at("10.0.0.1"));
+  expect(at("2001:db8:1:2:3:4:5:6")).toBe(at("2001:db8:1:2::9"));
+  expect(at("2001:db8:1:2::9")).not.toBe(at("2001:db8:1:3::9"));
+  expect(at("fe80::1%eth0")).toBe("fe80:0:0:0/64");
+  expect(at("::1")).toBe("0:0:0:0/64");
+  const peer = { pid: 1, uid: 7, gid: 7, user: undefined };
+  expect(peerName({} as Socket, peer)).toBe("uid 7");
+});
