@@ -9,8 +9,14 @@ export class Share {
   readonly #waiting = new Set<() => boolean>();
   #favoured: Part | undefined;
 
-  /** @param most all there is: bytes, or whatever is shared */
-  constructor(readonly most: number) {}
+  /**
+   * @param most all there is: bytes, or whatever is shared
+   * @param trifle who holds no more than this may always take: so many times the clients are what may be taken besides
+   */
+  constructor(
+    readonly most: number,
+    readonly trifle = 0,
+  ) {}
 
   /** Below 0 where something was taken that could not be known beforehand. */
   get free(): number {
@@ -70,7 +76,9 @@ export class Part {
 
   /** It holds more than what is left for everybody else. */
   get full(): boolean {
-    return !this.#closed && this.#held > this.share.free && !this.share.favours(this);
+    const { share } = this;
+    const fair = Math.max(share.free, share.trifle);
+    return !this.#closed && this.#held > fair && !share.favours(this);
   }
 
   /** The client has gone, and holds nothing any more, whatever is taken or given back from now on. */

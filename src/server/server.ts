@@ -49,6 +49,8 @@ const GRACE = 2_000;
 const CONNECTIONS = 512;
 /** About four times that is what the process may grow by, since text has two bytes a character, and JSON becomes objects. */
 const MEMORY = 32 << 20;
+/** Bytes that each connection may hold whatever the others do: a small call always gets through. */
+const TRIFLE = 32 << 10;
 
 /** Rejects with an Error that says what to do; then nothing listens. */
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
@@ -59,7 +61,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const sockets = new Set<Socket>();
   const webSockets = new Set<WebSocketConnection>();
   const connections = new Set<HttpConnection>();
-  const memory = new Share(options.memory ?? MEMORY);
+  const memory = new Share(options.memory ?? MEMORY, TRIFLE);
   const shared: Shared = {
     ...{ registry, version, origins, hosts, pages: pagesOf(options) },
     ...{ most, memory, sessions, sockets, connections, webSockets },

@@ -29,6 +29,8 @@ const OUTPUT_MAX = 64 << 20;
 const MESSAGES_A_TURN = 64;
 /** Milliseconds that a peer which holds too much may wait to be read again. */
 const ROOM_LIMIT = 30_000;
+/** Milliseconds that one which has to make room has to read why. */
+const EVICTION = 250;
 
 export class WebSocketConnection {
   readonly #reader: FrameReader;
@@ -117,8 +119,15 @@ export class WebSocketConnection {
 
   /** Says goodbye to make room for somebody else, and does not wait for an answer. */
   evict(reason: string): void {
-    this.close(1013, reason);
-    this.socket.destroySoon();
+    if (this.#state !== "open") {
+      this.socket.destroy();
+      return;
+    }
+    this.#outbox.send(encodeClose(1013, reason));
+    this.#outbox.end();
+    this.#leave("over");
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.socket.destroy(), EVICTION);
   }
 
   #receive(chunk: Uint8Array): void {
