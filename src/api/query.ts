@@ -2,6 +2,7 @@
 import { suggestion } from "../config/nearest.ts";
 import { AfbError } from "../errors.ts";
 import { SIGNAL_MAX, signalNames, signalNumber } from "./signals.ts";
+import { parseForeign } from "../json.ts";
 import { isObject } from "../object.ts";
 
 export const ACTIONS = ["start", "stop", "subscribe", "unsubscribe"] as const;
@@ -73,7 +74,7 @@ function parseAction(value: unknown): Action {
 function parseArgs(value: unknown): unknown {
   if (typeof value !== "string" || !value.trimStart().startsWith("{")) return value ?? undefined;
   try {
-    return JSON.parse(value);
+    return parseForeign(value);
   } catch (error) {
     throw invalid(`args is not JSON: ${error instanceof Error ? error.message : String(error)}`);
   }

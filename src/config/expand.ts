@@ -17,7 +17,8 @@ export class ExpandError extends Error {
   }
 }
 
-const REFERENCE = /\$(?:\$|\{([^}]*)\}|(\{)|([A-Za-z_][A-Za-z0-9_]*))/g;
+// A name ends where the next one begins: else many braces without an end would cost quadratic time.
+const REFERENCE = /\$(?:\$|\{([^{}$]*)\}|(\{)|([A-Za-z_][A-Za-z0-9_]*))/g;
 const NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
 
 /**

@@ -4,9 +4,12 @@
 import type { TSchema } from "@sinclair/typebox";
 import { TypeCompiler, type ValueError } from "@sinclair/typebox/compiler";
 import { AfbError } from "../errors.ts";
+import { wantedOf } from "./checked.ts";
 import { suggestion } from "./nearest.ts";
 import { excerpt, member, type Report } from "./place.ts";
+import { Effort } from "./pattern/pattern.ts";
 import { rebuild } from "./rebuild.ts";
+import { parseForeign } from "../json.ts";
 import { isObject } from "../object.ts";
 
 export interface Params {
@@ -50,11 +53,13 @@ export function compileParams(
       if (Object.keys(rest).length === 0) continue;
     }
     let sound = true;
-    const type = rebuild(plain, place, (at, message) => {
+    const effort = new Effort();
+    const faulty: Report = (at, message) => {
       sound = false;
       report(at, message);
-    });
-    if (sound) checks.set(name, checker(type));
+    };
+    const type = rebuild(plain, place, faulty, effort);
+    if (sound) checks.set(name, checker(type, effort));
   }
   return {
     allowDash,
@@ -77,19 +82,22 @@ export function compileParams(
 function meant(text: unknown): unknown {
   if (typeof text !== "string" || text === "null") return text;
   try {
-    const value: unknown = JSON.parse(text);
+    const value = parseForeign(text);
     return JSON.stringify(value) === text ? value : text;
   } catch (error) {
-    // Also a RangeError: nested too deep.
-    if (error instanceof SyntaxError || error instanceof RangeError) return text;
+    if (error instanceof SyntaxError) return text;
     throw error;
   }
 }
 
-function checker(type: TSchema): (value: unknown) => string | undefined {
+function checker(type: TSchema, effort: Effort): (value: unknown) => string | undefined {
   const compiled = TypeCompiler.Compile(type);
   return (value) => {
+    effort.renew();
     if (compiled.Check(value)) return undefined;
+    if (effort.isSpent)
+      return `found ${excerpt(value)}: too long for its pattern; give less, or limit it by maxLength`;
+    effort.renew();
     const error = compiled.Errors(value).First();
     if (error === undefined) return `found ${excerpt(value)}: does not fit`;
     const where = error.path === "" ? "" : ` at ${error.path}`;
@@ -99,6 +107,8 @@ function checker(type: TSchema): (value: unknown) => string | undefined {
 
 /** As the library says it, whose letters are those of the config; it does not name the values of an enum. */
 function expected({ message, schema, value }: ValueError): string {
+  const wanted = wantedOf(schema);
+  if (wanted !== undefined) return wanted;
   const variants: readonly TSchema[] = schema["anyOf"] ?? [];
   const words = variants.map((variant) => variant["const"] as unknown);
   if (words.length === 0 || words.includes(undefined))

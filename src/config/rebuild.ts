@@ -5,6 +5,9 @@
  * that have an exact counterpart are taken; any other is a problem at boot, never a check that silently does nothing.
  */
 import { type TSchema, Type } from "@sinclair/typebox";
+import { textOf, uniqueOf } from "./checked.ts";
+import { PatternError } from "./pattern/parse.ts";
+import { compilePattern, type Effort } from "./pattern/pattern.ts";
 import { element, excerpt, member, type Report } from "./place.ts";
 import { isObject } from "../object.ts";
 
@@ -23,8 +26,11 @@ const KEYWORDS: Readonly<Record<string, readonly string[]>> = {
 /** Keywords whose value is made of schemas, handled by their own code. */
 const STRUCTURE = new Set(["items", "properties", "required", "additionalProperties"]);
 
-/** The TypeBox schema of a JSON Schema; what it cannot express is reported. */
-export function rebuild(schema: unknown, path: string, report: Report): TSchema {
+/**
+ * The TypeBox schema of a JSON Schema; what it cannot express is reported.
+ * @param effort what its patterns spend
+ */
+export function rebuild(schema: unknown, path: string, report: Report, effort: Effort): TSchema {
   if (schema === true) return Type.Unknown();
   if (!isObject(schema)) {
     report(path, `found ${excerpt(schema)}, expected a JSON Schema (an object)`);
@@ -48,11 +54,13 @@ export function rebuild(schema: unknown, path: string, report: Report): TSchema 
     accept(["enum", "type"]);
     const { type } = schema;
     const words = literals(schema["enum"], member(path, "enum"), report);
-    return type === undefined ? words : Type.Intersect([words, rebuild({ type }, path, report)]);
+    return type === undefined
+      ? words
+      : Type.Intersect([words, rebuild({ type }, path, report, effort)]);
   }
   if (Object.hasOwn(schema, "anyOf")) {
     accept(["anyOf"]);
-    return union(schema["anyOf"], member(path, "anyOf"), report);
+    return union(schema["anyOf"], member(path, "anyOf"), report, effort);
   }
   const types: unknown[] = Array.isArray(schema["type"]) ? schema["type"] : [schema["type"]];
   const known = types.filter((type) => typeof type === "string" && Object.hasOwn(KEYWORDS, type));
@@ -68,10 +76,16 @@ export function rebuild(schema: unknown, path: string, report: Report): TSchema 
     "const",
     "anyOf",
   ]);
-  return Type.Union(known.map((type) => ofType(String(type), schema, path, report)));
+  return Type.Union(known.map((type) => ofType(String(type), schema, path, report, effort)));
 }
 
-function ofType(type: string, schema: Schema, path: string, report: Report): TSchema {
+function ofType(
+  type: string,
+  schema: Schema,
+  path: string,
+  report: Report,
+  effort: Effort,
+): TSchema {
   const options: Record<string, unknown> = {};
   for (const key of KEYWORDS[type] ?? []) {
     const value = schema[key];
@@ -80,17 +94,41 @@ function ofType(type: string, schema: Schema, path: string, report: Report): TSc
     if (wanted === undefined) options[key] = value;
     else report(member(path, key), `found ${excerpt(value)}, expected ${wanted}`);
   }
-  if (type === "string") return Type.String(options);
+  if (type === "string") return ofString(options, path, report, effort);
   if (type === "number") return Type.Number(options);
   if (type === "integer") return Type.Integer(options);
   if (type === "boolean") return Type.Boolean();
   if (type === "null") return Type.Null();
-  if (type === "array")
-    return Type.Array(rebuild(schema["items"] ?? true, member(path, "items"), report), options);
-  return ofObject(schema, path, report);
+  if (type === "array") {
+    const { uniqueItems = false, ...lengths } = options;
+    const items = rebuild(schema["items"] ?? true, member(path, "items"), report, effort);
+    const list = Type.Array(items, lengths);
+    return uniqueItems === true ? uniqueOf(list) : list;
+  }
+  return ofObject(schema, path, report, effort);
 }
 
-function ofObject(schema: Schema, path: string, report: Report): TSchema {
+function ofString(
+  { minLength, maxLength, pattern }: Schema,
+  path: string,
+  report: Report,
+  effort: Effort,
+): TSchema {
+  const limits = {
+    ...(typeof minLength === "number" && { minLength }),
+    ...(typeof maxLength === "number" && { maxLength }),
+  };
+  if (typeof pattern !== "string") return textOf(limits, undefined, effort);
+  try {
+    return textOf(limits, { text: pattern, compiled: compilePattern(pattern) }, effort);
+  } catch (error) {
+    if (!(error instanceof PatternError)) throw error;
+    report(member(path, "pattern"), `found ${excerpt(pattern)}: ${error.message}`);
+    return Type.Never();
+  }
+}
+
+function ofObject(schema: Schema, path: string, report: Report, effort: Effort): TSchema {
   const { properties = {}, required = [], additionalProperties: rest = true } = schema;
   if (!isObject(properties)) report(member(path, "properties"), "expected an object of schemas");
   if (!Array.isArray(required) || !required.every((key) => typeof key === "string")) {
@@ -99,12 +137,14 @@ function ofObject(schema: Schema, path: string, report: Report): TSchema {
   const needed = new Set<unknown>(Array.isArray(required) ? required : []);
   const rebuilt: Record<string, TSchema> = {};
   for (const [key, value] of Object.entries(isObject(properties) ? properties : {})) {
-    const inner = rebuild(value, member(member(path, "properties"), key), report);
+    const inner = rebuild(value, member(member(path, "properties"), key), report, effort);
     rebuilt[key] = needed.delete(key) ? inner : Type.Optional(inner);
   }
   for (const key of needed) rebuilt[String(key)] = Type.Unknown();
   const additionalProperties =
-    typeof rest === "boolean" ? rest : rebuild(rest, member(path, "additionalProperties"), report);
+    typeof rest === "boolean"
+      ? rest
+      : rebuild(rest, member(path, "additionalProperties"), report, effort);
   return Type.Object(rebuilt, { additionalProperties });
 }
 
@@ -123,25 +163,20 @@ function literals(values: unknown, path: string, report: Report): TSchema {
   );
 }
 
-function union(variants: unknown, path: string, report: Report): TSchema {
+function union(variants: unknown, path: string, report: Report, effort: Effort): TSchema {
   const list: unknown[] = Array.isArray(variants) ? variants : [];
   if (list.length === 0) report(path, "expected a list of schemas");
-  return Type.Union(list.map((variant, i) => rebuild(variant, element(path, i), report)));
+  return Type.Union(list.map((variant, i) => rebuild(variant, element(path, i), report, effort)));
 }
+
+const COUNTS = new Set(["minLength", "maxLength", "minItems", "maxItems"]);
 
 /** What the keyword takes, when `value` is not that. */
 function optionFault(key: string, value: unknown): string | undefined {
-  if (key === "pattern") return isPattern(value) ? undefined : "a regular expression";
+  if (key === "pattern") return typeof value === "string" ? undefined : "a regular expression";
   if (key === "uniqueItems") return typeof value === "boolean" ? undefined : "true or false";
-  return typeof value === "number" ? undefined : "a number";
-}
-
-function isPattern(value: unknown): boolean {
-  if (typeof value !== "string") return false;
-  try {
-    return new RegExp(value) instanceof RegExp;
-  } catch (error) {
-    if (error instanceof SyntaxError) return false;
-    throw error;
-  }
+  if (typeof value !== "number") return "a number";
+  if (COUNTS.has(key))
+    return Number.isSafeInteger(value) && value >= 0 ? undefined : "a whole number from 0 on";
+  return key === "multipleOf" && value <= 0 ? "a number above 0" : undefined;
 }

@@ -36,6 +36,7 @@ export function parseJson(text: string, report: Report): unknown {
 
 class Reader {
   private offset = 0;
+  #lineEnds: readonly number[] | undefined;
   constructor(
     private readonly text: string,
     private readonly report: Report,
@@ -68,11 +69,8 @@ class Reader {
       const place = member(path, key);
       const earlier = lines.get(key);
       if (earlier !== undefined) {
-        const { line } = position(this.text, start);
-        this.report(
-          place,
-          `key \`${key}\` is given twice, at lines ${position(this.text, earlier).line} and ${line}`,
-        );
+        const [first, second] = [this.line(earlier), this.line(start)];
+        this.report(place, `key \`${key}\` is given twice, at lines ${first} and ${second}`);
       }
       lines.set(key, start);
       if (this.peek() !== ":") throw this.fault("expected `:`");
@@ -122,6 +120,18 @@ class Reader {
     }
   }
 
+  /** From 1 on. A file can have a hundred thousand keys twice, so the line ends are looked for once. */
+  private line(offset: number): number {
+    this.#lineEnds ??= lineEnds(this.text);
+    let [low, high] = [0, this.#lineEnds.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((this.#lineEnds[middle] ?? 0) < offset) low = middle + 1;
+      else high = middle;
+    }
+    return low + 1;
+  }
+
   /** The next character after space and comments; "" is the end. */
   private peek(): string {
     this.take(SPACE);
@@ -142,6 +152,12 @@ class Reader {
       `${message}, found ${found === "" ? "the end of the file" : quoted(found)}`,
     );
   }
+}
+
+function lineEnds(text: string): number[] {
+  const ends: number[] = [];
+  for (let at = text.indexOf("\n"); at !== -1; at = text.indexOf("\n", at + 1)) ends.push(at);
+  return ends;
 }
 
 function position(text: string, offset: number): { line: number; column: number; start: number } {

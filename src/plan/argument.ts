@@ -25,7 +25,7 @@ function json(value: unknown): string | { readonly fault: string } {
     // JSON escapes NUL and lone surrogates, so its text always passes.
     return JSON.stringify(value);
   } catch (error) {
-    // A cycle or a depth beyond the stack: nothing that came as JSON over a bounded request.
+    // A cycle or a depth beyond the stack: nothing that came as JSON in a request.
     return { fault: `has no JSON text: ${error instanceof Error ? error.message : String(error)}` };
   }
 }

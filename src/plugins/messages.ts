@@ -4,6 +4,7 @@
  */
 
 import type { MessagePort } from "node:worker_threads";
+import { isTooDeep } from "../json.ts";
 import type { Level } from "../log.ts";
 
 /** An error of a plugin, or of the server, on the other side. */
@@ -42,8 +43,11 @@ function told(error: unknown): Failure {
 }
 
 /** What JSON tells of a value; undefined where that is nothing. @throws TypeError where it cannot be told */
-export const jsonOf = (value: unknown): string | undefined =>
-  JSON.stringify(value) as string | undefined;
+export function jsonOf(value: unknown): string | undefined {
+  const text = JSON.stringify(value) as string | undefined;
+  if (text !== undefined && isTooDeep(text)) throw new TypeError("it is nested too deep");
+  return text;
+}
 
 export const valueOf = (json: string | undefined): unknown =>
   json === undefined ? undefined : JSON.parse(json);

@@ -6,6 +6,7 @@ import type { Caller, Client } from "../api/client.ts";
 import type { Asker } from "../api/turns.ts";
 import type { Registry } from "../api/registry.ts";
 import { failure, type Reply } from "../api/reply.ts";
+import { parseForeign } from "../json.ts";
 import type { ServerSession } from "./session.ts";
 import type { WebSocketConnection } from "./websocket.ts";
 
@@ -134,10 +135,9 @@ function parseCall(text: string): Call | undefined {
 
 function parse(text: string): unknown {
   try {
-    return JSON.parse(text);
+    return parseForeign(text);
   } catch (error) {
-    // Also a RangeError: nested too deep.
-    if (error instanceof SyntaxError || error instanceof RangeError) return undefined;
+    if (error instanceof SyntaxError) return undefined;
     throw error;
   }
 }

@@ -1,5 +1,6 @@
 /** Query strings and forms as arguments of a verb. */
 import { AfbError } from "../errors.ts";
+import { parseForeign } from "../json.ts";
 
 /** The parameter that is the whole argument, as JSON. */
 export const WHOLE = "query";
@@ -32,7 +33,7 @@ export function decode(text: string, what: string): string {
 
 export function parseJson(text: string, what: string): unknown {
   try {
-    return JSON.parse(text);
+    return parseForeign(text);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     throw new AfbError("invalid-request", `${what} is not JSON: ${reason}`);

@@ -68,5 +68,6 @@ export function watchdogInterval(env: Environment, pid = process.pid): number | 
 }
 
 function oneLine(text: string): string {
-  return text.replaceAll(/\s*\n\s*/g, "; ");
+  const lines = text.split("\n").map((line) => line.trim());
+  return lines.filter((line) => line !== "").join("; ");
 }

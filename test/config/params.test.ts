@@ -26,6 +26,31 @@ function accepts(schema: unknown, value: unknown): boolean {
 describe("values are checked", () => {
   test.each<[unknown, unknown[], unknown[]]>([
     [{ type: "string", pattern: "^[a-z]+$", maxLength: 3 }, ["abc"], ["abcd", "A", 1]],
+    [
+      { type: "string", minLength: 2, maxLength: 3 },
+      ["ab", "😀😀", "😀😀😀"],
+      ["😀", "a", "😀😀😀😀"],
+    ],
+    [{ type: "string", pattern: "^.$" }, ["a", "😀"], ["", "ab", "\n"]],
+    [{ type: "array", items: { type: "string", pattern: "^[a-z]+$" } }, [["a"], []], [["a", "1"]]],
+    [
+      { type: "array", uniqueItems: true },
+      [
+        [1, "1", true, "true", null, "null"],
+        [[], {}],
+        [{ a: 1 }, { a: 2 }],
+      ],
+      [
+        [1, 1],
+        [0, -0],
+        ["a", "b", "a"],
+        [null, null],
+        [
+          { a: 1, b: [] },
+          { b: [], a: 1 },
+        ],
+      ],
+    ],
     [{ type: "integer", minimum: 1, maximum: 9 }, [1, 9], [0, 10, 1.5, "1"]],
     [{ type: ["integer", "null", "boolean"] }, [1, true], ["x", 1.5]],
     [{ enum: ["on", "off", 1] }, ["on", 1], ["ON", 2]],
@@ -87,7 +112,15 @@ describe("problems at boot", () => {
     [{ a: { type: "text" } }, "params.a.type: expected a type"],
     [{ a: { type: "constructor" } }, "params.a.type: expected a type"],
     [{ a: { type: "string", pattern: "(" } }, "params.a.pattern: found"],
+    [
+      { a: { type: "string", pattern: "^(?!root)" } },
+      'params.a.pattern: found "^(?!root)": it looks around',
+    ],
     [{ a: { type: "string", maxLength: "3" } }, "params.a.maxLength: found"],
+    [{ a: { type: "string", minLength: -1 } }, "params.a.minLength: found -1"],
+    [{ a: { type: "string", minLength: 1.5 } }, "params.a.minLength: found 1.5"],
+    [{ a: { type: "array", maxItems: 1e300 } }, "params.a.maxItems: found 1e+300"],
+    [{ a: { type: "integer", multipleOf: 0 } }, "params.a.multipleOf: found 0"],
     [{ a: { type: "array", items: { type: "x" } } }, "params.a.items.type: expected a type"],
     [{ a: 5 }, "params.a: found 5, expected a JSON Schema"],
     [{ a: { type: "string", allowDash: 1 } }, "params.a.allowDash: expected true or false"],
@@ -129,4 +162,26 @@ test("what would fit is told in the letters of the config", () => {
   expect(told({ type: "array", items: { enum: ["On", "Off"] } }, ["On", 5])).toBe(
     'argument `a`: found a list of 2 at /1: expected one of "On", "Off"',
   );
+});
+
+test("one check ends, whatever is given", () => {
+  const told = (schema: unknown, value: unknown): unknown => {
+    try {
+      compile({ a: schema }).check({ a: value });
+    } catch (error) {
+      return error instanceof Error ? error.message : error;
+    }
+  };
+  const mail = { type: "string", pattern: "^([a-zA-Z0-9._-]+)*@([a-zA-Z0-9-]+[.])+[a-z]+$" };
+  expect(told(mail, "a".repeat(40))).toContain("expected string to match");
+  const wide = { type: "string", pattern: "[a-z]{1,1000}@" };
+  expect(told(wide, "a".repeat(100_000))).toContain("too long for its pattern");
+  // The texts of a list share what one may take.
+  const texts = Array.from({ length: 1000 }, () => `${"a".repeat(600)}@`);
+  expect(told({ type: "array", items: wide }, texts)).toContain("too long for its pattern");
+  expect(told({ anyOf: [wide, mail] }, "a".repeat(100_000))).toContain("too long for its pattern");
+  expect(told({ type: "array", items: wide }, texts.slice(0, 3))).toBeUndefined();
+  const many = Array.from({ length: 300_000 }, (_, i) => i);
+  expect(told({ type: "array", uniqueItems: true }, many)).toBeUndefined();
+  expect(told({ type: "array", uniqueItems: true }, [...many, 7])).toContain("to be unique");
 });

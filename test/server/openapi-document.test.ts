@@ -10,6 +10,7 @@ import type { Caller } from "../../src/api/client.ts";
 import { openapi } from "../../src/api/openapi.ts";
 import { createRegistry, type Registry } from "../../src/api/registry.ts";
 import { load } from "../../src/cli/access-option.ts";
+import { Effort } from "../../src/config/pattern/pattern.ts";
 import { rebuild } from "../../src/config/rebuild.ts";
 import { Launching } from "../../src/launch/launching.ts";
 import { openApi } from "../../src/server/openapi.ts";
@@ -313,11 +314,16 @@ const compiled = new Map<unknown, (value: unknown) => boolean>();
 function fits(schema: unknown, value: unknown): boolean {
   let check = compiled.get(schema);
   if (!check) {
-    const type = rebuild(schema, "schema", (path, message) => {
+    const report = (path: string, message: string) => {
       throw new Error(`${path}: ${message}`);
-    });
+    };
+    const effort = new Effort();
+    const type = rebuild(schema, "schema", report, effort);
     const compiler = TypeCompiler.Compile(type);
-    check = (one) => compiler.Check(one);
+    check = (one) => {
+      effort.renew();
+      return compiler.Check(one);
+    };
     compiled.set(schema, check);
   }
   return check(value);
