@@ -2,6 +2,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { dlopen, read } from "bun:ffi";
 import { CError, errnoName } from "./errno.ts";
+import { int32, pidOf } from "./integer.ts";
 import { pointer } from "./pointer.ts";
 
 const { symbols: libc } = dlopen("libc.so.6", {
@@ -37,18 +38,18 @@ const SI_PID = 4;
 /** Without reaping it: waitid(2). undefined: it is no child of this process. */
 export function stateOfChild(pid: number): "alive" | "dead" | undefined {
   info[SI_PID] = 0;
-  if (libc.waitid(P_PID, pid, info, WEXITED | WNOHANG | WNOWAIT) < 0) return undefined;
+  if (libc.waitid(P_PID, pidOf(pid), info, WEXITED | WNOHANG | WNOWAIT) < 0) return undefined;
   return info[SI_PID] === 0 ? "alive" : "dead";
 }
 
 /** Reaps a child that is dead, and no other. */
 export function reapChild(pid: number): void {
-  libc.waitpid(pid, null, WNOHANG);
+  libc.waitpid(pidOf(pid), null, WNOHANG);
 }
 
-/** setsid(2): nobody can join a session; undefined where there is no such process. */
+/** setsid(2): nobody can join a session; undefined where there is no such process. 0 is this process. */
 export function sessionOf(pid: number): number | undefined {
-  const session = libc.getsid(pid);
+  const session = libc.getsid(int32(pid, "pid"));
   return session < 0 ? undefined : session;
 }
 
@@ -56,7 +57,7 @@ const SIGKILL = 9;
 
 /** A process, or with a negative number a process group. Whether there was somebody whom this process may kill. */
 export function killNow(pid: number): boolean {
-  return libc.kill(pid, SIGKILL) === 0;
+  return libc.kill(pid < 0 ? -pidOf(-pid) : pidOf(pid), SIGKILL) === 0;
 }
 
 /**

@@ -3,6 +3,7 @@ import { closeSync, readSync, fstatSync } from "node:fs";
 import { dlopen, read } from "bun:ffi";
 import { defineStruct } from "bun-ffi-structs";
 import { errnoName } from "./errno.ts";
+import { uint32, uint64 } from "./integer.ts";
 import { memfdCreate } from "./libc.ts";
 import { pointer } from "./pointer.ts";
 
@@ -96,7 +97,7 @@ export function compileFilter(
   arch: Architecture,
 ): Uint8Array {
   const lib = libseccomp();
-  const context = pointer(lib.seccomp_init(defaultAction));
+  const context = pointer(lib.seccomp_init(uint32(defaultAction, "action")));
   if (context === null) throw new Error(`libseccomp: the default action is not valid here`);
   try {
     must(lib.seccomp_attr_set(context, ATTRIBUTE.BAD_ARCH, KILL_PROCESS), "foreign ABIs");
@@ -117,15 +118,15 @@ export function compileFilter(
         ArgCmp.packList(
           rule.args.map(({ index, op, value, mask }) =>
             op === "masked_eq"
-              ? { arg: index, op: COMPARE[op], a: mask ?? 0xffffffffn, b: value }
-              : { arg: index, op: COMPARE[op], a: value, b: 0n },
+              ? { arg: index, op: COMPARE[op], a: uint64(mask ?? 0xffffffffn), b: uint64(value) }
+              : { arg: index, op: COMPARE[op], a: uint64(value), b: 0n },
           ),
         ),
       );
       const place = args.length > 0 ? args : null;
       const added = lib.seccomp_rule_add_array(
         context,
-        rule.action,
+        uint32(rule.action, "action"),
         number,
         rule.args.length,
         place,

@@ -1,6 +1,7 @@
 /** Another process, held by a pidfd: pidfd_open(2). Its descriptors: pidfd_getfd(2) (Linux 5.6), and putting one in the place of another. */
 import { dlopen, read } from "bun:ffi";
 import { CError, errnoName } from "./errno.ts";
+import { int32, pidOf } from "./integer.ts";
 import { pointer } from "./pointer.ts";
 
 const { symbols: libc } = dlopen("libc.so.6", {
@@ -32,7 +33,7 @@ export interface Process {
 /** A pidfd, close-on-exec; undefined when nothing has this pid. Throws CError. */
 export function openProcess(pid: number): number | undefined {
   try {
-    return checked(Number(libc.syscall(SYS_PIDFD_OPEN, pid, 0, 0)), "pidfd_open", `${pid}`);
+    return checked(Number(libc.syscall(SYS_PIDFD_OPEN, pidOf(pid), 0, 0)), "pidfd_open", `${pid}`);
   } catch (error) {
     if (error instanceof CError && error.errno === "ESRCH") return undefined;
     throw error;
@@ -50,7 +51,9 @@ export function takeDescriptors(pidfd: number, fds: readonly number[]): number[]
   const taken: number[] = [];
   try {
     for (const fd of fds) {
-      const copy = Number(libc.syscall(SYS_PIDFD_GETFD, pidfd, fd, 0));
+      const copy = Number(
+        libc.syscall(SYS_PIDFD_GETFD, int32(pidfd, "pidfd"), int32(fd, "descriptor"), 0),
+      );
       taken.push(checked(copy, "pidfd_getfd", `descriptor ${fd}`));
     }
   } catch (error) {

@@ -1,5 +1,6 @@
 /** Users and groups through the C library, and so through whatever NSS of the target says: getpwnam(3), getgrnam(3). */
 import { CString, dlopen, type Pointer, read } from "bun:ffi";
+import { uint32 } from "./integer.ts";
 import { pointer } from "./pointer.ts";
 
 const { symbols: libc } = dlopen("libc.so.6", {
@@ -33,7 +34,8 @@ function userAt(place: Pointer | null): User | undefined {
 }
 
 export const userByName = (name: string): User | undefined => userAt(pointer(libc.getpwnam(name)));
-export const userById = (uid: number): User | undefined => userAt(pointer(libc.getpwuid(uid)));
+export const userById = (uid: number): User | undefined =>
+  userAt(pointer(libc.getpwuid(uint32(uid, "uid"))));
 
 /** struct group { char *name, *passwd; gid_t gid; … } */
 export function groupByName(name: string): number | undefined {

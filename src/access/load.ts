@@ -4,11 +4,12 @@ import { readJson } from "../config/load.ts";
 import { element, member } from "../config/place.ts";
 import { ConfigError, type Problem } from "../config/problem.ts";
 import { deciders } from "../config/trust.ts";
+import { isId } from "../config/ranges.ts";
 import type { Rule, Who } from "./access.ts";
 import { AccessFile, type Grant } from "./schema.ts";
 import { isObject } from "../object.ts";
 
-/** The users and groups of a machine: name or number → id; undefined when there is none. */
+/** The users and groups of a machine: name or number → id; undefined when there is none. They throw where a number is no id. */
 export interface Accounts {
   /** The server's user. */
   readonly uid: number;
@@ -78,8 +79,13 @@ function whoOf(
     if (anyone) return { kind };
     return void report(member(path, kind), "found false: a grant to nobody; remove it");
   }
-  const id = kind === "user" ? accounts.user(user) : accounts.group(group);
-  if (id === undefined) {
+  let id: number | undefined;
+  try {
+    id = kind === "user" ? accounts.user(user) : accounts.group(group);
+  } catch (error) {
+    return void report(member(path, kind), error instanceof Error ? error.message : String(error));
+  }
+  if (id === undefined || !isId(id)) {
     const name = JSON.stringify(kind === "user" ? user : group);
     return void report(member(path, kind), `this system has no ${kind} ${name}`);
   }

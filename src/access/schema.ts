@@ -1,6 +1,7 @@
 /** The schema of an access file: who may call what needs a privilege. */
 import { type Static, Type } from "@sinclair/typebox";
-import { flag, list, object, optional, text } from "../config/shapes.ts";
+import { Id } from "../config/ranges.ts";
+import { flag, list, object, optional } from "../config/shapes.ts";
 
 export const Grant = object(
   {
@@ -11,10 +12,8 @@ export const Grant = object(
         description: "whoever presents the token with this hash; spawnbox token makes one",
       }),
     ),
-    user: optional(text({ description: "user name or uid, over a unix socket" })),
-    group: optional(
-      text({ description: "group name or gid, primary or supplementary, over a unix socket" }),
-    ),
+    user: optional(Id("user name or uid, over a unix socket")),
+    group: optional(Id("group name or gid, primary or supplementary, over a unix socket")),
     anyone: optional(flag({ description: "true: whoever can connect" })),
     privileges: list(Type.String({ minLength: 1, description: "a privilege, or * for all" }), {
       description: "what they may use",

@@ -4,6 +4,7 @@
  */
 import { isAbsolute, posix } from "node:path";
 import { suggestion } from "../config/nearest.ts";
+import { milliseconds, MOST_SECONDS } from "../config/ranges.ts";
 import type { TaskEncoder } from "../encoders/encoder.ts";
 import { AfbError } from "../errors.ts";
 import { textOf } from "../plan/argument.ts";
@@ -41,7 +42,7 @@ const SCHEMAS = {
     additionalProperties: false,
   },
   uid: { type: "string", pattern: "^[\\w.-]{1,64}$" },
-  timeout: { type: "number", minimum: 0 },
+  timeout: { type: "number", minimum: 0, maximum: MOST_SECONDS },
   verbose: { type: "integer", minimum: 0, maximum: 4 },
   encoder: {
     anyOf: [
@@ -206,9 +207,11 @@ function uidOf(value: unknown, program: string): string {
 /** Milliseconds. A caller can ask for less time than the sandbox gives, not for more. */
 function timeoutOf(seconds: unknown, limit: number): number {
   if (seconds === undefined) return limit;
-  if (typeof seconds !== "number" || !Number.isFinite(seconds) || seconds < 0) {
-    throw invalid(`timeout: expected seconds, not ${JSON.stringify(seconds)}`);
+  if (typeof seconds !== "number" || !(seconds >= 0 && seconds <= MOST_SECONDS)) {
+    throw invalid(
+      `timeout: expected seconds from 0 to ${MOST_SECONDS}, not ${JSON.stringify(seconds)}`,
+    );
   }
-  const asked = Math.round(seconds * 1000);
+  const asked = milliseconds(seconds);
   return asked > 0 && limit > 0 ? Math.min(asked, limit) : asked || limit;
 }

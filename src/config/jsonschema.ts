@@ -46,6 +46,7 @@ export function toJsonSchema(schema: TSchema): JsonSchema {
   }
   if (KindGuard.IsUnion(schema)) return { ...plain, anyOf: schema.anyOf.map(toJsonSchema) };
   // The checks of strings mean nothing for the other types, as JSON Schema has it.
+  if (notes.text === true && "maximum" in schema) return { ...plain, type: ["string", "integer"] };
   if (notes.text === true) return { ...plain, type: ["string", "number", "boolean"] };
   return plain;
 }

@@ -154,6 +154,9 @@ function literals(values: unknown, path: string, report: Report): TSchema {
   return Type.Union(
     list.map((value) => {
       if (value === null) return Type.Null();
+      if (typeof value === "number" && Number.isInteger(value) && !Number.isSafeInteger(value)) {
+        report(path, `${value} as a JSON number is not exact: write it in double quotes`);
+      }
       if (typeof value === "string" || typeof value === "number" || typeof value === "boolean") {
         return Type.Literal(value);
       }

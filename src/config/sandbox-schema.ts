@@ -1,10 +1,7 @@
 /** The part of the schema that says what surrounds a command: user, limits, filters, namespaces and files. */
 import { type Static, Type } from "@sinclair/typebox";
+import { Amount, FileMode, Id, Operand, Pids, Port, Seconds, Umask, Weight } from "./ranges.ts";
 import { flag, list, object, optional, text, words } from "./shapes.ts";
-
-/** What a timer of the runtime can count: 2^31 - 1 ms. */
-export const Seconds = (description: string) =>
-  Type.Number({ minimum: 0, maximum: 2_147_483, description });
 
 export const Env = object(
   {
@@ -21,15 +18,11 @@ export const Env = object(
 
 export const Acls = object(
   {
-    umask: optional(
-      Type.String({ pattern: "^[0-7]{1,4}$", text: true, description: "octal file mode mask" }),
-    ),
-    user: optional(
-      text({ description: "user name or uid; must be given when the server is root" }),
-    ),
-    group: optional(text({ description: "group name or gid; default: the user's own" })),
+    umask: optional(Umask("octal file mode mask")),
+    user: optional(Id("user name or uid; must be given when the server is root")),
+    group: optional(Id("group name or gid; default: the user's own")),
     groups: optional(
-      list(text({ description: "group name or gid" }), {
+      list(Id("group name or gid"), {
         description: "supplementary groups, exactly these; default none",
       }),
     ),
@@ -70,8 +63,7 @@ export const Cap = object(
   { description: "one capability" },
 );
 
-const Size = (description: string) =>
-  text({ description: `${description}; bytes, K, M, G or max` });
+const Size = (description: string) => Amount(`${description}; bytes, K, M, G or max`);
 
 const Limits = {
   cset: optional(text({ description: "CPUs, such as 0-1 (cpuset.cpus)" })),
@@ -90,14 +82,14 @@ const Limits = {
   cpu: optional(
     object(
       {
-        weight: optional(text({ description: "cpu.weight, 1 to 10000" })),
-        max: optional(text({ description: "cpu.max: quota in µs, optionally the period" })),
+        weight: optional(Weight("cpu.weight, 1 to 10000")),
+        max: optional(Amount("cpu.max: quota in µs, optionally the period")),
       },
       { description: "cpu controller" },
     ),
   ),
   io: optional(list(text({ description: "one line of io.max" }), { description: "io controller" })),
-  pids: optional(text({ description: "pids.max" })),
+  pids: optional(Pids("pids.max")),
 };
 
 export const Cgroups = object(
@@ -129,14 +121,8 @@ export const SeccompArg = object(
         ">=": "ge",
       },
     ),
-    value: Type.Union([Type.Integer({ minimum: 0 }), Type.String()], {
-      description: "operand: a number, or a string such as 0x5412 for large ones",
-    }),
-    mask: optional(
-      Type.Union([Type.Integer({ minimum: 0 }), Type.String()], {
-        description: "mask of masked_eq",
-      }),
-    ),
+    value: Operand("operand: a number, or a string such as 0x5412 for large ones"),
+    mask: optional(Operand("mask of masked_eq")),
   },
   { description: "condition on one argument" },
 );
@@ -196,14 +182,8 @@ export const Mount = object(
         { read: "ro", write: "rw", anonymous: "dir", devfs: "dev", procfs: "proc", sysfs: "sys" },
       ),
     ),
-    size: optional(Size("size limit of a tmpfs")),
-    perm: optional(
-      Type.String({
-        pattern: "^[0-7]{1,4}$",
-        text: true,
-        description: "octal mode of a tmpfs or dir",
-      }),
-    ),
+    size: optional(Amount("size limit of a tmpfs; bytes, K, M or G")),
+    perm: optional(FileMode("octal mode of a tmpfs or dir")),
     suid: optional(flag({ description: "let set-user-id files work there (default false)" })),
     dev: optional(flag({ description: "let device nodes work there (default false)" })),
     exec: optional(flag({ description: "let programs be executed from there (default true)" })),
@@ -266,7 +246,7 @@ const Paths = (what: string) =>
   );
 const Ports = (what: string) =>
   optional(
-    list(Type.Integer({ minimum: 0, maximum: 65535, description: "a TCP port" }), {
+    list(Port("a TCP port"), {
       description: what,
     }),
   );

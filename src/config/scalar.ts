@@ -30,9 +30,11 @@ export function conformScalar(
     return word;
   }
   if (KindGuard.IsString(schema)) {
-    const accepted =
-      notes.text === true && (typeof value === "number" || typeof value === "boolean");
-    const text = accepted ? String(value) : value;
+    if (notes.text === true && typeof value === "number") {
+      const fault = numberFault(schema, value);
+      if (fault !== undefined) return void report(path, `found ${excerpt(value)}, ${fault}`);
+    }
+    const text = isTextFor(schema, value) ? String(value) : value;
     if (typeof text !== "string") return void wrong();
     const fault = stringFault(schema, text);
     if (fault === undefined) return text;
@@ -44,6 +46,28 @@ export function conformScalar(
   if (KindGuard.IsBoolean(schema)) return typeof value === "boolean" ? value : void wrong();
   throw new Error(`the schema uses a kind that the walker does not know, at ${path}`);
 }
+
+/** What can be written for a text. True is no number. */
+const isTextFor = (schema: TString, value: unknown): boolean =>
+  annotations(schema).text === true &&
+  (typeof value === "number" || (typeof value === "boolean" && schema["maximum"] === undefined));
+
+/** Of a number where a text may be. */
+function numberFault(schema: TString, value: number): string | undefined {
+  if (!Number.isFinite(value) || (Number.isInteger(value) && !Number.isSafeInteger(value)))
+    return "which as a JSON number is not exact: write it in double quotes";
+  const { minimum, maximum } = numericRange(schema);
+  if (maximum === undefined) return undefined;
+  const fits = Number.isInteger(value) && value >= (minimum ?? 0) && value <= maximum;
+  return fits ? undefined : `expected ${expectation(schema)}`;
+}
+
+interface Range {
+  readonly minimum?: number;
+  readonly maximum?: number;
+}
+
+const numericRange = ({ ...schema }: TString & Range): Range => schema;
 
 function stringFault(schema: TString, text: string): string | undefined {
   // Neither can reach the kernel: a C string ends at NUL, and half a surrogate pair has no UTF-8.
@@ -86,13 +110,16 @@ function shape(schema: TSchema): string {
   return notes.shorthand === undefined ? "an object" : "a string or an object";
 }
 
-function stringShape({ minLength, maxLength, pattern }: TString): string {
+function stringShape(schema: TString): string {
+  const { minLength, maxLength, pattern } = schema;
+  if (numericRange(schema).maximum !== undefined)
+    return `a string, or an integer${range(numericRange(schema))}`;
   if (pattern !== undefined) return `a string like /${pattern}/`;
   if (maxLength !== undefined) return `a string of at most ${maxLength} characters`;
   return minLength === 1 ? "a string, not empty" : "a string";
 }
 
-function range({ minimum, maximum }: TNumber | TInteger): string {
+function range({ minimum, maximum }: Range): string {
   if (minimum === undefined) return maximum === undefined ? "" : ` up to ${maximum}`;
   return maximum === undefined ? ` from ${minimum}` : ` from ${minimum} to ${maximum}`;
 }

@@ -6,16 +6,8 @@
  * reference table of the README.
  */
 import { type Static, Type } from "@sinclair/typebox";
-import {
-  Acls,
-  Cap,
-  Cgroups,
-  Env,
-  Landlock,
-  Namespace,
-  Seccomp,
-  Seconds,
-} from "./sandbox-schema.ts";
+import { Acls, Cap, Cgroups, Env, Landlock, Namespace, Seccomp } from "./sandbox-schema.ts";
+import { Amount, Seconds } from "./ranges.ts";
 import { flag, list, object, optional, text, words } from "./shapes.ts";
 
 export const EncoderConfig = object(
@@ -45,7 +37,7 @@ export const Exec = object(
   { description: "what to execute" },
 );
 
-const Rlimit = (what: string) => optional(text({ description: `${what}; a number, or unlimited` }));
+const Rlimit = (what: string) => optional(Amount(`${what}; a number, or unlimited`));
 
 export const Rlimits = object(
   {

@@ -25,6 +25,9 @@ export function whole(text: string, least: number, most: number): string {
   return `${value}`;
 }
 
+/** max_bw_runtime_us of the kernel's scheduler. */
+const MOST_QUOTA = 2 ** 44 - 1;
+
 /** `QUOTA [PERIOD]` in µs; the kernel takes periods from 1 ms to 1 s and no quota below 1 ms. */
 export function cpuMax(text: string): string {
   const [quota = "", period, ...rest] = text.trim().split(/\s+/);
@@ -32,18 +35,30 @@ export function cpuMax(text: string): string {
     throw new Error(
       `${quoted(text)}: expected a quota in µs or max, and optionally a period in µs`,
     );
-  const parts = [quota === "max" ? quota : whole(quota, 1_000, Number.MAX_SAFE_INTEGER)];
+  const parts = [quota === "max" ? quota : whole(quota, 1_000, MOST_QUOTA)];
   if (period !== undefined) parts.push(whole(period, 1_000, 1_000_000));
   return parts.join(" ");
 }
 
 const IO_KEYS = ["rbps", "wbps", "riops", "wiops"];
+/** The kernel's dev_t has 12 and 20 bits; of more it takes the lower ones, which name another device. */
+const DEVICE = /^(\d{1,9}):(\d{1,9})$/;
+const MOST_MAJOR = 2 ** 12 - 1;
+const MOST_MINOR = 2 ** 20 - 1;
+/** Beyond 32 bits the kernel would cut to its `max`. */
+const MOST_OPERATIONS = 2n ** 32n - 2n;
 
 /** One line of io.max. `devices` are those named before: a second line would silently replace the first. */
 export function ioLine(text: string, devices: Set<string>): string {
-  const [device = "", ...pairs] = text.trim().split(/\s+/);
+  const [name = "", ...pairs] = text.trim().split(/\s+/);
   const form = `expected MAJOR:MINOR and then ${IO_KEYS.join("=, ")}=, such as "8:0 rbps=1M wiops=max"`;
-  if (!/^\d+:\d+$/.test(device) || pairs.length === 0) throw new Error(`${quoted(text)}: ${form}`);
+  const [, major, minor] = DEVICE.exec(name) ?? [];
+  if (pairs.length === 0 || major === undefined || minor === undefined)
+    throw new Error(`${quoted(text)}: ${form}`);
+  if (Number(major) > MOST_MAJOR || Number(minor) > MOST_MINOR)
+    throw new Error(`${name} is no device: MAJOR is at most ${MOST_MAJOR}, MINOR ${MOST_MINOR}`);
+  // As the kernel reads it, so that 8:0 and 08:0 are one.
+  const device = `${Number(major)}:${Number(minor)}`;
   if (devices.has(device))
     throw new Error(`${device} has a line already: put all its limits there`);
   devices.add(device);
@@ -51,7 +66,10 @@ export function ioLine(text: string, devices: Set<string>): string {
     const [key = "", value, ...rest] = pair.split("=");
     if (!IO_KEYS.includes(key) || value === undefined || rest.length > 0)
       throw new Error(`${quoted(pair)}: ${form}`);
-    return `${key}=${size(value, 1n)}`;
+    const limit = size(value, 1n);
+    if (key.endsWith("iops") && limit !== "max" && BigInt(limit) > MOST_OPERATIONS)
+      throw new Error(`${quoted(pair)} is out of range: from 1 to ${MOST_OPERATIONS}, or max`);
+    return `${key}=${limit}`;
   });
   return [device, ...limits].join(" ");
 }

@@ -1,6 +1,7 @@
 /** One command of a config → its plan. */
 import { expand, type Scope } from "../config/expand.ts";
 import { compileParams } from "../config/params.ts";
+import { milliseconds } from "../config/ranges.ts";
 import type { Command, Sandbox } from "../config/schema.ts";
 import { EXEC_VERB } from "../config/verbs.ts";
 import { parseTemplate, TemplateError } from "./argv.ts";
@@ -100,7 +101,7 @@ export function compileCommand(
     privileges: [...new Set([sandbox.privilege, command.privilege])].filter(
       (name) => name !== undefined && name !== "",
     ) as string[],
-    timeout: Math.round((command.timeout ?? sandbox.acls?.timeout ?? 0) * 1000),
+    timeout: milliseconds(command.timeout ?? sandbox.acls?.timeout ?? 0),
     concurrency: command.single ? 1 : (command.concurrency ?? 0),
     sandboxConcurrency: sandbox.concurrency ?? 0,
     ...((command.detach ?? sandbox.detach) === false && { detach: false }),
@@ -132,7 +133,7 @@ export function compileExec(
     command: EXEC_VERB,
     sandbox: sandbox.uid,
     privileges: sandbox.privilege ? [sandbox.privilege] : [],
-    timeout: Math.round((sandbox.acls?.timeout ?? 0) * 1000),
+    timeout: milliseconds(sandbox.acls?.timeout ?? 0),
     concurrency: 0,
     sandboxConcurrency: sandbox.concurrency ?? 0,
     ...(sandbox.detach === false && { detach: false }),

@@ -7,6 +7,8 @@ import {
   type OpName,
   VERSION,
 } from "../../ffi/launcher/layout.ts";
+import { uint64 } from "../../ffi/integer.ts";
+import { isId } from "../config/ranges.ts";
 import type { LandlockPolicy, MountFlags, MountStep, NamespaceName, Policy } from "./policy.ts";
 
 /** CLONE_NEW… of clone(2). */
@@ -38,6 +40,12 @@ function strings(...texts: string[]): Uint8Array {
   return utf8.encode(texts.map((text) => `${text}\0`).join(""));
 }
 
+/** The launcher takes 32 bits of it. @throws RangeError where they are another id */
+function id(number: number): number {
+  if (isId(number)) return number;
+  throw new RangeError(`${number} is no uid or gid`);
+}
+
 class Blob {
   readonly #ops: Uint8Array[] = [];
 
@@ -53,7 +61,9 @@ class Blob {
     view.setUint32(4, size, true);
     view.setUint32(8, numbers.length, true);
     view.setUint32(12, data.length, true);
-    numbers.forEach((number, i) => view.setBigUint64(OP_HEADER_SIZE + i * 8, BigInt(number), true));
+    numbers.forEach((number, i) =>
+      view.setBigUint64(OP_HEADER_SIZE + i * 8, uint64(BigInt(number)), true),
+    );
     bytes.set(data, OP_HEADER_SIZE + numbers.length * 8);
     this.#ops.push(bytes);
     return this;
@@ -92,7 +102,7 @@ function encodeMount(blob: Blob, step: MountStep): void {
     case "tmpfs": {
       const options = ["mode", step.mode.toString(8)];
       if (step.size !== undefined) options.push("size", step.size);
-      if (step.owner) options.push("uid", `${step.owner.uid}`, "gid", `${step.owner.gid}`);
+      if (step.owner) options.push("uid", `${id(step.owner.uid)}`, "gid", `${id(step.owner.gid)}`);
       blob.op("FSMOUNT", [attributes(step.flags)], strings("tmpfs", step.target, ...options));
       break;
     }
@@ -137,7 +147,7 @@ function encodeMount(blob: Blob, step: MountStep): void {
 
 /** One line per id: the same number inside and outside. */
 function identityMap(ids: Iterable<number>): Uint8Array {
-  return strings([...new Set(ids)].map((id) => `${id} ${id} 1\n`).join(""));
+  return strings([...new Set(ids)].map((one) => `${id(one)} ${one} 1\n`).join(""));
 }
 
 const capMask = (caps: readonly number[]): bigint =>
@@ -196,9 +206,9 @@ export function encodePolicy(policy: Policy, waits = false): Uint8Array {
     blob.op("RLIMIT", [resource, BigInt.asUintN(64, value)]);
   if (policy.umask !== undefined) blob.op("UMASK", [policy.umask]);
 
-  if (identity) blob.op("SETGROUPS", identity.groups).op("SETGID", [identity.gid]);
+  if (identity) blob.op("SETGROUPS", identity.groups.map(id)).op("SETGID", [id(identity.gid)]);
   if (policy.caps) blob.op("SECUREBITS", [SECBITS.SWITCHING]);
-  if (identity) blob.op("SETUID", [identity.uid]);
+  if (identity) blob.op("SETUID", [id(identity.uid)]);
   if (policy.caps) {
     // Locking the securebits needs CAP_SETPCAP, so it comes before CAPS; and it ends the raising of ambient ones.
     const mask = capMask(policy.caps);

@@ -1,16 +1,15 @@
 /** acls.user, group, groups → numbers. See credentials(7). */
+import { idOf, isId } from "../config/ranges.ts";
 import type { Acls } from "../config/sandbox-schema.ts";
 import type { Machine } from "./machine.ts";
 import type { Identity } from "./policy.ts";
 import type { Report } from "./report.ts";
 
-const NUMBER = /^\d{1,10}$/;
-/** (uid_t)-1 means "leave it" to setresuid(2): never a user. */
-const LARGEST_ID = 0xfffffffe;
-
 function groupId(name: string, path: string, machine: Machine, report: Report): number | undefined {
-  const gid = NUMBER.test(name) ? Number(name) : machine.group(name);
-  if (gid === undefined || gid > LARGEST_ID) {
+  const before = report.problems.length;
+  const gid = report.attempt(path, () => idOf(name) ?? machine.group(name));
+  if (report.problems.length > before) return undefined;
+  if (gid === undefined || !isId(gid)) {
     report.problem(path, `unknown group ${JSON.stringify(name)}: name one of /etc/group, or a gid`);
     return undefined;
   }
@@ -44,22 +43,25 @@ export function compileIdentity(
     );
     return undefined;
   }
-  const user = machine.user(acls.user);
-  const numeric = NUMBER.test(acls.user) ? Number(acls.user) : undefined;
-  const uid = user?.uid ?? numeric;
-  if (uid === undefined || uid > LARGEST_ID) {
+  const { user: name } = acls;
+  const before = report.problems.length;
+  const numeric = report.attempt(`${path}.user`, () => idOf(name));
+  if (report.problems.length > before) return undefined;
+  const user = machine.user(name);
+  const uid = numeric ?? user?.uid;
+  if (uid === undefined || !isId(uid)) {
     report.problem(
       `${path}.user`,
-      `unknown user ${JSON.stringify(acls.user)}: name one of /etc/passwd, or a uid`,
+      `unknown user ${JSON.stringify(name)}: name one of /etc/passwd, or a uid`,
     );
     return undefined;
   }
-  let gid = user?.gid;
+  let gid = user !== undefined && isId(user.gid) ? user.gid : undefined;
   if (acls.group !== undefined) gid = groupId(acls.group, `${path}.group`, machine, report);
   else if (gid === undefined) {
     report.problem(
       `${path}.group`,
-      `missing: uid ${uid} has no entry in /etc/passwd, so its group must be given`,
+      `missing: uid ${uid} has no entry in /etc/passwd with a group, so its group must be given`,
     );
   }
   const groups: number[] = [];

@@ -22,6 +22,7 @@ import {
 } from "../../ffi/libseccomp.ts";
 import { readObeyed } from "../config/obeyed.ts";
 import { trustOf } from "../config/trust.ts";
+import { idOf } from "../config/ranges.ts";
 import { outputOf } from "./output.ts";
 import type { LabelPolicy } from "./policy.ts";
 import type { HostFiles } from "./view.ts";
@@ -148,7 +149,10 @@ export function thisMachine(arch: string = process.arch): Machine {
     arch,
     inherits: true,
     env: process.env,
-    user: (name) => (/^\d+$/.test(name) ? userById(Number(name)) : userByName(name)),
+    user: (name) => {
+      const uid = idOf(name);
+      return uid === undefined ? userByName(name) : userById(uid);
+    },
     group: groupByName,
     cap: capFromName,
     syscall: (name) => resolveSyscall(name, arch),

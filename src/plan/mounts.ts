@@ -34,6 +34,8 @@ function devSteps(target: string): MountStep[] {
   ];
 }
 
+const SET_ID = 0o6000;
+
 /** Of an execfd file, bytes. */
 const MOST_CONTENT = 16 * 1024 * 1024;
 
@@ -110,7 +112,15 @@ function compileMount(
       const below = earlier.some(
         (step) => step.kind === "bind" && target.startsWith(`${step.target}/`),
       );
-      if (below) return [{ kind: "dir", target, mode: perm ?? 0o755 }];
+      if (below) {
+        // mkdir(2) passes over them.
+        if (perm !== undefined && (perm & SET_ID) !== 0) {
+          throw new Error(
+            `perm ${mount.perm}: a directory that is made below a mount of the host gets no set-user-id or set-group-id bit`,
+          );
+        }
+        return [{ kind: "dir", target, mode: perm ?? 0o755 }];
+      }
       const owner = context.identity && { uid: context.identity.uid, gid: context.identity.gid };
       return [
         {
@@ -154,11 +164,16 @@ function compileMount(
   }
 }
 
-/** Size of a tmpfs as the kernel reads it: bytes, and none is no limit. */
+/** In pages, a tmpfs larger than this would wrap around, at last to 0, which is no limit. */
+const LARGEST_TMPFS = 1n << 62n;
+
+/** Size of a tmpfs in bytes, since the kernel would read a number with a leading 0 as octal. */
 function sizeOf(text: string): string {
   const size = parseSize(text);
   if (!size) throw new Error(`size ${JSON.stringify(text)}: a number with K, M or G, such as 64M`);
-  return text.toLowerCase();
+  if (size > LARGEST_TMPFS)
+    throw new Error(`size ${JSON.stringify(text)}: at most ${LARGEST_TMPFS} bytes`);
+  return `${size}`;
 }
 
 /** The whole new root, in the order of the config; undefined keeps the host's file system. */

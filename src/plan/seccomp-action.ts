@@ -1,6 +1,7 @@
 /** What a filter answers to a syscall: the SCMP_ACT_ words of a config as numbers of seccomp(2). */
 import { constants } from "node:os";
 import { suggestion } from "../config/nearest.ts";
+import { DECIMAL } from "../config/ranges.ts";
 
 export const ACTIONS = {
   KILL: 0x00000000,
@@ -28,7 +29,7 @@ export function parseAction(text: string): number {
   if (fixed !== undefined) return fixed;
   const errno = /^ERRNO\s*\(\s*(\w+)\s*\)$/.exec(name)?.[1];
   if (errno !== undefined) {
-    const number = /^\d+$/.test(errno)
+    const number = DECIMAL.test(errno)
       ? Number(errno)
       : Object.entries(constants.errno).find(([key]) => key === errno)?.[1];
     if (number !== undefined && number > 0 && number < MAX_ERRNO) return ERRNO | number;

@@ -14,6 +14,7 @@ import { parseAction } from "./seccomp-action.ts";
 import { groupNames, syscallsOf } from "./syscall-groups.ts";
 
 const LOW = 0xffff_ffffn;
+const ALL = 0xffff_ffff_ffff_ffffn;
 
 /** What is said about one syscall. */
 export interface Verdict {
@@ -121,6 +122,12 @@ function narrowed(one: ArgCondition): ArgCondition {
       `args: the kernel reads 32 bits of argument ${index}, and ${value} does not fit: no call could match`,
     );
   }
+  // All ones means all that there is; other bits up there would be passed over.
+  if (mask > LOW && mask !== ALL) {
+    throw new Error(
+      `args: the kernel reads 32 bits of argument ${index}, and the mask 0x${mask.toString(16)} has more`,
+    );
+  }
   return op === "eq" || op === "masked_eq"
     ? { index, op: "masked_eq", value, mask: mask & LOW }
     : one;
@@ -134,20 +141,16 @@ function condition({
 }: NonNullable<SeccompRule["args"]>[number]): ArgCondition {
   if ((op === "masked_eq") !== (mask !== undefined))
     throw new Error("mask goes with op masked_eq, and only with it");
-  return {
-    index,
-    op,
-    value: operand(value),
-    ...(mask !== undefined && { mask: operand(mask) }),
-  };
+  const [wanted, bits] = [operand(value), mask === undefined ? undefined : operand(mask)];
+  if (bits === 0n) throw new Error("args: a mask of 0 would match every call");
+  if (bits !== undefined && (wanted & ~bits) !== 0n)
+    throw new Error("args: value has bits that mask has not: no call could match");
+  return { index, op, value: wanted, ...(bits !== undefined && { mask: bits }) };
 }
 
 function operand(value: number | string): bigint {
-  try {
-    const number = BigInt(value);
-    if (number >= 0n && number <= 0xffff_ffff_ffff_ffffn) return number;
-  } catch {
-    // told below, with the number that is out of range
-  }
+  // The schema has seen to its form.
+  const number = BigInt(value);
+  if (number >= 0n && number <= ALL) return number;
   throw new Error(`${JSON.stringify(value)} is not a number from 0 to 2^64-1`);
 }

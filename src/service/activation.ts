@@ -3,10 +3,12 @@
  * process LISTEN_PID. Their names (LISTEN_FDNAMES) say nothing we need.
  */
 import { closeSync } from "node:fs";
+import { DECIMAL } from "../config/ranges.ts";
 import { type Process, takeDescriptors } from "../../ffi/processes.ts";
 import { closeOnExec, isListening } from "../../ffi/sockets.ts";
 
 const FIRST = 3;
+const MOST_SOCKETS = 64;
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -30,9 +32,11 @@ export function takeSockets({ pid, pidfd }: Process, env: Environment): number[]
 
 function handedOver(env: Environment, pid: number): number[] {
   if (env["LISTEN_FDS"] === undefined || env["LISTEN_PID"] !== String(pid)) return [];
-  const count = Number(env["LISTEN_FDS"]);
-  if (!Number.isInteger(count) || count < 0 || count > 64) {
-    throw new Error(`LISTEN_FDS=${env["LISTEN_FDS"]}: expected a number of sockets`);
+  const count = DECIMAL.test(env["LISTEN_FDS"]) ? Number(env["LISTEN_FDS"]) : Number.NaN;
+  if (!(count <= MOST_SOCKETS)) {
+    throw new Error(
+      `LISTEN_FDS=${env["LISTEN_FDS"]}: expected a number of sockets, from 0 to ${MOST_SOCKETS}`,
+    );
   }
   return Array.from({ length: count }, (_, i) => FIRST + i);
 }

@@ -3,6 +3,7 @@
  * NOTIFY_SOCKET in the environment nobody listens, and nothing is sent.
  */
 import { monotonicMicroseconds, sendDatagram } from "../../ffi/notify.ts";
+import { DECIMAL, MOST_SECONDS } from "../config/ranges.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -63,8 +64,13 @@ export function serviceManager(
 export function watchdogInterval(env: Environment, pid = process.pid): number | undefined {
   const watched = env["WATCHDOG_PID"];
   if (watched !== undefined && watched !== String(pid)) return undefined;
-  const microseconds = Number(env["WATCHDOG_USEC"]);
-  return microseconds > 0 ? Math.max(1, Math.floor(microseconds / 2000)) : undefined;
+  const text = env["WATCHDOG_USEC"] ?? "";
+  const microseconds = DECIMAL.test(text) ? Number(text) : 0;
+  // What a timer cannot count would be over at once, and again and again.
+  const most = MOST_SECONDS * 1000;
+  return microseconds > 0
+    ? Math.min(most, Math.max(1, Math.floor(microseconds / 2000)))
+    : undefined;
 }
 
 function oneLine(text: string): string {

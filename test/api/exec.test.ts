@@ -72,7 +72,7 @@ test("wrong queries are told, and start nothing", async () => {
     ),
     refused("7", "encoder: log writes files with the rights of the server; choose another"),
     refused("8", "encoder.opts: maxlen: must be a whole number from 3 to 1048576, not 1"),
-    refused("9", "timeout: expected seconds, not -1"),
+    refused("9", "timeout: expected seconds from 0 to 2147483, not -1"),
     refused("10", "uid: expected up to 64 letters, digits, _, . or -"),
   ]);
 });

@@ -112,7 +112,7 @@ describe("problems", () => {
       "sandboxes[0].verbos: unknown key `verbos`; did you mean `verbose`? valid keys: uid,",
     );
     expect(found).toContain(
-      'sandboxes[0].acls.umask: found "9", expected a string like /^[0-7]{1,4}$/ (octal',
+      'sandboxes[0].acls.umask: found "9", expected a string like /^0?[0-7]{1,3}$/ (octal',
     );
     expect(found).toContain('acls.runmod: found "admn", expected one of default, user, admin');
     expect(found).toContain("; did you mean `admin`?");
