@@ -1,5 +1,6 @@
 /** What a call to a command verb asks for. */
 import { suggestion } from "../config/nearest.ts";
+import { MOST_PIDS } from "../config/ranges.ts";
 import { AfbError } from "../errors.ts";
 import { SIGNAL_MAX, signalNames, signalNumber } from "./signals.ts";
 import { parseForeign } from "../json.ts";
@@ -118,7 +119,12 @@ export function parseTarget(args: unknown): Target {
   if (pid !== undefined) {
     const number = typeof pid === "string" && /^\d{1,10}$/.test(pid) ? Number(pid) : pid;
     // Zero and negative numbers name process groups to kill(2): never let one through.
-    if (typeof number !== "number" || !Number.isInteger(number) || number < 1) {
+    if (
+      typeof number !== "number" ||
+      !Number.isInteger(number) ||
+      number < 1 ||
+      number > MOST_PIDS
+    ) {
       throw invalid(`invalid pid ${JSON.stringify(pid)}`);
     }
     target.pid = number;

@@ -9,7 +9,7 @@ export interface Scope {
   names(): Iterable<string>;
 }
 
-/** A text that cannot be expanded; the message tells every culprit. */
+/** A text that cannot be expanded; the message tells the culprits. */
 export class ExpandError extends Error {
   constructor(readonly faults: readonly string[]) {
     super(faults.join("; "));
@@ -19,12 +19,14 @@ export class ExpandError extends Error {
 
 // A name ends where the next one begins: else many braces without an end would cost quadratic time.
 const REFERENCE = /\$(?:\$|\{([^{}$]*)\}|(\{)|([A-Za-z_][A-Za-z0-9_]*))/g;
+/** Of one text. Who has mended these sees the next. */
+const MOST_FAULTS = 20;
 const NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
 
 /**
  * Replaces each `$NAME` and `${NAME}` by its value; values are not looked at again. `$$` is a `$`, and so is a `$`
  * before anything but a name or a brace, such as `$1` or `$(`.
- * @throws ExpandError naming every variable that is unset, with the nearest one that is set.
+ * @throws ExpandError naming the variables that are unset, with the nearest one that is set.
  */
 export function expand(text: string, scope: Scope): string {
   const faults: string[] = [];
@@ -33,6 +35,7 @@ export function expand(text: string, scope: Scope): string {
     (whole, braced: string | undefined, open: string | undefined, bare: string | undefined) => {
       const name = braced ?? bare;
       if (name === undefined && open === undefined) return "$";
+      if (faults.length >= MOST_FAULTS) return whole;
       if (name === undefined || !NAME.test(name)) {
         faults.push(`\`${whole}\` is not a variable: write \${NAME}, or $$ for a literal $`);
         return whole;

@@ -60,6 +60,9 @@ test("wrong queries are told, and start nothing", async () => {
   await client.call("exec", { ...fine, encoder: { output: "text", opts: { maxlen: 1 } } });
   await client.call("exec", { ...fine, timeout: -1 });
   await client.call("exec", { ...fine, uid: "../x" });
+  // Beyond what a timer counts it would be over at once.
+  await client.call("exec", { ...fine, timeout: 2147484 });
+  await client.call("exec", { ...fine, timeout: 1e300 });
   expect(client.wire).toEqual([
     refused("1", 'expects {"sandbox":"UID","exec":{"cmdpath":"/PATH","args":[…]}}'),
     refused("2", 'sandbox: none "opne" that allows exec; did you mean `open`? (open, guarded)'),

@@ -88,6 +88,12 @@ describe("parseTarget", () => {
     [{ pid: 0 }, "invalid pid 0"],
     [{ pid: -1 }, "invalid pid -1"],
     [{ pid: 1.5 }, "invalid pid 1.5"],
+    [{ pid: 4194305 }, "invalid pid 4194305"],
+    [{ pid: 2 ** 32 + 1 }, "invalid pid 4294967297"],
+    [{ pid: "4294967297" }, 'invalid pid "4294967297"'],
+    [{ pid: "0x1" }, 'invalid pid "0x1"'],
+    [{ signal: 1.5 }, "unknown signal 1.5 (a name such as SIGTERM, or 1 to 64)"],
+    [{ signal: 2 ** 32 + 9 }, "unknown signal 4294967305 (a name such as SIGTERM, or 1 to 64)"],
     [{ pid: null }, "invalid pid null"],
     [
       { signal: "SIGTREM" },

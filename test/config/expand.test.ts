@@ -163,3 +163,19 @@ describe("variables", () => {
     expect([...known.names()]).not.toContain("SANDBOX_UID");
   });
 });
+
+// Looking from each brace to the end of the text would take hours: the runner's time limit tells.
+test("a text takes time in proportion, whatever is in it", () => {
+  const values = scope({ A: "1" });
+  for (const text of ["${", "${A", "$A${", "$B", "${ "]) {
+    try {
+      expand(text.repeat(1_000_000), values);
+    } catch (error) {
+      if (!(error instanceof ExpandError)) throw error;
+      expect(error.faults.length).toBeLessThanOrEqual(20);
+      continue;
+    }
+    throw new Error("it was expanded");
+  }
+  expect(expand("$A".repeat(1_000_000), values)).toHaveLength(1_000_000);
+});

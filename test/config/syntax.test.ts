@@ -76,3 +76,9 @@ test("fuzz: agrees with JSON.parse on JSON, and never throws on what is not", ()
     parse(broken);
   }
 });
+
+test("many keys given twice take time in proportion", () => {
+  const { problems } = parse(`{${'"a": 1,\n'.repeat(300_000)}"a": 1}`);
+  expect(problems).toHaveLength(300_000);
+  expect(problems.at(-1)).toBe("a: key `a` is given twice, at lines 300000 and 300001");
+});

@@ -41,3 +41,35 @@ test.if(isRoot)(
     }
   },
 );
+
+test.if(isRoot)("[identity] a user of more than 32 bits is not cut to root", async () => {
+  const dir = mkdtempSync(join(tmpdir(), "spawnbox-attack-identity-"));
+  const file = join(dir, "config.json");
+  const run = async (acls: object) => {
+    const commands = { uid: "id", encoder: "sync", exec: { cmdpath: "/usr/bin/id", args: ["-u"] } };
+    writeFileSync(file, JSON.stringify(api([{ uid: "s", acls, commands }])));
+    const child = Bun.spawn(["dist/spawnbox", "run", "a/s/id", "--config", file], {
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    const [out, err] = await Promise.all([child.stdout.text(), child.stderr.text()]);
+    return { code: await child.exited, out, err };
+  };
+  try {
+    for (const user of [4294967295, 4294967296, "4294967296", "8589934592", "00", "-0"]) {
+      for (const acls of [
+        { user, group: 1 },
+        { user: 1, group: user },
+        { user: 1, group: 1, groups: [user] },
+      ]) {
+        const { code, out, err } = await run(acls);
+        expect([acls, code !== 0, out]).toEqual([acls, true, ""]);
+        expect(err).toContain("acls.");
+      }
+    }
+    const largest = await run({ user: 4294967294, group: 4294967294 });
+    expect([largest.code, largest.err]).toEqual([0, ""]);
+    expect(largest.out).toContain('"stdout":["4294967294"]');
+  } finally {
+    rmSync(dir, { recursive: true });
+  }
+});

@@ -49,6 +49,10 @@ describe("notifications", () => {
     expect(watchdogInterval({ WATCHDOG_USEC: "3000000" })).toBe(1500);
     expect(watchdogInterval({ WATCHDOG_USEC: "3000000", WATCHDOG_PID: "1" }, 2)).toBeUndefined();
     expect(watchdogInterval({})).toBeUndefined();
+    // A timer that cannot count so far would be over at once.
+    expect(watchdogInterval({ WATCHDOG_USEC: "18446744073709551614" })).toBe(2147483000);
+    for (const text of ["", "0", "-1", "1e6", "0x10", " 20", "x"])
+      expect(watchdogInterval({ WATCHDOG_USEC: text })).toBeUndefined();
     remove();
   });
 
@@ -68,6 +72,8 @@ test("descriptors are for the process they name, and must listen", () => {
   expect(inheritedSockets({})).toEqual([]);
   expect(inheritedSockets({ LISTEN_FDS: "1", LISTEN_PID: "1" }, 2)).toEqual([]);
   expect(() => inheritedSockets({ LISTEN_FDS: "x", LISTEN_PID: "2" }, 2)).toThrow("number");
+  for (const count of ["-1", "65", "1e0", "0x1", " 1", "1.0", "01", "4294967297", ""])
+    expect(() => inheritedSockets({ LISTEN_FDS: count, LISTEN_PID: "2" }, 2)).toThrow("0 to 64");
   // Descriptor 3 of a test process is no listening socket, whatever it is.
   expect(() => inheritedSockets({ LISTEN_FDS: "1", LISTEN_PID: "2" }, 2)).toThrow("descriptor 3");
 });
