@@ -77,6 +77,8 @@ test("wrong queries are told, and start nothing", async () => {
     refused("8", "encoder.opts: maxlen: must be a whole number from 3 to 1048576, not 1"),
     refused("9", "timeout: expected seconds from 0 to 2147483, not -1"),
     refused("10", "uid: expected up to 64 letters, digits, _, . or -"),
+    refused("11", "timeout: expected seconds from 0 to 2147483, not 2147484"),
+    refused("12", "timeout: expected seconds from 0 to 2147483, not 1e+300"),
   ]);
 });
 
