@@ -8,6 +8,9 @@ export interface Annotations {
   readonly list?: boolean;
   /** A number or boolean is accepted for the string. */
   readonly text?: boolean;
+  /** Of the number. */
+  readonly minimum?: number;
+  readonly maximum?: number;
   /** A string is accepted for the object, and stands for this key. */
   readonly shorthand?: string;
   /** An enumeration matched without regard to case: its aliases; the words themselves are in `enum`. */

@@ -6,7 +6,7 @@ import {
   type TSchema,
   type TString,
 } from "@sinclair/typebox";
-import { annotations, spellings } from "./annotations.ts";
+import { type Annotations, annotations, spellings } from "./annotations.ts";
 import { suggestion } from "./nearest.ts";
 import { excerpt, type Report } from "./place.ts";
 
@@ -50,24 +50,18 @@ export function conformScalar(
 /** What can be written for a text. True is no number. */
 const isTextFor = (schema: TString, value: unknown): boolean =>
   annotations(schema).text === true &&
-  (typeof value === "number" || (typeof value === "boolean" && schema["maximum"] === undefined));
+  (typeof value === "number" ||
+    (typeof value === "boolean" && annotations(schema).maximum === undefined));
 
 /** Of a number where a text may be. */
 function numberFault(schema: TString, value: number): string | undefined {
   if (!Number.isFinite(value) || (Number.isInteger(value) && !Number.isSafeInteger(value)))
     return "which as a JSON number is not exact: write it in double quotes";
-  const { minimum, maximum } = numericRange(schema);
+  const { minimum = 0, maximum } = annotations(schema);
   if (maximum === undefined) return undefined;
-  const fits = Number.isInteger(value) && value >= (minimum ?? 0) && value <= maximum;
+  const fits = Number.isInteger(value) && value >= minimum && value <= maximum;
   return fits ? undefined : `expected ${expectation(schema)}`;
 }
-
-interface Range {
-  readonly minimum?: number;
-  readonly maximum?: number;
-}
-
-const numericRange = ({ ...schema }: TString & Range): Range => schema;
 
 function stringFault(schema: TString, text: string): string | undefined {
   // Neither can reach the kernel: a C string ends at NUL, and half a surrogate pair has no UTF-8.
@@ -102,8 +96,8 @@ function shape(schema: TSchema): string {
     return `one of ${(notes.enum ?? []).join(", ")}${also}`;
   }
   if (KindGuard.IsString(schema)) return stringShape(schema);
-  if (KindGuard.IsInteger(schema)) return `an integer${range(schema)}`;
-  if (KindGuard.IsNumber(schema)) return `a number${range(schema)}`;
+  if (KindGuard.IsInteger(schema)) return `an integer${range(annotations(schema))}`;
+  if (KindGuard.IsNumber(schema)) return `a number${range(annotations(schema))}`;
   if (KindGuard.IsBoolean(schema)) return "true or false";
   if (KindGuard.IsArray(schema)) return "a list";
   if (KindGuard.IsUnion(schema)) return schema.anyOf.map(shape).join(" or ");
@@ -112,14 +106,14 @@ function shape(schema: TSchema): string {
 
 function stringShape(schema: TString): string {
   const { minLength, maxLength, pattern } = schema;
-  if (numericRange(schema).maximum !== undefined)
-    return `a string, or an integer${range(numericRange(schema))}`;
+  const notes = annotations(schema);
+  if (notes.maximum !== undefined) return `a string, or an integer${range(notes)}`;
   if (pattern !== undefined) return `a string like /${pattern}/`;
   if (maxLength !== undefined) return `a string of at most ${maxLength} characters`;
   return minLength === 1 ? "a string, not empty" : "a string";
 }
 
-function range({ minimum, maximum }: Range): string {
+function range({ minimum, maximum }: Annotations): string {
   if (minimum === undefined) return maximum === undefined ? "" : ` up to ${maximum}`;
   return maximum === undefined ? ` from ${minimum}` : ` from ${minimum} to ${maximum}`;
 }

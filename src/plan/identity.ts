@@ -28,7 +28,14 @@ export function compileIdentity(
 ): Identity | undefined {
   if (!machine.privileged) {
     for (const key of ["user", "group", "groups"] as const) {
-      if (acls[key] === undefined) continue;
+      const given = acls[key];
+      if (given === undefined) continue;
+      // What no server could apply is told here too.
+      for (const [i, name] of [given].flat().entries()) {
+        report.attempt(key === "groups" ? `${path}.${key}[${i}]` : `${path}.${key}`, () =>
+          idOf(name),
+        );
+      }
       report.notice(
         `${path}.${key}`,
         `not applied: the server runs unprivileged, as uid ${machine.uid}; commands run as that`,

@@ -13,6 +13,8 @@ const RESOURCE = {
   rtprio: 14,
 } as const;
 const UNLIMITED = -1n;
+/** The kernel counts in nanoseconds, of 64 bits: more seconds would wrap around to few. */
+const MOST_CPU_SECONDS = (1n << 64n) / 1_000_000_000n;
 
 /** Throws naming the limit whose value is not a number or `unlimited`. */
 export function compileLimits(limits: Command["limits"]): (readonly [number, bigint])[] {
@@ -29,6 +31,8 @@ export function compileLimits(limits: Command["limits"]): (readonly [number, big
       throw new Error(
         `${name}: ${JSON.stringify(text)} is not a number (K, M, G allowed) or "unlimited"`,
       );
+    if (name === "cpu" && value > MOST_CPU_SECONDS)
+      throw new Error(`cpu: ${JSON.stringify(text)} is more than ${MOST_CPU_SECONDS} seconds`);
     rlimits.push([resource, value]);
   }
   return rlimits;

@@ -86,7 +86,13 @@ const rows: Row[] = [
     [0, -1, 1.5, 2 ** 53],
   ],
   ["verbose", (verbose) => ({ acls, verbose }), [0, 9], [-1, 10, 1.5]],
-  ...["nofile", "nproc", "as", "cpu", "core", "fsize", "memlock", "rtprio"].map((name): Row => [
+  [
+    "limits",
+    (cpu) => ({ acls, limits: { cpu } }),
+    [0, "18446744073", "17G", "unlimited"],
+    [...NO_SIZES, "18446744074", "18G", MAX_UINT64],
+  ],
+  ...["nofile", "nproc", "as", "core", "fsize", "memlock", "rtprio"].map((name): Row => [
     "limits",
     (value) => ({ acls, limits: { [name]: value } }),
     [0, 2 ** 53 - 1, "1K", "unlimited", "18446744073709551614"],
@@ -265,6 +271,15 @@ test("users that a source of names invents are none", () => {
   );
   const named = { ...asRoot, group: () => 0xffffffff };
   expect(refused({ acls: { user: "daemon", group: "x" } }, named)[0]).toContain("unknown group");
+});
+
+test("an ordinary user's check refuses the same ids, though it could apply none", () => {
+  const given = { user: "4294967296", group: "00", groups: ["daemon", "-1"] };
+  expect(refused({ acls: given }, asUser).map((line) => line.split(":")[0])).toEqual([
+    "sandboxes[0].acls.user",
+    "sandboxes[0].acls.group",
+    "sandboxes[0].acls.groups[1]",
+  ]);
 });
 
 test("an access file knows the same ids", () => {

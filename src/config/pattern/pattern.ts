@@ -14,8 +14,10 @@ const MOST_STEPS = 5000;
  * check that wants more fails, since nobody else is answered meanwhile.
  */
 const MOST_WORK = 2_000_000;
-/** Characters whose atoms are remembered. */
-const MOST_REMEMBERED = 4096;
+/** Of what a pattern remembers of characters: bytes, one for each atom, but never fewer characters than the first 256. */
+const MOST_REMEMBERED = 256 * 1024;
+/** What it costs to ask the runtime whether a character is an atom, in steps. */
+const ASKING = 5;
 
 /** What the patterns of one check may take together: a list can have a hundred thousand texts. */
 export class Effort {
@@ -129,6 +131,7 @@ class Program {
 
 class Matcher implements Pattern {
   readonly #remembered = new Map<number, Uint8Array>();
+  readonly #mostRemembered: number;
   readonly #none: Uint8Array;
   readonly #kinds: Uint8Array;
   /** Of an atom or a boundary its atom, of a split where it goes on first. */
@@ -146,6 +149,7 @@ class Matcher implements Pattern {
     readonly atoms: readonly RegExp[],
   ) {
     this.#none = new Uint8Array(atoms.length);
+    this.#mostRemembered = Math.max(256, Math.floor(MOST_REMEMBERED / (atoms.length + 1)));
     this.#kinds = Uint8Array.from(steps, ({ kind }) => KINDS.indexOf(kind));
     this.#firsts = Int32Array.from(steps, ({ first }) => first);
     this.#seconds = Int32Array.from(steps, ({ second }) => second);
@@ -163,7 +167,7 @@ class Matcher implements Pattern {
       // Each character costs something, whether a way goes on or not.
       let work = 1;
       const code = text.codePointAt(at);
-      const here = code === undefined ? this.#none : this.#atomsOf(code);
+      const here = code === undefined ? this.#none : this.#atomsOf(code, effort);
       const pending = this.#pending;
       let next = 0;
       for (let i = -1; i < count; i++) {
@@ -208,12 +212,13 @@ class Matcher implements Pattern {
   }
 
   /** For each atom whether the character is one. */
-  #atomsOf(code: number): Uint8Array {
+  #atomsOf(code: number, effort: Effort): Uint8Array {
     const known = this.#remembered.get(code);
     if (known) return known;
     const char = String.fromCodePoint(code);
     const found = Uint8Array.from(this.atoms, (atom) => Number(atom.test(char)));
-    if (this.#remembered.size >= MOST_REMEMBERED) this.#remembered.clear();
+    effort.spend(ASKING * this.atoms.length);
+    if (this.#remembered.size >= this.#mostRemembered) this.#remembered.clear();
     this.#remembered.set(code, found);
     return found;
   }

@@ -137,7 +137,7 @@ describe("what no engine matches in linear time, or what is no pattern, is refus
     ["a|".repeat(2049), "at most 4096"],
     ["(".repeat(101) + ")".repeat(101), "nested deeper"],
     ["\ud83d", "surrogate"],
-  ])("%.40s", (pattern, message) => {
+  ])("case %#", (pattern, message) => {
     expect(() => compilePattern(pattern)).toThrow(PatternError);
     expect(() => compilePattern(pattern)).toThrow(message);
   });
@@ -185,5 +185,16 @@ describe("the work grows as the text does", () => {
     expect(effort.isSpent).toBe(false);
     // As long as an argument can be.
     expect(compilePattern("^[\\w./-]+$").test("a".repeat(131_071), effort)).toBe(true);
+  });
+
+  test("also where each character is another one", () => {
+    const atoms = Array.from({ length: 300 }, (_, i) => `[\\u{${(0x4e00 + i).toString(16)}}]?`);
+    const compiled = compilePattern(`^${atoms.join("")}[^]*!$`);
+    const text = (count: number) =>
+      Array.from({ length: count }, (_, i) => String.fromCodePoint(0x10000 + i)).join("");
+    const effort = new Effort();
+    expect(compiled.test(`${text(40_000)}!`, effort)).toBe(false);
+    expect(effort.isSpent).toBe(true);
+    expect(compiled.test(`${text(500)}!`, new Effort())).toBe(true);
   });
 });
