@@ -15,7 +15,8 @@ export function namesIn(
     : Array.isArray(value)
       ? value
       : [value];
-  const names = given.flatMap((name: unknown) => {
+  // A list of one name a hundred thousand times is that name.
+  const names = [...new Set<unknown>(given)].flatMap((name) => {
     if (name === "*") return apis;
     if (typeof name !== "string") {
       throw new AfbError(
