@@ -13,6 +13,7 @@ import {
   Env,
   Landlock,
   Namespace,
+  Network,
   Seccomp,
   Seconds,
 } from "./sandbox-schema.ts";
@@ -127,6 +128,7 @@ export const Sandbox = object(
     cgroups: optional(Cgroups),
     seccomp: optional(Seccomp),
     namespace: optional(Namespace),
+    network: optional(Network),
     landlock: optional(Landlock),
     limits: optional({
       ...Rlimits,

@@ -4,6 +4,8 @@ import type { Sandbox } from "../config/schema.ts";
 import { compileCaps } from "./caps.ts";
 import { compileCgroups } from "./cgroup.ts";
 import { looseLimits } from "./cgroup-grip.ts";
+import { compileFamilies } from "./families.ts";
+import { familiesFilter } from "./families-filter.ts";
 import { compileIdentity } from "./identity.ts";
 import { compileLabel, neededSignals } from "./label.ts";
 import { compileLandlock } from "./landlock.ts";
@@ -46,15 +48,19 @@ export function compilePolicy(
   report: Report,
 ): SandboxPolicy {
   const acls = sandbox.acls ?? {};
-  const { own: namespaces, joinNet } = compileNamespaces(
-    sandbox.namespace,
-    `${path}.namespace`,
-    machine,
-    report,
-  );
+  const network = compileNamespaces(sandbox.namespace, `${path}.namespace`, machine, report);
+  const { own: namespaces, joinNet } = network;
+  const families = compileFamilies(sandbox.network, `${path}.network`, network, report);
   const mountContext = { own: namespaces, identity, machine, expand: expandText };
   const mounts = compileMounts(sandbox.namespace, `${path}.namespace`, mountContext, report);
   const chdir = report.attempt(`${path}.acls.chdir`, () => absolute(expandText(acls.chdir ?? "/")));
+  const newPrivs = compileNewPrivs(sandbox, path, report);
+  if (newPrivs && families && !machine.privileged && !namespaces.has("user")) {
+    report.problem(
+      `${path}.network.families`,
+      "cannot be combined with newPrivs here: an ordinary user's filter needs no_new_privs, or a user namespace",
+    );
+  }
   const policy: SandboxPolicy = {
     privileged: machine.privileged,
     server: { uid: machine.uid, gid: machine.gid },
@@ -73,7 +79,7 @@ export function compilePolicy(
       machine,
       report,
     ),
-    noNewPrivs: !compileNewPrivs(sandbox, path, report),
+    noNewPrivs: !newPrivs,
     cgroup: compileCgroups(sandbox.cgroups, `${path}.cgroups`, report),
     landlock: compileLandlock(
       sandbox.landlock,
@@ -88,8 +94,14 @@ export function compilePolicy(
       report,
     ),
     nice: acls.nice,
+    families: families && {
+      names: families.names,
+      protocols: families.protocolNames,
+      filter: sandbox.seccomp ? undefined : familiesFilter(families, machine.arch),
+    },
     ...compileSeccomp(
       withExpandedPath(sandbox.seccomp, expandText),
+      families,
       `${path}.seccomp`,
       machine,
       report,

@@ -196,6 +196,9 @@ export function encodePolicy(policy: Policy, waits = false): Uint8Array {
     blob.op("RLIMIT", [resource, BigInt.asUintN(64, value)]);
   if (policy.umask !== undefined) blob.op("UMASK", [policy.umask]);
 
+  // With CAP_SYS_ADMIN, as long as it is there: set-user-id programs keep their power.
+  const { filter } = policy.families ?? {};
+  if (filter && !policy.noNewPrivs) blob.op("SECCOMP", [], filter);
   if (identity) blob.op("SETGROUPS", identity.groups).op("SETGID", [identity.gid]);
   if (policy.caps) blob.op("SECUREBITS", [SECBITS.SWITCHING]);
   if (identity) blob.op("SETUID", [identity.uid]);
@@ -207,6 +210,7 @@ export function encodePolicy(policy: Policy, waits = false): Uint8Array {
   // As the command itself: root would follow a link of the command's user to where that user may not go.
   if (policy.chdir !== undefined) blob.op("CHDIR", [], strings(policy.chdir));
   if (policy.noNewPrivs) blob.op("NO_NEW_PRIVS");
+  if (filter && policy.noNewPrivs) blob.op("SECCOMP", [], filter);
   if (policy.landlock) encodeLandlock(blob, policy.landlock);
   if (waits) blob.op("WAIT");
   if (policy.seccomp) blob.op(policy.told ? "SECCOMP_LISTENER" : "SECCOMP", [], policy.seccomp);

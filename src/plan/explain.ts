@@ -1,6 +1,7 @@
 /** A plan in words: one line per thing the launcher does, in the order of enforcement. */
 import { INSTRUCTION_BYTES } from "./bpf.ts";
 import type {
+  FamiliesPolicy,
   LabelPolicy,
   LandlockPolicy,
   MountFlags,
@@ -91,6 +92,16 @@ const toldWords = ({ all }: ToldCalls): string =>
     ? "the outcome names the calls that the filter denies or logs"
     : "the outcome names the calls whose action is SCMP_ACT_NOTIFY";
 
+function familiesWords({ names, protocols }: FamiliesPolicy): string[] {
+  const netlink = protocols.map((name) => name.slice("NETLINK_".length)).join(", ");
+  return [
+    names.length > 0
+      ? `sockets only of ${names.join(", ")}: others fail with EAFNOSUPPORT; no io_uring, which evades that`
+      : "no sockets: they fail with EAFNOSUPPORT; no io_uring, which evades that",
+    ...(protocols.length > 0 ? [`AF_NETLINK only with the protocols ${netlink}`] : []),
+  ];
+}
+
 /** What the sandbox does, one line per step, in the order of the launcher. */
 export function explainPolicy(policy: Policy): string[] {
   const { namespaces, mounts, hostname, umask, chdir, caps, seccomp } = policy;
@@ -119,10 +130,14 @@ export function explainPolicy(policy: Policy): string[] {
   );
   if (policy.label) lines.push(labelWords(policy.label));
   if (policy.landlock) lines.push(...landlockWords(policy.landlock));
+  if (policy.families) lines.push(...familiesWords(policy.families));
+  else lines.push("sockets of every address family");
   lines.push(
     seccomp
       ? `system calls only through a filter of ${seccomp.length / INSTRUCTION_BYTES} instructions`
-      : "every system call: no seccomp filter",
+      : policy.families
+        ? "every other system call: no seccomp filter of its own"
+        : "every system call: no seccomp filter",
   );
   if (policy.told) lines.push(toldWords(policy.told));
   return lines;

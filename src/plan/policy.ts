@@ -78,6 +78,16 @@ export interface ToldCalls {
   readonly names: Readonly<Record<string, string>>;
 }
 
+/** Which sockets a command may make. */
+export interface FamiliesPolicy {
+  /** AF_… that it may use. */
+  readonly names: readonly string[];
+  /** NETLINK_… of AF_NETLINK. */
+  readonly protocols: readonly string[];
+  /** struct sock_filter[]; undefined where it is part of the sandbox's own. */
+  readonly filter: Uint8Array | undefined;
+}
+
 export interface Identity {
   readonly uid: number;
   readonly gid: number;
@@ -113,6 +123,8 @@ export interface Policy {
   readonly label: LabelPolicy | undefined;
   /** Nice value, -20 to 19; undefined: the server's. */
   readonly nice: number | undefined;
+  /** undefined: sockets of every family. */
+  readonly families: FamiliesPolicy | undefined;
   /** Compiled filter (struct sock_filter[]). */
   readonly seccomp: Uint8Array | undefined;
   /** Which calls the outcome tells of; undefined: none. */

@@ -6,6 +6,7 @@
  */
 import type { Env, Mount, SeccompRule } from "../config/sandbox-schema.ts";
 import type { Sandbox } from "../config/schema.ts";
+import { HELD_FAMILIES, INTERNET_FAMILIES } from "./families.ts";
 import type { Machine } from "./machine.ts";
 import { mergeSandbox } from "./profile-merge.ts";
 
@@ -81,6 +82,7 @@ export function profile(name: ProfileName, machine: Machine): ProfileBase {
     case "network":
       return {
         ...base,
+        network: { families: [...INTERNET_FAMILIES] },
         namespace: {
           shares: { all: "disable", net: "enable" },
           mounts: [...mounts, ...present(NETWORK_FILES, machine)],
@@ -119,6 +121,8 @@ function minimal(machine: Machine): ProfileBase {
         ...NO_TYPING,
       ],
     },
+    // Said here, so that it holds for who shares the host's network too.
+    network: { families: [...HELD_FAMILIES] },
     namespace: {
       shares: { all: "disable" },
       mounts: [
