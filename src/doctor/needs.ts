@@ -7,7 +7,8 @@ function needsOf({ policy }: Plan): FeatureName[] {
   const needs: FeatureName[] = ["launch"];
   for (const name of policy.namespaces)
     needs.push(name === "mount" ? "mounts" : `namespace-${name}`);
-  if (policy.seccomp || policy.families?.filter) needs.push("seccomp");
+  if (policy.seccomp) needs.push("seccomp");
+  if (policy.families) needs.push("families");
   if (policy.told) needs.push("seccomp-report");
   if (policy.landlock) needs.push("landlock");
   if (policy.label) needs.push("label");

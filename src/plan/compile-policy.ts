@@ -14,6 +14,7 @@ import { compileMounts } from "./mounts.ts";
 import { compileNamespaces } from "./namespaces.ts";
 import type { Identity, Policy } from "./policy.ts";
 import type { Report } from "./report.ts";
+import { compileServerGroups } from "./server-groups.ts";
 import { compileSeccomp } from "./seccomp.ts";
 import { View } from "./view.ts";
 
@@ -54,7 +55,8 @@ export function compilePolicy(
   const mountContext = { own: namespaces, identity, machine, expand: expandText };
   const mounts = compileMounts(sandbox.namespace, `${path}.namespace`, mountContext, report);
   const chdir = report.attempt(`${path}.acls.chdir`, () => absolute(expandText(acls.chdir ?? "/")));
-  const newPrivs = compileNewPrivs(sandbox, path, report);
+  const groups = compileServerGroups(acls, `${path}.acls.groups`, machine, report);
+  const newPrivs = compileNewPrivs(sandbox, path, machine, report);
   if (newPrivs && families && !machine.privileged && !namespaces.has("user")) {
     report.problem(
       `${path}.network.families`,
@@ -63,7 +65,8 @@ export function compilePolicy(
   }
   const policy: SandboxPolicy = {
     privileged: machine.privileged,
-    server: { uid: machine.uid, gid: machine.gid },
+    server: { uid: machine.uid, gid: machine.gid, groups: groups.kept },
+    groups: groups.set,
     identity,
     umask: acls.umask === undefined ? DEFAULT_UMASK : Number.parseInt(acls.umask, 8),
     chdir: chdir ?? "/",
@@ -115,7 +118,12 @@ export function compilePolicy(
 }
 
 /** Said out loud, since it gives set-user-id programs their power back. */
-function compileNewPrivs(sandbox: Sandbox, path: string, report: Report): boolean {
+function compileNewPrivs(
+  sandbox: Sandbox,
+  path: string,
+  machine: Machine,
+  report: Report,
+): boolean {
   if (!sandbox.acls?.newPrivs) return false;
   const at = `${path}.acls.newPrivs`;
   if (sandbox.seccomp !== undefined || sandbox.landlock !== undefined) {
@@ -123,6 +131,13 @@ function compileNewPrivs(sandbox: Sandbox, path: string, report: Report): boolea
       at,
       "cannot be combined with seccomp or landlock: both need no_new_privs once privileges are dropped",
     );
+  }
+  if (machine.inherits && machine.noNewPrivs) {
+    report.notice(
+      at,
+      "not applied: the server itself runs under no_new_privs, which nothing takes back (NoNewPrivileges= of systemd, and what implies it)",
+    );
+    return false;
   }
   report.notice(
     at,

@@ -10,6 +10,7 @@ import type {
   ToldCalls,
 } from "./policy.ts";
 import type { Plan } from "./plan.ts";
+import { groupsWords } from "./server-groups.ts";
 import { capabilityWords, NAMESPACE_WORDS, rlimitWords } from "./words.ts";
 
 function flagWords(flags: MountFlags): string {
@@ -51,8 +52,15 @@ function mountWords(step: MountStep): string {
   }
 }
 
-function identityWords({ identity, server }: Policy): string {
-  if (!identity) return `run as the server's own user, uid ${server.uid}, gid ${server.gid}`;
+function identityWords({ identity, server, groups: set }: Policy): string {
+  if (!identity) {
+    const given = set?.length ? `groups ${set.join(", ")}` : "no supplementary groups";
+    const groups =
+      server.groups.length > 0
+        ? `the server's own supplementary groups ${groupsWords(server.groups)}`
+        : given;
+    return `run as the server's own user, uid ${server.uid}, gid ${server.gid}, ${groups}`;
+  }
   const groups =
     identity.groups.length > 0 ? `groups ${identity.groups.join(", ")}` : "no supplementary groups";
   const name = identity.name === undefined ? "" : ` (${identity.name})`;
@@ -117,10 +125,8 @@ export function explainPolicy(policy: Policy): string[] {
   if (policy.nice !== undefined) lines.push(`nice value ${policy.nice}`);
   if (umask !== undefined) lines.push(`umask ${umask.toString(8).padStart(3, "0")}`);
   lines.push(identityWords(policy));
-  if (caps === undefined) {
-    const root = policy.privileged && (policy.identity?.uid ?? 0) === 0;
-    lines.push(root ? "every capability of root" : "capabilities as the server has them");
-  } else if (caps.length === 0) lines.push("no capabilities");
+  if (caps === undefined) lines.push("every capability of root");
+  else if (caps.length === 0) lines.push("no capabilities");
   else lines.push(`capabilities ${caps.map(capabilityWords).join(", ")}, no others`);
   if (chdir !== undefined) lines.push(`working directory ${chdir}`);
   lines.push(

@@ -67,7 +67,13 @@ export function improvements({ findings }: Exposure, count = 3): Finding[] {
 export const fixLine = (fix: Partial<Sandbox>): string =>
   JSON.stringify(fix, null, 1).replace(/\n\s*/g, " ").slice(2, -2);
 
-function identity({ identity: id, privileged, noNewPrivs }: Policy): Finding[] {
+function identity({
+  identity: id,
+  privileged,
+  noNewPrivs,
+  server,
+  groups: set,
+}: Policy): Finding[] {
   const found: Finding[] = [];
   if (privileged && (!id || id.uid === 0)) {
     found.push({ what: "runs as root", weight: 2, effort: 2, fix: { acls: { user: "nobody" } } });
@@ -81,7 +87,7 @@ function identity({ identity: id, privileged, noNewPrivs }: Policy): Finding[] {
       fix,
     });
   }
-  const groups = id?.groups.length ?? 0;
+  const groups = (id?.groups ?? set ?? server.groups).length;
   if (groups > 0) {
     const what = `has ${groups} supplementary group${groups > 1 ? "s" : ""}`;
     found.push({ what, weight: Math.min(0.3, groups / 10), effort: 2 });

@@ -8,9 +8,15 @@ const NUMBER = /^\d{1,10}$/;
 /** (uid_t)-1 means "leave it" to setresuid(2): never a user. */
 const LARGEST_ID = 0xfffffffe;
 
-function groupId(name: string, path: string, machine: Machine, report: Report): number | undefined {
+/** By name or number; undefined when there is none. */
+export function groupIdOf(name: string, machine: Machine): number | undefined {
   const gid = NUMBER.test(name) ? Number(name) : machine.group(name);
-  if (gid === undefined || gid > LARGEST_ID) {
+  return gid === undefined || gid > LARGEST_ID ? undefined : gid;
+}
+
+function groupId(name: string, path: string, machine: Machine, report: Report): number | undefined {
+  const gid = groupIdOf(name, machine);
+  if (gid === undefined) {
     report.problem(path, `unknown group ${JSON.stringify(name)}: name one of /etc/group, or a gid`);
     return undefined;
   }
@@ -19,7 +25,7 @@ function groupId(name: string, path: string, machine: Machine, report: Report): 
 
 /**
  * The identity to switch to. Privileged, a user is required (root must be said out loud); unprivileged, none can be
- * applied, and a user other than our own is a notice.
+ * applied, and a user other than our own is a notice; for `groups` see server-groups.ts.
  */
 export function compileIdentity(
   acls: Acls,
@@ -28,11 +34,11 @@ export function compileIdentity(
   report: Report,
 ): Identity | undefined {
   if (!machine.privileged) {
-    for (const key of ["user", "group", "groups"] as const) {
+    for (const key of ["user", "group"] as const) {
       if (acls[key] === undefined) continue;
       report.notice(
         `${path}.${key}`,
-        `not applied: the server runs unprivileged, as uid ${machine.uid}; commands run as that`,
+        `not applied: the server runs unprivileged, as uid ${machine.uid}, gid ${machine.gid}; commands run as that`,
       );
     }
     return undefined;

@@ -88,6 +88,12 @@ export interface FamiliesPolicy {
   readonly filter: Uint8Array | undefined;
 }
 
+/** A supplementary group of an ordinary user's server. */
+export interface KeptGroup {
+  readonly gid: number;
+  readonly name?: string;
+}
+
 export interface Identity {
   readonly uid: number;
   readonly gid: number;
@@ -102,7 +108,14 @@ export interface Policy {
   /** The server is root: it can switch users and set capabilities without a user namespace. */
   readonly privileged: boolean;
   /** Ids of the server, which a user namespace maps. */
-  readonly server: { readonly uid: number; readonly gid: number };
+  readonly server: {
+    readonly uid: number;
+    readonly gid: number;
+    /** Supplementary ones, which its commands keep where it is not root. */
+    readonly groups: readonly KeptGroup[];
+  };
+  /** Supplementary groups that an ordinary user's server may set; undefined: it may not, or `identity` has them. */
+  readonly groups: readonly number[] | undefined;
   /** What the launcher switches to; undefined: stays what the server is. */
   readonly identity: Identity | undefined;
   /** umask of the command; undefined: the server's. */

@@ -1,6 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import { type Machine, thisMachine } from "../../src/plan/machine.ts";
 import { profile } from "../../src/plan/profile.ts";
+import { parseAction } from "../../src/plan/seccomp-action.ts";
+import { answer } from "./answer.ts";
 import { asRoot, asUser, compiled, planOf, refused } from "./compiling.ts";
 
 /** A machine whose file system is only this: link or directory by path, and where it leads. */
@@ -84,10 +86,14 @@ describe("the config's keys", () => {
   test("a compiled filter takes the place of the profile's rules", () => {
     const program = Uint8Array.from([6, 0, 0, 0, 0, 0, 0xff, 0x7f]);
     const machine = { ...asRoot, readFile: () => program };
-    const { policy } = planOf(
-      compiled({ profile: "minimal", seccomp: { rulespath: "/x" } }, machine),
-    );
-    expect(policy.seccomp).toEqual(program);
+    const sandbox = { profile: "minimal", seccomp: { rulespath: "/x" } };
+    const every = planOf(compiled({ ...sandbox, network: { families: "all" } }, machine));
+    expect(every.policy.seccomp).toEqual(program);
+    // What it lets through is asked by the families of the profile.
+    const { policy } = planOf(compiled(sandbox, { ...machine, arch: "x64" }));
+    const SOCKET = 41;
+    const answers = [1n, 40n].map((family) => answer(policy.seccomp ?? program, SOCKET, [family]));
+    expect(answers).toEqual([parseAction("ALLOW"), parseAction("ERRNO(EAFNOSUPPORT)")]);
   });
   test("problems stand where the config has them", () => {
     const wrong = {
