@@ -64,6 +64,7 @@ const CLEAN: Env[] = [
   { name: "LANG", value: "C.UTF-8" },
 ];
 
+const VHOST_VSOCK = "/dev/vhost-vsock";
 const SHM: Mount = { target: "/dev/shm", mode: "tmpfs", size: "64M" };
 
 /** The sandbox as it stands with its profile; itself without one. */
@@ -96,6 +97,10 @@ export function profile(name: ProfileName, machine: Machine): ProfileBase {
           mounts: [
             ...mounts.filter(({ target }) => target !== "/dev"),
             { target: "/dev", mode: "rw", dev: true },
+            // Who opens it is a guest of this machine, on vsock ports that no network namespace holds.
+            ...(machine.exists(VHOST_VSOCK)
+              ? [{ target: VHOST_VSOCK, source: "/dev/null", mode: "ro" } as const]
+              : []),
             // Shared memory is no device: the host's stays out of reach.
             ...(machine.exists("/dev/shm") ? [SHM] : []),
             ...present(["/sys", "/run/udev"], machine),
