@@ -203,7 +203,7 @@ export function encodePolicy(policy: Policy, waits = false): Uint8Array {
   const { filter } = policy.families ?? {};
   if (filter && !policy.noNewPrivs) blob.op("SECCOMP", [], filter);
   if (identity) blob.op("SETGROUPS", identity.groups).op("SETGID", [identity.gid]);
-  else if (policy.groups) blob.op("SETGROUPS", policy.groups);
+  else if (policy.groups) blob.op("SETGROUPS", policy.groups).op("SETGID", [server.gid]);
   if (policy.caps && locks) blob.op("SECUREBITS", [SECBITS.SWITCHING]);
   if (identity) blob.op("SETUID", [identity.uid]);
   if (policy.caps) {

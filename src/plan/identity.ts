@@ -8,6 +8,11 @@ const NUMBER = /^\d{1,10}$/;
 /** (uid_t)-1 means "leave it" to setresuid(2): never a user. */
 const LARGEST_ID = 0xfffffffe;
 
+/** What the launcher has room for: set_groups in identity.c. */
+export const MOST_GROUPS = 64;
+export const tellTooMany = ({ length }: readonly number[], path: string, report: Report): void =>
+  report.problem(path, `${length} groups; at most ${MOST_GROUPS}`);
+
 /** By name or number; undefined when there is none. */
 export function groupIdOf(name: string, machine: Machine): number | undefined {
   const gid = NUMBER.test(name) ? Number(name) : machine.group(name);
@@ -73,7 +78,7 @@ export function compileIdentity(
     const id = groupId(name, `${path}.groups[${i}]`, machine, report);
     if (id !== undefined) groups.push(id);
   }
-  if (groups.length > 64) report.problem(`${path}.groups`, `${groups.length} groups; at most 64`);
+  if (groups.length > MOST_GROUPS) tellTooMany(groups, `${path}.groups`, report);
   if (gid === undefined) return undefined;
   return { uid, gid, groups, ...(user && { name: user.name, home: user.home }) };
 }

@@ -4,7 +4,7 @@
  * See user_namespaces(7), "Interaction with system calls that change process UIDs or GIDs".
  */
 import type { Acls } from "../config/sandbox-schema.ts";
-import { groupIdOf } from "./identity.ts";
+import { groupIdOf, MOST_GROUPS, tellTooMany } from "./identity.ts";
 import type { Machine } from "./machine.ts";
 import type { KeptGroup } from "./policy.ts";
 import type { Report } from "./report.ts";
@@ -31,10 +31,11 @@ export function compileServerGroups(
   if (machine.privileged) return NO_SERVER_GROUPS;
   const asked = new Map(names.map((name) => [name, groupIdOf(name, machine)]));
   if (machine.ambient.has(SETGID)) {
-    const set = [...asked.values()].filter((gid) => gid !== undefined);
+    const set = [...new Set([...asked.values()].filter((gid) => gid !== undefined))];
     const unknown = [...asked].filter(([, gid]) => gid === undefined).map(([name]) => name);
     if (unknown.length > 0) report.problem(path, `unknown groups ${unknown.join(", ")}`);
-    return { kept: [], set: [...new Set(set)] };
+    if (set.length > MOST_GROUPS) tellTooMany(set, path, report);
+    return { kept: [], set };
   }
   const kept = keptGroups(machine);
   const lacking = names.filter((name) => {

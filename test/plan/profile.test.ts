@@ -49,6 +49,16 @@ describe("minimal", () => {
   });
 });
 
+test("device shows no door to the machine's vsock ports, unless the config mounts it", () => {
+  const machine = machineOf({ "/dev/vhost-vsock": "/dev/vhost-vsock" });
+  const found = (files: Machine) =>
+    (profile("device", files).namespace?.mounts ?? []).find(
+      ({ target }) => target === "/dev/vhost-vsock",
+    );
+  expect(found(machine)?.source).toBe("/dev/null");
+  expect(found(machineOf({}))).toBeUndefined();
+});
+
 test("admin names no user: root must be said out loud", () => {
   expect(refused({ profile: "admin" })[0]).toStartWith("sandboxes[0].acls.user: missing");
   const { policy } = planOf(compiled({ profile: "admin", acls: { user: "root" } }));

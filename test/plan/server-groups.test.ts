@@ -56,6 +56,8 @@ describe("supplementary groups", () => {
     expect(groups({ acls: { groups: "games" } })).toEqual([60]);
     expect(groups({ profile: "minimal" })).toEqual([]);
     expect(refused({ acls: { groups: "nosuch" } }, machine)[0]).toContain("nosuch");
+    const many = Array.from({ length: 65 }, (_, i) => `${100 + i}`);
+    expect(refused({ acls: { groups: many } }, machine)[0]).toContain("at most 64");
   });
   test("of root's server are none of its commands'", () => {
     const api = compiled({ profile: "minimal" }, { ...member(0, 4), ...asRoot, groups: [0, 4] });
