@@ -6,6 +6,7 @@ import { pointer } from "./pointer.ts";
 const { symbols: libc } = dlopen("libc.so.6", {
   getpwnam: { args: ["cstring"], returns: "ptr" },
   getpwuid: { args: ["u32"], returns: "ptr" },
+  getgrgid: { args: ["u32"], returns: "ptr" },
   getgrnam: { args: ["cstring"], returns: "ptr" },
 });
 
@@ -41,4 +42,9 @@ export const userById = (uid: number): User | undefined =>
 export function groupByName(name: string): number | undefined {
   const place = pointer(libc.getgrnam(name));
   return place === null ? undefined : read.u32(place, 16);
+}
+
+export function groupById(gid: number): string | undefined {
+  const place = pointer(libc.getgrgid(gid));
+  return place === null ? undefined : String(new CString(read.ptr(place, 0) as Pointer));
 }

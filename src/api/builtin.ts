@@ -1,5 +1,11 @@
 /** The verbs that every API has: `ping` and `info`. */
-import type { ApiPlan, Notice, Plan, SandboxPlan } from "../plan/plan.ts";
+import {
+  type ApiPlan,
+  launchable,
+  type Notice,
+  type Plan,
+  type SandboxPlan,
+} from "../plan/plan.ts";
 import type { Action } from "./actions.ts";
 import type { Needed } from "./extra.ts";
 import type { Verb } from "./verb.ts";
@@ -51,6 +57,7 @@ function describeSandbox(sandbox: SandboxPlan, notices: readonly Notice[]) {
     uid: sandbox.uid,
     info: sandbox.info,
     verbs: sandbox.plans.map(describePlan),
+    families: launchable(sandbox)[0]?.policy.families?.names,
     exec: sandbox.exec ? true : undefined,
     privileges: some(sandbox.exec?.privileges ?? []),
     notices: some(notices),

@@ -238,6 +238,18 @@ export const Namespace = object(
   { description: "kernel namespaces and the file system view" },
 );
 
+export const Network = object(
+  {
+    families: optional(
+      list(text({ description: "address family such as AF_INET, or protocol NETLINK_…" }), {
+        description:
+          "the sockets that can be made, exactly these (AF_NETLINK: the protocols that a network namespace holds); all: every family; default: with the host's network all, else what a network namespace holds",
+      }),
+    ),
+  },
+  { description: "sockets: their families, whatever the network namespace" },
+);
+
 const Paths = (what: string) =>
   optional(
     list(Type.String({ minLength: 1, description: "a path, as seen inside the sandbox" }), {
@@ -267,6 +279,7 @@ export const Landlock = object(
 
 export type Mount = Static<typeof Mount>;
 export type Landlock = Static<typeof Landlock>;
+export type Network = Static<typeof Network>;
 export type Namespace = Static<typeof Namespace>;
 export type Seccomp = Static<typeof Seccomp>;
 export type SeccompRule = Static<typeof SeccompRule>;

@@ -6,7 +6,16 @@
  * reference table of the README.
  */
 import { type Static, Type } from "@sinclair/typebox";
-import { Acls, Cap, Cgroups, Env, Landlock, Namespace, Seccomp } from "./sandbox-schema.ts";
+import {
+  Acls,
+  Cap,
+  Cgroups,
+  Env,
+  Landlock,
+  Namespace,
+  Network,
+  Seccomp,
+} from "./sandbox-schema.ts";
 import { Amount, Seconds } from "./ranges.ts";
 import { flag, list, object, optional, text, words } from "./shapes.ts";
 
@@ -119,6 +128,7 @@ export const Sandbox = object(
     cgroups: optional(Cgroups),
     seccomp: optional(Seccomp),
     namespace: optional(Namespace),
+    network: optional(Network),
     landlock: optional(Landlock),
     limits: optional({
       ...Rlimits,

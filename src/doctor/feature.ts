@@ -7,6 +7,7 @@ export type FeatureName =
   | "mounts"
   | "seccomp"
   | "seccomp-report"
+  | "families"
   | "landlock"
   | "label"
   | `namespace-${"user" | "pid" | "net" | "ipc" | "uts" | "cgroup"}`;

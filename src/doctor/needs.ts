@@ -8,6 +8,7 @@ function needsOf({ policy }: Plan): FeatureName[] {
   for (const name of policy.namespaces)
     needs.push(name === "mount" ? "mounts" : `namespace-${name}`);
   if (policy.seccomp) needs.push("seccomp");
+  if (policy.families) needs.push("families");
   if (policy.told) needs.push("seccomp-report");
   if (policy.landlock) needs.push("landlock");
   if (policy.label) needs.push("label");

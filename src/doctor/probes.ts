@@ -47,6 +47,7 @@ const PROBES: readonly (readonly [FeatureName, Probe])[] = [
       },
     },
   ],
+  ["families", { network: { families: ["AF_UNIX"] } }],
   ["seccomp-report", { seccomp: { default: "SCMP_ACT_LOG", report: true } }],
 ];
 
@@ -112,6 +113,8 @@ function remedyOf(name: FeatureName, { privileged }: Machine): string {
     return "Linux 5.6, and ptrace(2) of children allowed: kernel.yama.ptrace_scope at most 2 for root, 1 for others; a filter that is told cannot be inside another";
   }
   if (name === "seccomp") return "install libseccomp2, and use a kernel with CONFIG_SECCOMP_FILTER";
+  if (name === "families")
+    return 'a kernel with CONFIG_SECCOMP_FILTER; "network": {"families": "all"} does without';
   // Root needs no user namespace for the others.
   const remedy = privileged && name !== "namespace-user" ? undefined : userNamespaceRemedy();
   return (

@@ -3,13 +3,14 @@ import type { Cap } from "../config/sandbox-schema.ts";
 import type { Machine } from "./machine.ts";
 import type { Identity } from "./policy.ts";
 import type { Report } from "./report.ts";
+import { capabilityWords } from "./words.ts";
 
 /** capability.h */
 const CAP_SYS_ADMIN = 21;
 
 /**
- * The capabilities of the command, exactly; undefined leaves them untouched, which happens only where that grants nothing
- * that was not said: root that was asked for by name, or an unprivileged server without a user namespace.
+ * The capabilities of the command, exactly; undefined leaves them untouched, which happens only for root that was asked for by
+ * name. An ordinary user's server without a user namespace can only leave what it has as ambient ones itself.
  */
 export function compileCaps(
   caps: readonly Cap[] | undefined,
@@ -32,13 +33,14 @@ export function compileCaps(
     else set.add(number);
   }
   if (!machine.privileged && !userNamespace) {
-    if (set.size > 0) {
+    const lacking = [...set].filter((cap) => !machine.ambient.has(cap));
+    if (lacking.length > 0) {
       report.notice(
         path,
-        "not granted: the server runs unprivileged and the sandbox has no user namespace",
+        `not granted: ${lacking.map(capabilityWords).join(", ")}: the server runs unprivileged, without these as ambient capabilities, and the sandbox has no user namespace`,
       );
     }
-    return undefined;
+    return [...set].filter((cap) => machine.ambient.has(cap)).sort((a, b) => a - b);
   }
   // In a user namespace root would have all of them over what the sandbox is made of: it could undo read-only mounts.
   if (caps === undefined && identity?.uid === 0 && !userNamespace) return undefined;

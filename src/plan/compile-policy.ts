@@ -4,6 +4,8 @@ import type { Sandbox } from "../config/schema.ts";
 import { compileCaps } from "./caps.ts";
 import { compileCgroups } from "./cgroup.ts";
 import { looseLimits } from "./cgroup-grip.ts";
+import { compileFamilies } from "./families.ts";
+import { familiesFilter } from "./families-filter.ts";
 import { compileIdentity } from "./identity.ts";
 import { compileLabel, neededSignals } from "./label.ts";
 import { compileLandlock } from "./landlock.ts";
@@ -12,6 +14,7 @@ import { compileMounts } from "./mounts.ts";
 import { compileNamespaces } from "./namespaces.ts";
 import type { Identity, Policy } from "./policy.ts";
 import type { Report } from "./report.ts";
+import { compileServerGroups } from "./server-groups.ts";
 import { compileSeccomp } from "./seccomp.ts";
 import { View } from "./view.ts";
 
@@ -46,18 +49,24 @@ export function compilePolicy(
   report: Report,
 ): SandboxPolicy {
   const acls = sandbox.acls ?? {};
-  const { own: namespaces, joinNet } = compileNamespaces(
-    sandbox.namespace,
-    `${path}.namespace`,
-    machine,
-    report,
-  );
+  const network = compileNamespaces(sandbox.namespace, `${path}.namespace`, machine, report);
+  const { own: namespaces, joinNet } = network;
+  const families = compileFamilies(sandbox.network, `${path}.network`, network, report);
   const mountContext = { own: namespaces, identity, machine, expand: expandText };
   const mounts = compileMounts(sandbox.namespace, `${path}.namespace`, mountContext, report);
   const chdir = report.attempt(`${path}.acls.chdir`, () => absolute(expandText(acls.chdir ?? "/")));
+  const groups = compileServerGroups(acls, `${path}.acls.groups`, machine, report);
+  const newPrivs = compileNewPrivs(sandbox, path, machine, report);
+  if (newPrivs && families && !machine.privileged && !namespaces.has("user")) {
+    report.problem(
+      `${path}.network.families`,
+      "cannot be combined with newPrivs here: an ordinary user's filter needs no_new_privs, or a user namespace",
+    );
+  }
   const policy: SandboxPolicy = {
     privileged: machine.privileged,
-    server: { uid: machine.uid, gid: machine.gid },
+    server: { uid: machine.uid, gid: machine.gid, groups: groups.kept },
+    groups: groups.set,
     identity,
     umask: acls.umask === undefined ? DEFAULT_UMASK : Number.parseInt(acls.umask, 8),
     chdir: chdir ?? "/",
@@ -73,7 +82,7 @@ export function compilePolicy(
       machine,
       report,
     ),
-    noNewPrivs: !compileNewPrivs(sandbox, path, report),
+    noNewPrivs: !newPrivs,
     cgroup: compileCgroups(sandbox.cgroups, `${path}.cgroups`, report),
     landlock: compileLandlock(
       sandbox.landlock,
@@ -88,8 +97,14 @@ export function compilePolicy(
       report,
     ),
     nice: acls.nice,
+    families: families && {
+      names: families.names,
+      protocols: families.protocolNames,
+      filter: sandbox.seccomp ? undefined : familiesFilter(families, machine.arch),
+    },
     ...compileSeccomp(
       withExpandedPath(sandbox.seccomp, expandText),
+      families,
       `${path}.seccomp`,
       machine,
       report,
@@ -103,7 +118,12 @@ export function compilePolicy(
 }
 
 /** Said out loud, since it gives set-user-id programs their power back. */
-function compileNewPrivs(sandbox: Sandbox, path: string, report: Report): boolean {
+function compileNewPrivs(
+  sandbox: Sandbox,
+  path: string,
+  machine: Machine,
+  report: Report,
+): boolean {
   if (!sandbox.acls?.newPrivs) return false;
   const at = `${path}.acls.newPrivs`;
   if (sandbox.seccomp !== undefined || sandbox.landlock !== undefined) {
@@ -111,6 +131,13 @@ function compileNewPrivs(sandbox: Sandbox, path: string, report: Report): boolea
       at,
       "cannot be combined with seccomp or landlock: both need no_new_privs once privileges are dropped",
     );
+  }
+  if (machine.inherits && machine.noNewPrivs) {
+    report.notice(
+      at,
+      "not applied: the server itself runs under no_new_privs, which nothing takes back (NoNewPrivileges= of systemd, and what implies it)",
+    );
+    return false;
   }
   report.notice(
     at,

@@ -174,11 +174,14 @@ export function encodePolicy(policy: Policy, waits = false): Uint8Array {
   if (namespaces.has("user")) {
     // setgroups must be denied before an ordinary user may write a gid map: user_namespaces(7).
     const gids = identity ? [server.gid, identity.gid, ...identity.groups] : [server.gid];
+    gids.push(...(policy.groups ?? []));
     blob.op("UID_MAP", [], identityMap(identity ? [server.uid, identity.uid] : [server.uid]));
-    blob.op("GID_MAP", [policy.privileged ? 0 : 1], identityMap(gids));
+    blob.op("GID_MAP", [policy.privileged || policy.groups ? 0 : 1], identityMap(gids));
   }
+  // Both need CAP_SETPCAP. Without it the command runs under no_new_privs, or said that it may gain what a file gives.
+  const locks = policy.privileged || namespaces.has("user");
   // Bounds what an exec may give, not what the steps below may do; 41 system calls in the shadow of the id maps.
-  if (policy.caps) blob.op("BOUNDING", [capMask(policy.caps)]);
+  if (policy.caps && locks) blob.op("BOUNDING", [capMask(policy.caps)]);
   if (policy.label) blob.op("LABEL", [], strings(policy.label.file, policy.label.text));
   if (forked) blob.op("FORK");
   if (namespaces.has("user")) {
@@ -206,17 +209,25 @@ export function encodePolicy(policy: Policy, waits = false): Uint8Array {
     blob.op("RLIMIT", [resource, BigInt.asUintN(64, value)]);
   if (policy.umask !== undefined) blob.op("UMASK", [policy.umask]);
 
+  // With CAP_SYS_ADMIN, as long as it is there: set-user-id programs keep their power.
+  const { filter } = policy.families ?? {};
+  if (filter && !policy.noNewPrivs) blob.op("SECCOMP", [], filter);
   if (identity) blob.op("SETGROUPS", identity.groups.map(id)).op("SETGID", [id(identity.gid)]);
-  if (policy.caps) blob.op("SECUREBITS", [SECBITS.SWITCHING]);
+  else if (policy.groups)
+    blob.op("SETGROUPS", policy.groups.map(id)).op("SETGID", [id(server.gid)]);
+  if (policy.caps && locks) blob.op("SECUREBITS", [SECBITS.SWITCHING]);
   if (identity) blob.op("SETUID", [id(identity.uid)]);
   if (policy.caps) {
     // Locking the securebits needs CAP_SETPCAP, so it comes before CAPS; and it ends the raising of ambient ones.
     const mask = capMask(policy.caps);
-    blob.op("AMBIENT", [mask]).op("SECUREBITS", [SECBITS.LOCKED]).op("CAPS", [mask]);
+    blob.op("AMBIENT", [mask]);
+    if (locks) blob.op("SECUREBITS", [SECBITS.LOCKED]);
+    blob.op("CAPS", [mask]);
   }
   // As the command itself: root would follow a link of the command's user to where that user may not go.
   if (policy.chdir !== undefined) blob.op("CHDIR", [], strings(policy.chdir));
   if (policy.noNewPrivs) blob.op("NO_NEW_PRIVS");
+  if (filter && policy.noNewPrivs) blob.op("SECCOMP", [], filter);
   if (policy.landlock) encodeLandlock(blob, policy.landlock);
   if (waits) blob.op("WAIT");
   if (policy.seccomp) blob.op(policy.told ? "SECCOMP_LISTENER" : "SECCOMP", [], policy.seccomp);

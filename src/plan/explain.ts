@@ -1,6 +1,7 @@
 /** A plan in words: one line per thing the launcher does, in the order of enforcement. */
 import { INSTRUCTION_BYTES } from "./bpf.ts";
 import type {
+  FamiliesPolicy,
   LabelPolicy,
   LandlockPolicy,
   MountFlags,
@@ -9,6 +10,7 @@ import type {
   ToldCalls,
 } from "./policy.ts";
 import type { Plan } from "./plan.ts";
+import { groupsWords } from "./server-groups.ts";
 import { capabilityWords, NAMESPACE_WORDS, rlimitWords } from "./words.ts";
 
 function flagWords(flags: MountFlags): string {
@@ -50,8 +52,15 @@ function mountWords(step: MountStep): string {
   }
 }
 
-function identityWords({ identity, server }: Policy): string {
-  if (!identity) return `run as the server's own user, uid ${server.uid}, gid ${server.gid}`;
+function identityWords({ identity, server, groups: set }: Policy): string {
+  if (!identity) {
+    const given = set?.length ? `groups ${set.join(", ")}` : "no supplementary groups";
+    const groups =
+      server.groups.length > 0
+        ? `the server's own supplementary groups ${groupsWords(server.groups)}`
+        : given;
+    return `run as the server's own user, uid ${server.uid}, gid ${server.gid}, ${groups}`;
+  }
   const groups =
     identity.groups.length > 0 ? `groups ${identity.groups.join(", ")}` : "no supplementary groups";
   const name = identity.name === undefined ? "" : ` (${identity.name})`;
@@ -91,6 +100,16 @@ const toldWords = ({ all }: ToldCalls): string =>
     ? "the outcome names the calls that the filter denies or logs"
     : "the outcome names the calls whose action is SCMP_ACT_NOTIFY";
 
+function familiesWords({ names, protocols }: FamiliesPolicy): string[] {
+  const netlink = protocols.map((name) => name.slice("NETLINK_".length)).join(", ");
+  return [
+    names.length > 0
+      ? `sockets only of ${names.join(", ")}: others fail with EAFNOSUPPORT; no io_uring, which evades that`
+      : "no sockets: they fail with EAFNOSUPPORT; no io_uring, which evades that",
+    ...(protocols.length > 0 ? [`AF_NETLINK only with the protocols ${netlink}`] : []),
+  ];
+}
+
 /** What the sandbox does, one line per step, in the order of the launcher. */
 export function explainPolicy(policy: Policy): string[] {
   const { namespaces, mounts, hostname, umask, chdir, caps, seccomp } = policy;
@@ -106,10 +125,8 @@ export function explainPolicy(policy: Policy): string[] {
   if (policy.nice !== undefined) lines.push(`nice value ${policy.nice}`);
   if (umask !== undefined) lines.push(`umask ${umask.toString(8).padStart(3, "0")}`);
   lines.push(identityWords(policy));
-  if (caps === undefined) {
-    const root = policy.privileged && (policy.identity?.uid ?? 0) === 0;
-    lines.push(root ? "every capability of root" : "capabilities as the server has them");
-  } else if (caps.length === 0) lines.push("no capabilities");
+  if (caps === undefined) lines.push("every capability of root");
+  else if (caps.length === 0) lines.push("no capabilities");
   else lines.push(`capabilities ${caps.map(capabilityWords).join(", ")}, no others`);
   if (chdir !== undefined) lines.push(`working directory ${chdir}`);
   lines.push(
@@ -119,10 +136,14 @@ export function explainPolicy(policy: Policy): string[] {
   );
   if (policy.label) lines.push(labelWords(policy.label));
   if (policy.landlock) lines.push(...landlockWords(policy.landlock));
+  if (policy.families) lines.push(...familiesWords(policy.families));
+  else lines.push("sockets of every address family");
   lines.push(
     seccomp
       ? `system calls only through a filter of ${seccomp.length / INSTRUCTION_BYTES} instructions`
-      : "every system call: no seccomp filter",
+      : policy.families
+        ? "every other system call: no seccomp filter of its own"
+        : "every system call: no seccomp filter",
   );
   if (policy.told) lines.push(toldWords(policy.told));
   return lines;

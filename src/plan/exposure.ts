@@ -4,6 +4,7 @@
  */
 import type { Sandbox } from "../config/schema.ts";
 import type { Plan } from "./plan.ts";
+import { INTERNET_FAMILIES, isHeld } from "./families.ts";
 import type { Policy } from "./policy.ts";
 import { capabilityNumbers, capabilityWords } from "./words.ts";
 
@@ -46,6 +47,7 @@ export function exposure({ policy, timeout }: Pick<Plan, "policy" | "timeout">):
     ...capabilities(policy),
     ...files(policy),
     ...namespaces(policy),
+    ...sockets(policy),
     ...kernel(policy),
     ...limits(policy, timeout),
   ].sort((a, b) => b.weight - a.weight);
@@ -65,7 +67,13 @@ export function improvements({ findings }: Exposure, count = 3): Finding[] {
 export const fixLine = (fix: Partial<Sandbox>): string =>
   JSON.stringify(fix, null, 1).replace(/\n\s*/g, " ").slice(2, -2);
 
-function identity({ identity: id, privileged, noNewPrivs }: Policy): Finding[] {
+function identity({
+  identity: id,
+  privileged,
+  noNewPrivs,
+  server,
+  groups: set,
+}: Policy): Finding[] {
   const found: Finding[] = [];
   if (privileged && (!id || id.uid === 0)) {
     found.push({ what: "runs as root", weight: 2, effort: 2, fix: { acls: { user: "nobody" } } });
@@ -79,7 +87,7 @@ function identity({ identity: id, privileged, noNewPrivs }: Policy): Finding[] {
       fix,
     });
   }
-  const groups = id?.groups.length ?? 0;
+  const groups = (id?.groups ?? set ?? server.groups).length;
   if (groups > 0) {
     const what = `has ${groups} supplementary group${groups > 1 ? "s" : ""}`;
     found.push({ what, weight: Math.min(0.3, groups / 10), effort: 2 });
@@ -142,6 +150,19 @@ function namespaces({ namespaces: own, joinNet, landlock }: Policy): Finding[] {
   if (!own.has("ipc")) missing("ipc", "shares the host's System V IPC and message queues", 0.3);
   if (!own.has("uts")) missing("uts", "shares the host's name", 0.1);
   return found;
+}
+
+/** What a network of its own does not keep from the host. */
+function sockets({ families, namespaces: own, joinNet }: Policy): Finding[] {
+  if (!own.has("net") && joinNet === undefined) return [];
+  const fix: Partial<Sandbox> = { network: { families: [...INTERNET_FAMILIES] } };
+  if (!families) {
+    const what = "may use sockets that its network does not hold, such as AF_VSOCK";
+    return [{ what, weight: 0.3, effort: 1, fix }];
+  }
+  return families.names
+    .filter((name) => !isHeld(name))
+    .map((name) => ({ what: `shares ${name} with the host`, weight: 0.1, effort: 2 }));
 }
 
 function kernel({ seccomp }: Policy): Finding[] {

@@ -10,6 +10,7 @@ import type { Machine } from "./machine.ts";
 import { pack, type Packed, unpack } from "./pack.ts";
 import { type ApiPlan, launchable } from "./plan.ts";
 import { isObject } from "../object.ts";
+import { keptGroups, keptWords } from "./server-groups.ts";
 
 /** Of this format; LAYOUT is that of the ops inside. */
 const FORMAT = 2;
@@ -27,6 +28,9 @@ interface Header {
 }
 
 type Target = Pick<Machine, "arch" | "uid" | "gid">;
+
+/** What the server that loads a file knows of itself. */
+type Own = Pick<Machine, "cannotTell" | "gid" | "groups" | "groupName">;
 
 const digest = (body: string): string => new Bun.CryptoHasher("sha256").update(body).digest("hex");
 
@@ -46,7 +50,7 @@ export function encodePlans(apis: readonly ApiPlan[], { arch, uid, gid }: Target
 }
 
 /** @throws Error telling why these plans are not for this server, and what to do */
-export function decodePlans(text: string, target: Target & Pick<Machine, "cannotTell">): ApiPlan[] {
+export function decodePlans(text: string, target: Target & Own): ApiPlan[] {
   const end = text.indexOf("\n");
   if (!text.startsWith(MAGIC) || end < 0) {
     throw new Error("it is not a plan file: make one with spawnbox compile CONFIG -o FILE");
@@ -57,7 +61,17 @@ export function decodePlans(text: string, target: Target & Pick<Machine, "cannot
   if (!isPacked(packed)) throw new Error("it is damaged: compile it again");
   const apis = unpack(packed) as ApiPlan[];
   checkTelling(apis, target);
-  return apis;
+  return apis.map((api) => withOwnGroups(api, target));
+}
+
+/** Groups of this server that the one it was compiled for had not. */
+function withOwnGroups(api: ApiPlan, target: Own): ApiPlan {
+  const policy = api.sandboxes.flatMap(launchable)[0]?.policy;
+  if (!policy || policy.privileged || policy.groups) return api;
+  const known = new Set(policy.server.groups.map(({ gid }) => gid));
+  const more = keptGroups(target).filter(({ gid }) => !known.has(gid));
+  if (more.length === 0) return api;
+  return { ...api, notices: [...api.notices, { path: "sandboxes", message: keptWords(more) }] };
 }
 
 /** What the machine that compiled could not know of this one, and no launch could do without. */

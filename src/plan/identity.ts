@@ -5,11 +5,22 @@ import type { Machine } from "./machine.ts";
 import type { Identity } from "./policy.ts";
 import type { Report } from "./report.ts";
 
+/** What the launcher has room for: set_groups in identity.c. */
+export const MOST_GROUPS = 64;
+export const tellTooMany = ({ length }: readonly number[], path: string, report: Report): void =>
+  report.problem(path, `${length} groups; at most ${MOST_GROUPS}`);
+
+/** By name or number; undefined when there is none. @throws Error for what is meant to be a number, and is no id */
+export function groupIdOf(name: string, machine: Machine): number | undefined {
+  const gid = idOf(name) ?? machine.group(name);
+  return gid === undefined || !isId(gid) ? undefined : gid;
+}
+
 function groupId(name: string, path: string, machine: Machine, report: Report): number | undefined {
   const before = report.problems.length;
-  const gid = report.attempt(path, () => idOf(name) ?? machine.group(name));
+  const gid = report.attempt(path, () => groupIdOf(name, machine));
   if (report.problems.length > before) return undefined;
-  if (gid === undefined || !isId(gid)) {
+  if (gid === undefined) {
     report.problem(path, `unknown group ${JSON.stringify(name)}: name one of /etc/group, or a gid`);
     return undefined;
   }
@@ -18,7 +29,7 @@ function groupId(name: string, path: string, machine: Machine, report: Report): 
 
 /**
  * The identity to switch to. Privileged, a user is required (root must be said out loud); unprivileged, none can be
- * applied, and a user other than our own is a notice.
+ * applied, and a user other than our own is a notice; for `groups` see server-groups.ts.
  */
 export function compileIdentity(
   acls: Acls,
@@ -36,9 +47,11 @@ export function compileIdentity(
           idOf(name),
         );
       }
+      // Those that are kept are told by name.
+      if (key === "groups") continue;
       report.notice(
         `${path}.${key}`,
-        `not applied: the server runs unprivileged, as uid ${machine.uid}; commands run as that`,
+        `not applied: the server runs unprivileged, as uid ${machine.uid}, gid ${machine.gid}; commands run as that`,
       );
     }
     return undefined;
@@ -76,7 +89,7 @@ export function compileIdentity(
     const id = groupId(name, `${path}.groups[${i}]`, machine, report);
     if (id !== undefined) groups.push(id);
   }
-  if (groups.length > 64) report.problem(`${path}.groups`, `${groups.length} groups; at most 64`);
+  if (groups.length > MOST_GROUPS) tellTooMany(groups, `${path}.groups`, report);
   if (gid === undefined) return undefined;
   return { uid, gid, groups, ...(user && { name: user.name, home: user.home }) };
 }

@@ -26,11 +26,17 @@ import { idOf } from "../config/ranges.ts";
 import { outputOf } from "./output.ts";
 import type { LabelPolicy } from "./policy.ts";
 import type { HostFiles } from "./view.ts";
-import { groupByName, type User, userById, userByName } from "../../ffi/users.ts";
+import { groupById, groupByName, type User, userById, userByName } from "../../ffi/users.ts";
 
 export interface Machine {
   readonly uid: number;
   readonly gid: number;
+  /** Its supplementary groups and real gid. */
+  readonly groups: readonly number[];
+  /** Capabilities that what it executes has too: see capabilities(7). Root's are not told. */
+  readonly ambient: ReadonlySet<number>;
+  /** It runs under no_new_privs, and so does what it executes. */
+  readonly noNewPrivs: boolean;
   /** The server may switch users and set capabilities: it runs as root. */
   readonly privileged: boolean;
   readonly pid: number;
@@ -47,6 +53,7 @@ export interface Machine {
   readonly env: Readonly<Record<string, string | undefined>>;
   user(nameOrUid: string): User | undefined;
   group(name: string): number | undefined;
+  groupName(gid: number): string | undefined;
   /** Number of a capability; undefined when unknown. */
   cap(name: string): number | undefined;
   /** Number of a syscall here; negative when only other architectures have it; undefined when unknown. */
@@ -67,6 +74,15 @@ export interface Machine {
   mkdir(path: string): void;
   /** Content of a regular file that a config names: root obeys it only when nobody else can change it. */
   readFile(path: string): Uint8Array;
+}
+
+/** A line of /proc/self/status, as it is there; "" where there is none. */
+const ownStatus = (field: string): string =>
+  new RegExp(`^${field}:\\t(.*)$`, "m").exec(readFileSync("/proc/self/status", "utf8"))?.[1] ?? "";
+
+function ownAmbient(): Set<number> {
+  const mask = BigInt(`0x${ownStatus("CapAmb") || "0"}`);
+  return new Set(Array.from({ length: 64 }, (_, i) => i).filter((i) => (mask >> BigInt(i)) & 1n));
 }
 
 /** How long a command of boot may take, ms. */
@@ -140,6 +156,9 @@ export function thisMachine(arch: string = process.arch): Machine {
   return {
     uid,
     gid: process.getegid?.() ?? -1,
+    groups: [...(process.getgroups?.() ?? []), process.getgid?.() ?? -1],
+    ambient: uid === 0 ? new Set() : ownAmbient(),
+    noNewPrivs: ownStatus("NoNewPrivs") === "1",
     privileged: uid === 0,
     pid: process.pid,
     hostname: hostname(),
@@ -154,6 +173,7 @@ export function thisMachine(arch: string = process.arch): Machine {
       return uid === undefined ? userByName(name) : userById(uid);
     },
     group: groupByName,
+    groupName: groupById,
     cap: capFromName,
     syscall: (name) => resolveSyscall(name, arch),
     compileFilter: rememberingFilters(arch),

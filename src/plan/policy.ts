@@ -78,6 +78,22 @@ export interface ToldCalls {
   readonly names: Readonly<Record<string, string>>;
 }
 
+/** Which sockets a command may make. */
+export interface FamiliesPolicy {
+  /** AF_… that it may use. */
+  readonly names: readonly string[];
+  /** NETLINK_… of AF_NETLINK. */
+  readonly protocols: readonly string[];
+  /** struct sock_filter[]; undefined where it is part of the sandbox's own. */
+  readonly filter: Uint8Array | undefined;
+}
+
+/** A supplementary group of an ordinary user's server. */
+export interface KeptGroup {
+  readonly gid: number;
+  readonly name?: string;
+}
+
 export interface Identity {
   readonly uid: number;
   readonly gid: number;
@@ -92,7 +108,14 @@ export interface Policy {
   /** The server is root: it can switch users and set capabilities without a user namespace. */
   readonly privileged: boolean;
   /** Ids of the server, which a user namespace maps. */
-  readonly server: { readonly uid: number; readonly gid: number };
+  readonly server: {
+    readonly uid: number;
+    readonly gid: number;
+    /** Supplementary ones, which its commands keep where it is not root. */
+    readonly groups: readonly KeptGroup[];
+  };
+  /** Supplementary groups that an ordinary user's server may set; undefined: it may not, or `identity` has them. */
+  readonly groups: readonly number[] | undefined;
   /** What the launcher switches to; undefined: stays what the server is. */
   readonly identity: Identity | undefined;
   /** umask of the command; undefined: the server's. */
@@ -113,6 +136,8 @@ export interface Policy {
   readonly label: LabelPolicy | undefined;
   /** Nice value, -20 to 19; undefined: the server's. */
   readonly nice: number | undefined;
+  /** undefined: sockets of every family. */
+  readonly families: FamiliesPolicy | undefined;
   /** Compiled filter (struct sock_filter[]). */
   readonly seccomp: Uint8Array | undefined;
   /** Which calls the outcome tells of; undefined: none. */

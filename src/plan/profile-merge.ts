@@ -15,6 +15,7 @@ export function mergeSandbox(base: ProfileBase, own: Sandbox): Sandbox {
     acls: { ...base.acls, ...own.acls },
     caps: [...(base.caps ?? []), ...(own.caps ?? [])],
     limits: { ...base.limits, ...own.limits },
+    ...((base.network ?? own.network) && { network: { ...base.network, ...own.network } }),
     ...(seccomp && { seccomp }),
     ...(namespace && { namespace }),
   };

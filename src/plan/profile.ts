@@ -6,6 +6,7 @@
  */
 import type { Env, Mount, SeccompRule } from "../config/sandbox-schema.ts";
 import type { Sandbox } from "../config/schema.ts";
+import { HELD_FAMILIES, INTERNET_FAMILIES } from "./families.ts";
 import type { Machine } from "./machine.ts";
 import { mergeSandbox } from "./profile-merge.ts";
 
@@ -63,6 +64,7 @@ const CLEAN: Env[] = [
   { name: "LANG", value: "C.UTF-8" },
 ];
 
+const VHOST_VSOCK = "/dev/vhost-vsock";
 const SHM: Mount = { target: "/dev/shm", mode: "tmpfs", size: "64M" };
 
 /** The sandbox as it stands with its profile; itself without one. */
@@ -81,6 +83,7 @@ export function profile(name: ProfileName, machine: Machine): ProfileBase {
     case "network":
       return {
         ...base,
+        network: { families: [...INTERNET_FAMILIES] },
         namespace: {
           shares: { all: "disable", net: "enable" },
           mounts: [...mounts, ...present(NETWORK_FILES, machine)],
@@ -94,6 +97,10 @@ export function profile(name: ProfileName, machine: Machine): ProfileBase {
           mounts: [
             ...mounts.filter(({ target }) => target !== "/dev"),
             { target: "/dev", mode: "rw", dev: true },
+            // Who opens it is a guest of this machine, on vsock ports that no network namespace holds.
+            ...(machine.exists(VHOST_VSOCK)
+              ? [{ target: VHOST_VSOCK, source: "/dev/null", mode: "ro" } as const]
+              : []),
             // Shared memory is no device: the host's stays out of reach.
             ...(machine.exists("/dev/shm") ? [SHM] : []),
             ...present(["/sys", "/run/udev"], machine),
@@ -119,6 +126,8 @@ function minimal(machine: Machine): ProfileBase {
         ...NO_TYPING,
       ],
     },
+    // Said here, so that it holds for who shares the host's network too.
+    network: { families: [...HELD_FAMILIES] },
     namespace: {
       shares: { all: "disable" },
       mounts: [

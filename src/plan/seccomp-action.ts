@@ -43,12 +43,21 @@ export function parseAction(text: string): number {
   );
 }
 
+/** The call fails with this errno. */
+export const errnoAction = (errno: number): number => ERRNO | errno;
+
 /** Without its data, such as the errno. */
 export const kindOf = (action: number): number => (action & ACTION) >>> 0;
 
 /** The call fails, or is the last of its caller, or is logged. TRAP is not among them: it is the command's own affair. */
 export const isTellable = (action: number): boolean =>
   [ERRNO, ACTIONS.KILL_THREAD, ACTIONS.KILL_PROCESS, ACTIONS.LOG].includes(kindOf(action));
+
+/** The call is carried out, or may be: by what traces the command, or for a reason that is not known here. */
+export const mayGoOn = (action: number): boolean =>
+  ![ERRNO, ACTIONS.TRAP, ACTIONS.NOTIFY, ACTIONS.KILL_THREAD, ACTIONS.KILL_PROCESS].includes(
+    kindOf(action),
+  );
 
 /** The call goes on. */
 export const passes = (action: number): boolean =>

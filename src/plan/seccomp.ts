@@ -2,10 +2,12 @@
 import type { Rule } from "../../ffi/libseccomp.ts";
 import type { Seccomp } from "../config/sandbox-schema.ts";
 import { chain, lowerHalves, validateProgram } from "./bpf.ts";
+import type { Families } from "./families.ts";
+import { withFamilies } from "./families-filter.ts";
 import type { Machine } from "./machine.ts";
 import { isNarrow } from "./narrow-arguments.ts";
 import type { Report } from "./report.ts";
-import { parseAction, passes } from "./seccomp-action.ts";
+import { mayGoOn, parseAction, passes } from "./seccomp-action.ts";
 import { resolveRules, type Verdicts } from "./seccomp-rules.ts";
 import { type Filter, fromFile, fromRules, standIn } from "./told.ts";
 
@@ -15,10 +17,11 @@ const NONE: Filter = { seccomp: undefined, told: undefined };
 
 /**
  * The filter of a sandbox (struct sock_filter[]), checked as the kernel will, and what of it is told; undefined when there
- * is none, or when it cannot be made and the report says why.
+ * is none, or when it cannot be made and the report says why. `families`: what sockets it lets through.
  */
 export function compileSeccomp(
   seccomp: Seccomp | undefined,
+  families: Families | undefined,
   path: string,
   machine: Machine,
   report: Report,
@@ -31,7 +34,8 @@ export function compileSeccomp(
       const program = Uint8Array.from(machine.readFile(file));
       try {
         validateProgram(program);
-        return fromFile(program, all, machine);
+        const whole = families ? withFamilies(program, families, machine.arch, mayGoOn) : program;
+        return fromFile(whole, all, machine);
       } catch (error) {
         throw new Error(`${file}: ${error instanceof Error ? error.message : String(error)}`, {
           cause: error,
@@ -51,10 +55,25 @@ export function compileSeccomp(
     );
     return NONE;
   }
-  const filter = report.attempt(path, () =>
-    fromRules(compileVerdicts(fallback, verdicts, machine), all, machine),
-  );
+  if (families) tellRings(verdicts, path, report);
+  const filter = report.attempt(path, () => {
+    const program = compileVerdicts(fallback, verdicts, machine);
+    // The stand-ins for actions that libseccomp does not take are denials.
+    const whole = families ? withFamilies(program, families, machine.arch, passes) : program;
+    return fromRules(whole, all, machine);
+  });
   return filter ?? NONE;
+}
+
+/** A config that asks for what it does not get. */
+function tellRings(verdicts: Verdicts, path: string, report: Report): void {
+  const setup = [...verdicts.values()].find(({ name }) => name === "io_uring_setup");
+  const asked = [setup?.always, ...(setup?.conditional ?? [])];
+  if (!asked.some((rule) => rule && passes(rule.action))) return;
+  report.notice(
+    path,
+    'io_uring_setup fails with ENOSYS whatever the rules say: rings make sockets of any family past every filter; "network": {"families": "all"} gives them back',
+  );
 }
 
 function startsCommands(fallback: number, verdicts: Verdicts): boolean {

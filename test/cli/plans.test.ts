@@ -197,6 +197,7 @@ describe("doctor", () => {
       "namespace-user",
       "mounts",
       "seccomp",
+      "families",
       "seccomp-report",
       "yama",
     ])

@@ -6,7 +6,14 @@ import { type Machine, thisMachine } from "../../src/plan/machine.ts";
 import type { ApiPlan, Plan } from "../../src/plan/plan.ts";
 
 export const asRoot: Partial<Machine> = { uid: 0, gid: 0, privileged: true };
-export const asUser: Partial<Machine> = { uid: 65534, gid: 65534, privileged: false };
+export const asUser: Partial<Machine> = {
+  uid: 65534,
+  gid: 65534,
+  groups: [65534],
+  ambient: new Set(),
+  noNewPrivs: false,
+  privileged: false,
+};
 
 const command = { uid: "c", exec: { cmdpath: "/bin/sh" } };
 

@@ -92,6 +92,8 @@ describe("in words", () => {
   test("what is not protected is said too", () => {
     expect(lines(root)).toContain("every capability of root");
     expect(lines(root)).toContain("every system call: no seccomp filter");
-    expect(lines({}, asUser)).toContain("run as the server's own user, uid 65534, gid 65534");
+    expect(lines({}, asUser)).toContain(
+      "run as the server's own user, uid 65534, gid 65534, no supplementary groups",
+    );
   });
 });

@@ -2,9 +2,16 @@ import { describe, expect, test } from "bun:test";
 import { AfbError } from "../../src/errors.ts";
 import { decodePlans, encodePlans } from "../../src/plan/file.ts";
 import { pack, unpack } from "../../src/plan/pack.ts";
-import { compiled, planOf } from "./compiling.ts";
+import { asUser, compiled, planOf } from "./compiling.ts";
 
-const here = { arch: "x64", uid: 0, gid: 0, cannotTell: () => undefined } as const;
+const here = {
+  arch: "x64",
+  uid: 0,
+  gid: 0,
+  groups: [] as number[],
+  groupName: (gid: number) => (gid === 4 ? "adm" : undefined),
+  cannotTell: () => undefined,
+} as const;
 const sandbox = {
   profile: "minimal",
   limits: { as: "unlimited" },
@@ -54,6 +61,22 @@ test("calls that cannot be told here are found before anything is launched", () 
   expect(() => decodePlans(telling, old)).toThrow(
     "telling: its calls cannot be told here: it needs Linux 5.6: compile it without report and NOTIFY",
   );
+});
+
+test("groups of this server that the compiling one had not are told", () => {
+  const notices = (compiledIn: number[], servedIn: number[]) => {
+    const api = compiled({ acls: {} }, { ...asUser, groups: compiledIn });
+    const mine = { ...here, uid: 65534, gid: 65534 };
+    const text = encodePlans([api], mine);
+    const [back] = decodePlans(text, { ...mine, groups: servedIn });
+    return (back?.notices ?? []).flatMap(
+      ({ message }) => /groups (.*?), and/.exec(message)?.[1] ?? [],
+    );
+  };
+  expect(notices([65534], [65534, 4, 5000])).toEqual(["adm (4), 5000"]);
+  expect(notices([5000], [4, 5000])).toEqual(["5000", "adm (4)"]);
+  expect(notices([5000], [5000])).toEqual(["5000"]);
+  expect(notices([], [65534])).toEqual([]);
 });
 
 describe("refused", () => {

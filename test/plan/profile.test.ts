@@ -1,6 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import { type Machine, thisMachine } from "../../src/plan/machine.ts";
 import { profile } from "../../src/plan/profile.ts";
+import { parseAction } from "../../src/plan/seccomp-action.ts";
+import { answer } from "./answer.ts";
 import { asRoot, asUser, compiled, planOf, refused } from "./compiling.ts";
 
 /** A machine whose file system is only this: link or directory by path, and where it leads. */
@@ -47,6 +49,16 @@ describe("minimal", () => {
   });
 });
 
+test("device shows no door to the machine's vsock ports, unless the config mounts it", () => {
+  const machine = machineOf({ "/dev/vhost-vsock": "/dev/vhost-vsock" });
+  const found = (files: Machine) =>
+    (profile("device", files).namespace?.mounts ?? []).find(
+      ({ target }) => target === "/dev/vhost-vsock",
+    );
+  expect(found(machine)?.source).toBe("/dev/null");
+  expect(found(machineOf({}))).toBeUndefined();
+});
+
 test("admin names no user: root must be said out loud", () => {
   expect(refused({ profile: "admin" })[0]).toStartWith("sandboxes[0].acls.user: missing");
   const { policy } = planOf(compiled({ profile: "admin", acls: { user: "root" } }));
@@ -84,10 +96,14 @@ describe("the config's keys", () => {
   test("a compiled filter takes the place of the profile's rules", () => {
     const program = Uint8Array.from([6, 0, 0, 0, 0, 0, 0xff, 0x7f]);
     const machine = { ...asRoot, readFile: () => program };
-    const { policy } = planOf(
-      compiled({ profile: "minimal", seccomp: { rulespath: "/x" } }, machine),
-    );
-    expect(policy.seccomp).toEqual(program);
+    const sandbox = { profile: "minimal", seccomp: { rulespath: "/x" } };
+    const every = planOf(compiled({ ...sandbox, network: { families: "all" } }, machine));
+    expect(every.policy.seccomp).toEqual(program);
+    // What it lets through is asked by the families of the profile.
+    const { policy } = planOf(compiled(sandbox, { ...machine, arch: "x64" }));
+    const SOCKET = 41;
+    const answers = [1n, 40n].map((family) => answer(policy.seccomp ?? program, SOCKET, [family]));
+    expect(answers).toEqual([parseAction("ALLOW"), parseAction("ERRNO(EAFNOSUPPORT)")]);
   });
   test("problems stand where the config has them", () => {
     const wrong = {

@@ -303,7 +303,9 @@ test("a plan with other numbers, as a file may have, is not encoded", () => {
       expect(() => encodePolicy({ ...policy, identity: { ...identity, ...part } })).toThrow(
         RangeError,
       );
-    expect(() => encodePolicy({ ...mapped, server: { uid: wrong, gid: 1 } })).toThrow(RangeError);
+    expect(() => encodePolicy({ ...mapped, server: { uid: wrong, gid: 1, groups: [] } })).toThrow(
+      RangeError,
+    );
   }
   expect(() => encodePolicy({ ...policy, nice: -21 })).toThrow(RangeError);
   expect(() => encodePolicy({ ...policy, umask: -1 })).toThrow(RangeError);
