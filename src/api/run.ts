@@ -8,7 +8,7 @@ import type { Client, Request } from "./client.ts";
 import type { Hub } from "./hub.ts";
 import { Output } from "./output.ts";
 import { type WireStatus, wireStatus } from "./status.ts";
-import { Subscribers } from "./subscribers.ts";
+import { type Gap, Subscribers } from "./subscribers.ts";
 
 /** How an encoder is used for a run. */
 export interface Encoded {
@@ -32,12 +32,14 @@ export interface RunDeps {
 }
 
 export class Run {
-  readonly subscribers = new Subscribers();
+  readonly subscribers: Subscribers;
   readonly plan: Plan;
   readonly #task: Task;
   readonly #output: Output;
   readonly #deps: RunDeps;
   readonly #event: string;
+  /** Who has started it: it waits for that client. */
+  #starter: Client | undefined;
   /** The client with which the task ends, the request by which it may follow, and a function that ends that. */
   #owner: { readonly client: Client; request: Request; readonly untie: () => void } | undefined;
 
@@ -47,6 +49,8 @@ export class Run {
     this.#task = task;
     this.#output = output;
     this.#event = `${plan.api}/${plan.verb}`;
+    const overflow = (gap: Gap) => ({ type: "overflow", pid: this.pid, ...gap });
+    this.subscribers = new Subscribers(this.#event, overflow);
   }
 
   /** Launches; the output is held back until {@link open}. Rejects with the AfbError to reply when nothing was started. */
@@ -58,7 +62,7 @@ export class Run {
     abort?: AbortSignal,
   ): Promise<Run> {
     let run: Run | undefined;
-    const emit: Emit = (fields) => run?.publish("data", fields);
+    const emit: Emit = (fields) => run?.publish(fields);
     const begun = encoder.begin(opts, emit);
     const output = new Output(begun instanceof Promise ? await begun : begun);
     try {
@@ -98,17 +102,30 @@ export class Run {
   }
 
   /** Sends an event of this task to its subscribers. */
-  publish(type: "data" | "final-event", fields: object): void | Promise<void> {
-    return this.#send({ type, pid: this.pid, ...fields });
+  publish(fields: object): void | Promise<void> {
+    return this.#send({ type: "data", pid: this.pid, ...fields });
   }
 
   announce(): void | Promise<void> {
     return this.#send({ type: "initial-event", ...this.identity });
   }
 
-  /** Sends its events to `client`, too. */
-  follow(client: Client, request: Request): void {
-    this.subscribers.add(client, request);
+  /** Sends the last event. */
+  finish(status: WireStatus): void | Promise<void> {
+    const data = { type: "final-event", pid: this.pid, status };
+    this.#deps.hub.emit(this.#event, data);
+    return this.subscribers.finish(data);
+  }
+
+  /** Sends its events to who has started it. */
+  own(client: Client, request: Request): void {
+    this.#starter = client;
+    this.follow(client, request);
+  }
+
+  /** Sends its events to `client`, too. @param lossless It waits for the client; by default for who has started it only. */
+  follow(client: Client, request: Request, lossless = client === this.#starter): void {
+    this.subscribers.add(client, request, lossless);
     if (this.#owner?.client === client) this.#owner.request = request;
   }
 
@@ -150,7 +167,7 @@ export class Run {
 
   #send(data: object): void | Promise<void> {
     this.#deps.hub.emit(this.#event, data);
-    return this.subscribers.publish(this.#event, data);
+    return this.subscribers.publish(data);
   }
 }
 

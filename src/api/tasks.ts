@@ -6,7 +6,7 @@ import type { Logger } from "../log.ts";
 import type { Plan } from "../plan/plan.ts";
 import type { Client, Request } from "./client.ts";
 import type { Hub } from "./hub.ts";
-import { parseTarget, type Query } from "./query.ts";
+import { parseTarget, type Query, type Target } from "./query.ts";
 import { type Encoded, type MayFollow, Run } from "./run.ts";
 
 export interface TaskDeps {
@@ -52,7 +52,7 @@ export class Tasks {
     const recheck = this.#rechecking();
     const run = await this.#launch(plan, argv, encoded);
     if (request.client) {
-      run.follow(request.client, request);
+      run.own(request.client, request);
       if (plan.detach === false) run.tie(request.client, request);
     }
     const { explain } = this.deps;
@@ -81,8 +81,9 @@ export class Tasks {
     query: Query,
     permit: (run: Run) => void = () => {},
   ): Promise<string | string[]> {
-    const { pid, signal } = parseTarget(query.args);
-    const act = this.#actOf(request, query.action, signal);
+    const target = parseTarget(query);
+    const { pid } = target;
+    const act = this.#actOf(request, query.action, target);
     const recheck = this.#rechecking();
     // A client may send the stop right behind the start, which then is still on its way.
     await Promise.allSettled(this.#starting);
@@ -134,11 +135,14 @@ export class Tasks {
     clearTimeout(timer);
   }
 
-  #actOf(request: Request, action: Query["action"], signal: number | undefined) {
+  /** Who may subscribe may stop, too: so whoever asks for it may hold the task. */
+  #actOf(request: Request, action: Query["action"], { signal, lossless }: Target) {
     if (action === "stop") return (run: Run) => run.task.stop(signal);
     const client: Client | undefined = request.client;
     if (!client) throw new AfbError("invalid-request", "events need a WebSocket connection");
-    if (action === "subscribe") return (run: Run) => run.follow(client, request);
+    if (action === "subscribe") {
+      return (run: Run) => run.follow(client, request, lossless);
+    }
     return (run: Run) => run.subscribers.remove(client);
   }
 
@@ -175,7 +179,7 @@ export class Tasks {
 
   async #follow(run: Run): Promise<void> {
     const { status } = await this.#ending(run);
-    await run.publish("final-event", { status });
+    await run.finish(status);
     run.subscribers.clear();
   }
 }

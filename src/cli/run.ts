@@ -37,6 +37,7 @@ class LocalCaller implements Caller {
     this.#client = {
       session: { uuid: crypto.randomUUID() },
       connected: true,
+      backlog: 0,
       send: (event, data) => {
         for (const listener of this.#listeners) listener(event, data);
       },

@@ -49,6 +49,10 @@ export class AfbConnection implements Client {
     return this.#connection?.open ?? false;
   }
 
+  get backlog(): number {
+    return this.#connection?.backlog ?? 0;
+  }
+
   send(event: string, data: unknown): void | Promise<void> {
     if (!this.connected) return;
     return this.#connection?.send(
