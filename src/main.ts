@@ -1,5 +1,6 @@
 /** Entry: picks a subcommand from argv. Each one is loaded only when it is asked for. */
 import { suggestion } from "./config/nearest.ts";
+import { keepConsole } from "./console.ts";
 import { version } from "./version.ts";
 
 interface Subcommand {
@@ -73,4 +74,5 @@ async function main([name, ...rest]: string[]): Promise<number> {
   return run(rest);
 }
 
+keepConsole();
 process.exit(await main(process.argv.slice(2)));

@@ -63,7 +63,14 @@ export class Run {
   ): Promise<Run> {
     let run: Run | undefined;
     const emit: Emit = (fields) => run?.publish(fields);
-    const begun = encoder.begin(opts, emit);
+    const { api, sandbox, command } = plan;
+    const about = {
+      get name() {
+        return `${api}: ${run?.uid ?? `${sandbox}/${command}`}`;
+      },
+      tell: (text: string) => deps.log("error", `${run?.uid ?? `${sandbox}/${command}`}: ${text}`),
+    };
+    const begun = encoder.begin(opts, emit, about);
     const output = new Output(begun instanceof Promise ? await begun : begun);
     try {
       const task = await deps.launch(plan, argv, output, abort);
@@ -156,11 +163,12 @@ export class Run {
   async ending(): Promise<Ending> {
     const outcome = await this.#task.ended;
     const fields = await this.#output.end();
-    const { failure } = this.#output;
+    const { failure, told } = this.#output;
     const status = wireStatus(outcome);
     const { usage: _, ...how } = status;
     this.#deps.log("info", `${this.uid} ended: ${JSON.stringify(how)}`);
-    if (failure !== undefined) this.#deps.log("error", `${this.uid}: output is lost: ${failure}`);
+    if (failure !== undefined && !told)
+      this.#deps.log("error", `${this.uid}: output is lost: ${failure}`);
     // The command did run and its status stands, but its output is not all there: say so.
     return { status: failure === undefined ? status : { ...status, encoder: failure }, fields };
   }

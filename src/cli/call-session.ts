@@ -2,6 +2,7 @@
 import type { Reply } from "../api/reply.ts";
 import { type ClientEvents, ConnectionError } from "../client.ts";
 import { isObject } from "../object.ts";
+import { visibleLines } from "../visible.ts";
 
 /** Milliseconds to wait for the reply to the stop of Ctrl-C. */
 const STOP_TIMEOUT = 2000;
@@ -120,7 +121,9 @@ export class CallSession {
   }
 
   #print(value: unknown): void {
-    process.stdout.write(`${JSON.stringify(value, null, this.invocation.raw ? 0 : 2)}\n`);
+    // What JSON leaves as it is and a terminal obeys is escaped too, which means the same to who reads JSON.
+    const json = JSON.stringify(value, null, this.invocation.raw ? 0 : 2);
+    process.stdout.write(`${visibleLines(json)}\n`);
   }
 }
 

@@ -2,6 +2,7 @@
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { connect, ConnectionError } from "../client.ts";
+import { indented } from "../visible.ts";
 import { CallSession, type Invocation } from "./call-session.ts";
 import { tokenOf } from "./token-option.ts";
 import { parseCall, UsageError, withOptions } from "./usage.ts";
@@ -45,7 +46,8 @@ async function call({ url, token, ...invocation }: Options): Promise<number> {
     }
   } catch (error) {
     if (!(error instanceof ConnectionError)) throw error;
-    console.error(`spawnbox call: ${error.message}`);
+    // The server may have said why it closed the connection.
+    console.error(`spawnbox call: ${indented(error.message)}`);
     return 3;
   }
 }

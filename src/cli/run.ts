@@ -8,6 +8,7 @@ import type { ClientEvents } from "../client.ts";
 import { ConfigError } from "../config/problem.ts";
 import { Launching } from "../launch/launching.ts";
 import { explain } from "../plan/explain.ts";
+import { indented } from "../visible.ts";
 import { type Caller, CallSession, type Invocation } from "./call-session.ts";
 import { apisOf } from "./compile.ts";
 import { neededSource, SOURCE_OPTIONS, type Source } from "./config-option.ts";
@@ -82,7 +83,9 @@ async function launch(options: Options): Promise<number> {
     registry = createRegistry({ apis, launch: launching.launch, explain, granted: grantAll });
   } catch (error) {
     if (!(error instanceof Error)) throw error;
-    console.error(error instanceof ConfigError ? error.message : `spawnbox run: ${error.message}`);
+    console.error(
+      error instanceof ConfigError ? error.message : `spawnbox run: ${indented(error.message)}`,
+    );
     return 1;
   }
   try {

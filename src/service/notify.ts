@@ -3,6 +3,7 @@
  * NOTIFY_SOCKET in the environment nobody listens, and nothing is sent.
  */
 import { monotonicMicroseconds, sendDatagram } from "../../ffi/notify.ts";
+import { visible } from "../visible.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -51,7 +52,8 @@ export function serviceManager(
       send(
         ...(main === undefined ? [] : [`MAINPID=${main}`]),
         "READY=1",
-        `STATUS=${oneLine(status)}`,
+        // A line of its own would be an assignment of its own: MAINPID=, to the service manager.
+        `STATUS=${visible(oneLine(status))}`,
       ),
     reloading: () => send("RELOADING=1", `MONOTONIC_USEC=${monotonicMicroseconds()}`),
     stopping: () => send("STOPPING=1", "STATUS=stopping: the tasks are being killed"),
