@@ -152,6 +152,13 @@ describe("spawnbox call", () => {
     expect((await invoke("t/fail")).code).toBe(1);
   });
 
+  test("what a terminal would obey is escaped, and means the same to who reads JSON", async () => {
+    const text = "\x1b[2J\x9b2J\x7f\u202e\u2028\n";
+    const { out } = await invoke("t/echo", JSON.stringify(text));
+    expect(out).toContain('"\\u001b[2J\\u009b2J\\u007f\\u202e\\u2028\\n"');
+    expect(JSON.parse(out)).toMatchObject({ response: text });
+  });
+
   test("a task: its events, and its status", async () => {
     const { code, lines } = await invoke("t/async", '{"a":1}');
     expect(lines.slice(1)).toEqual([
