@@ -35,9 +35,9 @@ describe("nothing is left that is obeyed instead of shown", () => {
 });
 
 test("a problem that has lines begins only one where lines of the server begin", () => {
-  expect(indented("a\nb\n  c")).toBe("a\n    b\n  c");
+  expect(indented("a\nb\n  c")).toBe("a\n  b\n  c");
   const problem = { file: "f", path: "a.b\nreloaded", message: "found x\nnotice: all is well" };
-  expect(problemLine(problem)).toBe("f: a.b\n    reloaded: found x\n    notice: all is well");
+  expect(problemLine(problem)).toBe("f: a.b\n  reloaded: found x\n  notice: all is well");
 });
 
 test("a line of the log is one line, API and all", () => {

@@ -150,12 +150,11 @@ export class Run {
    */
   recheck(may: MayFollow): void {
     const { pid } = this;
-    // First: the last event may end the connection.
+    // First: a last event may end the connection.
     if (this.#owner && !may(this.plan, this.#owner.request)) this.#owner.untie();
     for (const client of this.subscribers.without((request) => may(this.plan, request))) {
-      this.subscribers.remove(client);
       const info = "the privilege to follow this task was withdrawn";
-      void client.send(this.#event, { type: "unsubscribed", pid, info });
+      this.subscribers.dismiss(client, { type: "unsubscribed", pid, info });
     }
   }
 

@@ -86,6 +86,15 @@ export class Subscribers {
     for (const release of subscription.waits) release();
   }
 
+  /** Takes the events from a client, with a last one. */
+  dismiss(client: Client, data: unknown): void {
+    const subscription = this.#subscriptions.get(client);
+    if (subscription) this.#hearAgain(subscription);
+    // First: the last event may end the connection.
+    this.remove(client);
+    void client.send(this.event, data);
+  }
+
   clear(): void {
     for (const client of [...this.#subscriptions.keys()]) this.remove(client);
   }
