@@ -75,4 +75,10 @@ async function main([name, ...rest]: string[]): Promise<number> {
 }
 
 keepConsole();
-process.exit(await main(process.argv.slice(2)));
+try {
+  process.exit(await main(process.argv.slice(2)));
+} catch (error) {
+  // What the runtime would print is not made safe for a terminal.
+  console.error("spawnbox failed:", error);
+  process.exit(1);
+}
