@@ -62,6 +62,7 @@ export function pipe(): [number, number] {
 
 const POLLIN = 1;
 const POLLPRI = 2;
+const POLLOUT = 4;
 /** struct pollfd { int fd; short events, revents } */
 const polled = new Int32Array(2);
 
@@ -72,6 +73,9 @@ function happened(fd: number, events: number): boolean {
 
 /** Whether a read would not wait: something is there, or the end. See poll(2). */
 export const isReadable = (fd: number): boolean => happened(fd, POLLIN);
+
+/** Whether a write of up to PIPE_BUF (4096) bytes would not wait, or fail at once. See poll(2) and pipe(7). */
+export const isWritable = (fd: number): boolean => happened(fd, POLLOUT);
 
 /** Whether the mount table has changed since the last look, or since its file was opened: mountinfo of proc_pid_mountinfo(5). */
 export const haveMountsChanged = (mountinfo: number): boolean => happened(mountinfo, POLLPRI);

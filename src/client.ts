@@ -7,9 +7,16 @@ import { CallError, ConnectionError } from "./client/errors.ts";
 import { decodeFrame } from "./client/frame.ts";
 import { backoff, type Backoff } from "./client/backoff.ts";
 import { openSocket } from "./client/socket.ts";
-import { followTask, type TaskData, type TaskStatus } from "./client/task.ts";
+import {
+  followTask,
+  type FollowOptions,
+  type Missed,
+  type TaskData,
+  type TaskStatus,
+} from "./client/task.ts";
 
-export { CallError, ConnectionError, type Backoff, type TaskData, type TaskStatus };
+export { CallError, ConnectionError };
+export type { Backoff, FollowOptions, Missed, TaskData, TaskStatus };
 
 export interface ClientEvents {
   /** An event: its name, such as `api/verb`, and its data. */
@@ -95,6 +102,19 @@ export class AfbClient {
    */
   start(method: string, args: unknown = null): AsyncGenerator<TaskData, TaskStatus, void> {
     return followTask(this, method, args);
+  }
+
+  /**
+   * Follows the task `pid` of a verb, which another client has started: yields what {@link start} yields from now on. Such a
+   * task does not wait for this client, unless it is told to.
+   */
+  follow(
+    method: string,
+    pid: number,
+    { lossless, missed }: FollowOptions = {},
+  ): AsyncGenerator<TaskData, TaskStatus, void> {
+    const target = { pid, ...(lossless !== undefined && { lossless }) };
+    return followTask(this, method, { action: "subscribe", args: target }, { pid, missed });
   }
 
   /** Calls the listener on each event. Returns a function that takes that back. */

@@ -1,4 +1,5 @@
 /** What the server tells its operator, on standard error: one line each, with a level that may differ per API. */
+import { visible } from "./visible.ts";
 
 /** From what always matters to what only an investigation needs. */
 export const LEVELS = ["error", "warning", "notice", "info", "debug"] as const;
@@ -32,17 +33,10 @@ export class Log {
   for(api: string): Logger {
     return (level, text) => {
       if (this.enabled(api, level))
-        this.write(`${level}: ${api === "" ? "" : `${api}: `}${clean(text)}`);
+        // A caller chooses part of what is logged: it must not begin a line of its own.
+        this.write(visible(`${level}: ${api === "" ? "" : `${api}: `}${text}`));
     };
   }
-}
-
-/** A caller chooses part of what is logged: it must not begin a line of its own, nor speak to the terminal. */
-function clean(text: string): string {
-  // oxlint-disable-next-line no-control-regex
-  return text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g, (character) => {
-    return `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
-  });
 }
 
 /** The log of this process. */

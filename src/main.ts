@@ -1,5 +1,6 @@
 /** Entry: picks a subcommand from argv. Each one is loaded only when it is asked for. */
 import { suggestion } from "./config/nearest.ts";
+import { keepConsole } from "./console.ts";
 import { version } from "./version.ts";
 
 interface Subcommand {
@@ -73,4 +74,11 @@ async function main([name, ...rest]: string[]): Promise<number> {
   return run(rest);
 }
 
-process.exit(await main(process.argv.slice(2)));
+keepConsole();
+try {
+  process.exit(await main(process.argv.slice(2)));
+} catch (error) {
+  // What the runtime would print is not made safe for a terminal.
+  console.error("spawnbox failed:", error);
+  process.exit(1);
+}

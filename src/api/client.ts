@@ -32,6 +32,8 @@ export interface Client {
   readonly session: Session;
   /** false once the connection is gone; events to it are then dropped. */
   readonly connected: boolean;
+  /** Bytes that were sent, and that the connection has not taken yet: they cost memory. */
+  readonly backlog: number;
   /** Sends an event. The promise settles when the connection can take more. Never rejects. */
   send(event: string, data: unknown): void | Promise<void>;
   /**

@@ -1,40 +1,25 @@
 /** Events to one client that nothing waits for: when it reads too slowly some are dropped, and it is told how many. */
 import type { Client } from "./client.ts";
-
-/** Most events that wait for a client. */
-const WAITING = 256;
+import { Lossy } from "./lossy.ts";
 
 export class Feed {
-  #waiting: object[] = [];
   #dropped = 0;
-  #full = false;
+  readonly #lossy: Lossy;
 
-  constructor(
-    readonly client: Client,
-    readonly event: string,
-  ) {}
+  constructor(client: Client, event: string) {
+    this.#lossy = new Lossy(client, event, () => this.#resumed());
+  }
 
   /** After a gap the client gets `{"dropped": N}`. */
   push(data: object): void {
-    if (!this.#full) this.#send(data);
-    else if (this.#waiting.length < WAITING) this.#waiting.push(data);
-    else this.#dropped++;
+    // Once one is dropped, all are until the client has been told: it sees one gap, where it is.
+    if (this.#dropped > 0 || this.#lossy.full) this.#dropped++;
+    else this.#lossy.send(data);
   }
 
-  #send(data: object): void {
-    const sent = this.client.send(this.event, data);
-    if (!sent) return;
-    this.#full = true;
-    void sent.then(() => this.#resume());
-  }
-
-  #resume(): void {
-    this.#full = false;
-    const waiting = this.#waiting;
+  #resumed(): void {
     const dropped = this.#dropped;
-    this.#waiting = [];
     this.#dropped = 0;
-    for (const data of waiting) this.push(data);
-    if (dropped > 0) this.push({ dropped });
+    if (dropped > 0) this.#lossy.send({ dropped });
   }
 }

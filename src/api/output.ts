@@ -1,5 +1,5 @@
 /** The way of a task's bytes into its encoding: held back until the client knows of the task, and safe against plugins. */
-import type { Encoding, Fields } from "../encoders/encoder.ts";
+import { type Encoding, type Fields, OutputLost } from "../encoders/encoder.ts";
 import type { OutputSink } from "../launch/task.ts";
 
 /**
@@ -11,6 +11,7 @@ export class Output implements OutputSink {
   readonly #gate = Promise.withResolvers<void>();
   #opened = false;
   #failure: string | undefined;
+  #told = false;
 
   constructor(encoding: Encoding) {
     this.#encoding = encoding;
@@ -19,6 +20,11 @@ export class Output implements OutputSink {
   /** What went wrong in the encoder. Its task goes on, and its output is read and dropped. */
   get failure(): string | undefined {
     return this.#failure;
+  }
+
+  /** The operator has heard of it already. */
+  get told(): boolean {
+    return this.#told;
   }
 
   open(): void {
@@ -56,6 +62,8 @@ export class Output implements OutputSink {
   }
 
   #fail(error: unknown): void {
-    this.#failure ??= error instanceof Error ? error.message : String(error);
+    if (this.#failure !== undefined) return;
+    this.#failure = error instanceof Error ? error.message : String(error);
+    this.#told = error instanceof OutputLost;
   }
 }

@@ -47,7 +47,7 @@ const NUMBER_OR_NAME = { type: ["integer", "string"] };
 export function queryOf(args: object | true) {
   const target = {
     type: "object",
-    properties: { pid: NUMBER_OR_NAME, signal: NUMBER_OR_NAME },
+    properties: { pid: NUMBER_OR_NAME, signal: NUMBER_OR_NAME, lossless: { type: "boolean" } },
     additionalProperties: false,
   };
   return {
@@ -92,30 +92,41 @@ export function parseVerbose(value: unknown): number {
 }
 
 function parseWait(value: unknown): boolean {
-  if (value === undefined) return false;
+  return value === undefined ? false : parseBoolean("wait", value);
+}
+
+function parseBoolean(name: string, value: unknown): boolean {
   const word = String(value).toLowerCase();
   if (word === "true" || word === "1") return true;
   if (word === "false" || word === "0") return false;
-  throw invalid(`wait must be true or false, not ${JSON.stringify(value)}`);
+  throw invalid(`${name} must be true or false, not ${JSON.stringify(value)}`);
 }
 
 /** What stop, subscribe and unsubscribe are about: the task `pid`, or every task of the verb. */
 export interface Target {
   readonly pid?: number;
   readonly signal?: number;
+  /** Of a subscription: the task waits for the subscriber. */
+  readonly lossless?: boolean;
 }
 
-/** Reads the args of stop, subscribe and unsubscribe: `{pid?, signal?}`. Throws invalid-request. */
-export function parseTarget(args: unknown): Target {
+const TARGET_KEYS: readonly string[] = ["pid", "signal", "lossless"];
+
+/** Reads the args of stop, subscribe and unsubscribe: `{pid?, signal?, lossless?}`. Throws invalid-request. */
+export function parseTarget({ action, args }: Pick<Query, "action" | "args">): Target {
   if (args === undefined) return {};
   if (!isObject(args)) throw invalid(`args must be {"pid":N,"signal":"NAME"}, both optional`);
   for (const key of Object.keys(args)) {
-    if (key !== "pid" && key !== "signal") {
-      throw invalid(`unknown key ${JSON.stringify(key)} in args (pid, signal)`);
+    if (!TARGET_KEYS.includes(key)) {
+      throw invalid(`unknown key ${JSON.stringify(key)} in args (${TARGET_KEYS.join(", ")})`);
     }
   }
-  const { pid, signal } = args;
-  const target: { pid?: number; signal?: number } = {};
+  const { pid, signal, lossless } = args;
+  const target: { pid?: number; signal?: number; lossless?: boolean } = {};
+  if (lossless !== undefined) {
+    if (action !== "subscribe") throw invalid("lossless is for subscribe");
+    target.lossless = parseBoolean("lossless", lossless);
+  }
   if (pid !== undefined) {
     const number = typeof pid === "string" && /^\d{1,10}$/.test(pid) ? Number(pid) : pid;
     // Zero and negative numbers name process groups to kill(2): never let one through.

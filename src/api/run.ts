@@ -8,7 +8,7 @@ import type { Client, Request } from "./client.ts";
 import type { Hub } from "./hub.ts";
 import { Output } from "./output.ts";
 import { type WireStatus, wireStatus } from "./status.ts";
-import { Subscribers } from "./subscribers.ts";
+import { type Gap, Subscribers } from "./subscribers.ts";
 
 /** How an encoder is used for a run. */
 export interface Encoded {
@@ -32,12 +32,14 @@ export interface RunDeps {
 }
 
 export class Run {
-  readonly subscribers = new Subscribers();
+  readonly subscribers: Subscribers;
   readonly plan: Plan;
   readonly #task: Task;
   readonly #output: Output;
   readonly #deps: RunDeps;
   readonly #event: string;
+  /** Who has started it: it waits for that client. */
+  #starter: Client | undefined;
   /** The client with which the task ends, the request by which it may follow, and a function that ends that. */
   #owner: { readonly client: Client; request: Request; readonly untie: () => void } | undefined;
 
@@ -47,6 +49,8 @@ export class Run {
     this.#task = task;
     this.#output = output;
     this.#event = `${plan.api}/${plan.verb}`;
+    const overflow = (gap: Gap) => ({ type: "overflow", pid: this.pid, ...gap });
+    this.subscribers = new Subscribers(this.#event, overflow);
   }
 
   /** Launches; the output is held back until {@link open}. Rejects with the AfbError to reply when nothing was started. */
@@ -58,8 +62,15 @@ export class Run {
     abort?: AbortSignal,
   ): Promise<Run> {
     let run: Run | undefined;
-    const emit: Emit = (fields) => run?.publish("data", fields);
-    const begun = encoder.begin(opts, emit);
+    const emit: Emit = (fields) => run?.publish(fields);
+    const { api, sandbox, command } = plan;
+    const about = {
+      get name() {
+        return `${api}: ${run?.uid ?? `${sandbox}/${command}`}`;
+      },
+      tell: (text: string) => deps.log("error", `${run?.uid ?? `${sandbox}/${command}`}: ${text}`),
+    };
+    const begun = encoder.begin(opts, emit, about);
     const output = new Output(begun instanceof Promise ? await begun : begun);
     try {
       const task = await deps.launch(plan, argv, output, abort);
@@ -98,17 +109,30 @@ export class Run {
   }
 
   /** Sends an event of this task to its subscribers. */
-  publish(type: "data" | "final-event", fields: object): void | Promise<void> {
-    return this.#send({ type, pid: this.pid, ...fields });
+  publish(fields: object): void | Promise<void> {
+    return this.#send({ type: "data", pid: this.pid, ...fields });
   }
 
   announce(): void | Promise<void> {
     return this.#send({ type: "initial-event", ...this.identity });
   }
 
-  /** Sends its events to `client`, too. */
-  follow(client: Client, request: Request): void {
-    this.subscribers.add(client, request);
+  /** Sends the last event. */
+  finish(status: WireStatus): void | Promise<void> {
+    const data = { type: "final-event", pid: this.pid, status };
+    this.#deps.hub.emit(this.#event, data);
+    return this.subscribers.finish(data);
+  }
+
+  /** Sends its events to who has started it. */
+  own(client: Client, request: Request): void {
+    this.#starter = client;
+    this.follow(client, request);
+  }
+
+  /** Sends its events to `client`, too. @param lossless It waits for the client; by default for who has started it only. */
+  follow(client: Client, request: Request, lossless = client === this.#starter): void {
+    this.subscribers.add(client, request, lossless);
     if (this.#owner?.client === client) this.#owner.request = request;
   }
 
@@ -126,12 +150,11 @@ export class Run {
    */
   recheck(may: MayFollow): void {
     const { pid } = this;
-    // First: the last event may end the connection.
+    // First: a last event may end the connection.
     if (this.#owner && !may(this.plan, this.#owner.request)) this.#owner.untie();
     for (const client of this.subscribers.without((request) => may(this.plan, request))) {
-      this.subscribers.remove(client);
       const info = "the privilege to follow this task was withdrawn";
-      void client.send(this.#event, { type: "unsubscribed", pid, info });
+      this.subscribers.dismiss(client, { type: "unsubscribed", pid, info });
     }
   }
 
@@ -139,18 +162,19 @@ export class Run {
   async ending(): Promise<Ending> {
     const outcome = await this.#task.ended;
     const fields = await this.#output.end();
-    const { failure } = this.#output;
+    const { failure, told } = this.#output;
     const status = wireStatus(outcome);
     const { usage: _, ...how } = status;
     this.#deps.log("info", `${this.uid} ended: ${JSON.stringify(how)}`);
-    if (failure !== undefined) this.#deps.log("error", `${this.uid}: output is lost: ${failure}`);
+    if (failure !== undefined && !told)
+      this.#deps.log("error", `${this.uid}: output is lost: ${failure}`);
     // The command did run and its status stands, but its output is not all there: say so.
     return { status: failure === undefined ? status : { ...status, encoder: failure }, fields };
   }
 
   #send(data: object): void | Promise<void> {
     this.#deps.hub.emit(this.#event, data);
-    return this.subscribers.publish(this.#event, data);
+    return this.subscribers.publish(data);
   }
 }
 

@@ -7,7 +7,7 @@ import type { Plan } from "../plan/plan.ts";
 import type { Admission, Place, Waiting } from "./admission.ts";
 import type { Client, Request } from "./client.ts";
 import type { Hub } from "./hub.ts";
-import { parseTarget, type Query } from "./query.ts";
+import { parseTarget, type Query, type Target } from "./query.ts";
 import { type Encoded, type MayFollow, Run } from "./run.ts";
 
 export interface TaskDeps {
@@ -59,7 +59,7 @@ export class Tasks {
     const recheck = this.#rechecking();
     const run = await this.#launch(plan, argv, encoded, request);
     if (request.client) {
-      run.follow(request.client, request);
+      run.own(request.client, request);
       if (plan.detach === false) run.tie(request.client, request);
     }
     const { explain } = this.deps;
@@ -84,8 +84,9 @@ export class Tasks {
 
   /** Stops, subscribes or unsubscribes. Of all tasks only those that `permit` does not refuse, by throwing. */
   async act(request: Request, query: Query, permit: Permit = () => {}): Promise<string | string[]> {
-    const { pid, signal } = parseTarget(query.args);
-    const act = this.#actOf(request, query.action, signal);
+    const target = parseTarget(query);
+    const { pid } = target;
+    const act = this.#actOf(request, query.action, target);
     const recheck = this.#rechecking();
     if (query.action === "stop" && pid === undefined) {
       this.#withdraw(new AfbError("bad-state", "it was stopped before its turn came"), permit);
@@ -141,11 +142,14 @@ export class Tasks {
     clearTimeout(timer);
   }
 
-  #actOf(request: Request, action: Query["action"], signal: number | undefined) {
+  /** Who may subscribe may stop, too: so whoever asks for it may hold the task. */
+  #actOf(request: Request, action: Query["action"], { signal, lossless }: Target) {
     if (action === "stop") return (run: Run) => run.task.stop(signal);
     const client: Client | undefined = request.client;
     if (!client) throw new AfbError("invalid-request", "events need a WebSocket connection");
-    if (action === "subscribe") return (run: Run) => run.follow(client, request);
+    if (action === "subscribe") {
+      return (run: Run) => run.follow(client, request, lossless);
+    }
     return (run: Run) => run.subscribers.remove(client);
   }
 
@@ -216,7 +220,7 @@ export class Tasks {
 
   async #follow(run: Run): Promise<void> {
     const { status } = await this.#ending(run);
-    await run.publish("final-event", { status });
+    await run.finish(status);
     run.subscribers.clear();
   }
 }

@@ -2,6 +2,7 @@
 import type { Reply } from "../api/reply.ts";
 import { type ClientEvents, ConnectionError } from "../client.ts";
 import { isObject } from "../object.ts";
+import { visibleLines } from "../visible.ts";
 
 /** Milliseconds to wait for the reply to the stop of Ctrl-C. */
 const STOP_TIMEOUT = 2000;
@@ -23,6 +24,8 @@ export interface Invocation {
 /** One call and the task it started. */
 export class CallSession {
   #pid: number | undefined;
+  /** It is another's: Ctrl-C does not stop it. */
+  #foreign = false;
   readonly #known = Promise.withResolvers<void>();
   /** Events before the reply told which task is ours. */
   #early: unknown[] = [];
@@ -60,7 +63,7 @@ export class CallSession {
     const reply = await client.call(invocation.method, invocation.args);
     this.#print(reply);
     if (reply.request.status !== "success") return 1;
-    const task = startedTask(reply);
+    const task = startedTask(reply) ?? this.#followedTask(reply);
     if (!task) return 0;
     if (task.status !== undefined) return exitCode(task.status);
     this.#own(task.pid);
@@ -80,6 +83,7 @@ export class CallSession {
     }
     if (data.pid !== this.#pid) return;
     this.#print(data);
+    if (data.type === "overflow") tellMissed(data.events, data.bytes);
     if (data.type === "final-event") this.#final.resolve(exitCode(data.status));
     if (data.type === "unsubscribed") this.#final.resolve(1);
   }
@@ -93,7 +97,9 @@ export class CallSession {
   /** Also when interrupted before the reply: the task is stopped as soon as its pid is known. */
   async #stop(): Promise<number> {
     const stopped = this.#known.promise.then(() =>
-      this.client.call(this.invocation.method, { action: "stop", args: { pid: this.#pid } }),
+      this.#foreign
+        ? undefined
+        : this.client.call(this.invocation.method, { action: "stop", args: { pid: this.#pid } }),
     );
     let timer: ReturnType<typeof setTimeout> | undefined;
     const late = new Promise((resolve) => {
@@ -104,8 +110,20 @@ export class CallSession {
     return 130;
   }
 
+  /** The one task of a subscription: the reply is `sandbox/command@pid`. */
+  #followedTask({ response }: Reply): { pid: number; status: unknown } | undefined {
+    const { args } = this.invocation;
+    if (!isObject(args) || String(args.action).toLowerCase() !== "subscribe") return undefined;
+    const pid = typeof response === "string" ? /@(\d+)$/.exec(response)?.[1] : undefined;
+    if (pid === undefined) return undefined;
+    this.#foreign = true;
+    return { pid: Number(pid), status: undefined };
+  }
+
   #print(value: unknown): void {
-    process.stdout.write(`${JSON.stringify(value, null, this.invocation.raw ? 0 : 2)}\n`);
+    // What JSON leaves as it is and a terminal obeys is escaped too, which means the same to who reads JSON.
+    const json = JSON.stringify(value, null, this.invocation.raw ? 0 : 2);
+    process.stdout.write(`${visibleLines(json)}\n`);
   }
 }
 
@@ -115,6 +133,11 @@ function startedTask({ response }: Reply): { pid: number; status: unknown } | un
     return undefined;
   }
   return { pid: response.pid, status: response.status };
+}
+
+function tellMissed(events: unknown, bytes: unknown): void {
+  const how = 'the task does not wait for who follows it, but with "lossless": true';
+  console.error(`${Number(events)} events (${Number(bytes)} bytes) are missing here: ${how}`);
 }
 
 function exitCode(status: unknown): number {

@@ -2,6 +2,7 @@
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { connect, ConnectionError } from "../client.ts";
+import { indented } from "../visible.ts";
 import { CallSession, type Invocation } from "./call-session.ts";
 import { tokenOf } from "./token-option.ts";
 import { parseCall, UsageError, withOptions } from "./usage.ts";
@@ -9,7 +10,8 @@ import { parseCall, UsageError, withOptions } from "./usage.ts";
 export const help = `usage: spawnbox call [OPTIONS] API/VERB [JSON]
 
 Calls a verb of a running server and prints the reply as JSON. If that started a task, prints its events too, until
-the task ends. Ctrl-C stops the task.
+the task ends. Ctrl-C stops the task. A subscription to one task prints its events as well, and what of them is missing
+on standard error; Ctrl-C then leaves the task alone.
 
 Options:
   --url URL          where the server is (default: ws://localhost:1234/api); unix:/PATH for a unix socket
@@ -22,7 +24,8 @@ Exit status: 0 success; 1 the reply is an error, or the task failed; 2 wrong usa
 
 Examples:
   spawnbox call simple/ping
-  spawnbox call simple/hello '{"action":"start","args":{"name":"World"}}'`;
+  spawnbox call simple/hello '{"action":"start","args":{"name":"World"}}'
+  spawnbox call simple/hello '{"action":"subscribe","args":{"pid":4711,"lossless":true}}'`;
 
 interface Options extends Invocation {
   url: string;
@@ -43,7 +46,8 @@ async function call({ url, token, ...invocation }: Options): Promise<number> {
     }
   } catch (error) {
     if (!(error instanceof ConnectionError)) throw error;
-    console.error(`spawnbox call: ${error.message}`);
+    // The server may have said why it closed the connection.
+    console.error(`spawnbox call: ${indented(error.message)}`);
     return 3;
   }
 }

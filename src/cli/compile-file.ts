@@ -1,7 +1,7 @@
 /** `spawnbox compile`: plans made here, for a machine that has neither the libraries nor the time. */
 import { parseArgs } from "node:util";
 import { loadConfigs } from "../config/load.ts";
-import { ConfigError } from "../config/problem.ts";
+import { ConfigError, problemLine } from "../config/problem.ts";
 import { compile } from "../plan/compile.ts";
 import { encodePlans } from "../plan/file.ts";
 import { thisMachine } from "../plan/machine.ts";
@@ -63,7 +63,7 @@ function write({ spec, output, arch }: Options): number {
     const apis = compile(loadConfigs(spec), { machine, checkEncoder, extend });
     writePlanFile(output, encodePlans(apis, machine));
     for (const { file, notices } of apis)
-      for (const { path, message } of notices) console.log(`notice: ${file}: ${path}: ${message}`);
+      for (const notice of notices) console.log(`notice: ${problemLine({ file, ...notice })}`);
     console.log(`${output}: ${apis.map(({ api }) => api).join(", ")}, for ${arch}`);
     return 0;
   } catch (error) {

@@ -10,6 +10,7 @@ import { thisMachine } from "../plan/machine.ts";
 import type { ApiPlan } from "../plan/plan.ts";
 import { apisOf } from "./compile.ts";
 import { type Source, SOURCE_OPTIONS, sourceOf } from "./config-option.ts";
+import { visible } from "../visible.ts";
 import { withOptions } from "./usage.ts";
 
 export const help = `usage: spawnbox doctor [--config PATH[:PATH...] | --plan FILE] [--json]
@@ -84,7 +85,7 @@ function featureLine({ name, ok, found, remedy }: Feature): string {
 function words({ problems, notices, unmet: lacking }: Findings): string[] {
   const lines = [
     ...problems.map((problem) => `problem: ${problemLine(problem)}`),
-    ...lacking.map((text) => `problem: ${text}`),
+    ...lacking.map((text) => visible(`problem: ${text}`)),
     ...notices.map((notice) => `notice: ${problemLine(notice)}`),
   ];
   return ["", ...(lines.length > 0 ? lines : ["the configs get everything that they ask for"])];

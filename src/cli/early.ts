@@ -2,7 +2,6 @@
 import { closeSync, mkdirSync, rmSync, writeFileSync, writeSync } from "node:fs";
 import { dirname } from "node:path";
 import { Handover } from "../boot/handover.ts";
-import { keepToRecords } from "../boot/kernel-log.ts";
 import { ANNOUNCEMENT, CONTROL, EARLY_CONFIGS, earlyConfigs } from "../boot/places.ts";
 import { parseServe, type ServeOptions } from "./serve-options.ts";
 import { serve } from "./serve.ts";
@@ -26,7 +25,6 @@ function defaults(): string {
 }
 
 export function run(argv: string[]): Promise<number> {
-  keepToRecords();
   return withOptions({ name: "spawnbox early", help, parse }, argv, serveEarly);
 }
 

@@ -7,6 +7,7 @@ import { type Exposure, exposure, fixLine, improvements } from "../plan/exposure
 import { type ApiPlan, launchable, type Plan } from "../plan/plan.ts";
 import { apisOf } from "./compile.ts";
 import { neededSource, SOURCE_OPTIONS, type Source } from "./config-option.ts";
+import { visible } from "../visible.ts";
 import { UsageError, withOptions } from "./usage.ts";
 
 export const help = `usage: spawnbox explain [--config PATH[:PATH...] | --plan FILE] [--json] [SANDBOX | API/VERB]
@@ -94,9 +95,9 @@ function toText(plan: Plan): string {
   const found = exposure(plan);
   return [
     `${api}/${verb}, in the sandbox ${sandbox}`,
-    ...explain(plan).map((line) => `  ${line}`),
+    ...explain(plan).map((line) => visible(`  ${line}`)),
     `exposure ${found.score.toFixed(1)} of 10`,
-    ...found.findings.map(({ what, weight }) => `  ${weight.toFixed(1)}  ${what}`),
+    ...found.findings.map(({ what, weight }) => visible(`  ${weight.toFixed(1)}  ${what}`)),
     ...remedies(found),
   ].join("\n");
 }

@@ -8,6 +8,7 @@ import type { ClientEvents } from "../client.ts";
 import { ConfigError } from "../config/problem.ts";
 import { Launching } from "../launch/launching.ts";
 import { explain } from "../plan/explain.ts";
+import { indented } from "../visible.ts";
 import { type Caller, CallSession, type Invocation } from "./call-session.ts";
 import { apisOf } from "./compile.ts";
 import { neededSource, SOURCE_OPTIONS, type Source } from "./config-option.ts";
@@ -37,6 +38,7 @@ class LocalCaller implements Caller {
     this.#client = {
       session: { uuid: crypto.randomUUID() },
       connected: true,
+      backlog: 0,
       send: (event, data) => {
         for (const listener of this.#listeners) listener(event, data);
       },
@@ -81,7 +83,9 @@ async function launch(options: Options): Promise<number> {
     registry = createRegistry({ apis, launch: launching.launch, explain, granted: grantAll });
   } catch (error) {
     if (!(error instanceof Error)) throw error;
-    console.error(error instanceof ConfigError ? error.message : `spawnbox run: ${error.message}`);
+    console.error(
+      error instanceof ConfigError ? error.message : `spawnbox run: ${indented(error.message)}`,
+    );
     return 1;
   }
   try {

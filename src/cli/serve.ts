@@ -13,6 +13,7 @@ import { serviceManager } from "../service/notify.ts";
 import { createReloads, type ReloadResult } from "../service/reload.ts";
 import { changesOf, reloadVerb } from "../service/reload-verb.ts";
 import { version } from "../version.ts";
+import { indented, visible } from "../visible.ts";
 import { load, type Loaded } from "./access-option.ts";
 import { become, type Reloaded, type Serving } from "./become.ts";
 import { joinEarly } from "./join.ts";
@@ -79,7 +80,8 @@ export async function serve(
       ...{ endpoints, origins, hosts, pages, registry, version, connections },
     });
   } catch (error) {
-    console.error(`spawnbox serve: ${error instanceof Error ? error.message : String(error)}`);
+    const reason = error instanceof Error ? error.message : String(error);
+    console.error(`spawnbox serve: ${indented(reason)}`);
     // What onload actions have started.
     await registry?.close();
     await launching.close();
@@ -189,7 +191,7 @@ const notices = ({ apis, notices: found }: Loaded): string[] => {
 };
 
 const verbLines = (registry: Registry): string[] =>
-  registry.list().map(({ api, verbs }) => `  ${api}: ${verbs.join(", ")}`);
+  registry.list().map(({ api, verbs }) => visible(`  ${api}: ${verbs.join(", ")}`));
 
 /** A verb that runs something without arguments and answers with its output; else ping. */
 function tryVerb(api: ApiPlan): string {

@@ -21,6 +21,24 @@ export interface TaskStatus {
   readonly [key: string]: unknown;
 }
 
+/** Of events that were left out, since this client did not keep up: how many, and the bytes of their data as JSON. */
+export interface Missed {
+  readonly events: number;
+  readonly bytes: number;
+}
+
+export interface FollowOptions {
+  /** The task waits for this client, and it misses nothing. */
+  readonly lossless?: boolean;
+  /** Called where events were left out, before the next one is yielded. */
+  readonly missed?: ((missed: Missed) => void) | undefined;
+}
+
+/** A task that runs already. */
+interface Followed extends Pick<FollowOptions, "missed"> {
+  readonly pid: number;
+}
+
 interface Connection {
   call(method: string, args: unknown): Promise<Reply>;
   on<Name extends keyof ClientEvents>(name: Name, listener: ClientEvents[Name]): () => void;
@@ -30,6 +48,7 @@ export async function* followTask(
   connection: Connection,
   method: string,
   args: unknown,
+  followed?: Followed,
 ): AsyncGenerator<TaskData, TaskStatus, void> {
   const queue: Record<string, unknown>[] = [];
   let lost: string | undefined;
@@ -53,7 +72,7 @@ export async function* followTask(
   let ended = false;
   try {
     const reply = await connection.call(method, args);
-    const task = taskOf(reply);
+    const task = followed ? following(reply, followed) : taskOf(reply);
     if (!task) throw new CallError(method, reply);
     pid = task.pid;
     if (task.status) {
@@ -74,6 +93,9 @@ export async function* followTask(
       } else if (event["pid"] === pid && event["type"] === "unsubscribed") {
         ended = true;
         throw new CallError(method, withdrawn(event["info"]));
+      } else if (event["pid"] === pid && event["type"] === "overflow") {
+        const { events, bytes } = event;
+        followed?.missed?.({ events: Number(events), bytes: Number(bytes) });
       } else if (event["pid"] === pid && event["type"] === "data") {
         const { type: _, ...data } = event;
         yield { ...data, pid };
@@ -102,6 +124,9 @@ interface Started {
   status: TaskStatus | undefined;
   data: TaskData;
 }
+
+const following = ({ request }: Reply, { pid }: Followed): Started | undefined =>
+  request.status === "success" ? { pid, status: undefined, data: { pid } } : undefined;
 
 function taskOf({ request, response }: Reply): Started | undefined {
   if (request.status !== "success" || !isObject(response) || !("command" in response)) {

@@ -1,3 +1,5 @@
+import { indented } from "../visible.ts";
+
 /** One thing wrong (or worth knowing) in a config, told with the place it stands. */
 export interface Problem {
   /** The file, as the user named it. */
@@ -16,6 +18,6 @@ export class ConfigError extends Error {
   }
 }
 
-/** For people: `file: place: message`; what is about a file as a whole has no place. */
+/** For people: `file: place: message`; what is about a file as a whole has no place. Only its first line is not indented. */
 export const problemLine = ({ file, path, message }: Problem): string =>
-  [file, path, message].filter((part) => part !== "").join(": ");
+  indented([file, path, message].filter((part) => part !== "").join(": "));

@@ -17,18 +17,34 @@ export interface Encoding {
   end(): Fields | Promise<Fields>;
 }
 
+/** The task, for what people read of it. */
+export interface About {
+  /** `api: sandbox/command@pid`, once there is output. */
+  readonly name: string;
+  /** Tells the operator at once what goes wrong in its encoding: a line of the log, which says whose it is. */
+  tell(text: string): void;
+}
+
+/** Rejects {@link Encoding.end}: what of the output is lost. The operator has been told. */
+export class OutputLost extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = "OutputLost";
+  }
+}
+
 export interface Encoder {
   readonly name: string;
   /** true: the reply comes at the end and carries the fields of `end()`; false: reply at once, then data events. */
   readonly synchronous: boolean;
   /** Checks options at boot. Returns one message per problem, each naming the option. */
   check(opts: Record<string, unknown>): string[];
-  begin(opts: Record<string, unknown>, emit: Emit): Encoding;
+  begin(opts: Record<string, unknown>, emit: Emit, about: About): Encoding;
 }
 
 /** As tasks use it: one that lives elsewhere answers later. */
 export interface TaskEncoder extends Pick<Encoder, "name" | "synchronous"> {
   check(opts: Record<string, unknown>): string[] | Promise<string[]>;
   /** Throwing, or rejecting, refuses the start. */
-  begin(opts: Record<string, unknown>, emit: Emit): Encoding | Promise<Encoding>;
+  begin(opts: Record<string, unknown>, emit: Emit, about: About): Encoding | Promise<Encoding>;
 }

@@ -1,48 +1,50 @@
 /**
- * Output for the operator, not the client: appended to the files `stdout` and `stderr` of the options, byte for byte, or
- * to the server's own stderr. Clients get only the final event.
+ * Output for the operator, not the client: appended to the files `stdout` and `stderr` of the options, byte for byte, or among
+ * what the server itself says, line by line. Clients get only the final event, which tells what is lost.
  */
-import { closeSync, writeSync } from "node:fs";
+import { closeSync, fstatSync, type Stats } from "node:fs";
 import { trustOf } from "../config/trust.ts";
 import { openAppended } from "../config/written.ts";
-import type { Encoder } from "./encoder.ts";
+import { isKernelLog } from "../kernel-log.ts";
+import { type About, type Encoder, type Encoding, OutputLost } from "./encoder.ts";
 import { checkOptions, type Options } from "./options.ts";
+import { Shown } from "./shown.ts";
+import { Written } from "./written.ts";
 
 const OPTIONS = {
   stdout: { type: "path" },
   stderr: { type: "path" },
 } as const satisfies Options;
 
+const SERVER = 2;
+
+/** Where the output goes, for one or both streams. */
 interface Target {
-  write(chunk: Uint8Array): void | Promise<void>;
-  close(): void;
+  readonly written: Written;
+  /** Not byte for byte: a terminal, the console, the kernel log, or what the server itself writes to. */
+  readonly shown: boolean;
+  readonly file: boolean;
 }
 
-const serverLog: Target = {
-  write: (chunk) =>
-    new Promise<void>((resolve) => {
-      // A copy, because the stream may keep it after this call; its error, if any, has nowhere else to be told.
-      process.stderr.write(chunk.slice(), () => resolve());
-    }),
-  close() {},
-};
-
-function openLog(path: string): Target {
-  const fd = openAppended(path, 0o640, trustOf(process.geteuid?.() ?? 0));
-  let failed = false;
+function openTarget(path: string | undefined, about: About): Target {
+  const own = path === undefined;
+  const fd = own ? SERVER : openAppended(path, 0o640, trustOf(process.geteuid?.() ?? 0));
+  const where = own ? "the server's own output" : path;
+  const failed = (errno: string) =>
+    about.tell(`log encoder: cannot write ${where}: ${errno}: output of this task is lost`);
   return {
-    write(chunk) {
-      if (failed) return;
-      try {
-        for (let done = 0; done < chunk.length;) done += writeSync(fd, chunk, done);
-      } catch (error) {
-        // A full disk must not stop the command. Said once per task, where the operator looks next.
-        failed = true;
-        console.error(`log encoder: cannot write ${path}, output of this task is lost: ${error}`);
-      }
-    },
-    close: () => closeSync(fd),
+    written: new Written(fd, own, failed),
+    shown: own || isForPeople(fstatSync(fd)),
+    file: !own,
   };
+}
+
+function isForPeople(stats: Stats): boolean {
+  if (stats.isCharacterDevice()) return true;
+  return [1, 2].some((fd) => {
+    const { dev, ino } = fstatSync(fd);
+    return stats.dev === dev && stats.ino === ino;
+  });
 }
 
 export const log: Encoder = {
@@ -50,28 +52,36 @@ export const log: Encoder = {
   synchronous: false,
   check: (opts) => checkOptions("log", OPTIONS, opts),
   /** Throws the error of open(2): a command whose log cannot be kept is not started. */
-  begin(opts) {
-    const targets = new Map<unknown, Target>();
-    const target = (path: unknown): Target => {
-      if (typeof path !== "string") return serverLog;
+  begin(opts, _emit, about) {
+    const targets = new Map<string | undefined, Target>();
+    const target = (value: unknown): Target => {
+      const path = typeof value === "string" ? value : undefined;
       const known = targets.get(path);
       if (known) return known;
-      const opened = openLog(path);
+      const opened = openTarget(path, about);
       targets.set(path, opened);
       return opened;
     };
     const close = () => {
-      for (const opened of targets.values()) opened.close();
+      for (const { written, file } of targets.values()) if (file) closeSync(written.fd);
     };
     try {
-      const stdout = target(opts["stdout"]);
-      const stderr = target(opts["stderr"]);
+      const streams = { stdout: target(opts["stdout"]), stderr: target(opts["stderr"]) };
+      const stdout = streamTo("stdout", streams.stdout, about);
+      const stderr = streamTo("stderr", streams.stderr, about);
       return {
-        stdout: stdout.write,
-        stderr: stderr.write,
-        end() {
-          close();
-          return {};
+        stdout: stdout.push,
+        stderr: stderr.push,
+        async end() {
+          try {
+            await stdout.end();
+            await stderr.end();
+            const lost = lostOf(streams, about);
+            if (lost !== "") throw new OutputLost(lost);
+            return {};
+          } finally {
+            close();
+          }
         },
       };
     } catch (error) {
@@ -80,3 +90,39 @@ export const log: Encoder = {
     }
   },
 };
+
+function streamTo(
+  stream: "stdout" | "stderr",
+  { written, shown }: Target,
+  about: About,
+): { push: Encoding["stdout"]; end(): void | Promise<void> } {
+  const write = (bytes: Uint8Array) => written.write(bytes);
+  if (!shown) return { push: write, end() {} };
+  const lines = new Shown(
+    () => about.name,
+    stream,
+    write,
+    () => isKernelLog(written.fd),
+  );
+  return { push: (chunk) => lines.push(chunk), end: () => lines.end() };
+}
+
+/** What of the output is nowhere, and why; "" when it is all there. */
+function lostOf({ stdout, stderr }: Record<"stdout" | "stderr", Target>, about: About): string {
+  const both = stdout === stderr;
+  return [
+    describe(both ? "stdout and stderr" : "stdout", stdout, about),
+    ...(both ? [] : [describe("stderr", stderr, about)]),
+  ]
+    .filter((text) => text !== undefined)
+    .join("; ");
+}
+
+function describe(what: string, { written, file }: Target, about: About): string | undefined {
+  const { lost, why } = written;
+  if (why !== undefined) return `${lost} bytes of ${what} are lost: ${why}`;
+  const stats = fstatSync(written.fd);
+  if (!file || !stats.isFile() || stats.nlink > 0) return undefined;
+  about.tell(`log encoder: the file of ${what} was removed while the task ran: its output is lost`);
+  return `${what} is lost: the file was removed meanwhile`;
+}

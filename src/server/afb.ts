@@ -61,6 +61,10 @@ export class AfbConnection implements Client {
     return connection.heard;
   }
 
+  get backlog(): number {
+    return this.#connection?.backlog ?? 0;
+  }
+
   send(event: string, data: unknown): void | Promise<void> {
     if (!this.connected) return;
     return this.#connection?.send(

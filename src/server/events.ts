@@ -36,8 +36,8 @@ export async function streamEvents(
 ): Promise<Response> {
   if (request.headers.has("last-event-id")) return new Response(null, { status: 204 });
   const stream = new EventStream(call.session, heartbeat);
-  request.signal.addEventListener("abort", () => stream.gone(), { once: true });
-  if (request.signal.aborted) stream.gone();
+  request.signal.addEventListener("abort", () => stream.aborted(), { once: true });
+  if (request.signal.aborted) stream.aborted();
   // The reply must be written in the turn in which it comes, see Registry.call.
   const answered = registry.call({ ...call, client: stream }).then((reply) => {
     stream.reply(reply, call.args);
@@ -104,6 +104,10 @@ class EventStream implements Client {
     return this.#open;
   }
 
+  get backlog(): number {
+    return ROOM - (this.#controller?.desiredSize ?? ROOM);
+  }
+
   send(event: string, data: unknown): void | Promise<void> {
     if (!this.#open) return;
     const { type, pid } = aboutTask(data);
@@ -139,10 +143,17 @@ class EventStream implements Client {
     // A stream that was cancelled cannot be closed.
     if (!this.#cancelled) this.#controller?.close();
     clearInterval(this.#heartbeat);
-    this.#settle();
+    // What is left takes memory until it is read: that is not taken before.
+    if (!this.#full) this.#settle();
     const callbacks = [...this.#gone];
     this.#gone.clear();
     for (const callback of callbacks) callback();
+  }
+
+  /** The response is over, whatever was read of it. */
+  aborted(): void {
+    this.gone();
+    this.#settle();
   }
 
   get #full(): boolean {
@@ -166,7 +177,7 @@ class EventStream implements Client {
 
   #cancel(): void {
     this.#cancelled = true;
-    this.gone();
+    this.aborted();
   }
 
   #settle(): void {

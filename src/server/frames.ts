@@ -205,6 +205,7 @@ function readClose(payload: Buffer): Message {
     (code >= 3000 && code <= 4999);
   if (!valid) throw new FrameError(1002, `invalid close code ${code}`);
   const reason = payload.subarray(2);
-  if (!isUtf8(reason)) throw new FrameError(1002, "close reason is not UTF-8");
+  // A text like any other: RFC 6455, section 8.1.
+  if (!isUtf8(reason)) throw new FrameError(1007, "close reason is not UTF-8");
   return { type: "close", code, reason: reason.toString("utf8") };
 }

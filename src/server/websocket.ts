@@ -75,6 +75,11 @@ export class WebSocketConnection {
     return this.#outbox.weight === 0 && this.socket.writableLength === 0;
   }
 
+  /** Bytes that wait for the peer. */
+  get backlog(): number {
+    return this.#outbox.weight;
+  }
+
   /** Starts reading. @param head What came behind the upgrade request. */
   start(head: Uint8Array): void {
     this.socket.setTimeout(0);

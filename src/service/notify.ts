@@ -4,6 +4,7 @@
  */
 import { monotonicMicroseconds, sendDatagram } from "../../ffi/notify.ts";
 import { DECIMAL, MOST_SECONDS } from "../config/ranges.ts";
+import { visible } from "../visible.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -52,7 +53,8 @@ export function serviceManager(
       send(
         ...(main === undefined ? [] : [`MAINPID=${main}`]),
         "READY=1",
-        `STATUS=${oneLine(status)}`,
+        // A line of its own would be an assignment of its own: MAINPID=, to the service manager.
+        `STATUS=${visible(oneLine(status))}`,
       ),
     reloading: () => send("RELOADING=1", `MONOTONIC_USEC=${monotonicMicroseconds()}`),
     stopping: () => send("STOPPING=1", "STATUS=stopping: the tasks are being killed"),

@@ -152,6 +152,7 @@ export class TestClient implements Client {
   readonly frames: unknown[] = [];
   /** Answers to sends; by default the client can always take more. */
   pause: (() => void | Promise<void>) | undefined;
+  backlog = 0;
   readonly #registry: Registry;
   readonly #closing = new Set<() => void>();
   #watchers: (() => void)[] = [];
@@ -163,7 +164,12 @@ export class TestClient implements Client {
 
   send(event: string, data: unknown): void | Promise<void> {
     this.#push([5, event, { jtype: "afb-event", event, data }]);
-    return this.pause?.();
+    const paused = this.pause?.();
+    if (paused) {
+      this.backlog += JSON.stringify(data).length;
+      void paused.then(() => (this.backlog = 0));
+    }
+    return paused;
   }
 
   onClose(gone: () => void): () => void {

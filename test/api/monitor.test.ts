@@ -3,6 +3,7 @@ import { grantAll } from "../../src/api/privileges.ts";
 import { type RegistryOptions } from "../../src/api/registry.ts";
 import { Log } from "../../src/log.ts";
 import { parseTemplate } from "../../src/plan/argv.ts";
+import { SHARE } from "../../src/api/lossy.ts";
 import { apiOf, connecting, granting, paramsOf, shell, sleeper, TestClient } from "./harness.ts";
 
 const make = connecting();
@@ -201,14 +202,14 @@ describe("trace", () => {
     await slow.call("trace", { add: { request: true, api: "p" } }, monitor);
     const gate = Promise.withResolvers<void>();
     slow.pause = () => gate.promise;
-    for (let i = 0; i < 200; i++) await client.call("ping");
-    expect(slow.frames.length).toBe(2);
+    for (let i = 0; i < 3000; i++) await client.call("ping");
+    const sent = slow.frames.length - 1;
+    expect(slow.backlog).toBeWithin(SHARE, SHARE + 1000);
     slow.pause = undefined;
     gate.resolve();
     await slow.until('"dropped"');
-    // One was under way and 256 waited, of 400.
-    expect(slow.wire.at(-1)).toContain('"data":{"dropped":143}');
-    expect(slow.frames.length).toBe(1 + 1 + 256 + 1);
+    expect(slow.wire.at(-1)).toContain(`"data":{"dropped":${2 * 3000 - sent}}`);
+    expect(slow.frames.length).toBe(1 + sent + 1);
   });
 
   test("ends with its client, and wrong ones are told", async () => {

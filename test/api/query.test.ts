@@ -76,15 +76,18 @@ describe("parseTarget", () => {
       { pid: 12, signal: 15 },
     ],
     [{ signal: "sigterm" }, { signal: 15 }],
+    [{ lossless: true }, { lossless: true }],
+    [{ lossless: "false" }, { lossless: false }],
   ];
   test.each(table)("%j", (args, expected) => {
-    expect(parseTarget(args)).toEqual(expected);
+    expect(parseTarget({ action: "subscribe", args })).toEqual(expected);
   });
 
   const wrong: [unknown, string][] = [
     [[1], 'args must be {"pid":N,"signal":"NAME"}, both optional'],
     ["all", 'args must be {"pid":N,"signal":"NAME"}, both optional'],
-    [{ pidd: 1 }, 'unknown key "pidd" in args (pid, signal)'],
+    [{ pidd: 1 }, 'unknown key "pidd" in args (pid, signal, lossless)'],
+    [{ lossless: 2 }, "lossless must be true or false, not 2"],
     [{ pid: 0 }, "invalid pid 0"],
     [{ pid: -1 }, "invalid pid -1"],
     [{ pid: 1.5 }, "invalid pid 1.5"],
@@ -103,9 +106,14 @@ describe("parseTarget", () => {
     [{ signal: 65 }, "unknown signal 65 (a name such as SIGTERM, or 1 to 64)"],
   ];
   test.each(wrong)("refuses %j", (args, message) => {
-    const error = thrown(() => parseTarget(args));
+    const error = thrown(() => parseTarget({ action: "subscribe", args }));
     expect([error.status, error.message]).toEqual(["invalid-request", message]);
   });
+});
+
+test("lossless is only for subscribe", () => {
+  const error = thrown(() => parseTarget({ action: "stop", args: { lossless: true } }));
+  expect(error.message).toBe("lossless is for subscribe");
 });
 
 function thrown(act: () => unknown): AfbError {

@@ -106,7 +106,7 @@ describe("subscribers", () => {
     await second.until("final-event");
   });
 
-  test("the slowest is waited for", async () => {
+  test("the slowest of those that the task waits for", async () => {
     const { client, registry } = connect([shell("seq", "seq 1 3", use("line"))]);
     const slow = new TestClient(registry);
     const [first, second] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
@@ -114,7 +114,7 @@ describe("subscribers", () => {
     slow.pause = () => second.promise;
     await client.call("seq");
     await client.until('"stdout":"1"');
-    await slow.call("seq", { action: "subscribe" });
+    await slow.call("seq", { action: "subscribe", args: { lossless: true } });
     first.resolve();
     await slow.until('"stdout":"2"');
     await new Promise((resolve) => setImmediate(resolve));

@@ -1,11 +1,11 @@
 import { describe, expect, test } from "bun:test";
 import { encoderNames, findEncoder } from "../../src/encoders/catalogue.ts";
-import type { Encoder } from "../../src/encoders/encoder.ts";
+import type { Encoder, Fields } from "../../src/encoders/encoder.ts";
 import { line } from "../../src/encoders/line.ts";
 import { raw } from "../../src/encoders/raw.ts";
 import { sync } from "../../src/encoders/sync.ts";
 import { text } from "../../src/encoders/text.ts";
-import { feed, utf8 } from "./feed.ts";
+import { ABOUT, feed, utf8 } from "./feed.ts";
 
 describe("catalogue", () => {
   test("names", () => {
@@ -92,7 +92,7 @@ describe("text and sync", () => {
 
   test("end waits for the receiver of the event", async () => {
     const taken = Promise.withResolvers<void>();
-    const encoding = text.begin({}, () => taken.promise);
+    const encoding = text.begin({}, () => taken.promise, ABOUT);
     await encoding.stdout(utf8("a\n"));
     let ended = false;
     const end = Promise.resolve(encoding.end()).then(() => (ended = true));
@@ -104,7 +104,7 @@ describe("text and sync", () => {
   });
 
   test("what is over the limits is not kept", async () => {
-    const encoding = text.begin({}, () => {});
+    const encoding = text.begin({}, () => {}, ABOUT);
     const chunk = utf8(`${"y".repeat(99)}\n`.repeat(650));
     Bun.gc(true);
     const before = process.memoryUsage().rss;
@@ -165,12 +165,13 @@ describe("line", () => {
   test("waits for the receiver between lines", async () => {
     const turns: PromiseWithResolvers<void>[] = [];
     const seen: unknown[] = [];
-    const encoding = line.begin({}, (fields) => {
+    const emit = (fields: Fields): Promise<void> => {
       seen.push(fields["stdout"]);
       const turn = Promise.withResolvers<void>();
       turns.push(turn);
       return turn.promise;
-    });
+    };
+    const encoding = line.begin({}, emit, ABOUT);
     const done = encoding.stdout(utf8("a\nb\n"));
     expect(seen).toEqual(["a"]);
     turns[0]?.resolve();
@@ -184,7 +185,7 @@ describe("line", () => {
   test.each(immediate.map((encoder) => [encoder.name, encoder] as const))(
     "%s returns nothing where the receiver does not ask to wait",
     (_, encoder) => {
-      const encoding = encoder.begin({}, () => {});
+      const encoding = encoder.begin({}, () => {}, ABOUT);
       expect(encoding.stdout(utf8("a\nb"))).toBeUndefined();
       expect(encoding.stderr(utf8("a\nb"))).toBeUndefined();
       expect(encoding.end()).not.toBeInstanceOf(Promise);

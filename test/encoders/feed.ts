@@ -1,7 +1,10 @@
 /** Runs an encoder over given bytes. */
-import type { Encoder, Fields } from "../../src/encoders/encoder.ts";
+import type { About, Encoder, Fields } from "../../src/encoders/encoder.ts";
 
 export const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text);
+
+/** A task whose log is of no interest. */
+export const ABOUT: About = { name: "t: s/c@1", tell() {} };
 
 export interface Fed {
   events: Fields[];
@@ -29,9 +32,8 @@ export async function feed(
   }: { stderr?: string | Uint8Array; opts?: Record<string, unknown>; sizes?: number[] } = {},
 ): Promise<Fed> {
   const events: Fields[] = [];
-  const encoding = encoder.begin(opts, (fields) => {
-    events.push(fields);
-  });
+  const emit = (fields: Fields): void => void events.push(fields);
+  const encoding = encoder.begin(opts, emit, ABOUT);
   const bytes = (data: string | Uint8Array) => (typeof data === "string" ? utf8(data) : data);
   for (const chunk of chunks(bytes(stdout), sizes)) await encoding.stdout(chunk);
   for (const chunk of chunks(bytes(stderr), sizes)) await encoding.stderr(chunk);

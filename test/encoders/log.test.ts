@@ -1,9 +1,9 @@
-import { afterAll, beforeAll, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { log } from "../../src/encoders/log.ts";
-import { feed, utf8 } from "./feed.ts";
+import { ABOUT, feed, utf8 } from "./feed.ts";
 
 let dir = "";
 beforeAll(() => {
@@ -38,39 +38,172 @@ test("does not follow a symbolic link, nor leave the first file open", () => {
   symlinkSync(target, link);
   const open = () => readdirCount("/proc/self/fd");
   const before = open();
-  expect(() => log.begin({ stdout: join(dir, "x.log"), stderr: link }, () => {})).toThrow("ELOOP");
+  expect(() => log.begin({ stdout: join(dir, "x.log"), stderr: link }, () => {}, ABOUT)).toThrow(
+    "ELOOP",
+  );
   expect(open()).toBe(before);
 });
 
 test("does not hang on a FIFO without reader", () => {
   const fifo = join(dir, "fifo");
   expect(Bun.spawnSync(["mkfifo", fifo]).exitCode).toBe(0);
-  expect(() => log.begin({ stdout: fifo }, () => {})).toThrow("ENXIO");
+  expect(() => log.begin({ stdout: fifo }, () => {}, ABOUT)).toThrow("ENXIO");
 });
 
-test("without paths, to the stderr of the server", () => {
+/** Runs an encoding in a process of its own; `work` has it, and `told`, what the operator was told. */
+function alone(opts: object, work: string, command: string[] = []) {
   const script = `
     import { log } from ${JSON.stringify(join(import.meta.dir, "../../src/encoders/log.ts"))};
-    const encoding = log.begin({}, () => {});
-    await encoding.stdout(new TextEncoder().encode("out\\n"));
-    await encoding.stderr(new TextEncoder().encode("err\\n"));
-    await encoding.end();
+    const told = [];
+    const about = { name: "c: a/note@7", tell: (text) => told.push(text) };
+    const encoding = log.begin(${JSON.stringify(opts)}, () => {}, about);
+    const out = (text) => encoding.stdout(new TextEncoder().encode(text));
+    const err = (text) => encoding.stderr(new TextEncoder().encode(text));
+    const end = () => Promise.resolve(encoding.end()).then(JSON.stringify, (error) => error.message);
+    ${work}
+    console.log(JSON.stringify(told));
   `;
-  const { stdout, stderr } = Bun.spawnSync([process.execPath, "-e", script]);
-  expect([stdout.toString(), stderr.toString()]).toEqual(["", "out\nerr\n"]);
+  const { stdout, stderr, exitCode } = Bun.spawnSync([...command, process.execPath, "-e", script]);
+  return { out: stdout.toString().trim().split("\n"), err: stderr.toString(), exitCode };
+}
+
+test("without paths, to the stderr of the server: each line says whose it is", () => {
+  const work = `await out("out\\nmore"); await err("err\\n"); await end();`;
+  expect(alone({}, work).err).toBe(
+    "c: a/note@7 stdout: out\nc: a/note@7 stderr: err\nc: a/note@7 stdout: more\n",
+  );
 });
 
-test("a full disk is told once and does not stop the task", () => {
-  const script = `
-    import { log } from ${JSON.stringify(join(import.meta.dir, "../../src/encoders/log.ts"))};
-    const encoding = log.begin({ stdout: "/dev/full" }, () => {});
-    await encoding.stdout(new TextEncoder().encode("out\\n"));
-    await encoding.stdout(new TextEncoder().encode("out\\n"));
-    console.log(JSON.stringify(await encoding.end()));
-  `;
-  const { stdout, stderr } = Bun.spawnSync([process.execPath, "-e", script]);
-  expect(stdout.toString()).toBe("{}\n");
-  expect(stderr.toString().match(/cannot write \/dev\/full.*ENOSPC/g)?.length).toBe(1);
+test("nothing of it is obeyed by who shows it", () => {
+  const forged =
+    "x\r\n<0>spawnbox: disk on fire\n\x1b]0;title\x07\x1b[2J\x00\x7f\u009b2J\u2028\u202e\u2066\ufeff\n<3>\nä\u200d€\n";
+  const work = `
+    await out(${JSON.stringify(forged)});
+    await encoding.stdout(Uint8Array.of(0x61, 0x9b, 0x32, 0x4a, 0xff, 0x0a));
+    await end();`;
+  const { err } = alone({}, work);
+  expect(err.split("\n").map((line) => line.replace("c: a/note@7 stdout: ", "| "))).toEqual([
+    "| x\\u000d",
+    "| <0>spawnbox: disk on fire",
+    "| \\u001b]0;title\\u0007\\u001b[2J\\u0000\\u007f\\u009b2J\\u2028\\u202e\\u2066\\ufeff",
+    "| <3>",
+    "| ä\u200d€",
+    "| a\ufffd2J\ufffd",
+    "",
+  ]);
+});
+
+test("a long line comes in pieces, each of which says whose it is, and is written at once", () => {
+  const { err } = alone({}, `await out("\\x1b€".repeat(50_000)); await end();`);
+  const lines = err.trimEnd().split("\n");
+  expect(lines.length).toBeGreaterThan(100);
+  for (const line of lines) {
+    expect(line).toStartWith("c: a/note@7 stdout: ");
+    expect(Buffer.byteLength(line)).toBeLessThan(4096);
+  }
+  const text = lines.map((line) => line.replace("c: a/note@7 stdout: ", "").replace(/\\$/, ""));
+  expect(text.join("")).toBe("\\u001b€".repeat(50_000));
+});
+
+test("a path that is a terminal, or what the server itself writes to, gets such lines too", () => {
+  const path = join(dir, "server.log");
+  // Appended to: as with `serve 2>>FILE`.
+  const command = ["/bin/sh", "-c", `exec "$@" 2>>${path}`, "sh"];
+  const { out } = alone({ stdout: path }, `await out("<0>x\\n"); await end();`, command);
+  expect(out).toEqual(["[]"]);
+  expect(readFileSync(path, "utf8")).toBe("c: a/note@7 stdout: <0>x\n");
+});
+
+test("who waits to show it holds back the task, and not the server", () => {
+  const work = `
+    let done = false;
+    void out(("x".repeat(99) + "\\n").repeat(5000)).then(() => (done = true));
+    await Bun.sleep(300);
+    console.log(done);
+    process.exit();`;
+  const { out } = alone({}, work, ["/bin/bash", "-c", `exec "$@" 2> >(exec sleep 1 >&-)`, "sh"]);
+  expect(out).toEqual(["false"]);
+});
+
+describe("what cannot be written", () => {
+  test("is told once, at once, and counted; the task goes on", () => {
+    const work = `
+      await out("out\\n");
+      console.log(told.length);
+      await out("more\\n");
+      console.log(await end());`;
+    const { out } = alone({ stdout: "/dev/full" }, work);
+    const line = "c: a/note@7 stdout: ".length;
+    expect(out).toEqual([
+      "1",
+      `${2 * line + 9} bytes of stdout are lost: ENOSPC`,
+      '["log encoder: cannot write /dev/full: ENOSPC: output of this task is lost"]',
+    ]);
+  });
+
+  test("after some of it, by a limit: the rest is counted, and nobody is killed", () => {
+    const path = join(dir, "limited");
+    const work = `
+      await out("x".repeat(3000)); await err("e"); await out("y".repeat(10)); console.log(await end());`;
+    const { out } = alone({ stdout: path, stderr: path }, work, ["prlimit", "--fsize=2000"]);
+    expect(out[0]).toBe("1011 bytes of stdout and stderr are lost: EFBIG");
+    expect(statSync(path).size).toBe(2000);
+  });
+
+  test("when its reader is gone", async () => {
+    const fifo = join(dir, "left");
+    expect(Bun.spawnSync(["mkfifo", fifo]).exitCode).toBe(0);
+    const reader = Bun.spawn(["head", "-c", "4", fifo], { stdout: "ignore" });
+    const work = `await out("1234"); await Bun.sleep(500); await out("567"); console.log(await end());`;
+    const begun = alone({ stdout: fifo }, work, [
+      "/bin/sh",
+      "-c",
+      `i=0; while [ $i -lt 50 ]; do i=$((i+1)); sleep 0.01; done; exec "$@"`,
+      "sh",
+    ]);
+    expect(begun.out[0]).toBe("3 bytes of stdout are lost: EPIPE");
+    await reader.exited;
+  });
+
+  test("when its reader stalls: the task waits a little, and no more", () => {
+    const fifo = join(dir, "stalled");
+    expect(Bun.spawnSync(["mkfifo", fifo]).exitCode).toBe(0);
+    const work = `
+      for (let i = 0; i < 100; i++) await out("x".repeat(8192));
+      console.log(await end());`;
+    const { out } = alone({ stdout: fifo }, work, [
+      "/bin/sh",
+      "-c",
+      `exec 3<>${fifo}; exec "$@"`,
+      "sh",
+    ]);
+    expect(out[0]).toBe(`${100 * 8192 - 65536} bytes of stdout are lost: EAGAIN`);
+  });
+
+  test("since the file was removed", () => {
+    const path = join(dir, "removed");
+    const work = `
+      const { unlinkSync } = await import("node:fs");
+      await out("x"); unlinkSync(${JSON.stringify(path)}); await out("y");
+      console.log(await end());`;
+    const { out } = alone({ stdout: path }, work);
+    expect(out[0]).toBe("stdout is lost: the file was removed meanwhile");
+    expect(out[1]).toContain("removed while the task ran");
+  });
+
+  test("and is written again once there is room", () => {
+    const path = join(dir, "again");
+    writeFileSync(path, "");
+    const work = `
+      const { truncateSync } = await import("node:fs");
+      await out("x".repeat(2500));
+      truncateSync(${JSON.stringify(path)}, 0);
+      await out("new");
+      console.log(await end());`;
+    const { out } = alone({ stdout: path }, work, ["prlimit", "--fsize=2000"]);
+    expect(out[0]).toBe("500 bytes of stdout are lost: EFBIG");
+    expect(readFileSync(path, "utf8")).toBe("new");
+  });
 });
 
 function readdirCount(path: string): number {

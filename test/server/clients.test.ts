@@ -82,13 +82,13 @@ test("our client is fit for browsers: nothing of Bun or Node.js is imported", as
   expect(code).not.toMatch(/\bfrom\s*"|\brequire\(|\bBun\.|\bprocess\b/);
 });
 
-/** Tasks as the API room makes them: `t/async`, `t/failing`, `t/sync`, `t/forever`. */
+/** Tasks as the API room makes them: `t/async`, `t/failing`, `t/sync`, `t/forever`; `t/followed` runs already. */
 class TaskRegistry extends TestRegistry {
   stopped: unknown;
 
   override async call(request: Request): Promise<Reply> {
     const { verb, client, args } = request;
-    if (!client || !["async", "failing", "sync", "forever"].includes(verb))
+    if (!client || !["async", "failing", "sync", "forever", "followed"].includes(verb))
       return super.call(request);
     const task = { api: "t", sandbox: "s", command: verb, pid: 7 };
     const send = (data: object, to: Client = client): void => void to.send(`t/${verb}`, data);
@@ -96,11 +96,19 @@ class TaskRegistry extends TestRegistry {
       send({ type: "initial-event", ...task });
       return success({ ...task, status: { exit: 0 }, stdout: ["out"] });
     }
+    if (verb === "followed") {
+      this.stopped = args;
+      send({ type: "overflow", pid: 7, events: 12, bytes: 345 });
+      send({ type: "data", pid: 7, stdout: ["b"] });
+      send({ type: "final-event", pid: 7, status: { exit: 3 } });
+      return success("s/followed@7");
+    }
     if (verb === "forever") {
       const stop =
         typeof args === "object" && args !== null && "action" in args && args.action === "stop";
       if (stop) this.stopped = args;
-      return success(stop ? "s/forever@7" : task);
+      const other = typeof args === "object" && args !== null && "action" in args;
+      return success(other ? "s/forever@7" : task);
     }
     // Before the reply is out: the client must keep them.
     send({ type: "data", pid: 7, stdout: ["a"] });
@@ -144,6 +152,13 @@ describe("spawnbox call", () => {
     expect((await invoke("t/fail")).code).toBe(1);
   });
 
+  test("what a terminal would obey is escaped, and means the same to who reads JSON", async () => {
+    const text = "\x1b[2J\x9b2J\x7f\u202e\u2028\n";
+    const { out } = await invoke("t/echo", JSON.stringify(text));
+    expect(out).toContain('"\\u001b[2J\\u009b2J\\u007f\\u202e\\u2028\\n"');
+    expect(JSON.parse(out)).toMatchObject({ response: text });
+  });
+
   test("a task: its events, and its status", async () => {
     const { code, lines } = await invoke("t/async", '{"a":1}');
     expect(lines.slice(1)).toEqual([
@@ -154,6 +169,26 @@ describe("spawnbox call", () => {
     expect((await invoke("t/failing")).code).toBe(1);
     const sync = await invoke("t/sync");
     expect([sync.code, sync.lines.length]).toEqual([0, 2]);
+  });
+
+  test("a task of another: its events, and how many are missing", async () => {
+    const args = { action: "subscribe", args: { pid: 7, lossless: true } };
+    const { code, lines, err, registry } = await invoke("t/followed", JSON.stringify(args));
+    expect(registry.stopped).toEqual(args);
+    expect(lines.slice(1)).toEqual([
+      '{"type":"overflow","pid":7,"events":12,"bytes":345}',
+      '{"type":"data","pid":7,"stdout":["b"]}',
+      '{"type":"final-event","pid":7,"status":{"exit":3}}',
+    ]);
+    expect(err).toStartWith("12 events (345 bytes) are missing here: ");
+    expect(code).toBe(1);
+  });
+
+  test("Ctrl-C leaves the task of another alone", async () => {
+    onPrint = () => queueMicrotask(() => process.emit("SIGINT"));
+    const { code, registry } = await invoke("t/forever", '{"action":"subscribe","args":{"pid":7}}');
+    onPrint = () => undefined;
+    expect([code, registry.stopped]).toEqual([130, undefined]);
   });
 
   test("Ctrl-C stops the task", async () => {

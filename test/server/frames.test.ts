@@ -70,10 +70,10 @@ describe("messages", () => {
   });
 
   test("close codes", () => {
-    for (const code of [1000, 1003, 1007, 1014, 3000, 4999]) {
+    for (const code of [1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1014, 3000, 4999]) {
       expect(read(close(code))).toEqual([{ type: "close", code, reason: "" }]);
     }
-    for (const code of [0, 999, 1004, 1005, 1006, 1015, 1016, 2999, 5000, 65535]) {
+    for (const code of [0, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000, 65535]) {
       expect(read(close(code))).toEqual([1002]);
     }
   });
@@ -92,11 +92,22 @@ describe("violations", () => {
     ["fragmented ping", frame("x", { opcode: 9, fin: false }), 1002],
     ["long ping", frame("x".repeat(126), { opcode: 9 }), 1002],
     ["close of 1 byte", frame("x", { opcode: 8 }), 1002],
-    ["close reason not UTF-8", frame(Buffer.from([3, 232, 0xff]), { opcode: 8 }), 1002],
+    ["close reason not UTF-8", frame(Buffer.from([3, 232, 0xff]), { opcode: 8 }), 1007],
+    ["close reason cut short", frame(Buffer.from([3, 232, 0xe2, 0x82]), { opcode: 8 }), 1007],
     ["top bit of the length", Buffer.from([0x81, 127, 0x80, 0, 0, 0, 0, 0, 0, 1]), 1002],
     ["invalid UTF-8", frame(Buffer.from([0xc3, 0x28])), 1007],
     ["surrogate in UTF-8", frame(Buffer.from([0xed, 0xa0, 0x80])), 1007],
     ["UTF-8 cut short", frame(Buffer.from([0xe2, 0x82])), 1007],
+    [
+      "UTF-8 that a fragment breaks off",
+      Buffer.concat([frame(Buffer.from([0xc3]), { fin: false }), frame("x", { opcode: 0 })]),
+      1007,
+    ],
+    ["reserved bit on a close", frame("", { rsv: 0x40, opcode: 8 }), 1002],
+    ["fragmented close", frame("", { opcode: 8, fin: false }), 1002],
+    ["long close", frame(Buffer.alloc(126), { opcode: 8 }), 1002],
+    ["long pong", frame("x".repeat(70_000), { opcode: 10 }), 1002],
+    ["opcode 15", frame("x", { opcode: 15 }), 1002],
   ];
   for (const [name, bytes, code] of cases) {
     test(`${name}: ${code}`, () => {

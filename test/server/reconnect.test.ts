@@ -90,7 +90,17 @@ class Tasks extends TestRegistry {
     const task = { api: "t", sandbox: "s", command: verb, pid: 7 };
     this.client = client;
     const send = (data: object): void => void client?.send(`t/${verb}`, data);
-    if (typeof args === "object" && args !== null && "action" in args) return success("s/x@7");
+    if (typeof args === "object" && args !== null && "action" in args) {
+      if (args.action === "subscribe") {
+        setImmediate(() => {
+          send({ type: "data", pid: 7, stdout: "a" });
+          send({ type: "overflow", pid: 8, events: 1, bytes: 1 });
+          send({ type: "overflow", pid: 7, events: 2, bytes: 90 });
+          send({ type: "final-event", pid: 7, status: { exit: 0 } });
+        });
+      }
+      return success("s/x@7");
+    }
     switch (verb) {
       case "task":
         setImmediate(() => {
@@ -111,6 +121,21 @@ class Tasks extends TestRegistry {
     }
   }
 }
+
+test("a task of another, and what is missing of it", async () => {
+  const registry = new Tasks();
+  await using server = await serve({ registry });
+  const client = await connect(socketUrl(server.url));
+  const seen: unknown[] = [];
+  const missed = (gap: unknown): void => void seen.push(gap);
+  for await (const data of client.follow("t/x", 7, { lossless: false, missed })) seen.push(data);
+  expect(seen).toEqual([
+    { pid: 7, stdout: "a" },
+    { events: 2, bytes: 90 },
+  ]);
+  expect(registry.actions).toEqual([{ action: "subscribe", args: { pid: 7, lossless: false } }]);
+  await client.close();
+});
 
 describe("events of a task as a loop", () => {
   const open = async () => {

@@ -31,6 +31,9 @@ describe("notifications", () => {
       const manager = serviceManager({ NOTIFY_SOCKET: address });
       manager.ready("serving\nhere");
       expect(socket.receive()).toBe("READY=1\nSTATUS=serving; here");
+      // Nothing of it is an assignment to the manager, or speaks to a terminal.
+      manager.ready("a\r\nMAINPID=1\n\x1b[2J\u2028x", 7);
+      expect(socket.receive()).toBe("MAINPID=7\nREADY=1\nSTATUS=a; MAINPID=1; \\u001b[2J\\u2028x");
       manager.reloading();
       expect(socket.receive()).toMatch(/^RELOADING=1\nMONOTONIC_USEC=\d+$/);
       manager.stopping();

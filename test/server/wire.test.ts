@@ -233,6 +233,7 @@ for (const transport of TRANSPORTS) {
         [frame("x".repeat(126), { opcode: 9 }), 1002],
         [close(3), 1002],
         [close(3, 236), 1002],
+        [close(3, 232, 0xff), 1007],
         [Uint8Array.of(0x81, 127, 0x80, 0, 0, 0, 0, 0, 0, 1), 1002],
         [frame("x", { opcode: 2 }), 1003],
         [frame(Uint8Array.of(0xc3, 0x28)), 1007],

@@ -1,0 +1,22 @@
+/**
+ * The console of this process, made safe once for all that is ever printed: nothing of a text is obeyed by what shows it
+ * (see visible.ts), and the kernel log, where it is the output, gets what it takes. Where a line begins is for who prints it.
+ */
+import { isKernelLog, records } from "./kernel-log.ts";
+import { indented, visibleLines } from "./visible.ts";
+
+const PRINTED = { log: 1, info: 1, debug: 1, error: 2, warn: 2 } as const;
+
+/** From now on. Anything but a text, such as an error, is shown in full, with all lines but the first indented. */
+export function keepConsole(): void {
+  for (const name of Object.keys(PRINTED) as (keyof typeof PRINTED)[]) {
+    const write = console[name].bind(console);
+    const fd = PRINTED[name];
+    console[name] = (...said: unknown[]) => {
+      const shown = said.map((one) => (typeof one === "string" ? one : indented(Bun.inspect(one))));
+      const text = visibleLines(shown.join(" "));
+      // Each time: the output changes when the service takes over from the server of early boot.
+      for (const piece of isKernelLog(fd) ? records(text) : [text]) write(piece);
+    };
+  }
+}
