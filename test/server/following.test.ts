@@ -31,7 +31,7 @@ for (const transport of TRANSPORTS) {
         kind === "SSE" ? await RawClient.open(server.to) : await RawClient.webSocket(server.to);
       if (kind === "SSE") {
         const target = `/api/p/flood/events?action=subscribe&args=${ask(pid)}`;
-        follower.write(`GET ${target} HTTP/1.1\r\nHost: localhost\r\n\r\n`);
+        follower.write(`GET ${target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n`);
         await follower.head();
       } else {
         follower.call("1", "p/flood", { action: "subscribe", args: { pid } });
