@@ -42,7 +42,7 @@ export function findPlace(mount: string | undefined, files: ProcFiles = ourFiles
   const path = /^0::(.*)$/m.exec(files.cgroup)?.[1];
   if (path === undefined)
     throw new CgroupUnavailable(`this kernel runs cgroup v1 only: ${HOW_TO_UNIFY}`);
-  const mounts = cgroupMounts(files.mountinfo);
+  const mounts = cgroupMounts(files.mountinfo).filter(({ controllers }) => !controllers);
   const candidates =
     mount === undefined
       ? mounts
@@ -69,19 +69,31 @@ export function findPlace(mount: string | undefined, files: ProcFiles = ourFiles
   );
 }
 
-function ourFiles(): ProcFiles {
+export function ourFiles(): ProcFiles {
   return {
     cgroup: readFileSync("/proc/self/cgroup", "utf8"),
     mountinfo: readFileSync("/proc/self/mountinfo", "utf8"),
   };
 }
 
-function cgroupMounts(mountinfo: string): { point: string; root: string }[] {
-  const mounts = mountinfo.split("\n").flatMap((line) => {
+export interface CgroupMount {
+  readonly point: string;
+  /** The group that is seen at it. */
+  readonly root: string;
+  /** Of a hierarchy of cgroup v1, and its other options; undefined: v2. */
+  readonly controllers: readonly string[] | undefined;
+}
+
+/** The last mounted first. */
+export function cgroupMounts(mountinfo: string): CgroupMount[] {
+  const mounts = mountinfo.split("\n").flatMap((line): CgroupMount[] => {
     const [before = "", after = ""] = line.split(" - ");
     const [, , , root, point] = before.split(" ");
-    if (!after.startsWith("cgroup2 ") || root === undefined || point === undefined) return [];
-    return [{ point: unescape(point), root: unescape(root) }];
+    const [type, , options = ""] = after.split(" ");
+    if (root === undefined || point === undefined) return [];
+    if (type !== "cgroup" && type !== "cgroup2") return [];
+    const controllers = type === "cgroup" ? options.split(",") : undefined;
+    return [{ point: unescape(point), root: unescape(root), controllers }];
   });
   // A later mount hides an earlier one at the same point.
   return mounts.reverse();
@@ -95,7 +107,7 @@ function unescape(text: string): string {
 }
 
 /** `path` seen from `root`, without a leading slash; undefined when it lies outside. */
-function relative(root: string, path: string): string | undefined {
+export function relative(root: string, path: string): string | undefined {
   if (path.split("/").includes("..")) return undefined;
   if (root === "/") return path.slice(1);
   return path === root || path.startsWith(`${root}/`) ? path.slice(root.length + 1) : undefined;
