@@ -85,6 +85,11 @@ long do_step(const struct op *op);
 /* wait.c: the words of the command from 1 on, as argv[1…] of the launcher; 0 when there is no memory for them */
 char **await_words(int fd, int channel, int has_listener);
 
+/* standing.c: limits, priorities and the like, as they are meant to be: once */
+void note_standing(void);
+/* What of them others have changed since, or 0. */
+const char *changed_standing(void);
+
 /* child.c: everything inside the namespaces; never returns */
 __attribute__((noreturn)) void child(const struct header *plan, int channel, int exit_pipe, char **argv, char **envp);
 
