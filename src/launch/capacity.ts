@@ -32,6 +32,9 @@ export const LAUNCH = {
   memory: 4 * 2 ** 20,
 } as const;
 
+/** Name of a supply; its numbers are bytes. */
+export const MEMORY = "bytes of memory";
+
 /** Without any supply nothing is limited: Infinity. */
 export function capacity(supplies: readonly Supply[]): Capacity {
   let launches = Infinity;

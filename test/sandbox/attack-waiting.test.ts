@@ -73,10 +73,13 @@ print(done)`;
         const after = await py(served, uid, STANDING);
         expect(before.lines).toHaveLength(2);
         expect(after.lines).toEqual(before.lines);
-        // Those that were not used.
-        for (const one of sandboxes.slice(0, -1))
-          for (let i = 0; i < POOL; i++)
+        // Those that were not used; where others have ended, requests bring new ones.
+        for (const one of sandboxes.slice(0, -1)) {
+          for (let i = 0; i <= POOL; i++) {
             expect((await sh(served, one.uid, "echo fine")).lines).toEqual(["fine"]);
+            expect((await py(served, one.uid, "print('fine')")).lines).toEqual(["fine"]);
+          }
+        }
       }
     },
     60_000,
