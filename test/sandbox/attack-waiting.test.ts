@@ -16,7 +16,7 @@ const changes = {
   "no descriptors": "resource.prlimit(p, resource.RLIMIT_NOFILE, (0, 0))",
   "no processes": "resource.prlimit(p, resource.RLIMIT_NPROC, (0, 0))",
   "cpu time": "resource.prlimit(p, resource.RLIMIT_CPU, (1, 1))",
-  "nice value": "os.setpriority(os.PRIO_PROCESS, p, 7)",
+  "nice value": "os.setpriority(os.PRIO_PROCESS, p, 19)",
   "only idle time": "os.sched_setscheduler(p, os.SCHED_IDLE, os.sched_param(0))",
   "batch policy": "os.sched_setscheduler(p, os.SCHED_BATCH, os.sched_param(0))",
   "reset on fork": "os.sched_setscheduler(p, 0x40000000, os.sched_param(0))",
@@ -28,7 +28,7 @@ const sandboxes = [
   { uid: "plain", acls, pool: POOL, commands },
   { uid: "full", acls, namespace: full, pool: POOL, commands },
   { uid: "told", acls, seccomp: { default: "SCMP_ACT_ALLOW", report: true }, pool: POOL, commands },
-  { uid: "nice", acls: { ...acls, nice: 3 }, limits: { nofile: 99 }, pool: POOL, commands },
+  { uid: "nice", acls: { ...acls, nice: 12 }, limits: { nofile: 99 }, pool: POOL, commands },
   { uid: "cold", acls, commands },
 ];
 
