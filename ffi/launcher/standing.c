@@ -12,6 +12,8 @@
 #include "launcher.h"
 
 #define IOPRIO_WHO_PROCESS 1
+#define FUTEX_WAKE 1
+#define SIGKILL 9
 /* struct sched_attr with uclamp, Linux 5.3. */
 #define SCHED_ATTR_SIZE 56
 /* Bits for as many processors as Linux can have. */
@@ -49,8 +51,6 @@ static int differs(const void *a, const void *b, usize size)
 
 void note_standing(void)
 {
-	if (is_noted)
-		return;
 	look(&noted);
 	is_noted = 1;
 }
@@ -67,4 +67,20 @@ const char *changed_standing(void)
 	if (noted.io != now.io)
 		return "i/o priority";
 	return noted.slack != now.slack ? "timer slack" : 0;
+}
+
+void check_supervisor(long tree)
+{
+	/* Nothing waits, or no longer. */
+	if (!is_noted || shared->checked)
+		return;
+	const char *changed = changed_standing();
+	if (changed) {
+		describe_failure(&shared->failure, OP_WAIT, changed, -1 /* EPERM */);
+		shared->stage = FAILED;
+		SYS2(__NR_kill, tree, SIGKILL);
+		return;
+	}
+	shared->checked = 1;
+	SYS3(__NR_futex, &shared->checked, FUTEX_WAKE, 1);
 }

@@ -38,7 +38,7 @@ describe.each(users)("served by %s", (user) => {
   /** One that has ended by itself is replaced at the next request only. */
   const askAll = async () => {
     for (const { uid } of sandboxes) {
-      expect((await sh(served, uid, "echo fine")).lines).toEqual(["fine"]);
+      expect((await sh(served, uid, "sleep 0.02; echo fine")).lines).toEqual(["fine"]);
       expect((await py(served, uid, "print('fine')")).lines).toEqual(["fine"]);
     }
   };
