@@ -93,6 +93,8 @@ void note_standing(void);
 const char *changed_standing(void);
 /* In the supervisor: says so to the child, or ends what has waited, before it goes on. */
 void check_supervisor(long tree);
+/* In the supervisor: the child has its words, which are somebody else's when the server has not given an order before. */
+void check_words(long tree);
 
 /* child.c: everything inside the namespaces; never returns */
 __attribute__((noreturn)) void child(const struct header *plan, int channel, int exit_pipe, char **argv, char **envp);
@@ -110,6 +112,8 @@ long loopback_up(void);
 long set_told_filter(const struct op *op, int channel);
 /* Kind of a message on the channel, and no record of the server's: the filter comes next. */
 #define LISTENER_COMES 100u
+/* Likewise: the words are read, and the supervisor has yet to say that the child may go on. */
+#define WORDS_CAME 101u
 
 /* listener.c, in the supervisor */
 struct listener {

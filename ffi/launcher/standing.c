@@ -6,6 +6,7 @@
  * It is noted while nobody but the server's user can change it, and compared before the command comes. Nothing is set back:
  * a hard limit that was lowered could not be, so what was changed is left, and the request is launched anew.
  */
+#include <linux/poll.h>
 #include <linux/prctl.h>
 #include <linux/resource.h>
 
@@ -69,18 +70,32 @@ const char *changed_standing(void)
 	return noted.slack != now.slack ? "timer slack" : 0;
 }
 
+static void refuse(const char *what, long tree)
+{
+	describe_failure(&shared->failure, OP_WAIT, what, -1 /* EPERM */);
+	shared->stage = FAILED;
+	SYS2(__NR_kill, tree, SIGKILL);
+}
+
 void check_supervisor(long tree)
 {
 	/* Nothing waits, or no longer. */
-	if (!is_noted || shared->checked)
+	if (!is_noted || shared->checked || shared->stage == FAILED)
 		return;
 	const char *changed = changed_standing();
 	if (changed) {
-		describe_failure(&shared->failure, OP_WAIT, changed, -1 /* EPERM */);
-		shared->stage = FAILED;
-		SYS2(__NR_kill, tree, SIGKILL);
+		refuse(changed, tree);
 		return;
 	}
 	shared->checked = 1;
 	SYS3(__NR_futex, &shared->checked, FUTEX_WAKE, 1);
+}
+
+void check_words(long tree)
+{
+	struct pollfd order = { .fd = FD_LIFELINE, .events = POLLIN };
+	long at_once[2] = { 0, 0 };
+	/* The server writes the order first, so it is there by now. */
+	if (!shared->checked && SYS5(__NR_ppoll, &order, 1, at_once, 0, 8) != 1)
+		refuse("words of somebody else", tree);
 }

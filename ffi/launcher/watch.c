@@ -72,6 +72,8 @@ static void listen_to(struct task *task)
 			if (task->pidfd < 0)
 				task->pidfd = (int)SYS2(__NR_pidfd_open, pid, 0);
 			task->listener.awaited = record.kind == LISTENER_COMES;
+			if (record.kind == WORDS_CAME)
+				check_words(task->main);
 			continue;
 		}
 		/* Every copy of the child's end is closed: it has executed the command, or failed, or died on the way. */
