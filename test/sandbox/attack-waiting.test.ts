@@ -38,8 +38,8 @@ describe.each(users)("served by %s", (user) => {
   /** One that has ended by itself is replaced at the next request only. */
   const askAll = async () => {
     for (const { uid } of sandboxes) {
-      expect((await sh(served, uid, "sleep 0.02; echo fine")).lines).toEqual(["fine"]);
-      expect((await py(served, uid, "print('fine')")).lines).toEqual(["fine"]);
+      expect(await sh(served, uid, "sleep 0.02; echo fine")).toMatchObject({ lines: ["fine"] });
+      expect(await py(served, uid, "print('fine')")).toMatchObject({ lines: ["fine"] });
     }
   };
   let looks = 0;
