@@ -88,6 +88,18 @@ export function setNonBlocking(fd: number): void {
   checked(libc.fcntl(fd, F_SETFL, O_NONBLOCK), "fcntl", "F_SETFL");
 }
 
+const F_SETOWN = 8;
+const F_SETSIG = 10;
+const O_ASYNC = 0o20000;
+const SIGCONT = 18;
+
+/** From here on the kernel continues a process, should it be stopped, whenever the other side of this pipe writes or closes: fcntl(2). */
+export function continueAtInput(fd: number, pid: number): void {
+  checked(libc.fcntl(fd, F_SETSIG, SIGCONT), "fcntl", "F_SETSIG");
+  checked(libc.fcntl(fd, F_SETOWN, pid), "fcntl", "F_SETOWN");
+  checked(libc.fcntl(fd, F_SETFL, O_ASYNC), "fcntl", "F_SETFL");
+}
+
 const F_DUPFD_CLOEXEC = 1030;
 
 /** The same open file at the lowest free number from `least` on; the old number is closed. See fcntl(2). */

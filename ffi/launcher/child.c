@@ -97,7 +97,7 @@ void child(const struct header *plan, int channel, int exit_pipe, char **argv, c
 	char go;
 	u64 one = 1;
 	enum role role = ALONE;
-	int waited = 0, root_ready = -1;
+	int waited = 0, root_ready = -1, waits = find_op(plan, OP_WAIT) != 0, noted = 0;
 	long command = 0;
 	/* The supervisor's death is ours. */
 	SYS5(__NR_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
@@ -131,10 +131,18 @@ void child(const struct header *plan, int channel, int exit_pipe, char **argv, c
 			role = command > 0 ? INIT : COMMAND;
 			continue;
 		}
+		/* From the change of user on, others of that user can change it. */
+		if (waits && !noted && (op->code == OP_SETUID || op->code == OP_WAIT)) {
+			note_standing();
+			noted = 1;
+		}
 		if (op->code == OP_WAIT) {
 			argv = await_words(FD_WORDS, channel, find_op(plan, OP_SECCOMP_LISTENER) != 0);
 			if (!argv)
 				give_up(OP_WAIT, "", -12 /* ENOMEM */);
+			const char *changed = changed_standing();
+			if (changed)
+				give_up(OP_WAIT, changed, -1 /* EPERM */);
 			continue;
 		}
 		if (op->code == OP_NO_NEW_PRIVS) {

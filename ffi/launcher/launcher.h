@@ -38,6 +38,8 @@ struct shared {
 	volatile u32 stage;
 	/* The descriptor of the filter's listener in the child, plus 1; and that the supervisor has it. */
 	volatile u32 listener, taken;
+	/* The supervisor is as it was when it was made: what has waited may go on. A futex. */
+	volatile u32 checked;
 	struct record failure;
 };
 extern struct shared *shared;
@@ -85,6 +87,15 @@ long do_step(const struct op *op);
 /* wait.c: the words of the command from 1 on, as argv[1…] of the launcher; 0 when there is no memory for them */
 char **await_words(int fd, int channel, int has_listener);
 
+/* standing.c: limits, priorities and the like of this process, as they are meant to be */
+void note_standing(void);
+/* What of them others have changed since, or 0. */
+const char *changed_standing(void);
+/* In the supervisor: says so to the child, or ends what has waited, before it goes on. */
+void check_supervisor(long tree);
+/* In the supervisor: the child has its words, which are somebody else's when the server has not given an order before. */
+void check_words(long tree);
+
 /* child.c: everything inside the namespaces; never returns */
 __attribute__((noreturn)) void child(const struct header *plan, int channel, int exit_pipe, char **argv, char **envp);
 
@@ -101,6 +112,8 @@ long loopback_up(void);
 long set_told_filter(const struct op *op, int channel);
 /* Kind of a message on the channel, and no record of the server's: the filter comes next. */
 #define LISTENER_COMES 100u
+/* Likewise: the words are read, and the supervisor has yet to say that the child may go on. */
+#define WORDS_CAME 101u
 
 /* listener.c, in the supervisor */
 struct listener {

@@ -93,6 +93,8 @@ void supervise(const struct header *plan, char **argv, char **envp)
 
 	const struct op *net = find_op(plan, OP_JOIN_NET);
 	int waits = find_op(plan, OP_WAIT) != 0;
+	if (waits)
+		note_standing();
 	int group = FD_CGROUP + waits;
 	/* Where the plan demands a group and there is none, the missing fd is the failure. */
 	if (!find_op(plan, OP_CGROUP) && SYS2(__NR_fcntl, group, F_GETFD) < 0)

@@ -46,6 +46,13 @@ char **await_words(int fd, int channel, int has_listener)
 	for (usize i = 0; i < size; i++)
 		if (i == 0 || !text[i - 1])
 			words[count++] = text + i;
+	/* One that can no longer watch, or not in time, would end the command or let it be. */
+	if (!shared->checked) {
+		waiting.kind = WORDS_CAME;
+		SYS3(__NR_write, channel, &waiting, sizeof waiting);
+	}
+	while (!shared->checked)
+		SYS4(__NR_futex, &shared->checked, 0 /* FUTEX_WAIT */, 0, 0);
 	/* The supervisor has yet to fetch the listener of the filter. Else the exec makes it so. */
 	if (has_listener && dumpable == 1)
 		SYS5(__NR_prctl, PR_SET_DUMPABLE, 1, 0, 0, 0);

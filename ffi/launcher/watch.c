@@ -49,6 +49,7 @@ static void send_signal(struct task *task, u8 order)
 			SYS2(__NR_kill, task->main, SIGCONT);
 		if (task->channel >= 0 && task->pidfd >= 0)
 			SYS4(__NR_pidfd_send_signal, task->pidfd, SIGCONT, 0, 0);
+		check_supervisor(task->main);
 		return;
 	}
 	if (task->pidfd < 0 || SYS4(__NR_pidfd_send_signal, task->pidfd, order & GROUP ? 0 : order, 0, 0) < 0)
@@ -71,6 +72,8 @@ static void listen_to(struct task *task)
 			if (task->pidfd < 0)
 				task->pidfd = (int)SYS2(__NR_pidfd_open, pid, 0);
 			task->listener.awaited = record.kind == LISTENER_COMES;
+			if (record.kind == WORDS_CAME)
+				check_words(task->main);
 			continue;
 		}
 		/* Every copy of the child's end is closed: it has executed the command, or failed, or died on the way. */

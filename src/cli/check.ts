@@ -1,6 +1,7 @@
 /** `spawnbox check`: every problem of the configs, without starting anything. */
 import { parseArgs } from "node:util";
 import { ConfigError, type Problem, problemLine } from "../config/problem.ts";
+import { poolNotices } from "../launch/reserve.ts";
 import type { ApiPlan } from "../plan/plan.ts";
 import { load } from "./access-option.ts";
 import { type Source, sourceOf } from "./config-option.ts";
@@ -69,7 +70,7 @@ export function check(from: Source | string, { json, access }: Options): CheckRe
     problems = error.problems;
   }
   const own = apis.flatMap(({ file, notices: all }) => all.map((one) => ({ file, ...one })));
-  const notices = [...own, ...found];
+  const notices = [...own, ...found, ...poolNotices(apis)];
   const ok = problems.length === 0;
   const exitCode = ok ? 0 : 1;
   if (json) return { exitCode, output: JSON.stringify({ ok, problems, notices }, null, 2) };

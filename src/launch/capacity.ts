@@ -32,6 +32,9 @@ export const LAUNCH = {
   memory: 4 * 2 ** 20,
 } as const;
 
+/** Name of a supply; its numbers are bytes. */
+export const MEMORY = "bytes of memory";
+
 /** Without any supply nothing is limited: Infinity. */
 export function capacity(supplies: readonly Supply[]): Capacity {
   let launches = Infinity;
@@ -56,13 +59,14 @@ export const POOL_SHARE = 0.5;
 /** Who wants `wanted[i]` gets `shares(wanted, all)[i]`: one after the other gets one more, until each has its own or all is given. */
 export function shares(wanted: readonly number[], all: number): number[] {
   const given = wanted.map(() => 0);
-  for (let left = all, before = -1; left > 0 && left !== before;) {
-    before = left;
+  for (let left = all, gives = true; gives;) {
+    gives = false;
     for (const [i, most] of wanted.entries()) {
       const has = given[i] ?? 0;
       if (left < 1 || has >= most) continue;
       given[i] = has + 1;
       left--;
+      gives = true;
     }
   }
   return given;

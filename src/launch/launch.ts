@@ -4,26 +4,36 @@ import type { CgroupRoot } from "./cgroup.ts";
 import { LaunchedTask } from "./launched.ts";
 import { launcherPath } from "./launcher.ts";
 import type { Pools } from "./pool.ts";
+import { wantsRoom } from "./reserve.ts";
 import type { Launch, Task } from "./task.ts";
 
 /** How plans are started: `cgroups` has the group of each launch, where there are groups, and `pools` what is ready. */
 export function createLaunch(
   cgroups?: Pick<CgroupRoot, "begin">,
-  pools?: Pick<Pools, "take">,
+  pools?: Pick<Pools, "take" | "look" | "giveWay">,
 ): Launch {
   // Made now, not by the first request.
   launcherPath();
   return async (plan, argv, sink, abort) => {
+    pools?.look();
+    const cold = async () =>
+      begun(LaunchedTask.launch(plan, argv, sink, cgroups?.begin(cgroupKey(plan))), abort);
     const warm = await pools?.take(plan, argv, sink);
     if (warm) {
       try {
         return await begun(warm, abort);
       } catch (error) {
-        // It was killed while it waited, perhaps by a command of the same user.
+        // It was killed, or changed, while it waited, perhaps by a command of the same user.
         if (!warm.neverRan || abort?.aborted) throw error;
       }
     }
-    return begun(LaunchedTask.launch(plan, argv, sink, cgroups?.begin(cgroupKey(plan))), abort);
+    try {
+      return await cold();
+    } catch (error) {
+      if (!wantsRoom(error) || abort?.aborted || !(await pools?.giveWay())) throw error;
+    }
+    // What waits for later has made room for it.
+    return cold();
   };
 }
 

@@ -5,7 +5,7 @@
 import { closeSync, fchownSync, writeSync } from "node:fs";
 import { CError } from "../../ffi/errno.ts";
 import { GROUP, WAKE } from "../../ffi/launcher/layout.ts";
-import { pipe, setNonBlocking } from "../../ffi/libc.ts";
+import { continueAtInput, pipe, setNonBlocking } from "../../ffi/libc.ts";
 import type { Plan } from "../plan/plan.ts";
 import type { GroupUsage, TaskGroup } from "./cgroup.ts";
 import { Channel } from "./channel.ts";
@@ -118,6 +118,8 @@ export class LaunchedTask implements Task {
         ],
       });
       addSupervisor(this.#supervisor);
+      // Who was stopped would not see that the server has died.
+      continueAtInput(lifelineEnd, this.#supervisor.pid);
       const mine = [stdout, stderr, status, lifeline];
       if (read !== undefined && write !== undefined) {
         mine.push(read, write);

@@ -6,11 +6,12 @@ import { type CgroupRoot, openCgroups, type TaskGroup } from "./cgroup.ts";
 import { createLaunch } from "./launch.ts";
 import { releaseOps } from "./launcher.ts";
 import { Pools } from "./pool.ts";
+import { poolNotices } from "./reserve.ts";
 import type { Launch } from "./task.ts";
 
 /** What plans need to be launched: made, and not used yet. One of both is to be called, once. */
 export interface Preparation {
-  /** What will not be limited, as `optional` allows. */
+  /** What will not be limited, as `optional` allows, and which pools will not fill. */
   readonly notices: readonly Problem[];
   /** Launches from now on use it. What was for other plans goes, the groups with their last task. */
   use(): void;
@@ -33,7 +34,7 @@ export class Launching {
     const needed = groupsNeeded(apis);
     const root = needed.length > 0 ? await openCgroups(needed) : undefined;
     return {
-      notices: root?.notices ?? [],
+      notices: [...(root?.notices ?? []), ...poolNotices(apis)],
       use: () => {
         this.#retire(this.#root);
         this.#root = root;

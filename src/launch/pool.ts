@@ -5,6 +5,7 @@
 import type { ApiPlan, Plan } from "../plan/plan.ts";
 import type { TaskGroup } from "./cgroup.ts";
 import { LaunchedTask } from "./launched.ts";
+import { isScarce, poolSizes, roomToWait } from "./reserve.ts";
 import { surroundingsOf } from "./surroundings.ts";
 import type { OutputSink } from "./task.ts";
 import { wordsOf } from "./words-pipe.ts";
@@ -13,12 +14,21 @@ import { wordsOf } from "./words-pipe.ts";
 const REFILL = 5;
 /** ms. What could not be looked at, since the machine was busy or a file system did not answer, is tried again. */
 const AGAIN = 1000;
+/** ms. After a launch that found no room, none waits before. */
+const HOLD = 10_000;
+/** ms between two looks at what requests have left over. */
+const LOOK = 100;
+/** ms. So long a launch waits for the end of what gives way to it. */
+const GOING = 2_000;
 
 export class Pools {
   readonly #group: (plan: Plan) => TaskGroup | undefined;
   readonly #pools = new Map<Plan, Pool>();
   /** Of those that are not to be used: they are ending. */
   readonly #leaving = new Set<Promise<unknown>>();
+  /** By performance.now(). */
+  #looked = 0;
+  #hasRoom = () => false;
 
   constructor(group: (plan: Plan) => TaskGroup | undefined) {
     this.#group = group;
@@ -26,19 +36,60 @@ export class Pools {
 
   /** Keeps sandboxes ready for the plans of these, and for no others. */
   serve(apis: readonly ApiPlan[]): void {
-    const plans = apis.flatMap(({ sandboxes }) => sandboxes.flatMap(({ plans }) => plans));
-    const wanted = new Set(plans.filter(({ pool }) => pool !== undefined));
+    let waiting = 0;
+    for (const pool of this.#pools.values()) waiting += pool.ready;
+    const wanted = poolSizes(apis, waiting);
+    this.#hasRoom = wanted.size > 0 ? roomToWait() : () => false;
     for (const [plan, pool] of this.#pools) {
       if (wanted.has(plan)) continue;
       this.#pools.delete(plan);
       this.#leave(pool.empty());
     }
-    for (const plan of wanted) {
-      if (this.#pools.has(plan)) continue;
-      const pool = new Pool(plan, this.#group, (tasks) => this.#leave(tasks));
+    for (const [plan, size] of wanted) {
+      const known = this.#pools.get(plan);
+      const pool =
+        known ??
+        new Pool(plan, {
+          group: this.#group,
+          hasRoom: () => this.#hasRoom(),
+          leave: (tasks) => this.#leave(tasks),
+        });
       this.#pools.set(plan, pool);
-      pool.refill();
+      this.#leave(pool.resize(size));
+      if (!known) pool.refill();
     }
+  }
+
+  /**
+   * Half of what waits ends, the oldest first, for a launch that has found no room; for a while no other waits in its place.
+   * Resolves when it has ended: false, if none waited.
+   */
+  async giveWay(): Promise<boolean> {
+    const going = this.#shrink();
+    if (going.length === 0) return false;
+    const late = Promise.withResolvers<void>();
+    const timer = setTimeout(late.resolve, GOING);
+    await Promise.race([Promise.all(going.map(({ ended }) => ended)), late.promise]);
+    clearTimeout(timer);
+    return true;
+  }
+
+  /** To be called before launches: what waits makes room before it is missed, by connections too. */
+  look(): void {
+    const now = performance.now();
+    if (this.#pools.size === 0 || now < this.#looked + LOOK) return;
+    this.#looked = now;
+    if (isScarce()) this.#shrink();
+  }
+
+  #shrink(): LaunchedTask[] {
+    const going: LaunchedTask[] = [];
+    for (const pool of this.#pools.values()) {
+      pool.hold(HOLD);
+      going.push(...pool.oldest(Math.ceil(pool.ready / 2)));
+    }
+    this.#leave(going);
+    return going;
   }
 
   /** A launch of this plan that needs only be waited for; undefined when there is none. */
@@ -79,12 +130,43 @@ class Pool {
   /** One of them has ended by itself. */
   #lost = false;
   #closed = false;
+  /** So many may wait. */
+  #size = 0;
+  /** By performance.now(). */
+  #heldUntil = 0;
 
   constructor(
     readonly plan: Plan,
-    readonly group: (plan: Plan) => TaskGroup | undefined,
-    readonly leave: (tasks: readonly LaunchedTask[]) => void,
+    readonly all: {
+      group(plan: Plan): TaskGroup | undefined;
+      /** For one more that waits. */
+      hasRoom(): boolean;
+      /** Ends them. */
+      leave(tasks: readonly LaunchedTask[]): void;
+    },
   ) {}
+
+  get ready(): number {
+    return this.#ready.length;
+  }
+
+  /** Gives those that are too many. */
+  resize(size: number): LaunchedTask[] {
+    const grows = size > this.#size;
+    this.#size = size;
+    if (grows) this.#soon();
+    return this.oldest(this.ready - size);
+  }
+
+  /** So many of those that were ready, or all. */
+  oldest(count: number): LaunchedTask[] {
+    return this.#ready.splice(0, Math.max(count, 0)).map(({ task }) => task);
+  }
+
+  /** For so many ms no further one is made. */
+  hold(time: number): void {
+    this.#heldUntil = performance.now() + time;
+  }
 
   async take(): Promise<LaunchedTask | undefined> {
     if (this.#ready.length === 0) return undefined;
@@ -95,7 +177,7 @@ class Pool {
     const stale = this.#ready.filter(({ surroundings }) => surroundings !== now);
     if (stale.length > 0) {
       this.#ready = this.#ready.filter(({ surroundings }) => surroundings === now);
-      this.leave(stale.map(({ task }) => task));
+      this.all.leave(stale.map(({ task }) => task));
     }
     return this.#ready.shift()?.task;
   }
@@ -117,16 +199,21 @@ class Pool {
   empty(): LaunchedTask[] {
     this.#closed = true;
     clearTimeout(this.#refilling);
-    return this.#ready.splice(0).map(({ task }) => task);
+    return this.oldest(this.ready);
   }
 
   get #lacks(): boolean {
-    return !this.#closed && !this.#lost && this.#ready.length < (this.plan.pool?.size ?? 0);
+    return !this.#closed && !this.#lost && this.ready < this.#size;
   }
 
   async #fill(): Promise<void> {
     const { plan } = this;
     if (!this.#lacks) return;
+    const held = this.#heldUntil - performance.now();
+    if (held > 0 || !this.all.hasRoom()) {
+      this.#soon(Math.max(held, AGAIN));
+      return;
+    }
     // Before the sandbox looks at them: what changes meanwhile is found then.
     const surroundings = await surroundingsOf(plan);
     if (!this.#lacks || !plan.pool) return;
@@ -136,9 +223,10 @@ class Pool {
     }
     let task: LaunchedTask;
     try {
-      task = LaunchedTask.warm(plan, plan.pool.ops, this.group(plan));
+      task = LaunchedTask.warm(plan, plan.pool.ops, this.all.group(plan));
     } catch {
       // No descriptors or processes are left: requests come first, and tell it.
+      this.hold(HOLD);
       return;
     }
     this.#ready.push({ task, surroundings });

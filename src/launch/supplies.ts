@@ -1,7 +1,7 @@
 /** What this machine gives the server to launch with: read where the kernel tells it, below 1 ms in all. */
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { LAUNCH, type Supply } from "./capacity.ts";
+import { LAUNCH, MEMORY, type Supply } from "./capacity.ts";
 import { errnoOf } from "./cgroup/files.ts";
 import { cgroupMounts, ourFiles, type ProcFiles, relative } from "./cgroup/place.ts";
 
@@ -17,7 +17,6 @@ export function supplies(): Supply[] {
   ];
 }
 
-/** Those of the server: looked at before each sandbox that waits is made. */
 export function descriptors(): Supply {
   return {
     name: "descriptors",
@@ -84,7 +83,7 @@ function machineProcesses(): Supply[] {
 }
 
 /** pids.max of our group and of those above it. */
-export function groupProcesses(groups: readonly string[] = ourGroups()): Supply[] {
+export function groupProcesses(groups: readonly string[]): Supply[] {
   return groups.flatMap((group) => {
     const total = numberOf(read(join(group, "pids.max")));
     if (total === Infinity) return [];
@@ -100,7 +99,7 @@ function memory(groups: readonly string[]): Supply[] {
     Number(new RegExp(`^${key}: +(\\d+) kB`, "m").exec(text)?.[1] ?? 0) * 1024;
   const total = kilobytes("MemTotal");
   const used = total - kilobytes("MemAvailable");
-  const machine = { name: "bytes of memory", limit: "the memory of the machine", total, used };
+  const machine = { name: MEMORY, limit: "the memory of the machine", total, used };
   const all = total > 0 ? [{ ...machine, each, share: 0.75 }] : [];
   for (const group of groups) {
     const most = numberOf(
@@ -111,7 +110,7 @@ function memory(groups: readonly string[]): Supply[] {
     const now = read(join(group, "memory.current")) ?? read(join(group, "memory.usage_in_bytes"));
     const cache = /^inactive_file (\d+)/m.exec(read(join(group, "memory.stat")) ?? "")?.[1];
     all.push({
-      name: "bytes of memory",
+      name: MEMORY,
       limit: `the memory limit of ${group} (MemoryMax of systemd)`,
       total: most,
       used: Math.max(Number(now ?? 0) - Number(cache ?? 0), 0),
