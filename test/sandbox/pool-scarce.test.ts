@@ -1,5 +1,4 @@
 /** Pools where descriptors or processes are few: they live on what requests leave over. */
-import { connect, type Socket } from "node:net";
 import { describe, expect, test } from "bun:test";
 import { isRoot, type Served, shell, until, users } from "../served.ts";
 import { acls, api, canLookInside, childrenOf, footprint, serveSandboxes, sh } from "./attack.ts";
@@ -15,15 +14,16 @@ const fine = async (served: Served) => {
     expect((await sh(served, uid, "echo fine")).lines).toEqual(["fine"]);
 };
 
-/** Idle connections, so many that only `left` descriptors of the server are not in use. */
-async function occupy(served: Served, left: number): Promise<Socket[]> {
-  const { port } = new URL(served.url);
-  const count = FILES - left - footprint(served.pid).fds;
-  const sockets = Array.from({ length: count }, () =>
-    connect(Number(port), "127.0.0.1").on("error", () => {}),
-  );
-  await until("they are accepted", () => footprint(served.pid).fds >= FILES - left);
-  return sockets;
+const numberIn = (name: string, status: string) =>
+  Number(new RegExp(`^${name}:\\t(\\d+)`, "m").exec(status)?.[1] ?? -1);
+
+/** Changes limits of the running server, as its user. @param limit such as `--nofile=9:`, which can be raised again */
+async function limitServer({ pid }: Served, limit: string): Promise<void> {
+  const uid = numberIn("Uid", await Bun.file(`/proc/${pid}/status`).text());
+  const asUser = ["setpriv", `--reuid=${uid}`, `--regid=${uid}`, "--clear-groups"];
+  const change = ["prlimit", "--pid", `${pid}`, limit];
+  const done = Bun.spawnSync([...(isRoot ? asUser : []), ...change]);
+  expect(done.stderr.toString()).toBe("");
 }
 
 describe.each(users)("served by %s", (user) => {
@@ -51,12 +51,11 @@ describe.each(users)("served by %s", (user) => {
       await until("they wait", () => childrenOf(served.pid).length >= 4);
       await Bun.sleep(300);
       const waiting = childrenOf(served.pid).length;
-      const idle = await occupy(served, 6);
+      await limitServer(served, `--nofile=${footprint(served.pid).fds + 6}:`);
       expect((await sh(served, "none", "echo fine")).lines).toEqual(["fine"]);
       expect(childrenOf(served.pid).length).toBeLessThan(waiting);
       await fine(served);
-      for (const socket of idle) socket.destroy();
-      await until("they have gone", () => footprint(served.pid).fds < FILES / 2);
+      await limitServer(served, `--nofile=${FILES}:`);
       await fine(served);
     },
   );
@@ -91,15 +90,10 @@ describe("an ordinary user", () => {
           .catch(() => ""),
       ),
     );
-    const number = (name: string, text: string) =>
-      Number(new RegExp(`^${name}:\\t(\\d+)`, "m").exec(text)?.[1] ?? -1);
-    const uid = number("Uid", await Bun.file(`/proc/${served.pid}/status`).text());
-    const own = statuses.filter((text) => number("Uid", text) === uid);
-    const used = own.reduce((sum, text) => sum + number("Threads", text), 0);
-    const limit = ["prlimit", "--pid", `${served.pid}`, `--nproc=${used}:${used}`];
-    const asUser = ["setpriv", `--reuid=${uid}`, `--regid=${uid}`, "--clear-groups"];
-    const done = Bun.spawnSync([...(isRoot ? asUser : []), ...limit]);
-    expect(done.stderr.toString()).toBe("");
+    const uid = numberIn("Uid", await Bun.file(`/proc/${served.pid}/status`).text());
+    const own = statuses.filter((text) => numberIn("Uid", text) === uid);
+    const used = own.reduce((sum, text) => sum + numberIn("Threads", text), 0);
+    await limitServer(served, `--nproc=${used}:${used}`);
     expect((await sh(served, "none", "echo fine")).lines).toEqual(["fine"]);
     expect(childrenOf(served.pid).length).toBeLessThan(34);
     await fine(served);
