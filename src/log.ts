@@ -32,13 +32,13 @@ export class Log {
   for(api: string): Logger {
     return (level, text) => {
       if (this.enabled(api, level))
-        this.write(`${level}: ${api === "" ? "" : `${api}: `}${clean(text)}`);
+        this.write(`${level}: ${api === "" ? "" : `${api}: `}${oneLine(text)}`);
     };
   }
 }
 
 /** A caller chooses part of what is logged: it must not begin a line of its own, nor speak to the terminal. */
-function clean(text: string): string {
+export function oneLine(text: string): string {
   // oxlint-disable-next-line no-control-regex
   return text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g, (character) => {
     return `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;

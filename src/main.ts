@@ -1,5 +1,6 @@
 /** Entry: picks a subcommand from argv. Each one is loaded only when it is asked for. */
 import { suggestion } from "./config/nearest.ts";
+import { endOnUnexpected } from "./unexpected.ts";
 import { version } from "./version.ts";
 
 interface Subcommand {
@@ -73,4 +74,9 @@ async function main([name, ...rest]: string[]): Promise<number> {
   return run(rest);
 }
 
-process.exit(await main(process.argv.slice(2)));
+const [, , subcommand = ""] = process.argv;
+// An unknown name is the user's text, and told by main().
+const end = endOnUnexpected(
+  Object.hasOwn(SUBCOMMANDS, subcommand) ? `spawnbox ${subcommand}` : "spawnbox",
+);
+await main(process.argv.slice(2)).then((code) => process.exit(code), end);

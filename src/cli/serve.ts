@@ -38,6 +38,7 @@ export async function serve(
   { sources, access, origins, hosts, pages, concurrency, ...places }: ServeOptions,
   early?: EarlyBoot,
 ): Promise<number> {
+  // Where this machine does not let it be, that is told at the top.
   const launching = new Launching();
   /** Makes what launches of the plans need. */
   const prepare = async (loaded: Loaded) => {

@@ -74,7 +74,7 @@ const OUTPUT_LIMIT = 30_000;
 /** Far above the largest filter: 4096 instructions of 8 bytes. */
 const FILE_LIMIT = 1024 * 1024;
 
-const hostFiles: HostFiles = {
+export const hostFiles: HostFiles = {
   lookup: (path) => {
     const stat = lstatSync(path, { throwIfNoEntry: false });
     if (!stat) return undefined;

@@ -12,6 +12,7 @@ import { sendResponse, toRequest } from "./fetch.ts";
 import { parseHead, type RequestHead } from "./head.ts";
 import { Input } from "./input.ts";
 import { headText, Output } from "./output.ts";
+import { errorLine } from "../../unexpected.ts";
 
 /** Most bytes of a request body. */
 export const BODY_LIMIT = 1 << 20;
@@ -133,7 +134,7 @@ export class HttpConnection {
     try {
       return await this.#handlers.respond(request);
     } catch (error) {
-      console.error("request failed:", error);
+      console.error(`request failed: ${errorLine(error)}`);
       throw new HttpFault(500, "internal error");
     }
   }
@@ -210,7 +211,7 @@ export class HttpConnection {
   #failed(error: unknown): void {
     if (this.#phase === "over") return;
     if (error instanceof HttpFault) return void this.#refuse(error.http, error.message);
-    if (!(error instanceof Truncated)) console.error("request failed:", error);
+    if (!(error instanceof Truncated)) console.error(`request failed: ${errorLine(error)}`);
     this.#socket.destroy();
   }
 
