@@ -35,6 +35,8 @@ export const LIMITS: Limits = { head: 10_000, body: 30_000, idle: 90_000, linger
 export interface Handlers {
   /** Answers a request; its signal tells that the client has gone. Never rejects. */
   readonly respond: (request: Request) => Promise<Response> | Response;
+  /** What the server takes a target for; or the answer, where it is none of its. */
+  readonly route?: (target: string) => string | Response;
   /** Takes over the connection of a request that asks for a WebSocket, with what came behind it. */
   readonly upgrade: (head: RequestHead, behind: Buffer) => void;
 }
@@ -118,9 +120,7 @@ export class HttpConnection {
       const left = new AbortController();
       this.#left = left;
       if (this.#input.ended && this.#input.length === 0) left.abort();
-      const request = toRequest(head, body, left.signal);
-      if (!request) throw new HttpFault(400, "this request line is not understood");
-      const response = await this.#answer(request);
+      const response = await this.#routed(head, body, left.signal);
       const keepAlive = head.keepAlive && !this.#leaving;
       return await sendResponse(response, { ...head, keepAlive }, this.#output);
     } finally {
@@ -128,6 +128,18 @@ export class HttpConnection {
       this.#part.finished();
       this.#part.add(-(body?.length ?? 0));
     }
+  }
+
+  async #routed(
+    head: RequestHead,
+    body: Uint8Array<ArrayBuffer> | undefined,
+    signal: AbortSignal,
+  ): Promise<Response> {
+    const target = this.#handlers.route?.(head.target) ?? head.target;
+    if (typeof target !== "string") return target;
+    const request = toRequest({ ...head, target }, body, signal);
+    if (!request) throw new HttpFault(400, "this request line is not understood");
+    return this.#answer(request);
   }
 
   async #answer(request: Request): Promise<Response> {
