@@ -15,8 +15,19 @@ export function errorLine(error: unknown): string {
   return oneLine(error.name === "Error" ? error.message : `${error.name}: ${error.message}`);
 }
 
+/** What the runtime says where it is not let be, and what that means. */
+const RUNTIME: readonly (readonly [said: string, words: string])[] = [
+  [
+    "requires the JIT",
+    "the runtime may not make code as it runs: MemoryDenyWriteExecute=no in the unit, and no JSC_useJIT=0 in the environment",
+  ],
+];
+
 /** The whole line for an error that ends the program. @param name what failed, such as `spawnbox serve` */
 export function fatalLine(name: string, error: unknown): string {
+  const said = error instanceof Error ? error.message : "";
+  const known = RUNTIME.find(([part]) => said.includes(part));
+  if (known) return `${name}: ${known[1]} (${oneLine(said)})`;
   if (error instanceof Refused) return `${name}: ${oneLine(error.message)}`;
   const report = process.env[DEBUG]
     ? `with this stack`

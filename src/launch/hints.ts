@@ -164,10 +164,9 @@ const WORDS: Readonly<Partial<Record<Step, Readonly<Record<string, Words>>>>> = 
   CLONE: NAMESPACE_WORDS,
   FORK: NAMESPACE_WORDS,
   UNSHARE: NAMESPACE_WORDS,
-  ROOT_BEGIN: { ENOSYS: mountCalls, EACCES: (_, here) => mac(here), EPERM: mounting },
+  ROOT_BEGIN: { EACCES: (_, here) => mac(here), EPERM: mounting },
   BIND: { ...MOUNT_SOURCE, EPERM: mounting },
   FSMOUNT: {
-    ENOSYS: mountCalls,
     ENODEV: ({ what }) => `this kernel has no file system ${what}`,
     EINVAL: ({ what }) =>
       what === "hidepid"
@@ -261,14 +260,13 @@ const WORDS: Readonly<Partial<Record<Step, Readonly<Record<string, Words>>>>> = 
       "another filter around the server has a listener, and the kernel takes one: seccomp.report and SCMP_ACT_NOTIFY cannot work within it",
     EPERM: (_, here) =>
       `the supervisor may not trace its child: kernel.yama.ptrace_scope is ${here.setting("kernel.yama.ptrace_scope") ?? "unknown"} (at most 2 for root, 1 for others), or a filter denies pidfd_getfd(2): ${option(here, NEEDS.SECCOMP_LISTENER)}`,
-    ENOSYS: "it needs Linux 5.6",
+    ENOSYS: "pidfd_getfd(2) needs Linux 5.6",
     EINVAL: "this kernel has no user notification of seccomp(2)",
   },
   INHERIT: {
     EROFS: readOnlyProc,
     EACCES: "lowering that needs a right that the server lacks: CAP_SYS_RESOURCE, CAP_SYS_NICE",
   },
-  WAIT: { ENOMEM: "out of memory" },
   EXEC: {
     ENOENT: "it, or the interpreter or loader it needs, does not exist inside the sandbox",
     EACCES: "the user of the sandbox may not execute it, or it lies on a noexec mount",
@@ -373,6 +371,8 @@ function general(failure: Failure, here: Confinement): string {
       return `a seccomp filter around the server denies ${need.calls}: ${option(here, need)}`;
     return mac(here) ?? `the server may not use ${need.calls} here: ${option(here, need)}`;
   }
+  if (here.filtered)
+    return `a seccomp filter around the server may answer so to ${need.calls}: ${option(here, need)}`;
   return `the kernel refused ${need.calls} with an answer that is not known here: \`spawnbox doctor\` tells what this machine can do`;
 }
 
@@ -385,13 +385,16 @@ export function hint(failure: Failure, here: Confinement): string {
   return words || general(failure, here);
 }
 
-/** What kills a launch from outside. */
-export const KILLED =
-  "out of memory perhaps (see dmesg, MemoryMax= of the unit, --memory of the container), or somebody of its user has killed it";
-
-/** How the launcher died of a signal that nobody of the server has sent. */
-export function killedBy(signal: string, here: Confinement): string {
+/** How the launcher died that nobody of the server has ended. @param signal its name, where that is known */
+export function killed(here: Confinement, signal?: string): string {
   if (signal === "SIGSYS")
     return `a seccomp filter around the server ends what makes a call that it denies: ${option(here, { unit: "SystemCallErrorNumber=EPERM, to be told which", container: UNCONFINED })}`;
-  return KILLED;
+  const reasons = [
+    "out of memory (see dmesg, MemoryMax= of the unit, --memory of the container)",
+    "somebody of its user has killed it",
+    ...(here.filtered
+      ? ["a seccomp filter around the server denies it a call, such as capset(2)"]
+      : []),
+  ];
+  return reasons.join(", or ");
 }

@@ -10,7 +10,7 @@ import type { Plan } from "../plan/plan.ts";
 import type { GroupUsage, TaskGroup } from "./cgroup.ts";
 import { Channel } from "./channel.ts";
 import { confinement } from "./confinement.ts";
-import { hint, killedBy } from "./hints.ts";
+import { hint, killed } from "./hints.ts";
 import { launcherPath, opsFd } from "./launcher.ts";
 import { addSupervisor, sweepOrphans } from "./orphans.ts";
 import { type LauncherRecord, RecordReader } from "./records.ts";
@@ -210,7 +210,7 @@ export class LaunchedTask implements Task {
       this.#neverRan ||= this.#words?.isUnread() ?? false;
       this.#closeWords();
       // No effect after a failure record: a promise settles once.
-      const why = killedBy(String(this.#supervisor.signalCode), confinement());
+      const why = killed(confinement(), String(this.#supervisor.signalCode));
       start.reject(
         new LaunchError(
           "launcher",

@@ -10,7 +10,7 @@ import {
 import { errnoName } from "../../ffi/errno.ts";
 import type { Plan } from "../plan/plan.ts";
 import { confinement } from "./confinement.ts";
-import { hint, KILLED } from "./hints.ts";
+import { hint, killed } from "./hints.ts";
 import { refusedProgram } from "./refused-program.ts";
 import { LaunchError } from "./task.ts";
 
@@ -50,7 +50,7 @@ function failure(op: number, errno: number, what: string, plan?: Plan): LaunchEr
       "launcher",
       "",
       "",
-      `killed before it could execute the command: ${KILLED}`,
+      `killed before it could execute the command: ${killed(confinement())}`,
     );
   const name = errnoName(errno);
   const step = OP_NAMES.get(op) ?? "PLAN_READ";

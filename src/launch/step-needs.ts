@@ -69,7 +69,7 @@ const CAPS: Need = {
 export const NEEDS: Readonly<Record<Step, Need>> = {
   MEMFD: {
     calls: "memfd_create(2)",
-    unit: "MemoryDenyWriteExecute=no (with it, systemd denies executable memory files), SystemCallFilter=memfd_create",
+    unit: "SystemCallFilter=memfd_create",
     container: UNCONFINED,
   },
   PIPE: {
@@ -159,7 +159,10 @@ export const NEEDS: Readonly<Record<Step, Need>> = {
   },
   EXEC: { calls: "execve(2)", unit: "NoExecPaths=, SystemCallFilter=@process" },
   PLAN_READ: { calls: "mmap(2) of the plan" },
-  CLONE: NAMESPACES,
+  CLONE: {
+    ...NAMESPACES,
+    calls: "clone(2) with new namespaces, or what is before it: socketpair(2), signalfd4(2)",
+  },
   INHERIT: {
     calls: "sched_setscheduler(2), setpriority(2), ioprio_set(2), prlimit64(2), personality(2)",
     unit: "SystemCallFilter=@resources personality, and LockPersonality=no",

@@ -32,7 +32,7 @@ export interface ServerOptions {
 }
 
 export interface RunningServer {
-  /** Of the first endpoint. */
+  /** Of the first endpoint, without the base. */
   readonly url: string;
   readonly port: number;
   /** Of each endpoint: `http://host:port` with the base, or `unix:/path`. */
