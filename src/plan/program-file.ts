@@ -49,9 +49,9 @@ function script(text: string): ProgramFile {
   const [, interpreter = "", argument = ""] = /^([^ \t]*)[ \t]*(.*)$/s.exec(line) ?? [];
   if (interpreter.replace("\r", "") === "")
     throw new Error("names no interpreter in its #! line: make it #!/bin/sh, or what it is for");
-  if (line.endsWith("\r"))
+  if (interpreter.includes("\r") || line.endsWith("\r"))
     throw new Error(
-      "has the line ends of Windows (CR LF), so that its interpreter gets a name that ends with CR: sed -i 's/\\r$//' on it",
+      "has the line ends of Windows (CR LF), and CR becomes part of its interpreter's name or argument: sed -i 's/\\r$//' on it",
     );
   if (end < 0 && text.length >= LINE && argument === "")
     throw new Error(

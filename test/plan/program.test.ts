@@ -64,6 +64,7 @@ describe("what cannot be executed is told with what to do", () => {
     ["UTF-16", new Uint8Array([0xff, 0xfe, 0x23, 0]), "UTF-16"],
     ["empty", "", "/deploy is empty"],
     ["CR LF", "#!/bin/sh\r\necho\r\n", "(CR LF)"],
+    ["CR alone", "#!/bin/sh\recho\r", "(CR LF)"],
     ["CR LF behind an argument", "#!/usr/bin/env sh\r\n", "(CR LF)"],
     ["no interpreter", "#! \t\n", "names no interpreter"],
     ["only CR", "#!\r\n", "names no interpreter"],

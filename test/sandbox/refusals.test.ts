@@ -88,6 +88,15 @@ describe.if(isRoot)("told in the terms of who runs the server", () => {
     },
   );
 
+  test("no code may be made at run time", () => {
+    // PR_SET_MDWE, since Linux 6.3: MemoryDenyWriteExecute= of a unit.
+    const mdwe =
+      "import ctypes,os,sys;z=ctypes.c_ulong(0);" +
+      "ctypes.CDLL(None).prctl(65,ctypes.c_ulong(1),z,z,z)==0 or os._exit(9);os.execvp(sys.argv[1],sys.argv[1:])";
+    const said = run({}, "python3", "-c", mdwe);
+    if (said !== "") expect(said).toMatch(/^spawnbox run: .*MemoryDenyWriteExecute=no in the unit/);
+  });
+
   const sysctl = "/proc/sys/vm/memfd_noexec";
   test.if(existsSync(sysctl))("vm.memfd_noexec is 2, in a pid namespace of its own", () => {
     const before = readFileSync(sysctl, "utf8");
