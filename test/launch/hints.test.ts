@@ -6,6 +6,7 @@ import { confinement } from "../../src/launch/confinement.ts";
 import { hint, killed } from "../../src/launch/hints.ts";
 import { lowerLimits } from "../../src/launch/lower-limits.ts";
 import { fatalLine } from "../../src/unexpected.ts";
+import { localMounts } from "../../src/launch/refused-program.ts";
 import { LaunchError } from "../../src/launch/task.ts";
 
 const ALL = (1n << 41n) - 1n;
@@ -143,4 +144,20 @@ test("what ends the program is one line; what is no bug is not called one", () =
   expect(fatalLine("spawnbox run", new TypeError("bun:ffi requires the JIT"))).toContain(
     "MemoryDenyWriteExecute=no",
   );
+});
+
+test("which paths are on file systems that answer, without asking them", () => {
+  const isLocal = localMounts(
+    [
+      "3 1 0:6 / /mnt/a\\040b/in rw - tmpfs none rw",
+      "2 1 0:5 / /mnt/a\\040b rw shared:1 - fuse.sshfs host rw",
+      "4 1 0:6 / /tmp rw - tmpfs none rw",
+      "1 0 8:1 / / rw - ext4 /dev/sda1 rw",
+      "",
+    ].join("\n"),
+  );
+  expect(["/", "/mnt", "/tmp/x", "/mnt/a bc"].filter(isLocal).length).toBe(4);
+  // The second may be on top of the first.
+  expect(["/mnt/a b/x", "/mnt/a b", "/mnt/a b/in/y"].filter(isLocal)).toEqual([]);
+  expect(localMounts("")("/")).toBe(false);
 });
