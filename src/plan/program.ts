@@ -102,7 +102,7 @@ function checkSearched(
     .split(":")
     .filter((directory) => directory.startsWith("/"))
     .map((directory) => posix.join(directory, name))
-    .find((one) => isThere(context.view, one));
+    .find((one) => isThere(context, one));
   if (at === undefined)
     throw new Error(
       `${path} needs ${name}, which is in no directory of PATH inside the sandbox (${searchPath}): mount it there, or set PATH in envs`,
@@ -110,14 +110,19 @@ function checkSearched(
   deeper(context, at, path, depth);
 }
 
-/** Whether env(1) would stop here. What is made at boot is there; where the server cannot look, nothing is known to be. */
-function isThere(view: View, path: string): boolean {
+/**
+ * Whether env(1) would stop here: it goes on to the next directory where the user may not execute what is there, see execvp in
+ * exec(3). What is made at boot is there; where the server cannot look, nothing is known to be.
+ */
+function isThere(context: ProgramContext, path: string): boolean {
+  const { view } = context;
   try {
-    const { host } = view.resolve(path);
-    const file = host === undefined ? undefined : view.files.lookup(host);
-    return host === undefined || (file?.kind === "file" && file.executable);
+    const found = view.resolve(path);
+    checkRights(context, found, path, EXECUTE, "");
+    const file = found.host === undefined ? undefined : view.files.lookup(found.host);
+    return found.host === undefined || (file?.kind === "file" && file.executable);
   } catch {
-    // not visible, or no such file: the next directory is looked at
+    // not visible, no such file, or not for this user: the next directory is looked at
     return false;
   }
 }
@@ -162,7 +167,7 @@ function checkRights(
     const place = view.hostPath(above);
     if (refused(place, EXECUTE))
       throw new Error(
-        `${path} lies in ${above}, which the user of the sandbox (uid ${user.uid}) may not enter${needed}: chmod o+x ${place}, or put it elsewhere`,
+        `${path} lies in ${above}, which the user of the sandbox (uid ${user.uid}) may not enter${needed}: put it elsewhere, or chmod o+x ${place}`,
       );
   }
   if (refused(host, right))

@@ -143,6 +143,15 @@ describe("what cannot be executed is told with what to do", () => {
       "in no directory of PATH inside the sandbox (/opt/bin:/nowhere)",
     );
     expect(told("#!/usr/bin/env sh\n", { view, searchPath: "/opt/bin:/usr/bin" })).toBe("fine");
+    // What the user may not execute there is passed over.
+    const own = join(dir, "own");
+    mkdirSync(own, { recursive: true, mode: 0o700 });
+    writeFileSync(join(own, "sh"), "#!/bin/sh\n", { mode: 0o755 });
+    const user = { uid: 65534, gids: new Set([65534]) };
+    expect(told("#!/usr/bin/env sh\n", { user, searchPath: `${own}:/usr/bin` })).toBe("fine");
+    expect(told("#!/usr/bin/env sh\n", { user, searchPath: own })).toContain(
+      "in no directory of PATH",
+    );
   });
 
   test("what the kernel was told to run is fine, if its interpreter is inside", () => {
