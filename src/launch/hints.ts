@@ -2,112 +2,26 @@
  * What to say of a step that the kernel refused: why here, and what to do, in the terms of who runs the server (unit options,
  * options of containers, sysctls, limits). The one place of these sentences.
  */
-import type { Plan } from "../plan/plan.ts";
 import { capabilityName } from "../plan/words.ts";
 import type { Confinement } from "./confinement.ts";
+import { type Failure, lacks, type Words } from "./failure.ts";
 import { lowerLimits } from "./lower-limits.ts";
+import {
+  mac,
+  MADE_PLACE,
+  masked,
+  MOUNT_SOURCE,
+  mounting,
+  NAMESPACE_WORDS,
+  userNamespaces,
+} from "./namespace-hints.ts";
 import { CAP, IDS, needOf, NEEDS, option, type Step, UNCONFINED } from "./step-needs.ts";
-
-export interface Failure {
-  readonly step: Step;
-  /** Name of an errno. */
-  readonly errno: string;
-  /** The object, as the launcher tells it; empty where there is none. */
-  readonly what: string;
-  /** Undefined where none is launched yet. */
-  readonly plan?: Pick<Plan, "policy"> | undefined;
-}
 
 const ENOUGH_OF: Readonly<Record<string, string>> = {
   ENOMEM:
     "out of memory: see MemoryMax= of the unit, --memory of the container, limits.as of the config",
   ENFILE: "all files that the machine may have open are open: sysctl fs.file-max",
 };
-
-type Words = string | ((failure: Failure, here: Confinement) => string | undefined);
-
-const NAMESPACE_WORDS: Readonly<Record<string, Words>> = {
-  ENOSPC: (_, here) => {
-    const zero = NAMESPACE_SYSCTLS.find((name) => here.setting(name) === "0");
-    return zero === undefined
-      ? "there are as many namespaces as the user may have: raise user.max_*_namespaces (sysctl), or limit how many tasks run at once"
-      : `${zero} is 0, so no such namespace can be made: ${
-          here.readOnlySettings
-            ? `it is read-only here, so set it where the container or unit is started: sysctl ${zero}=10000`
-            : `sysctl ${zero}=10000`
-        }`;
-  },
-  EUSERS: "user namespaces are nested too deeply, or there are too many of them",
-  EAGAIN:
-    "there are as many processes as the user, the group or the machine may have: see limits.nproc, cgroups.pids and kernel.pid_max; LimitNPROC= and TasksMax= of the unit, --pids-limit of the container",
-  ENOMEM: "out of memory, or the pid namespace is ending",
-  EINVAL: "this kernel lacks such a namespace: CONFIG_NAMESPACES, CONFIG_USER_NS",
-  EPERM: (failure, here) => userNamespaces(failure, here),
-  EACCES: (failure, here) => userNamespaces(failure, here),
-};
-
-const NAMESPACE_SYSCTLS = ["user", "pid", "net", "ipc", "uts", "mnt", "cgroup"].map(
-  (name) => `user.max_${name}_namespaces`,
-);
-
-/** Who turned user namespaces off: the sysctls that ask for them. */
-function userNamespaces({ plan }: Failure, here: Confinement): string | undefined {
-  if (plan && !plan.policy.namespaces.has("user")) return undefined;
-  if (here.setting("kernel.unprivileged_userns_clone") === "0")
-    return "kernel.unprivileged_userns_clone is 0: sysctl kernel.unprivileged_userns_clone=1, or run the server as root";
-  if (here.setting("kernel.apparmor_restrict_unprivileged_userns") === "1")
-    return "kernel.apparmor_restrict_unprivileged_userns is 1: give spawnbox an AppArmor profile with `userns,`, or sysctl kernel.apparmor_restrict_unprivileged_userns=0, or run the server as root";
-  return undefined;
-}
-
-const MOUNT_SOURCE: Readonly<Record<string, Words>> = {
-  ENOENT: ({ what }) =>
-    `${what} is not there any more: make it, or take the mount out of the config`,
-  ELOOP: ({ what }) =>
-    `a symbolic link is on the way to ${what} now, and was none at the start: reload the server (SIGHUP, monitor/reload), if it is meant`,
-  ENOTDIR: ({ what }) => `something on the way to ${what} is no directory any more`,
-  EACCES: ({ what }, here) =>
-    mac(here) ??
-    `the server's user may not reach ${what}: give it the right to enter each directory above`,
-  ENOSYS: mountCalls,
-  ENOSPC: "there are as many mounts as may be: sysctl fs.mount-max",
-  EBUSY: ({ what }) => `${what} is in use in a way that forbids it, as a mount point of another`,
-  EINVAL: ({ what }) =>
-    `${what} cannot be mounted here: it is of another mount or user namespace, or a file where a directory is wanted`,
-};
-
-/** openat2 came with Linux 5.6, and is the one that filters hide by ENOSYS. */
-function mountCalls(_: Failure, here: Confinement): string {
-  return here.filtered
-    ? `a seccomp filter around the server hides openat2(2): ${option(here, { unit: "RestrictSUIDSGID=no", container: `a newer runtime, or ${UNCONFINED}` })}`
-    : "this kernel lacks a system call of mounts: it needs Linux 5.9";
-}
-
-const MADE_PLACE: Readonly<Record<string, Words>> = {
-  ...MOUNT_SOURCE,
-  ENOENT: ({ what }) => `${what} does not exist in the sandbox, and nothing is made there`,
-  ELOOP: ({ what }) =>
-    `a symbolic link is on the way to ${what} inside the sandbox: name what it leads to`,
-  EROFS: ({ what }) =>
-    `${what} would have to be made in a read-only mount: make it on the host, or mount a tmpfs above it`,
-  EEXIST: ({ what }) => `there is something at ${what} already, from a mount above it`,
-  ENOTDIR: ({ what }) =>
-    `${what}, or something above it, is a file where a directory is needed, or the other way round`,
-  EACCES: ({ what }, here) =>
-    mac(here) ??
-    `${what} would have to be made in a directory of the host that the server's user may not write to: make it there`,
-  ENOSPC: "no space is left in the file system above it",
-};
-
-/** A security module that confines the server is known to answer EACCES. */
-function mac({ label, container }: Confinement): string | undefined {
-  if (label === undefined) return undefined;
-  return `${label} confines the server and may forbid it: ${
-    container === undefined
-      ? "see dmesg; AppArmorProfile= or SELinuxContext= of the unit"
-      : "--security-opt apparmor=unconfined, or label=disable"
-  }`;
-}
 
 const ID_WORDS: Readonly<Record<string, Words>> = {
   EINVAL: (_, here) =>
@@ -301,18 +215,6 @@ function maps(failure: Failure, here: Confinement): string {
   );
 }
 
-/** The kernel gives a new proc or sysfs in a user namespace only to who sees the whole of one: mount_namespaces(7). */
-function masked(failure: Failure, here: Confinement): string | undefined {
-  const { step, what } = failure;
-  if (what !== "proc" && what !== "sysfs") return mounting(failure, here);
-  if (lacks(CAP.SYS_ADMIN, failure, here)) return undefined;
-  return `the kernel gives no new ${what} to who sees one with parts masked or read-only, as here: ${option(here, needOf(step, what))}`;
-}
-
-function mounting(failure: Failure, here: Confinement): string | undefined {
-  return userNamespaces(failure, here);
-}
-
 function readOnlyProc({ what }: Failure, here: Confinement): string {
   return `${what} is read-only here: ${option(here, NEEDS.SETTING)}`;
 }
@@ -337,12 +239,6 @@ function capabilities({ plan }: Failure, here: Confinement): string | undefined 
     container: names.map((name) => `--cap-add ${name.replace(/^CAP_/, "")}`).join(" "),
   })}`;
 }
-
-const lacks = (cap: number | undefined, { plan }: Failure, { caps }: Confinement): boolean =>
-  cap !== undefined &&
-  ((caps >> BigInt(cap)) & 1n) === 0n &&
-  // In a user namespace of its own the launcher has all of them.
-  !plan?.policy.namespaces.has("user");
 
 /** What is said of an errno that its step has no words for. */
 function general(failure: Failure, here: Confinement): string {

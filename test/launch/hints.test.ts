@@ -1,5 +1,6 @@
 /** Each step of a launch, each errno: there are words for it, in the terms of where the server is. */
 import { describe, expect, test } from "bun:test";
+import { join } from "node:path";
 import { OP, type OpName } from "../../ffi/launcher/layout.ts";
 import type { Confinement } from "../../src/launch/confinement.ts";
 import { confinement } from "../../src/launch/confinement.ts";
@@ -161,3 +162,22 @@ test("which paths are on file systems that answer, without asking them", () => {
   expect(["/mnt/a b/x", "/mnt/a b", "/mnt/a b/in/y"].filter(isLocal)).toEqual([]);
   expect(localMounts("")("/")).toBe(false);
 });
+
+test.each(["throw", "reject"])(
+  "what nobody catches (%s) is one line, and ends the program",
+  (how) => {
+    const code = `
+    import { endOnUnexpected } from ${JSON.stringify(join(import.meta.dir, "../../src/unexpected.ts"))};
+    endOnUnexpected("spawnbox serve");
+    setInterval(() => {}, 1000);
+    if ("${how}" === "throw") setTimeout(() => { throw new RangeError("a\\nb"); });
+    else void Promise.reject(new RangeError("a\\nb"));`;
+    const run = (env: Record<string, string>) => {
+      const { exitCode, stderr } = Bun.spawnSync([process.execPath, "-e", code], { env });
+      expect(exitCode).toBe(1);
+      return stderr.toString();
+    };
+    expect(run({})).toMatch(/^spawnbox serve: failed unexpectedly: RangeError: a\\u000ab\. .*\n$/);
+    expect(run({ SPAWNBOX_DEBUG: "1" })).toMatch(/\n\s+at /);
+  },
+);
