@@ -6,7 +6,7 @@ import type { Caller, Client } from "../api/client.ts";
 import type { Asker } from "../api/turns.ts";
 import type { Registry } from "../api/registry.ts";
 import { failure, type Reply } from "../api/reply.ts";
-import { parseForeign } from "../json.ts";
+import { parseForeign, TooManyValues } from "../json.ts";
 import type { ServerSession } from "./session.ts";
 import type { WebSocketConnection } from "./websocket.ts";
 
@@ -86,6 +86,11 @@ export class AfbConnection implements Client {
   /** A text message arrived. */
   text(text: string): void {
     const call = parseCall(text);
+    if (call instanceof TooManyValues) {
+      // Whose call it is stands in what is not taken apart.
+      this.#connection?.close(1009, call.message);
+      return;
+    }
     if (!call) {
       this.#connection?.close(1008, "invalid-frame");
       return;
@@ -123,8 +128,9 @@ export class AfbConnection implements Client {
 }
 
 /** The call in a message; undefined when it is none. Only a server that calls its clients would be sent anything else. */
-function parseCall(text: string): Call | undefined {
+function parseCall(text: string): Call | TooManyValues | undefined {
   const frame = parse(text);
+  if (frame instanceof TooManyValues) return frame;
   if (!Array.isArray(frame)) return undefined;
   const [kind, id, method, args, token]: unknown[] = frame;
   if (frame.length < 4 || frame.length > 5 || kind !== CALL) return undefined;
@@ -141,6 +147,7 @@ function parse(text: string): unknown {
   try {
     return parseForeign(text);
   } catch (error) {
+    if (error instanceof TooManyValues) return error;
     if (error instanceof SyntaxError) return undefined;
     throw error;
   }

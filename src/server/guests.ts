@@ -8,6 +8,8 @@ import { isIPv6 } from "node:net";
 import type { Peer } from "./peer.ts";
 
 const GREED = 3;
+/** Milliseconds for which one is spared that says nothing: what it said may wait in the kernel for the server to come to it. */
+const GRACE = 500;
 
 export interface Guest {
   /** Since when it has asked for nothing, ms of performance.now(); undefined while something is done for it. */
@@ -20,8 +22,14 @@ export class Guests {
   readonly #peers = new Map<string, Set<Guest>>();
   #count = 0;
 
-  /** @param most connections of this door */
-  constructor(readonly most: number) {}
+  /**
+   * @param most connections of this door
+   * @param now ms, of the clock of {@link Guest.idleSince}
+   */
+  constructor(
+    readonly most: number,
+    readonly now: () => number = () => performance.now(),
+  ) {}
 
   /** Takes a guest in, if need be in the place of an idle one. False: there is no place, and it is to be refused. */
   admit(peer: string, guest: Guest): boolean {
@@ -31,7 +39,7 @@ export class Guests {
     if (beyond || this.#count >= this.most) {
       // Of its own where it has more than its share, else of who has most.
       const crowd = beyond ? own : this.#largest();
-      const idle = crowd && longestIdle(crowd);
+      const idle = crowd && longestIdle(crowd, this.now() - GRACE);
       if (!idle) return false;
       this.#remove(crowd, idle);
       idle.evict();
@@ -60,9 +68,9 @@ export class Guests {
   }
 }
 
-function longestIdle(guests: ReadonlySet<Guest>): Guest | undefined {
+/** @param since at least so long */
+function longestIdle(guests: ReadonlySet<Guest>, since: number): Guest | undefined {
   let found: Guest | undefined;
-  let since = Infinity;
   for (const guest of guests) {
     const { idleSince } = guest;
     if (idleSince === undefined || idleSince >= since) continue;

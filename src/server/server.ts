@@ -52,10 +52,10 @@ export interface RunningServer {
 const GRACE = 2_000;
 
 const CONNECTIONS = 512;
-/** About four times that is what the process may grow by, since text has two bytes a character, and JSON becomes objects. */
-const MEMORY = 32 << 20;
-/** Bytes that each connection may hold whatever the others do: a small call always gets through. */
-const TRIFLE = 32 << 10;
+/** Several times that is what the process may grow by, since text has two bytes a character, and JSON becomes objects. */
+const MEMORY = 16 << 20;
+/** Bytes of a usual call: for these nobody waits who has no others, whatever large ones hold. */
+const TRIFLE = 16 << 10;
 
 /** Rejects with an Error that says what to do; then nothing listens. */
 export async function startServer(options: ServerOptions): Promise<RunningServer> {

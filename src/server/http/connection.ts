@@ -13,6 +13,8 @@ import { parseHead, type RequestHead } from "./head.ts";
 import { Input } from "./input.ts";
 import { headText, Output } from "./output.ts";
 import { errorLine } from "../../unexpected.ts";
+import { LONG } from "../../json.ts";
+import { heavy } from "../../turnstile.ts";
 
 /** Most bytes of a request body. */
 export const BODY_LIMIT = 1 << 20;
@@ -55,6 +57,8 @@ export class HttpConnection {
   /** When the client was last heard of, ms of performance.now(). */
   #heard = performance.now();
   #leaving = false;
+  /** It is the server that does not go on with it. */
+  #waiting = false;
   #left: AbortController | undefined;
 
   /** Begins to read. @param part what this connection holds of the memory for all */
@@ -71,7 +75,8 @@ export class HttpConnection {
 
   /** Since when nothing has been asked for, ms of performance.now(); undefined while something is being answered. */
   get idleSince(): number | undefined {
-    return this.#phase === "answer" || this.#phase === "upgraded" ? undefined : this.#heard;
+    const busy = this.#waiting || this.#phase === "answer" || this.#phase === "upgraded";
+    return busy ? undefined : this.#heard;
   }
 
   /** What is being answered is the last; an idle connection ends at once. */
@@ -115,6 +120,7 @@ export class HttpConnection {
     try {
       // What others hold is more than there is: until they have read it, no more is made.
       await this.#room();
+      if (body && body.length > LONG) await new Promise<void>((go) => heavy.enter(go));
       this.#phase = "answer";
       clearTimeout(this.#timer);
       const left = new AbortController();
@@ -173,14 +179,19 @@ export class HttpConnection {
       this.#part.add(-kept);
       throw error;
     }
-    return wanted ? new Uint8Array(Buffer.concat(pieces)) : undefined;
+    return wanted ? Buffer.concat(pieces) : undefined;
   }
 
   /** Waits while this connection holds more than what is left for the others. */
   async #room(): Promise<void> {
     if (!this.#part.full) return;
     this.#input.hold();
-    await new Promise<void>((resolve) => this.#part.onRoom(resolve, true));
+    this.#waiting = true;
+    // Once it is all there it is for the server to be quick.
+    const late = (): void => void (this.#phase === "body" && this.#late());
+    await new Promise<void>((resolve) => this.#part.onRoom(resolve, late));
+    this.#waiting = false;
+    this.#heard = performance.now();
   }
 
   #upgrade(head: RequestHead): void {
@@ -216,7 +227,8 @@ export class HttpConnection {
 
   #late(): void {
     if (this.#phase === "idle" || this.#phase === "over") this.#socket.destroy();
-    else if (this.#part.full) void this.#refuse(503, "the server is busy: try again later");
+    else if (this.#part.full || this.#part.favoured)
+      void this.#refuse(503, "the server is busy: try again later");
     else void this.#refuse(408, "the request did not come in time");
   }
 
@@ -238,6 +250,7 @@ export class HttpConnection {
   /** What still arrives is read and dropped: closing over unread data would reset the connection, and the answer be lost. */
   #end(): void {
     this.#phase = "over";
+    this.#part.finished();
     if (this.#socket.destroyed) return clearTimeout(this.#timer);
     this.#input.detach();
     this.#socket.on("data", () => {});
