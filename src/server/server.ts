@@ -53,7 +53,7 @@ const GRACE = 2_000;
 
 const CONNECTIONS = 512;
 /** Several times that is what the process may grow by, since text has two bytes a character, and JSON becomes objects. */
-const MEMORY = 16 << 20;
+const MEMORY = 8 << 20;
 /** Bytes of a usual call: for these nobody waits who has no others, whatever large ones hold. */
 const TRIFLE = 16 << 10;
 

@@ -73,9 +73,9 @@ export class WebSocketConnection {
     return this.#state === "open";
   }
 
-  /** When the peer was last heard of, ms of performance.now(); undefined while it is not read. */
+  /** When the peer was last heard of, ms of performance.now(); undefined while it is not read, or amid a long message. */
   get heard(): number | undefined {
-    return this.#paused ? undefined : this.#heard;
+    return this.#paused || this.#reader.message > LONG ? undefined : this.#heard;
   }
 
   /** Everything that was sent has been taken by the kernel. */
@@ -194,6 +194,8 @@ export class WebSocketConnection {
       return false;
     this.#paused = true;
     this.socket.pause();
+    // Nothing else would tell when there is room again.
+    if (this.#part.full) this.#awaitRoom();
     if (breathe && !this.#breathing) {
       this.#breathing = true;
       setImmediate(() => {
@@ -239,8 +241,10 @@ export class WebSocketConnection {
     const late = (): void => {
       // Once it is all there it is for the server to be quick.
       if (this.#reader.message > 0) this.#giveWay();
+      else this.#part.finished();
     };
-    this.#part.onRoom(goOn, this.#reader.held > 0 ? late : undefined);
+    const begun = this.#reader.held > 0 || this.#chunks.length > 0;
+    this.#part.onRoom(goOn, begun ? late : undefined);
   }
 
   /** Others wait for the memory that it holds. */
