@@ -60,10 +60,11 @@ const PAGE = `<!doctype html><title>x</title>${"<p>page</p>".repeat(20_000)}`;
 
 /**
  * Only what others leave of the processors is for the greedy. Where sessions share them as groups (sched(7), "The autogroup
- * feature"), nice(2) says nothing between sessions, so theirs is of the lowest weight too.
+ * feature"), nice(2) says nothing between sessions, so theirs weigh little too; not the
+ * least, with which they would not come to their end beside other work.
  */
 const LAST =
-  'if [ -w /proc/self/autogroup ]; then echo 19 >/proc/self/autogroup || :; fi; exec nice -n 19 "$@"';
+  'if [ -w /proc/self/autogroup ]; then echo 15 >/proc/self/autogroup || :; fi; exec nice -n 19 "$@"';
 
 /** What the program at `greedy/NAME.ts` tells at its end. */
 async function program(name: string, door: string, manner: string, greedy: boolean): Promise<Told> {
@@ -75,7 +76,7 @@ async function program(name: string, door: string, manner: string, greedy: boole
     detached: greedy,
   });
   // A hang guard: the rest of what was begun takes a while.
-  const guard = setTimeout(() => running.kill("SIGKILL"), (SECONDS + 90) * 1000 * PATIENCE);
+  const guard = setTimeout(() => running.kill("SIGKILL"), (SECONDS + 150) * 1000 * PATIENCE);
   const text = await running.stdout.text();
   clearTimeout(guard);
   if ((await running.exited) !== 0) throw new Error(`${name} ${manner} ended with ${text}`);
