@@ -11,6 +11,7 @@ import type { Endpoint } from "../server/endpoint.ts";
 import { type RunningServer, startServer } from "../server/server.ts";
 import { inheritedSockets } from "../service/activation.ts";
 import { serviceManager } from "../service/notify.ts";
+import { keepSmall } from "../service/thrift.ts";
 import { createReloads, type ReloadResult } from "../service/reload.ts";
 import { changesOf, reloadVerb } from "../service/reload-verb.ts";
 import { version } from "../version.ts";
@@ -123,7 +124,9 @@ export async function serve(
   early?.handover.answer((joining, joiner) => become(joining, joiner, serving));
   early?.onReady(server.urls);
   launching.keepReady(current.apis);
+  const stopKeeping = keepSmall();
   await untilStopped();
+  stopKeeping();
   serving.manager.stopping();
   early?.handover.close();
   await Promise.all([server.close(), registry.close()]);

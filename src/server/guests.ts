@@ -14,6 +14,8 @@ const GRACE = 500;
 export interface Guest {
   /** Since when it has asked for nothing, ms of performance.now(); undefined while something is done for it. */
   readonly idleSince: number | undefined;
+  /** The kernel has something of it that the server has not come to yet. */
+  readonly unread: boolean;
   /** Ends it, as one that has been idle for too long. */
   evict(): void;
 }
@@ -68,16 +70,25 @@ export class Guests {
   }
 }
 
+/** Guests that are looked at more closely to find one that is idle. */
+const LOOKS = 16;
+
 /** @param since at least so long */
 function longestIdle(guests: ReadonlySet<Guest>, since: number): Guest | undefined {
-  let found: Guest | undefined;
-  for (const guest of guests) {
-    const { idleSince } = guest;
-    if (idleSince === undefined || idleSince >= since) continue;
-    found = guest;
-    since = idleSince;
+  const spared = new Set<Guest>();
+  while (spared.size < LOOKS) {
+    let found: Guest | undefined;
+    let longest = since;
+    for (const guest of guests) {
+      const { idleSince } = guest;
+      if (idleSince === undefined || idleSince >= longest || spared.has(guest)) continue;
+      found = guest;
+      longest = idleSince;
+    }
+    if (!found?.unread) return found;
+    spared.add(found);
   }
-  return found;
+  return undefined;
 }
 
 /** Who shares places: a user of this machine, an IPv4 address, or an IPv6 network, of which one host may have every address. */

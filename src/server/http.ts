@@ -3,6 +3,7 @@
  * raw socket, since AFB's C client sends unmasked frames, which others refuse.
  */
 import type { Socket } from "node:net";
+import { isReadable } from "../../ffi/libc.ts";
 import { limitReceiving } from "../../ffi/sockets.ts";
 import type { Registry } from "../api/registry.ts";
 import type { Asker } from "../api/turns.ts";
@@ -77,7 +78,7 @@ export function createDoor(shared: Shared, place: Place, guests: Guests): Door {
     const part = shared.memory.part();
     const from: Asker = { peer: name, connection: visitor };
     const connection = new HttpConnection(socket, part, {
-      respond: (request) => rest(request, { from, peer }),
+      respond: (request, body) => rest(request, { from, peer, body }),
       route: (target) => below(shared.base, target) ?? elsewhere(shared.base, target),
       upgrade: (head, behind) => {
         connections.delete(connection);
@@ -108,6 +109,11 @@ class Visitor implements Guest {
 
   get idleSince(): number | undefined {
     return this.speaks ? this.speaks.idleSince : 0;
+  }
+
+  get unread(): boolean {
+    const fd = descriptorOf(this.socket);
+    return fd !== undefined && isReadable(fd);
   }
 
   evict(): void {

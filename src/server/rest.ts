@@ -44,6 +44,8 @@ export interface Sender {
   readonly from?: Asker;
   /** Over a unix socket. */
   readonly peer?: Peer | undefined;
+  /** Of a POST. */
+  readonly body?: Uint8Array;
 }
 
 /** Answers one request. */
@@ -111,9 +113,9 @@ export function createRest(options: RestOptions): Rest {
     const parameters = parseQuery(url.search.slice(1), "query string");
     const header: GetHeader = (name) => request.headers.get(name) ?? undefined;
     checkCaller(header, options.policy());
-    const { args, texts, get } = await readArguments(request, parameters);
+    const { peer, from, body } = senders.get(request) ?? {};
+    const { args, texts, get } = readArguments(request, parameters, body);
     const credentials = readCredentials(header, get, options.port());
-    const { peer, from } = senders.get(request) ?? {};
     const session = options.sessions.open(credentials, peer);
     const caller = callerOf(credentials, peer);
     const wait = readWait(get("wait"), header("prefer"));

@@ -5,7 +5,10 @@ import { type Guest, Guests, peerName } from "../../src/server/guests.ts";
 
 class Visitor implements Guest {
   evicted = false;
-  constructor(readonly idleSince: number | undefined) {}
+  constructor(
+    readonly idleSince: number | undefined,
+    readonly unread = false,
+  ) {}
   evict(): void {
     this.evicted = true;
   }
@@ -30,6 +33,15 @@ test("beyond its share the one of its own that is idle for longest makes room", 
   const next = new Visitor(9);
   expect(guests.admit("a", next)).toBe(true);
   expect([...mine, other].map(({ evicted }) => evicted)).toEqual([false, false, true, false]);
+});
+
+test("who has said something that was not heard yet is not idle", () => {
+  const guests = new Guests(4, () => 1000);
+  const [unheard, quiet] = [new Visitor(1, true), new Visitor(2)];
+  for (const one of [unheard, quiet, busy()]) guests.admit("a", one);
+  expect(guests.admit("a", busy())).toBe(true);
+  expect([unheard.evicted, quiet.evicted]).toEqual([false, true]);
+  expect(guests.admit("a", busy())).toBe(false);
 });
 
 test("a full door: who has most gives way, and where none is idle the next is refused", () => {

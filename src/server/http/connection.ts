@@ -35,13 +35,18 @@ export interface Limits {
 export const LIMITS: Limits = { head: 10_000, body: 30_000, idle: 90_000, linger: 5_000 };
 
 export interface Handlers {
-  /** Answers a request; its signal tells that the client has gone. Never rejects. */
-  readonly respond: (request: Request) => Promise<Response> | Response;
+  /**
+   * Answers a request; its signal tells that the client has gone. Never rejects.
+   * @param body of a POST. It is not in the request, which would keep a copy of it, and make others
+   */
+  readonly respond: (request: Request, body: Uint8Array) => Promise<Response> | Response;
   /** What the server takes a target for; or the answer, where it is none of its. */
   readonly route?: (target: string) => string | Response;
   /** Takes over the connection of a request that asks for a WebSocket, with what came behind it. */
   readonly upgrade: (head: RequestHead, behind: Buffer) => void;
 }
+
+const NOTHING = new Uint8Array();
 
 type Phase = "idle" | "head" | "body" | "answer" | "over" | "upgraded";
 
@@ -143,14 +148,14 @@ export class HttpConnection {
   ): Promise<Response> {
     const target = this.#handlers.route?.(head.target) ?? head.target;
     if (typeof target !== "string") return target;
-    const request = toRequest({ ...head, target }, body, signal);
+    const request = toRequest({ ...head, target }, signal);
     if (!request) throw new HttpFault(400, "this request line is not understood");
-    return this.#answer(request);
+    return this.#answer(request, body ?? NOTHING);
   }
 
-  async #answer(request: Request): Promise<Response> {
+  async #answer(request: Request, body: Uint8Array): Promise<Response> {
     try {
-      return await this.#handlers.respond(request);
+      return await this.#handlers.respond(request, body);
     } catch (error) {
       console.error(`request failed: ${errorLine(error)}`);
       throw new HttpFault(500, "internal error");

@@ -93,8 +93,9 @@ const messages = many(8, async (n) => {
     }
     sent.messages += calls.succeeded;
     sent.busy += calls.busy;
-    // What was not read when it was told to go was not taken on; otherwise it was.
-    if (client?.goodbye?.match(/^10(13|09) /)) sent.refused++;
+    // What was not read when it was told to go was not taken on; otherwise it was. The word itself is lost where too much of
+    // this client's own is on its way, since the kernel resets the connection then.
+    if (client?.closed && /^(10(13|09) |$)/.test(client.goodbye ?? "")) sent.refused++;
     else {
       told.lost += calls.told.lost;
       wrong ??= calls.wrong ?? (calls.told.lost > 0 ? `cut off: ${client?.goodbye}` : undefined);
