@@ -12,7 +12,7 @@ import { type ApiPlan, launchable } from "./plan.ts";
 import { isObject } from "../object.ts";
 
 /** Of this format; LAYOUT is that of the ops inside. */
-const FORMAT = 2;
+const FORMAT = 3;
 const MAGIC = "spawnbox-plan ";
 
 interface Header {
