@@ -11,7 +11,6 @@
 
 #include "launcher.h"
 
-#define EPERM 1
 #define ENOENT 2
 #define EACCES 13
 #define ENOTDIR 20
@@ -23,7 +22,7 @@
 #define MOST_LINKS 40
 #define PLACES_SIZE (256u << 10)
 
-/* Where a walk is, without links; "" is the root. The failure of a link names it. */
+/* Where a walk is, without links; "" is the root. The failure of a link that is not followed names it. */
 static char place[TEXT];
 static char ahead[TEXT], spare[TEXT];
 
@@ -154,7 +153,7 @@ static long walk_to(long top, const char *path, int follow, const struct op *sha
 			} else if (!roots || st.stx_uid != 0 || is_shared(shared_places)) {
 				if (go_up_or_down(name) >= 0)
 					at = place;
-				r = -EPERM;
+				r = -ELOOP;
 			} else {
 				r = put_ahead(fd, rest);
 			}

@@ -79,14 +79,17 @@ export function compileLandlock(
   const rights = { ro: READ, exec: READ | FILES.EXECUTE, rw: files & ~FILES.EXECUTE } as const;
   // A path listed twice has the rights of both.
   const paths = new Map<string, bigint>();
-  const asked = new Map<string, string>();
+  /** By what the launcher is given: two names may lead to the same only now. */
+  const rules = new Map<string, LandlockPolicy["paths"][number]>();
   const links = new Set<string>();
   for (const [key, access] of Object.entries(rights) as [keyof typeof rights, bigint][]) {
     for (const [i, text] of (landlock[key] ?? []).entries()) {
       const full = report.attempt(`${path}.${key}[${i}]`, () => {
         const { real, links: own, held } = realOf(text, context);
-        if (held === undefined) asked.set(real, context.expand(text));
-        else report.notice(`${path}.${key}[${i}]`, held);
+        if (held !== undefined) report.notice(`${path}.${key}[${i}]`, held);
+        const name = held === undefined ? context.expand(text) : real;
+        const rule = (rules.get(name)?.[1] ?? 0n) | access;
+        rules.set(name, held === undefined ? [real, rule, name] : [real, rule]);
         for (const link of own) links.add(link);
         const host = context.view.hostPath(real);
         if (host !== undefined && !context.machine.exists(host))
@@ -108,13 +111,12 @@ export function compileLandlock(
   allow(landlock.connectTcp, NET.CONNECT_TCP);
   return {
     ...{ files, net, scopes: abi >= 6 ? SCOPES : 0n },
-    paths: [...paths].map(([real, access]) => {
-      const text = asked.get(real);
-      return text === undefined ? [real, access] : [real, access, text];
-    }),
+    paths: [...rules.values()],
     ports: [...ports],
     links: [...links],
-    hosts: [...paths.keys()].flatMap((real) => context.view.hostPath(real) ?? []),
+    hosts: [...new Set([...paths.keys(), ...rules.keys()])].flatMap(
+      (one) => context.view.hostPath(one) ?? [],
+    ),
   };
 }
 

@@ -66,7 +66,7 @@ export interface LandlockPolicy {
   readonly scopes: bigint;
   /** As they will be seen inside, without links at boot; `asked`: as the config has it, where links are followed at each launch. */
   readonly paths: readonly (readonly [path: string, access: bigint, asked?: string])[];
-  /** Links at boot, and what the paths lie at, on the host. */
+  /** Links at boot, and where the paths lie, on the host. */
   readonly links: readonly string[];
   readonly hosts: readonly string[];
   readonly ports: readonly (readonly [port: number, access: bigint])[];
@@ -89,6 +89,13 @@ export interface ToldCalls {
   readonly names: Readonly<Record<string, string>>;
 }
 
+/** What a name of the config was when it was looked up: of a user the uid, and the gid where that is its own. */
+export interface NamedIds {
+  readonly kind: "user" | "group";
+  readonly name: string;
+  readonly ids: readonly number[];
+}
+
 export interface Identity {
   readonly uid: number;
   readonly gid: number;
@@ -97,6 +104,8 @@ export interface Identity {
   /** Name of the user where it has one. */
   readonly name?: string;
   readonly home?: string;
+  /** Those of its numbers that the config has as names. */
+  readonly named?: readonly NamedIds[];
 }
 
 export interface Policy {
