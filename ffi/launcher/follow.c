@@ -36,11 +36,16 @@ static long look(long fd, struct statx *st)
 	return SYS5(__NR_statx, fd, "", AT_EMPTY_PATH, STATX_TYPE | STATX_MODE | STATX_UID | STATX_GID, st);
 }
 
-/* Only root can put a link there, or give one that root has made elsewhere its name. */
+/* Others can put something there: also another name of a link that root has made elsewhere, where fs.protected_hardlinks is off. */
+static int is_open(const struct statx *dir)
+{
+	return (dir->stx_mode & (dir->stx_gid ? 0022 : 0002)) != 0;
+}
+
+/* Only root can exchange what root has put there. */
 static int is_roots(const struct statx *dir)
 {
-	u32 open = dir->stx_mode & (dir->stx_gid ? 0022 : 0002);
-	return dir->stx_uid == 0 && (!open || (dir->stx_mode & 01000));
+	return dir->stx_uid == 0 && (!is_open(dir) || (dir->stx_mode & 01000));
 }
 
 /* Whether the walk is at or below one of these paths. */
@@ -134,7 +139,7 @@ static long walk_to(long top, const char *path, int follow, const struct op *sha
 	place[0] = 0;
 	long dir = *path == '/' ? open_step(AT_FDCWD, "/", O_DIRECTORY) : open_step(top, ".", O_DIRECTORY);
 	int links = 0, is_dir = 1;
-	int roots = dir >= 0 && look(dir, &st) >= 0 && is_roots(&st);
+	int roots = dir >= 0 && look(dir, &st) >= 0 && is_roots(&st), crowded = roots && is_open(&st);
 	const char *rest = ahead;
 	while (dir >= 0) {
 		long r = next_name(&rest, name);
@@ -150,7 +155,7 @@ static long walk_to(long top, const char *path, int follow, const struct op *sha
 		if (r >= 0 && (st.stx_mode & S_IFMT) == S_IFLNK) {
 			if (!follow || ++links > MOST_LINKS) {
 				r = -ELOOP;
-			} else if (!roots || st.stx_uid != 0 || is_shared(shared_places)) {
+			} else if (!roots || crowded || st.stx_uid != 0 || is_shared(shared_places)) {
 				if (go_up_or_down(name) >= 0)
 					at = place;
 				r = -ELOOP;
@@ -164,12 +169,15 @@ static long walk_to(long top, const char *path, int follow, const struct op *sha
 			if (r >= 0 && *ahead == '/') {
 				SYS1(__NR_close, dir);
 				dir = fd = open_step(AT_FDCWD, "/", O_DIRECTORY);
+				crowded = dir >= 0 && look(dir, &st) >= 0 && is_open(&st);
 				place[0] = 0;
 			}
 		} else {
 			if (r >= 0)
 				r = go_up_or_down(name);
 			is_dir = r >= 0 && (st.stx_mode & S_IFMT) == S_IFDIR;
+			if (is_dir)
+				crowded = is_open(&st);
 			if (is_dir && !is_roots(&st))
 				roots = 0;
 			SYS1(__NR_close, dir);

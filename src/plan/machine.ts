@@ -75,11 +75,8 @@ const OUTPUT_LIMIT = 30_000;
 /** Far above the largest filter: 4096 instructions of 8 bytes. */
 const FILE_LIMIT = 1024 * 1024;
 
-/** The launcher says the same of a directory: is_roots() of ffi/launcher/follow.c. */
-function isRootsOnly({ uid, gid, mode }: Stats): boolean {
-  const open = mode & (gid === 0 ? 0o002 : 0o022);
-  return uid === 0 && (open === 0 || (mode & 0o1000) !== 0);
-}
+/** The launcher says the same of a directory: ffi/launcher/follow.c. */
+const isOpen = ({ gid, mode }: Stats): boolean => (mode & (gid === 0 ? 0o002 : 0o022)) !== 0;
 
 const hostFiles: HostFiles = {
   lookup: (path) => {
@@ -96,7 +93,8 @@ const hostFiles: HostFiles = {
       kind,
       executable: (stat.mode & 0o111) !== 0,
       owner: stat.uid,
-      rootsOnly: kind === "dir" && isRootsOnly(stat),
+      rootsOnly: kind === "dir" && stat.uid === 0 && (!isOpen(stat) || (stat.mode & 0o1000) !== 0),
+      open: kind === "dir" && isOpen(stat),
     };
   },
   readlink: (path) => readlinkSync(path),

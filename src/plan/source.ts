@@ -77,9 +77,12 @@ function seen(files: HostFiles, path: string): ReturnType<HostFiles["lookup"]> {
   }
 }
 
-/** Whether only root can make a link there: it and all directories above it are root's, and nobody else can write in them. */
+/**
+ * Whether only root can make a link there: it and all directories above it are root's, and nobody else can exchange anything in
+ * them, or make anything where it lies: another name of a link that root has made elsewhere, see protected_hardlinks in proc(5).
+ */
 export function isRoots(link: string, files: HostFiles): boolean {
-  if (files.lookup(link)?.owner !== 0) return false;
+  if (files.lookup(link)?.owner !== 0 || files.lookup(posix.dirname(link))?.open) return false;
   for (let dir = posix.dirname(link); ; dir = posix.dirname(dir)) {
     if (!files.lookup(dir)?.rootsOnly) return false;
     if (dir === "/") return true;

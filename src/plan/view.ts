@@ -12,6 +12,8 @@ interface HostFile {
   readonly owner: number;
   /** A directory in which only root can make, rename or remove what is root's. */
   readonly rootsOnly: boolean;
+  /** A directory in which others can make something. */
+  readonly open: boolean;
 }
 
 /** What a view needs of the host. */

@@ -44,11 +44,17 @@ const host: HostFiles = {
     const entry = files[path];
     if (entry === undefined)
       return Object.keys(files).some((name) => name.startsWith(`${path}/`))
-        ? { kind: "dir", executable: true, owner: 0, rootsOnly: true }
+        ? { kind: "dir", executable: true, owner: 0, rootsOnly: true, open: false }
         : undefined;
     const isLink = typeof entry === "object" && "link" in entry;
     const kind = isLink ? "link" : "file";
-    return { kind, executable: path !== "/usr/share/data", owner: 0, rootsOnly: false };
+    return {
+      kind,
+      executable: path !== "/usr/share/data",
+      owner: 0,
+      rootsOnly: false,
+      open: false,
+    };
   },
   readlink: (path) => (files[path] as { link: string }).link,
   head: (path) => {

@@ -131,6 +131,7 @@ describe.skipIf(!canLookInside).each(kinds)("served by %s, %i warm", (user, pool
     };
     await refused(foreign, "chown -h 0 /mnt/app/current");
     await refused(`chmod o+w /mnt/app; ${other}`, "chmod o-w /mnt/app");
+    await refused(`chmod 1777 /mnt/app; ${other}`, "chmod 755 /mnt/app");
     await refused(`chown 1 /mnt/app; ${other}`, "chown 0 /mnt/app");
     await refused(`chgrp 1 /mnt/app; chmod g+w /mnt/app; ${other}`, "chgrp 0 /mnt/app");
     // A link of root's, which leads through one of another.
