@@ -9,6 +9,7 @@ import type { ApiPlan } from "../plan/plan.ts";
 import type { Base } from "../server/base.ts";
 import type { Endpoint } from "../server/endpoint.ts";
 import { type RunningServer, startServer } from "../server/server.ts";
+import { Accounts, watchAccounts } from "../service/accounts.ts";
 import { inheritedSockets } from "../service/activation.ts";
 import { serviceManager } from "../service/notify.ts";
 import { keepSmall } from "../service/thrift.ts";
@@ -63,6 +64,7 @@ export async function serve(
   }
   let reload = (): Promise<ReloadResult<Reloaded>> =>
     Promise.reject(new AfbError("not-available", "the server is still starting"));
+  const accounts = new Accounts();
   let registry: Registry | undefined;
   let server: RunningServer;
   let room: Room;
@@ -75,6 +77,10 @@ export async function serve(
       admission: room.admission,
       explain,
       granted: (caller) => current.access.of(caller),
+      changed: async (api) => {
+        await accounts.look();
+        return accounts.notices(api);
+      },
       verbs: { monitor: [reloadVerb(() => reload())] },
     });
     await registry.start();
@@ -125,7 +131,13 @@ export async function serve(
   early?.onReady(server.urls);
   launching.keepReady(current.apis);
   const stopKeeping = keepSmall();
+  const watch = watchAccounts(
+    accounts,
+    () => current.apis,
+    (file, notice) => console.error(`notice: ${problemLine({ file, ...notice })}`),
+  );
   await untilStopped();
+  watch.close();
   stopKeeping();
   serving.manager.stopping();
   early?.handover.close();

@@ -7,6 +7,7 @@ import type { Confinement } from "./confinement.ts";
 import { type Failure, lacks, type Words } from "./failure.ts";
 import { lowerLimits } from "./lower-limits.ts";
 import {
+  FOLLOWED,
   mac,
   MADE_PLACE,
   masked,
@@ -153,8 +154,7 @@ const WORDS: Readonly<Partial<Record<Step, Readonly<Record<string, Words>>>>> = 
     ENOENT: ({ what }) =>
       `${what} does not exist inside the sandbox: mount it, or take it out of landlock`,
     EACCES: ({ what }) => `the user of the sandbox may not reach ${what}`,
-    ELOOP: ({ what }) =>
-      `a symbolic link is on the way to ${what} now, and was none at the start: name what it leads to`,
+    ELOOP: FOLLOWED,
     EINVAL: ({ what }) => `${what} is no directory, so it cannot have rights of directories`,
     EBADFD: ({ what }) =>
       `${what} lies on a file system of the kernel, for which there are no rules`,

@@ -37,11 +37,14 @@ export function userNamespaces({ plan }: Failure, here: Confinement): string | u
   return undefined;
 }
 
+/** A link that the launcher follows must be one that only root can make: ffi/launcher/follow.c. */
+export const FOLLOWED: Words = ({ what }) =>
+  `${what} is a link, or leads through links, that a launch does not follow, since others than root can change them, or that go in a circle: give the link and the directories above it to root, or name in the config what it leads to`;
+
 export const MOUNT_SOURCE: Readonly<Record<string, Words>> = {
   ENOENT: ({ what }) =>
     `${what} is not there any more: make it, or take the mount out of the config`,
-  ELOOP: ({ what }) =>
-    `a symbolic link is on the way to ${what} now, and was none at the start: reload the server (SIGHUP, monitor/reload), if it is meant`,
+  ELOOP: FOLLOWED,
   ENOTDIR: ({ what }) => `something on the way to ${what} is no directory any more`,
   EACCES: ({ what }, here) =>
     mac(here) ??

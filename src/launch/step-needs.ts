@@ -104,6 +104,8 @@ export const NEEDS: Readonly<Record<Step, Need>> = {
   },
   FORK: { calls: "clone(2), eventfd2(2)", unit: "SystemCallFilter=@process @io-event" },
   ROOT_BEGIN: MOUNTING,
+  // Only names places, for the mounts that come.
+  SHARED_PLACES: { calls: "none" },
   BIND: MOUNTING,
   FSMOUNT: MOUNTING,
   SYMLINK: MOUNTING,

@@ -10,6 +10,7 @@ import {
   readlinkSync,
   readSync,
   realpathSync,
+  type Stats,
 } from "node:fs";
 import { hostname } from "node:os";
 import { missingCall } from "../../ffi/kernel.ts";
@@ -93,6 +94,9 @@ const OUTPUT_LIMIT = 30_000;
 /** Far above the largest filter: 4096 instructions of 8 bytes. */
 const FILE_LIMIT = 1024 * 1024;
 
+/** The launcher says the same of a directory: ffi/launcher/follow.c. */
+const isOpen = ({ gid, mode }: Stats): boolean => (mode & (gid === 0 ? 0o002 : 0o022)) !== 0;
+
 export const hostFiles: HostFiles = {
   lookup: (path) => {
     const stat = lstatSync(path, { throwIfNoEntry: false });
@@ -105,7 +109,13 @@ export const hostFiles: HostFiles = {
           ? "link"
           : "other";
     const { mode, uid: owner, gid: group } = stat;
-    return { kind, executable: (mode & 0o111) !== 0, owner, group, mode: mode & 0o7777 };
+    const open = kind === "dir" && isOpen(stat);
+    return {
+      ...{ kind, owner, group, open },
+      executable: (mode & 0o111) !== 0,
+      mode: mode & 0o7777,
+      rootsOnly: kind === "dir" && owner === 0 && (!open || (mode & 0o1000) !== 0),
+    };
   },
   readlink: (path) => readlinkSync(path),
   head: (path, bytes) => {

@@ -15,6 +15,10 @@ interface HostFile {
   readonly group: number;
   /** The permission bits. */
   readonly mode: number;
+  /** A directory in which only root can make, rename or remove what is root's. */
+  readonly rootsOnly: boolean;
+  /** A directory in which others can make something. */
+  readonly open: boolean;
 }
 
 /** What a view needs of the host. */

@@ -39,12 +39,12 @@ export class Sessions {
 
   /**
    * @param most Sessions kept; beyond, the least recently used one without a WebSocket goes.
-   * @param now Milliseconds.
+   * @param now Milliseconds, of a clock that nobody sets: on boards without a battery the time of day comes with the network.
    */
   constructor(
     readonly most = 4096,
     readonly timeout = SESSION_TIMEOUT,
-    readonly now: () => number = Date.now,
+    readonly now: () => number = () => performance.now(),
   ) {}
 
   get size(): number {

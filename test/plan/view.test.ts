@@ -47,12 +47,18 @@ const host: HostFiles = {
     const entry = files[path];
     if (entry === undefined)
       return Object.keys(files).some((name) => name.startsWith(`${path}/`))
-        ? { kind: "dir", executable: true, owner: 0, group: 0, mode: 0o755 }
+        ? {
+            ...{ kind: "dir", executable: true, owner: 0, group: 0, mode: 0o755 },
+            ...{ rootsOnly: true, open: false },
+          }
         : undefined;
     const isLink = typeof entry === "object" && "link" in entry;
     const executable = path !== "/usr/share/data";
     const mode = executable ? 0o755 : 0o644;
-    return { kind: isLink ? "link" : "file", executable, owner: 0, group: 0, mode };
+    return {
+      ...{ kind: isLink ? "link" : "file", executable, owner: 0, group: 0, mode },
+      ...{ rootsOnly: false, open: false },
+    };
   },
   readlink: (path) => (files[path] as { link: string }).link,
   head: (path) => {
