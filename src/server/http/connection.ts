@@ -112,6 +112,8 @@ export class HttpConnection {
     try {
       // What others hold is more than there is: until they have read it, no more is made.
       await this.#room();
+      // It took so long that the client has been told so already, see #late: nothing more is done for it.
+      if (this.#phase !== "body") throw new HttpFault(503, "the request was refused meanwhile");
       this.#phase = "answer";
       clearTimeout(this.#timer);
       const left = new AbortController();

@@ -14,7 +14,9 @@ export function toRequest(
   const init: RequestInit = { method, headers: new Headers([...headers]), signal };
   if (body && body.length > 0) init.body = body;
   try {
-    return new Request(url.href, init);
+    const request = new Request(url.href, init);
+    // The Fetch API takes `post` for POST; to whoever else reads it, and where the body was read here, it is another method.
+    return request.method === method ? request : undefined;
   } catch (error) {
     if (error instanceof TypeError) return undefined;
     throw error;
