@@ -176,7 +176,10 @@ export class WebSocketConnection {
       return false;
     this.#paused = true;
     this.socket.pause();
-    if (breathe && !this.#breathing) {
+    if (!breathe) {
+      // Where nothing is on its way out, nothing else would come back to it.
+      if (!this.#held && this.#outbox.weight <= OUTPUT_LOW) this.#awaitRoom();
+    } else if (!this.#breathing) {
       this.#breathing = true;
       setImmediate(() => {
         this.#breathing = false;

@@ -86,6 +86,8 @@ export class HttpConnection {
         this.#due(this.#limits.body);
         const head = parseHead(text);
         if (asksForWebSocket(head)) {
+          // Nobody would tell the WebSocket that its client has left.
+          if (this.#input.ended) break;
           this.#upgrade(head);
           return;
         }
