@@ -78,6 +78,10 @@ function requestLine(line: string): Pick<RequestHead, "method" | "target" | "ver
   if (!TOKEN.test(method) || !TARGET.test(target) || more.length > 0) {
     throw new HttpFault(400, "the first line is not a request, such as GET /api/API/VERB HTTP/1.1");
   }
+  // A URL parser takes one for a slash, and the other for an end; who forwards the request does not.
+  if (target.includes("#") || target.split("?", 1)[0]?.includes("\\")) {
+    throw new HttpFault(400, "the path has a \\ or a #: write %5C or %23");
+  }
   if (protocol === "HTTP/1.1") return { method, target, version: "1.1" };
   if (protocol === "HTTP/1.0") return { method, target, version: "1.0" };
   if (/^HTTP\/\d\.\d$/.test(protocol)) throw new HttpFault(505, "speak HTTP/1.1 here");

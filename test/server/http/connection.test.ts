@@ -116,6 +116,8 @@ test("what all connections hold together is bounded: bodies wait for one another
 });
 
 test.each([
+  ["a backslash in the path", lines("GET", "/pages/..\\api/t/ping"), 400],
+  ["a fragment", lines("GET", "/?a=b#c"), 400],
   ["two hosts", lines("GET", "/", "Host: y"), 400],
   ["no host", "GET / HTTP/1.1\r\n\r\n", 400],
   ["a blank before the colon", lines("GET", "/", "A : b"), 400],
@@ -212,6 +214,14 @@ test("HTTP/1.0: one request, unless it is asked for another; no chunks", async (
   expect(await ask("GET /s HTTP/1.0\r\n\r\n")).toEndWith("\r\n\r\ndata: 1\n\n");
   const chunks = await ask(lines("GET", "/s", "Connection: close"));
   expect(chunks).toEndWith("\r\n\r\n9\r\ndata: 1\n\n\r\n0\r\n\r\n");
+  here.stop();
+});
+
+test("a backslash in a query is text", async () => {
+  const here = await site((request) => new Response(new URL(request.url).search));
+  using client = await RawClient.open(here.port);
+  client.write(lines("GET", '/?a="\\n"', "Connection: close"));
+  expect(decodeURIComponent(await client.rest())).toEndWith('?a="\\n"');
   here.stop();
 });
 
