@@ -20,6 +20,8 @@ export interface AdmissionOptions {
   readonly queue?: number;
   /** Milliseconds that a start waits at most. */
   readonly patience?: number;
+  /** Milliseconds after which a launch hangs, and others do not wait for it any more. */
+  readonly slow?: number;
 }
 
 /** A place for one task. */
@@ -37,6 +39,8 @@ const A_TURN = 4;
 const TURN = 5;
 const QUEUE = 4096;
 const PATIENCE = 10_000;
+/** A fraction of how long others wait: as many that hang as may be on their way must not use that up. */
+const SLOW = 2_000;
 
 /** A start whose turn has not come. */
 export interface Waiting {
@@ -57,6 +61,7 @@ export class Admission {
   readonly tasks: number;
   readonly #starting: number;
   readonly #patience: number;
+  readonly #slow: number;
   readonly #queue: Share;
   /** By the sandbox that holds them back, since one that is full keeps nobody else waiting. */
   readonly #waiting = new Map<string, Turns<Entry>>();
@@ -66,7 +71,7 @@ export class Admission {
   readonly #served = new Served();
   #running = 0;
   #launching = 0;
-  /** Running tasks of the sandboxes that have a limit. */
+  /** Running tasks of each sandbox, also where it has no limit now. */
   readonly #inSandbox = new Map<string, number>();
   #scheduled = false;
 
@@ -74,6 +79,7 @@ export class Admission {
     this.tasks = options.tasks ?? Infinity;
     this.#starting = options.starting ?? STARTING;
     this.#patience = options.patience ?? PATIENCE;
+    this.#slow = options.slow ?? SLOW;
     this.#queue = new Share(options.queue ?? QUEUE);
   }
 
@@ -104,14 +110,13 @@ export class Admission {
   #hasPlace(plan: Plan): boolean {
     const { sandboxConcurrency: most } = plan;
     if (this.#running >= this.tasks) return false;
-    return most === 0 || (this.#inSandbox.get(queueOf(plan)) ?? 0) < most;
+    return most === 0 || (this.#inSandbox.get(sandboxOf(plan)) ?? 0) < most;
   }
 
   #place(plan: Plan): Place {
-    const sandbox = plan.sandboxConcurrency > 0 ? queueOf(plan) : undefined;
+    const sandbox = sandboxOf(plan);
     const count = (change: number): void => {
       this.#running += change;
-      if (sandbox === undefined) return;
       const now = (this.#inSandbox.get(sandbox) ?? 0) + change;
       if (now > 0) this.#inSandbox.set(sandbox, now);
       else this.#inSandbox.delete(sandbox);
@@ -119,9 +124,11 @@ export class Admission {
     count(1);
     this.#launching++;
     const launched = once(() => {
+      clearTimeout(hanging);
       this.#launching--;
       this.#schedule();
     });
+    const hanging = setTimeout(launched, this.#slow);
     const leave = once(() => {
       launched();
       count(-1);
@@ -195,19 +202,19 @@ export class Admission {
     return false;
   }
 
-  #busy({ api, sandbox, sandboxConcurrency: most }: Plan, why: string): AfbError {
+  #busy(plan: Plan, why: string): AfbError {
+    const { sandboxConcurrency: most } = plan;
     const { running, waiting } = this.load;
     const own =
-      most > 0
-        ? `, ${this.#inSandbox.get(`${api}/${sandbox}`) ?? 0} of ${most} in this sandbox`
-        : "";
+      most > 0 ? `, ${this.#inSandbox.get(sandboxOf(plan)) ?? 0} of ${most} in this sandbox` : "";
     const load = `${running} tasks run${Number.isFinite(this.tasks) ? ` of at most ${this.tasks}` : ""}${own}, and ${waiting} starts wait`;
     return new AfbError("busy", `the server is busy: ${why}; ${load}: try again later`);
   }
 }
 
-const queueOf = ({ api, sandbox, sandboxConcurrency }: Plan): string =>
-  sandboxConcurrency > 0 ? `${api}/${sandbox}` : EVERYBODY;
+const sandboxOf = ({ api, sandbox }: Plan): string => `${api}/${sandbox}`;
+
+const queueOf = (plan: Plan): string => (plan.sandboxConcurrency > 0 ? sandboxOf(plan) : EVERYBODY);
 
 function once(action: () => void): () => void {
   let done = false;

@@ -171,6 +171,7 @@ export class LaunchedTask implements Task {
     const records = new RecordReader(this.plan);
     const start = this.#start;
     let outputs: Promise<unknown> = Promise.resolve();
+    let over = false;
     const begin = () => {
       clearTimeout(this.#timer);
       this.#closeWords();
@@ -182,6 +183,8 @@ export class LaunchedTask implements Task {
         stdout.drain((chunk) => this.#sink?.stdout(chunk)),
         stderr.drain((chunk) => this.#sink?.stderr(chunk)),
       ]);
+      // Most likely the command has ended: a supervisor that was stopped would never say so.
+      void outputs.then(() => !over && this.#wake());
     };
     await status.drain((chunk) => {
       for (const record of records.push(chunk)) {
@@ -202,6 +205,7 @@ export class LaunchedTask implements Task {
         }
       }
     });
+    over = true;
     clearTimeout(this.#timer);
     clearTimeout(this.#grace);
     this.#closeLifeline();

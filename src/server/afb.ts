@@ -7,13 +7,13 @@ import type { Asker } from "../api/turns.ts";
 import type { Registry } from "../api/registry.ts";
 import { failure, type Reply } from "../api/reply.ts";
 import { parseForeign, TooManyValues } from "../json.ts";
+import { eventMessage } from "./event-text.ts";
 import type { ServerSession } from "./session.ts";
 import type { WebSocketConnection } from "./websocket.ts";
 
 const CALL = 2;
 const OK = 3;
 const ERROR = 4;
-const EVENT = 5;
 
 /** Calls without a reply at which a connection is no longer read, and at which it is again. */
 const CALLS_HIGH = 1024;
@@ -67,9 +67,7 @@ export class AfbConnection implements Client {
 
   send(event: string, data: unknown): void | Promise<void> {
     if (!this.connected) return;
-    return this.#connection?.send(
-      `[${EVENT},${JSON.stringify(event)},${encodeEvent(event, data)}]`,
-    );
+    return this.#connection?.send(eventMessage(event, data));
   }
 
   onClose(gone: () => void, keeps = true): () => void {
@@ -151,22 +149,6 @@ function parse(text: string): unknown {
     if (error instanceof SyntaxError) return undefined;
     throw error;
   }
-}
-
-/** JSON of a value, or of a text that says why there is none (a cycle, a BigInt, too deep): a bug of a plugin. */
-function stringify(value: unknown): string | undefined {
-  try {
-    return JSON.stringify(value);
-  } catch (error) {
-    return JSON.stringify(`cannot be written as JSON: ${String(error)}`);
-  }
-}
-
-/** The `afb-event` object. */
-export function encodeEvent(event: string, data: unknown): string {
-  const json = stringify(data);
-  const value = json === undefined ? "" : `,"data":${json}`;
-  return `{"jtype":"afb-event","event":${JSON.stringify(event)}${value}}`;
 }
 
 /** A reply and its JSON; an internal-error when the response has none. */

@@ -39,12 +39,9 @@ export class Guests {
     const count = own?.size ?? 0;
     const beyond = count > 0 && count >= GREED * (this.most - this.#count);
     if (beyond || this.#count >= this.most) {
-      // Of its own where it has more than its share, else of who has most.
-      const crowd = beyond ? own : this.#largest();
-      const idle = crowd && longestIdle(crowd, this.now() - GRACE);
-      if (!idle) return false;
-      this.#remove(crowd, idle);
-      idle.evict();
+      // Of its own where it has more than its share, else of who has most, and somebody idle.
+      const crowds = beyond && own ? [own] : this.#largestFirst();
+      if (!crowds.some((crowd) => this.#makeRoom(crowd))) return false;
     }
     const guests = this.#peers.get(peer) ?? new Set();
     this.#peers.set(peer, guests.add(guest));
@@ -62,11 +59,17 @@ export class Guests {
     if (guests.delete(guest)) this.#count--;
   }
 
-  #largest(): Set<Guest> | undefined {
-    let largest: Set<Guest> | undefined;
-    for (const guests of this.#peers.values())
-      if (guests.size > (largest?.size ?? 0)) largest = guests;
-    return largest;
+  /** Whether there was an idle one. */
+  #makeRoom(crowd: Set<Guest>): boolean {
+    const idle = longestIdle(crowd, this.now() - GRACE);
+    if (!idle) return false;
+    this.#remove(crowd, idle);
+    idle.evict();
+    return true;
+  }
+
+  #largestFirst(): Set<Guest>[] {
+    return [...this.#peers.values()].sort((a, b) => b.size - a.size);
   }
 }
 
@@ -91,10 +94,14 @@ function longestIdle(guests: ReadonlySet<Guest>, since: number): Guest | undefin
   return undefined;
 }
 
-/** Who shares places: a user of this machine, an IPv4 address, or an IPv6 network, of which one host may have every address. */
+/**
+ * Who shares places: a user of this machine, an IPv4 address, or a network of which one host may have every address, as of
+ * 127.0.0.0/8 and of an IPv6 network.
+ */
 export function peerName(socket: Socket, peer: Peer | undefined): string {
   if (peer) return `uid ${peer.uid}`;
   const address = (socket.remoteAddress ?? "").replace(/^::ffff:(?=\d+\.)/, "");
+  if (address.startsWith("127.")) return "127.0.0.0/8";
   return isIPv6(address) ? `${network(address)}/64` : address;
 }
 

@@ -102,11 +102,14 @@ export class WebSocketConnection {
     if (head.length > 0) this.#receive(head);
   }
 
-  /** Sends a text message; dropped once closing. A promise settles when the peer can take more, or is gone. */
-  send(text: string): void | Promise<void> {
+  /**
+   * Sends a text message; dropped once closing. A promise settles when the peer can take more, or is gone.
+   * @param message Its text, or its frame
+   */
+  send(message: string | Buffer): void | Promise<void> {
     if (this.#state !== "open") return;
     if (this.#outbox.weight > OUTPUT_MAX) return this.#cutOff();
-    const sent = this.#outbox.send(text);
+    const sent = this.#outbox.send(message);
     this.#count();
     return sent;
   }
@@ -194,7 +197,7 @@ export class WebSocketConnection {
       return false;
     this.#paused = true;
     this.socket.pause();
-    // Nothing else would tell when there is room again.
+    // Where nothing is on its way out, nothing else would come back to it.
     if (this.#part.full) this.#awaitRoom();
     if (breathe && !this.#breathing) {
       this.#breathing = true;

@@ -102,6 +102,44 @@ for (const transport of TRANSPORTS) {
       }
     });
 
+    test("who left before its upgrade had its turn is no WebSocket, and starts nothing", async () => {
+      await using server = await serveOn(transport);
+      let clients = 0;
+      server.registry.onEvents = () => void clients++;
+      for (const leave of ["end", "destroy"] as const) {
+        const client = await RawClient.open(server.to);
+        client.write(get("/api/t/slow") + upgradeText());
+        client.write(frame('[2,"1","t/events",null]'));
+        while (server.registry.slow === 0) await Bun.sleep(2);
+        client.socket[leave]();
+        // The server has to see it before it comes to the upgrade.
+        await Bun.sleep(100);
+        server.registry.slow = 0;
+        server.registry.release();
+        if (leave === "end") {
+          const text = await client.rest();
+          expect(text).toContain("200 OK");
+          expect(text).not.toContain("101 ");
+          client.socket.destroy();
+        }
+      }
+      await Bun.sleep(100);
+      expect(clients).toBe(0);
+    });
+
+    test("a WebSocket that waits for room to be read goes on when there is some", async () => {
+      await using server = await serveOn(transport, { memory: 2 << 20 });
+      const half = await RawClient.webSocket(server.to);
+      half.write(frame("x".repeat(1 << 20)).subarray(0, 900_000));
+      await Bun.sleep(100);
+      using other = await RawClient.webSocket(server.to);
+      const text = "y".repeat(700_000);
+      other.call("1", "t/echo", text);
+      await Bun.sleep(300);
+      half.socket.destroy();
+      expect(await other.json()).toMatchObject([3, "1", { response: text }]);
+    });
+
     test("a client that stops within a message of a WebSocket does not keep others from theirs", async () => {
       await using server = await serveOn(transport, { memory: 2 << 20 });
       const half: RawClient[] = [];

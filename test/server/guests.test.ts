@@ -55,6 +55,18 @@ test("a full door: who has most gives way, and where none is idle the next is re
   expect(guests.admit("d", busy())).toBe(false);
 });
 
+test("a full door: where who has most is never idle, the next who is makes room", () => {
+  const guests = new Guests(4);
+  guests.admit("a", busy());
+  guests.admit("a", busy());
+  guests.admit("b", busy());
+  const idle = new Visitor(7);
+  guests.admit("c", idle);
+  expect(guests.admit("d", busy())).toBe(true);
+  expect(idle.evicted).toBe(true);
+  expect(guests.admit("e", busy())).toBe(false);
+});
+
 test("peers: users, IPv4 addresses however they are written, networks of IPv6", () => {
   const at = (remoteAddress: string) => peerName({ remoteAddress } as Socket, undefined);
   expect(at("::ffff:10.0.0.1")).toBe(at("10.0.0.1"));
@@ -62,6 +74,9 @@ test("peers: users, IPv4 addresses however they are written, networks of IPv6", 
   expect(at("2001:db8:1:2::9")).not.toBe(at("2001:db8:1:3::9"));
   expect(at("fe80::1%eth0")).toBe("fe80:0:0:0/64");
   expect(at("::1")).toBe("0:0:0:0/64");
+  // Whoever is on this machine has all of these addresses.
+  expect(at("127.0.0.1")).toBe(at("127.255.3.9"));
+  expect(at("::ffff:127.0.0.2")).toBe(at("127.0.0.1"));
   const peer = { pid: 1, uid: 7, gid: 7, user: undefined };
   expect(peerName({} as Socket, peer)).toBe("uid 7");
 });

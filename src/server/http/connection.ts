@@ -99,6 +99,8 @@ export class HttpConnection {
         this.#due(this.#limits.body);
         const head = parseHead(text);
         if (asksForWebSocket(head)) {
+          // Nobody would tell the WebSocket that its client has left.
+          if (this.#input.ended) break;
           this.#upgrade(head);
           return;
         }
@@ -126,6 +128,8 @@ export class HttpConnection {
       // What others hold is more than there is: until they have read it, no more is made.
       await this.#room();
       if (body && body.length > LONG) await new Promise<void>((go) => heavy.enter(go));
+      // It took so long that the client has been told so already, see #late: nothing more is done for it.
+      if (this.#phase !== "body") throw new HttpFault(503, "the request was refused meanwhile");
       this.#phase = "answer";
       clearTimeout(this.#timer);
       const left = new AbortController();

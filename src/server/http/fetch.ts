@@ -12,7 +12,9 @@ export function toRequest(
   if (!url) return undefined;
   const init: RequestInit = { method, headers: new Headers([...headers]), signal };
   try {
-    return new Request(url.href, init);
+    const request = new Request(url.href, init);
+    // The Fetch API takes `post` for POST; to whoever else reads it, and where the body was read here, it is another method.
+    return request.method === method ? request : undefined;
   } catch (error) {
     if (error instanceof TypeError) return undefined;
     throw error;
