@@ -247,7 +247,10 @@ test("who was told that the server is busy is not answered after all, and its co
   const finishing = memory.part();
   finishing.add(90);
   // It has the right to finish first.
-  finishing.onRoom(() => {}, () => {});
+  finishing.onRoom(
+    () => {},
+    () => {},
+  );
   const limits = { ...LIMITS, body: 100, linger: 200 };
   const here = await site(() => new Response("answered"), { memory, limits });
   using client = await RawClient.open(here.port);
