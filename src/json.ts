@@ -1,4 +1,5 @@
 /** JSON that comes from outside. */
+import { parseLenient } from "./lenient.ts";
 
 /**
  * Deeper than anything that is meant. JSON.parse takes any depth, but JSON.stringify looks for cycles in time quadratic in the
@@ -17,6 +18,16 @@ const CLOSE_OBJECT = 0x7d;
 export function parseForeign(text: string): unknown {
   if (isTooDeep(text)) throw new SyntaxError(`JSON nested deeper than ${MOST_NESTED}`);
   return JSON.parse(text);
+}
+
+/** As {@link parseForeign}, or as people and their scripts write it: see lenient.ts, with words. @throws SyntaxError */
+export function parseTyped(text: string): unknown {
+  try {
+    return parseForeign(text);
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+    return parseLenient(text, { depth: MOST_NESTED, number: parseForeign, words: true });
+  }
 }
 
 /** Nested deeper than {@link MOST_NESTED}: exactly so of a text that is JSON, and of others it does not matter. */
