@@ -1,7 +1,7 @@
 /** The API `monitor`: what there is, how much is logged, who is calling, and what goes on. See AFB.md, "monitor API". */
 import { AfbError } from "../errors.ts";
 import type { Log } from "../log.ts";
-import type { Client, Request, Session } from "./client.ts";
+import { type Client, type Request, SERVER_SESSION, type Session } from "./client.ts";
 import { Feed } from "./feed.ts";
 import type { Hub } from "./hub.ts";
 import { openapi } from "./openapi.ts";
@@ -124,6 +124,8 @@ export class Monitor {
 
   #subscribe(request: Request): void {
     requireDisconnected(request.args);
+    // Actions of a config hear it as it is.
+    if (!request.client && request.session === SERVER_SESSION) return;
     const client = clientOf(request);
     if (this.#listeners.has(client) || !client.connected) return;
     const forget = client.onClose(() => this.#listeners.delete(client));
@@ -132,6 +134,7 @@ export class Monitor {
 
   #unsubscribe(request: Request): void {
     requireDisconnected(request.args);
+    if (!request.client && request.session === SERVER_SESSION) return;
     const client = clientOf(request);
     this.#listeners.get(client)?.forget();
     this.#listeners.delete(client);

@@ -1,4 +1,5 @@
 /** Checked configs → plans. Every problem and notice of every config is collected before anything is refused. */
+import { findCased } from "../cased.ts";
 import { expand } from "../config/expand.ts";
 import type { LoadedConfig } from "../config/load.ts";
 import { suggestion } from "../config/nearest.ts";
@@ -59,10 +60,10 @@ export function compile(loaded: readonly LoadedConfig[], options: CompileOptions
     problems.push(...report.problems);
     return api;
   });
-  const names = new Set([BUILTIN_API, ...apis.map((api) => api.api.toLowerCase())]);
+  const names = new Set([BUILTIN_API, ...apis.map((api) => api.api)]);
   loaded.forEach(({ file, config }) => {
     for (const [i, name] of (config.metadata.require ?? []).entries()) {
-      if (names.has(name.toLowerCase())) continue;
+      if (findCased(name, names) !== undefined) continue;
       problems.push({
         file,
         path: `metadata.require[${i}]`,

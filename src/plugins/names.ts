@@ -33,10 +33,3 @@ function taskVerbs(config: Config): string[] {
   );
   return config.sandboxes.some(({ exec }) => exec) ? [EXEC_VERB, ...commands] : commands;
 }
-
-/** The one of `names` that is `word` but for case. */
-export function sameName(word: string, names: Iterable<string>): string | undefined {
-  const sought = word.toLowerCase();
-  for (const name of names) if (name.toLowerCase() === sought) return name;
-  return undefined;
-}

@@ -4,6 +4,7 @@
  * the user (see pages.ts) are what is left: never below `/api`, and at `/` instead of the index.
  */
 import { Elysia } from "elysia";
+import { findCased } from "../cased.ts";
 import { AfbError } from "../errors.ts";
 import type { Registry } from "../api/registry.ts";
 import type { Asker } from "../api/turns.ts";
@@ -80,8 +81,13 @@ export function createRest(options: RestOptions): Rest {
   };
 
   const hasVerb = (api: string, verb: string): boolean => {
-    const found = registry.list().find((one) => one.api.toLowerCase() === api.toLowerCase());
-    return found?.verbs.some((one) => one.toLowerCase() === verb.toLowerCase()) ?? false;
+    const list = registry.list();
+    const name = findCased(
+      api,
+      list.map((one) => one.api),
+    );
+    const verbs = list.find((one) => one.api === name)?.verbs ?? [];
+    return findCased(verb, verbs) !== undefined;
   };
 
   const call = async (request: Request): Promise<Response> => {
@@ -91,8 +97,11 @@ export function createRest(options: RestOptions): Rest {
     if (slash < 0 || slash === path.length - 1) {
       const api = decode(slash < 0 ? path : path.slice(0, slash), "path");
       if (api === "") return nothing("say which: /api/API/VERB", "unknown-api");
-      const known = registry.list().some((one) => one.api.toLowerCase() === api.toLowerCase());
-      return known
+      const known = findCased(
+        api,
+        registry.list().map((one) => one.api),
+      );
+      return known !== undefined
         ? nothing(`say which verb: /api/${api}/VERB`, "unknown-verb")
         : nothing(`no API "${api}"`, "unknown-api");
     }
