@@ -1,4 +1,5 @@
 /** `spawnbox explain`: what a sandbox does, in words, how much it leaves open, and what would close most of it. */
+import { lookingOnly, thisMachine } from "../plan/machine.ts";
 import { findCased } from "../cased.ts";
 import { parseArgs } from "node:util";
 import { suggestion } from "../config/nearest.ts";
@@ -53,7 +54,7 @@ export const run = (argv: string[]): Promise<number> =>
 function tell({ source, name, json }: Options): number {
   let apis: ApiPlan[];
   try {
-    apis = apisOf(source);
+    apis = apisOf(source, lookingOnly(thisMachine()));
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     console.error(error.message);

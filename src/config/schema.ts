@@ -185,6 +185,7 @@ export const Metadata = object(
     version: optional(text({ description: "version of the config" })),
     info: optional(Type.String({ description: "one line of help" })),
     author: optional(Type.String({ description: "who wrote it" })),
+    date: optional(text({ description: "when it was written; not used" })),
     require: optional(list(Type.String(), { description: "APIs that must exist" })),
   },
   { description: "what the config calls itself" },

@@ -114,7 +114,8 @@ class ConfigCompiler {
   }
 
   api(all: readonly LoadedConfig[]): ApiPlan {
-    const { uid, api, info, version, author } = this.#config.metadata;
+    const { uid, api, info, version, author, date } = this.#config.metadata;
+    if (date !== undefined) this.report.notice("metadata.date", "not used, here or in `info`");
     const extension = this.#extend(all);
     const sandboxes = this.#config.sandboxes.map((sandbox, i) =>
       this.#sandbox(sandbox, `sandboxes[${i}]`),

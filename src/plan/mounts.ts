@@ -65,7 +65,9 @@ function sourceOf(mount: Mount, autocreate: boolean, context: MountContext): str
   const source = context.expand(mount.source ?? mount.target);
   if (!source.startsWith("/"))
     throw new Error(`source ${JSON.stringify(source)} must be an absolute path`);
-  return resolveSource(source, autocreate, context.machine);
+  const { machine, identity } = context;
+  const make = (path: string) => machine.mkdir(path, identity);
+  return resolveSource(source, autocreate ? make : undefined, machine);
 }
 
 function compileMount(

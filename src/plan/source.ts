@@ -9,11 +9,11 @@ import type { Machine } from "./machine.ts";
 
 const MOST_LINKS = 40;
 
-/** `make`: what is missing is made. @throws Error naming the link that is not to be trusted, or what is missing */
+/** `make`: makes what is missing, without which it is an error. @throws Error naming the link that is not to be trusted, or what is missing */
 export function resolveSource(
   source: string,
-  make: boolean,
-  { files, mkdir, uid }: Pick<Machine, "files" | "mkdir" | "uid">,
+  make: ((path: string) => void) | undefined,
+  { files, uid }: Pick<Machine, "files" | "uid">,
 ): string {
   let parts = split(source);
   let at = "/";
@@ -28,7 +28,7 @@ export function resolveSource(
         );
       }
       const missing = posix.join(next, ...rest);
-      mkdir(missing);
+      make(missing);
       return missing;
     }
     if (found.kind !== "link") {

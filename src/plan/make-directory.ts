@@ -1,0 +1,64 @@
+/** A directory that a config has made for its commands: theirs, and no link of anybody leads it elsewhere. See mkdirat(2). */
+import { closeSync, constants, fchmodSync, fchownSync } from "node:fs";
+import { mkdirAt, openAt } from "../../ffi/at.ts";
+import { openDirectory } from "../../ffi/beneath.ts";
+import { CError } from "../../ffi/errno.ts";
+import type { HostFiles } from "./view.ts";
+
+export interface Owner {
+  readonly uid: number;
+  readonly gid: number;
+}
+
+const ON_THE_WAY = 0o755;
+/** Of the end: what its commands keep there is nobody else's. */
+const OWN = 0o750;
+
+/** Makes `path`, which is absolute, and what is missing above it; only the end is the owner's. What is there stays as it is. */
+export function makeDirectory(path: string, owner: Owner | undefined): void {
+  const parts = path.split("/").filter((part) => part !== "");
+  let at = openDirectory("/");
+  try {
+    for (const [i, part] of parts.entries()) {
+      const last = i === parts.length - 1;
+      const made = make(at, part, last ? OWN : ON_THE_WAY);
+      const flags = constants.O_RDONLY | constants.O_DIRECTORY;
+      const next = openAt(at, part, flags, 0, `/${parts.slice(0, i + 1).join("/")}`);
+      closeSync(at);
+      at = next;
+      if (!made) continue;
+      if (last && owner) fchownSync(at, owner.uid, owner.gid);
+      // Whatever the umask.
+      fchmodSync(at, last ? OWN : ON_THE_WAY);
+    }
+  } finally {
+    closeSync(at);
+  }
+}
+
+function make(directory: number, name: string, mode: number): boolean {
+  try {
+    mkdirAt(directory, name, mode);
+    return true;
+  } catch (error) {
+    if (error instanceof CError && error.errno === "EEXIST") return false;
+    throw error;
+  }
+}
+
+/** For who only looks: nothing is made, and what would have been is seen as if it were there. */
+export function imagined(files: HostFiles): { files: HostFiles; mkdir: (path: string) => void } {
+  const made = new Set<string>();
+  return {
+    mkdir: (path) => {
+      const parts = path.split("/");
+      for (let i = 2; i <= parts.length; i++) made.add(parts.slice(0, i).join("/"));
+    },
+    files: {
+      ...files,
+      lookup: (path) =>
+        files.lookup(path) ??
+        (made.has(path) ? { kind: "dir", executable: true, owner: 0 } : undefined),
+    },
+  };
+}
