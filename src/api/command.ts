@@ -50,11 +50,12 @@ export class Command implements Verb {
   }
 
   describe() {
-    const { info, sample } = this.#plan;
+    const { info, sample, params } = this.#plan;
     return {
       ...(info !== undefined && { info }),
       parameters: parametersOf(this.#plan),
       task: true,
+      ...(!params && { lenient: true }),
       ...(sample !== undefined && { sample }),
     };
   }

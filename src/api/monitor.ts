@@ -37,9 +37,11 @@ export class Monitor {
   meet(client: Client): void {
     if (this.#seen.has(client)) return;
     this.#seen.add(client);
+    this.deps.traces.session("create", client.session);
     const gone = (): void => {
       this.#listeners.delete(client);
       this.#tracers.delete(client);
+      this.deps.traces.session("close", client.session);
       const data = { uuid: client.session.uuid };
       this.deps.hub.emit(DISCONNECTED, data);
       for (const { feed } of this.#listeners.values()) feed.push(data);
@@ -52,6 +54,10 @@ export class Monitor {
       verb("get", "what APIs there are, and how much is logged", ["apis", "verbosity"], (request) =>
         this.#get(request.args),
       ),
+      verb("apis", "what APIs there are", [], (request) =>
+        this.#get({ apis: request.args ?? false }),
+      ),
+      verb("info", "what this API offers", [], () => this.#info()),
       this.#guarded("set", "sets how much is logged", ["verbosity"], (request) =>
         this.#set(request.args),
       ),
@@ -106,6 +112,20 @@ export class Monitor {
         verbosity: getVerbosity(args["verbosity"], names, this.deps.log),
       }),
     };
+  }
+
+  /** As the APIs of configs have it. */
+  #info() {
+    const own = this.deps.describe().find(({ api }) => api === MONITOR);
+    const verbs = (own?.verbs ?? []).map(({ name, info, parameters, privileges }) => ({
+      uid: name,
+      verb: name,
+      ...(info !== undefined && { info }),
+      usage: Object.fromEntries(parameters.map((one) => [one.name, one.required])),
+      ...(privileges.length > 0 && { privileges }),
+    }));
+    const metadata = { uid: MONITOR, info: "what goes on in this server", api: MONITOR };
+    return { groups: [{ uid: MONITOR, info: metadata.info, verbs }], metadata };
   }
 
   #set(args: unknown): void {
@@ -170,6 +190,7 @@ function describe({ uuid, timeout = SESSION_TIMEOUT, remain = timeout }: Session
 
 function requireDisconnected(args: unknown): void {
   if (args === "disconnected") return;
+  if (Array.isArray(args) && args.length > 0 && args.every((one) => one === "disconnected")) return;
   throw new AfbError("invalid-request", 'there is one event to subscribe to: "disconnected"');
 }
 

@@ -222,7 +222,7 @@ class LocalRegistry implements Registry {
     const index = ++this.#requests;
     const log = this.#log.for(api);
     log("debug", `request ${index}: ${verb}`);
-    this.#traces.request(index, api, verb, request.args);
+    this.#traces.request({ ...request, index }, request.args);
     try {
       const response = await this.#admit(request).call(request);
       this.#told(index, request, success(response));
@@ -233,8 +233,9 @@ class LocalRegistry implements Registry {
     }
   }
 
-  #told(index: number, { api, verb }: Request, reply: Reply): void {
-    this.#traces.reply(index, api, verb, reply);
+  #told(index: number, request: Request, reply: Reply): void {
+    const { api } = request;
+    this.#traces.reply({ ...request, index }, reply);
     const { status, info = "" } = reply.request;
     this.#log.for(api)("debug", `reply ${index}: ${[status, info].filter(Boolean).join(": ")}`);
   }

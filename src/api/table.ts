@@ -10,6 +10,7 @@ interface Api {
   readonly name: string;
   readonly info?: string | undefined;
   readonly version?: string | undefined;
+  readonly http?: "afb" | undefined;
   readonly verbs: Cased<Verb>;
 }
 
@@ -18,9 +19,15 @@ export class Table {
   #described: ApiDescription[] | undefined;
 
   /** Throws when there is one of that name. */
-  addApi(name: string, about: { info?: string; version?: string } = {}): void {
+  addApi(name: string, about: { info?: string; version?: string; http?: "afb" } = {}): void {
     if (this.#apis.has(name)) throw new Error(`two APIs are named ${name}`);
-    this.#apis.set(name, { name, info: about.info, version: about.version, verbs: new Cased() });
+    this.#apis.set(name, {
+      name,
+      info: about.info,
+      version: about.version,
+      http: about.http,
+      verbs: new Cased(),
+    });
   }
 
   hasApi(name: string): boolean {
@@ -70,10 +77,11 @@ export class Table {
   }
 
   #describe(): ApiDescription[] {
-    return [...this.#apis.values()].map(({ name, info, version, verbs }) => ({
+    return [...this.#apis.values()].map(({ name, info, version, http, verbs }) => ({
       api: name,
       ...(info !== undefined && { info }),
       ...(version !== undefined && { version }),
+      ...(http !== undefined && { http }),
       verbs: [...verbs.values()].map(describeVerb),
     }));
   }

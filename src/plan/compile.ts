@@ -114,7 +114,7 @@ class ConfigCompiler {
   }
 
   api(all: readonly LoadedConfig[]): ApiPlan {
-    const { uid, api, info, version, author, date } = this.#config.metadata;
+    const { uid, api, info, version, author, date, http } = this.#config.metadata;
     if (date !== undefined) this.report.notice("metadata.date", "not used, here or in `info`");
     const extension = this.#extend(all);
     const sandboxes = this.#config.sandboxes.map((sandbox, i) =>
@@ -127,6 +127,7 @@ class ConfigCompiler {
       ...(info !== undefined && { info }),
       ...(version !== undefined && { version }),
       ...(author !== undefined && { author }),
+      ...(http === "afb" && { http }),
       sandboxes,
       notices: this.report.notices,
       ...(extension && { plugins: extension.plugins, actions: extension.actions }),

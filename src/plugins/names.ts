@@ -3,7 +3,17 @@ import type { LoadedConfig } from "../config/load.ts";
 import type { Config } from "../config/schema.ts";
 import { BUILTIN_API, BUILTIN_VERBS, EXEC_VERB, verbOf } from "../config/verbs.ts";
 
-const MONITOR_VERBS = ["get", "set", "session", "trace", "subscribe", "unsubscribe", "reload"];
+const MONITOR_VERBS = [
+  "get",
+  "apis",
+  "info",
+  "set",
+  "session",
+  "trace",
+  "subscribe",
+  "unsubscribe",
+  "reload",
+];
 
 /** Verbs by API. */
 export function verbsOf(all: readonly LoadedConfig[]): Map<string, readonly string[]> {

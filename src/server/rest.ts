@@ -8,8 +8,8 @@ import { findCased } from "../cased.ts";
 import { AfbError } from "../errors.ts";
 import type { Registry } from "../api/registry.ts";
 import type { Asker } from "../api/turns.ts";
-import { failure } from "../api/reply.ts";
-import { readArguments, readWait } from "./arguments.ts";
+import { failure, type Reply } from "../api/reply.ts";
+import { HTTP_STYLE, readArguments, readWait } from "./arguments.ts";
 import { EVENTS, streamEvents } from "./events.ts";
 import { openApi } from "./openapi.ts";
 import { checkCaller, checkOrigin, type GetHeader, type OriginPolicy } from "./origin.ts";
@@ -90,6 +90,18 @@ export function createRest(options: RestOptions): Rest {
     return findCased(verb, verbs) !== undefined;
   };
 
+  /** @param style what the request asks for; else it is as the API's config says */
+  const answer = (reply: Reply, api: string, style: string | undefined): Response => {
+    if (reply.request.status === "success") return respond(reply);
+    const apis = registry.describe();
+    const name = findCased(
+      api,
+      apis.map((one) => one.api),
+    );
+    const afb = style?.toLowerCase() ?? apis.find((one) => one.api === name)?.http;
+    return respond(reply, afb === "afb" ? 200 : undefined);
+  };
+
   const call = async (request: Request): Promise<Response> => {
     const url = new URL(request.url);
     const path = url.pathname.slice("/api/".length);
@@ -125,7 +137,7 @@ export function createRest(options: RestOptions): Rest {
     const made = { api, verb, args, texts, session, caller, from, wait };
     const response = events
       ? await streamEvents(request, { registry, call: made })
-      : respond(await registry.call(made));
+      : answer(await registry.call(made), api, get(HTTP_STYLE) ?? header(HTTP_STYLE));
     if (!credentials.fromCookie) {
       response.headers.append("set-cookie", sessionCookie(options.port(), session.uuid));
     }

@@ -62,7 +62,10 @@ describe("finding verbs", () => {
     const { registry } = connect(plans);
     expect(registry.list()).toEqual([
       { api: "p", verbs: ["ping", "info", "admin/Sleep", "hello"] },
-      { api: "monitor", verbs: ["get", "set", "session", "trace", "subscribe", "unsubscribe"] },
+      {
+        api: "monitor",
+        verbs: ["get", "apis", "info", "set", "session", "trace", "subscribe", "unsubscribe"],
+      },
     ]);
   });
 

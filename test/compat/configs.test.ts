@@ -12,6 +12,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { Reply } from "../../src/api/reply.ts";
 import { check } from "../../src/cli/check.ts";
 import type { Notice } from "../../src/plan/plan.ts";
 import { isRoot, type Ran, serve, system, users } from "../served.ts";
@@ -242,6 +243,22 @@ describe("plugins", () => {
       "plugins[0].libs[1]",
     ]);
   });
+});
+
+test("http: afb answers errors of verbs with 200; a request may want it otherwise", async () => {
+  const commands = script("c", "echo '%a%'");
+  const metadata = { uid: "c", api: "c", http: "afb" };
+  await using server = await serve({ ...config({ commands }), metadata });
+  const get = async (path: string, headers: Record<string, string> = {}) => {
+    const response = await fetch(`${server.url}${path}`, { headers });
+    return [response.status, ((await response.json()) as Reply).request.status];
+  };
+  expect(await get("/api/c/c")).toEqual([200, "invalid-request"]);
+  expect(await get("/api/C/none")).toEqual([200, "unknown-verb"]);
+  expect(await get("/api/c/c", { "x-afb-http": "rest" })).toEqual([400, "invalid-request"]);
+  expect(await get("/api/x/c")).toEqual([404, "unknown-api"]);
+  expect(await get("/api/monitor/get?apis=x")).toEqual([404, "unknown-api"]);
+  expect(await get("/api/c/c?a=1&wait=true")).toEqual([200, "success"]);
 });
 
 describe("actions", () => {
