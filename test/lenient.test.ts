@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { parseExact } from "../src/encoders/numbers.ts";
+import { random } from "./encoders/feed.ts";
 import { parseLenient } from "../src/lenient.ts";
 
 const read = (text: string, words = false) =>
@@ -52,6 +53,44 @@ test.each([
   "[[[[[[[[[]]]]]]]]]",
 ])("what is none even so: %j", (text) => {
   expect(() => read(text)).toThrow(SyntaxError);
+});
+
+test("JSON is read as JSON.parse reads it", () => {
+  const words = [
+    '{"a":1}',
+    "[",
+    "]",
+    "{",
+    "}",
+    ",",
+    ":",
+    '"k"',
+    '"\\u00e9"',
+    "1",
+    "-0.5e1",
+    "true",
+    " ",
+  ];
+  let read = 0;
+  for (let seed = 1; seed <= 20_000; seed++) {
+    const next = random(seed);
+    const text = Array.from({ length: 1 + next(7) }, () => words[next(words.length)]).join("");
+    let expected: string;
+    try {
+      expected = JSON.stringify(JSON.parse(text));
+    } catch {
+      // It may be lenient, or no JSON at all; but nothing else is thrown.
+      try {
+        parseLenient(text, { depth: 8, number: parseExact });
+      } catch (error) {
+        expect(error).toBeInstanceOf(SyntaxError);
+      }
+      continue;
+    }
+    read++;
+    expect(JSON.stringify(parseLenient(text, { depth: 8, number: JSON.parse }))).toBe(expected);
+  }
+  expect(read).toBeGreaterThan(1000);
 });
 
 test("words", () => {
