@@ -1,5 +1,6 @@
 /** A directory that a config has made for its commands: theirs, and no link of anybody leads it elsewhere. See mkdirat(2). */
-import { closeSync, constants, fchmodSync, fchownSync } from "node:fs";
+import { accessSync, closeSync, constants, fchmodSync, fchownSync } from "node:fs";
+import { posix } from "node:path";
 import { mkdirAt, openAt } from "../../ffi/at.ts";
 import { openDirectory } from "../../ffi/beneath.ts";
 import { CError } from "../../ffi/errno.ts";
@@ -46,12 +47,27 @@ function make(directory: number, name: string, mode: number): boolean {
   }
 }
 
-/** For who only looks: nothing is made, and what would have been is seen as if it were there. */
+/** As mkdir(2) would. */
+function requireWritable(directory: string, path: string): void {
+  try {
+    // The `/` makes it ENOTDIR where it is none.
+    accessSync(`${directory}/`, constants.W_OK | constants.X_OK);
+  } catch (error) {
+    const errno = error instanceof Error && "code" in error ? error.code : String(error);
+    throw new Error(`${path} cannot be made: ${directory}: ${errno}`, { cause: error });
+  }
+}
+
+/** For who only looks: nothing is made, and what would have been is seen as if it were there. It has to be possible, though. */
 export function imagined(files: HostFiles): { files: HostFiles; mkdir: (path: string) => void } {
   const made = new Set<string>();
   return {
     mkdir: (path) => {
       const parts = path.split("/");
+      let above = posix.dirname(path);
+      while (above !== "/" && !made.has(above) && !files.lookup(above))
+        above = posix.dirname(above);
+      if (!made.has(above)) requireWritable(above, path);
       for (let i = 2; i <= parts.length; i++) made.add(parts.slice(0, i).join("/"));
     },
     files: {

@@ -101,7 +101,13 @@ describe("chdir", () => {
 
   for (const user of users) {
     test(`what the mounts do not show is a notice, and the command starts in / (${user})`, async () => {
-      for (const chdir of ["/home", "/data/none/at/all", "/tmp/none", "/usr/bin/env", "/bin/env"]) {
+      for (const chdir of [
+        "/home",
+        "/data/none/at/all",
+        "/tmp/none",
+        "/usr/bin/env",
+        "/bin/env/x",
+      ]) {
         expect(lines(checked(at(chdir)).notices)).toContain(notice(chdir));
         await using server = await serve(at(chdir), { user });
         expect((await server.run("c/where")).stdout).toEqual(["/"]);
@@ -147,6 +153,11 @@ describe("autocreate", () => {
     expect(found.problems).toEqual([]);
     expect(lines(found.notices).join()).not.toContain("chdir");
     expect(existsSync(join(dir, "check"))).toBe(false);
+  });
+
+  test("what could not be made is a problem", () => {
+    const [problem] = checked(made("/etc/passwd/none")).problems;
+    expect(problem?.message).toContain("ENOTDIR");
   });
 
   for (const user of users) {
