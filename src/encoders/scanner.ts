@@ -120,12 +120,14 @@ export class JsonScanner {
 
   /** Most values are JSON, which the engine parses much faster. */
   #parse(text: string): unknown {
-    try {
-      return parseExact(text);
-    } catch (error) {
-      if (this.strict || !(error instanceof SyntaxError)) throw error;
-      return parseLenient(text, { depth: this.#maxdepth, number: parseExact });
+    if (!this.#grammar.loose) {
+      try {
+        return parseExact(text);
+      } catch (error) {
+        if (this.strict || !(error instanceof SyntaxError)) throw error;
+      }
     }
+    return parseLenient(text, { depth: this.#maxdepth, number: parseExact });
   }
 
   #skip(reason: string): void {
