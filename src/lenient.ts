@@ -11,6 +11,8 @@ export interface Leniency {
   readonly depth: number;
   /** What a number becomes, from its text in the grammar of JSON. */
   readonly number: (source: string) => unknown;
+  /** So many values, and what is thrown for more. */
+  readonly most?: { readonly values: number; readonly error: () => Error };
   /** Within brackets, words that are nothing else are texts, as people type them on a command line. */
   readonly words?: boolean;
 }
@@ -49,6 +51,7 @@ export function parseLenient(text: string, leniency: Leniency): unknown {
 class Reader {
   #at = 0;
   #depth = 0;
+  #values = 0;
 
   constructor(
     readonly text: string,
@@ -69,6 +72,8 @@ class Reader {
   }
 
   #value(): unknown {
+    const { most } = this.leniency;
+    if (++this.#values > (most?.values ?? Infinity)) throw most?.error();
     this.#blanks();
     switch (this.text[this.#at]) {
       case "{":

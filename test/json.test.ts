@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { MOST_NESTED, parseForeign } from "../src/json.ts";
+import { MOST_NESTED, parseForeign, parseTyped, TooManyValues, VALUES } from "../src/json.ts";
 
 const nested = (depth: number) => "[".repeat(depth) + "]".repeat(depth);
 
@@ -10,9 +10,45 @@ test("JSON is taken up to a depth that can be written again at once", () => {
   expect(() => parseForeign('{"a":'.repeat(MOST_NESTED) + nested(1))).toThrow(SyntaxError);
 });
 
+test("what people type has as many values at most", () => {
+  const many = (values: number, end: string) => `[${"1,".repeat(values - 2)}1${end}]`;
+  expect(parseTyped(many(VALUES - 1, ","))).toBeArrayOfSize(VALUES - 2);
+  expect(() => parseTyped(many(VALUES + 1, ","))).toThrow(TooManyValues);
+  expect(() => parseTyped(`['\"',${many(VALUES, ",")},]`)).toThrow(TooManyValues);
+});
+
 test("brackets in texts, and beside each other, are not deep", () => {
   const text = JSON.stringify(['["\\'.repeat(2000), ...Array.from({ length: 2000 }, () => [{}])]);
   expect(JSON.stringify(parseForeign(text))).toBe(text);
   for (const wrong of ["", "[", "]", '"\\', "[1,]", "]".repeat(600) + "[".repeat(600)])
     expect(() => parseForeign(wrong)).toThrow(SyntaxError);
+});
+
+const list = (of: string, count: number): string => `[${Array(count).fill(of).join(",")}]`;
+
+test("many values are refused, of whatever kind and wherever they stand", () => {
+  for (const of of ["{}", "[]", "0", '""', '{"a":{}}', '"\\\\","\\""'])
+    expect(() => parseForeign(list(of, VALUES + 1))).toThrow(TooManyValues);
+  expect(() => parseForeign(`{"a":"b","c":${list("1", VALUES + 1)}}`)).toThrow(TooManyValues);
+});
+
+test("a long text is one value, whatever is in it", () => {
+  for (const text of [
+    ",{[".repeat(100_000),
+    '"\\'.repeat(100_000),
+    "\\".repeat(100_001),
+    "é\u{1f600}",
+  ])
+    expect(parseForeign(JSON.stringify([text, { a: text }]))).toEqual([text, { a: text }]);
+  expect(parseForeign(list("7", VALUES / 2))).toHaveLength(VALUES / 2);
+});
+
+test("what is no JSON is told as that", () => {
+  for (const text of [
+    '"',
+    `"${"x".repeat(100_000)}`,
+    `"${"x".repeat(100_000)}\\`,
+    "[".repeat(50_000),
+  ])
+    expect(() => parseForeign(text)).toThrow();
 });

@@ -9,7 +9,7 @@ import { AfbError } from "../errors.ts";
 import type { Plan } from "../plan/plan.ts";
 import { Share } from "../share.ts";
 import type { Request } from "./client.ts";
-import { type Asker, Turns } from "./turns.ts";
+import { type Asker, Served, Turns } from "./turns.ts";
 
 export interface AdmissionOptions {
   /** Most tasks at a time, of all sandboxes. */
@@ -32,6 +32,9 @@ export interface Place {
 
 /** Enough to keep the processors busy; more would only take them from who is answered meanwhile. */
 const STARTING = Math.max(8, 2 * availableParallelism());
+/** Launches that begin in one turn of the event loop, at most; and ms of it that are worth one. */
+const A_TURN = 4;
+const TURN = 5;
 const QUEUE = 4096;
 const PATIENCE = 10_000;
 
@@ -59,6 +62,8 @@ export class Admission {
   readonly #waiting = new Map<string, Turns<Entry>>();
   /** What each connection holds of the queue. */
   readonly #parts = new WeakMap<object, ReturnType<Share["part"]>>();
+  /** In whichever queue. */
+  readonly #served = new Served();
   #running = 0;
   #launching = 0;
   /** Running tasks of the sandboxes that have a limit. */
@@ -79,10 +84,12 @@ export class Admission {
    */
   enter(plan: Plan, request: Pick<Request, "from" | "session">): Place | Waiting {
     const queue = queueOf(plan);
+    const asker = request.from ?? { peer: "", connection: request.session };
     if (this.#mayEnter(plan) && !this.#waiting.has(queue)) {
+      this.#served.serve(asker);
       return this.#place(plan);
     }
-    return this.#wait(queue, request.from ?? { peer: "", connection: request.session }, plan);
+    return this.#wait(queue, asker, plan);
   }
 
   /** How many run or are being started, and how many wait. */
@@ -128,7 +135,7 @@ export class Admission {
     this.#parts.set(asker.connection, part);
     if (part.held >= this.#queue.free) throw this.#busy(plan, "no more can wait");
     const { promise: place, resolve, reject } = Promise.withResolvers<Place>();
-    const turns = this.#waiting.get(queue) ?? new Turns<Entry>();
+    const turns = this.#waiting.get(queue) ?? new Turns<Entry>(this.#served);
     this.#waiting.set(queue, turns);
     let over = false;
     const done = (): void => {
@@ -156,13 +163,20 @@ export class Admission {
     return { place, giveUp };
   }
 
-  /** One in each turn of the event loop: to begin a launch takes about a millisecond, in which nobody is heard. */
+  /**
+   * One in each turn of the event loop: to begin a launch takes about a millisecond, in which nobody is heard. A few where the
+   * turn was long: else who floods it keeps all others from starting anything.
+   */
   #schedule(): void {
     if (this.#scheduled || this.#waiting.size === 0) return;
     this.#scheduled = true;
+    const before = performance.now();
     setImmediate(() => {
       this.#scheduled = false;
-      if (this.#next()) this.#schedule();
+      const fair = Math.floor((performance.now() - before) / TURN);
+      for (let left = Math.max(1, Math.min(fair, A_TURN)); left > 0; left--)
+        if (!this.#next()) return;
+      this.#schedule();
     });
   }
 

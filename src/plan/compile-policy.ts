@@ -92,7 +92,12 @@ export function compilePolicy(
     landlock: compileLandlock(
       sandbox.landlock,
       `${path}.landlock`,
-      { expand: expandText, machine, view },
+      {
+        expand: expandText,
+        machine,
+        view,
+        seesOwners: machine.privileged || !namespaces.has("user"),
+      },
       report,
     ),
     label: compileLabel(

@@ -4,6 +4,7 @@ import { posix } from "node:path";
 import { mkdirAt, openAt } from "../../ffi/at.ts";
 import { openDirectory } from "../../ffi/beneath.ts";
 import { CError } from "../../ffi/errno.ts";
+import type { Machine } from "./machine.ts";
 import type { HostFiles } from "./view.ts";
 
 export interface Owner {
@@ -59,22 +60,25 @@ function requireWritable(directory: string, path: string): void {
 }
 
 /** For who only looks: nothing is made, and what would have been is seen as if it were there. It has to be possible, though. */
-export function imagined(files: HostFiles): { files: HostFiles; mkdir: (path: string) => void } {
-  const made = new Set<string>();
+export function imagined(files: HostFiles): Pick<Machine, "files" | "mkdir"> {
+  const made = new Map<string, NonNullable<ReturnType<HostFiles["lookup"]>>>();
+  const self = { uid: process.geteuid?.() ?? 0, gid: process.getegid?.() ?? 0 };
+  const add = (path: string, { uid, gid }: Owner, mode: number) =>
+    made.set(path, {
+      ...{ kind: "dir", executable: true, owner: uid, group: gid, mode, open: false },
+      rootsOnly: uid === 0,
+    });
   return {
-    mkdir: (path) => {
-      const parts = path.split("/");
-      let above = posix.dirname(path);
-      while (above !== "/" && !made.has(above) && !files.lookup(above))
-        above = posix.dirname(above);
+    mkdir: (path, owner = self) => {
+      const missing = [];
+      let above = path;
+      for (; !made.has(above) && !files.lookup(above); above = posix.dirname(above))
+        missing.push(above);
       if (!made.has(above)) requireWritable(above, path);
-      for (let i = 2; i <= parts.length; i++) made.add(parts.slice(0, i).join("/"));
+      for (const one of missing)
+        if (one === path) add(one, owner, OWN);
+        else add(one, self, ON_THE_WAY);
     },
-    files: {
-      ...files,
-      lookup: (path) =>
-        files.lookup(path) ??
-        (made.has(path) ? { kind: "dir", executable: true, owner: 0 } : undefined),
-    },
+    files: { ...files, lookup: (path) => files.lookup(path) ?? made.get(path) },
   };
 }

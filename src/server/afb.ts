@@ -7,7 +7,7 @@ import type { Asker } from "../api/turns.ts";
 import type { Registry } from "../api/registry.ts";
 import { failure, type Reply } from "../api/reply.ts";
 import { AfbError } from "../errors.ts";
-import { parseTyped } from "../json.ts";
+import { parseTyped, TooManyValues } from "../json.ts";
 import type { ServerSession } from "./session.ts";
 import type { WebSocketConnection } from "./websocket.ts";
 
@@ -87,6 +87,11 @@ export class AfbConnection implements Client {
   /** A text message arrived. */
   text(text: string): void {
     const call = parseCall(text);
+    if (call instanceof TooManyValues) {
+      // Whose call it is stands in what is not taken apart.
+      this.#connection?.close(1009, call.message);
+      return;
+    }
     if (call === undefined) {
       this.#connection?.close(1008, "invalid-frame");
       return;
@@ -139,11 +144,12 @@ interface Unreadable {
  * The call in a message, read as leniently as existing clients are used to (see lenient.ts); undefined when it is none. Only a
  * server that calls its clients would be sent anything else.
  */
-function parseCall(text: string): Call | Unreadable | undefined {
+function parseCall(text: string): Call | Unreadable | TooManyValues | undefined {
   let frame: unknown;
   try {
     frame = parseTyped(text);
   } catch (error) {
+    if (error instanceof TooManyValues) return error;
     if (!(error instanceof SyntaxError)) throw error;
     return { id: idIn(text), fault: error.message };
   }

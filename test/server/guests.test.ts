@@ -5,7 +5,10 @@ import { type Guest, Guests, peerName } from "../../src/server/guests.ts";
 
 class Visitor implements Guest {
   evicted = false;
-  constructor(readonly idleSince: number | undefined) {}
+  constructor(
+    readonly idleSince: number | undefined,
+    readonly unread = false,
+  ) {}
   evict(): void {
     this.evicted = true;
   }
@@ -13,7 +16,7 @@ class Visitor implements Guest {
 const busy = () => new Visitor(undefined);
 
 test("one peer may have most, never all: there is room for another", () => {
-  const guests = new Guests(40);
+  const guests = new Guests(40, () => 1000);
   const admitted = Array.from({ length: 100 }, busy).filter((one) => guests.admit("a", one));
   expect(admitted.length).toBeWithin(28, 32);
   expect(guests.admit("b", busy())).toBe(true);
@@ -22,7 +25,7 @@ test("one peer may have most, never all: there is room for another", () => {
 });
 
 test("beyond its share the one of its own that is idle for longest makes room", () => {
-  const guests = new Guests(4);
+  const guests = new Guests(4, () => 1000);
   const mine = [new Visitor(3), busy(), new Visitor(1)];
   const other = new Visitor(0);
   expect(guests.admit("b", other)).toBe(true);
@@ -32,8 +35,17 @@ test("beyond its share the one of its own that is idle for longest makes room", 
   expect([...mine, other].map(({ evicted }) => evicted)).toEqual([false, false, true, false]);
 });
 
+test("who has said something that was not heard yet is not idle", () => {
+  const guests = new Guests(4, () => 1000);
+  const [unheard, quiet] = [new Visitor(1, true), new Visitor(2)];
+  for (const one of [unheard, quiet, busy()]) guests.admit("a", one);
+  expect(guests.admit("a", busy())).toBe(true);
+  expect([unheard.evicted, quiet.evicted]).toEqual([false, true]);
+  expect(guests.admit("a", busy())).toBe(false);
+});
+
 test("a full door: who has most gives way, and where none is idle the next is refused", () => {
-  const guests = new Guests(3);
+  const guests = new Guests(3, () => 1000);
   const many = [busy(), new Visitor(5)];
   guests.admit("a", many[0]!);
   guests.admit("b", busy());
