@@ -29,8 +29,8 @@ const invalid = (info: string) => new AfbError("invalid-request", info);
 
 /**
  * Reads a query. An object with only the keys `action`, `args`, `verbose` and `wait` is one, and so is one whose `action` is
- * such a word: its other keys are arguments. Anything else is the args of a start. REST parameters are strings, so in such an object `args` may be the text of a JSON object, and `verbose` and
- * `wait` the text of a number or boolean. Throws invalid-request.
+ * such a word: its other keys are arguments. Anything else is the args of a start. REST parameters are strings, so in a query
+ * `args` may be the text of a JSON object, and `verbose` and `wait` the text of a number or boolean. Throws invalid-request.
  * @param names arguments of the command: one that has an `action` of its own is not taken for a query because of it
  */
 export function parseQuery(query: unknown, names: ReadonlySet<string> = new Set()): Query {
