@@ -12,6 +12,7 @@ const { symbols: libc } = dlopen("libc.so.6", {
   readlinkat: { args: ["i32", "cstring", "ptr", "u64"], returns: "i64" },
   fstatfs: { args: ["i32", "ptr"], returns: "i32" },
   renameat: { args: ["i32", "cstring", "i32", "cstring"], returns: "i32" },
+  mkdirat: { args: ["i32", "cstring", "u32"], returns: "i32" },
   unlinkat: { args: ["i32", "cstring", "i32"], returns: "i32" },
 });
 
@@ -115,6 +116,11 @@ export function namesIn(directory: number): string[] {
 /** Gives a file of a directory another name there, which replaces what has it. See rename(2); throws CError. */
 export function renameAt(directory: number, from: string, to: string): void {
   checked(libc.renameat(directory, from, directory, to), "rename", to);
+}
+
+/** Makes a directory, of a mode less the umask. See mkdir(2); throws CError. */
+export function mkdirAt(directory: number, name: string, mode: number): void {
+  checked(libc.mkdirat(directory, name, mode), "mkdir", name);
 }
 
 /** Removes a name that is no directory's. See unlink(2); throws CError. */

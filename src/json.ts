@@ -1,4 +1,5 @@
 /** JSON that comes from outside: text that costs far more to take apart than to send is not. */
+import { parseLenient } from "./lenient.ts";
 
 /**
  * Deeper than anything that is meant. JSON.parse takes any depth, but JSON.stringify looks for cycles in time quadratic in the
@@ -34,6 +35,21 @@ export function parseForeign(text: string): unknown {
   if (excess === "values") throw new TooManyValues();
   if (excess === "depth") throw new SyntaxError(`JSON nested deeper than ${MOST_NESTED}`);
   return JSON.parse(text);
+}
+
+/** As {@link parseForeign}, or as people and their scripts write it: see lenient.ts, with words. @throws SyntaxError, TooManyValues */
+export function parseTyped(text: string): unknown {
+  try {
+    return parseForeign(text);
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+    return parseLenient(text, {
+      depth: MOST_NESTED,
+      number: parseForeign,
+      words: true,
+      most: { values: VALUES, error: () => new TooManyValues() },
+    });
+  }
 }
 
 /** Nested deeper than {@link MOST_NESTED}: exactly so of a text that is JSON, and of others it does not matter. */

@@ -16,19 +16,18 @@ export type Logger = (level: Level, text: string) => void;
 
 export class Log {
   #global: Level = "notice";
-  /** By name in lower case: names of APIs have no case. */
   readonly #own = new Map<string, Level>();
 
   constructor(readonly write: (line: string) => void = (line) => console.error(line)) {}
 
   /** The level of an API; "" is the server's own, which an API without one follows. */
   level(api: string): Level {
-    return this.#own.get(api.toLowerCase()) ?? this.#global;
+    return this.#own.get(api) ?? this.#global;
   }
 
   set(api: string, level: Level): void {
     if (api === "") this.#global = level;
-    else this.#own.set(api.toLowerCase(), level);
+    else this.#own.set(api, level);
   }
 
   /** Whether a line of that level would be written: for texts that cost something to make. */

@@ -1,7 +1,11 @@
-/** `npm run docs`: writes what is generated into README.md: the reference, made from the schema, and the protections. */
+/**
+ * `npm run docs`: writes what is generated into README.md: the reference, made from the schema, and the protections; and the
+ * migration guide, made from the rows that test/compat proves.
+ */
 import { join } from "node:path";
 import { AccessFile } from "../src/access/schema.ts";
 import { referenceMarkdown } from "../src/config/reference.ts";
+import { guide, guideMarkdown } from "./guide.ts";
 import { protectionsMarkdown } from "./protections.ts";
 
 export const readme = join(import.meta.dir, "../README.md");
@@ -16,7 +20,7 @@ export const regions = Object.keys(GENERATED) as Region[];
 const between = (region: Region) => new RegExp(`(<!-- ${region} -->)[^]*?(<!-- /${region} -->)`);
 
 /** The rows of a Markdown table as lists of cells; padding and the ruler line are the formatter's. */
-function rows(table: string): string[][] {
+export function rows(table: string): string[][] {
   return table
     .split("\n")
     .filter((line) => line.startsWith("|") && !/^\|[\s|-]*$/.test(line))
@@ -43,4 +47,5 @@ if (import.meta.main) {
     );
   }
   await Bun.write(readme, text);
+  await Bun.write(guide, guideMarkdown());
 }

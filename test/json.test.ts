@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { MOST_NESTED, parseForeign, TooManyValues, VALUES } from "../src/json.ts";
+import { MOST_NESTED, parseForeign, parseTyped, TooManyValues, VALUES } from "../src/json.ts";
 
 const nested = (depth: number) => "[".repeat(depth) + "]".repeat(depth);
 
@@ -8,6 +8,13 @@ test("JSON is taken up to a depth that can be written again at once", () => {
   for (const depth of [MOST_NESTED + 1, 40_000, 500_000])
     expect(() => parseForeign(nested(depth))).toThrow(SyntaxError);
   expect(() => parseForeign('{"a":'.repeat(MOST_NESTED) + nested(1))).toThrow(SyntaxError);
+});
+
+test("what people type has as many values at most", () => {
+  const many = (values: number, end: string) => `[${"1,".repeat(values - 2)}1${end}]`;
+  expect(parseTyped(many(VALUES - 1, ","))).toBeArrayOfSize(VALUES - 2);
+  expect(() => parseTyped(many(VALUES + 1, ","))).toThrow(TooManyValues);
+  expect(() => parseTyped(`['\"',${many(VALUES, ",")},]`)).toThrow(TooManyValues);
 });
 
 test("brackets in texts, and beside each other, are not deep", () => {

@@ -5,6 +5,7 @@ import type { ActionPlan } from "../plan/plan.ts";
 import type { FunctionContext, PluginFunction } from "../plugins/plugin.ts";
 import { type Request, SERVER_SESSION } from "./client.ts";
 import { within } from "./deadline.ts";
+import { isObject } from "../object.ts";
 
 /** Milliseconds that a function of a plugin may take, and anything that the server itself waits for. */
 export const ACTION_LIMIT = 30_000;
@@ -36,12 +37,21 @@ export class Action {
     this.#calls++;
     try {
       const work = this.call({ api: "", verb: "", args, session: SERVER_SESSION });
-      await within(ACTION_LIMIT, action, work);
+      const response = await within(ACTION_LIMIT, action, work);
+      this.#pass(response);
       this.deps.log("info", `${this.when} ${uid}: ${action} done`);
     } catch (error) {
       this.failed(error);
       throw error;
     }
+  }
+
+  /** Nobody reads the reply: what it says of the arguments is for the operator. */
+  #pass(response: unknown): void {
+    if (this.plan.args === undefined || !isObject(response)) return;
+    const notices: unknown[] = Array.isArray(response["notices"]) ? response["notices"] : [];
+    for (const notice of notices)
+      this.deps.log("notice", `${this.when} ${this.plan.uid}: ${this.plan.action}: ${notice}`);
   }
 
   failed(error: unknown): void {

@@ -26,7 +26,7 @@ export interface AssemblyDeps extends Omit<ExecDeps, "log"> {
 
 export interface Assembly {
   readonly table: Table;
-  /** By `api/verb` in lower case. */
+  /** By `api/verb`. */
   readonly tasks: ReadonlyMap<string, TaskVerb>;
   readonly events: EventActions;
   /** In the order in which they are run. */
@@ -36,7 +36,7 @@ export interface Assembly {
   commit(): void;
 }
 
-/** Throws when two APIs or two verbs have the same name but for case, an encoder is missing, or a plugin cannot be loaded. */
+/** Throws when two APIs or two verbs have the same name, an encoder is missing, or a plugin cannot be loaded. */
 export function assemble(
   plans: readonly ApiPlan[],
   deps: AssemblyDeps,
@@ -69,7 +69,7 @@ export function assemble(
     actions.push(...mine);
 
     const add = (verb: TaskVerb) => {
-      tasks.set(`${api.api}/${verb.name}`.toLowerCase(), verb);
+      tasks.set(`${api.api}/${verb.name}`, verb);
       table.addVerb(api.api, verb);
     };
     table.addApi(api.api, api);
@@ -77,14 +77,14 @@ export function assemble(
     table.addVerb(api.api, infoVerb(api, mine, needed, deps.changed));
     const sandboxes = execPlans(api);
     if (sandboxes.size > 0) {
-      const known = before.get(`${api.api}/${EXEC_VERB}`.toLowerCase());
+      const known = before.get(`${api.api}/${EXEC_VERB}`);
       const exec: ExecPlans = { sandboxes, find };
       if (known instanceof Exec) commits.push(() => known.update(exec));
       add(known instanceof Exec ? known : new Exec(api.api, exec, own));
     }
     for (const plan of api.sandboxes.flatMap((sandbox) => sandbox.plans)) {
       const encoder = requireEncoder(plan, find);
-      const known = before.get(`${api.api}/${plan.verb}`.toLowerCase());
+      const known = before.get(`${api.api}/${plan.verb}`);
       if (known instanceof Command) commits.push(() => known.update(plan, encoder));
       add(known instanceof Command ? known : new Command(plan, encoder, own));
     }
@@ -94,7 +94,7 @@ export function assemble(
   return {
     table,
     tasks,
-    events: new EventActions(having("events")),
+    events: new EventActions(having("events"), tasks.keys()),
     startup: [...having("onload"), ...having("onstart")],
     plugins: used,
     commit: () => {

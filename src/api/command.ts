@@ -3,6 +3,7 @@ import type { TaskEncoder } from "../encoders/encoder.ts";
 import { fill, type ArgvTemplate } from "../plan/argv.ts";
 import type { Plan } from "../plan/plan.ts";
 import type { Request } from "./client.ts";
+import { declaredOf } from "./declared.ts";
 import { parseQuery } from "./query.ts";
 import { type TaskDeps, Tasks } from "./tasks.ts";
 import type { Parameter, Verb } from "./verb.ts";
@@ -39,20 +40,22 @@ export class Command implements Verb {
 
   async call(request: Request): Promise<unknown> {
     const plan = this.#plan;
-    const query = parseQuery(request.args);
+    const query = parseQuery(request.args, plan.argv.names);
     if (query.action !== "start") return this.tasks.act(request, query);
-    const argv = fill(plan.argv, query.args, plan.params?.allowDash);
-    plan.params?.check(query.args, request.texts);
+    const { args, notices } = declaredOf(plan, query.args);
+    const argv = fill(plan.argv, args, plan.params?.allowDash);
+    plan.params?.check(args, request.texts);
     const encoded = { encoder: this.#encoder, opts: plan.encoder.opts };
-    return this.tasks.start(plan, encoded, argv, request, query);
+    return this.tasks.start(plan, encoded, argv, request, { ...query, notices });
   }
 
   describe() {
-    const { info, sample } = this.#plan;
+    const { info, sample, params } = this.#plan;
     return {
       ...(info !== undefined && { info }),
       parameters: parametersOf(this.#plan),
       task: true,
+      ...(!params && { lenient: true }),
       ...(sample !== undefined && { sample }),
     };
   }

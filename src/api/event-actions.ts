@@ -1,4 +1,9 @@
-/** `events` of a config: when an event with the name of an action is sent, the action is done with its data. */
+/**
+ * `events` of a config: when an event with the name of an action is sent, the action is done with its data, which are its
+ * arguments where the config gives none.
+ */
+import { findCased } from "../cased.ts";
+import { BUILTIN_API } from "../config/verbs.ts";
 import { eventName } from "../plugins/names.ts";
 import type { Action } from "./actions.ts";
 import { isObject } from "../object.ts";
@@ -29,19 +34,23 @@ class Queue {
     while (this.#waiting.length > 0) {
       const data = this.#waiting.shift();
       // Told and counted where it failed.
-      await this.action.run(filled(this.action.plan.args, data)).catch(() => undefined);
+      const { args = "%data%" } = this.action.plan;
+      await this.action.run(filled(args, data)).catch(() => undefined);
     }
     this.#busy = false;
   }
 }
 
-/** By event name in lower case. An action named without API is for events of its own. */
+/** By event name. An action named without API is for events of its own. */
 export class EventActions {
   readonly #queues = new Map<string, Queue[]>();
 
-  constructor(actions: readonly Action[]) {
+  /** @param verbs `api/verb` of all that have events */
+  constructor(actions: readonly Action[], verbs: Iterable<string>) {
+    const events = [...verbs, `${BUILTIN_API}/disconnected`];
     for (const action of actions) {
-      const name = eventName(action.plan.uid, action.deps.api).toLowerCase();
+      const written = eventName(action.plan.uid, action.deps.api);
+      const name = findCased(written, events) ?? written;
       const queues = this.#queues.get(name) ?? [];
       queues.push(new Queue(action));
       this.#queues.set(name, queues);
@@ -53,7 +62,7 @@ export class EventActions {
   }
 
   tell(event: string, data: unknown): void {
-    for (const queue of this.#queues.get(event.toLowerCase()) ?? []) queue.push(data);
+    for (const queue of this.#queues.get(event) ?? []) queue.push(data);
   }
 }
 

@@ -1,7 +1,7 @@
 /** The API `monitor`: what there is, how much is logged, who is calling, and what goes on. See AFB.md, "monitor API". */
 import { AfbError } from "../errors.ts";
 import type { Log } from "../log.ts";
-import type { Client, Request, Session } from "./client.ts";
+import { type Client, type Request, SERVER_SESSION, type Session } from "./client.ts";
 import { Feed } from "./feed.ts";
 import type { Hub } from "./hub.ts";
 import { openapi } from "./openapi.ts";
@@ -37,9 +37,11 @@ export class Monitor {
   meet(client: Client): void {
     if (this.#seen.has(client)) return;
     this.#seen.add(client);
+    this.deps.traces.session("create", client.session);
     const gone = (): void => {
       this.#listeners.delete(client);
       this.#tracers.delete(client);
+      this.deps.traces.session("close", client.session);
       const data = { uuid: client.session.uuid };
       this.deps.hub.emit(DISCONNECTED, data);
       for (const { feed } of this.#listeners.values()) feed.push(data);
@@ -52,6 +54,10 @@ export class Monitor {
       verb("get", "what APIs there are, and how much is logged", ["apis", "verbosity"], (request) =>
         this.#get(request.args),
       ),
+      verb("apis", "what APIs there are", [], (request) =>
+        this.#get({ apis: request.args ?? false }),
+      ),
+      verb("info", "what this API offers", [], () => this.#info()),
       this.#guarded("set", "sets how much is logged", ["verbosity"], (request) =>
         this.#set(request.args),
       ),
@@ -108,6 +114,20 @@ export class Monitor {
     };
   }
 
+  /** As the APIs of configs have it. */
+  #info() {
+    const own = this.deps.describe().find(({ api }) => api === MONITOR);
+    const verbs = (own?.verbs ?? []).map(({ name, info, parameters, privileges }) => ({
+      uid: name,
+      verb: name,
+      ...(info !== undefined && { info }),
+      usage: Object.fromEntries(parameters.map((one) => [one.name, one.required])),
+      ...(privileges.length > 0 && { privileges }),
+    }));
+    const metadata = { uid: MONITOR, info: "what goes on in this server", api: MONITOR };
+    return { groups: [{ uid: MONITOR, info: metadata.info, verbs }], metadata };
+  }
+
   #set(args: unknown): void {
     if (!isObject(args) || !("verbosity" in args)) {
       throw new AfbError("invalid-request", 'expects {"verbosity":{"API":"LEVEL"}}');
@@ -124,6 +144,8 @@ export class Monitor {
 
   #subscribe(request: Request): void {
     requireDisconnected(request.args);
+    // Actions of a config hear it as it is.
+    if (!request.client && request.session === SERVER_SESSION) return;
     const client = clientOf(request);
     if (this.#listeners.has(client) || !client.connected) return;
     const forget = client.onClose(() => this.#listeners.delete(client));
@@ -132,6 +154,7 @@ export class Monitor {
 
   #unsubscribe(request: Request): void {
     requireDisconnected(request.args);
+    if (!request.client && request.session === SERVER_SESSION) return;
     const client = clientOf(request);
     this.#listeners.get(client)?.forget();
     this.#listeners.delete(client);
@@ -167,6 +190,7 @@ function describe({ uuid, timeout = SESSION_TIMEOUT, remain = timeout }: Session
 
 function requireDisconnected(args: unknown): void {
   if (args === "disconnected") return;
+  if (Array.isArray(args) && args.length > 0 && args.every((one) => one === "disconnected")) return;
   throw new AfbError("invalid-request", 'there is one event to subscribe to: "disconnected"');
 }
 

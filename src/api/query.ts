@@ -17,6 +17,8 @@ export interface Query {
   readonly verbose: number;
   /** Reply at the end of the task, with its output. */
   readonly wait: boolean;
+  /** What of it was ignored, for the reply. */
+  readonly notices?: readonly string[];
 }
 
 export const QUERY_KEYS: readonly string[] = ["action", "args", "verbose", "wait"];
@@ -26,20 +28,33 @@ const VERBOSE_MAX = 4;
 const invalid = (info: string) => new AfbError("invalid-request", info);
 
 /**
- * Reads a query. An object with only the keys `action`, `args`, `verbose` and `wait` is one; anything else is the args of a
- * start. REST parameters are strings, so in such an object `args` may be the text of a JSON object, and `verbose` and
- * `wait` the text of a number or boolean. Throws invalid-request.
+ * Reads a query. An object with only the keys `action`, `args`, `verbose` and `wait` is one, and so is one whose `action` is
+ * such a word: its other keys are arguments. Anything else is the args of a start. REST parameters are strings, so in a query
+ * `args` may be the text of a JSON object, and `verbose` and `wait` the text of a number or boolean. Throws invalid-request.
+ * @param names arguments of the command: one that has an `action` of its own is not taken for a query because of it
  */
-export function parseQuery(query: unknown): Query {
-  const structured = isObject(query) && Object.keys(query).every((key) => QUERY_KEYS.includes(key));
+export function parseQuery(query: unknown, names: ReadonlySet<string> = new Set()): Query {
+  const structured = isObject(query) && isQuery(query, names);
   if (!structured) return { action: "start", args: query ?? undefined, verbose: 0, wait: false };
+  const others = Object.entries(query).filter(([key]) => !QUERY_KEYS.includes(key));
+  const args = parseArgs(query["args"]);
   return {
     action: parseAction(query["action"]),
-    args: parseArgs(query["args"]),
+    args: others.length > 0 ? { ...Object.fromEntries(others), ...objectOf(args) } : args,
     verbose: parseVerbose(query["verbose"]),
     wait: parseWait(query["wait"]),
   };
 }
+
+function isQuery(query: Record<string, unknown>, names: ReadonlySet<string>): boolean {
+  if (Object.keys(query).every((key) => QUERY_KEYS.includes(key))) return true;
+  const { action, args } = query;
+  if (names.has("action") || typeof action !== "string") return false;
+  if (args !== undefined && args !== null && !isObject(args)) return false;
+  return ACTIONS.some((name) => name === action.toLowerCase());
+}
+
+const objectOf = (args: unknown): object => (isObject(args) ? args : {});
 
 const NUMBER_OR_NAME = { type: ["integer", "string"] };
 

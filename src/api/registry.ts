@@ -1,4 +1,5 @@
 /** The APIs of this server and their verbs: the one door through which every transport calls. */
+import { findCased } from "../cased.ts";
 import { findEncoder } from "../encoders/catalogue.ts";
 import { AfbError } from "../errors.ts";
 import type { Launch } from "../launch/task.ts";
@@ -70,7 +71,7 @@ export interface RegistryOptions {
   readonly verbs?: Readonly<Record<string, readonly Verb[]>>;
 }
 
-/** Throws when two APIs, or two verbs of an API, have the same name but for case, or an encoder does not exist. */
+/** Throws when two APIs, or two verbs of an API, have the same name, or an encoder does not exist. */
 export function createRegistry(options: RegistryOptions): Registry {
   return new LocalRegistry(options);
 }
@@ -111,7 +112,7 @@ class LocalRegistry implements Registry {
       admission: options.admission ?? new Admission(),
       encoders: options.encoders ?? findEncoder,
       loadPlugin: options.loadPlugin ?? loadPlugin,
-      invoke: (request) => this.#invoke(request),
+      invoke: (request) => this.#invoke(this.#named(request)),
       nextPing: () => ++pings,
     };
     this.#current = this.#assemble(options.apis);
@@ -122,7 +123,7 @@ class LocalRegistry implements Registry {
   async call(request: Request): Promise<Reply> {
     if (request.client) this.#monitor.meet(request.client);
     try {
-      return success(await this.#invoke(request));
+      return success(await this.#invoke(this.#named(request)));
     } catch (error) {
       return failure(error);
     }
@@ -211,6 +212,12 @@ class LocalRegistry implements Registry {
       : this.#hub.listen((event, data) => events.tell(event, data));
   }
 
+  /** With the API's own name, by which it is logged and traced. */
+  #named(request: Request): Request {
+    const api = this.#current.table.nameOf(request.api);
+    return api === request.api ? request : { ...request, api };
+  }
+
   async #invoke(request: Request): Promise<unknown> {
     const { api, verb } = request;
     if (!this.#traces.active && !this.#log.enabled(api, "debug"))
@@ -218,7 +225,7 @@ class LocalRegistry implements Registry {
     const index = ++this.#requests;
     const log = this.#log.for(api);
     log("debug", `request ${index}: ${verb}`);
-    this.#traces.request(index, api, verb, request.args);
+    this.#traces.request({ ...request, index }, request.args);
     try {
       const response = await this.#admit(request).call(request);
       this.#told(index, request, success(response));
@@ -229,8 +236,9 @@ class LocalRegistry implements Registry {
     }
   }
 
-  #told(index: number, { api, verb }: Request, reply: Reply): void {
-    this.#traces.reply(index, api, verb, reply);
+  #told(index: number, request: Request, reply: Reply): void {
+    const { api } = request;
+    this.#traces.reply({ ...request, index }, reply);
     const { status, info = "" } = reply.request;
     this.#log.for(api)("debug", `reply ${index}: ${[status, info].filter(Boolean).join(": ")}`);
   }
@@ -255,7 +263,7 @@ class LocalRegistry implements Registry {
     try {
       return this.#current.table.find(request);
     } catch (error) {
-      const key = `${request.api}/${request.verb}`.toLowerCase();
+      const key = findCased(`${request.api}/${request.verb}`, this.#retired.keys()) ?? "";
       const retired = this.#retired.get(key);
       if (!retired || !(error instanceof AfbError)) throw error;
       if (retired.tasks.idle) this.#retired.delete(key);

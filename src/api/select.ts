@@ -1,4 +1,5 @@
 /** Names of APIs as the arguments of `monitor` give them: one, a list, or an object `{name: true}`; "*" is all. */
+import { findCased } from "../cased.ts";
 import { suggestion } from "../config/nearest.ts";
 import { AfbError } from "../errors.ts";
 import { isObject } from "../object.ts";
@@ -11,7 +12,7 @@ export function namesIn(
   special: readonly string[] = [],
 ): string[] {
   const given = isObject(value)
-    ? Object.keys(value).filter((name) => value[name] !== false)
+    ? Object.keys(value).filter((name) => value[name] !== false && value[name] !== null)
     : Array.isArray(value)
       ? value
       : [value];
@@ -25,7 +26,7 @@ export function namesIn(
       );
     }
     if (special.includes(name)) return [name];
-    const api = apis.find((one) => one.toLowerCase() === name.toLowerCase());
+    const api = findCased(name, apis);
     if (api !== undefined) return [api];
     const near = suggestion(name, apis);
     throw new AfbError(

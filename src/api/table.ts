@@ -1,4 +1,5 @@
 /** Which verbs there are: made from plans at boot and at each reload, then only looked up. */
+import { Cased } from "../cased.ts";
 import { suggestion } from "../config/nearest.ts";
 import { AfbError } from "../errors.ts";
 import type { Request } from "./client.ts";
@@ -9,45 +10,54 @@ interface Api {
   readonly name: string;
   readonly info?: string | undefined;
   readonly version?: string | undefined;
-  readonly verbs: Map<string, Verb>;
+  readonly http?: "afb" | undefined;
+  readonly verbs: Cased<Verb>;
 }
 
 export class Table {
-  /** By name in lower case, as are the verbs of each. */
-  readonly #apis = new Map<string, Api>();
+  readonly #apis = new Cased<Api>();
   #described: ApiDescription[] | undefined;
 
-  /** Throws when there is one of that name, but for case. */
-  addApi(name: string, about: { info?: string; version?: string } = {}): void {
-    const key = name.toLowerCase();
-    if (this.#apis.has(key)) throw new Error(`two APIs are named ${name}`);
-    this.#apis.set(key, { name, info: about.info, version: about.version, verbs: new Map() });
+  /** Throws when there is one of that name. */
+  addApi(name: string, about: { info?: string; version?: string; http?: "afb" } = {}): void {
+    if (this.#apis.has(name)) throw new Error(`two APIs are named ${name}`);
+    this.#apis.set(name, {
+      name,
+      info: about.info,
+      version: about.version,
+      http: about.http,
+      verbs: new Cased(),
+    });
   }
 
   hasApi(name: string): boolean {
-    return this.#apis.has(name.toLowerCase());
+    return this.#apis.has(name);
   }
 
-  /** Throws when there is one of that name, but for case. */
+  /** What an API is called that a caller names; what it says where there is none. */
+  nameOf(api: string): string {
+    return this.#apis.get(api)?.name ?? api;
+  }
+
+  /** Throws when there is one of that name. */
   addVerb(name: string, verb: Verb): void {
-    const api = this.#apis.get(name.toLowerCase());
+    const api = this.#apis.get(name);
     if (!api) throw new Error(`no API ${name}`);
-    const key = verb.name.toLowerCase();
-    if (api.verbs.has(key)) throw new Error(`two verbs are named ${api.name}/${verb.name}`);
-    api.verbs.set(key, verb);
+    if (api.verbs.has(verb.name)) throw new Error(`two verbs are named ${api.name}/${verb.name}`);
+    api.verbs.set(verb.name, verb);
   }
 
   verb(api: string, verb: string): Verb | undefined {
-    return this.#apis.get(api.toLowerCase())?.verbs.get(verb.toLowerCase());
+    return this.#apis.get(api)?.verbs.get(verb);
   }
 
   /** Throws unknown-api or unknown-verb, saying what there is. */
   find(request: Pick<Request, "api" | "verb">): Verb {
-    const api = this.#apis.get(request.api.toLowerCase());
+    const api = this.#apis.get(request.api);
     if (!api) {
       throw new AfbError("unknown-api", `no API ${known(request.api, namesOf(this.#apis))}`);
     }
-    const verb = api.verbs.get(request.verb.toLowerCase());
+    const verb = api.verbs.get(request.verb);
     if (!verb) {
       throw new AfbError("unknown-verb", `no verb ${known(request.verb, namesOf(api.verbs))}`);
     }
@@ -67,16 +77,17 @@ export class Table {
   }
 
   #describe(): ApiDescription[] {
-    return [...this.#apis.values()].map(({ name, info, version, verbs }) => ({
+    return [...this.#apis.values()].map(({ name, info, version, http, verbs }) => ({
       api: name,
       ...(info !== undefined && { info }),
       ...(version !== undefined && { version }),
+      ...(http !== undefined && { http }),
       verbs: [...verbs.values()].map(describeVerb),
     }));
   }
 }
 
-function namesOf(entries: ReadonlyMap<string, { readonly name: string }>): string[] {
+function namesOf(entries: Cased<{ readonly name: string }>): string[] {
   return [...entries.values()].map(({ name }) => name);
 }
 

@@ -5,7 +5,7 @@ import type { Launch } from "../launch/task.ts";
 import type { Logger } from "../log.ts";
 import type { Plan } from "../plan/plan.ts";
 import type { Admission, Place, Waiting } from "./admission.ts";
-import type { Client, Request } from "./client.ts";
+import { type Client, type Request, SERVER_SESSION } from "./client.ts";
 import type { Hub } from "./hub.ts";
 import { parseTarget, type Query, type Target } from "./query.ts";
 import { type Encoded, type MayFollow, Run } from "./run.ts";
@@ -63,7 +63,10 @@ export class Tasks {
       if (plan.detach === false) run.tie(request.client, request);
     }
     const { explain } = this.deps;
-    const words = query.verbose > 0 && explain ? { plan: explain(plan) } : {};
+    const words = {
+      ...(query.verbose > 0 && explain && { plan: explain(plan) }),
+      ...(query.notices && query.notices.length > 0 && { notices: query.notices }),
+    };
     if (encoded.encoder.synchronous) {
       recheck(run);
       void run.announce();
@@ -146,6 +149,8 @@ export class Tasks {
   #actOf(request: Request, action: Query["action"], { signal, lossless }: Target) {
     if (action === "stop") return (run: Run) => run.task.stop(signal);
     const client: Client | undefined = request.client;
+    // Actions of the config hear all events as it is.
+    if (!client && request.session === SERVER_SESSION) return () => {};
     if (!client) throw new AfbError("invalid-request", "events need a WebSocket connection");
     if (action === "subscribe") {
       return (run: Run) => run.follow(client, request, lossless);

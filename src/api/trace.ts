@@ -1,33 +1,35 @@
 /** Traces: copies of requests, replies and events to the clients that asked for them. See AFB.md, "monitor API". */
-import { suggestion } from "../config/nearest.ts";
-import { AfbError } from "../errors.ts";
-import type { Client } from "./client.ts";
+import type { Client, Session } from "./client.ts";
 import { Feed } from "./feed.ts";
 import type { Hub } from "./hub.ts";
+import type { Reply } from "./reply.ts";
+import { type Kind, invalid, type Trace, tracesToAdd, tracesToDrop } from "./trace-query.ts";
 import { isObject } from "../object.ts";
 
-const EVENT = "monitor/trace";
-const KEYS = ["tag", "api", "request", "event"];
 /** More would only be a way to make every request slow. */
 const MOST_TRACES = 64;
 
-interface Trace {
-  readonly tag: string;
-  /** Lower case; undefined: all but monitor, whose own calls would drown the others. */
-  readonly apis: ReadonlySet<string> | undefined;
-  readonly request: boolean;
-  readonly event: boolean;
+interface Tracer {
+  /** By name of the event. */
+  readonly feeds: Map<string, Feed>;
+  readonly forget: () => void;
+  traces: readonly Trace[];
 }
 
-interface Tracer {
-  readonly feed: Feed;
-  readonly forget: () => void;
-  traces: Trace[];
+/** What a request is, for who traces it. */
+export interface Traced {
+  readonly index: number;
+  readonly api: string;
+  readonly verb: string;
+  readonly session: Session;
 }
 
 export class Traces {
   readonly #tracers = new Map<Client, Tracer>();
   #unlisten: (() => void) | undefined;
+  /** Of the traces, and of the events that they tell. */
+  #ids = 0;
+  readonly #events = new Map<string, number>();
 
   constructor(readonly hub: Hub) {}
 
@@ -38,25 +40,47 @@ export class Traces {
   /** What `trace` is called with: `{"add": …}`, `{"drop": …}` or both. @throws AfbError invalid-request */
   change(client: Client, args: unknown): void {
     if (!isObject(args) || !("add" in args || "drop" in args)) {
-      throw invalid('expects {"add":{"api":…,"request":true,"event":true}} or {"drop":true}');
+      throw invalid('expects {"add":{"apiname":…,"request":"all","event":"all"}} or {"drop":true}');
     }
-    const added = listOf(args["add"]).map(parse);
-    const dropped = args["drop"] === undefined ? () => false : dropper(args["drop"]);
     const old = this.#tracers.get(client)?.traces ?? [];
-    const traces = [...old.filter((trace) => !dropped(trace)), ...added];
-    if (traces.length > MOST_TRACES) throw invalid(`at most ${MOST_TRACES} traces at a time`);
-    this.#set(client, traces);
+    const dropped = tracesToDrop(args["drop"], old);
+    const kept = old.filter((trace) => !dropped.has(trace));
+    const added = args["add"] === undefined ? [] : tracesToAdd(args["add"], MOST_TRACES);
+    if (kept.length + added.length > MOST_TRACES)
+      throw invalid(`at most ${MOST_TRACES} traces at a time`);
+    this.#set(client, [...kept, ...added]);
   }
 
-  request(index: number, api: string, verb: string, data: unknown): void {
-    this.#tell("request", api, { request: { index, api, verb, action: "begin" }, data });
+  request(traced: Traced, args: unknown): void {
+    this.#request(traced, "begin", { params: args ?? null });
   }
 
-  reply(index: number, api: string, verb: string, data: unknown): void {
-    this.#tell("request", api, { request: { index, api, verb, action: "reply" }, data });
+  reply(traced: Traced, { request, response }: Reply): void {
+    const { status, code, info } = request;
+    const failed = status === "success" ? {} : { error: status, info };
+    this.#request(traced, "reply", { status: code, ...failed, reply: response ?? null });
   }
 
-  #set(client: Client, traces: Trace[]): void {
+  /** A client has come, or has gone. */
+  session(action: "create" | "close", { uuid }: Session): void {
+    this.#tell("session", action, { uuid }, { session: { uuid, action } });
+  }
+
+  #request({ index, api, verb, session: { uuid } }: Traced, action: string, data: object): void {
+    const request = { index, api, verb, action, session: uuid };
+    this.#tell("request", action, { api, verb, uuid }, { request, data });
+  }
+
+  #event(name: string, data: unknown): void {
+    const id = this.#events.get(name) ?? this.#events.size + 1;
+    this.#events.set(name, id);
+    const slash = name.indexOf("/");
+    const about = { api: name.slice(0, slash), verb: name.slice(slash + 1), name };
+    for (const action of ["push_before", "push_after"])
+      this.#tell("event", action, about, { event: { id, name, action }, data: { data } });
+  }
+
+  #set(client: Client, traces: readonly Trace[]): void {
     const tracer = this.#tracers.get(client);
     if (traces.length === 0) {
       tracer?.forget();
@@ -65,62 +89,35 @@ export class Traces {
       tracer.traces = traces;
     } else if (client.connected) {
       const forget = client.onClose(() => this.#set(client, []));
-      this.#tracers.set(client, { feed: new Feed(client, EVENT), forget, traces });
+      this.#tracers.set(client, { feeds: new Map(), forget, traces });
     }
-    this.#unlisten ??= this.hub.listen((name, data) => {
-      const api = name.slice(0, name.indexOf("/"));
-      this.#tell("event", api, { event: { name, action: "push" }, data });
-    });
+    this.#unlisten ??= this.hub.listen((name, data) => this.#event(name, data));
     if (this.active) return;
     this.#unlisten();
     this.#unlisten = undefined;
+    this.#events.clear();
   }
 
-  #tell(kind: "request" | "event", api: string, what: object): void {
-    const name = api.toLowerCase();
-    for (const { feed, traces } of this.#tracers.values()) {
+  #tell(
+    kind: Kind,
+    action: string,
+    about: { api?: string; verb?: string; uuid?: string; name?: string },
+    what: object,
+  ): void {
+    const { api, verb, uuid, name } = about;
+    const fits = (trace: Trace) =>
+      trace.actions[kind].has(action) &&
+      (api === undefined || trace.api(api)) &&
+      (verb === undefined || trace.verb(verb)) &&
+      (uuid === undefined ? trace.uuids.length === 0 : trace.uuid(uuid)) &&
+      (name === undefined || trace.pattern(name));
+    for (const [client, { feeds, traces }] of this.#tracers) {
       for (const trace of traces) {
-        if (!trace[kind] || !(trace.apis?.has(name) ?? name !== "monitor")) continue;
-        feed.push({ time: (Date.now() / 1000).toFixed(6), tag: trace.tag, ...what });
+        if (!fits(trace)) continue;
+        let feed = feeds.get(trace.name);
+        if (!feed) feeds.set(trace.name, (feed = new Feed(client, `monitor/${trace.name}`)));
+        feed.push({ time: Date.now() / 1000, tag: trace.tag, id: ++this.#ids, ...what });
       }
     }
   }
-}
-
-const invalid = (info: string) => new AfbError("invalid-request", info);
-
-const listOf = (value: unknown): unknown[] =>
-  value === undefined ? [] : Array.isArray(value) ? value : [value];
-
-function parse(value: unknown): Trace {
-  if (!isObject(value)) throw invalid("add: expected an object, or a list of them");
-  for (const key of Object.keys(value)) {
-    if (KEYS.includes(key)) continue;
-    const shown = JSON.stringify(key.slice(0, 80));
-    throw invalid(`add: unknown key ${shown}${suggestion(key, KEYS)} (${KEYS.join(", ")})`);
-  }
-  const { tag = "trace", api = "*", request, event } = value;
-  if (typeof tag !== "string") throw invalid("add.tag: expected a string");
-  const names = listOf(api);
-  const strings = names.filter((name) => typeof name === "string");
-  if (strings.length < names.length) throw invalid("add.api: expected names of APIs");
-  // Words for parts of them, as other servers know, mean all of it.
-  const wanted = (part: unknown) => part !== undefined && part !== false && part !== "none";
-  const both = request === undefined && event === undefined;
-  return {
-    tag,
-    apis: strings.includes("*") ? undefined : new Set(strings.map((name) => name.toLowerCase())),
-    request: both || wanted(request),
-    event: both || wanted(event),
-  };
-}
-
-/** `true`: all; else tags, or `{"tag": …}`. */
-function dropper(value: unknown): (trace: Trace) => boolean {
-  if (value === true) return () => true;
-  const tags = listOf(isObject(value) ? value["tag"] : value);
-  if (tags.length === 0 || tags.some((tag) => typeof tag !== "string")) {
-    throw invalid("drop: expected true, a tag, or a list of tags");
-  }
-  return ({ tag }) => tags.includes(tag);
 }

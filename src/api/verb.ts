@@ -15,8 +15,10 @@ export interface VerbDescription {
   readonly parameters: readonly Parameter[];
   /** What a caller needs, all of them. */
   readonly privileges: readonly string[];
-  /** It launches a task: it takes a query (see query.ts), and no arguments but its parameters. */
+  /** It launches a task: it takes a query (see query.ts), and no arguments but its parameters, unless it is lenient. */
   readonly task?: boolean;
+  /** It takes other arguments too, and tells that it ignores them. */
+  readonly lenient?: boolean;
   /** Queries to try. */
   readonly sample?: readonly unknown[];
 }
@@ -25,6 +27,8 @@ export interface ApiDescription {
   readonly api: string;
   readonly info?: string;
   readonly version?: string;
+  /** Over REST errors of verbs are replies with 200, as other binders answer. */
+  readonly http?: "afb";
   readonly verbs: readonly VerbDescription[];
 }
 

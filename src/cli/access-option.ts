@@ -6,6 +6,7 @@ import { loadAccess } from "../access/load.ts";
 import { ungranted, unneeded } from "../access/notices.ts";
 import { MONITOR_PRIVILEGES } from "../api/monitor.ts";
 import { ConfigError, type Problem } from "../config/problem.ts";
+import type { Machine } from "../plan/machine.ts";
 import type { ApiPlan } from "../plan/plan.ts";
 import { RELOAD_PRIVILEGE } from "../service/reload-verb.ts";
 import { apisOfAll } from "./compile.ts";
@@ -24,7 +25,11 @@ export interface Loaded {
 }
 
 /** Configs and access together, since a reload takes both or nothing. @throws ConfigError with every problem of both */
-export function load(sources: readonly Source[], option: string | undefined): Loaded {
+export function load(
+  sources: readonly Source[],
+  option: string | undefined,
+  machine?: Machine,
+): Loaded {
   const problems: Problem[] = [];
   const attempt = <T>(step: () => T): T | undefined => {
     try {
@@ -35,7 +40,7 @@ export function load(sources: readonly Source[], option: string | undefined): Lo
       return undefined;
     }
   };
-  const apis = attempt(() => apisOfAll(sources));
+  const apis = attempt(() => apisOfAll(sources, machine));
   const accounts = thisSystem();
   const file = option ?? (existsSync(DEFAULT_FILE) ? DEFAULT_FILE : "none");
   const access = attempt(() => {

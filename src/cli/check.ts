@@ -2,6 +2,7 @@
 import { parseArgs } from "node:util";
 import { ConfigError, type Problem, problemLine } from "../config/problem.ts";
 import { poolNotices } from "../launch/reserve.ts";
+import { lookingOnly, thisMachine } from "../plan/machine.ts";
 import type { ApiPlan } from "../plan/plan.ts";
 import { load } from "./access-option.ts";
 import { type Source, sourceOf } from "./config-option.ts";
@@ -64,7 +65,7 @@ export function check(from: Source | string, { json, access }: Options): CheckRe
   let found: readonly Problem[] = [];
   try {
     const source: Source = typeof from === "string" ? { kind: "config", path: from } : from;
-    ({ apis, notices: found } = load([source], access));
+    ({ apis, notices: found } = load([source], access, lookingOnly(thisMachine())));
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     problems = error.problems;

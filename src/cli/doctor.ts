@@ -6,7 +6,7 @@ import type { Feature } from "../doctor/feature.ts";
 import { hostFeatures } from "../doctor/host.ts";
 import { unmet } from "../doctor/needs.ts";
 import { probeFeatures } from "../doctor/probes.ts";
-import { thisMachine } from "../plan/machine.ts";
+import { lookingOnly, thisMachine } from "../plan/machine.ts";
 import type { ApiPlan } from "../plan/plan.ts";
 import { apisOf } from "./compile.ts";
 import { type Source, SOURCE_OPTIONS, sourceOf } from "./config-option.ts";
@@ -65,7 +65,7 @@ async function tell({ source, json }: Options): Promise<number> {
 function examine(source: Source, features: readonly Feature[]): Findings {
   let apis: readonly ApiPlan[] = [];
   try {
-    apis = apisOf(source);
+    apis = apisOf(source, lookingOnly(thisMachine()));
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     return { problems: error.problems, notices: [], unmet: [] };

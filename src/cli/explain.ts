@@ -1,4 +1,6 @@
 /** `spawnbox explain`: what a sandbox does, in words, how much it leaves open, and what would close most of it. */
+import { lookingOnly, thisMachine } from "../plan/machine.ts";
+import { findCased } from "../cased.ts";
 import { parseArgs } from "node:util";
 import { suggestion } from "../config/nearest.ts";
 import { ConfigError } from "../config/problem.ts";
@@ -52,7 +54,7 @@ export const run = (argv: string[]): Promise<number> =>
 function tell({ source, name, json }: Options): number {
   let apis: ApiPlan[];
   try {
-    apis = apisOf(source);
+    apis = apisOf(source, lookingOnly(thisMachine()));
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     console.error(error.message);
@@ -72,9 +74,10 @@ const firsts = (apis: readonly ApiPlan[]): Plan[] =>
   apis.flatMap(({ sandboxes }) => sandboxes.flatMap((one) => launchable(one).slice(0, 1)));
 
 function named(apis: readonly ApiPlan[], name: string): Plan[] {
-  const verbs = apis
-    .flatMap(({ sandboxes }) => sandboxes.flatMap(launchable))
-    .filter(({ api, verb }) => `${api}/${verb}`.toLowerCase() === name.toLowerCase());
+  const all = apis.flatMap(({ sandboxes }) => sandboxes.flatMap(launchable));
+  const nameOf = ({ api, verb }: Plan) => `${api}/${verb}`;
+  const found = findCased(name, new Set(all.map(nameOf)));
+  const verbs = all.filter((plan) => nameOf(plan) === found);
   return verbs.length > 0 ? verbs : firsts(apis).filter(({ sandbox }) => sandbox === name);
 }
 

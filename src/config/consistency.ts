@@ -8,20 +8,20 @@ import { BUILTIN_API, BUILTIN_VERBS, EXEC_VERB, verbOf } from "./verbs.ts";
 /** Reports contradictions and duplicates among the parts that are there. */
 export function checkConsistency(config: Draft<Config>, report: Report): void {
   const api = config.metadata?.api;
-  if (api?.toLowerCase() === BUILTIN_API) {
+  if (api === BUILTIN_API) {
     report("metadata.api", `the API \`${api}\` is built in; choose another name`);
   }
   const fault = api === undefined ? undefined : unnameable(api);
   if (fault !== undefined) report("metadata.api", `the API ${JSON.stringify(api)} ${fault}`);
   const sandboxes = config.sandboxes ?? [];
   const uids = unique("sandbox uid", report);
-  const verbs = unique("verb", report, /* case-insensitive, as clients call them */ true);
+  const verbs = unique("verb", report);
   const builtins = new Set(BUILTIN_VERBS);
   if (sandboxes.some((sandbox) => sandbox?.exec === true)) builtins.add(EXEC_VERB);
   const checkVerb = (verb: string, path: string) => {
     const fault = unnameable(verb);
     if (fault !== undefined) return report(path, `the verb ${JSON.stringify(verb)} ${fault}`);
-    if (builtins.has(verb.toLowerCase())) {
+    if (builtins.has(verb)) {
       report(path, `the verb \`${verb}\` is built in; rename it, or give its sandbox a prefix`);
     } else {
       verbs(verb, path);
@@ -53,13 +53,12 @@ export function checkConsistency(config: Draft<Config>, report: Report): void {
 }
 
 /** Remembers names; a name met again is reported together with where it stood first, and answered with false. */
-function unique(what: string, report: Report, ignoreCase = false) {
+function unique(what: string, report: Report) {
   const seen = new Map<string, string>();
   return (name: string, path: string): boolean => {
-    const key = ignoreCase ? name.toLowerCase() : name;
-    const first = seen.get(key);
+    const first = seen.get(name);
     if (first === undefined) {
-      seen.set(key, path);
+      seen.set(name, path);
       return true;
     }
     report(path, `duplicate ${what} \`${name}\`: already at ${first}`);

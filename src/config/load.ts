@@ -33,9 +33,9 @@ export function loadConfigs(spec: string, uid = process.geteuid?.() ?? 0): Loade
     const { config, api, problems: found } = readConfig(file, text);
     problems.push(...found);
     if (api !== undefined) {
-      const earlier = apis.get(api.toLowerCase());
+      const earlier = apis.get(api);
       if (earlier === undefined) {
-        apis.set(api.toLowerCase(), file);
+        apis.set(api, file);
       } else {
         const message = `the API \`${api}\` is already registered by ${earlier}`;
         problems.push({ file, path: "metadata.api", message });

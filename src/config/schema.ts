@@ -185,6 +185,12 @@ export const Metadata = object(
     version: optional(text({ description: "version of the config" })),
     info: optional(Type.String({ description: "one line of help" })),
     author: optional(Type.String({ description: "who wrote it" })),
+    date: optional(text({ description: "when it was written; not used" })),
+    http: optional(
+      words(["afb", "rest"], {
+        description: "afb: over REST errors of verbs are answered with 200, as AFB binders do",
+      }),
+    ),
     require: optional(list(Type.String(), { description: "APIs that must exist" })),
   },
   { description: "what the config calls itself" },

@@ -83,7 +83,10 @@ async function tried(name: FeatureName, probe: Probe, machine: Machine): Promise
     ],
   };
   try {
-    const [api] = compile([{ file: "doctor", config }], { machine, checkEncoder: () => [] });
+    const [api] = compile([{ file: "doctor", config }], {
+      machine,
+      checkEncoder: (_name, _plugin, opts) => ({ problems: [], notices: [], opts }),
+    });
     const plan = api?.sandboxes[0]?.plans[0];
     if (!plan) throw new Error("no plan");
     const ignore = () => {};

@@ -39,6 +39,11 @@ export interface Encoder {
   readonly synchronous: boolean;
   /** Checks options at boot. Returns one message per problem, each naming the option. */
   check(opts: Record<string, unknown>): string[];
+  /** What a config says, in the encoder's terms, and what of it means nothing here. @param directory the config's */
+  adapt?(
+    opts: Record<string, unknown>,
+    directory: string,
+  ): { readonly opts: Record<string, unknown>; readonly notices: string[] };
   begin(opts: Record<string, unknown>, emit: Emit, about: About): Encoding;
 }
 

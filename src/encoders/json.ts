@@ -10,6 +10,8 @@ const OPTIONS = {
   maxlen: { type: "integer", min: 1, max: 1 << 28, default: 1 << 20 },
   /** Brackets within brackets; what reads the event must be able to follow. */
   maxdepth: { type: "integer", min: 1, max: 4096, default: 512 },
+  /** What is no JSON by RFC 8259, but for json-c, is a `json-error` too. */
+  strict: { type: "flag" },
   // Means nothing here; see line.ts.
   maxline: LINE_COUNT,
 } as const satisfies Options;
@@ -22,6 +24,7 @@ export const json: Encoder = {
     const scanner = new JsonScanner(
       integer(opts, "maxlen", OPTIONS.maxlen),
       integer(opts, "maxdepth", OPTIONS.maxdepth),
+      opts["strict"] === true,
     );
     const stderr = lineEvents("stderr", LINE_LENGTH.default, emit);
     const send = (scanned: Scanned) =>

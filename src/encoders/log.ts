@@ -3,6 +3,7 @@
  * what the server itself says, line by line. Clients get only the final event, which tells what is lost.
  */
 import { closeSync, fstatSync, type Stats } from "node:fs";
+import { resolve } from "node:path";
 import { trustOf } from "../config/trust.ts";
 import { openAppended } from "../config/written.ts";
 import { isKernelLog } from "../kernel-log.ts";
@@ -15,6 +16,8 @@ const OPTIONS = {
   stdout: { type: "path" },
   stderr: { type: "path" },
 } as const satisfies Options;
+
+const IGNORED: readonly string[] = ["maxlen", "maxline"];
 
 const SERVER = 2;
 
@@ -51,6 +54,17 @@ export const log: Encoder = {
   name: "log",
   synchronous: false,
   check: (opts) => checkOptions("log", OPTIONS, opts),
+  /** Existing configs say how long lines may be, which has never meant anything here; and name files beside themselves. */
+  adapt(opts, directory) {
+    const ignored = Object.keys(opts).filter((name) => IGNORED.includes(name));
+    const kept = Object.entries(opts).filter(([name]) => !ignored.includes(name));
+    const placed = kept.map(([name, value]): [string, unknown] => {
+      const isPath = Object.hasOwn(OPTIONS, name) && typeof value === "string" && value !== "";
+      return [name, isPath ? resolve(directory, value) : value];
+    });
+    const notices = ignored.map((name) => `${name}: means nothing to the encoder log`);
+    return { opts: Object.fromEntries(placed), notices };
+  },
   /** Throws the error of open(2): a command whose log cannot be kept is not started. */
   begin(opts, _emit, about) {
     const targets = new Map<string | undefined, Target>();

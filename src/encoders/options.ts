@@ -8,6 +8,7 @@ export type Option =
       readonly max: number;
       readonly default: number;
     }
+  | { readonly type: "flag" }
   | { readonly type: "path" };
 
 export type Options = Readonly<Record<string, Option>>;
@@ -36,6 +37,9 @@ export function checkOptions(encoder: string, known: Options, opts: Record<strin
           `${name}: must be a whole number from ${option.min} to ${option.max}, not ${JSON.stringify(value)}`,
         );
       }
+    } else if (option.type === "flag") {
+      if (typeof value !== "boolean")
+        problems.push(`${name}: must be true or false, not ${JSON.stringify(value)}`);
     } else if (typeof value !== "string" || !value.startsWith("/") || value.includes("\0")) {
       problems.push(`${name}: must be an absolute path, not ${JSON.stringify(value)}`);
     }

@@ -1,4 +1,5 @@
 /** One command of a config → its plan. */
+import { dirname, resolve } from "node:path";
 import { expand, type Scope } from "../config/expand.ts";
 import { compileParams } from "../config/params.ts";
 import { milliseconds } from "../config/ranges.ts";
@@ -12,12 +13,18 @@ import type { Plan } from "./plan.ts";
 import type { Policy } from "./policy.ts";
 import type { Report } from "./report.ts";
 
-/** Messages on an encoder and its options; none when it can be used. */
+/** What is to be said of an encoder and its options; no problems when it can be used, with the options that it is to have. */
 export type CheckEncoder = (
   name: string,
   plugin: string | undefined,
   opts: Record<string, unknown>,
-) => string[];
+  /** That of the config: what relative paths are below. */
+  directory: string,
+) => {
+  readonly problems: readonly string[];
+  readonly notices: readonly string[];
+  readonly opts: Record<string, unknown>;
+};
 
 /** What the commands of a sandbox share. */
 export interface SandboxContext {
@@ -79,8 +86,10 @@ export function compileCommand(
       ]),
     ),
   );
-  for (const message of context.checkEncoder(output, plugin, expanded ?? {}))
-    report.problem(`${path}.encoder`, message);
+  const directory = dirname(resolve(report.file));
+  const encoder = context.checkEncoder(output, plugin, expanded ?? {}, directory);
+  for (const message of encoder.problems) report.problem(`${path}.encoder`, message);
+  for (const message of encoder.notices) report.notice(`${path}.encoder`, message);
 
   const rlimits = report.attempt(`${path}.limits`, () =>
     compileLimits({ ...sandbox.limits, ...command.limits }),
@@ -106,7 +115,7 @@ export function compileCommand(
     sandboxConcurrency: sandbox.concurrency ?? 0,
     ...((command.detach ?? sandbox.detach) === false && { detach: false }),
     verbose: command.verbose ?? sandbox.verbose ?? 0,
-    encoder: { name: output, ...(plugin !== undefined && { plugin }), opts: expanded },
+    encoder: { name: output, ...(plugin !== undefined && { plugin }), opts: encoder.opts },
     argv,
     ...(params && { params }),
     env,

@@ -54,7 +54,12 @@ export function compilePolicy(
   const families = compileFamilies(sandbox.network, `${path}.network`, network, report);
   const mountContext = { own: namespaces, identity, machine, expand: expandText };
   const mounts = compileMounts(sandbox.namespace, `${path}.namespace`, mountContext, report);
-  const chdir = report.attempt(`${path}.acls.chdir`, () => absolute(expandText(acls.chdir ?? "/")));
+  const view = new View(mounts, machine.files);
+  const chdir = report.attempt(`${path}.acls.chdir`, () =>
+    directoryInside(absolute(expandText(acls.chdir ?? "/")), mounts && view, (message) =>
+      report.notice(`${path}.acls.chdir`, message),
+    ),
+  );
   const groups = compileServerGroups(acls, `${path}.acls.groups`, machine, report);
   const newPrivs = compileNewPrivs(sandbox, path, machine, report);
   if (newPrivs && families && !machine.privileged && !namespaces.has("user")) {
@@ -83,14 +88,14 @@ export function compilePolicy(
       report,
     ),
     noNewPrivs: !newPrivs,
-    cgroup: compileCgroups(sandbox.cgroups, `${path}.cgroups`, report),
+    cgroup: cgroupsOf(sandbox.cgroups, `${path}.cgroups`, machine, report),
     landlock: compileLandlock(
       sandbox.landlock,
       `${path}.landlock`,
       {
         expand: expandText,
         machine,
-        view: new View(mounts, machine.files),
+        view,
         seesOwners: machine.privileged || !namespaces.has("user"),
       },
       report,
@@ -120,6 +125,17 @@ export function compilePolicy(
   const signals = neededSignals(policy);
   if (signals !== undefined) report.notice(`${path}.acls.label`, signals);
   return policy;
+}
+
+/** An ordinary user often has no part of the hierarchy, and no way to one; root has, so there what is configured must be had. */
+function cgroupsOf(
+  cgroups: Sandbox["cgroups"],
+  path: string,
+  machine: Machine,
+  report: Report,
+): SandboxPolicy["cgroup"] {
+  const policy = compileCgroups(cgroups, path, report);
+  return policy && { ...policy, optional: policy.optional || !machine.privileged };
 }
 
 /** Said out loud, since it gives set-user-id programs their power back. */
@@ -157,6 +173,20 @@ function withExpandedPath(
 ): Sandbox["seccomp"] {
   if (seccomp?.rulespath === undefined) return seccomp;
   return { ...seccomp, rulespath: expandText(seccomp.rulespath) };
+}
+
+/**
+ * Existing configs name directories of the host which their mounts do not show. Without mounts a directory that is missing is
+ * one to be made before the launch, which fails otherwise.
+ */
+function directoryInside(
+  path: string,
+  view: View | undefined,
+  notice: (message: string) => void,
+): string {
+  if (!view || view.mayHaveDirectory(path)) return path;
+  notice(`there is no directory ${path} inside the mounts: the commands start in /`);
+  return "/";
 }
 
 function absolute(path: string): string {

@@ -1,4 +1,5 @@
 /** Checked configs → plans. Every problem and notice of every config is collected before anything is refused. */
+import { findCased } from "../cased.ts";
 import { expand } from "../config/expand.ts";
 import type { LoadedConfig } from "../config/load.ts";
 import { suggestion } from "../config/nearest.ts";
@@ -59,10 +60,10 @@ export function compile(loaded: readonly LoadedConfig[], options: CompileOptions
     problems.push(...report.problems);
     return api;
   });
-  const names = new Set([BUILTIN_API, ...apis.map((api) => api.api.toLowerCase())]);
+  const names = new Set([BUILTIN_API, ...apis.map((api) => api.api)]);
   loaded.forEach(({ file, config }) => {
     for (const [i, name] of (config.metadata.require ?? []).entries()) {
-      if (names.has(name.toLowerCase())) continue;
+      if (findCased(name, names) !== undefined) continue;
       problems.push({
         file,
         path: `metadata.require[${i}]`,
@@ -113,7 +114,8 @@ class ConfigCompiler {
   }
 
   api(all: readonly LoadedConfig[]): ApiPlan {
-    const { uid, api, info, version, author } = this.#config.metadata;
+    const { uid, api, info, version, author, date, http } = this.#config.metadata;
+    if (date !== undefined) this.report.notice("metadata.date", "not used, here or in `info`");
     const extension = this.#extend(all);
     const sandboxes = this.#config.sandboxes.map((sandbox, i) =>
       this.#sandbox(sandbox, `sandboxes[${i}]`),
@@ -125,6 +127,7 @@ class ConfigCompiler {
       ...(info !== undefined && { info }),
       ...(version !== undefined && { version }),
       ...(author !== undefined && { author }),
+      ...(http === "afb" && { http }),
       sandboxes,
       notices: this.report.notices,
       ...(extension && { plugins: extension.plugins, actions: extension.actions }),

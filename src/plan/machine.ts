@@ -4,7 +4,6 @@ import {
   constants,
   existsSync,
   lstatSync,
-  mkdirSync,
   openSync,
   readFileSync,
   readlinkSync,
@@ -27,6 +26,7 @@ import { readObeyed } from "../config/obeyed.ts";
 import { trustOf } from "../config/trust.ts";
 import { idOf } from "../config/ranges.ts";
 import { foreignFormats } from "./binfmt.ts";
+import { imagined, makeDirectory, type Owner } from "./make-directory.ts";
 import { outputOf } from "./output.ts";
 import type { LabelPolicy } from "./policy.ts";
 import type { HostFiles } from "./view.ts";
@@ -75,7 +75,8 @@ export interface Machine {
   /** The path without any symbolic link; throws with an errno name when it is missing. */
   realpath(path: string): string;
   readonly files: HostFiles;
-  mkdir(path: string): void;
+  /** Makes a directory that is missing, and what is missing above it. */
+  mkdir(path: string, owner: Owner | undefined): void;
   /** Content of a regular file that a config names: root obeys it only when nobody else can change it. */
   readFile(path: string): Uint8Array;
 }
@@ -176,6 +177,11 @@ function rememberingFilters(arch: Architecture): Machine["compileFilter"] {
   };
 }
 
+/** For who only says what would be: it makes nothing here. */
+export function lookingOnly(machine: Machine): Machine {
+  return { ...machine, ...imagined(machine.files) };
+}
+
 /** `arch`: what the filters are made for. Throws where spawnbox does not run. */
 export function thisMachine(arch: string = process.arch): Machine {
   if (arch !== "x64" && arch !== "arm64") throw new Error(`no filters are made for ${arch}`);
@@ -211,7 +217,7 @@ export function thisMachine(arch: string = process.arch): Machine {
     output: (command) => outputOf(command, OUTPUT_LIMIT),
     realpath: (path) => realpathSync(path),
     files: hostFiles,
-    mkdir: (path) => void mkdirSync(path, { recursive: true, mode: 0o755 }),
+    mkdir: makeDirectory,
     readFile: (path) => readObeyed(path, trustOf(uid), FILE_LIMIT),
   };
 }

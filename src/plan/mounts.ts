@@ -66,7 +66,8 @@ function sourceOf(mount: Mount, autocreate: boolean, context: MountContext): Sou
   if (!source.startsWith("/"))
     throw new Error(`source ${JSON.stringify(source)} must be an absolute path`);
   const missing = mount.optional ? "looked for at each launch" : autocreate ? "made" : "refused";
-  return resolveSource(source, missing, context.machine);
+  const { machine, identity } = context;
+  return resolveSource(source, missing, machine, identity);
 }
 
 /** Its links are followed at each launch, where a command cannot have made them. */

@@ -91,6 +91,8 @@ export interface ApiPlan {
   readonly info?: string;
   readonly version?: string;
   readonly author?: string;
+  /** How errors of verbs are answered over REST, see ApiDescription. */
+  readonly http?: "afb";
   readonly sandboxes: readonly SandboxPlan[];
   readonly notices: readonly Notice[];
   readonly plugins?: readonly PluginPlan[];

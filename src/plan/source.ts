@@ -7,6 +7,7 @@
  */
 import { posix } from "node:path";
 import type { Machine } from "./machine.ts";
+import type { Owner } from "./make-directory.ts";
 import type { HostFiles } from "./view.ts";
 
 const MOST_LINKS = 40;
@@ -23,11 +24,12 @@ export interface Source {
 /** What becomes of a source that is not there. */
 export type Missing = "refused" | "made" | "looked for at each launch";
 
-/** @throws Error naming the link that is not to be trusted, or what is missing */
+/** @param owner of what is made. @throws Error naming the link that is not to be trusted, or what is missing */
 export function resolveSource(
   source: string,
   missing: Missing,
   { files, mkdir, uid }: Pick<Machine, "files" | "mkdir" | "uid">,
+  owner?: Owner,
 ): Source {
   let parts = split(source);
   const asked = `/${parts.join("/")}`;
@@ -44,7 +46,7 @@ export function resolveSource(
           `source ${source} does not exist on this machine: create it, correct it, or set opts.autocreate`,
         );
       }
-      if (missing === "made") mkdir(path);
+      if (missing === "made") mkdir(path, owner);
       return { path, asked, links };
     }
     if (found.kind !== "link") {

@@ -88,6 +88,27 @@ export class View {
     return at;
   }
 
+  /**
+   * Whether there is a directory inside, as far as can be told at boot: what the sandbox's own file systems have in them cannot,
+   * and what the server may not look at neither.
+   */
+  mayHaveDirectory(path: string): boolean {
+    try {
+      const real = this.follow(path);
+      const below = real === "/" ? "/" : `${real}/`;
+      // Made on the way to what is mounted there.
+      if (real === "/" || this.#steps.some(({ target }) => target.startsWith(below))) return true;
+      const step = this.#mountOf(real);
+      if (step?.kind === "bind")
+        return this.files.lookup(this.#hostOf(step, real) ?? "")?.kind === "dir";
+      if (step?.kind === "tmpfs" || step?.kind === "dir") return step.target === real;
+      return step !== undefined && step.kind !== "file" && step.kind !== "symlink";
+    } catch (error) {
+      const code = error instanceof Error && "code" in error ? error.code : undefined;
+      return code !== "ENOTDIR" && code !== "ENOENT";
+    }
+  }
+
   /** Where on the host a path without links lies; undefined for what the sandbox makes itself, or does not have. */
   hostPath(path: string): string | undefined {
     const step = this.#mountOf(path);

@@ -1,5 +1,6 @@
 /** The actions of a config → plans: what they name must be there. */
 import type { LoadedConfig } from "../config/load.ts";
+import { findCased } from "../cased.ts";
 import { suggestion } from "../config/nearest.ts";
 import { element, member } from "../config/place.ts";
 import type { Action } from "../config/schema.ts";
@@ -7,7 +8,7 @@ import type { ActionPlan, ActionPlans, ActionTarget } from "../plan/plan.ts";
 import type { Report } from "../plan/report.ts";
 import type { LoadedPlugin } from "./load.ts";
 import { loopOf } from "./loops.ts";
-import { eventName, eventsOf, sameName, verbsOf } from "./names.ts";
+import { eventName, eventsOf, verbsOf } from "./names.ts";
 import { parseReference } from "./reference.ts";
 import { isObject } from "../object.ts";
 
@@ -96,10 +97,10 @@ function checkTarget(when: When, target: ActionTarget, { all, plugins }: ActionC
     return;
   }
   const apis = verbsOf(all);
-  const api = sameName(target.api, apis.keys());
+  const api = findCased(target.api, apis.keys());
   if (api === undefined) throw new Error(unknown("API", target.api, apis.keys()));
   const verbs = apis.get(api) ?? [];
-  if (sameName(target.verb, verbs) === undefined) {
+  if (findCased(target.verb, verbs) === undefined) {
     throw new Error(unknown(`verb of the API ${api}`, target.verb, verbs));
   }
   if (when === "extra" && isExtra(api, target.verb, all)) {
@@ -113,7 +114,7 @@ function isExtra(api: string, verb: string, all: readonly LoadedConfig[]): boole
   const extras = all
     .filter(({ config }) => config.metadata.api === api)
     .flatMap(({ config }) => (config.extra ?? []).map(({ uid }) => uid));
-  return sameName(verb, extras) !== undefined;
+  return findCased(verb, extras) !== undefined;
 }
 
 function checkEvent(
@@ -126,7 +127,7 @@ function checkEvent(
   if (when !== "events") return;
   const events = eventsOf(all);
   const name = eventName(action.uid, api);
-  if (sameName(name, events) === undefined) {
+  if (findCased(name, events) === undefined) {
     report.problem(`${path}.uid`, unknown("event", name, events));
     return;
   }

@@ -11,8 +11,7 @@ import { findModule } from "./find.ts";
 import { type LoadedPlugin, loadPlugin } from "./load.ts";
 
 /** Knows the built-in encoders only. */
-export const checkEncoder: CheckEncoder = (name, plugin, opts) =>
-  checker(new Map())(name, plugin, opts);
+export const checkEncoder: CheckEncoder = (...args) => checker(new Map())(...args);
 
 export const extend: Extend = (loaded, { all, expand, report }) => {
   const plans: PluginPlan[] = [];
@@ -34,6 +33,7 @@ export const extend: Extend = (loaded, { all, expand, report }) => {
   };
 };
 
+/** Of several libs the first that is found is loaded. */
 function planOf(
   { uid, spath, libs }: NonNullable<Config["plugins"]>[number],
   path: string,
@@ -41,34 +41,56 @@ function planOf(
   expand: (text: string) => string,
   report: Report,
 ): PluginPlan | undefined {
-  const files = libs.map((lib, i) =>
-    report.attempt(element(`${path}.libs`, i), () =>
-      findModule(expand(lib), spath === undefined ? undefined : expand(spath), file),
-    ),
-  );
-  const found = files.filter((one) => one !== undefined);
-  return found.length === libs.length ? { uid, files: found } : undefined;
+  const reasons: [string, string][] = [];
+  for (const [i, lib] of libs.entries()) {
+    try {
+      const found = findModule(expand(lib), spath === undefined ? undefined : expand(spath), file);
+      // What cannot be loaded here may stand before what replaces it.
+      for (const [at, why] of reasons) report.notice(at, `${why}; loaded is ${found}`);
+      return { uid, files: [found] };
+    } catch (error) {
+      reasons.push([
+        element(`${path}.libs`, i),
+        error instanceof Error ? error.message : String(error),
+      ]);
+    }
+  }
+  for (const [at, why] of reasons) report.problem(at, why);
+  return undefined;
 }
 
 function checker(plugins: ReadonlyMap<string, LoadedPlugin | undefined>): CheckEncoder {
-  return (name, plugin, opts) => {
-    if (plugin === undefined) return checkBuiltin(name, opts, plugins);
-    if (!plugins.has(plugin)) {
-      const known = [...plugins.keys()].join(", ") || "none";
-      return [
-        `unknown plugin \`${plugin}\`${suggestion(plugin, plugins.keys())} (there is ${known})`,
-      ];
+  return (name, plugin, opts, directory) => {
+    if (plugin === undefined) {
+      const encoder = findEncoder(name);
+      const { opts: own, notices } = encoder?.adapt?.(opts, directory) ?? { opts, notices: [] };
+      return { problems: checkBuiltin(name, own, plugins), notices, opts: own };
     }
-    const encoders = plugins.get(plugin)?.encoders;
-    // It could not be loaded, which is told already.
-    if (!encoders) return [];
-    const encoder = encoders.get(name);
-    if (encoder) return encoder.checkNow(opts);
-    const known = [...encoders.keys()].join(", ") || "none";
-    return [
-      `the plugin ${plugin} has no encoder \`${name}\`${suggestion(name, encoders.keys())} (it has ${known})`,
-    ];
+    return { problems: checkPlugin(name, plugin, opts, plugins), notices: [], opts };
   };
+}
+
+function checkPlugin(
+  name: string,
+  plugin: string,
+  opts: Record<string, unknown>,
+  plugins: ReadonlyMap<string, LoadedPlugin | undefined>,
+): string[] {
+  if (!plugins.has(plugin)) {
+    const known = [...plugins.keys()].join(", ") || "none";
+    return [
+      `unknown plugin \`${plugin}\`${suggestion(plugin, plugins.keys())} (there is ${known})`,
+    ];
+  }
+  const encoders = plugins.get(plugin)?.encoders;
+  // It could not be loaded, which is told already.
+  if (!encoders) return [];
+  const encoder = encoders.get(name);
+  if (encoder) return encoder.checkNow(opts);
+  const known = [...encoders.keys()].join(", ") || "none";
+  return [
+    `the plugin ${plugin} has no encoder \`${name}\`${suggestion(name, encoders.keys())} (it has ${known})`,
+  ];
 }
 
 function checkBuiltin(

@@ -15,7 +15,7 @@ const ENDINGS = ["", ".ts", ".js", ".mts", ".mjs"];
 export function findModule(lib: string, spath: string | undefined, configFile: string): string {
   if (NATIVE.test(lib)) {
     throw new Error(
-      `\`${lib}\` is a native plugin: here plugins are TypeScript or JavaScript modules, loaded from disk; see config/plugins for one to begin with`,
+      `\`${lib}\` is a native plugin, and those are not loaded: write what it does as a TypeScript or JavaScript module, which is loaded from disk (config/plugins has one to begin with), and name it here or after it`,
     );
   }
   const base = resolve(dirname(configFile));

@@ -3,7 +3,17 @@ import type { LoadedConfig } from "../config/load.ts";
 import type { Config } from "../config/schema.ts";
 import { BUILTIN_API, BUILTIN_VERBS, EXEC_VERB, verbOf } from "../config/verbs.ts";
 
-const MONITOR_VERBS = ["get", "set", "session", "trace", "subscribe", "unsubscribe", "reload"];
+const MONITOR_VERBS = [
+  "get",
+  "apis",
+  "info",
+  "set",
+  "session",
+  "trace",
+  "subscribe",
+  "unsubscribe",
+  "reload",
+];
 
 /** Verbs by API. */
 export function verbsOf(all: readonly LoadedConfig[]): Map<string, readonly string[]> {
@@ -32,11 +42,4 @@ function taskVerbs(config: Config): string[] {
     sandbox.commands.map((command) => verbOf(config, sandbox, command)),
   );
   return config.sandboxes.some(({ exec }) => exec) ? [EXEC_VERB, ...commands] : commands;
-}
-
-/** The one of `names` that is `word` but for case. */
-export function sameName(word: string, names: Iterable<string>): string | undefined {
-  const sought = word.toLowerCase();
-  for (const name of names) if (name.toLowerCase() === sought) return name;
-  return undefined;
 }

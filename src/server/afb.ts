@@ -6,7 +6,8 @@ import type { Caller, Client } from "../api/client.ts";
 import type { Asker } from "../api/turns.ts";
 import type { Registry } from "../api/registry.ts";
 import { failure, type Reply } from "../api/reply.ts";
-import { parseForeign, TooManyValues } from "../json.ts";
+import { AfbError } from "../errors.ts";
+import { parseTyped, TooManyValues } from "../json.ts";
 import { eventMessage } from "./event-text.ts";
 import type { ServerSession } from "./session.ts";
 import type { WebSocketConnection } from "./websocket.ts";
@@ -89,8 +90,14 @@ export class AfbConnection implements Client {
       this.#connection?.close(1009, call.message);
       return;
     }
-    if (!call) {
+    if (call === undefined) {
       this.#connection?.close(1008, "invalid-frame");
+      return;
+    }
+    if ("fault" in call) {
+      const { id, fault } = call;
+      const answer = failure(new AfbError("invalid-request", `the frame is not JSON: ${fault}`));
+      void this.#connection?.send(`[${ERROR},${JSON.stringify(id)},${JSON.stringify(answer)}]`);
       return;
     }
     // For this connection, whatever others use its session: see Caller.
@@ -125,13 +132,29 @@ export class AfbConnection implements Client {
   }
 }
 
-/** The call in a message; undefined when it is none. Only a server that calls its clients would be sent anything else. */
-function parseCall(text: string): Call | TooManyValues | undefined {
-  const frame = parse(text);
-  if (frame instanceof TooManyValues) return frame;
+/** A message that cannot be read: why, and the id of the call that it was, or "". */
+interface Unreadable {
+  id: string;
+  fault: string;
+}
+
+/**
+ * The call in a message, read as leniently as existing clients are used to (see lenient.ts); undefined when it is none. Only a
+ * server that calls its clients would be sent anything else.
+ */
+function parseCall(text: string): Call | Unreadable | TooManyValues | undefined {
+  let frame: unknown;
+  try {
+    frame = parseTyped(text);
+  } catch (error) {
+    if (error instanceof TooManyValues) return error;
+    if (!(error instanceof SyntaxError)) throw error;
+    return { id: idIn(text), fault: error.message };
+  }
   if (!Array.isArray(frame)) return undefined;
-  const [kind, id, method, args, token]: unknown[] = frame;
+  const [kind, given, method, args, token]: unknown[] = frame;
   if (frame.length < 4 || frame.length > 5 || kind !== CALL) return undefined;
+  const id = typeof given === "number" ? String(given) : given;
   if (typeof id !== "string" || typeof method !== "string") return undefined;
   const slash = method.indexOf("/");
   if (slash < 1) return undefined;
@@ -141,15 +164,14 @@ function parseCall(text: string): Call | TooManyValues | undefined {
   return call;
 }
 
-function parse(text: string): unknown {
-  try {
-    return parseForeign(text);
-  } catch (error) {
-    if (error instanceof TooManyValues) return error;
-    if (error instanceof SyntaxError) return undefined;
-    throw error;
-  }
-}
+/** Where a call begins, its id is the first text, number or word; longer ones than anybody makes are not looked for. */
+const CALL_ID =
+  /^\s{0,99}\[\s{0,99}2\s{0,99},\s{0,99}(?:"([^"\\]{0,256})"|'([^'\\]{0,256})'|([\w.-]{1,256}))\s{0,99},/;
+
+const idIn = (text: string): string => {
+  const [, quoted, single, word] = CALL_ID.exec(text) ?? [];
+  return quoted ?? single ?? word ?? "";
+};
 
 /** A reply and its JSON; an internal-error when the response has none. */
 export function encodeReply(reply: Reply): { reply: Reply; json: string } {

@@ -7,7 +7,9 @@ import { parseJson, parseQuery, toArgs, WHOLE } from "./query.ts";
 import { HttpError } from "./respond.ts";
 import { SESSION_PARAMETERS } from "./session.ts";
 
-const ABOUT_THE_CALL: ReadonlySet<string> = new Set([...SESSION_PARAMETERS, "wait"]);
+/** Header and parameter: `afb` asks for 200 whatever the verb says, as other binders answer. */
+export const HTTP_STYLE = "x-afb-http";
+const ABOUT_THE_CALL: ReadonlySet<string> = new Set([...SESSION_PARAMETERS, "wait", HTTP_STYLE]);
 /** Names in a URL or a form that cannot be those of single arguments. */
 export const NOT_ARGUMENTS: ReadonlySet<string> = new Set([...ABOUT_THE_CALL, WHOLE]);
 
@@ -49,12 +51,26 @@ export function readArguments(
         get: (name) => get(name) ?? form.get(name),
       };
     }
-    default:
+    default: {
+      // Nothing is said of it: JSON is the only thing that cannot be taken for another.
+      const value = type === "" ? valueOf(body) : undefined;
+      if (value) return { args: value.json, texts: false, get };
       throw new HttpError(
         415,
         "send a body of Content-Type application/json or application/x-www-form-urlencoded",
         { "accept-post": "application/json, application/x-www-form-urlencoded" },
       );
+    }
+  }
+}
+
+/** The value of a body that is JSON. */
+function valueOf(body: Uint8Array): { json: unknown } | undefined {
+  try {
+    return { json: parseJson(utf8(body), "body") };
+  } catch (error) {
+    if (error instanceof AfbError) return undefined;
+    throw error;
   }
 }
 

@@ -40,14 +40,14 @@ export function requestBody(verb: VerbDescription): Json {
 }
 
 /** The JSON Schema of the arguments. What launches a task knows all of their names; other verbs take what they like. */
-function argumentsOf({ parameters, task }: VerbDescription): Json | true {
+function argumentsOf({ parameters, task, lenient }: VerbDescription): Json | true {
   if (!task && parameters.length === 0) return true;
   const required = parameters.filter((one) => one.required).map(({ name }) => name);
   return {
     type: "object",
     properties: Object.fromEntries(parameters.map(({ name, schema }) => [name, schema ?? true])),
     ...(required.length > 0 && { required }),
-    ...(task && { additionalProperties: false }),
+    ...(task && !lenient && { additionalProperties: false }),
   };
 }
 

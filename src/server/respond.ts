@@ -32,7 +32,7 @@ export function respond(answer: Reply, http?: number): Response {
   const response = json(http ?? known?.http ?? 500, body);
   // RFC 6750, section 3: how to do better. Browsers do not ask their user for a bearer token.
   const challenge = CHALLENGES[reply.request.status];
-  if (challenge !== undefined) response.headers.set("www-authenticate", challenge);
+  if (challenge !== undefined && http !== 200) response.headers.set("www-authenticate", challenge);
   if (reply.request.status === "busy") response.headers.set("retry-after", RETRY_AFTER);
   return response;
 }
@@ -66,7 +66,8 @@ export function preflight(methods: string): Response {
   const headers = {
     allow: methods,
     "access-control-allow-methods": methods,
-    "access-control-allow-headers": "authorization, content-type, prefer, x-afb-uuid, x-afb-token",
+    "access-control-allow-headers":
+      "authorization, content-type, prefer, x-afb-uuid, x-afb-token, x-afb-http",
   };
   return new Response(null, { status: 204, headers });
 }

@@ -4,11 +4,12 @@
  * the user (see pages.ts) are what is left: never below `/api`, and at `/` instead of the index.
  */
 import { Elysia } from "elysia";
+import { findCased } from "../cased.ts";
 import { AfbError } from "../errors.ts";
 import type { Registry } from "../api/registry.ts";
 import type { Asker } from "../api/turns.ts";
-import { failure } from "../api/reply.ts";
-import { readArguments, readWait } from "./arguments.ts";
+import { failure, type Reply } from "../api/reply.ts";
+import { HTTP_STYLE, readArguments, readWait } from "./arguments.ts";
 import type { Base } from "./base.ts";
 import { EVENTS, streamEvents } from "./events.ts";
 import { openApi } from "./openapi.ts";
@@ -86,8 +87,25 @@ export function createRest(options: RestOptions): Rest {
   };
 
   const hasVerb = (api: string, verb: string): boolean => {
-    const found = registry.list().find((one) => one.api.toLowerCase() === api.toLowerCase());
-    return found?.verbs.some((one) => one.toLowerCase() === verb.toLowerCase()) ?? false;
+    const list = registry.list();
+    const name = findCased(
+      api,
+      list.map((one) => one.api),
+    );
+    const verbs = list.find((one) => one.api === name)?.verbs ?? [];
+    return findCased(verb, verbs) !== undefined;
+  };
+
+  /** @param style what the request asks for; else it is as the API's config says */
+  const answer = (reply: Reply, api: string, style: string | undefined): Response => {
+    if (reply.request.status === "success") return respond(reply);
+    const apis = registry.describe();
+    const name = findCased(
+      api,
+      apis.map((one) => one.api),
+    );
+    const afb = style?.toLowerCase() ?? apis.find((one) => one.api === name)?.http;
+    return respond(reply, afb === "afb" ? 200 : undefined);
   };
 
   const call = async (request: Request): Promise<Response> => {
@@ -97,8 +115,11 @@ export function createRest(options: RestOptions): Rest {
     if (slash < 0 || slash === path.length - 1) {
       const api = decode(slash < 0 ? path : path.slice(0, slash), "path");
       if (api === "") return nothing(`say which: ${base()}/api/API/VERB`, "unknown-api");
-      const known = registry.list().some((one) => one.api.toLowerCase() === api.toLowerCase());
-      return known
+      const known = findCased(
+        api,
+        registry.list().map((one) => one.api),
+      );
+      return known !== undefined
         ? nothing(`say which verb: ${base()}/api/${api}/VERB`, "unknown-verb")
         : nothing(`no API "${api}"`, "unknown-api");
     }
@@ -122,7 +143,7 @@ export function createRest(options: RestOptions): Rest {
     const made = { api, verb, args, texts, session, caller, from, wait };
     const response = events
       ? await streamEvents(request, { registry, call: made })
-      : respond(await registry.call(made));
+      : answer(await registry.call(made), api, get(HTTP_STYLE) ?? header(HTTP_STYLE));
     if (!credentials.fromCookie) {
       response.headers.append("set-cookie", sessionCookie(options.port(), session.uuid, base()));
     }

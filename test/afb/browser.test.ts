@@ -44,6 +44,32 @@ const config = {
   ],
 };
 
+/** Its scripts print what json-c reads, and JSON.parse does not. */
+const board = {
+  metadata: { uid: "board", api: "board" },
+  sandboxes: {
+    uid: "recovery",
+    prefix: "",
+    acls: { user: "nobody" },
+    commands: [
+      {
+        uid: "about",
+        encoder: "json",
+        exec: script(
+          "echo \"{'board': 'r-car m3', 'serial': 9007199254740993, /* fused */ \"; echo '  \"secure\": True, temperature: NaN, }'",
+        ),
+      },
+      {
+        uid: "update",
+        encoder: { output: "json", opts: { maxlen: 1024 } },
+        exec: script(
+          "echo \"// %image%\"; for n in 10 50 100; do echo \"{'progress': 0$$n, 'step': 'part $$n',}\"; done; echo '{progress: }'",
+        ),
+      },
+    ],
+  },
+};
+
 const pidOf = (reply: unknown): number => (reply as { response: { pid: number } }).response.pid;
 
 if (program === null) {
@@ -85,6 +111,36 @@ function inBrowser(): void {
     await until(`${count} ${id}`, async () => (await texts(`#${id} li`)).length >= count);
     return (await texts(`#${id} li`)).map((text): unknown => JSON.parse(text));
   };
+
+  test("a page for a board: what it is, and the progress of its update", async () => {
+    // Its traces need a privilege.
+    const argv = ["--roothttp", PAGES, "--access", "open"];
+    await using recovery = await serve(board, { argv });
+    await view.navigate(`${recovery.url}/board.html`);
+    await until("the board is shown", async () => {
+      const [state = ""] = await texts("#state");
+      if (/failed|closed/.test(state)) throw new Error(state);
+      return state === "ready" && (await texts("dd")).length >= 4;
+    });
+    expect(await texts("dt")).toEqual(["board", "serial", "secure", "temperature"]);
+    expect(await texts("dd")).toEqual(['"r-car m3"', "9007199254740992", "true", '"NaN"']);
+    await view.click("#update");
+    await until("the update is done", async () => (await texts("#end"))[0] !== "");
+    expect(await texts("#steps li")).toEqual([
+      "10 part 10",
+      "50 part 50",
+      "100 part 100",
+      "not read: unexpected bracket: {progress: }",
+    ]);
+    expect(JSON.parse((await texts("#end"))[0] ?? "")).toMatchObject({ exit: 0 });
+    expect(await view.evaluate("document.getElementById('bar').value")).toBe(100);
+    expect(await texts("#traced li")).toEqual([
+      'about begin "start"',
+      "about reply 0",
+      'update begin {"args":{"image":"full"}}',
+      "update reply 0",
+    ]);
+  }, 120_000);
 
   test("the devtools page's start, verbs with events, stop", async () => {
     await view.navigate(`${served.url}/`);

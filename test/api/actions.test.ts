@@ -70,7 +70,8 @@ describe("onload and onstart", () => {
         onload: [
           action("a", "plugin://plug#step", { args: "onload" }),
           action("b", "plugin://plug#fail"),
-          action("c", "api://p#echo", { args: { nonsense: 1 } }),
+          action("c", "api://p#echo", { args: "nonsense" }),
+          action("x", "api://p#echo", { args: { nonsense: 1 } }),
           action("d", "api://P#Echo"),
         ],
       },
@@ -87,12 +88,14 @@ describe("onload and onstart", () => {
     expect(order).toEqual(["onload begins", "onload ends", "onstart begins", "onstart ends"]);
     expect(lines).toEqual([
       "error: p: onload b: plugin://plug#fail: no sensor",
-      "error: p: onload c: api://p#echo: unknown argument `nonsense`; known arguments: text",
+      "error: p: onload c: api://p#echo: the command expects an object with the keys text",
+      "notice: p: onload x: api://p#echo: ignored: `nonsense`; known arguments: text",
     ]);
     expect(JSON.stringify(await told(client))).toBe(
       '[{"uid":"a","when":"onload","action":"plugin://plug#step","calls":1,"failures":0},' +
         '{"uid":"b","when":"onload","action":"plugin://plug#fail","calls":1,"failures":1,"failure":"no sensor"},' +
-        '{"uid":"c","when":"onload","action":"api://p#echo","calls":1,"failures":1,"failure":"unknown argument `nonsense`; known arguments: text"},' +
+        '{"uid":"c","when":"onload","action":"api://p#echo","calls":1,"failures":1,"failure":"the command expects an object with the keys text"},' +
+        '{"uid":"x","when":"onload","action":"api://p#echo","calls":1,"failures":0},' +
         '{"uid":"d","when":"onload","action":"api://P#Echo","calls":1,"failures":0},' +
         '{"uid":"s","when":"onstart","action":"plugin://plug#step","calls":1,"failures":0}]',
     );

@@ -125,11 +125,38 @@ describe("arguments", () => {
   test("wrong ones are told, and nothing runs", async () => {
     const { client } = connect(plans);
     await client.call("say");
-    await client.call("none", { b: 1 });
+    await client.call("none", 1);
     await client.call("none", { action: "halt" });
     const frames = client.wire;
     expect(frames.length).toBe(3);
     for (const frame of frames) expect(frame).toContain('"status":"invalid-request","info":"');
+  });
+
+  test("those that are not declared are told and left out; with params they are refused", async () => {
+    const params = { allowDash: new Set<string>(), check: () => {} };
+    const { client } = connect([
+      shell("one", "echo %a%?b?", use("sync")),
+      shell("none", "echo hi", use("sync")),
+      shell("strict", "echo %a%", { params, ...use("sync") }),
+    ]);
+    const response = async (...call: [string, unknown?]) =>
+      (await client.call(...call)).response as { stdout: string[]; notices?: string[] };
+    for (const args of [true, "start", "START", { action: "start" }, undefined]) {
+      const { stdout, notices } = await response("none", args);
+      expect([stdout, notices]).toEqual([["hi"], undefined]);
+    }
+    expect(await response("none", { x: 1, args: {} })).toMatchObject({
+      stdout: ["hi"],
+      notices: ["ignored: `x`, `args`; the command takes no arguments"],
+    });
+    expect(await response("one", { action: "start", a: 1, B: 2 })).toMatchObject({
+      stdout: ["1"],
+      notices: ["ignored: `B`; did you mean `b`?; known arguments: a, b"],
+    });
+    const asynchronous = await client.call("none", { y: 1 });
+    expect(asynchronous.response).toHaveProperty("notices");
+    const refused = (await client.call("strict", { a: 1, x: 1 })).request;
+    expect(refused.info).toStartWith("unknown argument `x`");
   });
 
   test("params are checked", async () => {

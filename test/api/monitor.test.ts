@@ -163,37 +163,137 @@ test("session", async () => {
 });
 
 describe("trace", () => {
-  const clean = (wire: string[]) => wire.map((one) => one.replace(/"time":"[\d.]+"/, '"time":"T"'));
+  const clean = (wire: string[]) => wire.map((one) => one.replace(/"time":[\d.]+/, '"time":T'));
+  let ids = 0;
   const traced = (rest: string) =>
-    `[5,"monitor/trace",{"jtype":"afb-event","event":"monitor/trace","data":{"time":"T","tag":"t",${rest}}}]`;
+    `[5,"monitor/trace",{"jtype":"afb-event","event":"monitor/trace","data":{"time":T,"tag":"t","id":${++ids},${rest}}}]`;
 
   test("requests, replies and events of an API", async () => {
     const { client, registry } = connect();
     const watcher = new TestClient(registry);
     await watcher.call("trace", { add: { tag: "t", api: "p" } }, monitor);
-    await client.call("hello", { a: 1 });
+    await client.call("hello", 1);
     await client.call("hello");
     await client.until("final-event");
-    const refusal = "unknown argument `a`; the command takes no arguments";
+    const refusal = "the command takes no arguments";
+    const request = (index: number, action: string, data: string) =>
+      traced(
+        `"request":{"index":${index},"api":"p","verb":"hello","action":"${action}","session":"test-session"},"data":${data}`,
+      );
     const event = (data: string) =>
-      traced(`"event":{"name":"p/hello","action":"push"},"data":${data}`);
+      ["push_before", "push_after"].map((action) =>
+        traced(`"event":{"id":1,"name":"p/hello","action":"${action}"},"data":{"data":${data}}`),
+      );
     expect(clean(watcher.wire)).toEqual([
       replied(1),
-      traced('"request":{"index":1,"api":"p","verb":"hello","action":"begin"},"data":{"a":1}'),
-      traced(
-        `"request":{"index":1,"api":"p","verb":"hello","action":"reply"},"data":{"jtype":"afb-reply","request":{"status":"invalid-request","info":"${refusal}","code":-12}}`,
+      request(1, "begin", '{"params":1}'),
+      request(
+        1,
+        "reply",
+        `{"status":-12,"error":"invalid-request","info":"${refusal}","reply":null}`,
       ),
-      traced('"request":{"index":2,"api":"p","verb":"hello","action":"begin"}'),
-      traced(
-        '"request":{"index":2,"api":"p","verb":"hello","action":"reply"},"data":{"jtype":"afb-reply","request":{"status":"success","code":0},"response":{"api":"p","sandbox":"sb","command":"hello","pid":PID}}',
+      request(2, "begin", '{"params":null}'),
+      request(
+        2,
+        "reply",
+        '{"status":0,"reply":{"api":"p","sandbox":"sb","command":"hello","pid":PID}}',
       ),
-      event('{"type":"data","pid":PID,"stdout":["hi"]}'),
-      event('{"type":"final-event","pid":PID,"status":{"exit":0}}'),
+      ...event('{"type":"data","pid":PID,"stdout":["hi"]}'),
+      ...event('{"type":"final-event","pid":PID,"status":{"exit":0}}'),
     ]);
     await watcher.call("trace", { drop: "t" }, monitor);
     const before = watcher.frames.length;
     await client.call("ping");
     expect(watcher.frames.length).toBe(before);
+  });
+
+  const datas = (watcher: TestClient) =>
+    watcher.wire.slice(1).map((text) => {
+      const [, name, { data }] = JSON.parse(text.replaceAll("PID", "1")) as [
+        5,
+        string,
+        { data: { tag: string; [kind: string]: unknown } },
+      ];
+      const { request, event, session } = data as Record<string, { action: string } | undefined>;
+      return `${name} ${data.tag} ${(request ?? event ?? session)?.action}`;
+    });
+
+  test.each<[unknown, string[]]>([
+    [{ request: "common" }, ["begin", "reply", "begin", "reply"]],
+    ["all", ["begin", "reply", "begin", "reply"]],
+    [{ request: ["reply", "end"], verbname: "PING" }, ["reply"]],
+    [{ request: "all", apiname: "!(p|x)" }, []],
+    [{ request: "all", uuid: "nobody" }, []],
+    [{ request: "all", uuid: "*" }, ["begin", "reply", "begin", "reply"]],
+    [{ request: "begin", uuid: "test-*", verbname: "h*o" }, ["begin"]],
+    [{ event: "push_before", pattern: "p/*" }, ["push_before", "push_before"]],
+    [{ event: "common", pattern: "p/other" }, []],
+    [{ event: "*", request: "none" }, ["push_before", "push_after", "push_before", "push_after"]],
+    [{ api: "all", daemon: "all", service: ["all"], global: "vverbose" }, []],
+    [
+      { apiname: "p", for: [{ request: "begin" }, { event: "push_after" }] },
+      ["begin", "begin", "push_after", "push_after"],
+    ],
+    [{ session: "all" }, ["create"]],
+  ])("%j", async (add, expected) => {
+    const { client, registry } = connect();
+    const watcher = new TestClient(registry);
+    await watcher.call("trace", { add }, monitor);
+    expect(watcher.wire[0]).toBe(replied(1));
+    await client.call("hello");
+    await client.until("final-event");
+    await client.call("ping");
+    expect(datas(watcher).sort()).toEqual(expected.map((it) => `monitor/trace trace ${it}`).sort());
+  });
+
+  test("names, tags and sessions", async () => {
+    const { registry } = connect();
+    const watcher = new TestClient(registry);
+    const add = [
+      { name: "mine", tag: "T", session: "common" },
+      { name: "other", tag: "U", request: "begin" },
+    ];
+    await watcher.call("trace", { add }, monitor);
+    const going = new TestClient(registry);
+    await going.call("ping");
+    going.disconnect();
+    expect(datas(watcher)).toEqual([
+      "monitor/mine T create",
+      "monitor/other U begin",
+      "monitor/mine T close",
+    ]);
+  });
+
+  test("dropping, by tag, pattern, event and all; what is not there is an error and drops nothing", async () => {
+    const { client } = connect();
+    const trace = async (args: object) => (await client.call("trace", args, monitor)).request;
+    const ok = { status: "success", code: 0 };
+    const add = ["a1", "a2", "b"].map((tag) => ({ tag, name: tag, request: "all" }));
+    expect(await trace({ add })).toEqual(ok as never);
+    expect((await trace({ drop: ["a1", "c"] })).info).toBe('drop: no trace has the tag "c"');
+    expect(await trace({ drop: { tag: "a1" } })).toEqual(ok as never);
+    expect((await trace({ drop: "a1" })).info).toBe('drop: no trace has the tag "a1"');
+    expect(await trace({ drop: { tag: "a*" } })).toEqual(ok as never);
+    expect((await trace({ drop: { uuid: "u" } })).info).toContain("no trace has the uuid");
+    expect(await trace({ drop: { event: "b" } })).toEqual(ok as never);
+    expect(await trace({ drop: true })).toEqual(ok as never);
+    expect((await trace({ drop: { tagg: "a" } })).info).toContain("unknown key");
+    expect((await trace({ add: { request: "begn" } })).info).toContain("did you mean `begin`?");
+    expect((await trace({ add: { name: "x/y" } })).info).toContain("add.name");
+    const many = { for: Array.from({ length: 65 }, () => ({})) };
+    expect((await trace({ add: many })).info).toBe("at most 64 traces at a time");
+    expect(await trace({ add: { request: "all" }, drop: false })).toEqual(ok as never);
+  });
+
+  test("apis and info of monitor itself", async () => {
+    const { client } = connect();
+    const apis = await client.call("apis", undefined, monitor);
+    expect(apis.response).toEqual({ apis: { monitor: true, p: true } });
+    const info = (await client.call("info", {}, monitor)).response as {
+      groups: { verbs: { verb: string }[] }[];
+    };
+    expect(info).toMatchObject({ metadata: { uid: "monitor", api: "monitor" } });
+    expect(info.groups[0]?.verbs.map(({ verb }) => verb)).toContain("trace");
   });
 
   test("a tracer that does not read holds nobody, and is told what it missed", async () => {
@@ -227,13 +327,13 @@ describe("trace", () => {
       refused(
         2,
         "invalid-request",
-        'expects {"add":{"api":…,"request":true,"event":true}} or {"drop":true}',
+        'expects {"add":{"apiname":…,"request":"all","event":"all"}} or {"drop":true}',
         -12,
       ),
       refused(
         3,
         "invalid-request",
-        'add: unknown key "apis"; did you mean `api`? (tag, api, request, event)',
+        'add: unknown key "apis"; did you mean `api`? (name, tag, api, apiname, verbname, uuid, pattern, request, event, session, daemon, service, global, for)',
         -12,
       ),
       refused(4, "invalid-request", "drop: expected true, a tag, or a list of tags", -12),

@@ -32,8 +32,20 @@ describe("parseQuery", () => {
     // Anything else is the args of a start.
     [{ filename: "/etc/hosts" }, { ...start, args: { filename: "/etc/hosts" } }],
     [
-      { action: "stop", filename: "x" },
-      { ...start, args: { action: "stop", filename: "x" } },
+      { action: "stop", pid: 1 },
+      { ...start, action: "stop", args: { pid: 1 } },
+    ],
+    [
+      { action: "Start", a: 1, args: { b: 2 }, wait: true },
+      { ...start, args: { a: 1, b: 2 }, wait: true },
+    ],
+    [
+      { action: "start", a: 1, args: "x" },
+      { ...start, args: { action: "start", a: 1, args: "x" } },
+    ],
+    [
+      { action: "fly", filename: "x" },
+      { ...start, args: { action: "fly", filename: "x" } },
     ],
     [{ Action: "stop" }, { ...start, args: { Action: "stop" } }],
     [["stop"], { ...start, args: ["stop"] }],
@@ -43,6 +55,11 @@ describe("parseQuery", () => {
   ];
   test.each(table)("%j", (query, expected) => {
     expect(parseQuery(query)).toEqual(expected as ReturnType<typeof parseQuery>);
+  });
+
+  test("a command with an argument of that name", () => {
+    const query = { action: "start", a: 1 };
+    expect(parseQuery(query, new Set(["action"]))).toEqual({ ...start, args: query });
   });
 
   const wrong: [unknown, string][] = [

@@ -31,6 +31,21 @@ describe("finding verbs", () => {
     ]);
   });
 
+  test("two that differ by case: exactly the one that was meant, or neither", async () => {
+    const { client } = connect([shell("a/c", "true"), shell("a/C", "true"), shell("Ping", "true")]);
+    const responses: string[] = [];
+    for (const verb of ["a/c", "a/C", "A/c", "ping", "Ping", "PING"])
+      responses.push(JSON.stringify((await client.call(verb)).response ?? verb));
+    expect(responses).toEqual([
+      expect.stringContaining('"command":"c"'),
+      expect.stringContaining('"command":"C"'),
+      '"A/c"',
+      '"pong=1"',
+      expect.stringContaining('"command":"Ping"'),
+      '"PING"',
+    ]);
+  });
+
   test("an unknown API or verb says what there is", async () => {
     const { client } = connect(plans);
     await client.call("ping", {}, { api: "q" });
@@ -47,7 +62,10 @@ describe("finding verbs", () => {
     const { registry } = connect(plans);
     expect(registry.list()).toEqual([
       { api: "p", verbs: ["ping", "info", "admin/Sleep", "hello"] },
-      { api: "monitor", verbs: ["get", "set", "session", "trace", "subscribe", "unsubscribe"] },
+      {
+        api: "monitor",
+        verbs: ["get", "apis", "info", "set", "session", "trace", "subscribe", "unsubscribe"],
+      },
     ]);
   });
 
@@ -56,18 +74,18 @@ describe("finding verbs", () => {
       (...twice: Plan[]) =>
       () =>
         registryOf(twice);
-    expect(make(shell("a", ""), shell("A", ""))).toThrow("two verbs are named p/A");
+    expect(make(shell("a", ""), shell("a", ""))).toThrow("two verbs are named p/a");
     expect(make(shell("info", ""))).toThrow("two verbs are named p/info");
     expect(make(shell("a", "", { encoder: { name: "nix", opts: {} } }))).toThrow("no encoder nix");
     expect(() =>
-      createRegistry({ apis: [apiOf([]), apiOf([], { api: "P" })], launch: spawnLaunch }),
-    ).toThrow("two APIs are named P");
+      createRegistry({ apis: [apiOf([]), apiOf([], { api: "p" })], launch: spawnLaunch }),
+    ).toThrow("two APIs are named p");
   });
 
   test("further verbs, of an API of the config or their own", async () => {
     const echo = { name: "echo", call: ({ args }: { args: unknown }) => args };
     const nothing = { name: "nothing", call: () => undefined };
-    const { client, registry } = connect([], { verbs: { P: [echo], other: [nothing] } });
+    const { client, registry } = connect([], { verbs: { p: [echo], other: [nothing] } });
     await client.call("echo", { a: 1 });
     await client.call("nothing", {}, { api: "other" });
     expect(client.wire).toEqual([

@@ -9,7 +9,7 @@ test("new starts have the new plan, running tasks the old one", async () => {
   const { client, registry } = connect([shell("a", "echo old; exec sleep 60", { ...lines() })]);
   const old = pidOf(await client.call("a"));
   await client.until('"stdout":"old"');
-  registry.replace([apiOf([shell("A", "echo new", sync), shell("b", "echo b", sync)])]);
+  registry.replace([apiOf([shell("a", "echo new", sync), shell("b", "echo b", sync)])]);
   expect(JSON.stringify(await client.call("a"))).toContain('"stdout":["new"]');
   expect(JSON.stringify(await client.call("b"))).toContain('"stdout":["b"]');
   const reply = await client.call("a", { action: "stop", args: { pid: old } });

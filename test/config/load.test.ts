@@ -83,8 +83,9 @@ describe("files", () => {
     expect(found[0]?.message).toContain("ENOENT");
   });
 
-  test("two files may not register the same API, in any case", () => {
-    const first = put("first.json", minimal("Same"));
+  test("two files may not register the same API", () => {
+    const first = put("first.json", minimal("same"));
+    expect(loadConfigs(`${first}:${put("other.json", minimal("Same"))}`).length).toBe(2);
     const second = put("second.json", minimal("same"));
     expect(problemsOf(`${first}:${second}`)).toEqual([
       {

@@ -188,9 +188,9 @@ describe("names", () => {
     ]);
   });
 
-  test("verbs are unique without regard to case, whatever makes them", () => {
+  test("verbs are unique, whatever makes them; case makes them others", () => {
     const raw = withSandboxes([
-      { uid: "a", prefix: "x", commands: command("Y") },
+      { uid: "a", prefix: "x", commands: [command("y"), command("Y")] },
       { uid: "b", prefix: "", commands: command("x/y") },
     ]);
     expect(problems(raw)).toEqual([
@@ -198,9 +198,14 @@ describe("names", () => {
     ]);
     const extra = withSandboxes(
       { uid: "a", commands: command("go") },
-      { extra: { uid: "GO", action: "api://a#b" } },
+      {
+        extra: [
+          { uid: "GO", action: "api://a#b" },
+          { uid: "go", action: "api://a#b" },
+        ],
+      },
     );
-    expect(problems(extra)[0]).toContain("extra[0].uid: duplicate verb `GO`");
+    expect(problems(extra)[0]).toContain("extra[1].uid: duplicate verb `go`");
   });
 
   test("the same uid in two sandboxes is fine: their uids are the prefixes", () => {
@@ -214,13 +219,14 @@ describe("names", () => {
   test("built-in verbs and the built-in API are taken", () => {
     const one = (uid: string, more: object = {}) =>
       withSandboxes({ uid: "s", commands: command(uid), ...more });
-    expect(problems(one("Ping"))[0]).toContain("the verb `Ping` is built in");
+    expect(problems(one("ping"))[0]).toContain("the verb `ping` is built in");
+    expect(problems(one("Ping"))).toEqual([]);
     expect(problems(one("info"))[0]).toContain("the verb `info` is built in");
     expect(problems(one("exec"))).toEqual([]);
     expect(problems(one("exec", { exec: true }))[0]).toContain("the verb `exec` is built in");
     expect(problems(one("ping", { prefix: "net" }))).toEqual([]);
-    const monitor = { metadata: { uid: "m", api: "Monitor" }, sandboxes: [] };
-    expect(problems(monitor)[0]).toContain("metadata.api: the API `Monitor` is built in");
+    const monitor = { metadata: { uid: "m", api: "monitor" }, sandboxes: [] };
+    expect(problems(monitor)[0]).toContain("metadata.api: the API `monitor` is built in");
   });
 
   test("names that no URL can carry are refused, of verbs and APIs", () => {

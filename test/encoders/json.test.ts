@@ -30,6 +30,15 @@ describe("values", () => {
     ['{"__proto__":1,"a":{"constructor":2}}', out('{"__proto__":1,"a":{"constructor":2}}')],
     ["[9007199254740993,18446744073709551615,1]", out("[9007199254740993,18446744073709551615,1]")],
     ["1e400 12345678901234567890", out("1e400", "12345678901234567890")],
+    ['{"a":1,}[1,]', out('{"a":1}', "[1]")],
+    ["{'a':'it\\'s'}'x' ", out('{"a":"it\'s"}', '"x"')],
+    ["// one\n{ // two }\n 'a' /* ] */: 1 /**/, }\n/* three\n */ 2 // four", out('{"a":1}', "2")],
+    ["[NaN,-Infinity] nan ", out('["NaN","-Infinity"]', '"NaN"')],
+    ["True FALSE NULL [Null]", out("true", "false", "null", "[null]")],
+    ['{version: 1, state:"up"}', out('{"version":1,"state":"up"}')],
+    ['{"t":"a\tb"}', out('{"t":"a\\tb"}')],
+    ["{'v': 9007199254740993,}", out('{"v":9007199254740993}')],
+    ["007 [-01.50,]", out("7", "[-1.5]")],
   ];
   test.each(table)("%j", async (text, expected) => {
     expect(await events(text)).toEqual(expected);
@@ -47,7 +56,57 @@ describe("errors", () => {
     ["text", "hello world\n1\n", {}, [error("not JSON: hello world"), ...out("1")]],
     ["a time stamp", "12:30:45 x\n1 ", {}, [error("not JSON: 12:30:45 x"), ...out("1")]],
     ["a missing value", "[1,,2]\n3 ", {}, [error("unexpected text: [1,,2]"), ...out("3")]],
-    ["a trailing comma", '{"a":1,}\n3 ', {}, [error('unexpected bracket: {"a":1,}'), ...out("3")]],
+    [
+      "a trailing comma, strictly",
+      '{"a":1,}\n3 ',
+      { strict: true },
+      [error('unexpected bracket: {"a":1,}'), ...out("3")],
+    ],
+    [
+      "single quotes, strictly",
+      "{'a':1}\n3 ",
+      { strict: true },
+      [error("unexpected text: {'a':1}"), ...out("3")],
+    ],
+    ["a comment, strictly", "// x\n3 ", { strict: true }, [error("not JSON: // x"), ...out("3")]],
+    [
+      "a capital literal, strictly",
+      "True\n3 ",
+      { strict: true },
+      [error("not JSON: True"), ...out("3")],
+    ],
+    [
+      "NaN, strictly",
+      '{"a":NaN}\n3 ',
+      { strict: true },
+      [error('not JSON: {"a":NaN}'), ...out("3")],
+    ],
+    [
+      "a tab in a string, strictly",
+      '"\t"\n3 ',
+      { strict: true },
+      [error('control character in a string: "\t"'), ...out("3")],
+    ],
+    ["two commas", '{"a":1,,}\n3 ', {}, [error('unexpected text: {"a":1,,}'), ...out("3")]],
+    [
+      "a path",
+      "/etc/hosts\n/\n3 ",
+      {},
+      [error("not JSON: /etc/hosts"), error("unexpected text: /"), ...out("3")],
+    ],
+    ["a slash within", "[1/2]\n3 ", {}, [error("unexpected text: [1/2]"), ...out("3")]],
+    [
+      "a comment without end",
+      "3 /* x\n",
+      {},
+      [...out("3"), error("unfinished at the end of the output: /* x")],
+    ],
+    [
+      "a string over two lines",
+      "{'a':'b\n{'c':1}\n",
+      {},
+      [error("control character in a string: {'a':'b"), ...out('{"c":1}')],
+    ],
     ["the wrong bracket", "[1}\n3 ", {}, [error("unexpected bracket: [1}"), ...out("3")]],
     [
       "one bracket too many",
@@ -121,6 +180,13 @@ test("any chunking gives the same events", async () => {
     ":",
     '{"k":[1,"x"]}',
     "\n",
+    "'",
+    "/",
+    "//",
+    "/*",
+    "*/",
+    "{a:",
+    "NaN,",
   ];
   for (let seed = 1; seed <= 500; seed++) {
     const next = random(seed);

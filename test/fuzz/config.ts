@@ -109,7 +109,10 @@ export const config: Target = {
     );
     if (!normal.config) return;
     try {
-      compile([{ file: "f", config: normal.config }], { machine, checkEncoder: () => [] });
+      compile([{ file: "f", config: normal.config }], {
+        machine,
+        checkEncoder: (_name, _plugin, opts) => ({ problems: [], notices: [], opts }),
+      });
     } catch (error) {
       if (!(error instanceof ConfigError)) throw error;
       demand(error.problems.length > 0, "refused without a problem");

@@ -44,6 +44,23 @@ const WORDS = [
     '{"__proto__":1}',
     "\ufeff",
   ],
+  // What only json-c reads.
+  ...[
+    "'",
+    "'a\\'b'",
+    ",}",
+    ",]",
+    "//",
+    "/*",
+    "*/",
+    "/",
+    "{a:",
+    "NaN",
+    "-Infinity",
+    "TRUE",
+    "007",
+    "1.",
+  ],
 ] as const;
 
 function value(random: Random, depth: number): Json {

@@ -110,7 +110,7 @@ test("what is wrong with plugins, all of it", () => {
     }),
   ).toEqual([
     "plugins[1].uid: duplicate plugin uid `plug`",
-    "plugins[2].libs[0]: `x.ctlso` is a native plugin: here plugins are TypeScript or JavaScript modules, loaded from disk; see config/plugins for one to begin with",
+    "plugins[2].libs[0]: `x.ctlso` is a native plugin, and those are not loaded: write what it does as a TypeScript or JavaScript module, which is loaded from disk (config/plugins has one to begin with), and name it here or after it",
     `plugins[2].libs[1]: no module \`nowhere.ts\` in ${modules.dir}/lib`,
     `plugins[3].libs: ${modules.dir}/bad.ts: at load`,
     "sandboxes[0].commands[0].encoder: unknown plugin `plgu`; did you mean `plug`? (there is plug, old, bad)",

@@ -110,7 +110,7 @@ test("is looked for in the directories of spath, relative to the config file", (
     `no module \`b.ts\` in ${modules.dir}/x, /y`,
   );
   expect(() => findModule("old.ctlso", undefined, config)).toThrow(
-    "`old.ctlso` is a native plugin: here plugins are TypeScript or JavaScript modules",
+    "`old.ctlso` is a native plugin, and those are not loaded: write what it does as a TypeScript or JavaScript module",
   );
   expect(() => findModule("libold.so.1", undefined, config)).toThrow("is a native plugin");
 });

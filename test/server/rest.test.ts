@@ -4,6 +4,8 @@ import { Sessions } from "../../src/server/session.ts";
 import { RawClient, serve, TestRegistry } from "./harness.ts";
 
 const json = { "content-type": "application/json" };
+/** fetch(2) gives such a body no Content-Type. */
+const bytes = (text: string) => new Uint8Array(Buffer.from(text));
 const form = { "content-type": "application/x-www-form-urlencoded" };
 
 describe("arguments", () => {
@@ -14,6 +16,12 @@ describe("arguments", () => {
     ["not session, token or wait", "/api/t/echo?uuid=u&token=t&wait=1&a=1", undefined, { a: "1" }],
     ["query", "/api/t/echo?query=%5B1%5D&a=1", undefined, [1]],
     ["JSON", "/api/t/echo", { method: "POST", body: "[1,2]", headers: json }, [1, 2]],
+    [
+      "JSON without a type",
+      "/api/t/echo",
+      { method: "POST", body: bytes('{"a":[1]}') },
+      { a: [1] },
+    ],
     ["JSON null", "/api/t/echo", { method: "POST", body: "null", headers: json }, null],
     [
       "a form",
@@ -47,6 +55,22 @@ describe("arguments", () => {
   });
 });
 
+test("errors of verbs with 200, as binders answer, where that is asked for", async () => {
+  await using server = await serve();
+  const status = async (path: string, headers: Record<string, string> = {}) =>
+    (await fetch(server.url + path, { headers })).status;
+  const afb = { "x-afb-http": "afb" };
+  expect(await status("/api/t/fail")).toBe(400);
+  expect(await status("/api/t/fail", afb)).toBe(200);
+  expect(await status("/api/t/fail?x-afb-http=AFB")).toBe(200);
+  expect(await status("/api/t/fail", { "x-afb-http": "rest" })).toBe(400);
+  expect(await status("/api/t/none", afb)).toBe(200);
+  // What is no call of a verb is no reply of one.
+  expect(await status("/api/t/echo?a=%f", afb)).toBe(400);
+  const echo = await fetch(`${server.url}/api/t/echo?a=1&x-afb-http=afb`);
+  expect(await echo.json()).toMatchObject({ response: { a: "1" } });
+});
+
 describe("refusals", () => {
   const big = "x".repeat((1 << 20) + 1);
   const cases: [string, string, RequestInit | undefined, number, string][] = [
@@ -62,6 +86,7 @@ describe("refusals", () => {
     ["bad percent in path", "/api/t/%ff", undefined, 400, "percent"],
     ["bad query JSON", "/api/t/echo?query={", undefined, 400, "query"],
     ["bad JSON", "/api/t/echo", { method: "POST", body: "{", headers: json }, 400, "JSON"],
+    ["no JSON and no type", "/api/t/echo", { method: "POST", body: bytes("a=1") }, 415, ""],
     [
       "text",
       "/api/t/echo",
@@ -69,7 +94,6 @@ describe("refusals", () => {
       415,
       "",
     ],
-    ["no type", "/api/t/echo", { method: "POST", body: new Uint8Array([49]) }, 415, ""],
     [
       "gzip",
       "/api/t/echo",

@@ -104,17 +104,16 @@ describe("calls and replies", () => {
 
 describe("what is no call closes with 1008 invalid-frame", () => {
   for (const text of [
-    "garbage",
     "{}",
+    "7",
     "[]",
     '[2,"1","t/ping"]',
-    '[2,1,"t/ping",null]',
+    '[2,{},"t/ping",null]',
     '[2,"1","ping",null]',
     '[2,"1","/ping",null]',
     '[2,"1","t/ping",null,"token",1]',
     '[2,"1","t/ping",null,7]',
     '[3,"1",{}]',
-    "[".repeat(60_000),
   ]) {
     test(text.slice(0, 40), async () => {
       await using server = await serve();
@@ -125,6 +124,58 @@ describe("what is no call closes with 1008 invalid-frame", () => {
       expect(await client.frame()).toBeUndefined();
     });
   }
+});
+
+describe("frames as clients of old send them", () => {
+  test.each([
+    `[2,'1','t/echo',{'args': {'a': 1,},},]`,
+    `[2,1,"t/echo",{"args":{"a":1}}]`,
+    "[2, 1, t/echo, {args: {a: 1}}]",
+    '[2,"1","t/echo",/* why */{"args":{"a":01}}]',
+  ])("%s", async (text) => {
+    await using server = await serve();
+    using client = await RawClient.webSocket(server.port);
+    client.write(frame(text));
+    expect(await client.json()).toMatchObject([3, "1", { response: { args: { a: 1 } } }]);
+  });
+
+  test("words", async () => {
+    await using server = await serve();
+    using client = await RawClient.webSocket(server.port);
+    client.write(frame('[2,"1","t/echo",/etc/hosts]'));
+    expect(await client.json()).toMatchObject([3, "1", { response: "/etc/hosts" }]);
+    client.write(frame('[2,"2","t/echo",True]'));
+    expect(await client.json()).toMatchObject([3, "2", { response: true }]);
+  });
+
+  const unreadable: [string, string][] = [
+    ['[2,"7","t/echo",{"a":}]', "7"],
+    ['[2,"7","t/echo",two words]', "7"],
+    ["[2, '7' , 't/echo', {]", "7"],
+    ["[2,7,t/echo,", "7"],
+    ['[2,"7","t/echo","\\x"]', "7"],
+    ['[2,"7\\"","t/echo",{]', ""],
+    ["[", ""],
+    ["[".repeat(200_000), ""],
+    [`[2,"7","t/echo",${"[".repeat(600)}${"]".repeat(600)}]`, "7"],
+    ["", ""],
+    ["garbage", ""],
+    ["two words", ""],
+  ];
+  test("what cannot be read is answered, and the connection stays", async () => {
+    await using server = await serve();
+    using client = await RawClient.webSocket(server.port);
+    for (const [text, id] of unreadable) {
+      client.write(frame(text));
+      expect(await client.json()).toMatchObject([
+        4,
+        id,
+        { jtype: "afb-reply", request: { status: "invalid-request", code: -12 } },
+      ]);
+    }
+    client.call("8", "t/ping", null);
+    expect(await client.json()).toMatchObject([3, "8", {}]);
+  });
 });
 
 describe("closing", () => {

@@ -238,7 +238,7 @@ for (const transport of TRANSPORTS) {
         [frame("x", { opcode: 2 }), 1003],
         [frame(Uint8Array.of(0xc3, 0x28)), 1007],
         [frame("", { length: (1 << 20) + 1 }), 1009],
-        [frame("no call"), 1008],
+        [frame('["no call"]'), 1008],
         [frame('[2,"1","noslash",null]'), 1008],
       ] as const) {
         using client = await RawClient.webSocket(server.to);

@@ -1,0 +1,118 @@
+import { describe, expect, test } from "bun:test";
+import { parseExact } from "../src/encoders/numbers.ts";
+import { random } from "./encoders/feed.ts";
+import { parseLenient } from "../src/lenient.ts";
+
+const read = (text: string, words = false) =>
+  JSON.stringify(parseLenient(text, { depth: 8, number: parseExact, words }));
+
+describe("what json-c reads", () => {
+  const table: [string, string][] = [
+    ['{"a":1,}', '{"a":1}'],
+    ["[1,2,]", "[1,2]"],
+    ["{'a':'b \"c\" \\' d'}", '{"a":"b \\"c\\" \' d"}'],
+    ['/* one */ {/**/"a"/* two */:// three\n1} // four', '{"a":1}'],
+    ["[NaN, nan, Infinity, -infinity]", '["NaN","NaN","Infinity","-Infinity"]'],
+    ["[True, FALSE, Null, NULL]", "[true,false,null,null]"],
+    ["{version: 1, _x.y-z: 2, $k:3}", '{"version":1,"_x.y-z":2,"$k":3}'],
+    ["[007, -0012.50, 5., 1e3]", "[7,-12.5,5,1000]"],
+    ["[9007199254740993,]", "[9007199254740993]"],
+    ['"a\tb\u0001"', '"a\\tb\\u0001"'],
+    ['"\\u00e9\\/\\b"', '"é/\\b"'],
+    ["{'__proto__': {'x': 1,},}", '{"__proto__":{"x":1}}'],
+    ["{'a': 1, 'a': 2}", '{"a":2}'],
+    ["[[[[[[[[]]]]]]]]", "[[[[[[[[]]]]]]]]"],
+  ];
+  test.each(table)("%j", (text, json) => expect(read(text)).toBe(json));
+});
+
+test.each([
+  "",
+  "hello",
+  "{",
+  "[,]",
+  "[1,,2]",
+  "[1 2]",
+  '{"a" 1}',
+  '{"a":}',
+  "{,}",
+  "{{}}",
+  "{1a:1}",
+  "'a",
+  "'a\\",
+  '"\\x"',
+  '"\\u12g4"',
+  "[1] 2",
+  "/* ",
+  "/",
+  "+1",
+  ".5",
+  "0x10",
+  "1e",
+  "12:30",
+  "[[[[[[[[[]]]]]]]]]",
+])("what is none even so: %j", (text) => {
+  expect(() => read(text)).toThrow(SyntaxError);
+});
+
+test("JSON is read as JSON.parse reads it", () => {
+  const words = [
+    '{"a":1}',
+    "[",
+    "]",
+    "{",
+    "}",
+    ",",
+    ":",
+    '"k"',
+    '"\\u00e9"',
+    "1",
+    "-0.5e1",
+    "true",
+    " ",
+  ];
+  let read = 0;
+  for (let seed = 1; seed <= 20_000; seed++) {
+    const next = random(seed);
+    const text = Array.from({ length: 1 + next(7) }, () => words[next(words.length)]).join("");
+    let expected: string;
+    try {
+      expected = JSON.stringify(JSON.parse(text));
+    } catch {
+      // It may be lenient, or no JSON at all; but nothing else is thrown.
+      try {
+        parseLenient(text, { depth: 8, number: parseExact });
+      } catch (error) {
+        expect(error).toBeInstanceOf(SyntaxError);
+      }
+      continue;
+    }
+    read++;
+    expect(JSON.stringify(parseLenient(text, { depth: 8, number: JSON.parse }))).toBe(expected);
+  }
+  expect(read).toBeGreaterThan(1000);
+});
+
+test("words", () => {
+  expect(read("[2,1,p/say,{file:/etc/hosts, at: eth0:1, n: 5, ok: true}]", true)).toBe(
+    '[2,1,"p/say",{"file":"/etc/hosts","at":"eth0:1","n":5,"ok":true}]',
+  );
+});
+
+test("the time of a text is that of its length", () => {
+  const most = 1 << 20;
+  for (const text of [
+    "0".repeat(most) + "x",
+    "[".repeat(most),
+    "/*".repeat(most / 2),
+    "'" + "\\\\".repeat(most / 2),
+    "//\n".repeat(most / 3),
+    `{${"a:1,".repeat(most / 4)}`,
+    `[${"'',".repeat(most / 3)}`,
+  ]) {
+    expect(() => read(text)).toThrow(SyntaxError);
+    expect(() => read(`[${text}`, true)).toThrow(SyntaxError);
+  }
+  const long = `[${"1,".repeat(most / 2)}]`;
+  expect(read(long).length).toBe(most + 1);
+});
