@@ -1,4 +1,5 @@
 /** JSON that comes from outside. */
+import { parseExact } from "./numbers.ts";
 
 /**
  * Deeper than anything that is meant. JSON.parse takes any depth, but JSON.stringify looks for cycles in time quadratic in the
@@ -13,10 +14,13 @@ const CLOSE_LIST = 0x5d;
 const OPEN_OBJECT = 0x7b;
 const CLOSE_OBJECT = 0x7d;
 
-/** @throws SyntaxError as JSON.parse does, and when it is nested deeper than {@link MOST_NESTED} */
+/**
+ * Numbers stay as they are written, see numbers.ts.
+ * @throws SyntaxError as JSON.parse does, and when it is nested deeper than {@link MOST_NESTED}
+ */
 export function parseForeign(text: string): unknown {
   if (isTooDeep(text)) throw new SyntaxError(`JSON nested deeper than ${MOST_NESTED}`);
-  return JSON.parse(text);
+  return parseExact(text);
 }
 
 /** Nested deeper than {@link MOST_NESTED}: exactly so of a text that is JSON, and of others it does not matter. */

@@ -3,11 +3,15 @@ import type { TaskEncoder } from "../encoders/encoder.ts";
 import { fill, type ArgvTemplate } from "../plan/argv.ts";
 import type { Plan } from "../plan/plan.ts";
 import type { Request } from "./client.ts";
-import { parseQuery } from "./query.ts";
+import { given } from "../config/params.ts";
+import { AfbError } from "../errors.ts";
+import { isObject } from "../object.ts";
+import { gathered, parseQuery } from "./query.ts";
 import { type TaskDeps, Tasks } from "./tasks.ts";
 import type { Parameter, Verb } from "./verb.ts";
 
 export class Command implements Verb {
+  readonly exact = true;
   readonly tasks: Tasks;
   #plan: Plan;
   #encoder: TaskEncoder;
@@ -39,10 +43,15 @@ export class Command implements Verb {
 
   async call(request: Request): Promise<unknown> {
     const plan = this.#plan;
-    const query = parseQuery(request.args);
+    const asked = plan.argv.names.has("action") ? request.args : gathered(request.args);
+    const query = parseQuery(asked);
     if (query.action !== "start") return this.tasks.act(request, query);
-    const argv = fill(plan.argv, query.args, plan.params?.allowDash);
-    plan.params?.check(query.args, request.texts);
+    // Not in what is the JSON of a text: a list there is a list.
+    const repeats = request.texts === true && query.args === request.args;
+    const args = plan.params ? plan.params.complete(query.args, repeats) : query.args;
+    if (repeats) requireOnce(args, plan);
+    const argv = fill(plan.argv, args, plan.params?.allowDash);
+    plan.params?.check(args, request.texts);
     const encoded = { encoder: this.#encoder, opts: plan.encoder.opts };
     return this.tasks.start(plan, encoded, argv, request, query);
   }
@@ -58,12 +67,21 @@ export class Command implements Verb {
   }
 }
 
+/** What a URL gives several times is a list for an argument whose schema wants one, and for no other. */
+function requireOnce(args: unknown, { params }: Plan): void {
+  for (const [name, value] of isObject(args) ? Object.entries(args) : []) {
+    if (!Array.isArray(value) || params?.source?.[name] !== undefined) continue;
+    throw new AfbError("invalid-request", given(name, value.length));
+  }
+}
+
 /** The placeholders of a command with their schemas: what a caller may give. */
 export function parametersOf({ argv, params }: Pick<Plan, "argv" | "params">): Parameter[] {
   const required = mandatory(argv);
   return [...argv.names].map((name) => {
     const schema = schemaOf(params?.source?.[name]);
-    return { name, required: required.has(name), ...(schema !== undefined && { schema }) };
+    const needed = required.has(name) && !params?.defaults.has(name);
+    return { name, required: needed, ...(schema !== undefined && { schema }) };
   });
 }
 

@@ -4,6 +4,7 @@ import { MOST_PIDS } from "../config/ranges.ts";
 import { AfbError } from "../errors.ts";
 import { SIGNAL_MAX, signalNames, signalNumber } from "./signals.ts";
 import { parseForeign } from "../json.ts";
+import { toDoubles } from "../numbers.ts";
 import { isObject } from "../object.ts";
 
 export const ACTIONS = ["start", "stop", "subscribe", "unsubscribe"] as const;
@@ -36,9 +37,25 @@ export function parseQuery(query: unknown): Query {
   return {
     action: parseAction(query["action"]),
     args: parseArgs(query["args"]),
-    verbose: parseVerbose(query["verbose"]),
-    wait: parseWait(query["wait"]),
+    verbose: parseVerbose(toDoubles(query["verbose"])),
+    wait: parseWait(toDoubles(query["wait"])),
   };
+}
+
+/**
+ * `{"action":"stop","pid":1}`, as a URL has it, for a command that has no argument of the name `action`: what a stop and the
+ * like take may stand beside them. Any other query as it is.
+ */
+export function gathered(query: unknown): unknown {
+  if (!isObject(query) || query["args"] !== undefined) return query;
+  const { action } = query;
+  const isOther = (name: string) => name !== "start" && name === String(action).toLowerCase();
+  if (typeof action !== "string" || !ACTIONS.some(isOther)) return query;
+  const entries = Object.entries(query);
+  const args = entries.filter(([key]) => TARGET_KEYS.includes(key));
+  if (args.length === 0) return query;
+  const others = entries.filter(([key]) => !TARGET_KEYS.includes(key));
+  return Object.fromEntries([...others, ["args", Object.fromEntries(args)]]);
 }
 
 const NUMBER_OR_NAME = { type: ["integer", "string"] };
@@ -121,7 +138,7 @@ export function parseTarget({ action, args }: Pick<Query, "action" | "args">): T
       throw invalid(`unknown key ${JSON.stringify(key)} in args (${TARGET_KEYS.join(", ")})`);
     }
   }
-  const { pid, signal, lossless } = args;
+  const { pid, signal, lossless } = toDoubles(args) as Record<string, unknown>;
   const target: { pid?: number; signal?: number; lossless?: boolean } = {};
   if (lossless !== undefined) {
     if (action !== "subscribe") throw invalid("lossless is for subscribe");

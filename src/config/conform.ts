@@ -41,6 +41,11 @@ export function conform(schema: TSchema, value: unknown, path: string, report: R
       const result = conform(variant, value, path, () => (fits = false));
       if (fits) return result;
     }
+    // The one that is meant tells what is wrong within.
+    const objects = schema.anyOf.filter((variant) => KindGuard.IsObject(variant));
+    const [meant] = objects;
+    if (meant && objects.length === 1 && isObject(value))
+      return conform(meant, value, path, report);
     return mismatch(schema, value, path, report);
   }
   return conformScalar(schema, value, path, report);

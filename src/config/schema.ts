@@ -38,9 +38,21 @@ export const Exec = object(
   {
     cmdpath: Type.String({ minLength: 1, description: "absolute path of the program" }),
     args: optional(
-      list(text({ description: "argument with $NAME, %name%, ?name?" }), {
-        description: "arguments",
-      }),
+      list(
+        Type.Union([
+          text({ description: "argument with $NAME, %name%, ?name?" }),
+          object(
+            {
+              arg: text({ description: "argument with $NAME, %name%, ?name?" }),
+              omit: optional(
+                flag({ description: "it is left out where a value of its ?name? is not given" }),
+              ),
+            },
+            { description: "an argument with a rule" },
+          ),
+        ]),
+        { description: "arguments" },
+      ),
     ),
   },
   { description: "what to execute" },

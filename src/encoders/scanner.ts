@@ -8,7 +8,7 @@
  */
 import { ByteBuffer } from "./bytes.ts";
 import { DONE, isBlank, isOpen, JsonGrammar } from "./grammar.ts";
-import { parseExact } from "./numbers.ts";
+import { parseExact } from "../numbers.ts";
 
 export type Scanned = { readonly value: unknown } | { readonly error: string };
 

@@ -38,6 +38,8 @@ export class LaunchedTask implements Task {
   readonly started: Promise<void>;
   readonly ended: Promise<Outcome>;
   #begin = performance.now();
+  /** When its end was told. */
+  #over: number | undefined;
   #sink: OutputSink | undefined;
   readonly #supervisor: Bun.Subprocess;
   /** Write end of the lifeline; undefined once closed. */
@@ -197,6 +199,7 @@ export class LaunchedTask implements Task {
           this.#told.add(record);
         } else {
           this.#last = record;
+          this.#over = performance.now();
         }
       }
     });
@@ -294,7 +297,8 @@ export class LaunchedTask implements Task {
     const signal = status & 0x7f;
     // Without its last record nobody has seen to what the command left behind.
     if (!this.#last) this.#cause ??= "supervisor";
-    const wall = Math.round((performance.now() - this.#begin) * 1000) / 1000;
+    // Not of who reads what it has printed, which may take longer.
+    const wall = Math.round(((this.#over ?? performance.now()) - this.#begin) * 1000) / 1000;
     if (this.#obeyed(signal)) this.#cause ??= "stopped";
     if (counted?.oom && signal === SIGKILL) this.#cause ??= "oom";
     // The group has counted the processes that nobody waited for, too.

@@ -4,6 +4,7 @@ import { compileParams } from "../config/params.ts";
 import { milliseconds } from "../config/ranges.ts";
 import type { Command, Sandbox } from "../config/schema.ts";
 import { EXEC_VERB } from "../config/verbs.ts";
+import { isObject } from "../object.ts";
 import { parseTemplate, TemplateError } from "./argv.ts";
 import type { SandboxPolicy } from "./compile-policy.ts";
 import { encodePolicy } from "./encode.ts";
@@ -146,6 +147,15 @@ export function compileExec(
   };
 }
 
+/** The arguments that `params` and the samples name. */
+function declaredBy({ params = {}, sample = [] }: Command): ReadonlySet<string> {
+  const named = sample.filter(isObject).flatMap((one) => {
+    const args = isObject(one["args"]) ? Object.keys(one["args"]) : [];
+    return [...Object.keys(one), ...args];
+  });
+  return new Set([...Object.keys(params), ...named]);
+}
+
 function compileTemplate(
   command: Command,
   path: string,
@@ -153,7 +163,12 @@ function compileTemplate(
   report: Report,
 ) {
   try {
-    return parseTemplate(command.exec.cmdpath, command.exec.args ?? [], expandText);
+    return parseTemplate(
+      command.exec.cmdpath,
+      command.exec.args ?? [],
+      expandText,
+      declaredBy(command),
+    );
   } catch (error) {
     if (!(error instanceof TemplateError)) throw error;
     for (const fault of error.faults) report.problem(`${path}.${fault.path}`, fault.message);

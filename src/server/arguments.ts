@@ -1,9 +1,10 @@
 /**
- * The arguments in a REST request: from the URL or from the body (JSON or a form), not from both. Of a repeated parameter
- * the last one counts; `query=<JSON>` is the whole argument. `wait`, and what is about session and token, are none.
+ * The arguments in a REST request: from the URL or from the body (JSON or a form), not from both. A repeated parameter
+ * is the list of its values; `query=<JSON>` is the whole argument. `wait`, and what is about session and token, are none.
  */
 import { AfbError } from "../errors.ts";
-import { parseJson, parseQuery, toArgs, WHOLE } from "./query.ts";
+import { parseForeign } from "../json.ts";
+import { once, type Pairs, parseJson, parseQuery, toArgs, WHOLE } from "./query.ts";
 import { HttpError } from "./respond.ts";
 import { SESSION_PARAMETERS } from "./session.ts";
 
@@ -21,13 +22,10 @@ export interface Arguments {
 }
 
 /** Throws AfbError. */
-export async function readArguments(
-  request: Request,
-  parameters: ReadonlyMap<string, string>,
-): Promise<Arguments> {
+export async function readArguments(request: Request, parameters: Pairs): Promise<Arguments> {
   const inUrl = toArgs(parameters, ABOUT_THE_CALL);
   const texts = !parameters.has(WHOLE);
-  const get = (name: string): string | undefined => parameters.get(name);
+  const get = (name: string): string | undefined => once(parameters, name);
   if (request.method !== "POST") return { args: inUrl, texts, get };
   const body = new Uint8Array(await request.arrayBuffer());
   if (body.length === 0) return { args: inUrl, texts, get };
@@ -42,11 +40,13 @@ export async function readArguments(
     case "application/json":
       return { args: parseJson(utf8(body), "body"), texts: false, get };
     case "application/x-www-form-urlencoded": {
-      const form = parseQuery(utf8(body), "body");
+      const text = utf8(body);
+      if (isJson(text)) throw new HttpError(415, LOOKS_LIKE_JSON);
+      const form = parseQuery(text, "body");
       return {
         args: toArgs(form, ABOUT_THE_CALL),
         texts: !form.has(WHOLE),
-        get: (name) => get(name) ?? form.get(name),
+        get: (name) => get(name) ?? once(form, name),
       };
     }
     default:
@@ -55,6 +55,22 @@ export async function readArguments(
         "send a body of Content-Type application/json or application/x-www-form-urlencoded",
         { "accept-post": "application/json, application/x-www-form-urlencoded" },
       );
+  }
+}
+
+/** It is what curl -d sends. Not taken for JSON: pages of anybody may send forms. */
+const LOOKS_LIKE_JSON =
+  "the body looks like JSON, but its Content-Type is application/x-www-form-urlencoded (what curl -d says by itself): " +
+  "send it as application/json (curl -H 'Content-Type: application/json', or --json)";
+
+function isJson(text: string): boolean {
+  if (!/^\s*[[{]/.test(text)) return false;
+  try {
+    parseForeign(text);
+    return true;
+  } catch (error) {
+    if (error instanceof SyntaxError) return false;
+    throw error;
   }
 }
 

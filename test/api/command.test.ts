@@ -135,6 +135,8 @@ describe("arguments", () => {
   test("params are checked", async () => {
     const params = {
       allowDash: new Set(["a"]),
+      defaults: new Set<string>(),
+      complete: (args: unknown) => args,
       check(args: unknown) {
         if (JSON.stringify(args) !== '{"a":"-x"}') throw new Error("checked");
       },

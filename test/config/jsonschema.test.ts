@@ -109,7 +109,7 @@ describe("the reference", () => {
   test("shows alternatives, words and defaults", () => {
     const row = (key: string) => lines.find((line) => line.startsWith(`| \`${key}\` |`));
     expect(row("sandboxes[].commands[].exec.args")).toContain(
-      "| string or number, or list of them |",
+      "| string or number or object, or list of them |",
     );
     expect(row("sandboxes[].caps[].mode")).toContain('| `set`, `unset` | `"set"` |');
     expect(row("sandboxes[].commands[].encoder")).toContain("string (its `output`) or object");
