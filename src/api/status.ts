@@ -16,6 +16,10 @@ export interface WireStatus {
   /** Names and counts of the calls that its filter denied, and of those that it logged. */
   denied?: Outcome["denied"];
   logged?: Outcome["logged"];
+  /** Bytes of its output that are lost, beyond what is held of it. */
+  overflow?: { readonly bytes: number };
+  /** Bytes of its output that were no text: U+FFFD stands for them. */
+  replaced?: { readonly bytes: number };
   /** What went wrong in the encoder, where output is missing for that. */
   encoder?: string;
 }

@@ -74,6 +74,8 @@ export const Rlimits = object(
   { description: "resource limits (setrlimit(2)), soft and hard alike" },
 );
 
+const BUFFER = { minimum: 1024, maximum: 1 << 28 };
+
 export const Command = object(
   {
     uid: Type.String({ minLength: 1, description: "name of the verb" }),
@@ -107,6 +109,13 @@ export const Command = object(
         minimum: 0,
         maximum: 64,
         description: "so many sandboxes are kept ready for it; 0: none",
+      }),
+    ),
+    buffer: optional(
+      Type.Integer({
+        ...BUFFER,
+        description:
+          "most bytes of output that a task holds, for a reply, a line or a JSON value; what is beyond is lost, and told as overflow (16777216)",
       }),
     ),
     params: optional(
@@ -160,6 +169,9 @@ export const Sandbox = object(
         maximum: 64,
         description: "pool of each command, unless it sets its own",
       }),
+    ),
+    buffer: optional(
+      Type.Integer({ ...BUFFER, description: "buffer of each command, unless it sets its own" }),
     ),
     commands: list(Command, { description: "the commands" }),
   },

@@ -1,4 +1,4 @@
-/** The default: the first lines of stdout and stderr in one data event at the end; no event when nothing was printed. */
+/** The default: the lines of stdout and stderr in one data event at the end; no event when nothing was printed. */
 import { COLLECT_OPTIONS, collect } from "./collect.ts";
 import type { Encoder } from "./encoder.ts";
 import { checkOptions } from "./options.ts";
@@ -7,8 +7,8 @@ export const text: Encoder = {
   name: "text",
   synchronous: false,
   check: (opts) => checkOptions("text", COLLECT_OPTIONS, opts),
-  begin(opts, emit) {
-    const lines = collect(opts);
+  begin(opts, emit, about) {
+    const lines = collect(opts, about);
     return {
       stdout: lines.stdout,
       stderr: lines.stderr,

@@ -107,6 +107,7 @@ export function compileCommand(
     sandboxConcurrency: sandbox.concurrency ?? 0,
     ...((command.detach ?? sandbox.detach) === false && { detach: false }),
     verbose: command.verbose ?? sandbox.verbose ?? 0,
+    ...bufferOf(command.buffer ?? sandbox.buffer),
     encoder: { name: output, ...(plugin !== undefined && { plugin }), opts: expanded },
     argv,
     ...(params && { params }),
@@ -139,6 +140,7 @@ export function compileExec(
     sandboxConcurrency: sandbox.concurrency ?? 0,
     ...(sandbox.detach === false && { detach: false }),
     verbose: sandbox.verbose ?? 0,
+    ...bufferOf(sandbox.buffer),
     encoder: { name: "text", opts: {} },
     argv: { elements: [], names: new Set() },
     env,
@@ -146,6 +148,8 @@ export function compileExec(
     ops: blobs.intern(encodePolicy(whole)),
   };
 }
+
+const bufferOf = (buffer: number | undefined) => (buffer === undefined ? {} : { buffer });
 
 /** The arguments that `params` and the samples name. */
 function declaredBy({ params = {}, sample = [] }: Command): ReadonlySet<string> {

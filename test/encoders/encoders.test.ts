@@ -5,7 +5,7 @@ import { line } from "../../src/encoders/line.ts";
 import { raw } from "../../src/encoders/raw.ts";
 import { sync } from "../../src/encoders/sync.ts";
 import { text } from "../../src/encoders/text.ts";
-import { ABOUT, feed, utf8 } from "./feed.ts";
+import { about, feed, utf8 } from "./feed.ts";
 
 describe("catalogue", () => {
   test("names", () => {
@@ -92,7 +92,7 @@ describe("text and sync", () => {
 
   test("end waits for the receiver of the event", async () => {
     const taken = Promise.withResolvers<void>();
-    const encoding = text.begin({}, () => taken.promise, ABOUT);
+    const encoding = text.begin({}, () => taken.promise, about());
     await encoding.stdout(utf8("a\n"));
     let ended = false;
     const end = Promise.resolve(encoding.end()).then(() => (ended = true));
@@ -104,7 +104,7 @@ describe("text and sync", () => {
   });
 
   test("what is over the limits is not kept", async () => {
-    const encoding = text.begin({}, () => {}, ABOUT);
+    const encoding = text.begin({}, () => {}, about());
     const chunk = utf8(`${"y".repeat(99)}\n`.repeat(650));
     Bun.gc(true);
     const before = process.memoryUsage().rss;
@@ -171,7 +171,7 @@ describe("line", () => {
       turns.push(turn);
       return turn.promise;
     };
-    const encoding = line.begin({}, emit, ABOUT);
+    const encoding = line.begin({}, emit, about());
     const done = encoding.stdout(utf8("a\nb\n"));
     expect(seen).toEqual(["a"]);
     turns[0]?.resolve();
@@ -185,7 +185,7 @@ describe("line", () => {
   test.each(immediate.map((encoder) => [encoder.name, encoder] as const))(
     "%s returns nothing where the receiver does not ask to wait",
     (_, encoder) => {
-      const encoding = encoder.begin({}, () => {}, ABOUT);
+      const encoding = encoder.begin({}, () => {}, about());
       expect(encoding.stdout(utf8("a\nb"))).toBeUndefined();
       expect(encoding.stderr(utf8("a\nb"))).toBeUndefined();
       expect(encoding.end()).not.toBeInstanceOf(Promise);

@@ -1,10 +1,15 @@
 /** Runs an encoder over given bytes. */
+import { Hold } from "../../src/encoders/hold.ts";
 import type { About, Encoder, Fields } from "../../src/encoders/encoder.ts";
 
 export const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text);
 
-/** A task whose log is of no interest. */
-export const ABOUT: About = { name: "t: s/c@1", tell() {} };
+/** A task whose log is of no interest. @param buffer bytes that it may hold */
+export const about = (buffer?: number): About => ({
+  name: "t: s/c@1",
+  tell() {},
+  hold: new Hold(buffer),
+});
 
 export interface Fed {
   events: Fields[];
@@ -29,11 +34,17 @@ export async function feed(
     stderr = "",
     opts = {},
     sizes = [65536],
-  }: { stderr?: string | Uint8Array; opts?: Record<string, unknown>; sizes?: number[] } = {},
+    buffer,
+  }: {
+    stderr?: string | Uint8Array;
+    opts?: Record<string, unknown>;
+    sizes?: number[];
+    buffer?: number;
+  } = {},
 ): Promise<Fed> {
   const events: Fields[] = [];
   const emit = (fields: Fields): void => void events.push(fields);
-  const encoding = encoder.begin(opts, emit, ABOUT);
+  const encoding = encoder.begin(opts, emit, about(buffer));
   const bytes = (data: string | Uint8Array) => (typeof data === "string" ? utf8(data) : data);
   for (const chunk of chunks(bytes(stdout), sizes)) await encoding.stdout(chunk);
   for (const chunk of chunks(bytes(stderr), sizes)) await encoding.stderr(chunk);

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { json } from "../../src/encoders/json.ts";
-import { ABOUT, feed, random, utf8 } from "./feed.ts";
+import { about, feed, random, utf8 } from "./feed.ts";
 
 async function events(
   stdout: string | Uint8Array,
@@ -170,7 +170,7 @@ test("valid values come through whatever is around them", async () => {
 test("an endless value is bounded and takes the time of its bytes", async () => {
   const seen: string[] = [];
   const emit = (fields: object): void => void seen.push(JSON.stringify(fields));
-  const encoding = json.begin({ maxlen: 1000 }, emit, ABOUT);
+  const encoding = json.begin({ maxlen: 1000 }, emit, about());
   await encoding.stdout(utf8('["'));
   const chunk = new Uint8Array(65536).fill(0x61);
   for (let n = 0; n < 256; n++) await encoding.stdout(chunk);
