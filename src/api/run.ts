@@ -5,7 +5,7 @@ import { AfbError, isExhaustion } from "../errors.ts";
 import { type Launch, LaunchError, type Task } from "../launch/task.ts";
 import type { Logger } from "../log.ts";
 import type { Plan } from "../plan/plan.ts";
-import type { Client, Request } from "./client.ts";
+import type { Client, Leaver, Request } from "./client.ts";
 import type { Hub } from "./hub.ts";
 import { Output } from "./output.ts";
 import { type WireStatus, wireStatus } from "./status.ts";
@@ -42,7 +42,7 @@ export class Run {
   /** Who has started it: it waits for that client. */
   #starter: Client | undefined;
   /** The client with which the task ends, the request by which it may follow, and a function that ends that. */
-  #owner: { readonly client: Client; request: Request; readonly untie: () => void } | undefined;
+  #owner: { readonly client: Leaver; request: Request; readonly untie: () => void } | undefined;
 
   private constructor(deps: RunDeps, plan: Plan, task: Task, output: Output) {
     this.#deps = deps;
@@ -140,7 +140,7 @@ export class Run {
   }
 
   /** The end of `client` is from now on the end of the task. */
-  tie(client: Client, request: Request): void {
+  tie(client: Leaver, request: Request): void {
     if (!client.connected) return this.#task.stop();
     const untie = client.onClose(() => this.#task.stop());
     this.#owner = { client, request, untie };

@@ -83,8 +83,17 @@ function utf8(bytes: Uint8Array): string {
   }
 }
 
-/** `wait=true`, or `Prefer: wait=SECONDS` (RFC 7240). The seconds do not limit: the time-out of the command does. */
-export function readWait(parameter: string | undefined, prefer: string | undefined): boolean {
+/**
+ * `wait=true`: until the end of the task. `Prefer: wait=SECONDS` (RFC 7240): so long at most; the task goes on, and the reply tells
+ * how it can be followed.
+ */
+export function readWait(
+  parameter: string | undefined,
+  prefer: string | undefined,
+): boolean | number {
   if (parameter !== undefined) return !["false", "no", "0"].includes(parameter.toLowerCase());
-  return /(^|[,;])\s*wait\s*=/i.test(prefer ?? "");
+  const seconds = /(?:^|[,;])[\t ]*wait[\t ]*=[\t ]*"?(\d{1,9})"?[\t ]*(?:[,;]|$)/i.exec(
+    prefer ?? "",
+  );
+  return seconds ? Number(seconds[1]) : false;
 }

@@ -5,9 +5,11 @@
  */
 import { Elysia } from "elysia";
 import { AfbError } from "../errors.ts";
+import type { Request as Call } from "../api/client.ts";
 import type { Registry } from "../api/registry.ts";
 import type { Asker } from "../api/turns.ts";
-import { failure } from "../api/reply.ts";
+import { failure, type Reply } from "../api/reply.ts";
+import { isObject } from "../object.ts";
 import { readArguments, readWait } from "./arguments.ts";
 import { EVENTS, streamEvents } from "./events.ts";
 import { openApi } from "./openapi.ts";
@@ -45,6 +47,20 @@ export interface Sender {
 
 /** Answers one request. */
 export type Rest = (request: Request, sender?: Sender) => Response | Promise<Response>;
+
+/** @param wait seconds after which the reply to a start may come before the end: that is 202, and says where to follow it */
+function answer(reply: Reply, { api, verb, wait }: Pick<Call, "api" | "verb" | "wait">): Response {
+  const { response } = reply;
+  const runs = isObject(response) && "command" in response && !("status" in response);
+  if (typeof wait !== "number" || !runs) return respond(reply);
+  const accepted = respond(reply, 202);
+  const path = `/api/${encodeURIComponent(api)}/${verb.split("/").map(encodeURIComponent).join("/")}`;
+  accepted.headers.set(
+    "location",
+    `${path}/events?action=subscribe&pid=${String(response["pid"])}`,
+  );
+  return accepted;
+}
 
 export function createRest(options: RestOptions): Rest {
   const { registry } = options;
@@ -116,7 +132,7 @@ export function createRest(options: RestOptions): Rest {
     const made = { api, verb, args, texts, session, caller, from, wait };
     const response = events
       ? await streamEvents(request, { registry, call: made })
-      : respond(await registry.call(made));
+      : answer(await registry.call({ ...made, gone: request.signal }), made);
     if (!credentials.fromCookie) {
       response.headers.append("set-cookie", sessionCookie(options.port(), session.uuid));
     }

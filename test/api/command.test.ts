@@ -96,7 +96,7 @@ describe("start, synchronous", () => {
     const { client } = connect([shell("r", "printf 'a\\nb'; exit 1", use("raw", { maxlen: 2 }))]);
     const reply = await client.call("r");
     expect(settled(reply.response)).toBe(
-      '{"api":"p","sandbox":"sb","command":"r","pid":PID,"status":{"exit":1},"stdout":"a\\n","stderr":"","stdout-overflow":true}',
+      '{"api":"p","sandbox":"sb","command":"r","pid":PID,"status":{"exit":1,"overflow":{"bytes":1}},"stdout":"a\\n","stderr":"","stdout-overflow":true}',
     );
   });
 

@@ -1,5 +1,5 @@
 /** Runs an encoder over given bytes. */
-import { Hold } from "../../src/encoders/hold.ts";
+import { Hold, type Loss } from "../../src/encoders/hold.ts";
 import type { About, Encoder, Fields } from "../../src/encoders/encoder.ts";
 
 export const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text);
@@ -14,6 +14,7 @@ export const about = (buffer?: number): About => ({
 export interface Fed {
   events: Fields[];
   fields: Fields;
+  loss: Loss;
 }
 
 /** Cuts bytes at the given sizes, taken in turn. */
@@ -44,11 +45,13 @@ export async function feed(
 ): Promise<Fed> {
   const events: Fields[] = [];
   const emit = (fields: Fields): void => void events.push(fields);
-  const encoding = encoder.begin(opts, emit, about(buffer));
+  const whole = about(buffer);
+  const encoding = encoder.begin(opts, emit, whole);
   const bytes = (data: string | Uint8Array) => (typeof data === "string" ? utf8(data) : data);
   for (const chunk of chunks(bytes(stdout), sizes)) await encoding.stdout(chunk);
   for (const chunk of chunks(bytes(stderr), sizes)) await encoding.stderr(chunk);
-  return { events, fields: await encoding.end() };
+  const fields = await encoding.end();
+  return { events, fields, loss: whole.hold.loss };
 }
 
 /** A small generator of numbers in [0, below) that a seed repeats (mulberry32). */

@@ -13,7 +13,8 @@ async function events(
 }
 
 const out = (...values: string[]) => values.map((value) => `{"stdout":${value}}`);
-const error = (message: string) => JSON.stringify({ "json-error": message });
+const error = (message: string, bytes?: number) =>
+  JSON.stringify({ "json-error": message, ...(bytes !== undefined && { bytes }) });
 
 describe("values", () => {
   const table: [string, string[]][] = [
@@ -83,13 +84,13 @@ describe("errors", () => {
       "too long",
       '{"a":"0123456789"}[0]\n{"a":1}',
       { maxlen: 10 },
-      [error('longer than 10 bytes: {"a":"0123…'), ...out("[0]", '{"a":1}')],
+      [error('longer than 10 bytes: {"a":"0123…', 18), ...out("[0]", '{"a":1}')],
     ],
     [
       "a long excerpt",
       `x${"é".repeat(60)}\n1 `,
       {},
-      [error(`not JSON: x${"é".repeat(39)}…`), ...out("1")],
+      [error(`not JSON: x${"é".repeat(39)}…`, 121), ...out("1")],
     ],
   ];
   test.each(table)("%s", async (_, text, opts, expected) => {

@@ -170,7 +170,7 @@ test("wait", async () => {
   for (const [path, prefer, wait] of [
     ["?wait=true", "", true],
     ["?wait=false", "wait=10", false],
-    ["", "respond-async, wait=10", true],
+    ["", "respond-async, wait=10", 10],
     ["", "respond-async", false],
   ] as const) {
     const response = await fetch(`${server.url}/api/t/who${path}`, { headers: { prefer } });
