@@ -10,6 +10,8 @@ export interface WireStatus {
   info?: "timeout";
   /** Why it ended, when the command did not end by itself. */
   cause?: NonNullable<Outcome["cause"]>;
+  /** So many other processes were ended with it, by a time-out or a stop. */
+  others?: number;
   usage: Usage;
   /** The system call that was its last, where the sandbox tells of calls. */
   syscall?: string;
@@ -31,6 +33,7 @@ export function wireStatus(outcome: Outcome): WireStatus {
     ...(outcome.signal === undefined ? {} : { signal: signalWords(outcome.signal) }),
     ...(outcome.cause === "timeout" ? { info: "timeout" as const } : {}),
     ...(outcome.cause === undefined ? {} : { cause: outcome.cause }),
+    ...(outcome.others === undefined ? {} : { others: outcome.others }),
     usage: outcome.usage,
     ...(outcome.syscall === undefined ? {} : { syscall: outcome.syscall }),
     ...(outcome.denied === undefined ? {} : { denied: outcome.denied }),

@@ -19,6 +19,9 @@ import {
 import { Amount, Seconds } from "./ranges.ts";
 import { flag, list, object, optional, text, words } from "./shapes.ts";
 
+/** The built-in ones; test/encoders holds them to what there is. */
+export const ENCODERS = ["text", "sync", "line", "raw", "json", "log"] as const;
+
 export const EncoderConfig = object(
   {
     plugin: optional(Type.String({ description: "uid of the plugin that provides it" })),
@@ -31,7 +34,10 @@ export const EncoderConfig = object(
       }),
     ),
   },
-  { description: "how output becomes events and reply" },
+  {
+    named: { key: "output", words: ENCODERS, unless: "plugin" },
+    description: "how output becomes events and reply",
+  },
 );
 
 export const Exec = object(
@@ -182,7 +188,13 @@ export const Action = object(
   {
     uid: Type.String({ minLength: 1, description: "name of the action, event or verb" }),
     info: optional(Type.String({ description: "one line of help" })),
-    action: Type.String({ description: "api://name#verb or plugin://uid#function" }),
+    action: Type.String({
+      like: {
+        pattern: "^(?:[aA][pP][iI]|[pP][lL][uU][gG][iI][nN])://[^#]+#.+$",
+        words: ["api://NAME#VERB", "plugin://UID#FUNCTION"],
+      },
+      description: "api://name#verb or plugin://uid#function",
+    }),
     args: optional(Type.Unknown({ description: "arguments of the call; $NAME is expanded" })),
     privilege: optional(
       Type.String({ description: "permission a caller needs; extra verbs only" }),

@@ -4,7 +4,7 @@ import type { About, Encoding, Fields } from "./encoder.ts";
 import type { Hold } from "./hold.ts";
 import { inPieces } from "./lines.ts";
 import { integer, LINE_COUNT, LINE_LENGTH, type Options } from "./options.ts";
-import { decode } from "./utf8.ts";
+import { decode, wholeLength } from "./utf8.ts";
 
 export const COLLECT_OPTIONS = {
   maxlen: LINE_LENGTH,
@@ -48,8 +48,11 @@ class Lines {
 
   end(maxlen: number | undefined): string[] {
     const bytes = this.#bytes;
-    // Part of a line is none.
-    if (bytes.lost > 0) bytes.cut(bytes.view().lastIndexOf(LF) + 1);
+    if (bytes.lost > 0) {
+      // Part of a line is none, unless there is nothing else.
+      const whole = bytes.view().lastIndexOf(LF) + 1;
+      bytes.cut(whole > 0 ? whole : wholeLength(bytes.view()));
+    }
     this.#hold.lose(bytes.lost);
     const lines = bytes.length === 0 ? [] : decode(bytes.view(), this.#hold).split("\n");
     if (lines.at(-1) === "") lines.pop();

@@ -10,6 +10,7 @@ import type { Plan } from "../plan/plan.ts";
 import type { GroupUsage, TaskGroup } from "./cgroup.ts";
 import { Channel } from "./channel.ts";
 import { launcherPath, opsFd } from "./launcher.ts";
+import { othersOf } from "./others.ts";
 import { addSupervisor, sweepOrphans } from "./orphans.ts";
 import { type LauncherRecord, RecordReader } from "./records.ts";
 import { LaunchError, type OutputSink, type Outcome, type Task } from "./task.ts";
@@ -25,6 +26,8 @@ const ENDING: ReadonlySet<number> = new Set([1, SIGINT, 3, SIGKILL, 15]);
 const GRACE = 5_000;
 /** The tree is gone, but somebody else may hold its stdout: how long its end is waited for. */
 const DRAIN_LIMIT = 1_000;
+
+const BY_US: ReadonlySet<Outcome["cause"]> = new Set(["timeout", "stopped"]);
 
 const ignore = (): void => {};
 
@@ -47,6 +50,8 @@ export class LaunchedTask implements Task {
   /** Of a warm sandbox, until it starts. */
   #words: WordsPipe | undefined;
   #cause: Outcome["cause"];
+  /** Processes besides the command when it was told to end. */
+  #others = 0;
   /** The signals of the stops so far. */
   readonly #sent = new Set<number>();
   #last: Extract<LauncherRecord, { kind: "ended" }> | undefined;
@@ -231,6 +236,7 @@ export class LaunchedTask implements Task {
 
   stop(signal?: number): void {
     this.#sent.add(signal ?? SIGINT);
+    if (ENDING.has(signal ?? SIGINT)) this.#countOthers();
     this.#order(signal === undefined ? SIGINT | GROUP : signal);
     if (signal === undefined) this.#grace ??= setTimeout(() => this.kill(), GRACE);
   }
@@ -241,8 +247,14 @@ export class LaunchedTask implements Task {
 
   #end(cause: Outcome["cause"]): void {
     this.#cause ??= cause;
+    this.#countOthers();
     this.group?.kill();
     this.#closeLifeline();
+  }
+
+  #countOthers(): void {
+    if (this.pid === 0 || this.#last) return;
+    this.#others = Math.max(this.#others, othersOf(this.#supervisor.pid, this.pid));
   }
 
   #order(byte: number): void {
@@ -311,6 +323,7 @@ export class LaunchedTask implements Task {
     return {
       ...(signal === 0 ? { exit: (status >> 8) & 0xff } : { signal }),
       ...(this.#cause && { cause: this.#cause }),
+      ...(this.#others > 0 && BY_US.has(this.#cause) && { others: this.#others }),
       ...this.#told.outcome(this.#last?.fatal),
       usage,
     };
