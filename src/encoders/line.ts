@@ -34,10 +34,16 @@ export class LineEvents {
   constructor(
     readonly key: "stdout" | "stderr",
     readonly options: LineOptions,
-    readonly emit: Emit,
+    emit: Emit,
     { hold }: About,
   ) {
     this.#lines = new WholeLines(hold, options.cr);
+    const { maxlen } = options;
+    this.#send =
+      maxlen === undefined
+        ? (line) =>
+            emit(typeof line === "string" ? { [key]: line } : { [key]: line.text, ...line.marks })
+        : (line) => deliver(this.#pieces(line, maxlen), emit);
   }
 
   push = (chunk: Uint8Array): void | Promise<void> => this.#tell(() => this.#lines.push(chunk));
@@ -71,13 +77,7 @@ export class LineEvents {
     if (sent) this.#shown = sent;
   }
 
-  readonly #send = (line: Line): void | Promise<void> => {
-    const { maxlen } = this.options;
-    if (maxlen !== undefined) return deliver(this.#pieces(line, maxlen), this.emit);
-    return this.emit(
-      typeof line === "string" ? { [this.key]: line } : { [this.key]: line.text, ...line.marks },
-    );
-  };
+  readonly #send: (line: Line) => void | Promise<void>;
 
   /** What there is to say of a line stands in its last piece. */
   *#pieces(line: Line, maxlen: number): Generator<Fields, void> {

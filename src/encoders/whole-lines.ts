@@ -68,7 +68,14 @@ export class WholeLines {
         yield this.#finished(chunk[first] === CR);
         start = first + 1;
       }
-      if (start <= last) yield* this.#split(chunk.subarray(start, last + 1));
+      if (start <= last) {
+        const text = decode(chunk.subarray(start, last + 1), this.hold);
+        if (this.cr && text.includes("\r")) yield* split(text);
+        // A generator within a generator would cost as much as the line.
+        else
+          for (let at = 0, end; (end = text.indexOf("\n", at)) >= 0; at = end + 1)
+            yield text.slice(at, end);
+      }
       start = last + 1;
     }
     this.#returned = this.cr && start < chunk.length && chunk[chunk.length - 1] === CR;
@@ -133,22 +140,20 @@ export class WholeLines {
     if (bytes === 0) return cr ? { text, marks: CR_MARK } : text;
     return { text, marks: { ...(cr && CR_MARK), overflow: { bytes } } };
   }
-
-  /** Lines, each with its end. */
-  *#split(bytes: Uint8Array): Generator<Line, void> {
-    const text = decode(bytes, this.hold);
-    const returns = this.cr && text.includes("\r");
-    let start = 0;
-    for (let end = text.indexOf("\n"); end >= 0; end = text.indexOf("\n", start)) {
-      if (returns) start = yield* returned(text, start, end - 1);
-      yield text.slice(start, end);
-      start = end + 1;
-    }
-    if (start < text.length) yield* returned(text, start, text.length);
-  }
 }
 
 const partial = new TextDecoder("utf-8", { ignoreBOM: true });
+
+/** Lines, each with its end. */
+function* split(text: string): Generator<Line, void> {
+  let start = 0;
+  for (let end = text.indexOf("\n"); end >= 0; end = text.indexOf("\n", start)) {
+    start = yield* returned(text, start, end - 1);
+    yield text.slice(start, end);
+    start = end + 1;
+  }
+  if (start < text.length) yield* returned(text, start, text.length);
+}
 
 /** Lines that end with a `\r` before `end`; returns where the next one begins. */
 function* returned(text: string, from: number, end: number): Generator<Line, number> {
