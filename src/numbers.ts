@@ -58,7 +58,7 @@ function doubles(value: unknown): unknown {
 /** The longest number and the largest exponent that are compared digit by digit: beyond, it would take too long. */
 const MOST_DIGITS = 400;
 
-/** A number that is no double, between the two that are next to it. */
+/** A number that is no double, between the two that are next to it: of these, what JavaScript writes for them counts. */
 export interface Between {
   readonly nearest: number;
   /** On its other side. */
@@ -66,19 +66,15 @@ export interface Between {
   readonly whole: boolean;
 }
 
-/** Where a written number lies; undefined when it is exactly the double that it is read as. */
+/** Where a written number lies; undefined when it is the one that JavaScript writes for the double. */
 export function between({ rawJSON: text }: Written): Between | undefined {
   const nearest = Number(text);
   const exact = decimal(text);
-  const side = exact && Number.isFinite(nearest) ? compare(exact, decimal(toDigits(nearest))) : 1;
+  const side = exact && Number.isFinite(nearest) ? compare(exact, decimal(String(nearest))) : 1;
   if (side === 0) return undefined;
   const whole = exact !== undefined && isWhole(exact);
   return { nearest, next: neighbour(nearest, side), whole };
 }
-
-/** All digits of a double, not the fewest that tell it from others. */
-const toDigits = (value: number): string =>
-  Number.isInteger(value) ? String(BigInt(value)) : value.toPrecision(100);
 
 interface Decimal {
   readonly digits: bigint;

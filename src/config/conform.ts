@@ -42,9 +42,10 @@ export function conform(schema: TSchema, value: unknown, path: string, report: R
       if (fits) return result;
     }
     // The one that is meant tells what is wrong within.
-    const objects = schema.anyOf.filter((variant) => KindGuard.IsObject(variant));
-    const [meant] = objects;
-    if (meant && objects.length === 1 && isObject(value))
+    const isScalar = typeof value !== "object";
+    const likely = schema.anyOf.filter((variant) => KindGuard.IsObject(variant) !== isScalar);
+    const [meant] = likely;
+    if (meant && likely.length === 1 && (isScalar || isObject(value)))
       return conform(meant, value, path, report);
     return mismatch(schema, value, path, report);
   }

@@ -20,13 +20,10 @@ export class ByteBuffer {
     return this.#lost;
   }
 
-  /**
-   * Copies what fits, since the caller may reuse its chunk. false: something did not fit.
-   * @param overhead see {@link Hold.take}
-   */
-  append(chunk: Uint8Array, overhead = 0): boolean {
+  /** Copies what fits, since the caller may reuse its chunk. false: something did not fit. */
+  append(chunk: Uint8Array): boolean {
     const wanted = Math.min(chunk.length, this.limit - this.#length);
-    const room = this.#lost > 0 || wanted === 0 ? 0 : this.hold.take(wanted, overhead);
+    const room = this.#lost > 0 || wanted === 0 ? 0 : this.hold.take(wanted);
     const part = chunk.length > room ? chunk.subarray(0, room) : chunk;
     const needed = this.#length + part.length;
     if (needed > this.#bytes.length) {

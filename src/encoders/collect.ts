@@ -12,8 +12,8 @@ export const COLLECT_OPTIONS = {
 } as const satisfies Options;
 
 const LF = 0x0a;
-/** What a line costs as a string of its own, and its place in the list, besides its bytes. */
-const LINE_OVERHEAD = 48;
+/** Bytes that become lines in one turn of the event loop. */
+const AT_ONCE = 64 << 10;
 
 /** Keeps the lines of one stream, as bytes: many short ones as strings take ten times as much. */
 class Lines {
@@ -36,17 +36,16 @@ class Lines {
 
   push(chunk: Uint8Array): void {
     let end = 0;
-    const before = this.#count;
+    if (this.#maxline === Infinity) end = chunk.length;
     for (; end < chunk.length && this.#count < this.#maxline; end++)
       if (chunk[end] === LF) this.#count++;
-    const lines = this.#count - before;
-    this.#bytes.append(chunk.subarray(0, end), lines * LINE_OVERHEAD);
+    this.#bytes.append(chunk.subarray(0, end));
     if (end === chunk.length) return;
     this.#more = true;
     this.#hold.lose(chunk.length - end);
   }
 
-  end(maxlen: number | undefined): string[] {
+  end(maxlen: number | undefined): string[] | Promise<string[]> {
     const bytes = this.#bytes;
     if (bytes.lost > 0) {
       // Part of a line is none, unless there is nothing else.
@@ -54,21 +53,45 @@ class Lines {
       bytes.cut(whole > 0 ? whole : wholeLength(bytes.view()));
     }
     this.#hold.lose(bytes.lost);
-    const lines = bytes.length === 0 ? [] : decode(bytes.view(), this.#hold).split("\n");
+    const shown: string[] = [];
+    if (bytes.length <= AT_ONCE) {
+      this.#split(bytes.view(), maxlen, shown);
+      return this.#ended(shown);
+    }
+    return this.#inTurns(maxlen, shown);
+  }
+
+  /** Millions of short lines take most of a second, in which others are to be heard. */
+  async #inTurns(maxlen: number | undefined, shown: string[]): Promise<string[]> {
+    const bytes = this.#bytes.view();
+    for (let at = 0; at < bytes.length;) {
+      const feed = bytes.indexOf(LF, Math.min(at + AT_ONCE, bytes.length));
+      const end = feed < 0 ? bytes.length : feed + 1;
+      this.#split(bytes.subarray(at, end), maxlen, shown);
+      at = end;
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    return this.#ended(shown);
+  }
+
+  #split(bytes: Uint8Array, maxlen: number | undefined, shown: string[]): void {
+    if (bytes.length === 0) return;
+    const lines = decode(bytes, this.#hold).split("\n");
     if (lines.at(-1) === "") lines.pop();
-    const shown =
-      maxlen === undefined ? lines : lines.flatMap((line) => [...inPieces(line, maxlen)]);
+    for (const line of lines) {
+      if (maxlen === undefined) shown.push(line);
+      else for (const piece of inPieces(line, maxlen)) shown.push(piece);
+    }
+  }
+
+  #ended(shown: string[]): string[] {
     if (this.#more) shown.push("...");
     return shown;
   }
 }
 
-interface Collection extends Encoding {
-  end(): Fields;
-}
-
 /** Collects; `end` is what was collected: `stdout`, `stderr` where there was output, then the overflow flags. */
-export function collect(opts: Record<string, unknown>, { hold }: About): Collection {
+export function collect(opts: Record<string, unknown>, { hold }: About): Encoding {
   const maxlen = integer(opts, "maxlen");
   const maxline = integer(opts, "maxline") ?? Infinity;
   const stdout = new Lines(hold, maxline);
@@ -79,12 +102,14 @@ export function collect(opts: Record<string, unknown>, { hold }: About): Collect
     end() {
       const out = stdout.end(maxlen);
       const err = stderr.end(maxlen);
-      const fields: Fields = {};
-      if (out.length > 0) fields["stdout"] = out;
-      if (err.length > 0) fields["stderr"] = err;
-      if (stdout.overflow) fields["stdout-overflow"] = true;
-      if (stderr.overflow) fields["stderr-overflow"] = true;
-      return fields;
+      const fields = (outLines: string[], errLines: string[]): Fields => ({
+        ...(outLines.length > 0 && { stdout: outLines }),
+        ...(errLines.length > 0 && { stderr: errLines }),
+        ...(stdout.overflow && { "stdout-overflow": true }),
+        ...(stderr.overflow && { "stderr-overflow": true }),
+      });
+      if (Array.isArray(out) && Array.isArray(err)) return fields(out, err);
+      return Promise.all([out, err]).then((both) => fields(...both));
     },
   };
 }

@@ -37,14 +37,13 @@ export class Hold {
     this.#part = share.part();
   }
 
-  /**
-   * Of so many bytes, how many may be held besides.
-   * @param overhead bytes of memory that they cost besides: they count for all tasks together
-   */
-  take(bytes: number, overhead = 0): number {
-    const taken = this.#part.full ? 0 : Math.min(bytes, this.most - this.#held);
+  /** Of so many bytes, how many may be held besides. */
+  take(bytes: number): number {
+    // Whose config lets it hold more than anybody could get of the share has decided so.
+    const full = this.#part.full && this.most <= this.#part.share.most / 2;
+    const taken = full ? 0 : Math.min(bytes, this.most - this.#held);
     this.#held += taken;
-    if (taken > 0) this.#part.add(taken + overhead);
+    this.#part.add(taken);
     return taken;
   }
 

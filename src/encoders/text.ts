@@ -1,6 +1,6 @@
 /** The default: the lines of stdout and stderr in one data event at the end; no event when nothing was printed. */
 import { COLLECT_OPTIONS, collect } from "./collect.ts";
-import type { Encoder } from "./encoder.ts";
+import type { Encoder, Fields } from "./encoder.ts";
 import { checkOptions } from "./options.ts";
 
 export const text: Encoder = {
@@ -13,8 +13,12 @@ export const text: Encoder = {
       stdout: lines.stdout,
       stderr: lines.stderr,
       end() {
+        const send = (fields: Fields): void | Promise<void> => {
+          if (Object.keys(fields).length > 0) return emit(fields);
+        };
         const fields = lines.end();
-        const sent = Object.keys(fields).length > 0 ? emit(fields) : undefined;
+        if (fields instanceof Promise) return fields.then(send).then(() => ({}));
+        const sent = send(fields);
         return sent ? sent.then(() => ({})) : {};
       },
     };
