@@ -12,7 +12,7 @@ import { type ArgvTemplate, fill } from "../plan/argv.ts";
 import type { Plan } from "../plan/plan.ts";
 import type { Request } from "./client.ts";
 import { type Grants, requireAll } from "./privileges.ts";
-import { parseQuery, parseVerbose } from "./query.ts";
+import { gathered, parseQuery, parseVerbose } from "./query.ts";
 import { type TaskDeps, Tasks } from "./tasks.ts";
 import type { Verb } from "./verb.ts";
 import { toDoubles } from "../numbers.ts";
@@ -96,7 +96,7 @@ export class Exec implements Verb {
   async call(request: Request): Promise<unknown> {
     const permit = ({ privileges }: Plan) =>
       requireAll(`${request.api}/${this.name}`, privileges, this.#grants(request));
-    const query = parseQuery(request.args);
+    const query = parseQuery(gathered(request.args));
     if (query.action !== "start") {
       // Each task is in a sandbox of its own privilege.
       return this.tasks.act(request, query, ({ plan }) => permit(plan));

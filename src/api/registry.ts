@@ -11,7 +11,7 @@ import { type Request, SERVER_SESSION } from "./client.ts";
 import { Hub } from "./hub.ts";
 import { Monitor, MONITOR } from "./monitor.ts";
 import { type Granted, grantNothing, type Grants, missing, requireAll } from "./privileges.ts";
-import { parseQuery } from "./query.ts";
+import { gathered, parseQuery } from "./query.ts";
 import { failure, type Reply, success } from "./reply.ts";
 import type { Tasks } from "./tasks.ts";
 import { Traces } from "./trace.ts";
@@ -262,7 +262,7 @@ class LocalRegistry implements Registry {
       const retired = this.#retired.get(key);
       if (!retired || !(error instanceof AfbError)) throw error;
       if (retired.tasks.idle) this.#retired.delete(key);
-      else if (parseQuery(request.args).action !== "start") return retired;
+      else if (parseQuery(gathered(request.args)).action !== "start") return retired;
       throw error;
     }
   }

@@ -3,6 +3,7 @@ import { describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { random } from "../encoders/feed.ts";
 import { serve, users } from "../served.ts";
 import { serving } from "../serving.ts";
 import { connect } from "../../src/client.ts";
@@ -19,6 +20,13 @@ const echo = (uid: string, args: unknown, more: object = {}) => ({
   exec: { cmdpath: "/bin/echo", args },
   ...more,
 });
+
+/** Prints the bytes that its argument is the base64 of, in pieces that begin anywhere. */
+const PRINT = 'printf %%s "$1" | base64 -d | dd bs=7 status=none';
+const printing = ["raw", "sync", "line"].flatMap((encoder) => [
+  sh(`${encoder}-cold`, PRINT, { encoder }),
+  sh(`${encoder}-warm`, PRINT, { encoder, pool: 1 }),
+]);
 
 const config = {
   metadata: { uid: "f", api: "f" },
@@ -69,6 +77,7 @@ const config = {
       },
       { uid: "long", encoder: "sync", exec: { cmdpath: "/bin/sleep", args: ["60"] } },
       sh("short", "sleep 1.5; echo done"),
+      ...printing,
       sh("crowd", "sleep 60 & sleep 60 & wait", { timeout: 1 }),
     ],
   },
@@ -207,6 +216,38 @@ describe.each(users)("served by %s", (user) => {
     });
     const { status } = await rest("bad");
     expect(status).toMatchObject({ exit: 0, replaced: { bytes: 1 } });
+  });
+
+  test("what is printed is what arrives, whatever the bytes", async () => {
+    const next = random(7);
+    const pieces = ["\n", "\r", "\r\n", "é", "\u{1f600}", "a", "\ufeff", "\ufffd", "\0", '"', "\\"];
+    for (let round = 0; round < 8; round++) {
+      const text = Array.from({ length: next(60) }, () => pieces[next(pieces.length)]).join("");
+      const bytes = Buffer.from(text);
+      if (round % 2 === 1)
+        for (let n = 0; n < 3 && bytes.length > 0; n++) bytes[next(bytes.length)] = next(256);
+      const args = { n: bytes.toString("base64") };
+      const isText = Buffer.from(bytes.toString()).equals(bytes);
+      const ended =
+        bytes.length === 0 || bytes.at(-1) === 10 ? bytes.toString() : `${bytes.toString()}\n`;
+      for (const how of ["cold", "warm"]) {
+        const replies: Record<string, unknown>[] = [
+          await rest(`raw-${how}`, json(JSON.stringify(args))),
+          (await served.call(`f/raw-${how}`, args)).response as Record<string, unknown>,
+        ];
+        for (const { stdout, encoding } of replies) {
+          expect(encoding).toBe(isText ? undefined : "base64");
+          expect(Buffer.from(String(stdout), isText ? "utf8" : "base64")).toEqual(bytes);
+        }
+        const { stdout = [], status } = await rest(`sync-${how}`, json(JSON.stringify(args)));
+        expect((stdout as string[]).map((one) => `${one}\n`).join("")).toBe(ended);
+        expect(status["replaced"] !== undefined).toBe(!isText);
+        let built = "";
+        for await (const event of served.client.start(`f/line-${how}`, args))
+          built += String(event.stdout) + (event["cr"] ? "\r" : "\n");
+        expect(built).toBe(bytes.at(-1) === 13 ? bytes.toString() : ended);
+      }
+    }
   });
 
   test("progress and prompts", async () => {
