@@ -5,6 +5,7 @@
 import type { Reply } from "./api/reply.ts";
 import { CallError, ConnectionError } from "./client/errors.ts";
 import { decodeFrame } from "./client/frame.ts";
+import { parseExact } from "./numbers.ts";
 import { backoff, type Backoff } from "./client/backoff.ts";
 import { openSocket } from "./client/socket.ts";
 import {
@@ -37,12 +38,21 @@ export interface ConnectOptions {
    * never repeated: whether the server ran them is not known.
    */
   reconnect?: boolean | Backoff;
+  /**
+   * Numbers that come as they are written: one that JavaScript would change (9007199254740993, 1.50) is a `JSON.rawJSON` object,
+   * which JSON.stringify writes back, and whose text is its `rawJSON`. Else all are doubles.
+   */
+  exactNumbers?: boolean;
 }
 
 interface Pending {
   resolve(reply: Reply): void;
   reject(error: ConnectionError): void;
 }
+
+/** JSON has numbers of any length. */
+const withBigInts = (_key: string, value: unknown): unknown =>
+  typeof value === "bigint" ? JSON.rawJSON(String(value)) : value;
 
 /** Whether the token goes with the handshake. */
 const HEADERS = "Bun" in globalThis;
@@ -81,7 +91,7 @@ export class AfbClient {
   }
 
   /**
-   * Calls `api/verb`. Resolves to the reply, also to one that reports an error: see `reply.request.status`.
+   * Calls `api/verb`; in its arguments a bigint is a number, and so is what JSON.rawJSON makes of a text. Resolves to the reply, also to one that reports an error: see `reply.request.status`.
    * Rejects with {@link ConnectionError} when the connection goes first, or is not there.
    */
   call(method: string, args: unknown = null): Promise<Reply> {
@@ -91,7 +101,7 @@ export class AfbClient {
     this.#pending.set(id, { resolve, reject });
     const token = this.#tokenDue === undefined ? [] : [this.#tokenDue];
     this.#tokenDue = undefined;
-    this.#socket.send(JSON.stringify([2, id, method, args, ...token]));
+    this.#socket.send(JSON.stringify([2, id, method, args, ...token], withBigInts));
     return promise;
   }
 
@@ -194,7 +204,7 @@ export class AfbClient {
   }
 
   #receive(text: string): void {
-    const frame = decodeFrame(text);
+    const frame = decodeFrame(text, this.options.exactNumbers ? parseExact : JSON.parse);
     if (frame?.kind === "event") {
       for (const listener of [...this.#listeners.event]) listener(frame.name, frame.data);
     } else if (frame?.kind === "reply") {

@@ -1,5 +1,6 @@
 /** JSON that comes from outside: text that costs far more to take apart than to send is not. */
 import { parseLenient } from "./lenient.ts";
+import { parseExact } from "./numbers.ts";
 
 /**
  * Deeper than anything that is meant. JSON.parse takes any depth, but JSON.stringify looks for cycles in time quadratic in the
@@ -29,12 +30,15 @@ const CLOSE_LIST = 0x5d;
 const OPEN_OBJECT = 0x7b;
 const CLOSE_OBJECT = 0x7d;
 
-/** @throws SyntaxError as JSON.parse does, and when it is nested deeper than {@link MOST_NESTED}; TooManyValues */
+/**
+ * Numbers stay as they are written, see numbers.ts.
+ * @throws SyntaxError as JSON.parse does, and when it is nested deeper than {@link MOST_NESTED}; TooManyValues
+ */
 export function parseForeign(text: string): unknown {
   const excess = excessOf(text);
   if (excess === "values") throw new TooManyValues();
   if (excess === "depth") throw new SyntaxError(`JSON nested deeper than ${MOST_NESTED}`);
-  return JSON.parse(text);
+  return parseExact(text);
 }
 
 /** As {@link parseForeign}, or as people and their scripts write it: see lenient.ts, with words. @throws SyntaxError, TooManyValues */

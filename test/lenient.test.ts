@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { parseExact } from "../src/encoders/numbers.ts";
+import { parseExact } from "../src/numbers.ts";
 import { random } from "./encoders/feed.ts";
 import { parseLenient } from "../src/lenient.ts";
 

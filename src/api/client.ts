@@ -58,8 +58,29 @@ export interface Request {
   readonly caller?: Caller;
   /** Whose turn it is where requests have to wait for one another. */
   readonly from?: Asker | undefined;
-  /** Reply only at the end of the task, with its output (REST `wait`). */
-  readonly wait?: boolean;
+  /** Aborted when a caller that cannot take events goes before it has its reply. */
+  readonly gone?: AbortSignal | undefined;
+  /** Reply only at the end of the task, with its output (REST `wait`); a number: or after so many seconds, without. */
+  readonly wait?: boolean | number;
+}
+
+/** What tells that a caller has gone. */
+export type Leaver = Pick<Client, "connected" | "onClose">;
+
+/** undefined where nothing does. */
+export function leaverOf({ client, gone }: Pick<Request, "client" | "gone">): Leaver | undefined {
+  if (client || !gone) return client;
+  return {
+    get connected() {
+      return !gone.aborted;
+    },
+    onClose(left) {
+      const once = (): void => left();
+      if (gone.aborted) queueMicrotask(once);
+      else gone.addEventListener("abort", once, { once: true });
+      return () => gone.removeEventListener("abort", once);
+    },
+  };
 }
 
 /** The caller of actions that a config orders: the server itself, which may do everything. Known by identity. */

@@ -3,12 +3,16 @@ import type { TaskEncoder } from "../encoders/encoder.ts";
 import { fill, type ArgvTemplate } from "../plan/argv.ts";
 import type { Plan } from "../plan/plan.ts";
 import type { Request } from "./client.ts";
+import { given } from "../config/params.ts";
+import { AfbError } from "../errors.ts";
+import { isObject } from "../object.ts";
 import { declaredOf } from "./declared.ts";
 import { parseQuery } from "./query.ts";
 import { type TaskDeps, Tasks } from "./tasks.ts";
 import type { Parameter, Verb } from "./verb.ts";
 
 export class Command implements Verb {
+  readonly exact = true;
   readonly tasks: Tasks;
   #plan: Plan;
   #encoder: TaskEncoder;
@@ -42,7 +46,11 @@ export class Command implements Verb {
     const plan = this.#plan;
     const query = parseQuery(request.args, plan.argv.names);
     if (query.action !== "start") return this.tasks.act(request, query);
-    const { args, notices } = declaredOf(plan, query.args);
+    const { args: declared, notices } = declaredOf(plan, query.args);
+    // Not in what is the JSON of a text: a list there is a list.
+    const repeats = request.texts === true && !hasArgs(request.args, query.args);
+    const args = plan.params ? plan.params.complete(declared, repeats) : declared;
+    if (repeats) requireOnce(args, plan);
     const argv = fill(plan.argv, args, plan.params?.allowDash);
     plan.params?.check(args, request.texts);
     const encoded = { encoder: this.#encoder, opts: plan.encoder.opts };
@@ -61,12 +69,25 @@ export class Command implements Verb {
   }
 }
 
+/** What a URL gives several times is a list for an argument whose schema wants one, and for no other. */
+/** The arguments of a query come from its `args`, and are not beside it. */
+const hasArgs = (asked: unknown, args: unknown): boolean =>
+  asked !== args && isObject(asked) && asked["args"] !== undefined;
+
+function requireOnce(args: unknown, { params }: Plan): void {
+  for (const [name, value] of isObject(args) ? Object.entries(args) : []) {
+    if (!Array.isArray(value) || params?.source?.[name] !== undefined) continue;
+    throw new AfbError("invalid-request", given(name, value.length));
+  }
+}
+
 /** The placeholders of a command with their schemas: what a caller may give. */
 export function parametersOf({ argv, params }: Pick<Plan, "argv" | "params">): Parameter[] {
   const required = mandatory(argv);
   return [...argv.names].map((name) => {
     const schema = schemaOf(params?.source?.[name]);
-    return { name, required: required.has(name), ...(schema !== undefined && { schema }) };
+    const needed = required.has(name) && !params?.defaults.has(name);
+    return { name, required: needed, ...(schema !== undefined && { schema }) };
   });
 }
 

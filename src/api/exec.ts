@@ -15,6 +15,7 @@ import { type Grants, requireAll } from "./privileges.ts";
 import { parseQuery, parseVerbose } from "./query.ts";
 import { type TaskDeps, Tasks } from "./tasks.ts";
 import type { Verb } from "./verb.ts";
+import { toDoubles } from "../numbers.ts";
 import { isObject } from "../object.ts";
 
 export const EXEC_VERB = "exec";
@@ -64,6 +65,7 @@ const invalid = (info: string) => new AfbError("invalid-request", info);
 
 export class Exec implements Verb {
   readonly name = EXEC_VERB;
+  readonly exact = true;
   readonly tasks: Tasks;
   readonly #grants: ExecDeps["grants"];
   #plans: ExecPlans;
@@ -99,14 +101,17 @@ export class Exec implements Verb {
       // Each task is in a sandbox of its own privilege.
       return this.tasks.act(request, query, ({ plan }) => permit(plan));
     }
-    const args = query.args;
-    if (!isObject(args)) {
+    const given = query.args;
+    if (!isObject(given)) {
       throw invalid('expects {"sandbox":"UID","exec":{"cmdpath":"/PATH","args":[…]}}');
     }
-    onlyKeys(args, KEYS, "");
+    onlyKeys(given, KEYS, "");
+    // What is executed gets its numbers as they are written.
+    const { exec, ...others } = given;
+    const args = toDoubles(others) as Record<string, unknown>;
     const sandbox = this.#sandbox(args["sandbox"]);
     permit(sandbox);
-    const template = literal(args["exec"]);
+    const template = literal(exec);
     // Nothing to fill in, but the same limits.
     const argv = fill(template, undefined);
     const { encoder, ...encoding } = await this.#encoder(args["encoder"], sandbox);

@@ -15,6 +15,7 @@ export function extraVerb(action: Action, needed: Needed, targetOf: TargetOf): V
   const { uid, info, args } = action.plan;
   return {
     name: uid,
+    exact: action.plan.target.kind === "api",
     // Those of the other verb may change with a reload.
     get privileges() {
       return needed(action.plan);

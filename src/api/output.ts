@@ -1,5 +1,6 @@
 /** The way of a task's bytes into its encoding: held back until the client knows of the task, and safe against plugins. */
 import { type Encoding, type Fields, OutputLost } from "../encoders/encoder.ts";
+import type { Hold, Loss } from "../encoders/hold.ts";
 import type { OutputSink } from "../launch/task.ts";
 
 /**
@@ -13,8 +14,16 @@ export class Output implements OutputSink {
   #failure: string | undefined;
   #told = false;
 
-  constructor(encoding: Encoding) {
+  constructor(
+    encoding: Encoding,
+    readonly hold: Hold,
+  ) {
     this.#encoding = encoding;
+  }
+
+  /** What of it nobody gets, or not as it was printed. */
+  get loss(): Loss {
+    return this.hold.loss;
   }
 
   /** What went wrong in the encoder. Its task goes on, and its output is read and dropped. */
@@ -49,6 +58,8 @@ export class Output implements OutputSink {
     } catch (error) {
       this.#fail(error);
       return {};
+    } finally {
+      this.hold.close();
     }
   }
 

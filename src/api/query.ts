@@ -4,6 +4,7 @@ import { MOST_PIDS } from "../config/ranges.ts";
 import { AfbError } from "../errors.ts";
 import { SIGNAL_MAX, signalNames, signalNumber } from "./signals.ts";
 import { parseForeign } from "../json.ts";
+import { toDoubles } from "../numbers.ts";
 import { isObject } from "../object.ts";
 
 export const ACTIONS = ["start", "stop", "subscribe", "unsubscribe"] as const;
@@ -41,8 +42,8 @@ export function parseQuery(query: unknown, names: ReadonlySet<string> = new Set(
   return {
     action: parseAction(query["action"]),
     args: others.length > 0 ? { ...Object.fromEntries(others), ...objectOf(args) } : args,
-    verbose: parseVerbose(query["verbose"]),
-    wait: parseWait(query["wait"]),
+    verbose: parseVerbose(toDoubles(query["verbose"])),
+    wait: parseWait(toDoubles(query["wait"])),
   };
 }
 
@@ -136,7 +137,7 @@ export function parseTarget({ action, args }: Pick<Query, "action" | "args">): T
       throw invalid(`unknown key ${JSON.stringify(key)} in args (${TARGET_KEYS.join(", ")})`);
     }
   }
-  const { pid, signal, lossless } = args;
+  const { pid, signal, lossless } = toDoubles(args) as Record<string, unknown>;
   const target: { pid?: number; signal?: number; lossless?: boolean } = {};
   if (lossless !== undefined) {
     if (action !== "subscribe") throw invalid("lossless is for subscribe");

@@ -18,6 +18,7 @@ import { failure, type Reply, success } from "./reply.ts";
 import type { Tasks } from "./tasks.ts";
 import { Traces } from "./trace.ts";
 import type { ApiDescription, Verb } from "./verb.ts";
+import { toDoubles } from "../numbers.ts";
 
 export interface Registry {
   /**
@@ -220,14 +221,13 @@ class LocalRegistry implements Registry {
 
   async #invoke(request: Request): Promise<unknown> {
     const { api, verb } = request;
-    if (!this.#traces.active && !this.#log.enabled(api, "debug"))
-      return this.#admit(request).call(request);
+    if (!this.#traces.active && !this.#log.enabled(api, "debug")) return this.#admitted(request);
     const index = ++this.#requests;
     const log = this.#log.for(api);
     log("debug", `request ${index}: ${verb}`);
     this.#traces.request({ ...request, index }, request.args);
     try {
-      const response = await this.#admit(request).call(request);
+      const response = await this.#admitted(request);
       this.#told(index, request, success(response));
       return response;
     } catch (error) {
@@ -241,6 +241,12 @@ class LocalRegistry implements Registry {
     this.#traces.reply({ ...request, index }, reply);
     const { status, info = "" } = reply.request;
     this.#log.for(api)("debug", `reply ${index}: ${[status, info].filter(Boolean).join(": ")}`);
+  }
+
+  #admitted(request: Request): unknown {
+    const verb = this.#admit(request);
+    if (verb.exact || typeof request.args !== "object") return verb.call(request);
+    return verb.call({ ...request, args: toDoubles(request.args) });
   }
 
   /** The verb of a request that its caller may call. */

@@ -1,10 +1,11 @@
 /** One run of a plan as its clients see it: the task, its encoding and its subscribers. */
 import type { Emit, Fields, TaskEncoder } from "../encoders/encoder.ts";
+import { Hold, type Loss } from "../encoders/hold.ts";
 import { AfbError, isExhaustion } from "../errors.ts";
 import { type Launch, LaunchError, type Task } from "../launch/task.ts";
 import type { Logger } from "../log.ts";
 import type { Plan } from "../plan/plan.ts";
-import type { Client, Request } from "./client.ts";
+import type { Client, Leaver, Request } from "./client.ts";
 import type { Hub } from "./hub.ts";
 import { Output } from "./output.ts";
 import { type WireStatus, wireStatus } from "./status.ts";
@@ -41,7 +42,7 @@ export class Run {
   /** Who has started it: it waits for that client. */
   #starter: Client | undefined;
   /** The client with which the task ends, the request by which it may follow, and a function that ends that. */
-  #owner: { readonly client: Client; request: Request; readonly untie: () => void } | undefined;
+  #owner: { readonly client: Leaver; request: Request; readonly untie: () => void } | undefined;
 
   private constructor(deps: RunDeps, plan: Plan, task: Task, output: Output) {
     this.#deps = deps;
@@ -64,14 +65,16 @@ export class Run {
     let run: Run | undefined;
     const emit: Emit = (fields) => run?.publish(fields);
     const { api, sandbox, command } = plan;
+    const hold = new Hold(plan.buffer);
     const about = {
+      hold,
       get name() {
         return `${api}: ${run?.uid ?? `${sandbox}/${command}`}`;
       },
       tell: (text: string) => deps.log("error", `${run?.uid ?? `${sandbox}/${command}`}: ${text}`),
     };
     const begun = encoder.begin(opts, emit, about);
-    const output = new Output(begun instanceof Promise ? await begun : begun);
+    const output = new Output(begun instanceof Promise ? await begun : begun, hold);
     try {
       const task = await deps.launch(plan, argv, output, abort);
       run = new Run(deps, plan, task, output);
@@ -137,7 +140,7 @@ export class Run {
   }
 
   /** The end of `client` is from now on the end of the task. */
-  tie(client: Client, request: Request): void {
+  tie(client: Leaver, request: Request): void {
     if (!client.connected) return this.#task.stop();
     const untie = client.onClose(() => this.#task.stop());
     this.#owner = { client, request, untie };
@@ -162,8 +165,8 @@ export class Run {
   async ending(): Promise<Ending> {
     const outcome = await this.#task.ended;
     const fields = await this.#output.end();
-    const { failure, told } = this.#output;
-    const status = wireStatus(outcome);
+    const { failure, told, loss } = this.#output;
+    const status = { ...wireStatus(outcome), ...lossOf(loss) };
     const { usage: _, ...how } = status;
     this.#deps.log("info", `${this.uid} ended: ${JSON.stringify(how)}`);
     if (failure !== undefined && !told)
@@ -176,6 +179,14 @@ export class Run {
     this.#deps.hub.emit(this.#event, data);
     return this.subscribers.publish(data);
   }
+}
+
+/** As clients see it: `{"overflow":{"bytes":N}}`, `{"replaced":{"bytes":N}}`. */
+function lossOf({ overflow, replaced }: Loss): Pick<WireStatus, "overflow" | "replaced"> {
+  return {
+    ...(overflow > 0 && { overflow: { bytes: overflow } }),
+    ...(replaced > 0 && { replaced: { bytes: replaced } }),
+  };
 }
 
 function notStarted(plan: Plan, error: unknown): unknown {

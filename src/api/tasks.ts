@@ -1,14 +1,15 @@
 /** The running tasks of one verb: started, stopped, subscribed to. They keep the plan they were started with. */
+import { milliseconds, MOST_SECONDS } from "../config/ranges.ts";
 import { sync } from "../encoders/sync.ts";
 import { AfbError } from "../errors.ts";
 import type { Launch } from "../launch/task.ts";
 import type { Logger } from "../log.ts";
 import type { Plan } from "../plan/plan.ts";
 import type { Admission, Place, Waiting } from "./admission.ts";
-import { type Client, type Request, SERVER_SESSION } from "./client.ts";
+import { type Client, leaverOf, type Request, SERVER_SESSION } from "./client.ts";
 import type { Hub } from "./hub.ts";
 import { parseTarget, type Query, type Target } from "./query.ts";
-import { type Encoded, type MayFollow, Run } from "./run.ts";
+import { type Encoded, type Ending, type MayFollow, Run } from "./run.ts";
 
 export interface TaskDeps {
   readonly admission: Admission;
@@ -60,8 +61,9 @@ export class Tasks {
     const run = await this.#launch(plan, argv, encoded, request);
     if (request.client) {
       run.own(request.client, request);
-      if (plan.detach === false) run.tie(request.client, request);
     }
+    const leaver = plan.detach === false ? leaverOf(request) : undefined;
+    if (leaver) run.tie(leaver, request);
     const { explain } = this.deps;
     const words = {
       ...(query.verbose > 0 && explain && { plan: explain(plan) }),
@@ -71,7 +73,16 @@ export class Tasks {
       recheck(run);
       void run.announce();
       run.open();
-      const { status, fields } = await this.#ending(run);
+      const ending = this.#ending(run);
+      if (
+        !query.wait &&
+        typeof request.wait === "number" &&
+        !(await isOver(ending, request.wait))
+      ) {
+        void this.#tellLater(run, ending);
+        return { ...run.identity, ...words };
+      }
+      const { status, fields } = await ending;
       run.subscribers.clear();
       return { ...run.identity, status, ...fields, ...words };
     }
@@ -188,10 +199,11 @@ export class Tasks {
   }
 
   /** Not for a client that goes meanwhile, and with which the task would end. */
-  async #turn(waiting: Waiting, plan: Plan, { client }: Request): Promise<Place> {
+  async #turn(waiting: Waiting, plan: Plan, request: Request): Promise<Place> {
     this.#waiting.set(waiting, plan);
     const gone = new AfbError("disconnected", "its client went before its turn came");
-    const forget = plan.detach === false ? client?.onClose(() => waiting.giveUp(gone)) : undefined;
+    const leaver = plan.detach === false ? leaverOf(request) : undefined;
+    const forget = leaver?.onClose(() => waiting.giveUp(gone));
     try {
       return await waiting.place;
     } catch (error) {
@@ -223,11 +235,30 @@ export class Tasks {
     return run.ending();
   }
 
+  /** What the reply would have had, to who follows the task meanwhile. */
+  async #tellLater(run: Run, ending: Promise<Ending>): Promise<void> {
+    const { status, fields } = await ending;
+    if (Object.keys(fields).length > 0) await run.publish(fields);
+    await run.finish(status);
+    run.subscribers.clear();
+  }
+
   async #follow(run: Run): Promise<void> {
     const { status } = await this.#ending(run);
     await run.finish(status);
     run.subscribers.clear();
   }
+}
+
+/** Whether it has come within so many seconds. */
+async function isOver(ending: Promise<unknown>, seconds: number): Promise<boolean> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<false>((resolve) => {
+    timer = setTimeout(() => resolve(false), milliseconds(Math.min(seconds, MOST_SECONDS)));
+  });
+  const over = await Promise.race([ending.then(() => true), late]);
+  clearTimeout(timer);
+  return over;
 }
 
 const shuttingDown = () => new AfbError("not-available", "the server is shutting down");

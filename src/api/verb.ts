@@ -37,6 +37,8 @@ export interface Verb {
   readonly name: string;
   /** What a caller needs, all of them: the registry asks for them before {@link call}. */
   readonly privileges?: readonly string[];
+  /** It takes numbers as they are written (see numbers.ts), where others get doubles. */
+  readonly exact?: boolean;
   /** The response, or undefined for a reply without one. Rejects, or throws, with the error to reply. */
   call(request: Request): unknown;
   /** Absent where there is nothing to say but the name. */

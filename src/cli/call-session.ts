@@ -2,7 +2,7 @@
 import type { Reply } from "../api/reply.ts";
 import { type ClientEvents, ConnectionError } from "../client.ts";
 import { isObject } from "../object.ts";
-import { visibleLines } from "../visible.ts";
+import { printJson } from "./print.ts";
 
 /** Milliseconds to wait for the reply to the stop of Ctrl-C. */
 const STOP_TIMEOUT = 2000;
@@ -121,9 +121,8 @@ export class CallSession {
   }
 
   #print(value: unknown): void {
-    // What JSON leaves as it is and a terminal obeys is escaped too, which means the same to who reads JSON.
-    const json = JSON.stringify(value, null, this.invocation.raw ? 0 : 2);
-    process.stdout.write(`${visibleLines(json)}\n`);
+    const read = printJson(JSON.stringify(value, null, this.invocation.raw ? 0 : 2));
+    if (!read) this.#final.resolve(1);
   }
 }
 

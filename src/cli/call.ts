@@ -39,7 +39,10 @@ export const run = (argv: string[]): Promise<number> =>
 
 async function call({ url, token, ...invocation }: Options): Promise<number> {
   try {
-    const client = await connect(url, token === undefined ? {} : { token });
+    const client = await connect(url, {
+      exactNumbers: true,
+      ...(token !== undefined && { token }),
+    });
     try {
       return await new CallSession(client, invocation).run();
     } finally {

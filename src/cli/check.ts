@@ -3,7 +3,7 @@ import { parseArgs } from "node:util";
 import { ConfigError, type Problem, problemLine } from "../config/problem.ts";
 import { poolNotices } from "../launch/reserve.ts";
 import { lookingOnly, thisMachine } from "../plan/machine.ts";
-import type { ApiPlan } from "../plan/plan.ts";
+import type { ApiPlan, Plan } from "../plan/plan.ts";
 import { load } from "./access-option.ts";
 import { type Source, sourceOf } from "./config-option.ts";
 import { UsageError, withOptions } from "./usage.ts";
@@ -85,10 +85,21 @@ export function check(from: Source | string, { json, access }: Options): CheckRe
 
 function summary(apis: readonly ApiPlan[]): string[] {
   const verbs = apis.flatMap(({ api, sandboxes, actions }) => [
-    ...sandboxes.flatMap(({ plans }) => plans.map(({ verb }) => `${api}/${verb}`)),
+    ...sandboxes.flatMap(({ plans }) =>
+      plans.map((plan) => `${api}/${plan.verb}${argumentsOf(plan)}`),
+    ),
     ...(actions?.extra ?? []).map(({ uid }) => `${api}/${uid}`),
   ]);
   const count = (n: number, what: string) => `${n} ${what}${n === 1 ? "" : "s"}`;
   const head = `OK: ${count(apis.length, "API")}, ${count(verbs.length, "verb")}`;
   return [head, ...verbs.map((verb) => `  ${verb}`)];
+}
+
+/** Such as ` %name% ?level?`: as the command line has them, so that what was not meant to be one is seen. */
+function argumentsOf({ argv }: Plan): string {
+  const marks = argv.elements.flat().flatMap((piece) => {
+    if (piece.kind === "text") return [];
+    return [piece.required ? `%${piece.name}%` : `?${piece.name}?`];
+  });
+  return [...new Set(marks)].map((mark) => ` ${mark}`).join("");
 }

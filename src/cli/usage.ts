@@ -1,5 +1,6 @@
 /** How a program, such as a subcommand, reads its command line. Also the reading of `API/VERB [JSON]`, which two share. */
 import { suggestion } from "../config/nearest.ts";
+import { parseExact } from "../numbers.ts";
 import { jsonErrorAt } from "./json-error.ts";
 
 export class UsageError extends Error {}
@@ -70,7 +71,7 @@ export function parseCall(positionals: readonly string[]): { method: string; arg
 
 function parseJson(text: string): unknown {
   const offset = jsonErrorAt(text);
-  if (offset === undefined) return JSON.parse(text);
+  if (offset === undefined) return parseExact(text);
   const rest = text.slice(offset, offset + 20);
   const found = rest === "" ? "it ends too early" : `unexpected ${rest}`;
   throw new UsageError(`the argument is not JSON: at character ${offset + 1}: ${found}`);

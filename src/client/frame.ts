@@ -6,18 +6,21 @@ export type ServerFrame =
   | { readonly kind: "event"; readonly name: string; readonly data: unknown }
   | { readonly kind: "reply"; readonly id: string; readonly reply: Reply };
 
-/** undefined for what an AFB server does not send. */
-export function decodeFrame(text: string): ServerFrame | undefined {
-  const [kind, name, body] = parse(text);
+/**
+ * undefined for what an AFB server does not send.
+ * @param parseJson how the data is read; JSON.parse by default
+ */
+export function decodeFrame(text: string, parseJson = JSON.parse): ServerFrame | undefined {
+  const [kind, name, body] = parse(text, parseJson);
   if (typeof name !== "string" || !isObject(body)) return undefined;
   if (kind === 5) return { kind: "event", name, data: body["data"] };
   if ((kind === 3 || kind === 4) && isReply(body)) return { kind: "reply", id: name, reply: body };
   return undefined;
 }
 
-function parse(text: string): unknown[] {
+function parse(text: string, parseJson: (text: string) => unknown): unknown[] {
   try {
-    const frame: unknown = JSON.parse(text);
+    const frame: unknown = parseJson(text);
     return Array.isArray(frame) ? frame : [];
   } catch (error) {
     if (error instanceof SyntaxError) return [];

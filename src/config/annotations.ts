@@ -16,12 +16,27 @@ export interface Annotations {
   /** An enumeration matched without regard to case: its aliases; the words themselves are in `enum`. */
   readonly words?: Readonly<Record<string, string>>;
   readonly enum?: readonly string[];
+  /** What the string has to be like, checked by who compiles it: for editors, with what they offer. Case does not matter. */
+  readonly like?: { readonly pattern?: string; readonly words: readonly string[] };
+  /** Of an object: this key is one of the words, unless the object has the other key. */
+  readonly named?: {
+    readonly key: string;
+    readonly words: readonly string[];
+    readonly unless: string;
+  };
 }
 
 export const annotations = (schema: TSchema): Annotations => schema;
 
 /** The keys of annotations that are ours and mean nothing in a JSON Schema. */
-export const PRIVATE_KEYS: ReadonlySet<string> = new Set(["list", "text", "shorthand", "words"]);
+export const PRIVATE_KEYS: ReadonlySet<string> = new Set([
+  "list",
+  "text",
+  "shorthand",
+  "words",
+  "like",
+  "named",
+]);
 
 /** Every accepted spelling in lower case, with the canonical word it stands for. */
 export function spellings(notes: Annotations): Map<string, string> {

@@ -41,6 +41,12 @@ export function conform(schema: TSchema, value: unknown, path: string, report: R
       const result = conform(variant, value, path, () => (fits = false));
       if (fits) return result;
     }
+    // The one that is meant tells what is wrong within.
+    const isScalar = typeof value !== "object";
+    const likely = schema.anyOf.filter((variant) => KindGuard.IsObject(variant) !== isScalar);
+    const [meant] = likely;
+    if (meant && likely.length === 1 && (isScalar || isObject(value)))
+      return conform(meant, value, path, report);
     return mismatch(schema, value, path, report);
   }
   return conformScalar(schema, value, path, report);

@@ -33,33 +33,70 @@ export function toJsonSchema(schema: TSchema): JsonSchema {
     const items = toJsonSchema(schema.items);
     if (notes.list !== true) return { ...plain, items };
     const { type, ...rest } = plain;
-    return { ...documented(rest), anyOf: [items, { type, items }] };
+    return { ...documented(rest), if: { type }, then: { type, items }, else: items };
   }
   if (KindGuard.IsObject(schema)) {
-    const properties: JsonSchema = {};
+    const properties: Record<string, JsonSchema> = {};
     for (const [key, value] of Object.entries(schema.properties)) {
       properties[key] = toJsonSchema(value);
     }
-    const object = { ...plain, properties };
+    const { named } = notes;
+    const own = named && { [named.key]: { ...properties[named.key], ...likeWords(named.words) } };
+    const object: JsonSchema = {
+      ...plain,
+      properties,
+      ...(named && { if: { required: [named.unless] }, then: {}, else: { properties: own } }),
+    };
     if (notes.shorthand === undefined) return object;
-    return { ...documented(object), anyOf: [{ type: "string" }, undocumented(object)] };
+    return {
+      ...documented(object),
+      type: ["string", "object"],
+      if: { type: "string" },
+      then: undocumented({ ...properties[notes.shorthand], ...(named && likeWords(named.words)) }),
+      else: undocumented(object),
+    };
   }
-  if (KindGuard.IsUnion(schema)) return { ...plain, anyOf: schema.anyOf.map(toJsonSchema) };
+  if (KindGuard.IsUnion(schema)) return ofUnion(plain, schema.anyOf.map(toJsonSchema));
+  if (notes.like) {
+    const { pattern, words } = notes.like;
+    return pattern === undefined
+      ? { ...plain, ...likeWords(words) }
+      : { ...plain, if: { pattern }, then: {}, else: { enum: [...words] } };
+  }
   // The checks of strings mean nothing for the other types, as JSON Schema has it.
   if (notes.text === true && "maximum" in schema) return { ...plain, type: ["string", "integer"] };
   if (notes.text === true) return { ...plain, type: ["string", "number", "boolean"] };
   return plain;
 }
 
-/** `enum` knows no case, a pattern can: each letter as a class of both. */
-function ofWords(notes: Annotations): JsonSchema {
-  const all = [...spellings(notes).keys()].map((word) =>
-    [...word].map((c) => (/[a-z]/.test(c) ? `[${c}${c.toUpperCase()}]` : c)).join(""),
+/** One object among others is judged as that, so that what is told is what is wrong within. */
+function ofUnion({ anyOf: _, ...plain }: JsonSchema, variants: JsonSchema[]): JsonSchema {
+  const objects = variants.filter(({ type }) => type === "object");
+  const others = variants.filter(({ type }) => type !== "object");
+  const [meant] = objects;
+  const rest = others.length === 1 ? others[0] : { anyOf: others };
+  if (meant && objects.length === 1 && others.length > 0)
+    return { ...plain, if: { type: "object" }, then: meant, else: rest };
+  return { ...plain, anyOf: variants };
+}
+
+/**
+ * `enum` knows no case, a pattern can: each letter as a class of both. What is like none is judged by the `enum`, which editors offer
+ * and validators tell.
+ */
+function likeWords(words: readonly string[], all: Iterable<string> = words): JsonSchema {
+  const classes = [...all].map((word) =>
+    [...word]
+      .map((c) => (/[a-z]/i.test(c) ? `[${c.toLowerCase()}${c.toUpperCase()}]` : c))
+      .join(""),
   );
+  return { if: { pattern: `^(${classes.join("|")})$` }, then: {}, else: { enum: [...words] } };
+}
+
+function ofWords(notes: Annotations): JsonSchema {
   return {
     type: "string",
-    pattern: `^(${all.join("|")})$`,
-    examples: [...(notes.enum ?? [])],
+    ...likeWords(notes.enum ?? [], spellings(notes).keys()),
     ...documented({ description: notes.description, default: notes.default }),
   };
 }

@@ -10,13 +10,23 @@ import { excerpt, member, type Report } from "./place.ts";
 import { Effort } from "./pattern/pattern.ts";
 import { rebuild } from "./rebuild.ts";
 import { parseForeign } from "../json.ts";
+import { between, hasWritten, isWritten, toDoubles } from "../numbers.ts";
 import { isObject } from "../object.ts";
+import { schemaAt, wordsOf } from "./wanted.ts";
 
 export interface Params {
   /** Names whose value may begin an argv element with `-`. */
   readonly allowDash: ReadonlySet<string>;
   /** The schemas as the config has them: what a plan file keeps. */
   readonly source?: Readonly<Record<string, unknown>>;
+  /** Names that have a value when none is given. */
+  readonly defaults: ReadonlySet<string>;
+  /**
+   * The arguments with the defaults of those that are not given, and what a URL repeats as the list that the schema wants.
+   * @param texts the values are texts, since they come from a URL or a form; there a list is what was given several times
+   * @throws AfbError "invalid-request" for an argument that was given several times and is no list
+   */
+  complete(args: unknown, texts?: boolean): unknown;
   /**
    * Throws AfbError "invalid-request" naming the first argument that does not fit; null counts as not given.
    * @param texts a text passes for the value whose JSON it is: both are the same in argv
@@ -35,7 +45,8 @@ export function compileParams(
   names?: ReadonlySet<string>,
 ): Params {
   const allowDash = new Set<string>();
-  const checks = new Map<string, (value: unknown) => string | undefined>();
+  const checks = new Map<string, Check>();
+  const defaults = new Map<string, unknown>();
   for (const [name, schema] of Object.entries(params)) {
     const place = member(path, name);
     if (names !== undefined && !names.has(name)) {
@@ -59,27 +70,70 @@ export function compileParams(
       report(at, message);
     };
     const type = rebuild(plain, place, faulty, effort);
-    if (sound) checks.set(name, checker(type, effort));
+    if (!sound) continue;
+    const check = checker(plain, type, effort);
+    checks.set(name, check);
+    if (!isObject(plain) || plain["default"] === undefined) continue;
+    const fault = check(plain["default"]);
+    if (fault === undefined) defaults.set(name, plain["default"]);
+    else report(`${place}.default`, fault);
   }
+  const listOf = (name: string, texts: readonly unknown[]): unknown => {
+    const fault = checks.get(name);
+    const fitting = [texts.map(meant), texts].find((list) => fault?.(list) === undefined);
+    if (fault && fitting) return fitting;
+    const reason = fault && isList(params[name]) ? `: ${fault(texts)}` : "";
+    throw new AfbError("invalid-request", given(name, texts.length) + reason);
+  };
   return {
     allowDash,
     source: params,
+    defaults: new Set(defaults.keys()),
+    complete(args, texts = false) {
+      if (isWritten(args)) return args;
+      const missing = [...defaults].filter(
+        ([name]) => !isObject(args) || args[name] === undefined || args[name] === null,
+      );
+      const lists = texts && isObject(args) && Object.values(args).some(Array.isArray);
+      if ((missing.length === 0 && !lists) || !(args === undefined || isObject(args))) return args;
+      const entries = Object.entries(args ?? {})
+        .filter(([name, value]) => value !== null || !defaults.has(name))
+        .map(([name, value]) => [
+          name,
+          texts && Array.isArray(value) ? listOf(name, value) : value,
+        ]);
+      return Object.fromEntries([...entries, ...missing]);
+    },
     check(args, texts = false) {
       if (!isObject(args)) return;
       for (const [name, fault] of checks) {
         const value = Object.hasOwn(args, name) ? args[name] : undefined;
-        const fits =
-          value === undefined || value === null || (texts && fault(meant(value)) === undefined);
-        const message = fits ? undefined : fault(value);
-        if (message !== undefined)
-          throw new AfbError("invalid-request", `argument \`${name}\`: ${message}`);
+        if (value === undefined || value === null) continue;
+        const inside = texts ? meant(value) : value;
+        if (inside !== value && fault(inside) === undefined) continue;
+        const message = fault(value);
+        if (message === undefined) continue;
+        // A number in a URL that is too large is that, and not a text.
+        const told =
+          typeof inside === "string" || takesText(params[name]) ? message : fault(inside);
+        throw new AfbError("invalid-request", `argument \`${name}\`: ${told ?? message}`);
       }
     },
   };
 }
 
+/** For an argument that takes no list. */
+export const given = (name: string, times: number): string =>
+  `argument \`${name}\` is given ${times} times, and takes one value`;
+
+const typesOf = (schema: unknown): unknown[] =>
+  isObject(schema) ? [schema["type"] ?? "string"].flat() : [];
+const isList = (schema: unknown): boolean => typesOf(schema).includes("array");
+const takesText = (schema: unknown): boolean => typesOf(schema).includes("string");
+
 /** The value whose JSON a text is, to the letter; else the text itself. */
 function meant(text: unknown): unknown {
+  if (Array.isArray(text)) return text.map(meant);
   if (typeof text !== "string" || text === "null") return text;
   try {
     const value = parseForeign(text);
@@ -90,9 +144,13 @@ function meant(text: unknown): unknown {
   }
 }
 
-function checker(type: TSchema, effort: Effort): (value: unknown) => string | undefined {
+/** What is wrong with a value; undefined when it fits. */
+type Check = (value: unknown) => string | undefined;
+
+function checker(source: unknown, type: TSchema, effort: Effort): Check {
   const compiled = TypeCompiler.Compile(type);
-  return (value) => {
+  const steps = JSON.stringify(source).includes('"multipleOf"');
+  const judge = (value: unknown): string | undefined => {
     effort.renew();
     if (compiled.Check(value)) return undefined;
     if (effort.isSpent)
@@ -101,18 +159,48 @@ function checker(type: TSchema, effort: Effort): (value: unknown) => string | un
     const error = compiled.Errors(value).First();
     if (error === undefined) return `found ${excerpt(value)}: does not fit`;
     const where = error.path === "" ? "" : ` at ${error.path}`;
-    return `found ${excerpt(value)}${where}: ${expected(error)}`;
+    return `found ${excerpt(value)}${where}: ${expected(error, source)}`;
+  };
+  return (value) => {
+    if (!hasWritten(value)) return judge(value);
+    const fault = judge(toDoubles(value)) ?? faultBetween(value, judge, steps);
+    if (fault === undefined || !isWritten(value)) return fault;
+    return fault.replace(/^found [^:]*/, `found ${value.rawJSON.slice(0, 40)}`);
   };
 }
 
-/** As the library says it, whose letters are those of the config; it does not name the values of an enum. */
-function expected({ message, schema, value }: ValueError): string {
-  const wanted = wantedOf(schema);
-  if (wanted !== undefined) return wanted;
-  const variants: readonly TSchema[] = schema["anyOf"] ?? [];
-  const words = variants.map((variant) => variant["const"] as unknown);
-  if (words.length === 0 || words.includes(undefined))
-    return message.charAt(0).toLowerCase() + message.slice(1);
-  const hint = typeof value === "string" ? suggestion(value, words.map(String)) : "";
-  return `expected one of ${words.map((word) => JSON.stringify(word)).join(", ")}${hint}`;
+/**
+ * Of a value that fits, but for numbers in it that are no doubles: limits are doubles, so one that lies between two of them
+ * fits a range when both do.
+ */
+function faultBetween(value: unknown, judge: Check, steps: boolean): string | undefined {
+  let vague = false;
+  const next = (inner: unknown): unknown => {
+    if (typeof inner !== "object" || inner === null) return inner;
+    if (isWritten(inner)) {
+      const place = between(inner);
+      if (place === undefined) return toDoubles(inner);
+      // Of large doubles all are whole, and multiples of much.
+      if (steps || (!place.whole && Number.isInteger(place.next))) vague = true;
+      return place.next;
+    }
+    if (Array.isArray(inner)) return inner.map(next);
+    return Object.fromEntries(Object.entries(inner).map(([key, one]) => [key, next(one)]));
+  };
+  const beside = next(value);
+  if (vague) return "a number has more digits than can be checked: give it as a string";
+  return judge(beside);
+}
+
+function expected({ message, path, schema, value }: ValueError, source: unknown): string {
+  const part = schemaAt(source, path);
+  if (part !== undefined) return `expected ${wordsOf(part)}${hint(part, value)}`;
+  return wantedOf(schema) ?? message.charAt(0).toLowerCase() + message.slice(1);
+}
+
+function hint(schema: unknown, value: unknown): string {
+  const words: unknown = isObject(schema) ? schema["enum"] : undefined;
+  return Array.isArray(words) && typeof value === "string"
+    ? suggestion(value, words.map(String))
+    : "";
 }

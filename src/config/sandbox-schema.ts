@@ -127,10 +127,26 @@ export const SeccompArg = object(
   { description: "condition on one argument" },
 );
 
+/** What seccomp-action.ts takes; the words are those that are offered. */
+const SECCOMP_ACTION = {
+  pattern:
+    "^\\s*(?:[sS][cC][mM][pP]_[aA][cC][tT]_)?(?:[aA][lL]{2}[oO][wW]|[kK][iI][lL]{2}(?:_[pP][rR][oO][cC][eE][sS]{2}|_[tT][hH][rR][eE][aA][dD])?|[tT][rR][aA][pP]|[nN][oO][tT][iI][fF][yY]|[lL][oO][gG]|[eE][rR]{2}[nN][oO]\\s*\\(\\s*\\w+\\s*\\))\\s*$",
+  words: [
+    "SCMP_ACT_ALLOW",
+    "SCMP_ACT_KILL",
+    "SCMP_ACT_KILL_PROCESS",
+    "SCMP_ACT_KILL_THREAD",
+    "SCMP_ACT_TRAP",
+    "SCMP_ACT_NOTIFY",
+    "SCMP_ACT_LOG",
+    "SCMP_ACT_ERRNO(EPERM)",
+  ],
+};
+
 export const SeccompRule = object(
   {
     syscall: Type.String({ minLength: 1, description: "syscall name or @group" }),
-    action: Type.String({ description: "SCMP_ACT_…, see default" }),
+    action: Type.String({ like: SECCOMP_ACTION, description: "SCMP_ACT_…, see default" }),
     args: optional(list(SeccompArg, { description: "conditions, all of which must hold" })),
   },
   { description: "one rule" },
@@ -140,6 +156,7 @@ export const Seccomp = object(
   {
     default: optional(
       Type.String({
+        like: SECCOMP_ACTION,
         description:
           "action when no rule matches: SCMP_ACT_ALLOW, KILL, KILL_PROCESS, KILL_THREAD, TRAP, NOTIFY, LOG, ERRNO(n)",
         default: "SCMP_ACT_KILL",

@@ -19,6 +19,9 @@ import {
 import { Amount, Seconds } from "./ranges.ts";
 import { flag, list, object, optional, text, words } from "./shapes.ts";
 
+/** The built-in ones; test/encoders holds them to what there is. */
+export const ENCODERS = ["text", "sync", "line", "raw", "json", "log"] as const;
+
 export const EncoderConfig = object(
   {
     plugin: optional(Type.String({ description: "uid of the plugin that provides it" })),
@@ -31,16 +34,31 @@ export const EncoderConfig = object(
       }),
     ),
   },
-  { description: "how output becomes events and reply" },
+  {
+    named: { key: "output", words: ENCODERS, unless: "plugin" },
+    description: "how output becomes events and reply",
+  },
 );
 
 export const Exec = object(
   {
     cmdpath: Type.String({ minLength: 1, description: "absolute path of the program" }),
     args: optional(
-      list(text({ description: "argument with $NAME, %name%, ?name?" }), {
-        description: "arguments",
-      }),
+      list(
+        Type.Union([
+          text({ description: "argument with $NAME, %name%, ?name?" }),
+          object(
+            {
+              arg: text({ description: "argument with $NAME, %name%, ?name?" }),
+              omit: optional(
+                flag({ description: "it is left out where a value of its ?name? is not given" }),
+              ),
+            },
+            { description: "an argument with a rule" },
+          ),
+        ]),
+        { description: "arguments" },
+      ),
     ),
   },
   { description: "what to execute" },
@@ -61,6 +79,8 @@ export const Rlimits = object(
   },
   { description: "resource limits (setrlimit(2)), soft and hard alike" },
 );
+
+const BUFFER = { minimum: 1024, maximum: 1 << 28 };
 
 export const Command = object(
   {
@@ -95,6 +115,13 @@ export const Command = object(
         minimum: 0,
         maximum: 64,
         description: "so many sandboxes are kept ready for it; 0: none",
+      }),
+    ),
+    buffer: optional(
+      Type.Integer({
+        ...BUFFER,
+        description:
+          "most bytes of output that a task holds, for a reply, a line or a JSON value; what is beyond is lost, and told as overflow (16777216)",
       }),
     ),
     params: optional(
@@ -149,6 +176,9 @@ export const Sandbox = object(
         description: "pool of each command, unless it sets its own",
       }),
     ),
+    buffer: optional(
+      Type.Integer({ ...BUFFER, description: "buffer of each command, unless it sets its own" }),
+    ),
     commands: list(Command, { description: "the commands" }),
   },
   { description: "a policy and the commands that run under it" },
@@ -158,7 +188,13 @@ export const Action = object(
   {
     uid: Type.String({ minLength: 1, description: "name of the action, event or verb" }),
     info: optional(Type.String({ description: "one line of help" })),
-    action: Type.String({ description: "api://name#verb or plugin://uid#function" }),
+    action: Type.String({
+      like: {
+        pattern: "^(?:[aA][pP][iI]|[pP][lL][uU][gG][iI][nN])://[^#]+#.+$",
+        words: ["api://NAME#VERB", "plugin://UID#FUNCTION"],
+      },
+      description: "api://name#verb or plugin://uid#function",
+    }),
     args: optional(Type.Unknown({ description: "arguments of the call; $NAME is expanded" })),
     privilege: optional(
       Type.String({ description: "permission a caller needs; extra verbs only" }),

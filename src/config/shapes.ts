@@ -4,9 +4,10 @@
  *  - `words: {…}`   an enumeration matched without regard to case, with its aliases
  *  - `text: true`   a number or boolean is accepted for the string
  */
+import type { Annotations } from "./annotations.ts";
 import { type TSchema, type TString, type TUnsafe, Type } from "@sinclair/typebox";
 
-type Doc = { description: string; default?: unknown };
+type Doc = { description: string; default?: unknown; named?: Annotations["named"] };
 
 export const object = <P extends Record<string, TSchema>>(properties: P, doc: Doc) =>
   Type.Object(properties, { additionalProperties: false, ...doc });

@@ -3,6 +3,8 @@
  * It knows nothing of sandboxes or sockets.
  */
 
+import type { Hold } from "./hold.ts";
+
 /** Fields of one data event or reply, in wire order, such as `{ stdout: ["a"], stderr: ["b"] }`. */
 export type Fields = Record<string, unknown>;
 
@@ -17,12 +19,14 @@ export interface Encoding {
   end(): Fields | Promise<Fields>;
 }
 
-/** The task, for what people read of it. */
+/** The task that is encoded. */
 export interface About {
   /** `api: sandbox/command@pid`, once there is output. */
   readonly name: string;
   /** Tells the operator at once what goes wrong in its encoding: a line of the log, which says whose it is. */
   tell(text: string): void;
+  /** What it may hold of its output, and what of that is lost. */
+  readonly hold: Hold;
 }
 
 /** Rejects {@link Encoding.end}: what of the output is lost. The operator has been told. */

@@ -1,32 +1,108 @@
 /** One data event per line. */
-import type { Emit, Encoder } from "./encoder.ts";
-import { deliver, LineSplitter } from "./lines.ts";
-import { checkOptions, integer, LINE_COUNT, LINE_LENGTH, type Options } from "./options.ts";
+import type { About, Emit, Encoder, Fields } from "./encoder.ts";
+import { deliver, inPieces } from "./lines.ts";
+import { checkOptions, flag, integer, LINE_COUNT, LINE_LENGTH, type Options } from "./options.ts";
+import { type Line, WholeLines } from "./whole-lines.ts";
 
 const OPTIONS = {
   maxlen: LINE_LENGTH,
   // Means nothing here, but existing configs may say it: the original takes the same two options for every encoder.
   maxline: LINE_COUNT,
+  /** A `\r` ends a line too; true by default. */
+  cr: { type: "flag" },
+  /** What of a line is there after a while is shown, before all of it is. */
+  partial: { type: "flag" },
 } as const satisfies Options;
 
+/** Milliseconds after which a line that has not ended is shown, or a `\r` was its end. */
+const WHILE = 200;
+
+interface LineOptions {
+  readonly maxlen?: number | undefined;
+  readonly cr: boolean;
+  readonly partial: boolean;
+}
+
 /** One stream as line events under `key`. */
-export function lineEvents(key: "stdout" | "stderr", maxlen: number, emit: Emit) {
-  const splitter = new LineSplitter(maxlen);
-  const send = (line: string) => emit({ [key]: line });
-  return {
-    push: (chunk: Uint8Array): void | Promise<void> => deliver(splitter.push(chunk), send),
-    end: (): void | Promise<void> => deliver(splitter.end(), send),
-  };
+export class LineEvents {
+  readonly #lines: WholeLines;
+  /** What is left to show after a while. */
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  /** The receivers have yet to take what was shown then. */
+  #shown: Promise<void> | undefined;
+
+  constructor(
+    readonly key: "stdout" | "stderr",
+    readonly options: LineOptions,
+    emit: Emit,
+    { hold }: About,
+  ) {
+    this.#lines = new WholeLines(hold, options.cr);
+    const { maxlen } = options;
+    this.#send =
+      maxlen === undefined
+        ? (line) =>
+            emit(typeof line === "string" ? { [key]: line } : { [key]: line.text, ...line.marks })
+        : (line) => deliver(this.#pieces(line, maxlen), emit);
+  }
+
+  push = (chunk: Uint8Array): void | Promise<void> => this.#tell(() => this.#lines.push(chunk));
+
+  end = (): void | Promise<void> => this.#tell(() => this.#lines.end(), true);
+
+  #tell(lines: () => Iterator<Line>, last = false): void | Promise<void> {
+    clearTimeout(this.#timer);
+    const shown = this.#shown;
+    this.#shown = undefined;
+    const sent = shown
+      ? shown.then(() => deliver(lines(), this.#send))
+      : deliver(lines(), this.#send);
+    if (last) return sent;
+    if (sent) return sent.then(() => this.#wait());
+    this.#wait();
+  }
+
+  #wait(): void {
+    const { returned, unfinished } = this.#lines;
+    if (returned || (this.options.partial && unfinished)) {
+      // A turn more: where the process stood still, what follows may lie in the pipe.
+      this.#timer = setTimeout(() => {
+        this.#timer = setTimeout(() => this.#show(), 0);
+      }, WHILE);
+    }
+  }
+
+  #show(): void {
+    const sent = this.#send(this.#lines.returned ? this.#lines.settle() : this.#lines.peek());
+    if (sent) this.#shown = sent;
+  }
+
+  readonly #send: (line: Line) => void | Promise<void>;
+
+  /** What there is to say of a line stands in its last piece. */
+  *#pieces(line: Line, maxlen: number): Generator<Fields, void> {
+    const { text, marks } = typeof line === "string" ? { text: line, marks: {} } : line;
+    let piece: string | undefined;
+    for (const next of inPieces(text, maxlen)) {
+      if (piece !== undefined) yield { [this.key]: piece };
+      piece = next;
+    }
+    yield { [this.key]: piece, ...marks };
+  }
 }
 
 export const line: Encoder = {
   name: "line",
   synchronous: false,
   check: (opts) => checkOptions("line", OPTIONS, opts),
-  begin(opts, emit) {
-    const maxlen = integer(opts, "maxlen", OPTIONS.maxlen);
-    const stdout = lineEvents("stdout", maxlen, emit);
-    const stderr = lineEvents("stderr", maxlen, emit);
+  begin(opts, emit, about) {
+    const options = {
+      maxlen: integer(opts, "maxlen"),
+      cr: flag(opts, "cr") ?? true,
+      partial: flag(opts, "partial") ?? false,
+    };
+    const stdout = new LineEvents("stdout", options, emit, about);
+    const stderr = new LineEvents("stderr", options, emit, about);
     return {
       stdout: stdout.push,
       stderr: stderr.push,

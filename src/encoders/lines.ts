@@ -44,17 +44,32 @@ export class LineSplitter {
   /** Adds text without `\n` to the line; yields the pieces that do not fit. */
   *#cut(text: string): Generator<string, void> {
     const line = this.#rest + text;
-    let start = 0;
-    while (line.length - start > this.#maxlen) {
-      // One unit is for the `\`, and a high surrogate takes its low one along to the next piece.
-      let end = start + this.#maxlen - 1;
-      const last = line.charCodeAt(end - 1);
-      if (last >= 0xd800 && last <= 0xdbff) end--;
-      yield `${line.slice(start, end)}\\`;
-      start = end;
+    if (line.length <= this.#maxlen) {
+      this.#rest = line;
+      return;
     }
-    this.#rest = start === 0 ? line : line.slice(start);
+    // The last piece may have more to come.
+    let last: string | undefined;
+    for (const piece of inPieces(line, this.#maxlen)) {
+      if (last !== undefined) yield last;
+      last = piece;
+    }
+    this.#rest = last ?? "";
   }
+}
+
+/** The pieces of a line: each of at most `maxlen` units, all but the last ending in `\`. A cut never divides a surrogate pair. */
+export function* inPieces(line: string, maxlen: number): Generator<string, void> {
+  let start = 0;
+  while (line.length - start > maxlen) {
+    // One unit is for the `\`, and a high surrogate takes its low one along to the next piece.
+    let end = start + maxlen - 1;
+    const last = line.charCodeAt(end - 1);
+    if (last >= 0xd800 && last <= 0xdbff) end--;
+    yield `${line.slice(start, end)}\\`;
+    start = end;
+  }
+  yield start === 0 ? line : line.slice(start);
 }
 
 /**

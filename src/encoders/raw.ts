@@ -1,33 +1,58 @@
-/** stdout and stderr as whole strings, in the reply; both always present. */
+/** stdout and stderr as whole strings, in the reply; both always present. What is no text comes in base64, byte for byte. */
 import { ByteBuffer } from "./bytes.ts";
 import type { Encoder, Fields } from "./encoder.ts";
-import { checkOptions, integer, LINE_COUNT, type Options } from "./options.ts";
+import type { Hold } from "./hold.ts";
+import { checkOptions, integer, LINE_COUNT, type Options, word } from "./options.ts";
+import { decode, decodeStrictly, wholeLength } from "./utf8.ts";
 
 const OPTIONS = {
-  /** Bytes kept of each stream. An endless command must not eat the server's memory; what is more is cut and flagged. */
-  maxlen: { type: "integer", min: 1, max: 1 << 28, default: 8 << 20 },
+  /** Bytes kept of each stream; what is more is cut and told. */
+  maxlen: { type: "integer", min: 1, max: 1 << 28 },
   // Means nothing here; see line.ts.
   maxline: LINE_COUNT,
+  /** auto: base64 where one of the streams is not UTF-8, and then for both. */
+  encoding: { type: "word", words: ["auto", "utf8", "base64"] },
 } as const satisfies Options;
 
 /** One stream; `stdout-overflow` or `stderr-overflow` tells that it was cut. */
 class Whole {
   readonly #bytes: ByteBuffer;
-  overflow = false;
 
-  constructor(limit: number) {
-    this.#bytes = new ByteBuffer(limit);
+  constructor(
+    readonly hold: Hold,
+    limit: number | undefined,
+  ) {
+    this.#bytes = new ByteBuffer(hold, limit);
   }
 
   push(chunk: Uint8Array): void {
-    if (!this.overflow && !this.#bytes.append(chunk)) this.overflow = true;
+    this.#bytes.append(chunk);
+  }
+
+  get overflow(): boolean {
+    return this.#bytes.lost > 0;
+  }
+
+  /** undefined where it is no text. A character that the limit has cut in two is left out. */
+  strictly(): string | undefined {
+    const bytes = this.#bytes.view();
+    const length = this.overflow ? wholeLength(bytes) : bytes.length;
+    const text = decodeStrictly(bytes.subarray(0, length));
+    if (text !== undefined && length < bytes.length) this.#bytes.cut(length);
+    return text;
   }
 
   text(): string {
-    const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
-    const text = decoder.decode(this.#bytes.view(), { stream: true });
-    // A character that the limit cut in two is left out; one that the command left unfinished is U+FFFD.
-    return this.overflow ? text : text + decoder.decode();
+    return this.strictly() ?? decode(this.#bytes.view(), this.hold);
+  }
+
+  base64(): string {
+    const bytes = this.#bytes.view();
+    return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("base64");
+  }
+
+  end(): void {
+    this.hold.lose(this.#bytes.lost);
   }
 }
 
@@ -35,18 +60,28 @@ export const raw: Encoder = {
   name: "raw",
   synchronous: true,
   check: (opts) => checkOptions("raw", OPTIONS, opts),
-  begin(opts) {
-    const maxlen = integer(opts, "maxlen", OPTIONS.maxlen);
-    const stdout = new Whole(maxlen);
-    const stderr = new Whole(maxlen);
+  begin(opts, _emit, { hold }) {
+    const maxlen = integer(opts, "maxlen");
+    const encoding = word(opts, "encoding") ?? "auto";
+    const stdout = new Whole(hold, maxlen);
+    const stderr = new Whole(hold, maxlen);
+    const fields = (): Fields => {
+      if (encoding === "utf8") return { stdout: stdout.text(), stderr: stderr.text() };
+      const [out, err] =
+        encoding === "auto" ? [stdout.strictly(), stderr.strictly()] : [undefined, undefined];
+      if (out !== undefined && err !== undefined) return { stdout: out, stderr: err };
+      return { stdout: stdout.base64(), stderr: stderr.base64(), encoding: "base64" };
+    };
     return {
       stdout: (chunk) => stdout.push(chunk),
       stderr: (chunk) => stderr.push(chunk),
       end() {
-        const fields: Fields = { stdout: stdout.text(), stderr: stderr.text() };
-        if (stdout.overflow) fields["stdout-overflow"] = true;
-        if (stderr.overflow) fields["stderr-overflow"] = true;
-        return fields;
+        const found = fields();
+        stdout.end();
+        stderr.end();
+        if (stdout.overflow) found["stdout-overflow"] = true;
+        if (stderr.overflow) found["stderr-overflow"] = true;
+        return found;
       },
     };
   },

@@ -8,10 +8,18 @@
  */
 import { ByteBuffer } from "./bytes.ts";
 import { DONE, isBlank, isOpen, JsonGrammar } from "./grammar.ts";
+import type { Hold } from "./hold.ts";
+import { decode } from "./utf8.ts";
 import { parseLenient } from "../lenient.ts";
-import { parseExact } from "./numbers.ts";
+import { parseExact } from "../numbers.ts";
 
-export type Scanned = { readonly value: unknown } | { readonly error: string };
+export type Scanned =
+  | { readonly value: unknown }
+  | {
+      readonly error: string;
+      /** How many were printed, where the error does not show them all. */
+      readonly bytes?: number;
+    };
 
 const LF = 0x0a;
 const NOTHING = new Uint8Array(0);
@@ -19,14 +27,12 @@ const NOTHING = new Uint8Array(0);
 const EXCERPT = 80;
 
 export class JsonScanner {
-  readonly #decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+  readonly #hold: Hold;
   readonly #maxlen: number;
   readonly #maxdepth: number;
   readonly #grammar: JsonGrammar;
   /** Bytes of the current value, or of what is skipped, from earlier chunks. */
   readonly #buffer: ByteBuffer;
-  /** There were more of them than it holds. */
-  #overflow = false;
   /** Why the rest of the line is skipped. */
   #skipping: string | undefined;
   /** Only blanks since the line began. */
@@ -34,14 +40,16 @@ export class JsonScanner {
 
   /** @param strict What only json-c would read is an error too: see lenient.ts. */
   constructor(
+    hold: Hold,
     maxlen: number,
     maxdepth: number,
     readonly strict = false,
   ) {
+    this.#hold = hold;
     this.#maxlen = maxlen;
     this.#maxdepth = maxdepth;
     this.#grammar = new JsonGrammar(maxdepth, strict);
-    this.#buffer = new ByteBuffer(maxlen);
+    this.#buffer = new ByteBuffer(hold, maxlen);
   }
 
   /** The values and errors that `chunk` completes. Iterate to the end before the next call. */
@@ -69,7 +77,6 @@ export class JsonScanner {
         // What came before was the beginning of a comment.
         if (grammar.idle && this.#buffer.length > 0) {
           this.#buffer.clear();
-          this.#overflow = false;
         }
         continue;
       }
@@ -87,7 +94,7 @@ export class JsonScanner {
       }
     }
     if (this.#skipping === undefined && grammar.idle) return;
-    if (!this.#buffer.append(chunk.subarray(from))) this.#overflow = true;
+    this.#buffer.append(chunk.subarray(from));
   }
 
   /** What is left at the end of the stream. */
@@ -103,11 +110,12 @@ export class JsonScanner {
 
   /** A value is complete; `segment` is the part of it in this chunk. */
   #valueEnd(segment: Uint8Array): Scanned | undefined {
-    if (this.#overflow || this.#buffer.length + segment.length > this.#maxlen) {
+    if (this.#buffer.lost > 0 || this.#buffer.length + segment.length > this.#maxlen) {
+      this.#hold.lose(this.#buffer.length + this.#buffer.lost + segment.length);
       return this.#failed(`longer than ${this.#maxlen} bytes`, segment);
     }
     try {
-      const value = this.#parse(this.#decoder.decode(this.#joined(segment)));
+      const value = this.#parse(decode(this.#joined(segment), this.#hold));
       this.#reset();
       return { value };
     } catch (error) {
@@ -140,9 +148,10 @@ export class JsonScanner {
     const bytes = this.#joined(segment.subarray(0, shown + 1));
     // "stream" leaves a character out that the cut has split.
     const cut = new TextDecoder().decode(bytes.subarray(0, shown), { stream: true });
-    const more = this.#overflow || bytes.length > shown ? "…" : "";
+    const printed = this.#buffer.length + this.#buffer.lost + segment.length;
     this.#reset();
-    return { error: `${reason}: ${cut.trimEnd()}${more}` };
+    if (printed <= shown) return { error: `${reason}: ${cut.trimEnd()}` };
+    return { error: `${reason}: ${cut.trimEnd()}…`, bytes: printed };
   }
 
   #joined(segment: Uint8Array): Uint8Array {
@@ -156,7 +165,6 @@ export class JsonScanner {
   #reset(): void {
     this.#buffer.clear();
     this.#grammar.reset();
-    this.#overflow = false;
     this.#skipping = undefined;
   }
 }

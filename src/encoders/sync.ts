@@ -1,4 +1,4 @@
-/** The first lines of stdout and stderr, in the reply. */
+/** The lines of stdout and stderr, in the reply. */
 import { COLLECT_OPTIONS, collect } from "./collect.ts";
 import type { Encoder } from "./encoder.ts";
 import { checkOptions } from "./options.ts";
@@ -7,5 +7,5 @@ export const sync: Encoder = {
   name: "sync",
   synchronous: true,
   check: (opts) => checkOptions("sync", COLLECT_OPTIONS, opts),
-  begin: (opts) => collect(opts),
+  begin: (opts, _emit, about) => collect(opts, about),
 };

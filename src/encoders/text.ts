@@ -1,20 +1,24 @@
-/** The default: the first lines of stdout and stderr in one data event at the end; no event when nothing was printed. */
+/** The default: the lines of stdout and stderr in one data event at the end; no event when nothing was printed. */
 import { COLLECT_OPTIONS, collect } from "./collect.ts";
-import type { Encoder } from "./encoder.ts";
+import type { Encoder, Fields } from "./encoder.ts";
 import { checkOptions } from "./options.ts";
 
 export const text: Encoder = {
   name: "text",
   synchronous: false,
   check: (opts) => checkOptions("text", COLLECT_OPTIONS, opts),
-  begin(opts, emit) {
-    const lines = collect(opts);
+  begin(opts, emit, about) {
+    const lines = collect(opts, about);
     return {
       stdout: lines.stdout,
       stderr: lines.stderr,
       end() {
+        const send = (fields: Fields): void | Promise<void> => {
+          if (Object.keys(fields).length > 0) return emit(fields);
+        };
         const fields = lines.end();
-        const sent = Object.keys(fields).length > 0 ? emit(fields) : undefined;
+        if (fields instanceof Promise) return fields.then(send).then(() => ({}));
+        const sent = send(fields);
         return sent ? sent.then(() => ({})) : {};
       },
     };

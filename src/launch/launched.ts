@@ -12,6 +12,7 @@ import { Channel } from "./channel.ts";
 import { confinement } from "./confinement.ts";
 import { hint, killed } from "./hints.ts";
 import { launcherPath, opsFd } from "./launcher.ts";
+import { othersOf } from "./others.ts";
 import { addSupervisor, sweepOrphans } from "./orphans.ts";
 import { type LauncherRecord, RecordReader } from "./records.ts";
 import { LaunchError, type OutputSink, type Outcome, type Task } from "./task.ts";
@@ -28,6 +29,8 @@ const GRACE = 5_000;
 /** The tree is gone, but somebody else may hold its stdout: how long its end is waited for. */
 const DRAIN_LIMIT = 1_000;
 
+const BY_US: ReadonlySet<Outcome["cause"]> = new Set(["timeout", "stopped"]);
+
 const ignore = (): void => {};
 
 /** A launch that has not reached its exec by then, ms, hangs, on a dead network file system perhaps. */
@@ -40,6 +43,8 @@ export class LaunchedTask implements Task {
   readonly started: Promise<void>;
   readonly ended: Promise<Outcome>;
   #begin = performance.now();
+  /** When its end was told. */
+  #over: number | undefined;
   #sink: OutputSink | undefined;
   readonly #supervisor: Bun.Subprocess;
   /** Write end of the lifeline; undefined once closed. */
@@ -47,6 +52,8 @@ export class LaunchedTask implements Task {
   /** Of a warm sandbox, until it starts. */
   #words: WordsPipe | undefined;
   #cause: Outcome["cause"];
+  /** Processes besides the command when it was told to end. */
+  #others = 0;
   /** The signals of the stops so far. */
   readonly #sent = new Set<number>();
   #last: Extract<LauncherRecord, { kind: "ended" }> | undefined;
@@ -202,6 +209,7 @@ export class LaunchedTask implements Task {
           this.#told.add(record);
         } else {
           this.#last = record;
+          this.#over = performance.now();
         }
       }
     });
@@ -240,6 +248,7 @@ export class LaunchedTask implements Task {
 
   stop(signal?: number): void {
     this.#sent.add(signal ?? SIGINT);
+    if (ENDING.has(signal ?? SIGINT)) this.#countOthers();
     this.#order(signal === undefined ? SIGINT | GROUP : signal);
     if (signal === undefined) this.#grace ??= setTimeout(() => this.kill(), GRACE);
   }
@@ -250,8 +259,14 @@ export class LaunchedTask implements Task {
 
   #end(cause: Outcome["cause"]): void {
     this.#cause ??= cause;
+    this.#countOthers();
     this.group?.kill();
     this.#closeLifeline();
+  }
+
+  #countOthers(): void {
+    if (this.pid === 0 || this.#last) return;
+    this.#others = Math.max(this.#others, othersOf(this.#supervisor.pid, this.pid));
   }
 
   #order(byte: number): void {
@@ -306,7 +321,8 @@ export class LaunchedTask implements Task {
     const signal = status & 0x7f;
     // Without its last record nobody has seen to what the command left behind.
     if (!this.#last) this.#cause ??= "supervisor";
-    const wall = Math.round((performance.now() - this.#begin) * 1000) / 1000;
+    // Not of who reads what it has printed, which may take longer.
+    const wall = Math.round(((this.#over ?? performance.now()) - this.#begin) * 1000) / 1000;
     if (this.#obeyed(signal)) this.#cause ??= "stopped";
     if (counted?.oom && signal === SIGKILL) this.#cause ??= "oom";
     // The group has counted the processes that nobody waited for, too.
@@ -319,6 +335,7 @@ export class LaunchedTask implements Task {
     return {
       ...(signal === 0 ? { exit: (status >> 8) & 0xff } : { signal }),
       ...(this.#cause && { cause: this.#cause }),
+      ...(this.#others > 0 && BY_US.has(this.#cause) && { others: this.#others }),
       ...this.#told.outcome(this.#last?.fatal),
       usage,
     };

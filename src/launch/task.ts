@@ -21,6 +21,8 @@ export interface Outcome {
    * stop was not what ended it.
    */
   cause?: "timeout" | "stopped" | "seccomp" | "oom" | "supervisor";
+  /** So many other processes were there when a time-out or a stop ended it, and have ended with it. */
+  others?: number;
   /** Name of the system call whose denial ended the command, where the sandbox tells of them. */
   syscall?: string;
   /** How often system calls were denied, by name: `{"mount": 3}`; `other` for numbers that no call has. */

@@ -1,12 +1,14 @@
 /**
  * Argument templates: parsed at boot, filled at request time. See CONFIG.md, "command".
  *
- * `%name%` must be given, `?name?` may be; `%%` and `??` are a literal `%` and `?`. A name is a letter or `_`, then
- * letters, digits, `_`, `.` or `-`. A `%` or `?` that opens no such form is itself, so `50%`, `%20` and
+ * `%name%` must be given, `?name?` may be; `%%` and `??` are a literal `%` and `?`. A name begins with a letter, ends with a
+ * letter or digit, and has letters, digits, `_`, `.` or `-` between; what the config declares may also begin with `_` and end
+ * with any of these. A `%` or `?` that opens no such form is itself, so `50%`, `%20`, `+%Y-%m-%d`, `%s-%s` and
  * `http://host/a?b=c` need no escape; what looks like a placeholder does: `a??b??c`, `+%%H%%M`.
  */
 import { suggestion } from "../config/nearest.ts";
 import { AfbError } from "../errors.ts";
+import { isWritten } from "../numbers.ts";
 import { textOf } from "./argument.ts";
 
 /** One piece of one argv element. */
@@ -19,7 +21,12 @@ export interface ArgvTemplate {
   readonly elements: readonly (readonly Piece[])[];
   /** Every name that may be given. */
   readonly names: ReadonlySet<string>;
+  /** Elements, by number, that are left out where one of their optional values is not given. */
+  readonly omitted?: ReadonlySet<number>;
 }
+
+/** One element of a command line as a config has it. */
+export type Arg = string | { readonly arg: string; readonly omit?: boolean | undefined };
 
 /** Templates that cannot work; paths are relative to the command's `exec`: `cmdpath`, `args[2]`. */
 export class TemplateError extends Error {
@@ -36,21 +43,24 @@ const MAX_TOTAL_BYTES = 2 * 1024 * 1024 - MAX_ELEMENT_BYTES;
 const POINTER_BYTES = 8;
 
 const MARK = /%%|\?\?|%([A-Za-z_][\w.-]*)%|\?([A-Za-z_][\w.-]*)\?/g;
+const NAME = /^[A-Za-z](?:[\w.-]*[A-Za-z0-9])?$/;
 
 /**
  * Parses a command line. `expand` replaces `$NAME` and is given literal text only, so that neither a variable can
  * bring in a placeholder nor a request a variable.
+ * @param declared names that the config declares elsewhere: these are names, whatever they end with
  * @throws TemplateError with every fault. The path takes no placeholder: a request must not choose the program.
  */
 export function parseTemplate(
   cmdpath: string,
-  args: readonly string[],
+  args: readonly Arg[],
   expand: (text: string) => string,
+  declared: ReadonlySet<string> = new Set(),
 ): ArgvTemplate {
   const faults: { path: string; message: string }[] = [];
   const parse = (source: string, path: string): Piece[] => {
     try {
-      const pieces = parsePieces(source, expand);
+      const pieces = parsePieces(source, expand, declared);
       const literal = pieces.map((piece) => (piece.kind === "text" ? piece.text : "")).join("");
       if (literal.includes("\0")) faults.push({ path, message: "contains a NUL character" });
       if (!literal.isWellFormed())
@@ -73,13 +83,33 @@ export function parseTemplate(
       faults.push({ path: "cmdpath", message: `expected an absolute path, found \`${path}\`` });
     }
   }
-  const elements = [program, ...args.map((arg, i) => parse(arg, `args[${i}]`))];
+  const omitted = new Set<number>();
+  const elements = [
+    program,
+    ...args.map((arg, i) => {
+      if (typeof arg === "string") return parse(arg, `args[${i}]`);
+      const pieces = parse(arg.arg, `args[${i}].arg`);
+      if (arg.omit !== true) return pieces;
+      omitted.add(i + 1);
+      if (!pieces.some(isOptional)) {
+        const message = "it has no ?name?, so it would never be left out: take omit away";
+        faults.push({ path: `args[${i}].omit`, message });
+      }
+      return pieces;
+    }),
+  ];
   if (faults.length > 0) throw new TemplateError(faults);
   const names = elements.flat().flatMap((piece) => (piece.kind === "value" ? [piece.name] : []));
-  return { elements, names: new Set(names) };
+  return { elements, names: new Set(names), ...(omitted.size > 0 && { omitted }) };
 }
 
-function parsePieces(source: string, expand: (text: string) => string): Piece[] {
+const isOptional = (piece: Piece): boolean => piece.kind === "value" && !piece.required;
+
+function parsePieces(
+  source: string,
+  expand: (text: string) => string,
+  declared: ReadonlySet<string>,
+): Piece[] {
   const pieces: Piece[] = [];
   let literal = "";
   let end = 0;
@@ -88,13 +118,18 @@ function parsePieces(source: string, expand: (text: string) => string): Piece[] 
     if (text !== "") pieces.push({ kind: "text", text });
     literal = "";
   };
-  for (const match of source.matchAll(MARK)) {
+  const mark = new RegExp(MARK);
+  for (let match = mark.exec(source); match; match = mark.exec(source)) {
     const [whole, mandatory, optional] = match;
     literal += source.slice(end, match.index);
     end = match.index + whole.length;
     const name = mandatory ?? optional;
     if (name === undefined) {
       literal += whole.charAt(0);
+    } else if (!NAME.test(name) && !declared.has(name)) {
+      // The mark behind it may open another.
+      literal += whole.slice(0, -1);
+      mark.lastIndex = --end;
     } else {
       flush();
       pieces.push({ kind: "value", name, required: mandatory !== undefined });
@@ -131,7 +166,9 @@ export function fill(
   }
 
   let total = 0;
-  const argv = template.elements.map((pieces) => {
+  const isMissing = (piece: Piece): boolean => isOptional(piece) && !texts.has(nameOf(piece));
+  const argv = template.elements.flatMap((pieces, i) => {
+    if (template.omitted?.has(i) && pieces.some(isMissing)) return [];
     let element = "";
     for (const piece of pieces) {
       const text = piece.kind === "text" ? piece.text : (texts.get(piece.name) ?? "");
@@ -154,11 +191,13 @@ export function fill(
   return argv;
 }
 
+const nameOf = (piece: Piece): string => (piece.kind === "value" ? piece.name : "");
+
 /** What the request gives, by name: own properties only, so that `constructor` is not given by every object. */
 function argumentsOf(template: ArgvTemplate, args: unknown): ReadonlyMap<string, unknown> {
   const known = [...template.names].join(", ");
   if (args === undefined || args === null) return new Map();
-  if (typeof args !== "object" || Array.isArray(args)) {
+  if (typeof args !== "object" || Array.isArray(args) || isWritten(args)) {
     const message =
       known === "" ? "takes no arguments" : `expects an object with the keys ${known}`;
     throw new AfbError("invalid-request", `the command ${message}`);

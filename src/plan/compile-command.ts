@@ -5,6 +5,7 @@ import { compileParams } from "../config/params.ts";
 import { milliseconds } from "../config/ranges.ts";
 import type { Command, Sandbox } from "../config/schema.ts";
 import { EXEC_VERB } from "../config/verbs.ts";
+import { isObject } from "../object.ts";
 import { parseTemplate, TemplateError } from "./argv.ts";
 import type { SandboxPolicy } from "./compile-policy.ts";
 import { encodePolicy } from "./encode.ts";
@@ -115,6 +116,7 @@ export function compileCommand(
     sandboxConcurrency: sandbox.concurrency ?? 0,
     ...((command.detach ?? sandbox.detach) === false && { detach: false }),
     verbose: command.verbose ?? sandbox.verbose ?? 0,
+    ...bufferOf(command.buffer ?? sandbox.buffer),
     encoder: { name: output, ...(plugin !== undefined && { plugin }), opts: encoder.opts },
     argv,
     ...(params && { params }),
@@ -147,12 +149,24 @@ export function compileExec(
     sandboxConcurrency: sandbox.concurrency ?? 0,
     ...(sandbox.detach === false && { detach: false }),
     verbose: sandbox.verbose ?? 0,
+    ...bufferOf(sandbox.buffer),
     encoder: { name: "text", opts: {} },
     argv: { elements: [], names: new Set() },
     env,
     policy: whole,
     ops: blobs.intern(encodePolicy(whole)),
   };
+}
+
+const bufferOf = (buffer: number | undefined) => (buffer === undefined ? {} : { buffer });
+
+/** The arguments that `params` and the samples name. */
+function declaredBy({ params = {}, sample = [] }: Command): ReadonlySet<string> {
+  const named = sample.filter(isObject).flatMap((one) => {
+    const args = isObject(one["args"]) ? Object.keys(one["args"]) : [];
+    return [...Object.keys(one), ...args];
+  });
+  return new Set([...Object.keys(params), ...named]);
 }
 
 function compileTemplate(
@@ -162,7 +176,12 @@ function compileTemplate(
   report: Report,
 ) {
   try {
-    return parseTemplate(command.exec.cmdpath, command.exec.args ?? [], expandText);
+    return parseTemplate(
+      command.exec.cmdpath,
+      command.exec.args ?? [],
+      expandText,
+      declaredBy(command),
+    );
   } catch (error) {
     if (!(error instanceof TemplateError)) throw error;
     for (const fault of error.faults) report.problem(`${path}.${fault.path}`, fault.message);

@@ -28,6 +28,8 @@ export interface Plan {
   /** false: the task is stopped when the client that started it goes away. */
   readonly detach?: boolean;
   readonly verbose: number;
+  /** Most bytes of output that a task holds, see encoders/hold.ts. */
+  readonly buffer?: number;
   readonly encoder: {
     readonly name: string;
     readonly plugin?: string;

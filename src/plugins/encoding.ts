@@ -1,4 +1,5 @@
 /** One task's encoding by a plugin, as the server sees it: it can neither hang the task nor speak after its end. */
+import { parseExact } from "../numbers.ts";
 import type { Emit, Encoding, Fields } from "../encoders/encoder.ts";
 import type { Threads } from "./encoder.ts";
 import type { Asked } from "./messages.ts";
@@ -71,7 +72,7 @@ export class TaskEncoding implements Encoding {
   }
 
   async #send(batch: number, list: readonly string[]): Promise<void> {
-    const slow = list.flatMap((json) => this.#emit(JSON.parse(json) as Fields) ?? []);
+    const slow = list.flatMap((json) => this.#emit(parseExact(json) as Fields) ?? []);
     if (slow.length > 0) {
       this.#untaken++;
       const taken = Promise.all([this.#taken, ...slow]);

@@ -8,6 +8,7 @@ import type { Registry } from "../api/registry.ts";
 import { failure, type Reply } from "../api/reply.ts";
 import { AfbError } from "../errors.ts";
 import { parseTyped, TooManyValues } from "../json.ts";
+import { isWritten } from "../numbers.ts";
 import { eventMessage } from "./event-text.ts";
 import type { ServerSession } from "./session.ts";
 import type { WebSocketConnection } from "./websocket.ts";
@@ -154,7 +155,7 @@ function parseCall(text: string): Call | Unreadable | TooManyValues | undefined 
   if (!Array.isArray(frame)) return undefined;
   const [kind, given, method, args, token]: unknown[] = frame;
   if (frame.length < 4 || frame.length > 5 || kind !== CALL) return undefined;
-  const id = typeof given === "number" ? String(given) : given;
+  const id = typeof given === "number" || isWritten(given) ? JSON.stringify(given) : given;
   if (typeof id !== "string" || typeof method !== "string") return undefined;
   const slash = method.indexOf("/");
   if (slash < 1) return undefined;

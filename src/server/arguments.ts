@@ -1,9 +1,10 @@
 /**
- * The arguments in a REST request: from the URL or from the body (JSON or a form), not from both. Of a repeated parameter
- * the last one counts; `query=<JSON>` is the whole argument. `wait`, and what is about session and token, are none.
+ * The arguments in a REST request: from the URL or from the body (JSON or a form), not from both. A repeated parameter
+ * is the list of its values; `query=<JSON>` is the whole argument. `wait`, and what is about session and token, are none.
  */
 import { AfbError } from "../errors.ts";
-import { parseJson, parseQuery, toArgs, WHOLE } from "./query.ts";
+import { parseForeign } from "../json.ts";
+import { once, type Pairs, parseJson, parseQuery, toArgs, WHOLE } from "./query.ts";
 import { HttpError } from "./respond.ts";
 import { SESSION_PARAMETERS } from "./session.ts";
 
@@ -25,12 +26,12 @@ export interface Arguments {
 /** Throws AfbError. */
 export function readArguments(
   request: Request,
-  parameters: ReadonlyMap<string, string>,
+  parameters: Pairs,
   body: Uint8Array = new Uint8Array(),
 ): Arguments {
   const inUrl = toArgs(parameters, ABOUT_THE_CALL);
   const texts = !parameters.has(WHOLE);
-  const get = (name: string): string | undefined => parameters.get(name);
+  const get = (name: string): string | undefined => once(parameters, name);
   if (request.method !== "POST") return { args: inUrl, texts, get };
   if (body.length === 0) return { args: inUrl, texts, get };
   if (inUrl !== undefined) {
@@ -44,11 +45,13 @@ export function readArguments(
     case "application/json":
       return { args: parseJson(utf8(body), "body"), texts: false, get };
     case "application/x-www-form-urlencoded": {
-      const form = parseQuery(utf8(body), "body");
+      const text = utf8(body);
+      if (isJson(text)) throw new HttpError(415, LOOKS_LIKE_JSON);
+      const form = parseQuery(text, "body");
       return {
         args: toArgs(form, ABOUT_THE_CALL),
         texts: !form.has(WHOLE),
-        get: (name) => get(name) ?? form.get(name),
+        get: (name) => get(name) ?? once(form, name),
       };
     }
     default: {
@@ -74,6 +77,22 @@ function valueOf(body: Uint8Array): { json: unknown } | undefined {
   }
 }
 
+/** It is what curl -d sends. Not taken for JSON: pages of anybody may send forms. */
+const LOOKS_LIKE_JSON =
+  "the body looks like JSON, but its Content-Type is application/x-www-form-urlencoded (what curl -d says by itself): " +
+  "send it as application/json (curl -H 'Content-Type: application/json', or --json)";
+
+function isJson(text: string): boolean {
+  if (!/^\s*[[{]/.test(text)) return false;
+  try {
+    parseForeign(text);
+    return true;
+  } catch (error) {
+    if (error instanceof SyntaxError) return false;
+    throw error;
+  }
+}
+
 function utf8(bytes: Uint8Array): string {
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
@@ -83,8 +102,17 @@ function utf8(bytes: Uint8Array): string {
   }
 }
 
-/** `wait=true`, or `Prefer: wait=SECONDS` (RFC 7240). The seconds do not limit: the time-out of the command does. */
-export function readWait(parameter: string | undefined, prefer: string | undefined): boolean {
+/**
+ * `wait=true`: until the end of the task. `Prefer: wait=SECONDS` (RFC 7240): so long at most; the task goes on, and the reply tells
+ * how it can be followed.
+ */
+export function readWait(
+  parameter: string | undefined,
+  prefer: string | undefined,
+): boolean | number {
   if (parameter !== undefined) return !["false", "no", "0"].includes(parameter.toLowerCase());
-  return /(^|[,;])\s*wait\s*=/i.test(prefer ?? "");
+  const seconds = /(?:^|[,;])[\t ]*wait[\t ]*=[\t ]*"?(\d{1,9})"?[\t ]*(?:[,;]|$)/i.exec(
+    prefer ?? "",
+  );
+  return seconds ? Number(seconds[1]) : false;
 }

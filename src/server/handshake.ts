@@ -102,7 +102,8 @@ function accept(request: UpgradeRequest, policy: OriginPolicy, base: Base): stri
     "Upgrade: websocket",
     "Connection: Upgrade",
     `Sec-WebSocket-Accept: ${digest}`,
-    `Sec-WebSocket-Protocol: ${PROTOCOL}`,
+    // RFC 6455, section 4.2.2: who has asked for none, and is answered one, has to end the connection. We speak it all the same.
+    ...(offered.length > 0 ? [`Sec-WebSocket-Protocol: ${PROTOCOL}`] : []),
     "\r\n",
   ].join("\r\n");
 }

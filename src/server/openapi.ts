@@ -51,6 +51,12 @@ function paths(api: string, verb: VerbDescription, taken: ReadonlySet<string>): 
   };
   const replies = {
     "200": { description: "the reply, success", content: REPLY_CONTENT },
+    ...(verb.task && {
+      "202": {
+        description: "with `Prefer: wait=N`: the task goes on, and can be followed at `Location`",
+        content: REPLY_CONTENT,
+      },
+    }),
     ...failures,
   };
   const parameters = argumentsInUrl(verb);

@@ -6,21 +6,36 @@ import { parseForeign, TooManyValues, VALUES } from "../json.ts";
 export const WHOLE = "query";
 
 /**
- * Parses `a=1&b=2`, of so many values as JSON may have. Unlike URLSearchParams it refuses what cannot be decoded. Of a repeated key the last one counts.
+ * Parses `a=1&b=2`, of so many values as JSON may have. Unlike URLSearchParams it refuses what cannot be decoded. What is
+ * repeated is the list of its values.
  * @param what Names the source in the error.
  */
-export function parseQuery(text: string, what: string): Map<string, string> {
-  const pairs = new Map<string, string>();
-  for (const pair of text.split("&", VALUES + 1)) {
-    if (pairs.size >= VALUES)
-      throw new AfbError("invalid-request", `${what}: ${new TooManyValues().message}`);
+export function parseQuery(text: string, what: string): Pairs {
+  const pairs = new Map<string, string | string[]>();
+  const all = text.split("&", VALUES + 1);
+  if (all.length > VALUES)
+    throw new AfbError("invalid-request", `${what}: ${new TooManyValues().message}`);
+  for (const pair of all) {
     if (pair === "") continue;
     const equals = pair.indexOf("=");
     const name = equals < 0 ? pair : pair.slice(0, equals);
     const value = equals < 0 ? "" : pair.slice(equals + 1);
-    pairs.set(decode(name.replaceAll("+", " "), what), decode(value.replaceAll("+", " "), what));
+    const key = decode(name.replaceAll("+", " "), what);
+    const decoded = decode(value.replaceAll("+", " "), what);
+    const before = pairs.get(key);
+    if (Array.isArray(before)) before.push(decoded);
+    else pairs.set(key, before === undefined ? decoded : [before, decoded]);
   }
   return pairs;
+}
+
+export type Pairs = ReadonlyMap<string, string | readonly string[]>;
+
+/** @throws AfbError for a key that was given several times */
+export function once(pairs: Pairs, name: string): string | undefined {
+  const value = pairs.get(name);
+  if (value === undefined || typeof value === "string") return value;
+  throw new AfbError("invalid-request", `\`${name}\` is given ${value.length} times: give it once`);
 }
 
 /** Decodes %XX as UTF-8. */
@@ -45,8 +60,8 @@ export function parseJson(text: string, what: string): unknown {
 }
 
 /** The argument in pairs: the JSON of `query` when there is one, else an object of strings; undefined without pairs. */
-export function toArgs(pairs: ReadonlyMap<string, string>, without: ReadonlySet<string>): unknown {
-  const query = pairs.get(WHOLE);
+export function toArgs(pairs: Pairs, without: ReadonlySet<string>): unknown {
+  const query = once(pairs, WHOLE);
   if (query !== undefined) return parseJson(query, `parameter "${WHOLE}"`);
   const entries = [...pairs].filter(([name]) => !without.has(name));
   // fromEntries defines keys: one named __proto__ is a key like any other.

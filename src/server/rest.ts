@@ -6,9 +6,11 @@
 import { Elysia } from "elysia";
 import { findCased } from "../cased.ts";
 import { AfbError } from "../errors.ts";
+import type { Request as Call } from "../api/client.ts";
 import type { Registry } from "../api/registry.ts";
 import type { Asker } from "../api/turns.ts";
 import { failure, type Reply } from "../api/reply.ts";
+import { isObject } from "../object.ts";
 import { HTTP_STYLE, readArguments, readWait } from "./arguments.ts";
 import type { Base } from "./base.ts";
 import { EVENTS, streamEvents } from "./events.ts";
@@ -96,12 +98,27 @@ export function createRest(options: RestOptions): Rest {
     return findCased(verb, verbs) !== undefined;
   };
 
+  /** What a start replies that did not end within the seconds that its caller waits: 202, and where to follow it. */
+  const accepted = (reply: Reply, { api, verb }: Pick<Call, "api" | "verb">): Response => {
+    const { response } = reply;
+    const pid = isObject(response) ? String(response["pid"]) : "";
+    const names = [api, ...verb.split("/")].map(encodeURIComponent).join("/");
+    const location = `${base()}/api/${names}${EVENTS}?action=subscribe&pid=${pid}`;
+    const made = respond(reply, 202);
+    made.headers.set("location", location);
+    return made;
+  };
+
   /** @param style what the request asks for; else it is as the API's config says */
-  const answer = (reply: Reply, api: string, style: string | undefined): Response => {
-    if (reply.request.status === "success") return respond(reply);
+  const answer = (reply: Reply, made: Pick<Call, "api" | "verb" | "wait">, style?: string) => {
+    const { response } = reply;
+    if (reply.request.status === "success") {
+      const runs = isObject(response) && "command" in response && !("status" in response);
+      return typeof made.wait === "number" && runs ? accepted(reply, made) : respond(reply);
+    }
     const apis = registry.describe();
     const name = findCased(
-      api,
+      made.api,
       apis.map((one) => one.api),
     );
     const afb = style?.toLowerCase() ?? apis.find((one) => one.api === name)?.http;
@@ -143,7 +160,11 @@ export function createRest(options: RestOptions): Rest {
     const made = { api, verb, args, texts, session, caller, from, wait };
     const response = events
       ? await streamEvents(request, { registry, call: made })
-      : answer(await registry.call(made), api, get(HTTP_STYLE) ?? header(HTTP_STYLE));
+      : answer(
+          await registry.call({ ...made, gone: request.signal }),
+          made,
+          get(HTTP_STYLE) ?? header(HTTP_STYLE),
+        );
     if (!credentials.fromCookie) {
       response.headers.append("set-cookie", sessionCookie(options.port(), session.uuid, base()));
     }

@@ -10,7 +10,7 @@ import { handshake, refuse } from "./handshake.ts";
 import type { RequestHead } from "./http/head.ts";
 import type { GetHeader, OriginPolicy } from "./origin.ts";
 import type { Peer } from "./peer.ts";
-import { parseQuery } from "./query.ts";
+import { once, parseQuery } from "./query.ts";
 import { callerOf, readCredentials, type Credentials, type Sessions } from "./session.ts";
 import { WebSocketConnection } from "./websocket.ts";
 
@@ -89,7 +89,7 @@ function credentialsOf(target: string, header: GetHeader, port: number): Credent
   const [, query = ""] = /\?(.*)$/s.exec(target) ?? [];
   try {
     const parameters = parseQuery(query, "query string");
-    return readCredentials(header, (name) => parameters.get(name), port);
+    return readCredentials(header, (name) => once(parameters, name), port);
   } catch (error) {
     if (error instanceof AfbError) return error;
     throw error;

@@ -151,7 +151,7 @@ describe("an access file", () => {
     expect(fileJsonSchema("access", AccessFile)).toMatchObject({
       $id: "urn:spawnbox:access",
       required: ["grants"],
-      properties: { grants: { anyOf: [{ type: "object" }, { type: "array" }] } },
+      properties: { grants: { then: { type: "array" }, else: { type: "object" } } },
     });
   });
 });

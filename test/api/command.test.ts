@@ -1,3 +1,4 @@
+import { compileParams } from "../../src/config/params.ts";
 import { describe, expect, test } from "bun:test";
 import type { Encoder } from "../../src/encoders/encoder.ts";
 import { findEncoder } from "../../src/encoders/catalogue.ts";
@@ -96,7 +97,7 @@ describe("start, synchronous", () => {
     const { client } = connect([shell("r", "printf 'a\\nb'; exit 1", use("raw", { maxlen: 2 }))]);
     const reply = await client.call("r");
     expect(settled(reply.response)).toBe(
-      '{"api":"p","sandbox":"sb","command":"r","pid":PID,"status":{"exit":1},"stdout":"a\\n","stderr":"","stdout-overflow":true}',
+      '{"api":"p","sandbox":"sb","command":"r","pid":PID,"status":{"exit":1,"overflow":{"bytes":1}},"stdout":"a\\n","stderr":"","stdout-overflow":true}',
     );
   });
 
@@ -133,7 +134,7 @@ describe("arguments", () => {
   });
 
   test("those that are not declared are told and left out; with params they are refused", async () => {
-    const params = { allowDash: new Set<string>(), check: () => {} };
+    const params = compileParams({}, "params", () => {});
     const { client } = connect([
       shell("one", "echo %a%?b?", use("sync")),
       shell("none", "echo hi", use("sync")),
@@ -162,6 +163,8 @@ describe("arguments", () => {
   test("params are checked", async () => {
     const params = {
       allowDash: new Set(["a"]),
+      defaults: new Set<string>(),
+      complete: (args: unknown) => args,
       check(args: unknown) {
         if (JSON.stringify(args) !== '{"a":"-x"}') throw new Error("checked");
       },

@@ -9,6 +9,13 @@ const schema = JSON.parse(JSON.stringify(configJsonSchema()));
 
 /** A judge of its own for the keywords that the schema uses: says where a value does not fit. */
 function misfit(s: JsonSchema, value: unknown, path = ""): string | undefined {
+  if (s["if"] !== undefined) {
+    const { if: condition, then: fits, else: other, ...rest } = s;
+    const chosen = misfit(condition as JsonSchema, value, path) === undefined ? fits : other;
+    return misfit(chosen as JsonSchema, value, path) ?? misfit(rest, value, path);
+  }
+  if (Array.isArray(s["enum"]) && !s["enum"].includes(value))
+    return `${path}: ${String(value)} is not one of ${s["enum"].join(", ")}`;
   if (Array.isArray(s["anyOf"])) {
     const faults = s["anyOf"].map((variant: JsonSchema) => misfit(variant, value, path));
     return faults.includes(undefined) ? undefined : faults.join("; ");
@@ -29,6 +36,9 @@ function misfit(s: JsonSchema, value: unknown, path = ""): string | undefined {
       .map((item, i) => misfit((s["items"] ?? {}) as JsonSchema, item, `${path}[${i}]`))
       .find((f) => f);
   }
+  const needed = (s["required"] ?? []) as string[];
+  if (kind === "object" && needed.some((key) => !Object.hasOwn(value as object, key)))
+    return `${path}: no ${needed.find((key) => !Object.hasOwn(value as object, key))}`;
   if (kind !== "object" || s["properties"] === undefined) return undefined;
   const properties = s["properties"] as Record<string, JsonSchema>;
   const missing = ((s["required"] ?? []) as string[]).find(
@@ -38,6 +48,7 @@ function misfit(s: JsonSchema, value: unknown, path = ""): string | undefined {
   return Object.entries(value as object)
     .map(([key, inner]) => {
       const property = properties[key];
+      if (property === undefined && s["additionalProperties"] !== false) return undefined;
       return property === undefined
         ? `${path}: unknown ${key}`
         : misfit(property, inner, `${path}.${key}`);
@@ -65,11 +76,13 @@ describe("the JSON Schema", () => {
         keys.add(key);
         if (key === "properties") for (const inner of Object.values(value as object)) walk(inner);
         else if (key === "items") walk(value as JsonSchema);
+        else if (["if", "then", "else"].includes(key)) walk(value as JsonSchema);
         else if (key === "anyOf") for (const inner of value as JsonSchema[]) walk(inner);
       }
     };
     walk(schema);
-    for (const own of ["list", "text", "words", "shorthand"]) expect(keys).not.toContain(own);
+    for (const own of ["list", "text", "words", "shorthand", "like", "named"])
+      expect(keys).not.toContain(own);
   });
 
   test("accepts what the loader accepts, in the user's form and in the normal form", async () => {
@@ -89,11 +102,28 @@ describe("the JSON Schema", () => {
       });
     expect(judge({})).toBeUndefined();
     expect(judge({ acls: { runmod: "Admin" } })).toBeUndefined();
-    expect(judge({ acls: { runmod: "adminx" } })).toContain("adminx is not like");
+    expect(judge({ acls: { runmod: "adminx" } })).toContain("adminx is not one of default");
     expect(judge({ verbos: 1 })).toContain("unknown verbos");
     expect(judge({ commands: [{ uid: "c" }] })).toContain("no exec");
     expect(judge({ commands: { ...command, encoder: "line" } })).toBeUndefined();
     expect(judge({ commands: { ...command, encoder: 5 } })).toContain("encoder");
+    // What is wrong is told where it is, however a list or an object may be written.
+    const faults: [object, string][] = [
+      [{ encoder: "lin" }, ".sandboxes.commands.encoder: lin is not one of text, sync"],
+      [{ encoder: { output: "lin" } }, ".encoder.output: lin is not one of text, sync"],
+      [{ timeout: "x" }, ".commands.timeout: string is not number"],
+      [{ exec: { cmdpath: "/c", args: { arg: "a", omti: true } } }, ".exec.args: unknown omti"],
+      [{ exec: { cmdpath: "/c", args: ["a", [1]] } }, ".exec.args[1]: array is not"],
+    ];
+    for (const [more, fault] of faults)
+      expect(judge({ commands: { ...command, ...more } })).toContain(fault);
+    const plugin = { plugin: "p", output: "own" };
+    expect(judge({ commands: { ...command, encoder: plugin } })).toBeUndefined();
+    expect(judge({ commands: { ...command, encoder: "LINE" } })).toBeUndefined();
+    expect(judge({ seccomp: { default: "scmp_act_errno(EPERM)" } })).toBeUndefined();
+    expect(judge({ seccomp: { default: "SCMP_ACT_ALOW" } })).toContain(
+      "is not one of SCMP_ACT_ALLOW",
+    );
   });
 });
 
@@ -109,7 +139,7 @@ describe("the reference", () => {
   test("shows alternatives, words and defaults", () => {
     const row = (key: string) => lines.find((line) => line.startsWith(`| \`${key}\` |`));
     expect(row("sandboxes[].commands[].exec.args")).toContain(
-      "| string or number, or list of them |",
+      "| string or number or object, or list of them |",
     );
     expect(row("sandboxes[].caps[].mode")).toContain('| `set`, `unset` | `"set"` |');
     expect(row("sandboxes[].commands[].encoder")).toContain("string (its `output`) or object");

@@ -5,7 +5,7 @@ import { line } from "../../src/encoders/line.ts";
 import { raw } from "../../src/encoders/raw.ts";
 import { sync } from "../../src/encoders/sync.ts";
 import { text } from "../../src/encoders/text.ts";
-import { ABOUT, feed, utf8 } from "./feed.ts";
+import { about, feed, utf8 } from "./feed.ts";
 
 describe("catalogue", () => {
   test("names", () => {
@@ -41,7 +41,7 @@ describe("check", () => {
     [
       "raw",
       { toString: 1 },
-      ["toString: the encoder raw has no such option (it has maxlen, maxline)"],
+      ["toString: the encoder raw has no such option (it has maxlen, maxline, encoding)"],
     ],
   ];
   test.each(table)("%s %j", (name, opts, problems) => {
@@ -50,8 +50,8 @@ describe("check", () => {
 });
 
 describe("text and sync", () => {
-  const many = "x\n".repeat(129);
-  const kept = [...Array<string>(128).fill("x"), "..."];
+  const many = "x\n".repeat(5000);
+  const long = "[1,2]".repeat(1000);
   const table: [string, string, string, Record<string, unknown>, string][] = [
     ["both", "out\n", "err\n", {}, '{"stdout":["out"],"stderr":["err"]}'],
     ["only stdout", "a\nb", "", {}, '{"stdout":["a","b"]}'],
@@ -72,7 +72,8 @@ describe("text and sync", () => {
       { maxline: 1 },
       '{"stdout":["a","..."],"stderr":["c","..."],"stdout-overflow":true,"stderr-overflow":true}',
     ],
-    ["default maxline", many, "", {}, JSON.stringify({ stdout: kept, "stdout-overflow": true })],
+    ["no limit of lines", many, "", {}, JSON.stringify({ stdout: many.trimEnd().split("\n") })],
+    ["no limit of length", long, "", {}, JSON.stringify({ stdout: [long] })],
     ["maxlen", "123456", "", { maxlen: 4 }, '{"stdout":["123\\\\","456"]}'],
   ];
   test.each(table)("%s", async (_, stdout, stderr, opts, json) => {
@@ -87,12 +88,12 @@ describe("text and sync", () => {
   });
 
   test("text says nothing when nothing was printed", async () => {
-    expect(await feed(text, "")).toEqual({ events: [], fields: {} });
+    expect(await feed(text, "")).toMatchObject({ events: [], fields: {} });
   });
 
   test("end waits for the receiver of the event", async () => {
     const taken = Promise.withResolvers<void>();
-    const encoding = text.begin({}, () => taken.promise, ABOUT);
+    const encoding = text.begin({}, () => taken.promise, about());
     await encoding.stdout(utf8("a\n"));
     let ended = false;
     const end = Promise.resolve(encoding.end()).then(() => (ended = true));
@@ -104,7 +105,7 @@ describe("text and sync", () => {
   });
 
   test("what is over the limits is not kept", async () => {
-    const encoding = text.begin({}, () => {}, ABOUT);
+    const encoding = text.begin({}, () => {}, about());
     const chunk = utf8(`${"y".repeat(99)}\n`.repeat(650));
     Bun.gc(true);
     const before = process.memoryUsage().rss;
@@ -138,15 +139,18 @@ describe("raw", () => {
     }
   });
 
-  test("an unfinished character is replaced", async () => {
-    const fed = await feed(raw, Uint8Array.of(0x61, 0xe2, 0x82), { sizes: [1] });
-    expect(fed.fields["stdout"]).toBe("a\ufffd");
-  });
-
-  test("8 MiB of each stream by default", async () => {
-    const fed = await feed(raw, new Uint8Array((8 << 20) + 1).fill(0x61));
-    expect(String(fed.fields["stdout"]).length).toBe(8 << 20);
-    expect(fed.fields["stdout-overflow"]).toBe(true);
+  test("what is no text comes in base64, byte for byte, and says so", async () => {
+    const bytes = Uint8Array.of(0x61, 0xe2, 0x82);
+    const coded = { stdout: "YeKC", stderr: "ZQ==", encoding: "base64" };
+    expect((await feed(raw, bytes, { stderr: "e", sizes: [1] })).fields).toEqual(coded);
+    const opts = { encoding: "base64" };
+    expect((await feed(raw, "a", { stderr: "e", opts })).fields).toEqual({
+      ...coded,
+      stdout: "YQ==",
+    });
+    const fed = await feed(raw, bytes, { opts: { encoding: "utf8" } });
+    expect(fed.fields).toEqual({ stdout: "a\ufffd", stderr: "" });
+    expect(fed.loss).toEqual({ overflow: 0, replaced: 2 });
   });
 });
 
@@ -171,7 +175,7 @@ describe("line", () => {
       turns.push(turn);
       return turn.promise;
     };
-    const encoding = line.begin({}, emit, ABOUT);
+    const encoding = line.begin({}, emit, about());
     const done = encoding.stdout(utf8("a\nb\n"));
     expect(seen).toEqual(["a"]);
     turns[0]?.resolve();
@@ -185,7 +189,7 @@ describe("line", () => {
   test.each(immediate.map((encoder) => [encoder.name, encoder] as const))(
     "%s returns nothing where the receiver does not ask to wait",
     (_, encoder) => {
-      const encoding = encoder.begin({}, () => {}, ABOUT);
+      const encoding = encoder.begin({}, () => {}, about());
       expect(encoding.stdout(utf8("a\nb"))).toBeUndefined();
       expect(encoding.stderr(utf8("a\nb"))).toBeUndefined();
       expect(encoding.end()).not.toBeInstanceOf(Promise);

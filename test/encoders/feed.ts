@@ -1,14 +1,20 @@
 /** Runs an encoder over given bytes. */
+import { Hold, type Loss } from "../../src/encoders/hold.ts";
 import type { About, Encoder, Fields } from "../../src/encoders/encoder.ts";
 
 export const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text);
 
-/** A task whose log is of no interest. */
-export const ABOUT: About = { name: "t: s/c@1", tell() {} };
+/** A task whose log is of no interest. @param buffer bytes that it may hold */
+export const about = (buffer?: number): About => ({
+  name: "t: s/c@1",
+  tell() {},
+  hold: new Hold(buffer),
+});
 
 export interface Fed {
   events: Fields[];
   fields: Fields;
+  loss: Loss;
 }
 
 /** Cuts bytes at the given sizes, taken in turn. */
@@ -29,15 +35,23 @@ export async function feed(
     stderr = "",
     opts = {},
     sizes = [65536],
-  }: { stderr?: string | Uint8Array; opts?: Record<string, unknown>; sizes?: number[] } = {},
+    buffer,
+  }: {
+    stderr?: string | Uint8Array;
+    opts?: Record<string, unknown>;
+    sizes?: number[];
+    buffer?: number;
+  } = {},
 ): Promise<Fed> {
   const events: Fields[] = [];
   const emit = (fields: Fields): void => void events.push(fields);
-  const encoding = encoder.begin(opts, emit, ABOUT);
+  const whole = about(buffer);
+  const encoding = encoder.begin(opts, emit, whole);
   const bytes = (data: string | Uint8Array) => (typeof data === "string" ? utf8(data) : data);
   for (const chunk of chunks(bytes(stdout), sizes)) await encoding.stdout(chunk);
   for (const chunk of chunks(bytes(stderr), sizes)) await encoding.stderr(chunk);
-  return { events, fields: await encoding.end() };
+  const fields = await encoding.end();
+  return { events, fields, loss: whole.hold.loss };
 }
 
 /** A small generator of numbers in [0, below) that a seed repeats (mulberry32). */

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { json } from "../../src/encoders/json.ts";
-import { ABOUT, feed, random, utf8 } from "./feed.ts";
+import { about, feed, random, utf8 } from "./feed.ts";
 
 async function events(
   stdout: string | Uint8Array,
@@ -13,7 +13,8 @@ async function events(
 }
 
 const out = (...values: string[]) => values.map((value) => `{"stdout":${value}}`);
-const error = (message: string) => JSON.stringify({ "json-error": message });
+const error = (message: string, bytes?: number) =>
+  JSON.stringify({ "json-error": message, ...(bytes !== undefined && { bytes }) });
 
 describe("values", () => {
   const table: [string, string[]][] = [
@@ -23,7 +24,7 @@ describe("values", () => {
     ['{"a":1}{"b":2} [3]\n[]', out('{"a":1}', '{"b":2}', "[3]", "[]")],
     ['{\n  "a": [\n    1,\n    {"b": {}}\n  ]\n}\n', out('{"a":[1,{"b":{}}]}')],
     ["1 2\n3", out("1", "2", "3")],
-    ["true false null -1.5e1", out("true", "false", "null", "-15")],
+    ["true false null -1.5e1", out("true", "false", "null", "-1.5e1")],
     ['"a""b" "\\"\\\\"', out('"a"', '"b"', '"\\"\\\\"')],
     ['{"}":"{[\\"","]":"]"}', out('{"}":"{[\\"","]":"]"}')],
     ['"é€😀\\u00e9\\u0000"', out('"é€😀é\\u0000"')],
@@ -142,13 +143,13 @@ describe("errors", () => {
       "too long",
       '{"a":"0123456789"}[0]\n{"a":1}',
       { maxlen: 10 },
-      [error('longer than 10 bytes: {"a":"0123…'), ...out("[0]", '{"a":1}')],
+      [error('longer than 10 bytes: {"a":"0123…', 18), ...out("[0]", '{"a":1}')],
     ],
     [
       "a long excerpt",
       `x${"é".repeat(60)}\n1 `,
       {},
-      [error(`not JSON: x${"é".repeat(39)}…`), ...out("1")],
+      [error(`not JSON: x${"é".repeat(39)}…`, 121), ...out("1")],
     ],
   ];
   test.each(table)("%s", async (_, text, opts, expected) => {
@@ -236,7 +237,7 @@ test("valid values come through whatever is around them", async () => {
 test("an endless value is bounded and takes the time of its bytes", async () => {
   const seen: string[] = [];
   const emit = (fields: object): void => void seen.push(JSON.stringify(fields));
-  const encoding = json.begin({ maxlen: 1000 }, emit, ABOUT);
+  const encoding = json.begin({ maxlen: 1000 }, emit, about());
   await encoding.stdout(utf8('["'));
   const chunk = new Uint8Array(65536).fill(0x61);
   for (let n = 0; n < 256; n++) await encoding.stdout(chunk);

@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { log } from "../../src/encoders/log.ts";
-import { ABOUT, feed, utf8 } from "./feed.ts";
+import { about, feed, utf8 } from "./feed.ts";
 
 let dir = "";
 beforeAll(() => {
@@ -17,7 +17,7 @@ test("appends byte for byte, and tells the client nothing", async () => {
   writeFileSync(stdout, "before\n");
   const bytes = Uint8Array.of(0xff, 0x00, 0x0a);
   const fed = await feed(log, bytes, { stderr: "e", opts: { stdout, stderr }, sizes: [1] });
-  expect(fed).toEqual({ events: [], fields: {} });
+  expect(fed).toMatchObject({ events: [], fields: {} });
   expect(new Uint8Array(readFileSync(stdout))).toEqual(
     Uint8Array.of(...utf8("before\n"), ...bytes),
   );
@@ -38,7 +38,7 @@ test("does not follow a symbolic link, nor leave the first file open", () => {
   symlinkSync(target, link);
   const open = () => readdirCount("/proc/self/fd");
   const before = open();
-  expect(() => log.begin({ stdout: join(dir, "x.log"), stderr: link }, () => {}, ABOUT)).toThrow(
+  expect(() => log.begin({ stdout: join(dir, "x.log"), stderr: link }, () => {}, about())).toThrow(
     "ELOOP",
   );
   expect(open()).toBe(before);
@@ -47,7 +47,7 @@ test("does not follow a symbolic link, nor leave the first file open", () => {
 test("does not hang on a FIFO without reader", () => {
   const fifo = join(dir, "fifo");
   expect(Bun.spawnSync(["mkfifo", fifo]).exitCode).toBe(0);
-  expect(() => log.begin({ stdout: fifo }, () => {}, ABOUT)).toThrow("ENXIO");
+  expect(() => log.begin({ stdout: fifo }, () => {}, about())).toThrow("ENXIO");
 });
 
 /** Runs an encoding in a process of its own; `work` has it, and `told`, what the operator was told. */

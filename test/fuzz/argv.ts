@@ -65,18 +65,25 @@ function make(random: Random): Input {
   };
 }
 
-/** One element, filled by the rule in README.md: what the parsed pieces must add up to. */
+/** One element, filled by the rule in README.md, from the left: what the parsed pieces must add up to. */
 function reference(arg: string, given: Readonly<Record<string, Json>>): string {
-  return arg.replaceAll(
-    /%%|\?\?|%([A-Za-z_][\w.-]*)%|\?([A-Za-z_][\w.-]*)\?/g,
-    (mark: string, mandatory?: string, optional?: string) => {
-      const name = mandatory ?? optional;
-      if (name === undefined) return mark.charAt(0);
-      const value = Object.hasOwn(given, name) ? given[name] : undefined;
-      if (value === undefined || value === null) return "";
-      return typeof value === "string" ? value : JSON.stringify(value);
-    },
-  );
+  let filled = "";
+  for (let rest = arg; rest !== "";) {
+    const double = rest.startsWith("%%") || rest.startsWith("??");
+    const [mark = rest.charAt(0), mandatory, optional] =
+      /^%([A-Za-z](?:[\w.-]*[A-Za-z\d])?)%|^\?([A-Za-z](?:[\w.-]*[A-Za-z\d])?)\?/.exec(rest) ?? [];
+    const name = double ? undefined : (mandatory ?? optional);
+    if (name === undefined) {
+      filled += rest.charAt(0);
+      rest = rest.slice(double ? 2 : 1);
+      continue;
+    }
+    rest = rest.slice(mark.length);
+    const value = Object.hasOwn(given, name) ? given[name] : undefined;
+    if (value === undefined || value === null) continue;
+    filled += typeof value === "string" ? value : JSON.stringify(value);
+  }
+  return filled;
 }
 
 export const argv: Target = {

@@ -1,6 +1,11 @@
 /** What commands print: JSON values and lines, the same however the bytes are cut, and none lost. */
+import type { Encoder } from "../../src/encoders/encoder.ts";
+import type { Loss } from "../../src/encoders/hold.ts";
 import { json } from "../../src/encoders/json.ts";
 import { line } from "../../src/encoders/line.ts";
+import { raw } from "../../src/encoders/raw.ts";
+import { sync } from "../../src/encoders/sync.ts";
+import { parseExact } from "../../src/numbers.ts";
 import { chunks, feed } from "../encoders/feed.ts";
 import { spoil } from "./random.ts";
 import { demand, type Json, type Random, type Target } from "./target.ts";
@@ -11,6 +16,8 @@ interface Input {
   cuts: number[];
   maxlen: number;
   maxdepth: number;
+  /** Bytes that a task may hold. */
+  buffer: number;
 }
 
 const WORDS = [
@@ -25,6 +32,7 @@ const WORDS = [
     "\\",
     "\n",
     "\r\n",
+    "\r",
     " ",
     "-",
     "1",
@@ -113,7 +121,8 @@ async function checkJson(data: Uint8Array, cuts: number[], opts: Record<string, 
 function wholeValue(data: Uint8Array): string | undefined {
   try {
     const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(data);
-    return /\d{16}|\d[eE]/.test(text) ? undefined : JSON.stringify(JSON.parse(text));
+    const json = JSON.stringify(JSON.parse(text));
+    return JSON.stringify(parseExact(text)) === json ? json : undefined;
   } catch (error) {
     if (error instanceof SyntaxError || error instanceof TypeError) return undefined;
     throw error;
@@ -134,12 +143,62 @@ async function checkLines(data: Uint8Array, cuts: number[], maxlen: number): Pro
     "a piece is longer than maxlen",
     lines,
   );
+}
+
+/** What it is as text, and whether that has all of it. */
+function textOf(data: Uint8Array): { text: string; whole: boolean } {
   const text = new TextDecoder("utf-8", { ignoreBOM: true }).decode(data);
-  const longest = Math.max(0, ...text.split("\n").map((one) => one.length));
-  if (longest > maxlen) return;
-  const expected = text.split("\n");
-  if (expected.at(-1) === "") expected.pop();
-  demand(Bun.deepEquals(lines, expected), "lines are lost or changed", expected, lines);
+  return { text, whole: Buffer.from(text).equals(data) };
+}
+
+/** Nothing is lost or changed but what is told, to the byte; a task holds no more than `buffer`. */
+async function checkFaithful(data: Uint8Array, sizes: number[], buffer: number): Promise<void> {
+  const { text, whole } = textOf(data);
+  const fed = (encoder: Encoder, opts = {}) => feed(encoder, data, { opts, sizes, buffer });
+  /** @param added bytes of what is kept that were not printed */
+  const accounted = (what: string, kept: string | Buffer, added: number, loss: Loss): void => {
+    const bytes = Buffer.byteLength(kept) - added + loss.overflow;
+    demand(bytes === data.length, `${what}: bytes are missing`, kept, loss, data.length);
+  };
+  /** With the end that the last line may lack. */
+  const ended = text === "" || text.endsWith("\n") ? text : `${text}\n`;
+  const extra = ended.length - text.length;
+
+  const raws = await fed(raw);
+  const coded = raws.fields["encoding"] === "base64";
+  const out = Buffer.from(String(raws.fields["stdout"]), coded ? "base64" : "utf8");
+  demand(Buffer.from(data).subarray(0, out.length).equals(out), "raw: changed", out, data);
+  accounted("raw", out, 0, raws.loss);
+
+  const { fields, loss } = await fed(sync);
+  const kept = ((fields["stdout"] ?? []) as string[]).map((one) => `${one}\n`).join("");
+  // Where not one line is whole, the beginning of it is there.
+  const isLonger = Buffer.byteLength(kept) + loss.overflow > data.length;
+  const isCut = loss.overflow > 0 && kept !== "" && (isLonger || !whole);
+  const asPrinted = isCut ? kept.slice(0, -1) : kept;
+  demand(!isCut || !whole || !asPrinted.includes("\n"), "sync: one line of several is cut", kept);
+  demand(ended.startsWith(asPrinted), "sync: changed", ended, kept);
+  demand(
+    loss.replaced > 0 === (!whole && kept.includes("\ufffd")) || loss.overflow > 0,
+    "sync: marks",
+  );
+  if (whole) accounted("sync", asPrinted, loss.overflow > 0 ? 0 : extra, loss);
+
+  for (const cr of [true, false]) {
+    const { events, loss: told } = await fed(line, { cr });
+    let built = "";
+    let lost = 0;
+    for (const event of events) {
+      lost += (event["overflow"] as { bytes: number } | undefined)?.bytes ?? 0;
+      built += String(event["stdout"]) + (event["cr"] ? "\r" : "\n");
+    }
+    // Of a last line that ends with a carriage return, that is the end.
+    const end = cr && text.endsWith("\r") ? 0 : extra;
+    if (told.overflow === 0)
+      demand(built === (end === 0 ? text : ended), "line: changed", text, built);
+    demand(lost === told.overflow, "line: what is lost is not told where it is", events, told);
+    if (whole) accounted("line", built, end, told);
+  }
 }
 
 export const outputs: Target = {
@@ -149,15 +208,23 @@ export const outputs: Target = {
     cuts: random.list(4, () => 1 + random.below(random.pick([4, 60]))),
     maxlen: random.pick([3, 10, 200, 512]),
     maxdepth: random.pick([1, 3, 512]),
+    buffer: random.pick([random.below(40), random.below(200), 1 << 20]),
   }),
   async check(input: Json) {
-    const { bytes = "", cuts = [], maxlen = 512, maxdepth = 512 } = input as Partial<Input>;
+    const {
+      bytes = "",
+      cuts = [],
+      maxlen = 512,
+      maxdepth = 512,
+      buffer = 1 << 20,
+    } = input as Partial<Input>;
     const data = Buffer.from(bytes, "hex");
     const sizes = cuts.filter((size) => size > 0);
-    if (maxlen < 3 || maxdepth < 1) return;
+    if (maxlen < 3 || maxdepth < 1 || buffer < 0) return;
     const own = sizes.length > 0 ? sizes : [7];
     demand(Buffer.concat(chunks(data, own)).equals(data), "the test cuts wrongly");
     await checkJson(data, own, { maxlen, maxdepth });
     await checkLines(data, own, maxlen);
+    await checkFaithful(data, own, buffer);
   },
 };

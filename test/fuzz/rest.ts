@@ -1,6 +1,6 @@
 /** REST requests: an afb-reply with a status of the catalogue for any of them, and query strings as a browser reads them. */
 import { AfbError } from "../../src/errors.ts";
-import { parseQuery } from "../../src/server/query.ts";
+import { type Pairs, parseQuery } from "../../src/server/query.ts";
 import { createRest } from "../../src/server/rest.ts";
 import { Sessions } from "../../src/server/session.ts";
 import { TestRegistry } from "../server/harness.ts";
@@ -120,14 +120,19 @@ function make(random: Random): Input {
   };
 }
 
-/** As the URL standard does, of a repeated name the last; undefined where its parser replaces what it cannot decode. */
-function reference(query: string): Map<string, string> | undefined {
-  const pairs = new Map(new URLSearchParams(query));
-  return [...pairs].flat().some((one) => one.includes("\ufffd")) ? undefined : pairs;
+/** As the URL standard does, and of a repeated name a list; undefined where its parser replaces what it cannot decode. */
+function reference(query: string): Pairs | undefined {
+  const all = new URLSearchParams(query);
+  if ([...all].flat().some((one) => one.includes("\ufffd"))) return undefined;
+  const values = (name: string): string | string[] => {
+    const list = all.getAll(name);
+    return list.length === 1 ? String(list[0]) : list;
+  };
+  return new Map([...all.keys()].map((name) => [name, values(name)]));
 }
 
 function checkQuery(query: string): void {
-  let pairs: Map<string, string>;
+  let pairs: Pairs;
   try {
     pairs = parseQuery(query, "query");
   } catch (error) {

@@ -71,3 +71,26 @@ test.skipIf(!isRoot || hierarchy === undefined)(
     expect(groups()).toEqual([]);
   },
 );
+
+test("the time of a task is the command's, not that of who reads what it printed", async () => {
+  const api = compiled({
+    uid: "w",
+    ...(isRoot && { acls: { user: "nobody" } }),
+    commands: { uid: "c", exec: { cmdpath: "/bin/echo", args: "x" } },
+  });
+  const launching = new Launching();
+  const read = Promise.withResolvers<void>();
+  const sink: OutputSink = { stdout: () => read.promise, stderr() {} };
+  try {
+    (await launching.prepare([api])).use();
+    const begin = performance.now();
+    const { ended } = await launching.launch(planOf(api), ["/bin/echo", "x"], sink);
+    const quiet = Bun.sleep(2000).then(() => "waits");
+    expect(await Promise.race([ended, quiet])).toBe("waits");
+    read.resolve();
+    const { usage } = await ended;
+    expect(performance.now() - begin - usage.wall).toBeGreaterThan(1000);
+  } finally {
+    await launching.close();
+  }
+});

@@ -38,8 +38,27 @@ describe("what a placeholder is", () => {
     ["http://h/?q=%q%&r=1", { q: "x y" }, "http://h/?q=x y&r=1"],
     ["*?.txt", undefined, "*?.txt"],
     ["", undefined, ""],
+    ["+%Y-%m-%d", undefined, "+%Y-%m-%d"],
+    ["%s-%s", undefined, "%s-%s"],
+    ["%_x%", undefined, "%_x%"],
+    ["%a-%b%", { b: "v" }, "%a-v"],
   ])("%s with %j", (arg, args, result) => {
     expect(run(arg, args)).toBe(result);
+  });
+
+  test("what is declared is a name, whatever it ends with", () => {
+    const own = parseTemplate("/bin/x", ["%Y-%m-%d", "%_x%"], literal, new Set(["Y-", "_x"]));
+    expect([...own.names]).toEqual(["Y-", "_x"]);
+  });
+
+  test("an element with omit is there only when its optional values are", () => {
+    const arg = { arg: "-l=?l?%m%", omit: true };
+    const own = parseTemplate("/bin/x", ["a", arg, { arg: "?l?" }], literal);
+    expect(fill(own, { m: "1" })).toEqual(["/bin/x", "a", ""]);
+    expect(fill(own, { l: "", m: "1" })).toEqual(["/bin/x", "a", "-l=1", ""]);
+    expect(refusal(() => fill(own, { l: "1" }))).toContain("argument `m` is missing");
+    const never = () => parseTemplate("/bin/x", [{ arg: "%m%", omit: true }], literal);
+    expect(never).toThrow("args[0].omit: it has no ?name?");
   });
 
   test("names are collected", () => {
@@ -117,8 +136,10 @@ describe("values", () => {
 
   test("what every object inherits is not given, and may be a name", () => {
     expect(refusal(() => run("%constructor%", {}))).toContain("argument `constructor` is missing");
-    expect(run("?__proto__?", {})).toBe("");
-    expect(run("%__proto__%", JSON.parse('{"__proto__": "v"}'))).toBe("v");
+    expect(run("?constructor?", {})).toBe("");
+    const declared = new Set(["__proto__"]);
+    const own = parseTemplate("/bin/x", ["%__proto__%"], literal, declared);
+    expect(fill(own, JSON.parse('{"__proto__": "v"}'))[1]).toBe("v");
     expect(refusal(() => run("x", JSON.parse('{"__proto__": 1}')))).toContain("takes no arguments");
   });
 

@@ -329,7 +329,7 @@ test("the JSON Schema has the ranges too", () => {
       (schema, key) => (schema as Record<string, unknown> | undefined)?.[key],
       configJsonSchema(),
     );
-  const sandbox = ["properties", "sandboxes", "anyOf", "0", "properties"];
+  const sandbox = ["properties", "sandboxes", "else", "properties"];
   const id = { type: ["string", "integer"], minimum: 0, maximum: 4294967294 };
   expect(at(...sandbox, "acls", "properties", "user")).toMatchObject(id);
   expect(at(...sandbox, "acls", "properties", "timeout")).toMatchObject({ maximum: 2147483 });

@@ -1,0 +1,43 @@
+/** The processes of a task besides its command, from proc_pid_task_children(5). */
+import { readdirSync, readFileSync } from "node:fs";
+
+/** Of a fork bomb it does not matter how many there are, and nobody is to wait while they are counted. */
+const MOST = 256;
+
+/**
+ * How many descendants of a supervisor there are but for the command and the init of its namespace, {@link MOST} at most. They come
+ * and go meanwhile; 0 also where the kernel does not tell children (CONFIG_PROC_CHILDREN).
+ */
+export function othersOf(supervisor: number, command: number): number {
+  const [first, ...siblings] = childrenOf(supervisor);
+  if (first === undefined) return 0;
+  const pending = [first, ...siblings];
+  const seen = new Set<number>();
+  let inits = 0;
+  for (let pid = pending.pop(); pid !== undefined && seen.size < MOST; pid = pending.pop()) {
+    if (seen.has(pid)) continue;
+    seen.add(pid);
+    const children = childrenOf(pid);
+    // The init has no other child at first, and is no process of the command's.
+    if (children.includes(command)) inits++;
+    pending.push(...children);
+  }
+  seen.delete(command);
+  return seen.size - inits;
+}
+
+function childrenOf(pid: number): number[] {
+  try {
+    return readdirSync(`/proc/${pid}/task`).flatMap((thread) =>
+      readFileSync(`/proc/${pid}/task/${thread}/children`, "latin1")
+        .split(" ")
+        .filter((text) => text !== "")
+        .map(Number),
+    );
+  } catch (error) {
+    // It has gone meanwhile, or is hidden (hidepid), or this kernel does not tell.
+    const code = error instanceof Error && "code" in error ? error.code : undefined;
+    if (code === "ENOENT" || code === "ESRCH" || code === "EACCES" || code === "EPERM") return [];
+    throw error;
+  }
+}
