@@ -15,7 +15,7 @@ describe("what json-c reads", () => {
     ["[NaN, nan, Infinity, -infinity]", '["NaN","NaN","Infinity","-Infinity"]'],
     ["[True, FALSE, Null, NULL]", "[true,false,null,null]"],
     ["{version: 1, _x.y-z: 2, $k:3}", '{"version":1,"_x.y-z":2,"$k":3}'],
-    ["[007, -0012.50, 5., 1e3]", "[7,-12.5,5,1000]"],
+    ["[007, -0012.50, 5., 1e3]", "[7,-12.50,5,1e3]"],
     ["[9007199254740993,]", "[9007199254740993]"],
     ['"a\tb\u0001"', '"a\\tb\\u0001"'],
     ['"\\u00e9\\/\\b"', '"é/\\b"'],

@@ -39,7 +39,7 @@ describe("values", () => {
     ['{version: 1, state:"up"}', out('{"version":1,"state":"up"}')],
     ['{"t":"a\tb"}', out('{"t":"a\\tb"}')],
     ["{'v': 9007199254740993,}", out('{"v":9007199254740993}')],
-    ["007 [-01.50,]", out("7", "[-1.5]")],
+    ["007 [-01.50,]", out("7", "[-1.50]")],
   ];
   test.each(table)("%j", async (text, expected) => {
     expect(await events(text)).toEqual(expected);
