@@ -1,7 +1,9 @@
-/** `npm run docs`: writes what is generated into README.md: the reference, made from the schema, and the protections. */
+/** `npm run docs`: writes what is generated into README.md: the reference, made from the schema, the
+ * variables that are kept back, and the protections. */
 import { join } from "node:path";
 import { AccessFile } from "../src/access/schema.ts";
 import { referenceMarkdown } from "../src/config/reference.ts";
+import { variablesMarkdown } from "../src/plan/server-variables.ts";
 import { protectionsMarkdown } from "./protections.ts";
 
 export const readme = join(import.meta.dir, "../README.md");
@@ -10,6 +12,7 @@ const GENERATED = {
   reference: () => referenceMarkdown(),
   access: () => referenceMarkdown(AccessFile),
   protections: protectionsMarkdown,
+  variables: variablesMarkdown,
 } as const;
 export type Region = keyof typeof GENERATED;
 export const regions = Object.keys(GENERATED) as Region[];

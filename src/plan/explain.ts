@@ -154,6 +154,10 @@ export function explain(plan: Plan): string[] {
   const lines = explainPolicy(plan.policy);
   if (plan.pool)
     lines.push(`${plan.pool.size} of these are kept ready, with all but the filter done`);
+  if (plan.keptBack)
+    lines.push(
+      `variables of the server that are not handed on: ${plan.keptBack.join(", ")}; envs can name them`,
+    );
   lines.push(plan.timeout > 0 ? `killed after ${plan.timeout / 1000} s` : "no time limit");
   const argv = plan.argv.elements.map((pieces) =>
     pieces
