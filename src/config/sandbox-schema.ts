@@ -177,8 +177,25 @@ export const Mount = object(
     ),
     mode: optional(
       words(
-        ["ro", "rw", "symlink", "dir", "tmpfs", "dev", "proc", "sys", "mqueue", "execfd", "lock"],
-        { description: "what to put there", default: "ro" },
+        [
+          "ro",
+          "rw",
+          "symlink",
+          "dir",
+          "tmpfs",
+          "dev",
+          "proc",
+          "sys",
+          "mqueue",
+          "execfd",
+          "hosts",
+          "lock",
+        ],
+        {
+          description:
+            "what to put there; hosts: a file such as /etc/hosts with localhost and the host name",
+          default: "ro",
+        },
         { read: "ro", write: "rw", anonymous: "dir", devfs: "dev", procfs: "proc", sysfs: "sys" },
       ),
     ),

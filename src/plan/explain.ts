@@ -44,7 +44,9 @@ function mountWords(step: MountStep): string {
     case "rebind":
       return `make ${step.target} ${flagWords(step.flags)}`;
     case "file":
-      return `put a file of ${step.content.length} bytes, made at boot, at ${step.target}`;
+      return step.named
+        ? `put a file with localhost and the host name at ${step.target}`
+        : `put a file of ${step.content.length} bytes, made at boot, at ${step.target}`;
     case "lock":
       return `hold a lock on ${step.target}`;
     case "seal":

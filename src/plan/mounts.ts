@@ -34,6 +34,16 @@ function devSteps(target: string): MountStep[] {
   ];
 }
 
+/** hosts(5) of a network of its own. The name has an address of its own, as Debian does, so that this leads back to the name. */
+const HOSTS = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n127.0.1.1\t";
+
+/** A name that the config gives is set after the files are made; any other is the host's, and may change until then. */
+function hostsFile(target: string, mode: number, { own, hostname }: MountContext): MountStep {
+  const given = own.has("uts") ? hostname : undefined;
+  const content = new TextEncoder().encode(given === undefined ? HOSTS : `${HOSTS}${given}\n`);
+  return { kind: "file", target, content, mode, ...(given === undefined && { named: true }) };
+}
+
 const SET_ID = 0o6000;
 
 /** Of an execfd file, bytes. */
@@ -42,6 +52,8 @@ const MOST_CONTENT = 16 * 1024 * 1024;
 export interface MountContext {
   readonly own: ReadonlySet<NamespaceName>;
   readonly identity: Identity | undefined;
+  /** What the config gives. */
+  readonly hostname: string | undefined;
   readonly machine: Machine;
   readonly expand: (text: string) => string;
 }
@@ -154,6 +166,8 @@ function compileMount(
       }
       return [{ kind: "file", target, content, mode: perm ?? 0o444 }];
     }
+    case "hosts":
+      return [hostsFile(target, perm ?? 0o444, context)];
     case "lock":
       if (!context.own.has("pid")) {
         throw new Error(

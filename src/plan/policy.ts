@@ -48,6 +48,8 @@ export type MountStep =
       readonly target: string;
       readonly content: Uint8Array;
       readonly mode: number;
+      /** The host name, as it is in the sandbox, and a new line follow. */
+      readonly named?: true;
     }
   /** A file that is locked while the sandbox lives. */
   | { readonly kind: "lock"; readonly target: string };
