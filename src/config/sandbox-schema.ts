@@ -149,6 +149,12 @@ export const Seccomp = object(
     report: optional(
       flag({ description: "tell in the outcome which calls were denied or logged, by name" }),
     ),
+    abis: optional(
+      list(words(["i386", "arm"], { description: "an ABI" }), {
+        description:
+          "32-bit programs that may run too, under the same rules: i386 on x86_64, arm on aarch64; default none",
+      }),
+    ),
     rules: optional(list(SeccompRule, { description: "rules by name, compiled at boot" })),
     rulespath: optional(
       Type.String({ description: "file of compiled BPF (struct sock_filter[])" }),

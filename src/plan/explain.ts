@@ -147,6 +147,7 @@ export function explainPolicy(policy: Policy): string[] {
         ? "every other system call: no seccomp filter of its own"
         : "every system call: no seccomp filter",
   );
+  if (policy.abi) lines.push(`programs of ${policy.abi} may run too`);
   if (policy.told) lines.push(toldWords(policy.told));
   return lines;
 }

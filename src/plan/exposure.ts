@@ -165,8 +165,9 @@ function sockets({ families, namespaces: own, joinNet }: Policy): Finding[] {
     .map((name) => ({ what: `shares ${name} with the host`, weight: 0.1, effort: 2 }));
 }
 
-function kernel({ seccomp }: Policy): Finding[] {
-  if (seccomp) return [];
+function kernel({ seccomp, abi }: Policy): Finding[] {
+  if (seccomp && abi === undefined) return [];
+  if (seccomp) return [{ what: `may use the system calls of ${abi} too`, weight: 0.2, effort: 2 }];
   const fix: Partial<Sandbox> = {
     seccomp: {
       default: "SCMP_ACT_ERRNO(EPERM)",

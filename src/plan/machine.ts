@@ -15,6 +15,7 @@ import { missingCall } from "../../ffi/kernel.ts";
 import { landlockAbi } from "../../ffi/landlock.ts";
 import { capFromName } from "../../ffi/libcap.ts";
 import {
+  type Abi,
   type Architecture,
   compileFilter,
   resolveSyscall,
@@ -23,6 +24,7 @@ import {
 import { readObeyed } from "../config/obeyed.ts";
 import { trustOf } from "../config/trust.ts";
 import { idOf } from "../config/ranges.ts";
+import { runs } from "./runs-abi.ts";
 import { outputOf } from "./output.ts";
 import type { LabelPolicy } from "./policy.ts";
 import type { HostFiles } from "./view.ts";
@@ -57,8 +59,10 @@ export interface Machine {
   /** Number of a capability; undefined when unknown. */
   cap(name: string): number | undefined;
   /** Number of a syscall here; negative when only other architectures have it; undefined when unknown. */
-  syscall(name: string): number | undefined;
-  compileFilter(defaultAction: number, rules: readonly Rule[]): Uint8Array;
+  syscall(name: string, abi?: Abi): number | undefined;
+  compileFilter(defaultAction: number, rules: readonly Rule[], abi?: Abi): Uint8Array;
+  /** Whether the kernel runs programs of it; undefined when that cannot be told. */
+  runs(abi: Abi): boolean | undefined;
   /** Why the supervisor cannot answer calls of a command; undefined when it can. */
   cannotTell(): string | undefined;
   /** The active security module that has labels. */
@@ -139,12 +143,12 @@ function cannotTell(): string | undefined {
 /** Filters as they were asked for: sandboxes with equal rules share one, and each costs milliseconds. */
 function rememberingFilters(arch: Architecture): Machine["compileFilter"] {
   const made = new Map<string, Uint8Array>();
-  return (fallback, rules) => {
-    const key = JSON.stringify([fallback, rules], (_, value) =>
+  return (fallback, rules, abi = arch) => {
+    const key = JSON.stringify([fallback, rules, abi], (_, value) =>
       typeof value === "bigint" ? `${value}` : value,
     );
     let program = made.get(key);
-    if (!program) made.set(key, (program = compileFilter(fallback, rules, arch)));
+    if (!program) made.set(key, (program = compileFilter(fallback, rules, abi)));
     return program;
   };
 }
@@ -175,8 +179,9 @@ export function thisMachine(arch: string = process.arch): Machine {
     group: groupByName,
     groupName: groupById,
     cap: capFromName,
-    syscall: (name) => resolveSyscall(name, arch),
+    syscall: (name, abi = arch) => resolveSyscall(name, abi),
     compileFilter: rememberingFilters(arch),
+    runs,
     cannotTell,
     labelModule,
     landlockAbi,

@@ -142,6 +142,8 @@ export interface Policy {
   readonly families: FamiliesPolicy | undefined;
   /** Compiled filter (struct sock_filter[]). */
   readonly seccomp: Uint8Array | undefined;
+  /** Programs of it may run besides, under the same rules: i386, arm. */
+  readonly abi?: string;
   /** Which calls the outcome tells of; undefined: none. */
   readonly told: ToldCalls | undefined;
   /** Resource limits as [RLIMIT number, value]; -1n is unlimited. */
