@@ -78,9 +78,7 @@ export function compilePolicy(
     caps: compileCaps(
       sandbox.caps,
       `${path}.caps`,
-      identity,
-      namespaces.has("user"),
-      machine,
+      { identity, namespaces: network, newPrivs, machine },
       report,
     ),
     noNewPrivs: !newPrivs,

@@ -37,6 +37,8 @@ export interface Machine {
   readonly groups: readonly number[];
   /** Capabilities that what it executes has too: see capabilities(7). Root's are not told. */
   readonly ambient: ReadonlySet<number>;
+  /** Those of root, which a container or unit may have taken some of; undefined where that is not known. */
+  readonly held: ReadonlySet<number> | undefined;
   /** It runs under no_new_privs, and so does what it executes. */
   readonly noNewPrivs: boolean;
   /** The server may switch users and set capabilities: it runs as root. */
@@ -84,8 +86,8 @@ export interface Machine {
 const ownStatus = (field: string): string =>
   new RegExp(`^${field}:\\t(.*)$`, "m").exec(readFileSync("/proc/self/status", "utf8"))?.[1] ?? "";
 
-function ownAmbient(): Set<number> {
-  const mask = BigInt(`0x${ownStatus("CapAmb") || "0"}`);
+function ownCaps(set: "CapAmb" | "CapPrm"): Set<number> {
+  const mask = BigInt(`0x${ownStatus(set) || "0"}`);
   return new Set(Array.from({ length: 64 }, (_, i) => i).filter((i) => (mask >> BigInt(i)) & 1n));
 }
 
@@ -161,7 +163,8 @@ export function thisMachine(arch: string = process.arch): Machine {
     uid,
     gid: process.getegid?.() ?? -1,
     groups: [...(process.getgroups?.() ?? []), process.getgid?.() ?? -1],
-    ambient: uid === 0 ? new Set() : ownAmbient(),
+    ambient: uid === 0 ? new Set() : ownCaps("CapAmb"),
+    held: uid === 0 ? ownCaps("CapPrm") : undefined,
     noNewPrivs: ownStatus("NoNewPrivs") === "1",
     privileged: uid === 0,
     pid: process.pid,

@@ -20,6 +20,8 @@ const MOST_HOSTNAME = 64;
 
 export interface Namespaces {
   readonly own: ReadonlySet<NamespaceName>;
+  /** The config itself asks for users of its own; otherwise they come with the server's being no root. */
+  readonly asksUsers: boolean;
   /** Network namespace to join, by the path ip-netns(8) keeps it at. */
   readonly joinNet: string | undefined;
 }
@@ -59,8 +61,9 @@ export function compileNamespaces(
     if (namespace?.opts?.[key] === undefined) continue;
     report.notice(`${path}.opts.${key}`, "ignored: namespaces are made without an external tool");
   }
+  const asksUsers = own.has("user");
   if (!machine.privileged) asOrdinaryUser(own, named, shares.users, path, machine, report);
-  return { own, joinNet: named === undefined ? undefined : `/run/netns/${named}` };
+  return { own, asksUsers, joinNet: named === undefined ? undefined : `/run/netns/${named}` };
 }
 
 /** An ordinary user gets namespaces only inside a user namespace of its own. */

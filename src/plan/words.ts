@@ -52,6 +52,16 @@ export function capabilityWords(number: number): string {
   return found ? `${found[0]} (${found[1]})` : `capability ${number}`;
 }
 
+export const capabilityShort = (number: number): string =>
+  CAPABILITIES[number]?.[0] ?? `capability ${number}`;
+
+/** @throws Error for a name that this table does not know */
+export function capabilityNumber(name: string): number {
+  const number = CAPABILITIES.findIndex(([known]) => known === name);
+  if (number < 0) throw new Error(`no capability ${name}`);
+  return number;
+}
+
 /** Numbers of capabilities, as a set such as `["SYS_ADMIN"]` has them. */
 export const capabilityNumbers = (names: readonly string[]): ReadonlySet<number> =>
   new Set(names.map((name) => CAPABILITIES.findIndex(([known]) => known === name)));
