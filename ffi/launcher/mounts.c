@@ -108,6 +108,21 @@ static long restrict_mount(long fd, u64 attributes)
 	return r == -ENOSYS ? remount_tree(fd, attributes, 0) : r;
 }
 
+/*
+ * The tmpfs lies on the host's root, and would come along with that where it is a source, and hide it: what is unbindable is left
+ * out. Only while a file of its own is mounted it must not be so.
+ */
+static long set_propagation(u64 propagation)
+{
+	struct mount_attr attr = { .propagation = propagation };
+	long r = SYS5(__NR_mount_setattr, scratch, "", AT_EMPTY_PATH, &attr, sizeof attr);
+	if (r != -ENOSYS)
+		return r;
+	char name[40] = "/proc/self/fd/";
+	decimal(name + 14, scratch);
+	return SYS5(__NR_mount, 0, name, 0, propagation, 0);
+}
+
 /* Shows what `fd` refers to at `target`, with its submounts. Before 5.12 they are restricted once they are there: nobody else sees them. */
 static long show(long fd, const char *target, u64 attributes)
 {
@@ -156,23 +171,29 @@ long root_begin(void)
 	root = scratch = (int)r;
 	/* On top of "/": a place that always exists. Lookups from the old root do not see it; pivot_root finds it by fd. */
 	at = "/";
-	return SYS5(__NR_move_mount, root, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH);
+	r = SYS5(__NR_move_mount, root, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH);
+	return r < 0 ? r : set_propagation(MS_UNBINDABLE);
 }
 
 long root_end(void)
 {
 	at = "/";
 	long r = restrict_mount(root, MOUNT_ATTR_RDONLY);
-	if (r < 0)
-		return r;
-	r = SYS1(__NR_fchdir, root);
+	if (r >= 0)
+		r = set_propagation(MS_PRIVATE);
+	if (r >= 0)
+		r = SYS1(__NR_fchdir, root);
 	if (r < 0)
 		return r;
 	/* With the same directory twice, the old root ends up on top of the new one, and goes with one umount: pivot_root(2) */
 	r = SYS2(__NR_pivot_root, ".", ".");
 	if (r < 0)
 		return r;
-	r = SYS2(__NR_umount2, ".", MNT_DETACH);
+	/* What is uppermost goes first: on the old root still lies the tmpfs, unless that is the new one. */
+	if (scratch != root)
+		r = SYS2(__NR_umount2, ".", MNT_DETACH);
+	if (r >= 0)
+		r = SYS2(__NR_umount2, ".", MNT_DETACH);
 	if (r < 0)
 		return r;
 	if (scratch != root)
@@ -287,7 +308,11 @@ long make_file(const struct op *op, const char *content)
 	if (r >= 0 && op->numbers[1] == 1)
 		r = write_name(fd);
 	if (r >= 0)
+		r = set_propagation(MS_PRIVATE);
+	if (r >= 0)
 		r = show(fd, target, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
+	if (r >= 0)
+		r = set_propagation(MS_UNBINDABLE);
 	close_fd(fd);
 	long gone = SYS3(__NR_unlinkat, scratch, hidden, 0);
 	return r < 0 ? r : gone;

@@ -177,7 +177,10 @@ const share = (what: string) =>
 
 export const Mount = object(
   {
-    target: Type.String({ minLength: 1, description: "absolute path inside the sandbox" }),
+    target: Type.String({
+      minLength: 1,
+      description: "absolute path inside the sandbox; / first, and ro",
+    }),
     source: optional(
       Type.String({ description: "path on the host, or link text, or command; default: target" }),
     ),

@@ -120,7 +120,8 @@ export function explainPolicy(policy: Policy): string[] {
     lines.push(`has its own ${[...namespaces].map((name) => NAMESPACE_WORDS[name]).join(", ")}`);
   if (policy.joinNet !== undefined) lines.push(`join the network ${policy.joinNet}`);
   if (policy.cgroup) lines.push("start in a control group of its own");
-  if (mounts) lines.push("start from an empty, read-only root", ...mounts.map(mountWords));
+  if (mounts?.[0]?.target === "/") lines.push(...mounts.map(mountWords));
+  else if (mounts) lines.push("start from an empty, read-only root", ...mounts.map(mountWords));
   else lines.push("see the whole file system of the host");
   if (hostname !== undefined && namespaces.has("uts")) lines.push(`host name ${hostname}`);
   for (const [resource, value] of policy.rlimits) lines.push(rlimitWords(resource, value));
