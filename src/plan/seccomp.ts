@@ -2,7 +2,7 @@
 import { constants } from "node:os";
 import type { Abi, Rule } from "../../ffi/libseccomp.ts";
 import type { Seccomp } from "../config/sandbox-schema.ts";
-import { isShort, SECOND, withAbi, withMultiplexers, withNewer } from "./abi.ts";
+import { isShort, MULTIPLEXED, SECOND, withAbi, withMultiplexers, withNewer } from "./abi.ts";
 import { chain, lowerHalves, validateProgram } from "./bpf.ts";
 import type { Families } from "./families.ts";
 import { withFamilies } from "./families-filter.ts";
@@ -63,6 +63,11 @@ export function compileSeccomp(
     );
     return NONE;
   }
+  if (
+    second === "i386" &&
+    report.attempt(`${path}.abis`, () => checkMultiplexed(verdicts)) === undefined
+  )
+    return NONE;
   if (families) tellRings(verdicts, path, report);
   const filter = report.attempt(path, () => {
     let program = compileFor(machine.arch, fallback, verdicts, machine);
@@ -113,6 +118,18 @@ function secondAbi(
     }
   }
   return abis.includes(second as "i386" | "arm") ? second : undefined;
+}
+
+/** libseccomp takes arguments from rules on what a multiplexer stands for, and then they must not differ. */
+function checkMultiplexed(verdicts: Verdicts): true {
+  for (const { name, conditional } of verdicts.values()) {
+    if (!MULTIPLEXED.has(name) || new Set(conditional.map(({ action }) => action)).size <= 1)
+      continue;
+    throw new Error(
+      `the rules with args of ${name} have different actions, which cannot be said for programs of i386: give them one, or leave i386 out`,
+    );
+  }
+  return true;
 }
 
 /** The program for the calls of one ABI. */

@@ -178,6 +178,16 @@ describe("a second ABI", () => {
       "seccomp.abis: a filter of rulespath says itself",
     );
   });
+  test("conditions that libseccomp cannot tell apart there are refused", () => {
+    const family = (value: number) => ({ index: 0, op: "eq", value });
+    const rules = [rule("socket", "KILL", family(1)), rule("socket", "ERRNO(EXDEV)", family(2))];
+    const machine = { ...thisMachine("x64"), uid: 0, privileged: true };
+    const seccomp = { default: ALLOW, rules };
+    expect(refused({ acls, seccomp: { ...seccomp, abis: ["i386"] } }, machine)[0]).toStartWith(
+      "sandboxes[0].seccomp.abis: the rules with args of socket have different actions",
+    );
+    compiled({ acls, seccomp }, machine);
+  });
   test("arguments that its programs cannot have are refused", () => {
     const args = { index: 1, op: "gt", value: "0x100000000" };
     const seccomp = { default: ALLOW, abis: ["i386"], rules: [rule("lseek", "KILL", args)] };
