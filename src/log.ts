@@ -5,6 +5,12 @@ import { visible } from "./visible.ts";
 export const LEVELS = ["error", "warning", "notice", "info", "debug"] as const;
 export type Level = (typeof LEVELS)[number];
 
+/**
+ * UTF-16 units of a text. A caller chooses part of it, and journald cuts a line at 48 KB (LineMax= of journald.conf(5)): what is
+ * behind would be a line of its own, with the priority that it claims.
+ */
+const LONGEST = 4096;
+
 /** The log of one API, or of the server itself. */
 export type Logger = (level: Level, text: string) => void;
 
@@ -34,10 +40,15 @@ export class Log {
     return (level, text) => {
       if (this.enabled(api, level))
         // A caller chooses part of what is logged: it must not begin a line of its own.
-        this.write(visible(`${level}: ${api === "" ? "" : `${api}: `}${text}`));
+        this.write(visible(`${level}: ${api === "" ? "" : `${api}: `}${shortened(text)}`));
     };
   }
 }
+
+const shortened = (text: string): string =>
+  text.length <= LONGEST
+    ? text
+    : `${text.slice(0, LONGEST)}… (${text.length - LONGEST} characters more)`;
 
 /** The log of this process. */
 export const serverLog = new Log();

@@ -3,15 +3,20 @@
  * take more. So one alone gets half of it, two get a third each, and however many are greedy, something is left for who comes
  * next (dynamic thresholds, as switches share their buffers).
  */
+/** Milliseconds in which one that need not wait, though all is taken, finishes what it has begun. */
+const FAVOUR = 5_000;
+
 export class Share {
   #held = 0;
   /** Who waits for room, in order; each tells whether it goes on now. */
   readonly #waiting = new Set<() => boolean>();
   #favoured: Part | undefined;
+  #favour: ReturnType<typeof setTimeout> | undefined;
 
   /**
    * @param most all there is: bytes, or whatever is shared
-   * @param trifle who holds no more than this may always take: so many times the clients are what may be taken besides
+   * @param trifle so much a client may hold whatever others do: else who asks for little would wait where all is taken, as it is
+   * where something comes in pieces. It adds to `most` for each client.
    */
   constructor(
     readonly most: number,
@@ -39,11 +44,14 @@ export class Share {
     return this.#favoured === part;
   }
 
-  /** For parts. @param finishes see {@link Part.onRoom} */
-  wait(part: Part, ready: () => void, finishes: boolean): void {
+  /** For parts, see {@link Part.onRoom}. */
+  wait(part: Part, ready: () => void, late: (() => void) | undefined): void {
     const goOn = (): boolean => {
       // Else all could wait for one another, each with half of what it needs.
-      if (finishes) this.#favoured ??= part;
+      if (late && !this.#favoured && part.full) {
+        this.#favoured = part;
+        this.#favour = setTimeout(late, FAVOUR);
+      }
       if (part.full) return false;
       queueMicrotask(ready);
       return true;
@@ -55,6 +63,7 @@ export class Share {
   finished(part: Part): void {
     if (this.#favoured !== part) return;
     this.#favoured = undefined;
+    clearTimeout(this.#favour);
     this.#goOn();
   }
 
@@ -76,9 +85,13 @@ export class Part {
 
   /** It holds more than what is left for everybody else. */
   get full(): boolean {
-    const { share } = this;
-    const fair = Math.max(share.free, share.trifle);
-    return !this.#closed && this.#held > fair && !share.favours(this);
+    const { free, trifle } = this.share;
+    return !this.#closed && this.#held > Math.max(free, trifle) && !this.share.favours(this);
+  }
+
+  /** It need not wait though all is taken, until it has {@link finished}. */
+  get favoured(): boolean {
+    return this.share.favours(this);
   }
 
   /** The client has gone, and holds nothing any more, whatever is taken or given back from now on. */
@@ -101,10 +114,11 @@ export class Part {
 
   /**
    * Calls `ready` once, as soon as this part is not full.
-   * @param finishes something begun is to be finished, see {@link finished}: of these one at a time need not wait
+   * @param late something begun is to be finished, see {@link finished}: of these one at a time need not wait. It is called where
+   * that takes long, and has to end the client, since others wait behind it
    */
-  onRoom(ready: () => void, finishes = false): void {
-    this.share.wait(this, ready, finishes);
+  onRoom(ready: () => void, late?: () => void): void {
+    this.share.wait(this, ready, late);
   }
 
   /** What was begun is finished: another one may go on. */

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { MOST_NESTED, parseForeign } from "../src/json.ts";
+import { MOST_NESTED, parseForeign, TooManyValues, VALUES } from "../src/json.ts";
 
 const nested = (depth: number) => "[".repeat(depth) + "]".repeat(depth);
 
@@ -15,4 +15,33 @@ test("brackets in texts, and beside each other, are not deep", () => {
   expect(JSON.stringify(parseForeign(text))).toBe(text);
   for (const wrong of ["", "[", "]", '"\\', "[1,]", "]".repeat(600) + "[".repeat(600)])
     expect(() => parseForeign(wrong)).toThrow(SyntaxError);
+});
+
+const list = (of: string, count: number): string => `[${Array(count).fill(of).join(",")}]`;
+
+test("many values are refused, of whatever kind and wherever they stand", () => {
+  for (const of of ["{}", "[]", "0", '""', '{"a":{}}', '"\\\\","\\""'])
+    expect(() => parseForeign(list(of, VALUES + 1))).toThrow(TooManyValues);
+  expect(() => parseForeign(`{"a":"b","c":${list("1", VALUES + 1)}}`)).toThrow(TooManyValues);
+});
+
+test("a long text is one value, whatever is in it", () => {
+  for (const text of [
+    ",{[".repeat(100_000),
+    '"\\'.repeat(100_000),
+    "\\".repeat(100_001),
+    "é\u{1f600}",
+  ])
+    expect(parseForeign(JSON.stringify([text, { a: text }]))).toEqual([text, { a: text }]);
+  expect(parseForeign(list("7", VALUES / 2))).toHaveLength(VALUES / 2);
+});
+
+test("what is no JSON is told as that", () => {
+  for (const text of [
+    '"',
+    `"${"x".repeat(100_000)}`,
+    `"${"x".repeat(100_000)}\\`,
+    "[".repeat(50_000),
+  ])
+    expect(() => parseForeign(text)).toThrow();
 });

@@ -42,18 +42,38 @@ test("of those that wait for one another, one at a time finishes", async () => {
   for (const part of parts) part.add(30);
   const finished: number[] = [];
   parts.forEach((part, i) =>
-    part.onRoom(() => {
-      finished.push(i);
-      // It holds more for a moment, then nothing.
-      part.add(10);
-      setTimeout(() => {
-        part.add(-40);
-        part.finished();
-      });
-    }, true),
+    part.onRoom(
+      () => {
+        finished.push(i);
+        // It holds more for a moment, then nothing.
+        part.add(10);
+        setTimeout(() => {
+          part.add(-40);
+          part.finished();
+        });
+      },
+      () => finished.push(-1),
+    ),
   );
   while (finished.length < 5 || share.free < 100) await Bun.sleep(1);
   expect(new Set(finished).size).toBe(5);
   expect(finished[0]).toBe(0);
   expect(share.free).toBe(100);
+});
+
+test("a trifle is free, whatever others hold; who does not finish is told so", async () => {
+  const share = new Share(100, 10);
+  const [greedy, modest, slow] = [share.part(), share.part(), share.part()];
+  greedy.add(120);
+  modest.add(10);
+  expect([greedy.full, modest.full]).toEqual([true, false]);
+  modest.add(1);
+  expect(modest.full).toBe(true);
+  slow.add(20);
+  const late = Promise.withResolvers<void>();
+  await new Promise<void>((resolve) => slow.onRoom(resolve, late.resolve));
+  expect(slow.favoured).toBe(true);
+  await late.promise;
+  slow.close();
+  expect(slow.favoured).toBe(false);
 });

@@ -63,3 +63,14 @@ test("the console: texts, and what is none", () => {
   expect(others.join()).toContain("<0>y\\u009b");
   for (const line of others) expect(line).toMatch(/^(\s|$)/);
 });
+
+test("no line of the log is so long that a journal cuts it, wherever a caller wants that", () => {
+  const lines: string[] = [];
+  const log = new Log((line) => lines.push(line)).for("a");
+  log("error", `${"\x07".repeat(100_000)}<0>the server says`);
+  log("error", "short");
+  expect(lines[1]).toBe("error: a: short");
+  // LineMax= of journald.
+  expect(Buffer.byteLength(lines[0] ?? "")).toBeLessThan(48 << 10);
+  expect(lines[0]).toEndWith("… (95922 characters more)");
+});

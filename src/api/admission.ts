@@ -9,7 +9,7 @@ import { AfbError } from "../errors.ts";
 import type { Plan } from "../plan/plan.ts";
 import { Share } from "../share.ts";
 import type { Request } from "./client.ts";
-import { type Asker, Turns } from "./turns.ts";
+import { type Asker, Served, Turns } from "./turns.ts";
 
 export interface AdmissionOptions {
   /** Most tasks at a time, of all sandboxes. */
@@ -20,6 +20,8 @@ export interface AdmissionOptions {
   readonly queue?: number;
   /** Milliseconds that a start waits at most. */
   readonly patience?: number;
+  /** Milliseconds after which a launch hangs, and others do not wait for it any more. */
+  readonly slow?: number;
 }
 
 /** A place for one task. */
@@ -32,8 +34,13 @@ export interface Place {
 
 /** Enough to keep the processors busy; more would only take them from who is answered meanwhile. */
 const STARTING = Math.max(8, 2 * availableParallelism());
+/** Launches that begin in one turn of the event loop, at most; and ms of it that are worth one. */
+const A_TURN = 4;
+const TURN = 5;
 const QUEUE = 4096;
 const PATIENCE = 10_000;
+/** A fraction of how long others wait: as many that hang as may be on their way must not use that up. */
+const SLOW = 2_000;
 
 /** A start whose turn has not come. */
 export interface Waiting {
@@ -54,14 +61,17 @@ export class Admission {
   readonly tasks: number;
   readonly #starting: number;
   readonly #patience: number;
+  readonly #slow: number;
   readonly #queue: Share;
   /** By the sandbox that holds them back, since one that is full keeps nobody else waiting. */
   readonly #waiting = new Map<string, Turns<Entry>>();
   /** What each connection holds of the queue. */
   readonly #parts = new WeakMap<object, ReturnType<Share["part"]>>();
+  /** In whichever queue. */
+  readonly #served = new Served();
   #running = 0;
   #launching = 0;
-  /** Running tasks of the sandboxes that have a limit. */
+  /** Running tasks of each sandbox, also where it has no limit now. */
   readonly #inSandbox = new Map<string, number>();
   #scheduled = false;
 
@@ -69,6 +79,7 @@ export class Admission {
     this.tasks = options.tasks ?? Infinity;
     this.#starting = options.starting ?? STARTING;
     this.#patience = options.patience ?? PATIENCE;
+    this.#slow = options.slow ?? SLOW;
     this.#queue = new Share(options.queue ?? QUEUE);
   }
 
@@ -79,10 +90,12 @@ export class Admission {
    */
   enter(plan: Plan, request: Pick<Request, "from" | "session">): Place | Waiting {
     const queue = queueOf(plan);
+    const asker = request.from ?? { peer: "", connection: request.session };
     if (this.#mayEnter(plan) && !this.#waiting.has(queue)) {
+      this.#served.serve(asker);
       return this.#place(plan);
     }
-    return this.#wait(queue, request.from ?? { peer: "", connection: request.session }, plan);
+    return this.#wait(queue, asker, plan);
   }
 
   /** How many run or are being started, and how many wait. */
@@ -97,14 +110,13 @@ export class Admission {
   #hasPlace(plan: Plan): boolean {
     const { sandboxConcurrency: most } = plan;
     if (this.#running >= this.tasks) return false;
-    return most === 0 || (this.#inSandbox.get(queueOf(plan)) ?? 0) < most;
+    return most === 0 || (this.#inSandbox.get(sandboxOf(plan)) ?? 0) < most;
   }
 
   #place(plan: Plan): Place {
-    const sandbox = plan.sandboxConcurrency > 0 ? queueOf(plan) : undefined;
+    const sandbox = sandboxOf(plan);
     const count = (change: number): void => {
       this.#running += change;
-      if (sandbox === undefined) return;
       const now = (this.#inSandbox.get(sandbox) ?? 0) + change;
       if (now > 0) this.#inSandbox.set(sandbox, now);
       else this.#inSandbox.delete(sandbox);
@@ -112,9 +124,11 @@ export class Admission {
     count(1);
     this.#launching++;
     const launched = once(() => {
+      clearTimeout(hanging);
       this.#launching--;
       this.#schedule();
     });
+    const hanging = setTimeout(launched, this.#slow);
     const leave = once(() => {
       launched();
       count(-1);
@@ -128,7 +142,7 @@ export class Admission {
     this.#parts.set(asker.connection, part);
     if (part.held >= this.#queue.free) throw this.#busy(plan, "no more can wait");
     const { promise: place, resolve, reject } = Promise.withResolvers<Place>();
-    const turns = this.#waiting.get(queue) ?? new Turns<Entry>();
+    const turns = this.#waiting.get(queue) ?? new Turns<Entry>(this.#served);
     this.#waiting.set(queue, turns);
     let over = false;
     const done = (): void => {
@@ -156,13 +170,20 @@ export class Admission {
     return { place, giveUp };
   }
 
-  /** One in each turn of the event loop: to begin a launch takes about a millisecond, in which nobody is heard. */
+  /**
+   * One in each turn of the event loop: to begin a launch takes about a millisecond, in which nobody is heard. A few where the
+   * turn was long: else who floods it keeps all others from starting anything.
+   */
   #schedule(): void {
     if (this.#scheduled || this.#waiting.size === 0) return;
     this.#scheduled = true;
+    const before = performance.now();
     setImmediate(() => {
       this.#scheduled = false;
-      if (this.#next()) this.#schedule();
+      const fair = Math.floor((performance.now() - before) / TURN);
+      for (let left = Math.max(1, Math.min(fair, A_TURN)); left > 0; left--)
+        if (!this.#next()) return;
+      this.#schedule();
     });
   }
 
@@ -181,19 +202,19 @@ export class Admission {
     return false;
   }
 
-  #busy({ api, sandbox, sandboxConcurrency: most }: Plan, why: string): AfbError {
+  #busy(plan: Plan, why: string): AfbError {
+    const { sandboxConcurrency: most } = plan;
     const { running, waiting } = this.load;
     const own =
-      most > 0
-        ? `, ${this.#inSandbox.get(`${api}/${sandbox}`) ?? 0} of ${most} in this sandbox`
-        : "";
+      most > 0 ? `, ${this.#inSandbox.get(sandboxOf(plan)) ?? 0} of ${most} in this sandbox` : "";
     const load = `${running} tasks run${Number.isFinite(this.tasks) ? ` of at most ${this.tasks}` : ""}${own}, and ${waiting} starts wait`;
     return new AfbError("busy", `the server is busy: ${why}; ${load}: try again later`);
   }
 }
 
-const queueOf = ({ api, sandbox, sandboxConcurrency }: Plan): string =>
-  sandboxConcurrency > 0 ? `${api}/${sandbox}` : EVERYBODY;
+const sandboxOf = ({ api, sandbox }: Plan): string => `${api}/${sandbox}`;
+
+const queueOf = (plan: Plan): string => (plan.sandboxConcurrency > 0 ? sandboxOf(plan) : EVERYBODY);
 
 function once(action: () => void): () => void {
   let done = false;

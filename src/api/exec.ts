@@ -197,9 +197,13 @@ function literal(exec: unknown): ArgvTemplate {
   return { elements, names: new Set() };
 }
 
+/** Characters of the name of a task. */
+const MOST_OF_UID = 64;
+
 /** What the task is called in its uid and its events. */
 function uidOf(value: unknown, program: string): string {
-  if (value === undefined) return posix.basename(program) || EXEC_VERB;
+  if (value === undefined)
+    return [...posix.basename(program)].slice(0, MOST_OF_UID).join("") || EXEC_VERB;
   if (typeof value === "string" && /^[\w.-]{1,64}$/.test(value)) return value;
   throw invalid("uid: expected up to 64 letters, digits, _, . or -");
 }

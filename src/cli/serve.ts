@@ -6,10 +6,13 @@ import { AfbError } from "../errors.ts";
 import { Launching, withNotices } from "../launch/launching.ts";
 import { explain } from "../plan/explain.ts";
 import type { ApiPlan } from "../plan/plan.ts";
+import type { Base } from "../server/base.ts";
 import type { Endpoint } from "../server/endpoint.ts";
 import { type RunningServer, startServer } from "../server/server.ts";
+import { Accounts, watchAccounts } from "../service/accounts.ts";
 import { inheritedSockets } from "../service/activation.ts";
 import { serviceManager } from "../service/notify.ts";
+import { keepSmall } from "../service/thrift.ts";
 import { createReloads, type ReloadResult } from "../service/reload.ts";
 import { changesOf, reloadVerb } from "../service/reload-verb.ts";
 import { version } from "../version.ts";
@@ -36,9 +39,10 @@ export interface EarlyBoot {
 
 /** Serves until SIGTERM or SIGINT. Returns the exit code. */
 export async function serve(
-  { sources, access, origins, hosts, pages, concurrency, ...places }: ServeOptions,
+  { sources, access, origins, hosts, base, pages, concurrency, ...places }: ServeOptions,
   early?: EarlyBoot,
 ): Promise<number> {
+  // Where this machine does not let it be, that is told at the top.
   const launching = new Launching();
   /** Makes what launches of the plans need. */
   const prepare = async (loaded: Loaded) => {
@@ -60,6 +64,7 @@ export async function serve(
   }
   let reload = (): Promise<ReloadResult<Reloaded>> =>
     Promise.reject(new AfbError("not-available", "the server is still starting"));
+  const accounts = new Accounts();
   let registry: Registry | undefined;
   let server: RunningServer;
   let room: Room;
@@ -72,12 +77,16 @@ export async function serve(
       admission: room.admission,
       explain,
       granted: (caller) => current.access.of(caller),
+      changed: async (api) => {
+        await accounts.look();
+        return accounts.notices(api);
+      },
       verbs: { monitor: [reloadVerb(() => reload())] },
     });
     await registry.start();
     const { connections } = room;
     server = await startServer({
-      ...{ endpoints, origins, hosts, pages, registry, version, connections },
+      ...{ endpoints, origins, hosts, base, pages, registry, version, connections },
     });
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
@@ -116,12 +125,20 @@ export async function serve(
   };
   reload = () => reloadAndTell(serving);
   process.on("SIGHUP", () => void reload());
-  console.log(banner(server.urls, current, registry, room));
+  console.log(banner(server.urls, base, current, registry, room));
   serving.manager.ready(serving.status());
   early?.handover.answer((joining, joiner) => become(joining, joiner, serving));
   early?.onReady(server.urls);
   launching.keepReady(current.apis);
+  const stopKeeping = keepSmall();
+  const watch = watchAccounts(
+    accounts,
+    () => current.apis,
+    (file, notice) => console.error(`notice: ${problemLine({ file, ...notice })}`),
+  );
   await untilStopped();
+  watch.close();
+  stopKeeping();
   serving.manager.stopping();
   early?.handover.close();
   await Promise.all([server.close(), registry.close()]);
@@ -162,6 +179,7 @@ async function reloadAndTell(serving: Serving): Promise<ReloadResult<Reloaded>> 
 
 function banner(
   [url = "", ...others]: readonly string[],
+  base: Base,
   loaded: Loaded,
   registry: Registry,
   room: Room,
@@ -173,13 +191,13 @@ function banner(
     ...others.map((other) => `and on ${other}`),
     ...verbLines(registry),
     room.words,
-    ...(first ? [`try: ${curl(url)}/api/${first.api}/${tryVerb(first)}`] : []),
+    ...(first ? [`try: ${curl(url, base)}/api/${first.api}/${tryVerb(first)}`] : []),
   ].join("\n");
 }
 
-function curl(url: string): string {
+function curl(url: string, base: Base): string {
   if (url.startsWith("http")) return `curl ${url}`;
-  return `curl --unix-socket ${url.slice("unix:".length)} http://localhost`;
+  return `curl --unix-socket ${url.slice("unix:".length)} http://localhost${base}`;
 }
 
 /** Those of the configs, and those about the access. */

@@ -2,6 +2,7 @@
 import { closeSync } from "node:fs";
 import type { ReadableStreamDefaultReader } from "node:stream/web";
 import { isReadable } from "../../ffi/libc.ts";
+import { heavy } from "../turnstile.ts";
 
 /** Bytes handed on at once: an encoder may take milliseconds for so many. */
 const SLICE = 8 * 1024;
@@ -26,10 +27,11 @@ export class Channel {
   /**
    * Hands everything to `take`, waiting for it, until the other side closes or `cancel` is called. Where the pipe never runs dry,
    * reading it would keep to microtasks, and timers and sockets of the server would starve: so after a few milliseconds of work
-   * the event loop gets a turn.
+   * the event loop gets a turn; and who makes work for so long has one after the other, however many they are.
    */
   async drain(take: (chunk: Uint8Array) => void | Promise<void>): Promise<void> {
     let turn = performance.now();
+    let worked = 0;
     try {
       for (;;) {
         this.#waiting = true;
@@ -37,10 +39,14 @@ export class Channel {
         this.#waiting = false;
         if (done) return;
         for (let at = 0; at < value.length; at += SLICE) {
+          const begin = performance.now();
           const taken = take(value.subarray(at, at + SLICE));
+          worked += performance.now() - begin;
           if (taken) await taken;
           if (performance.now() - turn < TURN) continue;
-          await new Promise((resolve) => setImmediate(resolve));
+          if (worked < TURN) await new Promise((resolve) => setImmediate(resolve));
+          else await new Promise<void>((resolve) => heavy.enter(resolve));
+          worked = 0;
           turn = performance.now();
         }
       }

@@ -15,14 +15,14 @@ import {
 } from "./compile-command.ts";
 import { compilePolicy, compileWho } from "./compile-policy.ts";
 import { compileEnv } from "./env.ts";
-import { mayExecute } from "./landlock.ts";
 import type { Machine } from "./machine.ts";
 import type { ActionPlans, ApiPlan, PluginPlan, SandboxPlan } from "./plan.ts";
 import { applyProfile } from "./profile.ts";
 import { mergedReport } from "./profile-merge.ts";
 import { checkProgram } from "./program.ts";
+import { programContext } from "./program-context.ts";
 import { Report } from "./report.ts";
-import { View } from "./view.ts";
+import { withSharedPlaces } from "./shared-places.ts";
 
 export type { CheckEncoder };
 
@@ -71,7 +71,7 @@ export function compile(loaded: readonly LoadedConfig[], options: CompileOptions
     }
   });
   if (problems.length > 0) throw new ConfigError(problems);
-  return apis;
+  return [...withSharedPlaces(apis, blobs)];
 }
 
 /** Plugins and actions where nobody can compile them. */
@@ -162,7 +162,7 @@ class ConfigCompiler {
     const environment = report.attempt(`${path}.envs`, () =>
       compileEnv(sandbox.envs ?? [], acls, identity, machine, expandText),
     );
-    const view = new View(policy.mounts, machine.files);
+    const inside = programContext(policy, environment?.env ?? {}, machine);
     const context: SandboxContext = {
       sandbox,
       policy,
@@ -170,9 +170,7 @@ class ConfigCompiler {
       keptBack: environment?.keptBack ?? [],
       api: names.api,
       report: this.report,
-      checkProgram: once((file) =>
-        checkProgram(view, file, (real) => mayExecute(policy.landlock, real)),
-      ),
+      checkProgram: once((file) => checkProgram(inside, file)),
       checkEncoder: this.#checkEncoder,
       blobs: this.blobs,
     };

@@ -1,6 +1,7 @@
 /** The look-ups a compile needs, handed in: what this machine is, and who we are on it. */
 import {
   closeSync,
+  constants,
   existsSync,
   lstatSync,
   mkdirSync,
@@ -9,9 +10,11 @@ import {
   readlinkSync,
   readSync,
   realpathSync,
+  type Stats,
 } from "node:fs";
 import { hostname } from "node:os";
 import { missingCall } from "../../ffi/kernel.ts";
+import { isNoexec } from "../../ffi/libc.ts";
 import { landlockAbi } from "../../ffi/landlock.ts";
 import { capFromName } from "../../ffi/libcap.ts";
 import {
@@ -24,6 +27,7 @@ import {
 import { readObeyed } from "../config/obeyed.ts";
 import { trustOf } from "../config/trust.ts";
 import { idOf } from "../config/ranges.ts";
+import { foreignFormats } from "./binfmt.ts";
 import { runs } from "./runs-abi.ts";
 import { outputOf } from "./output.ts";
 import type { LabelPolicy } from "./policy.ts";
@@ -96,7 +100,10 @@ const OUTPUT_LIMIT = 30_000;
 /** Far above the largest filter: 4096 instructions of 8 bytes. */
 const FILE_LIMIT = 1024 * 1024;
 
-const hostFiles: HostFiles = {
+/** The launcher says the same of a directory: ffi/launcher/follow.c. */
+const isOpen = ({ gid, mode }: Stats): boolean => (mode & (gid === 0 ? 0o002 : 0o022)) !== 0;
+
+export const hostFiles: HostFiles = {
   lookup: (path) => {
     const stat = lstatSync(path, { throwIfNoEntry: false });
     if (!stat) return undefined;
@@ -107,11 +114,19 @@ const hostFiles: HostFiles = {
         : stat.isSymbolicLink()
           ? "link"
           : "other";
-    return { kind, executable: (stat.mode & 0o111) !== 0, owner: stat.uid };
+    const { mode, uid: owner, gid: group } = stat;
+    const open = kind === "dir" && isOpen(stat);
+    return {
+      ...{ kind, owner, group, open },
+      executable: (mode & 0o111) !== 0,
+      mode: mode & 0o7777,
+      rootsOnly: kind === "dir" && owner === 0 && (!open || (mode & 0o1000) !== 0),
+    };
   },
   readlink: (path) => readlinkSync(path),
   head: (path, bytes) => {
-    const fd = openSync(path, "r");
+    const fd = openForReading(path);
+    if (fd === undefined) return undefined;
     try {
       const buffer = new Uint8Array(bytes);
       return buffer.subarray(0, readSync(fd, buffer, 0, bytes, 0));
@@ -119,7 +134,19 @@ const hostFiles: HostFiles = {
       closeSync(fd);
     }
   },
+  isNoexec,
+  foreignFormats,
 };
+
+/** Not waiting for a writer, should it have become a FIFO. */
+function openForReading(path: string): number | undefined {
+  try {
+    return openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "EACCES") return undefined;
+    throw error;
+  }
+}
 
 /** By what each registers only when it is active; securityfs, which lists them, may not be mounted. */
 function labelModule(): LabelPolicy["module"] | undefined {

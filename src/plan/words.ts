@@ -52,8 +52,15 @@ export function capabilityWords(number: number): string {
   return found ? `${found[0]} (${found[1]})` : `capability ${number}`;
 }
 
+/** `CAP_NET_ADMIN`, as units have it. */
+export function capabilityName(number: number): string {
+  const found = CAPABILITIES[number];
+  return found ? `CAP_${found[0]}` : `capability ${number}`;
+}
+
+/** `NET_ADMIN`, as configs and containers have it. */
 export const capabilityShort = (number: number): string =>
-  CAPABILITIES[number]?.[0] ?? `capability ${number}`;
+  capabilityName(number).replace(/^CAP_/, "");
 
 /** @throws Error for a name that this table does not know */
 export function capabilityNumber(name: string): number {

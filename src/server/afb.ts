@@ -6,14 +6,14 @@ import type { Caller, Client } from "../api/client.ts";
 import type { Asker } from "../api/turns.ts";
 import type { Registry } from "../api/registry.ts";
 import { failure, type Reply } from "../api/reply.ts";
-import { parseForeign } from "../json.ts";
+import { parseForeign, TooManyValues } from "../json.ts";
+import { eventMessage } from "./event-text.ts";
 import type { ServerSession } from "./session.ts";
 import type { WebSocketConnection } from "./websocket.ts";
 
 const CALL = 2;
 const OK = 3;
 const ERROR = 4;
-const EVENT = 5;
 
 /** Calls without a reply at which a connection is no longer read, and at which it is again. */
 const CALLS_HIGH = 1024;
@@ -67,9 +67,7 @@ export class AfbConnection implements Client {
 
   send(event: string, data: unknown): void | Promise<void> {
     if (!this.connected) return;
-    return this.#connection?.send(
-      `[${EVENT},${JSON.stringify(event)},${encodeEvent(event, data)}]`,
-    );
+    return this.#connection?.send(eventMessage(event, data));
   }
 
   onClose(gone: () => void, keeps = true): () => void {
@@ -86,6 +84,11 @@ export class AfbConnection implements Client {
   /** A text message arrived. */
   text(text: string): void {
     const call = parseCall(text);
+    if (call instanceof TooManyValues) {
+      // Whose call it is stands in what is not taken apart.
+      this.#connection?.close(1009, call.message);
+      return;
+    }
     if (!call) {
       this.#connection?.close(1008, "invalid-frame");
       return;
@@ -123,8 +126,9 @@ export class AfbConnection implements Client {
 }
 
 /** The call in a message; undefined when it is none. Only a server that calls its clients would be sent anything else. */
-function parseCall(text: string): Call | undefined {
+function parseCall(text: string): Call | TooManyValues | undefined {
   const frame = parse(text);
+  if (frame instanceof TooManyValues) return frame;
   if (!Array.isArray(frame)) return undefined;
   const [kind, id, method, args, token]: unknown[] = frame;
   if (frame.length < 4 || frame.length > 5 || kind !== CALL) return undefined;
@@ -141,25 +145,10 @@ function parse(text: string): unknown {
   try {
     return parseForeign(text);
   } catch (error) {
+    if (error instanceof TooManyValues) return error;
     if (error instanceof SyntaxError) return undefined;
     throw error;
   }
-}
-
-/** JSON of a value, or of a text that says why there is none (a cycle, a BigInt, too deep): a bug of a plugin. */
-function stringify(value: unknown): string | undefined {
-  try {
-    return JSON.stringify(value);
-  } catch (error) {
-    return JSON.stringify(`cannot be written as JSON: ${String(error)}`);
-  }
-}
-
-/** The `afb-event` object. */
-export function encodeEvent(event: string, data: unknown): string {
-  const json = stringify(data);
-  const value = json === undefined ? "" : `,"data":${json}`;
-  return `{"jtype":"afb-event","event":${JSON.stringify(event)}${value}}`;
 }
 
 /** A reply and its JSON; an internal-error when the response has none. */

@@ -21,15 +21,15 @@ export interface Arguments {
 }
 
 /** Throws AfbError. */
-export async function readArguments(
+export function readArguments(
   request: Request,
   parameters: ReadonlyMap<string, string>,
-): Promise<Arguments> {
+  body: Uint8Array = new Uint8Array(),
+): Arguments {
   const inUrl = toArgs(parameters, ABOUT_THE_CALL);
   const texts = !parameters.has(WHOLE);
   const get = (name: string): string | undefined => parameters.get(name);
   if (request.method !== "POST") return { args: inUrl, texts, get };
-  const body = new Uint8Array(await request.arrayBuffer());
   if (body.length === 0) return { args: inUrl, texts, get };
   if (inUrl !== undefined) {
     throw new AfbError("invalid-request", "give the arguments in the URL or in the body, not both");

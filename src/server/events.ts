@@ -11,7 +11,8 @@
 import type { Client, Request as Call, Session } from "../api/client.ts";
 import type { Registry } from "../api/registry.ts";
 import type { Reply } from "../api/reply.ts";
-import { encodeEvent, encodeReply } from "./afb.ts";
+import { encodeReply } from "./afb.ts";
+import { encodeEvent } from "./event-text.ts";
 import { respond } from "./respond.ts";
 import { tasksToFollow } from "./follow.ts";
 

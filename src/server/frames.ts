@@ -66,6 +66,11 @@ export class FrameReader {
     return this.#messageLength + this.#chunk.length - this.#at;
   }
 
+  /** Of these, what is in the message. */
+  get message(): number {
+    return this.#messageLength;
+  }
+
   push(chunk: Uint8Array): void {
     if (this.#at < this.#chunk.length) throw new Error("push() before next() returned undefined");
     this.#chunk = chunk;

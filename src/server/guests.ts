@@ -8,10 +8,14 @@ import { isIPv6 } from "node:net";
 import type { Peer } from "./peer.ts";
 
 const GREED = 3;
+/** Milliseconds for which one is spared that says nothing: what it said may wait in the kernel for the server to come to it. */
+const GRACE = 500;
 
 export interface Guest {
   /** Since when it has asked for nothing, ms of performance.now(); undefined while something is done for it. */
   readonly idleSince: number | undefined;
+  /** The kernel has something of it that the server has not come to yet. */
+  readonly unread: boolean;
   /** Ends it, as one that has been idle for too long. */
   evict(): void;
 }
@@ -20,8 +24,14 @@ export class Guests {
   readonly #peers = new Map<string, Set<Guest>>();
   #count = 0;
 
-  /** @param most connections of this door */
-  constructor(readonly most: number) {}
+  /**
+   * @param most connections of this door
+   * @param now ms, of the clock of {@link Guest.idleSince}
+   */
+  constructor(
+    readonly most: number,
+    readonly now: () => number = () => performance.now(),
+  ) {}
 
   /** Takes a guest in, if need be in the place of an idle one. False: there is no place, and it is to be refused. */
   admit(peer: string, guest: Guest): boolean {
@@ -29,12 +39,9 @@ export class Guests {
     const count = own?.size ?? 0;
     const beyond = count > 0 && count >= GREED * (this.most - this.#count);
     if (beyond || this.#count >= this.most) {
-      // Of its own where it has more than its share, else of who has most.
-      const crowd = beyond ? own : this.#largest();
-      const idle = crowd && longestIdle(crowd);
-      if (!idle) return false;
-      this.#remove(crowd, idle);
-      idle.evict();
+      // Of its own where it has more than its share, else of who has most, and somebody idle.
+      const crowds = beyond && own ? [own] : this.#largestFirst();
+      if (!crowds.some((crowd) => this.#makeRoom(crowd))) return false;
     }
     const guests = this.#peers.get(peer) ?? new Set();
     this.#peers.set(peer, guests.add(guest));
@@ -52,30 +59,49 @@ export class Guests {
     if (guests.delete(guest)) this.#count--;
   }
 
-  #largest(): Set<Guest> | undefined {
-    let largest: Set<Guest> | undefined;
-    for (const guests of this.#peers.values())
-      if (guests.size > (largest?.size ?? 0)) largest = guests;
-    return largest;
+  /** Whether there was an idle one. */
+  #makeRoom(crowd: Set<Guest>): boolean {
+    const idle = longestIdle(crowd, this.now() - GRACE);
+    if (!idle) return false;
+    this.#remove(crowd, idle);
+    idle.evict();
+    return true;
+  }
+
+  #largestFirst(): Set<Guest>[] {
+    return [...this.#peers.values()].sort((a, b) => b.size - a.size);
   }
 }
 
-function longestIdle(guests: ReadonlySet<Guest>): Guest | undefined {
-  let found: Guest | undefined;
-  let since = Infinity;
-  for (const guest of guests) {
-    const { idleSince } = guest;
-    if (idleSince === undefined || idleSince >= since) continue;
-    found = guest;
-    since = idleSince;
+/** Guests that are looked at more closely to find one that is idle. */
+const LOOKS = 16;
+
+/** @param since at least so long */
+function longestIdle(guests: ReadonlySet<Guest>, since: number): Guest | undefined {
+  const spared = new Set<Guest>();
+  while (spared.size < LOOKS) {
+    let found: Guest | undefined;
+    let longest = since;
+    for (const guest of guests) {
+      const { idleSince } = guest;
+      if (idleSince === undefined || idleSince >= longest || spared.has(guest)) continue;
+      found = guest;
+      longest = idleSince;
+    }
+    if (!found?.unread) return found;
+    spared.add(found);
   }
-  return found;
+  return undefined;
 }
 
-/** Who shares places: a user of this machine, an IPv4 address, or an IPv6 network, of which one host may have every address. */
+/**
+ * Who shares places: a user of this machine, an IPv4 address, or a network of which one host may have every address, as of
+ * 127.0.0.0/8 and of an IPv6 network.
+ */
 export function peerName(socket: Socket, peer: Peer | undefined): string {
   if (peer) return `uid ${peer.uid}`;
   const address = (socket.remoteAddress ?? "").replace(/^::ffff:(?=\d+\.)/, "");
+  if (address.startsWith("127.")) return "127.0.0.0/8";
   return isIPv6(address) ? `${network(address)}/64` : address;
 }
 

@@ -1,17 +1,19 @@
 /** Query strings and forms as arguments of a verb. */
 import { AfbError } from "../errors.ts";
-import { parseForeign } from "../json.ts";
+import { parseForeign, TooManyValues, VALUES } from "../json.ts";
 
 /** The parameter that is the whole argument, as JSON. */
 export const WHOLE = "query";
 
 /**
- * Parses `a=1&b=2`. Unlike URLSearchParams it refuses what cannot be decoded. Of a repeated key the last one counts.
+ * Parses `a=1&b=2`, of so many values as JSON may have. Unlike URLSearchParams it refuses what cannot be decoded. Of a repeated key the last one counts.
  * @param what Names the source in the error.
  */
 export function parseQuery(text: string, what: string): Map<string, string> {
   const pairs = new Map<string, string>();
-  for (const pair of text.split("&")) {
+  for (const pair of text.split("&", VALUES + 1)) {
+    if (pairs.size >= VALUES)
+      throw new AfbError("invalid-request", `${what}: ${new TooManyValues().message}`);
     if (pair === "") continue;
     const equals = pair.indexOf("=");
     const name = equals < 0 ? pair : pair.slice(0, equals);
@@ -35,6 +37,8 @@ export function parseJson(text: string, what: string): unknown {
   try {
     return parseForeign(text);
   } catch (error) {
+    if (error instanceof TooManyValues)
+      throw new AfbError("invalid-request", `${what}: ${error.message}`);
     const reason = error instanceof Error ? error.message : String(error);
     throw new AfbError("invalid-request", `${what} is not JSON: ${reason}`);
   }

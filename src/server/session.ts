@@ -39,12 +39,12 @@ export class Sessions {
 
   /**
    * @param most Sessions kept; beyond, the least recently used one without a WebSocket goes.
-   * @param now Milliseconds.
+   * @param now Milliseconds, of a clock that nobody sets: on boards without a battery the time of day comes with the network.
    */
   constructor(
     readonly most = 4096,
     readonly timeout = SESSION_TIMEOUT,
-    readonly now: () => number = Date.now,
+    readonly now: () => number = () => performance.now(),
   ) {}
 
   get size(): number {
@@ -114,8 +114,9 @@ export function cookieName(port: number): string {
   return `x-afb-uuid-${port}`;
 }
 
-export function sessionCookie(port: number, uuid: string): string {
-  return `${cookieName(port)}=${uuid}; Path=/; Max-Age=${SESSION_TIMEOUT}; HttpOnly; SameSite=Lax`;
+/** @param base see Base: what is elsewhere behind the same proxy does not get it */
+export function sessionCookie(port: number, uuid: string, base: string): string {
+  return `${cookieName(port)}=${uuid}; Path=${base || "/"}; Max-Age=${SESSION_TIMEOUT}; HttpOnly; SameSite=Lax`;
 }
 
 /** Reads headers before parameters, and the cookie last. */

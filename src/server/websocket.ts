@@ -4,6 +4,9 @@ import { encodeClose, encodeFrame } from "./encode.ts";
 import { FrameError, FrameReader, OPCODE, type Message } from "./frames.ts";
 import { Outbox } from "./outbox.ts";
 import { type Part, Share } from "../share.ts";
+import { errorLine } from "../unexpected.ts";
+import { LONG } from "../json.ts";
+import { heavy } from "../turnstile.ts";
 
 export interface WebSocketEvents {
   text(text: string): void;
@@ -27,6 +30,8 @@ const OUTPUT_LOW = 1 << 18;
 const OUTPUT_MAX = 64 << 20;
 /** Messages handled in one turn of the event loop: their replies count before the next are read, and others get their turn. */
 const MESSAGES_A_TURN = 64;
+/** Milliseconds in which a long message comes to its end. */
+const MESSAGE_LIMIT = 30_000;
 /** Milliseconds that a peer which holds too much may wait to be read again. */
 const ROOM_LIMIT = 30_000;
 /** Milliseconds that one which has to make room has to read why. */
@@ -44,11 +49,14 @@ export class WebSocketConnection {
   #pumping = false;
   #breathing = false;
   #awaitingRoom = false;
+  /** A long message, whose turn has not come. */
+  #delayed: Extract<Message, { type: "text" }> | undefined;
   /** Bytes of calls without a reply. */
   #charged = 0;
   /** When a message came last, ms of performance.now(). */
   #heard = performance.now();
   #timer: ReturnType<typeof setTimeout> | undefined;
+  #unfinished: ReturnType<typeof setTimeout> | undefined;
 
   constructor(
     readonly socket: Socket,
@@ -65,9 +73,9 @@ export class WebSocketConnection {
     return this.#state === "open";
   }
 
-  /** When the peer was last heard of, ms of performance.now(). */
-  get heard(): number {
-    return this.#heard;
+  /** When the peer was last heard of, ms of performance.now(); undefined while it is not read, or amid a long message. */
+  get heard(): number | undefined {
+    return this.#paused || this.#reader.message > LONG ? undefined : this.#heard;
   }
 
   /** Everything that was sent has been taken by the kernel. */
@@ -94,11 +102,14 @@ export class WebSocketConnection {
     if (head.length > 0) this.#receive(head);
   }
 
-  /** Sends a text message; dropped once closing. A promise settles when the peer can take more, or is gone. */
-  send(text: string): void | Promise<void> {
+  /**
+   * Sends a text message; dropped once closing. A promise settles when the peer can take more, or is gone.
+   * @param message Its text, or its frame
+   */
+  send(message: string | Buffer): void | Promise<void> {
     if (this.#state !== "open") return;
     if (this.#outbox.weight > OUTPUT_MAX) return this.#cutOff();
-    const sent = this.#outbox.send(text);
+    const sent = this.#outbox.send(message);
     this.#count();
     return sent;
   }
@@ -112,7 +123,9 @@ export class WebSocketConnection {
   /** What is done for the peer holds so many bytes more, or with a negative number less. */
   charge(bytes: number): void {
     this.#charged += bytes;
-    if (bytes < 0) this.#readAgain();
+    if (bytes >= 0) return;
+    this.#part.finished();
+    this.#readAgain();
   }
 
   /** Starts the close handshake: what was sent goes out first. */
@@ -148,9 +161,15 @@ export class WebSocketConnection {
     let handled = 0;
     try {
       while (this.#state !== "over" && !this.#wait(handled)) {
-        const message = this.#reader.next();
+        const message = this.#delayed ?? this.#reader.next();
         if (message) {
+          if (!this.#delayed && message.type === "text" && message.text.length > LONG) {
+            this.#delay(message);
+            continue;
+          }
+          this.#delayed = undefined;
           this.#handle(message);
+          if (this.#charged === 0) this.#part.finished();
           handled++;
           continue;
         }
@@ -159,8 +178,10 @@ export class WebSocketConnection {
         this.#reader.push(chunk);
       }
     } catch (error) {
-      if (!(error instanceof FrameError)) throw error;
-      this.#fail(error.code, error.message);
+      if (error instanceof FrameError) return this.#fail(error.code, error.message);
+      // A bug that one message met ends that connection, and not the server.
+      console.error(`a message failed: ${errorLine(error)}`);
+      this.#fail(1011, "internal error");
     } finally {
       this.#pumping = false;
       this.#count();
@@ -170,12 +191,14 @@ export class WebSocketConnection {
   /** Whether requests must wait; pauses the socket if so. @param handled messages in this turn */
   #wait(handled: number): boolean {
     if (this.#state !== "open") return false;
-    const breathe = handled >= MESSAGES_A_TURN;
+    const breathe = this.#breathing || handled >= MESSAGES_A_TURN;
     this.#count();
     if (!breathe && !this.#held && this.#outbox.weight < OUTPUT_HIGH && !this.#part.full)
       return false;
     this.#paused = true;
     this.socket.pause();
+    // Where nothing is on its way out, nothing else would come back to it.
+    if (this.#part.full) this.#awaitRoom();
     if (breathe && !this.#breathing) {
       this.#breathing = true;
       setImmediate(() => {
@@ -184,6 +207,15 @@ export class WebSocketConnection {
       });
     }
     return true;
+  }
+
+  #delay(message: Extract<Message, { type: "text" }>): void {
+    this.#delayed = message;
+    this.#breathing = true;
+    heavy.enter(() => {
+      this.#breathing = false;
+      this.#readAgain();
+    });
   }
 
   #readAgain(): void {
@@ -202,19 +234,47 @@ export class WebSocketConnection {
     if (this.#awaitingRoom) return;
     this.#awaitingRoom = true;
     // Where all wait for one another with half a message each, somebody has to go.
-    const timer = setTimeout(() => this.#cutOff(), ROOM_LIMIT);
-    this.#part.onRoom(() => {
+    const timer = setTimeout(() => this.#giveWay(), ROOM_LIMIT);
+    const goOn = (): void => {
       clearTimeout(timer);
       this.#awaitingRoom = false;
       this.#readAgain();
-    });
+    };
+    // Only what is half here can be finished: replies that are not read, or calls, take as long as they take.
+    const late = (): void => {
+      // Once it is all there it is for the server to be quick.
+      if (this.#reader.message > 0) this.#giveWay();
+      else this.#part.finished();
+    };
+    const begun = this.#reader.held > 0 || this.#chunks.length > 0;
+    this.#part.onRoom(goOn, begun ? late : undefined);
+  }
+
+  /** Others wait for the memory that it holds. */
+  #giveWay(): void {
+    this.close(1013, "the server is busy, and others need the memory: try again later");
+  }
+
+  /** A long message has its time to come to its end, as the body of a request: it is counted while it is read. */
+  #watchMessage(): void {
+    if (this.#reader.message <= LONG) {
+      clearTimeout(this.#unfinished);
+      this.#unfinished = undefined;
+      return;
+    }
+    this.#unfinished ??= setTimeout(() => {
+      this.#unfinished = undefined;
+      if (this.#paused) this.#watchMessage();
+      else this.close(1013, "the rest of a message did not come in time");
+    }, MESSAGE_LIMIT);
   }
 
   /** What waits here to be read or to be written, as far as it is more than a trifle. */
   #count(): void {
-    let received = this.#reader.held;
+    let received = this.#reader.held + (this.#delayed?.text.length ?? 0);
     for (const chunk of this.#chunks) received += chunk.length;
     this.#part.set(this.#outbox.weight + received + this.#charged);
+    this.#watchMessage();
   }
 
   #handle(message: Message): void {
@@ -253,7 +313,11 @@ export class WebSocketConnection {
   #leave(state: "closing" | "over"): void {
     const first = this.#state === "open";
     this.#state = state;
-    if (state === "over") this.#chunks = [];
+    this.#part.finished();
+    if (state === "over") {
+      this.#chunks = [];
+      this.#delayed = undefined;
+    }
     this.#readAgain();
     if (!first) return;
     this.#timer = setTimeout(() => this.socket.destroy(), this.#closing);
@@ -265,5 +329,6 @@ export class WebSocketConnection {
     this.#part.close();
     this.#leave("over");
     clearTimeout(this.#timer);
+    clearTimeout(this.#unfinished);
   }
 }

@@ -83,6 +83,25 @@ describe("admission", () => {
     expect(admission.load.running).toBe(1);
   });
 
+  test("launches that hang, as on a dead file system, do not keep others from starting", async () => {
+    const admission = new Admission({ starting: 2, slow: 50 });
+    admission.enter(plan(), client("a"));
+    const hangs = admission.enter(plan(), client("a"));
+    const other = admission.enter(plan("w", { sandbox: "free" }), client("b"));
+    expect(isPlace(other)).toBe(false);
+    if (!isPlace(other)) (await other.place).leave();
+    if (isPlace(hangs)) hangs.leave();
+    expect(admission.load.running).toBe(1);
+  });
+
+  test("what runs in a sandbox counts when a reload gives it a limit", () => {
+    const admission = new Admission();
+    const before = admission.enter(plan(), client("a"));
+    const limited = plan("v", { sandboxConcurrency: 1 });
+    expect(isPlace(admission.enter(limited, client("a")))).toBe(false);
+    if (isPlace(before)) before.leave();
+  });
+
   test("no more than the queue holds, of which one client has half; and no longer than it has patience", async () => {
     const admission = new Admission({ tasks: 1, queue: 8, patience: 50 });
     admission.enter(plan(), client("a"));

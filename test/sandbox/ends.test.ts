@@ -95,6 +95,27 @@ describe.each(users)("served by %s", (user) => {
     expect(Reflect.get(status, "cause")).toBe(cause);
   });
 
+  test("a command that stops its own supervisor, or is of one that somebody stops, ends all the same", async () => {
+    const own = user === "root" ? { user: "root" } : {};
+    const warm = { ...shell, uid: "warm", pool: 1 };
+    await using same = await serve(
+      api([{ uid: "same", acls: own, commands: [shell, warm, commands[2]] }]),
+      { user },
+    );
+    for (const verb of ["sh", "warm", "sh", "warm"]) {
+      const ran = await same.run(`a/same/${verb}`, {
+        script: "kill -STOP $PPID; echo done; exit 3",
+      });
+      expect(ran).toMatchObject({ stdout: ["done"], status: { exit: 3 } });
+    }
+    const final = Promise.withResolvers<unknown>();
+    same.client.on("event", (_, data) => {
+      if (Reflect.get(data as object, "type") === "final-event") final.resolve(data);
+    });
+    await same.call("a/same/line", { script: "kill -STOP $PPID; sleep 0.3; exit 4" });
+    expect(await final.promise).toMatchObject({ status: { exit: 4 } });
+  });
+
   test("if the server is killed, its commands end", async () => {
     const doomed = await serve(config, { user });
     const calls = ["plain", "full"].map((sandbox) =>

@@ -3,6 +3,9 @@ import { describe, expect, test } from "bun:test";
 import { frame, LOCAL, RawClient, serve, upgradeText } from "./harness.ts";
 import { scratch, serveOn, TRANSPORTS } from "./transport.ts";
 
+/** Milliseconds after which who says nothing is idle, and a little more. */
+const QUIET = 700;
+
 const get = (target: string, ...lines: string[]): string =>
   [`GET ${target} HTTP/1.1`, "Host: localhost", ...lines, "", ""].join("\r\n");
 
@@ -36,7 +39,10 @@ for (const transport of TRANSPORTS) {
     test("idle WebSockets beyond the share of their peer go, the longest idle first, with a word", async () => {
       await using server = await serveOn(transport, { connections: 12 });
       const idle: RawClient[] = [];
-      for (let i = 0; i < 30; i++) idle.push(await RawClient.webSocket(server.to));
+      for (let i = 0; i < 9; i++) idle.push(await RawClient.webSocket(server.to));
+      // Who has just come might only not have been heard yet.
+      await Bun.sleep(QUIET);
+      for (let i = 0; i < 6; i++) idle.push(await RawClient.webSocket(server.to));
       const [first] = idle;
       expect(await first?.frame()).toMatchObject({ opcode: 8, code: 1013 });
       const last = idle.at(-1);
@@ -56,7 +62,9 @@ for (const transport of TRANSPORTS) {
         busy.push(client);
       }
       const idle: RawClient[] = [];
-      for (let i = 0; i < 30; i++) idle.push(await RawClient.webSocket(server.to));
+      for (let i = 0; i < 5; i++) idle.push(await RawClient.webSocket(server.to));
+      await Bun.sleep(QUIET);
+      for (let i = 0; i < 5; i++) idle.push(await RawClient.webSocket(server.to));
       server.registry.release();
       for (const [i, client] of busy.entries()) {
         if (i % 2 === 0) expect(await client.json()).toMatchObject([3, "s", {}]);
@@ -92,6 +100,44 @@ for (const transport of TRANSPORTS) {
         next.write(get("/api/t/ping", "Connection: close"));
         if ((await next.rest()).includes('"response":"pong=')) break;
       }
+    });
+
+    test("who left before its upgrade had its turn is no WebSocket, and starts nothing", async () => {
+      await using server = await serveOn(transport);
+      let clients = 0;
+      server.registry.onEvents = () => void clients++;
+      for (const leave of ["end", "destroy"] as const) {
+        const client = await RawClient.open(server.to);
+        client.write(get("/api/t/slow") + upgradeText());
+        client.write(frame('[2,"1","t/events",null]'));
+        while (server.registry.slow === 0) await Bun.sleep(2);
+        client.socket[leave]();
+        // The server has to see it before it comes to the upgrade.
+        await Bun.sleep(100);
+        server.registry.slow = 0;
+        server.registry.release();
+        if (leave === "end") {
+          const text = await client.rest();
+          expect(text).toContain("200 OK");
+          expect(text).not.toContain("101 ");
+          client.socket.destroy();
+        }
+      }
+      await Bun.sleep(100);
+      expect(clients).toBe(0);
+    });
+
+    test("a WebSocket that waits for room to be read goes on when there is some", async () => {
+      await using server = await serveOn(transport, { memory: 2 << 20 });
+      const half = await RawClient.webSocket(server.to);
+      half.write(frame("x".repeat(1 << 20)).subarray(0, 900_000));
+      await Bun.sleep(100);
+      using other = await RawClient.webSocket(server.to);
+      const text = "y".repeat(700_000);
+      other.call("1", "t/echo", text);
+      await Bun.sleep(300);
+      half.socket.destroy();
+      expect(await other.json()).toMatchObject([3, "1", { response: text }]);
     });
 
     test("a client that stops within a message of a WebSocket does not keep others from theirs", async () => {

@@ -5,7 +5,10 @@ import { type Guest, Guests, peerName } from "../../src/server/guests.ts";
 
 class Visitor implements Guest {
   evicted = false;
-  constructor(readonly idleSince: number | undefined) {}
+  constructor(
+    readonly idleSince: number | undefined,
+    readonly unread = false,
+  ) {}
   evict(): void {
     this.evicted = true;
   }
@@ -13,7 +16,7 @@ class Visitor implements Guest {
 const busy = () => new Visitor(undefined);
 
 test("one peer may have most, never all: there is room for another", () => {
-  const guests = new Guests(40);
+  const guests = new Guests(40, () => 1000);
   const admitted = Array.from({ length: 100 }, busy).filter((one) => guests.admit("a", one));
   expect(admitted.length).toBeWithin(28, 32);
   expect(guests.admit("b", busy())).toBe(true);
@@ -22,7 +25,7 @@ test("one peer may have most, never all: there is room for another", () => {
 });
 
 test("beyond its share the one of its own that is idle for longest makes room", () => {
-  const guests = new Guests(4);
+  const guests = new Guests(4, () => 1000);
   const mine = [new Visitor(3), busy(), new Visitor(1)];
   const other = new Visitor(0);
   expect(guests.admit("b", other)).toBe(true);
@@ -32,8 +35,17 @@ test("beyond its share the one of its own that is idle for longest makes room", 
   expect([...mine, other].map(({ evicted }) => evicted)).toEqual([false, false, true, false]);
 });
 
+test("who has said something that was not heard yet is not idle", () => {
+  const guests = new Guests(4, () => 1000);
+  const [unheard, quiet] = [new Visitor(1, true), new Visitor(2)];
+  for (const one of [unheard, quiet, busy()]) guests.admit("a", one);
+  expect(guests.admit("a", busy())).toBe(true);
+  expect([unheard.evicted, quiet.evicted]).toEqual([false, true]);
+  expect(guests.admit("a", busy())).toBe(false);
+});
+
 test("a full door: who has most gives way, and where none is idle the next is refused", () => {
-  const guests = new Guests(3);
+  const guests = new Guests(3, () => 1000);
   const many = [busy(), new Visitor(5)];
   guests.admit("a", many[0]!);
   guests.admit("b", busy());
@@ -43,6 +55,18 @@ test("a full door: who has most gives way, and where none is idle the next is re
   expect(guests.admit("d", busy())).toBe(false);
 });
 
+test("a full door: where who has most is never idle, the next who is makes room", () => {
+  const guests = new Guests(4);
+  guests.admit("a", busy());
+  guests.admit("a", busy());
+  guests.admit("b", busy());
+  const idle = new Visitor(7);
+  guests.admit("c", idle);
+  expect(guests.admit("d", busy())).toBe(true);
+  expect(idle.evicted).toBe(true);
+  expect(guests.admit("e", busy())).toBe(false);
+});
+
 test("peers: users, IPv4 addresses however they are written, networks of IPv6", () => {
   const at = (remoteAddress: string) => peerName({ remoteAddress } as Socket, undefined);
   expect(at("::ffff:10.0.0.1")).toBe(at("10.0.0.1"));
@@ -50,6 +74,9 @@ test("peers: users, IPv4 addresses however they are written, networks of IPv6", 
   expect(at("2001:db8:1:2::9")).not.toBe(at("2001:db8:1:3::9"));
   expect(at("fe80::1%eth0")).toBe("fe80:0:0:0/64");
   expect(at("::1")).toBe("0:0:0:0/64");
+  // Whoever is on this machine has all of these addresses.
+  expect(at("127.0.0.1")).toBe(at("127.255.3.9"));
+  expect(at("::ffff:127.0.0.2")).toBe(at("127.0.0.1"));
   const peer = { pid: 1, uid: 7, gid: 7, user: undefined };
   expect(peerName({} as Socket, peer)).toBe("uid 7");
 });

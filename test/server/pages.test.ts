@@ -116,9 +116,10 @@ describe("what is there", () => {
       const response = await fetch(server.url + target, { redirect: "manual" });
       expect([response.status, response.headers.get("location")]).toEqual([302, location]);
     }
-    for (const target of ["//evil.example/sub", "//sub", "/\\evil.example/sub", "/sub//"]) {
+    for (const target of ["//evil.example/sub", "//sub", "/sub//"]) {
       expect(await raw(target)).toStartWith("HTTP/1.1 404 ");
     }
+    expect(await raw("/\\evil.example/sub")).toStartWith("HTTP/1.1 400 ");
   });
 
   test("other methods", async () => {

@@ -150,3 +150,21 @@ test("a sender that ignores back-pressure costs the client its connection, not t
   await cut.promise;
   expect(sends).toBeLessThan(100);
 }, 30_000);
+
+test("clients that went amid long messages leave their memory to the next, however little there is", async () => {
+  await using server = await serve({ memory: 1 << 20 });
+  const call = frame(JSON.stringify([2, "1", "t/echo", "x".repeat(900_000)]));
+  const halves: RawClient[] = [];
+  for (let i = 0; i < 30; i++) {
+    const client = await RawClient.webSocket(server.port);
+    client.write(call.subarray(0, call.length / 2));
+    halves.push(client);
+  }
+  using next = await RawClient.webSocket(server.port);
+  // A trifle is answered all the same.
+  next.call("p", "t/ping", null);
+  expect(await next.json()).toMatchObject([3, "p", {}]);
+  for (const { socket } of halves) socket.destroy();
+  next.write(call);
+  expect(await next.json()).toMatchObject([3, "1", {}]);
+}, 20_000);

@@ -12,6 +12,9 @@ import { sendResponse, toRequest } from "./fetch.ts";
 import { parseHead, type RequestHead } from "./head.ts";
 import { Input } from "./input.ts";
 import { headText, Output } from "./output.ts";
+import { errorLine } from "../../unexpected.ts";
+import { LONG } from "../../json.ts";
+import { heavy } from "../../turnstile.ts";
 
 /** Most bytes of a request body. */
 export const BODY_LIMIT = 1 << 20;
@@ -32,11 +35,18 @@ export interface Limits {
 export const LIMITS: Limits = { head: 10_000, body: 30_000, idle: 90_000, linger: 5_000 };
 
 export interface Handlers {
-  /** Answers a request; its signal tells that the client has gone. Never rejects. */
-  readonly respond: (request: Request) => Promise<Response> | Response;
+  /**
+   * Answers a request; its signal tells that the client has gone. Never rejects.
+   * @param body of a POST. It is not in the request, which would keep a copy of it, and make others
+   */
+  readonly respond: (request: Request, body: Uint8Array) => Promise<Response> | Response;
+  /** What the server takes a target for; or the answer, where it is none of its. */
+  readonly route?: (target: string) => string | Response;
   /** Takes over the connection of a request that asks for a WebSocket, with what came behind it. */
   readonly upgrade: (head: RequestHead, behind: Buffer) => void;
 }
+
+const NOTHING = new Uint8Array();
 
 type Phase = "idle" | "head" | "body" | "answer" | "over" | "upgraded";
 
@@ -52,6 +62,8 @@ export class HttpConnection {
   /** When the client was last heard of, ms of performance.now(). */
   #heard = performance.now();
   #leaving = false;
+  /** It is the server that does not go on with it. */
+  #waiting = false;
   #left: AbortController | undefined;
 
   /** Begins to read. @param part what this connection holds of the memory for all */
@@ -68,7 +80,8 @@ export class HttpConnection {
 
   /** Since when nothing has been asked for, ms of performance.now(); undefined while something is being answered. */
   get idleSince(): number | undefined {
-    return this.#phase === "answer" || this.#phase === "upgraded" ? undefined : this.#heard;
+    const busy = this.#waiting || this.#phase === "answer" || this.#phase === "upgraded";
+    return busy ? undefined : this.#heard;
   }
 
   /** What is being answered is the last; an idle connection ends at once. */
@@ -86,6 +99,8 @@ export class HttpConnection {
         this.#due(this.#limits.body);
         const head = parseHead(text);
         if (asksForWebSocket(head)) {
+          // Nobody would tell the WebSocket that its client has left.
+          if (this.#input.ended) break;
           this.#upgrade(head);
           return;
         }
@@ -112,14 +127,15 @@ export class HttpConnection {
     try {
       // What others hold is more than there is: until they have read it, no more is made.
       await this.#room();
+      if (body && body.length > LONG) await new Promise<void>((go) => heavy.enter(go));
+      // It took so long that the client has been told so already, see #late: nothing more is done for it.
+      if (this.#phase !== "body") throw new HttpFault(503, "the request was refused meanwhile");
       this.#phase = "answer";
       clearTimeout(this.#timer);
       const left = new AbortController();
       this.#left = left;
       if (this.#input.ended && this.#input.length === 0) left.abort();
-      const request = toRequest(head, body, left.signal);
-      if (!request) throw new HttpFault(400, "this request line is not understood");
-      const response = await this.#answer(request);
+      const response = await this.#routed(head, body, left.signal);
       const keepAlive = head.keepAlive && !this.#leaving;
       return await sendResponse(response, { ...head, keepAlive }, this.#output);
     } finally {
@@ -129,11 +145,23 @@ export class HttpConnection {
     }
   }
 
-  async #answer(request: Request): Promise<Response> {
+  async #routed(
+    head: RequestHead,
+    body: Uint8Array<ArrayBuffer> | undefined,
+    signal: AbortSignal,
+  ): Promise<Response> {
+    const target = this.#handlers.route?.(head.target) ?? head.target;
+    if (typeof target !== "string") return target;
+    const request = toRequest({ ...head, target }, signal);
+    if (!request) throw new HttpFault(400, "this request line is not understood");
+    return this.#answer(request, body ?? NOTHING);
+  }
+
+  async #answer(request: Request, body: Uint8Array): Promise<Response> {
     try {
-      return await this.#handlers.respond(request);
+      return await this.#handlers.respond(request, body);
     } catch (error) {
-      console.error("request failed:", error);
+      console.error(`request failed: ${errorLine(error)}`);
       throw new HttpFault(500, "internal error");
     }
   }
@@ -160,14 +188,19 @@ export class HttpConnection {
       this.#part.add(-kept);
       throw error;
     }
-    return wanted ? new Uint8Array(Buffer.concat(pieces)) : undefined;
+    return wanted ? Buffer.concat(pieces) : undefined;
   }
 
   /** Waits while this connection holds more than what is left for the others. */
   async #room(): Promise<void> {
     if (!this.#part.full) return;
     this.#input.hold();
-    await new Promise<void>((resolve) => this.#part.onRoom(resolve, true));
+    this.#waiting = true;
+    // Once it is all there it is for the server to be quick.
+    const late = (): void => void (this.#phase === "body" && this.#late());
+    await new Promise<void>((resolve) => this.#part.onRoom(resolve, late));
+    this.#waiting = false;
+    this.#heard = performance.now();
   }
 
   #upgrade(head: RequestHead): void {
@@ -203,14 +236,15 @@ export class HttpConnection {
 
   #late(): void {
     if (this.#phase === "idle" || this.#phase === "over") this.#socket.destroy();
-    else if (this.#part.full) void this.#refuse(503, "the server is busy: try again later");
+    else if (this.#part.full || this.#part.favoured)
+      void this.#refuse(503, "the server is busy: try again later");
     else void this.#refuse(408, "the request did not come in time");
   }
 
   #failed(error: unknown): void {
     if (this.#phase === "over") return;
     if (error instanceof HttpFault) return void this.#refuse(error.http, error.message);
-    if (!(error instanceof Truncated)) console.error("request failed:", error);
+    if (!(error instanceof Truncated)) console.error(`request failed: ${errorLine(error)}`);
     this.#socket.destroy();
   }
 
@@ -225,6 +259,7 @@ export class HttpConnection {
   /** What still arrives is read and dropped: closing over unread data would reset the connection, and the answer be lost. */
   #end(): void {
     this.#phase = "over";
+    this.#part.finished();
     if (this.#socket.destroyed) return clearTimeout(this.#timer);
     this.#input.detach();
     this.#socket.on("data", () => {});

@@ -2,19 +2,19 @@
 import type { RequestHead } from "./head.ts";
 import { headText, type Output } from "./output.ts";
 
-/** undefined for what the Fetch API has no words for, such as TRACE or a target without a path. */
+/** Without its body. undefined for what the Fetch API has no words for, such as TRACE or a target without a path. */
 export function toRequest(
   { method, target, headers }: RequestHead,
-  body: Uint8Array<ArrayBuffer> | undefined,
   signal: AbortSignal,
 ): Request | undefined {
   // The host is checked as a header; in the URL any will do.
   const url = target.startsWith("/") ? URL.parse(`http://localhost${target}`) : null;
   if (!url) return undefined;
   const init: RequestInit = { method, headers: new Headers([...headers]), signal };
-  if (body && body.length > 0) init.body = body;
   try {
-    return new Request(url.href, init);
+    const request = new Request(url.href, init);
+    // The Fetch API takes `post` for POST; to whoever else reads it, and where the body was read here, it is another method.
+    return request.method === method ? request : undefined;
   } catch (error) {
     if (error instanceof TypeError) return undefined;
     throw error;

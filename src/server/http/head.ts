@@ -78,6 +78,10 @@ function requestLine(line: string): Pick<RequestHead, "method" | "target" | "ver
   if (!TOKEN.test(method) || !TARGET.test(target) || more.length > 0) {
     throw new HttpFault(400, "the first line is not a request, such as GET /api/API/VERB HTTP/1.1");
   }
+  // A URL parser takes one for a slash, and the other for an end; who forwards the request does not.
+  if (target.includes("#") || target.split("?", 1)[0]?.includes("\\")) {
+    throw new HttpFault(400, "the path has a \\ or a #: write %5C or %23");
+  }
   if (protocol === "HTTP/1.1") return { method, target, version: "1.1" };
   if (protocol === "HTTP/1.0") return { method, target, version: "1.0" };
   if (/^HTTP\/\d\.\d$/.test(protocol)) throw new HttpFault(505, "speak HTTP/1.1 here");
@@ -95,9 +99,19 @@ function addField(headers: Map<string, string>, line: string): void {
   if (known !== undefined && SINGLE.has(name)) {
     throw new HttpFault(400, `there is more than one header ${name}`);
   }
-  const plain = value.replace(/^[\t ]+/, "").trimEnd();
+  const plain = trimmed(value);
   const between = name === "cookie" ? "; " : ", ";
   headers.set(name, known === undefined ? plain : `${known}${between}${plain}`);
+}
+
+/** Of the two blanks that RFC 9110, section 5.5, means. trim() takes U+00A0 for one more, which others do not. */
+function trimmed(value: string): string {
+  let from = 0;
+  let to = value.length;
+  const isBlank = (at: number): boolean => value[at] === " " || value[at] === "\t";
+  while (from < to && isBlank(from)) from++;
+  while (to > from && isBlank(to - 1)) to--;
+  return value.slice(from, to);
 }
 
 /** RFC 9112, section 6.3. */
@@ -121,6 +135,6 @@ function framing(headers: ReadonlyMap<string, string>, version: string): BodyFra
 /** RFC 9112, section 9.3. */
 function keepsAlive(connection: string | undefined, version: string): boolean {
   const options = (connection ?? "").toLowerCase().split(",");
-  const has = (option: string): boolean => options.some((one) => one.trim() === option);
+  const has = (option: string): boolean => options.some((one) => trimmed(one) === option);
   return !has("close") && (version === "1.1" || has("keep-alive"));
 }

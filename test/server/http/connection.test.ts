@@ -14,7 +14,7 @@ interface Site {
 }
 
 async function site(
-  respond: (request: Request) => Response | Promise<Response>,
+  respond: (request: Request, body: string) => Response | Promise<Response>,
   { limits = LIMITS, memory = new Share(1 << 20) }: { limits?: Limits; memory?: Share } = {},
 ): Promise<Site> {
   const sockets = new Set<Socket>();
@@ -23,9 +23,9 @@ async function site(
     socket.on("error", () => socket.destroy());
     const part = memory.part();
     socket.on("close", () => part.close());
-    const handle = (request: Request) => {
+    const handle = (request: Request, body: Uint8Array) => {
       found.asked++;
-      return respond(request);
+      return respond(request, Buffer.from(body).toString());
     };
     const upgrade = () => socket.destroy();
     new HttpConnection(socket, part, { respond: handle, upgrade }, limits);
@@ -88,7 +88,7 @@ test("requests sent ahead are asked for one after the other, and only as far as 
 
 test("what all connections hold together is bounded: bodies wait for one another", async () => {
   const memory = new Share(1 << 20);
-  const here = await site(async (request) => new Response(String((await request.text()).length)), {
+  const here = await site((_, body) => new Response(String(body.length)), {
     memory,
   });
   const clients: RawClient[] = [];
@@ -116,6 +116,8 @@ test("what all connections hold together is bounded: bodies wait for one another
 });
 
 test.each([
+  ["a backslash in the path", lines("GET", "/pages/..\\api/t/ping"), 400],
+  ["a fragment", lines("GET", "/?a=b#c"), 400],
   ["two hosts", lines("GET", "/", "Host: y"), 400],
   ["no host", "GET / HTTP/1.1\r\n\r\n", 400],
   ["a blank before the colon", lines("GET", "/", "A : b"), 400],
@@ -123,6 +125,10 @@ test.each([
   ["a bare line feed within the headers", "GET / HTTP/1.1\r\nHost: x\nA: b\r\n\r\n", 400],
   ["a carriage return in a value", lines("GET", "/", "A: b\rc"), 400],
   ["NUL in a value", lines("GET", "/", "A: b\0c"), 400],
+  ["a no-break space behind a coding", lines("POST", "/", "Transfer-Encoding: chunked\xa0"), 501],
+  ["a no-break space behind a length", lines("POST", "/", "Content-Length: 1\xa0"), 400],
+  ["a method in lower case", lines("post", "/"), 400],
+  ["HEAD in lower case", lines("head", "/"), 400],
   ["a length of two", lines("POST", "/", "Content-Length: 1", "Content-Length: 1"), 400],
   ["a list of lengths", lines("POST", "/", "Content-Length: 1, 1"), 400],
   ["a signed length", lines("POST", "/", "Content-Length: +1"), 400],
@@ -163,7 +169,7 @@ test.each([
 });
 
 test("bodies in chunks of any cut, trailers and extensions, and the next request behind them", async () => {
-  const here = await site(async (request) => new Response(`<${await request.text()}>`));
+  const here = await site((_, body) => new Response(`<${body}>`));
   const chunked =
     lines("POST", "/", "Transfer-Encoding: chunked") +
     "3;a=b\r\nabc\r\n0A\r\ndefghijklm\r\n0\r\nA: b\r\n\r\n";
@@ -211,6 +217,14 @@ test("HTTP/1.0: one request, unless it is asked for another; no chunks", async (
   here.stop();
 });
 
+test("a backslash in a query is text", async () => {
+  const here = await site((request) => new Response(new URL(request.url).search));
+  using client = await RawClient.open(here.port);
+  client.write(lines("GET", '/?a="\\n"', "Connection: close"));
+  expect(decodeURIComponent(await client.rest())).toEndWith('?a="\\n"');
+  here.stop();
+});
+
 test("the signal of a request tells that its client has gone", async () => {
   const gone = Promise.withResolvers<void>();
   const here = await site(async (request) => {
@@ -223,5 +237,31 @@ test("the signal of a request tells that its client has gone", async () => {
   while (here.asked === 0) await Bun.sleep(2);
   client.socket.destroy();
   await gone.promise;
+  here.stop();
+});
+
+test("who was told that the server is busy is not answered after all, and its connection ends", async () => {
+  const memory = new Share(1000);
+  const other = memory.part();
+  other.add(900);
+  const finishing = memory.part();
+  finishing.add(90);
+  // It has the right to finish first.
+  finishing.onRoom(
+    () => {},
+    () => {},
+  );
+  const limits = { ...LIMITS, body: 100, linger: 200 };
+  const here = await site(() => new Response("answered"), { memory, limits });
+  using client = await RawClient.open(here.port);
+  client.write(lines("POST", "/", "Content-Length: 500") + "y".repeat(500));
+  const head = await client.head();
+  expect(head).toStartWith("HTTP/1.1 503 ");
+  other.close();
+  finishing.close();
+  await client.rest();
+  expect(here.asked).toBe(0);
+  // Our side of the connection does not wait for the other for ever.
+  while (memory.free < memory.most) await Bun.sleep(5);
   here.stop();
 });

@@ -1,0 +1,190 @@
+/**
+ * Greedy clients of every kind at once, 20 seconds in CI and 5 elsewhere (SPAWNBOX_GREEDY_SECONDS says otherwise), and two modest
+ * ones: who asks for little is answered soon, the server stays small, nothing that it has taken on is lost, and in the end
+ * everything is as before. The clients are processes of their own; the greedy ones leave the processors to the server.
+ */
+import { describe, expect, test } from "bun:test";
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { connect } from "../../src/client.ts";
+import { canLookInside, footprint, rss } from "../sandbox/attack.ts";
+import { isRoot, PATIENCE, serve, type Served, until, users } from "../served.ts";
+import type { Told } from "./greedy/program.ts";
+
+const SECONDS = Number(
+  process.env["SPAWNBOX_GREEDY_SECONDS"] ?? (process.env["CI"] === undefined ? 5 : 20),
+);
+/** Milliseconds of 99 in 100 answers. */
+const SOON = 250 * PATIENCE;
+/** MiB of the server, at most and when all have gone. */
+const MOST = 300;
+
+const GREEDY: readonly (readonly [program: string, door: "tcp" | "unix", manner?: string])[] = [
+  ["pipeliner", "tcp"],
+  ["pipeliner", "unix", "slowly"],
+  ["caller", "tcp"],
+  ["starter", "tcp"],
+  ["idler", "tcp"],
+  ["idler", "unix"],
+  ["follower", "tcp"],
+  ["sender", "tcp"],
+  ["stormer", "tcp"],
+];
+
+const word = { cmdpath: "/bin/echo", args: ["%word%"] };
+const own = { prefix: "", ...(isRoot && { acls: { user: "nobody" } }) };
+const config = {
+  metadata: { uid: "greedy", api: "g" },
+  sandboxes: [
+    {
+      ...{ uid: "s", ...own },
+      commands: [
+        { uid: "small", encoder: "sync", exec: word },
+        { uid: "word", exec: word },
+        {
+          ...{ uid: "flood", encoder: "line", detach: false },
+          exec: { cmdpath: "/usr/bin/seq", args: "1000000000" },
+        },
+      ],
+    },
+    {
+      // Each has a group of its own, where there are any.
+      ...{ uid: "grouped", ...own, cgroups: { optional: true, pids: "max" } },
+      commands: [{ uid: "sleeper", exec: { cmdpath: "/bin/sleep", args: "1000" } }],
+    },
+  ],
+};
+
+const PAGE = `<!doctype html><title>x</title>${"<p>page</p>".repeat(20_000)}`;
+
+/**
+ * Only what others leave of the processors is for the greedy. Where sessions share them as groups (sched(7), "The autogroup
+ * feature"), nice(2) says nothing between sessions, so theirs weigh little too; not the
+ * least, with which they would not come to their end beside other work.
+ */
+const LAST =
+  'if [ -w /proc/self/autogroup ]; then echo 15 >/proc/self/autogroup || :; fi; exec nice -n 19 "$@"';
+
+/** What the program at `greedy/NAME.ts` tells at its end. */
+async function program(name: string, door: string, manner: string, greedy: boolean): Promise<Told> {
+  const file = join(import.meta.dir, "greedy", `${name}.ts`);
+  const prefix = greedy ? ["/bin/sh", "-c", LAST, "sh"] : [];
+  const running = Bun.spawn([...prefix, process.execPath, file, door, `${SECONDS}`, manner], {
+    stdio: ["ignore", "pipe", "inherit"],
+    // A session of its own.
+    detached: greedy,
+  });
+  // A hang guard: the rest of what was begun takes a while.
+  const guard = setTimeout(() => running.kill("SIGKILL"), (SECONDS + 150) * 1000 * PATIENCE);
+  const text = await running.stdout.text();
+  clearTimeout(guard);
+  if ((await running.exited) !== 0) throw new Error(`${name} ${manner} ended with ${text}`);
+  return JSON.parse(text) as Told;
+}
+
+function quantiles(times: number[]) {
+  const sorted = times.toSorted((a, b) => a - b);
+  const at = (part: number): number =>
+    Math.round(sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? 0);
+  return { n: times.length, p50: at(0.5), p99: at(0.99), max: at(1) };
+}
+
+/** Looks at the server again and again until it is told to stop. */
+function watch({ pid }: Served) {
+  const most = { rss: 0, fds: 0, children: 0 };
+  const timer = setInterval(() => {
+    most.rss = Math.max(most.rss, Math.round(rss(pid)));
+    if (!canLookInside) return;
+    const { fds, children } = footprint(pid);
+    most.fds = Math.max(most.fds, fds);
+    most.children = Math.max(most.children, children);
+  }, 100);
+  return { most, stop: () => clearInterval(timer) };
+}
+
+/** Groups of the server's own. */
+const groups = ({ pid }: Served): string =>
+  Bun.spawnSync(["find", "/sys/fs/cgroup", "-type", "d", "-path", `*/${pid}-*`]).stdout.toString();
+
+async function tryEverything(url: string): Promise<void> {
+  const client = await connect(`${url.replace("http", "ws")}/api`);
+  expect(await client.call("g/small", { word: "hello" })).toMatchObject({
+    response: { stdout: ["hello"], status: { exit: 0 } },
+  });
+  const lines: unknown[] = [];
+  for await (const data of client.start("g/word", { word: "hello" })) lines.push(data);
+  expect(JSON.stringify(lines)).toContain("hello");
+  expect(await (await fetch(`${url}/page.html`)).text()).toBe(PAGE);
+  expect((await fetch(`${url}/openapi.json`)).status).toBe(200);
+  await client.close();
+}
+
+describe.each(users)("served by %s", (user) => {
+  test(
+    "greedy clients hold nobody up, and lose nothing",
+    async () => {
+      const dir = mkdtempSync(join(tmpdir(), "spawnbox-greedy-"));
+      chmodSync(dir, 0o1777);
+      const unix = join(dir, "s");
+      writeFileSync(join(dir, "page.html"), PAGE, { mode: 0o644 });
+      try {
+        await using served = await serve(config, {
+          user,
+          argv: ["--unix", unix, "--roothttp", dir],
+        });
+        const tcp = new URL(served.url).host;
+        await tryEverything(served.url);
+        await until(
+          "the first launches have left",
+          () => !canLookInside || footprint(served.pid).children === 0,
+        );
+        const before = canLookInside ? footprint(served.pid) : undefined;
+        const groupsBefore = groups(served);
+        const small = Math.round(rss(served.pid));
+
+        const { most, stop } = watch(served);
+        const doors = { tcp, unix };
+        const greedy = GREEDY.map(([name, door, manner = ""]) =>
+          program(name, doors[door], manner, true),
+        );
+        // Of one address, launches are shared by its connections: over TCP it asks for less than its part of these.
+        const modest = [program("modest", tcp, "100", false), program("modest", unix, "2", false)];
+        const told = await Promise.all(greedy);
+        const answered = await Promise.all(modest);
+        stop();
+
+        for (const [i, [name, door, manner = ""]] of GREEDY.entries())
+          console.log(`  ${name} ${manner} ${door}: ${JSON.stringify(told[i])}`);
+        const all: number[] = [];
+        for (const [i, { ping, verb, ...rest }] of answered.entries()) {
+          const [pings, verbs] = [ping, verb] as [number[], number[]];
+          all.push(...pings, ...verbs);
+          console.log(
+            `  modest ${Object.keys(doors)[i]}: ping ${JSON.stringify(quantiles(pings))}, verb ${JSON.stringify(quantiles(verbs))} ms; ${JSON.stringify(rest)}`,
+          );
+        }
+        console.log(`${user}, ${SECONDS} s: RSS ${small} MiB; at most ${JSON.stringify(most)}`);
+        for (const each of [...told, ...answered]) expect(each).toMatchObject({ lost: 0 });
+        for (const each of [...told, ...answered]) expect(each.wrong).toBeUndefined();
+        expect(quantiles(all).p99).toBeLessThan(SOON);
+        expect(most.rss).toBeLessThan(MOST);
+
+        await tryEverything(served.url);
+        if (before) {
+          const { fds, ...rest } = before;
+          await until("descriptors and processes are as before", () => {
+            const { fds: now, children } = footprint(served.pid);
+            return now <= fds && children === rest.children;
+          });
+          expect(footprint(served.pid)).toMatchObject(rest);
+        }
+        await until("the groups are gone", () => groups(served) === groupsBefore);
+        console.log(`${user}: afterwards RSS ${Math.round(rss(served.pid))} MiB`);
+      } finally {
+        rmSync(dir, { recursive: true });
+      }
+    },
+    (SECONDS + 180) * 1000 * PATIENCE,
+  );
+});
