@@ -111,8 +111,16 @@ describe.skipIf(!isRoot)("before Linux 5.12, which has no mount_setattr", () => 
     };
     writeFileSync(file, JSON.stringify(config));
     const exec = (uid: string) => ({
-      cmdpath: join(import.meta.dir, "../../dist/spawnbox"),
-      args: ["run", "--raw", `a/${uid}/py`, JSON.stringify({ script: LOOK("") }), "--config", file],
+      cmdpath: "/usr/bin/unshare",
+      // Each mount is asked for its flags, and those of other tests may not answer.
+      args: [
+        ...["-m", "/bin/sh", "-c", 'umount -l "$0"/spawnbox-stalled-* 2>/dev/null; exec "$@"'],
+        ...[tmpdir(), join(import.meta.dir, "../../dist/spawnbox"), "run", "--raw"],
+        `a/${uid}/py`,
+        JSON.stringify({ script: LOOK("") }),
+        "--config",
+        file,
+      ],
     });
     const commands = ["mine", "users"].map((uid) => ({ uid, encoder: "sync", exec: exec(uid) }));
     return serveSandboxes([{ uid: "old", acls, seccomp: old, commands }], { user: "root" });
