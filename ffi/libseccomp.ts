@@ -69,10 +69,13 @@ const KILL_PROCESS = 0x80000000;
 /** Architectures that plans are made for, as AUDIT_ARCH_… of linux/audit.h and `process.arch` name them. */
 export const ARCHITECTURES = { x64: 0xc000003e, arm64: 0xc00000b7 } as const;
 export type Architecture = keyof typeof ARCHITECTURES;
+/** And what their processors run besides. */
+export const ABIS = { ...ARCHITECTURES, i386: 0x40000003, arm: 0x40000028 } as const;
+export type Abi = keyof typeof ABIS;
 
 /** Number of a syscall there; undefined when no architecture knows it, a negative number when only others do. */
-export function resolveSyscall(name: string, arch: Architecture): number | undefined {
-  const number = libseccomp().seccomp_syscall_resolve_name_arch(ARCHITECTURES[arch], name);
+export function resolveSyscall(name: string, abi: Abi): number | undefined {
+  const number = libseccomp().seccomp_syscall_resolve_name_arch(ABIS[abi], name);
   return number === -1 ? undefined : number;
 }
 
@@ -88,22 +91,18 @@ function must(result: number, what: string): void {
 }
 
 /**
- * Compiles rules into struct sock_filter[] for one architecture; every other ABI, x32 and i386 included, is killed. Two
+ * Compiles rules into struct sock_filter[] for one ABI; every other one, x32 included, is killed. Two
  * rules must not say different things of the same calls. Errors name the rule.
  */
-export function compileFilter(
-  defaultAction: number,
-  rules: readonly Rule[],
-  arch: Architecture,
-): Uint8Array {
+export function compileFilter(defaultAction: number, rules: readonly Rule[], abi: Abi): Uint8Array {
   const lib = libseccomp();
   const context = pointer(lib.seccomp_init(uint32(defaultAction, "action")));
   if (context === null) throw new Error(`libseccomp: the default action is not valid here`);
   try {
     must(lib.seccomp_attr_set(context, ATTRIBUTE.BAD_ARCH, KILL_PROCESS), "foreign ABIs");
     const native = lib.seccomp_arch_native();
-    if (native !== ARCHITECTURES[arch]) {
-      must(lib.seccomp_arch_add(context, ARCHITECTURES[arch]), `architecture ${arch}`);
+    if (native !== ABIS[abi]) {
+      must(lib.seccomp_arch_add(context, ABIS[abi]), `architecture ${abi}`);
       must(lib.seccomp_arch_remove(context, native), "native architecture");
     }
     // Level 2 exists since 2.5.0; an older library keeps its linear search.

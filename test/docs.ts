@@ -1,10 +1,11 @@
 /**
- * `npm run docs`: writes what is generated into README.md: the reference, made from the schema, and the protections; and the
- * migration guide, made from the rows that test/compat proves.
+ * `npm run docs`: writes what is generated into README.md: the reference, made from the schema, the variables that are kept
+ * back, and the protections; and the migration guide, made from the rows that test/compat proves.
  */
 import { join } from "node:path";
 import { AccessFile } from "../src/access/schema.ts";
 import { referenceMarkdown } from "../src/config/reference.ts";
+import { variablesMarkdown } from "../src/plan/server-variables.ts";
 import { guide, guideMarkdown } from "./guide.ts";
 import { protectionsMarkdown } from "./protections.ts";
 
@@ -14,6 +15,7 @@ const GENERATED = {
   reference: () => referenceMarkdown(),
   access: () => referenceMarkdown(AccessFile),
   protections: protectionsMarkdown,
+  variables: variablesMarkdown,
 } as const;
 export type Region = keyof typeof GENERATED;
 export const regions = Object.keys(GENERATED) as Region[];

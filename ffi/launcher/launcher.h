@@ -54,7 +54,8 @@ long mount_bind(const struct header *plan, const struct op *op);
 long mount_fs(const struct op *op);
 long make_symlink(const char *text, const char *target);
 long make_dir(const char *target, u32 mode);
-long make_file(const char *target, u32 mode, const char *content, usize size);
+/* `content` of the op, behind its target. */
+long make_file(const struct op *op, const char *content);
 long mount_setattr_at(const char *target, u64 attributes);
 long mount_again(const char *target, u64 attributes);
 long hold_lock(const char *target);

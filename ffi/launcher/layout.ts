@@ -9,7 +9,7 @@
  * Strings in `data` end with NUL. The launcher decides nothing: it does one step per op and stops at the first failure.
  */
 export const MAGIC = 0x58425053; // "SPBX"
-export const VERSION = 5;
+export const VERSION = 6;
 export const HEADER_SIZE = 16;
 export const OP_HEADER_SIZE = 16;
 
@@ -87,7 +87,10 @@ export const OP = {
   SETATTR: 21,
   /** pivot_root into the new root, made read-only, and detach the host's */
   ROOT_END: 22,
-  /** numbers: mode; data: target, then the content of the file: a read-only file of its own on top of the target */
+  /**
+   * numbers: mode, 1 when the host name of the sandbox and a new line follow the content; data: target, then the content of the
+   * file: a read-only file of its own on top of the target
+   */
   FILE: 23,
   /** numbers: mount attributes; data: target, which is mounted onto itself with them */
   REBIND: 24,
@@ -184,7 +187,7 @@ export const SHAPE: Partial<Record<OpName, readonly [numbers: number, strings: n
   SYMLINK: [0, 2],
   DIR: [1, 1],
   SETATTR: [1, 1],
-  FILE: [1, 1],
+  FILE: [2, 1],
   REBIND: [1, 1],
   LOCK: [0, 1],
   SETTING: [0, 2],

@@ -12,7 +12,8 @@
 #define MNT_DETACH 2
 #define ENOSYS 38
 
-static int root = -1;
+/* The new root, and the tmpfs that it is, or that lies below it where the root is a directory of the host. */
+static int root = -1, scratch = -1;
 
 static long open_at(int dir, const char *name, int flags, int mode)
 {
@@ -105,6 +106,21 @@ static long restrict_mount(long fd, u64 attributes)
 	return r == -ENOSYS ? remount_tree(fd, attributes, 0) : r;
 }
 
+/*
+ * The tmpfs lies on the host's root, and would come along with that where it is a source, and hide it: what is unbindable is left
+ * out. Only while a file of its own is mounted it must not be so.
+ */
+static long set_propagation(u64 propagation)
+{
+	struct mount_attr attr = { .propagation = propagation };
+	long r = SYS5(__NR_mount_setattr, scratch, "", AT_EMPTY_PATH, &attr, sizeof attr);
+	if (r != -ENOSYS)
+		return r;
+	char name[40] = "/proc/self/fd/";
+	decimal(name + 14, scratch);
+	return SYS5(__NR_mount, 0, name, 0, propagation, 0);
+}
+
 /* Shows what `fd` refers to at `target`, with its submounts. Before 5.12 they are restricted once they are there: nobody else sees them. */
 static long show(long fd, const char *target, u64 attributes)
 {
@@ -122,6 +138,11 @@ static long show(long fd, const char *target, u64 attributes)
 		r = attach(tree, target, kind);
 	if (r >= 0 && one_by_one)
 		r = remount_tree(tree, attributes, kind == S_IFDIR);
+	/* What is mounted next comes into the new root, not below it. */
+	if (r >= 0 && target[0] == '/' && !target[1]) {
+		root = (int)tree;
+		return 0;
+	}
 	close_fd(tree);
 	return r;
 }
@@ -145,28 +166,36 @@ long root_begin(void)
 	close_fd(fs);
 	if (r < 0)
 		return r;
-	root = (int)r;
+	root = scratch = (int)r;
 	/* On top of "/": a place that always exists. Lookups from the old root do not see it; pivot_root finds it by fd. */
 	at = "/";
-	return SYS5(__NR_move_mount, root, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH);
+	r = SYS5(__NR_move_mount, root, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH);
+	return r < 0 ? r : set_propagation(MS_UNBINDABLE);
 }
 
 long root_end(void)
 {
 	at = "/";
 	long r = restrict_mount(root, MOUNT_ATTR_RDONLY);
-	if (r < 0)
-		return r;
-	r = SYS1(__NR_fchdir, root);
+	if (r >= 0)
+		r = set_propagation(MS_PRIVATE);
+	if (r >= 0)
+		r = SYS1(__NR_fchdir, root);
 	if (r < 0)
 		return r;
 	/* With the same directory twice, the old root ends up on top of the new one, and goes with one umount: pivot_root(2) */
 	r = SYS2(__NR_pivot_root, ".", ".");
 	if (r < 0)
 		return r;
-	r = SYS2(__NR_umount2, ".", MNT_DETACH);
+	/* What is uppermost goes first: on the old root still lies the tmpfs, unless that is the new one. */
+	if (scratch != root)
+		r = SYS2(__NR_umount2, ".", MNT_DETACH);
+	if (r >= 0)
+		r = SYS2(__NR_umount2, ".", MNT_DETACH);
 	if (r < 0)
 		return r;
+	if (scratch != root)
+		close_fd(scratch);
 	close_fd(root);
 	return SYS1(__NR_chdir, "/");
 }
@@ -234,31 +263,54 @@ long make_dir(const char *target, u32 mode)
 	return 0;
 }
 
-/*
- * The file is made in the root under a hidden name, mounted onto the target and unlinked: so it can cover a file of a read-only
- * mount, and nobody can write to it.
- */
-long make_file(const char *target, u32 mode, const char *content, usize size)
+static long write_all(long fd, const char *content, usize size)
 {
-	static const char hidden[] = ".file";
-	at = target;
-	long fd = open_at(root, hidden, O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW, (int)mode);
-	if (fd < 0)
-		return fd;
-	long r = 0;
-	while (size > 0 && r >= 0) {
-		r = SYS3(__NR_write, fd, content, size);
+	while (size > 0) {
+		long r = SYS3(__NR_write, fd, content, size);
 		if (r == 0)
 			r = -28; /* ENOSPC */
-		if (r > 0) {
-			content += r;
-			size -= (usize)r;
-		}
+		if (r < 0)
+			return r;
+		content += r;
+		size -= (usize)r;
 	}
+	return 0;
+}
+
+/* As it is in the sandbox's uts namespace now, which is what its commands see. */
+static long write_name(long fd)
+{
+	/* struct new_utsname: sysname, nodename … */
+	char names[6][65];
+	long r = SYS1(__NR_uname, names);
+	if (r >= 0)
+		r = write_all(fd, names[1], length(names[1]));
+	return r < 0 ? r : write_all(fd, "\n", 1);
+}
+
+/*
+ * The file is made in the scratch tmpfs under a hidden name, mounted onto the target and unlinked: so it can cover a file of a
+ * read-only mount, and nobody can write to it.
+ */
+long make_file(const struct op *op, const char *content)
+{
+	static const char hidden[] = ".file";
+	const char *target = op_data(op);
+	at = target;
+	long fd = open_at(scratch, hidden, O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW, (int)op->numbers[0]);
+	if (fd < 0)
+		return fd;
+	long r = write_all(fd, content, op->bytes - (usize)(content - target));
+	if (r >= 0 && op->numbers[1] == 1)
+		r = write_name(fd);
+	if (r >= 0)
+		r = set_propagation(MS_PRIVATE);
 	if (r >= 0)
 		r = show(fd, target, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
+	if (r >= 0)
+		r = set_propagation(MS_UNBINDABLE);
 	close_fd(fd);
-	long gone = SYS3(__NR_unlinkat, root, hidden, 0);
+	long gone = SYS3(__NR_unlinkat, scratch, hidden, 0);
 	return r < 0 ? r : gone;
 }
 

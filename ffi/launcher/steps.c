@@ -72,7 +72,7 @@ long do_step(const struct header *plan, const struct op *op)
 	case OP_SETATTR:
 		return mount_setattr_at(data, n[0]);
 	case OP_FILE:
-		return make_file(data, (u32)n[0], second, op->bytes - (usize)(second - data));
+		return make_file(op, second);
 	case OP_REBIND:
 		return mount_again(data, n[0]);
 	case OP_LOCK:

@@ -57,6 +57,8 @@ static long id_of(long fd, u64 *id)
 /* What of `path` follows `above` and a slash; 0 when it is not below. */
 static const char *below(const char *path, const char *above)
 {
+	if (above[0] == '/' && !above[1])
+		return path[0] == '/' && path[1] ? path + 1 : 0;
 	while (*above && *path == *above)
 		path++, above++;
 	return !*above && *path == '/' && path[1] ? path + 1 : 0;

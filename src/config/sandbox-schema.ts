@@ -166,6 +166,12 @@ export const Seccomp = object(
     report: optional(
       flag({ description: "tell in the outcome which calls were denied or logged, by name" }),
     ),
+    abis: optional(
+      list(words(["i386", "arm"], { description: "an ABI" }), {
+        description:
+          "32-bit programs that may run too, under the same rules: i386 on x86_64, arm on aarch64; default none",
+      }),
+    ),
     rules: optional(list(SeccompRule, { description: "rules by name, compiled at boot" })),
     rulespath: optional(
       Type.String({ description: "file of compiled BPF (struct sock_filter[])" }),
@@ -188,14 +194,34 @@ const share = (what: string) =>
 
 export const Mount = object(
   {
-    target: Type.String({ minLength: 1, description: "absolute path inside the sandbox" }),
+    target: Type.String({
+      minLength: 1,
+      description: "absolute path inside the sandbox; / first, and ro",
+    }),
     source: optional(
       Type.String({ description: "path on the host, or link text, or command; default: target" }),
     ),
     mode: optional(
       words(
-        ["ro", "rw", "symlink", "dir", "tmpfs", "dev", "proc", "sys", "mqueue", "execfd", "lock"],
-        { description: "what to put there", default: "ro" },
+        [
+          "ro",
+          "rw",
+          "symlink",
+          "dir",
+          "tmpfs",
+          "dev",
+          "proc",
+          "sys",
+          "mqueue",
+          "execfd",
+          "hosts",
+          "lock",
+        ],
+        {
+          description:
+            "what to put there; hosts: a file such as /etc/hosts with localhost and the host name",
+          default: "ro",
+        },
         { read: "ro", write: "rw", anonymous: "dir", devfs: "dev", procfs: "proc", sysfs: "sys" },
       ),
     ),

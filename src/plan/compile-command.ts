@@ -32,6 +32,7 @@ export interface SandboxContext {
   readonly sandbox: Sandbox;
   readonly policy: SandboxPolicy;
   readonly env: Record<string, string>;
+  readonly keptBack: readonly string[];
   readonly api: string;
   readonly report: Report;
   /** Throws when the program cannot be executed inside. */
@@ -61,7 +62,7 @@ export function compileCommand(
   scope: Scope,
   context: SandboxContext,
 ): Plan | undefined {
-  const { sandbox, policy: sandboxPolicy, env, api, report, blobs } = context;
+  const { sandbox, policy: sandboxPolicy, env, keptBack, api, report, blobs } = context;
   const expandText = (text: string) => expand(text, scope);
   const before = report.problems.length;
 
@@ -121,6 +122,7 @@ export function compileCommand(
     argv,
     ...(params && { params }),
     env,
+    ...(keptBack.length > 0 && { keptBack }),
     policy,
     ops: blobs.intern(encodePolicy(policy)),
     ...(size > 0 && { pool: { size, ops: blobs.intern(encodePolicy(policy, true)) } }),
@@ -130,7 +132,7 @@ export function compileCommand(
 /** What the exec verb adds a program and its arguments to. */
 export function compileExec(
   path: string,
-  { sandbox, policy, env, api, report, blobs }: SandboxContext,
+  { sandbox, policy, env, keptBack, api, report, blobs }: SandboxContext,
 ): Plan | undefined {
   const message = "whoever may call exec can run any program in this sandbox";
   const who = sandbox.privilege ? `, with the privilege ${sandbox.privilege}` : "";
@@ -153,6 +155,7 @@ export function compileExec(
     encoder: { name: "text", opts: {} },
     argv: { elements: [], names: new Set() },
     env,
+    ...(keptBack.length > 0 && { keptBack }),
     policy: whole,
     ops: blobs.intern(encodePolicy(whole)),
   };

@@ -52,7 +52,8 @@ export function compilePolicy(
   const network = compileNamespaces(sandbox.namespace, `${path}.namespace`, machine, report);
   const { own: namespaces, joinNet } = network;
   const families = compileFamilies(sandbox.network, `${path}.network`, network, report);
-  const mountContext = { own: namespaces, identity, machine, expand: expandText };
+  const hostname = sandbox.namespace?.opts?.hostname;
+  const mountContext = { own: namespaces, identity, hostname, machine, expand: expandText };
   const mounts = compileMounts(sandbox.namespace, `${path}.namespace`, mountContext, report);
   const view = new View(mounts, machine.files);
   const chdir = report.attempt(`${path}.acls.chdir`, () =>
@@ -77,14 +78,12 @@ export function compilePolicy(
     chdir: chdir ?? "/",
     namespaces,
     joinNet,
-    hostname: sandbox.namespace?.opts?.hostname,
+    hostname,
     mounts,
     caps: compileCaps(
       sandbox.caps,
       `${path}.caps`,
-      identity,
-      namespaces.has("user"),
-      machine,
+      { identity, namespaces: network, newPrivs, machine },
       report,
     ),
     noNewPrivs: !newPrivs,

@@ -162,14 +162,15 @@ class ConfigCompiler {
     const expandText = (text: string) => expand(text, scope);
 
     const policy = compilePolicy(sandbox, path, identity, machine, expandText, report);
-    const env = report.attempt(`${path}.envs`, () =>
+    const environment = report.attempt(`${path}.envs`, () =>
       compileEnv(sandbox.envs ?? [], acls, identity, machine, expandText),
     );
-    const inside = programContext(policy, env ?? {}, machine);
+    const inside = programContext(policy, environment?.env ?? {}, machine);
     const context: SandboxContext = {
       sandbox,
       policy,
-      env: env ?? {},
+      env: environment?.env ?? {},
+      keptBack: environment?.keptBack ?? [],
       api: names.api,
       report: this.report,
       checkProgram: once((file) => checkProgram(inside, file)),

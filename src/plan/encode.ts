@@ -127,7 +127,7 @@ function encodeMount(blob: Blob, step: MountStep): void {
       break;
     case "file": {
       const target = strings(step.target);
-      blob.op("FILE", [step.mode], Buffer.concat([target, step.content]));
+      blob.op("FILE", [step.mode, step.named ? 1 : 0], Buffer.concat([target, step.content]));
       break;
     }
     case "lock":

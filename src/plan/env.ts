@@ -2,40 +2,18 @@
 import type { Acls, Env } from "../config/sandbox-schema.ts";
 import type { Machine } from "./machine.ts";
 import type { Identity } from "./policy.ts";
-
-/**
- * Never handed on: settings and tokens of spawnbox, the engine's switches and channels (BUN_OPTIONS would reach a Bun-compiled
- * command), what the service manager gives its service (sd_notify(3), sd_listen_fds(3), credentials and directories, see
- * systemd.exec(5)), what sudo(8) tells about the caller, and what makes a loader or shell run code before the command does.
- * A config that wants one of them names it, in `envs` or as $NAME.
- */
-const OWN = [
-  /^(SPAWNBOX_|AFB_SPAWN_CONFIG$)/,
-  /^(BUN_|JSC_|MIMALLOC_|NODE_OPTIONS$|NODE_CHANNEL_|NODE_UNIQUE_ID$|NODE_EXTRA_CA_CERTS$|NODE_TLS_)/,
-  /^(NOTIFY_SOCKET|WATCHDOG_|LISTEN_|FDSTORE$|INVOCATION_ID$|JOURNAL_STREAM$|LOG_NAMESPACE$|MAINPID$|PIDFILE$|SYSTEMD_)/,
-  /^(MANAGERPID(FDID)?|CREDENTIALS_DIRECTORY|(RUNTIME|STATE|CACHE|LOGS|CONFIGURATION)_DIRECTORY)$/,
-  /^(MEMORY_PRESSURE_|TRIGGER_|MONITOR_|SERVICE_RESULT$|EXIT_(CODE|STATUS)$|REMOTE_(ADDR|PORT)$)/,
-  /^SUDO_/,
-  /^(LD_|GCONV_PATH$|GLIBC_TUNABLES$|MALLOC_|BASH_ENV$|ENV$|BASH_FUNC_|IFS$|SHELLOPTS$|BASHOPTS$|PS4$|PYTHON|PERL5|RUBYOPT$)/,
-  /^(npm_|INIT_CWD$|COLOR$)/,
-  /^(_|OLDPWD|PWD|SHLVL|COLUMNS|LINES)$/,
-];
-
-type Environment = Readonly<Record<string, string | undefined>>;
-
-/** What of the server's environment is for those whom it starts. */
-export function inherited(env: Environment): Record<string, string> {
-  const result: Record<string, string> = Object.create(null);
-  for (const [name, value] of Object.entries(env)) {
-    if (value !== undefined && !OWN.some((own) => own.test(name))) result[name] = value;
-  }
-  return result;
-}
+import { inherited, keptBack } from "./server-variables.ts";
 
 /** `{name: "*", mode: "unset"}` hands on nothing of the server's, wherever it stands in the list. */
 const EVERYTHING = "*";
 
 const DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+export interface Environment {
+  readonly env: Record<string, string>;
+  /** Variables of the server that its commands would have, were they not kept back: see server-variables.ts. */
+  readonly keptBack: readonly string[];
+}
 
 /** `expand` resolves $NAME in values. */
 export function compileEnv(
@@ -44,10 +22,12 @@ export function compileEnv(
   identity: Identity | undefined,
   machine: Machine,
   expand: (text: string) => string,
-): Record<string, string> {
+): Environment {
   const clean =
     !machine.inherits || envs.some(({ name, mode }) => name === EVERYTHING && mode === "unset");
-  const env = inherited(clean ? {} : machine.env);
+  const servers = clean ? {} : machine.env;
+  const switched = identity !== undefined && identity.uid !== machine.uid;
+  const env = inherited(servers, switched);
   env["PATH"] ??= DEFAULT_PATH;
   if (identity) {
     // The server's HOME and USER would send the command to files of another user.
@@ -68,5 +48,5 @@ export function compileEnv(
     else throw new Error(`${name} has no value, and the server's environment has none to hand on`);
     if (env[name]?.includes("\0")) throw new Error(`the value of ${name} contains a NUL byte`);
   }
-  return env;
+  return { env, keptBack: keptBack(servers, switched).filter((name) => env[name] === undefined) };
 }

@@ -44,7 +44,9 @@ function mountWords(step: MountStep): string {
     case "rebind":
       return `make ${step.target} ${flagWords(step.flags)}`;
     case "file":
-      return `put a file of ${step.content.length} bytes, made at boot, at ${step.target}`;
+      return step.named
+        ? `put a file with localhost and the host name at ${step.target}`
+        : `put a file of ${step.content.length} bytes, made at boot, at ${step.target}`;
     case "lock":
       return `hold a lock on ${step.target}`;
     case "seal":
@@ -118,7 +120,8 @@ export function explainPolicy(policy: Policy): string[] {
     lines.push(`has its own ${[...namespaces].map((name) => NAMESPACE_WORDS[name]).join(", ")}`);
   if (policy.joinNet !== undefined) lines.push(`join the network ${policy.joinNet}`);
   if (policy.cgroup) lines.push("start in a control group of its own");
-  if (mounts) lines.push("start from an empty, read-only root", ...mounts.map(mountWords));
+  if (mounts?.[0]?.target === "/") lines.push(...mounts.map(mountWords));
+  else if (mounts) lines.push("start from an empty, read-only root", ...mounts.map(mountWords));
   else lines.push("see the whole file system of the host");
   if (hostname !== undefined && namespaces.has("uts")) lines.push(`host name ${hostname}`);
   for (const [resource, value] of policy.rlimits) lines.push(rlimitWords(resource, value));
@@ -145,6 +148,7 @@ export function explainPolicy(policy: Policy): string[] {
         ? "every other system call: no seccomp filter of its own"
         : "every system call: no seccomp filter",
   );
+  if (policy.abi) lines.push(`programs of ${policy.abi} may run too`);
   if (policy.told) lines.push(toldWords(policy.told));
   return lines;
 }
@@ -154,6 +158,10 @@ export function explain(plan: Plan): string[] {
   const lines = explainPolicy(plan.policy);
   if (plan.pool)
     lines.push(`${plan.pool.size} of these are kept ready, with all but the filter done`);
+  if (plan.keptBack)
+    lines.push(
+      `variables of the server that are not handed on: ${plan.keptBack.join(", ")}; envs can name them`,
+    );
   lines.push(plan.timeout > 0 ? `killed after ${plan.timeout / 1000} s` : "no time limit");
   const argv = plan.argv.elements.map((pieces) =>
     pieces

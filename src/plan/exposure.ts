@@ -122,6 +122,8 @@ function files({ mounts, landlock }: Policy): Finding[] {
       const fix: Partial<Sandbox> = { namespace: { mounts: [{ target: "/dev", mode: "dev" }] } };
       return [{ what: "sees all devices of the host", weight: 0.5, effort: 2, fix }];
     }
+    if (step.target === "/" && step.source === "/")
+      return [{ what: "sees all files of the host", weight: 1.2, effort: 2 }];
     if (step.flags.readonly || step.source === "/proc" || SCRATCH.includes(step.source)) return [];
     const system = /^\/(etc|usr|bin|sbin|lib\w*|boot|root|home|var|run|sys)?$/.test(step.source);
     return [
@@ -165,8 +167,9 @@ function sockets({ families, namespaces: own, joinNet }: Policy): Finding[] {
     .map((name) => ({ what: `shares ${name} with the host`, weight: 0.1, effort: 2 }));
 }
 
-function kernel({ seccomp }: Policy): Finding[] {
-  if (seccomp) return [];
+function kernel({ seccomp, abi }: Policy): Finding[] {
+  if (seccomp && abi === undefined) return [];
+  if (seccomp) return [{ what: `may use the system calls of ${abi} too`, weight: 0.2, effort: 2 }];
   const fix: Partial<Sandbox> = {
     seccomp: {
       default: "SCMP_ACT_ERRNO(EPERM)",

@@ -17,6 +17,7 @@ import { isNoexec } from "../../ffi/libc.ts";
 import { landlockAbi } from "../../ffi/landlock.ts";
 import { capFromName } from "../../ffi/libcap.ts";
 import {
+  type Abi,
   type Architecture,
   compileFilter,
   resolveSyscall,
@@ -27,6 +28,7 @@ import { trustOf } from "../config/trust.ts";
 import { idOf } from "../config/ranges.ts";
 import { foreignFormats } from "./binfmt.ts";
 import { imagined, makeDirectory, type Owner } from "./make-directory.ts";
+import { runs } from "./runs-abi.ts";
 import { outputOf } from "./output.ts";
 import type { LabelPolicy } from "./policy.ts";
 import type { HostFiles } from "./view.ts";
@@ -39,6 +41,8 @@ export interface Machine {
   readonly groups: readonly number[];
   /** Capabilities that what it executes has too: see capabilities(7). Root's are not told. */
   readonly ambient: ReadonlySet<number>;
+  /** Those of root, which a container or unit may have taken some of; undefined where that is not known. */
+  readonly held: ReadonlySet<number> | undefined;
   /** It runs under no_new_privs, and so does what it executes. */
   readonly noNewPrivs: boolean;
   /** The server may switch users and set capabilities: it runs as root. */
@@ -61,8 +65,10 @@ export interface Machine {
   /** Number of a capability; undefined when unknown. */
   cap(name: string): number | undefined;
   /** Number of a syscall here; negative when only other architectures have it; undefined when unknown. */
-  syscall(name: string): number | undefined;
-  compileFilter(defaultAction: number, rules: readonly Rule[]): Uint8Array;
+  syscall(name: string, abi?: Abi): number | undefined;
+  compileFilter(defaultAction: number, rules: readonly Rule[], abi?: Abi): Uint8Array;
+  /** Whether the kernel runs programs of it; undefined when that cannot be told. */
+  runs(abi: Abi): boolean | undefined;
   /** Why the supervisor cannot answer calls of a command; undefined when it can. */
   cannotTell(): string | undefined;
   /** The active security module that has labels. */
@@ -85,8 +91,8 @@ export interface Machine {
 const ownStatus = (field: string): string =>
   new RegExp(`^${field}:\\t(.*)$`, "m").exec(readFileSync("/proc/self/status", "utf8"))?.[1] ?? "";
 
-function ownAmbient(): Set<number> {
-  const mask = BigInt(`0x${ownStatus("CapAmb") || "0"}`);
+function ownCaps(set: "CapAmb" | "CapPrm"): Set<number> {
+  const mask = BigInt(`0x${ownStatus(set) || "0"}`);
   return new Set(Array.from({ length: 64 }, (_, i) => i).filter((i) => (mask >> BigInt(i)) & 1n));
 }
 
@@ -167,12 +173,12 @@ function cannotTell(): string | undefined {
 /** Filters as they were asked for: sandboxes with equal rules share one, and each costs milliseconds. */
 function rememberingFilters(arch: Architecture): Machine["compileFilter"] {
   const made = new Map<string, Uint8Array>();
-  return (fallback, rules) => {
-    const key = JSON.stringify([fallback, rules], (_, value) =>
+  return (fallback, rules, abi = arch) => {
+    const key = JSON.stringify([fallback, rules, abi], (_, value) =>
       typeof value === "bigint" ? `${value}` : value,
     );
     let program = made.get(key);
-    if (!program) made.set(key, (program = compileFilter(fallback, rules, arch)));
+    if (!program) made.set(key, (program = compileFilter(fallback, rules, abi)));
     return program;
   };
 }
@@ -190,7 +196,8 @@ export function thisMachine(arch: string = process.arch): Machine {
     uid,
     gid: process.getegid?.() ?? -1,
     groups: [...(process.getgroups?.() ?? []), process.getgid?.() ?? -1],
-    ambient: uid === 0 ? new Set() : ownAmbient(),
+    ambient: uid === 0 ? new Set() : ownCaps("CapAmb"),
+    held: uid === 0 ? ownCaps("CapPrm") : undefined,
     noNewPrivs: ownStatus("NoNewPrivs") === "1",
     privileged: uid === 0,
     pid: process.pid,
@@ -208,8 +215,9 @@ export function thisMachine(arch: string = process.arch): Machine {
     group: groupByName,
     groupName: groupById,
     cap: capFromName,
-    syscall: (name) => resolveSyscall(name, arch),
+    syscall: (name, abi = arch) => resolveSyscall(name, abi),
     compileFilter: rememberingFilters(arch),
+    runs,
     cannotTell,
     labelModule,
     landlockAbi,

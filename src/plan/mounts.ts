@@ -34,7 +34,19 @@ function devSteps(target: string): MountStep[] {
   ];
 }
 
+/** hosts(5) of a network of its own. The name has an address of its own, as Debian does, so that this leads back to the name. */
+const HOSTS = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n127.0.1.1\t";
+
+/** A name that the config gives is set after the files are made; any other is the host's, and may change until then. */
+function hostsFile(target: string, mode: number, { own, hostname }: MountContext): MountStep {
+  const given = own.has("uts") ? hostname : undefined;
+  const content = new TextEncoder().encode(given === undefined ? HOSTS : `${HOSTS}${given}\n`);
+  return { kind: "file", target, content, mode, ...(given === undefined && { named: true }) };
+}
+
 const SET_ID = 0o6000;
+
+const ROOT = "/";
 
 /** Of an execfd file, bytes. */
 const MOST_CONTENT = 16 * 1024 * 1024;
@@ -42,13 +54,15 @@ const MOST_CONTENT = 16 * 1024 * 1024;
 export interface MountContext {
   readonly own: ReadonlySet<NamespaceName>;
   readonly identity: Identity | undefined;
+  /** What the config gives. */
+  readonly hostname: string | undefined;
   readonly machine: Machine;
   readonly expand: (text: string) => string;
   readonly notice: (message: string) => void;
 }
 
-/** A path inside the sandbox in normal form; the root itself cannot be replaced. */
-function targetOf(mount: Mount, expand: (text: string) => string): string {
+/** A path inside the sandbox in normal form. The root can be a directory of the host, on which the rest is mounted. */
+function targetOf(mount: Mount, first: boolean, expand: (text: string) => string): string {
   const target = expand(mount.target);
   if (!target.startsWith("/"))
     throw new Error(`target ${JSON.stringify(target)} must be an absolute path`);
@@ -56,8 +70,10 @@ function targetOf(mount: Mount, expand: (text: string) => string): string {
     throw new Error(`target ${JSON.stringify(target)} must not contain ".."`);
   if (target.includes("\0")) throw new Error("target contains a NUL byte");
   const normal = posix.normalize(target).replace(/(.)\/$/, "$1");
-  if (normal === "/")
-    throw new Error(`target "/" is the sandbox's own root: mount what the commands need below it`);
+  if (normal === ROOT && (mount.mode ?? "ro") !== "ro")
+    throw new Error(`target "/" can only be "ro": mount what is to be writable below it`);
+  if (normal === ROOT && !first)
+    throw new Error(`target "/" must be the first mount, since it would hide those before it`);
   return normal;
 }
 
@@ -97,7 +113,7 @@ function compileMount(
   earlier: readonly MountStep[],
   context: MountContext,
 ): MountStep[] {
-  const target = targetOf(mount, context.expand);
+  const target = targetOf(mount, earlier.length === 0, context.expand);
   const mode = mount.mode ?? "ro";
   const perm = mount.perm === undefined ? undefined : Number.parseInt(mount.perm, 8);
   const flags = (readonly: boolean, source = ""): MountFlags => ({
@@ -138,7 +154,8 @@ function compileMount(
     case "dir": {
       // Below something of the host it is just a directory there; elsewhere it is the command's own, and writable.
       const below = earlier.some(
-        (step) => step.kind === "bind" && target.startsWith(`${step.target}/`),
+        (step) =>
+          step.kind === "bind" && step.target !== ROOT && target.startsWith(`${step.target}/`),
       );
       if (below) {
         // mkdir(2) passes over them.
@@ -182,6 +199,8 @@ function compileMount(
       }
       return [{ kind: "file", target, content, mode: perm ?? 0o444 }];
     }
+    case "hosts":
+      return [hostsFile(target, perm ?? 0o444, context)];
     case "lock":
       if (!context.own.has("pid")) {
         throw new Error(
@@ -220,9 +239,55 @@ export function compileMounts(
     const compiled = report.attempt(at, () =>
       compileMount(mount, namespace?.opts?.autocreate ?? false, steps, { ...context, notice }),
     );
+    const missing = compiled && missingBelow(compiled, steps, context.machine);
+    if (missing !== undefined) report.problem(`${path}.mounts[${i}].target`, missing);
     if (compiled) steps.push(...compiled);
   }
+  tellRoot(steps, path, report);
   return sealLast(steps);
+}
+
+/** Nothing can be made on a read-only root, and links in it are not followed. */
+function missingBelow(
+  [step]: readonly MountStep[],
+  earlier: readonly MountStep[],
+  { files }: Machine,
+): string | undefined {
+  const [root, ...others] = earlier;
+  if (!step || root?.kind !== "bind" || root.target !== ROOT) return undefined;
+  if (others.some(({ target }) => covers(target, step.target))) return undefined;
+  if (step.kind === "symlink")
+    return `no link can be made at ${step.target}: the root is read-only; mount a tmpfs above it first`;
+  let at = ROOT;
+  for (const part of step.target.split("/").slice(1)) {
+    at = posix.join(at, part);
+    if (others.some(({ target }) => covers(target, at))) return undefined;
+    const found = files.lookup(posix.join(root.source, at));
+    if (!found)
+      return `${step.target}: ${at} does not exist below ${root.source}, which is the read-only root: make it there, or mount a tmpfs above it first`;
+    if (found.kind === "link")
+      return `${step.target}: ${at} is a link in ${root.source}: name what it leads to`;
+  }
+  return undefined;
+}
+
+/** What of the host's root is of no use, or is more than a sandbox should see. */
+function tellRoot(steps: readonly MountStep[], path: string, report: Report): void {
+  const [root, ...others] = steps;
+  if (root?.kind !== "bind" || root.target !== ROOT) return;
+  const has = (place: string) => others.some(({ target }) => target === place);
+  if (root.source === ROOT && !has("/proc")) {
+    report.notice(
+      `${path}.mounts[0]`,
+      'shows the /proc of the host, read-only: add {"target": "/proc", "mode": "proc"} for one of its own',
+    );
+  }
+  if (!has("/dev") && root.flags.nodev) {
+    report.notice(
+      `${path}.mounts[0]`,
+      'no device works there, not even /dev/null: add {"target": "/dev", "mode": "dev"}',
+    );
+  }
 }
 
 /** A mount is sealed once all that is to lie below it is there, and not at all if another one has replaced it. */

@@ -20,6 +20,8 @@ const MOST_HOSTNAME = 64;
 
 export interface Namespaces {
   readonly own: ReadonlySet<NamespaceName>;
+  /** The config itself asks for users of its own; otherwise they come with the server's being no root. */
+  readonly asksUsers: boolean;
   /** Network namespace to join, by the path ip-netns(8) keeps it at. */
   readonly joinNet: string | undefined;
 }
@@ -59,6 +61,7 @@ export function compileNamespaces(
     if (namespace?.opts?.[key] === undefined) continue;
     report.notice(`${path}.opts.${key}`, "ignored: namespaces are made without an external tool");
   }
+  const asksUsers = own.has("user");
   if (!machine.privileged) asOrdinaryUser(own, named, shares.users, path, machine, report);
   const joinNet = named === undefined ? undefined : `/run/netns/${named}`;
   if (joinNet !== undefined && machine.privileged && !machine.exists(joinNet)) {
@@ -67,7 +70,7 @@ export function compileNamespaces(
       `there is no network namespace ${named} (${joinNet}): no command starts until there is: ip netns add ${named}`,
     );
   }
-  return { own, joinNet };
+  return { own, asksUsers, joinNet };
 }
 
 /** An ordinary user gets namespaces only inside a user namespace of its own. */

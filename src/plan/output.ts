@@ -1,5 +1,5 @@
 /** What a shell command of boot prints. */
-import { inherited } from "./env.ts";
+import { inherited } from "./server-variables.ts";
 
 /**
  * Standard output of a command, which ends with all it has started: only what made itself a session of its own, setsid(2),

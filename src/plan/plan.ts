@@ -40,6 +40,8 @@ export interface Plan {
   readonly params?: Params;
   /** The environment, as `NAME: value`. */
   readonly env: Readonly<Record<string, string>>;
+  /** Names of the server's variables that are not handed on: see server-variables.ts. */
+  readonly keptBack?: readonly string[];
   /** What the sandbox does, in the terms of the kernel. Shared by the commands of a sandbox. */
   readonly policy: Policy;
   /** So many sandboxes are kept ready for the command; ops: as those below, with WAIT. */

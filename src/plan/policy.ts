@@ -55,6 +55,8 @@ export type MountStep =
       readonly target: string;
       readonly content: Uint8Array;
       readonly mode: number;
+      /** The host name, as it is in the sandbox, and a new line follow. */
+      readonly named?: true;
     }
   /** A file that is locked while the sandbox lives. */
   | { readonly kind: "lock"; readonly target: string };
@@ -162,6 +164,8 @@ export interface Policy {
   readonly families: FamiliesPolicy | undefined;
   /** Compiled filter (struct sock_filter[]). */
   readonly seccomp: Uint8Array | undefined;
+  /** Programs of it may run besides, under the same rules: i386, arm. */
+  readonly abi?: string;
   /** Which calls the outcome tells of; undefined: none. */
   readonly told: ToldCalls | undefined;
   /** Resource limits as [RLIMIT number, value]; -1n is unlimited. */

@@ -32,7 +32,10 @@ function mergeNamespace(
   own: Namespace | undefined,
 ): Namespace | undefined {
   if (base === undefined || own === undefined) return base ?? own;
-  const mounts = [...keptMounts(base.mounts ?? [], own.mounts ?? []), ...(own.mounts ?? [])];
+  const isRoot = ({ target }: Mount) => posix.normalize(target) === "/";
+  const all = [...keptMounts(base.mounts ?? [], own.mounts ?? []), ...(own.mounts ?? [])];
+  // The rest is mounted on it.
+  const mounts = [...all.filter(isRoot), ...all.filter((mount) => !isRoot(mount))];
   return {
     opts: { ...base.opts, ...own.opts },
     shares: { ...base.shares, ...own.shares },
@@ -42,31 +45,36 @@ function mergeNamespace(
 
 /** The profile's mounts but for those that the config's own would hide. */
 function keptMounts(base: readonly Mount[], own: readonly Mount[]): Mount[] {
-  const hidden = own.map(({ target }) => posix.normalize(target).replace(/(.)\/$/, "$1"));
-  return base.filter(
+  const targets = own.map(({ target }) => posix.normalize(target).replace(/(.)\/$/, "$1"));
+  const hidden = targets.filter((path) => path !== "/");
+  // With a root of the host there is what the profile shows of it, and no link or file can be made.
+  const shown = ({ mode = "ro", source }: Mount) =>
+    (mode === "ro" && source === undefined) || mode === "symlink" || mode === "hosts";
+  const kept = hidden.length < targets.length ? base.filter((mount) => !shown(mount)) : base;
+  return kept.filter(
     ({ target }) => !hidden.some((path) => target === path || target.startsWith(`${path}/`)),
   );
 }
 
 /**
- * Reports on a merged sandbox at the places of the config: entries of lists count from the config's first; what is wrong
+ * Reports on a merged sandbox at the places of the config: entries of lists count as the config has them; what is wrong
  * with the profile's own stands at `profile`.
  */
 export function mergedReport(report: Report, path: string, own: Sandbox, merged: Sandbox): Report {
   if (own === merged) return report;
-  const length = (list: readonly unknown[] | undefined) => list?.length ?? 0;
-  const added: Readonly<Record<string, number>> = {
-    envs: length(merged.envs) - length(own.envs),
-    caps: length(merged.caps) - length(own.caps),
-    "seccomp.rules": length(merged.seccomp?.rules) - length(own.seccomp?.rules),
-    "namespace.mounts": length(merged.namespace?.mounts) - length(own.namespace?.mounts),
+  const lists: Readonly<Record<string, readonly (readonly unknown[] | undefined)[]>> = {
+    envs: [merged.envs, own.envs],
+    caps: [merged.caps, own.caps],
+    "seccomp.rules": [merged.seccomp?.rules, own.seccomp?.rules],
+    "namespace.mounts": [merged.namespace?.mounts, own.namespace?.mounts],
   };
   return report.at((place) => {
     if (!place.startsWith(`${path}.`)) return place;
     const match = /^([\w.]+)\[(\d+)\](.*)$/.exec(place.slice(path.length + 1));
-    const offset = added[match?.[1] ?? ""];
-    if (!match || offset === undefined) return place;
-    const index = Number(match[2]) - offset;
+    const list = lists[match?.[1] ?? ""];
+    if (!match || list === undefined) return place;
+    const [whole = [], written = []] = list;
+    const index = written.indexOf(whole[Number(match[2])]);
     return index < 0 ? `${path}.profile` : `${path}.${match[1]}[${index}]${match[3]}`;
   });
 }

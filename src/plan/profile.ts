@@ -14,7 +14,7 @@ export type ProfileName = NonNullable<Sandbox["profile"]>;
 /** What a profile says. */
 export type ProfileBase = Omit<Sandbox, "uid" | "commands" | "profile">;
 
-/** Files that programs look for: users, time zone, shared libraries, chosen alternatives. */
+/** Files that programs look for: users, time zone, shared libraries, chosen alternatives, names of ports and of file types. */
 const SYSTEM_FILES = [
   "/etc/passwd",
   "/etc/group",
@@ -22,19 +22,24 @@ const SYSTEM_FILES = [
   "/etc/localtime",
   "/etc/ld.so.cache",
   "/etc/alternatives",
+  "/etc/os-release",
+  "/etc/services",
+  "/etc/protocols",
+  "/etc/mime.types",
+  "/etc/ssl/openssl.cnf",
 ];
+/** The host's is for its network; a private one has a file of its own. */
+const HOSTS = "/etc/hosts";
 /** What resolvers and TLS libraries look for, on the distributions in use. */
 const NETWORK_FILES = [
   "/etc/resolv.conf",
-  "/etc/hosts",
+  HOSTS,
   "/etc/host.conf",
   "/etc/gai.conf",
-  "/etc/services",
-  "/etc/protocols",
   "/etc/ssl/certs",
-  "/etc/ssl/openssl.cnf",
   "/etc/ca-certificates",
   "/etc/pki",
+  "/etc/crypto-policies",
 ];
 const DENIED = "SCMP_ACT_ERRNO(EPERM)";
 /** CLONE_NEW… of clone(2): mount, cgroup, uts, ipc, user, pid, net. In clone, that of time is part of the exit signal. */
@@ -86,7 +91,10 @@ export function profile(name: ProfileName, machine: Machine): ProfileBase {
         network: { families: [...INTERNET_FAMILIES] },
         namespace: {
           shares: { all: "disable", net: "enable" },
-          mounts: [...mounts, ...live(NETWORK_FILES)],
+          // A file that is made cannot be mounted on, should the host get its own later.
+          mounts: machine.exists(HOSTS)
+            ? [...mounts.filter(({ target }) => target !== HOSTS), ...live(NETWORK_FILES)]
+            : [...mounts, ...live(NETWORK_FILES.filter((path) => path !== HOSTS))],
         },
       };
     case "device":
@@ -139,6 +147,8 @@ function minimal(machine: Machine): ProfileBase {
         { target: "/proc", mode: "proc" },
         { target: "/dev", mode: "dev" },
         { target: "/tmp", mode: "tmpfs", size: "64M" },
+        { target: "/var/tmp", source: "../tmp", mode: "symlink" },
+        { target: HOSTS, mode: "hosts" },
       ],
     },
   };

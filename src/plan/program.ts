@@ -1,4 +1,5 @@
 /** Checks that a program can be executed inside a sandbox: itself, its `#!` interpreter, its ELF loader. See execve(2). */
+import { SECOND } from "./abi.ts";
 import { posix } from "node:path";
 import { MACHINE, programFile } from "./program-file.ts";
 import type { Found, View } from "./view.ts";
@@ -142,7 +143,7 @@ function checkMachine(
   }
   if (killsForeign)
     throw new Error(
-      `${path} is a 32-bit program${needed}, and the seccomp filter of the sandbox kills what makes calls of another ABI than that of ${arch}: install the 64-bit program, or let the filter take that ABI`,
+      `${path} is a 32-bit program${needed}, and the seccomp filter of the sandbox kills what makes calls of another ABI than that of ${arch}: install the 64-bit program, or let the filter take that ABI: "abis": ["${SECOND[arch]}"]`,
     );
 }
 

@@ -46,6 +46,9 @@ export function parseAction(text: string): number {
 /** The call fails with this errno. */
 export const errnoAction = (errno: number): number => ERRNO | errno;
 
+/** The call fails, with whatever errno. */
+export const isErrno = (action: number): boolean => kindOf(action) === ERRNO;
+
 /** Without its data, such as the errno. */
 export const kindOf = (action: number): number => (action & ACTION) >>> 0;
 

@@ -4,10 +4,11 @@
  * The last rule wins: one without `args` replaces whatever was said before about its syscalls, one with `args` takes
  * precedence over what holds otherwise.
  */
-import type { ArgCondition, Rule } from "../../ffi/libseccomp.ts";
+import type { Abi, ArgCondition, Rule } from "../../ffi/libseccomp.ts";
 import { suggestion } from "../config/nearest.ts";
 import type { SeccompRule } from "../config/sandbox-schema.ts";
 import type { Machine } from "./machine.ts";
+import { isShort, MULTIPLEXED } from "./abi.ts";
 import { isNarrow } from "./narrow-arguments.ts";
 import type { Report } from "./report.ts";
 import { parseAction } from "./seccomp-action.ts";
@@ -33,7 +34,11 @@ export function resolveRules(
   path: string,
   machine: Machine,
   report: Report,
+  abi: Abi = machine.arch,
+  /** Others that the filter is made for: a call that only they have is none that is missing. */
+  others: readonly Abi[] = [],
 ): Verdicts {
+  const short = isShort(abi);
   const verdicts: Verdicts = new Map();
   for (const [i, rule] of rules.entries()) {
     const place = `${path}[${i}]`;
@@ -41,11 +46,19 @@ export function resolveRules(
       const action = parseAction(rule.action);
       const given = (rule.args ?? []).map(condition);
       const named = !rule.syscall.startsWith("@");
-      for (const [number, name] of numbersOf(rule.syscall, place, machine, report)) {
+      if (isMissing(rule.syscall, [abi, ...others], machine)) {
+        report.notice(
+          place,
+          `${rule.syscall} does not exist on this architecture: the rule has no effect here`,
+        );
+      }
+      for (const [number, name] of numbersOf(rule.syscall, abi, machine)) {
         let verdict = verdicts.get(number);
         if (!verdict) verdicts.set(number, (verdict = { name, conditional: [] }));
         if (given.length > 0) {
-          const args = given.map((one) => (isNarrow(name, one.index) ? narrowed(one) : one));
+          const args = given.map((one) =>
+            short || isNarrow(name, one.index) ? narrowed(one) : one,
+          );
           const key = args.map(({ index, op, value, mask }) => [index, op, value, mask]).join();
           verdict.conditional = verdict.conditional.filter((earlier) => earlier.key !== key);
           verdict.conditional.push({ syscall: name, action, args, key });
@@ -81,13 +94,12 @@ function replaced(
   }
 }
 
-/** Number and name of each syscall meant that this architecture has. */
-function numbersOf(
-  syscall: string,
-  place: string,
-  machine: Machine,
-  report: Report,
-): [number, string][] {
+/** A call that exists, but in none of these. */
+const isMissing = (syscall: string, abis: readonly Abi[], machine: Machine): boolean =>
+  !syscall.startsWith("@") && abis.every((abi) => numbersOf(syscall, abi, machine).length === 0);
+
+/** Number and name of each syscall meant that the ABI has. */
+function numbersOf(syscall: string, abi: Abi, machine: Machine): [number, string][] {
   if (syscall.startsWith("@")) {
     const members = syscallsOf(syscall.toLowerCase());
     if (!members) {
@@ -97,22 +109,21 @@ function numbersOf(
       );
     }
     return members.flatMap((name): [number, string][] => {
-      const number = machine.syscall(name);
-      return number === undefined || number < 0 ? [] : [[number, name]];
+      const number = machine.syscall(name, abi);
+      return number === undefined || !isThere(number, name, abi) ? [] : [[number, name]];
     });
   }
-  const number = machine.syscall(syscall);
+  const number = machine.syscall(syscall, abi);
   if (number === undefined) {
     const hint = suggestion(syscall, syscallsOf("@known") ?? []);
     throw new Error(`unknown syscall ${JSON.stringify(syscall)}, see syscalls(2)${hint}`);
   }
-  if (number >= 0) return [[number, syscall]];
-  report.notice(
-    place,
-    `${syscall} does not exist on this architecture: the rule has no effect here`,
-  );
-  return [];
+  return isThere(number, syscall, abi) ? [[number, syscall]] : [];
 }
+
+/** The library gives what i386 can ask for through a multiplexer a number below 0 of its own, though it may have a call too. */
+const isThere = (number: number, name: string, abi: Abi): boolean =>
+  number >= 0 || (abi === "i386" && MULTIPLEXED.has(name));
 
 /** The condition on the lower half. Equality is said with a mask; for the others see `compileVerdicts`. */
 function narrowed(one: ArgCondition): ArgCondition {

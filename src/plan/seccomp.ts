@@ -1,18 +1,21 @@
 /** seccomp → a BPF program, compiled at boot. See seccomp(2), seccomp_rule_add(3). */
-import type { Rule } from "../../ffi/libseccomp.ts";
+import { constants } from "node:os";
+import type { Abi, Rule } from "../../ffi/libseccomp.ts";
 import type { Seccomp } from "../config/sandbox-schema.ts";
+import { isShort, MULTIPLEXED, SECOND, withAbi, withMultiplexers, withNewer } from "./abi.ts";
 import { chain, lowerHalves, validateProgram } from "./bpf.ts";
 import type { Families } from "./families.ts";
 import { withFamilies } from "./families-filter.ts";
 import type { Machine } from "./machine.ts";
 import { isNarrow } from "./narrow-arguments.ts";
-import type { Report } from "./report.ts";
-import { mayGoOn, parseAction, passes } from "./seccomp-action.ts";
+import { Report } from "./report.ts";
+import { ACTIONS, errnoAction, isErrno, mayGoOn, parseAction, passes } from "./seccomp-action.ts";
 import { resolveRules, type Verdicts } from "./seccomp-rules.ts";
-import { type Filter, fromFile, fromRules, standIn } from "./told.ts";
+import { type Filter, fromFile, fromRules, standIn, TOLD_NO_CALL } from "./told.ts";
 
 /** SECCOMP_RET_TRACE with a number of our own: what no config can ask for, and `chain` replaces. */
 const UNDECIDED = 0x7ff05b0c;
+const NO_CALL = errnoAction(constants.errno.ENOSYS);
 const NONE: Filter = { seccomp: undefined, told: undefined };
 
 /**
@@ -30,6 +33,8 @@ export function compileSeccomp(
   const all = seccomp.report ?? false;
   if (seccomp.rulespath !== undefined) {
     const file = seccomp.rulespath;
+    if (seccomp.abis?.length)
+      report.problem(`${path}.abis`, "a filter of rulespath says itself which ABIs it allows");
     const filter = report.attempt(`${path}.rulespath`, () => {
       const program = Uint8Array.from(machine.readFile(file));
       try {
@@ -46,7 +51,10 @@ export function compileSeccomp(
   }
   const before = report.problems.length;
   const fallback = report.attempt(`${path}.default`, () => parseAction(seccomp.default ?? "KILL"));
-  const verdicts = resolveRules(seccomp.rules ?? [], `${path}.rules`, machine, report);
+  const second = secondAbi(seccomp, families !== undefined, path, machine, report);
+  const rules = (abi: Abi, others: readonly Abi[], to: Report) =>
+    resolveRules(seccomp.rules ?? [], `${path}.rules`, machine, to, abi, others);
+  const verdicts = rules(machine.arch, second ? [second] : [], report);
   if (fallback === undefined || report.problems.length > before) return NONE;
   if (!startsCommands(fallback, verdicts)) {
     report.problem(
@@ -55,14 +63,84 @@ export function compileSeccomp(
     );
     return NONE;
   }
+  if (
+    second === "i386" &&
+    report.attempt(`${path}.abis`, () => checkMultiplexed(verdicts)) === undefined
+  )
+    return NONE;
   if (families) tellRings(verdicts, path, report);
   const filter = report.attempt(path, () => {
-    const program = compileVerdicts(fallback, verdicts, machine);
+    let program = compileFor(machine.arch, fallback, verdicts, machine);
+    if (second) {
+      const others = rules(second, [machine.arch], foreignReport(report, second));
+      if (report.problems.length > before) return NONE;
+      program = withAbi(program, second, compileFor(second, fallback, others, machine));
+    }
     // The stand-ins for actions that libseccomp does not take are denials.
     const whole = families ? withFamilies(program, families, machine.arch, passes) : program;
-    return fromRules(whole, all, machine);
+    return { ...fromRules(whole, all, machine), ...(second && { abi: second }) };
   });
   return filter ?? NONE;
+}
+
+/** What the rules say there is told once: here only what is wrong with them for that ABI alone. */
+function foreignReport(report: Report, abi: Abi): Report {
+  const own = new Report(report.file);
+  own.problem = (place, message) => report.problem(place, `for programs of ${abi}: ${message}`);
+  return own;
+}
+
+/** The ABI that programs may have besides that of the processor. */
+function secondAbi(
+  { abis = [] }: Seccomp,
+  limited: boolean,
+  path: string,
+  machine: Machine,
+  report: Report,
+): Abi | undefined {
+  const second = SECOND[machine.arch];
+  for (const [i, abi] of abis.entries()) {
+    const place = `${path}.abis[${i}]`;
+    if (abi !== second) {
+      report.notice(place, `${abi} is no ABI of this processor: nothing is allowed by it here`);
+      continue;
+    }
+    if (machine.inherits && machine.runs(abi) === false) {
+      const option =
+        abi === "i386" ? "CONFIG_IA32_EMULATION (or ia32_emulation=1)" : "CONFIG_COMPAT";
+      report.notice(place, `this kernel runs no programs of ${abi}: it needs ${option}`);
+    }
+    if (limited && abi === "i386") {
+      report.notice(
+        place,
+        'programs of i386 get no sockets through socketcall(2), which hides their family: those whose C library calls it (glibc does) have none here; "network": {"families": "all"} gives them back',
+      );
+    }
+  }
+  return abis.includes(second as "i386" | "arm") ? second : undefined;
+}
+
+/** libseccomp takes arguments from rules on what a multiplexer stands for, and then they must not differ. */
+function checkMultiplexed(verdicts: Verdicts): true {
+  for (const { name, conditional } of verdicts.values()) {
+    if (!MULTIPLEXED.has(name) || new Set(conditional.map(({ action }) => action)).size <= 1)
+      continue;
+    throw new Error(
+      `the rules with args of ${name} have different actions, which cannot be said for programs of i386: give them one, or leave i386 out`,
+    );
+  }
+  return true;
+}
+
+/** The program for the calls of one ABI. */
+function compileFor(abi: Abi, fallback: number, verdicts: Verdicts, machine: Machine): Uint8Array {
+  let program = compileVerdicts(fallback, verdicts, abi, machine);
+  if (abi === "i386") {
+    const said = new Map([...verdicts.values()].map((verdict) => [verdict.name, verdict]));
+    program = withMultiplexers(program, said, standIn);
+  }
+  if (isErrno(fallback)) return withNewer(program, verdicts, abi, NO_CALL);
+  return fallback === ACTIONS.NOTIFY ? withNewer(program, verdicts, abi, TOLD_NO_CALL) : program;
 }
 
 /** A config that asks for what it does not get. */
@@ -88,7 +166,12 @@ function startsCommands(fallback: number, verdicts: Verdicts): boolean {
  * libseccomp cannot say "this action under that condition, else another one than the default", nor compare the lower half
  * of an argument but for equality. Where a config needs it, conditions are programs of their own, asked first.
  */
-function compileVerdicts(action: number, verdicts: Verdicts, machine: Machine): Uint8Array {
+function compileVerdicts(
+  action: number,
+  verdicts: Verdicts,
+  abi: Abi,
+  machine: Machine,
+): Uint8Array {
   const fallback = standIn(action);
   const all = [...verdicts.values()];
   const always = all.flatMap(({ name, always }): Rule[] =>
@@ -98,12 +181,15 @@ function compileVerdicts(action: number, verdicts: Verdicts, machine: Machine): 
     verdict.conditional.map((rule): Rule => ({ ...rule, action: standIn(rule.action) })),
   );
   const mixed = all.some((verdict) => verdict.always && verdict.conditional.length > 0);
-  const groups = Map.groupBy(conditional, (rule) => halves(rule).join(""));
+  const groups = Map.groupBy(conditional, (rule) => (isShort(abi) ? "" : halves(rule).join("")));
   if (!mixed && groups.size <= 1 && (groups.has("") || groups.size === 0))
-    return machine.compileFilter(fallback, [...always, ...conditional]);
-  let program = machine.compileFilter(fallback, always);
+    return machine.compileFilter(fallback, [...always, ...conditional], abi);
+  let program = machine.compileFilter(fallback, always, abi);
   for (const [narrow, rules] of groups) {
-    const first = lowerHalves(machine.compileFilter(UNDECIDED, rules), [...narrow].map(Number));
+    const first = lowerHalves(
+      machine.compileFilter(UNDECIDED, rules, abi),
+      [...narrow].map(Number),
+    );
     program = chain(first, UNDECIDED, program);
   }
   return program;

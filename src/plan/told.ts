@@ -2,14 +2,15 @@
  * Which calls of a filter the outcome tells of: in the kernel's program they return SECCOMP_RET_USER_NOTIF, and the supervisor
  * looks into the other program, which still has what the config says, for what is to happen. See seccomp_unotify(2).
  */
+import { constants } from "node:os";
 import { HANDOVER_CALL } from "../../ffi/launcher/layout.ts";
 import { chooseFirst, decode, mapReturns, RET_A } from "./bpf.ts";
 import type { Machine } from "./machine.ts";
 import type { Policy } from "./policy.ts";
-import { ACTIONS, isTellable, kindOf } from "./seccomp-action.ts";
+import { ACTIONS, errnoAction, isTellable, kindOf } from "./seccomp-action.ts";
 import { syscallsOf } from "./syscall-groups.ts";
 
-export type Filter = Pick<Policy, "seccomp" | "told">;
+export type Filter = Pick<Policy, "seccomp" | "told" | "abi">;
 
 /**
  * While libseccomp compiles, SECCOMP_RET_TRACE with numbers of our own stands for what it does not take as a default, and for what
@@ -20,6 +21,9 @@ const STAND_IN = new Map<number, number>([
   [ACTIONS.KILL_PROCESS, 0x7ff05b0e],
 ]);
 const MEANT = new Map([...STAND_IN].map(([action, standIn]) => [standIn, action]));
+/** ENOSYS that is told, as NOTIFY is. */
+export const TOLD_NO_CALL = 0x7ff05b10;
+MEANT.set(TOLD_NO_CALL, errnoAction(constants.errno.ENOSYS));
 
 /** What to compile for an action of a config. */
 export const standIn = (action: number): number => STAND_IN.get(action) ?? action;
@@ -29,6 +33,7 @@ export function fromRules(program: Uint8Array, all: boolean, machine: Machine): 
   const meant = (action: number) => MEANT.get(action) ?? action;
   const isTold = (action: number) =>
     meant(action) === ACTIONS.NOTIFY ||
+    action === TOLD_NO_CALL ||
     (all && isTellable(meant(action)) && action !== ACTIONS.KILL_PROCESS);
   return split(program, all, isTold, meant, machine);
 }

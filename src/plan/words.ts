@@ -58,6 +58,17 @@ export function capabilityName(number: number): string {
   return found ? `CAP_${found[0]}` : `capability ${number}`;
 }
 
+/** `NET_ADMIN`, as configs and containers have it. */
+export const capabilityShort = (number: number): string =>
+  capabilityName(number).replace(/^CAP_/, "");
+
+/** @throws Error for a name that this table does not know */
+export function capabilityNumber(name: string): number {
+  const number = CAPABILITIES.findIndex(([known]) => known === name);
+  if (number < 0) throw new Error(`no capability ${name}`);
+  return number;
+}
+
 /** Numbers of capabilities, as a set such as `["SYS_ADMIN"]` has them. */
 export const capabilityNumbers = (names: readonly string[]): ReadonlySet<number> =>
   new Set(names.map((name) => CAPABILITIES.findIndex(([known]) => known === name)));

@@ -75,6 +75,130 @@ describe("groups", () => {
   });
 });
 
+describe("calls that are newer than the author", () => {
+  const nosys = parseAction("ERRNO(ENOSYS)");
+  const denied = (name: string) => [rule(name, "ERRNO(EPERM)")];
+  const of = (fallback: string, rules: object[], arch = "x64") => {
+    const all = [rule("execve", ALLOW), ...rules];
+    const program = filterOf({ default: fallback, rules: all }, arch);
+    return (number: number) => answer(program, number, [], ARCHITECTURES[arch as "x64" | "arm64"]);
+  };
+  const UNKNOWN = [600, 999, 70000, 0x3fffffff];
+
+  test.each(["x64", "arm64"])("are ENOSYS where the default is an errno: %s", (arch) => {
+    const ask = of("ERRNO(EPERM)", [rule("@system-service", ALLOW)], arch);
+    expect(UNKNOWN.map(ask)).toEqual(UNKNOWN.map(() => nosys));
+    const other = of("ERRNO(EXDEV)", [], arch);
+    // pidfd_open, clone3, faccessat2: who lists none of that time may not have known them.
+    expect([434, 435, 439, 999].map(other)).toEqual([nosys, nosys, nosys, nosys]);
+  });
+  test("what is older, or among those that the rules name, has the errno of the config", () => {
+    const ask = of("ERRNO(EPERM)", denied("faccessat2"));
+    expect([165, 334, 425, 435, 439].map(ask)).toEqual([eperm, eperm, eperm, eperm, eperm]);
+    expect(ask(440)).toBe(nosys);
+    expect(of("ERRNO(EPERM)", [rule("faccessat2", ALLOW)])(439)).toBe(allow);
+  });
+  test("are left to what the config says elsewhere", () => {
+    expect(UNKNOWN.map(of("KILL", []))).toEqual(UNKNOWN.map(() => 0));
+    expect(UNKNOWN.map(of("TRAP", []))).toEqual(UNKNOWN.map(() => parseAction("TRAP")));
+    expect(UNKNOWN.map(of("ALLOW", []))).toEqual(UNKNOWN.map(() => allow));
+    // x32 is another ABI.
+    expect(of("ERRNO(EPERM)", [])(0x40000000 + 999)).toBe(parseAction("KILL_PROCESS"));
+  });
+  test("are told where the default tells", () => {
+    const machine = { ...thisMachine("x64"), privileged: true, uid: 0 };
+    const rules = [rule("execve", ALLOW)];
+    const { policy } = planOf(compiled({ acls, seccomp: { default: "NOTIFY", rules } }, machine));
+    const answers = [policy.seccomp, policy.told?.verdicts].map((one) => one && answer(one, 999));
+    expect(answers).toEqual([parseAction("NOTIFY"), nosys]);
+  });
+});
+
+describe("a second ABI", () => {
+  const AUDIT = { i386: 0x40000003, arm: 0x40000028 } as const;
+  const filter = (rules: object[], arch: "x64" | "arm64", fallback = "ERRNO(EPERM)") => {
+    const abi = arch === "x64" ? "i386" : "arm";
+    const all = [rule("execve", ALLOW), ...rules];
+    const program = filterOf({ default: fallback, rules: all, abis: ["i386", "arm"] }, arch);
+    return {
+      native: (nr: number, ...args: bigint[]) => answer(program, nr, args, ARCHITECTURES[arch]),
+      other: (nr: number, ...args: bigint[]) => answer(program, nr, args, AUDIT[abi]),
+    };
+  };
+  test("has the rules by numbers of its own, and names that it alone has", () => {
+    const { native, other } = filter([rule("mkdir", ALLOW), rule("mmap2", ALLOW)], "x64");
+    expect([native(83), native(39), native(192)]).toEqual([allow, eperm, eperm]);
+    expect([other(39), other(83), other(192), other(11)]).toEqual([allow, eperm, allow, allow]);
+    expect(other(999)).toBe(parseAction("ERRNO(ENOSYS)"));
+  });
+  test("arm, beside aarch64", () => {
+    const { native, other } = filter([rule("@default", ALLOW), rule("mkdir", ALLOW)], "arm64");
+    expect([native(221), native(39), native(999)]).toEqual([
+      allow,
+      eperm,
+      parseAction("ERRNO(ENOSYS)"),
+    ]);
+    // mkdir, execve; set_tls and another private number of arm; what is newer
+    expect([39, 11, 0xf0005, 0xf0001, 999].map((nr) => other(nr))).toEqual([
+      allow,
+      allow,
+      allow,
+      eperm,
+      parseAction("ERRNO(ENOSYS)"),
+    ]);
+  });
+  test("calls that stand for many say what the rules say of each", () => {
+    const args = { index: 0, op: "eq", value: 1 };
+    const { other } = filter(
+      [rule("socketcall", ALLOW), rule("connect", "ERRNO(EXDEV)"), rule("socket", ALLOW, args)],
+      "x64",
+    );
+    // SYS_CONNECT, SYS_BIND, SYS_SOCKET; socket of AF_UNIX and AF_INET
+    expect([other(102, 3n), other(102, 2n), other(102, 1n)]).toEqual([
+      exdev,
+      allow,
+      parseAction("ERRNO(ENOSYS)"),
+    ]);
+    expect([other(359, 1n), other(359, 2n)]).toEqual([allow, eperm]);
+    const { other: open } = filter([rule("shmget", "ERRNO(EXDEV)")], "x64", "ALLOW");
+    expect([open(117, 23n), open(117, 0x10017n), open(117, 24n)]).toEqual([exdev, exdev, allow]);
+  });
+  test("is told where there is none, and refused beside a filter of somebody else's", () => {
+    const told = (machine: object) =>
+      compiled(
+        { acls, seccomp: { default: ALLOW, abis: ["i386", "arm"] } },
+        { ...thisMachine("x64"), uid: 0, privileged: true, runs: () => true, ...machine },
+      ).notices.map(({ path, message }) => `${path}: ${message}`);
+    const arm =
+      "sandboxes[0].seccomp.abis[1]: arm is no ABI of this processor: nothing is allowed by it here";
+    expect(told({})).toEqual([arm]);
+    expect(told({ runs: () => undefined })).toEqual([arm]);
+    expect(told({ runs: () => false })[0]).toContain("CONFIG_IA32_EMULATION");
+    expect(refused({ acls, seccomp: { rulespath: "/x", abis: ["i386"] } })[0]).toContain(
+      "seccomp.abis: a filter of rulespath says itself",
+    );
+  });
+  test("conditions that libseccomp cannot tell apart there are refused", () => {
+    const family = (value: number) => ({ index: 0, op: "eq", value });
+    const rules = [rule("socket", "KILL", family(1)), rule("socket", "ERRNO(EXDEV)", family(2))];
+    const machine = { ...thisMachine("x64"), uid: 0, privileged: true };
+    const seccomp = { default: ALLOW, rules };
+    expect(refused({ acls, seccomp: { ...seccomp, abis: ["i386"] } }, machine)[0]).toStartWith(
+      "sandboxes[0].seccomp.abis: the rules with args of socket have different actions",
+    );
+    compiled({ acls, seccomp }, machine);
+  });
+  test("arguments that its programs cannot have are refused", () => {
+    const args = { index: 1, op: "gt", value: "0x100000000" };
+    const seccomp = { default: ALLOW, abis: ["i386"], rules: [rule("lseek", "KILL", args)] };
+    expect(refused({ acls, seccomp }, { ...thisMachine("x64"), uid: 0, privileged: true })).toEqual(
+      [
+        "sandboxes[0].seccomp.rules[0]: for programs of i386: args: the kernel reads 32 bits of argument 1, and 4294967296 does not fit: no call could match",
+      ],
+    );
+  });
+});
+
 describe("the last rule wins", () => {
   test("a named syscall after a group, and a group after a name", () => {
     expect(answers([rule("@file-system", ALLOW), rule("mkdir", "ERRNO(EXDEV)")], "mkdir")).toBe(

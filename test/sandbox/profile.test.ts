@@ -1,6 +1,7 @@
 /** Each profile runs ordinary programs and refuses what none of them needs: as root and as a user. */
 import { describe, expect, test } from "bun:test";
-import { rmSync, writeFileSync } from "node:fs";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { hostname } from "node:os";
 import { profiles } from "./profiles.ts";
 import { serve, shell, users } from "../served.ts";
 import { serving } from "../serving.ts";
@@ -30,6 +31,12 @@ const config = {
         ],
       },
       commands: [shell, { ...shell, uid: "few", limits: { nofile: 33 } }],
+    },
+    {
+      uid: "named",
+      profile: "minimal",
+      namespace: { opts: { hostname: "board.example" } },
+      commands: shell,
     },
     {
       uid: "caps",
@@ -154,9 +161,42 @@ except OSError: print("refused")'`,
   });
 
   test("network has what resolvers and TLS need, minimal has not", async () => {
-    const look = "ls -d /etc/resolv.conf /etc/hosts 2>/dev/null; true";
-    expect((await script("network", look)).stdout).toEqual(["/etc/hosts", "/etc/resolv.conf"]);
+    const look = "ls -d /etc/resolv.conf /etc/ssl/certs 2>/dev/null; true";
+    expect((await script("network", look)).stdout).toEqual(["/etc/resolv.conf", "/etc/ssl/certs"]);
     expect((await script("minimal", look)).stdout).toEqual([]);
+  });
+
+  const NAMES = `/usr/bin/python3 -c '
+import socket
+with socket.create_server(("127.0.0.1", 0)) as s: socket.create_connection(("localhost", s.getsockname()[1]))
+print(*[socket.getaddrinfo("localhost", 1, f)[0][4][0] for f in (socket.AF_INET, socket.AF_INET6)])
+own = socket.gethostname()
+print(socket.getaddrinfo(own, 1, socket.AF_INET)[0][4][0], socket.gethostbyaddr("127.0.1.1")[0] == own)'
+hostname -f`;
+
+  test.each(["minimal", "device"])("%s: localhost and the own name lead home", async (profile) => {
+    const { stdout, stderr } = await script(profile, NAMES);
+    expect({ stdout, stderr }).toEqual({
+      stdout: ["127.0.0.1 ::1", "127.0.1.1 True", hostname()],
+      stderr: [],
+    });
+  });
+
+  test("so does a name that the config gives; network has the file of the host", async () => {
+    const { stdout } = await script("named", `${NAMES}; echo x > /etc/hosts`);
+    expect(stdout).toEqual(["127.0.0.1 ::1", "127.0.1.1 True", "board.example"]);
+    const { stdout: lines } = await script("network", "cat /etc/hosts");
+    expect(lines.join("\n")).toBe(readFileSync("/etc/hosts", "utf8").trimEnd());
+  });
+
+  test("what common programs look for is there, and nothing that tells which machine it is", async () => {
+    for (const profile of ["minimal", "network", "device"]) {
+      const { stdout } = await script(
+        profile,
+        "id -un; getent services ssh | cut -c1-3; mktemp -p /var/tmp | cut -d/ -f1-3; grep -q ^ID= /etc/os-release && echo os; cat /etc/machine-id /var/lib/dbus/machine-id 2>/dev/null; python3 -c 'import multiprocessing; multiprocessing.Lock(); print(1)'",
+      );
+      expect(stdout.slice(1)).toEqual(["ssh", "/var/tmp", "os", "1"]);
+    }
   });
 
   test("device sees the devices of the host, the others the harmless ones", async () => {

@@ -38,7 +38,16 @@ const OWN = [
     "MAINPID",
     "REMOTE_ADDR",
   ],
+  ...["PYTHONSTARTUP", "PYTHONWARNINGS", "PERL5LIB", "RUBYLIB", "NODE_PATH", "GIT_SSH_COMMAND"],
+  ...["BASH_FUNC_x%%", "LUA_INIT_5_4", "JAVA_TOOL_OPTIONS", "LESSOPEN", "LOCPATH", "ZDOTDIR"],
 ];
+/** What only changes how a program prints or where it finds data. */
+const HARMLESS = [
+  ...["PYTHONUNBUFFERED", "PYTHONIOENCODING", "PYTHONUTF8", "PYTHONDONTWRITEBYTECODE"],
+  ...["PYTHONHASHSEED", "MALLOC_ARENA_MAX", "GIT_AUTHOR_NAME", "SSL_CERT_FILE", "TMPDIR", "TZ"],
+];
+/** Of the server's user, as its HOME is. */
+const SESSION = ["XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "DBUS_SESSION_BUS_ADDRESS", "SSH_AUTH_SOCK"];
 /** Those that mean nothing to the server itself at these values. */
 const value = (name: string): string =>
   name === "JSC_useJIT" ? "1" : name === "NODE_OPTIONS" ? "" : "server-secret";
@@ -47,6 +56,8 @@ const ENVIRONMENT = [
   "KEPT=kept",
   "AFB_ROOTDIR=/",
   ...OWN.map((name) => `${name}=${value(name)}`),
+  ...HARMLESS.map((name) => `${name}=0`),
+  ...SESSION.map((name) => `${name}=/of-the-server`),
 ];
 
 /** All that a command can see of it: its own environment, and that of every process that it finds. */
@@ -94,6 +105,12 @@ describe.each(users)("served by %s", (user) => {
     const { lines } = await sh(served, "plain", "env");
     expect(lines).toContain("KEPT=kept");
     expect(lines).toContain("AFB_ROOTDIR=/");
+    for (const name of HARMLESS) expect(lines).toContain(`${name}=0`);
+    // An ordinary server's commands are its own user's.
+    const session = SESSION.map((name) => `${name}=/of-the-server`);
+    expect(lines.filter((line) => session.includes(line))).toHaveLength(
+      user === "root" ? 0 : session.length,
+    );
     const { lines: asked } = await sh(served, "asks", "env");
     expect(asked).toContain("TOLD=server-secret");
     expect(asked).toContain("SUDO_USER=server-secret");
