@@ -1,5 +1,6 @@
 /** One WebSocket connection (RFC 6455) over a raw socket that has been upgraded: messages, back-pressure, closing. */
 import type { Socket } from "node:net";
+import { totalmem } from "node:os";
 import { encodeClose, encodeFrame } from "./encode.ts";
 import { FrameError, FrameReader, OPCODE, type Message } from "./frames.ts";
 import { Outbox } from "./outbox.ts";
@@ -26,8 +27,13 @@ export interface WebSocketLimits {
 /** Output waiting for the peer above which its requests are no longer read, and below which they are again. */
 const OUTPUT_HIGH = 1 << 20;
 const OUTPUT_LOW = 1 << 18;
-/** Output waiting for the peer above which it is cut off: only senders that do not wait get here. */
-const OUTPUT_MAX = 64 << 20;
+/**
+ * Output waiting for peers: who has more than what is left is cut off. Only senders that do not wait get here, such as replies with
+ * all that several commands have printed; so many bytes each peer may have whatever others have.
+ */
+const OUTPUT_ALL = Math.min(512 << 20, totalmem() / 8);
+const OUTPUT_EACH = 64 << 20;
+const unread = new Share(OUTPUT_ALL, OUTPUT_EACH);
 /** Messages handled in one turn of the event loop: their replies count before the next are read, and others get their turn. */
 const MESSAGES_A_TURN = 64;
 /** Milliseconds in which a long message comes to its end. */
@@ -42,6 +48,7 @@ export class WebSocketConnection {
   readonly #outbox: Outbox;
   readonly #closing: number;
   readonly #part: Part;
+  readonly #unread = unread.part();
   #chunks: Uint8Array[] = [];
   #state: "open" | "closing" | "over" = "open";
   #held = false;
@@ -108,7 +115,8 @@ export class WebSocketConnection {
    */
   send(message: string | Buffer): void | Promise<void> {
     if (this.#state !== "open") return;
-    if (this.#outbox.weight > OUTPUT_MAX) return this.#cutOff();
+    this.#unread.set(this.#outbox.weight);
+    if (this.#unread.full) return this.#cutOff();
     const sent = this.#outbox.send(message);
     this.#count();
     return sent;
@@ -274,6 +282,7 @@ export class WebSocketConnection {
     let received = this.#reader.held + (this.#delayed?.text.length ?? 0);
     for (const chunk of this.#chunks) received += chunk.length;
     this.#part.set(this.#outbox.weight + received + this.#charged);
+    this.#unread.set(this.#outbox.weight);
     this.#watchMessage();
   }
 
@@ -327,6 +336,7 @@ export class WebSocketConnection {
   #release(): void {
     this.#outbox.close();
     this.#part.close();
+    this.#unread.close();
     this.#leave("over");
     clearTimeout(this.#timer);
     clearTimeout(this.#unfinished);

@@ -1,7 +1,6 @@
-import { describe, expect, spyOn, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { AFB } from "@redpesk/afb-ws";
 import { Window } from "happy-dom";
-import { run } from "../../src/cli/call.ts";
 import { jsonErrorAt } from "../../src/cli/json-error.ts";
 import { connect, ConnectionError } from "../../src/client.ts";
 import type { Client, Request } from "../../src/api/client.ts";
@@ -119,61 +118,57 @@ class TaskRegistry extends TestRegistry {
 }
 
 describe("spawnbox call", () => {
-  let onPrint = (): void => undefined;
-  const invoke = async (...argv: string[]) => {
+  const main = new URL("../../src/main.ts", import.meta.url).pathname;
+  /** In a process of its own, as it is called. @param interrupt Ctrl-C, once it has printed something */
+  const invoke = async (argv: readonly string[], interrupt = false) => {
     const registry = new TaskRegistry();
     await using server = await serve({ registry });
-    const printed = { out: "", err: "" };
-    const print = (where: "out" | "err") => (text: unknown) => {
-      printed[where] += text;
-      if (where === "out") onPrint();
-      return true;
-    };
-    const spies = [
-      spyOn(process.stdout, "write").mockImplementation(print("out")),
-      spyOn(console, "log").mockImplementation(print("out")),
-      spyOn(process.stderr, "write").mockImplementation(print("err")),
-      spyOn(console, "error").mockImplementation(print("err")),
-    ];
-    try {
-      const code = await run(["--raw", "--url", server.url, ...argv]);
-      return { code, ...printed, lines: printed.out.trim().split("\n"), registry };
-    } finally {
-      for (const spy of spies) spy.mockRestore();
+    const called = Bun.spawn(
+      [process.execPath, main, "call", "--raw", "--url", server.url, ...argv],
+      { stdio: ["ignore", "pipe", "pipe"] },
+    );
+    const err = called.stderr.text();
+    let out = "";
+    const decoder = new TextDecoder();
+    for await (const chunk of called.stdout) {
+      out += decoder.decode(chunk, { stream: true });
+      if (interrupt) called.kill("SIGINT");
     }
+    const code = await called.exited;
+    return { code, out, err: await err, lines: out.trim().split("\n"), registry };
   };
 
   test("no task", async () => {
-    const { code, out } = await invoke("t/ping");
+    const { code, out } = await invoke(["t/ping"]);
     expect(out).toBe(
       '{"jtype":"afb-reply","request":{"status":"success","code":0},"response":"pong=1"}\n',
     );
     expect(code).toBe(0);
-    expect((await invoke("t/fail")).code).toBe(1);
+    expect((await invoke(["t/fail"])).code).toBe(1);
   });
 
   test("what a terminal would obey is escaped, and means the same to who reads JSON", async () => {
     const text = "\x1b[2J\x9b2J\x7f\u202e\u2028\n";
-    const { out } = await invoke("t/echo", JSON.stringify(text));
+    const { out } = await invoke(["t/echo", JSON.stringify(text)]);
     expect(out).toContain('"\\u001b[2J\\u009b2J\\u007f\\u202e\\u2028\\n"');
     expect(JSON.parse(out)).toMatchObject({ response: text });
   });
 
   test("a task: its events, and its status", async () => {
-    const { code, lines } = await invoke("t/async", '{"a":1}');
+    const { code, lines } = await invoke(["t/async", '{"a":1}']);
     expect(lines.slice(1)).toEqual([
       '{"type":"data","pid":7,"stdout":["a"]}',
       '{"type":"final-event","pid":7,"status":{"exit":0}}',
     ]);
     expect(code).toBe(0);
-    expect((await invoke("t/failing")).code).toBe(1);
-    const sync = await invoke("t/sync");
+    expect((await invoke(["t/failing"])).code).toBe(1);
+    const sync = await invoke(["t/sync"]);
     expect([sync.code, sync.lines.length]).toEqual([0, 2]);
   });
 
   test("a task of another: its events, and how many are missing", async () => {
     const args = { action: "subscribe", args: { pid: 7, lossless: true } };
-    const { code, lines, err, registry } = await invoke("t/followed", JSON.stringify(args));
+    const { code, lines, err, registry } = await invoke(["t/followed", JSON.stringify(args)]);
     expect(registry.stopped).toEqual(args);
     expect(lines.slice(1)).toEqual([
       '{"type":"overflow","pid":7,"events":12,"bytes":345}',
@@ -185,16 +180,15 @@ describe("spawnbox call", () => {
   });
 
   test("Ctrl-C leaves the task of another alone", async () => {
-    onPrint = () => queueMicrotask(() => process.emit("SIGINT"));
-    const { code, registry } = await invoke("t/forever", '{"action":"subscribe","args":{"pid":7}}');
-    onPrint = () => undefined;
+    const { code, registry } = await invoke(
+      ["t/forever", '{"action":"subscribe","args":{"pid":7}}'],
+      true,
+    );
     expect([code, registry.stopped]).toEqual([130, undefined]);
   });
 
   test("Ctrl-C stops the task", async () => {
-    onPrint = () => queueMicrotask(() => process.emit("SIGINT"));
-    const { code, registry } = await invoke("t/forever");
-    onPrint = () => undefined;
+    const { code, registry } = await invoke(["t/forever"], true);
     expect(code).toBe(130);
     expect(registry.stopped).toEqual({ action: "stop", args: { pid: 7 } });
   });
@@ -207,18 +201,18 @@ describe("spawnbox call", () => {
       ["t/ping", "--nope"],
       ["t/ping", "--url=x:"],
     ]) {
-      const { code, err } = await invoke(...argv);
+      const { code, err } = await invoke(argv);
       expect(err).toStartWith("spawnbox call: ");
       expect(code).toBe(2);
     }
-    const { err } = await invoke("t/ping", '{"a":1,}');
+    const { err } = await invoke(["t/ping", '{"a":1,}']);
     expect(err).toContain("at character 8: unexpected }");
-    const none = await invoke("t/ping", "--url=ws://127.0.0.1:1/api");
+    const none = await invoke(["t/ping", "--url=ws://127.0.0.1:1/api"]);
     expect([none.code, none.err]).toEqual([
       3,
       expect.stringContaining("cannot connect to ws://127.0.0.1:1/api"),
     ]);
-    expect((await invoke("--help")).out).toContain("usage: spawnbox call");
+    expect((await invoke(["--help"])).out).toContain("usage: spawnbox call");
   });
 
   test("over a unix socket", async () => {
@@ -226,11 +220,11 @@ describe("spawnbox call", () => {
     {
       await using _ = await serve({ endpoints: [{ kind: "unix", path }] });
       for (const url of [`unix:${path}`, `ws+unix:${path}`, `ws+unix://${path}:/api`]) {
-        expect(await invoke("t/ping", `--url=${url}`)).toMatchObject({ code: 0, err: "" });
+        expect(await invoke(["t/ping", `--url=${url}`])).toMatchObject({ code: 0, err: "" });
       }
     }
-    expect((await invoke("t/ping", `--url=unix:${path}`)).code).toBe(3);
-    expect((await invoke("t/ping", "--url=unix:/a:/b:/c")).code).toBe(2);
+    expect((await invoke(["t/ping", `--url=unix:${path}`])).code).toBe(3);
+    expect((await invoke(["t/ping", "--url=unix:/a:/b:/c"])).code).toBe(2);
     remove();
   });
 

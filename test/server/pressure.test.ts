@@ -140,7 +140,7 @@ test("a sender that ignores back-pressure costs the client its connection, not t
   let sends = 0;
   server.registry.onEvents = (client) => {
     client.onClose(() => cut.resolve());
-    for (const data = "x".repeat(1 << 20); client.connected && sends < 200; sends++) {
+    for (const data = "x".repeat(1 << 20); client.connected && sends < 600; sends++) {
       void client.send("t/events", data);
     }
   };
@@ -148,7 +148,8 @@ test("a sender that ignores back-pressure costs the client its connection, not t
   client.socket.pause();
   client.call("1", "t/events", null);
   await cut.promise;
-  expect(sends).toBeLessThan(100);
+  // Half of what there is for all.
+  expect(sends).toBeLessThan(300);
 }, 30_000);
 
 test("clients that went amid long messages leave their memory to the next, however little there is", async () => {
