@@ -45,13 +45,13 @@ describe.each(users)("served by %s", (user) => {
   test("a text that makes a pattern backtrack", async () => {
     const call = async () => {
       const { request } = await served.call("h/mail", { to: "a".repeat(60) });
-      expect(request.info).toContain("expected string to match");
+      expect(request.info).toContain("expected a string like /");
     };
     expect(await held(call)).toBeLessThan(PATIENCE);
     const to = ["a@b.c", ...Array.from({ length: 100 }, () => "a".repeat(60))];
     const list = async () => {
       const { request } = await served.call("h/list", { to });
-      expect(request.info).toContain("at /1: expected string to match");
+      expect(request.info).toContain("at /1: expected a string like /");
     };
     expect(await held(list)).toBeLessThan(PATIENCE);
     const { request } = await served.call("h/mail", { to: "first.last@example.org" });
