@@ -1,6 +1,5 @@
 /* Landlock: a ruleset is made, filled with paths as the command will see them, and applied for good. See landlock(7). */
 #include <linux/fcntl.h>
-#include <linux/openat2.h>
 #include <linux/stat.h>
 
 #include "launcher.h"
@@ -24,9 +23,13 @@ struct port_rule {
 #define RESTRICT_SELF 446
 
 static int ruleset = -1;
+/* OP_LANDLOCK: its strings are where links are not followed */
+static const struct op *shared_places;
 
-long landlock_begin(const u64 *handled)
+long landlock_begin(const struct op *op)
 {
+	const u64 *handled = op->numbers;
+	shared_places = op;
 	struct ruleset attributes = { handled[0], handled[1], handled[2] };
 	/* Older kernels know a shorter struct and refuse a longer one only where it is not zero. */
 	usize size = attributes.scopes ? 24 : attributes.net ? 16 : 8;
@@ -39,11 +42,12 @@ long landlock_begin(const u64 *handled)
 	return 0;
 }
 
-long landlock_path(const char *path, u64 access, int follow)
+long landlock_path(const char *path, u64 access, u64 links)
 {
-	struct open_how how = { .flags = O_PATH | O_CLOEXEC, .resolve = follow ? 0 : RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS };
 	at = path;
-	long fd = SYS4(__NR_openat2, AT_FDCWD, path, &how, sizeof how);
+	long fd = links == LINKS_ALL	? SYS4(__NR_openat, AT_FDCWD, path, O_PATH | O_CLOEXEC, 0)
+		  : links == LINKS_ROOTS ? open_following(path, shared_places)
+					 : open_plain(AT_FDCWD, path, 0);
 	if (fd < 0)
 		return fd;
 	struct statx st;

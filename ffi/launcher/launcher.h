@@ -50,7 +50,7 @@ extern const char *at;
 /* mounts.c */
 long root_begin(void);
 long root_end(void);
-long mount_bind(const char *source, const char *target, u64 attributes);
+long mount_bind(const struct header *plan, const struct op *op);
 long mount_fs(const struct op *op);
 long make_symlink(const char *text, const char *target);
 long make_dir(const char *target, u32 mode);
@@ -67,9 +67,24 @@ long shed_protection(int keep_nice);
 /* submounts.c: adds attributes to an attached mount and, if asked, to all below it, on kernels without mount_setattr */
 long remount_tree(long top, u64 attributes, int recursive);
 
+/*
+ * follow.c. An O_PATH fd of a path without links; `resolve`: more RESOLVE_ flags of openat2(2), for a path below `top`, without
+ * "..".
+ */
+long open_plain(long top, const char *path, u64 resolve);
+/* Of a path whose links are followed where only root can make them, and none at or below the strings of `shared_places`, or 0. */
+long open_following(const char *path, const struct op *shared_places);
+/* Of the source of a BIND. */
+long open_source(const struct header *plan, const struct op *op);
+/* Whether there is just nothing, or nothing that this user may see. */
+int is_absent(long error);
+/* In the supervisor, where there is a user namespace: memory shared with the child, then what it will need. */
+long share_places(const struct header *plan);
+long find_places(const struct header *plan);
+
 /* landlock.c */
-long landlock_begin(const u64 *handled);
-long landlock_path(const char *path, u64 access, int follow);
+long landlock_begin(const struct op *op);
+long landlock_path(const char *path, u64 access, u64 links);
 long landlock_port(u64 access, u64 port);
 long landlock_apply(void);
 
@@ -82,7 +97,7 @@ long set_ambient(u64 mask);
 long set_caps(u64 mask);
 
 /* steps.c */
-long do_step(const struct op *op);
+long do_step(const struct header *plan, const struct op *op);
 
 /* wait.c: the words of the command from 1 on, as argv[1…] of the launcher; 0 when there is no memory for them */
 char **await_words(int fd, int channel, int has_listener);

@@ -9,7 +9,7 @@
  * Strings in `data` end with NUL. The launcher decides nothing: it does one step per op and stops at the first failure.
  */
 export const MAGIC = 0x58425053; // "SPBX"
-export const VERSION = 4;
+export const VERSION = 5;
 export const HEADER_SIZE = 16;
 export const OP_HEADER_SIZE = 16;
 
@@ -58,6 +58,8 @@ export const OP = {
    * SECCOMP_LISTENER passes to it, and does what it says. Its USER_NOTIF is EPERM.
    */
   VERDICTS: 5,
+  /** data: paths of the host where commands can make links as root: at or below these, BIND follows none */
+  SHARED_PLACES: 6,
 
   /** numbers: capability mask: everything else leaves the bounding set */
   BOUNDING: 8,
@@ -73,7 +75,7 @@ export const OP = {
 
   /** a private mount tree and an empty tmpfs as the future root */
   ROOT_BEGIN: 16,
-  /** numbers: mount attributes; data: source, target */
+  /** numbers: mount attributes, flags of BIND; data: source, target */
   BIND: 17,
   /** numbers: mount attributes; data: type, target, then key, value pairs of fsconfig(2) */
   FSMOUNT: 18,
@@ -122,9 +124,12 @@ export const OP = {
   /** numbers: capability mask of the permitted, effective and inheritable sets; the ambient set keeps what is in it */
   CAPS: 57,
   NO_NEW_PRIVS: 58,
-  /** numbers: file access rights, network access rights, scopes that the ruleset handles, see landlock(7) */
+  /**
+   * numbers: file access rights, network access rights, scopes that the ruleset handles, see landlock(7); data: paths, as seen
+   * inside, where commands can make links as root
+   */
   LANDLOCK: 59,
-  /** numbers: access rights, 1 to follow links; data: path, as seen inside */
+  /** numbers: access rights, one of LINKS; data: path, as seen inside */
   LANDLOCK_PATH: 60,
   /** numbers: access rights, TCP port */
   LANDLOCK_PORT: 61,
@@ -147,6 +152,22 @@ export const OP = {
 
 export type OpName = keyof typeof OP;
 
+/** Flags of the op BIND. */
+export const BIND = {
+  /** links on the way to the source are followed, where only root can make them */
+  FOLLOWS: 1,
+  /** where there is no source, there is no mount */
+  OPTIONAL: 2,
+} as const;
+
+/** Which links LANDLOCK_PATH follows. */
+export const LINKS = {
+  NONE: 0,
+  ALL: 1,
+  /** those that only root can make; none at or below the paths of LANDLOCK */
+  ROOTS: 2,
+} as const;
+
 /**
  * What an op must have, or the plan is refused: so many numbers and NUL-ended strings, or more. Those of FSMOUNT are pairs.
  * Only what comes behind the strings of FILE, and programs, may end without NUL. With SECCOMP_LISTENER there must be VERDICTS.
@@ -157,7 +178,8 @@ export const SHAPE: Partial<Record<OpName, readonly [numbers: number, strings: n
   JOIN_NET: [0, 1],
   BOUNDING: [1, 0],
   LABEL: [0, 2],
-  BIND: [1, 2],
+  SHARED_PLACES: [0, 1],
+  BIND: [2, 2],
   FSMOUNT: [1, 2],
   SYMLINK: [0, 2],
   DIR: [1, 1],

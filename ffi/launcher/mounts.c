@@ -1,6 +1,6 @@
 /*
- * The new root. Sources are opened without following any symbolic link (the plan holds resolved paths), targets are walked
- * component by component below the new root, and mounts are attached by fd: a link swapped in between cannot lead elsewhere.
+ * The new root. Sources are opened through links of root at most (follow.c), targets are walked component by component below the
+ * new root, and mounts are attached by fd: a link swapped in between cannot lead elsewhere.
  */
 #include <linux/fcntl.h>
 #include <linux/mount.h>
@@ -78,9 +78,7 @@ static long walk(const char *target, u32 kind, u32 mode, const char **last)
 /* What is at `target` below the new root, without following links; nothing is made. */
 static long find(const char *target)
 {
-	struct open_how how = { .flags = O_PATH | O_CLOEXEC,
-				.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS };
-	return SYS4(__NR_openat2, root, target, &how, sizeof how);
+	return open_plain(root, target, RESOLVE_IN_ROOT);
 }
 
 static long attach(long tree, const char *target, u32 kind)
@@ -173,15 +171,13 @@ long root_end(void)
 	return SYS1(__NR_chdir, "/");
 }
 
-long mount_bind(const char *source, const char *target, u64 attributes)
+long mount_bind(const struct header *plan, const struct op *op)
 {
-	at = source;
-	struct open_how how = { .flags = O_PATH | O_CLOEXEC,
-				.resolve = RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS };
-	long fd = SYS4(__NR_openat2, AT_FDCWD, source, &how, sizeof how);
+	const char *source = op_data(op);
+	long fd = open_source(plan, op);
 	if (fd < 0)
-		return fd;
-	long r = show(fd, target, attributes);
+		return is_absent(fd) && (op->numbers[1] & BIND_OPTIONAL) ? 0 : fd;
+	long r = show(fd, source + length(source) + 1, op->numbers[0]);
 	close_fd(fd);
 	return r;
 }

@@ -53,7 +53,7 @@ static long seccomp(const struct op *op)
 	return SYS3(__NR_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program);
 }
 
-long do_step(const struct op *op)
+long do_step(const struct header *plan, const struct op *op)
 {
 	const u64 *n = op->numbers;
 	const char *data = op_data(op), *second = op->bytes ? data + length(data) + 1 : data;
@@ -62,7 +62,7 @@ long do_step(const struct op *op)
 	case OP_ROOT_BEGIN:
 		return root_begin();
 	case OP_BIND:
-		return mount_bind(data, second, n[0]);
+		return mount_bind(plan, op);
 	case OP_FSMOUNT:
 		return mount_fs(op);
 	case OP_SYMLINK:
@@ -118,9 +118,9 @@ long do_step(const struct op *op)
 	case OP_NO_NEW_PRIVS:
 		return SYS5(__NR_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	case OP_LANDLOCK:
-		return landlock_begin(n);
+		return landlock_begin(op);
 	case OP_LANDLOCK_PATH:
-		return landlock_path(data, n[0], n[1] == 1);
+		return landlock_path(data, n[0], n[1]);
 	case OP_LANDLOCK_PORT:
 		return landlock_port(n[0], n[1]);
 	case OP_LANDLOCK_APPLY:

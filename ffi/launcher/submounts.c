@@ -161,11 +161,9 @@ static int is_hidden(const struct mounted *one, const struct mounted *through)
 
 static long restrict_one(long top, const struct mounted *one, u64 attributes)
 {
-	struct open_how how = { .flags = O_PATH | O_CLOEXEC,
-				.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS };
 	const char *name = below(one->path, tree[0].path);
 	u64 id = 0;
-	long fd = name ? SYS4(__NR_openat2, top, name, &how, sizeof how) : -ESTALE;
+	long fd = name ? open_plain(top, name, RESOLVE_BENEATH) : -ESTALE;
 	long r = fd < 0 ? fd : id_of(fd, &id);
 	if (r >= 0 && id == one->id)
 		r = remount(fd, attributes);

@@ -132,7 +132,7 @@ void supervise(const struct header *plan, char **argv, char **envp)
 	if (r >= 0) {
 		r = SYS6(__NR_mmap, 0, 4096, 3 /* READ | WRITE */, 0x21 /* MAP_SHARED | MAP_ANONYMOUS */, -1, 0);
 		shared = (struct shared *)r;
-		r = r < 0 && r > -4096 ? r : 0;
+		r = r < 0 && r > -4096 ? r : share_places(plan);
 	}
 	long signals = r < 0 ? r : SYS4(__NR_signalfd4, -1, &chld, 8, O_CLOEXEC);
 	if (signals < 0)
@@ -170,6 +170,9 @@ void supervise(const struct header *plan, char **argv, char **envp)
 		if (op->code == OP_UID_MAP || op->code == OP_GID_MAP)
 			write_file(task.main, op->code == OP_UID_MAP ? "/uid_map" : "/gid_map", op_data(op), op->code);
 	}
+	r = find_places(plan);
+	if (r < 0)
+		fail(OP_BIND, at, r);
 	/* Not before: an undumpable process cannot open its own child's maps as an ordinary user. */
 	SYS5(__NR_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0);
 	if (plan->clone_flags & CLONE_NEWUSER)

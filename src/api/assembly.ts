@@ -4,7 +4,7 @@ import type { Log } from "../log.ts";
 import type { ActionPlan, ApiPlan, Plan, PluginPlan } from "../plan/plan.ts";
 import type { LoadedPlugin } from "../plugins/load.ts";
 import { Action, type ActionDeps, type When } from "./actions.ts";
-import { infoVerb, pingVerb } from "./builtin.ts";
+import { type Changed, infoVerb, pingVerb } from "./builtin.ts";
 import { Command } from "./command.ts";
 import { EventActions } from "./event-actions.ts";
 import { Exec, EXEC_VERB, type ExecDeps, type ExecPlans } from "./exec.ts";
@@ -21,6 +21,7 @@ export interface AssemblyDeps extends Omit<ExecDeps, "log"> {
   readonly loadPlugin: (plan: PluginPlan) => LoadedPlugin;
   readonly invoke: ActionDeps["invoke"];
   readonly nextPing: () => number;
+  readonly changed?: Changed;
 }
 
 export interface Assembly {
@@ -73,7 +74,7 @@ export function assemble(
     };
     table.addApi(api.api, api);
     table.addVerb(api.api, pingVerb(deps.nextPing));
-    table.addVerb(api.api, infoVerb(api, mine, needed));
+    table.addVerb(api.api, infoVerb(api, mine, needed, deps.changed));
     const sandboxes = execPlans(api);
     if (sandboxes.size > 0) {
       const known = before.get(`${api.api}/${EXEC_VERB}`.toLowerCase());

@@ -15,13 +15,28 @@ export function pingVerb(next: () => number): Verb {
   return { name: "ping", call: () => `pong=${next()}` };
 }
 
-/** What the API offers, for the devtools page. Only what has come of the actions changes. */
-export function infoVerb(api: ApiPlan, actions: readonly Action[], needed: Needed): Verb {
+/** What the machine has become otherwise than the plans of an API have it. */
+export type Changed = (api: ApiPlan) => Promise<readonly Notice[]>;
+
+/** What the API offers, for the devtools page. Only what has come of the actions, and of the machine, changes. */
+export function infoVerb(
+  api: ApiPlan,
+  actions: readonly Action[],
+  needed: Needed,
+  changed: Changed = async () => [],
+): Verb {
   let response: Record<string, unknown> | undefined;
   // Once all verbs are there: extra verbs stand for those of other APIs too.
   const described = () => (response ??= describeApi(api, needed));
-  if (actions.length === 0) return { name: "info", call: described };
-  const call = () => ({ ...described(), actions: actions.map((action) => action.describe()) });
+  const call = async () => {
+    const more = await changed(api);
+    const now =
+      more.length > 0
+        ? describeApi({ ...api, notices: [...api.notices, ...more] }, needed)
+        : described();
+    if (actions.length === 0) return now;
+    return { ...now, actions: actions.map((action) => action.describe()) };
+  };
   return { name: "info", call };
 }
 

@@ -7,6 +7,7 @@ import type { ApiPlan, Plan, PluginPlan } from "../plan/plan.ts";
 import { type LoadedPlugin, loadPlugin } from "../plugins/load.ts";
 import { Admission } from "./admission.ts";
 import { assemble, type Assembly, type AssemblyDeps, type TaskVerb } from "./assembly.ts";
+import type { Changed } from "./builtin.ts";
 import { type Request, SERVER_SESSION } from "./client.ts";
 import { Hub } from "./hub.ts";
 import { Monitor, MONITOR } from "./monitor.ts";
@@ -58,6 +59,8 @@ export interface RegistryOptions {
   readonly granted?: Granted;
   /** Finds encoders by name; the built-in ones by default. */
   readonly encoders?: AssemblyDeps["encoders"];
+  /** What `info` tells besides the notices of the plans; nothing by default. */
+  readonly changed?: Changed;
   /** Loads the modules of a plugin; from disk by default. */
   readonly loadPlugin?: (plan: PluginPlan) => LoadedPlugin;
   readonly log?: Log;

@@ -8,6 +8,7 @@ import { explain } from "../plan/explain.ts";
 import type { ApiPlan } from "../plan/plan.ts";
 import type { Endpoint } from "../server/endpoint.ts";
 import { type RunningServer, startServer } from "../server/server.ts";
+import { Accounts, watchAccounts } from "../service/accounts.ts";
 import { inheritedSockets } from "../service/activation.ts";
 import { serviceManager } from "../service/notify.ts";
 import { createReloads, type ReloadResult } from "../service/reload.ts";
@@ -60,6 +61,7 @@ export async function serve(
   }
   let reload = (): Promise<ReloadResult<Reloaded>> =>
     Promise.reject(new AfbError("not-available", "the server is still starting"));
+  const accounts = new Accounts();
   let registry: Registry | undefined;
   let server: RunningServer;
   let room: Room;
@@ -72,6 +74,10 @@ export async function serve(
       admission: room.admission,
       explain,
       granted: (caller) => current.access.of(caller),
+      changed: async (api) => {
+        await accounts.look();
+        return accounts.notices(api);
+      },
       verbs: { monitor: [reloadVerb(() => reload())] },
     });
     await registry.start();
@@ -121,7 +127,13 @@ export async function serve(
   early?.handover.answer((joining, joiner) => become(joining, joiner, serving));
   early?.onReady(server.urls);
   launching.keepReady(current.apis);
+  const watch = watchAccounts(
+    accounts,
+    () => current.apis,
+    (file, notice) => console.error(`notice: ${problemLine({ file, ...notice })}`),
+  );
   await untilStopped();
+  watch.close();
   serving.manager.stopping();
   early?.handover.close();
   await Promise.all([server.close(), registry.close()]);

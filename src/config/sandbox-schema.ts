@@ -187,6 +187,9 @@ export const Mount = object(
     suid: optional(flag({ description: "let set-user-id files work there (default false)" })),
     dev: optional(flag({ description: "let device nodes work there (default false)" })),
     exec: optional(flag({ description: "let programs be executed from there (default true)" })),
+    optional: optional(
+      flag({ description: "mounted in each launch that finds its source, left out in others" }),
+    ),
   },
   { description: "one entry of the sandbox's file system" },
 );

@@ -55,9 +55,15 @@ const LABEL_HINTS: Readonly<Record<string, string>> = {
   EPERM: "the loaded policy does not let the server change to it",
 };
 
+/** A link that the launcher follows must be one that only root can make: ffi/launcher/follow.c. */
+const FOLLOWS: ReadonlySet<number> = new Set([OP.BIND, OP.LANDLOCK_PATH]);
+const LINK_HINT =
+  "it is a link, or leads through links, that a launch does not follow, since others than root can change them, or that go in a circle: give the link and the directories above it to root, or name in the config what it leads to";
+
 /** Where a step of MAKES_NAMESPACES names an object, the error is about that. */
 function hint(op: number, name: string, what: string): string | undefined {
   if (op === OP.LABEL) return LABEL_HINTS[name];
+  if (FOLLOWS.has(op) && name === "ELOOP") return LINK_HINT;
   return MAKES_NAMESPACES.has(op) && what === "" ? NAMESPACE_HINTS[name] : undefined;
 }
 

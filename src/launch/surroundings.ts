@@ -27,7 +27,8 @@ const unanswered = new Set<string>();
 /** The same text as long as a new sandbox of this plan would take in the same; undefined when that cannot be told. Never throws. */
 export async function surroundingsOf({ policy }: Plan): Promise<string | undefined> {
   const mounts = policy.mounts ?? [];
-  const paths = mounts.flatMap((step) => (step.kind === "bind" ? [step.source] : []));
+  const paths = mounts.flatMap((step) => (step.kind === "bind" ? [step.asked ?? step.source] : []));
+  paths.push(...(policy.landlock?.hosts ?? []));
   if (policy.joinNet !== undefined) paths.push(policy.joinNet);
   const table = policy.namespaces.has("mount") ? `${mountTable()}` : "";
   // A minimal /dev has some devices more than once.

@@ -87,7 +87,12 @@ export function compilePolicy(
     landlock: compileLandlock(
       sandbox.landlock,
       `${path}.landlock`,
-      { expand: expandText, machine, view: new View(mounts, machine.files) },
+      {
+        expand: expandText,
+        machine,
+        view: new View(mounts, machine.files),
+        seesOwners: machine.privileged || !namespaces.has("user"),
+      },
       report,
     ),
     label: compileLabel(

@@ -22,6 +22,7 @@ import { applyProfile } from "./profile.ts";
 import { mergedReport } from "./profile-merge.ts";
 import { checkProgram } from "./program.ts";
 import { Report } from "./report.ts";
+import { withSharedPlaces } from "./shared-places.ts";
 import { View } from "./view.ts";
 
 export type { CheckEncoder };
@@ -71,7 +72,7 @@ export function compile(loaded: readonly LoadedConfig[], options: CompileOptions
     }
   });
   if (problems.length > 0) throw new ConfigError(problems);
-  return apis;
+  return [...withSharedPlaces(apis, blobs)];
 }
 
 /** Plugins and actions where nobody can compile them. */

@@ -1,6 +1,8 @@
 /** Policy → the blob of launcher ops (ffi/launcher/layout.ts). The order of the ops is the order of enforcement. */
 import {
+  BIND,
   HEADER_SIZE,
+  LINKS,
   MAGIC,
   OP,
   OP_HEADER_SIZE,
@@ -9,6 +11,7 @@ import {
 } from "../../ffi/launcher/layout.ts";
 import { uint64 } from "../../ffi/integer.ts";
 import { isId } from "../config/ranges.ts";
+import { sharedInside } from "./inside.ts";
 import type { LandlockPolicy, MountFlags, MountStep, NamespaceName, Policy } from "./policy.ts";
 
 /** CLONE_NEW… of clone(2). */
@@ -97,7 +100,14 @@ const SAFE = ATTRIBUTE.NOSUID | ATTRIBUTE.NODEV | ATTRIBUTE.NOEXEC;
 function encodeMount(blob: Blob, step: MountStep): void {
   switch (step.kind) {
     case "bind":
-      blob.op("BIND", [attributes(step.flags)], strings(step.source, step.target));
+      blob.op(
+        "BIND",
+        [
+          attributes(step.flags),
+          (step.asked === undefined ? 0 : BIND.FOLLOWS) | (step.optional ? BIND.OPTIONAL : 0),
+        ],
+        strings(step.asked ?? step.source, step.target),
+      );
       break;
     case "tmpfs": {
       const options = ["mode", step.mode.toString(8)];
@@ -169,6 +179,7 @@ export function encodePolicy(policy: Policy, waits = false): Uint8Array {
   // Without a group the launch then fails; an optional one is used where it was made.
   if (policy.cgroup && !policy.cgroup.optional) blob.op("CGROUP");
   if (policy.told) blob.op("VERDICTS", [], policy.told.verdicts);
+  if (policy.sharedPlaces) blob.op("SHARED_PLACES", [], strings(...policy.sharedPlaces));
   if (policy.joinNet !== undefined) blob.op("JOIN_NET", [], strings(policy.joinNet));
 
   if (namespaces.has("user")) {
@@ -228,18 +239,23 @@ export function encodePolicy(policy: Policy, waits = false): Uint8Array {
   if (policy.chdir !== undefined) blob.op("CHDIR", [], strings(policy.chdir));
   if (policy.noNewPrivs) blob.op("NO_NEW_PRIVS");
   if (filter && policy.noNewPrivs) blob.op("SECCOMP", [], filter);
-  if (policy.landlock) encodeLandlock(blob, policy.landlock);
+  if (policy.landlock) encodeLandlock(blob, policy.landlock, sharedInside(policy));
   if (waits) blob.op("WAIT");
   if (policy.seccomp) blob.op(policy.told ? "SECCOMP_LISTENER" : "SECCOMP", [], policy.seccomp);
   return blob.bytes(cloneFlags >>> 0);
 }
 
-function encodeLandlock(blob: Blob, { files, net, scopes, paths, ports }: LandlockPolicy): void {
-  blob.op("LANDLOCK", [files, net, scopes]);
-  for (const [path, access] of paths) {
-    // Links of the kernel that lead every process to itself; all others were followed at boot.
-    const follow = /^\/proc\/(thread-)?self(\/|$)/.test(path) ? 1 : 0;
-    blob.op("LANDLOCK_PATH", [access, follow], strings(path));
+function encodeLandlock(
+  blob: Blob,
+  { files, net, scopes, paths, ports }: LandlockPolicy,
+  shared: readonly string[],
+): void {
+  blob.op("LANDLOCK", [files, net, scopes], strings(...shared));
+  for (const [path, access, asked] of paths) {
+    // Links of the kernel that lead every process to itself.
+    const ofKernel = /^\/proc\/(thread-)?self(\/|$)/.test(path);
+    const links = ofKernel ? LINKS.ALL : asked === undefined ? LINKS.NONE : LINKS.ROOTS;
+    blob.op("LANDLOCK_PATH", [access, links], strings(ofKernel ? path : (asked ?? path)));
   }
   for (const [port, access] of ports) blob.op("LANDLOCK_PORT", [access, port]);
   blob.op("LANDLOCK_APPLY");

@@ -26,7 +26,7 @@ function flagWords(flags: MountFlags): string {
 function mountWords(step: MountStep): string {
   switch (step.kind) {
     case "bind":
-      return `mount ${step.target} from ${step.source} (${flagWords(step.flags)})`;
+      return `mount ${step.target} from ${step.source}${step.optional ? ", if it is there," : ""} (${flagWords(step.flags)})`;
     case "tmpfs":
       return `mount ${step.target} as an empty tmpfs${step.size ? ` of at most ${step.size}` : ""} (${flagWords(step.flags)})`;
     case "symlink":

@@ -2,7 +2,7 @@
 import { idOf, isId } from "../config/ranges.ts";
 import type { Acls } from "../config/sandbox-schema.ts";
 import type { Machine } from "./machine.ts";
-import type { Identity } from "./policy.ts";
+import type { Identity, NamedIds } from "./policy.ts";
 import type { Report } from "./report.ts";
 
 /** What the launcher has room for: set_groups in identity.c. */
@@ -84,12 +84,28 @@ export function compileIdentity(
       `missing: uid ${uid} has no entry in /etc/passwd with a group, so its group must be given`,
     );
   }
+  const named: NamedIds[] = [];
+  const remember = (kind: NamedIds["kind"], name: string, ...ids: number[]) => {
+    if (idOf(name) === undefined) named.push({ kind, name, ids });
+  };
+  if (gid !== undefined && acls.group !== undefined) {
+    remember("user", name, uid);
+    remember("group", acls.group, gid);
+  } else if (gid !== undefined) {
+    remember("user", name, uid, gid);
+  }
   const groups: number[] = [];
   for (const [i, name] of (acls.groups ?? []).entries()) {
     const id = groupId(name, `${path}.groups[${i}]`, machine, report);
-    if (id !== undefined) groups.push(id);
+    if (id === undefined) continue;
+    groups.push(id);
+    remember("group", name, id);
   }
   if (groups.length > MOST_GROUPS) tellTooMany(groups, `${path}.groups`, report);
   if (gid === undefined) return undefined;
-  return { uid, gid, groups, ...(user && { name: user.name, home: user.home }) };
+  return {
+    ...{ uid, gid, groups },
+    ...(user && { name: user.name, home: user.home }),
+    ...(named.length > 0 && { named }),
+  };
 }

@@ -3,6 +3,7 @@ import type { Landlock } from "../config/sandbox-schema.ts";
 import type { Machine } from "./machine.ts";
 import type { LandlockPolicy } from "./policy.ts";
 import type { Report } from "./report.ts";
+import { heldNotice, isRoots } from "./source.ts";
 import type { View } from "./view.ts";
 
 const bit = (n: number) => 1n << BigInt(n);
@@ -47,6 +48,8 @@ export interface LandlockContext {
   readonly expand: (text: string) => string;
   readonly machine: Machine;
   readonly view: View;
+  /** The launcher can tell whose a link is: not in a user namespace. */
+  readonly seesOwners: boolean;
 }
 
 export function compileLandlock(
@@ -76,10 +79,18 @@ export function compileLandlock(
   const rights = { ro: READ, exec: READ | FILES.EXECUTE, rw: files & ~FILES.EXECUTE } as const;
   // A path listed twice has the rights of both.
   const paths = new Map<string, bigint>();
+  /** By what the launcher is given: two names may lead to the same only now. */
+  const rules = new Map<string, LandlockPolicy["paths"][number]>();
+  const links = new Set<string>();
   for (const [key, access] of Object.entries(rights) as [keyof typeof rights, bigint][]) {
     for (const [i, text] of (landlock[key] ?? []).entries()) {
       const full = report.attempt(`${path}.${key}[${i}]`, () => {
-        const real = realOf(text, context);
+        const { real, links: own, held } = realOf(text, context);
+        if (held !== undefined) report.notice(`${path}.${key}[${i}]`, held);
+        const name = held === undefined ? context.expand(text) : real;
+        const rule = (rules.get(name)?.[1] ?? 0n) | access;
+        rules.set(name, held === undefined ? [real, rule, name] : [real, rule]);
+        for (const link of own) links.add(link);
         const host = context.view.hostPath(real);
         if (host !== undefined && !context.machine.exists(host))
           report.notice(
@@ -98,22 +109,45 @@ export function compileLandlock(
   };
   allow(landlock.bindTcp, NET.BIND_TCP);
   allow(landlock.connectTcp, NET.CONNECT_TCP);
-  return { files, net, scopes: abi >= 6 ? SCOPES : 0n, paths: [...paths], ports: [...ports] };
+  return {
+    ...{ files, net, scopes: abi >= 6 ? SCOPES : 0n },
+    paths: [...rules.values()],
+    ports: [...ports],
+    links: [...links],
+    hosts: [...new Set([...paths.keys(), ...rules.keys()])].flatMap(
+      (one) => context.view.hostPath(one) ?? [],
+    ),
+  };
 }
 
 /**
- * The path inside without links: opened anew by each launch, a link of the command's user would open the rights of the
- * config on whatever that user makes it lead to, in the next launch.
+ * The path inside without links: followed by each launch, a link of the command's user would open the rights of the config on
+ * whatever that user makes it lead to, in the next launch. `held`: why those of now are followed at boot only.
  */
-function realOf(text: string, { expand, view }: LandlockContext): string {
+function realOf(
+  text: string,
+  { expand, view, seesOwners }: LandlockContext,
+): { real: string; links: readonly string[]; held?: string } {
   const path = expand(text);
   if (!path.startsWith("/")) throw new Error(`${JSON.stringify(path)} must be an absolute path`);
-  return view.follow(path, (link, owner) => {
+  const links: string[] = [];
+  const real = view.follow(path, (link, owner) => {
+    links.push(link);
     if (owner === 0) return;
     throw new Error(
       `${path} goes through the link ${link} of uid ${owner}, who could thereby open any path: name what it leads to`,
     );
   });
+  const loose = links.find((link) => !isRoots(link, view.files));
+  if (loose !== undefined)
+    return { real, links, held: heldNotice(path, loose, "which others than root can change") };
+  // Without links there is nothing to tell: a link that is put there later makes launches fail.
+  if (!seesOwners) {
+    const [link] = links;
+    const why = "and in a user namespace of its own a command does not see whose that is";
+    return { real, links, ...(link !== undefined && { held: heldNotice(path, link, why) }) };
+  }
+  return { real, links };
 }
 
 /** What is below `path`, itself included. */

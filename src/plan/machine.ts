@@ -9,6 +9,7 @@ import {
   readlinkSync,
   readSync,
   realpathSync,
+  type Stats,
 } from "node:fs";
 import { hostname } from "node:os";
 import { missingCall } from "../../ffi/kernel.ts";
@@ -90,6 +91,12 @@ const OUTPUT_LIMIT = 30_000;
 /** Far above the largest filter: 4096 instructions of 8 bytes. */
 const FILE_LIMIT = 1024 * 1024;
 
+/** The launcher says the same of a directory: is_roots() of ffi/launcher/follow.c. */
+function isRootsOnly({ uid, gid, mode }: Stats): boolean {
+  const open = mode & (gid === 0 ? 0o002 : 0o022);
+  return uid === 0 && (open === 0 || (mode & 0o1000) !== 0);
+}
+
 const hostFiles: HostFiles = {
   lookup: (path) => {
     const stat = lstatSync(path, { throwIfNoEntry: false });
@@ -101,7 +108,12 @@ const hostFiles: HostFiles = {
         : stat.isSymbolicLink()
           ? "link"
           : "other";
-    return { kind, executable: (stat.mode & 0o111) !== 0, owner: stat.uid };
+    return {
+      kind,
+      executable: (stat.mode & 0o111) !== 0,
+      owner: stat.uid,
+      rootsOnly: kind === "dir" && isRootsOnly(stat),
+    };
   },
   readlink: (path) => readlinkSync(path),
   head: (path, bytes) => {

@@ -6,7 +6,7 @@ import type { Identity, MountFlags, MountStep, NamespaceName } from "./policy.ts
 import { procSteps } from "./proc.ts";
 import type { Report } from "./report.ts";
 import { parseSize } from "./size.ts";
-import { resolveSource } from "./source.ts";
+import { heldNotice, isRoots, resolveSource, type Source } from "./source.ts";
 
 const DEVICES = ["null", "zero", "full", "random", "urandom", "tty"] as const;
 const LOCKED: MountFlags = { readonly: false, nosuid: true, nodev: true, noexec: true };
@@ -44,6 +44,7 @@ export interface MountContext {
   readonly identity: Identity | undefined;
   readonly machine: Machine;
   readonly expand: (text: string) => string;
+  readonly notice: (message: string) => void;
 }
 
 /** A path inside the sandbox in normal form; the root itself cannot be replaced. */
@@ -60,12 +61,33 @@ function targetOf(mount: Mount, expand: (text: string) => string): string {
   return normal;
 }
 
-/** The source on the host without symbolic links: at launch, a link found on this path refuses the mount. */
-function sourceOf(mount: Mount, autocreate: boolean, context: MountContext): string {
+function sourceOf(mount: Mount, autocreate: boolean, context: MountContext): Source {
   const source = context.expand(mount.source ?? mount.target);
   if (!source.startsWith("/"))
     throw new Error(`source ${JSON.stringify(source)} must be an absolute path`);
-  return resolveSource(source, autocreate, context.machine);
+  const missing = mount.optional ? "looked for at each launch" : autocreate ? "made" : "refused";
+  return resolveSource(source, missing, context.machine);
+}
+
+/** Its links are followed at each launch, where a command cannot have made them. */
+function bindStep(
+  { path: source, asked, links }: Source,
+  target: string,
+  flags: MountFlags,
+  optional: boolean,
+  { machine, notice }: MountContext,
+): MountStep {
+  const held = links.find((link) => !isRoots(link, machine.files));
+  if (held !== undefined)
+    notice(heldNotice(`source ${asked}`, held, "which others than root can change"));
+  return {
+    kind: "bind",
+    source,
+    target,
+    flags,
+    ...(held === undefined && { asked, links }),
+    ...(optional && { optional }),
+  };
 }
 
 function compileMount(
@@ -84,11 +106,16 @@ function compileMount(
     nodev: !(mount.dev ?? (source === "/dev" || source.startsWith("/dev/"))),
     noexec: !(mount.exec ?? true),
   });
+  if (mount.optional && mode !== "ro" && mode !== "rw")
+    throw new Error(
+      `optional is for what the host may not have, and "${mode}" needs nothing of it`,
+    );
   switch (mode) {
     case "ro":
     case "rw": {
       const source = sourceOf(mount, autocreate, context);
-      return [{ kind: "bind", source, target, flags: flags(mode === "ro", source) }];
+      const optional = mount.optional ?? false;
+      return [bindStep(source, target, flags(mode === "ro", source.path), optional, context)];
     }
     case "symlink": {
       if (mount.source === undefined)
@@ -180,15 +207,17 @@ function sizeOf(text: string): string {
 export function compileMounts(
   namespace: Namespace | undefined,
   path: string,
-  context: MountContext,
+  context: Omit<MountContext, "notice">,
   report: Report,
 ): MountStep[] | undefined {
   const mounts = namespace?.mounts ?? [];
   if (mounts.length === 0) return undefined;
   const steps: MountStep[] = [];
   for (const [i, mount] of mounts.entries()) {
-    const compiled = report.attempt(`${path}.mounts[${i}]`, () =>
-      compileMount(mount, namespace?.opts?.autocreate ?? false, steps, context),
+    const at = `${path}.mounts[${i}]`;
+    const notice = (message: string) => report.notice(at, message);
+    const compiled = report.attempt(at, () =>
+      compileMount(mount, namespace?.opts?.autocreate ?? false, steps, { ...context, notice }),
     );
     if (compiled) steps.push(...compiled);
   }

@@ -60,7 +60,14 @@ export function compileNamespaces(
     report.notice(`${path}.opts.${key}`, "ignored: namespaces are made without an external tool");
   }
   if (!machine.privileged) asOrdinaryUser(own, named, shares.users, path, machine, report);
-  return { own, joinNet: named === undefined ? undefined : `/run/netns/${named}` };
+  const joinNet = named === undefined ? undefined : `/run/netns/${named}`;
+  if (joinNet !== undefined && machine.privileged && !machine.exists(joinNet)) {
+    report.notice(
+      `${path}.shares.net`,
+      `there is no network namespace ${named} (${joinNet}): no command starts until there is: ip netns add ${named}`,
+    );
+  }
+  return { own, joinNet };
 }
 
 /** An ordinary user gets namespaces only inside a user namespace of its own. */

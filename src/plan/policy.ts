@@ -19,7 +19,14 @@ export interface MountFlags {
 export type MountStep =
   | {
       readonly kind: "bind";
+      /** Where the source lay at boot, without links. */
       readonly source: string;
+      /** As the config has it, where the links on the way are followed at each launch. */
+      readonly asked?: string;
+      /** Those at boot. */
+      readonly links?: readonly string[];
+      /** Where there is no source, there is no mount. */
+      readonly optional?: true;
       readonly target: string;
       readonly flags: MountFlags;
     }
@@ -57,7 +64,11 @@ export interface LandlockPolicy {
   readonly files: bigint;
   readonly net: bigint;
   readonly scopes: bigint;
-  readonly paths: readonly (readonly [path: string, access: bigint])[];
+  /** As they will be seen inside, without links at boot; `asked`: as the config has it, where links are followed at each launch. */
+  readonly paths: readonly (readonly [path: string, access: bigint, asked?: string])[];
+  /** Links at boot, and where the paths lie, on the host. */
+  readonly links: readonly string[];
+  readonly hosts: readonly string[];
   readonly ports: readonly (readonly [port: number, access: bigint])[];
 }
 
@@ -94,6 +105,13 @@ export interface KeptGroup {
   readonly name?: string;
 }
 
+/** What a name of the config was when it was looked up: of a user the uid, and the gid where that is its own. */
+export interface NamedIds {
+  readonly kind: "user" | "group";
+  readonly name: string;
+  readonly ids: readonly number[];
+}
+
 export interface Identity {
   readonly uid: number;
   readonly gid: number;
@@ -102,6 +120,8 @@ export interface Identity {
   /** Name of the user where it has one. */
   readonly name?: string;
   readonly home?: string;
+  /** Those of its numbers that the config has as names. */
+  readonly named?: readonly NamedIds[];
 }
 
 export interface Policy {
@@ -127,6 +147,8 @@ export interface Policy {
   readonly hostname: string | undefined;
   /** The whole new root; undefined: the host's file system is kept. */
   readonly mounts: readonly MountStep[] | undefined;
+  /** Paths of the host where commands can make links as root, see shared-places.ts: no links are followed there at a launch. */
+  readonly sharedPlaces?: readonly string[];
   /** The capabilities of the command, exactly (numbers of capability.h); undefined: untouched. */
   readonly caps: readonly number[] | undefined;
   readonly noNewPrivs: boolean;

@@ -86,7 +86,7 @@ export function profile(name: ProfileName, machine: Machine): ProfileBase {
         network: { families: [...INTERNET_FAMILIES] },
         namespace: {
           shares: { all: "disable", net: "enable" },
-          mounts: [...mounts, ...present(NETWORK_FILES, machine)],
+          mounts: [...mounts, ...live(NETWORK_FILES)],
         },
       };
     case "device":
@@ -103,7 +103,7 @@ export function profile(name: ProfileName, machine: Machine): ProfileBase {
               : []),
             // Shared memory is no device: the host's stays out of reach.
             ...(machine.exists("/dev/shm") ? [SHM] : []),
-            ...present(["/sys", "/run/udev"], machine),
+            ...live(["/sys", "/run/udev"]),
           ],
         },
       };
@@ -135,7 +135,7 @@ function minimal(machine: Machine): ProfileBase {
         ...["/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"].flatMap((path) =>
           systemDirectory(path, machine),
         ),
-        ...present(SYSTEM_FILES, machine),
+        ...live(SYSTEM_FILES),
         { target: "/proc", mode: "proc" },
         { target: "/dev", mode: "dev" },
         { target: "/tmp", mode: "tmpfs", size: "64M" },
@@ -177,12 +177,13 @@ function admin(): ProfileBase {
 
 /** Merged systems have links into /usr, others directories of their own, some architectures nothing. */
 function systemDirectory(path: string, machine: Machine): Mount[] {
-  if (!machine.exists(path)) return [];
+  if (!machine.exists(path)) return live([path]);
   const real = machine.realpath(path);
   return real.startsWith("/usr/")
     ? [{ target: path, source: real.slice(1), mode: "symlink" }]
     : [{ target: path, mode: "ro" }];
 }
 
-const present = (paths: readonly string[], machine: Machine): Mount[] =>
-  paths.filter((path) => machine.exists(path)).map((target) => ({ target, mode: "ro" }));
+/** What there may be later, or elsewhere, is looked for at each launch: a resolver is often there only when the network is up. */
+const live = (paths: readonly string[]): Mount[] =>
+  paths.map((target) => ({ target, mode: "ro", optional: true }));

@@ -1,35 +1,51 @@
 /**
- * A path of the host without symbolic links: what the launcher, which follows none, will open.
+ * Paths of the host that a config names, as they lead now and as they may at each launch.
  *
- * Resolving is trusting: whoever owns a link on the way chooses what is shown. So only links of root and of the server's own
- * user are followed. See protected_symlinks in proc(5) for the kernel's view of the same.
+ * Following a link is trusting: whoever can make it chooses what is shown. At the start, links of root and of the server's own
+ * user are followed; at a launch only those that nobody but root can make, since a command may have made the others: the
+ * launcher does that (ffi/launcher/follow.c). See protected_symlinks in proc(5) for the kernel's view of the same.
  */
 import { posix } from "node:path";
 import type { Machine } from "./machine.ts";
+import type { HostFiles } from "./view.ts";
 
 const MOST_LINKS = 40;
 
-/** `make`: what is missing is made. @throws Error naming the link that is not to be trusted, or what is missing */
+export interface Source {
+  /** Where it leads now, without links. */
+  readonly path: string;
+  /** As the config has it, without what means nothing: `..` is the parent of where a link leads. */
+  readonly asked: string;
+  /** The links on the way. */
+  readonly links: readonly string[];
+}
+
+/** What becomes of a source that is not there. */
+export type Missing = "refused" | "made" | "looked for at each launch";
+
+/** @throws Error naming the link that is not to be trusted, or what is missing */
 export function resolveSource(
   source: string,
-  make: boolean,
+  missing: Missing,
   { files, mkdir, uid }: Pick<Machine, "files" | "mkdir" | "uid">,
-): string {
+): Source {
   let parts = split(source);
+  const asked = `/${parts.join("/")}`;
+  const links: string[] = [];
   let at = "/";
-  for (let links = 0; parts.length > 0;) {
+  while (parts.length > 0) {
     const [part = "", ...rest] = parts;
     const next = posix.join(at, part);
-    const found = files.lookup(next);
+    const found = missing === "looked for at each launch" ? seen(files, next) : files.lookup(next);
     if (!found) {
-      if (!make) {
+      const path = posix.join(next, ...rest);
+      if (missing === "refused") {
         throw new Error(
           `source ${source} does not exist on this machine: create it, correct it, or set opts.autocreate`,
         );
       }
-      const missing = posix.join(next, ...rest);
-      mkdir(missing);
-      return missing;
+      if (missing === "made") mkdir(path);
+      return { path, asked, links };
     }
     if (found.kind !== "link") {
       at = next;
@@ -41,14 +57,38 @@ export function resolveSource(
         `source ${source} goes through the link ${next} of uid ${found.owner}, who could thereby show any path of the host: name what it leads to, or make the link yourself`,
       );
     }
-    if (++links > MOST_LINKS) throw new Error(`source ${source}: too many symbolic links`);
+    links.push(next);
+    if (links.length > MOST_LINKS) throw new Error(`source ${source}: too many symbolic links`);
     const text = files.readlink(next);
     parts = [...split(text), ...rest];
     if (text.startsWith("/")) at = "/";
   }
-  return at;
+  return { path: at, asked, links };
 }
 
-/** `..` stays: after a link it is the parent of where that leads. */
+/** Where the server may not look there is nothing for its commands. */
+function seen(files: HostFiles, path: string): ReturnType<HostFiles["lookup"]> {
+  try {
+    return files.lookup(path);
+  } catch (error) {
+    const code = error instanceof Error && "code" in error ? error.code : undefined;
+    if (code !== "EACCES" && code !== "ENOTDIR") throw error;
+    return undefined;
+  }
+}
+
+/** Whether only root can make a link there: it and all directories above it are root's, and nobody else can write in them. */
+export function isRoots(link: string, files: HostFiles): boolean {
+  if (files.lookup(link)?.owner !== 0) return false;
+  for (let dir = posix.dirname(link); ; dir = posix.dirname(dir)) {
+    if (!files.lookup(dir)?.rootsOnly) return false;
+    if (dir === "/") return true;
+  }
+}
+
+/** Of one that is followed at the start only. */
+export const heldNotice = (asked: string, link: string, why: string): string =>
+  `${asked} goes through the link ${link}, ${why}: it is followed at the start only; a reload takes where it leads then`;
+
 const split = (path: string): string[] =>
   path.split("/").filter((part) => part !== "" && part !== ".");

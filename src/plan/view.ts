@@ -10,6 +10,8 @@ interface HostFile {
   readonly executable: boolean;
   /** uid */
   readonly owner: number;
+  /** A directory in which only root can make, rename or remove what is root's. */
+  readonly rootsOnly: boolean;
 }
 
 /** What a view needs of the host. */

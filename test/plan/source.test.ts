@@ -26,14 +26,19 @@ if (process.geteuid?.() === 0) lchownSync(join(dir, "foreign"), 1, 1);
 const machine = thisMachine();
 /** For whom the last link belongs to somebody else, also where nobody but root could give it away. */
 const other = { ...machine, uid: machine.uid === 0 ? 0 : machine.uid + 1 };
-const resolve = (path: string, make = false) => resolveSource(join(dir, path), make, machine);
+const resolve = (path: string, make = false) =>
+  resolveSource(join(dir, path), make ? "made" : "refused", machine).path;
 
 describe("a source without links", () => {
   test("is what realpath(3) says", () => {
     for (const path of ["real", "mine", "twice", "mine/deep", "real/.", "real//deep/"])
       expect(resolve(path)).toBe(realpathSync(join(dir, path)));
-    expect(resolveSource(`${dir}/twice/../../real`, false, machine)).toBe(join(dir, "real"));
-    expect(resolveSource("/", false, machine)).toBe("/");
+    expect(resolveSource(`${dir}/twice/../../real`, "refused", machine)).toEqual({
+      path: join(dir, "real"),
+      asked: `${dir}/twice/../../real`,
+      links: [join(dir, "twice"), join(dir, "mine")],
+    });
+    expect(resolveSource("/", "refused", machine).path).toBe("/");
   });
 
   test("is made below what is there, where that is meant", () => {
@@ -45,8 +50,8 @@ describe("a source without links", () => {
 
 test("links of others are not followed, nor is anything made behind them", () => {
   const through = `goes through the link ${join(dir, "foreign")} of uid ${machine.uid || 1}`;
-  expect(() => resolveSource(join(dir, "foreign/deep"), false, other)).toThrow(through);
-  expect(() => resolveSource(join(dir, "foreign/made"), true, other)).toThrow(through);
+  expect(() => resolveSource(join(dir, "foreign/deep"), "refused", other)).toThrow(through);
+  expect(() => resolveSource(join(dir, "foreign/made"), "made", other)).toThrow(through);
   expect(existsSync(join(dir, "real/made"))).toBe(false);
   expect(() => resolve("loop")).toThrow("too many symbolic links");
 });

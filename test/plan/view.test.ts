@@ -44,10 +44,11 @@ const host: HostFiles = {
     const entry = files[path];
     if (entry === undefined)
       return Object.keys(files).some((name) => name.startsWith(`${path}/`))
-        ? { kind: "dir", executable: true, owner: 0 }
+        ? { kind: "dir", executable: true, owner: 0, rootsOnly: true }
         : undefined;
     const isLink = typeof entry === "object" && "link" in entry;
-    return { kind: isLink ? "link" : "file", executable: path !== "/usr/share/data", owner: 0 };
+    const kind = isLink ? "link" : "file";
+    return { kind, executable: path !== "/usr/share/data", owner: 0, rootsOnly: false };
   },
   readlink: (path) => (files[path] as { link: string }).link,
   head: (path) => {
