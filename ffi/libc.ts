@@ -14,6 +14,7 @@ const { symbols: libc } = dlopen("libc.so.6", {
   pipe2: { args: ["ptr", "i32"], returns: "i32" },
   prctl: { args: ["i32", "u64", "u64", "u64", "u64"], returns: "i32" },
   fcntl: { args: ["i32", "i32", "i64"], returns: "i32" },
+  statvfs: { args: ["cstring", "ptr"], returns: "i32" },
   poll: { args: ["ptr", "u64", "i32"], returns: "i32" },
 });
 
@@ -50,6 +51,16 @@ export function memfdCreate(name: string, executable: boolean): number {
 /** No more writing, growing, shrinking or unsealing. */
 export function sealMemfd(fd: number): void {
   checked(libc.fcntl(fd, F_ADD_SEALS, ALL_SEALS), "fcntl", "F_ADD_SEALS");
+}
+
+/** struct statvfs: eleven words and a reserve; f_flag is the tenth. */
+const mounted = new BigUint64Array(16);
+const FLAGS = 9;
+const ST_NOEXEC = 8n;
+
+/** Whether a path is on a noexec mount: statvfs(3). false where it cannot be told. */
+export function isNoexec(path: string): boolean {
+  return libc.statvfs(path, mounted) === 0 && ((mounted[FLAGS] ?? 0n) & ST_NOEXEC) !== 0n;
 }
 
 const ends = new Int32Array(2);

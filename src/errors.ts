@@ -40,6 +40,9 @@ const EXHAUSTED: ReadonlySet<unknown> = new Set([
 /** Whether an errno tells that there is too little of something, and the same may succeed later. */
 export const isExhaustion = (errno: unknown): boolean => EXHAUSTED.has(errno);
 
+/** What this machine, or the user of the server, does not allow: no bug, and its message says what to do. */
+export class Refused extends Error {}
+
 /** An error that a client is told: its status, and `message` as the info that says what to do. */
 export class AfbError extends Error {
   constructor(

@@ -1,6 +1,7 @@
 /** Entry: picks a subcommand from argv. Each one is loaded only when it is asked for. */
 import { suggestion } from "./config/nearest.ts";
 import { keepConsole } from "./console.ts";
+import { endOnUnexpected } from "./unexpected.ts";
 import { version } from "./version.ts";
 
 interface Subcommand {
@@ -75,10 +76,9 @@ async function main([name, ...rest]: string[]): Promise<number> {
 }
 
 keepConsole();
-try {
-  process.exit(await main(process.argv.slice(2)));
-} catch (error) {
-  // What the runtime would print is not made safe for a terminal.
-  console.error("spawnbox failed:", error);
-  process.exit(1);
-}
+const [, , subcommand = ""] = process.argv;
+// An unknown name is the user's text, and told by main().
+const end = endOnUnexpected(
+  Object.hasOwn(SUBCOMMANDS, subcommand) ? `spawnbox ${subcommand}` : "spawnbox",
+);
+await main(process.argv.slice(2)).then((code) => process.exit(code), end);

@@ -1,6 +1,8 @@
 /*
  * The first code of the executable. The runtime needs /proc from its very start, long before anything of ours, and without it
- * aborts with a crash report of its own. So that is looked for here, and said in one line.
+ * aborts with a crash report of its own. So that is looked for here, and said in one line. Likewise, on x86_64, the instructions
+ * that it is compiled with: x86-64-v2, of which SSE4.2 and POPCNT came last. It would die of SIGILL without a word; a virtual
+ * machine whose processor is qemu64 or kvm64 is like that.
  *
  * No relocations, no stack, and all registers that the program's own entry reads are left alone. The last eight bytes are the
  * distance from here to that entry: patch.ts writes them.
@@ -10,16 +12,23 @@ entry:
 #if defined(__x86_64__)
 	/* rdx: what to call at exit, see the System V ABI. A system call changes rax, rcx, r11. */
 	mov %rdx, %r8
+	mov $1, %eax			/* ecx: features; rbx means nothing at an entry */
+	cpuid
+	and $0x00900000, %ecx		/* SSE4.2, POPCNT */
+	cmp $0x00900000, %ecx
+	lea processor(%rip), %rsi
+	mov $(path - processor), %edx
+	jne 2f
 	mov $21, %eax			/* access(path, F_OK) */
 	lea path(%rip), %rdi
 	xor %esi, %esi
 	syscall
 	test %rax, %rax
 	jns 1f
-	mov $1, %eax			/* write(2, line, …) */
-	mov $2, %edi
 	lea line(%rip), %rsi
 	mov $(end - line), %edx
+2:	mov $1, %eax			/* write(2, line, …) */
+	mov $2, %edi
 	syscall
 	mov $231, %eax			/* exit_group(1) */
 	mov $1, %edi
@@ -52,6 +61,10 @@ entry:
 	br x16
 #else
 #error "spawnbox is for x86_64 and aarch64"
+#endif
+#if defined(__x86_64__)
+processor:
+	.ascii "spawnbox: this processor lacks SSE4.2 or POPCNT, which it needs (x86-64-v2); of a virtual machine, choose another CPU model, such as host\n"
 #endif
 path:	.asciz "/proc/self/maps"
 line:	.ascii "spawnbox: /proc is not mounted, and nothing of it works without: mount -t proc proc /proc\n"

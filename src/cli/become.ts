@@ -98,10 +98,10 @@ async function becomeBy(
       kind: "fd",
       fd,
     }));
-    const { endpoints, otherwise, origins, hosts, pages } = options;
+    const { endpoints, otherwise, origins, hosts, base, pages } = options;
     const wanted = [...endpoints, ...inherited];
     const places = wanted.length > 0 ? wanted : [otherwise];
-    await server.extend({ endpoints: places, origins, hosts, pages });
+    await server.extend({ endpoints: places, origins, hosts, base, pages });
   } catch (error) {
     await giveBack();
     throw error;

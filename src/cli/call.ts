@@ -14,7 +14,8 @@ the task ends. Ctrl-C stops the task. A subscription to one task prints its even
 on standard error; Ctrl-C then leaves the task alone.
 
 Options:
-  --url URL          where the server is (default: ws://localhost:1234/api); unix:/PATH for a unix socket
+  --url URL          where the server is (default: http://localhost:1234); unix:/PATH for a unix socket,
+                     unix:/PATH:/BASE for one of a server with --base
   --token-file FILE  presents the token in the first line of a file; without it, that of SPAWNBOX_TOKEN, if set
   --token TOKEN      presents this token; other users can see it, as all of a command line
   --raw              one line of JSON per reply or event; the default when output is not a terminal
@@ -81,15 +82,20 @@ function completeUrl(text: string): string {
   if (!url || !/^wss?:$/.test(url.protocol) || url.host === "") {
     throw new UsageError(`"${text}" is not a URL such as ws://localhost:1234/api`);
   }
-  if (url.pathname === "/") url.pathname = "/api";
+  // Who names a WebSocket by its path means that; a server of --base is named as it names itself.
+  if (/^http/i.test(text)) url.pathname = toApi(url.pathname);
+  else if (url.pathname === "/") url.pathname = "/api";
   return url.href;
 }
 
+/** The path of the WebSocket of a server at this one. */
+const toApi = (path: string): string => path.replace(/(\/api)?\/*$/, "/api");
+
 /** As Bun's WebSocket wants it: the path of the socket, and behind a colon that of the request. */
 function unixUrl(text: string): string {
-  const [path = "", request = "/api", ...rest] = text.split(":");
+  const [path = "", request = "", ...rest] = text.split(":");
   if (path === "" || rest.length > 0) {
     throw new UsageError(`"unix:${text}" is not a URL such as unix:/run/spawnbox.sock`);
   }
-  return `ws+unix://${resolve(path)}:${request}`;
+  return `ws+unix://${resolve(path)}:${toApi(request)}`;
 }

@@ -1,6 +1,7 @@
 /** The command line of `spawnbox serve`. */
 import { parseArgs } from "node:util";
 import { earlyConfigs, EARLY_CONFIGS } from "../boot/places.ts";
+import { type Base, whyNoBase } from "../server/base.ts";
 import type { Endpoint } from "../server/endpoint.ts";
 import type { PageSource } from "../server/pages.ts";
 import { namesOf } from "../server/path.ts";
@@ -28,6 +29,7 @@ ${accessHelp}
   --origin URL      a web page's origin that may call, besides our own; repeatable
   --roothttp DIR    serve the files of a directory as pages, at /
   --alias /P:DIR    serve those of another at /P; repeatable
+  --base /PATH      everything is below this path, for a proxy that hands it on as it is
   --name HOST       a name this server is called by; repeatable; when given, others are refused
   -h, --help        this text
 
@@ -48,6 +50,7 @@ export interface ServeOptions {
   readonly otherwise: Endpoint;
   readonly origins: readonly string[];
   readonly hosts: readonly string[];
+  readonly base: Base;
   readonly pages: readonly PageSource[];
   /** Most tasks at a time; undefined: what there is room for. */
   readonly concurrency: number | undefined;
@@ -81,6 +84,7 @@ export function parseServe(
       "unix-mode": { type: "string" },
       origin: { type: "string", multiple: true, default: [] },
       name: { type: "string", multiple: true, default: [] },
+      base: { type: "string" },
       roothttp: { type: "string" },
       concurrency: { type: "string" },
       alias: { type: "string", multiple: true, default: [] },
@@ -107,7 +111,17 @@ export function parseServe(
   const sources = [...each(source), ...(early ? earlySources() : [])];
   const concurrency =
     values.concurrency === undefined ? undefined : parseConcurrency(values.concurrency);
-  return { sources, early, access, endpoints, otherwise, origins, hosts: name, pages, concurrency };
+  const base = values.base === undefined ? "" : parseBase(values.base);
+  return {
+    ...{ sources, early, access, endpoints, otherwise, origins, hosts: name, base, pages },
+    concurrency,
+  };
+}
+
+function parseBase(text: string): Base {
+  const why = whyNoBase(text);
+  if (why !== undefined) throw new TypeError(`--base ${text}: ${why}`);
+  return text;
 }
 
 function parseAlias(text: string): PageSource {

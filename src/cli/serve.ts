@@ -6,6 +6,7 @@ import { AfbError } from "../errors.ts";
 import { Launching, withNotices } from "../launch/launching.ts";
 import { explain } from "../plan/explain.ts";
 import type { ApiPlan } from "../plan/plan.ts";
+import type { Base } from "../server/base.ts";
 import type { Endpoint } from "../server/endpoint.ts";
 import { type RunningServer, startServer } from "../server/server.ts";
 import { Accounts, watchAccounts } from "../service/accounts.ts";
@@ -37,9 +38,10 @@ export interface EarlyBoot {
 
 /** Serves until SIGTERM or SIGINT. Returns the exit code. */
 export async function serve(
-  { sources, access, origins, hosts, pages, concurrency, ...places }: ServeOptions,
+  { sources, access, origins, hosts, base, pages, concurrency, ...places }: ServeOptions,
   early?: EarlyBoot,
 ): Promise<number> {
+  // Where this machine does not let it be, that is told at the top.
   const launching = new Launching();
   /** Makes what launches of the plans need. */
   const prepare = async (loaded: Loaded) => {
@@ -83,7 +85,7 @@ export async function serve(
     await registry.start();
     const { connections } = room;
     server = await startServer({
-      ...{ endpoints, origins, hosts, pages, registry, version, connections },
+      ...{ endpoints, origins, hosts, base, pages, registry, version, connections },
     });
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
@@ -122,7 +124,7 @@ export async function serve(
   };
   reload = () => reloadAndTell(serving);
   process.on("SIGHUP", () => void reload());
-  console.log(banner(server.urls, current, registry, room));
+  console.log(banner(server.urls, base, current, registry, room));
   serving.manager.ready(serving.status());
   early?.handover.answer((joining, joiner) => become(joining, joiner, serving));
   early?.onReady(server.urls);
@@ -174,6 +176,7 @@ async function reloadAndTell(serving: Serving): Promise<ReloadResult<Reloaded>> 
 
 function banner(
   [url = "", ...others]: readonly string[],
+  base: Base,
   loaded: Loaded,
   registry: Registry,
   room: Room,
@@ -185,13 +188,13 @@ function banner(
     ...others.map((other) => `and on ${other}`),
     ...verbLines(registry),
     room.words,
-    ...(first ? [`try: ${curl(url)}/api/${first.api}/${tryVerb(first)}`] : []),
+    ...(first ? [`try: ${curl(url, base)}/api/${first.api}/${tryVerb(first)}`] : []),
   ].join("\n");
 }
 
-function curl(url: string): string {
+function curl(url: string, base: Base): string {
   if (url.startsWith("http")) return `curl ${url}`;
-  return `curl --unix-socket ${url.slice("unix:".length)} http://localhost`;
+  return `curl --unix-socket ${url.slice("unix:".length)} http://localhost${base}`;
 }
 
 /** Those of the configs, and those about the access. */

@@ -3,9 +3,12 @@ import { closeSync, readFileSync } from "node:fs";
 import { release } from "node:os";
 import { missingCall, type KernelCall } from "../../ffi/kernel.ts";
 import { landlockAbi } from "../../ffi/landlock.ts";
+import { CError } from "../../ffi/errno.ts";
 import { capFromName } from "../../ffi/libcap.ts";
 import { memfdCreate } from "../../ffi/libc.ts";
 import { libseccompVersion } from "../../ffi/libseccomp.ts";
+import { confinement } from "../launch/confinement.ts";
+import { hint } from "../launch/hints.ts";
 import { capabilityWords } from "../plan/words.ts";
 import { type Feature, missing, there } from "./feature.ts";
 
@@ -63,20 +66,15 @@ function calls(): Feature[] {
   });
 }
 
+/** In the words of a launch. */
 function memfd(): Feature {
-  const policy = kernelFile("/proc/sys/vm/memfd_noexec");
-  if (policy === "2") {
-    return missing(
-      "memfd",
-      "vm.memfd_noexec is 2",
-      "sysctl vm.memfd_noexec=1: the launcher runs from a memfd",
-    );
-  }
   try {
     closeSync(memfdCreate("spawnbox-doctor", true));
     return there("memfd", "executable");
   } catch (error) {
-    return missing("memfd", message(error), "the launcher runs from a memfd: memfd_create(2)");
+    const errno = error instanceof CError ? error.errno : "";
+    const words = hint({ step: "MEMFD", errno, what: "" }, confinement());
+    return missing("memfd", message(error), words);
   }
 }
 

@@ -9,6 +9,8 @@ import { continueAtInput, pipe, setNonBlocking } from "../../ffi/libc.ts";
 import type { Plan } from "../plan/plan.ts";
 import type { GroupUsage, TaskGroup } from "./cgroup.ts";
 import { Channel } from "./channel.ts";
+import { confinement } from "./confinement.ts";
+import { hint, killed } from "./hints.ts";
 import { launcherPath, opsFd } from "./launcher.ts";
 import { addSupervisor, sweepOrphans } from "./orphans.ts";
 import { type LauncherRecord, RecordReader } from "./records.ts";
@@ -166,7 +168,7 @@ export class LaunchedTask implements Task {
   }
 
   async #run([status, stdout, stderr]: [Channel, Channel, Channel]): Promise<Outcome> {
-    const records = new RecordReader();
+    const records = new RecordReader(this.plan);
     const start = this.#start;
     let outputs: Promise<unknown> = Promise.resolve();
     const begin = () => {
@@ -210,8 +212,14 @@ export class LaunchedTask implements Task {
       this.#neverRan ||= this.#words?.isUnread() ?? false;
       this.#closeWords();
       // No effect after a failure record: a promise settles once.
+      const why = killed(confinement(), String(this.#supervisor.signalCode));
       start.reject(
-        new LaunchError("launcher", "", "", "it died before it could tell that the command runs"),
+        new LaunchError(
+          "launcher",
+          "",
+          "",
+          `it died before it could tell that the command runs: ${why}`,
+        ),
       );
       stdout.cancel();
       stderr.cancel();
@@ -313,21 +321,14 @@ export class LaunchedTask implements Task {
   }
 }
 
-const SPAWN_HINTS: Readonly<Record<string, string>> = {
-  EMFILE:
-    "the server has too few file descriptors: raise LimitNOFILE, or limit how many tasks run at once",
-  EAGAIN:
-    "the server's user has too many processes: raise LimitNPROC, or limit how many tasks run at once",
-  ENOMEM: "out of memory",
-  E2BIG: "the arguments and the environment are too long for the kernel",
-};
-
 function spawnFailure(error: unknown): LaunchError {
-  const code =
-    error instanceof CError
-      ? error.errno
-      : error instanceof Error && "code" in error
-        ? String(error.code)
-        : "";
-  return new LaunchError("spawn", "launcher", code, SPAWN_HINTS[code] ?? String(error));
+  if (error instanceof LaunchError) return error;
+  const isCall = error instanceof CError;
+  const code = isCall ? error.errno : codeOf(error);
+  const step = isCall ? "PIPE" : "SPAWN";
+  const words = hint({ step, errno: code, what: "" }, confinement());
+  return new LaunchError("spawn", isCall ? error.call : "launcher", code, words);
 }
+
+const codeOf = (error: unknown): string =>
+  error instanceof Error && "code" in error ? String(error.code) : String(error);

@@ -2,9 +2,30 @@
 import { closeSync, readFileSync, writeSync } from "node:fs";
 import { launcherAsset } from "../../ffi/launcher/binary.ts";
 import { memfdCreate, moveFd, sealMemfd, setUndumpable } from "../../ffi/libc.ts";
+import { CError } from "../../ffi/errno.ts";
+import { errnoOf } from "./cgroup/files.ts";
+import { confinement } from "./confinement.ts";
+import { hint } from "./hints.ts";
 import { adoptOrphans } from "./orphans.ts";
+import { LaunchError } from "./task.ts";
 
-function sealed(name: string, content: Uint8Array, executable: boolean): number {
+/** @throws LaunchError with the words of the step, where `make` throws what the kernel said */
+function told<Made>(step: "MEMFD" | "PIPE", what: string, make: () => Made): Made {
+  try {
+    return make();
+  } catch (error) {
+    const isCall = error instanceof CError;
+    const errno = isCall ? error.errno : errnoOf(error);
+    const words = hint({ step, errno, what }, confinement());
+    throw new LaunchError(isCall ? error.call : step.toLowerCase(), what, errno, words);
+  }
+}
+
+/** @throws LaunchError */
+const sealed = (name: string, content: Uint8Array, executable: boolean): number =>
+  told("MEMFD", name, () => sealedMemfd(name, content, executable));
+
+function sealedMemfd(name: string, content: Uint8Array, executable: boolean): number {
   const fd = memfdCreate(name, executable);
   try {
     for (let offset = 0; offset < content.length;) offset += writeSync(fd, content, offset);
@@ -23,14 +44,17 @@ let launcher: string | undefined;
  * Path to execute the launcher by. Made once; the memfd lives as long as the server. From here on the server is not dumpable, so
  * that commands of its own user can neither trace it nor read its memory and environment; its fds are then found under
  * /proc/self only, which is the same table in the child that executes. And what a killed supervisor leaves behind comes to it.
+ * @throws LaunchError where this machine does not allow it
  */
 export function launcherPath(): string {
   if (launcher === undefined) {
     // The child's stdio takes the low numbers before it executes.
     const fd = moveFd(sealed("spawnbox-launcher", readFileSync(launcherAsset), true), LOW_FDS);
+    told("PIPE", "the server", () => {
+      setUndumpable();
+      adoptOrphans();
+    });
     launcher = `/proc/self/fd/${fd}`;
-    setUndumpable();
-    adoptOrphans();
   }
   return launcher;
 }

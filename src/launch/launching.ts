@@ -8,6 +8,7 @@ import { releaseOps } from "./launcher.ts";
 import { Pools } from "./pool.ts";
 import { poolNotices } from "./reserve.ts";
 import type { Launch } from "./task.ts";
+import { errorLine } from "../unexpected.ts";
 
 /** What plans need to be launched: made, and not used yet. One of both is to be called, once. */
 export interface Preparation {
@@ -61,7 +62,7 @@ export class Launching {
     this.#retired.add(root);
     root.retire().then(
       () => this.#retired.delete(root),
-      (error: unknown) => console.error("a cgroup of before is left:", error),
+      (error: unknown) => console.error(`a cgroup of before is left: ${errorLine(error)}`),
     );
   }
 

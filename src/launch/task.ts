@@ -1,4 +1,5 @@
 /** One run of a command, from its start to its outcome. */
+import { Refused } from "../errors.ts";
 import type { Plan } from "../plan/plan.ts";
 
 /** Where the bytes of a task go. A returned promise holds reading back until it settles. */
@@ -41,7 +42,7 @@ export interface Usage {
 }
 
 /** The set-up of a sandbox, or the exec of the command, failed: nothing ran. */
-export class LaunchError extends Error {
+export class LaunchError extends Refused {
   constructor(
     /** Step of the launcher, such as `mount`, `setresuid`, `exec`. */
     readonly step: string,

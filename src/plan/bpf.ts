@@ -30,6 +30,9 @@ export const JA = 0x05;
 export const RET_K = 0x06;
 export const RET_A = 0x16;
 const JEQ_K = 0x15;
+const JGT_K = 0x25;
+const JGE_K = 0x35;
+const JSET_K = 0x45;
 const DIV_K = 0x34;
 /** LSH|K, RSH|K */
 const SHIFTS = new Set([0x64, 0x74]);
@@ -193,4 +196,29 @@ export function lowerHalves(program: Uint8Array, args: readonly number[]): Uint8
         : instruction,
     ),
   );
+}
+
+const LD_ABS_NUMBER = 0;
+const LD_ABS_ARCH = 4;
+
+/**
+ * What a program says to a call of that number and AUDIT_ARCH_…, as SECCOMP_RET_…; undefined where that depends on arguments, or
+ * takes arithmetic.
+ */
+export function verdictOf(program: Uint8Array, number: number, arch: number): number | undefined {
+  const code = decode(program);
+  let a = 0;
+  for (let at = 0; at < code.length; at++) {
+    const { code: op, jt, jf, k } = code[at] ?? { code: RET_A, jt: 0, jf: 0, k: 0 };
+    if (op === RET_K) return k;
+    if (op === JA) at += k;
+    else if (op === LD_ABS && k === LD_ABS_NUMBER) a = number;
+    else if (op === LD_ABS && k === LD_ABS_ARCH) a = arch;
+    else if (op === JEQ_K) at += a === k ? jt : jf;
+    else if (op === JGT_K) at += a > k ? jt : jf;
+    else if (op === JGE_K) at += a >= k ? jt : jf;
+    else if (op === JSET_K) at += (a & k) !== 0 ? jt : jf;
+    else return undefined;
+  }
+  return undefined;
 }

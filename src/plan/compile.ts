@@ -15,15 +15,14 @@ import {
 } from "./compile-command.ts";
 import { compilePolicy, compileWho } from "./compile-policy.ts";
 import { compileEnv } from "./env.ts";
-import { mayExecute } from "./landlock.ts";
 import type { Machine } from "./machine.ts";
 import type { ActionPlans, ApiPlan, PluginPlan, SandboxPlan } from "./plan.ts";
 import { applyProfile } from "./profile.ts";
 import { mergedReport } from "./profile-merge.ts";
 import { checkProgram } from "./program.ts";
+import { programContext } from "./program-context.ts";
 import { Report } from "./report.ts";
 import { withSharedPlaces } from "./shared-places.ts";
-import { View } from "./view.ts";
 
 export type { CheckEncoder };
 
@@ -163,16 +162,14 @@ class ConfigCompiler {
     const env = report.attempt(`${path}.envs`, () =>
       compileEnv(sandbox.envs ?? [], acls, identity, machine, expandText),
     );
-    const view = new View(policy.mounts, machine.files);
+    const inside = programContext(policy, env ?? {}, machine);
     const context: SandboxContext = {
       sandbox,
       policy,
       env: env ?? {},
       api: names.api,
       report: this.report,
-      checkProgram: once((file) =>
-        checkProgram(view, file, (real) => mayExecute(policy.landlock, real)),
-      ),
+      checkProgram: once((file) => checkProgram(inside, file)),
       checkEncoder: this.#checkEncoder,
       blobs: this.blobs,
     };

@@ -1,6 +1,7 @@
 /** The look-ups a compile needs, handed in: what this machine is, and who we are on it. */
 import {
   closeSync,
+  constants,
   existsSync,
   lstatSync,
   mkdirSync,
@@ -13,6 +14,7 @@ import {
 } from "node:fs";
 import { hostname } from "node:os";
 import { missingCall } from "../../ffi/kernel.ts";
+import { isNoexec } from "../../ffi/libc.ts";
 import { landlockAbi } from "../../ffi/landlock.ts";
 import { capFromName } from "../../ffi/libcap.ts";
 import {
@@ -24,6 +26,7 @@ import {
 import { readObeyed } from "../config/obeyed.ts";
 import { trustOf } from "../config/trust.ts";
 import { idOf } from "../config/ranges.ts";
+import { foreignFormats } from "./binfmt.ts";
 import { outputOf } from "./output.ts";
 import type { LabelPolicy } from "./policy.ts";
 import type { HostFiles } from "./view.ts";
@@ -97,7 +100,7 @@ function isRootsOnly({ uid, gid, mode }: Stats): boolean {
   return uid === 0 && (open === 0 || (mode & 0o1000) !== 0);
 }
 
-const hostFiles: HostFiles = {
+export const hostFiles: HostFiles = {
   lookup: (path) => {
     const stat = lstatSync(path, { throwIfNoEntry: false });
     if (!stat) return undefined;
@@ -108,16 +111,20 @@ const hostFiles: HostFiles = {
         : stat.isSymbolicLink()
           ? "link"
           : "other";
+    const { mode, uid: owner, gid: group } = stat;
     return {
       kind,
-      executable: (stat.mode & 0o111) !== 0,
-      owner: stat.uid,
+      executable: (mode & 0o111) !== 0,
+      owner,
+      group,
+      mode: mode & 0o7777,
       rootsOnly: kind === "dir" && isRootsOnly(stat),
     };
   },
   readlink: (path) => readlinkSync(path),
   head: (path, bytes) => {
-    const fd = openSync(path, "r");
+    const fd = openForReading(path);
+    if (fd === undefined) return undefined;
     try {
       const buffer = new Uint8Array(bytes);
       return buffer.subarray(0, readSync(fd, buffer, 0, bytes, 0));
@@ -125,7 +132,19 @@ const hostFiles: HostFiles = {
       closeSync(fd);
     }
   },
+  isNoexec,
+  foreignFormats,
 };
+
+/** Not waiting for a writer, should it have become a FIFO. */
+function openForReading(path: string): number | undefined {
+  try {
+    return openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "EACCES") return undefined;
+    throw error;
+  }
+}
 
 /** By what each registers only when it is active; securityfs, which lists them, may not be mounted. */
 function labelModule(): LabelPolicy["module"] | undefined {

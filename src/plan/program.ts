@@ -1,69 +1,193 @@
-/** Checks that a program can be executed inside a sandbox: itself, its `#!` interpreter, its ELF loader. See execve(2), elf(5). */
-import type { View } from "./view.ts";
+/** Checks that a program can be executed inside a sandbox: itself, its `#!` interpreter, its ELF loader. See execve(2). */
+import { posix } from "node:path";
+import { MACHINE, programFile } from "./program-file.ts";
+import type { Found, View } from "./view.ts";
 
 /** The kernel follows scripts of scripts this deep. */
 const MOST_INTERPRETERS = 4;
 const HEAD = 4096;
-const PT_INTERP = 3;
+/** X_OK and R_OK of access(2). */
+const EXECUTE = 1;
+const READ = 4;
 
-/**
- * Throws telling what is missing and who needs it.
- * @param mayExecute whether Landlock lets a path without links be executed
- */
-export function checkProgram(
-  view: View,
-  path: string,
-  mayExecute: (path: string) => boolean = () => true,
-  neededBy = "",
-  depth = 0,
-): void {
+/** Who executes, and within what. */
+export interface ProgramContext {
+  readonly view: View;
+  /** Of the programs; undefined where those of this machine are not those that will be executed. */
+  readonly arch: "x64" | "arm64" | undefined;
+  /** Whether Landlock lets a path without links be executed. */
+  mayExecute(path: string): boolean;
+  /** Who the command is; undefined where the rights of files do not hold it, or are not known. */
+  readonly user?: { readonly uid: number; readonly gids: ReadonlySet<number> } | undefined;
+  /** PATH of the command; undefined where that is not known yet. */
+  readonly searchPath?: string | undefined;
+  /** Whether the filter kills what makes calls of the architecture's 32-bit ABI. */
+  readonly killsForeign: boolean;
+}
+
+/** Throws telling what is wrong, who needs it, and what to do. */
+export function checkProgram(context: ProgramContext, path: string): void {
+  check(context, path, "", 0);
+}
+
+function check(context: ProgramContext, path: string, neededBy: string, depth: number): void {
+  const { view } = context;
   const needed = neededBy === "" ? "" : `, which ${neededBy} needs`;
-  let found: ReturnType<View["resolve"]>;
-  try {
-    found = view.resolve(path);
-  } catch (error) {
-    throw new Error(`${error instanceof Error ? error.message : String(error)}${needed}`, {
-      cause: error,
-    });
-  }
-  if (!mayExecute(found.path))
+  const found = attempt(needed, () => view.resolve(path));
+  if (!context.mayExecute(found.path))
     throw new Error(
       `${path} may not be executed${needed}: add it, or a directory above it, to landlock.exec`,
     );
   // Made at boot by execfd: its content is the config's business.
-  if (found.host === undefined) return;
-  const file = view.files.lookup(found.host);
-  if (file?.kind !== "file" || !file.executable)
-    throw new Error(`${path} is not an executable file${needed}`);
+  const { host } = found;
+  if (host === undefined) return;
+  const file = view.files.lookup(host);
+  if (file?.kind === "dir")
+    throw new Error(`${path} is a directory, and not an executable file${needed}`);
+  if (file?.kind !== "file") throw new Error(`${path} is not an executable file${needed}`);
+  if (!file.executable)
+    throw new Error(`${path} is not an executable file${needed}: chmod +x ${host}`);
   if (found.noexec)
     throw new Error(`${path} lies on a noexec mount${needed}: set "exec": true on it`);
-  const interpreter = interpreterOf(view.files.head(found.host, HEAD));
-  if (interpreter === undefined) return;
-  if (depth >= MOST_INTERPRETERS)
-    throw new Error(`${path}: interpreters of interpreters, too deep${needed}`);
-  checkProgram(view, interpreter, mayExecute, path, depth + 1);
+  if (view.files.isNoexec(host))
+    throw new Error(
+      `${path} lies on a noexec mount of this machine${needed}: put it elsewhere, or mount -o remount,exec what ${host} is on`,
+    );
+  checkRights(context, found, path, EXECUTE, needed);
+  const head = view.files.head(host, HEAD);
+  // The server may not read what it, or another user, may execute.
+  if (head === undefined) return;
+  const foreign = view.files.foreignFormats().find((one) => one.matches(head, path));
+  if (foreign) {
+    if (!foreign.opened) deeper(context, foreign.interpreter, path, depth);
+    return;
+  }
+  const program = told(path, needed, () => programFile(head));
+  if (program.kind === "elf") {
+    checkMachine(context, program.machine, path, needed);
+    if (program.loader !== undefined) deeper(context, program.loader, path, depth);
+    return;
+  }
+  checkRights(context, found, path, READ, needed);
+  deeper(context, program.interpreter, path, depth);
+  if (posix.basename(program.interpreter) === "env")
+    checkSearched(context, program.argument, path, depth);
 }
 
-/** What the kernel executes to run this file: of a script its interpreter, of a dynamic ELF file its loader. */
-export function interpreterOf(head: Uint8Array): string | undefined {
-  const text = new TextDecoder("latin1").decode(head);
-  if (text.startsWith("#!")) {
-    const name = /^#![ \t]*([^ \t\n]+)/.exec(text)?.[1];
-    return name?.startsWith("/") ? name : undefined;
-  }
-  // 64-bit, little-endian: what runs on the architectures that spawnbox runs on.
-  if (!text.startsWith("\x7fELF\x02\x01") || head.length < 64) return undefined;
-  const view = new DataView(head.buffer, head.byteOffset, head.length);
-  const offset = Number(view.getBigUint64(32, true));
-  const size = view.getUint16(54, true);
-  const count = view.getUint16(56, true);
-  for (let i = 0; i < count; i++) {
-    const at = offset + i * size;
-    if (at + 40 > head.length) return undefined;
-    if (view.getUint32(at, true) !== PT_INTERP) continue;
-    const start = Number(view.getBigUint64(at + 8, true));
-    const length = Number(view.getBigUint64(at + 32, true));
-    return start + length <= head.length ? text.slice(start, start + length - 1) : undefined;
-  }
-  return undefined;
+function deeper(context: ProgramContext, path: string, neededBy: string, depth: number): void {
+  if (depth >= MOST_INTERPRETERS)
+    throw new Error(`${neededBy}: interpreters of interpreters, too deep`);
+  check(context, path, neededBy, depth + 1);
 }
+
+/** What env(1) looks up in PATH, for `#!/usr/bin/env NAME`. */
+function checkSearched(
+  context: ProgramContext,
+  argument: string,
+  path: string,
+  depth: number,
+): void {
+  const split = /^(?:-S|--split-string[= ])\s*(.*)$/s.exec(argument)?.[1];
+  const [name = "", ...more] = (split ?? argument).split(/[ \t]+/);
+  // Its options and variables may change anything.
+  if (name === "" || name.startsWith("-") || name.includes("=")) return;
+  if (split === undefined && more.length > 0)
+    throw new Error(
+      `${path} gives env the one name ${JSON.stringify(argument)}, as the kernel does not split it: write #!/usr/bin/env -S ${argument}`,
+    );
+  if (name.startsWith("/")) return deeper(context, name, path, depth);
+  const { searchPath } = context;
+  if (searchPath === undefined || name.includes("/")) return;
+  const at = searchPath
+    .split(":")
+    .filter((directory) => directory.startsWith("/"))
+    .map((directory) => posix.join(directory, name))
+    .find((one) => isThere(context.view, one));
+  if (at === undefined)
+    throw new Error(
+      `${path} needs ${name}, which is in no directory of PATH inside the sandbox (${searchPath}): mount it there, or set PATH in envs`,
+    );
+  deeper(context, at, path, depth);
+}
+
+/** Whether env(1) would stop here. What is made at boot is there; where the server cannot look, nothing is known to be. */
+function isThere(view: View, path: string): boolean {
+  try {
+    const { host } = view.resolve(path);
+    const file = host === undefined ? undefined : view.files.lookup(host);
+    return host === undefined || (file?.kind === "file" && file.executable);
+  } catch {
+    // not visible, or no such file: the next directory is looked at
+    return false;
+  }
+}
+
+function checkMachine(
+  { arch, killsForeign }: ProgramContext,
+  machine: number,
+  path: string,
+  needed: string,
+): void {
+  if (arch === undefined || machine === MACHINE[arch]) return;
+  if (machine !== (arch === "x64" ? MACHINE.i386 : MACHINE.arm)) {
+    const names = Object.entries(MACHINE).find(([, number]) => number === machine);
+    throw new Error(
+      `${path} is a program of another architecture (${names?.[0] ?? `machine ${machine}`})${needed}: install that for ${arch}`,
+    );
+  }
+  if (killsForeign)
+    throw new Error(
+      `${path} is a 32-bit program${needed}, and the seccomp filter of the sandbox kills what makes calls of another ABI than that of ${arch}: install the 64-bit program, or let the filter take that ABI`,
+    );
+}
+
+/** Only what is sure to be refused: an access control list may allow more than the mode says. See path_resolution(7), acl(5). */
+function checkRights(
+  { view, user }: ProgramContext,
+  { host, path: inside }: Found,
+  path: string,
+  right: number,
+  needed: string,
+): void {
+  if (!user || host === undefined) return;
+  const refused = (place: string | undefined, wanted: number): boolean => {
+    const file = place === undefined ? undefined : view.files.lookup(place);
+    if (!file) return false;
+    const { mode, owner, group } = file;
+    if (owner === user.uid) return ((mode >> 6) & wanted) === 0;
+    const groups = (mode >> 3) & wanted;
+    return groups === 0 && (user.gids.has(group) || (mode & wanted) === 0);
+  };
+  for (let above = posix.dirname(inside); above !== "/"; above = posix.dirname(above)) {
+    const place = view.hostPath(above);
+    if (refused(place, EXECUTE))
+      throw new Error(
+        `${path} lies in ${above}, which the user of the sandbox (uid ${user.uid}) may not enter${needed}: chmod o+x ${place}, or put it elsewhere`,
+      );
+  }
+  if (refused(host, right))
+    throw new Error(
+      `${path} may not be ${right === READ ? "read" : "executed"} by the user of the sandbox (uid ${user.uid})${needed}: chmod o+${right === READ ? "r" : "x"} ${host}`,
+    );
+}
+
+function attempt<Value>(needed: string, look: () => Value): Value {
+  try {
+    return look();
+  } catch (error) {
+    throw new Error(`${messageOf(error)}${needed}`, { cause: error });
+  }
+}
+
+/** An error that begins with a verb, behind the path that it is about. */
+function told<Value>(path: string, needed: string, look: () => Value): Value {
+  try {
+    return look();
+  } catch (error) {
+    const [what = "", ...todo] = messageOf(error).split(": ");
+    throw new Error([`${path} ${what}${needed}`, ...todo].join(": "), { cause: error });
+  }
+}
+
+const messageOf = (error: unknown): string =>
+  error instanceof Error ? error.message : String(error);

@@ -3,6 +3,7 @@
  * inside the sandbox is found before the first launch, and not by a mute ENOENT of execve(2).
  */
 import { posix } from "node:path";
+import type { ForeignFormat } from "./binfmt.ts";
 import type { MountStep } from "./policy.ts";
 
 interface HostFile {
@@ -12,6 +13,10 @@ interface HostFile {
   readonly owner: number;
   /** A directory in which only root can make, rename or remove what is root's. */
   readonly rootsOnly: boolean;
+  /** gid */
+  readonly group: number;
+  /** The permission bits. */
+  readonly mode: number;
 }
 
 /** What a view needs of the host. */
@@ -19,12 +24,16 @@ export interface HostFiles {
   /** Without following a link; undefined when there is nothing. */
   lookup(path: string): HostFile | undefined;
   readlink(path: string): string;
-  /** The first bytes of a file, as many as there are. */
-  head(path: string, bytes: number): Uint8Array;
+  /** The first bytes of a file, as many as there are; undefined where we may not read it. */
+  head(path: string, bytes: number): Uint8Array | undefined;
+  /** Whether nothing can be executed from the file system there. */
+  isNoexec(path: string): boolean;
+  /** What this kernel has been told to run by an interpreter. */
+  foreignFormats(): readonly ForeignFormat[];
 }
 
 /** A path that was found: where it lies on the host, or nowhere for what the sandbox makes itself. */
-interface Found {
+export interface Found {
   readonly host: string | undefined;
   /** Inside, without links. */
   readonly path: string;

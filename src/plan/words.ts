@@ -52,6 +52,12 @@ export function capabilityWords(number: number): string {
   return found ? `${found[0]} (${found[1]})` : `capability ${number}`;
 }
 
+/** `CAP_NET_ADMIN`, as units have it. */
+export function capabilityName(number: number): string {
+  const found = CAPABILITIES[number];
+  return found ? `CAP_${found[0]}` : `capability ${number}`;
+}
+
 /** Numbers of capabilities, as a set such as `["SYS_ADMIN"]` has them. */
 export const capabilityNumbers = (names: readonly string[]): ReadonlySet<number> =>
   new Set(names.map((name) => CAPABILITIES.findIndex(([known]) => known === name)));

@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import { AfbError, STATUS } from "../errors.ts";
 import { failure } from "../api/reply.ts";
+import type { Base } from "./base.ts";
 import { checkOrigin, type GetHeader, type OriginPolicy } from "./origin.ts";
 
 export const PROTOCOL = "x-afb-ws-json1";
@@ -41,9 +42,13 @@ const REASONS: Record<number, string> = {
   503: "Service Unavailable",
 };
 
-export function handshake(request: UpgradeRequest, policy: OriginPolicy): Handshake {
+export function handshake(
+  request: UpgradeRequest,
+  policy: OriginPolicy,
+  base: Base = "",
+): Handshake {
   try {
-    return { accepted: true, response: accept(request, policy) };
+    return { accepted: true, response: accept(request, policy, base) };
   } catch (error) {
     if (error instanceof Refusal) {
       return refuse(error.http, new AfbError("invalid-request", error.message), error.headers);
@@ -66,12 +71,12 @@ export function refuse(http: number, error: AfbError, headers: readonly string[]
   return { accepted: false, response: `${lines.join("\r\n")}\r\n\r\n${body}` };
 }
 
-function accept(request: UpgradeRequest, policy: OriginPolicy): string {
+function accept(request: UpgradeRequest, policy: OriginPolicy, base: Base): string {
   const { header } = request;
   checkOrigin(header, policy);
   if (request.method !== "GET") throw new Refusal(405, "open a WebSocket with GET", ["Allow: GET"]);
   const path = (request.url ?? "").split("?", 1)[0];
-  if (path !== "/api") throw new Refusal(404, `no WebSocket at ${path}: use /api`);
+  if (path !== `${base}/api`) throw new Refusal(404, `no WebSocket at ${path}: use ${base}/api`);
   if (header("sec-websocket-version") !== "13") {
     throw new Refusal(426, "use version 13 of the WebSocket protocol", [
       "Sec-WebSocket-Version: 13",

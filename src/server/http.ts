@@ -7,6 +7,7 @@ import { limitReceiving } from "../../ffi/sockets.ts";
 import type { Registry } from "../api/registry.ts";
 import type { Asker } from "../api/turns.ts";
 import type { Share } from "../share.ts";
+import { type Base, below, elsewhere } from "./base.ts";
 import { type Guest, type Guests, peerName } from "./guests.ts";
 import { HttpConnection, refusal } from "./http/connection.ts";
 import type { OriginPolicy } from "./origin.ts";
@@ -26,6 +27,7 @@ export interface Shared {
   origins?: readonly string[] | undefined;
   hosts?: readonly string[] | undefined;
   pages?: Pages | undefined;
+  base: Base;
   /** Most open connections of one listener. */
   readonly most: number;
   /** Bytes of requests and replies that wait here for a client, of all of them. */
@@ -54,6 +56,7 @@ export function createDoor(shared: Shared, place: Place, guests: Guests): Door {
     sessions,
     version,
     pages: () => shared.pages,
+    base: () => shared.base,
     policy: () => place.policy,
     port: () => place.port,
   });
@@ -75,11 +78,13 @@ export function createDoor(shared: Shared, place: Place, guests: Guests): Door {
     const from: Asker = { peer: name, connection: visitor };
     const connection = new HttpConnection(socket, part, {
       respond: (request) => rest(request, { from, peer }),
+      route: (target) => below(shared.base, target) ?? elsewhere(shared.base, target),
       upgrade: (head, behind) => {
         connections.delete(connection);
         const { policy, port } = place;
         visitor.speaks = upgrade(head, socket, behind, {
           ...{ registry, sessions, policy, port, webSockets, peer, part, from },
+          base: shared.base,
         });
       },
     });

@@ -6,10 +6,12 @@ import { EVENTS } from "./events.ts";
 
 type Json = Record<string, unknown>;
 
-export function openApi(apis: readonly ApiDescription[], version: string): Json {
+/** @param base what is before the paths, see Base */
+export function openApi(apis: readonly ApiDescription[], version: string, base = ""): Json {
   return {
     openapi: "3.1.0",
     info: { title: "spawnbox", version, description: "Commands, each launched in its sandbox" },
+    ...(base !== "" && { servers: [{ url: base }] }),
     tags: apis.map(({ api, info }) => ({ name: api, ...(info ? { description: info } : {}) })),
     paths: Object.fromEntries(
       apis.flatMap(({ api, verbs }) => {

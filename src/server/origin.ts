@@ -8,7 +8,7 @@
  * - On a loopback address, Host must be localhost, 127.0.0.1, [::1], or one of `hosts`. On other addresses any Host
  *   will do, unless `hosts` is given.
  *
- *
+ * These lists are the options --origin and --name.
  * Over plain http to an address other than loopback, browsers send no Sec-Fetch-Site; and for `<img src>`, a link or
  * `fetch(…, {mode: "no-cors"})` no Origin either. A foreign page chooses whether Referer and which Accept are sent, so their
  * absence proves nothing; what it cannot change there is that the request looks like one of a browser. Therefore:
@@ -50,14 +50,14 @@ export function checkOrigin(header: GetHeader, policy: OriginPolicy): void {
     if (origins.includes(origin) || sameOrigin(origin, header("host"))) return;
     throw new AfbError(
       "forbidden",
-      `pages of ${origin} may not call this server; to allow it, add that origin to "origins"`,
+      `pages of ${origin} may not call this server; to allow it, start with --origin ${plain(origin, "URL")}`,
     );
   }
   const site = header("sec-fetch-site");
   if (site === "cross-site" || site === "same-site") {
     throw new AfbError(
       "forbidden",
-      `a page of another origin may not call this server; to allow it, add its origin to "origins"`,
+      "a page of another origin may not call this server; to allow it, start with --origin and its origin, such as --origin https://panel.example.com",
     );
   }
 }
@@ -76,7 +76,7 @@ export function checkCaller(header: GetHeader, policy: OriginPolicy): void {
     if (origins.includes(from) || sameOrigin(from, header("host"))) return;
     throw new AfbError(
       "forbidden",
-      `pages of ${from} may not call this server; to allow it, add that origin to "origins"`,
+      `pages of ${from} may not call this server; to allow it, start with --origin ${plain(from, "URL")}`,
     );
   }
   if (!looksLikeBrowser(header)) return;
@@ -95,6 +95,10 @@ function looksLikeBrowser(header: GetHeader): boolean {
   );
 }
 
+/** A text of the request, where it can be put on a command line as it is. */
+const plain = (text: string, otherwise: string): string =>
+  /^[\w.:/[\]-]+$/.test(text) ? text : otherwise;
+
 function checkHost(host: string | undefined, policy: OriginPolicy): void {
   const hosts = policy.hosts ?? [];
   if (host === undefined || hosts.includes("*")) return;
@@ -103,7 +107,7 @@ function checkHost(host: string | undefined, policy: OriginPolicy): void {
   if (LOOPBACK_NAMES.includes(name) || hosts.some((one) => one.toLowerCase() === name)) return;
   throw new AfbError(
     "forbidden",
-    `this server is not called "${name}"; if it is, add that name to "hosts"`,
+    `this server is not called "${name}"; if it is, start with --name ${plain(name, "HOST")}`,
   );
 }
 

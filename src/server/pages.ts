@@ -37,9 +37,10 @@ export class Pages {
 
   /**
    * The answer to a request; undefined when there is no such page.
+   * @param base What is before the path of the request, see Base.
    * @param ancestors Who may show the page in a frame: a source list of `frame-ancestors`, see CSP.
    */
-  async respond(request: Request, ancestors: string): Promise<Response | undefined> {
+  async respond(request: Request, ancestors: string, base = ""): Promise<Response | undefined> {
     const { pathname, search } = new URL(request.url);
     const names = namesOf(pathname);
     // However it is written, what is below /api are verbs.
@@ -52,7 +53,7 @@ export class Pages {
     try {
       if (found.isIndex && !asDirectory) {
         // What links are relative to. Made of plain names, so it leads to no other host.
-        const location = `/${names.map(encodeURIComponent).join("/")}/${search}`;
+        const location = `${base}/${names.map(encodeURIComponent).join("/")}/${search}`;
         return new Response(null, { status: 302, headers: { location } });
       }
       if (asDirectory && !found.isIndex) return undefined;

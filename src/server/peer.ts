@@ -6,6 +6,7 @@ import { readFileSync } from "node:fs";
 import type { Socket } from "node:net";
 import { lookAtPeer, peerCredentials, peerGroups } from "../../ffi/sockets.ts";
 import type { UserIds } from "../api/client.ts";
+import { errorLine } from "../unexpected.ts";
 
 export interface Peer {
   /** 0 for a process that this pid namespace cannot see. */
@@ -27,7 +28,7 @@ export function peerOf(socket: Socket): Peer | undefined {
     const { pid, uid, gid } = peerCredentials(fd);
     return { pid, uid, gid, user: userOf(fd, { pid, uid, gid }) };
   } catch (error) {
-    console.error("who connected is not known:", error);
+    console.error(`who connected is not known: ${errorLine(error)}`);
     return undefined;
   }
 }

@@ -1,6 +1,7 @@
 /** Replies as HTTP responses. */
 import { AfbError, STATUS, type Status } from "../errors.ts";
 import { failure, type Reply } from "../api/reply.ts";
+import { errorLine } from "../unexpected.ts";
 import { encodeReply } from "./afb.ts";
 import type { OriginPolicy } from "./origin.ts";
 
@@ -37,7 +38,7 @@ export function respond(answer: Reply, http?: number): Response {
 }
 
 export function respondError(error: unknown): Response {
-  if (!(error instanceof AfbError)) console.error("request failed:", error);
+  if (!(error instanceof AfbError)) console.error(`request failed: ${errorLine(error)}`);
   const http = error instanceof HttpError ? error : undefined;
   const response = respond(failure(error), http?.http);
   for (const [name, value] of Object.entries(http?.headers ?? {}))

@@ -9,6 +9,7 @@ import type { Registry } from "../api/registry.ts";
 import type { Asker } from "../api/turns.ts";
 import { failure } from "../api/reply.ts";
 import { readArguments, readWait } from "./arguments.ts";
+import type { Base } from "./base.ts";
 import { EVENTS, streamEvents } from "./events.ts";
 import { openApi } from "./openapi.ts";
 import { checkCaller, checkOrigin, type GetHeader, type OriginPolicy } from "./origin.ts";
@@ -25,6 +26,8 @@ export interface RestOptions {
   policy: () => OriginPolicy;
   /** The port listened on: it names the cookie. */
   port: () => number;
+  /** As the pages, it changes when the server becomes a service. */
+  base?: () => Base;
   /** They change when the server becomes a service. */
   pages?: () => Pages | undefined;
 }
@@ -47,7 +50,7 @@ export interface Sender {
 export type Rest = (request: Request, sender?: Sender) => Response | Promise<Response>;
 
 export function createRest(options: RestOptions): Rest {
-  const { registry } = options;
+  const { registry, base = () => "" } = options;
   const senders = new WeakMap<Request, Sender>();
   const list = () => Object.fromEntries(registry.list().map(({ api, verbs }) => [api, verbs]));
   const nothing = (info: string, status: "unknown-api" | "unknown-verb"): Response =>
@@ -64,17 +67,18 @@ export function createRest(options: RestOptions): Rest {
   };
   const index = page(() => {
     const { version } = options;
-    const about = { name: "spawnbox", version, websocket: "/api", openapi: "/openapi.json" };
+    const [websocket, openapi] = [`${base()}/api`, `${base()}/openapi.json`];
+    const about = { name: "spawnbox", version, websocket, openapi };
     return `${JSON.stringify({ ...about, apis: list() }, null, 2)}\n`;
   });
 
-  let document: { of: unknown; text: string } | undefined;
+  let document: { of: unknown; base: Base; text: string } | undefined;
   /** Made anew only when the verbs are others: it may have a megabyte. */
   const openapi = () => {
     const apis = registry.describe();
-    if (document?.of !== apis) {
-      const text = `${JSON.stringify(openApi(apis, options.version), null, 2)}\n`;
-      document = { of: apis, text };
+    if (document?.of !== apis || document.base !== base()) {
+      const made = openApi(apis, options.version, base());
+      document = { of: apis, base: base(), text: `${JSON.stringify(made, null, 2)}\n` };
     }
     return document.text;
   };
@@ -90,10 +94,10 @@ export function createRest(options: RestOptions): Rest {
     const slash = path.indexOf("/");
     if (slash < 0 || slash === path.length - 1) {
       const api = decode(slash < 0 ? path : path.slice(0, slash), "path");
-      if (api === "") return nothing("say which: /api/API/VERB", "unknown-api");
+      if (api === "") return nothing(`say which: ${base()}/api/API/VERB`, "unknown-api");
       const known = registry.list().some((one) => one.api.toLowerCase() === api.toLowerCase());
       return known
-        ? nothing(`say which verb: /api/${api}/VERB`, "unknown-verb")
+        ? nothing(`say which verb: ${base()}/api/${api}/VERB`, "unknown-verb")
         : nothing(`no API "${api}"`, "unknown-api");
     }
     const api = decode(path.slice(0, slash), "path");
@@ -118,7 +122,7 @@ export function createRest(options: RestOptions): Rest {
       ? await streamEvents(request, { registry, call: made })
       : respond(await registry.call(made));
     if (!credentials.fromCookie) {
-      response.headers.append("set-cookie", sessionCookie(options.port(), session.uuid));
+      response.headers.append("set-cookie", sessionCookie(options.port(), session.uuid, base()));
     }
     return response;
   };
@@ -146,7 +150,7 @@ export function createRest(options: RestOptions): Rest {
     (handle: (request: Request) => Response) =>
     async (request: Request): Promise<Response> => {
       const ancestors = ["'self'", ...(options.policy().origins ?? [])].join(" ");
-      const found = await options.pages?.()?.respond(request, ancestors);
+      const found = await options.pages?.()?.respond(request, ancestors, base());
       if (!found) return handle(request);
       allow(request.method, METHODS.page);
       return request.method === "OPTIONS" ? preflight(METHODS.page) : found;
@@ -154,8 +158,8 @@ export function createRest(options: RestOptions): Rest {
   const elsewhere = () =>
     nothing(
       options.pages?.()
-        ? "nothing here: no such page, and verbs are at /api/API/VERB"
-        : "nothing here: use /api/API/VERB; to serve pages, start with --roothttp DIR",
+        ? `nothing here: no such page, and verbs are at ${base()}/api/API/VERB`
+        : `nothing here: use ${base()}/api/API/VERB; to serve pages, start with --roothttp DIR`,
       "unknown-api",
     );
   // "/" has no route of its own: to a HEAD of such a route Elysia gives the length of the body, which is not there.
@@ -166,7 +170,7 @@ export function createRest(options: RestOptions): Rest {
     .all("/openapi.json", guarded(page(openapi)), raw)
     .all(
       "/api",
-      guarded(() => nothing("say which: /api/API/VERB", "unknown-api")),
+      guarded(() => nothing(`say which: ${base()}/api/API/VERB`, "unknown-api")),
       raw,
     )
     .all("/api/*", guarded(call), raw)

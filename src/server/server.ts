@@ -2,6 +2,7 @@
 import { closeSync } from "node:fs";
 import type { Socket } from "node:net";
 import type { Registry } from "../api/registry.ts";
+import type { Base } from "./base.ts";
 import type { Endpoint } from "./endpoint.ts";
 import type { HttpConnection } from "./http/connection.ts";
 import type { Shared } from "./http.ts";
@@ -19,6 +20,8 @@ export interface ServerOptions {
   origins?: readonly string[];
   /** Names this server is called by; checked if given, and on loopback addresses. */
   hosts?: readonly string[];
+  /** See Base; none by default. */
+  base?: Base;
   /** Directories whose files are served, besides the API. */
   pages?: readonly PageSource[];
   version: string;
@@ -29,16 +32,18 @@ export interface ServerOptions {
 }
 
 export interface RunningServer {
-  /** Of the first endpoint. */
+  /** Of the first endpoint, without the base. */
   readonly url: string;
   readonly port: number;
-  /** Of each endpoint: `http://host:port` or `unix:/path`. */
+  /** Of each endpoint: `http://host:port` with the base, or `unix:/path`. */
   readonly urls: readonly string[];
   /**
-   * Listens there too, where it does not yet, and takes other pages and names than before. Rejects, with an Error that says
+   * Listens there too, where it does not yet, and takes other pages and names, and another base, than before. Rejects, with an Error that says
    * what to do, and changes nothing.
    */
-  extend(options: Pick<ServerOptions, "endpoints" | "origins" | "hosts" | "pages">): Promise<void>;
+  extend(
+    options: Pick<ServerOptions, "endpoints" | "origins" | "hosts" | "base" | "pages">,
+  ): Promise<void>;
   /** Stops listening, says goodbye to WebSockets (1001), and resolves once all connections are gone. */
   close(): Promise<void>;
 }
@@ -54,7 +59,7 @@ const TRIFLE = 32 << 10;
 
 /** Rejects with an Error that says what to do; then nothing listens. */
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
-  const { registry, version, origins, hosts } = options;
+  const { registry, version, origins, hosts, base = "" } = options;
   const most = options.connections ?? CONNECTIONS;
   // Sessions outnumber connections, so there is always one that can be forgotten.
   const sessions = new Sessions(Math.max(4096, most * 2 * options.endpoints.length));
@@ -63,7 +68,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const connections = new Set<HttpConnection>();
   const memory = new Share(options.memory ?? MEMORY, TRIFLE);
   const shared: Shared = {
-    ...{ registry, version, origins, hosts, pages: pagesOf(options) },
+    ...{ registry, version, origins, hosts, base, pages: pagesOf(options) },
     ...{ most, memory, sessions, sockets, connections, webSockets },
   };
   const listeners = await openListeners(options.endpoints, shared);
@@ -74,9 +79,9 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     url: first.url,
     port: first.port,
     get urls() {
-      return listeners.map(({ url }) => url);
+      return listeners.map(({ url }) => (url.startsWith("http") ? url + shared.base : url));
     },
-    extend: async ({ endpoints, origins, hosts, ...changed }) => {
+    extend: async ({ endpoints, origins, hosts, base: other = "", ...changed }) => {
       const further = endpoints.filter((endpoint) => !known.has(nameOf(endpoint)));
       const pages = pagesOf(changed);
       try {
@@ -87,7 +92,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       }
       for (const endpoint of further) known.add(nameOf(endpoint));
       shared.pages?.close();
-      Object.assign(shared, { origins, hosts, pages });
+      Object.assign(shared, { origins, hosts, pages, base: other });
     },
     close: async () => {
       await shutDown(listeners, shared);

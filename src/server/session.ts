@@ -114,8 +114,9 @@ export function cookieName(port: number): string {
   return `x-afb-uuid-${port}`;
 }
 
-export function sessionCookie(port: number, uuid: string): string {
-  return `${cookieName(port)}=${uuid}; Path=/; Max-Age=${SESSION_TIMEOUT}; HttpOnly; SameSite=Lax`;
+/** @param base see Base: what is elsewhere behind the same proxy does not get it */
+export function sessionCookie(port: number, uuid: string, base: string): string {
+  return `${cookieName(port)}=${uuid}; Path=${base || "/"}; Max-Age=${SESSION_TIMEOUT}; HttpOnly; SameSite=Lax`;
 }
 
 /** Reads headers before parameters, and the cookie last. */

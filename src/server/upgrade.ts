@@ -5,6 +5,7 @@ import type { Registry } from "../api/registry.ts";
 import type { Asker } from "../api/turns.ts";
 import type { Part } from "../share.ts";
 import { AfbConnection } from "./afb.ts";
+import type { Base } from "./base.ts";
 import { handshake, refuse } from "./handshake.ts";
 import type { RequestHead } from "./http/head.ts";
 import type { GetHeader, OriginPolicy } from "./origin.ts";
@@ -21,6 +22,7 @@ export interface UpgradeContext {
   port: number;
   /** Who connected, over a unix socket. */
   peer: Peer | undefined;
+  base: Base;
   /** The open ones; kept up to date here. */
   webSockets: Set<WebSocketConnection>;
   /** What the connection holds of the memory for all. */
@@ -43,11 +45,11 @@ export function upgrade(
   head: RequestHead,
   socket: Socket,
   behind: Uint8Array,
-  { registry, sessions, policy, port, peer, webSockets, part, from }: UpgradeContext,
+  { registry, sessions, policy, port, peer, base, webSockets, part, from }: UpgradeContext,
 ): Upgraded | undefined {
   const header = (name: string): string | undefined => head.headers.get(name);
   const { method, target } = head;
-  const shaken = handshake({ method, url: target, header }, policy);
+  const shaken = handshake({ method, url: target, header }, policy, base);
   if (!shaken.accepted) return reject(socket, shaken.response);
   const credentials = credentialsOf(target, header, port);
   if (credentials instanceof AfbError) return reject(socket, refuse(400, credentials).response);

@@ -4,6 +4,7 @@ import { encodeClose, encodeFrame } from "./encode.ts";
 import { FrameError, FrameReader, OPCODE, type Message } from "./frames.ts";
 import { Outbox } from "./outbox.ts";
 import { type Part, Share } from "../share.ts";
+import { errorLine } from "../unexpected.ts";
 
 export interface WebSocketEvents {
   text(text: string): void;
@@ -159,8 +160,10 @@ export class WebSocketConnection {
         this.#reader.push(chunk);
       }
     } catch (error) {
-      if (!(error instanceof FrameError)) throw error;
-      this.#fail(error.code, error.message);
+      if (error instanceof FrameError) return this.#fail(error.code, error.message);
+      // A bug that one message met ends that connection, and not the server.
+      console.error(`a message failed: ${errorLine(error)}`);
+      this.#fail(1011, "internal error");
     } finally {
       this.#pumping = false;
       this.#count();

@@ -64,6 +64,37 @@ describe("usage", () => {
       );
     }
   });
+  const emulator = Bun.which(process.arch === "arm64" ? "qemu-aarch64" : "qemu-x86_64");
+  const on = (cpu: string, ...args: string[]) => {
+    const { exitCode, stdout, stderr } = Bun.spawnSync(
+      [emulator ?? "", "-cpu", cpu, program, ...args],
+      { cwd: dir, env: { PATH } },
+    );
+    // The emulator tells which features of the model it lacks.
+    const said = stderr.toString().replace(/^qemu-\S+: warning: .*\n/gm, "");
+    return { code: exitCode, out: stdout.toString(), err: said };
+  };
+  test.if(emulator !== null)(
+    "the oldest processors of either architecture do",
+    () => {
+      const cpu = process.arch === "arm64" ? "cortex-a53" : "Nehalem";
+      expect(on(cpu, "--version")).toMatchObject({ code: 0, err: "" });
+      expect(on(cpu, "schema").out).toContain("urn:spawnbox:config");
+      expect(on(cpu, "check", sample("simple"))).toMatchObject({ code: 0, err: "" });
+    },
+    120_000,
+  );
+  test.if(emulator !== null && process.arch === "x64")(
+    "an older processor is told in one line, and no signal ends it",
+    () => {
+      for (const cpu of ["qemu64", "core2duo"])
+        expect(on(cpu, "--version")).toEqual({
+          code: 1,
+          out: "",
+          err: expect.stringMatching(/^spawnbox: this processor lacks SSE4\.2 .*\n$/),
+        });
+    },
+  );
   test("wrong usage is exit code 2 and says what to do", () => {
     for (const args of [
       [],

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import type { MountStep } from "../../src/plan/policy.ts";
-import { checkProgram, interpreterOf } from "../../src/plan/program.ts";
+import { checkProgram } from "../../src/plan/program.ts";
+import { programFile } from "../../src/plan/program-file.ts";
 import { type HostFiles, View } from "../../src/plan/view.ts";
 
 const flags = { readonly: true, nosuid: true, nodev: true, noexec: false };
@@ -12,14 +13,16 @@ const bind = (source: string, target = source, more: object = {}): MountStep => 
 });
 const link = (target: string, text: string): MountStep => ({ kind: "symlink", target, text });
 
-/** An ELF header and one program header, which names the loader. */
-function elf(loader: string): Uint8Array {
+/** An ELF header and one program header, which names the loader; or none, as of a static program. */
+function elf(loader: string, count = 1): Uint8Array {
   const bytes = new Uint8Array(256);
   const view = new DataView(bytes.buffer);
   bytes.set([0x7f, 0x45, 0x4c, 0x46, 2, 1]);
+  view.setUint16(16, 3, true);
+  view.setUint16(18, 62, true);
   view.setBigUint64(32, 64n, true);
   view.setUint16(54, 56, true);
-  view.setUint16(56, 1, true);
+  view.setUint16(56, count, true);
   view.setUint32(64, 3, true);
   view.setBigUint64(72, 128n, true);
   view.setBigUint64(96, BigInt(loader.length + 1), true);
@@ -33,7 +36,7 @@ const files: Record<string, Uint8Array | string | { link: string }> = {
   "/usr/bin/awk": { link: "/etc/alternatives/awk" },
   "/etc/alternatives/awk": { link: "/usr/bin/mawk" },
   "/usr/bin/mawk": elf("/lib64/ld.so"),
-  "/usr/lib64/ld.so": "a static binary",
+  "/usr/lib64/ld.so": elf("", 0),
   "/lib64": { link: "usr/lib64" },
   "/usr/bin/loop": { link: "loop" },
   "/usr/local/script": "#! /usr/bin/python3 -I\nprint()\n",
@@ -44,20 +47,27 @@ const host: HostFiles = {
     const entry = files[path];
     if (entry === undefined)
       return Object.keys(files).some((name) => name.startsWith(`${path}/`))
-        ? { kind: "dir", executable: true, owner: 0, rootsOnly: true }
+        ? { kind: "dir", executable: true, owner: 0, group: 0, mode: 0o755, rootsOnly: true }
         : undefined;
     const isLink = typeof entry === "object" && "link" in entry;
+    const executable = path !== "/usr/share/data";
+    const mode = executable ? 0o755 : 0o644;
     const kind = isLink ? "link" : "file";
-    return { kind, executable: path !== "/usr/share/data", owner: 0, rootsOnly: false };
+    return { kind, executable, owner: 0, group: 0, mode, rootsOnly: false };
   },
   readlink: (path) => (files[path] as { link: string }).link,
   head: (path) => {
     const entry = files[path];
     return typeof entry === "string" ? new TextEncoder().encode(entry) : (entry as Uint8Array);
   },
+  isNoexec: () => false,
+  foreignFormats: () => [],
 };
 const check = (mounts: MountStep[] | undefined, program: string) => () =>
-  checkProgram(new View(mounts, host), program);
+  checkProgram(
+    { view: new View(mounts, host), arch: "x64", mayExecute: () => true, killsForeign: false },
+    program,
+  );
 const merged = [bind("/usr"), link("/bin", "usr/bin"), link("/lib64", "usr/lib64")];
 
 describe("a program is found", () => {
@@ -113,11 +123,19 @@ describe("what would fail at launch is told before", () => {
 });
 
 test("interpreters", () => {
-  const text = (line: string) => new TextEncoder().encode(line);
-  expect(interpreterOf(text("#!/bin/sh\n"))).toBe("/bin/sh");
-  expect(interpreterOf(text("#!\t/usr/bin/env  python3\n"))).toBe("/usr/bin/env");
-  expect(interpreterOf(text("#!relative\n"))).toBeUndefined();
-  expect(interpreterOf(text("hello"))).toBeUndefined();
-  expect(interpreterOf(elf("/lib/ld"))).toBe("/lib/ld");
-  expect(interpreterOf(elf("/lib/ld").subarray(0, 130))).toBeUndefined();
+  const script = (line: string) => programFile(new TextEncoder().encode(line));
+  const sh = { kind: "script", interpreter: "/bin/sh", argument: "" };
+  expect(script("#!/bin/sh\n")).toEqual(sh as never);
+  expect(script("#!/bin/sh")).toEqual(sh as never);
+  expect(script("#!\t/usr/bin/env  python3 \n")).toEqual({
+    kind: "script",
+    interpreter: "/usr/bin/env",
+    argument: "python3",
+  });
+  expect(programFile(elf("/lib/ld"))).toEqual({ kind: "elf", machine: 62, loader: "/lib/ld" });
+  expect(programFile(elf("/lib/ld").subarray(0, 130))).toEqual({
+    kind: "elf",
+    machine: 62,
+    loader: undefined,
+  });
 });

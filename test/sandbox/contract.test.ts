@@ -4,6 +4,7 @@ import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { isAlive, serve, shell, system, users } from "../served.ts";
+import { noProgram } from "./no-program.ts";
 import { serving } from "../serving.ts";
 
 const full = { shares: { all: "disable" }, opts: { hostname: "boxed" }, mounts: system };
@@ -16,7 +17,7 @@ const echo = {
 /** Executable as far as anybody can tell before trying. */
 const dir = mkdtempSync(join(tmpdir(), "spawnbox-contract-"));
 const notAProgram = join(dir, "not-a-program");
-writeFileSync(notAProgram, "neither ELF nor a script\n", { mode: 0o755 });
+writeFileSync(notAProgram, noProgram, { mode: 0o755 });
 chmodSync(dir, 0o755);
 afterAll(() => rmSync(dir, { recursive: true }));
 

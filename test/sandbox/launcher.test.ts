@@ -5,12 +5,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { serve, shell, system, until, users } from "../served.ts";
 import { serving } from "../serving.ts";
+import { noProgram } from "./no-program.ts";
 import { marked } from "./attack.ts";
 
 const dir = mkdtempSync(join(tmpdir(), "spawnbox-launcher-"));
 chmodSync(dir, 0o755);
 const notAProgram = join(dir, "not-a-program");
-writeFileSync(notAProgram, "neither ELF nor a script\n", { mode: 0o755 });
+writeFileSync(notAProgram, noProgram, { mode: 0o755 });
 afterAll(() => rmSync(dir, { recursive: true }));
 
 const acls = { user: "daemon" };

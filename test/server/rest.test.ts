@@ -86,17 +86,17 @@ describe("refusals", () => {
       "/api/t/ping",
       { headers: { origin: "http://evil.example" } },
       403,
-      "origins",
+      "--origin",
     ],
     [
       "foreign POST",
       "/api/t/ping",
       { method: "POST", headers: { origin: "null" } },
       403,
-      "origins",
+      "--origin",
     ],
-    ["cross-site", "/api/t/ping", { headers: { "sec-fetch-site": "cross-site" } }, 403, "origins"],
-    ["rebound", "/", { headers: { host: "evil.example" } }, 403, "hosts"],
+    ["cross-site", "/api/t/ping", { headers: { "sec-fetch-site": "cross-site" } }, 403, "--origin"],
+    ["rebound", "/", { headers: { host: "evil.example" } }, 403, "--name evil.example"],
   ];
   for (const [name, path, init, status, part] of cases) {
     test(`${name}: ${status}`, async () => {

@@ -12,6 +12,7 @@ import { sendResponse, toRequest } from "./fetch.ts";
 import { parseHead, type RequestHead } from "./head.ts";
 import { Input } from "./input.ts";
 import { headText, Output } from "./output.ts";
+import { errorLine } from "../../unexpected.ts";
 
 /** Most bytes of a request body. */
 export const BODY_LIMIT = 1 << 20;
@@ -34,6 +35,8 @@ export const LIMITS: Limits = { head: 10_000, body: 30_000, idle: 90_000, linger
 export interface Handlers {
   /** Answers a request; its signal tells that the client has gone. Never rejects. */
   readonly respond: (request: Request) => Promise<Response> | Response;
+  /** What the server takes a target for; or the answer, where it is none of its. */
+  readonly route?: (target: string) => string | Response;
   /** Takes over the connection of a request that asks for a WebSocket, with what came behind it. */
   readonly upgrade: (head: RequestHead, behind: Buffer) => void;
 }
@@ -117,9 +120,7 @@ export class HttpConnection {
       const left = new AbortController();
       this.#left = left;
       if (this.#input.ended && this.#input.length === 0) left.abort();
-      const request = toRequest(head, body, left.signal);
-      if (!request) throw new HttpFault(400, "this request line is not understood");
-      const response = await this.#answer(request);
+      const response = await this.#routed(head, body, left.signal);
       const keepAlive = head.keepAlive && !this.#leaving;
       return await sendResponse(response, { ...head, keepAlive }, this.#output);
     } finally {
@@ -129,11 +130,23 @@ export class HttpConnection {
     }
   }
 
+  async #routed(
+    head: RequestHead,
+    body: Uint8Array<ArrayBuffer> | undefined,
+    signal: AbortSignal,
+  ): Promise<Response> {
+    const target = this.#handlers.route?.(head.target) ?? head.target;
+    if (typeof target !== "string") return target;
+    const request = toRequest({ ...head, target }, body, signal);
+    if (!request) throw new HttpFault(400, "this request line is not understood");
+    return this.#answer(request);
+  }
+
   async #answer(request: Request): Promise<Response> {
     try {
       return await this.#handlers.respond(request);
     } catch (error) {
-      console.error("request failed:", error);
+      console.error(`request failed: ${errorLine(error)}`);
       throw new HttpFault(500, "internal error");
     }
   }
@@ -210,7 +223,7 @@ export class HttpConnection {
   #failed(error: unknown): void {
     if (this.#phase === "over") return;
     if (error instanceof HttpFault) return void this.#refuse(error.http, error.message);
-    if (!(error instanceof Truncated)) console.error("request failed:", error);
+    if (!(error instanceof Truncated)) console.error(`request failed: ${errorLine(error)}`);
     this.#socket.destroy();
   }
 

@@ -1,0 +1,64 @@
+/** What confines the server itself, and so all that it starts: read when a launch has failed, to say which it was. See proc(5). */
+import { existsSync, readFileSync } from "node:fs";
+
+export interface Confinement {
+  /** A seccomp filter is around the server. */
+  readonly filtered: boolean;
+  readonly noNewPrivs: boolean;
+  /** Effective capabilities of the server. */
+  readonly caps: bigint;
+  /** The profile or label of a security module; undefined: none. */
+  readonly label: string | undefined;
+  /** Started by systemd. */
+  readonly isUnit: boolean;
+  /** The runtime, as far as it tells: `docker`, `podman`, `lxc`, or `container`. */
+  readonly container: string | undefined;
+  /** The user namespace maps not all ids. */
+  readonly fewIds: boolean;
+  /** Whether /proc/sys, or part of what is in it, is mounted read-only. */
+  readonly readOnlySettings: boolean;
+  /** First line of a file below /proc/sys; undefined where there is none. */
+  setting(name: string): string | undefined;
+  /** Hard limit of a line of /proc/self/limits, such as `Max open files`; `unlimited` or a number. */
+  hardLimit(line: string): string | undefined;
+}
+
+const content = (path: string): string | undefined => {
+  try {
+    return readFileSync(path, "utf8").trim();
+  } catch {
+    // hidden, or not in this kernel: nothing is known then
+    return undefined;
+  }
+};
+
+const line = (text: string, name: string): string | undefined =>
+  text.match(new RegExp(`^${name}:?\\s+(.*)$`, "m"))?.[1];
+
+/** Of this process, now. Reads kernel files only; never throws. */
+export function confinement(): Confinement {
+  const status = content("/proc/self/status") ?? "";
+  const limits = content("/proc/self/limits") ?? "";
+  const label = content("/proc/self/attr/current")?.replace(/\0.*$/s, "");
+  const mounts = content("/proc/self/mountinfo") ?? "";
+  return {
+    filtered: line(status, "Seccomp") === "2",
+    noNewPrivs: line(status, "NoNewPrivs") === "1",
+    caps: BigInt(`0x${line(status, "CapEff") ?? "0"}`),
+    // What AppArmor, Smack and SELinux call no confinement.
+    label: !label || /^(unconfined|_|kernel)$|:unconfined_t/.test(label) ? undefined : label,
+    isUnit: process.env["INVOCATION_ID"] !== undefined,
+    container: runtime(),
+    fewIds: !/^\s*0\s+0\s+4294967295$/m.test(content("/proc/self/uid_map") ?? "0 0 4294967295"),
+    readOnlySettings: /^\S+ \S+ \S+ \S+ \/proc\/sys(\/\S*)? ro\b/m.test(mounts),
+    setting: (name) => content(`/proc/sys/${name.replaceAll(".", "/")}`)?.split("\n", 1)[0],
+    hardLimit: (name) => line(limits, name)?.trim().split(/\s+/)[1],
+  };
+}
+
+function runtime(): string | undefined {
+  if (existsSync("/run/.containerenv")) return "podman";
+  if (existsSync("/.dockerenv")) return "docker";
+  const told = process.env["container"] ?? content("/run/systemd/container");
+  return told === undefined || told === "" ? undefined : told.slice(0, 20);
+}

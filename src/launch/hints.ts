@@ -1,0 +1,400 @@
+/**
+ * What to say of a step that the kernel refused: why here, and what to do, in the terms of who runs the server (unit options,
+ * options of containers, sysctls, limits). The one place of these sentences.
+ */
+import type { Plan } from "../plan/plan.ts";
+import { capabilityName } from "../plan/words.ts";
+import type { Confinement } from "./confinement.ts";
+import { lowerLimits } from "./lower-limits.ts";
+import { CAP, IDS, needOf, NEEDS, option, type Step, UNCONFINED } from "./step-needs.ts";
+
+export interface Failure {
+  readonly step: Step;
+  /** Name of an errno. */
+  readonly errno: string;
+  /** The object, as the launcher tells it; empty where there is none. */
+  readonly what: string;
+  /** Undefined where none is launched yet. */
+  readonly plan?: Pick<Plan, "policy"> | undefined;
+}
+
+const ENOUGH_OF: Readonly<Record<string, string>> = {
+  ENOMEM:
+    "out of memory: see MemoryMax= of the unit, --memory of the container, limits.as of the config",
+  ENFILE: "all files that the machine may have open are open: sysctl fs.file-max",
+};
+
+type Words = string | ((failure: Failure, here: Confinement) => string | undefined);
+
+const NAMESPACE_WORDS: Readonly<Record<string, Words>> = {
+  ENOSPC: (_, here) => {
+    const zero = NAMESPACE_SYSCTLS.find((name) => here.setting(name) === "0");
+    return zero === undefined
+      ? "there are as many namespaces as the user may have: raise user.max_*_namespaces (sysctl), or limit how many tasks run at once"
+      : `${zero} is 0, so no such namespace can be made: ${
+          here.readOnlySettings
+            ? `it is read-only here, so set it where the container or unit is started: sysctl ${zero}=10000`
+            : `sysctl ${zero}=10000`
+        }`;
+  },
+  EUSERS: "user namespaces are nested too deeply, or there are too many of them",
+  EAGAIN:
+    "there are as many processes as the user, the group or the machine may have: see limits.nproc, cgroups.pids and kernel.pid_max; LimitNPROC= and TasksMax= of the unit, --pids-limit of the container",
+  ENOMEM: "out of memory, or the pid namespace is ending",
+  EINVAL: "this kernel lacks such a namespace: CONFIG_NAMESPACES, CONFIG_USER_NS",
+  EPERM: (failure, here) => userNamespaces(failure, here),
+  EACCES: (failure, here) => userNamespaces(failure, here),
+};
+
+const NAMESPACE_SYSCTLS = ["user", "pid", "net", "ipc", "uts", "mnt", "cgroup"].map(
+  (name) => `user.max_${name}_namespaces`,
+);
+
+/** Who turned user namespaces off: the sysctls that ask for them. */
+function userNamespaces({ plan }: Failure, here: Confinement): string | undefined {
+  if (plan && !plan.policy.namespaces.has("user")) return undefined;
+  if (here.setting("kernel.unprivileged_userns_clone") === "0")
+    return "kernel.unprivileged_userns_clone is 0: sysctl kernel.unprivileged_userns_clone=1, or run the server as root";
+  if (here.setting("kernel.apparmor_restrict_unprivileged_userns") === "1")
+    return "kernel.apparmor_restrict_unprivileged_userns is 1: give spawnbox an AppArmor profile with `userns,`, or sysctl kernel.apparmor_restrict_unprivileged_userns=0, or run the server as root";
+  return undefined;
+}
+
+const MOUNT_SOURCE: Readonly<Record<string, Words>> = {
+  ENOENT: ({ what }) =>
+    `${what} is not there any more: make it, or take the mount out of the config`,
+  ELOOP: ({ what }) =>
+    `${what} is a link, or leads through links, that a launch does not follow, since others than root can change them, or that go in a circle: give the link and the directories above it to root, or name in the config what it leads to`,
+  ENOTDIR: ({ what }) => `something on the way to ${what} is no directory any more`,
+  EACCES: ({ what }, here) =>
+    mac(here) ??
+    `the server's user may not reach ${what}: give it the right to enter each directory above`,
+  ENOSYS: mountCalls,
+  ENOSPC: "there are as many mounts as may be: sysctl fs.mount-max",
+  EBUSY: ({ what }) => `${what} is in use in a way that forbids it, as a mount point of another`,
+  EINVAL: ({ what }) =>
+    `${what} cannot be mounted here: it is of another mount or user namespace, or a file where a directory is wanted`,
+};
+
+/** openat2 came with Linux 5.6, and is the one that filters hide by ENOSYS. */
+function mountCalls(_: Failure, here: Confinement): string {
+  return here.filtered
+    ? `a seccomp filter around the server hides openat2(2): ${option(here, { unit: "RestrictSUIDSGID=no", container: `a newer runtime, or ${UNCONFINED}` })}`
+    : "this kernel lacks a system call of mounts: it needs Linux 5.9";
+}
+
+const MADE_PLACE: Readonly<Record<string, Words>> = {
+  ...MOUNT_SOURCE,
+  ENOENT: ({ what }) => `${what} does not exist in the sandbox, and nothing is made there`,
+  ELOOP: ({ what }) =>
+    `a symbolic link is on the way to ${what} inside the sandbox: name what it leads to`,
+  EROFS: ({ what }) =>
+    `${what} would have to be made in a read-only mount: make it on the host, or mount a tmpfs above it`,
+  EEXIST: ({ what }) => `there is something at ${what} already, from a mount above it`,
+  ENOTDIR: ({ what }) =>
+    `${what}, or something above it, is a file where a directory is needed, or the other way round`,
+  EACCES: ({ what }, here) =>
+    mac(here) ??
+    `${what} would have to be made in a directory of the host that the server's user may not write to: make it there`,
+  ENOSPC: "no space is left in the file system above it",
+};
+
+/** A security module that confines the server is known to answer EACCES. */
+function mac({ label, container }: Confinement): string | undefined {
+  if (label === undefined) return undefined;
+  return `${label} confines the server and may forbid it: ${
+    container === undefined
+      ? "see dmesg; AppArmorProfile= or SELinuxContext= of the unit"
+      : "--security-opt apparmor=unconfined, or label=disable"
+  }`;
+}
+
+const ID_WORDS: Readonly<Record<string, Words>> = {
+  EINVAL: (_, here) =>
+    here.fewIds
+      ? `that id does not exist in the user namespace of the server, which maps only some: ${option(here, IDS)}; or choose another user in acls`
+      : "that id does not exist in the user namespace of the sandbox",
+  EAGAIN: "the user has as many processes as it may: see limits.nproc and LimitNPROC=",
+};
+
+const WORDS: Readonly<Partial<Record<Step, Readonly<Record<string, Words>>>>> = {
+  MEMFD: {
+    EACCES: (_, here) =>
+      here.setting("vm.memfd_noexec") === "2"
+        ? "vm.memfd_noexec=2 forbids the launcher: sysctl vm.memfd_noexec=1 (or 0)"
+        : undefined,
+  },
+  SPAWN: {
+    EMFILE: files,
+    EAGAIN: (_, here) =>
+      `the server's user has as many processes as it may (limit ${here.hardLimit("Max processes") ?? "unknown"}), or the control group: LimitNPROC= and TasksMax= of the unit, --pids-limit of the container; or limit how many tasks run at once (--concurrency)`,
+    E2BIG: "the arguments and the environment are too long for the kernel",
+    EACCES: (_, here) => mac(here) ?? "a security module forbids to execute from memory: see dmesg",
+    ENOENT:
+      "/proc/self/fd is not there: mount proc at /proc, and let the server see its own files in it",
+  },
+  PIPE: { EMFILE: files },
+  UID_MAP: {
+    EPERM: maps,
+    EACCES: maps,
+    EINVAL: ID_WORDS["EINVAL"] ?? "",
+    ENOENT: "/proc does not show the launcher's own child: hidepid= of /proc, ProtectProc=default",
+  },
+  GID_MAP: {
+    EPERM: maps,
+    EACCES: maps,
+    EINVAL: ID_WORDS["EINVAL"] ?? "",
+    ENOENT: "/proc does not show the launcher's own child: hidepid= of /proc, ProtectProc=default",
+  },
+  CGROUP: { EBADF: "the sandbox has no control group, and limits that are not optional" },
+  JOIN_NET: {
+    ENOENT: ({ what }) =>
+      `there is no such network namespace: ip netns add ${what.replace(/^.*\//, "")}`,
+    EINVAL: ({ what }) =>
+      `${what} is a file and no network namespace, left by one that was not taken away well: ip netns delete, then add it anew`,
+  },
+  LABEL: {
+    ENOENT:
+      "no profile of that name is loaded: apparmor_parser loads it, before the command starts",
+    EINVAL: "the loaded policy knows no such label",
+    EACCES: "the loaded policy does not let the server change to it",
+    EPERM: "the loaded policy does not let the server change to it",
+    EROFS: readOnlyProc,
+  },
+  CLONE: NAMESPACE_WORDS,
+  FORK: NAMESPACE_WORDS,
+  UNSHARE: NAMESPACE_WORDS,
+  ROOT_BEGIN: { EACCES: (_, here) => mac(here), EPERM: mounting },
+  BIND: { ...MOUNT_SOURCE, EPERM: mounting },
+  FSMOUNT: {
+    ENODEV: ({ what }) => `this kernel has no file system ${what}`,
+    EINVAL: ({ what }) =>
+      what === "hidepid"
+        ? "the kernel does not take that option of proc: it needs Linux 5.8"
+        : `the kernel does not take that ${what}: see the options of the mount in the config`,
+    EBUSY: ({ what }) => `the kernel does not give another ${what} here`,
+    EPERM: masked,
+    EACCES: (_, here) => mac(here),
+  },
+  SYMLINK: MADE_PLACE,
+  DIR: MADE_PLACE,
+  FILE: MADE_PLACE,
+  SETATTR: { ...MADE_PLACE, EPERM: mounting },
+  REBIND: { ...MADE_PLACE, EPERM: mounting },
+  LOCK: {
+    ...MADE_PLACE,
+    EACCES: ({ what }) => `the server's user may not read ${what}`,
+    EAGAIN: ({ what }) => `somebody else holds a write lock on ${what}`,
+    ENOLCK: ({ what }) => `the file system of ${what} has no locks`,
+  },
+  ROOT_END: {
+    EINVAL:
+      "pivot_root(2) cannot leave the root of an initramfs, nor a chroot that is no mount: start the server after switch_root, or on a root that is a mount of its own",
+    EPERM: mounting,
+  },
+  SETTING: {
+    EROFS: readOnlyProc,
+    ENOENT: ({ what }, here) =>
+      existsInKernel(what, here)
+        ? `/proc hides ${what}: ${option(here, NEEDS.SETTING)}`
+        : `this kernel has no ${what}, or /proc hides it: ProcSubset=all of the unit`,
+  },
+  LOOPBACK: {
+    EAFNOSUPPORT: (_, here) =>
+      here.filtered
+        ? `a filter around the server denies sockets of AF_INET: ${option(here, NEEDS.LOOPBACK)}`
+        : "this kernel has no IPv4: CONFIG_INET",
+    ENODEV: "the new network namespace has no lo: a kernel without CONFIG_NET_NS",
+  },
+  HOSTNAME: { EINVAL: "the name is too long: at most 64 bytes" },
+  NICE: {
+    EACCES: (_, here) =>
+      `a nice value below the server's own needs CAP_SYS_NICE, or a limit that allows it (now ${here.hardLimit("Max nice priority") ?? "unknown"}, of 20 - nice): ${option(here, NEEDS.NICE)}`,
+  },
+  RLIMIT: { EPERM: limits, EINVAL: "the kernel does not take that value of a limit" },
+  CHDIR: {
+    ENOENT: ({ what }) =>
+      `${what} does not exist inside the sandbox: mount it, or change acls.chdir`,
+    EACCES: ({ what }) => `the user of the sandbox may not enter ${what}`,
+    ENOTDIR: ({ what }) => `${what} is no directory`,
+    ELOOP: ({ what }) => `too many symbolic links lead to ${what}`,
+  },
+  SETGROUPS: ID_WORDS,
+  SETGID: ID_WORDS,
+  SETUID: ID_WORDS,
+  SECUREBITS: {
+    EPERM: (_, here) =>
+      (here.caps >> BigInt(CAP.SETPCAP)) & 1n
+        ? "the securebits of the server are locked: no SecureBits= in the unit"
+        : undefined,
+  },
+  AMBIENT: { EPERM: capabilities },
+  CAPS: { EPERM: capabilities },
+  LANDLOCK: {
+    EOPNOTSUPP:
+      "Landlock is in this kernel and turned off: add landlock to lsm= of its command line",
+    EINVAL: "this kernel knows fewer rights than when the config was loaded: reload the server",
+  },
+  LANDLOCK_PATH: {
+    ENOENT: ({ what }) =>
+      `${what} does not exist inside the sandbox: mount it, or take it out of landlock`,
+    EACCES: ({ what }) => `the user of the sandbox may not reach ${what}`,
+    ELOOP: ({ what }) =>
+      `${what} is a link, or leads through links, that a launch does not follow, since others than root can change them, or that go in a circle: give the link and the directories above it to root, or name in the config what it leads to`,
+    EINVAL: ({ what }) => `${what} is no directory, so it cannot have rights of directories`,
+    EBADFD: ({ what }) =>
+      `${what} lies on a file system of the kernel, for which there are no rules`,
+  },
+  LANDLOCK_APPLY: {
+    E2BIG:
+      "there are 16 rulesets of Landlock around this process already: the kernel takes no more",
+    EPERM: "it needs no_new_privs or CAP_SYS_ADMIN",
+  },
+  SECCOMP: {
+    EINVAL: "the kernel does not take the filter: CONFIG_SECCOMP_FILTER, and actions that it knows",
+    EACCES: "it needs no_new_privs or CAP_SYS_ADMIN: leave acls.newPrivs out",
+    ENOMEM: "the filters around this process are too long together",
+  },
+  SECCOMP_LISTENER: {
+    EBUSY:
+      "another filter around the server has a listener, and the kernel takes one: seccomp.report and SCMP_ACT_NOTIFY cannot work within it",
+    EPERM: (_, here) =>
+      `the supervisor may not trace its child: kernel.yama.ptrace_scope is ${here.setting("kernel.yama.ptrace_scope") ?? "unknown"} (at most 2 for root, 1 for others), or a filter denies pidfd_getfd(2): ${option(here, NEEDS.SECCOMP_LISTENER)}`,
+    ENOSYS: "pidfd_getfd(2) needs Linux 5.6",
+    EINVAL: "this kernel has no user notification of seccomp(2)",
+  },
+  INHERIT: {
+    EROFS: readOnlyProc,
+    EACCES: "lowering that needs a right that the server lacks: CAP_SYS_RESOURCE, CAP_SYS_NICE",
+  },
+  EXEC: {
+    ENOENT: "it, or the interpreter or loader it needs, does not exist inside the sandbox",
+    EACCES: "the user of the sandbox may not execute it, or it lies on a noexec mount",
+    EPERM:
+      "a security module, or a noexec rule of the file system, forbids it; or it is set-user-id and may not be",
+    ENOEXEC: "it is neither a script with a #! line nor a program of this machine",
+    E2BIG: "the arguments and the environment are too long for the kernel",
+    ETXTBSY: "somebody has it open for writing: close it first, or replace it by rename",
+    ELOOP: "too many symbolic links, or interpreters of interpreters, lead to it",
+    ENOTDIR: "something on the way to it is no directory",
+    EISDIR: "it, or its interpreter, is a directory",
+    ELIBBAD: "its loader cannot be used",
+    ENOMEM: "out of memory, or limits.as of the config is less than the program needs",
+    EIO: "its file system does not give it",
+    EAGAIN: "the user has as many processes as it may: see limits.nproc",
+    ENAMETOOLONG: "its path is too long",
+    EINVAL: "it is a program that this kernel does not take",
+  },
+  PLAN_READ: { EINVAL: "the plan was made for another version of the launcher" },
+};
+
+function files(_: Failure, here: Confinement): string {
+  return `the server may have ${here.hardLimit("Max open files") ?? "too few"} file descriptors: raise LimitNOFILE= of the unit, --ulimit nofile= of the container, or limit how many tasks run at once (--concurrency)`;
+}
+
+function maps(failure: Failure, here: Confinement): string {
+  return (
+    userNamespaces(failure, here) ??
+    (here.fewIds || here.container !== undefined
+      ? `the server may not map the ids of the sandbox, as its own namespace maps only some: ${option(here, IDS)}`
+      : `the server may not map the ids of the sandbox: it needs ${capabilityName(CAP.SETUID)} and ${capabilityName(CAP.SETGID)}, or to be the sandbox's user itself`)
+  );
+}
+
+/** The kernel gives a new proc or sysfs in a user namespace only to who sees the whole of one: mount_namespaces(7). */
+function masked(failure: Failure, here: Confinement): string | undefined {
+  const { step, what } = failure;
+  if (what !== "proc" && what !== "sysfs") return mounting(failure, here);
+  if (lacks(CAP.SYS_ADMIN, failure, here)) return undefined;
+  return `the kernel gives no new ${what} to who sees one with parts masked or read-only, as here: ${option(here, needOf(step, what))}`;
+}
+
+function mounting(failure: Failure, here: Confinement): string | undefined {
+  return userNamespaces(failure, here);
+}
+
+function readOnlyProc({ what }: Failure, here: Confinement): string {
+  return `${what} is read-only here: ${option(here, NEEDS.SETTING)}`;
+}
+
+const existsInKernel = (path: string, here: Confinement): boolean =>
+  path.startsWith("/proc/sys/") &&
+  here.setting(path.slice("/proc/sys/".length).replaceAll("/", ".")) !== undefined;
+
+function limits({ plan }: Failure, here: Confinement): string | undefined {
+  const found = plan ? lowerLimits(plan.policy.rlimits, here) : [];
+  return found.length > 0 ? found.join("; ") : undefined;
+}
+
+function capabilities({ plan }: Failure, here: Confinement): string | undefined {
+  const lacking = (plan?.policy.caps ?? []).filter(
+    (cap) => ((here.caps >> BigInt(cap)) & 1n) === 0n,
+  );
+  if (lacking.length === 0 || plan?.policy.namespaces.has("user")) return undefined;
+  const names = lacking.map(capabilityName);
+  return `the server itself lacks ${names.join(", ")}: ${option(here, {
+    unit: `CapabilityBoundingSet= (and AmbientCapabilities= where User= is set) with ${names.join(" ")}`,
+    container: names.map((name) => `--cap-add ${name.replace(/^CAP_/, "")}`).join(" "),
+  })}`;
+}
+
+const lacks = (cap: number | undefined, { plan }: Failure, { caps }: Confinement): boolean =>
+  cap !== undefined &&
+  ((caps >> BigInt(cap)) & 1n) === 0n &&
+  // In a user namespace of its own the launcher has all of them.
+  !plan?.policy.namespaces.has("user");
+
+/** What is said of an errno that its step has no words for. */
+function general(failure: Failure, here: Confinement): string {
+  const { step, errno, what } = failure;
+  const need = needOf(step, what);
+  const enough = ENOUGH_OF[errno];
+  if (enough !== undefined) return enough;
+  if (errno === "EMFILE") return files(failure, here);
+  if (errno === "EROFS") return readOnlyProc(failure, here);
+  if (errno === "ENOSYS") {
+    const wanted = `Linux ${need.since ?? "5.9"}`;
+    return here.filtered
+      ? `a seccomp filter around the server hides ${need.calls}, or this is no ${wanted}: ${option(here, need)}`
+      : `this kernel has no ${need.calls}: it needs ${wanted}`;
+  }
+  if (errno === "EPERM" || errno === "EACCES") {
+    if (need.cap !== undefined && lacks(need.cap, failure, here)) {
+      const name = capabilityName(need.cap);
+      const remedy = option(here, {
+        unit: `CapabilityBoundingSet= (and AmbientCapabilities= where User= is set) with ${name}`,
+        container: `--cap-add ${name.replace(/^CAP_/, "")}`,
+      });
+      return `the server lacks ${name}, without which ${need.calls} is refused: ${remedy}`;
+    }
+    if (here.filtered)
+      return `a seccomp filter around the server denies ${need.calls}: ${option(here, need)}`;
+    return mac(here) ?? `the server may not use ${need.calls} here: ${option(here, need)}`;
+  }
+  if (here.filtered)
+    return `a seccomp filter around the server may answer so to ${need.calls}: ${option(here, need)}`;
+  return `the kernel refused ${need.calls} with an answer that is not known here: \`spawnbox doctor\` tells what this machine can do`;
+}
+
+/** Why a step failed here, and what to do. Never empty. */
+export function hint(failure: Failure, here: Confinement): string {
+  const { step, errno, what } = failure;
+  // Where a step that makes processes names an object, the error is about that.
+  const own = WORDS[step] === NAMESPACE_WORDS && what !== "" ? undefined : WORDS[step]?.[errno];
+  const words = typeof own === "function" ? own(failure, here) : own;
+  return words || general(failure, here);
+}
+
+/** How the launcher died that nobody of the server has ended. @param signal its name, where that is known */
+export function killed(here: Confinement, signal?: string): string {
+  if (signal === "SIGSYS")
+    return `a seccomp filter around the server ends what makes a call that it denies: ${option(here, { unit: "SystemCallErrorNumber=EPERM, to be told which", container: UNCONFINED })}`;
+  const reasons = [
+    "out of memory (see dmesg, MemoryMax= of the unit, --memory of the container)",
+    "somebody of its user has killed it",
+    ...(here.filtered
+      ? ["a seccomp filter around the server denies it a call, such as capset(2)"]
+      : []),
+  ];
+  return reasons.join(", or ");
+}

@@ -1,0 +1,39 @@
+/** Limits that a config asks for and the server itself may not have. See setrlimit(2). */
+import type { Confinement } from "./confinement.ts";
+
+/** By the number of the resource: its name in configs, in /proc/self/limits, and in units. */
+const NAMES: Readonly<Record<number, readonly [key: string, line: string, unit: string]>> = {
+  0: ["cpu", "Max cpu time", "LimitCPU"],
+  1: ["fsize", "Max file size", "LimitFSIZE"],
+  4: ["core", "Max core file size", "LimitCORE"],
+  6: ["nproc", "Max processes", "LimitNPROC"],
+  7: ["nofile", "Max open files", "LimitNOFILE"],
+  8: ["memlock", "Max locked memory", "LimitMEMLOCK"],
+  9: ["as", "Max address space", "LimitAS"],
+  13: ["nice", "Max nice priority", "LimitNICE"],
+  14: ["rtprio", "Max realtime priority", "LimitRTPRIO"],
+};
+
+/** One sentence for each that is above the server's own hard limit, with both values and the remedy. */
+export function lowerLimits(
+  wanted: readonly (readonly [resource: number, value: bigint])[],
+  here: Confinement,
+): string[] {
+  return wanted.flatMap(([resource, value]) => {
+    const [key, line, unit] = NAMES[resource] ?? [];
+    if (key === undefined || line === undefined) return [];
+    const own = here.hardLimit(line);
+    if (own === undefined || own === "unlimited") return [];
+    if (value >= 0n && value <= BigInt(own)) return [];
+    const asked = value < 0n ? "unlimited" : `${value}`;
+    const ulimit = `--ulimit ${key}=${value < 0n ? -1 : value}`;
+    const infinity = value < 0n ? "infinity" : `${value}`;
+    const remedy =
+      here.container === undefined
+        ? `${unit}=${infinity} in the unit`
+        : `${ulimit}, of the container`;
+    return [
+      `limits.${key} is ${asked}, and the server's own hard limit is ${own}: ${remedy}, or a lower value in the config`,
+    ];
+  });
+}

@@ -1,0 +1,43 @@
+/** A compiled sandbox, as who executes a program in it. */
+import { verdictOf } from "./bpf.ts";
+import { mayExecute } from "./landlock.ts";
+import type { Machine } from "./machine.ts";
+import type { Policy } from "./policy.ts";
+import type { ProgramContext } from "./program.ts";
+import { View } from "./view.ts";
+
+/** Of the 32-bit ABI: AUDIT_ARCH_…, and its first call in a new program, brk(2). */
+const SECOND = {
+  x64: { arch: 0x40000003, brk: 45 },
+  arm64: { arch: 0x40000028, brk: 45 },
+} as const;
+/** SECCOMP_RET_KILL_PROCESS, KILL_THREAD. */
+const KILLS: ReadonlySet<number> = new Set([0x80000000, 0]);
+const ACTION = 0xffff0000;
+/** CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH: rights of files do not hold who has one of them. */
+const OVERRIDES: ReadonlySet<number> = new Set([1, 2]);
+
+type Sandbox = Pick<Policy, "mounts" | "landlock" | "identity" | "caps" | "seccomp">;
+
+/** @param env of the command */
+export function programContext(
+  { mounts, landlock, identity, caps, seccomp }: Sandbox,
+  env: Readonly<Record<string, string>>,
+  { files, arch }: Pick<Machine, "files" | "arch">,
+): ProgramContext {
+  const isHeld =
+    identity !== undefined && identity.uid !== 0 && !caps?.some((cap) => OVERRIDES.has(cap));
+  const { arch: second, brk } = SECOND[arch];
+  const verdict = seccomp && verdictOf(seccomp, brk, second);
+  return {
+    view: new View(mounts, files),
+    // A plan file for the other architecture is made here, and its programs are there.
+    arch: arch === process.arch ? arch : undefined,
+    mayExecute: (path) => mayExecute(landlock, path),
+    user: isHeld
+      ? { uid: identity.uid, gids: new Set([identity.gid, ...identity.groups]) }
+      : undefined,
+    searchPath: env["PATH"],
+    killsForeign: verdict !== undefined && KILLS.has((verdict & ACTION) >>> 0),
+  };
+}

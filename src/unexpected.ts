@@ -1,0 +1,50 @@
+/** What nobody foresaw, told to whoever runs the program: one line, how to report it, and no code that nobody can read. */
+import { Refused } from "./errors.ts";
+import { version } from "./version.ts";
+import { visible } from "./visible.ts";
+
+/** In it, any text: what is unexpected is told with the stack. Like all of SPAWNBOX_*, no command gets it. */
+const DEBUG = "SPAWNBOX_DEBUG";
+
+/** What an error says, in one line; under SPAWNBOX_DEBUG also where it comes from. */
+export function errorLine(error: unknown): string {
+  if (process.env[DEBUG] && error instanceof Error)
+    return error.stack ?? `${error.name}: ${error.message}`;
+  if (!(error instanceof Error)) return visible(String(error));
+  // The name of a class of ours, or of the language, says what kind it is; "Error" says nothing.
+  return visible(error.name === "Error" ? error.message : `${error.name}: ${error.message}`);
+}
+
+/** What the runtime says where it is not let be, and what that means. */
+const RUNTIME: readonly (readonly [said: string, words: string])[] = [
+  [
+    "requires the JIT",
+    "the runtime may not make code as it runs: MemoryDenyWriteExecute=no in the unit, and no JSC_useJIT=0 in the environment",
+  ],
+];
+
+/** The whole line for an error that ends the program. @param name what failed, such as `spawnbox serve` */
+export function fatalLine(name: string, error: unknown): string {
+  const said = error instanceof Error ? error.message : "";
+  const known = RUNTIME.find(([part]) => said.includes(part));
+  if (known) return `${name}: ${known[1]} (${visible(said)})`;
+  if (error instanceof Refused) return `${name}: ${visible(error.message)}`;
+  const report = process.env[DEBUG]
+    ? `with this stack`
+    : `with what ${DEBUG}=1 in its environment makes it tell`;
+  return `${name}: failed unexpectedly: ${errorLine(error)}. This is a bug of spawnbox ${version}: please report it, ${report}`;
+}
+
+/**
+ * From here on, what nobody caught ends the process so. All tasks end with it: the kernel closes their lifelines, and a service
+ * manager starts it again.
+ */
+export function endOnUnexpected(name: string): (error: unknown) => never {
+  const end = (error: unknown): never => {
+    console.error(fatalLine(name, error));
+    process.exit(1);
+  };
+  process.on("uncaughtException", end);
+  process.on("unhandledRejection", end);
+  return end;
+}

@@ -1,0 +1,176 @@
+/** Scripts and programs as people have them, on this machine's own files, and compiled as `check` does. */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { foreignFormat } from "../../src/plan/binfmt.ts";
+import { hostFiles } from "../../src/plan/machine.ts";
+import type { MountStep } from "../../src/plan/policy.ts";
+import { checkProgram, type ProgramContext } from "../../src/plan/program.ts";
+import { View } from "../../src/plan/view.ts";
+
+let dir = "";
+beforeAll(() => {
+  dir = mkdtempSync(join(tmpdir(), "spawnbox-program-"));
+  chmodSync(dir, 0o755);
+});
+afterAll(() => rmSync(dir, { recursive: true }));
+
+const elf = (machine: number, bits: 1 | 2, type = 2, order = 1): Uint8Array => {
+  const bytes = new Uint8Array(128);
+  bytes.set([0x7f, 0x45, 0x4c, 0x46, bits, order]);
+  const view = new DataView(bytes.buffer);
+  view.setUint16(16, type, true);
+  view.setUint16(18, machine, true);
+  return bytes;
+};
+
+function told(content: string | Uint8Array, more: Partial<ProgramContext> = {}, mode = 0o755) {
+  const path = join(dir, "deploy");
+  rmSync(path, { force: true, recursive: true });
+  writeFileSync(path, content);
+  chmodSync(path, mode);
+  return look(path, more);
+}
+
+function look(path: string, more: Partial<ProgramContext> = {}): string {
+  const context: ProgramContext = {
+    view: new View(undefined, hostFiles),
+    arch: "x64",
+    mayExecute: () => true,
+    searchPath: process.env["PATH"],
+    killsForeign: false,
+    ...more,
+  };
+  try {
+    checkProgram(context, path);
+    return "fine";
+  } catch (error) {
+    return error instanceof Error ? error.message.replaceAll(dir, "") : String(error);
+  }
+}
+
+describe("what cannot be executed is told with what to do", () => {
+  test.each([
+    [
+      "no #! line",
+      "echo hi\n",
+      "/deploy is a script without a #! line, nor a program of this machine: begin it with #!/bin/sh",
+    ],
+    ["a comment first", "# deploys\n#!/bin/sh\n", "script without a #! line"],
+    ["a blank line first", "\n#!/bin/sh\n", "something before its #! line"],
+    ["a byte order mark", "\ufeff#!/bin/sh\necho\n", "byte order mark before its #! line"],
+    ["a byte order mark and no #! line", "\ufeffecho\n", "script without a #! line"],
+    ["UTF-16", new Uint8Array([0xff, 0xfe, 0x23, 0]), "UTF-16"],
+    ["empty", "", "/deploy is empty"],
+    ["CR LF", "#!/bin/sh\r\necho\r\n", "(CR LF)"],
+    ["CR alone", "#!/bin/sh\recho\r", "(CR LF)"],
+    ["CR LF behind an argument", "#!/usr/bin/env sh\r\n", "(CR LF)"],
+    ["no interpreter", "#! \t\n", "names no interpreter"],
+    ["only CR", "#!\r\n", "names no interpreter"],
+    ["a relative interpreter", "#!sh\n", 'relative path "sh"'],
+    ["a line that is too long", `#!/${"a/".repeat(200)}sh\n`, "more than 255 bytes"],
+    [
+      "a missing interpreter",
+      "#!/opt/none/python9\n",
+      "/opt/none/python9 does not exist on this machine, which /deploy needs",
+    ],
+    [
+      "an interpreter that is a directory",
+      "#!/usr\n",
+      "/usr is a directory, and not an executable file, which /deploy needs",
+    ],
+    [
+      "env without the program",
+      "#!/usr/bin/env python9\n",
+      "/deploy needs python9, which is in no directory of PATH inside the sandbox",
+    ],
+    ["env -S without the program", "#!/usr/bin/env -S python9 -u\n", "needs python9"],
+    ["env with two words", "#!/usr/bin/env sh -e\n", "write #!/usr/bin/env -S sh -e"],
+    ["another architecture", elf(183, 2), "another architecture (arm64): install that for x64"],
+    ["an unknown architecture", elf(243, 2), "another architecture (machine 243)"],
+    ["big-endian", elf(8, 1, 2, 2), "another architecture, or cut off"],
+    ["cut off", elf(62, 2).subarray(0, 20), "cut off"],
+    ["an object file", elf(62, 2, 1), "object file"],
+    ["of Windows", "MZ\x90\0", "program of Windows"],
+    ["an unknown format", "\x01\x02\0\0", "format is not known"],
+  ] as [string, string | Uint8Array, string][])("%s", (_, content, message) => {
+    expect(told(content)).toContain(message);
+  });
+
+  test("not executable, a directory, a link that dangles", () => {
+    expect(told("#!/bin/sh\n", {}, 0o644)).toBe(
+      "/deploy is not an executable file: chmod +x /deploy",
+    );
+    mkdirSync(join(dir, "folder"), { recursive: true });
+    expect(look(join(dir, "folder"))).toContain("is a directory");
+    symlinkSync("nothing", join(dir, "link"));
+    expect(look(join(dir, "link"))).toContain("/nothing) does not exist on this machine");
+  });
+
+  test("a 32-bit program where the filter kills its calls, and nowhere else", () => {
+    expect(told(elf(3, 1), { killsForeign: true })).toContain(
+      "is a 32-bit program, and the seccomp",
+    );
+    expect(told(elf(3, 1))).toBe("fine");
+    expect(told(elf(62, 2), { killsForeign: true })).toBe("fine");
+  });
+
+  test("the user of the sandbox may not reach or read it; who may by a list is not refused", () => {
+    const user = { uid: 65534, gids: new Set([65534]) };
+    expect(told("#!/bin/sh\n", { user }, 0o700)).toContain("may not be executed by the user");
+    expect(told("#!/bin/sh\n", { user }, 0o711)).toContain("may not be read by the user");
+    expect(told("#!/bin/sh\n", { user }, 0o750)).toBe("fine");
+    expect(told("#!/bin/sh\n", { user }, 0o755)).toBe("fine");
+    chmodSync(dir, 0o700);
+    const refused = told("#!/bin/sh\n", { user });
+    chmodSync(dir, 0o755);
+    expect(refused).toContain("may not enter");
+  });
+
+  test("an interpreter, and what env looks up, count inside the sandbox", () => {
+    const flags = { readonly: true, nosuid: true, nodev: true, noexec: false };
+    const only = (...paths: string[]) =>
+      new View(
+        paths.map((path): MountStep => ({ kind: "bind", source: path, target: path, flags })),
+        hostFiles,
+      );
+    expect(told("#!/usr/bin/env sh\n", { view: only(dir) })).toContain(
+      "/usr/bin/env is not visible inside the sandbox",
+    );
+    const view = only(dir, "/usr", "/lib", "/lib64");
+    expect(told("#!/usr/bin/env sh\n", { view, searchPath: "/opt/bin:/nowhere" })).toContain(
+      "in no directory of PATH inside the sandbox (/opt/bin:/nowhere)",
+    );
+    expect(told("#!/usr/bin/env sh\n", { view, searchPath: "/opt/bin:/usr/bin" })).toBe("fine");
+  });
+
+  test("what the kernel was told to run is fine, if its interpreter is inside", () => {
+    const entry = (interpreter: string, flags = "") =>
+      foreignFormat(
+        `enabled\ninterpreter ${interpreter}\nflags: ${flags}\noffset 18\nmagic b700\nmask ffff\n`,
+      );
+    const known = (format: ReturnType<typeof entry>) =>
+      told(elf(183, 2), {
+        view: new View(undefined, { ...hostFiles, foreignFormats: () => (format ? [format] : []) }),
+      });
+    expect(known(entry("/bin/sh"))).toBe("fine");
+    expect(known(entry("/opt/qemu"))).toContain("/opt/qemu does not exist");
+    expect(known(entry("/opt/qemu", "OCF"))).toBe("fine");
+    expect(foreignFormat("disabled\ninterpreter /bin/sh\nextension .x\n")).toBeUndefined();
+    expect(
+      foreignFormat("enabled\ninterpreter /a\nflags: \nextension .jar\n")?.matches(
+        elf(62, 2),
+        "/x.jar",
+      ),
+    ).toBe(true);
+  });
+});
+
+test("what runs is fine: with a space, with an argument, without a line end, static or dynamic", () => {
+  for (const line of ["#!/bin/sh", "#! /bin/sh -e\n", "#!/usr/bin/env -S sh -e\n", "#!/bin/sh\0\n"])
+    expect(told(line)).toBe("fine");
+  expect(told(`#!/bin/sh ${"x".repeat(400)}\n`)).toBe("fine");
+  const arch = process.arch === "arm64" ? "arm64" : "x64";
+  for (const path of ["/bin/sh", process.execPath]) expect(look(path, { arch })).toBe("fine");
+});

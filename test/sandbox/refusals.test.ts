@@ -1,0 +1,155 @@
+/** What is told of a launch that a place does not allow: the cause here, the option or setting, and never code or a stack. */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { isRoot, serve } from "../served.ts";
+import denied from "./denied.py" with { type: "text" };
+
+let dir = "";
+beforeAll(() => {
+  dir = mkdtempSync(join(tmpdir(), "spawnbox-refusals-"));
+  chmodSync(dir, 0o755);
+  writeFileSync(join(dir, "denied.py"), denied);
+  copyFileSync(join(import.meta.dir, "../../dist/spawnbox"), join(dir, "spawnbox"));
+  chmodSync(join(dir, "spawnbox"), 0o755);
+});
+afterAll(() => rmSync(dir, { recursive: true }));
+
+const arm = process.arch === "arm64";
+const CALL = {
+  memfd_create: arm ? 279 : 319,
+  personality: arm ? 92 : 135,
+  sethostname: arm ? 161 : 170,
+  openat2: 437,
+  socket: arm ? 198 : 41,
+};
+const EPERM = 1;
+const ENOSYS = 38;
+const EAFNOSUPPORT = 97;
+
+const mounts = ["/usr", "/bin", "/lib", "/lib64"]
+  .filter((path) => existsSync(path))
+  .map((target) => ({ target }));
+const boxed = {
+  namespace: {
+    shares: { all: "disable" },
+    opts: { hostname: "box" },
+    mounts,
+  },
+};
+
+/** What `run` prints for a verb of a sandbox, through another program. */
+function run(sandbox: object, ...through: string[]): string {
+  const config = join(dir, "config.json");
+  const commands = [{ uid: "x", encoder: "sync", exec: { cmdpath: "/bin/echo", args: ["ok"] } }];
+  writeFileSync(
+    config,
+    JSON.stringify({
+      metadata: { uid: "c", api: "c" },
+      sandboxes: { uid: "s", acls: { user: "nobody" }, ...sandbox, commands },
+    }),
+  );
+  const command = [join(dir, "spawnbox"), "run", "c/x", "--config", config, "--raw"];
+  const { stdout, stderr } = Bun.spawnSync([...through, ...command]);
+  const said = `${stdout}${stderr}`.trim();
+  // No code of ours, no stack, one line.
+  expect(said.split("\n").length).toBeLessThan(4);
+  expect(said).not.toMatch(/\$bunfs|^\s+at |see execve/m);
+  return said;
+}
+const without = (call: keyof typeof CALL, errno: number) => [
+  "python3",
+  join(dir, "denied.py"),
+  `${CALL[call]}=${errno}`,
+];
+
+describe.if(isRoot)("told in the terms of who runs the server", () => {
+  test.each([
+    ["memfd_create", EPERM, {}, /memfd_create.*seccomp filter.*SystemCallFilter=memfd_create/],
+    ["memfd_create", ENOSYS, {}, /memfd_create.*seccomp filter/],
+    ["personality", EPERM, {}, /LockPersonality=no/],
+    ["openat2", ENOSYS, boxed, /openat2.*RestrictSUIDSGID=no/],
+    ["sethostname", EPERM, boxed, /ProtectHostname=no/],
+    ["socket", EAFNOSUPPORT, boxed, /RestrictAddressFamilies=AF_INET/],
+  ] as [keyof typeof CALL, number, object, RegExp][])(
+    "%s answers %d",
+    (call, errno, sandbox, words) => {
+      const said = run(sandbox, ...without(call, errno));
+      if (!said.includes('"ok"')) expect(said).toMatch(words);
+    },
+  );
+
+  test("no code may be made at run time", () => {
+    // PR_SET_MDWE, since Linux 6.3: MemoryDenyWriteExecute= of a unit.
+    const mdwe =
+      "import ctypes,os,sys;z=ctypes.c_ulong(0);" +
+      "ctypes.CDLL(None).prctl(65,ctypes.c_ulong(1),z,z,z)==0 or os._exit(9);os.execvp(sys.argv[1],sys.argv[1:])";
+    const said = run({}, "python3", "-c", mdwe);
+    if (said !== "") expect(said).toMatch(/^spawnbox run: .*MemoryDenyWriteExecute=no in the unit/);
+  });
+
+  const sysctl = "/proc/sys/vm/memfd_noexec";
+  test.if(existsSync(sysctl))("vm.memfd_noexec is 2, in a pid namespace of its own", () => {
+    const before = readFileSync(sysctl, "utf8");
+    const said = run(
+      {},
+      ...["unshare", "--pid", "--fork", "--mount-proc", "sh", "-c"],
+      ...[`echo 2 >${sysctl} && "$@"`, "sh"],
+    );
+    expect(said).toMatch(
+      /^spawnbox run: .*vm\.memfd_noexec=2 forbids .*: sysctl vm\.memfd_noexec=1/,
+    );
+    expect(readFileSync(sysctl, "utf8")).toBe(before);
+  });
+
+  test("a limit above the server's own is told with both values", () => {
+    const command = ["prlimit", "--nofile=512:512"];
+    const said = run(
+      { limits: { nofile: "4096" } },
+      "setpriv",
+      "--bounding-set=-sys_resource",
+      "--inh-caps=-sys_resource",
+      ...command,
+    );
+    if (!said.includes('"ok"'))
+      expect(said).toMatch(
+        /limits\.nofile is 4096.* hard limit is 512: .*nofile=4096|LimitNOFILE=4096/,
+      );
+  });
+});
+
+test("a program that has become something else since the start is told in the words of check", async () => {
+  const script = join(dir, "script");
+  writeFileSync(script, "#!/bin/sh\necho fine\n", { mode: 0o755 });
+  await using served = await serve({
+    metadata: { uid: "c", api: "c" },
+    sandboxes: {
+      uid: "s",
+      acls: { user: "nobody" },
+      commands: [{ uid: "x", encoder: "sync", exec: { cmdpath: script } }],
+    },
+  });
+  expect((await served.run("c/x")).stdout).toEqual(["fine"]);
+  for (const [content, words] of [
+    ["echo no line\n", "is a script without a #! line"],
+    ["\ufeff#!/bin/sh\n", "byte order mark"],
+    ["#!/opt/none\n", "/opt/none does not exist on this machine, which"],
+    ["#!/bin/sh\r\n", "(CR LF)"],
+    ["", "is empty"],
+  ] as const) {
+    writeFileSync(script, content);
+    const { request } = await served.call("c/x");
+    expect(request.info).toContain(words);
+  }
+  rmSync(script);
+  expect((await served.call("c/x")).request.info).toContain("does not exist on this machine");
+});
