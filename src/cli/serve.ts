@@ -45,9 +45,9 @@ export async function serve(
   const launching = new Launching();
   /** Makes what launches of the plans need. */
   const prepare = async (loaded: Loaded) => {
-    const launches = await launching.prepare(loaded.apis);
+    const launches = await launching.prepare(loaded.apis, { trial: true });
     const found = [...loaded.notices, ...launches.notices];
-    return { ...loaded, apis: withNotices(loaded.apis, found), launches, loaded };
+    return { ...loaded, apis: withNotices(launches.apis, found), launches, loaded };
   };
   let current: Loaded & { readonly loaded: Loaded };
   try {

@@ -28,7 +28,7 @@ type Words = string | ((failure: Failure, here: Confinement) => string | undefin
 
 const NAMESPACE_WORDS: Readonly<Record<string, Words>> = {
   ENOSPC: (_, here) => {
-    const zero = NAMESPACE_SYSCTLS.find((name) => here.setting(name) === "0");
+    const zero = namespacesOff(here);
     return zero === undefined
       ? "there are as many namespaces as the user may have: raise user.max_*_namespaces (sysctl), or limit how many tasks run at once"
       : `${zero} is 0, so no such namespace can be made: ${
@@ -49,6 +49,10 @@ const NAMESPACE_WORDS: Readonly<Record<string, Words>> = {
 const NAMESPACE_SYSCTLS = ["user", "pid", "net", "ipc", "uts", "mnt", "cgroup"].map(
   (name) => `user.max_${name}_namespaces`,
 );
+
+/** The sysctl by which there are no namespaces of a kind at all. */
+export const namespacesOff = (here: Confinement): string | undefined =>
+  NAMESPACE_SYSCTLS.find((name) => here.setting(name) === "0");
 
 /** Who turned user namespaces off: the sysctls that ask for them. */
 function userNamespaces({ plan }: Failure, here: Confinement): string | undefined {
@@ -322,7 +326,12 @@ const existsInKernel = (path: string, here: Confinement): boolean =>
   here.setting(path.slice("/proc/sys/".length).replaceAll("/", ".")) !== undefined;
 
 function limits({ plan }: Failure, here: Confinement): string | undefined {
-  const found = plan ? lowerLimits(plan.policy.rlimits, here) : [];
+  const { rlimits = [], profileLimits = [] } = plan?.policy ?? {};
+  // The lower one of the server's holds instead of a profile's.
+  const found = lowerLimits(
+    rlimits.filter(([resource]) => !profileLimits.includes(resource)),
+    here,
+  );
   return found.length > 0 ? found.join("; ") : undefined;
 }
 
