@@ -45,6 +45,14 @@ export function hostFeatures(): Feature[] {
   ];
 }
 
+/** How a launch does without a call that the kernel lacks, or that a filter around the server does not know. */
+const INSTEAD: Readonly<Partial<Record<KernelCall, string>>> = {
+  pidfd_open: "processes are held by their directories in /proc",
+  openat2: "paths are walked step by step",
+  close_range: "descriptors are closed one by one",
+  mount_setattr: "mounts are restricted one by one",
+};
+
 function calls(): Feature[] {
   const since: Readonly<Record<KernelCall, string>> = {
     pidfd_open: "5.3",
@@ -56,8 +64,8 @@ function calls(): Feature[] {
   return Object.entries(since).map(([name, version]) => {
     const errno = missingCall(name as KernelCall);
     if (errno === undefined) return there(name, "there");
-    if (name === "mount_setattr" && errno === "ENOSYS")
-      return there(name, `not before Linux ${version}: mounts are restricted one by one`);
+    const other = INSTEAD[name as KernelCall];
+    if (other !== undefined) return there(name, `${errno}, so ${other}`);
     const remedy =
       errno === "EPERM"
         ? "a seccomp filter around the server denies it: allow it, as by a newer container runtime"
