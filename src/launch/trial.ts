@@ -114,8 +114,8 @@ async function tryOne(
       late = true;
       task?.kill();
     }, PATIENCE);
+    // Its end, and that of its group, takes as long again, and tells nothing more.
     await started.finally(() => clearTimeout(patience));
-    await task.ended;
     return undefined;
   } catch (error) {
     if (!(error instanceof LaunchError)) throw error;
