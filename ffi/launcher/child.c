@@ -101,7 +101,9 @@ void child(const struct header *plan, int channel, int exit_pipe, char **argv, c
 	long command = 0;
 	/* The supervisor's death is ours. */
 	SYS5(__NR_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-	SYS0(__NR_setsid);
+	long session = SYS0(__NR_setsid);
+	if (session < 0)
+		give_up(OP_CLONE, "setsid", session);
 	reset_signals();
 	/* The modes of the plan are meant exactly; UMASK sets the command's own. */
 	SYS1(__NR_umask, 0);

@@ -135,7 +135,9 @@ void supervise(const struct header *plan, char **argv, char **envp)
 		if (r < 0)
 			fail(OP_CLONE, "close-on-exec", r);
 	}
-	SYS0(__NR_setsid);
+	r = SYS0(__NR_setsid);
+	if (r < 0)
+		fail(OP_CLONE, "setsid", r);
 	/* Only the lifeline ends this process early: no signal of a terminal or a group may. */
 	SYS4(__NR_rt_sigprocmask, 2 /* SIG_SETMASK */, &all, 0, 8);
 	r = SYS5(__NR_prctl, PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);

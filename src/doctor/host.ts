@@ -47,6 +47,7 @@ export function hostFeatures(): Feature[] {
 
 /** How a launch does without a call that the kernel lacks, or that a filter around the server does not know. */
 const INSTEAD: Readonly<Partial<Record<KernelCall, string>>> = {
+  clone3: "processes are put into their groups before they go on",
   pidfd_open: "processes are held by their directories in /proc",
   openat2: "paths are walked step by step",
   close_range: "descriptors are closed one by one",
@@ -55,6 +56,7 @@ const INSTEAD: Readonly<Partial<Record<KernelCall, string>>> = {
 
 function calls(): Feature[] {
   const since: Readonly<Record<KernelCall, string>> = {
+    clone3: "5.3",
     pidfd_open: "5.3",
     openat2: "5.6",
     pidfd_getfd: "5.6, and only seccomp.report and SCMP_ACT_NOTIFY do",

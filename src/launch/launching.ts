@@ -8,7 +8,7 @@ import { releaseOps } from "./launcher.ts";
 import { Pools } from "./pool.ts";
 import { poolNotices } from "./reserve.ts";
 import type { Launch } from "./task.ts";
-import { tryApis } from "./trial.ts";
+import { MOST_TRIED, tryApis } from "./trial.ts";
 import { errorLine } from "../unexpected.ts";
 
 export interface Preparing {
@@ -50,7 +50,9 @@ export class Launching {
   ): Promise<Preparation> {
     const needed = groupsNeeded(apis);
     const root = needed.length > 0 ? await openCgroups(needed, { lookOnly }) : undefined;
-    const tried = trial ? await tryApis(apis, (key) => root?.begin(key)) : undefined;
+    const tried = trial
+      ? await tryApis(apis, (key) => root?.begin(key), lookOnly ? Infinity : MOST_TRIED)
+      : undefined;
     if (tried && tried.problems.length > 0) {
       await root?.close();
       throw new ConfigError(tried.problems);

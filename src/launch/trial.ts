@@ -14,8 +14,8 @@ import { LaunchedTask } from "./launched.ts";
 import { lowerLimits } from "./lower-limits.ts";
 import { LaunchError } from "./task.ts";
 
-/** Tried before anything is served; what of a thousand different sandboxes lies behind these is told by its launch. */
-const MOST = 64;
+/** Tried before anything is served: of a thousand different sandboxes, the others would keep the first requests waiting. */
+export const MOST_TRIED = 64;
 /** At a time: they wait for the kernel and for the event loop by turns. */
 const AT_ONCE = 4;
 /** ms. A file system that does not answer must not keep the others from being served. */
@@ -35,15 +35,26 @@ interface Finding {
   readonly passing: boolean;
 }
 
-/** @param begin makes the group of a launch: see CgroupRoot */
+/**
+ * @param begin makes the group of a launch: see CgroupRoot
+ * @param most of different sandboxes; a notice says so where there are more
+ */
 export async function tryApis(
   apis: readonly ApiPlan[],
   begin: (key: string) => TaskGroup | undefined,
+  most = Infinity,
 ): Promise<Tried> {
-  const findings = await tryAll(distinct(apis), begin);
+  const different = distinct(apis);
+  const findings = await tryAll(different.slice(0, most), begin);
   const here = confinement();
   const problems: Problem[] = [];
   const notices: Problem[] = [];
+  if (different.length > most)
+    notices.push({
+      file: "",
+      path: "",
+      message: `only ${most} of ${different.length} different sandboxes were tried at the start: check tries all`,
+    });
   const left = apis.map((api) => ({
     ...api,
     sandboxes: api.sandboxes.map((sandbox, i) => {
@@ -76,7 +87,7 @@ function distinct(apis: readonly ApiPlan[]): Plan[] {
   ];
   const plans = new Map<Uint8Array, Plan>();
   for (const plan of ordered) if (!plans.has(plan.ops)) plans.set(plan.ops, plan);
-  return [...plans.values()].slice(0, MOST);
+  return [...plans.values()];
 }
 
 async function tryAll(
