@@ -1,6 +1,7 @@
-/** Opening what lies below a directory and nothing else, whatever is renamed or linked meanwhile: openat2(2). */
-import { constants, openSync } from "node:fs";
+/** Opening what lies below a directory and nothing else, whatever is renamed or linked meanwhile: openat2(2), or step by step. */
+import { closeSync, constants, fstatSync, openSync } from "node:fs";
 import { dlopen, read } from "bun:ffi";
+import { openAt, readLink } from "./at.ts";
 import { CError, errnoName } from "./errno.ts";
 import { pointer } from "./pointer.ts";
 
@@ -27,6 +28,10 @@ const HOW = BigUint64Array.of(
 const NOT_THERE = ["ENOENT", "ENOTDIR", "EACCES", "ELOOP", "EXDEV", "ENAMETOOLONG", "EAGAIN"];
 /** EAGAIN: a rename was under way, so that the kernel could not tell whether `..` stays below. */
 const TRIES = 4;
+/** Filters of units and containers may not know openat2, or deny it as they cannot look into its arguments. */
+const NOT_KNOWN = ["ENOSYS", "EPERM"];
+/** As the kernel's, path_resolution(7). */
+const MOST_LINKS = 40;
 
 /** A handle (O_PATH) on a directory, which stays the same when its name is given to another. Throws what open(2) says. */
 export function openDirectory(path: string): number {
@@ -45,8 +50,42 @@ export function openBeneath(directory: number, path: string): number | undefined
     const place = pointer(libc.__errno_location());
     name = place === null ? "" : errnoName(read.i32(place));
   }
+  if (NOT_KNOWN.includes(name)) return walkBeneath(directory, path);
   if (NOT_THERE.includes(name)) return undefined;
   throw new CError("openat2", path, name);
+}
+
+/**
+ * The same with a handle for each step, taken on that of the last. `..` goes back to the handle that the walk came from, so it leads
+ * nowhere else when a directory is moved meanwhile, and not above the first.
+ */
+export function walkBeneath(directory: number, path: string): number | undefined {
+  const way: number[] = [];
+  const here = () => way.at(-1) ?? directory;
+  const ahead = path.split("/");
+  let links = 0;
+  try {
+    if (path.startsWith("/")) return undefined;
+    for (let name = ahead.shift(); name !== undefined; name = ahead.shift()) {
+      if (name === ".." && (way.length === 0 || !fstatSync(here()).isDirectory())) return undefined;
+      if (name === "..") closeSync(way.pop() ?? -1);
+      if (name === "" || name === "." || name === "..") continue;
+      const handle = openAt(here(), name, O_PATH, 0, path);
+      way.push(handle);
+      if (!fstatSync(handle).isSymbolicLink()) continue;
+      const target = readLink(handle);
+      closeSync(way.pop() ?? -1);
+      links++;
+      if (target === undefined || target.startsWith("/") || links > MOST_LINKS) return undefined;
+      ahead.unshift(...target.split("/"));
+    }
+    return way.pop() ?? openAt(directory, ".", O_PATH | constants.O_DIRECTORY, 0, path);
+  } catch (error) {
+    if (error instanceof CError && NOT_THERE.includes(error.errno)) return undefined;
+    throw error;
+  } finally {
+    for (const handle of way) closeSync(handle);
+  }
 }
 
 /** The file of a handle, opened for reading. */

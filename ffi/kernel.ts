@@ -11,6 +11,7 @@ const { symbols: libc } = dlopen("libc.so.6", {
 /** Numbers since Linux 5.0 are the same on all architectures. Each refuses -1 as a descriptor, or a range from -1 to 0. */
 const CALLS = {
   pidfd_open: 434,
+  clone3: 435,
   close_range: 436,
   openat2: 437,
   pidfd_getfd: 438,

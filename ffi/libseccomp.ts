@@ -90,6 +90,10 @@ function must(result: number, what: string): void {
   if (result < 0) throw new Error(`libseccomp: ${what}: ${errnoName(-result)}`);
 }
 
+/** The library asks seccomp(2) which actions there are. */
+const NO_SECCOMP =
+  "seccomp(2) cannot be asked: it is denied by a filter around this process (SystemCallFilter=seccomp of the unit), or not in this kernel";
+
 /**
  * Compiles rules into struct sock_filter[] for one ABI; every other one, x32 included, is killed. Two
  * rules must not say different things of the same calls. Errors name the rule.
@@ -99,7 +103,7 @@ export function compileFilter(defaultAction: number, rules: readonly Rule[], abi
   const context = pointer(lib.seccomp_init(uint32(defaultAction, "action")));
   if (context === null) throw new Error(`libseccomp: the default action is not valid here`);
   try {
-    must(lib.seccomp_attr_set(context, ATTRIBUTE.BAD_ARCH, KILL_PROCESS), "foreign ABIs");
+    must(lib.seccomp_attr_set(context, ATTRIBUTE.BAD_ARCH, KILL_PROCESS), NO_SECCOMP);
     const native = lib.seccomp_arch_native();
     if (native !== ABIS[abi]) {
       must(lib.seccomp_arch_add(context, ABIS[abi]), `architecture ${abi}`);

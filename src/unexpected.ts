@@ -1,7 +1,7 @@
 /** What nobody foresaw, told to whoever runs the program: one line, how to report it, and no code that nobody can read. */
 import { Refused } from "./errors.ts";
-import { visible } from "./visible.ts";
 import { version } from "./version.ts";
+import { visible } from "./visible.ts";
 
 /** In it, any text: what is unexpected is told with the stack. Like all of SPAWNBOX_*, no command gets it. */
 const DEBUG = "SPAWNBOX_DEBUG";

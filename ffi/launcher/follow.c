@@ -11,8 +11,10 @@
 
 #include "launcher.h"
 
+#define EPERM 1
 #define ENOENT 2
 #define EACCES 13
+#define EXDEV 18
 #define ENOTDIR 20
 #define ENAMETOOLONG 36
 #define ENOSYS 38
@@ -192,14 +194,25 @@ static long walk_to(long top, const char *path, int follow, const struct op *sha
 	return dir;
 }
 
+static int goes_up(const char *path)
+{
+	char name[256];
+	while (next_name(&path, name) > 0)
+		if (name[0] == '.' && name[1] == '.' && !name[2])
+			return 1;
+	return 0;
+}
+
 long open_plain(long top, const char *path, u64 resolve)
 {
 	struct open_how how = { .flags = O_PATH | O_CLOEXEC,
 				.resolve = resolve | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS };
 	long fd = SYS4(__NR_openat2, top, path, &how, sizeof how);
-	if (fd != -ENOSYS)
+	if (fd != -ENOSYS && fd != -EPERM)
 		return fd;
-	/* Kernels have it from 5.6 on; filters of containers and units may not know it. */
+	/* Kernels have it from 5.6 on; filters of containers and units may not know it, or deny what they cannot look into. */
+	if (resolve && goes_up(path))
+		return -EXDEV;
 	while (resolve && *path == '/')
 		path++;
 	return walk_to(top, path, 0, 0);

@@ -62,6 +62,10 @@ long hold_lock(const char *target);
 /* The init keeps what is at or above this one. */
 #define FIRST_KEPT_FD 256
 
+/* settings.c: `needed`: nothing else does what it is for */
+long write_text(const char *path, const char *text);
+long write_setting(const char *path, const char *text, int needed);
+
 /* shed.c */
 long shed_protection(int keep_nice);
 
@@ -111,6 +115,12 @@ const char *changed_standing(void);
 void check_supervisor(long tree);
 /* In the supervisor: the child has its words, which are somebody else's when the server has not given an order before. */
 void check_words(long tree);
+
+/* descriptors.c: close_range(2) */
+long close_fds(u32 first, u32 last);
+
+/* keyring.c */
+long leave_session_keyring(int no_new_privs);
 
 /* child.c: everything inside the namespaces; never returns */
 __attribute__((noreturn)) void child(const struct header *plan, int channel, int exit_pipe, char **argv, char **envp);

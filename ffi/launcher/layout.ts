@@ -6,7 +6,7 @@
  * header = u32 magic, u32 version, u32 total size, u32 clone(2) flags
  * op     = u32 code, u32 size of the op, u32 count of numbers, u32 bytes of data, u64 numbers[], data, padding
  *
- * Strings in `data` end with NUL. The launcher decides nothing: it does one step per op and stops at the first failure.
+ * Strings in `data` end with NUL. A launch without a command is a trial: it ends where the command would begin. The launcher decides nothing: it does one step per op and stops at the first failure.
  */
 export const MAGIC = 0x58425053; // "SPBX"
 export const VERSION = 6;
@@ -96,7 +96,10 @@ export const OP = {
   REBIND: 24,
   /** data: target, a file on which the init holds a read lock as long as the sandbox lives */
   LOCK: 25,
-  /** data: path, text to write: a setting of the kernel, written before the root is changed */
+  /**
+   * numbers: 1 where nothing else does what it is for; data: path below /proc/sys, text to write: a setting of the new namespaces,
+   * written before the root is changed
+   */
   SETTING: 26,
 
   /** numbers: flags of unshare(2) */
@@ -108,7 +111,7 @@ export const OP = {
 
   /** numbers: nice value + 20 */
   NICE: 47,
-  /** numbers: resource, value of both limits */
+  /** numbers: resource, value of both limits, 1 where a lower hard limit of the server's holds instead */
   RLIMIT: 48,
   /** numbers: mask */
   UMASK: 49,
@@ -190,11 +193,11 @@ export const SHAPE: Partial<Record<OpName, readonly [numbers: number, strings: n
   FILE: [2, 1],
   REBIND: [1, 1],
   LOCK: [0, 1],
-  SETTING: [0, 2],
+  SETTING: [1, 2],
   UNSHARE: [1, 0],
   HOSTNAME: [0, 1],
   NICE: [1, 0],
-  RLIMIT: [2, 0],
+  RLIMIT: [3, 0],
   UMASK: [1, 0],
   CHDIR: [0, 1],
   SETGID: [1, 0],

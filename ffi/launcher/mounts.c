@@ -10,6 +10,7 @@
 #include "launcher.h"
 
 #define MNT_DETACH 2
+#define EPERM 1
 #define ENOSYS 38
 
 /* The new root, and the tmpfs that it is, or that lies below it where the root is a directory of the host. */
@@ -99,11 +100,17 @@ static long set_attributes(long fd, u64 attributes, unsigned flags)
 	return SYS5(__NR_mount_setattr, fd, "", AT_EMPTY_PATH | flags, &attr, sizeof attr);
 }
 
+/* Where a filter says EPERM to what it does not know, the other way is as strict: the kernel's own EPERM comes there too. */
+static int is_unknown(long r)
+{
+	return r == -ENOSYS || r == -EPERM;
+}
+
 /* Adds attributes to one attached mount. */
 static long restrict_mount(long fd, u64 attributes)
 {
 	long r = set_attributes(fd, attributes, 0);
-	return r == -ENOSYS ? remount_tree(fd, attributes, 0) : r;
+	return is_unknown(r) ? remount_tree(fd, attributes, 0) : r;
 }
 
 /*
@@ -133,7 +140,7 @@ static long show(long fd, const char *target, u64 attributes)
 	if (tree < 0)
 		return tree;
 	r = set_attributes(tree, attributes, AT_RECURSIVE);
-	int one_by_one = r == -ENOSYS;
+	int one_by_one = is_unknown(r);
 	if (r >= 0 || one_by_one)
 		r = attach(tree, target, kind);
 	if (r >= 0 && one_by_one)

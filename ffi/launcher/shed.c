@@ -23,14 +23,12 @@ static long be_killable(void)
 {
 	char first = 0;
 	at = "/proc/self/oom_score_adj";
-	long fd = SYS4(__NR_openat, AT_FDCWD, at, O_RDWR | O_CLOEXEC, 0);
+	long fd = SYS4(__NR_openat, AT_FDCWD, at, O_RDONLY | O_CLOEXEC, 0);
 	if (fd < 0)
 		return fd;
 	long r = SYS3(__NR_read, fd, &first, 1);
-	if (r > 0 && first == '-')
-		r = SYS3(__NR_write, fd, "0", 1);
 	SYS1(__NR_close, fd);
-	return r;
+	return r > 0 && first == '-' ? write_text(at, "0") : r;
 }
 
 static long run_as_others(int keep_nice)
@@ -70,6 +68,32 @@ static long open_usual_files(void)
 	return SYS4(__NR_prlimit64, 0, RLIMIT_NOFILE, &limit, 0);
 }
 
+/* As proc_pid_personality(5) has it: eight digits. */
+static int is_usual(void)
+{
+	char digits[8];
+	long fd = SYS4(__NR_openat, AT_FDCWD, "/proc/self/personality", O_RDONLY | O_CLOEXEC, 0);
+	if (fd < 0)
+		return 0;
+	long got = SYS3(__NR_read, fd, digits, sizeof digits);
+	SYS1(__NR_close, fd);
+	for (long i = 0; i < got; i++)
+		if (digits[i] != '0')
+			return 0;
+	return got == sizeof digits;
+}
+
+/* Randomised addresses, whatever a debugger of the server had turned off: personality(2). */
+static long be_usual(void)
+{
+	at = "personality";
+	/* A filter may deny even what would change nothing. */
+	if (SYS1(__NR_personality, 0xffffffff) == 0)
+		return 0;
+	long r = SYS1(__NR_personality, 0);
+	return r < 0 && is_usual() ? 0 : r;
+}
+
 /* `keep_nice`: the plan sets the nice value, from which an ordinary user could not come back. */
 long shed_protection(int keep_nice)
 {
@@ -78,9 +102,5 @@ long shed_protection(int keep_nice)
 		r = run_as_others(keep_nice);
 	if (r >= 0)
 		r = open_usual_files();
-	if (r < 0)
-		return r;
-	/* Randomised addresses, whatever a debugger of the server had turned off: personality(2). */
-	at = "personality";
-	return SYS1(__NR_personality, 0);
+	return r < 0 ? r : be_usual();
 }

@@ -9,14 +9,22 @@
 #include "launcher.h"
 
 #define ENOSYS 38
+#define AF_UNIX 1
 #define AF_INET 2
+#define AF_INET6 10
 #define SOCK_DGRAM 2
 #define SOCK_CLOEXEC 02000000
 
 long loopback_up(void)
 {
+	static const u8 others[] = { AF_INET6, AF_UNIX };
 	at = "lo";
 	long fd = SYS3(__NR_socket, AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	/* Units may deny the family; those of any other do as well, see netdevice(7). */
+	for (u32 i = 0; fd < 0 && i < sizeof others / sizeof *others; i++) {
+		long other = SYS3(__NR_socket, others[i], SOCK_DGRAM | SOCK_CLOEXEC, 0);
+		fd = other < 0 ? fd : other;
+	}
 	if (fd < 0)
 		return fd;
 	/* struct ifreq, netdevice(7); <linux/if.h> would bring the C library in. */
@@ -33,15 +41,20 @@ long loopback_up(void)
 	return r;
 }
 
-static long write_setting(const char *path, const char *text)
+/* `lowers`: a hard limit that is lower already holds. Others may have to be raised, which the kernel may refuse. */
+static long set_limit(u64 resource, u64 value, int lowers)
 {
-	at = path;
-	long fd = SYS4(__NR_openat, AT_FDCWD, path, O_WRONLY | O_CLOEXEC, 0);
-	if (fd < 0)
-		return fd;
-	long r = SYS3(__NR_write, fd, text, length(text));
-	SYS1(__NR_close, fd);
-	return r;
+	struct rlimit64 own;
+	long r = SYS4(__NR_prlimit64, 0, resource, 0, &own);
+	if (r < 0)
+		return r;
+	if (lowers && own.rlim_max < value)
+		value = own.rlim_max;
+	struct rlimit64 limit = { value, value };
+	/* A filter may deny to set them. */
+	if (own.rlim_cur == value && own.rlim_max == value)
+		return 0;
+	return SYS4(__NR_prlimit64, 0, resource, &limit, 0);
 }
 
 static long seccomp(const struct op *op)
@@ -78,8 +91,9 @@ long do_step(const struct header *plan, const struct op *op)
 	case OP_LOCK:
 		return hold_lock(data);
 	case OP_LABEL:
+		return write_text(data, second);
 	case OP_SETTING:
-		return write_setting(data, second);
+		return write_setting(data, second, n[0] != 0);
 	case OP_ROOT_END:
 		return root_end();
 	case OP_UNSHARE:
@@ -91,10 +105,8 @@ long do_step(const struct header *plan, const struct op *op)
 		return SYS2(__NR_sethostname, data, length(data));
 	case OP_NICE:
 		return SYS3(__NR_setpriority, 0, 0, (long)n[0] - 20);
-	case OP_RLIMIT: {
-		struct rlimit64 limit = { n[1], n[1] };
-		return SYS4(__NR_prlimit64, 0, n[0], &limit, 0);
-	}
+	case OP_RLIMIT:
+		return set_limit(n[0], n[1], n[2] != 0);
 	case OP_UMASK:
 		SYS1(__NR_umask, n[0]);
 		return 0;

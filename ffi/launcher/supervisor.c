@@ -5,6 +5,8 @@
 
 #include "launcher.h"
 
+#define EPERM 1
+#define ENOSYS 38
 #define AF_UNIX 1
 #define SOL_SOCKET 1
 #define SO_PASSCRED 16
@@ -66,17 +68,40 @@ static void join_net(const struct op *op)
 	SYS1(__NR_close, fd);
 }
 
-/* A fork into new namespaces and, unless it is -1, into that group: clone3(2). */
-static long make_child(u32 flags, int group)
+static long fork_into(u32 flags)
+{
+	return SYS5(__NR_clone, flags | 17 /* SIGCHLD */, 0, 0, 0, 0);
+}
+
+/*
+ * A fork into new namespaces and, unless it is -1, into that group: clone3(2). Filters that cannot look into its arguments deny
+ * it: then *procs is the list of the group, on which the child is to be put before it may go on.
+ */
+static long make_child(u32 flags, int group, long *procs)
 {
 	struct clone_args args;
 	if (group < 0)
-		return SYS5(__NR_clone, flags | 17 /* SIGCHLD */, 0, 0, 0, 0);
+		return fork_into(flags);
 	memset(&args, 0, sizeof args);
 	args.flags = (u64)flags | CLONE_INTO_CGROUP;
 	args.exit_signal = 17;
 	args.cgroup = (u32)group;
-	return SYS2(__NR_clone3, &args, sizeof args);
+	long r = SYS2(__NR_clone3, &args, sizeof args);
+	if (r != -ENOSYS && r != -EPERM)
+		return r;
+	*procs = SYS4(__NR_openat, group, "cgroup.procs", O_WRONLY | O_CLOEXEC, 0);
+	return *procs < 0 ? *procs : fork_into(flags);
+}
+
+/* By this process: the group may lie outside of the child's cgroup namespace. */
+static void put_on_list(long procs, long pid)
+{
+	char number[24];
+	decimal(number, pid);
+	long r = SYS3(__NR_write, procs, number, length(number));
+	if (r < 0)
+		fail(OP_CLONE, "cgroup.procs", r);
+	SYS1(__NR_close, procs);
 }
 
 void supervise(const struct header *plan, char **argv, char **envp)
@@ -101,7 +126,7 @@ void supervise(const struct header *plan, char **argv, char **envp)
 		group = -1;
 	int last_fd = group >= 0 ? group : FD_LIFELINE + waits;
 
-	long r = SYS3(__NR_close_range, last_fd + 1, ~0u, 0);
+	long r = close_fds((u32)last_fd + 1, ~0u);
 	if (r < 0)
 		fail(OP_CLONE, "close_range", r);
 	/* One by one: before 5.11, close_range(2) cannot. */
@@ -110,15 +135,17 @@ void supervise(const struct header *plan, char **argv, char **envp)
 		if (r < 0)
 			fail(OP_CLONE, "close-on-exec", r);
 	}
-	SYS0(__NR_setsid);
+	r = SYS0(__NR_setsid);
+	if (r < 0)
+		fail(OP_CLONE, "setsid", r);
 	/* Only the lifeline ends this process early: no signal of a terminal or a group may. */
 	SYS4(__NR_rt_sigprocmask, 2 /* SIG_SETMASK */, &all, 0, 8);
-	SYS5(__NR_prctl, PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
-
-	/* The session keyring would come along with its keys, whoever they belong to: session-keyring(7). */
-	long ring = SYS2(__NR_keyctl, 1 /* KEYCTL_JOIN_SESSION_KEYRING */, 0);
-	if (ring < 0 && ring != -38 /* ENOSYS */)
-		fail(OP_CLONE, "session keyring", ring);
+	r = SYS5(__NR_prctl, PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+	if (r < 0)
+		fail(OP_CLONE, "subreaper", r);
+	r = leave_session_keyring(find_op(plan, OP_NO_NEW_PRIVS) != 0);
+	if (r < 0)
+		fail(OP_CLONE, "session keyring", r);
 	if (net)
 		join_net(net);
 
@@ -138,19 +165,24 @@ void supervise(const struct header *plan, char **argv, char **envp)
 	if (signals < 0)
 		fail(OP_CLONE, "", signals);
 
-	/* Without a user namespace there is nothing to wait for. */
-	if (!(plan->clone_flags & CLONE_NEWUSER))
-		SYS3(__NR_write, channel[0], "", 1);
-	task.main = make_child(plan->clone_flags, group);
+	long procs = 0;
+	task.main = make_child(plan->clone_flags, group, &procs);
 	if (task.main < 0)
-		fail(OP_CLONE, "", task.main);
+		fail(OP_CLONE, procs < 0 ? "cgroup.procs" : "", task.main);
 	if (task.main == 0) {
 		SYS1(__NR_close, channel[0]);
-		SYS3(__NR_close_range, FD_STATUS, FD_LIFELINE, 0);
+		close_fds(FD_STATUS, FD_LIFELINE);
 		if (group >= 0)
 			SYS1(__NR_close, group);
+		if (procs > 0)
+			SYS1(__NR_close, procs);
 		child(plan, channel[1], exits[1], argv, envp);
 	}
+	if (procs > 0)
+		put_on_list(procs, task.main);
+	/* Without a user namespace there is nothing else to wait for. */
+	if (!(plan->clone_flags & CLONE_NEWUSER))
+		SYS3(__NR_write, channel[0], "", 1);
 	task.group = group;
 	/* Only the child reads there. */
 	if (waits)
@@ -162,7 +194,7 @@ void supervise(const struct header *plan, char **argv, char **envp)
 	if (exits[1] >= 0)
 		SYS1(__NR_close, exits[1]);
 	/* stdout and stderr belong to the command alone: its closing them must be seen. */
-	SYS3(__NR_close_range, 0, 2, 0);
+	close_fds(0, 2);
 
 	for (const struct op *op = first_op(plan); !is_last(plan, op); op = next_op(op)) {
 		if (op->code == OP_GID_MAP && op->numbers[0])

@@ -2,6 +2,7 @@
  * What the supervisor does while the command runs: it tells the server of its start and end, passes signals on, and sees to it
  * that nothing of the tree outlives the command, the server or itself.
  */
+#include <linux/fcntl.h>
 #include <linux/poll.h>
 #include <linux/resource.h>
 #include <linux/signal.h>
@@ -12,6 +13,8 @@
 #define SCM_CREDENTIALS 2
 #define WNOHANG_FLAG 1
 #define SIGCONT 18
+#define EPERM 1
+#define ENOSYS 38
 
 /* One message of the child, with its pid as seen from here. 0 at the end, which is exec. */
 static long receive(int channel, struct record *record, u32 *pid)
@@ -52,10 +55,28 @@ static void send_signal(struct task *task, u8 order)
 		check_supervisor(task->main);
 		return;
 	}
-	if (task->pidfd < 0 || SYS4(__NR_pidfd_send_signal, task->pidfd, order & GROUP ? 0 : order, 0, 0) < 0)
+	/* A child of this process keeps its number until it is reaped, which is the end of all. */
+	if (task->pidfd < 0 && !task->own_pids)
+		SYS2(__NR_kill, task->main, order & GROUP ? 0 : order);
+	else if (task->pidfd < 0 || SYS4(__NR_pidfd_send_signal, task->pidfd, order & GROUP ? 0 : order, 0, 0) < 0)
 		return;
 	if (order & GROUP)
 		SYS2(__NR_kill, -(long)task->pid, order & ~GROUP);
+}
+
+/*
+ * A hold on a process: a pidfd or, where a filter does not know pidfd_open(2), its directory of /proc, which
+ * pidfd_send_signal(2) takes as well.
+ */
+static int hold(u32 pid)
+{
+	long fd = SYS2(__NR_pidfd_open, pid, 0);
+	if (fd == -ENOSYS || fd == -EPERM) {
+		char path[48];
+		path_of(path, pid, "");
+		fd = SYS4(__NR_openat, AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+	}
+	return (int)fd;
 }
 
 /* Passes a failure on, or says that the command runs. */
@@ -70,7 +91,7 @@ static void listen_to(struct task *task)
 		if (r > 0) {
 			task->pid = pid;
 			if (task->pidfd < 0)
-				task->pidfd = (int)SYS2(__NR_pidfd_open, pid, 0);
+				task->pidfd = hold(pid);
 			task->listener.awaited = record.kind == LISTENER_COMES;
 			if (record.kind == WORDS_CAME)
 				check_words(task->main);
@@ -87,7 +108,7 @@ static void listen_to(struct task *task)
 			return;
 		}
 		if (task->pidfd < 0)
-			task->pidfd = (int)SYS2(__NR_pidfd_open, task->pid, 0);
+			task->pidfd = hold(task->pid);
 		memset(&record, 0, sizeof record);
 		record.kind = RECORD_STARTED;
 		record.pid = task->pid;

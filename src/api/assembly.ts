@@ -9,6 +9,7 @@ import { Command } from "./command.ts";
 import { EventActions } from "./event-actions.ts";
 import { Exec, EXEC_VERB, type ExecDeps, type ExecPlans } from "./exec.ts";
 import { extraVerb } from "./extra.ts";
+import { unavailableVerb } from "./unavailable.ts";
 import { Table } from "./table.ts";
 import type { Verb } from "./verb.ts";
 
@@ -88,6 +89,8 @@ export function assemble(
       if (known instanceof Command) commits.push(() => known.update(plan, encoder));
       add(known instanceof Command ? known : new Command(plan, encoder, own));
     }
+    for (const { unavailable = [] } of api.sandboxes)
+      for (const verb of unavailable) table.addVerb(api.api, unavailableVerb(verb));
     for (const extra of extras) table.addVerb(api.api, extraVerb(extra, needed, targetOf));
   }
   const having = (when: When) => actions.filter((action) => action.when === when);

@@ -5,6 +5,7 @@ import {
   type Notice,
   type Plan,
   type SandboxPlan,
+  type UnavailableVerb,
 } from "../plan/plan.ts";
 import type { Action } from "./actions.ts";
 import type { Needed } from "./extra.ts";
@@ -71,7 +72,10 @@ function describeSandbox(sandbox: SandboxPlan, notices: readonly Notice[]) {
   return present({
     uid: sandbox.uid,
     info: sandbox.info,
-    verbs: sandbox.plans.map(describePlan),
+    verbs: [
+      ...sandbox.plans.map(describePlan),
+      ...(sandbox.unavailable ?? []).map(describeUnavailable),
+    ],
     families: launchable(sandbox)[0]?.policy.families?.names,
     exec: sandbox.exec ? true : undefined,
     privileges: some(sandbox.exec?.privileges ?? []),
@@ -90,6 +94,14 @@ function describeExtra({ actions }: ApiPlan, needed: Needed) {
 }
 
 const some = <T>(list: readonly T[]) => (list.length > 0 ? list : undefined);
+
+function describeUnavailable({ command, verb, info, privileges, reason }: UnavailableVerb) {
+  return present({
+    ...{ uid: command, verb, info, usage: {} },
+    privileges: some(privileges),
+    unavailable: reason,
+  });
+}
 
 function describePlan(plan: Plan) {
   return present({

@@ -1,11 +1,11 @@
-/** `spawnbox check`: every problem of the configs, without starting anything. */
+/** `spawnbox check`: every problem of the configs, without running anything of them. */
 import { parseArgs } from "node:util";
-import { ConfigError, type Problem, problemLine } from "../config/problem.ts";
-import { poolNotices } from "../launch/reserve.ts";
+import { problemLine } from "../config/problem.ts";
 import { lookingOnly, thisMachine } from "../plan/machine.ts";
 import type { ApiPlan, Plan } from "../plan/plan.ts";
 import { load } from "./access-option.ts";
 import { type Source, sourceOf } from "./config-option.ts";
+import { examine } from "./examine.ts";
 import { UsageError, withOptions } from "./usage.ts";
 
 export const help = `usage: spawnbox check [OPTIONS] PATH[:PATH...]
@@ -13,9 +13,12 @@ export const help = `usage: spawnbox check [OPTIONS] PATH[:PATH...]
 
 Loads the configs as a start would and prints every problem as "file: path: message".
 A directory stands for every spawn-*.json in it. Without PATH, AFB_SPAWN_CONFIG is used.
+Each different sandbox is made once, up to where its command would begin: run it as the user of the server, where that
+will run, in a unit or container like its own.
 
   --plan FILE    plans made by spawnbox compile, instead of configs
   --access FILE  the access file, none or open, as for serve
+  --no-try       only load and compile: on another machine than the server's
   --json         {"ok", "problems": [{"file", "path", "message"}], "notices": [the same]}
   -h, --help     this text
 
@@ -29,8 +32,8 @@ export interface CheckResult {
 
 /** Exit code: 0 no problem, 1 problems, 2 wrong usage. */
 export const run = (argv: string[]): Promise<number> =>
-  withOptions({ name: "spawnbox check", help, parse }, argv, ({ source, ...options }) => {
-    const { exitCode, output } = check(source, options);
+  withOptions({ name: "spawnbox check", help, parse }, argv, async ({ source, ...options }) => {
+    const { exitCode, output } = await check(source, options);
     console.log(output);
     return exitCode;
   });
@@ -38,40 +41,40 @@ export const run = (argv: string[]): Promise<number> =>
 interface Options {
   readonly json: boolean;
   readonly access?: string | undefined;
+  /** Default true. */
+  readonly trial?: boolean;
 }
 
 function parse(argv: string[]): (Options & { source: Source }) | undefined {
   const { values, positionals } = parseArgs({
     args: argv,
+    allowNegative: true,
     allowPositionals: true,
     options: {
       json: { type: "boolean", default: false },
       plan: { type: "string" },
       access: { type: "string" },
+      try: { type: "boolean", default: true },
       help: { type: "boolean", short: "h" },
     },
   });
   if (values.help) return undefined;
   const source = sourceOf(positionals.join(":"), values.plan);
   if (!source) throw new UsageError("no config file named");
-  const { json, access } = values;
-  return { source, json, access };
+  const { json, access, try: trial } = values;
+  return { source, json, access, trial };
 }
 
-/** Loads what `source` names (a string: configs), and compiles it, as `serve` would on this machine and as this user. */
-export function check(from: Source | string, { json, access }: Options): CheckResult {
-  let apis: readonly ApiPlan[] = [];
-  let problems: readonly Problem[] = [];
-  let found: readonly Problem[] = [];
-  try {
-    const source: Source = typeof from === "string" ? { kind: "config", path: from } : from;
-    ({ apis, notices: found } = load([source], access, lookingOnly(thisMachine())));
-  } catch (error) {
-    if (!(error instanceof ConfigError)) throw error;
-    problems = error.problems;
-  }
-  const own = apis.flatMap(({ file, notices: all }) => all.map((one) => ({ file, ...one })));
-  const notices = [...own, ...found, ...poolNotices(apis)];
+/** Loads what `source` names (a string: configs), and compiles and tries it, as `serve` would on this machine and as this user. */
+export async function check(
+  from: Source | string,
+  { json, access, trial = true }: Options,
+): Promise<CheckResult> {
+  const source: Source = typeof from === "string" ? { kind: "config", path: from } : from;
+  const { apis, problems, notices } = await examine(
+    () => load([source], access, lookingOnly(thisMachine())),
+    trial,
+  );
   const ok = problems.length === 0;
   const exitCode = ok ? 0 : 1;
   if (json) return { exitCode, output: JSON.stringify({ ok, problems, notices }, null, 2) };

@@ -3,11 +3,12 @@ import { lookingOnly, thisMachine } from "../plan/machine.ts";
 import { findCased } from "../cased.ts";
 import { parseArgs } from "node:util";
 import { suggestion } from "../config/nearest.ts";
-import { ConfigError } from "../config/problem.ts";
+import { ConfigError, type Problem } from "../config/problem.ts";
 import { explain } from "../plan/explain.ts";
 import { type Exposure, exposure, fixLine, improvements } from "../plan/exposure.ts";
 import { type ApiPlan, launchable, type Plan } from "../plan/plan.ts";
 import { apisOf } from "./compile.ts";
+import { examine } from "./examine.ts";
 import { neededSource, SOURCE_OPTIONS, type Source } from "./config-option.ts";
 import { visible } from "../visible.ts";
 import { UsageError, withOptions } from "./usage.ts";
@@ -16,11 +17,12 @@ export const help = `usage: spawnbox explain [--config PATH[:PATH...] | --plan F
 
 Tells what happens before a command runs, one line per step in the order of the steps; then an exposure score, from 0
 for next to nothing to 10 for all that the server can reach, and the three cheapest improvements, each as the keys to
-set in the sandbox. Without a name, of every sandbox by its first command. Without --config, AFB_SPAWN_CONFIG is used.
+set in the sandbox. What a launch would be refused here is told as well. Without a name, of every sandbox by its first
+command. Without --config, AFB_SPAWN_CONFIG is used.
 
   --config PATH  config files or directories, separated by colons
   --plan FILE    plans made by spawnbox compile, instead of configs
-  --json         [{"api", "sandbox", "verb", "steps", "exposure": {"score", "findings"}, "improvements"}]
+  --json         [{"api", "sandbox", "verb", "steps", "refused", "exposure": {"score", "findings"}, "improvements"}]
   -h, --help     this text
 
 Exit code: 0, 1 when a config has problems or nothing has that name, 2 wrong usage.`;
@@ -51,7 +53,7 @@ function parse(argv: string[]): Options | undefined {
 export const run = (argv: string[]): Promise<number> =>
   withOptions({ name: "spawnbox explain", help, parse }, argv, tell);
 
-function tell({ source, name, json }: Options): number {
+async function tell({ source, name, json }: Options): Promise<number> {
   let apis: ApiPlan[];
   try {
     apis = apisOf(source, lookingOnly(thisMachine()));
@@ -65,8 +67,31 @@ function tell({ source, name, json }: Options): number {
     console.error(`spawnbox explain: nothing is called ${name}${suggestion(name, names(apis))}`);
     return 1;
   }
-  console.log(json ? JSON.stringify(plans.map(toJson), null, 2) : plans.map(toText).join("\n\n"));
+  const { problems, notices } = await examine(() => ({ apis, notices: [] }), true);
+  const missing = notices.filter(({ message }) => message.includes("not available: "));
+  const refused = (plan: Plan) => refusals(plan, apis, [...problems, ...missing]);
+  console.log(
+    json
+      ? JSON.stringify(
+          plans.map((plan) => toJson(plan, refused(plan))),
+          null,
+          2,
+        )
+      : plans.map((plan) => toText(plan, refused(plan))).join("\n\n"),
+  );
   return 0;
+}
+
+/** What its launch would say here; empty where it would begin. */
+function refusals(plan: Plan, apis: readonly ApiPlan[], found: readonly Problem[]): string[] {
+  const places = apis.flatMap(({ file, sandboxes }) =>
+    sandboxes.flatMap((one, i) =>
+      launchable(one).includes(plan) ? [{ file, path: `sandboxes[${i}]` }] : [],
+    ),
+  );
+  return found
+    .filter((one) => places.some(({ file, path }) => one.file === file && one.path === path))
+    .map(({ message }) => message);
 }
 
 /** Of each sandbox its first command: the others differ in limits and time at most. */
@@ -86,19 +111,28 @@ const names = (apis: readonly ApiPlan[]): string[] =>
     sandboxes.flatMap((one) => [one.uid, ...launchable(one).map(({ verb }) => `${api}/${verb}`)]),
   );
 
-function toJson(plan: Plan) {
+function toJson(plan: Plan, refused: readonly string[]) {
   const { api, sandbox, verb } = plan;
   const found = exposure(plan);
   const lines = improvements(found).map(({ what, fix }) => ({ what, set: fix }));
-  return { api, sandbox, verb, steps: explain(plan), exposure: found, improvements: lines };
+  return {
+    api,
+    sandbox,
+    verb,
+    steps: explain(plan),
+    refused,
+    exposure: found,
+    improvements: lines,
+  };
 }
 
-function toText(plan: Plan): string {
+function toText(plan: Plan, refused: readonly string[]): string {
   const { api, sandbox, verb } = plan;
   const found = exposure(plan);
   return [
     `${api}/${verb}, in the sandbox ${sandbox}`,
     ...explain(plan).map((line) => visible(`  ${line}`)),
+    ...refused.map((line) => visible(`refused here: ${line}`)),
     `exposure ${found.score.toFixed(1)} of 10`,
     ...found.findings.map(({ what, weight }) => visible(`  ${weight.toFixed(1)}  ${what}`)),
     ...remedies(found),

@@ -5,7 +5,7 @@ import { createRegistry, type Registry } from "../api/registry.ts";
 import { grantAll } from "../api/privileges.ts";
 import type { Reply } from "../api/reply.ts";
 import type { ClientEvents } from "../client.ts";
-import { ConfigError } from "../config/problem.ts";
+import { ConfigError, problemLine } from "../config/problem.ts";
 import { Launching } from "../launch/launching.ts";
 import { explain } from "../plan/explain.ts";
 import { indented } from "../visible.ts";
@@ -79,7 +79,9 @@ async function launch(options: Options): Promise<number> {
   let registry: Registry;
   try {
     const apis = apisOf(options.source);
-    (await launching.prepare(apis)).use();
+    const prepared = await launching.prepare(apis);
+    prepared.use();
+    for (const notice of prepared.notices) console.error(`notice: ${problemLine(notice)}`);
     registry = createRegistry({ apis, launch: launching.launch, explain, granted: grantAll });
   } catch (error) {
     if (!(error instanceof Error)) throw error;

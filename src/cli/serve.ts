@@ -45,14 +45,15 @@ export async function serve(
   // Where this machine does not let it be, that is told at the top.
   const launching = new Launching();
   /** Makes what launches of the plans need. */
-  const prepare = async (loaded: Loaded) => {
-    const launches = await launching.prepare(loaded.apis);
+  const prepare = async (loaded: Loaded, trial = true) => {
+    const launches = await launching.prepare(loaded.apis, { trial });
     const found = [...loaded.notices, ...launches.notices];
-    return { ...loaded, apis: withNotices(loaded.apis, found), launches, loaded };
+    return { ...loaded, apis: withNotices(launches.apis, found), launches, loaded };
   };
   let current: Loaded & { readonly loaded: Loaded };
   try {
-    const prepared = await prepare(load(sources, access));
+    // So early much is still to come; what serves then is tried when the service takes over.
+    const prepared = await prepare(load(sources, access), early === undefined);
     prepared.launches.use();
     current = prepared;
   } catch (error) {

@@ -128,6 +128,12 @@ export const Command = object(
       Type.Record(Type.String(), Type.Unknown(), { description: "JSON Schema of each %name%" }),
     ),
     limits: optional(Rlimits),
+    optional: optional(
+      flag({
+        description:
+          "true: where it cannot be had here, the server starts all the same, and its verb tells why",
+      }),
+    ),
     exec: Exec,
   },
   { description: "one command, exposed as a verb" },
@@ -162,6 +168,12 @@ export const Sandbox = object(
       description: "resource limits of each command, unless it sets its own",
     }),
     exec: optional(flag({ description: "allow the exec verb in this sandbox" })),
+    optional: optional(
+      flag({
+        description:
+          "true: where it cannot be had here, the server starts all the same, and its verbs tell why",
+      }),
+    ),
     concurrency: optional(
       Type.Integer({
         minimum: 1,

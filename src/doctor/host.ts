@@ -45,8 +45,18 @@ export function hostFeatures(): Feature[] {
   ];
 }
 
+/** How a launch does without a call that the kernel lacks, or that a filter around the server does not know. */
+const INSTEAD: Readonly<Partial<Record<KernelCall, string>>> = {
+  clone3: "processes are put into their groups before they go on",
+  pidfd_open: "processes are held by their directories in /proc",
+  openat2: "paths are walked step by step",
+  close_range: "descriptors are closed one by one",
+  mount_setattr: "mounts are restricted one by one",
+};
+
 function calls(): Feature[] {
   const since: Readonly<Record<KernelCall, string>> = {
+    clone3: "5.3",
     pidfd_open: "5.3",
     openat2: "5.6",
     pidfd_getfd: "5.6, and only seccomp.report and SCMP_ACT_NOTIFY do",
@@ -56,8 +66,8 @@ function calls(): Feature[] {
   return Object.entries(since).map(([name, version]) => {
     const errno = missingCall(name as KernelCall);
     if (errno === undefined) return there(name, "there");
-    if (name === "mount_setattr" && errno === "ENOSYS")
-      return there(name, `not before Linux ${version}: mounts are restricted one by one`);
+    const other = INSTEAD[name as KernelCall];
+    if (other !== undefined) return there(name, `${errno}, so ${other}`);
     const remedy =
       errno === "EPERM"
         ? "a seccomp filter around the server denies it: allow it, as by a newer container runtime"

@@ -11,9 +11,15 @@ import { closeSync, mkdirSync, rmdirSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { ConfigError, type Problem } from "../config/problem.ts";
 import type { CgroupPolicy, CgroupSetting, Controller } from "../plan/cgroup.ts";
-import { enable, enableControllers, makeGroup } from "./cgroup/controllers.ts";
+import {
+  enable,
+  enableControllers,
+  handedOn,
+  lackingControllers,
+  makeGroup,
+} from "./cgroup/controllers.ts";
 import { errnoOf } from "./cgroup/files.ts";
-import { CgroupUnavailable, findPlace } from "./cgroup/place.ts";
+import { CgroupUnavailable, findPlace, GROUP, type Place } from "./cgroup/place.ts";
 import { controllersOf, makeSandboxGroup } from "./cgroup/sandbox-group.ts";
 import { makeServerGroup, removeLeftovers, type ServerGroup } from "./cgroup/server.ts";
 import { makeTaskGroup, type TaskGroup } from "./cgroup/task-group.ts";
@@ -48,8 +54,11 @@ export interface CgroupRoot {
  * Makes the groups of all sandboxes and tries their limits; removes what a crashed server left.
  * @throws ConfigError with every limit that cannot be had
  */
-export async function openCgroups(sandboxes: readonly SandboxCgroup[]): Promise<CgroupRoot> {
-  const groups = new Groups();
+export async function openCgroups(
+  sandboxes: readonly SandboxCgroup[],
+  { lookOnly = false }: { readonly lookOnly?: boolean } = {},
+): Promise<CgroupRoot> {
+  const groups = new Groups(lookOnly);
   try {
     await groups.open(sandboxes);
   } catch (error) {
@@ -67,8 +76,13 @@ interface SandboxGroup {
 }
 
 class Groups implements CgroupRoot {
+  /** @param lookOnly groups of others stay as they are: what could only be tried by changing them is not said to be missing */
+  constructor(readonly lookOnly: boolean) {}
+
   readonly notices: Problem[] = [];
   readonly problems: Problem[] = [];
+  /** Controllers that groups of others would have to hand on first. */
+  #untried: ReadonlySet<Controller> = new Set();
   #server: ServerGroup | undefined;
   readonly #sandboxes = new Map<string, SandboxGroup>();
   /** Groups whose dead were not gone in time. */
@@ -92,10 +106,10 @@ class Groups implements CgroupRoot {
     try {
       const place = findPlace(this.#mount(sandboxes));
       const parent = makeGroup(place);
-      for (const message of await removeLeftovers(parent))
+      for (const message of this.lookOnly ? [] : await removeLeftovers(parent))
         this.notices.push({ file: "", path: "", message: `left over cgroup ${message}` });
       server = makeServerGroup(parent);
-      missing = enableControllers(place, wanted);
+      missing = this.lookOnly ? this.#look(place, wanted) : enableControllers(place, wanted);
     } catch (error) {
       if (!(error instanceof CgroupUnavailable)) throw error;
       for (const { file, policy } of sandboxes)
@@ -105,7 +119,7 @@ class Groups implements CgroupRoot {
     this.#server = server;
     const { path } = server;
     for (const name of wanted) {
-      const why = missing.has(name) ? undefined : enable(path, name);
+      const why = missing.has(name) || this.#untried.has(name) ? undefined : enable(path, name);
       if (why !== undefined) missing.set(name, why);
     }
     sandboxes.forEach((sandbox, i) =>
@@ -140,11 +154,31 @@ class Groups implements CgroupRoot {
   ): void {
     if (policy) {
       const lacks = (where: string, why: string) => this.#lacks(file, policy, where, why);
-      this.#sandboxes.set(key, { path, task: makeSandboxGroup(path, policy, missing, lacks) });
+      this.#sandboxes.set(key, {
+        path,
+        task: makeSandboxGroup(path, this.#triable(policy), missing, lacks),
+      });
     } else {
       mkdirSync(path);
       this.#sandboxes.set(key, { path, task: [] });
     }
+  }
+
+  #look(place: Place, wanted: ReadonlySet<Controller>): Map<Controller, string> {
+    const missing = lackingControllers(place, wanted);
+    const granted = [...wanted].filter((name) => !missing.has(name));
+    const handed = handedOn(place);
+    this.#untried = new Set(granted.filter((name) => !handed.includes(name)));
+    for (const name of granted) {
+      const why = this.#untried.has(name) ? undefined : enable(join(place.base, GROUP), name);
+      if (why !== undefined) missing.set(name, why);
+    }
+    return missing;
+  }
+
+  #triable(policy: CgroupPolicy): CgroupPolicy {
+    const has = ({ controller }: CgroupSetting) => !this.#untried.has(controller);
+    return { ...policy, shared: policy.shared.filter(has), task: policy.task.filter(has) };
   }
 
   begin(key: string): TaskGroup | undefined {

@@ -224,7 +224,12 @@ const existsInKernel = (path: string, here: Confinement): boolean =>
   here.setting(path.slice("/proc/sys/".length).replaceAll("/", ".")) !== undefined;
 
 function limits({ plan }: Failure, here: Confinement): string | undefined {
-  const found = plan ? lowerLimits(plan.policy.rlimits, here) : [];
+  const { rlimits = [], profileLimits = [] } = plan?.policy ?? {};
+  // The lower one of the server's holds instead of a profile's.
+  const found = lowerLimits(
+    rlimits.filter(([resource]) => !profileLimits.includes(resource)),
+    here,
+  );
   return found.length > 0 ? found.join("; ") : undefined;
 }
 

@@ -1,18 +1,29 @@
 /** How a server launches: with the cgroups, the memfds and the warm sandboxes of the plans it serves now. */
+import { existsSync } from "node:fs";
 import { cgroupKey, groupsNeeded } from "../plan/cgroup-key.ts";
-import { type ApiPlan, launchable, type Notice } from "../plan/plan.ts";
-import type { Problem } from "../config/problem.ts";
+import { type ApiPlan, launchable, type Notice, type Plan } from "../plan/plan.ts";
+import { ConfigError, type Problem } from "../config/problem.ts";
 import { type CgroupRoot, openCgroups, type TaskGroup } from "./cgroup.ts";
 import { createLaunch } from "./launch.ts";
 import { releaseOps } from "./launcher.ts";
 import { Pools } from "./pool.ts";
 import { poolNotices } from "./reserve.ts";
 import type { Launch } from "./task.ts";
+import { MOST_TRIED, tryApis } from "./trial.ts";
 import { errorLine } from "../unexpected.ts";
+
+export interface Preparing {
+  /** They are to be served: each different sandbox is tried up to the exec (see trial.ts), and pools are to fill. */
+  readonly trial?: boolean;
+  /** Only to know: nothing of the host is changed for longer than that takes. */
+  readonly lookOnly?: boolean;
+}
 
 /** What plans need to be launched: made, and not used yet. One of both is to be called, once. */
 export interface Preparation {
-  /** What will not be limited, as `optional` allows, and which pools will not fill. */
+  /** The plans, without what may be missing and is. */
+  readonly apis: ApiPlan[];
+  /** What will not be limited or not be there, as `optional` allows, and which pools will not fill. */
   readonly notices: readonly Problem[];
   /** Launches from now on use it. What was for other plans goes, the groups with their last task. */
   use(): void;
@@ -30,12 +41,33 @@ export class Launching {
 
   readonly launch: Launch = (...launching) => this.#launch(...launching);
 
-  /** Makes the groups of these plans. @throws ConfigError with every limit that cannot be had; nothing has changed then */
-  async prepare(apis: readonly ApiPlan[]): Promise<Preparation> {
+  /**
+   * Makes the groups of these plans, and tries them.
+   * @throws ConfigError with every limit and sandbox that cannot be had; nothing has changed then
+   */
+  async prepare(
+    apis: readonly ApiPlan[],
+    { trial = false, lookOnly = false }: Preparing = {},
+  ): Promise<Preparation> {
     const needed = groupsNeeded(apis);
-    const root = needed.length > 0 ? await openCgroups(needed) : undefined;
+    const root = needed.length > 0 ? await openCgroups(needed, { lookOnly }) : undefined;
+    const tried = trial
+      ? await tryApis(apis, (key) => root?.begin(key), {
+          most: lookOnly ? Infinity : MOST_TRIED,
+          isReady: (plan) => !lookOnly || areSourcesThere(plan),
+        })
+      : undefined;
+    if (tried && tried.problems.length > 0) {
+      await root?.close();
+      throw new ConfigError(tried.problems);
+    }
+    const left = [...(tried?.apis ?? apis)];
     return {
-      notices: [...(root?.notices ?? []), ...poolNotices(apis)],
+      apis: left,
+      notices: [
+        ...(root?.notices ?? []),
+        ...(tried ? [...tried.notices, ...poolNotices(left)] : []),
+      ],
       use: () => {
         this.#retire(this.#root);
         this.#root = root;
@@ -70,6 +102,12 @@ export class Launching {
     return this.#root?.begin(key);
   }
 }
+
+/** Not those that a start would make (`autocreate`), for who only looks. */
+const areSourcesThere = ({ policy }: Plan): boolean =>
+  (policy.mounts ?? []).every(
+    (step) => step.kind !== "bind" || step.optional || existsSync(step.source),
+  );
 
 const opsOf = ({ sandboxes }: ApiPlan): Uint8Array[] =>
   sandboxes.flatMap(launchable).flatMap(({ ops, pool }) => [ops, ...(pool ? [pool.ops] : [])]);

@@ -5,7 +5,7 @@ import { CAP, needOf, option, UNCONFINED } from "./step-needs.ts";
 
 export const NAMESPACE_WORDS: Readonly<Record<string, Words>> = {
   ENOSPC: (_, here) => {
-    const zero = NAMESPACE_SYSCTLS.find((name) => here.setting(name) === "0");
+    const zero = namespacesOff(here);
     return zero === undefined
       ? "there are as many namespaces as the user may have: raise user.max_*_namespaces (sysctl), or limit how many tasks run at once"
       : `${zero} is 0, so no such namespace can be made: ${
@@ -26,6 +26,10 @@ export const NAMESPACE_WORDS: Readonly<Record<string, Words>> = {
 const NAMESPACE_SYSCTLS = ["user", "pid", "net", "ipc", "uts", "mnt", "cgroup"].map(
   (name) => `user.max_${name}_namespaces`,
 );
+
+/** The sysctl by which there are no namespaces of a kind at all. */
+export const namespacesOff = (here: Confinement): string | undefined =>
+  NAMESPACE_SYSCTLS.find((name) => here.setting(name) === "0");
 
 /** Who turned user namespaces off: the sysctls that ask for them. */
 export function userNamespaces({ plan }: Failure, here: Confinement): string | undefined {

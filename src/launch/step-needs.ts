@@ -176,7 +176,7 @@ export const NEEDS: Readonly<Record<Step, Need>> = {
 const PARTS: Readonly<Record<string, Partial<Need>>> = {
   "CLONE session keyring": {
     calls: "keyctl(2)",
-    unit: "SystemCallFilter=@keyring",
+    unit: "SystemCallFilter=@keyring, or ~@keyring, so that the command can use no keys at all",
     container: UNCONFINED,
   },
   "CLONE close_range": {

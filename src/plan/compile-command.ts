@@ -9,7 +9,7 @@ import { isObject } from "../object.ts";
 import { parseTemplate, TemplateError } from "./argv.ts";
 import type { SandboxPolicy } from "./compile-policy.ts";
 import { encodePolicy } from "./encode.ts";
-import { compileLimits } from "./limits.ts";
+import { compileLimits, limitsOfProfile } from "./limits.ts";
 import type { Plan } from "./plan.ts";
 import type { Policy } from "./policy.ts";
 import type { Report } from "./report.ts";
@@ -35,6 +35,8 @@ export interface SandboxContext {
   readonly keptBack: readonly string[];
   readonly api: string;
   readonly report: Report;
+  /** The limits that it sets itself, not its profile. */
+  readonly ownLimits: Sandbox["limits"];
   /** Throws when the program cannot be executed inside. */
   readonly checkProgram: (program: string) => void;
   readonly checkEncoder: CheckEncoder;
@@ -54,22 +56,33 @@ export class Blobs {
   }
 }
 
-/** `scope` has the variables of its texts; undefined after a problem. */
+/** The permissions a caller of the command needs, all of them. */
+export const privilegesOf = (sandbox: Sandbox, command: Command): string[] =>
+  [...new Set([sandbox.privilege, command.privilege])].filter(
+    (name): name is string => name !== undefined && name !== "",
+  );
+
+export const isOptional = (sandbox: Sandbox, command: Command): boolean =>
+  command.optional ?? sandbox.optional ?? false;
+
+/** `scope` has the variables of its texts; undefined after a problem, and why where it may be missing, and is. */
 export function compileCommand(
   command: Command,
   path: string,
   verb: string,
   scope: Scope,
   context: SandboxContext,
-): Plan | undefined {
+): Plan | { readonly missing: string } | undefined {
   const { sandbox, policy: sandboxPolicy, env, keptBack, api, report, blobs } = context;
   const expandText = (text: string) => expand(text, scope);
   const before = report.problems.length;
 
   const argv = compileTemplate(command, `${path}.exec`, expandText, report);
   const program = argv?.elements[0]?.[0];
-  if (program?.kind === "text")
-    report.attempt(`${path}.exec.cmdpath`, () => context.checkProgram(program.text));
+  const lacks =
+    program?.kind === "text" ? faultOf(() => context.checkProgram(program.text)) : undefined;
+  const optional = isOptional(sandbox, command);
+  if (lacks !== undefined && !optional) report.problem(`${path}.exec.cmdpath`, lacks);
   const params =
     command.params &&
     compileParams(
@@ -97,8 +110,11 @@ export function compileCommand(
     compileLimits({ ...sandbox.limits, ...command.limits }),
   );
   if (!argv || !expanded || !rlimits || report.problems.length > before) return undefined;
+  if (lacks !== undefined) return { missing: lacks };
 
-  const policy: Policy = { ...sandboxPolicy, rlimits };
+  const own = { ...context.ownLimits, ...command.limits };
+  const profileLimits = limitsOfProfile(sandbox.limits, own);
+  const policy: Policy = { ...sandboxPolicy, rlimits, profileLimits };
   const { info, usage, sample } = command;
   const size = command.pool ?? sandbox.pool ?? 0;
   return {
@@ -109,12 +125,11 @@ export function compileCommand(
     ...(info !== undefined && { info }),
     ...(usage !== undefined && { usage }),
     ...(sample !== undefined && { sample }),
-    privileges: [...new Set([sandbox.privilege, command.privilege])].filter(
-      (name) => name !== undefined && name !== "",
-    ) as string[],
+    privileges: privilegesOf(sandbox, command),
     timeout: milliseconds(command.timeout ?? sandbox.acls?.timeout ?? 0),
     concurrency: command.single ? 1 : (command.concurrency ?? 0),
     sandboxConcurrency: sandbox.concurrency ?? 0,
+    ...(optional && { optional: true as const }),
     ...((command.detach ?? sandbox.detach) === false && { detach: false }),
     verbose: command.verbose ?? sandbox.verbose ?? 0,
     ...bufferOf(command.buffer ?? sandbox.buffer),
@@ -132,14 +147,15 @@ export function compileCommand(
 /** What the exec verb adds a program and its arguments to. */
 export function compileExec(
   path: string,
-  { sandbox, policy, env, keptBack, api, report, blobs }: SandboxContext,
+  { sandbox, policy, env, keptBack, api, report, blobs, ownLimits }: SandboxContext,
 ): Plan | undefined {
   const message = "whoever may call exec can run any program in this sandbox";
   const who = sandbox.privilege ? `, with the privilege ${sandbox.privilege}` : "";
   report.notice(`${path}.exec`, message + who);
   const rlimits = report.attempt(`${path}.limits`, () => compileLimits({ ...sandbox.limits }));
   if (!rlimits) return undefined;
-  const whole: Policy = { ...policy, rlimits };
+  const profileLimits = limitsOfProfile(sandbox.limits, ownLimits);
+  const whole: Policy = { ...policy, rlimits, profileLimits };
   return {
     api,
     verb: EXEC_VERB,
@@ -149,6 +165,7 @@ export function compileExec(
     timeout: milliseconds(sandbox.acls?.timeout ?? 0),
     concurrency: 0,
     sandboxConcurrency: sandbox.concurrency ?? 0,
+    ...(sandbox.optional && { optional: true as const }),
     ...(sandbox.detach === false && { detach: false }),
     verbose: sandbox.verbose ?? 0,
     ...bufferOf(sandbox.buffer),
@@ -170,6 +187,16 @@ function declaredBy({ params = {}, sample = [] }: Command): ReadonlySet<string> 
     return [...Object.keys(one), ...args];
   });
   return new Set([...Object.keys(params), ...named]);
+}
+
+/** What a check throws, in words. */
+function faultOf(check: () => void): string | undefined {
+  try {
+    check();
+    return undefined;
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
 }
 
 function compileTemplate(

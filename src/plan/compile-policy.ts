@@ -21,7 +21,7 @@ import { View } from "./view.ts";
 const DEFAULT_UMASK = 0o022;
 
 /** The limits are added by each command. */
-export type SandboxPolicy = Omit<Policy, "rlimits">;
+export type SandboxPolicy = Omit<Policy, "rlimits" | "profileLimits">;
 
 /** Who the commands run as; told first, since the texts of the sandbox may name it. */
 export function compileWho(

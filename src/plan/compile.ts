@@ -4,7 +4,7 @@ import { expand } from "../config/expand.ts";
 import type { LoadedConfig } from "../config/load.ts";
 import { suggestion } from "../config/nearest.ts";
 import { ConfigError, type Problem } from "../config/problem.ts";
-import type { Config, Sandbox } from "../config/schema.ts";
+import type { Command, Config, Sandbox } from "../config/schema.ts";
 import { Variables } from "../config/variables.ts";
 import { BUILTIN_API, verbOf } from "../config/verbs.ts";
 import {
@@ -12,12 +12,13 @@ import {
   type CheckEncoder,
   compileCommand,
   compileExec,
+  privilegesOf,
   type SandboxContext,
 } from "./compile-command.ts";
 import { compilePolicy, compileWho } from "./compile-policy.ts";
 import { compileEnv } from "./env.ts";
 import type { Machine } from "./machine.ts";
-import type { ActionPlans, ApiPlan, PluginPlan, SandboxPlan } from "./plan.ts";
+import type { ActionPlans, ApiPlan, PluginPlan, SandboxPlan, UnavailableVerb } from "./plan.ts";
 import { applyProfile } from "./profile.ts";
 import { mergedReport } from "./profile-merge.ts";
 import { checkProgram } from "./program.ts";
@@ -152,6 +153,7 @@ class ConfigCompiler {
     const sandbox = applyProfile(own, machine);
     const report = mergedReport(this.report, path, own, sandbox);
     const acls = sandbox.acls ?? {};
+    const before = this.report.problems.length;
     const identity = compileWho(acls, path, machine, report);
     const names = {
       api: this.#config.metadata.api,
@@ -165,6 +167,9 @@ class ConfigCompiler {
     const environment = report.attempt(`${path}.envs`, () =>
       compileEnv(sandbox.envs ?? [], acls, identity, machine, expandText),
     );
+    // What stands against the whole sandbox here stops nobody who can do without it.
+    const found = own.optional ? this.report.take(before) : [];
+    const against = found.map(({ message }) => message).join("; ") || undefined;
     const inside = programContext(policy, environment?.env ?? {}, machine);
     const context: SandboxContext = {
       sandbox,
@@ -172,22 +177,38 @@ class ConfigCompiler {
       env: environment?.env ?? {},
       keptBack: environment?.keptBack ?? [],
       api: names.api,
+      ownLimits: own.limits,
       report: this.report,
       checkProgram: once((file) => checkProgram(inside, file)),
       checkEncoder: this.#checkEncoder,
       blobs: this.blobs,
     };
+    const unavailable: UnavailableVerb[] = [];
+    const missing = (place: string, verb: string, command: Command, reason: string) => {
+      report.notice(place, `not available: ${reason}`);
+      const { uid, info } = command;
+      const privileges = privilegesOf(sandbox, command);
+      unavailable.push({
+        ...{ verb, command: uid, privileges, reason },
+        ...(info !== undefined && { info }),
+      });
+    };
     const plans = sandbox.commands.flatMap((command, i) => {
       const scope = this.#variables.command({ ...names, command: command.uid });
       const verb = verbOf(this.#config, sandbox, command);
-      const plan = compileCommand(command, `${path}.commands[${i}]`, verb, scope, context);
-      return plan ? [plan] : [];
+      const place = `${path}.commands[${i}]`;
+      const plan = compileCommand(command, place, verb, scope, context);
+      if (plan === undefined) return [];
+      const why = against ?? ("missing" in plan ? plan.missing : undefined);
+      if (why !== undefined) missing(place, verb, command, why);
+      return "missing" in plan || against !== undefined ? [] : [plan];
     });
-    const exec = sandbox.exec ? compileExec(path, context) : undefined;
+    const exec = sandbox.exec && against === undefined ? compileExec(path, context) : undefined;
     return {
       uid: sandbox.uid,
       ...(sandbox.info !== undefined && { info: sandbox.info }),
       plans,
+      ...(unavailable.length > 0 && { unavailable }),
       ...(exec && { exec }),
     };
   }

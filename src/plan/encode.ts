@@ -11,6 +11,7 @@ import {
 } from "../../ffi/launcher/layout.ts";
 import { uint64 } from "../../ffi/integer.ts";
 import { isId } from "../config/ranges.ts";
+import { deniesUserNamespaces } from "./nested.ts";
 import { sharedInside } from "./inside.ts";
 import type { LandlockPolicy, MountFlags, MountStep, NamespaceName, Policy } from "./policy.ts";
 
@@ -197,7 +198,11 @@ export function encodePolicy(policy: Policy, waits = false): Uint8Array {
   if (forked) blob.op("FORK");
   if (namespaces.has("user")) {
     // Of the user namespace that the writer is in: no further one in there. See namespaces(7).
-    blob.op("SETTING", [], strings("/proc/sys/user/max_user_namespaces", "0"));
+    blob.op(
+      "SETTING",
+      [deniesUserNamespaces(policy) ? 0 : 1],
+      strings("/proc/sys/user/max_user_namespaces", "0"),
+    );
   }
   if (policy.mounts) {
     blob.op("ROOT_BEGIN");
@@ -213,11 +218,13 @@ export function encodePolicy(policy: Policy, waits = false): Uint8Array {
 
   if (policy.nice !== undefined) blob.op("NICE", [policy.nice + 20]);
   // What the server may is not for its commands: real-time policies and better nice values stop everything else.
-  blob.op("RLIMIT", [RLIMIT.nice, 0]);
+  blob.op("RLIMIT", [RLIMIT.nice, 0, 1]);
   if (!policy.rlimits.some(([resource]) => resource === RLIMIT.rtprio))
-    blob.op("RLIMIT", [RLIMIT.rtprio, 0]);
-  for (const [resource, value] of policy.rlimits)
-    blob.op("RLIMIT", [resource, BigInt.asUintN(64, value)]);
+    blob.op("RLIMIT", [RLIMIT.rtprio, 0, 1]);
+  for (const [resource, value] of policy.rlimits) {
+    const lowers = policy.profileLimits?.includes(resource) ?? false;
+    blob.op("RLIMIT", [resource, BigInt.asUintN(64, value), lowers ? 1 : 0]);
+  }
   if (policy.umask !== undefined) blob.op("UMASK", [policy.umask]);
 
   // With CAP_SYS_ADMIN, as long as it is there: set-user-id programs keep their power.

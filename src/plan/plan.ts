@@ -25,6 +25,8 @@ export interface Plan {
   readonly concurrency: number;
   /** The same of all tasks of the sandbox together. */
   readonly sandboxConcurrency: number;
+  /** The server starts without it too, where it cannot be had. */
+  readonly optional?: true;
   /** false: the task is stopped when the client that started it goes away. */
   readonly detach?: boolean;
   readonly verbose: number;
@@ -107,8 +109,16 @@ export interface SandboxPlan {
   readonly uid: string;
   readonly info?: string;
   readonly plans: readonly Plan[];
+  /** Those of its verbs that cannot be had here, and may be missing. */
+  readonly unavailable?: readonly UnavailableVerb[];
   /** Where the sandbox allows the `exec` verb: what a plan of it has, but for the program and its arguments. */
   readonly exec?: Plan;
+}
+
+/** What is left of a command that cannot be had here. */
+export interface UnavailableVerb extends Pick<Plan, "verb" | "command" | "info" | "privileges"> {
+  /** What a caller is told. */
+  readonly reason: string;
 }
 
 /** Everything that the sandbox may launch: its commands, and what exec starts. */

@@ -170,4 +170,6 @@ export interface Policy {
   readonly told: ToldCalls | undefined;
   /** Resource limits as [RLIMIT number, value]; -1n is unlimited. */
   readonly rlimits: readonly (readonly [number, bigint])[];
+  /** Those that only the profile sets: it restricts, so where the server's own hard limit is lower, that holds. */
+  readonly profileLimits?: readonly number[];
 }

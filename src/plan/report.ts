@@ -16,6 +16,11 @@ export class Report {
     this.notices.push({ path: this.#place(path), message });
   }
 
+  /** Those from the so-manieth on, which are no problems of this report any more. */
+  take(from: number): Problem[] {
+    return this.problems.splice(from);
+  }
+
   /** The same report for who knows other places: `translate` gives each the config's. */
   at(translate: (path: string) => string): Report {
     const view = new Report(this.file);

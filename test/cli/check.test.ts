@@ -77,7 +77,7 @@ test("--json tells the same to programs", async () => {
   expect(Object.keys(problems[0])).toEqual(["file", "path", "message"]);
 });
 
-test("what compiling finds is told too", () => {
+test("what compiling finds is told too", async () => {
   const file = join(dir, "unknown.json");
   const sandbox = {
     uid: "s",
@@ -86,7 +86,7 @@ test("what compiling finds is told too", () => {
     commands: { uid: "c", encoder: "txet", exec: { cmdpath: "/no/such/program" } },
   };
   writeFileSync(file, JSON.stringify({ metadata: { uid: "u", api: "a" }, sandboxes: sandbox }));
-  const { exitCode, output } = check(file, { json: false });
+  const { exitCode, output } = await check(file, { json: false });
   expect(exitCode).toBe(1);
   expect(output).toContain(
     'sandboxes[0].seccomp.rules[0]: unknown action "SCMP_ACT_ALOW"; did you mean `ALLOW`? SCMP_ACT_',

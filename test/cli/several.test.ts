@@ -35,16 +35,16 @@ function write(name: string, content: object): string {
 }
 
 describe("require", () => {
-  const problems = (...files: string[]) => {
-    const { output } = check(files.join(":"), { json: true, access: "none" });
+  const problems = async (...files: string[]) => {
+    const { output } = await check(files.join(":"), { json: true, access: "none" });
     return (JSON.parse(output) as { problems: object[] }).problems;
   };
-  test("an API of another file, of the same, or the built-in one, in any order", () => {
+  test("an API of another file, of the same, or the built-in one, in any order", async () => {
     const a = write("a.json", config("alpha", { require: ["beta", "Alpha", "monitor"] }));
     const b = write("b.json", config("beta", { require: "ALPHA" }));
-    expect(problems(a, b)).toEqual([]);
-    expect(problems(b, a)).toEqual([]);
-    expect(problems(a)).toEqual([
+    expect(await problems(a, b)).toEqual([]);
+    expect(await problems(b, a)).toEqual([]);
+    expect(await problems(a)).toEqual([
       {
         file: a,
         path: "metadata.require[0]",
@@ -52,13 +52,13 @@ describe("require", () => {
       },
     ]);
   });
-  test("what is missing is told for each file, with all else", () => {
+  test("what is missing is told for each file, with all else", async () => {
     const a = write("a.json", config("alpha", { require: ["gamma", "alfa", "delta"] }));
     const b = write(
       "b.json",
       config("beta", { require: "gamma" }, { onload: { uid: "1", action: "api://gamma#x" } }),
     );
-    const told = problems(a, b).map((one) => {
+    const told = (await problems(a, b)).map((one) => {
       const { file, path } = one as { file: string; path: string };
       return `${file.at(-6)} ${path}`;
     });

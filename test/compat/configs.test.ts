@@ -33,18 +33,20 @@ const script = (uid: string, text: string, more: object = {}) => ({
   ...more,
 });
 
-function checked(raw: object): { ok: boolean; problems: Notice[]; notices: Notice[] } {
+async function checked(
+  raw: object,
+): Promise<{ ok: boolean; problems: Notice[]; notices: Notice[] }> {
   const file = join(dir, "config.json");
   writeFileSync(file, JSON.stringify(raw));
-  const { output } = check(file, { json: true, access: "none" });
-  return JSON.parse(output) as ReturnType<typeof checked>;
+  const { output } = await check(file, { json: true, access: "none" });
+  return JSON.parse(output) as Awaited<ReturnType<typeof checked>>;
 }
 const lines = (all: readonly Notice[]) => all.map(({ path, message }) => `${path}: ${message}`);
 
 describe("log", () => {
-  test("maxlen means nothing to it, and is a notice", () => {
+  test("maxlen means nothing to it, and is a notice", async () => {
     const encoder = { output: "log", opts: { maxlen: 1024, maxline: 5 } };
-    const found = checked(
+    const found = await checked(
       config({ commands: { uid: "x", encoder, exec: { cmdpath: "/usr/bin/env" } } }),
     );
     expect(found.problems).toEqual([]);
@@ -56,9 +58,9 @@ describe("log", () => {
     );
   });
 
-  test("a slip is still a problem", () => {
+  test("a slip is still a problem", async () => {
     const encoder = { output: "log", opts: { maxlne: 1 } };
-    const found = checked(config({ commands: script("x", "true", { encoder }) }));
+    const found = await checked(config({ commands: script("x", "true", { encoder }) }));
     expect(lines(found.problems)[0]).toContain("maxlne: the encoder log has no such option");
   });
 
@@ -76,14 +78,14 @@ describe("log", () => {
       expect(readFileSync(join(logs, "out"), "utf8")).toStartWith("logged\n");
     }
     const encoder = { output: "log", opts: { stdout: "" } };
-    const found = checked(config({ commands: script("x", "true", { encoder }) }));
+    const found = await checked(config({ commands: script("x", "true", { encoder }) }));
     expect(lines(found.problems)[0]).toContain("stdout: must be an absolute path");
   });
 });
 
-test("metadata.date", () => {
+test("metadata.date", async () => {
   const metadata = { uid: "c", api: "c", version: "1.0", date: "2021-02-19", author: "me" };
-  const found = checked({ ...config({ commands: script("x", "true") }), metadata });
+  const found = await checked({ ...config({ commands: script("x", "true") }), metadata });
   expect(found.problems).toEqual([]);
   expect(lines(found.notices)).toContain("metadata.date: not used, here or in `info`");
 });
@@ -108,7 +110,7 @@ describe("chdir", () => {
         "/usr/bin/env",
         "/bin/env/x",
       ]) {
-        expect(lines(checked(at(chdir)).notices)).toContain(notice(chdir));
+        expect(lines(await checked(at(chdir)).notices)).toContain(notice(chdir));
         await using server = await serve(at(chdir), { user });
         expect((await server.run("c/where")).stdout).toEqual(["/"]);
       }
@@ -118,7 +120,7 @@ describe("chdir", () => {
       const more = [{ target: "/a/b/c", mode: "dir" }];
       for (const chdir of ["/data", "/usr/bin", "/bin", "/tmp", "/a/b", "/a/b/c", "/proc", "/"]) {
         const raw = at(chdir, more);
-        expect(lines(checked(raw).notices)).not.toContain(notice(chdir));
+        expect(lines(await checked(raw).notices)).not.toContain(notice(chdir));
         await using server = await serve(raw, { user });
         const where = chdir === "/bin" ? "/usr/bin" : chdir;
         expect((await server.run("c/where")).stdout).toEqual([where]);
@@ -147,16 +149,16 @@ describe("autocreate", () => {
       commands: script("write", "umask 0; pwd; echo x >file && cat file"),
     });
 
-  test("check makes nothing", () => {
+  test("check makes nothing", async () => {
     const target = join(dir, "check/deep");
-    const found = checked(made(target));
+    const found = await checked(made(target));
     expect(found.problems).toEqual([]);
     expect(lines(found.notices).join()).not.toContain("chdir");
     expect(existsSync(join(dir, "check"))).toBe(false);
   });
 
-  test("what could not be made is a problem", () => {
-    const [problem] = checked(made("/etc/passwd/none")).problems;
+  test("what could not be made is a problem", async () => {
+    const [problem] = await checked(made("/etc/passwd/none")).problems;
     expect(problem?.message).toContain("ENOTDIR");
   });
 
@@ -204,8 +206,10 @@ describe("cgroups of an ordinary user", () => {
     }
   });
 
-  test("values that cannot be are still problems", () => {
-    const found = checked(config({ cgroups: { pids: "many" }, commands: script("x", "true") }));
+  test("values that cannot be are still problems", async () => {
+    const found = await checked(
+      config({ cgroups: { pids: "many" }, commands: script("x", "true") }),
+    );
     expect(lines(found.problems)[0]).toStartWith("sandboxes[0].cgroups.pids: ");
   });
 });
@@ -230,25 +234,25 @@ describe("plugins", () => {
     const raw = served(["a", "b", "c"], `${modules}:${modules}/lib`);
     await using server = await serve(raw);
     expect((await server.call("c/f")).response).toBe("b");
-    const notices = lines(checked(raw).notices);
+    const notices = lines(await checked(raw).notices);
     expect(notices).toContain(
       `plugins[0].libs[0]: no module \`a\` in ${modules}, ${modules}/lib; loaded is ${modules}/b.mjs`,
     );
   });
 
-  test("a native one is said to be, and what to do", () => {
+  test("a native one is said to be, and what to do", async () => {
     const native =
       "`libafb-plugin.so` is a native plugin, and those are not loaded: write what it does";
-    expect(lines(checked(served("libafb-plugin.so", modules)).problems)[0]).toStartWith(
+    expect(lines(await checked(served("libafb-plugin.so", modules)).problems)[0]).toStartWith(
       `plugins[0].libs[0]: ${native}`,
     );
-    const found = checked(served(["libafb-plugin.so", "c"], `${modules}/lib`));
+    const found = await checked(served(["libafb-plugin.so", "c"], `${modules}/lib`));
     expect(found.problems).toEqual([]);
     expect(lines(found.notices)[0]).toStartWith(`plugins[0].libs[0]: ${native}`);
   });
 
-  test("none is a problem for each", () => {
-    const { problems } = checked(served(["a", "x.so"], modules));
+  test("none is a problem for each", async () => {
+    const { problems } = await checked(served(["a", "x.so"], modules));
     expect(problems.map(({ path }) => path).slice(0, 2)).toEqual([
       "plugins[0].libs[0]",
       "plugins[0].libs[1]",

@@ -21,7 +21,7 @@ const command = (uid: string, script: string, more: object = {}) => ({
 
 describe("keys", () => {
   for (const { what, verdict, shows } of KEYS) {
-    test(what, () => {
+    test(what, async () => {
       if (!("sandbox" in shows || "config" in shows)) throw new Error("it is about a config");
       const own = { uid: "s", acls: { user: "nobody" }, commands: command("x", "true") };
       const raw = {
@@ -31,7 +31,7 @@ describe("keys", () => {
       };
       const file = join(dir, "config.json");
       writeFileSync(file, JSON.stringify(raw));
-      const { exitCode, output } = check(file, { json: false, access: "none" });
+      const { exitCode, output } = await check(file, { json: false, access: "none" });
       expect([exitCode, output]).toEqual([verdict === "refused" ? 1 : 0, expect.any(String)]);
       const lines = output
         .split("\n")

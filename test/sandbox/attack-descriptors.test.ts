@@ -25,9 +25,15 @@ const config = api([
   { uid: "root", acls: { user: "root" }, commands },
   { uid: "rootfull", acls: { user: "root" }, namespace: full, commands },
   ...FDS.flatMap((fd) => [
-    { uid: `plain${fd}`, acls: { ...acls, chdir: `/proc/self/fd/${fd}` }, commands: shell },
+    {
+      uid: `plain${fd}`,
+      optional: true,
+      acls: { ...acls, chdir: `/proc/self/fd/${fd}` },
+      commands: shell,
+    },
     {
       uid: `full${fd}`,
+      optional: true,
       acls: { ...acls, chdir: `/proc/self/fd/${fd}` },
       namespace: full,
       commands: shell,
@@ -35,11 +41,18 @@ const config = api([
   ]),
   ...outside.map((chdir, i) => ({
     uid: `outside${i}`,
+    optional: true,
     acls: { ...acls, chdir },
     namespace: full,
     commands: shell,
   })),
-  { uid: "init", acls: { ...acls, chdir: "/proc/1/cwd" }, namespace: full, commands: shell },
+  {
+    uid: "init",
+    optional: true,
+    acls: { ...acls, chdir: "/proc/1/cwd" },
+    namespace: full,
+    commands: shell,
+  },
 ]);
 
 /** Hashes of the launcher and of all plans, in the memory files that the server holds, and of its executable. */
@@ -122,7 +135,12 @@ print([attempt(os.lseek, fd, 0, 1) for fd in (1, 2)])`,
         chmodSync(join(dir, "closed"), 0o700);
         symlinkSync("closed/open", join(dir, "link"));
         lchownSync(join(dir, "link"), 1, 1);
-        const sandbox = { uid: "cwd", acls: { ...acls, chdir: join(dir, "link") }, commands };
+        const sandbox = {
+          uid: "cwd",
+          optional: true,
+          acls: { ...acls, chdir: join(dir, "link") },
+          commands,
+        };
         await using other = await serve(api([sandbox]), { user });
         const { request } = await other.call("a/cwd/sh", { script: "pwd" });
         expect(request.info).toContain("chdir");

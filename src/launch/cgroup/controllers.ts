@@ -26,11 +26,8 @@ export function makeGroup(place: Place): string {
   return group;
 }
 
-/**
- * Hands the controllers to the children of our group; the server steps aside into a leaf where the kernel demands it.
- * @returns why the others cannot be had, for each that is missing
- */
-export function enableControllers(
+/** @returns why controllers cannot be had here, for each that is missing */
+export function lackingControllers(
   place: Place,
   wanted: ReadonlySet<Controller>,
 ): Map<Controller, string> {
@@ -48,6 +45,22 @@ export function enableControllers(
         `no ${name} controller: systemd has not delegated ${base} to us: ${DELEGATE}`,
       );
   }
+  return missing;
+}
+
+/** What the group that we are in hands to its children already. */
+export const handedOn = ({ base }: Place): string[] => words(base, "cgroup.subtree_control");
+
+/**
+ * Hands the controllers to the children of our group; the server steps aside into a leaf where the kernel demands it.
+ * @returns why the others cannot be had, for each that is missing
+ */
+export function enableControllers(
+  place: Place,
+  wanted: ReadonlySet<Controller>,
+): Map<Controller, string> {
+  const missing = lackingControllers(place, wanted);
+  const { base } = place;
   const granted = [...wanted].filter((name) => !missing.has(name));
   if (granted.length === 0) return missing;
   const crowded = makeRoom(place);

@@ -1,0 +1,15 @@
+/** The verb of a command that cannot be had here, and that its config lets be missing. */
+import { AfbError } from "../errors.ts";
+import type { UnavailableVerb } from "../plan/plan.ts";
+import type { Verb } from "./verb.ts";
+
+export function unavailableVerb({ verb, info, privileges, reason }: UnavailableVerb): Verb {
+  return {
+    name: verb,
+    privileges,
+    call: () => {
+      throw new AfbError("not-available", reason);
+    },
+    describe: () => ({ ...(info !== undefined && { info }), parameters: [] }),
+  };
+}

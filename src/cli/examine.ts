@@ -1,0 +1,57 @@
+/** What a start would find here, for who only asks: `check`, `doctor` and `explain`. */
+import { ConfigError, type Problem } from "../config/problem.ts";
+import { Launching } from "../launch/launching.ts";
+import { poolNotices } from "../launch/reserve.ts";
+import { LaunchError } from "../launch/task.ts";
+import type { ApiPlan } from "../plan/plan.ts";
+
+export interface Examined {
+  /** Those that would be served; none after a problem. */
+  readonly apis: readonly ApiPlan[];
+  readonly problems: readonly Problem[];
+  /** What will be otherwise than the configs have it. */
+  readonly notices: readonly Problem[];
+}
+
+interface Loaded {
+  readonly apis: readonly ApiPlan[];
+  readonly notices: readonly Problem[];
+}
+
+/**
+ * Loads and, for a `trial`, does what a server does at its start but serve: groups are made and each different sandbox is launched
+ * up to the exec, as this user. Nothing of that is left.
+ * @param load throws ConfigError with every problem
+ */
+export async function examine(load: () => Loaded, trial: boolean): Promise<Examined> {
+  try {
+    const { apis, notices } = load();
+    const found = trial ? await tried(apis) : { apis, notices: poolNotices(apis) };
+    const own = found.apis.flatMap(({ file, notices: all }) =>
+      all.map((one) => ({ file, ...one })),
+    );
+    return { apis: found.apis, problems: [], notices: [...own, ...notices, ...found.notices] };
+  } catch (error) {
+    return { apis: [], problems: problemsOf(error), notices: [] };
+  }
+}
+
+async function tried(apis: readonly ApiPlan[]): Promise<Loaded> {
+  // As long as nothing is to be launched, nothing is asked of the machine.
+  if (apis.every(({ sandboxes }) => sandboxes.length === 0)) return { apis, notices: [] };
+  const launching = new Launching();
+  try {
+    const prepared = await launching.prepare(apis, { trial: true, lookOnly: true });
+    prepared.drop();
+    return prepared;
+  } finally {
+    await launching.close();
+  }
+}
+
+function problemsOf(error: unknown): readonly Problem[] {
+  if (error instanceof ConfigError) return error.problems;
+  // Nothing can be launched at all.
+  if (error instanceof LaunchError) return [{ file: "", path: "", message: error.message }];
+  throw error;
+}

@@ -1,0 +1,195 @@
+/**
+ * Dry launches: all that a launch does up to the exec, to know before the first request what this machine, this user and what is
+ * around the server refuse. A sandbox that is refused is a problem, in the words that its launch would have; where it may be
+ * missing (`optional`), a notice.
+ */
+import { isExhaustion } from "../errors.ts";
+import type { Problem } from "../config/problem.ts";
+import { cgroupKey } from "../plan/cgroup-key.ts";
+import { type ApiPlan, launchable, type Plan, type SandboxPlan } from "../plan/plan.ts";
+import type { TaskGroup } from "./cgroup.ts";
+import { type Confinement, confinement } from "./confinement.ts";
+import { namespacesOff } from "./namespace-hints.ts";
+import { LaunchedTask } from "./launched.ts";
+import { lowerLimits } from "./lower-limits.ts";
+import { LaunchError } from "./task.ts";
+
+/** Tried before anything is served: of a thousand different sandboxes, the others would keep the first requests waiting. */
+export const MOST_TRIED = 64;
+/** At a time: they wait for the kernel and for the event loop by turns. */
+const AT_ONCE = 4;
+/** ms. A file system that does not answer must not keep the others from being served. */
+const PATIENCE = 5_000;
+
+export interface Tried {
+  /** Without the commands that may be missing, and are. */
+  readonly apis: readonly ApiPlan[];
+  readonly problems: readonly Problem[];
+  readonly notices: readonly Problem[];
+}
+
+/** What stands against a plan. */
+interface Finding {
+  readonly message: string;
+  /** It may be otherwise at a request, or depends on what comes later. */
+  readonly passing: boolean;
+}
+
+export interface Trial {
+  /** Of different sandboxes; a notice says so where there are more. */
+  readonly most?: number;
+  /** Others are not tried. */
+  readonly isReady?: (plan: Plan) => boolean;
+}
+
+/** @param begin makes the group of a launch: see CgroupRoot */
+export async function tryApis(
+  apis: readonly ApiPlan[],
+  begin: (key: string) => TaskGroup | undefined,
+  { most = Infinity, isReady = () => true }: Trial = {},
+): Promise<Tried> {
+  const different = distinct(apis).filter(isReady);
+  const findings = await tryAll(different.slice(0, most), begin);
+  const here = confinement();
+  const problems: Problem[] = [];
+  const notices: Problem[] = [];
+  if (different.length > most)
+    notices.push({
+      file: "",
+      path: "",
+      message: `only ${most} of ${different.length} different sandboxes were tried at the start: check tries all`,
+    });
+  const left = apis.map((api) => ({
+    ...api,
+    sandboxes: api.sandboxes.map((sandbox, i) => {
+      const place = { file: api.file, path: `sandboxes[${i}]` };
+      notices.push(...lowered(sandbox, here).map((message) => ({ ...place, message })));
+      const against = new Map<Plan, Finding>();
+      for (const plan of launchable(sandbox)) {
+        const finding = findings.get(plan.ops);
+        if (finding) against.set(plan, finding);
+      }
+      for (const { message, passing, plans, whole } of grouped(against, sandbox)) {
+        const who = whole ? "" : `${plans.map(({ command }) => command).join(", ")}: `;
+        const must = plans.filter(({ optional }) => !optional);
+        if (passing) notices.push({ ...place, message: `${who}${message}` });
+        else if (must.length > 0) problems.push({ ...place, message: `${who}${message}` });
+        else notices.push({ ...place, message: `${who}not available: ${message}` });
+      }
+      return without(sandbox, against);
+    }),
+  }));
+  return { apis: left, problems, notices };
+}
+
+/** One plan of each list of ops: first one of each sandbox, as those of a sandbox differ in limits at most. */
+function distinct(apis: readonly ApiPlan[]): Plan[] {
+  const sandboxes = apis.flatMap((api) => api.sandboxes.map(launchable));
+  const ordered = [
+    ...sandboxes.flatMap((plans) => plans.slice(0, 1)),
+    ...sandboxes.flatMap((plans) => plans.slice(1)),
+  ];
+  const plans = new Map<Uint8Array, Plan>();
+  for (const plan of ordered) if (!plans.has(plan.ops)) plans.set(plan.ops, plan);
+  return [...plans.values()];
+}
+
+async function tryAll(
+  plans: readonly Plan[],
+  begin: (key: string) => TaskGroup | undefined,
+): Promise<Map<Uint8Array, Finding>> {
+  const found = new Map<Uint8Array, Finding>();
+  const waiting = plans.values();
+  const work = async () => {
+    for (const plan of waiting) {
+      const finding = await tryOne(plan, begin);
+      if (finding) found.set(plan.ops, finding);
+    }
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, work));
+  return found;
+}
+
+async function tryOne(
+  plan: Plan,
+  begin: (key: string) => TaskGroup | undefined,
+): Promise<Finding | undefined> {
+  let task: LaunchedTask | undefined;
+  let late = false;
+  const ignore = () => {};
+  try {
+    task = LaunchedTask.launch(
+      plan,
+      [],
+      { stdout: ignore, stderr: ignore },
+      begin(cgroupKey(plan)),
+    );
+    const { started } = task;
+    const patience = setTimeout(() => {
+      late = true;
+      task?.kill();
+    }, PATIENCE);
+    // Its end, and that of its group, takes as long again, and tells nothing more.
+    await started.finally(() => clearTimeout(patience));
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof LaunchError)) throw error;
+    await task?.ended;
+    if (!late) return { message: error.message, passing: isPassing(error) };
+    const message = `a trial of it has not come to its end within ${PATIENCE / 1000} s: a file system does not answer, or the machine is overloaded`;
+    return { message, passing: true };
+  }
+}
+
+/** What is made by others after the start, a network namespace or a loaded policy; and what is only used up now. */
+function isPassing({ step, errno }: LaunchError): boolean {
+  if (errno === "ENOSPC" && namespacesOff(confinement()) !== undefined) return false;
+  if (isExhaustion(errno)) return true;
+  return (step === "join net" || step === "label") && errno === "ENOENT";
+}
+
+/** Those of a sandbox against which the same is said. */
+function grouped(against: ReadonlyMap<Plan, Finding>, sandbox: SandboxPlan) {
+  const all = launchable(sandbox).length;
+  const messages = Map.groupBy(against, ([, { message }]) => message);
+  return [...messages].map(([message, entries]) => ({
+    message,
+    passing: entries.every(([, finding]) => finding.passing),
+    plans: entries.map(([plan]) => plan),
+    whole: entries.length === all,
+  }));
+}
+
+/** The sandbox without what may be missing, and is. */
+function without(sandbox: SandboxPlan, against: ReadonlyMap<Plan, Finding>): SandboxPlan {
+  const missing = (plan: Plan): boolean =>
+    plan.optional === true && against.get(plan)?.passing === false;
+  const gone = sandbox.plans.filter(missing);
+  const { exec, ...rest } = sandbox;
+  return {
+    ...rest,
+    ...(exec && !missing(exec) && { exec }),
+    plans: sandbox.plans.filter((plan) => !missing(plan)),
+    ...((gone.length > 0 || sandbox.unavailable) && {
+      unavailable: [
+        ...(sandbox.unavailable ?? []),
+        ...gone.map((plan) => ({
+          ...{ verb: plan.verb, command: plan.command, privileges: plan.privileges },
+          ...(plan.info !== undefined && { info: plan.info }),
+          reason: against.get(plan)?.message ?? "",
+        })),
+      ],
+    }),
+  };
+}
+
+/** Limits of the profile that the server's own undercut: they hold. */
+function lowered(sandbox: SandboxPlan, here: Confinement): string[] {
+  const said = launchable(sandbox).flatMap(({ policy: { rlimits, profileLimits = [] } }) =>
+    lowerLimits(
+      rlimits.filter(([resource]) => profileLimits.includes(resource)),
+      here,
+    ),
+  );
+  return [...new Set(said)].map((words) => `the lower limit holds: ${words}`);
+}

@@ -1,0 +1,311 @@
+/** Servers where the kernel's calls are filtered, its settings read-only, limits low: what is not needed stops nobody, what is lost is told beforehand. */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { isRoot, serve, type User, users } from "../served.ts";
+import denied from "./denied.py" with { type: "text" };
+
+let dir = "";
+beforeAll(() => {
+  dir = mkdtempSync(join(tmpdir(), "spawnbox-places-"));
+  chmodSync(dir, 0o755);
+  writeFileSync(join(dir, "denied.py"), denied);
+  copyFileSync(join(import.meta.dir, "../../dist/spawnbox"), join(dir, "spawnbox"));
+  chmodSync(join(dir, "spawnbox"), 0o755);
+});
+afterAll(() => rmSync(dir, { recursive: true }));
+
+const arm = process.arch === "arm64";
+const CALL = {
+  add_key: arm ? 217 : 248,
+  clone3: 435,
+  close_range: 436,
+  fsopen: 430,
+  keyctl: arm ? 219 : 250,
+  mount_setattr: 442,
+  openat2: 437,
+  personality: arm ? 92 : 135,
+  pidfd_open: 434,
+  request_key: arm ? 218 : 249,
+  sethostname: arm ? 161 : 170,
+};
+type Call = keyof typeof CALL;
+const EPERM = 1;
+const ENOSYS = 38;
+
+const without = (errno: number, ...calls: Call[]): string[] => [
+  "python3",
+  join(dir, "denied.py"),
+  calls.map((call) => `${CALL[call]}=${errno}`).join(","),
+];
+const drop = (user: User): string[] =>
+  isRoot && user !== "root" ? ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] : [];
+
+/** CAP_SYS_RESOURCE, which containers take from root. */
+const canRaise =
+  (BigInt(`0x${/^CapEff:\s*(\w+)/m.exec(readFileSync("/proc/self/status", "utf8"))?.[1]}`) >> 24n) %
+    2n ===
+  1n;
+
+const PROGRAM = ["/bin/sh", "-c", "echo ok"];
+const config = (sandbox: object, [cmdpath = "", ...args]: readonly string[] = PROGRAM) => ({
+  metadata: { uid: "c", api: "c" },
+  sandboxes: {
+    uid: "s",
+    acls: { user: "nobody" },
+    ...sandbox,
+    commands: [{ uid: "x", encoder: "sync", exec: { cmdpath, args } }],
+  },
+});
+
+/** What a subcommand says of a config, through other programs. */
+function spawnbox(through: readonly string[], subcommand: "check" | "run", content: object) {
+  const file = join(dir, "config.json");
+  writeFileSync(file, JSON.stringify(content));
+  const words = subcommand === "check" ? ["--json", file] : ["c/x", "--config", file, "--raw"];
+  const { exitCode, stdout, stderr } = Bun.spawnSync(
+    [...through, join(dir, "spawnbox"), subcommand, ...words],
+    { cwd: dir, env: { PATH: process.env["PATH"] ?? "/usr/bin:/bin" } },
+  );
+  return { code: exitCode, out: stdout.toString(), err: stderr.toString() };
+}
+interface Checked {
+  problems: { path: string; message: string }[];
+  notices: { path: string; message: string }[];
+}
+const checked = (through: readonly string[], content: object): Checked =>
+  JSON.parse(spawnbox(through, "check", content).out) as Checked;
+/** The words of a launch that was refused. */
+function refusal(through: readonly string[], content: object): string {
+  const { out } = spawnbox(through, "run", content);
+  const [, said = ""] = /x not started: ([^"]*(?:\\"[^"]*)*)"/.exec(out) ?? [];
+  return JSON.parse(`"${said}"`) as string;
+}
+
+const mounts = ["/usr", "/bin", "/lib", "/lib64"]
+  .filter((path) => existsSync(path))
+  .map((target) => ({ target }));
+const boxed = { namespace: { shares: { all: "disable" }, mounts } };
+const NO_NESTING = [
+  {
+    syscall: "clone",
+    action: "SCMP_ACT_ERRNO(EPERM)",
+    args: [{ index: 0, op: "masked_eq", value: 0x10000000, mask: 0x10000000 }],
+  },
+  { syscall: "clone3", action: "SCMP_ACT_ERRNO(ENOSYS)" },
+  { syscall: "unshare", action: "SCMP_ACT_ERRNO(EPERM)" },
+];
+
+describe.each(users)("as %s", (user) => {
+  test.each([
+    [ENOSYS, ["clone3"]],
+    [EPERM, ["keyctl", "add_key", "request_key"]],
+    [EPERM, ["keyctl"]],
+    [ENOSYS, ["keyctl"]],
+    [ENOSYS, ["openat2"]],
+    [EPERM, ["openat2"]],
+    [ENOSYS, ["close_range"]],
+    [EPERM, ["close_range"]],
+    [ENOSYS, ["pidfd_open"]],
+    [EPERM, ["mount_setattr"]],
+    [EPERM, ["personality"]],
+    [ENOSYS, ["clone3", "openat2", "close_range", "pidfd_open", "mount_setattr", "keyctl"]],
+  ] as [number, Call[]][])("the command runs where %d is the answer to %s", (errno, calls) => {
+    const through = [...without(errno, ...calls), ...drop(user)];
+    for (const sandbox of [{ profile: "minimal" }, {}, boxed]) {
+      expect(checked(through, config(sandbox)).problems).toEqual([]);
+      expect(spawnbox(through, "run", config(sandbox)).out).toContain('"stdout":["ok"]');
+    }
+  });
+
+  test.each([
+    [["sethostname"], { namespace: { shares: { uts: "disable" }, opts: { hostname: "box" } } }],
+    [["fsopen"], boxed],
+  ] as [Call[], object][])(
+    "what is lost without %s is told by check, start and launch alike",
+    async (calls, sandbox) => {
+      const through = [...without(EPERM, ...calls), ...drop(user)];
+      const words = refusal(through, config(sandbox));
+      expect(words).toContain("EPERM: ");
+      const { problems } = checked(through, config(sandbox));
+      expect(problems).toMatchObject([{ path: "sandboxes[0]", message: words }]);
+      const first = without(EPERM, ...calls);
+      await expect(serve(config(sandbox), { user, first })).rejects.toThrow(words);
+
+      const optional = config({ ...sandbox, optional: true });
+      const found = checked(through, optional);
+      expect(found.problems).toEqual([]);
+      expect(found.notices).toContainEqual(
+        expect.objectContaining({ message: `not available: ${words}` }),
+      );
+      await using served = await serve(optional, { user, first });
+      expect((await served.call("c/x")).request).toMatchObject({
+        status: "not-available",
+        info: words,
+      });
+      expect((await served.call("c/ping")).request.status).toBe("success");
+    },
+  );
+
+  test("a lower hard limit than the profile's holds, and is a notice; one of the config's own is refused in the words of check", () => {
+    const through = ["prlimit", "--nofile=512:512", ...drop(user)];
+    const limits = ["/bin/sh", "-c", "ulimit -Hn; ulimit -Sn"];
+    const minimal = config({ profile: "minimal" }, limits);
+    expect(spawnbox(through, "run", minimal).out).toContain('"stdout":["512","512"]');
+    expect(checked(through, minimal)).toMatchObject({
+      problems: [],
+      notices: expect.arrayContaining([
+        expect.objectContaining({
+          message: expect.stringMatching(/lower limit holds.*nofile is 1024.* limit is 512/),
+        }),
+      ]),
+    });
+    const own = config({ limits: { nofile: "4096" } }, limits);
+    if (user === "root" && canRaise) {
+      expect(spawnbox(through, "run", own).out).toContain('"stdout":["4096","4096"]');
+      through.push("setpriv", "--bounding-set=-sys_resource", "--inh-caps=-sys_resource");
+    }
+    const words = refusal(through, own);
+    expect(words).toMatch(/limits\.nofile is 4096.* limit is 512/);
+    expect(checked(through, own).problems).toMatchObject([{ message: words }]);
+  });
+
+  test("signals reach the command without pidfds", async () => {
+    const program = ["/bin/sh", "-c", "trap 'exit 7' USR1; echo up; while :; do sleep 0.05; done"];
+    for (const sandbox of [{}, boxed]) {
+      await using served = await serve(config(sandbox, program), {
+        user,
+        first: without(ENOSYS, "pidfd_open"),
+      });
+      const ended = served.run("c/x").finally(() => (done = true));
+      let done = false;
+      while (!done) {
+        await served.call("c/x", { action: "stop", args: { signal: "USR1" } });
+        await Bun.sleep(20);
+      }
+      // It may come before the trap.
+      const { exit, signal } = (await ended).status;
+      expect(exit === 7 || signal === "SIGUSR1").toBe(true);
+    }
+  });
+
+  test("a command whose program is missing may be optional", async () => {
+    const missing = { uid: "y", optional: true, exec: { cmdpath: "/no/such/program" } };
+    const both = config({});
+    const content = {
+      ...both,
+      sandboxes: { ...both.sandboxes, commands: [...both.sandboxes.commands, missing] },
+    };
+    const { problems, notices } = checked(drop(user), content);
+    expect(problems).toEqual([]);
+    expect(notices).toContainEqual(
+      expect.objectContaining({ message: expect.stringMatching(/^not available: .*no\/such/) }),
+    );
+    await using served = await serve(content, { user });
+    expect((await served.run("c/x")).stdout).toEqual(["ok"]);
+    expect((await served.call("c/y")).request.status).toBe("not-available");
+    const info = JSON.stringify((await served.call("c/info")).response);
+    expect(info).toContain('"unavailable":"');
+  });
+});
+
+const ROOT = describe.if(isRoot);
+const readOnly = [
+  ...["unshare", "--mount", "sh", "-c"],
+  'mount --bind /proc/sys /proc/sys && mount -o remount,ro,bind /proc/sys && exec "$0" "$@"',
+];
+
+ROOT("what only root can arrange", () => {
+  describe.each(users)("for a server of %s", (user) => {
+    test("a read-only sysctl is left to a filter that denies the same; without one it is refused", () => {
+      const namespace = { shares: { users: "disable" } };
+      const nest = ["/bin/sh", "-c", "unshare --user true && echo nested || echo denied"];
+      const filtered = config(
+        { namespace, seccomp: { default: "SCMP_ACT_ALLOW", rules: NO_NESTING } },
+        nest,
+      );
+      const through = [...readOnly, ...drop(user)];
+      expect(spawnbox(through, "run", filtered).out).toContain('"stdout":["denied"]');
+      expect(checked(through, filtered).problems).toEqual([]);
+      const words = refusal(through, config({ namespace }, nest));
+      expect(words).toContain("ProtectKernelTunables=no");
+      expect(checked(through, config({ namespace }, nest)).problems).toMatchObject([
+        { message: words },
+      ]);
+      // Where it can be written, that is what denies it.
+      expect(spawnbox(drop(user), "run", config({ namespace }, nest)).out).toContain('"denied"');
+    });
+  });
+
+  test("where only keyctl is denied, the other calls of keyrings are denied to the command as well", () => {
+    const add = `import ctypes
+ctypes.CDLL(None, use_errno=True).syscall(${CALL.add_key}, b"user", b"x", b"y", 1, -2)
+print(ctypes.get_errno())`;
+    const program = ["/usr/bin/python3", "-c", add];
+    const keys = (through: readonly string[]) =>
+      /"stdout":\["(\d+)"\]/.exec(spawnbox(through, "run", config({}, program)).out)?.[1];
+    expect(keys([])).not.toBe(`${EPERM}`);
+    expect(keys(without(EPERM, "keyctl"))).toBe(`${EPERM}`);
+  });
+
+  const group = "/sys/fs/cgroup/unified";
+  const hierarchy = existsSync(join(group, "cgroup.procs")) ? group : "/sys/fs/cgroup";
+  test.if(existsSync(join(hierarchy, "cgroup.procs")))(
+    "without clone3, all that the command starts is in its group; check leaves no group",
+    () => {
+      const cat = ["/bin/sh", "-c", "cat /proc/self/cgroup; (cat /proc/self/cgroup)"];
+      for (const sandbox of [{}, { namespace: { shares: { users: "disable" } } }]) {
+        const { out } = spawnbox(without(ENOSYS, "clone3"), "run", config(sandbox, cat));
+        expect(out.match(/0::[^"]*spawnbox\/\d+-[0-9a-f]+\/0-c-s\/\d+"/g)).toHaveLength(2);
+      }
+      const before = readdirSync(hierarchy);
+      expect(checked([], config({}, cat)).problems).toEqual([]);
+      expect(readdirSync(hierarchy)).toEqual(before);
+    },
+  );
+
+  test("a controller that is not there is a problem for check too, and with optional a notice of run", () => {
+    const limited = (optional: boolean) =>
+      config({ profile: "minimal", cgroups: { mem: { max: "64M" }, optional } });
+    const { problems } = checked([], limited(false));
+    const { err, out } = spawnbox([], "run", limited(false));
+    if (problems.length === 0) expect(out).toContain('"ok"');
+    else expect(err).toContain(problems[0]?.message ?? "");
+    const { notices } = checked([], limited(true));
+    const ran = spawnbox([], "run", limited(true));
+    expect(ran.out).toContain('"ok"');
+    for (const { message } of notices.filter(({ message: one }) => one.startsWith("not limited")))
+      expect(ran.err).toContain(message);
+  });
+
+  test("walked step by step, a link of somebody else is not followed either", async () => {
+    const place = join(dir, "theirs");
+    mkdirSync(join(place, "data"), { recursive: true });
+    Bun.spawnSync(["chown", "-R", "65534:65534", place]);
+    const source = join(place, "data");
+    const sandbox = {
+      namespace: { shares: { pid: "disable" }, mounts: [...mounts, { target: "/data", source }] },
+    };
+    await using served = await serve(config(sandbox), { first: without(ENOSYS, "openat2") });
+    expect((await served.run("c/x")).stdout).toEqual(["ok"]);
+    renameSync(source, join(place, "old"));
+    symlinkSync("/root", source);
+    Bun.spawnSync(["chown", "-h", "65534:65534", source]);
+    const { request } = await served.call("c/x");
+    expect(request.status).not.toBe("success");
+    expect(request.info).toContain("ELOOP");
+  });
+});
