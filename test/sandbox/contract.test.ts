@@ -57,7 +57,12 @@ const config = {
       },
       commands: shell,
     },
-    { uid: "nowhere", acls: { ...acls, chdir: "/not/there" }, commands: shell },
+    {
+      uid: "nowhere",
+      optional: true,
+      acls: { ...acls, chdir: "/not/there" },
+      commands: shell,
+    },
     {
       uid: "noexec",
       acls: { user: "daemon" },
