@@ -110,7 +110,7 @@ describe("chdir", () => {
         "/usr/bin/env",
         "/bin/env/x",
       ]) {
-        expect(lines(await checked(at(chdir)).notices)).toContain(notice(chdir));
+        expect(lines((await checked(at(chdir))).notices)).toContain(notice(chdir));
         await using server = await serve(at(chdir), { user });
         expect((await server.run("c/where")).stdout).toEqual(["/"]);
       }
@@ -120,7 +120,7 @@ describe("chdir", () => {
       const more = [{ target: "/a/b/c", mode: "dir" }];
       for (const chdir of ["/data", "/usr/bin", "/bin", "/tmp", "/a/b", "/a/b/c", "/proc", "/"]) {
         const raw = at(chdir, more);
-        expect(lines(await checked(raw).notices)).not.toContain(notice(chdir));
+        expect(lines((await checked(raw)).notices)).not.toContain(notice(chdir));
         await using server = await serve(raw, { user });
         const where = chdir === "/bin" ? "/usr/bin" : chdir;
         expect((await server.run("c/where")).stdout).toEqual([where]);
@@ -158,7 +158,7 @@ describe("autocreate", () => {
   });
 
   test("what could not be made is a problem", async () => {
-    const [problem] = await checked(made("/etc/passwd/none")).problems;
+    const [problem] = (await checked(made("/etc/passwd/none"))).problems;
     expect(problem?.message).toContain("ENOTDIR");
   });
 
@@ -234,7 +234,7 @@ describe("plugins", () => {
     const raw = served(["a", "b", "c"], `${modules}:${modules}/lib`);
     await using server = await serve(raw);
     expect((await server.call("c/f")).response).toBe("b");
-    const notices = lines(await checked(raw).notices);
+    const notices = lines((await checked(raw)).notices);
     expect(notices).toContain(
       `plugins[0].libs[0]: no module \`a\` in ${modules}, ${modules}/lib; loaded is ${modules}/b.mjs`,
     );
@@ -243,7 +243,7 @@ describe("plugins", () => {
   test("a native one is said to be, and what to do", async () => {
     const native =
       "`libafb-plugin.so` is a native plugin, and those are not loaded: write what it does";
-    expect(lines(await checked(served("libafb-plugin.so", modules)).problems)[0]).toStartWith(
+    expect(lines((await checked(served("libafb-plugin.so", modules))).problems)[0]).toStartWith(
       `plugins[0].libs[0]: ${native}`,
     );
     const found = await checked(served(["libafb-plugin.so", "c"], `${modules}/lib`));
