@@ -231,7 +231,7 @@ EOF`;
     const { request, response } = await served.call("t/nowhere/sh", {
       script: "echo ran > /tmp/ran",
     });
-    expect(request.status).toBe("internal-error");
+    expect(request.status).toBe("not-available");
     expect(request.info).toContain("chdir /not/there: ENOENT");
     expect(response).toBeUndefined();
   });
