@@ -26,6 +26,8 @@ file(join(fakes, "fakenull"), "fake");
 
 const over = (uid: string, ...mounts: object[]) => ({
   uid,
+  // It is refused at the start already.
+  optional: true,
   acls,
   namespace: withMounts({ target: "/r", source: fakes, mode: "rw" }, ...mounts),
   commands: shell,

@@ -57,7 +57,12 @@ const config = {
       },
       commands: shell,
     },
-    { uid: "nowhere", acls: { ...acls, chdir: "/not/there" }, commands: shell },
+    {
+      uid: "nowhere",
+      optional: true,
+      acls: { ...acls, chdir: "/not/there" },
+      commands: shell,
+    },
     {
       uid: "noexec",
       acls: { user: "daemon" },
@@ -226,7 +231,7 @@ EOF`;
     const { request, response } = await served.call("t/nowhere/sh", {
       script: "echo ran > /tmp/ran",
     });
-    expect(request.status).toBe("internal-error");
+    expect(request.status).toBe("not-available");
     expect(request.info).toContain("chdir /not/there: ENOENT");
     expect(response).toBeUndefined();
   });
