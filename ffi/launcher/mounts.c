@@ -121,7 +121,7 @@ static long set_propagation(u64 propagation)
 {
 	struct mount_attr attr = { .propagation = propagation };
 	long r = SYS5(__NR_mount_setattr, scratch, "", AT_EMPTY_PATH, &attr, sizeof attr);
-	if (r != -ENOSYS)
+	if (!is_unknown(r))
 		return r;
 	char name[40] = "/proc/self/fd/";
 	decimal(name + 14, scratch);
