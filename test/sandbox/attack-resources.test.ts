@@ -176,12 +176,20 @@ print(os.write(fd, bytes(100000)), attempt(os.write, fd, b"x"))`,
       const before = soft("nofile");
       const open = () =>
         new Bun.Glob("*").scanSync({ cwd: `/proc/${served.pid}/fd`, onlyFiles: false });
-      const held = [...open()].length;
+      // Not while what was before is still being closed.
+      let held = -1;
+      await until("nothing opens or closes", async () => {
+        const before = [...open()].length;
+        await Bun.sleep(300);
+        held = [...open()].length;
+        return held === before;
+      });
       for (const spare of [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 18, 24]) {
         limit("nofile", `${held + spare}:`);
         (await attempts(sandbox, 6)).forEach(clean);
       }
-      limit("nofile", `${held}:`);
+      // The limit is about the largest number: below that of the last one, others may be free.
+      limit("nofile", "3:");
       expect((await attempts(sandbox, 6)).map(clean)).toEqual(Array(6).fill(false));
       limit("nofile", `${before}:`);
       expect((await attempts(sandbox, 6)).map(clean)).toEqual(Array(6).fill(true));
@@ -220,8 +228,15 @@ print(os.write(fd, bytes(100000)), attempt(os.write, fd, b"x"))`,
     const through = ["/bin/sh", "-c", LIMITED, `${most}`];
     await using limited = await serve(config, { user, through });
     const start = () => limited.call("a/full/sh", { script: "exec sleep 1006" });
-    const running = Array.from({ length: most }, start);
-    await until("they run", () => marked("sleep\x001006").length === most);
+    const running: ReturnType<typeof start>[] = [];
+    const count = () => marked("sleep\x001006").length;
+    // The kernel may still be taking apart those in which the sandbox was tried at the start.
+    await until("they run", async () => {
+      const before = count();
+      if (before < most) running.push(start());
+      for (let i = 0; i < 20 && count() === before && before < most; i++) await Bun.sleep(10);
+      return count() === most;
+    });
     const refused = await limited.call("a/full/sh", { script: "echo ran" });
     expect(refused.request.info).toMatch(
       /^full\/sh not started: (clone|unshare): ENOSPC: .*max_\*_namespaces/,
