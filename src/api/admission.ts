@@ -51,6 +51,7 @@ export interface Waiting {
 
 interface Entry {
   readonly plan: Plan;
+  readonly peer: string;
   readonly enter: (place: Place) => void;
 }
 
@@ -71,6 +72,8 @@ export class Admission {
   readonly #served = new Served();
   #running = 0;
   #launching = 0;
+  /** The same by peer; without those that have none. */
+  readonly #byPeer = new Map<string, number>();
   /** Running tasks of each sandbox, also where it has no limit now. */
   readonly #inSandbox = new Map<string, number>();
   #scheduled = false;
@@ -91,9 +94,9 @@ export class Admission {
   enter(plan: Plan, request: Pick<Request, "from" | "session">): Place | Waiting {
     const queue = queueOf(plan);
     const asker = request.from ?? { peer: "", connection: request.session };
-    if (this.#mayEnter(plan) && !this.#waiting.has(queue)) {
+    if (this.#mayEnter(plan, asker.peer) && !this.#waiting.has(queue)) {
       this.#served.serve(asker);
-      return this.#place(plan);
+      return this.#place(plan, asker.peer);
     }
     return this.#wait(queue, asker, plan);
   }
@@ -103,8 +106,10 @@ export class Admission {
     return { running: this.#running, waiting: this.#queue.most - this.#queue.free };
   }
 
-  #mayEnter(plan: Plan): boolean {
-    return this.#launching < this.#starting && this.#hasPlace(plan);
+  /** A peer of which nothing is on its way need not wait for what others have there. */
+  #mayEnter(plan: Plan, peer: string): boolean {
+    const most = this.#byPeer.has(peer) ? this.#starting : 2 * this.#starting;
+    return this.#launching < most && this.#hasPlace(plan);
   }
 
   #hasPlace(plan: Plan): boolean {
@@ -113,7 +118,14 @@ export class Admission {
     return most === 0 || (this.#inSandbox.get(sandboxOf(plan)) ?? 0) < most;
   }
 
-  #place(plan: Plan): Place {
+  #count(peer: string, change: number): void {
+    this.#launching += change;
+    const now = (this.#byPeer.get(peer) ?? 0) + change;
+    if (now > 0) this.#byPeer.set(peer, now);
+    else this.#byPeer.delete(peer);
+  }
+
+  #place(plan: Plan, peer: string): Place {
     const sandbox = sandboxOf(plan);
     const count = (change: number): void => {
       this.#running += change;
@@ -122,10 +134,10 @@ export class Admission {
       else this.#inSandbox.delete(sandbox);
     };
     count(1);
-    this.#launching++;
+    this.#count(peer, 1);
     const launched = once(() => {
       clearTimeout(hanging);
-      this.#launching--;
+      this.#count(peer, -1);
       this.#schedule();
     });
     const hanging = setTimeout(launched, this.#slow);
@@ -154,7 +166,7 @@ export class Admission {
       done();
       resolve(given);
     };
-    const entry: Entry = { plan, enter };
+    const entry: Entry = { plan, peer: asker.peer, enter };
     const giveUp = (why: AfbError): void => {
       if (over) return;
       turns.remove(asker, entry);
@@ -190,13 +202,13 @@ export class Admission {
   /** @returns whether one was let in */
   #next(): boolean {
     for (const [queue, turns] of this.#waiting) {
-      const plan = turns.peek()?.plan;
-      if (!plan || !this.#mayEnter(plan)) continue;
+      const { plan, peer = "" } = turns.peek() ?? {};
+      if (!plan || !this.#mayEnter(plan, peer)) continue;
       const entry = turns.shift();
       // The next sandbox has its turn.
       this.#waiting.delete(queue);
       if (turns.size > 0) this.#waiting.set(queue, turns);
-      entry?.enter(this.#place(plan));
+      entry?.enter(this.#place(plan, peer));
       return true;
     }
     return false;

@@ -87,6 +87,8 @@ describe("admission", () => {
     const admission = new Admission({ starting: 2, slow: 50 });
     admission.enter(plan(), client("a"));
     const hangs = admission.enter(plan(), client("a"));
+    // A peer of which nothing is on its way need not wait for them; this one has to.
+    expect(isPlace(admission.enter(plan("w", { sandbox: "free" }), client("b")))).toBe(true);
     const other = admission.enter(plan("w", { sandbox: "free" }), client("b"));
     expect(isPlace(other)).toBe(false);
     if (!isPlace(other)) (await other.place).leave();
