@@ -5,10 +5,10 @@
  */
 
 /** Milliseconds between looks. */
-const EACH = 500;
+const EACH = 200;
 /** Bytes below which nobody minds, and bytes of growth that are worth a collection. */
-const SMALL = 128 << 20;
-const GROWTH = 32 << 20;
+const SMALL = 112 << 20;
+const GROWTH = 24 << 20;
 
 /** Returns a function that ends it. */
 export function keepSmall(): () => void {

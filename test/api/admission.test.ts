@@ -93,7 +93,7 @@ describe("admission", () => {
     expect(isPlace(other)).toBe(false);
     if (!isPlace(other)) (await other.place).leave();
     if (isPlace(hangs)) hangs.leave();
-    expect(admission.load.running).toBe(1);
+    expect(admission.load.running).toBe(2);
   });
 
   test("what runs in a sandbox counts when a reload gives it a limit", () => {

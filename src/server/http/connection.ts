@@ -125,8 +125,8 @@ export class HttpConnection {
       await this.#output.whole("HTTP/1.1 100 Continue\r\n\r\n", undefined);
     const body = await this.#body(head, wanted);
     try {
-      // What others hold is more than there is: until they have read it, no more is made.
-      await this.#room();
+      // What others hold is more than there is. One that brings nothing only has its own next requests here, and they may wait.
+      if (body && body.length > 0) await this.#room();
       if (body && body.length > LONG) await new Promise<void>((go) => heavy.enter(go));
       // It took so long that the client has been told so already, see #late: nothing more is done for it.
       if (this.#phase !== "body") throw new HttpFault(503, "the request was refused meanwhile");
