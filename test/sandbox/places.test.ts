@@ -198,7 +198,7 @@ describe.each(users)("as %s", (user) => {
       }
       // It may come before the trap.
       const { exit, signal } = (await ended).status;
-      expect(exit === 7 || signal === "SIGUSR1").toBe(true);
+      expect(exit === 7 || signal === "User defined signal 1").toBe(true);
     }
   });
 
