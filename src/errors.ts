@@ -35,6 +35,8 @@ const EXHAUSTED: ReadonlySet<unknown> = new Set([
   "EAGAIN",
   "ENOSPC",
   "EUSERS",
+  // Keys, of which an ordinary user may have 200: each command has a keyring.
+  "EDQUOT",
 ]);
 
 /** Whether an errno tells that there is too little of something, and the same may succeed later. */

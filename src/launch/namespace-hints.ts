@@ -14,6 +14,8 @@ export const NAMESPACE_WORDS: Readonly<Record<string, Words>> = {
             : `sysctl ${zero}=10000`
         }`;
   },
+  EDQUOT:
+    "the user has as many keys as it may, and each command has a keyring of its own: sysctl kernel.keys.maxkeys, or limit how many tasks run at once (--concurrency)",
   EUSERS: "user namespaces are nested too deeply, or there are too many of them",
   EAGAIN:
     "there are as many processes as the user, the group or the machine may have: see limits.nproc, cgroups.pids and kernel.pid_max; LimitNPROC= and TasksMax= of the unit, --pids-limit of the container",

@@ -133,8 +133,11 @@ describe("chdir", () => {
       acls: { user: "nobody", chdir: "/nowhere" },
       commands: script("where", "pwd"),
     });
-    await using server = await serve(raw);
-    expect((await server.call("c/where")).request.info).toContain("/nowhere");
+    const file = join(dir, "config.json");
+    writeFileSync(file, JSON.stringify(raw));
+    const { output, exitCode } = await check(file, { json: false, access: "none" });
+    expect(exitCode).toBe(1);
+    expect(output).toContain("/nowhere does not exist");
   });
 });
 

@@ -31,7 +31,7 @@ describe("keys", () => {
       };
       const file = join(dir, "config.json");
       writeFileSync(file, JSON.stringify(raw));
-      const { exitCode, output } = await check(file, { json: false, access: "none" });
+      const { exitCode, output } = await check(file, { json: false, access: "none", trial: false });
       expect([exitCode, output]).toEqual([verdict === "refused" ? 1 : 0, expect.any(String)]);
       const lines = output
         .split("\n")

@@ -51,7 +51,7 @@ const config = {
     {
       // Each has a group of its own, where there are any.
       ...{ uid: "grouped", ...own, cgroups: { optional: true, pids: "max" } },
-      commands: [{ uid: "sleeper", exec: { cmdpath: "/bin/sleep", args: "1000" } }],
+      commands: [{ uid: "sleeper", detach: false, exec: { cmdpath: "/bin/sleep", args: "1000" } }],
     },
   ],
 };

@@ -5,6 +5,7 @@ import { over, pause, report } from "./program.ts";
 const CALLS = 3000;
 const calls = new Calls();
 let refused = 0;
+let lost = 0;
 do {
   const client = await Afb.open((message) => calls.hear(message));
   if (!client) {
@@ -18,7 +19,13 @@ do {
     );
     await calls.done(client);
   } while (!over() && !client.closed);
-  if (client.closed) break;
+  if (client.closed) {
+    // Between two rounds it is idle, and may be shown out: what it sends then was not taken on.
+    const shownOut = /^(1013 |$)/.test(client.goodbye ?? "");
+    lost = calls.wrong === undefined && shownOut ? 0 : calls.told.lost;
+    break;
+  }
+  lost = calls.told.lost;
   client.socket.destroy();
 } while (!over());
-report({ ...calls.told, refused });
+report({ ...calls.told, lost, refused });

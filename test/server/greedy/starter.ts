@@ -34,5 +34,14 @@ for (let round = 0; !over() && !client.closed; round++) {
   }
 }
 const { lost, ...told } = calls.told;
-const without = running.size + (client.closed ? 1 : 0) + (wrong === undefined ? 0 : 1);
-report({ ...told, lost: lost + without, ...(wrong === undefined ? {} : { wrong }), ended, most });
+// Between two rounds it is idle, and may be shown out; what it sends then was not taken on, and its tasks end with it.
+const shownOut = client.closed && /^(1013 |$)/.test(client.goodbye ?? "");
+const without = running.size + (client.closed ? 1 : 0);
+const missing = shownOut ? 0 : lost + without;
+report({
+  ...told,
+  lost: missing + (wrong === undefined ? 0 : 1),
+  ...(wrong === undefined ? {} : { wrong }),
+  ended,
+  most,
+});
