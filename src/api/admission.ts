@@ -38,7 +38,7 @@ const STARTING = Math.max(8, 2 * availableParallelism());
 const A_TURN = 4;
 const TURN = 5;
 const QUEUE = 4096;
-const PATIENCE = 10_000;
+const PATIENCE = 30_000;
 /** A fraction of how long others wait: as many that hang as may be on their way must not use that up. */
 const SLOW = 2_000;
 

@@ -171,7 +171,7 @@ describe.each(users)("served by %s", (user) => {
         for (const each of [...told, ...answered]) expect(each.wrong).toBeUndefined();
         expect(quantiles(all).p99).toBeLessThan(SOON);
         // A verb also takes what the machine has left for its command: a guard, the figures are printed.
-        expect(slowest).toBeLessThan(PATIENCE * 10_000);
+        expect(slowest).toBeLessThan(PATIENCE * 40_000);
         expect(most.rss).toBeLessThan(MOST);
 
         await tryEverything(served.url);
