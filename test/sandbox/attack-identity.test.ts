@@ -49,6 +49,8 @@ test.if(isRoot)("[identity] a user of more than 32 bits is not cut to root", asy
     const commands = { uid: "id", encoder: "sync", exec: { cmdpath: "/usr/bin/id", args: ["-u"] } };
     writeFileSync(file, JSON.stringify(api([{ uid: "s", acls, commands }])));
     const child = Bun.spawn(["dist/spawnbox", "run", "a/s/id", "--config", file], {
+      // Not BUN_BE_BUN, by which a machine under test makes the same executable run this.
+      env: { PATH: process.env["PATH"] ?? "/usr/bin:/bin" },
       stdio: ["ignore", "pipe", "pipe"],
     });
     const [out, err] = await Promise.all([child.stdout.text(), child.stderr.text()]);
