@@ -15,7 +15,7 @@ import type { Told } from "./greedy/program.ts";
 const SECONDS = Number(
   process.env["SPAWNBOX_GREEDY_SECONDS"] ?? (process.env["CI"] === undefined ? 5 : 20),
 );
-/** Milliseconds of 99 in 100 answers: on two quiet cores it is 250, which is printed; other work beside makes it more. */
+/** Milliseconds of 99 in 100 answers: on two quiet cores below 160, which is printed; other work beside makes it more. */
 const SOON = 1000 * PATIENCE;
 /** MiB of the server, at most: a guard. On two quiet cores it is 220 to 350, which is printed. */
 const MOST = 500;
