@@ -1,10 +1,10 @@
 /** Warm sandboxes with a source on a file system that has ceased to answer, as one of a network does. */
 import { describe, expect, test } from "bun:test";
-import { chmodSync, existsSync, mkdtempSync, rmdirSync } from "node:fs";
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmdirSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { shell, system, until, users } from "../served.ts";
-import { acls, canLookInside, childrenOf, full, serveSandboxes, sh } from "./attack.ts";
+import { acls, canLookInside, childrenOf, full, serveSandboxes, sh, waitingOf } from "./attack.ts";
 
 /** fuse(4) as the kernel speaks it: one empty directory, without an answer to anything between SIGUSR1 and SIGUSR2. Every time-out is 0. */
 const FUSE = `
@@ -54,7 +54,13 @@ describe.skipIf(!canLookInside || !existsSync("/dev/fuse")).each(users)("served 
         ],
         { user },
       );
-      const ready = () => until("both wait", () => childrenOf(served.pid).length === 2);
+      // A supervisor that still looks at the source when it ceases to answer could not be killed.
+      const sleeps = (pid: string) => readFileSync(`/proc/${pid}/wchan`, "utf8").includes("poll");
+      const ready = () =>
+        until("both wait", () => {
+          const both = waitingOf(served.pid);
+          return both.length === 2 && both.every(sleeps);
+        });
       await ready();
       expect((await sh(served, "stalled", "echo fine")).lines).toEqual(["fine"]);
       await ready();
