@@ -11,11 +11,20 @@ import type { ApiPlan } from "../plan/plan.ts";
 import { RELOAD_PRIVILEGE } from "../service/reload-verb.ts";
 import { apisOfAll } from "./compile.ts";
 import type { Source } from "./config-option.ts";
+import type { Options } from "./options.ts";
 
 export const DEFAULT_FILE = "/etc/spawnbox/access.json";
 
-export const accessHelp = `  --access FILE     who may call verbs that need a privilege (default ${DEFAULT_FILE}, if it exists);
-                    none: only root and the server's user, over a unix socket; open: whoever can connect`;
+export const ACCESS = {
+  access: {
+    argument: "FILE",
+    text:
+      `who may call verbs that need a privilege (default ${DEFAULT_FILE}, if it exists); ` +
+      "none: only root and the server's user, over a unix socket; open: whoever can connect",
+    words: ["none", "open"],
+    path: "file",
+  },
+} as const satisfies Options;
 
 export interface Loaded {
   readonly apis: ApiPlan[];

@@ -21,11 +21,13 @@ import { load, type Loaded } from "./access-option.ts";
 import { become, type Reloaded, type Serving } from "./become.ts";
 import { joinEarly } from "./join.ts";
 import { type Room, roomFor } from "./room.ts";
-import { help, parseServe, type ServeOptions } from "./serve-options.ts";
+import { manual, parseServe, type ServeOptions } from "./serve-options.ts";
 import { withOptions } from "./usage.ts";
 
+export { manual };
+
 export const run = (argv: string[]): Promise<number> =>
-  withOptions({ name: "spawnbox serve", help, parse: parseServe }, argv, async (options) => {
+  withOptions(manual, parseServe, argv, async (options) => {
     const joined = options.early ? await joinEarly(argv) : undefined;
     return joined ?? serve(options);
   });
