@@ -9,9 +9,6 @@ export interface Look {
 
 /** Lines of prose are not longer, however wide the terminal is. */
 const MOST = 100;
-/** A table that has not so many columns for each of its own is told row by row. */
-const LEAST_CELL = 8;
-
 const BOLD = "1";
 const CODE = "36";
 
@@ -91,16 +88,15 @@ function linesOf(pieces: readonly Piece[], width: number): Piece[][] {
   let line: Piece[] = [];
   let used = 0;
   let word: Piece[] = [];
-  const length = (of: readonly Piece[]) => of.reduce((sum, { text }) => sum + text.length, 0);
   const endWord = () => {
     if (word.length === 0) return;
-    if (used > 0 && used + 1 + length(word) > width) {
+    if (used > 0 && used + 1 + lengthOf(word) > width) {
       lines.push(line);
       line = [];
       used = 0;
     }
     if (used > 0) line.push({ text: " " });
-    used += (used > 0 ? 1 : 0) + length(word);
+    used += (used > 0 ? 1 : 0) + lengthOf(word);
     line.push(...word);
     word = [];
   };
@@ -122,12 +118,13 @@ function tableText(head: Row, rows: readonly Row[], width: number, look: Look): 
   const cells = [head, ...rows].map((row) =>
     head.map((_, column) => piecesOf(row[column] ?? "", look)),
   );
-  const natural = head.map((_, column) =>
-    Math.max(1, ...cells.map((row) => lengthOf(row[column] ?? []))),
-  );
+  const widest = (lengths: (cell: readonly Piece[]) => number) =>
+    head.map((_, column) => Math.max(1, ...cells.map((row) => lengths(row[column] ?? []))));
+  // No word is broken.
+  const least = widest((cell) => Math.max(...linesOf(cell, 1).map(lengthOf)));
   const room = width - 2 * (columns - 1);
-  if (room < columns * LEAST_CELL) return told(head, rows, width, look);
-  const widths = squeezed(natural, room);
+  if (sum(least) > room) return told(head, rows, width, look);
+  const widths = squeezed(widest(lengthOf), least, room);
   const line = (row: readonly (readonly Piece[])[], bold: boolean) => {
     const broken = row.map((cell, column) => linesOf(cell, widths[column] ?? 1));
     const height = Math.max(...broken.map((lines) => lines.length));
@@ -149,15 +146,16 @@ function tableText(head: Row, rows: readonly Row[], width: number, look: Look): 
   return [line(first, true), ruler, ...others.map((row) => line(row, false))].join("\n");
 }
 
-const lengthOf = (pieces: readonly Piece[]): number =>
-  pieces.reduce((sum, { text }) => sum + text.length, 0);
+const lengthOf = (pieces: readonly Piece[]): number => sum(pieces.map(({ text }) => text.length));
 
-/** The widest columns give up first. */
-function squeezed(natural: readonly number[], room: number): number[] {
+const sum = (numbers: readonly number[]): number => numbers.reduce((all, one) => all + one, 0);
+
+/** The widest columns give up first, as far as they can. */
+function squeezed(natural: readonly number[], least: readonly number[], room: number): number[] {
   const widths = [...natural];
-  let over = widths.reduce((sum, one) => sum + one, 0) - room;
-  while (over-- > 0) {
-    const widest = widths.indexOf(Math.max(...widths));
+  for (let over = sum(widths) - room; over > 0; over--) {
+    const free = widths.map((one, column) => (one > (least[column] ?? 0) ? one : 0));
+    const widest = free.indexOf(Math.max(...free));
     widths[widest] = (widths[widest] ?? 1) - 1;
   }
   return widths;
@@ -169,7 +167,7 @@ function told(head: Row, rows: readonly Row[], width: number, look: Look): strin
       .flatMap((cell, column) => {
         if (cell === "") return [];
         const title = head[column] ?? "";
-        return filled(title === "" ? cell : `${title}: ${cell}`, width, look).join("\n  ");
+        return filled(title === "" ? cell : `${title}: ${cell}`, width - 2, look).join("\n  ");
       })
       .join("\n");
   return rows.map(row).join("\n\n");

@@ -6,7 +6,7 @@ import { type KeyRow, keyRows } from "../config/reference.ts";
 import { SUBJECTS, titleOf } from "../guide/guides.ts";
 import { version } from "../version.ts";
 import type { Command } from "./program.ts";
-import { entry, escaped, head, paragraphs, section, subsection, verbatim } from "./troff.ts";
+import { entry, escaped, head, page, paragraphs, section, subsection, verbatim } from "./troff.ts";
 
 /** @param date of the page, YYYY-MM-DD */
 export function programPage(commands: readonly Command[], date: string): string {
@@ -94,5 +94,3 @@ function keyEntry({ path, type, default: value, description }: KeyRow): string {
   const kind = plain(type) + (value === "" ? "" : `, default ${plain(value)}`);
   return entry(path, description === "" ? kind : `${description} (${kind})`);
 }
-
-const page = (parts: readonly string[]): string => `${parts.join("\n")}\n`;

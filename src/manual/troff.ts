@@ -15,11 +15,26 @@ export const escaped = (text: string): string =>
     .replaceAll("µ", "\\(mc")
     .replace(/^(?=\.)/gm, "\\&");
 
+/** Of a line of input, before marks become longer. */
+const WIDTH = 72;
+
+/** Prose, in lines that are filled anew when it is shown. */
+export function prose(text: string): string {
+  const lines = [""];
+  for (const word of text.split(/\s+/)) {
+    const last = lines.at(-1) ?? "";
+    if (last !== "" && last.length + word.length < WIDTH)
+      lines[lines.length - 1] = `${last} ${word}`;
+    else lines.push(word);
+  }
+  return escaped(lines.filter((line) => line !== "").join("\n"));
+}
+
 /** Paragraphs, with an empty line between two. */
 export const paragraphs = (text: string): string =>
   text
     .split("\n\n")
-    .map((one) => `.PP\n${escaped(one.replaceAll("\n", " "))}`)
+    .map((one) => `.PP\n${prose(one)}`)
     .join("\n");
 
 /** Lines as they are. */
@@ -28,7 +43,7 @@ export const verbatim = (lines: readonly string[]): string =>
 
 /** What is told, and what of it. */
 export const entry = (term: string, text: string): string =>
-  `.TP\n.B ${escaped(term)}\n${escaped(text)}`;
+  `.TP\n.B ${escaped(term)}\n${prose(text)}`;
 
 export const section = (title: string): string => `.SH ${quoted(title.toUpperCase())}`;
 export const subsection = (title: string): string => `.SS ${quoted(title)}`;
@@ -48,3 +63,7 @@ export const head = (
     section("name"),
     `${escaped(name)} \\- ${escaped(about)}`,
   ].join("\n");
+
+/** Below a title a paragraph begins anyway. */
+export const page = (parts: readonly string[]): string =>
+  `${parts.join("\n").replaceAll(/^(\.S[HS] .*\n)\.PP\n/gm, "$1")}\n`;

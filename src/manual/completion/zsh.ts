@@ -57,7 +57,8 @@ interface Values {
 }
 
 function actionOf({ words, path }: Values): string {
-  if (words && path) return `{_alternative "words:word:(${words.join(" ")})" "files:file:_files"}`;
+  if (words && path)
+    return `{_alternative "words\\:word\\:(${words.join(" ")})" "files\\:file\\:_files"}`;
   if (words) return `(${words.join(" ")})`;
   if (path === undefined) return " ";
   return path === "directory" ? "_files -/" : "_files";
