@@ -15,7 +15,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { type Arch, hostArch } from "../ffi/launcher/build.ts";
+import { type Arch, hostArch } from "../../ffi/launcher/build.ts";
 import {
   type Source,
   RUNTIMES,
@@ -24,11 +24,11 @@ import {
   readLockfile,
   runtimes,
   sha512hex,
-} from "../yocto/lock2inc.ts";
-import { commandLine } from "./cli/usage.ts";
+} from "./packages.ts";
+import { commandLine } from "../cli/usage.ts";
 import { cyclonedx } from "./sbom.ts";
 
-const root = join(import.meta.dir, "..");
+const root = join(import.meta.dir, "../..");
 
 const help = `usage: npm run release [-- OPTIONS]
 
@@ -131,7 +131,7 @@ function packPackages(tree: string): void {
 
 function build(arch: Arch, tree: string): void {
   const bun = (of: Arch) => join(tree, "node_modules", RUNTIMES[of], "bin", "bun");
-  run([bun(hostArch), "src/build.ts", "--arch", arch, "--bun", bun(arch)], tree);
+  run([bun(hostArch), "src/make/build.ts", "--arch", arch, "--bun", bun(arch)], tree);
   const own = arch === hostArch;
   const ship = (from: string, name: string) => {
     const to = join(release, name);
