@@ -104,3 +104,17 @@ The libraries under the LGPL can be changed, and the runtime linked with them ag
 ${rows.join("\n")}
 `;
 }
+
+/** All of it as one text, as a package of a distribution carries it. */
+export function copyright(
+  sources: readonly Source[],
+  modules: string,
+  runtimeVersion: string,
+): string {
+  const rule = `${"=".repeat(80)}\n`;
+  return [
+    `spawnbox\n\nCopyright 2026 the spawnbox authors, under the Apache License 2.0, which stands in\n/usr/share/common-licenses/Apache-2.0 where that is.\n`,
+    `The executable holds these packages:\n\n${licenceTexts(sources, modules)}`,
+    runtimePage(runtimeVersion),
+  ].join(`\n${rule}\n`);
+}
