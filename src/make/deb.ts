@@ -34,6 +34,8 @@ export interface DebianInput {
   readonly copyright: string;
   /** Pages of the manual, `NAME.SECTION`. */
   readonly manual?: readonly string[];
+  /** Of dpkg-deb -Z; default xz. */
+  readonly compression?: "none" | "xz";
 }
 
 interface DebianPackage {
@@ -81,14 +83,15 @@ const SERVICE = {
     'if [ "$1" = remove ]; then',
     whenBooted("systemctl --system daemon-reload >/dev/null || true"),
     "fi",
-    'if [ "$1" = purge ] && [ -x /usr/bin/deb-systemd-helper ]; then',
+    'if [ "$1" = purge ] && command -v deb-systemd-helper >/dev/null; then',
     `\tdeb-systemd-helper purge ${UNIT} >/dev/null || true`,
     `\tdeb-systemd-helper unmask ${UNIT} >/dev/null || true`,
     "fi",
   ),
 };
 
-const STRIPPED = "# Strip cuts off the program, which the runtime carries behind its sections.";
+const RUNTIME =
+  "# The executable is the runtime as its project builds and links it, with the program behind its sections.";
 const FREESTANDING = "# PID 1 of early boot, before there are libraries: it has none.";
 
 function packages({ version, tree, executable, init, manual = [] }: DebianInput): DebianPackage[] {
@@ -114,7 +117,13 @@ function packages({ version, tree, executable, init, manual = [] }: DebianInput)
         ...pages,
       ],
       scripts: SERVICE,
-      overrides: [STRIPPED, "spawnbox: unstripped-binary-or-object [usr/bin/spawnbox]"],
+      overrides: [
+        RUNTIME,
+        ...["unstripped-binary-or-object", "hardening-no-pie", "hardening-no-relro"].map(
+          (tag) => `spawnbox: ${tag} [usr/bin/spawnbox]`,
+        ),
+        "spawnbox: embedded-library libjpeg [usr/bin/spawnbox]",
+      ],
     },
     {
       name: "spawnbox-early",
@@ -159,7 +168,7 @@ function size(folder: string): number {
 }
 
 function build(one: DebianPackage, input: DebianInput, outDir: string): void {
-  const { arch, version, epoch, copyright } = input;
+  const { arch, version, epoch, copyright, compression = "xz" } = input;
   const root = mkdtempSync(join(tmpdir(), "spawnbox-deb-"));
   const put = (path: string, content: string, mode = 0o644) => {
     const file = join(root, path);
@@ -217,7 +226,7 @@ function build(one: DebianPackage, input: DebianInput, outDir: string): void {
     put("DEBIAN/md5sums", sums.join(""));
     const file = join(outDir, `${one.name}_${version}_${DEBIAN_ARCH[arch]}.deb`);
     run(
-      ["dpkg-deb", "--root-owner-group", "-Zxz", "--build", root, file],
+      ["dpkg-deb", "--root-owner-group", `-Z${compression}`, "--build", root, file],
       outDir,
       // No file of the package is younger.
       { SOURCE_DATE_EPOCH: String(epoch) },

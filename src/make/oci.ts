@@ -83,9 +83,22 @@ function rootOf({ arch, tree, executable, copyright }: ImageInput, scratch: stri
 
 /** Writes `file`. @throws Error when mmdebstrap, or an archive of Debian, cannot be had, or the caller is not root */
 export function makeImage(input: ImageInput, file: string): void {
-  const { arch, version, epoch } = input;
   if (!Bun.which("mmdebstrap"))
     throw new Error("no mmdebstrap for the container image: install it, or leave out --image");
+  const scratch = mkdtempSync(join(tmpdir(), "spawnbox-image-"));
+  try {
+    packImage(input, rootOf(input, scratch), file);
+  } finally {
+    rmSync(scratch, { recursive: true, force: true });
+  }
+}
+
+/** The archive of an image with this root file system, which has the executable in /usr/bin. */
+export function packImage(
+  { arch, version, epoch }: Pick<ImageInput, "arch" | "version" | "epoch">,
+  root: string,
+  file: string,
+): void {
   const scratch = mkdtempSync(join(tmpdir(), "spawnbox-image-"));
   try {
     const layout = join(scratch, "layout");
@@ -97,7 +110,7 @@ export function makeImage(input: ImageInput, file: string): void {
       return { mediaType, digest, size: Buffer.byteLength(bytes) };
     };
     const tar = join(scratch, "layer.tar");
-    pack(tar, rootOf(input, scratch), ["."], { epoch });
+    pack(tar, root, ["."], { epoch });
     const unpacked = sha256(readFileSync(tar));
     compress(tar);
     const type = (name: string) => `application/vnd.oci.image.${name}`;
