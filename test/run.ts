@@ -32,6 +32,7 @@ try {
     ["launcher", bun, "ffi/launcher/build.ts"],
     ["types", bun, "check"],
     ["format", bun, "fmt", "--check"],
+    ["house", bun, "test/house.ts"],
     ["executable", bun, "src/make/build.ts"],
   ];
   for (const [title, ...command] of steps) {
