@@ -4,6 +4,7 @@
  */
 import type { Reply } from "./api/reply.ts";
 import { CallError, ConnectionError } from "./client/errors.ts";
+import type { ClientEvents } from "./client/events.ts";
 import { decodeFrame } from "./client/frame.ts";
 import { parseExact } from "./numbers.ts";
 import { backoff, type Backoff } from "./client/backoff.ts";
@@ -17,18 +18,7 @@ import {
 } from "./client/task.ts";
 
 export { CallError, ConnectionError };
-export type { Backoff, FollowOptions, Missed, TaskData, TaskStatus };
-
-export interface ClientEvents {
-  /** An event: its name, such as `api/verb`, and its data. */
-  event: (name: string, data: unknown) => void;
-  /** The connection broke, and is being made anew: only with `reconnect`. */
-  lost: (reason: string) => void;
-  /** It is there again. The server has forgotten what was subscribed to. */
-  restored: () => void;
-  /** The connection is gone for good. Once. */
-  close: (reason: string) => void;
-}
+export type { Backoff, ClientEvents, FollowOptions, Missed, TaskData, TaskStatus };
 
 export interface ConnectOptions {
   /** Sent as `Authorization: Bearer`; where WebSockets take no headers (browsers), with the first call. */

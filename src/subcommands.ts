@@ -1,5 +1,5 @@
 /** Every subcommand. */
-import type { Subcommands } from "./cli/subcommand.ts";
+import type { Subcommands } from "./manual/subcommand.ts";
 
 export const SUBCOMMANDS: Subcommands = {
   serve: { about: "serve configs over REST and WebSocket", load: () => import("./cli/serve.ts") },

@@ -32,7 +32,8 @@ try {
     ["launcher", bun, "ffi/launcher/build.ts"],
     ["types", bun, "check"],
     ["format", bun, "fmt", "--check"],
-    ["executable", bun, "src/build.ts"],
+    ["house", bun, "test/house.ts"],
+    ["executable", bun, "src/make/build.ts"],
   ];
   for (const [title, ...command] of steps) {
     if (step(title, ...command)) passed++;

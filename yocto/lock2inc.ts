@@ -1,116 +1,75 @@
 /**
- * Makes the recipe's list of sources from package-lock.json: `bun yocto/lock2inc.ts` → spawnbox-npm.inc. The lockfile's
- * integrity is the sha512 of the tarball in base64; bitbake wants it in hex.
+ * Makes what the recipe needs of package-lock.json and node_modules: `bun yocto/lock2inc.ts` → spawnbox-npm.inc, the sources,
+ * their sums and licences, and RUNTIME.md, what the runtime is made of. The lockfile's integrity is the sha512 of the tarball in
+ * base64; bitbake wants it in hex.
+ *
+ * Made by this and not by bitbake's npmsw fetcher, since that takes addresses from the lockfile, which has none, wants npm and
+ * Node.js on the build host, and knows nothing of the runtime of another architecture.
  */
+import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
-
-export interface LockedPackage {
-  version: string;
-  integrity: string;
-  license?: string;
-  dev?: boolean;
-  dependencies?: Record<string, string>;
-  optionalDependencies?: Record<string, string>;
-  peerDependencies?: Record<string, string>;
-}
-
-export interface Lockfile {
-  name: string;
-  version: string;
-  packages: Record<string, LockedPackage>;
-}
-
-/** A package at its place in node_modules. */
-export interface Source extends LockedPackage {
-  name: string;
-}
+import { licenceFile, licences, runtimePage } from "../src/make/licences.ts";
+import {
+  type Lockfile,
+  type Source,
+  plainName,
+  productionPackages,
+  readLockfile,
+  runtimes,
+  sha512hex,
+} from "../src/make/packages.ts";
 
 const root = join(import.meta.dir, "..");
 export const INC = join(import.meta.dir, "meta-spawnbox/recipes-core/spawnbox/spawnbox-npm.inc");
-/** glibc's Bun of the two architectures: one runs the build, one becomes the executable. */
-export const RUNTIMES = { x64: "@oven/bun-linux-x64", arm64: "@oven/bun-linux-aarch64" } as const;
-/** The npm package `bun` only chooses and downloads a runtime. */
-const NOT_NEEDED = "bun";
+export const RUNTIME = join(import.meta.dir, "RUNTIME.md");
 
-export async function readLockfile(): Promise<Lockfile> {
-  return (await Bun.file(join(root, "package-lock.json")).json()) as Lockfile;
-}
-
-function locked(lock: Lockfile, name: string): Source {
-  const found = lock.packages[`node_modules/${name}`];
-  if (!found) throw new Error(`package-lock.json has no ${name}: run npm install`);
-  return { name, ...found };
-}
-
-/**
- * What the executable is bundled from: the dependencies, transitively. Peer dependencies count only where somebody depends
- * on them, since the others are types or optional plugins. Sorted by name.
- */
-export function productionPackages(lock: Lockfile): Source[] {
-  const wanted = new Map<string, Source>();
-  const visit = (name: string) => {
-    if (name === NOT_NEEDED || wanted.has(name)) return;
-    const source = locked(lock, name);
-    wanted.set(name, source);
-    for (const dependency of Object.keys(source.dependencies ?? {})) {
-      // npm nests a package where two versions are needed; the recipe unpacks flat.
-      if (lock.packages[`node_modules/${name}/node_modules/${dependency}`]) {
-        throw new Error(`${dependency} is nested below ${name}: teach the recipe about it`);
-      }
-      visit(dependency);
-    }
-  };
-  for (const name of Object.keys(lock.packages[""]?.dependencies ?? {})) visit(name);
-  return [...wanted.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
-}
-
-export function runtimes(lock: Lockfile): Source[] {
-  return Object.values(RUNTIMES).map((name) => locked(lock, name));
-}
-
-/** `sha512-BASE64` as hex. */
-export function sha512hex(integrity: string): string {
-  const bytes = Buffer.from(integrity.replace(/^sha512-/, ""), "base64");
-  if (!integrity.startsWith("sha512-") || bytes.length !== 64) {
-    throw new Error(`not a sha512 integrity: ${integrity}`);
-  }
-  return bytes.toString("hex");
-}
-
-/** The name in SRC_URI, and of the downloaded file: `@sinclair/typebox` → `sinclair-typebox`. */
-export function plainName(name: string): string {
-  return name.replace(/^@/, "").replace("/", "-");
-}
-
+/** Unpacked to where the build looks for it. */
 function entry({ name, version }: Source): string {
   const file = `${name.split("/").at(-1)}-${version}.tgz`;
   const plain = plainName(name);
   return (
     `\${SPAWNBOX_NPM_REGISTRY}/${name}/-/${file};name=${plain}` +
-    `;downloadfilename=${plain}-${version}.tgz;unpack=0`
+    `;downloadfilename=${plain}-${version}.tgz;subdir=\${BP}/node_modules/${name};striplevel=1`
   );
 }
 
-export function inc(lock: Lockfile): string {
+const md5 = (content: string | Uint8Array): string =>
+  createHash("md5").update(content).digest("hex");
+
+export function runtimeText(lock: Lockfile): string {
+  return runtimePage(lock.packages["node_modules/bun"]?.version ?? "");
+}
+
+/** `modules`: a node_modules with the packages of the lockfile. */
+export function inc(lock: Lockfile, modules = join(root, "node_modules")): string {
   const sources = [...productionPackages(lock), ...runtimes(lock)];
   const list = (variable: string, operator: string, lines: string[]) =>
     `${variable} ${operator} " \\\n${lines.map((line) => `    ${line} \\\n`).join("")}"\n`;
+  const texts = sources.flatMap((source) => {
+    const file = licenceFile(source, modules);
+    if (file === undefined) return [];
+    const path = join("node_modules", source.name, file);
+    return [`file://${path};md5=${md5(readFileSync(join(modules, source.name, file)))}`];
+  });
   return [
     "# Made by yocto/lock2inc.ts from package-lock.json: do not edit.\n",
     list("SRC_URI", "+=", sources.map(entry)),
     sources
       .map((s) => `SRC_URI[${plainName(s.name)}.sha512sum] = "${sha512hex(s.integrity)}"\n`)
       .join(""),
-    "# Place in node_modules, and the tarball that is unpacked there.\n" +
-      list(
-        "SPAWNBOX_NPM",
-        "=",
-        sources.map((s) => `${s.name}=${plainName(s.name)}-${s.version}.tgz`),
-      ),
+    `# What the executable holds: ours, the packages, and the runtime with its parts.\nLICENSE = "${licences(sources).join(" & ")}"\n`,
+    list("LIC_FILES_CHKSUM", "=", [
+      `file://LICENSE;md5=${md5(readFileSync(join(root, "LICENSE")))}`,
+      `file://yocto/RUNTIME.md;md5=${md5(runtimeText(lock))}`,
+      ...texts,
+    ]),
   ].join("\n");
 }
 
 if (import.meta.main) {
-  await Bun.write(INC, inc(await readLockfile()));
-  console.log(INC.slice(root.length + 1));
+  const lock = await readLockfile();
+  await Bun.write(RUNTIME, runtimeText(lock));
+  await Bun.write(INC, inc(lock));
+  for (const file of [INC, RUNTIME]) console.log(file.slice(root.length + 1));
 }

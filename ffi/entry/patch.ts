@@ -45,9 +45,9 @@ const numbers = (bytes: Uint8Array) => {
   };
 };
 
-/** The machine code of entry.S. @throws Error when it cannot be assembled */
-export function assembleEntry(arch: Arch): Uint8Array {
-  const { command, flags } = compiler(arch);
+/** The machine code of entry.S; for `cc` see `compiler`. @throws Error when it cannot be assembled */
+export function assembleEntry(arch: Arch, cc?: string): Uint8Array {
+  const { command, flags } = compiler(arch, cc);
   const object = join(import.meta.dir, `entry-${arch}.${process.pid}.o`);
   try {
     const done = Bun.spawnSync(
@@ -113,6 +113,6 @@ export function withEntry(elf: Uint8Array, code: Uint8Array): Uint8Array {
 }
 
 /** Changes an executable in place. */
-export function putEntry(file: string, arch: Arch): void {
-  writeFileSync(file, withEntry(readFileSync(file), assembleEntry(arch)));
+export function putEntry(file: string, arch: Arch, cc?: string): void {
+  writeFileSync(file, withEntry(readFileSync(file), assembleEntry(arch, cc)));
 }

@@ -49,11 +49,17 @@ export function header(): string {
   return `${lines.join("\n")}\n`;
 }
 
-/** The compiler command for an architecture; the last resort is downloaded. */
-export function compiler(arch: Arch): { command: string[]; flags: string[] } {
-  const own = process.env["CC"];
+/** The words of a command such as $(CC) in make: no shell reads it. None where it is blank. */
+const words = (command = ""): string[] => command.split(/\s+/).filter((word) => word !== "");
+
+/**
+ * The compiler command for an architecture; the last resort is downloaded.
+ * @param cc the command of a build system that knows its target, with the flags it wants; else $CC, for this machine only
+ */
+export function compiler(arch: Arch, cc?: string): { command: string[]; flags: string[] } {
+  const own = words(cc ?? (arch === hostArch ? process.env["CC"] : undefined));
   const cross = `${TRIPLE[arch]}-gcc`;
-  if (own && arch === hostArch) return { command: own.split(/\s+/), flags: [] };
+  if (own.length > 0) return { command: own, flags: [] };
   if (arch === hostArch && Bun.which("cc")) return { command: ["cc"], flags: [OLDEST[arch]] };
   if (Bun.which(cross)) return { command: [cross], flags: [OLDEST[arch]] };
   if (arch === hostArch && Bun.which("gcc")) return { command: ["gcc"], flags: [OLDEST[arch]] };
@@ -109,8 +115,8 @@ export function launcherFile(arch: Arch): string {
   return join(here, "bin", arch === hostArch ? "launcher" : `launcher-${arch}`);
 }
 
-/** Builds if anything is newer than the binary. Returns its path. */
-export async function buildLauncher(arch: Arch = hostArch): Promise<string> {
+/** Builds if anything is newer than the binary. Returns its path. For `cc` see `compiler`. */
+export async function buildLauncher(arch: Arch = hostArch, cc?: string): Promise<string> {
   const out = launcherFile(arch);
   if (existsSync(out) && statSync(out).mtimeMs >= newestSource()) return out;
   mkdirSync(join(here, "bin"), { recursive: true });
@@ -118,7 +124,7 @@ export async function buildLauncher(arch: Arch = hostArch): Promise<string> {
   const sources = readdirSync(here)
     .filter((f) => f.endsWith(".c"))
     .sort();
-  const { command, flags } = compiler(arch);
+  const { command, flags } = compiler(arch, cc);
   const draft = `${out}.${process.pid}`;
   const done = Bun.spawnSync(
     [

@@ -2,11 +2,11 @@
 import {
   type ApiPlan,
   launchable,
-  type Notice,
   type Plan,
   type SandboxPlan,
   type UnavailableVerb,
 } from "../plan/plan.ts";
+import type { Notice } from "../plan/report.ts";
 import type { Action } from "./actions.ts";
 import type { Needed } from "./extra.ts";
 import type { Verb } from "./verb.ts";

@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { Access } from "../access/access.ts";
 import { thisSystem } from "../access/accounts.ts";
-import { loadAccess } from "../access/load.ts";
+import { DEFAULT_FILE, loadAccess } from "../access/load.ts";
 import { ungranted, unneeded } from "../access/notices.ts";
 import { MONITOR_PRIVILEGES } from "../api/monitor.ts";
 import { ConfigError, type Problem } from "../config/problem.ts";
@@ -11,9 +11,7 @@ import type { ApiPlan } from "../plan/plan.ts";
 import { RELOAD_PRIVILEGE } from "../service/reload-verb.ts";
 import { apisOfAll } from "./compile.ts";
 import type { Source } from "./config-option.ts";
-import type { Options } from "./options.ts";
-
-export const DEFAULT_FILE = "/etc/spawnbox/access.json";
+import type { Options } from "../manual/options.ts";
 
 export const ACCESS = {
   access: {

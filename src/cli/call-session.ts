@@ -2,7 +2,7 @@
 import type { Reply } from "../api/reply.ts";
 import { type ClientEvents, ConnectionError } from "../client.ts";
 import { isObject } from "../object.ts";
-import type { Options } from "./options.ts";
+import type { Options } from "../manual/options.ts";
 import { printJson } from "./print.ts";
 
 export const RAW = {

@@ -3,8 +3,8 @@ import { resolve } from "node:path";
 import { connect, ConnectionError } from "../client.ts";
 import { indented } from "../visible.ts";
 import { CallSession, type Invocation, RAW } from "./call-session.ts";
-import type { Manual } from "./manual.ts";
-import { readWithOperands } from "./options.ts";
+import type { Manual } from "../manual/manual.ts";
+import { readWithOperands } from "../manual/options.ts";
 import { TOKEN, tokenOf } from "./token-option.ts";
 import { parseCall, UsageError, withOptions } from "./usage.ts";
 

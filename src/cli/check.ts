@@ -5,8 +5,8 @@ import type { ApiPlan, Plan } from "../plan/plan.ts";
 import { ACCESS, load } from "./access-option.ts";
 import { SOURCE, type Source, sourceOf } from "./config-option.ts";
 import { examine } from "./examine.ts";
-import type { Manual } from "./manual.ts";
-import { readWithOperands } from "./options.ts";
+import type { Manual } from "../manual/manual.ts";
+import { readWithOperands } from "../manual/options.ts";
 import { UsageError, withOptions } from "./usage.ts";
 
 const OPTIONS = {

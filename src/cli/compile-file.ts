@@ -6,8 +6,8 @@ import { encodePlans } from "../plan/file.ts";
 import { thisMachine } from "../plan/machine.ts";
 import { checkEncoder, extend } from "../plugins/extend.ts";
 import { CONFIG, configSpec } from "./config-option.ts";
-import type { Manual } from "./manual.ts";
-import { readWithOperands } from "./options.ts";
+import type { Manual } from "../manual/manual.ts";
+import { readWithOperands } from "../manual/options.ts";
 import { writePlanFile } from "./plan-file.ts";
 import { UsageError, withOptions } from "./usage.ts";
 

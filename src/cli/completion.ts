@@ -2,10 +2,10 @@
 import { suggestion } from "../config/nearest.ts";
 import { SHELLS } from "../manual/completion/shells.ts";
 import { commandsOf } from "../manual/program.ts";
-import type { Manual } from "./manual.ts";
-import { readWithOperands } from "./options.ts";
+import type { Manual } from "../manual/manual.ts";
+import { readWithOperands } from "../manual/options.ts";
 import { printText } from "./print.ts";
-import type { Subcommands } from "./subcommand.ts";
+import type { Subcommands } from "../manual/subcommand.ts";
 import { UsageError, withOptions } from "./usage.ts";
 
 const NAMES = Object.keys(SHELLS);

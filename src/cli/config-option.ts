@@ -1,5 +1,5 @@
 /** Where the configs are: --config, else AFB_SPAWN_CONFIG. */
-import type { Options } from "./options.ts";
+import type { Options } from "../manual/options.ts";
 
 export function configSpec(
   option: string | undefined,

@@ -8,8 +8,8 @@ import { lookingOnly, thisMachine } from "../plan/machine.ts";
 import { apisOf } from "./compile.ts";
 import { type Examined, examine } from "./examine.ts";
 import { SOURCE, type Source, sourceOf } from "./config-option.ts";
-import type { Manual } from "./manual.ts";
-import { readOptions } from "./options.ts";
+import type { Manual } from "../manual/manual.ts";
+import { readOptions } from "../manual/options.ts";
 import { withOptions } from "./usage.ts";
 
 const OPTIONS = {

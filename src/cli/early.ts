@@ -3,8 +3,8 @@ import { closeSync, mkdirSync, rmSync, writeFileSync, writeSync } from "node:fs"
 import { dirname } from "node:path";
 import { Handover } from "../boot/handover.ts";
 import { ANNOUNCEMENT, CONTROL, EARLY_CONFIGS, earlyConfigs } from "../boot/places.ts";
-import type { Manual } from "./manual.ts";
-import { readOptions } from "./options.ts";
+import type { Manual } from "../manual/manual.ts";
+import { readOptions } from "../manual/options.ts";
 import { optionsOf, SERVE, type ServeOptions } from "./serve-options.ts";
 import { serve } from "./serve.ts";
 import { withOptions } from "./usage.ts";

@@ -9,8 +9,8 @@ import { type ApiPlan, launchable, type Plan } from "../plan/plan.ts";
 import { apisOf } from "./compile.ts";
 import { examine } from "./examine.ts";
 import { neededSource, SOURCE, type Source, sourceOf } from "./config-option.ts";
-import type { Manual } from "./manual.ts";
-import { readWithOperands } from "./options.ts";
+import type { Manual } from "../manual/manual.ts";
+import { readWithOperands } from "../manual/options.ts";
 import { visible } from "../visible.ts";
 import { UsageError, withOptions } from "./usage.ts";
 

@@ -2,10 +2,10 @@
 import { guideOf, perhaps, SUBJECTS, titleOf } from "../guide/guides.ts";
 import { page, pagerOf } from "../guide/pager.ts";
 import { type Look, terminalText } from "../guide/terminal.ts";
-import { helpOf, type Manual } from "./manual.ts";
-import { readWithOperands } from "./options.ts";
+import { helpOf, type Manual } from "../manual/manual.ts";
+import { readWithOperands } from "../manual/options.ts";
 import { printText } from "./print.ts";
-import type { Subcommands } from "./subcommand.ts";
+import type { Subcommands } from "../manual/subcommand.ts";
 import { UsageError, withOptions } from "./usage.ts";
 
 export const manual: Manual = {

@@ -14,8 +14,8 @@ import { hasInitramfsTools, updateInitramfs } from "../install/initramfs.ts";
 import { inside } from "../install/inside.ts";
 import { isThere, place, type Placed, placeOf, refuseMasked, remove } from "../install/place.ts";
 import { run as must } from "../install/run.ts";
-import type { Manual } from "./manual.ts";
-import { readOptions } from "./options.ts";
+import type { Manual } from "../manual/manual.ts";
+import { readOptions } from "../manual/options.ts";
 import { UsageError, withOptions } from "./usage.ts";
 
 const OPTIONS = {

@@ -11,8 +11,8 @@ import { indented } from "../visible.ts";
 import { type Caller, CallSession, type Invocation, RAW } from "./call-session.ts";
 import { apisOf } from "./compile.ts";
 import { neededSource, SOURCE, type Source } from "./config-option.ts";
-import type { Manual } from "./manual.ts";
-import { readWithOperands } from "./options.ts";
+import type { Manual } from "../manual/manual.ts";
+import { readWithOperands } from "../manual/options.ts";
 import { parseCall, withOptions } from "./usage.ts";
 
 const OPTIONS = { ...SOURCE, ...RAW } as const;

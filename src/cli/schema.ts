@@ -2,8 +2,8 @@
 import { AccessFile } from "../access/schema.ts";
 import { configJsonSchema, fileJsonSchema } from "../config/jsonschema.ts";
 import { referenceMarkdown } from "../config/reference.ts";
-import type { Manual } from "./manual.ts";
-import { readOptions, type Values } from "./options.ts";
+import type { Manual } from "../manual/manual.ts";
+import { readOptions, type Values } from "../manual/options.ts";
 import { withOptions } from "./usage.ts";
 
 const OPTIONS = {

@@ -8,8 +8,8 @@ import { DEFAULT_MODE } from "../server/unix.ts";
 import { ACCESS } from "./access-option.ts";
 import { MOST_TASKS } from "./room.ts";
 import { neededSource, SOURCE, type Source } from "./config-option.ts";
-import type { Manual } from "./manual.ts";
-import { readOptions, type Values } from "./options.ts";
+import type { Manual } from "../manual/manual.ts";
+import { readOptions, type Values } from "../manual/options.ts";
 
 export const SERVE = {
   ...SOURCE,

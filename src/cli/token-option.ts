@@ -1,6 +1,6 @@
 /** The token that `spawnbox call` presents. */
 import { readFileSync } from "node:fs";
-import type { Options } from "./options.ts";
+import type { Options } from "../manual/options.ts";
 import { UsageError } from "./usage.ts";
 
 export const TOKEN = {

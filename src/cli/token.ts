@@ -1,7 +1,7 @@
 /** `spawnbox token`: a new token, and the grant that makes it worth something. */
 import { hashOf, makeToken } from "../access/token.ts";
-import type { Manual } from "./manual.ts";
-import { readWithOperands } from "./options.ts";
+import type { Manual } from "../manual/manual.ts";
+import { readWithOperands } from "../manual/options.ts";
 import { UsageError, withOptions } from "./usage.ts";
 
 const OPTIONS = {

@@ -1,5 +1,5 @@
 /** How a program, such as a subcommand, reads its command line. Also the reading of `API/VERB [JSON]`, which two share. */
-import { helpOf, type Manual } from "./manual.ts";
+import { helpOf, type Manual } from "../manual/manual.ts";
 import { suggestion } from "../config/nearest.ts";
 import { parseExact } from "../numbers.ts";
 import { jsonErrorAt } from "./json-error.ts";

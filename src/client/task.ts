@@ -1,6 +1,6 @@
 /** The events of one task as something to iterate over. */
 import { failure, type Reply } from "../api/reply.ts";
-import type { ClientEvents } from "../client.ts";
+import type { ClientEvents } from "./events.ts";
 import { AfbError } from "../errors.ts";
 import { CallError, ConnectionError } from "./errors.ts";
 import { isObject } from "../object.ts";

@@ -5,7 +5,8 @@ import { type Obeyed, openObeyed } from "./obeyed.ts";
 import { ConfigError, type Problem } from "./problem.ts";
 import type { Config } from "./schema.ts";
 import { parseJson } from "./syntax.ts";
-import { type Trust, trustOf } from "./trust.ts";
+import { trustOf } from "./trust.ts";
+import type { Trust } from "./walk.ts";
 
 export interface LoadedConfig {
   /** The file, as the user named it. */

@@ -2,7 +2,7 @@
 import { closeSync, constants, fstatSync, openSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { namesIn } from "../../ffi/at.ts";
-import type { Trust } from "./trust.ts";
+import type { Trust } from "./walk.ts";
 import { Walk } from "./walk.ts";
 
 type Wanted = "file" | "file or directory";

@@ -1,6 +1,6 @@
 /** Who may decide what a server does: whoever can write a file it obeys, or replace it, has the server's rights. */
 import { existsSync, readFileSync } from "node:fs";
-import { Walk } from "./walk.ts";
+import { type Beside, type Trust, Walk } from "./walk.ts";
 
 /** Root, the server's user, and who called it through sudo(8), who can have its rights anyway: uids. */
 export function deciders(
@@ -21,16 +21,6 @@ function unknownUid(): number | undefined {
   const text = (file: string) => (existsSync(file) ? readFileSync(file, "utf8") : "");
   if (/^\s*0\s+0\s+4294967295\s*$/.test(text("/proc/self/uid_map"))) return undefined;
   return Number(text("/proc/sys/kernel/overflowuid").trim() || 65534);
-}
-
-/** Whether others may put files of their own next to a file, as in /tmp. */
-export type Beside = "mine only" | "others' too";
-
-/** What makes a file one to be obeyed. */
-export interface Trust {
-  /** Who may be able to change it: {@link deciders}. */
-  readonly owners: readonly number[];
-  readonly beside: Beside;
 }
 
 /** Of what an ordinary user's server reads for itself nothing is asked; root's obeys only what nobody else can change. */

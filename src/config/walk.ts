@@ -11,7 +11,16 @@ import { handleAt, openAt, readLink } from "../../ffi/at.ts";
 import { openDirectory } from "../../ffi/beneath.ts";
 import { CError } from "../../ffi/errno.ts";
 import { madeUp } from "./filesystem.ts";
-import type { Trust } from "./trust.ts";
+
+/** Whether others may put files of their own next to a file, as in /tmp. */
+export type Beside = "mine only" | "others' too";
+
+/** What makes a file one to be obeyed. */
+export interface Trust {
+  /** Who may be able to change it: {@link deciders}. */
+  readonly owners: readonly number[];
+  readonly beside: Beside;
+}
 
 const WRITABLE_BY_OTHERS = 0o022n;
 const STICKY = 0o1000n;

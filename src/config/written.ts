@@ -6,7 +6,7 @@ import { closeSync, constants, fstatSync } from "node:fs";
 import { basename, dirname } from "node:path";
 import { openAt } from "../../ffi/at.ts";
 import { openDirectory } from "../../ffi/beneath.ts";
-import type { Trust } from "./trust.ts";
+import type { Trust } from "./walk.ts";
 import { Walk } from "./walk.ts";
 
 export interface Target extends Disposable {

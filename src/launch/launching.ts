@@ -1,7 +1,8 @@
 /** How a server launches: with the cgroups, the memfds and the warm sandboxes of the plans it serves now. */
 import { existsSync } from "node:fs";
 import { cgroupKey, groupsNeeded } from "../plan/cgroup-key.ts";
-import { type ApiPlan, launchable, type Notice, type Plan } from "../plan/plan.ts";
+import { type ApiPlan, launchable, type Plan } from "../plan/plan.ts";
+import type { Notice } from "../plan/report.ts";
 import { ConfigError, type Problem } from "../config/problem.ts";
 import { type CgroupRoot, openCgroups, type TaskGroup } from "./cgroup.ts";
 import { createLaunch } from "./launch.ts";

@@ -1,7 +1,7 @@
 /** The pages of the manual: spawnbox(1) from the tables of options, spawnbox.json(5) from the schema of configs. */
 import { EARLY_CONFIGS } from "../boot/places.ts";
-import { DEFAULT_FILE } from "../cli/access-option.ts";
-import { written } from "../cli/options.ts";
+import { DEFAULT_FILE } from "../access/load.ts";
+import { written } from "./options.ts";
 import { type KeyRow, keyRows } from "../config/reference.ts";
 import { SUBJECTS, titleOf } from "../guide/guides.ts";
 import { version } from "../version.ts";

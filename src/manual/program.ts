@@ -1,7 +1,7 @@
 /** All that is known of the command line, for what is generated from it: completions and the page of the manual. */
-import type { Manual } from "../cli/manual.ts";
-import { HELP, type Option, type Options } from "../cli/options.ts";
-import { manualsOf, type Subcommands } from "../cli/subcommand.ts";
+import type { Manual } from "./manual.ts";
+import { HELP, type Option, type Options } from "./options.ts";
+import { manualsOf, type Subcommands } from "./subcommand.ts";
 
 export interface Command {
   readonly name: string;

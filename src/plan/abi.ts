@@ -6,7 +6,7 @@ import { constants } from "node:os";
 import { type Abi, type Architecture, ABIS } from "../../ffi/libseccomp.ts";
 import { encode, type Instruction, decode, JA, RET_K, validateProgram } from "./bpf.ts";
 import { errnoAction } from "./seccomp-action.ts";
-import type { Verdict, Verdicts } from "./seccomp-rules.ts";
+import type { Verdict, Verdicts } from "./verdict.ts";
 
 /** Those that a processor runs beside its own. */
 export const SECOND: Readonly<Record<Architecture, Abi>> = { x64: "i386", arm64: "arm" };

@@ -2,7 +2,7 @@
  * Whether limits hold a command that does not want them. A group's files belong to the server's user: who is that user and sees
  * the hierarchy writable can lift its own limits, or move to another group. See cgroup-v2.rst, "Delegation".
  */
-import type { SandboxPolicy } from "./compile-policy.ts";
+import type { SandboxPolicy } from "./policy.ts";
 import { capabilityNumbers } from "./words.ts";
 
 const HIERARCHY = "/sys/fs/cgroup";

@@ -7,7 +7,7 @@ import type { Command, Sandbox } from "../config/schema.ts";
 import { EXEC_VERB } from "../config/verbs.ts";
 import { isObject } from "../object.ts";
 import { parseTemplate, TemplateError } from "./argv.ts";
-import type { SandboxPolicy } from "./compile-policy.ts";
+import type { SandboxPolicy } from "./policy.ts";
 import { encodePolicy } from "./encode.ts";
 import { compileLimits, limitsOfProfile } from "./limits.ts";
 import type { Plan } from "./plan.ts";

@@ -12,16 +12,13 @@ import { compileLandlock } from "./landlock.ts";
 import type { Machine } from "./machine.ts";
 import { compileMounts } from "./mounts.ts";
 import { compileNamespaces } from "./namespaces.ts";
-import type { Identity, Policy } from "./policy.ts";
+import type { Identity, SandboxPolicy } from "./policy.ts";
 import type { Report } from "./report.ts";
 import { compileServerGroups } from "./server-groups.ts";
 import { compileSeccomp } from "./seccomp.ts";
 import { View } from "./view.ts";
 
 const DEFAULT_UMASK = 0o022;
-
-/** The limits are added by each command. */
-export type SandboxPolicy = Omit<Policy, "rlimits" | "profileLimits">;
 
 /** Who the commands run as; told first, since the texts of the sandbox may name it. */
 export function compileWho(

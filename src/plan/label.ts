@@ -3,7 +3,7 @@
  * context, a Smack label or the name of an AppArmor profile. See proc_pid_attr(5).
  */
 import type { Machine } from "./machine.ts";
-import type { SandboxPolicy } from "./compile-policy.ts";
+import type { SandboxPolicy } from "./policy.ts";
 import type { LabelPolicy } from "./policy.ts";
 import type { Report } from "./report.ts";
 

@@ -4,7 +4,6 @@ import { posix } from "node:path";
 import { mkdirAt, openAt } from "../../ffi/at.ts";
 import { openDirectory } from "../../ffi/beneath.ts";
 import { CError } from "../../ffi/errno.ts";
-import type { Machine } from "./machine.ts";
 import type { HostFiles } from "./view.ts";
 
 export interface Owner {
@@ -59,8 +58,14 @@ function requireWritable(directory: string, path: string): void {
   }
 }
 
+/** Of a machine what sees and makes directories. */
+interface Imagined {
+  readonly files: HostFiles;
+  mkdir(path: string, owner: Owner | undefined): void;
+}
+
 /** For who only looks: nothing is made, and what would have been is seen as if it were there. It has to be possible, though. */
-export function imagined(files: HostFiles): Pick<Machine, "files" | "mkdir"> {
+export function imagined(files: HostFiles): Imagined {
   const made = new Map<string, NonNullable<ReturnType<HostFiles["lookup"]>>>();
   const self = { uid: process.geteuid?.() ?? 0, gid: process.getegid?.() ?? 0 };
   const add = (path: string, { uid, gid }: Owner, mode: number) =>

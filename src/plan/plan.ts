@@ -5,6 +5,7 @@
 import type { Params } from "../config/params.ts";
 import type { ArgvTemplate } from "./argv.ts";
 import type { Policy } from "./policy.ts";
+import type { Notice } from "./report.ts";
 
 export interface Plan {
   readonly api: string;
@@ -50,12 +51,6 @@ export interface Plan {
   readonly pool?: { readonly size: number; readonly ops: Uint8Array };
   /** Encoded launcher ops (see ffi/launcher/layout.ts). Equal blobs are one object. */
   readonly ops: Uint8Array;
-}
-
-/** What a config promised and this machine, user or kernel makes different; shown by `check`, `info`, `explain`. */
-export interface Notice {
-  readonly path: string;
-  readonly message: string;
 }
 
 /** A plugin: modules that are loaded at boot. */

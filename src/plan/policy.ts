@@ -173,3 +173,6 @@ export interface Policy {
   /** Those that only the profile sets: it restricts, so where the server's own hard limit is lower, that holds. */
   readonly profileLimits?: readonly number[];
 }
+
+/** What a sandbox has of it: the limits are added by each command. */
+export type SandboxPolicy = Omit<Policy, "rlimits" | "profileLimits">;

@@ -2,8 +2,10 @@
 import { posix } from "node:path";
 import type { Mount, Namespace, Seccomp } from "../config/sandbox-schema.ts";
 import type { Sandbox } from "../config/schema.ts";
-import type { ProfileBase } from "./profile.ts";
 import { Report } from "./report.ts";
+
+/** What a profile says. */
+export type ProfileBase = Omit<Sandbox, "uid" | "commands" | "profile">;
 
 export function mergeSandbox(base: ProfileBase, own: Sandbox): Sandbox {
   const seccomp = mergeSeccomp(base.seccomp, own.seccomp);

@@ -8,11 +8,9 @@ import type { Env, Mount, SeccompRule } from "../config/sandbox-schema.ts";
 import type { Sandbox } from "../config/schema.ts";
 import { HELD_FAMILIES, INTERNET_FAMILIES } from "./families.ts";
 import type { Machine } from "./machine.ts";
-import { mergeSandbox } from "./profile-merge.ts";
+import { mergeSandbox, type ProfileBase } from "./profile-merge.ts";
 
 export type ProfileName = NonNullable<Sandbox["profile"]>;
-/** What a profile says. */
-export type ProfileBase = Omit<Sandbox, "uid" | "commands" | "profile">;
 
 /** Files that programs look for: users, time zone, shared libraries, chosen alternatives, names of ports and of file types. */
 const SYSTEM_FILES = [

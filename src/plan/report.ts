@@ -1,6 +1,11 @@
 /** Collects what is wrong, and what is only worth knowing, while a config compiles: all of it, not only the first. */
 import type { Problem } from "../config/problem.ts";
-import type { Notice } from "./plan.ts";
+
+/** What a config promised and this machine, user or kernel makes different; shown by `check`, `info`, `explain`. */
+export interface Notice {
+  readonly path: string;
+  readonly message: string;
+}
 
 export class Report {
   readonly problems: Problem[] = [];

@@ -4,11 +4,12 @@
  * The last rule wins: one without `args` replaces whatever was said before about its syscalls, one with `args` takes
  * precedence over what holds otherwise.
  */
-import type { Abi, ArgCondition, Rule } from "../../ffi/libseccomp.ts";
+import type { Abi, ArgCondition } from "../../ffi/libseccomp.ts";
 import { suggestion } from "../config/nearest.ts";
 import type { SeccompRule } from "../config/sandbox-schema.ts";
 import type { Machine } from "./machine.ts";
 import { isShort, MULTIPLEXED } from "./abi.ts";
+import type { Verdict, Verdicts } from "./verdict.ts";
 import { isNarrow } from "./narrow-arguments.ts";
 import type { Report } from "./report.ts";
 import { parseAction } from "./seccomp-action.ts";
@@ -16,18 +17,6 @@ import { groupNames, syscallsOf } from "./syscall-groups.ts";
 
 const LOW = 0xffff_ffffn;
 const ALL = 0xffff_ffff_ffff_ffffn;
-
-/** What is said about one syscall. */
-export interface Verdict {
-  readonly name: string;
-  /** Without conditions. */
-  always?: { readonly action: number; readonly text: string; readonly named: boolean };
-  /** Asked first. */
-  conditional: (Rule & { readonly key: string })[];
-}
-
-/** By syscall number, in the order of first mention. */
-export type Verdicts = Map<number, Verdict>;
 
 export function resolveRules(
   rules: readonly SeccompRule[],

@@ -10,7 +10,8 @@ import type { Machine } from "./machine.ts";
 import { isNarrow } from "./narrow-arguments.ts";
 import { Report } from "./report.ts";
 import { ACTIONS, errnoAction, isErrno, mayGoOn, parseAction, passes } from "./seccomp-action.ts";
-import { resolveRules, type Verdicts } from "./seccomp-rules.ts";
+import { resolveRules } from "./seccomp-rules.ts";
+import type { Verdicts } from "./verdict.ts";
 import { type Filter, fromFile, fromRules, standIn, TOLD_NO_CALL } from "./told.ts";
 
 /** SECCOMP_RET_TRACE with a number of our own: what no config can ask for, and `chain` replaces. */

@@ -5,7 +5,8 @@
 import type { Blobs } from "./compile-command.ts";
 import { encodePolicy } from "./encode.ts";
 import { covers } from "./inside.ts";
-import { type ApiPlan, launchable, type Notice, type Plan, type SandboxPlan } from "./plan.ts";
+import { type ApiPlan, launchable, type Plan, type SandboxPlan } from "./plan.ts";
+import type { Notice } from "./report.ts";
 import type { MountStep, Policy } from "./policy.ts";
 import { heldNotice } from "./source.ts";
 

@@ -3,17 +3,7 @@ import type { Emit, Encoding, TaskEncoder } from "../encoders/encoder.ts";
 import { AfbError } from "../errors.ts";
 import { TaskEncoding } from "./encoding.ts";
 import type { Asked, Contents } from "./messages.ts";
-import type { Thread } from "./thread.ts";
-
-export interface Threads {
-  /** One with the plugin in it, of which nothing was asked yet. @throws Error when there can be none */
-  fresh(): Thread;
-  /** The one for what belongs to no task. @throws Error when there can be none */
-  shared(): Pick<Thread, "ask" | "askNow">;
-  stray(text: string): void;
-  /** ms that a hook may take, not counting what it waits for clients that read slowly. */
-  readonly limit: number;
-}
+import type { Threads } from "./threads.ts";
 
 export class ThreadedEncoder implements TaskEncoder {
   /** `plugin/encoder` */

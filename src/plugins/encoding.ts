@@ -1,7 +1,7 @@
 /** One task's encoding by a plugin, as the server sees it: it can neither hang the task nor speak after its end. */
 import { parseExact } from "../numbers.ts";
 import type { Emit, Encoding, Fields } from "../encoders/encoder.ts";
-import type { Threads } from "./encoder.ts";
+import type { Threads } from "./threads.ts";
 import type { Asked } from "./messages.ts";
 import type { Heard, Thread } from "./thread.ts";
 

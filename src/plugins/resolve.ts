@@ -9,7 +9,8 @@
  */
 import { existsSync, readFileSync } from "node:fs";
 import { dirname, extname, join } from "node:path";
-import { deciders, type Trust, trusted } from "../config/trust.ts";
+import { deciders, trusted } from "../config/trust.ts";
+import type { Trust } from "../config/walk.ts";
 import { Walk } from "../config/walk.ts";
 
 const LOADERS = {

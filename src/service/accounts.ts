@@ -3,7 +3,8 @@
  * number would run as whoever has the old one: nothing but a reload makes that right, so it is told.
  */
 import { readFile, stat } from "node:fs/promises";
-import { type ApiPlan, launchable, type Notice } from "../plan/plan.ts";
+import { type ApiPlan, launchable } from "../plan/plan.ts";
+import type { Notice } from "../plan/report.ts";
 import type { NamedIds } from "../plan/policy.ts";
 
 const FILES = { user: "/etc/passwd", group: "/etc/group" } as const;

@@ -5,7 +5,7 @@ const SOURCE = `const server = Bun.serve({ hostname: "127.0.0.1", port: 0, fetch
 console.log(server.url.href);
 `;
 
-/** With the flags of src/build.ts; writes `outfile` and, beside it, its source. */
+/** With the flags of src/make/build.ts; writes `outfile` and, beside it, its source. */
 export async function buildEmpty(outfile: string, arch: "x64" | "arm64"): Promise<void> {
   const source = `${outfile}.ts`;
   writeFileSync(source, SOURCE);

@@ -17,7 +17,7 @@ import { dirname, join } from "node:path";
 import type { Target } from "./arch.ts";
 import { type Kernel, KERNELS, unpackKernel } from "./kernel.ts";
 import { run } from "./run.ts";
-import { debianSources } from "./sources.ts";
+import { debianSources } from "../../src/make/debian-sources.ts";
 
 export interface Image {
   kernel(name: Kernel): string;

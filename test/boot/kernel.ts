@@ -3,7 +3,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Target } from "./arch.ts";
 import { run } from "./run.ts";
-import { debianSources } from "./sources.ts";
+import { debianSources } from "../../src/make/debian-sources.ts";
 
 /** The kernels that are booted, by the release of Debian that has them. 5.10 is what boards in the field run. */
 export const KERNELS = { "6.1": "bookworm", "5.10": "bullseye" } as const;

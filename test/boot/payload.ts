@@ -42,7 +42,7 @@ export async function payload(target: Target, image: Image): Promise<Payload> {
   try {
     const root = join(scratch, "root.img");
     const inside = join(scratch, "inside");
-    await run([process.execPath, "src/build.ts", "--arch", target.arch], { cwd: repository });
+    await run([process.execPath, "src/make/build.ts", "--arch", target.arch], { cwd: repository });
     await run(
       [
         process.execPath,

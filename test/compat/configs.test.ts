@@ -14,7 +14,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Reply } from "../../src/api/reply.ts";
 import { check } from "../../src/cli/check.ts";
-import type { Notice } from "../../src/plan/plan.ts";
+import type { Notice } from "../../src/plan/report.ts";
 import { isRoot, type Ran, serve, system, users } from "../served.ts";
 
 const dir = mkdtempSync(join(tmpdir(), "spawnbox-compat-"));

@@ -1,5 +1,5 @@
 /** Completion for fish(1). */
-import type { Option } from "../../cli/options.ts";
+import type { Option } from "../options.ts";
 import { type Command, optionsOf } from "../program.ts";
 
 export function fishCompletion(commands: readonly Command[]): string {

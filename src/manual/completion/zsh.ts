@@ -1,5 +1,5 @@
 /** Completion for zsh(1), by its _arguments. Works as a file of fpath, and sourced. */
-import type { Option } from "../../cli/options.ts";
+import type { Option } from "../options.ts";
 import { type Command, optionsOf } from "../program.ts";
 
 export function zshCompletion(commands: readonly Command[]): string {

@@ -1,7 +1,10 @@
 SUMMARY = "The smallest image that boots, with spawnbox before and under systemd"
 LICENSE = "MIT"
 
-inherit core-image
+inherit core-image features_check
+
+# The unit and the hand-over of early boot are systemd's.
+REQUIRED_DISTRO_FEATURES = "systemd"
 
 IMAGE_INSTALL = "packagegroup-core-boot spawnbox spawnbox-early ${CORE_IMAGE_EXTRA_INSTALL}"
 IMAGE_LINGUAS = ""

@@ -1,11 +1,29 @@
 SUMMARY = "Commands as REST and WebSocket verbs, each launched in a sandbox"
 DESCRIPTION = "Turns the commands named in a config into verbs of redpesk's AFB protocol and launches each with exactly the \
 user, capabilities, system calls, namespaces and files that the config gives it."
+HOMEPAGE = "https://spawnbox.example"
 SECTION = "base"
-LICENSE = "Apache-2.0"
-LIC_FILES_CHKSUM = "file://LICENSE;md5=3b83ef96387f14655fc854ddc3c6bd57"
+# LICENSE and LIC_FILES_CHKSUM are made with the list of sources: the executable holds these packages, and the runtime.
+CVE_PRODUCT = "spawnbox"
 
+# The commit that is checked out in the repository of this layer: a clone is all that is needed. Where the layer stands alone, the
+# tarball that `npm run release` makes there; or what SPAWNBOX_SOURCE (with SPAWNBOX_SHA256, from the network) names.
+SPAWNBOX_COMMIT = "${@spawnbox_commit(d)}"
+SPAWNBOX_TARBALL = "file://${SPAWNBOX_REPOSITORY}/dist/release/spawnbox-${PV}.tar.gz"
+SPAWNBOX_CLONE = "git://${SPAWNBOX_REPOSITORY};protocol=file;nobranch=1;destsuffix=${BP}"
+SPAWNBOX_SOURCE ?= "${@d.getVar('SPAWNBOX_CLONE') if d.getVar('SPAWNBOX_COMMIT') else d.getVar('SPAWNBOX_TARBALL')}"
 SRC_URI = "${SPAWNBOX_SOURCE};name=source"
+SRCREV_source = "${SPAWNBOX_COMMIT}"
+
+def spawnbox_commit(d):
+    """The commit of the repository around the layer; nothing where that is not spawnbox's."""
+    import subprocess
+    git = ['git', '-C', d.getVar('SPAWNBOX_REPOSITORY')]
+    try:
+        subprocess.run(git + ['cat-file', '-e', 'HEAD:src/make/build.ts'], check=True, stderr=subprocess.DEVNULL)
+        return subprocess.check_output(git + ['rev-parse', 'HEAD'], stderr=subprocess.DEVNULL, text=True).strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ''
 
 # Where the npm packages come from, such as a mirror of the product's own: the address of an npm registry, without a slash at
 # its end. What is fetched is checked against the sums below, wherever it comes from.
@@ -31,16 +49,13 @@ SECURITY_CFLAGS = ""
 # and what is left is a plain Bun.
 INHIBIT_PACKAGE_STRIP = "1"
 INHIBIT_PACKAGE_DEBUG_SPLIT = "1"
-INHIBIT_SYSROOT_STRIP = "1"
-INSANE_SKIP:${PN} += "already-stripped ldflags"
-INSANE_SKIP:${PN}-early += "already-stripped ldflags"
 
 python () {
     if not d.getVar("SPAWNBOX_NPM_REGISTRY"):
         raise bb.parse.SkipRecipe("set SPAWNBOX_NPM_REGISTRY to the address of an npm registry")
 }
 
-# Absent, unlike empty, it is an error for a source from the network.
+# Absent, unlike empty, it is an error for a tarball from the network.
 python () {
     sha256 = d.getVar('SPAWNBOX_SHA256')
     if sha256:
@@ -52,24 +67,15 @@ SPAWNBOX_BUN_BUILD = "node_modules/@oven/bun-linux-${@'x64' if d.getVar('BUILD_A
 SPAWNBOX_BUN_TARGET = "node_modules/@oven/bun-linux-${@'x64' if d.getVar('TARGET_ARCH') == 'x86_64' else 'aarch64'}/bin/bun"
 
 do_configure() {
-    rm -rf ${S}/node_modules ${S}/dist ${S}/ffi/launcher/bin
-    for entry in ${SPAWNBOX_NPM}; do
-        place="${S}/node_modules/$(echo "$entry" | cut -d= -f1)"
-        install -d "$place"
-        tar -xzf "${SPAWNBOX_SOURCES}/$(echo "$entry" | cut -d= -f2)" -C "$place" --strip-components=1 --no-same-owner
-    done
+    rm -rf ${S}/dist ${S}/ffi/launcher/bin
+    chmod 0755 ${S}/${SPAWNBOX_BUN_BUILD} ${S}/${SPAWNBOX_BUN_TARGET}
 }
 
 do_compile() {
     export HOME="${WORKDIR}/home"
     unset BUN_OPTIONS BUN_BE_BUN
-    # The launcher takes $CC when build host and target agree, else a compiler of this name.
-    install -d ${WORKDIR}/cross
-    printf '#!/bin/sh\nexec %s "$@"\n' "${CC}" > ${WORKDIR}/cross/${TARGET_ARCH}-linux-gnu-gcc
-    chmod 0755 ${WORKDIR}/cross/${TARGET_ARCH}-linux-gnu-gcc
-    export PATH="${WORKDIR}/cross:$PATH"
     cd ${S}
-    ${SPAWNBOX_BUN_BUILD} src/build.ts --arch ${SPAWNBOX_ARCH} --bun ${S}/${SPAWNBOX_BUN_TARGET}
+    ${SPAWNBOX_BUN_BUILD} src/make/build.ts --arch ${SPAWNBOX_ARCH} --bun ${S}/${SPAWNBOX_BUN_TARGET} --cc "${CC}"
 }
 
 do_install() {
@@ -108,5 +114,6 @@ CONFFILES:${PN}-early = "${sysconfdir}/spawnbox/early.json"
 
 # Opened at run time, so not found by the dependency scan; glibc is named because of the dynamic loader.
 RDEPENDS:${PN} = "glibc libcap libseccomp"
-RDEPENDS:${PN}-early = "${PN}"
+# Its plan files and its server are the executable's of the same build.
+RDEPENDS:${PN}-early = "${PN} (= ${EXTENDPKGV})"
 RDEPENDS:${PN}-initramfs = "initramfs-framework-base"

@@ -1,3 +1,1 @@
-FILESEXTRAPATHS:prepend := "${THISDIR}/files:"
-
-SRC_URI:append = "${@' file://spawnbox.scc file://spawnbox.cfg' if d.getVar('SPAWNBOX_KERNEL') == '1' else ''}"
+require ${@'recipes-kernel/linux/spawnbox-kernel.inc' if d.getVar('SPAWNBOX_KERNEL') == '1' else ''}

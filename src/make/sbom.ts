@@ -1,5 +1,6 @@
 /** The bill of materials of a release, from the lockfile: CycloneDX 1.5. See cyclonedx.org/docs/1.5/json. */
-import { type Lockfile, type Source, sha512hex } from "../yocto/lock2inc.ts";
+import { OWN, RUNTIME_PARTS } from "./licences.ts";
+import { type Lockfile, type Source, sha512hex } from "./packages.ts";
 
 /** `@scope/name` as a package URL: the scope's @ is encoded. */
 function purl({ name, version }: Pick<Source, "name" | "version">): string {
@@ -14,6 +15,16 @@ function serial(content: string): string {
   const hex = bytes.toString("hex");
   return `urn:uuid:${hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5")}`;
 }
+
+/** What a runtime is linked from: without versions, which its project does not tell. */
+const linked = (runtime: Source) =>
+  RUNTIME_PARTS.slice(1).map(({ name, licences, from }) => ({
+    type: "library",
+    "bom-ref": `${purl(runtime)}#${name}`,
+    name,
+    licenses: licences.map((id) => ({ license: { name: id } })),
+    externalReferences: [{ type: "vcs", url: from }],
+  }));
 
 /** `shipped` is what goes into the executables; `epoch` in seconds. */
 export function cyclonedx(lock: Lockfile, shipped: Source[], epoch: number) {
@@ -31,6 +42,7 @@ export function cyclonedx(lock: Lockfile, shipped: Source[], epoch: number) {
     hashes: [{ alg: "SHA-512", content: sha512hex(source.integrity) }],
     ...(source.license ? { licenses: [{ license: { id: source.license } }] } : {}),
     purl: purl(source),
+    ...(runtime.includes(source.name) ? { components: linked(source) } : {}),
   }));
   return {
     bomFormat: "CycloneDX",
@@ -44,7 +56,7 @@ export function cyclonedx(lock: Lockfile, shipped: Source[], epoch: number) {
         "bom-ref": self,
         name: lock.name,
         version: lock.version,
-        licenses: [{ license: { id: "Apache-2.0" } }],
+        licenses: [{ license: { id: OWN } }],
         purl: self,
       },
     },

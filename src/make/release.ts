@@ -15,7 +15,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { type Arch, hostArch } from "../ffi/launcher/build.ts";
+import { type Arch, hostArch } from "../../ffi/launcher/build.ts";
 import {
   type Source,
   RUNTIMES,
@@ -24,17 +24,23 @@ import {
   readLockfile,
   runtimes,
   sha512hex,
-} from "../yocto/lock2inc.ts";
-import { commandLine } from "./cli/usage.ts";
+} from "./packages.ts";
+import { commandLine } from "../cli/usage.ts";
+import { compress, pack, run } from "./archive.ts";
+import { makeDebs } from "./deb.ts";
+import { copyright } from "./licences.ts";
+import { makeImage } from "./oci.ts";
 import { cyclonedx } from "./sbom.ts";
 
-const root = join(import.meta.dir, "..");
+const root = join(import.meta.dir, "../..");
 
 const help = `usage: npm run release [-- OPTIONS]
 
-Makes dist/release: executables, sources, checksums and SBOM, all from the commit.
+Makes dist/release: executables, Debian packages, sources, checksums and SBOM, all from the commit.
 
   --dirty     from the working tree instead, for trials
+  --no-deb    without packages of Debian, which need dpkg-deb
+  --image     with images for containers (OCI archives), which need root, mmdebstrap and an archive of Debian
   -h, --help  this text`;
 
 const options = commandLine({
@@ -42,8 +48,11 @@ const options = commandLine({
   parse: (args) => {
     const { values } = parseArgs({
       args,
+      allowNegative: true,
       options: {
         dirty: { type: "boolean", default: false },
+        deb: { type: "boolean", default: true },
+        image: { type: "boolean", default: false },
         help: { type: "boolean", short: "h" },
       },
     });
@@ -54,16 +63,6 @@ const lock = await readLockfile();
 const base = `${lock.name}-${lock.version}`;
 const release = join(root, "dist", "release");
 
-function run(command: string[], cwd: string, env: Record<string, string> = {}): string {
-  const done = Bun.spawnSync(command, {
-    cwd,
-    env: { ...process.env, ...env },
-    stdio: ["ignore", "pipe", "inherit"],
-  });
-  if (!done.success) throw new Error(`${command[0]} ${command[1]}: exit code ${done.exitCode}`);
-  return done.stdout.toString();
-}
-
 const changed = run(["git", "status", "--porcelain"], root);
 if (changed && !options.dirty) {
   console.error(
@@ -72,21 +71,7 @@ if (changed && !options.dirty) {
   process.exit(1);
 }
 /** Everything that is packed carries the time of the commit. */
-const epoch = run(["git", "log", "-1", "--format=%ct"], root).trim();
-
-/** GNU tar's recipe for the same bytes from the same files. */
-const EXACT = [
-  "--sort=name",
-  "--owner=0",
-  "--group=0",
-  "--numeric-owner",
-  "--mode=u+rwX,go+rX,go-w",
-];
-
-function compress(tar: string): void {
-  // -n leaves out name and time.
-  run(["gzip", "-9", "-n", "-f", tar], release);
-}
+const epoch = Number(run(["git", "log", "-1", "--format=%ct"], root));
 
 function packSource(): void {
   const tar = join(release, `${base}.tar`);
@@ -95,8 +80,7 @@ function packSource(): void {
   } else {
     const list = join(scratch, "files");
     run(["sh", "-c", `git ls-files -co --exclude-standard >${list}`], root);
-    const prefix = `--transform=s,^,${base}/,`;
-    run(["tar", "-cf", tar, ...EXACT, `--mtime=@${epoch}`, prefix, "-T", list], root);
+    pack(tar, root, ["-T", list], { epoch, options: [`--transform=s,^,${base}/,`] });
   }
   compress(tar);
 }
@@ -125,13 +109,13 @@ function unpackPackages(sources: Source[], modules: string): void {
 
 function packPackages(tree: string): void {
   const tar = join(release, `${base}-node_modules.tar`);
-  run(["tar", "-cf", tar, ...EXACT, `--mtime=@${epoch}`, "node_modules"], tree);
+  pack(tar, tree, ["node_modules"], { epoch });
   compress(tar);
 }
 
 function build(arch: Arch, tree: string): void {
   const bun = (of: Arch) => join(tree, "node_modules", RUNTIMES[of], "bin", "bun");
-  run([bun(hostArch), "src/build.ts", "--arch", arch, "--bun", bun(arch)], tree);
+  run([bun(hostArch), "src/make/build.ts", "--arch", arch, "--bun", bun(arch)], tree);
   const own = arch === hostArch;
   const ship = (from: string, name: string) => {
     const to = join(release, name);
@@ -160,8 +144,19 @@ try {
   const bundled = productionPackages(lock);
   unpackPackages([...bundled, ...runtimes(lock)], join(tree, "node_modules"));
   packPackages(tree);
-  for (const arch of ["x64", "arm64"] as const) build(arch, tree);
-  const sbom = cyclonedx(lock, [...bundled, ...runtimes(lock)], Number(epoch));
+  const text = copyright(bundled, join(tree, "node_modules"), runtimes(lock)[0]?.version ?? "");
+  const shared = join(scratch, "share");
+  const bun = join(tree, "node_modules", RUNTIMES[hostArch], "bin", "bun");
+  run([bun, "src/make/manual.ts", shared], tree, { SOURCE_DATE_EPOCH: String(epoch) });
+  for (const arch of ["x64", "arm64"] as const) {
+    build(arch, tree);
+    const executable = join(release, `${base}-linux-${arch}`);
+    const made = { arch, version: lock.version, epoch, tree, executable, copyright: text };
+    const init = join(release, `${base}-init-linux-${arch}`);
+    if (options.deb) makeDebs({ ...made, init, shared }, release);
+    if (options.image) makeImage(made, join(release, `${base}-oci-${arch}.tar`));
+  }
+  const sbom = cyclonedx(lock, [...bundled, ...runtimes(lock)], epoch);
   await Bun.write(join(release, `${base}.cdx.json`), `${JSON.stringify(sbom, null, 2)}\n`);
   await Bun.write(join(release, "SHA256SUMS"), sums());
 } finally {

@@ -4,14 +4,14 @@
  */
 import { mkdirSync } from "node:fs";
 import { dirname, join } from "node:path";
-import type { Manual } from "../cli/manual.ts";
-import { helpOf } from "../cli/manual.ts";
-import { readWithOperands } from "../cli/options.ts";
+import type { Manual } from "../manual/manual.ts";
+import { helpOf } from "../manual/manual.ts";
+import { readWithOperands } from "../manual/options.ts";
 import { commandLine, UsageError } from "../cli/usage.ts";
 import { SUBCOMMANDS } from "../subcommands.ts";
-import { SHELLS } from "./completion/shells.ts";
-import { configPage, programPage } from "./pages.ts";
-import { commandsOf } from "./program.ts";
+import { SHELLS } from "../manual/completion/shells.ts";
+import { configPage, programPage } from "../manual/pages.ts";
+import { commandsOf } from "../manual/program.ts";
 
 const OPTIONS = {
   date: {

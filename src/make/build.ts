@@ -2,37 +2,45 @@
 import { mkdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { putEntry } from "../ffi/entry/patch.ts";
-import { type Arch, buildLauncher, hostArch, launcherFile } from "../ffi/launcher/build.ts";
-import { commandLine, UsageError } from "./cli/usage.ts";
+import { putEntry } from "../../ffi/entry/patch.ts";
+import { type Arch, buildLauncher, hostArch, launcherFile } from "../../ffi/launcher/build.ts";
+import { commandLine, UsageError } from "../cli/usage.ts";
 
-const root = join(import.meta.dir, "..");
+const root = join(import.meta.dir, "../..");
 
 const help = `usage: npm run build [-- OPTIONS]
 
 Makes dist/spawnbox for this machine, dist/spawnbox-linux-ARCH for another.
 
-  --arch ARCH  x64 or arm64 (default ${hostArch})
-  --bun FILE   the runtime of the target, which is downloaded otherwise: distributions build without network
-  -h, --help   this text`;
+  --arch ARCH   x64 or arm64 (default ${hostArch})
+  --bun FILE    the runtime of the target, which is downloaded otherwise: distributions build without network
+  --cc COMMAND  the C compiler of the target, with its flags; otherwise $CC, cc, or a cross gcc
+  -h, --help    this text`;
 
-function parse(args: string[]): { arch: Arch; bun: string | undefined } | undefined {
+interface Options {
+  readonly arch: Arch;
+  readonly bun: string | undefined;
+  readonly cc: string | undefined;
+}
+
+function parse(args: string[]): Options | undefined {
   const { values } = parseArgs({
     args,
     options: {
       arch: { type: "string", default: hostArch },
       bun: { type: "string" },
+      cc: { type: "string" },
       help: { type: "boolean", short: "h" },
     },
   });
   if (values.help) return undefined;
-  const { arch, bun } = values;
-  if (arch === "x64" || arch === "arm64") return { arch, bun };
+  const { arch, bun, cc } = values;
+  if (arch === "x64" || arch === "arm64") return { arch, bun, cc };
   throw new UsageError(`--arch ${arch}: expected x64 or arm64`);
 }
 
-const { arch, bun } = commandLine({ name: "npm run build", help, parse });
-await buildLauncher(arch);
+const { arch, bun, cc } = commandLine({ name: "npm run build", help, parse });
+await buildLauncher(arch, cc);
 mkdirSync(join(root, "dist"), { recursive: true });
 const outfile = join(root, "dist", arch === hostArch ? "spawnbox" : `spawnbox-linux-${arch}`);
 const result = await Bun.build({
@@ -67,5 +75,5 @@ if (!result.success) {
   for (const log of result.logs) console.error(log);
   process.exit(1);
 }
-putEntry(outfile, arch);
+putEntry(outfile, arch, cc);
 console.log(`${outfile.slice(root.length + 1)} (${Math.round(statSync(outfile).size / 1e6)} MB)`);

@@ -1,0 +1,208 @@
+/** The packages of a release, with the executable that was built: what is in them, and that the same files give the same bytes. */
+import { afterAll, describe, expect, test } from "bun:test";
+import { mkdtempSync, readFileSync, readdirSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { hostArch, launcherFile } from "../../ffi/launcher/build.ts";
+import { DEBIAN_ARCH, makeDebs } from "../../src/make/deb.ts";
+import { RUNTIME_PARTS, copyright } from "../../src/make/licences.ts";
+import { packImage } from "../../src/make/oci.ts";
+import { productionPackages, readLockfile, runtimes } from "../../src/make/packages.ts";
+import { HOMEPAGE, MAINTAINER } from "../../src/make/project.ts";
+import { version } from "../../src/version.ts";
+
+const tree = join(import.meta.dir, "../..");
+const executable = join(tree, "dist/spawnbox");
+const lock = await readLockfile();
+const scratch = mkdtempSync(join(tmpdir(), "spawnbox-packages-"));
+afterAll(() => rmSync(scratch, { recursive: true }));
+
+const folder = (name: string) => {
+  Bun.spawnSync(["mkdir", join(scratch, name)]);
+  return join(scratch, name);
+};
+const output = (...command: string[]) => {
+  const done = Bun.spawnSync(command);
+  expect(done.stderr.toString()).toBe("");
+  expect(done.exitCode).toBe(0);
+  return done.stdout.toString();
+};
+const sha256 = (file: string) =>
+  new Bun.CryptoHasher("sha256").update(readFileSync(file)).digest("hex");
+
+const epoch = 1_700_000_000;
+const packed = {
+  ...{ arch: hostArch, version, epoch, tree, executable },
+  init: launcherFile(hostArch),
+  copyright: copyright(productionPackages(lock), join(tree, "node_modules"), "1.0"),
+};
+const debian = DEBIAN_ARCH[hostArch];
+
+test("the licences: ours, the text of each package, each part of the runtime", () => {
+  for (const { name } of productionPackages(lock)) expect(packed.copyright).toContain(`\n${name} `);
+  expect(packed.copyright.match(/Permission is hereby granted/gi)?.length).toBe(
+    productionPackages(lock).length,
+  );
+  for (const { name } of RUNTIME_PARTS) expect(packed.copyright).toContain(`| ${name} |`);
+  expect(runtimes(lock)).toHaveLength(2);
+});
+
+describe.skipIf(!Bun.which("dpkg-deb"))("packages of Debian", () => {
+  const out = folder("debs");
+  makeDebs({ ...packed, compression: "none" }, out);
+  const deb = (name: string) => join(out, `${name}_${version}_${debian}.deb`);
+  const field = (name: string, which: string) =>
+    output("dpkg-deb", "--field", deb(name), which).trim();
+  const contents = (name: string) =>
+    output("dpkg-deb", "--contents", deb(name))
+      .trim()
+      .split("\n")
+      .map((line) => line.split(/\s+/))
+      .map(([mode, owner, , , , path = ""]) => `${mode} ${owner} ${path.slice(1)}`)
+      .filter((line) => !line.endsWith("/"));
+
+  test("each has its files, of root, with their modes, and the executable is whole", () => {
+    expect(readdirSync(out).sort()).toEqual(
+      ["spawnbox-early", "spawnbox-initramfs", "spawnbox"]
+        .map((name) => `${name}_${version}_${debian}.deb`)
+        .sort(),
+    );
+    const docs = (name: string) => [
+      `-rw-r--r-- root/root /usr/share/doc/${name}/changelog.gz`,
+      `-rw-r--r-- root/root /usr/share/doc/${name}/copyright`,
+    ];
+    const overrides = (name: string) => `-rw-r--r-- root/root /usr/share/lintian/overrides/${name}`;
+    expect(contents("spawnbox").sort()).toEqual(
+      [
+        "-rwxr-xr-x root/root /usr/bin/spawnbox",
+        "-rw-r--r-- root/root /lib/systemd/system/spawnbox.service",
+        "-rw-r--r-- root/root /etc/spawnbox/spawn-board.json",
+        ...docs("spawnbox"),
+        overrides("spawnbox"),
+      ].sort(),
+    );
+    expect(contents("spawnbox-early").sort()).toEqual(
+      [
+        "-rwxr-xr-x root/root /usr/lib/spawnbox/init",
+        "-rw-r--r-- root/root /etc/spawnbox/early.json",
+        ...docs("spawnbox-early"),
+        overrides("spawnbox-early"),
+      ].sort(),
+    );
+    const unpacked = folder("unpacked");
+    output("dpkg-deb", "--extract", deb("spawnbox"), unpacked);
+    expect(output(join(unpacked, "usr/bin/spawnbox"), "--version").trim()).toBe(
+      `spawnbox ${version}`,
+    );
+  });
+
+  test("configs are the administrator's, and the three belong together", () => {
+    expect(output("dpkg-deb", "--info", deb("spawnbox"), "conffiles")).toBe(
+      "/etc/spawnbox/spawn-board.json\n",
+    );
+    expect(output("dpkg-deb", "--info", deb("spawnbox-early"), "conffiles")).toBe(
+      "/etc/spawnbox/early.json\n",
+    );
+    expect(field("spawnbox-early", "Depends")).toBe(`spawnbox (= ${version})`);
+    expect(field("spawnbox-initramfs", "Depends")).toBe(
+      `spawnbox-early (= ${version}), initramfs-tools`,
+    );
+    for (const library of ["libc6", "libcap2", "libseccomp2"])
+      expect(field("spawnbox", "Depends").split(", ")).toContain(library);
+    expect(field("spawnbox", "Maintainer")).toBe(MAINTAINER);
+    const kib = statSync(executable).size / 1024;
+    expect(Number(field("spawnbox", "Installed-Size"))).toBeGreaterThan(kib);
+  });
+
+  test("the same files give the same bytes", () => {
+    const twice = [folder("once"), folder("again")];
+    // What it does with more bytes it does with fewer.
+    for (const place of twice) makeDebs({ ...packed, executable: packed.init }, place);
+    const [sums, again] = twice.map((place) =>
+      readdirSync(place).map((name) => `${name} ${sha256(join(place, name))}`),
+    );
+    expect(sums).toHaveLength(3);
+    expect(again).toEqual(sums ?? []);
+  });
+
+  test.each(["postinst", "prerm", "postrm"])(
+    "%s is a script of sh, and does nothing where it is not meant",
+    (name) => {
+      const file = join(scratch, name);
+      Bun.spawnSync([
+        "sh",
+        "-c",
+        `dpkg-deb --info "$1" ${name} >"$2"`,
+        "sh",
+        deb("spawnbox"),
+        file,
+      ]);
+      output("sh", "-n", file);
+      output("sh", file, "failed-upgrade");
+    },
+  );
+
+  test.skipIf(!Bun.which("lintian") || !process.env["CI"])(
+    "lintian finds nothing but what is said",
+    () => {
+      const found = Bun.spawnSync([
+        "lintian",
+        "--allow-root",
+        "--tag-display-limit",
+        "0",
+        deb("spawnbox-early"),
+        deb("spawnbox-initramfs"),
+      ]);
+      expect(found.stdout.toString()).toBe("");
+    },
+  );
+});
+
+describe("an image for containers", () => {
+  const root = folder("root");
+  Bun.spawnSync([
+    "sh",
+    "-ec",
+    'mkdir -p "$1/usr/bin"; cp "$2" "$1/usr/bin/spawnbox"',
+    "sh",
+    root,
+    executable,
+  ]);
+  const file = join(scratch, "image.tar");
+  packImage(packed, root, file);
+  const layout = folder("layout");
+  output("tar", "-xf", file, "-C", layout);
+  const json = (digest: string) =>
+    JSON.parse(readFileSync(join(layout, "blobs", digest.replace(":", "/")), "utf8"));
+
+  test("each blob is what its name says, and all is named from the index", () => {
+    const index = JSON.parse(readFileSync(join(layout, "index.json"), "utf8"));
+    const [{ digest, platform }] = index.manifests;
+    expect(platform).toEqual({ architecture: debian, os: "linux" });
+    const manifest = json(digest);
+    const named = [index.manifests[0], manifest.config, ...manifest.layers];
+    expect(readdirSync(join(layout, "blobs/sha256"))).toHaveLength(named.length);
+    for (const blob of named) {
+      const path = join(layout, "blobs", blob.digest.replace(":", "/"));
+      expect(statSync(path).size).toBe(blob.size);
+      expect(`sha256:${sha256(path)}`).toBe(blob.digest);
+    }
+    const config = json(manifest.config.digest);
+    expect(config.architecture).toBe(debian);
+    expect(config.config.Entrypoint).toEqual(["/usr/bin/spawnbox"]);
+    expect(config.config.Labels["org.opencontainers.image.url"]).toBe(HOMEPAGE);
+    const [layer] = manifest.layers;
+    const unpacked = Bun.gunzipSync(
+      readFileSync(join(layout, "blobs", layer.digest.replace(":", "/"))),
+    );
+    expect(config.rootfs.diff_ids).toEqual([
+      `sha256:${new Bun.CryptoHasher("sha256").update(unpacked).digest("hex")}`,
+    ]);
+  });
+
+  test.skipIf(!Bun.which("skopeo"))("skopeo reads it", () => {
+    const told = JSON.parse(output("skopeo", "inspect", `oci-archive:${file}`));
+    expect(told.Architecture).toBe(debian);
+    expect(told.Labels["org.opencontainers.image.version"]).toBe(version);
+  });
+});
