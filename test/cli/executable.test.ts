@@ -41,6 +41,8 @@ describe("usage", () => {
     "compile",
     "early",
     "token",
+    "help",
+    "completion",
   ];
   test("--help names every subcommand, and each explains itself", () => {
     const { code, out } = spawnbox("--help");
