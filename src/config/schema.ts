@@ -3,7 +3,7 @@
  * written.
  *
  * It gives the TypeScript types (`Static`), the validator (normalize.ts), the JSON Schema (`spawnbox schema`) and the
- * reference table of the README.
+ * reference in config/guide.
  */
 import { type Static, Type } from "@sinclair/typebox";
 import {
