@@ -111,7 +111,7 @@ function packages({ version, tree, executable, init, shared }: DebianInput): Deb
         "and launches each with exactly the user, capabilities, system calls,",
         "namespaces and files that the config gives it.",
       ],
-      depends: "libc6, libcap2, libseccomp2",
+      depends: "libc6 (>= 2.17), libcap2, libseccomp2",
       files: [
         { from: executable, to: "/usr/bin/spawnbox", mode: 0o755 },
         { from: install(UNIT), to: `/lib/systemd/system/${UNIT}`, mode: 0o644 },

@@ -13,6 +13,7 @@ import {
   runtimes,
   sha512hex,
 } from "../../src/make/packages.ts";
+import { HOMEPAGE, MAINTAINER } from "../../src/make/project.ts";
 import { cyclonedx } from "../../src/make/sbom.ts";
 import { version } from "../../src/version.ts";
 import { INC, RUNTIME, inc, runtimeText } from "../../yocto/lock2inc.ts";
@@ -332,6 +333,35 @@ describe("redpesk", () => {
     expect(text).toMatch(new RegExp(`^Version: +${version.replaceAll(".", "\\.")}$`, "m"));
     expect(text).toContain("%global __os_install_post %{nil}");
     expect(text).toContain("%global debug_package %{nil}");
+  });
+
+  test("says what is bundled, under which licences, and leaves the service to systemd's macros", () => {
+    const text = readFileSync(spec, "utf8");
+    const bundled = [...text.matchAll(/^Provides: +bundled\((\S+)\) = (\S+)$/gm)].map(
+      (m) => `${m[1]} ${m[2]}`,
+    );
+    expect(bundled).toEqual([
+      ...productionPackages(lock).map((one) => `npm(${one.name}) ${one.version}`),
+      `bun ${lock.packages["node_modules/bun"]?.version}`,
+    ]);
+    const all = licences([...productionPackages(lock), ...runtimes(lock)])
+      .join(" AND ")
+      .replace("-with-", " WITH ");
+    expect(text).toContain(`\nLicense:        ${all}\n`);
+    for (const macro of ["post", "preun", "postun_with_restart"])
+      expect(text).toContain(`%systemd_${macro} spawnbox.service\n`);
+    expect(text).toContain(`URL:            ${HOMEPAGE}\n`);
+    expect(text).toContain(`${MAINTAINER} - ${version}-1\n`);
+    expect(read(recipe)).toContain(`HOMEPAGE = "${HOMEPAGE}"\n`);
+    expect(read("README.md")).toContain(MAINTAINER.replace(/^The /, ""));
+  });
+
+  test.skipIf(!Bun.which("rpmlint"))("rpmlint finds no error in it", () => {
+    const done = Bun.spawnSync(["rpmlint", spec]);
+    const said = done.stdout.toString();
+    expect(said).toContain(" 1 specfiles checked; ");
+    // The filters beside it are for the packages.
+    expect(said.match(/^.* E: (?!unused-rpmlintrc-filter).*$/gm)).toBeNull();
   });
 
   test.skipIf(!Bun.which("rpmspec"))("rpmspec understands it", () => {
