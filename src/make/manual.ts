@@ -2,16 +2,15 @@
  * `npm run manual`: what packages put below /usr/share besides the executable: pages of the manual and completions, for any
  * architecture. The same sources and date give the same bytes.
  */
-import { mkdirSync } from "node:fs";
+import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import type { Manual } from "../manual/manual.ts";
-import { helpOf } from "../manual/manual.ts";
+import { hostArch, launcherFile } from "../../ffi/launcher/build.ts";
+import { helpOf, type Manual } from "../manual/manual.ts";
 import { readWithOperands } from "../manual/options.ts";
 import { commandLine, UsageError } from "../cli/usage.ts";
-import { SUBCOMMANDS } from "../subcommands.ts";
 import { SHELLS } from "../manual/completion/shells.ts";
 import { configPage, programPage } from "../manual/pages.ts";
-import { commandsOf } from "../manual/program.ts";
+import { type Command, commandsOf } from "../manual/program.ts";
 
 const OPTIONS = {
   date: {
@@ -46,8 +45,24 @@ function today(): string {
   return new Date(time).toISOString().slice(0, 10);
 }
 
+/** The program names the launcher of this machine, which a build for another has not made: an empty file stands in for it. */
+async function loaded(): Promise<Command[]> {
+  const launcher = launcherFile(hostArch);
+  const missing = !existsSync(launcher);
+  if (missing) {
+    mkdirSync(dirname(launcher), { recursive: true });
+    writeFileSync(launcher, "");
+  }
+  try {
+    const { SUBCOMMANDS } = await import("../subcommands.ts");
+    return await commandsOf(SUBCOMMANDS);
+  } finally {
+    if (missing) rmSync(launcher);
+  }
+}
+
 const { dir, date } = commandLine({ name: manual.name, help: helpOf(manual), parse });
-const commands = await commandsOf(SUBCOMMANDS);
+const commands = await loaded();
 const files = {
   "man/man1/spawnbox.1": programPage(commands, date),
   "man/man5/spawnbox.json.5": configPage(date),

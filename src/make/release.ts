@@ -145,11 +145,12 @@ try {
   unpackPackages([...bundled, ...runtimes(lock)], join(tree, "node_modules"));
   packPackages(tree);
   const text = copyright(bundled, join(tree, "node_modules"), runtimes(lock)[0]?.version ?? "");
+  const archs = ["x64", "arm64"] as const;
+  for (const arch of archs) build(arch, tree);
   const shared = join(scratch, "share");
   const bun = join(tree, "node_modules", RUNTIMES[hostArch], "bin", "bun");
   run([bun, "src/make/manual.ts", shared], tree, { SOURCE_DATE_EPOCH: String(epoch) });
-  for (const arch of ["x64", "arm64"] as const) {
-    build(arch, tree);
+  for (const arch of archs) {
     const executable = join(release, `${base}-linux-${arch}`);
     const made = { arch, version: lock.version, epoch, tree, executable, copyright: text };
     const init = join(release, `${base}-init-linux-${arch}`);
