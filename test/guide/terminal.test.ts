@@ -114,6 +114,7 @@ test("the pager is the user's, else less or more; what sudo lets run is no shell
   expect(pagerOf({}, onlyMore)).toBe("more");
   expect(pagerOf({}, () => null)).toBeUndefined();
   for (const none of ["", "cat", " cat "]) expect(pagerOf({ PAGER: none }, all)).toBeUndefined();
-  expect(pagerOf({ PAGER: "sh", SUDO_UID: "1000" }, all)).toBe("less");
+  for (const caller of [{ SUDO_UID: "1000" }, { DOAS_USER: "me" }, { PKEXEC_UID: "1000" }])
+    expect(pagerOf({ PAGER: "sh", ...caller }, all)).toBe("less");
   expect(pagerOf({ SUDO_UID: "1000" }, onlyMore)).toBeUndefined();
 });
