@@ -38,13 +38,14 @@ export const titleOf = (subject: string): string =>
 
 /** Where somebody may find what there is no guide of: names that begin so or are nearly the same, then guides that speak of it most. */
 export function perhaps(word: string): string[] {
+  if (word === "") return [];
   const sought = word.toLowerCase();
   const near = nearest(word, SUBJECTS);
   const named = SUBJECTS.filter((subject) => subject === near || subject.startsWith(sought));
   const mentions = (subject: string) =>
     (guideOf(subject) ?? "").toLowerCase().split(sought).length - 1;
   const speaking = SUBJECTS.map((subject) => ({ subject, count: mentions(subject) }))
-    .filter(({ count }) => sought.length > 1 && count > 0)
+    .filter(({ count }) => count > 0)
     .toSorted((a, b) => b.count - a.count)
     .map(({ subject }) => subject);
   return [...new Set([...named, ...speaking])].slice(0, 3);
