@@ -99,9 +99,11 @@ function packages({ version, tree, executable, init, shared }: DebianInput): Deb
   const pages =
     shared === undefined
       ? []
-      : [...new Bun.Glob("**/*").scanSync(shared)]
-          .toSorted()
-          .map((path) => ({ from: join(shared, path), to: `/usr/share/${path}`, mode: 0o644 }));
+      : [...new Bun.Glob("**/*").scanSync(shared)].toSorted().map((path) => {
+          // Debian's zsh does not look where that of others does.
+          const place = path.replace("zsh/site-functions", "zsh/vendor-completions");
+          return { from: join(shared, path), to: `/usr/share/${place}`, mode: 0o644 };
+        });
   return [
     {
       name: "spawnbox",
