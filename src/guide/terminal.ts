@@ -78,7 +78,7 @@ function piecesOf(text: string, { escapes }: Look): Piece[] {
 function whereto({ to }: Extract<Span, { kind: "link" }>): string {
   const [, subject] = /^([a-z]+)\.md(?:#.*)?$/.exec(to) ?? [];
   if (subject !== undefined) return `(spawnbox help ${subject})`;
-  if (to.startsWith("#")) return "(below or above)";
+  if (to.startsWith("#")) return "(in this guide)";
   return /^[a-z]+:/.test(to) ? `(${to})` : `(${to.replace(/^(\.\.\/)+/, "")} of the sources)`;
 }
 

@@ -3,7 +3,7 @@
  * and network. /etc can be written, /run and /tmp are empty, and nothing of it outlasts the room.
  */
 import { chownSync, existsSync, readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { PATIENCE, type User } from "../served.ts";
 
 const root = join(import.meta.dir, "../..");
@@ -56,6 +56,13 @@ while :; do sleep infinity & wait; done
 `;
 
 const ids: Readonly<Record<User, number>> = { root: 0, "ordinary user": 65534 };
+
+/** Node.js may be where its users have put it. */
+const PATH = [
+  "/tmp/bin",
+  ...["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"],
+  dirname(Bun.which("node") ?? "/usr/bin/node"),
+].join(":");
 
 export interface Ran {
   readonly code: number;
@@ -114,7 +121,7 @@ export class Room {
     const id = ids[this.user];
     const drop = id === 0 ? [] : ["setpriv", `--reuid=${id}`, `--regid=${id}`, "--clear-groups"];
     const ran = Bun.spawn([...inside, ...drop, ...limit, ...shell], {
-      env: { PATH: "/tmp/bin:/usr/sbin:/usr/bin:/sbin:/bin", HOME: PLACE, LANG: "C.UTF-8" },
+      env: { PATH, HOME: PLACE, LANG: "C.UTF-8" },
       stdio: ["ignore", "pipe", "inherit"],
     });
     const output = await ran.stdout.text();
