@@ -20,8 +20,8 @@ import { View } from "./view.ts";
 
 const DEFAULT_UMASK = 0o022;
 
-/** The limits are added by each command. */
-export type SandboxPolicy = Omit<Policy, "rlimits" | "profileLimits">;
+/** The limits and the terminal are added by each command. */
+export type SandboxPolicy = Omit<Policy, "rlimits" | "profileLimits" | "pty">;
 
 /** Who the commands run as; told first, since the texts of the sandbox may name it. */
 export function compileWho(
