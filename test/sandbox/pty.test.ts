@@ -215,15 +215,18 @@ while at < len(data):
     });
   });
 
-  test.each(PY)("[typing] %s, %s: nothing can be typed, however it is asked", async (box, how) => {
-    const { text } = await output(served, `${box}/${how}`, ATTACK);
-    const [first, second, ...rest] = text.trim().split("\n");
-    expect(first).toBe(`[${Array.from({ length: 8 }, () => "'EPERM'").join(", ")}]`);
-    expect(second).toBe("EPERM");
-    expect(rest.at(-1)).toBe("[24, 80]");
-  });
+  test.each(PY.map(([box, how]) => `${box}/${how}`))(
+    "[terminal] nothing can be typed into one of its own, however it is asked: %s",
+    async (verb) => {
+      const { text } = await output(served, verb, ATTACK);
+      const [first, second, ...rest] = text.trim().split("\n");
+      expect(first).toBe(`[${Array.from({ length: 8 }, () => "'EPERM'").join(", ")}]`);
+      expect(second).toBe("EPERM");
+      expect(rest.at(-1)).toBe("[24, 80]");
+    },
+  );
 
-  test("[devpts] no other terminal is there, nor its master", async () => {
+  test("[terminal] in a devpts of its own no other is there, nor its own master", async () => {
     const script = `
 import os
 print(sorted(os.listdir("/dev/pts")))
@@ -260,7 +263,7 @@ for path in ("/dev/console", "/dev/tty1", "/dev/pts/ptmx"):
     expect((await output(served, "host/py", script)).text).toBe("True\n");
   });
 
-  test("[flood] is held back, and ends when it is stopped; and no byte of one that ends is lost", async () => {
+  test("a flood is held back, and ends when it is stopped; and no byte of one that ends is lost", async () => {
     const many = "import os\nfor i in range(200000): os.write(1, b'%07d\\n' % i)";
     let next = 0;
     for await (const { stdout } of served.client.start("p/shown/pyline", { script: many })) {
