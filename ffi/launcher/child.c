@@ -151,7 +151,9 @@ void child(const struct header *plan, int channel, int exit_pipe, char **argv, c
 			/* A change of credentials has cleared it: prctl(2). Where the parent is the namespace's init, it is void. */
 			SYS5(__NR_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
 		}
-		long r = op->code == OP_SECCOMP_LISTENER ? set_told_filter(op, channel) : do_step(plan, op);
+		long r = op->code == OP_SECCOMP_LISTENER ? set_told_filter(op, channel) :
+			 op->code == OP_PTY		? make_terminal(op, channel) :
+							  do_step(plan, op);
 		if (r < 0)
 			give_up(op->code, at, r);
 	}

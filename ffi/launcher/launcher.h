@@ -140,6 +140,24 @@ long set_told_filter(const struct op *op, int channel);
 #define LISTENER_COMES 100u
 /* Likewise: the words are read, and the supervisor has yet to say that the child may go on. */
 #define WORDS_CAME 101u
+/* Likewise: with both ends of the terminal, of which the child waits to hear that they are taken. */
+#define TERMINAL_COMES 102u
+
+/* terminal.c */
+long make_terminal(const struct op *op, int channel);
+
+/* relay.c, in the supervisor */
+struct relay {
+	int master, slave;  /* -1: there is no terminal, or no more */
+	usize begin, end;   /* of what is yet to be written */
+	int held;           /* a CR that may belong to an LF */
+	enum flow { OVER, DRY, FULL, BUSY } flow; /* what it waits for: nothing, the command, the server, its turn */
+};
+/* `fds`: master, slave */
+void take_terminal(struct relay *relay, const int *fds);
+enum flow relay_some(struct relay *relay);
+/* All that the tree has left; it is gone. */
+void relay_rest(struct relay *relay);
 
 /* listener.c, in the supervisor */
 struct listener {
@@ -165,6 +183,7 @@ struct task {
 	int group;    /* fd of the tree's cgroup, or -1 */
 	int pidfd;    /* of the command: a signal can never reach another process that got its number */
 	struct listener listener;
+	struct relay terminal;
 };
 __attribute__((noreturn)) void watch(struct task *task, int signals);
 

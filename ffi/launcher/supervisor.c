@@ -112,6 +112,7 @@ void supervise(const struct header *plan, char **argv, char **envp)
 		.pidfd = -1,
 		.group = -1,
 		.listener = { .fd = -1, .program = find_op(plan, OP_VERDICTS) },
+		.terminal = { .master = -1, .slave = -1 },
 	};
 	int channel[2], exits[2] = { -1, -1 };
 	u64 chld = 1ull << (17 - 1), all = ~0ull;
@@ -193,8 +194,10 @@ void supervise(const struct header *plan, char **argv, char **envp)
 	SYS1(__NR_close, channel[1]);
 	if (exits[1] >= 0)
 		SYS1(__NR_close, exits[1]);
-	/* stdout and stderr belong to the command alone: its closing them must be seen. */
-	close_fds(0, 2);
+	/* stdout and stderr belong to the command alone: its closing them must be seen. With a terminal they are its own, and
+	   what comes from there goes to stdout. */
+	SYS1(__NR_close, 0);
+	close_fds(find_op(plan, OP_PTY) ? 2 : 1, 2);
 
 	for (const struct op *op = first_op(plan); !is_last(plan, op); op = next_op(op)) {
 		if (op->code == OP_GID_MAP && op->numbers[0])

@@ -117,6 +117,7 @@ function describePlan(plan: Plan) {
     privileges: some(plan.privileges),
     params: plan.params?.source,
     pool: plan.pool?.size,
+    pty: plan.policy.pty && { cols: plan.policy.pty.columns, rows: plan.policy.pty.rows },
   });
 }
 

@@ -137,6 +137,16 @@ const WORDS: Readonly<Partial<Record<Step, Readonly<Record<string, Words>>>>> = 
   SETGROUPS: ID_WORDS,
   SETGID: ID_WORDS,
   SETUID: ID_WORDS,
+  PTY: {
+    ENOENT: ({ what }) =>
+      `there is no ${what}: mount devpts at /dev/pts, or give the sandbox mounts, with which it has its own`,
+    ENODEV: "there is no devpts: mount it at /dev/pts, or the kernel has none (CONFIG_UNIX98_PTYS)",
+    ENXIO: "this kernel has no pseudo terminals: CONFIG_UNIX98_PTYS",
+    EIO: "the multiplexer belongs to a devpts that is not there any more",
+    ENOSPC: (_, here) =>
+      `all terminals that the machine may have are open: sysctl kernel.pty.max, of which the last ${here.setting("kernel.pty.reserve") ?? "1024"} (kernel.pty.reserve) are for /dev/pts of the machine`,
+    EINVAL: "the user of the sandbox does not exist in its user namespace",
+  },
   SECUREBITS: {
     EPERM: (_, here) =>
       (here.caps >> BigInt(CAP.SETPCAP)) & 1n

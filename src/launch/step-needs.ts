@@ -143,6 +143,11 @@ export const NEEDS: Readonly<Record<Step, Need>> = {
   CHDIR: { calls: "chdir(2)" },
   SETGROUPS: { calls: "setgroups(2)", cap: CAP.SETGID, ...IDS },
   SETGID: { calls: "setresgid(2)", cap: CAP.SETGID, ...IDS },
+  PTY: {
+    calls: "open(2) of the multiplexer of terminals, ioctl(2) on it, setfsuid(2)",
+    unit: "PrivateDevices= with /dev/pts, SystemCallFilter=@system-service",
+    container: UNCONFINED,
+  },
   SECUREBITS: CAPS,
   SETUID: { calls: "setresuid(2)", cap: CAP.SETUID, ...IDS },
   AMBIENT: CAPS,
@@ -196,6 +201,12 @@ const PARTS: Readonly<Record<string, Partial<Need>>> = {
     calls: "mounting a new proc",
     unit: "ProtectKernelTunables=no, ProtectKernelLogs=no, ProcSubset=all, ProtectProc=default",
     container: "--security-opt systempaths=unconfined (docker), --security-opt unmask=ALL (podman)",
+  },
+  "PTY devpts": {
+    calls: "fsopen(2) and fsmount(2) of a new devpts",
+    cap: CAP.SYS_ADMIN,
+    unit: "SystemCallFilter=@mount",
+    container: "--cap-add SYS_ADMIN --security-opt seccomp=unconfined",
   },
   "FSMOUNT sysfs": {
     calls: "mounting a new sysfs",
