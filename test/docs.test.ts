@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import { compare, readme, regions, rows } from "./docs.ts";
 import { guide, guideMarkdown } from "./guide.ts";
+import { placesMarkdown, placesPage } from "./places-guide.ts";
 
 test.each(regions)("the %s of the README are current: npm run docs", async (region) => {
   const { written, generated } = compare(await Bun.file(readme).text(), region);
@@ -12,4 +13,10 @@ test("the migration guide is current: npm run docs", async () => {
   const cells = rows(guideMarkdown());
   expect(cells.length).toBeGreaterThan(80);
   expect(rows(await Bun.file(guide).text())).toEqual(cells);
+});
+
+test("the page of places is current: npm run docs", async () => {
+  const cells = rows(placesMarkdown());
+  expect(cells.length).toBeGreaterThan(80);
+  expect(rows(await Bun.file(placesPage).text())).toEqual(cells);
 });

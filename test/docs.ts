@@ -1,12 +1,13 @@
 /**
  * `npm run docs`: writes what is generated into README.md: the reference, made from the schema, the variables that are kept
- * back, and the protections; and the migration guide, made from the rows that test/compat proves.
+ * back, and the protections; the migration guide, made from the rows that test/compat proves; and the page of places.
  */
 import { join } from "node:path";
 import { AccessFile } from "../src/access/schema.ts";
 import { referenceMarkdown } from "../src/config/reference.ts";
 import { variablesMarkdown } from "../src/plan/server-variables.ts";
 import { guide, guideMarkdown } from "./guide.ts";
+import { placesMarkdown, placesPage } from "./places-guide.ts";
 import { protectionsMarkdown } from "./protections.ts";
 
 export const readme = join(import.meta.dir, "../README.md");
@@ -50,4 +51,5 @@ if (import.meta.main) {
   }
   await Bun.write(readme, text);
   await Bun.write(guide, guideMarkdown());
+  await Bun.write(placesPage, placesMarkdown());
 }

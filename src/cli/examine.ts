@@ -25,8 +25,10 @@ interface Loaded {
  */
 export async function examine(load: () => Loaded, trial: boolean): Promise<Examined> {
   try {
+    // As a server does: where nothing can be launched, that comes first.
+    const launching = trial ? new Launching() : undefined;
     const { apis, notices } = load();
-    const found = trial ? await tried(apis) : { apis, notices: poolNotices(apis) };
+    const found = launching ? await tried(apis, launching) : { apis, notices: poolNotices(apis) };
     const own = found.apis.flatMap(({ file, notices: all }) =>
       all.map((one) => ({ file, ...one })),
     );
@@ -36,10 +38,7 @@ export async function examine(load: () => Loaded, trial: boolean): Promise<Exami
   }
 }
 
-async function tried(apis: readonly ApiPlan[]): Promise<Loaded> {
-  // As long as nothing is to be launched, nothing is asked of the machine.
-  if (apis.every(({ sandboxes }) => sandboxes.length === 0)) return { apis, notices: [] };
-  const launching = new Launching();
+async function tried(apis: readonly ApiPlan[], launching: Launching): Promise<Loaded> {
   try {
     const prepared = await launching.prepare(apis, { trial: true, lookOnly: true });
     prepared.drop();
