@@ -459,5 +459,9 @@ function filters(room: Room): Place[] {
     ...both("eventfd2"),
     ...both("capset"),
     ...both("setgroups"),
+    ...both("flock"),
+    ...both("statx"),
+    ...both("getgroups"),
+    ...both("epoll_create1"),
   ];
 }

@@ -58,6 +58,8 @@ export function testPlaces(
       const name = keyOf(place.name, user);
       const why = missing.get(place.name);
       if (why !== undefined) {
+        // Told even where only failures are.
+        console.log(`skipped: ${name}: ${why}`);
         test.skip(`${name}: ${why}`, () => {});
         continue;
       }

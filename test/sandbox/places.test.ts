@@ -114,6 +114,15 @@ describe.each(users)("as %s", (user) => {
     },
   );
 
+  test("beside a problem check tells what else will be otherwise", () => {
+    const through = [...without(EPERM, "fsopen"), "prlimit", "--nofile=512:512", ...drop(user)];
+    const { problems, notices } = checked(through, config({ profile: "minimal" }));
+    expect(problems).toHaveLength(1);
+    expect(notices).toContainEqual(
+      expect.objectContaining({ message: expect.stringMatching(/lower limit holds/) }),
+    );
+  });
+
   test("a lower hard limit than the profile's holds, and is a notice; one of the config's own is refused in the words of check", () => {
     const through = ["prlimit", "--nofile=512:512", ...drop(user)];
     const limits = ["/bin/sh", "-c", "ulimit -Hn; ulimit -Sn"];
