@@ -16,7 +16,10 @@ test("the migration guide is current: npm run docs", async () => {
 });
 
 test("the page of places is current: npm run docs", async () => {
-  const cells = rows(placesMarkdown());
-  expect(cells.length).toBeGreaterThan(80);
-  expect(rows(await Bun.file(placesPage).text())).toEqual(cells);
+  const made = placesMarkdown();
+  const page = await Bun.file(placesPage).text();
+  const sentences = (text: string) => text.split("\n").filter((line) => /^\d+\. /.test(line));
+  expect(rows(made).length).toBeGreaterThan(80);
+  expect(rows(page)).toEqual(rows(made));
+  expect(sentences(page)).toEqual(sentences(made));
 });

@@ -37,37 +37,30 @@ function works(row: Known | undefined): string {
   return running.length === 0 ? "none" : running.join(", ");
 }
 
-/** Sentences of a place, each with those of whom it is said, where that is not everybody and everything. */
-function told(rows: readonly Known[]): string {
-  const said = new Map<string, number>();
-  for (const { cells, start } of rows) {
-    const all = [
-      ...Object.values(cells).filter((text) => text !== RUNS),
-      ...(start === "" || start === SERVES ? [] : [start]),
-    ];
-    for (const text of new Set(all.map(short))) said.set(text, (said.get(text) ?? 0) + 1);
-  }
-  return [...said.keys()].map((text) => `\`${text.replaceAll("`", "'")}\``).join("; ");
+/** Sentences that are said of a place. */
+function told(rows: readonly Known[]): string[] {
+  const all = rows.flatMap(({ cells, start }) => [...Object.values(cells), start]);
+  const none = new Set([RUNS, SERVES, ""]);
+  return [...new Set(all.filter((text) => !none.has(text)).map(short))];
 }
 
+/** A table, and the sentences in it by their numbers. */
 function table(rows: readonly Known[]): string {
   const places = [...Map.groupBy(rows, ({ place }) => place)];
-  return [
-    [
-      "place",
-      "as root",
-      "as an ordinary user",
-      "what `check` and the launch say of the rest, with the option that gives it",
-    ],
+  const said = told(rows);
+  const lines = [
+    ["place", "as root", "as an ordinary user", "says"],
     ["---", "---", "---", "---"],
     ...places.map(([place, of]) => [
       place,
       ...USERS.map((user) => works(of.find((row) => row.user === user))),
-      told(of),
+      told(of)
+        .map((text) => said.indexOf(text) + 1)
+        .join(", "),
     ]),
-  ]
-    .map((cells) => `| ${cells.map(cell).join(" | ")} |`)
-    .join("\n");
+  ].map((cells) => `| ${cells.map(cell).join(" | ")} |`);
+  const list = said.map((text, i) => `${i + 1}. \`${text.replaceAll("`", "'")}\``);
+  return [lines.join("\n"), ...(list.length > 0 ? [list.join("\n")] : [])].join("\n\n");
 }
 
 export function placesMarkdown(): string {
@@ -86,7 +79,7 @@ CONFIG\`, executed as the server will be, says so before anything is served, in 
 there is.
 
 Each row was seen by a test: in that place each of the four profiles was checked, launched and served, and either its command ran
-or check, launch and start said the same sentence. \`minimal\`, \`network\` and \`device\` have namespaces of their own; \`admin\` has none,
+or check, launch and start said the same sentence, which stands below its table, with the option that gives the rest. \`minimal\`, \`network\` and \`device\` have namespaces of their own; \`admin\` has none,
 and runs nearly everywhere.
 
 A config for places that differ marks what may be missing: a sandbox with \`"optional": true\` is not served where it cannot be had,

@@ -10,6 +10,8 @@ export interface Unit {
 const one = (users: readonly User[], ...properties: string[]): Unit => ({
   ...{ name: properties.map((property) => `\`${property}\``).join(" "), properties, users },
 });
+/** Otherwise what is denied kills, and nobody can say why. */
+const DENIED = "SystemCallErrorNumber=EPERM";
 const ROOT: readonly User[] = ["root"];
 const BOTH: readonly User[] = ["root", "ordinary user"];
 
@@ -51,8 +53,6 @@ export const UNITS: readonly Unit[] = [
   one(ROOT, "PrivateNetwork=yes"),
   one(ROOT, "PrivateIPC=yes"),
   one(BOTH, "PrivateUsers=yes"),
-  one(ROOT, "PrivateMounts=yes"),
-  one(ROOT, "ProtectSystem=full"),
   one(ROOT, "ProtectSystem=strict"),
   one(ROOT, "ProtectHome=yes"),
   one(ROOT, "ProtectHostname=yes"),
@@ -62,7 +62,6 @@ export const UNITS: readonly Unit[] = [
   one(ROOT, "ProtectKernelLogs=yes"),
   one(ROOT, "ProtectControlGroups=yes"),
   one(BOTH, "ProtectProc=invisible"),
-  one(ROOT, "ProtectProc=ptraceable"),
   one(ROOT, "ProcSubset=pid"),
   one(ROOT, "RestrictAddressFamilies=AF_UNIX"),
   one(ROOT, "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6"),
@@ -72,18 +71,17 @@ export const UNITS: readonly Unit[] = [
   one(ROOT, "LockPersonality=yes"),
   one(ROOT, "MemoryDenyWriteExecute=yes"),
   one(ROOT, "SystemCallArchitectures=native"),
-  one(BOTH, "SystemCallFilter=@system-service"),
-  one(ROOT, "SystemCallFilter=@system-service @mount"),
-  one(BOTH, "SystemCallFilter=~@privileged"),
-  one(ROOT, "SystemCallFilter=~@resources"),
+  one(BOTH, "SystemCallFilter=@system-service", DENIED),
+  one(ROOT, "SystemCallFilter=@system-service @mount @sandbox", DENIED),
+  one(BOTH, "SystemCallFilter=@system-service @mount @sandbox @privileged", DENIED),
+  one(BOTH, "SystemCallFilter=~@privileged", DENIED),
+  one(ROOT, "SystemCallFilter=~@resources", DENIED),
   one(ROOT, "CapabilityBoundingSet=~CAP_SYS_ADMIN"),
   one(BOTH, "CapabilityBoundingSet="),
   one(["ordinary user"], "DynamicUser=yes"),
-  one(ROOT, "DevicePolicy=closed"),
   one(ROOT, "LimitNOFILE=512"),
   one(ROOT, "TasksMax=64"),
   one(ROOT, "Delegate=yes"),
-  one(ROOT, "UMask=0077"),
   one(ROOT, "SecureBits=noroot"),
   {
     name: `all of ${HARMLESS.map((property) => `\`${property}\``).join(" ")}`,
