@@ -4,6 +4,7 @@ import { AccessFile } from "../src/access/schema.ts";
 import { referenceMarkdown } from "../src/config/reference.ts";
 import { variablesMarkdown } from "../src/plan/server-variables.ts";
 import { guideMarkdown } from "./guide.ts";
+import { placesMarkdown } from "./places-guide.ts";
 import { protectionsMarkdown } from "./protections.ts";
 
 const root = join(import.meta.dir, "..");
@@ -41,6 +42,7 @@ ${protectionsMarkdown()}
 export const GENERATED: Readonly<Record<string, () => string>> = {
   "config/guide/reference.md": reference,
   "config/guide/migration.md": guideMarkdown,
+  "config/guide/places.md": placesMarkdown,
   "test/sandbox/README.md": protections,
 };
 

@@ -8,6 +8,7 @@ import config from "../../config/guide/config.md" with { type: "file" };
 import early from "../../config/guide/early.md" with { type: "file" };
 import migration from "../../config/guide/migration.md" with { type: "file" };
 import output from "../../config/guide/output.md" with { type: "file" };
+import places from "../../config/guide/places.md" with { type: "file" };
 import plugins from "../../config/guide/plugins.md" with { type: "file" };
 import reference from "../../config/guide/reference.md" with { type: "file" };
 import sandboxing from "../../config/guide/sandboxing.md" with { type: "file" };
@@ -21,6 +22,7 @@ const FILES: Readonly<Record<string, string>> = {
   output,
   access,
   services,
+  places,
   early,
   boards,
   plugins,

@@ -48,18 +48,18 @@ const WORDS: Readonly<Partial<Record<Step, Readonly<Record<string, Words>>>>> = 
     ENOENT:
       "/proc/self/fd is not there: mount proc at /proc, and let the server see its own files in it",
   },
-  PIPE: { EMFILE: files },
+  PIPE: { EMFILE: files, EINVAL: ID_WORDS["EINVAL"] ?? "" },
   UID_MAP: {
     EPERM: maps,
     EACCES: maps,
     EINVAL: ID_WORDS["EINVAL"] ?? "",
-    ENOENT: "/proc does not show the launcher's own child: hidepid= of /proc, ProtectProc=default",
+    ENOENT: hiddenChild,
   },
   GID_MAP: {
     EPERM: maps,
     EACCES: maps,
     EINVAL: ID_WORDS["EINVAL"] ?? "",
-    ENOENT: "/proc does not show the launcher's own child: hidepid= of /proc, ProtectProc=default",
+    ENOENT: hiddenChild,
   },
   CGROUP: { EBADF: "the sandbox has no control group, and limits that are not optional" },
   JOIN_NET: {
@@ -217,12 +217,20 @@ function files(_: Failure, here: Confinement): string {
 }
 
 function maps(failure: Failure, here: Confinement): string {
+  if (here.foreignProc)
+    return "the /proc that is mounted here is of another pid namespace than the server's: mount -t proc proc /proc";
   return (
     userNamespaces(failure, here) ??
     (here.fewIds || here.container !== undefined
       ? `the server may not map the ids of the sandbox, as its own namespace maps only some: ${option(here, IDS)}`
       : `the server may not map the ids of the sandbox: it needs ${capabilityName(CAP.SETUID)} and ${capabilityName(CAP.SETGID)}, or to be the sandbox's user itself`)
   );
+}
+
+function hiddenChild(failure: Failure, here: Confinement): string {
+  return here.foreignProc
+    ? maps(failure, here)
+    : "/proc does not show the launcher's own child: hidepid= of /proc, ProtectProc=default";
 }
 
 function readOnlyProc({ what }: Failure, here: Confinement): string {

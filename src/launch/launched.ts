@@ -110,8 +110,8 @@ export class LaunchedTask implements Task {
       // With a terminal the pipe of stdout is the supervisor's, which passes on what comes there.
       if (identity && !pty) {
         // Opening /dev/stdout opens the pipe anew, which only its owner may.
-        fchownSync(stdoutEnd, identity.uid, identity.gid);
-        fchownSync(stderrEnd, identity.uid, identity.gid);
+        giveAway(stdoutEnd, identity);
+        giveAway(stderrEnd, identity);
       }
       this.#supervisor = Bun.spawn({
         cmd: [launcherPath(), ...(argv ?? [])],
@@ -351,12 +351,21 @@ export class LaunchedTask implements Task {
   }
 }
 
+function giveAway(pipeEnd: number, { uid, gid }: { uid: number; gid: number }): void {
+  try {
+    fchownSync(pipeEnd, uid, gid);
+  } catch (error) {
+    throw new CError("fchown", "output", codeOf(error));
+  }
+}
+
 function spawnFailure(error: unknown): LaunchError {
   if (error instanceof LaunchError) return error;
   const isCall = error instanceof CError;
   const code = isCall ? error.errno : codeOf(error);
   const step = isCall ? "PIPE" : "SPAWN";
-  const words = hint({ step, errno: code, what: "" }, confinement());
+  const what = isCall ? error.what : "";
+  const words = hint({ step, errno: code, what }, confinement());
   return new LaunchError("spawn", isCall ? error.call : "launcher", code, words);
 }
 

@@ -94,6 +94,30 @@ const BROKEN: readonly Run[] = [
   },
 ];
 
+/** The other hierarchies of control groups that systemd makes. */
+const HIERARCHIES: readonly Run[] = [
+  {
+    name: "boot with control groups v1",
+    kernel: "6.1",
+    append: [
+      "systemd.unified_cgroup_hierarchy=0",
+      "systemd.legacy_systemd_cgroup_controller=1",
+      "spawnbox.checks=hierarchy",
+      "spawnbox.hierarchy=v1",
+    ],
+  },
+  {
+    name: "boot with hybrid control groups",
+    kernel: "5.10",
+    append: [
+      "systemd.unified_cgroup_hierarchy=0",
+      "systemd.legacy_systemd_cgroup_controller=0",
+      "spawnbox.checks=hierarchy",
+      "spawnbox.hierarchy=hybrid",
+    ],
+  },
+];
+
 /** By way of an initramfs, which starts, in the end, the init named here. */
 const starts = (init: string) => `spawnbox.starts=${init}`;
 
@@ -126,7 +150,7 @@ export function boots({ kernel, boot = "", checks, suites, native }: Wanted): Ru
       ...word("suites", suites ?? SUITES[run.kernel]),
     ],
   }));
-  const others = [...BROKEN, ...(native ? INITRAMFS : [])];
+  const others = [...BROKEN, ...HIERARCHIES, ...(native ? INITRAMFS : [])];
   const runs = checks === undefined ? [...whole, ...others] : whole;
   return runs.filter(
     (run) => (kernel === undefined || run.kernel === kernel) && run.name.includes(boot),

@@ -9,7 +9,9 @@ import { commandLine, UsageError } from "../../src/cli/usage.ts";
 import { TARGETS, type Target } from "./arch.ts";
 import { boots, type Run } from "./boots.ts";
 import { cacheDir, image } from "./image.ts";
-import { KERNELS } from "./kernel.ts";
+import { type Known, readRows, WRITES, writeRows } from "../places/rows.ts";
+import type { Row } from "../places/seen.ts";
+import { type Kernel, KERNELS } from "./kernel.ts";
 import { needPrograms } from "./packages.ts";
 import { payload } from "./payload.ts";
 import type { Said } from "./protocol.ts";
@@ -80,7 +82,11 @@ let passed = 0;
 let skipped = 0;
 /** Told once more at the end. */
 const failures: string[] = [];
-const onSaid = (boot: string) => (said: Said) => {
+/** Rows of places, as they are to be committed. */
+const rows: Known[] = [];
+const committed = readRows();
+const onSaid = (boot: string, kernel: Kernel) => (said: Said) => {
+  if (said.kind === "seen") compareRow(boot, kernel, said.row);
   if (said.kind === "time") times.push([`${boot}: ${said.name}`, said.seconds]);
   if (said.kind === "ok") passed++;
   if (said.kind === "ok") console.log(`ok ${boot}: ${said.name}`);
@@ -93,6 +99,28 @@ const onSaid = (boot: string) => (said: Said) => {
     console.log(failures.at(-1));
   }
 };
+
+/** Where a kernel says otherwise than the newer one, its row has its name. */
+function compareRow(boot: string, kernel: Kernel, row: Row): void {
+  const own = { ...row, place: `${row.place}, Linux ${kernel}` };
+  const equals = (one: Row, other: Row) =>
+    one.start === other.start && Bun.deepEquals(one.cells, other.cells);
+  const named = (place: string) =>
+    [...rows, ...committed].find((one) => one.place === place && one.user === row.user);
+  const known = named(own.place) ?? named(row.place);
+  const name = `${boot}: what is seen of ${row.place}, ${row.user}, is what is committed`;
+  if (WRITES) {
+    const plain = named(row.place);
+    if (kernel === "6.1" || !plain) rows.push({ ...row, kind: "units, as they are" });
+    else if (!equals(plain, row)) rows.push({ ...own, kind: "units, as they are" });
+  } else if (known && equals(known, row)) {
+    passed++;
+    console.log(`ok ${name}`);
+  } else {
+    failures.push(`not ok ${name}: ${JSON.stringify(row)}`);
+    console.log(failures.at(-1));
+  }
+}
 
 await needPrograms(target);
 const machine = await timed("root image", image(target));
@@ -115,7 +143,7 @@ for (const run of runs) {
     append,
     log,
     silence: SILENCE[arch],
-    onSaid: onSaid(name),
+    onSaid: onSaid(name, kernel),
   };
   if (disabled) await loaded.setExecutable(disabled, false);
   const ended = await timed(name, boot(started));
@@ -130,6 +158,12 @@ const table = times
   .join("\n");
 writeFileSync(join(cacheDir(), `timing-${arch}.txt`), `${table}\n`);
 console.log(`\n${table}\n\nboot logs: ${logs.join(" ")}`);
+if (WRITES && rows.length > 0)
+  writeRows(
+    rows,
+    rows.map(({ place }) => place),
+    [],
+  );
 for (const failure of failures) console.log(failure);
 console.log(
   `${passed} passed, ${failures.length} failed${skipped > 0 ? `, ${skipped} skipped` : ""}`,

@@ -1,6 +1,6 @@
 /** The executable as its user meets it: usage, exit codes, and that nothing around it changes what it does. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { chmodSync, copyFileSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { copyOfSamples } from "../samples.ts";
@@ -256,6 +256,12 @@ test.if(isRoot)("root refuses a config that others can change, and others do not
   expect(spawnboxAs("ordinary user", "check", file).code).toBe(0);
   chmodSync(file, 0o644);
   expect(spawnboxAs("root", "check", file).code).toBe(0);
+});
+
+test("it asks for glibc 2.17, as the page of places says, and for no later one", () => {
+  const text = readFileSync(program).toString("latin1");
+  const versions = [...text.matchAll(/\bGLIBC_2\.(\d+)\b/g)].map(([, minor]) => Number(minor));
+  expect(Math.max(...versions)).toBe(17);
 });
 
 test("an unreachable server is exit code 3", () => {
