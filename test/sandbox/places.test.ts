@@ -2,7 +2,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import {
   chmodSync,
-  copyFileSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -15,7 +14,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { isRoot, serve, type User, users } from "../served.ts";
+import { isRoot, programIn, serve, type User, users } from "../served.ts";
 import denied from "./denied.py" with { type: "text" };
 
 let dir = "";
@@ -23,8 +22,7 @@ beforeAll(() => {
   dir = mkdtempSync(join(tmpdir(), "spawnbox-places-"));
   chmodSync(dir, 0o755);
   writeFileSync(join(dir, "denied.py"), denied);
-  copyFileSync(join(import.meta.dir, "../../dist/spawnbox"), join(dir, "spawnbox"));
-  chmodSync(join(dir, "spawnbox"), 0o755);
+  programIn(dir);
 });
 afterAll(() => rmSync(dir, { recursive: true }));
 

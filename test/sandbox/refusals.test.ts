@@ -1,17 +1,9 @@
 /** What is told of a launch that a place does not allow: the cause here, the option or setting, and never code or a stack. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import {
-  chmodSync,
-  copyFileSync,
-  existsSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { isRoot, serve } from "../served.ts";
+import { isRoot, programIn, serve } from "../served.ts";
 import denied from "./denied.py" with { type: "text" };
 
 let dir = "";
@@ -19,8 +11,7 @@ beforeAll(() => {
   dir = mkdtempSync(join(tmpdir(), "spawnbox-refusals-"));
   chmodSync(dir, 0o755);
   writeFileSync(join(dir, "denied.py"), denied);
-  copyFileSync(join(import.meta.dir, "../../dist/spawnbox"), join(dir, "spawnbox"));
-  chmodSync(join(dir, "spawnbox"), 0o755);
+  programIn(dir);
 });
 afterAll(() => rmSync(dir, { recursive: true }));
 
