@@ -17,12 +17,56 @@ function step(title: string, ...command: string[]): boolean {
   return done.success;
 }
 
-/** Sums an attribute over the top-level suites of a JUnit report. */
-function total(report: string, attribute: string): number {
-  const head = /<testsuites\b[^>]*>/.exec(report)?.[0] ?? "";
-  return Number(new RegExp(`\\b${attribute}="(\\d+)"`).exec(head)?.[1] ?? 0);
+/**
+ * What runs beside everything else, in a process of its own, as it mostly waits: suites that run nothing as another user, so that
+ * what others do to all processes of a user, or count of them, does not concern them.
+ */
+const BESIDE = /^test\/(api|config|encoders|plan|plugins|server)\//;
+/** What serves for real does so as several users. */
+const SERVES = /^import \{[^}]*\b(serve|users)\b[^}]*\} from "\.\.\/served\.ts"/m;
+
+/** Files of tests below test, by whether they run beside the others. */
+function groups(): string[][] {
+  const files = [...new Bun.Glob("test/**/*.test.ts").scanSync({ cwd: root })].toSorted();
+  const isBeside = (file: string) =>
+    BESIDE.test(file) && !SERVES.test(readFileSync(join(root, file), "utf8"));
+  const alone = files.filter((file) => !isBeside(file));
+  return [alone, files.filter(isBeside)].map((group) => group.map((file) => `./${file}`));
 }
 
+interface Report {
+  readonly ok: boolean;
+  readonly passed: number;
+  readonly failed: number;
+  readonly skipped: number;
+  /** Seconds by file. */
+  readonly times: readonly (readonly [file: string, seconds: number])[];
+}
+
+/** Runs suites to their end; only what fails is told. */
+async function suites(files: readonly string[], report: string): Promise<Report> {
+  const how = ["--timeout", "30000", "--only-failures", "--reporter=junit"];
+  const command = [bun, "test", ...how, `--reporter-outfile=${report}`, ...files];
+  const ok =
+    (await Bun.spawn(command, { cwd: root, stdio: ["ignore", "inherit", "inherit"] }).exited) === 0;
+  const xml = readFileSync(report, "utf8");
+  const head = /<testsuites\b[^>]*>/.exec(xml)?.[0] ?? "";
+  /** Over the top-level suites, which are files. */
+  const total = (attribute: string) =>
+    Number(new RegExp(`\\b${attribute}="(\\d+)"`).exec(head)?.[1] ?? 0);
+  const [failures, skipped] = [total("failures"), total("skipped")];
+  const suite = /^ {2}<testsuite name="([^"]*)".* time="([\d.]+)"/gm;
+  return {
+    ok,
+    passed: total("tests") - failures - skipped,
+    // One that ends before it reports has failed, too.
+    failed: ok ? failures : Math.max(failures, 1),
+    skipped,
+    times: [...xml.matchAll(suite)].map(([, file = "", seconds]) => [file, Number(seconds)]),
+  };
+}
+
+const SLOWEST = 15;
 const scratch = mkdtempSync(join(tmpdir(), "spawnbox-test-"));
 let failed = 0;
 let passed = 0;
@@ -38,25 +82,21 @@ try {
     if (step(title, ...command)) passed++;
     else failed++;
   }
-  const report = join(scratch, "junit.xml");
+  console.log("\n── suites");
   const only = process.argv.slice(2);
-  const ok = step(
-    "suites",
-    bun,
-    "test",
-    "--timeout",
-    "30000",
-    "--only-failures",
-    "--reporter=junit",
-    `--reporter-outfile=${report}`,
-    ...only,
+  const wanted = only.length > 0 ? [only] : groups();
+  const reports = await Promise.all(
+    wanted.map((files, i) => suites(files, join(scratch, `junit-${i}.xml`))),
   );
-  const xml = readFileSync(report, "utf8");
-  const failures = total(xml, "failures");
-  skipped = total(xml, "skipped");
-  passed += total(xml, "tests") - failures - skipped;
-  failed += failures;
-  if (!ok && failures === 0) failed++;
+  for (const report of reports) {
+    passed += report.passed;
+    failed += report.failed;
+    skipped += report.skipped;
+  }
+  const times = reports.flatMap((report) => report.times).toSorted(([, a], [, b]) => b - a);
+  console.log("\nthe slowest files:");
+  for (const [file, seconds] of times.slice(0, SLOWEST))
+    console.log(`${seconds.toFixed(1).padStart(7)} s  ${file}`);
 } finally {
   rmSync(scratch, { recursive: true });
 }
