@@ -5,7 +5,6 @@ import {
   existsSync,
   linkSync,
   mkdtempSync,
-  readFileSync,
   realpathSync,
   rmSync,
   statSync,
@@ -13,7 +12,6 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { listChildren, reapChild, stateOfChild } from "../ffi/children.ts";
 import type { Reply } from "../src/api/reply.ts";
 import { type AfbClient, connect } from "../src/client.ts";
 
@@ -88,24 +86,11 @@ export interface ServeOptions {
   readonly argv?: readonly string[];
 }
 
-/**
- * A process that has launched something itself gets the supervisors of killed servers (launch/orphans.ts), and nobody else reaps
- * them: each holds a key of the 200 that an ordinary user may have.
- */
-function reapSupervisors(): void {
-  // Executed by a number in /proc/self/fd, which is the name.
-  const isLauncher = (pid: number) =>
-    /^\d+ \(\d+\) Z /.test(readFileSync(`/proc/${pid}/stat`, "utf8"));
-  for (const pid of listChildren())
-    if (stateOfChild(pid) === "dead" && isLauncher(pid)) reapChild(pid);
-}
-
 /** Serves `config` (an object, written to a file that only exists meanwhile). */
 export async function serve(
   config: unknown,
   { user = users[0], through = [], first = [], argv = [] }: ServeOptions = {},
 ): Promise<Served> {
-  reapSupervisors();
   const dir = mkdtempSync(join(tmpdir(), "spawnbox-served-"));
   chmodSync(dir, 0o755);
   const file = join(dir, "config.json");
