@@ -25,13 +25,23 @@ const BESIDE = /^test\/(api|config|encoders|plan|plugins|server)\//;
 /** What serves for real does so as several users. */
 const SERVES = /^import \{[^}]*\b(serve|users)\b[^}]*\} from "\.\.\/served\.ts"/m;
 
-/** Files of tests below test, by whether they run beside the others. */
-function groups(): string[][] {
+/**
+ * What launches within the process of the tests. From then on orphans come to that process (launch/orphans.ts), where nobody reaps
+ * them: after hundreds of killed servers no key would be left for their user. So it is a process of its own, before the others.
+ */
+const WITHIN = /^test\/(launch\/|sandbox\/attack-identity\.)/;
+
+/** Files of tests, by the process they run in. */
+function groups(): { first: string[]; then: string[][] } {
   const files = [...new Bun.Glob("test/**/*.test.ts").scanSync({ cwd: root })].toSorted();
-  const isBeside = (file: string) =>
-    BESIDE.test(file) && !SERVES.test(readFileSync(join(root, file), "utf8"));
-  const alone = files.filter((file) => !isBeside(file));
-  return [alone, files.filter(isBeside)].map((group) => group.map((file) => `./${file}`));
+  const groupOf = (file: string) => {
+    if (WITHIN.test(file)) return "within";
+    const isBeside = BESIDE.test(file) && !SERVES.test(readFileSync(join(root, file), "utf8"));
+    return isBeside ? "beside" : "alone";
+  };
+  const { within = [], beside = [], alone = [] } = Object.groupBy(files, groupOf);
+  const exactly = (group: string[]) => group.map((file) => `./${file}`);
+  return { first: exactly(within), then: [exactly(alone), exactly(beside)] };
 }
 
 interface Report {
@@ -84,10 +94,11 @@ try {
   }
   console.log("\n── suites");
   const only = process.argv.slice(2);
-  const wanted = only.length > 0 ? [only] : groups();
-  const reports = await Promise.all(
-    wanted.map((files, i) => suites(files, join(scratch, `junit-${i}.xml`))),
-  );
+  const report = (name: string) => join(scratch, `${name}.xml`);
+  const { first, then } = only.length > 0 ? { first: only, then: [] } : groups();
+  const reports = [await suites(first, report("first"))];
+  const beside = then.map((files, i) => suites(files, report(`${i}`)));
+  reports.push(...(await Promise.all(beside)));
   for (const report of reports) {
     passed += report.passed;
     failed += report.failed;
