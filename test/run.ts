@@ -22,21 +22,22 @@ function step(title: string, ...command: string[]): boolean {
  * what others do to all processes of a user, or count of them, does not concern them.
  */
 const BESIDE = /^test\/(api|config|encoders|plan|plugins|server)\//;
-/** What serves for real does so as several users. */
-const SERVES = /^import \{[^}]*\b(serve|users)\b[^}]*\} from "\.\.\/served\.ts"/m;
+/** But not what serves for real, which it does as several users, nor what looks at the memory of its own process. */
+const APART =
+  /process\.memoryUsage|^import \{[^}]*\b(serve|users)\b[^}]*\} from "\.\.\/served\.ts"/m;
 
 /**
- * What launches within the process of the tests. From then on orphans come to that process (launch/orphans.ts), where nobody reaps
+ * What launches within the process of the tests, as `check` does. From then on orphans come to that process (launch/orphans.ts), where nobody reaps
  * them: after hundreds of killed servers no key would be left for their user. So it is a process of its own, before the others.
  */
-const WITHIN = /^test\/(launch\/|sandbox\/attack-identity\.)/;
+const WITHIN = /^test\/(launch\/|compat\/|cli\/(check|several)\.|sandbox\/attack-identity\.)/;
 
 /** Files of tests, by the process they run in. */
 function groups(): { first: string[]; then: string[][] } {
   const files = [...new Bun.Glob("test/**/*.test.ts").scanSync({ cwd: root })].toSorted();
   const groupOf = (file: string) => {
     if (WITHIN.test(file)) return "within";
-    const isBeside = BESIDE.test(file) && !SERVES.test(readFileSync(join(root, file), "utf8"));
+    const isBeside = BESIDE.test(file) && !APART.test(readFileSync(join(root, file), "utf8"));
     return isBeside ? "beside" : "alone";
   };
   const { within = [], beside = [], alone = [] } = Object.groupBy(files, groupOf);
