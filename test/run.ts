@@ -2,7 +2,7 @@
  * `npm test`: type check, format check, build, then every suite; the last line counts. Fails when anything failed, or when
  * nothing ran.
  */
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -27,8 +27,9 @@ const APART =
   /process\.memoryUsage|^import \{[^}]*\b(serve|users)\b[^}]*\} from "\.\.\/served\.ts"/m;
 
 /**
- * What launches within the process of the tests, as `check` does. From then on orphans come to that process (launch/orphans.ts), where nobody reaps
- * them: after hundreds of killed servers no key would be left for their user. So it is a process of its own, before the others.
+ * What launches within the process of the tests, as `check` does. From then on orphans come to that process (launch/orphans.ts),
+ * where nobody reaps them: after hundreds of killed servers no key would be left for their user. So it is a process of its own,
+ * before the others.
  */
 const WITHIN = /^test\/(launch\/|compat\/|cli\/(check|several)\.|sandbox\/attack-identity\.)/;
 
@@ -60,7 +61,8 @@ async function suites(files: readonly string[], report: string): Promise<Report>
   const command = [bun, "test", ...how, `--reporter-outfile=${report}`, ...files];
   const ok =
     (await Bun.spawn(command, { cwd: root, stdio: ["ignore", "inherit", "inherit"] }).exited) === 0;
-  const xml = readFileSync(report, "utf8");
+  // There is none of one that has died.
+  const xml = existsSync(report) ? readFileSync(report, "utf8") : "";
   const head = /<testsuites\b[^>]*>/.exec(xml)?.[0] ?? "";
   /** Over the top-level suites, which are files. */
   const total = (attribute: string) =>
