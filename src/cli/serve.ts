@@ -50,33 +50,43 @@ export async function serve(
   const prepare = async (loaded: Loaded, trial = true) => {
     const launches = await launching.prepare(loaded.apis, { trial });
     const found = [...loaded.notices, ...launches.notices];
-    return { ...loaded, apis: withNotices(launches.apis, found), launches, loaded };
+    const apis = withNotices(launches.apis, found);
+    const isOther = found.length > 0 || launches.apis.some((api, i) => api !== loaded.apis[i]);
+    return { ...loaded, apis, isOther, launches, loaded };
   };
   let current: Loaded & { readonly loaded: Loaded };
   try {
-    // So early much is still to come; what serves then is tried when the service takes over.
-    const prepared = await prepare(load(sources, access), early === undefined);
-    prepared.launches.use();
-    current = prepared;
+    const untried = load(sources, access);
+    current = { ...untried, loaded: untried };
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
-    console.error(
-      `${error.message}\nspawnbox serve: not started: ${error.problems.length} problem(s) above`,
-    );
-    return 1;
+    return refuse(error);
   }
   let reload = (): Promise<ReloadResult<Reloaded>> =>
     Promise.reject(new AfbError("not-available", "the server is still starting"));
   const accounts = new Accounts();
   let registry: Registry | undefined;
-  let server: RunningServer;
+  let server: RunningServer | undefined;
   let room: Room;
+  // So early much is still to come; what serves then is tried when the service takes over.
+  const trial = prepare(current.loaded, early === undefined).then((prepared) => {
+    prepared.launches.use();
+    current = prepared;
+    // Most often all is as it was loaded.
+    if (prepared.isOther) registry?.replace(prepared.apis);
+  });
+  // Looked at below, also where something else fails first.
+  trial.catch(() => {});
   try {
+    const begun = beginsByItself(current.apis);
+    // Of a config that is refused nothing is to have run; else the kernel tries while we make the rest.
+    await (begun ? trial : new Promise(setImmediate));
     const endpoints = endpointsOf(places);
     room = roomFor(concurrency, endpoints.length);
     registry = createRegistry({
       apis: current.apis,
       launch: launching.launch,
+      ...(!begun && { tried: trial }),
       admission: room.admission,
       explain,
       granted: (caller) => current.access.of(caller),
@@ -86,17 +96,22 @@ export async function serve(
       },
       verbs: { monitor: [reloadVerb(() => reload())] },
     });
-    await registry.start();
+    if (begun) await registry.start();
     const { connections } = room;
     server = await startServer({
       ...{ endpoints, origins, hosts, base, pages, registry, version, connections },
     });
+    await trial;
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    console.error(`spawnbox serve: ${indented(reason)}`);
-    // What onload actions have started.
-    await registry?.close();
+    const [tried] = await Promise.allSettled([trial]);
+    // With what onload actions have started.
+    await Promise.all([server?.close(), registry?.close()]);
     await launching.close();
+    if (error instanceof ConfigError) return refuse(error);
+    if (tried.status === "rejected" && error === tried.reason) throw error;
+    console.error(
+      `spawnbox serve: ${indented(error instanceof Error ? error.message : String(error))}`,
+    );
     return 1;
   }
   const serving: Serving = {
@@ -148,6 +163,18 @@ export async function serve(
   await launching.close();
   serving.manager.close();
   return 0;
+}
+
+/** Whether something of these configs runs before anybody calls: actions at the start, and modules of plugins. */
+const beginsByItself = (apis: readonly ApiPlan[]): boolean =>
+  apis.some(
+    ({ actions, plugins = [] }) =>
+      plugins.length + (actions?.onload.length ?? 0) + (actions?.onstart.length ?? 0) > 0,
+  );
+
+function refuse({ message, problems }: ConfigError): number {
+  console.error(`${message}\nspawnbox serve: not started: ${problems.length} problem(s) above`);
+  return 1;
 }
 
 /** Throws an Error that says what is wrong with what the service manager handed over. */

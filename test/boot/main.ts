@@ -12,6 +12,7 @@ import { cacheDir, image } from "./image.ts";
 import { type Known, readRows, WRITES, writeRows } from "../places/rows.ts";
 import type { Row } from "../places/seen.ts";
 import { type Kernel, KERNELS } from "./kernel.ts";
+import { inLanes, lanesHere } from "./lanes.ts";
 import { needPrograms } from "./packages.ts";
 import { payload } from "./payload.ts";
 import type { Said } from "./protocol.ts";
@@ -32,12 +33,14 @@ Boots virtual machines (QEMU), and tries the executable in them: early boot, the
   --boot TEXT      only the boots with that in their names
   --checks NAMES   only these checks, by their names in test/boot/inside/main.ts, comma-separated
   --suites NAMES   these suites of test/sandbox as well, comma-separated, or all
+  --at-once N      so many machines at a time (default: as this host has processors and memory for)
   --accel ACCEL    tcg or kvm (default tcg)
   -h, --help       this text`;
 
 interface Options {
   readonly target: Target;
   readonly accel: "tcg" | "kvm";
+  readonly lanes: number;
   readonly runs: readonly Run[];
 }
 
@@ -51,6 +54,7 @@ function parse(args: string[]): Options | undefined {
       boot: { type: "string" },
       checks: { type: "string" },
       suites: { type: "string" },
+      "at-once": { type: "string", default: `${lanesHere()}` },
       help: { type: "boolean", short: "h" },
     },
   });
@@ -62,12 +66,15 @@ function parse(args: string[]): Options | undefined {
     throw new UsageError(`--accel ${accel}: expected tcg or kvm`);
   if (kernel !== undefined && !(kernel in KERNELS))
     throw new UsageError(`--kernel ${kernel}: expected one of ${Object.keys(KERNELS).join(", ")}`);
+  const lanes = Number(values["at-once"]);
+  if (!Number.isInteger(lanes) || lanes < 1)
+    throw new UsageError(`--at-once ${values["at-once"]}: expected a number from 1 on`);
   const runs = boots({ ...values, native: process.arch === arch });
   if (runs.length === 0) throw new UsageError(`--boot ${values.boot}: no boot has such a name`);
-  return { target: TARGETS[arch], accel, runs };
+  return { target: TARGETS[arch], accel, lanes, runs };
 }
 
-const { target, accel, runs } = commandLine({ name: "npm run test:boot", help, parse });
+const { target, accel, lanes, runs } = commandLine({ name: "npm run test:boot", help, parse });
 const { arch } = target;
 
 const times: [string, number][] = [];
@@ -85,20 +92,34 @@ const failures: string[] = [];
 /** Rows of places, as they are to be committed. */
 const rows: Known[] = [];
 const committed = readRows();
-const onSaid = (boot: string, kernel: Kernel) => (said: Said) => {
-  if (said.kind === "seen") compareRow(boot, kernel, said.row);
-  if (said.kind === "time") times.push([`${boot}: ${said.name}`, said.seconds]);
-  if (said.kind === "ok") passed++;
-  if (said.kind === "ok") console.log(`ok ${boot}: ${said.name}`);
-  if (said.kind === "skipped") {
-    skipped++;
-    console.log(`skipped ${boot}: ${said.name}: ${said.why}`);
-  }
-  if (said.kind === "not ok") {
-    failures.push(`not ok ${boot}: ${said.name}: ${said.why}`);
-    console.log(failures.at(-1));
-  }
-};
+/** Seconds from one word of a boot to the next: what is slow is seen. */
+const waits: [string, number][] = [];
+function onSaid(boot: string, kernel: Kernel): (said: Said) => void {
+  let last = performance.now();
+  return (said) => {
+    if (said.kind === "time") times.push([`${boot}: ${said.name}`, said.seconds]);
+    if (said.kind === "time" || said.kind === "done") return;
+    waits.push([
+      `${boot}: ${said.kind === "seen" ? said.row.place : said.name}`,
+      (performance.now() - last) / 1000,
+    ]);
+    last = performance.now();
+    if (said.kind === "seen") {
+      compareRow(boot, kernel, said.row);
+    } else if (said.kind === "ok") {
+      passed++;
+      console.log(`ok ${boot}: ${said.name}`);
+    } else if (said.kind === "skipped") {
+      skipped++;
+      console.log(`skipped ${boot}: ${said.name}: ${said.why}`);
+    } else {
+      failures.push(`not ok ${boot}: ${said.name}: ${said.why}`);
+      console.log(failures.at(-1));
+    }
+  };
+}
+/** The first check of a boot includes the boot. */
+const SLOWEST = 25;
 
 /** Where a kernel says otherwise than the newer one, its row has its name. */
 function compareRow(boot: string, kernel: Kernel, row: Row): void {
@@ -129,15 +150,16 @@ const logs: string[] = [];
 const initramfs = runs.some((run) => run.initramfs)
   ? await timed("initramfs", loaded.initramfs())
   : undefined;
-for (const run of runs) {
+await inLanes(lanes, runs, async (run) => {
   const { name, kernel, append, disabled } = run;
   const log = join(cacheDir(), `boot-${arch}-${name.replaceAll(/\W+/g, "-")}.log`);
   logs.push(log);
+  using root = await loaded.rootWithout(disabled);
   const started = {
     target,
     kernel: machine.kernel(kernel),
     initramfs: run.initramfs ? initramfs : undefined,
-    root: loaded.root,
+    root: root.path,
     suites: loaded.suites,
     accel,
     append,
@@ -145,17 +167,18 @@ for (const run of runs) {
     silence: SILENCE[arch],
     onSaid: onSaid(name, kernel),
   };
-  if (disabled) await loaded.setExecutable(disabled, false);
   const ended = await timed(name, boot(started));
-  if (disabled) await loaded.setExecutable(disabled, true);
-  if (!ended) {
+  times.push([`processor time: ${name}`, ended.processor]);
+  if (!ended.whole) {
     failures.push(`not ok ${name}: the machine did not come to its end`);
     console.log(failures.at(-1));
   }
-}
-const table = times
-  .map(([name, seconds]) => `${seconds.toFixed(5).padStart(11)} s  ${name}`)
-  .join("\n");
+});
+const listed = (rows: readonly [string, number][]) =>
+  rows.map(([name, seconds]) => `${seconds.toFixed(5).padStart(11)} s  ${name}`).join("\n");
+const table = listed(times);
+const slowest = waits.toSorted(([, a], [, b]) => b - a).slice(0, SLOWEST);
+console.log(`\nthe slowest checks:\n${listed(slowest)}`);
 writeFileSync(join(cacheDir(), `timing-${arch}.txt`), `${table}\n`);
 console.log(`\n${table}\n\nboot logs: ${logs.join(" ")}`);
 if (WRITES && rows.length > 0)

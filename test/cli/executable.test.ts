@@ -1,12 +1,11 @@
 /** The executable as its user meets it: usage, exit codes, and that nothing around it changes what it does. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { chmodSync, copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { copyOfSamples } from "../samples.ts";
-import { isRoot, type User, users } from "../served.ts";
+import { isRoot, programIn, type User, users } from "../served.ts";
 
-const root = join(import.meta.dir, "../..");
 const PATH = "/usr/sbin:/usr/bin:/sbin:/bin";
 let dir: string;
 let program: string;
@@ -14,9 +13,7 @@ let samples: string;
 beforeAll(() => {
   dir = mkdtempSync(join(tmpdir(), "spawnbox-cli-"));
   chmodSync(dir, 0o755);
-  program = join(dir, "spawnbox");
-  copyFileSync(join(root, "dist/spawnbox"), program);
-  chmodSync(program, 0o755);
+  program = programIn(dir);
   samples = copyOfSamples();
 });
 afterAll(() => {

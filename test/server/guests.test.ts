@@ -56,7 +56,7 @@ test("a full door: who has most gives way, and where none is idle the next is re
 });
 
 test("a full door: where who has most is never idle, the next who is makes room", () => {
-  const guests = new Guests(4);
+  const guests = new Guests(4, () => 1000);
   guests.admit("a", busy());
   guests.admit("a", busy());
   guests.admit("b", busy());
