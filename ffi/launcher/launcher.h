@@ -44,8 +44,15 @@ struct shared {
 };
 extern struct shared *shared;
 
-/* Set by a step before each system call that names an object: what a failure reports. */
+/* failure.c. Set by a step before each system call that names an object: what a failure reports. */
 extern const char *at;
+__attribute__((noreturn)) void fail(u32 op, const char *what, long error);
+void describe_failure(struct record *record, u32 op, const char *what, long error);
+void report(const struct record *record);
+
+/* text.c: `number` in decimal, NUL-ended; /proc/PID and `file`, which begins with a slash */
+void decimal(char *text, long number);
+void path_of(char *path, long pid, const char *file);
 
 /* mounts.c */
 long root_begin(void);
@@ -198,15 +205,6 @@ u32 verdict(const struct op *program, const struct seccomp_data *call);
 int sweep(int group);
 /* To be called once before. */
 long prepare_sweep(void);
-
-/* text.c: `number` in decimal, NUL-ended */
-void decimal(char *text, long number);
-
-/* supervisor.c */
-__attribute__((noreturn)) void fail(u32 op, const char *what, long error);
-void describe_failure(struct record *record, u32 op, const char *what, long error);
-void report(const struct record *record);
-void path_of(char *path, long pid, const char *file);
 
 static inline const struct op *first_op(const struct header *plan)
 {

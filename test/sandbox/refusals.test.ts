@@ -44,6 +44,9 @@ describe.if(isRoot)("told in the terms of who runs the server", () => {
     ["memfd_create", ENOSYS, {}, /memfd_create.*seccomp filter/],
     ["sethostname", EPERM, boxed, /ProtectHostname=no/],
     ["socket", EAFNOSUPPORT, boxed, /RestrictAddressFamilies=AF_INET/],
+    // Who cannot reap its children would wait for the end of its tree for ever.
+    ["wait4", ENOSYS, {}, /clone wait4: ENOSYS: a seccomp filter/],
+    ["wait4", EPERM, {}, /clone wait4: EPERM: a seccomp filter/],
   ] as [string, number, object, RegExp][])("%s answers %d", (call, errno, sandbox, words) => {
     const said = run(sandbox, ...room.without(errno, call));
     if (!said.includes('"ok"')) expect(said).toMatch(words);
