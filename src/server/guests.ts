@@ -5,6 +5,7 @@
  */
 import type { Socket } from "node:net";
 import { isIPv6 } from "node:net";
+import { Idleness } from "./idleness.ts";
 import type { Peer } from "./peer.ts";
 
 const GREED = 3;
@@ -21,7 +22,7 @@ export interface Guest {
 }
 
 export class Guests {
-  readonly #peers = new Map<string, Set<Guest>>();
+  readonly #peers = new Map<string, Idleness>();
   #count = 0;
 
   /**
@@ -43,8 +44,9 @@ export class Guests {
       const crowds = beyond && own ? [own] : this.#largestFirst();
       if (!crowds.some((crowd) => this.#makeRoom(crowd))) return false;
     }
-    const guests = this.#peers.get(peer) ?? new Set();
-    this.#peers.set(peer, guests.add(guest));
+    const guests = this.#peers.get(peer) ?? new Idleness();
+    this.#peers.set(peer, guests);
+    guests.add(guest);
     this.#count++;
     return true;
   }
@@ -55,43 +57,23 @@ export class Guests {
     if (guests?.size === 0) this.#peers.delete(peer);
   }
 
-  #remove(guests: Set<Guest>, guest: Guest): void {
+  #remove(guests: Idleness, guest: Guest): void {
     if (guests.delete(guest)) this.#count--;
   }
 
   /** Whether there was an idle one. */
-  #makeRoom(crowd: Set<Guest>): boolean {
-    const idle = longestIdle(crowd, this.now() - GRACE);
+  #makeRoom(crowd: Idleness): boolean {
+    const now = this.now();
+    const idle = crowd.longest(now - GRACE, now);
     if (!idle) return false;
     this.#remove(crowd, idle);
     idle.evict();
     return true;
   }
 
-  #largestFirst(): Set<Guest>[] {
+  #largestFirst(): Idleness[] {
     return [...this.#peers.values()].sort((a, b) => b.size - a.size);
   }
-}
-
-/** Guests that are looked at more closely to find one that is idle. */
-const LOOKS = 16;
-
-/** @param since at least so long */
-function longestIdle(guests: ReadonlySet<Guest>, since: number): Guest | undefined {
-  const spared = new Set<Guest>();
-  while (spared.size < LOOKS) {
-    let found: Guest | undefined;
-    let longest = since;
-    for (const guest of guests) {
-      const { idleSince } = guest;
-      if (idleSince === undefined || idleSince >= longest || spared.has(guest)) continue;
-      found = guest;
-      longest = idleSince;
-    }
-    if (!found?.unread) return found;
-    spared.add(found);
-  }
-  return undefined;
 }
 
 /**

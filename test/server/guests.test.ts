@@ -56,7 +56,7 @@ test("a full door: who has most gives way, and where none is idle the next is re
 });
 
 test("a full door: where who has most is never idle, the next who is makes room", () => {
-  const guests = new Guests(4);
+  const guests = new Guests(4, () => 1000);
   guests.admit("a", busy());
   guests.admit("a", busy());
   guests.admit("b", busy());
@@ -65,6 +65,52 @@ test("a full door: where who has most is never idle, the next who is makes room"
   expect(guests.admit("d", busy())).toBe(true);
   expect(idle.evicted).toBe(true);
   expect(guests.admit("e", busy())).toBe(false);
+});
+
+test("the one that is idle for longest is found, also where they come and go, and without looking at all", () => {
+  let now = 1000;
+  let looks = 0;
+  class Moody implements Guest {
+    since: number | undefined = now;
+    here = true;
+    readonly unread = false;
+    get idleSince(): number | undefined {
+      looks++;
+      return this.since;
+    }
+    evict(): void {
+      this.here = false;
+    }
+  }
+  const guests = new Guests(1000, () => now);
+  let crowd: Moody[] = [];
+  let evicted = 0;
+  let mistakes = 0;
+  for (let i = 0; i < 5000; i++) {
+    now += 1;
+    // One is heard of, one becomes busy, one that was is idle from now on, and one leaves.
+    const pick = (step: number): Moody | undefined => crowd[(i * step) % crowd.length];
+    const heard = pick(7);
+    if (heard?.since !== undefined) heard.since = now;
+    const busied = i % 3 === 0 ? pick(11) : undefined;
+    if (busied) busied.since = undefined;
+    for (const ready of crowd) if (ready.since === undefined && i % 50 === 0) ready.since = now;
+    const leaving = i % 10 === 0 ? pick(13) : undefined;
+    if (leaving) guests.leave("a", leaving);
+    crowd = crowd.filter((one) => one !== leaving);
+    const next = new Moody();
+    const idle = crowd.filter(({ since = Infinity }) => since < now - 500);
+    const longest = Math.min(...idle.map(({ since = Infinity }) => since));
+    if (!guests.admit("a", next)) continue;
+    const gone = crowd.find(({ here }) => !here);
+    if (gone) evicted++;
+    if (gone && gone.since !== longest) mistakes++;
+    crowd = [...crowd.filter(({ here }) => here), next];
+  }
+  expect(mistakes).toBe(0);
+  expect(evicted).toBeGreaterThan(1000);
+  expect(crowd.length).toBeGreaterThan(700);
+  expect(looks).toBeLessThan(50_000);
 });
 
 test("peers: users, IPv4 addresses however they are written, networks of IPv6", () => {
