@@ -3,10 +3,7 @@
  * it may have up to {@link GREED} times what it leaves free, so there is always room for somebody else. Beyond that its connection
  * that has been idle for longest makes room for the next, and where none is idle the next is refused.
  */
-import type { Socket } from "node:net";
-import { isIPv6 } from "node:net";
 import { Idleness } from "./idleness.ts";
-import type { Peer } from "./peer.ts";
 
 const GREED = 3;
 /** Milliseconds for which one is spared that says nothing: what it said may wait in the kernel for the server to come to it. */
@@ -74,25 +71,4 @@ export class Guests {
   #largestFirst(): Idleness[] {
     return [...this.#peers.values()].sort((a, b) => b.size - a.size);
   }
-}
-
-/**
- * Who shares places: a user of this machine, an IPv4 address, or a network of which one host may have every address, as of
- * 127.0.0.0/8 and of an IPv6 network.
- */
-export function peerName(socket: Socket, peer: Peer | undefined): string {
-  if (peer) return `uid ${peer.uid}`;
-  const address = (socket.remoteAddress ?? "").replace(/^::ffff:(?=\d+\.)/, "");
-  if (address.startsWith("127.")) return "127.0.0.0/8";
-  return isIPv6(address) ? `${network(address)}/64` : address;
-}
-
-/** The first four groups, written out. */
-function network(address: string): string {
-  const [head = "", tail] = address.replace(/%.*$/, "").split("::");
-  const groups = head.split(":").filter((group) => group !== "");
-  // Where `::` stands within them, it stands for zeros up to the groups behind it.
-  const behind = tail === undefined ? [] : tail.split(":").filter((group) => group !== "");
-  while (tail !== undefined && groups.length + behind.length < 8) groups.push("0");
-  return [...groups, ...behind].slice(0, 4).join(":");
 }
