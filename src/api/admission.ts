@@ -33,10 +33,10 @@ export interface Place {
 }
 
 /** Enough to keep the processors busy; more would only take them from who is answered meanwhile. */
-const STARTING = Math.max(8, 2 * availableParallelism());
-/** Launches that begin in one turn of the event loop, at most; and ms of it that are worth one. */
-const A_TURN = 4;
-const TURN = 5;
+const STARTING = Math.max(4, 2 * availableParallelism());
+/** Launches that begin in one turn of the event loop, at most; and ms from one such turn to the next that are worth one. */
+const A_TURN = 8;
+const EACH = 4;
 const QUEUE = 4096;
 const PATIENCE = 30_000;
 /** A fraction of how long others wait: as many that hang as may be on their way must not use that up. */
@@ -77,6 +77,8 @@ export class Admission {
   /** Running tasks of each sandbox, also where it has no limit now. */
   readonly #inSandbox = new Map<string, number>();
   #scheduled = false;
+  /** When some were let in last, ms of performance.now(). */
+  #last = 0;
 
   constructor(options: AdmissionOptions = {}) {
     this.tasks = options.tasks ?? Infinity;
@@ -183,16 +185,17 @@ export class Admission {
   }
 
   /**
-   * One in each turn of the event loop: to begin a launch takes about a millisecond, in which nobody is heard. A few where the
-   * turn was long: else who floods it keeps all others from starting anything.
+   * One in each turn of the event loop: to begin a launch takes a millisecond or two, in which nobody is heard. More of them where
+   * turns are long, so that launches have their part of the time: else who floods it keeps all others from starting anything.
    */
   #schedule(): void {
     if (this.#scheduled || this.#waiting.size === 0) return;
     this.#scheduled = true;
-    const before = performance.now();
     setImmediate(() => {
       this.#scheduled = false;
-      const fair = Math.floor((performance.now() - before) / TURN);
+      const now = performance.now();
+      const fair = Math.floor((now - this.#last) / EACH);
+      this.#last = now;
       for (let left = Math.max(1, Math.min(fair, A_TURN)); left > 0; left--)
         if (!this.#next()) return;
       this.#schedule();
