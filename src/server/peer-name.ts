@@ -5,12 +5,13 @@ import { ownerOf } from "../../ffi/owner.ts";
 import type { Peer } from "./peer.ts";
 
 /**
- * Who shares places: a user of this machine, over whatever it comes; an IPv4 address, or a network of which one host may have every
+ * Who shares places: a user of this machine, over TCP or over unix sockets, so a flood over the one leaves the other as it is; an IPv4 address, or a network of which one host may have every
  * address, as of 127.0.0.0/8 and of an IPv6 network.
  */
 export function peerName(socket: Socket, peer: Peer | undefined): string {
-  const uid = peer?.uid ?? ownerHere(socket);
-  if (uid !== undefined) return `uid ${uid}`;
+  if (peer) return `uid ${peer.uid}`;
+  const uid = ownerHere(socket);
+  if (uid !== undefined) return `uid ${uid} over TCP`;
   const address = plain(socket.remoteAddress);
   if (address.startsWith("127.")) return "127.0.0.0/8";
   return isIPv6(address) ? `${network(address)}/64` : address;

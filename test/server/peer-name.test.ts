@@ -39,7 +39,7 @@ async function seen(host: string, target: string, prefix: readonly string[] = []
   }
 }
 
-const mine = `uid ${process.geteuid?.()}`;
+const mine = `uid ${process.geteuid?.()} over TCP`;
 
 test("users of this machine, over IPv4, IPv6 and both", async () => {
   expect(await seen("127.0.0.1", "127.0.0.1")).toBe(mine);
@@ -49,7 +49,7 @@ test("users of this machine, over IPv4, IPv6 and both", async () => {
 
 test.if(isRoot)("each is another, and who has gone is nobody's", async () => {
   const other = ["setpriv", "--reuid=1234", "--clear-groups"];
-  expect(await seen("127.0.0.1", "127.0.0.1", other)).toBe("uid 1234");
+  expect(await seen("127.0.0.1", "127.0.0.1", other)).toBe("uid 1234 over TCP");
   const { promise: name, resolve } = Promise.withResolvers<string>();
   const server = createServer({ allowHalfOpen: true }, (socket) => {
     // Its end has been heard of, and nobody has it open any more.
