@@ -4,12 +4,15 @@ import { dlopen, read } from "bun:ffi";
 import { CError, errnoName } from "./errno.ts";
 import { pointer } from "./pointer.ts";
 
-const { symbols: libc } = dlopen("libc.so.6", {
-  __errno_location: { args: [], returns: "ptr" },
-  socket: { args: ["i32", "i32", "i32"], returns: "i32" },
-  send: { args: ["i32", "ptr", "u64", "i32"], returns: "i64" },
-  recv: { args: ["i32", "ptr", "u64", "i32"], returns: "i64" },
-});
+const open = () =>
+  dlopen("libc.so.6", {
+    __errno_location: { args: [], returns: "ptr" },
+    socket: { args: ["i32", "i32", "i32"], returns: "i32" },
+    send: { args: ["i32", "ptr", "u64", "i32"], returns: "i64" },
+    recv: { args: ["i32", "ptr", "u64", "i32"], returns: "i64" },
+  }).symbols;
+/** With the first connection, as a start is not to wait for it. */
+let libc: ReturnType<typeof open> | undefined;
 
 const AF_INET = 2;
 const AF_INET6 = 10;
@@ -42,7 +45,7 @@ export interface End {
 
 function checked(result: number, call: string): number {
   if (result >= 0) return result;
-  const place = pointer(libc.__errno_location());
+  const place = pointer(libc?.__errno_location() ?? null);
   throw new CError(call, "sock_diag", place === null ? "" : errnoName(read.i32(place)));
 }
 
@@ -56,6 +59,7 @@ let sequence = 0;
  */
 export function ownerOf(theirs: End, ours: End): number | undefined {
   const request = question(theirs, ours);
+  libc ??= open();
   opened ??= checked(libc.socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG), "socket");
   checked(Number(libc.send(opened, request, BigInt(request.length), 0)), "send");
   const answer = Buffer.alloc(512);

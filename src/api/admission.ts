@@ -33,7 +33,9 @@ export interface Place {
 }
 
 /** Enough to keep the processors busy; more would only take them from who is answered meanwhile. */
-const STARTING = Math.max(4, 2 * availableParallelism());
+const STARTING = Math.max(8, 2 * availableParallelism());
+/** Milliseconds for which it is not forgotten that several peers launch: then half as many are on their way, so each takes less. */
+const COMPANY = 1_000;
 /** Launches that begin in one turn of the event loop, at most; and ms from one such turn to the next that are worth one. */
 const A_TURN = 8;
 const EACH = 4;
@@ -76,6 +78,9 @@ export class Admission {
   readonly #byPeer = new Map<string, number>();
   /** Running tasks of each sandbox, also where it has no limit now. */
   readonly #inSandbox = new Map<string, number>();
+  /** Which peer launched last, and when that was another before, ms of performance.now(). */
+  #peer: string | undefined;
+  #changed = -Infinity;
   #scheduled = false;
   /** When some were let in last, ms of performance.now(). */
   #last = 0;
@@ -110,7 +115,9 @@ export class Admission {
 
   /** A peer of which nothing is on its way need not wait for what others have there. */
   #mayEnter(plan: Plan, peer: string): boolean {
-    const most = this.#byPeer.has(peer) ? this.#starting : 2 * this.#starting;
+    const alone = peer === this.#peer && performance.now() - this.#changed > COMPANY;
+    const several = alone ? this.#starting : Math.ceil(this.#starting / 2);
+    const most = this.#byPeer.has(peer) ? several : 2 * this.#starting;
     return this.#launching < most && this.#hasPlace(plan);
   }
 
@@ -121,6 +128,11 @@ export class Admission {
   }
 
   #count(peer: string, change: number): void {
+    if (change > 0 && peer !== this.#peer) {
+      // The first of all is alone.
+      if (this.#peer !== undefined) this.#changed = performance.now();
+      this.#peer = peer;
+    }
     this.#launching += change;
     const now = (this.#byPeer.get(peer) ?? 0) + change;
     if (now > 0) this.#byPeer.set(peer, now);
