@@ -3,20 +3,11 @@
  * it may have up to {@link GREED} times what it leaves free, so there is always room for somebody else. Beyond that its connection
  * that has been idle for longest makes room for the next, and where none is idle the next is refused.
  */
-import { Idleness } from "./idleness.ts";
+import { type Guest, Idleness } from "./idleness.ts";
 
 const GREED = 3;
 /** Milliseconds for which one is spared that says nothing: what it said may wait in the kernel for the server to come to it. */
 const GRACE = 500;
-
-export interface Guest {
-  /** Since when it has asked for nothing, ms of performance.now(); undefined while something is done for it. */
-  readonly idleSince: number | undefined;
-  /** The kernel has something of it that the server has not come to yet. */
-  readonly unread: boolean;
-  /** Ends it, as one that has been idle for too long. */
-  evict(): void;
-}
 
 export class Guests {
   readonly #peers = new Map<string, Idleness>();

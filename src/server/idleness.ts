@@ -1,5 +1,13 @@
 /** The connections of one peer, such that the one which has been idle for longest is found without looking at all of them. */
-import type { Guest } from "./guests.ts";
+
+export interface Guest {
+  /** Since when it has asked for nothing, ms of performance.now(); undefined while something is done for it. */
+  readonly idleSince: number | undefined;
+  /** The kernel has something of it that the server has not come to yet. */
+  readonly unread: boolean;
+  /** Ends it, as one that has been idle for too long. */
+  evict(): void;
+}
 
 interface Entry {
   readonly guest: Guest;

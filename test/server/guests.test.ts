@@ -1,6 +1,7 @@
 /** Who is connected: shares of peers, and who goes first. */
 import { expect, test } from "bun:test";
-import { type Guest, Guests } from "../../src/server/guests.ts";
+import { Guests } from "../../src/server/guests.ts";
+import type { Guest } from "../../src/server/idleness.ts";
 
 class Visitor implements Guest {
   evicted = false;
