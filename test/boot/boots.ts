@@ -9,6 +9,8 @@ export interface Run {
   readonly append: readonly string[];
   /** Boots with an initramfs in which spawnbox is installed. */
   readonly initramfs?: true;
+  /** Has the Debian packages on its second disk, instead of the suites. */
+  readonly packages?: true;
   /** A file of the root that cannot be executed in this boot. */
   readonly disabled?: string;
 }
@@ -126,6 +128,16 @@ const HIERARCHIES: readonly Run[] = [
   },
 ];
 
+/** What apt does on a board that was made without spawnbox. */
+const PACKAGES: readonly Run[] = [
+  {
+    name: "boot with Debian packages",
+    kernel: "6.1",
+    append: ["spawnbox.checks=packages"],
+    packages: true,
+  },
+];
+
 /** By way of an initramfs, which starts, in the end, the init named here. */
 const starts = (init: string) => `spawnbox.starts=${init}`;
 
@@ -164,7 +176,7 @@ export function boots({ kernel, boot = "", checks, suites, native }: Wanted): Ru
       append: [HOOK, PATIENT, ...word("checks", "suites"), ...word("suites", names)],
     };
   });
-  const others = [...BROKEN, ...HIERARCHIES, ...(native ? INITRAMFS : [])];
+  const others = [...BROKEN, ...HIERARCHIES, ...PACKAGES, ...(native ? INITRAMFS : [])];
   const runs = [...ofSandbox, ...whole, ...(checks === undefined ? others : [])];
   return runs.filter(
     (run) => (kernel === undefined || run.kernel === kernel) && run.name.includes(boot),

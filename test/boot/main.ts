@@ -155,6 +155,9 @@ const logs: string[] = [];
 const initramfs = runs.some((run) => run.initramfs)
   ? await timed("initramfs", loaded.initramfs())
   : undefined;
+const packages = runs.some((run) => run.packages)
+  ? await timed("packages", loaded.packages())
+  : undefined;
 await inLanes(lanes, runs, async (run) => {
   const { name, kernel, append, disabled } = run;
   const log = join(cacheDir(), `boot-${arch}-${name.replaceAll(/\W+/g, "-")}.log`);
@@ -165,7 +168,7 @@ await inLanes(lanes, runs, async (run) => {
     kernel: machine.kernel(kernel),
     initramfs: run.initramfs ? initramfs : undefined,
     root: root.path,
-    suites: loaded.suites,
+    suites: run.packages && packages ? packages : loaded.suites,
     accel,
     append,
     log,

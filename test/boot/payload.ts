@@ -14,6 +14,8 @@ import {
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { launcherFile } from "../../ffi/launcher/build.ts";
+import { makeDebs } from "../../src/make/deb.ts";
+import { version } from "../../src/version.ts";
 import { buildEmpty } from "../bench/empty.ts";
 import { accessFile } from "./access.ts";
 import type { Target } from "./arch.ts";
@@ -32,6 +34,8 @@ export interface Payload extends Disposable {
   readonly suites: string;
   /** Makes one with spawnbox installed in it. */
   initramfs(): Promise<string>;
+  /** A disk with the Debian packages, and with those of a version that is newer. */
+  packages(): Promise<string>;
   /** The root, or a copy for one boot in which a file cannot be executed. */
   rootWithout(disabled: string | undefined): Promise<{ readonly path: string } & Disposable>;
 }
@@ -88,6 +92,7 @@ export async function payload(target: Target, image: Image): Promise<Payload> {
       root,
       suites,
       initramfs: () => initramfs(image, executable, scratch),
+      packages: () => packagesDisk(target, executable, scratch),
       async rootWithout(disabled) {
         if (disabled === undefined) return { path: root, [Symbol.dispose]() {} };
         // Others are booted from the same root meanwhile.
@@ -117,6 +122,26 @@ async function suitesDisk(target: Target, scratch: string): Promise<string> {
   await run(["mke2fs", "-q", "-t", "ext4", "-E", "root_owner=0:0", "-d", tree, disk, "96M"]);
   return disk;
 }
+
+async function packagesDisk(target: Target, executable: string, scratch: string): Promise<string> {
+  const folder = join(scratch, "packages");
+  const disk = join(scratch, "packages.img");
+  const input = {
+    ...{ arch: target.arch, epoch: 0, tree: repository, executable },
+    init: launcherFile(target.arch),
+    copyright: "",
+    // To take them apart takes an emulated machine minutes.
+    compression: "none",
+  } as const;
+  for (const release of ["now", "next"]) {
+    mkdirSync(join(folder, release), { recursive: true });
+    const later = release === "next" ? `${version}+next` : version;
+    makeDebs({ ...input, version: later }, join(folder, release));
+  }
+  await run(["mke2fs", "-q", "-t", "ext4", "-E", "root_owner=0:0", "-d", folder, disk, "512M"]);
+  return disk;
+}
+
 const COPY = { recursive: true, dereference: true };
 const NOT_IMPORTED = new Set([".bin", "bun", "@oven", "typescript", "bun-types", "happy-dom"]);
 

@@ -3,6 +3,7 @@ import { cgroupChecks, limitChecks, refusalChecks } from "./cgroups.ts";
 import { say, uptime } from "./check.ts";
 import { bootedEarly, cmdline, earlyChecks, passedOverChecks } from "./early.ts";
 import { labelChecks } from "./label.ts";
+import { packageChecks } from "./packages.ts";
 import { placeChecks } from "./places.ts";
 import { replyTimes } from "./replies.ts";
 import { endBy, sampleChecks } from "./samples.ts";
@@ -29,6 +30,7 @@ const GROUPS: Readonly<Record<string, () => Promise<void>>> = {
     if (named !== undefined)
       await placeChecks(({ properties }) => properties.length === 0, `, control groups ${named}`);
   },
+  packages: async () => (word("checks") === "packages" ? packageChecks() : undefined),
   steps: stepChecks,
   vpn: async () => (bootedEarly ? vpnChecks() : undefined),
   samples: sampleChecks,
