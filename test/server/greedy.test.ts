@@ -100,7 +100,8 @@ function watch({ pid }: Served) {
     most.fds = Math.max(most.fds, fds);
     most.children = Math.max(most.children, children);
   }, 100);
-  return { most, stop: () => clearInterval(timer) };
+  const stop = () => clearInterval(timer);
+  return { most, stop, [Symbol.dispose]: stop };
 }
 
 /** Groups of the server's own. */
@@ -143,7 +144,9 @@ describe.each(users)("served by %s", (user) => {
         const groupsBefore = groups(served);
         const small = Math.round(rss(served.pid));
 
-        const { most, stop } = watch(served);
+        // Also where a program fails: it would go on looking in every test that comes later.
+        using watching = watch(served);
+        const { most, stop } = watching;
         const doors = { tcp, unix };
         const greedy = GREEDY.map(([name, door, manner = ""]) =>
           program(name, doors[door], manner, true),
