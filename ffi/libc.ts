@@ -78,8 +78,12 @@ const POLLOUT = 4;
 const polled = new Int32Array(2);
 
 function happened(fd: number, events: number): boolean {
-  polled.set([fd, events]);
-  return checked(libc.poll(polled, 1n, 0), "poll", "") > 0;
+  for (;;) {
+    polled.set([fd, events]);
+    const count = libc.poll(polled, 1n, 0);
+    // A signal, such as that of a profiler: poll(2) is not started over, also where it would not have waited.
+    if (count >= 0 || errnoName(errno()) !== "EINTR") return checked(count, "poll", `fd ${fd}`) > 0;
+  }
 }
 
 /** Whether a read would not wait: something is there, or the end. See poll(2). */

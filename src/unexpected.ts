@@ -30,12 +30,20 @@ export function fatalLine(name: string, error: unknown): string {
   const known = RUNTIME.find(([part]) => said.includes(part));
   if (known) return `${name}: ${known[1]} (${visible(said)})`;
   if (error instanceof Refused) return `${name}: ${visible(error.message)}`;
-  if (/\b(EPERM|ENOSYS)\b/.test(said) && isFiltered())
-    return `${name}: ${visible(said)}: a seccomp filter around it denies that: SystemCallFilter=@system-service in the unit; or --security-opt seccomp=unconfined, of the container`;
+  const denied = deniedByFilter(error);
+  if (denied !== undefined) return `${name}: ${denied}`;
   const report = process.env[DEBUG]
     ? `with this stack`
     : `with what ${DEBUG}=1 in its environment makes it tell`;
   return `${name}: failed unexpectedly: ${errorLine(error)}. This is a bug of spawnbox ${version}: please report it, ${report}`;
+}
+
+/** What to say of an error that a filter around this process is the likely cause of; undefined of others. */
+export function deniedByFilter(error: unknown): string | undefined {
+  const said = error instanceof Error ? error.message : "";
+  return /\b(EPERM|ENOSYS)\b/.test(said) && isFiltered()
+    ? `${visible(said)}: a seccomp filter around it denies that: SystemCallFilter=@system-service in the unit; or --security-opt seccomp=unconfined, of the container`
+    : undefined;
 }
 
 /** Whether somebody has put a filter around this process: seccomp(2). */

@@ -11,9 +11,9 @@ const WORDS: Readonly<Record<Kind, string>> = {
   "containers, imitated":
     "What container runtimes put around a process, made with namespaces, masks, capabilities and filters alone.",
   "units, as they are":
-    "Real systemd in a virtual machine, by `systemd-run -p`, on each kernel and hierarchy of control groups that is named.",
+    "Real systemd (252) in a virtual machine with Linux 6.1 and control groups v2, by `systemd-run -p`; where a row names another kernel or hierarchy, there. A `SystemCallFilter=` without `SystemCallErrorNumber=EPERM` kills instead, and nobody can say why.",
   "unit options":
-    "What systemd does for a directive of systemd.exec(5), done to a process, on the kernel of the tests.",
+    "What systemd does for a directive of systemd.exec(5), done to a process, on the kernel of the tests. `ProtectKernelTunables=` and `ProtectKernelLogs=` take the right to a new /proc away where nothing else shows a whole one, as here; systemd 252, above, leaves one that the kernel finds.",
   "kernel settings": "By sysctl(8), where the setting belongs to a namespace.",
   limits: "By setrlimit(2), with CAP_SYS_RESOURCE taken away, so that they hold for root as well.",
   "file systems": "What is mounted, and what is not.",
@@ -76,8 +76,8 @@ CONFIG\`, executed as the server will be, says so before anything is served, in 
 there is.
 
 Each row was seen by a test: in that place each of the four profiles was checked, launched and served, and either its command ran
-or check, launch and start said the same sentence, which stands below its table, with the option that gives the rest. \`minimal\`, \`network\` and \`device\` have namespaces of their own; \`admin\` has none,
-and runs nearly everywhere.
+or check, launch and start said the same sentence, which stands below its table, with the option that gives the rest.
+\`minimal\`, \`network\` and \`device\` have namespaces of their own; \`admin\` has none, and runs nearly everywhere.
 
 A config for places that differ marks what may be missing: a sandbox with \`"optional": true\` is not served where it cannot be had,
 and its verbs answer \`not-available\` with the reason.

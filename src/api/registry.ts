@@ -15,6 +15,7 @@ import { Monitor, MONITOR } from "./monitor.ts";
 import { type Granted, grantNothing, type Grants, missing, requireAll } from "./privileges.ts";
 import { parseQuery } from "./query.ts";
 import { failure, type Reply, success } from "./reply.ts";
+import { Stops } from "./stops.ts";
 import type { Tasks } from "./tasks.ts";
 import { Traces } from "./trace.ts";
 import type { ApiDescription, Verb } from "./verb.ts";
@@ -117,6 +118,7 @@ class LocalRegistry implements Registry {
       grants: (request) => this.#grants(request),
       explain: options.explain,
       admission: options.admission ?? new Admission(),
+      stops: new Stops(),
       encoders: options.encoders ?? findEncoder,
       loadPlugin: options.loadPlugin ?? loadPlugin,
       invoke: (request) => this.#invoke(this.#named(request)),

@@ -7,6 +7,8 @@ import type { ClientEvents } from "../client.ts";
 import { ConfigError, problemLine } from "../config/problem.ts";
 import { Launching } from "../launch/launching.ts";
 import { explain } from "../plan/explain.ts";
+import { Refused } from "../errors.ts";
+import { deniedByFilter } from "../unexpected.ts";
 import { indented } from "../visible.ts";
 import { type Caller, CallSession, type Invocation, RAW } from "./call-session.ts";
 import { apisOf } from "./compile.ts";
@@ -82,9 +84,7 @@ async function launch(options: Options): Promise<number> {
     registry = createRegistry({ apis, launch: launching.launch, explain, granted: grantAll });
   } catch (error) {
     if (!(error instanceof Error)) throw error;
-    console.error(
-      error instanceof ConfigError ? error.message : `spawnbox run: ${indented(error.message)}`,
-    );
+    console.error(error instanceof ConfigError ? error.message : `spawnbox run: ${whyNot(error)}`);
     return 1;
   }
   try {
@@ -103,3 +103,7 @@ function parse(argv: string[]): Options | undefined {
   const source = neededSource(values.config, values.plan);
   return { ...call, source, raw: values.raw || !process.stdout.isTTY };
 }
+
+/** What a launch says it is refused for, or a filter that hides in an error of the runtime. */
+const whyNot = (error: Error): string =>
+  (error instanceof Refused ? undefined : deniedByFilter(error)) ?? indented(error.message);

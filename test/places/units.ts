@@ -22,7 +22,6 @@ const HARMLESS = [
   "PrivateIPC=yes",
   "ProtectSystem=strict",
   "ProtectHome=yes",
-  "ProtectHostname=no",
   "ProtectClock=yes",
   "ProtectKernelModules=yes",
   "ProtectControlGroups=yes",
@@ -35,7 +34,7 @@ const HARMLESS = [
   "KeyringMode=private",
 ];
 const ADMIN_ONLY = [
-  ...HARMLESS.filter((property) => property !== "ProtectHostname=no"),
+  ...HARMLESS,
   "ProtectHostname=yes",
   "PrivateDevices=yes",
   "ProtectKernelTunables=yes",
