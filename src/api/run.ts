@@ -8,7 +8,7 @@ import type { Plan } from "../plan/plan.ts";
 import type { Client, Leaver, Request } from "./client.ts";
 import type { Hub } from "./hub.ts";
 import { Output } from "./output.ts";
-import type { Stops } from "./stops.ts";
+import type { Stoppable, Stops } from "./stops.ts";
 import { type WireStatus, wireStatus } from "./status.ts";
 import { type Gap, Subscribers } from "./subscribers.ts";
 
@@ -34,7 +34,7 @@ export interface RunDeps {
   readonly stops: Stops;
 }
 
-export class Run {
+export class Run implements Stoppable {
   readonly subscribers: Subscribers;
   readonly plan: Plan;
   readonly #task: Task;
@@ -46,6 +46,11 @@ export class Run {
   /** The client with which the task ends, the request by which it may follow, and a function that ends that. */
   #owner: { readonly client: Leaver; request: Request; readonly untie: () => void } | undefined;
 
+  /** Signals of stops whose turn has not come; undefined is the usual stop. */
+  readonly #ordered = new Set<number | undefined>();
+  #over = false;
+  readonly #atEnd = new Set<() => void>();
+
   private constructor(deps: RunDeps, plan: Plan, task: Task, output: Output) {
     this.#deps = deps;
     this.plan = plan;
@@ -54,6 +59,10 @@ export class Run {
     this.#event = `${plan.api}/${plan.verb}`;
     const overflow = (gap: Gap) => ({ type: "overflow", pid: this.pid, ...gap });
     this.subscribers = new Subscribers(this.#event, overflow);
+    void task.ended.then(() => {
+      this.#over = true;
+      for (const tell of this.#atEnd) tell();
+    });
   }
 
   /** Launches; the output is held back until {@link open}. Rejects with the AfbError to reply when nothing was started. */
@@ -141,10 +150,23 @@ export class Run {
     if (this.#owner?.client === client) this.#owner.request = request;
   }
 
-  /** Tells it to end, or sends that signal: soon, where many are told so. */
+  /** Tells it to end, or sends that signal: soon, where many are told so. The same once more is one while that waits. */
   stop({ from, session }: Pick<Request, "from" | "session">, signal?: number): void {
-    const asker = from ?? { peer: "", connection: session };
-    this.#deps.stops.enter(asker, this.#task.ended, () => this.#task.stop(signal));
+    if (this.over || this.#ordered.has(signal)) return;
+    this.#ordered.add(signal);
+    this.#deps.stops.enter(from ?? { peer: "", connection: session }, this, () => {
+      this.#ordered.delete(signal);
+      if (!this.over) this.#task.stop(signal);
+    });
+  }
+
+  get over(): boolean {
+    return this.#over;
+  }
+
+  onEnd(ended: () => void): () => void {
+    this.#atEnd.add(ended);
+    return () => this.#atEnd.delete(ended);
   }
 
   /** The end of `client` is from now on the end of the task. */

@@ -8,8 +8,15 @@ import { type Asker, Turns } from "./turns.ts";
 const AT_ONCE = 16;
 const PATIENCE = 20;
 
+/** What an order is for. */
+export interface Stoppable {
+  readonly over: boolean;
+  /** Calls it at the end, unless the function that it returns was called before. */
+  onEnd(ended: () => void): () => void;
+}
+
 interface Order {
-  readonly ended: Promise<unknown>;
+  readonly task: Stoppable;
   readonly give: () => void;
 }
 
@@ -17,31 +24,31 @@ export class Stops {
   readonly #waiting = new Turns<Order>();
   #ending = 0;
 
-  /**
-   * @param ended of the task
-   * @param give the order, at once or soon: not after the end
-   */
-  enter(asker: Asker, ended: Promise<unknown>, give: () => void): void {
-    let over = false;
-    void ended.then(() => (over = true));
-    const order: Order = { ended, give: () => over || give() };
-    if (this.#ending < AT_ONCE && this.#waiting.size === 0) this.#give(order);
-    else this.#waiting.push(asker, order);
+  /** @param give the order, at once or soon, once; it has to see for itself whether there is still something to do */
+  enter(asker: Asker, task: Stoppable, give: () => void): void {
+    if (this.#ending < AT_ONCE && this.#waiting.size === 0) this.#give({ task, give });
+    else this.#waiting.push(asker, { task, give });
   }
 
-  #give({ ended, give }: Order): void {
-    this.#ending++;
-    let counts = true;
-    const next = (): void => {
-      if (!counts) return;
-      counts = false;
-      clearTimeout(timer);
-      this.#ending--;
-      const order = this.#waiting.shift();
-      if (order) this.#give(order);
-    };
-    const timer = setTimeout(next, PATIENCE);
-    void ended.then(next);
+  #give({ task, give }: Order): void {
     give();
+    if (task.over) return;
+    this.#ending++;
+    const done = (): void => {
+      clearTimeout(timer);
+      forget();
+      this.#ending--;
+      this.#next();
+    };
+    const timer = setTimeout(done, PATIENCE);
+    const forget = task.onEnd(done);
+  }
+
+  #next(): void {
+    while (this.#ending < AT_ONCE) {
+      const order = this.#waiting.shift();
+      if (!order) return;
+      this.#give(order);
+    }
   }
 }

@@ -26,7 +26,7 @@ const DOCKER = [
 ];
 const PODMAN = [
   "",
-  "--ulimit nofile=512:512 --ulimit nproc=400:400",
+  "--ulimit nofile=512:512",
   UNFILTERED,
   `${UNFILTERED} --security-opt unmask=ALL`,
   "--privileged",
@@ -79,10 +79,9 @@ export function podmanPlaces(room: Room): Place[] {
     enter: (user) => [
       ...[...podman(room), "run", "--rm", "--network", "none", "--log-driver", "none", ...AS[user]],
       ...["--cgroup-parent", `/${groupOf(room)}`],
-      // A machine may have less than podman asks for by itself.
-      ...(options.includes("--ulimit")
-        ? []
-        : ["--ulimit", "nofile=1024", "--ulimit", "nproc=1024"]),
+      // A machine may have less than podman asks for by itself; and processes are counted by user, with those of other tests.
+      ...["--ulimit", `nproc=${mostProcesses()}:${mostProcesses()}`],
+      ...(options.includes("nofile") ? [] : ["--ulimit", "nofile=1024:1024"]),
       ...[...words(options), ...mountOf(room), "--rootfs", room.tree(0)],
     ],
   }));
@@ -93,6 +92,12 @@ const GROUPS = "/sys/fs/cgroup";
 const groupOf = (room: Room) => basename(room.path);
 
 const words = (text: string): string[] => text.split(" ").filter(Boolean);
+
+/** More than tests leave of one user, and no more than this process may give. */
+function mostProcesses(): number {
+  const line = /^Max processes\s+\S+\s+(\d+)/m.exec(readFileSync("/proc/self/limits", "utf8"));
+  return Math.min(20_000, Number(line?.[1] ?? Infinity));
+}
 
 function podman(room: Room): string[] {
   const state = stateOf(room, "podman");
@@ -180,6 +185,7 @@ export function leavePodman(room: Room): void {
   for (const controller of readdirSync(GROUPS)) {
     // Containers have left it; a kernel without that hierarchy has none.
     for (const group of [join(GROUPS, controller, groupOf(room)), join(GROUPS, groupOf(room))])
-      Bun.spawnSync(["rmdir", group]);
+      if (existsSync(group))
+        Bun.spawnSync(["find", group, "-depth", "-type", "d", "-exec", "rmdir", "{}", ";"]);
   }
 }

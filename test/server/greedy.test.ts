@@ -102,7 +102,8 @@ function watch({ pid }: Served) {
     most.fds = Math.max(most.fds, fds);
     most.children = Math.max(most.children, children);
   }, 100);
-  return { most, stop: () => clearInterval(timer) };
+  const stop = () => clearInterval(timer);
+  return { most, stop, [Symbol.dispose]: stop };
 }
 
 /** Groups of the server's own. */
@@ -163,7 +164,9 @@ async function storm(user: (typeof users)[number]): Promise<Figures> {
     const groupsBefore = groups(served);
     const small = Math.round(rss(served.pid));
 
-    const { most, stop } = watch(served);
+    // Also where a program fails: it would go on looking in every test that comes later.
+    using watching = watch(served);
+    const { most, stop } = watching;
     const doors = { tcp, unix };
     // Of one user over TCP, launches are shared by its connections: there it asks for less than its part of these.
     const modest = [program("modest", tcp, "100", false), program("modest", unix, "2", false)];
