@@ -14,6 +14,7 @@ const ROOMS: readonly (readonly string[])[] = [
   ["cli"],
   ["install", "boot", "doctor"],
   ["service", "client"],
+  ["rpc"],
   ["server"],
   ["access"],
   ["api"],
