@@ -14,6 +14,7 @@ import type { Reload, Reloads } from "../service/reload.ts";
 import type { Changes } from "../service/reload-verb.ts";
 import type { Loaded } from "./access-option.ts";
 import type { Source } from "./config-option.ts";
+import { type Mesh, sorted } from "./mesh.ts";
 import { parseServe } from "./serve-options.ts";
 
 export interface Reloaded {
@@ -25,6 +26,7 @@ export interface Reloaded {
 export interface Serving {
   readonly registry: Registry;
   readonly server: RunningServer;
+  readonly mesh: Mesh;
   /** What it serves, as it was read. */
   readonly loaded: Loaded;
   readonly reloads: Reloads<Loaded, Reloaded>;
@@ -50,7 +52,7 @@ async function becomeBy(
   const options = parseServe([...joining.argv], joining.env);
   if (!options) return { unfit: "nothing is to be served" };
 
-  const { sources, access, loaded, registry, server } = serving;
+  const { sources, access, loaded, registry, server, mesh } = serving;
   const before = new Set(registry.list().map(({ api }) => api));
   const isNew = (api: string): boolean => !before.has(api);
   const undo: (() => void)[] = [];
@@ -94,12 +96,12 @@ async function becomeBy(
     // The actions of what is new here; those of the early configs have been run. Before anything else can be called, as at a start.
     await registry.start(isNew);
     requireAlive(joiner);
-    const inherited = takeSockets(joiner, joining.env).map((fd): Endpoint => ({
-      kind: "fd",
-      fd,
-    }));
+    const { http, named } = sorted(takeSockets(joiner, joining.env), options.exports);
+    const inherited = http.map((fd): Endpoint => ({ kind: "fd", fd }));
     const { endpoints, otherwise, origins, hosts, base, pages } = options;
     const wanted = [...endpoints, ...inherited];
+    // First, since it is the one of both that can be taken back.
+    undo.push(await mesh.open(options, named));
     const places = wanted.length > 0 ? wanted : [otherwise];
     await server.extend({ endpoints: places, origins, hosts, base, pages });
   } catch (error) {

@@ -1,5 +1,6 @@
 /** The command line of `spawnbox serve`. */
 import { parseArgs } from "node:util";
+import { parseServer, type Server } from "../rpc/address.ts";
 import { earlyConfigs, EARLY_CONFIGS } from "../boot/places.ts";
 import { type Base, whyNoBase } from "../server/base.ts";
 import type { Endpoint } from "../server/endpoint.ts";
@@ -23,6 +24,9 @@ A directory stands for every spawn-*.json in it. Without --config, AFB_SPAWN_CON
   --host ADDRESS    address to listen on (default 127.0.0.1: this machine only); repeatable
   --unix PATH       listen on a unix socket; repeatable; TCP too only if --port or --host is given
   --unix-mode MODE  permissions of unix sockets, octal (default ${DEFAULT_MODE.toString(8).padStart(4, "0")})
+  --rpc-server URI  export APIs to other binders: unix:PATH?as-api=NAME, unix:@NAME, tcp:HOST:PORT/API or
+                    sd:NAME; ?export=LIST of NAME, LOCAL@REMOTE or *; repeatable; besides the above
+  --ws-server URI   the same in the older protocol, WSAPI, of one API each; repeatable
   --concurrency N   most tasks at a time; further starts wait a while, then are told busy
                     (default: what descriptors, processes and memory allow, at most ${MOST_TASKS})
 ${accessHelp}
@@ -48,6 +52,10 @@ export interface ServeOptions {
   readonly endpoints: readonly Endpoint[];
   /** Where to listen when nothing else is given. */
   readonly otherwise: Endpoint;
+  /** Where other binders come in. */
+  readonly exports: readonly Server[];
+  /** Permissions of the files of unix sockets. */
+  readonly mode: number;
   readonly origins: readonly string[];
   readonly hosts: readonly string[];
   readonly base: Base;
@@ -82,6 +90,8 @@ export function parseServe(
       host: { type: "string", multiple: true, default: [] },
       unix: { type: "string", multiple: true, default: [] },
       "unix-mode": { type: "string" },
+      "rpc-server": { type: "string", multiple: true, default: [] },
+      "ws-server": { type: "string", multiple: true, default: [] },
       origin: { type: "string", multiple: true, default: [] },
       name: { type: "string", multiple: true, default: [] },
       base: { type: "string" },
@@ -102,6 +112,10 @@ export function parseServe(
     if (path === "") throw new TypeError("--unix: expected a path");
     endpoints.push({ kind: "unix", path, mode });
   }
+  const exports = [
+    ...values["rpc-server"].map((uri) => parseServer(uri, "rpc")),
+    ...values["ws-server"].map((uri) => parseServer(uri, "ws")),
+  ];
   const otherwise: Endpoint = { kind: "tcp", host: DEFAULT_HOST, port };
   if (values.access === "") throw new TypeError("--access: expected a file, none, or open");
   const pages = values.alias.map(parseAlias);
@@ -114,7 +128,7 @@ export function parseServe(
   const base = values.base === undefined ? "" : parseBase(values.base);
   return {
     ...{ sources, early, access, endpoints, otherwise, origins, hosts: name, base, pages },
-    concurrency,
+    ...{ concurrency, exports, mode },
   };
 }
 

@@ -1,5 +1,6 @@
 /** `spawnbox serve`: the service. */
 import type { Handover } from "../boot/handover.ts";
+import type { Granted } from "../api/privileges.ts";
 import { createRegistry, type Registry } from "../api/registry.ts";
 import { ConfigError, problemLine } from "../config/problem.ts";
 import { AfbError } from "../errors.ts";
@@ -20,6 +21,7 @@ import { indented, visible } from "../visible.ts";
 import { load, type Loaded } from "./access-option.ts";
 import { become, type Reloaded, type Serving } from "./become.ts";
 import { joinEarly } from "./join.ts";
+import { Mesh, sorted } from "./mesh.ts";
 import { type Room, roomFor } from "./room.ts";
 import { help, parseServe, type ServeOptions } from "./serve-options.ts";
 import { withOptions } from "./usage.ts";
@@ -66,18 +68,20 @@ export async function serve(
   let reload = (): Promise<ReloadResult<Reloaded>> =>
     Promise.reject(new AfbError("not-available", "the server is still starting"));
   const accounts = new Accounts();
+  const granted: Granted = (caller) => current.access.of(caller);
   let registry: Registry | undefined;
-  let server: RunningServer;
+  let server: RunningServer | undefined;
   let room: Room;
+  let mesh: Mesh;
   try {
-    const endpoints = endpointsOf(places);
-    room = roomFor(concurrency, endpoints.length);
+    const { endpoints, named } = endpointsOf(places);
+    room = roomFor(concurrency, endpoints.length + places.exports.length);
     registry = createRegistry({
       apis: current.apis,
       launch: launching.launch,
       admission: room.admission,
       explain,
-      granted: (caller) => current.access.of(caller),
+      granted,
       changed: async (api) => {
         await accounts.look();
         return accounts.notices(api);
@@ -89,16 +93,19 @@ export async function serve(
     server = await startServer({
       ...{ endpoints, origins, hosts, base, pages, registry, version, connections },
     });
+    mesh = new Mesh({ registry, granted, connections });
+    await mesh.open(places, named);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     console.error(`spawnbox serve: ${indented(reason)}`);
+    await server?.close();
     // What onload actions have started.
     await registry?.close();
     await launching.close();
     return 1;
   }
   const serving: Serving = {
-    ...{ registry, server, sources, access },
+    ...{ registry, server, mesh, sources, access },
     manager: serviceManager(),
     get loaded() {
       return current.loaded;
@@ -126,7 +133,7 @@ export async function serve(
   };
   reload = () => reloadAndTell(serving);
   process.on("SIGHUP", () => void reload());
-  console.log(banner(server.urls, base, current, registry, room));
+  console.log(banner({ urls: server.urls, mesh: mesh.places, base }, current, registry, room));
   serving.manager.ready(serving.status());
   early?.handover.answer((joining, joiner) => become(joining, joiner, serving));
   early?.onReady(server.urls);
@@ -142,7 +149,7 @@ export async function serve(
   stopKeeping();
   serving.manager.stopping();
   early?.handover.close();
-  await Promise.all([server.close(), registry.close()]);
+  await Promise.all([server.close(), mesh.close(), registry.close()]);
   await launching.close();
   serving.manager.close();
   return 0;
@@ -152,10 +159,11 @@ export async function serve(
 function endpointsOf({
   endpoints,
   otherwise,
-}: Pick<ServeOptions, "endpoints" | "otherwise">): Endpoint[] {
-  const inherited = inheritedSockets().map((fd): Endpoint => ({ kind: "fd", fd }));
-  const all = [...endpoints, ...inherited];
-  return all.length > 0 ? all : [otherwise];
+  exports,
+}: Pick<ServeOptions, "endpoints" | "otherwise" | "exports">) {
+  const { http, named } = sorted(inheritedSockets(), exports);
+  const all = [...endpoints, ...http.map((fd): Endpoint => ({ kind: "fd", fd }))];
+  return { endpoints: all.length > 0 ? all : [otherwise], named };
 }
 
 async function reloadAndTell(serving: Serving): Promise<ReloadResult<Reloaded>> {
@@ -179,17 +187,18 @@ async function reloadAndTell(serving: Serving): Promise<ReloadResult<Reloaded>> 
 }
 
 function banner(
-  [url = "", ...others]: readonly string[],
-  base: Base,
+  { urls, mesh, base }: { urls: readonly string[]; mesh: readonly string[]; base: Base },
   loaded: Loaded,
   registry: Registry,
   room: Room,
 ): string {
+  const [url = "", ...others] = urls;
   const [first] = loaded.apis;
   return [
     ...notices(loaded),
     `spawnbox ${version} serves on ${url}`,
     ...others.map((other) => `and on ${other}`),
+    ...mesh.map((place) => visible(`to other binders on ${place}`)),
     ...verbLines(registry),
     room.words,
     ...(first ? [`try: ${curl(url, base)}/api/${first.api}/${tryVerb(first)}`] : []),

@@ -3,20 +3,20 @@
  * raw socket, since AFB's C client sends unmasked frames, which others refuse.
  */
 import type { Socket } from "node:net";
-import { isReadable } from "../../ffi/libc.ts";
 import { limitReceiving } from "../../ffi/sockets.ts";
 import type { Registry } from "../api/registry.ts";
 import type { Asker } from "../api/turns.ts";
 import type { Share } from "../share.ts";
 import { type Base, below, elsewhere } from "./base.ts";
-import { type Guest, type Guests, peerName } from "./guests.ts";
+import { type Guests, peerName } from "./guests.ts";
 import { HttpConnection, refusal } from "./http/connection.ts";
 import type { OriginPolicy } from "./origin.ts";
 import type { Pages } from "./pages.ts";
 import { descriptorOf, type Peer } from "./peer.ts";
 import { createRest } from "./rest.ts";
 import type { Sessions } from "./session.ts";
-import { type Upgraded, upgrade } from "./upgrade.ts";
+import { upgrade } from "./upgrade.ts";
+import { Visitor } from "./visitor.ts";
 import type { WebSocketConnection } from "./websocket.ts";
 
 /** What all listeners of a server share. */
@@ -98,29 +98,6 @@ export function createDoor(shared: Shared, place: Place, guests: Guests): Door {
       part.close();
     });
   };
-}
-
-/** A connection, whatever it speaks by now. */
-class Visitor implements Guest {
-  /** Without a WebSocket where an upgrade was refused: it is about to end. */
-  speaks: HttpConnection | Upgraded | undefined;
-
-  constructor(readonly socket: Socket) {}
-
-  get idleSince(): number | undefined {
-    return this.speaks ? this.speaks.idleSince : 0;
-  }
-
-  get unread(): boolean {
-    const fd = descriptorOf(this.socket);
-    return fd !== undefined && isReadable(fd);
-  }
-
-  evict(): void {
-    const { speaks } = this;
-    if (speaks && "evict" in speaks) speaks.evict();
-    else this.socket.destroy();
-  }
 }
 
 /** Milliseconds that one which is refused has to send its request and read why. */
