@@ -105,9 +105,11 @@ export class StrictPeer {
 
   /** Waits until there is such an event, or the end. */
   async event(is: (event: Event) => boolean): Promise<Event> {
-    for (;;) {
-      const found = this.events.find(is);
-      if (found) return found;
+    for (let at = 0; ;) {
+      for (; at < this.events.length; at++) {
+        const event = this.events[at];
+        if (event && is(event)) return event;
+      }
       if (this.socket.destroyed) throw new Error(`no such event: ${this.fault ?? "closed"}`);
       await this.#wake.promise;
     }
