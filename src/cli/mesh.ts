@@ -3,6 +3,7 @@ import type { Granted } from "../api/privileges.ts";
 import type { Registry } from "../api/registry.ts";
 import type { Server } from "../rpc/address.ts";
 import type { RunningRpc } from "../rpc/server.ts";
+import type { Binders } from "../server/upgrade.ts";
 import type { Inherited } from "../service/activation.ts";
 import type { ServeOptions } from "./serve-options.ts";
 
@@ -23,6 +24,8 @@ export function sorted(inherited: readonly Inherited[], exports: readonly Server
     named: inherited.filter(({ name }) => names.has(name)),
   };
 }
+
+export const binders: Binders = async () => (await import("../rpc/connections.ts")).speakUpgraded;
 
 export interface MeshDeps {
   readonly registry: Registry;

@@ -21,7 +21,7 @@ import { indented, visible } from "../visible.ts";
 import { load, type Loaded } from "./access-option.ts";
 import { become, type Reloaded, type Serving } from "./become.ts";
 import { joinEarly } from "./join.ts";
-import { Mesh, sorted } from "./mesh.ts";
+import { binders, Mesh, sorted } from "./mesh.ts";
 import { type Room, roomFor } from "./room.ts";
 import { help, parseServe, type ServeOptions } from "./serve-options.ts";
 import { withOptions } from "./usage.ts";
@@ -91,7 +91,7 @@ export async function serve(
     await registry.start();
     const { connections } = room;
     server = await startServer({
-      ...{ endpoints, origins, hosts, base, pages, registry, version, connections },
+      ...{ endpoints, origins, hosts, base, pages, registry, version, connections, binders },
     });
     mesh = new Mesh({ registry, granted, connections });
     await mesh.open(places, named);

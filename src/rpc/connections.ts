@@ -6,6 +6,7 @@ import { parseForeign, TooManyValues } from "../json.ts";
 import { Conversation, type Protocol } from "../server/conversation.ts";
 import { encodeFrame } from "../server/encode.ts";
 import { OPCODE } from "../server/frames.ts";
+import type { Packeted, Upgraded } from "../server/upgrade.ts";
 import { WebSocketConnection } from "../server/websocket.ts";
 import type { Part } from "../share.ts";
 import { onBehalf } from "./creds.ts";
@@ -17,27 +18,22 @@ import { readValues } from "./value.ts";
 import { encodeSet, type Offer, RpcError, type Set } from "./wire.ts";
 import { encodeMessage, type Message, parseMessage } from "./wsapi.ts";
 
-/** What is done with a connection from outside. */
-export interface Connected {
-  /** See Guest. */
-  readonly idleSince: number | undefined;
-  evict(): void;
-  close(): void;
-}
-
 export interface Door extends ExporterOptions {
   readonly part: Part;
-  /** The privileges of a caller. */
-  readonly granted: Granted;
   /** Called once, when it is over. */
   readonly gone: () => void;
+}
+
+/** Of those whose importers say on whose behalf they call. */
+export interface NamingDoor extends Door {
+  /** The privileges of a caller. */
+  readonly granted: Granted;
 }
 
 const V3 = 3;
 const V1 = 1;
 /** Of close frames: RFC 6455, section 7.4. */
 const BROKEN = 1002;
-const GOING = 1001;
 
 const faultOf: Protocol<unknown>["faultOf"] = (error) => {
   if (error instanceof RpcError) return { code: BROKEN, message: error.message };
@@ -82,7 +78,11 @@ const sizeOfPacket = (packet: Packet | Offer | Set): number =>
   "values" in packet ? packet.values.reduce((sum, { bytes }) => sum + bytes.length, 0) : 0;
 
 /** Bare packets on a stream. @param behind what was read of it already */
-export function speakPackets(socket: Socket, door: Door, behind = new Uint8Array()): Connected {
+export function speakPackets(
+  socket: Socket,
+  door: Door,
+  behind: Uint8Array = new Uint8Array(),
+): Upgraded {
   const exporter = new Exporter(door, packetSpeaker());
   const handle = answering(
     exporter,
@@ -108,8 +108,8 @@ export function speakPackets(socket: Socket, door: Door, behind = new Uint8Array
 export function speakFramedPackets(
   socket: Socket,
   door: Door,
-  behind = new Uint8Array(),
-): Connected {
+  behind: Uint8Array = new Uint8Array(),
+): Upgraded {
   const framed = (bytes: Buffer): Buffer => encodeFrame(OPCODE.binary, bytes);
   const exporter = new Exporter(door, packetSpeaker(framed));
   const reader = new PacketReader("offer");
@@ -132,7 +132,7 @@ export function speakFramedPackets(
 }
 
 /** WSAPI: frames without HTTP before them, in each a message of version 1. */
-export function speakMessages(socket: Socket, door: Door): Connected {
+export function speakMessages(socket: Socket, door: NamingDoor): Upgraded {
   const exporter = new Exporter(door, messageSpeaker());
   let greeted = false;
   const send = (message: Message): void =>
@@ -177,7 +177,7 @@ export function speakMessages(socket: Socket, door: Door): Connected {
   return connected(exporter, link, new Uint8Array());
 }
 
-function callerOf(creds: string, token: string | undefined, { granted, peer }: Door): Caller {
+function callerOf(creds: string, token: string | undefined, { granted, peer }: NamingDoor): Caller {
   const user = onBehalf(creds, granted(peer?.user ? { user: peer.user } : {}));
   return { ...(user && { user }), ...(token !== undefined && { token }) };
 }
@@ -205,7 +205,7 @@ function ended(exporter: Exporter, door: Door): void {
   door.gone();
 }
 
-function connected<M>(exporter: Exporter, link: Conversation<M>, behind: Uint8Array): Connected {
+function connected<M>(exporter: Exporter, link: Conversation<M>, behind: Uint8Array): Upgraded {
   exporter.attach(link);
   link.start(behind);
   return {
@@ -213,6 +213,15 @@ function connected<M>(exporter: Exporter, link: Conversation<M>, behind: Uint8Ar
       return exporter.idleSince;
     },
     evict: () => link.evict("there are too many connections: idle ones go first"),
-    close: () => link.close(GOING, "server is closing"),
+    close: (code, reason) => link.close(code, reason),
   };
+}
+
+/** Everything there is, as binders show it over HTTP. */
+const ALL = [{ local: "*", remote: "*" }] as const;
+
+/** A connection that came in over HTTP. */
+export function speakUpgraded({ socket, behind, framed, ...door }: Packeted): Upgraded {
+  const speak = framed ? speakFramedPackets : speakPackets;
+  return speak(socket, { ...door, exported: ALL }, behind);
 }

@@ -5,7 +5,7 @@ import { failure, type Reply } from "../api/reply.ts";
 import type { Asker } from "../api/turns.ts";
 import { AfbError } from "../errors.ts";
 import type { Peer } from "../server/peer.ts";
-import { callerOf, type Sessions } from "../server/session.ts";
+import { callerOf, type Credentials, type Sessions } from "../server/session.ts";
 import { Share } from "../share.ts";
 import { localApi, type Shown } from "./address.ts";
 import { type Host, Party } from "./party.ts";
@@ -39,6 +39,8 @@ export interface ExporterOptions {
   readonly sessions: Sessions;
   readonly exported: readonly Shown[];
   readonly from: Asker;
+  /** Of calls that name neither session nor token. */
+  readonly credentials?: Pick<Credentials, "uuid" | "token">;
   /** Who connected, over a unix socket. */
   readonly peer: Peer | undefined;
 }
@@ -128,7 +130,7 @@ export class Exporter implements Host {
 
   /** A token by its number; undefined for none. Throws AfbError for one that was never told. */
   tokenOf(id: number): string | undefined {
-    const text = id === 0 ? undefined : this.#tokens.get(id);
+    const text = id === 0 ? this.options.credentials?.token : this.#tokens.get(id);
     if (id !== 0 && text === undefined)
       throw new AfbError("invalid-token", `token ${id} was never told on this connection`);
     return text;
@@ -209,7 +211,7 @@ export class Exporter implements Host {
   #party(id: number): Party {
     const known = this.#parties.get(id);
     if (known) return known;
-    const name = this.#sessions.get(id);
+    const name = id === 0 ? this.options.credentials?.uuid : this.#sessions.get(id);
     if (id !== 0 && name === undefined)
       throw new AfbError("invalid-request", `session ${id} was never told on this connection`);
     const { sessions, peer } = this.options;

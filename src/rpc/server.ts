@@ -10,10 +10,11 @@ import { listen } from "../server/listen.ts";
 import { descriptorOf, peerOf } from "../server/peer.ts";
 import { Sessions } from "../server/session.ts";
 import { listenUnix } from "../server/unix.ts";
+import type { Upgraded } from "../server/upgrade.ts";
 import { Visitor } from "../server/visitor.ts";
 import { Share } from "../share.ts";
 import type { Server, Shown } from "./address.ts";
-import { type Connected, speakMessages, speakPackets } from "./connections.ts";
+import { speakMessages, speakPackets } from "./connections.ts";
 
 export interface RpcOptions {
   readonly registry: Registry;
@@ -37,6 +38,8 @@ const MEMORY = 8 << 20;
 const TRIFLE = 16 << 10;
 /** Bytes of a connection that the kernel keeps, and that are read at once, about. */
 const RECEIVED = 64 * 1024;
+/** Of a close frame: RFC 6455, section 7.4.1. */
+const GOING = 1001;
 /** Milliseconds that open connections have when the server closes. */
 const GRACE = 2_000;
 
@@ -48,14 +51,14 @@ export async function startRpc(
   const memory = new Share(MEMORY, TRIFLE);
   const sessions = new Sessions(Math.max(4096, options.connections * 2 * servers.length));
   const sockets = new Set<Socket>();
-  const open = new Set<Connected>();
+  const open = new Set<Upgraded>();
   const listeners: NetServer[] = [];
   const places: string[] = [];
   const close = async (): Promise<void> => {
     const closed = listeners.map(
       (listener) => new Promise<void>((resolve) => listener.close(() => resolve())),
     );
-    for (const connection of [...open]) connection.close();
+    for (const connection of [...open]) connection.close(GOING, "server is closing");
     const timer = setTimeout(() => sockets.forEach((socket) => socket.destroy()), GRACE);
     await Promise.all(closed);
     await Promise.all(

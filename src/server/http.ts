@@ -15,9 +15,8 @@ import type { Pages } from "./pages.ts";
 import { descriptorOf, type Peer } from "./peer.ts";
 import { createRest } from "./rest.ts";
 import type { Sessions } from "./session.ts";
-import { upgrade } from "./upgrade.ts";
+import { type Binders, upgrade, type Upgraded } from "./upgrade.ts";
 import { Visitor } from "./visitor.ts";
-import type { WebSocketConnection } from "./websocket.ts";
 
 /** What all listeners of a server share. */
 export interface Shared {
@@ -35,7 +34,8 @@ export interface Shared {
   readonly memory: Share;
   readonly sockets: Set<Socket>;
   readonly connections: Set<HttpConnection>;
-  readonly webSockets: Set<WebSocketConnection>;
+  readonly webSockets: Set<Pick<Upgraded, "close">>;
+  readonly binders: Binders | undefined;
 }
 
 /** What is only known once the socket is bound. */
@@ -83,10 +83,16 @@ export function createDoor(shared: Shared, place: Place, guests: Guests): Door {
       upgrade: (head, behind) => {
         connections.delete(connection);
         const { policy, port } = place;
-        visitor.speaks = upgrade(head, socket, behind, {
-          ...{ registry, sessions, policy, port, webSockets, peer, part, from },
-          base: shared.base,
+        const { base, binders } = shared;
+        const upgraded = upgrade(head, socket, behind, {
+          ...{ registry, sessions, policy, port, webSockets, peer, part, from, base, binders },
         });
+        if (!(upgraded instanceof Promise)) {
+          visitor.speaks = upgraded;
+          return;
+        }
+        visitor.speaks = BUSY;
+        void upgraded.then((one) => (visitor.speaks = one));
       },
     });
     visitor.speaks = connection;
@@ -99,6 +105,9 @@ export function createDoor(shared: Shared, place: Place, guests: Guests): Door {
     });
   };
 }
+
+/** What speaks with it is being loaded. */
+const BUSY = { idleSince: undefined };
 
 /** Milliseconds that one which is refused has to send its request and read why. */
 const REFUSAL = 1_000;

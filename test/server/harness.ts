@@ -220,6 +220,13 @@ export class RawClient {
     );
   }
 
+  /** What has come, as soon as that is so many bytes; undefined at the end. */
+  bytes(least: number): Promise<Buffer | undefined> {
+    return this.#until(() =>
+      this.#buffer.length < least ? undefined : this.#take(this.#buffer.length),
+    );
+  }
+
   /** The next frame; undefined at the end. */
   async frame(): Promise<Received | undefined> {
     const { opcode = 0, payload } = (await this.#frame()) ?? {};
