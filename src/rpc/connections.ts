@@ -104,7 +104,10 @@ export function speakPackets(
   return connected(exporter, link, behind);
 }
 
-/** Packets in the binary frames of a WebSocket, cut in any way. */
+/** Packets of one frame: they are handled in one turn. */
+const MOST_IN_FRAME = 256;
+
+/** Packets in the binary frames of a WebSocket, each whole: so what is half here is counted with the frame. */
 export function speakFramedPackets(
   socket: Socket,
   door: Door,
@@ -120,7 +123,12 @@ export function speakFramedPackets(
   );
   const binary = (bytes: Buffer): void => {
     reader.push(bytes);
-    for (let next = reader.next(); next && link.open; next = reader.next()) handle(next);
+    let packets = 0;
+    for (let next = reader.next(); next && link.open; next = reader.next()) {
+      if (++packets > MOST_IN_FRAME) throw new RpcError(`over ${MOST_IN_FRAME} packets in a frame`);
+      handle(next);
+    }
+    if (reader.held > 0) throw new RpcError("a frame ends within a packet");
   };
   const gone = (): void => ended(exporter, door);
   const link: WebSocketConnection = new WebSocketConnection(

@@ -7,8 +7,10 @@ import { AfbError } from "../errors.ts";
 import type { Peer } from "../server/peer.ts";
 import { callerOf, type Credentials, type Sessions } from "../server/session.ts";
 import { Share } from "../share.ts";
+import { errorLine } from "../unexpected.ts";
 import { localApi, type Shown } from "./address.ts";
 import { type Host, Party } from "./party.ts";
+import { isUnreadable } from "./value.ts";
 import { RpcError } from "./wire.ts";
 
 /** The bytes of what an exporter says; undefined for what the protocol has no room for. */
@@ -175,7 +177,7 @@ export class Exporter implements Host {
         .then(reply, (error: unknown) => reply(failure(error)));
     } catch (error) {
       if (error instanceof RpcError) throw error;
-      const unread = error instanceof SyntaxError;
+      const unread = isUnreadable(error);
       reply(
         failure(
           unread
@@ -240,9 +242,10 @@ export class Exporter implements Host {
     const id = known ?? this.#free();
     if (!link || id === undefined) return;
     if (known === undefined) {
+      // First, since a name may be none that can be told.
+      void link.send(this.speaker.create(id, name));
       party.events.set(name, id);
       this.#events.set(id, { party, name });
-      void link.send(this.speaker.create(id, name));
     }
     void link.send(this.speaker.subscribe(callid, id));
   }
@@ -258,9 +261,15 @@ export class Exporter implements Host {
   #reply(callid: number, reply: Reply): void {
     const { most, advice } = this.speaker;
     const what = `the reply has more than the ${most} bytes that this protocol carries: ${advice}`;
-    const bytes =
-      this.speaker.reply(callid, reply) ??
-      this.speaker.reply(callid, failure(new AfbError("not-available", what)));
+    let bytes: Buffer | undefined;
+    try {
+      bytes =
+        this.speaker.reply(callid, reply) ??
+        this.speaker.reply(callid, failure(new AfbError("not-available", what)));
+    } catch (error) {
+      // Whatever it is, one answer there must be: importers wait for it for ever.
+      bytes = this.speaker.reply(callid, failure(new Error(`the reply: ${errorLine(error)}`)));
+    }
     if (bytes) void this.#link?.send(bytes);
   }
 

@@ -11,12 +11,13 @@ import { encodeMessage, type Message } from "./wsapi.ts";
 /** JSON never has a NUL in it. */
 const jsonOf = (value: unknown): string => stringify(value ?? null) ?? "null";
 
-/** Characters of what an error says: what a program has printed may be in it. */
+/** Characters of what an error says. */
 const MOST_INFO = 4096;
 
 /** Code, and the value if there is one: what a verb answers, or what its error says. */
 function told({ request, response }: Reply): { info?: string; value?: unknown } {
-  const info = request.info?.slice(0, MOST_INFO);
+  // What a program has printed may be in it.
+  const info = request.info?.slice(0, MOST_INFO).replaceAll("\0", "\ufffd");
   if (request.status === "success") return response === undefined ? {} : { value: response };
   return info === undefined ? {} : { info, value: info };
 }
