@@ -1,7 +1,10 @@
 /** What node:fs lacks and the groups of cgroup v2 need: a lock that dies with its holder, and extended attributes. */
-import { dlopen } from "bun:ffi";
+import { dlopen, read } from "bun:ffi";
+import { CError, errnoName } from "./errno.ts";
+import { pointer } from "./pointer.ts";
 
 const { symbols: libc } = dlopen("libc.so.6", {
+  __errno_location: { args: [], returns: "ptr" },
   flock: { args: ["i32", "i32"], returns: "i32" },
   getxattr: { args: ["cstring", "cstring", "ptr", "u64"], returns: "i64" },
 });
@@ -9,9 +12,14 @@ const { symbols: libc } = dlopen("libc.so.6", {
 const LOCK_EX = 2;
 const LOCK_NB = 4;
 
-/** Takes the exclusive lock of an open file or directory, see flock(2); false when another open description holds it. */
+/** Takes the exclusive lock of an open file or directory, see flock(2); false when another open description holds it. Throws CError. */
 export function tryLock(fd: number): boolean {
-  return libc.flock(fd, LOCK_EX | LOCK_NB) === 0;
+  if (libc.flock(fd, LOCK_EX | LOCK_NB) === 0) return true;
+  const place = pointer(libc.__errno_location());
+  const errno = place === null ? "no errno" : errnoName(read.i32(place));
+  // EWOULDBLOCK by its usual name.
+  if (errno === "EAGAIN") return false;
+  throw new CError("flock", "", errno);
 }
 
 /** Text of an extended attribute, see getxattr(2); undefined when there is none, or it may not be read. */

@@ -78,8 +78,12 @@ const POLLOUT = 4;
 const polled = new Int32Array(2);
 
 function happened(fd: number, events: number): boolean {
-  polled.set([fd, events]);
-  return checked(libc.poll(polled, 1n, 0), "poll", "") > 0;
+  for (;;) {
+    polled.set([fd, events]);
+    const count = libc.poll(polled, 1n, 0);
+    // A signal, such as that of a profiler: poll(2) is not started over, also where it would not have waited.
+    if (count >= 0 || errnoName(errno()) !== "EINTR") return checked(count, "poll", `fd ${fd}`) > 0;
+  }
 }
 
 /** Whether a read would not wait: something is there, or the end. See poll(2). */
@@ -101,13 +105,16 @@ export function setNonBlocking(fd: number): void {
 
 const F_SETOWN = 8;
 const F_SETSIG = 10;
+const ESRCH = 3;
 const O_ASYNC = 0o20000;
 const SIGCONT = 18;
 
 /** From here on the kernel continues a process, should it be stopped, whenever the other side of this pipe writes or closes: fcntl(2). */
 export function continueAtInput(fd: number, pid: number): void {
   checked(libc.fcntl(fd, F_SETSIG, SIGCONT), "fcntl", "F_SETSIG");
-  checked(libc.fcntl(fd, F_SETOWN, pid), "fcntl", "F_SETOWN");
+  // It may have ended, and been waited for, already: the runtime does that in a thread where it has no pidfd.
+  if (libc.fcntl(fd, F_SETOWN, pid) < 0 && errno() !== ESRCH)
+    throw new CError("fcntl", "F_SETOWN", errnoName(errno()));
   checked(libc.fcntl(fd, F_SETFL, O_ASYNC), "fcntl", "F_SETFL");
 }
 

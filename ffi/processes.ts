@@ -2,13 +2,13 @@
 import { dlopen, read } from "bun:ffi";
 import { CError, errnoName } from "./errno.ts";
 import { int32, pidOf } from "./integer.ts";
+import { isReadable } from "./libc.ts";
 import { pointer } from "./pointer.ts";
 
 const { symbols: libc } = dlopen("libc.so.6", {
   __errno_location: { args: [], returns: "ptr" },
   // The wrappers are younger than the C libraries that boards have.
   syscall: { args: ["i64", "i64", "i64", "i64"], returns: "i64" },
-  poll: { args: ["ptr", "u64", "i32"], returns: "i32" },
   dup2: { args: ["i32", "i32"], returns: "i32" },
   close: { args: ["i32"], returns: "i32" },
 });
@@ -16,7 +16,6 @@ const { symbols: libc } = dlopen("libc.so.6", {
 /** The same on every architecture. */
 const SYS_PIDFD_OPEN = 434;
 const SYS_PIDFD_GETFD = 438;
-const POLLIN = 1;
 
 function checked(result: number, call: string, what: string): number {
   if (result >= 0) return result;
@@ -42,8 +41,7 @@ export function openProcess(pid: number): number | undefined {
 
 /** A pidfd is readable once its process has ended; until then its pid is no other's. Throws CError. */
 export function hasEnded(pidfd: number): boolean {
-  const poll = Int32Array.of(pidfd, POLLIN);
-  return checked(libc.poll(poll, 1, 0), "poll", `fd ${pidfd}`) > 0;
+  return isReadable(pidfd);
 }
 
 /** Copies of descriptors of a process that this one might trace, close-on-exec. All or none. Throws CError. */

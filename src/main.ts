@@ -1,59 +1,27 @@
-/** Entry: picks a subcommand from argv. Each one is loaded only when it is asked for. */
+/** Entry: picks a subcommand from argv. */
 import { suggestion } from "./config/nearest.ts";
 import { keepConsole } from "./console.ts";
+import { SUBCOMMANDS } from "./subcommands.ts";
 import { endOnUnexpected } from "./unexpected.ts";
 import { version } from "./version.ts";
-
-interface Subcommand {
-  run(argv: string[]): Promise<number>;
-}
-
-const SUBCOMMANDS: Readonly<Record<string, { about: string; load: () => Promise<Subcommand> }>> = {
-  serve: { about: "serve configs over REST and WebSocket", load: () => import("./cli/serve.ts") },
-  early: {
-    about: "serve before the real init, started by it",
-    load: () => import("./cli/early.ts"),
-  },
-  check: { about: "tell every problem of a config", load: () => import("./cli/check.ts") },
-  run: { about: "run one verb of a config, without a server", load: () => import("./cli/run.ts") },
-  explain: {
-    about: "tell in words what a sandbox does and leaves open",
-    load: () => import("./cli/explain.ts"),
-  },
-  doctor: {
-    about: "tell what this kernel and user can do, and what a config will not get",
-    load: () => import("./cli/doctor.ts"),
-  },
-  compile: {
-    about: "compile configs into a plan file, for this or the other architecture",
-    load: () => import("./cli/compile-file.ts"),
-  },
-  call: { about: "call a verb of a running server", load: () => import("./cli/call.ts") },
-  install: {
-    about: "install this executable and its service on a board",
-    load: () => import("./cli/install.ts"),
-  },
-  token: { about: "make a token for callers", load: () => import("./cli/token.ts") },
-  schema: { about: "print the JSON Schema of configs", load: () => import("./cli/schema.ts") },
-};
 
 const help = `usage: spawnbox SUBCOMMAND [OPTIONS]
 
 Exposes the commands of a config as REST and WebSocket verbs, and runs each in a sandbox.
 
 ${Object.entries(SUBCOMMANDS)
-  .map(([name, { about }]) => `  ${name.padEnd(8)} ${about}`)
+  .map(([name, { about }]) => `  ${name.padEnd(10)} ${about}`)
   .join("\n")}
 
   --help, --version
-  spawnbox SUBCOMMAND --help tells its options.`;
+  spawnbox SUBCOMMAND --help tells its options, spawnbox help SUBJECT is a guide.`;
 
 async function main([name, ...rest]: string[]): Promise<number> {
   if (name === undefined) {
     console.error(help);
     return 2;
   }
-  if (name === "--help" || name === "-h" || name === "help") {
+  if (name === "--help" || name === "-h") {
     console.log(help);
     return 0;
   }
@@ -72,7 +40,7 @@ async function main([name, ...rest]: string[]): Promise<number> {
     return 0;
   }
   const { run } = await subcommand.load();
-  return run(rest);
+  return run(rest, SUBCOMMANDS);
 }
 
 keepConsole();

@@ -3,6 +3,8 @@
 export class Turnstile {
   readonly #waiting: (() => void)[] = [];
   #turning = false;
+  /** Called after each. */
+  after: (() => void) | undefined;
 
   /** Calls `go` in a turn of the event loop in which it calls nobody else: not at once. */
   enter(go: () => void): void {
@@ -16,6 +18,7 @@ export class Turnstile {
     setImmediate(() => {
       this.#turning = false;
       this.#waiting.shift()?.();
+      this.after?.();
       this.#turn();
     });
   }

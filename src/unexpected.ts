@@ -1,4 +1,5 @@
 /** What nobody foresaw, told to whoever runs the program: one line, how to report it, and no code that nobody can read. */
+import { readFileSync } from "node:fs";
 import { Refused } from "./errors.ts";
 import { version } from "./version.ts";
 import { visible } from "./visible.ts";
@@ -29,10 +30,30 @@ export function fatalLine(name: string, error: unknown): string {
   const known = RUNTIME.find(([part]) => said.includes(part));
   if (known) return `${name}: ${known[1]} (${visible(said)})`;
   if (error instanceof Refused) return `${name}: ${visible(error.message)}`;
+  const denied = deniedByFilter(error);
+  if (denied !== undefined) return `${name}: ${denied}`;
   const report = process.env[DEBUG]
     ? `with this stack`
     : `with what ${DEBUG}=1 in its environment makes it tell`;
   return `${name}: failed unexpectedly: ${errorLine(error)}. This is a bug of spawnbox ${version}: please report it, ${report}`;
+}
+
+/** What to say of an error that a filter around this process is the likely cause of; undefined of others. */
+export function deniedByFilter(error: unknown): string | undefined {
+  const said = error instanceof Error ? error.message : "";
+  return /\b(EPERM|ENOSYS)\b/.test(said) && isFiltered()
+    ? `${visible(said)}: a seccomp filter around it denies that: SystemCallFilter=@system-service in the unit; or --security-opt seccomp=unconfined, of the container`
+    : undefined;
+}
+
+/** Whether somebody has put a filter around this process: seccomp(2). */
+function isFiltered(): boolean {
+  try {
+    return /^Seccomp:\s*2$/m.test(readFileSync("/proc/self/status", "utf8"));
+  } catch {
+    // hidden: nothing is known then
+    return false;
+  }
 }
 
 /**

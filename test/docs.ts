@@ -1,53 +1,68 @@
-/**
- * `npm run docs`: writes what is generated into README.md: the reference, made from the schema, the variables that are kept
- * back, and the protections; and the migration guide, made from the rows that test/compat proves.
- */
+/** `npm run docs`: writes the pages that are generated, each from what is the case: the schema, lists of the code, tests. */
 import { join } from "node:path";
 import { AccessFile } from "../src/access/schema.ts";
 import { referenceMarkdown } from "../src/config/reference.ts";
 import { variablesMarkdown } from "../src/plan/server-variables.ts";
-import { guide, guideMarkdown } from "./guide.ts";
+import { guideMarkdown } from "./guide.ts";
+import { placesMarkdown } from "./places-guide.ts";
 import { protectionsMarkdown } from "./protections.ts";
 
-export const readme = join(import.meta.dir, "../README.md");
-/** What stands between `<!-- name -->` and `<!-- /name -->`. */
-const GENERATED = {
-  reference: () => referenceMarkdown(),
-  access: () => referenceMarkdown(AccessFile),
-  protections: protectionsMarkdown,
-  variables: variablesMarkdown,
-} as const;
-export type Region = keyof typeof GENERATED;
-export const regions = Object.keys(GENERATED) as Region[];
-const between = (region: Region) => new RegExp(`(<!-- ${region} -->)[^]*?(<!-- /${region} -->)`);
+const root = join(import.meta.dir, "..");
 
-/** The rows of a Markdown table as lists of cells; padding and the ruler line are the formatter's. */
-export function rows(table: string): string[][] {
-  return table
+const reference = () => `# Look up a key
+
+What \`spawnbox check\` knows, made by \`npm run docs\` from the schema and the lists of the program; \`spawnbox schema\` is the same for
+editors. In the names, \`[]\` is each element of a list; where a list is wanted, one element may stand alone.
+
+## Keys of a config
+
+${referenceMarkdown()}
+
+## Keys of an access file
+
+${referenceMarkdown(AccessFile)}
+
+## Variables of the server that its commands do not inherit
+
+All others are handed on, but for sandboxes with \`{"name": "*", "mode": "unset"}\` (the profiles among them). \`spawnbox explain\`
+names those of this server that are kept back. \`"envs": {"name": "PYTHONPATH"}\` hands one on, \`"value"\` gives it another.
+
+${variablesMarkdown()}
+`;
+
+const protections = () => `# What is proven by which test
+
+Each of these tests launches for real, as root and as an ordinary user where both can. The table is made by \`npm run docs\` from
+their names: \`[protection] what holds\`.
+
+${protectionsMarkdown()}
+`;
+
+/** By path from the top of the sources. */
+export const GENERATED: Readonly<Record<string, () => string>> = {
+  "config/guide/reference.md": reference,
+  "config/guide/migration.md": guideMarkdown,
+  "config/guide/places.md": placesMarkdown,
+  "test/sandbox/README.md": protections,
+};
+
+export const written = (page: string): Promise<string> => Bun.file(join(root, page)).text();
+
+/** What a page says, however the formatter pads and rules its tables. */
+export const gist = (markdown: string): string[] =>
+  markdown
     .split("\n")
-    .filter((line) => line.startsWith("|") && !/^\|[\s|-]*$/.test(line))
-    .map((line) => line.split("|").map((cell) => cell.trim()));
-}
-
-/** A region as it stands in the README, and as it is generated. */
-export function compare(
-  text: string,
-  region: Region,
-): { written: string[][]; generated: string[][] } {
-  return {
-    written: rows(between(region).exec(text)?.[0] ?? ""),
-    generated: rows(GENERATED[region]()),
-  };
-}
+    .filter((line) => line.trim() !== "" && !/^\|[\s|:-]*$/.test(line))
+    .map((line) =>
+      line.startsWith("|")
+        ? line
+            .split("|")
+            .map((cell) => cell.trim())
+            .join("|")
+        : line,
+    );
 
 if (import.meta.main) {
-  let text = await Bun.file(readme).text();
-  for (const region of regions) {
-    text = text.replace(
-      between(region),
-      (_, open, close) => `${open}\n\n${GENERATED[region]().trim()}\n\n${close}`,
-    );
-  }
-  await Bun.write(readme, text);
-  await Bun.write(guide, guideMarkdown());
+  for (const [page, generate] of Object.entries(GENERATED))
+    await Bun.write(join(root, page), generate());
 }

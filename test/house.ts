@@ -12,6 +12,8 @@ const ROOMS: readonly (readonly string[])[] = [
   ["main"],
   ["make"],
   ["cli"],
+  ["manual"],
+  ["guide"],
   ["install", "boot", "doctor"],
   ["service", "client"],
   ["rpc"],
@@ -26,8 +28,12 @@ const ROOMS: readonly (readonly string[])[] = [
   ["ffi"],
 ];
 
-/** What a file stands for that is in no folder: the program, a client for others, or words that all rooms speak. */
-const SINGLE: Readonly<Record<string, string>> = { "main.ts": "main", "client.ts": "client" };
+/** What a file stands for that is in no folder: the program, its subcommands, a client for others, or words that all rooms speak. */
+const SINGLE: Readonly<Record<string, string>> = {
+  "main.ts": "main",
+  "subcommands.ts": "cli",
+  "client.ts": "client",
+};
 
 export type Imports = ReadonlyMap<string, readonly string[]>;
 

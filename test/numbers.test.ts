@@ -1,10 +1,25 @@
 import { expect, test } from "bun:test";
+import { random } from "./encoders/feed.ts";
 import { between, hasWritten, isWritten, parseExact, toDoubles } from "../src/numbers.ts";
 
 test("as JavaScript writes them they are doubles, otherwise they stay", () => {
   const texts = [
     ...["1", "1.5", "-3", "0", "1e+21", "0.1", "123456789012345"],
-    ...["1.50", "1.0", "1e21", "1E5", "-0", "0.0000001", "9007199254740993", "1e400"],
+    ...["123456789.12345678", "-0.5", "0.000001", "1764322800.12345"],
+    ...[
+      "123456789.123456789",
+      "1234567.1234567891234",
+      "-0.0",
+      "-0e1",
+      "1.50",
+      "1.0",
+      "1e21",
+      "1E5",
+      "-0",
+      "0.0000001",
+      "9007199254740993",
+      "1e400",
+    ],
   ];
   for (const text of texts) {
     const value = parseExact(text);
@@ -23,6 +38,32 @@ test("anywhere in a value, and nothing else is changed", () => {
     '{"a":[1.5,{"__proto__":100,"b":"1.50"}],"c":null}',
   );
   expect(() => parseExact("[1.50")).toThrow(SyntaxError);
+});
+
+test("in any order, and with keys of any kind", () => {
+  const numbers = ["1.50", "1.5", "2", "-0", "1e21", "12345678901234567890", "0.10"];
+  const keys = ["a", "b", "é", "__proto__", "0", "12", "1.50", "constructor", '\\"\\\\', ""];
+  const next = random(3);
+  const value = (depth: number): string => {
+    const kind = next(depth > 4 ? 4 : 7);
+    if (kind < 2) return numbers[next(numbers.length)] ?? "";
+    if (kind === 2) return `"${["1.50", "-0", '\\"1e5', "x, -0 ", ""][next(5)]}"`;
+    if (kind === 3) return ["true", "null", "false"][next(3)] ?? "";
+    const items = Array.from({ length: next(5) }, () => value(depth + 1));
+    const gap = ["", " ", "\n"][next(3)] ?? "";
+    if (kind === 4) return `[${items.join(`,${gap}`)}${gap}]`;
+    return `{${items.map((item) => `"${keys[next(keys.length)]}":${gap}${item}`).join(",")}}`;
+  };
+  for (let round = 0; round < 5000; round++) {
+    const text = value(0);
+    // The runtime's own way, which is slower.
+    const wanted: unknown = JSON.parse(text, (_, inner: unknown, context?: { source?: string }) =>
+      typeof inner === "number" && context?.source !== undefined && `${inner}` !== context.source
+        ? JSON.rawJSON(context.source)
+        : inner,
+    );
+    expect(JSON.stringify(parseExact(text))).toBe(JSON.stringify(wanted));
+  }
 });
 
 test.each([

@@ -2,7 +2,7 @@
  * `npm test`: type check, format check, build, then every suite; the last line counts. Fails when anything failed, or when
  * nothing ran.
  */
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -17,12 +17,69 @@ function step(title: string, ...command: string[]): boolean {
   return done.success;
 }
 
-/** Sums an attribute over the top-level suites of a JUnit report. */
-function total(report: string, attribute: string): number {
-  const head = /<testsuites\b[^>]*>/.exec(report)?.[0] ?? "";
-  return Number(new RegExp(`\\b${attribute}="(\\d+)"`).exec(head)?.[1] ?? 0);
+/**
+ * What runs beside everything else, in a process of its own, as it mostly waits: suites that run nothing as another user, so that
+ * what others do to all processes of a user, or count of them, does not concern them.
+ */
+const BESIDE = /^test\/(api|config|encoders|plan|plugins|server)\//;
+/** But not what serves for real, which it does as several users, nor what looks at the memory of its own process. */
+const APART =
+  /process\.memoryUsage|^import \{[^}]*\b(serve|users)\b[^}]*\} from "\.\.\/served\.ts"/m;
+
+/**
+ * What launches within the process of the tests, as `check` does. From then on orphans come to that process (launch/orphans.ts),
+ * where nobody reaps them: after hundreds of killed servers no key would be left for their user. So it is a process of its own,
+ * before the others.
+ */
+const WITHIN = /^test\/(launch\/|compat\/|cli\/(check|several)\.|sandbox\/attack-identity\.)/;
+
+/** Files of tests, by the process they run in. */
+function groups(): { first: string[]; then: string[][] } {
+  const files = [...new Bun.Glob("test/**/*.test.ts").scanSync({ cwd: root })].toSorted();
+  const groupOf = (file: string) => {
+    if (WITHIN.test(file)) return "within";
+    const isBeside = BESIDE.test(file) && !APART.test(readFileSync(join(root, file), "utf8"));
+    return isBeside ? "beside" : "alone";
+  };
+  const { within = [], beside = [], alone = [] } = Object.groupBy(files, groupOf);
+  const exactly = (group: string[]) => group.map((file) => `./${file}`);
+  return { first: exactly(within), then: [exactly(alone), exactly(beside)] };
 }
 
+interface Report {
+  readonly ok: boolean;
+  readonly passed: number;
+  readonly failed: number;
+  readonly skipped: number;
+  /** Seconds by file. */
+  readonly times: readonly (readonly [file: string, seconds: number])[];
+}
+
+/** Runs suites to their end; only what fails is told. */
+async function suites(files: readonly string[], report: string): Promise<Report> {
+  const how = ["--timeout", "30000", "--only-failures", "--reporter=junit"];
+  const command = [bun, "test", ...how, `--reporter-outfile=${report}`, ...files];
+  const ok =
+    (await Bun.spawn(command, { cwd: root, stdio: ["ignore", "inherit", "inherit"] }).exited) === 0;
+  // There is none of one that has died.
+  const xml = existsSync(report) ? readFileSync(report, "utf8") : "";
+  const head = /<testsuites\b[^>]*>/.exec(xml)?.[0] ?? "";
+  /** Over the top-level suites, which are files. */
+  const total = (attribute: string) =>
+    Number(new RegExp(`\\b${attribute}="(\\d+)"`).exec(head)?.[1] ?? 0);
+  const [failures, skipped] = [total("failures"), total("skipped")];
+  const suite = /^ {2}<testsuite name="([^"]*)".* time="([\d.]+)"/gm;
+  return {
+    ok,
+    passed: total("tests") - failures - skipped,
+    // One that ends before it reports has failed, too.
+    failed: ok ? failures : Math.max(failures, 1),
+    skipped,
+    times: [...xml.matchAll(suite)].map(([, file = "", seconds]) => [file, Number(seconds)]),
+  };
+}
+
+const SLOWEST = 15;
 const scratch = mkdtempSync(join(tmpdir(), "spawnbox-test-"));
 let failed = 0;
 let passed = 0;
@@ -39,25 +96,22 @@ try {
     if (step(title, ...command)) passed++;
     else failed++;
   }
-  const report = join(scratch, "junit.xml");
+  console.log("\n── suites");
   const only = process.argv.slice(2);
-  const ok = step(
-    "suites",
-    bun,
-    "test",
-    "--timeout",
-    "30000",
-    "--only-failures",
-    "--reporter=junit",
-    `--reporter-outfile=${report}`,
-    ...only,
-  );
-  const xml = readFileSync(report, "utf8");
-  const failures = total(xml, "failures");
-  skipped = total(xml, "skipped");
-  passed += total(xml, "tests") - failures - skipped;
-  failed += failures;
-  if (!ok && failures === 0) failed++;
+  const report = (name: string) => join(scratch, `${name}.xml`);
+  const { first, then } = only.length > 0 ? { first: only, then: [] } : groups();
+  const reports = [await suites(first, report("first"))];
+  const beside = then.map((files, i) => suites(files, report(`${i}`)));
+  reports.push(...(await Promise.all(beside)));
+  for (const report of reports) {
+    passed += report.passed;
+    failed += report.failed;
+    skipped += report.skipped;
+  }
+  const times = reports.flatMap((report) => report.times).toSorted(([, a], [, b]) => b - a);
+  console.log("\nthe slowest files:");
+  for (const [file, seconds] of times.slice(0, SLOWEST))
+    console.log(`${seconds.toFixed(1).padStart(7)} s  ${file}`);
 } finally {
   rmSync(scratch, { recursive: true });
 }

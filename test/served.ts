@@ -1,5 +1,15 @@
 /** The built executable, really serving a config on a port of its own, as root or as an ordinary user. */
-import { chmodSync, copyFileSync, existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  linkSync,
+  mkdtempSync,
+  realpathSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Reply } from "../src/api/reply.ts";
@@ -39,6 +49,32 @@ export interface Ran {
 
 const executable = join(import.meta.dir, "../dist/spawnbox");
 
+/**
+ * Puts the built executable alone into a directory, as it is deployed, where any user may run it. It is large: by another name of
+ * the same file where that is possible.
+ */
+export function programIn(dir: string): string {
+  if (!existsSync(executable)) throw new Error("build first: npm run build");
+  const built = realpathSync(executable);
+  const program = join(dir, "spawnbox");
+  if ((statSync(built).mode & 0o5) === 0o5 && isLinked(built, program)) return program;
+  copyFileSync(built, program);
+  chmodSync(program, 0o755);
+  return program;
+}
+
+/** Not on another file system, nor where the file is somebody else's (fs.protected_hardlinks). */
+function isLinked(file: string, name: string): boolean {
+  try {
+    linkSync(file, name);
+    return true;
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "EXDEV" || code === "EPERM") return false;
+    throw error;
+  }
+}
+
 export interface ServeOptions {
   /** The user of the tests by default. */
   readonly user?: User;
@@ -55,15 +91,11 @@ export async function serve(
   config: unknown,
   { user = users[0], through = [], first = [], argv = [] }: ServeOptions = {},
 ): Promise<Served> {
-  if (!existsSync(executable)) throw new Error("build first: npm run build");
   const dir = mkdtempSync(join(tmpdir(), "spawnbox-served-"));
   chmodSync(dir, 0o755);
   const file = join(dir, "config.json");
   writeFileSync(file, JSON.stringify(config));
-  // Copied alone, as it is deployed; and where any user may read it.
-  const program = join(dir, "spawnbox");
-  copyFileSync(executable, program);
-  chmodSync(program, 0o755);
+  const program = programIn(dir);
   const drop =
     isRoot && user === "ordinary user"
       ? ["setpriv", `--reuid=${ORDINARY}`, `--regid=${ORDINARY}`, "--clear-groups"]

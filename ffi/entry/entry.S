@@ -1,12 +1,17 @@
 /*
- * The first code of the executable. The runtime needs /proc from its very start, long before anything of ours, and without it
- * aborts with a crash report of its own. So that is looked for here, and said in one line. Likewise, on x86_64, the instructions
- * that it is compiled with: x86-64-v2, of which SSE4.2 and POPCNT came last. It would die of SIGILL without a word; a virtual
- * machine whose processor is qemu64 or kvm64 is like that.
+ * The first code of the executable. What the runtime cannot be without, and aborts for with a crash report of its own long before
+ * anything of ours, is looked for here, and said in one line: /proc; the system calls that filters of units and containers take
+ * away; and on x86_64 the instructions that it is compiled with: x86-64-v2, of which SSE4.2 and POPCNT came last. It would die of
+ * SIGILL without a word; a virtual machine whose processor is qemu64 or kvm64 is like that.
+ *
+ * Each call is made with arguments for which the kernel answers EINVAL, so nothing comes of it: a filter looks first.
  *
  * No relocations, no stack, and all registers that the program's own entry reads are left alone. The last eight bytes are the
  * distance from here to that entry: patch.ts writes them.
  */
+#define EPERM 1
+#define EACCES 13
+#define ENOSYS 38
 	.text
 entry:
 #if defined(__x86_64__)
@@ -25,6 +30,10 @@ entry:
 	syscall
 	test %rax, %rax
 	jns 1f
+	cmp $-EPERM, %rax		/* by a filter: nothing is known */
+	je 1f
+	cmp $-ENOSYS, %rax
+	je 1f
 	lea line(%rip), %rsi
 	mov $(end - line), %edx
 2:	mov $1, %eax			/* write(2, line, …) */
@@ -33,7 +42,38 @@ entry:
 	mov $231, %eax			/* exit_group(1) */
 	mov $1, %edi
 	syscall
-1:	mov %r8, %rdx
+1:	lea calls(%rip), %rbx
+3:	movzwl (%rbx), %eax
+	movslq 4(%rbx), %rdi
+	movslq 8(%rbx), %rsi
+	mov $-1, %edx
+	xor %r10d, %r10d
+	syscall
+	cmp $-EPERM, %rax
+	je 4f
+	cmp $-EACCES, %rax
+	je 4f
+	cmp $-ENOSYS, %rax
+	jne 5f
+	cmpw $0, 2(%rbx)		/* what may be missing */
+	jne 5f
+4:	mov $1, %eax			/* write(2, begin, …) */
+	mov $2, %edi
+	lea begin(%rip), %rsi
+	mov $(rest - begin), %edx
+	syscall
+	mov $1, %eax			/* its name */
+	lea 16(%rbx), %rsi
+	movzwl 12(%rbx), %edx
+	syscall
+	lea rest(%rip), %rsi
+	mov $(over - rest), %edx
+	jmp 2b
+5:	add $32, %rbx
+	lea processor(%rip), %rax
+	cmp %rax, %rbx
+	jne 3b
+	mov %r8, %rdx
 	lea entry(%rip), %rax
 	add distance(%rip), %rax
 	jmp *%rax
@@ -46,15 +86,50 @@ entry:
 	mov x8, #48
 	svc #0
 	tbz x0, #63, 1f
-	mov x0, #2			/* write(2, line, …) */
+	cmn x0, #EPERM			/* by a filter: nothing is known */
+	b.eq 1f
+	cmn x0, #ENOSYS
+	b.eq 1f
 	adr x1, line
 	mov x2, #(end - line)
+2:	mov x0, #2			/* write(2, line, …) */
 	mov x8, #64
 	svc #0
 	mov x0, #1			/* exit_group(1) */
 	mov x8, #94
 	svc #0
-1:	mov x0, x9
+1:	adr x10, calls
+3:	ldrh w8, [x10]
+	ldrsw x0, [x10, #4]
+	ldrsw x1, [x10, #8]
+	mov w2, #-1
+	mov x3, #0
+	svc #0
+	cmn x0, #EPERM
+	b.eq 4f
+	cmn x0, #EACCES
+	b.eq 4f
+	cmn x0, #ENOSYS
+	b.ne 5f
+	ldrh w11, [x10, #2]		/* what may be missing */
+	cbnz w11, 5f
+4:	mov x0, #2			/* write(2, begin, …) */
+	adr x1, begin
+	mov x2, #(rest - begin)
+	mov x8, #64
+	svc #0
+	mov x0, #2			/* its name */
+	add x1, x10, #16
+	ldrh w2, [x10, #12]
+	svc #0
+	adr x1, rest
+	mov x2, #(over - rest)
+	b 2b
+5:	add x10, x10, #32
+	adr x11, processor
+	cmp x10, x11
+	b.ne 3b
+	mov x0, x9
 	adr x16, entry
 	ldr x17, distance
 	add x16, x16, x17
@@ -62,8 +137,31 @@ entry:
 #else
 #error "spawnbox is for x86_64 and aarch64"
 #endif
+begin:	.ascii "spawnbox: a seccomp filter around it denies "
+rest:	.ascii "(2), which its runtime needs: --security-opt seccomp=unconfined, or a newer runtime, of the container; or SystemCallFilter= with @system-service @resources, in the unit\n"
+over:
+	.balign 8
+/* Number, whether it may be missing, two arguments, the length of its name, its name; 32 bytes each. */
+.macro call number, optional, first, second, name
+	.short \number, \optional
+	.long \first, \second
+	.short 2f - 1f, 0
+1:	.ascii "\name"
+2:	.space 16 - (2b - 1b)
+.endm
 #if defined(__x86_64__)
+#define CALL(x64, arm64, optional, first, second, name) call x64, optional, first, second, name
+#else
+#define CALL(x64, arm64, optional, first, second, name) call arm64, optional, first, second, name
+#endif
+calls:
+	CALL(302, 261, 0, 0, 99, "prlimit64")
+	CALL(435, 435, 1, 0, 0, "clone3")
+	CALL(290, 19, 0, 0, -1, "eventfd2")
+	CALL(291, 20, 0, -1, 0, "epoll_create1")
+	CALL(318, 278, 0, 0, 0, "getrandom")
 processor:
+#if defined(__x86_64__)
 	.ascii "spawnbox: this processor lacks SSE4.2 or POPCNT, which it needs (x86-64-v2); of a virtual machine, choose another CPU model, such as host\n"
 #endif
 path:	.asciz "/proc/self/maps"

@@ -41,6 +41,7 @@ export function header(): string {
   for (const [name, value] of Object.entries(layout.OP)) define(`OP_${name}`, value);
   for (const [name, value] of Object.entries(layout.RECORD)) define(`RECORD_${name}`, value);
   for (const [name, value] of Object.entries(layout.BIND)) define(`BIND_${name}`, value);
+  for (const [name, value] of Object.entries(layout.PTY)) define(`PTY_${name}`, value);
   for (const [name, value] of Object.entries(layout.LINKS)) define(`LINKS_${name}`, value);
   const shapes = Object.entries(layout.SHAPE).map(
     ([name, [numbers, strings]]) => `[OP_${name}] = { ${numbers}, ${strings} }`,

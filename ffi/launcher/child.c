@@ -22,22 +22,26 @@ static void reset_signals(void)
 	SYS4(__NR_rt_sigprocmask, 2 /* SIG_SETMASK */, &empty, 0, 8);
 }
 
+/* What the init of a pid namespace can do without: all capabilities, and to be one that a command of the same user could attach to. */
+static long shed_powers(void)
+{
+	SYS5(__NR_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0);
+	SYS5(__NR_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3, .pid = 0 };
+	struct __user_cap_data_struct nothing[2];
+	memset(nothing, 0, sizeof nothing);
+	return SYS2(__NR_capset, &head, nothing);
+}
+
 /*
- * The init of a pid namespace: no fd but the pipe on which it tells how the command ended (and locks), no capability, nothing a command
- * of the same user could attach to. When it leaves, the kernel kills what is left in the namespace.
+ * The init of a pid namespace: no fd but the pipe on which it tells how the command ended (and locks). When it leaves, the kernel kills
+ * what is left in the namespace.
  */
 __attribute__((noreturn)) static void init(long command, int exit_pipe)
 {
 	SYS3(__NR_dup3, exit_pipe, 3, 0);
 	close_fds(0, 2);
 	close_fds(4, FIRST_KEPT_FD - 1);
-	SYS5(__NR_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0);
-	SYS5(__NR_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3, .pid = 0 };
-	struct __user_cap_data_struct nothing[2];
-	memset(nothing, 0, sizeof nothing);
-	if (SYS2(__NR_capset, &head, nothing) < 0)
-		leave(1);
 	for (;;) {
 		struct rusage usage;
 		int status;
@@ -151,11 +155,17 @@ void child(const struct header *plan, int channel, int exit_pipe, char **argv, c
 			/* A change of credentials has cleared it: prctl(2). Where the parent is the namespace's init, it is void. */
 			SYS5(__NR_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
 		}
-		long r = op->code == OP_SECCOMP_LISTENER ? set_told_filter(op, channel) : do_step(plan, op);
+		long r = op->code == OP_SECCOMP_LISTENER ? set_told_filter(op, channel) :
+			 op->code == OP_PTY		? make_terminal(op, channel) :
+							  do_step(plan, op);
 		if (r < 0)
 			give_up(op->code, at, r);
 	}
 	if (role == INIT) {
+		/* Before the command goes on: of two that meet the same filter, one is to tell. */
+		long r = shed_powers();
+		if (r < 0)
+			give_up(OP_CAPS, "init", r);
 		SYS3(__NR_write, root_ready, &one, sizeof one);
 		init(command, exit_pipe);
 	}

@@ -61,9 +61,12 @@ long set_ambient(u64 mask)
 		r = SYS2(__NR_capget, &head, data);
 	if (r < 0)
 		return r;
-	data[0].inheritable = part[0];
-	data[1].inheritable = part[1];
-	r = SYS2(__NR_capset, &head, data);
+	/* Filters of units deny capset (~@privileged) to who has no capabilities and wants none. */
+	if (data[0].inheritable != part[0] || data[1].inheritable != part[1]) {
+		data[0].inheritable = part[0];
+		data[1].inheritable = part[1];
+		r = SYS2(__NR_capset, &head, data);
+	}
 	for (u32 cap = 0; r >= 0 && cap < 64; cap++)
 		if (mask >> cap & 1)
 			r = SYS5(__NR_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0);
@@ -77,7 +80,13 @@ long set_caps(u64 mask)
 	struct __user_cap_data_struct data[2];
 	u32 part[2];
 	halves(mask, part);
-	for (int i = 0; i < 2; i++)
+	long r = SYS2(__NR_capget, &head, data);
+	if (r < 0)
+		return r;
+	int same = 1;
+	for (int i = 0; i < 2; i++) {
+		same &= data[i].effective == part[i] && data[i].permitted == part[i] && data[i].inheritable == part[i];
 		data[i].effective = data[i].permitted = data[i].inheritable = part[i];
-	return SYS2(__NR_capset, &head, data);
+	}
+	return same ? 0 : SYS2(__NR_capset, &head, data);
 }

@@ -44,8 +44,15 @@ struct shared {
 };
 extern struct shared *shared;
 
-/* Set by a step before each system call that names an object: what a failure reports. */
+/* failure.c. Set by a step before each system call that names an object: what a failure reports. */
 extern const char *at;
+__attribute__((noreturn)) void fail(u32 op, const char *what, long error);
+void describe_failure(struct record *record, u32 op, const char *what, long error);
+void report(const struct record *record);
+
+/* text.c: `number` in decimal, NUL-ended; /proc/PID and `file`, which begins with a slash */
+void decimal(char *text, long number);
+void path_of(char *path, long pid, const char *file);
 
 /* mounts.c */
 long root_begin(void);
@@ -140,6 +147,24 @@ long set_told_filter(const struct op *op, int channel);
 #define LISTENER_COMES 100u
 /* Likewise: the words are read, and the supervisor has yet to say that the child may go on. */
 #define WORDS_CAME 101u
+/* Likewise: with both ends of the terminal, of which the child waits to hear that they are taken. */
+#define TERMINAL_COMES 102u
+
+/* terminal.c */
+long make_terminal(const struct op *op, int channel);
+
+/* relay.c, in the supervisor */
+struct relay {
+	int master, slave;  /* -1: there is no terminal, or no more */
+	usize begin, end;   /* of what is yet to be written */
+	int held;           /* a CR that may belong to an LF */
+	enum flow { OVER, DRY, FULL, BUSY } flow; /* what it waits for: nothing, the command, the server, its turn */
+};
+/* `fds`: master, slave */
+void take_terminal(struct relay *relay, const int *fds);
+enum flow relay_some(struct relay *relay);
+/* All that the tree has left; it is gone. */
+void relay_rest(struct relay *relay);
 
 /* listener.c, in the supervisor */
 struct listener {
@@ -165,6 +190,7 @@ struct task {
 	int group;    /* fd of the tree's cgroup, or -1 */
 	int pidfd;    /* of the command: a signal can never reach another process that got its number */
 	struct listener listener;
+	struct relay terminal;
 };
 __attribute__((noreturn)) void watch(struct task *task, int signals);
 
@@ -179,15 +205,6 @@ u32 verdict(const struct op *program, const struct seccomp_data *call);
 int sweep(int group);
 /* To be called once before. */
 long prepare_sweep(void);
-
-/* text.c: `number` in decimal, NUL-ended */
-void decimal(char *text, long number);
-
-/* supervisor.c */
-__attribute__((noreturn)) void fail(u32 op, const char *what, long error);
-void describe_failure(struct record *record, u32 op, const char *what, long error);
-void report(const struct record *record);
-void path_of(char *path, long pid, const char *file);
 
 static inline const struct op *first_op(const struct header *plan)
 {

@@ -9,7 +9,7 @@
  * Strings in `data` end with NUL. A launch without a command is a trial: it ends where the command would begin. The launcher decides nothing: it does one step per op and stops at the first failure.
  */
 export const MAGIC = 0x58425053; // "SPBX"
-export const VERSION = 6;
+export const VERSION = 7;
 export const HEADER_SIZE = 16;
 export const OP_HEADER_SIZE = 16;
 
@@ -121,6 +121,11 @@ export const OP = {
   SETGROUPS: 51,
   /** numbers: gid */
   SETGID: 52,
+  /**
+   * numbers: columns, rows, uid and gid of who is to own it, one of PTY; data: path. A terminal of its own in the place of stdin,
+   * stdout and stderr, which becomes the controlling one
+   */
+  PTY: 53,
   /** numbers: securebits, see capabilities(7) */
   SECUREBITS: 54,
   /** numbers: uid */
@@ -166,6 +171,16 @@ export const BIND = {
   OPTIONAL: 2,
 } as const;
 
+/** Where the op PTY gets its terminal from. */
+export const PTY = {
+  /** an instance of devpts of its own, mounted nowhere */
+  OWN: 0,
+  /** the instance of devpts at the path */
+  MOUNTED: 1,
+  /** the path is that of the machine's multiplexer */
+  MACHINE: 2,
+} as const;
+
 /** Which links LANDLOCK_PATH follows. */
 export const LINKS = {
   NONE: 0,
@@ -201,6 +216,7 @@ export const SHAPE: Partial<Record<OpName, readonly [numbers: number, strings: n
   UMASK: [1, 0],
   CHDIR: [0, 1],
   SETGID: [1, 0],
+  PTY: [5, 1],
   SECUREBITS: [1, 0],
   SETUID: [1, 0],
   AMBIENT: [1, 0],

@@ -12,24 +12,6 @@
 #define PROT_READ_ONLY 1
 #define EINVAL 22
 
-/* Volatile: the compiler must not turn these loops into calls of themselves. */
-void *memset(void *s, int c, usize n)
-{
-	volatile char *p = s;
-	while (n--)
-		*p++ = (char)c;
-	return s;
-}
-
-void *memcpy(void *d, const void *s, usize n)
-{
-	volatile char *p = d;
-	const char *q = s;
-	while (n--)
-		*p++ = *q++;
-	return d;
-}
-
 static int is_binary(u32 code)
 {
 	return code == OP_SECCOMP || code == OP_SECCOMP_LISTENER || code == OP_VERDICTS || code == OP_FILE;

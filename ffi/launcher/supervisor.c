@@ -2,50 +2,18 @@
 #include <linux/fcntl.h>
 #include <linux/prctl.h>
 #include <linux/sched.h>
+#include <linux/wait.h>
 
 #include "launcher.h"
 
 #define EPERM 1
+#define ECHILD 10
 #define ENOSYS 38
 #define AF_UNIX 1
 #define SOL_SOCKET 1
 #define SO_PASSCRED 16
 #define SOCK_SEQPACKET 5
 #define SOCK_CLOEXEC 02000000
-
-const char *at = "";
-
-struct shared *shared;
-
-void report(const struct record *record)
-{
-	SYS3(__NR_write, FD_STATUS, record, sizeof *record);
-}
-
-void describe_failure(struct record *record, u32 op, const char *what, long error)
-{
-	memset(record, 0, sizeof *record);
-	record->kind = RECORD_FAILED;
-	record->op = op;
-	record->error = (i32)-error;
-	for (usize i = 0; what[i] && i < sizeof record->what - 1; i++)
-		record->what[i] = what[i];
-}
-
-void fail(u32 op, const char *what, long error)
-{
-	struct record record;
-	describe_failure(&record, op, what, error);
-	report(&record);
-	leave(125);
-}
-
-void path_of(char *path, long pid, const char *file)
-{
-	memcpy(path, "/proc/", 6);
-	decimal(path + 6, pid);
-	memcpy(path + length(path), file, length(file) + 1);
-}
 
 static void write_file(long pid, const char *file, const char *text, u32 op)
 {
@@ -112,6 +80,7 @@ void supervise(const struct header *plan, char **argv, char **envp)
 		.pidfd = -1,
 		.group = -1,
 		.listener = { .fd = -1, .program = find_op(plan, OP_VERDICTS) },
+		.terminal = { .master = -1, .slave = -1 },
 	};
 	int channel[2], exits[2] = { -1, -1 };
 	u64 chld = 1ull << (17 - 1), all = ~0ull;
@@ -143,6 +112,10 @@ void supervise(const struct header *plan, char **argv, char **envp)
 	r = SYS5(__NR_prctl, PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 	if (r < 0)
 		fail(OP_CLONE, "subreaper", r);
+	/* Who could not reap would never see the end of its tree. */
+	r = SYS4(__NR_wait4, -1, 0, WNOHANG, 0);
+	if (r != -ECHILD)
+		fail(OP_CLONE, "wait4", r);
 	r = leave_session_keyring(find_op(plan, OP_NO_NEW_PRIVS) != 0);
 	if (r < 0)
 		fail(OP_CLONE, "session keyring", r);
@@ -193,8 +166,10 @@ void supervise(const struct header *plan, char **argv, char **envp)
 	SYS1(__NR_close, channel[1]);
 	if (exits[1] >= 0)
 		SYS1(__NR_close, exits[1]);
-	/* stdout and stderr belong to the command alone: its closing them must be seen. */
-	close_fds(0, 2);
+	/* stdout and stderr belong to the command alone: its closing them must be seen. With a terminal they are its own, and
+	   what comes from there goes to stdout. */
+	SYS1(__NR_close, 0);
+	close_fds(find_op(plan, OP_PTY) ? 2 : 1, 2);
 
 	for (const struct op *op = first_op(plan); !is_last(plan, op); op = next_op(op)) {
 		if (op->code == OP_GID_MAP && op->numbers[0])

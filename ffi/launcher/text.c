@@ -11,3 +11,10 @@ void decimal(char *text, long number)
 		*text++ = digits[--n];
 	*text = 0;
 }
+
+void path_of(char *path, long pid, const char *file)
+{
+	memcpy(path, "/proc/", 6);
+	decimal(path + 6, pid);
+	memcpy(path + length(path), file, length(file) + 1);
+}

@@ -10,20 +10,33 @@
 
 #include "launcher.h"
 
+#define SCM_RIGHTS 1
 #define SCM_CREDENTIALS 2
 #define WNOHANG_FLAG 1
+#define SIGKILL 9
 #define SIGCONT 18
 #define EPERM 1
+#define EINVAL 22
+#define EMFILE 24
 #define ENOSYS 38
 
-/* One message of the child, with its pid as seen from here. 0 at the end, which is exec. */
-static long receive(int channel, struct record *record, u32 *pid)
+/* With one of the child: its pid as seen from here, and what descriptors came along, two at most. */
+struct sender {
+	u32 pid;
+	int fds[2];
+	usize count;
+};
+
+/* Length, level and type of a part of the control data. */
+struct part {
+	usize length;
+	int level, type;
+};
+
+/* One message of the child. 0 at the end, which is exec. */
+static long receive(int channel, struct record *record, struct sender *sender)
 {
-	struct {
-		usize length;
-		int level, type;
-		u32 pid, uid, gid, padding;
-	} control;
+	u64 control[16];
 	struct {
 		void *base;
 		usize length;
@@ -36,11 +49,46 @@ static long receive(int channel, struct record *record, u32 *pid)
 		void *control;
 		usize control_length;
 		u32 flags, pad2;
-	} message = { 0, 0, 0, &part, 1, &control, sizeof control, 0, 0 };
-	long r = SYS3(__NR_recvmsg, channel, &message, 0x40 /* MSG_DONTWAIT */);
-	if (r > 0 && message.control_length >= 28 && control.type == SCM_CREDENTIALS)
-		*pid = control.pid;
+	} message = { 0, 0, 0, &part, 1, control, sizeof control, 0, 0 };
+	long r = SYS3(__NR_recvmsg, channel, &message, 0x40 | 0x40000000 /* MSG_DONTWAIT | MSG_CMSG_CLOEXEC */);
+	sender->count = 0;
+	if (r <= 0)
+		return r;
+	for (usize i = 0; i + sizeof(struct part) <= message.control_length;) {
+		const struct part *head = (const struct part *)((const char *)control + i);
+		const int *data = (const int *)(head + 1);
+		if (head->length < sizeof *head || head->length > message.control_length - i)
+			break;
+		if (head->type == SCM_CREDENTIALS)
+			sender->pid = (u32)data[0];
+		for (usize n = 0; head->type == SCM_RIGHTS && n < (head->length - sizeof *head) / sizeof *data; n++) {
+			if (sender->count < 2)
+				sender->fds[sender->count++] = data[n];
+			else
+				SYS1(__NR_close, data[n]);
+		}
+		i += (head->length + 7) & ~(usize)7;
+	}
 	return r;
+}
+
+/* Without its terminal nobody would get what the command prints: it waits for this word before it goes on. */
+static void take(struct task *task, const struct record *record, struct sender *sender)
+{
+	int wanted = record->kind == TERMINAL_COMES && task->terminal.master < 0;
+	if (wanted && sender->count == 2) {
+		take_terminal(&task->terminal, sender->fds);
+		task->terminal.flow = DRY;
+		SYS3(__NR_write, task->channel, "", 1);
+		return;
+	}
+	while (sender->count > 0)
+		SYS1(__NR_close, sender->fds[--sender->count]);
+	if (record->kind != TERMINAL_COMES)
+		return;
+	describe_failure(&shared->failure, OP_PTY, "pty", wanted ? -EMFILE : -EINVAL);
+	shared->stage = FAILED;
+	SYS2(__NR_kill, task->main, SIGKILL);
 }
 
 /* A byte from the server is a signal for the command, with GROUP set for its whole process group. */
@@ -83,15 +131,16 @@ static int hold(u32 pid)
 static void listen_to(struct task *task)
 {
 	struct record record;
-	u32 pid = 0;
+	struct sender sender = { .pid = 0 };
 	while (task->channel >= 0) {
-		long r = receive(task->channel, &record, &pid);
+		long r = receive(task->channel, &record, &sender);
 		if (r == -11 /* EAGAIN */)
 			return;
 		if (r > 0) {
-			task->pid = pid;
+			task->pid = sender.pid;
 			if (task->pidfd < 0)
-				task->pidfd = hold(pid);
+				task->pidfd = hold(sender.pid);
+			take(task, &record, &sender);
 			task->listener.awaited = record.kind == LISTENER_COMES;
 			if (record.kind == WORDS_CAME)
 				check_words(task->main);
@@ -152,6 +201,9 @@ __attribute__((noreturn)) static void finish(struct task *task, int status, cons
 	if (!task->failed) {
 		tell_calls(&task->listener, &record);
 		report(&record);
+		/* The end is told by now; who reads the output may take longer. */
+		SYS1(__NR_close, FD_STATUS);
+		relay_rest(&task->terminal);
 	}
 	leave(0);
 }
@@ -175,14 +227,18 @@ void watch(struct task *task, int signals)
 	for (;;) {
 		if (task->listener.awaited)
 			take_listener(&task->listener, task->pidfd, task->main);
-		struct pollfd polled[4] = {
+		enum flow flow = task->terminal.flow;
+		if (flow != OVER)
+			flow = relay_some(&task->terminal);
+		struct pollfd polled[5] = {
 			{ .fd = signals, .events = POLLIN },
 			{ .fd = task->channel, .events = POLLIN },
 			{ .fd = lifeline, .events = POLLIN },
 			{ .fd = task->listener.fd, .events = POLLIN },
+			{ .fd = flow == FULL ? 1 : task->terminal.master, .events = flow == FULL ? POLLOUT : POLLIN },
 		};
 		/* What the sweep kills wakes nobody, and what the child leaves in the shared page neither. */
-		long r = SYS5(__NR_ppoll, polled, 4, lifeline < 0 ? &NAP : task->listener.awaited ? &SOON : 0, 0, 8);
+		long r = SYS5(__NR_ppoll, polled, 5, lifeline < 0 ? &NAP : task->listener.awaited ? &SOON : 0, 0, 8);
 		if (r < 0) {
 			/* EINVAL: a command of this user has taken the descriptors away, by prlimit(2). Who cannot be watched is ended. */
 			lifeline = signals = -1;

@@ -9,6 +9,8 @@ import type { Rule, Who } from "./access.ts";
 import { AccessFile, type Grant } from "./schema.ts";
 import { isObject } from "../object.ts";
 
+export const DEFAULT_FILE = "/etc/spawnbox/access.json";
+
 /** The users and groups of a machine: name or number → id; undefined when there is none. They throw where a number is no id. */
 export interface Accounts {
   /** The server's user. */

@@ -36,7 +36,8 @@ export class Action {
     const { uid, action } = this.plan;
     this.#calls++;
     try {
-      const work = this.call({ api: "", verb: "", args, session: SERVER_SESSION });
+      const offered = this.when === "events" && this.plan.args === undefined;
+      const work = this.call({ api: "", verb: "", args, offered, session: SERVER_SESSION });
       const response = await within(ACTION_LIMIT, action, work);
       this.#pass(response);
       this.deps.log("info", `${this.when} ${uid}: ${action} done`);
@@ -92,7 +93,8 @@ export class Action {
     const { api, invoke, log } = this.deps;
     return {
       api,
-      call: (name, verb, args) => invoke({ ...request, api: name, verb, args }),
+      // Its arguments are the function's own.
+      call: (name, verb, args) => invoke({ ...request, offered: false, api: name, verb, args }),
       log,
     };
   }

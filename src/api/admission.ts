@@ -34,9 +34,11 @@ export interface Place {
 
 /** Enough to keep the processors busy; more would only take them from who is answered meanwhile. */
 const STARTING = Math.max(8, 2 * availableParallelism());
-/** Launches that begin in one turn of the event loop, at most; and ms of it that are worth one. */
-const A_TURN = 4;
-const TURN = 5;
+/** Milliseconds for which it is not forgotten that several peers launch: then half as many are on their way, so each takes less. */
+const COMPANY = 1_000;
+/** Launches that begin in one turn of the event loop, at most; and ms from one such turn to the next that are worth one. */
+const A_TURN = 8;
+const EACH = 4;
 const QUEUE = 4096;
 const PATIENCE = 30_000;
 /** A fraction of how long others wait: as many that hang as may be on their way must not use that up. */
@@ -76,7 +78,12 @@ export class Admission {
   readonly #byPeer = new Map<string, number>();
   /** Running tasks of each sandbox, also where it has no limit now. */
   readonly #inSandbox = new Map<string, number>();
+  /** Which peer launched last, and when that was another before, ms of performance.now(). */
+  #peer: string | undefined;
+  #changed = -Infinity;
   #scheduled = false;
+  /** When some were let in last, ms of performance.now(). */
+  #last = 0;
 
   constructor(options: AdmissionOptions = {}) {
     this.tasks = options.tasks ?? Infinity;
@@ -108,7 +115,9 @@ export class Admission {
 
   /** A peer of which nothing is on its way need not wait for what others have there. */
   #mayEnter(plan: Plan, peer: string): boolean {
-    const most = this.#byPeer.has(peer) ? this.#starting : 2 * this.#starting;
+    const alone = peer === this.#peer && performance.now() - this.#changed > COMPANY;
+    const several = alone ? this.#starting : Math.ceil(this.#starting / 2);
+    const most = this.#byPeer.has(peer) ? several : 2 * this.#starting;
     return this.#launching < most && this.#hasPlace(plan);
   }
 
@@ -119,6 +128,11 @@ export class Admission {
   }
 
   #count(peer: string, change: number): void {
+    if (change > 0 && peer !== this.#peer) {
+      // The first of all is alone.
+      if (this.#peer !== undefined) this.#changed = performance.now();
+      this.#peer = peer;
+    }
     this.#launching += change;
     const now = (this.#byPeer.get(peer) ?? 0) + change;
     if (now > 0) this.#byPeer.set(peer, now);
@@ -183,16 +197,17 @@ export class Admission {
   }
 
   /**
-   * One in each turn of the event loop: to begin a launch takes about a millisecond, in which nobody is heard. A few where the
-   * turn was long: else who floods it keeps all others from starting anything.
+   * One in each turn of the event loop: to begin a launch takes a millisecond or two, in which nobody is heard. More of them where
+   * turns are long, so that launches have their part of the time: else who floods it keeps all others from starting anything.
    */
   #schedule(): void {
     if (this.#scheduled || this.#waiting.size === 0) return;
     this.#scheduled = true;
-    const before = performance.now();
     setImmediate(() => {
       this.#scheduled = false;
-      const fair = Math.floor((performance.now() - before) / TURN);
+      const now = performance.now();
+      const fair = Math.floor((now - this.#last) / EACH);
+      this.#last = now;
       for (let left = Math.max(1, Math.min(fair, A_TURN)); left > 0; left--)
         if (!this.#next()) return;
       this.#schedule();

@@ -13,7 +13,7 @@ import type { Verb } from "./verb.ts";
 
 /** `"pong=N"`; `next` counts the pings of the whole server. */
 export function pingVerb(next: () => number): Verb {
-  return { name: "ping", call: () => `pong=${next()}` };
+  return { name: "ping", isUntried: true, call: () => `pong=${next()}` };
 }
 
 /** What the machine has become otherwise than the plans of an API have it. */
@@ -117,6 +117,7 @@ function describePlan(plan: Plan) {
     privileges: some(plan.privileges),
     params: plan.params?.source,
     pool: plan.pool?.size,
+    pty: plan.policy.pty && { cols: plan.policy.pty.columns, rows: plan.policy.pty.rows },
   });
 }
 

@@ -49,6 +49,8 @@ export interface Request {
   readonly verb: string;
   /** Any JSON value; undefined when there was none. */
   readonly args: unknown;
+  /** Nobody wrote `args` for this verb, they are the data of an event: what a command does not declare is left out. */
+  readonly offered?: boolean;
   /** The values of `args` are texts whatever they mean, since they come from a URL or a form. */
   readonly texts?: boolean;
   /** Absent for a caller that cannot take events (REST). */

@@ -46,7 +46,7 @@ export class Command implements Verb {
     const plan = this.#plan;
     const query = parseQuery(request.args, plan.argv.names);
     if (query.action !== "start") return this.tasks.act(request, query);
-    const { args: declared, notices } = declaredOf(plan, query.args);
+    const { args: declared, notices } = declaredOf(plan, query.args, request.offered);
     // Not in what is the JSON of a text: a list there is a list.
     const repeats = request.texts === true && !hasArgs(request.args, query.args);
     const args = plan.params ? plan.params.complete(declared, repeats) : declared;

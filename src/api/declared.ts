@@ -13,16 +13,18 @@ interface Declared {
 const SHOWN = 5;
 
 /**
- * With `params` a config says what there may be, and anything else is refused by who fills the arguments in. Without, existing
+ * With `params` a config says what there may be, and anything else is refused by who fills the arguments in, unless they are only
+ * `offered`: the data of an event have what events have, and what a command takes of them is checked as ever. Without, existing
  * clients send more than a command takes, and `true` or `"start"` to start one that takes nothing.
  */
 export function declaredOf(
   { argv, params }: Pick<Plan, "argv" | "params">,
   args: unknown,
+  offered = false,
 ): Declared {
   if (argv.names.size === 0 && (args === true || isStart(args)))
     return { args: undefined, notices: [] };
-  if (params || !isObject(args)) return { args, notices: [] };
+  if ((params && !offered) || !isObject(args)) return { args, notices: [] };
   const other = Object.keys(args).filter((name) => !argv.names.has(name));
   if (other.length === 0) return { args, notices: [] };
   const kept = Object.entries(args).filter(([name]) => argv.names.has(name));

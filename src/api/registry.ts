@@ -15,6 +15,7 @@ import { Monitor, MONITOR } from "./monitor.ts";
 import { type Granted, grantNothing, type Grants, missing, requireAll } from "./privileges.ts";
 import { parseQuery } from "./query.ts";
 import { failure, type Reply, success } from "./reply.ts";
+import { Stops } from "./stops.ts";
 import type { Tasks } from "./tasks.ts";
 import { Traces } from "./trace.ts";
 import type { ApiDescription, Verb } from "./verb.ts";
@@ -66,6 +67,11 @@ export interface RegistryOptions {
   /** Loads the modules of a plugin; from disk by default. */
   readonly loadPlugin?: (plan: PluginPlan) => LoadedPlugin;
   readonly log?: Log;
+  /**
+   * Until that is settled, calls wait, but for those that do not depend on what is tried (`ping`). When it is rejected they are
+   * answered `not-available`.
+   */
+  readonly tried?: Promise<unknown>;
   /** Who may start tasks when; by default without a limit but turns. */
   readonly admission?: Admission;
   /** Further verbs, by API name: those of a config's API, or of an API of their own. */
@@ -95,6 +101,7 @@ class LocalRegistry implements Registry {
   /** All that were ever used: tasks of earlier plans may still have theirs. */
   readonly #plugins = new Set<LoadedPlugin>();
   #requests = 0;
+  #held: Promise<void> | undefined;
   #unlisten = () => {};
 
   constructor(options: RegistryOptions) {
@@ -111,6 +118,7 @@ class LocalRegistry implements Registry {
       grants: (request) => this.#grants(request),
       explain: options.explain,
       admission: options.admission ?? new Admission(),
+      stops: new Stops(),
       encoders: options.encoders ?? findEncoder,
       loadPlugin: options.loadPlugin ?? loadPlugin,
       invoke: (request) => this.#invoke(this.#named(request)),
@@ -119,11 +127,13 @@ class LocalRegistry implements Registry {
     this.#current = this.#assemble(options.apis);
     this.#commit();
     this.#listen();
+    if (options.tried) this.#hold(options.tried);
   }
 
   async call(request: Request): Promise<Reply> {
     if (request.client) this.#monitor.meet(request.client);
     try {
+      if (this.#held && !this.#isUntried(request)) await this.#held;
       return success(await this.#invoke(this.#named(request)));
     } catch (error) {
       return failure(error);
@@ -185,6 +195,28 @@ class LocalRegistry implements Registry {
     await Promise.all(verbs.map(({ tasks }) => tasks.close()));
     clearTimeout(impatient);
     end();
+  }
+
+  #hold(until: Promise<unknown>): void {
+    this.#held = until.then(
+      () => {
+        this.#held = undefined;
+      },
+      () => {
+        throw new AfbError("not-available", "this server does not start: it has told why");
+      },
+    );
+    // Whom it concerns is told it by `until`.
+    this.#held.catch(() => {});
+  }
+
+  #isUntried(request: Request): boolean {
+    try {
+      return this.#current.table.find(request).isUntried === true;
+    } catch {
+      // What is not there is told once it is sure that it is not.
+      return false;
+    }
   }
 
   #commit(): void {

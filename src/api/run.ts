@@ -8,6 +8,7 @@ import type { Plan } from "../plan/plan.ts";
 import type { Client, Leaver, Request } from "./client.ts";
 import type { Hub } from "./hub.ts";
 import { Output } from "./output.ts";
+import type { Stops } from "./stops.ts";
 import { type WireStatus, wireStatus } from "./status.ts";
 import { type Gap, Subscribers } from "./subscribers.ts";
 
@@ -30,6 +31,7 @@ export interface RunDeps {
   readonly launch: Launch;
   readonly hub: Hub;
   readonly log: Logger;
+  readonly stops: Stops;
 }
 
 export class Run {
@@ -139,10 +141,17 @@ export class Run {
     if (this.#owner?.client === client) this.#owner.request = request;
   }
 
+  /** Tells it to end, or sends that signal: soon, where many are told so. */
+  stop({ from, session }: Pick<Request, "from" | "session">, signal?: number): void {
+    const asker = from ?? { peer: "", connection: session };
+    this.#deps.stops.enter(asker, this.#task.ended, () => this.#task.stop(signal));
+  }
+
   /** The end of `client` is from now on the end of the task. */
   tie(client: Leaver, request: Request): void {
-    if (!client.connected) return this.#task.stop();
-    const untie = client.onClose(() => this.#task.stop());
+    const stop = (): void => this.stop(request);
+    if (!client.connected) return stop();
+    const untie = client.onClose(stop);
     this.#owner = { client, request, untie };
     void this.#task.ended.then(untie);
   }

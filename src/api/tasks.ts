@@ -10,6 +10,7 @@ import { type Client, leaverOf, type Request, SERVER_SESSION } from "./client.ts
 import type { Hub } from "./hub.ts";
 import { parseTarget, type Query, type Target } from "./query.ts";
 import { type Encoded, type Ending, type MayFollow, Run } from "./run.ts";
+import type { Stops } from "./stops.ts";
 
 export interface TaskDeps {
   readonly admission: Admission;
@@ -18,6 +19,7 @@ export interface TaskDeps {
   readonly explain?: ((plan: Plan) => string[]) | undefined;
   readonly hub: Hub;
   readonly log: Logger;
+  readonly stops: Stops;
 }
 
 /** Throws AfbError for a task that the caller may do nothing to. */
@@ -158,7 +160,7 @@ export class Tasks {
 
   /** Who may subscribe may stop, too: so whoever asks for it may hold the task. */
   #actOf(request: Request, action: Query["action"], { signal, lossless }: Target) {
-    if (action === "stop") return (run: Run) => run.task.stop(signal);
+    if (action === "stop") return (run: Run) => run.stop(request, signal);
     const client: Client | undefined = request.client;
     // Actions of the config hear all events as it is.
     if (!client && request.session === SERVER_SESSION) return () => {};

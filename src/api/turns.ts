@@ -1,4 +1,8 @@
-/** A queue that is fair: peers take turns, in each peer its connections, and each connection's entries are in order. */
+/**
+ * A queue that is fair: peers take turns, in each peer its connections, and each connection's entries are in order. Connections
+ * that have had no turn yet come every other time, in order: else who makes a new one for each request would keep those of its
+ * peer waiting that ask for little, and they it.
+ */
 
 /** Who asks: of one peer, over one of its connections. */
 export interface Asker {
@@ -25,14 +29,14 @@ export class Served {
     return this.#peers.get(peer) ?? this.#turn;
   }
 
-  connection(connection: object): number {
-    return this.#connections.get(connection) ?? this.#turn;
+  /** undefined where it was never served. */
+  connection(connection: object): number | undefined {
+    return this.#connections.get(connection);
   }
 
-  /** From now on it waits: it counts from here where it is new. */
-  comes({ peer, connection }: Asker): void {
+  /** From now on the peer waits: it counts from here where it is new. */
+  comes({ peer }: Asker): void {
     if (!this.#peers.has(peer)) this.#remember(peer, this.#turn);
-    if (!this.#connections.has(connection)) this.#connections.set(connection, this.#turn);
   }
 
   serve({ peer, connection }: Asker): void {
@@ -52,9 +56,51 @@ export class Served {
   }
 }
 
+/** What waits of one peer. */
+class Crowd<Entry> {
+  /** Those that had a turn before, and those that had none, in the order in which they came. No connection has no entries. */
+  readonly #known = new Map<object, Entry[]>();
+  readonly #fresh = new Map<object, Entry[]>();
+  /** Whose turn it is where there are both. */
+  #freshIsNext = false;
+
+  get empty(): boolean {
+    return this.#known.size + this.#fresh.size === 0;
+  }
+
+  add(connection: object, entries: Entry[], served: Served): void {
+    const known = served.connection(connection) !== undefined;
+    (known ? this.#known : this.#fresh).set(connection, entries);
+  }
+
+  of(connection: object): Entry[] | undefined {
+    return this.#known.get(connection) ?? this.#fresh.get(connection);
+  }
+
+  delete(connection: object): void {
+    if (!this.#known.delete(connection)) this.#fresh.delete(connection);
+  }
+
+  /** The next: a fresh one, or of the others the one that was served longest ago. */
+  next(served: Served): object | undefined {
+    const [fresh] = this.#fresh.keys();
+    if (fresh && (this.#freshIsNext || this.#known.size === 0)) return fresh;
+    return least(this.#known.keys(), (one) => served.connection(one) ?? 0);
+  }
+
+  /** It has had its turn now: what it has besides waits among the others. */
+  served(connection: object): void {
+    this.#freshIsNext = this.#known.has(connection);
+    const entries = this.#fresh.get(connection);
+    if (!entries) return;
+    this.#fresh.delete(connection);
+    this.#known.set(connection, entries);
+  }
+}
+
 export class Turns<Entry> {
   /** None is empty. */
-  readonly #peers = new Map<string, Map<object, Entry[]>>();
+  readonly #peers = new Map<string, Crowd<Entry>>();
   #size = 0;
 
   constructor(readonly served: Served = new Served()) {}
@@ -66,11 +112,11 @@ export class Turns<Entry> {
   push(asker: Asker, entry: Entry): void {
     const { peer, connection } = asker;
     this.served.comes(asker);
-    const connections = this.#peers.get(peer) ?? new Map<object, Entry[]>();
-    this.#peers.set(peer, connections);
-    const entries = connections.get(connection);
+    const crowd = this.#peers.get(peer) ?? new Crowd<Entry>();
+    this.#peers.set(peer, crowd);
+    const entries = crowd.of(connection);
     if (entries) entries.push(entry);
-    else connections.set(connection, [entry]);
+    else crowd.add(connection, [entry], this.served);
     this.#size++;
   }
 
@@ -83,38 +129,39 @@ export class Turns<Entry> {
   shift(): Entry | undefined {
     const next = this.#next();
     if (!next) return undefined;
-    const { entries, ...asker } = next;
+    const { crowd, entries, ...asker } = next;
     const entry = entries.shift();
     this.#size--;
+    crowd.served(asker.connection);
     this.served.serve(asker);
-    this.#tidy(asker, entries);
+    this.#tidy(asker, crowd);
     return entry;
   }
 
   /** Takes an entry out of its place; nothing when it is not there any more. */
   remove(asker: Asker, entry: Entry): void {
-    const entries = this.#peers.get(asker.peer)?.get(asker.connection);
+    const crowd = this.#peers.get(asker.peer);
+    const entries = crowd?.of(asker.connection);
     const at = entries?.indexOf(entry) ?? -1;
-    if (!entries || at < 0) return;
+    if (!crowd || !entries || at < 0) return;
     entries.splice(at, 1);
     this.#size--;
-    this.#tidy(asker, entries);
+    this.#tidy(asker, crowd);
   }
 
-  /** Of the peers the one, and of its connections the one, that was served longest ago. */
-  #next(): (Asker & { entries: Entry[] }) | undefined {
+  /** Of the peers the one that was served longest ago, and its next connection. */
+  #next(): (Asker & { crowd: Crowd<Entry>; entries: Entry[] }) | undefined {
     const peer = least(this.#peers.keys(), (one) => this.served.peer(one));
-    const connections = peer === undefined ? undefined : this.#peers.get(peer);
-    if (peer === undefined || !connections) return undefined;
-    const connection = least(connections.keys(), (one) => this.served.connection(one));
-    const entries = connection && connections.get(connection);
-    return connection && entries && { peer, connection, entries };
+    const crowd = peer === undefined ? undefined : this.#peers.get(peer);
+    const connection = crowd?.next(this.served);
+    const entries = connection && crowd?.of(connection);
+    if (peer === undefined || !crowd || !connection || !entries) return undefined;
+    return { peer, connection, crowd, entries };
   }
 
-  #tidy({ peer, connection }: Asker, entries: readonly Entry[]): void {
-    const connections = this.#peers.get(peer);
-    if (entries.length === 0) connections?.delete(connection);
-    if (connections?.size === 0) this.#peers.delete(peer);
+  #tidy({ peer, connection }: Asker, crowd: Crowd<Entry>): void {
+    if (crowd.of(connection)?.length === 0) crowd.delete(connection);
+    if (crowd.empty) this.#peers.delete(peer);
   }
 }
 

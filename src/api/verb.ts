@@ -33,6 +33,8 @@ export interface ApiDescription {
 }
 
 export interface Verb {
+  /** Launches nothing and tells nothing of what could be: it answers also while that is still being tried. */
+  readonly isUntried?: true;
   /** As it is exposed, such as `admin/sleep`. */
   readonly name: string;
   /** What a caller needs, all of them: the registry asks for them before {@link call}. */

@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { Access } from "../access/access.ts";
 import { thisSystem } from "../access/accounts.ts";
-import { loadAccess } from "../access/load.ts";
+import { DEFAULT_FILE, loadAccess } from "../access/load.ts";
 import { ungranted, unneeded } from "../access/notices.ts";
 import { MONITOR_PRIVILEGES } from "../api/monitor.ts";
 import { ConfigError, type Problem } from "../config/problem.ts";
@@ -11,11 +11,18 @@ import type { ApiPlan } from "../plan/plan.ts";
 import { RELOAD_PRIVILEGE } from "../service/reload-verb.ts";
 import { apisOfAll } from "./compile.ts";
 import type { Source } from "./config-option.ts";
+import type { Options } from "../manual/options.ts";
 
-export const DEFAULT_FILE = "/etc/spawnbox/access.json";
-
-export const accessHelp = `  --access FILE     who may call verbs that need a privilege (default ${DEFAULT_FILE}, if it exists);
-                    none: only root and the server's user, over a unix socket; open: whoever can connect`;
+export const ACCESS = {
+  access: {
+    argument: "FILE",
+    text:
+      `who may call verbs that need a privilege (default ${DEFAULT_FILE}, if it exists); ` +
+      "none: only root and the server's user, over a unix socket; open: whoever can connect",
+    words: ["none", "open"],
+    path: "file",
+  },
+} as const satisfies Options;
 
 export interface Loaded {
   readonly apis: ApiPlan[];

@@ -2,7 +2,12 @@
 import type { Reply } from "../api/reply.ts";
 import { type ClientEvents, ConnectionError } from "../client.ts";
 import { isObject } from "../object.ts";
+import type { Options } from "../manual/options.ts";
 import { printJson } from "./print.ts";
+
+export const RAW = {
+  raw: { text: "one line of JSON per reply or event; the default when output is not a terminal" },
+} as const satisfies Options;
 
 /** Milliseconds to wait for the reply to the stop of Ctrl-C. */
 const STOP_TIMEOUT = 2000;

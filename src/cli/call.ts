@@ -1,32 +1,38 @@
 /** `spawnbox call`: calls one verb and prints the reply, and the events of the task it started until its end. */
 import { resolve } from "node:path";
-import { parseArgs } from "node:util";
 import { connect, ConnectionError } from "../client.ts";
 import { indented } from "../visible.ts";
-import { CallSession, type Invocation } from "./call-session.ts";
-import { tokenOf } from "./token-option.ts";
+import { CallSession, type Invocation, RAW } from "./call-session.ts";
+import type { Manual } from "../manual/manual.ts";
+import { readWithOperands } from "../manual/options.ts";
+import { TOKEN, tokenOf } from "./token-option.ts";
 import { parseCall, UsageError, withOptions } from "./usage.ts";
 
-export const help = `usage: spawnbox call [OPTIONS] API/VERB [JSON]
+const OPTIONS = {
+  url: {
+    argument: "URL",
+    text:
+      "where the server is (default http://localhost:1234); unix:/PATH for a unix socket, " +
+      "unix:/PATH:/BASE for one of a server with --base",
+  },
+  ...TOKEN,
+  ...RAW,
+} as const;
 
-Calls a verb of a running server and prints the reply as JSON. If that started a task, prints its events too, until
+export const manual: Manual = {
+  name: "spawnbox call",
+  synopsis: ["[OPTIONS] API/VERB [JSON]"],
+  about: `Calls a verb of a running server and prints the reply as JSON. If that started a task, prints its events too, until
 the task ends. Ctrl-C stops the task. A subscription to one task prints its events as well, and what of them is missing
-on standard error; Ctrl-C then leaves the task alone.
-
-Options:
-  --url URL          where the server is (default: http://localhost:1234); unix:/PATH for a unix socket,
-                     unix:/PATH:/BASE for one of a server with --base
-  --token-file FILE  presents the token in the first line of a file; without it, that of SPAWNBOX_TOKEN, if set
-  --token TOKEN      presents this token; other users can see it, as all of a command line
-  --raw              one line of JSON per reply or event; the default when output is not a terminal
-  -h, --help         this text
-
-Exit status: 0 success; 1 the reply is an error, or the task failed; 2 wrong usage; 3 no connection; 130 interrupted.
-
-Examples:
-  spawnbox call simple/ping
-  spawnbox call simple/hello '{"action":"start","args":{"name":"World"}}'
-  spawnbox call simple/hello '{"action":"subscribe","args":{"pid":4711,"lossless":true}}'`;
+on standard error; Ctrl-C then leaves the task alone.`,
+  options: OPTIONS,
+  exit: "0 success; 1 the reply is an error, or the task failed; 2 wrong usage; 3 no connection; 130 interrupted.",
+  examples: [
+    "spawnbox call simple/ping",
+    `spawnbox call simple/hello '{"action":"start","args":{"name":"World"}}'`,
+    `spawnbox call simple/hello '{"action":"subscribe","args":{"pid":4711,"lossless":true}}'`,
+  ],
+};
 
 interface Options extends Invocation {
   url: string;
@@ -34,8 +40,7 @@ interface Options extends Invocation {
 }
 
 /** @param argv What follows `call` on the command line. */
-export const run = (argv: string[]): Promise<number> =>
-  withOptions({ name: "spawnbox call", help, parse }, argv, call);
+export const run = (argv: string[]): Promise<number> => withOptions(manual, parse, argv, call);
 
 async function call({ url, token, ...invocation }: Options): Promise<number> {
   try {
@@ -57,22 +62,13 @@ async function call({ url, token, ...invocation }: Options): Promise<number> {
 }
 
 function parse(argv: string[]): Options | undefined {
-  const { values, positionals } = parseArgs({
-    args: argv,
-    allowPositionals: true,
-    options: {
-      url: { type: "string" },
-      token: { type: "string" },
-      "token-file": { type: "string" },
-      raw: { type: "boolean" },
-      help: { type: "boolean", short: "h" },
-    },
-  });
-  if (values.help) return undefined;
+  const read = readWithOperands(OPTIONS, argv);
+  if (!read) return undefined;
+  const { values, positionals } = read;
   return {
     url: completeUrl(values.url ?? "ws://localhost:1234/api"),
     token: tokenOf(values.token, values["token-file"], process.env),
-    raw: (values.raw ?? false) || !process.stdout.isTTY,
+    raw: values.raw || !process.stdout.isTTY,
     ...parseCall(positionals),
   };
 }

@@ -1,28 +1,32 @@
 /** `spawnbox check`: every problem of the configs, without running anything of them. */
-import { parseArgs } from "node:util";
 import { problemLine } from "../config/problem.ts";
 import { lookingOnly, thisMachine } from "../plan/machine.ts";
 import type { ApiPlan, Plan } from "../plan/plan.ts";
-import { load } from "./access-option.ts";
-import { type Source, sourceOf } from "./config-option.ts";
+import { ACCESS, load } from "./access-option.ts";
+import { SOURCE, type Source, sourceOf } from "./config-option.ts";
 import { examine } from "./examine.ts";
+import type { Manual } from "../manual/manual.ts";
+import { readWithOperands } from "../manual/options.ts";
 import { UsageError, withOptions } from "./usage.ts";
 
-export const help = `usage: spawnbox check [OPTIONS] PATH[:PATH...]
-       spawnbox check [OPTIONS] --plan FILE
+const OPTIONS = {
+  ...SOURCE,
+  ...ACCESS,
+  "no-try": { text: "only load and compile: on another machine than the server's" },
+  json: { text: '{"ok", "problems": [{"file", "path", "message"}], "notices": [the same]}' },
+} as const;
 
-Loads the configs as a start would and prints every problem as "file: path: message".
-A directory stands for every spawn-*.json in it. Without PATH, AFB_SPAWN_CONFIG is used.
-Each different sandbox is made once, up to where its command would begin: run it as the user of the server, where that
-will run, in a unit or container like its own.
-
-  --plan FILE    plans made by spawnbox compile, instead of configs
-  --access FILE  the access file, none or open, as for serve
-  --no-try       only load and compile: on another machine than the server's
-  --json         {"ok", "problems": [{"file", "path", "message"}], "notices": [the same]}
-  -h, --help     this text
-
-Exit code: 0 no problem, 1 problems, 2 wrong usage.`;
+export const manual: Manual = {
+  name: "spawnbox check",
+  synopsis: ["[OPTIONS] PATH[:PATH...]", "[OPTIONS] --plan FILE"],
+  about: `Loads the configs as a start would and prints every problem as "file: path: message".
+A directory stands for every spawn-*.json in it. PATH may stand behind --config too, as for serve; without any,
+AFB_SPAWN_CONFIG is used. Each different sandbox is made once, up to where its command would begin: run it as the user of
+the server, where that will run, in a unit or container like its own.`,
+  options: OPTIONS,
+  exit: "0 no problem, 1 problems, 2 wrong usage.",
+  operands: { path: "file" },
+};
 
 export interface CheckResult {
   readonly exitCode: 0 | 1;
@@ -32,7 +36,7 @@ export interface CheckResult {
 
 /** Exit code: 0 no problem, 1 problems, 2 wrong usage. */
 export const run = (argv: string[]): Promise<number> =>
-  withOptions({ name: "spawnbox check", help, parse }, argv, async ({ source, ...options }) => {
+  withOptions(manual, parse, argv, async ({ source, ...options }) => {
     const { exitCode, output } = await check(source, options);
     console.log(output);
     return exitCode;
@@ -46,23 +50,15 @@ interface Options {
 }
 
 function parse(argv: string[]): (Options & { source: Source }) | undefined {
-  const { values, positionals } = parseArgs({
-    args: argv,
-    allowNegative: true,
-    allowPositionals: true,
-    options: {
-      json: { type: "boolean", default: false },
-      plan: { type: "string" },
-      access: { type: "string" },
-      try: { type: "boolean", default: true },
-      help: { type: "boolean", short: "h" },
-    },
-  });
-  if (values.help) return undefined;
-  const source = sourceOf(positionals.join(":"), values.plan);
+  const read = readWithOperands(OPTIONS, argv);
+  if (!read) return undefined;
+  const { values, positionals } = read;
+  if (values.config !== undefined && positionals.length > 0)
+    throw new UsageError("give the configs either behind --config or without, not both");
+  const source = sourceOf(values.config ?? positionals.join(":"), values.plan);
   if (!source) throw new UsageError("no config file named");
-  const { json, access, try: trial } = values;
-  return { source, json, access, trial };
+  const { json, access } = values;
+  return { source, json, access, trial: !values["no-try"] };
 }
 
 /** Loads what `source` names (a string: configs), and compiles and tries it, as `serve` would on this machine and as this user. */

@@ -1,35 +1,43 @@
 /** `spawnbox compile`: plans made here, for a machine that has neither the libraries nor the time. */
-import { parseArgs } from "node:util";
 import { loadConfigs } from "../config/load.ts";
 import { ConfigError, problemLine } from "../config/problem.ts";
 import { compile } from "../plan/compile.ts";
 import { encodePlans } from "../plan/file.ts";
 import { thisMachine } from "../plan/machine.ts";
 import { checkEncoder, extend } from "../plugins/extend.ts";
-import { configSpec } from "./config-option.ts";
+import { CONFIG, configSpec } from "./config-option.ts";
+import type { Manual } from "../manual/manual.ts";
+import { readWithOperands } from "../manual/options.ts";
 import { writePlanFile } from "./plan-file.ts";
 import { UsageError, withOptions } from "./usage.ts";
 
-export const help = `usage: spawnbox compile CONFIG[:CONFIG...] -o FILE [--arch x64|arm64]
+const OPTIONS = {
+  ...CONFIG,
+  output: { short: "o", argument: "FILE", text: "where to write", path: "file" },
+  arch: {
+    argument: "ARCH",
+    text: "x64 or arm64 (default: this machine's)",
+    words: ["x64", "arm64"],
+  },
+} as const;
 
-Compiles configs into one plan file, with the seccomp programs inside. serve, run, check and explain load it with
---plan FILE, without libseccomp and libcap.
-
-  -o, --output FILE  where to write
-  --arch ARCH        x64 or arm64 (default: this machine's)
-  -h, --help         this text
-
-What depends on a machine is looked up now, on this one: users and groups, paths and their links, $NAME and the
+export const manual: Manual = {
+  name: "spawnbox compile",
+  synopsis: ["PATH[:PATH...] -o FILE [--arch x64|arm64]"],
+  about: `Compiles configs into one plan file, with the seccomp programs inside. serve, run, check and explain load it with
+--plan FILE, without libseccomp and libcap. PATH may stand behind --config too, as for serve.`,
+  options: OPTIONS,
+  notes: `What depends on a machine is looked up now, on this one: users and groups, paths and their links, $NAME and the
 output of execfd commands, what Landlock and the kernel offer. So compile where the system is the target's (its root
 file system, a container of it), and as the user the server will run as. The environment of this machine is not handed
 on: commands get what the config says. Only a server of the same architecture, user and version loads the file; root only
-where nobody else can change it.
-
-Exit code: 0 written, 1 problems, 2 wrong usage.`;
+where nobody else can change it.`,
+  exit: "0 written, 1 problems, 2 wrong usage.",
+  operands: { path: "file" },
+};
 
 /** Exit code: 0 written, 1 problems, 2 wrong usage. */
-export const run = (argv: string[]): Promise<number> =>
-  withOptions({ name: "spawnbox compile", help, parse }, argv, write);
+export const run = (argv: string[]): Promise<number> => withOptions(manual, parse, argv, write);
 
 interface Options {
   readonly spec: string;
@@ -38,18 +46,13 @@ interface Options {
 }
 
 function parse(argv: string[]): Options | undefined {
-  const { values, positionals } = parseArgs({
-    args: argv,
-    allowPositionals: true,
-    options: {
-      output: { type: "string", short: "o" },
-      arch: { type: "string", default: process.arch },
-      help: { type: "boolean", short: "h" },
-    },
-  });
-  if (values.help) return undefined;
-  const { output, arch } = values;
-  const spec = configSpec(positionals.join(":"));
+  const read = readWithOperands(OPTIONS, argv);
+  if (!read) return undefined;
+  const { values, positionals } = read;
+  const { output, arch = process.arch } = values;
+  if (values.config !== undefined && positionals.length > 0)
+    throw new UsageError("give the configs either behind --config or without, not both");
+  const spec = configSpec(values.config ?? positionals.join(":"));
   if (!spec) throw new UsageError("no config file named");
   if (!output) throw new UsageError("say where to write: -o FILE");
   if (arch !== "x64" && arch !== "arm64")

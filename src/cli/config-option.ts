@@ -1,4 +1,6 @@
 /** Where the configs are: --config, else AFB_SPAWN_CONFIG. */
+import type { Options } from "../manual/options.ts";
+
 export function configSpec(
   option: string | undefined,
   env: Readonly<Record<string, string | undefined>> = process.env,
@@ -6,8 +8,22 @@ export function configSpec(
   return option || env["AFB_SPAWN_CONFIG"] || undefined;
 }
 
-/** For parseArgs. */
-export const SOURCE_OPTIONS = { config: { type: "string" }, plan: { type: "string" } } as const;
+export const CONFIG = {
+  config: {
+    argument: "PATH[:PATH...]",
+    text: "config files or directories; of a directory, every spawn-*.json in it",
+    path: "file",
+  },
+} as const satisfies Options;
+
+export const SOURCE = {
+  ...CONFIG,
+  plan: {
+    argument: "FILE",
+    text: "plans made by spawnbox compile, instead of configs",
+    path: "file",
+  },
+} as const satisfies Options;
 
 /** What to serve: configs to compile, or plans compiled before. */
 export interface Source {

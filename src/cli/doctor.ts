@@ -1,5 +1,4 @@
 /** `spawnbox doctor`: what this kernel and this user can do, and what of that the configs will miss. */
-import { parseArgs } from "node:util";
 import { problemLine } from "../config/problem.ts";
 import { cgroupFeature } from "../doctor/cgroups.ts";
 import type { Feature } from "../doctor/feature.ts";
@@ -8,24 +7,30 @@ import { probeFeatures } from "../doctor/probes.ts";
 import { lookingOnly, thisMachine } from "../plan/machine.ts";
 import { apisOf } from "./compile.ts";
 import { type Examined, examine } from "./examine.ts";
-import { type Source, SOURCE_OPTIONS, sourceOf } from "./config-option.ts";
+import { SOURCE, type Source, sourceOf } from "./config-option.ts";
+import type { Manual } from "../manual/manual.ts";
+import { readOptions } from "../manual/options.ts";
 import { withOptions } from "./usage.ts";
 
-export const help = `usage: spawnbox doctor [--config PATH[:PATH...] | --plan FILE] [--json]
+const OPTIONS = {
+  ...SOURCE,
+  json: {
+    text: '{"features": [{"name", "ok", "found", "remedy"}], "problems": [...], "notices": [...]}',
+  },
+} as const;
 
-Tells feature by feature what this kernel offers this user, by trying where that is cheap, and what to do about what is
-missing. With configs, also what of them will not work here, as check does: run it as the user of the server.
-
-  --config PATH  config files or directories, separated by colons; AFB_SPAWN_CONFIG works too
-  --plan FILE    plans made by spawnbox compile, instead of configs
-  --json         {"features": [{"name", "ok", "found", "remedy"}], "problems": [...], "notices": [...]}
-  -h, --help     this text
-
-Exit code: 0, 1 when a loaded config cannot work here, 2 wrong usage.`;
+export const manual: Manual = {
+  name: "spawnbox doctor",
+  synopsis: ["[--config PATH[:PATH...] | --plan FILE] [--json]"],
+  about: `Tells feature by feature what this kernel offers this user, by trying where that is cheap, and what to do about what is
+missing. With configs, AFB_SPAWN_CONFIG among them, also what of them will not work here, as check does: run it as the
+user of the server.`,
+  options: OPTIONS,
+  exit: "0, 1 when a loaded config cannot work here, 2 wrong usage.",
+};
 
 /** Exit code: 0, 1 when a loaded config cannot work here, 2 wrong usage. */
-export const run = (argv: string[]): Promise<number> =>
-  withOptions({ name: "spawnbox doctor", help, parse }, argv, tell);
+export const run = (argv: string[]): Promise<number> => withOptions(manual, parse, argv, tell);
 
 interface Options {
   readonly source: Source | undefined;
@@ -33,16 +38,8 @@ interface Options {
 }
 
 function parse(argv: string[]): Options | undefined {
-  const { values } = parseArgs({
-    args: argv,
-    options: {
-      ...SOURCE_OPTIONS,
-      json: { type: "boolean", default: false },
-      help: { type: "boolean", short: "h" },
-    },
-  });
-  if (values.help) return undefined;
-  return { source: sourceOf(values.config, values.plan), json: values.json };
+  const values = readOptions(OPTIONS, argv);
+  return values && { source: sourceOf(values.config, values.plan), json: values.json };
 }
 
 async function tell({ source, json }: Options): Promise<number> {

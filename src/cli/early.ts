@@ -3,20 +3,29 @@ import { closeSync, mkdirSync, rmSync, writeFileSync, writeSync } from "node:fs"
 import { dirname } from "node:path";
 import { Handover } from "../boot/handover.ts";
 import { ANNOUNCEMENT, CONTROL, EARLY_CONFIGS, earlyConfigs } from "../boot/places.ts";
-import { parseServe, type ServeOptions } from "./serve-options.ts";
+import type { Manual } from "../manual/manual.ts";
+import { readOptions } from "../manual/options.ts";
+import { optionsOf, SERVE, type ServeOptions } from "./serve-options.ts";
 import { serve } from "./serve.ts";
 import { withOptions } from "./usage.ts";
 
-export const help = `usage: spawnbox early [--ready-fd N] [OPTIONS OF serve]
+const OPTIONS = {
+  "ready-fd": {
+    argument: "N",
+    text: "writes one byte there when the onload actions are done and calls are answered",
+  },
+} as const;
 
-Serves ${EARLY_CONFIGS}, or what --config names, before the real init
+export const manual: Manual = {
+  name: "spawnbox early",
+  synopsis: ["[--ready-fd N] [OPTIONS OF serve]"],
+  about: `Serves ${EARLY_CONFIGS}, or what --config names, before the real init
 runs: the onload actions first, in order, then the verbs. Started by /usr/lib/spawnbox/init; announces itself in
-${ANNOUNCEMENT}, and becomes the service that spawnbox serve --early is started as.
-
-  --ready-fd N  writes one byte there when the onload actions are done and calls are answered
-  -h, --help    this text
-
-All options of spawnbox serve are understood.`;
+${ANNOUNCEMENT}, and becomes the service that spawnbox serve --early is started as.`,
+  options: OPTIONS,
+  notes: "All options of spawnbox serve are understood.",
+  exit: "that of spawnbox serve.",
+};
 
 function defaults(): string {
   const paths = earlyConfigs();
@@ -25,7 +34,7 @@ function defaults(): string {
 }
 
 export function run(argv: string[]): Promise<number> {
-  return withOptions({ name: "spawnbox early", help, parse }, argv, serveEarly);
+  return withOptions(manual, parse, argv, serveEarly);
 }
 
 interface Options {
@@ -34,10 +43,11 @@ interface Options {
 }
 
 function parse(argv: string[]): Options | undefined {
-  const { fd: readyFd, rest } = takeReadyFd(argv);
-  const configured = rest.some((arg) => /^(--(config|plan)(=.*)?|--help|-h)$/.test(arg));
-  const served = parseServe(configured ? rest : [...rest, "--config", defaults()]);
-  return served && { served, readyFd };
+  const values = readOptions({ ...OPTIONS, ...SERVE }, argv);
+  if (!values) return undefined;
+  const configured = values.config !== undefined || values.plan !== undefined;
+  const served = optionsOf(configured ? values : { ...values, config: defaults() });
+  return { served, readyFd: parseFd(values["ready-fd"]) };
 }
 
 async function serveEarly({ served, readyFd }: Options): Promise<number> {
@@ -86,11 +96,8 @@ function announce(urls: readonly string[]): void {
   writeFileSync(ANNOUNCEMENT, JSON.stringify({ pid: process.pid, urls }), { mode: 0o644 });
 }
 
-function takeReadyFd(argv: readonly string[]): { fd: number | undefined; rest: string[] } {
-  const at = argv.indexOf("--ready-fd");
-  if (at < 0) return { fd: undefined, rest: [...argv] };
-  const text = argv[at + 1] ?? "";
-  if (!/^\d{1,4}$/.test(text))
-    throw new TypeError(`--ready-fd ${text}: expected the number of an open file descriptor`);
-  return { fd: Number(text), rest: argv.toSpliced(at, 2) };
+function parseFd(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  if (/^\d{1,4}$/.test(text)) return Number(text);
+  throw new TypeError(`--ready-fd ${text}: expected the number of an open file descriptor`);
 }

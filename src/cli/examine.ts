@@ -24,22 +24,32 @@ interface Loaded {
  * @param load throws ConfigError with every problem
  */
 export async function examine(load: () => Loaded, trial: boolean): Promise<Examined> {
+  let loaded: Loaded | undefined;
   try {
-    const { apis, notices } = load();
-    const found = trial ? await tried(apis) : { apis, notices: poolNotices(apis) };
-    const own = found.apis.flatMap(({ file, notices: all }) =>
-      all.map((one) => ({ file, ...one })),
-    );
-    return { apis: found.apis, problems: [], notices: [...own, ...notices, ...found.notices] };
+    // As a server does: where nothing can be launched, that comes first.
+    const launching = trial ? new Launching() : undefined;
+    loaded = load();
+    const { apis } = loaded;
+    const found = launching ? await tried(apis, launching) : { apis, notices: poolNotices(apis) };
+    const notices = [...noticesOf({ ...loaded, apis: found.apis }), ...found.notices];
+    return { apis: found.apis, problems: [], notices };
   } catch (error) {
-    return { apis: [], problems: problemsOf(error), notices: [] };
+    const further = error instanceof ConfigError ? error.notices : [];
+    return {
+      apis: [],
+      problems: problemsOf(error),
+      notices: [...(loaded ? noticesOf(loaded) : []), ...further],
+    };
   }
 }
 
-async function tried(apis: readonly ApiPlan[]): Promise<Loaded> {
-  // As long as nothing is to be launched, nothing is asked of the machine.
-  if (apis.every(({ sandboxes }) => sandboxes.length === 0)) return { apis, notices: [] };
-  const launching = new Launching();
+/** Of the configs, and of what they are loaded with. */
+const noticesOf = ({ apis, notices }: Loaded): Problem[] => [
+  ...apis.flatMap(({ file, notices: own }) => own.map((one) => ({ file, ...one }))),
+  ...notices,
+];
+
+async function tried(apis: readonly ApiPlan[], launching: Launching): Promise<Loaded> {
   try {
     const prepared = await launching.prepare(apis, { trial: true, lookOnly: true });
     prepared.drop();

@@ -1,7 +1,6 @@
 /** `spawnbox explain`: what a sandbox does, in words, how much it leaves open, and what would close most of it. */
 import { lookingOnly, thisMachine } from "../plan/machine.ts";
 import { findCased } from "../cased.ts";
-import { parseArgs } from "node:util";
 import { suggestion } from "../config/nearest.ts";
 import { ConfigError, type Problem } from "../config/problem.ts";
 import { explain } from "../plan/explain.ts";
@@ -9,23 +8,29 @@ import { type Exposure, exposure, fixLine, improvements } from "../plan/exposure
 import { type ApiPlan, launchable, type Plan } from "../plan/plan.ts";
 import { apisOf } from "./compile.ts";
 import { examine } from "./examine.ts";
-import { neededSource, SOURCE_OPTIONS, type Source } from "./config-option.ts";
+import { neededSource, SOURCE, type Source, sourceOf } from "./config-option.ts";
+import type { Manual } from "../manual/manual.ts";
+import { readWithOperands } from "../manual/options.ts";
 import { visible } from "../visible.ts";
 import { UsageError, withOptions } from "./usage.ts";
 
-export const help = `usage: spawnbox explain [--config PATH[:PATH...] | --plan FILE] [--json] [SANDBOX | API/VERB]
+const OPTIONS = {
+  ...SOURCE,
+  json: {
+    text: '[{"api", "sandbox", "verb", "steps", "refused", "exposure": {"score", "findings"}, "improvements"}]',
+  },
+} as const;
 
-Tells what happens before a command runs, one line per step in the order of the steps; then an exposure score, from 0
+export const manual: Manual = {
+  name: "spawnbox explain",
+  synopsis: ["[--config PATH[:PATH...] | --plan FILE] [--json] [SANDBOX | API/VERB]"],
+  about: `Tells what happens before a command runs, one line per step in the order of the steps; then an exposure score, from 0
 for next to nothing to 10 for all that the server can reach, and the three cheapest improvements, each as the keys to
 set in the sandbox. What a launch would be refused here is told as well. Without a name, of every sandbox by its first
-command. Without --config, AFB_SPAWN_CONFIG is used.
-
-  --config PATH  config files or directories, separated by colons
-  --plan FILE    plans made by spawnbox compile, instead of configs
-  --json         [{"api", "sandbox", "verb", "steps", "refused", "exposure": {"score", "findings"}, "improvements"}]
-  -h, --help     this text
-
-Exit code: 0, 1 when a config has problems or nothing has that name, 2 wrong usage.`;
+command. Without --config, AFB_SPAWN_CONFIG is used.`,
+  options: OPTIONS,
+  exit: "0, 1 when a config has problems or nothing has that name, 2 wrong usage.",
+};
 
 interface Options {
   readonly source: Source;
@@ -34,24 +39,20 @@ interface Options {
 }
 
 function parse(argv: string[]): Options | undefined {
-  const { values, positionals } = parseArgs({
-    args: argv,
-    allowPositionals: true,
-    options: {
-      ...SOURCE_OPTIONS,
-      json: { type: "boolean", default: false },
-      help: { type: "boolean", short: "h" },
-    },
-  });
-  if (values.help) return undefined;
+  const read = readWithOperands(OPTIONS, argv);
+  if (!read) return undefined;
+  const { values, positionals } = read;
+  const [first = ""] = positionals;
+  // As check takes it; no sandbox is called so where nothing says which configs are meant.
+  if (first.endsWith(".json") && !sourceOf(values.config, values.plan))
+    throw new UsageError(`name the config with an option: --config ${first}`);
   const source = neededSource(values.config, values.plan);
   if (positionals.length > 1) throw new UsageError("name one sandbox or one verb");
   return { source, name: positionals[0], json: values.json };
 }
 
 /** Exit code: 0, 1 when a config has problems or nothing has that name, 2 wrong usage. */
-export const run = (argv: string[]): Promise<number> =>
-  withOptions({ name: "spawnbox explain", help, parse }, argv, tell);
+export const run = (argv: string[]): Promise<number> => withOptions(manual, parse, argv, tell);
 
 async function tell({ source, name, json }: Options): Promise<number> {
   let apis: ApiPlan[];

@@ -1,6 +1,5 @@
 /** `spawnbox install`: the whole deployment of a board, out of the one executable that was copied there. */
 import { existsSync, readFileSync, realpathSync, statSync } from "node:fs";
-import { parseArgs } from "node:util";
 import {
   CONFIG_DIR,
   EARLY,
@@ -15,22 +14,34 @@ import { hasInitramfsTools, updateInitramfs } from "../install/initramfs.ts";
 import { inside } from "../install/inside.ts";
 import { isThere, place, type Placed, placeOf, refuseMasked, remove } from "../install/place.ts";
 import { run as must } from "../install/run.ts";
+import type { Manual } from "../manual/manual.ts";
+import { readOptions } from "../manual/options.ts";
 import { UsageError, withOptions } from "./usage.ts";
 
-export const help = `usage: spawnbox install [--early | --initramfs] [--root DIR] [--no-start]
-       spawnbox install --uninstall [--root DIR]
+const OPTIONS = {
+  early: {
+    text: `the init of early boot too, ${INIT}, which runs ${CONFIG_DIR}/early.json before systemd`,
+  },
+  initramfs: {
+    text: "that, and a script for initramfs-tools, by which every boot starts it: no boot loader is touched",
+  },
+  root: {
+    argument: "DIR",
+    text: "into the root file system of an image instead of this machine; nothing is started",
+    path: "directory",
+  },
+  "no-start": { text: "do not start, restart or enable the service" },
+  uninstall: { text: "stops the service and removes all but the configs" },
+} as const;
 
-Installs this executable, its systemd unit and ${CONFIG_DIR} with a sample config, and starts the service. What is
-there already is brought up to date; configs are never overwritten or removed.
-
-  --early      the init of early boot too, ${INIT}, which runs ${CONFIG_DIR}/early.json before systemd
-  --initramfs  that, and a script for initramfs-tools, by which every boot starts it: no boot loader is touched
-  --root DIR   into the root file system of an image instead of this machine; nothing is started
-  --no-start   do not start, restart or enable the service
-  --uninstall  stops the service and removes all but the configs
-  -h, --help   this text
-
-Exit code: 0, 1 when something could not be done, 2 wrong usage.`;
+export const manual: Manual = {
+  name: "spawnbox install",
+  synopsis: ["[--early | --initramfs] [--root DIR] [--no-start]", "--uninstall [--root DIR]"],
+  about: `Installs this executable, its systemd unit and ${CONFIG_DIR} with a sample config, and starts the service. What is
+there already is brought up to date; configs are never overwritten or removed.`,
+  options: OPTIONS,
+  exit: "0, 1 when something could not be done, 2 wrong usage.",
+};
 
 interface Options {
   early: boolean;
@@ -40,8 +51,7 @@ interface Options {
   uninstall: boolean;
 }
 
-export const run = (argv: string[]): Promise<number> =>
-  withOptions({ name: "spawnbox install", help, parse }, argv, change);
+export const run = (argv: string[]): Promise<number> => withOptions(manual, parse, argv, change);
 
 function change(options: Options): number {
   // Others than root read the program and its directories, whatever root's shell is told about new files.
@@ -57,26 +67,17 @@ function change(options: Options): number {
 }
 
 function parse(argv: string[]): Options | undefined {
-  const { values } = parseArgs({
-    args: argv,
-    options: {
-      early: { type: "boolean", default: false },
-      initramfs: { type: "boolean", default: false },
-      root: { type: "string", default: "/" },
-      "no-start": { type: "boolean", default: false },
-      uninstall: { type: "boolean", default: false },
-      help: { type: "boolean", short: "h" },
-    },
-  });
-  if (values.help) return undefined;
+  const values = readOptions(OPTIONS, argv);
+  if (!values) return undefined;
   const { initramfs, uninstall } = values;
   const early = values.early || initramfs;
   if (early && uninstall)
     throw new UsageError("--uninstall removes early boot too, without --early or --initramfs");
-  if (!existsSync(values.root) || !statSync(values.root).isDirectory())
-    throw new UsageError(`--root ${values.root}: no such directory`);
+  const { root: named = "/" } = values;
+  if (!existsSync(named) || !statSync(named).isDirectory())
+    throw new UsageError(`--root ${named}: no such directory`);
   // However it is written, `/` is this machine.
-  const root = realpathSync(values.root);
+  const root = realpathSync(named);
   return { early, initramfs, root, start: !values["no-start"] && root === "/", uninstall };
 }
 

@@ -11,8 +11,13 @@ const LOOK = 2;
  * and a terminal obeys is escaped too, which means the same to who reads JSON.
  * @returns false when nobody reads any more
  */
-export function printJson(json: string): boolean {
-  const bytes = Buffer.from(`${visibleLines(json)}\n`);
+export const printJson = (json: string): boolean => write(`${visibleLines(json)}\n`);
+
+/** A text of our own, escapes included. @returns false when nobody reads any more */
+export const printText = (text: string): boolean => write(text);
+
+function write(text: string): boolean {
+  const bytes = Buffer.from(text);
   for (let done = 0; done < bytes.length;) {
     try {
       done += writeSync(STDOUT, bytes, done);

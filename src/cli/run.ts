@@ -1,5 +1,4 @@
 /** `spawnbox run`: one launch without a server, for trying a config and for scripts. */
-import { parseArgs } from "node:util";
 import type { Client } from "../api/client.ts";
 import { createRegistry, type Registry } from "../api/registry.ts";
 import { grantAll } from "../api/privileges.ts";
@@ -8,26 +7,27 @@ import type { ClientEvents } from "../client.ts";
 import { ConfigError, problemLine } from "../config/problem.ts";
 import { Launching } from "../launch/launching.ts";
 import { explain } from "../plan/explain.ts";
+import { Refused } from "../errors.ts";
+import { deniedByFilter } from "../unexpected.ts";
 import { indented } from "../visible.ts";
-import { type Caller, CallSession, type Invocation } from "./call-session.ts";
+import { type Caller, CallSession, type Invocation, RAW } from "./call-session.ts";
 import { apisOf } from "./compile.ts";
-import { neededSource, SOURCE_OPTIONS, type Source } from "./config-option.ts";
+import { neededSource, SOURCE, type Source } from "./config-option.ts";
+import type { Manual } from "../manual/manual.ts";
+import { readWithOperands } from "../manual/options.ts";
 import { parseCall, withOptions } from "./usage.ts";
 
-export const help = `usage: spawnbox run [OPTIONS] API/VERB [JSON] --config PATH[:PATH...]
+const OPTIONS = { ...SOURCE, ...RAW } as const;
 
-Runs one verb in its sandbox as a server would, without one: prints the reply, and the events of the task until it
-ends. Ctrl-C stops the task. Without --config, AFB_SPAWN_CONFIG is used.
-
-  --config PATH  config files or directories, separated by colons
-  --plan FILE    plans made by spawnbox compile, instead of configs
-  --raw          one line of JSON per reply or event; the default when output is not a terminal
-  -h, --help     this text
-
-Exit code: 0 success, 1 the config, the reply or the task failed, 2 wrong usage, 130 interrupted.
-
-Example:
-  spawnbox run demo/hello '{"name": "world"}' --config config/demo.json`;
+export const manual: Manual = {
+  name: "spawnbox run",
+  synopsis: ["[OPTIONS] API/VERB [JSON] --config PATH[:PATH...]"],
+  about: `Runs one verb in its sandbox as a server would, without one: prints the reply, and the events of the task until it
+ends. Ctrl-C stops the task. Without --config, AFB_SPAWN_CONFIG is used.`,
+  options: OPTIONS,
+  exit: "0 success, 1 the config, the reply or the task failed, 2 wrong usage, 130 interrupted.",
+  examples: [`spawnbox run demo/hello '{"name": "world"}' --config config/demo.json`],
+};
 
 /** Calls verbs of this process; the events come back as they would over a connection. */
 class LocalCaller implements Caller {
@@ -71,8 +71,7 @@ interface Options extends Invocation {
   readonly source: Source;
 }
 
-export const run = (argv: string[]): Promise<number> =>
-  withOptions({ name: "spawnbox run", help, parse }, argv, launch);
+export const run = (argv: string[]): Promise<number> => withOptions(manual, parse, argv, launch);
 
 async function launch(options: Options): Promise<number> {
   const launching = new Launching();
@@ -85,9 +84,7 @@ async function launch(options: Options): Promise<number> {
     registry = createRegistry({ apis, launch: launching.launch, explain, granted: grantAll });
   } catch (error) {
     if (!(error instanceof Error)) throw error;
-    console.error(
-      error instanceof ConfigError ? error.message : `spawnbox run: ${indented(error.message)}`,
-    );
+    console.error(error instanceof ConfigError ? error.message : `spawnbox run: ${whyNot(error)}`);
     return 1;
   }
   try {
@@ -99,17 +96,14 @@ async function launch(options: Options): Promise<number> {
 }
 
 function parse(argv: string[]): Options | undefined {
-  const { values, positionals } = parseArgs({
-    args: argv,
-    allowPositionals: true,
-    options: {
-      ...SOURCE_OPTIONS,
-      raw: { type: "boolean", default: false },
-      help: { type: "boolean", short: "h" },
-    },
-  });
-  if (values.help) return undefined;
+  const read = readWithOperands(OPTIONS, argv);
+  if (!read) return undefined;
+  const { values, positionals } = read;
   const call = parseCall(positionals);
   const source = neededSource(values.config, values.plan);
   return { ...call, source, raw: values.raw || !process.stdout.isTTY };
 }
+
+/** What a launch says it is refused for, or a filter that hides in an error of the runtime. */
+const whyNot = (error: Error): string =>
+  (error instanceof Refused ? undefined : deniedByFilter(error)) ?? indented(error.message);

@@ -1,41 +1,30 @@
 /** `spawnbox schema`: what a config may contain, for editors and for readers. */
-import { parseArgs } from "node:util";
 import { AccessFile } from "../access/schema.ts";
 import { configJsonSchema, fileJsonSchema } from "../config/jsonschema.ts";
 import { referenceMarkdown } from "../config/reference.ts";
+import type { Manual } from "../manual/manual.ts";
+import { readOptions, type Values } from "../manual/options.ts";
 import { withOptions } from "./usage.ts";
 
-export const help = `usage: spawnbox schema [--access] [--markdown]
+const OPTIONS = {
+  access: { text: "of access files (serve --access) instead" },
+  markdown: { text: "a reference table of all keys instead" },
+} as const;
 
-Prints the JSON Schema of config files, made from the very schema that checks them.
-Name it in "$schema" of a config and editors complete and check while typing.
-
-  --access     of access files (serve --access) instead
-  --markdown   a reference table of all keys instead
-  -h, --help   this text`;
+export const manual: Manual = {
+  name: "spawnbox schema",
+  synopsis: ["[--access] [--markdown]"],
+  about: `Prints the JSON Schema of config files, made from the very schema that checks them.
+Name it in "$schema" of a config and editors complete and check while typing.`,
+  options: OPTIONS,
+  exit: "0, or 2 for wrong usage.",
+};
 
 /** Exit code: 0, or 2 for a wrong option. */
 export const run = (argv: string[]): Promise<number> =>
-  withOptions({ name: "spawnbox schema", help, parse }, argv, print);
+  withOptions(manual, (args) => readOptions(OPTIONS, args), argv, print);
 
-interface Options {
-  readonly access: boolean;
-  readonly markdown: boolean;
-}
-
-function parse(argv: string[]): Options | undefined {
-  const { values } = parseArgs({
-    args: argv,
-    options: {
-      access: { type: "boolean", default: false },
-      markdown: { type: "boolean", default: false },
-      help: { type: "boolean", short: "h" },
-    },
-  });
-  return values.help ? undefined : values;
-}
-
-function print({ access, markdown }: Options): number {
+function print({ access, markdown }: Values<typeof OPTIONS>): number {
   if (markdown) {
     console.log(referenceMarkdown(access ? AccessFile : undefined).trimEnd());
   } else {

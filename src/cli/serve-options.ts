@@ -1,46 +1,95 @@
 /** The command line of `spawnbox serve`. */
-import { parseArgs } from "node:util";
-import { parseServer, type Server } from "../rpc/address.ts";
 import { earlyConfigs, EARLY_CONFIGS } from "../boot/places.ts";
+import { parseServer, type Server } from "../rpc/address.ts";
 import { type Base, whyNoBase } from "../server/base.ts";
 import type { Endpoint } from "../server/endpoint.ts";
 import type { PageSource } from "../server/pages.ts";
 import { namesOf } from "../server/path.ts";
 import { DEFAULT_MODE } from "../server/unix.ts";
-import { accessHelp } from "./access-option.ts";
+import { ACCESS } from "./access-option.ts";
 import { MOST_TASKS } from "./room.ts";
-import { neededSource, SOURCE_OPTIONS, type Source } from "./config-option.ts";
+import { neededSource, SOURCE, type Source } from "./config-option.ts";
+import type { Manual } from "../manual/manual.ts";
+import { readOptions, type Values } from "../manual/options.ts";
 
-export const help = `usage: spawnbox serve --config PATH[:PATH...] [OPTIONS]
+export const SERVE = {
+  ...SOURCE,
+  early: {
+    text:
+      `serve ${EARLY_CONFIGS} too; where spawnbox early serves them since boot, ` +
+      "that server becomes this service, without a gap",
+  },
+  port: { argument: "N", text: "TCP port (default 1234; 0 takes a free one)" },
+  host: {
+    argument: "ADDRESS",
+    repeatable: true,
+    text: "address to listen on (default 127.0.0.1: this machine only); repeatable",
+  },
+  unix: {
+    argument: "PATH",
+    repeatable: true,
+    text: "listen on a unix socket; repeatable; TCP too only if --port or --host is given",
+    path: "file",
+  },
+  "unix-mode": {
+    argument: "MODE",
+    text: `permissions of unix sockets, octal (default ${DEFAULT_MODE.toString(8).padStart(4, "0")})`,
+  },
+  "rpc-server": {
+    argument: "URI",
+    repeatable: true,
+    text:
+      "export APIs to other binders, besides the above: unix:PATH?as-api=NAME, unix:@NAME, tcp:HOST:PORT/API or " +
+      "sd:NAME; ?export=LIST of NAME, LOCAL@REMOTE or *; repeatable",
+  },
+  "ws-server": {
+    argument: "URI",
+    repeatable: true,
+    text: "the same in the older protocol, WSAPI, of one API each; repeatable",
+  },
+  concurrency: {
+    argument: "N",
+    text:
+      "most tasks at a time; further starts wait a while, then are told busy " +
+      `(default: what descriptors, processes and memory allow, at most ${MOST_TASKS})`,
+  },
+  ...ACCESS,
+  origin: {
+    argument: "URL",
+    repeatable: true,
+    text: "a web page's origin that may call, besides our own; repeatable",
+  },
+  roothttp: {
+    argument: "DIR",
+    text: "serve the files of a directory as pages, at /",
+    path: "directory",
+  },
+  alias: {
+    argument: "/P:DIR",
+    repeatable: true,
+    text: "serve those of another at /P; repeatable",
+  },
+  base: {
+    argument: "/PATH",
+    text: "everything is below this path, for a proxy that hands it on as it is",
+  },
+  name: {
+    argument: "HOST",
+    repeatable: true,
+    text: "a name this server is called by; repeatable; when given, others are refused",
+  },
+} as const;
 
-Compiles the configs and serves their commands as verbs, over REST and WebSocket.
-A directory stands for every spawn-*.json in it. Without --config, AFB_SPAWN_CONFIG is used.
-
-  --config PATH     config files or directories, separated by colons
-  --plan FILE       plans made by spawnbox compile, instead of configs
-  --early           serve ${EARLY_CONFIGS} too; where spawnbox early
-                    serves them since boot, that server becomes this service, without a gap
-  --port N          TCP port (default 1234; 0 takes a free one)
-  --host ADDRESS    address to listen on (default 127.0.0.1: this machine only); repeatable
-  --unix PATH       listen on a unix socket; repeatable; TCP too only if --port or --host is given
-  --unix-mode MODE  permissions of unix sockets, octal (default ${DEFAULT_MODE.toString(8).padStart(4, "0")})
-  --rpc-server URI  export APIs to other binders: unix:PATH?as-api=NAME, unix:@NAME, tcp:HOST:PORT/API or
-                    sd:NAME; ?export=LIST of NAME, LOCAL@REMOTE or *; repeatable; besides the above
-  --ws-server URI   the same in the older protocol, WSAPI, of one API each; repeatable
-  --concurrency N   most tasks at a time; further starts wait a while, then are told busy
-                    (default: what descriptors, processes and memory allow, at most ${MOST_TASKS})
-${accessHelp}
-  --origin URL      a web page's origin that may call, besides our own; repeatable
-  --roothttp DIR    serve the files of a directory as pages, at /
-  --alias /P:DIR    serve those of another at /P; repeatable
-  --base /PATH      everything is below this path, for a proxy that hands it on as it is
-  --name HOST       a name this server is called by; repeatable; when given, others are refused
-  -h, --help        this text
-
-Sockets of a systemd .socket unit are used as with --unix; Type=notify-reload and WatchdogSec= are supported.
-SIGHUP, and the verb monitor/reload, read configs and access anew: if there is any problem, it is told and nothing changes.
-
-Exit code: 0 after SIGTERM or SIGINT, 1 when it cannot start, 2 wrong usage.`;
+export const manual: Manual = {
+  name: "spawnbox serve",
+  synopsis: ["--config PATH[:PATH...] [OPTIONS]"],
+  about: `Compiles the configs and serves their commands as verbs, over REST and WebSocket.
+A directory stands for every spawn-*.json in it. Without --config, AFB_SPAWN_CONFIG is used.`,
+  options: SERVE,
+  notes: `Sockets of a systemd .socket unit are used as with --unix; Type=notify-reload and WatchdogSec= are supported.
+SIGHUP, and the verb monitor/reload, read configs and access anew: if there is any problem, it is told and nothing changes.`,
+  exit: "0 after SIGTERM or SIGINT, 1 when it cannot start, 2 wrong usage.",
+};
 
 export interface ServeOptions {
   readonly sources: readonly Source[];
@@ -80,28 +129,15 @@ export function parseServe(
   argv: string[],
   env: Readonly<Record<string, string | undefined>> = process.env,
 ): ServeOptions | undefined {
-  const { values } = parseArgs({
-    args: argv,
-    options: {
-      ...SOURCE_OPTIONS,
-      early: { type: "boolean", default: false },
-      access: { type: "string" },
-      port: { type: "string" },
-      host: { type: "string", multiple: true, default: [] },
-      unix: { type: "string", multiple: true, default: [] },
-      "unix-mode": { type: "string" },
-      "rpc-server": { type: "string", multiple: true, default: [] },
-      "ws-server": { type: "string", multiple: true, default: [] },
-      origin: { type: "string", multiple: true, default: [] },
-      name: { type: "string", multiple: true, default: [] },
-      base: { type: "string" },
-      roothttp: { type: "string" },
-      concurrency: { type: "string" },
-      alias: { type: "string", multiple: true, default: [] },
-      help: { type: "boolean", short: "h" },
-    },
-  });
-  if (values.help) return undefined;
+  const values = readOptions(SERVE, argv);
+  return values && optionsOf(values, env);
+}
+
+/** What the values mean. @throws TypeError, which is wrong usage */
+export function optionsOf(
+  values: Values<typeof SERVE>,
+  env: Readonly<Record<string, string | undefined>> = process.env,
+): ServeOptions {
   const source = neededSource(values.config, values.plan, env);
   const port = values.port === undefined ? DEFAULT_PORT : parsePort(values.port);
   const asked = values.port !== undefined || values.host.length > 0;

@@ -23,11 +23,13 @@ import { become, type Reloaded, type Serving } from "./become.ts";
 import { joinEarly } from "./join.ts";
 import { binders, Mesh, sorted } from "./mesh.ts";
 import { type Room, roomFor } from "./room.ts";
-import { help, parseServe, type ServeOptions } from "./serve-options.ts";
+import { manual, parseServe, type ServeOptions } from "./serve-options.ts";
 import { withOptions } from "./usage.ts";
 
+export { manual };
+
 export const run = (argv: string[]): Promise<number> =>
-  withOptions({ name: "spawnbox serve", help, parse: parseServe }, argv, async (options) => {
+  withOptions(manual, parseServe, argv, async (options) => {
     const joined = options.early ? await joinEarly(argv) : undefined;
     return joined ?? serve(options);
   });
@@ -50,20 +52,17 @@ export async function serve(
   const prepare = async (loaded: Loaded, trial = true) => {
     const launches = await launching.prepare(loaded.apis, { trial });
     const found = [...loaded.notices, ...launches.notices];
-    return { ...loaded, apis: withNotices(launches.apis, found), launches, loaded };
+    const apis = withNotices(launches.apis, found);
+    const isOther = found.length > 0 || launches.apis.some((api, i) => api !== loaded.apis[i]);
+    return { ...loaded, apis, isOther, launches, loaded };
   };
   let current: Loaded & { readonly loaded: Loaded };
   try {
-    // So early much is still to come; what serves then is tried when the service takes over.
-    const prepared = await prepare(load(sources, access), early === undefined);
-    prepared.launches.use();
-    current = prepared;
+    const untried = load(sources, access);
+    current = { ...untried, loaded: untried };
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
-    console.error(
-      `${error.message}\nspawnbox serve: not started: ${error.problems.length} problem(s) above`,
-    );
-    return 1;
+    return refuse(error);
   }
   let reload = (): Promise<ReloadResult<Reloaded>> =>
     Promise.reject(new AfbError("not-available", "the server is still starting"));
@@ -73,12 +72,25 @@ export async function serve(
   let server: RunningServer | undefined;
   let room: Room;
   let mesh: Mesh;
+  // So early much is still to come; what serves then is tried when the service takes over.
+  const trial = prepare(current.loaded, early === undefined).then((prepared) => {
+    prepared.launches.use();
+    current = prepared;
+    // Most often all is as it was loaded.
+    if (prepared.isOther) registry?.replace(prepared.apis);
+  });
+  // Looked at below, also where something else fails first.
+  trial.catch(() => {});
   try {
+    const begun = beginsByItself(current.apis);
+    // Of a config that is refused nothing is to have run; else the kernel tries while we make the rest.
+    await (begun ? trial : new Promise(setImmediate));
     const { endpoints, named } = endpointsOf(places);
     room = roomFor(concurrency, endpoints.length + places.exports.length);
     registry = createRegistry({
       apis: current.apis,
       launch: launching.launch,
+      ...(!begun && { tried: trial }),
       admission: room.admission,
       explain,
       granted,
@@ -88,20 +100,24 @@ export async function serve(
       },
       verbs: { monitor: [reloadVerb(() => reload())] },
     });
-    await registry.start();
+    if (begun) await registry.start();
     const { connections } = room;
     server = await startServer({
       ...{ endpoints, origins, hosts, base, pages, registry, version, connections, binders },
     });
+    await trial;
     mesh = new Mesh({ registry, granted, connections });
     await mesh.open(places, named);
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    console.error(`spawnbox serve: ${indented(reason)}`);
-    await server?.close();
-    // What onload actions have started.
-    await registry?.close();
+    const [tried] = await Promise.allSettled([trial]);
+    // With what onload actions have started.
+    await Promise.all([server?.close(), registry?.close()]);
     await launching.close();
+    if (error instanceof ConfigError) return refuse(error);
+    if (tried.status === "rejected" && error === tried.reason) throw error;
+    console.error(
+      `spawnbox serve: ${indented(error instanceof Error ? error.message : String(error))}`,
+    );
     return 1;
   }
   const serving: Serving = {
@@ -153,6 +169,18 @@ export async function serve(
   await launching.close();
   serving.manager.close();
   return 0;
+}
+
+/** Whether something of these configs runs before anybody calls: actions at the start, and modules of plugins. */
+const beginsByItself = (apis: readonly ApiPlan[]): boolean =>
+  apis.some(
+    ({ actions, plugins = [] }) =>
+      plugins.length + (actions?.onload.length ?? 0) + (actions?.onstart.length ?? 0) > 0,
+  );
+
+function refuse({ message, problems }: ConfigError): number {
+  console.error(`${message}\nspawnbox serve: not started: ${problems.length} problem(s) above`);
+  return 1;
 }
 
 /** Throws an Error that says what is wrong with what the service manager handed over. */

@@ -1,6 +1,19 @@
 /** The token that `spawnbox call` presents. */
 import { readFileSync } from "node:fs";
+import type { Options } from "../manual/options.ts";
 import { UsageError } from "./usage.ts";
+
+export const TOKEN = {
+  "token-file": {
+    argument: "FILE",
+    text: "presents the token in the first line of a file; without it, that of SPAWNBOX_TOKEN, if set",
+    path: "file",
+  },
+  token: {
+    argument: "TOKEN",
+    text: "presents this token; other users can see it, as all of a command line",
+  },
+} as const satisfies Options;
 
 /** --token, else the file, else SPAWNBOX_TOKEN: what stands on a command line, every user of the machine can read. */
 export function tokenOf(

@@ -1,4 +1,5 @@
 /** How a program, such as a subcommand, reads its command line. Also the reading of `API/VERB [JSON]`, which two share. */
+import { helpOf, type Manual } from "../manual/manual.ts";
 import { suggestion } from "../config/nearest.ts";
 import { parseExact } from "../numbers.ts";
 import { jsonErrorAt } from "./json-error.ts";
@@ -34,11 +35,12 @@ function read<Options>(
 
 /** Works with the options, if there are any. Returns the exit code. */
 export async function withOptions<Options>(
-  usage: Usage<Options>,
+  manual: Manual,
+  parse: Usage<Options>["parse"],
   argv: string[],
   work: (options: Options) => number | Promise<number>,
 ): Promise<number> {
-  const found = read(usage, argv);
+  const found = read({ name: manual.name, help: helpOf(manual), parse }, argv);
   return "options" in found ? work(found.options) : found.exitCode;
 }
 

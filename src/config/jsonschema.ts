@@ -5,6 +5,7 @@
 import { KindGuard, type TSchema } from "@sinclair/typebox";
 import { type Annotations, annotations, PRIVATE_KEYS, spellings } from "./annotations.ts";
 import { Config } from "./schema.ts";
+import { anyCase } from "./shapes.ts";
 
 export type JsonSchema = { [key: string]: unknown };
 
@@ -85,11 +86,7 @@ function ofUnion({ anyOf: _, ...plain }: JsonSchema, variants: JsonSchema[]): Js
  * and validators tell.
  */
 function likeWords(words: readonly string[], all: Iterable<string> = words): JsonSchema {
-  const classes = [...all].map((word) =>
-    [...word]
-      .map((c) => (/[a-z]/i.test(c) ? `[${c.toLowerCase()}${c.toUpperCase()}]` : c))
-      .join(""),
-  );
+  const classes = Array.from(all, anyCase);
   return { if: { pattern: `^(${classes.join("|")})$` }, then: {}, else: { enum: [...words] } };
 }
 

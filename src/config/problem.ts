@@ -12,7 +12,11 @@ export interface Problem {
 
 /** Every problem of one load or compile, at once: the user fixes them all in one go. */
 export class ConfigError extends Error {
-  constructor(readonly problems: readonly Problem[]) {
+  constructor(
+    readonly problems: readonly Problem[],
+    /** What would be otherwise than the configs have it, besides. */
+    readonly notices: readonly Problem[] = [],
+  ) {
     super(problems.map(problemLine).join("\n"));
     this.name = "ConfigError";
   }

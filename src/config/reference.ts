@@ -3,16 +3,21 @@ import { KindGuard, type TSchema } from "@sinclair/typebox";
 import { annotations } from "./annotations.ts";
 import { Config } from "./schema.ts";
 
-interface Row {
+/** Types and defaults have the marks of Markdown's code. */
+export interface KeyRow {
+  /** `[]` is each element of a list. */
   readonly path: string;
   readonly type: string;
   readonly default: string;
   readonly description: string;
 }
 
-/** One line per key: path (`[]` is each element of a list), type, default, description. */
+/** Every key, each above those within it. */
+export const keyRows = (schema: TSchema = Config): KeyRow[] => rows(schema, "");
+
+/** One line per key: path, type, default, description. */
 export function referenceMarkdown(schema: TSchema = Config): string {
-  const lines = rows(schema, "").map((row) =>
+  const lines = keyRows(schema).map((row) =>
     [`\`${row.path}\``, row.type, row.default, row.description].map(cell).join(" | "),
   );
   return [
@@ -23,13 +28,13 @@ export function referenceMarkdown(schema: TSchema = Config): string {
   ].join("\n");
 }
 
-function rows(schema: TSchema, path: string): Row[] {
+function rows(schema: TSchema, path: string): KeyRow[] {
   if (KindGuard.IsArray(schema)) return rows(schema.items, `${path}[]`);
   if (!KindGuard.IsObject(schema)) return [];
   return Object.entries(schema.properties).flatMap(([key, property]) => {
     const notes = annotations(property);
     const place = path === "" ? key : `${path}.${key}`;
-    const row: Row = {
+    const row: KeyRow = {
       path: place,
       type: typeOf(property) + (schema.required?.includes(key) ? ", required" : ""),
       default: notes.default === undefined ? "" : `\`${JSON.stringify(notes.default)}\``,

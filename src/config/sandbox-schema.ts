@@ -1,5 +1,6 @@
 /** The part of the schema that says what surrounds a command: user, limits, filters, namespaces and files. */
 import { type Static, Type } from "@sinclair/typebox";
+import { CAPABILITY } from "./capabilities.ts";
 import { Amount, FileMode, Id, Operand, Pids, Port, Seconds, Umask, Weight } from "./ranges.ts";
 import { flag, list, object, optional, text, words } from "./shapes.ts";
 
@@ -57,7 +58,7 @@ export const Acls = object(
 
 export const Cap = object(
   {
-    cap: Type.String({ description: "capability name, with or without CAP_" }),
+    cap: Type.String({ like: CAPABILITY, description: "capability name, with or without CAP_" }),
     mode: optional(words(["set", "unset"], { description: "set or unset", default: "set" })),
   },
   { description: "one capability" },

@@ -3,7 +3,7 @@
  * written.
  *
  * It gives the TypeScript types (`Static`), the validator (normalize.ts), the JSON Schema (`spawnbox schema`) and the
- * reference table of the README.
+ * reference in config/guide.
  */
 import { type Static, Type } from "@sinclair/typebox";
 import {
@@ -80,6 +80,23 @@ export const Rlimits = object(
   { description: "resource limits (setrlimit(2)), soft and hard alike" },
 );
 
+const Side = (what: string) =>
+  optional(Type.Integer({ minimum: 1, maximum: 65_535, description: what }));
+
+export const Pty = Type.Union(
+  [
+    flag({ description: "a terminal of 80 columns and 24 rows, or none" }),
+    object(
+      { cols: Side("columns (80)"), rows: Side("rows (24)") },
+      { description: "a terminal of that size" },
+    ),
+  ],
+  {
+    description:
+      "a terminal of its own, for programs that hold output back without one: true, or its cols and rows (80, 24); stderr comes in stdout, and there is nothing to read",
+  },
+);
+
 const BUFFER = { minimum: 1024, maximum: 1 << 28 };
 
 export const Command = object(
@@ -124,6 +141,7 @@ export const Command = object(
           "most bytes of output that a task holds, for a reply, a line or a JSON value; what is beyond is lost, and told as overflow (16777216)",
       }),
     ),
+    pty: optional(Pty),
     params: optional(
       Type.Record(Type.String(), Type.Unknown(), { description: "JSON Schema of each %name%" }),
     ),

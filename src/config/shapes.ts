@@ -17,6 +17,10 @@ export const text = (doc: Doc): TString => Type.String({ text: true, ...doc });
 export const flag = (doc: Doc) => Type.Boolean(doc);
 export const optional = Type.Optional;
 
+/** A pattern for the word, each letter as a class of both cases: JSON Schema knows no other way. */
+export const anyCase = (word: string): string =>
+  [...word].map((c) => (/[a-z]/i.test(c) ? `[${c.toLowerCase()}${c.toUpperCase()}]` : c)).join("");
+
 /** An enumeration; `aliases` maps further spellings to the canonical word. */
 export function words<const W extends string>(
   canonical: readonly W[],

@@ -38,7 +38,7 @@ const CLOSE_OBJECT = 0x7d;
 export const isBlank = (byte: number) =>
   byte === 0x20 || byte === 0x0a || byte === 0x09 || byte === 0x0d;
 export const isOpen = (byte: number) => byte === OPEN_OBJECT || byte === 0x5b;
-const isClose = (byte: number) => byte === CLOSE_OBJECT || byte === 0x5d;
+export const isClose = (byte: number) => byte === CLOSE_OBJECT || byte === 0x5d;
 
 export class JsonGrammar {
   readonly #maxdepth: number;
@@ -65,6 +65,11 @@ export class JsonGrammar {
   /** Between values; in a comment to the end of the line, too. */
   get idle(): boolean {
     return (this.#mode === STRUCTURE || this.#mode === LINE_COMMENT) && this.#due.length === 0;
+  }
+
+  /** Between values, and in no comment. */
+  get resting(): boolean {
+    return this.#mode === STRUCTURE && this.#due.length === 0;
   }
 
   /** The value is none of RFC 8259, as far as it has been seen. */

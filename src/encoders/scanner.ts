@@ -7,11 +7,11 @@
  * A value over `maxlen` bytes is one error, and scanning goes on behind it.
  */
 import { ByteBuffer } from "./bytes.ts";
-import { DONE, isBlank, isOpen, JsonGrammar } from "./grammar.ts";
+import { DONE, isBlank, isClose, isOpen, JsonGrammar } from "./grammar.ts";
 import type { Hold } from "./hold.ts";
 import { decode } from "./utf8.ts";
 import { parseLenient } from "../lenient.ts";
-import { parseExact } from "../numbers.ts";
+import { isWritten, parseExact } from "../numbers.ts";
 
 export type Scanned =
   | { readonly value: unknown }
@@ -23,6 +23,9 @@ export type Scanned =
 
 const LF = 0x0a;
 const NOTHING = new Uint8Array(0);
+const lenientDecoder = new TextDecoder("utf-8", { ignoreBOM: true });
+/** After a line that is no value, so many go by before one is taken for one again. */
+const PASSED_OVER = 16;
 /** Bytes of the culprit that an error shows. */
 const EXCERPT = 80;
 
@@ -37,6 +40,8 @@ export class JsonScanner {
   #skipping: string | undefined;
   /** Only blanks since the line began. */
   #fresh = true;
+  /** Lines to go by. */
+  #passing = 0;
 
   /** @param strict What only json-c would read is an error too: see lenient.ts. */
   constructor(
@@ -69,6 +74,16 @@ export class JsonScanner {
       if (this.#skipping !== undefined) {
         if (byte === LF) yield this.#failed(this.#skipping, chunk.subarray(from, at));
         continue;
+      }
+      if (isOpen(byte) && grammar.resting) {
+        const feed = this.#lineEnd(chunk, at);
+        const value = feed < 0 ? undefined : this.#whole(chunk.subarray(at, feed));
+        if (value) {
+          at = feed;
+          this.#fresh = true;
+          yield value;
+          continue;
+        }
       }
       if (grammar.idle) from = at;
       const depth = grammar.depth;
@@ -106,6 +121,38 @@ export class JsonScanner {
     if (this.#skipping !== undefined) yield this.#failed(this.#skipping, NOTHING);
     else if (!this.#grammar.idle)
       yield this.#failed("unfinished at the end of the output", NOTHING);
+  }
+
+  /** Where a line ends that looks like one value from here on; negative where it does not. */
+  #lineEnd(chunk: Uint8Array, from: number): number {
+    if (this.#passing > 0) {
+      this.#passing--;
+      return -1;
+    }
+    const feed = chunk.indexOf(LF, from);
+    let last = feed - 1;
+    while (last > from && isBlank(chunk[last] as number)) last--;
+    return isClose(chunk[last] ?? 0) ? feed : -1;
+  }
+
+  /**
+   * Most commands print a value in each line: the engine's parser then tells what it is, much faster than byte by byte.
+   * undefined: it is to be looked at closer.
+   */
+  #whole(line: Uint8Array): Scanned | undefined {
+    if (line.length > this.#maxlen) return undefined;
+    try {
+      const text = lenientDecoder.decode(line);
+      const value = parseExact(text);
+      if (text.length > this.#maxdepth && isDeeper(value, this.#maxdepth)) return undefined;
+      if (text.includes("\ufffd")) decode(line, this.#hold);
+      this.#grammar.reset();
+      return { value };
+    } catch (error) {
+      if (!(error instanceof SyntaxError)) throw error;
+      this.#passing = PASSED_OVER;
+      return undefined;
+    }
   }
 
   /** A value is complete; `segment` is the part of it in this chunk. */
@@ -149,6 +196,8 @@ export class JsonScanner {
     // "stream" leaves a character out that the cut has split.
     const cut = new TextDecoder().decode(bytes.subarray(0, shown), { stream: true });
     const printed = this.#buffer.length + this.#buffer.lost + segment.length;
+    // What is not shown is told by its length; in what is, others may stand for bytes.
+    if (printed <= shown && cut.includes("\ufffd")) decode(bytes, this.#hold);
     this.#reset();
     if (printed <= shown) return { error: `${reason}: ${cut.trimEnd()}` };
     return { error: `${reason}: ${cut.trimEnd()}…`, bytes: printed };
@@ -167,4 +216,12 @@ export class JsonScanner {
     this.#grammar.reset();
     this.#skipping = undefined;
   }
+}
+
+function isDeeper(value: unknown, most: number): boolean {
+  if (typeof value !== "object" || value === null || isWritten(value)) return false;
+  if (most === 0) return true;
+  for (const inner of Array.isArray(value) ? value : Object.values(value))
+    if (isDeeper(inner, most - 1)) return true;
+  return false;
 }

@@ -17,6 +17,8 @@ export interface Confinement {
   readonly fewIds: boolean;
   /** Whether /proc/sys, or part of what is in it, is mounted read-only. */
   readonly readOnlySettings: boolean;
+  /** /proc is not of the server's own pid namespace. */
+  readonly foreignProc: boolean;
   /** First line of a file below /proc/sys; undefined where there is none. */
   setting(name: string): string | undefined;
   /** Hard limit of a line of /proc/self/limits, such as `Max open files`; `unlimited` or a number. */
@@ -51,14 +53,18 @@ export function confinement(): Confinement {
     container: runtime(),
     fewIds: !/^\s*0\s+0\s+4294967295$/m.test(content("/proc/self/uid_map") ?? "0 0 4294967295"),
     readOnlySettings: /^\S+ \S+ \S+ \S+ \/proc\/sys(\/\S*)? ro\b/m.test(mounts),
+    foreignProc: Number(line(status, "Pid") ?? process.pid) !== process.pid,
     setting: (name) => content(`/proc/sys/${name.replaceAll(".", "/")}`)?.split("\n", 1)[0],
     hardLimit: (name) => line(limits, name)?.trim().split(/\s+/)[1],
   };
 }
 
+/** The variable is how a container tells it, also that it is none: systemd's Container Interface. */
 function runtime(): string | undefined {
+  const named = process.env["container"];
+  if (named !== undefined) return named.slice(0, 20) || undefined;
   if (existsSync("/run/.containerenv")) return "podman";
   if (existsSync("/.dockerenv")) return "docker";
-  const told = process.env["container"] ?? content("/run/systemd/container");
+  const told = content("/run/systemd/container");
   return told === undefined || told === "" ? undefined : told.slice(0, 20);
 }

@@ -48,18 +48,18 @@ const WORDS: Readonly<Partial<Record<Step, Readonly<Record<string, Words>>>>> = 
     ENOENT:
       "/proc/self/fd is not there: mount proc at /proc, and let the server see its own files in it",
   },
-  PIPE: { EMFILE: files },
+  PIPE: { EMFILE: files, EINVAL: ID_WORDS["EINVAL"] ?? "" },
   UID_MAP: {
     EPERM: maps,
     EACCES: maps,
     EINVAL: ID_WORDS["EINVAL"] ?? "",
-    ENOENT: "/proc does not show the launcher's own child: hidepid= of /proc, ProtectProc=default",
+    ENOENT: hiddenChild,
   },
   GID_MAP: {
     EPERM: maps,
     EACCES: maps,
     EINVAL: ID_WORDS["EINVAL"] ?? "",
-    ENOENT: "/proc does not show the launcher's own child: hidepid= of /proc, ProtectProc=default",
+    ENOENT: hiddenChild,
   },
   CGROUP: { EBADF: "the sandbox has no control group, and limits that are not optional" },
   JOIN_NET: {
@@ -137,6 +137,16 @@ const WORDS: Readonly<Partial<Record<Step, Readonly<Record<string, Words>>>>> = 
   SETGROUPS: ID_WORDS,
   SETGID: ID_WORDS,
   SETUID: ID_WORDS,
+  PTY: {
+    ENOENT: ({ what }) =>
+      `there is no ${what}: mount devpts at /dev/pts, or give the sandbox mounts, with which it has its own`,
+    ENODEV: "there is no devpts: mount it at /dev/pts, or the kernel has none (CONFIG_UNIX98_PTYS)",
+    ENXIO: "this kernel has no pseudo terminals: CONFIG_UNIX98_PTYS",
+    EIO: "the multiplexer belongs to a devpts that is not there any more",
+    ENOSPC: (_, here) =>
+      `all terminals that the machine may have are open: sysctl kernel.pty.max, of which the last ${here.setting("kernel.pty.reserve") ?? "1024"} (kernel.pty.reserve) are for /dev/pts of the machine`,
+    EINVAL: "the user of the sandbox does not exist in its user namespace",
+  },
   SECUREBITS: {
     EPERM: (_, here) =>
       (here.caps >> BigInt(CAP.SETPCAP)) & 1n
@@ -207,12 +217,20 @@ function files(_: Failure, here: Confinement): string {
 }
 
 function maps(failure: Failure, here: Confinement): string {
+  if (here.foreignProc)
+    return "the /proc that is mounted here is of another pid namespace than the server's: mount -t proc proc /proc";
   return (
     userNamespaces(failure, here) ??
     (here.fewIds || here.container !== undefined
       ? `the server may not map the ids of the sandbox, as its own namespace maps only some: ${option(here, IDS)}`
       : `the server may not map the ids of the sandbox: it needs ${capabilityName(CAP.SETUID)} and ${capabilityName(CAP.SETGID)}, or to be the sandbox's user itself`)
   );
+}
+
+function hiddenChild(failure: Failure, here: Confinement): string {
+  return here.foreignProc
+    ? maps(failure, here)
+    : "/proc does not show the launcher's own child: hidepid= of /proc, ProtectProc=default";
 }
 
 function readOnlyProc({ what }: Failure, here: Confinement): string {

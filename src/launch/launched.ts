@@ -37,6 +37,8 @@ const ignore = (): void => {};
 const START_LIMIT = 30_000;
 /** How often a supervisor that does not tell the start, or does not end, is woken, ms: somebody may have stopped it. */
 const WAKE_INTERVAL = 100;
+/** The same of one that all output passes through, while the command runs. */
+const LONG_WAKE_INTERVAL = 1_000;
 
 export class LaunchedTask implements Task {
   pid = 0;
@@ -104,11 +106,12 @@ export class LaunchedTask implements Task {
       const [wordsEnd, write] = argv ? [] : pair();
       const read = wordsEnd === undefined ? undefined : secondReader(wordsEnd);
       if (read !== undefined) opened.push(read);
-      const { identity } = plan.policy;
-      if (identity) {
+      const { identity, pty } = plan.policy;
+      // With a terminal the pipe of stdout is the supervisor's, which passes on what comes there.
+      if (identity && !pty) {
         // Opening /dev/stdout opens the pipe anew, which only its owner may.
-        fchownSync(stdoutEnd, identity.uid, identity.gid);
-        fchownSync(stderrEnd, identity.uid, identity.gid);
+        giveAway(stdoutEnd, identity);
+        giveAway(stderrEnd, identity);
       }
       this.#supervisor = Bun.spawn({
         cmd: [launcherPath(), ...(argv ?? [])],
@@ -182,8 +185,9 @@ export class LaunchedTask implements Task {
     const begin = () => {
       clearTimeout(this.#timer);
       this.#closeWords();
-      // Not when it is to end already.
-      if (this.#lifeline !== undefined) clearInterval(this.#waker);
+      // Not when it is to end already, nor where the output comes through the supervisor: the end of that would never tell.
+      if (this.plan.policy.pty) this.#wake(LONG_WAKE_INTERVAL);
+      else if (this.#lifeline !== undefined) clearInterval(this.#waker);
       if (this.plan.timeout > 0)
         this.#timer = setTimeout(() => this.#end("timeout"), this.plan.timeout);
       outputs = Promise.all([
@@ -217,7 +221,8 @@ export class LaunchedTask implements Task {
     clearTimeout(this.#timer);
     clearTimeout(this.#grace);
     this.#closeLifeline();
-    clearInterval(this.#waker);
+    const relayed = this.plan.policy.pty ? this.#supervisor.exited : undefined;
+    if (!relayed) clearInterval(this.#waker);
     if (!this.#last) await this.#abandoned();
     const counted = await this.group?.end();
     if (this.pid === 0) {
@@ -233,11 +238,15 @@ export class LaunchedTask implements Task {
           `it died before it could tell that the command runs: ${why}`,
         ),
       );
+      clearInterval(this.#waker);
       stdout.cancel();
       stderr.cancel();
       await Promise.all([stdout.drain(ignore), stderr.drain(ignore)]);
       return this.#outcome(counted);
     }
+    // It has the rest of what came through the terminal, and nobody else has an end of the pipe.
+    if (relayed) await Promise.race([outputs, relayed]);
+    clearInterval(this.#waker);
     const impatient = setInterval(() => {
       for (const channel of [stdout, stderr]) if (channel.waiting) channel.cancel();
     }, DRAIN_LIMIT);
@@ -295,12 +304,12 @@ export class LaunchedTask implements Task {
   }
 
   /** Commands of the supervisor's own user can stop it. It is never killed: only it can find what is left of the tree. */
-  #wake(): void {
+  #wake(interval = WAKE_INTERVAL): void {
     clearInterval(this.#waker);
     this.#waker = setInterval(() => {
       this.#supervisor.kill("SIGCONT");
       if (this.pid === 0 && this.#words?.given) this.#order(WAKE);
-    }, WAKE_INTERVAL);
+    }, interval);
   }
 
   /** A supervisor that does not exit by itself with 0 has not seen to the end of its tree. */
@@ -342,12 +351,21 @@ export class LaunchedTask implements Task {
   }
 }
 
+function giveAway(pipeEnd: number, { uid, gid }: { uid: number; gid: number }): void {
+  try {
+    fchownSync(pipeEnd, uid, gid);
+  } catch (error) {
+    throw new CError("fchown", "output", codeOf(error));
+  }
+}
+
 function spawnFailure(error: unknown): LaunchError {
   if (error instanceof LaunchError) return error;
   const isCall = error instanceof CError;
   const code = isCall ? error.errno : codeOf(error);
   const step = isCall ? "PIPE" : "SPAWN";
-  const words = hint({ step, errno: code, what: "" }, confinement());
+  const what = isCall ? error.what : "";
+  const words = hint({ step, errno: code, what }, confinement());
   return new LaunchError("spawn", isCall ? error.call : "launcher", code, words);
 }
 

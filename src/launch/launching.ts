@@ -60,7 +60,7 @@ export class Launching {
       : undefined;
     if (tried && tried.problems.length > 0) {
       await root?.close();
-      throw new ConfigError(tried.problems);
+      throw new ConfigError(tried.problems, [...(root?.notices ?? []), ...tried.notices]);
     }
     const left = [...(tried?.apis ?? apis)];
     return {

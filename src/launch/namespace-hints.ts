@@ -1,7 +1,7 @@
 /** Words for the steps that make namespaces, and mounts in them. See namespaces(7), mount_namespaces(7). */
 import type { Confinement } from "./confinement.ts";
 import { type Failure, lacks, type Words } from "./failure.ts";
-import { CAP, needOf, option, UNCONFINED } from "./step-needs.ts";
+import { CAP, needOf, option } from "./step-needs.ts";
 
 export const NAMESPACE_WORDS: Readonly<Record<string, Words>> = {
   ENOSPC: (_, here) => {
@@ -55,19 +55,11 @@ export const MOUNT_SOURCE: Readonly<Record<string, Words>> = {
   EACCES: ({ what }, here) =>
     mac(here) ??
     `the server's user may not reach ${what}: give it the right to enter each directory above`,
-  ENOSYS: mountCalls,
   ENOSPC: "there are as many mounts as may be: sysctl fs.mount-max",
   EBUSY: ({ what }) => `${what} is in use in a way that forbids it, as a mount point of another`,
   EINVAL: ({ what }) =>
     `${what} cannot be mounted here: it is of another mount or user namespace, or a file where a directory is wanted`,
 };
-
-/** openat2 came with Linux 5.6, and is the one that filters hide by ENOSYS. */
-function mountCalls(_: Failure, here: Confinement): string {
-  return here.filtered
-    ? `a seccomp filter around the server hides openat2(2): ${option(here, { unit: "RestrictSUIDSGID=no", container: `a newer runtime, or ${UNCONFINED}` })}`
-    : "this kernel lacks a system call of mounts: it needs Linux 5.9";
-}
 
 export const MADE_PLACE: Readonly<Record<string, Words>> = {
   ...MOUNT_SOURCE,

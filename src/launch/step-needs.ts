@@ -22,6 +22,7 @@ export interface Need {
 }
 
 export const CAP = {
+  CHOWN: 0,
   SETGID: 6,
   SETUID: 7,
   SETPCAP: 8,
@@ -30,18 +31,20 @@ export const CAP = {
   SYS_RESOURCE: 24,
 };
 export const UNCONFINED = "--security-opt seccomp=unconfined, or a profile of yours that allows it";
+/** User namespaces give the rights, where the filter lets them be made. */
+const CONTAINER_OF_NAMESPACES =
+  "--security-opt seccomp=unconfined --security-opt apparmor=unconfined, and --security-opt systempaths=unconfined (docker) or unmask=ALL (podman)";
 const MOUNTING: Need = {
   calls: "fsopen(2), open_tree(2), openat2(2), move_mount(2), mount(2), pivot_root(2)",
   cap: CAP.SYS_ADMIN,
-  unit: "SystemCallFilter=@mount, RestrictSUIDSGID=no (it denies openat2), RestrictNamespaces=no",
-  container:
-    "--cap-add SYS_ADMIN --security-opt seccomp=unconfined --security-opt apparmor=unconfined",
+  unit: "SystemCallFilter=@mount @file-system, RestrictNamespaces=no",
+  container: CONTAINER_OF_NAMESPACES,
 };
 const NAMESPACES: Need = {
   calls: "clone(2), unshare(2)",
   cap: CAP.SYS_ADMIN,
   unit: "RestrictNamespaces=no, and no SystemCallFilter= without @privileged",
-  container: "--cap-add SYS_ADMIN --security-opt seccomp=unconfined",
+  container: CONTAINER_OF_NAMESPACES,
 };
 export const IDS = {
   unit: "PrivateUsers=no, no DynamicUser=, and SystemCallFilter=@setuid",
@@ -62,7 +65,7 @@ const FILTER: Need = {
 const CAPS: Need = {
   calls: "prctl(2), capset(2)",
   cap: CAP.SETPCAP,
-  unit: "CapabilityBoundingSet= with CAP_SETPCAP and the capabilities of the config, no SecureBits=",
+  unit: "SystemCallFilter=@privileged, CapabilityBoundingSet= with CAP_SETPCAP and the capabilities of the config, no SecureBits=",
   container: "--cap-add SETPCAP, and --cap-add for those of the config",
 };
 
@@ -143,6 +146,11 @@ export const NEEDS: Readonly<Record<Step, Need>> = {
   CHDIR: { calls: "chdir(2)" },
   SETGROUPS: { calls: "setgroups(2)", cap: CAP.SETGID, ...IDS },
   SETGID: { calls: "setresgid(2)", cap: CAP.SETGID, ...IDS },
+  PTY: {
+    calls: "open(2) of the multiplexer of terminals, ioctl(2) on it, setfsuid(2)",
+    unit: "PrivateDevices= with /dev/pts, SystemCallFilter=@system-service",
+    container: UNCONFINED,
+  },
   SECUREBITS: CAPS,
   SETUID: { calls: "setresuid(2)", cap: CAP.SETUID, ...IDS },
   AMBIENT: CAPS,
@@ -174,6 +182,17 @@ export const NEEDS: Readonly<Record<Step, Need>> = {
 
 /** What the launcher's own objects need, where that is something else. */
 const PARTS: Readonly<Record<string, Partial<Need>>> = {
+  "PIPE output": {
+    calls: "fchown(2), to give the command its output",
+    cap: CAP.CHOWN,
+    unit: "SystemCallFilter=@chown @setuid",
+    container: UNCONFINED,
+  },
+  "PLAN_READ fstat": {
+    calls: "statx(2)",
+    unit: "SystemCallFilter=statx",
+    container: `a newer runtime, or ${UNCONFINED}`,
+  },
   "CLONE session keyring": {
     calls: "keyctl(2)",
     unit: "SystemCallFilter=@keyring, or ~@keyring, so that the command can use no keys at all",
@@ -196,6 +215,12 @@ const PARTS: Readonly<Record<string, Partial<Need>>> = {
     calls: "mounting a new proc",
     unit: "ProtectKernelTunables=no, ProtectKernelLogs=no, ProcSubset=all, ProtectProc=default",
     container: "--security-opt systempaths=unconfined (docker), --security-opt unmask=ALL (podman)",
+  },
+  "PTY devpts": {
+    calls: "fsopen(2) and fsmount(2) of a new devpts",
+    cap: CAP.SYS_ADMIN,
+    unit: "SystemCallFilter=@mount",
+    container: "--cap-add SYS_ADMIN --security-opt seccomp=unconfined",
   },
   "FSMOUNT sysfs": {
     calls: "mounting a new sysfs",

@@ -22,7 +22,7 @@ const AT_ONCE = 4;
 const PATIENCE = 5_000;
 
 export interface Tried {
-  /** Without the commands that may be missing, and are. */
+  /** Without the commands that may be missing, and are; those that lack none are the same objects. */
   readonly apis: readonly ApiPlan[];
   readonly problems: readonly Problem[];
   readonly notices: readonly Problem[];
@@ -49,21 +49,20 @@ export async function tryApis(
   { most = Infinity, isReady = () => true }: Trial = {},
 ): Promise<Tried> {
   const different = distinct(apis).filter(isReady);
-  const findings = await tryAll(different.slice(0, most), begin);
-  const here = confinement();
+  const trying = tryAll(different.slice(0, most), begin);
+  // The kernel has the first of them in hand meanwhile.
   const problems: Problem[] = [];
-  const notices: Problem[] = [];
+  const notices: Problem[] = undercut(apis);
   if (different.length > most)
     notices.push({
       file: "",
       path: "",
       message: `only ${most} of ${different.length} different sandboxes were tried at the start: check tries all`,
     });
-  const left = apis.map((api) => ({
-    ...api,
-    sandboxes: api.sandboxes.map((sandbox, i) => {
+  const findings = await trying;
+  const left = apis.map((api) => {
+    const sandboxes = api.sandboxes.map((sandbox, i) => {
       const place = { file: api.file, path: `sandboxes[${i}]` };
-      notices.push(...lowered(sandbox, here).map((message) => ({ ...place, message })));
       const against = new Map<Plan, Finding>();
       for (const plan of launchable(sandbox)) {
         const finding = findings.get(plan.ops);
@@ -77,8 +76,10 @@ export async function tryApis(
         else notices.push({ ...place, message: `${who}not available: ${message}` });
       }
       return without(sandbox, against);
-    }),
-  }));
+    });
+    const isSame = sandboxes.every((sandbox, i) => sandbox === api.sandboxes[i]);
+    return isSame ? api : { ...api, sandboxes };
+  });
   return { apis: left, problems, notices };
 }
 
@@ -165,31 +166,39 @@ function without(sandbox: SandboxPlan, against: ReadonlyMap<Plan, Finding>): San
   const missing = (plan: Plan): boolean =>
     plan.optional === true && against.get(plan)?.passing === false;
   const gone = sandbox.plans.filter(missing);
+  if (gone.length === 0 && !(sandbox.exec && missing(sandbox.exec))) return sandbox;
   const { exec, ...rest } = sandbox;
   return {
     ...rest,
     ...(exec && !missing(exec) && { exec }),
     plans: sandbox.plans.filter((plan) => !missing(plan)),
-    ...((gone.length > 0 || sandbox.unavailable) && {
-      unavailable: [
-        ...(sandbox.unavailable ?? []),
-        ...gone.map((plan) => ({
-          ...{ verb: plan.verb, command: plan.command, privileges: plan.privileges },
-          ...(plan.info !== undefined && { info: plan.info }),
-          reason: against.get(plan)?.message ?? "",
-        })),
-      ],
-    }),
+    unavailable: [
+      ...(sandbox.unavailable ?? []),
+      ...gone.map((plan) => ({
+        ...{ verb: plan.verb, command: plan.command, privileges: plan.privileges },
+        ...(plan.info !== undefined && { info: plan.info }),
+        reason: against.get(plan)?.message ?? "",
+      })),
+    ],
   };
 }
 
-/** Limits of the profile that the server's own undercut: they hold. */
-function lowered(sandbox: SandboxPlan, here: Confinement): string[] {
-  const said = launchable(sandbox).flatMap(({ policy: { rlimits, profileLimits = [] } }) =>
-    lowerLimits(
-      rlimits.filter(([resource]) => profileLimits.includes(resource)),
-      here,
+/** Limits of profiles that the server's own undercut: they hold. */
+function undercut(apis: readonly ApiPlan[]): Problem[] {
+  let read: Confinement | undefined;
+  // Most configs have none, and need not wait for this.
+  const here = () => (read ??= confinement());
+  return apis.flatMap(({ file, sandboxes }) =>
+    sandboxes.flatMap((sandbox, i) =>
+      lowered(sandbox, here).map((message) => ({ file, path: `sandboxes[${i}]`, message })),
     ),
   );
+}
+
+function lowered(sandbox: SandboxPlan, here: () => Confinement): string[] {
+  const said = launchable(sandbox).flatMap(({ policy: { rlimits, profileLimits = [] } }) => {
+    const wanted = rlimits.filter(([resource]) => profileLimits.includes(resource));
+    return wanted.length > 0 ? lowerLimits(wanted, here()) : [];
+  });
   return [...new Set(said)].map((words) => `the lower limit holds: ${words}`);
 }

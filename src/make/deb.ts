@@ -14,7 +14,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
-import { basename, dirname, join } from "node:path";
+import { dirname, join } from "node:path";
 import type { Arch } from "../../ffi/launcher/build.ts";
 import { compress, run } from "./archive.ts";
 import { HOMEPAGE, MAINTAINER } from "./project.ts";
@@ -32,8 +32,8 @@ export interface DebianInput {
   readonly init: string;
   /** Whose work is in them, under which licences: debian's copyright file. */
   readonly copyright: string;
-  /** Pages of the manual, `NAME.SECTION`. */
-  readonly manual?: readonly string[];
+  /** A folder with what belongs below /usr/share: pages of the manual, completions. */
+  readonly shared?: string;
   /** Of dpkg-deb -Z; default xz. */
   readonly compression?: "none" | "xz";
 }
@@ -94,12 +94,16 @@ const RUNTIME =
   "# The executable is the runtime as its project builds and links it, with the program behind its sections.";
 const FREESTANDING = "# PID 1 of early boot, before there are libraries: it has none.";
 
-function packages({ version, tree, executable, init, manual = [] }: DebianInput): DebianPackage[] {
+function packages({ version, tree, executable, init, shared }: DebianInput): DebianPackage[] {
   const install = (name: string) => join(tree, "config/install", name);
-  const pages = manual.map((from) => {
-    const to = `/usr/share/man/man${from.at(-1)}/${basename(from)}`;
-    return { from, to, mode: 0o644 };
-  });
+  const pages =
+    shared === undefined
+      ? []
+      : [...new Bun.Glob("**/*").scanSync(shared)].toSorted().map((path) => {
+          // Debian's zsh does not look where that of others does.
+          const place = path.replace("zsh/site-functions", "zsh/vendor-completions");
+          return { from: join(shared, path), to: `/usr/share/${place}`, mode: 0o644 };
+        });
   return [
     {
       name: "spawnbox",

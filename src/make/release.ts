@@ -145,12 +145,16 @@ try {
   unpackPackages([...bundled, ...runtimes(lock)], join(tree, "node_modules"));
   packPackages(tree);
   const text = copyright(bundled, join(tree, "node_modules"), runtimes(lock)[0]?.version ?? "");
-  for (const arch of ["x64", "arm64"] as const) {
-    build(arch, tree);
+  const archs = ["x64", "arm64"] as const;
+  for (const arch of archs) build(arch, tree);
+  const shared = join(scratch, "share");
+  const bun = join(tree, "node_modules", RUNTIMES[hostArch], "bin", "bun");
+  run([bun, "src/make/manual.ts", shared], tree, { SOURCE_DATE_EPOCH: String(epoch) });
+  for (const arch of archs) {
     const executable = join(release, `${base}-linux-${arch}`);
     const made = { arch, version: lock.version, epoch, tree, executable, copyright: text };
     const init = join(release, `${base}-init-linux-${arch}`);
-    if (options.deb) makeDebs({ ...made, init }, release);
+    if (options.deb) makeDebs({ ...made, init, shared }, release);
     if (options.image) makeImage(made, join(release, `${base}-oci-${arch}.tar`));
   }
   const sbom = cyclonedx(lock, [...bundled, ...runtimes(lock)], epoch);

@@ -9,7 +9,9 @@ import { isObject } from "../object.ts";
 import { parseTemplate, TemplateError } from "./argv.ts";
 import type { SandboxPolicy } from "./policy.ts";
 import { encodePolicy } from "./encode.ts";
+import { compilePty } from "./pty.ts";
 import { compileLimits, limitsOfProfile } from "./limits.ts";
+import type { Machine } from "./machine.ts";
 import type { Plan } from "./plan.ts";
 import type { Policy } from "./policy.ts";
 import type { Report } from "./report.ts";
@@ -35,6 +37,7 @@ export interface SandboxContext {
   readonly keptBack: readonly string[];
   readonly api: string;
   readonly report: Report;
+  readonly machine: Machine;
   /** The limits that it sets itself, not its profile. */
   readonly ownLimits: Sandbox["limits"];
   /** Throws when the program cannot be executed inside. */
@@ -109,12 +112,14 @@ export function compileCommand(
   const rlimits = report.attempt(`${path}.limits`, () =>
     compileLimits({ ...sandbox.limits, ...command.limits }),
   );
+  tellPty(command, sandboxPolicy, path, report);
   if (!argv || !expanded || !rlimits || report.problems.length > before) return undefined;
   if (lacks !== undefined) return { missing: lacks };
 
   const own = { ...context.ownLimits, ...command.limits };
   const profileLimits = limitsOfProfile(sandbox.limits, own);
-  const policy: Policy = { ...sandboxPolicy, rlimits, profileLimits };
+  const pty = compilePty(command.pty, sandboxPolicy, context.machine.arch);
+  const policy: Policy = { ...sandboxPolicy, rlimits, profileLimits, ...(pty && { pty }) };
   const { info, usage, sample } = command;
   const size = command.pool ?? sandbox.pool ?? 0;
   return {
@@ -136,12 +141,34 @@ export function compileCommand(
     encoder: { name: output, ...(plugin !== undefined && { plugin }), opts: encoder.opts },
     argv,
     ...(params && { params }),
-    env,
+    env: pty ? onTerminal(env, sandbox) : env,
     ...(keptBack.length > 0 && { keptBack }),
     policy,
     ops: blobs.intern(encodePolicy(policy)),
     ...(size > 0 && { pool: { size, ops: blobs.intern(encodePolicy(policy, true)) } }),
   };
+}
+
+/** A filter goes with it. */
+function tellPty(
+  { pty = false, encoder }: Command,
+  { noNewPrivs, privileged, namespaces }: SandboxPolicy,
+  path: string,
+  report: Report,
+): void {
+  if (pty === false) return;
+  if (!noNewPrivs && !privileged && !namespaces.has("user")) {
+    report.problem(
+      `${path}.pty`,
+      "cannot be combined with newPrivs here: an ordinary user's filter needs no_new_privs, or a user namespace",
+    );
+  }
+  if (encoder?.output === "json") {
+    report.notice(
+      `${path}.pty`,
+      "a terminal has one stream: what the command prints to stderr comes among its JSON, as json-error where it is none",
+    );
+  }
 }
 
 /** What the exec verb adds a program and its arguments to. */
@@ -177,6 +204,10 @@ export function compileExec(
     ops: blobs.intern(encodePolicy(whole)),
   };
 }
+
+/** That of the server's environment is another terminal: nobody knows what looks at this one. */
+const onTerminal = (env: Record<string, string>, { envs = [] }: Sandbox): Record<string, string> =>
+  envs.some(({ name }) => name === "TERM") ? env : { ...env, TERM: "dumb" };
 
 const bufferOf = (buffer: number | undefined) => (buffer === undefined ? {} : { buffer });
 

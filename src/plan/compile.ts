@@ -179,6 +179,7 @@ class ConfigCompiler {
       api: names.api,
       ownLimits: own.limits,
       report: this.report,
+      machine,
       checkProgram: once((file) => checkProgram(inside, file)),
       checkEncoder: this.#checkEncoder,
       blobs: this.blobs,

@@ -7,13 +7,21 @@ import {
   OP,
   OP_HEADER_SIZE,
   type OpName,
+  PTY,
   VERSION,
 } from "../../ffi/launcher/layout.ts";
 import { uint64 } from "../../ffi/integer.ts";
 import { isId } from "../config/ranges.ts";
 import { deniesUserNamespaces } from "./nested.ts";
 import { sharedInside } from "./inside.ts";
-import type { LandlockPolicy, MountFlags, MountStep, NamespaceName, Policy } from "./policy.ts";
+import type {
+  LandlockPolicy,
+  MountFlags,
+  MountStep,
+  NamespaceName,
+  Policy,
+  PtyPolicy,
+} from "./policy.ts";
 
 /** CLONE_NEW… of clone(2). */
 const CLONE: Readonly<Record<NamespaceName, number>> = {
@@ -216,6 +224,8 @@ export function encodePolicy(policy: Policy, waits = false): Uint8Array {
   if (policy.hostname !== undefined && namespaces.has("uts"))
     blob.op("HOSTNAME", [], strings(policy.hostname));
 
+  // While there is the right to mount, and before a limit that it would not fit in.
+  if (policy.pty) encodePty(blob, policy.pty, identity ?? server);
   if (policy.nice !== undefined) blob.op("NICE", [policy.nice + 20]);
   // What the server may is not for its commands: real-time policies and better nice values stop everything else.
   blob.op("RLIMIT", [RLIMIT.nice, 0, 1]);
@@ -228,8 +238,9 @@ export function encodePolicy(policy: Policy, waits = false): Uint8Array {
   if (policy.umask !== undefined) blob.op("UMASK", [policy.umask]);
 
   // With CAP_SYS_ADMIN, as long as it is there: set-user-id programs keep their power.
-  const { filter } = policy.families ?? {};
-  if (filter && !policy.noNewPrivs) blob.op("SECCOMP", [], filter);
+  const filters = [policy.families?.filter, policy.pty?.filter].filter((one) => one !== undefined);
+  const restrict = () => filters.forEach((filter) => blob.op("SECCOMP", [], filter));
+  if (!policy.noNewPrivs) restrict();
   if (identity) blob.op("SETGROUPS", identity.groups.map(id)).op("SETGID", [id(identity.gid)]);
   else if (policy.groups)
     blob.op("SETGROUPS", policy.groups.map(id)).op("SETGID", [id(server.gid)]);
@@ -245,11 +256,21 @@ export function encodePolicy(policy: Policy, waits = false): Uint8Array {
   // As the command itself: root would follow a link of the command's user to where that user may not go.
   if (policy.chdir !== undefined) blob.op("CHDIR", [], strings(policy.chdir));
   if (policy.noNewPrivs) blob.op("NO_NEW_PRIVS");
-  if (filter && policy.noNewPrivs) blob.op("SECCOMP", [], filter);
+  if (policy.noNewPrivs) restrict();
   if (policy.landlock) encodeLandlock(blob, policy.landlock, sharedInside(policy));
   if (waits) blob.op("WAIT");
   if (policy.seccomp) blob.op(policy.told ? "SECCOMP_LISTENER" : "SECCOMP", [], policy.seccomp);
   return blob.bytes(cloneFlags >>> 0);
+}
+
+function encodePty(
+  blob: Blob,
+  { columns, rows, origin }: PtyPolicy,
+  { uid, gid }: { readonly uid: number; readonly gid: number },
+): void {
+  const where = { own: PTY.OWN, mounted: PTY.MOUNTED, machine: PTY.MACHINE }[origin.kind];
+  const path = origin.kind === "own" ? "" : origin.path;
+  blob.op("PTY", [columns, rows, id(uid), id(gid), where], strings(path));
 }
 
 function encodeLandlock(

@@ -7,6 +7,7 @@ import type {
   MountFlags,
   MountStep,
   Policy,
+  PtyPolicy,
   ToldCalls,
 } from "./policy.ts";
 import type { Plan } from "./plan.ts";
@@ -112,6 +113,15 @@ function familiesWords({ names, protocols }: FamiliesPolicy): string[] {
   ];
 }
 
+function ptyWords({ columns, rows, origin }: PtyPolicy): string {
+  const from = {
+    own: "of its own devpts, mounted nowhere",
+    mounted: `of its own devpts${origin.kind === "mounted" ? ` at ${origin.path}` : ""}`,
+    machine: "of the machine's devpts",
+  }[origin.kind];
+  return `a terminal ${from}, ${columns} columns and ${rows} rows: stderr comes in stdout, there is nothing to read, and nothing can be typed (TIOCSTI, TIOCLINUX)`;
+}
+
 /** What the sandbox does, one line per step, in the order of the launcher. */
 export function explainPolicy(policy: Policy): string[] {
   const { namespaces, mounts, hostname, umask, chdir, caps, seccomp } = policy;
@@ -124,6 +134,7 @@ export function explainPolicy(policy: Policy): string[] {
   else if (mounts) lines.push("start from an empty, read-only root", ...mounts.map(mountWords));
   else lines.push("see the whole file system of the host");
   if (hostname !== undefined && namespaces.has("uts")) lines.push(`host name ${hostname}`);
+  if (policy.pty) lines.push(ptyWords(policy.pty));
   for (const [resource, value] of policy.rlimits) lines.push(rlimitWords(resource, value));
   if (policy.nice !== undefined) lines.push(`nice value ${policy.nice}`);
   if (umask !== undefined) lines.push(`umask ${umask.toString(8).padStart(3, "0")}`);
@@ -144,7 +155,7 @@ export function explainPolicy(policy: Policy): string[] {
   lines.push(
     seccomp
       ? `system calls only through a filter of ${seccomp.length / INSTRUCTION_BYTES} instructions`
-      : policy.families
+      : policy.families || policy.pty
         ? "every other system call: no seccomp filter of its own"
         : "every system call: no seccomp filter",
   );

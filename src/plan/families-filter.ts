@@ -7,16 +7,8 @@
  */
 import { constants } from "node:os";
 import type { Architecture } from "../../ffi/libseccomp.ts";
-import {
-  chain,
-  decode,
-  encode,
-  type Instruction,
-  JA,
-  RET_A,
-  RET_K,
-  validateProgram,
-} from "./bpf.ts";
+import { Assembly } from "./assembly.ts";
+import { chain, decode, RET_A, RET_K } from "./bpf.ts";
 import type { Families } from "./families.ts";
 import { ACTIONS, errnoAction } from "./seccomp-action.ts";
 
@@ -61,46 +53,6 @@ const UNDECIDED = 0x7ff05b0f;
 
 /** Offsets in struct seccomp_data; of an int the kernel takes the lower half. */
 const DATA = { nr: 0, arch: 4, family: 16, type: 24, protocol: 32 } as const;
-
-/** A program with names to jump to, all of them forward. */
-class Assembly {
-  readonly #lines: { code: number; k: number; yes?: string }[] = [];
-  readonly #labels = new Map<string, number>();
-
-  label(name: string): this {
-    this.#labels.set(name, this.#lines.length);
-    return this;
-  }
-  load(offset: number): this {
-    return this.#add(0x20, offset);
-  }
-  and(mask: number): this {
-    return this.#add(0x54, mask >>> 0);
-  }
-  /** Goes on with the next line where it is not equal. */
-  equal(value: number, label: string): this {
-    return this.#add(0x15, value, label);
-  }
-  jump(label: string): this {
-    return this.#add(JA, 0, label);
-  }
-  answer(action: number): this {
-    return this.#add(RET_K, action);
-  }
-  program(): Uint8Array {
-    const instructions = this.#lines.map(({ code, k, yes }, at): Instruction => {
-      const distance = yes === undefined ? 0 : (this.#labels.get(yes) ?? 0) - at - 1;
-      return code === JA ? { code, jt: 0, jf: 0, k: distance } : { code, jt: distance, jf: 0, k };
-    });
-    const program = encode(instructions);
-    validateProgram(program);
-    return program;
-  }
-  #add(code: number, k: number, yes?: string): this {
-    this.#lines.push({ code, k, ...(yes !== undefined && { yes }) });
-    return this;
-  }
-}
 
 /** Answers `otherwise` to all that it does not refuse. */
 export function familiesFilter(

@@ -301,4 +301,6 @@ function sealLast(steps: readonly MountStep[]): MountStep[] {
   return [...steps.filter((step) => step.kind !== "seal"), ...seals];
 }
 
-const covers = (above: string, path: string) => above === path || path.startsWith(`${above}/`);
+/** Whether what is mounted at `above` hides `path`, or is it. */
+export const covers = (above: string, path: string) =>
+  above === path || path.startsWith(`${above}/`);

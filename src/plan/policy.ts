@@ -126,6 +126,19 @@ export interface Identity {
   readonly named?: readonly NamedIds[];
 }
 
+/** A terminal of the command's own. */
+export interface PtyPolicy {
+  readonly columns: number;
+  readonly rows: number;
+  /** An instance of devpts that is mounted nowhere, that which the mounts show, or the machine's. */
+  readonly origin:
+    | { readonly kind: "own" }
+    | { readonly kind: "mounted"; readonly path: string }
+    | { readonly kind: "machine"; readonly path: string };
+  /** struct sock_filter[]: nothing types into it. */
+  readonly filter: Uint8Array;
+}
+
 export interface Policy {
   /** The server is root: it can switch users and set capabilities without a user namespace. */
   readonly privileged: boolean;
@@ -168,11 +181,13 @@ export interface Policy {
   readonly abi?: string;
   /** Which calls the outcome tells of; undefined: none. */
   readonly told: ToldCalls | undefined;
+  /** undefined: its output goes to pipes. */
+  readonly pty?: PtyPolicy;
   /** Resource limits as [RLIMIT number, value]; -1n is unlimited. */
   readonly rlimits: readonly (readonly [number, bigint])[];
   /** Those that only the profile sets: it restricts, so where the server's own hard limit is lower, that holds. */
   readonly profileLimits?: readonly number[];
 }
 
-/** What a sandbox has of it: the limits are added by each command. */
-export type SandboxPolicy = Omit<Policy, "rlimits" | "profileLimits">;
+/** What a sandbox has of it: the limits and the terminal are added by each command. */
+export type SandboxPolicy = Omit<Policy, "rlimits" | "profileLimits" | "pty">;

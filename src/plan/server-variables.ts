@@ -1,5 +1,5 @@
 /**
- * Variables of the server's environment that no command inherits, and why: the one list that the launch, `explain` and the README
+ * Variables of the server's environment that no command inherits, and why: the one list that the launch, `explain` and the reference
  * follow. Out are what belongs to the server, and what makes a program run code, read options or load libraries that its own
  * command line does not name. What only changes how a program prints, buffers, sorts or finds data stays in.
  *
@@ -125,7 +125,7 @@ export const keptBack = (env: Environment, switched = false): string[] => {
     .sort();
 };
 
-/** The README's table of them. */
+/** The table of them in the reference. */
 export const variablesMarkdown = (): string =>
   [
     "| Variables | Why commands do not inherit them |",

@@ -26,6 +26,8 @@ const ROOM = 64 * 1024;
 export interface EventsOptions {
   readonly registry: Registry;
   readonly call: Omit<Call, "client">;
+  /** The response to a call that failed before any event; that of plain REST by default. */
+  readonly refuse?: (reply: Reply) => Response;
   /** Milliseconds. */
   readonly heartbeat?: number;
 }
@@ -33,7 +35,7 @@ export interface EventsOptions {
 /** `request.signal` tells that the client is gone. */
 export async function streamEvents(
   request: Request,
-  { registry, call, heartbeat = HEARTBEAT }: EventsOptions,
+  { registry, call, refuse = respond, heartbeat = HEARTBEAT }: EventsOptions,
 ): Promise<Response> {
   if (request.headers.has("last-event-id")) return new Response(null, { status: 204 });
   const stream = new EventStream(call.session, heartbeat);
@@ -47,7 +49,7 @@ export async function streamEvents(
   const refused = await Promise.race([answered, stream.started]);
   if (refused && refused.request.status !== "success") {
     stream.gone();
-    return respond(refused);
+    return refuse(refused);
   }
   const headers = {
     "content-type": "text/event-stream",

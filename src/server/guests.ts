@@ -3,25 +3,14 @@
  * it may have up to {@link GREED} times what it leaves free, so there is always room for somebody else. Beyond that its connection
  * that has been idle for longest makes room for the next, and where none is idle the next is refused.
  */
-import type { Socket } from "node:net";
-import { isIPv6 } from "node:net";
-import type { Peer } from "./peer.ts";
+import { type Guest, Idleness } from "./idleness.ts";
 
 const GREED = 3;
 /** Milliseconds for which one is spared that says nothing: what it said may wait in the kernel for the server to come to it. */
 const GRACE = 500;
 
-export interface Guest {
-  /** Since when it has asked for nothing, ms of performance.now(); undefined while something is done for it. */
-  readonly idleSince: number | undefined;
-  /** The kernel has something of it that the server has not come to yet. */
-  readonly unread: boolean;
-  /** Ends it, as one that has been idle for too long. */
-  evict(): void;
-}
-
 export class Guests {
-  readonly #peers = new Map<string, Set<Guest>>();
+  readonly #peers = new Map<string, Idleness>();
   #count = 0;
 
   /**
@@ -43,8 +32,9 @@ export class Guests {
       const crowds = beyond && own ? [own] : this.#largestFirst();
       if (!crowds.some((crowd) => this.#makeRoom(crowd))) return false;
     }
-    const guests = this.#peers.get(peer) ?? new Set();
-    this.#peers.set(peer, guests.add(guest));
+    const guests = this.#peers.get(peer) ?? new Idleness();
+    this.#peers.set(peer, guests);
+    guests.add(guest);
     this.#count++;
     return true;
   }
@@ -55,62 +45,21 @@ export class Guests {
     if (guests?.size === 0) this.#peers.delete(peer);
   }
 
-  #remove(guests: Set<Guest>, guest: Guest): void {
+  #remove(guests: Idleness, guest: Guest): void {
     if (guests.delete(guest)) this.#count--;
   }
 
   /** Whether there was an idle one. */
-  #makeRoom(crowd: Set<Guest>): boolean {
-    const idle = longestIdle(crowd, this.now() - GRACE);
+  #makeRoom(crowd: Idleness): boolean {
+    const now = this.now();
+    const idle = crowd.longest(now - GRACE, now);
     if (!idle) return false;
     this.#remove(crowd, idle);
     idle.evict();
     return true;
   }
 
-  #largestFirst(): Set<Guest>[] {
+  #largestFirst(): Idleness[] {
     return [...this.#peers.values()].sort((a, b) => b.size - a.size);
   }
-}
-
-/** Guests that are looked at more closely to find one that is idle. */
-const LOOKS = 16;
-
-/** @param since at least so long */
-function longestIdle(guests: ReadonlySet<Guest>, since: number): Guest | undefined {
-  const spared = new Set<Guest>();
-  while (spared.size < LOOKS) {
-    let found: Guest | undefined;
-    let longest = since;
-    for (const guest of guests) {
-      const { idleSince } = guest;
-      if (idleSince === undefined || idleSince >= longest || spared.has(guest)) continue;
-      found = guest;
-      longest = idleSince;
-    }
-    if (!found?.unread) return found;
-    spared.add(found);
-  }
-  return undefined;
-}
-
-/**
- * Who shares places: a user of this machine, an IPv4 address, or a network of which one host may have every address, as of
- * 127.0.0.0/8 and of an IPv6 network.
- */
-export function peerName(socket: Socket, peer: Peer | undefined): string {
-  if (peer) return `uid ${peer.uid}`;
-  const address = (socket.remoteAddress ?? "").replace(/^::ffff:(?=\d+\.)/, "");
-  if (address.startsWith("127.")) return "127.0.0.0/8";
-  return isIPv6(address) ? `${network(address)}/64` : address;
-}
-
-/** The first four groups, written out. */
-function network(address: string): string {
-  const [head = "", tail] = address.replace(/%.*$/, "").split("::");
-  const groups = head.split(":").filter((group) => group !== "");
-  // Where `::` stands within them, it stands for zeros up to the groups behind it.
-  const behind = tail === undefined ? [] : tail.split(":").filter((group) => group !== "");
-  while (tail !== undefined && groups.length + behind.length < 8) groups.push("0");
-  return [...groups, ...behind].slice(0, 4).join(":");
 }

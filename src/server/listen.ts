@@ -9,6 +9,9 @@ const ADVICE: Record<string, string> = {
   EAI_AGAIN: "the name cannot be resolved now: use an address, such as 127.0.0.1",
 };
 
+const REFUSED =
+  "perhaps a filter around the server denies such sockets: RestrictAddressFamilies=AF_INET AF_INET6 in the unit, or --unix PATH";
+
 /** Resolves to the port, which the kernel chose if 0 was asked for. */
 export async function listen(
   server: Server,
@@ -25,7 +28,10 @@ export async function listen(
     });
   } catch (error) {
     const code = error instanceof Error && "code" in error ? String(error.code) : "";
-    const advice = ADVICE[code] ?? (error instanceof Error ? error.message : String(error));
+    // The runtime gives no code where there is no socket to be had.
+    const advice =
+      ADVICE[code] ??
+      `${error instanceof Error ? error.message : String(error)}${code ? "" : `; ${REFUSED}`}`;
     throw new Error(`${where}: ${advice}${code ? ` (${code})` : ""}`, { cause: error });
   }
   const address = server.address();

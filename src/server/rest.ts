@@ -158,13 +158,11 @@ export function createRest(options: RestOptions): Rest {
     const caller = callerOf(credentials, peer);
     const wait = readWait(get("wait"), header("prefer"));
     const made = { api, verb, args, texts, session, caller, from, wait };
+    const style = get(HTTP_STYLE) ?? header(HTTP_STYLE);
+    const refuse = (reply: Reply) => answer(reply, made, style);
     const response = events
-      ? await streamEvents(request, { registry, call: made })
-      : answer(
-          await registry.call({ ...made, gone: request.signal }),
-          made,
-          get(HTTP_STYLE) ?? header(HTTP_STYLE),
-        );
+      ? await streamEvents(request, { registry, call: made, refuse })
+      : answer(await registry.call({ ...made, gone: request.signal }), made, style);
     if (!credentials.fromCookie) {
       response.headers.append("set-cookie", sessionCookie(options.port(), session.uuid, base()));
     }

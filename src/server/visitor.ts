@@ -1,7 +1,7 @@
 /** A connection as a guest of the door that it came through. */
 import type { Socket } from "node:net";
 import { isReadable } from "../../ffi/libc.ts";
-import type { Guest } from "./guests.ts";
+import type { Guest } from "./idleness.ts";
 import { descriptorOf } from "./peer.ts";
 
 /** What it speaks. */

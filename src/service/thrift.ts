@@ -4,6 +4,8 @@
  * last collection, it is asked for another: some 20 ms, and not often.
  */
 
+import { heavy } from "../turnstile.ts";
+
 /** Milliseconds between looks. */
 const EACH = 200;
 /** Bytes below which nobody minds, and bytes of growth that are worth a collection. */
@@ -13,12 +15,18 @@ const GROWTH = 24 << 20;
 /** Returns a function that ends it. */
 export function keepSmall(): () => void {
   let after = 0;
-  const timer = setInterval(() => {
+  const look = (): void => {
     const now = process.memoryUsage.rss();
     if (now < SMALL || now - after < GROWTH) return;
     Bun.gc(true);
     after = process.memoryUsage.rss();
-  }, EACH);
+  };
+  const timer = setInterval(look, EACH);
   timer.unref();
-  return () => clearInterval(timer);
+  // Where much is taken apart, it grows by more than that in between.
+  heavy.after = look;
+  return () => {
+    clearInterval(timer);
+    heavy.after = undefined;
+  };
 }

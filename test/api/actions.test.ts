@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { type RegistryOptions } from "../../src/api/registry.ts";
+import { compileParams } from "../../src/config/params.ts";
 import { Log } from "../../src/log.ts";
 import { parseTemplate } from "../../src/plan/argv.ts";
 import type { ActionPlan, ActionPlans, Plan } from "../../src/plan/plan.ts";
@@ -150,6 +151,56 @@ describe("events", () => {
     const data = { type: "data", pid, stdout: "1" };
     expect(seen[0]).toEqual({ data, list: [`<${JSON.stringify(data)}>`], n: 1 });
     expect(JSON.stringify(seen)).toMatch(/"1".*"2".*"3".*final-event/);
+  });
+
+  test("without args a command gets of the data what it declares, checked, and nothing else", async () => {
+    const params = compileParams(
+      {
+        pid: { type: "integer" },
+        text: { type: "string", default: "none" },
+        stdout: { enum: ["1", "3"] },
+      },
+      "params",
+      (at, message) => expect.unreachable(`${at}: ${message}`),
+    );
+    const argv = parseTemplate("/bin/echo", ["%pid%", "?text?", "?stdout?"], (text) => text);
+    const plans = [
+      shell("seq", "seq 1 3", { encoder: { name: "line", opts: {} } }),
+      echo("strict", { argv, params }),
+      echo("lenient", { argv }),
+    ];
+    const events = [
+      action("seq", "api://p#strict"),
+      action("seq", "api://p#lenient"),
+      action("seq", "api://p#strict", { args: "%data%" }),
+      action("seq", "plugin://plug#pass"),
+    ];
+    const { client, lines } = connect(
+      { events },
+      { pass: (args, { call }) => call("p", "strict", args) },
+      { plans },
+    );
+    await client.call("seq");
+    await client.until("final-event");
+    const done = async () => {
+      const all = (await told(client)) as { calls: number; failures: number }[];
+      return all.map(({ calls, failures }) => [calls, failures]);
+    };
+    while ((await done()).some(([calls]) => calls !== 4)) await Bun.sleep(10);
+    await Bun.sleep(100);
+    // Of three lines and an end: one line is none of the enumeration. What is written in the config, or by a plugin, is meant.
+    expect(await done()).toEqual([
+      [4, 1],
+      [4, 0],
+      [4, 4],
+      [4, 4],
+    ]);
+    const said = lines.filter((line) => line.startsWith("error"));
+    expect(said[0]).toContain("unknown argument");
+    expect(said.filter((line) => line.includes("argument `stdout`"))).toHaveLength(1);
+    // As a client's call it would be refused.
+    const refused = await client.call("strict", { pid: 1, type: "data" });
+    expect(refused.request.info).toContain("`type`");
   });
 
   test("too many are left out and told; the task does not wait", async () => {

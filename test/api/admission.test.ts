@@ -28,9 +28,41 @@ describe("turns", () => {
     expect(turns.size).toBe(5);
     const order = Array.from({ length: 6 }, () => [turns.peek(), turns.shift()]);
     expect(order.map(([first, second]) => first === second)).not.toContain(false);
-    expect(order.map(([, entry]) => entry)).toEqual(["a1", "b1", "A1", "a2", "a3", undefined]);
+    expect(order.map(([, entry]) => entry)).toEqual(["a1", "b1", "a2", "A1", "a3", undefined]);
     expect(turns.size).toBe(0);
   });
+});
+
+test("who asks for little is next, though others of its peer make a connection for each request", () => {
+  const turns = new Turns<() => string>();
+  const named = (name: string) => () => name;
+  const settled = client("a").from;
+  turns.push(settled, named("before"));
+  turns.shift();
+  const loop = (one = client("a").from): void =>
+    turns.push(one, () => {
+      loop(one);
+      return "loop";
+    });
+  for (let i = 0; i < 20; i++) loop();
+  const served: Record<string, number> = { visit: 0, loop: 0, modest: 0 };
+  const waited: number[] = [];
+  let n = 0;
+  for (; n < 4000; n++) {
+    for (let i = 0; i < 2; i++) turns.push(client("a").from, named("visit"));
+    const asked = n;
+    if (n % 100 === 50)
+      turns.push(settled, () => {
+        waited.push(n - asked);
+        return "modest";
+      });
+    const name = turns.shift()?.() ?? "";
+    served[name] = (served[name] ?? 0) + 1;
+  }
+  expect(served["modest"]).toBe(40);
+  expect(served["visit"]).toBeGreaterThan(1900);
+  expect(served["loop"]).toBeGreaterThan(1900);
+  expect(Math.max(...waited)).toBeLessThan(2);
 });
 
 describe("admission", () => {

@@ -19,7 +19,7 @@ export interface Wanted {
   readonly boot?: string | undefined;
   /** Names of inside/main.ts, for the whole boots alone. */
   readonly checks?: string | undefined;
-  /** Names of suites of test/sandbox, or "all" that end in an emulated machine, for the whole boots. */
+  /** Names of suites of test/sandbox, or "all" that end in an emulated machine, for boots of their own. */
   readonly suites?: string | undefined;
   /** Whether an initramfs can be made: by the host's own processor. */
   readonly native: boolean;
@@ -37,11 +37,19 @@ const logs = (text: string) => `spawnbox.log=${text.replaceAll(" ", "+")}`;
 const SERVES = "spawnbox.serves";
 
 const WHOLE: readonly Run[] = [
-  { name: "the whole boot", kernel: "6.1", append: [] },
   { name: "the whole boot, Linux 5.10", kernel: "5.10", append: [] },
+  { name: "the whole boot", kernel: "6.1", append: [] },
+];
+/** In machines of their own, since they take as long again. */
+const SUITES: readonly Run[] = [
+  { name: "the suites, Linux 5.10", kernel: "5.10", append: [] },
+  { name: "the suites", kernel: "6.1", append: [] },
 ];
 /** Unless others are wanted: `npm test` runs them on a new kernel. */
-const SUITES: Readonly<Record<Kernel, string | undefined>> = { "6.1": undefined, "5.10": "some" };
+const SUITES_OF_KERNEL: Readonly<Record<Kernel, string | undefined>> = {
+  "6.1": undefined,
+  "5.10": "some",
+};
 
 const BROKEN: readonly Run[] = [
   {
@@ -94,6 +102,30 @@ const BROKEN: readonly Run[] = [
   },
 ];
 
+/** The other hierarchies of control groups that systemd makes. */
+const HIERARCHIES: readonly Run[] = [
+  {
+    name: "boot with control groups v1",
+    kernel: "6.1",
+    append: [
+      "systemd.unified_cgroup_hierarchy=0",
+      "systemd.legacy_systemd_cgroup_controller=1",
+      "spawnbox.checks=hierarchy",
+      "spawnbox.hierarchy=v1",
+    ],
+  },
+  {
+    name: "boot with hybrid control groups",
+    kernel: "5.10",
+    append: [
+      "systemd.unified_cgroup_hierarchy=0",
+      "systemd.legacy_systemd_cgroup_controller=0",
+      "spawnbox.checks=hierarchy",
+      "spawnbox.hierarchy=hybrid",
+    ],
+  },
+];
+
 /** By way of an initramfs, which starts, in the end, the init named here. */
 const starts = (init: string) => `spawnbox.starts=${init}`;
 
@@ -117,17 +149,23 @@ const INITRAMFS: readonly Run[] = [
   },
 ];
 
+/** The longest first, so that none of them is begun last. */
 export function boots({ kernel, boot = "", checks, suites, native }: Wanted): Run[] {
   const word = (name: string, value?: string) => (value ? [`spawnbox.${name}=${value}`] : []);
   const whole = WHOLE.map((run) => ({
     ...run,
-    append: [
-      ...[HOOK, PATIENT, ...word("checks", checks)],
-      ...word("suites", suites ?? SUITES[run.kernel]),
-    ],
+    append: [HOOK, PATIENT, ...word("checks", checks)],
   }));
-  const others = [...BROKEN, ...(native ? INITRAMFS : [])];
-  const runs = checks === undefined ? [...whole, ...others] : whole;
+  const ofSandbox = SUITES.flatMap((run) => {
+    const names = suites ?? (checks === undefined ? SUITES_OF_KERNEL[run.kernel] : undefined);
+    if (names === undefined) return [];
+    return {
+      ...run,
+      append: [HOOK, PATIENT, ...word("checks", "suites"), ...word("suites", names)],
+    };
+  });
+  const others = [...BROKEN, ...HIERARCHIES, ...(native ? INITRAMFS : [])];
+  const runs = [...ofSandbox, ...whole, ...(checks === undefined ? others : [])];
   return runs.filter(
     (run) => (kernel === undefined || run.kernel === kernel) && run.name.includes(boot),
   );

@@ -32,8 +32,8 @@ export interface Payload extends Disposable {
   readonly suites: string;
   /** Makes one with spawnbox installed in it. */
   initramfs(): Promise<string>;
-  /** Whether a file of the root can be executed. */
-  setExecutable(path: string, executable: boolean): Promise<void>;
+  /** The root, or a copy for one boot in which a file cannot be executed. */
+  rootWithout(disabled: string | undefined): Promise<{ readonly path: string } & Disposable>;
 }
 
 export async function payload(target: Target, image: Image): Promise<Payload> {
@@ -88,14 +88,13 @@ export async function payload(target: Target, image: Image): Promise<Payload> {
       root,
       suites,
       initramfs: () => initramfs(image, executable, scratch),
-      async setExecutable(path, executable) {
-        await run([
-          "debugfs",
-          "-w",
-          "-R",
-          `sif ${path} mode ${executable ? EXECUTABLE : "0100644"}`,
-          root,
-        ]);
+      async rootWithout(disabled) {
+        if (disabled === undefined) return { path: root, [Symbol.dispose]() {} };
+        // Others are booted from the same root meanwhile.
+        const path = join(scratch, "root-without.img");
+        await run(["cp", "--sparse=always", root, path]);
+        await run(["debugfs", "-w", "-R", `sif ${disabled} mode 0100644`, path]);
+        return { path, [Symbol.dispose]: () => rmSync(path) };
       },
       [Symbol.dispose]: dispose,
     };

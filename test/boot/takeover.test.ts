@@ -260,7 +260,7 @@ describe.if(isRoot)("the service takes over", () => {
 
   test("it becomes the service: configs, sockets, output, and its signs of life", async () => {
     using manager = new DatagramSocket(place("notify"));
-    const env = { NOTIFY_SOCKET: place("notify"), WATCHDOG_USEC: "20000" };
+    const env = { NOTIFY_SOCKET: place("notify"), WATCHDOG_USEC: "500000" };
     const inherited = DatagramSocket.listenStream(place("handed"));
     // So that it has written where its output was before.
     await call("first", "first/say");

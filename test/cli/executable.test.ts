@@ -1,12 +1,11 @@
 /** The executable as its user meets it: usage, exit codes, and that nothing around it changes what it does. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { chmodSync, copyFileSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { copyOfSamples } from "../samples.ts";
-import { isRoot, type User, users } from "../served.ts";
+import { isRoot, programIn, type User, users } from "../served.ts";
 
-const root = join(import.meta.dir, "../..");
 const PATH = "/usr/sbin:/usr/bin:/sbin:/bin";
 let dir: string;
 let program: string;
@@ -14,9 +13,7 @@ let samples: string;
 beforeAll(() => {
   dir = mkdtempSync(join(tmpdir(), "spawnbox-cli-"));
   chmodSync(dir, 0o755);
-  program = join(dir, "spawnbox");
-  copyFileSync(join(root, "dist/spawnbox"), program);
-  chmodSync(program, 0o755);
+  program = programIn(dir);
   samples = copyOfSamples();
 });
 afterAll(() => {
@@ -41,6 +38,8 @@ describe("usage", () => {
     "compile",
     "early",
     "token",
+    "help",
+    "completion",
   ];
   test("--help names every subcommand, and each explains itself", () => {
     const { code, out } = spawnbox("--help");
@@ -254,6 +253,12 @@ test.if(isRoot)("root refuses a config that others can change, and others do not
   expect(spawnboxAs("ordinary user", "check", file).code).toBe(0);
   chmodSync(file, 0o644);
   expect(spawnboxAs("root", "check", file).code).toBe(0);
+});
+
+test("it asks for glibc 2.17, as the page of places says, and for no later one", () => {
+  const text = readFileSync(program).toString("latin1");
+  const versions = [...text.matchAll(/\bGLIBC_2\.(\d+)\b/g)].map(([, minor]) => Number(minor));
+  expect(Math.max(...versions)).toBe(17);
 });
 
 test("an unreachable server is exit code 3", () => {

@@ -1,17 +1,9 @@
 /** compile, explain and doctor of the executable, as a user meets them. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import {
-  chmodSync,
-  chownSync,
-  copyFileSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
+import { chmodSync, chownSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { isRoot } from "../served.ts";
+import { isRoot, programIn } from "../served.ts";
 
 let dir: string;
 let program: string;
@@ -20,9 +12,7 @@ const plan = () => join(dir, "x.plan");
 beforeAll(() => {
   dir = mkdtempSync(join(tmpdir(), "spawnbox-plans-"));
   chmodSync(dir, 0o755);
-  program = join(dir, "spawnbox");
-  copyFileSync(join(import.meta.dir, "../../dist/spawnbox"), program);
-  chmodSync(program, 0o755);
+  program = programIn(dir);
   config = join(dir, "config.json");
   const echo = {
     uid: "echo",

@@ -120,6 +120,21 @@ describe("the JSON Schema", () => {
     const plugin = { plugin: "p", output: "own" };
     expect(judge({ commands: { ...command, encoder: plugin } })).toBeUndefined();
     expect(judge({ commands: { ...command, encoder: "LINE" } })).toBeUndefined();
+    for (const cap of ["NET_ADMIN", "CAP_KILL", "cap_checkpoint_restore", "Sys_Time"]) {
+      expect(judge({ caps: cap })).toBeUndefined();
+      expect(judge({ caps: [cap, { cap, mode: "unset" }] })).toBeUndefined();
+    }
+    for (const cap of ["NETADMIN", "CAP_", "CAP_CAP_KILL", "KILL "]) {
+      expect(judge({ caps: cap })).toContain(".caps: ");
+      expect(judge({ caps: { cap } })).toContain(`.caps.cap: ${cap} is not one of CHOWN, `);
+      expect(judge({ caps: ["KILL", cap] })).toContain(".caps[1]: ");
+    }
+    expect(judge({ commands: { ...command, pty: { cols: 80 } } })).toBeUndefined();
+    expect(judge({ commands: { ...command, pty: true } })).toBeUndefined();
+    expect(judge({ commands: { ...command, pty: "on" } })).toContain(".pty: string is not boolean");
+    expect(judge({ commands: { ...command, pty: { columns: 80 } } })).toContain(
+      ".pty: unknown columns",
+    );
     expect(judge({ seccomp: { default: "scmp_act_errno(EPERM)" } })).toBeUndefined();
     expect(judge({ seccomp: { default: "SCMP_ACT_ALOW" } })).toContain(
       "is not one of SCMP_ACT_ALLOW",

@@ -16,6 +16,63 @@ const out = (...values: string[]) => values.map((value) => `{"stdout":${value}}`
 const error = (message: string, bytes?: number) =>
   JSON.stringify({ "json-error": message, ...(bytes !== undefined && { bytes }) });
 
+test("bytes that are no text are counted once, wherever they are shown", async () => {
+  const lossOf = async (bytes: number[], sizes: number[]) => {
+    const { events: seen, loss } = await feed(json, Buffer.from(bytes), { sizes });
+    return [JSON.stringify(seen), loss];
+  };
+  const line = [...utf8('["'), 0xff, 0xc3, ...utf8('"]\n')];
+  const bad = [...utf8("no json "), 0xff, 0xff, ...utf8("\n1\n")];
+  for (const sizes of [[65536], [1], [3, 5]]) {
+    const none = { overflow: 0, replaced: 2 };
+    expect(await lossOf(line, sizes)).toEqual(['[{"stdout":["\ufffd\ufffd"]}]', none]);
+    const shown = '[{"json-error":"not JSON: no json \ufffd\ufffd"},{"stdout":1}]';
+    const [seen, loss] = await lossOf(bad, sizes);
+    expect([String(seen).replace(/"json-error":"[^:]*/, '"json-error":"not JSON'), loss]).toEqual([
+      shown,
+      none,
+    ]);
+  }
+});
+
+test("whole lines, and what only looks like them, are the same in any pieces", async () => {
+  const lines = [
+    ...['{"a":1}', "[1]", "  [1] \r", '{"a":1}{"b":2}', "[1] 2", "[1],[2]", "{'a':1}", "[NaN]"],
+    ...[
+      "// [1]",
+      "/* [1]",
+      '{"a":2} */ [3]',
+      '{"a":[1.50]}',
+      '["[",{"]":"}"}]',
+      "[[[[1]]]]",
+      "]",
+      "{}",
+    ],
+    ...[
+      '["\ttab"]',
+      "[1",
+      "2]",
+      '{"long":"' + "x".repeat(300) + '"}',
+      "[1] x",
+      "# [1]",
+      "[01]",
+      "[]",
+    ],
+  ];
+  const next = random(11);
+  for (let round = 0; round < 300; round++) {
+    const text = Array.from({ length: 1 + next(12) }, () => lines[next(lines.length)]).join("\n");
+    const opts = {
+      maxlen: [40, 1000][next(2)],
+      maxdepth: [2, 512][next(2)],
+      strict: next(2) === 0,
+    };
+    const ended = next(2) ? text : `${text}\n`;
+    expect(await events(ended, opts, [1 + next(30)])).toEqual(await events(ended, opts));
+    expect(await events(ended, opts, [1])).toEqual(await events(ended, opts));
+  }
+});
+
 describe("values", () => {
   const table: [string, string[]][] = [
     ["", []],

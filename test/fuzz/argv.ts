@@ -65,7 +65,7 @@ function make(random: Random): Input {
   };
 }
 
-/** One element, filled by the rule in README.md, from the left: what the parsed pieces must add up to. */
+/** One element, filled by the rule in config/guide/config.md, from the left: what the parsed pieces must add up to. */
 function reference(arg: string, given: Readonly<Record<string, Json>>): string {
   let filled = "";
   for (let rest = arg; rest !== "";) {

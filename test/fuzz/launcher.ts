@@ -80,6 +80,11 @@ function seeds(): Uint8Array[] {
         rules: [{ syscall: "@mount", action: "SCMP_ACT_ERRNO(EPERM)" }],
       },
     },
+    { commands: { uid: "c", pty: true, exec: { cmdpath: "/bin/sh" } } },
+    {
+      namespace: { shares: { all: "disable" }, mounts: system },
+      commands: { uid: "c", pty: { cols: 9 }, exec: { cmdpath: "/bin/sh" } },
+    },
     { landlock: { ro: ["/usr"], rw: ["/tmp"], exec: ["/usr"] } },
   ].map((sandbox) => planOf(compiled(sandbox, machine)).ops));
 }

@@ -21,6 +21,7 @@ const place = (
   isUnit: false,
   container: undefined,
   fewIds: false,
+  foreignProc: false,
   readOnlySettings: false,
   setting: (name) => more.settings?.[name],
   hardLimit: () => "512",
@@ -64,7 +65,7 @@ describe("the cause that is here, and the option of it", () => {
       "EPERM",
       place({ filtered: true, isUnit: true, container: "podman" }),
     );
-    expect(both).toMatch(/--cap-add.*RestrictNamespaces=no/);
+    expect(both).toMatch(/--security-opt.*RestrictNamespaces=no/);
   });
   test("the session keyring, personality, a masked proc and a read-only setting have their own", () => {
     const here = place({ filtered: true });

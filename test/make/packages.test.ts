@@ -49,7 +49,9 @@ test("the licences: ours, the text of each package, each part of the runtime", (
 
 describe.skipIf(!Bun.which("dpkg-deb"))("packages of Debian", () => {
   const out = folder("debs");
-  makeDebs({ ...packed, compression: "none" }, out);
+  const shared = folder("share");
+  const written = output(process.execPath, join(tree, "src/make/manual.ts"), shared);
+  makeDebs({ ...packed, shared, compression: "none" }, out);
   const deb = (name: string) => join(out, `${name}_${version}_${debian}.deb`);
   const field = (name: string, which: string) =>
     output("dpkg-deb", "--field", deb(name), which).trim();
@@ -72,12 +74,21 @@ describe.skipIf(!Bun.which("dpkg-deb"))("packages of Debian", () => {
       `-rw-r--r-- root/root /usr/share/doc/${name}/copyright`,
     ];
     const overrides = (name: string) => `-rw-r--r-- root/root /usr/share/lintian/overrides/${name}`;
+    expect(written.trim().split("\n")).toHaveLength(5);
+    const manual = [
+      "bash-completion/completions/spawnbox",
+      "fish/vendor_completions.d/spawnbox.fish",
+      "man/man1/spawnbox.1.gz",
+      "man/man5/spawnbox.json.5.gz",
+      "zsh/vendor-completions/_spawnbox",
+    ].map((path) => `-rw-r--r-- root/root /usr/share/${path}`);
     expect(contents("spawnbox").sort()).toEqual(
       [
         "-rwxr-xr-x root/root /usr/bin/spawnbox",
         "-rw-r--r-- root/root /lib/systemd/system/spawnbox.service",
         "-rw-r--r-- root/root /etc/spawnbox/spawn-board.json",
         ...docs("spawnbox"),
+        ...manual,
         overrides("spawnbox"),
       ].sort(),
     );

@@ -8,7 +8,7 @@ import { serving } from "../serving.ts";
 import { acls, answering, commands, marked, pythonScript, serveSandboxes } from "./attack.ts";
 import { namespaces, places, rule, teller, told } from "./told.ts";
 
-const timed = commands.map((command) => ({ ...command, timeout: 2 }));
+const timed = commands.map((command) => ({ ...command, timeout: 0.7 }));
 const config = [
   ...Object.entries(namespaces).flatMap(([uid, more]) => [
     { uid, acls, ...more, seccomp: told, commands },

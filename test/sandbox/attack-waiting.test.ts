@@ -76,18 +76,21 @@ print(done)`;
   test.each(Object.keys(changes) as (keyof typeof changes)[])(
     "[warm sandboxes] what others change while they wait does not reach the command: %s",
     async (what) => {
-      for (const { uid } of sandboxes) {
-        await ready();
-        const before = await py(served, uid, STANDING);
-        await ready();
-        const { lines } = await py(served, "cold", toAll(changes[what]));
-        expect(Number(lines[0])).toBeGreaterThanOrEqual(all);
-        const after = await py(served, uid, STANDING);
-        expect(before.lines).toHaveLength(2);
-        expect(after.lines).toEqual(before.lines);
-        // Those that were not used.
-        for (let i = 0; i < POOL; i++) await askAll();
-      }
+      const standings = async () => {
+        const seen: Record<string, string[]> = {};
+        for (const { uid } of sandboxes) seen[uid] = (await py(served, uid, STANDING)).lines;
+        return seen;
+      };
+      await ready();
+      const before = await standings();
+      await ready();
+      const { lines } = await py(served, "cold", toAll(changes[what]));
+      expect(Number(lines[0])).toBeGreaterThanOrEqual(all);
+      // Each takes one that has waited, as each has a pool of its own.
+      expect(await standings()).toEqual(before);
+      for (const seen of Object.values(before)) expect(seen).toHaveLength(2);
+      // Those that were not used.
+      for (let i = 0; i < POOL; i++) await askAll();
     },
     60_000,
   );

@@ -160,8 +160,8 @@ export async function killAtEachStep(
   start: () => Promise<Doomed>,
   verb: string,
   look: (when: "held" | "ended") => void | Promise<void>,
-  /** So few at a time that the first is still held, and not given up by the server, when the last one is. */
-  most = 30,
+  /** So few at a time that all may be on their way: one more would wait for 2 s behind those that are held. */
+  most = 8,
 ): Promise<{ steps: OpName[]; places: number }> {
   const recorder = await trace(await start());
   const [{ ops = [], keys = [] } = {}] = await recorder.launch(verb, ["record"]);

@@ -29,11 +29,11 @@ const config = {
       acls,
       commands: [
         shell,
-        { ...shell, uid: "brief", timeout: 1 },
+        { ...shell, uid: "brief", timeout: 0.4 },
         ...["json", "line", "text", "raw"].map((encoder) => ({
           uid: encoder,
           encoder,
-          timeout: 1,
+          timeout: 0.4,
           exec: { cmdpath: "/usr/bin/yes" },
         })),
       ],
@@ -54,7 +54,7 @@ const config = {
     {
       uid: "root",
       acls: { user: "root" },
-      commands: [shell, { ...shell, uid: "brief", timeout: 1 }],
+      commands: [shell, { ...shell, uid: "brief", timeout: 0.4 }],
     },
   ],
 };

@@ -1,58 +1,18 @@
 /** Servers where the kernel's calls are filtered, its settings read-only, limits low: what is not needed stops nobody, what is lost is told beforehand. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import {
-  chmodSync,
-  copyFileSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  readdirSync,
-  renameSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
-import { isRoot, serve, type User, users } from "../served.ts";
-import denied from "./denied.py" with { type: "text" };
+import { resolveSyscall } from "../../ffi/libseccomp.ts";
+import { drop } from "../places/place.ts";
+import { ENOSYS, EPERM, Room } from "../places/room.ts";
+import { isRoot, serve, users } from "../served.ts";
 
-let dir = "";
+let room: Room;
 beforeAll(() => {
-  dir = mkdtempSync(join(tmpdir(), "spawnbox-places-"));
-  chmodSync(dir, 0o755);
-  writeFileSync(join(dir, "denied.py"), denied);
-  copyFileSync(join(import.meta.dir, "../../dist/spawnbox"), join(dir, "spawnbox"));
-  chmodSync(join(dir, "spawnbox"), 0o755);
+  room = new Room("places");
 });
-afterAll(() => rmSync(dir, { recursive: true }));
-
-const arm = process.arch === "arm64";
-const CALL = {
-  add_key: arm ? 217 : 248,
-  clone3: 435,
-  close_range: 436,
-  fsopen: 430,
-  keyctl: arm ? 219 : 250,
-  mount_setattr: 442,
-  openat2: 437,
-  personality: arm ? 92 : 135,
-  pidfd_open: 434,
-  request_key: arm ? 218 : 249,
-  sethostname: arm ? 161 : 170,
-};
-type Call = keyof typeof CALL;
-const EPERM = 1;
-const ENOSYS = 38;
-
-const without = (errno: number, ...calls: Call[]): string[] => [
-  "python3",
-  join(dir, "denied.py"),
-  calls.map((call) => `${CALL[call]}=${errno}`).join(","),
-];
-const drop = (user: User): string[] =>
-  isRoot && user !== "root" ? ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] : [];
+afterAll(() => room[Symbol.dispose]());
+const without = (errno: number, ...calls: string[]): string[] => room.without(errno, ...calls);
 
 /** CAP_SYS_RESOURCE, which containers take from root. */
 const canRaise =
@@ -72,16 +32,10 @@ const config = (sandbox: object, [cmdpath = "", ...args]: readonly string[] = PR
 });
 
 /** What a subcommand says of a config, through other programs. */
-function spawnbox(through: readonly string[], subcommand: "check" | "run", content: object) {
-  const file = join(dir, "config.json");
-  writeFileSync(file, JSON.stringify(content));
-  const words = subcommand === "check" ? ["--json", file] : ["c/x", "--config", file, "--raw"];
-  const { exitCode, stdout, stderr } = Bun.spawnSync(
-    [...through, join(dir, "spawnbox"), subcommand, ...words],
-    { cwd: dir, env: { PATH: process.env["PATH"] ?? "/usr/bin:/bin" } },
-  );
-  return { code: exitCode, out: stdout.toString(), err: stderr.toString() };
-}
+const spawnbox = (through: readonly string[], subcommand: "check" | "run", content: object) =>
+  subcommand === "check"
+    ? room.spawnbox(through, content, "check", (file) => ["--json", file])
+    : room.spawnbox(through, content, "run", (file) => ["c/x", "--config", file, "--raw"]);
 interface Checked {
   problems: { path: string; message: string }[];
   notices: { path: string; message: string }[];
@@ -123,7 +77,7 @@ describe.each(users)("as %s", (user) => {
     [EPERM, ["mount_setattr"]],
     [EPERM, ["personality"]],
     [ENOSYS, ["clone3", "openat2", "close_range", "pidfd_open", "mount_setattr", "keyctl"]],
-  ] as [number, Call[]][])("the command runs where %d is the answer to %s", (errno, calls) => {
+  ] as [number, string[]][])("the command runs where %d is the answer to %s", (errno, calls) => {
     const through = [...without(errno, ...calls), ...drop(user)];
     for (const sandbox of [{ profile: "minimal" }, {}, boxed]) {
       expect(checked(through, config(sandbox)).problems).toEqual([]);
@@ -134,7 +88,7 @@ describe.each(users)("as %s", (user) => {
   test.each([
     [["sethostname"], { namespace: { shares: { uts: "disable" }, opts: { hostname: "box" } } }],
     [["fsopen"], boxed],
-  ] as [Call[], object][])(
+  ] as [string[], object][])(
     "what is lost without %s is told by check, start and launch alike",
     async (calls, sandbox) => {
       const through = [...without(EPERM, ...calls), ...drop(user)];
@@ -159,6 +113,15 @@ describe.each(users)("as %s", (user) => {
       expect((await served.call("c/ping")).request.status).toBe("success");
     },
   );
+
+  test("beside a problem check tells what else will be otherwise", () => {
+    const through = [...without(EPERM, "fsopen"), "prlimit", "--nofile=512:512", ...drop(user)];
+    const { problems, notices } = checked(through, config({ profile: "minimal" }));
+    expect(problems).toHaveLength(1);
+    expect(notices).toContainEqual(
+      expect.objectContaining({ message: expect.stringMatching(/lower limit holds/) }),
+    );
+  });
 
   test("a lower hard limit than the profile's holds, and is a notice; one of the config's own is refused in the words of check", () => {
     const through = ["prlimit", "--nofile=512:512", ...drop(user)];
@@ -252,7 +215,7 @@ ROOT("what only root can arrange", () => {
 
   test("where only keyctl is denied, the other calls of keyrings are denied to the command as well", () => {
     const add = `import ctypes
-ctypes.CDLL(None, use_errno=True).syscall(${CALL.add_key}, b"user", b"x", b"y", 1, -2)
+ctypes.CDLL(None, use_errno=True).syscall(${resolveSyscall("add_key", process.arch === "arm64" ? "arm64" : "x64")}, b"user", b"x", b"y", 1, -2)
 print(ctypes.get_errno())`;
     const program = ["/usr/bin/python3", "-c", add];
     const keys = (through: readonly string[]) =>
@@ -292,7 +255,7 @@ print(ctypes.get_errno())`;
   });
 
   test("walked step by step, a link of somebody else is not followed either", async () => {
-    const place = join(dir, "theirs");
+    const place = join(room.path, "theirs");
     mkdirSync(join(place, "data"), { recursive: true });
     Bun.spawnSync(["chown", "-R", "65534:65534", place]);
     const source = join(place, "data");

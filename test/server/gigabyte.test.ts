@@ -14,7 +14,7 @@ import { frame, upgradeText } from "./harness.ts";
 /** Bytes of a line, with its end. */
 const LINE = 512;
 const LINES = Math.ceil((Number(process.env["SPAWNBOX_FLOOD_MB"] ?? 100) * 1e6) / LINE);
-/** What one client that does not read may cost the server, in MiB; stated in README.md. */
+/** What one client that does not read may cost the server, in MiB; stated in config/guide/calling.md. */
 const BOUND = 64;
 const PADDING = "x".repeat(500);
 /** A dollar is written twice in a config. */

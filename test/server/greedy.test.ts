@@ -1,10 +1,10 @@
 /**
- * Greedy clients of every kind at once, 20 seconds in CI and 5 elsewhere (SPAWNBOX_GREEDY_SECONDS says otherwise), and two modest
+ * Greedy clients of every kind at once, 10 seconds in CI and 5 elsewhere (SPAWNBOX_GREEDY_SECONDS says otherwise), and two modest
  * ones: who asks for little is answered soon, the server stays small, nothing that it has taken on is lost, and in the end
  * everything is as before. The clients are processes of their own; the greedy ones leave the processors to the server.
  */
 import { describe, expect, test } from "bun:test";
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connect } from "../../src/client.ts";
@@ -13,12 +13,14 @@ import { isRoot, PATIENCE, serve, type Served, until, users } from "../served.ts
 import type { Told } from "./greedy/program.ts";
 
 const SECONDS = Number(
-  process.env["SPAWNBOX_GREEDY_SECONDS"] ?? (process.env["CI"] === undefined ? 5 : 20),
+  process.env["SPAWNBOX_GREEDY_SECONDS"] ?? (process.env["CI"] === undefined ? 5 : 10),
 );
-/** Milliseconds of 99 in 100 answers: on two quiet cores below 160, which is printed; other work beside makes it more. */
-const SOON = 1000 * PATIENCE;
-/** MiB of the server, at most: a guard. On two quiet cores it is 220 to 350, which is printed. */
-const MOST = 500;
+/** Milliseconds of 99 in 100 answers to a ping, and to a small verb, on two cores that nobody else uses. */
+const SOON = 250 * PATIENCE;
+/** MiB of the server, at most. */
+const MOST = 300;
+/** Other work on the machine comes and goes: so often it is tried. What is lost, or the memory, is wrong the first time. */
+const TRIES = 3;
 
 const GREEDY: readonly (readonly [program: string, door: "tcp" | "unix", manner?: string])[] = [
   ["pipeliner", "tcp"],
@@ -120,75 +122,112 @@ async function tryEverything(url: string): Promise<void> {
   await client.close();
 }
 
+/** The part of the processors that nobody uses now. */
+async function idle(): Promise<number> {
+  const read = (): readonly [idle: number, all: number] => {
+    const [line = ""] = readFileSync("/proc/stat", "latin1").split("\n");
+    const times = line.split(/ +/).slice(1, 9).map(Number);
+    return [(times[3] ?? 0) + (times[4] ?? 0), times.reduce((sum, time) => sum + time, 0)];
+  };
+  const [idle, all] = read();
+  await Bun.sleep(500);
+  const [later, total] = read();
+  return (later - idle) / Math.max(1, total - all);
+}
+
+interface Figures {
+  /** 99 in 100, ms; of the slower door. */
+  readonly ping: number;
+  readonly verb: number;
+  /** MiB */
+  readonly rss: number;
+}
+
+async function storm(user: (typeof users)[number]): Promise<Figures> {
+  const dir = mkdtempSync(join(tmpdir(), "spawnbox-greedy-"));
+  chmodSync(dir, 0o1777);
+  const unix = join(dir, "s");
+  writeFileSync(join(dir, "page.html"), PAGE, { mode: 0o644 });
+  try {
+    await using served = await serve(config, {
+      user,
+      argv: ["--unix", unix, "--roothttp", dir],
+    });
+    const tcp = new URL(served.url).host;
+    await tryEverything(served.url);
+    await until(
+      "the first launches have left",
+      () => !canLookInside || footprint(served.pid).children === 0,
+    );
+    const before = canLookInside ? footprint(served.pid) : undefined;
+    const groupsBefore = groups(served);
+    const small = Math.round(rss(served.pid));
+
+    const { most, stop } = watch(served);
+    const doors = { tcp, unix };
+    // Of one user over TCP, launches are shared by its connections: there it asks for less than its part of these.
+    const modest = [program("modest", tcp, "100", false), program("modest", unix, "2", false)];
+    // They are there before: who comes first in the middle of a flood waits among those who do.
+    await Bun.sleep(500);
+    const greedy = GREEDY.map(([name, door, manner = ""]) =>
+      program(name, doors[door], manner, true),
+    );
+    const told = await Promise.all(greedy);
+    const answered = await Promise.all(modest);
+    stop();
+
+    for (const [i, [name, door, manner = ""]] of GREEDY.entries())
+      console.log(`  ${name} ${manner} ${door}: ${JSON.stringify(told[i])}`);
+    const worst = { ping: 0, verb: 0 };
+    for (const [i, { ping, verb, ...rest }] of answered.entries()) {
+      const [pings, verbs] = [quantiles(ping as number[]), quantiles(verb as number[])];
+      worst.ping = Math.max(worst.ping, pings.p99);
+      worst.verb = Math.max(worst.verb, verbs.p99);
+      console.log(
+        `  modest ${Object.keys(doors)[i]}: ping ${JSON.stringify(pings)}, verb ${JSON.stringify(verbs)} ms; ${JSON.stringify(rest)}`,
+      );
+    }
+    console.log(`${user}, ${SECONDS} s: RSS ${small} MiB; at most ${JSON.stringify(most)}`);
+    for (const each of [...told, ...answered]) expect(each).toMatchObject({ lost: 0 });
+    for (const each of [...told, ...answered]) expect(each.wrong).toBeUndefined();
+
+    await tryEverything(served.url);
+    if (before) {
+      const { fds, ...rest } = before;
+      // What others mount on this machine meanwhile comes and goes.
+      await until("descriptors, processes and mounts are as before", () => {
+        const { fds: now, ...left } = footprint(served.pid);
+        return now <= fds && Bun.deepEquals(left, rest);
+      });
+    }
+    await until("the groups are gone", () => groups(served) === groupsBefore);
+    console.log(`${user}: afterwards RSS ${Math.round(rss(served.pid))} MiB`);
+    return { ...worst, rss: most.rss };
+  } finally {
+    rmSync(dir, { recursive: true });
+  }
+}
+
 describe.each(users)("served by %s", (user) => {
   test(
     "greedy clients hold nobody up, and lose nothing",
     async () => {
-      const dir = mkdtempSync(join(tmpdir(), "spawnbox-greedy-"));
-      chmodSync(dir, 0o1777);
-      const unix = join(dir, "s");
-      writeFileSync(join(dir, "page.html"), PAGE, { mode: 0o644 });
-      try {
-        await using served = await serve(config, {
-          user,
-          argv: ["--unix", unix, "--roothttp", dir],
-        });
-        const tcp = new URL(served.url).host;
-        await tryEverything(served.url);
-        await until(
-          "the first launches have left",
-          () => !canLookInside || footprint(served.pid).children === 0,
+      for (let left = TRIES - 1; ; left--) {
+        const free = await idle();
+        const { ping, verb, rss } = await storm(user);
+        // What others have taken of the processors makes it take longer.
+        const share = Math.min(free, await idle());
+        const limit = SOON / Math.max(share, 0.1);
+        console.log(
+          `${user}: p99 of ping ${ping} ms, of a small verb ${verb} ms, where ${Math.round(share * 100)} % of the processors were free: at most ${Math.round(limit)}; ${rss} of at most ${MOST} MiB`,
         );
-        const before = canLookInside ? footprint(served.pid) : undefined;
-        const groupsBefore = groups(served);
-        const small = Math.round(rss(served.pid));
-
-        const { most, stop } = watch(served);
-        const doors = { tcp, unix };
-        const greedy = GREEDY.map(([name, door, manner = ""]) =>
-          program(name, doors[door], manner, true),
-        );
-        // Of one address, launches are shared by its connections: over TCP it asks for less than its part of these.
-        const modest = [program("modest", tcp, "100", false), program("modest", unix, "2", false)];
-        const told = await Promise.all(greedy);
-        const answered = await Promise.all(modest);
-        stop();
-
-        for (const [i, [name, door, manner = ""]] of GREEDY.entries())
-          console.log(`  ${name} ${manner} ${door}: ${JSON.stringify(told[i])}`);
-        const all: number[] = [];
-        let slowest = 0;
-        for (const [i, { ping, verb, ...rest }] of answered.entries()) {
-          const [pings, verbs] = [ping, verb] as [number[], number[]];
-          all.push(...pings);
-          slowest = Math.max(slowest, ...verbs);
-          console.log(
-            `  modest ${Object.keys(doors)[i]}: ping ${JSON.stringify(quantiles(pings))}, verb ${JSON.stringify(quantiles(verbs))} ms; ${JSON.stringify(rest)}`,
-          );
-        }
-        console.log(`${user}, ${SECONDS} s: RSS ${small} MiB; at most ${JSON.stringify(most)}`);
-        for (const each of [...told, ...answered]) expect(each).toMatchObject({ lost: 0 });
-        for (const each of [...told, ...answered]) expect(each.wrong).toBeUndefined();
-        expect(quantiles(all).p99).toBeLessThan(SOON);
-        // A verb also takes what the machine has left for its command: a guard, the figures are printed.
-        expect(slowest).toBeLessThan(PATIENCE * 40_000);
-        expect(most.rss).toBeLessThan(MOST);
-
-        await tryEverything(served.url);
-        if (before) {
-          const { fds, ...rest } = before;
-          await until("descriptors and processes are as before", () => {
-            const { fds: now, children } = footprint(served.pid);
-            return now <= fds && children === rest.children;
-          });
-          expect(footprint(served.pid)).toMatchObject(rest);
-        }
-        await until("the groups are gone", () => groups(served) === groupsBefore);
-        console.log(`${user}: afterwards RSS ${Math.round(rss(served.pid))} MiB`);
-      } finally {
-        rmSync(dir, { recursive: true });
+        expect(rss).toBeLessThan(MOST);
+        if (left > 0 && Math.max(ping, verb) >= limit) continue;
+        expect(ping).toBeLessThan(limit);
+        expect(verb).toBeLessThan(limit);
+        return;
       }
     },
-    (SECONDS + 180) * 1000 * PATIENCE,
+    TRIES * (SECONDS + 180) * 1000 * PATIENCE,
   );
 });

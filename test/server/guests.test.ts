@@ -1,7 +1,7 @@
 /** Who is connected: shares of peers, and who goes first. */
 import { expect, test } from "bun:test";
-import type { Socket } from "node:net";
-import { type Guest, Guests, peerName } from "../../src/server/guests.ts";
+import { Guests } from "../../src/server/guests.ts";
+import type { Guest } from "../../src/server/idleness.ts";
 
 class Visitor implements Guest {
   evicted = false;
@@ -56,7 +56,7 @@ test("a full door: who has most gives way, and where none is idle the next is re
 });
 
 test("a full door: where who has most is never idle, the next who is makes room", () => {
-  const guests = new Guests(4);
+  const guests = new Guests(4, () => 1000);
   guests.admit("a", busy());
   guests.admit("a", busy());
   guests.admit("b", busy());
@@ -67,16 +67,48 @@ test("a full door: where who has most is never idle, the next who is makes room"
   expect(guests.admit("e", busy())).toBe(false);
 });
 
-test("peers: users, IPv4 addresses however they are written, networks of IPv6", () => {
-  const at = (remoteAddress: string) => peerName({ remoteAddress } as Socket, undefined);
-  expect(at("::ffff:10.0.0.1")).toBe(at("10.0.0.1"));
-  expect(at("2001:db8:1:2:3:4:5:6")).toBe(at("2001:db8:1:2::9"));
-  expect(at("2001:db8:1:2::9")).not.toBe(at("2001:db8:1:3::9"));
-  expect(at("fe80::1%eth0")).toBe("fe80:0:0:0/64");
-  expect(at("::1")).toBe("0:0:0:0/64");
-  // Whoever is on this machine has all of these addresses.
-  expect(at("127.0.0.1")).toBe(at("127.255.3.9"));
-  expect(at("::ffff:127.0.0.2")).toBe(at("127.0.0.1"));
-  const peer = { pid: 1, uid: 7, gid: 7, user: undefined };
-  expect(peerName({} as Socket, peer)).toBe("uid 7");
+test("the one that is idle for longest is found, also where they come and go, and without looking at all", () => {
+  let now = 1000;
+  let looks = 0;
+  class Moody implements Guest {
+    since: number | undefined = now;
+    here = true;
+    readonly unread = false;
+    get idleSince(): number | undefined {
+      looks++;
+      return this.since;
+    }
+    evict(): void {
+      this.here = false;
+    }
+  }
+  const guests = new Guests(1000, () => now);
+  let crowd: Moody[] = [];
+  let evicted = 0;
+  let mistakes = 0;
+  for (let i = 0; i < 5000; i++) {
+    now += 1;
+    // One is heard of, one becomes busy, one that was is idle from now on, and one leaves.
+    const pick = (step: number): Moody | undefined => crowd[(i * step) % crowd.length];
+    const heard = pick(7);
+    if (heard?.since !== undefined) heard.since = now;
+    const busied = i % 3 === 0 ? pick(11) : undefined;
+    if (busied) busied.since = undefined;
+    for (const ready of crowd) if (ready.since === undefined && i % 50 === 0) ready.since = now;
+    const leaving = i % 10 === 0 ? pick(13) : undefined;
+    if (leaving) guests.leave("a", leaving);
+    crowd = crowd.filter((one) => one !== leaving);
+    const next = new Moody();
+    const idle = crowd.filter(({ since = Infinity }) => since < now - 500);
+    const longest = Math.min(...idle.map(({ since = Infinity }) => since));
+    if (!guests.admit("a", next)) continue;
+    const gone = crowd.find(({ here }) => !here);
+    if (gone) evicted++;
+    if (gone && gone.since !== longest) mistakes++;
+    crowd = [...crowd.filter(({ here }) => here), next];
+  }
+  expect(mistakes).toBe(0);
+  expect(evicted).toBeGreaterThan(1000);
+  expect(crowd.length).toBeGreaterThan(700);
+  expect(looks).toBeLessThan(50_000);
 });

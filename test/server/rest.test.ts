@@ -65,6 +65,9 @@ test("errors of verbs with 200, as binders answer, where that is asked for", asy
   expect(await status("/api/t/fail?x-afb-http=AFB")).toBe(200);
   expect(await status("/api/t/fail", { "x-afb-http": "rest" })).toBe(400);
   expect(await status("/api/t/none", afb)).toBe(200);
+  expect(await status("/api/t/fail/events")).toBe(400);
+  expect(await status("/api/t/fail/events", afb)).toBe(200);
+  expect(await status("/api/t/fail/events?x-afb-http=afb")).toBe(200);
   // What is no call of a verb is no reply of one.
   expect(await status("/api/t/echo?a=%f", afb)).toBe(400);
   const echo = await fetch(`${server.url}/api/t/echo?a=1&x-afb-http=afb`);

@@ -7,10 +7,11 @@
 import { randomBytes } from "node:crypto";
 import { closeSync, fstatSync, mkdirSync, openSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { CError } from "../../../ffi/errno.ts";
 import { tryLock } from "../../../ffi/files.ts";
 import { errnoOf } from "./files.ts";
 import { CgroupUnavailable, LEAF } from "./place.ts";
-import { endTree, killTree } from "./tree.ts";
+import { endTree, killTree, tryRemove } from "./tree.ts";
 
 /** How long the dead of a crashed server are waited for, ms. */
 const PATIENCE = 5_000;
@@ -31,8 +32,17 @@ export function makeServerGroup(parent: string): ServerGroup {
       throw new CgroupUnavailable(`cannot make ${path}: ${errnoOf(error)}: run as root`);
     }
     const fd = openSync(path, "r");
-    // Before the lock is taken, a server that starts at this moment may take the group for a leftover and remove it.
-    if (tryLock(fd) && isStill(path, fd)) return { path, fd };
+    try {
+      // Before the lock is taken, a server that starts at this moment may take the group for a leftover and remove it.
+      if (tryLock(fd) && isStill(path, fd)) return { path, fd };
+    } catch (error) {
+      closeSync(fd);
+      tryRemove(path);
+      if (!(error instanceof CError)) throw error;
+      throw new CgroupUnavailable(
+        `cannot lock ${path}: ${error.errno}: a seccomp filter around the server denies flock(2)`,
+      );
+    }
     closeSync(fd);
   }
 }
@@ -50,14 +60,11 @@ export async function removeLeftovers(parent: string): Promise<string[]> {
     const path = join(parent, entry.name);
     try {
       const fd = openSync(path, "r");
-      if (!tryLock(fd)) {
-        closeSync(fd);
-        continue;
-      }
+      if (!locked(fd)) continue;
       dead.push({ path, fd });
       killTree(path);
     } catch (error) {
-      const errno = errnoOf(error);
+      const errno = error instanceof CError ? error.errno : errnoOf(error);
       if (errno !== "ENOENT") remaining.push(`${path}: ${errno}`);
     }
   }
@@ -73,4 +80,15 @@ export async function removeLeftovers(parent: string): Promise<string[]> {
     }),
   );
   return remaining;
+}
+
+/** Whether nobody living holds it; closed otherwise. */
+function locked(fd: number): boolean {
+  let free = false;
+  try {
+    free = tryLock(fd);
+  } finally {
+    if (!free) closeSync(fd);
+  }
+  return free;
 }

@@ -35,7 +35,7 @@ export async function checksIn(surroundings: string, command: string[]): Promise
     const [output, errors] = await Promise.all([child.stdout.text(), child.stderr.text()]);
     let count = 0;
     for (const said of output.split("\n").map(parse)) {
-      if (said === undefined || said.kind === "done") continue;
+      if (said === undefined || said.kind === "done" || said.kind === "seen") continue;
       say({ ...said, name: `${surroundings}: ${said.name}` });
       count++;
     }

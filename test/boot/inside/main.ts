@@ -3,6 +3,7 @@ import { cgroupChecks, limitChecks, refusalChecks } from "./cgroups.ts";
 import { say, uptime } from "./check.ts";
 import { bootedEarly, cmdline, earlyChecks, passedOverChecks } from "./early.ts";
 import { labelChecks } from "./label.ts";
+import { placeChecks } from "./places.ts";
 import { replyTimes } from "./replies.ts";
 import { endBy, sampleChecks } from "./samples.ts";
 import { serviceChecks } from "./service.ts";
@@ -22,6 +23,12 @@ const GROUPS: Readonly<Record<string, () => Promise<void>>> = {
   label: labelChecks,
   spared: sparedChecks,
   cgroups: () => cgroupChecks(process.execPath),
+  places: () => placeChecks(),
+  hierarchy: async () => {
+    const named = word("hierarchy");
+    if (named !== undefined)
+      await placeChecks(({ properties }) => properties.length === 0, `, control groups ${named}`);
+  },
   steps: stepChecks,
   vpn: async () => (bootedEarly ? vpnChecks() : undefined),
   samples: sampleChecks,

@@ -76,6 +76,7 @@ do_compile() {
     unset BUN_OPTIONS BUN_BE_BUN
     cd ${S}
     ${SPAWNBOX_BUN_BUILD} src/make/build.ts --arch ${SPAWNBOX_ARCH} --bun ${S}/${SPAWNBOX_BUN_TARGET} --cc "${CC}"
+    ${SPAWNBOX_BUN_BUILD} src/make/manual.ts dist/share
 }
 
 do_install() {
@@ -90,6 +91,8 @@ do_install() {
     install -m 0755 ${S}/$launcher ${D}${nonarch_libdir}/spawnbox/init
     install -m 0644 ${S}/config/install/spawn-board.json ${D}${sysconfdir}/spawnbox/spawn-board.json
     install -m 0644 ${S}/config/install/early.json ${D}${sysconfdir}/spawnbox/early.json
+    install -d ${D}${datadir}
+    cp -R --no-preserve=ownership ${S}/dist/share/. ${D}${datadir}
 
     # After 90-rootfs, which mounts the root, and before what starts its init: 91-overlayroot or 99-finish.
     install -d ${D}/init.d
@@ -107,6 +110,8 @@ SUMMARY:${PN}-initramfs = "For an initramfs: lets it start the init of spawnbox-
 
 SYSTEMD_SERVICE:${PN} = "spawnbox.service"
 
+# What shells complete by; no class is needed for it.
+FILES:${PN} += "${datadir}/bash-completion ${datadir}/fish ${datadir}/zsh"
 FILES:${PN}-early = "${nonarch_libdir}/spawnbox/init ${sysconfdir}/spawnbox/early.json"
 FILES:${PN}-initramfs = "/init.d/90-spawnbox"
 CONFFILES:${PN} = "${sysconfdir}/spawnbox/spawn-board.json"

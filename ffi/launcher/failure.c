@@ -1,0 +1,29 @@
+/* What went wrong, told to the server: by the supervisor on the status pipe, by the child in memory that they share. */
+#include "launcher.h"
+
+const char *at = "";
+
+struct shared *shared;
+
+void report(const struct record *record)
+{
+	SYS3(__NR_write, FD_STATUS, record, sizeof *record);
+}
+
+void describe_failure(struct record *record, u32 op, const char *what, long error)
+{
+	memset(record, 0, sizeof *record);
+	record->kind = RECORD_FAILED;
+	record->op = op;
+	record->error = (i32)-error;
+	for (usize i = 0; what[i] && i < sizeof record->what - 1; i++)
+		record->what[i] = what[i];
+}
+
+void fail(u32 op, const char *what, long error)
+{
+	struct record record;
+	describe_failure(&record, op, what, error);
+	report(&record);
+	leave(125);
+}

@@ -1,0 +1,39 @@
+/** Every subcommand. */
+import type { Subcommands } from "./manual/subcommand.ts";
+
+export const SUBCOMMANDS: Subcommands = {
+  serve: { about: "serve configs over REST and WebSocket", load: () => import("./cli/serve.ts") },
+  early: {
+    about: "serve before the real init, started by it",
+    load: () => import("./cli/early.ts"),
+  },
+  check: { about: "tell every problem of a config", load: () => import("./cli/check.ts") },
+  run: { about: "run one verb of a config, without a server", load: () => import("./cli/run.ts") },
+  explain: {
+    about: "tell in words what a sandbox does and leaves open",
+    load: () => import("./cli/explain.ts"),
+  },
+  doctor: {
+    about: "tell what this kernel and user can do, and what a config will not get",
+    load: () => import("./cli/doctor.ts"),
+  },
+  compile: {
+    about: "compile configs into a plan file, for this or the other architecture",
+    load: () => import("./cli/compile-file.ts"),
+  },
+  call: { about: "call a verb of a running server", load: () => import("./cli/call.ts") },
+  install: {
+    about: "install this executable and its service on a board",
+    load: () => import("./cli/install.ts"),
+  },
+  token: { about: "make a token for callers", load: () => import("./cli/token.ts") },
+  schema: { about: "print the JSON Schema of configs", load: () => import("./cli/schema.ts") },
+  help: {
+    about: "show a guide: config, sandboxing, calling …",
+    load: () => import("./cli/help.ts"),
+  },
+  completion: {
+    about: "print the completion of command lines for a shell",
+    load: () => import("./cli/completion.ts"),
+  },
+};

@@ -1,0 +1,140 @@
+/** A directory that every user of every place can read: the executable, what leads into places, and a config. */
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { resolveSyscall } from "../../ffi/libseccomp.ts";
+import { PROFILES } from "./profiles.ts";
+import filterSource from "./filter.py" with { type: "text" };
+import lookSource from "./look.sh" with { type: "text" };
+import { makeTree } from "./tree.ts";
+import usernsSource from "./userns.py" with { type: "text" };
+
+/** The same sandbox four times, by the name of its profile. */
+const CONFIG = {
+  metadata: { uid: "c", api: "c" },
+  sandboxes: PROFILES.map((profile) => ({
+    uid: profile,
+    profile,
+    acls: { user: "nobody" },
+    commands: [{ uid: "x", encoder: "sync", exec: { cmdpath: "/bin/echo", args: ["ok"] } }],
+  })),
+};
+
+export interface Rule {
+  readonly call: string;
+  readonly errno: number;
+  readonly arg?: number;
+  readonly any?: number;
+  readonly all?: number;
+  readonly not?: readonly number[];
+}
+export const EPERM = 1;
+export const ENOSYS = 38;
+export const EAFNOSUPPORT = 97;
+
+/** Rules of filter.py; calls that this architecture does not have are left out. */
+const numbered = (rules: readonly Rule[]) =>
+  rules.flatMap(({ call, ...rest }) => {
+    const nr = resolveSyscall(call, process.arch === "arm64" ? "arm64" : "x64");
+    if (nr === undefined) throw new Error(`no such call: ${call}`);
+    return nr < 0 ? [] : [{ nr, ...rest }];
+  });
+
+const EXECUTABLE = join(import.meta.dir, "../../dist/spawnbox");
+
+export class Room implements Disposable {
+  readonly #bare: boolean;
+  readonly path: string;
+  readonly program: string;
+  readonly look: string;
+
+  /** @param bare only paths: nothing is there, and nothing can be executed */
+  constructor(name: string, { bare = false, executable = EXECUTABLE } = {}) {
+    this.#bare = bare;
+    this.path = bare ? join(tmpdir(), name) : mkdtempSync(join(tmpdir(), `spawnbox-${name}-`));
+    this.program = join(this.path, "spawnbox");
+    this.look = join(this.path, "look.sh");
+    if (bare) return;
+    chmodSync(this.path, 0o755);
+    copyFileSync(executable, this.program);
+    chmodSync(this.program, 0o755);
+    for (const [file, source] of [
+      ["look.sh", lookSource],
+      ["filter.py", filterSource],
+      ["userns.py", usernsSource],
+    ] as const)
+      writeFileSync(join(this.path, file), source);
+    mkdirSync(join(this.path, "configs"));
+    writeFileSync(join(this.path, "configs/all.json"), JSON.stringify(CONFIG));
+  }
+
+  /** A command that executes another under a filter. */
+  filter(rules: readonly Rule[]): string[] {
+    return ["python3", join(this.path, "filter.py"), JSON.stringify(numbered(rules))];
+  }
+
+  /** Under one that answers these calls with an errno. */
+  without(errno: number, ...calls: readonly string[]): string[] {
+    return this.filter(calls.map((call) => ({ call, errno })));
+  }
+
+  /**
+   * A command that executes another as root of a user namespace.
+   * @param map lines of uid_map, see user_namespaces(7)
+   * @param more see userns.py
+   */
+  userns(
+    map: string,
+    { rules, ...more }: { script?: string; root?: string; rules?: readonly Rule[] } = {},
+  ): string[] {
+    const options = {
+      map,
+      ...more,
+      ...(rules && { rules: numbered(rules) }),
+    };
+    return ["python3", join(this.path, "userns.py"), JSON.stringify(options)];
+  }
+
+  /** A small root with all of this in it, in /look, that belongs to this user. */
+  tree(owner: number): string {
+    const root = join(this.path, `tree-${owner}`);
+    if (this.#bare || existsSync(root)) return root;
+    makeTree(root, this.program, {
+      "look/spawnbox": this.program,
+      "look/look.sh": this.look,
+      "look/configs": join(this.path, "configs"),
+    });
+    const owned = Bun.spawnSync(["chown", "-hR", `${owner}:${owner}`, root]);
+    if (!owned.success) throw new Error(owned.stderr.toString());
+    return root;
+  }
+
+  /** What a subcommand says of a config, through other programs. */
+  spawnbox(
+    through: readonly string[],
+    content: object,
+    subcommand: string,
+    words: (config: string) => readonly string[],
+  ): { code: number; out: string; err: string } {
+    const file = join(this.path, "config.json");
+    writeFileSync(file, JSON.stringify(content));
+    const { exitCode, stdout, stderr } = Bun.spawnSync(
+      [...through, this.program, subcommand, ...words(file)],
+      { cwd: this.path, env: { PATH: process.env["PATH"] ?? "/usr/bin:/bin" } },
+    );
+    return { code: exitCode, out: stdout.toString(), err: stderr.toString() };
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#bare) return;
+    rmSync(this.path, { recursive: true, force: true });
+  }
+}
