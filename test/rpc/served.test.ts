@@ -1,10 +1,11 @@
 /** The executable as an exporter, over every kind of socket: real commands, output that waits for a slow importer, peers that are killed. */
 import { afterAll, describe, expect, test } from "bun:test";
-import { chmodSync, chownSync, mkdtempSync, rmSync } from "node:fs";
+import { chmodSync, chownSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { isRoot, PATIENCE, serve, system, until, users } from "../served.ts";
 import { serving } from "../serving.ts";
+import { DatagramSocket } from "../server/datagrams.ts";
 import { StrictPeer } from "./peer.ts";
 
 const LINE = 4000;
@@ -145,4 +146,45 @@ test("peers over TCP are nobody", async () => {
   const near = await StrictPeer.dial({ path: join(dir, "y") });
   expect(await near.call("shut", null, { api: "demo" })).toMatchObject({ status: 0 });
   near.close();
+});
+
+describe("the socket of a service manager", () => {
+  const config = join(dir, "config.json");
+  writeFileSync(config, JSON.stringify({ metadata: { uid: "demo", api: "demo" }, sandboxes: [] }));
+
+  /** Serves with a socket that has the name `mesh`; what it says, as soon as it serves or has ended. */
+  async function managed(uri: string, socket: string) {
+    const listening = DatagramSocket.listenStream(socket);
+    // LISTEN_PID must be that of the program itself: the shell becomes it.
+    const script = 'export LISTEN_FDS=1 LISTEN_FDNAMES=mesh LISTEN_PID=$$; exec "$@"';
+    const program = join(import.meta.dir, "../../dist/spawnbox");
+    const serve = [program, "serve", "--config", config, "--port", "0", "--rpc-server", uri];
+    const child = Bun.spawn(["/bin/sh", "-c", script, "sh", ...serve], {
+      stdio: ["ignore", "pipe", "pipe", listening.fd],
+    });
+    const reader = child.stdout.getReader();
+    const { value } = await reader.read();
+    return {
+      said: value ? Buffer.from(value).toString() : await child.stderr.text(),
+      async [Symbol.asyncDispose]() {
+        child.kill();
+        await child.exited;
+        listening.close();
+      },
+    };
+  }
+
+  test("is found by its name, and is not for HTTP then", async () => {
+    const socket = join(dir, "sd");
+    await using server = await managed("sd:mesh?as-api=demo", socket);
+    expect(server.said).toContain(`to other binders on unix:${socket}: demo`);
+    const peer = await StrictPeer.dial({ path: socket });
+    expect(await peer.call("ping", null, { api: "demo" })).toMatchObject({ status: 0 });
+    peer.close();
+  });
+
+  test("one that was not handed over is said to be missing", async () => {
+    await using server = await managed("sd:other?as-api=demo", join(dir, "sd2"));
+    expect(server.said).toContain("FileDescriptorName=other");
+  });
 });
