@@ -3,6 +3,7 @@ import { resolve } from "node:path";
 import { hasEnded, type Process } from "../../ffi/processes.ts";
 import type { Answer, Joining } from "../boot/handover.ts";
 import type { Registry } from "../api/registry.ts";
+import type { Client } from "../rpc/address.ts";
 import { problemLine } from "../config/problem.ts";
 import { groupOf, moveTo } from "../launch/cgroup/move.ts";
 import type { Endpoint } from "../server/endpoint.ts";
@@ -27,6 +28,8 @@ export interface Serving {
   readonly registry: Registry;
   readonly server: RunningServer;
   readonly mesh: Mesh;
+  /** Other binders that it dials: the same as long as it runs. */
+  readonly imports: readonly Client[];
   /** What it serves, as it was read. */
   readonly loaded: Loaded;
   readonly reloads: Reloads<Loaded, Reloaded>;
@@ -51,6 +54,9 @@ async function becomeBy(
 ): Promise<Answer> {
   const options = parseServe([...joining.argv], joining.env);
   if (!options) return { unfit: "nothing is to be served" };
+  const dialled = new Set(serving.imports.map(({ uri }) => uri));
+  const other = options.imports.find(({ uri }) => !dialled.has(uri));
+  if (other) return { unfit: `--rpc-client ${other.uri} is not known since boot` };
 
   const { sources, access, loaded, registry, server, mesh } = serving;
   const before = new Set(registry.list().map(({ api }) => api));

@@ -1,7 +1,8 @@
 /** The APIs of `spawnbox serve` for other binders. What does that is only loaded where it is asked for. */
 import type { Granted } from "../api/privileges.ts";
 import type { Registry } from "../api/registry.ts";
-import type { Server } from "../rpc/address.ts";
+import type { Client, Server } from "../rpc/address.ts";
+import type { Imports } from "../rpc/importer.ts";
 import type { RunningRpc } from "../rpc/server.ts";
 import type { Binders } from "../server/upgrade.ts";
 import type { Inherited } from "../service/activation.ts";
@@ -23,6 +24,12 @@ export function sorted(inherited: readonly Inherited[], exports: readonly Server
     http: inherited.filter(({ name }) => !names.has(name)).map(({ fd }) => fd),
     named: inherited.filter(({ name }) => names.has(name)),
   };
+}
+
+/** The APIs of other binders. */
+export async function importsOf(clients: readonly Client[]): Promise<Imports> {
+  if (clients.length === 0) return { apis: [], close: () => {} };
+  return (await import("../rpc/importer.ts")).importApis(clients);
 }
 
 export const binders: Binders = async () => (await import("../rpc/connections.ts")).speakUpgraded;

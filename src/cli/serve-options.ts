@@ -1,6 +1,6 @@
 /** The command line of `spawnbox serve`. */
 import { earlyConfigs, EARLY_CONFIGS } from "../boot/places.ts";
-import { parseServer, type Server } from "../rpc/address.ts";
+import { type Client, parseClient, parseServer, type Server } from "../rpc/address.ts";
 import { type Base, whyNoBase } from "../server/base.ts";
 import type { Endpoint } from "../server/endpoint.ts";
 import type { PageSource } from "../server/pages.ts";
@@ -46,6 +46,13 @@ export const SERVE = {
     argument: "URI",
     repeatable: true,
     text: "the same in the older protocol, WSAPI, of one API each; repeatable",
+  },
+  "rpc-client": {
+    argument: "URI",
+    repeatable: true,
+    text:
+      "import APIs of another binder, for whoever may call here: public:unix:PATH?import=NAME, " +
+      "public:unix:@NAME or public:tcp:HOST:PORT/API; repeatable",
   },
   concurrency: {
     argument: "N",
@@ -103,6 +110,8 @@ export interface ServeOptions {
   readonly otherwise: Endpoint;
   /** Where other binders come in. */
   readonly exports: readonly Server[];
+  /** Other binders that are dialled. */
+  readonly imports: readonly Client[];
   /** Permissions of the files of unix sockets. */
   readonly mode: number;
   readonly origins: readonly string[];
@@ -152,6 +161,7 @@ export function optionsOf(
     ...values["rpc-server"].map((uri) => parseServer(uri, "rpc")),
     ...values["ws-server"].map((uri) => parseServer(uri, "ws")),
   ];
+  const imports = values["rpc-client"].map(parseClient);
   const otherwise: Endpoint = { kind: "tcp", host: DEFAULT_HOST, port };
   if (values.access === "") throw new TypeError("--access: expected a file, none, or open");
   const pages = values.alias.map(parseAlias);
@@ -164,7 +174,7 @@ export function optionsOf(
   const base = values.base === undefined ? "" : parseBase(values.base);
   return {
     ...{ sources, early, access, endpoints, otherwise, origins, hosts: name, base, pages },
-    ...{ concurrency, exports, mode },
+    ...{ concurrency, exports, imports, mode },
   };
 }
 

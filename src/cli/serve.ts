@@ -21,7 +21,7 @@ import { indented, visible } from "../visible.ts";
 import { load, type Loaded } from "./access-option.ts";
 import { become, type Reloaded, type Serving } from "./become.ts";
 import { joinEarly } from "./join.ts";
-import { binders, Mesh, sorted } from "./mesh.ts";
+import { binders, importsOf, Mesh, sorted } from "./mesh.ts";
 import { type Room, roomFor } from "./room.ts";
 import { manual, parseServe, type ServeOptions } from "./serve-options.ts";
 import { withOptions } from "./usage.ts";
@@ -67,6 +67,7 @@ export async function serve(
   let reload = (): Promise<ReloadResult<Reloaded>> =>
     Promise.reject(new AfbError("not-available", "the server is still starting"));
   const accounts = new Accounts();
+  const imported = await importsOf(places.imports);
   const granted: Granted = (caller) => current.access.of(caller);
   let registry: Registry | undefined;
   let server: RunningServer | undefined;
@@ -94,6 +95,7 @@ export async function serve(
       admission: room.admission,
       explain,
       granted,
+      foreign: imported.apis,
       changed: async (api) => {
         await accounts.look();
         return accounts.notices(api);
@@ -112,6 +114,7 @@ export async function serve(
     const [tried] = await Promise.allSettled([trial]);
     // With what onload actions have started.
     await Promise.all([server?.close(), registry?.close()]);
+    imported.close();
     await launching.close();
     if (error instanceof ConfigError) return refuse(error);
     if (tried.status === "rejected" && error === tried.reason) throw error;
@@ -121,7 +124,7 @@ export async function serve(
     return 1;
   }
   const serving: Serving = {
-    ...{ registry, server, mesh, sources, access },
+    ...{ registry, server, mesh, sources, access, imports: places.imports },
     manager: serviceManager(),
     get loaded() {
       return current.loaded;
@@ -166,6 +169,7 @@ export async function serve(
   serving.manager.stopping();
   early?.handover.close();
   await Promise.all([server.close(), mesh.close(), registry.close()]);
+  imported.close();
   await launching.close();
   serving.manager.close();
   return 0;

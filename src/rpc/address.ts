@@ -27,6 +27,14 @@ export interface Server {
   readonly exported: readonly Shown[];
 }
 
+/** Who is dialled. */
+export interface Client {
+  readonly uri: string;
+  readonly address: Address;
+  /** At least one; none of them is `*`. */
+  readonly imported: readonly Shown[];
+}
+
 /** sun_path without its NUL, see unix(7). */
 const PATH_BYTES = 107;
 const NAME = /^[^\s/@,*?"'\0]{1,200}$/;
@@ -68,6 +76,32 @@ export function parseServer(uri: string, speech: Speech): Server {
   const twice = names.find((name, at) => names.indexOf(name) !== at);
   if (twice !== undefined) wrong(`two APIs are exported as ${JSON.stringify(twice)}`);
   return { speech, uri, address, exported };
+}
+
+/** Of `--rpc-client public:URI`. Throws TypeError that says what is wrong. */
+export function parseClient(text: string): Client {
+  const wrong = (why: string): never => {
+    throw new TypeError(`--rpc-client ${text}: ${why}`);
+  };
+  const [, seen, uri = ""] = /^(public:|private:)?(.*)$/s.exec(text) ?? [];
+  if (seen !== "public:")
+    wrong("write it as public:URI: clients call what is imported, actions of configs cannot yet");
+  const [place = "", ...rest] = uri.split("?");
+  const query = new URLSearchParams(rest.join("?"));
+  for (const key of query.keys())
+    if (key !== "as-api" && key !== "import")
+      wrong(`${key}= is not known here: there are as-api=NAME and import=LIST`);
+  const lists = [...query.getAll("as-api"), ...query.getAll("import")];
+  const address = addressOf(place, lists.length > 0);
+  if (!address || address.kind === "sd")
+    return wrong("expected unix:PATH, unix:@NAME or tcp:HOST:PORT");
+  const entries = lists.length > 0 ? lists.flatMap((list) => list.split(",")) : [lastOf(place)];
+  const imported = entries.map((entry) => {
+    const shown = shownOf(entry);
+    if (shown && shown.local !== "*" && shown.remote !== "*") return shown;
+    return wrong(`no API is named by ${JSON.stringify(entry)}: use ?import=NAME or LOCAL@REMOTE`);
+  });
+  return { uri, address, imported };
 }
 
 /** @param named the API is named elsewhere, and is no part of it */

@@ -46,8 +46,8 @@ export const HEADER = 8;
 /** Values of one packet that binders read. */
 export const MOST_VALUES = 64;
 /** Bytes of a name: of a session, an event, an API, a verb; and of a token. */
-const MOST_NAME = 1024;
-const MOST_TOKEN = 16 * 1024;
+export const MOST_NAME = 1024;
+export const MOST_TOKEN = 16 * 1024;
 
 const OPERATION = {
   call: 0xffff,
