@@ -16,6 +16,7 @@ const ROOMS: readonly (readonly string[])[] = [
   ["guide"],
   ["install", "boot", "doctor"],
   ["service", "client"],
+  ["rpc"],
   ["server"],
   ["access"],
   ["api"],

@@ -58,6 +58,8 @@ export interface Request {
   readonly session: Session;
   /** Absent: nothing is known of who calls. */
   readonly caller?: Caller;
+  /** Told, before the reply, of each event that the client gets by this request: other binders announce them in its course. */
+  readonly follows?: (event: string) => void;
   /** Whose turn it is where requests have to wait for one another. */
   readonly from?: Asker | undefined;
   /** Aborted when a caller that cannot take events goes before it has its reply. */

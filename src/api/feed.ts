@@ -11,7 +11,7 @@ export class Feed {
   }
 
   /** After a gap the client gets `{"dropped": N}`. */
-  push(data: object): void {
+  push(data: unknown): void {
     // Once one is dropped, all are until the client has been told: it sees one gap, where it is.
     if (this.#dropped > 0 || this.#lossy.full) this.#dropped++;
     else this.#lossy.send(data);

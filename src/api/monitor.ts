@@ -140,6 +140,7 @@ export class Monitor {
     const client = clientOf(request);
     this.deps.traces.change(client, request.args);
     if (client.connected) this.#tracers.set(client, request);
+    for (const event of this.deps.traces.eventsOf(client)) request.follows?.(event);
   }
 
   #subscribe(request: Request): void {
@@ -147,6 +148,7 @@ export class Monitor {
     // Actions of a config hear it as it is.
     if (!request.client && request.session === SERVER_SESSION) return;
     const client = clientOf(request);
+    request.follows?.(DISCONNECTED);
     if (this.#listeners.has(client) || !client.connected) return;
     const forget = client.onClose(() => this.#listeners.delete(client));
     this.#listeners.set(client, { feed: new Feed(client, DISCONNECTED), forget, asked: request });

@@ -10,6 +10,7 @@ import { Admission } from "./admission.ts";
 import { assemble, type Assembly, type AssemblyDeps, type TaskVerb } from "./assembly.ts";
 import type { Changed } from "./builtin.ts";
 import { type Request, SERVER_SESSION } from "./client.ts";
+import type { ForeignApi } from "./foreign.ts";
 import { Hub } from "./hub.ts";
 import { Monitor, MONITOR } from "./monitor.ts";
 import { type Granted, grantNothing, type Grants, missing, requireAll } from "./privileges.ts";
@@ -74,6 +75,8 @@ export interface RegistryOptions {
   readonly tried?: Promise<unknown>;
   /** Who may start tasks when; by default without a limit but turns. */
   readonly admission?: Admission;
+  /** APIs of other binders. */
+  readonly foreign?: readonly ForeignApi[];
   /** Further verbs, by API name: those of a config's API, or of an API of their own. */
   readonly verbs?: Readonly<Record<string, readonly Verb[]>>;
 }
@@ -130,6 +133,17 @@ class LocalRegistry implements Registry {
     if (options.tried) this.#hold(options.tried);
   }
 
+  /** Of another binder, by its name here. */
+  #foreign(api: string): ForeignApi | undefined {
+    const { foreign = [] } = this.#options;
+    if (foreign.length === 0) return undefined;
+    const name = findCased(
+      api,
+      foreign.map((one) => one.name),
+    );
+    return foreign.find((one) => one.name === name);
+  }
+
   async call(request: Request): Promise<Reply> {
     if (request.client) this.#monitor.meet(request.client);
     try {
@@ -141,11 +155,17 @@ class LocalRegistry implements Registry {
   }
 
   list() {
-    return this.#current.table.list();
+    const { foreign = [] } = this.#options;
+    const others = foreign.map(({ name }) => ({ api: name, verbs: [] }));
+    return [...this.#current.table.list(), ...others];
   }
 
   describe() {
-    return this.#current.table.describe();
+    const own = this.#current.table.describe();
+    const { foreign = [] } = this.#options;
+    if (foreign.length === 0) return own;
+    // Which verbs there are, no binder says.
+    return [...own, ...foreign.map(({ name, info }) => ({ api: name, info, verbs: [] }))];
   }
 
   async start(chosen: (api: string) => boolean = () => true): Promise<void> {
@@ -229,6 +249,9 @@ class LocalRegistry implements Registry {
     const assembly = assemble(apis, this.#deps, before);
     const { table } = assembly;
     table.addApi(MONITOR);
+    for (const { name } of this.#options.foreign ?? [])
+      if (table.hasApi(name))
+        throw new Error(`${name}: an API of that name is here already: import it as OTHER@${name}`);
     for (const verb of this.#monitor.verbs) table.addVerb(MONITOR, verb);
     for (const [name, verbs] of Object.entries(this.#options.verbs ?? {})) {
       if (!table.hasApi(name)) table.addApi(name);
@@ -298,6 +321,8 @@ class LocalRegistry implements Registry {
 
   /** The verb of a request, or what is left of one that has tasks and is otherwise gone. */
   #find(request: Request): Verb {
+    const foreign = this.#foreign(request.api);
+    if (foreign) return { name: request.verb, call: (asked) => foreign.call(asked) };
     try {
       return this.#current.table.find(request);
     } catch (error) {

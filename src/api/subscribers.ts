@@ -45,6 +45,7 @@ export class Subscribers {
 
   /** Once, however often it is asked for. A client that disconnects is removed. */
   add(client: Client, request: Request, lossless: boolean): void {
+    request.follows?.(this.event);
     const known = this.#subscriptions.get(client);
     if (known) {
       known.request = request;

@@ -16,6 +16,8 @@ interface Tracer {
   traces: readonly Trace[];
 }
 
+const eventOf = ({ name }: Trace): string => `monitor/${name}`;
+
 /** What a request is, for who traces it. */
 export interface Traced {
   readonly index: number;
@@ -49,6 +51,11 @@ export class Traces {
     if (kept.length + added.length > MOST_TRACES)
       throw invalid(`at most ${MOST_TRACES} traces at a time`);
     this.#set(client, [...kept, ...added]);
+  }
+
+  /** The events that a client gets by its traces. */
+  eventsOf(client: Client): readonly string[] {
+    return this.#tracers.get(client)?.traces.map(eventOf) ?? [];
   }
 
   request(traced: Traced, args: unknown): void {
@@ -115,7 +122,7 @@ export class Traces {
       for (const trace of traces) {
         if (!fits(trace)) continue;
         let feed = feeds.get(trace.name);
-        if (!feed) feeds.set(trace.name, (feed = new Feed(client, `monitor/${trace.name}`)));
+        if (!feed) feeds.set(trace.name, (feed = new Feed(client, eventOf(trace))));
         feed.push({ time: Date.now() / 1000, tag: trace.tag, id: ++this.#ids, ...what });
       }
     }

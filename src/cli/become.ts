@@ -3,6 +3,7 @@ import { resolve } from "node:path";
 import { hasEnded, type Process } from "../../ffi/processes.ts";
 import type { Answer, Joining } from "../boot/handover.ts";
 import type { Registry } from "../api/registry.ts";
+import type { Client } from "../rpc/address.ts";
 import { problemLine } from "../config/problem.ts";
 import { groupOf, moveTo } from "../launch/cgroup/move.ts";
 import type { Endpoint } from "../server/endpoint.ts";
@@ -14,6 +15,7 @@ import type { Reload, Reloads } from "../service/reload.ts";
 import type { Changes } from "../service/reload-verb.ts";
 import type { Loaded } from "./access-option.ts";
 import type { Source } from "./config-option.ts";
+import { type Mesh, sorted } from "./mesh.ts";
 import { parseServe } from "./serve-options.ts";
 
 export interface Reloaded {
@@ -25,6 +27,9 @@ export interface Reloaded {
 export interface Serving {
   readonly registry: Registry;
   readonly server: RunningServer;
+  readonly mesh: Mesh;
+  /** Other binders that it dials: the same as long as it runs. */
+  readonly imports: readonly Client[];
   /** What it serves, as it was read. */
   readonly loaded: Loaded;
   readonly reloads: Reloads<Loaded, Reloaded>;
@@ -49,8 +54,11 @@ async function becomeBy(
 ): Promise<Answer> {
   const options = parseServe([...joining.argv], joining.env);
   if (!options) return { unfit: "nothing is to be served" };
+  const dialled = new Set(serving.imports.map(({ uri }) => uri));
+  const other = options.imports.find(({ uri }) => !dialled.has(uri));
+  if (other) return { unfit: `--rpc-client ${other.uri} is not known since boot` };
 
-  const { sources, access, loaded, registry, server } = serving;
+  const { sources, access, loaded, registry, server, mesh } = serving;
   const before = new Set(registry.list().map(({ api }) => api));
   const isNew = (api: string): boolean => !before.has(api);
   const undo: (() => void)[] = [];
@@ -94,12 +102,12 @@ async function becomeBy(
     // The actions of what is new here; those of the early configs have been run. Before anything else can be called, as at a start.
     await registry.start(isNew);
     requireAlive(joiner);
-    const inherited = takeSockets(joiner, joining.env).map((fd): Endpoint => ({
-      kind: "fd",
-      fd,
-    }));
+    const { http, named } = sorted(takeSockets(joiner, joining.env), options.exports);
+    const inherited = http.map((fd): Endpoint => ({ kind: "fd", fd }));
     const { endpoints, otherwise, origins, hosts, base, pages } = options;
     const wanted = [...endpoints, ...inherited];
+    // First, since it is the one of both that can be taken back.
+    undo.push(await mesh.open(options, named));
     const places = wanted.length > 0 ? wanted : [otherwise];
     await server.extend({ endpoints: places, origins, hosts, base, pages });
   } catch (error) {

@@ -1,5 +1,6 @@
 /** The command line of `spawnbox serve`. */
 import { earlyConfigs, EARLY_CONFIGS } from "../boot/places.ts";
+import { type Client, parseClient, parseServer, type Server } from "../rpc/address.ts";
 import { type Base, whyNoBase } from "../server/base.ts";
 import type { Endpoint } from "../server/endpoint.ts";
 import type { PageSource } from "../server/pages.ts";
@@ -33,6 +34,25 @@ export const SERVE = {
   "unix-mode": {
     argument: "MODE",
     text: `permissions of unix sockets, octal (default ${DEFAULT_MODE.toString(8).padStart(4, "0")})`,
+  },
+  "rpc-server": {
+    argument: "URI",
+    repeatable: true,
+    text:
+      "export APIs to other binders, besides the above: unix:PATH?as-api=NAME, unix:@NAME, tcp:HOST:PORT/API or " +
+      "sd:NAME; ?export=LIST of NAME, LOCAL@REMOTE or *; repeatable",
+  },
+  "ws-server": {
+    argument: "URI",
+    repeatable: true,
+    text: "the same in the older protocol, WSAPI, of one API each; repeatable",
+  },
+  "rpc-client": {
+    argument: "URI",
+    repeatable: true,
+    text:
+      "import APIs of another binder, for whoever may call here: public:unix:PATH?import=NAME, " +
+      "public:unix:@NAME or public:tcp:HOST:PORT/API; repeatable",
   },
   concurrency: {
     argument: "N",
@@ -88,6 +108,12 @@ export interface ServeOptions {
   readonly endpoints: readonly Endpoint[];
   /** Where to listen when nothing else is given. */
   readonly otherwise: Endpoint;
+  /** Where other binders come in. */
+  readonly exports: readonly Server[];
+  /** Other binders that are dialled. */
+  readonly imports: readonly Client[];
+  /** Permissions of the files of unix sockets. */
+  readonly mode: number;
   readonly origins: readonly string[];
   readonly hosts: readonly string[];
   readonly base: Base;
@@ -131,6 +157,11 @@ export function optionsOf(
     if (path === "") throw new TypeError("--unix: expected a path");
     endpoints.push({ kind: "unix", path, mode });
   }
+  const exports = [
+    ...values["rpc-server"].map((uri) => parseServer(uri, "rpc")),
+    ...values["ws-server"].map((uri) => parseServer(uri, "ws")),
+  ];
+  const imports = values["rpc-client"].map(parseClient);
   const otherwise: Endpoint = { kind: "tcp", host: DEFAULT_HOST, port };
   if (values.access === "") throw new TypeError("--access: expected a file, none, or open");
   const pages = values.alias.map(parseAlias);
@@ -143,7 +174,7 @@ export function optionsOf(
   const base = values.base === undefined ? "" : parseBase(values.base);
   return {
     ...{ sources, early, access, endpoints, otherwise, origins, hosts: name, base, pages },
-    concurrency,
+    ...{ concurrency, exports, imports, mode },
   };
 }
 

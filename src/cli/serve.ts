@@ -1,5 +1,6 @@
 /** `spawnbox serve`: the service. */
 import type { Handover } from "../boot/handover.ts";
+import type { Granted } from "../api/privileges.ts";
 import { createRegistry, type Registry } from "../api/registry.ts";
 import { ConfigError, problemLine } from "../config/problem.ts";
 import { AfbError } from "../errors.ts";
@@ -20,6 +21,7 @@ import { indented, visible } from "../visible.ts";
 import { load, type Loaded } from "./access-option.ts";
 import { become, type Reloaded, type Serving } from "./become.ts";
 import { joinEarly } from "./join.ts";
+import { binders, importsOf, Mesh, sorted } from "./mesh.ts";
 import { type Room, roomFor } from "./room.ts";
 import { manual, parseServe, type ServeOptions } from "./serve-options.ts";
 import { withOptions } from "./usage.ts";
@@ -65,9 +67,12 @@ export async function serve(
   let reload = (): Promise<ReloadResult<Reloaded>> =>
     Promise.reject(new AfbError("not-available", "the server is still starting"));
   const accounts = new Accounts();
+  const imported = await importsOf(places.imports);
+  const granted: Granted = (caller) => current.access.of(caller);
   let registry: Registry | undefined;
   let server: RunningServer | undefined;
   let room: Room;
+  let mesh: Mesh;
   // So early much is still to come; what serves then is tried when the service takes over.
   const trial = prepare(current.loaded, early === undefined).then((prepared) => {
     prepared.launches.use();
@@ -81,15 +86,16 @@ export async function serve(
     const begun = beginsByItself(current.apis);
     // Of a config that is refused nothing is to have run; else the kernel tries while we make the rest.
     await (begun ? trial : new Promise(setImmediate));
-    const endpoints = endpointsOf(places);
-    room = roomFor(concurrency, endpoints.length);
+    const { endpoints, named } = endpointsOf(places);
+    room = roomFor(concurrency, endpoints.length + places.exports.length);
     registry = createRegistry({
       apis: current.apis,
       launch: launching.launch,
       ...(!begun && { tried: trial }),
       admission: room.admission,
       explain,
-      granted: (caller) => current.access.of(caller),
+      granted,
+      foreign: imported.apis,
       changed: async (api) => {
         await accounts.look();
         return accounts.notices(api);
@@ -99,13 +105,16 @@ export async function serve(
     if (begun) await registry.start();
     const { connections } = room;
     server = await startServer({
-      ...{ endpoints, origins, hosts, base, pages, registry, version, connections },
+      ...{ endpoints, origins, hosts, base, pages, registry, version, connections, binders },
     });
     await trial;
+    mesh = new Mesh({ registry, granted, connections });
+    await mesh.open(places, named);
   } catch (error) {
     const [tried] = await Promise.allSettled([trial]);
     // With what onload actions have started.
     await Promise.all([server?.close(), registry?.close()]);
+    imported.close();
     await launching.close();
     if (error instanceof ConfigError) return refuse(error);
     if (tried.status === "rejected" && error === tried.reason) throw error;
@@ -115,7 +124,7 @@ export async function serve(
     return 1;
   }
   const serving: Serving = {
-    ...{ registry, server, sources, access },
+    ...{ registry, server, mesh, sources, access, imports: places.imports },
     manager: serviceManager(),
     get loaded() {
       return current.loaded;
@@ -143,7 +152,7 @@ export async function serve(
   };
   reload = () => reloadAndTell(serving);
   process.on("SIGHUP", () => void reload());
-  console.log(banner(server.urls, base, current, registry, room));
+  console.log(banner({ urls: server.urls, mesh: mesh.places, base }, current, registry, room));
   serving.manager.ready(serving.status());
   early?.handover.answer((joining, joiner) => become(joining, joiner, serving));
   early?.onReady(server.urls);
@@ -159,7 +168,8 @@ export async function serve(
   stopKeeping();
   serving.manager.stopping();
   early?.handover.close();
-  await Promise.all([server.close(), registry.close()]);
+  await Promise.all([server.close(), mesh.close(), registry.close()]);
+  imported.close();
   await launching.close();
   serving.manager.close();
   return 0;
@@ -181,10 +191,11 @@ function refuse({ message, problems }: ConfigError): number {
 function endpointsOf({
   endpoints,
   otherwise,
-}: Pick<ServeOptions, "endpoints" | "otherwise">): Endpoint[] {
-  const inherited = inheritedSockets().map((fd): Endpoint => ({ kind: "fd", fd }));
-  const all = [...endpoints, ...inherited];
-  return all.length > 0 ? all : [otherwise];
+  exports,
+}: Pick<ServeOptions, "endpoints" | "otherwise" | "exports">) {
+  const { http, named } = sorted(inheritedSockets(), exports);
+  const all = [...endpoints, ...http.map((fd): Endpoint => ({ kind: "fd", fd }))];
+  return { endpoints: all.length > 0 ? all : [otherwise], named };
 }
 
 async function reloadAndTell(serving: Serving): Promise<ReloadResult<Reloaded>> {
@@ -208,17 +219,18 @@ async function reloadAndTell(serving: Serving): Promise<ReloadResult<Reloaded>> 
 }
 
 function banner(
-  [url = "", ...others]: readonly string[],
-  base: Base,
+  { urls, mesh, base }: { urls: readonly string[]; mesh: readonly string[]; base: Base },
   loaded: Loaded,
   registry: Registry,
   room: Room,
 ): string {
+  const [url = "", ...others] = urls;
   const [first] = loaded.apis;
   return [
     ...notices(loaded),
     `spawnbox ${version} serves on ${url}`,
     ...others.map((other) => `and on ${other}`),
+    ...mesh.map((place) => visible(`to other binders on ${place}`)),
     ...verbLines(registry),
     room.words,
     ...(first ? [`try: ${curl(url, base)}/api/${first.api}/${tryVerb(first)}`] : []),

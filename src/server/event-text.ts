@@ -49,7 +49,7 @@ function encode(event: string, data: unknown): string {
 }
 
 /** JSON of a value, or of a text that says why there is none (a cycle, a BigInt, too deep): a bug of a plugin. */
-function stringify(value: unknown): string | undefined {
+export function stringify(value: unknown): string | undefined {
   try {
     return JSON.stringify(value);
   } catch (error) {

@@ -8,8 +8,12 @@ import { isUtf8 } from "node:buffer";
 
 export const OPCODE = { continuation: 0, text: 1, binary: 2, close: 8, ping: 9, pong: 10 } as const;
 
+/** What the messages of a connection are. */
+export type Payload = "text" | "binary";
+
 export type Message =
   | { type: "text"; text: string }
+  | { type: "binary"; bytes: Buffer }
   | { type: "ping" | "pong"; payload: Buffer }
   /** `code` is undefined when the peer gave none. */
   | { type: "close"; code: number | undefined; reason: string };
@@ -59,7 +63,10 @@ export class FrameReader {
   #controlLength = 0;
 
   /** @param limit Most bytes of one message, over all its fragments. */
-  constructor(readonly limit = 1 << 20) {}
+  constructor(
+    readonly limit = 1 << 20,
+    readonly payload: Payload = "text",
+  ) {}
 
   /** Bytes of a message that is not complete. */
   get held(): number {
@@ -134,11 +141,12 @@ export class FrameReader {
         if (!this.#inMessage) throw new FrameError(1002, "continuation of nothing");
         return;
       case OPCODE.text:
+      case OPCODE.binary:
+        if (this.#opcode !== OPCODE[this.payload])
+          throw new FrameError(1003, `${this.payload === "text" ? "binary" : "text"} frame`);
         if (this.#inMessage) throw new FrameError(1002, "message inside a message");
         this.#inMessage = true;
         return;
-      case OPCODE.binary:
-        throw new FrameError(1003, "binary frame");
       case OPCODE.close:
       case OPCODE.ping:
       case OPCODE.pong:
@@ -182,12 +190,17 @@ export class FrameReader {
 
   #endMessage(): Message {
     const bytes = this.#message.subarray(0, this.#messageLength);
+    if (this.payload === "binary")
+      return this.#release({ type: "binary", bytes: Buffer.from(bytes) });
     if (!isUtf8(bytes)) throw new FrameError(1007, "invalid UTF-8");
-    const text = bytes.toString("utf8");
+    return this.#release({ type: "text", text: bytes.toString("utf8") });
+  }
+
+  #release(message: Message): Message {
     if (this.#message.length > KEEP) this.#message = EMPTY;
     this.#messageLength = 0;
     this.#inMessage = false;
-    return { type: "text", text };
+    return message;
   }
 
   #endControl(): Message {

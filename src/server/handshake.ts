@@ -6,6 +6,12 @@ import type { Base } from "./base.ts";
 import { checkOrigin, type GetHeader, type OriginPolicy } from "./origin.ts";
 
 export const PROTOCOL = "x-afb-ws-json1";
+/** What other binders ask for: packets in frames, or on the bare connection. */
+const FRAMED_PACKETS = "x-afb-ws-rpc";
+export const PACKETS = "x-afb-rpc";
+
+/** What is spoken behind the response. */
+export type Spoken = "json" | "framed packets" | "packets";
 const ACCEPT_SUFFIX = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
 export interface UpgradeRequest {
@@ -17,6 +23,8 @@ export interface UpgradeRequest {
 
 export interface Handshake {
   accepted: boolean;
+  /** Where it is accepted. */
+  speaks?: Spoken;
   /** The whole response, to be written as is; the connection ends after a refusal. */
   response: string;
 }
@@ -48,7 +56,7 @@ export function handshake(
   base: Base = "",
 ): Handshake {
   try {
-    return { accepted: true, response: accept(request, policy, base) };
+    return { accepted: true, ...accept(request, policy, base) };
   } catch (error) {
     if (error instanceof Refusal) {
       return refuse(error.http, new AfbError("invalid-request", error.message), error.headers);
@@ -71,12 +79,25 @@ export function refuse(http: number, error: AfbError, headers: readonly string[]
   return { accepted: false, response: `${lines.join("\r\n")}\r\n\r\n${body}` };
 }
 
-function accept(request: UpgradeRequest, policy: OriginPolicy, base: Base): string {
+function accept(
+  request: UpgradeRequest,
+  policy: OriginPolicy,
+  base: Base,
+): { response: string; speaks: Spoken } {
   const { header } = request;
   checkOrigin(header, policy);
   if (request.method !== "GET") throw new Refusal(405, "open a WebSocket with GET", ["Allow: GET"]);
   const path = (request.url ?? "").split("?", 1)[0];
   if (path !== `${base}/api`) throw new Refusal(404, `no WebSocket at ${path}: use ${base}/api`);
+  // No page of a browser can ask for that.
+  if (header("upgrade")?.toLowerCase() === PACKETS) {
+    const lines = [
+      "HTTP/1.1 101 Switching Protocols",
+      `Upgrade: ${PACKETS}`,
+      "Connection: Upgrade",
+    ];
+    return { response: `${lines.join("\r\n")}\r\n\r\n`, speaks: "packets" };
+  }
   if (header("sec-websocket-version") !== "13") {
     throw new Refusal(426, "use version 13 of the WebSocket protocol", [
       "Sec-WebSocket-Version: 13",
@@ -91,19 +112,21 @@ function accept(request: UpgradeRequest, policy: OriginPolicy, base: Base): stri
     .split(",")
     .map((name) => name.trim())
     .filter((name) => name !== "");
-  if (offered.length > 0 && !offered.includes(PROTOCOL)) {
-    throw new Refusal(412, `the only sub-protocol here is ${PROTOCOL}`);
+  const chosen = offered.find((name) => name === PROTOCOL || name === FRAMED_PACKETS);
+  if (offered.length > 0 && chosen === undefined) {
+    throw new Refusal(412, `the sub-protocols here are ${PROTOCOL} and ${FRAMED_PACKETS}`);
   }
   const digest = createHash("sha1")
     .update(key + ACCEPT_SUFFIX)
     .digest("base64");
-  return [
+  const response = [
     "HTTP/1.1 101 Switching Protocols",
     "Upgrade: websocket",
     "Connection: Upgrade",
     `Sec-WebSocket-Accept: ${digest}`,
     // RFC 6455, section 4.2.2: who has asked for none, and is answered one, has to end the connection. We speak it all the same.
-    ...(offered.length > 0 ? [`Sec-WebSocket-Protocol: ${PROTOCOL}`] : []),
+    ...(chosen === undefined ? [] : [`Sec-WebSocket-Protocol: ${chosen}`]),
     "\r\n",
   ].join("\r\n");
+  return { response, speaks: chosen === FRAMED_PACKETS ? "framed packets" : "json" };
 }

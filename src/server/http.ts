@@ -3,14 +3,12 @@
  * raw socket, since AFB's C client sends unmasked frames, which others refuse.
  */
 import type { Socket } from "node:net";
-import { isReadable } from "../../ffi/libc.ts";
 import { limitReceiving } from "../../ffi/sockets.ts";
 import type { Registry } from "../api/registry.ts";
 import type { Asker } from "../api/turns.ts";
 import type { Share } from "../share.ts";
 import { type Base, below, elsewhere } from "./base.ts";
 import type { Guests } from "./guests.ts";
-import type { Guest } from "./idleness.ts";
 import { HttpConnection, refusal } from "./http/connection.ts";
 import type { OriginPolicy } from "./origin.ts";
 import type { Pages } from "./pages.ts";
@@ -18,8 +16,8 @@ import { descriptorOf, type Peer } from "./peer.ts";
 import { peerName } from "./peer-name.ts";
 import { createRest } from "./rest.ts";
 import type { Sessions } from "./session.ts";
-import { type Upgraded, upgrade } from "./upgrade.ts";
-import type { WebSocketConnection } from "./websocket.ts";
+import { type Binders, upgrade, type Upgraded } from "./upgrade.ts";
+import { Visitor } from "./visitor.ts";
 
 /** What all listeners of a server share. */
 export interface Shared {
@@ -37,7 +35,8 @@ export interface Shared {
   readonly memory: Share;
   readonly sockets: Set<Socket>;
   readonly connections: Set<HttpConnection>;
-  readonly webSockets: Set<WebSocketConnection>;
+  readonly webSockets: Set<Pick<Upgraded, "close">>;
+  readonly binders: Binders | undefined;
 }
 
 /** What is only known once the socket is bound. */
@@ -85,10 +84,16 @@ export function createDoor(shared: Shared, place: Place, guests: Guests): Door {
       upgrade: (head, behind) => {
         connections.delete(connection);
         const { policy, port } = place;
-        visitor.speaks = upgrade(head, socket, behind, {
-          ...{ registry, sessions, policy, port, webSockets, peer, part, from },
-          base: shared.base,
+        const { base, binders } = shared;
+        const upgraded = upgrade(head, socket, behind, {
+          ...{ registry, sessions, policy, port, webSockets, peer, part, from, base, binders },
         });
+        if (!(upgraded instanceof Promise)) {
+          visitor.speaks = upgraded;
+          return;
+        }
+        visitor.speaks = BUSY;
+        void upgraded.then((one) => (visitor.speaks = one));
       },
     });
     visitor.speaks = connection;
@@ -102,28 +107,8 @@ export function createDoor(shared: Shared, place: Place, guests: Guests): Door {
   };
 }
 
-/** A connection, whatever it speaks by now. */
-class Visitor implements Guest {
-  /** Without a WebSocket where an upgrade was refused: it is about to end. */
-  speaks: HttpConnection | Upgraded | undefined;
-
-  constructor(readonly socket: Socket) {}
-
-  get idleSince(): number | undefined {
-    return this.speaks ? this.speaks.idleSince : 0;
-  }
-
-  get unread(): boolean {
-    const fd = descriptorOf(this.socket);
-    return fd !== undefined && isReadable(fd);
-  }
-
-  evict(): void {
-    const { speaks } = this;
-    if (speaks && "evict" in speaks) speaks.evict();
-    else this.socket.destroy();
-  }
-}
+/** What speaks with it is being loaded. */
+const BUSY = { idleSince: undefined };
 
 /** Milliseconds that one which is refused has to send its request and read why. */
 const REFUSAL = 1_000;

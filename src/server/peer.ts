@@ -69,6 +69,16 @@ export function isOwnCommand(pid: number): boolean {
   return false;
 }
 
+/**
+ * The user that a trusted peer calls on behalf of: it tells the ids, and of the process only the number. What cannot be seen is
+ * taken for one that has less than its user, and one of the server's own commands for nobody.
+ */
+export function userNamed(uid: number, gid: number, pid: number): UserIds | undefined {
+  if (!isNumbered("uid", uid) || (pid > 0 && isOwnCommand(pid))) return undefined;
+  const gids = isNumbered("gid", gid) ? [gid] : [];
+  return { uid, gids, confined: isConfined(pid) };
+}
+
 /** Also where that cannot be seen, as of a process outside of this pid namespace. */
 const isConfined = (pid: number): boolean => statusOf(pid, "NoNewPrivs") !== 0;
 

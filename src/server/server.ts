@@ -10,7 +10,7 @@ import { Share } from "../share.ts";
 import { type Listener, openListener } from "./listener.ts";
 import { type PageSource, Pages } from "./pages.ts";
 import { Sessions } from "./session.ts";
-import type { WebSocketConnection } from "./websocket.ts";
+import type { Binders } from "./upgrade.ts";
 
 export interface ServerOptions {
   registry: Registry;
@@ -27,6 +27,8 @@ export interface ServerOptions {
   version: string;
   /** Most open connections of one endpoint; see guests.ts for who gets them. */
   connections?: number;
+  /** See Binders; without, other binders are refused. */
+  binders?: Binders;
   /** Bytes of requests and replies that may wait here for all clients together. */
   memory?: number;
 }
@@ -64,12 +66,12 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   // Sessions outnumber connections, so there is always one that can be forgotten.
   const sessions = new Sessions(Math.max(4096, most * 2 * options.endpoints.length));
   const sockets = new Set<Socket>();
-  const webSockets = new Set<WebSocketConnection>();
+  const webSockets: Shared["webSockets"] = new Set();
   const connections = new Set<HttpConnection>();
   const memory = new Share(options.memory ?? MEMORY, TRIFLE);
   const shared: Shared = {
     ...{ registry, version, origins, hosts, base, pages: pagesOf(options) },
-    ...{ most, memory, sessions, sockets, connections, webSockets },
+    ...{ most, memory, sessions, sockets, connections, webSockets, binders: options.binders },
   };
   const listeners = await openListeners(options.endpoints, shared);
   const known = new Set(options.endpoints.map(nameOf));

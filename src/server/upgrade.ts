@@ -1,4 +1,4 @@
-/** Turns a connection that asks for it into an AFB WebSocket. */
+/** Turns a connection that asks for it into an AFB WebSocket, or into one of another binder. */
 import type { Socket } from "node:net";
 import { AfbError } from "../errors.ts";
 import type { Registry } from "../api/registry.ts";
@@ -11,6 +11,7 @@ import type { RequestHead } from "./http/head.ts";
 import type { GetHeader, OriginPolicy } from "./origin.ts";
 import type { Peer } from "./peer.ts";
 import { once, parseQuery } from "./query.ts";
+import { errorLine } from "../unexpected.ts";
 import { callerOf, readCredentials, type Credentials, type Sessions } from "./session.ts";
 import { WebSocketConnection } from "./websocket.ts";
 
@@ -24,7 +25,9 @@ export interface UpgradeContext {
   peer: Peer | undefined;
   base: Base;
   /** The open ones; kept up to date here. */
-  webSockets: Set<WebSocketConnection>;
+  webSockets: Set<Pick<Upgraded, "close">>;
+  /** See Binders. */
+  binders: Binders | undefined;
   /** What the connection holds of the memory for all. */
   part: Part;
   from: Asker;
@@ -35,7 +38,28 @@ export interface Upgraded {
   /** See Guest. */
   readonly idleSince: number | undefined;
   evict(): void;
+  close(code: number, reason: string): void;
 }
+
+/** A connection that packets come over. */
+export interface Packeted {
+  readonly socket: Socket;
+  /** What was read of it already. */
+  readonly behind: Uint8Array;
+  /** In the frames of a WebSocket, not bare. */
+  readonly framed: boolean;
+  readonly registry: Registry;
+  readonly sessions: Sessions;
+  /** What the request said of who is calling: for calls that do not tell. */
+  readonly credentials: Credentials;
+  readonly peer: Peer | undefined;
+  readonly part: Part;
+  readonly from: Asker;
+  readonly gone: () => void;
+}
+
+/** What speaks with other binders. It lies above the server, and is only loaded once one of them comes. */
+export type Binders = () => Promise<(connection: Packeted) => Upgraded>;
 
 /** Milliseconds a refused client has to read the refusal. */
 const REFUSAL_TIMEOUT = 2_000;
@@ -45,14 +69,61 @@ export function upgrade(
   head: RequestHead,
   socket: Socket,
   behind: Uint8Array,
-  { registry, sessions, policy, port, peer, base, webSockets, part, from }: UpgradeContext,
-): Upgraded | undefined {
+  context: UpgradeContext,
+): Upgraded | undefined | Promise<Upgraded | undefined> {
   const header = (name: string): string | undefined => head.headers.get(name);
   const { method, target } = head;
-  const shaken = handshake({ method, url: target, header }, policy, base);
-  if (!shaken.accepted) return reject(socket, shaken.response);
+  const { policy, base, port, binders } = context;
+  const { accepted, response, speaks } = handshake({ method, url: target, header }, policy, base);
+  if (!accepted) return reject(socket, response);
   const credentials = credentialsOf(target, header, port);
   if (credentials instanceof AfbError) return reject(socket, refuse(400, credentials).response);
+  if (speaks === "json") return webSocket(socket, behind, response, credentials, context);
+  if (!binders) {
+    const none = new AfbError("not-available", "other binders are not served here");
+    return reject(socket, refuse(503, none).response);
+  }
+  return packets({ socket, behind, framed: speaks === "framed packets" }, response, binders, {
+    ...context,
+    credentials,
+  });
+}
+
+async function packets(
+  { socket, ...how }: Pick<Packeted, "socket" | "behind" | "framed">,
+  response: string,
+  binders: Binders,
+  context: UpgradeContext & Pick<Packeted, "credentials">,
+): Promise<Upgraded | undefined> {
+  const { registry, sessions, webSockets, peer, part, from, credentials } = context;
+  socket.pause();
+  let speak: Awaited<ReturnType<Binders>>;
+  try {
+    speak = await binders();
+  } catch (error) {
+    console.error(`other binders cannot be served: ${errorLine(error)}`);
+    return reject(socket, refuse(500, new AfbError("internal-error", "it failed")).response);
+  }
+  if (socket.destroyed) return undefined;
+  socket.write(response);
+  // What came behind the request may end it at once.
+  const entry = { close: (code: number, why: string): void => upgraded.close(code, why) };
+  webSockets.add(entry);
+  const upgraded: Upgraded = speak({
+    ...{ socket, ...how, registry, sessions, credentials, peer, part, from },
+    gone: () => webSockets.delete(entry),
+  });
+  socket.resume();
+  return upgraded;
+}
+
+function webSocket(
+  socket: Socket,
+  behind: Uint8Array,
+  response: string,
+  credentials: Credentials,
+  { registry, sessions, peer, webSockets, part, from }: UpgradeContext,
+): Upgraded {
   const session = sessions.open(credentials, peer);
   const client = new AfbConnection(registry, session, callerOf(credentials, peer), from);
   const events = {
@@ -65,13 +136,14 @@ export function upgrade(
   const connection: WebSocketConnection = new WebSocketConnection(socket, events, { part });
   webSockets.add(connection);
   client.attach(connection);
-  socket.write(shaken.response);
+  socket.write(response);
   connection.start(behind);
   return {
     get idleSince() {
       return client.idleSince;
     },
     evict: () => connection.evict("there are too many connections: idle ones go first"),
+    close: (code, reason) => connection.close(code, reason),
   };
 }
 

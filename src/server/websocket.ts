@@ -1,344 +1,58 @@
-/** One WebSocket connection (RFC 6455) over a raw socket that has been upgraded: messages, back-pressure, closing. */
+/** One WebSocket connection (RFC 6455) over a raw socket that has been upgraded: its messages, ping and pong, and closing. */
 import type { Socket } from "node:net";
-import { totalmem } from "node:os";
+import { Conversation, type ConversationLimits, type Protocol } from "./conversation.ts";
 import { encodeClose, encodeFrame } from "./encode.ts";
-import { FrameError, FrameReader, OPCODE, type Message } from "./frames.ts";
-import { Outbox } from "./outbox.ts";
-import { type Part, Share } from "../share.ts";
-import { errorLine } from "../unexpected.ts";
-import { LONG } from "../json.ts";
-import { heavy } from "../turnstile.ts";
+import { FrameError, FrameReader, type Message, OPCODE, type Payload } from "./frames.ts";
 
 export interface WebSocketEvents {
-  text(text: string): void;
+  /** A text message arrived; or, where the connection is one of binary messages, never. */
+  text?(text: string): void;
+  binary?(bytes: Buffer): void;
+  /** Throws an error of the application's protocol: how the peer broke it. */
+  faultOf?: Protocol<Message>["faultOf"];
   /** Once, as soon as nothing more can be sent. */
   gone(): void;
 }
 
-export interface WebSocketLimits {
+export interface WebSocketLimits extends ConversationLimits {
   /** Most bytes of one received message. */
   message?: number;
-  /** Milliseconds from the start of the close handshake until the socket is destroyed. */
-  closing?: number;
-  /** What this connection holds of the memory for all. */
-  part?: Part;
+  /** What messages there are; texts by default. */
+  payload?: Payload;
 }
 
-/** Output waiting for the peer above which its requests are no longer read, and below which they are again. */
-const OUTPUT_HIGH = 1 << 20;
-const OUTPUT_LOW = 1 << 18;
-/**
- * Output waiting for peers: who has more than what is left is cut off. Only senders that do not wait get here, such as replies with
- * all that several commands have printed; so many bytes each peer may have whatever others have.
- */
-const OUTPUT_ALL = Math.min(512 << 20, totalmem() / 8);
-const OUTPUT_EACH = 64 << 20;
-const unread = new Share(OUTPUT_ALL, OUTPUT_EACH);
-/** Messages handled in one turn of the event loop: their replies count before the next are read, and others get their turn. */
-const MESSAGES_A_TURN = 64;
-/** Milliseconds in which a long message comes to its end. */
-const MESSAGE_LIMIT = 30_000;
-/** Milliseconds that a peer which holds too much may wait to be read again. */
-const ROOM_LIMIT = 30_000;
-/** Milliseconds that one which has to make room has to read why. */
-const EVICTION = 250;
-
-export class WebSocketConnection {
-  readonly #reader: FrameReader;
-  readonly #outbox: Outbox;
-  readonly #closing: number;
-  readonly #part: Part;
-  readonly #unread = unread.part();
-  #chunks: Uint8Array[] = [];
-  #state: "open" | "closing" | "over" = "open";
-  #held = false;
-  #paused = false;
-  #pumping = false;
-  #breathing = false;
-  #awaitingRoom = false;
-  /** A long message, whose turn has not come. */
-  #delayed: Extract<Message, { type: "text" }> | undefined;
-  /** Bytes of calls without a reply. */
-  #charged = 0;
-  /** When a message came last, ms of performance.now(). */
-  #heard = performance.now();
-  #timer: ReturnType<typeof setTimeout> | undefined;
-  #unfinished: ReturnType<typeof setTimeout> | undefined;
-
-  constructor(
-    readonly socket: Socket,
-    readonly events: WebSocketEvents,
-    limits: WebSocketLimits = {},
-  ) {
-    this.#reader = new FrameReader(limits.message);
-    this.#closing = limits.closing ?? 3000;
-    this.#part = limits.part ?? new Share(Infinity).part();
-    this.#outbox = new Outbox(socket, () => this.#readAgain());
-  }
-
-  get open(): boolean {
-    return this.#state === "open";
-  }
-
-  /** When the peer was last heard of, ms of performance.now(); undefined while it is not read, or amid a long message. */
-  get heard(): number | undefined {
-    return this.#paused || this.#reader.message > LONG ? undefined : this.#heard;
-  }
-
-  /** Everything that was sent has been taken by the kernel. */
-  get empty(): boolean {
-    return this.#outbox.weight === 0 && this.socket.writableLength === 0;
-  }
-
-  /** Bytes that wait for the peer. */
-  get backlog(): number {
-    return this.#outbox.weight;
-  }
-
-  /** Starts reading. @param head What came behind the upgrade request. */
-  start(head: Uint8Array): void {
-    this.socket.setTimeout(0);
-    this.socket.setNoDelay(true);
-    // A peer that lost power says nothing: the kernel finds out.
-    this.socket.setKeepAlive(true, 30_000);
-    this.socket.on("data", (chunk: Buffer) => this.#receive(chunk));
-    // The server's sockets are half open: without our own end() they would stay so.
-    this.socket.on("end", () => this.#finish());
-    this.socket.on("error", () => this.socket.destroy());
-    this.socket.on("close", () => this.#release());
-    if (head.length > 0) this.#receive(head);
-  }
-
-  /**
-   * Sends a text message; dropped once closing. A promise settles when the peer can take more, or is gone.
-   * @param message Its text, or its frame
-   */
-  send(message: string | Buffer): void | Promise<void> {
-    if (this.#state !== "open") return;
-    this.#unread.set(this.#outbox.weight);
-    if (this.#unread.full) return this.#cutOff();
-    const sent = this.#outbox.send(message);
-    this.#count();
-    return sent;
-  }
-
-  /** Stops reading requests while `held`. */
-  hold(held: boolean): void {
-    this.#held = held;
-    if (!held) this.#readAgain();
-  }
-
-  /** What is done for the peer holds so many bytes more, or with a negative number less. */
-  charge(bytes: number): void {
-    this.#charged += bytes;
-    if (bytes >= 0) return;
-    this.#part.finished();
-    this.#readAgain();
-  }
-
-  /** Starts the close handshake: what was sent goes out first. */
-  close(code: number, reason: string): void {
-    if (this.#state !== "open") return;
-    this.#outbox.send(encodeClose(code, reason));
-    this.#leave("closing");
-  }
-
-  /** Says goodbye to make room for somebody else, and does not wait for an answer. */
-  evict(reason: string): void {
-    if (this.#state !== "open") {
-      this.socket.destroy();
-      return;
-    }
-    this.#outbox.send(encodeClose(1013, reason));
-    this.#outbox.end();
-    this.#leave("over");
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.socket.destroy(), EVICTION);
-  }
-
-  #receive(chunk: Uint8Array): void {
-    if (this.#state === "over") return;
-    this.#heard = performance.now();
-    this.#chunks.push(chunk);
-    this.#pump();
-  }
-
-  #pump(): void {
-    if (this.#pumping) return;
-    this.#pumping = true;
-    let handled = 0;
-    try {
-      while (this.#state !== "over" && !this.#wait(handled)) {
-        const message = this.#delayed ?? this.#reader.next();
-        if (message) {
-          if (!this.#delayed && message.type === "text" && message.text.length > LONG) {
-            this.#delay(message);
-            continue;
-          }
-          this.#delayed = undefined;
-          this.#handle(message);
-          if (this.#charged === 0) this.#part.finished();
-          handled++;
-          continue;
-        }
-        const chunk = this.#chunks.shift();
-        if (!chunk) break;
-        this.#reader.push(chunk);
+export class WebSocketConnection extends Conversation<Message> {
+  constructor(socket: Socket, events: WebSocketEvents, limits: WebSocketLimits = {}) {
+    const handle = (message: Message): void => {
+      switch (message.type) {
+        case "text":
+          if (this.open) events.text?.(message.text);
+          return;
+        case "binary":
+          if (this.open) events.binary?.(message.bytes);
+          return;
+        case "ping":
+          return this.answer(encodeFrame(OPCODE.pong, message.payload));
+        case "pong":
+          return;
+        case "close":
+          this.answer(encodeClose(message.code));
+          this.finish();
       }
-    } catch (error) {
-      if (error instanceof FrameError) return this.#fail(error.code, error.message);
-      // A bug that one message met ends that connection, and not the server.
-      console.error(`a message failed: ${errorLine(error)}`);
-      this.#fail(1011, "internal error");
-    } finally {
-      this.#pumping = false;
-      this.#count();
-    }
-  }
-
-  /** Whether requests must wait; pauses the socket if so. @param handled messages in this turn */
-  #wait(handled: number): boolean {
-    if (this.#state !== "open") return false;
-    const breathe = this.#breathing || handled >= MESSAGES_A_TURN;
-    this.#count();
-    if (!breathe && !this.#held && this.#outbox.weight < OUTPUT_HIGH && !this.#part.full)
-      return false;
-    this.#paused = true;
-    this.socket.pause();
-    // Where nothing is on its way out, nothing else would come back to it.
-    if (this.#part.full) this.#awaitRoom();
-    if (breathe && !this.#breathing) {
-      this.#breathing = true;
-      setImmediate(() => {
-        this.#breathing = false;
-        this.#readAgain();
-      });
-    }
-    return true;
-  }
-
-  #delay(message: Extract<Message, { type: "text" }>): void {
-    this.#delayed = message;
-    this.#breathing = true;
-    heavy.enter(() => {
-      this.#breathing = false;
-      this.#readAgain();
-    });
-  }
-
-  #readAgain(): void {
-    this.#count();
-    if (!this.#paused || this.#pumping || this.#breathing) return;
-    if (this.#state === "open") {
-      if (this.#held || this.#outbox.weight > OUTPUT_LOW) return;
-      if (this.#part.full) return this.#awaitRoom();
-    }
-    this.#paused = false;
-    this.socket.resume();
-    this.#pump();
-  }
-
-  #awaitRoom(): void {
-    if (this.#awaitingRoom) return;
-    this.#awaitingRoom = true;
-    // Where all wait for one another with half a message each, somebody has to go.
-    const timer = setTimeout(() => this.#giveWay(), ROOM_LIMIT);
-    const goOn = (): void => {
-      clearTimeout(timer);
-      this.#awaitingRoom = false;
-      this.#readAgain();
     };
-    // Only what is half here can be finished: replies that are not read, or calls, take as long as they take.
-    const late = (): void => {
-      // Once it is all there it is for the server to be quick.
-      if (this.#reader.message > 0) this.#giveWay();
-      else this.#part.finished();
+    const protocol: Protocol<Message> = {
+      reader: new FrameReader(limits.message, limits.payload),
+      sizeOf: (message) =>
+        message.type === "text"
+          ? message.text.length
+          : message.type === "binary"
+            ? message.bytes.length
+            : 0,
+      handle,
+      goodbye: encodeClose,
+      faultOf: (error) => (error instanceof FrameError ? error : events.faultOf?.(error)),
+      gone: () => events.gone(),
     };
-    const begun = this.#reader.held > 0 || this.#chunks.length > 0;
-    this.#part.onRoom(goOn, begun ? late : undefined);
-  }
-
-  /** Others wait for the memory that it holds. */
-  #giveWay(): void {
-    this.close(1013, "the server is busy, and others need the memory: try again later");
-  }
-
-  /** A long message has its time to come to its end, as the body of a request: it is counted while it is read. */
-  #watchMessage(): void {
-    if (this.#reader.message <= LONG) {
-      clearTimeout(this.#unfinished);
-      this.#unfinished = undefined;
-      return;
-    }
-    this.#unfinished ??= setTimeout(() => {
-      this.#unfinished = undefined;
-      if (this.#paused) this.#watchMessage();
-      else this.close(1013, "the rest of a message did not come in time");
-    }, MESSAGE_LIMIT);
-  }
-
-  /** What waits here to be read or to be written, as far as it is more than a trifle. */
-  #count(): void {
-    let received = this.#reader.held + (this.#delayed?.text.length ?? 0);
-    for (const chunk of this.#chunks) received += chunk.length;
-    this.#part.set(this.#outbox.weight + received + this.#charged);
-    this.#unread.set(this.#outbox.weight);
-    this.#watchMessage();
-  }
-
-  #handle(message: Message): void {
-    switch (message.type) {
-      case "text":
-        if (this.#state === "open") this.events.text(message.text);
-        return;
-      case "ping":
-        if (this.#state === "open") this.#outbox.send(encodeFrame(OPCODE.pong, message.payload));
-        return;
-      case "pong":
-        return;
-      case "close":
-        if (this.#state === "open") this.#outbox.send(encodeClose(message.code));
-        this.#finish();
-    }
-  }
-
-  /** The peer broke the protocol: nothing more it sends has a meaning. */
-  #fail(code: number, reason: string): void {
-    if (this.#state === "open") this.#outbox.send(encodeClose(code, reason));
-    this.#finish();
-  }
-
-  /** Ends our side. What still arrives is read and dropped: closing over unread data would reset the connection. */
-  #finish(): void {
-    this.#outbox.end();
-    this.#leave("over");
-  }
-
-  #cutOff(): void {
-    this.socket.destroy();
-    this.#leave("over");
-  }
-
-  #leave(state: "closing" | "over"): void {
-    const first = this.#state === "open";
-    this.#state = state;
-    this.#part.finished();
-    if (state === "over") {
-      this.#chunks = [];
-      this.#delayed = undefined;
-    }
-    this.#readAgain();
-    if (!first) return;
-    this.#timer = setTimeout(() => this.socket.destroy(), this.#closing);
-    this.events.gone();
-  }
-
-  #release(): void {
-    this.#outbox.close();
-    this.#part.close();
-    this.#unread.close();
-    this.#leave("over");
-    clearTimeout(this.#timer);
-    clearTimeout(this.#unfinished);
+    super(socket, protocol, limits);
   }
 }

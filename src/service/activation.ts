@@ -1,6 +1,6 @@
 /**
  * Sockets handed over by the service manager, see sd_listen_fds(3): LISTEN_FDS of them, from descriptor 3 on, meant for the
- * process LISTEN_PID. Their names (LISTEN_FDNAMES) say nothing we need.
+ * process LISTEN_PID. Their names (LISTEN_FDNAMES) tell which of them are for other binders: `--rpc-server sd:NAME`.
  */
 import { closeSync } from "node:fs";
 import { DECIMAL } from "../config/ranges.ts";
@@ -10,20 +10,26 @@ import { closeOnExec, isListening } from "../../ffi/sockets.ts";
 const FIRST = 3;
 const MOST_SOCKETS = 64;
 
+export interface Inherited {
+  readonly fd: number;
+  /** `unknown` where it has none. */
+  readonly name: string;
+}
+
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /** The descriptors, checked; empty when there are none for us. Throws an Error that says what to change in the unit. */
-export function inheritedSockets(env: Environment = process.env, pid = process.pid): number[] {
+export function inheritedSockets(env: Environment = process.env, pid = process.pid): Inherited[] {
   const fds = handedOver(env, pid);
   for (const fd of fds) closeOnExec(fd);
-  return checked(fds);
+  return named(checked(fds), env);
 }
 
 /** Those of another process, as descriptors of this one. All or none. */
-export function takeSockets({ pid, pidfd }: Process, env: Environment): number[] {
+export function takeSockets({ pid, pidfd }: Process, env: Environment): Inherited[] {
   const fds = takeDescriptors(pidfd, handedOver(env, pid));
   try {
-    return checked(fds);
+    return named(checked(fds), env);
   } catch (error) {
     for (const fd of fds) closeSync(fd);
     throw error;
@@ -39,6 +45,11 @@ function handedOver(env: Environment, pid: number): number[] {
     );
   }
   return Array.from({ length: count }, (_, i) => FIRST + i);
+}
+
+function named(fds: readonly number[], env: Environment): Inherited[] {
+  const names = (env["LISTEN_FDNAMES"] ?? "").split(":");
+  return fds.map((fd, i) => ({ fd, name: names[i] || "unknown" }));
 }
 
 function checked(fds: number[]): number[] {

@@ -6,10 +6,13 @@ import { frames } from "./frames.ts";
 import { launcher } from "./launcher.ts";
 import { outputs } from "./output.ts";
 import { restRequests } from "./rest.ts";
+import { packets, wsapi } from "./rpc.ts";
 import type { Target } from "./target.ts";
 
 export const targets: readonly Target[] = [
   frames,
+  packets,
+  wsapi,
   restRequests,
   config,
   argv,

@@ -35,6 +35,9 @@ const PROTOCOL = "Sec-WebSocket-Protocol";
 const table: [string, Parameters<typeof shake>, number][] = [
   ["a list of sub-protocols", [{ [PROTOCOL]: "foo, x-afb-ws-json1" }], 101],
   ["no sub-protocol", [{ [PROTOCOL]: undefined }], 101],
+  ["the packets of other binders", [{ Upgrade: "x-afb-rpc" }], 101],
+  ["these in frames", [{ [PROTOCOL]: "x-afb-ws-rpc" }], 101],
+  ["these from a page of another site", [{ Upgrade: "x-afb-rpc", Origin: "http://evil" }], 403],
   ["unknown sub-protocols only", [{ [PROTOCOL]: "foo, bar" }], 412],
   ["query", [{}, { url: "/api?x-afb-token=HELLO" }], 101],
   ["other path", [{}, { url: "/apis" }], 404],

@@ -220,8 +220,29 @@ export class RawClient {
     );
   }
 
+  /** What has come, as soon as that is so many bytes; undefined at the end. */
+  bytes(least: number): Promise<Buffer | undefined> {
+    return this.#until(() =>
+      this.#buffer.length < least ? undefined : this.#take(this.#buffer.length),
+    );
+  }
+
   /** The next frame; undefined at the end. */
   async frame(): Promise<Received | undefined> {
+    const { opcode = 0, payload } = (await this.#frame()) ?? {};
+    if (!payload) return undefined;
+    if (opcode !== 8) return { opcode, text: payload.toString(), code: undefined };
+    const code = payload.length >= 2 ? payload.readUInt16BE(0) : undefined;
+    return { opcode, text: payload.subarray(2).toString(), code };
+  }
+
+  /** Of the next binary frame; undefined where there is none. */
+  async payload(): Promise<Buffer | undefined> {
+    const { opcode, payload } = (await this.#frame()) ?? {};
+    return opcode === 2 ? payload : undefined;
+  }
+
+  #frame(): Promise<{ opcode: number; payload: Buffer } | undefined> {
     return this.#until(() => {
       if (this.#buffer.length < 2) return undefined;
       const length7 = (this.#buffer[1] ?? 0) & 0x7f;
@@ -236,9 +257,7 @@ export class RawClient {
       if (this.#buffer.length < header + length) return undefined;
       const opcode = (this.#buffer[0] ?? 0) & 0x0f;
       const payload = this.#take(header + length).subarray(header);
-      if (opcode !== 8) return { opcode, text: payload.toString(), code: undefined };
-      const code = payload.length >= 2 ? payload.readUInt16BE(0) : undefined;
-      return { opcode, text: payload.subarray(2).toString(), code };
+      return { opcode, payload };
     });
   }
 

@@ -288,5 +288,6 @@ const isEmpty = ({ body }: RequestHead): boolean => body.kind === "length" && bo
 
 /** Only these: curl offers HTTP/2 by the same header (Upgrade: h2c). */
 function asksForWebSocket({ headers }: RequestHead): boolean {
-  return headers.get("upgrade")?.toLowerCase().includes("websocket") ?? false;
+  const upgrade = headers.get("upgrade")?.toLowerCase() ?? "";
+  return upgrade.includes("websocket") || upgrade === "x-afb-rpc";
 }

@@ -1,0 +1,30 @@
+/** On whose behalf an importer calls: `UID:GID:PID-LABEL`, numbers in hexadecimal. WSAPI importers say it in every call. */
+import type { UserIds } from "../api/client.ts";
+import type { Grants } from "../api/privileges.ts";
+import { AfbError } from "../errors.ts";
+import { userNamed } from "../server/peer.ts";
+
+/** Those that let a peer speak for others, by the names of both platforms. */
+export const ON_BEHALF = [
+  "urn:redpesk:permission:*:partner:on-behalf-credentials",
+  "urn:AGL:permission:*:partner:on-behalf-credentials",
+] as const;
+
+const CREDS = /^([0-9a-f]{1,8}):([0-9a-f]{1,8}):([0-9a-f]{1,8})(?:-.*)?$/is;
+
+/**
+ * The user that is named; undefined where that is nobody.
+ * @param peer what the importer itself may do. Throws AfbError where it may not speak for others, or says nothing that can be read
+ */
+export function onBehalf(creds: string, peer: Grants): UserIds | undefined {
+  const { privileges } = peer;
+  if (privileges !== "all" && !ON_BEHALF.some((privilege) => privileges.has(privilege)))
+    throw new AfbError(
+      "insufficient-scope",
+      `calls on behalf of others need the privilege ${ON_BEHALF[0]}`,
+    );
+  const [, uid, gid, pid] = CREDS.exec(creds) ?? [];
+  if (uid === undefined || gid === undefined || pid === undefined)
+    throw new AfbError("internal-error", "who calls is not written as UID:GID:PID-LABEL");
+  return userNamed(parseInt(uid, 16), parseInt(gid, 16), parseInt(pid, 16));
+}

@@ -1,0 +1,177 @@
+/** Where importers come in: listeners, with places of their own, and memory that all of them share. */
+import { createServer, type Server as NetServer, type Socket } from "node:net";
+import { limitReceiving, unixPath } from "../../ffi/sockets.ts";
+import type { Granted } from "../api/privileges.ts";
+import type { Registry } from "../api/registry.ts";
+import { findCased } from "../cased.ts";
+import { suggestion } from "../config/nearest.ts";
+import { Guests } from "../server/guests.ts";
+import { listen } from "../server/listen.ts";
+import { descriptorOf, peerOf } from "../server/peer.ts";
+import { peerName } from "../server/peer-name.ts";
+import { Sessions } from "../server/session.ts";
+import { listenUnix } from "../server/unix.ts";
+import type { Upgraded } from "../server/upgrade.ts";
+import { Visitor } from "../server/visitor.ts";
+import { Share } from "../share.ts";
+import type { Server, Shown } from "./address.ts";
+import { speakMessages, speakPackets } from "./connections.ts";
+
+export interface RpcOptions {
+  readonly registry: Registry;
+  readonly granted: Granted;
+  /** Most open connections of one listener. */
+  readonly connections: number;
+  /** Permissions of the files of unix sockets. */
+  readonly mode: number;
+  /** The socket that the service manager gave a name. Throws an Error that says what to do. */
+  readonly inherited: (name: string) => number;
+}
+
+export interface RunningRpc {
+  /** Of each listener: where it is, and what it exports. */
+  readonly places: readonly string[];
+  close(): Promise<void>;
+}
+
+/** Bytes of calls and replies that wait here for all importers together, and those of a usual call, for which nobody waits. */
+const MEMORY = 8 << 20;
+const TRIFLE = 16 << 10;
+/** Bytes of a connection that the kernel keeps, and that are read at once, about. */
+const RECEIVED = 64 * 1024;
+/** Of a close frame: RFC 6455, section 7.4.1. */
+const GOING = 1001;
+/** Milliseconds that open connections have when the server closes. */
+const GRACE = 2_000;
+
+/** Rejects with an Error that says what to do; then nothing listens. */
+export async function startRpc(
+  servers: readonly Server[],
+  options: RpcOptions,
+): Promise<RunningRpc> {
+  const memory = new Share(MEMORY, TRIFLE);
+  const sessions = new Sessions(Math.max(4096, options.connections * 2 * servers.length));
+  const sockets = new Set<Socket>();
+  const open = new Set<Upgraded>();
+  const listeners: NetServer[] = [];
+  const places: string[] = [];
+  const close = async (): Promise<void> => {
+    const closed = listeners.map(
+      (listener) => new Promise<void>((resolve) => listener.close(() => resolve())),
+    );
+    for (const connection of [...open]) connection.close(GOING, "server is closing");
+    const timer = setTimeout(() => sockets.forEach((socket) => socket.destroy()), GRACE);
+    await Promise.all(closed);
+    await Promise.all(
+      [...sockets].map((socket) => new Promise((resolve) => socket.once("close", resolve))),
+    );
+    clearTimeout(timer);
+  };
+  try {
+    for (const server of servers) {
+      const exported = knownApis(server, options.registry);
+      const guests = new Guests(options.connections);
+      let isUnix = server.address.kind === "unix";
+      const listener = createServer({ noDelay: true, allowHalfOpen: true }, (socket) => {
+        sockets.add(socket);
+        socket.on("error", () => socket.destroy());
+        const fd = descriptorOf(socket);
+        if (fd !== undefined) limitReceiving(fd, RECEIVED);
+        const peer = isUnix ? peerOf(socket) : undefined;
+        const name = peerName(socket, peer);
+        const visitor = new Visitor(socket);
+        if (!guests.admit(name, visitor)) {
+          // There are no words for it; who dials again later gets in.
+          socket.on("close", () => sockets.delete(socket));
+          socket.destroy();
+          return;
+        }
+        const part = memory.part();
+        const { registry, granted } = options;
+        const speak = server.speech === "rpc" ? speakPackets : speakMessages;
+        const connection = speak(socket, {
+          ...{ registry, granted, sessions, exported, peer, part },
+          from: { peer: name, connection: visitor },
+          gone: () => open.delete(connection),
+        });
+        open.add(connection);
+        visitor.speaks = connection;
+        socket.on("close", () => {
+          sockets.delete(socket);
+          guests.leave(name, visitor);
+          part.close();
+        });
+      });
+      listeners.push(listener);
+      const place = await listenAt(listener, server, options);
+      isUnix = place.startsWith("unix:");
+      places.push(`${place}: ${exported.map(shown).join(", ")}`);
+    }
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  return { places, close };
+}
+
+/** With the names that the APIs have here. Throws an Error for one that there is not. */
+function knownApis({ uri, exported }: Server, registry: Registry): Shown[] {
+  const names = registry.list().map(({ api }) => api);
+  return exported.map(({ local, remote }) => {
+    if (local === "*") return { local, remote };
+    const name = findCased(local, names);
+    if (name !== undefined) return { local: name, remote };
+    throw new Error(
+      `${uri}: there is no API ${JSON.stringify(local)} to export${suggestion(local, names)} (${names.join(", ")})`,
+    );
+  });
+}
+
+const shown = ({ local, remote = "" }: Shown): string =>
+  local === remote ? local : `${local}@${remote}`;
+
+/** Returns where it listens, for who dials. */
+async function listenAt(
+  listener: NetServer,
+  { address, uri }: Server,
+  { mode, inherited }: RpcOptions,
+): Promise<string> {
+  switch (address.kind) {
+    case "tcp": {
+      const port = await listen(listener, address);
+      return `tcp:${address.host.includes(":") ? `[${address.host}]` : address.host}:${port}`;
+    }
+    case "unix":
+      if (address.path.startsWith("@"))
+        await listenBy(listener, uri, { path: `\0${address.path.slice(1)}` });
+      else await listenUnix(listener, address.path, mode);
+      return `unix:${address.path}`;
+    case "sd": {
+      const fd = inherited(address.name);
+      const path = unixPath(fd);
+      await listenBy(listener, uri, { fd });
+      return path === undefined ? `sd:${address.name}` : `unix:${path}`;
+    }
+  }
+}
+
+function listenBy(
+  listener: NetServer,
+  uri: string,
+  where: { path: string } | { fd: number },
+): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const fail = (error: Error): void => {
+      const used = "code" in error && error.code === "EADDRINUSE";
+      const why = used
+        ? "another program listens there; stop it, or use another name"
+        : error.message;
+      reject(new Error(`cannot listen on ${uri}: ${why}`, { cause: error }));
+    };
+    listener.once("error", fail);
+    listener.listen(where, () => {
+      listener.off("error", fail);
+      resolve();
+    });
+  });
+}
