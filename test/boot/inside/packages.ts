@@ -9,7 +9,7 @@ const DISK = "/dev/nvme1n1";
 const FOLDER = "/usr/lib/spawnbox-test/packages";
 const UNIT = "spawnbox.service";
 const CONFIG = "/etc/spawnbox/spawn-board.json";
-const PING = "http://127.0.0.1:1234/api/monitor/ping";
+const PING = "http://127.0.0.1:1234/openapi.json";
 
 function run(...command: string[]): string {
   const { exitCode, stdout, stderr } = Bun.spawnSync(command);
