@@ -156,6 +156,9 @@ describe.skipIf(!Bun.which("dpkg-deb"))("packages of Debian", () => {
   test.skipIf(!Bun.which("lintian") || !process.env["CI"])(
     "lintian finds nothing but what is said",
     () => {
+      const folded = folder("folded");
+      makeDebs({ ...packed, executable: packed.init }, folded);
+      const deb = (name: string) => join(folded, `${name}_${version}_${debian}.deb`);
       const found = Bun.spawnSync([
         "lintian",
         "--allow-root",

@@ -52,7 +52,12 @@ export function testPlaces(
         [...new Set(all.map(({ kind }) => kind))],
       );
   }, LIMIT);
-  const known = new Map(readRows().map((row) => [keyOf(row.place, row.user), row]));
+  const kinds = new Set(all.map(({ kind }) => kind));
+  const known = new Map(
+    readRows()
+      .filter(({ kind }) => kinds.has(kind))
+      .map((row) => [keyOf(row.place, row.user), row]),
+  );
   for (const place of all) {
     for (const user of usersOf(place)) {
       const name = keyOf(place.name, user);

@@ -46,7 +46,8 @@ export function writeRows(
   order: readonly string[],
   kinds: readonly Kind[],
 ): void {
-  const key = ({ place, user }: Row) => `${place}\0${user}`;
+  // What imitates a unit has the name of its option, too.
+  const key = ({ kind, place, user }: Known) => `${kind}\0${place}\0${user}`;
   const fresh = new Map(rows.map((row) => [key(row), row]));
   const kept = readRows().filter(
     (row) => !fresh.has(key(row)) && (!kinds.includes(row.kind) || order.includes(row.place)),
