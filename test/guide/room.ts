@@ -38,13 +38,15 @@ script=$(python3 -c 'import json, sys; print(json.load(open("/tmp/package.json")
 
 const SETUP = `
 mount -t tmpfs -o mode=755 tmpfs /run
-mkdir -p /run/lock
+mkdir -p /run/lock /run/project
+# It may lie below what is hidden next.
+mount --bind "$1" /run/project
 mount -t tmpfs -o mode=1777 tmpfs /tmp
 mkdir /tmp/guide /tmp/guide/dist /tmp/bin /tmp/upper /tmp/work
 mount -t overlay etc -o lowerdir=/etc,upperdir=/tmp/upper,workdir=/tmp/work /etc
 touch /tmp/program
-mount --bind "$1/dist/spawnbox" /tmp/program
-cp -R --no-preserve=all "$1/config" "$1/package.json" /tmp/guide
+mount --bind "/run/project/dist/spawnbox" /tmp/program
+cp -R --no-preserve=all "/run/project/config" "/run/project/package.json" /tmp/guide
 chmod +x /tmp/guide/config/*.sh
 cp /tmp/guide/package.json /tmp
 chown -R "$2" /tmp/guide
