@@ -13,7 +13,7 @@ const WORDS: Readonly<Record<Kind, string>> = {
   "units, as they are":
     "Real systemd (252) in a virtual machine with Linux 6.1 and control groups v2, by `systemd-run -p`; where a row names another kernel or hierarchy, there. A `SystemCallFilter=` without `SystemCallErrorNumber=EPERM` kills instead, and nobody can say why.",
   "unit options":
-    "What systemd does for a directive of systemd.exec(5), done to a process, on the kernel of the tests. `ProtectKernelTunables=` and `ProtectKernelLogs=` take the right to a new /proc away where nothing else shows a whole one, as here; systemd 252, above, leaves one that the kernel finds.",
+    "What systemd does for a directive of systemd.exec(5), done to a process, on the kernel of the tests. `ProtectKernelTunables=` and `ProtectKernelLogs=` mask parts of /proc, after which the kernel gives no new one here; under systemd 252, above, it does: for units, those rows count.",
   "kernel settings": "By sysctl(8), where the setting belongs to a namespace.",
   limits: "By setrlimit(2), with CAP_SYS_RESOURCE taken away, so that they hold for root as well.",
   "file systems": "What is mounted, and what is not.",

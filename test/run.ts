@@ -22,9 +22,8 @@ function step(title: string, ...command: string[]): boolean {
  * what others do to all processes of a user, or count of them, does not concern them.
  */
 const BESIDE = /^test\/(api|config|encoders|plan|plugins|server)\//;
-/** But not what serves for real, which it does as several users, nor what looks at the memory of its own process. */
-const APART =
-  /process\.memoryUsage|^import \{[^}]*\b(serve|users)\b[^}]*\} from "\.\.\/served\.ts"/m;
+/** But not what serves for real, which it does as several users. */
+const APART = /^import \{[^}]*\b(serve|users)\b[^}]*\} from "\.\.\/served\.ts"/m;
 
 /**
  * What launches within the process of the tests, as `check` does. From then on orphans come to that process (launch/orphans.ts),
@@ -33,17 +32,25 @@ const APART =
  */
 const WITHIN = /^test\/(launch\/|compat\/|cli\/(check|several)\.|sandbox\/attack-identity\.)/;
 
+/** What looks at the memory of its own process: with a process for each, in which nothing else has left any. */
+const WEIGHS = /process\.memoryUsage/;
+
 /** Files of tests, by the process they run in. */
-function groups(): { first: string[]; then: string[][] } {
+function groups(): { first: string[][]; then: string[][] } {
   const files = [...new Bun.Glob("test/**/*.test.ts").scanSync({ cwd: root })].toSorted();
   const groupOf = (file: string) => {
     if (WITHIN.test(file)) return "within";
-    const isBeside = BESIDE.test(file) && !APART.test(readFileSync(join(root, file), "utf8"));
+    const text = readFileSync(join(root, file), "utf8");
+    if (WEIGHS.test(text)) return "weighs";
+    const isBeside = BESIDE.test(file) && !APART.test(text);
     return isBeside ? "beside" : "alone";
   };
-  const { within = [], beside = [], alone = [] } = Object.groupBy(files, groupOf);
+  const { within = [], weighs = [], beside = [], alone = [] } = Object.groupBy(files, groupOf);
   const exactly = (group: string[]) => group.map((file) => `./${file}`);
-  return { first: exactly(within), then: [exactly(alone), exactly(beside)] };
+  return {
+    first: [...weighs.map((file) => exactly([file])), exactly(within)],
+    then: [exactly(alone), exactly(beside)],
+  };
 }
 
 interface Report {
@@ -99,8 +106,9 @@ try {
   console.log("\n── suites");
   const only = process.argv.slice(2);
   const report = (name: string) => join(scratch, `${name}.xml`);
-  const { first, then } = only.length > 0 ? { first: only, then: [] } : groups();
-  const reports = [await suites(first, report("first"))];
+  const { first, then } = only.length > 0 ? { first: [only], then: [] } : groups();
+  const reports: Report[] = [];
+  for (const [i, files] of first.entries()) reports.push(await suites(files, report(`first-${i}`)));
   const beside = then.map((files, i) => suites(files, report(`${i}`)));
   reports.push(...(await Promise.all(beside)));
   for (const report of reports) {

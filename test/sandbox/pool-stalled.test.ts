@@ -40,7 +40,7 @@ describe.skipIf(!canStall).each(users)("served by %s", (user) => {
     await ready();
     await files.stall();
     let told = 0;
-    const calls = Array.from({ length: 10 }, async () => {
+    const calls = Array.from({ length: 20 }, async () => {
       const { request } = await served.call("a/stalled/sh", { script: "echo fine" });
       told++;
       return request.info;
