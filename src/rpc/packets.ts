@@ -1,5 +1,6 @@
 /** Packets of RPC v3 out of bytes that are cut anywhere, first the hand-shake. Pure: no I/O. */
-import { HEADER, isOperation, parsePacket, type Packet } from "./packet.ts";
+import { parsePacket } from "./parse-packet.ts";
+import { HEADER, isOperation, type Packet } from "./packet.ts";
 import { helloSize, type Offer, OFFER, parseHello, RpcError, SET, type Set } from "./wire.ts";
 
 const EMPTY = Buffer.alloc(0);

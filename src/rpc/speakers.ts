@@ -4,7 +4,8 @@ import { encodeFrame } from "../server/encode.ts";
 import { stringify } from "../server/event-text.ts";
 import { OPCODE } from "../server/frames.ts";
 import type { Speaker } from "./exporter.ts";
-import { encodePacket, type Packet } from "./packet.ts";
+import { encodePacket } from "./encode-packet.ts";
+import type { Packet } from "./packet.ts";
 import { jsonValue, MOST_VALUE, type Value } from "./value.ts";
 import { encodeMessage, type Message } from "./wsapi.ts";
 

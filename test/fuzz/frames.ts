@@ -1,8 +1,9 @@
 /** The frame parser: messages or a FrameError, the same however the bytes are cut. */
 import { FrameError, FrameReader } from "../../src/server/frames.ts";
 import { frame } from "../server/harness.ts";
+import { cutting, readAlike } from "./cuts.ts";
 import { spoil } from "./random.ts";
-import { demand, type Json, type Random, type Target } from "./target.ts";
+import { type Json, type Random, type Target } from "./target.ts";
 
 const LIMIT = 3000;
 const CODES = [1002, 1003, 1007, 1009];
@@ -41,17 +42,8 @@ function read(bytes: Uint8Array, cuts: readonly number[]): unknown[] {
 
 export const frames: Target = {
   name: "frames",
-  make: (random) => ({
-    bytes: Buffer.from(stream(random)).toString("hex"),
-    cuts: random.list(5, () => 1 + random.below(random.pick([3, 200]))),
-  }),
+  make: cutting(stream),
   check(input: Json) {
-    const { bytes, cuts } = input as { bytes: string; cuts: number[] };
-    const data = Buffer.from(bytes ?? "", "hex");
-    const whole = read(data, [data.length]);
-    for (const sizes of [cuts ?? [], [1]]) {
-      const cut = read(data, sizes);
-      demand(Bun.deepEquals(cut, whole), `cut at ${sizes} it reads otherwise`, whole, cut);
-    }
+    readAlike(input, read);
   },
 };

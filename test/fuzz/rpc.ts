@@ -1,11 +1,13 @@
 /** The readers of what other binders send: messages or an RpcError, the same however the bytes are cut, and written as they were read. */
-import { encodePacket, type Packet } from "../../src/rpc/packet.ts";
+import { encodePacket } from "../../src/rpc/encode-packet.ts";
+import type { Packet } from "../../src/rpc/packet.ts";
 import { PacketReader } from "../../src/rpc/packets.ts";
 import { isUnreadable, jsonValue, readValues, TYPE } from "../../src/rpc/value.ts";
 import { type Offer, RpcError, type Set } from "../../src/rpc/wire.ts";
 import { encodeMessage, type Message, parseMessage } from "../../src/rpc/wsapi.ts";
 import { bytesOf, MESSAGES, PACKETS } from "../rpc/fixtures.ts";
 import { hex } from "../rpc/hex.ts";
+import { cutting, readAlike } from "./cuts.ts";
 import { spoil } from "./random.ts";
 import { demand, type Json, type Random, type Target } from "./target.ts";
 
@@ -78,19 +80,9 @@ function again(packet: Packet): Packet | undefined {
 
 export const packets: Target = {
   name: "packets",
-  make: (random) => ({
-    bytes: Buffer.from(stream(random)).toString("hex"),
-    cuts: random.list(5, () => 1 + random.below(random.pick([3, 200]))),
-  }),
+  make: cutting(stream),
   check(input: Json) {
-    const { bytes, cuts } = input as { bytes: string; cuts: number[] };
-    const data = Buffer.from(bytes ?? "", "hex");
-    const whole = read(data, [data.length]);
-    for (const sizes of [cuts ?? [], [1]]) {
-      const cut = read(data, sizes);
-      demand(Bun.deepEquals(cut, whole), `cut at ${sizes} it reads otherwise`, whole, cut);
-    }
-    for (const one of whole) {
+    for (const one of readAlike(input, read)) {
       if (typeof one === "string") continue;
       const packet = one as Packet | Offer | Set;
       if (packet.type === "offer" || packet.type === "set") continue;

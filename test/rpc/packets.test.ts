@@ -1,6 +1,7 @@
 /** Bytes that real binders have sent, read and written; and bytes that nobody should. */
 import { describe, expect, test } from "bun:test";
-import { encodePacket, parsePacket } from "../../src/rpc/packet.ts";
+import { encodePacket } from "../../src/rpc/encode-packet.ts";
+import { parsePacket } from "../../src/rpc/parse-packet.ts";
 import { PacketReader } from "../../src/rpc/packets.ts";
 import { jsonValue, MOST_VALUE, readValue, readValues, TYPE } from "../../src/rpc/value.ts";
 import { encodeOffer, encodeSet, RpcError } from "../../src/rpc/wire.ts";

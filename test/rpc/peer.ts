@@ -3,7 +3,9 @@
  * for another packet, as they take it; so are subscriptions after the reply, an event that is created twice, a second reply.
  */
 import { connect, type Socket } from "node:net";
-import { encodePacket, type Packet, parsePacket } from "../../src/rpc/packet.ts";
+import { encodePacket } from "../../src/rpc/encode-packet.ts";
+import { parsePacket } from "../../src/rpc/parse-packet.ts";
+import type { Packet } from "../../src/rpc/packet.ts";
 import { jsonValue, readValues } from "../../src/rpc/value.ts";
 import { encodeOffer } from "../../src/rpc/wire.ts";
 

@@ -1,6 +1,8 @@
 /** Other binders over the HTTP port: bare packets behind an upgrade, and packets in the frames of a WebSocket. */
 import { expect, test } from "bun:test";
-import { encodePacket, type Packet, parsePacket } from "../../src/rpc/packet.ts";
+import { encodePacket } from "../../src/rpc/encode-packet.ts";
+import { parsePacket } from "../../src/rpc/parse-packet.ts";
+import type { Packet } from "../../src/rpc/packet.ts";
 import { jsonValue, readValues } from "../../src/rpc/value.ts";
 import { encodeOffer } from "../../src/rpc/wire.ts";
 import { binders } from "../../src/cli/mesh.ts";
