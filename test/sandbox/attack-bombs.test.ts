@@ -5,7 +5,7 @@
 import { describe, expect, test } from "bun:test";
 import { PATIENCE, serve, until, type User, users } from "../served.ts";
 import { serving } from "../serving.ts";
-import { acls, api, exterminate, marked, read } from "./attack.ts";
+import { acls, api, exterminate, leftNothing, marked } from "./attack.ts";
 
 /** Each of them fills its limit within milliseconds; `keep` is what the command itself does. */
 const bombs = {
@@ -37,10 +37,6 @@ const sandboxes = (user: User) => [
   ...(user === "root" ? [{ uid: "plain", acls, commands }] : []),
   { uid: "user", acls, namespace: { shares: { user: "disable" } }, commands },
 ];
-/** Of the marked processes those of the command, whose supervisor tells the end before its own. */
-const commandsOf = (marker: string) =>
-  marked(marker).filter((pid) => !read(`/proc/${pid}/cmdline`).startsWith("spawnbox: "));
-
 let bombsSet = 0;
 const bomb = (how: keyof typeof bombs) => {
   const marker = `unpaused-${process.pid}-${bombsSet++}`;
@@ -61,8 +57,7 @@ describe.each(users)("served by %s", (user) => {
           const late = Math.round(performance.now() - begin - BRIEF * 1000);
           console.log(`${user}, ${sandbox}, ${how}: gone ${late} ms after the time-out`);
           expect(status).toMatchObject({ signal: "Killed", info: "timeout" });
-          expect(commandsOf(marker)).toEqual([]);
-          await until("its supervisor is gone, too", () => marked(marker).length === 0);
+          await leftNothing(marker);
         } finally {
           exterminate(marker);
         }
@@ -79,8 +74,7 @@ describe.each(users)("served by %s", (user) => {
           await until("it explodes", () => marked(marker).length > 4);
           await served.call(`a/${sandbox}/long`, { action: "stop", args: { signal: 9 } });
           expect((await reply).response).toMatchObject({ status: { signal: "Killed" } });
-          expect(commandsOf(marker)).toEqual([]);
-          await until("its supervisor is gone, too", () => marked(marker).length === 0);
+          await leftNothing(marker);
         } finally {
           exterminate(marker);
         }

@@ -6,6 +6,7 @@ import {
   childrenOf,
   commands,
   exterminate,
+  leftNothing,
   marked,
   python,
   pythonScript,
@@ -86,7 +87,7 @@ while True: time.sleep(1000) # ${marker}`;
       const { result, ping } = await answering(served, hurt([task]));
       console.log(`${user}, ${how}: worst ping ${Math.round(ping)} ms`);
       expect(result).toEqual([expect.objectContaining(KILLED)]);
-      expect(marked(task.marker)).toEqual([]);
+      await leftNothing(task.marker);
       expect(children()).toEqual([]);
       expect((await served.run("a/plain/sh", { script: "exit 3" })).status.exit).toBe(3);
     },
@@ -104,7 +105,7 @@ while True: time.sleep(1000) # ${marker}`;
       const before = children();
       expect(before).toHaveLength(calm.length + wild.length);
       expect(await hurt(wild)).toEqual(wild.map(() => expect.objectContaining(KILLED)));
-      for (const { marker } of wild) expect(marked(marker)).toEqual([]);
+      for (const { marker } of wild) await leftNothing(marker);
       // Supervisors that lived through it, and nothing else.
       const left = children();
       expect(left).toHaveLength(calm.length);
@@ -113,7 +114,7 @@ while True: time.sleep(1000) # ${marker}`;
       await served.call("a/plain/calm", { action: "stop", args: { signal: "KILL" } });
       for (const task of calm)
         expect(await statusOf(task)).toMatchObject({ signal: "Killed", cause: "stopped" });
-      for (const { marker } of calm) expect(marked(marker)).toEqual([]);
+      for (const { marker } of calm) await leftNothing(marker);
       await childless();
     },
     GUARD,

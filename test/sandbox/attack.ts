@@ -1,8 +1,9 @@
 /** What the attacks share: Python that makes raw system calls inside a sandbox, and a look at processes from outside. */
+import { expect } from "bun:test";
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { landlockAbi } from "../../ffi/landlock.ts";
 import { FD } from "../../ffi/launcher/layout.ts";
-import { isRoot, type Served, serve, type ServeOptions, shell, system } from "../served.ts";
+import { isRoot, type Served, serve, type ServeOptions, shell, system, until } from "../served.ts";
 
 /** A command that runs Python handed in by the test. */
 export const python = {
@@ -79,7 +80,7 @@ export const pythonScript = (script: string) => PRELUDE + script;
 export const scoped = landlockAbi() >= 6;
 
 const pids = () => readdirSync("/proc").filter((name) => /^\d+$/.test(name));
-export const read = (path: string): string => {
+const read = (path: string): string => {
   try {
     return readFileSync(path, "utf8");
   } catch {
@@ -97,6 +98,13 @@ export const marked = (marker: string): string[] =>
       read(`/proc/${pid}/cmdline`).includes(marker) &&
       !"ZX".includes(stateOf(pid) || "X"),
   );
+
+/** Nothing of a command is left now; its supervisor, which has told so, goes by itself. */
+export async function leftNothing(marker: string): Promise<void> {
+  const isSupervisor = (pid: string) => read(`/proc/${pid}/cmdline`).startsWith("spawnbox: ");
+  expect(marked(marker).filter((pid) => !isSupervisor(pid))).toEqual([]);
+  await until("its supervisor is gone, too", () => marked(marker).length === 0);
+}
 
 const groupOf = (stat: string) => Number(/\) \S \d+ (\d+) /.exec(stat)?.[1] ?? 0);
 const ownGroup = groupOf(read("/proc/self/stat"));
