@@ -1,4 +1,5 @@
 /** The built executable, really serving a config on a port of its own, as root or as an ordinary user. */
+import type { Subprocess } from "bun";
 import {
   chmodSync,
   copyFileSync,
@@ -114,6 +115,7 @@ export async function serve(
     rmSync(dir, { recursive: true });
     throw new Error(`the server did not start: ${said}`);
   }
+  void tellWhyItEnded(server);
   const client = await connect(`${url.replace("http", "ws")}/api`);
   const call = (method: string, args: unknown = null) => client.call(method, args);
   return {
@@ -138,6 +140,14 @@ export async function serve(
       rmSync(dir, { recursive: true });
     },
   };
+}
+
+/** Prints the last words of a server that nobody has told to end: else the tests only see that nobody answers. */
+async function tellWhyItEnded(server: Subprocess<"ignore", "pipe", "pipe">): Promise<void> {
+  const said = await server.stderr.text();
+  await server.exited;
+  if (server.signalCode === "SIGKILL" || server.exitCode === 0) return;
+  console.error(`the server ended (${server.signalCode ?? server.exitCode}):\n${said.slice(-4000)}`);
 }
 
 /** Reads until the pattern appears; undefined when the stream ends first. The stream goes on being read. */
