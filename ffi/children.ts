@@ -62,7 +62,7 @@ export function killNow(pid: number): boolean {
 
 /**
  * The children, and where the kernel does not list them (CONFIG_PROC_CHILDREN), all processes. Those whom a dying process hands
- * over are on the list before it is dead for {@link stateOfChild}.
+ * over are on the list before it is dead for {@link stateOfChild}. Throws EMFILE, ENFILE and ENOMEM.
  */
 export function listChildren(): number[] {
   // Each thread has its own.
@@ -80,7 +80,10 @@ function childrenOf(thread: string): number[] | undefined {
       .filter(Boolean)
       .map(Number);
   } catch (error) {
-    if (error instanceof Error && "code" in error) return undefined;
-    throw error;
+    const code = error instanceof Error && "code" in error ? error.code : undefined;
+    // Without a descriptor that is left nobody can tell.
+    if (code === undefined || code === "EMFILE" || code === "ENFILE" || code === "ENOMEM")
+      throw error;
+    return undefined;
   }
 }

@@ -147,7 +147,9 @@ async function tellWhyItEnded(server: Subprocess<"ignore", "pipe", "pipe">): Pro
   const said = await server.stderr.text();
   await server.exited;
   if (server.signalCode === "SIGKILL" || server.exitCode === 0) return;
-  console.error(`the server ended (${server.signalCode ?? server.exitCode}):\n${said.slice(-4000)}`);
+  console.error(
+    `the server ended (${server.signalCode ?? server.exitCode}):\n${said.slice(-4000)}`,
+  );
 }
 
 /** Reads until the pattern appears; undefined when the stream ends first. The stream goes on being read. */

@@ -18,6 +18,7 @@ import {
   sessionOf,
   stateOfChild,
 } from "../../ffi/children.ts";
+import { isExhaustion } from "../errors.ts";
 
 /** Milliseconds of work between turns of the event loop, however many there are. */
 const TURN = 4;
@@ -69,7 +70,13 @@ export function sweepOrphans(): Promise<void> {
 async function sweep(): Promise<void> {
   let before = -1;
   for (let nap = 1; ;) {
-    const { alive, dead } = await round();
+    const found = await round().catch(onlyExhaustion);
+    if (!found) {
+      // Nobody is let live because no descriptor is left to find them with.
+      await Bun.sleep(LONGEST_NAP);
+      continue;
+    }
+    const { alive, dead } = found;
     if (alive === 0 && dead.length === 0) return;
     // All that is on the list was dead before it was made, so there are no heirs that are not on it.
     if ((alive === 0 && dead.length === before) || dead.length >= MOST_DEAD) {
@@ -81,6 +88,10 @@ async function sweep(): Promise<void> {
     before = dead.length;
     if (alive > 0) await Bun.sleep(nap);
   }
+}
+
+function onlyExhaustion(error: unknown): undefined {
+  if (!(error instanceof Error && "code" in error && isExhaustion(error.code))) throw error;
 }
 
 async function round(): Promise<{ alive: number; dead: number[] }> {

@@ -1,5 +1,6 @@
 /** The processes of a task besides its command, from proc_pid_task_children(5). */
 import { readdirSync, readFileSync } from "node:fs";
+import { errnoOf } from "./cgroup/files.ts";
 
 /** Of a fork bomb it does not matter how many there are, and nobody is to wait while they are counted. */
 const MOST = 256;
@@ -35,9 +36,9 @@ function childrenOf(pid: number): number[] {
         .map(Number),
     );
   } catch (error) {
-    // It has gone meanwhile, or is hidden (hidepid), or this kernel does not tell.
-    const code = error instanceof Error && "code" in error ? error.code : undefined;
-    if (code === "ENOENT" || code === "ESRCH" || code === "EACCES" || code === "EPERM") return [];
-    throw error;
+    // It has gone meanwhile, or is hidden (hidepid), or this kernel does not tell, or no descriptor is left to read it with: a
+    // number is missing then, and nothing that ends a task waits for it.
+    errnoOf(error);
+    return [];
   }
 }

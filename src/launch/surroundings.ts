@@ -12,9 +12,17 @@ let mountinfo: number | undefined;
 /** How often the mount table was found changed. */
 let changes = 0;
 
-/** Told by the kernel, not read: another file system in the place of one looks the same in the table. */
-function mountTable(): number {
-  mountinfo ??= openSync("/proc/self/mountinfo", constants.O_RDONLY | 0o2000000);
+/**
+ * Told by the kernel, not read: another file system in the place of one looks the same in the table. undefined where it cannot be
+ * opened, as without a descriptor that is left.
+ */
+function mountTable(): number | undefined {
+  try {
+    mountinfo ??= openSync("/proc/self/mountinfo", constants.O_RDONLY | 0o2000000);
+  } catch (error) {
+    errnoOf(error);
+    return undefined;
+  }
   if (haveMountsChanged(mountinfo)) changes++;
   return changes;
 }
@@ -30,7 +38,8 @@ export async function surroundingsOf({ policy }: Plan): Promise<string | undefin
   const paths = mounts.flatMap((step) => (step.kind === "bind" ? [step.asked ?? step.source] : []));
   paths.push(...(policy.landlock?.hosts ?? []));
   if (policy.joinNet !== undefined) paths.push(policy.joinNet);
-  const table = policy.namespaces.has("mount") ? `${mountTable()}` : "";
+  const table = policy.namespaces.has("mount") ? mountTable() : "";
+  if (table === undefined) return undefined;
   // A minimal /dev has some devices more than once.
   const files = paths.length > 0 ? await filesAt([...new Set(paths)]) : [];
   return files && [table, ...files].join(" ");

@@ -12,14 +12,23 @@ const EACH = 200;
 const SMALL = 112 << 20;
 const GROWTH = 24 << 20;
 
+/** undefined where it cannot be told: the runtime opens a file of /proc for it, and no descriptor may be left. */
+function rss(): number | undefined {
+  try {
+    return process.memoryUsage.rss();
+  } catch {
+    return undefined;
+  }
+}
+
 /** Returns a function that ends it. */
 export function keepSmall(): () => void {
   let after = 0;
   const look = (): void => {
-    const now = process.memoryUsage.rss();
-    if (now < SMALL || now - after < GROWTH) return;
+    const now = rss();
+    if (now === undefined || now < SMALL || now - after < GROWTH) return;
     Bun.gc(true);
-    after = process.memoryUsage.rss();
+    after = rss() ?? now;
   };
   const timer = setInterval(look, EACH);
   timer.unref();

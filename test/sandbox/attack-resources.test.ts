@@ -27,6 +27,8 @@ import {
   python,
   pythonScript,
   canLookInside,
+  isSupervisor,
+  leftNothing,
 } from "./attack.ts";
 
 const bomb = `
@@ -63,6 +65,7 @@ const config = api(
         timeout,
         limits: { nproc: 64 },
       })),
+      { ...python, uid: "late", timeout: 1 },
       { ...python, uid: "memory", limits: { as: "256M" } },
       { ...python, uid: "cpu", limits: { cpu: 1 } },
       { ...python, uid: "files", limits: { nofile: 32, fsize: "64K" } },
@@ -194,6 +197,37 @@ print(os.write(fd, bytes(100000)), attempt(os.write, fd, b"x"))`,
       limit("nofile", `${before}:`);
       expect((await attempts(sandbox, 6)).map(clean)).toEqual(Array(6).fill(true));
       await until("descriptors are closed", () => [...open()].length <= held + 2);
+    },
+    60_000 * PATIENCE,
+  );
+
+  test.if(canLookInside).each(["plain", "full"])(
+    "[exhaustion] out of file descriptors, what runs is timed out, stopped and swept, and the server lives: %s",
+    async (sandbox) => {
+      const before = soft("nofile");
+      const marker = `no-descriptor-${process.pid}-${sandbox}`;
+      const long = { script: `sleep 100 & sleep 100; : ${marker}` };
+      const late = served.run(`a/${sandbox}/late`, {
+        script: `import time; time.sleep(100) # ${marker}`,
+      });
+      const [stopped, orphaned] = [0, 1].map(() => served.run(`a/${sandbox}/sh`, long));
+      await until("all run", () => marked(marker).filter((pid) => !isSupervisor(pid)).length >= 3);
+      limit("nofile", "3:");
+      try {
+        expect((await late).status).toMatchObject({ signal: "Killed", info: "timeout" });
+        const supervisors = marked(marker).filter(isSupervisor);
+        expect(supervisors.length).toBeGreaterThanOrEqual(2);
+        Bun.spawnSync(["kill", "-s", "KILL", supervisors.at(-1) ?? ""]);
+        await served.call(`a/${sandbox}/sh`, { action: "stop" });
+        // The server looks at its memory, and at what it has to sweep.
+        await Bun.sleep(1000);
+        expect((await served.call("a/ping")).request.status).toBe("success");
+      } finally {
+        limit("nofile", `${before}:`);
+      }
+      for (const task of [stopped, orphaned]) expect((await task)?.status).toHaveProperty("signal");
+      await leftNothing(marker);
+      expect((await attempts(sandbox, 6)).map(clean)).toEqual(Array(6).fill(true));
     },
     60_000 * PATIENCE,
   );

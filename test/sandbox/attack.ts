@@ -99,9 +99,11 @@ export const marked = (marker: string): string[] =>
       !"ZX".includes(stateOf(pid) || "X"),
   );
 
+/** Whether a process that is {@link marked} is the launcher over a command. */
+export const isSupervisor = (pid: string) => read(`/proc/${pid}/cmdline`).startsWith("spawnbox: ");
+
 /** Nothing of a command is left now; its supervisor, which has told so, goes by itself. */
 export async function leftNothing(marker: string): Promise<void> {
-  const isSupervisor = (pid: string) => read(`/proc/${pid}/cmdline`).startsWith("spawnbox: ");
   expect(marked(marker).filter((pid) => !isSupervisor(pid))).toEqual([]);
   await until("its supervisor is gone, too", () => marked(marker).length === 0);
 }

@@ -66,8 +66,13 @@ class OneTaskGroup implements TaskGroup {
     readonly onEnd: (gone: boolean) => void,
   ) {}
 
+  /** Where that fails, as without a descriptor that is left, {@link end} does it: the supervisor is told to kill all the same. */
   kill(): void {
-    killTree(this.path);
+    try {
+      killTree(this.path);
+    } catch (error) {
+      errnoOf(error);
+    }
   }
 
   async end(): Promise<GroupUsage> {

@@ -1,6 +1,7 @@
 /** Ending what lives in a group and its subgroups, and removing them. */
 import { readdirSync, rmdirSync } from "node:fs";
 import { join } from "node:path";
+import { isExhaustion } from "../../errors.ts";
 import { counters, errnoOf, put, words } from "./files.ts";
 
 /** Kills every process of the group and its subgroups. A group that is gone has none. */
@@ -62,15 +63,25 @@ function removed(group: string): boolean {
   return true;
 }
 
+/** Removes the group, or kills what is left in it. False also while there is too little of something to do so. */
+function tried(group: string): boolean {
+  try {
+    if (tryRemove(group)) return true;
+    if (counters(group, "cgroup.events")["populated"] !== 0) killTree(group);
+  } catch (error) {
+    if (!isExhaustion(errnoOf(error))) throw error;
+  }
+  return false;
+}
+
 /**
  * Kills what is left and removes the group, once the kernel has taken the dead apart: at most `limit` ms.
  * @returns whether it is gone
  */
 export async function endTree(group: string, limit: number): Promise<boolean> {
   const end = performance.now() + limit;
-  for (let pause = 1; !tryRemove(group); pause = Math.min(pause * 2, 50)) {
+  for (let pause = 1; !tried(group); pause = Math.min(pause * 2, 50)) {
     if (performance.now() > end) return false;
-    if (counters(group, "cgroup.events")["populated"] !== 0) killTree(group);
     // The kernel has an event for this, but through fs.watch it costs more than the usual single pause.
     await Bun.sleep(pause);
   }
