@@ -19,7 +19,7 @@ export const SUBCOMMANDS: Subcommands = {
   },
   compile: {
     about: "compile configs into a plan file, for this or the other architecture",
-    load: () => import("./cli/compile-file.ts"),
+    load: () => import("./cli/compile.ts"),
   },
   call: { about: "call a verb of a running server", load: () => import("./cli/call.ts") },
   install: {

@@ -12,6 +12,8 @@ const ROOMS: readonly (readonly string[])[] = [
   ["main"],
   ["make"],
   ["cli"],
+  ["serve"],
+  ["command-line"],
   ["manual"],
   ["guide"],
   ["install", "boot", "doctor"],

@@ -2,11 +2,11 @@
 import { resolve } from "node:path";
 import { connect, ConnectionError } from "../client.ts";
 import { indented } from "../visible.ts";
-import { CallSession, type Invocation, RAW } from "./call-session.ts";
+import { CallSession, type Invocation, RAW } from "../command-line/call-session.ts";
 import type { Manual } from "../manual/manual.ts";
 import { readWithOperands } from "../manual/options.ts";
-import { TOKEN, tokenOf } from "./token-option.ts";
-import { parseCall, UsageError, withOptions } from "./usage.ts";
+import { TOKEN, tokenOf } from "../command-line/token-option.ts";
+import { parseCall, UsageError, withOptions } from "../command-line/usage.ts";
 
 const OPTIONS = {
   url: {

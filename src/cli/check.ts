@@ -2,12 +2,12 @@
 import { problemLine } from "../config/problem.ts";
 import { lookingOnly, thisMachine } from "../plan/machine.ts";
 import type { ApiPlan, Plan } from "../plan/plan.ts";
-import { ACCESS, load } from "./access-option.ts";
-import { SOURCE, type Source, sourceOf } from "./config-option.ts";
-import { examine } from "./examine.ts";
+import { ACCESS, load } from "../serve/access.ts";
+import { SOURCE, type Source, sourceOf } from "../command-line/config-option.ts";
+import { examine } from "../command-line/examine.ts";
 import type { Manual } from "../manual/manual.ts";
 import { readWithOperands } from "../manual/options.ts";
-import { UsageError, withOptions } from "./usage.ts";
+import { UsageError, withOptions } from "../command-line/usage.ts";
 
 const OPTIONS = {
   ...SOURCE,

@@ -4,9 +4,9 @@ import { SHELLS } from "../manual/completion/shells.ts";
 import { commandsOf } from "../manual/program.ts";
 import type { Manual } from "../manual/manual.ts";
 import { readWithOperands } from "../manual/options.ts";
-import { printText } from "./print.ts";
+import { printText } from "../command-line/print.ts";
 import type { Subcommands } from "../manual/subcommand.ts";
-import { UsageError, withOptions } from "./usage.ts";
+import { UsageError, withOptions } from "../command-line/usage.ts";
 
 const NAMES = Object.keys(SHELLS);
 

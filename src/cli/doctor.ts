@@ -5,12 +5,12 @@ import type { Feature } from "../doctor/feature.ts";
 import { hostFeatures } from "../doctor/host.ts";
 import { probeFeatures } from "../doctor/probes.ts";
 import { lookingOnly, thisMachine } from "../plan/machine.ts";
-import { apisOf } from "./compile.ts";
-import { type Examined, examine } from "./examine.ts";
-import { SOURCE, type Source, sourceOf } from "./config-option.ts";
+import { apisOf } from "../command-line/apis.ts";
+import { type Examined, examine } from "../command-line/examine.ts";
+import { SOURCE, type Source, sourceOf } from "../command-line/config-option.ts";
 import type { Manual } from "../manual/manual.ts";
 import { readOptions } from "../manual/options.ts";
-import { withOptions } from "./usage.ts";
+import { withOptions } from "../command-line/usage.ts";
 
 const OPTIONS = {
   ...SOURCE,

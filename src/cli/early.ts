@@ -5,9 +5,9 @@ import { Handover } from "../boot/handover.ts";
 import { ANNOUNCEMENT, CONTROL, EARLY_CONFIGS, earlyConfigs } from "../boot/places.ts";
 import type { Manual } from "../manual/manual.ts";
 import { readOptions } from "../manual/options.ts";
-import { optionsOf, SERVE, type ServeOptions } from "./serve-options.ts";
+import { optionsOf, SERVE, type ServeOptions } from "../serve/options.ts";
 import { serve } from "./serve.ts";
-import { withOptions } from "./usage.ts";
+import { withOptions } from "../command-line/usage.ts";
 
 const OPTIONS = {
   "ready-fd": {

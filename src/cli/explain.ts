@@ -6,13 +6,13 @@ import { ConfigError, type Problem } from "../config/problem.ts";
 import { explain } from "../plan/explain.ts";
 import { type Exposure, exposure, fixLine, improvements } from "../plan/exposure.ts";
 import { type ApiPlan, launchable, type Plan } from "../plan/plan.ts";
-import { apisOf } from "./compile.ts";
-import { examine } from "./examine.ts";
-import { neededSource, SOURCE, type Source, sourceOf } from "./config-option.ts";
+import { apisOf } from "../command-line/apis.ts";
+import { examine } from "../command-line/examine.ts";
+import { neededSource, SOURCE, type Source, sourceOf } from "../command-line/config-option.ts";
 import type { Manual } from "../manual/manual.ts";
 import { readWithOperands } from "../manual/options.ts";
 import { visible } from "../visible.ts";
-import { UsageError, withOptions } from "./usage.ts";
+import { UsageError, withOptions } from "../command-line/usage.ts";
 
 const OPTIONS = {
   ...SOURCE,

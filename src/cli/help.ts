@@ -4,9 +4,9 @@ import { page, pagerOf } from "../guide/pager.ts";
 import { type Look, terminalText } from "../guide/terminal.ts";
 import { helpOf, type Manual } from "../manual/manual.ts";
 import { readWithOperands } from "../manual/options.ts";
-import { printText } from "./print.ts";
+import { printText } from "../command-line/print.ts";
 import type { Subcommands } from "../manual/subcommand.ts";
-import { UsageError, withOptions } from "./usage.ts";
+import { UsageError, withOptions } from "../command-line/usage.ts";
 
 export const manual: Manual = {
   name: "spawnbox help",

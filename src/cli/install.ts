@@ -16,7 +16,7 @@ import { isThere, place, type Placed, placeOf, refuseMasked, remove } from "../i
 import { run as must } from "../install/run.ts";
 import type { Manual } from "../manual/manual.ts";
 import { readOptions } from "../manual/options.ts";
-import { UsageError, withOptions } from "./usage.ts";
+import { UsageError, withOptions } from "../command-line/usage.ts";
 
 const OPTIONS = {
   early: {

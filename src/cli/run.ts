@@ -10,12 +10,12 @@ import { explain } from "../plan/explain.ts";
 import { Refused } from "../errors.ts";
 import { deniedByFilter } from "../unexpected.ts";
 import { indented } from "../visible.ts";
-import { type Caller, CallSession, type Invocation, RAW } from "./call-session.ts";
-import { apisOf } from "./compile.ts";
-import { neededSource, SOURCE, type Source } from "./config-option.ts";
+import { type Caller, CallSession, type Invocation, RAW } from "../command-line/call-session.ts";
+import { apisOf } from "../command-line/apis.ts";
+import { neededSource, SOURCE, type Source } from "../command-line/config-option.ts";
 import type { Manual } from "../manual/manual.ts";
 import { readWithOperands } from "../manual/options.ts";
-import { parseCall, withOptions } from "./usage.ts";
+import { parseCall, withOptions } from "../command-line/usage.ts";
 
 const OPTIONS = { ...SOURCE, ...RAW } as const;
 

@@ -4,7 +4,7 @@ import { configJsonSchema, fileJsonSchema } from "../config/jsonschema.ts";
 import { referenceMarkdown } from "../config/reference.ts";
 import type { Manual } from "../manual/manual.ts";
 import { readOptions, type Values } from "../manual/options.ts";
-import { withOptions } from "./usage.ts";
+import { withOptions } from "../command-line/usage.ts";
 
 const OPTIONS = {
   access: { text: "of access files (serve --access) instead" },

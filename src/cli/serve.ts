@@ -18,13 +18,13 @@ import { createReloads, type ReloadResult } from "../service/reload.ts";
 import { changesOf, reloadVerb } from "../service/reload-verb.ts";
 import { version } from "../version.ts";
 import { indented, visible } from "../visible.ts";
-import { load, type Loaded } from "./access-option.ts";
-import { become, type Reloaded, type Serving } from "./become.ts";
-import { joinEarly } from "./join.ts";
-import { binders, importsOf, Mesh, sorted } from "./mesh.ts";
-import { type Room, roomFor } from "./room.ts";
-import { manual, parseServe, type ServeOptions } from "./serve-options.ts";
-import { withOptions } from "./usage.ts";
+import { load, type Loaded } from "../serve/access.ts";
+import { become, type Reloaded, type Serving } from "../serve/become.ts";
+import { joinEarly } from "../serve/join.ts";
+import { binders, importsOf, Mesh, sorted } from "../serve/mesh.ts";
+import { type Room, roomFor } from "../serve/room.ts";
+import { manual, parseServe, type ServeOptions } from "../serve/options.ts";
+import { withOptions } from "../command-line/usage.ts";
 
 export { manual };
 

@@ -2,7 +2,7 @@
 import { hashOf, makeToken } from "../access/token.ts";
 import type { Manual } from "../manual/manual.ts";
 import { readWithOperands } from "../manual/options.ts";
-import { UsageError, withOptions } from "./usage.ts";
+import { UsageError, withOptions } from "../command-line/usage.ts";
 
 const OPTIONS = {
   info: { argument: "TEXT", text: "who or what the token is for" },

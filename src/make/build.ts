@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { putEntry } from "../../ffi/entry/patch.ts";
 import { type Arch, buildLauncher, hostArch, launcherFile } from "../../ffi/launcher/build.ts";
-import { commandLine, UsageError } from "../cli/usage.ts";
+import { commandLine, UsageError } from "../command-line/usage.ts";
 
 const root = join(import.meta.dir, "../..");
 

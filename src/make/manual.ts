@@ -7,7 +7,7 @@ import { dirname, join } from "node:path";
 import { hostArch, launcherFile } from "../../ffi/launcher/build.ts";
 import { helpOf, type Manual } from "../manual/manual.ts";
 import { readWithOperands } from "../manual/options.ts";
-import { commandLine, UsageError } from "../cli/usage.ts";
+import { commandLine, UsageError } from "../command-line/usage.ts";
 import { SHELLS } from "../manual/completion/shells.ts";
 import { configPage, programPage } from "../manual/pages.ts";
 import { type Command, commandsOf } from "../manual/program.ts";

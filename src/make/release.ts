@@ -25,7 +25,7 @@ import {
   runtimes,
   sha512hex,
 } from "./packages.ts";
-import { commandLine } from "../cli/usage.ts";
+import { commandLine } from "../command-line/usage.ts";
 import { compress, pack, run } from "./archive.ts";
 import { makeDebs } from "./deb.ts";
 import { copyright } from "./licences.ts";

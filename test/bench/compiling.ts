@@ -3,7 +3,7 @@
  * compiles once, with cold code, and the memory of others must not be in the picture.
  */
 import { heapStats } from "bun:jsc";
-import { compileConfigs } from "../../src/cli/compile.ts";
+import { compileConfigs } from "../../src/command-line/apis.ts";
 import { manyCommands } from "./configs.ts";
 import { captured } from "./processes.ts";
 import type { Scratch } from "./scratch.ts";

@@ -1,6 +1,6 @@
 /** The main table: one command, started in every way there is. */
 import { createRegistry } from "../../src/api/registry.ts";
-import { compileConfigs } from "../../src/cli/compile.ts";
+import { compileConfigs } from "../../src/command-line/apis.ts";
 import { connect } from "../../src/client.ts";
 import { Launching } from "../../src/launch/launching.ts";
 import { inProcess, linesOf, overRest, overWebSocket } from "./calls.ts";

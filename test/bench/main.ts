@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { cpus, release } from "node:os";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
-import { commandLine, UsageError } from "../../src/cli/usage.ts";
+import { commandLine, UsageError } from "../../src/command-line/usage.ts";
 import { measureBooting, printBooting } from "./booting.ts";
 import { measureCompiling, printCompiling } from "./compiling.ts";
 import { benchConfig, uid } from "./configs.ts";

@@ -11,14 +11,21 @@ export interface Run {
   readonly initramfs?: true;
   /** Has the Debian packages on its second disk, instead of the suites. */
   readonly packages?: true;
+  /** Only asked for by its size: what it shows is seldom broken, or is shown in part by one of the others. */
+  readonly large?: true;
   /** A file of the root that cannot be executed in this boot. */
   readonly disabled?: string;
 }
+
+export const SIZES = ["medium", "large"] as const;
+export type Size = (typeof SIZES)[number];
 
 export interface Wanted {
   readonly kernel?: string | undefined;
   /** A part of a name. */
   readonly boot?: string | undefined;
+  /** medium leaves out what takes long. */
+  readonly size: Size;
   /** Names of inside/main.ts, for the whole boots alone. */
   readonly checks?: string | undefined;
   /** Names of suites of test/sandbox, or "all" that end in an emulated machine, for boots of their own. */
@@ -40,12 +47,12 @@ const SERVES = "spawnbox.serves";
 
 const WHOLE: readonly Run[] = [
   { name: "the whole boot, Linux 5.10", kernel: "5.10", append: [] },
-  { name: "the whole boot", kernel: "6.1", append: [] },
+  { name: "the whole boot", kernel: "6.1", append: [], large: true },
 ];
 /** In machines of their own, since they take as long again. */
 const SUITES: readonly Run[] = [
-  { name: "the suites, Linux 5.10", kernel: "5.10", append: [] },
-  { name: "the suites", kernel: "6.1", append: [] },
+  { name: "the suites, Linux 5.10", kernel: "5.10", append: [], large: true },
+  { name: "the suites", kernel: "6.1", append: [], large: true },
 ];
 /** Unless others are wanted: `npm test` runs them on a new kernel. */
 const SUITES_OF_KERNEL: Readonly<Record<Kernel, string | undefined>> = {
@@ -56,11 +63,13 @@ const SUITES_OF_KERNEL: Readonly<Record<Kernel, string | undefined>> = {
 const BROKEN: readonly Run[] = [
   {
     name: "boot without a server",
+    large: true,
     kernel: "6.1",
     append: [HOOK, path("no-such-file"), says("cannot execute"), "spawnbox.end=reboot"],
   },
   {
     name: "boot with a server that hangs",
+    large: true,
     kernel: "6.1",
     append: [
       ...[HOOK, "spawnbox.deadline=1", path("hang")],
@@ -69,6 +78,7 @@ const BROKEN: readonly Run[] = [
   },
   {
     name: "boot with a server that is late",
+    large: true,
     kernel: "6.1",
     append: [
       HOOK,
@@ -91,11 +101,13 @@ const BROKEN: readonly Run[] = [
   },
   {
     name: "boot with a read-only root",
+    large: true,
     kernel: "6.1",
     append: [HOOK, PATIENT, "ro", says("early tasks done"), SERVES],
   },
   {
     name: "boot with a full root and no /tmp",
+    large: true,
     kernel: "6.1",
     append: [
       ...["init=/usr/lib/spawnbox-test/fill", PATIENT],
@@ -108,6 +120,7 @@ const BROKEN: readonly Run[] = [
 const HIERARCHIES: readonly Run[] = [
   {
     name: "boot with control groups v1",
+    large: true,
     kernel: "6.1",
     append: [
       "systemd.unified_cgroup_hierarchy=0",
@@ -118,6 +131,7 @@ const HIERARCHIES: readonly Run[] = [
   },
   {
     name: "boot with hybrid control groups",
+    large: true,
     kernel: "5.10",
     append: [
       "systemd.unified_cgroup_hierarchy=0",
@@ -150,6 +164,7 @@ const INITRAMFS: readonly Run[] = [
   },
   {
     name: "boot with an initramfs and no init of early boot",
+    large: true,
     kernel: INITRAMFS_KERNEL,
     append: [
       "init=/lib/systemd/systemd",
@@ -162,11 +177,11 @@ const INITRAMFS: readonly Run[] = [
 ];
 
 /** The longest first, so that none of them is begun last. */
-export function boots({ kernel, boot = "", checks, suites, native }: Wanted): Run[] {
+export function boots({ kernel, boot = "", size, checks, suites, native }: Wanted): Run[] {
   const word = (name: string, value?: string) => (value ? [`spawnbox.${name}=${value}`] : []);
   const whole = WHOLE.map((run) => ({
     ...run,
-    append: [HOOK, PATIENT, ...word("checks", checks)],
+    append: [HOOK, PATIENT, ...word("size", size), ...word("checks", checks)],
   }));
   const ofSandbox = SUITES.flatMap((run) => {
     const names = suites ?? (checks === undefined ? SUITES_OF_KERNEL[run.kernel] : undefined);
@@ -179,6 +194,9 @@ export function boots({ kernel, boot = "", checks, suites, native }: Wanted): Ru
   const others = [...BROKEN, ...HIERARCHIES, ...PACKAGES, ...(native ? INITRAMFS : [])];
   const runs = [...ofSandbox, ...whole, ...(checks === undefined ? others : [])];
   return runs.filter(
-    (run) => (kernel === undefined || run.kernel === kernel) && run.name.includes(boot),
+    (run) =>
+      (kernel === undefined || run.kernel === kernel) &&
+      run.name.includes(boot) &&
+      (size === "large" || !run.large),
   );
 }

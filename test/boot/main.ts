@@ -5,9 +5,9 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { commandLine, UsageError } from "../../src/cli/usage.ts";
+import { commandLine, UsageError } from "../../src/command-line/usage.ts";
 import { TARGETS, type Target } from "./arch.ts";
-import { boots, type Run } from "./boots.ts";
+import { boots, type Run, SIZES } from "./boots.ts";
 import { cacheDir, image } from "./image.ts";
 import { type Known, readRows, WRITES, writeRows } from "../places/rows.ts";
 import type { Row } from "../places/seen.ts";
@@ -31,6 +31,7 @@ Boots virtual machines (QEMU), and tries the executable in them: early boot, the
   --arch ARCH      x64 or arm64 (default x64)
   --kernel NAME    one of ${Object.keys(KERNELS).join(", ")} (default: all)
   --boot TEXT      only the boots with that in their names
+  --size SIZE      medium leaves out what takes long: half of the boots, and two kinds of checks (default large)
   --checks NAMES   only these checks, by their names in test/boot/inside/main.ts, comma-separated
   --suites NAMES   these suites of test/sandbox as well, comma-separated, or all
   --at-once N      so many machines at a time (default: as this host has processors and memory for)
@@ -53,6 +54,7 @@ function parse(args: string[]): Options | undefined {
       kernel: { type: "string" },
       boot: { type: "string" },
       checks: { type: "string" },
+      size: { type: "string", default: "large" },
       suites: { type: "string" },
       "at-once": { type: "string", default: `${lanesHere()}` },
       help: { type: "boolean", short: "h" },
@@ -66,10 +68,12 @@ function parse(args: string[]): Options | undefined {
     throw new UsageError(`--accel ${accel}: expected tcg or kvm`);
   if (kernel !== undefined && !(kernel in KERNELS))
     throw new UsageError(`--kernel ${kernel}: expected one of ${Object.keys(KERNELS).join(", ")}`);
+  const size = SIZES.find((one) => one === values.size);
+  if (!size) throw new UsageError(`--size ${values.size}: expected one of ${SIZES.join(", ")}`);
   const lanes = Number(values["at-once"]);
   if (!Number.isInteger(lanes) || lanes < 1)
     throw new UsageError(`--at-once ${values["at-once"]}: expected a number from 1 on`);
-  const runs = boots({ ...values, native: process.arch === arch });
+  const runs = boots({ ...values, size, native: process.arch === arch });
   if (runs.length === 0) throw new UsageError(`--boot ${values.boot}: no boot has such a name`);
   return { target: TARGETS[arch], accel, lanes, runs };
 }

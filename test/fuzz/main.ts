@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { commandLine, UsageError } from "../../src/cli/usage.ts";
+import { commandLine, UsageError } from "../../src/command-line/usage.ts";
 import { targets } from "./targets.ts";
 
 /** Milliseconds that one input may take. Far more than any does: a batch of launches on a busy machine takes some seconds. */

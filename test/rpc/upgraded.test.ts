@@ -5,7 +5,7 @@ import { parsePacket } from "../../src/rpc/parse-packet.ts";
 import type { Packet } from "../../src/rpc/packet.ts";
 import { jsonValue, readValues } from "../../src/rpc/value.ts";
 import { encodeOffer } from "../../src/rpc/wire.ts";
-import { binders } from "../../src/cli/mesh.ts";
+import { binders } from "../../src/serve/mesh.ts";
 import { frame, RawClient, serve, upgradeText } from "../server/harness.ts";
 
 const call = (verb: string, callid = 1): Packet => ({

@@ -3,7 +3,7 @@ import { expect, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { compileConfigs } from "../../src/cli/compile.ts";
+import { compileConfigs } from "../../src/command-line/apis.ts";
 import { launch } from "../../src/launch/launch.ts";
 import { isRoot } from "../served.ts";
 import { acls, api } from "./attack.ts";

@@ -4,7 +4,7 @@ import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:f
 import { connect as connectSocket, createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { parseServe } from "../../src/cli/serve-options.ts";
+import { parseServe } from "../../src/serve/options.ts";
 import { connect } from "../../src/client.ts";
 import { below, whyNoBase } from "../../src/server/base.ts";
 import { serve, type TestServer } from "./harness.ts";

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { AFB } from "@redpesk/afb-ws";
 import { Window } from "happy-dom";
-import { jsonErrorAt } from "../../src/cli/json-error.ts";
+import { jsonErrorAt } from "../../src/command-line/json-error.ts";
 import { connect, ConnectionError } from "../../src/client.ts";
 import type { Client, Request } from "../../src/api/client.ts";
 import { success, type Reply } from "../../src/api/reply.ts";

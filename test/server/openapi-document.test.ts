@@ -10,7 +10,7 @@ import { hashOf, makeToken } from "../../src/access/token.ts";
 import type { Caller } from "../../src/api/client.ts";
 import { openapi } from "../../src/api/openapi.ts";
 import { createRegistry, type Registry } from "../../src/api/registry.ts";
-import { load } from "../../src/cli/access-option.ts";
+import { load } from "../../src/serve/access.ts";
 import { Effort } from "../../src/config/pattern/pattern.ts";
 import { rebuild } from "../../src/config/rebuild.ts";
 import { Launching } from "../../src/launch/launching.ts";

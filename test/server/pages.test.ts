@@ -15,7 +15,7 @@ import {
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { parseServe } from "../../src/cli/serve-options.ts";
+import { parseServe } from "../../src/serve/options.ts";
 import { namesOf } from "../../src/server/path.ts";
 import { until } from "../served.ts";
 import { RawClient, serve, type TestServer } from "./harness.ts";

@@ -2,7 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { parseServe } from "../../src/cli/serve-options.ts";
+import { parseServe } from "../../src/serve/options.ts";
 import { ConfigError } from "../../src/config/problem.ts";
 import { inheritedSockets } from "../../src/service/activation.ts";
 import { serviceManager, watchdogInterval } from "../../src/service/notify.ts";

@@ -1,5 +1,4 @@
 /** The program that runs as the last service of the virtual machine: all checks, then power off. */
-import { type Unit, UNITS } from "../../places/units.ts";
 import { cgroupChecks, limitChecks, refusalChecks } from "./cgroups.ts";
 import { say, uptime } from "./check.ts";
 import { bootedEarly, cmdline, earlyChecks, passedOverChecks } from "./early.ts";
@@ -17,10 +16,8 @@ import { suiteChecks } from "./suites.ts";
 
 const suites = word("suites");
 
-/** An emulated machine takes 10 s for a unit: some of them each day, unless they are asked for. */
-const DAYS = 6;
-const isOfToday = (unit: Unit): boolean =>
-  UNITS.indexOf(unit) % DAYS === Math.floor(Date.now() / 86_400_000) % DAYS;
+/** What takes minutes in an emulated machine: 10 s for each unit, and a server killed at each step of a launch. */
+const LARGE: readonly string[] = ["places", "steps"];
 
 /** What is tried, in this order, by the names of `--checks`. */
 const GROUPS: Readonly<Record<string, () => Promise<void>>> = {
@@ -30,7 +27,7 @@ const GROUPS: Readonly<Record<string, () => Promise<void>>> = {
   label: labelChecks,
   spared: sparedChecks,
   cgroups: () => cgroupChecks(process.execPath),
-  places: () => (word("checks") === "places" ? placeChecks() : placeChecks(isOfToday)),
+  places: placeChecks,
   hierarchy: async () => {
     const named = word("hierarchy");
     if (named !== undefined)
@@ -50,7 +47,7 @@ async function all(): Promise<void> {
   bootTimes();
   const wrong = word("test");
   if (wrong === undefined) {
-    for (const name of word("checks")?.split(",") ?? Object.keys(GROUPS)) {
+    for (const name of word("checks")?.split(",") ?? groupsOfThisSize()) {
       const group = GROUPS[name];
       if (group) await group();
       else say({ kind: "not ok", name, why: `no such checks; there are ${Object.keys(GROUPS)}` });
@@ -66,6 +63,9 @@ async function all(): Promise<void> {
   Bun.spawnSync(["journalctl", "--sync"], { timeout: 20_000 });
   Bun.spawnSync(["systemctl", "poweroff", "--force", "--force"]);
 }
+
+const groupsOfThisSize = (): string[] =>
+  Object.keys(GROUPS).filter((name) => word("size") !== "medium" || !LARGE.includes(name));
 
 /** The value of a word of the kernel command line. */
 function word(name: string): string | undefined {

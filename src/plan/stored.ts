@@ -5,9 +5,9 @@ import { readObeyed } from "../config/obeyed.ts";
 import { ConfigError } from "../config/problem.ts";
 import { trustOf } from "../config/trust.ts";
 import { targetOf } from "../config/written.ts";
-import { decodePlans } from "../plan/file.ts";
-import { thisMachine } from "../plan/machine.ts";
-import type { ApiPlan } from "../plan/plan.ts";
+import { decodePlans } from "./file.ts";
+import { thisMachine } from "./machine.ts";
+import type { ApiPlan } from "./plan.ts";
 
 /** Far above what a thousand commands take: this is to catch a wrong path. */
 const MAX_BYTES = 256 * 1024 * 1024;

@@ -6,9 +6,9 @@ import type { Endpoint } from "../server/endpoint.ts";
 import type { PageSource } from "../server/pages.ts";
 import { namesOf } from "../server/path.ts";
 import { DEFAULT_MODE } from "../server/unix.ts";
-import { ACCESS } from "./access-option.ts";
+import { ACCESS } from "./access.ts";
 import { MOST_TASKS } from "./room.ts";
-import { neededSource, SOURCE, type Source } from "./config-option.ts";
+import { neededSource, SOURCE, type Source } from "../command-line/config-option.ts";
 import type { Manual } from "../manual/manual.ts";
 import { readOptions, type Values } from "../manual/options.ts";
 

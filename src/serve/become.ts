@@ -13,10 +13,10 @@ import { type ServiceManager, serviceManager } from "../service/notify.ts";
 import { type Output, takeOutput } from "../service/output.ts";
 import type { Reload, Reloads } from "../service/reload.ts";
 import type { Changes } from "../service/reload-verb.ts";
-import type { Loaded } from "./access-option.ts";
-import type { Source } from "./config-option.ts";
+import type { Loaded } from "./access.ts";
+import type { Source } from "../command-line/config-option.ts";
 import { type Mesh, sorted } from "./mesh.ts";
-import { parseServe } from "./serve-options.ts";
+import { parseServe } from "./options.ts";
 
 export interface Reloaded {
   readonly changes: Changes;

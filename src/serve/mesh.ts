@@ -6,7 +6,7 @@ import type { Imports } from "../rpc/importer.ts";
 import type { RunningRpc } from "../rpc/server.ts";
 import type { Binders } from "../server/upgrade.ts";
 import type { Inherited } from "../service/activation.ts";
-import type { ServeOptions } from "./serve-options.ts";
+import type { ServeOptions } from "./options.ts";
 
 /** Sockets of the service manager, those for other binders apart. */
 export interface Sorted {

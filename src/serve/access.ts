@@ -9,8 +9,8 @@ import { ConfigError, type Problem } from "../config/problem.ts";
 import type { Machine } from "../plan/machine.ts";
 import type { ApiPlan } from "../plan/plan.ts";
 import { RELOAD_PRIVILEGE } from "../service/reload-verb.ts";
-import { apisOfAll } from "./compile.ts";
-import type { Source } from "./config-option.ts";
+import { apisOfAll } from "../command-line/apis.ts";
+import type { Source } from "../command-line/config-option.ts";
 import type { Options } from "../manual/options.ts";
 
 export const ACCESS = {
