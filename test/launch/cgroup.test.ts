@@ -172,6 +172,17 @@ describe.skipIf(!writable)("groups (need root and a cgroup v2 mount)", () => {
       await withGroups(undefined, async () => {});
     }
   });
+
+  test("servers that start while others end take no group from each other", async () => {
+    const churns = Array.from({ length: 4 }, () =>
+      Bun.spawn([process.execPath, join(import.meta.dir, "cgroup-churn.ts"), "150"], {
+        stdio: ["ignore", "ignore", "pipe"],
+      }),
+    );
+    const said = await Promise.all(churns.map(({ stderr }) => stderr.text()));
+    expect(said).toEqual(churns.map(() => ""));
+    for (const churn of churns) expect(await churn.exited).toBe(0);
+  });
 });
 
 test.skipIf(!writable || !obstacle)("a missing controller is named, with what to do", async () => {

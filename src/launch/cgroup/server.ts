@@ -5,7 +5,15 @@
  * numbers or pid namespaces, and the kernel drops it with the server, however it dies.
  */
 import { randomBytes } from "node:crypto";
-import { closeSync, fstatSync, mkdirSync, openSync, readdirSync, statSync } from "node:fs";
+import {
+  closeSync,
+  type Dirent,
+  fstatSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  statSync,
+} from "node:fs";
 import { join } from "node:path";
 import { CError } from "../../../ffi/errno.ts";
 import { tryLock } from "../../../ffi/files.ts";
@@ -27,11 +35,14 @@ export function makeServerGroup(parent: string): ServerGroup {
   for (;;) {
     const path = join(parent, `${process.pid}-${randomBytes(4).toString("hex")}`);
     try {
-      mkdirSync(path);
+      // With its parent, which a server that ends at this moment removes.
+      mkdirSync(path, { recursive: true });
     } catch (error) {
+      if (errnoOf(error) === "ENOENT") continue;
       throw new CgroupUnavailable(`cannot make ${path}: ${errnoOf(error)}: run as root`);
     }
-    const fd = openSync(path, "r");
+    const fd = opened(path);
+    if (fd === undefined) continue;
     try {
       // Before the lock is taken, a server that starts at this moment may take the group for a leftover and remove it.
       if (tryLock(fd) && isStill(path, fd)) return { path, fd };
@@ -47,6 +58,16 @@ export function makeServerGroup(parent: string): ServerGroup {
   }
 }
 
+/** undefined when it is gone. */
+function opened(path: string): number | undefined {
+  try {
+    return openSync(path, "r");
+  } catch (error) {
+    if (errnoOf(error) !== "ENOENT") throw error;
+    return undefined;
+  }
+}
+
 function isStill(path: string, fd: number): boolean {
   return statSync(path, { throwIfNoEntry: false })?.ino === fstatSync(fd).ino;
 }
@@ -55,7 +76,7 @@ function isStill(path: string, fd: number): boolean {
 export async function removeLeftovers(parent: string): Promise<string[]> {
   const dead: { path: string; fd: number }[] = [];
   const remaining: string[] = [];
-  for (const entry of readdirSync(parent, { withFileTypes: true })) {
+  for (const entry of entriesOf(parent)) {
     if (!entry.isDirectory() || entry.name === LEAF) continue;
     const path = join(parent, entry.name);
     try {
@@ -80,6 +101,16 @@ export async function removeLeftovers(parent: string): Promise<string[]> {
     }),
   );
   return remaining;
+}
+
+/** None where a server that has just ended has removed it. */
+function entriesOf(parent: string): Dirent[] {
+  try {
+    return readdirSync(parent, { withFileTypes: true });
+  } catch (error) {
+    if (errnoOf(error) !== "ENOENT") throw error;
+    return [];
+  }
 }
 
 /** Whether nobody living holds it; closed otherwise. */
