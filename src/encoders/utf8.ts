@@ -1,8 +1,8 @@
 /** Output as text. */
+import { isUtf8 } from "node:buffer";
 import type { Hold } from "./hold.ts";
 
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
-const strict = new TextDecoder("utf-8", { ignoreBOM: true, fatal: true });
 /** U+FFFD as the command has printed it itself. */
 const PRINTED = Buffer.from("\ufffd");
 
@@ -13,15 +13,9 @@ export function decode(bytes: Uint8Array, hold: Hold): string {
   return text;
 }
 
-/** undefined where it is no UTF-8. */
-export function decodeStrictly(bytes: Uint8Array): string | undefined {
-  try {
-    return strict.decode(bytes);
-  } catch (error) {
-    if (error instanceof TypeError) return undefined;
-    throw error;
-  }
-}
+/** undefined where it is no UTF-8. To look first is faster than a decoder that is to fail. */
+export const decodeStrictly = (bytes: Uint8Array): string | undefined =>
+  isUtf8(bytes) ? decoder.decode(bytes) : undefined;
 
 /** Bytes in whose place the text has U+FFFD: all but those of its other characters. */
 function replacedIn(bytes: Uint8Array, text: string): number {

@@ -39,13 +39,21 @@ export function eventMessage(event: string, data: unknown): string | Buffer {
   if (typeof one.message === "string") {
     one.message = encodeFrame(OPCODE.text, Buffer.from(one.message));
   }
-  return (one.message ??= `[${EVENT},${JSON.stringify(event)},${one.text}]`);
+  return (one.message ??= `[${EVENT},${quoted(event)},${one.text}]`);
 }
+
+/** As JSON. A task sends thousands of events of one name in a row. */
+function quoted(event: string): string {
+  if (event !== named) [named, json] = [event, JSON.stringify(event)];
+  return json;
+}
+let named = "";
+let json = '""';
 
 function encode(event: string, data: unknown): string {
   const json = stringify(data);
   const value = json === undefined ? "" : `,"data":${json}`;
-  return `{"jtype":"afb-event","event":${JSON.stringify(event)}${value}}`;
+  return `{"jtype":"afb-event","event":${quoted(event)}${value}}`;
 }
 
 /** JSON of a value, or of a text that says why there is none (a cycle, a BigInt, too deep): a bug of a plugin. */

@@ -4,7 +4,8 @@ import { lstatSync } from "node:fs";
 /** Whom the commands run as: nobody where the bench is root, else the user of the bench. */
 export const uid = process.getuid?.() === 0 ? 65534 : (process.getuid?.() ?? 0);
 export const gid = process.getuid?.() === 0 ? 65534 : (process.getgid?.() ?? 0);
-const acls = process.getuid?.() === 0 ? { user: `${uid}`, group: `${gid}` } : {};
+/** Of every sandbox. */
+export const acls = process.getuid?.() === 0 ? { user: `${uid}`, group: `${gid}` } : {};
 
 /** The links of a merged /usr that this machine has; aarch64 has no /lib64. */
 export const LINKS = ["bin", "lib", "lib64"].filter((name) =>

@@ -10,8 +10,11 @@ import { benchConfig, uid } from "./configs.ts";
 import { measureEchoes, printEchoes } from "./echoes.ts";
 import { measureLaunches, printLaunches } from "./launches.ts";
 import { findBwrap } from "./processes.ts";
+import { measureRates, printRates } from "./rates.ts";
 import { Scratch } from "./scratch.ts";
 import { serveCommand, startServer } from "./server.ts";
+
+const TABLES = ["launches", "echoes", "rates", "compiling", "booting"];
 
 const help = `usage: npm run bench -- [OPTIONS]
 
@@ -19,6 +22,8 @@ const help = `usage: npm run bench -- [OPTIONS]
   --calls N       echo calls of each kind (default 1000)
   --json FILE     write the numbers there too
   --spawnbox FILE the executable (default dist/spawnbox)
+  --against FILE  another executable, such as that of an earlier commit, for the rates of output
+  --table NAME    only this one of ${TABLES.join(", ")}
   -h, --help      this text`;
 
 function parse(args: string[]) {
@@ -29,6 +34,8 @@ function parse(args: string[]) {
       calls: { type: "string", default: "1000" },
       json: { type: "string" },
       spawnbox: { type: "string", default: join(import.meta.dir, "../../dist/spawnbox") },
+      against: { type: "string" },
+      table: { type: "string" },
       help: { type: "boolean", short: "h" },
     },
   });
@@ -37,6 +44,9 @@ function parse(args: string[]) {
   const calls = Number(values.calls);
   if (!(Number.isInteger(rounds) && rounds > 0 && Number.isInteger(calls) && calls > 0))
     throw new UsageError("--rounds and --calls: expected numbers from 1 on");
+  const { table } = values;
+  if (table !== undefined && !TABLES.includes(table))
+    throw new UsageError(`--table ${table}: expected one of ${TABLES.join(", ")}`);
   return { ...values, rounds, calls };
 }
 
@@ -50,7 +60,8 @@ if (!existsSync(executable)) {
 const WARM_UP = 20;
 /** Milliseconds: rounds stop early at the first, everything at the second. */
 const BUDGET = 25_000;
-const LIMIT = 90_000;
+const LIMIT = 180_000;
+const RATES = { rounds: 15, warmUp: 2, budget: BUDGET };
 
 const watchdog = setTimeout(() => {
   console.error(`bench: not done in ${LIMIT / 1000} s`);
@@ -75,22 +86,32 @@ console.log(
 const config = scratch.json("bench.json", benchConfig);
 const server = await startServer(serveCommand(executable, config), scratch);
 const { url } = server;
-const launches = await measureLaunches(
-  { config, url, bwrap: typeof bwrap === "string" ? undefined : bwrap },
-  { rounds, warmUp: WARM_UP, budget: BUDGET },
-);
-console.log(`\n${printLaunches(launches)}`);
-const echoes = await measureEchoes(url, calls);
-console.log(`\n${printEchoes(echoes)}`);
+/** Measures and prints one of {@link TABLES}, unless another is all that is wanted. */
+async function tabled<T>(
+  name: string,
+  measure: () => Promise<T>,
+  print: (measured: T) => string,
+): Promise<T | undefined> {
+  if (options.table !== undefined && options.table !== name) return undefined;
+  const measured = await measure();
+  console.log(`\n${print(measured)}`);
+  return measured;
+}
+
+const pace = { rounds, warmUp: WARM_UP, budget: BUDGET };
+const beside = { config, url, bwrap: typeof bwrap === "string" ? undefined : bwrap };
+const launches = await tabled("launches", () => measureLaunches(beside, pace), printLaunches);
+const echoes = await tabled("echoes", () => measureEchoes(url, calls), printEchoes);
 await server.stop();
-const compiling = await measureCompiling(scratch);
-console.log(`\n${printCompiling(compiling)}`);
-const booting = await measureBooting(executable, config, scratch);
-console.log(`\n${printBooting(booting)}`);
+const both = { now: executable, against: options.against && resolve(options.against) };
+const rates = await tabled("rates", () => measureRates(both, scratch, RATES), printRates);
+const compiling = await tabled("compiling", () => measureCompiling(scratch), printCompiling);
+const booted = () => measureBooting(executable, config, scratch);
+const booting = await tabled("booting", booted, printBooting);
 
 if (options.json) {
-  const numbers = { machine, bwrap, launches, echoes, compiling, booting };
+  const numbers = { machine, bwrap, launches, echoes, rates, compiling, booting };
   await Bun.write(options.json, `${JSON.stringify(numbers, null, 2)}\n`);
 }
 clearTimeout(watchdog);
-process.exit(echoes.some(({ lost }) => lost > 0) ? 1 : 0);
+process.exit(echoes?.some(({ lost }) => lost > 0) ? 1 : 0);

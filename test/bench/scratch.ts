@@ -1,5 +1,5 @@
 /** What the bench leaves lying about while it runs, gone again however it ends. */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -12,6 +12,8 @@ export class Scratch {
   readonly #children = new Set<Killable>();
 
   constructor() {
+    // Commands of other users read what is here.
+    chmodSync(this.directory, 0o711);
     // Synchronous, so that it also works on the way out of process.exit.
     process.on("exit", () => this.#clean());
     for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
@@ -21,8 +23,12 @@ export class Scratch {
 
   /** A JSON file in the scratch directory. Returns its path. */
   json(name: string, content: unknown): string {
+    return this.file(name, JSON.stringify(content));
+  }
+
+  file(name: string, content: string): string {
     const path = join(this.directory, name);
-    writeFileSync(path, JSON.stringify(content));
+    writeFileSync(path, content);
     return path;
   }
 
