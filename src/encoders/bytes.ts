@@ -29,9 +29,9 @@ export class ByteBuffer {
     if (needed > this.#bytes.length) {
       // Doubling: each byte is copied a bounded number of times, however small the chunks.
       const most = Math.min(this.limit, Math.max(needed, this.hold.most));
-      const grown = new Uint8Array(Math.min(most, Math.max(256, needed, this.#bytes.length * 2)));
-      grown.set(this.view());
-      this.#bytes = grown;
+      const length = Math.min(most, Math.max(256, needed, this.#bytes.length * 2));
+      // Moved, not copied: nothing of the smaller ones is left for the garbage collector.
+      this.#bytes = new Uint8Array(this.#bytes.buffer.transfer(length));
     }
     this.#bytes.set(part, this.#length);
     this.#length = needed;
