@@ -1,4 +1,5 @@
 /** The program that runs as the last service of the virtual machine: all checks, then power off. */
+import { writeFileSync } from "node:fs";
 import { cgroupChecks, limitChecks, refusalChecks } from "./cgroups.ts";
 import { say, uptime } from "./check.ts";
 import { bootedEarly, cmdline, earlyChecks, passedOverChecks } from "./early.ts";
@@ -17,7 +18,7 @@ import { suiteChecks } from "./suites.ts";
 const suites = word("suites");
 
 /** What takes minutes in an emulated machine: 10 s for each unit, and a server killed at each step of a launch. */
-const LARGE: readonly string[] = ["places", "steps"];
+const LARGE: readonly string[] = ["places", "steps", "yama"];
 
 /** What is tried, in this order, by the names of `--checks`. */
 const GROUPS: Readonly<Record<string, () => Promise<void>>> = {
@@ -37,6 +38,11 @@ const GROUPS: Readonly<Record<string, () => Promise<void>>> = {
   steps: stepChecks,
   vpn: async () => (bootedEarly ? vpnChecks() : undefined),
   samples: sampleChecks,
+  yama: async () => {
+    // Nobody traces anybody any more, not even root, until the next boot.
+    writeFileSync("/proc/sys/kernel/yama/ptrace_scope", "3");
+    await placeChecks(({ properties }) => properties.length === 0, ", Yama 3");
+  },
   // After all that needs the server of early boot, since it ends it.
   service: async () => (bootedEarly ? serviceChecks() : undefined),
   suites: async () => (suites === undefined ? undefined : suiteChecks(suites)),
