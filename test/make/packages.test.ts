@@ -47,6 +47,15 @@ test("the licences: ours, the text of each package, each part of the runtime", (
   expect(runtimes(lock)).toHaveLength(2);
 });
 
+test("the guide says how large the executable and the init are", () => {
+  const guide = readFileSync(join(tree, "config/guide/boards.md"), "utf8");
+  const said = (what: string) =>
+    Number(new RegExp(`^\\| ${what}[^|]*\\| ([\\d.]+)`, "m").exec(guide)?.[1]);
+  const megabytes = (file: string) => statSync(file).size / 1e6;
+  expect(megabytes(executable) / said("the executable")).toBeCloseTo(1, 1);
+  expect(megabytes(packed.init)).toBeCloseTo(said("`/usr/lib/spawnbox/init`"), 1);
+});
+
 describe.skipIf(!Bun.which("dpkg-deb"))("packages of Debian", () => {
   const out = folder("debs");
   const shared = folder("share");
