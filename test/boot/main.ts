@@ -11,6 +11,7 @@ import { boots, type Run, SIZES } from "./boots.ts";
 import { cacheDir, image } from "./image.ts";
 import { type Known, readRows, WRITES, writeRows } from "../places/rows.ts";
 import type { Row } from "../places/seen.ts";
+import { orderOfUnits } from "../places/units.ts";
 import { type Kernel, KERNELS } from "./kernel.ts";
 import { inLanes, lanesHere } from "./lanes.ts";
 import { needPrograms } from "./packages.ts";
@@ -194,11 +195,7 @@ console.log(`\nthe slowest checks:\n${listed(slowest)}`);
 writeFileSync(join(cacheDir(), `timing-${arch}.txt`), `${table}\n`);
 console.log(`\n${table}\n\nboot logs: ${logs.join(" ")}`);
 if (WRITES && rows.length > 0)
-  writeRows(
-    rows,
-    rows.map(({ place }) => place),
-    [],
-  );
+  writeRows(rows, orderOfUnits([...committed, ...rows].map(({ place }) => place)), []);
 for (const failure of failures) console.log(failure);
 console.log(
   `${passed} passed, ${failures.length} failed${skipped > 0 ? `, ${skipped} skipped` : ""}`,

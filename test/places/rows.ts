@@ -52,9 +52,11 @@ export function writeRows(
   const kept = readRows().filter(
     (row) => !fresh.has(key(row)) && (!kinds.includes(row.kind) || order.includes(row.place)),
   );
+  // Those of other kinds stay as they are ordered.
+  const ordered = new Set(rows.map(({ kind }) => kind));
+  const rank = ({ kind, place }: Known) => (ordered.has(kind) ? order.indexOf(place) : 0);
   const all = [...kept, ...rows].toSorted(
-    (a, b) =>
-      kindRank(a.kind) - kindRank(b.kind) || order.indexOf(a.place) - order.indexOf(b.place),
+    (a, b) => kindRank(a.kind) - kindRank(b.kind) || rank(a) - rank(b),
   );
   const said: string[] = [];
   const number = (text: string): number => {

@@ -90,7 +90,6 @@ export const UNITS: readonly Unit[] = [
   one(ROOT, "InaccessiblePaths=/dev/shm"),
   one(BOTH, "NoExecPaths=/", "ExecPaths=/usr"),
   one(ROOT, "TemporaryFileSystem=/var"),
-  one(ROOT, "RootDirectory=/"),
   one(ROOT, "IPAddressDeny=any"),
   one(ROOT, "DevicePolicy=closed"),
   one(BOTH, "LimitNPROC=64"),
@@ -112,6 +111,13 @@ export const UNITS: readonly Unit[] = [
     users: BOTH,
   },
 ];
+
+/** Names of places in the order of {@link UNITS}, those of other machines behind the plain one. */
+export function orderOfUnits(places: readonly string[]): string[] {
+  const rank = (place: string) =>
+    UNITS.findIndex(({ name }) => place === name || place.startsWith(`${name}, `));
+  return [...new Set(places)].toSorted((a, b) => rank(a) - rank(b) || a.length - b.length);
+}
 
 /** In the machine, for an ordinary user. */
 export const UNIT_USER = "daemon";
