@@ -3,7 +3,7 @@ import { loadConfigs } from "../config/load.ts";
 import { ConfigError, problemLine } from "../config/problem.ts";
 import { compile } from "../plan/compile.ts";
 import { encodePlans } from "../plan/file.ts";
-import { thisMachine } from "../plan/machine.ts";
+import { lookingOnly, thisMachine } from "../plan/machine.ts";
 import { checkEncoder, extend } from "../plugins/extend.ts";
 import { CONFIG, configSpec } from "../command-line/config-option.ts";
 import type { Manual } from "../manual/manual.ts";
@@ -62,7 +62,8 @@ function parse(argv: string[]): Options | undefined {
 
 function write({ spec, output, arch }: Options): number {
   try {
-    const machine = { ...thisMachine(arch), inherits: false };
+    // What `autocreate` makes is made where the plans start.
+    const machine = { ...lookingOnly(thisMachine(arch)), inherits: false };
     const apis = compile(loadConfigs(spec), { machine, checkEncoder, extend });
     writePlanFile(output, encodePlans(apis, machine));
     for (const { file, notices } of apis)

@@ -1,6 +1,15 @@
 /** compile, explain and doctor of the executable, as a user meets them. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { chmodSync, chownSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { isRoot, programIn } from "../served.ts";
@@ -48,6 +57,39 @@ function spawnbox(...args: string[]) {
 }
 
 describe("compile", () => {
+  test("what autocreate makes is made where the plans start, for the sandbox's user", () => {
+    const state = join(dir, "state/of/box");
+    const namespace = {
+      opts: { autocreate: true },
+      mounts: [{ target: "/state", source: state, mode: "rw" }],
+    };
+    const exec = { cmdpath: "/bin/sh", args: ["-c", "echo kept >/state/file; cat /state/file"] };
+    const sandboxes = {
+      ...{ uid: "box", profile: "minimal", acls: { user: "nobody" }, namespace },
+      commands: { uid: "keep", encoder: "sync", exec },
+    };
+    const making = join(dir, "making.json");
+    const made = join(dir, "making.plan");
+    writeFileSync(making, JSON.stringify({ metadata: { uid: "m", api: "m" }, sandboxes }));
+    for (const args of [
+      ["compile", making, "-o", made],
+      ["check", "--plan", made],
+      ["explain", "--plan", made],
+    ])
+      expect([args[0], spawnbox(...args).code, existsSync(join(dir, "state"))]).toEqual([
+        args[0],
+        0,
+        false,
+      ]);
+    expect(spawnbox("run", "--plan", made, "m/keep").out).toContain('"stdout":["kept"]');
+    const { uid, mode } = statSync(state);
+    expect({ uid, mode: mode & 0o7777 }).toEqual({
+      uid: isRoot ? 65534 : (process.getuid?.() ?? -1),
+      mode: 0o750,
+    });
+    expect(statSync(join(dir, "state/of")).mode & 0o7777).toBe(0o755);
+  });
+
   test("a plan file runs, without the environment it was compiled in", () => {
     expect(spawnbox("compile", config, "-o", plan())).toMatchObject({
       code: 0,
