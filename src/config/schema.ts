@@ -16,11 +16,13 @@ import {
   Network,
   Seccomp,
 } from "./sandbox-schema.ts";
+import { ENCODER_OPTIONS } from "./encoder-options.ts";
+import { PARAM_SCHEMA } from "./param-schema.ts";
 import { Amount, Seconds } from "./ranges.ts";
 import { flag, list, object, optional, text, words } from "./shapes.ts";
 
 /** The built-in ones; test/encoders holds them to what there is. */
-export const ENCODERS = ["text", "sync", "line", "raw", "json", "log"] as const;
+export const ENCODERS = Object.keys(ENCODER_OPTIONS);
 
 export const EncoderConfig = object(
   {
@@ -35,7 +37,10 @@ export const EncoderConfig = object(
     ),
   },
   {
-    named: { key: "output", words: ENCODERS, unless: "plugin" },
+    named: {
+      ...{ key: "output", words: ENCODERS, unless: "plugin" },
+      choice: { key: "opts", of: ENCODER_OPTIONS },
+    },
     description: "how output becomes events and reply",
   },
 );
@@ -143,7 +148,10 @@ export const Command = object(
     ),
     pty: optional(Pty),
     params: optional(
-      Type.Record(Type.String(), Type.Unknown(), { description: "JSON Schema of each %name%" }),
+      Type.Record(Type.String(), Type.Unknown(), {
+        values: PARAM_SCHEMA,
+        description: "JSON Schema of each %name%",
+      }),
     ),
     limits: optional(Rlimits),
     optional: optional(

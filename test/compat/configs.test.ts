@@ -58,6 +58,17 @@ describe("log", () => {
     );
   });
 
+  test("nor maxline to those that keep no list of lines", async () => {
+    for (const output of ["line", "raw", "json"]) {
+      const encoder = { output, opts: { maxline: 128, maxlen: 512 } };
+      const found = await checked(config({ commands: script("x", "true", { encoder }) }));
+      expect(found.problems).toEqual([]);
+      expect(lines(found.notices)).toEqual([
+        `sandboxes[0].commands[0].encoder: maxline: means nothing to the encoder ${output}`,
+      ]);
+    }
+  });
+
   test("a slip is still a problem", async () => {
     const encoder = { output: "log", opts: { maxlne: 1 } };
     const found = await checked(config({ commands: script("x", "true", { encoder }) }));
