@@ -19,6 +19,8 @@ export interface Annotations {
   readonly enum?: readonly string[];
   /** What the string has to be like, checked by who compiles it: for editors, with what they offer. Case does not matter. */
   readonly like?: { readonly pattern?: string; readonly words: readonly string[] };
+  /** Of a text or a record: numbers for it, or in it, stay as they are written. */
+  readonly exact?: boolean;
   /** Of a record: the JSON Schema of its values, which are checked by who uses them. */
   readonly values?: Readonly<Record<string, unknown>>;
   /** Of an object: this key is one of the words, unless the object has the other key. */
@@ -42,6 +44,7 @@ export const PRIVATE_KEYS: ReadonlySet<string> = new Set([
   "like",
   "named",
   "values",
+  "exact",
 ]);
 
 /** Every accepted spelling in lower case, with the canonical word it stands for. */

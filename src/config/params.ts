@@ -54,9 +54,9 @@ export function compileParams(
       const hint = suggestion(name, names) || ";";
       report(place, `the command has no argument \`${name}\`${hint} its arguments: ${known}`);
     }
-    let plain = schema;
-    if (isObject(schema) && Object.hasOwn(schema, "allowDash")) {
-      const { allowDash: dash, ...rest } = schema;
+    let plain = toDoubles(schema);
+    if (isObject(plain) && Object.hasOwn(plain, "allowDash")) {
+      const { allowDash: dash, ...rest } = plain;
       plain = rest;
       if (dash === true) allowDash.add(name);
       else if (dash !== false) report(`${place}.allowDash`, "expected true or false");
@@ -73,9 +73,10 @@ export function compileParams(
     if (!sound) continue;
     const check = checker(plain, type, effort);
     checks.set(name, check);
-    if (!isObject(plain) || plain["default"] === undefined) continue;
-    const fault = check(plain["default"]);
-    if (fault === undefined) defaults.set(name, plain["default"]);
+    if (!isObject(schema) || schema["default"] === undefined) continue;
+    // Unlike a limit, it goes into argv as it is written.
+    const fault = check(schema["default"]);
+    if (fault === undefined) defaults.set(name, schema["default"]);
     else report(`${place}.default`, fault);
   }
   const listOf = (name: string, texts: readonly unknown[]): unknown => {
