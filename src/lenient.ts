@@ -28,7 +28,8 @@ const LITERALS: ReadonlyMap<string, unknown> = new Map<string, unknown>([
 ]);
 const LONGEST_LITERAL = 9;
 
-const NUMBER = /^(-?)(\d+)(?:\.(\d*))?(?:([eE][+-]?\d+)|[eE][+-]?)?$/;
+/** Without a digit before its point only where it is negative, as json-c has it. */
+const NUMBER = /^(-?)(\d+|(?<=-)(?=\.\d))(?:\.(\d*))?(?:([eE][+-]?\d+)|[eE][+-]?)?$/;
 const KEY_WORD = /^[A-Za-z_$][\w$.-]*$/;
 
 const ESCAPED: Readonly<Record<string, string>> = {
@@ -227,6 +228,6 @@ function numberOf([
   fraction = "",
   exponent = "",
 ]: RegExpExecArray): string {
-  const digits = whole.replace(/^0+(?=\d)/, "");
+  const digits = whole === "" ? "0" : whole.replace(/^0+(?=\d)/, "");
   return `${sign}${digits}${fraction === "" ? "" : `.${fraction}`}${exponent}`;
 }
