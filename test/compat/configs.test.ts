@@ -266,6 +266,9 @@ describe("plugins", () => {
   });
 
   test("none is a problem for each", async () => {
+    expect(lines((await checked(served([], modules))).problems)).toEqual([
+      "plugins[0].libs: names no module",
+    ]);
     const { problems } = await checked(served(["a", "x.so"], modules));
     expect(problems.map(({ path }) => path).slice(0, 2)).toEqual([
       "plugins[0].libs[0]",
