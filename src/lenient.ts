@@ -1,7 +1,7 @@
 /**
  * JSON as json-c reads it where it is not told to be strict, since scripts write such and AFB's clients and pages live with it:
  * trailing commas, strings in single quotes, comments, words in any case (`True`, `NULL`), `NaN` and `Infinity`, numbers that
- * begin with zeros or end with a point, control characters in strings. Keys may do without quotes, too.
+ * begin with zeros or end with a point or an `e`, control characters in strings. Keys may do without quotes, too.
  *
  * One pass, time linear in the text, and a bounded depth.
  */
@@ -28,7 +28,8 @@ const LITERALS: ReadonlyMap<string, unknown> = new Map<string, unknown>([
 ]);
 const LONGEST_LITERAL = 9;
 
-const NUMBER = /^(-?)(\d+)(?:\.(\d*))?([eE][+-]?\d+)?$/;
+/** Without a digit before its point only where it is negative, as json-c has it. */
+const NUMBER = /^(-?)(\d+|(?<=-)(?=\.\d))(?:\.(\d*))?(?:([eE][+-]?\d+)|[eE][+-]?)?$/;
 const KEY_WORD = /^[A-Za-z_$][\w$.-]*$/;
 
 const ESCAPED: Readonly<Record<string, string>> = {
@@ -219,7 +220,7 @@ class Reader {
   }
 }
 
-/** A number as JSON has it: without zeros before it, or a point behind it. */
+/** A number as JSON has it: without zeros before it, or a point or an `e` behind it. */
 function numberOf([
   ,
   sign = "",
@@ -227,6 +228,6 @@ function numberOf([
   fraction = "",
   exponent = "",
 ]: RegExpExecArray): string {
-  const digits = whole.replace(/^0+(?=\d)/, "");
+  const digits = whole === "" ? "0" : whole.replace(/^0+(?=\d)/, "");
   return `${sign}${digits}${fraction === "" ? "" : `.${fraction}`}${exponent}`;
 }

@@ -41,18 +41,20 @@ export function hasWritten(value: unknown): boolean {
   return false;
 }
 
-/** The value with doubles for all numbers: for who reckons with them. */
-export function toDoubles(value: unknown): unknown {
+/** The value with doubles for all numbers: for who reckons with them. @param most for those that are larger */
+export function toDoubles(value: unknown, most = Infinity): unknown {
   if (!hasWritten(value)) return value;
-  return doubles(value);
+  return doubles(value, most);
 }
 
-function doubles(value: unknown): unknown {
+function doubles(value: unknown, most: number): unknown {
   if (typeof value !== "object" || value === null) return value;
-  if (isWritten(value)) return Number(value.rawJSON);
-  if (Array.isArray(value)) return value.map(doubles);
+  if (isWritten(value)) return Math.max(-most, Math.min(Number(value.rawJSON), most));
+  if (Array.isArray(value)) return value.map((inner) => doubles(inner, most));
   // fromEntries defines keys: one named __proto__ is a key like any other.
-  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, doubles(inner)]));
+  return Object.fromEntries(
+    Object.entries(value).map(([key, inner]) => [key, doubles(inner, most)]),
+  );
 }
 
 /** The longest number and the largest exponent that are compared digit by digit: beyond, it would take too long. */

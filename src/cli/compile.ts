@@ -3,7 +3,7 @@ import { loadConfigs } from "../config/load.ts";
 import { ConfigError, problemLine } from "../config/problem.ts";
 import { compile } from "../plan/compile.ts";
 import { encodePlans } from "../plan/file.ts";
-import { thisMachine } from "../plan/machine.ts";
+import { lookingOnly, thisMachine } from "../plan/machine.ts";
 import { checkEncoder, extend } from "../plugins/extend.ts";
 import { CONFIG, configSpec } from "../command-line/config-option.ts";
 import type { Manual } from "../manual/manual.ts";
@@ -29,7 +29,8 @@ export const manual: Manual = {
   options: OPTIONS,
   notes: `What depends on a machine is looked up now, on this one: users and groups, paths and their links, $NAME and the
 output of execfd commands, what Landlock and the kernel offer. So compile where the system is the target's (its root
-file system, a container of it), and as the user the server will run as. The environment of this machine is not handed
+file system, a container of it), and as the user the server will run as. Nothing is made here: what "autocreate" asks for is
+made where the server starts. The environment of this machine is not handed
 on: commands get what the config says. Only a server of the same architecture, user and version loads the file; root only
 where nobody else can change it.`,
   exit: "0 written, 1 problems, 2 wrong usage.",
@@ -62,7 +63,8 @@ function parse(argv: string[]): Options | undefined {
 
 function write({ spec, output, arch }: Options): number {
   try {
-    const machine = { ...thisMachine(arch), inherits: false };
+    // What `autocreate` makes is made where the plans start.
+    const machine = { ...lookingOnly(thisMachine(arch)), inherits: false };
     const apis = compile(loadConfigs(spec), { machine, checkEncoder, extend });
     writePlanFile(output, encodePlans(apis, machine));
     for (const { file, notices } of apis)

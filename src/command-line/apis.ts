@@ -21,6 +21,8 @@ export function apisOfAll(sources: readonly Source[], machine?: Machine): ApiPla
   const configs = sources.filter(({ kind }) => kind === "config").map(({ path }) => path);
   return [
     ...(configs.length > 0 ? compileConfigs(configs.join(":"), machine) : []),
-    ...sources.filter(({ kind }) => kind === "plan").flatMap(({ path }) => readPlanFile(path)),
+    ...sources
+      .filter(({ kind }) => kind === "plan")
+      .flatMap(({ path }) => readPlanFile(path, machine)),
   ];
 }

@@ -1,5 +1,6 @@
 /** What schema.ts writes beside the normal form of a value, read back with types. */
 import type { TSchema } from "@sinclair/typebox";
+import type { Options } from "./encoder-options.ts";
 
 export interface Annotations {
   readonly description?: string;
@@ -18,11 +19,17 @@ export interface Annotations {
   readonly enum?: readonly string[];
   /** What the string has to be like, checked by who compiles it: for editors, with what they offer. Case does not matter. */
   readonly like?: { readonly pattern?: string; readonly words: readonly string[] };
+  /** Of a text or a record: numbers for it, or in it, stay as they are written. */
+  readonly exact?: boolean;
+  /** Of a record: the JSON Schema of its values, which are checked by who uses them. */
+  readonly values?: Readonly<Record<string, unknown>>;
   /** Of an object: this key is one of the words, unless the object has the other key. */
   readonly named?: {
     readonly key: string;
     readonly words: readonly string[];
     readonly unless: string;
+    /** What the object in another key has, by word. */
+    readonly choice?: { readonly key: string; readonly of: Readonly<Record<string, Options>> };
   };
 }
 
@@ -36,6 +43,8 @@ export const PRIVATE_KEYS: ReadonlySet<string> = new Set([
   "words",
   "like",
   "named",
+  "values",
+  "exact",
 ]);
 
 /** Every accepted spelling in lower case, with the canonical word it stands for. */

@@ -9,6 +9,7 @@ import { annotations } from "./annotations.ts";
 import { suggestion } from "./nearest.ts";
 import { element, excerpt, member, type Report } from "./place.ts";
 import { conformScalar, expectation } from "./scalar.ts";
+import { isWritten, toDoubles } from "../numbers.ts";
 import { isObject } from "../object.ts";
 
 /** What is left of a value when its wrong parts are taken out, so that the rest can still be checked. */
@@ -31,8 +32,8 @@ export function conform(schema: TSchema, value: unknown, path: string, report: R
   }
   if (KindGuard.IsObject(schema)) return conformObject(schema, value, path, report);
   if (KindGuard.IsRecord(schema)) {
-    if (!isObject(value)) return mismatch(schema, value, path, report);
-    return conformFree(value, path, report);
+    if (!isObject(value) || isWritten(value)) return mismatch(schema, value, path, report);
+    return conformFree(annotations(schema).exact ? value : toDoubles(value), path, report);
   }
   if (KindGuard.IsUnknown(schema)) return conformFree(value, path, report);
   if (KindGuard.IsUnion(schema)) {
@@ -49,11 +50,15 @@ export function conform(schema: TSchema, value: unknown, path: string, report: R
       return conform(meant, value, path, report);
     return mismatch(schema, value, path, report);
   }
-  return conformScalar(schema, value, path, report);
+  return conformScalar(schema, plainNumber(schema, value), path, report);
 }
 
+/** Of a text that goes on as it is, the number that is written. */
+const plainNumber = (schema: TSchema, value: unknown): unknown =>
+  isWritten(value) && annotations(schema).exact ? value.rawJSON : toDoubles(value);
+
 function conformObject(schema: TObject, value: unknown, path: string, report: Report): unknown {
-  if (!isObject(value)) return mismatch(schema, value, path, report);
+  if (!isObject(value) || isWritten(value)) return mismatch(schema, value, path, report);
   const keys = Object.keys(schema.properties);
   // Own keys only: JSON.parse makes `__proto__` one, which thereby is unknown like any other.
   for (const key of Object.keys(value)) {
@@ -83,7 +88,7 @@ function conformFree(value: unknown, path: string, report: Report): unknown {
       for (const [i, child] of inner.entries()) {
         pending.push({ value: child, path: element(place, i) });
       }
-    } else if (isObject(inner)) {
+    } else if (isObject(inner) && !isWritten(inner)) {
       for (const key of Object.keys(inner)) {
         if (key === "__proto__") report(member(place, key), "unknown key `__proto__`");
         else pending.push({ value: inner[key], path: member(place, key) });
@@ -94,6 +99,6 @@ function conformFree(value: unknown, path: string, report: Report): unknown {
 }
 
 function mismatch(schema: TSchema, value: unknown, path: string, report: Report): undefined {
-  report(path, `found ${excerpt(value)}, expected ${expectation(schema)}`);
+  report(path, `found ${excerpt(toDoubles(value))}, expected ${expectation(schema)}`);
   return undefined;
 }

@@ -4,6 +4,7 @@
  */
 import { KindGuard, type TSchema } from "@sinclair/typebox";
 import { type Annotations, annotations, PRIVATE_KEYS, spellings } from "./annotations.ts";
+import { optionSchema } from "./encoder-options.ts";
 import { Config } from "./schema.ts";
 import { anyCase } from "./shapes.ts";
 
@@ -43,10 +44,15 @@ export function toJsonSchema(schema: TSchema): JsonSchema {
     }
     const { named } = notes;
     const own = named && { [named.key]: { ...properties[named.key], ...likeWords(named.words) } };
+    const chosen = named?.choice && choiceOf(named.key, named.choice);
     const object: JsonSchema = {
       ...plain,
       properties,
-      ...(named && { if: { required: [named.unless] }, then: {}, else: { properties: own } }),
+      ...(named && {
+        if: { required: [named.unless] },
+        then: {},
+        else: { properties: own, ...chosen },
+      }),
     };
     if (notes.shorthand === undefined) return object;
     return {
@@ -56,6 +62,10 @@ export function toJsonSchema(schema: TSchema): JsonSchema {
       then: undocumented({ ...properties[notes.shorthand], ...(named && likeWords(named.words)) }),
       else: undocumented(object),
     };
+  }
+  if (notes.values) {
+    const { patternProperties: _, ...rest } = plain;
+    return { ...rest, additionalProperties: notes.values };
   }
   if (KindGuard.IsUnion(schema)) return ofUnion(plain, schema.anyOf.map(toJsonSchema));
   if (notes.like) {
@@ -89,6 +99,21 @@ function likeWords(words: readonly string[], all: Iterable<string> = words): Jso
   const classes = Array.from(all, anyCase);
   return { if: { pattern: `^(${classes.join("|")})$` }, then: {}, else: { enum: [...words] } };
 }
+
+type Choice = NonNullable<NonNullable<Annotations["named"]>["choice"]>;
+
+/** By the word of a key, what the object of another has. */
+const choiceOf = (named: string, { key, of }: Choice): JsonSchema =>
+  Object.entries(of).reduceRight<JsonSchema>((otherwise, [word, options]) => {
+    const properties = Object.fromEntries(
+      Object.entries(options).map(([name, option]) => [name, optionSchema(option)]),
+    );
+    return {
+      if: { properties: { [named]: { pattern: `^${anyCase(word)}$` } }, required: [named] },
+      then: { properties: { [key]: { properties, additionalProperties: false } } },
+      else: otherwise,
+    };
+  }, {});
 
 function ofWords(notes: Annotations): JsonSchema {
   return {

@@ -54,9 +54,9 @@ export function compileParams(
       const hint = suggestion(name, names) || ";";
       report(place, `the command has no argument \`${name}\`${hint} its arguments: ${known}`);
     }
-    let plain = schema;
-    if (isObject(schema) && Object.hasOwn(schema, "allowDash")) {
-      const { allowDash: dash, ...rest } = schema;
+    let plain = toDoubles(schema);
+    if (isObject(plain) && Object.hasOwn(plain, "allowDash")) {
+      const { allowDash: dash, ...rest } = plain;
       plain = rest;
       if (dash === true) allowDash.add(name);
       else if (dash !== false) report(`${place}.allowDash`, "expected true or false");
@@ -73,17 +73,31 @@ export function compileParams(
     if (!sound) continue;
     const check = checker(plain, type, effort);
     checks.set(name, check);
-    if (!isObject(plain) || plain["default"] === undefined) continue;
-    const fault = check(plain["default"]);
-    if (fault === undefined) defaults.set(name, plain["default"]);
+    if (!isObject(schema) || schema["default"] === undefined) continue;
+    // Unlike a limit, it goes into argv as it is written.
+    const fault = check(schema["default"]);
+    if (fault === undefined) defaults.set(name, schema["default"]);
     else report(`${place}.default`, fault);
   }
   const listOf = (name: string, texts: readonly unknown[]): unknown => {
     const fault = checks.get(name);
     const fitting = [texts.map(meant), texts].find((list) => fault?.(list) === undefined);
     if (fault && fitting) return fitting;
-    const reason = fault && isList(params[name]) ? `: ${fault(texts)}` : "";
-    throw new AfbError("invalid-request", given(name, texts.length) + reason);
+    throw new AfbError(
+      "invalid-request",
+      fault && isList(params[name])
+        ? `argument \`${name}\`: ${fault(texts)}`
+        : given(name, texts.length),
+    );
+  };
+  /** What is given once may be the only one of a list. */
+  const alone = (name: string, text: unknown): unknown => {
+    const fault = checks.get(name);
+    const value = meant(text);
+    if (!fault || fault(text) === undefined || fault(value) === undefined) return text;
+    const fitting = [[value], [text]].find((list) => fault(list) === undefined);
+    // Where it can only be that, what is told is what is wrong with it.
+    return fitting ?? (isListOnly(params[name]) && !Array.isArray(value) ? [text] : text);
   };
   return {
     allowDash,
@@ -94,14 +108,14 @@ export function compileParams(
       const missing = [...defaults].filter(
         ([name]) => !isObject(args) || args[name] === undefined || args[name] === null,
       );
-      const lists = texts && isObject(args) && Object.values(args).some(Array.isArray);
-      if ((missing.length === 0 && !lists) || !(args === undefined || isObject(args))) return args;
+      if (missing.length === 0 && !texts) return args;
+      if (!(args === undefined || isObject(args))) return args;
       const entries = Object.entries(args ?? {})
         .filter(([name, value]) => value !== null || !defaults.has(name))
-        .map(([name, value]) => [
-          name,
-          texts && Array.isArray(value) ? listOf(name, value) : value,
-        ]);
+        .map(([name, value]) => {
+          if (!texts) return [name, value];
+          return [name, Array.isArray(value) ? listOf(name, value) : alone(name, value)];
+        });
       return Object.fromEntries([...entries, ...missing]);
     },
     check(args, texts = false) {
@@ -129,6 +143,7 @@ export const given = (name: string, times: number): string =>
 const typesOf = (schema: unknown): unknown[] =>
   isObject(schema) ? [schema["type"] ?? "string"].flat() : [];
 const isList = (schema: unknown): boolean => typesOf(schema).includes("array");
+const isListOnly = (schema: unknown): boolean => typesOf(schema).every((type) => type === "array");
 const takesText = (schema: unknown): boolean => typesOf(schema).includes("string");
 
 /** The value whose JSON a text is, to the letter; else the text itself. */
@@ -159,11 +174,13 @@ function checker(source: unknown, type: TSchema, effort: Effort): Check {
     const error = compiled.Errors(value).First();
     if (error === undefined) return `found ${excerpt(value)}: does not fit`;
     const where = error.path === "" ? "" : ` at ${error.path}`;
-    return `found ${excerpt(value)}${where}: ${expected(error, source)}`;
+    // Of what is missing there is only what it is missing from.
+    const culprit = error.value === undefined ? value : error.value;
+    return `found ${excerpt(culprit)}${where}: ${expected(error, source)}`;
   };
   return (value) => {
     if (!hasWritten(value)) return judge(value);
-    const fault = judge(toDoubles(value)) ?? faultBetween(value, judge, steps);
+    const fault = judge(toDoubles(value, Number.MAX_VALUE)) ?? faultBetween(value, judge, steps);
     if (fault === undefined || !isWritten(value)) return fault;
     return fault.replace(/^found [^:]*/, `found ${value.rawJSON.slice(0, 40)}`);
   };
@@ -178,6 +195,11 @@ function faultBetween(value: unknown, judge: Check, steps: boolean): string | un
   const next = (inner: unknown): unknown => {
     if (typeof inner !== "object" || inner === null) return inner;
     if (isWritten(inner)) {
+      // Beyond all doubles a number is as the largest of them, but of no known multiple.
+      if (!Number.isFinite(Number(inner.rawJSON))) {
+        vague ||= steps;
+        return toDoubles(inner, Number.MAX_VALUE);
+      }
       const place = between(inner);
       if (place === undefined) return toDoubles(inner);
       // Of large doubles all are whole, and multiples of much.

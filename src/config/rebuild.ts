@@ -13,8 +13,15 @@ import { isObject } from "../object.ts";
 
 type Schema = Readonly<Record<string, unknown>>;
 
-const ANNOTATIONS = ["title", "description", "default", "examples", "deprecated", "$comment"];
-const KEYWORDS: Readonly<Record<string, readonly string[]>> = {
+export const ANNOTATIONS = [
+  "title",
+  "description",
+  "default",
+  "examples",
+  "deprecated",
+  "$comment",
+];
+export const KEYWORDS: Readonly<Record<string, readonly string[]>> = {
   string: ["minLength", "maxLength", "pattern"],
   number: ["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"],
   integer: ["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"],
@@ -172,7 +179,7 @@ function union(variants: unknown, path: string, report: Report, effort: Effort):
   return Type.Union(list.map((variant, i) => rebuild(variant, element(path, i), report, effort)));
 }
 
-const COUNTS = new Set(["minLength", "maxLength", "minItems", "maxItems"]);
+export const COUNTS = new Set(["minLength", "maxLength", "minItems", "maxItems"]);
 
 /** What the keyword takes, when `value` is not that. */
 function optionFault(key: string, value: unknown): string | undefined {

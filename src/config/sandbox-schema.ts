@@ -2,7 +2,7 @@
 import { type Static, Type } from "@sinclair/typebox";
 import { CAPABILITY } from "./capabilities.ts";
 import { Amount, FileMode, Id, Operand, Pids, Port, Seconds, Umask, Weight } from "./ranges.ts";
-import { flag, list, object, optional, text, words } from "./shapes.ts";
+import { flag, list, object, optional, text, words, written } from "./shapes.ts";
 
 export const Env = object(
   {
@@ -11,7 +11,7 @@ export const Env = object(
       pattern: "^[^=\\u0000]+$",
       description: "variable name; * with unset: all that the server's environment has",
     }),
-    value: optional(text({ description: "value; $NAME is expanded; absent: the server's own" })),
+    value: optional(written({ description: "value; $NAME is expanded; absent: the server's own" })),
     mode: optional(words(["set", "unset"], { description: "set or remove", default: "set" })),
   },
   { description: "one environment variable" },

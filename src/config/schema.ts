@@ -16,11 +16,13 @@ import {
   Network,
   Seccomp,
 } from "./sandbox-schema.ts";
+import { ENCODER_OPTIONS } from "./encoder-options.ts";
+import { PARAM_SCHEMA } from "./param-schema.ts";
 import { Amount, Seconds } from "./ranges.ts";
-import { flag, list, object, optional, text, words } from "./shapes.ts";
+import { flag, list, object, optional, text, words, written } from "./shapes.ts";
 
 /** The built-in ones; test/encoders holds them to what there is. */
-export const ENCODERS = ["text", "sync", "line", "raw", "json", "log"] as const;
+export const ENCODERS = Object.keys(ENCODER_OPTIONS);
 
 export const EncoderConfig = object(
   {
@@ -35,7 +37,10 @@ export const EncoderConfig = object(
     ),
   },
   {
-    named: { key: "output", words: ENCODERS, unless: "plugin" },
+    named: {
+      ...{ key: "output", words: ENCODERS, unless: "plugin" },
+      choice: { key: "opts", of: ENCODER_OPTIONS },
+    },
     description: "how output becomes events and reply",
   },
 );
@@ -46,10 +51,10 @@ export const Exec = object(
     args: optional(
       list(
         Type.Union([
-          text({ description: "argument with $NAME, %name%, ?name?" }),
+          written({ description: "argument with $NAME, %name%, ?name?" }),
           object(
             {
-              arg: text({ description: "argument with $NAME, %name%, ?name?" }),
+              arg: written({ description: "argument with $NAME, %name%, ?name?" }),
               omit: optional(
                 flag({ description: "it is left out where a value of its ?name? is not given" }),
               ),
@@ -143,7 +148,11 @@ export const Command = object(
     ),
     pty: optional(Pty),
     params: optional(
-      Type.Record(Type.String(), Type.Unknown(), { description: "JSON Schema of each %name%" }),
+      Type.Record(Type.String(), Type.Unknown(), {
+        values: PARAM_SCHEMA,
+        exact: true,
+        description: "JSON Schema of each %name%",
+      }),
     ),
     limits: optional(Rlimits),
     optional: optional(
@@ -248,7 +257,7 @@ export const Metadata = object(
   {
     uid: Type.String({ minLength: 1, description: "name of the config" }),
     api: Type.String({ minLength: 1, pattern: "^[^/\\s]+$", description: "name of the API" }),
-    version: optional(text({ description: "version of the config" })),
+    version: optional(written({ description: "version of the config" })),
     info: optional(Type.String({ description: "one line of help" })),
     author: optional(Type.String({ description: "who wrote it" })),
     date: optional(text({ description: "when it was written; not used" })),

@@ -14,6 +14,8 @@ export const object = <P extends Record<string, TSchema>>(properties: P, doc: Do
 export const list = <S extends TSchema>(item: S, doc: Doc) =>
   Type.Array(item, { list: true, ...doc });
 export const text = (doc: Doc): TString => Type.String({ text: true, ...doc });
+/** A text for the command, which gets a number as the config has it. */
+export const written = (doc: Doc): TString => Type.String({ text: true, exact: true, ...doc });
 export const flag = (doc: Doc) => Type.Boolean(doc);
 export const optional = Type.Optional;
 

@@ -1,8 +1,10 @@
 /**
  * JSON text → value, with what JSON.parse does not tell: line, column and text of a syntax error, and keys given twice.
  *
- * Comments and trailing commas are accepted, as the JSON library of existing configs does.
+ * Comments and trailing commas are accepted, as the JSON library of existing configs does. Numbers stay as they are written, see
+ * numbers.ts.
  */
+import { parseExact } from "../numbers.ts";
 import { element, member, quoted, type Report } from "./place.ts";
 
 /** Deeper nesting than any config has, well below what would exhaust the stack. */
@@ -55,7 +57,7 @@ class Reader {
     if (next === "[") return this.list(path, depth);
     const scalar = next === '"' ? this.string() : (this.take(NUMBER) ?? this.take(WORD));
     if (scalar === undefined) throw this.fault("expected a value");
-    return next === '"' ? scalar : JSON.parse(scalar);
+    return next === '"' ? scalar : parseExact(scalar);
   }
 
   private object(path: string, depth: number): unknown {

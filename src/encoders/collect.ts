@@ -3,13 +3,8 @@ import { ByteBuffer } from "./bytes.ts";
 import type { About, Encoding, Fields } from "./encoder.ts";
 import type { Hold } from "./hold.ts";
 import { inPieces } from "./lines.ts";
-import { integer, LINE_COUNT, LINE_LENGTH, type Options } from "./options.ts";
+import { integer } from "./options.ts";
 import { decode, wholeLength } from "./utf8.ts";
-
-export const COLLECT_OPTIONS = {
-  maxlen: LINE_LENGTH,
-  maxline: LINE_COUNT,
-} as const satisfies Options;
 
 const LF = 0x0a;
 /** Bytes that become lines in one turn of the event loop. */

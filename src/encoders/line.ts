@@ -1,18 +1,8 @@
 /** One data event per line. */
 import type { About, Emit, Encoder, Fields } from "./encoder.ts";
 import { deliver, inPieces } from "./lines.ts";
-import { checkOptions, flag, integer, LINE_COUNT, LINE_LENGTH, type Options } from "./options.ts";
+import { checkOptions, flag, integer, withoutIgnored } from "./options.ts";
 import { type Line, WholeLines } from "./whole-lines.ts";
-
-const OPTIONS = {
-  maxlen: LINE_LENGTH,
-  // Means nothing here, but existing configs may say it: the original takes the same two options for every encoder.
-  maxline: LINE_COUNT,
-  /** A `\r` ends a line too; true by default. */
-  cr: { type: "flag" },
-  /** What of a line is there after a while is shown, before all of it is. */
-  partial: { type: "flag" },
-} as const satisfies Options;
 
 /** Milliseconds after which a line that has not ended is shown, or a `\r` was its end. */
 const WHILE = 200;
@@ -94,7 +84,8 @@ export class LineEvents {
 export const line: Encoder = {
   name: "line",
   synchronous: false,
-  check: (opts) => checkOptions("line", OPTIONS, opts),
+  check: (opts) => checkOptions("line", opts),
+  adapt: (opts) => withoutIgnored("line", opts),
   begin(opts, emit, about) {
     const options = {
       maxlen: integer(opts, "maxlen"),

@@ -4,20 +4,14 @@
  */
 import { closeSync, fstatSync, type Stats } from "node:fs";
 import { resolve } from "node:path";
+import { ENCODER_OPTIONS } from "../config/encoder-options.ts";
 import { trustOf } from "../config/trust.ts";
 import { openAppended } from "../config/written.ts";
 import { isKernelLog } from "../kernel-log.ts";
 import { type About, type Encoder, type Encoding, OutputLost } from "./encoder.ts";
-import { checkOptions, type Options } from "./options.ts";
+import { checkOptions, withoutIgnored } from "./options.ts";
 import { Shown } from "./shown.ts";
 import { Written } from "./written.ts";
-
-const OPTIONS = {
-  stdout: { type: "path" },
-  stderr: { type: "path" },
-} as const satisfies Options;
-
-const IGNORED: readonly string[] = ["maxlen", "maxline"];
 
 const SERVER = 2;
 
@@ -53,17 +47,16 @@ function isForPeople(stats: Stats): boolean {
 export const log: Encoder = {
   name: "log",
   synchronous: false,
-  check: (opts) => checkOptions("log", OPTIONS, opts),
+  check: (opts) => checkOptions("log", opts),
   /** Existing configs say how long lines may be, which has never meant anything here; and name files beside themselves. */
   adapt(opts, directory) {
-    const ignored = Object.keys(opts).filter((name) => IGNORED.includes(name));
-    const kept = Object.entries(opts).filter(([name]) => !ignored.includes(name));
-    const placed = kept.map(([name, value]): [string, unknown] => {
-      const isPath = Object.hasOwn(OPTIONS, name) && typeof value === "string" && value !== "";
+    const kept = withoutIgnored("log", opts);
+    const placed = Object.entries(kept.opts).map(([name, value]): [string, unknown] => {
+      const isPath =
+        Object.hasOwn(ENCODER_OPTIONS.log, name) && typeof value === "string" && value !== "";
       return [name, isPath ? resolve(directory, value) : value];
     });
-    const notices = ignored.map((name) => `${name}: means nothing to the encoder log`);
-    return { opts: Object.fromEntries(placed), notices };
+    return { ...kept, opts: Object.fromEntries(placed) };
   },
   /** Throws the error of open(2): a command whose log cannot be kept is not started. */
   begin(opts, _emit, about) {

@@ -1,31 +1,15 @@
-/** Options of the built-in encoders: what each may be, checked at boot, read at the start of a task. None limits anything unless it is set. */
+/** Options of the built-in encoders: checked at boot, read at the start of a task. */
+import { ENCODER_OPTIONS, type EncoderName, type Options } from "../config/encoder-options.ts";
 import { suggestion } from "../config/nearest.ts";
 
-export type Option =
-  | {
-      readonly type: "integer";
-      readonly min: number;
-      readonly max: number;
-    }
-  | { readonly type: "flag" }
-  | { readonly type: "word"; readonly words: readonly string[] }
-  | { readonly type: "path" };
-
-export type Options = Readonly<Record<string, Option>>;
-
-/** Most UTF-16 units of a line; 3 is a surrogate pair and the `\` of a cut. */
-export const LINE_LENGTH = { type: "integer", min: 3, max: 1 << 20 } as const;
-
-/** Most lines that are kept of each stream. */
-export const LINE_COUNT = { type: "integer", min: 1, max: 1 << 20 } as const;
-
 /** One message per problem, each naming the option. */
-export function checkOptions(encoder: string, known: Options, opts: Record<string, unknown>) {
+export function checkOptions(encoder: EncoderName, opts: Record<string, unknown>) {
+  const known: Options = ENCODER_OPTIONS[encoder];
   const problems: string[] = [];
   for (const [name, value] of Object.entries(opts)) {
     const option = Object.hasOwn(known, name) ? known[name] : undefined;
     if (option === undefined) {
-      const names = Object.keys(known);
+      const names = Object.keys(known).filter((one) => known[one]?.type !== "ignored");
       problems.push(
         `${name}: the encoder ${encoder} has no such option${suggestion(name, names)} (it has ${names.join(", ")})`,
       );
@@ -46,11 +30,26 @@ export function checkOptions(encoder: string, known: Options, opts: Record<strin
         const words = option.words.join(", ");
         problems.push(`${name}: must be one of ${words}, not ${JSON.stringify(value)}`);
       }
-    } else if (typeof value !== "string" || !value.startsWith("/") || value.includes("\0")) {
+    } else if (
+      option.type === "path" &&
+      (typeof value !== "string" || !value.startsWith("/") || value.includes("\0"))
+    ) {
       problems.push(`${name}: must be an absolute path, not ${JSON.stringify(value)}`);
     }
   }
   return problems;
+}
+
+/** The options without those that mean nothing here, and a notice for each of these. */
+export function withoutIgnored(encoder: EncoderName, opts: Record<string, unknown>) {
+  const known: Options = ENCODER_OPTIONS[encoder];
+  const isIgnored = (name: string) => Object.hasOwn(known, name) && known[name]?.type === "ignored";
+  return {
+    opts: Object.fromEntries(Object.entries(opts).filter(([name]) => !isIgnored(name))),
+    notices: Object.keys(opts)
+      .filter(isIgnored)
+      .map((name) => `${name}: means nothing to the encoder ${encoder}`),
+  };
 }
 
 /** The value of a checked option; undefined where it is not set. */

@@ -2,17 +2,8 @@
 import { ByteBuffer } from "./bytes.ts";
 import type { Encoder, Fields } from "./encoder.ts";
 import type { Hold } from "./hold.ts";
-import { checkOptions, integer, LINE_COUNT, type Options, word } from "./options.ts";
+import { checkOptions, integer, withoutIgnored, word } from "./options.ts";
 import { decode, decodeStrictly, wholeLength } from "./utf8.ts";
-
-const OPTIONS = {
-  /** Bytes kept of each stream; what is more is cut and told. */
-  maxlen: { type: "integer", min: 1, max: 1 << 28 },
-  // Means nothing here; see line.ts.
-  maxline: LINE_COUNT,
-  /** auto: base64 where one of the streams is not UTF-8, and then for both. */
-  encoding: { type: "word", words: ["auto", "utf8", "base64"] },
-} as const satisfies Options;
 
 /** One stream; `stdout-overflow` or `stderr-overflow` tells that it was cut. */
 class Whole {
@@ -59,7 +50,8 @@ class Whole {
 export const raw: Encoder = {
   name: "raw",
   synchronous: true,
-  check: (opts) => checkOptions("raw", OPTIONS, opts),
+  check: (opts) => checkOptions("raw", opts),
+  adapt: (opts) => withoutIgnored("raw", opts),
   begin(opts, _emit, { hold }) {
     const maxlen = integer(opts, "maxlen");
     const encoding = word(opts, "encoding") ?? "auto";

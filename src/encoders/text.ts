@@ -1,12 +1,12 @@
 /** The default: the lines of stdout and stderr in one data event at the end; no event when nothing was printed. */
-import { COLLECT_OPTIONS, collect } from "./collect.ts";
+import { collect } from "./collect.ts";
 import type { Encoder, Fields } from "./encoder.ts";
 import { checkOptions } from "./options.ts";
 
 export const text: Encoder = {
   name: "text",
   synchronous: false,
-  check: (opts) => checkOptions("text", COLLECT_OPTIONS, opts),
+  check: (opts) => checkOptions("text", opts),
   begin(opts, emit, about) {
     const lines = collect(opts, about);
     return {

@@ -5,6 +5,7 @@ import { compileParams } from "../config/params.ts";
 import { milliseconds } from "../config/ranges.ts";
 import type { Command, Sandbox } from "../config/schema.ts";
 import { EXEC_VERB } from "../config/verbs.ts";
+import { isWritten } from "../numbers.ts";
 import { isObject } from "../object.ts";
 import { parseTemplate, TemplateError } from "./argv.ts";
 import type { SandboxPolicy } from "./policy.ts";
@@ -213,10 +214,12 @@ const bufferOf = (buffer: number | undefined) => (buffer === undefined ? {} : { 
 
 /** The arguments that `params` and the samples name. */
 function declaredBy({ params = {}, sample = [] }: Command): ReadonlySet<string> {
-  const named = sample.filter(isObject).flatMap((one) => {
-    const args = isObject(one["args"]) ? Object.keys(one["args"]) : [];
-    return [...Object.keys(one), ...args];
-  });
+  const keysOf = (value: unknown) =>
+    isObject(value) && !isWritten(value) ? Object.keys(value) : [];
+  const named = sample.flatMap((one) => [
+    ...keysOf(one),
+    ...(isObject(one) ? keysOf(one["args"]) : []),
+  ]);
   return new Set([...Object.keys(params), ...named]);
 }
 

@@ -6,7 +6,7 @@ import type { Identity, MountFlags, MountStep, NamespaceName } from "./policy.ts
 import { procSteps } from "./proc.ts";
 import type { Report } from "./report.ts";
 import { parseSize } from "./size.ts";
-import { heldNotice, isRoots, resolveSource, type Source } from "./source.ts";
+import { heldNotice, isRoots, type Missing, resolveSource, type Source } from "./source.ts";
 
 const DEVICES = ["null", "zero", "full", "random", "urandom", "tty"] as const;
 const LOCKED: MountFlags = { readonly: false, nosuid: true, nodev: true, noexec: true };
@@ -77,11 +77,13 @@ function targetOf(mount: Mount, first: boolean, expand: (text: string) => string
   return normal;
 }
 
-function sourceOf(mount: Mount, autocreate: boolean, context: MountContext): Source {
+const missingOf = (mount: Mount, autocreate: boolean): Missing =>
+  mount.optional ? "looked for at each launch" : autocreate ? "made" : "refused";
+
+function sourceOf(mount: Mount, missing: Missing, context: MountContext): Source {
   const source = context.expand(mount.source ?? mount.target);
   if (!source.startsWith("/"))
     throw new Error(`source ${JSON.stringify(source)} must be an absolute path`);
-  const missing = mount.optional ? "looked for at each launch" : autocreate ? "made" : "refused";
   const { machine, identity } = context;
   return resolveSource(source, missing, machine, identity);
 }
@@ -91,8 +93,8 @@ function bindStep(
   { path: source, asked, links }: Source,
   target: string,
   flags: MountFlags,
-  optional: boolean,
-  { machine, notice }: MountContext,
+  missing: Missing,
+  { machine, notice, identity }: MountContext,
 ): MountStep {
   const held = links.find((link) => !isRoots(link, machine.files));
   if (held !== undefined)
@@ -103,7 +105,10 @@ function bindStep(
     target,
     flags,
     ...(held === undefined && { asked, links }),
-    ...(optional && { optional }),
+    ...(missing === "looked for at each launch" && { optional: true }),
+    ...(missing === "made" && {
+      made: { ...(identity && { owner: { uid: identity.uid, gid: identity.gid } }) },
+    }),
   };
 }
 
@@ -130,9 +135,9 @@ function compileMount(
   switch (mode) {
     case "ro":
     case "rw": {
-      const source = sourceOf(mount, autocreate, context);
-      const optional = mount.optional ?? false;
-      return [bindStep(source, target, flags(mode === "ro", source.path), optional, context)];
+      const missing = missingOf(mount, autocreate);
+      const source = sourceOf(mount, missing, context);
+      return [bindStep(source, target, flags(mode === "ro", source.path), missing, context)];
     }
     case "symlink": {
       if (mount.source === undefined)

@@ -1,9 +1,10 @@
 /**
- * Values that JSON has no form for, in JSON: sets, bytes, 64-bit numbers, argument schemas, and objects shared by many
- * places, which come back as one object. What is none of these is an error that names its place.
+ * Values that JSON has no form for, in JSON: sets, bytes, 64-bit numbers, numbers as they are written, argument schemas, and
+ * objects shared by many places, which come back as one object. What is none of these is an error that names its place.
  */
 import { compileParams, type Params } from "../config/params.ts";
 import { element, member } from "../config/place.ts";
+import { isWritten } from "../numbers.ts";
 import { isObject } from "../object.ts";
 
 /** `{"$": kind, v: …}` stands for what JSON cannot say; an object that has a key `$` itself is wrapped too. */
@@ -21,7 +22,7 @@ export function pack(value: unknown): Packed {
   const seen = new Set<object>();
   const repeated = new Set<object>();
   const count = (item: unknown): void => {
-    if (typeof item !== "object" || item === null) return;
+    if (typeof item !== "object" || item === null || isWritten(item)) return;
     if (seen.has(item)) return void repeated.add(item);
     seen.add(item);
     if (item instanceof Uint8Array || isParams(item)) return;
@@ -36,6 +37,8 @@ export function pack(value: unknown): Packed {
   const visit = (item: unknown, path: string): unknown => {
     if (typeof item === "bigint") return tagged("bigint", `${item}`);
     if (typeof item !== "object" || item === null) return scalar(item, path);
+    // A tag, since whoever reads the file takes the numbers in it for doubles.
+    if (isWritten(item)) return tagged("number", item.rawJSON);
     if (!repeated.has(item)) return compound(item, path);
     let place = places.get(item);
     if (place === undefined) {
@@ -55,7 +58,7 @@ export function pack(value: unknown): Packed {
       );
     if (isParams(item)) {
       if (item.source === undefined) refuse(path, "argument checks without their schema");
-      return tagged("params", item.source);
+      return tagged("params", visit(item.source, path));
     }
     const prototype: unknown = Object.getPrototypeOf(item);
     if (prototype !== null && prototype !== Object.prototype) {
@@ -103,8 +106,9 @@ export function unpack({ value, shared }: Packed): unknown {
     if (kind === "set" && Array.isArray(v)) return new Set(v.map(visit));
     if (kind === "object" && isObject(v)) return plain(v);
     if (kind === "shared" && typeof v === "number" && v < known.length) return known[v];
+    if (kind === "number" && typeof v === "string") return JSON.rawJSON(v);
     if (kind === "params" && isObject(v)) {
-      return compileParams(v, "params", (at, message) => {
+      return compileParams(plain(v), "params", (at, message) => {
         throw new Error(`${at}: ${message}`);
       });
     }

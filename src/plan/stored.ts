@@ -6,8 +6,9 @@ import { ConfigError } from "../config/problem.ts";
 import { trustOf } from "../config/trust.ts";
 import { targetOf } from "../config/written.ts";
 import { decodePlans } from "./file.ts";
-import { thisMachine } from "./machine.ts";
-import type { ApiPlan } from "./plan.ts";
+import { type Machine, thisMachine } from "./machine.ts";
+import { type ApiPlan, launchable } from "./plan.ts";
+import { resolveSource } from "./source.ts";
 
 /** Far above what a thousand commands take: this is to catch a wrong path. */
 const MAX_BYTES = 256 * 1024 * 1024;
@@ -31,15 +32,19 @@ export function writePlanFile(path: string, text: string): void {
 }
 
 /**
- * The plans of a file, for a server of this machine and user.
+ * The plans of a file, for a server of this machine and user. Sources that `autocreate` makes are made, as for a config.
  * @throws ConfigError when it cannot be read or trusted, or is not for here
  */
-export function readPlanFile(path: string): ApiPlan[] {
+export function readPlanFile(path: string, machine: Machine = thisMachine()): ApiPlan[] {
   try {
-    const machine = thisMachine();
     // A plan says what runs as whom.
     const text = readObeyed(path, trustOf(machine.uid), MAX_BYTES);
-    return decodePlans(new TextDecoder().decode(text), machine);
+    const apis = decodePlans(new TextDecoder().decode(text), machine);
+    for (const { policy } of apis.flatMap(({ sandboxes }) => sandboxes.flatMap(launchable)))
+      for (const step of policy.mounts ?? [])
+        if (step.kind === "bind" && step.made)
+          resolveSource(step.asked ?? step.source, "made", machine, step.made.owner);
+    return apis;
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     throw new ConfigError([{ file: path, path: "", message }]);

@@ -10,6 +10,7 @@ import type { LoadedPlugin } from "./load.ts";
 import { loopOf } from "./loops.ts";
 import { eventName, eventsOf, verbsOf } from "./names.ts";
 import { parseReference } from "./reference.ts";
+import { isWritten } from "../numbers.ts";
 import { isObject } from "../object.ts";
 
 export interface ActionContext {
@@ -77,7 +78,7 @@ function expanded(value: unknown, path: string, context: ActionContext): unknown
   if (Array.isArray(value)) {
     return value.map((inner: unknown, i) => expanded(inner, element(path, i), context));
   }
-  if (!isObject(value)) return value;
+  if (!isObject(value) || isWritten(value)) return value;
   return Object.fromEntries(
     Object.entries(value).map(([key, inner]) => [key, expanded(inner, member(path, key), context)]),
   );

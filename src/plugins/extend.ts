@@ -56,6 +56,7 @@ function planOf(
     }
   }
   for (const [at, why] of reasons) report.problem(at, why);
+  if (libs.length === 0) report.problem(`${path}.libs`, "names no module");
   return undefined;
 }
 

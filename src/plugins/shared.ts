@@ -5,6 +5,7 @@
 import { type Asked, failureOf, jsonOf, valueOf } from "./messages.ts";
 import type { FunctionContext } from "./plugin.ts";
 import type { Heard, Thread } from "./thread.ts";
+import { toDoubles } from "../numbers.ts";
 
 const ignore = (): void => {};
 
@@ -63,8 +64,10 @@ export class SharedThread {
   }
 
   /** Rejects with what the function throws, or when its thread had to be ended. */
-  async call(name: string, args: unknown, context: FunctionContext): Promise<unknown> {
+  async call(name: string, exact: unknown, context: FunctionContext): Promise<unknown> {
     const thread = this.#live();
+    // A number as it is written cannot be sent to a thread: code has doubles.
+    const args = toDoubles(exact);
     const number = ++this.#numbers;
     this.#contexts.set(number, context);
     return this.#watched(thread, { kind: "call", name, args, api: context.api, context: number });

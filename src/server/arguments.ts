@@ -82,8 +82,9 @@ const LOOKS_LIKE_JSON =
   "the body looks like JSON, but its Content-Type is application/x-www-form-urlencoded (what curl -d says by itself): " +
   "send it as application/json (curl -H 'Content-Type: application/json', or --json)";
 
+/** Or was to be: a form has none of these as they are. */
 function isJson(text: string): boolean {
-  if (!/^\s*[[{]/.test(text)) return false;
+  if (/^\s*[[{"]/.test(text)) return true;
   try {
     parseForeign(text);
     return true;
@@ -111,8 +112,6 @@ export function readWait(
   prefer: string | undefined,
 ): boolean | number {
   if (parameter !== undefined) return !["false", "no", "0"].includes(parameter.toLowerCase());
-  const seconds = /(?:^|[,;])[\t ]*wait[\t ]*=[\t ]*"?(\d{1,9})"?[\t ]*(?:[,;]|$)/i.exec(
-    prefer ?? "",
-  );
+  const seconds = /(?:^|[,;])[\t ]*wait[\t ]*=[\t ]*"?(\d+)"?[\t ]*(?:[,;]|$)/i.exec(prefer ?? "");
   return seconds ? Number(seconds[1]) : false;
 }

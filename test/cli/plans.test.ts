@@ -1,6 +1,15 @@
 /** compile, explain and doctor of the executable, as a user meets them. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { chmodSync, chownSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { isRoot, programIn } from "../served.ts";
@@ -48,6 +57,77 @@ function spawnbox(...args: string[]) {
 }
 
 describe("compile", () => {
+  test("numbers of a config are handed on as they are written, by a plan file too", () => {
+    const args = '["%v%", "?w?", 1.50, 1e3, 9007199254740993]';
+    const params = `{"v": {"type": "number", "minimum": 1.0, "multipleOf": 0.50, "default": 1.50},
+      "w": {"type": "array", "default": [1.0, {"id": 9007199254740993}]}}`;
+    const text = `{"metadata": {"uid": "n", "api": "n", "version": 1.10}, "sandboxes": {
+      "uid": "box", "profile": "minimal", "acls": {"timeout": 1e1},
+      "cgroups": {"optional": true, "mem": {"max": 1e9}}, "envs": {"name": "V", "value": 2.50},
+      "commands": [
+        {"uid": "echo", "encoder": "sync", "exec": {"cmdpath": "/bin/echo", "args": ${args}}, "params": ${params},
+         "sample": {"v": 2.50}},
+        {"uid": "env", "encoder": {"output": "line", "opts": {"maxlen": 1e2}},
+         "exec": {"cmdpath": "/usr/bin/printenv", "args": "V"}}]},
+      "extra": {"uid": "two", "action": "api://n#echo", "args": {"v": 2.50, "w": [1e0]}}}`;
+    const file = join(dir, "numbers.json");
+    const compiled = join(dir, "numbers.plan");
+    writeFileSync(file, text);
+    expect(spawnbox("compile", file, "-o", compiled).code).toBe(0);
+    for (const source of [
+      ["--config", file],
+      ["--plan", compiled],
+    ]) {
+      const out = (verb: string, ...more: string[]) =>
+        spawnbox("run", ...source, "--raw", `n/${verb}`, ...more).out;
+      const constants = "1.50 1e3 9007199254740993";
+      const printed = (line: string) => `"stdout":[${JSON.stringify(line)}]`;
+      expect(out("echo")).toContain(printed(`1.50 [1.0,{"id":9007199254740993}] ${constants}`));
+      expect(out("two")).toContain(printed(`2.50 [1e0] ${constants}`));
+      expect(out("env")).toContain('"stdout":"2.50"');
+      expect(out("echo", '{"v": 0.50}')).toContain(
+        "expected a number of at least 1, a multiple of 0.5",
+      );
+      const info = out("info");
+      expect(info).toContain('"version":"1.10"');
+      expect(info).toContain('"sample":[{"v":2.50}]');
+      expect(info).toContain('"default":[1.0,{"id":9007199254740993}]');
+    }
+  });
+
+  test("what autocreate makes is made where the plans start, for the sandbox's user", () => {
+    const state = join(dir, "state/of/box");
+    const namespace = {
+      opts: { autocreate: true },
+      mounts: [{ target: "/state", source: state, mode: "rw" }],
+    };
+    const exec = { cmdpath: "/bin/sh", args: ["-c", "echo kept >/state/file; cat /state/file"] };
+    const sandboxes = {
+      ...{ uid: "box", profile: "minimal", acls: { user: "nobody" }, namespace },
+      commands: { uid: "keep", encoder: "sync", exec },
+    };
+    const making = join(dir, "making.json");
+    const made = join(dir, "making.plan");
+    writeFileSync(making, JSON.stringify({ metadata: { uid: "m", api: "m" }, sandboxes }));
+    for (const args of [
+      ["compile", making, "-o", made],
+      ["check", "--plan", made],
+      ["explain", "--plan", made],
+    ])
+      expect([args[0], spawnbox(...args).code, existsSync(join(dir, "state"))]).toEqual([
+        args[0],
+        0,
+        false,
+      ]);
+    expect(spawnbox("run", "--plan", made, "m/keep").out).toContain('"stdout":["kept"]');
+    const { uid, mode } = statSync(state);
+    expect({ uid, mode: mode & 0o7777 }).toEqual({
+      uid: isRoot ? 65534 : (process.getuid?.() ?? -1),
+      mode: 0o750,
+    });
+    expect(statSync(join(dir, "state/of")).mode & 0o7777).toBe(0o755);
+  });
+
   test("a plan file runs, without the environment it was compiled in", () => {
     expect(spawnbox("compile", config, "-o", plan())).toMatchObject({
       code: 0,

@@ -58,6 +58,17 @@ describe("log", () => {
     );
   });
 
+  test("nor maxline to those that keep no list of lines", async () => {
+    for (const output of ["line", "raw", "json"]) {
+      const encoder = { output, opts: { maxline: 128, maxlen: 512 } };
+      const found = await checked(config({ commands: script("x", "true", { encoder }) }));
+      expect(found.problems).toEqual([]);
+      expect(lines(found.notices)).toEqual([
+        `sandboxes[0].commands[0].encoder: maxline: means nothing to the encoder ${output}`,
+      ]);
+    }
+  });
+
   test("a slip is still a problem", async () => {
     const encoder = { output: "log", opts: { maxlne: 1 } };
     const found = await checked(config({ commands: script("x", "true", { encoder }) }));
@@ -255,6 +266,9 @@ describe("plugins", () => {
   });
 
   test("none is a problem for each", async () => {
+    expect(lines((await checked(served([], modules))).problems)).toEqual([
+      "plugins[0].libs: names no module",
+    ]);
     const { problems } = await checked(served(["a", "x.so"], modules));
     expect(problems.map(({ path }) => path).slice(0, 2)).toEqual([
       "plugins[0].libs[0]",
@@ -291,6 +305,7 @@ describe("actions", () => {
         acls: { user: "nobody" },
         commands: [
           script("x", "echo printed", { encoder: "line" }),
+          script("number", "echo '[1.50,9007199254740993]'", { encoder: "json" }),
           script("took", "echo '?type?'"),
         ],
       },
@@ -298,8 +313,9 @@ describe("actions", () => {
         { uid: "one", action: "api://c#x", args: { action: "subscribe" }, required: true },
         { uid: "two", action: "api://monitor#subscribe", args: "disconnected", required: true },
         { uid: "three", action: "api://c#x", args: { action: "unsubscribe" }, required: true },
+        { uid: "four", action: "api://c#number", args: { action: "subscribe" }, required: true },
       ],
-      events: [{ uid: "x", action: "plugin://p#keep" }],
+      events: ["x", "number"].map((uid) => ({ uid, action: "plugin://p#keep" })),
       extra: { uid: "kept", action: "plugin://p#kept" },
     };
     writeFileSync(
@@ -308,13 +324,18 @@ describe("actions", () => {
     );
     chmodSync(out, 0o755);
     await using server = await serve(raw);
-    await server.call("c/x");
-    let kept: unknown[] = [];
-    while (kept.length < 2) kept = (await server.call("c/kept")).response as unknown[];
-    expect(kept).toEqual([
-      { type: "data", pid: expect.any(Number), stdout: "printed" },
-      expect.objectContaining({ type: "final-event" }),
-    ]);
+    const dataOf = async (verb: string, count: number) => {
+      await server.call(verb);
+      let kept: unknown[] = [];
+      while (kept.length < count) kept = (await server.call("c/kept")).response as unknown[];
+      return kept.slice(count - 2);
+    };
+    const pid = expect.any(Number);
+    const end = expect.objectContaining({ type: "final-event" });
+    expect(await dataOf("c/x", 2)).toEqual([{ type: "data", pid, stdout: "printed" }, end]);
+    // What code of a plugin gets are doubles.
+    const stdout = [1.5, 2 ** 53];
+    expect(await dataOf("c/number", 4)).toEqual([{ type: "data", pid, stdout }, end]);
   });
 
   test("c and C are two verbs, and two APIs", async () => {

@@ -4,6 +4,7 @@ import { configJsonSchema, type JsonSchema } from "../../src/config/jsonschema.t
 import { loadConfigs } from "../../src/config/load.ts";
 import { referenceMarkdown } from "../../src/config/reference.ts";
 import { parseJson } from "../../src/config/syntax.ts";
+import { toDoubles } from "../../src/numbers.ts";
 
 const schema = JSON.parse(JSON.stringify(configJsonSchema()));
 
@@ -39,8 +40,10 @@ function misfit(s: JsonSchema, value: unknown, path = ""): string | undefined {
   const needed = (s["required"] ?? []) as string[];
   if (kind === "object" && needed.some((key) => !Object.hasOwn(value as object, key)))
     return `${path}: no ${needed.find((key) => !Object.hasOwn(value as object, key))}`;
-  if (kind !== "object" || s["properties"] === undefined) return undefined;
-  const properties = s["properties"] as Record<string, JsonSchema>;
+  const others = s["additionalProperties"];
+  if (kind !== "object" || (s["properties"] === undefined && others === undefined))
+    return undefined;
+  const properties = (s["properties"] ?? {}) as Record<string, JsonSchema>;
   const missing = ((s["required"] ?? []) as string[]).find(
     (key) => !Object.hasOwn(value as object, key),
   );
@@ -48,7 +51,9 @@ function misfit(s: JsonSchema, value: unknown, path = ""): string | undefined {
   return Object.entries(value as object)
     .map(([key, inner]) => {
       const property = properties[key];
-      if (property === undefined && s["additionalProperties"] !== false) return undefined;
+      if (property === undefined && typeof others === "object")
+        return misfit(others as JsonSchema, inner, `${path}.${key}`);
+      if (property === undefined && others !== false) return undefined;
       return property === undefined
         ? `${path}: unknown ${key}`
         : misfit(property, inner, `${path}.${key}`);
@@ -81,14 +86,14 @@ describe("the JSON Schema", () => {
       }
     };
     walk(schema);
-    for (const own of ["list", "text", "words", "shorthand", "like", "named"])
+    for (const own of ["list", "text", "words", "shorthand", "like", "named", "values", "choice"])
       expect(keys).not.toContain(own);
   });
 
   test("accepts what the loader accepts, in the user's form and in the normal form", async () => {
     for (const { file, config } of loadConfigs(join(import.meta.dir, "fixtures"), 65534)) {
       const raw = parseJson(await Bun.file(file).text(), () => expect.unreachable());
-      expect(misfit(schema, raw)).toBeUndefined();
+      expect(misfit(schema, toDoubles(raw))).toBeUndefined();
       expect(misfit(schema, config)).toBeUndefined();
     }
   });
@@ -117,6 +122,31 @@ describe("the JSON Schema", () => {
     ];
     for (const [more, fault] of faults)
       expect(judge({ commands: { ...command, ...more } })).toContain(fault);
+    // Of options, those of the encoder.
+    const fitting: object[] = [
+      { output: "line", opts: { cr: false, partial: true, maxlen: 9, maxline: 9 } },
+      { output: "RAW", opts: { encoding: "base64" } },
+      { output: "log", opts: { stdout: "a.log", maxlen: 1024 } },
+      { plugin: "p", output: "line", opts: { any: 1 } },
+    ];
+    for (const encoder of fitting)
+      expect(judge({ commands: { ...command, encoder } })).toBeUndefined();
+    const unfitting: [object, string][] = [
+      [{ output: "line", opts: { strict: true } }, ".encoder.opts: unknown strict"],
+      [{ output: "Line", opts: { cr: "yes" } }, ".encoder.opts.cr: string is not boolean"],
+      [{ output: "raw", opts: { encoding: "b64" } }, ".encoding: b64 is not one of auto, utf8"],
+      [{ output: "json", opts: { strict: 1 } }, ".encoder.opts.strict: number is not boolean"],
+    ];
+    for (const [encoder, fault] of unfitting)
+      expect(judge({ commands: { ...command, encoder } })).toContain(fault);
+    const arg = (schema: unknown) => judge({ commands: { ...command, params: { a: schema } } });
+    expect(arg({ type: ["string", "null"], maxLength: 3, allowDash: true })).toBeUndefined();
+    expect(arg({ enum: [1, "x"], default: 1, description: "which" })).toBeUndefined();
+    expect(arg({ type: "strin" })).toContain(".params.a.type: strin is not one of string, number");
+    expect(arg({ type: ["string", "nul"] })).toContain(".params.a.type[1]: nul is not one of");
+    expect(arg({ typ: "string" })).toContain(".params.a: unknown typ");
+    expect(arg({ type: "integer", minimum: "1" })).toContain(".minimum: string is not number");
+    expect(arg("string")).toContain(".params.a: string is not object");
     const plugin = { plugin: "p", output: "own" };
     expect(judge({ commands: { ...command, encoder: plugin } })).toBeUndefined();
     expect(judge({ commands: { ...command, encoder: "LINE" } })).toBeUndefined();

@@ -45,7 +45,7 @@ describe("existing configs load", () => {
 
   test("in their normal form", () => {
     const [board, lab, watch] = loadConfigs(fixtures, ORDINARY).map(({ config }) => config);
-    expect(board?.metadata.version).toBe("1");
+    expect(board?.metadata.version).toBe("1.0");
     expect(board?.sandboxes[0]?.acls).toMatchObject({ umask: "27", user: "1", runmod: "admin" });
     expect(board?.sandboxes[0]?.caps).toEqual([{ cap: "NET_ADMIN", mode: "set" }]);
     expect(board?.sandboxes[0]?.commands[0]?.exec.args).toEqual(["80"]);

@@ -168,7 +168,7 @@ test("what would fit is told in the letters of the config", () => {
     'argument `a`: found "Onn": expected one of "On", "Off", 1; did you mean `On`?',
   );
   expect(told({ type: "array", items: { enum: ["On", "Off"] } }, ["On", 5])).toBe(
-    'argument `a`: found a list of 2 at /1: expected one of "On", "Off"',
+    'argument `a`: found 5 at /1: expected one of "On", "Off"',
   );
 });
 

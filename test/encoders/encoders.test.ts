@@ -41,7 +41,7 @@ describe("check", () => {
     [
       "raw",
       { toString: 1 },
-      ["toString: the encoder raw has no such option (it has maxlen, maxline, encoding)"],
+      ["toString: the encoder raw has no such option (it has maxlen, encoding)"],
     ],
   ];
   test.each(table)("%s %j", (name, opts, problems) => {

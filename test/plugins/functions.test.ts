@@ -2,6 +2,7 @@
 import { afterEach, expect, test } from "bun:test";
 import { type LoadedPlugin, loadPlugin } from "../../src/plugins/load.ts";
 import type { FunctionContext } from "../../src/plugins/plugin.ts";
+import { parseExact } from "../../src/numbers.ts";
 import { Modules } from "./modules.ts";
 
 const LIMIT = 1000;
@@ -52,6 +53,9 @@ test("what they are given and give", async () => {
     nothing() {},
   `);
   expect(await call("same", { a: [1, null, "x"] })).toEqual({ a: [1, null, "x"] });
+  // Threads cannot be sent numbers as they are written: code has doubles.
+  const exact = parseExact('{"a":[1.50,9007199254740993],"b":{"c":1e21}}');
+  expect(await call("same", exact)).toEqual({ a: [1.5, 2 ** 53], b: { c: 1e21 } });
   expect(await call("later", 7)).toEqual({ api: "p", args: 7 });
   expect(await call("date")).toBe("1970-01-01T00:00:00.000Z");
   expect(await call("nothing")).toBeUndefined();

@@ -38,6 +38,15 @@ const config = {
       echo("warm", ["%v%"], { pool: 1 }),
       echo("int", ["%n%"], { params: { n: { type: "integer", minimum: 0, maximum: 9 } } }),
       echo("big", ["%n%"], { params: { n: { type: "integer" } } }),
+      echo("number", ["%n%"], { params: { n: { type: "number" } } }),
+      echo("texts", ["%n%"], {
+        params: { n: { type: "array", items: { type: "string" }, maxItems: 2 } },
+      }),
+      echo("either", ["%n%"], {
+        params: {
+          n: { anyOf: [{ type: "integer" }, { type: "array", items: { enum: ["a", "b"] } }] },
+        },
+      }),
       echo("list", ["%n%"], { params: { n: { type: "array", items: { type: "integer" } } } }),
       echo("light", ["light ?v?"], { params: { v: { type: "string", default: "warm" } } }),
       echo("omit", ["a", { arg: "--level=?level?", omit: true }, "b"]),
@@ -165,6 +174,11 @@ describe.each(users)("served by %s", (user) => {
       expect((await rest(`int?n=${n}`)).info).toContain(range);
     }
     expect((await rest("big", json('{"n":9007199254740993.5}'))).info).toContain("as a string");
+    for (const n of ["1e400", "1e9999", "9e307"]) {
+      expect(await fits("number", n)).toEqual([n]);
+      expect((await rest(`number?n=${n}`)).stdout).toEqual([n]);
+      expect((await rest("list", json(`{"n":[${n}]}`))).stdout).toEqual([`[${n}]`]);
+    }
   });
 
   test("what a URL gives several times", async () => {
@@ -176,6 +190,27 @@ describe.each(users)("served by %s", (user) => {
     );
     expect((await rest("list?n=5&n=6")).stdout).toEqual(["[5,6]"]);
     expect((await rest("list?n=5&n=x")).info).toContain("argument `n`");
+    expect((await rest("texts?n=a&n=b&n=c")).info).toBe(
+      "argument `n`: found a list of 3: expected a list of at most 2 elements",
+    );
+  });
+
+  test("a list of which a URL or a form gives one", async () => {
+    const form = { "content-type": "application/x-www-form-urlencoded" };
+    expect((await rest("list?n=5")).stdout).toEqual(["[5]"]);
+    expect((await rest("list?n=1.0")).stdout).toEqual(["[1.0]"]);
+    expect((await rest("list?n=[5]")).stdout).toEqual(["[5]"]);
+    expect((await rest("list", { method: "POST", body: "n=5", headers: form })).stdout).toEqual([
+      "[5]",
+    ]);
+    expect((await rest("texts?n=5")).stdout).toEqual(['["5"]']);
+    expect((await rest("texts?n=")).stdout).toEqual(['[""]']);
+    expect((await rest("either?n=5")).stdout).toEqual(["5"]);
+    expect((await rest("either?n=a")).stdout).toEqual(['["a"]']);
+    expect((await rest("list?n=x")).info).toContain('found "x" at /0: expected an integer');
+    expect((await rest("list?n=[1,%22x%22]")).info).toContain("at /1: expected an integer");
+    // In JSON a number is no list.
+    expect((await rest("list", json('{"n":5}'))).info).toContain("expected a list");
     expect((await rest("v?wait=1&wait=0&v=1")).info).toBe("`wait` is given 2 times: give it once");
   });
 
@@ -283,6 +318,7 @@ describe.each(users)("served by %s", (user) => {
     const whole = await get("short", prefer(20));
     expect(whole.status).toBe(200);
     expect(whole.text).toContain('"stdout":["done"]');
+    expect((await get("short", prefer(1e12))).text).toContain('"stdout":["done"]');
     const early = await get("short", prefer(0));
     expect(early.status).toBe(202);
     const { pid } = (JSON.parse(early.text) as { response: { pid: number } }).response;
@@ -313,7 +349,16 @@ describe.each(users)("served by %s", (user) => {
     const hinted = await get("v", form('{"v":"hello"}'));
     expect(hinted.status).toBe(415);
     expect(hinted.text).toContain("application/json");
+    for (const body of ["[1,2]", "{'v':1}", '{"v":1,}', ' {"v":', '"start"', "true", "5"]) {
+      const like = await get("v", form(body));
+      expect([body, like.status, like.text.includes("application/json")]).toEqual([
+        body,
+        415,
+        true,
+      ]);
+    }
     expect((await rest("v", form("v=%7B"))).stdout).toEqual(["{"]);
+    expect((await rest("v", form('v={"a":1}'))).stdout).toEqual(['{"a":1}']);
   });
 
   test("the command line: call and run", async () => {

@@ -1,0 +1,93 @@
+/** What the options of the built-in encoders may be. None limits anything unless it is set. */
+
+export type Option = { readonly description: string } & (
+  | { readonly type: "integer"; readonly min: number; readonly max: number }
+  | { readonly type: "flag" }
+  | { readonly type: "word"; readonly words: readonly string[] }
+  | { readonly type: "path" }
+  /** Existing configs have it: the original takes the same options for every encoder. */
+  | { readonly type: "ignored" }
+);
+
+export type Options = Readonly<Record<string, Option>>;
+
+const LINE_LENGTH = {
+  type: "integer",
+  // A surrogate pair and the `\` of a cut.
+  min: 3,
+  max: 1 << 20,
+  description: "most characters of a line: a longer one comes in pieces",
+} as const;
+
+const MOST_BYTES = 1 << 28;
+const IGNORED = { type: "ignored", description: "means nothing here" } as const;
+
+const COLLECTED = {
+  maxlen: LINE_LENGTH,
+  maxline: {
+    type: "integer",
+    min: 1,
+    max: 1 << 20,
+    description: "most lines that are kept of each stream",
+  },
+} as const satisfies Options;
+
+export const ENCODER_OPTIONS = {
+  text: COLLECTED,
+  sync: COLLECTED,
+  line: {
+    maxlen: LINE_LENGTH,
+    maxline: IGNORED,
+    cr: { type: "flag", description: "a carriage return ends a line, too (true)" },
+    partial: { type: "flag", description: "a line that has not ended is shown after 200 ms" },
+  },
+  raw: {
+    maxlen: {
+      ...{ type: "integer", min: 1, max: MOST_BYTES },
+      description: "most bytes of each stream",
+    },
+    maxline: IGNORED,
+    encoding: {
+      type: "word",
+      words: ["auto", "utf8", "base64"],
+      description: "auto: base64 where one of the streams is no text, and then for both",
+    },
+  },
+  json: {
+    maxlen: {
+      ...{ type: "integer", min: 1, max: MOST_BYTES },
+      description: "most bytes of a value",
+    },
+    maxdepth: {
+      ...{ type: "integer", min: 1, max: 4096 },
+      description: "most brackets within brackets (512)",
+    },
+    strict: { type: "flag", description: "what RFC 8259 does not have is a json-error" },
+    maxline: IGNORED,
+  },
+  log: {
+    stdout: { type: "path", description: "file; without, the server's own output" },
+    stderr: { type: "path", description: "file; without, the server's own output" },
+    maxlen: IGNORED,
+    maxline: IGNORED,
+  },
+} as const satisfies Readonly<Record<string, Options>>;
+
+export type EncoderName = keyof typeof ENCODER_OPTIONS;
+
+/** Its JSON Schema. */
+export function optionSchema(option: Option): Readonly<Record<string, unknown>> {
+  const { description } = option;
+  switch (option.type) {
+    case "integer":
+      return { description, type: "integer", minimum: option.min, maximum: option.max };
+    case "flag":
+      return { description, type: "boolean" };
+    case "word":
+      return { description, enum: option.words };
+    case "path":
+      return { description, type: "string", minLength: 1 };
+    case "ignored":
+      return { description };
+  }
+}
