@@ -7,6 +7,8 @@ import { SOURCE, type Source, sourceOf } from "../command-line/config-option.ts"
 import { examine } from "../command-line/examine.ts";
 import type { Manual } from "../manual/manual.ts";
 import { readWithOperands } from "../manual/options.ts";
+import { importWords } from "../plan/explain.ts";
+import { visible } from "../visible.ts";
 import { UsageError, withOptions } from "../command-line/usage.ts";
 
 const OPTIONS = {
@@ -91,7 +93,8 @@ function summary(apis: readonly ApiPlan[]): string[] {
   ]);
   const count = (n: number, what: string) => `${n} ${what}${n === 1 ? "" : "s"}`;
   const head = `OK: ${count(apis.length, "API")}, ${count(verbs.length, "verb")}`;
-  return [head, ...verbs.map((verb) => `  ${verb}`)];
+  const imports = apis.flatMap(({ imports: all = [] }) => all.map(importWords));
+  return [head, ...[...verbs, ...new Set(imports)].map((line) => visible(`  ${line}`))];
 }
 
 /** Such as ` %name% ?level?`: as the command line has them, so that what was not meant to be one is seen. */
