@@ -3,6 +3,7 @@ import { type Client, type Request, SERVER_SESSION } from "../api/client.ts";
 import { Feed } from "../api/feed.ts";
 import { AfbError } from "../errors.ts";
 import { MOST_NAME, MOST_TOKEN } from "./packet.ts";
+import { Places } from "./places.ts";
 import { RpcError } from "./wire.ts";
 
 /** The bytes of what an importer says. */
@@ -34,7 +35,6 @@ export type Answer = { readonly response: unknown } | { readonly error: Error };
 interface Open {
   readonly request: Request;
   readonly settle: PromiseWithResolvers<unknown>;
-  readonly timer: ReturnType<typeof setTimeout>;
 }
 
 interface Followed {
@@ -48,13 +48,14 @@ interface Event {
   readonly feeds: Map<Client, Followed>;
 }
 
-/** Calls that may be open on a connection. */
-const MOST_CALLS = 4095;
+/** Calls that may be open on a connection, of which an exporter of ours would read no more; and calls that wait for that. */
+const MOST_CALLS = 1000;
+const MOST_QUEUED = 16_384;
 const MOST_ID = 0xffff;
 const USED_UP = 60_000;
 /** Milliseconds after which a call is given up: an exporter that could not send its reply says nothing. */
 const CALL_LIMIT = 600_000;
-/** Bytes that may wait for an exporter. Beyond, it would not be read either, and tear what it sends. */
+/** Bytes that may wait for an exporter. */
 const MOST_WAITING = 512 << 10;
 /** Bytes of the names of events that an exporter may have announced, and what each costs besides. */
 const MOST_NAMES = 1 << 20;
@@ -67,7 +68,14 @@ export class Calls {
   readonly #sessions = new Map<string, number>();
   readonly #tokens = new Map<string, number>();
   readonly #events = new Map<number, Event>();
+  /** Those of all calls, made or not. */
+  readonly #unsettled = new Set<Open["settle"]>();
+  readonly #places = new Places(MOST_CALLS, MOST_QUEUED);
   #link: CallLink | undefined;
+  /** Settles when the link can take more. */
+  #sent: Promise<void> | undefined;
+  /** Events that came behind a reply in this turn of the event loop: it has still a way to go to its client, and is to be there first. */
+  #behind: (() => void)[] | undefined;
   #names = 0;
   #next = 0;
 
@@ -85,16 +93,48 @@ export class Calls {
   /** No call is open, and nobody follows anything. */
   get isIdle(): boolean {
     return (
-      this.#calls.size === 0 && [...this.#events.values()].every(({ feeds }) => feeds.size === 0)
+      this.#unsettled.size === 0 &&
+      [...this.#events.values()].every(({ feeds }) => feeds.size === 0)
     );
   }
 
   /** @param api its name there; undefined for the one that has none. Rejects with the error of the reply */
   async call(api: string | undefined, request: Request): Promise<unknown> {
-    const link = this.#link;
-    if (!link?.open) throw new AfbError("disconnected", GONE);
-    if (this.#calls.size >= MOST_CALLS || link.backlog >= MOST_WAITING)
-      throw new AfbError("busy", "too many calls of the other binder are open: try again later");
+    if (!this.#link?.open) throw new AfbError("disconnected", GONE);
+    const peer = request.from?.peer ?? "";
+    const settle = Promise.withResolvers<unknown>();
+    const late = new AfbError("timeout", "the other binder does not answer");
+    const timer = setTimeout(() => settle.reject(late), CALL_LIMIT);
+    this.#unsettled.add(settle);
+    let callid: number | undefined;
+    const made = async (): Promise<void> => {
+      await this.#places.enter(peer);
+      try {
+        await this.#room();
+        if (this.#unsettled.has(settle)) callid = this.#send(api, request, settle);
+        await settle.promise;
+      } finally {
+        this.#places.leave(peer);
+      }
+    };
+    made().catch((error: unknown) => settle.reject(error));
+    try {
+      return await settle.promise;
+    } finally {
+      clearTimeout(timer);
+      this.#unsettled.delete(settle);
+      if (callid !== undefined) this.#calls.delete(callid);
+    }
+  }
+
+  /** Waits while much waits for the exporter: beyond, it would not be read either, and tear what it sends. */
+  async #room(): Promise<void> {
+    while (this.#link?.open && this.#link.backlog >= MOST_WAITING && this.#sent) await this.#sent;
+    if (!this.#link?.open) throw new AfbError("disconnected", GONE);
+  }
+
+  /** Returns the number of the call. */
+  #send(api: string | undefined, request: Request, settle: Open["settle"]): number {
     const { verb } = request;
     const { token: text } = request.caller ?? {};
     if (!sendable(verb, MOST_NAME)) throw new AfbError("unknown-verb", "there is no such verb");
@@ -105,25 +145,26 @@ export class Calls {
     const token = text ? this.#idOf("token", text, before) : 0;
     const callid = this.#callid();
     const bytes = this.speaker.call(callid, api, session, token, request);
-    if (!bytes) {
-      // What they are told is known from now on.
-      if (before.length > 0) void link.send(Buffer.concat(before));
-      throw new AfbError(
-        "invalid-request",
-        `the arguments have more than the ${this.speaker.most} bytes that go to another binder`,
-      );
+    if (bytes) {
+      this.#calls.set(callid, { request, settle });
+      before.push(bytes);
     }
-    const settle = Promise.withResolvers<unknown>();
-    const late = new AfbError("timeout", "the other binder does not answer");
-    const timer = setTimeout(() => this.#end(callid)?.settle.reject(late), CALL_LIMIT);
-    this.#calls.set(callid, { request, settle, timer });
-    // In one write, as binders send them.
-    void link.send(Buffer.concat([...before, bytes]));
-    return settle.promise;
+    // In one write, as binders send them; what they have been told is known from now on.
+    if (before.length > 0) this.#sent = this.#link?.send(Buffer.concat(before)) ?? undefined;
+    if (bytes) return callid;
+    throw new AfbError(
+      "invalid-request",
+      `the arguments have more than the ${this.speaker.most} bytes that go to another binder`,
+    );
   }
 
   reply(callid: number, answer: Answer): void {
-    const call = this.#end(callid);
+    const call = this.#calls.get(callid);
+    this.#calls.delete(callid);
+    if (!this.#behind) {
+      this.#behind = [];
+      setImmediate(() => this.#catchUp());
+    }
     if ("error" in answer) call?.settle.reject(answer.error);
     else call?.settle.resolve(answer.response);
   }
@@ -170,7 +211,11 @@ export class Calls {
     const event = this.#events.get(id);
     if (!event || event.feeds.size === 0) return;
     const value = data();
-    for (const { feed } of event.feeds.values()) feed.push(value);
+    const tell = (): void => {
+      for (const { feed } of event.feeds.values()) feed.push(value);
+    };
+    if (this.#behind) this.#behind.push(tell);
+    else tell();
   }
 
   /** Ends the events of whose request `may` is false. */
@@ -184,16 +229,23 @@ export class Calls {
       }
   }
 
+  #catchUp(): void {
+    const behind = this.#behind ?? [];
+    this.#behind = undefined;
+    for (const tell of behind) tell();
+  }
+
   /** The connection is gone. Who followed something is told so: nothing more comes until it calls again. */
   gone(): void {
+    this.#catchUp();
     for (const [id, { feeds }] of [...this.#events]) {
       for (const { feed, asked } of feeds.values())
         // Actions of the server are for what the other binder sends.
         if (asked.session !== SERVER_SESSION) feed.push({ type: "disconnected", info: GONE });
       this.destroy(id);
     }
-    for (const callid of [...this.#calls.keys()])
-      this.#end(callid)?.settle.reject(new AfbError("disconnected", GONE));
+    this.#places.close(new AfbError("disconnected", GONE));
+    for (const settle of this.#unsettled) settle.reject(new AfbError("disconnected", GONE));
   }
 
   /** A client listens to an event no more. */
@@ -217,14 +269,6 @@ export class Calls {
     do this.#next = (this.#next % MOST_ID) + 1;
     while (this.#calls.has(this.#next));
     return this.#next;
-  }
-
-  #end(callid: number): Open | undefined {
-    const call = this.#calls.get(callid);
-    if (!call) return undefined;
-    this.#calls.delete(callid);
-    clearTimeout(call.timer);
-    return call;
   }
 }
 
