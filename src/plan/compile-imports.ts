@@ -1,6 +1,7 @@
 /** `imports` of configs → what is dialled, and what is called there. */
 import { parseImport } from "../config/binder-uri.ts";
 import { findCased } from "../cased.ts";
+import { unnameable } from "../config/consistency.ts";
 import type { LoadedConfig } from "../config/load.ts";
 import { element } from "../config/place.ts";
 import type { Problem } from "../config/problem.ts";
@@ -53,6 +54,8 @@ function importPlan(source: Import, expand: (text: string) => string): ImportPla
   if (as === undefined && source.uri.includes("$"))
     throw new Error("its name here cannot come from a variable: give `as`");
   const name = as ?? inUri?.local ?? api ?? "";
+  const fault = unnameable(name);
+  if (fault !== undefined) throw new Error(`the API ${JSON.stringify(name)} ${fault}`);
   return {
     name,
     remote: api ?? (inUri ? inUri.remote : name),

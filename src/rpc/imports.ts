@@ -68,6 +68,7 @@ export class Imports {
     const slots = new Map<string, Slot>();
     const foreign = new Map<string, ForeignApi>();
     const required: [string, Dialler][] = [];
+    const plans = new Map<string, ImportPlan>();
     const diallerOf = (to: ImportPlan | Client): Dialler => {
       const { speech, address, uri } = to;
       const exported = "exported" in to ? to.exported : [];
@@ -79,8 +80,14 @@ export class Imports {
       return dialler;
     };
     for (const plan of apis.flatMap(({ imports = [] }) => imports)) {
-      // Two configs may import the same.
-      if (foreign.has(plan.name)) continue;
+      const known = plans.get(plan.name);
+      // Two configs may import the same. Those of files with plans are compared here.
+      if (known && !Bun.deepEquals(known, plan))
+        throw new Error(
+          `${plan.name} is imported in two ways: name one with \`as\`, or make both alike`,
+        );
+      if (known) continue;
+      plans.set(plan.name, plan);
       const dialler = diallerOf(plan);
       foreign.set(plan.name, foreignApi(plan, dialler));
       if (!plan.optional) required.push([plan.name, dialler]);

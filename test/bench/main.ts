@@ -9,6 +9,7 @@ import { measureCompiling, printCompiling } from "./compiling.ts";
 import { benchConfig, uid } from "./configs.ts";
 import { measureEchoes, printEchoes } from "./echoes.ts";
 import { measureLaunches, printLaunches } from "./launches.ts";
+import { measurePings, printPings } from "./pings.ts";
 import { findBwrap } from "./processes.ts";
 import { Scratch } from "./scratch.ts";
 import { serveCommand, startServer } from "./server.ts";
@@ -83,13 +84,15 @@ console.log(`\n${printLaunches(launches)}`);
 const echoes = await measureEchoes(url, calls);
 console.log(`\n${printEchoes(echoes)}`);
 await server.stop();
+const pings = await measurePings(executable, scratch, calls);
+console.log(`\n${printPings(pings)}`);
 const compiling = await measureCompiling(scratch);
 console.log(`\n${printCompiling(compiling)}`);
 const booting = await measureBooting(executable, config, scratch);
 console.log(`\n${printBooting(booting)}`);
 
 if (options.json) {
-  const numbers = { machine, bwrap, launches, echoes, compiling, booting };
+  const numbers = { machine, bwrap, launches, echoes, pings, compiling, booting };
   await Bun.write(options.json, `${JSON.stringify(numbers, null, 2)}\n`);
 }
 clearTimeout(watchdog);
