@@ -1,5 +1,5 @@
 /** What one calls over a connection, whichever of the protocols it speaks: open calls, the sessions and tokens that the exporter has been told, and the events that it has announced. */
-import { type Client, type Request, SERVER_SESSION } from "../api/client.ts";
+import { type Client, type Request, SERVER_SESSION, type Session } from "../api/client.ts";
 import { Feed } from "../api/feed.ts";
 import { AfbError } from "../errors.ts";
 import { MOST_NAME, MOST_TOKEN } from "./packet.ts";
@@ -65,7 +65,9 @@ const GONE = "the other binder has gone";
 
 export class Calls {
   readonly #calls = new Map<number, Open>();
-  readonly #sessions = new Map<string, number>();
+  /** By identity: of two callers the kernel may tell apart users of one uuid, and the other binder could not. */
+  readonly #sessions = new Map<Session, number>();
+  readonly #uuids = new Set<string>([SERVER_SESSION.uuid]);
   readonly #tokens = new Map<string, number>();
   readonly #events = new Map<number, Event>();
   /** Those of all calls, made or not. */
@@ -141,8 +143,8 @@ export class Calls {
     if (text && !sendable(text, MOST_TOKEN))
       throw new AfbError("invalid-token", "this token is none that another binder could be told");
     const before: Buffer[] = [];
-    const session = this.#idOf("session", request.session.uuid, before);
-    const token = text ? this.#idOf("token", text, before) : 0;
+    const session = this.#sessionId(request.session, before);
+    const token = text ? this.#tokenId(text, before) : 0;
     const callid = this.#callid();
     const bytes = this.speaker.call(callid, api, session, token, request);
     if (bytes) {
@@ -256,12 +258,31 @@ export class Calls {
       void this.#link.send(this.speaker.unexpected(id));
   }
 
-  #idOf(kind: "session" | "token", name: string, before: Buffer[]): number {
-    const known = kind === "session" ? this.#sessions : this.#tokens;
-    const id = known.get(name) ?? known.size + 1;
+  #sessionId(session: Session, before: Buffer[]): number {
+    const known = this.#sessions.get(session);
+    if (known !== undefined) return known;
+    const { uuid } = session;
+    const isFree = session === SERVER_SESSION || !this.#uuids.has(uuid);
+    const name = isFree ? uuid : crypto.randomUUID();
+    this.#uuids.add(name);
+    return this.#told("session", this.#sessions, session, name, before);
+  }
+
+  #tokenId(text: string, before: Buffer[]): number {
+    return this.#tokens.get(text) ?? this.#told("token", this.#tokens, text, text, before);
+  }
+
+  #told<Key>(
+    kind: "session" | "token",
+    known: Map<Key, number>,
+    key: Key,
+    name: string,
+    before: Buffer[],
+  ): number {
+    const id = known.size + 1;
     if (id > MOST_ID) throw new AfbError("busy", "too many sessions on one connection: try again");
-    if (!known.has(name)) before.push(this.speaker.create(kind, id, name));
-    known.set(name, id);
+    before.push(this.speaker.create(kind, id, name));
+    known.set(key, id);
     return id;
   }
 

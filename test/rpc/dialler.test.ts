@@ -68,10 +68,11 @@ test("calls, with sessions and tokens that are told once each, however bytes are
     const random = seeded(seed);
     await using far = await against(undefined, (size) => Math.ceil(random() * size));
     const args = Array.from({ length: 40 }, (_, i) => ({ i, text: "é".repeat(random() * 300) }));
+    const known = Array.from({ length: 5 }, (_, i) => ({ uuid: `session${i}` }));
     const answers = await Promise.all(
       args.map((one, i) =>
         far.call("echo", one, {
-          session: { uuid: `session${i % 5}` },
+          session: known[i % 5] ?? SERVER_SESSION,
           ...(i % 3 > 0 && { caller: { token: `token${i % 3}` } }),
         }),
       ),
@@ -97,6 +98,18 @@ test("what cannot be told is refused, and the next call goes on", async () => {
     .catch((error: unknown) => error);
   expect(statusOf(token)).toBe("invalid-token");
   expect(far.exporter.fault).toBeUndefined();
+});
+
+test("[access] two sessions of one uuid are two there, and nobody's is the server's", async () => {
+  await using far = await against();
+  const [one, other] = [{ uuid: "a" }, { uuid: "a" }];
+  for (const session of [one, other, one, { uuid: "server" }, SERVER_SESSION])
+    await far.call("echo", null, { session });
+  const names = far.exporter.calls.map(({ session }) =>
+    far.exporter.names.get(`session ${session}`),
+  );
+  expect([names[0], names[2], names[4]]).toEqual(["a", "a", "server"]);
+  expect(new Set(names).size).toBe(4);
 });
 
 /** Two events of one name, one for each client; `stop` ends the caller's. */
