@@ -347,3 +347,35 @@ test(
   },
   120_000 * PATIENCE,
 );
+
+test(
+  "of an exporter, or an importer, that is killed in the middle of calls: each call has an answer, and others go on",
+  async () => {
+    const path = join(dir, `${++places}`);
+    const argv = [...open, "--rpc-server", `unix:${path}?as-api=far`];
+    const far = await serve(exporting("far", only), { argv });
+    const near = await serve(importing([{ uri: `unix:${path}`, as: "far" }], only), { argv: open });
+    const calls = Array.from({ length: 300 }, (_, i) => near.call("far/hi", { name: `${i}` }));
+    await Promise.race(calls);
+    await far.crash();
+    const statuses = (await Promise.all(calls)).map(({ request }) => request.status);
+    expect(statuses).toContain("success");
+    expect(statuses).toContain("disconnected");
+    for (const status of new Set(statuses))
+      expect(["success", "disconnected", "not-available"]).toContain(status);
+    await far[Symbol.asyncDispose]();
+
+    await using again = await serve(exporting("far", only), { argv });
+    const more = Array.from({ length: 100 }, (_, i) => near.call("far/hi", { name: `${i}` }));
+    await Promise.race(more);
+    await near.crash();
+    await Promise.allSettled(more);
+    await near[Symbol.asyncDispose]();
+    expect(stdoutOf(await again.call("far/hi", { name: "x" }))).toEqual(["hi x"]);
+    await using other = await serve(importing([{ uri: `unix:${path}`, as: "far" }], only), {
+      argv: open,
+    });
+    expect(stdoutOf(await other.call("far/hi", { name: "y" }))).toEqual(["hi y"]);
+  },
+  60_000 * PATIENCE,
+);
