@@ -278,7 +278,9 @@ const notices = ({ apis, notices: found }: Loaded): string[] => {
 };
 
 const verbLines = (registry: Registry): string[] =>
-  registry.list().map(({ api, verbs }) => visible(`  ${api}: ${verbs.join(", ")}`));
+  registry
+    .list()
+    .map(({ api, verbs }) => visible(`  ${api}: ${verbs.join(", ") || "of another binder"}`));
 
 /** A verb that runs something without arguments and answers with its output; else ping. */
 function tryVerb(api: ApiPlan): string {
