@@ -107,5 +107,7 @@ export function answerOfMessage({
   if (error === null)
     return { response: json === null ? undefined : readable(() => parseForeign(json)) };
   const text = info ?? (json === null || json === "null" ? "" : json);
-  return { error: isFailure(error) ? new AfbError(error, text) : new OwnError(OWN, text, error) };
+  if (isFailure(error)) return { error: new AfbError(error, text) };
+  if (/^[\w-]{1,64}$/.test(error)) return { error: new OwnError(OWN, text, error) };
+  return { error: new OwnError(OWN, text === "" ? error : `${error}: ${text}`) };
 }

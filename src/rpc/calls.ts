@@ -189,10 +189,11 @@ export class Calls {
   }
 
   subscribe(callid: number, id: number): void {
-    const call = this.#calls.get(callid);
     const event = this.#events.get(id);
-    if (!call || !event) throw new RpcError("a subscription to nothing");
-    const { request } = call;
+    if (!event) throw new RpcError("a subscription to nothing");
+    const request = this.#calls.get(callid)?.request;
+    // It has been given up, which is no fault of who answers late.
+    if (!request) return;
     const { client } = request;
     request.follows?.(event.name);
     if (!client?.connected || event.feeds.has(client)) return;

@@ -9,6 +9,7 @@ import { errorLine } from "../unexpected.ts";
 import { visible } from "../visible.ts";
 import { dial, type Dialled, type DialOptions } from "./dial.ts";
 import type { Source } from "./source.ts";
+import { requireReadable } from "./tls.ts";
 
 /** Milliseconds to the next try: at first, at most; and of a connection that did some good. */
 const FIRST = 100;
@@ -50,6 +51,9 @@ export class Dialler implements Source {
 
   /** Waits for a connection. Rejects with an Error that says why there is none. @param limit ms */
   async reach(limit: number): Promise<void> {
+    const { address } = this.to;
+    // What is wrong with files is so in a moment, too.
+    if (address.kind === "tcp") requireReadable(address.tls);
     const end = performance.now() + limit;
     while (!this.#current) {
       const left = end - performance.now();

@@ -116,7 +116,7 @@ export class Imports {
             } catch (error) {
               const why = error instanceof Error ? error.message : String(error);
               throw new Error(
-                `the import ${name} is required, and not there: ${why}: start the other binder first, or write "optional": true`,
+                `the import ${name} is required, and not there: ${why}; start the other binder first, or write "optional": true`,
                 { cause: error },
               );
             }

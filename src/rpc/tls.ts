@@ -1,6 +1,11 @@
 /** Certificates of connections over TCP: RFC 8446 and before it 5246, as both ends of a link between binders use it. */
 import { isIP } from "node:net";
-import { checkServerIdentity, type ConnectionOptions, type TlsOptions } from "node:tls";
+import {
+  checkServerIdentity,
+  createSecureContext,
+  type ConnectionOptions,
+  type TlsOptions,
+} from "node:tls";
 import type { Address, Tls } from "../config/binder-uri.ts";
 import { readObeyed } from "../config/obeyed.ts";
 import { trustOf } from "../config/trust.ts";
@@ -26,8 +31,9 @@ function read({ cert, key, trust }: Tls) {
   };
 }
 
-/** @throws Error naming the file that cannot be read */
+/** @throws Error where its files cannot be read, or do not go together */
 export function serverOptions(tls: Tls): TlsOptions {
+  requireReadable(tls);
   const { mutual } = tls;
   return { ...read(tls), minVersion: MINIMUM, requestCert: mutual, rejectUnauthorized: mutual };
 }
@@ -47,4 +53,18 @@ export function clientOptions(
     checkServerIdentity: (_name, certificate) =>
       expected === "" ? undefined : checkServerIdentity(expected, certificate),
   };
+}
+
+/** @throws Error where its files cannot be read, or do not go together */
+export function requireReadable(tls: Tls | undefined): void {
+  if (!tls) return;
+  const files = read(tls);
+  try {
+    createSecureContext(files);
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new Error(`certificates and key do not go together, or are none: ${why}`, {
+      cause: error,
+    });
+  }
 }

@@ -117,6 +117,11 @@ describe("what is asked for", () => {
 
   test("a file that is not there, is no certificate, or that others can change, is named", async () => {
     expect(await single("trust=/nowhere")).toContain("trust=/nowhere");
+    const mixed = `mtls+tcp:127.0.0.1:${places[0]}/t?trust=${trust}&cert=${client.cert}&key=${server.key}`;
+    expect(await ping(mixed)).not.toMatch(/^pong/);
+    const dialler = new Dialler(parseClient(`public:${mixed}`, "rpc"));
+    expect(dialler.reach(60_000)).rejects.toThrow("do not go together");
+    dialler.close();
     const loose = join(dir, "loose.pem");
     writeFileSync(loose, "nothing");
     expect(await single(`trust=${loose}`)).not.toMatch(/^pong/);
