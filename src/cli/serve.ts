@@ -75,7 +75,7 @@ export async function serve(
   let server: RunningServer | undefined;
   let room: Room;
   let mesh: Mesh;
-  const others = await dialling.prepare(current.apis, reached);
+  let others: Awaited<ReturnType<Dialling["prepare"]>> | undefined;
   // So early much is still to come; what serves then is tried when the service takes over.
   const trial = prepare(current.loaded, early === undefined).then((prepared) => {
     prepared.launches.use();
@@ -87,6 +87,7 @@ export async function serve(
   trial.catch(() => {});
   try {
     const begun = beginsByItself(current.apis);
+    others = await dialling.prepare(current.apis, reached);
     // Of a config that is refused nothing is to have run; else the kernel tries while we make the rest.
     await (begun ? trial : new Promise(setImmediate));
     const { endpoints, named } = endpointsOf(places);
@@ -121,7 +122,7 @@ export async function serve(
     const [tried] = await Promise.allSettled([trial]);
     // With what onload actions have started.
     await Promise.all([server?.close(), registry?.close()]);
-    others.drop();
+    others?.drop();
     dialling.close();
     await launching.close();
     if (error instanceof ConfigError) return refuse(error);

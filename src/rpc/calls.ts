@@ -89,7 +89,16 @@ export class Calls {
 
   /** There are few numbers left for sessions or tokens: none is ever taken back, the next connection has all of them. */
   get isUsedUp(): boolean {
-    return Math.max(this.#sessions.size, this.#tokens.size) >= USED_UP;
+    return this.#named >= USED_UP;
+  }
+
+  /** There is none left. */
+  get isFull(): boolean {
+    return this.#named >= MOST_ID;
+  }
+
+  get #named(): number {
+    return Math.max(this.#sessions.size, this.#tokens.size);
   }
 
   /** No call is open, and nobody follows anything. */
@@ -226,7 +235,7 @@ export class Calls {
     for (const [id, event] of [...this.#events])
       for (const [client, { asked, feed, forget }] of [...event.feeds]) {
         if (may(asked)) continue;
-        feed.push({ type: "unsubscribed" });
+        if (asked.session !== SERVER_SESSION) feed.push({ type: "unsubscribed" });
         forget();
         this.#leave(id, event, client);
       }

@@ -2,7 +2,7 @@
  * Keeps a connection to another binder: it is made anew after its end, at longer and longer intervals, and at once where somebody
  * calls. It is always read: binders do not wait for who does not, they lose what they send.
  */
-import type { Request } from "../api/client.ts";
+import { type Request, SERVER_SESSION } from "../api/client.ts";
 import { type Address, placeOf, type Speech } from "../config/binder-uri.ts";
 import { AfbError } from "../errors.ts";
 import { errorLine } from "../unexpected.ts";
@@ -17,6 +17,8 @@ const LAST = 30_000;
 const GOOD = 10_000;
 /** Milliseconds between looks at what is still used of a connection that has run out of numbers. */
 const LOOK = 5_000;
+/** Such connections that are kept for what is followed there. */
+const MOST_RETIRED = 4;
 /** Calls of actions that are made again on the next connection. */
 const MOST_LASTING = 256;
 
@@ -89,6 +91,10 @@ export class Dialler implements Source {
     if (!current?.calls.isUsedUp) return current;
     // What is open or followed there goes on.
     this.#current = undefined;
+    // But for what actions have subscribed to: that is called again on the next.
+    current.calls.recheck(({ session }) => session !== SERVER_SESSION);
+    const [oldest] = this.#retired;
+    if (oldest && this.#retired.size >= MOST_RETIRED) oldest.close();
     this.#retired.add(current);
     const look = setInterval(() => {
       if (!current.calls.isIdle && this.#retired.has(current)) return;

@@ -110,14 +110,14 @@ export async function startRpc(
         const { registry, granted } = options;
         const mayGive = () =>
           tls?.mutual === true || mayProvide(granted(callerOf({ fromCookie: false }, peer)));
-        const take = (calls: Calls): boolean => {
+        const take = (calls: Calls, finish: () => void): boolean => {
           if (!slot) return false;
           return mayGive()
-            ? slot.take(calls, name)
+            ? slot.take(calls, name, finish)
             : slot.refuse(name, `it needs the privilege ${PROVIDE}`);
         };
         const imports = (calls: Calls, finish: () => void): boolean => {
-          const taken = take(calls);
+          const taken = take(calls, finish);
           // There is nothing else for it here.
           if (!taken && exported.length === 0) finish();
           return taken;

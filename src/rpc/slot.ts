@@ -17,6 +17,7 @@ const PAUSE = 200;
 
 export class Slot implements Source {
   #calls: Calls | undefined;
+  #finish: () => void = () => {};
   #isReady = false;
   readonly #refused = seldom((line) => console.error(line));
 
@@ -30,10 +31,11 @@ export class Slot implements Source {
     return this.#calls ? "connected" : "nobody has dialled in";
   }
 
-  /** Whether it has got the place; otherwise that is told. */
-  take(calls: Calls, who: string): boolean {
+  /** Whether it has got the place; otherwise that is told. @param finish ends its connection: it dials again */
+  take(calls: Calls, who: string, finish: () => void): boolean {
     if (this.#calls) return this.refuse(who, "another gives them already");
     this.#calls = calls;
+    this.#finish = finish;
     this.#isReady = false;
     setTimeout(() => {
       if (this.#calls === calls) this.#isReady = true;
@@ -57,7 +59,15 @@ export class Slot implements Source {
     const calls = this.#calls;
     if (calls && !this.#isReady) await Bun.sleep(PAUSE);
     if (!this.#calls) throw new AfbError("not-available", `${this.place}: nobody has dialled in`);
-    return this.#calls.call(api, request);
+    const reply = this.#calls.call(api, request);
+    // Who has dialled has to do so again, for numbers of sessions: when nobody needs it, or there is no other way.
+    if (this.#calls.isUsedUp) void reply.catch(() => {}).finally(() => this.#renew());
+    return reply;
+  }
+
+  #renew(): void {
+    const calls = this.#calls;
+    if (calls?.isUsedUp && (calls.isIdle || calls.isFull)) this.#finish();
   }
 
   recheck(may: (request: Request) => boolean): void {

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { type Client, type Request, SERVER_SESSION } from "../../src/api/client.ts";
 import { AfbError } from "../../src/errors.ts";
 import { Dialler } from "../../src/rpc/dialler.ts";
+import type { Packet } from "../../src/rpc/packet.ts";
 import { readValues } from "../../src/rpc/value.ts";
 import { seeded } from "../config/random.ts";
 import { until } from "../served.ts";
@@ -39,7 +40,7 @@ class TestClient implements Client {
 }
 
 async function against(
-  answer?: (call: CallPacket) => readonly ReturnType<typeof reply>[],
+  answer?: (call: CallPacket) => readonly Packet[],
   cut?: (size: number) => number,
 ) {
   const path = join(dir, `${++sockets}`);
@@ -238,12 +239,20 @@ test("an exporter that announces without end, or what there is not, is hung up o
 });
 
 test("a connection that has run out of numbers is left for another, and what is open there goes on", async () => {
-  const answer = following();
+  let events = 0;
+  const follow = ({ callid }: CallPacket) =>
+    [
+      { type: "create", kind: "event", id: ++events, name: "far/tick" },
+      { type: "subscribe", callid, event: events },
+    ] as const;
   await using far = await against((call) =>
-    call.verb === "echo" ? [reply(call, null)] : answer(call),
+    call.verb === "echo" ? [reply(call, null)] : [...follow(call), reply(call, null)],
   );
   const client = new TestClient();
   await far.call("follow", null, { client });
+  const server = new TestClient(SERVER_SESSION);
+  const asked = { client: server, session: SERVER_SESSION, lasting: true };
+  await far.call("follow", { mine: true }, asked);
   for (let i = 0; i < 61_000; i += 1000)
     await Promise.all(
       Array.from({ length: 1000 }, (_, j) =>
@@ -253,4 +262,11 @@ test("a connection that has run out of numbers is left for another, and what is 
   expect(far.exporter.connections).toBe(2);
   expect(far.exporter.fault).toBeUndefined();
   expect(client.events).toEqual([]);
+  const mine = far.exporter.calls.filter(({ values }) =>
+    JSON.stringify(readValues(values)).includes("mine"),
+  );
+  expect(mine).toHaveLength(2);
+  // It hears of the one that is left no more, and so each event once.
+  await until("the exporter is told", () => far.exporter.told.length > 0);
+  expect(server.events).toEqual([]);
 });
