@@ -1,9 +1,10 @@
 /** What one calls over a connection, whichever of the protocols it speaks: open calls, the sessions and tokens that the exporter has been told, and the events that it has announced. */
-import { type Client, type Request, SERVER_SESSION, type Session } from "../api/client.ts";
+import { type Client, type Request, SERVER_SESSION } from "../api/client.ts";
 import { Feed } from "../api/feed.ts";
 import { AfbError } from "../errors.ts";
 import { MOST_NAME, MOST_TOKEN } from "./packet.ts";
 import { Places } from "./places.ts";
+import { Told } from "./told.ts";
 import { RpcError } from "./wire.ts";
 
 /** The bytes of what an importer says. */
@@ -52,7 +53,6 @@ interface Event {
 const MOST_CALLS = 1000;
 const MOST_QUEUED = 16_384;
 const MOST_ID = 0xffff;
-const USED_UP = 60_000;
 /** Milliseconds after which a call is given up: an exporter that could not send its reply says nothing. */
 const CALL_LIMIT = 600_000;
 /** Bytes that may wait for an exporter. */
@@ -65,10 +65,6 @@ const GONE = "the other binder has gone";
 
 export class Calls {
   readonly #calls = new Map<number, Open>();
-  /** By identity: of two callers the kernel may tell apart users of one uuid, and the other binder could not. */
-  readonly #sessions = new Map<Session, number>();
-  readonly #uuids = new Set<string>([SERVER_SESSION.uuid]);
-  readonly #tokens = new Map<string, number>();
   readonly #events = new Map<number, Event>();
   /** Those of all calls, made or not. */
   readonly #unsettled = new Set<Open["settle"]>();
@@ -81,24 +77,14 @@ export class Calls {
   #names = 0;
   #next = 0;
 
-  constructor(readonly speaker: Caller) {}
+  readonly told: Told;
+
+  constructor(readonly speaker: Caller) {
+    this.told = new Told(speaker.create);
+  }
 
   attach(link: CallLink): void {
     this.#link = link;
-  }
-
-  /** There are few numbers left for sessions or tokens: none is ever taken back, the next connection has all of them. */
-  get isUsedUp(): boolean {
-    return this.#named >= USED_UP;
-  }
-
-  /** There is none left. */
-  get isFull(): boolean {
-    return this.#named >= MOST_ID;
-  }
-
-  get #named(): number {
-    return Math.max(this.#sessions.size, this.#tokens.size);
   }
 
   /** No call is open, and nobody follows anything. */
@@ -152,8 +138,8 @@ export class Calls {
     if (text && !sendable(text, MOST_TOKEN))
       throw new AfbError("invalid-token", "this token is none that another binder could be told");
     const before: Buffer[] = [];
-    const session = this.#sessionId(request.session, before);
-    const token = text ? this.#tokenId(text, before) : 0;
+    const session = this.told.session(request.session, before);
+    const token = text ? this.told.token(text, before) : 0;
     const callid = this.#callid();
     const bytes = this.speaker.call(callid, api, session, token, request);
     if (bytes) {
@@ -266,34 +252,6 @@ export class Calls {
     // Nobody listens here any more.
     if (event.feeds.size === 0 && this.#events.get(id) === event && this.#link?.open)
       void this.#link.send(this.speaker.unexpected(id));
-  }
-
-  #sessionId(session: Session, before: Buffer[]): number {
-    const known = this.#sessions.get(session);
-    if (known !== undefined) return known;
-    const { uuid } = session;
-    const isFree = session === SERVER_SESSION || !this.#uuids.has(uuid);
-    const name = isFree ? uuid : crypto.randomUUID();
-    this.#uuids.add(name);
-    return this.#told("session", this.#sessions, session, name, before);
-  }
-
-  #tokenId(text: string, before: Buffer[]): number {
-    return this.#tokens.get(text) ?? this.#told("token", this.#tokens, text, text, before);
-  }
-
-  #told<Key>(
-    kind: "session" | "token",
-    known: Map<Key, number>,
-    key: Key,
-    name: string,
-    before: Buffer[],
-  ): number {
-    const id = known.size + 1;
-    if (id > MOST_ID) throw new AfbError("busy", "too many sessions on one connection: try again");
-    before.push(this.speaker.create(kind, id, name));
-    known.set(key, id);
-    return id;
   }
 
   #callid(): number {

@@ -88,7 +88,7 @@ export class Dialler implements Source {
 
   #usable(): Dialled | undefined {
     const current = this.#current;
-    if (!current?.calls.isUsedUp) return current;
+    if (!current?.calls.told.isUsedUp) return current;
     // What is open or followed there goes on.
     this.#current = undefined;
     // But for what actions have subscribed to: that is called again on the next.

@@ -1,6 +1,5 @@
 /** Where importers come in: listeners, with places of their own, and memory that all of them share. */
 import { createServer, type Server as NetServer, type Socket } from "node:net";
-import { createServer as createTlsServer, type TlsOptions } from "node:tls";
 import { limitReceiving, unixPath } from "../../ffi/sockets.ts";
 import type { Granted, Grants } from "../api/privileges.ts";
 import type { Registry } from "../api/registry.ts";
@@ -13,13 +12,12 @@ import { listenUnix } from "../server/unix.ts";
 import type { Upgraded } from "../server/upgrade.ts";
 import { Visitor } from "../server/visitor.ts";
 import { Share } from "../share.ts";
-import { visible } from "../visible.ts";
 import type { Server, Shown } from "../config/binder-uri.ts";
 import type { Calls } from "./calls.ts";
 import { speakMessages, speakPackets } from "./connections.ts";
 import { knownApis } from "./known-apis.ts";
 import { PROVIDE, type Slot } from "./slot.ts";
-import { seldom } from "./seldom.ts";
+import { listenTls } from "./tls-listener.ts";
 import { serverOptions } from "./tls.ts";
 
 export interface RpcOptions {
@@ -48,8 +46,6 @@ const TRIFLE = 16 << 10;
 const RECEIVED = 64 * 1024;
 /** Of a close frame: RFC 6455, section 7.4.1. */
 const GOING = 1001;
-/** Milliseconds in which TLS comes about. */
-const SECURE_LIMIT = 10_000;
 /** Milliseconds that open connections have when the server closes. */
 const GRACE = 2_000;
 
@@ -160,36 +156,6 @@ interface Admitted {
   readonly peer: Peer | undefined;
   readonly name: string;
   readonly visitor: Visitor;
-}
-
-/** A place is taken from the first byte on, so that who begins and says no more takes none for long. */
-function listenTls(
-  how: TlsOptions,
-  admit: (socket: Socket) => Admitted | undefined,
-  serve: (socket: Socket, admitted: Admitted) => void,
-): NetServer {
-  const begun = new WeakMap<Socket, { admitted: Admitted; timer: ReturnType<typeof setTimeout> }>();
-  const listener = createTlsServer(how);
-  const tell = seldom((line) => console.error(line));
-  listener.on("connection", (socket) => {
-    const admitted = admit(socket);
-    if (!admitted) return;
-    const timer = setTimeout(() => socket.destroy(), SECURE_LIMIT);
-    socket.on("close", () => clearTimeout(timer));
-    begun.set(socket, { admitted, timer });
-  });
-  listener.on("secureConnection", (socket) => {
-    const known = begun.get(socket);
-    if (!known) return void socket.destroy();
-    clearTimeout(known.timer);
-    serve(socket, known.admitted);
-  });
-  // Who it was and what was wrong: a certificate is what is looked for then.
-  listener.on("tlsClientError", (error, socket) => {
-    tell(visible(`TLS with ${socket.remoteAddress ?? "who dialled"}: ${error.message}`));
-    socket.destroy();
-  });
-  return listener;
 }
 
 const mayProvide = ({ privileges }: Grants): boolean =>

@@ -61,13 +61,13 @@ export class Slot implements Source {
     if (!this.#calls) throw new AfbError("not-available", `${this.place}: nobody has dialled in`);
     const reply = this.#calls.call(api, request);
     // Who has dialled has to do so again, for numbers of sessions: when nobody needs it, or there is no other way.
-    if (this.#calls.isUsedUp) void reply.catch(() => {}).finally(() => this.#renew());
+    if (this.#calls.told.isUsedUp) void reply.catch(() => {}).finally(() => this.#renew());
     return reply;
   }
 
   #renew(): void {
     const calls = this.#calls;
-    if (calls?.isUsedUp && (calls.isIdle || calls.isFull)) this.#finish();
+    if (calls?.told.isUsedUp && (calls.isIdle || calls.told.isFull)) this.#finish();
   }
 
   recheck(may: (request: Request) => boolean): void {
