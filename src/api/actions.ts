@@ -37,7 +37,15 @@ export class Action {
     this.#calls++;
     try {
       const offered = this.when === "events" && this.plan.args === undefined;
-      const work = this.call({ api: "", verb: "", args, offered, session: SERVER_SESSION });
+      const lasting = this.when === "onload" || this.when === "onstart";
+      const work = this.call({
+        api: "",
+        verb: "",
+        args,
+        offered,
+        lasting,
+        session: SERVER_SESSION,
+      });
       const response = await within(ACTION_LIMIT, action, work);
       this.#pass(response);
       this.deps.log("info", `${this.when} ${uid}: ${action} done`);

@@ -9,6 +9,7 @@ import { Command } from "./command.ts";
 import { EventActions } from "./event-actions.ts";
 import { Exec, EXEC_VERB, type ExecDeps, type ExecPlans } from "./exec.ts";
 import { extraVerb } from "./extra.ts";
+import type { ForeignApi, ForeignVerbs } from "./foreign.ts";
 import { unavailableVerb } from "./unavailable.ts";
 import { Table } from "./table.ts";
 import type { Verb } from "./verb.ts";
@@ -22,6 +23,7 @@ export interface AssemblyDeps extends Omit<ExecDeps, "log"> {
   readonly loadPlugin: (plan: PluginPlan) => LoadedPlugin;
   readonly invoke: ActionDeps["invoke"];
   readonly nextPing: () => number;
+  readonly foreignVerbs: ForeignVerbs;
   readonly changed?: Changed;
 }
 
@@ -42,6 +44,7 @@ export function assemble(
   plans: readonly ApiPlan[],
   deps: AssemblyDeps,
   before: ReadonlyMap<string, TaskVerb>,
+  foreign: readonly ForeignApi[] = [],
 ): Assembly {
   const table = new Table();
   const tasks = new Map<string, TaskVerb>();
@@ -75,7 +78,10 @@ export function assemble(
     };
     table.addApi(api.api, api);
     table.addVerb(api.api, pingVerb(deps.nextPing));
-    table.addVerb(api.api, infoVerb(api, mine, needed, deps.changed));
+    const imports = (api.imports ?? []).flatMap(({ name }) =>
+      foreign.filter((one) => one.name === name),
+    );
+    table.addVerb(api.api, infoVerb(api, { actions: mine, imports }, needed, deps.changed));
     const sandboxes = execPlans(api);
     if (sandboxes.size > 0) {
       const known = before.get(`${api.api}/${EXEC_VERB}`);
@@ -93,6 +99,7 @@ export function assemble(
       for (const verb of unavailable) table.addVerb(api.api, unavailableVerb(verb));
     for (const extra of extras) table.addVerb(api.api, extraVerb(extra, needed, targetOf));
   }
+  for (const api of foreign) addForeign(table, api, plans, deps.foreignVerbs);
   const having = (when: When) => actions.filter((action) => action.when === when);
   return {
     table,
@@ -105,6 +112,30 @@ export function assemble(
       for (const commit of commits) commit();
     },
   };
+}
+
+/** With the verbs that are known of it: those that may be called, or else those that a config names. */
+function addForeign(
+  table: Table,
+  api: ForeignApi,
+  plans: readonly ApiPlan[],
+  verbs: ForeignVerbs,
+): void {
+  const { name, info, isPrivate } = api;
+  if (table.hasApi(name))
+    throw new Error(`${name}: an API of that name is here already: import it as OTHER@${name}`);
+  const named = plans.flatMap(({ actions }) =>
+    Object.values(actions ?? {}).flatMap((list: readonly ActionPlan[]) =>
+      list.flatMap(({ target }) =>
+        target.kind === "api" && target.api.toLowerCase() === name.toLowerCase()
+          ? [target.verb]
+          : [],
+      ),
+    ),
+  );
+  const known = api.verbs ?? [...new Set(named)];
+  const find = (verb: string): Verb => verbs.find(api, verb);
+  table.addApi(name, { info }, { isPrivate, known, find });
 }
 
 function execPlans(api: ApiPlan): Map<string, Plan> {

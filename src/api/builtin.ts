@@ -9,6 +9,7 @@ import {
 import type { Notice } from "../plan/report.ts";
 import type { Action } from "./actions.ts";
 import type { Needed } from "./extra.ts";
+import type { ForeignApi } from "./foreign.ts";
 import type { Verb } from "./verb.ts";
 
 /** `"pong=N"`; `next` counts the pings of the whole server. */
@@ -22,7 +23,7 @@ export type Changed = (api: ApiPlan) => Promise<readonly Notice[]>;
 /** What the API offers, for the devtools page. Only what has come of the actions, and of the machine, changes. */
 export function infoVerb(
   api: ApiPlan,
-  actions: readonly Action[],
+  { actions, imports }: { actions: readonly Action[]; imports: readonly ForeignApi[] },
   needed: Needed,
   changed: Changed = async () => [],
 ): Verb {
@@ -35,8 +36,11 @@ export function infoVerb(
       more.length > 0
         ? describeApi({ ...api, notices: [...api.notices, ...more] }, needed)
         : described();
-    if (actions.length === 0) return now;
-    return { ...now, actions: actions.map((action) => action.describe()) };
+    return {
+      ...now,
+      ...(actions.length > 0 && { actions: actions.map((action) => action.describe()) }),
+      ...(imports.length > 0 && { imports: imports.map(describeImport) }),
+    };
   };
   return { name: "info", call };
 }
@@ -56,6 +60,15 @@ function describeApi(api: ApiPlan, needed: Needed) {
       api: api.api,
     }),
     notices: some(api.notices.filter(({ path }) => !path.startsWith(SANDBOXES))),
+  });
+}
+
+function describeImport({ name, info, state, isPrivate, privileges, verbs }: ForeignApi) {
+  return present({
+    ...{ api: name, info, state },
+    private: isPrivate ? true : undefined,
+    privileges: some(privileges),
+    verbs,
   });
 }
 

@@ -51,6 +51,8 @@ export interface Request {
   readonly args: unknown;
   /** Nobody wrote `args` for this verb, they are the data of an event: what a command does not declare is left out. */
   readonly offered?: boolean;
+  /** What it subscribes to is wanted for good: where the connection to another binder ends, it is called again on the next. */
+  readonly lasting?: boolean;
   /** The values of `args` are texts whatever they mean, since they come from a URL or a form. */
   readonly texts?: boolean;
   /** Absent for a caller that cannot take events (REST). */

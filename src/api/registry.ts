@@ -10,7 +10,7 @@ import { Admission } from "./admission.ts";
 import { assemble, type Assembly, type AssemblyDeps, type TaskVerb } from "./assembly.ts";
 import type { Changed } from "./builtin.ts";
 import { type Request, SERVER_SESSION } from "./client.ts";
-import type { ForeignApi } from "./foreign.ts";
+import { type ForeignApi, ForeignVerbs } from "./foreign.ts";
 import { Hub } from "./hub.ts";
 import { Monitor, MONITOR } from "./monitor.ts";
 import { type Granted, grantNothing, type Grants, missing, requireAll } from "./privileges.ts";
@@ -43,8 +43,9 @@ export interface Registry {
    * Serves other plans from now on, all at once; throws, and changes nothing, when they cannot be served. Tasks go on
    * under the plan they were started with, and can be stopped and listened to, also where their verb is gone. Traces and
    * subscriptions end whose callers have lost the privilege for them: who changes grants does so first.
+   * @param foreign by default as before
    */
-  replace(apis: readonly ApiPlan[]): void;
+  replace(apis: readonly ApiPlan[], foreign?: readonly ForeignApi[]): void;
   /**
    * Kills the tasks whose verbs are gone, and waits until their trees are.
    * @param chosen of which APIs
@@ -101,6 +102,7 @@ class LocalRegistry implements Registry {
   /** Verbs that are gone, and may still have tasks. */
   readonly #retired = new Map<string, TaskVerb>();
   #current: Assembly;
+  #foreign: readonly ForeignApi[];
   /** All that were ever used: tasks of earlier plans may still have theirs. */
   readonly #plugins = new Set<LoadedPlugin>();
   #requests = 0;
@@ -126,28 +128,21 @@ class LocalRegistry implements Registry {
       loadPlugin: options.loadPlugin ?? loadPlugin,
       invoke: (request) => this.#invoke(this.#named(request)),
       nextPing: () => ++pings,
+      foreignVerbs: new ForeignVerbs(hub),
     };
-    this.#current = this.#assemble(options.apis);
+    this.#foreign = options.foreign ?? [];
+    this.#current = this.#assemble(options.apis, this.#foreign);
     this.#commit();
     this.#listen();
     if (options.tried) this.#hold(options.tried);
-  }
-
-  /** Of another binder, by its name here. */
-  #foreign(api: string): ForeignApi | undefined {
-    const { foreign = [] } = this.#options;
-    if (foreign.length === 0) return undefined;
-    const name = findCased(
-      api,
-      foreign.map((one) => one.name),
-    );
-    return foreign.find((one) => one.name === name);
   }
 
   async call(request: Request): Promise<Reply> {
     if (request.client) this.#monitor.meet(request.client);
     try {
       if (this.#held && !this.#isUntried(request)) await this.#held;
+      if (this.#current.table.isPrivate(request.api))
+        throw new AfbError("unknown-api", `no API \`${request.api}\` that clients may call`);
       return success(await this.#invoke(this.#named(request)));
     } catch (error) {
       return failure(error);
@@ -155,17 +150,11 @@ class LocalRegistry implements Registry {
   }
 
   list() {
-    const { foreign = [] } = this.#options;
-    const others = foreign.map(({ name }) => ({ api: name, verbs: [] }));
-    return [...this.#current.table.list(), ...others];
+    return this.#current.table.list();
   }
 
   describe() {
-    const own = this.#current.table.describe();
-    const { foreign = [] } = this.#options;
-    if (foreign.length === 0) return own;
-    // Which verbs there are, no binder says.
-    return [...own, ...foreign.map(({ name, info }) => ({ api: name, info, verbs: [] }))];
+    return this.#current.table.describe();
   }
 
   async start(chosen: (api: string) => boolean = () => true): Promise<void> {
@@ -182,9 +171,10 @@ class LocalRegistry implements Registry {
     }
   }
 
-  replace(apis: readonly ApiPlan[]): void {
+  replace(apis: readonly ApiPlan[], foreign: readonly ForeignApi[] = this.#foreign): void {
     const old = this.#current;
-    this.#current = this.#assemble(apis);
+    this.#current = this.#assemble(apis, foreign);
+    this.#foreign = foreign;
     this.#commit();
     for (const plugin of old.plugins) if (!this.#current.plugins.has(plugin)) plugin.close();
     for (const [key, verb] of [...this.#retired, ...old.tasks]) {
@@ -197,6 +187,7 @@ class LocalRegistry implements Registry {
     this.#monitor.recheck((request, { privileges = [] }) => granted(request, privileges));
     for (const verb of [...this.#current.tasks.values(), ...this.#retired.values()])
       verb.tasks.recheck((plan, request) => granted(request, verb.needs(plan)));
+    for (const api of foreign) api.recheck((request) => granted(request, api.privileges));
   }
 
   async endGone(chosen: (api: string) => boolean): Promise<void> {
@@ -244,14 +235,11 @@ class LocalRegistry implements Registry {
     for (const plugin of this.#current.plugins) this.#plugins.add(plugin);
   }
 
-  #assemble(apis: readonly ApiPlan[]): Assembly {
+  #assemble(apis: readonly ApiPlan[], foreign: readonly ForeignApi[]): Assembly {
     const before = new Map([...this.#retired, ...(this.#current?.tasks ?? [])]);
-    const assembly = assemble(apis, this.#deps, before);
+    const assembly = assemble(apis, this.#deps, before, foreign);
     const { table } = assembly;
     table.addApi(MONITOR);
-    for (const { name } of this.#options.foreign ?? [])
-      if (table.hasApi(name))
-        throw new Error(`${name}: an API of that name is here already: import it as OTHER@${name}`);
     for (const verb of this.#monitor.verbs) table.addVerb(MONITOR, verb);
     for (const [name, verbs] of Object.entries(this.#options.verbs ?? {})) {
       if (!table.hasApi(name)) table.addApi(name);
@@ -321,8 +309,6 @@ class LocalRegistry implements Registry {
 
   /** The verb of a request, or what is left of one that has tasks and is otherwise gone. */
   #find(request: Request): Verb {
-    const foreign = this.#foreign(request.api);
-    if (foreign) return { name: request.verb, call: (asked) => foreign.call(asked) };
     try {
       return this.#current.table.find(request);
     } catch (error) {

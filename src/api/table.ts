@@ -12,6 +12,15 @@ interface Api {
   readonly version?: string | undefined;
   readonly http?: "afb" | undefined;
   readonly verbs: Cased<Verb>;
+  /** Of another binder: its verbs are not known, or only some. */
+  readonly foreign?: ForeignTable;
+}
+
+interface ForeignTable {
+  readonly isPrivate: boolean;
+  readonly known: readonly string[];
+  /** Throws AfbError for one that may not be called. */
+  find(verb: string): Verb;
 }
 
 export class Table {
@@ -19,7 +28,11 @@ export class Table {
   #described: ApiDescription[] | undefined;
 
   /** Throws when there is one of that name. */
-  addApi(name: string, about: { info?: string; version?: string; http?: "afb" } = {}): void {
+  addApi(
+    name: string,
+    about: { info?: string; version?: string; http?: "afb" } = {},
+    foreign?: ForeignTable,
+  ): void {
     if (this.#apis.has(name)) throw new Error(`two APIs are named ${name}`);
     this.#apis.set(name, {
       name,
@@ -27,6 +40,7 @@ export class Table {
       version: about.version,
       http: about.http,
       verbs: new Cased(),
+      ...(foreign && { foreign }),
     });
   }
 
@@ -47,16 +61,24 @@ export class Table {
     api.verbs.set(verb.name, verb);
   }
 
-  verb(api: string, verb: string): Verb | undefined {
-    return this.#apis.get(api)?.verbs.get(verb);
+  verb(name: string, verb: string): Verb | undefined {
+    const api = this.#apis.get(name);
+    return api?.foreign ? api.foreign.find(verb) : api?.verbs.get(verb);
+  }
+
+  /** Whether clients cannot call it. */
+  isPrivate(api: string): boolean {
+    return this.#apis.get(api)?.foreign?.isPrivate === true;
   }
 
   /** Throws unknown-api or unknown-verb, saying what there is. */
   find(request: Pick<Request, "api" | "verb">): Verb {
     const api = this.#apis.get(request.api);
     if (!api) {
-      throw new AfbError("unknown-api", `no API ${known(request.api, namesOf(this.#apis))}`);
+      const names = this.list().map(({ api }) => api);
+      throw new AfbError("unknown-api", `no API ${known(request.api, names)}`);
     }
+    if (api.foreign) return api.foreign.find(request.verb);
     const verb = api.verbs.get(request.verb);
     if (!verb) {
       throw new AfbError("unknown-verb", `no verb ${known(request.verb, namesOf(api.verbs))}`);
@@ -64,11 +86,16 @@ export class Table {
     return verb;
   }
 
+  /** Of all that clients can call. */
   list(): { api: string; verbs: string[] }[] {
-    return [...this.#apis.values()].map(({ name, verbs }) => ({
+    return this.#open.map(({ name, verbs, foreign }) => ({
       api: name,
-      verbs: namesOf(verbs),
+      verbs: foreign ? [...foreign.known] : namesOf(verbs),
     }));
+  }
+
+  get #open(): Api[] {
+    return [...this.#apis.values()].filter(({ foreign }) => !foreign?.isPrivate);
   }
 
   /** The same object each time, once all verbs are there. */
@@ -77,12 +104,14 @@ export class Table {
   }
 
   #describe(): ApiDescription[] {
-    return [...this.#apis.values()].map(({ name, info, version, http, verbs }) => ({
+    return this.#open.map(({ name, info, version, http, verbs, foreign }) => ({
       api: name,
       ...(info !== undefined && { info }),
       ...(version !== undefined && { version }),
       ...(http !== undefined && { http }),
-      verbs: [...verbs.values()].map(describeVerb),
+      verbs: foreign
+        ? foreign.known.map((verb) => describeVerb(foreign.find(verb)))
+        : [...verbs.values()].map(describeVerb),
     }));
   }
 }

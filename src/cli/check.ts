@@ -1,5 +1,5 @@
 /** `spawnbox check`: every problem of the configs, without running anything of them. */
-import { problemLine } from "../config/problem.ts";
+import { type Problem, problemLine } from "../config/problem.ts";
 import { lookingOnly, thisMachine } from "../plan/machine.ts";
 import type { ApiPlan, Plan } from "../plan/plan.ts";
 import { ACCESS, load } from "../serve/access.ts";
@@ -7,6 +7,9 @@ import { SOURCE, type Source, sourceOf } from "../command-line/config-option.ts"
 import { examine } from "../command-line/examine.ts";
 import type { Manual } from "../manual/manual.ts";
 import { readWithOperands } from "../manual/options.ts";
+import { importWords } from "../plan/explain.ts";
+import { requireReadable } from "../rpc/tls.ts";
+import { visible } from "../visible.ts";
 import { UsageError, withOptions } from "../command-line/usage.ts";
 
 const OPTIONS = {
@@ -67,10 +70,9 @@ export async function check(
   { json, access, trial = true }: Options,
 ): Promise<CheckResult> {
   const source: Source = typeof from === "string" ? { kind: "config", path: from } : from;
-  const { apis, problems, notices } = await examine(
-    () => load([source], access, lookingOnly(thisMachine())),
-    trial,
-  );
+  const examined = await examine(() => load([source], access, lookingOnly(thisMachine())), trial);
+  const { apis, notices } = examined;
+  const problems = [...examined.problems, ...(trial ? fileProblems(apis) : [])];
   const ok = problems.length === 0;
   const exitCode = ok ? 0 : 1;
   if (json) return { exitCode, output: JSON.stringify({ ok, problems, notices }, null, 2) };
@@ -82,6 +84,20 @@ export async function check(
   return { exitCode, output: lines.join("\n") };
 }
 
+/** What imports by TLS need. */
+const fileProblems = (apis: readonly ApiPlan[]): Problem[] =>
+  apis.flatMap(({ file, imports = [] }) =>
+    imports.flatMap(({ address }, i) => {
+      try {
+        if (address.kind === "tcp") requireReadable(address.tls);
+        return [];
+      } catch (error) {
+        const message = error instanceof Error ? error.message : String(error);
+        return [{ file, path: `imports[${i}].uri`, message }];
+      }
+    }),
+  );
+
 function summary(apis: readonly ApiPlan[]): string[] {
   const verbs = apis.flatMap(({ api, sandboxes, actions }) => [
     ...sandboxes.flatMap(({ plans }) =>
@@ -91,7 +107,8 @@ function summary(apis: readonly ApiPlan[]): string[] {
   ]);
   const count = (n: number, what: string) => `${n} ${what}${n === 1 ? "" : "s"}`;
   const head = `OK: ${count(apis.length, "API")}, ${count(verbs.length, "verb")}`;
-  return [head, ...verbs.map((verb) => `  ${verb}`)];
+  const imports = apis.flatMap(({ imports: all = [] }) => all.map(importWords));
+  return [head, ...[...verbs, ...new Set(imports)].map((line) => visible(`  ${line}`))];
 }
 
 /** Such as ` %name% ?level?`: as the command line has them, so that what was not meant to be one is seen. */

@@ -3,7 +3,7 @@ import { lookingOnly, thisMachine } from "../plan/machine.ts";
 import { findCased } from "../cased.ts";
 import { suggestion } from "../config/nearest.ts";
 import { ConfigError, type Problem } from "../config/problem.ts";
-import { explain } from "../plan/explain.ts";
+import { explain, importWords } from "../plan/explain.ts";
 import { type Exposure, exposure, fixLine, improvements } from "../plan/exposure.ts";
 import { type ApiPlan, launchable, type Plan } from "../plan/plan.ts";
 import { apisOf } from "../command-line/apis.ts";
@@ -78,7 +78,10 @@ async function tell({ source, name, json }: Options): Promise<number> {
           null,
           2,
         )
-      : plans.map((plan) => toText(plan, refused(plan))).join("\n\n"),
+      : [
+          ...plans.map((plan) => toText(plan, refused(plan))),
+          ...(name === undefined ? importsText(apis) : []),
+        ].join("\n\n"),
   );
   return 0;
 }
@@ -138,6 +141,14 @@ function toText(plan: Plan, refused: readonly string[]): string {
     ...found.findings.map(({ what, weight }) => visible(`  ${weight.toFixed(1)}  ${what}`)),
     ...remedies(found),
   ].join("\n");
+}
+
+/** What is called elsewhere runs in no sandbox of ours. */
+function importsText(apis: readonly ApiPlan[]): string[] {
+  const all = new Set(apis.flatMap(({ imports = [] }) => imports.map(importWords)));
+  return all.size > 0
+    ? [["imports", ...[...all].map((line) => visible(`  ${line}`))].join("\n")]
+    : [];
 }
 
 function remedies(found: Exposure): string[] {

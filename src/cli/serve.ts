@@ -21,7 +21,7 @@ import { indented, visible } from "../visible.ts";
 import { load, type Loaded } from "../serve/access.ts";
 import { become, type Reloaded, type Serving } from "../serve/become.ts";
 import { joinEarly } from "../serve/join.ts";
-import { binders, importsOf, Mesh, sorted } from "../serve/mesh.ts";
+import { binders, Dialling, Mesh, sorted } from "../serve/mesh.ts";
 import { type Room, roomFor } from "../serve/room.ts";
 import { manual, parseServe, type ServeOptions } from "../serve/options.ts";
 import { withOptions } from "../command-line/usage.ts";
@@ -56,6 +56,9 @@ export async function serve(
     const isOther = found.length > 0 || launches.apis.some((api, i) => api !== loaded.apis[i]);
     return { ...loaded, apis, isOther, launches, loaded };
   };
+  const dialling = new Dialling();
+  /** Where other binders are. The hand-over of early boot adds some. */
+  let reached: Pick<ServeOptions, "imports" | "exports"> = places;
   let current: Loaded & { readonly loaded: Loaded };
   try {
     const untried = load(sources, access);
@@ -67,12 +70,12 @@ export async function serve(
   let reload = (): Promise<ReloadResult<Reloaded>> =>
     Promise.reject(new AfbError("not-available", "the server is still starting"));
   const accounts = new Accounts();
-  const imported = await importsOf(places.imports);
   const granted: Granted = (caller) => current.access.of(caller);
   let registry: Registry | undefined;
   let server: RunningServer | undefined;
   let room: Room;
   let mesh: Mesh;
+  let others: Awaited<ReturnType<Dialling["prepare"]>> | undefined;
   // So early much is still to come; what serves then is tried when the service takes over.
   const trial = prepare(current.loaded, early === undefined).then((prepared) => {
     prepared.launches.use();
@@ -84,6 +87,7 @@ export async function serve(
   trial.catch(() => {});
   try {
     const begun = beginsByItself(current.apis);
+    others = await dialling.prepare(current.apis, reached);
     // Of a config that is refused nothing is to have run; else the kernel tries while we make the rest.
     await (begun ? trial : new Promise(setImmediate));
     const { endpoints, named } = endpointsOf(places);
@@ -95,26 +99,31 @@ export async function serve(
       admission: room.admission,
       explain,
       granted,
-      foreign: imported.apis,
+      foreign: others.foreign,
       changed: async (api) => {
         await accounts.look();
         return accounts.notices(api);
       },
       verbs: { monitor: [reloadVerb(() => reload())] },
     });
-    if (begun) await registry.start();
     const { connections } = room;
+    await dialling.serve({ registry, granted }, reached);
+    others.use();
+    await others.reach();
+    if (begun) await registry.start();
     server = await startServer({
       ...{ endpoints, origins, hosts, base, pages, registry, version, connections, binders },
     });
     await trial;
-    mesh = new Mesh({ registry, granted, connections });
+    const slotOf = dialling.slotOf.bind(dialling);
+    mesh = new Mesh({ registry, granted, connections, slotOf });
     await mesh.open(places, named);
   } catch (error) {
     const [tried] = await Promise.allSettled([trial]);
     // With what onload actions have started.
     await Promise.all([server?.close(), registry?.close()]);
-    imported.close();
+    others?.drop();
+    dialling.close();
     await launching.close();
     if (error instanceof ConfigError) return refuse(error);
     if (tried.status === "rejected" && error === tried.reason) throw error;
@@ -124,26 +133,45 @@ export async function serve(
     return 1;
   }
   const serving: Serving = {
-    ...{ registry, server, mesh, sources, access, imports: places.imports },
+    ...{ registry, server, mesh, sources, access },
+    get reached() {
+      return reached;
+    },
+    set reached(now) {
+      reached = now;
+    },
     manager: serviceManager(),
     get loaded() {
       return current.loaded;
     },
     reloads: createReloads(
-      async (known?: Loaded) => prepare(known ?? load(serving.sources, serving.access)),
+      async (known?: Loaded) => {
+        const loaded = known ?? load(serving.sources, serving.access);
+        const others = await dialling.prepare(loaded.apis, reached);
+        try {
+          // What is to be had of others first: of a config that is refused nothing is to have run.
+          await others.reach();
+          return { ...(await prepare(loaded)), others };
+        } catch (error) {
+          others.drop();
+          throw error;
+        }
+      },
       (next) => {
         const before = current;
         const changes = changesOf(before.apis, next.apis);
         try {
           // First, so that the registry sees who has lost what.
           current = next;
-          registry.replace(next.apis);
+          registry.replace(next.apis, next.others.foreign);
         } catch (error) {
           current = before;
           next.launches.drop();
+          next.others.drop();
           throw error;
         }
         next.launches.use();
+        next.others.use();
         launching.keepReady(next.apis);
         return { changes, now: next };
       },
@@ -169,7 +197,7 @@ export async function serve(
   serving.manager.stopping();
   early?.handover.close();
   await Promise.all([server.close(), mesh.close(), registry.close()]);
-  imported.close();
+  dialling.close();
   await launching.close();
   serving.manager.close();
   return 0;
@@ -251,7 +279,9 @@ const notices = ({ apis, notices: found }: Loaded): string[] => {
 };
 
 const verbLines = (registry: Registry): string[] =>
-  registry.list().map(({ api, verbs }) => visible(`  ${api}: ${verbs.join(", ")}`));
+  registry
+    .list()
+    .map(({ api, verbs }) => visible(`  ${api}: ${verbs.join(", ") || "of another binder"}`));
 
 /** A verb that runs something without arguments and answers with its output; else ping. */
 function tryVerb(api: ApiPlan): string {

@@ -67,7 +67,7 @@ function unique(what: string, report: Report) {
 }
 
 /** Why no URL can name the API or verb, if so: clients and proxies fold `.` and `..`, and blanks end a request line. */
-function unnameable(name: string): string | undefined {
+export function unnameable(name: string): string | undefined {
   if (/[\s\p{Cc}]/u.test(name)) return "contains a blank or a control character";
   if (name.split("/").some((part) => part === "." || part === ".."))
     return 'has a part "." or ".."';

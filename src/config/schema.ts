@@ -253,6 +253,55 @@ export const Plugin = object(
   { description: "modules with encoders and functions" },
 );
 
+export const Import = object(
+  {
+    uri: Type.String({
+      minLength: 1,
+      description:
+        "where the other binder is: unix:PATH, unix:@NAME, tcp:HOST:PORT, tls+tcp:HOST:PORT?trust=FILE or mtls+tcp:HOST:PORT?trust=FILE&cert=FILE&key=FILE",
+    }),
+    as: optional(
+      Type.String({
+        minLength: 1,
+        pattern: "^[^/\\s@,*?]+$",
+        description: "what its API is called here; by default what the URI says",
+      }),
+    ),
+    api: optional(
+      Type.String({
+        minLength: 1,
+        pattern: "^[^/\\s@,*?]+$",
+        description: "what it is called there; by default what the URI says, or else as here",
+      }),
+    ),
+    info: optional(Type.String({ description: "one line of help" })),
+    protocol: optional(
+      words(["rpc", "ws"], {
+        description: "rpc: RPC v3; ws: WSAPI, of binders of any age",
+        default: "rpc",
+      }),
+    ),
+    optional: optional(
+      flag({
+        description:
+          "true: the server starts without it too, and tries again; else the start waits for it, and fails after 10 s",
+      }),
+    ),
+    private: optional(
+      flag({ description: "true: only actions and extra verbs of configs call it, no client" }),
+    ),
+    privilege: optional(
+      Type.String({ description: "permission a caller needs for each of its verbs" }),
+    ),
+    verbs: optional(
+      list(Type.String({ minLength: 1 }), {
+        description: "those of its verbs that may be called; all by default",
+      }),
+    ),
+  },
+  { description: "an API of another binder, called here as if it were ours" },
+);
+
 export const Metadata = object(
   {
     uid: Type.String({ minLength: 1, description: "name of the config" }),
@@ -283,6 +332,7 @@ export const Config = object(
       list(Action, { description: "actions run when the event named by uid arrives" }),
     ),
     extra: optional(list(Action, { description: "additional verbs" })),
+    imports: optional(list(Import, { description: "APIs of other binders" })),
   },
   { description: "a spawnbox config file" },
 );
@@ -291,4 +341,5 @@ export type Config = Static<typeof Config>;
 export type Sandbox = Static<typeof Sandbox>;
 export type Command = Static<typeof Command>;
 export type Action = Static<typeof Action>;
+export type Import = Static<typeof Import>;
 export type EncoderConfig = Static<typeof EncoderConfig>;

@@ -15,6 +15,7 @@ import {
   privilegesOf,
   type SandboxContext,
 } from "./compile-command.ts";
+import { checkImports, compileImports } from "./compile-imports.ts";
 import { compilePolicy, compileWho } from "./compile-policy.ts";
 import { compileEnv } from "./env.ts";
 import type { Machine } from "./machine.ts";
@@ -61,7 +62,11 @@ export function compile(loaded: readonly LoadedConfig[], options: CompileOptions
     problems.push(...report.problems);
     return api;
   });
-  const names = new Set([BUILTIN_API, ...apis.map((api) => api.api)]);
+  problems.push(...checkImports(apis));
+  const names = new Set([
+    BUILTIN_API,
+    ...apis.flatMap(({ api, imports = [] }) => [api, ...imports.map(({ name }) => name)]),
+  ]);
   loaded.forEach(({ file, config }) => {
     for (const [i, name] of (config.metadata.require ?? []).entries()) {
       if (findCased(name, names) !== undefined) continue;
@@ -118,6 +123,9 @@ class ConfigCompiler {
     const { uid, api, info, version, author, date, http } = this.#config.metadata;
     if (date !== undefined) this.report.notice("metadata.date", "not used, here or in `info`");
     const extension = this.#extend(all);
+    const scope = this.#variables.api(api);
+    const expandText = (text: string) => expand(text, scope);
+    const imports = compileImports(this.loaded, this.options.machine, expandText, this.report);
     const sandboxes = this.#config.sandboxes.map((sandbox, i) =>
       this.#sandbox(sandbox, `sandboxes[${i}]`),
     );
@@ -132,6 +140,7 @@ class ConfigCompiler {
       sandboxes,
       notices: this.report.notices,
       ...(extension && { plugins: extension.plugins, actions: extension.actions }),
+      ...(imports.length > 0 && { imports }),
     };
   }
 

@@ -10,7 +10,8 @@ import type {
   PtyPolicy,
   ToldCalls,
 } from "./policy.ts";
-import type { Plan } from "./plan.ts";
+import { placeOf } from "../config/binder-uri.ts";
+import type { ImportPlan, Plan } from "./plan.ts";
 import { groupsWords } from "./server-groups.ts";
 import { capabilityWords, NAMESPACE_WORDS, rlimitWords } from "./words.ts";
 
@@ -185,4 +186,20 @@ export function explain(plan: Plan): string[] {
   // The plan of exec has none.
   lines.push(`execute ${program || "what the caller names"}`);
   return lines;
+}
+
+/** An API of another binder, in one line. */
+export function importWords(plan: ImportPlan): string {
+  const { name, remote, speech, uri, optional, privileges, verbs } = plan;
+  const there = remote === name ? "" : ` as ${remote ?? "the API without a name"}`;
+  const who = plan.private
+    ? "only actions and extra verbs call it"
+    : privileges.length > 0
+      ? `who has ${privileges.join(", ")} may call it`
+      : "whoever may call here may call it";
+  return [
+    `${name}/${verbs ? verbs.join(", ") : "*"}: of another binder, at ${placeOf(uri)}${there}, by ${speech === "ws" ? "WSAPI" : "RPC v3"}`,
+    optional ? "the server starts without it too" : "the start waits for it",
+    who,
+  ].join("; ");
 }

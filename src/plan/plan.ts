@@ -2,6 +2,7 @@
  * A plan is a compiled command: everything that can be decided at boot, decided. Plans are immutable; a request
  * only fills in the arguments of the argv template and starts it.
  */
+import type { Address, Speech } from "../config/binder-uri.ts";
 import type { Params } from "../config/params.ts";
 import type { ArgvTemplate } from "./argv.ts";
 import type { Policy } from "./policy.ts";
@@ -84,6 +85,27 @@ export interface ActionPlans {
   readonly extra: readonly ActionPlan[];
 }
 
+/** An API of another binder. */
+export interface ImportPlan {
+  /** As it is called here. */
+  readonly name: string;
+  /** As it is called there; undefined for the one that has no name. */
+  readonly remote: string | undefined;
+  readonly speech: Speech;
+  /** As it was written, and what it means. */
+  readonly uri: string;
+  readonly address: Address;
+  readonly info?: string;
+  /** The server starts without it too. */
+  readonly optional?: true;
+  /** Only actions and extra verbs call it. */
+  readonly private?: true;
+  /** Permissions a caller needs, all of them. */
+  readonly privileges: readonly string[];
+  /** The only verbs that may be called; absent: all there are. */
+  readonly verbs?: readonly string[];
+}
+
 /** A compiled config: one API. */
 export interface ApiPlan {
   readonly file: string;
@@ -98,6 +120,7 @@ export interface ApiPlan {
   readonly notices: readonly Notice[];
   readonly plugins?: readonly PluginPlan[];
   readonly actions?: ActionPlans;
+  readonly imports?: readonly ImportPlan[];
 }
 
 export interface SandboxPlan {

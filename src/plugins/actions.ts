@@ -8,7 +8,7 @@ import type { ActionPlan, ActionPlans, ActionTarget } from "../plan/plan.ts";
 import type { Report } from "../plan/report.ts";
 import type { LoadedPlugin } from "./load.ts";
 import { loopOf } from "./loops.ts";
-import { eventName, eventsOf, verbsOf } from "./names.ts";
+import { eventName, eventsOf, isForeignEvent, verbsOf } from "./names.ts";
 import { parseReference } from "./reference.ts";
 import { isWritten } from "../numbers.ts";
 import { isObject } from "../object.ts";
@@ -100,8 +100,8 @@ function checkTarget(when: When, target: ActionTarget, { all, plugins }: ActionC
   const apis = verbsOf(all);
   const api = findCased(target.api, apis.keys());
   if (api === undefined) throw new Error(unknown("API", target.api, apis.keys()));
-  const verbs = apis.get(api) ?? [];
-  if (findCased(target.verb, verbs) === undefined) {
+  const verbs = apis.get(api);
+  if (verbs && findCased(target.verb, verbs) === undefined) {
     throw new Error(unknown(`verb of the API ${api}`, target.verb, verbs));
   }
   if (when === "extra" && isExtra(api, target.verb, all)) {
@@ -128,6 +128,7 @@ function checkEvent(
   if (when !== "events") return;
   const events = eventsOf(all);
   const name = eventName(action.uid, api);
+  if (isForeignEvent(name, all)) return;
   if (findCased(name, events) === undefined) {
     report.problem(`${path}.uid`, unknown("event", name, events));
     return;

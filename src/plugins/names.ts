@@ -1,5 +1,7 @@
 /** The verbs and events that actions can name, of all configs that are served together. */
 import type { LoadedConfig } from "../config/load.ts";
+import { findCased } from "../cased.ts";
+import { importName } from "../plan/compile-imports.ts";
 import type { Config } from "../config/schema.ts";
 import { BUILTIN_API, BUILTIN_VERBS, EXEC_VERB, verbOf } from "../config/verbs.ts";
 
@@ -15,14 +17,24 @@ const MONITOR_VERBS = [
   "reload",
 ];
 
-/** Verbs by API. */
-export function verbsOf(all: readonly LoadedConfig[]): Map<string, readonly string[]> {
+/** Verbs by API; undefined for one of another binder, of which nobody knows them. */
+export function verbsOf(all: readonly LoadedConfig[]): Map<string, readonly string[] | undefined> {
   const verbs = all.map(({ config }) => {
     const extra = (config.extra ?? []).map(({ uid }) => uid);
     return [config.metadata.api, [...BUILTIN_VERBS, ...taskVerbs(config), ...extra]] as const;
   });
-  return new Map([...verbs, [BUILTIN_API, MONITOR_VERBS]]);
+  const imported = all.flatMap(({ config }) =>
+    (config.imports ?? []).map((one) => [importName(one) ?? "", one.verbs] as const),
+  );
+  return new Map([...imported, ...verbs, [BUILTIN_API, MONITOR_VERBS]]);
 }
+
+/** Whether an event is one of another binder, whose names nobody knows here. */
+export const isForeignEvent = (event: string, all: readonly LoadedConfig[]): boolean =>
+  findCased(
+    event.slice(0, event.indexOf("/")),
+    all.flatMap(({ config }) => (config.imports ?? []).map((one) => importName(one) ?? "")),
+  ) !== undefined;
 
 /** Events by name: every verb that starts tasks has one. */
 export function eventsOf(all: readonly LoadedConfig[]): string[] {

@@ -2,26 +2,30 @@
 import type { Socket } from "node:net";
 import type { Caller } from "../api/client.ts";
 import type { Granted } from "../api/privileges.ts";
-import { parseForeign, TooManyValues } from "../json.ts";
-import { Conversation, type Protocol } from "../server/conversation.ts";
+import { parseForeign } from "../json.ts";
+import { Conversation } from "../server/conversation.ts";
 import { encodeFrame } from "../server/encode.ts";
 import { OPCODE } from "../server/frames.ts";
 import type { Packeted, Upgraded } from "../server/upgrade.ts";
 import { WebSocketConnection } from "../server/websocket.ts";
 import type { Part } from "../share.ts";
+import { packetCaller } from "./callers.ts";
+import { Calls } from "./calls.ts";
 import { onBehalf } from "./creds.ts";
 import { Exporter, type ExporterOptions } from "./exporter.ts";
 import type { Packet } from "./packet.ts";
 import { PacketReader } from "./packets.ts";
+import { type Ends, faultOf, routePacket, sizeOfPacket } from "./routes.ts";
 import { messageSpeaker, packetSpeaker } from "./speakers.ts";
-import { readValues } from "./value.ts";
 import { encodeSet, type Offer, RpcError, type Set } from "./wire.ts";
 import { encodeMessage, type Message, parseMessage } from "./wsapi.ts";
 
 export interface Door extends ExporterOptions {
   readonly part: Part;
-  /** Called once, when it is over. */
-  readonly gone: () => void;
+  /** Called once, when it is over. @param calls what was given to `imports` */
+  readonly gone: (calls?: Calls) => void;
+  /** Where who dials may export: called once the version is agreed on. Returns whether it does. */
+  readonly imports?: (calls: Calls, finish: () => void) => boolean;
 }
 
 /** Of those whose importers say on whose behalf they call. */
@@ -32,50 +36,23 @@ export interface NamingDoor extends Door {
 
 const V3 = 3;
 const V1 = 1;
-/** Of close frames: RFC 6455, section 7.4. */
-const BROKEN = 1002;
-
-const faultOf: Protocol<unknown>["faultOf"] = (error) => {
-  if (error instanceof RpcError) return { code: BROKEN, message: error.message };
-  if (error instanceof TooManyValues) return { code: BROKEN, message: error.message };
-  return undefined;
-};
-
-/** What both ways of packets do with them. */
-function answering(exporter: Exporter, send: (bytes: Buffer) => void, finish: () => void) {
+/** What the version is agreed on by, and what is done with the rest. */
+function answering(
+  ends: Ends,
+  send: (bytes: Buffer) => void,
+  finish: () => void,
+  agreed = () => {},
+) {
+  let offered = false;
   return (packet: Packet | Offer | Set): void => {
-    switch (packet.type) {
-      case "offer": {
-        const common = packet.versions.includes(V3);
-        send(encodeSet(common ? V3 : 0));
-        if (!common) finish();
-        return;
-      }
-      case "call": {
-        const { callid, api, verb, session, token, values } = packet;
-        const size = values.reduce((sum, { bytes }) => sum + bytes.length, 0);
-        const args = (): unknown => readValues(values);
-        return exporter.call({ callid, api, verb, session, token, size, args });
-      }
-      case "create":
-        if (packet.kind === "session" || packet.kind === "token")
-          exporter.name(packet.kind, packet.id, packet.name);
-        // Types of its own are of no use here: a value of one has no JSON. Events are for an importer.
-        return;
-      case "destroy":
-        if (packet.kind === "session" || packet.kind === "token")
-          exporter.forget(packet.kind, packet.id);
-        return;
-      case "unexpected":
-        return exporter.unexpected(packet.event);
-      default:
-        throw new RpcError("who calls does not answer");
-    }
+    if (packet.type !== "offer" || offered) return routePacket(packet, ends);
+    offered = true;
+    const common = packet.versions.includes(V3);
+    send(encodeSet(common ? V3 : 0));
+    if (common) agreed();
+    else finish();
   };
 }
-
-const sizeOfPacket = (packet: Packet | Offer | Set): number =>
-  "values" in packet ? packet.values.reduce((sum, { bytes }) => sum + bytes.length, 0) : 0;
 
 /** Bare packets on a stream. @param behind what was read of it already */
 export function speakPackets(
@@ -84,10 +61,15 @@ export function speakPackets(
   behind: Uint8Array = new Uint8Array(),
 ): Upgraded {
   const exporter = new Exporter(door, packetSpeaker());
+  const calls = door.imports ? new Calls(packetCaller()) : undefined;
+  let isGiver = false;
   const handle = answering(
-    exporter,
+    { exporter, calls },
     (bytes) => link.answer(bytes),
     () => link.finish(),
+    () => {
+      isGiver = (calls && door.imports?.(calls, () => link.finish())) ?? false;
+    },
   );
   const link = new Conversation<Packet | Offer | Set>(
     socket,
@@ -97,11 +79,16 @@ export function speakPackets(
       handle: (packet) => (link.open ? handle(packet) : undefined),
       goodbye: () => undefined,
       faultOf,
-      gone: () => ended(exporter, door),
+      gone: () => {
+        exporter.gone();
+        door.gone(calls);
+        calls?.gone();
+      },
     },
     { part: door.part },
   );
-  return connected(exporter, link, behind);
+  calls?.attach(link);
+  return connected(exporter, link, behind, () => isGiver);
 }
 
 /** Packets of one frame: they are handled in one turn. */
@@ -117,7 +104,7 @@ export function speakFramedPackets(
   const exporter = new Exporter(door, packetSpeaker(framed));
   const reader = new PacketReader("offer");
   const handle = answering(
-    exporter,
+    { exporter },
     (bytes) => link.answer(framed(bytes)),
     () => link.finish(),
   );
@@ -213,12 +200,18 @@ function ended(exporter: Exporter, door: Door): void {
   door.gone();
 }
 
-function connected<M>(exporter: Exporter, link: Conversation<M>, behind: Uint8Array): Upgraded {
+/** @param isUsed it is not idle, however little is said */
+function connected<M>(
+  exporter: Exporter,
+  link: Conversation<M>,
+  behind: Uint8Array,
+  isUsed = () => false,
+): Upgraded {
   exporter.attach(link);
   link.start(behind);
   return {
     get idleSince() {
-      return exporter.idleSince;
+      return isUsed() ? undefined : exporter.idleSince;
     },
     evict: () => link.evict("there are too many connections: idle ones go first"),
     close: (code, reason) => link.close(code, reason),

@@ -1,4 +1,4 @@
-/** On whose behalf an importer calls: `UID:GID:PID-LABEL`, numbers in hexadecimal. WSAPI importers say it in every call. */
+/** On whose behalf an importer calls: `UID:GID:PID-LABEL`, numbers in hexadecimal. WSAPI importers, ours too, say it in every call. */
 import type { UserIds } from "../api/client.ts";
 import type { Grants } from "../api/privileges.ts";
 import { AfbError } from "../errors.ts";
@@ -27,4 +27,17 @@ export function onBehalf(creds: string, peer: Grants): UserIds | undefined {
   if (uid === undefined || gid === undefined || pid === undefined)
     throw new AfbError("internal-error", "who calls is not written as UID:GID:PID-LABEL");
   return userNamed(parseInt(uid, 16), parseInt(gid, 16), parseInt(pid, 16));
+}
+
+/** uid and gid that binders have for callers of whom nothing is known. */
+const NOBODY = 99;
+
+/**
+ * How we say on whose behalf we call. Without its process, whose number may be another's by the time that it is looked at: so the
+ * other end takes it for one that has no more than it is granted. What is confined is nobody, since its user may have more.
+ */
+export function credsOf(user: UserIds | undefined): string {
+  const known = user && !user.confined ? user : undefined;
+  const [uid, gid] = known ? [known.uid, known.gids[0] ?? NOBODY] : [NOBODY, NOBODY];
+  return `${uid.toString(16)}:${gid.toString(16)}:0-NoLabel`;
 }

@@ -1,21 +1,24 @@
 /** Where importers come in: listeners, with places of their own, and memory that all of them share. */
 import { createServer, type Server as NetServer, type Socket } from "node:net";
 import { limitReceiving, unixPath } from "../../ffi/sockets.ts";
-import type { Granted } from "../api/privileges.ts";
+import type { Granted, Grants } from "../api/privileges.ts";
 import type { Registry } from "../api/registry.ts";
-import { findCased } from "../cased.ts";
-import { suggestion } from "../config/nearest.ts";
 import { Guests } from "../server/guests.ts";
 import { listen } from "../server/listen.ts";
-import { descriptorOf, peerOf } from "../server/peer.ts";
+import { descriptorOf, type Peer, peerOf } from "../server/peer.ts";
 import { peerName } from "../server/peer-name.ts";
-import { Sessions } from "../server/session.ts";
+import { callerOf, Sessions } from "../server/session.ts";
 import { listenUnix } from "../server/unix.ts";
 import type { Upgraded } from "../server/upgrade.ts";
 import { Visitor } from "../server/visitor.ts";
 import { Share } from "../share.ts";
-import type { Server, Shown } from "./address.ts";
+import type { Server, Shown } from "../config/binder-uri.ts";
+import type { Calls } from "./calls.ts";
 import { speakMessages, speakPackets } from "./connections.ts";
+import { knownApis } from "./known-apis.ts";
+import { PROVIDE, type Slot } from "./slot.ts";
+import { listenTls } from "./tls-listener.ts";
+import { serverOptions } from "./tls.ts";
 
 export interface RpcOptions {
   readonly registry: Registry;
@@ -26,6 +29,8 @@ export interface RpcOptions {
   readonly mode: number;
   /** The socket that the service manager gave a name. Throws an Error that says what to do. */
   readonly inherited: (name: string) => number;
+  /** Where who dials in may give APIs. */
+  readonly slotOf?: (server: Server) => Slot | undefined;
 }
 
 export interface RunningRpc {
@@ -71,8 +76,11 @@ export async function startRpc(
     for (const server of servers) {
       const exported = knownApis(server, options.registry);
       const guests = new Guests(options.connections);
+      const slot = options.slotOf?.(server);
       let isUnix = server.address.kind === "unix";
-      const listener = createServer({ noDelay: true, allowHalfOpen: true }, (socket) => {
+      const tls = server.address.kind === "tcp" ? server.address.tls : undefined;
+      /** Undefined where there is no place. */
+      const admit = (socket: Socket) => {
         sockets.add(socket);
         socket.on("error", () => socket.destroy());
         const fd = descriptorOf(socket);
@@ -84,28 +92,58 @@ export async function startRpc(
           // There are no words for it; who dials again later gets in.
           socket.on("close", () => sockets.delete(socket));
           socket.destroy();
-          return;
+          return undefined;
         }
-        const part = memory.part();
-        const { registry, granted } = options;
-        const speak = server.speech === "rpc" ? speakPackets : speakMessages;
-        const connection = speak(socket, {
-          ...{ registry, granted, sessions, exported, peer, part },
-          from: { peer: name, connection: visitor },
-          gone: () => open.delete(connection),
-        });
-        open.add(connection);
-        visitor.speaks = connection;
         socket.on("close", () => {
           sockets.delete(socket);
           guests.leave(name, visitor);
-          part.close();
         });
-      });
+        return { peer, name, visitor };
+      };
+      const serve = (socket: Socket, { peer, name, visitor }: Admitted): void => {
+        const part = memory.part();
+        socket.on("close", () => part.close());
+        const { registry, granted } = options;
+        const mayGive = () =>
+          tls?.mutual === true || mayProvide(granted(callerOf({ fromCookie: false }, peer)));
+        const take = (calls: Calls, finish: () => void): boolean => {
+          if (!slot) return false;
+          return mayGive()
+            ? slot.take(calls, name, finish)
+            : slot.refuse(name, `it needs the privilege ${PROVIDE}`);
+        };
+        const imports = (calls: Calls, finish: () => void): boolean => {
+          const taken = take(calls, finish);
+          // There is nothing else for it here.
+          if (!taken && exported.length === 0) finish();
+          return taken;
+        };
+        const door = {
+          ...{ registry, granted, sessions, exported, peer, part },
+          from: { peer: name, connection: visitor },
+          gone: (calls?: Calls) => {
+            open.delete(connection);
+            if (calls) slot?.leave(calls);
+          },
+          ...(slot && { imports }),
+        };
+        const connection =
+          server.speech === "rpc" ? speakPackets(socket, door) : speakMessages(socket, door);
+        open.add(connection);
+        visitor.speaks = connection;
+      };
+      const how = { noDelay: true, allowHalfOpen: true };
+      const listener = tls
+        ? listenTls({ ...how, ...serverOptions(tls) }, admit, serve)
+        : createServer(how, (socket) => {
+            const admitted = admit(socket);
+            if (admitted) serve(socket, admitted);
+          });
       listeners.push(listener);
       const place = await listenAt(listener, server, options);
       isUnix = place.startsWith("unix:");
-      places.push(`${place}: ${exported.map(shown).join(", ")}`);
+      const given = slot ? [`${slot.names.join(", ")} from who dials in`] : [];
+      places.push(`${place}: ${[...exported.map(shown), ...given].join(", ")}`);
     }
   } catch (error) {
     await close();
@@ -114,18 +152,14 @@ export async function startRpc(
   return { places, close };
 }
 
-/** With the names that the APIs have here. Throws an Error for one that there is not. */
-function knownApis({ uri, exported }: Server, registry: Registry): Shown[] {
-  const names = registry.list().map(({ api }) => api);
-  return exported.map(({ local, remote }) => {
-    if (local === "*") return { local, remote };
-    const name = findCased(local, names);
-    if (name !== undefined) return { local: name, remote };
-    throw new Error(
-      `${uri}: there is no API ${JSON.stringify(local)} to export${suggestion(local, names)} (${names.join(", ")})`,
-    );
-  });
+interface Admitted {
+  readonly peer: Peer | undefined;
+  readonly name: string;
+  readonly visitor: Visitor;
 }
+
+const mayProvide = ({ privileges }: Grants): boolean =>
+  privileges === "all" || privileges.has(PROVIDE);
 
 const shown = ({ local, remote = "" }: Shown): string =>
   local === remote ? local : `${local}@${remote}`;
@@ -139,7 +173,7 @@ async function listenAt(
   switch (address.kind) {
     case "tcp": {
       const port = await listen(listener, address);
-      return `tcp:${address.host.includes(":") ? `[${address.host}]` : address.host}:${port}`;
+      return `${address.tls ? (address.tls.mutual ? "mtls+" : "tls+") : ""}tcp:${address.host.includes(":") ? `[${address.host}]` : address.host}:${port}`;
     }
     case "unix":
       if (address.path.startsWith("@"))

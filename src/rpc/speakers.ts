@@ -25,7 +25,7 @@ function told({ request, response }: Reply): { info?: string; value?: unknown } 
 
 /** Of the process, as in binders: nobody looks at it. */
 let seqno = 0;
-const nextSeqno = (): number => (seqno = (seqno % 0xffff) + 1);
+export const nextSeqno = (): number => (seqno = (seqno % 0xffff) + 1);
 
 /** @param framed puts packets into frames, where they travel in these */
 export function packetSpeaker(framed = (packet: Buffer): Buffer => packet): Speaker {
@@ -58,7 +58,7 @@ export function packetSpeaker(framed = (packet: Buffer): Buffer => packet): Spea
 const MOST_FRAME = 1_048_500;
 /** Of it, at most so much is around the JSON. */
 const AROUND = 8192;
-const MOST_JSON = MOST_FRAME - AROUND;
+export const MOST_JSON = MOST_FRAME - AROUND;
 
 export function messageSpeaker(): Speaker {
   const frame = (message: Message): Buffer => encodeFrame(OPCODE.binary, encodeMessage(message));

@@ -3,7 +3,6 @@ import { resolve } from "node:path";
 import { hasEnded, type Process } from "../../ffi/processes.ts";
 import type { Answer, Joining } from "../boot/handover.ts";
 import type { Registry } from "../api/registry.ts";
-import type { Client } from "../rpc/address.ts";
 import { problemLine } from "../config/problem.ts";
 import { groupOf, moveTo } from "../launch/cgroup/move.ts";
 import type { Endpoint } from "../server/endpoint.ts";
@@ -16,7 +15,7 @@ import type { Changes } from "../service/reload-verb.ts";
 import type { Loaded } from "./access.ts";
 import type { Source } from "../command-line/config-option.ts";
 import { type Mesh, sorted } from "./mesh.ts";
-import { parseServe } from "./options.ts";
+import { parseServe, type ServeOptions } from "./options.ts";
 
 export interface Reloaded {
   readonly changes: Changes;
@@ -28,8 +27,8 @@ export interface Serving {
   readonly registry: Registry;
   readonly server: RunningServer;
   readonly mesh: Mesh;
-  /** Other binders that it dials: the same as long as it runs. */
-  readonly imports: readonly Client[];
+  /** Where other binders are that it calls. */
+  reached: Pick<ServeOptions, "imports" | "exports">;
   /** What it serves, as it was read. */
   readonly loaded: Loaded;
   readonly reloads: Reloads<Loaded, Reloaded>;
@@ -54,11 +53,7 @@ async function becomeBy(
 ): Promise<Answer> {
   const options = parseServe([...joining.argv], joining.env);
   if (!options) return { unfit: "nothing is to be served" };
-  const dialled = new Set(serving.imports.map(({ uri }) => uri));
-  const other = options.imports.find(({ uri }) => !dialled.has(uri));
-  if (other) return { unfit: `--rpc-client ${other.uri} is not known since boot` };
-
-  const { sources, access, loaded, registry, server, mesh } = serving;
+  const { sources, access, loaded, registry, server, mesh, reached } = serving;
   const before = new Set(registry.list().map(({ api }) => api));
   const isNew = (api: string): boolean => !before.has(api);
   const undo: (() => void)[] = [];
@@ -92,7 +87,8 @@ async function becomeBy(
     const asked = absolute(options.sources, joining.cwd);
     serving.sources = [...early, ...asked.filter(({ path }) => !known.has(path))];
     serving.access = options.access;
-    undo.push(() => Object.assign(serving, { sources, access }));
+    serving.reached = together(reached, options);
+    undo.push(() => Object.assign(serving, { sources, access, reached }));
     const { problems, ok } = await reload();
     if (!ok) {
       await giveBack();
@@ -120,6 +116,16 @@ async function becomeBy(
   if (notMoved !== undefined) console.error(`spawnbox: ${notMoved}`);
   console.log(`spawnbox early, since boot, is this service now: ${serving.status()}`);
   return { status: serving.status() };
+}
+
+/** Those of both, each once. */
+function together(one: Serving["reached"], other: Serving["reached"]): Serving["reached"] {
+  const known = (list: readonly { uri: string }[]) => new Set(list.map(({ uri }) => uri));
+  const [imports, exports] = [known(one.imports), known(one.exports)];
+  return {
+    imports: [...one.imports, ...other.imports.filter(({ uri }) => !imports.has(uri))],
+    exports: [...one.exports, ...other.exports.filter(({ uri }) => !exports.has(uri))],
+  };
 }
 
 /** Into the group of the process that asks. Says why that is not possible: the service manager then finds us by our pid alone. */

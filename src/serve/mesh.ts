@@ -1,8 +1,10 @@
 /** The APIs of `spawnbox serve` for other binders. What does that is only loaded where it is asked for. */
 import type { Granted } from "../api/privileges.ts";
 import type { Registry } from "../api/registry.ts";
-import type { Client, Server } from "../rpc/address.ts";
-import type { Imports } from "../rpc/importer.ts";
+import type { Server } from "../config/binder-uri.ts";
+import type { ExportDeps, Imports, PreparedImports } from "../rpc/imports.ts";
+import type { ApiPlan } from "../plan/plan.ts";
+import type { Slot } from "../rpc/slot.ts";
 import type { RunningRpc } from "../rpc/server.ts";
 import type { Binders } from "../server/upgrade.ts";
 import type { Inherited } from "../service/activation.ts";
@@ -26,10 +28,47 @@ export function sorted(inherited: readonly Inherited[], exports: readonly Server
   };
 }
 
-/** The APIs of other binders. */
-export async function importsOf(clients: readonly Client[]): Promise<Imports> {
-  if (clients.length === 0) return { apis: [], close: () => {} };
-  return (await import("../rpc/importer.ts")).importApis(clients);
+type Wanted = Pick<ServeOptions, "exports" | "imports">;
+
+const NONE: PreparedImports = {
+  foreign: [],
+  reach: async () => {},
+  use: () => {},
+  drop: () => {},
+};
+
+/** What this server calls of other binders. */
+export class Dialling {
+  #imports: Imports | undefined;
+  #deps: ExportDeps | undefined;
+
+  async prepare(apis: readonly ApiPlan[], { imports, exports }: Wanted): Promise<PreparedImports> {
+    const isWanted =
+      imports.length > 0 ||
+      exports.some((server) => server.imported.length > 0) ||
+      apis.some((api) => (api.imports ?? []).length > 0);
+    if (!this.#imports && !isWanted) return NONE;
+    this.#imports ??= new (await import("../rpc/imports.ts")).Imports();
+    if (this.#deps) this.#imports.serve(this.#deps);
+    return this.#imports.prepare({ apis, clients: imports, servers: exports });
+  }
+
+  /** What is exported to who is dialled. Throws an Error for an API that there is not. */
+  async serve(deps: ExportDeps, { imports }: Pick<Wanted, "imports">): Promise<void> {
+    this.#deps = deps;
+    if (!this.#imports) return;
+    const { knownApis } = await import("../rpc/known-apis.ts");
+    for (const client of imports) knownApis(client, deps.registry);
+    this.#imports.serve(deps);
+  }
+
+  slotOf(server: Server): Slot | undefined {
+    return this.#imports?.slotOf(server);
+  }
+
+  close(): void {
+    this.#imports?.close();
+  }
 }
 
 export const binders: Binders = async () => (await import("../rpc/connections.ts")).speakUpgraded;
@@ -38,9 +77,8 @@ export interface MeshDeps {
   readonly registry: Registry;
   readonly granted: Granted;
   readonly connections: number;
+  readonly slotOf: (server: Server) => Slot | undefined;
 }
-
-type Wanted = Pick<ServeOptions, "exports" | "mode">;
 
 export class Mesh {
   readonly #running = new Set<RunningRpc>();
@@ -58,7 +96,10 @@ export class Mesh {
    * opens none.
    * @param named sockets of the service manager
    */
-  async open({ exports, mode }: Wanted, named: readonly Inherited[]): Promise<() => void> {
+  async open(
+    { exports, mode }: Pick<ServeOptions, "exports" | "mode">,
+    named: readonly Inherited[],
+  ): Promise<() => void> {
     const further = exports.filter(({ speech, uri }) => !this.#open.has(`${speech} ${uri}`));
     if (further.length === 0) return () => {};
     const { startRpc } = await import("../rpc/server.ts");

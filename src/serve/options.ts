@@ -1,6 +1,6 @@
 /** The command line of `spawnbox serve`. */
 import { earlyConfigs, EARLY_CONFIGS } from "../boot/places.ts";
-import { type Client, parseClient, parseServer, type Server } from "../rpc/address.ts";
+import { type Client, parseClient, parseServer, type Server } from "../config/binder-uri.ts";
 import { type Base, whyNoBase } from "../server/base.ts";
 import type { Endpoint } from "../server/endpoint.ts";
 import type { PageSource } from "../server/pages.ts";
@@ -40,7 +40,8 @@ export const SERVE = {
     repeatable: true,
     text:
       "export APIs to other binders, besides the above: unix:PATH?as-api=NAME, unix:@NAME, tcp:HOST:PORT/API or " +
-      "sd:NAME; ?export=LIST of NAME, LOCAL@REMOTE or *; repeatable",
+      "sd:NAME; ?export=LIST of NAME, LOCAL@REMOTE or *; ?import=LIST of who dials in; " +
+      "tls+tcp: and mtls+tcp: with ?cert=FILE&key=FILE&trust=FILE; repeatable",
   },
   "ws-server": {
     argument: "URI",
@@ -52,7 +53,12 @@ export const SERVE = {
     repeatable: true,
     text:
       "import APIs of another binder, for whoever may call here: public:unix:PATH?import=NAME, " +
-      "public:unix:@NAME or public:tcp:HOST:PORT/API; repeatable",
+      "public:unix:@NAME or public:tcp:HOST:PORT/API; or export to it: unix:PATH?export=LIST; repeatable",
+  },
+  "ws-client": {
+    argument: "URI",
+    repeatable: true,
+    text: "the same in the older protocol, WSAPI, of one API each: public:unix:PATH/API; repeatable",
   },
   concurrency: {
     argument: "N",
@@ -161,7 +167,10 @@ export function optionsOf(
     ...values["rpc-server"].map((uri) => parseServer(uri, "rpc")),
     ...values["ws-server"].map((uri) => parseServer(uri, "ws")),
   ];
-  const imports = values["rpc-client"].map(parseClient);
+  const imports = [
+    ...values["rpc-client"].map((uri) => parseClient(uri, "rpc")),
+    ...values["ws-client"].map((uri) => parseClient(uri, "ws")),
+  ];
   const otherwise: Endpoint = { kind: "tcp", host: DEFAULT_HOST, port };
   if (values.access === "") throw new TypeError("--access: expected a file, none, or open");
   const pages = values.alias.map(parseAlias);

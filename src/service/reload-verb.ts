@@ -64,13 +64,15 @@ function fingerprints(apis: readonly ApiPlan[]): Map<string, string> {
   const of = ({ policy, ops, ...plan }: Plan): string =>
     JSON.stringify([pack({ ...plan, cgroup: policy.cgroup }), hashOf(ops)]);
   return new Map(
-    apis.flatMap(({ api, sandboxes, actions }) => {
+    apis.flatMap(({ api, sandboxes, actions, imports = [] }) => {
       const execs = sandboxes.flatMap(({ exec }) => (exec ? [of(exec)] : []));
       return [
         ...sandboxes.flatMap(({ plans }) => plans.map((plan) => [plan.verb, of(plan)] as const)),
         ...(execs.length > 0 ? [["exec", execs.join()] as const] : []),
         ...(actions?.extra ?? []).map((plan) => [plan.uid, JSON.stringify(plan)] as const),
-      ].map(([verb, print]) => [`${api}/${verb}`, print] as const);
+      ]
+        .map(([verb, print]) => [`${api}/${verb}`, print] as const)
+        .concat(imports.map((plan) => [`${plan.name}/*`, JSON.stringify(plan)] as const));
     }),
   );
 }

@@ -9,12 +9,13 @@ import { measureCompiling, printCompiling } from "./compiling.ts";
 import { benchConfig, uid } from "./configs.ts";
 import { measureEchoes, printEchoes } from "./echoes.ts";
 import { measureLaunches, printLaunches } from "./launches.ts";
+import { measurePings, printPings } from "./pings.ts";
 import { findBwrap } from "./processes.ts";
 import { measureRates, printRates } from "./rates.ts";
 import { Scratch } from "./scratch.ts";
 import { serveCommand, startServer } from "./server.ts";
 
-const TABLES = ["launches", "echoes", "rates", "compiling", "booting"];
+const TABLES = ["launches", "echoes", "rates", "pings", "compiling", "booting"];
 
 const help = `usage: npm run bench -- [OPTIONS]
 
@@ -105,12 +106,14 @@ const echoes = await tabled("echoes", () => measureEchoes(url, calls), printEcho
 await server.stop();
 const both = { now: executable, against: options.against && resolve(options.against) };
 const rates = await tabled("rates", () => measureRates(both, scratch, RATES), printRates);
+const pinged = () => measurePings(executable, scratch, calls);
+const pings = await tabled("pings", pinged, printPings);
 const compiling = await tabled("compiling", () => measureCompiling(scratch), printCompiling);
 const booted = () => measureBooting(executable, config, scratch);
 const booting = await tabled("booting", booted, printBooting);
 
 if (options.json) {
-  const numbers = { machine, bwrap, launches, echoes, rates, compiling, booting };
+  const numbers = { machine, bwrap, launches, echoes, rates, pings, compiling, booting };
   await Bun.write(options.json, `${JSON.stringify(numbers, null, 2)}\n`);
 }
 clearTimeout(watchdog);

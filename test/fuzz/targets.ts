@@ -3,6 +3,7 @@ import { argv } from "./argv.ts";
 import { bpf } from "./bpf.ts";
 import { config } from "./config.ts";
 import { frames } from "./frames.ts";
+import { importing } from "./importing.ts";
 import { launcher } from "./launcher.ts";
 import { outputs } from "./output.ts";
 import { restRequests } from "./rest.ts";
@@ -13,6 +14,7 @@ export const targets: readonly Target[] = [
   frames,
   packets,
   wsapi,
+  importing,
   restRequests,
   config,
   argv,

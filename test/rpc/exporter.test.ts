@@ -5,7 +5,7 @@ import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Caller } from "../../src/api/client.ts";
-import { parseServer } from "../../src/rpc/address.ts";
+import { parseServer } from "../../src/config/binder-uri.ts";
 import { startRpc } from "../../src/rpc/server.ts";
 import { seeded } from "../config/random.ts";
 import { TestRegistry } from "../server/harness.ts";

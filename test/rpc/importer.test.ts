@@ -5,8 +5,8 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { AfbError } from "../../src/errors.ts";
-import { parseClient } from "../../src/rpc/address.ts";
-import { importApis } from "../../src/rpc/importer.ts";
+import { parseClient } from "../../src/config/binder-uri.ts";
+import { Dialler } from "../../src/rpc/dialler.ts";
 import { isRoot, serve, until } from "../served.ts";
 
 const dir = mkdtempSync(join(tmpdir(), "spawnbox-import-"));
@@ -81,11 +81,11 @@ describe("an exporter that is none", () => {
       socket.once("data", () => socket.write(Buffer.from(answer, "hex")));
     });
     await new Promise<void>((resolve) => server.listen(path, resolve));
-    const { apis, close } = importApis([parseClient(`public:unix:${path}?import=far`)]);
+    const dialler = new Dialler(parseClient(`public:unix:${path}?import=far`, "rpc"));
     try {
-      return await apis[0]?.call(asked).catch((error: unknown) => error);
+      return await dialler.call("far", asked).catch((error: unknown) => error);
     } finally {
-      close();
+      dialler.close();
       server.close();
     }
   }

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Granted } from "../../src/api/privileges.ts";
-import { parseServer } from "../../src/rpc/address.ts";
+import { parseServer } from "../../src/config/binder-uri.ts";
 import { startRpc } from "../../src/rpc/server.ts";
 import { encodeMessage, type Message, parseMessage } from "../../src/rpc/wsapi.ts";
 import { frame, RawClient, TestRegistry } from "../server/harness.ts";

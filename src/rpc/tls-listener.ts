@@ -1,0 +1,38 @@
+/** A listener of TLS, whose connections are guests before they are secure. */
+import type { Server, Socket } from "node:net";
+import { createServer, type TlsOptions } from "node:tls";
+import { visible } from "../visible.ts";
+import { seldom } from "./seldom.ts";
+
+/** Milliseconds in which TLS comes about. */
+const SECURE_LIMIT = 10_000;
+
+/** A place is taken from the first byte on, so that who begins and says no more takes none for long. */
+export function listenTls<Admitted>(
+  how: TlsOptions,
+  admit: (socket: Socket) => Admitted | undefined,
+  serve: (socket: Socket, admitted: Admitted) => void,
+): Server {
+  const begun = new WeakMap<Socket, { admitted: Admitted; timer: ReturnType<typeof setTimeout> }>();
+  const listener = createServer(how);
+  const tell = seldom((line) => console.error(line));
+  listener.on("connection", (socket) => {
+    const admitted = admit(socket);
+    if (!admitted) return;
+    const timer = setTimeout(() => socket.destroy(), SECURE_LIMIT);
+    socket.on("close", () => clearTimeout(timer));
+    begun.set(socket, { admitted, timer });
+  });
+  listener.on("secureConnection", (socket) => {
+    const known = begun.get(socket);
+    if (!known) return void socket.destroy();
+    clearTimeout(known.timer);
+    serve(socket, known.admitted);
+  });
+  // Who it was and what was wrong: a certificate is what is looked for then.
+  listener.on("tlsClientError", (error, socket) => {
+    tell(visible(`TLS with ${socket.remoteAddress ?? "who dialled"}: ${error.message}`));
+    socket.destroy();
+  });
+  return listener;
+}

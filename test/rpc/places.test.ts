@@ -1,0 +1,40 @@
+import { expect, test } from "bun:test";
+import { AfbError } from "../../src/errors.ts";
+import { Places } from "../../src/rpc/places.ts";
+
+test("one peer whose calls never end leaves room for others, and who waits is served in turns", async () => {
+  const places = new Places(100, 1000);
+  const entered: string[] = [];
+  const enter = (peer: string): void => {
+    const turn = places.enter(peer);
+    if (turn)
+      turn.then(
+        () => entered.push(peer),
+        () => entered.push(`no ${peer}`),
+      );
+    else entered.push(peer);
+  };
+  for (let i = 0; i < 500; i++) enter("greedy");
+  expect(entered).toHaveLength(75);
+  for (let i = 0; i < 3; i++) enter("small");
+  expect(entered.filter((peer) => peer === "small")).toHaveLength(3);
+  // Many peers at once: each has one, then they take turns.
+  for (let i = 0; i < 40; i++) for (const peer of ["a", "b"]) enter(peer);
+  entered.length = 0;
+  for (let i = 0; i < 75; i++) places.leave("greedy");
+  await Promise.resolve();
+  for (const peer of ["greedy", "a", "b"])
+    expect(entered.filter((one) => one === peer).length).toBeGreaterThan(10);
+});
+
+test("no more wait than may, and at the end they are told", async () => {
+  const places = new Places(2, 3);
+  const waiting = Array.from({ length: 5 }, () => places.enter("p"));
+  expect(waiting.filter((turn) => turn === undefined).length).toBeGreaterThan(0);
+  for (let i = waiting.filter(Boolean).length; i < 3; i++)
+    void Promise.resolve(places.enter("q")).catch(() => undefined);
+  expect(() => places.enter("p")).toThrow(AfbError);
+  places.close(new Error("over"));
+  const ended = await Promise.allSettled(waiting.filter((turn) => turn !== undefined));
+  expect(ended.every(({ status }) => status === "rejected")).toBe(true);
+});
