@@ -26,6 +26,8 @@ export interface UserIds {
   readonly gids: readonly number[];
   /** The process runs under no_new_privs: it has less than its user, see prctl(2). */
   readonly confined: boolean;
+  /** That of a security module, see SO_PEERSEC; absent where there is none. */
+  readonly label?: string;
 }
 
 export interface Client {

@@ -1,13 +1,14 @@
 /** Where importers come in: listeners, with places of their own, and memory that all of them share. */
 import { createServer, type Server as NetServer, type Socket } from "node:net";
-import { limitReceiving, unixPath } from "../../ffi/sockets.ts";
+import { descriptorOf, limitReceiving, unixPath } from "../../ffi/sockets.ts";
+import { Gate, type GateOptions } from "../api/gate.ts";
 import type { Granted } from "../api/privileges.ts";
 import type { Registry } from "../api/registry.ts";
 import { findCased } from "../cased.ts";
 import { suggestion } from "../config/nearest.ts";
 import { Guests } from "../server/guests.ts";
 import { listen } from "../server/listen.ts";
-import { descriptorOf, peerOf } from "../server/peer.ts";
+import { peerOf } from "../server/peer.ts";
 import { peerName } from "../server/peer-name.ts";
 import { Sessions } from "../server/session.ts";
 import { listenUnix } from "../server/unix.ts";
@@ -20,6 +21,7 @@ import { speakMessages, speakPackets } from "./connections.ts";
 export interface RpcOptions {
   readonly registry: Registry;
   readonly granted: Granted;
+  readonly permissions?: GateOptions["permissions"];
   /** Most open connections of one listener. */
   readonly connections: number;
   /** Permissions of the files of unix sockets. */
@@ -50,6 +52,7 @@ export async function startRpc(
   options: RpcOptions,
 ): Promise<RunningRpc> {
   const memory = new Share(MEMORY, TRIFLE);
+  const gate = new Gate(options);
   const sessions = new Sessions(Math.max(4096, options.connections * 2 * servers.length));
   const sockets = new Set<Socket>();
   const open = new Set<Upgraded>();
@@ -87,10 +90,10 @@ export async function startRpc(
           return;
         }
         const part = memory.part();
-        const { registry, granted } = options;
+        const { registry } = options;
         const speak = server.speech === "rpc" ? speakPackets : speakMessages;
         const connection = speak(socket, {
-          ...{ registry, granted, sessions, exported, peer, part },
+          ...{ registry, gate, sessions, exported, peer, part },
           from: { peer: name, connection: visitor },
           gone: () => open.delete(connection),
         });

@@ -108,6 +108,9 @@ test("who is named as the caller counts, from peers that may name one", async ()
     user: { uid: 0x63, gids: [0x64], confined: true },
     token: "TOK1",
   });
+  expect((await who("3e8:64:0-App Label\\")).value?.caller).toEqual({
+    user: { uid: 1000, gids: [0x64], confined: true, label: "App Label\\" },
+  });
   expect((await who("none")).error).toBe("internal-error");
   expect((await who(null, 2)).error).toBe("invalid-token");
   expect((await who(null)).value?.caller).toMatchObject({ user: { uid: process.getuid?.() } });
