@@ -22,6 +22,7 @@ import { load, type Loaded } from "../serve/access.ts";
 import { become, type Reloaded, type Serving } from "../serve/become.ts";
 import { joinEarly } from "../serve/join.ts";
 import { binders, importsOf, Mesh, sorted } from "../serve/mesh.ts";
+import { Permissions } from "../serve/permissions.ts";
 import { type Room, roomFor } from "../serve/room.ts";
 import { manual, parseServe, type ServeOptions } from "../serve/options.ts";
 import { withOptions } from "../command-line/usage.ts";
@@ -43,7 +44,7 @@ export interface EarlyBoot {
 
 /** Serves until SIGTERM or SIGINT. Returns the exit code. */
 export async function serve(
-  { sources, access, origins, hosts, base, pages, concurrency, ...places }: ServeOptions,
+  { sources, access, cynagora, origins, hosts, base, pages, concurrency, ...places }: ServeOptions,
   early?: EarlyBoot,
 ): Promise<number> {
   // Where this machine does not let it be, that is told at the top.
@@ -58,7 +59,7 @@ export async function serve(
   };
   let current: Loaded & { readonly loaded: Loaded };
   try {
-    const untried = load(sources, access);
+    const untried = load(sources, access, undefined, cynagora !== undefined);
     current = { ...untried, loaded: untried };
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
@@ -70,6 +71,15 @@ export async function serve(
   const imported = await importsOf(places.imports);
   const granted: Granted = (caller) => current.access.of(caller);
   let registry: Registry | undefined;
+  const permissions = new Permissions(() => registry?.recheck());
+  permissions.use(cynagora);
+  // A socket that is not there is known at once; what takes longer is told when it is known.
+  let unreachable: string | undefined;
+  let started = false;
+  void permissions.notice().then((notice) => {
+    unreachable = notice;
+    if (started && notice !== undefined) console.error(notice);
+  });
   let server: RunningServer | undefined;
   let room: Room;
   let mesh: Mesh;
@@ -95,6 +105,7 @@ export async function serve(
       admission: room.admission,
       explain,
       granted,
+      permissions: permissions.service,
       foreign: imported.apis,
       changed: async (api) => {
         await accounts.look();
@@ -108,13 +119,14 @@ export async function serve(
       ...{ endpoints, origins, hosts, base, pages, registry, version, connections, binders },
     });
     await trial;
-    mesh = new Mesh({ registry, granted, connections });
+    mesh = new Mesh({ registry, granted, permissions: permissions.service, connections });
     await mesh.open(places, named);
   } catch (error) {
     const [tried] = await Promise.allSettled([trial]);
     // With what onload actions have started.
     await Promise.all([server?.close(), registry?.close()]);
     imported.close();
+    permissions.close();
     await launching.close();
     if (error instanceof ConfigError) return refuse(error);
     if (tried.status === "rejected" && error === tried.reason) throw error;
@@ -124,13 +136,14 @@ export async function serve(
     return 1;
   }
   const serving: Serving = {
-    ...{ registry, server, mesh, sources, access, imports: places.imports },
+    ...{ registry, server, mesh, permissions, sources, access, imports: places.imports },
     manager: serviceManager(),
     get loaded() {
       return current.loaded;
     },
     reloads: createReloads(
-      async (known?: Loaded) => prepare(known ?? load(serving.sources, serving.access)),
+      async (known?: Loaded) =>
+        prepare(known ?? load(serving.sources, serving.access, undefined, permissions.asks)),
       (next) => {
         const before = current;
         const changes = changesOf(before.apis, next.apis);
@@ -152,6 +165,8 @@ export async function serve(
   };
   reload = () => reloadAndTell(serving);
   process.on("SIGHUP", () => void reload());
+  started = true;
+  if (unreachable !== undefined) console.log(unreachable);
   console.log(banner({ urls: server.urls, mesh: mesh.places, base }, current, registry, room));
   serving.manager.ready(serving.status());
   early?.handover.answer((joining, joiner) => become(joining, joiner, serving));
@@ -170,6 +185,7 @@ export async function serve(
   early?.handover.close();
   await Promise.all([server.close(), mesh.close(), registry.close()]);
   imported.close();
+  permissions.close();
   await launching.close();
   serving.manager.close();
   return 0;

@@ -16,6 +16,7 @@ import type { Changes } from "../service/reload-verb.ts";
 import type { Loaded } from "./access.ts";
 import type { Source } from "../command-line/config-option.ts";
 import { type Mesh, sorted } from "./mesh.ts";
+import type { Permissions } from "./permissions.ts";
 import { parseServe } from "./options.ts";
 
 export interface Reloaded {
@@ -28,6 +29,7 @@ export interface Serving {
   readonly registry: Registry;
   readonly server: RunningServer;
   readonly mesh: Mesh;
+  readonly permissions: Permissions;
   /** Other binders that it dials: the same as long as it runs. */
   readonly imports: readonly Client[];
   /** What it serves, as it was read. */
@@ -58,7 +60,8 @@ async function becomeBy(
   const other = options.imports.find(({ uri }) => !dialled.has(uri));
   if (other) return { unfit: `--rpc-client ${other.uri} is not known since boot` };
 
-  const { sources, access, loaded, registry, server, mesh } = serving;
+  const { sources, access, loaded, registry, server, mesh, permissions } = serving;
+  const { address } = permissions;
   const before = new Set(registry.list().map(({ api }) => api));
   const isNew = (api: string): boolean => !before.has(api);
   const undo: (() => void)[] = [];
@@ -92,7 +95,11 @@ async function becomeBy(
     const asked = absolute(options.sources, joining.cwd);
     serving.sources = [...early, ...asked.filter(({ path }) => !known.has(path))];
     serving.access = options.access;
-    undo.push(() => Object.assign(serving, { sources, access }));
+    permissions.use(options.cynagora);
+    undo.push(() => {
+      Object.assign(serving, { sources, access });
+      permissions.use(address);
+    });
     const { problems, ok } = await reload();
     if (!ok) {
       await giveBack();

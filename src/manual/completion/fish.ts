@@ -22,10 +22,10 @@ export function fishCompletion(commands: readonly Command[]): string {
   return `${lines.join("\n")}\n`;
 }
 
-function rest({ argument, short, text, words, path }: Option): string {
+function rest({ argument, omissible, short, text, words, path }: Option): string {
   const parts = short === undefined ? [] : [`-s ${short}`];
   // -r wants a value, -x one that is no file.
-  if (argument !== undefined) parts.push(path ? "-r -F" : "-x");
+  if (argument !== undefined && !omissible) parts.push(path ? "-r -F" : "-x");
   if (words) parts.push(`-a ${quoted(words.join(" "))}`);
   parts.push(`-d ${quoted(text)}`);
   return ` ${parts.join(" ")}`;
