@@ -2,6 +2,7 @@
 import { AfbError } from "../errors.ts";
 import type { Log } from "../log.ts";
 import { type Client, type Request, SERVER_SESSION, type Session } from "./client.ts";
+import { identityOf } from "./permissions.ts";
 import { Feed } from "./feed.ts";
 import { unless } from "./gate.ts";
 import type { Hub } from "./hub.ts";
@@ -62,7 +63,7 @@ export class Monitor {
       this.#guarded("set", "sets how much is logged", ["verbosity"], (request) =>
         this.#set(request.args),
       ),
-      verb("session", "the session of the caller", [], ({ session }) => describe(session)),
+      verb("session", "the session of the caller", [], (request) => describe(request)),
       this.#guarded(
         "trace",
         "events for requests, replies and events",
@@ -189,8 +190,9 @@ function apisOf(value: unknown, all: readonly ApiDescription[]) {
   );
 }
 
-function describe({ uuid, timeout = SESSION_TIMEOUT, remain = timeout }: Session) {
-  return { uuid, timeout, remain };
+function describe({ session, caller }: Request) {
+  const { uuid, timeout = SESSION_TIMEOUT, remain = timeout }: Session = session;
+  return { uuid, timeout, remain, ...identityOf(caller) };
 }
 
 function requireDisconnected(args: unknown): void {

@@ -31,6 +31,10 @@ export const NO_LABEL = "NoLabel";
 /** Who is nobody, to the platform: callers over TCP, and those whose ids say nothing. */
 export const NOBODY = 99;
 
+/** Who calls, for people: what the service is asked with. Nothing for nobody. */
+export const identityOf = ({ user }: Caller = {}) =>
+  user && { uid: user.uid, label: user.label ?? NO_LABEL };
+
 export function questionOf(session: Session, { user, token }: Caller, privilege: string): Question {
   return {
     label: user?.label ?? NO_LABEL,
