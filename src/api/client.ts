@@ -62,6 +62,8 @@ export interface Request {
   readonly caller?: Caller;
   /** Told, before the reply, of each event that the client gets by this request: other binders announce them in its course. */
   readonly follows?: (event: string) => void;
+  /** Privileges that a permission service has given this very call: a verb that stands for others is asked about once. */
+  readonly answered?: ReadonlySet<string>;
   /** Whose turn it is where requests have to wait for one another. */
   readonly from?: Asker | undefined;
   /** Aborted when a caller that cannot take events goes before it has its reply. */

@@ -93,12 +93,15 @@ export class Exec implements Verb {
   }
 
   async call(request: Request): Promise<unknown> {
-    const permit = ({ privileges }: Plan, later = () => privileges) =>
-      this.#gate.require(`${request.api}/${this.name}`, privileges, request, later);
+    const permit = ({ privileges }: Plan, asking: Request = request) =>
+      this.#gate.require(`${request.api}/${this.name}`, privileges, asking);
     const query = parseQuery(request.args);
     if (query.action !== "start") {
       // Each task is in a sandbox of its own privilege.
-      return this.tasks.act(request, query, ({ plan }) => permit(plan));
+      return this.tasks.act(request, query, ({ plan }) => {
+        const asked = permit(plan);
+        return asked && this.#permitted(asked, (asking) => permit(plan, asking), request);
+      });
     }
     const given = query.args;
     if (!isObject(given)) {
@@ -109,8 +112,9 @@ export class Exec implements Verb {
     const { exec, ...others } = given;
     const args = toDoubles(others) as Record<string, unknown>;
     const named = (): Plan => this.#sandbox(args["sandbox"]);
-    const asked = permit(named(), () => named().privileges);
-    if (asked) await asked;
+    let asking = request;
+    for (let asked = permit(named()); asked; asked = permit(named(), asking))
+      asking = { ...asking, answered: await asked };
     const sandbox = named();
     const template = literal(exec);
     // Nothing to fill in, but the same limits.
@@ -126,6 +130,15 @@ export class Exec implements Verb {
     const verbose = Math.max(query.verbose, parseVerbose(args["verbose"]));
     const encoded = { encoder, opts: encoding.opts };
     return this.tasks.start(plan, encoded, argv, request, { ...query, verbose });
+  }
+
+  async #permitted(
+    asked: ReturnType<Gate["require"]>,
+    again: (asking: Request) => typeof asked,
+    request: Request,
+  ): Promise<void> {
+    let asking = request;
+    for (let more = asked; more; more = again(asking)) asking = { ...asking, answered: await more };
   }
 
   describe() {

@@ -7,7 +7,7 @@ import { type Answer, type How, type PermissionService, questionOf } from "./per
 import { type Granted, grantNothing, type Grants, missing, refusal } from "./privileges.ts";
 
 /** What of a request tells who asks. */
-export type Asking = Pick<Request, "session" | "caller" | "from">;
+export type Asking = Pick<Request, "session" | "caller" | "from" | "answered">;
 
 export interface GateOptions {
   /** The privileges of a caller; none by default. */
@@ -41,23 +41,24 @@ export class Gate {
   }
 
   /**
-   * Throws, or rejects with, the AfbError to reply where something is missing; a promise only where that has to be asked.
+   * Throws, or rejects with, the AfbError to reply where something is missing. A promise only where something has to be asked, of
+   * what the service has given this call by then: require all of it again with that, since more may be missing, or needed.
    * @param verb for the error
-   * @param later what is needed once the caller has waited: a reload may have changed it. It throws where the verb is gone
    */
   require(
     verb: string,
     needed: readonly string[],
     request: Asking,
-    later: () => readonly string[] = () => needed,
-  ): Promise<void> | undefined {
+  ): Promise<ReadonlySet<string>> | undefined {
     if (needed.length === 0) return undefined;
     const grants = this.#grants(request);
-    const lacking = missing(needed, grants);
-    if (lacking.length === 0) return undefined;
+    const lacking = missing(needed, grants).filter((one) => !request.answered?.has(one));
+    const [first] = lacking;
+    if (first === undefined) return undefined;
     const service = this.#service;
     if (!service) throw refusal(verb, lacking, grants);
-    return this.#ask(service, verb, later, request);
+    // One after the other, since a question may be put to a person.
+    return this.#ask(service, verb, first, request);
   }
 
   /** Whether a caller has one of these privileges. Never rejects. */
@@ -80,23 +81,15 @@ export class Gate {
     return (this.options.granted ?? grantNothing)(caller);
   }
 
-  /** One after the other, since a question may be put to a person. */
   async #ask(
     service: PermissionService,
     verb: string,
-    needs: () => readonly string[],
+    privilege: string,
     request: Asking,
-  ): Promise<void> {
-    const answered = new Set<string>();
-    // Anew each time: a reload may have changed what is needed, and what is granted.
-    for (;;) {
-      const lacking = missing(needs(), this.#grants(request));
-      const next = lacking.find((privilege) => !answered.has(privilege));
-      if (next === undefined) return;
-      const answer = await asked(service, next, request, false);
-      if (answer !== "yes") throw refusal(verb, [next], undefined, answer.refused);
-      answered.add(next);
-    }
+  ): Promise<ReadonlySet<string>> {
+    const answer = await asked(service, privilege, request, false);
+    if (answer === "yes") return new Set(request.answered).add(privilege);
+    throw refusal(verb, [privilege], undefined, answer.refused);
   }
 
   async #anyOf(

@@ -313,11 +313,11 @@ class LocalRegistry implements Registry {
     const request = this.#gate.asks ? this.#watched(given) : given;
     const verb = this.#find(request);
     const { privileges = [] } = verb;
-    if (privileges.length === 0) return perform(verb, request);
-    const later = (): readonly string[] => this.#find(request).privileges ?? [];
-    const asked = this.#gate.require(`${request.api}/${verb.name}`, privileges, request, later);
-    // Another verb may have the name by then.
-    return asked ? asked.then(() => perform(this.#find(request), request)) : perform(verb, request);
+    const asked = this.#gate.require(`${request.api}/${verb.name}`, privileges, request);
+    // Another verb may have the name by then, or this one need more.
+    if (asked) return asked.then((answered) => this.#admitted({ ...request, answered }));
+    if (verb.exact || typeof request.args !== "object") return verb.call(request);
+    return verb.call({ ...request, args: toDoubles(request.args) });
   }
 
   /** What it follows by an answer from before a change, is looked at once more. */
@@ -345,11 +345,6 @@ class LocalRegistry implements Registry {
       throw error;
     }
   }
-}
-
-function perform(verb: Verb, request: Request): unknown {
-  if (verb.exact || typeof request.args !== "object") return verb.call(request);
-  return verb.call({ ...request, args: toDoubles(request.args) });
 }
 
 /** Verbs may have a `/` in them, APIs not. */

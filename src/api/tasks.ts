@@ -22,8 +22,8 @@ export interface TaskDeps {
   readonly stops: Stops;
 }
 
-/** Throws, or rejects with, an AfbError for a task that the caller may do nothing to. */
-type Permit = (task: Pick<Run, "plan">) => Promise<void> | undefined;
+/** Throws, or rejects with, an AfbError for a task that the caller may do nothing to; see {@link Gate.require}. */
+type Permit = (task: Pick<Run, "plan">) => Promise<unknown> | undefined;
 
 const ANY: Permit = () => undefined;
 
