@@ -1,6 +1,6 @@
 /** The executable with a permission service: callers of every kind, and a service that is not there, hangs, or changes its mind. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { chmodSync, mkdtempSync, rmSync } from "node:fs";
+import { chmodSync, existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { hashOf, makeToken } from "../../src/access/token.ts";
@@ -432,10 +432,93 @@ describe("a service", () => {
   });
 });
 
+test("nothing is launched before it is granted, and nothing that is not", async () => {
+  const [user] = users;
+  const open = mkdtempSync(join(dir, "open-"));
+  chmodSync(open, 0o777);
+  const made = (name: string): boolean => existsSync(join(open, name));
+  const touch = {
+    uid: "touch",
+    encoder: "sync",
+    privilege: "urn:x",
+    exec: { cmdpath: "/usr/bin/touch", args: [join(open, "%name%")] },
+  };
+  const asks: PromiseWithResolvers<string | undefined>[] = [];
+  const service = new Cynagora(() => {
+    const asked = Promise.withResolvers<string | undefined>();
+    asks.push(asked);
+    return asked.promise;
+  });
+  const path = join(dir, `service-${++places}`);
+  await listening(service, path);
+  const { metadata, sandboxes } = config;
+  const box = { ...sandboxes[0], commands: touch, namespace: { mounts: [] } };
+  await using server = await wire(
+    { metadata, sandboxes: [box] },
+    user,
+    [],
+    [...["--cynagora", path]],
+  );
+  const touched = (name: string) =>
+    fetch(`${server.url}/api/p/touch?name=${name}`).then(({ status }) => status);
+  const [yes, no] = [touched("yes"), touched("no")];
+  await until("both are asked about", () => asks.length === 2);
+  await server.call("p/ping");
+  expect([made("yes"), made("no")]).toEqual([false, false]);
+  for (const { session } of service.asked) expect(session).toMatch(/^[0-9a-f-]{36}$/);
+  asks[0]?.resolve("yes");
+  asks[1]?.resolve("no");
+  expect([await yes, await no].toSorted()).toEqual([200, 403]);
+  expect([made("yes"), made("no")].toSorted()).toEqual([false, true]);
+  await service.close();
+});
+
 describe("at the start", () => {
   const [user] = users;
 
-  test("a service that is not there is a notice, and its place may come from the environment", async () => {
+  test("what is worth knowing is told, and what cannot be is refused", async () => {
+    const file = join(dir, "config.json");
+    writeFileSync(file, JSON.stringify(config));
+    const only = join(dir, "only.json");
+    writeFileSync(
+      only,
+      JSON.stringify({ access: "cynagora-only", grants: [{ anyone: true, privileges: "*" }] }),
+    );
+    const argv = ["--config", file, "--port", "0", "--access"];
+    const begun = async (...more: string[]) => {
+      const server = Bun.spawn(
+        [join(import.meta.dir, "../../dist/spawnbox"), "serve", ...argv, ...more],
+        {
+          env: { PATH: process.env["PATH"] },
+          stdout: "pipe",
+          stderr: "pipe",
+        },
+      );
+      let said = "";
+      for await (const chunk of server.stdout) {
+        said += Buffer.from(chunk).toString();
+        if (said.includes("serves on")) server.kill();
+      }
+      return { said: said + (await server.stderr.text()), code: await server.exited };
+    };
+    const absent = await begun("none", "--cynagora", join(dir, "absent"));
+    expect(absent.code).toBe(0);
+    expect(absent.said).toContain(
+      `notice: --cynagora unix:${join(dir, "absent")}: the permission service cannot be reached now: `,
+    );
+    // Who is granted what, nobody knows here.
+    expect(absent.said).not.toContain("is granted to nobody");
+    await using service = new Cynagora();
+    await listening(service, join(dir, "present"));
+    const present = await begun(only, "--cynagora", `unix:${join(dir, "present")}`);
+    expect(present.said).not.toContain("cannot be reached");
+    expect(present.said).toContain(`notice: ${only}: grants: does nothing: `);
+    const without = await begun(only);
+    expect(without.code).toBe(1);
+    expect(without.said).toContain(`${only}: access: cynagora-only: nobody could call anything`);
+  });
+
+  test("a service that is not there comes later, and its place may come from the environment", async () => {
     const path = join(dir, "nowhere");
     const through = ["env", `CYNAGORA_SOCKET_CHECK=unix:${path}`];
     const service = new Cynagora(() => "yes");
