@@ -313,7 +313,9 @@ class LocalRegistry implements Registry {
     const request = this.#gate.asks ? this.#watched(given) : given;
     const verb = this.#find(request);
     const { privileges = [] } = verb;
-    const asked = this.#gate.require(`${request.api}/${verb.name}`, privileges, request);
+    const asked =
+      privileges.length > 0 &&
+      this.#gate.require(`${request.api}/${verb.name}`, privileges, request);
     // Another verb may have the name by then, or this one need more.
     if (asked) return asked.then((answered) => this.#admitted({ ...request, answered }));
     if (verb.exact || typeof request.args !== "object") return verb.call(request);

@@ -5,6 +5,7 @@ import { config } from "./config.ts";
 import { frames } from "./frames.ts";
 import { launcher } from "./launcher.ts";
 import { outputs } from "./output.ts";
+import { records } from "./records.ts";
 import { restRequests } from "./rest.ts";
 import { packets, wsapi } from "./rpc.ts";
 import type { Target } from "./target.ts";
@@ -13,6 +14,7 @@ export const targets: readonly Target[] = [
   frames,
   packets,
   wsapi,
+  records,
   restRequests,
   config,
   argv,
