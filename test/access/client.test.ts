@@ -406,6 +406,31 @@ describe("a service that is", () => {
     expect(it.told.length).toBe(1);
   });
 
+  test("hanging up behind each answer: who goes by it asks again, less and less often", async () => {
+    await using service = await new Cynagora(() => "yes").listen(path());
+    service.put = (socket, text) => {
+      if (text.startsWith("yes")) socket.end(text);
+      else socket.write(text);
+    };
+    const answers = new Set<unknown>();
+    const again = async (): Promise<void> => {
+      const question = { label: "L", session: "S", uid: 1, privilege: "p" };
+      answers.add(await client.ask(question, { from: "", patient: true }));
+    };
+    const client = new Client({
+      address: { kind: "unix", path: join(dir, String(sockets)) },
+      changed: () => void again(),
+      tell: () => undefined,
+    });
+    clients.push(client);
+    await again();
+    await until("it asks again", () => service.connections > 3);
+    await Bun.sleep(2000);
+    // Ten times a second at most would be 20 more.
+    expect(service.connections).toBeLessThan(10);
+    expect([...answers]).toEqual(["yes"]);
+  });
+
   test.each([
     ["silent at the hello", { hello: undefined }],
     ["silent at the question", {}],

@@ -37,6 +37,8 @@ const LIMIT = 10_000;
 const GAP = 100;
 /** Milliseconds between two complaints. */
 const TELL_GAP = 10_000;
+/** Where each of them makes the service go, as one that answers and hangs up. */
+const MOST_GAP = 10_000;
 /** Milliseconds after which a service that is not there is dialled again, for who waits for it. */
 const AGAIN = 500;
 /** Questions given up, whose answers are taken all the same: a person may be slow. */
@@ -79,6 +81,9 @@ export class Cynagora implements PermissionService {
   #toldAt = -Infinity;
   #changing: ReturnType<typeof setTimeout> | undefined;
   #changed = -Infinity;
+  /** Milliseconds between two of them: longer where the service goes again and again. */
+  #gap = GAP;
+  #readyAt = -Infinity;
   /** When the first yes ends of those that somebody goes by. */
   #soonest: Moment | undefined;
   #expiring: ReturnType<typeof setTimeout> | undefined;
@@ -183,6 +188,7 @@ export class Cynagora implements PermissionService {
   }
 
   #ready(): void {
+    [this.#readyAt] = this.#clock();
     this.#tellProbes(undefined);
     const waiting = [...this.#unsent];
     this.#unsent.clear();
@@ -227,7 +233,10 @@ export class Cynagora implements PermissionService {
     if (this.#open.size > 0) this.#tell(why);
     this.#fail(impatient);
     if (this.#unsent.size > 0 && !this.#connection) this.#dialLater();
-    if (wasReady) this.#change();
+    if (!wasReady) return;
+    const [now] = this.#clock();
+    this.#gap = now - this.#readyAt < MOST_GAP ? Math.min(2 * this.#gap, MOST_GAP) : GAP;
+    this.#change();
   }
 
   /** Once, until it answers again, and not too often where it does and does not. */
@@ -291,7 +300,7 @@ export class Cynagora implements PermissionService {
   #change(): void {
     if (this.#changing !== undefined || this.#closed) return;
     const [now] = this.#clock();
-    const wait = Math.max(0, this.#changed + GAP - now);
+    const wait = Math.max(0, this.#changed + this.#gap - now);
     this.#changing = setTimeout(() => {
       this.#changing = undefined;
       [this.#changed] = this.#clock();
