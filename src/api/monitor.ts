@@ -2,11 +2,11 @@
 import { AfbError } from "../errors.ts";
 import type { Log } from "../log.ts";
 import { type Client, type Request, SERVER_SESSION, type Session } from "./client.ts";
-import { identityOf } from "./permissions.ts";
 import { Feed } from "./feed.ts";
 import { unless } from "./gate.ts";
 import type { Hub } from "./hub.ts";
 import { openapi } from "./openapi.ts";
+import { identityOf } from "./permissions.ts";
 import { namesIn } from "./select.ts";
 import type { Traces } from "./trace.ts";
 import type { ApiDescription, Verb } from "./verb.ts";

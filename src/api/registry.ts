@@ -111,6 +111,7 @@ class LocalRegistry implements Registry {
   /** How often what callers may do has changed. */
   #changes = 0;
   readonly #gate: Gate;
+  #looking = false;
   #held: Promise<void> | undefined;
   #unlisten = () => {};
 
@@ -205,6 +206,10 @@ class LocalRegistry implements Registry {
 
   recheck(): void {
     this.#changes++;
+    this.#lookAtAll();
+  }
+
+  #lookAtAll(): void {
     this.#monitor.recheck((request, { privileges = [] }) => this.#gate.may(privileges, request));
     for (const verb of [...this.#current.tasks.values(), ...this.#retired.values()])
       verb.tasks.recheck((plan, request) => this.#gate.may(verb.needs(plan), request));
@@ -327,7 +332,13 @@ class LocalRegistry implements Registry {
     const before = this.#changes;
     const follows = (event: string): void => {
       request.follows?.(event);
-      if (this.#changes !== before) queueMicrotask(() => this.recheck());
+      if (this.#changes === before || this.#looking) return;
+      this.#looking = true;
+      queueMicrotask(() => {
+        this.#looking = false;
+        // Nothing has changed by that: else each would make others do the same.
+        this.#lookAtAll();
+      });
     };
     return { ...request, follows };
   }

@@ -125,6 +125,7 @@ async function becomeBy(
   serving.manager.close();
   serving.manager = serviceManager(process.env, console.error, joiner.pid);
   if (notMoved !== undefined) console.error(`spawnbox: ${notMoved}`);
+  void permissions.notice().then((notice) => notice !== undefined && console.error(notice));
   console.log(`spawnbox early, since boot, is this service now: ${serving.status()}`);
   return { status: serving.status() };
 }

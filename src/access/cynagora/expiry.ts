@@ -36,7 +36,8 @@ function durationOf(text: string): number | undefined {
     if (count === "") return undefined;
     ms += Number(count) * (UNITS[unit] ?? 0);
   }
-  return text === "" ? undefined : ms;
+  // No time at all is once, as what is not to be kept is.
+  return ms === 0 ? undefined : ms;
 }
 
 /** Milliseconds, of a clock that nobody sets and of the time of day. */
