@@ -7,6 +7,7 @@ import { hashOf, makeToken } from "../../src/access/token.ts";
 import { connect } from "../../src/client.ts";
 import { Importer } from "../rpc/ws-importer.ts";
 import { StrictPeer } from "../rpc/peer.ts";
+import { pick, seeded } from "../config/random.ts";
 import { isRoot, serve, until, users } from "../served.ts";
 import { type Asked, Cynagora } from "./cynagora.ts";
 import { STRANGER, type Wire, wire } from "./wire.ts";
@@ -431,6 +432,47 @@ describe("a service", () => {
     await client.close();
   });
 });
+
+test("a service that is bad in every way, in turn: who may not never does, and the server goes on", async () => {
+  const [user] = users;
+  const next = seeded(7);
+  const once = (times: number): boolean => next() * times < 1;
+  const service = new Cynagora(async ({ session }) => {
+    if (once(3)) await Bun.sleep(next() * 20);
+    if (once(200)) service.hangUp();
+    if (once(20)) service.say("clear 1\n".repeat(Math.floor(next() * 50)));
+    if (once(300)) service.say(once(2) ? "yes\n" : "error invalid\n");
+    const may = /^may-/.test(session);
+    return `${may ? "yes" : "no"}${pick(next, ["", " -", " 1s", " 1h", " -1s", " nonsense"])}`;
+  });
+  service.put = (socket, text) => {
+    const at = Math.floor(next() * text.length);
+    socket.write(text.slice(0, at));
+    socket.write(text.slice(at));
+  };
+  await using server = await platform(user, [], service);
+  const url = `${server.url.replace("http", "ws")}/api`;
+  const codes = { may: new Map<number, number>(), not: new Map<number, number>() };
+  const end = performance.now() + 4000;
+  const caller = async (i: number) => {
+    const who = i % 2 === 0 ? "may" : "not";
+    const client = await connect(url, { token: `${who}-${i}` });
+    while (performance.now() < end) {
+      const verb = pick(next, ["p/shut", "p/shut", "p/clock", "p/free"]);
+      const { code } = (await client.call(verb)).request;
+      if (verb === "p/clock" && code === 0) await client.call(verb, { action: "stop" });
+      if (verb === "p/free") expect(code).toBe(0);
+      else codes[who].set(code, (codes[who].get(code) ?? 0) + 1);
+    }
+    await client.close();
+  };
+  await Promise.all(Array.from({ length: 16 }, (_, i) => caller(i)));
+  expect([...codes.not.keys()]).toEqual([-9]);
+  // Some are stopped by others before their turn comes.
+  expect([...codes.may.keys()].filter((code) => ![0, -9, -14].includes(code))).toEqual([]);
+  expect(codes.may.get(0)).toBeGreaterThan(50);
+  expect(service.connections).toBeGreaterThan(3);
+}, 60_000);
 
 test("nothing is launched before it is granted, and nothing that is not", async () => {
   const [user] = users;
