@@ -439,9 +439,9 @@ test("a service that is bad in every way, in turn: who may not never does, and t
   const once = (times: number): boolean => next() * times < 1;
   const service = new Cynagora(async ({ session }) => {
     if (once(3)) await Bun.sleep(next() * 20);
-    if (once(200)) service.hangUp();
+    if (once(50)) service.hangUp();
     if (once(20)) service.say("clear 1\n".repeat(Math.floor(next() * 50)));
-    if (once(300)) service.say(once(2) ? "yes\n" : "error invalid\n");
+    if (once(100)) service.say(once(2) ? "yes\n" : "error invalid\n");
     const may = /^may-/.test(session);
     return `${may ? "yes" : "no"}${pick(next, ["", " -", " 1s", " 1h", " -1s", " nonsense"])}`;
   });
@@ -470,8 +470,8 @@ test("a service that is bad in every way, in turn: who may not never does, and t
   expect([...codes.not.keys()]).toEqual([-9]);
   // Some are stopped by others before their turn comes.
   expect([...codes.may.keys()].filter((code) => ![0, -9, -14].includes(code))).toEqual([]);
-  expect(codes.may.get(0)).toBeGreaterThan(50);
-  expect(service.connections).toBeGreaterThan(3);
+  expect(codes.may.get(0)).toBeGreaterThan(10);
+  expect(service.connections).toBeGreaterThan(1);
 }, 60_000);
 
 test("nothing is launched before it is granted, and nothing that is not", async () => {
