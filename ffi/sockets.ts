@@ -1,5 +1,6 @@
 /** What node:net does not tell of a socket: who is at the other end, see unix(7), and what an inherited one is. */
 import { dlopen, read } from "bun:ffi";
+import type { Socket } from "node:net";
 import { CError, errnoName } from "./errno.ts";
 import { pointer } from "./pointer.ts";
 import { hasEnded, openProcess, type Process } from "./processes.ts";
@@ -18,6 +19,7 @@ const SO_TYPE = 3;
 const SO_RCVBUF = 8;
 const SO_PEERCRED = 17;
 const SO_ACCEPTCONN = 30;
+const SO_PEERSEC = 31;
 const SO_PEERGROUPS = 59;
 const SO_PEERPIDFD = 77;
 const SOCK_STREAM = 1;
@@ -86,6 +88,40 @@ export function peerGroups(fd: number): number[] {
   }
 }
 
+/** Bytes of a label that is believed to be one: those of SELinux have 4096 at most, and others fewer. */
+const MOST_LABEL = 4096;
+
+/**
+ * The label that the security module had given the process which connected a unix socket, when it did: an SELinux context, a
+ * Smack label, the name of an AppArmor profile. undefined where no module is active, or the one that is has none for sockets.
+ */
+export function peerLabel(fd: number): string | undefined {
+  for (let most = 256; ;) {
+    const label = Buffer.alloc(most);
+    const length = Uint32Array.of(most);
+    try {
+      checked(
+        libc.getsockopt(fd, SOL_SOCKET, SO_PEERSEC, label, length),
+        "getsockopt",
+        `fd ${fd}, SO_PEERSEC`,
+      );
+      return labelIn(label.subarray(0, length[0] ?? 0));
+    } catch (error) {
+      if (!(error instanceof CError)) throw error;
+      // It then tells how much room there must be. A part of a label would be another one.
+      const needed = length[0] ?? 0;
+      if (error.errno !== "ERANGE" || needed <= most || needed > MOST_LABEL) return undefined;
+      most = needed;
+    }
+  }
+}
+
+/** Some modules end it with a NUL, or with a line. */
+export function labelIn(bytes: Buffer): string | undefined {
+  const text = bytes.toString().replace(/[\0\n]+$/, "");
+  return text === "" ? undefined : text;
+}
+
 /**
  * Looks something up about the process that connected a unix socket, by its pid; undefined when it has ended. Linux 6.5 pins
  * it by a pidfd, so that another which gets the pid meanwhile is not taken for it; before, there is only the pid.
@@ -124,6 +160,13 @@ function peerPidfd(fd: number): number | "ended" | "unknown" {
     return error.errno === "ENOPROTOOPT" ? "unknown" : "ended";
   }
   return value[0] ?? -1;
+}
+
+/** node:net does not tell it. undefined once the socket is closed. */
+export function descriptorOf(socket: Socket): number | undefined {
+  const handle: unknown = Reflect.get(socket, "_handle");
+  if (typeof handle !== "object" || handle === null || !("fd" in handle)) return undefined;
+  return typeof handle.fd === "number" && handle.fd >= 0 ? handle.fd : undefined;
 }
 
 /** Whether the descriptor is a stream socket that listens. Throws CError when it is no socket. */

@@ -14,6 +14,8 @@ export interface Rule {
   readonly privileges: ReadonlySet<string> | "all";
 }
 
+const NOTHING: Grants = { privileges: new Set() };
+
 export class Access {
   readonly #tokens = new Map<string, Rule[]>();
   readonly #users = new Map<number, Rule[]>();
@@ -21,10 +23,14 @@ export class Access {
   readonly #anyone: Rule[] = [];
   readonly #owners: ReadonlySet<number>;
 
-  /** @param uid The server's user, who like root may do everything anyway: either can change the server, or stop it. */
+  /**
+   * @param uid The server's user, who like root may do everything anyway: either can change the server, or stop it.
+   * @param serviceOnly none of that counts: a permission service alone says who may what
+   */
   constructor(
     readonly rules: readonly Rule[],
     uid: number,
+    readonly serviceOnly = false,
   ) {
     this.#owners = new Set([0, uid]);
     for (const rule of rules) {
@@ -38,10 +44,14 @@ export class Access {
 
   /** Whether anybody but root and the server's user can have a privilege. */
   grants(privilege: string): boolean {
-    return this.rules.some(({ privileges }) => privileges === "all" || privileges.has(privilege));
+    return (
+      !this.serviceOnly &&
+      this.rules.some(({ privileges }) => privileges === "all" || privileges.has(privilege))
+    );
   }
 
   readonly of: Granted = ({ token, user }: Caller): Grants => {
+    if (this.serviceOnly) return NOTHING;
     // Not what somebody has put under no_new_privs, as spawnbox does: that was to have less than its user.
     if (user && !user.confined && this.#owners.has(user.uid)) return { privileges: "all" };
     const known = token === undefined || token === "" ? [] : this.#tokens.get(hashOf(token));

@@ -21,23 +21,29 @@ export interface Accounts {
 
 const WHO = ["token", "user", "group", "anyone"] as const;
 
+export interface LoadedAccess {
+  readonly rules: readonly Rule[];
+  /** The rules do nothing: a permission service alone says who may what. */
+  readonly serviceOnly: boolean;
+}
+
 /** @throws ConfigError with every problem */
-export function loadAccess(file: string, accounts: Accounts): Rule[] {
+export function loadAccess(file: string, accounts: Accounts): LoadedAccess {
   const problems: Problem[] = [];
   const report = (path: string, message: string) => void problems.push({ file, path, message });
-  const rules: Rule[] = [];
+  let loaded: LoadedAccess = { rules: [], serviceOnly: false };
   try {
     // Who can write it can call everything.
     const owners = deciders(accounts.uid);
     const raw = readJson(file, { owners, beside: "mine only" }, problems);
-    if (raw !== undefined) rules.push(...rulesOf(raw, accounts, report));
+    if (raw !== undefined) loaded = accessIn(raw, accounts, report);
   } catch (error) {
     if (!(error instanceof Error)) throw error;
     report("", error.message);
   }
   // The file as it was named, not where its links lead.
   if (problems.length > 0) throw new ConfigError(problems.map((one) => ({ ...one, file })));
-  return rules;
+  return loaded;
 }
 
 type Report = (path: string, message: string) => void;
@@ -50,16 +56,20 @@ const discreet =
 
 const NO_HASH = "is not sha256: and 64 hexadecimal digits, as in the second line of spawnbox token";
 
-function rulesOf(raw: unknown, accounts: Accounts, report: Report): Rule[] {
+function accessIn(raw: unknown, accounts: Accounts, report: Report): LoadedAccess {
   const draft = conform(AccessFile, raw, "", discreet(report)) as Draft<AccessFile> | undefined;
   const written = isObject(raw) ? [raw["grants"]].flat() : [];
-  return (draft?.grants ?? []).flatMap((grant, i) => {
+  const serviceOnly = draft?.access !== undefined;
+  if (isObject(raw) && !("grants" in raw) && !("access" in raw))
+    report("grants", "missing key `grants`: expected a list (who may use which privileges)");
+  const rules = (draft?.grants ?? []).flatMap((grant, i) => {
     if (!grant) return [];
     const place = element("grants", i);
     const keys = WHO.filter((key) => isObject(written[i]) && Object.hasOwn(written[i], key));
     const who = whoOf(grant, keys, place, accounts, report);
     return who ? [{ who, privileges: privilegesOf(grant.privileges ?? []) }] : [];
   });
+  return { rules, serviceOnly };
 }
 
 /** @param keys those of WHO that are written, also where what they say does not fit and is told already */

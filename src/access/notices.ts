@@ -51,6 +51,11 @@ export function unneeded(
   apis: readonly ApiPlan[],
   builtin: readonly string[],
 ): Problem[] {
+  if (access.serviceOnly) {
+    const nothing =
+      "does nothing: access is cynagora-only, and the permission service alone is asked";
+    return access.rules.length > 0 ? [{ file, path: "grants", message: nothing }] : [];
+  }
   const known = new Set([...apis.flatMap((api) => [...neededBy(api).keys()]), ...builtin]);
   return access.rules.flatMap(({ privileges }, i) =>
     (privileges === "all" ? [] : [...privileges])

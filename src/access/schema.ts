@@ -1,7 +1,7 @@
 /** The schema of an access file: who may call what needs a privilege. */
 import { type Static, Type } from "@sinclair/typebox";
 import { Id } from "../config/ranges.ts";
-import { flag, list, object, optional } from "../config/shapes.ts";
+import { flag, list, object, optional, words } from "../config/shapes.ts";
 
 export const Grant = object(
   {
@@ -25,7 +25,13 @@ export const Grant = object(
 export const AccessFile = object(
   {
     $schema: optional(Type.String({ description: "for editors" })),
-    grants: list(Grant, { description: "a caller has the privileges of all that fit" }),
+    access: optional(
+      words(["cynagora-only"], {
+        description:
+          "cynagora-only: only the permission service (serve --cynagora) gives privileges, to root and the server's user too, and grants do nothing",
+      }),
+    ),
+    grants: optional(list(Grant, { description: "a caller has the privileges of all that fit" })),
   },
   { description: "a spawnbox access file" },
 );

@@ -99,10 +99,12 @@ export class Action {
 
   #context(request: Request): FunctionContext {
     const { api, invoke, log } = this.deps;
+    // It may keep the context for longer than the call.
+    const { answered: _, ...own } = request;
     return {
       api,
       // Its arguments are the function's own.
-      call: (name, verb, args) => invoke({ ...request, offered: false, api: name, verb, args }),
+      call: (name, verb, args) => invoke({ ...own, offered: false, api: name, verb, args }),
       log,
     };
   }

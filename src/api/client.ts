@@ -26,6 +26,8 @@ export interface UserIds {
   readonly gids: readonly number[];
   /** The process runs under no_new_privs: it has less than its user, see prctl(2). */
   readonly confined: boolean;
+  /** That of a security module, see SO_PEERSEC; absent where there is none. */
+  readonly label?: string;
 }
 
 export interface Client {
@@ -62,6 +64,8 @@ export interface Request {
   readonly caller?: Caller;
   /** Told, before the reply, of each event that the client gets by this request: other binders announce them in its course. */
   readonly follows?: (event: string) => void;
+  /** Privileges that a permission service has given this very call: a verb that stands for others is asked about once. */
+  readonly answered?: ReadonlySet<string>;
   /** Whose turn it is where requests have to wait for one another. */
   readonly from?: Asker | undefined;
   /** Aborted when a caller that cannot take events goes before it has its reply. */

@@ -11,7 +11,7 @@ import { textOf } from "../plan/argument.ts";
 import { type ArgvTemplate, fill } from "../plan/argv.ts";
 import type { Plan } from "../plan/plan.ts";
 import type { Request } from "./client.ts";
-import { type Grants, requireAll } from "./privileges.ts";
+import type { Gate } from "./gate.ts";
 import { parseQuery, parseVerbose } from "./query.ts";
 import { type TaskDeps, Tasks } from "./tasks.ts";
 import type { Verb } from "./verb.ts";
@@ -21,8 +21,7 @@ import { isObject } from "../object.ts";
 export const EXEC_VERB = "exec";
 
 export interface ExecDeps extends TaskDeps {
-  /** What the caller of a request may do. */
-  readonly grants: (request: Request) => Grants;
+  readonly gate: Gate;
 }
 
 /** An encoder by its name, or that of a plugin's; undefined when there is none. */
@@ -67,12 +66,12 @@ export class Exec implements Verb {
   readonly name = EXEC_VERB;
   readonly exact = true;
   readonly tasks: Tasks;
-  readonly #grants: ExecDeps["grants"];
+  readonly #gate: Gate;
   #plans: ExecPlans;
 
   constructor(api: string, plans: ExecPlans, deps: ExecDeps) {
     this.tasks = new Tasks(`${api}/${EXEC_VERB}`, deps);
-    this.#grants = deps.grants;
+    this.#gate = deps.gate;
     this.#plans = plans;
   }
 
@@ -94,12 +93,15 @@ export class Exec implements Verb {
   }
 
   async call(request: Request): Promise<unknown> {
-    const permit = ({ privileges }: Plan) =>
-      requireAll(`${request.api}/${this.name}`, privileges, this.#grants(request));
+    const permit = ({ privileges }: Plan, asking: Request = request) =>
+      this.#gate.require(`${request.api}/${this.name}`, privileges, asking);
     const query = parseQuery(request.args);
     if (query.action !== "start") {
       // Each task is in a sandbox of its own privilege.
-      return this.tasks.act(request, query, ({ plan }) => permit(plan));
+      return this.tasks.act(request, query, ({ plan }) => {
+        const asked = permit(plan);
+        return asked && this.#permitted(asked, (asking) => permit(plan, asking), request);
+      });
     }
     const given = query.args;
     if (!isObject(given)) {
@@ -109,8 +111,11 @@ export class Exec implements Verb {
     // What is executed gets its numbers as they are written.
     const { exec, ...others } = given;
     const args = toDoubles(others) as Record<string, unknown>;
-    const sandbox = this.#sandbox(args["sandbox"]);
-    permit(sandbox);
+    const named = (): Plan => this.#sandbox(args["sandbox"]);
+    let asking = request;
+    for (let asked = permit(named()); asked; asked = permit(named(), asking))
+      asking = { ...asking, answered: await asked };
+    const sandbox = named();
     const template = literal(exec);
     // Nothing to fill in, but the same limits.
     const argv = fill(template, undefined);
@@ -125,6 +130,15 @@ export class Exec implements Verb {
     const verbose = Math.max(query.verbose, parseVerbose(args["verbose"]));
     const encoded = { encoder, opts: encoding.opts };
     return this.tasks.start(plan, encoded, argv, request, { ...query, verbose });
+  }
+
+  async #permitted(
+    asked: ReturnType<Gate["require"]>,
+    again: (asking: Request) => typeof asked,
+    request: Request,
+  ): Promise<void> {
+    let asking = request;
+    for (let more = asked; more; more = again(asking)) asking = { ...asking, answered: await more };
   }
 
   describe() {

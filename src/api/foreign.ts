@@ -22,9 +22,12 @@ export interface ForeignApi {
   readonly state: string;
   /** The response, or undefined for a reply without one. Rejects with the error to reply. */
   call(request: Request): Promise<unknown>;
-  /** Ends the events of whose request `may` is false: grants have changed. */
-  recheck(may: (request: Request) => boolean): void;
+  /** Ends the events of whose request `may` is false, in the end: grants have changed. */
+  recheck(may: May): void;
 }
+
+/** Whether the caller of a request still may what it asked for. Never rejects. */
+export type May = (request: Request) => boolean | Promise<boolean>;
 
 /** What actions subscribe to: this server hears its events, under the name that the API has here. */
 class ServerClient implements Client {

@@ -3,8 +3,10 @@ import { AfbError } from "../errors.ts";
 import type { Log } from "../log.ts";
 import { type Client, type Request, SERVER_SESSION, type Session } from "./client.ts";
 import { Feed } from "./feed.ts";
+import { unless } from "./gate.ts";
 import type { Hub } from "./hub.ts";
 import { openapi } from "./openapi.ts";
+import { identityOf } from "./permissions.ts";
 import { namesIn } from "./select.ts";
 import type { Traces } from "./trace.ts";
 import type { ApiDescription, Verb } from "./verb.ts";
@@ -61,7 +63,7 @@ export class Monitor {
       this.#guarded("set", "sets how much is logged", ["verbosity"], (request) =>
         this.#set(request.args),
       ),
-      verb("session", "the session of the caller", [], ({ session }) => describe(session)),
+      verb("session", "the session of the caller", [], (request) => describe(request)),
       this.#guarded(
         "trace",
         "events for requests, replies and events",
@@ -74,22 +76,24 @@ export class Monitor {
   }
 
   /** Ends what callers hear that `may` no longer call the verb which got it for them: their grants have changed. */
-  recheck(may: (request: Request, verb: Verb) => boolean): void {
+  recheck(may: (request: Request, verb: Verb) => boolean | Promise<boolean>): void {
     const verbs = new Map(this.verbs.map((one) => [one.name, one]));
-    const lost = (request: Request): boolean => {
+    const still = (request: Request): boolean | Promise<boolean> => {
       const asked = verbs.get(request.verb.toLowerCase());
-      return !asked || !may(request, asked);
+      return asked !== undefined && may(request, asked);
     };
-    for (const [client, request] of this.#tracers) {
-      if (!lost(request)) continue;
-      this.deps.traces.change(client, { drop: true });
-      this.#tracers.delete(client);
-    }
-    for (const [client, { forget, asked }] of this.#listeners) {
-      if (!lost(asked)) continue;
-      forget();
-      this.#listeners.delete(client);
-    }
+    for (const [client, request] of this.#tracers)
+      unless(still(request), () => {
+        if (this.#tracers.get(client) !== request) return;
+        this.deps.traces.change(client, { drop: true });
+        this.#tracers.delete(client);
+      });
+    for (const [client, { forget, asked }] of this.#listeners)
+      unless(still(asked), () => {
+        if (this.#listeners.get(client)?.asked !== asked) return;
+        forget();
+        this.#listeners.delete(client);
+      });
   }
 
   /** What one caller does there, others notice: it takes a privilege, where privileges are handed out. */
@@ -186,8 +190,9 @@ function apisOf(value: unknown, all: readonly ApiDescription[]) {
   );
 }
 
-function describe({ uuid, timeout = SESSION_TIMEOUT, remain = timeout }: Session) {
-  return { uuid, timeout, remain };
+function describe({ session, caller }: Request) {
+  const { uuid, timeout = SESSION_TIMEOUT, remain = timeout }: Session = session;
+  return { uuid, timeout, remain, ...identityOf(caller) };
 }
 
 function requireDisconnected(args: unknown): void {

@@ -24,12 +24,19 @@ export function missing(needed: readonly string[], { privileges }: Grants): read
   return privileges === "all" ? [] : needed.filter((privilege) => !privileges.has(privilege));
 }
 
-/** Throws insufficient-scope, naming every privilege that is missing; invalid-token when a wrong token may be why. */
-export function requireAll(verb: string, needed: readonly string[], grants: Grants): void {
-  const lacking = missing(needed, grants);
-  if (lacking.length === 0) return;
+/**
+ * What a caller is told: insufficient-scope, naming every privilege that is missing; invalid-token where a wrong token may be why.
+ * @param why what a permission service has said of it
+ */
+export function refusal(
+  verb: string,
+  lacking: readonly string[],
+  grants: Grants | undefined,
+  why?: string,
+): AfbError {
   const noun = lacking.length === 1 ? "the privilege" : "the privileges";
   const what = `${verb} needs ${noun} ${lacking.join(", ")}`;
-  if (grants.unknownToken) throw new AfbError("invalid-token", `${what}; this token is not known`);
-  throw new AfbError("insufficient-scope", what);
+  if (grants?.unknownToken)
+    return new AfbError("invalid-token", `${what}; this token is not known`);
+  return new AfbError("insufficient-scope", why === undefined ? what : `${what}; ${why}`);
 }

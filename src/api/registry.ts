@@ -9,11 +9,13 @@ import { type LoadedPlugin, loadPlugin } from "../plugins/load.ts";
 import { Admission } from "./admission.ts";
 import { assemble, type Assembly, type AssemblyDeps, type TaskVerb } from "./assembly.ts";
 import type { Changed } from "./builtin.ts";
-import { type Request, SERVER_SESSION } from "./client.ts";
+import type { Request } from "./client.ts";
 import { type ForeignApi, ForeignVerbs } from "./foreign.ts";
+import { Gate } from "./gate.ts";
 import { Hub } from "./hub.ts";
 import { Monitor, MONITOR } from "./monitor.ts";
-import { type Granted, grantNothing, type Grants, missing, requireAll } from "./privileges.ts";
+import type { PermissionService } from "./permissions.ts";
+import type { Granted } from "./privileges.ts";
 import { parseQuery } from "./query.ts";
 import { failure, type Reply, success } from "./reply.ts";
 import { Stops } from "./stops.ts";
@@ -46,6 +48,8 @@ export interface Registry {
    * @param foreign by default as before
    */
   replace(apis: readonly ApiPlan[], foreign?: readonly ForeignApi[]): void;
+  /** What callers may do has changed, or may have: what they follow and may not any more ends. */
+  recheck(): void;
   /**
    * Kills the tasks whose verbs are gone, and waits until their trees are.
    * @param chosen of which APIs
@@ -62,6 +66,8 @@ export interface RegistryOptions {
   readonly explain?: (plan: Plan) => string[];
   /** The privileges of a caller; none by default. */
   readonly granted?: Granted;
+  /** Asked for privileges that a caller is not granted; undefined while there is none. */
+  readonly permissions?: () => PermissionService | undefined;
   /** Finds encoders by name; the built-in ones by default. */
   readonly encoders?: AssemblyDeps["encoders"];
   /** What `info` tells besides the notices of the plans; nothing by default. */
@@ -90,8 +96,6 @@ export function createRegistry(options: RegistryOptions): Registry {
 /** ms that the hooks of plugins have at the end of the server. */
 const LAST_HOOKS = 1000;
 
-const SERVER_GRANTS: Grants = { privileges: "all" };
-
 class LocalRegistry implements Registry {
   readonly #options: RegistryOptions;
   readonly #log: Log;
@@ -106,12 +110,17 @@ class LocalRegistry implements Registry {
   /** All that were ever used: tasks of earlier plans may still have theirs. */
   readonly #plugins = new Set<LoadedPlugin>();
   #requests = 0;
+  /** How often what callers may do has changed. */
+  #changes = 0;
+  readonly #gate: Gate;
+  #looking = false;
   #held: Promise<void> | undefined;
   #unlisten = () => {};
 
   constructor(options: RegistryOptions) {
     this.#options = options;
     this.#log = options.log ?? serverLog;
+    this.#gate = new Gate(options);
     const [log, hub, traces] = [this.#log, this.#hub, this.#traces];
     const describe = () => this.describe();
     this.#monitor = new Monitor({ describe, log, hub, traces });
@@ -120,7 +129,7 @@ class LocalRegistry implements Registry {
       ...options,
       log,
       hub,
-      grants: (request) => this.#grants(request),
+      gate: this.#gate,
       explain: options.explain,
       admission: options.admission ?? new Admission(),
       stops: new Stops(),
@@ -182,12 +191,20 @@ class LocalRegistry implements Registry {
       else this.#retired.set(key, verb);
     }
     this.#listen();
-    const granted = (request: Pick<Request, "session" | "caller">, needed: readonly string[]) =>
-      missing(needed, this.#grants(request)).length === 0;
-    this.#monitor.recheck((request, { privileges = [] }) => granted(request, privileges));
+    this.recheck();
+  }
+
+  recheck(): void {
+    this.#changes++;
+    this.#lookAtAll();
+  }
+
+  #lookAtAll(): void {
+    this.#monitor.recheck((request, { privileges = [] }) => this.#gate.may(privileges, request));
     for (const verb of [...this.#current.tasks.values(), ...this.#retired.values()])
-      verb.tasks.recheck((plan, request) => granted(request, verb.needs(plan)));
-    for (const api of foreign) api.recheck((request) => granted(request, api.privileges));
+      verb.tasks.recheck((plan, request) => this.#gate.may(verb.needs(plan), request));
+    for (const api of this.#foreign)
+      api.recheck((request) => this.#gate.may(api.privileges, request));
   }
 
   async endGone(chosen: (api: string) => boolean): Promise<void> {
@@ -286,25 +303,33 @@ class LocalRegistry implements Registry {
     this.#log.for(api)("debug", `reply ${index}: ${[status, info].filter(Boolean).join(": ")}`);
   }
 
-  #admitted(request: Request): unknown {
-    const verb = this.#admit(request);
+  #admitted(given: Request): unknown {
+    const request = this.#gate.asks ? this.#watched(given) : given;
+    const verb = this.#find(request);
+    const { privileges = [] } = verb;
+    const asked =
+      privileges.length > 0 &&
+      this.#gate.require(`${request.api}/${verb.name}`, privileges, request);
+    // Another verb may have the name by then, or this one need more.
+    if (asked) return asked.then((answered) => this.#admitted({ ...request, answered }));
     if (verb.exact || typeof request.args !== "object") return verb.call(request);
     return verb.call({ ...request, args: toDoubles(request.args) });
   }
 
-  /** The verb of a request that its caller may call. */
-  #admit(request: Request): Verb {
-    const verb = this.#find(request);
-    const { privileges = [] } = verb;
-    if (privileges.length > 0) {
-      requireAll(`${request.api}/${verb.name}`, privileges, this.#grants(request));
-    }
-    return verb;
-  }
-
-  #grants({ session, caller = {} }: Pick<Request, "session" | "caller">): Grants {
-    if (session === SERVER_SESSION) return SERVER_GRANTS;
-    return (this.#options.granted ?? grantNothing)(caller);
+  /** What it follows by an answer from before a change, is looked at once more. */
+  #watched(request: Request): Request {
+    const before = this.#changes;
+    const follows = (event: string): void => {
+      request.follows?.(event);
+      if (this.#changes === before || this.#looking) return;
+      this.#looking = true;
+      queueMicrotask(() => {
+        this.#looking = false;
+        // Nothing has changed by that: else each would make others do the same.
+        this.#lookAtAll();
+      });
+    };
+    return { ...request, follows };
   }
 
   /** The verb of a request, or what is left of one that has tasks and is otherwise gone. */

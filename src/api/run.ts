@@ -6,6 +6,7 @@ import { type Launch, LaunchError, type Task } from "../launch/task.ts";
 import type { Logger } from "../log.ts";
 import type { Plan } from "../plan/plan.ts";
 import type { Client, Leaver, Request } from "./client.ts";
+import { unless } from "./gate.ts";
 import type { Hub } from "./hub.ts";
 import { Output } from "./output.ts";
 import type { Stoppable, Stops } from "./stops.ts";
@@ -19,7 +20,7 @@ export interface Encoded {
 }
 
 /** Whether who made a request may still follow a task of this plan. */
-export type MayFollow = (plan: Plan, request: Request) => boolean;
+export type MayFollow = (plan: Plan, request: Request) => boolean | Promise<boolean>;
 
 export interface Ending {
   readonly status: WireStatus;
@@ -180,16 +181,21 @@ export class Run implements Stoppable {
 
   /**
    * Takes its events from those who may not have them any more, with a last one that says so. The task goes on: who may not
-   * stop it any more does not stop it by going away either.
+   * stop it any more does not stop it by going away either. What has to be asked for ends once it is refused.
    */
   recheck(may: MayFollow): void {
-    const { pid } = this;
+    const { pid, plan } = this;
     // First: a last event may end the connection.
-    if (this.#owner && !may(this.plan, this.#owner.request)) this.#owner.untie();
-    for (const client of this.subscribers.without((request) => may(this.plan, request))) {
-      const info = "the privilege to follow this task was withdrawn";
-      this.subscribers.dismiss(client, { type: "unsubscribed", pid, info });
+    const owner = this.#owner;
+    if (owner) {
+      const { request } = owner;
+      unless(may(plan, request), () => owner.request === request && owner.untie());
     }
+    for (const [client, request] of this.subscribers.requests)
+      unless(may(plan, request), () => {
+        const info = "the privilege to follow this task was withdrawn";
+        this.subscribers.dismiss(client, request, { type: "unsubscribed", pid, info });
+      });
   }
 
   /** Flushes the encoder at the end of the task, after {@link Task.ended}. Never rejects. */

@@ -70,10 +70,9 @@ export class Subscribers {
     this.#hearing.add(subscription);
   }
 
-  /** Those whose request would not be granted any more. */
-  without(granted: (request: Request) => boolean): Client[] {
-    const entries = [...this.#subscriptions];
-    return entries.filter(([, { request }]) => !granted(request)).map(([client]) => client);
+  /** By which each of them asked for it last. */
+  get requests(): [Client, Request][] {
+    return [...this.#subscriptions].map(([client, { request }]) => [client, request]);
   }
 
   remove(client: Client): void {
@@ -87,10 +86,11 @@ export class Subscribers {
     for (const release of subscription.waits) release();
   }
 
-  /** Takes the events from a client, with a last one. */
-  dismiss(client: Client, data: unknown): void {
+  /** Takes the events from a client, with a last one, unless it has them by another request by now. */
+  dismiss(client: Client, request: Request, data: unknown): void {
     const subscription = this.#subscriptions.get(client);
-    if (subscription) this.#hearAgain(subscription);
+    if (subscription?.request !== request) return;
+    this.#hearAgain(subscription);
     // First: the last event may end the connection.
     this.remove(client);
     void client.send(this.event, data);

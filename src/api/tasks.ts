@@ -22,8 +22,10 @@ export interface TaskDeps {
   readonly stops: Stops;
 }
 
-/** Throws AfbError for a task that the caller may do nothing to. */
-type Permit = (task: Pick<Run, "plan">) => void;
+/** Throws, or rejects with, an AfbError for a task that the caller may do nothing to; see {@link Gate.require}. */
+type Permit = (task: Pick<Run, "plan">) => Promise<unknown> | undefined;
+
+const ANY: Permit = () => undefined;
 
 /** How long the output of killed tasks may wait for clients that do not read, when the server closes; ms. */
 const CLOSE_GRACE = 1000;
@@ -99,35 +101,42 @@ export class Tasks {
   }
 
   /** Stops, subscribes or unsubscribes. Of all tasks only those that `permit` does not refuse, by throwing. */
-  async act(request: Request, query: Query, permit: Permit = () => {}): Promise<string | string[]> {
+  async act(request: Request, query: Query, permit: Permit = ANY): Promise<string | string[]> {
     const target = parseTarget(query);
     const { pid } = target;
     const act = this.#actOf(request, query.action, target);
     const recheck = this.#rechecking();
     if (query.action === "stop" && pid === undefined) {
-      this.#withdraw(new AfbError("bad-state", "it was stopped before its turn came"), permit);
+      const why = new AfbError("bad-state", "it was stopped before its turn came");
+      const asked = this.#withdraw(why, permit);
+      if (asked) await asked;
     }
     // A client may send the stop right behind the start, which then is still on its way.
     await Promise.allSettled(this.#starting);
     if (pid !== undefined) {
-      const run = this.#runs.get(pid);
-      if (!run) {
-        throw new AfbError(
-          "invalid-request",
-          `invalid pid ${pid}: no running task of ${this.owner}`,
-        );
-      }
-      permit(run);
+      const run = this.#running(pid);
+      const asked = permit(run);
+      // It may have ended meanwhile, and another one have its pid.
+      if (asked) await asked.then(() => this.#running(pid, run));
       act(run);
       recheck(run);
       return run.uid;
     }
-    const runs = [...this.#runs.values()].filter((run) => allows(permit, run));
+    const all = [...this.#runs.values()];
+    const may = all.map((run) => allows(permit, run));
+    const allowed = may.some((one) => one instanceof Promise) ? await Promise.all(may) : may;
+    const runs = all.filter((run, at) => allowed[at] === true && this.#runs.get(run.pid) === run);
     for (const run of runs) {
       act(run);
       recheck(run);
     }
     return runs.map((run) => run.uid);
+  }
+
+  #running(pid: number, wanted?: Run): Run {
+    const run = this.#runs.get(pid);
+    if (run && (wanted ?? run) === run) return run;
+    throw new AfbError("invalid-request", `invalid pid ${pid}: no running task of ${this.owner}`);
   }
 
   /** What callers may do has changed: who may not follow its tasks any more does not. */
@@ -147,7 +156,7 @@ export class Tasks {
   /** Kills every task and waits until their trees are gone. Nothing starts any more. */
   async close(): Promise<void> {
     this.#closing.abort();
-    this.#withdraw(shuttingDown());
+    for (const waiting of this.#waiting.keys()) waiting.giveUp(shuttingDown());
     await Promise.allSettled(this.#starting);
     const runs = [...this.#runs.values()];
     for (const run of runs) run.task.kill();
@@ -216,9 +225,18 @@ export class Tasks {
     }
   }
 
-  /** Starts that wait for their turn never begin. */
-  #withdraw(why: AfbError, permit: Permit = () => {}): void {
-    for (const [waiting, plan] of this.#waiting) if (allows(permit, { plan })) waiting.giveUp(why);
+  /** Starts that wait for their turn never begin. A promise only where somebody has to be asked. */
+  #withdraw(why: AfbError, permit: Permit): Promise<unknown> | undefined {
+    const asked = [...this.#waiting].flatMap(([waiting, plan]) => {
+      const may = allows(permit, { plan });
+      if (may === true) waiting.giveUp(why);
+      if (!(may instanceof Promise)) return [];
+      return may.then((allowed) => {
+        // Its turn may have come meanwhile: then it is one of those that run.
+        if (allowed && this.#waiting.has(waiting)) waiting.giveUp(why);
+      });
+    });
+    return asked.length > 0 ? Promise.all(asked) : undefined;
   }
 
   #requirePlace(concurrency: number): void {
@@ -265,13 +283,16 @@ async function isOver(ending: Promise<unknown>, seconds: number): Promise<boolea
 
 const shuttingDown = () => new AfbError("not-available", "the server is shutting down");
 
-function allows(permit: Permit, task: Pick<Run, "plan">): boolean {
-  try {
-    permit(task);
-    return true;
-  } catch (error) {
+function allows(permit: Permit, task: Pick<Run, "plan">): boolean | Promise<boolean> {
+  const refused = (error: unknown): false => {
     if (error instanceof AfbError) return false;
     throw error;
+  };
+  try {
+    const asked = permit(task);
+    return asked ? asked.then(() => true, refused) : true;
+  } catch (error) {
+    return refused(error);
   }
 }
 

@@ -1,7 +1,8 @@
 /** Traces: copies of requests, replies and events to the clients that asked for them. See AFB.md, "monitor API". */
-import type { Client, Session } from "./client.ts";
+import type { Caller, Client, Session } from "./client.ts";
 import { Feed } from "./feed.ts";
 import type { Hub } from "./hub.ts";
+import { identityOf } from "./permissions.ts";
 import type { Reply } from "./reply.ts";
 import { type Kind, invalid, type Trace, tracesToAdd, tracesToDrop } from "./trace-query.ts";
 import { isObject } from "../object.ts";
@@ -24,6 +25,7 @@ export interface Traced {
   readonly api: string;
   readonly verb: string;
   readonly session: Session;
+  readonly caller?: Caller;
 }
 
 export class Traces {
@@ -73,8 +75,10 @@ export class Traces {
     this.#tell("session", action, { uuid }, { session: { uuid, action } });
   }
 
-  #request({ index, api, verb, session: { uuid } }: Traced, action: string, data: object): void {
-    const request = { index, api, verb, action, session: uuid };
+  #request(traced: Traced, action: string, data: object): void {
+    const { index, api, verb, session, caller } = traced;
+    const { uuid } = session;
+    const request = { index, api, verb, action, session: uuid, ...identityOf(caller) };
     this.#tell("request", action, { api, verb, uuid }, { request, data });
   }
 

@@ -2,7 +2,7 @@
 import { type Problem, problemLine } from "../config/problem.ts";
 import { lookingOnly, thisMachine } from "../plan/machine.ts";
 import type { ApiPlan, Plan } from "../plan/plan.ts";
-import { ACCESS, load } from "../serve/access.ts";
+import { ACCESS, accessOptions, load } from "../serve/access.ts";
 import { SOURCE, type Source, sourceOf } from "../command-line/config-option.ts";
 import { examine } from "../command-line/examine.ts";
 import type { Manual } from "../manual/manual.ts";
@@ -48,6 +48,8 @@ export const run = (argv: string[]): Promise<number> =>
 interface Options {
   readonly json: boolean;
   readonly access?: string | undefined;
+  /** A permission service is asked besides. */
+  readonly asks?: boolean;
   /** Default true. */
   readonly trial?: boolean;
 }
@@ -60,17 +62,21 @@ function parse(argv: string[]): (Options & { source: Source }) | undefined {
     throw new UsageError("give the configs either behind --config or without, not both");
   const source = sourceOf(values.config ?? positionals.join(":"), values.plan);
   if (!source) throw new UsageError("no config file named");
-  const { json, access } = values;
-  return { source, json, access, trial: !values["no-try"] };
+  const { json } = values;
+  const { access, cynagora } = accessOptions(values, process.env);
+  return { source, json, access, asks: cynagora !== undefined, trial: !values["no-try"] };
 }
 
 /** Loads what `source` names (a string: configs), and compiles and tries it, as `serve` would on this machine and as this user. */
 export async function check(
   from: Source | string,
-  { json, access, trial = true }: Options,
+  { json, access, asks, trial = true }: Options,
 ): Promise<CheckResult> {
   const source: Source = typeof from === "string" ? { kind: "config", path: from } : from;
-  const examined = await examine(() => load([source], access, lookingOnly(thisMachine())), trial);
+  const examined = await examine(
+    () => load([source], access, lookingOnly(thisMachine()), asks),
+    trial,
+  );
   const { apis, notices } = examined;
   const problems = [...examined.problems, ...(trial ? fileProblems(apis) : [])];
   const ok = problems.length === 0;

@@ -22,6 +22,7 @@ import { load, type Loaded } from "../serve/access.ts";
 import { become, type Reloaded, type Serving } from "../serve/become.ts";
 import { joinEarly } from "../serve/join.ts";
 import { binders, Dialling, Mesh, sorted } from "../serve/mesh.ts";
+import { Permissions } from "../serve/permissions.ts";
 import { type Room, roomFor } from "../serve/room.ts";
 import { manual, parseServe, type ServeOptions } from "../serve/options.ts";
 import { withOptions } from "../command-line/usage.ts";
@@ -43,7 +44,7 @@ export interface EarlyBoot {
 
 /** Serves until SIGTERM or SIGINT. Returns the exit code. */
 export async function serve(
-  { sources, access, origins, hosts, base, pages, concurrency, ...places }: ServeOptions,
+  { sources, access, cynagora, origins, hosts, base, pages, concurrency, ...places }: ServeOptions,
   early?: EarlyBoot,
 ): Promise<number> {
   // Where this machine does not let it be, that is told at the top.
@@ -61,7 +62,7 @@ export async function serve(
   let reached: Pick<ServeOptions, "imports" | "exports"> = places;
   let current: Loaded & { readonly loaded: Loaded };
   try {
-    const untried = load(sources, access);
+    const untried = load(sources, access, undefined, cynagora !== undefined);
     current = { ...untried, loaded: untried };
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
@@ -72,6 +73,15 @@ export async function serve(
   const accounts = new Accounts();
   const granted: Granted = (caller) => current.access.of(caller);
   let registry: Registry | undefined;
+  const permissions = new Permissions(() => registry?.recheck());
+  permissions.use(cynagora);
+  // A socket that is not there is known at once; what takes longer is told when it is known.
+  let unreachable: string | undefined;
+  let started = false;
+  void permissions.notice().then((notice) => {
+    unreachable = notice;
+    if (started && notice !== undefined) console.error(notice);
+  });
   let server: RunningServer | undefined;
   let room: Room;
   let mesh: Mesh;
@@ -99,6 +109,7 @@ export async function serve(
       admission: room.admission,
       explain,
       granted,
+      permissions: permissions.service,
       foreign: others.foreign,
       changed: async (api) => {
         await accounts.look();
@@ -116,7 +127,7 @@ export async function serve(
     });
     await trial;
     const slotOf = dialling.slotOf.bind(dialling);
-    mesh = new Mesh({ registry, granted, connections, slotOf });
+    mesh = new Mesh({ registry, granted, permissions: permissions.service, connections, slotOf });
     await mesh.open(places, named);
   } catch (error) {
     const [tried] = await Promise.allSettled([trial]);
@@ -124,6 +135,7 @@ export async function serve(
     await Promise.all([server?.close(), registry?.close()]);
     others?.drop();
     dialling.close();
+    permissions.close();
     await launching.close();
     if (error instanceof ConfigError) return refuse(error);
     if (tried.status === "rejected" && error === tried.reason) throw error;
@@ -133,7 +145,7 @@ export async function serve(
     return 1;
   }
   const serving: Serving = {
-    ...{ registry, server, mesh, sources, access },
+    ...{ registry, server, mesh, permissions, sources, access },
     get reached() {
       return reached;
     },
@@ -146,7 +158,7 @@ export async function serve(
     },
     reloads: createReloads(
       async (known?: Loaded) => {
-        const loaded = known ?? load(serving.sources, serving.access);
+        const loaded = known ?? load(serving.sources, serving.access, undefined, permissions.asks);
         const others = await dialling.prepare(loaded.apis, reached);
         try {
           // What is to be had of others first: of a config that is refused nothing is to have run.
@@ -180,6 +192,8 @@ export async function serve(
   };
   reload = () => reloadAndTell(serving);
   process.on("SIGHUP", () => void reload());
+  started = true;
+  if (unreachable !== undefined) console.log(unreachable);
   console.log(banner({ urls: server.urls, mesh: mesh.places, base }, current, registry, room));
   serving.manager.ready(serving.status());
   early?.handover.answer((joining, joiner) => become(joining, joiner, serving));
@@ -198,6 +212,7 @@ export async function serve(
   early?.handover.close();
   await Promise.all([server.close(), mesh.close(), registry.close()]);
   dialling.close();
+  permissions.close();
   await launching.close();
   serving.manager.close();
   return 0;

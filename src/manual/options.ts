@@ -4,6 +4,8 @@ import { parseArgs } from "node:util";
 export interface Option {
   /** What follows it, such as `PATH`; without, it is a switch. */
   readonly argument?: string;
+  /** The argument may be left out, and is "" then: what follows is one only where it looks like this. `--name=` takes anything. */
+  readonly omissible?: RegExp;
   readonly short?: string;
   /** May be given several times. */
   readonly repeatable?: true;
@@ -46,7 +48,7 @@ export function readWithOperands<const Table extends Options>(
 ): { values: Values<Table>; positionals: string[] } | undefined {
   const all: Options = { ...table, help: HELP };
   const { values, positionals } = parseArgs({
-    args: [...args],
+    args: completed(table, args),
     allowPositionals,
     options: Object.fromEntries(
       Object.entries(all).map(([name, { argument, short, repeatable }]) => [
@@ -69,12 +71,24 @@ export function readWithOperands<const Table extends Options>(
   return { values: found as Values<Table>, positionals };
 }
 
+/** With an empty argument where one is left out: parseArgs takes whatever follows. */
+function completed(table: Options, args: readonly string[]): string[] {
+  const end = args.indexOf("--");
+  return args.map((arg, at) => {
+    const { omissible } = (arg.startsWith("--") && table[arg.slice(2)]) || {};
+    if (!omissible || (end >= 0 && at > end)) return arg;
+    return omissible.test(args[at + 1] ?? "") ? arg : `${arg}=`;
+  });
+}
+
 /** Of a line of --help. */
 const WIDTH = 120;
 
 /** Such as `-o, --output FILE`. */
-export const written = (name: string, { argument, short }: Option): string =>
-  `${short === undefined ? "" : `-${short}, `}--${name}${argument === undefined ? "" : ` ${argument}`}`;
+export function written(name: string, { argument, omissible, short }: Option): string {
+  const value = argument === undefined ? "" : omissible ? ` [${argument}]` : ` ${argument}`;
+  return `${short === undefined ? "" : `-${short}, `}--${name}${value}`;
+}
 
 /** A line for each option, longer texts broken, in the order of the table. */
 export function optionLines(table: Options): string {

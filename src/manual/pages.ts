@@ -1,5 +1,6 @@
 /** The pages of the manual: spawnbox(1) from the tables of options, spawnbox.json(5) from the schema of configs. */
 import { EARLY_CONFIGS } from "../boot/places.ts";
+import { SERVICE_VARIABLE } from "../access/cynagora/address.ts";
 import { DEFAULT_FILE } from "../access/load.ts";
 import { written } from "./options.ts";
 import { type KeyRow, keyRows } from "../config/reference.ts";
@@ -28,6 +29,7 @@ export function programPage(commands: readonly Command[], date: string): string 
     section("environment"),
     entry("AFB_SPAWN_CONFIG", "configs, where neither --config nor --plan is given"),
     entry("SPAWNBOX_TOKEN", "the token that spawnbox call presents, without --token-file"),
+    entry(SERVICE_VARIABLE, "where the permission service is that serve --cynagora asks"),
     entry("SPAWNBOX_DEBUG", "tells the stack of what is unexpected, besides its line"),
     entry("PAGER, LESS, NO_COLOR", "how guides are shown on a terminal"),
     section("files"),

@@ -1,5 +1,6 @@
 /** What one calls over a connection, whichever of the protocols it speaks: open calls, the sessions and tokens that the exporter has been told, and the events that it has announced. */
 import { type Client, type Request, SERVER_SESSION } from "../api/client.ts";
+import type { May } from "../api/foreign.ts";
 import { Feed } from "../api/feed.ts";
 import { AfbError } from "../errors.ts";
 import { MOST_NAME, MOST_TOKEN } from "./packet.ts";
@@ -216,14 +217,19 @@ export class Calls {
     else tell();
   }
 
-  /** Ends the events of whose request `may` is false. */
-  recheck(may: (request: Request) => boolean): void {
+  /** Ends the events of whose request `may` is false, in the end. */
+  recheck(may: May): void {
     for (const [id, event] of [...this.#events])
       for (const [client, { asked, feed, forget }] of [...event.feeds]) {
-        if (may(asked)) continue;
-        if (asked.session !== SERVER_SESSION) feed.push({ type: "unsubscribed" });
-        forget();
-        this.#leave(id, event, client);
+        const end = (still: boolean): void => {
+          if (still || event.feeds.get(client)?.feed !== feed) return;
+          if (asked.session !== SERVER_SESSION) feed.push({ type: "unsubscribed" });
+          forget();
+          this.#leave(id, event, client);
+        };
+        const still = may(asked);
+        if (typeof still === "boolean") end(still);
+        else void still.then(end);
       }
   }
 

@@ -1,7 +1,7 @@
 /** A connection of an importer, in each of the ways in which they come: packets, messages in frames, packets in frames. */
 import type { Socket } from "node:net";
-import type { Caller } from "../api/client.ts";
-import type { Granted } from "../api/privileges.ts";
+import type { Caller, Session } from "../api/client.ts";
+import type { Gate } from "../api/gate.ts";
 import { parseForeign } from "../json.ts";
 import { Conversation } from "../server/conversation.ts";
 import { encodeFrame } from "../server/encode.ts";
@@ -11,7 +11,7 @@ import { WebSocketConnection } from "../server/websocket.ts";
 import type { Part } from "../share.ts";
 import { packetCaller } from "./callers.ts";
 import { Calls } from "./calls.ts";
-import { onBehalf } from "./creds.ts";
+import { ON_BEHALF, onBehalf } from "./creds.ts";
 import { Exporter, type ExporterOptions } from "./exporter.ts";
 import type { Packet } from "./packet.ts";
 import { PacketReader } from "./packets.ts";
@@ -30,8 +30,8 @@ export interface Door extends ExporterOptions {
 
 /** Of those whose importers say on whose behalf they call. */
 export interface NamingDoor extends Door {
-  /** The privileges of a caller. */
-  readonly granted: Granted;
+  /** What they may. */
+  readonly gate: Gate;
 }
 
 const V3 = 3;
@@ -146,7 +146,9 @@ export function speakMessages(socket: Socket, door: NamingDoor): Upgraded {
         return exporter.call({
           ...{ callid, api: undefined, verb, session, token, size: bytes.length },
           args: () => argsOf(json),
-          ...(creds !== null && { caller: () => callerOf(creds, exporter.tokenOf(token), door) }),
+          ...(creds !== null && {
+            caller: (session) => callerOf(creds, exporter.tokenOf(token), session, door),
+          }),
         });
       }
       case "create":
@@ -172,9 +174,20 @@ export function speakMessages(socket: Socket, door: NamingDoor): Upgraded {
   return connected(exporter, link, new Uint8Array());
 }
 
-function callerOf(creds: string, token: string | undefined, { granted, peer }: NamingDoor): Caller {
-  const user = onBehalf(creds, granted(peer?.user ? { user: peer.user } : {}));
-  return { ...(user && { user }), ...(token !== undefined && { token }) };
+/** The token is that of the importer's client: it gives the importer nothing. */
+function callerOf(
+  creds: string,
+  token: string | undefined,
+  session: Session,
+  { gate, peer, from }: NamingDoor,
+): Caller | Promise<Caller> {
+  const named = (may: boolean): Caller => {
+    const user = onBehalf(creds, may);
+    return { ...(user && { user }), ...(token !== undefined && { token }) };
+  };
+  const importer: Caller = peer?.user ? { user: peer.user } : {};
+  const may = gate.hasAny(ON_BEHALF, { session, caller: importer, from });
+  return may instanceof Promise ? may.then(named) : named(may);
 }
 
 /**

@@ -1,6 +1,6 @@
 /** On whose behalf an importer calls: `UID:GID:PID-LABEL`, numbers in hexadecimal. WSAPI importers, ours too, say it in every call. */
 import type { UserIds } from "../api/client.ts";
-import type { Grants } from "../api/privileges.ts";
+import { NO_LABEL } from "../api/permissions.ts";
 import { AfbError } from "../errors.ts";
 import { userNamed } from "../server/peer.ts";
 
@@ -10,23 +10,24 @@ export const ON_BEHALF = [
   "urn:AGL:permission:*:partner:on-behalf-credentials",
 ] as const;
 
-const CREDS = /^([0-9a-f]{1,8}):([0-9a-f]{1,8}):([0-9a-f]{1,8})(?:-.*)?$/is;
+const CREDS = /^([0-9a-f]{1,8}):([0-9a-f]{1,8}):([0-9a-f]{1,8})(?:-(.*))?$/is;
 
 /**
  * The user that is named; undefined where that is nobody.
- * @param peer what the importer itself may do. Throws AfbError where it may not speak for others, or says nothing that can be read
+ * @param may whether the importer may speak for others. Throws AfbError where not, or where it says nothing that can be read
  */
-export function onBehalf(creds: string, peer: Grants): UserIds | undefined {
-  const { privileges } = peer;
-  if (privileges !== "all" && !ON_BEHALF.some((privilege) => privileges.has(privilege)))
+export function onBehalf(creds: string, may: boolean): UserIds | undefined {
+  if (!may)
     throw new AfbError(
       "insufficient-scope",
       `calls on behalf of others need the privilege ${ON_BEHALF[0]}`,
     );
-  const [, uid, gid, pid] = CREDS.exec(creds) ?? [];
+  const [, uid, gid, pid, text] = CREDS.exec(creds) ?? [];
   if (uid === undefined || gid === undefined || pid === undefined)
     throw new AfbError("internal-error", "who calls is not written as UID:GID:PID-LABEL");
-  return userNamed(parseInt(uid, 16), parseInt(gid, 16), parseInt(pid, 16));
+  const label = text === "" || text === NO_LABEL ? undefined : text;
+  const number = (digits: string): number => parseInt(digits, 16);
+  return userNamed({ uid: number(uid), gid: number(gid), pid: number(pid), label });
 }
 
 /** uid and gid that binders have for callers of whom nothing is known. */

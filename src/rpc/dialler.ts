@@ -3,6 +3,7 @@
  * calls. It is always read: binders do not wait for who does not, they lose what they send.
  */
 import { type Request, SERVER_SESSION } from "../api/client.ts";
+import type { May } from "../api/foreign.ts";
 import { type Address, placeOf, type Speech } from "../config/binder-uri.ts";
 import { AfbError } from "../errors.ts";
 import { errorLine } from "../unexpected.ts";
@@ -71,7 +72,7 @@ export class Dialler implements Source {
     return calls.call(api, request.lasting ? this.#remembered(api, request) : request);
   }
 
-  recheck(may: (request: Request) => boolean): void {
+  recheck(may: May): void {
     for (const { calls } of this.#connections()) calls.recheck(may);
   }
 

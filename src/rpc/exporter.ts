@@ -1,5 +1,5 @@
 /** What one importer is served with over its connection, whichever of the protocols it speaks: calls, sessions, tokens, events. */
-import type { Caller } from "../api/client.ts";
+import type { Caller, Session } from "../api/client.ts";
 import type { Registry } from "../api/registry.ts";
 import { failure, type Reply } from "../api/reply.ts";
 import type { Asker } from "../api/turns.ts";
@@ -59,8 +59,8 @@ export interface Call {
   readonly size: number;
   /** Throws a SyntaxError where they are no JSON. */
   readonly args: () => unknown;
-  /** Who calls, where that is not the peer. Throws AfbError. */
-  readonly caller?: () => Caller;
+  /** Who calls, where that is not the peer. Throws, or rejects with, an AfbError. */
+  readonly caller?: (session: Session) => Caller | Promise<Caller>;
 }
 
 /** Calls without a reply at which a connection is no longer read, and at which it is again. */
@@ -163,7 +163,7 @@ export class Exporter implements Host {
       const { registry, exported, from } = this.options;
       const api = localApi(exported, call.api);
       if (api === undefined) throw new AfbError("unknown-api", this.#unknown(call.api));
-      const caller = call.caller?.() ?? callerOf(this.#credentials(call.token), this.options.peer);
+      const own = callerOf(this.#credentials(call.token), this.options.peer);
       const party = this.#party(call.session);
       const told = new Set<string>();
       const follows = (event: string): void => {
@@ -173,9 +173,13 @@ export class Exporter implements Host {
       };
       const args = call.args();
       const { session } = party;
-      registry
-        .call({ api, verb, args, client: party, session, caller, follows, from })
-        .then(reply, (error: unknown) => reply(failure(error)));
+      const made = { api, verb, args, client: party, session, follows, from };
+      const caller = call.caller?.(session) ?? own;
+      const answer =
+        caller instanceof Promise
+          ? caller.then((known) => registry.call({ ...made, caller: known }))
+          : registry.call({ ...made, caller });
+      answer.then(reply, (error: unknown) => reply(failure(error)));
     } catch (error) {
       if (error instanceof RpcError) throw error;
       const unread = isUnreadable(error);

@@ -1,11 +1,12 @@
 /** Where importers come in: listeners, with places of their own, and memory that all of them share. */
 import { createServer, type Server as NetServer, type Socket } from "node:net";
-import { limitReceiving, unixPath } from "../../ffi/sockets.ts";
+import { descriptorOf, limitReceiving, unixPath } from "../../ffi/sockets.ts";
+import { Gate, type GateOptions } from "../api/gate.ts";
 import type { Granted, Grants } from "../api/privileges.ts";
 import type { Registry } from "../api/registry.ts";
 import { Guests } from "../server/guests.ts";
 import { listen } from "../server/listen.ts";
-import { descriptorOf, type Peer, peerOf } from "../server/peer.ts";
+import { type Peer, peerOf } from "../server/peer.ts";
 import { peerName } from "../server/peer-name.ts";
 import { callerOf, Sessions } from "../server/session.ts";
 import { listenUnix } from "../server/unix.ts";
@@ -23,6 +24,7 @@ import { serverOptions } from "./tls.ts";
 export interface RpcOptions {
   readonly registry: Registry;
   readonly granted: Granted;
+  readonly permissions?: GateOptions["permissions"];
   /** Most open connections of one listener. */
   readonly connections: number;
   /** Permissions of the files of unix sockets. */
@@ -55,6 +57,7 @@ export async function startRpc(
   options: RpcOptions,
 ): Promise<RunningRpc> {
   const memory = new Share(MEMORY, TRIFLE);
+  const gate = new Gate(options);
   const sessions = new Sessions(Math.max(4096, options.connections * 2 * servers.length));
   const sockets = new Set<Socket>();
   const open = new Set<Upgraded>();
@@ -119,7 +122,7 @@ export async function startRpc(
           return taken;
         };
         const door = {
-          ...{ registry, granted, sessions, exported, peer, part },
+          ...{ registry, gate, sessions, exported, peer, part },
           from: { peer: name, connection: visitor },
           gone: (calls?: Calls) => {
             open.delete(connection);

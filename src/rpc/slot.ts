@@ -1,5 +1,6 @@
 /** The place of who dials in to give an API: the first that may has it until it goes, and a second is refused. */
 import type { Request } from "../api/client.ts";
+import type { May } from "../api/foreign.ts";
 import { AfbError } from "../errors.ts";
 import { visible } from "../visible.ts";
 import type { Calls } from "./calls.ts";
@@ -70,7 +71,7 @@ export class Slot implements Source {
     if (calls?.told.isUsedUp && (calls.isIdle || calls.told.isFull)) this.#finish();
   }
 
-  recheck(may: (request: Request) => boolean): void {
+  recheck(may: May): void {
     this.#calls?.recheck(may);
   }
 }

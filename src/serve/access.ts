@@ -2,6 +2,12 @@
 import { existsSync } from "node:fs";
 import { Access } from "../access/access.ts";
 import { thisSystem } from "../access/accounts.ts";
+import {
+  DEFAULT_SERVICE,
+  parseService,
+  SERVICE_VARIABLE,
+  type ServiceAddress,
+} from "../access/cynagora/address.ts";
 import { DEFAULT_FILE, loadAccess } from "../access/load.ts";
 import { ungranted, unneeded } from "../access/notices.ts";
 import { MONITOR_PRIVILEGES } from "../api/monitor.ts";
@@ -11,7 +17,7 @@ import type { ApiPlan } from "../plan/plan.ts";
 import { RELOAD_PRIVILEGE } from "../service/reload-verb.ts";
 import { apisOfAll } from "../command-line/apis.ts";
 import type { Source } from "../command-line/config-option.ts";
-import type { Options } from "../manual/options.ts";
+import type { Options, Values } from "../manual/options.ts";
 
 export const ACCESS = {
   access: {
@@ -22,7 +28,38 @@ export const ACCESS = {
     words: ["none", "open"],
     path: "file",
   },
+  cynagora: {
+    argument: "SOCKET",
+    omissible: /^(?:unix|tcp):/,
+    text:
+      "ask the permission service Cynagora too, for what that does not give: unix:PATH, unix:@NAME or tcp:HOST:PORT " +
+      `(default $${SERVICE_VARIABLE}, else ${DEFAULT_SERVICE})`,
+    path: "file",
+  },
 } as const satisfies Options;
+
+/** Who may call: what the command line says of it. */
+export interface AccessOptions {
+  /** A file, `none` or `open`; undefined: the default. */
+  readonly access: string | undefined;
+  /** The permission service that is asked; undefined: none. */
+  readonly cynagora: ServiceAddress | undefined;
+}
+
+/** @throws TypeError, which is wrong usage */
+export function accessOptions(
+  { access, cynagora }: Values<typeof ACCESS>,
+  env: Readonly<Record<string, string | undefined>>,
+): AccessOptions {
+  if (access === "") throw new TypeError("--access: expected a file, none, or open");
+  if (cynagora === undefined) return { access, cynagora };
+  const variable = env[SERVICE_VARIABLE] || undefined;
+  const spec = cynagora || (variable ?? DEFAULT_SERVICE);
+  const from = cynagora === "" && variable ? `${SERVICE_VARIABLE}=` : "--cynagora ";
+  const address = parseService(spec);
+  if (address) return { access, cynagora: address };
+  throw new TypeError(`${from}${spec}: expected unix:PATH, unix:@NAME or tcp:HOST:PORT`);
+}
 
 export interface Loaded {
   readonly apis: ApiPlan[];
@@ -31,11 +68,19 @@ export interface Loaded {
   readonly notices: readonly Problem[];
 }
 
-/** Configs and access together, since a reload takes both or nothing. @throws ConfigError with every problem of both */
+const NO_SERVICE =
+  "cynagora-only: nobody could call anything that needs a privilege without the permission service: say --cynagora, or remove this key";
+
+/**
+ * Configs and access together, since a reload takes both or nothing.
+ * @param asks a permission service is asked besides
+ * @throws ConfigError with every problem of both
+ */
 export function load(
   sources: readonly Source[],
   option: string | undefined,
   machine?: Machine,
+  asks = false,
 ): Loaded {
   const problems: Problem[] = [];
   const attempt = <T>(step: () => T): T | undefined => {
@@ -55,14 +100,18 @@ export function load(
     if (file === "open") {
       return new Access([{ who: { kind: "anyone" }, privileges: "all" }], accounts.uid);
     }
-    return new Access(loadAccess(file, accounts), accounts.uid);
+    const { rules, serviceOnly } = loadAccess(file, accounts);
+    if (serviceOnly && !asks)
+      throw new ConfigError([{ file, path: "access", message: NO_SERVICE }]);
+    return new Access(rules, accounts.uid, serviceOnly);
   });
   if (!apis || !access) throw new ConfigError(problems);
   const open = "whoever can connect has every privilege, that of reloading included";
   const notices = [
     ...(file === "open" ? [{ file: "--access open", path: "", message: open }] : []),
     ...unneeded(access, file, apis, [...MONITOR_PRIVILEGES, RELOAD_PRIVILEGE]),
-    ...ungranted(access, apis, accounts.uid),
+    // What the service grants is not known before it is asked.
+    ...(asks ? [] : ungranted(access, apis, accounts.uid)),
   ];
   return { apis, access, notices };
 }

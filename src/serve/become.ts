@@ -16,6 +16,7 @@ import type { Loaded } from "./access.ts";
 import type { Source } from "../command-line/config-option.ts";
 import { type Mesh, sorted } from "./mesh.ts";
 import { parseServe, type ServeOptions } from "./options.ts";
+import type { Permissions } from "./permissions.ts";
 
 export interface Reloaded {
   readonly changes: Changes;
@@ -27,6 +28,7 @@ export interface Serving {
   readonly registry: Registry;
   readonly server: RunningServer;
   readonly mesh: Mesh;
+  readonly permissions: Permissions;
   /** Where other binders are that it calls. */
   reached: Pick<ServeOptions, "imports" | "exports">;
   /** What it serves, as it was read. */
@@ -53,7 +55,8 @@ async function becomeBy(
 ): Promise<Answer> {
   const options = parseServe([...joining.argv], joining.env);
   if (!options) return { unfit: "nothing is to be served" };
-  const { sources, access, loaded, registry, server, mesh, reached } = serving;
+  const { sources, access, loaded, registry, server, mesh, permissions, reached } = serving;
+  const { address } = permissions;
   const before = new Set(registry.list().map(({ api }) => api));
   const isNew = (api: string): boolean => !before.has(api);
   const undo: (() => void)[] = [];
@@ -88,7 +91,11 @@ async function becomeBy(
     serving.sources = [...early, ...asked.filter(({ path }) => !known.has(path))];
     serving.access = options.access;
     serving.reached = together(reached, options);
-    undo.push(() => Object.assign(serving, { sources, access, reached }));
+    permissions.use(options.cynagora);
+    undo.push(() => {
+      Object.assign(serving, { sources, access, reached });
+      permissions.use(address);
+    });
     const { problems, ok } = await reload();
     if (!ok) {
       await giveBack();
@@ -114,6 +121,7 @@ async function becomeBy(
   serving.manager.close();
   serving.manager = serviceManager(process.env, console.error, joiner.pid);
   if (notMoved !== undefined) console.error(`spawnbox: ${notMoved}`);
+  void permissions.notice().then((notice) => notice !== undefined && console.error(notice));
   console.log(`spawnbox early, since boot, is this service now: ${serving.status()}`);
   return { status: serving.status() };
 }

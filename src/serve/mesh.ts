@@ -1,4 +1,5 @@
 /** The APIs of `spawnbox serve` for other binders. What does that is only loaded where it is asked for. */
+import type { GateOptions } from "../api/gate.ts";
 import type { Granted } from "../api/privileges.ts";
 import type { Registry } from "../api/registry.ts";
 import type { Server } from "../config/binder-uri.ts";
@@ -76,6 +77,7 @@ export const binders: Binders = async () => (await import("../rpc/connections.ts
 export interface MeshDeps {
   readonly registry: Registry;
   readonly granted: Granted;
+  readonly permissions?: GateOptions["permissions"];
   readonly connections: number;
   readonly slotOf: (server: Server) => Slot | undefined;
 }

@@ -6,7 +6,7 @@ import type { Endpoint } from "../server/endpoint.ts";
 import type { PageSource } from "../server/pages.ts";
 import { namesOf } from "../server/path.ts";
 import { DEFAULT_MODE } from "../server/unix.ts";
-import { ACCESS } from "./access.ts";
+import { ACCESS, type AccessOptions, accessOptions } from "./access.ts";
 import { MOST_TASKS } from "./room.ts";
 import { neededSource, SOURCE, type Source } from "../command-line/config-option.ts";
 import type { Manual } from "../manual/manual.ts";
@@ -67,6 +67,8 @@ export const SERVE = {
       `(default: what descriptors, processes and memory allow, at most ${MOST_TASKS})`,
   },
   ...ACCESS,
+  // There is nothing else that it could be.
+  cynagora: { ...ACCESS.cynagora, omissible: /^[^-]/ },
   origin: {
     argument: "URL",
     repeatable: true,
@@ -104,12 +106,10 @@ SIGHUP, and the verb monitor/reload, read configs and access anew: if there is a
   exit: "0 after SIGTERM or SIGINT, 1 when it cannot start, 2 wrong usage.",
 };
 
-export interface ServeOptions {
+export interface ServeOptions extends AccessOptions {
   readonly sources: readonly Source[];
   /** A server of early boot is to become this one. */
   readonly early: boolean;
-  /** A file, `none` or `open`; undefined: the default. */
-  readonly access: string | undefined;
   /** Without those of a service manager. */
   readonly endpoints: readonly Endpoint[];
   /** Where to listen when nothing else is given. */
@@ -172,17 +172,28 @@ export function optionsOf(
     ...values["ws-client"].map((uri) => parseClient(uri, "ws")),
   ];
   const otherwise: Endpoint = { kind: "tcp", host: DEFAULT_HOST, port };
-  if (values.access === "") throw new TypeError("--access: expected a file, none, or open");
+  const { access, cynagora } = accessOptions(values, env);
   const pages = values.alias.map(parseAlias);
   if (values.roothttp === "") throw new TypeError("--roothttp: expected a directory");
   if (values.roothttp !== undefined) pages.push({ prefix: "/", path: values.roothttp });
-  const { early, access, origin: origins, name } = values;
+  const { early, origin: origins, name } = values;
   const sources = [...each(source), ...(early ? earlySources() : [])];
   const concurrency =
     values.concurrency === undefined ? undefined : parseConcurrency(values.concurrency);
   const base = values.base === undefined ? "" : parseBase(values.base);
   return {
-    ...{ sources, early, access, endpoints, otherwise, origins, hosts: name, base, pages },
+    ...{
+      sources,
+      early,
+      access,
+      cynagora,
+      endpoints,
+      otherwise,
+      origins,
+      hosts: name,
+      base,
+      pages,
+    },
     ...{ concurrency, exports, imports, mode },
   };
 }

@@ -3,7 +3,7 @@
  * raw socket, since AFB's C client sends unmasked frames, which others refuse.
  */
 import type { Socket } from "node:net";
-import { limitReceiving } from "../../ffi/sockets.ts";
+import { descriptorOf, limitReceiving } from "../../ffi/sockets.ts";
 import type { Registry } from "../api/registry.ts";
 import type { Asker } from "../api/turns.ts";
 import type { Share } from "../share.ts";
@@ -12,7 +12,7 @@ import type { Guests } from "./guests.ts";
 import { HttpConnection, refusal } from "./http/connection.ts";
 import type { OriginPolicy } from "./origin.ts";
 import type { Pages } from "./pages.ts";
-import { descriptorOf, type Peer } from "./peer.ts";
+import type { Peer } from "./peer.ts";
 import { peerName } from "./peer-name.ts";
 import { createRest } from "./rest.ts";
 import type { Sessions } from "./session.ts";

@@ -1,10 +1,16 @@
 /**
- * Who is at the other end of a unix socket, as far as privileges go by that: unix(7), SO_PEERCRED and SO_PEERGROUPS. Asked
- * when the connection is accepted.
+ * Who is at the other end of a unix socket, as far as privileges go by that: unix(7), SO_PEERCRED, SO_PEERGROUPS
+ * and SO_PEERSEC. Asked when the connection is accepted.
  */
 import { readFileSync } from "node:fs";
 import type { Socket } from "node:net";
-import { lookAtPeer, peerCredentials, peerGroups } from "../../ffi/sockets.ts";
+import {
+  descriptorOf,
+  lookAtPeer,
+  peerCredentials,
+  peerGroups,
+  peerLabel,
+} from "../../ffi/sockets.ts";
 import type { UserIds } from "../api/client.ts";
 import { errorLine } from "../unexpected.ts";
 
@@ -15,6 +21,11 @@ export interface Peer {
   readonly gid: number;
   /** For privileges; undefined when its ids say nothing, as those of the server's own commands. */
   readonly user: UserIds | undefined;
+}
+
+/** As a trusted peer tells it. */
+export interface Named extends Omit<Peer, "user"> {
+  readonly label: string | undefined;
 }
 
 /** What the kernel shows for an id that this user namespace has none for (/proc/sys/kernel/overflowuid). */
@@ -33,20 +44,14 @@ export function peerOf(socket: Socket): Peer | undefined {
   }
 }
 
-/** node:net does not tell it. undefined once the socket is closed. */
-export function descriptorOf(socket: Socket): number | undefined {
-  const handle: unknown = Reflect.get(socket, "_handle");
-  if (typeof handle !== "object" || handle === null || !("fd" in handle)) return undefined;
-  return typeof handle.fd === "number" && handle.fd >= 0 ? handle.fd : undefined;
-}
-
 function userOf(fd: number, { pid, uid, gid }: Omit<Peer, "user">): UserIds | undefined {
   if (!isNumbered("uid", uid)) return undefined;
   // One that has connected and gone may have been a command of ours: nobody can tell any more.
   const confined = lookAtPeer(fd, pid, (it) => (isOwnCommand(it) ? undefined : isConfined(it)));
   if (confined === undefined) return undefined;
-  const gids = new Set([gid, ...peerGroups(fd)]);
-  return { uid, gids: [...gids].filter((id) => isNumbered("gid", id)), confined };
+  const gids = [...new Set([gid, ...peerGroups(fd)])].filter((id) => isNumbered("gid", id));
+  const label = peerLabel(fd);
+  return { uid, gids, confined, ...(label !== undefined && { label }) };
 }
 
 /** Whether an id means one user: in a user namespace, all that are not mapped look alike. */
@@ -70,13 +75,13 @@ export function isOwnCommand(pid: number): boolean {
 }
 
 /**
- * The user that a trusted peer calls on behalf of: it tells the ids, and of the process only the number. What cannot be seen is
+ * The user that a trusted peer calls on behalf of: it tells the ids, the label, and of the process only the number. What cannot be seen is
  * taken for one that has less than its user, and one of the server's own commands for nobody.
  */
-export function userNamed(uid: number, gid: number, pid: number): UserIds | undefined {
+export function userNamed({ uid, gid, pid, label }: Named): UserIds | undefined {
   if (!isNumbered("uid", uid) || (pid > 0 && isOwnCommand(pid))) return undefined;
   const gids = isNumbered("gid", gid) ? [gid] : [];
-  return { uid, gids, confined: isConfined(pid) };
+  return { uid, gids, confined: isConfined(pid), ...(label !== undefined && { label }) };
 }
 
 /** Also where that cannot be seen, as of a process outside of this pid namespace. */

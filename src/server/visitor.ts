@@ -1,8 +1,8 @@
 /** A connection as a guest of the door that it came through. */
 import type { Socket } from "node:net";
 import { isReadable } from "../../ffi/libc.ts";
+import { descriptorOf } from "../../ffi/sockets.ts";
 import type { Guest } from "./idleness.ts";
-import { descriptorOf } from "./peer.ts";
 
 /** What it speaks. */
 export interface Speaking {

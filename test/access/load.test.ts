@@ -59,16 +59,19 @@ const hash = hashOf("t");
 describe("an access file", () => {
   test("in its normal form, and as it may be written", () => {
     const anyone = { who: { kind: "anyone" }, privileges: new Set(["a"]) } as const;
-    expect(loadAccess(written({ grants: { anyone: true, privileges: "a" } }), accounts)).toEqual([
-      anyone,
-    ]);
+    const loaded = (content: object) => loadAccess(written(content), accounts);
+    expect(loaded({ grants: { anyone: true, privileges: "a" } })).toEqual({
+      rules: [anyone],
+      serviceOnly: false,
+    });
+    expect(loaded({ access: "Cynagora-Only" })).toEqual({ rules: [], serviceOnly: true });
     const grants = [
       { info: "panel", token: hash.toUpperCase().replace("SHA", "sha"), privileges: ["a", "b"] },
       { user: "ann", privileges: "*" },
       { user: 1002, privileges: ["b", "*"] },
       { group: "staff", privileges: [] },
     ];
-    expect(loadAccess(written({ $schema: "x", grants }), accounts)).toEqual([
+    expect(loaded({ $schema: "x", grants }).rules).toEqual([
       { who: { kind: "token", hash }, privileges: new Set(["a", "b"]) },
       { who: { kind: "user", uid: 1001 }, privileges: "all" },
       { who: { kind: "user", uid: 1002 }, privileges: "all" },
@@ -95,7 +98,7 @@ describe("an access file", () => {
         }),
       ),
     ).toEqual([
-      "grant: unknown key `grant`; did you mean `grants`? valid keys: $schema, grants",
+      "grant: unknown key `grant`; did you mean `grants`? valid keys: $schema, access, grants",
       "grants[5].token: is not sha256: and 64 hexadecimal digits, as in the second line of spawnbox token",
       "grants[6].privileges: missing key `privileges`: expected a list (what they may use)",
       "grants[7].tokn: unknown key `tokn`; did you mean `token`? valid keys: info, token, user, group, anyone, privileges",
@@ -112,6 +115,9 @@ describe("an access file", () => {
       ": found a list of 0, expected an object (a spawnbox access file)",
     ]);
     expect(problems(written("{}"))[0]).toStartWith("grants: missing key");
+    expect(problems(written({ access: "cynagora" }))).toEqual([
+      'access: found "cynagora", expected one of cynagora-only (cynagora-only: only the permission service (serve --cynagora) gives privileges, to root and the server\'s user too, and grants do nothing)',
+    ]);
     expect(problems("/nowhere/access.json")).toEqual([expect.stringContaining("ENOENT")]);
     expect(problems("/dev/null")).toEqual([": /dev/null is not a regular file"]);
   });
@@ -150,7 +156,6 @@ describe("an access file", () => {
   test("has a JSON Schema, in which a single grant or privilege is no list", () => {
     expect(fileJsonSchema("access", AccessFile)).toMatchObject({
       $id: "urn:spawnbox:access",
-      required: ["grants"],
       properties: { grants: { then: { type: "array" }, else: { type: "object" } } },
     });
   });
@@ -191,6 +196,9 @@ describe("who has what", () => {
       expect(access.of({ user: user(id, [], true) })).toEqual(all(["z"]));
     }
     expect(new Access([], 1000).of({ user: user(1001) })).toEqual(all([]));
+    const anyone = { who: { kind: "anyone" }, privileges: "all" } as const;
+    for (const id of [0, 1000, 1001])
+      expect(new Access([anyone], 1000, true).of({ user: user(id) })).toEqual(all([]));
   });
 
   test("a token is 256 bits, and never the same", () => {

@@ -25,8 +25,13 @@ export interface Who {
 /** An ordinary user that is neither root nor the server's. */
 export const STRANGER: Who = { uid: 4321 };
 
-/** @param grants Of the access file; undefined: there is none */
-export async function wire(config: unknown, user: User, grants?: unknown): Promise<Wire> {
+/** @param grants Of the access file; undefined: there is none. @param more of the command line */
+export async function wire(
+  config: unknown,
+  user: User,
+  grants?: unknown,
+  options: readonly string[] = [],
+): Promise<Wire> {
   const dir = mkdtempSync(join(tmpdir(), "spawnbox-access-"));
   chmodSync(dir, 0o755);
   // The server's user makes its socket there.
@@ -44,7 +49,7 @@ export async function wire(config: unknown, user: User, grants?: unknown): Promi
   };
   if (grants !== undefined) grant(grants);
   const access = ["--access", grants === undefined ? "none" : file];
-  const more = ["--unix", socket, "--unix-mode", "666", ...access];
+  const more = ["--unix", socket, "--unix-mode", "666", ...access, ...options];
   const served = await serve(config, { user, argv: more });
   return {
     ...served,

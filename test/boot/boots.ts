@@ -152,6 +152,16 @@ const PACKAGES: readonly Run[] = [
   },
 ];
 
+/** With a security module that tells who has connected. */
+const LABELS: readonly Run[] = [
+  {
+    name: "boot with labels of SELinux",
+    large: true,
+    kernel: "6.1",
+    append: ["security=selinux", "selinux=1", "enforcing=0", "spawnbox.checks=peer"],
+  },
+];
+
 /** By way of an initramfs, which starts, in the end, the init named here. */
 const starts = (init: string) => `spawnbox.starts=${init}`;
 
@@ -191,7 +201,7 @@ export function boots({ kernel, boot = "", size, checks, suites, native }: Wante
       append: [HOOK, PATIENT, ...word("checks", "suites"), ...word("suites", names)],
     };
   });
-  const others = [...BROKEN, ...HIERARCHIES, ...PACKAGES, ...(native ? INITRAMFS : [])];
+  const others = [...BROKEN, ...HIERARCHIES, ...PACKAGES, ...LABELS, ...(native ? INITRAMFS : [])];
   const runs = [...ofSandbox, ...whole, ...(checks === undefined ? others : [])];
   return runs.filter(
     (run) =>

@@ -17,6 +17,7 @@ import {
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { connect } from "../../src/client.ts";
+import { Cynagora } from "../access/cynagora.ts";
 import { DatagramSocket } from "../server/datagrams.ts";
 import { isAlive, isRoot, until } from "../served.ts";
 
@@ -283,5 +284,28 @@ describe.if(isRoot)("the service takes over", () => {
       expect(new TextDecoder().decode(chunk)).toMatch(/^fourth: box\/say@\d+ stdout: fourth\n$/);
       break;
     }
+  });
+
+  test("the permission service is the unit's: not asked where that fails, and from then on where it does not", async () => {
+    await using service = await new Cynagora(({ user }) => (user === "0" ? "yes" : "no")).listen(
+      place("service"),
+    );
+    writeFileSync(place("only.json"), JSON.stringify({ access: "cynagora-only" }));
+    const argv = ["--access", place("only.json"), "--cynagora", `unix:${place("service")}`];
+    const onload = { uid: "must", action: "api://fifth#tell", args: "no", required: true };
+    const failed = await serveAs(["--config", config("fifth", { onload }), ...argv]);
+    expect(failed.exitCode).toBe(1);
+    expect(await call("first", "monitor/reload")).toBe("success");
+    expect(service.asked).toEqual([]);
+    const { exitCode } = await serveAs(["--config", config("fifth"), ...argv]);
+    expect(exitCode).toBe(0);
+    expect(await call("first", "monitor/reload")).toBe("success");
+    expect(service.asked.map(({ user, permission }) => [user, permission])).toEqual([
+      ["0", "urn:spawnbox:reload"],
+    ]);
+    service.decide = () => "no";
+    service.clear();
+    await until("it is heard", async () => (await call("first", "monitor/reload")) !== "success");
+    expect(await call("first", "fifth/tell")).toBe("fifth");
   });
 });

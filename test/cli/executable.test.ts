@@ -107,6 +107,8 @@ describe("usage", () => {
       ["token", ""],
       ["token", "--privilege", "x"],
       ["serve", "--config", "x", "--access", ""],
+      ["serve", "--config", "x", "--cynagora", "nowhere"],
+      ["check", "x", "--cynagora=tcp:host"],
     ]) {
       const { code, err } = spawnbox(...args);
       expect({ args, code }).toEqual({ args, code: 2 });

@@ -6,6 +6,7 @@ import { frames } from "./frames.ts";
 import { importing } from "./importing.ts";
 import { launcher } from "./launcher.ts";
 import { outputs } from "./output.ts";
+import { records } from "./records.ts";
 import { restRequests } from "./rest.ts";
 import { packets, wsapi } from "./rpc.ts";
 import type { Target } from "./target.ts";
@@ -15,6 +16,7 @@ export const targets: readonly Target[] = [
   packets,
   wsapi,
   importing,
+  records,
   restRequests,
   config,
   argv,

@@ -112,6 +112,9 @@ describe.each(Object.keys(shells) as (keyof typeof shells)[])("%s", (name) => {
       "pages",
     ]);
     expect(offers("serve", "--access", "")).toContain("open");
+    // Its argument may be left out.
+    expect(offers("serve", "--cynagora", "oth")).toContain("other.json");
+    expect(offers("serve", "--cynagora", "--por")).toContain("--port");
   });
 });
 

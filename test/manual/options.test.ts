@@ -24,6 +24,22 @@ describe("a table of options", () => {
     expect(readWithOperands(TABLE, ["a", "--", "--try"])?.positionals).toEqual(["a", "--try"]);
   });
 
+  test("has options whose argument may be left out", () => {
+    const table = { ...TABLE, ask: { argument: "WHERE", omissible: /^unix:/, text: "x" } } as const;
+    const read = (...args: string[]) => {
+      const { values, positionals } = readWithOperands(table, args) ?? {};
+      return [values?.ask, values?.["no-try"], ...(positionals ?? [])];
+    };
+    expect(read("a")).toEqual([undefined, false, "a"]);
+    expect(read("--ask")).toEqual(["", false]);
+    expect(read("--ask", "--no-try")).toEqual(["", true]);
+    expect(read("--ask", "a")).toEqual(["", false, "a"]);
+    expect(read("--ask", "unix:a", "b")).toEqual(["unix:a", false, "b"]);
+    expect(read("--ask=a", "b")).toEqual(["a", false, "b"]);
+    expect(read("--", "--ask")).toEqual([undefined, false, "--ask"]);
+    expect(optionLines(table)).toContain("  --ask [WHERE]    x\n");
+  });
+
   test("is told in lines that a terminal takes", () => {
     const lines = optionLines({ ...TABLE, long: { text: "word ".repeat(60).trim() } }).split("\n");
     expect(lines.slice(0, 3)).toEqual([

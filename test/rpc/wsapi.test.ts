@@ -6,8 +6,9 @@ import { join } from "node:path";
 import type { Granted } from "../../src/api/privileges.ts";
 import { parseServer } from "../../src/config/binder-uri.ts";
 import { startRpc } from "../../src/rpc/server.ts";
-import { encodeMessage, type Message, parseMessage } from "../../src/rpc/wsapi.ts";
+import { encodeMessage } from "../../src/rpc/wsapi.ts";
 import { frame, RawClient, TestRegistry } from "../server/harness.ts";
+import { Importer } from "./ws-importer.ts";
 
 const dir = mkdtempSync(join(tmpdir(), "spawnbox-wsapi-"));
 afterAll(() => rmSync(dir, { recursive: true }));
@@ -19,35 +20,6 @@ class Registry extends TestRegistry {
     request.follows?.("t/follow");
     setTimeout(() => void request.client?.send("t/follow", { n: 1 }), 1);
     return super.call({ ...request, verb: "echo" });
-  }
-}
-
-class Importer {
-  private constructor(readonly raw: RawClient) {}
-
-  static async dial(path: string): Promise<Importer> {
-    const importer = new Importer(await RawClient.open(path));
-    importer.send({ type: "offer", versions: [1] });
-    expect(await importer.next()).toEqual({ type: "set", version: 1 });
-    return importer;
-  }
-
-  send(message: Message, mask = false): void {
-    this.raw.write(frame(encodeMessage(message), { opcode: 2, mask }));
-  }
-
-  async next(): Promise<Message | undefined> {
-    const bytes = await this.raw.payload();
-    return bytes && parseMessage(bytes);
-  }
-
-  async call(verb: string, json: string | null, creds: string | null = null, token = 0) {
-    this.send({ type: "call", callid: 1, verb, session: 0, token, json, creds }, token > 0);
-    return this.next();
-  }
-
-  close(): void {
-    this.raw.socket.destroy();
   }
 }
 
@@ -107,6 +79,9 @@ test("who is named as the caller counts, from peers that may name one", async ()
   expect((await who("63:64:0-NoLabel", 1)).value?.caller).toEqual({
     user: { uid: 0x63, gids: [0x64], confined: true },
     token: "TOK1",
+  });
+  expect((await who("3e8:64:0-App Label\\")).value?.caller).toEqual({
+    user: { uid: 1000, gids: [0x64], confined: true, label: "App Label\\" },
   });
   expect((await who("none")).error).toBe("internal-error");
   expect((await who(null, 2)).error).toBe("invalid-token");

@@ -67,6 +67,8 @@ export class TestRegistry implements Registry {
 
   replace(): void {}
 
+  recheck(): void {}
+
   async endGone(): Promise<void> {}
 
   async close(): Promise<void> {

@@ -8,10 +8,15 @@ export function bashCompletion(commands: readonly Command[]): string {
       `--${name}`,
       ...(short === undefined ? [] : [`-${short}`]),
     ]);
-    const values = options.flatMap(([name, { argument, short, words: known, path }]) => {
+    const values = options.flatMap(([name, option]) => {
+      const { argument, omissible, short, words: known, path } = option;
       if (argument === undefined) return [];
       const pattern = short === undefined ? `--${name}` : `--${name}|-${short}`;
-      return [`        ${pattern}) values="${(known ?? []).join(" ")}" paths=${path ?? "none"} ;;`];
+      const offer = `values="${(known ?? []).join(" ")}" paths=${path ?? "none"}`;
+      // Where it may be left out, another option may follow.
+      return [
+        `        ${pattern}) ${omissible ? `[[ $current == -* ]] || { ${offer}; }` : offer} ;;`,
+      ];
     });
     const { operands } = command.manual;
     return [

@@ -13,8 +13,13 @@ export function fishCompletion(commands: readonly Command[]): string {
     const { name, about, manual } = command;
     lines.push(`complete -c spawnbox -n __fish_use_subcommand -a ${name} -d ${quoted(about)}`);
     const here = `complete -c spawnbox -n ${quoted(`__fish_seen_subcommand_from ${name}`)}`;
-    for (const [long, option] of optionsOf(command, commands))
+    for (const [long, option] of optionsOf(command, commands)) {
       lines.push(`${here} -l ${long}${rest(option)}`);
+      if (!option.omissible || !option.path) continue;
+      // One that may be left out, fish takes for a part of the option only.
+      const behind = `__fish_seen_subcommand_from ${name}; and __fish_prev_arg_in --${long}`;
+      lines.push(`complete -c spawnbox -n ${quoted(behind)} -F`);
+    }
     const { operands } = manual;
     if (operands?.words) lines.push(`${here} -a ${quoted(operands.words.join(" "))}`);
     if (operands?.path) lines.push(`${here} -F`);
@@ -22,10 +27,10 @@ export function fishCompletion(commands: readonly Command[]): string {
   return `${lines.join("\n")}\n`;
 }
 
-function rest({ argument, short, text, words, path }: Option): string {
+function rest({ argument, omissible, short, text, words, path }: Option): string {
   const parts = short === undefined ? [] : [`-s ${short}`];
   // -r wants a value, -x one that is no file.
-  if (argument !== undefined) parts.push(path ? "-r -F" : "-x");
+  if (argument !== undefined && !omissible) parts.push(path ? "-r -F" : "-x");
   if (words) parts.push(`-a ${quoted(words.join(" "))}`);
   parts.push(`-d ${quoted(text)}`);
   return ` ${parts.join(" ")}`;

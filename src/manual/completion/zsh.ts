@@ -37,8 +37,11 @@ fi
 `;
 }
 
-function spec(name: string, { argument, short, repeatable, text, words, path }: Option): string {
-  const value = argument === undefined ? "" : `:${colons(argument)}:${actionOf({ words, path })}`;
+function spec(name: string, option: Option): string {
+  const { argument, omissible, short, repeatable, text, words, path } = option;
+  const colon = omissible ? "::" : ":";
+  const value =
+    argument === undefined ? "" : `${colon}${colons(argument)}:${actionOf({ words, path })}`;
   const about = `[${text.replaceAll(/[[\]\\]/g, "\\$&")}]${value}`;
   const equals = argument === undefined ? "" : "=";
   if (short !== undefined) {

@@ -5,6 +5,7 @@ import { say, uptime } from "./check.ts";
 import { bootedEarly, cmdline, earlyChecks, passedOverChecks } from "./early.ts";
 import { labelChecks } from "./label.ts";
 import { packageChecks } from "./packages.ts";
+import { peerChecks } from "./peer.ts";
 import { placeChecks } from "./places.ts";
 import { replyTimes } from "./replies.ts";
 import { endBy, sampleChecks } from "./samples.ts";
@@ -35,6 +36,7 @@ const GROUPS: Readonly<Record<string, () => Promise<void>>> = {
       await placeChecks(({ properties }) => properties.length === 0, `, control groups ${named}`);
   },
   packages: async () => (word("checks") === "packages" ? packageChecks() : undefined),
+  peer: async () => (word("checks") === "peer" ? peerChecks() : undefined),
   steps: stepChecks,
   vpn: async () => (bootedEarly ? vpnChecks() : undefined),
   samples: sampleChecks,

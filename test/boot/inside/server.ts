@@ -40,13 +40,19 @@ export interface Ran {
   stderr?: string[];
 }
 
-export async function serve(config: unknown, starter: Starter): Promise<Server> {
+/** @param argv more of the command line */
+export async function serve(
+  config: unknown,
+  starter: Starter,
+  argv: readonly string[] = [],
+): Promise<Server> {
   const dir = mkdtempSync("/run/try-");
   const file = join(dir, "config.json");
   writeFileSync(file, JSON.stringify(config));
   const how = starter === "unit" ? unit("Delegate=yes") : IN_ROOT_GROUP;
   const began = performance.now();
-  const command = [...how, "/usr/bin/spawnbox", "serve", "--config", file, "--port", "0"];
+  const serving = ["serve", "--config", file, "--port", "0", ...argv];
+  const command = [...how, "/usr/bin/spawnbox", ...serving];
   const child = Bun.spawn(command, { stdio: ["ignore", "pipe", "pipe"] });
   const errors = child.stderr.text();
   const url = await place(child.stdout);
