@@ -1,0 +1,48 @@
+/** What is spoiled, and which suites are to notice. */
+
+export interface Room {
+  /** Patterns of files from the root of the project. */
+  readonly code: readonly string[];
+  /** Suites, files or folders, in the order they are asked: those of one entry run together. The first that fails is enough. */
+  readonly suites: readonly (readonly string[])[];
+  /** Its suites run the executable, which is built for each mistake. */
+  readonly built?: true;
+}
+
+const LAUNCHES = [
+  "test/launch/launcher.test.ts",
+  "test/launch/steps.test.ts",
+  "test/sandbox/features.test.ts",
+  "test/sandbox/contract.test.ts",
+  "test/sandbox/launcher.test.ts",
+  "test/sandbox/ends.test.ts",
+];
+
+export const rooms: Readonly<Record<string, Room>> = {
+  plan: { code: ["src/plan/*.ts"], suites: [["test/plan"]] },
+  config: { code: ["src/config/**/*.ts"], suites: [["test/config"], ["test/plan"]] },
+  encoders: { code: ["src/encoders/*.ts"], suites: [["test/encoders"]] },
+  access: {
+    code: ["src/access/*.ts"],
+    suites: [["test/access/load.test.ts", "test/access/reload.test.ts"], ["test/access"]],
+  },
+  api: { code: ["src/api/*.ts"], suites: [["test/api"], ["test/server"]] },
+  server: { code: ["src/server/**/*.ts"], suites: [["test/server"]] },
+  rpc: { code: ["src/rpc/*.ts"], suites: [["test/rpc"]], built: true },
+  launch: {
+    code: ["src/launch/**/*.ts"],
+    suites: [["test/launch"], LAUNCHES, ["test/sandbox/pool.test.ts"]],
+    built: true,
+  },
+  install: {
+    code: ["src/install/*.ts", "src/cli/install.ts"],
+    suites: [["test/install"], ["test/cli/install.test.ts"]],
+    built: true,
+  },
+  launcher: {
+    // init.c is tried where it boots a machine.
+    code: ["ffi/launcher/!(init).c"],
+    suites: [LAUNCHES.slice(0, 2), LAUNCHES.slice(2), ["test/sandbox/submounts.test.ts"]],
+    built: true,
+  },
+};
