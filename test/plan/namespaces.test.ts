@@ -7,7 +7,7 @@ import { compiled, planOf, refused } from "./compiling.ts";
 const acls = { user: "pilot" };
 const policyOf = (namespace: object, machine: Partial<Machine> = board) =>
   planOf(compiled({ acls, namespace }, machine)).policy;
-const ownOf = (shares: object, machine?: Partial<Machine>) =>
+const ownOf = (shares: object, machine?: Partial<Machine>): string[] =>
   [...policyOf({ shares }, machine).namespaces].toSorted();
 const told = (namespace: object, machine: Partial<Machine> = board) =>
   compiled({ namespace, ...(machine.privileged && { acls }) }, machine)
