@@ -139,6 +139,8 @@ async function judge(
 
 console.log(`mutate: --seed ${seed}, ${seconds} s for ${chosen.length} room(s)`);
 using copy = copyOfProject();
+const types = await checkTypes(copy.path);
+if (types.verdict !== "passed") throw new Error(`first mend the types:\n${types.said}`);
 let isBroken = false;
 const lines: string[] = [];
 for (const name of chosen) {
