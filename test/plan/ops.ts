@@ -1,5 +1,12 @@
 /** What the launcher is told to do, as a test can read it: the inverse of src/plan/encode.ts, by ffi/launcher/layout.ts. */
-import { HEADER_SIZE, OP, OP_HEADER_SIZE, type OpName } from "../../ffi/launcher/layout.ts";
+import {
+  HEADER_SIZE,
+  MAGIC,
+  OP,
+  OP_HEADER_SIZE,
+  type OpName,
+  VERSION,
+} from "../../ffi/launcher/layout.ts";
 
 export interface DecodedOp {
   readonly name: OpName;
@@ -50,3 +57,33 @@ export const written = (blob: Uint8Array): string[] =>
       : strings.map((text) => JSON.stringify(text));
     return [name, ...numbers, ...texts].join(" ");
   });
+
+/** An op as a test writes it: its name, its numbers, and its strings or bytes. */
+export type WrittenOp = readonly [OpName, ...(number | bigint | string | Uint8Array)[]];
+
+/** A plan that no policy makes: only what a test wants of the launcher. `flags`: CLONE_NEW… of clone(2). */
+export function assembled(ops: readonly WrittenOp[], flags = 0): Uint8Array {
+  const blobs = ops.map(([name, ...rest]) => {
+    const numbers = rest.filter((one) => typeof one === "number" || typeof one === "bigint");
+    const data = Buffer.concat(
+      rest.flatMap((one) => {
+        if (typeof one === "string") return [Buffer.from(`${one}\0`)];
+        return one instanceof Uint8Array ? [one] : [];
+      }),
+    );
+    const size = Math.ceil((OP_HEADER_SIZE + numbers.length * 8 + data.length) / 8) * 8;
+    const blob = Buffer.alloc(size);
+    [OP[name], size, numbers.length, data.length].forEach((word, i) =>
+      blob.writeUInt32LE(word, i * 4),
+    );
+    numbers.forEach((one, i) =>
+      blob.writeBigUInt64LE(BigInt.asUintN(64, BigInt(one)), OP_HEADER_SIZE + i * 8),
+    );
+    data.copy(blob, OP_HEADER_SIZE + numbers.length * 8);
+    return blob;
+  });
+  const size = HEADER_SIZE + blobs.reduce((sum, { length }) => sum + length, 0);
+  const header = Buffer.alloc(HEADER_SIZE);
+  [MAGIC, VERSION, size, flags].forEach((word, i) => header.writeUInt32LE(word >>> 0, i * 4));
+  return Buffer.concat([header, ...blobs]);
+}
