@@ -54,6 +54,10 @@ export interface Told {
   readonly error: number;
   /** As waitpid(2) has it. */
   readonly status: number;
+  /** The call that ended the command, by its number. */
+  readonly op: number;
+  /** How often calls were denied or logged. */
+  readonly counts: readonly (readonly [call: number, count: number])[];
 }
 
 export interface Launched {
@@ -74,6 +78,14 @@ function told(record: Buffer): Told {
     kind,
     ...(kind === "FAILED" && { failure: `${name} ${what}`.trim() }),
     ...{ pid: word(RECORD_AT.pid), error: word(RECORD_AT.error), status: word(RECORD_AT.status) },
+    op: word(RECORD_AT.op),
+    counts:
+      kind === "DENIED" || kind === "LOGGED"
+        ? Array.from({ length: word(RECORD_AT.op) }, (_, i) => {
+            const at = RECORD_AT.what + i * 8;
+            return [word(at), word(at + 4)] as const;
+          })
+        : [],
   };
 }
 

@@ -9,14 +9,12 @@ export interface Room {
   readonly built?: true;
 }
 
-const LAUNCHES = [
-  "test/launch/launcher.test.ts",
-  "test/launch/steps.test.ts",
-  "test/sandbox/features.test.ts",
-  "test/sandbox/contract.test.ts",
-  "test/sandbox/launcher.test.ts",
-  "test/sandbox/ends.test.ts",
-];
+/** The launcher driven directly: each op, the answers to calls that are told, and the surroundings. */
+const DIRECT = ["steps", "verdicts", "launcher"].map((name) => `test/launch/${name}.test.ts`);
+/** What is launched by the server. */
+const LAUNCHES = ["features", "contract", "told", "landlock", "starting", "launcher", "ends"].map(
+  (name) => `test/sandbox/${name}.test.ts`,
+);
 
 export const rooms: Readonly<Record<string, Room>> = {
   plan: { code: ["src/plan/*.ts"], suites: [["test/plan"]] },
@@ -42,7 +40,7 @@ export const rooms: Readonly<Record<string, Room>> = {
   launcher: {
     // init.c is tried where it boots a machine.
     code: ["ffi/launcher/!(init).c"],
-    suites: [LAUNCHES.slice(0, 2), LAUNCHES.slice(2), ["test/sandbox/submounts.test.ts"]],
+    suites: [DIRECT, ["test/sandbox/submounts.test.ts", "test/sandbox/pty.test.ts"], LAUNCHES],
     built: true,
   },
 };
