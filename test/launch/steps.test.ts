@@ -397,9 +397,10 @@ describe.skipIf(!isRoot)("a new root", () => {
       options,
     );
     expect(remade.split(",")).toContain("ro");
+    mkdirSync(join(dir, "again"));
     const again = await inside(
-      [PROC, ["BIND", 0, 0, "/usr", "/m"], ["REBIND", 9, "/m/share"]],
-      `grep ' /m/share ' /proc/self/mountinfo | cut -d' ' -f6; [ -w /m ] && echo writable`,
+      [PROC, ["BIND", 0, 0, dir, "/m"], ["REBIND", 9, "/m/again"]],
+      `grep ' /m/again ' /proc/self/mountinfo | cut -d' ' -f6; [ -w /m ] && echo writable`,
     );
     expect(again[0]).toContain("ro");
     expect(again[0]).toContain("noexec");
