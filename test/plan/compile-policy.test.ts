@@ -296,6 +296,15 @@ describe("Landlock", () => {
     });
   });
 
+  test("leads where a link of the sandbox's own does, also for who does not see whose that is", () => {
+    const mounts = [{ target: "/bin" }, { target: "/b", source: "bin", mode: "symlink" }];
+    const sandbox = { namespace: { mounts }, landlock: { exec: ["/b"] } };
+    const paths = (machine: Partial<Machine>, who: object) =>
+      policyOf({ acls: who, ...sandbox }, machine).landlock?.paths;
+    expect(paths(ordinary, {})).toEqual([["/bin", expect.anything()]] as never);
+    expect(paths(board, acls)).toEqual([["/bin", expect.anything(), "/b"]] as never);
+  });
+
   test("tells what is not there, and what a wider rule opens all the same", () => {
     expect(
       told({ landlock: { exec: ["/bin"], rw: ["/srv"], ro: ["/srv/data", "/srvx"] } }),
