@@ -19,8 +19,9 @@ import { copyOfProject } from "./tree.ts";
 const names = Object.keys(rooms);
 const help = `usage: npm run mutate [-- OPTIONS]
 
-  --room NAME   one of ${names.join(", ")} (default: each)
-  --seconds N   for all rooms together (default 180)
+  --room NAME   one of ${names.join(", ")}
+                (default: one a minute, chosen by the seed)
+  --seconds N   of making mistakes (default 180); what the suites take without any comes on top
   --seed S      the same seed makes the same mistakes in the same order (default: the day)
   --file TEXT   only in files whose path has that in it
   --rule TEXT   only by rules whose name has that in it
@@ -76,14 +77,15 @@ const guardOf = (took: number): number => took * 5 + 20;
 function asked(room: Room, { file }: Mistake): string[][] {
   const name = `${basename(file).replace(/\.\w+$/, "")}.test.ts`;
   const folders = room.suites.flat().filter((suite) => !suite.endsWith(".ts"));
-  return [
-    folders.map((folder) => `${folder}/${name}`),
-    ...room.suites.map((suites) => [...suites]),
+  const best = [
+    ...folders.map((folder) => `${folder}/${name}`),
+    ...(room.best?.[basename(file)] ?? []),
   ];
+  return [best, ...room.suites.map((suites) => [...suites])];
 }
 
 /** @throws Error where the suites fail without any mistake */
-async function score(room: Room, tree: string, end: number): Promise<Score> {
+async function score(room: Room, tree: string, time: number): Promise<Score> {
   if (room.built) await built(tree);
   let guard = 0;
   for (const suites of room.suites) {
@@ -100,6 +102,7 @@ async function score(room: Room, tree: string, end: number): Promise<Score> {
   const isListed = (mistake: Mistake) =>
     equivalents.some((one) => one.file === mistake.file && one.change === changeOf(mistake));
   const counts = { noticed: 0, unnoticed: 0, uncounted: 0, listed: 0 };
+  const end = performance.now() + time;
   for (const mistake of shuffled(known, seed)) {
     if (performance.now() > end) break;
     if (isListed(mistake)) {
@@ -148,8 +151,8 @@ for (const name of chosen) {
   if (!room) continue;
   console.log(`\n${name}: not noticed:`);
   try {
-    const end = performance.now() + (seconds / chosen.length) * 1000;
-    const { noticed, unnoticed, uncounted, listed } = await score(room, copy.path, end);
+    const time = (seconds / chosen.length) * 1000;
+    const { noticed, unnoticed, uncounted, listed } = await score(room, copy.path, time);
     const counted = noticed + unnoticed;
     const percent = counted === 0 ? "-" : `${Math.round((noticed / counted) * 100)} %`;
     lines.push(

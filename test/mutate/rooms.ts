@@ -5,6 +5,8 @@ export interface Room {
   readonly code: readonly string[];
   /** Suites, files or folders, in the order they are asked: those of one entry run together. The first that fails is enough. */
   readonly suites: readonly (readonly string[])[];
+  /** By name of a file: suites that are asked about it alone, first. */
+  readonly best?: Readonly<Record<string, readonly string[]>>;
   /** Its suites run the executable, which is built for each mistake. */
   readonly built?: true;
 }
@@ -40,7 +42,16 @@ export const rooms: Readonly<Record<string, Room>> = {
   launcher: {
     // init.c is tried where it boots a machine.
     code: ["ffi/launcher/!(init).c"],
-    suites: [DIRECT, ["test/sandbox/submounts.test.ts", "test/sandbox/pty.test.ts"], LAUNCHES],
+    suites: [DIRECT, LAUNCHES],
+    best: {
+      "submounts.c": ["test/sandbox/submounts.test.ts"],
+      "terminal.c": ["test/sandbox/pty.test.ts"],
+      "relay.c": ["test/sandbox/pty.test.ts"],
+      "wait.c": ["test/sandbox/pool.test.ts"],
+      "standing.c": ["test/sandbox/pool.test.ts"],
+      "follow.c": ["test/sandbox/live.test.ts", "test/sandbox/attack-swaps.test.ts"],
+      "keyring.c": ["test/sandbox/attack-inherit.test.ts"],
+    },
     built: true,
   },
 };
