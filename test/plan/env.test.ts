@@ -1,6 +1,6 @@
 /** The environment of a command: of the server's what is not its own, who it runs as, then what the config says, in order. */
 import { describe, expect, test } from "bun:test";
-import { KEPT_BACK, OF_ITS_USER } from "../../src/plan/server-variables.ts";
+import { inherited, KEPT_BACK, keptBack, OF_ITS_USER } from "../../src/plan/server-variables.ts";
 import { board, ordinary } from "./board.ts";
 import { compiled, planOf, refused } from "./compiling.ts";
 
@@ -178,4 +178,19 @@ test("refuses a NUL byte in a value", () => {
   expect(refused({ acls: { user: "pilot" }, envs: { name: "B", value: "$A" } }, nul)).toEqual([
     "sandboxes[0].envs: the value of B contains a NUL byte",
   ]);
+});
+
+test("who is started by the server as itself has all of its user's", () => {
+  const env = { PATH: "/p", SSH_AUTH_SOCK: "s", LD_PRELOAD: "x", NONE: undefined };
+  expect({ ...inherited(env) }).toEqual({ PATH: "/p", SSH_AUTH_SOCK: "s" });
+  expect({ ...inherited(env, true) }).toEqual({ PATH: "/p" });
+  expect(keptBack(env)).toEqual(["LD_PRELOAD", "NONE"]);
+  expect(keptBack(env, true)).toEqual(["LD_PRELOAD", "NONE", "SSH_AUTH_SOCK"]);
+});
+
+test("no variable of another language or tool is forgotten", () => {
+  const names = KEPT_BACK.flatMap((one) => one.names.split(" "));
+  const some =
+    "AFB_SPAWN_CONFIG JSC_* MIMALLOC_* NODE_CHANNEL_* WATCHDOG_* CREDENTIALS_DIRECTORY SUDO_* npm_* GCONV_PATH LOCPATH MALLOC_TRACE ENV BASH_FUNC_* SHELLOPTS IFS PS4 ZDOTDIR PYTHONHOME PYTHONSTARTUP PERLLIB RUBYLIB NODE_PATH _JAVA_OPTIONS DOTNET_STARTUP_HOOKS LUA_INIT* PHPRC R_PROFILE* R_LIBS* TCLLIBPATH ERL_FLAGS AWKPATH LESSOPEN VIMINIT GIT_CONFIG* GIT_SSH_COMMAND GIT_DIR OPENSSL_CONF SSLKEYLOGFILE";
+  expect(some.split(" ").filter((name) => !names.includes(name))).toEqual([]);
 });
