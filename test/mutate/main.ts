@@ -6,7 +6,7 @@
  * TypeScript that no suite notices but the type check refuses. What equivalent.json lists is left out.
  */
 import { readFileSync, writeFileSync } from "node:fs";
-import { basename, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { parseArgs } from "node:util";
 import { commandLine, UsageError } from "../../src/command-line/usage.ts";
 import { mistakesOf } from "./catalogue.ts";
@@ -76,9 +76,11 @@ const guardOf = (took: number): number => took * 5 + 20;
 /** Suites in the order that they are asked: what is named after the file knows it best. */
 function asked(room: Room, { file }: Mistake): string[][] {
   const name = `${basename(file).replace(/\.\w+$/, "")}.test.ts`;
-  const folders = room.suites.flat().filter((suite) => !suite.endsWith(".ts"));
+  const folders = room.suites
+    .flat()
+    .map((suite) => (suite.endsWith(".ts") ? dirname(suite) : suite));
   const best = [
-    ...folders.map((folder) => `${folder}/${name}`),
+    ...new Set(folders.map((folder) => `${folder}/${name}`)),
     ...(room.best?.[basename(file)] ?? []),
   ];
   return [best, ...room.suites.map((suites) => [...suites])];

@@ -3,7 +3,7 @@
 export interface Room {
   /** Patterns of files from the root of the project. */
   readonly code: readonly string[];
-  /** Suites, files or folders, in the order they are asked: those of one entry run together. The first that fails is enough. */
+  /** Suites, folders or patterns of files, in the order they are asked: those of one entry run together. The first that fails is enough. */
   readonly suites: readonly (readonly string[])[];
   /** By name of a file: suites that are asked about it alone, first. */
   readonly best?: Readonly<Record<string, readonly string[]>>;
@@ -24,10 +24,20 @@ export const rooms: Readonly<Record<string, Room>> = {
   encoders: { code: ["src/encoders/*.ts"], suites: [["test/encoders"]] },
   access: {
     code: ["src/access/*.ts"],
-    suites: [["test/access/load.test.ts", "test/access/reload.test.ts"], ["test/access"]],
+    suites: [["test/access/load.test.ts"], ["test/server/peer.test.ts"], ["test/access"]],
+    built: true,
   },
-  api: { code: ["src/api/*.ts"], suites: [["test/api"], ["test/server"]] },
-  server: { code: ["src/server/**/*.ts"], suites: [["test/server"]] },
+  api: { code: ["src/api/*.ts"], suites: [["test/api/!(served).test.ts"]] },
+  server: {
+    code: ["src/server/**/*.ts"],
+    // Without those that serve for real, or for long.
+    suites: [
+      [
+        "test/server/!(greedy|faithful*|gigabyte|hostile|exhausted|operator|load|pressure).test.ts",
+        "test/server/http",
+      ],
+    ],
+  },
   rpc: { code: ["src/rpc/*.ts"], suites: [["test/rpc"]], built: true },
   launch: {
     code: ["src/launch/**/*.ts"],

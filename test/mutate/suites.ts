@@ -56,7 +56,10 @@ export async function runSuites(
   suites: readonly string[],
   guard: number,
 ): Promise<Ran> {
-  const files = suites.filter((suite) => existsSync(join(tree, suite))).map((name) => `./${name}`);
+  const found = suites.flatMap((suite) =>
+    suite.includes("*") ? [...new Bun.Glob(suite).scanSync({ cwd: tree })].toSorted() : [suite],
+  );
+  const files = found.filter((name) => existsSync(join(tree, name))).map((name) => `./${name}`);
   if (files.length === 0) return { verdict: "passed", took: 0, said: "" };
   const how = ["--bail", "--timeout", "30000", "--only-failures"];
   return run([process.execPath, "test", ...how, ...files], tree, guard);
