@@ -1,6 +1,6 @@
 /** Who a caller at a unix socket is: a user, one with less than its user, or nobody, as the server's own commands. */
 import { describe, expect, test } from "bun:test";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, statSync } from "node:fs";
 import { createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -124,6 +124,47 @@ server.listen(path, () => Bun.connect({ unix: path, socket: { data() {} } }));`;
     },
   );
 });
+
+test.skipIf(!isRoot)(
+  "a connection of somebody whom the server's user namespace does not know is nobody's",
+  async () => {
+    const code = `
+import { chmodSync } from "node:fs";
+import { createServer } from "node:net";
+import { peerOf } from "${join(import.meta.dir, "../../src/server/peer.ts")}";
+const path = process.argv.at(-1);
+let left = 2;
+const server = createServer((socket) => {
+  const { uid, user } = peerOf(socket) ?? {};
+  console.log(JSON.stringify([uid, user?.uid ?? null]));
+  socket.end();
+  if (--left === 0) process.exit();
+});
+server.listen(path, () => { chmodSync(path, 0o777); console.log("ready"); });`;
+    const dir = mkdtempSync(join(tmpdir(), "spawnbox-peer-"));
+    Bun.spawnSync(["chmod", "755", dir]);
+    try {
+      const path = join(dir, "s");
+      const inside = ["unshare", "--user", "--map-root-user", process.execPath, "-e", code, path];
+      const server = Bun.spawn(inside, { stdout: "pipe" });
+      await until(
+        "it listens",
+        () => (statSync(path, { throwIfNoEntry: false })?.mode ?? 0) % 8 === 7,
+      );
+      for (const uid of ["0", "12345"]) {
+        const as = ["setpriv", `--reuid=${uid}`, `--regid=${uid}`, "--clear-groups"];
+        await Bun.spawn([...as, "/usr/bin/python3", "-ISc", CONNECT, path]).exited;
+      }
+      const lines = (await server.stdout.text()).trim().split("\n").slice(1);
+      expect(lines.map((line) => JSON.parse(line) as unknown)).toEqual([
+        [0, 0],
+        [65534, null],
+      ]);
+    } finally {
+      rmSync(dir, { recursive: true });
+    }
+  },
+);
 
 describe("a user who is named", () => {
   test("is that user, with that group", () => {
