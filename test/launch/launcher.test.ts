@@ -1,6 +1,6 @@
 /** What a command has of the process that launched it, and how its tree ends: the launcher driven directly. */
-import { describe, expect, test } from "bun:test";
-import { existsSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { afterEach, describe, expect, test } from "bun:test";
+import { existsSync, mkdirSync, readdirSync, rmdirSync, readFileSync, readlinkSync } from "node:fs";
 import { GROUP } from "../../ffi/launcher/layout.ts";
 import { isAlive, isRoot, until } from "../served.ts";
 import type { WrittenOp } from "../plan/ops.ts";
@@ -283,6 +283,101 @@ if not child: os.wait()
     ]);
   });
 });
+
+test("the sweep ends a group at once: no generation outlives the one before it", async () => {
+  // Each hears of the death of its parent, if it is not dead itself by then.
+  const chain = `
+import ctypes, os, signal, sys, time
+signal.signal(signal.SIGUSR1, lambda *_: os.write(2, b"x"))
+for i in range(12):
+    if i > 0: ctypes.CDLL(None).prctl(1, signal.SIGUSR1)
+    if os.fork() > 0: break
+else:
+    os.execv("/bin/sleep", ["sleep", "1000"])
+while True: time.sleep(100)
+`;
+  const { stderr, records } = await launch(NOTHING, {
+    argv: python(chain),
+    meanwhile: async ({ supervisor, hangUp }) => {
+      const isWhole = () => belowOf(supervisor).some((pid) => nameOf(pid) === "sleep");
+      await until("the chain has its end", isWhole);
+      hangUp();
+    },
+  });
+  expect(records).toMatchObject([{ kind: "STARTED" }, killed(9)]);
+  expect(stderr).toBe("");
+});
+
+/** Of cgroup v2, where that is mounted and may be written. */
+const hierarchy = / \/ (\/\S+) .* - cgroup2 /.exec(
+  readFileSync("/proc/self/mountinfo", "utf8"),
+)?.[1];
+const canMakeGroups = isRoot && hierarchy !== undefined && isWritable(hierarchy);
+describe.skipIf(!canMakeGroups)("in a control group of its own", () => {
+  const group = `${hierarchy}/spawnbox-direct-${process.pid}`;
+  const before = `
+os.mkdir("${group}")
+fd = os.open("${group}", os.O_RDONLY | os.O_DIRECTORY)
+while fd <= 9: fd = os.dup(fd)
+os.dup2(fd, 6, True)
+other = os.open("/etc/passwd", os.O_RDONLY)
+for to in (7, 8, 9): os.dup2(other, to, True)`;
+  afterEach(() => existsSync(group) && rmdirSync(group));
+
+  test.each([
+    ["where the plan demands one", [["CGROUP"], ["UMASK", 0]]],
+    ["where there is one", [["UMASK", 0]]],
+  ] as [string, WrittenOp[]][])(
+    "%s: from its start, and without the group's descriptor",
+    async (_, ops) => {
+      const script = `import os; print(open("/proc/self/cgroup").read().strip().split("::")[-1]); print([fd for fd in range(64) if os.path.exists(f"/proc/self/fd/{fd}") and os.readlink(f"/proc/self/fd/{fd}").startswith("/") and fd > 2])`;
+      const { stdout, records } = await launch(ops, { before, argv: python(script) });
+      expect(records).toMatchObject([{ kind: "STARTED" }, exited(0)]);
+      const [place, fds] = stdout.trim().split("\n");
+      expect([place?.split("/").at(-1), fds]).toEqual([group.split("/").at(-1), "[]"]);
+    },
+  );
+  test("all of it ends at once, whoever has moved where", async () => {
+    const script = `trap '' TERM; (setsid sh -c 'sleep 1000 & sleep 1000' &) ; sleep 1000`;
+    await launch([["CGROUP"], ["UMASK", 0]], {
+      ...{ before, argv: sh(script) },
+      meanwhile: async ({ hangUp }) => {
+        await until("all have started", () => membersOf(group).length >= 4);
+        hangUp();
+      },
+    });
+    expect(membersOf(group)).toEqual([]);
+  });
+  test("that is none is a failure", async () => {
+    const none = before.replace(
+      `fd = os.open("${group}", os.O_RDONLY | os.O_DIRECTORY)`,
+      'fd = os.open("/usr", os.O_RDONLY)',
+    );
+    const { records } = await launch([["CGROUP"], ["UMASK", 0]], { before: none });
+    expect(records).toMatchObject([{ kind: "FAILED", failure: "CLONE", error: 9 }]);
+    const missing = await launch([["CGROUP"], ["UMASK", 0]]);
+    expect(missing.records).toMatchObject([
+      { kind: "FAILED", failure: "CLONE close-on-exec", error: 9 },
+    ]);
+  });
+});
+
+const membersOf = (group: string): string[] =>
+  readFileSync(`${group}/cgroup.procs`, "utf8")
+    .split("\n")
+    .filter((pid) => pid !== "");
+
+function isWritable(dir: string): boolean {
+  const probe = `${dir}/spawnbox-probe-${process.pid}`;
+  try {
+    mkdirSync(probe);
+    rmdirSync(probe);
+    return true;
+  } catch (error) {
+    if (!(error instanceof Error && "code" in error)) throw error;
+    return false;
+  }
+}
 
 test("who launches is not killed by what does not become its child", async () => {
   // The sweep meets numbers of other processes where the kernel lists no children.
