@@ -1,6 +1,14 @@
 /** What a command has of the process that launched it, and how its tree ends: the launcher driven directly. */
 import { afterEach, describe, expect, test } from "bun:test";
-import { existsSync, mkdirSync, readdirSync, rmdirSync, readFileSync, readlinkSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  rmdirSync,
+  readFileSync,
+  readlinkSync,
+  statSync,
+} from "node:fs";
 import { GROUP } from "../../ffi/launcher/layout.ts";
 import { isAlive, isRoot, until } from "../served.ts";
 import type { WrittenOp } from "../plan/ops.ts";
@@ -429,6 +437,35 @@ for to in (6, 7, 100, 255): os.dup2(fd, to, True)`;
       CapAmb: NONE,
       NoNewPrivs: "1",
     });
+  },
+);
+
+test.skipIf(!isRoot)(
+  "of an ordinary user's command, neither supervisor nor init can be debugged by that user",
+  async () => {
+    const maps: WrittenOp[] = [
+      ["UID_MAP", "65534 65534 1\n"],
+      ["GID_MAP", 1, "65534 65534 1\n"],
+      ["FORK"],
+      ["UMASK", 0],
+    ];
+    // Of what cannot be debugged, root owns the files in /proc: proc(5).
+    const ownerOf = (pid: number) => statSync(`/proc/${pid}/environ`).uid;
+    let owners: number[] = [];
+    await launch(maps, {
+      ...{ flags: NEW.user | NEW.pid, uid: 65534, argv: ["/bin/sleep", "1000"] },
+      meanwhile: async ({ supervisor, pid, hangUp }) => {
+        const [main = 0] = childrenOf(supervisor);
+        const look = () => (owners = [supervisor, main, pid].map(ownerOf));
+        await until(
+          "the init waits",
+          () => readdirSync(`/proc/${main}/fd`).length === 1 && nameOf(pid) === "sleep",
+        );
+        look();
+        hangUp();
+      },
+    });
+    expect(owners).toEqual([0, 0, 65534]);
   },
 );
 

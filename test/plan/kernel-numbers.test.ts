@@ -4,6 +4,7 @@
  */
 import { describe, expect, test } from "bun:test";
 import { ARCHITECTURES } from "../../ffi/libseccomp.ts";
+import { Seccomp } from "../../src/config/sandbox-schema.ts";
 import { withMultiplexers } from "../../src/plan/abi.ts";
 import { encode, type Instruction, validateProgram } from "../../src/plan/bpf.ts";
 import {
@@ -179,6 +180,13 @@ describe("actions", () => {
   ])("%s is none", (text, message) => {
     expect(() => parseAction(text)).toThrow(message);
   });
+});
+
+test("editors offer each action that there is, and no other", () => {
+  const { words } = (Seccomp.properties.default as unknown as { like: { words: string[] } }).like;
+  const named = Object.keys(ACTIONS).map((name) => `SCMP_ACT_${name}`);
+  expect(words.toSorted()).toEqual([...named, "SCMP_ACT_ERRNO(EPERM)"].toSorted());
+  for (const word of words) parseAction(word);
 });
 
 describe("instructions that the kernel takes in a filter", () => {
