@@ -13,7 +13,7 @@ import { mistakesOf } from "./catalogue.ts";
 import { equivalents } from "./equivalent.ts";
 import { change, made, type Mistake, shuffled } from "./mistake.ts";
 import { type Room, rooms } from "./rooms.ts";
-import { build, checkTypes, runSuites } from "./suites.ts";
+import { build, checkTypes, runSuites, type Verdict } from "./suites.ts";
 import { copyOfProject } from "./tree.ts";
 
 const names = Object.keys(rooms);
@@ -147,6 +147,8 @@ async function built(tree: string): Promise<void> {
   if (verdict !== "passed") throw new Error(`the copy cannot be built:\n${said}`);
 }
 
+const NOTICED: readonly Verdict[] = ["failed", "hangs"];
+
 async function judge(
   room: Room,
   mistake: Mistake,
@@ -156,7 +158,7 @@ async function judge(
   const isC = mistake.file.endsWith(".c");
   if (room.built && (await build(tree)).verdict !== "passed") return isC ? "uncounted" : "noticed";
   for (const suites of asked(room, mistake))
-    if ((await runSuites(tree, suites, guard)).verdict !== "passed") return "noticed";
+    if (NOTICED.includes((await runSuites(tree, suites, guard)).verdict)) return "noticed";
   return isC || (await checkTypes(tree)).verdict === "passed" ? "unnoticed" : "uncounted";
 }
 
