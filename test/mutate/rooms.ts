@@ -49,6 +49,14 @@ export const rooms: Readonly<Record<string, Room>> = {
     suites: [["test/install"], ["test/cli/install.test.ts"]],
     built: true,
   },
+  plugins: { code: ["src/plugins/*.ts"], suites: [["test/plugins/!(served).test.ts"]] },
+  ffi: {
+    code: ["ffi/*.ts"],
+    suites: [
+      ["test/plan", "test/server/{pages,unix,peer,peer-name,beneath}.test.ts"],
+      ["test/launch"],
+    ],
+  },
   launcher: {
     // init.c is tried where it boots a machine.
     code: ["ffi/launcher/!(init).c"],

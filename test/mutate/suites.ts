@@ -57,7 +57,7 @@ export async function runSuites(
   guard: number,
 ): Promise<Ran> {
   const found = suites.flatMap((suite) =>
-    /[*!]/.test(suite) ? [...new Bun.Glob(suite).scanSync({ cwd: tree })].toSorted() : [suite],
+    /[*!{]/.test(suite) ? [...new Bun.Glob(suite).scanSync({ cwd: tree })].toSorted() : [suite],
   );
   const files = found.filter((name) => existsSync(join(tree, name))).map((name) => `./${name}`);
   if (files.length === 0) return { verdict: "none", took: 0, said: "" };
