@@ -56,6 +56,10 @@ export interface Told {
   readonly status: number;
   /** The call that ended the command, by its number. */
   readonly op: number;
+  /** KiB, and µs of processor time. */
+  readonly maxrss: number;
+  readonly user: number;
+  readonly system: number;
   /** How often calls were denied or logged. */
   readonly counts: readonly (readonly [call: number, count: number])[];
 }
@@ -79,6 +83,9 @@ function told(record: Buffer): Told {
     ...(kind === "FAILED" && { failure: `${name} ${what}`.trim() }),
     ...{ pid: word(RECORD_AT.pid), error: word(RECORD_AT.error), status: word(RECORD_AT.status) },
     op: word(RECORD_AT.op),
+    maxrss: word(RECORD_AT.maxrss),
+    user: Number(record.readBigUInt64LE(RECORD_AT.user)),
+    system: Number(record.readBigUInt64LE(RECORD_AT.system)),
     counts:
       kind === "DENIED" || kind === "LOGGED"
         ? Array.from({ length: word(RECORD_AT.op) }, (_, i) => {

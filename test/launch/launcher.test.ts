@@ -31,6 +31,14 @@ const shapes: readonly [string, readonly WrittenOp[], number][] = [
 const exited = (code: number) => ({ kind: "ENDED", status: code << 8 });
 const killed = (signal: number) => ({ kind: "ENDED", status: signal });
 
+/** keyctl(2), add_key(2); filters of containers deny both. */
+const [KEYCTL, ADD_KEY] = process.arch === "arm64" ? [219, 217] : [250, 248];
+const hasKeys =
+  Bun.spawnSync([
+    ...["/usr/bin/python3", "-ISc"],
+    `import ctypes, sys; sys.exit(ctypes.CDLL(None).syscall(${KEYCTL}, 1, None) < 0)`,
+  ]).exitCode === 0;
+
 /** Says what it is, as JSON. */
 const LOOK = `
 import json, os, resource, sys
@@ -278,6 +286,32 @@ if not child: os.wait()
     expect(missing.records).toMatchObject([
       { kind: "FAILED", failure: "EXEC /no/such/program", error: 2 },
     ]);
+  });
+
+  test("tells the processor time and memory of it", async () => {
+    const burn = `
+import time
+x = bytearray(40 << 20)
+while time.process_time() < 0.5:
+    for _ in range(100000): pass`;
+    const { records } = await launch(ops, { flags, argv: python(burn) });
+    const { user = 0, system = 0, maxrss = 0 } = records.at(-1) ?? {};
+    expect(user + system).toBeWithin(500_000, 1_500_000);
+    // It does nothing but count.
+    expect(user).toBeGreaterThan(300_000);
+    expect(maxrss).toBeWithin(40 << 10, 80 << 10);
+  });
+
+  test.skipIf(!hasKeys)("has none of the keys of its launcher's session", async () => {
+    const search = (where: string) =>
+      `libc.syscall(${KEYCTL}, 10, ctypes.c_long(-3), b"user", b"spawnbox-direct", 0)${where}`;
+    const before = `
+assert libc.syscall(${KEYCTL}, 1, None) >= 0
+assert libc.syscall(${ADD_KEY}, b"user", b"spawnbox-direct", b"secret", ctypes.c_long(6), ctypes.c_long(-3)) > 0
+assert ${search(" > 0")}`;
+    const look = `import ctypes; libc = ctypes.CDLL(None, use_errno=True); print(${search("")}, ctypes.get_errno())`;
+    const { stdout, stderr } = await launch(ops, { flags, before, argv: python(look) });
+    expect([stdout, stderr]).toEqual(["-1 126\n", ""]);
   });
 
   test("without a command is a trial: all is done, and nothing executed", async () => {
