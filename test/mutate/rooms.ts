@@ -12,7 +12,7 @@ export interface Room {
 }
 
 /** The launcher driven directly: each op, the answers to calls that are told, and the surroundings. */
-const DIRECT = ["steps", "verdicts", "launcher"].map((name) => `test/launch/${name}.test.ts`);
+const DIRECT = ["test/launcher"];
 /** What is launched by the server. */
 const LAUNCHES = ["features", "contract", "told", "landlock", "starting", "launcher", "ends"].map(
   (name) => `test/sandbox/${name}.test.ts`,

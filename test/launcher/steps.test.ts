@@ -529,8 +529,7 @@ if pid: os.waitpid(pid, 0); os._exit(0)
       flags: NEW.mount | NEW.pid,
       argv: ["/bin/sleep", "1000"],
       meanwhile: async ({ hangUp }) => {
-        await Bun.sleep(200);
-        while_ = taken();
+        await until("it is taken", () => (while_ = taken()));
         hangUp();
       },
     });

@@ -176,12 +176,12 @@ libc.personality(0x0040000)`;
   });
 
   test("ends by a signal of the lifeline: the command alone, or its group", async () => {
-    const script = `sleep 1000 & echo $!; trap 'kill $!; exit 7' TERM; wait`;
+    const script = `trap 'kill $!; exit 7' TERM; sleep 1000 & wait`;
     const { records } = await launch(ops, {
       flags,
       argv: sh(script),
-      meanwhile: async ({ order }) => {
-        await Bun.sleep(100);
+      meanwhile: async ({ pid, order }) => {
+        await until("it waits", () => belowOf(pid).some((one) => nameOf(one) === "sleep"));
         order(15);
       },
     });
@@ -207,8 +207,9 @@ if not child: os.wait()
 `;
     const { stdout } = await launch(ops, {
       ...{ flags, argv: python(count) },
-      meanwhile: async ({ order }) => {
-        await Bun.sleep(300);
+      meanwhile: async ({ pid, order }) => {
+        // From before the fork on both hold it back until they look.
+        await until("both are there", () => belowOf(pid).length === 1);
         order(GROUP | 10);
       },
     });
