@@ -6,7 +6,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { AfbError } from "../../src/errors.ts";
 import { parseClient } from "../../src/rpc/address.ts";
+import { encodePacket } from "../../src/rpc/encode-packet.ts";
 import { importApis } from "../../src/rpc/importer.ts";
+import type { Packet } from "../../src/rpc/packet.ts";
+import { parsePacket } from "../../src/rpc/parse-packet.ts";
+import { jsonValue } from "../../src/rpc/value.ts";
+import { encodeSet } from "../../src/rpc/wire.ts";
 import { isRoot, serve, until } from "../served.ts";
 
 const dir = mkdtempSync(join(tmpdir(), "spawnbox-import-"));
@@ -103,4 +108,80 @@ describe("an exporter that is none", () => {
       expect((error as AfbError).status).toBe(status);
     }
   });
+});
+
+test("an event comes as long as it is subscribed to, to whom that is, under the name it was made with", async () => {
+  const event = 2;
+  const push = (text: string): Packet => ({
+    type: "push",
+    event,
+    values: [jsonValue(JSON.stringify(text))],
+  });
+  const end = (callid: number): Packet => ({ type: "reply", callid, status: 0, values: [] });
+  /** What the exporter says to each call, by its verb. */
+  const said: Record<string, (callid: number) => Packet[]> = {
+    begin: (callid) => [
+      { type: "create", kind: "event", id: event, name: "far/e" },
+      { type: "subscribe", callid, event },
+      push("one"),
+      end(callid),
+    ],
+    leave: (callid) => [
+      push("two"),
+      { type: "unsubscribe", callid, event },
+      push("three"),
+      end(callid),
+    ],
+    again: (callid) => [
+      push("four"),
+      { type: "subscribe", callid, event },
+      push("five"),
+      end(callid),
+    ],
+    drop: (callid) => [{ type: "destroy", kind: "event", id: event }, push("six"), end(callid)],
+  };
+  const path = join(dir, `${++sockets}`);
+  const server = createServer((socket) => {
+    let rest = Buffer.alloc(0);
+    let greeted = false;
+    socket.on("error", () => undefined);
+    socket.on("data", (chunk: Buffer) => {
+      if (!greeted) {
+        greeted = true;
+        return void socket.write(encodeSet(3));
+      }
+      rest = Buffer.concat([rest, chunk]);
+      while (rest.length >= 8 && rest.length >= rest.readUInt32LE(4)) {
+        const length = rest.readUInt32LE(4);
+        const packet = parsePacket(Buffer.from(rest.subarray(0, length)));
+        rest = rest.subarray(Math.ceil(length / 8) * 8);
+        if (packet.type !== "call") continue;
+        const answer = said[packet.verb]?.(packet.callid) ?? [];
+        socket.write(Buffer.concat(answer.map((one) => encodePacket(one, 1))));
+      }
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(path, resolve));
+  const { apis, close } = importApis([parseClient(`public:unix:${path}?import=far`)]);
+  const heard: [string, string, unknown][] = [];
+  const clientOf = (name: string) => ({
+    ...{ session: { uuid: name }, connected: true, backlog: 0, onClose: () => () => {} },
+    send: (of: string, data: unknown) => void heard.push([name, of, data]),
+  });
+  const [mine, other] = [clientOf("mine"), clientOf("other")];
+  const call = (verb: string, client = mine) =>
+    apis[0]?.call({ api: "far", verb, args: null, session: client.session, client });
+  try {
+    await call("begin");
+    expect(heard.splice(0)).toEqual([["mine", "far/e", "one"]]);
+    await call("leave");
+    expect(heard.splice(0)).toEqual([["mine", "far/e", "two"]]);
+    await call("again", other);
+    expect(heard.splice(0)).toEqual([["other", "far/e", "five"]]);
+    await call("drop");
+    expect(heard.splice(0)).toEqual([]);
+  } finally {
+    close();
+    server.close();
+  }
 });
