@@ -1,17 +1,31 @@
 /** Runs suites on the copy, where a mistake can do no harm: what it starts, mounts or names is gone with it. */
 import { existsSync } from "node:fs";
-import { join } from "node:path";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { SCRATCH } from "./tree.ts";
 
 const isRoot = process.geteuid?.() === 0;
 
 /**
- * As root with processes, mounts and a host name of their own, and nothing of the machine's files writable but /tmp: a launcher that
- * mounts, kills or renames what it should not does it here.
+ * As root with processes, mounts and a host name of their own. Of the machine's files none can be written, and in the place of /tmp lies
+ * a directory beside the copy: a launcher that mounts, kills or renames what it should not does it here, and code that changes
+ * directories on its way changes these.
  */
-const CONTAINED = [
-  ...["unshare", "--mount", "--uts", "--ipc", "--pid", "--fork", "--kill-child", "--mount-proc"],
-  ...["sh", "-c", 'mount --bind /tmp /tmp && mount -o remount,bind,ro / && "$@"; exit $?', "sh"],
-];
+const contained = (tree: string): readonly string[] => {
+  const scratch = join(dirname(tree), SCRATCH);
+  const steps = [
+    'mount --bind "$1" "$2/$(basename "$(dirname "$1")")/tree"',
+    'mount --rbind "$2" "$3"',
+    "mount -o remount,bind,ro /",
+    'cd "$1"',
+    "shift 3",
+    '"$@"',
+  ];
+  return [
+    ...["unshare", "--mount", "--uts", "--ipc", "--pid", "--fork", "--kill-child", "--mount-proc"],
+    ...["sh", "-c", `${steps.join(" && ")}; exit $?`, "sh", tree, scratch, tmpdir()],
+  ];
+};
 
 export type Verdict = "passed" | "failed" | "hangs" | "none";
 
@@ -26,7 +40,7 @@ export interface Ran {
 /** Runs a command with a hang guard, in seconds, and ends all that it started. */
 async function run(command: readonly string[], cwd: string, guard: number): Promise<Ran> {
   const begin = performance.now();
-  const child = Bun.spawn([...(isRoot ? CONTAINED : []), ...command], {
+  const child = Bun.spawn([...(isRoot ? contained(cwd) : []), ...command], {
     ...{ cwd, detached: true, stdio: ["ignore", "pipe", "pipe"] },
     // CI demands what a machine may lack: that is for the tests themselves.
     env: { ...process.env, CI: undefined },

@@ -10,7 +10,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
 
 const root = join(import.meta.dir, "../..");
 const COPIED = [
@@ -27,9 +27,18 @@ export interface Tree extends Disposable {
   readonly path: string;
 }
 
+/** Beside the copy: what its suites have in the place of the machine's directory for such files. */
+export const SCRATCH = "tmp";
+
 export function copyOfProject(): Tree {
-  const path = mkdtempSync(join(tmpdir(), "spawnbox-mutate-"));
-  chmodSync(path, 0o755);
+  const base = mkdtempSync(join(tmpdir(), "spawnbox-mutate-"));
+  const path = join(base, "tree");
+  // Where the copy is in there, so that it has one path.
+  const shown = join(base, SCRATCH, basename(base), "tree");
+  mkdirSync(path);
+  mkdirSync(shown, { recursive: true });
+  for (const one of [base, path, dirname(shown)]) chmodSync(one, 0o755);
+  chmodSync(join(base, SCRATCH), 0o1777);
   for (const name of COPIED) cpSync(join(root, name), join(path, name), { recursive: true });
   // `bun check` would run that script instead of the type check alone.
   const { scripts: _, ...rest } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as {
@@ -38,5 +47,5 @@ export function copyOfProject(): Tree {
   writeFileSync(join(path, "package.json"), JSON.stringify(rest));
   mkdirSync(join(path, "dist"));
   symlinkSync(join(root, "node_modules"), join(path, "node_modules"));
-  return { path, [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }) };
+  return { path, [Symbol.dispose]: () => rmSync(base, { recursive: true, force: true }) };
 }
