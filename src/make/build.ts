@@ -14,6 +14,7 @@ Makes dist/spawnbox for this machine, dist/spawnbox-linux-ARCH for another.
 
   --arch ARCH   x64 or arm64 (default ${hostArch})
   --bun FILE    the runtime of the target, which is downloaded otherwise: distributions build without network
+  --quick       larger and slower to start, made in a second: to try a change
   --cc COMMAND  the C compiler of the target, with its flags; otherwise $CC, cc, or a cross gcc
   -h, --help    this text`;
 
@@ -21,6 +22,7 @@ interface Options {
   readonly arch: Arch;
   readonly bun: string | undefined;
   readonly cc: string | undefined;
+  readonly quick: boolean;
 }
 
 function parse(args: string[]): Options | undefined {
@@ -30,16 +32,17 @@ function parse(args: string[]): Options | undefined {
       arch: { type: "string", default: hostArch },
       bun: { type: "string" },
       cc: { type: "string" },
+      quick: { type: "boolean", default: false },
       help: { type: "boolean", short: "h" },
     },
   });
   if (values.help) return undefined;
-  const { arch, bun, cc } = values;
-  if (arch === "x64" || arch === "arm64") return { arch, bun, cc };
+  const { arch, bun, cc, quick } = values;
+  if (arch === "x64" || arch === "arm64") return { arch, bun, cc, quick };
   throw new UsageError(`--arch ${arch}: expected x64 or arm64`);
 }
 
-const { arch, bun, cc } = commandLine({ name: "npm run build", help, parse });
+const { arch, bun, cc, quick } = commandLine({ name: "npm run build", help, parse });
 await buildLauncher(arch, cc);
 mkdirSync(join(root, "dist"), { recursive: true });
 const outfile = join(root, "dist", arch === hostArch ? "spawnbox" : `spawnbox-linux-${arch}`);
@@ -49,8 +52,8 @@ const result = await Bun.build({
   naming: { entry: "[name].[ext]" },
   // Each subcommand loads only what it needs: `call` and `check` nothing of the server.
   splitting: true,
-  minify: true,
-  bytecode: true,
+  minify: !quick,
+  bytecode: !quick,
   format: "esm",
   compile: {
     target: `bun-linux-${arch}`,

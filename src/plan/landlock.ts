@@ -87,9 +87,11 @@ export function compileLandlock(
       const full = report.attempt(`${path}.${key}[${i}]`, () => {
         const { real, links: own, held } = realOf(text, context);
         if (held !== undefined) report.notice(`${path}.${key}[${i}]`, held);
-        const name = held === undefined ? context.expand(text) : real;
+        // Who does not see whose a link is follows none, also none that the sandbox makes itself.
+        const followed = held === undefined && context.seesOwners;
+        const name = followed ? context.expand(text) : real;
         const rule = (rules.get(name)?.[1] ?? 0n) | access;
-        rules.set(name, held === undefined ? [real, rule, name] : [real, rule]);
+        rules.set(name, followed ? [real, rule, name] : [real, rule]);
         for (const link of own) links.add(link);
         const host = context.view.hostPath(real);
         if (host !== undefined && !context.machine.exists(host))

@@ -201,8 +201,37 @@ test("what an installation left that was cut off goes; one that runs is left alo
 });
 
 test("whatever the umask, others can read what is installed", () => {
-  const { has, end } = installInto(":", "", "umask 077");
-  expect(((has("root/usr/bin")?.mode ?? 0) & 0o777).toString(8)).toBe("755");
+  const { has, end } = installInto(
+    "mkdir -p root/usr/share/initramfs-tools/scripts",
+    "--initramfs",
+    "umask 077",
+  );
+  const modes = (...paths: string[]) =>
+    paths.map((path) => ((has(`root/${path}`)?.mode ?? 0) & 0o7777).toString(8));
+  const directories = ["usr/bin", "usr/lib/spawnbox", "etc/spawnbox", "etc/systemd/system"];
+  expect(modes(...directories)).toEqual(directories.map(() => "755"));
+  expect(modes("usr/bin/spawnbox", "usr/lib/spawnbox/init", SCRIPT)).toEqual(["755", "755", "755"]);
+  const files = ["etc/systemd/system/spawnbox.service", "etc/spawnbox/spawn-board.json"];
+  expect(modes(...files, "etc/spawnbox/early.json")).toEqual(["644", "644", "644"]);
+  end();
+});
+
+test("a mode that was changed is mended, but for a config's", () => {
+  const unit = "root/etc/systemd/system/spawnbox.service";
+  const config = "root/etc/spawnbox/spawn-board.json";
+  const { lines, has, end } = installInto(
+    `"$2" install --root root && chmod 600 ${unit} ${config} && chmod 4755 root/usr/bin/spawnbox`,
+  );
+  expect(lines.match(/^(updated|kept) .*$/gm)?.map((line) => line.split(" ")[0])).toEqual([
+    "updated",
+    "updated",
+    "kept",
+  ]);
+  expect(
+    [unit, "root/usr/bin/spawnbox", config].map((path) =>
+      ((has(path)?.mode ?? 0) & 0o7777).toString(8),
+    ),
+  ).toEqual(["644", "755", "600"]);
   end();
 });
 

@@ -230,3 +230,21 @@ test("fuzz: as many elements as the template has, values byte for byte", () => {
     expect(fill(template(...args), given)).toEqual(expected);
   }
 });
+
+test("all together: as many bytes as fit, with a pointer and a NUL for each", () => {
+  const MOST = 2 * 1024 * 1024 - 128 * 1024;
+  // argv[0] is "/bin/x": 7 bytes and 8 for its pointer; 14 as long as one may be.
+  const long = "x".repeat(128 * 1024 - 1);
+  const rest = MOST - 15 - 14 * (128 * 1024 + 8) - 8;
+  const many = parseTemplate("/bin/x", [...Array.from({ length: 14 }, () => long), "%a%"], literal);
+  expect(fill(many, { a: "y".repeat(rest - 1) })).toHaveLength(16);
+  expect(refusal(() => fill(many, { a: "y".repeat(rest) }))).toBe(
+    `the arguments take ${MOST + 1} bytes together; at most ${MOST} can be passed`,
+  );
+});
+
+test("of arguments that nobody knows five are told", () => {
+  const args = Object.fromEntries("abcdefgh".split("").map((name) => [`n${name}`, 1]));
+  const told = refusal(() => run("%a%", { a: "1", ...args }));
+  expect(told.match(/`n\w`/g)).toHaveLength(5);
+});

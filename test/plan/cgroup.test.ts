@@ -119,3 +119,73 @@ describe("limits that a command could lift are a notice", () => {
     expect(notices(caps("NET_ADMIN"))).toEqual([]);
   });
 });
+
+describe("values, and what is said of others", () => {
+  const said = (cgroups: Cgroups) => {
+    const report = new Report("f");
+    const policy = compileCgroups(cgroups, "c", report, new Set([0, 1]));
+    return report.problems[0]?.message ?? policy?.shared[0]?.value;
+  };
+  const SIZE = (text: string) => `"${text}" is not a size: bytes, such as 512K, 64M or 1G, or max`;
+  const RANGE = (text: string, least: number) =>
+    `"${text}" is out of range: from ${least} byte(s) to 8 EiB, or max`;
+  const LINE =
+    'expected MAJOR:MINOR and then rbps=, wbps=, riops=, wiops=, such as "8:0 rbps=1M wiops=max"';
+  test.each<[Cgroups, string]>([
+    [{ mem: { max: " 3kB " } }, "3072"],
+    [{ mem: { max: "2T" } }, "2199023255552"],
+    [{ mem: { max: "MAX" } }, "max"],
+    [{ mem: { max: "1" } }, "1"],
+    [{ mem: { max: "9223372036854775807" } }, "9223372036854775807"],
+    [{ mem: { max: "9223372036854775808" } }, RANGE("9223372036854775808", 1)],
+    [{ mem: { max: "0" } }, RANGE("0", 1)],
+    [{ mem: { min: "0" } }, "0"],
+    [{ mem: { max: "1P" } }, SIZE("1P")],
+    [{ cpu: { weight: " 1 " } }, "1"],
+    [{ cpu: { weight: "10000" } }, "10000"],
+    [{ cpu: { weight: "0" } }, '"0" is not a whole number from 1 to 10000'],
+    [{ cpu: { max: "  5000   20000 " } }, "5000 20000"],
+    [{ cpu: { max: "max" } }, "max"],
+    [{ cpu: { max: "1000 1000" } }, "1000 1000"],
+    [{ cpu: { max: "1000 1000000" } }, "1000 1000000"],
+    [{ cpu: { max: "17592186044415" } }, "17592186044415"],
+    [
+      { cpu: { max: "17592186044416" } },
+      '"17592186044416" is not a whole number from 1000 to 17592186044415',
+    ],
+    [{ cpu: { max: "1000 999" } }, '"999" is not a whole number from 1000 to 1000000'],
+    [
+      { cpu: { max: "1 2 3" } },
+      '"1 2 3": expected a quota in µs or max, and optionally a period in µs',
+    ],
+    [{ io: [" 08:016  riops=4294967294 "] }, "8:16 riops=4294967294"],
+    [{ io: ["4095:1048575 wbps=1"] }, "4095:1048575 wbps=1"],
+    [{ io: ["4096:0 wbps=1"] }, "4096:0 is no device: MAJOR is at most 4095, MINOR 1048575"],
+    [{ io: ["0:1048576 wbps=1"] }, "0:1048576 is no device: MAJOR is at most 4095, MINOR 1048575"],
+    [
+      { io: ["8:0 riops=4294967295"] },
+      '"riops=4294967295" is out of range: from 1 to 4294967294, or max',
+    ],
+    [{ io: ["8:0 rbps=4294967295"] }, "8:0 rbps=4294967295"],
+    [{ io: ["8:0 rbps=1=2"] }, `"rbps=1=2": ${LINE}`],
+    [{ io: ["8:0 rbps"] }, `"rbps": ${LINE}`],
+    [{ io: ["8:0"] }, `"8:0": ${LINE}`],
+    [{ io: ["8 rbps=1"] }, `"8 rbps=1": ${LINE}`],
+    [{ io: ["8:0 rbps=1", "08:0 wbps=1"] }, "8:0 has a line already: put all its limits there"],
+    [{ pids: "4194304" }, "4194304"],
+    [{ pids: "4194305" }, '"4194305" is not a whole number from 1 to 4194304'],
+    [{ pids: "Max" }, "max"],
+    [{ cset: " 0 , 1 " }, "0,1"],
+    [{ cset: "0-0" }, "0-0"],
+    [{ cset: "1-0" }, '"1-0" is not a list of CPUs such as 0-3,6'],
+    [{ cset: "0,2,5" }, '"0,2,5": no CPU 2, 5 here; there are 0, 1'],
+    [{ cset: "a" }, '"a" is not a list of CPUs such as 0-3,6'],
+    [
+      { mem: { high: "1M", hight: "2M" } },
+      "the old spelling of high, which says otherwise: remove it",
+    ],
+    [{ mount: "sys" }, '"sys" must be an absolute path'],
+  ])("%j: %s", (cgroups, expected) => {
+    expect(said(cgroups)).toBe(expected);
+  });
+});

@@ -394,3 +394,54 @@ describe("compiled BPF", () => {
     expect(problem).toMatch(/^sandboxes\[0\]\.seccomp\.rulespath: \/x\.bpf: instruction \d+/);
   });
 });
+
+describe("a call of an ABI that was not chosen ends its caller, whatever the filter says of others", () => {
+  const AUDIT = {
+    x64: 0xc000003e,
+    i386: 0x40000003,
+    arm64: 0xc00000b7,
+    arm: 0x40000028,
+    riscv: 0xc00000f3,
+  };
+  const KILL_PROCESS = 0x80000000;
+  const filterOf = (arch: "x64" | "arm64", seccomp: object, more: object = {}) => {
+    const machine = { ...thisMachine(arch), uid: 0, privileged: true };
+    return planOf(compiled({ acls: { user: "nobody" }, seccomp, ...more }, machine)).policy;
+  };
+  const rules = [
+    { syscall: "reboot", action: "ERRNO(EPERM)" },
+    { syscall: "execve", action: "ALLOW" },
+    { syscall: "ioctl", action: "ERRNO(EDOM)", args: [{ index: 1, op: "gt", value: 5 }] },
+  ];
+  test.each(["ALLOW", "LOG", "ERRNO(EPERM)", "KILL", "TRAP", "NOTIFY"])("default %s", (action) => {
+    for (const arch of ["x64", "arm64"] as const) {
+      for (const more of [{}, { network: { families: ["AF_UNIX"] } }]) {
+        const { seccomp = new Uint8Array() } = filterOf(arch, { default: action, rules }, more);
+        const others = Object.entries(AUDIT).filter(([name]) => name !== arch);
+        for (const [name, audit] of others)
+          for (const nr of [0, 59, 221, 500])
+            expect([arch, name, answer(seccomp, nr, [], audit)]).toEqual([
+              arch,
+              name,
+              KILL_PROCESS,
+            ]);
+      }
+    }
+  });
+  test("but for the one that is chosen besides", () => {
+    for (const [arch, abi] of [
+      ["x64", "i386"],
+      ["arm64", "arm"],
+    ] as const) {
+      const { seccomp = new Uint8Array() } = filterOf(arch, {
+        default: "ALLOW",
+        abis: [abi],
+        rules,
+      });
+      for (const [name, audit] of Object.entries(AUDIT)) {
+        const expected = name === arch || name === abi ? 0x7fff0000 : KILL_PROCESS;
+        expect([name, answer(seccomp, 20, [], audit)]).toEqual([name, expected]);
+      }
+    }
+  });
+});

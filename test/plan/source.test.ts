@@ -62,3 +62,11 @@ test("a config is refused with the place", () => {
   const [problem] = refused({ acls: { user: "daemon" }, namespace: { mounts } }, machine);
   expect(problem).toStartWith("sandboxes[0].namespace.mounts[1]: source");
 });
+
+test("as many links as the kernel follows, and no more", () => {
+  mkdirSync(join(dir, "l40"));
+  for (let i = 0; i < 40; i++) symlinkSync(`l${i + 1}`, join(dir, `l${i}`));
+  symlinkSync("l0", join(dir, "more"));
+  expect(resolve("l0")).toBe(join(dir, "l40"));
+  expect(() => resolve("more")).toThrow("too many symbolic links");
+});

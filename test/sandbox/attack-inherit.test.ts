@@ -9,7 +9,6 @@ import { acls, commands, plainAndFull, py, serveSandboxes } from "./attack.ts";
 const CAP_SYS_RESOURCE = 24n;
 const effective = /CapEff:\s+(\w+)/.exec(readFileSync("/proc/self/status", "utf8"))?.[1] ?? "0";
 const mayRaise = ((BigInt(`0x${effective}`) >> CAP_SYS_RESOURCE) & 1n) === 1n;
-if (!mayRaise) console.warn("without CAP_SYS_RESOURCE no server has raised limits or is spared");
 
 /** As a service manager would start it. */
 const PROTECTED = [
@@ -41,6 +40,25 @@ describe.each(users)("served by %s", (user) => {
       expect(lines).toEqual(["0 0 0", "ok 0", "0", "0", "(1024, 3000) [(0, 0), (0, 0)]"]);
     },
   );
+
+  // Where the tests may not raise anything, there is nothing that could come along.
+  test.skipIf(!mayRaise)("the server itself has what does not come along", () => {
+    const of = (file: string) => readFileSync(`/proc/${served.pid}/${file}`, "utf8");
+    expect(of("oom_score_adj").trim()).toBe("-500");
+    expect(of("limits")).toMatch(/^Max nice priority\s+40\s+40/m);
+    expect(of("limits")).toMatch(/^Max realtime priority\s+50\s+50/m);
+  });
+  test("nor does its layout, policy or number of files, which it has", () => {
+    const of = (file: string) => readFileSync(`/proc/${served.pid}/${file}`, "utf8");
+    expect(of("limits")).toMatch(/^Max open files\s+\d+\s+3000/m);
+    if (!isRoot) return;
+    expect(of("personality").trim()).toBe("00040000");
+    // Policy and priority of the real-time kind, the 41st and 40th of proc_pid_stat(5).
+    expect(of("stat").slice(of("stat").lastIndexOf(")")).split(" ").slice(38, 40)).toEqual([
+      "5",
+      "2",
+    ]);
+  });
 
   test("what the config says is the command's", async () => {
     const { lines } = await py(served, "mine", LOOK);

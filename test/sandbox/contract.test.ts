@@ -3,7 +3,7 @@ import { afterAll, describe, expect, test } from "bun:test";
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { isAlive, serve, shell, system, users } from "../served.ts";
+import { isAlive, isRoot, serve, shell, system, users } from "../served.ts";
 import { noProgram } from "./no-program.ts";
 import { serving } from "../serving.ts";
 
@@ -80,8 +80,16 @@ const config = {
   ],
 };
 
+/** Variables of the server that are its own business, and do it no harm. */
+const SERVERS = [
+  ["BUN_CONFIG_TOKEN", "x"],
+  ["LD_BIND_NOT", "1"],
+  ["SPAWNBOX_OF_NOBODY", "x"],
+] as const;
+
 describe.each(users)("served by %s", (user) => {
-  const served = serving(() => serve(config, { user }));
+  const first = ["env", ...SERVERS.map((one) => one.join("="))];
+  const served = serving(() => serve(config, { user, first }));
   const script = async (sandbox: string, text: string) => {
     const {
       stdout = [],
@@ -137,6 +145,7 @@ describe.each(users)("served by %s", (user) => {
 
     test("signals are neither ignored nor blocked", async () => {
       const { lines } = await script(sandbox, "grep -E 'Sig(Blk|Ign)' /proc/self/status");
+      expect(lines).toHaveLength(2);
       for (const line of lines) expect(line).toEndWith("\t0000000000000000");
     });
 
@@ -245,9 +254,14 @@ EOF`;
   test("the environment is what the config says", async () => {
     const { lines } = await script(
       "envs",
-      'echo "$GIVEN"; echo "${SECRET_OF_SERVER-none}"; env | grep -c ^BUN_',
+      'echo "$GIVEN"; echo "${SECRET_OF_SERVER-none}"; env | grep -cE "^(BUN|LD|SPAWNBOX)_"',
     );
     expect(lines).toEqual(["a=b c", "none", "0"]);
+    // What is not there could not come along.
+    const { stdout } = Bun.spawnSync(["tr", "\\0", "\n"], {
+      stdin: Bun.file(`/proc/${served.pid}/environ`),
+    });
+    if (isRoot) for (const [name] of SERVERS) expect(stdout.toString()).toContain(`${name}=`);
   });
 
   test("many at once lose no output", async () => {

@@ -13,8 +13,10 @@ const config = api([
   { uid: "plain", acls, commands },
   { uid: "full", acls, namespace: full, commands },
 ]);
-/** Processes that sleep so many seconds: each test has a number of its own. */
-const sleepers = (seconds: number) => marked(`sleep\0${seconds}\0`);
+/** Of these tests, not of any others that run beside: `sleep` is told so many seconds and a fraction that is this process. */
+const sleepers = (seconds: number) => marked(`sleep\0${seconds}.${process.pid}\0`);
+/** A script with such sleepers in the place of its own. */
+const mine = (script: string) => script.replace(/sleep (1\d{3})\b/g, `sleep $1.${process.pid}`);
 
 describe.each(users)("served by %s", (user) => {
   const served = serving(() => serve(config, { user }));
@@ -22,9 +24,9 @@ describe.each(users)("served by %s", (user) => {
 
   describe.each(["plain", "full"])("sandbox %s", (sandbox) => {
     test("a time-out kills the whole tree, setsid and double fork included", async () => {
-      const hidden = "setsid sh -c 'sleep 1000 & exec sleep 1000' & sleep 1000 & ";
+      const hidden = mine("setsid sh -c 'sleep 1000 & exec sleep 1000' & sleep 1000 & ");
       const started = await served.run(`a/${sandbox}/brief`, {
-        script: `${hidden} exec sleep 1000`,
+        script: mine(`${hidden} exec sleep 1000`),
       });
       expect(started.status).toMatchObject({ signal: "Killed", info: "timeout" });
       expect(sleepers(1000)).toEqual([]);
@@ -33,7 +35,7 @@ describe.each(users)("served by %s", (user) => {
     test("what a command leaves behind ends with it", async () => {
       const { lines } = await script(
         sandbox,
-        "setsid sh -c 'sleep 1001 & sleep 1001' >/dev/null 2>&1 & echo done",
+        mine("setsid sh -c 'sleep 1001 & sleep 1001' >/dev/null 2>&1 & echo done"),
       );
       expect(lines).toEqual(["done"]);
       expect(sleepers(1001)).toEqual([]);
@@ -51,7 +53,7 @@ describe.each(users)("served by %s", (user) => {
   });
 
   test("stop ends a task with SIGINT, also its children", async () => {
-    const reply = served.call("a/full/sh", { script: "sleep 1002; echo never" });
+    const reply = served.call("a/full/sh", { script: mine("sleep 1002; echo never") });
     await until("sleep runs", () => sleepers(1002).length === 1);
     const stopped = await served.call("a/full/sh", { action: "stop" });
     expect(stopped.response).toEqual([expect.stringMatching(/^full\/sh@\d+$/)]);
@@ -120,7 +122,7 @@ describe.each(users)("served by %s", (user) => {
     const doomed = await serve(config, { user });
     const calls = ["plain", "full"].map((sandbox) =>
       doomed
-        .call(`a/${sandbox}/sh`, { script: "setsid sleep 1003 & exec sleep 1003" })
+        .call(`a/${sandbox}/sh`, { script: mine("setsid sleep 1003 & exec sleep 1003") })
         .catch(() => "gone"),
     );
     await until("all run", () => sleepers(1003).length === 4);

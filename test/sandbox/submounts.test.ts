@@ -9,7 +9,18 @@ import { python } from "./attack.ts";
 const program = join(import.meta.dir, "../../dist/spawnbox");
 
 /** In this order; a later one may lie on an earlier one, or on a directory above it. */
-const MOUNTS = ["one", "one/deep", "with space", "stacked", "stacked", "above/lost", "above"];
+const MOUNTS = [
+  "one",
+  "one/deep",
+  "with space",
+  "stacked",
+  "stacked",
+  "above/lost",
+  "above",
+  "strict",
+];
+/** Read-only and not to be executed from as it is mounted there, whatever the sandbox adds. */
+const STRICT = "strict";
 const SHOWN = [...new Set(MOUNTS)].filter((name) => name !== "above/lost");
 
 const config = (source: string) => ({
@@ -35,6 +46,7 @@ for path, dirs, files in os.walk("/shown"):
     if "mark" not in files: continue
     print("shown", path)
     if os.statvfs(path).f_flag & 6 != 6: print("unrestricted", path)
+    if path.endswith("/strict") and os.statvfs(path).f_flag & 15 != 15: print("unrestricted", path, os.statvfs(path).f_flag)
     try: open(path + "/written", "w"); print("wrote", path)
     except OSError: pass
 `;
@@ -65,6 +77,9 @@ describe.skipIf(!isRoot)("mounts below a source", () => {
       mounted.push(place);
       writeFileSync(join(place, "mark"), "");
     }
+    // Flags of this mount, not of its file system.
+    const remount = ["mount", "-o", "remount,bind,ro,noexec", join(source, STRICT)];
+    if (Bun.spawnSync(remount).exitCode !== 0) throw new Error(remount.join(" "));
     file = join(dir, "config.json");
     writeFileSync(file, JSON.stringify(config(source)));
   });
@@ -76,7 +91,7 @@ describe.skipIf(!isRoot)("mounts below a source", () => {
   const expected = (sandbox: string) => ({
     shown: places,
     unrestricted: [],
-    wrote: sandbox.startsWith("ro") ? [] : places,
+    wrote: sandbox.startsWith("ro") ? [] : places.filter((place) => !place.endsWith(STRICT)),
   });
   const seen = (lines: readonly string[]) => {
     const those = (word: string) =>

@@ -1,5 +1,5 @@
 /** Validators and ranges of pages: what a browser keeps, seeks in, and goes on downloading. */
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, setSystemTime, test } from "bun:test";
 import { mkdtempSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -30,6 +30,35 @@ beforeAll(async () => {
 afterAll(async () => {
   await server[Symbol.asyncDispose]();
   rmSync(dir, { recursive: true });
+});
+
+test("a strong tag is another once the content is, though size, inode and time of the content are the same", async () => {
+  const file = join(dir, "same");
+  const write = (content: string) => {
+    writeFileSync(file, content);
+    utimesSync(file, 1_700_000_000, 1_700_000_000);
+  };
+  const later = (seconds: number) => setSystemTime(Date.now() + seconds * 1000);
+  try {
+    write("one");
+    later(10);
+    const first = await etagOf("same");
+    setSystemTime();
+    await Bun.sleep(20);
+    write("two");
+    expect(await etagOf("same")).toStartWith("W/");
+    later(10);
+    const second = await etagOf("same");
+    expect([first, second].map((tag) => tag.startsWith('"'))).toEqual([true, true]);
+    expect(second).not.toBe(first);
+    // A part of the old file is not put together with one of the new.
+    const whole = await ask("same", { range: "bytes=1-", "if-range": first });
+    expect([whole.status, await whole.text()]).toEqual([200, "two"]);
+    const part = await ask("same", { range: "bytes=1-", "if-range": second });
+    expect([part.status, await part.text()]).toEqual([206, "wo"]);
+  } finally {
+    setSystemTime();
+  }
 });
 
 test("validators: 304 until the file changes", async () => {

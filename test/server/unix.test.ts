@@ -1,8 +1,10 @@
 import { expect, test } from "bun:test";
 import { existsSync, lstatSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
+import { connect, createServer, type Socket } from "node:net";
 import { Sessions } from "../../src/server/session.ts";
+import { listenUnix } from "../../src/server/unix.ts";
 import { LOCAL, RawClient, serve, upgradeText } from "./harness.ts";
+import { until } from "../served.ts";
 import { scratch } from "./transport.ts";
 
 const get = (target: string): string =>
@@ -57,6 +59,29 @@ test("permissions: 0660, or what is asked for", async () => {
       expect(process.umask()).toBe(before);
     }
     remove();
+  }
+});
+
+test("nobody may connect between bind and chmod who may not afterwards", async () => {
+  const before = process.umask(0);
+  try {
+    for (const mode of [0o600, 0o660, 0o666]) {
+      const { path, remove } = scratch();
+      const server = createServer();
+      const listen = server.listen.bind(server) as (...how: unknown[]) => typeof server;
+      let bound: number | undefined;
+      server.listen = (...how: unknown[]) => {
+        const listening = listen(...how);
+        bound = lstatSync(path).mode & 0o777;
+        return listening;
+      };
+      await listenUnix(server, path, mode);
+      expect([bound, lstatSync(path).mode & 0o777, process.umask()]).toEqual([mode, mode, 0]);
+      await new Promise((resolve) => server.close(resolve));
+      remove();
+    }
+  } finally {
+    process.umask(before);
   }
 });
 
@@ -120,5 +145,24 @@ test("an idle connection does not hold up the end", async () => {
   await server.close();
   // A guard: an idle connection of HTTP is kept for 90 s.
   expect(performance.now() - begin).toBeLessThan(4_500);
+  remove();
+});
+
+test("of 512 connections, unless it is said otherwise, one peer has three quarters", async () => {
+  const { path, remove } = scratch();
+  {
+    await using _ = await serve({ endpoints: [{ kind: "unix", path }] });
+    const sockets = Array.from({ length: 390 }, () => connect({ path }));
+    const refused = new Set<Socket>();
+    for (const socket of sockets) {
+      socket.on("error", () => {});
+      socket.on("data", () => void refused.add(socket));
+      socket.on("close", () => void refused.add(socket));
+    }
+    await until("those beyond are refused", () => refused.size >= 6);
+    await Bun.sleep(50);
+    expect(refused.size).toBe(6);
+    for (const socket of sockets) socket.destroy();
+  }
   remove();
 });

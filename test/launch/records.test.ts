@@ -1,0 +1,177 @@
+/** What the launcher tells, byte by byte, however it is cut; and the pipe on which a warm sandbox gets its words. */
+import { describe, expect, test } from "bun:test";
+import { closeSync, readSync, writeSync } from "node:fs";
+import {
+  OP,
+  RECORD,
+  RECORD_AT,
+  RECORD_SIZE,
+  TOLD_NUMBERS,
+  WORDS_SIZE,
+} from "../../ffi/launcher/layout.ts";
+import { pipe } from "../../ffi/libc.ts";
+import { RecordReader } from "../../src/launch/records.ts";
+import { LaunchError } from "../../src/launch/task.ts";
+import { atOnce, secondReader, wordsOf, WordsPipe } from "../../src/launch/words-pipe.ts";
+
+type Field = Exclude<keyof typeof RECORD_AT, "what" | "user" | "system">;
+function record(
+  fields: Partial<Record<Field, number>>,
+  what = "",
+  times: [user: bigint, system: bigint] = [0n, 0n],
+): Buffer {
+  const bytes = Buffer.alloc(RECORD_SIZE);
+  for (const [name, value] of Object.entries(fields))
+    bytes.writeUInt32LE(value, RECORD_AT[name as Field]);
+  bytes.writeBigUInt64LE(times[0], RECORD_AT.user);
+  bytes.writeBigUInt64LE(times[1], RECORD_AT.system);
+  bytes.write(what, RECORD_AT.what, "utf8");
+  return bytes;
+}
+const read = (...records: Uint8Array[]) => new RecordReader().push(Buffer.concat(records));
+const failed = (op: number, error: number, what = "") => {
+  const [one] = read(record({ kind: RECORD.FAILED, op, error }, what));
+  if (one?.kind !== "failed") throw new Error("it did not fail");
+  return one.error;
+};
+
+describe("records", () => {
+  test("of the start and the end", () => {
+    const ended = { kind: RECORD.ENDED, status: 0x0300, maxrss: 4321 };
+    expect(
+      read(record({ kind: RECORD.STARTED, pid: 42 }), record(ended, "", [1500n, 2500n])),
+    ).toEqual([
+      { kind: "started", pid: 42 },
+      { kind: "ended", status: 0x0300, maxrss: 4321, user: 1.5, system: 2.5 },
+    ]);
+  });
+  test.each([
+    [1, { number: 165 }],
+    [2, { foreign: 165 }],
+  ])("of a call that ended it: %d", (error, fatal) => {
+    expect(read(record({ kind: RECORD.ENDED, error, op: 165, status: 31 }))[0]).toMatchObject({
+      kind: "ended",
+      fatal,
+    });
+    expect(read(record({ kind: RECORD.ENDED, op: 165 }))[0]).not.toHaveProperty("fatal");
+  });
+  test.each([
+    [RECORD.DENIED, "denied"],
+    [RECORD.LOGGED, "logged"],
+  ])("of calls: %d", (kind, how) => {
+    const bytes = record({ kind, op: 3 });
+    [165, 2, TOLD_NUMBERS - 1, 1, TOLD_NUMBERS, 7].forEach((word, i) =>
+      bytes.writeUInt32LE(word, RECORD_AT.what + i * 4),
+    );
+    expect(read(bytes)).toEqual([
+      {
+        kind: "told",
+        how,
+        counts: [
+          [{ number: 165 }, 2],
+          [{ number: TOLD_NUMBERS - 1 }, 1],
+          [{ foreign: "other" }, 7],
+        ],
+      },
+    ] as never);
+  });
+  test("however they are cut", () => {
+    const bytes = Buffer.concat([
+      record({ kind: RECORD.STARTED, pid: 1 }),
+      record({ kind: RECORD.STARTED, pid: 2 }),
+    ]);
+    for (const size of [1, 100, RECORD_SIZE - 1, RECORD_SIZE, RECORD_SIZE + 1]) {
+      const reader = new RecordReader();
+      const found = [];
+      for (let at = 0; at < bytes.length; at += size)
+        found.push(...reader.push(bytes.subarray(at, at + size)));
+      expect(found).toEqual([1, 2].map((pid) => ({ kind: "started", pid })));
+    }
+  });
+  test("of no kind that there is", () => {
+    expect(() => read(record({ kind: 9 }))).toThrow("the launcher sent a record of kind 9");
+  });
+});
+
+describe("a failure", () => {
+  test("names the step, what it was about and the errno, and says that nothing was run", () => {
+    const error = failed(OP.BIND, 2, "/no/such");
+    expect(error).toBeInstanceOf(LaunchError);
+    expect(error.message).toStartWith("bind /no/such: ENOENT: ");
+    expect(error.message).toEndWith(
+      ". the sandbox cannot be set up as configured, so nothing was run",
+    );
+    expect(failed(OP.UID_MAP, 1, "/uid_map").message).toStartWith("uid map /uid_map: EPERM: ");
+    expect(failed(OP.CAPS, 1).errno).toBe("EPERM");
+  });
+  test("of the exec is the program's", () => {
+    expect(failed(OP.EXEC, 2, "/no/such").message).toStartWith("exec /no/such: ENOENT: ");
+    expect(failed(OP.EXEC, 2, "/no/such").message).not.toContain("cannot be set up");
+  });
+  test("of a step that nobody knows is that of the plan", () => {
+    expect(failed(79, 38).message).toStartWith("plan read");
+  });
+  test("without an errno was a death", () => {
+    expect(failed(OP.CLONE, 0).message).toStartWith(
+      "launcher: killed before it could execute the command: ",
+    );
+  });
+  test("as long as the record, and no longer", () => {
+    const long = "x".repeat(RECORD_SIZE - RECORD_AT.what);
+    expect(failed(OP.BIND, 2, long).message).toContain(`${long}: ENOENT`);
+    expect(failed(OP.BIND, 2, long.slice(1)).message).toContain(`bind ${long.slice(1)}: ENOENT`);
+  });
+});
+
+describe("words", () => {
+  test("each ended by NUL, behind their size", () => {
+    expect(wordsOf(["/bin/x", "", "é"])).toEqual(Buffer.from("\x0b\0\0\0/bin/x\0\0é\0"));
+    expect(wordsOf(["x".repeat(WORDS_SIZE - 1)])).toHaveLength(WORDS_SIZE + 4);
+    expect(wordsOf(["x".repeat(WORDS_SIZE)])).toBeUndefined();
+  });
+  const made = () => {
+    const [end, write] = pipe();
+    const read = secondReader(end);
+    return { end, words: new WordsPipe(read, write) };
+  };
+  test("are given once; unread until somebody has read any of them", () => {
+    const { end, words } = made();
+    expect([words.given, words.isUnread()]).toEqual([false, true]);
+    expect([words.give(Buffer.from("abcd")), words.given, words.give(Buffer.from("e"))]).toEqual([
+      true,
+      true,
+      false,
+    ]);
+    const byte = Buffer.alloc(1);
+    readSync(end, byte);
+    expect([byte.toString(), words.isUnread()]).toEqual(["a", false]);
+    closeSync(end);
+    words.close();
+  });
+  test("that nobody has read are all there", () => {
+    const { end, words } = made();
+    words.give(Buffer.from("abcd"));
+    expect(words.isUnread()).toBe(true);
+    closeSync(end);
+    words.close();
+  });
+  test("that do not fit are not given, and nothing waits", () => {
+    const [end, write] = pipe();
+    const read = secondReader(end);
+    const words = new WordsPipe(read, write);
+    expect(atOnce(() => writeSync(write, Buffer.alloc(60 * 1024)))).toBe(60 * 1024);
+    expect(words.give(Buffer.alloc(8 * 1024))).toBe(false);
+    expect(words.given).toBe(true);
+    closeSync(end);
+    words.close();
+  });
+  test("nothing moves where it would wait; other errors are told", () => {
+    const [end, write] = pipe();
+    const read = secondReader(end);
+    expect(atOnce(() => readSync(read, Buffer.alloc(1)))).toBe(0);
+    closeSync(read);
+    closeSync(end);
+    closeSync(write);
+    expect(() => atOnce(() => readSync(read, Buffer.alloc(1)))).toThrow("EBADF");
+  });
+});

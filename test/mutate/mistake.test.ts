@@ -1,0 +1,78 @@
+/** Rules make what they say, and nothing else; each mistake that is listed as none is one that a rule makes. */
+import { expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { mistakesInC } from "./c.ts";
+import { mistakesOf } from "./catalogue.ts";
+import { equivalents } from "./equivalent.ts";
+import { change, type Mistake, shuffled } from "./mistake.ts";
+import { rooms } from "./rooms.ts";
+import { mistakesInTypeScript } from "./typescript.ts";
+
+const root = join(import.meta.dir, "../..");
+const changes = (text: string, mistakes: readonly Mistake[]) =>
+  mistakes.map((one) => `${one.rule}: ${change(text, one)}`);
+
+test.each([
+  ["if (a < 1) return;", "operator: if (a < 1) return; → if (a <= 1) return;"],
+  ["if (a < 1) return;", "condition turned: if (a < 1) return; → if (!(a < 1)) return;"],
+  ["if (a < 1) return;", "guard dropped: if (a < 1) return; → (nothing)"],
+  ["if (a < 1) return;", "constant shifted: if (a < 1) return; → if (a < (1 + 1)) return;"],
+  ["f(!a && b);", "condition turned: f(!a && b); → f(a && b);"],
+  ["f(!a && b);", "statement dropped: f(!a && b); → (nothing)"],
+  ["x = a ?? b;", "default dropped: x = a ?? b; → x = a;"],
+  [
+    "report.problem(p, `no ${x}`);",
+    'text emptied: report.problem(p, `no ${x}`); → report.problem(p, "");',
+  ],
+  ["report.problem(p, m);", "call exchanged: report.problem(p, m); → report.notice(p, m);"],
+  ["x = [a, b];", "element dropped: x = [a, b]; → x = [b];"],
+  ["x = [a, b];", "element dropped: x = [a, b]; → x = [a];"],
+  ["x = { ...a };", "property dropped: x = { ...a }; → x = { };"],
+  [
+    "try { f(); } catch (e) { throw e; }",
+    "error ignored: try { f(); } catch (e) { throw e; } → try { f(); } catch (e) {}",
+  ],
+  ["x = a.filter(f).map(g);", "call left out: x = a.filter(f).map(g); → x = a.map(g);"],
+])("TypeScript %s: %s", (text, expected) => {
+  expect(changes(text, mistakesInTypeScript("a.ts", text))).toContain(expected);
+});
+
+test.each([
+  ["\tif (r < 0)\n\t\treturn r;\n", "guard dropped: if (r < 0) return r; → ;"],
+  ["\tif (r < 0)\n\t\treturn r;\n", "condition turned: if (r < 0) → if (!(r < 0))"],
+  ["\tclose_fd(fd);\n", "statement dropped: close_fd(fd); → ;"],
+  ["\tx = A | B;\n", "flag dropped: x = A | B; → x = A;"],
+  ["\tx = A | B;\n", "flag dropped: x = A | B; → x = B;"],
+])("C %j: %s", (text, expected) => {
+  expect(changes(text, mistakesInC("a.c", text))).toContain(expected);
+});
+
+test("what is a comment, a text or a line of the preprocessor stays as it is", () => {
+  expect(
+    mistakesInC("a.c", '#define A (1 == 2)\n/* a == 1 */\nstatic char *x = "a == 1";\n'),
+  ).toEqual([]);
+  expect(mistakesInTypeScript("a.ts", 'import a from "a"; // 1 < 2\ntype B = 1 | 2;')).toEqual([]);
+});
+
+test("a seed repeats the order", () => {
+  const items = Array.from({ length: 50 }, (_, i) => i);
+  expect(shuffled(items, 7)).toEqual(shuffled(items, 7));
+  expect(shuffled(items, 7)).not.toEqual(shuffled(items, 8));
+  expect(shuffled(items, 7).toSorted((a, b) => a - b)).toEqual(items);
+});
+
+test("what is listed as no mistake is one that a rule makes in today's code", () => {
+  const files = [...new Set(equivalents.map(({ file }) => file))];
+  const known = new Set(
+    files.flatMap((file) => {
+      const text = readFileSync(join(root, file), "utf8");
+      const all = Object.values(rooms).flatMap((room) => mistakesOf(room, root, file));
+      return all.map((one) => `${one.file}: ${change(text, one)}`);
+    }),
+  );
+  expect(
+    equivalents.map(({ file, change }) => `${file}: ${change}`).filter((one) => !known.has(one)),
+  ).toEqual([]);
+  for (const { reason } of equivalents) expect(reason).not.toBe("");
+});

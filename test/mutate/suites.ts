@@ -1,0 +1,87 @@
+/** Runs suites on the copy, where a mistake can do no harm: what it starts, mounts or names is gone with it. */
+import { existsSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { SCRATCH } from "./tree.ts";
+
+const isRoot = process.geteuid?.() === 0;
+
+/**
+ * As root with processes, mounts and a host name of their own. Of the machine's files none can be written, and in the place of /tmp lies
+ * a directory beside the copy: a launcher that mounts, kills or renames what it should not does it here, and code that changes
+ * directories on its way changes these.
+ */
+const contained = (tree: string): readonly string[] => {
+  const scratch = join(dirname(tree), SCRATCH);
+  const steps = [
+    'mount --bind "$1" "$2/$(basename "$(dirname "$1")")/tree"',
+    'mount --rbind "$2" "$3"',
+    "mount -o remount,bind,ro /",
+    'cd "$1"',
+    "shift 3",
+    '"$@"',
+  ];
+  return [
+    ...["unshare", "--mount", "--uts", "--ipc", "--pid", "--fork", "--kill-child", "--mount-proc"],
+    ...["sh", "-c", `${steps.join(" && ")}; exit $?`, "sh", tree, scratch, tmpdir()],
+  ];
+};
+
+export type Verdict = "passed" | "failed" | "hangs" | "none";
+
+export interface Ran {
+  readonly verdict: Verdict;
+  /** Seconds. */
+  readonly took: number;
+  /** What was printed. */
+  readonly said: string;
+}
+
+/** Runs a command with a hang guard, in seconds, and ends all that it started. */
+async function run(command: readonly string[], cwd: string, guard: number): Promise<Ran> {
+  const begin = performance.now();
+  const child = Bun.spawn([...(isRoot ? contained(cwd) : []), ...command], {
+    ...{ cwd, detached: true, stdio: ["ignore", "pipe", "pipe"] },
+    // CI demands what a machine may lack: that is for the tests themselves.
+    env: { ...process.env, CI: undefined },
+  });
+  let hangs = false;
+  const kill = () => {
+    try {
+      process.kill(-child.pid, "SIGKILL");
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+    }
+  };
+  const timer = setTimeout(() => {
+    hangs = true;
+    kill();
+  }, guard * 1000);
+  const [out, err] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
+  clearTimeout(timer);
+  kill();
+  const verdict = hangs ? "hangs" : child.exitCode === 0 ? "passed" : "failed";
+  return { verdict, took: (performance.now() - begin) / 1000, said: out + err };
+}
+
+/** Those of the suites that there are; the first failure ends them. */
+export async function runSuites(
+  tree: string,
+  suites: readonly string[],
+  guard: number,
+): Promise<Ran> {
+  const found = suites.flatMap((suite) =>
+    /[*!{]/.test(suite) ? [...new Bun.Glob(suite).scanSync({ cwd: tree })].toSorted() : [suite],
+  );
+  const files = found.filter((name) => existsSync(join(tree, name))).map((name) => `./${name}`);
+  if (files.length === 0) return { verdict: "none", took: 0, said: "" };
+  const how = ["--bail", "--timeout", "30000", "--only-failures"];
+  return run([process.execPath, "test", ...how, ...files], tree, guard);
+}
+
+/** Launcher and executable of the copy. */
+export const build = (tree: string): Promise<Ran> =>
+  run([process.execPath, "src/make/build.ts", "--quick"], tree, 120);
+
+export const checkTypes = (tree: string): Promise<Ran> =>
+  run([process.execPath, "check"], tree, 120);
