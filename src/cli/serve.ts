@@ -86,26 +86,36 @@ export async function serve(
   let room: Room;
   let mesh: Mesh;
   let others: Awaited<ReturnType<Dialling["prepare"]>> | undefined;
-  // So early much is still to come; what serves then is tried when the service takes over.
-  const trial = prepare(current.loaded, early === undefined).then((prepared) => {
-    prepared.launches.use();
-    current = prepared;
-    // Most often all is as it was loaded.
-    if (prepared.isOther) registry?.replace(prepared.apis);
-  });
+  const trial = Promise.withResolvers<void>();
+  let failed: { readonly error: unknown } | undefined;
   // Looked at below, also where something else fails first.
-  trial.catch(() => {});
+  trial.promise.catch(() => {});
+  const tryAll = async (): Promise<void> => {
+    try {
+      // So early much is still to come; what serves then is tried when the service takes over.
+      const prepared = await prepare(current.loaded, early === undefined);
+      prepared.launches.use();
+      current = prepared;
+      // Most often all is as it was loaded.
+      if (prepared.isOther) registry?.replace(prepared.apis);
+      trial.resolve();
+    } catch (error) {
+      failed = { error };
+      trial.reject(error);
+    }
+    await trial.promise;
+  };
   try {
     const begun = beginsByItself(current.apis);
     others = await dialling.prepare(current.apis, reached);
-    // Of a config that is refused nothing is to have run; else the kernel tries while we make the rest.
-    await (begun ? trial : new Promise(setImmediate));
+    // Of a config that is refused nothing is to have run.
+    if (begun) await tryAll();
     const { endpoints, named } = endpointsOf(places);
     room = roomFor(concurrency, endpoints.length + places.exports.length);
     registry = createRegistry({
       apis: current.apis,
       launch: launching.launch,
-      ...(!begun && { tried: trial }),
+      ...(!begun && { tried: trial.promise }),
       admission: room.admission,
       explain,
       granted,
@@ -125,12 +135,13 @@ export async function serve(
     server = await startServer({
       ...{ endpoints, origins, hosts, base, pages, registry, version, connections, binders },
     });
-    await trial;
+    // Who asks for nothing of a sandbox has an answer before.
+    if (!begun) await tryAll();
     const slotOf = dialling.slotOf.bind(dialling);
     mesh = new Mesh({ registry, granted, permissions: permissions.service, connections, slotOf });
     await mesh.open(places, named);
   } catch (error) {
-    const [tried] = await Promise.allSettled([trial]);
+    trial.reject(error);
     // With what onload actions have started.
     await Promise.all([server?.close(), registry?.close()]);
     others?.drop();
@@ -138,7 +149,7 @@ export async function serve(
     permissions.close();
     await launching.close();
     if (error instanceof ConfigError) return refuse(error);
-    if (tried.status === "rejected" && error === tried.reason) throw error;
+    if (failed?.error === error) throw error;
     console.error(
       `spawnbox serve: ${indented(error instanceof Error ? error.message : String(error))}`,
     );
