@@ -121,13 +121,17 @@ function memory(groups: readonly string[]): Supply[] {
   return all;
 }
 
-/** The directories of our groups, of every hierarchy, and of those above them as far as we see. */
+/** Controllers of cgroup v1 that limit what launches take. */
+const COUNTED: ReadonlySet<string> = new Set(["memory", "pids"]);
+
+/** The directories of our groups, of every hierarchy that limits what launches take, and of those above them as far as we see. */
 export function ourGroups(files: ProcFiles = ourFiles()): string[] {
   const groups = new Set<string>();
   const mounts = cgroupMounts(files.mountinfo);
   for (const line of files.cgroup.split("\n")) {
     const [, id, names, path] = /^(\d+):([^:]*):(.*)$/.exec(line) ?? [];
     if (names === undefined || path === undefined) continue;
+    if (id !== "0" && !names.split(",").some((name) => COUNTED.has(name))) continue;
     const mount = mounts.find(({ controllers }) =>
       id === "0" ? !controllers : names.split(",").every((name) => controllers?.includes(name)),
     );
