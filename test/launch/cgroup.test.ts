@@ -135,7 +135,8 @@ describe.skipIf(!writable)("groups (need root and a cgroup v2 mount)", () => {
       await root.begin("box")?.end();
       const before = count();
       for (let i = 0; i < 1000; i++) await root.begin("box")?.end();
-      expect(count()).toBe(before);
+      // Something else may have closed one meanwhile.
+      expect(count()).toBeLessThanOrEqual(before);
       const groups = readdirSync(join(root.path ?? "", "0-box"), { withFileTypes: true });
       expect(groups.filter((entry) => entry.isDirectory())).toEqual([]);
     });
