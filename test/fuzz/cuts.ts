@@ -29,3 +29,36 @@ export function readAlike(
   }
   return whole;
 }
+
+/** What takes bytes as they come, and has what is whole of them. */
+interface Pieces {
+  push(bytes: Uint8Array): void;
+  next(): unknown;
+}
+
+/**
+ * Everything that a reader says of bytes in pieces, the words of its error last.
+ * @param look called after each piece, for what it holds
+ */
+export function readPieces(
+  reader: Pieces,
+  bytes: Uint8Array,
+  cuts: readonly number[],
+  look: () => void,
+  Fault: new (...args: never[]) => Error,
+): unknown[] {
+  const seen: unknown[] = [];
+  try {
+    for (let at = 0, i = 0; at < bytes.length; i++) {
+      const size = cuts[i % cuts.length] || 1;
+      reader.push(bytes.subarray(at, at + size));
+      at += size;
+      for (let next = reader.next(); next; next = reader.next()) seen.push(next);
+      look();
+    }
+  } catch (error) {
+    if (!(error instanceof Fault)) throw error;
+    seen.push(error.message);
+  }
+  return seen;
+}

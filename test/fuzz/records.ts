@@ -6,7 +6,7 @@ import {
   RecordError,
   RecordReader,
 } from "../../src/access/cynagora/record.ts";
-import { cutting, readAlike } from "./cuts.ts";
+import { cutting, readAlike, readPieces } from "./cuts.ts";
 import { spoil } from "./random.ts";
 import { demand, type Json, type Random, type Target } from "./target.ts";
 
@@ -28,23 +28,11 @@ function stream(random: Random): Uint8Array {
   return random.once(2) ? spoil(random, bytes, 4) : bytes;
 }
 
-/** Everything it says, the error last. */
 function read(bytes: Uint8Array, cuts: readonly number[]): unknown[] {
   const reader = new RecordReader();
-  const seen: unknown[] = [];
-  try {
-    for (let at = 0, i = 0; at < bytes.length; i++) {
-      const size = cuts[i % cuts.length] || 1;
-      reader.push(bytes.subarray(at, at + size));
-      at += size;
-      for (let next = reader.next(); next; next = reader.next()) seen.push(next);
-      demand(reader.held <= MOST_RECORD + 1, "it holds more than a record", reader.held);
-    }
-  } catch (error) {
-    if (!(error instanceof RecordError)) throw error;
-    seen.push(error.message);
-  }
-  return seen;
+  const look = () =>
+    demand(reader.held <= MOST_RECORD + 1, "it holds more than a record", reader.held);
+  return readPieces(reader, bytes, cuts, look, RecordError);
 }
 
 export const records: Target = {

@@ -7,7 +7,7 @@ import { type Offer, RpcError, type Set } from "../../src/rpc/wire.ts";
 import { encodeMessage, type Message, parseMessage } from "../../src/rpc/wsapi.ts";
 import { bytesOf, MESSAGES, PACKETS } from "../rpc/fixtures.ts";
 import { hex } from "../rpc/hex.ts";
-import { cutting, readAlike } from "./cuts.ts";
+import { cutting, readAlike, readPieces } from "./cuts.ts";
 import { spoil } from "./random.ts";
 import { demand, type Json, type Random, type Target } from "./target.ts";
 
@@ -52,23 +52,10 @@ function stream(random: Random): Uint8Array {
   return random.once(2) ? spoil(random, bytes, 4) : bytes;
 }
 
-/** Everything it says, the error last. */
-function read(bytes: Buffer, cuts: readonly number[]): unknown[] {
+function read(bytes: Uint8Array, cuts: readonly number[]): unknown[] {
   const reader = new PacketReader("offer", LIMIT);
-  const seen: unknown[] = [];
-  try {
-    for (let at = 0, i = 0; at < bytes.length; i++) {
-      const size = cuts[i % cuts.length] || 1;
-      reader.push(bytes.subarray(at, at + size));
-      at += size;
-      for (let next = reader.next(); next; next = reader.next()) seen.push(next);
-      demand(reader.message <= LIMIT, "it holds more than a packet", reader.message);
-    }
-  } catch (error) {
-    if (!(error instanceof RpcError)) throw error;
-    seen.push(error.message);
-  }
-  return seen;
+  const look = () => demand(reader.message <= LIMIT, "it holds more than a packet", reader.message);
+  return readPieces(reader, bytes, cuts, look, RpcError);
 }
 
 function again(packet: Packet): Packet | undefined {
