@@ -4,29 +4,8 @@ import { MAGIC, VERSION } from "../../ffi/launcher/layout.ts";
 import { encodePolicy } from "../../src/plan/encode.ts";
 import type { MountStep, NamespaceName, Policy } from "../../src/plan/policy.ts";
 import { decodeOps, written } from "./ops.ts";
+import { plain } from "./plain-policy.ts";
 
-const plain: Policy = {
-  privileged: true,
-  server: { uid: 10, gid: 20, groups: [] },
-  groups: undefined,
-  identity: { uid: 1001, gid: 2001, groups: [3001, 3002] },
-  umask: undefined,
-  chdir: undefined,
-  namespaces: new Set(),
-  joinNet: undefined,
-  hostname: undefined,
-  mounts: undefined,
-  caps: undefined,
-  noNewPrivs: true,
-  cgroup: undefined,
-  landlock: undefined,
-  label: undefined,
-  nice: undefined,
-  families: undefined,
-  seccomp: undefined,
-  told: undefined,
-  rlimits: [],
-};
 const opsOf = (policy: Partial<Policy>, waits = false) =>
   written(encodePolicy({ ...plain, ...policy }, waits));
 const own = (...names: NamespaceName[]) => ({ namespaces: new Set(names) });

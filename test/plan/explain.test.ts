@@ -3,29 +3,9 @@ import { describe, expect, test } from "bun:test";
 import { explain, explainPolicy } from "../../src/plan/explain.ts";
 import type { MountStep, Policy } from "../../src/plan/policy.ts";
 import type { Plan } from "../../src/plan/plan.ts";
+import { plain as some } from "./plain-policy.ts";
 
-const plain: Policy = {
-  privileged: true,
-  server: { uid: 10, gid: 20, groups: [] },
-  groups: undefined,
-  identity: { uid: 5, gid: 6, groups: [] },
-  umask: undefined,
-  chdir: undefined,
-  namespaces: new Set(),
-  joinNet: undefined,
-  hostname: undefined,
-  mounts: undefined,
-  caps: [],
-  noNewPrivs: true,
-  cgroup: undefined,
-  landlock: undefined,
-  label: undefined,
-  nice: undefined,
-  families: undefined,
-  seccomp: undefined,
-  told: undefined,
-  rlimits: [],
-};
+const plain: Policy = { ...some, identity: { uid: 5, gid: 6, groups: [] }, caps: [] };
 const PLAIN = [
   "see the whole file system of the host",
   "run as uid 5, gid 6, no supplementary groups",
