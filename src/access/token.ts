@@ -2,9 +2,12 @@
 
 const BYTES = 32;
 
-/** 256 random bits in base64url. */
+/** 256 random bits in base64url; never with a dash in front, which command lines take for an option. */
 export function makeToken(): string {
-  return Buffer.from(crypto.getRandomValues(new Uint8Array(BYTES))).toString("base64url");
+  for (;;) {
+    const token = Buffer.from(crypto.getRandomValues(new Uint8Array(BYTES))).toString("base64url");
+    if (!token.startsWith("-")) return token;
+  }
 }
 
 /**

@@ -54,8 +54,12 @@ export function commandLine<Options>(usage: Usage<Options>): Options {
 /** What parseArgs finds wrong, with what was probably meant instead of how it would be right in other programs. */
 function said(message: string, help: string): string {
   const option = /^Unknown option '(-[^']*)'/.exec(message)?.[1];
-  if (option !== undefined)
+  if (option !== undefined) {
+    // Such as the JSON value -1.
+    if (/^-[\d.]/.test(option))
+      return `unknown option ${option}; as an argument, it stands after --`;
     return `unknown option ${option}${suggestion(option, help.match(/--[a-z-]+/g) ?? [])}`;
+  }
   const file = /^Unexpected argument '(.*)'\. This command does not/s.exec(message)?.[1];
   if (file === undefined) return message;
   const meant = help.includes("--config PATH") ? `; did you mean \`--config ${file}\`?` : "";

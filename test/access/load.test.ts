@@ -237,3 +237,7 @@ describe("who has what", () => {
     expect([...ungranted(open, [api], 0), ...unneeded(open, "f", [api], [])]).toEqual([]);
   });
 });
+
+test("no token looks like an option of a command line", () => {
+  for (let i = 0; i < 2000; i++) expect(makeToken()).toMatch(/^\w[\w-]{42}$/);
+});

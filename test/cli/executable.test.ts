@@ -123,6 +123,9 @@ describe("usage", () => {
       "spawnbox serve: unexpected argument my.json; did you mean `--config my.json`?\n",
     );
     expect(spawnbox("schema", "x").err).toStartWith("spawnbox schema: unexpected argument x\n");
+    expect(spawnbox("call", "a/b", "-1").err).toStartWith(
+      "spawnbox call: unknown option -1; as an argument, it stands after --\n",
+    );
     const port = spawnbox("serve", "--config", sample("demo"), "--port", "70000");
     expect(port).toMatchObject({ code: 2, err: expect.stringContaining("--port 70000") });
   });
