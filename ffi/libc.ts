@@ -120,9 +120,12 @@ export function continueAtInput(fd: number, pid: number): void {
 
 const F_DUPFD_CLOEXEC = 1030;
 
-/** The same open file at the lowest free number from `least` on; the old number is closed. See fcntl(2). */
-export function moveFd(fd: number, least: number): number {
-  const moved = checked(libc.fcntl(fd, F_DUPFD_CLOEXEC, least), "fcntl", "F_DUPFD_CLOEXEC");
+/** The stdio of a child takes lower numbers before it executes. */
+const LOW_FDS = 16;
+
+/** The same open file at the lowest free number beyond those; the old number is closed. See fcntl(2). @throws CError */
+export function moveFd(fd: number): number {
+  const moved = checked(libc.fcntl(fd, F_DUPFD_CLOEXEC, LOW_FDS), "fcntl", "F_DUPFD_CLOEXEC");
   closeSync(fd);
   return moved;
 }

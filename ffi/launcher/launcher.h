@@ -25,7 +25,8 @@ struct record {
 	i32 error;
 	u32 status, maxrss;
 	u64 user, system;
-	char what[216];
+	u32 from;
+	char what[212];
 };
 _Static_assert(sizeof(struct record) == RECORD_SIZE, "record layout");
 
@@ -48,7 +49,7 @@ extern struct shared *shared;
 extern const char *at;
 __attribute__((noreturn)) void fail(u32 op, const char *what, long error);
 void describe_failure(struct record *record, u32 op, const char *what, long error);
-void report(const struct record *record);
+void report(struct record *record);
 
 /* text.c: `number` in decimal, NUL-ended; /proc/PID and `file`, which begins with a slash */
 void decimal(char *text, long number);

@@ -260,5 +260,7 @@ export const RECORD_AT = {
   maxrss: 20,
   user: 24,
   system: 32,
-  what: 40,
+  /** process id of the supervisor, for the server */
+  from: 40,
+  what: 44,
 } as const;

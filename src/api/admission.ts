@@ -113,12 +113,12 @@ export class Admission {
     return { running: this.#running, waiting: this.#queue.most - this.#queue.free };
   }
 
-  /** A peer of which nothing is on its way need not wait for what others have there. */
+  /** Each peer has a part of what is on its way; where it is alone, as much as keeps the processors busy. */
   #mayEnter(plan: Plan, peer: string): boolean {
     const alone = peer === this.#peer && performance.now() - this.#changed > COMPANY;
-    const several = alone ? this.#starting : Math.ceil(this.#starting / 2);
-    const most = this.#byPeer.has(peer) ? several : 2 * this.#starting;
-    return this.#launching < most && this.#hasPlace(plan);
+    const own = alone ? this.#starting : Math.ceil(this.#starting / 2);
+    const isFree = this.#launching < 2 * this.#starting && (this.#byPeer.get(peer) ?? 0) < own;
+    return isFree && this.#hasPlace(plan);
   }
 
   #hasPlace(plan: Plan): boolean {
@@ -217,13 +217,12 @@ export class Admission {
   /** @returns whether one was let in */
   #next(): boolean {
     for (const [queue, turns] of this.#waiting) {
-      const { plan, peer = "" } = turns.peek() ?? {};
-      if (!plan || !this.#mayEnter(plan, peer)) continue;
-      const entry = turns.shift();
+      const entry = turns.shift(({ plan, peer }) => this.#mayEnter(plan, peer));
+      if (!entry) continue;
       // The next sandbox has its turn.
       this.#waiting.delete(queue);
       if (turns.size > 0) this.#waiting.set(queue, turns);
-      entry?.enter(this.#place(plan, peer));
+      entry.enter(this.#place(entry.plan, entry.peer));
       return true;
     }
     return false;

@@ -120,14 +120,12 @@ export class Turns<Entry> {
     this.#size++;
   }
 
-  /** The next entry, left where it is. */
-  peek(): Entry | undefined {
-    return this.#next()?.entries[0];
-  }
-
-  /** The next entry, which is taken out and counts as served; undefined where there is none. */
-  shift(): Entry | undefined {
-    const next = this.#next();
+  /**
+   * The next entry of the peers whose next one is let in, taken out; it counts as served. undefined where there is none: who is
+   * held back keeps no other peer waiting.
+   */
+  shift(lets: (entry: Entry) => boolean = () => true): Entry | undefined {
+    const next = this.#next(lets);
     if (!next) return undefined;
     const { crowd, entries, ...asker } = next;
     const entry = entries.shift();
@@ -149,14 +147,21 @@ export class Turns<Entry> {
     this.#tidy(asker, crowd);
   }
 
-  /** Of the peers the one that was served longest ago, and its next connection. */
-  #next(): (Asker & { crowd: Crowd<Entry>; entries: Entry[] }) | undefined {
-    const peer = least(this.#peers.keys(), (one) => this.served.peer(one));
-    const crowd = peer === undefined ? undefined : this.#peers.get(peer);
-    const connection = crowd?.next(this.served);
-    const entries = connection && crowd?.of(connection);
-    if (peer === undefined || !crowd || !connection || !entries) return undefined;
-    return { peer, connection, crowd, entries };
+  /** Of those peers the one that was served longest ago, and its next connection. */
+  #next(
+    lets: (entry: Entry) => boolean,
+  ): (Asker & { crowd: Crowd<Entry>; entries: Entry[] }) | undefined {
+    const peers = [...this.#peers.keys()];
+    if (peers.length > 1) peers.sort((a, b) => this.served.peer(a) - this.served.peer(b));
+    for (const peer of peers) {
+      const crowd = this.#peers.get(peer);
+      const connection = crowd?.next(this.served);
+      const entries = connection && crowd?.of(connection);
+      const [entry] = entries ?? [];
+      if (crowd && connection && entries && entry !== undefined && lets(entry))
+        return { peer, connection, crowd, entries };
+    }
+    return undefined;
   }
 
   #tidy({ peer, connection }: Asker, crowd: Crowd<Entry>): void {

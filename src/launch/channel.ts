@@ -1,5 +1,5 @@
-/** The read end of a pipe in the event loop. Owns the fd: closes it once, when reading is over. */
-import { closeSync } from "node:fs";
+/** The read end of a pipe that a command writes to. Owns the fd: closes it once, when reading is over. */
+import { closeSync, readSync } from "node:fs";
 import type { ReadableStreamDefaultReader } from "node:stream/web";
 import { isReadable } from "../../ffi/libc.ts";
 import { heavy } from "../turnstile.ts";
@@ -9,19 +9,39 @@ const SLICE = 8 * 1024;
 /** Milliseconds of work between turns of the event loop. */
 const TURN = 4;
 
+/** Read at once where it is there: what a pipe holds, as a rule. It is copied before anybody else reads. */
+const ROOM = 64 * 1024;
+const room = Buffer.allocUnsafeSlow(ROOM);
+
+type Take = (chunk: Uint8Array) => void | Promise<void>;
+
 export class Channel {
-  readonly #reader: ReadableStreamDefaultReader<Uint8Array<ArrayBuffer>>;
+  #reader: ReadableStreamDefaultReader<Uint8Array<ArrayBuffer>> | undefined;
+  #closed = false;
   /** A read is waiting for the other side (and not the consumer for itself). */
   #waiting = false;
   #cancelled = false;
+  /** When the event loop had its last turn, and milliseconds of work since. */
+  #turn = performance.now();
+  #worked = 0;
 
-  constructor(readonly fd: number) {
-    this.#reader = Bun.file(fd).stream().getReader();
-  }
+  constructor(readonly fd: number) {}
 
   /** There is nothing to read. Where the event loop was held up, a read may wait for its turn with bytes in the pipe: those count. */
   get waiting(): boolean {
     return this.#waiting && !isReadable(this.fd);
+  }
+
+  /** Hands to `take` what is there by now, waiting for it, but not for more, and not without end. */
+  async now(take: Take): Promise<void> {
+    for (let left = ROOM; left > 0 && !this.#closed && isReadable(this.fd);) {
+      const size = readSync(this.fd, room, 0, left, null);
+      if (size === 0) return this.#close();
+      left -= size;
+      const chunk = Uint8Array.from(room.subarray(0, size));
+      const taken = size > SLICE ? this.#hand(chunk, take) : take(chunk);
+      if (taken) await taken;
+    }
   }
 
   /**
@@ -29,31 +49,37 @@ export class Channel {
    * reading it would keep to microtasks, and timers and sockets of the server would starve: so after a few milliseconds of work
    * the event loop gets a turn; and who makes work for so long has one after the other, however many they are.
    */
-  async drain(take: (chunk: Uint8Array) => void | Promise<void>): Promise<void> {
-    let turn = performance.now();
-    let worked = 0;
+  async drain(take: Take): Promise<void> {
+    if (this.#closed) return;
+    if (this.#cancelled) return this.#close();
+    const reader = (this.#reader = Bun.file(this.fd).stream().getReader());
+    this.#turn = performance.now();
     try {
       for (;;) {
         this.#waiting = true;
-        const { done, value } = await this.#reader.read();
+        const { done, value } = await reader.read();
         this.#waiting = false;
         if (done) return;
-        for (let at = 0; at < value.length; at += SLICE) {
-          const begin = performance.now();
-          const taken = take(value.subarray(at, at + SLICE));
-          worked += performance.now() - begin;
-          if (taken) await taken;
-          if (performance.now() - turn < TURN) continue;
-          if (worked < TURN) await new Promise((resolve) => setImmediate(resolve));
-          else await new Promise<void>((resolve) => heavy.enter(resolve));
-          worked = 0;
-          turn = performance.now();
-        }
+        await this.#hand(value, take);
       }
     } finally {
       this.#waiting = false;
-      if (!this.#cancelled) await this.#reader.cancel();
-      closeSync(this.fd);
+      if (!this.#cancelled) await reader.cancel();
+      this.#close();
+    }
+  }
+
+  async #hand(chunk: Uint8Array, take: Take): Promise<void> {
+    for (let at = 0; at < chunk.length; at += SLICE) {
+      const begin = performance.now();
+      const taken = take(chunk.subarray(at, at + SLICE));
+      this.#worked += performance.now() - begin;
+      if (taken) await taken;
+      if (performance.now() - this.#turn < TURN) continue;
+      if (this.#worked < TURN) await new Promise((resolve) => setImmediate(resolve));
+      else await new Promise<void>((resolve) => heavy.enter(resolve));
+      this.#worked = 0;
+      this.#turn = performance.now();
     }
   }
 
@@ -61,6 +87,11 @@ export class Channel {
   cancel(): void {
     if (this.#cancelled) return;
     this.#cancelled = true;
-    void this.#reader.cancel();
+    void this.#reader?.cancel();
+  }
+
+  #close(): void {
+    this.#closed = true;
+    closeSync(this.fd);
   }
 }

@@ -1,6 +1,6 @@
 /**
- * One launch: real pipes (a socketpair would refuse /dev/stdout), the sealed launcher, one status pipe, one lifeline. Nothing here
- * looks at the policy: the ops of the plan say it all.
+ * One launch: real pipes (a socketpair would refuse /dev/stdout), the sealed launcher, one lifeline. Nothing here looks at the
+ * policy: the ops of the plan say it all.
  */
 import { closeSync, fchownSync, writeSync } from "node:fs";
 import { CError } from "../../ffi/errno.ts";
@@ -14,7 +14,8 @@ import { hint, killed } from "./hints.ts";
 import { launcherPath, opsFd } from "./launcher.ts";
 import { othersOf } from "./others.ts";
 import { addSupervisor, sweepOrphans } from "./orphans.ts";
-import { type LauncherRecord, RecordReader } from "./records.ts";
+import { decode, type LauncherRecord } from "./records.ts";
+import { statusPipe } from "./status.ts";
 import { LaunchError, type OutputSink, type Outcome, type Task } from "./task.ts";
 import { ToldCounts } from "./told.ts";
 import { atOnce, secondReader, WordsPipe } from "./words-pipe.ts";
@@ -35,6 +36,8 @@ const ignore = (): void => {};
 
 /** A launch that has not reached its exec by then, ms, hangs, on a dead network file system perhaps. */
 const START_LIMIT = 30_000;
+/** So long, ms, output is read when the end is told: a short command has come to it by then, and a stream is not made for it. */
+const SHORT = 2;
 /** How often a supervisor that does not tell the start, or does not end, is woken, ms: somebody may have stopped it. */
 const WAKE_INTERVAL = 100;
 /** The same of one that all output passes through, while the command runs. */
@@ -96,11 +99,11 @@ export class LaunchedTask implements Task {
       opened.push(...ends);
       return ends;
     };
-    let channels: [Channel, Channel, Channel];
+    const status = statusPipe();
+    let channels: [Channel, Channel];
     try {
       const [stdout, stdoutEnd] = pair();
       const [stderr, stderrEnd] = pair();
-      const [status, statusEnd] = pair();
       const [lifelineEnd, lifeline] = pair();
       setNonBlocking(lifeline);
       const [wordsEnd, write] = argv ? [] : pair();
@@ -123,7 +126,7 @@ export class LaunchedTask implements Task {
           stdoutEnd,
           stderrEnd,
           opsFd(ops),
-          statusEnd,
+          status.end,
           lifelineEnd,
           ...(wordsEnd === undefined ? [] : [wordsEnd]),
           ...(group ? [group.fd] : []),
@@ -132,7 +135,7 @@ export class LaunchedTask implements Task {
       addSupervisor(this.#supervisor);
       // Who was stopped would not see that the server has died.
       continueAtInput(lifelineEnd, this.#supervisor.pid);
-      const mine = [stdout, stderr, status, lifeline];
+      const mine = [stdout, stderr, lifeline];
       if (read !== undefined && write !== undefined) {
         mine.push(read, write);
         this.#words = new WordsPipe(read, write);
@@ -141,7 +144,7 @@ export class LaunchedTask implements Task {
       // What may still go wrong must not close a number twice: it can be somebody else's by then.
       opened.splice(0, opened.length, ...mine);
       this.#lifeline = lifeline;
-      channels = [new Channel(status), new Channel(stdout), new Channel(stderr)];
+      channels = [new Channel(stdout), new Channel(stderr)];
     } catch (error) {
       for (const fd of opened) closeSync(fd);
       void group?.end();
@@ -177,52 +180,75 @@ export class LaunchedTask implements Task {
     this.#wake();
   }
 
-  async #run([status, stdout, stderr]: [Channel, Channel, Channel]): Promise<Outcome> {
-    const records = new RecordReader(this.plan);
+  async #run([stdout, stderr]: [Channel, Channel]): Promise<Outcome> {
     const start = this.#start;
+    const { pty } = this.plan.policy;
+    const told = Promise.withResolvers<void>();
+    let isOver = false;
+    /** Of a short command all that it prints is there at its end. */
+    const short = Promise.withResolvers<void>();
+    let stream: ReturnType<typeof setTimeout> | undefined;
+    const follow = async (channel: Channel, take: (chunk: Uint8Array) => void | Promise<void>) => {
+      if (!pty) {
+        await channel.now(take);
+        await short.promise;
+        if (isOver) await channel.now(take);
+      }
+      await channel.drain(take);
+    };
     let outputs: Promise<unknown> = Promise.resolve();
-    let over = false;
     const begin = () => {
       clearTimeout(this.#timer);
       this.#closeWords();
       // Not when it is to end already, nor where the output comes through the supervisor: the end of that would never tell.
-      if (this.plan.policy.pty) this.#wake(LONG_WAKE_INTERVAL);
+      if (pty) this.#wake(LONG_WAKE_INTERVAL);
       else if (this.#lifeline !== undefined) clearInterval(this.#waker);
       if (this.plan.timeout > 0)
         this.#timer = setTimeout(() => this.#end("timeout"), this.plan.timeout);
+      stream = setTimeout(short.resolve, SHORT);
       outputs = Promise.all([
-        stdout.drain((chunk) => this.#sink?.stdout(chunk)),
-        stderr.drain((chunk) => this.#sink?.stderr(chunk)),
+        follow(stdout, (chunk) => this.#sink?.stdout(chunk)),
+        follow(stderr, (chunk) => this.#sink?.stderr(chunk)),
       ]);
       // Most likely the command has ended: a supervisor that was stopped would never say so.
-      void outputs.then(() => !over && this.#wake());
+      void outputs.then(() => !isOver && this.#wake());
     };
-    await status.drain((chunk) => {
-      for (const record of records.push(chunk)) {
-        if (record.kind === "started" && this.#words?.given === false) {
-          // Words of somebody else.
-          this.kill();
-        } else if (record.kind === "started") {
-          this.pid = record.pid;
-          begin();
-          start.resolve();
-        } else if (record.kind === "failed") {
-          this.#neverRan = true;
-          start.reject(record.error);
-        } else if (record.kind === "told") {
-          this.#told.add(record);
-        } else {
-          this.#last = record;
-          this.#over = performance.now();
-        }
+    const forget = statusPipe().listen(this.#supervisor.pid, (bytes) => {
+      const record = decode(bytes, this.plan);
+      if (record.kind === "started" && this.#words?.given === false) {
+        // Words of somebody else.
+        this.kill();
+      } else if (record.kind === "started") {
+        this.pid = record.pid;
+        begin();
+        start.resolve();
+      } else if (record.kind === "failed") {
+        this.#neverRan = true;
+        start.reject(record.error);
+      } else if (record.kind === "told") {
+        this.#told.add(record);
+      } else {
+        this.#last = record;
+        this.#over = performance.now();
+        told.resolve();
       }
     });
-    over = true;
+    const gone = this.#supervisor.exited;
+    // One that was killed tells nothing any more.
+    void gone.then(async () => {
+      if (!isOver) await statusPipe().settled();
+      told.resolve();
+    });
+    await told.promise;
+    isOver = true;
+    forget();
+    clearTimeout(stream);
+    short.resolve();
     clearTimeout(this.#timer);
     clearTimeout(this.#grace);
     this.#closeLifeline();
-    const relayed = this.plan.policy.pty ? this.#supervisor.exited : undefined;
-    if (!relayed) clearInterval(this.#waker);
+    // It has told all, and would be there for ever if somebody had stopped it.
+    void gone.then(() => clearInterval(this.#waker));
     if (!this.#last) await this.#abandoned();
     const counted = await this.group?.end();
     if (this.pid === 0) {
@@ -238,15 +264,13 @@ export class LaunchedTask implements Task {
           `it died before it could tell that the command runs: ${why}`,
         ),
       );
-      clearInterval(this.#waker);
       stdout.cancel();
       stderr.cancel();
       await Promise.all([stdout.drain(ignore), stderr.drain(ignore)]);
       return this.#outcome(counted);
     }
     // It has the rest of what came through the terminal, and nobody else has an end of the pipe.
-    if (relayed) await Promise.race([outputs, relayed]);
-    clearInterval(this.#waker);
+    if (pty) await Promise.race([outputs, gone]);
     const impatient = setInterval(() => {
       for (const channel of [stdout, stderr]) if (channel.waiting) channel.cancel();
     }, DRAIN_LIMIT);

@@ -7,6 +7,7 @@ import { errnoOf } from "./cgroup/files.ts";
 import { confinement } from "./confinement.ts";
 import { hint } from "./hints.ts";
 import { adoptOrphans } from "./orphans.ts";
+import { statusPipe } from "./status.ts";
 import { LaunchError } from "./task.ts";
 
 /** @throws LaunchError with the words of the step, where `make` throws what the kernel said */
@@ -37,7 +38,6 @@ function sealedMemfd(name: string, content: Uint8Array, executable: boolean): nu
   return fd;
 }
 
-const LOW_FDS = 16;
 let launcher: string | undefined;
 
 /**
@@ -48,9 +48,9 @@ let launcher: string | undefined;
  */
 export function launcherPath(): string {
   if (launcher === undefined) {
-    // The child's stdio takes the low numbers before it executes.
-    const fd = moveFd(sealed("spawnbox-launcher", readFileSync(launcherAsset), true), LOW_FDS);
+    const fd = moveFd(sealed("spawnbox-launcher", readFileSync(launcherAsset), true));
     told("PIPE", "the server", () => {
+      statusPipe();
       setUndumpable();
       adoptOrphans();
     });

@@ -66,7 +66,8 @@ function fatalCall(how: number, number: number): { fatal?: ToldCall } {
   return { fatal: how === 1 ? { number } : { foreign: number } };
 }
 
-function decode(bytes: Uint8Array, plan?: Plan): LauncherRecord {
+/** @param plan whose launch it is, for the words of a failure */
+export function decode(bytes: Uint8Array, plan?: Plan): LauncherRecord {
   const view = new DataView(bytes.buffer, bytes.byteOffset, RECORD_SIZE);
   const u32 = (at: number) => view.getUint32(at, true);
   const micros = (at: number) => Number(view.getBigUint64(at, true));
@@ -103,24 +104,5 @@ function decode(bytes: Uint8Array, plan?: Plan): LauncherRecord {
       };
     default:
       throw new Error(`the launcher sent a record of kind ${u32(RECORD_AT.kind)}`);
-  }
-}
-
-/** Cuts what is read from the status pipe into records. */
-export class RecordReader {
-  #rest = new Uint8Array();
-
-  /** @param plan whose launch it is, for the words of a failure */
-  constructor(readonly plan?: Plan) {}
-
-  push(chunk: Uint8Array): LauncherRecord[] {
-    const bytes = this.#rest.length > 0 ? Buffer.concat([this.#rest, chunk]) : chunk;
-    const records: LauncherRecord[] = [];
-    let offset = 0;
-    for (; bytes.length - offset >= RECORD_SIZE; offset += RECORD_SIZE) {
-      records.push(decode(bytes.subarray(offset, offset + RECORD_SIZE), this.plan));
-    }
-    this.#rest = Uint8Array.from(bytes.subarray(offset));
-    return records;
   }
 }

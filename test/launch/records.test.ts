@@ -10,7 +10,8 @@ import {
   WORDS_SIZE,
 } from "../../ffi/launcher/layout.ts";
 import { pipe } from "../../ffi/libc.ts";
-import { RecordReader } from "../../src/launch/records.ts";
+import { decode } from "../../src/launch/records.ts";
+import { Records } from "../../src/launch/status.ts";
 import { LaunchError } from "../../src/launch/task.ts";
 import { atOnce, secondReader, wordsOf, WordsPipe } from "../../src/launch/words-pipe.ts";
 
@@ -28,7 +29,7 @@ function record(
   bytes.write(what, RECORD_AT.what, "utf8");
   return bytes;
 }
-const read = (...records: Uint8Array[]) => new RecordReader().push(Buffer.concat(records));
+const read = (...records: Uint8Array[]) => records.map((one) => decode(one));
 const failed = (op: number, error: number, what = "") => {
   const [one] = read(record({ kind: RECORD.FAILED, op, error }, what));
   if (one?.kind !== "failed") throw new Error("it did not fail");
@@ -81,10 +82,10 @@ describe("records", () => {
       record({ kind: RECORD.STARTED, pid: 2 }),
     ]);
     for (const size of [1, 100, RECORD_SIZE - 1, RECORD_SIZE, RECORD_SIZE + 1]) {
-      const reader = new RecordReader();
+      const reader = new Records();
       const found = [];
       for (let at = 0; at < bytes.length; at += size)
-        found.push(...reader.push(bytes.subarray(at, at + size)));
+        for (const one of reader.push(bytes.subarray(at, at + size))) found.push(decode(one));
       expect(found).toEqual([1, 2].map((pid) => ({ kind: "started", pid })));
     }
   });
