@@ -73,6 +73,8 @@ export async function openCgroups(
 interface SandboxGroup {
   readonly path: string;
   readonly task: readonly CgroupSetting[];
+  /** Its tasks have the memory controller. */
+  readonly countsMemory: boolean;
 }
 
 class Groups implements CgroupRoot {
@@ -156,11 +158,11 @@ class Groups implements CgroupRoot {
       const lacks = (where: string, why: string) => this.#lacks(file, policy, where, why);
       this.#sandboxes.set(key, {
         path,
-        task: makeSandboxGroup(path, this.#triable(policy), missing, lacks),
+        ...makeSandboxGroup(path, this.#triable(policy), missing, lacks),
       });
     } else {
       mkdirSync(path);
-      this.#sandboxes.set(key, { path, task: [] });
+      this.#sandboxes.set(key, { path, task: [], countsMemory: false });
     }
   }
 
@@ -186,7 +188,7 @@ class Groups implements CgroupRoot {
     if (!sandbox) return undefined;
     for (const path of this.#stuck) if (tryRemove(path)) this.#stuck.delete(path);
     const path = join(sandbox.path, `${this.#tasks++}`);
-    const group = makeTaskGroup(path, sandbox.task, (gone) => {
+    const group = makeTaskGroup(path, sandbox.task, sandbox.countsMemory, (gone) => {
       if (!gone) this.#stuck.add(path);
       this.#running--;
       this.#settle();

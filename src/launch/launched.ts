@@ -250,7 +250,10 @@ export class LaunchedTask implements Task {
     // It has told all, and would be there for ever if somebody had stopped it.
     void gone.then(() => clearInterval(this.#waker));
     if (!this.#last) await this.#abandoned();
-    const counted = await this.group?.end();
+    const group = this.group?.end();
+    const counted = group?.usage;
+    // Only a supervisor that has told the end knows that nobody is left.
+    if (!this.#last) await group?.gone;
     if (this.pid === 0) {
       this.#neverRan ||= this.#words?.isUnread() ?? false;
       this.#closeWords();

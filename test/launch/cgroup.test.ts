@@ -82,7 +82,7 @@ describe.skipIf(!writable)("groups (need root and a cgroup v2 mount)", () => {
     await withGroups(undefined, async (root) => {
       const group = root.begin("box");
       expect(existsSync(group?.path ?? "")).toBe(true);
-      await group?.end();
+      await group?.end().gone;
       expect(existsSync(group?.path ?? "")).toBe(false);
       expect(root.begin("another")).toBeUndefined();
     });
@@ -100,7 +100,7 @@ describe.skipIf(!writable)("groups (need root and a cgroup v2 mount)", () => {
       group.kill();
       await child.exited;
       await until("none runs", async () => !(await Promise.all(all.map(isAlive))).includes(true));
-      await group.end();
+      await group.end().gone;
       expect(existsSync(group.path)).toBe(false);
     });
   });
@@ -132,9 +132,9 @@ describe.skipIf(!writable)("groups (need root and a cgroup v2 mount)", () => {
   test("a thousand launches leave no file descriptor and no group", async () => {
     await withGroups(undefined, async (root) => {
       const count = () => readdirSync("/proc/self/fd").length;
-      await root.begin("box")?.end();
+      await root.begin("box")?.end().gone;
       const before = count();
-      for (let i = 0; i < 1000; i++) await root.begin("box")?.end();
+      for (let i = 0; i < 1000; i++) await root.begin("box")?.end().gone;
       // Something else may have closed one meanwhile.
       expect(count()).toBeLessThanOrEqual(before);
       const groups = readdirSync(join(root.path ?? "", "0-box"), { withFileTypes: true });
@@ -190,7 +190,7 @@ test.skipIf(!writable || !obstacle)("a missing controller is named, with what to
   expect(obstacle?.message).toMatch(/sandboxes\[0\]\.cgroups: no memory controller in .*: .*put "/);
   await withGroups({ mem: { max: "64M" }, optional: true }, async (root) => {
     expect(root.notices[0]?.message).toStartWith("not limited: no memory controller");
-    await root.begin("box")?.end();
+    await root.begin("box")?.end().gone;
   });
 });
 

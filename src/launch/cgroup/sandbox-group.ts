@@ -23,14 +23,14 @@ export function controllersOf({ shared, task }: CgroupPolicy): Controller[] {
  * Makes the group with the limits that can be had.
  * @param missing why a controller is not there
  * @param lacks is told what cannot be had, with its JSON path
- * @returns the settings of each task group
+ * @returns the settings of each task group, and whether memory is counted there
  */
 export function makeSandboxGroup(
   group: string,
   policy: CgroupPolicy,
   missing: ReadonlyMap<Controller, string>,
   lacks: (path: string, message: string) => void,
-): CgroupSetting[] {
+): { task: CgroupSetting[]; countsMemory: boolean } {
   mkdirSync(group);
   const has = new Set(controllersOf(policy));
   const drop = (name: Controller, why: string | undefined) => {
@@ -59,5 +59,6 @@ export function makeSandboxGroup(
   mkdirSync(probe);
   const task = possible(`${policy.path}.task`, probe, policy.task);
   rmdirSync(probe);
-  return has.has("memory") ? [...task, KILL_TOGETHER] : task;
+  const countsMemory = has.has("memory");
+  return { task: countsMemory ? [...task, KILL_TOGETHER] : task, countsMemory };
 }

@@ -2,7 +2,7 @@
 import { closeSync, mkdirSync, openSync, rmdirSync } from "node:fs";
 import type { CgroupSetting } from "../../plan/cgroup.ts";
 import { LaunchError } from "../task.ts";
-import { apply, counters, errnoOf, get } from "./files.ts";
+import { apply, counters, errnoOf } from "./files.ts";
 import { endTree, killTree } from "./tree.ts";
 
 /** How long the last dead of a task are waited for, ms. */
@@ -15,10 +15,12 @@ export interface GroupUsage {
   /** Milliseconds of CPU in user and system mode. */
   readonly user: number;
   readonly system: number;
-  /** Most memory at one time, bytes; absent without the memory controller, or before Linux 5.19. */
-  readonly memoryPeak?: number;
-  /** Forks refused by pids.max; absent without the pids controller. */
-  readonly forksRefused?: number;
+}
+
+export interface EndedGroup {
+  readonly usage: GroupUsage;
+  /** Resolves once what was left is killed, and the group removed, if that can be. Never rejects. */
+  readonly gone: Promise<void>;
 }
 
 export interface TaskGroup {
@@ -27,14 +29,15 @@ export interface TaskGroup {
   readonly fd: number;
   /** Kills every process in it, at once. */
   kill(): void;
-  /** Kills what is left, counts, and removes the group. Once, whether or not anything was ever started in it. Never rejects. */
-  end(): Promise<GroupUsage>;
+  /** Counts; kills what is left, and removes the group. Once, whether or not anything was ever started in it. */
+  end(): EndedGroup;
 }
 
-/** @param onEnd is told whether the group is gone, at its end. @throws LaunchError */
+/** @param countsMemory it has the memory controller @param onEnd is told whether the group is gone, at its end. @throws LaunchError */
 export function makeTaskGroup(
   path: string,
   settings: readonly CgroupSetting[],
+  countsMemory: boolean,
   onEnd: (gone: boolean) => void,
 ): TaskGroup {
   try {
@@ -50,7 +53,7 @@ export function makeTaskGroup(
     throw new LaunchError("cgroup", `${setting.file}=${setting.value}`, errno, meaning);
   }
   try {
-    return new OneTaskGroup(path, openSync(path, "r"), onEnd);
+    return new OneTaskGroup(path, openSync(path, "r"), countsMemory, onEnd);
   } catch (error) {
     rmdirSync(path);
     throw new LaunchError("cgroup", path, errnoOf(error), "the group of the task cannot be opened");
@@ -63,6 +66,7 @@ class OneTaskGroup implements TaskGroup {
   constructor(
     readonly path: string,
     readonly fd: number,
+    readonly countsMemory: boolean,
     readonly onEnd: (gone: boolean) => void,
   ) {}
 
@@ -75,12 +79,17 @@ class OneTaskGroup implements TaskGroup {
     }
   }
 
-  async end(): Promise<GroupUsage> {
+  end(): EndedGroup {
     const usage = this.#counted();
     closeSync(this.fd);
+    return { usage, gone: this.#remove() };
+  }
+
+  async #remove(): Promise<void> {
+    // The reply that tells the end goes first.
+    await new Promise((resolve) => setImmediate(resolve));
     // Whatever the errno: it is tried again when the server ends, and by the next server.
     this.onEnd(await endTree(this.path, PATIENCE).catch(() => false));
-    return usage;
   }
 
   /** Out of descriptors nothing can be counted; the task has ended all the same. */
@@ -95,24 +104,11 @@ class OneTaskGroup implements TaskGroup {
 
   #usage(): GroupUsage {
     const cpu = counters(this.path, "cpu.stat");
-    const memory = counters(this.path, "memory.events");
-    const pids = counters(this.path, "pids.events");
-    const peak = this.#peak();
+    const memory = this.countsMemory ? counters(this.path, "memory.events") : {};
     return {
       oom: (memory["oom_kill"] ?? 0) > 0,
       user: (cpu["user_usec"] ?? 0) / 1000,
       system: (cpu["system_usec"] ?? 0) / 1000,
-      ...(peak !== undefined && { memoryPeak: peak }),
-      ...(pids["max"] !== undefined && { forksRefused: pids["max"] }),
     };
-  }
-
-  #peak(): number | undefined {
-    try {
-      return Number(get(this.path, "memory.peak"));
-    } catch (error) {
-      if (errnoOf(error) !== "ENOENT") throw error;
-      return undefined;
-    }
   }
 }

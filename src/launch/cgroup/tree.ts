@@ -48,7 +48,8 @@ function groupsOf(group: string): string[] {
 
 /** Removes the group and all below it; false when processes are left in it. */
 export function tryRemove(group: string): boolean {
-  return groupsOf(group).every(removed);
+  // As a rule there is none below it.
+  return removed(group) || groupsOf(group).every(removed);
 }
 
 function removed(group: string): boolean {
