@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { resolveSyscall } from "../../ffi/libseccomp.ts";
 import { drop } from "../places/place.ts";
 import { ENOSYS, EPERM, Room } from "../places/room.ts";
+import { ORDINARY } from "../accounts.ts";
 import { isRoot, serve, users } from "../served.ts";
 
 let room: Room;
@@ -257,7 +258,7 @@ print(ctypes.get_errno())`;
   test("walked step by step, a link of somebody else is not followed either", async () => {
     const place = join(room.path, "theirs");
     mkdirSync(join(place, "data"), { recursive: true });
-    Bun.spawnSync(["chown", "-R", "65534:65534", place]);
+    Bun.spawnSync(["chown", "-R", `${ORDINARY}:${ORDINARY}`, place]);
     const source = join(place, "data");
     const sandbox = {
       namespace: { shares: { pid: "disable" }, mounts: [...mounts, { target: "/data", source }] },
@@ -266,7 +267,7 @@ print(ctypes.get_errno())`;
     expect((await served.run("c/x")).stdout).toEqual(["ok"]);
     renameSync(source, join(place, "old"));
     symlinkSync("/root", source);
-    Bun.spawnSync(["chown", "-h", "65534:65534", source]);
+    Bun.spawnSync(["chown", "-h", `${ORDINARY}:${ORDINARY}`, source]);
     const { request } = await served.call("c/x");
     expect(request.status).not.toBe("success");
     expect(request.info).toContain("ELOOP");

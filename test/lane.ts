@@ -1,0 +1,74 @@
+/**
+ * Where suites run at the same time without meeting: in namespaces of processes, mounts, network and IPC, with another ordinary user
+ * and another `nobody` and `daemon` than the suites on the machine itself have. So what one suite does to all processes of a user, or
+ * counts of them (their processes, keys, pipes), is nothing to the others. Only root can make one.
+ */
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+
+export interface Lane {
+  /** A command that executes another there. */
+  readonly enter: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+}
+
+/** On the machine as it is. */
+export const MACHINE: Lane = { enter: [], env: {} };
+
+/**
+ * $0: where passwd and group are. The shell is the first process there, so it buries what is left to it; in the foreground, since
+ * what runs in the background has SIGINT ignored.
+ */
+const SETUP = `
+ip link set lo up
+mount --bind "$0/passwd" /etc/passwd
+mount --bind "$0/group" /etc/group
+"$@" && code=0 || code=$?
+exit "$code"
+`;
+
+/** Of these two commands run in most suites; the numbers of a lane are nobody else's. */
+const accounts = (lane: number) => ({ nobody: 64_000 + lane, daemon: 64_100 + lane });
+
+/** A table of accounts (passwd(5), group(5)) where these have other numbers; the group of nobody is nogroup on some systems. */
+export function renumbered(table: string, { nobody, daemon }: ReturnType<typeof accounts>): string {
+  const of: Readonly<Record<string, number>> = { nobody, nogroup: nobody, daemon };
+  return table.replace(/^(\w+):([^:]*):\d+:(\d+:)?/gm, (line, name: string, word: string, gid) => {
+    const id = of[name];
+    if (id === undefined) return line;
+    return `${name}:${word}:${id}:${gid === undefined ? "" : `${id}:`}`;
+  });
+}
+
+/** @param number from 1 @param scratch a directory that all may enter */
+export function makeLane(number: number, scratch: string): Lane {
+  const ids = accounts(number);
+  const own = join(scratch, `${number}`);
+  mkdirSync(own, { mode: 0o755 });
+  for (const name of ["passwd", "group"]) {
+    const table = readFileSync(`/etc/${name}`, "utf8");
+    writeFileSync(join(own, name), renumbered(table, ids), { mode: 0o644 });
+  }
+  // Names of files with the number of a process in them meet none of other lanes.
+  const temporary = join(own, "tmp");
+  Bun.spawnSync(["mkdir", "-m", "1777", temporary]);
+  const namespaces = [
+    "--mount",
+    "--pid",
+    "--fork",
+    "--kill-child",
+    "--mount-proc",
+    "--net",
+    "--ipc",
+  ];
+  return {
+    enter: ["unshare", ...namespaces, "/bin/sh", "-ec", SETUP, own],
+    env: { TMPDIR: temporary, SPAWNBOX_TEST_ORDINARY: `${ids.nobody}` },
+  };
+}
+
+/** Whether lanes can be made here: by root, unless a container keeps it from that. */
+export function canMake({ enter }: Lane): boolean {
+  const tried = Bun.spawnSync([...enter, "true"], { stdio: ["ignore", "ignore", "ignore"] });
+  return tried.success;
+}
