@@ -80,10 +80,14 @@ describe.each(users)("as %s", (user) => {
     [ENOSYS, ["clone3", "openat2", "close_range", "pidfd_open", "mount_setattr", "keyctl"]],
   ] as [number, string[]][])("the command runs where %d is the answer to %s", (errno, calls) => {
     const through = [...without(errno, ...calls), ...drop(user)];
-    for (const sandbox of [{ profile: "minimal" }, {}, boxed]) {
-      expect(checked(through, config(sandbox)).problems).toEqual([]);
-      expect(spawnbox(through, "run", config(sandbox)).out).toContain('"stdout":["ok"]');
-    }
+    const all = [{ profile: "minimal" }, {}, boxed].map((sandbox) => config(sandbox));
+    const sandboxes = all.map(({ sandboxes: one }, i) => ({
+      ...one,
+      uid: `s${i}`,
+      prefix: `s${i}`,
+    }));
+    expect(checked(through, { ...config({}), sandboxes }).problems).toEqual([]);
+    for (const one of all) expect(spawnbox(through, "run", one).out).toContain('"stdout":["ok"]');
   });
 
   test.each([
