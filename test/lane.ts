@@ -12,17 +12,22 @@ export interface Lane {
   readonly env: Readonly<Record<string, string>>;
 }
 
+/** Of all numbers of processes, each lane has one of so many parts. */
+const PARTS = 8;
+
 /** On the machine as it is. */
 export const MACHINE: Lane = { enter: [], env: {} };
 
 /**
- * $0: where passwd and group are. The shell is the first process there, so it buries what is left to it; in the foreground, since
+ * $0: where passwd and group are; $1: the number before that of the next process. The shell is the first process there, so it buries what is left to it; in the foreground, since
  * what runs in the background has SIGINT ignored.
  */
 const SETUP = `
 ip link set lo up
 mount --bind "$0/passwd" /etc/passwd
 mount --bind "$0/group" /etc/group
+echo "$1" >/proc/sys/kernel/ns_last_pid
+shift
 "$@" && code=0 || code=$?
 exit "$code"
 `;
@@ -52,6 +57,9 @@ export function makeLane(number: number, scratch: string): Lane {
   // Names of files with the number of a process in them meet none of other lanes.
   const temporary = join(own, "tmp");
   Bun.spawnSync(["mkdir", "-m", "1777", temporary]);
+  // Nor do names of control groups, which are of the whole machine.
+  const numbers = Math.floor(Number(readFileSync("/proc/sys/kernel/pid_max", "utf8")) / PARTS);
+  const before = `${(number % PARTS) * numbers}`;
   const namespaces = [
     "--mount",
     "--pid",
@@ -62,7 +70,7 @@ export function makeLane(number: number, scratch: string): Lane {
     "--ipc",
   ];
   return {
-    enter: ["unshare", ...namespaces, "/bin/sh", "-ec", SETUP, own],
+    enter: ["unshare", ...namespaces, "/bin/sh", "-ec", SETUP, own, before],
     env: { TMPDIR: temporary, SPAWNBOX_TEST_ORDINARY: `${ids.nobody}` },
   };
 }

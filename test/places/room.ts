@@ -127,14 +127,14 @@ export class Room implements Disposable {
     content: object,
     subcommand: string,
     words: (config: string) => readonly string[],
-  ): { code: number; out: string; err: string } {
+  ): { pid: number; code: number; out: string; err: string } {
     const file = join(this.path, "config.json");
     writeFileSync(file, JSON.stringify(content));
-    const { exitCode, stdout, stderr } = Bun.spawnSync(
+    const { pid, exitCode, stdout, stderr } = Bun.spawnSync(
       [...through, this.program, subcommand, ...words(file)],
       { cwd: this.path, env: { PATH: process.env["PATH"] ?? "/usr/bin:/bin" } },
     );
-    return { code: exitCode, out: stdout.toString(), err: stderr.toString() };
+    return { pid, code: exitCode, out: stdout.toString(), err: stderr.toString() };
   }
 
   [Symbol.dispose](): void {
