@@ -10,16 +10,18 @@ export interface Lane {
   /** A command that executes another there. */
   readonly enter: readonly string[];
   readonly env: Readonly<Record<string, string>>;
+  /** Once nothing runs there any more. */
+  remove(): void;
 }
 
 /** Of all numbers of processes, each lane has one of so many parts. */
 const PARTS = 8;
 
 /** On the machine as it is. */
-export const MACHINE: Lane = { enter: [], env: {} };
+export const MACHINE: Lane = { enter: [], env: {}, remove: () => {} };
 
 /**
- * $0: where passwd and group are; $1: the number before that of the next process. The shell is the first process there, so it buries what is left to it; in the foreground, since
+ * $0: where passwd and group are; $1: the number before that of the next process; $2: the control group, or nothing. The shell is the first process there, so it buries what is left to it; in the foreground, since
  * what runs in the background has SIGINT ignored.
  */
 const SETUP = `
@@ -27,7 +29,8 @@ ip link set lo up
 mount --bind "$0/passwd" /etc/passwd
 mount --bind "$0/group" /etc/group
 echo "$1" >/proc/sys/kernel/ns_last_pid
-shift
+[ -z "$2" ] || echo 0 >"$2/cgroup.procs"
+shift 2
 "$@" && code=0 || code=$?
 exit "$code"
 `;
@@ -57,7 +60,7 @@ export function makeLane(number: number, scratch: string): Lane {
   // Names of files with the number of a process in them meet none of other lanes.
   const temporary = join(own, "tmp");
   Bun.spawnSync(["mkdir", "-m", "1777", temporary]);
-  // Nor do names of control groups, which are of the whole machine.
+  // Nor do names with that number elsewhere.
   const numbers = Math.floor(Number(readFileSync("/proc/sys/kernel/pid_max", "utf8")) / PARTS);
   const before = `${(number % PARTS) * numbers}`;
   const namespaces = [
@@ -69,10 +72,33 @@ export function makeLane(number: number, scratch: string): Lane {
     "--net",
     "--ipc",
   ];
+  const group = makeGroup(number);
   return {
-    enter: ["unshare", ...namespaces, "/bin/sh", "-ec", SETUP, own, before],
-    env: { TMPDIR: temporary, SPAWNBOX_TEST_ORDINARY: `${ids.nobody}` },
+    enter: ["unshare", ...namespaces, "/bin/sh", "-ec", SETUP, own, before, group ?? ""],
+    env: { TMPDIR: temporary },
+    remove: () => {
+      // Servers that were killed leave theirs.
+      if (group !== undefined) Bun.spawnSync(["find", group, "-depth", "-type", "d", "-delete"]);
+    },
   };
+}
+
+/**
+ * A server kills what is left in the groups of dead ones beside its own, below the group that it was started in. So each lane has one,
+ * where there are any.
+ */
+function makeGroup(number: number): string | undefined {
+  const [, mount] = /^\S+ (\S+) cgroup2 /m.exec(readFileSync("/proc/self/mounts", "utf8")) ?? [];
+  const [, own] = /^0::(.*)$/m.exec(readFileSync("/proc/self/cgroup", "utf8")) ?? [];
+  if (mount === undefined || own === undefined) return undefined;
+  const group = join(mount, own, `spawnbox-lane-${process.pid}-${number}`);
+  try {
+    mkdirSync(group);
+  } catch {
+    // None can be made here, so servers have none either.
+    return undefined;
+  }
+  return group;
 }
 
 /** Whether lanes can be made here: by root, unless a container keeps it from that. */

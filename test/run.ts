@@ -87,6 +87,7 @@ function workers(): Worker[] {
   const lanes = Array.from({ length: count }, (_, i) => makeLane(i + 1, scratch));
   const [first, ...more] = lanes;
   if (!first || !canMake(first)) {
+    for (const lane of lanes) lane.remove();
     return [
       { kinds: ["machine", "serves"], lane: MACHINE },
       { kinds: ["beside"], lane: MACHINE },
@@ -99,9 +100,9 @@ function workers(): Worker[] {
 }
 
 /** Runs all jobs: those that measure before the others. */
-async function inTurn(all: readonly Job[]): Promise<Report[]> {
+async function inTurn(jobs: readonly Job[]): Promise<Report[]> {
   const reports: Report[] = [];
-  const left = new Set(all);
+  const left = new Set(jobs);
   const work = async ({ kinds, lane }: Worker) => {
     const next = () => kinds.flatMap((kind) => [...left].filter((job) => job.kind === kind)).at(0);
     for (let job = next(); job; job = next()) {
@@ -115,7 +116,9 @@ async function inTurn(all: readonly Job[]): Promise<Report[]> {
     }
   };
   await work({ kinds: ["measures"], lane: MACHINE });
-  await Promise.all(workers().map(work));
+  const all = workers();
+  await Promise.all(all.map(work));
+  for (const { lane } of all) lane.remove();
   return reports;
 }
 

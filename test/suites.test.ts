@@ -42,8 +42,11 @@ test("numbers of nobody and daemon are another lane's alone", () => {
 describe.if(isRoot)("a lane", () => {
   const scratch = mkdtempSync(join(tmpdir(), "spawnbox-lanes-"));
   chmodSync(scratch, 0o755);
-  afterAll(() => rmSync(scratch, { recursive: true }));
   const lane = makeLane(9, scratch);
+  afterAll(() => {
+    lane.remove();
+    rmSync(scratch, { recursive: true });
+  });
   const said = (script: string) =>
     Bun.spawnSync([...lane.enter, "/bin/sh", "-c", script], {
       env: { ...process.env, ...lane.env },
