@@ -101,8 +101,18 @@ function makeGroup(number: number): string | undefined {
   return group;
 }
 
+/** Becomes each of the accounts, which a user namespace may not have. */
+const TRIAL = `
+for name in nobody daemon; do
+  id=$(id -u $name)
+  setpriv --reuid="$id" --regid="$id" --clear-groups true
+done
+`;
+
 /** Whether lanes can be made here: by root, unless a container keeps it from that. */
 export function canMake({ enter }: Lane): boolean {
-  const tried = Bun.spawnSync([...enter, "true"], { stdio: ["ignore", "ignore", "ignore"] });
+  const tried = Bun.spawnSync([...enter, "/bin/sh", "-ec", TRIAL], {
+    stdio: ["ignore", "ignore", "ignore"],
+  });
   return tried.success;
 }
