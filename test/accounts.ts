@@ -1,8 +1,11 @@
 /** Accounts that tests run as: their numbers are those of this machine, or of the lane that a suite runs in (lane.ts). */
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
+
+/** An early boot may have none. */
+const accounts = existsSync("/etc/passwd") ? readFileSync("/etc/passwd", "utf8") : "";
 
 function idOf(name: string, usual: number): number {
-  const line = new RegExp(`^${name}:[^:]*:(\\d+):`, "m").exec(readFileSync("/etc/passwd", "utf8"));
+  const line = new RegExp(`^${name}:[^:]*:(\\d+):`, "m").exec(accounts);
   return line ? Number(line[1]) : usual;
 }
 
