@@ -14,7 +14,7 @@ import {
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { canMake, type Lane, MACHINE, makeLane } from "./lane.ts";
-import { type Job, jobs, type Kind } from "./suites.ts";
+import { type Job, jobs, type Kind, writeSeconds } from "./suites.ts";
 
 const root = join(import.meta.dir, "..");
 const bun = process.execPath;
@@ -152,6 +152,7 @@ try {
   console.log("\nthe slowest files:");
   for (const [file, seconds] of times.slice(0, SLOWEST))
     console.log(`${seconds.toFixed(1).padStart(7)} s  ${file}`);
+  if (only.length === 0 && process.env["SPAWNBOX_SECONDS_WRITE"] === "1") writeSeconds(times);
 } finally {
   rmSync(scratch, { recursive: true });
 }

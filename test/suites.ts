@@ -1,5 +1,5 @@
 /** Which suites there are, what each needs around it, and in which processes they run. */
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import seconds from "./seconds.json" with { type: "json" };
 
@@ -48,7 +48,14 @@ export interface Job {
 /** Seconds of a file that is not in the table, which has those of the longer ones. */
 const SHORT = 0.5;
 /** Those of a job, unless it is a single file. */
-const JOB = 8;
+const JOB = 12;
+/** Whole ones, of those from a second on. */
+export function writeSeconds(times: readonly (readonly [file: string, seconds: number])[]): void {
+  const rounded = times.map(([file, time]) => [file, Math.round(time)] as const);
+  const table = Object.fromEntries(rounded.filter(([, time]) => time >= 1));
+  writeFileSync(join(import.meta.dir, "seconds.json"), `${JSON.stringify(table, undefined, 2)}\n`);
+}
+
 const secondsOf = (file: string): number => (seconds as Record<string, number>)[file] ?? SHORT;
 
 /** All suites; the longest first, so that none is alone at the end. */
