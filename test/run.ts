@@ -81,9 +81,12 @@ interface Worker {
   readonly lane: Lane;
 }
 
+/** At most, since suites fill memory too. */
+const MOST = 6;
+
 /** One more than there are processors, since suites wait too; where there are no lanes, what serves is the first's. */
 function workers(): Worker[] {
-  const count = availableParallelism() + 1;
+  const count = Math.min(availableParallelism() + 1, MOST);
   const lanes = Array.from({ length: count }, (_, i) => makeLane(i + 1, scratch));
   const [first, ...more] = lanes;
   if (!first || !canMake(first)) {

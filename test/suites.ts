@@ -49,14 +49,15 @@ export interface Job {
 const SHORT = 0.5;
 /** Those of a job, unless it is a single file. */
 const JOB = 12;
+
+const secondsOf = (file: string): number => (seconds as Record<string, number>)[file] ?? SHORT;
+
 /** Whole ones, of those from a second on. */
 export function writeSeconds(times: readonly (readonly [file: string, seconds: number])[]): void {
   const rounded = times.map(([file, time]) => [file, Math.round(time)] as const);
   const table = Object.fromEntries(rounded.filter(([, time]) => time >= 1));
   writeFileSync(join(import.meta.dir, "seconds.json"), `${JSON.stringify(table, undefined, 2)}\n`);
 }
-
-const secondsOf = (file: string): number => (seconds as Record<string, number>)[file] ?? SHORT;
 
 /** All suites; the longest first, so that none is alone at the end. */
 export function jobs(): readonly Job[] {
