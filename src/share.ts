@@ -17,10 +17,12 @@ export class Share {
    * @param most all there is: bytes, or whatever is shared
    * @param trifle so much a client may hold whatever others do: else who asks for little would wait where all is taken, as it is
    * where something comes in pieces. It adds to `most` for each client.
+   * @param favour ms
    */
   constructor(
     readonly most: number,
     readonly trifle = 0,
+    readonly favour = FAVOUR,
   ) {}
 
   /** Below 0 where something was taken that could not be known beforehand. */
@@ -50,7 +52,7 @@ export class Share {
       // Else all could wait for one another, each with half of what it needs.
       if (late && !this.#favoured && part.full) {
         this.#favoured = part;
-        this.#favour = setTimeout(late, FAVOUR);
+        this.#favour = setTimeout(late, this.favour);
       }
       if (part.full) return false;
       queueMicrotask(ready);

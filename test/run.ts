@@ -2,9 +2,19 @@
  * `npm test`: type check, format check, build, then every suite; the last line counts. Fails when anything failed, or when
  * nothing ran.
  */
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import {
+  chmodSync,
+  closeSync,
+  existsSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+} from "node:fs";
+import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
+import { canMake, type Lane, MACHINE, makeLane } from "./lane.ts";
+import { type Job, jobs, type Kind, writeSeconds } from "./suites.ts";
 
 const root = join(import.meta.dir, "..");
 const bun = process.execPath;
@@ -17,42 +27,6 @@ function step(title: string, ...command: string[]): boolean {
   return done.success;
 }
 
-/**
- * What runs beside everything else, in a process of its own, as it mostly waits: suites that run nothing as another user, so that
- * what others do to all processes of a user, or count of them, does not concern them.
- */
-const BESIDE = /^test\/(api|config|encoders|plan|plugins|server)\//;
-/** But not what serves for real, which it does as several users. */
-const APART = /^import \{[^}]*\b(serve|users)\b[^}]*\} from "\.\.\/served\.ts"/m;
-
-/**
- * What launches within the process of the tests, as `check` does. From then on orphans come to that process (launch/orphans.ts),
- * where nobody reaps them: after hundreds of killed servers no key would be left for their user. So it is a process of its own,
- * before the others.
- */
-const WITHIN = /^test\/(launch\/|compat\/|cli\/(check|several)\.|sandbox\/attack-identity\.)/;
-
-/** What looks at the memory of its own process: with a process for each, in which nothing else has left any. */
-const WEIGHS = /process\.memoryUsage/;
-
-/** Files of tests, by the process they run in. */
-function groups(): { first: string[][]; then: string[][] } {
-  const files = [...new Bun.Glob("test/**/*.test.ts").scanSync({ cwd: root })].toSorted();
-  const groupOf = (file: string) => {
-    if (WITHIN.test(file)) return "within";
-    const text = readFileSync(join(root, file), "utf8");
-    if (WEIGHS.test(text)) return "weighs";
-    const isBeside = BESIDE.test(file) && !APART.test(text);
-    return isBeside ? "beside" : "alone";
-  };
-  const { within = [], weighs = [], beside = [], alone = [] } = Object.groupBy(files, groupOf);
-  const exactly = (group: string[]) => group.map((file) => `./${file}`);
-  return {
-    first: [...weighs.map((file) => exactly([file])), exactly(within)],
-    then: [exactly(alone), exactly(beside)],
-  };
-}
-
 interface Report {
   readonly ok: boolean;
   readonly passed: number;
@@ -62,12 +36,27 @@ interface Report {
   readonly times: readonly (readonly [file: string, seconds: number])[];
 }
 
-/** Runs suites to their end; only what fails is told. */
-async function suites(files: readonly string[], report: string): Promise<Report> {
+let runs = 0;
+
+/** Runs suites to their end; what fails in them is told then. */
+async function suites(files: readonly string[], { enter, env }: Lane): Promise<Report> {
+  const base = join(scratch, `run-${runs++}`);
+  const [report, said] = [`${base}.xml`, `${base}.txt`];
   const how = ["--timeout", "30000", "--only-failures", "--reporter=junit"];
   const command = [bun, "test", ...how, `--reporter-outfile=${report}`, ...files];
-  const ok =
-    (await Bun.spawn(command, { cwd: root, stdio: ["ignore", "inherit", "inherit"] }).exited) === 0;
+  const output = openSync(said, "w");
+  const running = Bun.spawn([...enter, ...command], {
+    cwd: root,
+    env: { ...process.env, ...env },
+    stdio: ["ignore", output, output],
+  });
+  closeSync(output);
+  const ok = (await running.exited) === 0;
+  const text = readFileSync(said, "utf8").replace(/^bun test v.*\n/, "");
+  // Its own counts are counted below.
+  const told = (ok ? text.replace(/\n *\d+ pass\n[^]*$/, "") : text).trim();
+  if (told !== "") console.log(told);
+  if (!ok) console.error(`failed, or ended before its end: ${files.join(" ")}`);
   // There is none of one that has died.
   const xml = existsSync(report) ? readFileSync(report, "utf8") : "";
   const head = /<testsuites\b[^>]*>/.exec(xml)?.[0] ?? "";
@@ -86,8 +75,59 @@ async function suites(files: readonly string[], report: string): Promise<Report>
   };
 }
 
+/** What runs one job after the other, of these kinds, the first of them first. */
+interface Worker {
+  readonly kinds: readonly Kind[];
+  readonly lane: Lane;
+}
+
+/** At most, since suites fill memory too. */
+const MOST = 6;
+
+/** One more than there are processors, since suites wait too; where there are no lanes, what serves is the first's. */
+function workers(): Worker[] {
+  const count = Math.min(availableParallelism() + 1, MOST);
+  const lanes = Array.from({ length: count }, (_, i) => makeLane(i + 1, scratch));
+  const [first, ...more] = lanes;
+  if (!first || !canMake(first)) {
+    for (const lane of lanes) lane.remove();
+    return [
+      { kinds: ["machine", "serves"], lane: MACHINE },
+      { kinds: ["beside"], lane: MACHINE },
+    ];
+  }
+  return [
+    { kinds: ["machine", "serves", "beside"], lane: first },
+    ...more.map((lane): Worker => ({ kinds: ["serves", "beside"], lane })),
+  ];
+}
+
+/** Runs all jobs: those that measure before the others. */
+async function inTurn(jobs: readonly Job[]): Promise<Report[]> {
+  const reports: Report[] = [];
+  const left = new Set(jobs);
+  const work = async ({ kinds, lane }: Worker) => {
+    const next = () => kinds.flatMap((kind) => [...left].filter((job) => job.kind === kind)).at(0);
+    for (let job = next(); job; job = next()) {
+      left.delete(job);
+      reports.push(
+        await suites(
+          job.files.map((file) => `./${file}`),
+          job.kind === "serves" ? lane : MACHINE,
+        ),
+      );
+    }
+  };
+  await work({ kinds: ["measures"], lane: MACHINE });
+  const all = workers();
+  await Promise.all(all.map(work));
+  for (const { lane } of all) lane.remove();
+  return reports;
+}
+
 const SLOWEST = 15;
 const scratch = mkdtempSync(join(tmpdir(), "spawnbox-test-"));
+chmodSync(scratch, 0o755);
 let failed = 0;
 let passed = 0;
 let skipped = 0;
@@ -105,12 +145,7 @@ try {
   }
   console.log("\n── suites");
   const only = process.argv.slice(2);
-  const report = (name: string) => join(scratch, `${name}.xml`);
-  const { first, then } = only.length > 0 ? { first: [only], then: [] } : groups();
-  const reports: Report[] = [];
-  for (const [i, files] of first.entries()) reports.push(await suites(files, report(`first-${i}`)));
-  const beside = then.map((files, i) => suites(files, report(`${i}`)));
-  reports.push(...(await Promise.all(beside)));
+  const reports = only.length > 0 ? [await suites(only, MACHINE)] : await inTurn(jobs());
   for (const report of reports) {
     passed += report.passed;
     failed += report.failed;
@@ -120,6 +155,7 @@ try {
   console.log("\nthe slowest files:");
   for (const [file, seconds] of times.slice(0, SLOWEST))
     console.log(`${seconds.toFixed(1).padStart(7)} s  ${file}`);
+  if (only.length === 0 && process.env["SPAWNBOX_SECONDS_WRITE"] === "1") writeSeconds(times);
 } finally {
   rmSync(scratch, { recursive: true });
 }

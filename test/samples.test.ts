@@ -6,6 +6,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { ORDINARY } from "./accounts.ts";
 import { isRoot, serve, type Served, until } from "./served.ts";
 
 /** Says what it is called with and as whom, and how it sees what samples mount; waits where there is a file to wait for. */
@@ -98,7 +99,7 @@ describe.skipIf(!isRoot)("samples", () => {
       );
       expect(await lines("reboot-now")).toEqual(seen("-f -f", 0, SYS_BOOT));
       expect(await lines("suspend/states")).toEqual(
-        seen("/sys/power/state", 65534, undefined, "/sys/power ro", "/sys/power/state ro"),
+        seen("/sys/power/state", ORDINARY, undefined, "/sys/power ro", "/sys/power/state ro"),
       );
     }));
 
@@ -138,7 +139,7 @@ describe.skipIf(!isRoot)("samples", () => {
         seen(`${direction} wg0`, 0, NET_ADMIN, "/etc/wireguard ro");
       expect((await run("vpn/start")).stdout).toEqual(control("up"));
       expect((await run("vpn/stop")).stdout).toEqual(control("down"));
-      expect((await run("vpn/show")).stdout).toEqual(seen("show wg0", 65534, NET_ADMIN));
+      expect((await run("vpn/show")).stdout).toEqual(seen("show wg0", ORDINARY, NET_ADMIN));
       const task = client.start("vpn/log");
       const { value } = await task.next();
       const { pid } = value as { pid: number };

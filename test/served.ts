@@ -15,10 +15,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Reply } from "../src/api/reply.ts";
 import { type AfbClient, connect } from "../src/client.ts";
+import { asOrdinary, isRoot } from "./accounts.ts";
 
-export const isRoot = process.geteuid?.() === 0;
-/** An unprivileged uid that owns nothing. */
-const ORDINARY = 65534;
+export { isRoot };
 
 /** Who the server runs as: both where the tests run as root, else the user they run as. */
 export const users: readonly [User, ...User[]] = isRoot
@@ -97,10 +96,7 @@ export async function serve(
   const file = join(dir, "config.json");
   writeFileSync(file, JSON.stringify(config));
   const program = programIn(dir);
-  const drop =
-    isRoot && user === "ordinary user"
-      ? ["setpriv", `--reuid=${ORDINARY}`, `--regid=${ORDINARY}`, "--clear-groups"]
-      : [];
+  const drop = user === "ordinary user" ? asOrdinary : [];
   const server = Bun.spawn(
     [...first, ...drop, ...through, program, "serve", "--config", file, "--port", "0", ...argv],
     {

@@ -62,7 +62,7 @@ test("of those that wait for one another, one at a time finishes", async () => {
 });
 
 test("a trifle is free, whatever others hold; who does not finish is told so", async () => {
-  const share = new Share(100, 10);
+  const share = new Share(100, 10, 50);
   const [greedy, modest, slow] = [share.part(), share.part(), share.part()];
   greedy.add(120);
   modest.add(10);

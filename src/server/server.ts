@@ -31,6 +31,8 @@ export interface ServerOptions {
   binders?: Binders;
   /** Bytes of requests and replies that may wait here for all clients together. */
   memory?: number;
+  /** ms in which a client that has more than its part of that finishes what it has begun, while others wait for it. */
+  favour?: number;
 }
 
 export interface RunningServer {
@@ -68,7 +70,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const sockets = new Set<Socket>();
   const webSockets: Shared["webSockets"] = new Set();
   const connections = new Set<HttpConnection>();
-  const memory = new Share(options.memory ?? MEMORY, TRIFLE);
+  const memory = new Share(options.memory ?? MEMORY, TRIFLE, options.favour);
   const shared: Shared = {
     ...{ registry, version, origins, hosts, base, pages: pagesOf(options) },
     ...{ most, memory, sessions, sockets, connections, webSockets, binders: options.binders },

@@ -8,6 +8,7 @@ import { connect } from "../../src/client.ts";
 import { Importer } from "../rpc/ws-importer.ts";
 import { StrictPeer } from "../rpc/peer.ts";
 import { pick, seeded } from "../config/random.ts";
+import { ORDINARY } from "../accounts.ts";
 import { isRoot, serve, until, users } from "../served.ts";
 import { type Asked, Cynagora } from "./cynagora.ts";
 import { STRANGER, type Wire, wire } from "./wire.ts";
@@ -108,7 +109,7 @@ const NO = "does not grant it";
 const GONE = "cannot be asked now";
 
 describe.each(users)("as %s", (user) => {
-  const own = user === "root" || !isRoot ? undefined : { uid: 65534 };
+  const own = user === "root" || !isRoot ? undefined : { uid: ORDINARY };
   let server: Platform;
   let answers: Record<string, string> = {};
   beforeAll(async () => {

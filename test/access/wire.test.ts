@@ -3,6 +3,7 @@ import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import { hashOf, makeToken } from "../../src/access/token.ts";
 import { connect } from "../../src/client.ts";
+import { ORDINARY } from "../accounts.ts";
 import { isRoot, users } from "../served.ts";
 import { STRANGER, wire } from "./wire.ts";
 
@@ -65,7 +66,7 @@ const unknown = (verb: string, privilege: string) => ({
 describe.each(users)("as %s", (user) => {
   test("without an access file: refused to all but root and the server's user on the unix socket", async () => {
     await using server = await wire(config, user);
-    const own = user === "root" || !isRoot ? undefined : { uid: 65534 };
+    const own = user === "root" || !isRoot ? undefined : { uid: ORDINARY };
     expect((await server.callAs(own, "p/shut")).response).toMatchObject({ stdout: ["shut"] });
     expect((await server.call("p/shut")).request as object).toEqual(refused("p/shut", "urn:x"));
     expect((await server.call("p/free")).request.code).toBe(0);

@@ -3,6 +3,7 @@ import { chmodSync, chownSync, mkdtempSync, renameSync, rmSync, writeFileSync } 
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Reply } from "../../src/api/reply.ts";
+import { ORDINARY } from "../accounts.ts";
 import { isRoot, type Served, serve, type User } from "../served.ts";
 
 export interface Wire extends Served {
@@ -36,7 +37,7 @@ export async function wire(
   chmodSync(dir, 0o755);
   // The server's user makes its socket there.
   const sockets = mkdtempSync(join(tmpdir(), "spawnbox-sockets-"));
-  if (isRoot && user === "ordinary user") chownSync(sockets, 65534, 65534);
+  if (isRoot && user === "ordinary user") chownSync(sockets, ORDINARY, ORDINARY);
   chmodSync(sockets, 0o755);
   const socket = join(sockets, "s");
   const file = join(dir, "access.json");

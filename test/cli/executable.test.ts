@@ -4,6 +4,7 @@ import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "nod
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { copyOfSamples } from "../samples.ts";
+import { asOrdinary } from "../accounts.ts";
 import { isRoot, programIn, type User, users } from "../served.ts";
 
 const PATH = "/usr/sbin:/usr/bin:/sbin:/bin";
@@ -205,10 +206,7 @@ test("a config that does not exist, is not JSON, or is wrong, does not start", (
 
 /** As who serves would, without what root's rights give. */
 function spawnboxAs(user: User, ...args: string[]) {
-  const drop =
-    isRoot && user !== "root"
-      ? ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
-      : [];
+  const drop = user !== "root" ? asOrdinary : [];
   const done = Bun.spawnSync([...drop, program, ...args], {
     cwd: "/",
     env: { PATH: "/usr/bin:/bin" },

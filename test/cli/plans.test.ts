@@ -12,6 +12,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { ORDINARY } from "../accounts.ts";
 import { isRoot, programIn } from "../served.ts";
 
 let dir: string;
@@ -122,7 +123,7 @@ describe("compile", () => {
     expect(spawnbox("run", "--plan", made, "m/keep").out).toContain('"stdout":["kept"]');
     const { uid, mode } = statSync(state);
     expect({ uid, mode: mode & 0o7777 }).toEqual({
-      uid: isRoot ? 65534 : (process.getuid?.() ?? -1),
+      uid: isRoot ? ORDINARY : (process.getuid?.() ?? -1),
       mode: 0o750,
     });
     expect(statSync(join(dir, "state/of")).mode & 0o7777).toBe(0o755);

@@ -1,19 +1,40 @@
-# look.sh PROGRAM DIRECTORY OPTIONS-OF-SERVE...: what check says of the profiles here, what a launch of each does, and how a start ends.
+# look.sh PROGRAM DIRECTORY OPTIONS-OF-SERVE...: what check says of the profiles here, how a start ends, and what a launch of each does:
+# by the server, where it serves and can be called, otherwise by itself; of the first always by itself, too.
 program=$1 configs=$2
 shift 2
+run() {
+  echo "@@ $1"
+  "$program" run "c/$1/x" --config "$configs/$1.json" --raw 2>&1
+}
 echo "@@ check"
 "$program" check --json "$configs/all.json" 2>&1
-for profile in minimal network device admin; do
-  echo "@@ $profile"
-  "$program" run "c/$profile/x" --config "$configs/all.json" --raw 2>&1
-done
+run minimal
 echo "@@ serve"
-/bin/sh -c 'echo "pid $$"; exec "$0" serve --config "$@" 2>&1' "$program" "$configs/all.json" "$@" |
+/bin/sh -c 'echo "pid $$"; exec "$0" serve --config "$@" 2>&1' "$program" "$configs/all.json" "$@" | {
+  called=
   while IFS= read -r line; do
     case $line in
       "pid "*) pid=${line#pid } ;;
-      *"serves on"*) echo "$line"; kill "$pid" ;;
+      *"serves on"*)
+        echo "$line"
+        for profile in network device admin; do
+          answer=$("$program" call --url "${line##* }" --raw "c/$profile/x" 2>&1)
+          # Unless it cannot be reached here.
+          [ $? = 3 ] || called="$called@@ $profile
+$answer
+"
+        done
+        kill "$pid"
+        ;;
       *) printf '%s\n' "$line" ;;
     esac
   done
+  for profile in network device admin; do
+    case $called in
+      *"@@ $profile"*) ;;
+      *) run $profile ;;
+    esac
+  done
+  printf %s "$called"
+}
 echo "@@ end"

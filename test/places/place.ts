@@ -1,4 +1,5 @@
 /** A place where a server may be put: what is around it, and how one gets there. */
+import { ORDINARY } from "../accounts.ts";
 import { isRoot, type User } from "../served.ts";
 
 /** Headings of the page. */
@@ -40,7 +41,9 @@ export interface Place {
 export function drop(user: User, caps: readonly string[] = []): string[] {
   const words = [
     ...(caps.length > 0 ? [`--bounding-set=${caps.join(",")}`] : []),
-    ...(isRoot && user !== "root" ? ["--reuid=65534", "--regid=65534", "--clear-groups"] : []),
+    ...(isRoot && user !== "root"
+      ? [`--reuid=${ORDINARY}`, `--regid=${ORDINARY}`, "--clear-groups"]
+      : []),
   ];
   return words.length > 0 ? ["setpriv", ...words] : [];
 }

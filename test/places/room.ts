@@ -17,16 +17,19 @@ import lookSource from "./look.sh" with { type: "text" };
 import { makeTree } from "./tree.ts";
 import usernsSource from "./userns.py" with { type: "text" };
 
-/** The same sandbox four times, by the name of its profile. */
-const CONFIG = {
+/** The same sandbox by the name of each of these profiles, one behind the other. */
+const config = (profiles: readonly string[]) => ({
   metadata: { uid: "c", api: "c" },
-  sandboxes: PROFILES.map((profile) => ({
+  sandboxes: profiles.map((profile) => ({
     uid: profile,
+    prefix: profile,
     profile,
     acls: { user: "nobody" },
     commands: [{ uid: "x", encoder: "sync", exec: { cmdpath: "/bin/echo", args: ["ok"] } }],
   })),
-};
+});
+/** By the names of their files; a launch needs no other profile than its own. */
+const CONFIGS = { all: PROFILES, ...Object.fromEntries(PROFILES.map((name) => [name, [name]])) };
 
 export interface Rule {
   readonly call: string;
@@ -73,7 +76,8 @@ export class Room implements Disposable {
     ] as const)
       writeFileSync(join(this.path, file), source);
     mkdirSync(join(this.path, "configs"));
-    writeFileSync(join(this.path, "configs/all.json"), JSON.stringify(CONFIG));
+    for (const [name, profiles] of Object.entries(CONFIGS))
+      writeFileSync(join(this.path, `configs/${name}.json`), JSON.stringify(config(profiles)));
   }
 
   /** A command that executes another under a filter. */
@@ -123,14 +127,14 @@ export class Room implements Disposable {
     content: object,
     subcommand: string,
     words: (config: string) => readonly string[],
-  ): { code: number; out: string; err: string } {
+  ): { pid: number; code: number; out: string; err: string } {
     const file = join(this.path, "config.json");
     writeFileSync(file, JSON.stringify(content));
-    const { exitCode, stdout, stderr } = Bun.spawnSync(
+    const { pid, exitCode, stdout, stderr } = Bun.spawnSync(
       [...through, this.program, subcommand, ...words(file)],
       { cwd: this.path, env: { PATH: process.env["PATH"] ?? "/usr/bin:/bin" } },
     );
-    return { code: exitCode, out: stdout.toString(), err: stderr.toString() };
+    return { pid, code: exitCode, out: stdout.toString(), err: stderr.toString() };
   }
 
   [Symbol.dispose](): void {

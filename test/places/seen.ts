@@ -25,7 +25,7 @@ function parts(output: string): Parts {
 }
 
 /** What stands against a launch of the sandbox; undefined: it ran. */
-function refusal(output: string, sandbox: number): string | undefined {
+function refusal(output: string): string | undefined {
   if (output.includes('"stdout":["ok"]')) return undefined;
   for (const line of lines(output)) {
     if (!line.startsWith("{")) continue;
@@ -34,8 +34,8 @@ function refusal(output: string, sandbox: number): string | undefined {
   }
   // A config that cannot be compiled here is refused as a whole.
   const own = lines(output).flatMap((line) => {
-    const [, path, message = ""] = /^\/\S+: (sandboxes\[\d+\])\S*: (.*)$/.exec(line) ?? [];
-    return path === `sandboxes[${sandbox}]` ? [message] : [];
+    const [, message] = /^\/\S+: sandboxes\[0\]\S*: (.*)$/.exec(line) ?? [];
+    return message === undefined ? [] : [message];
   });
   return own.length === 1 ? lasting(own[0] ?? "") : withoutName(output);
 }
@@ -52,7 +52,7 @@ export function rowOf(place: string, user: User, output: string): Row {
   const problems = isJson ? (JSON.parse(checked) as { problems: Problem[] }).problems : [];
   const general = isJson ? undefined : withoutName(checked);
   const cell = (profile: Profile, i: number): string => {
-    const launched = refusal(part[profile] ?? "", i);
+    const launched = refusal(part[profile] ?? "");
     const told = problems
       .filter(({ path }) => path === "" || path.startsWith(`sandboxes[${i}]`))
       .map(({ message }) => lasting(message));

@@ -24,7 +24,7 @@ export const encoders = { x: { ${members} } };
 `;
 
 /** Where a hook is to take too long, ms; a busy machine must make a thread in that time. */
-const SHORT = 1500;
+const SHORT = 1000;
 
 /** A registry with the encoder of a plugin as `x`, and a command that prints two lines. */
 function connect(

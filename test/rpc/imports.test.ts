@@ -3,6 +3,7 @@ import { afterAll, describe, expect, test } from "bun:test";
 import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { ORDINARY } from "../accounts.ts";
 import { isRoot, PATIENCE, serve, type Served, until, users } from "../served.ts";
 import { certificatesIn } from "./certificates.ts";
 
@@ -18,7 +19,7 @@ const port = () => 30_000 + (process.pid % 9_000) + ++places;
 
 const script = (text: string) => ({ cmdpath: "/bin/sh", args: ["-c", text] });
 const acls = (user: string) => ({
-  user: isRoot && user === "root" ? "nobody" : isRoot ? 65534 : process.geteuid?.(),
+  user: isRoot && user === "root" ? "nobody" : isRoot ? ORDINARY : process.geteuid?.(),
 });
 
 const exporting = (api: string, user: string) => ({

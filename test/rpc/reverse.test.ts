@@ -3,6 +3,7 @@ import { afterAll, expect, test } from "bun:test";
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { ORDINARY } from "../accounts.ts";
 import { isRoot, serve, until } from "../served.ts";
 import { certificatesIn } from "./certificates.ts";
 
@@ -114,7 +115,7 @@ test.skipIf(!isRoot)(
         access,
         JSON.stringify({
           grants: [
-            { user: "65534", privileges },
+            { user: `${ORDINARY}`, privileges },
             { anyone: true, privileges: ["urn:spawnbox:reload"] },
           ],
         }),
@@ -124,7 +125,7 @@ test.skipIf(!isRoot)(
       argv: ["--access", access, "--unix-mode", "0666", "--rpc-server", `unix:${path}?import=demo`],
     });
     const stranger = config("demo", "stranger");
-    for (const { acls } of stranger.sandboxes) Object.assign(acls, { user: 65534 });
+    for (const { acls } of stranger.sandboxes) Object.assign(acls, { user: ORDINARY });
     await using _leaf = await serve(stranger, {
       user: "ordinary user",
       argv: ["--rpc-client", `unix:${path}?export=demo`],

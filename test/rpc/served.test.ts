@@ -3,6 +3,7 @@ import { afterAll, describe, expect, test } from "bun:test";
 import { chmodSync, chownSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { ORDINARY } from "../accounts.ts";
 import { isRoot, PATIENCE, serve, system, until, users } from "../served.ts";
 import { serving } from "../serving.ts";
 import { DatagramSocket } from "../server/datagrams.ts";
@@ -29,7 +30,7 @@ interface Task {
 describe.each(users)("as %s", (user) => {
   const folder = mkdtempSync(join(dir, "s-"));
   chmodSync(dir, 0o755);
-  if (isRoot && user === "ordinary user") chownSync(folder, 65534, 65534);
+  if (isRoot && user === "ordinary user") chownSync(folder, ORDINARY, ORDINARY);
   chmodSync(folder, 0o755);
   const path = join(folder, "x");
   const abstract = `spawnbox-test-${process.pid}-${user.length}`;
@@ -51,7 +52,7 @@ describe.each(users)("as %s", (user) => {
       },
     ],
   };
-  if (isRoot && user !== "root") config.sandboxes.forEach(({ acls }) => (acls.user = 65534));
+  if (isRoot && user !== "root") config.sandboxes.forEach(({ acls }) => (acls.user = ORDINARY));
   const server = serving(() =>
     serve(config, {
       user,

@@ -3,6 +3,7 @@ import { afterAll, describe, expect, test } from "bun:test";
 import { chmodSync, copyFileSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { DAEMON, ORDINARY } from "../accounts.ts";
 import { isRoot, until, users } from "../served.ts";
 import { serving } from "../serving.ts";
 import {
@@ -54,7 +55,7 @@ describe.each(users)("served by %s", (user) => {
   ])("[no new privileges] a set-user-id program gains nothing: %s", async (sandbox, program) => {
     const script = `os.execv("${program}", ["id"])`;
     const { lines } = await py(served, sandbox, script);
-    const id = roots ? 1 : process.geteuid?.() || 65534;
+    const id = roots ? DAEMON : process.geteuid?.() || ORDINARY;
     expect(lines[0]).toContain(`uid=${id}`);
     expect(lines[0]).not.toContain("euid=");
     expect(lines[0]).not.toContain("egid=");

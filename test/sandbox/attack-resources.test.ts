@@ -6,17 +6,8 @@
  */
 import { describe, expect, test } from "bun:test";
 import type { Reply } from "../../src/api/reply.ts";
-import {
-  isAlive,
-  isRoot,
-  PATIENCE,
-  type Ran,
-  serve,
-  type Served,
-  shell,
-  until,
-  users,
-} from "../served.ts";
+import { asOrdinary, ORDINARY } from "../accounts.ts";
+import { isAlive, PATIENCE, type Ran, serve, type Served, shell, until, users } from "../served.ts";
 import { serving } from "../serving.ts";
 import {
   answering,
@@ -138,10 +129,7 @@ print(os.write(fd, bytes(100000)), attempt(os.write, fd, b"x"))`,
   );
 
   // Of one's own processes anybody may; root, only with CAP_SYS_RESOURCE of other users' processes.
-  const asServer =
-    isRoot && user !== "root"
-      ? ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "prlimit"]
-      : ["prlimit"];
+  const asServer = user !== "root" ? [...asOrdinary, "prlimit"] : ["prlimit"];
   /** Tightens a limit of the running server. */
   const limit = (name: string, value: string) => {
     const set = Bun.spawnSync([...asServer, `--pid=${served.pid}`, `--${name}=${value}`]);
@@ -236,7 +224,7 @@ print(os.write(fd, bytes(100000)), attempt(os.write, fd, b"x"))`,
     "[exhaustion] out of processes, calls get an error, and work again later: %s",
     async (sandbox) => {
       const before = soft("nproc");
-      const uid = process.geteuid?.() || 65534;
+      const uid = process.geteuid?.() || ORDINARY;
       const count = () =>
         Number(
           Bun.spawnSync(["sh", "-c", `ps -eLo uid= | grep -c "^ *${uid}$"`]).stdout.toString(),

@@ -3,6 +3,7 @@ import { afterAll, describe, expect, test } from "bun:test";
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { DAEMON, ORDINARY } from "../accounts.ts";
 import { isAlive, isRoot, serve, shell, system, users } from "../served.ts";
 import { noProgram } from "./no-program.ts";
 import { serving } from "../serving.ts";
@@ -98,9 +99,11 @@ describe.each(users)("served by %s", (user) => {
     } = await served.run(`t/${sandbox}/sh`, { script: text });
     return { lines: stdout, errors: stderr, status };
   };
-  /** uid and gid of daemon on Debian; an ordinary server cannot switch. */
+  /** An ordinary server cannot switch. */
   const ids =
-    user === "root" ? [1, 1] : [process.geteuid?.() || 65534, process.getegid?.() || 65534];
+    user === "root"
+      ? [DAEMON, DAEMON]
+      : [process.geteuid?.() || ORDINARY, process.getegid?.() || ORDINARY];
 
   describe.each(["plain", "full"])("sandbox %s", (sandbox) => {
     test("id shows exactly the configured uid and gid, and no other group", async () => {

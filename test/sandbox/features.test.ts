@@ -5,6 +5,7 @@ import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { landlockAbi } from "../../ffi/landlock.ts";
 import { copyOfSamples } from "../samples.ts";
+import { DAEMON } from "../accounts.ts";
 import { PATIENCE, serve, shell, system, users } from "../served.ts";
 import { serving } from "../serving.ts";
 
@@ -245,7 +246,7 @@ describe.if(users.includes("root"))("root only", () => {
       },
       { user: "root" },
     );
-    expect((await served.run("p/without/sh", { script })).stdout).toEqual(["1"]);
+    expect((await served.run("p/without/sh", { script })).stdout).toEqual([`${DAEMON}`]);
     expect((await served.run("p/with/sh", { script })).stdout).toEqual(["0"]);
   });
 

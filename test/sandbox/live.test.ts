@@ -1,5 +1,6 @@
 /** The machine changes while the server runs: what a sandbox sees is what is there at the request, also through links. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { DAEMON, ORDINARY } from "../accounts.ts";
 import { type Served, shell, system, until, type User, users } from "../served.ts";
 import { acls, canLookInside, full, scoped, serveSandboxes, sh, waitingOf } from "./attack.ts";
 
@@ -20,7 +21,7 @@ for i in 1 2; do echo app $i > /mnt/app/$i/file; echo data $i > /mnt/data/$i/fil
 ln -s 1 /mnt/app/current
 ln -s 1 /mnt/data/current
 ln -s /mnt/app/1 /mnt/own/current
-chown -h 65534:65534 /mnt/own /mnt/own/current
+chown -h ${ORDINARY}:${ORDINARY} /mnt/own /mnt/own/current
 exec "$@"`;
 
 /** Not root's, from its first moment. */
@@ -172,7 +173,7 @@ describe.skipIf(!canLookInside).each(kinds)("served by %s, %i warm", (user, pool
     async () => {
       const info = JSON.stringify((await served.call("a/info")).response);
       expect(info).toContain("source /mnt/own/current goes through the link /mnt/own/current");
-      inServer("ln -sfn /mnt/app/2 /mnt/own/current; chown -h 65534 /mnt/own/current");
+      inServer(`ln -sfn /mnt/app/2 /mnt/own/current; chown -h ${ORDINARY} /mnt/own/current`);
       expect(await says("own", "cat /own/file")).toEqual(["app 1"]);
       inServer("mv /mnt/app/1 /mnt/app/gone; ln -s 2 /mnt/app/1");
       expect(await refusal("own")).toContain("bind /mnt/app/1: ELOOP");
@@ -187,12 +188,12 @@ describe.skipIf(!canLookInside).each(kinds)("served by %s, %i warm", (user, pool
       const told = async () => JSON.stringify((await served.call("a/info")).response);
       expect(await told()).not.toContain("daemon is");
       inServer(
-        "sed 's/^daemon:x:1:1:/daemon:x:4712:1:/' /etc/passwd > /etc/p; mv /etc/p /etc/passwd",
+        `sed 's/^daemon:x:${DAEMON}:/daemon:x:4712:/' /etc/passwd > /etc/p; mv /etc/p /etc/passwd`,
       );
       expect(await told()).toContain(
-        "the user daemon is uid 4712, gid 1 now; commands still run as uid 1",
+        `the user daemon is uid 4712, gid ${DAEMON} now; commands still run as uid ${DAEMON}`,
       );
-      expect(await says("live", "id -u")).toEqual(["1"]);
+      expect(await says("live", "id -u")).toEqual([`${DAEMON}`]);
       inServer("sed '/^daemon:/d' /etc/passwd > /etc/p; mv /etc/p /etc/passwd");
       expect(await told()).toContain("the user daemon is not in /etc/passwd any more");
       inServer(

@@ -13,7 +13,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Reply } from "../../src/api/reply.ts";
 import { connect } from "../../src/client.ts";
-import { isRoot, programIn, shell, system, until, type User, users } from "../served.ts";
+import { asOrdinary, ORDINARY } from "../accounts.ts";
+import { programIn, shell, system, until, type User, users } from "../served.ts";
 import { acls, full } from "./attack.ts";
 import { canStall, stalling } from "./stalling.ts";
 
@@ -22,8 +23,7 @@ chmodSync(dir, 0o755);
 const program = programIn(dir);
 afterAll(() => rmSync(dir, { recursive: true }));
 
-const as = (user: User): string[] =>
-  isRoot && user !== "root" ? ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] : [];
+const as = (user: User): string[] => (user === "root" ? [] : [...asOrdinary]);
 let starts = 0;
 
 /**
@@ -33,7 +33,7 @@ let starts = 0;
 async function starting(user: User, source: string, stall: () => Promise<void>, far: object) {
   const own = join(dir, `${starts++}`);
   mkdirSync(own);
-  if (user !== "root") chownSync(own, 65534, 65534);
+  if (user !== "root") chownSync(own, ORDINARY, ORDINARY);
   const namespace = { ...full, mounts: [...system, { target: "/source", source }] };
   const config = {
     metadata: { uid: "s", api: "s" },

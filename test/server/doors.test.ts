@@ -141,7 +141,7 @@ for (const transport of TRANSPORTS) {
     });
 
     test("a client that stops within a message of a WebSocket does not keep others from theirs", async () => {
-      await using server = await serveOn(transport, { memory: 2 << 20 });
+      await using server = await serveOn(transport, { memory: 2 << 20, favour: 200 });
       const half: RawClient[] = [];
       for (let i = 0; i < 8; i++) {
         const client = await RawClient.webSocket(server.to);

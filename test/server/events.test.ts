@@ -60,7 +60,12 @@ for (const transport of TRANSPORTS) {
       const tasks = new Tasks();
       const server = await serveOn(transport, { registry: tasks });
       const client = await RawClient.open(server.to);
-      return { tasks, server, client };
+      const close = async () => {
+        // Otherwise the server waits for it to hang up.
+        client.socket.destroy();
+        await server[Symbol.asyncDispose]();
+      };
+      return { tasks, server: { [Symbol.asyncDispose]: close }, client };
     };
 
     test("reply, data, final-event, end", async () => {

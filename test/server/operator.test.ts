@@ -3,6 +3,7 @@ import { describe, expect, test } from "bun:test";
 import { chmodSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { ORDINARY } from "../accounts.ts";
 import { type Served, serve, until, users } from "../served.ts";
 
 const note = (uid: string, opts: object, script: string) => ({
@@ -37,7 +38,7 @@ async function operated(
 ): Promise<void> {
   const dir = mkdtempSync(join(tmpdir(), "spawnbox-operator-"));
   chmodSync(dir, 0o777);
-  const uid = user === "root" ? 0 : process.geteuid?.() === 0 ? 65534 : process.geteuid?.();
+  const uid = user === "root" ? 0 : process.geteuid?.() || ORDINARY;
   const plain: unknown = JSON.parse(
     JSON.stringify(config(commands(dir), dir)).replace("%user%", String(uid)),
   );

@@ -1,8 +1,8 @@
-/** 3,000 calls of a small verb in one write, again and again: each has one reply. */
+/** 1,500 calls, more than run at once, of a small verb in one write, again and again: each has one reply. */
 import { Afb, Calls } from "./afb.ts";
 import { over, pause, report } from "./program.ts";
 
-const CALLS = 3000;
+const CALLS = 1500;
 const calls = new Calls();
 let refused = 0;
 let lost = 0;

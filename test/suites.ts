@@ -1,0 +1,95 @@
+/** Which suites there are, what each needs around it, and in which processes they run. */
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import seconds from "./seconds.json" with { type: "json" };
+
+const root = join(import.meta.dir, "..");
+
+/**
+ * - `measures`: the machine to itself, as it measures it, or the memory of its own process.
+ * - `machine`: the machine as it is, but for others of this kind.
+ * - `serves`: no other of these two kinds: they kill all processes of their user, fill its limits, and look at what is left of
+ *   whom. A lane (lane.ts) is enough for that.
+ * - `beside`: nothing: it mostly waits, and runs nothing as another user.
+ */
+export type Kind = "measures" | "machine" | "serves" | "beside";
+
+/** What looks at the memory of its own process: with a process for each, in which nothing else has left any. */
+const WEIGHS = /process\.memoryUsage/;
+/** What the clients of a server wait, and what it needs for them, where these clients leave nothing of the processors to others. */
+const MEASURES = /^test\/server\/greedy\./;
+
+/**
+ * What launches within the process of the tests, as `check` does. From then on orphans come to that process (launch/orphans.ts),
+ * where nobody reaps them: after hundreds of killed servers no key would be left for their user. So it is a process of its own.
+ */
+const WITHIN = /^test\/(launch\/|compat\/|cli\/(check|several)\.|sandbox\/attack-identity\.)/;
+
+/** Its places, runtimes of containers, the root of its control groups, its kernel's log, links of its network. */
+const MACHINE = /^test\/(boot|guide|install|launcher|places)\/|^test\/(kernel-log|samples)\./;
+
+/** Folders of suites that need nothing, but for those that serve for real, which they do as several users. */
+const BESIDE = /^test\/(api|config|encoders|plan|plugins|server)\//;
+const APART = /^import \{[^}]*\b(serve|users)\b[^}]*\} from "\.\.\/served\.ts"/m;
+
+function kindOf(file: string, text: string): Kind {
+  if (WEIGHS.test(text) || MEASURES.test(file)) return "measures";
+  if (WITHIN.test(file) || MACHINE.test(file)) return "machine";
+  return BESIDE.test(file) && !APART.test(text) ? "beside" : "serves";
+}
+
+/** Files that run in one process, after one another. */
+export interface Job {
+  readonly kind: Kind;
+  readonly files: readonly string[];
+  readonly seconds: number;
+}
+
+/** Seconds of a file that is not in the table, which has those of the longer ones. */
+const SHORT = 0.5;
+/** Those of a job, unless it is a single file. */
+const JOB = 12;
+
+const secondsOf = (file: string): number => (seconds as Record<string, number>)[file] ?? SHORT;
+
+/** Whole ones, of those from a second on. */
+export function writeSeconds(times: readonly (readonly [file: string, seconds: number])[]): void {
+  const rounded = times.map(([file, time]) => [file, Math.round(time)] as const);
+  const table = Object.fromEntries(rounded.filter(([, time]) => time >= 1));
+  writeFileSync(join(import.meta.dir, "seconds.json"), `${JSON.stringify(table, undefined, 2)}\n`);
+}
+
+/** All suites; the longest first, so that none is alone at the end. */
+export function jobs(): readonly Job[] {
+  const files = [...new Bun.Glob("test/**/*.test.ts").scanSync({ cwd: root })].toSorted();
+  const groups = Object.groupBy(files, (file) => {
+    const kind = kindOf(file, readFileSync(join(root, file), "utf8"));
+    return WITHIN.test(file) ? "within" : kind;
+  });
+  const { within = [], measures = [], ...others } = groups;
+  const one = (kind: Kind, list: readonly string[]): Job => ({
+    kind,
+    files: list,
+    seconds: list.reduce((sum, file) => sum + secondsOf(file), 0),
+  });
+  const made = [one("machine", within), ...measures.map((file) => one("measures", [file]))];
+  for (const kind of ["machine", "serves", "beside"] as const)
+    for (const list of cut(others[kind] ?? [])) made.push(one(kind, list));
+  return made.toSorted((a, b) => b.seconds - a.seconds);
+}
+
+/** Neighbours together, as long as a job. */
+function cut(files: readonly string[]): string[][] {
+  const lists: string[][] = [];
+  let room = 0;
+  for (const file of files) {
+    const time = secondsOf(file);
+    if (time > room) {
+      lists.push([]);
+      room = JOB;
+    }
+    lists.at(-1)?.push(file);
+    room -= time;
+  }
+  return lists;
+}
