@@ -18,7 +18,7 @@ import type { Calls } from "./calls.ts";
 import { speakMessages, speakPackets } from "./connections.ts";
 import { knownApis } from "./known-apis.ts";
 import { PROVIDE, type Slot } from "./slot.ts";
-import { listenTls } from "./tls-listener.ts";
+import { listenTls } from "../server/tls-listener.ts";
 import { serverOptions } from "./tls.ts";
 
 export interface RpcOptions {

@@ -7,8 +7,9 @@ import type { Endpoint } from "./endpoint.ts";
 import type { HttpConnection } from "./http/connection.ts";
 import type { Shared } from "./http.ts";
 import { Share } from "../share.ts";
-import { type Listener, openListener } from "./listener.ts";
+import { type Listener, openListener, type Protection } from "./listener.ts";
 import { type PageSource, Pages } from "./pages.ts";
+import type { Proxies } from "./proxy.ts";
 import { Sessions } from "./session.ts";
 import type { Binders } from "./upgrade.ts";
 
@@ -31,6 +32,9 @@ export interface ServerOptions {
   binders?: Binders;
   /** Bytes of requests and replies that may wait here for all clients together. */
   memory?: number;
+  protection?: Protection | undefined;
+  /** What they tell of who calls is believed. */
+  proxies?: Proxies | undefined;
 }
 
 export interface RunningServer {
@@ -44,7 +48,10 @@ export interface RunningServer {
    * what to do, and changes nothing.
    */
   extend(
-    options: Pick<ServerOptions, "endpoints" | "origins" | "hosts" | "base" | "pages">,
+    options: Pick<
+      ServerOptions,
+      "endpoints" | "origins" | "hosts" | "base" | "pages" | "protection" | "proxies"
+    >,
   ): Promise<void>;
   /** Stops listening, says goodbye to WebSockets (1001), and resolves once all connections are gone. */
   close(): Promise<void>;
@@ -72,8 +79,9 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const shared: Shared = {
     ...{ registry, version, origins, hosts, base, pages: pagesOf(options) },
     ...{ most, memory, sessions, sockets, connections, webSockets, binders: options.binders },
+    proxies: options.proxies,
   };
-  const listeners = await openListeners(options.endpoints, shared);
+  const listeners = await openListeners(options, shared);
   const known = new Set(options.endpoints.map(nameOf));
   const [first] = listeners;
   if (!first) throw new Error("no place to listen was given");
@@ -84,17 +92,18 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       return listeners.map(({ url }) => (url.startsWith("http") ? url + shared.base : url));
     },
     extend: async ({ endpoints, origins, hosts, base: other = "", ...changed }) => {
+      const { protection, proxies } = changed;
       const further = endpoints.filter((endpoint) => !known.has(nameOf(endpoint)));
       const pages = pagesOf(changed);
       try {
-        listeners.push(...(await openListeners(further, shared)));
+        listeners.push(...(await openListeners({ endpoints: further, protection }, shared)));
       } catch (error) {
         pages?.close();
         throw error;
       }
       for (const endpoint of further) known.add(nameOf(endpoint));
       shared.pages?.close();
-      Object.assign(shared, { origins, hosts, pages, base: other });
+      Object.assign(shared, { origins, hosts, pages, base: other, proxies });
     },
     close: async () => {
       await shutDown(listeners, shared);
@@ -108,10 +117,14 @@ function pagesOf({ pages = [] }: Pick<ServerOptions, "pages">): Pages | undefine
 }
 
 /** All of them, or none; inherited descriptors belong to the listeners, and are closed with them or where there are none. */
-async function openListeners(endpoints: readonly Endpoint[], shared: Shared): Promise<Listener[]> {
+async function openListeners(
+  { endpoints, protection = {} }: Pick<ServerOptions, "endpoints" | "protection">,
+  shared: Shared,
+): Promise<Listener[]> {
   const listeners: Listener[] = [];
   try {
-    for (const endpoint of endpoints) listeners.push(await openListener(endpoint, shared));
+    for (const endpoint of endpoints)
+      listeners.push(await openListener(endpoint, shared, protection));
   } catch (error) {
     for (const endpoint of endpoints.slice(listeners.length + 1))
       if (endpoint.kind === "fd") closeSync(endpoint.fd);

@@ -1,0 +1,74 @@
+/** The certificates of `serve`, and whose it believes: read at the start, and again at each reload. */
+import { X509Certificate } from "node:crypto";
+import type { TlsOptions } from "node:tls";
+import { ConfigError, type Problem } from "../config/problem.ts";
+import {
+  MINIMUM,
+  readTls,
+  requireFitting,
+  type TlsFiles,
+  type TlsTexts,
+} from "../server/tls-files.ts";
+import type { TlsPaths } from "./transport.ts";
+
+export { Secure } from "../server/secure.ts";
+
+/** What the files say now. */
+export interface LoadedTls {
+  readonly options: TlsOptions;
+  readonly notices: readonly Problem[];
+}
+
+/** Of the problem, the file is named already. */
+const NAMES = { cert: "", key: "", trust: "" };
+
+/** @throws ConfigError naming each file that will not do */
+export function loadTls({ cert, key, clientCa }: TlsPaths): LoadedTls {
+  const problems: Problem[] = [];
+  const attempt = <Result>(file: string, step: () => Result): Result | undefined => {
+    try {
+      return step();
+    } catch (error) {
+      if (!(error instanceof Error)) throw error;
+      problems.push({ file, path: "", message: error.message });
+      return undefined;
+    }
+  };
+  const read = (files: TlsFiles, file: string): TlsTexts | undefined =>
+    attempt(file, () => readTls(files, NAMES, "its group"));
+  const own = read({ cert }, cert);
+  const secret = read({ key }, key);
+  const trusted = clientCa === undefined ? {} : read({ trust: clientCa }, clientCa);
+  const texts = { ...own, ...secret, ...trusted };
+  if (own && secret) attempt(cert, () => requireFitting({ ...own, ...secret }));
+  if (trusted?.ca) attempt(clientCa ?? "", () => requireAuthorities(trusted));
+  if (problems.length > 0) throw new ConfigError(problems);
+  const options: TlsOptions = {
+    ...texts,
+    minVersion: MINIMUM,
+    requestCert: clientCa !== undefined,
+    // Who shows none is nobody in particular; who shows one that counts for nothing is told so.
+    rejectUnauthorized: false,
+  };
+  return { options, notices: noticesOf(cert, texts.cert) };
+}
+
+function requireAuthorities({ ca }: TlsTexts): void {
+  try {
+    requireFitting({ ...(ca && { ca }) });
+  } catch (error) {
+    throw new Error("it holds no certificates of authorities (PEM)", { cause: error });
+  }
+}
+
+/** Boards without a clock of their own learn the time late: so this does not keep a server from its start. */
+function noticesOf(file: string, cert: Buffer | undefined): Problem[] {
+  if (!cert) return [];
+  const { validFrom, validTo } = new X509Certificate(cert);
+  const [from, to, now] = [Date.parse(validFrom), Date.parse(validTo), Date.now()];
+  const wrong = now < from ? `is not valid before ${validFrom}` : `has expired at ${validTo}`;
+  if (now >= from && now <= to) return [];
+  return [
+    { file, path: "", message: `the certificate ${wrong}, by the clock here: callers refuse it` },
+  ];
+}

@@ -1,0 +1,6 @@
+/** Listening where other machines can connect: what they send could be read and changed by whoever is on the way. */
+
+/** @param where such as 0.0.0.0:1234 */
+export const exposed = (where: string): string =>
+  `${where} is reached by other machines, and without TLS whoever is on the way reads tokens and changes calls: ` +
+  "say --tls-cert FILE --tls-key FILE (spawnbox cert DIR makes both), or --insecure if this network is trusted";
