@@ -39,6 +39,11 @@ export function openSocket(url: string, options: SocketOptions): Promise<WebSock
 
 /** By words of OpenSSL, which are those of the runtime. */
 const ADVICE: readonly (readonly [RegExp, string])[] = [
+  [
+    /status code: 40[13]$/,
+    "it refuses who is calling: for one with TLS, does it believe this client's certificate?",
+  ],
+  [/Connection ended/i, "is it a server of this kind, and does it speak TLS there (https:)?"],
   [/altnames/i, "its certificate is for other names: call it by one of them"],
   [/has expired/i, "by the clock here: is that right, and does the server need a new certificate?"],
   [/not yet valid/i, "by the clock here: is that right?"],

@@ -19,9 +19,6 @@ export interface LoadedTls {
   readonly notices: readonly Problem[];
 }
 
-/** Of the problem, the file is named already. */
-const NAMES = { cert: "", key: "", trust: "" };
-
 /** @throws ConfigError naming each file that will not do */
 export function loadTls({ cert, key, clientCa }: TlsPaths): LoadedTls {
   const problems: Problem[] = [];
@@ -35,7 +32,7 @@ export function loadTls({ cert, key, clientCa }: TlsPaths): LoadedTls {
     }
   };
   const read = (files: TlsFiles, file: string): TlsTexts | undefined =>
-    attempt(file, () => readTls(files, NAMES, "its group"));
+    attempt(file, () => readTls(files, undefined, "its group"));
   const own = read({ cert }, cert);
   const secret = read({ key }, key);
   const trusted = clientCa === undefined ? {} : read({ trust: clientCa }, clientCa);

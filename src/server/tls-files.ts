@@ -24,16 +24,16 @@ export interface TlsTexts {
 
 /**
  * Root obeys only files that nobody else can change.
- * @param named how the files are called in errors, such as `cert=`
+ * @param named how the files are called in errors, such as `cert=`; undefined where they are named already
  * @param keyFor who may read the key besides its owner; `anybody` where that was never asked
  * @throws Error naming the file that cannot be read, and why
  */
 export function readTls(
   { cert, key, trust }: TlsFiles,
-  named: { readonly [Name in keyof Required<TlsFiles>]: string },
+  named: { readonly [Name in keyof Required<TlsFiles>]: string } | undefined,
   keyFor: "its group" | "anybody",
 ): TlsTexts {
-  const file = (what: string, path: string, secret = false): Buffer => {
+  const file = (what: string | undefined, path: string, secret = false): Buffer => {
     try {
       using opened = openObeyed(path, trustOf(process.geteuid?.() ?? 0));
       if (secret && (opened.mode & 0o007) !== 0)
@@ -41,13 +41,13 @@ export function readTls(
       return Buffer.from(opened.read(MOST));
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error);
-      throw new Error(`${what}${path}: ${why}`, { cause: error });
+      throw new Error(what === undefined ? why : `${what}${path}: ${why}`, { cause: error });
     }
   };
   return {
-    ...(cert !== undefined && { cert: file(named.cert, cert) }),
-    ...(key !== undefined && { key: file(named.key, key, keyFor === "its group") }),
-    ...(trust !== undefined && { ca: file(named.trust, trust) }),
+    ...(cert !== undefined && { cert: file(named?.cert, cert) }),
+    ...(key !== undefined && { key: file(named?.key, key, keyFor === "its group") }),
+    ...(trust !== undefined && { ca: file(named?.trust, trust) }),
   };
 }
 
