@@ -46,9 +46,9 @@ const EARLIER = 86_400_000;
 export const manual: Manual = {
   name: "spawnbox cert",
   synopsis: ["DIR [--name NAME]... [--days N] [--renew]", "DIR --client NAME [--days N] [--renew]"],
-  about: `Makes a key and a certificate for TLS in the directory: server.pem and server.key, and ca.pem, the authority that callers
-have to believe. It signs this one certificate, and its own key is kept nowhere. With --client, a certificate for a client of
-that name, NAME.pem and NAME.key; its authority, client-ca.pem, signs further ones.`,
+  about: `Makes a key and a certificate for TLS in the directory: server.pem and server.key, and ca.pem, the authority that
+callers have to believe. It signs this one certificate, and its own key is kept nowhere. With --client, a certificate for a
+client of that name, NAME.pem and NAME.key; its authority, client-ca.pem, signs further ones.`,
   options: OPTIONS,
   exit: "0, 1 when they cannot be made, 2 wrong usage.",
   examples: [

@@ -9,7 +9,7 @@ import {
   type ServiceAddress,
 } from "../access/cynagora/address.ts";
 import { DEFAULT_FILE, loadAccess } from "../access/load.ts";
-import { ungranted, unneeded } from "../access/notices.ts";
+import { ungranted, unneeded, unshown } from "../access/notices.ts";
 import { MONITOR_PRIVILEGES } from "../api/monitor.ts";
 import { ConfigError, type Problem } from "../config/problem.ts";
 import type { Machine } from "../plan/machine.ts";
@@ -77,6 +77,7 @@ const NO_SERVICE =
 /**
  * Configs, access and certificates together, since a reload takes all or nothing.
  * @param asks a permission service is asked besides
+ * @param tls of the server that is to be; without, nobody knows what it shows and trusts
  * @throws ConfigError with every problem of both
  */
 export function load(
@@ -84,7 +85,7 @@ export function load(
   option: string | undefined,
   machine?: Machine,
   asks = false,
-  tls: () => LoadedTls | undefined = () => undefined,
+  tls?: () => LoadedTls | undefined,
 ): Loaded {
   const problems: Problem[] = [];
   const attempt = <T>(step: () => T): T | undefined => {
@@ -109,12 +110,13 @@ export function load(
       throw new ConfigError([{ file, path: "access", message: NO_SERVICE }]);
     return new Access(rules, accounts.uid, serviceOnly);
   });
-  const secured = attempt(tls);
+  const secured = attempt(() => tls?.());
   if (!apis || !access || problems.length > 0) throw new ConfigError(problems);
   const open = "whoever can connect has every privilege, that of reloading included";
   const notices = [
     ...(secured?.notices ?? []),
     ...(file === "open" ? [{ file: "--access open", path: "", message: open }] : []),
+    ...(tls && secured?.options.requestCert !== true ? unshown(access, file) : []),
     ...unneeded(access, file, apis, [...MONITOR_PRIVILEGES, RELOAD_PRIVILEGE]),
     // What the service grants is not known before it is asked.
     ...(asks ? [] : ungranted(access, apis, accounts.uid)),

@@ -50,12 +50,18 @@ export function loadTls({ cert, key, clientCa }: TlsPaths): LoadedTls {
   return { options, notices: noticesOf(cert, texts.cert) };
 }
 
+const CERTIFICATE = /-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----/gs;
+
 function requireAuthorities({ ca }: TlsTexts): void {
+  const blocks = ca?.toString("latin1").match(CERTIFICATE) ?? [];
   try {
-    requireFitting({ ...(ca && { ca }) });
+    for (const block of blocks) new X509Certificate(block);
   } catch (error) {
-    throw new Error("it holds no certificates of authorities (PEM)", { cause: error });
+    const why = error instanceof Error ? error.message : String(error);
+    throw new Error(`one of its certificates cannot be read: ${why}`, { cause: error });
   }
+  // The runtime takes any PEM, and believes nobody then.
+  if (blocks.length === 0) throw new Error("it holds no certificates of authorities (PEM)");
 }
 
 /** Boards without a clock of their own learn the time late: so this does not keep a server from its start. */

@@ -38,6 +38,7 @@ describe("usage", () => {
     "compile",
     "early",
     "token",
+    "cert",
     "help",
     "completion",
   ];
