@@ -54,7 +54,14 @@ export const Exec = object(
           written({ description: "argument with $NAME, %name%, ?name?" }),
           object(
             {
-              arg: written({ description: "argument with $NAME, %name%, ?name?" }),
+              arg: optional(written({ description: "argument with $NAME, %name%, ?name?" })),
+              file: optional(
+                Type.String({
+                  minLength: 1,
+                  description:
+                    "absolute path of a file whose content ends the argument: read at each launch with the server's rights, never shown",
+                }),
+              ),
               omit: optional(
                 flag({ description: "it is left out where a value of its ?name? is not given" }),
               ),
@@ -179,6 +186,15 @@ export const Sandbox = object(
     privilege: optional(Type.String({ description: "permission a caller needs" })),
     verbose: optional(Type.Integer({ minimum: 0, maximum: 9, description: "verbosity" })),
     envs: optional(list(Env, { description: "environment of the commands" })),
+    envfile: optional(
+      list(
+        Type.String({ minLength: 1, description: "absolute path; - in front: it may be missing" }),
+        {
+          description:
+            "files of variables, NAME=value in each line as in EnvironmentFile= of systemd: read at each launch with the server's rights, never shown; they override values of envs",
+        },
+      ),
+    ),
     acls: optional(Acls),
     caps: optional(
       list(Type.Unsafe<Static<typeof Cap>>({ ...Cap, shorthand: "cap" }), {

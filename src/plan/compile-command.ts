@@ -16,6 +16,7 @@ import type { Machine } from "./machine.ts";
 import type { Plan } from "./plan.ts";
 import type { Policy } from "./policy.ts";
 import type { Report } from "./report.ts";
+import type { Secrets } from "./secrets.ts";
 
 /** What is to be said of an encoder and its options; no problems when it can be used, with the options that it is to have. */
 export type CheckEncoder = (
@@ -36,6 +37,7 @@ export interface SandboxContext {
   readonly policy: SandboxPolicy;
   readonly env: Record<string, string>;
   readonly keptBack: readonly string[];
+  readonly secrets: Secrets | undefined;
   readonly api: string;
   readonly report: Report;
   readonly machine: Machine;
@@ -77,7 +79,7 @@ export function compileCommand(
   scope: Scope,
   context: SandboxContext,
 ): Plan | { readonly missing: string } | undefined {
-  const { sandbox, policy: sandboxPolicy, env, keptBack, api, report, blobs } = context;
+  const { sandbox, policy: sandboxPolicy, env, keptBack, secrets, api, report, blobs } = context;
   const expandText = (text: string) => expand(text, scope);
   const before = report.problems.length;
 
@@ -143,6 +145,7 @@ export function compileCommand(
     argv,
     ...(params && { params }),
     env: pty ? onTerminal(env, sandbox) : env,
+    ...(secrets && { secrets }),
     ...(keptBack.length > 0 && { keptBack }),
     policy,
     ops: blobs.intern(encodePolicy(policy)),
@@ -175,7 +178,7 @@ function tellPty(
 /** What the exec verb adds a program and its arguments to. */
 export function compileExec(
   path: string,
-  { sandbox, policy, env, keptBack, api, report, blobs, ownLimits }: SandboxContext,
+  { sandbox, policy, env, keptBack, secrets, api, report, blobs, ownLimits }: SandboxContext,
 ): Plan | undefined {
   const message = "whoever may call exec can run any program in this sandbox";
   const who = sandbox.privilege ? `, with the privilege ${sandbox.privilege}` : "";
@@ -200,6 +203,7 @@ export function compileExec(
     encoder: { name: "text", opts: {} },
     argv: { elements: [], names: new Set() },
     env,
+    ...(secrets && { secrets }),
     ...(keptBack.length > 0 && { keptBack }),
     policy: whole,
     ops: blobs.intern(encodePolicy(whole)),

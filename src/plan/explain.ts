@@ -174,11 +174,18 @@ export function explain(plan: Plan): string[] {
     lines.push(
       `variables of the server that are not handed on: ${plan.keptBack.join(", ")}; envs can name them`,
     );
+  lines.push(...secretWords(plan));
   lines.push(plan.timeout > 0 ? `killed after ${plan.timeout / 1000} s` : "no time limit");
   const argv = plan.argv.elements.map((pieces) =>
     pieces
       .map((piece) =>
-        piece.kind === "text" ? piece.text : piece.required ? `%${piece.name}%` : `?${piece.name}?`,
+        piece.kind === "text"
+          ? piece.text
+          : piece.kind === "file"
+            ? `<${piece.path}>`
+            : piece.required
+              ? `%${piece.name}%`
+              : `?${piece.name}?`,
       )
       .join(""),
   );
@@ -186,6 +193,20 @@ export function explain(plan: Plan): string[] {
   // The plan of exec has none.
   lines.push(`execute ${program || "what the caller names"}`);
   return lines;
+}
+
+/** Where they come from, and nothing of what they are. */
+function secretWords({ secrets }: Plan): string[] {
+  if (!secrets) return [];
+  return [
+    ...secrets.files.map(
+      ({ path, optional }) =>
+        `variables of ${path}, read at each launch${optional ? ", where it is there" : ""}`,
+    ),
+    ...Object.entries(secrets.env).map(
+      ([name, file]) => `${name}: what is in ${file} at each launch`,
+    ),
+  ];
 }
 
 /** An API of another binder, in one line. */
