@@ -23,7 +23,7 @@ export interface Supplied {
 /** @throws LaunchError naming the file that cannot be read, and who needs it */
 export function supply(plan: Plan, argv: readonly string[]): Supplied {
   const filled = plan.argv.files
-    ? argv.map((one) => filledArgument(one, (file) => read("an argument", file)))
+    ? argv.map((one) => filledArgument(one, (file) => readSecret("an argument", file)))
     : argv;
   return { argv: filled, env: environmentOf(plan) };
 }
@@ -38,7 +38,7 @@ export function environmentOf({ env, secrets }: Plan): Readonly<Record<string, s
     for (const [name, value] of variables(path, text))
       if (!secrets.kept.includes(name)) all[name] = value;
   }
-  for (const [name, file] of Object.entries(secrets.env)) all[name] = read(name, file);
+  for (const [name, file] of Object.entries(secrets.env)) all[name] = readSecret(name, file);
   return all;
 }
 
@@ -50,8 +50,8 @@ function variables(path: string, text: string): ReadonlyMap<string, string> {
   }
 }
 
-/** Most files of secrets end in a newline that an editor or echo has put there. */
-const read = (what: string, file: string): string =>
+/** Most files of secrets end in a newline that an editor or echo has put there. @throws LaunchError */
+export const readSecret = (what: string, file: string): string =>
   (contentOf(what, file, false) ?? "").replace(/\n$/, "");
 
 function contentOf(what: string, file: string, optional: boolean): string | undefined {
@@ -82,7 +82,7 @@ export function secretNotices(apis: readonly ApiPlan[]): Problem[] {
       const missing = new Set(launchable(sandbox).flatMap(missingOf));
       return [...missing].map((message) => ({
         ...{ file: api.file, path: element("sandboxes", i) },
-        message: `${message}: launches that need it are refused until then`,
+        message: `${message}: what needs it is refused until then`,
       }));
     }),
   );
@@ -91,7 +91,8 @@ export function secretNotices(apis: readonly ApiPlan[]): Problem[] {
 function missingOf(plan: Plan): string[] {
   const attempts = [
     () => environmentOf(plan),
-    ...(plan.argv.files ?? []).map((file) => () => read("an argument", file)),
+    ...(plan.webhook ? [plan.webhook.file] : []).map((file) => () => readSecret("webhook", file)),
+    ...(plan.argv.files ?? []).map((file) => () => readSecret("an argument", file)),
   ];
   return attempts.flatMap((attempt) => {
     try {

@@ -17,6 +17,7 @@ import type { Plan } from "./plan.ts";
 import type { Policy } from "./policy.ts";
 import type { Report } from "./report.ts";
 import type { Secrets } from "./secrets.ts";
+import { compileWebhook } from "./webhook.ts";
 
 /** What is to be said of an encoder and its options; no problems when it can be used, with the options that it is to have. */
 export type CheckEncoder = (
@@ -115,6 +116,13 @@ export function compileCommand(
   const rlimits = report.attempt(`${path}.limits`, () =>
     compileLimits({ ...sandbox.limits, ...command.limits }),
   );
+  const webhook = compileWebhook(
+    command,
+    `${path}.webhook`,
+    { names: argv?.names ?? new Set(), guarded: sandbox.privilege !== undefined },
+    expandText,
+    report,
+  );
   tellPty(command, sandboxPolicy, path, report);
   if (!argv || !expanded || !rlimits || report.problems.length > before) return undefined;
   if (lacks !== undefined) return { missing: lacks };
@@ -144,6 +152,7 @@ export function compileCommand(
     encoder: { name: output, ...(plugin !== undefined && { plugin }), opts: encoder.opts },
     argv,
     ...(params && { params }),
+    ...(webhook && { webhook }),
     env: pty ? onTerminal(env, sandbox) : env,
     ...(secrets && { secrets }),
     ...(keptBack.length > 0 && { keptBack }),

@@ -1,5 +1,6 @@
 /** A plan in words: one line per thing the launcher does, in the order of enforcement. */
 import { INSTRUCTION_BYTES } from "./bpf.ts";
+import { webhookWords } from "./webhook.ts";
 import type {
   FamiliesPolicy,
   LabelPolicy,
@@ -175,6 +176,7 @@ export function explain(plan: Plan): string[] {
       `variables of the server that are not handed on: ${plan.keptBack.join(", ")}; envs can name them`,
     );
   lines.push(...secretWords(plan));
+  if (plan.webhook) lines.push(webhookWords(plan.webhook));
   lines.push(plan.timeout > 0 ? `killed after ${plan.timeout / 1000} s` : "no time limit");
   const argv = plan.argv.elements.map((pieces) =>
     pieces

@@ -26,6 +26,7 @@ import type { Pages } from "./pages.ts";
 import type { Peer } from "./peer.ts";
 import { decode, parseQuery } from "./query.ts";
 import { allow, json, preflight, respond, respondError, shareWith } from "./respond.ts";
+import type { Webhooks } from "./webhook.ts";
 import { callerOf, readCredentials, sessionCookie, type Sessions } from "./session.ts";
 
 export interface RestOptions {
@@ -46,6 +47,7 @@ const METHODS = {
   // HEAD is not GET here: it would run the command.
   verb: "GET, POST, OPTIONS",
   events: "GET, OPTIONS",
+  webhook: "POST",
 } as const;
 
 /** Who sent a request. */
@@ -113,6 +115,8 @@ export function createRest(options: RestOptions): Rest {
     return findCased(verb, verbs) !== undefined;
   };
 
+  let webhooks: Webhooks | undefined;
+
   /** What a start replies that did not end within the seconds that its caller waits: 202, and where to follow it. */
   const accepted = (reply: Reply, { api, verb }: Pick<Call, "api" | "verb">): Response => {
     const { response } = reply;
@@ -163,8 +167,17 @@ export function createRest(options: RestOptions): Rest {
     if (request.method === "OPTIONS") return preflight(methods);
     const verb = events ? named.slice(0, -EVENTS.length) : named;
 
-    const parameters = parseQuery(url.search.slice(1), "query string");
     const header: GetHeader = (name) => request.headers.get(name) ?? undefined;
+    const hooked = events ? undefined : registry.hooked?.({ api, verb });
+    if (hooked && header(hooked.webhook.header) !== undefined) {
+      allow(request.method, METHODS.webhook);
+      const { from, body = new Uint8Array() } = senders.get(request) ?? {};
+      const { search } = url;
+      const delivery = { api, verb, header, from, search, body, gone: request.signal };
+      webhooks ??= new (await import("./webhook.ts")).Webhooks();
+      return respond(await webhooks.call(hooked, delivery, registry));
+    }
+    const parameters = parseQuery(url.search.slice(1), "query string");
     const policy = policyFor(request);
     checkCaller(header, policy);
     const { peer, from, body, certificate } = senders.get(request) ?? {};
