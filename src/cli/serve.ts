@@ -46,8 +46,10 @@ export interface EarlyBoot {
 /** Serves until SIGTERM or SIGINT. Returns the exit code. */
 export async function serve(options: ServeOptions, early?: EarlyBoot): Promise<number> {
   const { sources, access, cynagora, origins, hosts, base, pages, concurrency, proxies } = options;
-  const places: Pick<ServeOptions, "endpoints" | "otherwise" | "exports" | "imports" | "mode"> =
-    options;
+  const places: Pick<
+    ServeOptions,
+    "endpoints" | "otherwise" | "exports" | "imports" | "mode" | "insecure"
+  > = options;
   const encryption = new Encryption();
   // Where this machine does not let it be, that is told at the top.
   const launching = new Launching();

@@ -192,7 +192,7 @@ class Pool {
     if (now === undefined) return undefined;
     // Something else lies at a path by now, such as a file that was replaced by another.
     const isFresh = (one: Ready): boolean =>
-      one.surroundings === now && Bun.deepEquals(one.env, env, true);
+      one.surroundings === now && (one.env === env || Bun.deepEquals(one.env, env, true));
     const stale = this.#ready.filter((one) => !isFresh(one));
     if (stale.length > 0) {
       this.#ready = this.#ready.filter(isFresh);

@@ -1,8 +1,8 @@
 /**
  * Files of variables: what systemd.exec(5) says of EnvironmentFile=. A line is `NAME=value`; empty ones, and those that begin with
  * `#` or `;`, say nothing. A value may be in double quotes, where a backslash makes `"`, `\`, `$` and a backtick literal, or in
- * single quotes, where all is literal; outside of quotes a backslash makes the next character literal. A backslash at the end of a
- * line goes on with the next. Nothing is expanded, and there is no `export`.
+ * single quotes, where all is literal; without, a quote within it is itself, and a backslash makes the next character literal. A
+ * backslash at the end of a line goes on with the next. Nothing is expanded, and there is no `export`.
  */
 
 const NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
@@ -59,22 +59,26 @@ class Value {
   constructor(source: string, from: number) {
     let at = from;
     let quote = "";
-    /** What may be blanks at the end. */
+    /** Nothing but quoted texts was there yet: another may begin, and blanks are none of the value. */
+    let fresh = true;
+    /** Behind that there may be blanks at the end. */
     let kept = 0;
-    while (source[at] === " " || source[at] === "\t") at++;
     for (; at < source.length; at++) {
       const character = source[at] ?? "";
       if (character === "\n") this.lines++;
       if (character === "\n" && quote === "") break;
+      if (fresh && quote === "" && /[ \t\r]/.test(character)) continue;
       if (character === quote) quote = "";
-      else if (quote === "" && (character === '"' || character === "'")) quote = character;
+      else if (fresh && quote === "" && (character === '"' || character === "'")) quote = character;
       else if (character === "\\" && quote !== "'") {
         const next = source[++at] ?? "";
+        fresh &&= quote !== "";
         if (next === "\n") this.lines++;
         else if (quote === '"' && !'"\\`$'.includes(next)) this.text += `\\${next}`;
         else this.text += next;
       } else {
         this.text += character;
+        fresh &&= quote !== "";
         // A carriage return is of the line's end.
         if (quote === "" && /[ \t\r]/.test(character)) continue;
       }

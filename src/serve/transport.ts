@@ -2,7 +2,7 @@
 import type { Server } from "../config/binder-uri.ts";
 import type { Options, Values } from "../manual/options.ts";
 import type { Endpoint } from "../server/endpoint.ts";
-import { exposed } from "../server/exposed.ts";
+import { exposed, exposedBinder } from "../server/exposed.ts";
 import { isLoopback } from "../server/origin.ts";
 import { Proxies } from "../server/proxy.ts";
 
@@ -75,9 +75,6 @@ export function requireProtected(
   }
   for (const { address, uri } of exports) {
     if (address.kind === "tcp" && !address.tls && !isLoopback(address.host))
-      throw new TypeError(
-        `${uri} is reached by other machines, and who is on the way reads and changes calls: ` +
-          "say mtls+tcp: or tls+tcp:, or --insecure if this network is trusted",
-      );
+      throw new TypeError(exposedBinder(uri));
   }
 }

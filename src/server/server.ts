@@ -82,7 +82,15 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     proxies: options.proxies,
   };
   const listeners = await openListeners(options, shared);
-  const known = new Set(options.endpoints.map(nameOf));
+  /** By name, whether it has TLS. */
+  const known = new Map<string, boolean>();
+  const remember = (
+    endpoints: readonly Endpoint[],
+    { secure }: Pick<Protection, "secure"> = {},
+  ): void => {
+    for (const endpoint of endpoints) known.set(nameOf(endpoint), secure !== undefined);
+  };
+  remember(options.endpoints, options.protection);
   const [first] = listeners;
   if (!first) throw new Error("no place to listen was given");
   return {
@@ -94,6 +102,13 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     extend: async ({ endpoints, origins, hosts, base: other = "", ...changed }) => {
       const { protection, proxies } = changed;
       const further = endpoints.filter((endpoint) => !known.has(nameOf(endpoint)));
+      for (const endpoint of endpoints) {
+        const clear = endpoint.kind === "tcp" && known.get(nameOf(endpoint)) === false;
+        if (clear && protection?.secure)
+          throw new Error(
+            `${nameOf(endpoint)} is served without TLS since the early start: give spawnbox early the same --tls-cert and --tls-key`,
+          );
+      }
       const pages = pagesOf(changed);
       try {
         listeners.push(...(await openListeners({ endpoints: further, protection }, shared)));
@@ -101,7 +116,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
         pages?.close();
         throw error;
       }
-      for (const endpoint of further) known.add(nameOf(endpoint));
+      remember(further, protection);
       shared.pages?.close();
       Object.assign(shared, { origins, hosts, pages, base: other, proxies });
     },

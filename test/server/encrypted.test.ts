@@ -6,8 +6,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connect as connectTls } from "node:tls";
 import { connect } from "../../src/client.ts";
+import { startServer } from "../../src/server/server.ts";
+import { Secure } from "../../src/server/secure.ts";
+import { loadTls } from "../../src/serve/tls.ts";
 import { type Certificates, certificatesIn, type Signed } from "../rpc/certificates.ts";
 import { serve, type Served, until } from "../served.ts";
+import { LOCAL, TestRegistry } from "./harness.ts";
 
 let dir: string;
 let made: Certificates;
@@ -204,6 +208,35 @@ describe("[TLS] certificates of clients", () => {
   });
 });
 
+test("[protection] authorities are read anew, and a session that was begun before is worth nothing", async () => {
+  const trusted = join(dir, "authorities.pem");
+  writeFileSync(trusted, ca);
+  const access = join(dir, "anew.json");
+  const grants = [{ certificate: "CN:client", privileges: ["urn:guarded"] }];
+  writeFileSync(access, JSON.stringify({ grants }), { mode: 0o644 });
+  await using served = await started(["--tls-client-ca", trusted, "--access", access]);
+  const status = async (one: Signed) => (await get(served, "/api/box/guarded", shown(one))).status;
+  const other = made.sign("other", { subject: "/CN=client", by: "strange-ca" });
+  expect([await status(made.client), await status(other)]).toEqual([200, 403]);
+  const session = join(dir, "session");
+  const resumed = (...argv: string[]) => {
+    const request = "GET /api/box/guarded HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    const connection = ["-connect", `127.0.0.1:${portOf(served)}`, "-ign_eof", "-quiet"];
+    return Bun.spawnSync(["openssl", "s_client", ...connection, ...argv], {
+      stdin: Buffer.from(request),
+      timeout: 5000,
+    }).stdout.toString();
+  };
+  const { cert, key } = made.client;
+  expect(resumed("-cert", cert, "-key", key, "-sess_out", session)).toContain("200 OK");
+  expect(resumed("-sess_in", session)).toContain("200 OK");
+  writeFileSync(trusted, text(made.strange));
+  process.kill(served.pid, "SIGHUP");
+  await until("others are believed", async () => (await status(other)) === 200);
+  expect(await status(made.client)).toBe(403);
+  expect(resumed("-sess_in", session)).not.toContain("200 OK");
+});
+
 describe("[TLS] a new certificate", () => {
   test("is shown to new connections, and those that are open go on; a broken one changes nothing", async () => {
     const own = { cert: join(dir, "own.pem"), key: join(dir, "own.key") };
@@ -326,4 +359,27 @@ describe("what is refused at the start", () => {
     for (const proxy of ["nobody", "10.0.0.0/33", "", "::/129", "10.0.0.1/"])
       expect(await refused("--trust-proxy", proxy)).toContain("--trust-proxy");
   });
+});
+
+test("a server that becomes a service speaks TLS where it was not yet, and says where it cannot", async () => {
+  chmodSync(made.server.key, 0o600);
+  const { cert, key } = made.server;
+  const { options } = loadTls({ cert, key, clientCa: undefined });
+  const protection = { secure: new Secure(options) };
+  const server = await startServer({
+    ...{ registry: new TestRegistry(), version: "0", endpoints: [LOCAL] },
+  });
+  const further = { kind: "tcp", host: "127.0.0.1", port: 0 } as const;
+  await server.extend({ endpoints: [{ ...further, host: "localhost" }], protection, base: "/box" });
+  const [, url = ""] = server.urls;
+  expect(url).toMatch(/^https:.*\/box$/);
+  const there = { tls: { ca, checkServerIdentity: () => undefined } } as RequestInit;
+  expect(await (await fetch(`${url}/api/t/ping`, there)).json()).toMatchObject({
+    request: { status: "success" },
+  });
+  // What it answers is what it is by now, not what it was as it began to listen.
+  await server.extend({ endpoints: [], protection, base: "/other" });
+  expect((await fetch(url.replace("/box", "/other/api/t/ping"), there)).status).toBe(200);
+  expect(server.extend({ endpoints: [LOCAL], protection })).rejects.toThrow("without TLS");
+  await server.close();
 });
