@@ -54,6 +54,13 @@ function variables(path: string, text: string): ReadonlyMap<string, string> {
 export const readSecret = (what: string, file: string): string =>
   (contentOf(what, file, false) ?? "").replace(/\n$/, "");
 
+/** What requests are to be signed with. @throws LaunchError as {@link readSecret}, and where it is empty */
+export function webhookSecret(file: string): string {
+  const secret = readSecret("webhook", file);
+  if (secret === "") throw refused("webhook", file, "it is empty: anybody could sign with that");
+  return secret;
+}
+
 function contentOf(what: string, file: string, optional: boolean): string | undefined {
   let bytes: Uint8Array;
   try {
@@ -91,7 +98,7 @@ export function secretNotices(apis: readonly ApiPlan[]): Problem[] {
 function missingOf(plan: Plan): string[] {
   const attempts = [
     () => environmentOf(plan),
-    ...(plan.webhook ? [plan.webhook.file] : []).map((file) => () => readSecret("webhook", file)),
+    ...(plan.webhook ? [plan.webhook.file] : []).map((file) => () => webhookSecret(file)),
     ...(plan.argv.files ?? []).map((file) => () => readSecret("an argument", file)),
   ];
   return attempts.flatMap((attempt) => {

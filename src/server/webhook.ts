@@ -8,7 +8,7 @@ import type { Request as Call, Session } from "../api/client.ts";
 import type { Hooked, Registry } from "../api/registry.ts";
 import { failure, type Reply } from "../api/reply.ts";
 import { AfbError } from "../errors.ts";
-import { readSecret } from "../launch/secrets.ts";
+import { webhookSecret } from "../launch/secrets.ts";
 import { LaunchError } from "../launch/task.ts";
 import type { Webhook } from "../plan/webhook.ts";
 import { isObject } from "../object.ts";
@@ -16,6 +16,7 @@ import type { GetHeader } from "./origin.ts";
 import { parseJson, parseQuery, toArgs } from "./query.ts";
 import { HttpError } from "./respond.ts";
 import { seldom } from "./seldom.ts";
+import { visible } from "../visible.ts";
 
 /** One request. */
 export interface Delivery extends Pick<Call, "api" | "verb" | "from" | "gone"> {
@@ -99,14 +100,12 @@ export class Webhooks {
 
   #secret(file: string, id: string): string {
     try {
-      const secret = readSecret("webhook", file);
-      if (secret !== "") return secret;
-      this.#tell(`${id}: webhook: ${file} is empty: anybody could sign with that`);
+      return webhookSecret(file);
     } catch (error) {
       if (!(error instanceof LaunchError)) throw error;
-      this.#tell(`${id}: ${error.message}`);
+      this.#tell(visible(`${id}: ${error.message}`));
+      throw new AfbError("not-available", "this webhook cannot be checked now");
     }
-    throw new AfbError("not-available", "this webhook cannot be checked now");
   }
 
   #seenOf(id: string): Map<string, number> {
