@@ -63,6 +63,8 @@ export interface Registry {
 }
 
 export interface Hooked {
+  /** `api/verb`, however it was called. */
+  readonly id: string;
   readonly webhook: Webhook;
   /** What other callers need. */
   readonly privileges: readonly string[];
@@ -171,8 +173,8 @@ class LocalRegistry implements Registry {
     const { table } = this.#current;
     if (table.isPrivate(called.api)) return undefined;
     try {
-      const { webhook, privileges = [] } = table.find(called);
-      return webhook && { webhook, privileges };
+      const { name, webhook, privileges = [] } = table.find(called);
+      return webhook && { id: `${table.nameOf(called.api)}/${name}`, webhook, privileges };
     } catch (error) {
       if (error instanceof AfbError) return undefined;
       throw error;

@@ -1,4 +1,5 @@
 /** TLS of a server that serves: what it reads at each reload. It is only loaded where it is asked for. */
+import { resolve } from "node:path";
 import type { Secure } from "../server/secure.ts";
 import type { LoadedTls } from "./tls.ts";
 import type { TlsPaths } from "./transport.ts";
@@ -18,10 +19,14 @@ export class Encryption {
     return this.#secure;
   }
 
-  /** From the next reading on these files; undefined: TCP is in the clear. */
+  /** From the next reading on these files, wherever the process goes; undefined: TCP is in the clear. */
   async show(paths: TlsPaths | undefined): Promise<void> {
+    this.#paths = paths && {
+      cert: resolve(paths.cert),
+      key: resolve(paths.key),
+      clientCa: paths.clientCa && resolve(paths.clientCa),
+    };
     if (paths) this.#room ??= await import("./tls.ts");
-    this.#paths = paths;
   }
 
   /** What the files say now. @throws ConfigError */

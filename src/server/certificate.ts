@@ -28,7 +28,12 @@ export function certificateOf(
   const until = Date.parse(shown.valid_to ?? "");
   // A session that TLS goes on with was verified when it began.
   if (!(until > Date.now())) return { refused: "CERT_HAS_EXPIRED" };
-  return { names: { names: namesIn(shown.raw), until } };
+  try {
+    return { names: { names: namesIn(shown.raw), until } };
+  } catch (error) {
+    // What TLS does not look at may be anything.
+    return { refused: error instanceof Error ? error.message : String(error) };
+  }
 }
 
 /** Such as `CN:tablet`, `DNS:tablet.local`, `URI:spiffe://boat/tablet`. */

@@ -41,11 +41,10 @@ export class Webhooks {
 
   /** @throws AfbError, which is the same whatever was wrong with key, signature or time */
   async call(
-    { webhook, privileges }: Hooked,
+    { id, webhook, privileges }: Hooked,
     { api, verb, from, gone, header, search, body }: Delivery,
     registry: Pick<Registry, "call">,
   ): Promise<Reply> {
-    const id = `${api}/${verb}`.toLowerCase();
     const proof = this.#proofOf(webhook, header, body, id);
     const seen = this.#seenOf(id);
     if (proof === undefined || (proof.until !== undefined && seen.has(proof.of))) throw refused();

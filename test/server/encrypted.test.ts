@@ -180,6 +180,23 @@ describe("[TLS] certificates of clients", () => {
         name,
         status: 403,
       });
+    // What TLS does not look at: names that are cut short, or no names at all.
+    for (const [name, value] of [
+      ["cut", "30:82:ff:ff:82"],
+      ["none", "05:00"],
+      ["endless", "30:80:82:06:63:6c:69:65:6e:74:00:00"],
+    ] as const) {
+      const broken = made.sign(`broken-${name}`, { extensions: `2.5.29.17=DER:${value}` });
+      const url = `https://127.0.0.1:${portOf(served)}/api/box/guarded`;
+      const curl = ["curl", "-s", "-w", "%{http_code}", "-o", "/dev/null", "--cacert", made.trust];
+      const shows = ["--cert", broken.cert, "--key", broken.key];
+      // Some are none for TLS already.
+      expect([name, Bun.spawnSync([...curl, ...shows, url]).stdout.toString()]).toEqual([
+        name,
+        expect.stringMatching(/^(?:403|000)$/),
+      ]);
+    }
+    expect(await status({})).toBe(403);
     // Not verified: of others, of oneself, too late, or meant for servers.
     const wrong = {
       stranger: made.sign("s1", { subject: "/CN=client", by: "strange-ca" }),

@@ -230,6 +230,8 @@ describe("a time stamp", () => {
     expect(await post("slack", body, headers)).toMatchObject({ status: 200, stdout: "hi" });
     const again = await post("slack", body, headers);
     expect(again.status).toBe(401);
+    for (const spelled of ["SLACK", "s%6Cack", "Slac%4b", "sla%63k"])
+      expect([spelled, (await post(spelled, body, headers)).status]).toEqual([spelled, 401]);
     expect((await post("slack", body, slack(body, now(1)))).status).toBe(200);
     for (const time of [now(-301), now(302), "", "x", `${now()}.0`, `-${now()}`, "9".repeat(13)])
       expect([time, (await post("slack", body, slack(body, time))).status]).toEqual([time, 401]);
@@ -297,7 +299,7 @@ describe("a time stamp", () => {
         ...{ api: "a", verb: "v", from: undefined, search: "", body },
         header: (name) => headers[name],
       };
-      return webhooks.call({ webhook, privileges: ["p"] }, delivery, registry);
+      return webhooks.call({ id: "a/v", webhook, privileges: ["p"] }, delivery, registry);
     };
     for (let i = 0; i < 10_000; i++) await send(String(i));
     expect(send("more")).rejects.toMatchObject({ status: "busy" });
