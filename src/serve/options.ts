@@ -104,7 +104,8 @@ export const manual: Manual = {
 A directory stands for every spawn-*.json in it. Without --config, AFB_SPAWN_CONFIG is used.`,
   options: SERVE,
   notes: `Sockets of a systemd .socket unit are used as with --unix; Type=notify-reload and WatchdogSec= are supported.
-SIGHUP, and the verb monitor/reload, read configs, access and certificates anew: if there is any problem, it is told and nothing changes.`,
+SIGHUP, and the verb monitor/reload, read configs, access and certificates anew: if there is any problem, it is told and
+nothing changes.`,
   exit: "0 after SIGTERM or SIGINT, 1 when it cannot start, 2 wrong usage.",
 };
 
