@@ -8,7 +8,7 @@ import type { ClientEvents } from "./client/events.ts";
 import { decodeFrame } from "./client/frame.ts";
 import { parseExact } from "./numbers.ts";
 import { backoff, type Backoff } from "./client/backoff.ts";
-import { openSocket } from "./client/socket.ts";
+import { openSocket, type TlsOptions } from "./client/socket.ts";
 import {
   followTask,
   type FollowOptions,
@@ -18,11 +18,13 @@ import {
 } from "./client/task.ts";
 
 export { CallError, ConnectionError };
-export type { Backoff, ClientEvents, FollowOptions, Missed, TaskData, TaskStatus };
+export type { Backoff, ClientEvents, FollowOptions, Missed, TaskData, TaskStatus, TlsOptions };
 
 export interface ConnectOptions {
   /** Sent as `Authorization: Bearer`; where WebSockets take no headers (browsers), with the first call. */
   token?: string;
+  /** For `wss:`; not in browsers. */
+  tls?: TlsOptions;
   /**
    * Connect again when the connection breaks, until {@link AfbClient.close}. Calls without a reply by then are rejected and
    * never repeated: whether the server ran them is not known.
@@ -170,7 +172,7 @@ export class AfbClient {
         if (this.#closing) this.#hurry();
       });
       if (this.#closing) break;
-      const socket = await openSocket(this.url, this.options.token).catch((error: unknown) => {
+      const socket = await openSocket(this.url, this.options).catch((error: unknown) => {
         // Not there yet: the next attempt will tell.
         if (!(error instanceof ConnectionError)) throw error;
       });
@@ -208,8 +210,8 @@ export class AfbClient {
 
 /**
  * Opens a connection. Rejects with a {@link ConnectionError} that says what to look at; the first attempt is not repeated.
- * @param url Such as `ws://localhost:1234/api`, or in Bun `ws+unix:///run/spawnbox.sock:/api`.
+ * @param url Such as `ws://localhost:1234/api`, `wss://board.local:1234/api`, or in Bun `ws+unix:///run/spawnbox.sock:/api`.
  */
 export async function connect(url: string, options: ConnectOptions = {}): Promise<AfbClient> {
-  return new AfbClient(url, await openSocket(url, options.token), options);
+  return new AfbClient(url, await openSocket(url, options), options);
 }

@@ -27,6 +27,10 @@ export const SUBCOMMANDS: Subcommands = {
     load: () => import("./cli/install.ts"),
   },
   token: { about: "make a token for callers", load: () => import("./cli/token.ts") },
+  cert: {
+    about: "make a certificate for this board, or for a client of it",
+    load: () => import("./cli/cert.ts"),
+  },
   schema: { about: "print the JSON Schema of configs", load: () => import("./cli/schema.ts") },
   help: {
     about: "show a guide: config, sandboxing, calling …",

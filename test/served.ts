@@ -14,7 +14,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Reply } from "../src/api/reply.ts";
-import { type AfbClient, connect } from "../src/client.ts";
+import { type AfbClient, connect, type TlsOptions } from "../src/client.ts";
 import { asOrdinary, isRoot } from "./accounts.ts";
 
 export { isRoot };
@@ -84,12 +84,14 @@ export interface ServeOptions {
   readonly first?: readonly string[];
   /** More of the command line. */
   readonly argv?: readonly string[];
+  /** How the client connects to a server with TLS. */
+  readonly tls?: TlsOptions;
 }
 
 /** Serves `config` (an object, written to a file that only exists meanwhile). */
 export async function serve(
   config: unknown,
-  { user = users[0], through = [], first = [], argv = [] }: ServeOptions = {},
+  { user = users[0], through = [], first = [], argv = [], tls }: ServeOptions = {},
 ): Promise<Served> {
   const dir = mkdtempSync(join(tmpdir(), "spawnbox-served-"));
   chmodSync(dir, 0o755);
@@ -112,7 +114,7 @@ export async function serve(
     throw new Error(`the server did not start: ${said}`);
   }
   void tellWhyItEnded(server);
-  const client = await connect(`${url.replace("http", "ws")}/api`);
+  const client = await connect(`${url.replace("http", "ws")}/api`, { ...(tls && { tls }) });
   const call = (method: string, args: unknown = null) => client.call(method, args);
   return {
     url,

@@ -1,5 +1,5 @@
 /** What each caller may do, by its token or by the user that it is. Immutable: a reload makes another. */
-import type { Caller } from "../api/client.ts";
+import type { Caller, CertificateNames } from "../api/client.ts";
 import type { Granted, Grants } from "../api/privileges.ts";
 import { hashOf } from "./token.ts";
 
@@ -7,6 +7,8 @@ export type Who =
   | { readonly kind: "token"; readonly hash: string }
   | { readonly kind: "user"; readonly uid: number }
   | { readonly kind: "group"; readonly gid: number }
+  /** Any of these names, see CertificateNames. */
+  | { readonly kind: "certificate"; readonly names: readonly string[] }
   | { readonly kind: "anyone" };
 
 export interface Rule {
@@ -20,6 +22,7 @@ export class Access {
   readonly #tokens = new Map<string, Rule[]>();
   readonly #users = new Map<number, Rule[]>();
   readonly #groups = new Map<number, Rule[]>();
+  readonly #certificates = new Map<string, Rule[]>();
   readonly #anyone: Rule[] = [];
   readonly #owners: ReadonlySet<number>;
 
@@ -38,6 +41,8 @@ export class Access {
       if (who.kind === "token") add(this.#tokens, who.hash, rule);
       else if (who.kind === "user") add(this.#users, who.uid, rule);
       else if (who.kind === "group") add(this.#groups, who.gid, rule);
+      else if (who.kind === "certificate")
+        for (const name of who.names) add(this.#certificates, name, rule);
       else this.#anyone.push(rule);
     }
   }
@@ -50,7 +55,7 @@ export class Access {
     );
   }
 
-  readonly of: Granted = ({ token, user }: Caller): Grants => {
+  readonly of: Granted = ({ token, user, certificate }: Caller): Grants => {
     if (this.serviceOnly) return NOTHING;
     // Not what somebody has put under no_new_privs, as spawnbox does: that was to have less than its user.
     if (user && !user.confined && this.#owners.has(user.uid)) return { privileges: "all" };
@@ -59,6 +64,7 @@ export class Access {
       ...this.#anyone,
       ...(known ?? []),
       ...(user ? (this.#users.get(user.uid) ?? []) : []),
+      ...this.#certified(certificate),
       ...(user?.gids.flatMap((gid) => this.#groups.get(gid) ?? []) ?? []),
     ];
     const privileges = rules.some((rule) => rule.privileges === "all")
@@ -66,6 +72,12 @@ export class Access {
       : new Set(rules.flatMap((rule) => [...rule.privileges]));
     return { privileges, ...(known === undefined && { unknownToken: true }) };
   };
+
+  /** A connection may outlive the certificate that it began with. */
+  #certified(certificate: CertificateNames | undefined): Rule[] {
+    if (!certificate || this.#certificates.size === 0 || Date.now() >= certificate.until) return [];
+    return certificate.names.flatMap((name) => this.#certificates.get(name) ?? []);
+  }
 }
 
 function add<Key>(map: Map<Key, Rule[]>, key: Key, rule: Rule): void {

@@ -19,7 +19,7 @@ export interface Accounts {
   group(text: string): number | undefined;
 }
 
-const WHO = ["token", "user", "group", "anyone"] as const;
+const WHO = ["token", "user", "group", "certificate", "anyone"] as const;
 
 export interface LoadedAccess {
   readonly rules: readonly Rule[];
@@ -91,6 +91,11 @@ function whoOf(
     if (anyone) return { kind };
     return void report(member(path, kind), "found false: a grant to nobody; remove it");
   }
+  if (kind === "certificate") {
+    const names = certificateNames(grant.certificate ?? "");
+    if (typeof names !== "string") return { kind, names };
+    return void report(member(path, kind), names);
+  }
   let id: number | undefined;
   try {
     id = kind === "user" ? accounts.user(user) : accounts.group(group);
@@ -103,6 +108,25 @@ function whoOf(
   }
   return kind === "user" ? { kind, uid: id } : { kind, gid: id };
 }
+
+/**
+ * What a certificate may call who has it. A name without a kind is of the two that are names of machines and people; the others
+ * could be chosen by whoever may choose one of them.
+ * @returns why it is none, where it is not
+ */
+function certificateNames(text: string): string[] | string {
+  if (/[\p{C}\p{Zl}\p{Zp}]/u.test(text))
+    return "has characters that cannot be seen: no certificate with such a name counts";
+  const [, kind = "", name = ""] = /^(CN|DNS|URI|email):(.*)$/is.exec(text) ?? [];
+  if (kind !== "") {
+    const known = KINDS.find((one) => one.toLowerCase() === kind.toLowerCase());
+    return name === "" ? `no name after ${kind}:` : [`${known}:${name}`];
+  }
+  if (!/[:@/]/.test(text)) return [`CN:${text}`, `DNS:${text}`];
+  return `say what it is, in front of it: ${KINDS.map((one) => `${one}:`).join(", ")}`;
+}
+
+const KINDS = ["CN", "DNS", "URI", "email"] as const;
 
 function privilegesOf(names: readonly (string | undefined)[]): Rule["privileges"] {
   const known = names.filter((name) => name !== undefined);

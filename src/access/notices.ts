@@ -44,6 +44,14 @@ export function ungranted(access: Access, apis: readonly ApiPlan[], uid: number)
   );
 }
 
+/** Grants to certificates, of a server that asks for none. */
+export const unshown = (access: Access, file: string): Problem[] =>
+  access.rules.flatMap(({ who }, i) => {
+    if (who.kind !== "certificate") return [];
+    const message = "nobody can show a certificate: say serve --tls-client-ca FILE, with TLS";
+    return [{ file, path: `${element("grants", i)}.certificate`, message }];
+  });
+
 /** Grants of what no verb needs: most likely a slip. @param builtin privileges of the server itself */
 export function unneeded(
   access: Access,

@@ -14,12 +14,19 @@ export const Grant = object(
     ),
     user: optional(Id("user name or uid, over a unix socket")),
     group: optional(Id("group name or gid, primary or supplementary, over a unix socket")),
+    certificate: optional(
+      Type.String({
+        minLength: 1,
+        description:
+          "whoever shows a certificate of this name, of an authority of serve --tls-client-ca: CN:NAME, DNS:NAME, URI:URI or email:ADDRESS, each as it is written there; NAME alone is its CN or a DNS name",
+      }),
+    ),
     anyone: optional(flag({ description: "true: whoever can connect" })),
     privileges: list(Type.String({ minLength: 1, description: "a privilege, or * for all" }), {
       description: "what they may use",
     }),
   },
-  { description: "one of token, user, group, anyone, and privileges" },
+  { description: "one of token, user, group, certificate, anyone, and privileges" },
 );
 
 export const AccessFile = object(

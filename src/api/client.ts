@@ -18,6 +18,15 @@ export interface Caller {
   readonly token?: string;
   /** The user at the other end of a unix socket, as the kernel tells. */
   readonly user?: UserIds;
+  /** That of the client, which TLS has verified. */
+  readonly certificate?: CertificateNames;
+}
+
+export interface CertificateNames {
+  /** Such as `CN:tablet`, `DNS:tablet.local`, `URI:spiffe://boat/tablet`, `email:bo@boat.example`. */
+  readonly names: readonly string[];
+  /** Milliseconds since 1970: then it expires. */
+  readonly until: number;
 }
 
 export interface UserIds {

@@ -2,6 +2,7 @@
 import type { TaskEncoder } from "../encoders/encoder.ts";
 import { fill, type ArgvTemplate } from "../plan/argv.ts";
 import type { Plan } from "../plan/plan.ts";
+import type { Webhook } from "../plan/webhook.ts";
 import type { Request } from "./client.ts";
 import { given } from "../config/params.ts";
 import { AfbError } from "../errors.ts";
@@ -31,6 +32,10 @@ export class Command implements Verb {
     return this.#plan.privileges;
   }
 
+  get webhook(): Webhook | undefined {
+    return this.#plan.webhook;
+  }
+
   /** What a caller needs to follow a task. */
   needs(): readonly string[] {
     return this.privileges;
@@ -58,12 +63,13 @@ export class Command implements Verb {
   }
 
   describe() {
-    const { info, sample, params } = this.#plan;
+    const { info, sample, params, webhook } = this.#plan;
     return {
       ...(info !== undefined && { info }),
       parameters: parametersOf(this.#plan),
       task: true,
       ...(!params && { lenient: true }),
+      ...(webhook && { webhook: webhook.header }),
       ...(sample !== undefined && { sample }),
     };
   }

@@ -32,8 +32,10 @@ export const NO_LABEL = "NoLabel";
 export const NOBODY = 99;
 
 /** Who calls, for people: what the service is asked with. Nothing for nobody. */
-export const identityOf = ({ user }: Caller = {}) =>
-  user && { uid: user.uid, label: user.label ?? NO_LABEL };
+export const identityOf = ({ user, certificate }: Caller = {}) => ({
+  ...(user && { uid: user.uid, label: user.label ?? NO_LABEL }),
+  ...(certificate && { certificate: certificate.names }),
+});
 
 export function questionOf(session: Session, { user, token }: Caller, privilege: string): Question {
   return {

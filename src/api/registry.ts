@@ -5,6 +5,7 @@ import { AfbError } from "../errors.ts";
 import type { Launch } from "../launch/task.ts";
 import { type Log, serverLog } from "../log.ts";
 import type { ApiPlan, Plan, PluginPlan } from "../plan/plan.ts";
+import type { Webhook } from "../plan/webhook.ts";
 import { type LoadedPlugin, loadPlugin } from "../plugins/load.ts";
 import { Admission } from "./admission.ts";
 import { assemble, type Assembly, type AssemblyDeps, type TaskVerb } from "./assembly.ts";
@@ -32,6 +33,8 @@ export interface Registry {
    * awaited in between but settled promises): the data events of a task that it starts come in a later turn.
    */
   call(request: Request): Promise<Reply>;
+  /** The verb that is called so, where webhooks may start it. */
+  hooked?(called: Pick<Request, "api" | "verb">): Hooked | undefined;
   /** Verbs by API, for the 404 page and the start banner. */
   list(): { api: string; verbs: string[] }[];
   /** What every verb is and takes: for `monitor/get` and OpenAPI. */
@@ -57,6 +60,14 @@ export interface Registry {
   endGone(chosen: (api: string) => boolean): Promise<void>;
   /** Kills every task and waits until their trees are gone. */
   close(): Promise<void>;
+}
+
+export interface Hooked {
+  /** `api/verb`, however it was called. */
+  readonly id: string;
+  readonly webhook: Webhook;
+  /** What other callers need. */
+  readonly privileges: readonly string[];
 }
 
 export interface RegistryOptions {
@@ -155,6 +166,18 @@ class LocalRegistry implements Registry {
       return success(await this.#invoke(this.#named(request)));
     } catch (error) {
       return failure(error);
+    }
+  }
+
+  hooked(called: Pick<Request, "api" | "verb">): Hooked | undefined {
+    const { table } = this.#current;
+    if (table.isPrivate(called.api)) return undefined;
+    try {
+      const { name, webhook, privileges = [] } = table.find(called);
+      return webhook && { id: `${table.nameOf(called.api)}/${name}`, webhook, privileges };
+    } catch (error) {
+      if (error instanceof AfbError) return undefined;
+      throw error;
     }
   }
 

@@ -1,4 +1,5 @@
 /** One verb of an API, a command or built in. */
+import type { Webhook } from "../plan/webhook.ts";
 import type { Request } from "./client.ts";
 
 export interface Parameter {
@@ -19,6 +20,8 @@ export interface VerbDescription {
   readonly task?: boolean;
   /** It takes other arguments too, and tells that it ignores them. */
   readonly lenient?: boolean;
+  /** The header by which a webhook starts it. */
+  readonly webhook?: string;
   /** Queries to try. */
   readonly sample?: readonly unknown[];
 }
@@ -33,6 +36,8 @@ export interface ApiDescription {
 }
 
 export interface Verb {
+  /** Who proves by it may start the verb without its privileges. */
+  readonly webhook?: Webhook | undefined;
   /** Launches nothing and tells nothing of what could be: it answers also while that is still being tried. */
   readonly isUntried?: true;
   /** As it is exposed, such as `admin/sleep`. */

@@ -1,10 +1,11 @@
 /** `spawnbox call`: calls one verb and prints the reply, and the events of the task it started until its end. */
 import { resolve } from "node:path";
-import { connect, ConnectionError } from "../client.ts";
+import { connect, ConnectionError, type TlsOptions } from "../client.ts";
 import { indented } from "../visible.ts";
 import { CallSession, type Invocation, RAW } from "../command-line/call-session.ts";
 import type { Manual } from "../manual/manual.ts";
 import { readWithOperands } from "../manual/options.ts";
+import { TRUST, trustOf } from "../command-line/trust-option.ts";
 import { TOKEN, tokenOf } from "../command-line/token-option.ts";
 import { parseCall, UsageError, withOptions } from "../command-line/usage.ts";
 
@@ -12,9 +13,10 @@ const OPTIONS = {
   url: {
     argument: "URL",
     text:
-      "where the server is (default http://localhost:1234); unix:/PATH for a unix socket, " +
+      "where the server is (default http://localhost:1234); https: for one with TLS; unix:/PATH for a unix socket, " +
       "unix:/PATH:/BASE for one of a server with --base",
   },
+  ...TRUST,
   ...TOKEN,
   ...RAW,
 } as const;
@@ -37,16 +39,18 @@ on standard error; Ctrl-C then leaves the task alone.`,
 interface Options extends Invocation {
   url: string;
   token: string | undefined;
+  tls: TlsOptions | undefined;
 }
 
 /** @param argv What follows `call` on the command line. */
 export const run = (argv: string[]): Promise<number> => withOptions(manual, parse, argv, call);
 
-async function call({ url, token, ...invocation }: Options): Promise<number> {
+async function call({ url, token, tls, ...invocation }: Options): Promise<number> {
   try {
     const client = await connect(url, {
       exactNumbers: true,
       ...(token !== undefined && { token }),
+      ...(tls && { tls }),
     });
     try {
       return await new CallSession(client, invocation).run();
@@ -65,8 +69,10 @@ function parse(argv: string[]): Options | undefined {
   const read = readWithOperands(OPTIONS, argv);
   if (!read) return undefined;
   const { values, positionals } = read;
+  const url = completeUrl(values.url ?? "ws://localhost:1234/api");
   return {
-    url: completeUrl(values.url ?? "ws://localhost:1234/api"),
+    url,
+    tls: trustOf(values, url),
     token: tokenOf(values.token, values["token-file"], process.env),
     raw: values.raw || !process.stdout.isTTY,
     ...parseCall(positionals),

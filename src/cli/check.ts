@@ -120,7 +120,7 @@ function summary(apis: readonly ApiPlan[]): string[] {
 /** Such as ` %name% ?level?`: as the command line has them, so that what was not meant to be one is seen. */
 function argumentsOf({ argv }: Plan): string {
   const marks = argv.elements.flat().flatMap((piece) => {
-    if (piece.kind === "text") return [];
+    if (piece.kind !== "value") return [];
     return [piece.required ? `%${piece.name}%` : `?${piece.name}?`];
   });
   return [...new Set(marks)].map((mark) => ` ${mark}`).join("");

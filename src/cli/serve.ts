@@ -21,6 +21,7 @@ import { indented, visible } from "../visible.ts";
 import { load, type Loaded } from "../serve/access.ts";
 import { become, type Reloaded, type Serving } from "../serve/become.ts";
 import { joinEarly } from "../serve/join.ts";
+import { Encryption } from "../serve/encryption.ts";
 import { binders, Dialling, Mesh, sorted } from "../serve/mesh.ts";
 import { Permissions } from "../serve/permissions.ts";
 import { type Room, roomFor } from "../serve/room.ts";
@@ -43,10 +44,13 @@ export interface EarlyBoot {
 }
 
 /** Serves until SIGTERM or SIGINT. Returns the exit code. */
-export async function serve(
-  { sources, access, cynagora, origins, hosts, base, pages, concurrency, ...places }: ServeOptions,
-  early?: EarlyBoot,
-): Promise<number> {
+export async function serve(options: ServeOptions, early?: EarlyBoot): Promise<number> {
+  const { sources, access, cynagora, origins, hosts, base, pages, concurrency, proxies } = options;
+  const places: Pick<
+    ServeOptions,
+    "endpoints" | "otherwise" | "exports" | "imports" | "mode" | "insecure"
+  > = options;
+  const encryption = new Encryption();
   // Where this machine does not let it be, that is told at the top.
   const launching = new Launching();
   /** Makes what launches of the plans need. */
@@ -62,7 +66,8 @@ export async function serve(
   let reached: Pick<ServeOptions, "imports" | "exports"> = places;
   let current: Loaded & { readonly loaded: Loaded };
   try {
-    const untried = load(sources, access, undefined, cynagora !== undefined);
+    await encryption.show(options.tls);
+    const untried = load(sources, access, undefined, cynagora !== undefined, encryption.load);
     current = { ...untried, loaded: untried };
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
@@ -132,8 +137,10 @@ export async function serve(
     others.use();
     await others.reach();
     if (begun) await registry.start();
+    const protection = { secure: encryption.use(current.tls), insecure: options.insecure };
     server = await startServer({
       ...{ endpoints, origins, hosts, base, pages, registry, version, connections, binders },
+      ...{ protection, proxies },
     });
     // Who asks for nothing of a sandbox has an answer before.
     if (!begun) await tryAll();
@@ -156,7 +163,7 @@ export async function serve(
     return 1;
   }
   const serving: Serving = {
-    ...{ registry, server, mesh, permissions, sources, access },
+    ...{ registry, server, mesh, permissions, encryption, sources, access },
     get reached() {
       return reached;
     },
@@ -169,7 +176,9 @@ export async function serve(
     },
     reloads: createReloads(
       async (known?: Loaded) => {
-        const loaded = known ?? load(serving.sources, serving.access, undefined, permissions.asks);
+        const loaded =
+          known ??
+          load(serving.sources, serving.access, undefined, permissions.asks, encryption.load);
         const others = await dialling.prepare(loaded.apis, reached);
         try {
           // What is to be had of others first: of a config that is refused nothing is to have run.
@@ -195,6 +204,7 @@ export async function serve(
         }
         next.launches.use();
         next.others.use();
+        encryption.use(next.tls);
         launching.keepReady(next.apis);
         return { changes, now: next };
       },

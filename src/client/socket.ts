@@ -3,18 +3,32 @@ import { ConnectionError } from "./errors.ts";
 
 const PROTOCOL = "x-afb-ws-json1";
 
-/** Rejects with a {@link ConnectionError} that says what to look at. @param token Sent where headers can be. */
-export function openSocket(url: string, token: string | undefined): Promise<WebSocket> {
+/** For `wss:`, all of it PEM; not in browsers, which ask their user. */
+export interface TlsOptions {
+  /** Authorities that are believed instead of those of the system. */
+  readonly ca?: string;
+  /** What this client shows, and its key. */
+  readonly cert?: string;
+  readonly key?: string;
+}
+
+export interface SocketOptions {
+  /** Sent where headers can be. */
+  readonly token?: string;
+  readonly tls?: TlsOptions;
+}
+
+/** Rejects with a {@link ConnectionError} that says what to look at. */
+export function openSocket(url: string, options: SocketOptions): Promise<WebSocket> {
   return new Promise((resolve, reject) => {
-    const socket = create(url, token);
+    const socket = create(url, options);
     socket.onopen = () => {
       socket.onerror = null;
       socket.onclose = null;
       resolve(socket);
     };
     const fail = (reason: string): void => {
-      const advice = "is the server running there, and is the path /api?";
-      reject(new ConnectionError(`cannot connect to ${url}: ${reason}; ${advice}`));
+      reject(new ConnectionError(`cannot connect to ${url}: ${reason}; ${adviceFor(reason)}`));
     };
     socket.onerror = (event) => {
       fail(event instanceof ErrorEvent && event.message ? event.message : "connection failed");
@@ -23,9 +37,31 @@ export function openSocket(url: string, token: string | undefined): Promise<WebS
   });
 }
 
+/** By words of OpenSSL, which are those of the runtime. */
+const ADVICE: readonly (readonly [RegExp, string])[] = [
+  [
+    /status code: 40[13]$/,
+    "it refuses who is calling: for one with TLS, does it believe this client's certificate?",
+  ],
+  [/Connection ended/i, "is it a server of this kind, and does it speak TLS there (https:)?"],
+  [/altnames/i, "its certificate is for other names: call it by one of them"],
+  [/has expired/i, "by the clock here: is that right, and does the server need a new certificate?"],
+  [/not yet valid/i, "by the clock here: is that right?"],
+  [
+    /TLS handshake failed: .*(?:certificate|issuer|self.signed|verify)/i,
+    "nobody who is believed here has signed its certificate: give the authority's (spawnbox call: --ca FILE)",
+  ],
+  [/TLS handshake|wrong version|SSL/i, "does it speak TLS there? Without, the URL is ws: or http:"],
+];
+
+function adviceFor(reason: string): string {
+  const [, found] = ADVICE.find(([words]) => words.test(reason)) ?? [];
+  return found ?? "is the server running there, and is the path /api?";
+}
+
 /** Browsers have no headers here, and take the second argument for names of protocols only. */
-function create(url: string, token: string | undefined): WebSocket {
-  if (!("Bun" in globalThis) || token === undefined) return new WebSocket(url, [PROTOCOL]);
-  const headers = { authorization: `Bearer ${token}` };
-  return new WebSocket(url, { protocols: [PROTOCOL], headers });
+function create(url: string, { token, tls }: SocketOptions): WebSocket {
+  if (!("Bun" in globalThis) || (!token && !tls)) return new WebSocket(url, [PROTOCOL]);
+  const headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
+  return new WebSocket(url, { protocols: [PROTOCOL], headers, ...(tls && { tls }) });
 }

@@ -35,9 +35,24 @@ export function checkConsistency(config: Draft<Config>, report: Report): void {
     if (sandbox.seccomp?.rules !== undefined && sandbox.seccomp.rulespath !== undefined) {
       report(`${place}.seccomp`, "`rules` and `rulespath` exclude each other; keep one");
     }
+    for (const [e, env] of (sandbox.envs ?? []).entries()) {
+      if (env?.file === undefined) continue;
+      const at = `${element(`${place}.envs`, e)}.file`;
+      if (env.value !== undefined) report(at, "`value` and `file` exclude each other; keep one");
+      if (env.mode === "unset")
+        report(at, "what is unset has no value: take `file` or `mode` away");
+    }
     const commandUids = unique("command uid of this sandbox", report);
     for (const [c, command] of (sandbox.commands ?? []).entries()) {
       const where = element(`${place}.commands`, c);
+      for (const [a, arg] of (command?.exec?.args ?? []).entries()) {
+        if (arg === undefined || typeof arg === "string") continue;
+        if (arg.arg !== undefined || arg.file !== undefined) continue;
+        report(
+          element(`${where}.exec.args`, a),
+          "missing key `arg` or `file`: what the argument is",
+        );
+      }
       if (command?.params !== undefined) compileParams(command.params, `${where}.params`, report);
       if (command?.uid === undefined) continue;
       const fresh = commandUids(command.uid, `${where}.uid`);

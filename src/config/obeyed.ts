@@ -10,6 +10,8 @@ type Wanted = "file" | "file or directory";
 /** An open file, or a directory of such files. It closes with its block. */
 export interface Obeyed extends Disposable {
   readonly isDirectory: boolean;
+  /** Permissions, and what kind of file it is. */
+  readonly mode: number;
   /** What the file holds. @throws Error when it is larger than `most` bytes */
   read(most: number): Uint8Array;
   /** Of a directory, sorted. */
@@ -42,6 +44,7 @@ class Named implements Obeyed {
   readonly #path: string;
   readonly #fd: number;
   readonly isDirectory: boolean;
+  readonly mode: number;
 
   constructor(path: string, wanted: Wanted) {
     this.#path = path;
@@ -49,6 +52,7 @@ class Named implements Obeyed {
     this.#fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
     const stat = fstatSync(this.#fd);
     this.isDirectory = stat.isDirectory();
+    this.mode = stat.mode;
     if (stat.isFile() || (this.isDirectory && wanted === "file or directory")) return;
     closeSync(this.#fd);
     throw new Error(`${path} is not a regular file`);
@@ -75,10 +79,12 @@ class Walked implements Obeyed {
   readonly #walk: Walk;
   readonly #fd: number;
   readonly isDirectory: boolean;
+  readonly mode: number;
 
   constructor(walk: Walk, wanted: Wanted) {
     this.#walk = walk;
     this.isDirectory = walk.isDirectory;
+    this.mode = walk.mode;
     try {
       walk.refuse(wanted);
       this.#fd = walk.open();

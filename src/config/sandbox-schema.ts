@@ -12,6 +12,13 @@ export const Env = object(
       description: "variable name; * with unset: all that the server's environment has",
     }),
     value: optional(written({ description: "value; $NAME is expanded; absent: the server's own" })),
+    file: optional(
+      Type.String({
+        minLength: 1,
+        description:
+          "absolute path of a file that has the value, such as $CREDENTIALS_DIRECTORY/key: read at each launch with the server's rights, never shown",
+      }),
+    ),
     mode: optional(words(["set", "unset"], { description: "set or remove", default: "set" })),
   },
   { description: "one environment variable" },

@@ -54,7 +54,14 @@ export const Exec = object(
           written({ description: "argument with $NAME, %name%, ?name?" }),
           object(
             {
-              arg: written({ description: "argument with $NAME, %name%, ?name?" }),
+              arg: optional(written({ description: "argument with $NAME, %name%, ?name?" })),
+              file: optional(
+                Type.String({
+                  minLength: 1,
+                  description:
+                    "absolute path of a file whose content ends the argument: read at each launch with the server's rights, never shown",
+                }),
+              ),
               omit: optional(
                 flag({ description: "it is left out where a value of its ?name? is not given" }),
               ),
@@ -103,6 +110,60 @@ export const Pty = Type.Union(
 );
 
 const BUFFER = { minimum: 1024, maximum: 1 << 28 };
+
+const HeaderName = (description: string) =>
+  optional(Type.String({ pattern: "^[A-Za-z0-9-]{1,64}$", description }));
+
+export const Webhook = object(
+  {
+    file: Type.String({
+      minLength: 1,
+      description:
+        "absolute path of a file with the secret, such as $CREDENTIALS_DIRECTORY/hook: read at each request with the server's rights, never shown",
+    }),
+    kind: optional(
+      words(["signature", "key"], {
+        description: "signature: an HMAC of the body with the secret; key: the secret itself",
+        default: "signature",
+      }),
+    ),
+    header: HeaderName("header that has it (X-Hub-Signature-256; X-Api-Key for a key)"),
+    prefix: optional(
+      Type.String({ description: "what is before it there (sha256=; nothing for a key)" }),
+    ),
+    encoding: optional(
+      words(["hex", "base64"], { description: "how the signature is written", default: "hex" }),
+    ),
+    algorithm: optional(
+      words(["sha256", "sha512"], { description: "hash of the HMAC", default: "sha256" }),
+    ),
+    timestamp: HeaderName(
+      "header with the time in seconds since 1970, which is signed too: each signature counts once, and only near its time",
+    ),
+    tolerance: optional(
+      Type.Integer({
+        minimum: 1,
+        maximum: 86_400,
+        description: "so many seconds may be between that time and the server's (300)",
+      }),
+    ),
+    signed: optional(
+      Type.String({
+        minLength: 1,
+        description:
+          "what is signed ({body}; with a timestamp {timestamp}.{body}), such as v0:{timestamp}:{body}",
+      }),
+    ),
+    argument: optional(
+      Type.String({
+        minLength: 1,
+        description:
+          "the %name% that gets the whole body as a text; without, a JSON object or a form has the arguments",
+      }),
+    ),
+  },
+  { description: "lets a machine elsewhere start the command with a POST that it signs" },
+);
 
 export const Command = object(
   {
@@ -154,6 +215,7 @@ export const Command = object(
         description: "JSON Schema of each %name%",
       }),
     ),
+    webhook: optional(Type.Unsafe<Static<typeof Webhook>>({ ...Webhook, shorthand: "file" })),
     limits: optional(Rlimits),
     optional: optional(
       flag({
@@ -179,6 +241,15 @@ export const Sandbox = object(
     privilege: optional(Type.String({ description: "permission a caller needs" })),
     verbose: optional(Type.Integer({ minimum: 0, maximum: 9, description: "verbosity" })),
     envs: optional(list(Env, { description: "environment of the commands" })),
+    envfile: optional(
+      list(
+        Type.String({ minLength: 1, description: "absolute path; - in front: it may be missing" }),
+        {
+          description:
+            "files of variables, NAME=value in each line as in EnvironmentFile= of systemd: read at each launch with the server's rights, never shown; they override values of envs",
+        },
+      ),
+    ),
     acls: optional(Acls),
     caps: optional(
       list(Type.Unsafe<Static<typeof Cap>>({ ...Cap, shorthand: "cap" }), {

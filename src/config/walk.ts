@@ -105,6 +105,11 @@ export class Walk {
     return this.#end.stat.isDirectory();
   }
 
+  /** Permissions of what is at the end, and what kind of file it is. */
+  get mode(): number {
+    return Number(this.#end.stat.mode);
+  }
+
   get #end(): Place {
     const end = this.#file ?? this.#directory;
     if (!end) throw new Error("the walk is over");

@@ -6,6 +6,7 @@ import boards from "../../config/guide/boards.md" with { type: "file" };
 import calling from "../../config/guide/calling.md" with { type: "file" };
 import config from "../../config/guide/config.md" with { type: "file" };
 import early from "../../config/guide/early.md" with { type: "file" };
+import encrypted from "../../config/guide/encrypted.md" with { type: "file" };
 import mesh from "../../config/guide/mesh.md" with { type: "file" };
 import migration from "../../config/guide/migration.md" with { type: "file" };
 import output from "../../config/guide/output.md" with { type: "file" };
@@ -22,6 +23,7 @@ const FILES: Readonly<Record<string, string>> = {
   calling,
   output,
   access,
+  encrypted,
   services,
   mesh,
   places,

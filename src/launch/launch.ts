@@ -5,6 +5,7 @@ import { LaunchedTask } from "./launched.ts";
 import { launcherPath } from "./launcher.ts";
 import type { Pools } from "./pool.ts";
 import { wantsRoom } from "./reserve.ts";
+import { supply } from "./secrets.ts";
 import type { Launch, Task } from "./task.ts";
 
 /** How plans are started: `cgroups` has the group of each launch, where there are groups, and `pools` what is ready. */
@@ -16,9 +17,10 @@ export function createLaunch(
   launcherPath();
   return async (plan, argv, sink, abort) => {
     pools?.look();
+    const supplied = supply(plan, argv);
     const cold = async () =>
-      begun(LaunchedTask.launch(plan, argv, sink, cgroups?.begin(cgroupKey(plan))), abort);
-    const warm = await pools?.take(plan, argv, sink);
+      begun(LaunchedTask.launch(plan, supplied, sink, cgroups?.begin(cgroupKey(plan))), abort);
+    const warm = await pools?.take(plan, supplied, sink);
     if (warm) {
       try {
         return await begun(warm, abort);

@@ -16,6 +16,7 @@ import { othersOf } from "./others.ts";
 import { addSupervisor, sweepOrphans } from "./orphans.ts";
 import { decode, type LauncherRecord } from "./records.ts";
 import { statusPipe } from "./status.ts";
+import type { Supplied } from "./secrets.ts";
 import { LaunchError, type OutputSink, type Outcome, type Task } from "./task.ts";
 import { ToldCounts } from "./told.ts";
 import { atOnce, secondReader, WordsPipe } from "./words-pipe.ts";
@@ -72,23 +73,29 @@ export class LaunchedTask implements Task {
 
   static launch(
     plan: Plan,
-    argv: readonly string[],
+    { argv, env }: Supplied,
     sink: OutputSink,
     group: TaskGroup | undefined,
   ): LaunchedTask {
-    const task = new LaunchedTask(plan, plan.ops, argv, group);
+    const task = new LaunchedTask(plan, plan.ops, env, argv, group);
     task.#awaitStart(sink);
     return task;
   }
 
   /** A sandbox that is ready for its command, which {@link hand} brings. @param ops those of the plan, with WAIT */
-  static warm(plan: Plan, ops: Uint8Array, group: TaskGroup | undefined): LaunchedTask {
-    return new LaunchedTask(plan, ops, undefined, group);
+  static warm(
+    plan: Plan,
+    ops: Uint8Array,
+    group: TaskGroup | undefined,
+    env: Supplied["env"] = plan.env,
+  ): LaunchedTask {
+    return new LaunchedTask(plan, ops, env, undefined, group);
   }
 
   private constructor(
     readonly plan: Plan,
     ops: Uint8Array,
+    env: Supplied["env"],
     argv: readonly string[] | undefined,
     readonly group: TaskGroup | undefined,
   ) {
@@ -119,7 +126,7 @@ export class LaunchedTask implements Task {
       this.#supervisor = Bun.spawn({
         cmd: [launcherPath(), ...(argv ?? [])],
         argv0: `spawnbox: ${plan.api}/${plan.verb}`,
-        env: plan.env,
+        env,
         cwd: "/",
         stdio: [
           "ignore",

@@ -9,6 +9,7 @@ import { createLaunch } from "./launch.ts";
 import { releaseOps } from "./launcher.ts";
 import { Pools } from "./pool.ts";
 import { poolNotices } from "./reserve.ts";
+import { secretNotices } from "./secrets.ts";
 import type { Launch } from "./task.ts";
 import { MOST_TRIED, tryApis } from "./trial.ts";
 import { errorLine } from "../unexpected.ts";
@@ -67,7 +68,7 @@ export class Launching {
       apis: left,
       notices: [
         ...(root?.notices ?? []),
-        ...(tried ? [...tried.notices, ...poolNotices(left)] : []),
+        ...(tried ? [...tried.notices, ...poolNotices(left), ...secretNotices(left)] : []),
       ],
       use: () => {
         this.#retire(this.#root);

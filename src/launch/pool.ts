@@ -6,8 +6,9 @@ import type { ApiPlan, Plan } from "../plan/plan.ts";
 import type { TaskGroup } from "./cgroup.ts";
 import { LaunchedTask } from "./launched.ts";
 import { isScarce, poolSizes, roomToWait } from "./reserve.ts";
+import { environmentOf, type Supplied } from "./secrets.ts";
 import { surroundingsOf } from "./surroundings.ts";
-import type { OutputSink } from "./task.ts";
+import { LaunchError, type OutputSink } from "./task.ts";
 import { wordsOf } from "./words-pipe.ts";
 
 /** ms after a request: making another takes a core for a moment, which belongs to that request. */
@@ -95,13 +96,13 @@ export class Pools {
   /** A launch of this plan that needs only be waited for; undefined when there is none. */
   async take(
     plan: Plan,
-    argv: readonly string[],
+    { argv, env }: Supplied,
     sink: OutputSink,
   ): Promise<LaunchedTask | undefined> {
     const pool = this.#pools.get(plan);
     if (!pool) return undefined;
     const words = wordsOf(argv);
-    const task = words && (await pool.take());
+    const task = words && (await pool.take(env));
     pool.refill();
     if (words) task?.hand(words, sink);
     return task;
@@ -123,9 +124,24 @@ export class Pools {
   }
 }
 
+interface Ready {
+  readonly task: LaunchedTask;
+  readonly surroundings: string;
+  readonly env: Supplied["env"];
+}
+
+function environmentNow(plan: Plan): Supplied["env"] | undefined {
+  try {
+    return environmentOf(plan);
+  } catch (error) {
+    if (error instanceof LaunchError) return undefined;
+    throw error;
+  }
+}
+
 class Pool {
   /** The oldest first. */
-  #ready: { readonly task: LaunchedTask; readonly surroundings: string }[] = [];
+  #ready: Ready[] = [];
   #refilling: ReturnType<typeof setTimeout> | undefined;
   /** One of them has ended by itself. */
   #lost = false;
@@ -168,15 +184,18 @@ class Pool {
     this.#heldUntil = performance.now() + time;
   }
 
-  async take(): Promise<LaunchedTask | undefined> {
+  /** @param env that of the command: what waits has its own already */
+  async take(env: Supplied["env"]): Promise<LaunchedTask | undefined> {
     if (this.#ready.length === 0) return undefined;
     const now = await surroundingsOf(this.plan);
     // A launch then tells why there is no answer.
     if (now === undefined) return undefined;
     // Something else lies at a path by now, such as a file that was replaced by another.
-    const stale = this.#ready.filter(({ surroundings }) => surroundings !== now);
+    const isFresh = (one: Ready): boolean =>
+      one.surroundings === now && (one.env === env || Bun.deepEquals(one.env, env, true));
+    const stale = this.#ready.filter((one) => !isFresh(one));
     if (stale.length > 0) {
-      this.#ready = this.#ready.filter(({ surroundings }) => surroundings === now);
+      this.#ready = this.#ready.filter(isFresh);
       this.all.leave(stale.map(({ task }) => task));
     }
     return this.#ready.shift()?.task;
@@ -221,15 +240,18 @@ class Pool {
       this.#soon(AGAIN);
       return;
     }
+    const env = environmentNow(plan);
+    // A request tells why its secrets cannot be read.
+    if (!env) return this.#soon(HOLD);
     let task: LaunchedTask;
     try {
-      task = LaunchedTask.warm(plan, plan.pool.ops, this.all.group(plan));
+      task = LaunchedTask.warm(plan, plan.pool.ops, this.all.group(plan), env);
     } catch {
       // No descriptors or processes are left: requests come first, and tell it.
       this.hold(HOLD);
       return;
     }
-    this.#ready.push({ task, surroundings });
+    this.#ready.push({ task, surroundings, env });
     task.started.catch(() => {});
     void task.ended.then(() => {
       const left = this.#ready.filter((one) => one.task !== task);

@@ -121,7 +121,7 @@ async function tryOne(
   try {
     task = LaunchedTask.launch(
       plan,
-      [],
+      { argv: [], env: plan.env },
       { stdout: ignore, stderr: ignore },
       begin(cgroupKey(plan)),
     );

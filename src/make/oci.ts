@@ -130,7 +130,16 @@ export function packImage(
         Env: ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"],
         Entrypoint: ["/usr/bin/spawnbox"],
         // The container's own network: who reaches it is what -p says.
-        Cmd: ["serve", "--config", "/etc/spawnbox", "--host", "0.0.0.0", "--port", "1234"],
+        Cmd: [
+          "serve",
+          "--config",
+          "/etc/spawnbox",
+          "--host",
+          "0.0.0.0",
+          "--port",
+          "1234",
+          "--insecure",
+        ],
         ExposedPorts: { [PORT]: {} },
         WorkingDir: "/",
         StopSignal: "SIGTERM",

@@ -10,11 +10,14 @@ import { suggestion } from "../config/nearest.ts";
 import { AfbError } from "../errors.ts";
 import { isWritten } from "../numbers.ts";
 import { textOf } from "./argument.ts";
+import { pathIn, placeholder } from "./secrets.ts";
 
 /** One piece of one argv element. */
 export type Piece =
   | { readonly kind: "text"; readonly text: string }
-  | { readonly kind: "value"; readonly name: string; readonly required: boolean };
+  | { readonly kind: "value"; readonly name: string; readonly required: boolean }
+  /** What is in the file, when it is launched. */
+  | { readonly kind: "file"; readonly path: string };
 
 /** argv[0] is the path of the program. Each element is a list of pieces that fill exactly one argv element. */
 export interface ArgvTemplate {
@@ -23,10 +26,18 @@ export interface ArgvTemplate {
   readonly names: ReadonlySet<string>;
   /** Elements, by number, that are left out where one of their optional values is not given. */
   readonly omitted?: ReadonlySet<number>;
+  /** Files that a launch reads: in what {@link fill} makes, placeholders stand for them. */
+  readonly files?: readonly string[];
 }
 
 /** One element of a command line as a config has it. */
-export type Arg = string | { readonly arg: string; readonly omit?: boolean | undefined };
+export type Arg =
+  | string
+  | {
+      readonly arg?: string | undefined;
+      readonly file?: string | undefined;
+      readonly omit?: boolean | undefined;
+    };
 
 /** Templates that cannot work; paths are relative to the command's `exec`: `cmdpath`, `args[2]`. */
 export class TemplateError extends Error {
@@ -83,12 +94,22 @@ export function parseTemplate(
       faults.push({ path: "cmdpath", message: `expected an absolute path, found \`${path}\`` });
     }
   }
+  const fileIn = (file: string | undefined, i: number): Piece[] => {
+    if (file === undefined) return [];
+    try {
+      return [{ kind: "file", path: pathIn(expand(file), "file") }];
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error);
+      faults.push({ path: `args[${i}].file`, message });
+      return [];
+    }
+  };
   const omitted = new Set<number>();
   const elements = [
     program,
     ...args.map((arg, i) => {
       if (typeof arg === "string") return parse(arg, `args[${i}]`);
-      const pieces = parse(arg.arg, `args[${i}].arg`);
+      const pieces = [...parse(arg.arg ?? "", `args[${i}].arg`), ...fileIn(arg.file, i)];
       if (arg.omit !== true) return pieces;
       omitted.add(i + 1);
       if (!pieces.some(isOptional)) {
@@ -100,7 +121,12 @@ export function parseTemplate(
   ];
   if (faults.length > 0) throw new TemplateError(faults);
   const names = elements.flat().flatMap((piece) => (piece.kind === "value" ? [piece.name] : []));
-  return { elements, names: new Set(names), ...(omitted.size > 0 && { omitted }) };
+  const files = elements.flat().flatMap((piece) => (piece.kind === "file" ? [piece.path] : []));
+  return {
+    ...{ elements, names: new Set(names) },
+    ...(omitted.size > 0 && { omitted }),
+    ...(files.length > 0 && { files: [...new Set(files)] }),
+  };
 }
 
 const isOptional = (piece: Piece): boolean => piece.kind === "value" && !piece.required;
@@ -154,7 +180,7 @@ export function fill(
   const faults = new Set<string>();
   const texts = new Map<string, string>();
   for (const piece of template.elements.flat()) {
-    if (piece.kind === "text") continue;
+    if (piece.kind !== "value") continue;
     const value = given.get(piece.name);
     if (value === undefined || value === null) {
       if (piece.required) faults.add(`argument \`${piece.name}\` is missing`);
@@ -171,7 +197,7 @@ export function fill(
     if (template.omitted?.has(i) && pieces.some(isMissing)) return [];
     let element = "";
     for (const piece of pieces) {
-      const text = piece.kind === "text" ? piece.text : (texts.get(piece.name) ?? "");
+      const text = literalOf(piece) ?? texts.get(nameOf(piece)) ?? "";
       const opens = element === "" && text.startsWith("-");
       if (opens && piece.kind === "value" && !allowDash.has(piece.name))
         faults.add(dash(piece.name));
@@ -189,6 +215,12 @@ export function fill(
   }
   if (faults.size > 0) throw new AfbError("invalid-request", [...faults].join("; "));
   return argv;
+}
+
+/** undefined for a value of the request. */
+function literalOf(piece: Piece): string | undefined {
+  if (piece.kind === "text") return piece.text;
+  return piece.kind === "file" ? placeholder(piece.path) : undefined;
 }
 
 const nameOf = (piece: Piece): string => (piece.kind === "value" ? piece.name : "");

@@ -16,6 +16,8 @@ import type { Machine } from "./machine.ts";
 import type { Plan } from "./plan.ts";
 import type { Policy } from "./policy.ts";
 import type { Report } from "./report.ts";
+import type { Secrets } from "./secrets.ts";
+import { compileWebhook } from "./webhook.ts";
 
 /** What is to be said of an encoder and its options; no problems when it can be used, with the options that it is to have. */
 export type CheckEncoder = (
@@ -36,6 +38,7 @@ export interface SandboxContext {
   readonly policy: SandboxPolicy;
   readonly env: Record<string, string>;
   readonly keptBack: readonly string[];
+  readonly secrets: Secrets | undefined;
   readonly api: string;
   readonly report: Report;
   readonly machine: Machine;
@@ -77,7 +80,7 @@ export function compileCommand(
   scope: Scope,
   context: SandboxContext,
 ): Plan | { readonly missing: string } | undefined {
-  const { sandbox, policy: sandboxPolicy, env, keptBack, api, report, blobs } = context;
+  const { sandbox, policy: sandboxPolicy, env, keptBack, secrets, api, report, blobs } = context;
   const expandText = (text: string) => expand(text, scope);
   const before = report.problems.length;
 
@@ -113,6 +116,13 @@ export function compileCommand(
   const rlimits = report.attempt(`${path}.limits`, () =>
     compileLimits({ ...sandbox.limits, ...command.limits }),
   );
+  const webhook = compileWebhook(
+    command,
+    `${path}.webhook`,
+    { names: argv?.names ?? new Set(), guarded: sandbox.privilege !== undefined },
+    expandText,
+    report,
+  );
   tellPty(command, sandboxPolicy, path, report);
   if (!argv || !expanded || !rlimits || report.problems.length > before) return undefined;
   if (lacks !== undefined) return { missing: lacks };
@@ -142,7 +152,9 @@ export function compileCommand(
     encoder: { name: output, ...(plugin !== undefined && { plugin }), opts: encoder.opts },
     argv,
     ...(params && { params }),
+    ...(webhook && { webhook }),
     env: pty ? onTerminal(env, sandbox) : env,
+    ...(secrets && { secrets }),
     ...(keptBack.length > 0 && { keptBack }),
     policy,
     ops: blobs.intern(encodePolicy(policy)),
@@ -175,7 +187,7 @@ function tellPty(
 /** What the exec verb adds a program and its arguments to. */
 export function compileExec(
   path: string,
-  { sandbox, policy, env, keptBack, api, report, blobs, ownLimits }: SandboxContext,
+  { sandbox, policy, env, keptBack, secrets, api, report, blobs, ownLimits }: SandboxContext,
 ): Plan | undefined {
   const message = "whoever may call exec can run any program in this sandbox";
   const who = sandbox.privilege ? `, with the privilege ${sandbox.privilege}` : "";
@@ -200,6 +212,7 @@ export function compileExec(
     encoder: { name: "text", opts: {} },
     argv: { elements: [], names: new Set() },
     env,
+    ...(secrets && { secrets }),
     ...(keptBack.length > 0 && { keptBack }),
     policy: whole,
     ops: blobs.intern(encodePolicy(whole)),

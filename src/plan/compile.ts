@@ -18,6 +18,7 @@ import {
 import { checkImports, compileImports } from "./compile-imports.ts";
 import { compilePolicy, compileWho } from "./compile-policy.ts";
 import { compileEnv } from "./env.ts";
+import { compileSecrets } from "./secrets.ts";
 import type { Machine } from "./machine.ts";
 import type { ActionPlans, ApiPlan, PluginPlan, SandboxPlan, UnavailableVerb } from "./plan.ts";
 import { applyProfile } from "./profile.ts";
@@ -176,6 +177,9 @@ class ConfigCompiler {
     const environment = report.attempt(`${path}.envs`, () =>
       compileEnv(sandbox.envs ?? [], acls, identity, machine, expandText),
     );
+    const secrets = report.attempt(`${path}.envs`, () =>
+      compileSecrets(sandbox.envs ?? [], sandbox.envfile ?? [], expandText),
+    );
     // What stands against the whole sandbox here stops nobody who can do without it.
     const found = own.optional ? this.report.take(before) : [];
     const against = found.map(({ message }) => message).join("; ") || undefined;
@@ -185,6 +189,7 @@ class ConfigCompiler {
       policy,
       env: environment?.env ?? {},
       keptBack: environment?.keptBack ?? [],
+      secrets,
       api: names.api,
       ownLimits: own.limits,
       report: this.report,

@@ -40,9 +40,9 @@ export function compileEnv(
   }
   if (acls.path !== undefined) env["PATH"] = expand(acls.path);
   if (acls.ldpath !== undefined) env["LD_LIBRARY_PATH"] = expand(acls.ldpath);
-  for (const { name, value, mode } of envs) {
+  for (const { name, value, file, mode } of envs) {
     if (name === EVERYTHING && mode !== "unset") throw new Error('"*" can only be unset');
-    if (mode === "unset") delete env[name];
+    if (mode === "unset" || file !== undefined) delete env[name];
     else if (value !== undefined) env[name] = expand(value);
     else if (machine.env[name] !== undefined) env[name] = machine.env[name];
     else throw new Error(`${name} has no value, and the server's environment has none to hand on`);

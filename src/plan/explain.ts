@@ -1,5 +1,6 @@
 /** A plan in words: one line per thing the launcher does, in the order of enforcement. */
 import { INSTRUCTION_BYTES } from "./bpf.ts";
+import { webhookWords } from "./webhook.ts";
 import type {
   FamiliesPolicy,
   LabelPolicy,
@@ -174,11 +175,19 @@ export function explain(plan: Plan): string[] {
     lines.push(
       `variables of the server that are not handed on: ${plan.keptBack.join(", ")}; envs can name them`,
     );
+  lines.push(...secretWords(plan));
+  if (plan.webhook) lines.push(webhookWords(plan.webhook));
   lines.push(plan.timeout > 0 ? `killed after ${plan.timeout / 1000} s` : "no time limit");
   const argv = plan.argv.elements.map((pieces) =>
     pieces
       .map((piece) =>
-        piece.kind === "text" ? piece.text : piece.required ? `%${piece.name}%` : `?${piece.name}?`,
+        piece.kind === "text"
+          ? piece.text
+          : piece.kind === "file"
+            ? `<${piece.path}>`
+            : piece.required
+              ? `%${piece.name}%`
+              : `?${piece.name}?`,
       )
       .join(""),
   );
@@ -186,6 +195,20 @@ export function explain(plan: Plan): string[] {
   // The plan of exec has none.
   lines.push(`execute ${program || "what the caller names"}`);
   return lines;
+}
+
+/** Where they come from, and nothing of what they are. */
+function secretWords({ secrets }: Plan): string[] {
+  if (!secrets) return [];
+  return [
+    ...secrets.files.map(
+      ({ path, optional }) =>
+        `variables of ${path}, read at each launch${optional ? ", where it is there" : ""}`,
+    ),
+    ...Object.entries(secrets.env).map(
+      ([name, file]) => `${name}: what is in ${file} at each launch`,
+    ),
+  ];
 }
 
 /** An API of another binder, in one line. */

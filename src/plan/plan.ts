@@ -7,6 +7,8 @@ import type { Params } from "../config/params.ts";
 import type { ArgvTemplate } from "./argv.ts";
 import type { Policy } from "./policy.ts";
 import type { Notice } from "./report.ts";
+import type { Secrets } from "./secrets.ts";
+import type { Webhook } from "./webhook.ts";
 
 export interface Plan {
   readonly api: string;
@@ -44,6 +46,10 @@ export interface Plan {
   readonly params?: Params;
   /** The environment, as `NAME: value`. */
   readonly env: Readonly<Record<string, string>>;
+  /** Who proves by it may start the command without a privilege. */
+  readonly webhook?: Webhook;
+  /** Variables that a launch reads of files. */
+  readonly secrets?: Secrets;
   /** Names of the server's variables that are not handed on: see server-variables.ts. */
   readonly keptBack?: readonly string[];
   /** What the sandbox does, in the terms of the kernel. Shared by the commands of a sandbox. */

@@ -4,6 +4,7 @@ import type { Registry } from "../api/registry.ts";
 import { failure, type Reply } from "../api/reply.ts";
 import type { Asker } from "../api/turns.ts";
 import { AfbError } from "../errors.ts";
+import type { CertificateNames } from "../api/client.ts";
 import type { Peer } from "../server/peer.ts";
 import { callerOf, type Credentials, type Sessions } from "../server/session.ts";
 import { Share } from "../share.ts";
@@ -46,6 +47,8 @@ export interface ExporterOptions {
   readonly credentials?: Pick<Credentials, "uuid" | "token">;
   /** Who connected, over a unix socket. */
   readonly peer: Peer | undefined;
+  /** Verified by TLS, where the connection came over HTTP. */
+  readonly certificate?: CertificateNames | undefined;
 }
 
 export interface Call {
@@ -160,10 +163,10 @@ export class Exporter implements Host {
       this.#link?.charge(-size);
     };
     try {
-      const { registry, exported, from } = this.options;
+      const { registry, exported, from, certificate } = this.options;
       const api = localApi(exported, call.api);
       if (api === undefined) throw new AfbError("unknown-api", this.#unknown(call.api));
-      const own = callerOf(this.#credentials(call.token), this.options.peer);
+      const own = callerOf(this.#credentials(call.token), this.options.peer, certificate);
       const party = this.#party(call.session);
       const told = new Set<string>();
       const follows = (event: string): void => {

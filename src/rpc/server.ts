@@ -7,7 +7,9 @@ import type { Registry } from "../api/registry.ts";
 import { Guests } from "../server/guests.ts";
 import { listen } from "../server/listen.ts";
 import { type Peer, peerOf } from "../server/peer.ts";
-import { peerName } from "../server/peer-name.ts";
+import { exposedBinder } from "../server/exposed.ts";
+import { isLoopback } from "../server/origin.ts";
+import { peerName, plain } from "../server/peer-name.ts";
 import { callerOf, Sessions } from "../server/session.ts";
 import { listenUnix } from "../server/unix.ts";
 import type { Upgraded } from "../server/upgrade.ts";
@@ -18,7 +20,7 @@ import type { Calls } from "./calls.ts";
 import { speakMessages, speakPackets } from "./connections.ts";
 import { knownApis } from "./known-apis.ts";
 import { PROVIDE, type Slot } from "./slot.ts";
-import { listenTls } from "./tls-listener.ts";
+import { listenTls } from "../server/tls-listener.ts";
 import { serverOptions } from "./tls.ts";
 
 export interface RpcOptions {
@@ -29,6 +31,8 @@ export interface RpcOptions {
   readonly connections: number;
   /** Permissions of the files of unix sockets. */
   readonly mode: number;
+  /** Sockets of the service manager that other machines reach are taken, too. */
+  readonly insecure?: boolean;
   /** The socket that the service manager gave a name. Throws an Error that says what to do. */
   readonly inherited: (name: string) => number;
   /** Where who dials in may give APIs. */
@@ -171,7 +175,7 @@ const shown = ({ local, remote = "" }: Shown): string =>
 async function listenAt(
   listener: NetServer,
   { address, uri }: Server,
-  { mode, inherited }: RpcOptions,
+  { mode, inherited, insecure = false }: RpcOptions,
 ): Promise<string> {
   switch (address.kind) {
     case "tcp": {
@@ -187,6 +191,10 @@ async function listenAt(
       const fd = inherited(address.name);
       const path = unixPath(fd);
       await listenBy(listener, uri, { fd });
+      const bound = listener.address();
+      const tcp = typeof bound === "object" && bound !== null ? plain(bound.address) : undefined;
+      if (path === undefined && !insecure && tcp !== undefined && !isLoopback(tcp))
+        throw new Error(exposedBinder(`${uri}, at ${tcp},`));
       return path === undefined ? `sd:${address.name}` : `unix:${path}`;
     }
   }

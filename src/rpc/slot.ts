@@ -4,7 +4,7 @@ import type { May } from "../api/foreign.ts";
 import { AfbError } from "../errors.ts";
 import { visible } from "../visible.ts";
 import type { Calls } from "./calls.ts";
-import { seldom } from "./seldom.ts";
+import { seldom } from "../server/seldom.ts";
 import type { Source } from "./source.ts";
 
 /** Who may give an API to this server, where root and the server's user are not asked. */

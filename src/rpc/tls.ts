@@ -1,35 +1,12 @@
 /** Certificates of connections over TCP: RFC 8446 and before it 5246, as both ends of a link between binders use it. */
 import { isIP } from "node:net";
-import {
-  checkServerIdentity,
-  createSecureContext,
-  type ConnectionOptions,
-  type TlsOptions,
-} from "node:tls";
+import { checkServerIdentity, type ConnectionOptions, type TlsOptions } from "node:tls";
 import type { Address, Tls } from "../config/binder-uri.ts";
-import { readObeyed } from "../config/obeyed.ts";
-import { trustOf } from "../config/trust.ts";
+import { MINIMUM, readTls, requireFitting, type TlsTexts } from "../server/tls-files.ts";
 
-/** Bytes of a file of certificates: those of all authorities of a distribution have 200 KB. */
-const MOST = 4 << 20;
-const MINIMUM = "TLSv1.2";
-
-/** What is to be shown, and to be trusted. Root obeys only files that nobody else can change. @throws Error naming what cannot be read */
-function read({ cert, key, trust }: Tls) {
-  const file = (what: string, path: string): Buffer => {
-    try {
-      return Buffer.from(readObeyed(path, trustOf(process.geteuid?.() ?? 0), MOST));
-    } catch (error) {
-      const why = error instanceof Error ? error.message : String(error);
-      throw new Error(`${what}=${path}: ${why}`, { cause: error });
-    }
-  };
-  return {
-    ...(cert !== undefined && { cert: file("cert", cert) }),
-    ...(key !== undefined && { key: file("key", key) }),
-    ...(trust !== undefined && { ca: file("trust", trust) }),
-  };
-}
+/** @throws Error naming what cannot be read */
+const read = (tls: Tls): TlsTexts =>
+  readTls(tls, { cert: "cert=", key: "key=", trust: "trust=" }, "anybody");
 
 /** @throws Error where its files cannot be read, or do not go together */
 export function serverOptions(tls: Tls): TlsOptions {
@@ -57,14 +34,5 @@ export function clientOptions(
 
 /** @throws Error where its files cannot be read, or do not go together */
 export function requireReadable(tls: Tls | undefined): void {
-  if (!tls) return;
-  const files = read(tls);
-  try {
-    createSecureContext(files);
-  } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    throw new Error(`certificates and key do not go together, or are none: ${why}`, {
-      cause: error,
-    });
-  }
+  if (tls) requireFitting(read(tls));
 }

@@ -9,7 +9,7 @@ import {
   type ServiceAddress,
 } from "../access/cynagora/address.ts";
 import { DEFAULT_FILE, loadAccess } from "../access/load.ts";
-import { ungranted, unneeded } from "../access/notices.ts";
+import { ungranted, unneeded, unshown } from "../access/notices.ts";
 import { MONITOR_PRIVILEGES } from "../api/monitor.ts";
 import { ConfigError, type Problem } from "../config/problem.ts";
 import type { Machine } from "../plan/machine.ts";
@@ -18,6 +18,7 @@ import { RELOAD_PRIVILEGE } from "../service/reload-verb.ts";
 import { apisOfAll } from "../command-line/apis.ts";
 import type { Source } from "../command-line/config-option.ts";
 import type { Options, Values } from "../manual/options.ts";
+import type { LoadedTls } from "./tls.ts";
 
 export const ACCESS = {
   access: {
@@ -66,14 +67,17 @@ export interface Loaded {
   readonly access: Access;
   /** Those about a config name its file. */
   readonly notices: readonly Problem[];
+  /** What TCP endpoints show and trust; undefined where they are in the clear. */
+  readonly tls?: LoadedTls | undefined;
 }
 
 const NO_SERVICE =
   "cynagora-only: nobody could call anything that needs a privilege without the permission service: say --cynagora, or remove this key";
 
 /**
- * Configs and access together, since a reload takes both or nothing.
+ * Configs, access and certificates together, since a reload takes all or nothing.
  * @param asks a permission service is asked besides
+ * @param tls of the server that is to be; without, nobody knows what it shows and trusts
  * @throws ConfigError with every problem of both
  */
 export function load(
@@ -81,6 +85,7 @@ export function load(
   option: string | undefined,
   machine?: Machine,
   asks = false,
+  tls?: () => LoadedTls | undefined,
 ): Loaded {
   const problems: Problem[] = [];
   const attempt = <T>(step: () => T): T | undefined => {
@@ -105,13 +110,16 @@ export function load(
       throw new ConfigError([{ file, path: "access", message: NO_SERVICE }]);
     return new Access(rules, accounts.uid, serviceOnly);
   });
-  if (!apis || !access) throw new ConfigError(problems);
+  const secured = attempt(() => tls?.());
+  if (!apis || !access || problems.length > 0) throw new ConfigError(problems);
   const open = "whoever can connect has every privilege, that of reloading included";
   const notices = [
+    ...(secured?.notices ?? []),
     ...(file === "open" ? [{ file: "--access open", path: "", message: open }] : []),
+    ...(tls && secured?.options.requestCert !== true ? unshown(access, file) : []),
     ...unneeded(access, file, apis, [...MONITOR_PRIVILEGES, RELOAD_PRIVILEGE]),
     // What the service grants is not known before it is asked.
     ...(asks ? [] : ungranted(access, apis, accounts.uid)),
   ];
-  return { apis, access, notices };
+  return { apis, access, notices, tls: secured };
 }

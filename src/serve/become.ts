@@ -14,6 +14,7 @@ import type { Reload, Reloads } from "../service/reload.ts";
 import type { Changes } from "../service/reload-verb.ts";
 import type { Loaded } from "./access.ts";
 import type { Source } from "../command-line/config-option.ts";
+import type { Encryption } from "./encryption.ts";
 import { type Mesh, sorted } from "./mesh.ts";
 import { parseServe, type ServeOptions } from "./options.ts";
 import type { Permissions } from "./permissions.ts";
@@ -29,6 +30,7 @@ export interface Serving {
   readonly server: RunningServer;
   readonly mesh: Mesh;
   readonly permissions: Permissions;
+  readonly encryption: Encryption;
   /** Where other binders are that it calls. */
   reached: Pick<ServeOptions, "imports" | "exports">;
   /** What it serves, as it was read. */
@@ -55,7 +57,8 @@ async function becomeBy(
 ): Promise<Answer> {
   const options = parseServe([...joining.argv], joining.env);
   if (!options) return { unfit: "nothing is to be served" };
-  const { sources, access, loaded, registry, server, mesh, permissions, reached } = serving;
+  const { sources, access, loaded, registry, server, mesh, permissions, encryption, reached } =
+    serving;
   const { address } = permissions;
   const before = new Set(registry.list().map(({ api }) => api));
   const isNew = (api: string): boolean => !before.has(api);
@@ -92,9 +95,12 @@ async function becomeBy(
     serving.access = options.access;
     serving.reached = together(reached, options);
     permissions.use(options.cynagora);
+    const { tls } = encryption;
+    await encryption.show(options.tls ?? tls);
     undo.push(() => {
       Object.assign(serving, { sources, access, reached });
       permissions.use(address);
+      void encryption.show(tls);
     });
     const { problems, ok } = await reload();
     if (!ok) {
@@ -112,7 +118,9 @@ async function becomeBy(
     // First, since it is the one of both that can be taken back.
     undo.push(await mesh.open(options, named));
     const places = wanted.length > 0 ? wanted : [otherwise];
-    await server.extend({ endpoints: places, origins, hosts, base, pages });
+    const { insecure, proxies } = options;
+    const protection = { secure: encryption.secure, insecure };
+    await server.extend({ endpoints: places, origins, hosts, base, pages, protection, proxies });
   } catch (error) {
     await giveBack();
     throw error;

@@ -99,7 +99,7 @@ export class Mesh {
    * @param named sockets of the service manager
    */
   async open(
-    { exports, mode }: Pick<ServeOptions, "exports" | "mode">,
+    { exports, mode, insecure }: Pick<ServeOptions, "exports" | "mode" | "insecure">,
     named: readonly Inherited[],
   ): Promise<() => void> {
     const further = exports.filter(({ speech, uri }) => !this.#open.has(`${speech} ${uri}`));
@@ -114,7 +114,7 @@ export class Mesh {
         `sd:${name}: the service manager has handed over no such socket: FileDescriptorName=${name} in its .socket unit`,
       );
     };
-    const running = await startRpc(further, { ...this.deps, mode, inherited });
+    const running = await startRpc(further, { ...this.deps, mode, insecure, inherited });
     const keys = further.map(({ speech, uri }) => `${speech} ${uri}`);
     this.#running.add(running);
     for (const key of keys) this.#open.add(key);

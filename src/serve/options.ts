@@ -8,6 +8,7 @@ import { namesOf } from "../server/path.ts";
 import { DEFAULT_MODE } from "../server/unix.ts";
 import { ACCESS, type AccessOptions, accessOptions } from "./access.ts";
 import { MOST_TASKS } from "./room.ts";
+import { requireProtected, TLS, type TransportOptions, transportOptions } from "./transport.ts";
 import { neededSource, SOURCE, type Source } from "../command-line/config-option.ts";
 import type { Manual } from "../manual/manual.ts";
 import { readOptions, type Values } from "../manual/options.ts";
@@ -84,6 +85,7 @@ export const SERVE = {
     repeatable: true,
     text: "serve those of another at /P; repeatable",
   },
+  ...TLS,
   base: {
     argument: "/PATH",
     text: "everything is below this path, for a proxy that hands it on as it is",
@@ -102,11 +104,12 @@ export const manual: Manual = {
 A directory stands for every spawn-*.json in it. Without --config, AFB_SPAWN_CONFIG is used.`,
   options: SERVE,
   notes: `Sockets of a systemd .socket unit are used as with --unix; Type=notify-reload and WatchdogSec= are supported.
-SIGHUP, and the verb monitor/reload, read configs and access anew: if there is any problem, it is told and nothing changes.`,
+SIGHUP, and the verb monitor/reload, read configs, access and certificates anew: if there is any problem, it is told and
+nothing changes.`,
   exit: "0 after SIGTERM or SIGINT, 1 when it cannot start, 2 wrong usage.",
 };
 
-export interface ServeOptions extends AccessOptions {
+export interface ServeOptions extends AccessOptions, TransportOptions {
   readonly sources: readonly Source[];
   /** A server of early boot is to become this one. */
   readonly early: boolean;
@@ -173,6 +176,8 @@ export function optionsOf(
   ];
   const otherwise: Endpoint = { kind: "tcp", host: DEFAULT_HOST, port };
   const { access, cynagora } = accessOptions(values, env);
+  const transport = transportOptions(values);
+  requireProtected(endpoints, exports, transport);
   const pages = values.alias.map(parseAlias);
   if (values.roothttp === "") throw new TypeError("--roothttp: expected a directory");
   if (values.roothttp !== undefined) pages.push({ prefix: "/", path: values.roothttp });
@@ -195,6 +200,7 @@ export function optionsOf(
       pages,
     },
     ...{ concurrency, exports, imports, mode },
+    ...transport,
   };
 }
 

@@ -32,11 +32,24 @@ export class Guests {
       const crowds = beyond && own ? [own] : this.#largestFirst();
       if (!crowds.some((crowd) => this.#makeRoom(crowd))) return false;
     }
+    this.#add(peer, guest);
+    return true;
+  }
+
+  /** From now on it is one of another peer's. False: there is no place for it there, and it stays where it is. */
+  move(from: string, to: string, guest: Guest): boolean {
+    if (from === to) return true;
+    this.leave(from, guest);
+    const admitted = this.admit(to, guest);
+    if (!admitted) this.#add(from, guest);
+    return admitted;
+  }
+
+  #add(peer: string, guest: Guest): void {
     const guests = this.#peers.get(peer) ?? new Idleness();
     this.#peers.set(peer, guests);
     guests.add(guest);
     this.#count++;
-    return true;
   }
 
   leave(peer: string, guest: Guest): void {

@@ -4,16 +4,18 @@
  */
 import type { Socket } from "node:net";
 import { descriptorOf, limitReceiving } from "../../ffi/sockets.ts";
+import type { CertificateNames } from "../api/client.ts";
 import type { Registry } from "../api/registry.ts";
 import type { Asker } from "../api/turns.ts";
 import type { Share } from "../share.ts";
 import { type Base, below, elsewhere } from "./base.ts";
 import type { Guests } from "./guests.ts";
 import { HttpConnection, refusal } from "./http/connection.ts";
-import type { OriginPolicy } from "./origin.ts";
+import type { GetHeader, OriginPolicy } from "./origin.ts";
 import type { Pages } from "./pages.ts";
 import type { Peer } from "./peer.ts";
-import { peerName } from "./peer-name.ts";
+import { addressName, peerName } from "./peer-name.ts";
+import type { Proxies, Told } from "./proxy.ts";
 import { createRest } from "./rest.ts";
 import type { Sessions } from "./session.ts";
 import { type Binders, upgrade, type Upgraded } from "./upgrade.ts";
@@ -37,6 +39,8 @@ export interface Shared {
   readonly connections: Set<HttpConnection>;
   readonly webSockets: Set<Pick<Upgraded, "close">>;
   readonly binders: Binders | undefined;
+  /** What they tell of who calls is believed. */
+  proxies?: Proxies | undefined;
 }
 
 /** What is only known once the socket is bound. */
@@ -45,11 +49,29 @@ export interface Place {
   readonly policy: OriginPolicy;
 }
 
+/** A connection that has a place. */
+export interface Admitted {
+  readonly peer: Peer | undefined;
+  /** Whose place it has. */
+  name: string;
+  readonly visitor: Visitor;
+}
+
 /** Bytes of a connection that the kernel keeps, and that are read at once, about. */
 const RECEIVED = 64 * 1024;
 
-/** Takes connections in, each once it is accepted. @param peer who is at the other end of a unix socket */
-export type Door = (socket: Socket, peer: Peer | undefined) => void;
+export interface Door {
+  /**
+   * Takes a connection in, once it is accepted; undefined where there is no place, and it ends.
+   * @param peer who is at the other end of a unix socket
+   * @param words whether it understands HTTP already, and is told why
+   */
+  admit(socket: Socket, peer: Peer | undefined, words: boolean): Admitted | undefined;
+  /** Reads its requests. */
+  serve(socket: Socket, admitted: Admitted, certificate?: CertificateNames): void;
+  /** Tells one that has been admitted, and is not served, why. */
+  refuse(socket: Socket, http: 403, info: string): void;
+}
 
 export function createDoor(shared: Shared, place: Place, guests: Guests): Door {
   const { registry, sessions, version, sockets, webSockets, connections } = shared;
@@ -63,7 +85,7 @@ export function createDoor(shared: Shared, place: Place, guests: Guests): Door {
     port: () => place.port,
   });
   const refusals = new Refusals();
-  return (socket, peer) => {
+  const admit = (socket: Socket, peer: Peer | undefined, words: boolean): Admitted | undefined => {
     sockets.add(socket);
     const fd = descriptorOf(socket);
     if (fd !== undefined) limitReceiving(fd, RECEIVED);
@@ -71,22 +93,62 @@ export function createDoor(shared: Shared, place: Place, guests: Guests): Door {
     socket.on("error", () => socket.destroy());
     const name = peerName(socket, peer);
     const visitor = new Visitor(socket);
+    // Until it speaks, it is idle from now on.
+    visitor.speaks = { idleSince: performance.now() };
     if (!guests.admit(name, visitor)) {
       socket.on("close", () => sockets.delete(socket));
-      refusals.refuse(socket);
-      return;
+      if (words) refusals.refuse(socket, 503, CROWDED);
+      else socket.destroy();
+      return undefined;
     }
+    const admitted = { peer, name, visitor };
+    socket.on("close", () => {
+      sockets.delete(socket);
+      guests.leave(admitted.name, visitor);
+    });
+    return admitted;
+  };
+  const serve = (
+    socket: Socket,
+    admitted: Admitted,
+    certificate: CertificateNames | undefined,
+  ): void => {
+    const { peer, name, visitor } = admitted;
     const part = shared.memory.part();
-    const from: Asker = { peer: name, connection: visitor };
+    const own: Asker = { peer: name, connection: visitor };
+    const { remoteAddress } = socket;
+    const trusted = shared.proxies?.trusts(remoteAddress) ? shared.proxies : undefined;
+    const toldBy = (header: GetHeader) => trusted?.told(remoteAddress ?? "", header);
+    const asker = (told: Told | undefined): Asker =>
+      told ? { peer: addressName(told.address), connection: visitor } : own;
     const connection = new HttpConnection(socket, part, {
-      respond: (request, body) => rest(request, { from, peer, body }),
+      respond: (request, body) => {
+        const told = toldBy((header) => request.headers.get(header) ?? undefined);
+        if (told?.host !== undefined) request.headers.set("host", told.host);
+        const from = asker(told);
+        return rest(request, { from, peer, body, certificate, scheme: told?.scheme });
+      },
       route: (target) => below(shared.base, target) ?? elsewhere(shared.base, target),
       upgrade: (head, behind) => {
         connections.delete(connection);
-        const { policy, port } = place;
+        const { port } = place;
         const { base, binders } = shared;
-        const upgraded = upgrade(head, socket, behind, {
-          ...{ registry, sessions, policy, port, webSockets, peer, part, from, base, binders },
+        const told = toldBy((header) => head.headers.get(header));
+        const from = asker(told);
+        // From here on the connection is that one's alone, and takes a place of its share.
+        if (told) {
+          if (!guests.move(name, from.peer, visitor)) {
+            visitor.speaks = undefined;
+            return refusals.refuse(socket, 503, CROWDED);
+          }
+          admitted.name = from.peer;
+        }
+        const headers = new Map(head.headers);
+        if (told?.host !== undefined) headers.set("host", told.host);
+        const policy = { ...place.policy, ...(told?.scheme && { scheme: told.scheme }) };
+        const upgraded = upgrade({ ...head, headers }, socket, behind, {
+          ...{ registry, sessions, policy, port, webSockets, peer, certificate, part, from },
+          ...{ base, binders },
         });
         if (!(upgraded instanceof Promise)) {
           visitor.speaks = upgraded;
@@ -99,13 +161,17 @@ export function createDoor(shared: Shared, place: Place, guests: Guests): Door {
     visitor.speaks = connection;
     connections.add(connection);
     socket.on("close", () => {
-      sockets.delete(socket);
       connections.delete(connection);
-      guests.leave(name, visitor);
       part.close();
     });
   };
+  const refuse = (socket: Socket, http: 403, info: string): void =>
+    refusals.refuse(socket, http, info);
+  return { admit, serve, refuse };
 }
+
+const CROWDED =
+  "there are too many connections, none of yours is idle: close some, or try again later";
 
 /** What speaks with it is being loaded. */
 const BUSY = { idleSince: undefined };
@@ -118,15 +184,13 @@ const TOLD = 64;
 class Refusals {
   #telling = 0;
 
-  refuse(socket: Socket): void {
+  refuse(socket: Socket, http: 403 | 503, info: string): void {
     if (this.#telling >= TOLD) {
       socket.destroy();
       return;
     }
     this.#telling++;
-    const info =
-      "there are too many connections, none of yours is idle: close some, or try again later";
-    const [head, body] = refusal(503, info);
+    const [head, body] = refusal(http, info);
     // Read and drop the request: closing over unread data would reset the connection.
     socket.on("data", () => {});
     socket.on("end", () => socket.destroy());

@@ -1,12 +1,17 @@
 /** One place where the server listens. What is allowed depends on where a request came in, and each has places of its own. */
 import { createServer, type Server, type Socket } from "node:net";
+import type { TLSSocket } from "node:tls";
 import { unixPath } from "../../ffi/sockets.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { Guests } from "./guests.ts";
-import { createDoor, type Shared } from "./http.ts";
+import { certificateOf } from "./certificate.ts";
+import { exposed } from "./exposed.ts";
+import { type Admitted, createDoor, type Door, type Shared } from "./http.ts";
 import { listen, urlHost } from "./listen.ts";
 import { isLoopback } from "./origin.ts";
+import { plain } from "./peer-name.ts";
 import { peerOf } from "./peer.ts";
+import type { Secure } from "./secure.ts";
 import { listenUnix } from "./unix.ts";
 
 export interface Listener {
@@ -18,31 +23,52 @@ export interface Listener {
   close(): Promise<void>;
 }
 
+/** What is between callers over TCP and whoever else is on the way. */
+export interface Protection {
+  /** TLS; undefined: there is none. */
+  readonly secure?: Secure | undefined;
+  /** Inherited sockets that other machines reach are taken without. */
+  readonly insecure?: boolean;
+}
+
 /** Throws an Error that says what to do when that is not possible. */
-export async function openListener(endpoint: Endpoint, shared: Shared): Promise<Listener> {
+export async function openListener(
+  endpoint: Endpoint,
+  shared: Shared,
+  protection: Protection = {},
+): Promise<Listener> {
   let loopback = true;
+  const inherited = endpoint.kind === "fd" ? unixPath(endpoint.fd) : undefined;
+  const isUnix = endpoint.kind === "unix" || inherited !== undefined;
+  const secure = isUnix ? undefined : protection.secure;
   const place = {
     port: 0,
     get policy() {
       const { origins, hosts } = shared;
-      return { loopback, ...(origins && { origins }), ...(hosts && { hosts }) };
+      const scheme = secure ? ("https:" as const) : undefined;
+      return { loopback, scheme, ...(origins && { origins }), ...(hosts && { hosts }) };
     },
   };
   const setPlace = (host: string | undefined, port: number): void => {
     place.port = port;
     loopback = host !== undefined && isLoopback(host);
   };
-  const inherited = endpoint.kind === "fd" ? unixPath(endpoint.fd) : undefined;
-  const isUnix = endpoint.kind === "unix" || inherited !== undefined;
   const door = createDoor(shared, place, new Guests(shared.most));
-  const server = createServer({ noDelay: true, allowHalfOpen: true }, (socket: Socket) =>
-    door(socket, isUnix ? peerOf(socket) : undefined),
-  );
+  const server = secure
+    ? secure.listen(
+        (socket) => door.admit(socket, undefined, false),
+        (socket, admitted) => serveSecure(door, socket, admitted),
+      )
+    : createServer({ noDelay: true, allowHalfOpen: true }, (socket: Socket) => {
+        const admitted = door.admit(socket, isUnix ? peerOf(socket) : undefined, true);
+        if (admitted) door.serve(socket, admitted);
+      });
+  const http = secure ? "https" : "http";
   if (endpoint.kind === "tcp") {
     const { host } = endpoint;
     setPlace(host, endpoint.port);
     setPlace(host, await listen(server, endpoint));
-    return running(server, `http://${urlHost(host)}:${place.port}`, place.port);
+    return running(server, `${http}://${urlHost(host)}:${place.port}`, place.port);
   }
   if (endpoint.kind === "unix") {
     setPlace(undefined, 0);
@@ -56,7 +82,19 @@ export async function openListener(endpoint: Endpoint, shared: Shared): Promise<
     return running(server, `unix:${inherited}`, 0);
   }
   setPlace(address.address, address.port);
-  return running(server, `http://${urlHost(address.address)}:${address.port}`, address.port);
+  if (!secure && !protection.insecure && !isLoopback(plain(address.address))) {
+    server.close();
+    throw new Error(exposed(`${address.address}:${address.port}, which was handed over`));
+  }
+  return running(server, `${http}://${urlHost(address.address)}:${address.port}`, address.port);
+}
+
+/** Whoever has shown a certificate that counts for nothing is told why: without, it would be a stranger, and not know. */
+function serveSecure(door: Door, socket: TLSSocket, admitted: Admitted): void {
+  const found = certificateOf(socket);
+  if (found === "none") return door.serve(socket, admitted);
+  if ("names" in found) return door.serve(socket, admitted, found.names);
+  door.refuse(socket, 403, `your certificate is not accepted: ${found.refused}`);
 }
 
 function listenOn(server: Server, fd: number): Promise<void> {

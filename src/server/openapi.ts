@@ -19,7 +19,10 @@ export function openApi(apis: readonly ApiDescription[], version: string, base =
         return verbs.flatMap((verb) => paths(api, verb, taken));
       }),
     ),
-    components: { schemas: { Reply: REPLY, Event: EVENT }, securitySchemes: { token: TOKEN } },
+    components: {
+      schemas: { Reply: REPLY, Event: EVENT },
+      securitySchemes: { token: TOKEN, ...webhookSchemes(apis) },
+    },
     // Of most verbs none is asked for; an empty list says so.
     security: [],
   };
@@ -66,6 +69,10 @@ function paths(api: string, verb: VerbDescription, taken: ReadonlySet<string>): 
     post: {
       operationId: `${id}#post`,
       ...about,
+      ...(verb.webhook !== undefined &&
+        verb.privileges.length > 0 && {
+          security: [{ token: verb.privileges }, { [schemeOf(verb.webhook)]: [] }],
+        }),
       parameters: waits,
       requestBody: requestBody(verb),
       responses: replies,
@@ -85,6 +92,22 @@ function paths(api: string, verb: VerbDescription, taken: ReadonlySet<string>): 
     [path, calls],
     [`${path}${EVENTS}`, stream],
   ];
+}
+
+const schemeOf = (header: string): string => `webhook-${header}`;
+
+/** One for each header that webhooks are known by. */
+function webhookSchemes(apis: readonly ApiDescription[]): Json {
+  const headers = apis.flatMap(({ verbs }) =>
+    verbs.flatMap(({ webhook }) => (webhook === undefined ? [] : [webhook])),
+  );
+  const description = "the key of one verb, or a signature of the body with it, see its config";
+  return Object.fromEntries(
+    [...new Set(headers)].map((name) => [
+      schemeOf(name),
+      { type: "apiKey", in: "header", name, description },
+    ]),
+  );
 }
 
 const REPLY_CONTENT = { "application/json": { schema: { $ref: "#/components/schemas/Reply" } } };

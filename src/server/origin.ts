@@ -16,6 +16,7 @@
  * - A call that looks like a browser's and carries neither Origin nor Sec-Fetch-Site must have a Referer of our own origin,
  *   or of one of `origins`. A page of ours sends one by itself. Who types the address of a verb into a browser gets told.
  * - A Referer of another origin is refused whatever else the request looks like.
+ * - Where the server speaks TLS, or a trusted proxy tells what it speaks, a page of the same name by the other scheme is foreign.
  */
 import { isIP } from "node:net";
 import { AfbError } from "../errors.ts";
@@ -27,7 +28,11 @@ export interface OriginPolicy {
   hosts?: readonly string[];
   /** Whether the server listens on a loopback address. */
   loopback: boolean;
+  /** What the server's own pages come by; undefined where a proxy that nobody has named may speak TLS for it. */
+  scheme?: Scheme | undefined;
 }
+
+export type Scheme = "http:" | "https:";
 
 /** A header by its lower-case name. */
 export type GetHeader = (name: string) => string | undefined;
@@ -47,7 +52,7 @@ export function checkOrigin(header: GetHeader, policy: OriginPolicy): void {
   if (origins.includes("*")) return;
   const origin = header("origin");
   if (origin !== undefined) {
-    if (origins.includes(origin) || sameOrigin(origin, header("host"))) return;
+    if (origins.includes(origin) || sameOrigin(origin, header("host"), policy)) return;
     throw new AfbError(
       "forbidden",
       `pages of ${origin} may not call this server; to allow it, start with --origin ${plain(origin, "URL")}`,
@@ -73,7 +78,7 @@ export function checkCaller(header: GetHeader, policy: OriginPolicy): void {
   const referer = header("referer");
   if (referer !== undefined) {
     const from = URL.parse(referer)?.origin ?? "null";
-    if (origins.includes(from) || sameOrigin(from, header("host"))) return;
+    if (origins.includes(from) || sameOrigin(from, header("host"), policy)) return;
     throw new AfbError(
       "forbidden",
       `pages of ${from} may not call this server; to allow it, start with --origin ${plain(from, "URL")}`,
@@ -112,8 +117,10 @@ function checkHost(host: string | undefined, policy: OriginPolicy): void {
 }
 
 /** Compares as URLs, so that a default port may be written or not. */
-function sameOrigin(origin: string, host: string | undefined): boolean {
+function sameOrigin(origin: string, host: string | undefined, { scheme }: OriginPolicy): boolean {
   const theirs = URL.parse(origin);
   if (!theirs || host === undefined) return false;
+  // A page that came by http may be of anybody on the way.
+  if (scheme !== undefined && theirs.protocol !== scheme) return false;
   return URL.parse(`${theirs.protocol}//${host}`)?.host === theirs.host && theirs.host !== "";
 }

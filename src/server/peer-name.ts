@@ -12,7 +12,11 @@ export function peerName(socket: Socket, peer: Peer | undefined): string {
   if (peer) return `uid ${peer.uid}`;
   const uid = ownerHere(socket);
   if (uid !== undefined) return `uid ${uid} over TCP`;
-  const address = plain(socket.remoteAddress);
+  return addressName(plain(socket.remoteAddress));
+}
+
+/** That of who is at this address, wherever it is. @param address IPv4 as it is written */
+export function addressName(address: string): string {
   if (address.startsWith("127.")) return "127.0.0.0/8";
   return isIPv6(address) ? `${network(address)}/64` : address;
 }
@@ -36,7 +40,7 @@ function ownerHere({ remoteAddress, remotePort, localAddress, localPort }: Socke
 const isHere = (address: string): boolean => address.startsWith("127.") || address === "::1";
 
 /** IPv4 as it is written. */
-const plain = (address = ""): string => address.replace(/^::ffff:(?=\d+\.)/, "");
+export const plain = (address = ""): string => address.replace(/^::ffff:(?=\d+\.)/, "");
 
 /** The first four groups, written out. */
 function network(address: string): string {

@@ -6,7 +6,7 @@
 import { Elysia } from "elysia";
 import { findCased } from "../cased.ts";
 import { AfbError } from "../errors.ts";
-import type { Request as Call } from "../api/client.ts";
+import type { CertificateNames, Request as Call } from "../api/client.ts";
 import type { Registry } from "../api/registry.ts";
 import type { Asker } from "../api/turns.ts";
 import { failure, type Reply } from "../api/reply.ts";
@@ -15,11 +15,18 @@ import { HTTP_STYLE, readArguments, readWait } from "./arguments.ts";
 import type { Base } from "./base.ts";
 import { EVENTS, streamEvents } from "./events.ts";
 import { openApi } from "./openapi.ts";
-import { checkCaller, checkOrigin, type GetHeader, type OriginPolicy } from "./origin.ts";
+import {
+  checkCaller,
+  checkOrigin,
+  type GetHeader,
+  type OriginPolicy,
+  type Scheme,
+} from "./origin.ts";
 import type { Pages } from "./pages.ts";
 import type { Peer } from "./peer.ts";
 import { decode, parseQuery } from "./query.ts";
 import { allow, json, preflight, respond, respondError, shareWith } from "./respond.ts";
+import type { Webhooks } from "./webhook.ts";
 import { callerOf, readCredentials, sessionCookie, type Sessions } from "./session.ts";
 
 export interface RestOptions {
@@ -40,6 +47,7 @@ const METHODS = {
   // HEAD is not GET here: it would run the command.
   verb: "GET, POST, OPTIONS",
   events: "GET, OPTIONS",
+  webhook: "POST",
 } as const;
 
 /** Who sent a request. */
@@ -49,6 +57,10 @@ export interface Sender {
   readonly peer?: Peer | undefined;
   /** Of a POST. */
   readonly body?: Uint8Array;
+  /** Verified by TLS. */
+  readonly certificate?: CertificateNames | undefined;
+  /** As a trusted proxy tells it. */
+  readonly scheme?: Scheme | undefined;
 }
 
 /** Answers one request. */
@@ -57,6 +69,11 @@ export type Rest = (request: Request, sender?: Sender) => Response | Promise<Res
 export function createRest(options: RestOptions): Rest {
   const { registry, base = () => "" } = options;
   const senders = new WeakMap<Request, Sender>();
+  const policyFor = (request: Request): OriginPolicy => {
+    const policy = options.policy();
+    const scheme = senders.get(request)?.scheme ?? policy.scheme;
+    return { ...policy, scheme };
+  };
   const list = () => Object.fromEntries(registry.list().map(({ api, verbs }) => [api, verbs]));
   const nothing = (info: string, status: "unknown-api" | "unknown-verb"): Response =>
     respond({ ...failure(new AfbError(status, info)), response: { apis: list() } });
@@ -97,6 +114,8 @@ export function createRest(options: RestOptions): Rest {
     const verbs = list.find((one) => one.api === name)?.verbs ?? [];
     return findCased(verb, verbs) !== undefined;
   };
+
+  let webhooks: Webhooks | undefined;
 
   /** What a start replies that did not end within the seconds that its caller waits: 202, and where to follow it. */
   const accepted = (reply: Reply, { api, verb }: Pick<Call, "api" | "verb">): Response => {
@@ -148,14 +167,24 @@ export function createRest(options: RestOptions): Rest {
     if (request.method === "OPTIONS") return preflight(methods);
     const verb = events ? named.slice(0, -EVENTS.length) : named;
 
-    const parameters = parseQuery(url.search.slice(1), "query string");
     const header: GetHeader = (name) => request.headers.get(name) ?? undefined;
-    checkCaller(header, options.policy());
-    const { peer, from, body } = senders.get(request) ?? {};
+    const hooked = events ? undefined : registry.hooked?.({ api, verb });
+    if (hooked && header(hooked.webhook.header) !== undefined) {
+      allow(request.method, METHODS.webhook);
+      const { from, body = new Uint8Array() } = senders.get(request) ?? {};
+      const { search } = url;
+      const delivery = { api, verb, header, from, search, body, gone: request.signal };
+      webhooks ??= new (await import("./webhook.ts")).Webhooks();
+      return respond(await webhooks.call(hooked, delivery, registry));
+    }
+    const parameters = parseQuery(url.search.slice(1), "query string");
+    const policy = policyFor(request);
+    checkCaller(header, policy);
+    const { peer, from, body, certificate } = senders.get(request) ?? {};
     const { args, texts, get } = readArguments(request, parameters, body);
     const credentials = readCredentials(header, get, options.port());
     const session = options.sessions.open(credentials, peer);
-    const caller = callerOf(credentials, peer);
+    const caller = callerOf(credentials, peer, certificate);
     const wait = readWait(get("wait"), header("prefer"));
     const made = { api, verb, args, texts, session, caller, from, wait };
     const style = get(HTTP_STYLE) ?? header(HTTP_STYLE);
@@ -164,7 +193,10 @@ export function createRest(options: RestOptions): Rest {
       ? await streamEvents(request, { registry, call: made, refuse })
       : answer(await registry.call({ ...made, gone: request.signal }), made, style);
     if (!credentials.fromCookie) {
-      response.headers.append("set-cookie", sessionCookie(options.port(), session.uuid, base()));
+      response.headers.append(
+        "set-cookie",
+        sessionCookie(options.port(), session.uuid, base(), policy.scheme),
+      );
     }
     return response;
   };
@@ -174,7 +206,7 @@ export function createRest(options: RestOptions): Rest {
     (handle: (request: Request) => Response | Promise<Response>) =>
     async ({ request }: { request: Request }): Promise<Response> => {
       const header: GetHeader = (name) => request.headers.get(name) ?? undefined;
-      const policy = options.policy();
+      const policy = policyFor(request);
       try {
         checkOrigin(header, policy);
         const response = await handle(request);

@@ -7,8 +7,9 @@ import type { Endpoint } from "./endpoint.ts";
 import type { HttpConnection } from "./http/connection.ts";
 import type { Shared } from "./http.ts";
 import { Share } from "../share.ts";
-import { type Listener, openListener } from "./listener.ts";
+import { type Listener, openListener, type Protection } from "./listener.ts";
 import { type PageSource, Pages } from "./pages.ts";
+import type { Proxies } from "./proxy.ts";
 import { Sessions } from "./session.ts";
 import type { Binders } from "./upgrade.ts";
 
@@ -33,6 +34,9 @@ export interface ServerOptions {
   memory?: number;
   /** ms in which a client that has more than its part of that finishes what it has begun, while others wait for it. */
   favour?: number;
+  protection?: Protection | undefined;
+  /** What they tell of who calls is believed. */
+  proxies?: Proxies | undefined;
 }
 
 export interface RunningServer {
@@ -46,7 +50,10 @@ export interface RunningServer {
    * what to do, and changes nothing.
    */
   extend(
-    options: Pick<ServerOptions, "endpoints" | "origins" | "hosts" | "base" | "pages">,
+    options: Pick<
+      ServerOptions,
+      "endpoints" | "origins" | "hosts" | "base" | "pages" | "protection" | "proxies"
+    >,
   ): Promise<void>;
   /** Stops listening, says goodbye to WebSockets (1001), and resolves once all connections are gone. */
   close(): Promise<void>;
@@ -74,9 +81,18 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const shared: Shared = {
     ...{ registry, version, origins, hosts, base, pages: pagesOf(options) },
     ...{ most, memory, sessions, sockets, connections, webSockets, binders: options.binders },
+    proxies: options.proxies,
   };
-  const listeners = await openListeners(options.endpoints, shared);
-  const known = new Set(options.endpoints.map(nameOf));
+  const listeners = await openListeners(options, shared);
+  /** By name, whether it has TLS. */
+  const known = new Map<string, boolean>();
+  const remember = (
+    endpoints: readonly Endpoint[],
+    { secure }: Pick<Protection, "secure"> = {},
+  ): void => {
+    for (const endpoint of endpoints) known.set(nameOf(endpoint), secure !== undefined);
+  };
+  remember(options.endpoints, options.protection);
   const [first] = listeners;
   if (!first) throw new Error("no place to listen was given");
   return {
@@ -86,17 +102,25 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       return listeners.map(({ url }) => (url.startsWith("http") ? url + shared.base : url));
     },
     extend: async ({ endpoints, origins, hosts, base: other = "", ...changed }) => {
+      const { protection, proxies } = changed;
       const further = endpoints.filter((endpoint) => !known.has(nameOf(endpoint)));
+      for (const endpoint of endpoints) {
+        const clear = endpoint.kind === "tcp" && known.get(nameOf(endpoint)) === false;
+        if (clear && protection?.secure)
+          throw new Error(
+            `${nameOf(endpoint)} is served without TLS since the early start: give spawnbox early the same --tls-cert and --tls-key`,
+          );
+      }
       const pages = pagesOf(changed);
       try {
-        listeners.push(...(await openListeners(further, shared)));
+        listeners.push(...(await openListeners({ endpoints: further, protection }, shared)));
       } catch (error) {
         pages?.close();
         throw error;
       }
-      for (const endpoint of further) known.add(nameOf(endpoint));
+      remember(further, protection);
       shared.pages?.close();
-      Object.assign(shared, { origins, hosts, pages, base: other });
+      Object.assign(shared, { origins, hosts, pages, base: other, proxies });
     },
     close: async () => {
       await shutDown(listeners, shared);
@@ -110,10 +134,14 @@ function pagesOf({ pages = [] }: Pick<ServerOptions, "pages">): Pages | undefine
 }
 
 /** All of them, or none; inherited descriptors belong to the listeners, and are closed with them or where there are none. */
-async function openListeners(endpoints: readonly Endpoint[], shared: Shared): Promise<Listener[]> {
+async function openListeners(
+  { endpoints, protection = {} }: Pick<ServerOptions, "endpoints" | "protection">,
+  shared: Shared,
+): Promise<Listener[]> {
   const listeners: Listener[] = [];
   try {
-    for (const endpoint of endpoints) listeners.push(await openListener(endpoint, shared));
+    for (const endpoint of endpoints)
+      listeners.push(await openListener(endpoint, shared, protection));
   } catch (error) {
     for (const endpoint of endpoints.slice(listeners.length + 1))
       if (endpoint.kind === "fd") closeSync(endpoint.fd);

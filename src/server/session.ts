@@ -1,6 +1,6 @@
 /** Sessions: what the server remembers of a caller between requests, by uuid. They live in memory only. */
-import type { Caller, Session } from "../api/client.ts";
-import type { GetHeader } from "./origin.ts";
+import type { Caller, CertificateNames, Session } from "../api/client.ts";
+import type { GetHeader, Scheme } from "./origin.ts";
 import type { Peer } from "./peer.ts";
 
 /** Seconds a session lives without use, and the Max-Age of its cookie. */
@@ -106,8 +106,16 @@ function keyOf(uuid: string, peer: Pick<Peer, "uid" | "gid"> | undefined): strin
 }
 
 /** Who is calling, for privileges. */
-export function callerOf({ token }: Credentials, peer: Peer | undefined): Caller {
-  return { ...(token !== undefined && { token }), ...(peer?.user && { user: peer.user }) };
+export function callerOf(
+  { token }: Credentials,
+  peer: Peer | undefined,
+  certificate?: CertificateNames,
+): Caller {
+  return {
+    ...(token !== undefined && { token }),
+    ...(peer?.user && { user: peer.user }),
+    ...(certificate && { certificate }),
+  };
 }
 
 export function cookieName(port: number): string {
@@ -115,8 +123,9 @@ export function cookieName(port: number): string {
 }
 
 /** @param base see Base: what is elsewhere behind the same proxy does not get it */
-export function sessionCookie(port: number, uuid: string, base: string): string {
-  return `${cookieName(port)}=${uuid}; Path=${base || "/"}; Max-Age=${SESSION_TIMEOUT}; HttpOnly; SameSite=Lax`;
+export function sessionCookie(port: number, uuid: string, base: string, scheme?: Scheme): string {
+  const secure = scheme === "https:" ? "; Secure" : "";
+  return `${cookieName(port)}=${uuid}; Path=${base || "/"}; Max-Age=${SESSION_TIMEOUT}; HttpOnly; SameSite=Lax${secure}`;
 }
 
 /** Reads headers before parameters, and the cookie last. */

@@ -1,6 +1,7 @@
 /** Turns a connection that asks for it into an AFB WebSocket, or into one of another binder. */
 import type { Socket } from "node:net";
 import { AfbError } from "../errors.ts";
+import type { CertificateNames } from "../api/client.ts";
 import type { Registry } from "../api/registry.ts";
 import type { Asker } from "../api/turns.ts";
 import type { Part } from "../share.ts";
@@ -31,6 +32,8 @@ export interface UpgradeContext {
   /** What the connection holds of the memory for all. */
   part: Part;
   from: Asker;
+  /** Verified by TLS. */
+  certificate: CertificateNames | undefined;
 }
 
 /** A WebSocket, as one of the connections of a door. */
@@ -53,6 +56,7 @@ export interface Packeted {
   /** What the request said of who is calling: for calls that do not tell. */
   readonly credentials: Credentials;
   readonly peer: Peer | undefined;
+  readonly certificate: CertificateNames | undefined;
   readonly part: Part;
   readonly from: Asker;
   readonly gone: () => void;
@@ -95,7 +99,7 @@ async function packets(
   binders: Binders,
   context: UpgradeContext & Pick<Packeted, "credentials">,
 ): Promise<Upgraded | undefined> {
-  const { registry, sessions, webSockets, peer, part, from, credentials } = context;
+  const { registry, sessions, webSockets, peer, certificate, part, from, credentials } = context;
   socket.pause();
   let speak: Awaited<ReturnType<Binders>>;
   try {
@@ -110,7 +114,7 @@ async function packets(
   const entry = { close: (code: number, why: string): void => upgraded.close(code, why) };
   webSockets.add(entry);
   const upgraded: Upgraded = speak({
-    ...{ socket, ...how, registry, sessions, credentials, peer, part, from },
+    ...{ socket, ...how, registry, sessions, credentials, peer, certificate, part, from },
     gone: () => webSockets.delete(entry),
   });
   socket.resume();
@@ -122,10 +126,11 @@ function webSocket(
   behind: Uint8Array,
   response: string,
   credentials: Credentials,
-  { registry, sessions, peer, webSockets, part, from }: UpgradeContext,
+  { registry, sessions, peer, certificate, webSockets, part, from }: UpgradeContext,
 ): Upgraded {
   const session = sessions.open(credentials, peer);
-  const client = new AfbConnection(registry, session, callerOf(credentials, peer), from);
+  const caller = callerOf(credentials, peer, certificate);
+  const client = new AfbConnection(registry, session, caller, from);
   const events = {
     text: (text: string) => client.text(text),
     gone: () => {

@@ -70,13 +70,31 @@ describe("an access file", () => {
       { user: "ann", privileges: "*" },
       { user: 1002, privileges: ["b", "*"] },
       { group: "staff", privileges: [] },
+      { certificate: "tablet", privileges: [] },
+      { certificate: "uri:spiffe://boat/x", privileges: [] },
+      { certificate: "CN:DNS:x", privileges: [] },
     ];
     expect(loaded({ $schema: "x", grants }).rules).toEqual([
       { who: { kind: "token", hash }, privileges: new Set(["a", "b"]) },
       { who: { kind: "user", uid: 1001 }, privileges: "all" },
       { who: { kind: "user", uid: 1002 }, privileges: "all" },
       { who: { kind: "group", gid: 50 }, privileges: new Set() },
+      { who: { kind: "certificate", names: ["CN:tablet", "DNS:tablet"] }, privileges: new Set() },
+      { who: { kind: "certificate", names: ["URI:spiffe://boat/x"] }, privileges: new Set() },
+      { who: { kind: "certificate", names: ["CN:DNS:x"] }, privileges: new Set() },
     ]);
+  });
+
+  test("a certificate is named by what its authority looks at", () => {
+    const named = (certificate: string) =>
+      problems(written({ grants: [{ certificate, privileges: [] }] }));
+    for (const text of ["spiffe://boat/x", "bo@boat.example", "IP:10.0.0.1", "urn:x"])
+      expect(named(text)).toEqual([expect.stringContaining("say what it is, in front of it: CN:")]);
+    for (const text of ["a\u200bb", "a\n"])
+      expect(named(text)).toEqual([expect.stringContaining("cannot be seen")]);
+    expect(named("a\u0000b")).toEqual([expect.stringContaining("NUL")]);
+    expect(named("CN:")).toEqual([expect.stringContaining("no name after CN:")]);
+    expect(named("")).toHaveLength(1);
   });
 
   test("every problem, with its place", () => {
@@ -101,14 +119,14 @@ describe("an access file", () => {
       "grant: unknown key `grant`; did you mean `grants`? valid keys: $schema, access, grants",
       "grants[5].token: is not sha256: and 64 hexadecimal digits, as in the second line of spawnbox token",
       "grants[6].privileges: missing key `privileges`: expected a list (what they may use)",
-      "grants[7].tokn: unknown key `tokn`; did you mean `token`? valid keys: info, token, user, group, anyone, privileges",
+      "grants[7].tokn: unknown key `tokn`; did you mean `token`? valid keys: info, token, user, group, certificate, anyone, privileges",
       'grants[8].privileges[1]: found "", expected a string, not empty (a privilege, or * for all)',
-      "grants[0]: found none, expected one of token, user, group, anyone",
-      "grants[1]: found user and group, expected one of token, user, group, anyone",
+      "grants[0]: found none, expected one of token, user, group, certificate, anyone",
+      "grants[1]: found user and group, expected one of token, user, group, certificate, anyone",
       'grants[2].user: this system has no user "anne"',
       'grants[3].group: this system has no group "stuff"',
       "grants[4].anyone: found false: a grant to nobody; remove it",
-      "grants[7]: found none, expected one of token, user, group, anyone",
+      "grants[7]: found none, expected one of token, user, group, certificate, anyone",
     ]);
     expect(problems(written("{"))).toEqual([expect.stringContaining("line 1")]);
     expect(problems(written("[]"))).toEqual([
@@ -186,6 +204,18 @@ describe("who has what", () => {
     expect(access.of({ token: "t", user: user(7, [9, 8]) })).toEqual(
       all(["z", "a", "b", "u", "g"]),
     );
+    const shown = (names: string[], until = Date.now() + 60_000) =>
+      certified.of({ certificate: { names, until } });
+    const certified = new Access(
+      [{ who: { kind: "certificate", names: ["CN:t", "DNS:t"] }, privileges: new Set(["c"]) }],
+      1000,
+    );
+    expect(shown(["CN:t"])).toEqual(all(["c"]));
+    expect(shown(["URI:x", "DNS:t"])).toEqual(all(["c"]));
+    for (const names of [["URI:t"], ["email:t"], ["CN:T"], ["CN:t "], ["t"], []])
+      expect(shown(names)).toEqual(all([]));
+    // Of a connection that outlives it.
+    expect(shown(["CN:t"], Date.now() - 1)).toEqual(all([]));
     // A group's number is not a user's.
     expect(access.of({ user: user(8, [7]) })).toEqual(all(["z"]));
   });

@@ -39,6 +39,7 @@ describe("usage", () => {
     "compile",
     "early",
     "token",
+    "cert",
     "help",
     "completion",
   ];

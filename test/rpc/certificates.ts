@@ -8,6 +8,8 @@ export interface Signed {
 }
 
 export interface Certificates {
+  /** Another of the first authority. @param extensions of openssl.cnf, @param subject such as /CN=x */
+  readonly sign: (who: string, how?: Signing) => Signed;
   /** Of the two authorities. */
   readonly trust: string;
   readonly strange: string;
@@ -15,6 +17,15 @@ export interface Certificates {
   readonly client: Signed;
   /** Signed by the strange one. */
   readonly stranger: Signed;
+}
+
+export interface Signing {
+  /** Such as `/CN=x` */
+  readonly subject?: string;
+  /** Of openssl.cnf */
+  readonly extensions?: string;
+  readonly days?: number;
+  readonly by?: "ca" | "strange-ca";
 }
 
 /** @param name that of the server, besides 127.0.0.1 */
@@ -39,16 +50,23 @@ export function certificatesIn(dir: string, name = "board"): Certificates {
     return cert;
   };
   writeFileSync(at("names"), `subjectAltName=DNS:${name},IP:127.0.0.1`);
-  const signed = (who: string, by: string): Signed => {
+  const sign = (
+    who: string,
+    { subject = `/CN=${who}`, extensions, days = 2, by = "ca" }: Signing = {},
+  ): Signed => {
     const [key, cert, request] = [keyOf(who), at(`${who}.pem`), at(`${who}.csr`)];
-    openssl("req", "-new", "-key", key, "-subj", `/CN=${who}`, "-out", request);
+    if (extensions !== undefined) writeFileSync(at(`${who}.ext`), extensions);
+    const file = at(extensions === undefined ? "names" : `${who}.ext`);
+    openssl("req", "-new", "-utf8", "-key", key, "-subj", subject, "-out", request);
     openssl(
       ...["x509", "-req", "-in", request, "-CA", at(`${by}.pem`), "-CAkey", at(`${by}.key`)],
-      ...["-CAcreateserial", "-days", "2", "-extfile", at("names"), "-out", cert],
+      ...["-CAcreateserial", "-days", String(days), "-extfile", file, "-out", cert],
     );
     return { cert, key };
   };
+  const signed = (who: string, by: Signing["by"] & string): Signed => sign(who, { by });
   return {
+    sign,
     trust: authority("ca"),
     strange: authority("strange-ca"),
     server: signed("server", "ca"),

@@ -1,7 +1,9 @@
 /** What a service manager sees and hands over: descriptors, notifications, reloads. */
 import { describe, expect, test } from "bun:test";
 import { rmSync, writeFileSync } from "node:fs";
+import { createServer, type Socket } from "node:net";
 import { join } from "node:path";
+import { descriptorOf } from "../../ffi/sockets.ts";
 import { parseServe } from "../../src/serve/options.ts";
 import { ConfigError } from "../../src/config/problem.ts";
 import { inheritedSockets } from "../../src/service/activation.ts";
@@ -191,6 +193,45 @@ test("an inherited socket, readiness, reload by SIGHUP, and the end", async () =
     child.kill("SIGKILL");
     listening.close();
     rmSync(path, { force: true });
+    remove();
+  }
+}, 30_000);
+
+test("an inherited socket that other machines reach needs TLS, or the word that it does not", async () => {
+  const { dir, remove } = scratch();
+  const file = join(dir, "config.json");
+  writeFileSync(file, config("one"));
+  try {
+    for (const [host, more, expected] of [
+      ["0.0.0.0", [], "--tls-cert"],
+      ["::", [], "--insecure"],
+      ["0.0.0.0", ["--insecure"], "serves on http://localhost"],
+      ["127.0.0.1", [], "serves on http://127.0.0.1"],
+    ] as const) {
+      const listening = createServer();
+      await new Promise<void>((resolve) => listening.listen(0, host, resolve));
+      const fd = descriptorOf(listening as unknown as Socket) ?? -1;
+      const script = 'export LISTEN_FDS=1 LISTEN_PID=$$; exec "$@"';
+      const argv = [...spawnbox, "serve", "--config", file, ...more];
+      const child = Bun.spawn(["/bin/sh", "-c", script, "sh", ...argv], {
+        stdio: ["ignore", "pipe", "pipe", fd],
+      });
+      const words = Promise.withResolvers<string>();
+      let said = "";
+      const read = async (stream: ReadableStream<Uint8Array>) => {
+        const decoder = new TextDecoder();
+        for await (const chunk of stream) {
+          said += decoder.decode(chunk, { stream: true });
+          if (said.includes("serves on") || said.includes("--insecure")) words.resolve(said);
+        }
+      };
+      void Promise.all([read(child.stdout), read(child.stderr)]).then(() => words.resolve(said));
+      expect(await words.promise).toContain(expected);
+      child.kill("SIGKILL");
+      await child.exited;
+      listening.close();
+    }
+  } finally {
     remove();
   }
 }, 30_000);

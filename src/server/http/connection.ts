@@ -272,7 +272,14 @@ export class HttpConnection {
 
 /** Head and body of a response that ends its connection. */
 export function refusal(http: number, info: string): [head: string, body: Uint8Array] {
-  const status = http === 500 ? "internal-error" : http === 503 ? "busy" : "invalid-request";
+  const status =
+    http === 500
+      ? "internal-error"
+      : http === 503
+        ? "busy"
+        : http === 403
+          ? "forbidden"
+          : "invalid-request";
   const body = Buffer.from(JSON.stringify(failure(new AfbError(status, info))));
   const headers: [string, string][] = [
     ["content-type", "application/json"],

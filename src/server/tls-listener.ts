@@ -1,6 +1,6 @@
 /** A listener of TLS, whose connections are guests before they are secure. */
-import type { Server, Socket } from "node:net";
-import { createServer, type TlsOptions } from "node:tls";
+import type { Socket } from "node:net";
+import { createServer, type Server, type TLSSocket, type TlsOptions } from "node:tls";
 import { visible } from "../visible.ts";
 import { seldom } from "./seldom.ts";
 
@@ -11,7 +11,7 @@ const SECURE_LIMIT = 10_000;
 export function listenTls<Admitted>(
   how: TlsOptions,
   admit: (socket: Socket) => Admitted | undefined,
-  serve: (socket: Socket, admitted: Admitted) => void,
+  serve: (socket: TLSSocket, admitted: Admitted) => void,
 ): Server {
   const begun = new WeakMap<Socket, { admitted: Admitted; timer: ReturnType<typeof setTimeout> }>();
   const listener = createServer(how);

@@ -1,0 +1,63 @@
+/** Names in certificates, as openssl makes them: those that count, and those that only look like one. */
+import { afterAll, expect, test } from "bun:test";
+import { X509Certificate } from "node:crypto";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { namesIn } from "../../src/server/certificate.ts";
+import { certificatesIn, type Signing } from "../rpc/certificates.ts";
+
+const dir = mkdtempSync(join(tmpdir(), "spawnbox-names-"));
+afterAll(() => rmSync(dir, { recursive: true }));
+const { sign } = certificatesIn(dir);
+
+let count = 0;
+function names(how: Signing): string[] {
+  const { cert } = sign(`n${++count}`, how);
+  return namesIn(new X509Certificate(readFileSync(cert)).raw);
+}
+
+test("are the CN and what stands beside it, each with its kind", () => {
+  expect(names({ subject: "/O=Boat/CN=tablet" })).toEqual(["CN:tablet", "DNS:board"]);
+  const extensions =
+    "subjectAltName=DNS:a.example,URI:spiffe://boat/tablet,email:bo@boat.example,IP:10.0.0.1";
+  expect(names({ subject: "/CN=Brücke", extensions })).toEqual([
+    "CN:Brücke",
+    "DNS:a.example",
+    "URI:spiffe://boat/tablet",
+    "email:bo@boat.example",
+  ]);
+  expect(names({ subject: "/O=Boat", extensions: "keyUsage=digitalSignature" })).toEqual([]);
+});
+
+test("[protection] a name within another, of several or with what cannot be seen is none", () => {
+  const none = "keyUsage=digitalSignature";
+  // As a text the subject of the first would be "CN=evil, CN=tablet".
+  expect(names({ subject: "/CN=evil, CN=tablet", extensions: none })).toEqual([
+    "CN:evil, CN=tablet",
+  ]);
+  expect(names({ subject: "/CN=evil/CN=tablet", extensions: none })).toEqual([]);
+  expect(names({ subject: "/O=CN=tablet", extensions: none })).toEqual([]);
+  expect(names({ subject: "/CN=tab\u200blet", extensions: none })).toEqual([]);
+  const other =
+    "subjectAltName=otherName:1.3.6.1.4.1.311.20.2.3;UTF8:tablet,dirName:d\n[d]\nCN=tablet";
+  expect(names({ subject: "/O=x", extensions: other })).toEqual([]);
+  // A NUL in a name of the authority's making.
+  const nul = "2.5.29.17=DER:30:10:82:0e:74:61:62:6c:65:74:00:2e:65:76:69:6c:2e:78";
+  expect(names({ subject: "/O=x", extensions: nul })).toEqual([]);
+  // UTF-8 where there may be ASCII only.
+  const wide = "2.5.29.17=DER:30:06:82:04:c3:a9:2e:78";
+  expect(names({ subject: "/O=x", extensions: wide })).toEqual([]);
+});
+
+test("bytes that are none are an error, and not read beyond their end", () => {
+  const whole = new X509Certificate(readFileSync(join(dir, "server.pem"))).raw;
+  for (let end = 0; end < whole.length; end++) {
+    try {
+      expect(namesIn(whole.subarray(0, end))).toEqual([]);
+    } catch (error) {
+      expect(error).toBeInstanceOf(Error);
+      expect(String(error)).toMatch(/DER/);
+    }
+  }
+});
