@@ -20,7 +20,7 @@ const ROOMS: readonly (readonly string[])[] = [
   ["service", "client"],
   ["rpc"],
   ["server"],
-  ["access"],
+  ["access", "history"],
   ["api"],
   ["plugins"],
   ["encoders", "launch"],

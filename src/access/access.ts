@@ -12,6 +12,8 @@ export type Who =
 export interface Rule {
   readonly who: Who;
   readonly privileges: ReadonlySet<string> | "all";
+  /** What it is, for people. */
+  readonly info?: string;
 }
 
 const NOTHING: Grants = { privileges: new Set() };
@@ -49,6 +51,13 @@ export class Access {
       this.rules.some(({ privileges }) => privileges === "all" || privileges.has(privilege))
     );
   }
+
+  /** What the file says of who calls: by its token, or else by its user. Nothing follows from it. */
+  readonly nameOf = ({ token, user }: Caller): string | undefined => {
+    const own = token === undefined || token === "" ? [] : this.#tokens.get(hashOf(token));
+    const rules = [...(own ?? []), ...(user ? (this.#users.get(user.uid) ?? []) : [])];
+    return rules.find(({ info }) => info !== undefined)?.info;
+  };
 
   readonly of: Granted = ({ token, user }: Caller): Grants => {
     if (this.serviceOnly) return NOTHING;

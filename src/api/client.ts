@@ -18,7 +18,14 @@ export interface Caller {
   readonly token?: string;
   /** The user at the other end of a unix socket, as the kernel tells. */
   readonly user?: UserIds;
+  /** Where it calls from, over TCP: such as `192.168.1.7`. */
+  readonly address?: string;
+  /** What it speaks. */
+  readonly via?: Via;
 }
+
+/** `events`: over REST, with its events. */
+export type Via = "rest" | "events" | "websocket" | "binder";
 
 export interface UserIds {
   readonly uid: number;

@@ -47,6 +47,19 @@ export function parseQuery(query: unknown, names: ReadonlySet<string> = new Set(
   };
 }
 
+/** The same of a call that has failed; where it cannot be read, a start of which nothing is known. */
+export function attemptedQuery(
+  query: unknown,
+  names?: ReadonlySet<string>,
+): Pick<Query, "action" | "args"> & { readonly unread?: true } {
+  try {
+    return parseQuery(query, names);
+  } catch (error) {
+    if (error instanceof AfbError) return { action: "start", args: undefined, unread: true };
+    throw error;
+  }
+}
+
 function isQuery(query: Record<string, unknown>, names: ReadonlySet<string>): boolean {
   if (Object.keys(query).every((key) => QUERY_KEYS.includes(key))) return true;
   const { action, args } = query;

@@ -8,8 +8,9 @@ import type { ApiPlan, Plan, PluginPlan } from "../plan/plan.ts";
 import { type LoadedPlugin, loadPlugin } from "../plugins/load.ts";
 import { Admission } from "./admission.ts";
 import { assemble, type Assembly, type AssemblyDeps, type TaskVerb } from "./assembly.ts";
+import { Book } from "./book.ts";
 import type { Changed } from "./builtin.ts";
-import type { Request } from "./client.ts";
+import type { Caller, Request } from "./client.ts";
 import { type ForeignApi, ForeignVerbs } from "./foreign.ts";
 import { Gate } from "./gate.ts";
 import { Hub } from "./hub.ts";
@@ -22,6 +23,7 @@ import { Stops } from "./stops.ts";
 import type { Tasks } from "./tasks.ts";
 import { Traces } from "./trace.ts";
 import type { ApiDescription, Verb } from "./verb.ts";
+import type { Witness } from "./witness.ts";
 import { toDoubles } from "../numbers.ts";
 
 export interface Registry {
@@ -75,6 +77,10 @@ export interface RegistryOptions {
   /** Loads the modules of a plugin; from disk by default. */
   readonly loadPlugin?: (plan: PluginPlan) => LoadedPlugin;
   readonly log?: Log;
+  /** Who is told of tasks, and of calls that did not become one; nobody by default. */
+  readonly witnesses?: readonly Witness[];
+  /** What is known of a caller besides what it may, for records: such as what the access file says of its token. */
+  readonly named?: (caller: Caller) => string | undefined;
   /**
    * Until that is settled, calls wait, but for those that do not depend on what is tried (`ping`). When it is rejected they are
    * answered `not-available`.
@@ -113,6 +119,7 @@ class LocalRegistry implements Registry {
   /** How often what callers may do has changed. */
   #changes = 0;
   readonly #gate: Gate;
+  readonly #book: Book;
   #looking = false;
   #held: Promise<void> | undefined;
   #unlisten = () => {};
@@ -121,6 +128,7 @@ class LocalRegistry implements Registry {
     this.#options = options;
     this.#log = options.log ?? serverLog;
     this.#gate = new Gate(options);
+    this.#book = new Book(options);
     const [log, hub, traces] = [this.#log, this.#hub, this.#traces];
     const describe = () => this.describe();
     this.#monitor = new Monitor({ describe, log, hub, traces });
@@ -130,6 +138,7 @@ class LocalRegistry implements Registry {
       log,
       hub,
       gate: this.#gate,
+      book: this.#book,
       explain: options.explain,
       admission: options.admission ?? new Admission(),
       stops: new Stops(),
@@ -279,7 +288,31 @@ class LocalRegistry implements Registry {
     return api === request.api ? request : { ...request, api };
   }
 
-  async #invoke(request: Request): Promise<unknown> {
+  #invoke(request: Request): Promise<unknown> {
+    return this.#book.isWitnessed ? this.#witnessed(request) : this.#traced(request);
+  }
+
+  async #witnessed(request: Request): Promise<unknown> {
+    try {
+      return await this.#traced(request);
+    } catch (error) {
+      const refused = this.#verbOf(request)?.refused?.(request);
+      if (refused) this.#book.refuse(request, error, refused);
+      throw error;
+    }
+  }
+
+  /** undefined where there is none by now. */
+  #verbOf(request: Request): Verb | undefined {
+    try {
+      return this.#find(request);
+    } catch (error) {
+      if (error instanceof AfbError) return undefined;
+      throw error;
+    }
+  }
+
+  async #traced(request: Request): Promise<unknown> {
     const { api, verb } = request;
     if (!this.#traces.active && !this.#log.enabled(api, "debug")) return this.#admitted(request);
     const index = ++this.#requests;

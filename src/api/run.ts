@@ -6,9 +6,11 @@ import { type Launch, LaunchError, type Task } from "../launch/task.ts";
 import type { Logger } from "../log.ts";
 import type { Plan } from "../plan/plan.ts";
 import type { Client, Leaver, Request } from "./client.ts";
+import type { Entry } from "./book.ts";
 import { unless } from "./gate.ts";
 import type { Hub } from "./hub.ts";
 import { Output } from "./output.ts";
+import type { TaskRecord } from "./record.ts";
 import type { Stoppable, Stops } from "./stops.ts";
 import { type WireStatus, wireStatus } from "./status.ts";
 import { type Gap, Subscribers } from "./subscribers.ts";
@@ -52,7 +54,13 @@ export class Run implements Stoppable {
   #over = false;
   readonly #atEnd = new Set<() => void>();
 
-  private constructor(deps: RunDeps, plan: Plan, task: Task, output: Output) {
+  private constructor(
+    deps: RunDeps,
+    readonly entry: Entry,
+    task: Task,
+    output: Output,
+  ) {
+    const { plan } = entry;
     this.#deps = deps;
     this.plan = plan;
     this.#task = task;
@@ -69,13 +77,14 @@ export class Run implements Stoppable {
   /** Launches; the output is held back until {@link open}. Rejects with the AfbError to reply when nothing was started. */
   static async launch(
     deps: RunDeps,
-    plan: Plan,
+    entry: Entry,
     argv: readonly string[],
     { encoder, opts }: Encoded,
     abort?: AbortSignal,
   ): Promise<Run> {
     let run: Run | undefined;
     const emit: Emit = (fields) => run?.publish(fields);
+    const { plan, record } = entry;
     const { api, sandbox, command } = plan;
     const hold = new Hold(plan.buffer);
     const about = {
@@ -86,10 +95,10 @@ export class Run implements Stoppable {
       tell: (text: string) => deps.log("error", `${run?.uid ?? `${sandbox}/${command}`}: ${text}`),
     };
     const begun = encoder.begin(opts, emit, about);
-    const output = new Output(begun instanceof Promise ? await begun : begun, hold);
+    const output = new Output(begun instanceof Promise ? await begun : begun, hold, record.printed);
     try {
       const task = await deps.launch(plan, argv, output, abort);
-      run = new Run(deps, plan, task, output);
+      run = new Run(deps, entry, task, output);
       deps.log("info", `${run.uid} started`);
       return run;
     } catch (error) {
@@ -109,6 +118,10 @@ export class Run implements Stoppable {
     return `${this.plan.sandbox}/${this.plan.command}@${this.pid}`;
   }
 
+  get record(): TaskRecord {
+    return this.entry.record;
+  }
+
   get task(): Task {
     return this.#task;
   }
@@ -125,6 +138,7 @@ export class Run implements Stoppable {
 
   /** Sends an event of this task to its subscribers. */
   publish(fields: object): void | Promise<void> {
+    this.entry.record.printed.events++;
     return this.#send({ type: "data", pid: this.pid, ...fields });
   }
 

@@ -6,20 +6,32 @@ import type { Launch } from "../launch/task.ts";
 import type { Logger } from "../log.ts";
 import type { Plan } from "../plan/plan.ts";
 import type { Admission, Place, Waiting } from "./admission.ts";
+import type { Book, Entry } from "./book.ts";
 import { type Client, leaverOf, type Request, SERVER_SESSION } from "./client.ts";
 import type { Hub } from "./hub.ts";
 import { parseTarget, type Query, type Target } from "./query.ts";
+import { keptOf } from "./record.ts";
 import { type Encoded, type Ending, type MayFollow, Run } from "./run.ts";
 import type { Stops } from "./stops.ts";
 
 export interface TaskDeps {
   readonly admission: Admission;
+  readonly book: Book;
   readonly launch: Launch;
   /** The plan in words, for a reply with `verbose`. */
   readonly explain?: ((plan: Plan) => string[]) | undefined;
   readonly hub: Hub;
   readonly log: Logger;
   readonly stops: Stops;
+}
+
+/** What is to be started. */
+export interface Start {
+  readonly plan: Plan;
+  readonly encoded: Encoded;
+  readonly argv: readonly string[];
+  /** What `argv` was made of. */
+  readonly args: unknown;
 }
 
 /** Throws, or rejects with, an AfbError for a task that the caller may do nothing to; see {@link Gate.require}. */
@@ -35,7 +47,7 @@ export class Tasks {
   readonly #runs = new Map<number, Run>();
   readonly #starting = new Set<Promise<Run>>();
   /** Starts whose turn has not come. */
-  readonly #waiting = new Map<Waiting, Plan>();
+  readonly #waiting = new Map<Waiting, Entry>();
   /** Aborted when the server closes: launches on their way end too. */
   readonly #closing = new AbortController();
   /** Of the last {@link recheck}. */
@@ -53,16 +65,11 @@ export class Tasks {
   }
 
   /** Starts `argv` under a plan; the reply is that of AFB.md, "A command verb". */
-  async start(
-    plan: Plan,
-    own: Encoded,
-    argv: readonly string[],
-    request: Request,
-    query: Query,
-  ): Promise<unknown> {
-    const encoded = query.wait || request.wait ? waiting(own) : own;
+  async start(what: Start, request: Request, query: Query): Promise<unknown> {
+    const { plan } = what;
+    const encoded = query.wait || request.wait ? waiting(what.encoded) : what.encoded;
     const recheck = this.#rechecking();
-    const run = await this.#launch(plan, argv, encoded, request);
+    const run = await this.#launch({ ...what, encoded }, request);
     if (request.client) {
       run.own(request.client, request);
     }
@@ -107,8 +114,7 @@ export class Tasks {
     const act = this.#actOf(request, query.action, target);
     const recheck = this.#rechecking();
     if (query.action === "stop" && pid === undefined) {
-      const why = new AfbError("bad-state", "it was stopped before its turn came");
-      const asked = this.#withdraw(why, permit);
+      const asked = this.#withdraw(request, permit);
       if (asked) await asked;
     }
     // A client may send the stop right behind the start, which then is still on its way.
@@ -169,7 +175,11 @@ export class Tasks {
 
   /** Who may subscribe may stop, too: so whoever asks for it may hold the task. */
   #actOf(request: Request, action: Query["action"], { signal, lossless }: Target) {
-    if (action === "stop") return (run: Run) => run.stop(request, signal);
+    if (action === "stop")
+      return (run: Run) => {
+        this.deps.book.stopping(run.record, request, signal);
+        run.stop(request, signal);
+      };
     const client: Client | undefined = request.client;
     // Actions of the config hear all events as it is.
     if (!client && request.session === SERVER_SESSION) return () => {};
@@ -181,37 +191,41 @@ export class Tasks {
   }
 
   /** Takes a place before it launches, so that requests which arrive together do not exceed `concurrency`. */
-  async #launch(
-    plan: Plan,
-    argv: readonly string[],
-    encoded: Encoded,
-    request: Request,
-  ): Promise<Run> {
+  async #launch({ plan, encoded, argv, args }: Start, request: Request): Promise<Run> {
+    const { admission, book } = this.deps;
     if (this.#closing.signal.aborted) throw shuttingDown();
+    book.mayStart();
     this.#requirePlace(plan.concurrency);
-    const waiting = this.deps.admission.enter(plan, request);
-    const place = "leave" in waiting ? waiting : await this.#turn(waiting, plan, request);
-    const starting = Run.launch(this.deps, plan, argv, encoded, this.#closing.signal);
-    this.#starting.add(starting);
-    if (!("leave" in waiting)) this.#waiting.delete(waiting);
+    const waiting = admission.enter(plan, request);
+    const entry = book.enter(plan, request, keptOf(plan, args, argv));
+    let place: Place | undefined;
+    let starting: Promise<Run> | undefined;
     try {
+      place = "leave" in waiting ? waiting : await this.#turn(waiting, entry, request);
+      starting = Run.launch(this.deps, entry, argv, encoded, this.#closing.signal);
+      this.#starting.add(starting);
+      if (!("leave" in waiting)) this.#waiting.delete(waiting);
       const run = await starting;
       this.#runs.set(run.pid, run);
       // Before anybody hears of the end: a client may start the next one at once.
-      void run.task.ended.then(() => place.leave());
+      const { leave } = place;
+      void run.task.ended.then(leave);
+      book.begin(entry, run);
       return run;
     } catch (error) {
-      place.leave();
+      book.drop(entry, error);
+      place?.leave();
       throw error;
     } finally {
-      place.launched();
-      this.#starting.delete(starting);
+      place?.launched();
+      if (starting) this.#starting.delete(starting);
     }
   }
 
   /** Not for a client that goes meanwhile, and with which the task would end. */
-  async #turn(waiting: Waiting, plan: Plan, request: Request): Promise<Place> {
-    this.#waiting.set(waiting, plan);
+  async #turn(waiting: Waiting, entry: Entry, request: Request): Promise<Place> {
+    const { plan } = entry;
+    this.#waiting.set(waiting, entry);
     const gone = new AfbError("disconnected", "its client went before its turn came");
     const leaver = plan.detach === false ? leaverOf(request) : undefined;
     const forget = leaver?.onClose(() => waiting.giveUp(gone));
@@ -226,14 +240,18 @@ export class Tasks {
   }
 
   /** Starts that wait for their turn never begin. A promise only where somebody has to be asked. */
-  #withdraw(why: AfbError, permit: Permit): Promise<unknown> | undefined {
-    const asked = [...this.#waiting].flatMap(([waiting, plan]) => {
-      const may = allows(permit, { plan });
-      if (may === true) waiting.giveUp(why);
+  #withdraw(request: Request, permit: Permit): Promise<unknown> | undefined {
+    const asked = [...this.#waiting].flatMap(([waiting, entry]) => {
+      const may = allows(permit, entry);
+      const giveUp = (): void => {
+        this.deps.book.stopping(entry.record, request);
+        waiting.giveUp(new AfbError("bad-state", "it was stopped before its turn came"));
+      };
+      if (may === true) giveUp();
       if (!(may instanceof Promise)) return [];
       return may.then((allowed) => {
         // Its turn may have come meanwhile: then it is one of those that run.
-        if (allowed && this.#waiting.has(waiting)) waiting.giveUp(why);
+        if (allowed && this.#waiting.has(waiting)) giveUp();
       });
     });
     return asked.length > 0 ? Promise.all(asked) : undefined;
@@ -252,7 +270,9 @@ export class Tasks {
   async #ending(run: Run) {
     await run.task.ended;
     if (this.#runs.get(run.pid) === run) this.#runs.delete(run.pid);
-    return run.ending();
+    const ending = await run.ending();
+    this.deps.book.end(run.entry, ending.status);
+    return ending;
   }
 
   /** What the reply would have had, to who follows the task meanwhile. */

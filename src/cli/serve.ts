@@ -119,6 +119,7 @@ export async function serve(
       admission: room.admission,
       explain,
       granted,
+      named: (caller) => current.access.nameOf(caller),
       permissions: permissions.service,
       foreign: others.foreign,
       changed: async (api) => {

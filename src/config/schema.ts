@@ -102,6 +102,21 @@ export const Pty = Type.Union(
   },
 );
 
+/** What is told and kept of calls. */
+const Audit = (where: string) =>
+  optional(
+    object(
+      {
+        args: optional(
+          flag({
+            description: "false: no list of tasks, history or audit shows arguments (true)",
+          }),
+        ),
+      },
+      { description: `what is kept of calls${where}` },
+    ),
+  );
+
 const BUFFER = { minimum: 1024, maximum: 1 << 28 };
 
 export const Command = object(
@@ -154,6 +169,7 @@ export const Command = object(
         description: "JSON Schema of each %name%",
       }),
     ),
+    audit: Audit(", besides what its sandbox says"),
     limits: optional(Rlimits),
     optional: optional(
       flag({
@@ -218,6 +234,7 @@ export const Sandbox = object(
     buffer: optional(
       Type.Integer({ ...BUFFER, description: "buffer of each command, unless it sets its own" }),
     ),
+    audit: Audit(" of its commands, besides what they say themselves"),
     commands: list(Command, { description: "the commands" }),
   },
   { description: "a policy and the commands that run under it" },
@@ -324,6 +341,7 @@ export const Config = object(
   {
     $schema: optional(Type.String({ description: "for editors" })),
     metadata: Metadata,
+    audit: Audit(" of all of its commands"),
     plugins: optional(list(Plugin, { description: "encoder and action plugins" })),
     sandboxes: list(Sandbox, { description: "the sandboxes" }),
     onload: optional(list(Action, { description: "actions run once all APIs are ready" })),

@@ -42,6 +42,7 @@ const LONG_WAKE_INTERVAL = 1_000;
 
 export class LaunchedTask implements Task {
   pid = 0;
+  mode: NonNullable<Task["mode"]> = "cold";
   readonly started: Promise<void>;
   readonly ended: Promise<Outcome>;
   #begin = performance.now();
@@ -80,7 +81,9 @@ export class LaunchedTask implements Task {
 
   /** A sandbox that is ready for its command, which {@link hand} brings. @param ops those of the plan, with WAIT */
   static warm(plan: Plan, ops: Uint8Array, group: TaskGroup | undefined): LaunchedTask {
-    return new LaunchedTask(plan, ops, undefined, group);
+    const task = new LaunchedTask(plan, ops, undefined, group);
+    task.mode = "pool";
+    return task;
   }
 
   private constructor(

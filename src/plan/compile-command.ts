@@ -37,6 +37,8 @@ export interface SandboxContext {
   readonly env: Record<string, string>;
   readonly keptBack: readonly string[];
   readonly api: string;
+  /** Of all commands of the config: what is not shown of calls. */
+  readonly discreet: boolean;
   readonly report: Report;
   readonly machine: Machine;
   /** The limits that it sets itself, not its profile. */
@@ -142,6 +144,7 @@ export function compileCommand(
     encoder: { name: output, ...(plugin !== undefined && { plugin }), opts: encoder.opts },
     argv,
     ...(params && { params }),
+    ...discretion(context, command),
     env: pty ? onTerminal(env, sandbox) : env,
     ...(keptBack.length > 0 && { keptBack }),
     policy,
@@ -175,7 +178,7 @@ function tellPty(
 /** What the exec verb adds a program and its arguments to. */
 export function compileExec(
   path: string,
-  { sandbox, policy, env, keptBack, api, report, blobs, ownLimits }: SandboxContext,
+  { sandbox, policy, env, keptBack, api, discreet, report, blobs, ownLimits }: SandboxContext,
 ): Plan | undefined {
   const message = "whoever may call exec can run any program in this sandbox";
   const who = sandbox.privilege ? `, with the privilege ${sandbox.privilege}` : "";
@@ -199,6 +202,7 @@ export function compileExec(
     ...bufferOf(sandbox.buffer),
     encoder: { name: "text", opts: {} },
     argv: { elements: [], names: new Set() },
+    ...discretion({ discreet, sandbox }),
     env,
     ...(keptBack.length > 0 && { keptBack }),
     policy: whole,
@@ -209,6 +213,15 @@ export function compileExec(
 /** That of the server's environment is another terminal: nobody knows what looks at this one. */
 const onTerminal = (env: Record<string, string>, { envs = [] }: Sandbox): Record<string, string> =>
   envs.some(({ name }) => name === "TERM") ? env : { ...env, TERM: "dumb" };
+
+/** Whoever says that arguments are not shown is obeyed: an inner place cannot take that back. */
+const discretion = (
+  { discreet, sandbox }: Pick<SandboxContext, "discreet" | "sandbox">,
+  { audit }: Pick<Command, "audit"> = {},
+) =>
+  discreet || sandbox.audit?.args === false || audit?.args === false
+    ? { discreet: true as const }
+    : {};
 
 const bufferOf = (buffer: number | undefined) => (buffer === undefined ? {} : { buffer });
 

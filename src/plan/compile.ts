@@ -186,6 +186,7 @@ class ConfigCompiler {
       env: environment?.env ?? {},
       keptBack: environment?.keptBack ?? [],
       api: names.api,
+      discreet: this.#config.audit?.args === false,
       ownLimits: own.limits,
       report: this.report,
       machine,

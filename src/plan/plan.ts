@@ -42,6 +42,8 @@ export interface Plan {
   readonly argv: ArgvTemplate;
   /** What `params` of the config demands of the arguments. */
   readonly params?: Params;
+  /** Nobody is shown what it was called with: the config has said so. */
+  readonly discreet?: true;
   /** The environment, as `NAME: value`. */
   readonly env: Readonly<Record<string, string>>;
   /** Names of the server's variables that are not handed on: see server-variables.ts. */

@@ -46,6 +46,8 @@ export interface ExporterOptions {
   readonly credentials?: Pick<Credentials, "uuid" | "token">;
   /** Who connected, over a unix socket. */
   readonly peer: Peer | undefined;
+  /** Where it comes from, over TCP. */
+  readonly address?: string | undefined;
 }
 
 export interface Call {
@@ -163,7 +165,8 @@ export class Exporter implements Host {
       const { registry, exported, from } = this.options;
       const api = localApi(exported, call.api);
       if (api === undefined) throw new AfbError("unknown-api", this.#unknown(call.api));
-      const own = callerOf(this.#credentials(call.token), this.options.peer);
+      const { peer, address } = this.options;
+      const own = callerOf(this.#credentials(call.token), peer, { address, via: "binder" });
       const party = this.#party(call.session);
       const told = new Set<string>();
       const follows = (event: string): void => {

@@ -6,6 +6,7 @@ import type { Granted, Grants } from "../api/privileges.ts";
 import type { Registry } from "../api/registry.ts";
 import { Guests } from "../server/guests.ts";
 import { listen } from "../server/listen.ts";
+import { addressOf } from "../server/address.ts";
 import { type Peer, peerOf } from "../server/peer.ts";
 import { peerName } from "../server/peer-name.ts";
 import { callerOf, Sessions } from "../server/session.ts";
@@ -107,8 +108,7 @@ export async function startRpc(
         const part = memory.part();
         socket.on("close", () => part.close());
         const { registry, granted } = options;
-        const mayGive = () =>
-          tls?.mutual === true || mayProvide(granted(callerOf({ fromCookie: false }, peer)));
+        const mayGive = () => tls?.mutual === true || mayProvide(granted(callerOf({}, peer)));
         const take = (calls: Calls, finish: () => void): boolean => {
           if (!slot) return false;
           return mayGive()
@@ -124,6 +124,7 @@ export async function startRpc(
         const door = {
           ...{ registry, gate, sessions, exported, peer, part },
           from: { peer: name, connection: visitor },
+          address: addressOf(socket),
           gone: (calls?: Calls) => {
             open.delete(connection);
             if (calls) slot?.leave(calls);

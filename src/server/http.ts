@@ -7,6 +7,7 @@ import { descriptorOf, limitReceiving } from "../../ffi/sockets.ts";
 import type { Registry } from "../api/registry.ts";
 import type { Asker } from "../api/turns.ts";
 import type { Share } from "../share.ts";
+import { addressOf } from "./address.ts";
 import { type Base, below, elsewhere } from "./base.ts";
 import type { Guests } from "./guests.ts";
 import { HttpConnection, refusal } from "./http/connection.ts";
@@ -78,15 +79,17 @@ export function createDoor(shared: Shared, place: Place, guests: Guests): Door {
     }
     const part = shared.memory.part();
     const from: Asker = { peer: name, connection: visitor };
+    const address = addressOf(socket);
     const connection = new HttpConnection(socket, part, {
-      respond: (request, body) => rest(request, { from, peer, body }),
+      respond: (request, body) => rest(request, { from, peer, address, body }),
       route: (target) => below(shared.base, target) ?? elsewhere(shared.base, target),
       upgrade: (head, behind) => {
         connections.delete(connection);
         const { policy, port } = place;
         const { base, binders } = shared;
         const upgraded = upgrade(head, socket, behind, {
-          ...{ registry, sessions, policy, port, webSockets, peer, part, from, base, binders },
+          ...{ registry, sessions, policy, port, webSockets, peer, part, from, address },
+          ...{ base, binders },
         });
         if (!(upgraded instanceof Promise)) {
           visitor.speaks = upgraded;

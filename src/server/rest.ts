@@ -47,6 +47,8 @@ export interface Sender {
   readonly from?: Asker;
   /** Over a unix socket. */
   readonly peer?: Peer | undefined;
+  /** Where it comes from, over TCP. */
+  readonly address?: string | undefined;
   /** Of a POST. */
   readonly body?: Uint8Array;
 }
@@ -151,11 +153,11 @@ export function createRest(options: RestOptions): Rest {
     const parameters = parseQuery(url.search.slice(1), "query string");
     const header: GetHeader = (name) => request.headers.get(name) ?? undefined;
     checkCaller(header, options.policy());
-    const { peer, from, body } = senders.get(request) ?? {};
+    const { peer, address, from, body } = senders.get(request) ?? {};
     const { args, texts, get } = readArguments(request, parameters, body);
     const credentials = readCredentials(header, get, options.port());
     const session = options.sessions.open(credentials, peer);
-    const caller = callerOf(credentials, peer);
+    const caller = callerOf(credentials, peer, { address, via: events ? "events" : "rest" });
     const wait = readWait(get("wait"), header("prefer"));
     const made = { api, verb, args, texts, session, caller, from, wait };
     const style = get(HTTP_STYLE) ?? header(HTTP_STYLE);

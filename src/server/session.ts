@@ -1,5 +1,5 @@
 /** Sessions: what the server remembers of a caller between requests, by uuid. They live in memory only. */
-import type { Caller, Session } from "../api/client.ts";
+import type { Caller, Session, Via } from "../api/client.ts";
 import type { GetHeader } from "./origin.ts";
 import type { Peer } from "./peer.ts";
 
@@ -105,9 +105,18 @@ function keyOf(uuid: string, peer: Pick<Peer, "uid" | "gid"> | undefined): strin
   return peer ? `${uuid}:${peer.uid}:${peer.gid}` : uuid;
 }
 
-/** Who is calling, for privileges. */
-export function callerOf({ token }: Credentials, peer: Peer | undefined): Caller {
-  return { ...(token !== undefined && { token }), ...(peer?.user && { user: peer.user }) };
+/** Who is calling. @param how from where, and what it speaks: for records, no privilege comes of it */
+export function callerOf(
+  { token }: Pick<Credentials, "token">,
+  peer: Peer | undefined,
+  { address, via }: { address?: string | undefined; via?: Via } = {},
+): Caller {
+  return {
+    ...(token !== undefined && { token }),
+    ...(peer?.user && { user: peer.user }),
+    ...(address !== undefined && { address }),
+    ...(via && { via }),
+  };
 }
 
 export function cookieName(port: number): string {

@@ -31,6 +31,8 @@ export interface UpgradeContext {
   /** What the connection holds of the memory for all. */
   part: Part;
   from: Asker;
+  /** Where it comes from, over TCP. */
+  address: string | undefined;
 }
 
 /** A WebSocket, as one of the connections of a door. */
@@ -55,6 +57,8 @@ export interface Packeted {
   readonly peer: Peer | undefined;
   readonly part: Part;
   readonly from: Asker;
+  /** Where it comes from, over TCP. */
+  readonly address: string | undefined;
   readonly gone: () => void;
 }
 
@@ -95,7 +99,7 @@ async function packets(
   binders: Binders,
   context: UpgradeContext & Pick<Packeted, "credentials">,
 ): Promise<Upgraded | undefined> {
-  const { registry, sessions, webSockets, peer, part, from, credentials } = context;
+  const { registry, sessions, webSockets, peer, part, from, address, credentials } = context;
   socket.pause();
   let speak: Awaited<ReturnType<Binders>>;
   try {
@@ -110,7 +114,7 @@ async function packets(
   const entry = { close: (code: number, why: string): void => upgraded.close(code, why) };
   webSockets.add(entry);
   const upgraded: Upgraded = speak({
-    ...{ socket, ...how, registry, sessions, credentials, peer, part, from },
+    ...{ socket, ...how, registry, sessions, credentials, peer, part, from, address },
     gone: () => webSockets.delete(entry),
   });
   socket.resume();
@@ -122,10 +126,11 @@ function webSocket(
   behind: Uint8Array,
   response: string,
   credentials: Credentials,
-  { registry, sessions, peer, webSockets, part, from }: UpgradeContext,
+  { registry, sessions, peer, webSockets, part, from, address }: UpgradeContext,
 ): Upgraded {
   const session = sessions.open(credentials, peer);
-  const client = new AfbConnection(registry, session, callerOf(credentials, peer), from);
+  const caller = callerOf(credentials, peer, { address, via: "websocket" });
+  const client = new AfbConnection(registry, session, caller, from);
   const events = {
     text: (text: string) => client.text(text),
     gone: () => {

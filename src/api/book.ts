@@ -1,0 +1,166 @@
+/** The book of tasks: those that wait, run, and have ended lately. It tells witnesses what happens. */
+import type { Task } from "../launch/task.ts";
+import type { Plan } from "../plan/plan.ts";
+import type { Caller, Request } from "./client.ts";
+import type { Action } from "./query.ts";
+import { callerRecord, type Kept, type TaskRecord } from "./record.ts";
+import { failure } from "./reply.ts";
+import type { WireStatus } from "./status.ts";
+import { taskIds } from "./task-id.ts";
+import type { Refusal, Witness } from "./witness.ts";
+
+type Mutable<T> = { -readonly [Key in keyof T]: T[Key] };
+
+/** Written by the task as it goes on. */
+export type OpenRecord = Mutable<Omit<TaskRecord, "printed">> & {
+  readonly printed: Mutable<TaskRecord["printed"]>;
+};
+
+/** A task in the book. */
+export interface Entry {
+  readonly record: OpenRecord;
+  /** The one it was started with. */
+  readonly plan: Plan;
+  /** Once it runs. */
+  run?: Running;
+}
+
+/** What a {@link Run} is for the book. */
+export interface Running {
+  readonly pid: number;
+  readonly task: Task;
+}
+
+export interface BookOptions {
+  readonly witnesses?: readonly Witness[];
+  /** What the access file says of a caller, for records. */
+  readonly named?: (caller: Caller) => string | undefined;
+  /** Epoch ms. */
+  readonly now?: () => number;
+}
+
+/** Most tasks that have ended and are in the book. */
+const ENDED = 200;
+
+/** What of a refusal is known where it happens. */
+export interface Refused extends Kept {
+  readonly action: Action;
+  readonly plan?: Pick<Plan, "sandbox" | "command">;
+  /** What was said of it may hold a secret. */
+  readonly discreet?: boolean;
+}
+
+export class Book {
+  readonly #open = new Map<string, Entry>();
+  readonly #ended = new Map<string, Entry>();
+  readonly #witnesses: readonly Witness[];
+  readonly #named: (caller: Caller) => string | undefined;
+  readonly #now: () => number;
+  readonly #nextId;
+  /** Of starts that had a record: they are told once, however many verbs stand for them. */
+  readonly #told = new WeakSet<object>();
+  readonly #ids = new WeakMap<object, string>();
+
+  constructor({ witnesses = [], named = () => undefined, now = Date.now }: BookOptions = {}) {
+    this.#witnesses = witnesses;
+    this.#named = named;
+    this.#now = now;
+    this.#nextId = taskIds(now);
+  }
+
+  /** Somebody wants to hear of what is refused. */
+  get isWitnessed(): boolean {
+    return this.#witnesses.length > 0;
+  }
+
+  /** @throws AfbError of a witness that lets nothing start */
+  mayStart(): void {
+    for (const witness of this.#witnesses) witness.mayStart?.();
+  }
+
+  /** A start whose turn comes. */
+  enter(plan: Plan, request: Pick<Request, "session" | "caller">, kept: Kept): Entry {
+    const { api, verb, sandbox, command } = plan;
+    const entry: Entry = {
+      plan,
+      record: {
+        id: this.#nextId(),
+        ...{ api, verb, sandbox, command },
+        caller: callerRecord(request, this.#named),
+        asked: this.#now(),
+        state: "waiting",
+        ...kept,
+        printed: { bytes: 0, lines: 0, events: 0 },
+      },
+    };
+    this.#open.set(entry.record.id, entry);
+    return entry;
+  }
+
+  /** Nothing has come of it. */
+  drop({ record }: Entry, error: unknown): void {
+    this.#open.delete(record.id);
+    if (typeof error === "object" && error !== null) this.#ids.set(error, record.id);
+  }
+
+  begin(entry: Entry, run: Running): void {
+    const { record } = entry;
+    entry.run = run;
+    record.pid = run.pid;
+    const { mode } = run.task;
+    if (mode) record.mode = mode;
+    record.started = this.#now();
+    record.state = "running";
+    for (const witness of this.#witnesses) witness.started?.(record);
+  }
+
+  end(entry: Entry, status: WireStatus): void {
+    const { record } = entry;
+    record.ended = this.#now();
+    record.state = "ended";
+    record.status = status;
+    const denied = Object.values(status.denied ?? {}).reduce((sum, count) => sum + count, 0);
+    if (denied > 0) record.denied = denied;
+    this.#open.delete(record.id);
+    this.#ended.set(record.id, entry);
+    for (const [oldest] of this.#ended) {
+      if (this.#ended.size <= ENDED) break;
+      this.#ended.delete(oldest);
+    }
+    for (const witness of this.#witnesses) witness.ended?.(record);
+  }
+
+  stopping(
+    record: TaskRecord,
+    request: Pick<Request, "session" | "caller">,
+    signal?: number,
+  ): void {
+    if (!this.isWitnessed) return;
+    const caller = callerRecord(request, this.#named);
+    const told = { time: this.#now(), caller, record, ...(signal !== undefined && { signal }) };
+    for (const witness of this.#witnesses) witness.stopping?.(told);
+  }
+
+  /** A call of a command verb failed. Only asked for where it {@link isWitnessed}. */
+  refuse(request: Request, error: unknown, { action, plan, discreet, ...kept }: Refused): void {
+    const { api, verb } = request;
+    if (typeof error === "object" && error !== null) {
+      // Verbs that stand for this one pass its error on.
+      if (this.#told.has(error)) return;
+      this.#told.add(error);
+    }
+    const { status, info } = failure(error).request;
+    const id = typeof error === "object" && error !== null ? this.#ids.get(error) : undefined;
+    const refusal: Refusal = {
+      time: this.#now(),
+      caller: callerRecord(request, this.#named),
+      ...{ api, verb, action },
+      ...(plan && { sandbox: plan.sandbox, command: plan.command }),
+      ...(id !== undefined && { id }),
+      ...kept,
+      status,
+      ...(info !== undefined && !discreet && { info }),
+    };
+    for (const witness of this.#witnesses) witness.refused?.(refusal);
+  }
+}
