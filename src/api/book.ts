@@ -73,9 +73,14 @@ export class Book {
     return this.#witnesses.length > 0;
   }
 
-  /** @throws AfbError of a witness that lets nothing start */
-  mayStart(): void {
-    for (const witness of this.#witnesses) witness.mayStart?.();
+  /** A promise only where a witness has to be waited for. @throws, or rejects with, the AfbError of one that lets it not start */
+  mayStart({ record, plan }: Entry): Promise<void> | undefined {
+    let asked: Promise<void> | undefined;
+    for (const witness of this.#witnesses) {
+      const ask = () => witness.mayStart?.(record, plan);
+      asked = asked ? asked.then(ask) : ask();
+    }
+    return asked;
   }
 
   /** A start whose turn comes. */

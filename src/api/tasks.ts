@@ -194,7 +194,6 @@ export class Tasks {
   async #launch({ plan, encoded, argv, args }: Start, request: Request): Promise<Run> {
     const { admission, book } = this.deps;
     if (this.#closing.signal.aborted) throw shuttingDown();
-    book.mayStart();
     this.#requirePlace(plan.concurrency);
     const waiting = admission.enter(plan, request);
     const entry = book.enter(plan, request, keptOf(plan, args, argv));
@@ -202,9 +201,11 @@ export class Tasks {
     let starting: Promise<Run> | undefined;
     try {
       place = "leave" in waiting ? waiting : await this.#turn(waiting, entry, request);
-      starting = Run.launch(this.deps, entry, argv, encoded, this.#closing.signal);
-      this.#starting.add(starting);
       if (!("leave" in waiting)) this.#waiting.delete(waiting);
+      const launch = () => Run.launch(this.deps, entry, argv, encoded, this.#closing.signal);
+      const asked = book.mayStart(entry);
+      starting = asked ? asked.then(launch) : launch();
+      this.#starting.add(starting);
       const run = await starting;
       this.#runs.set(run.pid, run);
       // Before anybody hears of the end: a client may start the next one at once.

@@ -2,6 +2,7 @@
  * Who is told of tasks and of calls that did not become one: an audit, metrics, a history. Called in the turn in which it happens, on
  * the way of launches and replies: must neither throw (but for `mayStart`) nor take long.
  */
+import type { Plan } from "../plan/plan.ts";
 import type { CallerRecord, Kept, TaskRecord } from "./record.ts";
 import type { Action } from "./query.ts";
 
@@ -36,8 +37,11 @@ export interface Stopping {
 }
 
 export interface Witness {
-  /** Before anything of a start is done, that of an action of a config too. Throws the AfbError with which it is refused. */
-  mayStart?(): void;
+  /**
+   * The turn of a start has come, that of an action of a config too, and nothing of it is done. A promise is waited for. Throws, or
+   * rejects with, the AfbError with which it is refused.
+   */
+  mayStart?(record: TaskRecord, plan: Plan): Promise<void> | undefined;
   /** The command runs. */
   started?(record: TaskRecord): void;
   /** Nothing of the task is left, and its output was encoded. */

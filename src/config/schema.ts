@@ -112,6 +112,11 @@ const Audit = (where: string) =>
             description: "false: no list of tasks, history or audit shows arguments (true)",
           }),
         ),
+        required: optional(
+          flag({
+            description: "true: what cannot be written to the audit of the server is not started",
+          }),
+        ),
       },
       { description: `what is kept of calls${where}` },
     ),

@@ -3,7 +3,7 @@ import { dirname, resolve } from "node:path";
 import { expand, type Scope } from "../config/expand.ts";
 import { compileParams } from "../config/params.ts";
 import { milliseconds } from "../config/ranges.ts";
-import type { Command, Sandbox } from "../config/schema.ts";
+import type { Command, Config, Sandbox } from "../config/schema.ts";
 import { EXEC_VERB } from "../config/verbs.ts";
 import { isWritten } from "../numbers.ts";
 import { isObject } from "../object.ts";
@@ -37,8 +37,8 @@ export interface SandboxContext {
   readonly env: Record<string, string>;
   readonly keptBack: readonly string[];
   readonly api: string;
-  /** Of all commands of the config: what is not shown of calls. */
-  readonly discreet: boolean;
+  /** Of all commands of the config: what is told and kept of calls. */
+  readonly audit: Config["audit"];
   readonly report: Report;
   readonly machine: Machine;
   /** The limits that it sets itself, not its profile. */
@@ -144,7 +144,7 @@ export function compileCommand(
     encoder: { name: output, ...(plugin !== undefined && { plugin }), opts: encoder.opts },
     argv,
     ...(params && { params }),
-    ...discretion(context, command),
+    ...auditOf(context, command),
     env: pty ? onTerminal(env, sandbox) : env,
     ...(keptBack.length > 0 && { keptBack }),
     policy,
@@ -178,7 +178,7 @@ function tellPty(
 /** What the exec verb adds a program and its arguments to. */
 export function compileExec(
   path: string,
-  { sandbox, policy, env, keptBack, api, discreet, report, blobs, ownLimits }: SandboxContext,
+  { sandbox, policy, env, keptBack, api, audit, report, blobs, ownLimits }: SandboxContext,
 ): Plan | undefined {
   const message = "whoever may call exec can run any program in this sandbox";
   const who = sandbox.privilege ? `, with the privilege ${sandbox.privilege}` : "";
@@ -202,7 +202,7 @@ export function compileExec(
     ...bufferOf(sandbox.buffer),
     encoder: { name: "text", opts: {} },
     argv: { elements: [], names: new Set() },
-    ...discretion({ discreet, sandbox }),
+    ...auditOf({ audit, sandbox }),
     env,
     ...(keptBack.length > 0 && { keptBack }),
     policy: whole,
@@ -214,14 +214,17 @@ export function compileExec(
 const onTerminal = (env: Record<string, string>, { envs = [] }: Sandbox): Record<string, string> =>
   envs.some(({ name }) => name === "TERM") ? env : { ...env, TERM: "dumb" };
 
-/** Whoever says that arguments are not shown is obeyed: an inner place cannot take that back. */
-const discretion = (
-  { discreet, sandbox }: Pick<SandboxContext, "discreet" | "sandbox">,
-  { audit }: Pick<Command, "audit"> = {},
-) =>
-  discreet || sandbox.audit?.args === false || audit?.args === false
-    ? { discreet: true as const }
-    : {};
+/** Whoever says it is obeyed: an inner place cannot take it back. */
+function auditOf(
+  { audit, sandbox }: Pick<SandboxContext, "audit" | "sandbox">,
+  command: Pick<Command, "audit"> = {},
+) {
+  const said = [audit, sandbox.audit, command.audit];
+  return {
+    ...(said.some((one) => one?.args === false) && { discreet: true as const }),
+    ...(said.some((one) => one?.required === true) && { audited: true as const }),
+  };
+}
 
 const bufferOf = (buffer: number | undefined) => (buffer === undefined ? {} : { buffer });
 

@@ -186,7 +186,7 @@ class ConfigCompiler {
       env: environment?.env ?? {},
       keptBack: environment?.keptBack ?? [],
       api: names.api,
-      discreet: this.#config.audit?.args === false,
+      audit: this.#config.audit,
       ownLimits: own.limits,
       report: this.report,
       machine,

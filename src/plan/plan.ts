@@ -44,6 +44,8 @@ export interface Plan {
   readonly params?: Params;
   /** Nobody is shown what it was called with: the config has said so. */
   readonly discreet?: true;
+  /** It is not started where that cannot be written to the audit. */
+  readonly audited?: true;
   /** The environment, as `NAME: value`. */
   readonly env: Readonly<Record<string, string>>;
   /** Names of the server's variables that are not handed on: see server-variables.ts. */

@@ -14,6 +14,7 @@ import { MONITOR_PRIVILEGES } from "../api/monitor.ts";
 import { ConfigError, type Problem } from "../config/problem.ts";
 import type { Machine } from "../plan/machine.ts";
 import type { ApiPlan } from "../plan/plan.ts";
+import { METRICS_PRIVILEGE } from "../metrics/verb.ts";
 import { RELOAD_PRIVILEGE } from "../service/reload-verb.ts";
 import { apisOfAll } from "../command-line/apis.ts";
 import type { Source } from "../command-line/config-option.ts";
@@ -64,6 +65,8 @@ export function accessOptions(
 export interface Loaded {
   readonly apis: ApiPlan[];
   readonly access: Access;
+  /** Somebody has said who may call what: in an access file, or by a permission service. */
+  readonly guarded: boolean;
   /** Those about a config name its file. */
   readonly notices: readonly Problem[];
 }
@@ -74,6 +77,7 @@ const NO_SERVICE =
 /**
  * Configs and access together, since a reload takes both or nothing.
  * @param asks a permission service is asked besides
+ * @param more privileges that are asked for by no verb of a config, besides the usual ones
  * @throws ConfigError with every problem of both
  */
 export function load(
@@ -81,6 +85,7 @@ export function load(
   option: string | undefined,
   machine?: Machine,
   asks = false,
+  more: readonly string[] = [],
 ): Loaded {
   const problems: Problem[] = [];
   const attempt = <T>(step: () => T): T | undefined => {
@@ -109,9 +114,15 @@ export function load(
   const open = "whoever can connect has every privilege, that of reloading included";
   const notices = [
     ...(file === "open" ? [{ file: "--access open", path: "", message: open }] : []),
-    ...unneeded(access, file, apis, [...MONITOR_PRIVILEGES, RELOAD_PRIVILEGE]),
+    ...unneeded(access, file, apis, [
+      ...MONITOR_PRIVILEGES,
+      RELOAD_PRIVILEGE,
+      METRICS_PRIVILEGE,
+      ...more,
+    ]),
     // What the service grants is not known before it is asked.
     ...(asks ? [] : ungranted(access, apis, accounts.uid)),
   ];
-  return { apis, access, notices };
+  const guarded = asks || (file !== "none" && file !== "open");
+  return { apis, access, guarded, notices };
 }

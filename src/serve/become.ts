@@ -13,8 +13,10 @@ import { type Output, takeOutput } from "../service/output.ts";
 import type { Reload, Reloads } from "../service/reload.ts";
 import type { Changes } from "../service/reload-verb.ts";
 import type { Loaded } from "./access.ts";
+import type { Auditing, Change } from "./auditing.ts";
 import type { Source } from "../command-line/config-option.ts";
 import { type Mesh, sorted } from "./mesh.ts";
+import type { Metering } from "./metering.ts";
 import { parseServe, type ServeOptions } from "./options.ts";
 import type { Permissions } from "./permissions.ts";
 
@@ -29,6 +31,10 @@ export interface Serving {
   readonly server: RunningServer;
   readonly mesh: Mesh;
   readonly permissions: Permissions;
+  readonly auditing: Auditing;
+  readonly metering: Metering;
+  /** What --metrics-privilege says. */
+  metricsPrivilege: string | undefined;
   /** Where other binders are that it calls. */
   reached: Pick<ServeOptions, "imports" | "exports">;
   /** What it serves, as it was read. */
@@ -57,11 +63,13 @@ async function becomeBy(
   if (!options) return { unfit: "nothing is to be served" };
   const { sources, access, loaded, registry, server, mesh, permissions, reached } = serving;
   const { address } = permissions;
+  const { auditing, metricsPrivilege } = serving;
   const before = new Set(registry.list().map(({ api }) => api));
   const isNew = (api: string): boolean => !before.has(api);
   const undo: (() => void)[] = [];
   let replaced = false;
   const giveBack = async (): Promise<void> => {
+    await audit?.giveBack();
     for (const step of undo.reverse()) step();
     if (!replaced) return;
     // As it was read, whatever is in the files by now.
@@ -78,6 +86,7 @@ async function becomeBy(
   });
   let notMoved: string | undefined;
   let output: Output | undefined;
+  let audit: Change | undefined;
   try {
     process.chdir(joining.cwd);
     setEnvironment(joining.env);
@@ -91,11 +100,14 @@ async function becomeBy(
     serving.sources = [...early, ...asked.filter(({ path }) => !known.has(path))];
     serving.access = options.access;
     serving.reached = together(reached, options);
+    serving.metricsPrivilege = options.metricsPrivilege;
     permissions.use(options.cynagora);
     undo.push(() => {
-      Object.assign(serving, { sources, access, reached });
+      Object.assign(serving, { sources, access, reached, metricsPrivilege });
       permissions.use(address);
     });
+    // Before anything of it runs.
+    audit = await auditing.use(options.audit);
     const { problems, ok } = await reload();
     if (!ok) {
       await giveBack();
@@ -117,6 +129,7 @@ async function becomeBy(
     await giveBack();
     throw error;
   }
+  await audit.keep();
   output.use();
   serving.manager.close();
   serving.manager = serviceManager(process.env, console.error, joiner.pid);

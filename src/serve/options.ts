@@ -1,4 +1,5 @@
 /** The command line of `spawnbox serve`. */
+import type { AuditOptions } from "../audit/open.ts";
 import { earlyConfigs, EARLY_CONFIGS } from "../boot/places.ts";
 import { type Client, parseClient, parseServer, type Server } from "../config/binder-uri.ts";
 import { type Base, whyNoBase } from "../server/base.ts";
@@ -7,6 +8,8 @@ import type { PageSource } from "../server/pages.ts";
 import { namesOf } from "../server/path.ts";
 import { DEFAULT_MODE } from "../server/unix.ts";
 import { ACCESS, type AccessOptions, accessOptions } from "./access.ts";
+import { AUDIT, auditOptions } from "./auditing.ts";
+import { METRICS, metricsOptions } from "./metering.ts";
 import { MOST_TASKS } from "./room.ts";
 import { neededSource, SOURCE, type Source } from "../command-line/config-option.ts";
 import type { Manual } from "../manual/manual.ts";
@@ -69,6 +72,8 @@ export const SERVE = {
   ...ACCESS,
   // There is nothing else that it could be.
   cynagora: { ...ACCESS.cynagora, omissible: /^[^-]/ },
+  ...AUDIT,
+  ...METRICS,
   origin: {
     argument: "URL",
     repeatable: true,
@@ -126,6 +131,9 @@ export interface ServeOptions extends AccessOptions {
   readonly pages: readonly PageSource[];
   /** Most tasks at a time; undefined: what there is room for. */
   readonly concurrency: number | undefined;
+  readonly audit: AuditOptions | undefined;
+  /** What GET /metrics takes; "": nothing; undefined: that depends on the access. */
+  readonly metricsPrivilege: string | undefined;
 }
 
 const DEFAULT_HOST = "127.0.0.1";
@@ -195,6 +203,8 @@ export function optionsOf(
       pages,
     },
     ...{ concurrency, exports, imports, mode },
+    audit: auditOptions(values),
+    metricsPrivilege: metricsOptions(values),
   };
 }
 
@@ -204,6 +214,9 @@ function parseBase(text: string): Base {
   return text;
 }
 
+/** See server/health.ts. */
+const MONITORED = ["healthz", "readyz", "metrics"];
+
 function parseAlias(text: string): PageSource {
   const [, prefix, path] = /^(\/[^:]+?)\/?:(.+)$/.exec(text) ?? [];
   const names = namesOf(prefix ?? "/");
@@ -211,6 +224,8 @@ function parseAlias(text: string): PageSource {
     throw new TypeError(`--alias ${text}: expected /PREFIX:DIR`);
   }
   if (names[0] === "api") throw new TypeError(`--alias ${text}: /api is where the verbs are`);
+  if (names.length === 1 && MONITORED.includes(names[0] ?? ""))
+    throw new TypeError(`--alias ${text}: ${prefix} is what the server says of itself`);
   return { prefix, path };
 }
 

@@ -15,9 +15,10 @@ import type { OriginPolicy } from "./origin.ts";
 import type { Pages } from "./pages.ts";
 import type { Peer } from "./peer.ts";
 import { peerName } from "./peer-name.ts";
+import type { Unready } from "./health.ts";
 import { createRest } from "./rest.ts";
 import type { Sessions } from "./session.ts";
-import { type Binders, upgrade, type Upgraded } from "./upgrade.ts";
+import { type Binders, type Open, upgrade } from "./upgrade.ts";
 import { Visitor } from "./visitor.ts";
 
 /** What all listeners of a server share. */
@@ -36,8 +37,9 @@ export interface Shared {
   readonly memory: Share;
   readonly sockets: Set<Socket>;
   readonly connections: Set<HttpConnection>;
-  readonly webSockets: Set<Pick<Upgraded, "close">>;
+  readonly webSockets: Set<Open>;
   readonly binders: Binders | undefined;
+  readonly unready: Unready | undefined;
 }
 
 /** What is only known once the socket is bound. */
@@ -53,7 +55,7 @@ const RECEIVED = 64 * 1024;
 export type Door = (socket: Socket, peer: Peer | undefined) => void;
 
 export function createDoor(shared: Shared, place: Place, guests: Guests): Door {
-  const { registry, sessions, version, sockets, webSockets, connections } = shared;
+  const { registry, sessions, version, sockets, webSockets, connections, unready } = shared;
   const rest = createRest({
     registry,
     sessions,
@@ -62,6 +64,7 @@ export function createDoor(shared: Shared, place: Place, guests: Guests): Door {
     base: () => shared.base,
     policy: () => place.policy,
     port: () => place.port,
+    ...(unready && { unready }),
   });
   const refusals = new Refusals();
   return (socket, peer) => {

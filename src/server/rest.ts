@@ -1,7 +1,8 @@
 /**
  * REST: `GET|POST /api/<api>/<verb>`, answered with the same `afb-reply` object as on the WebSocket;
- * `GET /api/<api>/<verb>/events`, the same call with its events (see events.ts); an index at `/`, and `/openapi.json`. Pages of
- * the user (see pages.ts) are what is left: never below `/api`, and at `/` instead of the index.
+ * `GET /api/<api>/<verb>/events`, the same call with its events (see events.ts); an index at `/`, `/openapi.json`, and what
+ * monitors ask (see health.ts). Pages of the user (see pages.ts) are what is left: never below `/api`, and at `/` instead of the
+ * index.
  */
 import { Elysia } from "elysia";
 import { findCased } from "../cased.ts";
@@ -14,11 +15,12 @@ import { isObject } from "../object.ts";
 import { HTTP_STYLE, readArguments, readWait } from "./arguments.ts";
 import type { Base } from "./base.ts";
 import { EVENTS, streamEvents } from "./events.ts";
+import { healthz, metrics, readyz, type Unready } from "./health.ts";
 import { openApi } from "./openapi.ts";
 import { checkCaller, checkOrigin, type GetHeader, type OriginPolicy } from "./origin.ts";
 import type { Pages } from "./pages.ts";
 import type { Peer } from "./peer.ts";
-import { decode, parseQuery } from "./query.ts";
+import { decode, once, parseQuery } from "./query.ts";
 import { allow, json, preflight, respond, respondError, shareWith } from "./respond.ts";
 import { callerOf, readCredentials, sessionCookie, type Sessions } from "./session.ts";
 
@@ -33,6 +35,8 @@ export interface RestOptions {
   base?: () => Base;
   /** They change when the server becomes a service. */
   pages?: () => Pages | undefined;
+  /** Always ready by default. */
+  unready?: Unready;
 }
 
 const METHODS = {
@@ -57,7 +61,7 @@ export interface Sender {
 export type Rest = (request: Request, sender?: Sender) => Response | Promise<Response>;
 
 export function createRest(options: RestOptions): Rest {
-  const { registry, base = () => "" } = options;
+  const { registry, base = () => "", unready = () => undefined } = options;
   const senders = new WeakMap<Request, Sender>();
   const list = () => Object.fromEntries(registry.list().map(({ api, verbs }) => [api, verbs]));
   const nothing = (info: string, status: "unknown-api" | "unknown-verb"): Response =>
@@ -171,6 +175,16 @@ export function createRest(options: RestOptions): Rest {
     return response;
   };
 
+  /** For who asks again and again, such as a monitor, no session is kept. */
+  const asking = (request: Request) => {
+    const parameters = parseQuery(new URL(request.url).search.slice(1), "query string");
+    const header: GetHeader = (name) => request.headers.get(name) ?? undefined;
+    const { peer, from } = senders.get(request) ?? {};
+    const credentials = readCredentials(header, (name) => once(parameters, name), options.port());
+    const { uuid = crypto.randomUUID() } = credentials;
+    return { session: { uuid }, caller: callerOf(credentials, peer), from };
+  };
+
   /** Checks who is asking, and turns errors into replies. */
   const guarded =
     (handle: (request: Request) => Response | Promise<Response>) =>
@@ -212,6 +226,17 @@ export function createRest(options: RestOptions): Rest {
   );
   const app = new Elysia({ strictPath: true })
     .all("/openapi.json", guarded(page(openapi)), raw)
+    .all("/healthz", guarded(healthz), raw)
+    .all(
+      "/readyz",
+      guarded((request) => readyz(request, unready)),
+      raw,
+    )
+    .all(
+      "/metrics",
+      guarded((request) => metrics(request, registry, () => asking(request))),
+      raw,
+    )
     .all(
       "/api",
       guarded(() => nothing(`say which: ${base()}/api/API/VERB`, "unknown-api")),

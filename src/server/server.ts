@@ -5,6 +5,7 @@ import type { Registry } from "../api/registry.ts";
 import type { Base } from "./base.ts";
 import type { Endpoint } from "./endpoint.ts";
 import type { HttpConnection } from "./http/connection.ts";
+import type { Unready } from "./health.ts";
 import type { Shared } from "./http.ts";
 import { Share } from "../share.ts";
 import { type Listener, openListener } from "./listener.ts";
@@ -31,6 +32,16 @@ export interface ServerOptions {
   binders?: Binders;
   /** Bytes of requests and replies that may wait here for all clients together. */
   memory?: number;
+  /** What `/readyz` says; always ready by default. */
+  unready?: Unready;
+}
+
+/** Connections now. */
+export interface Clients {
+  readonly open: number;
+  readonly webSockets: number;
+  /** WebSockets whose client has not taken all that was sent. */
+  readonly paused: number;
 }
 
 export interface RunningServer {
@@ -46,6 +57,7 @@ export interface RunningServer {
   extend(
     options: Pick<ServerOptions, "endpoints" | "origins" | "hosts" | "base" | "pages">,
   ): Promise<void>;
+  readonly clients: Clients;
   /** Stops listening, says goodbye to WebSockets (1001), and resolves once all connections are gone. */
   close(): Promise<void>;
 }
@@ -72,6 +84,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const shared: Shared = {
     ...{ registry, version, origins, hosts, base, pages: pagesOf(options) },
     ...{ most, memory, sessions, sockets, connections, webSockets, binders: options.binders },
+    unready: options.unready,
   };
   const listeners = await openListeners(options.endpoints, shared);
   const known = new Set(options.endpoints.map(nameOf));
@@ -82,6 +95,11 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     port: first.port,
     get urls() {
       return listeners.map(({ url }) => (url.startsWith("http") ? url + shared.base : url));
+    },
+    get clients() {
+      let paused = 0;
+      for (const { backlog = 0 } of webSockets) if (backlog > 0) paused++;
+      return { open: sockets.size, webSockets: webSockets.size, paused };
     },
     extend: async ({ endpoints, origins, hosts, base: other = "", ...changed }) => {
       const further = endpoints.filter((endpoint) => !known.has(nameOf(endpoint)));

@@ -25,7 +25,7 @@ export interface UpgradeContext {
   peer: Peer | undefined;
   base: Base;
   /** The open ones; kept up to date here. */
-  webSockets: Set<Pick<Upgraded, "close">>;
+  webSockets: Set<Open>;
   /** See Binders. */
   binders: Binders | undefined;
   /** What the connection holds of the memory for all. */
@@ -41,6 +41,12 @@ export interface Upgraded {
   readonly idleSince: number | undefined;
   evict(): void;
   close(code: number, reason: string): void;
+}
+
+/** One of those that are open. */
+export interface Open extends Pick<Upgraded, "close"> {
+  /** Bytes that wait for the client; absent where nobody has counted. */
+  readonly backlog?: number;
 }
 
 /** A connection that packets come over. */
