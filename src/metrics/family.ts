@@ -49,7 +49,7 @@ function linesOf({ name, type, unit, help, samples }: Family, format: Format): s
   return [
     `# TYPE ${called} ${kind}`,
     ...(open && unit ? [`# UNIT ${called} ${unit}`] : []),
-    `# HELP ${called} ${escaped(help)}`,
+    `# HELP ${called} ${open ? escaped(help) : escaped(help).replaceAll('\\"', '"')}`,
     ...samples.flatMap(({ labels = {}, value }) =>
       typeof value === "number"
         ? [`${name}${suffix}${labelled(labels)} ${written(value)}`]

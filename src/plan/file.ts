@@ -13,7 +13,7 @@ import { isObject } from "../object.ts";
 import { keptGroups, keptWords } from "./server-groups.ts";
 
 /** Of this format; LAYOUT is that of the ops inside. */
-const FORMAT = 3;
+const FORMAT = 4;
 const MAGIC = "spawnbox-plan ";
 
 interface Header {
