@@ -59,7 +59,7 @@ export async function serve(
   /** Makes what launches of the plans need. */
   const prepare = async (loaded: Loaded, trial = true) => {
     const launches = await launching.prepare(loaded.apis, { trial });
-    const unheard = unaudited(launches.apis, auditing.audit !== undefined);
+    const unheard = auditing.audit ? [] : unaudited(launches.apis);
     const found = [...loaded.notices, ...launches.notices, ...unheard];
     const apis = withNotices(launches.apis, found);
     const isOther = found.length > 0 || launches.apis.some((api, i) => api !== loaded.apis[i]);

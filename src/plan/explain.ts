@@ -174,6 +174,7 @@ export function explain(plan: Plan): string[] {
     lines.push(
       `variables of the server that are not handed on: ${plan.keptBack.join(", ")}; envs can name them`,
     );
+  if (plan.audited) lines.push("not started before that is written to the audit");
   lines.push(plan.timeout > 0 ? `killed after ${plan.timeout / 1000} s` : "no time limit");
   const argv = plan.argv.elements.map((pieces) =>
     pieces

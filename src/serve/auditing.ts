@@ -127,14 +127,13 @@ export class Auditing implements Witness {
   }
 }
 
-/** Of each config whose calls are refused as it is. @param isAudited there is an audit */
-export function unaudited(apis: readonly ApiPlan[], isAudited: boolean): Problem[] {
-  if (isAudited) return [];
+/** Of each config whose calls are refused where there is no audit. */
+export function unaudited(apis: readonly ApiPlan[]): Problem[] {
   return apis.flatMap(({ file, sandboxes }) => {
     const all = sandboxes.flatMap(launchable).filter(({ audited }) => audited);
     if (all.length === 0) return [];
-    const verbs = [...new Set(all.map(({ verb }) => verb))];
-    const message = `refuses every call of ${verbs.join(", ")}, as there is no audit: serve with --audit FILE`;
+    const verbs = [...new Set(all.map(({ verb }) => verb))].join(", ");
+    const message = `without an audit every start of ${verbs} is refused: serve with --audit FILE`;
     return [{ file, path: "audit.required", message }];
   });
 }

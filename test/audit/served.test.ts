@@ -246,7 +246,9 @@ for (const user of users)
         info: "a/must must be audited, and cannot be: there is no audit: start the server with --audit",
       });
       expect((await server.call("echo?text=1")).request.status).toBe("success");
-      expect(server.stdout()).toContain("refuses every call of must, as there is no audit");
+      expect(server.stdout()).toContain(
+        "without an audit every start of must is refused: serve with",
+      );
     });
 
     test("what cannot be there is told at the start", async () => {
