@@ -8,7 +8,7 @@ import type { ApiPlan, Plan, PluginPlan } from "../plan/plan.ts";
 import { type LoadedPlugin, loadPlugin } from "../plugins/load.ts";
 import { Admission } from "./admission.ts";
 import { assemble, type Assembly, type AssemblyDeps, type TaskVerb } from "./assembly.ts";
-import { Book } from "./book.ts";
+import { Book, type Refused } from "./book.ts";
 import type { Changed } from "./builtin.ts";
 import type { Caller, Request } from "./client.ts";
 import { type ForeignApi, ForeignVerbs } from "./foreign.ts";
@@ -296,7 +296,8 @@ class LocalRegistry implements Registry {
     try {
       return await this.#traced(request);
     } catch (error) {
-      const refused = this.#verbOf(request)?.refused?.(request);
+      const verb = this.#verbOf(request);
+      const refused = verb?.refused ? verb.refused(request) : isDenied(verb, error);
       if (refused) this.#book.refuse(request, error, refused);
       throw error;
     }
@@ -379,6 +380,14 @@ class LocalRegistry implements Registry {
     }
   }
 }
+
+const DENIED: ReadonlySet<string> = new Set(["invalid-token", "insufficient-scope"]);
+
+/** Of a verb that launches nothing it is told when somebody calls it who may not. */
+const isDenied = (verb: Verb | undefined, error: unknown): Refused | undefined =>
+  verb?.privileges?.length && error instanceof AfbError && DENIED.has(error.status)
+    ? { action: "start", hidden: true }
+    : undefined;
 
 /** Verbs may have a `/` in them, APIs not. */
 const apiOf = ({ owner }: Tasks): string => owner.slice(0, owner.indexOf("/"));

@@ -6,7 +6,7 @@ import type { Plan } from "../plan/plan.ts";
 import type { CallerRecord, Kept, TaskRecord } from "./record.ts";
 import type { Action } from "./query.ts";
 
-/** A call of a command verb that did nothing of what it asked for. */
+/** A call of a command verb that did nothing of what it asked for, or one of any verb by who lacks the privilege. */
 export interface Refusal extends Kept {
   /** Milliseconds since 1970. */
   readonly time: number;

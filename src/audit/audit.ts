@@ -8,8 +8,10 @@ import type { Logger } from "../log.ts";
 import { endOf, type Entry, lineOf, refusalOf, startOf, stopOf } from "./entry.ts";
 import type { Line, Sink } from "./sink.ts";
 
-/** ms from a call to its line, at most, where nothing is wrong. */
-const DELAY = 10;
+/** ms from a call to its line, where nothing is wrong: a moment, and longer where many come at a time. */
+const SOON = 5;
+const BATCH = 50;
+const MANY = 4;
 /** ms to the next try, where its reader is slow, and after an error. */
 const SLOW = 20;
 const AGAIN = 500;
@@ -49,6 +51,7 @@ export class Audit implements Witness {
   #why: string | undefined;
   /** It was told that lines are lost. */
   #told = false;
+  #delay = SOON;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #flushing: Promise<void> | undefined;
   /** Whose start is written already. */
@@ -133,7 +136,7 @@ export class Audit implements Witness {
     }
     this.#waiting.push({ entry, size, written });
     this.#bytes += size;
-    this.#soon(DELAY);
+    this.#soon();
     return true;
   }
 
@@ -145,14 +148,15 @@ export class Audit implements Witness {
     this.#tell("error", `audit: ${this.sink.name}: lines are lost: ${wordsOf(this.#why)}`);
   }
 
-  #soon(delay: number): void {
+  #soon(): void {
     if (this.#timer !== undefined || this.#flushing) return;
+    const again = this.#why === "EAGAIN" ? SLOW : AGAIN;
     this.#timer = setTimeout(
       () => {
         this.#timer = undefined;
         void this.#flush();
       },
-      this.#why === undefined ? delay : this.#why === "EAGAIN" ? SLOW : AGAIN,
+      this.#why === undefined ? this.#delay : again,
     );
   }
 
@@ -165,11 +169,12 @@ export class Audit implements Witness {
     this.#flushing = this.#write();
     await this.#flushing;
     this.#flushing = undefined;
-    if (this.#waiting.length + this.#gap > 0) this.#soon(DELAY);
+    if (this.#waiting.length + this.#gap > 0) this.#soon();
   }
 
   async #write(): Promise<void> {
     const batch = this.#waiting.slice();
+    this.#delay = batch.length > MANY ? BATCH : SOON;
     if (batch.length > 0) {
       const { lines, why } = await this.sink.take(batch.map(lineFor));
       this.#took(lines);

@@ -41,8 +41,11 @@ export interface Entry {
 }
 
 /** One line without its end. Nothing in it is obeyed by what shows it. */
-export const lineOf = ({ time, ...rest }: Entry): string =>
-  visible(JSON.stringify({ time: timeOf(time), ...rest }));
+export function lineOf(entry: Entry): string {
+  const text = JSON.stringify(entry);
+  // The time is first, and a number.
+  return visible(`{"time":"${timeOf(entry.time)}"${text.slice(text.indexOf(","))}`);
+}
 
 /** RFC 3339, UTC; also where a clock is set to what no calendar has. */
 function timeOf(time: number): string {
@@ -53,35 +56,27 @@ function timeOf(time: number): string {
 /** Whether it is one that people look for. */
 export const isNotable = ({ event }: Entry): boolean => event === "refuse" || event === "lost";
 
-const whichOf = ({ id, api, verb, sandbox, command, pid }: TaskRecord) => ({
-  ...{ id, api, verb, sandbox, command, pid },
-});
+// Each key by itself, which is several times as fast as parts that are put together.
 
 /** Before its command runs, where a start has to be written first: then without a pid. */
-export const startOf = (record: TaskRecord, time: number): Entry => ({
-  ...{ time: record.started ?? time, event: "start" },
-  ...whichOf(record),
-  caller: record.caller,
-  ...{ argv: record.argv, hidden: record.hidden, cut: record.cut },
-});
-
-export function endOf(record: TaskRecord, time: number): Entry {
-  const { usage, ...outcome } = record.status ?? { usage: { wall: 0 } };
-  return {
-    ...{ time: record.ended ?? time, event: "end" },
-    ...whichOf(record),
-    caller: record.caller,
-    outcome,
-    duration: Math.round(usage.wall),
-  };
+export function startOf(record: TaskRecord, now: number): Entry {
+  const { id, api, verb, sandbox, command, pid, caller, argv, hidden, cut } = record;
+  const time = record.started ?? now;
+  return { time, event: "start", id, api, verb, sandbox, command, pid, caller, argv, hidden, cut };
 }
 
-export const stopOf = ({ time, caller, record, signal }: Stopping): Entry => ({
-  ...{ time, event: "stop" },
-  ...whichOf(record),
-  caller,
-  signal: signal === undefined ? undefined : signalName(signal),
-});
+export function endOf(record: TaskRecord, now: number): Entry {
+  const { id, api, verb, sandbox, command, pid, caller } = record;
+  const { usage, ...outcome } = record.status ?? { usage: { wall: 0 } };
+  const [time, duration] = [record.ended ?? now, Math.round(usage.wall)];
+  return { time, event: "end", id, api, verb, sandbox, command, pid, caller, outcome, duration };
+}
+
+export function stopOf({ time, caller, record, signal: number }: Stopping): Entry {
+  const { id, api, verb, sandbox, command, pid } = record;
+  const signal = number === undefined ? undefined : signalName(number);
+  return { time, event: "stop", id, api, verb, sandbox, command, pid, caller, signal };
+}
 
 export function refusalOf({ time, caller, action, status, info, ...refusal }: Refusal): Entry {
   const { id, api, verb, sandbox, command, argv, args, hidden, cut } = refusal;

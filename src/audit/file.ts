@@ -62,7 +62,10 @@ export class FileSink implements Sink {
     } catch (error) {
       const why = reasonOf(error);
       // The reader of a FIFO is gone: the next gets whole lines.
-      if (why === "EPIPE" || why === "EIO") this.#reopen = true;
+      if (why === "EPIPE" || why === "EIO") {
+        this.#begun = 0;
+        this.#reopen = true;
+      }
       return { lines: done, why };
     } finally {
       if (done > 0 && this.#kept?.stat.isFile()) this.#sync();
@@ -84,7 +87,8 @@ export class FileSink implements Sink {
   /** Where the next line goes, and how many bytes there is room for. */
   #ready(next: Line | undefined): { fd: number; most: number } {
     this.#look();
-    if (this.#reopen) {
+    // Not amid a line, whose reader would get half of it.
+    if (this.#reopen && this.#begun === 0) {
       this.#leave();
       this.#reopen = false;
     }
@@ -109,7 +113,7 @@ export class FileSink implements Sink {
     this.#looked = now;
     const { nlink, size } = fstatSync(this.#kept.fd);
     if (nlink === 0) this.#reopen = true;
-    if (size < this.#size) this.#begun = 0;
+    if (nlink === 0 || size < this.#size) this.#begun = 0;
     this.#size = size;
   }
 

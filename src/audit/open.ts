@@ -58,6 +58,7 @@ const ADVICE: Readonly<Record<string, string>> = {
 function toldOf(path: string, error: unknown): Error {
   const errno = error instanceof CError ? error.errno : undefined;
   const said = error instanceof Error ? error.message : String(error);
-  const why = errno === undefined ? said : `${path}: ${ADVICE[errno] ?? ""} (${errno})`;
+  const advice = errno === undefined ? undefined : ADVICE[errno];
+  const why = advice === undefined ? said : `${path}: ${advice} (${errno})`;
   return new Error(`--audit: ${why}`, { cause: error });
 }

@@ -194,6 +194,16 @@ describe("a call that did not start a task is told once, with why", () => {
     await client.call("nothing");
     expect(notes.refusals.map(({ verb }) => verb)).toEqual(["alias"]);
   });
+
+  test("for a privilege also where it launches nothing", async () => {
+    const { client, notes } = witnessed([]);
+    await client.call("trace", { add: "secret" }, { api: "monitor" });
+    await client.call("get", { apis: "secret" }, { api: "monitor" });
+    expect(notes.refusals).toMatchObject([
+      { api: "monitor", verb: "trace", status: "insufficient-scope", hidden: true },
+    ]);
+    expect(JSON.stringify(notes.refusals)).not.toContain("secret");
+  });
 });
 
 test("a witness may let nothing start; what runs can be stopped", async () => {
