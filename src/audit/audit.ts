@@ -122,7 +122,7 @@ export class Audit implements Witness {
     const left = this.#waiting.length;
     if (left > 0) this.#lose(left);
     if (this.#gap > 0)
-      this.#tell("error", `audit: ${this.sink.name}: ${this.#gap} lines are lost at the end`);
+      this.#tell("error", `audit: ${this.sink.name}: lost at the end: ${this.#gap}`);
     await this.sink.close();
   }
 

@@ -49,6 +49,11 @@ export class FileSink implements Sink {
     this.#begun = 0;
   }
 
+  /** Not a FIFO or a terminal. */
+  get isFile(): boolean {
+    return this.#kept?.stat.isFile() === true;
+  }
+
   async take(lines: readonly Line[]): Promise<Taken> {
     let done = 0;
     try {
@@ -68,7 +73,7 @@ export class FileSink implements Sink {
       }
       return { lines: done, why };
     } finally {
-      if (done > 0 && this.#kept?.stat.isFile()) this.#sync();
+      if (done > 0 && this.isFile) this.#sync();
     }
     return { lines: done };
   }
@@ -80,7 +85,7 @@ export class FileSink implements Sink {
   async close(): Promise<void> {
     clearTimeout(this.#timer);
     await this.#syncing;
-    if (this.#kept?.stat.isFile()) await synced(this.#kept.fd);
+    if (this.#kept && this.isFile) await synced(this.#kept.fd);
     this.#leave();
   }
 
@@ -94,7 +99,7 @@ export class FileSink implements Sink {
     }
     if (!this.#kept) this.open();
     const { most, count, path, trust } = this.#options;
-    const bounded = most > 0 && this.#kept?.stat.isFile() === true;
+    const bounded = most > 0 && this.isFile;
     const length = next ? sizeOf(next) : 0;
     if (bounded && this.#size > 0 && this.#begun === 0 && this.#size + length > most) {
       // Before it is left: where that cannot be, nothing goes beyond the bound.
@@ -109,7 +114,7 @@ export class FileSink implements Sink {
   /** Somebody may have removed it, or cut it. */
   #look(): void {
     const now = performance.now();
-    if (!this.#kept?.stat.isFile() || now < this.#looked + SYNC) return;
+    if (!this.#kept || !this.isFile || now < this.#looked + SYNC) return;
     this.#looked = now;
     const { nlink, size } = fstatSync(this.#kept.fd);
     if (nlink === 0) this.#reopen = true;

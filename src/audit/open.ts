@@ -1,4 +1,6 @@
 /** Where `--audit` says that it goes. Loaded only where it is said. */
+import { accessSync, constants } from "node:fs";
+import { dirname } from "node:path";
 import { CError } from "../../ffi/errno.ts";
 import { trustOf } from "../config/trust.ts";
 import type { Logger } from "../log.ts";
@@ -41,11 +43,27 @@ function sinkOf(to: string, most: number, count: number, tell: Logger): Sink {
   const sink = new FileSink({ path: to, most, count, trust });
   try {
     sink.open();
+    if (most > 0 && sink.isFile) requireRoom(to);
   } catch (error) {
     if (!(error instanceof CError && PASSING.has(error.errno))) throw toldOf(to, error);
     tell("error", `audit: ${to} cannot be opened: ${error.errno}: it is tried again`);
   }
   return sink;
+}
+
+/** Else it would be found out when the file is full. @throws Error that says what to do */
+function requireRoom(path: string): void {
+  const directory = dirname(path);
+  try {
+    accessSync(directory, constants.W_OK);
+  } catch (error) {
+    // It may be written to later.
+    if (error instanceof Error && "code" in error && error.code === "EROFS") return;
+    throw new Error(
+      `${path} cannot give way to another file: this user may not write in ${directory}: let it, or say --audit-max 0`,
+      { cause: error },
+    );
+  }
 }
 
 const ADVICE: Readonly<Record<string, string>> = {

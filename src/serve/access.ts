@@ -123,6 +123,7 @@ export function load(
     // What the service grants is not known before it is asked.
     ...(asks ? [] : ungranted(access, apis, accounts.uid)),
   ];
-  const guarded = asks || (file !== "none" && file !== "open");
+  // Where the option says none, somebody has said it.
+  const guarded = asks || (file !== "open" && (option !== undefined || file !== "none"));
   return { apis, access, guarded, notices };
 }

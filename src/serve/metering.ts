@@ -7,8 +7,8 @@ export const METRICS = {
   "metrics-privilege": {
     argument: "URN",
     text:
-      `privilege that GET /metrics takes (default ${METRICS_PRIVILEGE} where there is an access file ` +
-      'or a permission service, else none; "": none)',
+      `privilege that GET /metrics takes (default ${METRICS_PRIVILEGE} where there is --access, its ` +
+      'default file or --cynagora, else none; "": none)',
   },
 } as const;
 

@@ -267,6 +267,15 @@ for (const user of users)
       expect(await wrong("--audit", place.path("link"))).toContain("links are not followed");
       expect(existsSync(place.path("other"))).toBe(false);
       expect(await wrong("--audit", "")).toContain("--audit: expected");
+      if (user !== "root") {
+        const alone = join(place.dir, "alone.log");
+        writeFileSync(alone, "");
+        if (isRoot) Bun.spawnSync(["chown", "65534", alone]);
+        else Bun.spawnSync(["chmod", "555", place.dir]);
+        expect(await wrong("--audit", alone)).toContain("--audit-max 0");
+        expect(await wrong("--audit", alone, "--audit-max", "0")).toBe("it serves");
+        if (!isRoot) Bun.spawnSync(["chmod", "755", place.dir]);
+      }
       expect(await wrong("--audit-max", "1M")).toContain("is for --audit");
       for (const size of ["1", "x", "1e3", "1T", "9".repeat(20), ""])
         expect(await wrong("--audit", "stderr", "--audit-max", size)).toContain("expected a size");

@@ -161,9 +161,16 @@ describe("who may look", () => {
       expect(await status(server.url)).toBe(without);
       expect(await status(server.url, bearer)).toBe(200);
     }
-    await using server = await place.serve(["--metrics-privilege", "urn:mine"]);
-    expect(await status(server.url)).toBe(403);
-    expect(server.stdout()).not.toContain("no verb needs");
+    for (const said of [
+      ["--metrics-privilege", "urn:mine"],
+      ["--access", "none"],
+    ]) {
+      await using server = await place.serve(said);
+      expect(await status(server.url)).toBe(403);
+      expect(server.stdout()).not.toContain("no verb needs");
+    }
+    await using server = await place.serve(["--access", "open"]);
+    expect(await status(server.url)).toBe(200);
   });
 });
 
