@@ -1,10 +1,10 @@
 /** Where `--audit` says that it goes. Loaded only where it is said. */
 import { accessSync, constants } from "node:fs";
-import { dirname } from "node:path";
+import { dirname, resolve } from "node:path";
 import { CError } from "../../ffi/errno.ts";
 import { trustOf } from "../config/trust.ts";
 import type { Logger } from "../log.ts";
-import { Audit } from "./audit.ts";
+import { Audit, wordsOf } from "./audit.ts";
 import { FileSink } from "./file.ts";
 import { JournalSink } from "./journal.ts";
 import type { Sink } from "./sink.ts";
@@ -40,13 +40,15 @@ function sinkOf(to: string, most: number, count: number, tell: Logger): Sink {
   if (to === "journal") return new JournalSink();
   if (to === "syslog") return new SyslogSink();
   const trust = trustOf(process.geteuid?.() ?? 0);
-  const sink = new FileSink({ path: to, most, count, trust });
+  // Wherever the process goes.
+  const path = resolve(to);
+  const sink = new FileSink({ path, most, count, trust });
   try {
     sink.open();
-    if (most > 0 && sink.isFile) requireRoom(to);
+    if (most > 0 && sink.isFile) requireRoom(path);
   } catch (error) {
-    if (!(error instanceof CError && PASSING.has(error.errno))) throw toldOf(to, error);
-    tell("error", `audit: ${to} cannot be opened: ${error.errno}: it is tried again`);
+    if (!(error instanceof CError && PASSING.has(error.errno))) throw toldOf(path, error);
+    tell("error", `audit: ${path} cannot be opened, it is tried again: ${wordsOf(error.errno)}`);
   }
   return sink;
 }

@@ -43,7 +43,8 @@ export function auditOptions(values: Values<typeof AUDIT>): AuditOptions | undef
     if (given !== undefined) throw new TypeError(`${given} is for --audit FILE`);
     return undefined;
   }
-  if (to === "") throw new TypeError("--audit: expected a file, stderr, journal or syslog");
+  if (to === "" || to.endsWith("/"))
+    throw new TypeError("--audit: expected a file, stderr, journal or syslog");
   return { to, most: parseMax(max ?? DEFAULT_MAX), count: parseFiles(files) };
 }
 

@@ -266,7 +266,8 @@ for (const user of users)
       Bun.spawnSync(["ln", "-s", "other", place.path("link")]);
       expect(await wrong("--audit", place.path("link"))).toContain("links are not followed");
       expect(existsSync(place.path("other"))).toBe(false);
-      expect(await wrong("--audit", "")).toContain("--audit: expected");
+      for (const none of ["", "/", `${place.path("new")}/`])
+        expect(await wrong("--audit", none)).toContain("--audit: expected");
       if (user !== "root") {
         const alone = join(place.dir, "alone.log");
         writeFileSync(alone, "");
