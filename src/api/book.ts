@@ -6,6 +6,7 @@ import type { Action } from "./query.ts";
 import { callerRecord, type Kept, type TaskRecord } from "./record.ts";
 import { failure } from "./reply.ts";
 import type { WireStatus } from "./status.ts";
+import type { Subscribers } from "./subscribers.ts";
 import { taskIds } from "./task-id.ts";
 import type { Refusal, Witness } from "./witness.ts";
 
@@ -21,8 +22,10 @@ export interface Entry {
   readonly record: OpenRecord;
   /** The one it was started with. */
   readonly plan: Plan;
-  /** Once it runs. */
+  /** While it runs. */
   run?: Running;
+  /** Once it has run: its events, which can be had afterwards, too. */
+  events?: Subscribers;
 }
 
 /** What a {@link Run} is for the book. */
@@ -39,8 +42,9 @@ export interface BookOptions {
   readonly now?: () => number;
 }
 
-/** Most tasks that have ended and are in the book. */
+/** Tasks that have ended and are in the book: how many at most, and bytes of their arguments. */
 const ENDED = 200;
+const ARGUMENTS = 1 << 20;
 
 /** What of a refusal is known where it happens. */
 export interface Refused extends Kept {
@@ -53,6 +57,8 @@ export interface Refused extends Kept {
 export class Book {
   readonly #open = new Map<string, Entry>();
   readonly #ended = new Map<string, Entry>();
+  /** Bytes of those of the tasks that have ended. */
+  #arguments = 0;
   readonly #witnesses: readonly Witness[];
   readonly #named: (caller: Caller) => string | undefined;
   readonly #now: () => number;
@@ -66,6 +72,16 @@ export class Book {
     this.#named = named;
     this.#now = now;
     this.#nextId = taskIds(now);
+  }
+
+  /** Where it was made, or is. */
+  find(id: string): Entry | undefined {
+    return this.#open.get(id) ?? this.#ended.get(id);
+  }
+
+  /** The newest last. */
+  get entries(): Entry[] {
+    return [...this.#ended.values(), ...this.#open.values()];
   }
 
   /** Somebody wants to hear of what is refused. */
@@ -122,10 +138,14 @@ export class Book {
     const denied = Object.values(status.denied ?? {}).reduce((sum, count) => sum + count, 0);
     if (denied > 0) record.denied = denied;
     this.#open.delete(record.id);
+    delete entry.run;
     this.#ended.set(record.id, entry);
-    for (const [oldest] of this.#ended) {
-      if (this.#ended.size <= ENDED) break;
-      this.#ended.delete(oldest);
+    this.#arguments += weightOf(record);
+    for (const [id, oldest] of this.#ended) {
+      if (this.#ended.size <= ENDED && this.#arguments <= ARGUMENTS) break;
+      this.#ended.delete(id);
+      this.#arguments -= weightOf(oldest.record);
+      oldest.events?.past.ring.close();
     }
     for (const witness of this.#witnesses) witness.ended?.(record);
   }
@@ -164,3 +184,7 @@ export class Book {
     for (const witness of this.#witnesses) witness.refused?.(refusal);
   }
 }
+
+/** Bytes of what is kept of its arguments, about. */
+const weightOf = ({ argv = [] }: TaskRecord): number =>
+  argv.reduce((sum, text) => sum + text.length + 16, 0);

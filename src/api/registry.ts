@@ -19,6 +19,7 @@ import type { PermissionService } from "./permissions.ts";
 import type { Granted } from "./privileges.ts";
 import { parseQuery } from "./query.ts";
 import { failure, type Reply, success } from "./reply.ts";
+import { Rings } from "./ring.ts";
 import { Stops } from "./stops.ts";
 import type { Tasks } from "./tasks.ts";
 import { Traces } from "./trace.ts";
@@ -141,6 +142,7 @@ class LocalRegistry implements Registry {
       book: this.#book,
       explain: options.explain,
       admission: options.admission ?? new Admission(),
+      rings: new Rings(),
       stops: new Stops(),
       encoders: options.encoders ?? findEncoder,
       loadPlugin: options.loadPlugin ?? loadPlugin,

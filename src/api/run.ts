@@ -11,6 +11,7 @@ import { unless } from "./gate.ts";
 import type { Hub } from "./hub.ts";
 import { Output } from "./output.ts";
 import type { TaskRecord } from "./record.ts";
+import { Ring, RING, type Rings } from "./ring.ts";
 import type { Stoppable, Stops } from "./stops.ts";
 import { type WireStatus, wireStatus } from "./status.ts";
 import { type Gap, Subscribers } from "./subscribers.ts";
@@ -34,6 +35,7 @@ export interface RunDeps {
   readonly launch: Launch;
   readonly hub: Hub;
   readonly log: Logger;
+  readonly rings: Rings;
   readonly stops: Stops;
 }
 
@@ -44,6 +46,7 @@ export class Run implements Stoppable {
   readonly #output: Output;
   readonly #deps: RunDeps;
   readonly #event: string;
+  readonly #ring: Ring;
   /** Who has started it: it waits for that client. */
   #starter: Client | undefined;
   /** The client with which the task ends, the request by which it may follow, and a function that ends that. */
@@ -66,8 +69,13 @@ export class Run implements Stoppable {
     this.#task = task;
     this.#output = output;
     this.#event = `${plan.api}/${plan.verb}`;
-    const overflow = (gap: Gap) => ({ type: "overflow", pid: this.pid, ...gap });
-    this.subscribers = new Subscribers(this.#event, overflow);
+    const { pid } = task;
+    const overflow = (gap: Gap) => ({ type: "overflow", pid, ...gap });
+    const { id } = entry.record;
+    this.#ring = new Ring(plan.ring ?? RING, deps.rings);
+    const past = { id, pid, event: this.#event, ring: this.#ring };
+    this.subscribers = new Subscribers(past, overflow);
+    entry.events = this.subscribers;
     void task.ended.then(() => {
       this.#over = true;
       for (const tell of this.#atEnd) tell();
@@ -149,6 +157,7 @@ export class Run implements Stoppable {
   /** Sends the last event. */
   finish(status: WireStatus): void | Promise<void> {
     const data = { type: "final-event", pid: this.pid, status };
+    this.#ring.end(data);
     this.#deps.hub.emit(this.#event, data);
     return this.subscribers.finish(data);
   }
@@ -162,6 +171,12 @@ export class Run implements Stoppable {
   /** Sends its events to `client`, too. @param lossless It waits for the client; by default for who has started it only. */
   follow(client: Client, request: Request, lossless = client === this.#starter): void {
     this.subscribers.add(client, request, lossless);
+    if (this.#owner?.client === client) this.#owner.request = request;
+  }
+
+  /** The same, beginning with the event of that number. */
+  followFrom(client: Client, request: Request, from: number, lossless = false): void {
+    this.subscribers.replay(client, request, lossless, from);
     if (this.#owner?.client === client) this.#owner.request = request;
   }
 
@@ -198,18 +213,14 @@ export class Run implements Stoppable {
    * stop it any more does not stop it by going away either. What has to be asked for ends once it is refused.
    */
   recheck(may: MayFollow): void {
-    const { pid, plan } = this;
+    const { plan } = this;
     // First: a last event may end the connection.
     const owner = this.#owner;
     if (owner) {
       const { request } = owner;
       unless(may(plan, request), () => owner.request === request && owner.untie());
     }
-    for (const [client, request] of this.subscribers.requests)
-      unless(may(plan, request), () => {
-        const info = "the privilege to follow this task was withdrawn";
-        this.subscribers.dismiss(client, request, { type: "unsubscribed", pid, info });
-      });
+    this.subscribers.recheck((request) => may(plan, request));
   }
 
   /** Flushes the encoder at the end of the task, after {@link Task.ended}. Never rejects. */
@@ -226,7 +237,20 @@ export class Run implements Stoppable {
     return { status: failure === undefined ? status : { ...status, encoder: failure }, fields };
   }
 
+  /** What only who comes later is told as an event: others have it by the reply. */
+  keep(fields: object, status: WireStatus): void {
+    if (Object.keys(fields).length > 0) {
+      const data = { type: "data", pid: this.pid, ...fields };
+      this.#ring.push(data);
+      this.subscribers.tellNumbered(data);
+    }
+    const last = { type: "final-event", pid: this.pid, status };
+    this.#ring.end(last);
+    this.subscribers.tellNumbered(last);
+  }
+
   #send(data: object): void | Promise<void> {
+    this.#ring.push(data);
     this.#deps.hub.emit(this.#event, data);
     return this.subscribers.publish(data);
   }

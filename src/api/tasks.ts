@@ -12,7 +12,9 @@ import type { Hub } from "./hub.ts";
 import { parseTarget, type Query, type Target } from "./query.ts";
 import { keptOf } from "./record.ts";
 import { type Encoded, type Ending, type MayFollow, Run } from "./run.ts";
+import type { Rings } from "./ring.ts";
 import type { Stops } from "./stops.ts";
+import type { Subscribers } from "./subscribers.ts";
 
 export interface TaskDeps {
   readonly admission: Admission;
@@ -22,6 +24,7 @@ export interface TaskDeps {
   readonly explain?: ((plan: Plan) => string[]) | undefined;
   readonly hub: Hub;
   readonly log: Logger;
+  readonly rings: Rings;
   readonly stops: Stops;
 }
 
@@ -35,7 +38,7 @@ export interface Start {
 }
 
 /** Throws, or rejects with, an AfbError for a task that the caller may do nothing to; see {@link Gate.require}. */
-type Permit = (task: Pick<Run, "plan">) => Promise<unknown> | undefined;
+type Permit = (task: Pick<Entry, "plan">) => Promise<unknown> | undefined;
 
 const ANY: Permit = () => undefined;
 
@@ -50,6 +53,8 @@ export class Tasks {
   readonly #waiting = new Map<Waiting, Entry>();
   /** Aborted when the server closes: launches on their way end too. */
   readonly #closing = new AbortController();
+  /** Of tasks that have ended, while somebody takes what they have sent. */
+  readonly #trailing = new Map<Subscribers, Plan>();
   /** Of the last {@link recheck}. */
   #may: MayFollow | undefined;
 
@@ -61,7 +66,8 @@ export class Tasks {
 
   /** Nothing runs, nothing is being started. */
   get idle(): boolean {
-    return this.#runs.size + this.#starting.size + this.#waiting.size === 0;
+    const { size } = this.#trailing;
+    return this.#runs.size + this.#starting.size + this.#waiting.size + size === 0;
   }
 
   /** Starts `argv` under a plan; the reply is that of AFB.md, "A command verb". */
@@ -94,7 +100,8 @@ export class Tasks {
         return { ...run.identity, ...words };
       }
       const { status, fields } = await ending;
-      run.subscribers.clear();
+      run.keep(fields, status);
+      this.#clear(run);
       return { ...run.identity, status, ...fields, ...words };
     }
     // The reply travels through promises to a transport that writes it in the same turn of the event loop (see
@@ -110,7 +117,8 @@ export class Tasks {
   /** Stops, subscribes or unsubscribes. Of all tasks only those that `permit` does not refuse, by throwing. */
   async act(request: Request, query: Query, permit: Permit = ANY): Promise<string | string[]> {
     const target = parseTarget(query);
-    const { pid } = target;
+    const { pid, id } = target;
+    if (id !== undefined) return this.#actOn(id, request, query.action, target, permit);
     const act = this.#actOf(request, query.action, target);
     const recheck = this.#rechecking();
     if (query.action === "stop" && pid === undefined) {
@@ -139,6 +147,70 @@ export class Tasks {
     return runs.map((run) => run.uid);
   }
 
+  /** The same to one that is named by its id, which may wait for its turn, or have ended. */
+  async #actOn(
+    id: string,
+    request: Request,
+    action: Query["action"],
+    target: Target,
+    permit: Permit,
+  ): Promise<string> {
+    const act = this.#actOf(request, action, target);
+    const recheck = this.#rechecking();
+    await Promise.allSettled(this.#starting);
+    const entry = this.deps.book.find(id);
+    if (!entry || this.#nameOf(entry.plan) !== this.owner) throw this.#noTask(id);
+    const asked = permit(entry);
+    if (asked) await asked;
+    const { record, plan } = entry;
+    const run = record.pid === undefined ? undefined : this.#runs.get(record.pid);
+    if (run?.entry === entry) {
+      act(run);
+      recheck(run);
+      return run.uid;
+    }
+    const uid = `${plan.sandbox}/${plan.command}`;
+    if (record.state === "waiting") {
+      const [waiting] = [...this.#waiting].find(([, one]) => one === entry) ?? [];
+      if (action !== "stop" || !waiting)
+        throw new AfbError("bad-state", `task ${id} waits for its turn: it has no events yet`);
+      this.#giveUp(waiting, entry, request);
+      return uid;
+    }
+    return this.#afterwards(entry, request, action, target);
+  }
+
+  /** What can still be had of a task that has ended: its events. */
+  #afterwards(
+    { record, plan, events }: Entry,
+    request: Request,
+    action: Query["action"],
+    { from }: Target,
+  ): string {
+    const { id, pid } = record;
+    const uid = `${plan.sandbox}/${plan.command}@${pid}`;
+    const { client } = request;
+    if (action === "unsubscribe" && client) events?.remove(client);
+    if (action === "unsubscribe") return uid;
+    if (action === "stop" || from === undefined || !events || !client) {
+      const past = action === "stop" ? "" : ': "from": 1 asks for what is kept of its events';
+      throw new AfbError("bad-state", `task ${id} has ended${past}`);
+    }
+    const { ring } = events.past;
+    if (ring.over && from > ring.last)
+      throw new AfbError("no-item", `task ${id} has ended, with its event ${ring.last}`);
+    events.replay(client, request, false, from);
+    this.#trail(plan, events);
+    return uid;
+  }
+
+  #nameOf = ({ api, verb }: Plan): string => `${api}/${verb}`;
+
+  #noTask(id: string): AfbError {
+    const info = `no task ${id} of ${this.owner}: it is not known here, or not any more (monitor/tasks tells which are)`;
+    return new AfbError("no-item", info);
+  }
+
   #running(pid: number, wanted?: Run): Run {
     const run = this.#runs.get(pid);
     if (run && (wanted ?? run) === run) return run;
@@ -149,6 +221,8 @@ export class Tasks {
   recheck(may: MayFollow): void {
     this.#may = may;
     for (const run of this.#runs.values()) run.recheck(may);
+    for (const [subscribers, plan] of this.#trailing)
+      subscribers.recheck((request) => may(plan, request));
   }
 
   /** For a request that has just been admitted: does again what was missed when the grants change while it waits. */
@@ -167,14 +241,15 @@ export class Tasks {
     const runs = [...this.#runs.values()];
     for (const run of runs) run.task.kill();
     const timer = setTimeout(() => {
-      for (const run of runs) run.subscribers.clear();
+      for (const run of runs) run.subscribers.drop();
     }, CLOSE_GRACE);
     await Promise.all(runs.map((run) => run.task.ended));
     clearTimeout(timer);
+    for (const subscribers of [...this.#trailing.keys()]) subscribers.drop();
   }
 
   /** Who may subscribe may stop, too: so whoever asks for it may hold the task. */
-  #actOf(request: Request, action: Query["action"], { signal, lossless }: Target) {
+  #actOf(request: Request, action: Query["action"], { signal, lossless, from }: Target) {
     if (action === "stop")
       return (run: Run) => {
         this.deps.book.stopping(run.record, request, signal);
@@ -184,9 +259,9 @@ export class Tasks {
     // Actions of the config hear all events as it is.
     if (!client && request.session === SERVER_SESSION) return () => {};
     if (!client) throw new AfbError("invalid-request", "events need a WebSocket connection");
-    if (action === "subscribe") {
-      return (run: Run) => run.follow(client, request, lossless);
-    }
+    if (action === "subscribe" && from !== undefined)
+      return (run: Run) => run.followFrom(client, request, from, lossless);
+    if (action === "subscribe") return (run: Run) => run.follow(client, request, lossless);
     return (run: Run) => run.subscribers.remove(client);
   }
 
@@ -243,10 +318,7 @@ export class Tasks {
   #withdraw(request: Request, permit: Permit): Promise<unknown> | undefined {
     const asked = [...this.#waiting].flatMap(([waiting, entry]) => {
       const may = allows(permit, entry);
-      const giveUp = (): void => {
-        this.deps.book.stopping(entry.record, request);
-        waiting.giveUp(new AfbError("bad-state", "it was stopped before its turn came"));
-      };
+      const giveUp = (): void => this.#giveUp(waiting, entry, request);
       if (may === true) giveUp();
       if (!(may instanceof Promise)) return [];
       return may.then((allowed) => {
@@ -255,6 +327,11 @@ export class Tasks {
       });
     });
     return asked.length > 0 ? Promise.all(asked) : undefined;
+  }
+
+  #giveUp(waiting: Waiting, { record }: Entry, request: Request): void {
+    this.deps.book.stopping(record, request);
+    waiting.giveUp(new AfbError("bad-state", "it was stopped before its turn came"));
   }
 
   #requirePlace(concurrency: number): void {
@@ -280,13 +357,24 @@ export class Tasks {
     const { status, fields } = await ending;
     if (Object.keys(fields).length > 0) await run.publish(fields);
     await run.finish(status);
-    run.subscribers.clear();
+    this.#clear(run);
   }
 
   async #follow(run: Run): Promise<void> {
     const { status } = await this.#ending(run);
     await run.finish(status);
-    run.subscribers.clear();
+    this.#clear(run);
+  }
+
+  /** Nobody waits for more of it; who still takes what was before takes it to the end. */
+  #clear({ plan, subscribers }: Run): void {
+    subscribers.clear();
+    if (subscribers.replaying) this.#trail(plan, subscribers);
+  }
+
+  #trail(plan: Plan, subscribers: Subscribers): void {
+    this.#trailing.set(subscribers, plan);
+    subscribers.idle = () => void this.#trailing.delete(subscribers);
   }
 }
 
@@ -303,7 +391,7 @@ async function isOver(ending: Promise<unknown>, seconds: number): Promise<boolea
 
 const shuttingDown = () => new AfbError("not-available", "the server is shutting down");
 
-function allows(permit: Permit, task: Pick<Run, "plan">): boolean | Promise<boolean> {
+function allows(permit: Permit, task: Pick<Entry, "plan">): boolean | Promise<boolean> {
   const refused = (error: unknown): false => {
     if (error instanceof AfbError) return false;
     throw error;

@@ -3,7 +3,7 @@ import { dirname, resolve } from "node:path";
 import { expand, type Scope } from "../config/expand.ts";
 import { compileParams } from "../config/params.ts";
 import { milliseconds } from "../config/ranges.ts";
-import type { Command, Sandbox } from "../config/schema.ts";
+import type { Command, Config, Sandbox } from "../config/schema.ts";
 import { EXEC_VERB } from "../config/verbs.ts";
 import { isWritten } from "../numbers.ts";
 import { isObject } from "../object.ts";
@@ -11,6 +11,7 @@ import { parseTemplate, TemplateError } from "./argv.ts";
 import type { SandboxPolicy } from "./policy.ts";
 import { encodePolicy } from "./encode.ts";
 import { compilePty } from "./pty.ts";
+import { compileHistory } from "./kept-output.ts";
 import { compileLimits, limitsOfProfile } from "./limits.ts";
 import type { Machine } from "./machine.ts";
 import type { Plan } from "./plan.ts";
@@ -39,6 +40,8 @@ export interface SandboxContext {
   readonly api: string;
   /** Of all commands of the config: what is not shown of calls. */
   readonly discreet: boolean;
+  /** The same: what is kept of output, unless sandbox or command say it. */
+  readonly history: Config["history"];
   readonly report: Report;
   readonly machine: Machine;
   /** The limits that it sets itself, not its profile. */
@@ -116,6 +119,11 @@ export function compileCommand(
     compileLimits({ ...sandbox.limits, ...command.limits }),
   );
   tellPty(command, sandboxPolicy, path, report);
+  const kept = compileHistory(
+    [context.history, sandbox.history, command.history],
+    `${path}.history`,
+    report,
+  );
   if (!argv || !expanded || !rlimits || report.problems.length > before) return undefined;
   if (lacks !== undefined) return { missing: lacks };
 
@@ -145,6 +153,7 @@ export function compileCommand(
     argv,
     ...(params && { params }),
     ...discretion(context, command),
+    ...kept,
     env: pty ? onTerminal(env, sandbox) : env,
     ...(keptBack.length > 0 && { keptBack }),
     policy,
@@ -178,8 +187,20 @@ function tellPty(
 /** What the exec verb adds a program and its arguments to. */
 export function compileExec(
   path: string,
-  { sandbox, policy, env, keptBack, api, discreet, report, blobs, ownLimits }: SandboxContext,
+  {
+    sandbox,
+    policy,
+    env,
+    keptBack,
+    api,
+    discreet,
+    history,
+    report,
+    blobs,
+    ownLimits,
+  }: SandboxContext,
 ): Plan | undefined {
+  const kept = compileHistory([history, sandbox.history], `${path}.history`, report);
   const message = "whoever may call exec can run any program in this sandbox";
   const who = sandbox.privilege ? `, with the privilege ${sandbox.privilege}` : "";
   report.notice(`${path}.exec`, message + who);
@@ -203,6 +224,7 @@ export function compileExec(
     encoder: { name: "text", opts: {} },
     argv: { elements: [], names: new Set() },
     ...discretion({ discreet, sandbox }),
+    ...kept,
     env,
     ...(keptBack.length > 0 && { keptBack }),
     policy: whole,

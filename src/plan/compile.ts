@@ -187,6 +187,7 @@ class ConfigCompiler {
       keptBack: environment?.keptBack ?? [],
       api: names.api,
       discreet: this.#config.audit?.args === false,
+      history: this.#config.history,
       ownLimits: own.limits,
       report: this.report,
       machine,

@@ -2,10 +2,14 @@
 import { describe, expect, test } from "bun:test";
 import { SHARE, TOTAL } from "../../src/api/lossy.ts";
 import { Patience } from "../../src/api/patience.ts";
+import type { Past } from "../../src/api/replay.ts";
+import { Ring, Rings } from "../../src/api/ring.ts";
 import { Subscribers } from "../../src/api/subscribers.ts";
 import { connecting, pidOf, registryOf, shell, TestClient, use } from "./harness.ts";
 
 const connect = connecting();
+
+const PAST: Past = { id: "", pid: 1, event: "p/x", ring: new Ring(0, new Rings()) };
 
 /** Lines of 100 characters; far more bytes than may wait for one client. */
 const LINES = 20_000;
@@ -62,7 +66,7 @@ describe("a follower that does not read", () => {
 
   test("goes on behind the gap", async () => {
     const { registry } = connect([]);
-    const subscribers = new Subscribers("p/x", (gap) => ({ type: "overflow", ...gap }));
+    const subscribers = new Subscribers(PAST, (gap) => ({ type: "overflow", ...gap }));
     const follower = new TestClient(registry);
     const request = { api: "p", verb: "x", args: {}, session: follower.session };
     subscribers.add(follower, request, false);
@@ -121,7 +125,7 @@ describe("a follower that does not read", () => {
 
   test("is told what it has missed before it holds the task from then on", async () => {
     const { registry } = connect([]);
-    const subscribers = new Subscribers("p/x", (gap) => ({ type: "overflow", ...gap }));
+    const subscribers = new Subscribers(PAST, (gap) => ({ type: "overflow", ...gap }));
     const follower = new TestClient(registry);
     const request = { api: "p", verb: "x", args: {}, session: follower.session };
     subscribers.add(follower, request, false);
@@ -176,7 +180,7 @@ describe("the owner", () => {
 
 test("many that do not read: what waits for all of them is bounded", async () => {
   const registry = registryOf([]);
-  const subscribers = new Subscribers("p/x", (gap) => ({ type: "overflow", ...gap }));
+  const subscribers = new Subscribers(PAST, (gap) => ({ type: "overflow", ...gap }));
   const followers = Array.from({ length: 300 }, () => new TestClient(registry));
   const reads = followers.map(stall);
   for (const one of followers) {
