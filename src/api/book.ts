@@ -28,6 +28,9 @@ export interface Entry {
   events?: Subscribers;
 }
 
+/** What becomes of a task, for who watches. `dropped`: it waited, and nothing has come of it. */
+export type Happening = "waiting" | "started" | "ended" | "dropped";
+
 /** What a {@link Run} is for the book. */
 export interface Running {
   readonly pid: number;
@@ -57,6 +60,8 @@ export interface Refused extends Kept {
 export class Book {
   readonly #open = new Map<string, Entry>();
   readonly #ended = new Map<string, Entry>();
+  /** Told of what happens, besides the witnesses. */
+  listener: ((type: Happening, entry: Entry) => void) | undefined;
   /** Bytes of those of the tasks that have ended. */
   #arguments = 0;
   readonly #witnesses: readonly Witness[];
@@ -113,9 +118,16 @@ export class Book {
     return entry;
   }
 
+  /** Its turn does not come at once. */
+  wait(entry: Entry): void {
+    this.listener?.("waiting", entry);
+  }
+
   /** Nothing has come of it. */
-  drop({ record }: Entry, error: unknown): void {
+  drop(entry: Entry, error: unknown): void {
+    const { record } = entry;
     this.#open.delete(record.id);
+    this.listener?.("dropped", entry);
     if (typeof error === "object" && error !== null) this.#ids.set(error, record.id);
   }
 
@@ -127,6 +139,7 @@ export class Book {
     if (mode) record.mode = mode;
     record.started = this.#now();
     record.state = "running";
+    this.listener?.("started", entry);
     for (const witness of this.#witnesses) witness.started?.(record);
   }
 
@@ -147,6 +160,7 @@ export class Book {
       this.#arguments -= weightOf(oldest.record);
       oldest.events?.past.ring.close();
     }
+    this.listener?.("ended", entry);
     for (const witness of this.#witnesses) witness.ended?.(record);
   }
 

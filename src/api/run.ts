@@ -22,8 +22,11 @@ export interface Encoded {
   readonly opts: Record<string, unknown>;
 }
 
+/** What of a plan tells who may follow its tasks. */
+export type Followable = Pick<Plan, "privileges">;
+
 /** Whether who made a request may still follow a task of this plan. */
-export type MayFollow = (plan: Plan, request: Request) => boolean | Promise<boolean>;
+export type MayFollow = (plan: Followable, request: Request) => boolean | Promise<boolean>;
 
 export interface Ending {
   readonly status: WireStatus;

@@ -6,18 +6,20 @@ import type { Launch } from "../launch/task.ts";
 import type { Logger } from "../log.ts";
 import type { Plan } from "../plan/plan.ts";
 import type { Admission, Place, Waiting } from "./admission.ts";
+import type { Archive } from "./archive.ts";
 import type { Book, Entry } from "./book.ts";
 import { type Client, leaverOf, type Request, SERVER_SESSION } from "./client.ts";
 import type { Hub } from "./hub.ts";
 import { parseTarget, type Query, type Target } from "./query.ts";
-import { keptOf } from "./record.ts";
-import { type Encoded, type Ending, type MayFollow, Run } from "./run.ts";
-import type { Rings } from "./ring.ts";
+import { keptOf, type TaskRecord } from "./record.ts";
+import { type Encoded, type Ending, type Followable, type MayFollow, Run } from "./run.ts";
+import { Ring, Rings } from "./ring.ts";
 import type { Stops } from "./stops.ts";
-import type { Subscribers } from "./subscribers.ts";
+import { Subscribers } from "./subscribers.ts";
 
 export interface TaskDeps {
   readonly admission: Admission;
+  readonly archive?: Archive | undefined;
   readonly book: Book;
   readonly launch: Launch;
   /** The plan in words, for a reply with `verbose`. */
@@ -38,7 +40,11 @@ export interface Start {
 }
 
 /** Throws, or rejects with, an AfbError for a task that the caller may do nothing to; see {@link Gate.require}. */
-type Permit = (task: Pick<Entry, "plan">) => Promise<unknown> | undefined;
+type Permit = (task: Permitted) => Promise<unknown> | undefined;
+
+interface Permitted {
+  readonly plan: Followable;
+}
 
 const ANY: Permit = () => undefined;
 
@@ -54,7 +60,7 @@ export class Tasks {
   /** Aborted when the server closes: launches on their way end too. */
   readonly #closing = new AbortController();
   /** Of tasks that have ended, while somebody takes what they have sent. */
-  readonly #trailing = new Map<Subscribers, Plan>();
+  readonly #trailing = new Map<Subscribers, Followable>();
   /** Of the last {@link recheck}. */
   #may: MayFollow | undefined;
 
@@ -159,23 +165,23 @@ export class Tasks {
     const recheck = this.#rechecking();
     await Promise.allSettled(this.#starting);
     const entry = this.deps.book.find(id);
-    if (!entry || this.#nameOf(entry.plan) !== this.owner) throw this.#noTask(id);
+    if (!entry) return this.#archived(id, request, action, target, permit);
+    if (this.#nameOf(entry.plan) !== this.owner) throw this.#noTask(id);
     const asked = permit(entry);
     if (asked) await asked;
-    const { record, plan } = entry;
+    const { record } = entry;
     const run = record.pid === undefined ? undefined : this.#runs.get(record.pid);
     if (run?.entry === entry) {
       act(run);
       recheck(run);
       return run.uid;
     }
-    const uid = `${plan.sandbox}/${plan.command}`;
     if (record.state === "waiting") {
       const [waiting] = [...this.#waiting].find(([, one]) => one === entry) ?? [];
       if (action !== "stop" || !waiting)
         throw new AfbError("bad-state", `task ${id} waits for its turn: it has no events yet`);
       this.#giveUp(waiting, entry, request);
-      return uid;
+      return uidOf(record);
     }
     return this.#afterwards(entry, request, action, target);
   }
@@ -187,24 +193,49 @@ export class Tasks {
     action: Query["action"],
     { from }: Target,
   ): string {
-    const { id, pid } = record;
-    const uid = `${plan.sandbox}/${plan.command}@${pid}`;
+    const { id } = record;
     const { client } = request;
     if (action === "unsubscribe" && client) events?.remove(client);
-    if (action === "unsubscribe") return uid;
-    if (action === "stop" || from === undefined || !events || !client) {
-      const past = action === "stop" ? "" : ': "from": 1 asks for what is kept of its events';
-      throw new AfbError("bad-state", `task ${id} has ended${past}`);
-    }
+    if (action === "unsubscribe") return uidOf(record);
+    if (action === "stop" || from === undefined || !events || !client) throw hasEnded(id, action);
     const { ring } = events.past;
     if (ring.over && from > ring.last)
       throw new AfbError("no-item", `task ${id} has ended, with its event ${ring.last}`);
     events.replay(client, request, false, from);
     this.#trail(plan, events);
-    return uid;
+    return uidOf(record);
   }
 
-  #nameOf = ({ api, verb }: Plan): string => `${api}/${verb}`;
+  /** The same of one that the book does not have any more. */
+  async #archived(
+    id: string,
+    request: Request,
+    action: Query["action"],
+    { from }: Target,
+    permit: Permit,
+  ): Promise<string> {
+    const kept = this.deps.archive?.events(id);
+    if (!kept || this.#nameOf(kept.kind) !== this.owner) throw this.#noTask(id);
+    const { record, kind, events, last } = kept;
+    const asked = permit({ plan: kind });
+    if (asked) await asked;
+    if (action === "unsubscribe") return uidOf(record);
+    const { client } = request;
+    if (action === "stop" || from === undefined || !client || record.pid === undefined)
+      throw hasEnded(id, action);
+    if (from > last) throw new AfbError("no-item", `task ${id} has ended, with its event ${last}`);
+    const ring = new Ring(Infinity, new Rings(Infinity), (events[0]?.number ?? last) - 1);
+    for (const { data } of events.slice(0, -1)) ring.push(data);
+    const final = events.at(-1)?.data;
+    if (final) ring.end(final);
+    const past = { id, pid: record.pid, event: this.owner, ring };
+    const subscribers = new Subscribers(past, (gap) => ({ type: "overflow", ...gap }));
+    subscribers.replay(client, request, false, from);
+    this.#trail(kind, subscribers);
+    return uidOf(record);
+  }
+
+  #nameOf = ({ api, verb }: Pick<Plan, "api" | "verb">): string => `${api}/${verb}`;
 
   #noTask(id: string): AfbError {
     const info = `no task ${id} of ${this.owner}: it is not known here, or not any more (monitor/tasks tells which are)`;
@@ -301,6 +332,7 @@ export class Tasks {
   async #turn(waiting: Waiting, entry: Entry, request: Request): Promise<Place> {
     const { plan } = entry;
     this.#waiting.set(waiting, entry);
+    this.deps.book.wait(entry);
     const gone = new AfbError("disconnected", "its client went before its turn came");
     const leaver = plan.detach === false ? leaverOf(request) : undefined;
     const forget = leaver?.onClose(() => waiting.giveUp(gone));
@@ -372,7 +404,7 @@ export class Tasks {
     if (subscribers.replaying) this.#trail(plan, subscribers);
   }
 
-  #trail(plan: Plan, subscribers: Subscribers): void {
+  #trail(plan: Followable, subscribers: Subscribers): void {
     this.#trailing.set(subscribers, plan);
     subscribers.idle = () => void this.#trailing.delete(subscribers);
   }
@@ -389,9 +421,18 @@ async function isOver(ending: Promise<unknown>, seconds: number): Promise<boolea
   return over;
 }
 
+/** As replies name it. */
+const uidOf = ({ sandbox, command, pid }: TaskRecord): string =>
+  `${sandbox}/${command}${pid === undefined ? "" : `@${pid}`}`;
+
+function hasEnded(id: string, action: Query["action"]): AfbError {
+  const past = action === "stop" ? "" : ': "from": 1 asks for what is kept of its events';
+  return new AfbError("bad-state", `task ${id} has ended${past}`);
+}
+
 const shuttingDown = () => new AfbError("not-available", "the server is shutting down");
 
-function allows(permit: Permit, task: Pick<Entry, "plan">): boolean | Promise<boolean> {
+function allows(permit: Permit, task: Permitted): boolean | Promise<boolean> {
   const refused = (error: unknown): false => {
     if (error instanceof AfbError) return false;
     throw error;

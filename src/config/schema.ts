@@ -123,7 +123,8 @@ const History = (where: string) =>
     object(
       {
         ring: optional(
-          text({
+          Type.String({
+            text: true,
             pattern: "^[0-9]{1,9}[kKmM]?$",
             description:
               "bytes of the last output of a task that are kept for who follows it later; bytes, K or M, at most 64M; 0: none (256K)",
