@@ -18,9 +18,6 @@ export interface Past {
 /** What stands for what is gone. */
 export const goneEvent = (pid: number, gone: Gone) => ({ type: "gone", pid, ...gone });
 
-/** An event as those see it that have asked for numbers. */
-export const numbered = (data: object, number: number): object => ({ ...data, seq: number });
-
 /** Events that are sent in one turn of the event loop. */
 const A_TURN = 256;
 
@@ -81,7 +78,7 @@ export class Replay {
     const data = ring.at(this.#at + 1);
     if (!data) return "none";
     this.#move(this.#at + 1);
-    const shown = this.client.stands ? data : numbered(data, this.#at);
+    const shown = this.client.stands ? data : data.numbered(this.#at);
     return this.client.send(event, shown, this.#place(id));
   }
 

@@ -1,15 +1,16 @@
 /**
- * The last events of a task, for who comes later. They are kept as they were sent, by reference: an event costs an entry in a table.
- * All rings together are bounded, too: where that is reached, the oldest events of the largest ring go.
+ * The last events of a task, for who comes later: their JSON, which is made once for whoever gets it. Texts are nothing that the
+ * garbage collector has to look into, where objects would cost as much as the event. All rings together are bounded, too: where that is reached, the oldest events of the largest ring go.
  */
 import { totalmem } from "node:os";
+import { EventData } from "./event-data.ts";
 
 /** Bytes of a ring unless the config says otherwise. */
 export const RING = 256 << 10;
 /** Bytes of all rings. */
 export const RINGS = Math.min(16 << 20, Math.floor(totalmem() / 64));
-/** What an event takes besides what it carries, about: its JSON is not much less, its object not much more. */
-const EACH = 64;
+/** What an event takes besides its JSON, about. */
+const EACH = 32;
 const LEAST = 16;
 
 /** What of the past is gone. */
@@ -21,7 +22,7 @@ export interface Gone {
 
 export interface Numbered {
   readonly number: number;
-  readonly data: object;
+  readonly data: EventData;
 }
 
 /** What all rings may hold together. */
@@ -63,7 +64,7 @@ export class Rings {
 /** Of one task. Numbers of events begin with 1. */
 export class Ring {
   /** By number, in a circle. */
-  #events: (object | undefined)[] = [];
+  #events: (string | undefined)[] = [];
   /** Bytes of all events so far, that one included. */
   #sums: number[] = [];
   #first = 1;
@@ -72,7 +73,7 @@ export class Ring {
   /** Bytes of all that is gone. */
   #gone = 0;
   /** The last event of all, which stays. */
-  #final: object | undefined;
+  #final: string | undefined;
 
   /**
    * @param most bytes; 0: it keeps nothing, and only counts
@@ -102,25 +103,32 @@ export class Ring {
     return this.#sum - this.#gone;
   }
 
-  push(data: object): void {
+  /** An event that is not kept for its size, which therefore need not be written. */
+  skip(size: number): void {
+    if (this.most > 0) this.#add(undefined, Math.max(size, this.most + 1));
+    else this.#first = ++this.#last + 1;
+  }
+
+  push(data: EventData): void {
+    if (this.most === 0) return this.skip(0);
+    const { json } = data;
+    this.#add(json, EACH + json.length);
+  }
+
+  #add(json: string | undefined, size: number): void {
     const number = ++this.#last;
-    if (this.most === 0) {
-      this.#first = number + 1;
-      return;
-    }
-    const size = sizeOf(data, this.most);
     this.#sum += size;
     if (number - this.#first >= this.#events.length) this.#grow();
     const at = number & (this.#events.length - 1);
-    this.#events[at] = data;
+    this.#events[at] = json;
     this.#sums[at] = this.#sum;
     this.all.change(size);
     if (this.bytes > this.most) this.shed(this.bytes - this.most);
   }
 
   /** The last event of all: there will be no more. */
-  end(data: object): void {
-    this.#final = data;
+  end(data: EventData): void {
+    this.#final = data.json;
     this.#last++;
   }
 
@@ -130,8 +138,13 @@ export class Ring {
   }
 
   /** The event of a number that is kept. */
-  at(number: number): object | undefined {
-    if (this.#final && number === this.#last) return this.#final;
+  at(number: number): EventData | undefined {
+    const json = this.jsonAt(number);
+    return json === undefined ? undefined : EventData.written(json);
+  }
+
+  jsonAt(number: number): string | undefined {
+    if (this.#final !== undefined && number === this.#last) return this.#final;
     if (number < this.#first || number > this.#last) return undefined;
     return this.#events[number & (this.#events.length - 1)];
   }
@@ -141,7 +154,7 @@ export class Ring {
     if (number <= 0) return 0;
     if (number === this.#first - 1) return this.#gone;
     if (number < this.#first) return undefined;
-    return this.#final && number >= this.#last
+    return this.#final !== undefined && number >= this.#last
       ? this.#sum
       : this.#sums[number & (this.#events.length - 1)];
   }
@@ -157,7 +170,7 @@ export class Ring {
   shed(bytes: number): void {
     const before = this.#gone;
     const mask = this.#events.length - 1;
-    const last = this.#final ? this.#last - 1 : this.#last;
+    const last = this.#final !== undefined ? this.#last - 1 : this.#last;
     while (this.#gone - before < bytes && this.#first <= last) {
       const at = this.#first++ & mask;
       this.#gone = this.#sums[at] ?? this.#gone;
@@ -185,33 +198,4 @@ export class Ring {
       this.#sums[to] = sums[from] ?? 0;
     }
   }
-}
-
-/** Bytes that an event takes, about; more than `most` where it is nested too deeply to tell. */
-function sizeOf(data: object, most: number): number {
-  let size = EACH;
-  for (const key in data) {
-    const value: unknown = (data as Record<string, unknown>)[key];
-    // Most are a line.
-    if (typeof value === "string") size += value.length;
-    else if (typeof value === "object" && value !== null) size += weigh(value, most, 0);
-  }
-  return size;
-}
-
-/** Levels of nesting that are looked at. */
-const DEEP = 32;
-
-function weigh(value: object, most: number, depth: number): number {
-  if (depth > DEEP) return most + 1;
-  const inner: unknown[] = Array.isArray(value) ? value : Object.entries(value);
-  let size = 16;
-  for (const one of inner) {
-    size += 8;
-    if (typeof one === "string") size += one.length;
-    else if (typeof one === "object" && one !== null) size += weigh(one, most, depth + 1);
-    // More than fits, however much.
-    if (size > most) return size;
-  }
-  return size;
 }

@@ -7,6 +7,7 @@ import type { Logger } from "../log.ts";
 import type { Plan } from "../plan/plan.ts";
 import type { Client, Leaver, Request } from "./client.ts";
 import type { Entry } from "./book.ts";
+import { EventData } from "./event-data.ts";
 import { unless } from "./gate.ts";
 import type { Hub } from "./hub.ts";
 import { Output } from "./output.ts";
@@ -160,9 +161,10 @@ export class Run implements Stoppable {
   /** Sends the last event. */
   finish(status: WireStatus): void | Promise<void> {
     const data = { type: "final-event", pid: this.pid, status };
-    this.#ring.end(data);
+    const event = EventData.of(data);
+    this.#ring.end(event);
     this.#deps.hub.emit(this.#event, data);
-    return this.subscribers.finish(data);
+    return this.subscribers.finish(event);
   }
 
   /** Sends its events to who has started it. */
@@ -243,19 +245,22 @@ export class Run implements Stoppable {
   /** What only who comes later is told as an event: others have it by the reply. */
   keep(fields: object, status: WireStatus): void {
     if (Object.keys(fields).length > 0) {
-      const data = { type: "data", pid: this.pid, ...fields };
-      this.#ring.push(data);
+      const { bytes } = this.record.printed;
+      const data = EventData.of({ type: "data", pid: this.pid, ...fields });
+      if (bytes > this.#ring.most) this.#ring.skip(bytes);
+      else this.#ring.push(data);
       this.subscribers.tellNumbered(data);
     }
-    const last = { type: "final-event", pid: this.pid, status };
+    const last = EventData.of({ type: "final-event", pid: this.pid, status });
     this.#ring.end(last);
     this.subscribers.tellNumbered(last);
   }
 
   #send(data: object): void | Promise<void> {
-    this.#ring.push(data);
+    const event = EventData.of(data);
+    this.#ring.push(event);
     this.#deps.hub.emit(this.#event, data);
-    return this.subscribers.publish(data);
+    return this.subscribers.publish(event);
   }
 }
 

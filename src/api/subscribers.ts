@@ -4,11 +4,12 @@
  * their place.
  */
 import type { Client, Request } from "./client.ts";
+import type { EventData } from "./event-data.ts";
 import { unless } from "./gate.ts";
 import { Lossy } from "./lossy.ts";
 import { Patience } from "./patience.ts";
 import { placeOf } from "./place.ts";
-import { numbered, type Past, Replay } from "./replay.ts";
+import { type Past, Replay } from "./replay.ts";
 
 interface Subscription {
   /** By which it was asked for last. */
@@ -171,16 +172,16 @@ export class Subscribers {
   }
 
   /** Sends the last event of the ring to all. The promise settles when the next may be sent. */
-  publish(data: object): void | Promise<void> {
+  publish(data: EventData): void | Promise<void> {
     let lossless: Promise<void>[] | undefined;
     let holding: Promise<void>[] | undefined;
     let stalled = false;
     const { last } = this.past.ring;
     /** Made once, for all that want it. */
-    let withNumber: object | undefined;
+    let withNumber: EventData | undefined;
     for (const subscription of this.#hearing) {
       const { lossy } = subscription;
-      const shown = subscription.numbered ? (withNumber ??= numbered(data, last)) : data;
+      const shown = subscription.numbered ? (withNumber ??= data.numbered(last)) : data;
       if (subscription.lossless) {
         const sent = lossy.client.send(this.event, shown, this.#place(lossy.client));
         if (sent) (lossless ??= []).push(released(sent, subscription));
@@ -207,20 +208,20 @@ export class Subscribers {
   }
 
   /** The same to those alone that have asked for numbers: others have it by the reply of who started the task. */
-  tellNumbered(data: object): void {
+  tellNumbered(data: EventData): void {
     const { last } = this.past.ring;
     for (const { numbered: wanted, lossy } of this.#subscriptions.values())
-      if (wanted) lossy.send(numbered(data, last));
+      if (wanted) lossy.send(data.numbered(last));
   }
 
   /** Sends the last event. Nobody misses it, and who only follows is not waited for. */
-  finish(data: object): void | Promise<void> {
+  finish(data: EventData): void | Promise<void> {
     const lossless = this.#comingLossless;
     const { last } = this.past.ring;
     for (const subscription of this.#subscriptions.values()) {
       this.#hearAgain(subscription);
       const { lossy } = subscription;
-      const shown = subscription.numbered ? numbered(data, last) : data;
+      const shown = subscription.numbered ? data.numbered(last) : data;
       if (subscription.lossless) {
         const sent = lossy.client.send(this.event, shown, this.#place(lossy.client));
         if (sent) lossless.push(released(sent, subscription));
@@ -248,9 +249,9 @@ export class Subscribers {
     await this.#patience.wait(followers);
   }
 
-  #leaveOut(data: unknown): void {
+  #leaveOut(data: EventData): void {
     const { events, bytes } = this.#count;
-    const size = Buffer.byteLength(JSON.stringify(data) ?? "");
+    const size = Buffer.byteLength(data.json);
     this.#count = { events: events + 1, bytes: bytes + size };
   }
 

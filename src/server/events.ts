@@ -9,6 +9,7 @@
  * the last one as Last-Event-ID, as browsers do by themselves, gets what has come since, and nothing is run again. Where there is
  * nothing to continue, 204 makes them stop.
  */
+import { valueOf } from "../api/event-data.ts";
 import type { Client, Request as Call, Session } from "../api/client.ts";
 import { parsePlace } from "../api/place.ts";
 import type { Registry } from "../api/registry.ts";
@@ -135,7 +136,7 @@ class EventStream implements Client {
 
   send(event: string, data: unknown, place?: string): void | Promise<void> {
     if (!this.#open) return;
-    const { type, pid } = aboutTask(data);
+    const { type, pid } = aboutTask(valueOf(data));
     if (place !== undefined) this.#place = place;
     this.#event(type, encodeEvent(event, data));
     this.#started.resolve(undefined);

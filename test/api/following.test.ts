@@ -4,6 +4,7 @@ import { SHARE, TOTAL } from "../../src/api/lossy.ts";
 import { Patience } from "../../src/api/patience.ts";
 import type { Past } from "../../src/api/replay.ts";
 import { Ring, Rings } from "../../src/api/ring.ts";
+import { EventData } from "../../src/api/event-data.ts";
 import { Subscribers } from "../../src/api/subscribers.ts";
 import { connecting, pidOf, registryOf, shell, TestClient, use } from "./harness.ts";
 
@@ -74,7 +75,7 @@ describe("a follower that does not read", () => {
     let sent = 0;
     const publish = async (n: number) => {
       for (const end = sent + n; sent < end; sent++)
-        await subscribers.publish({ n: sent, x: "x".repeat(99) });
+        await subscribers.publish(EventData.of({ n: sent, x: "x".repeat(99) }));
     };
     await publish(LINES);
     read();
@@ -130,9 +131,9 @@ describe("a follower that does not read", () => {
     const request = { api: "p", verb: "x", args: {}, session: follower.session };
     subscribers.add(follower, request, false);
     const read = stall(follower);
-    for (let n = 0; n < LINES; n++) await subscribers.publish({ x: "x".repeat(99) });
+    for (let n = 0; n < LINES; n++) await subscribers.publish(EventData.of({ x: "x".repeat(99) }));
     subscribers.add(follower, request, true);
-    const pending = subscribers.publish({ last: true });
+    const pending = subscribers.publish(EventData.of({ last: true }));
     expect(pending).toBeInstanceOf(Promise);
     expect(follower.wire.at(-2)).toContain('"overflow"');
     expect(follower.wire.at(-1)).toContain('"last"');
@@ -187,7 +188,7 @@ test("many that do not read: what waits for all of them is bounded", async () =>
     const request = { api: "p", verb: "x", args: {}, session: one.session };
     subscribers.add(one, request, false);
   }
-  for (let n = 0; n < 1000; n++) await subscribers.publish({ n, x: "x".repeat(999) });
+  for (let n = 0; n < 1000; n++) await subscribers.publish(EventData.of({ n, x: "x".repeat(999) }));
   const all = followers.reduce((sum, { backlog }) => sum + backlog, 0);
   expect(all).toBeGreaterThan(TOTAL / 2);
   expect(all).toBeLessThan(TOTAL * 1.1);
@@ -197,7 +198,7 @@ test("many that do not read: what waits for all of them is bounded", async () =>
   const late = new TestClient(registry);
   const read = stall(late);
   subscribers.add(late, { api: "p", verb: "x", args: {}, session: late.session }, false);
-  for (let n = 0; n < 1000; n++) await subscribers.publish({ n, x: "x".repeat(999) });
+  for (let n = 0; n < 1000; n++) await subscribers.publish(EventData.of({ n, x: "x".repeat(999) }));
   expect(late.backlog).toBeGreaterThan(SHARE - 2000);
   read();
   await registry.close();
