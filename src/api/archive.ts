@@ -1,4 +1,5 @@
 /** Tasks of before that somebody keeps, longer than the book does: see src/history. */
+import type { Entry } from "./book.ts";
 import type { TaskRecord } from "./record.ts";
 import type { Numbered } from "./ring.ts";
 
@@ -33,8 +34,10 @@ export interface KeptEvents {
   readonly last: number;
 }
 
-/** Reads what is kept. Where it cannot be read, nothing is there: who keeps it tells the operator. */
+/** Where it cannot be read, nothing is there: who keeps it tells the operator. */
 export interface Archive {
+  /** A task runs, or has ended. On the way of launches and replies: must neither throw nor take long. */
+  note(entry: Entry): void;
   kinds(): readonly Kind[];
   /** Tasks that have ended, by id, the greatest first. */
   tasks(wanted: Wanted): readonly TaskRecord[];

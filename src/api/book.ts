@@ -39,6 +39,8 @@ export interface Running {
 
 export interface BookOptions {
   readonly witnesses?: readonly Witness[];
+  /** Told of tasks that begin and end, so that it can keep them for longer. */
+  readonly archive?: { note(entry: Entry): void };
   /** What the access file says of a caller, for records. */
   readonly named?: (caller: Caller) => string | undefined;
   /** Epoch ms. */
@@ -65,6 +67,7 @@ export class Book {
   /** Bytes of those of the tasks that have ended. */
   #arguments = 0;
   readonly #witnesses: readonly Witness[];
+  readonly #archive: BookOptions["archive"];
   readonly #named: (caller: Caller) => string | undefined;
   readonly #now: () => number;
   readonly #nextId;
@@ -72,8 +75,14 @@ export class Book {
   readonly #told = new WeakSet<object>();
   readonly #ids = new WeakMap<object, string>();
 
-  constructor({ witnesses = [], named = () => undefined, now = Date.now }: BookOptions = {}) {
+  constructor({
+    witnesses = [],
+    archive,
+    named = () => undefined,
+    now = Date.now,
+  }: BookOptions = {}) {
     this.#witnesses = witnesses;
+    this.#archive = archive;
     this.#named = named;
     this.#now = now;
     this.#nextId = taskIds(now);
@@ -139,6 +148,7 @@ export class Book {
     if (mode) record.mode = mode;
     record.started = this.#now();
     record.state = "running";
+    this.#archive?.note(entry);
     this.listener?.("started", entry);
     for (const witness of this.#witnesses) witness.started?.(record);
   }
@@ -153,6 +163,8 @@ export class Book {
     this.#open.delete(record.id);
     delete entry.run;
     this.#ended.set(record.id, entry);
+    // Before it is let go.
+    this.#archive?.note(entry);
     this.#arguments += weightOf(record);
     for (const [id, oldest] of this.#ended) {
       if (this.#ended.size <= ENDED && this.#arguments <= ARGUMENTS) break;

@@ -72,6 +72,8 @@ export class Ring {
   #sum = 0;
   /** Bytes of all that is gone. */
   #gone = 0;
+  #holders = 0;
+  #closing = false;
   /** The last event of all, which stays. */
   #final: string | undefined;
 
@@ -179,8 +181,19 @@ export class Ring {
     this.all.change(before - this.#gone);
   }
 
+  /** Somebody still takes from it: it is not closed before {@link letGo}. */
+  hold(): void {
+    this.#holders++;
+  }
+
+  letGo(): void {
+    if (--this.#holders === 0 && this.#closing) this.close();
+  }
+
   /** Nobody asks for it any more. */
   close(): void {
+    this.#closing = true;
+    if (this.#holders > 0) return;
     this.shed(Infinity);
     this.all.leave(this);
     this.#events = [];

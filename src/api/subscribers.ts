@@ -199,8 +199,8 @@ export class Subscribers {
       }
     }
     if (this.#skipped.size > 0) this.#leaveOut(data);
-    for (const { lossless: waited, caughtUp } of this.#replays.values())
-      if (waited) (lossless ??= []).push(caughtUp);
+    if (this.#replays.size > 0 && this.#comingLossless.length > 0)
+      (lossless ??= []).push(...this.#comingLossless);
     const own = lossless && (lossless.length === 1 ? lossless[0] : all(lossless));
     if (holding) return this.#hold(own, all(holding));
     // One turn of the event loop is for all, since who reads takes much in it.

@@ -21,6 +21,7 @@ import { indented, visible } from "../visible.ts";
 import { load, type Loaded } from "../serve/access.ts";
 import { become, type Reloaded, type Serving } from "../serve/become.ts";
 import { joinEarly } from "../serve/join.ts";
+import { Keeping } from "../serve/keeping.ts";
 import { binders, Dialling, Mesh, sorted } from "../serve/mesh.ts";
 import { Permissions } from "../serve/permissions.ts";
 import { type Room, roomFor } from "../serve/room.ts";
@@ -44,7 +45,18 @@ export interface EarlyBoot {
 
 /** Serves until SIGTERM or SIGINT. Returns the exit code. */
 export async function serve(
-  { sources, access, cynagora, origins, hosts, base, pages, concurrency, ...places }: ServeOptions,
+  {
+    sources,
+    access,
+    cynagora,
+    origins,
+    hosts,
+    base,
+    pages,
+    concurrency,
+    history,
+    ...places
+  }: ServeOptions,
   early?: EarlyBoot,
 ): Promise<number> {
   // Where this machine does not let it be, that is told at the top.
@@ -82,6 +94,7 @@ export async function serve(
     unreachable = notice;
     if (started && notice !== undefined) console.error(notice);
   });
+  const keeping = new Keeping();
   let server: RunningServer | undefined;
   let room: Room;
   let mesh: Mesh;
@@ -119,6 +132,7 @@ export async function serve(
       admission: room.admission,
       explain,
       granted,
+      archive: keeping,
       named: (caller) => current.access.nameOf(caller),
       permissions: permissions.service,
       foreign: others.foreign,
@@ -157,7 +171,7 @@ export async function serve(
     return 1;
   }
   const serving: Serving = {
-    ...{ registry, server, mesh, permissions, sources, access },
+    ...{ registry, server, mesh, permissions, keeping, sources, access },
     get reached() {
       return reached;
     },
@@ -210,6 +224,7 @@ export async function serve(
   serving.manager.ready(serving.status());
   early?.handover.answer((joining, joiner) => become(joining, joiner, serving));
   early?.onReady(server.urls);
+  await keeping.use(history);
   launching.keepReady(current.apis);
   const stopKeeping = keepSmall();
   const watch = watchAccounts(
@@ -223,6 +238,7 @@ export async function serve(
   serving.manager.stopping();
   early?.handover.close();
   await Promise.all([server.close(), mesh.close(), registry.close()]);
+  keeping.close();
   dialling.close();
   permissions.close();
   await launching.close();

@@ -120,7 +120,9 @@ export function compileCommand(
   );
   tellPty(command, sandboxPolicy, path, report);
   const kept = compileHistory(
-    [context.history, sandbox.history, command.history],
+    [context.history, sandbox.history],
+    command.history,
+    (params?.writeOnly.size ?? 0) > 0 || "discreet" in discretion(context, command),
     `${path}.history`,
     report,
   );
@@ -200,7 +202,8 @@ export function compileExec(
     ownLimits,
   }: SandboxContext,
 ): Plan | undefined {
-  const kept = compileHistory([history, sandbox.history], `${path}.history`, report);
+  const isSecret = "discreet" in discretion({ discreet, sandbox });
+  const kept = compileHistory([history], sandbox.history, isSecret, `${path}.history`, report);
   const message = "whoever may call exec can run any program in this sandbox";
   const who = sandbox.privilege ? `, with the privilege ${sandbox.privilege}` : "";
   report.notice(`${path}.exec`, message + who);

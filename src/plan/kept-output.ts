@@ -7,14 +7,21 @@ import { parseSize } from "./size.ts";
 /** Bytes of a ring: what is more is for a file, not for memory. */
 const MOST = 64n << 20n;
 
-/** @param places from the outermost to the innermost, which comes first, key by key */
+/**
+ * @param places from the outermost to the innermost, which comes first, key by key
+ * @param own of these the command's
+ * @param isSecret the command gets what nobody is shown, and may print it: its output is kept in a file only where it says so itself
+ */
 export function compileHistory(
   places: readonly Config["history"][],
+  own: Config["history"],
+  isSecret: boolean,
   path: string,
   report: Report,
 ): Pick<Plan, "ring" | "keepsOutput"> {
-  const own = Object.assign({}, ...places) as NonNullable<Config["history"]>;
-  const { ring, output } = own;
+  const all = Object.assign({}, ...places, own) as NonNullable<Config["history"]>;
+  const { ring } = all;
+  const output = isSecret ? own?.output : all.output;
   // As the schema has it, it is a size.
   const size = ring === undefined ? undefined : (parseSize(ring) ?? 0n);
   if (size !== undefined && size > MOST)

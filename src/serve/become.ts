@@ -14,6 +14,7 @@ import type { Reload, Reloads } from "../service/reload.ts";
 import type { Changes } from "../service/reload-verb.ts";
 import type { Loaded } from "./access.ts";
 import type { Source } from "../command-line/config-option.ts";
+import type { Keeping } from "./keeping.ts";
 import { type Mesh, sorted } from "./mesh.ts";
 import { parseServe, type ServeOptions } from "./options.ts";
 import type { Permissions } from "./permissions.ts";
@@ -29,6 +30,7 @@ export interface Serving {
   readonly server: RunningServer;
   readonly mesh: Mesh;
   readonly permissions: Permissions;
+  readonly keeping: Keeping;
   /** Where other binders are that it calls. */
   reached: Pick<ServeOptions, "imports" | "exports">;
   /** What it serves, as it was read. */
@@ -118,6 +120,7 @@ async function becomeBy(
     throw error;
   }
   output.use();
+  await serving.keeping.use(options.history);
   serving.manager.close();
   serving.manager = serviceManager(process.env, console.error, joiner.pid);
   if (notMoved !== undefined) console.error(`spawnbox: ${notMoved}`);

@@ -7,6 +7,8 @@ import type { PageSource } from "../server/pages.ts";
 import { namesOf } from "../server/path.ts";
 import { DEFAULT_MODE } from "../server/unix.ts";
 import { ACCESS, type AccessOptions, accessOptions } from "./access.ts";
+import { LIMITS, parseLimits } from "../history/limits.ts";
+import type { HistoryPlace } from "./keeping.ts";
 import { MOST_TASKS } from "./room.ts";
 import { neededSource, SOURCE, type Source } from "../command-line/config-option.ts";
 import type { Manual } from "../manual/manual.ts";
@@ -65,6 +67,15 @@ export const SERVE = {
     text:
       "most tasks at a time; further starts wait a while, then are told busy " +
       `(default: what descriptors, processes and memory allow, at most ${MOST_TASKS})`,
+  },
+  history: {
+    argument: "FILE",
+    text: "keep the tasks that have run, and where the config wants it their output, in this file; none by default",
+    path: "file",
+  },
+  "history-max": {
+    argument: "LIMITS",
+    text: "how much of them: tasks, bytes and days, such as 1000,16M,30d (default 10000,64M,90d)",
   },
   ...ACCESS,
   // There is nothing else that it could be.
@@ -126,6 +137,8 @@ export interface ServeOptions extends AccessOptions {
   readonly pages: readonly PageSource[];
   /** Most tasks at a time; undefined: what there is room for. */
   readonly concurrency: number | undefined;
+  /** Where tasks are kept; undefined: nowhere. */
+  readonly history: HistoryPlace | undefined;
 }
 
 const DEFAULT_HOST = "127.0.0.1";
@@ -194,8 +207,18 @@ export function optionsOf(
       base,
       pages,
     },
-    ...{ concurrency, exports, imports, mode },
+    ...{ concurrency, exports, imports, mode, history: historyOf(values) },
   };
+}
+
+function historyOf({
+  history: file,
+  "history-max": limits,
+}: Values<typeof SERVE>): HistoryPlace | undefined {
+  if (file === "") throw new TypeError("--history: expected a file");
+  if (file !== undefined) return { file, limits: limits ? parseLimits(limits) : LIMITS };
+  if (limits !== undefined) throw new TypeError("--history-max is for --history FILE");
+  return undefined;
 }
 
 function parseBase(text: string): Base {
