@@ -4,7 +4,7 @@
  */
 import type { Client, Request } from "./client.ts";
 import { placeOf } from "./place.ts";
-import type { Gone, Ring } from "./ring.ts";
+import { type Gone, type Ring, sizeOf } from "./ring.ts";
 
 /** Whose events they are. */
 export interface Past {
@@ -72,19 +72,16 @@ export class Replay {
     const { id, pid, event, ring } = this.past;
     const gone = ring.goneSince(this.#at, this.#sum);
     if (gone) {
-      this.#move(ring.first - 1);
+      this.#at = ring.first - 1;
+      this.#sum = ring.sumAt(this.#at);
       return this.client.send(event, goneEvent(pid, gone), this.#place(id));
     }
     const data = ring.at(this.#at + 1);
     if (!data) return "none";
-    this.#move(this.#at + 1);
+    this.#at++;
+    if (this.#sum !== undefined) this.#sum += sizeOf(data.json);
     const shown = this.client.stands ? data : data.numbered(this.#at);
     return this.client.send(event, shown, this.#place(id));
-  }
-
-  #move(number: number): void {
-    this.#at = number;
-    this.#sum = this.past.ring.sumAt(number);
   }
 
   #place(id: string): string | undefined {

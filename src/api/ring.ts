@@ -12,6 +12,8 @@ export const RINGS = Math.min(16 << 20, Math.floor(totalmem() / 64));
 /** What an event takes besides its JSON, about. */
 const EACH = 32;
 const LEAST = 16;
+/** Bytes that a ring takes or gives before all rings are looked at. */
+const COUNTED = 4096;
 
 /** What of the past is gone. */
 export interface Gone {
@@ -41,7 +43,7 @@ export class Rings {
   }
 
   leave(ring: Ring): void {
-    if (this.#all.delete(ring)) this.#bytes -= ring.bytes;
+    this.#all.delete(ring);
   }
 
   change(by: number): void {
@@ -61,17 +63,20 @@ export class Rings {
   }
 }
 
+/** Part of a ring that goes at a time: one event for each that comes would cost more. */
+const DROPPED = 1 / 16;
+
 /** Of one task. Numbers of events begin with 1. */
 export class Ring {
   /** By number, in a circle. */
   #events: (string | undefined)[] = [];
-  /** Bytes of all events so far, that one included. */
-  #sums: number[] = [];
   #first = 1;
   #last = 0;
-  #sum = 0;
-  /** Bytes of all that is gone. */
+  /** Bytes of those that are kept, and of all that is gone. */
+  #bytes = 0;
   #gone = 0;
+  /** Bytes of which {@link all} does not know yet. */
+  #uncounted = 0;
   #holders = 0;
   #closing = false;
   /** The last event of all, which stays. */
@@ -102,36 +107,36 @@ export class Ring {
   }
 
   get bytes(): number {
-    return this.#sum - this.#gone;
-  }
-
-  /** An event that is not kept for its size, which therefore need not be written. */
-  skip(size: number): void {
-    if (this.most > 0) this.#add(undefined, Math.max(size, this.most + 1));
-    else this.#first = ++this.#last + 1;
+    return this.#bytes;
   }
 
   push(data: EventData): void {
     if (this.most === 0) return this.skip(0);
     const { json } = data;
-    this.#add(json, EACH + json.length);
+    const size = EACH + json.length;
+    if (size > this.most) return this.skip(size);
+    const number = ++this.#last;
+    if (number - this.#first >= this.#events.length) this.#grow();
+    this.#events[number & (this.#events.length - 1)] = json;
+    this.#bytes += size;
+    this.#uncounted += size;
+    if (this.#bytes > this.most) this.#drop(this.most * (1 - DROPPED));
+    // Not each by itself: that would cost as much as the rest.
+    if (this.#uncounted > COUNTED || this.#uncounted < -COUNTED) this.#count();
   }
 
-  #add(json: string | undefined, size: number): void {
-    const number = ++this.#last;
-    this.#sum += size;
-    if (number - this.#first >= this.#events.length) this.#grow();
-    const at = number & (this.#events.length - 1);
-    this.#events[at] = json;
-    this.#sums[at] = this.#sum;
-    this.all.change(size);
-    if (this.bytes > this.most) this.shed(this.bytes - this.most);
+  /** An event that is not kept for its size, which therefore need not be written; nor is what was before it. */
+  skip(size: number): void {
+    this.#drop(0);
+    this.#gone += size;
+    this.#first = ++this.#last + 1;
   }
 
   /** The last event of all: there will be no more. */
   end(data: EventData): void {
     this.#final = data.json;
     this.#last++;
+    this.#count();
   }
 
   /** There will be no more. */
@@ -154,11 +159,11 @@ export class Ring {
   /** Bytes of all events up to one; undefined where that is not known any more. */
   sumAt(number: number): number | undefined {
     if (number <= 0) return 0;
-    if (number === this.#first - 1) return this.#gone;
-    if (number < this.#first) return undefined;
-    return this.#final !== undefined && number >= this.#last
-      ? this.#sum
-      : this.#sums[number & (this.#events.length - 1)];
+    if (number < this.#first - 1) return undefined;
+    let sum = this.#gone;
+    for (let one = this.#first; one <= Math.min(number, this.#kept); one++)
+      sum += sizeOf(this.jsonAt(one));
+    return sum;
   }
 
   /** What is gone before the first, of what comes behind `number`. @param sum bytes up to there, see {@link sumAt} */
@@ -170,15 +175,8 @@ export class Ring {
 
   /** Lets the oldest events go, of so many bytes at least. */
   shed(bytes: number): void {
-    const before = this.#gone;
-    const mask = this.#events.length - 1;
-    const last = this.#final !== undefined ? this.#last - 1 : this.#last;
-    while (this.#gone - before < bytes && this.#first <= last) {
-      const at = this.#first++ & mask;
-      this.#gone = this.#sums[at] ?? this.#gone;
-      this.#events[at] = undefined;
-    }
-    this.all.change(before - this.#gone);
+    this.#drop(this.#bytes - bytes);
+    this.#count();
   }
 
   /** Somebody still takes from it: it is not closed before {@link letGo}. */
@@ -197,18 +195,42 @@ export class Ring {
     this.shed(Infinity);
     this.all.leave(this);
     this.#events = [];
-    this.#sums = [];
+  }
+
+  /** Number of the last but the final event. */
+  get #kept(): number {
+    return this.#final === undefined ? this.#last : this.#last - 1;
+  }
+
+  /** Lets the oldest events go until so many bytes are left. */
+  #drop(left: number): void {
+    const events = this.#events;
+    const mask = events.length - 1;
+    const last = this.#kept;
+    let dropped = 0;
+    for (; this.#bytes - dropped > left && this.#first <= last; this.#first++) {
+      dropped += sizeOf(events[this.#first & mask]);
+      events[this.#first & mask] = undefined;
+    }
+    this.#bytes -= dropped;
+    this.#gone += dropped;
+    this.#uncounted -= dropped;
+  }
+
+  #count(): void {
+    const by = this.#uncounted;
+    this.#uncounted = 0;
+    if (this.most > 0) this.all.change(by);
   }
 
   #grow(): void {
-    const [events, sums] = [this.#events, this.#sums];
+    const events = this.#events;
     const size = Math.max(LEAST, 2 * events.length);
     this.#events = Array.from({ length: size });
-    this.#sums = Array.from({ length: size }, () => 0);
-    for (let number = this.#first; number < this.#last; number++) {
-      const [from, to] = [number & (events.length - 1), number & (size - 1)];
-      this.#events[to] = events[from];
-      this.#sums[to] = sums[from] ?? 0;
-    }
+    for (let number = this.#first; number < this.#last; number++)
+      this.#events[number & (size - 1)] = events[number & (events.length - 1)];
   }
 }
+
+/** Bytes that an event takes, by its JSON. */
+export const sizeOf = (json: string | undefined): number => EACH + (json?.length ?? 0);

@@ -19,6 +19,8 @@ interface Subscription {
   readonly lossy: Lossy;
   /** It has asked for numbers of events. */
   readonly numbered: boolean;
+  /** It is told the place of each. */
+  readonly placed: boolean;
   /** The task has waited for it since it last had taken all. */
   held: boolean;
   /** Takes the close handler back. */
@@ -107,6 +109,7 @@ export class Subscribers {
       request,
       lossless,
       numbered,
+      placed: client.stands !== undefined,
       lossy: new Lossy(client, this.event, () => {
         subscription.held = false;
         this.#hearAgain(subscription);
@@ -176,25 +179,27 @@ export class Subscribers {
     let lossless: Promise<void>[] | undefined;
     let holding: Promise<void>[] | undefined;
     let stalled = false;
-    const { last } = this.past.ring;
     /** Made once, for all that want it. */
     let withNumber: EventData | undefined;
     for (const subscription of this.#hearing) {
       const { lossy } = subscription;
-      const shown = subscription.numbered ? (withNumber ??= data.numbered(last)) : data;
+      const shown = subscription.numbered
+        ? (withNumber ??= data.numbered(this.past.ring.last))
+        : data;
+      const place = subscription.placed ? this.#place : undefined;
       if (subscription.lossless) {
-        const sent = lossy.client.send(this.event, shown, this.#place(lossy.client));
+        const sent = lossy.client.send(this.event, shown, place);
         if (sent) (lossless ??= []).push(released(sent, subscription));
       } else if (!lossy.full) {
         const was = lossy.stalled;
-        lossy.send(shown, this.#place(lossy.client));
+        lossy.send(shown, place);
         stalled ||= lossy.stalled !== was;
       } else if (subscription.held && this.#patience.over) {
         this.#hearing.delete(subscription);
         this.#skipped.set(subscription, this.#count);
       } else {
         subscription.held = true;
-        lossy.send(shown, this.#place(lossy.client));
+        lossy.send(shown, place);
         if (lossy.stalled) (holding ??= []).push(lossy.stalled);
       }
     }
@@ -222,18 +227,18 @@ export class Subscribers {
       this.#hearAgain(subscription);
       const { lossy } = subscription;
       const shown = subscription.numbered ? data.numbered(last) : data;
+      const place = subscription.placed ? this.#place : undefined;
       if (subscription.lossless) {
-        const sent = lossy.client.send(this.event, shown, this.#place(lossy.client));
+        const sent = lossy.client.send(this.event, shown, place);
         if (sent) lossless.push(released(sent, subscription));
       } else {
-        lossy.send(shown, this.#place(lossy.client));
+        lossy.send(shown, place);
       }
     }
     if (lossless.length > 0) return all(lossless);
   }
 
-  #place({ stands }: Client): string | undefined {
-    if (!stands) return undefined;
+  get #place(): string {
     const { id, ring } = this.past;
     return placeOf(id, ring.last);
   }
