@@ -6,6 +6,7 @@ import type { Action } from "./query.ts";
 import { callerRecord, type Kept, type TaskRecord } from "./record.ts";
 import { failure } from "./reply.ts";
 import type { WireStatus } from "./status.ts";
+import type { Subscribers } from "./subscribers.ts";
 import { taskIds } from "./task-id.ts";
 import type { Refusal, Witness } from "./witness.ts";
 
@@ -21,9 +22,14 @@ export interface Entry {
   readonly record: OpenRecord;
   /** The one it was started with. */
   readonly plan: Plan;
-  /** Once it runs. */
+  /** While it runs. */
   run?: Running;
+  /** Once it has run: its events, which can be had afterwards, too. */
+  events?: Subscribers;
 }
+
+/** What becomes of a task, for who watches. `dropped`: it waited, and nothing has come of it. */
+export type Happening = "waiting" | "started" | "ended" | "dropped";
 
 /** What a {@link Run} is for the book. */
 export interface Running {
@@ -33,14 +39,17 @@ export interface Running {
 
 export interface BookOptions {
   readonly witnesses?: readonly Witness[];
+  /** Told of tasks that begin and end, so that it can keep them for longer. */
+  readonly archive?: { note(entry: Entry): void };
   /** What the access file says of a caller, for records. */
   readonly named?: (caller: Caller) => string | undefined;
   /** Epoch ms. */
   readonly now?: () => number;
 }
 
-/** Most tasks that have ended and are in the book. */
+/** Tasks that have ended and are in the book: how many at most, and bytes of their arguments. */
 const ENDED = 200;
+const ARGUMENTS = 1 << 20;
 
 /** What of a refusal is known where it happens. */
 export interface Refused extends Kept {
@@ -53,7 +62,12 @@ export interface Refused extends Kept {
 export class Book {
   readonly #open = new Map<string, Entry>();
   readonly #ended = new Map<string, Entry>();
+  /** Told of what happens, besides the witnesses. */
+  listener: ((type: Happening, entry: Entry) => void) | undefined;
+  /** Bytes of those of the tasks that have ended. */
+  #arguments = 0;
   readonly #witnesses: readonly Witness[];
+  readonly #archive: BookOptions["archive"];
   readonly #named: (caller: Caller) => string | undefined;
   readonly #now: () => number;
   readonly #nextId;
@@ -61,11 +75,27 @@ export class Book {
   readonly #told = new WeakSet<object>();
   readonly #ids = new WeakMap<object, string>();
 
-  constructor({ witnesses = [], named = () => undefined, now = Date.now }: BookOptions = {}) {
+  constructor({
+    witnesses = [],
+    archive,
+    named = () => undefined,
+    now = Date.now,
+  }: BookOptions = {}) {
     this.#witnesses = witnesses;
+    this.#archive = archive;
     this.#named = named;
     this.#now = now;
     this.#nextId = taskIds(now);
+  }
+
+  /** Where it was made, or is. */
+  find(id: string): Entry | undefined {
+    return this.#open.get(id) ?? this.#ended.get(id);
+  }
+
+  /** The newest last. */
+  get entries(): Entry[] {
+    return [...this.#ended.values(), ...this.#open.values()];
   }
 
   /** Somebody wants to hear of what is refused. */
@@ -102,9 +132,16 @@ export class Book {
     return entry;
   }
 
+  /** Its turn does not come at once. */
+  wait(entry: Entry): void {
+    this.listener?.("waiting", entry);
+  }
+
   /** Nothing has come of it. */
-  drop({ record }: Entry, error: unknown): void {
+  drop(entry: Entry, error: unknown): void {
+    const { record } = entry;
     this.#open.delete(record.id);
+    this.listener?.("dropped", entry);
     if (typeof error === "object" && error !== null) this.#ids.set(error, record.id);
   }
 
@@ -116,6 +153,8 @@ export class Book {
     if (mode) record.mode = mode;
     record.started = this.#now();
     record.state = "running";
+    this.#archive?.note(entry);
+    this.listener?.("started", entry);
     for (const witness of this.#witnesses) witness.started?.(record);
   }
 
@@ -127,11 +166,18 @@ export class Book {
     const denied = Object.values(status.denied ?? {}).reduce((sum, count) => sum + count, 0);
     if (denied > 0) record.denied = denied;
     this.#open.delete(record.id);
+    delete entry.run;
     this.#ended.set(record.id, entry);
-    for (const [oldest] of this.#ended) {
-      if (this.#ended.size <= ENDED) break;
-      this.#ended.delete(oldest);
+    // Before it is let go.
+    this.#archive?.note(entry);
+    this.#arguments += weightOf(record);
+    for (const [id, oldest] of this.#ended) {
+      if (this.#ended.size <= ENDED && this.#arguments <= ARGUMENTS) break;
+      this.#ended.delete(id);
+      this.#arguments -= weightOf(oldest.record);
+      oldest.events?.past.ring.close();
     }
+    this.listener?.("ended", entry);
     for (const witness of this.#witnesses) witness.ended?.(record);
   }
 
@@ -169,3 +215,7 @@ export class Book {
     for (const witness of this.#witnesses) witness.refused?.(refusal);
   }
 }
+
+/** Bytes of what is kept of its arguments, about. */
+const weightOf = ({ argv = [] }: TaskRecord): number =>
+  argv.reduce((sum, text) => sum + text.length + 16, 0);

@@ -43,8 +43,16 @@ export interface Client {
   readonly connected: boolean;
   /** Bytes that were sent, and that the connection has not taken yet: they cost memory. */
   readonly backlog: number;
-  /** Sends an event. The promise settles when the connection can take more. Never rejects. */
-  send(event: string, data: unknown): void | Promise<void>;
+  /**
+   * Of one that comes back with the place of the last event that it has had, see place.ts: told before the reply by which it
+   * follows a task, with the place from which on it does.
+   */
+  stands?(place: string): void;
+  /**
+   * Sends an event. The promise settles when the connection can take more. Never rejects.
+   * @param place of an event of a task, for who {@link stands} somewhere
+   */
+  send(event: string, data: unknown, place?: string): void | Promise<void>;
   /**
    * Calls `gone` once, when the connection closes. Returns a function that takes that back.
    * @param keeps While this stands, the client follows something: it is not idle. True by default

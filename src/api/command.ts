@@ -34,7 +34,7 @@ export class Command implements Verb {
   }
 
   /** What a caller needs to follow a task. */
-  needs(): readonly string[] {
+  needs(_task: Pick<Plan, "privileges">): readonly string[] {
     return this.privileges;
   }
 

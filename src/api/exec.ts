@@ -15,6 +15,7 @@ import type { Gate } from "./gate.ts";
 import type { Refused } from "./book.ts";
 import { attemptedQuery, parseQuery, parseVerbose } from "./query.ts";
 import { keptOfRefused } from "./record.ts";
+import type { Followable } from "./run.ts";
 import { type TaskDeps, Tasks } from "./tasks.ts";
 import type { Verb } from "./verb.ts";
 import { toDoubles } from "../numbers.ts";
@@ -90,12 +91,12 @@ export class Exec implements Verb {
   }
 
   /** What a caller needs to follow a task, which is in a sandbox of its own privileges. */
-  needs({ privileges }: Plan): readonly string[] {
+  needs({ privileges }: Pick<Plan, "privileges">): readonly string[] {
     return [...this.privileges, ...privileges];
   }
 
   async call(request: Request): Promise<unknown> {
-    const permit = ({ privileges }: Plan, asking: Request = request) =>
+    const permit = ({ privileges }: Followable, asking: Request = request) =>
       this.#gate.require(`${request.api}/${this.name}`, privileges, asking);
     const query = parseQuery(request.args);
     if (query.action !== "start") {

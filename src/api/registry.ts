@@ -7,6 +7,7 @@ import { type Log, serverLog } from "../log.ts";
 import type { ApiPlan, Plan, PluginPlan } from "../plan/plan.ts";
 import { type LoadedPlugin, loadPlugin } from "../plugins/load.ts";
 import { Admission } from "./admission.ts";
+import type { Archive } from "./archive.ts";
 import { assemble, type Assembly, type AssemblyDeps, type TaskVerb } from "./assembly.ts";
 import { Book, type Refused } from "./book.ts";
 import type { Changed } from "./builtin.ts";
@@ -19,7 +20,9 @@ import type { PermissionService } from "./permissions.ts";
 import type { Granted } from "./privileges.ts";
 import { parseQuery } from "./query.ts";
 import { failure, type Reply, success } from "./reply.ts";
+import { Rings } from "./ring.ts";
 import { Stops } from "./stops.ts";
+import { type Followed, TaskList } from "./task-list.ts";
 import type { Tasks } from "./tasks.ts";
 import { Traces } from "./trace.ts";
 import type { ApiDescription, Verb } from "./verb.ts";
@@ -79,6 +82,8 @@ export interface RegistryOptions {
   readonly log?: Log;
   /** Who is told of tasks, and of calls that did not become one; nobody by default. */
   readonly witnesses?: readonly Witness[];
+  /** Where tasks of before are kept; by default nowhere. */
+  readonly archive?: Archive;
   /** What is known of a caller besides what it may, for records: such as what the access file says of its token. */
   readonly named?: (caller: Caller) => string | undefined;
   /**
@@ -131,7 +136,10 @@ class LocalRegistry implements Registry {
     this.#book = new Book(options);
     const [log, hub, traces] = [this.#log, this.#hub, this.#traces];
     const describe = () => this.describe();
-    this.#monitor = new Monitor({ describe, log, hub, traces });
+    const { archive } = options;
+    const needs = (task: Followed) => this.#needsOf(task);
+    const tasks = new TaskList({ book: this.#book, gate: this.#gate, archive, needs });
+    this.#monitor = new Monitor({ describe, log, hub, traces, tasks });
     let pings = 0;
     this.#deps = {
       ...options,
@@ -139,8 +147,10 @@ class LocalRegistry implements Registry {
       hub,
       gate: this.#gate,
       book: this.#book,
+      archive: options.archive,
       explain: options.explain,
       admission: options.admission ?? new Admission(),
+      rings: new Rings(),
       stops: new Stops(),
       encoders: options.encoders ?? findEncoder,
       loadPlugin: options.loadPlugin ?? loadPlugin,
@@ -214,6 +224,13 @@ class LocalRegistry implements Registry {
       verb.tasks.recheck((plan, request) => this.#gate.may(verb.needs(plan), request));
     for (const api of this.#foreign)
       api.recheck((request) => this.#gate.may(api.privileges, request));
+  }
+
+  /** As who subscribes to it now; of a verb that is gone, what it needed then. */
+  #needsOf({ api, verb, privileges }: Followed): readonly string[] {
+    const key = `${api}/${verb}`;
+    const known = this.#current.tasks.get(key) ?? this.#retired.get(key);
+    return known ? known.needs({ privileges }) : privileges;
   }
 
   async endGone(chosen: (api: string) => boolean): Promise<void> {

@@ -23,6 +23,7 @@ import { load, type Loaded } from "../serve/access.ts";
 import { Auditing, unaudited } from "../serve/auditing.ts";
 import { become, type Reloaded, type Serving } from "../serve/become.ts";
 import { joinEarly } from "../serve/join.ts";
+import { Keeping } from "../serve/keeping.ts";
 import { binders, Dialling, Mesh, sorted } from "../serve/mesh.ts";
 import { Metering, metricsPrivileges } from "../serve/metering.ts";
 import { Permissions } from "../serve/permissions.ts";
@@ -47,7 +48,18 @@ export interface EarlyBoot {
 
 /** Serves until SIGTERM or SIGINT. Returns the exit code. */
 export async function serve(
-  { sources, access, cynagora, origins, hosts, base, pages, concurrency, ...places }: ServeOptions,
+  {
+    sources,
+    access,
+    cynagora,
+    origins,
+    hosts,
+    base,
+    pages,
+    concurrency,
+    history,
+    ...places
+  }: ServeOptions,
   early?: EarlyBoot,
 ): Promise<number> {
   const auditing = new Auditing();
@@ -97,6 +109,7 @@ export async function serve(
     unreachable = notice;
     if (started && notice !== undefined) console.error(notice);
   });
+  const keeping = new Keeping();
   let server: RunningServer | undefined;
   let room: Room;
   let mesh: Mesh;
@@ -134,6 +147,7 @@ export async function serve(
       admission: room.admission,
       explain,
       granted,
+      archive: keeping,
       named: (caller) => current.access.nameOf(caller),
       permissions: permissions.service,
       foreign: others.foreign,
@@ -152,6 +166,7 @@ export async function serve(
             clients: () => server?.clients ?? { open: 0, webSockets: 0, paused: 0 },
             reloads: () => metering.reloads,
             audit: () => auditing.audit?.counts,
+            history: () => keeping.lost,
           }),
         ],
       },
@@ -188,7 +203,7 @@ export async function serve(
     return 1;
   }
   const serving: Serving = {
-    ...{ registry, server, mesh, permissions, sources, access, auditing, metering },
+    ...{ registry, server, mesh, permissions, keeping, sources, access, auditing, metering },
     get metricsPrivilege() {
       return metricsPrivilege;
     },
@@ -255,6 +270,7 @@ export async function serve(
   serving.manager.ready(serving.status());
   early?.handover.answer((joining, joiner) => become(joining, joiner, serving));
   early?.onReady(server.urls);
+  await keeping.use(history);
   launching.keepReady(current.apis);
   const stopKeeping = keepSmall();
   const watch = watchAccounts(
@@ -269,6 +285,7 @@ export async function serve(
   serving.manager.stopping();
   early?.handover.close();
   await Promise.all([server.close(), mesh.close(), registry.close()]);
+  keeping.close();
   dialling.close();
   permissions.close();
   await launching.close();

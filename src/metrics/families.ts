@@ -25,6 +25,8 @@ export interface Sources {
   /** undefined where there is none. */
   readonly audit: () =>
     { readonly written: number; readonly lost: number; readonly why?: string } | undefined;
+  /** Tasks that it could not keep; undefined where there is none. */
+  readonly history: () => number | undefined;
 }
 
 const one = (value: number, labels?: Labels) => [{ value, ...(labels && { labels }) }];
@@ -35,6 +37,7 @@ export function familiesOf(sources: Sources): Family[] {
     ...tasks(sources),
     ...clients(sources),
     ...audit(sources),
+    ...history(sources),
     ...server(sources),
     ...ownProcess(),
   ];
@@ -155,6 +158,18 @@ function audit({ audit }: Sources): Family[] {
       ...{ name: "spawnbox_audit_writable", type: "gauge" },
       help: "1 where the last line could be written, else 0.",
       samples: one(now.why === undefined ? 1 : 0),
+    },
+  ];
+}
+
+function history({ history }: Sources): Family[] {
+  const lost = history();
+  if (lost === undefined) return [];
+  return [
+    {
+      ...{ name: "spawnbox_history_lost_tasks", type: "counter" },
+      help: "Tasks that the history could not keep.",
+      samples: one(lost),
     },
   ];
 }

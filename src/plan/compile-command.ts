@@ -11,6 +11,7 @@ import { parseTemplate, TemplateError } from "./argv.ts";
 import type { SandboxPolicy } from "./policy.ts";
 import { encodePolicy } from "./encode.ts";
 import { compilePty } from "./pty.ts";
+import { compileHistory } from "./kept-output.ts";
 import { compileLimits, limitsOfProfile } from "./limits.ts";
 import type { Machine } from "./machine.ts";
 import type { Plan } from "./plan.ts";
@@ -39,6 +40,8 @@ export interface SandboxContext {
   readonly api: string;
   /** Of all commands of the config: what is told and kept of calls. */
   readonly audit: Config["audit"];
+  /** The same: what is kept of output, unless sandbox or command say it. */
+  readonly history: Config["history"];
   readonly report: Report;
   readonly machine: Machine;
   /** The limits that it sets itself, not its profile. */
@@ -116,6 +119,14 @@ export function compileCommand(
     compileLimits({ ...sandbox.limits, ...command.limits }),
   );
   tellPty(command, sandboxPolicy, path, report);
+  const told = auditOf(context, command);
+  const kept = compileHistory(
+    [context.history, sandbox.history],
+    command.history,
+    (params?.writeOnly.size ?? 0) > 0 || "discreet" in told,
+    `${path}.history`,
+    report,
+  );
   if (!argv || !expanded || !rlimits || report.problems.length > before) return undefined;
   if (lacks !== undefined) return { missing: lacks };
 
@@ -144,7 +155,8 @@ export function compileCommand(
     encoder: { name: output, ...(plugin !== undefined && { plugin }), opts: encoder.opts },
     argv,
     ...(params && { params }),
-    ...auditOf(context, command),
+    ...told,
+    ...kept,
     env: pty ? onTerminal(env, sandbox) : env,
     ...(keptBack.length > 0 && { keptBack }),
     policy,
@@ -178,8 +190,11 @@ function tellPty(
 /** What the exec verb adds a program and its arguments to. */
 export function compileExec(
   path: string,
-  { sandbox, policy, env, keptBack, api, audit, report, blobs, ownLimits }: SandboxContext,
+  { sandbox, policy, env, keptBack, api, audit, history, report, blobs, ownLimits }: SandboxContext,
 ): Plan | undefined {
+  const told = auditOf({ audit, sandbox });
+  const place = `${path}.history`;
+  const kept = compileHistory([history], sandbox.history, "discreet" in told, place, report);
   const message = "whoever may call exec can run any program in this sandbox";
   const who = sandbox.privilege ? `, with the privilege ${sandbox.privilege}` : "";
   report.notice(`${path}.exec`, message + who);
@@ -202,7 +217,8 @@ export function compileExec(
     ...bufferOf(sandbox.buffer),
     encoder: { name: "text", opts: {} },
     argv: { elements: [], names: new Set() },
-    ...auditOf({ audit, sandbox }),
+    ...told,
+    ...kept,
     env,
     ...(keptBack.length > 0 && { keptBack }),
     policy: whole,

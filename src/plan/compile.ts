@@ -187,6 +187,7 @@ class ConfigCompiler {
       keptBack: environment?.keptBack ?? [],
       api: names.api,
       audit: this.#config.audit,
+      history: this.#config.history,
       ownLimits: own.limits,
       report: this.report,
       machine,

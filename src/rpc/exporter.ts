@@ -1,5 +1,6 @@
 /** What one importer is served with over its connection, whichever of the protocols it speaks: calls, sessions, tokens, events. */
 import type { Caller, Session } from "../api/client.ts";
+import { stringify, valueOf } from "../api/event-data.ts";
 import type { Registry } from "../api/registry.ts";
 import { failure, type Reply } from "../api/reply.ts";
 import type { Asker } from "../api/turns.ts";
@@ -281,11 +282,12 @@ export class Exporter implements Host {
     if (bytes) void this.#link?.send(bytes);
   }
 
-  #tooLong(data: unknown): object {
+  #tooLong(sent: unknown): object {
     const { most, advice } = this.speaker;
+    const data = valueOf(sent);
     const pid = typeof data === "object" && data !== null && "pid" in data && { pid: data.pid };
     const info = `an event has more than the ${most} bytes that this protocol carries: ${advice}`;
-    const bytes = Buffer.byteLength(JSON.stringify(data) ?? "");
+    const bytes = Buffer.byteLength(stringify(sent) ?? "");
     return { type: "overflow", ...pid, events: 1, bytes, info };
   }
 

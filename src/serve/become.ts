@@ -15,6 +15,7 @@ import type { Changes } from "../service/reload-verb.ts";
 import type { Loaded } from "./access.ts";
 import type { Auditing, Change } from "./auditing.ts";
 import type { Source } from "../command-line/config-option.ts";
+import type { Keeping } from "./keeping.ts";
 import { type Mesh, sorted } from "./mesh.ts";
 import type { Metering } from "./metering.ts";
 import { parseServe, type ServeOptions } from "./options.ts";
@@ -35,6 +36,7 @@ export interface Serving {
   readonly metering: Metering;
   /** What --metrics-privilege says. */
   metricsPrivilege: string | undefined;
+  readonly keeping: Keeping;
   /** Where other binders are that it calls. */
   reached: Pick<ServeOptions, "imports" | "exports">;
   /** What it serves, as it was read. */
@@ -131,6 +133,7 @@ async function becomeBy(
   }
   await audit.keep();
   output.use();
+  await serving.keeping.use(options.history);
   serving.manager.close();
   serving.manager = serviceManager(process.env, console.error, joiner.pid);
   if (notMoved !== undefined) console.error(`spawnbox: ${notMoved}`);

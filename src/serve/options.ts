@@ -10,6 +10,8 @@ import { DEFAULT_MODE } from "../server/unix.ts";
 import { ACCESS, type AccessOptions, accessOptions } from "./access.ts";
 import { AUDIT, auditOptions } from "./auditing.ts";
 import { METRICS, metricsOptions } from "./metering.ts";
+import { LIMITS, parseLimits } from "../history/limits.ts";
+import type { HistoryPlace } from "./keeping.ts";
 import { MOST_TASKS } from "./room.ts";
 import { neededSource, SOURCE, type Source } from "../command-line/config-option.ts";
 import type { Manual } from "../manual/manual.ts";
@@ -68,6 +70,15 @@ export const SERVE = {
     text:
       "most tasks at a time; further starts wait a while, then are told busy " +
       `(default: what descriptors, processes and memory allow, at most ${MOST_TASKS})`,
+  },
+  history: {
+    argument: "FILE",
+    text: "keep the tasks that have run, and where the config wants it their output, in this file; none by default",
+    path: "file",
+  },
+  "history-max": {
+    argument: "LIMITS",
+    text: "how much of them: tasks, bytes and days, such as 1000,16M,30d (default 10000,64M,90d)",
   },
   ...ACCESS,
   // There is nothing else that it could be.
@@ -134,6 +145,8 @@ export interface ServeOptions extends AccessOptions {
   readonly audit: AuditOptions | undefined;
   /** What GET /metrics takes; "": nothing; undefined: that depends on the access. */
   readonly metricsPrivilege: string | undefined;
+  /** Where tasks are kept; undefined: nowhere. */
+  readonly history: HistoryPlace | undefined;
 }
 
 const DEFAULT_HOST = "127.0.0.1";
@@ -202,10 +215,20 @@ export function optionsOf(
       base,
       pages,
     },
-    ...{ concurrency, exports, imports, mode },
+    ...{ concurrency, exports, imports, mode, history: historyOf(values) },
     audit: auditOptions(values),
     metricsPrivilege: metricsOptions(values),
   };
+}
+
+function historyOf({
+  history: file,
+  "history-max": limits,
+}: Values<typeof SERVE>): HistoryPlace | undefined {
+  if (file === "") throw new TypeError("--history: expected a file");
+  if (file !== undefined) return { file, limits: limits ? parseLimits(limits) : LIMITS };
+  if (limits !== undefined) throw new TypeError("--history-max is for --history FILE");
+  return undefined;
 }
 
 function parseBase(text: string): Base {

@@ -1,6 +1,6 @@
 /**
- * What it costs that calls are told: 10,000 short tasks with an audit, and with metrics that are asked for in between, beside as many
- * without, a few hundred of each in turn.
+ * What it costs that calls are told: 10,000 short tasks with an audit, and with metrics that are asked for in between, and with a
+ * history besides, beside as many without, a few hundred of each in turn.
  */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -35,6 +35,10 @@ export interface Told {
 const waysOf = (scratch: Scratch): Readonly<Record<string, readonly string[]>> => ({
   without: [],
   "audit and metrics": ["--audit", join(scratch.directory, "audit.log")],
+  "these and history": [
+    ...["--audit", join(scratch.directory, "other.log")],
+    ...["--history", join(scratch.directory, "history.db")],
+  ],
 });
 
 export async function measureTold(

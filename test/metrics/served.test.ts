@@ -18,7 +18,12 @@ describe("of a server", () => {
       const slow = { uid: "slow", timeout: 0.05, exec: { cmdpath: "/bin/sleep", args: ["9"] } };
       const fails = { uid: "fails", encoder: "sync", exec: { cmdpath: "/bin/false" } };
       using place = new Place(user, commands(pooled, slow, fails));
-      await using server = await place.serve(["--audit", place.log]);
+      await using server = await place.serve([
+        "--audit",
+        place.log,
+        "--history",
+        place.path("h.db"),
+      ]);
       const read = async () => parse(await server.get("/metrics"), "prometheus");
       const value = async (name: string, labels?: Record<string, string>) =>
         valueOf(await read(), name, labels);
@@ -59,6 +64,7 @@ describe("of a server", () => {
       expect(now("spawnbox_output_bytes_total")).toBe(6);
       expect(now("spawnbox_audit_lost_lines_total")).toBe(0);
       expect(now("spawnbox_audit_writable")).toBe(1);
+      expect(now("spawnbox_history_lost_tasks_total")).toBe(0);
       expect(now("process_resident_memory_bytes")).toBeGreaterThan(1e7);
       expect(now("process_open_fds")).toBeGreaterThan(5);
       expect(Math.abs(now("process_start_time_seconds") - Date.now() / 1000)).toBeLessThan(600);
