@@ -22,6 +22,12 @@ export const SUBCOMMANDS: Subcommands = {
     load: () => import("./cli/compile.ts"),
   },
   call: { about: "call a verb of a running server", load: () => import("./cli/call.ts") },
+  ps: { about: "show the tasks of a running server", load: () => import("./cli/ps.ts") },
+  watch: {
+    about: "show what a task prints, and has printed",
+    load: () => import("./cli/watch.ts"),
+  },
+  stop: { about: "end a task of a running server", load: () => import("./cli/stop.ts") },
   install: {
     about: "install this executable and its service on a board",
     load: () => import("./cli/install.ts"),

@@ -20,7 +20,7 @@ const ROOMS: readonly (readonly string[])[] = [
   ["service", "client"],
   ["rpc"],
   ["server"],
-  ["access"],
+  ["access", "history", "audit", "metrics"],
   ["api"],
   ["plugins"],
   ["encoders", "launch"],

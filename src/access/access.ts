@@ -14,6 +14,8 @@ export type Who =
 export interface Rule {
   readonly who: Who;
   readonly privileges: ReadonlySet<string> | "all";
+  /** What it is, for people. */
+  readonly info?: string;
 }
 
 const NOTHING: Grants = { privileges: new Set() };
@@ -54,6 +56,17 @@ export class Access {
       this.rules.some(({ privileges }) => privileges === "all" || privileges.has(privilege))
     );
   }
+
+  /** What the file says of who calls: by its token, or else by its user or certificate. Nothing follows from it. */
+  readonly nameOf = ({ token, user, certificate }: Caller): string | undefined => {
+    const own = token === undefined || token === "" ? [] : this.#tokens.get(hashOf(token));
+    const rules = [
+      ...(own ?? []),
+      ...(user ? (this.#users.get(user.uid) ?? []) : []),
+      ...this.#certified(certificate),
+    ];
+    return rules.find(({ info }) => info !== undefined)?.info;
+  };
 
   readonly of: Granted = ({ token, user, certificate }: Caller): Grants => {
     if (this.serviceOnly) return NOTHING;

@@ -67,7 +67,9 @@ function accessIn(raw: unknown, accounts: Accounts, report: Report): LoadedAcces
     const place = element("grants", i);
     const keys = WHO.filter((key) => isObject(written[i]) && Object.hasOwn(written[i], key));
     const who = whoOf(grant, keys, place, accounts, report);
-    return who ? [{ who, privileges: privilegesOf(grant.privileges ?? []) }] : [];
+    if (!who) return [];
+    const { info, privileges = [] } = grant;
+    return [{ who, privileges: privilegesOf(privileges), ...(info !== undefined && { info }) }];
   });
   return { rules, serviceOnly };
 }

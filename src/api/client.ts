@@ -18,6 +18,10 @@ export interface Caller {
   readonly token?: string;
   /** The user at the other end of a unix socket, as the kernel tells. */
   readonly user?: UserIds;
+  /** Where it calls from, over TCP: such as `192.168.1.7`. */
+  readonly address?: string;
+  /** What it speaks. */
+  readonly via?: Via;
   /** That of the client, which TLS has verified. */
   readonly certificate?: CertificateNames;
 }
@@ -28,6 +32,9 @@ export interface CertificateNames {
   /** Milliseconds since 1970: then it expires. */
   readonly until: number;
 }
+
+/** `events`: over REST, with its events. */
+export type Via = "rest" | "events" | "websocket" | "binder";
 
 export interface UserIds {
   readonly uid: number;
@@ -45,8 +52,16 @@ export interface Client {
   readonly connected: boolean;
   /** Bytes that were sent, and that the connection has not taken yet: they cost memory. */
   readonly backlog: number;
-  /** Sends an event. The promise settles when the connection can take more. Never rejects. */
-  send(event: string, data: unknown): void | Promise<void>;
+  /**
+   * Of one that comes back with the place of the last event that it has had, see place.ts: told before the reply by which it
+   * follows a task, with the place from which on it does.
+   */
+  stands?(place: string): void;
+  /**
+   * Sends an event. The promise settles when the connection can take more. Never rejects.
+   * @param place of an event of a task, for who {@link stands} somewhere
+   */
+  send(event: string, data: unknown, place?: string): void | Promise<void>;
   /**
    * Calls `gone` once, when the connection closes. Returns a function that takes that back.
    * @param keeps While this stands, the client follows something: it is not idle. True by default

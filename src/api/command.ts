@@ -8,7 +8,9 @@ import { given } from "../config/params.ts";
 import { AfbError } from "../errors.ts";
 import { isObject } from "../object.ts";
 import { declaredOf } from "./declared.ts";
-import { parseQuery } from "./query.ts";
+import type { Refused } from "./book.ts";
+import { attemptedQuery, parseQuery } from "./query.ts";
+import { hasSecrets, keptOfRefused } from "./record.ts";
 import { type TaskDeps, Tasks } from "./tasks.ts";
 import type { Parameter, Verb } from "./verb.ts";
 
@@ -37,7 +39,7 @@ export class Command implements Verb {
   }
 
   /** What a caller needs to follow a task. */
-  needs(): readonly string[] {
+  needs(_task: Pick<Plan, "privileges">): readonly string[] {
     return this.privileges;
   }
 
@@ -59,7 +61,16 @@ export class Command implements Verb {
     const argv = fill(plan.argv, args, plan.params?.allowDash);
     plan.params?.check(args, request.texts);
     const encoded = { encoder: this.#encoder, opts: plan.encoder.opts };
-    return this.tasks.start(plan, encoded, argv, request, { ...query, notices });
+    return this.tasks.start({ plan, encoded, argv, args }, request, { ...query, notices });
+  }
+
+  refused({ args }: Request): Refused {
+    const plan = this.#plan;
+    const { action, args: given, unread } = attemptedQuery(args, plan.argv.names);
+    if (action !== "start") return { action, plan };
+    const discreet = hasSecrets(plan);
+    const kept = unread ? { hidden: true as const } : keptOfRefused(plan, given);
+    return { action, plan, ...kept, discreet };
   }
 
   describe() {

@@ -12,7 +12,10 @@ import { type ArgvTemplate, fill } from "../plan/argv.ts";
 import type { Plan } from "../plan/plan.ts";
 import type { Request } from "./client.ts";
 import type { Gate } from "./gate.ts";
-import { parseQuery, parseVerbose } from "./query.ts";
+import type { Refused } from "./book.ts";
+import { attemptedQuery, parseQuery, parseVerbose } from "./query.ts";
+import { keptOfRefused } from "./record.ts";
+import type { Followable } from "./run.ts";
 import { type TaskDeps, Tasks } from "./tasks.ts";
 import type { Verb } from "./verb.ts";
 import { toDoubles } from "../numbers.ts";
@@ -88,12 +91,12 @@ export class Exec implements Verb {
   }
 
   /** What a caller needs to follow a task, which is in a sandbox of its own privileges. */
-  needs({ privileges }: Plan): readonly string[] {
+  needs({ privileges }: Pick<Plan, "privileges">): readonly string[] {
     return [...this.privileges, ...privileges];
   }
 
   async call(request: Request): Promise<unknown> {
-    const permit = ({ privileges }: Plan, asking: Request = request) =>
+    const permit = ({ privileges }: Followable, asking: Request = request) =>
       this.#gate.require(`${request.api}/${this.name}`, privileges, asking);
     const query = parseQuery(request.args);
     if (query.action !== "start") {
@@ -129,7 +132,21 @@ export class Exec implements Verb {
     };
     const verbose = Math.max(query.verbose, parseVerbose(args["verbose"]));
     const encoded = { encoder, opts: encoding.opts };
-    return this.tasks.start(plan, encoded, argv, request, { ...query, verbose });
+    const start = { plan, encoded, argv, args: given };
+    return this.tasks.start(start, request, { ...query, verbose });
+  }
+
+  refused({ args }: Request): Refused {
+    const { action, args: given, unread } = attemptedQuery(args);
+    if (action !== "start") return { action };
+    const uid = isObject(given) ? given["sandbox"] : undefined;
+    const plan = typeof uid === "string" ? this.#plans.sandboxes.get(uid) : undefined;
+    // Where nobody knows which sandbox it was to be, it may have been one that shows nothing.
+    const all = plan ? [plan] : [...this.#plans.sandboxes.values()];
+    const shy = all.find(({ discreet }) => discreet);
+    const judge = shy ?? all[0];
+    const kept = unread || !judge ? { hidden: true as const } : keptOfRefused(judge, given);
+    return { action, ...(plan && { plan }), ...kept, discreet: shy !== undefined };
   }
 
   async #permitted(

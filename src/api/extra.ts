@@ -22,6 +22,8 @@ export function extraVerb(action: Action, needed: Needed, targetOf: TargetOf): V
     },
     // In the name of the caller: an extra verb gives nobody a privilege.
     call: (request: Request) => action.call({ ...request, args: merged(args, request.args) }),
+    refused: (request) =>
+      targetOf(action.plan)?.refused?.({ ...request, args: merged(args, request.args) }),
     describe: () => {
       const described = targetOf(action.plan)?.describe?.();
       if (args === undefined && described)

@@ -43,9 +43,9 @@ export class Lossy {
   }
 
   /** Sends also when full: an event that must not be left out. */
-  send(data: unknown): void {
+  send(data: unknown, place?: string): void {
     const { client } = this;
-    const sent = client.send(this.event, data);
+    const sent = client.send(this.event, data, place);
     if (!sent) return;
     note(client, client.backlog);
     this.#stalled ??= sent.then(() => {

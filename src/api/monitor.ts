@@ -8,6 +8,7 @@ import type { Hub } from "./hub.ts";
 import { openapi } from "./openapi.ts";
 import { identityOf } from "./permissions.ts";
 import { namesIn } from "./select.ts";
+import type { TaskList } from "./task-list.ts";
 import type { Traces } from "./trace.ts";
 import type { ApiDescription, Verb } from "./verb.ts";
 import { getVerbosity, setVerbosity } from "./verbosity.ts";
@@ -26,6 +27,7 @@ export interface MonitorDeps {
   readonly log: Log;
   readonly hub: Hub;
   readonly traces: Traces;
+  readonly tasks: TaskList;
 }
 
 export class Monitor {
@@ -63,6 +65,7 @@ export class Monitor {
       this.#guarded("set", "sets how much is logged", ["verbosity"], (request) =>
         this.#set(request.args),
       ),
+      this.deps.tasks.verb,
       verb("session", "the session of the caller", [], (request) => describe(request)),
       this.#guarded(
         "trace",

@@ -3,6 +3,8 @@ import { type Encoding, type Fields, OutputLost } from "../encoders/encoder.ts";
 import type { Hold, Loss } from "../encoders/hold.ts";
 import type { OutputSink } from "../launch/task.ts";
 
+const LF = 0x0a;
+
 /**
  * The sink of one task. Until `open` it takes nothing: a task may print before its start has been replied, and the client
  * must not see data of a task that it does not know yet. The reader waits, so nothing piles up.
@@ -14,9 +16,11 @@ export class Output implements OutputSink {
   #failure: string | undefined;
   #told = false;
 
+  /** @param printed what has come is counted there */
   constructor(
     encoding: Encoding,
     readonly hold: Hold,
+    readonly printed: { bytes: number; lines: number },
   ) {
     this.#encoding = encoding;
   }
@@ -42,11 +46,13 @@ export class Output implements OutputSink {
   }
 
   stdout(chunk: Uint8Array): void | Promise<void> {
+    this.#count(chunk);
     if (this.#opened) return this.#guard(() => this.#encoding.stdout(chunk));
     return this.#gate.promise.then(() => this.#guard(() => this.#encoding.stdout(chunk)));
   }
 
   stderr(chunk: Uint8Array): void | Promise<void> {
+    this.#count(chunk);
     if (this.#opened) return this.#guard(() => this.#encoding.stderr(chunk));
     return this.#gate.promise.then(() => this.#guard(() => this.#encoding.stderr(chunk)));
   }
@@ -61,6 +67,14 @@ export class Output implements OutputSink {
     } finally {
       this.hold.close();
     }
+  }
+
+  #count(chunk: Uint8Array): void {
+    let lines = 0;
+    // Faster than indexOf where lines are short, and where they are long it does not count.
+    for (let at = 0; at < chunk.length; at++) if (chunk[at] === LF) lines++;
+    this.printed.lines += lines;
+    this.printed.bytes += chunk.length;
   }
 
   #guard(encode: () => void | Promise<void>): void | Promise<void> {

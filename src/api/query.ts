@@ -1,7 +1,9 @@
 /** What a call to a command verb asks for. */
 import { suggestion } from "../config/nearest.ts";
+import { excerpt } from "../config/place.ts";
 import { MOST_PIDS } from "../config/ranges.ts";
 import { AfbError } from "../errors.ts";
+import { TASK_ID } from "./task-id.ts";
 import { SIGNAL_MAX, signalNames, signalNumber } from "./signals.ts";
 import { parseForeign } from "../json.ts";
 import { toDoubles } from "../numbers.ts";
@@ -47,6 +49,19 @@ export function parseQuery(query: unknown, names: ReadonlySet<string> = new Set(
   };
 }
 
+/** The same of a call that has failed; where it cannot be read, a start of which nothing is known. */
+export function attemptedQuery(
+  query: unknown,
+  names?: ReadonlySet<string>,
+): Pick<Query, "action" | "args"> & { readonly unread?: true } {
+  try {
+    return parseQuery(query, names);
+  } catch (error) {
+    if (error instanceof AfbError) return { action: "start", args: undefined, unread: true };
+    throw error;
+  }
+}
+
 function isQuery(query: Record<string, unknown>, names: ReadonlySet<string>): boolean {
   if (Object.keys(query).every((key) => QUERY_KEYS.includes(key))) return true;
   const { action, args } = query;
@@ -63,7 +78,13 @@ const NUMBER_OR_NAME = { type: ["integer", "string"] };
 export function queryOf(args: object | true) {
   const target = {
     type: "object",
-    properties: { pid: NUMBER_OR_NAME, signal: NUMBER_OR_NAME, lossless: { type: "boolean" } },
+    properties: {
+      pid: NUMBER_OR_NAME,
+      id: { type: "string", pattern: TASK_ID.source },
+      signal: NUMBER_OR_NAME,
+      lossless: { type: "boolean" },
+      from: { type: "integer", minimum: 0 },
+    },
     additionalProperties: false,
   };
   return {
@@ -121,14 +142,18 @@ function parseBoolean(name: string, value: unknown): boolean {
 /** What stop, subscribe and unsubscribe are about: the task `pid`, or every task of the verb. */
 export interface Target {
   readonly pid?: number;
+  /** See task-id.ts. */
+  readonly id?: string;
+  /** Of a subscription: the number of the first event that is wanted. */
+  readonly from?: number;
   readonly signal?: number;
   /** Of a subscription: the task waits for the subscriber. */
   readonly lossless?: boolean;
 }
 
-const TARGET_KEYS: readonly string[] = ["pid", "signal", "lossless"];
+const TARGET_KEYS: readonly string[] = ["pid", "id", "signal", "lossless", "from"];
 
-/** Reads the args of stop, subscribe and unsubscribe: `{pid?, signal?, lossless?}`. Throws invalid-request. */
+/** Reads the args of stop, subscribe and unsubscribe: `{pid?, id?, signal?, lossless?, from?}`. Throws invalid-request. */
 export function parseTarget({ action, args }: Pick<Query, "action" | "args">): Target {
   if (args === undefined) return {};
   if (!isObject(args)) throw invalid(`args must be {"pid":N,"signal":"NAME"}, both optional`);
@@ -137,8 +162,22 @@ export function parseTarget({ action, args }: Pick<Query, "action" | "args">): T
       throw invalid(`unknown key ${JSON.stringify(key)} in args (${TARGET_KEYS.join(", ")})`);
     }
   }
-  const { pid, signal, lossless } = toDoubles(args) as Record<string, unknown>;
-  const target: { pid?: number; signal?: number; lossless?: boolean } = {};
+  const { pid, id, signal, lossless, from } = toDoubles(args) as Record<string, unknown>;
+  const target: { -readonly [Key in keyof Target]: Target[Key] } = {};
+  if (id !== undefined) {
+    if (pid !== undefined) throw invalid("say pid or id, not both");
+    if (typeof id !== "string" || !TASK_ID.test(id))
+      throw invalid(`invalid id ${excerpt(id)}: expected that of a task, as monitor/tasks has it`);
+    target.id = id;
+  }
+  if (from !== undefined) {
+    if (action !== "subscribe") throw invalid("from is for subscribe");
+    if ((pid ?? id) === undefined) throw invalid("from needs pid or id: events count by task");
+    const number = typeof from === "string" && /^\d{1,15}$/.test(from) ? Number(from) : from;
+    if (typeof number !== "number" || !Number.isSafeInteger(number) || number < 0)
+      throw invalid(`from must be the number of an event, from 1 on, not ${excerpt(from)}`);
+    target.from = number;
+  }
   if (lossless !== undefined) {
     if (action !== "subscribe") throw invalid("lossless is for subscribe");
     target.lossless = parseBoolean("lossless", lossless);

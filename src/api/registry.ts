@@ -8,9 +8,11 @@ import type { ApiPlan, Plan, PluginPlan } from "../plan/plan.ts";
 import type { Webhook } from "../plan/webhook.ts";
 import { type LoadedPlugin, loadPlugin } from "../plugins/load.ts";
 import { Admission } from "./admission.ts";
+import type { Archive } from "./archive.ts";
 import { assemble, type Assembly, type AssemblyDeps, type TaskVerb } from "./assembly.ts";
+import { Book, type Refused } from "./book.ts";
 import type { Changed } from "./builtin.ts";
-import type { Request } from "./client.ts";
+import type { Caller, Request } from "./client.ts";
 import { type ForeignApi, ForeignVerbs } from "./foreign.ts";
 import { Gate } from "./gate.ts";
 import { Hub } from "./hub.ts";
@@ -19,10 +21,13 @@ import type { PermissionService } from "./permissions.ts";
 import type { Granted } from "./privileges.ts";
 import { parseQuery } from "./query.ts";
 import { failure, type Reply, success } from "./reply.ts";
+import { Rings } from "./ring.ts";
 import { Stops } from "./stops.ts";
+import { type Followed, TaskList } from "./task-list.ts";
 import type { Tasks } from "./tasks.ts";
 import { Traces } from "./trace.ts";
 import type { ApiDescription, Verb } from "./verb.ts";
+import type { Witness } from "./witness.ts";
 import { toDoubles } from "../numbers.ts";
 
 export interface Registry {
@@ -86,6 +91,12 @@ export interface RegistryOptions {
   /** Loads the modules of a plugin; from disk by default. */
   readonly loadPlugin?: (plan: PluginPlan) => LoadedPlugin;
   readonly log?: Log;
+  /** Who is told of tasks, and of calls that did not become one; nobody by default. */
+  readonly witnesses?: readonly Witness[];
+  /** Where tasks of before are kept; by default nowhere. */
+  readonly archive?: Archive;
+  /** What is known of a caller besides what it may, for records: such as what the access file says of its token. */
+  readonly named?: (caller: Caller) => string | undefined;
   /**
    * Until that is settled, calls wait, but for those that do not depend on what is tried (`ping`). When it is rejected they are
    * answered `not-available`.
@@ -124,6 +135,7 @@ class LocalRegistry implements Registry {
   /** How often what callers may do has changed. */
   #changes = 0;
   readonly #gate: Gate;
+  readonly #book: Book;
   #looking = false;
   #held: Promise<void> | undefined;
   #unlisten = () => {};
@@ -132,17 +144,24 @@ class LocalRegistry implements Registry {
     this.#options = options;
     this.#log = options.log ?? serverLog;
     this.#gate = new Gate(options);
+    this.#book = new Book(options);
     const [log, hub, traces] = [this.#log, this.#hub, this.#traces];
     const describe = () => this.describe();
-    this.#monitor = new Monitor({ describe, log, hub, traces });
+    const { archive } = options;
+    const needs = (task: Followed) => this.#needsOf(task);
+    const tasks = new TaskList({ book: this.#book, gate: this.#gate, archive, needs });
+    this.#monitor = new Monitor({ describe, log, hub, traces, tasks });
     let pings = 0;
     this.#deps = {
       ...options,
       log,
       hub,
       gate: this.#gate,
+      book: this.#book,
+      archive: options.archive,
       explain: options.explain,
       admission: options.admission ?? new Admission(),
+      rings: new Rings(),
       stops: new Stops(),
       encoders: options.encoders ?? findEncoder,
       loadPlugin: options.loadPlugin ?? loadPlugin,
@@ -230,6 +249,13 @@ class LocalRegistry implements Registry {
       api.recheck((request) => this.#gate.may(api.privileges, request));
   }
 
+  /** As who subscribes to it now; of a verb that is gone, what it needed then. */
+  #needsOf({ api, verb, privileges }: Followed): readonly string[] {
+    const key = `${api}/${verb}`;
+    const known = this.#current.tasks.get(key) ?? this.#retired.get(key);
+    return known ? known.needs({ privileges }) : privileges;
+  }
+
   async endGone(chosen: (api: string) => boolean): Promise<void> {
     const gone = [...this.#retired].filter(([, { tasks }]) => chosen(apiOf(tasks)));
     // A verb that ends its tasks starts no more: a config that has it again gets another.
@@ -302,7 +328,32 @@ class LocalRegistry implements Registry {
     return api === request.api ? request : { ...request, api };
   }
 
-  async #invoke(request: Request): Promise<unknown> {
+  #invoke(request: Request): Promise<unknown> {
+    return this.#book.isWitnessed ? this.#witnessed(request) : this.#traced(request);
+  }
+
+  async #witnessed(request: Request): Promise<unknown> {
+    try {
+      return await this.#traced(request);
+    } catch (error) {
+      const verb = this.#verbOf(request);
+      const refused = verb?.refused ? verb.refused(request) : isDenied(verb, error);
+      if (refused) this.#book.refuse(request, error, refused);
+      throw error;
+    }
+  }
+
+  /** undefined where there is none by now. */
+  #verbOf(request: Request): Verb | undefined {
+    try {
+      return this.#find(request);
+    } catch (error) {
+      if (error instanceof AfbError) return undefined;
+      throw error;
+    }
+  }
+
+  async #traced(request: Request): Promise<unknown> {
     const { api, verb } = request;
     if (!this.#traces.active && !this.#log.enabled(api, "debug")) return this.#admitted(request);
     const index = ++this.#requests;
@@ -369,6 +420,14 @@ class LocalRegistry implements Registry {
     }
   }
 }
+
+const DENIED: ReadonlySet<string> = new Set(["invalid-token", "insufficient-scope"]);
+
+/** Of a verb that launches nothing it is told when somebody calls it who may not. */
+const isDenied = (verb: Verb | undefined, error: unknown): Refused | undefined =>
+  verb?.privileges?.length && error instanceof AfbError && DENIED.has(error.status)
+    ? { action: "start", hidden: true }
+    : undefined;
 
 /** Verbs may have a `/` in them, APIs not. */
 const apiOf = ({ owner }: Tasks): string => owner.slice(0, owner.indexOf("/"));

@@ -6,9 +6,13 @@ import { type Launch, LaunchError, type Task } from "../launch/task.ts";
 import type { Logger } from "../log.ts";
 import type { Plan } from "../plan/plan.ts";
 import type { Client, Leaver, Request } from "./client.ts";
+import type { Entry } from "./book.ts";
+import { EventData } from "./event-data.ts";
 import { unless } from "./gate.ts";
 import type { Hub } from "./hub.ts";
 import { Output } from "./output.ts";
+import type { TaskRecord } from "./record.ts";
+import { Ring, RING, type Rings } from "./ring.ts";
 import type { Stoppable, Stops } from "./stops.ts";
 import { type WireStatus, wireStatus } from "./status.ts";
 import { type Gap, Subscribers } from "./subscribers.ts";
@@ -19,8 +23,11 @@ export interface Encoded {
   readonly opts: Record<string, unknown>;
 }
 
+/** What of a plan tells who may follow its tasks. */
+export type Followable = Pick<Plan, "privileges">;
+
 /** Whether who made a request may still follow a task of this plan. */
-export type MayFollow = (plan: Plan, request: Request) => boolean | Promise<boolean>;
+export type MayFollow = (plan: Followable, request: Request) => boolean | Promise<boolean>;
 
 export interface Ending {
   readonly status: WireStatus;
@@ -32,6 +39,7 @@ export interface RunDeps {
   readonly launch: Launch;
   readonly hub: Hub;
   readonly log: Logger;
+  readonly rings: Rings;
   readonly stops: Stops;
 }
 
@@ -42,6 +50,7 @@ export class Run implements Stoppable {
   readonly #output: Output;
   readonly #deps: RunDeps;
   readonly #event: string;
+  readonly #ring: Ring;
   /** Who has started it: it waits for that client. */
   #starter: Client | undefined;
   /** The client with which the task ends, the request by which it may follow, and a function that ends that. */
@@ -52,14 +61,25 @@ export class Run implements Stoppable {
   #over = false;
   readonly #atEnd = new Set<() => void>();
 
-  private constructor(deps: RunDeps, plan: Plan, task: Task, output: Output) {
+  private constructor(
+    deps: RunDeps,
+    readonly entry: Entry,
+    task: Task,
+    output: Output,
+  ) {
+    const { plan } = entry;
     this.#deps = deps;
     this.plan = plan;
     this.#task = task;
     this.#output = output;
     this.#event = `${plan.api}/${plan.verb}`;
-    const overflow = (gap: Gap) => ({ type: "overflow", pid: this.pid, ...gap });
-    this.subscribers = new Subscribers(this.#event, overflow);
+    const { pid } = task;
+    const overflow = (gap: Gap) => ({ type: "overflow", pid, ...gap });
+    const { id } = entry.record;
+    this.#ring = new Ring(plan.ring ?? RING, deps.rings);
+    const past = { id, pid, event: this.#event, ring: this.#ring };
+    this.subscribers = new Subscribers(past, overflow);
+    entry.events = this.subscribers;
     void task.ended.then(() => {
       this.#over = true;
       for (const tell of this.#atEnd) tell();
@@ -69,13 +89,14 @@ export class Run implements Stoppable {
   /** Launches; the output is held back until {@link open}. Rejects with the AfbError to reply when nothing was started. */
   static async launch(
     deps: RunDeps,
-    plan: Plan,
+    entry: Entry,
     argv: readonly string[],
     { encoder, opts }: Encoded,
     abort?: AbortSignal,
   ): Promise<Run> {
     let run: Run | undefined;
     const emit: Emit = (fields) => run?.publish(fields);
+    const { plan, record } = entry;
     const { api, sandbox, command } = plan;
     const hold = new Hold(plan.buffer);
     const about = {
@@ -86,10 +107,10 @@ export class Run implements Stoppable {
       tell: (text: string) => deps.log("error", `${run?.uid ?? `${sandbox}/${command}`}: ${text}`),
     };
     const begun = encoder.begin(opts, emit, about);
-    const output = new Output(begun instanceof Promise ? await begun : begun, hold);
+    const output = new Output(begun instanceof Promise ? await begun : begun, hold, record.printed);
     try {
       const task = await deps.launch(plan, argv, output, abort);
-      run = new Run(deps, plan, task, output);
+      run = new Run(deps, entry, task, output);
       deps.log("info", `${run.uid} started`);
       return run;
     } catch (error) {
@@ -109,6 +130,10 @@ export class Run implements Stoppable {
     return `${this.plan.sandbox}/${this.plan.command}@${this.pid}`;
   }
 
+  get record(): TaskRecord {
+    return this.entry.record;
+  }
+
   get task(): Task {
     return this.#task;
   }
@@ -125,6 +150,7 @@ export class Run implements Stoppable {
 
   /** Sends an event of this task to its subscribers. */
   publish(fields: object): void | Promise<void> {
+    this.entry.record.printed.events++;
     return this.#send({ type: "data", pid: this.pid, ...fields });
   }
 
@@ -135,8 +161,10 @@ export class Run implements Stoppable {
   /** Sends the last event. */
   finish(status: WireStatus): void | Promise<void> {
     const data = { type: "final-event", pid: this.pid, status };
+    const event = EventData.of(data);
+    this.#ring.end(event);
     this.#deps.hub.emit(this.#event, data);
-    return this.subscribers.finish(data);
+    return this.subscribers.finish(event);
   }
 
   /** Sends its events to who has started it. */
@@ -148,6 +176,12 @@ export class Run implements Stoppable {
   /** Sends its events to `client`, too. @param lossless It waits for the client; by default for who has started it only. */
   follow(client: Client, request: Request, lossless = client === this.#starter): void {
     this.subscribers.add(client, request, lossless);
+    if (this.#owner?.client === client) this.#owner.request = request;
+  }
+
+  /** The same, beginning with the event of that number. */
+  followFrom(client: Client, request: Request, from: number, lossless = false): void {
+    this.subscribers.replay(client, request, lossless, from);
     if (this.#owner?.client === client) this.#owner.request = request;
   }
 
@@ -184,18 +218,14 @@ export class Run implements Stoppable {
    * stop it any more does not stop it by going away either. What has to be asked for ends once it is refused.
    */
   recheck(may: MayFollow): void {
-    const { pid, plan } = this;
+    const { plan } = this;
     // First: a last event may end the connection.
     const owner = this.#owner;
     if (owner) {
       const { request } = owner;
       unless(may(plan, request), () => owner.request === request && owner.untie());
     }
-    for (const [client, request] of this.subscribers.requests)
-      unless(may(plan, request), () => {
-        const info = "the privilege to follow this task was withdrawn";
-        this.subscribers.dismiss(client, request, { type: "unsubscribed", pid, info });
-      });
+    this.subscribers.recheck((request) => may(plan, request));
   }
 
   /** Flushes the encoder at the end of the task, after {@link Task.ended}. Never rejects. */
@@ -212,9 +242,25 @@ export class Run implements Stoppable {
     return { status: failure === undefined ? status : { ...status, encoder: failure }, fields };
   }
 
+  /** What only who comes later is told as an event: others have it by the reply. */
+  keep(fields: object, status: WireStatus): void {
+    if (Object.keys(fields).length > 0) {
+      const { bytes } = this.record.printed;
+      const data = EventData.of({ type: "data", pid: this.pid, ...fields });
+      if (bytes > this.#ring.most) this.#ring.skip(bytes);
+      else this.#ring.push(data);
+      this.subscribers.tellNumbered(data);
+    }
+    const last = EventData.of({ type: "final-event", pid: this.pid, status });
+    this.#ring.end(last);
+    this.subscribers.tellNumbered(last);
+  }
+
   #send(data: object): void | Promise<void> {
+    const event = EventData.of(data);
+    this.#ring.push(event);
     this.#deps.hub.emit(this.#event, data);
-    return this.subscribers.publish(data);
+    return this.subscribers.publish(event);
   }
 }
 

@@ -70,6 +70,13 @@ export function signalNumber(value: unknown): number | undefined {
 /** Names for a message about an unknown one. */
 export const signalNames: readonly string[] = NAMES.slice(1).map((name) => `SIG${name}`);
 
+/** The name of a signal, such as `SIGTERM` or `SIGRTMIN+2`. */
+export function signalName(number: number): string {
+  const name = NAMES[number];
+  if (number > 0 && name !== undefined) return `SIG${name}`;
+  return number >= RTMIN ? `SIGRTMIN+${number - RTMIN}` : String(number);
+}
+
 /** The words for a signal number, such as `Killed`. */
 export function signalWords(number: number): string {
   const words = WORDS[number - 1];

@@ -4,8 +4,12 @@
  * their place.
  */
 import type { Client, Request } from "./client.ts";
+import type { EventData } from "./event-data.ts";
+import { unless } from "./gate.ts";
 import { Lossy } from "./lossy.ts";
 import { Patience } from "./patience.ts";
+import { placeOf } from "./place.ts";
+import { type Past, Replay } from "./replay.ts";
 
 interface Subscription {
   /** By which it was asked for last. */
@@ -13,6 +17,10 @@ interface Subscription {
   /** The task waits for it. */
   lossless: boolean;
   readonly lossy: Lossy;
+  /** It has asked for numbers of events. */
+  readonly numbered: boolean;
+  /** It is told the place of each. */
+  readonly placed: boolean;
   /** The task has waited for it since it last had taken all. */
   held: boolean;
   /** Takes the close handler back. */
@@ -29,6 +37,8 @@ export interface Gap {
 
 export class Subscribers {
   readonly #subscriptions = new Map<Client, Subscription>();
+  /** Those that are on their way from the past to what happens now. */
+  readonly #replays = new Map<Client, Replay>();
   /** Those that get the next event. */
   readonly #hearing = new Set<Subscription>();
   /** Those that do not, with the count when that began. */
@@ -37,15 +47,55 @@ export class Subscribers {
   #count: Gap = { events: 0, bytes: 0 };
   readonly #patience = new Patience();
 
+  readonly event: string;
+
   /** @param overflow The event that stands for a gap. */
   constructor(
-    readonly event: string,
+    readonly past: Past,
     readonly overflow: (gap: Gap) => object,
-  ) {}
+  ) {
+    this.event = past.event;
+  }
 
   /** Once, however often it is asked for. A client that disconnects is removed. */
   add(client: Client, request: Request, lossless: boolean): void {
     request.follows?.(this.event);
+    const replay = this.#replays.get(client);
+    if (replay) {
+      replay.request = request;
+      return;
+    }
+    const { id, ring } = this.past;
+    client.stands?.(placeOf(id, ring.last));
+    this.#add(client, request, lossless, false);
+  }
+
+  /** The same, beginning with the event of that number: what is kept of it, then what comes, by numbers. */
+  replay(client: Client, request: Request, lossless: boolean, from: number): void {
+    request.follows?.(this.event);
+    if (!client.connected) return;
+    this.remove(client);
+    const { past } = this;
+    const forget = client.onClose(() => this.remove(client));
+    const replay = new Replay(client, past, from, request, lossless, (caughtUp) => {
+      forget();
+      if (this.#replays.get(client) === replay) this.#replays.delete(client);
+      if (caughtUp && !past.ring.over)
+        this.#add(client, replay.request, lossless, client.stands === undefined);
+      if (this.#replays.size === 0) this.idle();
+    });
+    this.#replays.set(client, replay);
+  }
+
+  /** Somebody still takes what was before. */
+  get replaying(): boolean {
+    return this.#replays.size > 0;
+  }
+
+  /** Called when nobody does any more. */
+  idle = (): void => {};
+
+  #add(client: Client, request: Request, lossless: boolean, numbered: boolean): void {
     const known = this.#subscriptions.get(client);
     if (known) {
       known.request = request;
@@ -58,6 +108,8 @@ export class Subscribers {
     const subscription: Subscription = {
       request,
       lossless,
+      numbered,
+      placed: client.stands !== undefined,
       lossy: new Lossy(client, this.event, () => {
         subscription.held = false;
         this.#hearAgain(subscription);
@@ -72,10 +124,14 @@ export class Subscribers {
 
   /** By which each of them asked for it last. */
   get requests(): [Client, Request][] {
-    return [...this.#subscriptions].map(([client, { request }]) => [client, request]);
+    return [...this.#subscriptions, ...this.#replays].map(([client, { request }]) => [
+      client,
+      request,
+    ]);
   }
 
   remove(client: Client): void {
+    this.#replays.get(client)?.stop();
     const subscription = this.#subscriptions.get(client);
     if (!subscription) return;
     this.#subscriptions.delete(client);
@@ -86,63 +142,110 @@ export class Subscribers {
     for (const release of subscription.waits) release();
   }
 
+  /** Takes its events from those that may not have them any more, with a last one that says so. */
+  recheck(may: (request: Request) => boolean | Promise<boolean>): void {
+    const { pid } = this.past;
+    const info = "the privilege to follow this task was withdrawn";
+    for (const [client, request] of this.requests)
+      unless(may(request), () => {
+        this.dismiss(client, request, { type: "unsubscribed", pid, info });
+      });
+  }
+
   /** Takes the events from a client, with a last one, unless it has them by another request by now. */
   dismiss(client: Client, request: Request, data: unknown): void {
     const subscription = this.#subscriptions.get(client);
-    if (subscription?.request !== request) return;
-    this.#hearAgain(subscription);
+    const asked = subscription ?? this.#replays.get(client);
+    if (asked?.request !== request) return;
+    if (subscription) this.#hearAgain(subscription);
     // First: the last event may end the connection.
     this.remove(client);
     void client.send(this.event, data);
   }
 
+  /** Nobody gets anything more. */
+  drop(): void {
+    this.clear();
+    for (const replay of [...this.#replays.values()]) replay.stop();
+  }
+
+  /** Who still takes what was before takes it to the end. */
   clear(): void {
     for (const client of [...this.#subscriptions.keys()]) this.remove(client);
   }
 
-  /** Sends an event to all. The promise settles when the next may be sent. */
-  publish(data: unknown): void | Promise<void> {
+  /** Sends the last event of the ring to all. The promise settles when the next may be sent. */
+  publish(data: EventData): void | Promise<void> {
     let lossless: Promise<void>[] | undefined;
     let holding: Promise<void>[] | undefined;
     let stalled = false;
+    /** Made once, for all that want it. */
+    let withNumber: EventData | undefined;
     for (const subscription of this.#hearing) {
       const { lossy } = subscription;
+      const shown = subscription.numbered
+        ? (withNumber ??= data.numbered(this.past.ring.last))
+        : data;
+      const place = subscription.placed ? this.#place : undefined;
       if (subscription.lossless) {
-        const sent = lossy.client.send(this.event, data);
+        const sent = lossy.client.send(this.event, shown, place);
         if (sent) (lossless ??= []).push(released(sent, subscription));
       } else if (!lossy.full) {
         const was = lossy.stalled;
-        lossy.send(data);
+        lossy.send(shown, place);
         stalled ||= lossy.stalled !== was;
       } else if (subscription.held && this.#patience.over) {
         this.#hearing.delete(subscription);
         this.#skipped.set(subscription, this.#count);
       } else {
         subscription.held = true;
-        lossy.send(data);
+        lossy.send(shown, place);
         if (lossy.stalled) (holding ??= []).push(lossy.stalled);
       }
     }
     if (this.#skipped.size > 0) this.#leaveOut(data);
+    if (this.#replays.size > 0 && this.#comingLossless.length > 0)
+      (lossless ??= []).push(...this.#comingLossless);
     const own = lossless && (lossless.length === 1 ? lossless[0] : all(lossless));
     if (holding) return this.#hold(own, all(holding));
     // One turn of the event loop is for all, since who reads takes much in it.
     return own ?? (stalled ? turn() : undefined);
   }
 
+  /** The same to those alone that have asked for numbers: others have it by the reply of who started the task. */
+  tellNumbered(data: EventData): void {
+    const { last } = this.past.ring;
+    for (const { numbered: wanted, lossy } of this.#subscriptions.values())
+      if (wanted) lossy.send(data.numbered(last));
+  }
+
   /** Sends the last event. Nobody misses it, and who only follows is not waited for. */
-  finish(data: unknown): void | Promise<void> {
-    const lossless: Promise<void>[] = [];
+  finish(data: EventData): void | Promise<void> {
+    const lossless = this.#comingLossless;
+    const { last } = this.past.ring;
     for (const subscription of this.#subscriptions.values()) {
       this.#hearAgain(subscription);
+      const { lossy } = subscription;
+      const shown = subscription.numbered ? data.numbered(last) : data;
+      const place = subscription.placed ? this.#place : undefined;
       if (subscription.lossless) {
-        const sent = subscription.lossy.client.send(this.event, data);
+        const sent = lossy.client.send(this.event, shown, place);
         if (sent) lossless.push(released(sent, subscription));
       } else {
-        subscription.lossy.send(data);
+        lossy.send(shown, place);
       }
     }
     if (lossless.length > 0) return all(lossless);
+  }
+
+  get #place(): string {
+    const { id, ring } = this.past;
+    return placeOf(id, ring.last);
+  }
+
+  /** The task waits for those too that are still on their way, and are to miss nothing. */
+  get #comingLossless(): Promise<void>[] {
+    return [...this.#replays.values()].flatMap((one) => (one.lossless ? [one.caughtUp] : []));
   }
 
   async #hold(own: Promise<void> | undefined, followers: Promise<void>): Promise<void> {
@@ -151,9 +254,9 @@ export class Subscribers {
     await this.#patience.wait(followers);
   }
 
-  #leaveOut(data: unknown): void {
+  #leaveOut(data: EventData): void {
     const { events, bytes } = this.#count;
-    const size = Buffer.byteLength(JSON.stringify(data) ?? "");
+    const size = Buffer.byteLength(data.json);
     this.#count = { events: events + 1, bytes: bytes + size };
   }
 

@@ -6,24 +6,45 @@ import type { Launch } from "../launch/task.ts";
 import type { Logger } from "../log.ts";
 import type { Plan } from "../plan/plan.ts";
 import type { Admission, Place, Waiting } from "./admission.ts";
+import type { Archive } from "./archive.ts";
+import type { Book, Entry } from "./book.ts";
 import { type Client, leaverOf, type Request, SERVER_SESSION } from "./client.ts";
 import type { Hub } from "./hub.ts";
 import { parseTarget, type Query, type Target } from "./query.ts";
-import { type Encoded, type Ending, type MayFollow, Run } from "./run.ts";
+import { keptOf, type TaskRecord } from "./record.ts";
+import { type Encoded, type Ending, type Followable, type MayFollow, Run } from "./run.ts";
+import { Ring, Rings } from "./ring.ts";
 import type { Stops } from "./stops.ts";
+import { Subscribers } from "./subscribers.ts";
 
 export interface TaskDeps {
   readonly admission: Admission;
+  readonly archive?: Archive | undefined;
+  readonly book: Book;
   readonly launch: Launch;
   /** The plan in words, for a reply with `verbose`. */
   readonly explain?: ((plan: Plan) => string[]) | undefined;
   readonly hub: Hub;
   readonly log: Logger;
+  readonly rings: Rings;
   readonly stops: Stops;
 }
 
+/** What is to be started. */
+export interface Start {
+  readonly plan: Plan;
+  readonly encoded: Encoded;
+  readonly argv: readonly string[];
+  /** What `argv` was made of. */
+  readonly args: unknown;
+}
+
 /** Throws, or rejects with, an AfbError for a task that the caller may do nothing to; see {@link Gate.require}. */
-type Permit = (task: Pick<Run, "plan">) => Promise<unknown> | undefined;
+type Permit = (task: Permitted) => Promise<unknown> | undefined;
+
+interface Permitted {
+  readonly plan: Followable;
+}
 
 const ANY: Permit = () => undefined;
 
@@ -35,9 +56,11 @@ export class Tasks {
   readonly #runs = new Map<number, Run>();
   readonly #starting = new Set<Promise<Run>>();
   /** Starts whose turn has not come. */
-  readonly #waiting = new Map<Waiting, Plan>();
+  readonly #waiting = new Map<Waiting, Entry>();
   /** Aborted when the server closes: launches on their way end too. */
   readonly #closing = new AbortController();
+  /** Of tasks that have ended, while somebody takes what they have sent. */
+  readonly #trailing = new Map<Subscribers, Followable>();
   /** Of the last {@link recheck}. */
   #may: MayFollow | undefined;
 
@@ -49,20 +72,16 @@ export class Tasks {
 
   /** Nothing runs, nothing is being started. */
   get idle(): boolean {
-    return this.#runs.size + this.#starting.size + this.#waiting.size === 0;
+    const { size } = this.#trailing;
+    return this.#runs.size + this.#starting.size + this.#waiting.size + size === 0;
   }
 
   /** Starts `argv` under a plan; the reply is that of AFB.md, "A command verb". */
-  async start(
-    plan: Plan,
-    own: Encoded,
-    argv: readonly string[],
-    request: Request,
-    query: Query,
-  ): Promise<unknown> {
-    const encoded = query.wait || request.wait ? waiting(own) : own;
+  async start(what: Start, request: Request, query: Query): Promise<unknown> {
+    const { plan } = what;
+    const encoded = query.wait || request.wait ? waiting(what.encoded) : what.encoded;
     const recheck = this.#rechecking();
-    const run = await this.#launch(plan, argv, encoded, request);
+    const run = await this.#launch({ ...what, encoded }, request);
     if (request.client) {
       run.own(request.client, request);
     }
@@ -87,7 +106,8 @@ export class Tasks {
         return { ...run.identity, ...words };
       }
       const { status, fields } = await ending;
-      run.subscribers.clear();
+      run.keep(fields, status);
+      this.#clear(run);
       return { ...run.identity, status, ...fields, ...words };
     }
     // The reply travels through promises to a transport that writes it in the same turn of the event loop (see
@@ -103,12 +123,12 @@ export class Tasks {
   /** Stops, subscribes or unsubscribes. Of all tasks only those that `permit` does not refuse, by throwing. */
   async act(request: Request, query: Query, permit: Permit = ANY): Promise<string | string[]> {
     const target = parseTarget(query);
-    const { pid } = target;
+    const { pid, id } = target;
+    if (id !== undefined) return this.#actOn(id, request, query.action, target, permit);
     const act = this.#actOf(request, query.action, target);
     const recheck = this.#rechecking();
     if (query.action === "stop" && pid === undefined) {
-      const why = new AfbError("bad-state", "it was stopped before its turn came");
-      const asked = this.#withdraw(why, permit);
+      const asked = this.#withdraw(request, permit);
       if (asked) await asked;
     }
     // A client may send the stop right behind the start, which then is still on its way.
@@ -133,6 +153,95 @@ export class Tasks {
     return runs.map((run) => run.uid);
   }
 
+  /** The same to one that is named by its id, which may wait for its turn, or have ended. */
+  async #actOn(
+    id: string,
+    request: Request,
+    action: Query["action"],
+    target: Target,
+    permit: Permit,
+  ): Promise<string> {
+    const act = this.#actOf(request, action, target);
+    const recheck = this.#rechecking();
+    await Promise.allSettled(this.#starting);
+    const entry = this.deps.book.find(id);
+    if (!entry) return this.#archived(id, request, action, target, permit);
+    if (this.#nameOf(entry.plan) !== this.owner) throw this.#noTask(id);
+    const asked = permit(entry);
+    if (asked) await asked;
+    const { record } = entry;
+    const run = record.pid === undefined ? undefined : this.#runs.get(record.pid);
+    if (run?.entry === entry) {
+      act(run);
+      recheck(run);
+      return run.uid;
+    }
+    if (record.state === "waiting") {
+      const [waiting] = [...this.#waiting].find(([, one]) => one === entry) ?? [];
+      if (action !== "stop" || !waiting)
+        throw new AfbError("bad-state", `task ${id} waits for its turn: it has no events yet`);
+      this.#giveUp(waiting, entry, request);
+      return uidOf(record);
+    }
+    return this.#afterwards(entry, request, action, target);
+  }
+
+  /** What can still be had of a task that has ended: its events. */
+  #afterwards(
+    { record, plan, events }: Entry,
+    request: Request,
+    action: Query["action"],
+    { from }: Target,
+  ): string {
+    const { id } = record;
+    const { client } = request;
+    if (action === "unsubscribe" && client) events?.remove(client);
+    if (action === "unsubscribe") return uidOf(record);
+    if (action === "stop" || from === undefined || !events || !client) throw hasEnded(id, action);
+    const { ring } = events.past;
+    if (ring.over && from > ring.last)
+      throw new AfbError("no-item", `task ${id} has ended, with its event ${ring.last}`);
+    events.replay(client, request, false, from);
+    this.#trail(plan, events);
+    return uidOf(record);
+  }
+
+  /** The same of one that the book does not have any more. */
+  async #archived(
+    id: string,
+    request: Request,
+    action: Query["action"],
+    { from }: Target,
+    permit: Permit,
+  ): Promise<string> {
+    const kept = this.deps.archive?.events(id);
+    if (!kept || this.#nameOf(kept.kind) !== this.owner) throw this.#noTask(id);
+    const { record, kind, events, last } = kept;
+    const asked = permit({ plan: kind });
+    if (asked) await asked;
+    if (action === "unsubscribe") return uidOf(record);
+    const { client } = request;
+    if (action === "stop" || from === undefined || !client || record.pid === undefined)
+      throw hasEnded(id, action);
+    if (from > last) throw new AfbError("no-item", `task ${id} has ended, with its event ${last}`);
+    const ring = new Ring(Infinity, new Rings(Infinity), (events[0]?.number ?? last) - 1);
+    for (const { data } of events.slice(0, -1)) ring.push(data);
+    const final = events.at(-1)?.data;
+    if (final) ring.end(final);
+    const past = { id, pid: record.pid, event: this.owner, ring };
+    const subscribers = new Subscribers(past, (gap) => ({ type: "overflow", ...gap }));
+    subscribers.replay(client, request, false, from);
+    this.#trail(kind, subscribers);
+    return uidOf(record);
+  }
+
+  #nameOf = ({ api, verb }: Pick<Plan, "api" | "verb">): string => `${api}/${verb}`;
+
+  #noTask(id: string): AfbError {
+    const info = `no task ${id} of ${this.owner}: it is not known here, or not any more (monitor/tasks tells which are)`;
+    return new AfbError("no-item", info);
+  }
+
   #running(pid: number, wanted?: Run): Run {
     const run = this.#runs.get(pid);
     if (run && (wanted ?? run) === run) return run;
@@ -143,6 +252,8 @@ export class Tasks {
   recheck(may: MayFollow): void {
     this.#may = may;
     for (const run of this.#runs.values()) run.recheck(may);
+    for (const [subscribers, plan] of this.#trailing)
+      subscribers.recheck((request) => may(plan, request));
   }
 
   /** For a request that has just been admitted: does again what was missed when the grants change while it waits. */
@@ -161,57 +272,68 @@ export class Tasks {
     const runs = [...this.#runs.values()];
     for (const run of runs) run.task.kill();
     const timer = setTimeout(() => {
-      for (const run of runs) run.subscribers.clear();
+      for (const run of runs) run.subscribers.drop();
     }, CLOSE_GRACE);
     await Promise.all(runs.map((run) => run.task.ended));
     clearTimeout(timer);
+    for (const subscribers of [...this.#trailing.keys()]) subscribers.drop();
   }
 
   /** Who may subscribe may stop, too: so whoever asks for it may hold the task. */
-  #actOf(request: Request, action: Query["action"], { signal, lossless }: Target) {
-    if (action === "stop") return (run: Run) => run.stop(request, signal);
+  #actOf(request: Request, action: Query["action"], { signal, lossless, from }: Target) {
+    if (action === "stop")
+      return (run: Run) => {
+        this.deps.book.stopping(run.record, request, signal);
+        run.stop(request, signal);
+      };
     const client: Client | undefined = request.client;
     // Actions of the config hear all events as it is.
     if (!client && request.session === SERVER_SESSION) return () => {};
     if (!client) throw new AfbError("invalid-request", "events need a WebSocket connection");
-    if (action === "subscribe") {
-      return (run: Run) => run.follow(client, request, lossless);
-    }
+    if (action === "subscribe" && from !== undefined)
+      return (run: Run) => run.followFrom(client, request, from, lossless);
+    if (action === "subscribe") return (run: Run) => run.follow(client, request, lossless);
     return (run: Run) => run.subscribers.remove(client);
   }
 
   /** Takes a place before it launches, so that requests which arrive together do not exceed `concurrency`. */
-  async #launch(
-    plan: Plan,
-    argv: readonly string[],
-    encoded: Encoded,
-    request: Request,
-  ): Promise<Run> {
+  async #launch({ plan, encoded, argv, args }: Start, request: Request): Promise<Run> {
+    const { admission, book } = this.deps;
     if (this.#closing.signal.aborted) throw shuttingDown();
     this.#requirePlace(plan.concurrency);
-    const waiting = this.deps.admission.enter(plan, request);
-    const place = "leave" in waiting ? waiting : await this.#turn(waiting, plan, request);
-    const starting = Run.launch(this.deps, plan, argv, encoded, this.#closing.signal);
-    this.#starting.add(starting);
-    if (!("leave" in waiting)) this.#waiting.delete(waiting);
+    const waiting = admission.enter(plan, request);
+    const entry = book.enter(plan, request, keptOf(plan, args, argv));
+    let place: Place | undefined;
+    let starting: Promise<Run> | undefined;
     try {
+      place = "leave" in waiting ? waiting : await this.#turn(waiting, entry, request);
+      if (!("leave" in waiting)) this.#waiting.delete(waiting);
+      const launch = () => Run.launch(this.deps, entry, argv, encoded, this.#closing.signal);
+      const asked = book.mayStart(entry);
+      starting = asked ? asked.then(launch) : launch();
+      this.#starting.add(starting);
       const run = await starting;
       this.#runs.set(run.pid, run);
       // Before anybody hears of the end: a client may start the next one at once.
-      void run.task.ended.then(() => place.leave());
+      const { leave } = place;
+      void run.task.ended.then(leave);
+      book.begin(entry, run);
       return run;
     } catch (error) {
-      place.leave();
+      book.drop(entry, error);
+      place?.leave();
       throw error;
     } finally {
-      place.launched();
-      this.#starting.delete(starting);
+      place?.launched();
+      if (starting) this.#starting.delete(starting);
     }
   }
 
   /** Not for a client that goes meanwhile, and with which the task would end. */
-  async #turn(waiting: Waiting, plan: Plan, request: Request): Promise<Place> {
-    this.#waiting.set(waiting, plan);
+  async #turn(waiting: Waiting, entry: Entry, request: Request): Promise<Place> {
+    const { plan } = entry;
+    this.#waiting.set(waiting, entry);
+    this.deps.book.wait(entry);
     const gone = new AfbError("disconnected", "its client went before its turn came");
     const leaver = plan.detach === false ? leaverOf(request) : undefined;
     const forget = leaver?.onClose(() => waiting.giveUp(gone));
@@ -226,17 +348,23 @@ export class Tasks {
   }
 
   /** Starts that wait for their turn never begin. A promise only where somebody has to be asked. */
-  #withdraw(why: AfbError, permit: Permit): Promise<unknown> | undefined {
-    const asked = [...this.#waiting].flatMap(([waiting, plan]) => {
-      const may = allows(permit, { plan });
-      if (may === true) waiting.giveUp(why);
+  #withdraw(request: Request, permit: Permit): Promise<unknown> | undefined {
+    const asked = [...this.#waiting].flatMap(([waiting, entry]) => {
+      const may = allows(permit, entry);
+      const giveUp = (): void => this.#giveUp(waiting, entry, request);
+      if (may === true) giveUp();
       if (!(may instanceof Promise)) return [];
       return may.then((allowed) => {
         // Its turn may have come meanwhile: then it is one of those that run.
-        if (allowed && this.#waiting.has(waiting)) waiting.giveUp(why);
+        if (allowed && this.#waiting.has(waiting)) giveUp();
       });
     });
     return asked.length > 0 ? Promise.all(asked) : undefined;
+  }
+
+  #giveUp(waiting: Waiting, { record }: Entry, request: Request): void {
+    this.deps.book.stopping(record, request);
+    waiting.giveUp(new AfbError("bad-state", "it was stopped before its turn came"));
   }
 
   #requirePlace(concurrency: number): void {
@@ -252,7 +380,9 @@ export class Tasks {
   async #ending(run: Run) {
     await run.task.ended;
     if (this.#runs.get(run.pid) === run) this.#runs.delete(run.pid);
-    return run.ending();
+    const ending = await run.ending();
+    this.deps.book.end(run.entry, ending.status);
+    return ending;
   }
 
   /** What the reply would have had, to who follows the task meanwhile. */
@@ -260,13 +390,24 @@ export class Tasks {
     const { status, fields } = await ending;
     if (Object.keys(fields).length > 0) await run.publish(fields);
     await run.finish(status);
-    run.subscribers.clear();
+    this.#clear(run);
   }
 
   async #follow(run: Run): Promise<void> {
     const { status } = await this.#ending(run);
     await run.finish(status);
-    run.subscribers.clear();
+    this.#clear(run);
+  }
+
+  /** Nobody waits for more of it; who still takes what was before takes it to the end. */
+  #clear({ plan, subscribers }: Run): void {
+    subscribers.clear();
+    if (subscribers.replaying) this.#trail(plan, subscribers);
+  }
+
+  #trail(plan: Followable, subscribers: Subscribers): void {
+    this.#trailing.set(subscribers, plan);
+    subscribers.idle = () => void this.#trailing.delete(subscribers);
   }
 }
 
@@ -281,9 +422,18 @@ async function isOver(ending: Promise<unknown>, seconds: number): Promise<boolea
   return over;
 }
 
+/** As replies name it. */
+const uidOf = ({ sandbox, command, pid }: TaskRecord): string =>
+  `${sandbox}/${command}${pid === undefined ? "" : `@${pid}`}`;
+
+function hasEnded(id: string, action: Query["action"]): AfbError {
+  const past = action === "stop" ? "" : ': "from": 1 asks for what is kept of its events';
+  return new AfbError("bad-state", `task ${id} has ended${past}`);
+}
+
 const shuttingDown = () => new AfbError("not-available", "the server is shutting down");
 
-function allows(permit: Permit, task: Pick<Run, "plan">): boolean | Promise<boolean> {
+function allows(permit: Permit, task: Permitted): boolean | Promise<boolean> {
   const refused = (error: unknown): false => {
     if (error instanceof AfbError) return false;
     throw error;

@@ -1,5 +1,6 @@
 /** One verb of an API, a command or built in. */
 import type { Webhook } from "../plan/webhook.ts";
+import type { Refused } from "./book.ts";
 import type { Request } from "./client.ts";
 
 export interface Parameter {
@@ -48,6 +49,8 @@ export interface Verb {
   readonly exact?: boolean;
   /** The response, or undefined for a reply without one. Rejects, or throws, with the error to reply. */
   call(request: Request): unknown;
+  /** Of a verb that launches: what may be told of a call of it that failed. Undefined where it launches nothing. */
+  refused?(request: Request): Refused | undefined;
   /** Absent where there is nothing to say but the name. */
   describe?(): Omit<VerbDescription, "name" | "privileges">;
 }

@@ -3,6 +3,7 @@ import { type Problem, problemLine } from "../config/problem.ts";
 import { lookingOnly, thisMachine } from "../plan/machine.ts";
 import type { ApiPlan, Plan } from "../plan/plan.ts";
 import { ACCESS, accessOptions, load } from "../serve/access.ts";
+import { unaudited } from "../serve/auditing.ts";
 import { SOURCE, type Source, sourceOf } from "../command-line/config-option.ts";
 import { examine } from "../command-line/examine.ts";
 import type { Manual } from "../manual/manual.ts";
@@ -77,7 +78,8 @@ export async function check(
     () => load([source], access, lookingOnly(thisMachine()), asks),
     trial,
   );
-  const { apis, notices } = examined;
+  const { apis } = examined;
+  const notices = [...examined.notices, ...unaudited(apis)];
   const problems = [...examined.problems, ...(trial ? fileProblems(apis) : [])];
   const ok = problems.length === 0;
   const exitCode = ok ? 0 : 1;

@@ -1,5 +1,6 @@
 /** `spawnbox run`: one launch without a server, for trying a config and for scripts. */
 import type { Client } from "../api/client.ts";
+import { valueOf } from "../api/event-data.ts";
 import { createRegistry, type Registry } from "../api/registry.ts";
 import { grantAll } from "../api/privileges.ts";
 import type { Reply } from "../api/reply.ts";
@@ -40,7 +41,8 @@ class LocalCaller implements Caller {
       connected: true,
       backlog: 0,
       send: (event, data) => {
-        for (const listener of this.#listeners) listener(event, data);
+        const value = valueOf(data);
+        for (const listener of this.#listeners) listener(event, value);
       },
       onClose: () => () => {},
     };

@@ -5,6 +5,7 @@ import { createRegistry, type Registry } from "../api/registry.ts";
 import { ConfigError, problemLine } from "../config/problem.ts";
 import { AfbError } from "../errors.ts";
 import { Launching, withNotices } from "../launch/launching.ts";
+import { metricsVerb } from "../metrics/verb.ts";
 import { explain } from "../plan/explain.ts";
 import type { ApiPlan } from "../plan/plan.ts";
 import type { Base } from "../server/base.ts";
@@ -19,10 +20,13 @@ import { changesOf, reloadVerb } from "../service/reload-verb.ts";
 import { version } from "../version.ts";
 import { indented, visible } from "../visible.ts";
 import { load, type Loaded } from "../serve/access.ts";
+import { Auditing, unaudited } from "../serve/auditing.ts";
 import { become, type Reloaded, type Serving } from "../serve/become.ts";
 import { joinEarly } from "../serve/join.ts";
 import { Encryption } from "../serve/encryption.ts";
+import { Keeping } from "../serve/keeping.ts";
 import { binders, Dialling, Mesh, sorted } from "../serve/mesh.ts";
+import { Metering, metricsPrivileges } from "../serve/metering.ts";
 import { Permissions } from "../serve/permissions.ts";
 import { type Room, roomFor } from "../serve/room.ts";
 import { manual, parseServe, type ServeOptions } from "../serve/options.ts";
@@ -46,17 +50,23 @@ export interface EarlyBoot {
 /** Serves until SIGTERM or SIGINT. Returns the exit code. */
 export async function serve(options: ServeOptions, early?: EarlyBoot): Promise<number> {
   const { sources, access, cynagora, origins, hosts, base, pages, concurrency, proxies } = options;
+  const { history } = options;
   const places: Pick<
     ServeOptions,
     "endpoints" | "otherwise" | "exports" | "imports" | "mode" | "insecure"
   > = options;
   const encryption = new Encryption();
+  const auditing = new Auditing();
+  const metering = new Metering();
+  let { metricsPrivilege } = options;
+  let unready: string | undefined = "the server is starting";
   // Where this machine does not let it be, that is told at the top.
   const launching = new Launching();
   /** Makes what launches of the plans need. */
   const prepare = async (loaded: Loaded, trial = true) => {
     const launches = await launching.prepare(loaded.apis, { trial });
-    const found = [...loaded.notices, ...launches.notices];
+    const unheard = auditing.audit ? [] : unaudited(launches.apis);
+    const found = [...loaded.notices, ...launches.notices, ...unheard];
     const apis = withNotices(launches.apis, found);
     const isOther = found.length > 0 || launches.apis.some((api, i) => api !== loaded.apis[i]);
     return { ...loaded, apis, isOther, launches, loaded };
@@ -66,8 +76,18 @@ export async function serve(options: ServeOptions, early?: EarlyBoot): Promise<n
   let reached: Pick<ServeOptions, "imports" | "exports"> = places;
   let current: Loaded & { readonly loaded: Loaded };
   try {
+    await auditing.use(options.audit);
+  } catch (error) {
+    console.error(`spawnbox serve: ${error instanceof Error ? error.message : String(error)}`);
+    return 1;
+  }
+  const more = () => (metricsPrivilege ? [metricsPrivilege] : []);
+  try {
     await encryption.show(options.tls);
-    const untried = load(sources, access, undefined, cynagora !== undefined, encryption.load);
+    const untried = load(
+      ...([sources, access, undefined, cynagora !== undefined] as const),
+      ...([more(), encryption.load] as const),
+    );
     current = { ...untried, loaded: untried };
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
@@ -87,6 +107,7 @@ export async function serve(options: ServeOptions, early?: EarlyBoot): Promise<n
     unreachable = notice;
     if (started && notice !== undefined) console.error(notice);
   });
+  const keeping = new Keeping();
   let server: RunningServer | undefined;
   let room: Room;
   let mesh: Mesh;
@@ -124,14 +145,31 @@ export async function serve(options: ServeOptions, early?: EarlyBoot): Promise<n
       admission: room.admission,
       explain,
       granted,
+      archive: keeping,
+      named: (caller) => current.access.nameOf(caller),
       permissions: permissions.service,
       foreign: others.foreign,
       changed: async (api) => {
         await accounts.look();
         return accounts.notices(api);
       },
-      verbs: { monitor: [reloadVerb(() => reload())] },
+      witnesses: [auditing, metering.counts],
+      verbs: {
+        monitor: [
+          reloadVerb(() => reload()),
+          metricsVerb(() => metricsPrivileges(metricsPrivilege, current.guarded), {
+            ...{ version, counts: metering.counts },
+            load: () => ({ ...room.admission.load, most: room.admission.tasks }),
+            ready: () => launching.ready,
+            clients: () => server?.clients ?? { open: 0, webSockets: 0, paused: 0 },
+            reloads: () => metering.reloads,
+            audit: () => auditing.audit?.counts,
+            history: () => keeping.lost,
+          }),
+        ],
+      },
     });
+    metering.counts.serve(current.apis);
     const { connections } = room;
     await dialling.serve({ registry, granted }, reached);
     others.use();
@@ -141,6 +179,7 @@ export async function serve(options: ServeOptions, early?: EarlyBoot): Promise<n
     server = await startServer({
       ...{ endpoints, origins, hosts, base, pages, registry, version, connections, binders },
       ...{ protection, proxies },
+      unready: () => unready,
     });
     // Who asks for nothing of a sandbox has an answer before.
     if (!begun) await tryAll();
@@ -155,6 +194,7 @@ export async function serve(options: ServeOptions, early?: EarlyBoot): Promise<n
     dialling.close();
     permissions.close();
     await launching.close();
+    await auditing.close();
     if (error instanceof ConfigError) return refuse(error);
     if (failed?.error === error) throw error;
     console.error(
@@ -163,7 +203,14 @@ export async function serve(options: ServeOptions, early?: EarlyBoot): Promise<n
     return 1;
   }
   const serving: Serving = {
-    ...{ registry, server, mesh, permissions, encryption, sources, access },
+    ...{ registry, server, mesh, permissions, encryption, keeping, sources, access },
+    ...{ auditing, metering },
+    get metricsPrivilege() {
+      return metricsPrivilege;
+    },
+    set metricsPrivilege(now) {
+      metricsPrivilege = now;
+    },
     get reached() {
       return reached;
     },
@@ -178,7 +225,10 @@ export async function serve(options: ServeOptions, early?: EarlyBoot): Promise<n
       async (known?: Loaded) => {
         const loaded =
           known ??
-          load(serving.sources, serving.access, undefined, permissions.asks, encryption.load);
+          load(
+            ...([serving.sources, serving.access, undefined, permissions.asks] as const),
+            ...([more(), encryption.load] as const),
+          );
         const others = await dialling.prepare(loaded.apis, reached);
         try {
           // What is to be had of others first: of a config that is refused nothing is to have run.
@@ -206,19 +256,27 @@ export async function serve(options: ServeOptions, early?: EarlyBoot): Promise<n
         next.others.use();
         encryption.use(next.tls);
         launching.keepReady(next.apis);
+        metering.counts.serve(next.apis);
         return { changes, now: next };
       },
     ),
     status: () => `serving ${server.urls.join(", ")}`,
   };
   reload = () => reloadAndTell(serving);
-  process.on("SIGHUP", () => void reload());
+  process.on("SIGHUP", () => {
+    // What rotates logs says so by it.
+    auditing.reopen();
+    void reload();
+  });
   started = true;
+  unready = undefined;
   if (unreachable !== undefined) console.log(unreachable);
-  console.log(banner({ urls: server.urls, mesh: mesh.places, base }, current, registry, room));
+  const audited = auditing.audit?.sink.name;
+  console.log(banner({ ...server, mesh: mesh.places, base, audited }, current, registry, room));
   serving.manager.ready(serving.status());
   early?.handover.answer((joining, joiner) => become(joining, joiner, serving));
   early?.onReady(server.urls);
+  await keeping.use(history);
   launching.keepReady(current.apis);
   const stopKeeping = keepSmall();
   const watch = watchAccounts(
@@ -227,14 +285,17 @@ export async function serve(options: ServeOptions, early?: EarlyBoot): Promise<n
     (file, notice) => console.error(`notice: ${problemLine({ file, ...notice })}`),
   );
   await untilStopped();
+  unready = "the server is ending";
   watch.close();
   stopKeeping();
   serving.manager.stopping();
   early?.handover.close();
   await Promise.all([server.close(), mesh.close(), registry.close()]);
+  keeping.close();
   dialling.close();
   permissions.close();
   await launching.close();
+  await auditing.close();
   serving.manager.close();
   return 0;
 }
@@ -267,6 +328,7 @@ async function reloadAndTell(serving: Serving): Promise<ReloadResult<Reloaded>> 
   serving.manager.reloading();
   const result = await serving.reloads.reload();
   const { loaded, problems } = result;
+  serving.metering.reloaded(loaded !== undefined);
   if (loaded) {
     console.log([...notices(loaded.now), "reloaded", ...verbLines(serving.registry)].join("\n"));
     serving.manager.ready(serving.status());
@@ -282,8 +344,16 @@ async function reloadAndTell(serving: Serving): Promise<ReloadResult<Reloaded>> 
   return result;
 }
 
+interface Announced {
+  readonly urls: readonly string[];
+  readonly mesh: readonly string[];
+  readonly base: Base;
+  /** Where calls are told. */
+  readonly audited: string | undefined;
+}
+
 function banner(
-  { urls, mesh, base }: { urls: readonly string[]; mesh: readonly string[]; base: Base },
+  { urls, mesh, base, audited }: Announced,
   loaded: Loaded,
   registry: Registry,
   room: Room,
@@ -297,6 +367,7 @@ function banner(
     ...mesh.map((place) => visible(`to other binders on ${place}`)),
     ...verbLines(registry),
     room.words,
+    ...(audited === undefined ? [] : [visible(`audited to ${audited}`)]),
     ...(first ? [`try: ${curl(url, base)}/api/${first.api}/${tryVerb(first)}`] : []),
   ].join("\n");
 }

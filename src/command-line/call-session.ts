@@ -89,6 +89,8 @@ export class CallSession {
     if (data.pid !== this.#pid) return;
     this.#print(data);
     if (data.type === "overflow") tellMissed(data.events, data.bytes);
+    if (data.type === "gone")
+      console.error(`${Number(data.events)} events are gone here: the server keeps the last ones`);
     if (data.type === "final-event") this.#final.resolve(exitCode(data.status));
     if (data.type === "unsubscribed") this.#final.resolve(1);
   }

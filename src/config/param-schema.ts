@@ -37,6 +37,10 @@ export const PARAM_SCHEMA: JsonSchema = {
     ),
     default: { description: "used where nothing is given" },
     allowDash: { type: "boolean", description: "the value may begin with a dash" },
+    writeOnly: {
+      type: "boolean",
+      description: "true: the value is a secret: no list of tasks, history or audit shows it",
+    },
   },
   additionalProperties: false,
 };

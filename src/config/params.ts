@@ -17,6 +17,8 @@ import { schemaAt, wordsOf } from "./wanted.ts";
 export interface Params {
   /** Names whose value may begin an argv element with `-`. */
   readonly allowDash: ReadonlySet<string>;
+  /** Names whose value is the caller's secret: it is kept nowhere, see api/record.ts. */
+  readonly writeOnly: ReadonlySet<string>;
   /** The schemas as the config has them: what a plan file keeps. */
   readonly source?: Readonly<Record<string, unknown>>;
   /** Names that have a value when none is given. */
@@ -45,6 +47,7 @@ export function compileParams(
   names?: ReadonlySet<string>,
 ): Params {
   const allowDash = new Set<string>();
+  const writeOnly = new Set<string>();
   const checks = new Map<string, Check>();
   const defaults = new Map<string, unknown>();
   for (const [name, schema] of Object.entries(params)) {
@@ -55,14 +58,21 @@ export function compileParams(
       report(place, `the command has no argument \`${name}\`${hint} its arguments: ${known}`);
     }
     let plain = toDoubles(schema);
-    if (isObject(plain) && Object.hasOwn(plain, "allowDash")) {
-      const { allowDash: dash, ...rest } = plain;
+    const flags = { allowDash, writeOnly };
+    for (const [key, names] of Object.entries(flags)) {
+      if (!isObject(plain) || !Object.hasOwn(plain, key)) continue;
+      const { [key]: flag, ...rest } = plain;
       plain = rest;
-      if (dash === true) allowDash.add(name);
-      else if (dash !== false) report(`${place}.allowDash`, "expected true or false");
-      // Only permission for a dash: any value will do.
-      if (Object.keys(rest).length === 0) continue;
+      if (flag === true) names.add(name);
+      else if (flag !== false) report(`${place}.${key}`, "expected true or false");
     }
+    // Of the value itself nothing was said: any will do.
+    const unchecked = isObject(plain) && Object.keys(plain).length === 0;
+    if (
+      unchecked &&
+      Object.keys(flags).some((key) => isObject(schema) && Object.hasOwn(schema, key))
+    )
+      continue;
     let sound = true;
     const effort = new Effort();
     const faulty: Report = (at, message) => {
@@ -101,6 +111,7 @@ export function compileParams(
   };
   return {
     allowDash,
+    writeOnly,
     source: params,
     defaults: new Set(defaults.keys()),
     complete(args, texts = false) {

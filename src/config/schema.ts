@@ -109,6 +109,47 @@ export const Pty = Type.Union(
   },
 );
 
+/** What is told and kept of calls. */
+const Audit = (where: string) =>
+  optional(
+    object(
+      {
+        args: optional(
+          flag({
+            description: "false: no list of tasks, history or audit shows arguments (true)",
+          }),
+        ),
+        required: optional(
+          flag({
+            description: "true: what cannot be written to the audit of the server is not started",
+          }),
+        ),
+      },
+      { description: `what is kept of calls${where}` },
+    ),
+  );
+
+/** What is kept of the output of tasks. */
+const History = (where: string) =>
+  optional(
+    object(
+      {
+        ring: optional(
+          Type.String({
+            text: true,
+            pattern: "^[0-9]{1,9}[kKmM]?$",
+            description:
+              "bytes of the last output of a task that are kept for who follows it later; bytes, K or M, at most 64M; 0: none (256K)",
+          }),
+        ),
+        output: optional(
+          flag({ description: "true: the file of serve --history keeps it, too (false)" }),
+        ),
+      },
+      { description: `what is kept of the output${where}` },
+    ),
+  );
+
 const BUFFER = { minimum: 1024, maximum: 1 << 28 };
 
 const HeaderName = (description: string) =>
@@ -216,6 +257,8 @@ export const Command = object(
       }),
     ),
     webhook: optional(Type.Unsafe<Static<typeof Webhook>>({ ...Webhook, shorthand: "file" })),
+    audit: Audit(", besides what its sandbox says"),
+    history: History(", each key before that of its sandbox"),
     limits: optional(Rlimits),
     optional: optional(
       flag({
@@ -289,6 +332,8 @@ export const Sandbox = object(
     buffer: optional(
       Type.Integer({ ...BUFFER, description: "buffer of each command, unless it sets its own" }),
     ),
+    audit: Audit(" of its commands, besides what they say themselves"),
+    history: History(" of its commands, unless they say it themselves"),
     commands: list(Command, { description: "the commands" }),
   },
   { description: "a policy and the commands that run under it" },
@@ -395,6 +440,8 @@ export const Config = object(
   {
     $schema: optional(Type.String({ description: "for editors" })),
     metadata: Metadata,
+    audit: Audit(" of all of its commands"),
+    history: History(" of its commands, unless they or their sandboxes say it"),
     plugins: optional(list(Plugin, { description: "encoder and action plugins" })),
     sandboxes: list(Sandbox, { description: "the sandboxes" }),
     onload: optional(list(Action, { description: "actions run once all APIs are ready" })),

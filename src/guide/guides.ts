@@ -2,12 +2,14 @@
 import { readFileSync } from "node:fs";
 import { nearest } from "../config/nearest.ts";
 import access from "../../config/guide/access.md" with { type: "file" };
+import audit from "../../config/guide/audit.md" with { type: "file" };
 import boards from "../../config/guide/boards.md" with { type: "file" };
 import calling from "../../config/guide/calling.md" with { type: "file" };
 import config from "../../config/guide/config.md" with { type: "file" };
 import early from "../../config/guide/early.md" with { type: "file" };
 import encrypted from "../../config/guide/encrypted.md" with { type: "file" };
 import mesh from "../../config/guide/mesh.md" with { type: "file" };
+import monitoring from "../../config/guide/monitoring.md" with { type: "file" };
 import migration from "../../config/guide/migration.md" with { type: "file" };
 import output from "../../config/guide/output.md" with { type: "file" };
 import places from "../../config/guide/places.md" with { type: "file" };
@@ -24,7 +26,9 @@ const FILES: Readonly<Record<string, string>> = {
   output,
   access,
   encrypted,
+  audit,
   services,
+  monitoring,
   mesh,
   places,
   early,

@@ -46,6 +46,7 @@ const LONG_WAKE_INTERVAL = 1_000;
 
 export class LaunchedTask implements Task {
   pid = 0;
+  mode: NonNullable<Task["mode"]> = "cold";
   readonly started: Promise<void>;
   readonly ended: Promise<Outcome>;
   #begin = performance.now();
@@ -89,7 +90,9 @@ export class LaunchedTask implements Task {
     group: TaskGroup | undefined,
     env: Supplied["env"] = plan.env,
   ): LaunchedTask {
-    return new LaunchedTask(plan, ops, env, undefined, group);
+    const task = new LaunchedTask(plan, ops, env, undefined, group);
+    task.mode = "pool";
+    return task;
   }
 
   private constructor(

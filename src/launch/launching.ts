@@ -84,6 +84,11 @@ export class Launching {
     this.#pools.serve(apis);
   }
 
+  /** Sandboxes that wait for a call. */
+  get ready(): number {
+    return this.#pools.ready;
+  }
+
   /** Kills what is left and removes all groups. */
   async close(): Promise<void> {
     await this.#pools.close();

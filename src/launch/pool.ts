@@ -35,11 +35,16 @@ export class Pools {
     this.#group = group;
   }
 
+  /** How many wait. */
+  get ready(): number {
+    let ready = 0;
+    for (const pool of this.#pools.values()) ready += pool.ready;
+    return ready;
+  }
+
   /** Keeps sandboxes ready for the plans of these, and for no others. */
   serve(apis: readonly ApiPlan[]): void {
-    let waiting = 0;
-    for (const pool of this.#pools.values()) waiting += pool.ready;
-    const wanted = poolSizes(apis, waiting);
+    const wanted = poolSizes(apis, this.ready);
     this.#hasRoom = wanted.size > 0 ? roomToWait() : () => false;
     for (const [plan, pool] of this.#pools) {
       if (wanted.has(plan)) continue;

@@ -66,6 +66,8 @@ export interface Task {
   readonly plan: Plan;
   /** Process id of the command, in the server's pid namespace. */
   readonly pid: number;
+  /** `pool`: in a sandbox that was ready. Absent where nobody has told. */
+  readonly mode?: "cold" | "pool";
   /** Settles when the whole tree is gone and all output has been delivered to the sink. Never rejects. */
   readonly ended: Promise<Outcome>;
   /** Sends a signal to the command. Without one: SIGINT, and what is left after a grace of 5 s is killed. */

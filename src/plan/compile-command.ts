@@ -3,7 +3,7 @@ import { dirname, resolve } from "node:path";
 import { expand, type Scope } from "../config/expand.ts";
 import { compileParams } from "../config/params.ts";
 import { milliseconds } from "../config/ranges.ts";
-import type { Command, Sandbox } from "../config/schema.ts";
+import type { Command, Config, Sandbox } from "../config/schema.ts";
 import { EXEC_VERB } from "../config/verbs.ts";
 import { isWritten } from "../numbers.ts";
 import { isObject } from "../object.ts";
@@ -11,6 +11,7 @@ import { parseTemplate, TemplateError } from "./argv.ts";
 import type { SandboxPolicy } from "./policy.ts";
 import { encodePolicy } from "./encode.ts";
 import { compilePty } from "./pty.ts";
+import { compileHistory } from "./kept-output.ts";
 import { compileLimits, limitsOfProfile } from "./limits.ts";
 import type { Machine } from "./machine.ts";
 import type { Plan } from "./plan.ts";
@@ -40,6 +41,10 @@ export interface SandboxContext {
   readonly keptBack: readonly string[];
   readonly secrets: Secrets | undefined;
   readonly api: string;
+  /** Of all commands of the config: what is told and kept of calls. */
+  readonly audit: Config["audit"];
+  /** The same: what is kept of output, unless sandbox or command say it. */
+  readonly history: Config["history"];
   readonly report: Report;
   readonly machine: Machine;
   /** The limits that it sets itself, not its profile. */
@@ -124,6 +129,14 @@ export function compileCommand(
     report,
   );
   tellPty(command, sandboxPolicy, path, report);
+  const told = auditOf(context, command);
+  const kept = compileHistory(
+    [context.history, sandbox.history],
+    command.history,
+    (params?.writeOnly.size ?? 0) > 0 || "discreet" in told,
+    `${path}.history`,
+    report,
+  );
   if (!argv || !expanded || !rlimits || report.problems.length > before) return undefined;
   if (lacks !== undefined) return { missing: lacks };
 
@@ -153,6 +166,8 @@ export function compileCommand(
     argv,
     ...(params && { params }),
     ...(webhook && { webhook }),
+    ...told,
+    ...kept,
     env: pty ? onTerminal(env, sandbox) : env,
     ...(secrets && { secrets }),
     ...(keptBack.length > 0 && { keptBack }),
@@ -185,10 +200,12 @@ function tellPty(
 }
 
 /** What the exec verb adds a program and its arguments to. */
-export function compileExec(
-  path: string,
-  { sandbox, policy, env, keptBack, secrets, api, report, blobs, ownLimits }: SandboxContext,
-): Plan | undefined {
+export function compileExec(path: string, context: SandboxContext): Plan | undefined {
+  const { sandbox, policy, env, keptBack, secrets, api, report, blobs, ownLimits } = context;
+  const { audit, history } = context;
+  const told = auditOf({ audit, sandbox });
+  const place = `${path}.history`;
+  const kept = compileHistory([history], sandbox.history, "discreet" in told, place, report);
   const message = "whoever may call exec can run any program in this sandbox";
   const who = sandbox.privilege ? `, with the privilege ${sandbox.privilege}` : "";
   report.notice(`${path}.exec`, message + who);
@@ -211,6 +228,8 @@ export function compileExec(
     ...bufferOf(sandbox.buffer),
     encoder: { name: "text", opts: {} },
     argv: { elements: [], names: new Set() },
+    ...told,
+    ...kept,
     env,
     ...(secrets && { secrets }),
     ...(keptBack.length > 0 && { keptBack }),
@@ -222,6 +241,18 @@ export function compileExec(
 /** That of the server's environment is another terminal: nobody knows what looks at this one. */
 const onTerminal = (env: Record<string, string>, { envs = [] }: Sandbox): Record<string, string> =>
   envs.some(({ name }) => name === "TERM") ? env : { ...env, TERM: "dumb" };
+
+/** Whoever says it is obeyed: an inner place cannot take it back. */
+function auditOf(
+  { audit, sandbox }: Pick<SandboxContext, "audit" | "sandbox">,
+  command: Pick<Command, "audit"> = {},
+) {
+  const said = [audit, sandbox.audit, command.audit];
+  return {
+    ...(said.some((one) => one?.args === false) && { discreet: true as const }),
+    ...(said.some((one) => one?.required === true) && { audited: true as const }),
+  };
+}
 
 const bufferOf = (buffer: number | undefined) => (buffer === undefined ? {} : { buffer });
 

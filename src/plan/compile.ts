@@ -191,6 +191,8 @@ class ConfigCompiler {
       keptBack: environment?.keptBack ?? [],
       secrets,
       api: names.api,
+      audit: this.#config.audit,
+      history: this.#config.history,
       ownLimits: own.limits,
       report: this.report,
       machine,

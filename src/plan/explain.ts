@@ -177,6 +177,7 @@ export function explain(plan: Plan): string[] {
     );
   lines.push(...secretWords(plan));
   if (plan.webhook) lines.push(webhookWords(plan.webhook));
+  if (plan.audited) lines.push("not started before that is written to the audit");
   lines.push(plan.timeout > 0 ? `killed after ${plan.timeout / 1000} s` : "no time limit");
   const argv = plan.argv.elements.map((pieces) =>
     pieces

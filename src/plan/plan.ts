@@ -44,6 +44,14 @@ export interface Plan {
   readonly argv: ArgvTemplate;
   /** What `params` of the config demands of the arguments. */
   readonly params?: Params;
+  /** Bytes of its last output that are kept for who comes later, see api/ring.ts; 0: none. */
+  readonly ring?: number;
+  /** A history keeps its output, too. */
+  readonly keepsOutput?: true;
+  /** Nobody is shown what it was called with: the config has said so. */
+  readonly discreet?: true;
+  /** It is not started where that cannot be written to the audit. */
+  readonly audited?: true;
   /** The environment, as `NAME: value`. */
   readonly env: Readonly<Record<string, string>>;
   /** Who proves by it may start the command without a privilege. */

@@ -3,7 +3,7 @@ import { type Request, SERVER_SESSION } from "../api/client.ts";
 import { AfbError, type FailureStatus, STATUS } from "../errors.ts";
 import { parseForeign } from "../json.ts";
 import { encodeFrame } from "../server/encode.ts";
-import { stringify } from "../server/event-text.ts";
+import { stringify } from "../api/event-data.ts";
 import { OPCODE } from "../server/frames.ts";
 import type { Answer, Caller } from "./calls.ts";
 import { credsOf } from "./creds.ts";

@@ -179,11 +179,14 @@ function callerOf(
   creds: string,
   token: string | undefined,
   session: Session,
-  { gate, peer, from }: NamingDoor,
+  { gate, peer, from, address }: NamingDoor,
 ): Caller | Promise<Caller> {
   const named = (may: boolean): Caller => {
     const user = onBehalf(creds, may);
-    return { ...(user && { user }), ...(token !== undefined && { token }) };
+    return {
+      ...{ ...(user && { user }), ...(token !== undefined && { token }) },
+      ...{ ...(address !== undefined && { address }), via: "binder" },
+    };
   };
   const importer: Caller = peer?.user ? { user: peer.user } : {};
   const may = gate.hasAny(ON_BEHALF, { session, caller: importer, from });

@@ -1,5 +1,6 @@
 /** What one importer is served with over its connection, whichever of the protocols it speaks: calls, sessions, tokens, events. */
 import type { Caller, Session } from "../api/client.ts";
+import { stringify, valueOf } from "../api/event-data.ts";
 import type { Registry } from "../api/registry.ts";
 import { failure, type Reply } from "../api/reply.ts";
 import type { Asker } from "../api/turns.ts";
@@ -49,6 +50,8 @@ export interface ExporterOptions {
   readonly peer: Peer | undefined;
   /** Verified by TLS, where the connection came over HTTP. */
   readonly certificate?: CertificateNames | undefined;
+  /** Where it comes from, over TCP. */
+  readonly address?: string | undefined;
 }
 
 export interface Call {
@@ -166,7 +169,9 @@ export class Exporter implements Host {
       const { registry, exported, from, certificate } = this.options;
       const api = localApi(exported, call.api);
       if (api === undefined) throw new AfbError("unknown-api", this.#unknown(call.api));
-      const own = callerOf(this.#credentials(call.token), this.options.peer, certificate);
+      const { peer, address } = this.options;
+      const how = { address, via: "binder", certificate } as const;
+      const own = callerOf(this.#credentials(call.token), peer, how);
       const party = this.#party(call.session);
       const told = new Set<string>();
       const follows = (event: string): void => {
@@ -281,11 +286,12 @@ export class Exporter implements Host {
     if (bytes) void this.#link?.send(bytes);
   }
 
-  #tooLong(data: unknown): object {
+  #tooLong(sent: unknown): object {
     const { most, advice } = this.speaker;
+    const data = valueOf(sent);
     const pid = typeof data === "object" && data !== null && "pid" in data && { pid: data.pid };
     const info = `an event has more than the ${most} bytes that this protocol carries: ${advice}`;
-    const bytes = Buffer.byteLength(JSON.stringify(data) ?? "");
+    const bytes = Buffer.byteLength(stringify(sent) ?? "");
     return { type: "overflow", ...pid, events: 1, bytes, info };
   }
 

@@ -6,10 +6,12 @@ import type { Granted, Grants } from "../api/privileges.ts";
 import type { Registry } from "../api/registry.ts";
 import { Guests } from "../server/guests.ts";
 import { listen } from "../server/listen.ts";
+import { addressOf } from "../server/address.ts";
 import { type Peer, peerOf } from "../server/peer.ts";
 import { exposedBinder } from "../server/exposed.ts";
 import { isLoopback } from "../server/origin.ts";
-import { peerName, plain } from "../server/peer-name.ts";
+import { plainAddress } from "../server/address.ts";
+import { peerName } from "../server/peer-name.ts";
 import { callerOf, Sessions } from "../server/session.ts";
 import { listenUnix } from "../server/unix.ts";
 import type { Upgraded } from "../server/upgrade.ts";
@@ -111,8 +113,7 @@ export async function startRpc(
         const part = memory.part();
         socket.on("close", () => part.close());
         const { registry, granted } = options;
-        const mayGive = () =>
-          tls?.mutual === true || mayProvide(granted(callerOf({ fromCookie: false }, peer)));
+        const mayGive = () => tls?.mutual === true || mayProvide(granted(callerOf({}, peer)));
         const take = (calls: Calls, finish: () => void): boolean => {
           if (!slot) return false;
           return mayGive()
@@ -128,6 +129,7 @@ export async function startRpc(
         const door = {
           ...{ registry, gate, sessions, exported, peer, part },
           from: { peer: name, connection: visitor },
+          address: addressOf(socket),
           gone: (calls?: Calls) => {
             open.delete(connection);
             if (calls) slot?.leave(calls);
@@ -192,7 +194,8 @@ async function listenAt(
       const path = unixPath(fd);
       await listenBy(listener, uri, { fd });
       const bound = listener.address();
-      const tcp = typeof bound === "object" && bound !== null ? plain(bound.address) : undefined;
+      const tcp =
+        typeof bound === "object" && bound !== null ? plainAddress(bound.address) : undefined;
       if (path === undefined && !insecure && tcp !== undefined && !isLoopback(tcp))
         throw new Error(exposedBinder(`${uri}, at ${tcp},`));
       return path === undefined ? `sd:${address.name}` : `unix:${path}`;

@@ -1,7 +1,7 @@
 /** What an exporter says, in the packets of v3 and in the messages of WSAPI. */
 import type { Reply } from "../api/reply.ts";
 import { encodeFrame } from "../server/encode.ts";
-import { stringify } from "../server/event-text.ts";
+import { stringify } from "../api/event-data.ts";
 import { OPCODE } from "../server/frames.ts";
 import type { Speaker } from "./exporter.ts";
 import { encodePacket } from "./encode-packet.ts";

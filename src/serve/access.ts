@@ -14,6 +14,7 @@ import { MONITOR_PRIVILEGES } from "../api/monitor.ts";
 import { ConfigError, type Problem } from "../config/problem.ts";
 import type { Machine } from "../plan/machine.ts";
 import type { ApiPlan } from "../plan/plan.ts";
+import { METRICS_PRIVILEGE } from "../metrics/verb.ts";
 import { RELOAD_PRIVILEGE } from "../service/reload-verb.ts";
 import { apisOfAll } from "../command-line/apis.ts";
 import type { Source } from "../command-line/config-option.ts";
@@ -65,6 +66,8 @@ export function accessOptions(
 export interface Loaded {
   readonly apis: ApiPlan[];
   readonly access: Access;
+  /** Somebody has said who may call what: in an access file, or by a permission service. */
+  readonly guarded: boolean;
   /** Those about a config name its file. */
   readonly notices: readonly Problem[];
   /** What TCP endpoints show and trust; undefined where they are in the clear. */
@@ -77,6 +80,7 @@ const NO_SERVICE =
 /**
  * Configs, access and certificates together, since a reload takes all or nothing.
  * @param asks a permission service is asked besides
+ * @param more privileges that are asked for by no verb of a config, besides the usual ones
  * @param tls of the server that is to be; without, nobody knows what it shows and trusts
  * @throws ConfigError with every problem of both
  */
@@ -85,6 +89,7 @@ export function load(
   option: string | undefined,
   machine?: Machine,
   asks = false,
+  more: readonly string[] = [],
   tls?: () => LoadedTls | undefined,
 ): Loaded {
   const problems: Problem[] = [];
@@ -117,9 +122,16 @@ export function load(
     ...(secured?.notices ?? []),
     ...(file === "open" ? [{ file: "--access open", path: "", message: open }] : []),
     ...(tls && secured?.options.requestCert !== true ? unshown(access, file) : []),
-    ...unneeded(access, file, apis, [...MONITOR_PRIVILEGES, RELOAD_PRIVILEGE]),
+    ...unneeded(access, file, apis, [
+      ...MONITOR_PRIVILEGES,
+      RELOAD_PRIVILEGE,
+      METRICS_PRIVILEGE,
+      ...more,
+    ]),
     // What the service grants is not known before it is asked.
     ...(asks ? [] : ungranted(access, apis, accounts.uid)),
   ];
-  return { apis, access, notices, tls: secured };
+  // Where the option says none, somebody has said it.
+  const guarded = asks || (file !== "open" && (option !== undefined || file !== "none"));
+  return { apis, access, guarded, notices, tls: secured };
 }

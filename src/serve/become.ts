@@ -13,9 +13,12 @@ import { type Output, takeOutput } from "../service/output.ts";
 import type { Reload, Reloads } from "../service/reload.ts";
 import type { Changes } from "../service/reload-verb.ts";
 import type { Loaded } from "./access.ts";
+import type { Auditing, Change } from "./auditing.ts";
 import type { Source } from "../command-line/config-option.ts";
 import type { Encryption } from "./encryption.ts";
+import type { Keeping } from "./keeping.ts";
 import { type Mesh, sorted } from "./mesh.ts";
+import type { Metering } from "./metering.ts";
 import { parseServe, type ServeOptions } from "./options.ts";
 import type { Permissions } from "./permissions.ts";
 
@@ -31,6 +34,11 @@ export interface Serving {
   readonly mesh: Mesh;
   readonly permissions: Permissions;
   readonly encryption: Encryption;
+  readonly auditing: Auditing;
+  readonly metering: Metering;
+  /** What --metrics-privilege says. */
+  metricsPrivilege: string | undefined;
+  readonly keeping: Keeping;
   /** Where other binders are that it calls. */
   reached: Pick<ServeOptions, "imports" | "exports">;
   /** What it serves, as it was read. */
@@ -60,11 +68,13 @@ async function becomeBy(
   const { sources, access, loaded, registry, server, mesh, permissions, encryption, reached } =
     serving;
   const { address } = permissions;
+  const { auditing, metricsPrivilege } = serving;
   const before = new Set(registry.list().map(({ api }) => api));
   const isNew = (api: string): boolean => !before.has(api);
   const undo: (() => void)[] = [];
   let replaced = false;
   const giveBack = async (): Promise<void> => {
+    await audit?.giveBack();
     for (const step of undo.reverse()) step();
     if (!replaced) return;
     // As it was read, whatever is in the files by now.
@@ -81,6 +91,7 @@ async function becomeBy(
   });
   let notMoved: string | undefined;
   let output: Output | undefined;
+  let audit: Change | undefined;
   try {
     process.chdir(joining.cwd);
     setEnvironment(joining.env);
@@ -94,14 +105,17 @@ async function becomeBy(
     serving.sources = [...early, ...asked.filter(({ path }) => !known.has(path))];
     serving.access = options.access;
     serving.reached = together(reached, options);
+    serving.metricsPrivilege = options.metricsPrivilege;
     permissions.use(options.cynagora);
     const { tls } = encryption;
     await encryption.show(options.tls ?? tls);
     undo.push(() => {
-      Object.assign(serving, { sources, access, reached });
+      Object.assign(serving, { sources, access, reached, metricsPrivilege });
       permissions.use(address);
       void encryption.show(tls);
     });
+    // Before anything of it runs.
+    audit = await auditing.use(options.audit);
     const { problems, ok } = await reload();
     if (!ok) {
       await giveBack();
@@ -125,7 +139,9 @@ async function becomeBy(
     await giveBack();
     throw error;
   }
+  await audit.keep();
   output.use();
+  await serving.keeping.use(options.history);
   serving.manager.close();
   serving.manager = serviceManager(process.env, console.error, joiner.pid);
   if (notMoved !== undefined) console.error(`spawnbox: ${notMoved}`);

@@ -1,4 +1,5 @@
 /** The command line of `spawnbox serve`. */
+import type { AuditOptions } from "../audit/open.ts";
 import { earlyConfigs, EARLY_CONFIGS } from "../boot/places.ts";
 import { type Client, parseClient, parseServer, type Server } from "../config/binder-uri.ts";
 import { type Base, whyNoBase } from "../server/base.ts";
@@ -7,6 +8,10 @@ import type { PageSource } from "../server/pages.ts";
 import { namesOf } from "../server/path.ts";
 import { DEFAULT_MODE } from "../server/unix.ts";
 import { ACCESS, type AccessOptions, accessOptions } from "./access.ts";
+import { AUDIT, auditOptions } from "./auditing.ts";
+import { METRICS, metricsOptions } from "./metering.ts";
+import { LIMITS, parseLimits } from "../history/limits.ts";
+import type { HistoryPlace } from "./keeping.ts";
 import { MOST_TASKS } from "./room.ts";
 import { requireProtected, TLS, type TransportOptions, transportOptions } from "./transport.ts";
 import { neededSource, SOURCE, type Source } from "../command-line/config-option.ts";
@@ -67,9 +72,20 @@ export const SERVE = {
       "most tasks at a time; further starts wait a while, then are told busy " +
       `(default: what descriptors, processes and memory allow, at most ${MOST_TASKS})`,
   },
+  history: {
+    argument: "FILE",
+    text: "keep the tasks that have run, and where the config wants it their output, in this file; none by default",
+    path: "file",
+  },
+  "history-max": {
+    argument: "LIMITS",
+    text: "how much of them: tasks, bytes and days, such as 1000,16M,30d (default 10000,64M,90d)",
+  },
   ...ACCESS,
   // There is nothing else that it could be.
   cynagora: { ...ACCESS.cynagora, omissible: /^[^-]/ },
+  ...AUDIT,
+  ...METRICS,
   origin: {
     argument: "URL",
     repeatable: true,
@@ -129,6 +145,11 @@ export interface ServeOptions extends AccessOptions, TransportOptions {
   readonly pages: readonly PageSource[];
   /** Most tasks at a time; undefined: what there is room for. */
   readonly concurrency: number | undefined;
+  readonly audit: AuditOptions | undefined;
+  /** What GET /metrics takes; "": nothing; undefined: that depends on the access. */
+  readonly metricsPrivilege: string | undefined;
+  /** Where tasks are kept; undefined: nowhere. */
+  readonly history: HistoryPlace | undefined;
 }
 
 const DEFAULT_HOST = "127.0.0.1";
@@ -201,7 +222,20 @@ export function optionsOf(
     },
     ...{ concurrency, exports, imports, mode },
     ...transport,
+    ...{ concurrency, exports, imports, mode, history: historyOf(values) },
+    audit: auditOptions(values),
+    metricsPrivilege: metricsOptions(values),
   };
+}
+
+function historyOf({
+  history: file,
+  "history-max": limits,
+}: Values<typeof SERVE>): HistoryPlace | undefined {
+  if (file === "") throw new TypeError("--history: expected a file");
+  if (file !== undefined) return { file, limits: limits ? parseLimits(limits) : LIMITS };
+  if (limits !== undefined) throw new TypeError("--history-max is for --history FILE");
+  return undefined;
 }
 
 function parseBase(text: string): Base {
@@ -210,6 +244,9 @@ function parseBase(text: string): Base {
   return text;
 }
 
+/** See server/health.ts. */
+const MONITORED = ["healthz", "readyz", "metrics"];
+
 function parseAlias(text: string): PageSource {
   const [, prefix, path] = /^(\/[^:]+?)\/?:(.+)$/.exec(text) ?? [];
   const names = namesOf(prefix ?? "/");
@@ -217,6 +254,8 @@ function parseAlias(text: string): PageSource {
     throw new TypeError(`--alias ${text}: expected /PREFIX:DIR`);
   }
   if (names[0] === "api") throw new TypeError(`--alias ${text}: /api is where the verbs are`);
+  if (names.length === 1 && MONITORED.includes(names[0] ?? ""))
+    throw new TypeError(`--alias ${text}: ${prefix} is what the server says of itself`);
   return { prefix, path };
 }
 

@@ -1,4 +1,5 @@
 /** Events as they go out. What one gets, others may get as well, a task has hundreds of followers: so it is made once for all. */
+import { stringify } from "../api/event-data.ts";
 import { encodeFrame } from "./encode.ts";
 import { OPCODE } from "./frames.ts";
 
@@ -54,13 +55,4 @@ function encode(event: string, data: unknown): string {
   const json = stringify(data);
   const value = json === undefined ? "" : `,"data":${json}`;
   return `{"jtype":"afb-event","event":${quoted(event)}${value}}`;
-}
-
-/** JSON of a value, or of a text that says why there is none (a cycle, a BigInt, too deep): a bug of a plugin. */
-export function stringify(value: unknown): string | undefined {
-  try {
-    return JSON.stringify(value);
-  } catch (error) {
-    return JSON.stringify(`cannot be written as JSON: ${String(error)}`);
-  }
 }

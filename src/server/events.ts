@@ -5,10 +5,13 @@
  * named by its type, `data` or `final-event`, and carries the afb-event. The response ends with the task, or at once when
  * the call started none. A call that fails is answered as over plain REST, with its HTTP status.
  *
- * A connection that breaks is not continued: Last-Event-ID is not supported. Browsers reconnect an EventSource by
- * themselves, with that header, which would run the command again; 204 makes them stop (it is why there are ids at all).
+ * A connection that breaks is continued: where the stream is of one task, each of its events has an id, and who comes back with
+ * the last one as Last-Event-ID, as browsers do by themselves, gets what has come since, and nothing is run again. Where there is
+ * nothing to continue, 204 makes them stop.
  */
+import { valueOf } from "../api/event-data.ts";
 import type { Client, Request as Call, Session } from "../api/client.ts";
+import { parsePlace } from "../api/place.ts";
 import type { Registry } from "../api/registry.ts";
 import type { Reply } from "../api/reply.ts";
 import { encodeReply } from "./afb.ts";
@@ -35,9 +38,18 @@ export interface EventsOptions {
 /** `request.signal` tells that the client is gone. */
 export async function streamEvents(
   request: Request,
-  { registry, call, refuse = respond, heartbeat = HEARTBEAT }: EventsOptions,
+  { registry, call: given, refuse = respond, heartbeat = HEARTBEAT }: EventsOptions,
 ): Promise<Response> {
-  if (request.headers.has("last-event-id")) return new Response(null, { status: 204 });
+  const last = request.headers.get("last-event-id");
+  const place = last === null ? undefined : parsePlace(last);
+  if (last !== null && !place) return new Response(null, { status: 204 });
+  const call = place
+    ? {
+        ...given,
+        args: { action: "subscribe", args: { id: place.id, from: place.number + 1 } },
+        wait: false,
+      }
+    : given;
   const stream = new EventStream(call.session, heartbeat);
   request.signal.addEventListener("abort", () => stream.aborted(), { once: true });
   if (request.signal.aborted) stream.aborted();
@@ -49,6 +61,8 @@ export async function streamEvents(
   const refused = await Promise.race([answered, stream.started]);
   if (refused && refused.request.status !== "success") {
     stream.gone();
+    // It is over, or nobody knows it any more.
+    if (place && refused.request.status === "no-item") return new Response(null, { status: 204 });
     return refuse(refused);
   }
   const headers = {
@@ -74,6 +88,9 @@ class EventStream implements Client {
   #open = true;
   #cancelled = false;
   #first = true;
+  /** Of the last event; undefined where events are of several tasks, or of none. */
+  #place: string | undefined;
+  #isOne = true;
   /** Tasks whose end is the end of the stream; undefined before the reply. */
   #tasks: Set<number> | undefined;
   readonly #gone = new Set<() => void>();
@@ -111,9 +128,16 @@ class EventStream implements Client {
     return ROOM - (this.#controller?.desiredSize ?? ROOM);
   }
 
-  send(event: string, data: unknown): void | Promise<void> {
+  stands(place: string): void {
+    const [task] = place.split(":");
+    if (this.#place !== undefined && !this.#place.startsWith(`${task}:`)) this.#isOne = false;
+    this.#place = place;
+  }
+
+  send(event: string, data: unknown, place?: string): void | Promise<void> {
     if (!this.#open) return;
-    const { type, pid } = aboutTask(data);
+    const { type, pid } = aboutTask(valueOf(data));
+    if (place !== undefined) this.#place = place;
     this.#event(type, encodeEvent(event, data));
     this.#started.resolve(undefined);
     const last = type === "final-event" || type === "unsubscribed";
@@ -164,9 +188,11 @@ class EventStream implements Client {
   }
 
   #event(name: string, json: string): void {
-    const id = this.#first ? `id: ${crypto.randomUUID()}\n` : "";
+    const place = this.#isOne ? this.#place : undefined;
+    // Without any a browser that connects again would run the command again.
+    const id = place ?? (this.#first ? crypto.randomUUID() : undefined);
     this.#first = false;
-    this.#write(`${id}event: ${name}\ndata: ${json}\n\n`);
+    this.#write(`${id === undefined ? "" : `id: ${id}\n`}event: ${name}\ndata: ${json}\n\n`);
   }
 
   #write(text: string): void {

@@ -8,6 +8,7 @@ import type { CertificateNames } from "../api/client.ts";
 import type { Registry } from "../api/registry.ts";
 import type { Asker } from "../api/turns.ts";
 import type { Share } from "../share.ts";
+import { addressOf } from "./address.ts";
 import { type Base, below, elsewhere } from "./base.ts";
 import type { Guests } from "./guests.ts";
 import { HttpConnection, refusal } from "./http/connection.ts";
@@ -15,10 +16,11 @@ import type { GetHeader, OriginPolicy } from "./origin.ts";
 import type { Pages } from "./pages.ts";
 import type { Peer } from "./peer.ts";
 import { addressName, peerName } from "./peer-name.ts";
+import type { Unready } from "./health.ts";
 import type { Proxies, Told } from "./proxy.ts";
 import { createRest } from "./rest.ts";
 import type { Sessions } from "./session.ts";
-import { type Binders, upgrade, type Upgraded } from "./upgrade.ts";
+import { type Binders, type Open, upgrade } from "./upgrade.ts";
 import { Visitor } from "./visitor.ts";
 
 /** What all listeners of a server share. */
@@ -37,10 +39,11 @@ export interface Shared {
   readonly memory: Share;
   readonly sockets: Set<Socket>;
   readonly connections: Set<HttpConnection>;
-  readonly webSockets: Set<Pick<Upgraded, "close">>;
+  readonly webSockets: Set<Open>;
   readonly binders: Binders | undefined;
   /** What they tell of who calls is believed. */
   proxies?: Proxies | undefined;
+  readonly unready: Unready | undefined;
 }
 
 /** What is only known once the socket is bound. */
@@ -74,7 +77,7 @@ export interface Door {
 }
 
 export function createDoor(shared: Shared, place: Place, guests: Guests): Door {
-  const { registry, sessions, version, sockets, webSockets, connections } = shared;
+  const { registry, sessions, version, sockets, webSockets, connections, unready } = shared;
   const rest = createRest({
     registry,
     sessions,
@@ -83,6 +86,7 @@ export function createDoor(shared: Shared, place: Place, guests: Guests): Door {
     base: () => shared.base,
     policy: () => place.policy,
     port: () => place.port,
+    ...(unready && { unready }),
   });
   const refusals = new Refusals();
   const admit = (socket: Socket, peer: Peer | undefined, words: boolean): Admitted | undefined => {
@@ -116,6 +120,7 @@ export function createDoor(shared: Shared, place: Place, guests: Guests): Door {
     const { peer, name, visitor } = admitted;
     const part = shared.memory.part();
     const own: Asker = { peer: name, connection: visitor };
+    const ownAddress = addressOf(socket);
     const { remoteAddress } = socket;
     const trusted = shared.proxies?.trusts(remoteAddress) ? shared.proxies : undefined;
     const toldBy = (header: GetHeader) => trusted?.told(remoteAddress ?? "", header);
@@ -125,8 +130,9 @@ export function createDoor(shared: Shared, place: Place, guests: Guests): Door {
       respond: (request, body) => {
         const told = toldBy((header) => request.headers.get(header) ?? undefined);
         if (told?.host !== undefined) request.headers.set("host", told.host);
+        const address = told?.address ?? ownAddress;
         const from = asker(told);
-        return rest(request, { from, peer, body, certificate, scheme: told?.scheme });
+        return rest(request, { from, peer, address, body, certificate, scheme: told?.scheme });
       },
       route: (target) => below(shared.base, target) ?? elsewhere(shared.base, target),
       upgrade: (head, behind) => {
@@ -135,6 +141,7 @@ export function createDoor(shared: Shared, place: Place, guests: Guests): Door {
         const { base, binders } = shared;
         const told = toldBy((header) => head.headers.get(header));
         const from = asker(told);
+        const address = told?.address ?? ownAddress;
         // From here on the connection is that one's alone, and takes a place of its share.
         if (told) {
           if (!guests.move(name, from.peer, visitor)) {
@@ -148,6 +155,7 @@ export function createDoor(shared: Shared, place: Place, guests: Guests): Door {
         const policy = { ...place.policy, ...(told?.scheme && { scheme: told.scheme }) };
         const upgraded = upgrade({ ...head, headers }, socket, behind, {
           ...{ registry, sessions, policy, port, webSockets, peer, certificate, part, from },
+          address,
           ...{ base, binders },
         });
         if (!(upgraded instanceof Promise)) {

@@ -9,7 +9,7 @@ import { exposed } from "./exposed.ts";
 import { type Admitted, createDoor, type Door, type Shared } from "./http.ts";
 import { listen, urlHost } from "./listen.ts";
 import { isLoopback } from "./origin.ts";
-import { plain } from "./peer-name.ts";
+import { plainAddress } from "./address.ts";
 import { peerOf } from "./peer.ts";
 import type { Secure } from "./secure.ts";
 import { listenUnix } from "./unix.ts";
@@ -82,7 +82,7 @@ export async function openListener(
     return running(server, `unix:${inherited}`, 0);
   }
   setPlace(address.address, address.port);
-  if (!secure && !protection.insecure && !isLoopback(plain(address.address))) {
+  if (!secure && !protection.insecure && !isLoopback(plainAddress(address.address))) {
     server.close();
     throw new Error(exposed(`${address.address}:${address.port}, which was handed over`));
   }

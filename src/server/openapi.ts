@@ -121,11 +121,13 @@ const WAIT = {
 
 const STREAM = {
   description:
-    "Server-Sent Events: `reply`, a Reply, then `data` and `final-event`, each an Event; ends with the task",
+    "Server-Sent Events: `reply`, a Reply, then `data` and `final-event`, each an Event; ends with the task; to a request with Last-Event-ID those since that one",
   content: { "text/event-stream": { schema: { type: "string" } } },
 } as const;
 
-const NO_RESUME = { description: "to a request with Last-Event-ID: a stream cannot be resumed" };
+const NO_RESUME = {
+  description: "to a request with Last-Event-ID: there is nothing more to come, or it is not known",
+};
 
 const TOKEN = {
   type: "http",

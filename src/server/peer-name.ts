@@ -2,6 +2,7 @@
 import { isIP, isIPv6, type Socket } from "node:net";
 import { CError } from "../../ffi/errno.ts";
 import { ownerOf } from "../../ffi/owner.ts";
+import { plainAddress as plain } from "./address.ts";
 import type { Peer } from "./peer.ts";
 
 /**
@@ -38,9 +39,6 @@ function ownerHere({ remoteAddress, remotePort, localAddress, localPort }: Socke
 
 /** Whoever is connected to such an address, or from it, is on this machine: the kernel takes neither from elsewhere. */
 const isHere = (address: string): boolean => address.startsWith("127.") || address === "::1";
-
-/** IPv4 as it is written. */
-export const plain = (address = ""): string => address.replace(/^::ffff:(?=\d+\.)/, "");
 
 /** The first four groups, written out. */
 function network(address: string): string {

@@ -4,7 +4,7 @@
  */
 import { BlockList, isIP, isIPv6 } from "node:net";
 import type { GetHeader, Scheme } from "./origin.ts";
-import { plain } from "./peer-name.ts";
+import { plainAddress } from "./address.ts";
 
 /** Addresses of proxies, such as 10.0.0.1 or fd00::/8. */
 export class Proxies {
@@ -26,7 +26,7 @@ export class Proxies {
   }
 
   trusts(address: string | undefined): boolean {
-    const bare = plain(address).replace(/%.*$/, "");
+    const bare = plainAddress(address).replace(/%.*$/, "");
     return isIP(bare) !== 0 && this.#networks.check(bare, isIPv6(bare) ? "ipv6" : "ipv4");
   }
 
@@ -46,7 +46,7 @@ export class Proxies {
    * as that one wrote it. Where somebody wrote no address, it is the proxy that let it be so.
    */
   #caller(address: string, forwarded: string | undefined): string {
-    let caller = plain(address);
+    let caller = plainAddress(address);
     for (const entry of (forwarded ?? "").split(",").reverse()) {
       const one = addressIn(entry.trim());
       if (one === undefined) return caller;
@@ -75,5 +75,5 @@ function last(list: string | undefined): string | undefined {
 function addressIn(entry: string): string | undefined {
   const [, bracketed] = /^\[([^\]]+)\](?::\d{1,5})?$/.exec(entry) ?? [];
   const bare = bracketed ?? entry.replace(/^(\d+\.\d+\.\d+\.\d+):\d{1,5}$/, "$1");
-  return isIP(bare) === 0 ? undefined : plain(bare);
+  return isIP(bare) === 0 ? undefined : plainAddress(bare);
 }

@@ -1,7 +1,8 @@
 /**
  * REST: `GET|POST /api/<api>/<verb>`, answered with the same `afb-reply` object as on the WebSocket;
- * `GET /api/<api>/<verb>/events`, the same call with its events (see events.ts); an index at `/`, and `/openapi.json`. Pages of
- * the user (see pages.ts) are what is left: never below `/api`, and at `/` instead of the index.
+ * `GET /api/<api>/<verb>/events`, the same call with its events (see events.ts); an index at `/`, `/openapi.json`, and what
+ * monitors ask (see health.ts). Pages of the user (see pages.ts) are what is left: never below `/api`, and at `/` instead of the
+ * index.
  */
 import { Elysia } from "elysia";
 import { findCased } from "../cased.ts";
@@ -14,6 +15,7 @@ import { isObject } from "../object.ts";
 import { HTTP_STYLE, readArguments, readWait } from "./arguments.ts";
 import type { Base } from "./base.ts";
 import { EVENTS, streamEvents } from "./events.ts";
+import { healthz, metrics, readyz, type Unready } from "./health.ts";
 import { openApi } from "./openapi.ts";
 import {
   checkCaller,
@@ -24,7 +26,7 @@ import {
 } from "./origin.ts";
 import type { Pages } from "./pages.ts";
 import type { Peer } from "./peer.ts";
-import { decode, parseQuery } from "./query.ts";
+import { decode, once, parseQuery } from "./query.ts";
 import { allow, json, preflight, respond, respondError, shareWith } from "./respond.ts";
 import type { Webhooks } from "./webhook.ts";
 import { callerOf, readCredentials, sessionCookie, type Sessions } from "./session.ts";
@@ -40,6 +42,8 @@ export interface RestOptions {
   base?: () => Base;
   /** They change when the server becomes a service. */
   pages?: () => Pages | undefined;
+  /** Always ready by default. */
+  unready?: Unready;
 }
 
 const METHODS = {
@@ -55,6 +59,8 @@ export interface Sender {
   readonly from?: Asker;
   /** Over a unix socket. */
   readonly peer?: Peer | undefined;
+  /** Where it comes from, over TCP. */
+  readonly address?: string | undefined;
   /** Of a POST. */
   readonly body?: Uint8Array;
   /** Verified by TLS. */
@@ -67,7 +73,7 @@ export interface Sender {
 export type Rest = (request: Request, sender?: Sender) => Response | Promise<Response>;
 
 export function createRest(options: RestOptions): Rest {
-  const { registry, base = () => "" } = options;
+  const { registry, base = () => "", unready = () => undefined } = options;
   const senders = new WeakMap<Request, Sender>();
   const policyFor = (request: Request): OriginPolicy => {
     const policy = options.policy();
@@ -180,11 +186,12 @@ export function createRest(options: RestOptions): Rest {
     const parameters = parseQuery(url.search.slice(1), "query string");
     const policy = policyFor(request);
     checkCaller(header, policy);
-    const { peer, from, body, certificate } = senders.get(request) ?? {};
+    const { peer, address, from, body, certificate } = senders.get(request) ?? {};
     const { args, texts, get } = readArguments(request, parameters, body);
     const credentials = readCredentials(header, get, options.port());
     const session = options.sessions.open(credentials, peer);
-    const caller = callerOf(credentials, peer, certificate);
+    const via = events ? "events" : "rest";
+    const caller = callerOf(credentials, peer, { address, via, certificate });
     const wait = readWait(get("wait"), header("prefer"));
     const made = { api, verb, args, texts, session, caller, from, wait };
     const style = get(HTTP_STYLE) ?? header(HTTP_STYLE);
@@ -199,6 +206,16 @@ export function createRest(options: RestOptions): Rest {
       );
     }
     return response;
+  };
+
+  /** For who asks again and again, such as a monitor, no session is kept. */
+  const asking = (request: Request) => {
+    const parameters = parseQuery(new URL(request.url).search.slice(1), "query string");
+    const header: GetHeader = (name) => request.headers.get(name) ?? undefined;
+    const { peer, from } = senders.get(request) ?? {};
+    const credentials = readCredentials(header, (name) => once(parameters, name), options.port());
+    const { uuid = crypto.randomUUID() } = credentials;
+    return { session: { uuid }, caller: callerOf(credentials, peer), from };
   };
 
   /** Checks who is asking, and turns errors into replies. */
@@ -242,6 +259,17 @@ export function createRest(options: RestOptions): Rest {
   );
   const app = new Elysia({ strictPath: true })
     .all("/openapi.json", guarded(page(openapi)), raw)
+    .all("/healthz", guarded(healthz), raw)
+    .all(
+      "/readyz",
+      guarded((request) => readyz(request, unready)),
+      raw,
+    )
+    .all(
+      "/metrics",
+      guarded((request) => metrics(request, registry, () => asking(request))),
+      raw,
+    )
     .all(
       "/api",
       guarded(() => nothing(`say which: ${base()}/api/API/VERB`, "unknown-api")),

@@ -5,6 +5,7 @@ import type { Registry } from "../api/registry.ts";
 import type { Base } from "./base.ts";
 import type { Endpoint } from "./endpoint.ts";
 import type { HttpConnection } from "./http/connection.ts";
+import type { Unready } from "./health.ts";
 import type { Shared } from "./http.ts";
 import { Share } from "../share.ts";
 import { type Listener, openListener, type Protection } from "./listener.ts";
@@ -37,6 +38,16 @@ export interface ServerOptions {
   protection?: Protection | undefined;
   /** What they tell of who calls is believed. */
   proxies?: Proxies | undefined;
+  /** What `/readyz` says; always ready by default. */
+  unready?: Unready;
+}
+
+/** Connections now. */
+export interface Clients {
+  readonly open: number;
+  readonly webSockets: number;
+  /** WebSockets whose client has not taken all that was sent. */
+  readonly paused: number;
 }
 
 export interface RunningServer {
@@ -55,6 +66,7 @@ export interface RunningServer {
       "endpoints" | "origins" | "hosts" | "base" | "pages" | "protection" | "proxies"
     >,
   ): Promise<void>;
+  readonly clients: Clients;
   /** Stops listening, says goodbye to WebSockets (1001), and resolves once all connections are gone. */
   close(): Promise<void>;
 }
@@ -82,6 +94,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     ...{ registry, version, origins, hosts, base, pages: pagesOf(options) },
     ...{ most, memory, sessions, sockets, connections, webSockets, binders: options.binders },
     proxies: options.proxies,
+    unready: options.unready,
   };
   const listeners = await openListeners(options, shared);
   /** By name, whether it has TLS. */
@@ -100,6 +113,11 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     port: first.port,
     get urls() {
       return listeners.map(({ url }) => (url.startsWith("http") ? url + shared.base : url));
+    },
+    get clients() {
+      let paused = 0;
+      for (const { backlog = 0 } of webSockets) if (backlog > 0) paused++;
+      return { open: sockets.size, webSockets: webSockets.size, paused };
     },
     extend: async ({ endpoints, origins, hosts, base: other = "", ...changed }) => {
       const { protection, proxies } = changed;

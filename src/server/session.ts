@@ -1,5 +1,5 @@
 /** Sessions: what the server remembers of a caller between requests, by uuid. They live in memory only. */
-import type { Caller, CertificateNames, Session } from "../api/client.ts";
+import type { Caller, CertificateNames, Session, Via } from "../api/client.ts";
 import type { GetHeader, Scheme } from "./origin.ts";
 import type { Peer } from "./peer.ts";
 
@@ -105,16 +105,27 @@ function keyOf(uuid: string, peer: Pick<Peer, "uid" | "gid"> | undefined): strin
   return peer ? `${uuid}:${peer.uid}:${peer.gid}` : uuid;
 }
 
-/** Who is calling, for privileges. */
+/** What is known of a caller besides who it says it is. */
+export interface How {
+  /** From where, over TCP, and what it speaks: for records, no privilege comes of it. */
+  readonly address?: string | undefined;
+  readonly via?: Via;
+  /** Verified by TLS. */
+  readonly certificate?: CertificateNames | undefined;
+}
+
+/** Who is calling. */
 export function callerOf(
-  { token }: Credentials,
+  { token }: Pick<Credentials, "token">,
   peer: Peer | undefined,
-  certificate?: CertificateNames,
+  { address, via, certificate }: How = {},
 ): Caller {
   return {
     ...(token !== undefined && { token }),
     ...(peer?.user && { user: peer.user }),
     ...(certificate && { certificate }),
+    ...(address !== undefined && { address }),
+    ...(via && { via }),
   };
 }
 

@@ -26,7 +26,7 @@ export interface UpgradeContext {
   peer: Peer | undefined;
   base: Base;
   /** The open ones; kept up to date here. */
-  webSockets: Set<Pick<Upgraded, "close">>;
+  webSockets: Set<Open>;
   /** See Binders. */
   binders: Binders | undefined;
   /** What the connection holds of the memory for all. */
@@ -34,6 +34,8 @@ export interface UpgradeContext {
   from: Asker;
   /** Verified by TLS. */
   certificate: CertificateNames | undefined;
+  /** Where it comes from, over TCP. */
+  address: string | undefined;
 }
 
 /** A WebSocket, as one of the connections of a door. */
@@ -42,6 +44,12 @@ export interface Upgraded {
   readonly idleSince: number | undefined;
   evict(): void;
   close(code: number, reason: string): void;
+}
+
+/** One of those that are open. */
+export interface Open extends Pick<Upgraded, "close"> {
+  /** Bytes that wait for the client; absent where nobody has counted. */
+  readonly backlog?: number;
 }
 
 /** A connection that packets come over. */
@@ -59,6 +67,8 @@ export interface Packeted {
   readonly certificate: CertificateNames | undefined;
   readonly part: Part;
   readonly from: Asker;
+  /** Where it comes from, over TCP. */
+  readonly address: string | undefined;
   readonly gone: () => void;
 }
 
@@ -99,7 +109,8 @@ async function packets(
   binders: Binders,
   context: UpgradeContext & Pick<Packeted, "credentials">,
 ): Promise<Upgraded | undefined> {
-  const { registry, sessions, webSockets, peer, certificate, part, from, credentials } = context;
+  const { registry, sessions, webSockets, peer, certificate, part, from, address, credentials } =
+    context;
   socket.pause();
   let speak: Awaited<ReturnType<Binders>>;
   try {
@@ -115,6 +126,7 @@ async function packets(
   webSockets.add(entry);
   const upgraded: Upgraded = speak({
     ...{ socket, ...how, registry, sessions, credentials, peer, certificate, part, from },
+    address,
     gone: () => webSockets.delete(entry),
   });
   socket.resume();
@@ -126,10 +138,10 @@ function webSocket(
   behind: Uint8Array,
   response: string,
   credentials: Credentials,
-  { registry, sessions, peer, certificate, webSockets, part, from }: UpgradeContext,
+  { registry, sessions, peer, certificate, webSockets, part, from, address }: UpgradeContext,
 ): Upgraded {
   const session = sessions.open(credentials, peer);
-  const caller = callerOf(credentials, peer, certificate);
+  const caller = callerOf(credentials, peer, { address, via: "websocket", certificate });
   const client = new AfbConnection(registry, session, caller, from);
   const events = {
     text: (text: string) => client.text(text),

@@ -75,7 +75,7 @@ describe("an access file", () => {
       { certificate: "CN:DNS:x", privileges: [] },
     ];
     expect(loaded({ $schema: "x", grants }).rules).toEqual([
-      { who: { kind: "token", hash }, privileges: new Set(["a", "b"]) },
+      { who: { kind: "token", hash }, privileges: new Set(["a", "b"]), info: "panel" },
       { who: { kind: "user", uid: 1001 }, privileges: "all" },
       { who: { kind: "user", uid: 1002 }, privileges: "all" },
       { who: { kind: "group", gid: 50 }, privileges: new Set() },

@@ -162,6 +162,7 @@ describe("arguments", () => {
 
   test("params are checked", async () => {
     const params = {
+      writeOnly: new Set<string>(),
       allowDash: new Set(["a"]),
       defaults: new Set<string>(),
       complete: (args: unknown) => args,

@@ -2,10 +2,15 @@
 import { describe, expect, test } from "bun:test";
 import { SHARE, TOTAL } from "../../src/api/lossy.ts";
 import { Patience } from "../../src/api/patience.ts";
+import type { Past } from "../../src/api/replay.ts";
+import { Ring, Rings } from "../../src/api/ring.ts";
+import { EventData } from "../../src/api/event-data.ts";
 import { Subscribers } from "../../src/api/subscribers.ts";
 import { connecting, pidOf, registryOf, shell, TestClient, use } from "./harness.ts";
 
 const connect = connecting();
+
+const PAST: Past = { id: "", pid: 1, event: "p/x", ring: new Ring(0, new Rings()) };
 
 /** Lines of 100 characters; far more bytes than may wait for one client. */
 const LINES = 20_000;
@@ -62,7 +67,7 @@ describe("a follower that does not read", () => {
 
   test("goes on behind the gap", async () => {
     const { registry } = connect([]);
-    const subscribers = new Subscribers("p/x", (gap) => ({ type: "overflow", ...gap }));
+    const subscribers = new Subscribers(PAST, (gap) => ({ type: "overflow", ...gap }));
     const follower = new TestClient(registry);
     const request = { api: "p", verb: "x", args: {}, session: follower.session };
     subscribers.add(follower, request, false);
@@ -70,7 +75,7 @@ describe("a follower that does not read", () => {
     let sent = 0;
     const publish = async (n: number) => {
       for (const end = sent + n; sent < end; sent++)
-        await subscribers.publish({ n: sent, x: "x".repeat(99) });
+        await subscribers.publish(EventData.of({ n: sent, x: "x".repeat(99) }));
     };
     await publish(LINES);
     read();
@@ -121,14 +126,14 @@ describe("a follower that does not read", () => {
 
   test("is told what it has missed before it holds the task from then on", async () => {
     const { registry } = connect([]);
-    const subscribers = new Subscribers("p/x", (gap) => ({ type: "overflow", ...gap }));
+    const subscribers = new Subscribers(PAST, (gap) => ({ type: "overflow", ...gap }));
     const follower = new TestClient(registry);
     const request = { api: "p", verb: "x", args: {}, session: follower.session };
     subscribers.add(follower, request, false);
     const read = stall(follower);
-    for (let n = 0; n < LINES; n++) await subscribers.publish({ x: "x".repeat(99) });
+    for (let n = 0; n < LINES; n++) await subscribers.publish(EventData.of({ x: "x".repeat(99) }));
     subscribers.add(follower, request, true);
-    const pending = subscribers.publish({ last: true });
+    const pending = subscribers.publish(EventData.of({ last: true }));
     expect(pending).toBeInstanceOf(Promise);
     expect(follower.wire.at(-2)).toContain('"overflow"');
     expect(follower.wire.at(-1)).toContain('"last"');
@@ -176,14 +181,14 @@ describe("the owner", () => {
 
 test("many that do not read: what waits for all of them is bounded", async () => {
   const registry = registryOf([]);
-  const subscribers = new Subscribers("p/x", (gap) => ({ type: "overflow", ...gap }));
+  const subscribers = new Subscribers(PAST, (gap) => ({ type: "overflow", ...gap }));
   const followers = Array.from({ length: 300 }, () => new TestClient(registry));
   const reads = followers.map(stall);
   for (const one of followers) {
     const request = { api: "p", verb: "x", args: {}, session: one.session };
     subscribers.add(one, request, false);
   }
-  for (let n = 0; n < 1000; n++) await subscribers.publish({ n, x: "x".repeat(999) });
+  for (let n = 0; n < 1000; n++) await subscribers.publish(EventData.of({ n, x: "x".repeat(999) }));
   const all = followers.reduce((sum, { backlog }) => sum + backlog, 0);
   expect(all).toBeGreaterThan(TOTAL / 2);
   expect(all).toBeLessThan(TOTAL * 1.1);
@@ -193,7 +198,7 @@ test("many that do not read: what waits for all of them is bounded", async () =>
   const late = new TestClient(registry);
   const read = stall(late);
   subscribers.add(late, { api: "p", verb: "x", args: {}, session: late.session }, false);
-  for (let n = 0; n < 1000; n++) await subscribers.publish({ n, x: "x".repeat(999) });
+  for (let n = 0; n < 1000; n++) await subscribers.publish(EventData.of({ n, x: "x".repeat(999) }));
   expect(late.backlog).toBeGreaterThan(SHARE - 2000);
   read();
   await registry.close();

@@ -1,6 +1,7 @@
 /** A registry over real processes without a sandbox, and a client that records its frames as they would go over a WebSocket. */
 import { afterEach } from "bun:test";
 import { constants } from "node:os";
+import { valueOf } from "../../src/api/event-data.ts";
 import type { Client, Session } from "../../src/api/client.ts";
 import type { Granted } from "../../src/api/privileges.ts";
 import { createRegistry, type Registry, type RegistryOptions } from "../../src/api/registry.ts";
@@ -163,7 +164,7 @@ export class TestClient implements Client {
   }
 
   send(event: string, data: unknown): void | Promise<void> {
-    this.#push([5, event, { jtype: "afb-event", event, data }]);
+    this.#push([5, event, { jtype: "afb-event", event, data: valueOf(data) }]);
     const paused = this.pause?.();
     if (paused) {
       this.backlog += JSON.stringify(data).length;

@@ -13,9 +13,10 @@ import { measurePings, printPings } from "./pings.ts";
 import { findBwrap } from "./processes.ts";
 import { measureRates, printRates } from "./rates.ts";
 import { Scratch } from "./scratch.ts";
+import { measureTold, printTold } from "./told.ts";
 import { serveCommand, startServer } from "./server.ts";
 
-const TABLES = ["launches", "echoes", "rates", "pings", "compiling", "booting"];
+const TABLES = ["launches", "echoes", "rates", "pings", "compiling", "told", "booting"];
 
 const help = `usage: npm run bench -- [OPTIONS]
 
@@ -61,7 +62,7 @@ if (!existsSync(executable)) {
 const WARM_UP = 20;
 /** Milliseconds: rounds stop early at the first, everything at the second. */
 const BUDGET = 25_000;
-const LIMIT = 180_000;
+const LIMIT = 240_000;
 const RATES = { rounds: 15, warmUp: 2, budget: BUDGET };
 
 const watchdog = setTimeout(() => {
@@ -109,11 +110,13 @@ const rates = await tabled("rates", () => measureRates(both, scratch, RATES), pr
 const pinged = () => measurePings(executable, scratch, calls);
 const pings = await tabled("pings", pinged, printPings);
 const compiling = await tabled("compiling", () => measureCompiling(scratch), printCompiling);
+const witnessed = () => measureTold(executable, config, scratch);
+const told = await tabled("told", witnessed, printTold);
 const booted = () => measureBooting(executable, config, scratch);
 const booting = await tabled("booting", booted, printBooting);
 
 if (options.json) {
-  const numbers = { machine, bwrap, launches, echoes, rates, pings, compiling, booting };
+  const numbers = { machine, bwrap, launches, echoes, rates, pings, compiling, told, booting };
   await Bun.write(options.json, `${JSON.stringify(numbers, null, 2)}\n`);
 }
 clearTimeout(watchdog);

@@ -108,7 +108,7 @@ function printedBy(kind: Kind, i: number, scratch: Scratch): string {
 }
 
 /** Milliseconds that all threads of a process have run: proc_pid_schedstat(5). */
-function processorTime(pid: number): number {
+export function processorTime(pid: number): number {
   const tasks = readdirSync(`/proc/${pid}/task`);
   const nanoseconds = tasks.map((task) => {
     try {

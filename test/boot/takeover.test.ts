@@ -308,4 +308,31 @@ describe.if(isRoot)("the service takes over", () => {
     await until("it is heard", async () => (await call("first", "monitor/reload")) !== "success");
     expect(await call("first", "fifth/tell")).toBe("fifth");
   });
+
+  test("so is the audit: not kept where that fails, and from then on where it does not", async () => {
+    const required = { audit: { required: true } };
+    const told = (name: string) =>
+      existsSync(place(name)) ? readFileSync(place(name), "utf8").trim().split("\n") : [];
+    const onload = { uid: "must", action: "api://sixth#tell", args: "no", required: true };
+    const failed = await serveAs([
+      ...["--config", config("sixth", { onload, ...required }), "--audit", place("audit.failed")],
+    ]);
+    expect(failed.exitCode).toBe(1);
+    // What was refused in its course.
+    expect(told("audit.failed").map((line) => JSON.parse(line).event)).toEqual(["refuse"]);
+    await call("first", "first/tell");
+    const wrong = await serveAs(["--config", config("sixth", required), "--audit", "/no/where"]);
+    expect(wrong).toMatchObject({ exitCode: 1, said: expect.stringContaining("--audit: ") });
+    const { exitCode } = await serveAs([
+      ...["--config", config("sixth", required), "--audit", place("audit")],
+    ]);
+    expect(exitCode).toBe(0);
+    expect(await call("first", "sixth/tell")).toBe("sixth");
+    await until("it is told", () => told("audit").length === 2);
+    expect(told("audit").map((line) => JSON.parse(line).caller)).toEqual([
+      { uid: 0, via: "websocket" },
+      { uid: 0, via: "websocket" },
+    ]);
+    expect(told("audit.failed")).toHaveLength(1);
+  });
 });

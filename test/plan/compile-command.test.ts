@@ -367,3 +367,18 @@ test("a program that a mount hides is found before its launch", () => {
     `${at}.exec.cmdpath: /bin/sh is not visible inside the sandbox: no mount shows it`,
   );
 });
+
+test("what is told of calls: whoever asks for more is obeyed, the config, the sandbox or the command", () => {
+  const said = { audit: { required: true, args: false } };
+  for (const each of [plan(said), plan({}, said), plan(said, { audit: { required: false } })])
+    expect(each).toMatchObject({ audited: true, discreet: true });
+  // An inner place cannot take it back.
+  const less = { audit: { required: false, args: true } };
+  expect(plan(less, said)).toMatchObject({ audited: true, discreet: true });
+  expect(execOf(said)).toMatchObject({ audited: true, discreet: true });
+  for (const none of [plan(less), plan({ audit: {} })]) {
+    expect(none).not.toHaveProperty("audited");
+    expect(none).not.toHaveProperty("discreet");
+  }
+  expect(refused(withCommand({ audit: { require: true } }))[0]).toContain("required");
+});

@@ -1,0 +1,301 @@
+/**
+ * The tasks of this server and of those before it, in a file (`serve --history`). What happens is noted, and written a second later
+ * with all else that has happened by then: never on the way of a launch, an event or a reply. What cannot be written is told once,
+ * and counted; the server goes on without.
+ */
+import type { Archive, Kind, KeptEvents, Wanted } from "../api/archive.ts";
+import type { Entry } from "../api/book.ts";
+import { EventData } from "../api/event-data.ts";
+import type { TaskRecord } from "../api/record.ts";
+import type { Ring } from "../api/ring.ts";
+import { errorLine } from "../unexpected.ts";
+import type { Limits } from "./limits.ts";
+import { placeOf } from "./place.ts";
+import { Store } from "./store.ts";
+
+export interface HistoryOptions {
+  readonly file: string;
+  readonly limits: Limits;
+  /** Tells the operator, once for each trouble. */
+  readonly tell: (text: string) => void;
+  /** The server's user. */
+  readonly uid: number;
+}
+
+/** Milliseconds from what happens until it is written; and after a failure until the next attempt. */
+const LATE = 1_000;
+const AGAIN = 10_000;
+/** Tasks that wait to be written: beyond, the oldest are lost. */
+const WAITING = 5_000;
+/** Tasks of one transaction: others have their turn between two. */
+const AT_ONCE = 500;
+/** Bytes of output that are kept of one task: its last ones. */
+const OUTPUT = 1 << 20;
+/** Writes between two looks at the limits. */
+const TRIM = 16;
+
+/** A task whose output is kept while it runs. */
+interface Followed {
+  readonly entry: Entry;
+  readonly ring: Ring;
+  /** Number of the last event that is written. */
+  at: number;
+  /** What is written, the oldest first. */
+  pieces: readonly { readonly first: number; readonly bytes: number }[];
+}
+
+export class History implements Archive {
+  #store: Store | undefined;
+  /** Nothing is kept any more: it has been told why. */
+  #over = false;
+  #failing = false;
+  #lost = 0;
+  readonly #waiting = new Map<string, Entry>();
+  readonly #followed = new Map<string, Followed>();
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #writes = 0;
+
+  constructor(readonly options: HistoryOptions) {}
+
+  /** Opens the file. What is wrong with it is told. */
+  open(): void {
+    if (this.#store || this.#over) return;
+    const { file, uid } = this.options;
+    try {
+      this.#store = new Store(placeOf(file, uid));
+    } catch (error) {
+      if (!(error instanceof Error)) throw error;
+      this.#giveUp(whyOf(error));
+    }
+  }
+
+  /** Tasks that are not kept, since they could not be written. */
+  get lost(): number {
+    return this.#lost;
+  }
+
+  note(entry: Entry): void {
+    if (this.#over) return;
+    const { record, plan, events } = entry;
+    this.#waiting.set(record.id, entry);
+    if (plan.keepsOutput && events && !this.#followed.has(record.id)) {
+      const { ring } = events.past;
+      ring.hold();
+      this.#followed.set(record.id, { entry, ring, at: 0, pieces: [] });
+    }
+    if (this.#waiting.size > WAITING) {
+      for (const [id, oldest] of this.#waiting) {
+        // What runs is noted again once it has ended.
+        if (oldest.record.state === "ended") this.#lost++;
+        this.#waiting.delete(id);
+        this.#letGo(id);
+        break;
+      }
+    }
+    this.#schedule(LATE);
+  }
+
+  kinds(): readonly Kind[] {
+    return this.#read((store) => store.kinds()) ?? [];
+  }
+
+  tasks(wanted: Wanted): readonly TaskRecord[] {
+    return this.#read((store) => store.records(wanted).map(readRecord)) ?? [];
+  }
+
+  events(id: string): KeptEvents | undefined {
+    return this.#read((store) => {
+      const found = store.find(id);
+      if (!found) return undefined;
+      const record = readRecord(found.record);
+      const kept = whole(store.outputOf(id));
+      const last = Math.max(found.last, (kept.at(-1)?.number ?? 0) + 1);
+      // What is missing between is gone: then all is that comes before.
+      const events = kept.at(-1)?.number === last - 1 ? kept : [];
+      const final = EventData.of({
+        type: "final-event",
+        pid: record.pid,
+        status: record.status ?? {},
+      });
+      return { record, kind: found.kind, events: [...events, { number: last, data: final }], last };
+    });
+  }
+
+  /** Writes what waits, and closes the file. */
+  close(): void {
+    clearTimeout(this.#timer);
+    if (this.#waiting.size + this.#followed.size > 0) this.#flush();
+    this.#over = true;
+    this.#store?.close();
+    this.#store = undefined;
+  }
+
+  #read<T>(query: (store: Store) => T): T | undefined {
+    this.open();
+    // What has just happened belongs to it.
+    if (this.#store && this.#waiting.size > 0 && !this.#failing) this.#flush();
+    const store = this.#store;
+    if (!store) return undefined;
+    try {
+      return query(store);
+    } catch (error) {
+      if (!(error instanceof Error)) throw error;
+      this.#failed(error);
+      return undefined;
+    }
+  }
+
+  #schedule(ms: number): void {
+    this.#timer ??= setTimeout(() => {
+      this.#timer = undefined;
+      this.#flush();
+    }, ms);
+  }
+
+  #flush(): void {
+    this.open();
+    const store = this.#store;
+    if (!store) return;
+    const batch = [...this.#waiting.values()].slice(0, AT_ONCE);
+    const written: (() => void)[] = [];
+    const { limits } = this.options;
+    try {
+      store.write(() => {
+        for (const entry of batch) store.task(rowOf(entry));
+        for (const followed of this.#followed.values()) written.push(output(store, followed));
+        if (this.#writes % TRIM === 0 || store.bytes > limits.bytes) store.trim(limits, Date.now());
+      });
+      store.shrink(limits.bytes / 4);
+    } catch (error) {
+      if (!(error instanceof Error)) throw error;
+      return this.#failed(error);
+    }
+    this.#writes++;
+    for (const note of written) note();
+    if (this.#failing) this.#recovered();
+    for (const { record } of batch) this.#waiting.delete(record.id);
+    for (const [id, { entry, ring, at }] of this.#followed)
+      if (entry.record.state === "ended" && ring.over && at >= ring.last - 1) this.#letGo(id);
+    // Also while nothing but output comes.
+    if (this.#waiting.size > 0) setImmediate(() => this.#schedule(0));
+    else if (this.#followed.size > 0) this.#schedule(LATE);
+  }
+
+  #letGo(id: string): void {
+    this.#followed.get(id)?.ring.letGo();
+    this.#followed.delete(id);
+  }
+
+  #failed(error: Error): void {
+    if (BROKEN.has(codeOf(error))) return this.#giveUp(whyOf(error));
+    if (!this.#failing) {
+      this.#failing = true;
+      this.#tell(`cannot be written: ${whyOf(error)}; it is tried again, and the server goes on`);
+    }
+    this.#schedule(AGAIN);
+  }
+
+  #recovered(): void {
+    this.#failing = false;
+    const lost = this.#lost > 0 ? `; ${this.#lost} tasks are missing in it` : "";
+    this.#tell(`is written again${lost}`);
+  }
+
+  #giveUp(why: string): void {
+    this.#over = true;
+    this.#store?.close();
+    this.#store = undefined;
+    this.#waiting.clear();
+    for (const id of [...this.#followed.keys()]) this.#letGo(id);
+    this.#tell(`${why}; the server goes on without a history`);
+  }
+
+  #tell(text: string): void {
+    this.options.tell(`--history ${this.options.file}: ${text}`);
+  }
+}
+
+/** Nothing will come of it any more. */
+const BROKEN: ReadonlySet<string> = new Set(["SQLITE_CORRUPT", "SQLITE_NOTADB"]);
+
+const codeOf = (error: Error): string =>
+  "code" in error && typeof error.code === "string"
+    ? error.code.split("_").slice(0, 2).join("_")
+    : "";
+
+const WORDS: Readonly<Record<string, string>> = {
+  SQLITE_FULL: "the disk is full",
+  SQLITE_READONLY: "it can only be read",
+  SQLITE_CANTOPEN: "it cannot be opened",
+  SQLITE_CORRUPT: "it is damaged: move it away",
+  SQLITE_NOTADB: "is no database: give another file",
+  SQLITE_BUSY: "another process has it",
+  SQLITE_IOERR: "the disk fails",
+};
+
+function whyOf(error: Error): string {
+  const words = WORDS[codeOf(error)];
+  return words === undefined ? errorLine(error) : `${words} (${error.message})`;
+}
+
+function rowOf({ record, plan, events }: Entry) {
+  const { id, api, verb, pid = null, caller, asked } = record;
+  return {
+    ...{ id, api, verb, pid, asked },
+    privileges: JSON.stringify(plan.privileges),
+    info: caller.info ?? null,
+    address: caller.address ?? null,
+    uid: caller.uid === undefined ? null : `${caller.uid}`,
+    last: lastOf(events?.past.ring),
+    record: JSON.stringify(record),
+  };
+}
+
+/** Number of the final event, which may still be on its way. */
+const lastOf = (ring: Ring | undefined): number =>
+  ring ? (ring.over ? ring.last : ring.last + 1) : 1;
+
+/**
+ * Writes what of its output is in the ring, and not written yet. The final event is made from its record.
+ * @returns what to do once it is there
+ */
+function output(store: Store, followed: Followed): () => void {
+  const { ring, entry, pieces } = followed;
+  const { id } = entry.record;
+  const end = ring.over ? ring.last - 1 : ring.last;
+  const first = Math.max(followed.at + 1, ring.first);
+  const lines: string[] = [];
+  for (let number = first; number <= end; number++) lines.push(ring.jsonAt(number) ?? "null");
+  const now = [...pieces];
+  if (lines.length > 0) {
+    const events = lines.join("\n");
+    store.output(id, { first, count: lines.length, events });
+    now.push({ first, bytes: events.length });
+    let bytes = now.reduce((sum, piece) => sum + piece.bytes, 0);
+    const before = now.length;
+    while (bytes > OUTPUT && now.length > 1) bytes -= now.shift()?.bytes ?? 0;
+    if (now.length < before) store.forget(id, now[0]?.first ?? first);
+  }
+  return () => {
+    followed.at = end;
+    followed.pieces = now;
+  };
+}
+
+/** Whoever is in the file and runs has lost its server: who runs now is in the book. */
+function readRecord(json: string): TaskRecord {
+  const record = JSON.parse(json) as TaskRecord;
+  return record.state === "ended" ? record : { ...record, state: "ended" };
+}
+
+/** The events of the last pieces between which nothing is missing. */
+function whole(pieces: readonly { first: number; count: number; events: string }[]) {
+  const last = pieces.findLastIndex(
+    ({ first }, i) => i > 0 && first !== (pieces[i - 1]?.first ?? 0) + (pieces[i - 1]?.count ?? 0),
+  );
+  return pieces
+    .slice(Math.max(last, 0))
+    .flatMap(({ first, events }) =>
+      events.split("\n").map((json, i) => ({ number: first + i, data: EventData.written(json) })),
+    );
+}

@@ -1,0 +1,82 @@
+/** Where the file of a history is: made where it is not there, and readable to nobody but the server's user. */
+import { closeSync, constants, fchmodSync, fstatSync, lstatSync, realpathSync } from "node:fs";
+import { openAt } from "../../ffi/at.ts";
+import { trustOf } from "../config/trust.ts";
+import { type Trust, Walk } from "../config/walk.ts";
+import { targetOf } from "../config/written.ts";
+import { dirname, join } from "node:path";
+
+const MODE = 0o600;
+const OTHERS = 0o077;
+
+/**
+ * The path without links. Root's history is a file that nobody else can change or put another one in the place of: the links on the
+ * way are followed where they are of root or the server's user.
+ * @throws Error that says what to do
+ */
+export function placeOf(path: string, uid: number): string {
+  const trust = trustOf(uid, "mine only");
+  const found = isThere(path) ? existing(path, trust) : made(path, trust);
+  const fd = openAt(
+    found.directory,
+    found.name,
+    constants.O_RDONLY | constants.O_NONBLOCK,
+    0,
+    path,
+  );
+  try {
+    const stat = fstatSync(fd);
+    if (!stat.isFile()) throw new Error("is no regular file");
+    if ((stat.mode & OTHERS) !== 0) fchmodSync(fd, MODE);
+  } finally {
+    closeSync(fd);
+    found[Symbol.dispose]();
+  }
+  return found.path;
+}
+
+const isThere = (path: string): boolean => {
+  try {
+    realpathSync(path);
+    return true;
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "ENOENT") return false;
+    throw error;
+  }
+};
+
+interface Found extends Disposable {
+  readonly path: string;
+  readonly directory: number;
+  readonly name: string;
+}
+
+/** The path of a file that is there, without links. */
+function existing(path: string, trust: Trust | undefined): Found {
+  let plain = realpathSync(path);
+  if (trust) {
+    using walk = Walk.to(path, trust);
+    walk.refuse("file");
+    plain = walk.path;
+  }
+  return { ...within(plain, trust), path: plain };
+}
+
+function made(path: string, trust: Trust | undefined): Found {
+  if (lstatSync(path, { throwIfNoEntry: false }))
+    throw new Error("is a link to a file that is not there: make that, or remove the link");
+  const found = within(path, trust);
+  const flags = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL;
+  closeSync(openAt(found.directory, found.name, flags, MODE, path));
+  return { ...found, path: join(realpathSync(dirname(path)), found.name) };
+}
+
+function within(path: string, trust: Trust | undefined): Omit<Found, "path"> {
+  const target = targetOf(path, trust);
+  if (!target.isOwn) {
+    target[Symbol.dispose]();
+    throw new Error(`others can put files into ${dirname(path)}: choose a directory of root's own`);
+  }
+  const { directory, name } = target;
+  return { directory, name, [Symbol.dispose]: () => target[Symbol.dispose]() };
+}

@@ -1,0 +1,258 @@
+/**
+ * Tasks in a file, by bun:sqlite. What is written is there when a process dies, and when the power goes the file is whole, perhaps
+ * without the last of it: WAL, with NORMAL synchronisation.
+ */
+import { Database, type Statement } from "bun:sqlite";
+import type { Kind, Wanted } from "../api/archive.ts";
+import type { Limits } from "./limits.ts";
+
+/** `spbx`, so that no file of another program is taken for ours. */
+const APPLICATION = 0x73706278;
+const VERSION = 1;
+/** Bytes of the file of what is to come: then it goes into the other. */
+const WAL = 1 << 20;
+/** Part of the tasks that goes when there are too many bytes. */
+const PART = 1 / 16;
+const DAY = 86_400_000;
+
+const SCHEMA = `
+CREATE TABLE kind (key INTEGER PRIMARY KEY, api TEXT, verb TEXT, privileges TEXT, UNIQUE (api, verb, privileges));
+CREATE TABLE task (
+  seq INTEGER PRIMARY KEY, id TEXT UNIQUE, kind INTEGER, pid INTEGER, info TEXT, address TEXT, uid TEXT,
+  asked INTEGER, last INTEGER, record TEXT
+);
+CREATE TABLE output (task TEXT, first INTEGER, count INTEGER, bytes INTEGER, events TEXT, PRIMARY KEY (task, first)) WITHOUT ROWID;
+`;
+
+export interface TaskRow {
+  readonly id: string;
+  readonly api: string;
+  readonly verb: string;
+  readonly privileges: string;
+  readonly pid: number | null;
+  readonly info: string | null;
+  readonly address: string | null;
+  readonly uid: string | null;
+  readonly asked: number;
+  /** Number of its last event. */
+  readonly last: number;
+  /** JSON. */
+  readonly record: string;
+}
+
+export interface OutputRow {
+  /** Number of its first event. */
+  readonly first: number;
+  readonly count: number;
+  /** JSON of each, in lines. */
+  readonly events: string;
+}
+
+interface Named {
+  readonly record: string;
+  readonly last: number;
+}
+
+export class Store {
+  readonly #db: Database;
+  readonly #kinds = new Map<string, number>();
+  readonly #statements = new Map<string, Statement>();
+
+  /** @throws Error that says why it cannot be used */
+  constructor(path: string) {
+    this.#db = new Database(path, { readwrite: true, create: false });
+    try {
+      this.#open();
+    } catch (error) {
+      this.#db.close();
+      throw error;
+    }
+  }
+
+  /** All of it, or nothing. */
+  write(work: () => void): void {
+    this.#run("BEGIN IMMEDIATE");
+    try {
+      work();
+      this.#run("COMMIT");
+    } catch (error) {
+      if (this.#db.inTransaction) this.#run("ROLLBACK");
+      this.#kinds.clear();
+      throw error;
+    }
+  }
+
+  task(row: TaskRow): void {
+    const { id, pid, info, address, uid, asked, last, record } = row;
+    this.#run(
+      `INSERT INTO task (id, kind, pid, info, address, uid, asked, last, record) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+       ON CONFLICT (id) DO UPDATE SET pid = excluded.pid, last = excluded.last, record = excluded.record`,
+      ...[id, this.#kind(row), pid, info, address, uid, asked, last, record],
+    );
+  }
+
+  output(task: string, { first, count, events }: OutputRow): void {
+    this.#run(
+      "INSERT OR REPLACE INTO output (task, first, count, bytes, events) VALUES (?, ?, ?, ?, ?)",
+      ...[task, first, count, events.length, events],
+    );
+  }
+
+  /** What a task has sent before that number. */
+  forget(task: string, first: number): void {
+    this.#run("DELETE FROM output WHERE task = ? AND first < ?", task, first);
+  }
+
+  /** Lets go what is beyond the limits. @param now epoch ms */
+  trim({ tasks, bytes, days }: Limits, now: number): void {
+    const { count } = this.#get<{ count: number }>("SELECT count(*) AS count FROM task") ?? {
+      count: 0,
+    };
+    let gone = Math.max(0, count - tasks);
+    if (this.bytes > bytes) gone = Math.max(gone, Math.ceil(count * PART));
+    const old = now - days * DAY;
+    const late =
+      "SELECT seq FROM task WHERE asked < ?1 OR seq IN (SELECT seq FROM task ORDER BY seq LIMIT ?2)";
+    if (gone === 0 && !this.#get("SELECT 1 FROM task WHERE asked < ? LIMIT 1", old)) return;
+    this.#run(
+      `DELETE FROM output WHERE task IN (SELECT id FROM task WHERE seq IN (${late}))`,
+      ...[old, gone],
+    );
+    this.#run(`DELETE FROM task WHERE seq IN (${late})`, old, gone);
+    this.#run("DELETE FROM kind WHERE key NOT IN (SELECT kind FROM task)");
+    this.#kinds.clear();
+  }
+
+  /** Gives room back to the file system, where it is more than so many bytes: what is less is used again. */
+  shrink(most: number): void {
+    const { free } = this.#get<{ free: number }>(
+      "SELECT freelist_count * page_size AS free FROM pragma_freelist_count, pragma_page_size",
+    ) ?? { free: 0 };
+    if (free > most) this.#db.run("PRAGMA incremental_vacuum");
+  }
+
+  /** Of the file, without what is free in it. */
+  get bytes(): number {
+    const { bytes } = this.#get<{ bytes: number }>(
+      "SELECT (page_count - freelist_count) * page_size AS bytes FROM pragma_page_count, pragma_freelist_count, pragma_page_size",
+    ) ?? { bytes: 0 };
+    return bytes;
+  }
+
+  kinds(): Kind[] {
+    const rows = this.#all<{ key: number; api: string; verb: string; privileges: string }>(
+      "SELECT key, api, verb, privileges FROM kind",
+    );
+    return rows.map(({ privileges, ...kind }) => ({
+      ...kind,
+      privileges: JSON.parse(privileges) as string[],
+    }));
+  }
+
+  /** JSON of records. */
+  records({ kinds, caller, pid, id, before, limit }: Wanted): string[] {
+    const where = [`kind IN (${kinds.map(Number).join(",")})`];
+    const values: (string | number)[] = [];
+    const add = (condition: string, ...given: (string | number)[]): void => {
+      where.push(condition);
+      values.push(...given);
+    };
+    if (caller !== undefined) add("(info = ? OR address = ? OR uid = ?)", caller, caller, caller);
+    if (pid !== undefined) add("pid = ?", pid);
+    if (id !== undefined) add("id = ?", id);
+    if (before !== undefined) add("id < ?", before);
+    const sql = `SELECT record FROM task WHERE ${where.join(" AND ")} ORDER BY id DESC LIMIT ?`;
+    // Not kept: lists of kinds are many.
+    using statement = this.#db.prepare(sql);
+    return (statement.all(...values, limit) as { record: string }[]).map(({ record }) => record);
+  }
+
+  find(id: string): (Named & { readonly kind: Kind }) | undefined {
+    const row = this.#get<Named & { kind: number }>(
+      "SELECT record, last, kind FROM task WHERE id = ?",
+      id,
+    );
+    const kind = row && this.kinds().find(({ key }) => key === row.kind);
+    return row && kind ? { ...row, kind } : undefined;
+  }
+
+  outputOf(id: string): OutputRow[] {
+    return this.#all<OutputRow>(
+      "SELECT first, count, events FROM output WHERE task = ? ORDER BY first",
+      id,
+    );
+  }
+
+  close(): void {
+    for (const statement of this.#statements.values()) statement.finalize();
+    this.#db.close();
+  }
+
+  #open(): void {
+    // Whoever else has it must not hold the server up.
+    this.#db.run("PRAGMA busy_timeout = 0");
+    const { application_id: application = 0 } =
+      this.#get<{ application_id: number }>("PRAGMA application_id") ?? {};
+    const { user_version: version = 0 } =
+      this.#get<{ user_version: number }>("PRAGMA user_version") ?? {};
+    const { tables = 0 } =
+      this.#get<{ tables: number }>("SELECT count(*) AS tables FROM sqlite_schema") ?? {};
+    const isNew = tables === 0 && application === 0;
+    if (!isNew && application !== APPLICATION)
+      throw new Error("is a database of another program: give another file");
+    if (version > VERSION)
+      throw new Error(
+        `is of a newer spawnbox (version ${version}, this one knows ${VERSION}): use that, or give another file`,
+      );
+    if (isNew) this.#db.run("PRAGMA auto_vacuum = INCREMENTAL");
+    this.#db.run("PRAGMA journal_mode = WAL");
+    this.#db.run("PRAGMA synchronous = NORMAL");
+    this.#db.run(`PRAGMA journal_size_limit = ${WAL}`);
+    this.#db.run(`PRAGMA wal_autocheckpoint = ${WAL / 4096}`);
+    if (!isNew) return;
+    this.write(() => {
+      this.#db.run(SCHEMA);
+      this.#db.run(`PRAGMA application_id = ${APPLICATION}`);
+      this.#db.run(`PRAGMA user_version = ${VERSION}`);
+    });
+  }
+
+  #kind({ api, verb, privileges }: TaskRow): number {
+    const name = JSON.stringify([api, verb, privileges]);
+    const known = this.#kinds.get(name);
+    if (known !== undefined) return known;
+    this.#run(
+      "INSERT OR IGNORE INTO kind (api, verb, privileges) VALUES (?, ?, ?)",
+      api,
+      verb,
+      privileges,
+    );
+    const row = this.#get<{ key: number }>(
+      "SELECT key FROM kind WHERE api = ? AND verb = ? AND privileges = ?",
+      ...[api, verb, privileges],
+    );
+    if (!row) throw new Error("the kind of a task is not kept");
+    this.#kinds.set(name, row.key);
+    return row.key;
+  }
+
+  #run(sql: string, ...values: (string | number | null)[]): void {
+    this.#statement(sql).run(...values);
+  }
+
+  #get<Row>(sql: string, ...values: (string | number)[]): Row | undefined {
+    return (this.#statement(sql).get(...values) as Row | null) ?? undefined;
+  }
+
+  #all<Row>(sql: string, ...values: (string | number)[]): Row[] {
+    return this.#statement(sql).all(...values) as Row[];
+  }
+
+  #statement(sql: string): Statement {
+    const known = this.#statements.get(sql);
+    if (known) return known;
+    const made = this.#db.prepare(sql);
+    this.#statements.set(sql, made);
+    return made;
+  }
+}

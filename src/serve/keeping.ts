@@ -1,0 +1,49 @@
+/** The history, where the command line wants one: the early server may be told of it later. Nothing of it is loaded before. */
+import type { Archive, Wanted } from "../api/archive.ts";
+import type { Entry } from "../api/book.ts";
+import type { History } from "../history/history.ts";
+import type { Limits } from "../history/limits.ts";
+
+export interface HistoryPlace {
+  readonly file: string;
+  readonly limits: Limits;
+}
+
+export class Keeping implements Archive {
+  #history: History | undefined;
+
+  /** From now on what happens is kept there. */
+  async use(place: HistoryPlace | undefined): Promise<void> {
+    if (!place || this.#history) return;
+    const { History } = await import("../history/history.ts");
+    const tell = (text: string): void => console.error(`spawnbox serve: ${text}`);
+    this.#history = new History({ ...place, tell, uid: process.geteuid?.() ?? 0 });
+    this.#history.open();
+  }
+
+  /** Tasks that could not be kept; undefined: there is no history. */
+  get lost(): number | undefined {
+    return this.#history?.lost;
+  }
+
+  note(entry: Entry): void {
+    this.#history?.note(entry);
+  }
+
+  kinds() {
+    return this.#history?.kinds() ?? [];
+  }
+
+  tasks(wanted: Wanted) {
+    return this.#history?.tasks(wanted) ?? [];
+  }
+
+  events(id: string) {
+    return this.#history?.events(id);
+  }
+
+  /** Once nothing runs any more. */
+  close(): void {
+    this.#history?.close();
+  }
+}

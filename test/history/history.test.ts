@@ -1,0 +1,273 @@
+/** What a file keeps of tasks, and that the server goes on where it cannot. */
+import { afterEach, describe, expect, test } from "bun:test";
+import { Database } from "bun:sqlite";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { TaskRecord } from "../../src/api/record.ts";
+import { History } from "../../src/history/history.ts";
+import { LIMITS, type Limits, parseLimits } from "../../src/history/limits.ts";
+import type { Plan } from "../../src/plan/plan.ts";
+import { connecting, paramsOf, shell, TestClient, use } from "../api/harness.ts";
+import { isRoot } from "../served.ts";
+
+const connect = connecting();
+const ends: (() => void)[] = [];
+afterEach(() => {
+  for (const end of ends.splice(0).reverse()) end();
+});
+
+function directory(): string {
+  const dir = mkdtempSync(join(tmpdir(), "spawnbox-history-"));
+  ends.push(() => rmSync(dir, { recursive: true, force: true }));
+  return dir;
+}
+
+function opened(file: string, limits: Partial<Limits> = {}) {
+  const told: string[] = [];
+  const history = new History({
+    file,
+    limits: { ...LIMITS, ...limits },
+    tell: (text) => told.push(text),
+    uid: process.geteuid?.() ?? 0,
+  });
+  history.open();
+  ends.push(() => history.close());
+  return { history, told };
+}
+
+const say = (overrides: Partial<Plan> = {}) =>
+  shell("say", "echo a; echo b", { ...use("line"), ...overrides });
+
+async function ran(history: History, plan: Plan, times = 1): Promise<void> {
+  const { client } = connect([plan], { archive: history });
+  for (let i = 0; i < times; i++) {
+    const before = client.frames.length;
+    await client.call(plan.verb);
+    while (!client.wire.slice(before).some((frame) => frame.includes("final-event")))
+      await Bun.sleep(1);
+  }
+}
+
+const tasksIn = (history: History): readonly TaskRecord[] => {
+  const kinds = history.kinds().map(({ key }) => key);
+  return kinds.length > 0 ? history.tasks({ kinds, limit: 100_000 }) : [];
+};
+
+test("limits: tasks, bytes and days, each at most once", () => {
+  expect(parseLimits("100")).toEqual({ ...LIMITS, tasks: 100 });
+  expect(parseLimits("2M, 7d")).toEqual({ ...LIMITS, bytes: 2 << 20, days: 7 });
+  for (const wrong of [
+    "",
+    "0",
+    "x",
+    "1,2",
+    "1M,2M",
+    "10K",
+    "1e3",
+    "-1",
+    "5d,5d",
+    "1,",
+    "99999999d",
+  ])
+    expect(() => parseLimits(wrong)).toThrow("--history-max");
+});
+
+describe("a file", () => {
+  test("keeps tasks and their output over the end of a server", async () => {
+    const file = join(directory(), "history");
+    const first = opened(file);
+    await ran(first.history, say({ keepsOutput: true }));
+    await ran(first.history, say({ verb: "quiet" }));
+    first.history.close();
+    const { history, told } = opened(file);
+    const [quiet, kept] = tasksIn(history);
+    expect(kept).toMatchObject({ verb: "say", state: "ended", status: { exit: 0 } });
+    const events = (id = "") =>
+      history.events(id)?.events.map(({ number, data }) => [number, data.value]);
+    expect(events(kept?.id)).toMatchObject([
+      [1, { type: "data", stdout: "a" }],
+      [2, { type: "data", stdout: "b" }],
+      [3, { type: "final-event", status: { exit: 0 } }],
+    ]);
+    expect(events(quiet?.id)).toMatchObject([[3, { type: "final-event" }]]);
+    expect(told).toEqual([]);
+    // Whoever follows it later gets that, by the verb.
+    const { registry } = connect([say()], { archive: history });
+    const late = new TestClient(registry);
+    await late.call("say", { action: "subscribe", args: { id: kept?.id, from: 2 } });
+    await late.until("final-event");
+    expect(late.wire.slice(1).map((frame) => /"seq":(\d+)/.exec(frame)?.[1])).toEqual(["2", "3"]);
+  });
+
+  test("is for the server's user alone, through links too", async () => {
+    const dir = directory();
+    mkdirSync(join(dir, "real"));
+    symlinkSync(join(dir, "real"), join(dir, "link"));
+    const { history } = opened(join(dir, "link/history"));
+    await ran(history, say());
+    tasksIn(history);
+    for (const name of ["history", "history-wal", "history-shm"])
+      expect(statSync(join(dir, "real", name)).mode & 0o777).toBe(0o600);
+    history.close();
+    chmodSync(join(dir, "real/history"), 0o644);
+    opened(join(dir, "real/history"));
+    expect(statSync(join(dir, "real/history")).mode & 0o777).toBe(0o600);
+  });
+
+  test("is bounded by number and bytes", async () => {
+    const { history } = opened(join(directory(), "history"), { tasks: 5 });
+    await ran(history, say(), 8);
+    for (let i = 0; i < 20; i++) {
+      await ran(history, say());
+      tasksIn(history);
+    }
+    // Looked at now and then.
+    expect(tasksIn(history).length).toBeLessThan(25);
+    const file = join(directory(), "history");
+    const small = opened(file, { bytes: 1 << 20 });
+    const loud = say({ keepsOutput: true, argv: shell("", "seq 20000").argv });
+    for (let i = 0; i < 16; i++) {
+      await ran(small.history, loud);
+      tasksIn(small.history);
+    }
+    small.history.close();
+    expect(statSync(file).size).toBeLessThan(3 << 20);
+  });
+
+  test("forgets what is old, and is not harmed by a clock that is set back", async () => {
+    const file = join(directory(), "history");
+    const { history } = opened(file, { days: 1 });
+    await ran(history, say());
+    history.close();
+    const db = new Database(file);
+    db.run("UPDATE task SET asked = ?", [Date.now() - 2 * 86_400_000]);
+    db.run(
+      "INSERT INTO task (id, kind, asked, last, record) SELECT 'future', kind, ?, last, record FROM task",
+      [Date.now() + 1e12],
+    );
+    db.close();
+    const later = opened(file, { days: 1 });
+    await ran(later.history, say());
+    expect(tasksIn(later.history).length).toBe(2);
+  });
+
+  test("a secret is not in it", async () => {
+    const dir = directory();
+    const { history } = opened(join(dir, "history"));
+    const plan = shell("login", "test -n %password%", {
+      ...use("sync"),
+      params: paramsOf({ password: { type: "string", writeOnly: true } }),
+    });
+    const { client } = connect([plan], { archive: history });
+    const caller = { token: "SECRET-TOKEN" };
+    await client.call("login", { password: "hunter2" }, { caller });
+    expect(tasksIn(history).length).toBe(1);
+    history.close();
+    expect(readFileSync(join(dir, "history"), "latin1")).not.toMatch(/hunter2|SECRET-TOKEN/);
+  });
+});
+
+describe("where it cannot be kept, that is said once and the server goes on", () => {
+  async function goesOn(file: string) {
+    const { history, told } = opened(file);
+    await ran(history, say(), 3);
+    tasksIn(history);
+    tasksIn(history);
+    return { history, told };
+  }
+
+  test("a file that is damaged, of another program, or of a newer spawnbox", async () => {
+    const dir = directory();
+    const [damaged, foreign, newer] = ["damaged", "foreign", "newer"].map((name) =>
+      join(dir, name),
+    );
+    writeFileSync(damaged ?? "", "not a database".repeat(1000), { mode: 0o600 });
+    const other = new Database(foreign ?? "");
+    other.run("CREATE TABLE x (y)");
+    other.close();
+    opened(newer ?? "").history.close();
+    const ours = new Database(newer ?? "");
+    ours.run("PRAGMA user_version = 2");
+    ours.close();
+    const words = async (file = "") => (await goesOn(file)).told;
+    expect(await words(damaged)).toMatchObject([expect.stringContaining("is no database")]);
+    expect(await words(foreign)).toMatchObject([expect.stringContaining("of another program")]);
+    expect(await words(newer)).toMatchObject([expect.stringContaining("of a newer spawnbox")]);
+    expect(readFileSync(damaged ?? "", "latin1")).toStartWith("not a database");
+  });
+
+  test("pages that are damaged", async () => {
+    const file = join(directory(), "history");
+    const { history } = opened(file);
+    await ran(history, say(), 3);
+    history.close();
+    const bytes = readFileSync(file);
+    bytes.fill(0xff, 4096);
+    writeFileSync(file, bytes);
+    const { told } = await goesOn(file);
+    expect(told.length).toBe(1);
+    expect(told[0]).toContain("goes on without");
+  });
+
+  test("a directory that is not there, a file that is none", async () => {
+    const dir = directory();
+    expect((await goesOn(join(dir, "none/history"))).told.length).toBe(1);
+    expect((await goesOn(dir)).told.length).toBe(1);
+    symlinkSync(join(dir, "nowhere"), join(dir, "dangling"));
+    expect((await goesOn(join(dir, "dangling"))).told[0]).toContain(
+      "a link to a file that is not there",
+    );
+    expect(existsSync(join(dir, "nowhere"))).toBe(false);
+    Bun.spawnSync(["mkfifo", join(dir, "fifo")]);
+    expect((await goesOn(join(dir, "fifo"))).told.length).toBe(1);
+  });
+
+  test.if(isRoot)(
+    "[protection] a place where others can put files, or a link of theirs",
+    async () => {
+      const dir = directory();
+      const open = join(dir, "open");
+      mkdirSync(open);
+      chmodSync(open, 0o1777);
+      const { told } = await goesOn(join(open, "history"));
+      expect(told[0]).toContain("others can");
+      expect(existsSync(join(open, "history"))).toBe(false);
+      writeFileSync(join(open, "history"), "");
+      expect((await goesOn(join(open, "history"))).told.length).toBe(1);
+      const theirs = join(dir, "theirs");
+      symlinkSync(join(dir, "elsewhere"), theirs);
+      Bun.spawnSync(["chown", "-h", "65534", theirs]);
+      mkdirSync(join(dir, "elsewhere"));
+      expect((await goesOn(join(theirs, "history"))).told.length).toBe(1);
+      expect(existsSync(join(dir, "elsewhere/history"))).toBe(false);
+    },
+  );
+
+  test.if(isRoot)("a disk that is full, until it has room again", async () => {
+    const dir = directory();
+    Bun.spawnSync(["mount", "-t", "tmpfs", "-o", "size=160k,mode=0700", "none", dir]);
+    ends.push(() => void Bun.spawnSync(["umount", dir]));
+    const { history, told } = opened(join(dir, "history"));
+    const loud = say({ keepsOutput: true, argv: shell("", "seq 3000").argv });
+    for (let i = 0; i < 30 && told.length === 0; i++) {
+      await ran(history, loud);
+      tasksIn(history);
+    }
+    expect(told.length).toBe(1);
+    expect(told[0]).toContain("cannot be written");
+    await ran(history, say());
+    history.close();
+    expect(told.length).toBe(1);
+  });
+});
