@@ -2,6 +2,7 @@
  * What is known of a task, while it runs and afterwards: who has started what, when, and how it ended. Secrets are in none of it:
  * no token is, and arguments only as far as the config lets them be shown (`writeOnly` in `params`, `"audit": {"args": false}`).
  */
+import { AfbError } from "../errors.ts";
 import { fill } from "../plan/argv.ts";
 import type { Plan } from "../plan/plan.ts";
 import { isWritten } from "../numbers.ts";
@@ -13,12 +14,14 @@ export type TaskState = "waiting" | "running" | "ended";
 
 /** Who has called. */
 export interface CallerRecord {
-  /** What the access file says of its token, or of its user. */
+  /** What the access file says of its token, of its user or of its certificate. */
   readonly info?: string;
   /** Of a unix socket. */
   readonly uid?: number;
   /** Over TCP, without the port. */
   readonly address?: string;
+  /** Name of the certificate that it has shown, such as `CN:tablet`. */
+  readonly certificate?: string;
   /** `server`: an action of a config; `local`: a call that came over no connection. */
   readonly via: Via | "server" | "local";
 }
@@ -79,12 +82,18 @@ export function callerRecord(
   { session, caller = {} }: Pick<Request, "session" | "caller">,
   named: (caller: Caller) => string | undefined,
 ): CallerRecord {
-  const { user, address, via = session === SERVER_SESSION ? "server" : "local" } = caller;
+  const {
+    user,
+    address,
+    certificate,
+    via = session === SERVER_SESSION ? "server" : "local",
+  } = caller;
   const info = session === SERVER_SESSION ? undefined : named(caller);
   return {
     ...(info !== undefined && { info }),
     ...(user && { uid: user.uid }),
     ...(address !== undefined && { address }),
+    ...(certificate && { certificate: certificate.names[0] ?? "" }),
     via,
   };
 }
@@ -95,7 +104,17 @@ export function keptOf(plan: Plan, args: unknown, argv: readonly string[]): Kept
   if (secrets === "all") return { hidden: true };
   if (secrets.length === 0) return bounded({ args, argv });
   const shown = { ...(args as object), ...Object.fromEntries(secrets.map((one) => [one, SECRET])) };
-  return { ...bounded({ args: shown, argv: fill(plan.argv, shown) }), hidden: true };
+  return { ...bounded({ args: shown, ...filled(plan, shown) }), hidden: true };
+}
+
+/** What stands for a secret may be longer than that, and longer than a command line can be. */
+function filled({ argv }: Plan, shown: unknown): Pick<Kept, "argv"> {
+  try {
+    return { argv: fill(argv, shown) };
+  } catch (error) {
+    if (error instanceof AfbError) return {};
+    throw error;
+  }
 }
 
 /** Whether what a caller is told of its arguments may hold a secret: messages show what does not fit. */
