@@ -1,4 +1,5 @@
 /** An access file → the rules of it, or every problem it has. */
+import { isIP } from "node:net";
 import { conform, type Draft } from "../config/conform.ts";
 import { readJson } from "../config/load.ts";
 import { element, member } from "../config/place.ts";
@@ -112,8 +113,8 @@ function whoOf(
 }
 
 /**
- * What a certificate may call who has it. A name without a kind is of the two that are names of machines and people; the others
- * could be chosen by whoever may choose one of them.
+ * What a certificate may call who has it. A name without a kind is what it looks like, and nothing else: a URI, a mail address, or
+ * one of the two that are names of machines and people.
  * @returns why it is none, where it is not
  */
 function certificateNames(text: string): string[] | string {
@@ -124,8 +125,10 @@ function certificateNames(text: string): string[] | string {
     const known = KINDS.find((one) => one.toLowerCase() === kind.toLowerCase());
     return name === "" ? `no name after ${kind}:` : [`${known}:${name}`];
   }
-  if (!/[:@/]/.test(text)) return [`CN:${text}`, `DNS:${text}`];
-  return `say what it is, in front of it: ${KINDS.map((one) => `${one}:`).join(", ")}`;
+  if (/^IP:/i.test(text) || isIP(text) !== 0)
+    return `addresses are nobody: give a name, ${KINDS.map((one) => `${one}:`).join(", ")}`;
+  if (/^[A-Za-z][A-Za-z0-9+.-]*:/.test(text)) return [`URI:${text}`];
+  return text.includes("@") ? [`email:${text}`] : [`CN:${text}`, `DNS:${text}`];
 }
 
 const KINDS = ["CN", "DNS", "URI", "email"] as const;

@@ -18,7 +18,7 @@ export const Grant = object(
       Type.String({
         minLength: 1,
         description:
-          "whoever shows a certificate of this name, of an authority of serve --tls-client-ca: CN:NAME, DNS:NAME, URI:URI or email:ADDRESS, each as it is written there; NAME alone is its CN or a DNS name",
+          "whoever shows a certificate of this name, of an authority of serve --tls-client-ca: CN:NAME, DNS:NAME, URI:URI or email:ADDRESS, each as it is written there; alone it is a URI, an address of mail, or its CN or a DNS name, as it looks",
       }),
     ),
     anyone: optional(flag({ description: "true: whoever can connect" })),

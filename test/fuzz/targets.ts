@@ -1,6 +1,7 @@
 /** All that is fuzzed. */
 import { argv } from "./argv.ts";
 import { bpf } from "./bpf.ts";
+import { certificates, forwarded } from "./callers.ts";
 import { config } from "./config.ts";
 import { frames } from "./frames.ts";
 import { importing } from "./importing.ts";
@@ -18,6 +19,8 @@ export const targets: readonly Target[] = [
   importing,
   records,
   restRequests,
+  certificates,
+  forwarded,
   config,
   argv,
   outputs,
