@@ -5,6 +5,7 @@
 import { AfbError } from "../errors.ts";
 import { fill } from "../plan/argv.ts";
 import type { Plan } from "../plan/plan.ts";
+import { shownArgument } from "../plan/secrets.ts";
 import { isWritten } from "../numbers.ts";
 import { isObject } from "../object.ts";
 import { type Caller, type Request, SERVER_SESSION, type Via } from "./client.ts";
@@ -102,15 +103,19 @@ export function callerRecord(
 export function keptOf(plan: Plan, args: unknown, argv: readonly string[]): Kept {
   const secrets = secretsOf(plan, args);
   if (secrets === "all") return { hidden: true };
-  if (secrets.length === 0) return bounded({ args, argv });
+  if (secrets.length === 0) return bounded({ args, argv: shownLine(plan, argv) });
   const shown = { ...(args as object), ...Object.fromEntries(secrets.map((one) => [one, SECRET])) };
   return { ...bounded({ args: shown, ...filled(plan, shown) }), hidden: true };
 }
 
+/** What is read of files is not in it yet: their names are shown. */
+const shownLine = ({ argv }: Pick<Plan, "argv">, line: readonly string[]): readonly string[] =>
+  argv.files ? line.map(shownArgument) : line;
+
 /** What stands for a secret may be longer than that, and longer than a command line can be. */
 function filled({ argv }: Plan, shown: unknown): Pick<Kept, "argv"> {
   try {
-    return { argv: fill(argv, shown) };
+    return { argv: shownLine({ argv }, fill(argv, shown)) };
   } catch (error) {
     if (error instanceof AfbError) return {};
     throw error;
