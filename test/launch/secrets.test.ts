@@ -5,6 +5,8 @@ import {
   chownSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
+  readFileSync,
   renameSync,
   rmSync,
   symlinkSync,
@@ -187,7 +189,11 @@ describe.each(users)("as %s", (user: User) => {
     const program = programIn(place);
     const access = at("access.json");
     writeFileSync(access, JSON.stringify({ grants: [{ anyone: true, privileges: ["*"] }] }));
+    const kept = mkdtempSync(join(dir, "kept-"));
+    chownSync(kept, user === "root" ? 0 : ORDINARY, user === "root" ? 0 : ORDINARY);
+    const [audit, history] = [join(kept, "audit"), join(kept, "history")];
     const argv = [program, "serve", "--config", file, "--port", "0", "--access", access];
+    argv.push("--audit", audit, "--history", history);
     const drop =
       isRoot && user === "ordinary user"
         ? ["setpriv", `--reuid=${ORDINARY}`, `--regid=${ORDINARY}`, "--clear-groups"]
@@ -216,6 +222,9 @@ describe.each(users)("as %s", (user: User) => {
     heard.push(await client.call("s/quiet", { nothing: 1 }));
     heard.push(await (await fetch(`${url}/openapi.json`)).text());
     await until("the trace is here", () => JSON.stringify(heard).includes("monitor/t"));
+    const tasks = await client.call("monitor/tasks", { state: "all" });
+    expect(JSON.stringify(tasks.response)).toContain(`"<${at("arg")}>"`);
+    heard.push(tasks);
     await client.close();
     const run = (...args: string[]) => {
       const { stdout, stderr } = Bun.spawnSync([...drop, program, ...args], { cwd: dir });
@@ -233,6 +242,10 @@ describe.each(users)("as %s", (user: User) => {
     await over;
     expect(JSON.stringify(heard)).toContain("quiet");
     expect(told).toContain(at("arg"));
-    for (const text of [said, JSON.stringify(heard), told]) expect(text).not.toContain(secret);
+    const lines = readFileSync(audit, "utf8");
+    expect(lines).toContain(`"<${at("arg")}>"`);
+    const files = readdirSync(kept).map((name) => readFileSync(join(kept, name), "latin1"));
+    for (const text of [said, JSON.stringify(heard), told, ...files])
+      expect(text).not.toContain(secret);
   }, 60_000);
 });

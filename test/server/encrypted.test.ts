@@ -159,6 +159,10 @@ describe("[TLS] certificates of clients", () => {
     const status = async (tls: object) => (await get(served, "/api/box/guarded", tls)).status;
     expect(await status({})).toBe(403);
     expect(await status(shown(made.client))).toBe(200);
+    const tasks = await get(served, "/api/monitor/tasks?state=all", shown(made.client));
+    expect(JSON.stringify(await tasks.json())).toMatch(
+      /"caller":\{[^}]*"address":"127.0.0.1","certificate":"(CN|DNS):client"/,
+    );
     const spiffe = made.sign("spiffe", { extensions: "subjectAltName=URI:spiffe://boat/x" });
     expect(await status(shown(spiffe))).toBe(200);
     // Of the same authority, with the name where it does not count, or nearly.
