@@ -2,12 +2,16 @@
 import { closeSync, readSync } from "node:fs";
 import type { ReadableStreamDefaultReader } from "node:stream/web";
 import { isReadable } from "../../ffi/libc.ts";
+import { isExhaustion } from "../errors.ts";
 import { heavy } from "../turnstile.ts";
 
 /** Bytes handed on at once: an encoder may take milliseconds for so many. */
 const SLICE = 8 * 1024;
 /** Milliseconds of work between turns of the event loop. */
 const TURN = 4;
+
+/** Milliseconds after which a stream is tried again for which there was no descriptor. */
+const RETRY = 20;
 
 /** Read at once where it is there: what a pipe holds, as a rule. It is copied before anybody else reads. */
 const ROOM = 64 * 1024;
@@ -50,23 +54,39 @@ export class Channel {
    * the event loop gets a turn; and who makes work for so long has one after the other, however many they are.
    */
   async drain(take: Take): Promise<void> {
-    if (this.#closed) return;
-    if (this.#cancelled) return this.#close();
-    const reader = (this.#reader = Bun.file(this.fd).stream().getReader());
+    while (!this.#closed) {
+      if (this.#cancelled) return this.#close();
+      try {
+        return await this.#stream(take);
+      } catch (error) {
+        if (!(error instanceof Error && "code" in error && isExhaustion(error.code))) throw error;
+      }
+      // The event loop waits with a descriptor of its own, and none is left.
+      await this.now(take);
+      this.#waiting = true;
+      await Bun.sleep(RETRY);
+      this.#waiting = false;
+    }
+  }
+
+  async #stream(take: Take): Promise<void> {
+    const reader = Bun.file(this.fd).stream().getReader();
+    this.#reader = reader;
     this.#turn = performance.now();
     try {
       for (;;) {
         this.#waiting = true;
         const { done, value } = await reader.read();
         this.#waiting = false;
-        if (done) return;
+        if (done) break;
         await this.#hand(value, take);
       }
     } finally {
       this.#waiting = false;
-      if (!this.#cancelled) await reader.cancel();
-      this.#close();
+      this.#reader = undefined;
     }
+    if (!this.#cancelled) await reader.cancel();
+    this.#close();
   }
 
   async #hand(chunk: Uint8Array, take: Take): Promise<void> {

@@ -1,3 +1,4 @@
+import { join } from "node:path";
 import { expect, test } from "bun:test";
 import { closeSync, writeSync } from "node:fs";
 import { pipe } from "../../ffi/libc.ts";
@@ -18,4 +19,10 @@ test("a read that could go on is not waiting for the other side", async () => {
   expect(channel.waiting).toBe(false);
   await drained;
   expect({ got, waiting: channel.waiting }).toEqual({ got: "x", waiting: false });
+});
+
+test("without a descriptor for the event loop it is read all the same, and to its end", () => {
+  const script = join(import.meta.dir, "channel-scarce.ts");
+  const run = Bun.spawnSync(["prlimit", "--nofile=40:40", process.execPath, script]);
+  expect(run.stdout.toString() || run.stderr.toString()).toBe('["one ","one two"]\n');
 });
