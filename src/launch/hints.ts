@@ -13,6 +13,7 @@ import {
   masked,
   MOUNT_SOURCE,
   mounting,
+  KEYS,
   NAMESPACE_WORDS,
   userNamespaces,
 } from "./namespace-hints.ts";
@@ -22,6 +23,7 @@ const ENOUGH_OF: Readonly<Record<string, string>> = {
   ENOMEM:
     "out of memory: see MemoryMax= of the unit, --memory of the container, limits.as of the config",
   ENFILE: "all files that the machine may have open are open: sysctl fs.file-max",
+  EDQUOT: KEYS,
 };
 
 const ID_WORDS: Readonly<Record<string, Words>> = {

@@ -3,6 +3,10 @@ import type { Confinement } from "./confinement.ts";
 import { type Failure, lacks, type Words } from "./failure.ts";
 import { CAP, needOf, option } from "./step-needs.ts";
 
+/** A keyring each, whether by a user namespace or by keyctl(2). */
+export const KEYS =
+  "the user has as many keys as it may, and each command has a keyring of its own: sysctl kernel.keys.maxkeys, or limit how many tasks run at once (--concurrency)";
+
 export const NAMESPACE_WORDS: Readonly<Record<string, Words>> = {
   ENOSPC: (_, here) => {
     const zero = namespacesOff(here);
@@ -14,8 +18,7 @@ export const NAMESPACE_WORDS: Readonly<Record<string, Words>> = {
             : `sysctl ${zero}=10000`
         }`;
   },
-  EDQUOT:
-    "the user has as many keys as it may, and each command has a keyring of its own: sysctl kernel.keys.maxkeys, or limit how many tasks run at once (--concurrency)",
+  EDQUOT: KEYS,
   EUSERS: "user namespaces are nested too deeply, or there are too many of them",
   EAGAIN:
     "there are as many processes as the user, the group or the machine may have: see limits.nproc, cgroups.pids and kernel.pid_max; LimitNPROC= and TasksMax= of the unit, --pids-limit of the container",

@@ -70,6 +70,7 @@ describe("the cause that is here, and the option of it", () => {
   test("the session keyring, personality, a masked proc and a read-only setting have their own", () => {
     const here = place({ filtered: true });
     expect(say("CLONE", "EPERM", here, "session keyring")).toContain("SystemCallFilter=@keyring");
+    expect(say("CLONE", "EDQUOT", here, "session keyring")).toContain("kernel.keys.maxkeys");
     expect(say("INHERIT", "EPERM", here, "personality")).toContain("LockPersonality=no");
     expect(say("FSMOUNT", "EPERM", place(), "proc")).toMatch(
       /ProtectKernelTunables=no.*systempaths=unconfined/,
