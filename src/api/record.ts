@@ -2,6 +2,7 @@
  * What is known of a task, while it runs and afterwards: who has started what, when, and how it ended. Secrets are in none of it:
  * no token is, and arguments only as far as the config lets them be shown (`writeOnly` in `params`, `"audit": {"args": false}`).
  */
+import { AfbError } from "../errors.ts";
 import { fill } from "../plan/argv.ts";
 import type { Plan } from "../plan/plan.ts";
 import { isWritten } from "../numbers.ts";
@@ -95,7 +96,17 @@ export function keptOf(plan: Plan, args: unknown, argv: readonly string[]): Kept
   if (secrets === "all") return { hidden: true };
   if (secrets.length === 0) return bounded({ args, argv });
   const shown = { ...(args as object), ...Object.fromEntries(secrets.map((one) => [one, SECRET])) };
-  return { ...bounded({ args: shown, argv: fill(plan.argv, shown) }), hidden: true };
+  return { ...bounded({ args: shown, ...filled(plan, shown) }), hidden: true };
+}
+
+/** What stands for a secret may be longer than that, and longer than a command line can be. */
+function filled({ argv }: Plan, shown: unknown): Pick<Kept, "argv"> {
+  try {
+    return { argv: fill(argv, shown) };
+  } catch (error) {
+    if (error instanceof AfbError) return {};
+    throw error;
+  }
 }
 
 /** Whether what a caller is told of its arguments may hold a secret: messages show what does not fit. */

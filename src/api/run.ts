@@ -180,7 +180,12 @@ export class Run implements Stoppable {
   }
 
   /** The same, beginning with the event of that number. */
-  followFrom(client: Client, request: Request, from: number, lossless = false): void {
+  followFrom(
+    client: Client,
+    request: Request,
+    from: number,
+    lossless = client === this.#starter,
+  ): void {
     this.subscribers.replay(client, request, lossless, from);
     if (this.#owner?.client === client) this.#owner.request = request;
   }
@@ -249,11 +254,11 @@ export class Run implements Stoppable {
       const data = EventData.of({ type: "data", pid: this.pid, ...fields });
       if (bytes > this.#ring.most) this.#ring.skip(bytes);
       else this.#ring.push(data);
-      this.subscribers.tellNumbered(data);
+      this.subscribers.tellLate(data);
     }
     const last = EventData.of({ type: "final-event", pid: this.pid, status });
     this.#ring.end(last);
-    this.subscribers.tellNumbered(last);
+    this.subscribers.tellLate(last);
   }
 
   #send(data: object): void | Promise<void> {

@@ -17,9 +17,9 @@ interface Subscription {
   /** The task waits for it. */
   lossless: boolean;
   readonly lossy: Lossy;
-  /** It has asked for numbers of events. */
+  /** It began with what was before, and has asked for numbers of events, unless it is told the place of each. */
+  readonly late: boolean;
   readonly numbered: boolean;
-  /** It is told the place of each. */
   readonly placed: boolean;
   /** The task has waited for it since it last had taken all. */
   held: boolean;
@@ -80,8 +80,7 @@ export class Subscribers {
     const replay = new Replay(client, past, from, request, lossless, (caughtUp) => {
       forget();
       if (this.#replays.get(client) === replay) this.#replays.delete(client);
-      if (caughtUp && !past.ring.over)
-        this.#add(client, replay.request, lossless, client.stands === undefined);
+      if (caughtUp && !past.ring.over) this.#add(client, replay.request, lossless, true);
       if (this.#replays.size === 0) this.idle();
     });
     this.#replays.set(client, replay);
@@ -95,7 +94,7 @@ export class Subscribers {
   /** Called when nobody does any more. */
   idle = (): void => {};
 
-  #add(client: Client, request: Request, lossless: boolean, numbered: boolean): void {
+  #add(client: Client, request: Request, lossless: boolean, late: boolean): void {
     const known = this.#subscriptions.get(client);
     if (known) {
       known.request = request;
@@ -108,7 +107,8 @@ export class Subscribers {
     const subscription: Subscription = {
       request,
       lossless,
-      numbered,
+      late,
+      numbered: late && client.stands === undefined,
       placed: client.stands !== undefined,
       lossy: new Lossy(client, this.event, () => {
         subscription.held = false;
@@ -212,11 +212,11 @@ export class Subscribers {
     return own ?? (stalled ? turn() : undefined);
   }
 
-  /** The same to those alone that have asked for numbers: others have it by the reply of who started the task. */
-  tellNumbered(data: EventData): void {
+  /** The same to those alone that began with what was before: others have it by the reply of who started the task. */
+  tellLate(data: EventData): void {
     const { last } = this.past.ring;
-    for (const { numbered: wanted, lossy } of this.#subscriptions.values())
-      if (wanted) lossy.send(data.numbered(last));
+    for (const { late, numbered, placed, lossy } of this.#subscriptions.values())
+      if (late) lossy.send(numbered ? data.numbered(last) : data, placed ? this.#place : undefined);
   }
 
   /** Sends the last event. Nobody misses it, and who only follows is not waited for. */

@@ -11,11 +11,11 @@ import type { Book, Entry } from "./book.ts";
 import { type Client, leaverOf, type Request, SERVER_SESSION } from "./client.ts";
 import type { Hub } from "./hub.ts";
 import { parseTarget, type Query, type Target } from "./query.ts";
-import { keptOf, type TaskRecord } from "./record.ts";
+import { keptOf } from "./record.ts";
 import { type Encoded, type Ending, type Followable, type MayFollow, Run } from "./run.ts";
-import { Ring, Rings } from "./ring.ts";
+import type { Rings } from "./ring.ts";
 import type { Stops } from "./stops.ts";
-import { Subscribers } from "./subscribers.ts";
+import { Trails, uidOf } from "./trails.ts";
 
 export interface TaskDeps {
   readonly admission: Admission;
@@ -59,8 +59,9 @@ export class Tasks {
   readonly #waiting = new Map<Waiting, Entry>();
   /** Aborted when the server closes: launches on their way end too. */
   readonly #closing = new AbortController();
-  /** Of tasks that have ended, while somebody takes what they have sent. */
-  readonly #trailing = new Map<Subscribers, Followable>();
+  readonly #trails: Trails;
+  /** Of tasks that have ended, until that is told. */
+  readonly #ends = new Set<Promise<Ending>>();
   /** Of the last {@link recheck}. */
   #may: MayFollow | undefined;
 
@@ -68,12 +69,14 @@ export class Tasks {
     /** `api/verb`, for messages. */
     readonly owner: string,
     readonly deps: TaskDeps,
-  ) {}
+  ) {
+    this.#trails = new Trails(owner, deps);
+  }
 
   /** Nothing runs, nothing is being started. */
   get idle(): boolean {
-    const { size } = this.#trailing;
-    return this.#runs.size + this.#starting.size + this.#waiting.size + size === 0;
+    const tasks = this.#runs.size + this.#starting.size + this.#waiting.size;
+    return tasks === 0 && this.#trails.idle;
   }
 
   /** Starts `argv` under a plan; the reply is that of AFB.md, "A command verb". */
@@ -164,9 +167,11 @@ export class Tasks {
     const act = this.#actOf(request, action, target);
     const recheck = this.#rechecking();
     await Promise.allSettled(this.#starting);
+    const before = this.#may;
     const entry = this.deps.book.find(id);
-    if (!entry) return this.#archived(id, request, action, target, permit);
-    if (this.#nameOf(entry.plan) !== this.owner) throw this.#noTask(id);
+    const what = { request, action, target };
+    if (!entry) return this.#rechecked(before, await this.#trails.followKept(id, what, permit));
+    if (`${entry.plan.api}/${entry.plan.verb}` !== this.owner) throw this.#trails.noTask(id);
     const asked = permit(entry);
     if (asked) await asked;
     const { record } = entry;
@@ -183,63 +188,13 @@ export class Tasks {
       this.#giveUp(waiting, entry, request);
       return uidOf(record);
     }
-    return this.#afterwards(entry, request, action, target);
+    return this.#rechecked(before, this.#trails.follow(entry, what));
   }
 
-  /** What can still be had of a task that has ended: its events. */
-  #afterwards(
-    { record, plan, events }: Entry,
-    request: Request,
-    action: Query["action"],
-    { from }: Target,
-  ): string {
-    const { id } = record;
-    const { client } = request;
-    if (action === "unsubscribe" && client) events?.remove(client);
-    if (action === "unsubscribe") return uidOf(record);
-    if (action === "stop" || from === undefined || !events || !client) throw hasEnded(id, action);
-    const { ring } = events.past;
-    if (ring.over && from > ring.last)
-      throw new AfbError("no-item", `task ${id} has ended, with its event ${ring.last}`);
-    events.replay(client, request, false, from);
-    this.#trail(plan, events);
-    return uidOf(record);
-  }
-
-  /** The same of one that the book does not have any more. */
-  async #archived(
-    id: string,
-    request: Request,
-    action: Query["action"],
-    { from }: Target,
-    permit: Permit,
-  ): Promise<string> {
-    const kept = this.deps.archive?.events(id);
-    if (!kept || this.#nameOf(kept.kind) !== this.owner) throw this.#noTask(id);
-    const { record, kind, events, last } = kept;
-    const asked = permit({ plan: kind });
-    if (asked) await asked;
-    if (action === "unsubscribe") return uidOf(record);
-    const { client } = request;
-    if (action === "stop" || from === undefined || !client || record.pid === undefined)
-      throw hasEnded(id, action);
-    if (from > last) throw new AfbError("no-item", `task ${id} has ended, with its event ${last}`);
-    const ring = new Ring(Infinity, new Rings(Infinity), (events[0]?.number ?? last) - 1);
-    for (const { data } of events.slice(0, -1)) ring.push(data);
-    const final = events.at(-1)?.data;
-    if (final) ring.end(final);
-    const past = { id, pid: record.pid, event: this.owner, ring };
-    const subscribers = new Subscribers(past, (gap) => ({ type: "overflow", ...gap }));
-    subscribers.replay(client, request, false, from);
-    this.#trail(kind, subscribers);
-    return uidOf(record);
-  }
-
-  #nameOf = ({ api, verb }: Pick<Plan, "api" | "verb">): string => `${api}/${verb}`;
-
-  #noTask(id: string): AfbError {
-    const info = `no task ${id} of ${this.owner}: it is not known here, or not any more (monitor/tasks tells which are)`;
-    return new AfbError("no-item", info);
+  /** The grants may have changed while somebody was asked. */
+  #rechecked(before: MayFollow | undefined, uid: string): string {
+    if (this.#may && this.#may !== before) this.#trails.recheck(this.#may);
+    return uid;
   }
 
   #running(pid: number, wanted?: Run): Run {
@@ -252,8 +207,7 @@ export class Tasks {
   recheck(may: MayFollow): void {
     this.#may = may;
     for (const run of this.#runs.values()) run.recheck(may);
-    for (const [subscribers, plan] of this.#trailing)
-      subscribers.recheck((request) => may(plan, request));
+    this.#trails.recheck(may);
   }
 
   /** For a request that has just been admitted: does again what was missed when the grants change while it waits. */
@@ -276,7 +230,8 @@ export class Tasks {
     }, CLOSE_GRACE);
     await Promise.all(runs.map((run) => run.task.ended));
     clearTimeout(timer);
-    for (const subscribers of [...this.#trailing.keys()]) subscribers.drop();
+    this.#trails.drop();
+    await Promise.allSettled(this.#ends);
   }
 
   /** Who may subscribe may stop, too: so whoever asks for it may hold the task. */
@@ -377,7 +332,14 @@ export class Tasks {
   }
 
   /** The end of a task. Its place is free before anybody hears of it: a client may start the next one at once. */
-  async #ending(run: Run) {
+  #ending(run: Run): Promise<Ending> {
+    const ending = this.#endOf(run);
+    this.#ends.add(ending);
+    void ending.then(() => this.#ends.delete(ending));
+    return ending;
+  }
+
+  async #endOf(run: Run): Promise<Ending> {
     await run.task.ended;
     if (this.#runs.get(run.pid) === run) this.#runs.delete(run.pid);
     const ending = await run.ending();
@@ -402,12 +364,7 @@ export class Tasks {
   /** Nobody waits for more of it; who still takes what was before takes it to the end. */
   #clear({ plan, subscribers }: Run): void {
     subscribers.clear();
-    if (subscribers.replaying) this.#trail(plan, subscribers);
-  }
-
-  #trail(plan: Followable, subscribers: Subscribers): void {
-    this.#trailing.set(subscribers, plan);
-    subscribers.idle = () => void this.#trailing.delete(subscribers);
+    if (subscribers.replaying) this.#trails.add(subscribers, plan);
   }
 }
 
@@ -420,15 +377,6 @@ async function isOver(ending: Promise<unknown>, seconds: number): Promise<boolea
   const over = await Promise.race([ending.then(() => true), late]);
   clearTimeout(timer);
   return over;
-}
-
-/** As replies name it. */
-const uidOf = ({ sandbox, command, pid }: TaskRecord): string =>
-  `${sandbox}/${command}${pid === undefined ? "" : `@${pid}`}`;
-
-function hasEnded(id: string, action: Query["action"]): AfbError {
-  const past = action === "stop" ? "" : ': "from": 1 asks for what is kept of its events';
-  return new AfbError("bad-state", `task ${id} has ended${past}`);
 }
 
 const shuttingDown = () => new AfbError("not-available", "the server is shutting down");

@@ -16,6 +16,7 @@ import plugins from "../../config/guide/plugins.md" with { type: "file" };
 import reference from "../../config/guide/reference.md" with { type: "file" };
 import sandboxing from "../../config/guide/sandboxing.md" with { type: "file" };
 import services from "../../config/guide/services.md" with { type: "file" };
+import tasks from "../../config/guide/tasks.md" with { type: "file" };
 
 /** By subject, in the order in which somebody new reads them. */
 const FILES: Readonly<Record<string, string>> = {
@@ -23,6 +24,7 @@ const FILES: Readonly<Record<string, string>> = {
   sandboxing,
   calling,
   output,
+  tasks,
   access,
   audit,
   services,

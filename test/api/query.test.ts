@@ -103,7 +103,7 @@ describe("parseTarget", () => {
   const wrong: [unknown, string][] = [
     [[1], 'args must be {"pid":N,"signal":"NAME"}, both optional'],
     ["all", 'args must be {"pid":N,"signal":"NAME"}, both optional'],
-    [{ pidd: 1 }, 'unknown key "pidd" in args (pid, signal, lossless)'],
+    [{ pidd: 1 }, 'unknown key "pidd" in args (pid, id, signal, lossless, from)'],
     [{ lossless: 2 }, "lossless must be true or false, not 2"],
     [{ pid: 0 }, "invalid pid 0"],
     [{ pid: -1 }, "invalid pid -1"],

@@ -64,7 +64,17 @@ describe("finding verbs", () => {
       { api: "p", verbs: ["ping", "info", "admin/Sleep", "hello"] },
       {
         api: "monitor",
-        verbs: ["get", "apis", "info", "set", "session", "trace", "subscribe", "unsubscribe"],
+        verbs: [
+          "get",
+          "apis",
+          "info",
+          "set",
+          "tasks",
+          "session",
+          "trace",
+          "subscribe",
+          "unsubscribe",
+        ],
       },
     ]);
   });
