@@ -232,6 +232,34 @@ describe("who follows later", () => {
   });
 });
 
+test("who comes back to a command that replies at its end gets its output and its end, by places", async () => {
+  const fifo = `/tmp/spawnbox-ring-${crypto.randomUUID()}`;
+  Bun.spawnSync(["mkfifo", fifo]);
+  fifos.push(fifo);
+  const { client, registry } = connect([shell("say", `read x < ${fifo}; echo a`, use("sync"))]);
+  const answered = client.call("say");
+  await client.until("initial-event");
+  const late = new TestClient(registry);
+  const places: (string | undefined)[] = [];
+  const { send } = late;
+  Object.assign(late, {
+    stands: () => undefined,
+    send(event: string, data: unknown, place?: string) {
+      places.push(place?.split(":")[1]);
+      return send.call(late, event, data);
+    },
+  });
+  const pid = pidOf(client.frames);
+  await late.call("say", { action: "subscribe", args: { pid, from: 2 } });
+  // It has caught up by then.
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  await Bun.spawn(["sh", "-c", `echo > ${fifo}`]).exited;
+  await answered;
+  await late.until("final-event");
+  expect(places).toEqual(["2", "3"]);
+  expect(JSON.stringify(late.frames)).not.toContain('"seq"');
+});
+
 test("wrong targets are told", async () => {
   const { client } = connect([shell("say", "true")]);
   const why = async (action: string, args: unknown) => {

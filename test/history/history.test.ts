@@ -18,7 +18,7 @@ import type { TaskRecord } from "../../src/api/record.ts";
 import { History } from "../../src/history/history.ts";
 import { LIMITS, type Limits, parseLimits } from "../../src/history/limits.ts";
 import type { Plan } from "../../src/plan/plan.ts";
-import { connecting, paramsOf, shell, TestClient, use } from "../api/harness.ts";
+import { connecting, paramsOf, shell, sleeper, TestClient, use } from "../api/harness.ts";
 import { isRoot } from "../served.ts";
 
 const connect = connecting();
@@ -108,6 +108,58 @@ describe("a file", () => {
     await late.call("say", { action: "subscribe", args: { id: kept?.id, from: 2 } });
     await late.until("final-event");
     expect(late.wire.slice(1).map((frame) => /"seq":(\d+)/.exec(frame)?.[1])).toEqual(["2", "3"]);
+  });
+
+  test("keeps how tasks ended that a server ends with itself, and of one that was killed that it is not known", async () => {
+    const file = join(directory(), "history");
+    const first = opened(file);
+    const { client, registry } = connect([sleeper("sleep"), sleeper("other")], {
+      archive: first.history,
+    });
+    await client.call("sleep");
+    tasksIn(first.history);
+    // As it is when the server dies.
+    const db = new Database(file);
+    db.run(
+      "INSERT INTO task (id, kind, asked, last, record) SELECT 'killed', kind, asked, 1, record FROM task",
+    );
+    db.close();
+    await registry.close();
+    first.history.close();
+    const [killed, ended] = tasksIn(opened(file).history);
+    expect(ended).toMatchObject({ state: "ended", status: { cause: "stopped" } });
+    expect(killed?.state).toBe("ended");
+    expect(killed?.status).toBeUndefined();
+  });
+
+  test("whose output is read many times over holds no more memory for that than for what runs", async () => {
+    const file = join(directory(), "history");
+    const first = opened(file);
+    await ran(first.history, say({ keepsOutput: true, argv: shell("", "seq 5000").argv }));
+    first.history.close();
+    const { history } = opened(file);
+    const [task] = tasksIn(history);
+    const { registry } = connect([say()], { archive: history });
+    const clients = Array.from({ length: 50 }, () => new TestClient(registry));
+    const gate = Promise.withResolvers<void>();
+    for (const client of clients) {
+      client.pause = () => gate.promise;
+      const args = { id: task?.id, from: 1 };
+      expect((await client.call("say", { action: "subscribe", args })).request.status).toBe(
+        "success",
+      );
+    }
+    gate.resolve();
+    for (const client of clients) {
+      client.pause = undefined;
+      await client.until("final-event");
+      // All of it, or told what is gone.
+      const seen = client.wire.filter((frame) => frame.includes('"seq"')).length;
+      const gone = client.wire.map((frame) =>
+        Number(/"gone".*"events":(\d+)/.exec(frame)?.[1] ?? 0),
+      );
+      expect(seen + gone.reduce((sum, one) => sum + one, 0)).toBe(5001);
+    }
   });
 
   test("is for the server's user alone, through links too", async () => {
