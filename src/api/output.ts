@@ -1,9 +1,8 @@
 /** The way of a task's bytes into its encoding: held back until the client knows of the task, and safe against plugins. */
 import { type Encoding, type Fields, OutputLost } from "../encoders/encoder.ts";
+import { endsIn } from "../encoders/ends.ts";
 import type { Hold, Loss } from "../encoders/hold.ts";
 import type { OutputSink } from "../launch/task.ts";
-
-const LF = 0x0a;
 
 /**
  * The sink of one task. Until `open` it takes nothing: a task may print before its start has been replied, and the client
@@ -60,7 +59,9 @@ export class Output implements OutputSink {
   /** Flushes and closes the encoding, also when the task never started. Never rejects. */
   async end(): Promise<Fields> {
     try {
-      return await this.#encoding.end();
+      const fields = await this.#encoding.end();
+      this.printed.lines = this.#encoding.lines ?? this.printed.lines;
+      return fields;
     } catch (error) {
       this.#fail(error);
       return {};
@@ -70,10 +71,8 @@ export class Output implements OutputSink {
   }
 
   #count(chunk: Uint8Array): void {
-    let lines = 0;
-    // Faster than indexOf where lines are short, and where they are long it does not count.
-    for (let at = 0; at < chunk.length; at++) if (chunk[at] === LF) lines++;
-    this.printed.lines += lines;
+    const { lines } = this.#encoding;
+    this.printed.lines = lines ?? this.printed.lines + endsIn(chunk);
     this.printed.bytes += chunk.length;
   }
 

@@ -56,7 +56,11 @@ async function show(client: AfbClient, options: Options): Promise<number> {
     if (name !== "monitor/tasks" || !isObject(data)) return;
     if (typeof data["dropped"] === "number")
       console.error(`${manual.name}: ${data["dropped"]} changes are missing here`);
-    else if (isObject(data["task"])) tell(data["task"] as unknown as TaskRecord);
+    else if (isObject(data["task"])) {
+      const task = data["task"] as unknown as TaskRecord;
+      // It has waited in vain.
+      tell(data["type"] === "dropped" ? { ...task, state: "ended" } : task);
+    }
   });
   const hear = client.on("close", (reason) => {
     console.error(`${manual.name}: the connection was lost: ${reason}`);

@@ -72,7 +72,7 @@ function rowOf(task: TaskRecord, now: number): string[] {
     when(started ?? asked, now),
     wall === undefined ? "-" : duration(wall),
     whoOf(caller),
-    state === "ended" ? outcome(status) : "",
+    state === "ended" ? (pid === undefined ? "never began" : outcome(status)) : "",
   ].map(visible);
 }
 

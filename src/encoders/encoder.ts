@@ -15,6 +15,8 @@ export type Emit = (fields: Fields) => void | Promise<void>;
 export interface Encoding {
   stdout(chunk: Uint8Array): void | Promise<void>;
   stderr(chunk: Uint8Array): void | Promise<void>;
+  /** Lines that have ended so far, of one that looks for them anyway. */
+  readonly lines?: number;
   /** Both streams have ended. Flushes what is left; the fields it returns go into the reply of a synchronous encoder. */
   end(): Fields | Promise<Fields>;
 }

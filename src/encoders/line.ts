@@ -29,12 +29,19 @@ export class LineEvents {
   ) {
     this.#lines = new WholeLines(hold, options.cr);
     const { maxlen } = options;
-    this.#send =
+    const send: (line: Line) => void | Promise<void> =
       maxlen === undefined
         ? (line) =>
             emit(typeof line === "string" ? { [key]: line } : { [key]: line.text, ...line.marks })
         : (line) => deliver(this.#pieces(line, maxlen), emit);
+    this.#send = (line) => {
+      if (typeof line === "string" || !line.marks.partial) this.lines++;
+      return send(line);
+    };
   }
+
+  /** Those that have ended. */
+  lines = 0;
 
   push = (chunk: Uint8Array): void | Promise<void> => this.#tell(() => this.#lines.push(chunk));
 
@@ -97,6 +104,9 @@ export const line: Encoder = {
     return {
       stdout: stdout.push,
       stderr: stderr.push,
+      get lines() {
+        return stdout.lines + stderr.lines;
+      },
       end() {
         const first = stdout.end();
         if (first) return first.then(() => stderr.end()).then(() => ({}));

@@ -27,8 +27,16 @@ export const rooms: Readonly<Record<string, Room>> = {
     suites: [["test/access/load.test.ts"], ["test/server/peer.test.ts"], ["test/access"]],
     built: true,
   },
-  audit: { code: ["src/audit/*.ts"], suites: [["test/audit"]], built: true },
-  metrics: { code: ["src/metrics/*.ts"], suites: [["test/metrics"]], built: true },
+  audit: {
+    code: ["src/audit/*.ts"],
+    suites: [["test/audit/!(served).test.ts"], ["test/audit"]],
+    built: true,
+  },
+  metrics: {
+    code: ["src/metrics/*.ts"],
+    suites: [["test/metrics/family.test.ts"], ["test/metrics"]],
+    built: true,
+  },
   api: { code: ["src/api/*.ts"], suites: [["test/api/!(served).test.ts"]] },
   server: {
     code: ["src/server/**/*.ts"],
