@@ -335,13 +335,16 @@ class LocalRegistry implements Registry {
     const index = ++this.#requests;
     const log = this.#log.for(api);
     log("debug", `request ${index}: ${verb}`);
-    this.#traces.request({ ...request, index }, request.args);
+    // What the config hides is in no log and no trace either, nor what was said of it.
+    const { hidden, args, discreet } = this.#verbOf(request)?.refused?.(request) ?? {};
+    this.#traces.request({ ...request, index }, hidden ? args : request.args);
     try {
       const response = await this.#admitted(request);
       this.#told(index, request, success(response));
       return response;
     } catch (error) {
-      this.#told(index, request, failure(error));
+      const reply = failure(error);
+      this.#told(index, request, discreet ? withoutInfo(reply) : reply);
       throw error;
     }
   }
@@ -395,6 +398,10 @@ class LocalRegistry implements Registry {
       throw error;
     }
   }
+}
+
+function withoutInfo({ request: { info: _, ...request }, ...reply }: Reply): Reply {
+  return { ...reply, request };
 }
 
 /** Verbs may have a `/` in them, APIs not. */
