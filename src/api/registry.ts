@@ -359,13 +359,16 @@ class LocalRegistry implements Registry {
     const index = ++this.#requests;
     const log = this.#log.for(api);
     log("debug", `request ${index}: ${verb}`);
-    this.#traces.request({ ...request, index }, request.args);
+    // What the config hides is in no log and no trace either, nor what was said of it.
+    const { hidden, args, discreet } = this.#verbOf(request)?.refused?.(request) ?? {};
+    this.#traces.request({ ...request, index }, hidden ? args : request.args);
     try {
       const response = await this.#admitted(request);
       this.#told(index, request, success(response));
       return response;
     } catch (error) {
-      this.#told(index, request, failure(error));
+      const reply = failure(error);
+      this.#told(index, request, discreet ? withoutInfo(reply) : reply);
       throw error;
     }
   }
@@ -428,6 +431,10 @@ const isDenied = (verb: Verb | undefined, error: unknown): Refused | undefined =
   verb?.privileges?.length && error instanceof AfbError && DENIED.has(error.status)
     ? { action: "start", hidden: true }
     : undefined;
+
+function withoutInfo({ request: { info: _, ...request }, ...reply }: Reply): Reply {
+  return { ...reply, request };
+}
 
 /** Verbs may have a `/` in them, APIs not. */
 const apiOf = ({ owner }: Tasks): string => owner.slice(0, owner.indexOf("/"));

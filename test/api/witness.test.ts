@@ -4,6 +4,8 @@ import type { RegistryOptions } from "../../src/api/registry.ts";
 import type { TaskRecord } from "../../src/api/record.ts";
 import { TASK_ID, taskIds } from "../../src/api/task-id.ts";
 import type { Refusal, Stopping, Witness } from "../../src/api/witness.ts";
+import { SERVER_SESSION } from "../../src/api/client.ts";
+import { Log } from "../../src/log.ts";
 import { AfbError } from "../../src/errors.ts";
 import { parseTemplate } from "../../src/plan/argv.ts";
 import type { Plan } from "../../src/plan/plan.ts";
@@ -118,6 +120,28 @@ describe("a secret is not told", () => {
     );
     expect(JSON.stringify(notes)).not.toContain("hunter2");
     expect(notes.refusals[0]).toMatchObject({ args: { user: "ann", password: "***" } });
+  });
+
+  test("in the log and in traces, neither of a call that is refused nor of one that is not", async () => {
+    const lines: string[] = [];
+    const log = new Log((line) => lines.push(line));
+    const { client } = witnessed([login()], { log });
+    log.set("p", "debug");
+    await client.call(
+      "trace",
+      { add: { request: "*" } },
+      { api: "monitor", session: SERVER_SESSION },
+    );
+    await client.call("login", { user: "ann", password: "hunter2" });
+    await client.call("login", { user: "ann", password: "hunter2-too-long" });
+    await client.call("login", { user: "ann", pasword: "hunter2" });
+    const traced = client.wire.filter((frame) => frame.includes("monitor/trace"));
+    expect(traced.join()).toContain('"user":"ann"');
+    const [, ...others] = traced.join().split('"stdout":["ann hunter2"]');
+    expect(
+      [...lines, traced.join().split('"stdout":["ann hunter2"]')[0], ...others].join(),
+    ).not.toContain("hunter2");
+    expect(lines.join()).toContain("invalid-request");
   });
 
   test("where the config wants no arguments to be shown", async () => {

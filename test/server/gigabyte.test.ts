@@ -72,14 +72,16 @@ const transports = {
     },
     event: (json: string) => `[5,"flood/lines",${json}]`,
   },
-  /** Each event; HTTP/1.0, so that the body comes as it is. */
+  /** Each event without its id, in whose place nothing else may stand; HTTP/1.0, so that the body comes as it is. */
   "Server-Sent Events": {
     request: () =>
       Buffer.from(`GET /api/flood/lines/events?lines=${LINES} HTTP/1.0\r\nHost: localhost\r\n\r\n`),
     *messages(data: Buffer): Generator<Buffer, number> {
       let at = 0;
       for (let end; (end = data.indexOf("\n\n", at, "latin1")) >= 0; at = end + 2) {
-        yield data.subarray(at, end);
+        const id = data.subarray(at, at + 48).toString("latin1");
+        const [line = ""] = /^id: \w{15}:\d+\n/.exec(id) ?? [];
+        yield data.subarray(at + line.length, end);
       }
       return at;
     },
