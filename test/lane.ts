@@ -21,8 +21,8 @@ const PARTS = 8;
 export const MACHINE: Lane = { enter: [], env: {}, remove: () => {} };
 
 /**
- * $0: where passwd and group are; $1: the number before that of the next process; $2: the control group, or nothing. The shell is the first process there, so it buries what is left to it; in the foreground, since
- * what runs in the background has SIGINT ignored.
+ * $0: where passwd and group are; $1: the number before that of the next process; $2: the control group, or nothing. The shell is
+ * the first process there, so it buries what is left to it; in the foreground, since what runs in the background has SIGINT ignored.
  */
 const SETUP = `
 ip link set lo up
