@@ -138,7 +138,7 @@ class EventStream implements Client {
     if (!this.#open) return;
     const { type, pid } = aboutTask(valueOf(data));
     if (place !== undefined) this.#place = place;
-    this.#event(type, encodeEvent(event, data));
+    this.#event(type, encodeEvent(event, data), place);
     this.#started.resolve(undefined);
     const last = type === "final-event" || type === "unsubscribed";
     if (last && pid !== undefined && this.#tasks?.delete(pid)) this.#endIfDone();
@@ -158,7 +158,7 @@ class EventStream implements Client {
   /** A failure is written only behind events: without any it becomes the response itself. */
   reply(reply: Reply, args: unknown): void {
     if (!this.#open || (this.#first && reply.request.status !== "success")) return;
-    this.#event("reply", encodeReply(reply).json);
+    this.#event("reply", encodeReply(reply).json, this.#place);
     this.#tasks = tasksToFollow(reply, args);
     this.#endIfDone();
   }
@@ -187,10 +187,9 @@ class EventStream implements Client {
     return (this.#controller?.desiredSize ?? 1) <= 0;
   }
 
-  #event(name: string, json: string): void {
-    const place = this.#isOne ? this.#place : undefined;
+  #event(name: string, json: string, place: string | undefined): void {
     // Without any a browser that connects again would run the command again.
-    const id = place ?? (this.#first ? crypto.randomUUID() : undefined);
+    const id = (this.#isOne ? place : undefined) ?? (this.#first ? crypto.randomUUID() : undefined);
     this.#first = false;
     this.#write(`${id === undefined ? "" : `id: ${id}\n`}event: ${name}\ndata: ${json}\n\n`);
   }

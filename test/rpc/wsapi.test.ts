@@ -77,10 +77,12 @@ test("who is named as the caller counts, from peers that may name one", async ()
     return { ...answer, value: JSON.parse(answer.json) as { caller: unknown } | null };
   };
   expect((await who("63:64:0-NoLabel", 1)).value?.caller).toEqual({
+    via: "binder",
     user: { uid: 0x63, gids: [0x64], confined: true },
     token: "TOK1",
   });
   expect((await who("3e8:64:0-App Label\\")).value?.caller).toEqual({
+    via: "binder",
     user: { uid: 1000, gids: [0x64], confined: true, label: "App Label\\" },
   });
   expect((await who("none")).error).toBe("internal-error");
