@@ -1,6 +1,8 @@
 /** What a task has sent before somebody follows it: by numbers, without a gap and without anything twice, in bounded memory. */
 import { afterEach, describe, expect, test } from "bun:test";
-import { rmSync } from "node:fs";
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { EventData } from "../../src/api/event-data.ts";
 import { Ring, Rings } from "../../src/api/ring.ts";
 import { isObject } from "../../src/object.ts";
@@ -9,9 +11,9 @@ import { connecting, pidOf, shell, TestClient, use } from "./harness.ts";
 
 const connect = connecting();
 
-const fifos: string[] = [];
+const made: string[] = [];
 afterEach(() => {
-  for (const fifo of fifos.splice(0)) rmSync(fifo);
+  for (const path of made.splice(0)) rmSync(path, { recursive: true });
 });
 
 /** Numbers and texts of the events that a client got of a task. */
@@ -94,13 +96,17 @@ describe("a ring", () => {
 describe("who follows later", () => {
   const counter = shell(
     "count",
-    "for i in 1 2 3; do echo $i; done; read x < $0; echo 4; read x < $0; echo 5",
+    "for i in 1 2 3; do echo $i; done; for i in 4 5; do until [ -e $0/$i ]; do sleep 0.02; done; echo $i; done",
     use("line"),
   );
 
   /** A task that prints 1 to 3, then waits; each call of `go` lets it print one more. */
   async function counting() {
-    const directory = `/tmp/spawnbox-ring-${crypto.randomUUID()}`;
+    const directory = mkdtempSync(join(tmpdir(), "spawnbox-ring-"));
+    // The task may be another user's.
+    chmodSync(directory, 0o755);
+    made.push(directory);
+    let printed = 3;
     const { registry, client } = connect([
       {
         ...counter,
@@ -110,11 +116,9 @@ describe("who follows later", () => {
         },
       },
     ]);
-    Bun.spawnSync(["mkfifo", directory]);
     const pid = pidOf(await client.call("count"));
     await client.until('"stdout":"3"');
-    const go = () => Bun.spawn(["sh", "-c", `echo > ${directory}`]).exited;
-    fifos.push(directory);
+    const go = () => writeFileSync(join(directory, `${++printed}`), "");
     return { registry, client, pid, go };
   }
 
@@ -123,10 +127,10 @@ describe("who follows later", () => {
     const late = new TestClient(registry);
     const later = new TestClient(registry);
     await late.call("count", { action: "subscribe", args: { pid, from: 1 } });
-    await go();
+    go();
     await late.until('"stdout":"4"');
     await later.call("count", { action: "subscribe", args: { pid, from: 4 } });
-    await go();
+    go();
     await Promise.all([late, later].map((one) => one.until("final-event")));
     const all = [1, 2, 3, 4, 5].map((i) => [i, "data", `${i}`] as const);
     const last = [6, "final-event", undefined] as const;
@@ -139,9 +143,9 @@ describe("who follows later", () => {
 
   test("gets it also once the task has ended, by its id", async () => {
     const { registry, client, go } = await counting();
-    await go();
+    go();
     await client.until('"stdout":"4"');
-    await go();
+    go();
     await client.until("final-event");
     const records = (await client.call("tasks", { state: "ended" }, { api: "monitor" }))
       .response as TaskRecord[];
@@ -235,7 +239,7 @@ describe("who follows later", () => {
 test("who comes back to a command that replies at its end gets its output and its end, by places", async () => {
   const fifo = `/tmp/spawnbox-ring-${crypto.randomUUID()}`;
   Bun.spawnSync(["mkfifo", fifo]);
-  fifos.push(fifo);
+  made.push(fifo);
   const { client, registry } = connect([shell("say", `read x < ${fifo}; echo a`, use("sync"))]);
   const answered = client.call("say");
   await client.until("initial-event");
