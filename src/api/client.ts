@@ -1,4 +1,6 @@
 /** What the API room sees of a connection: who it is, and a way to send it events. No HTTP here. */
+import type { Plan } from "../plan/plan.ts";
+import type { WireStatus } from "./status.ts";
 import type { Asker } from "./turns.ts";
 
 export interface Session {
@@ -88,6 +90,8 @@ export interface Request {
   readonly caller?: Caller;
   /** Told, before the reply, of each event that the client gets by this request: other binders announce them in its course. */
   readonly follows?: (event: string) => void;
+  /** Told, before the reply, of the task whose end that tells. */
+  readonly ended?: (plan: Pick<Plan, "http">, status: WireStatus) => void;
   /** Privileges that a permission service has given this very call: a verb that stands for others is asked about once. */
   readonly answered?: ReadonlySet<string>;
   /** Whose turn it is where requests have to wait for one another. */

@@ -74,13 +74,14 @@ export class Command implements Verb {
   }
 
   describe() {
-    const { info, sample, params, webhook } = this.#plan;
+    const { info, sample, params, webhook, http } = this.#plan;
     return {
       ...(info !== undefined && { info }),
       parameters: parametersOf(this.#plan),
       task: true,
       ...(!params && { lenient: true }),
       ...(webhook && { webhook: webhook.header }),
+      ...(http && { http }),
       ...(sample !== undefined && { sample }),
     };
   }

@@ -111,6 +111,7 @@ export class Tasks {
       const { status, fields } = await ending;
       run.keep(fields, status);
       this.#clear(run);
+      request.ended?.(plan, status);
       return { ...run.identity, status, ...fields, ...words };
     }
     // The reply travels through promises to a transport that writes it in the same turn of the event loop (see

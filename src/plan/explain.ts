@@ -1,5 +1,6 @@
 /** A plan in words: one line per thing the launcher does, in the order of enforcement. */
 import { INSTRUCTION_BYTES } from "./bpf.ts";
+import { httpWords } from "./http-status.ts";
 import { webhookWords } from "./webhook.ts";
 import type {
   FamiliesPolicy,
@@ -177,6 +178,7 @@ export function explain(plan: Plan): string[] {
     );
   lines.push(...secretWords(plan));
   if (plan.webhook) lines.push(webhookWords(plan.webhook));
+  if (plan.http) lines.push(httpWords(plan.http));
   if (plan.audited) lines.push("not started before that is written to the audit");
   lines.push(plan.timeout > 0 ? `killed after ${plan.timeout / 1000} s` : "no time limit");
   const argv = plan.argv.elements.map((pieces) =>
