@@ -1,5 +1,6 @@
 /** The verb of one plan: start, stop, subscribe and unsubscribe. See AFB.md, "A command verb". */
 import type { TaskEncoder } from "../encoders/encoder.ts";
+import { file, fileOf } from "../encoders/file.ts";
 import { fill, type ArgvTemplate } from "../plan/argv.ts";
 import type { Plan } from "../plan/plan.ts";
 import type { Webhook } from "../plan/webhook.ts";
@@ -81,6 +82,7 @@ export class Command implements Verb {
       task: true,
       ...(!params && { lenient: true }),
       ...(webhook && { webhook: webhook.header }),
+      ...(this.#encoder === file && { file: fileOf(this.#plan.encoder.opts).type }),
       ...(http && { http }),
       ...(sample !== undefined && { sample }),
     };

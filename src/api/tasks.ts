@@ -1,5 +1,8 @@
 /** The running tasks of one verb: started, stopped, subscribed to. They keep the plan they were started with. */
 import { milliseconds, MOST_SECONDS } from "../config/ranges.ts";
+import type { Bytes } from "../encoders/encoder.ts";
+import { file, fileOf, into } from "../encoders/file.ts";
+import { raw } from "../encoders/raw.ts";
 import { sync } from "../encoders/sync.ts";
 import { AfbError } from "../errors.ts";
 import type { Launch } from "../launch/task.ts";
@@ -60,6 +63,8 @@ export class Tasks {
   /** Aborted when the server closes: launches on their way end too. */
   readonly #closing = new AbortController();
   readonly #trails: Trails;
+  /** Who takes the output of a task as it is. */
+  readonly #readers = new Map<Run, Bytes>();
   /** Of tasks that have ended, until that is told. */
   readonly #ends = new Set<Promise<Ending>>();
   /** Of the last {@link recheck}. */
@@ -82,7 +87,13 @@ export class Tasks {
   /** Starts `argv` under a plan; the reply is that of AFB.md, "A command verb". */
   async start(what: Start, request: Request, query: Query): Promise<unknown> {
     const { plan } = what;
-    const encoded = query.wait || request.wait ? waiting(what.encoded) : what.encoded;
+    const taking = bytesFor(what.encoded, request);
+    const bytes = taking && (await taking);
+    const encoded = bytes
+      ? { encoder: into(bytes), opts: {} }
+      : query.wait || request.wait
+        ? waiting(what.encoded)
+        : what.encoded;
     const recheck = this.#rechecking();
     const run = await this.#launch({ ...what, encoded }, request);
     if (request.client) {
@@ -100,7 +111,9 @@ export class Tasks {
       void run.announce();
       run.open();
       const ending = this.#ending(run);
+      if (bytes) this.#readers.set(run, bytes);
       if (
+        !bytes &&
         !query.wait &&
         typeof request.wait === "number" &&
         !(await isOver(ending, request.wait))
@@ -109,6 +122,7 @@ export class Tasks {
         return { ...run.identity, ...words };
       }
       const { status, fields } = await ending;
+      this.#readers.delete(run);
       run.keep(fields, status);
       this.#clear(run);
       request.ended?.(plan, status);
@@ -227,7 +241,10 @@ export class Tasks {
     const runs = [...this.#runs.values()];
     for (const run of runs) run.task.kill();
     const timer = setTimeout(() => {
-      for (const run of runs) run.subscribers.drop();
+      for (const run of runs) {
+        run.subscribers.drop();
+        this.#readers.get(run)?.drop();
+      }
     }, CLOSE_GRACE);
     await Promise.all(runs.map((run) => run.task.ended));
     clearTimeout(timer);
@@ -395,9 +412,14 @@ function allows(permit: Permit, task: Permitted): boolean | Promise<boolean> {
   }
 }
 
+/** Who takes the output as it is, where it can be had so. */
+const bytesFor = ({ encoder, opts }: Encoded, { bytes }: Request): Promise<Bytes> | undefined =>
+  bytes && encoder === file ? bytes(fileOf(opts)) : undefined;
+
 /** The encoding of a reply that waits for the end: an asynchronous encoder has no fields for it, so `sync` stands in. */
 function waiting(encoded: Encoded): Encoded {
   if (encoded.encoder.synchronous) return encoded;
+  if (encoded.encoder === file) return { encoder: raw, opts: { encoding: "base64" } };
   // Of the same kind of options where the encoder has lines too; a json `maxlen` is another thing.
   const alike = encoded.encoder.name === "text" || encoded.encoder.name === "line";
   return { encoder: sync, opts: alike ? encoded.opts : {} };

@@ -178,6 +178,11 @@ export function explain(plan: Plan): string[] {
     );
   lines.push(...secretWords(plan));
   if (plan.webhook) lines.push(webhookWords(plan.webhook));
+  const { name, plugin, opts } = plan.encoder;
+  if (name === "file" && plugin === undefined)
+    lines.push(
+      `over REST its output is the answer itself: ${[opts["type"] ?? "bytes", opts["name"]].filter((word) => word !== undefined).join(", ")}`,
+    );
   if (plan.http) lines.push(httpWords(plan.http));
   if (plan.audited) lines.push("not started before that is written to the audit");
   lines.push(plan.timeout > 0 ? `killed after ${plan.timeout / 1000} s` : "no time limit");

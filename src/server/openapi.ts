@@ -54,7 +54,13 @@ function paths(api: string, verb: VerbDescription, taken: ReadonlySet<string>): 
     default: { description: "the reply, with what went wrong", content: REPLY_CONTENT },
   };
   const known = {
-    "200": { description: "the reply, success", content: REPLY_CONTENT },
+    "200":
+      verb.file === undefined
+        ? { description: "the reply, success", content: REPLY_CONTENT }
+        : {
+            description: "what the command prints, and in the trailer Spawnbox-Exit how it ended",
+            content: { [verb.file]: {} },
+          },
     ...(verb.task && {
       "202": {
         description: "with `Prefer: wait=N`: the task goes on, and can be followed at `Location`",

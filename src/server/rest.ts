@@ -28,6 +28,7 @@ import type { Pages } from "./pages.ts";
 import type { Peer } from "./peer.ts";
 import { decode, once, parseQuery } from "./query.ts";
 import { allow, json, preflight, respond, respondError, shareWith } from "./respond.ts";
+import type { Transfer } from "./transfer.ts";
 import type { Webhooks } from "./webhook.ts";
 import { callerOf, readCredentials, sessionCookie, type Sessions } from "./session.ts";
 
@@ -156,7 +157,7 @@ export function createRest(options: RestOptions): Rest {
       apis.map((one) => one.api),
     );
     const afb = style?.toLowerCase() ?? apis.find((one) => one.api === name)?.http;
-    return respond(reply, afb === "afb" ? 200 : succeeded ? ofExit : undefined);
+    return respond(reply, afb === "afb" ? 200 : ofExit);
   };
 
   const call = async (request: Request): Promise<Response> => {
@@ -184,7 +185,10 @@ export function createRest(options: RestOptions): Rest {
 
     const header: GetHeader = (name) => request.headers.get(name) ?? undefined;
     let ofExit: number | undefined;
-    const ended: Call["ended"] = ({ http }, { exit }) => {
+    let transfer: Transfer | undefined;
+    const ended: Call["ended"] = ({ http }, status) => {
+      const { exit } = status;
+      transfer?.ended(status);
       if (http && exit !== undefined) ofExit = http[exit];
     };
     const hooked = events ? undefined : registry.hooked?.({ api, verb });
@@ -209,10 +213,24 @@ export function createRest(options: RestOptions): Rest {
     const wait = readWait(get("wait"), header("prefer"));
     const made = { api, verb, args, texts, session, caller, from, wait, ended };
     const style = get(HTTP_STYLE) ?? header(HTTP_STYLE);
-    const refuse = (reply: Reply) => answer(reply, made, style, ofExit);
+    const refuse = (reply: Reply, http?: number) =>
+      http === undefined ? answer(reply, made, style, ofExit) : respond(reply, http);
+    const called = async (): Promise<Response> => {
+      const begun = Promise.withResolvers<undefined>();
+      const bytes: Call["bytes"] = async (file) => {
+        const { Transfer } = await import("./transfer.ts");
+        transfer = new Transfer(request, file, () => begun.resolve(undefined));
+        transfer.require();
+        return transfer;
+      };
+      const replied = registry.call({ ...made, bytes, gone: request.signal });
+      const reply = await Promise.race([replied, begun.promise]);
+      if (reply) return transfer?.without(reply, refuse) ?? refuse(reply);
+      return transfer?.begin(replied) ?? refuse(await replied);
+    };
     const response = events
       ? await streamEvents(request, { registry, call: made, refuse })
-      : refuse(await registry.call({ ...made, gone: request.signal }));
+      : await called();
     if (!credentials.fromCookie) {
       response.headers.append(
         "set-cookie",

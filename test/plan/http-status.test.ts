@@ -46,3 +46,23 @@ test.each([
 ])("%j is refused", (http, message) => {
   expect(refused(withHttp(http), board).join("\n")).toContain(message);
 });
+
+test("what a file is", () => {
+  const of = (opts: object) =>
+    explain(
+      planOf(
+        compiled(
+          {
+            acls: { user: "pilot" },
+            commands: {
+              ...{ uid: "c", exec: { cmdpath: "/bin/sh" } },
+              encoder: { output: "file", opts },
+            },
+          },
+          board,
+        ),
+      ),
+    ).join("\n");
+  expect(of({ type: "image/png", name: "a.png" })).toContain("the answer itself: image/png, a.png");
+  expect(of({})).toContain("the answer itself: bytes");
+});
