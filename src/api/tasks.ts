@@ -16,6 +16,7 @@ import type { Hub } from "./hub.ts";
 import { parseTarget, type Query, type Target } from "./query.ts";
 import { keptOf } from "./record.ts";
 import { type Encoded, type Ending, type Followable, type MayFollow, Run } from "./run.ts";
+import { Readers } from "./readers.ts";
 import type { Rings } from "./ring.ts";
 import type { Stops } from "./stops.ts";
 import { Trails, uidOf } from "./trails.ts";
@@ -63,8 +64,7 @@ export class Tasks {
   /** Aborted when the server closes: launches on their way end too. */
   readonly #closing = new AbortController();
   readonly #trails: Trails;
-  /** Who takes the output of a task as it is. */
-  readonly #readers = new Map<Run, Bytes>();
+  readonly #readers = new Readers();
   /** Of tasks that have ended, until that is told. */
   readonly #ends = new Set<Promise<Ending>>();
   /** Of the last {@link recheck}. */
@@ -87,6 +87,7 @@ export class Tasks {
   /** Starts `argv` under a plan; the reply is that of AFB.md, "A command verb". */
   async start(what: Start, request: Request, query: Query): Promise<unknown> {
     const { plan } = what;
+    const recheck = this.#rechecking();
     const taking = bytesFor(what.encoded, request);
     const bytes = taking && (await taking);
     const encoded = bytes
@@ -94,7 +95,6 @@ export class Tasks {
       : query.wait || request.wait
         ? waiting(what.encoded)
         : what.encoded;
-    const recheck = this.#rechecking();
     const run = await this.#launch({ ...what, encoded }, request);
     if (request.client) {
       run.own(request.client, request);
@@ -107,11 +107,11 @@ export class Tasks {
       ...(query.notices && query.notices.length > 0 && { notices: query.notices }),
     };
     if (encoded.encoder.synchronous) {
+      if (bytes) this.#readers.add(run, bytes, request);
       recheck(run);
       void run.announce();
       run.open();
       const ending = this.#ending(run);
-      if (bytes) this.#readers.set(run, bytes);
       if (
         !bytes &&
         !query.wait &&
@@ -122,7 +122,7 @@ export class Tasks {
         return { ...run.identity, ...words };
       }
       const { status, fields } = await ending;
-      this.#readers.delete(run);
+      this.#readers.remove(run);
       run.keep(fields, status);
       this.#clear(run);
       request.ended?.(plan, status);
@@ -223,13 +223,16 @@ export class Tasks {
     this.#may = may;
     for (const run of this.#runs.values()) run.recheck(may);
     this.#trails.recheck(may);
+    this.#readers.recheck(may);
   }
 
   /** For a request that has just been admitted: does again what was missed when the grants change while it waits. */
   #rechecking(): (run: Run) => void {
     const before = this.#may;
     return (run) => {
-      if (this.#may && this.#may !== before) run.recheck(this.#may);
+      if (!this.#may || this.#may === before) return;
+      run.recheck(this.#may);
+      this.#readers.recheck(this.#may);
     };
   }
 
@@ -241,10 +244,8 @@ export class Tasks {
     const runs = [...this.#runs.values()];
     for (const run of runs) run.task.kill();
     const timer = setTimeout(() => {
-      for (const run of runs) {
-        run.subscribers.drop();
-        this.#readers.get(run)?.drop();
-      }
+      for (const run of runs) run.subscribers.drop();
+      this.#readers.drop();
     }, CLOSE_GRACE);
     await Promise.all(runs.map((run) => run.task.ended));
     clearTimeout(timer);

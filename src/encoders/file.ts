@@ -49,10 +49,14 @@ export const into = (bytes: Bytes): TaskEncoder => ({
   async begin(_opts, emit, about) {
     const told = await log.begin({}, emit, about);
     const kept = collect({}, about);
+    let printed = false;
     return {
-      stdout: (chunk) => bytes.write(chunk),
+      stdout(chunk) {
+        printed = true;
+        return bytes.write(chunk);
+      },
       stderr(chunk) {
-        void kept.stderr(chunk);
+        if (!printed) void kept.stderr(chunk);
         return told.stderr(chunk);
       },
       async end() {

@@ -17,6 +17,8 @@ import { HttpError } from "./respond.ts";
 /** Bytes that wait here before the command is held back. */
 const ROOM = 64 * 1024;
 const EXIT = "spawnbox-exit";
+const DROPPED =
+  "its output is not for this caller any more: a privilege was withdrawn, or the server ends";
 /** A command has no earlier output to compare with: it would run for nothing. */
 const CONDITIONS = ["if-match", "if-none-match", "if-modified-since", "if-unmodified-since"];
 
@@ -30,6 +32,7 @@ export class Transfer implements Bytes {
   #controller: Controller | undefined;
   #room: PromiseWithResolvers<void> | undefined;
   #open = true;
+  #dropped = false;
   #status: WireStatus | undefined;
   #refusal: HttpError | undefined;
 
@@ -73,6 +76,7 @@ export class Transfer implements Bytes {
     this.#close();
     if (!this.#status) return answer(reply, this.#refusal?.http);
     const { exit, cause } = this.#status;
+    if (this.#dropped) return answer(failure(new AfbError("disconnected", DROPPED)));
     if (exit === 0) {
       const response = this.#made(null, answer(reply).status);
       response.headers.set(EXIT, this.#exit);
@@ -90,8 +94,9 @@ export class Transfer implements Bytes {
     if (this.#isFull) return (this.#room ??= Promise.withResolvers<void>()).promise;
   }
 
-  /** The answer breaks off, so that nobody takes it for the whole. */
+  /** Nothing more of it is for this caller. The answer breaks off, so that nobody takes it for the whole. */
   drop(): void {
+    this.#dropped = true;
     if (this.#open) this.#controller?.error(new Truncated("the command's output is not all there"));
     this.#close();
   }

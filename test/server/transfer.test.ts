@@ -14,7 +14,7 @@ import { connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Reply } from "../../src/api/reply.ts";
-import { isRoot, serve, type Served, until } from "../served.ts";
+import { isRoot, serve, type Served, until, users } from "../served.ts";
 
 let dir: string;
 let served: Served;
@@ -259,6 +259,26 @@ test("the end of the server does not wait for who does not read, who sees that i
   slow.kill("SIGCONT");
   // A partial file, or a connection that was reset.
   expect([18, 56]).toContain(await slow.exited);
+});
+
+test.each(users)("served by %s, of a sandbox that was ready", async (user) => {
+  const file = join(dir, "big");
+  await using other = await serve(
+    {
+      metadata: { uid: "f", version: "1", api: "f" },
+      sandboxes: {
+        ...{ uid: "box", prefix: "" },
+        ...(isRoot && user === "root" && { acls: { user: "daemon" } }),
+        commands: [
+          { uid: "cat", pool: 2, encoder: "file", exec: { cmdpath: "/bin/cat", args: file } },
+        ],
+      },
+    },
+    { user },
+  );
+  const { stdout, exitCode } = curl(`${other.url}/api/f/cat`);
+  expect(exitCode).toBe(0);
+  expect(Buffer.compare(stdout, big)).toBe(0);
 });
 
 test("OpenAPI names the type", async () => {
