@@ -28,7 +28,7 @@ export const EncoderConfig = object(
   {
     plugin: optional(Type.String({ description: "uid of the plugin that provides it" })),
     output: Type.String({
-      description: "encoder name: text, sync, line, raw, json, log, or a plugin's",
+      description: "encoder name: text, sync, line, raw, json, file, log, or a plugin's",
     }),
     opts: optional(
       Type.Record(Type.String(), Type.Unknown(), {
