@@ -100,7 +100,8 @@ export class Action {
   #context(request: Request): FunctionContext {
     const { api, invoke, log } = this.deps;
     // It may keep the context for longer than the call.
-    const { answered: _, ...own } = request;
+    // And what of its calls becomes the reply is for the function to say.
+    const { answered: _, ended: __, bytes: ___, ...own } = request;
     return {
       api,
       // Its arguments are the function's own.

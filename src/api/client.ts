@@ -1,4 +1,7 @@
 /** What the API room sees of a connection: who it is, and a way to send it events. No HTTP here. */
+import type { Bytes, File } from "../encoders/encoder.ts";
+import type { Plan } from "../plan/plan.ts";
+import type { WireStatus } from "./status.ts";
 import type { Asker } from "./turns.ts";
 
 export interface Session {
@@ -88,6 +91,10 @@ export interface Request {
   readonly caller?: Caller;
   /** Told, before the reply, of each event that the client gets by this request: other binders announce them in its course. */
   readonly follows?: (event: string) => void;
+  /** Of a caller that takes the output of a task as it is: called before it is started, and may reject with the error to reply. */
+  readonly bytes?: (file: File) => Promise<Bytes>;
+  /** Told, before the reply, of the task whose end that tells. */
+  readonly ended?: (plan: Pick<Plan, "http">, status: WireStatus) => void;
   /** Privileges that a permission service has given this very call: a verb that stands for others is asked about once. */
   readonly answered?: ReadonlySet<string>;
   /** Whose turn it is where requests have to wait for one another. */

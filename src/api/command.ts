@@ -1,5 +1,6 @@
 /** The verb of one plan: start, stop, subscribe and unsubscribe. See AFB.md, "A command verb". */
 import type { TaskEncoder } from "../encoders/encoder.ts";
+import { file, fileOf } from "../encoders/file.ts";
 import { fill, type ArgvTemplate } from "../plan/argv.ts";
 import type { Plan } from "../plan/plan.ts";
 import type { Webhook } from "../plan/webhook.ts";
@@ -74,13 +75,15 @@ export class Command implements Verb {
   }
 
   describe() {
-    const { info, sample, params, webhook } = this.#plan;
+    const { info, sample, params, webhook, http } = this.#plan;
     return {
       ...(info !== undefined && { info }),
       parameters: parametersOf(this.#plan),
       task: true,
       ...(!params && { lenient: true }),
       ...(webhook && { webhook: webhook.header }),
+      ...(this.#encoder === file && { file: fileOf(this.#plan.encoder.opts).type }),
+      ...(http && { http }),
       ...(sample !== undefined && { sample }),
     };
   }

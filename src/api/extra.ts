@@ -30,6 +30,8 @@ export function extraVerb(action: Action, needed: Needed, targetOf: TargetOf): V
         return { ...described, ...(info !== undefined && { info }) };
       return {
         ...(info !== undefined && { info }),
+        ...(described?.file !== undefined && { file: described.file }),
+        ...(described?.http && { http: described.http }),
         parameters: described?.parameters.filter(({ name }) => isOpen(args, name)) ?? [],
       };
     },

@@ -1,5 +1,8 @@
 /** The running tasks of one verb: started, stopped, subscribed to. They keep the plan they were started with. */
 import { milliseconds, MOST_SECONDS } from "../config/ranges.ts";
+import type { Bytes } from "../encoders/encoder.ts";
+import { file, fileOf, into } from "../encoders/file.ts";
+import { raw } from "../encoders/raw.ts";
 import { sync } from "../encoders/sync.ts";
 import { AfbError } from "../errors.ts";
 import type { Launch } from "../launch/task.ts";
@@ -13,6 +16,7 @@ import type { Hub } from "./hub.ts";
 import { parseTarget, type Query, type Target } from "./query.ts";
 import { keptOf } from "./record.ts";
 import { type Encoded, type Ending, type Followable, type MayFollow, Run } from "./run.ts";
+import { Readers } from "./readers.ts";
 import type { Rings } from "./ring.ts";
 import type { Stops } from "./stops.ts";
 import { Trails, uidOf } from "./trails.ts";
@@ -60,6 +64,7 @@ export class Tasks {
   /** Aborted when the server closes: launches on their way end too. */
   readonly #closing = new AbortController();
   readonly #trails: Trails;
+  readonly #readers = new Readers();
   /** Of tasks that have ended, until that is told. */
   readonly #ends = new Set<Promise<Ending>>();
   /** Of the last {@link recheck}. */
@@ -82,8 +87,14 @@ export class Tasks {
   /** Starts `argv` under a plan; the reply is that of AFB.md, "A command verb". */
   async start(what: Start, request: Request, query: Query): Promise<unknown> {
     const { plan } = what;
-    const encoded = query.wait || request.wait ? waiting(what.encoded) : what.encoded;
     const recheck = this.#rechecking();
+    const taking = bytesFor(what.encoded, request);
+    const bytes = taking && (await taking);
+    const encoded = bytes
+      ? { encoder: into(bytes), opts: {} }
+      : query.wait || request.wait
+        ? waiting(what.encoded)
+        : what.encoded;
     const run = await this.#launch({ ...what, encoded }, request);
     if (request.client) {
       run.own(request.client, request);
@@ -96,11 +107,13 @@ export class Tasks {
       ...(query.notices && query.notices.length > 0 && { notices: query.notices }),
     };
     if (encoded.encoder.synchronous) {
+      if (bytes) this.#readers.add(run, bytes, request);
       recheck(run);
       void run.announce();
       run.open();
       const ending = this.#ending(run);
       if (
+        !bytes &&
         !query.wait &&
         typeof request.wait === "number" &&
         !(await isOver(ending, request.wait))
@@ -109,8 +122,10 @@ export class Tasks {
         return { ...run.identity, ...words };
       }
       const { status, fields } = await ending;
+      this.#readers.remove(run);
       run.keep(fields, status);
       this.#clear(run);
+      request.ended?.(plan, status);
       return { ...run.identity, status, ...fields, ...words };
     }
     // The reply travels through promises to a transport that writes it in the same turn of the event loop (see
@@ -208,13 +223,16 @@ export class Tasks {
     this.#may = may;
     for (const run of this.#runs.values()) run.recheck(may);
     this.#trails.recheck(may);
+    this.#readers.recheck(may);
   }
 
   /** For a request that has just been admitted: does again what was missed when the grants change while it waits. */
   #rechecking(): (run: Run) => void {
     const before = this.#may;
     return (run) => {
-      if (this.#may && this.#may !== before) run.recheck(this.#may);
+      if (!this.#may || this.#may === before) return;
+      run.recheck(this.#may);
+      this.#readers.recheck(this.#may);
     };
   }
 
@@ -227,6 +245,7 @@ export class Tasks {
     for (const run of runs) run.task.kill();
     const timer = setTimeout(() => {
       for (const run of runs) run.subscribers.drop();
+      this.#readers.drop();
     }, CLOSE_GRACE);
     await Promise.all(runs.map((run) => run.task.ended));
     clearTimeout(timer);
@@ -394,9 +413,14 @@ function allows(permit: Permit, task: Permitted): boolean | Promise<boolean> {
   }
 }
 
+/** Who takes the output as it is, where it can be had so. */
+const bytesFor = ({ encoder, opts }: Encoded, { bytes }: Request): Promise<Bytes> | undefined =>
+  bytes && encoder === file ? bytes(fileOf(opts)) : undefined;
+
 /** The encoding of a reply that waits for the end: an asynchronous encoder has no fields for it, so `sync` stands in. */
 function waiting(encoded: Encoded): Encoded {
   if (encoded.encoder.synchronous) return encoded;
+  if (encoded.encoder === file) return { encoder: raw, opts: { encoding: "base64" } };
   // Of the same kind of options where the encoder has lines too; a json `maxlen` is another thing.
   const alike = encoded.encoder.name === "text" || encoded.encoder.name === "line";
   return { encoder: sync, opts: alike ? encoded.opts : {} };

@@ -23,6 +23,10 @@ export interface VerbDescription {
   readonly lenient?: boolean;
   /** The header by which a webhook starts it. */
   readonly webhook?: string;
+  /** Media type of its output, where that is the answer itself over REST. */
+  readonly file?: string;
+  /** HTTP statuses by exit code. */
+  readonly http?: Readonly<Record<string, number>>;
   /** Queries to try. */
   readonly sample?: readonly unknown[];
 }

@@ -5,6 +5,8 @@ export type Option = { readonly description: string } & (
   | { readonly type: "flag" }
   | { readonly type: "word"; readonly words: readonly string[] }
   | { readonly type: "path" }
+  /** A text of up to 255 characters like the pattern; `like` says in words what that is. */
+  | { readonly type: "text"; readonly pattern: string; readonly like: string }
   /** Existing configs have it: the original takes the same options for every encoder. */
   | { readonly type: "ignored" }
 );
@@ -21,6 +23,13 @@ const LINE_LENGTH = {
 
 const MOST_BYTES = 1 << 28;
 const IGNORED = { type: "ignored", description: "means nothing here" } as const;
+
+/** RFC 9110, section 8.3.1. */
+const TOKEN = "[\\w!#$%&'*+.^`|~-]+";
+const MEDIA_TYPE = `^${TOKEN}/${TOKEN}( *; *${TOKEN}=(${TOKEN}|"[ !#-\\[\\]-~]*"))*$`;
+/** No separators, and nothing that does not show, or turns text around: such as what makes exe.jpg of gpj.exe. */
+const FILE_NAME = "^[^\\p{Cc}\\p{Cf}\\p{Cs}\\p{Zl}\\p{Zp}/\\\\]+$";
+const LONGEST_TEXT = 255;
 
 const COLLECTED = {
   maxlen: LINE_LENGTH,
@@ -65,6 +74,18 @@ export const ENCODER_OPTIONS = {
     strict: { type: "flag", description: "what RFC 8259 does not have is a json-error" },
     maxline: IGNORED,
   },
+  file: {
+    type: {
+      ...{ type: "text", pattern: MEDIA_TYPE, like: "a media type, such as image/jpeg" },
+      description: "media type of what it prints (application/octet-stream)",
+    },
+    name: {
+      ...{ type: "text", pattern: FILE_NAME, like: "a file name, without control characters" },
+      description: "file name for who saves it",
+    },
+    maxlen: IGNORED,
+    maxline: IGNORED,
+  },
   log: {
     stdout: { type: "path", description: "file; without, the server's own output" },
     stderr: { type: "path", description: "file; without, the server's own output" },
@@ -74,6 +95,9 @@ export const ENCODER_OPTIONS = {
 } as const satisfies Readonly<Record<string, Options>>;
 
 export type EncoderName = keyof typeof ENCODER_OPTIONS;
+
+export const isLike = (value: unknown, { pattern }: Extract<Option, { type: "text" }>): boolean =>
+  typeof value === "string" && value.length <= LONGEST_TEXT && new RegExp(pattern, "u").test(value);
 
 /** Its JSON Schema. */
 export function optionSchema(option: Option): Readonly<Record<string, unknown>> {
@@ -87,6 +111,8 @@ export function optionSchema(option: Option): Readonly<Record<string, unknown>> 
       return { description, enum: option.words };
     case "path":
       return { description, type: "string", minLength: 1 };
+    case "text":
+      return { description, type: "string", maxLength: LONGEST_TEXT, pattern: option.pattern };
     case "ignored":
       return { description };
   }

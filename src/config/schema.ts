@@ -28,7 +28,7 @@ export const EncoderConfig = object(
   {
     plugin: optional(Type.String({ description: "uid of the plugin that provides it" })),
     output: Type.String({
-      description: "encoder name: text, sync, line, raw, json, log, or a plugin's",
+      description: "encoder name: text, sync, line, raw, json, file, log, or a plugin's",
     }),
     opts: optional(
       Type.Record(Type.String(), Type.Unknown(), {
@@ -257,6 +257,14 @@ export const Command = object(
       }),
     ),
     webhook: optional(Type.Unsafe<Static<typeof Webhook>>({ ...Webhook, shorthand: "file" })),
+    http: optional(
+      Type.Record(Type.String(), Type.Unknown(), {
+        propertyNames: { pattern: "^(0|[1-9][0-9]?|1[0-9][0-9]|2[0-4][0-9]|25[0-5])$" },
+        values: { type: "integer", minimum: 200, maximum: 599 },
+        description:
+          'over REST the HTTP status of the reply that tells the end, by exit code, such as {"1": 422}; 200 for others',
+      }),
+    ),
     audit: Audit(", besides what its sandbox says"),
     history: History(", each key before that of its sandbox"),
     limits: optional(Rlimits),

@@ -39,6 +39,21 @@ export class OutputLost extends Error {
   }
 }
 
+/** Where the output of one task goes as it is. */
+export interface Bytes {
+  /** The promise settles when it can take more. Once nobody reads it takes all, and drops it. */
+  write(chunk: Uint8Array): void | Promise<void>;
+  /** What is not read yet is not waited for any more. */
+  drop(): void;
+}
+
+/** What such output is, for who gets it. */
+export interface File {
+  /** Media type. */
+  readonly type: string;
+  readonly name?: string;
+}
+
 export interface Encoder {
   readonly name: string;
   /** true: the reply comes at the end and carries the fields of `end()`; false: reply at once, then data events. */

@@ -1,5 +1,10 @@
 /** Options of the built-in encoders: checked at boot, read at the start of a task. */
-import { ENCODER_OPTIONS, type EncoderName, type Options } from "../config/encoder-options.ts";
+import {
+  ENCODER_OPTIONS,
+  type EncoderName,
+  isLike,
+  type Options,
+} from "../config/encoder-options.ts";
 import { suggestion } from "../config/nearest.ts";
 
 /** One message per problem, each naming the option. */
@@ -30,6 +35,9 @@ export function checkOptions(encoder: EncoderName, opts: Record<string, unknown>
         const words = option.words.join(", ");
         problems.push(`${name}: must be one of ${words}, not ${JSON.stringify(value)}`);
       }
+    } else if (option.type === "text") {
+      if (!isLike(value, option))
+        problems.push(`${name}: must be ${option.like}, not ${JSON.stringify(value)}`);
     } else if (
       option.type === "path" &&
       (typeof value !== "string" || !value.startsWith("/") || value.includes("\0"))

@@ -11,6 +11,7 @@ import { parseTemplate, TemplateError } from "./argv.ts";
 import type { SandboxPolicy } from "./policy.ts";
 import { encodePolicy } from "./encode.ts";
 import { compilePty } from "./pty.ts";
+import { compileHttp } from "./http-status.ts";
 import { compileHistory } from "./kept-output.ts";
 import { compileLimits, limitsOfProfile } from "./limits.ts";
 import type { Machine } from "./machine.ts";
@@ -129,6 +130,7 @@ export function compileCommand(
     report,
   );
   tellPty(command, sandboxPolicy, path, report);
+  const http = compileHttp(command, `${path}.http`, report);
   const told = auditOf(context, command);
   const kept = compileHistory(
     [context.history, sandbox.history],
@@ -166,6 +168,7 @@ export function compileCommand(
     argv,
     ...(params && { params }),
     ...(webhook && { webhook }),
+    ...http,
     ...told,
     ...kept,
     env: pty ? onTerminal(env, sandbox) : env,

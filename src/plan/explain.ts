@@ -1,5 +1,6 @@
 /** A plan in words: one line per thing the launcher does, in the order of enforcement. */
 import { INSTRUCTION_BYTES } from "./bpf.ts";
+import { httpWords } from "./http-status.ts";
 import { webhookWords } from "./webhook.ts";
 import type {
   FamiliesPolicy,
@@ -177,6 +178,12 @@ export function explain(plan: Plan): string[] {
     );
   lines.push(...secretWords(plan));
   if (plan.webhook) lines.push(webhookWords(plan.webhook));
+  const { name, plugin, opts } = plan.encoder;
+  if (name === "file" && plugin === undefined)
+    lines.push(
+      `over REST its output is the answer itself: ${[opts["type"] ?? "bytes", opts["name"]].filter((word) => word !== undefined).join(", ")}`,
+    );
+  if (plan.http) lines.push(httpWords(plan.http));
   if (plan.audited) lines.push("not started before that is written to the audit");
   lines.push(plan.timeout > 0 ? `killed after ${plan.timeout / 1000} s` : "no time limit");
   const argv = plan.argv.elements.map((pieces) =>

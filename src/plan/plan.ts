@@ -56,6 +56,8 @@ export interface Plan {
   readonly env: Readonly<Record<string, string>>;
   /** Who proves by it may start the command without a privilege. */
   readonly webhook?: Webhook;
+  /** HTTP statuses by exit code, of replies that tell it over REST. */
+  readonly http?: Readonly<Record<string, number>>;
   /** Variables that a launch reads of files. */
   readonly secrets?: Secrets;
   /** Names of the server's variables that are not handed on: see server-variables.ts. */

@@ -1,6 +1,7 @@
 /** The verbs as an OpenAPI 3.1 document: what a client generator or an API browser needs. */
 import type { ApiDescription, VerbDescription } from "../api/verb.ts";
 import { STATUS } from "../errors.ts";
+import { exitsByStatus } from "../plan/http-status.ts";
 import { argumentsInUrl, requestBody } from "./openapi-input.ts";
 import { EVENTS } from "./events.ts";
 
@@ -52,8 +53,14 @@ function paths(api: string, verb: VerbDescription, taken: ReadonlySet<string>): 
     }),
     default: { description: "the reply, with what went wrong", content: REPLY_CONTENT },
   };
-  const replies = {
-    "200": { description: "the reply, success", content: REPLY_CONTENT },
+  const known = {
+    "200":
+      verb.file === undefined
+        ? { description: "the reply, success", content: REPLY_CONTENT }
+        : {
+            description: "what the command prints, and in the trailer Spawnbox-Exit how it ended",
+            content: { [verb.file]: {} },
+          },
     ...(verb.task && {
       "202": {
         description: "with `Prefer: wait=N`: the task goes on, and can be followed at `Location`",
@@ -62,6 +69,8 @@ function paths(api: string, verb: VerbDescription, taken: ReadonlySet<string>): 
     }),
     ...failures,
   };
+  // Of a stream it is 200, whatever comes of it.
+  const replies = { ...known, ...byExit(verb, known) };
   const parameters = argumentsInUrl(verb);
   const waits = verb.task ? [WAIT] : [];
   const calls = {
@@ -93,6 +102,17 @@ function paths(api: string, verb: VerbDescription, taken: ReadonlySet<string>): 
     [`${path}${EVENTS}`, stream],
   ];
 }
+
+/** What a status says that the config gives to exits, besides what it says anyway. */
+const byExit = ({ http = {} }: VerbDescription, known: Readonly<Record<string, Json>>): Json =>
+  Object.fromEntries(
+    exitsByStatus(http).map(([status, exits]) => {
+      const told = `the command has ended with exit code ${exits.join(", ")}`;
+      const before = known[status]?.["description"];
+      const description = typeof before === "string" ? `${before}; or ${told}` : told;
+      return [status, { description, content: REPLY_CONTENT }];
+    }),
+  );
 
 const schemeOf = (header: string): string => `webhook-${header}`;
 

@@ -28,6 +28,7 @@ import type { Pages } from "./pages.ts";
 import type { Peer } from "./peer.ts";
 import { decode, once, parseQuery } from "./query.ts";
 import { allow, json, preflight, respond, respondError, shareWith } from "./respond.ts";
+import type { Transfer } from "./transfer.ts";
 import type { Webhooks } from "./webhook.ts";
 import { callerOf, readCredentials, sessionCookie, type Sessions } from "./session.ts";
 
@@ -134,10 +135,19 @@ export function createRest(options: RestOptions): Rest {
     return made;
   };
 
-  /** @param style what the request asks for; else it is as the API's config says */
-  const answer = (reply: Reply, made: Pick<Call, "api" | "verb" | "wait">, style?: string) => {
+  /**
+   * @param style what the request asks for; else it is as the API's config says
+   * @param ofExit what the config of the command says of the exit that the reply tells
+   */
+  const answer = (
+    reply: Reply,
+    made: Pick<Call, "api" | "verb" | "wait">,
+    style?: string,
+    ofExit?: number,
+  ) => {
     const { response } = reply;
-    if (reply.request.status === "success") {
+    const succeeded = reply.request.status === "success";
+    if (succeeded && ofExit === undefined) {
       const runs = isObject(response) && "command" in response && !("status" in response);
       return typeof made.wait === "number" && runs ? accepted(reply, made) : respond(reply);
     }
@@ -147,7 +157,7 @@ export function createRest(options: RestOptions): Rest {
       apis.map((one) => one.api),
     );
     const afb = style?.toLowerCase() ?? apis.find((one) => one.api === name)?.http;
-    return respond(reply, afb === "afb" ? 200 : undefined);
+    return respond(reply, afb === "afb" ? 200 : ofExit);
   };
 
   const call = async (request: Request): Promise<Response> => {
@@ -174,14 +184,22 @@ export function createRest(options: RestOptions): Rest {
     const verb = events ? named.slice(0, -EVENTS.length) : named;
 
     const header: GetHeader = (name) => request.headers.get(name) ?? undefined;
+    let ofExit: number | undefined;
+    let transfer: Transfer | undefined;
+    const ended: Call["ended"] = ({ http }, status) => {
+      const { exit } = status;
+      transfer?.ended(status);
+      if (http && exit !== undefined) ofExit = http[exit];
+    };
     const hooked = events ? undefined : registry.hooked?.({ api, verb });
     if (hooked && header(hooked.webhook.header) !== undefined) {
       allow(request.method, METHODS.webhook);
       const { from, body = new Uint8Array() } = senders.get(request) ?? {};
       const { search } = url;
-      const delivery = { api, verb, header, from, search, body, gone: request.signal };
+      const delivery = { api, verb, header, from, search, body, gone: request.signal, ended };
       webhooks ??= new (await import("./webhook.ts")).Webhooks();
-      return respond(await webhooks.call(hooked, delivery, registry));
+      const reply = await webhooks.call(hooked, delivery, registry);
+      return ofExit === undefined ? respond(reply) : answer(reply, delivery, undefined, ofExit);
     }
     const parameters = parseQuery(url.search.slice(1), "query string");
     const policy = policyFor(request);
@@ -193,12 +211,26 @@ export function createRest(options: RestOptions): Rest {
     const via = events ? "events" : "rest";
     const caller = callerOf(credentials, peer, { address, via, certificate });
     const wait = readWait(get("wait"), header("prefer"));
-    const made = { api, verb, args, texts, session, caller, from, wait };
+    const made = { api, verb, args, texts, session, caller, from, wait, ended };
     const style = get(HTTP_STYLE) ?? header(HTTP_STYLE);
-    const refuse = (reply: Reply) => answer(reply, made, style);
+    const refuse = (reply: Reply, http?: number) =>
+      http === undefined ? answer(reply, made, style, ofExit) : respond(reply, http);
+    const called = async (): Promise<Response> => {
+      const begun = Promise.withResolvers<undefined>();
+      const bytes: Call["bytes"] = async (file) => {
+        const { Transfer } = await import("./transfer.ts");
+        transfer = new Transfer(request, file, () => begun.resolve(undefined));
+        transfer.require();
+        return transfer;
+      };
+      const replied = registry.call({ ...made, bytes, gone: request.signal });
+      const reply = await Promise.race([replied, begun.promise]);
+      if (reply) return transfer?.without(reply, refuse) ?? refuse(reply);
+      return transfer?.begin(replied) ?? refuse(await replied);
+    };
     const response = events
       ? await streamEvents(request, { registry, call: made, refuse })
-      : answer(await registry.call({ ...made, gone: request.signal }), made, style);
+      : await called();
     if (!credentials.fromCookie) {
       response.headers.append(
         "set-cookie",

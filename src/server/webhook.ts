@@ -19,7 +19,7 @@ import { seldom } from "./seldom.ts";
 import { visible } from "../visible.ts";
 
 /** One request. */
-export interface Delivery extends Pick<Call, "api" | "verb" | "from" | "gone"> {
+export interface Delivery extends Pick<Call, "api" | "verb" | "from" | "gone" | "ended"> {
   readonly header: GetHeader;
   /** What is behind the `?` of the URL. */
   readonly search: string;
@@ -42,7 +42,7 @@ export class Webhooks {
   /** @throws AfbError, which is the same whatever was wrong with key, signature or time */
   async call(
     { id, webhook, privileges }: Hooked,
-    { api, verb, from, gone, header, search, body }: Delivery,
+    { api, verb, from, gone, ended, header, search, body }: Delivery,
     registry: Pick<Registry, "call">,
   ): Promise<Reply> {
     const proof = this.#proofOf(webhook, header, body, id);
@@ -60,6 +60,7 @@ export class Webhooks {
       const args = { action: "start", args: given.args };
       return registry.call({
         ...{ api, verb, args, from, gone, texts: given.texts, offered: true, session: SESSION },
+        ...(ended && { ended }),
         ...{ caller: {}, answered: privileges.length > 0 ? new Set(privileges) : NOTHING },
       });
     });

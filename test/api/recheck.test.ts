@@ -161,3 +161,55 @@ describe("a trace", () => {
     expect(watcher.frames).toHaveLength(length);
   });
 });
+
+describe("output as it is", () => {
+  /** What a caller over REST takes. */
+  const taking = async (registry: ReturnType<typeof granting>["registry"]) => {
+    let text = "";
+    let dropped = false;
+    const printed = Promise.withResolvers<void>();
+    const bytes = async () => ({
+      write(chunk: Uint8Array) {
+        text += Buffer.from(chunk).toString();
+        printed.resolve();
+      },
+      drop: () => void (dropped = true),
+    });
+    const session = { uuid: "reader" };
+    const ended = registry.call({ api: "p", verb: "clock", args: undefined, session, bytes });
+    await printed.promise;
+    expect(text).toStartWith("tick");
+    return { ended, isDropped: () => dropped };
+  };
+
+  test("is for nobody who may not follow it any more, and the task goes on", async () => {
+    const { registry, held, client } = granting([ticking(use("file"))]);
+    const { ended, isDropped } = await taking(registry);
+    registry.replace([apiOf([ticking(use("file"))])]);
+    expect(isDropped()).toBe(false);
+    held.clear();
+    registry.recheck();
+    expect(isDropped()).toBe(true);
+    held.add("urn:x");
+    await client.call("clock", { action: "stop" });
+    expect(JSON.stringify(await ended)).toContain('"status":{"signal"');
+  });
+
+  test("does not hold the end of the server, where nobody reads it", async () => {
+    const { registry } = granting([ticking(use("file"))]);
+    const room = Promise.withResolvers<void>();
+    const begun = Promise.withResolvers<void>();
+    const bytes = async () => ({
+      write() {
+        begun.resolve();
+        return room.promise;
+      },
+      drop: () => room.resolve(),
+    });
+    const session = { uuid: "reader" };
+    const ended = registry.call({ api: "p", verb: "clock", args: undefined, session, bytes });
+    await begun.promise;
+    await registry.close();
+    expect(JSON.stringify(await ended)).toContain('"status":{"signal"');
+  });
+});

@@ -9,7 +9,7 @@ import { about, feed, utf8 } from "./feed.ts";
 
 describe("catalogue", () => {
   test("names", () => {
-    expect(encoderNames()).toEqual(["text", "sync", "line", "raw", "json", "log"]);
+    expect(encoderNames()).toEqual(["text", "sync", "line", "raw", "json", "file", "log"]);
     expect(findEncoder("LINE")).toBe(line);
     expect(findEncoder("lines")).toBeUndefined();
     expect(findEncoder("constructor")).toBeUndefined();
@@ -36,6 +36,28 @@ describe("check", () => {
     ["sync", { maxlen: "80" }, ['maxlen: must be a whole number from 3 to 1048576, not "80"']],
     ["raw", { maxlen: 0 }, ["maxlen: must be a whole number from 1 to 268435456, not 0"]],
     ["json", { maxdepth: 1.5 }, ["maxdepth: must be a whole number from 1 to 4096, not 1.5"]],
+    ["file", { type: "text/plain; charset=utf-8", name: 'a "b" é.jpg' }, []],
+    ["file", { type: 'multipart/x-mixed-replace; boundary="a b"' }, []],
+    ...["", "jpeg", "a/b/c", "image/jpeg\r\nx: y", "a/b; c", "a/ b", "ä/b", 5].map(
+      (type): [string, Record<string, unknown>, string[]] => [
+        "file",
+        { type },
+        [`type: must be a media type, such as image/jpeg, not ${JSON.stringify(type)}`],
+      ],
+    ),
+    ...["", "a\nb", "a/b", "a\\b", "\u202egpj.exe", "\ud800", "x".repeat(256), null].map(
+      (name): [string, Record<string, unknown>, string[]] => [
+        "file",
+        { name },
+        [`name: must be a file name, without control characters, not ${JSON.stringify(name)}`],
+      ],
+    ),
+    [
+      "file",
+      { type: "Text/JavaScript" },
+      ['type: "Text/JavaScript" is run by pages; say application/octet-stream'],
+    ],
+    ["file", { type: "application/postscript; a=javascript" }, []],
     ["log", { stdout: "x.log" }, ['stdout: must be an absolute path, not "x.log"']],
     ["log", { stdout: "/var/log/x", stderr: "/var/log/x" }, []],
     [
@@ -47,6 +69,21 @@ describe("check", () => {
   test.each(table)("%s %j", (name, opts, problems) => {
     expect(findEncoder(name)?.check(opts)).toEqual(problems);
   });
+});
+
+test("file: each piece in base64, whatever it is", async () => {
+  const bytes = Uint8Array.from({ length: 256 }, (_, i) => i);
+  const { events, fields, loss } = await feed(findEncoder("file") ?? raw, bytes, {
+    ...{ sizes: [100, 1], stderr: "e" },
+  });
+  const of = (stream: string) =>
+    Buffer.concat(
+      events.flatMap((one) => (stream in one ? [Buffer.from(String(one[stream]), "base64")] : [])),
+    );
+  expect(of("stdout")).toEqual(Buffer.from(bytes));
+  expect(of("stderr").toString()).toBe("e");
+  expect(events.every(({ encoding }) => encoding === "base64")).toBeTrue();
+  expect([fields, loss]).toEqual([{}, { overflow: 0, replaced: 0 }]);
 });
 
 describe("text and sync", () => {

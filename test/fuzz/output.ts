@@ -1,6 +1,7 @@
 /** What commands print: JSON values and lines, the same however the bytes are cut, and none lost. */
 import type { Encoder } from "../../src/encoders/encoder.ts";
 import type { Loss } from "../../src/encoders/hold.ts";
+import { file } from "../../src/encoders/file.ts";
 import { json } from "../../src/encoders/json.ts";
 import { line } from "../../src/encoders/line.ts";
 import { raw } from "../../src/encoders/raw.ts";
@@ -169,6 +170,10 @@ async function checkFaithful(data: Uint8Array, sizes: number[], buffer: number):
   const out = Buffer.from(String(raws.fields["stdout"]), coded ? "base64" : "utf8");
   demand(Buffer.from(data).subarray(0, out.length).equals(out), "raw: changed", out, data);
   accounted("raw", out, 0, raws.loss);
+
+  const { events: pieces } = await fed(file);
+  const copy = Buffer.concat(pieces.map(({ stdout }) => Buffer.from(String(stdout), "base64")));
+  demand(copy.equals(data), "file: changed", copy, data);
 
   const { fields, loss } = await fed(sync);
   const kept = ((fields["stdout"] ?? []) as string[]).map((one) => `${one}\n`).join("");

@@ -1,5 +1,6 @@
 /** Between the wire and the Fetch API: a head and a body become a Request, a Response what is sent back. */
 import type { RequestHead } from "./head.ts";
+import { trailersOf } from "./trailers.ts";
 import { headText, type Output } from "./output.ts";
 
 /** Without its body. undefined for what the Fetch API has no words for, such as TRACE or a target without a path. */
@@ -40,7 +41,8 @@ export async function sendResponse(
   const head = (more: [string, string][], keep: boolean): string =>
     headText({ status: response.status, headers: [...headers, ...more] }, !keep);
   const known = response.headers.has("content-length");
-  const streams = known || response.headers.get("content-type") === "text/event-stream";
+  const trailers = trailersOf(response);
+  const streams = known || trailers || response.headers.get("content-type") === "text/event-stream";
   if (method === "HEAD" || !response.body || !streams) {
     const body = response.body ? new Uint8Array(await response.arrayBuffer()) : new Uint8Array();
     const bodiless = response.status === 204 || response.status === 304;
@@ -59,9 +61,13 @@ export async function sendResponse(
     await pour(response.body, output);
     return false;
   }
-  await output.whole(head([["transfer-encoding", "chunked"]], keepAlive), undefined);
+  const framing: [string, string][] = [["transfer-encoding", "chunked"]];
+  if (trailers) framing.push(["trailer", trailers.names.join(", ")]);
+  await output.whole(head(framing, keepAlive), undefined);
   const whole = await pour(response.body, output, chunk);
-  if (whole) await output.some("0\r\n\r\n");
+  const fields = whole && trailers ? trailers.fields() : [];
+  const lines = fields.map(([name, value]) => `${name}: ${value}\r\n`);
+  if (whole) await output.some(`0\r\n${lines.join("")}\r\n`);
   return whole && keepAlive;
 }
 
