@@ -30,7 +30,7 @@ print("hostname", socket.gethostname())
 # Landlock, mounts and permissions, as far as they can be told from what they allow.
 for path in ["/", "/etc/passwd", "/etc/hostname", "/usr/bin/true", "/tmp", "/var", "/dev/null", "/dev/mem", "/proc/1", "/proc/kallsyms", "/proc/sys/kernel/hostname", "/sys", "/made", "/own", "/mq", "/etc/hosts"]:
     print(path, attempt(lambda: oct(os.lstat(path).st_mode)), attempt(lambda: bool(os.listdir(path)) if os.path.isdir(path) else len(open(path, "rb").read(9))))
-for path in ["/tmp/x", "/own/x", "/x", "/usr/x"]: print(path, attempt(lambda: oct(os.fstat(os.open(path, os.O_CREAT | os.O_WRONLY, 0o666)).st_mode)), attempt(lambda: os.unlink(path)))
+for path in ["/tmp/x-${process.pid}", "/own/x", "/x", "/usr/x"]: print(path, attempt(lambda: oct(os.fstat(os.open(path, os.O_CREAT | os.O_WRONLY, 0o666)).st_mode)), attempt(lambda: os.unlink(path)))
 print("truncate", attempt(lambda: os.truncate("/etc/passwd", 0)) if os.geteuid() else "-")
 for family in (1, 2, 10, 16, 17, 38, 40): print("socket", family, attempt(lambda: socket.socket(family, 2 if family != 16 else 3).close()))
 def connects(port):

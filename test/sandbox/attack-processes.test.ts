@@ -153,7 +153,7 @@ print("tried")`,
   test(
     "[server] SIGKILL at any moment of a launch leaves no process and no mount",
     async () => {
-      const mounts = () => readFileSync("/proc/self/mountinfo", "utf8");
+      const mounts = () => readFileSync("/proc/self/mountinfo", "utf8").split("\n");
       const before = mounts();
       const ROUNDS = 8;
       for (let round = 0; round < ROUNDS; round++) {
@@ -192,7 +192,8 @@ print("tried")`,
         await until(`no orphan in round ${round}`, () => marked(marker).length === 0);
         await doomed[Symbol.asyncDispose]();
       }
-      expect(mounts()).toBe(before);
+      // Those of others on this machine may go meanwhile.
+      expect(mounts().filter((mount) => !before.includes(mount))).toEqual([]);
     },
     GUARD,
   );
