@@ -3,9 +3,7 @@ import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync 
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { isRoot, programIn, system, until, type User } from "../served.ts";
-
-/** An unprivileged uid that owns nothing. */
-const ORDINARY = 65534;
+import { ORDINARY } from "../accounts.ts";
 
 /** A line of an audit, as far as it can be read without knowing which it is. */
 export interface Told {

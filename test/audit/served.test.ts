@@ -17,6 +17,7 @@ import { connect } from "../../src/client.ts";
 import { hashOf, makeToken } from "../../src/access/token.ts";
 import { isRoot, until, users } from "../served.ts";
 import { commands, Place, type Told, toldIn } from "./audited.ts";
+import { ORDINARY } from "../accounts.ts";
 
 const HOSTILE = 'x\n{"event":"end"}\r\u001b[2J\u009b\u202e\u2028\u0000\ud800y';
 const encoded = encodeURIComponent(HOSTILE.toWellFormed());
@@ -211,7 +212,7 @@ for (const user of users)
       using place = new Place(user);
       Bun.spawnSync(["mkfifo", "-m", "666", place.log]);
       if (isRoot) Bun.spawnSync(["chmod", "600", place.log]);
-      if (user !== "root") Bun.spawnSync(["chown", "65534", place.log]);
+      if (user !== "root") Bun.spawnSync(["chown", `${ORDINARY}`, place.log]);
       const reader = openSync(place.log, constants.O_RDONLY | constants.O_NONBLOCK);
       const server = await place.serve(["--audit", place.log]);
       const replies = await many(2000, (i) => server.call(`echo?text=${i}`));
@@ -271,7 +272,7 @@ for (const user of users)
       if (user !== "root") {
         const alone = join(place.dir, "alone.log");
         writeFileSync(alone, "");
-        if (isRoot) Bun.spawnSync(["chown", "65534", alone]);
+        if (isRoot) Bun.spawnSync(["chown", `${ORDINARY}`, alone]);
         else Bun.spawnSync(["chmod", "555", place.dir]);
         expect(await wrong("--audit", alone)).toContain("--audit-max 0");
         expect(await wrong("--audit", alone, "--audit-max", "0")).toBe("it serves");

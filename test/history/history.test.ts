@@ -20,6 +20,7 @@ import { LIMITS, type Limits, parseLimits } from "../../src/history/limits.ts";
 import type { Plan } from "../../src/plan/plan.ts";
 import { connecting, paramsOf, shell, sleeper, TestClient, use } from "../api/harness.ts";
 import { isRoot } from "../served.ts";
+import { ORDINARY } from "../accounts.ts";
 
 const connect = connecting();
 const ends: (() => void)[] = [];
@@ -299,7 +300,7 @@ describe("where it cannot be kept, that is said once and the server goes on", ()
       expect((await goesOn(join(open, "history"))).told.length).toBe(1);
       const theirs = join(dir, "theirs");
       symlinkSync(join(dir, "elsewhere"), theirs);
-      Bun.spawnSync(["chown", "-h", "65534", theirs]);
+      Bun.spawnSync(["chown", "-h", `${ORDINARY}`, theirs]);
       mkdirSync(join(dir, "elsewhere"));
       expect((await goesOn(join(theirs, "history"))).told.length).toBe(1);
       expect(existsSync(join(dir, "elsewhere/history"))).toBe(false);

@@ -16,6 +16,7 @@ import type { TaskRecord } from "../../src/api/record.ts";
 import { hashOf } from "../../src/access/token.ts";
 import { connect } from "../../src/client.ts";
 import { isRoot, serve, type Served, until, type User, users } from "../served.ts";
+import { ORDINARY } from "../accounts.ts";
 
 const ends: (() => void)[] = [];
 afterEach(() => {
@@ -25,7 +26,7 @@ afterEach(() => {
 /** One of the server's own. */
 function directory(user: User): string {
   const dir = mkdtempSync(join(tmpdir(), "spawnbox-history-"));
-  if (isRoot && user === "ordinary user") chownSync(dir, 65534, 65534);
+  if (isRoot && user === "ordinary user") chownSync(dir, ORDINARY, ORDINARY);
   ends.push(() => rmSync(dir, { recursive: true, force: true }));
   return dir;
 }
@@ -123,7 +124,7 @@ for (const user of users) {
       const socket = join(dir, "socket");
       const grants = [{ info: "the panel", token: hashOf("PANEL"), privileges: "urn:x" }];
       writeFileSync(access, JSON.stringify({ grants }), { mode: 0o600 });
-      if (isRoot && user === "ordinary user") chownSync(access, 65534, 65534);
+      if (isRoot && user === "ordinary user") chownSync(access, ORDINARY, ORDINARY);
       await using served = await serve(config(user), {
         user,
         argv: ["--access", access, "--unix", socket, "--unix-mode", "0666"],

@@ -15,8 +15,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { isRoot, programIn, serve, until, type User, users } from "../served.ts";
-
-const ORDINARY = 65534;
+import { ORDINARY } from "../accounts.ts";
 
 describe.each(users)("as %s", (user: User) => {
   let dir: string;
