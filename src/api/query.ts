@@ -4,7 +4,7 @@ import { excerpt } from "../config/place.ts";
 import { MOST_PIDS } from "../config/ranges.ts";
 import { AfbError } from "../errors.ts";
 import { TASK_ID } from "./task-id.ts";
-import { SIGNAL_MAX, signalNames, signalNumber } from "./signals.ts";
+import { SIGNAL_MAX, signalNames, signalNumber } from "../config/signals.ts";
 import { parseForeign } from "../json.ts";
 import { toDoubles } from "../numbers.ts";
 import { isObject } from "../object.ts";

@@ -67,6 +67,14 @@ export interface Registry {
   close(): Promise<void>;
 }
 
+/** One whose server ends in good order. */
+export interface RunningRegistry extends Registry {
+  /** ms: the longest that a task which runs may take to end; 0 where none has a grace. */
+  readonly grace: number;
+  /** Ends every task, and waits for those that have a grace. Nothing starts or is replaced any more. */
+  drain(): Promise<void>;
+}
+
 export interface Hooked {
   /** `api/verb`, however it was called. */
   readonly id: string;
@@ -111,14 +119,14 @@ export interface RegistryOptions {
 }
 
 /** Throws when two APIs, or two verbs of an API, have the same name, or an encoder does not exist. */
-export function createRegistry(options: RegistryOptions): Registry {
+export function createRegistry(options: RegistryOptions): RunningRegistry {
   return new LocalRegistry(options);
 }
 
 /** ms that the hooks of plugins have at the end of the server. */
 const LAST_HOOKS = 1000;
 
-class LocalRegistry implements Registry {
+class LocalRegistry implements RunningRegistry {
   readonly #options: RegistryOptions;
   readonly #log: Log;
   readonly #hub = new Hub();
@@ -132,6 +140,7 @@ class LocalRegistry implements Registry {
   /** All that were ever used: tasks of earlier plans may still have theirs. */
   readonly #plugins = new Set<LoadedPlugin>();
   #requests = 0;
+  #drained = false;
   /** How often what callers may do has changed. */
   #changes = 0;
   readonly #gate: Gate;
@@ -223,6 +232,8 @@ class LocalRegistry implements Registry {
   }
 
   replace(apis: readonly ApiPlan[], foreign: readonly ForeignApi[] = this.#foreign): void {
+    // Its verbs would start what nobody waits for.
+    if (this.#drained) throw new AfbError("not-available", "the server is shutting down");
     const old = this.#current;
     this.#current = this.#assemble(apis, foreign);
     this.#foreign = foreign;
@@ -263,9 +274,23 @@ class LocalRegistry implements Registry {
     await Promise.all(gone.map(([, { tasks }]) => tasks.close()));
   }
 
+  get grace(): number {
+    return Math.max(0, ...this.#verbs.map(({ tasks }) => tasks.grace));
+  }
+
+  async drain(): Promise<void> {
+    this.#drained = true;
+    await Promise.all(this.#verbs.map(({ tasks }) => tasks.drain()));
+  }
+
+  /** With those that are gone. */
+  get #verbs(): TaskVerb[] {
+    return [...this.#current.tasks.values(), ...this.#retired.values()];
+  }
+
   async close(): Promise<void> {
     this.#unlisten();
-    const verbs = [...this.#current.tasks.values(), ...this.#retired.values()];
+    const verbs = this.#verbs;
     // What plugins make of the last output: but one may loop.
     const end = () => this.#plugins.forEach((plugin) => plugin.end());
     const impatient = setTimeout(end, LAST_HOOKS);

@@ -218,11 +218,33 @@ export class Tasks {
     };
   }
 
-  /** Kills every task and waits until their trees are gone. Nothing starts any more. */
-  async close(): Promise<void> {
+  /** ms: the longest that a task which runs may take to end; 0 where none says so. */
+  get grace(): number {
+    return Math.max(0, ...[...this.#runs.values()].map(({ plan }) => plan.stop?.grace ?? 0));
+  }
+
+  /**
+   * Ends every task, and waits for those that have a grace, until that is told to whoever can take it. Nothing starts any
+   * more. {@link close} is to follow.
+   */
+  async drain(): Promise<void> {
+    await this.#refuse();
+    const runs = [...this.#runs.values()];
+    for (const run of runs) run.task.end();
+    await Promise.all(runs.filter(({ plan }) => plan.stop).map((run) => run.task.ended));
+    await Promise.allSettled(this.#ends);
+  }
+
+  /** From now on; what is on its way ends. */
+  async #refuse(): Promise<void> {
     this.#closing.abort();
     for (const waiting of this.#waiting.keys()) waiting.giveUp(shuttingDown());
     await Promise.allSettled(this.#starting);
+  }
+
+  /** Kills every task and waits until their trees are gone. Nothing starts any more. */
+  async close(): Promise<void> {
+    await this.#refuse();
     const runs = [...this.#runs.values()];
     for (const run of runs) run.task.kill();
     const timer = setTimeout(() => {

@@ -109,6 +109,25 @@ export const Pty = Type.Union(
   },
 );
 
+/** How a task is told to end. */
+const Stop = (where: string) =>
+  optional(
+    object(
+      {
+        signal: optional(
+          text({
+            description:
+              "signal that tells the command and its process group to end, a name or a number from 1 to 64 (SIGINT)",
+          }),
+        ),
+        grace: optional(Seconds("seconds after which what is left is killed; 0: at once (5)")),
+      },
+      {
+        description: `how a stop without a signal, the time-out and the end of the server end a task; without it those two kill at once${where}`,
+      },
+    ),
+  );
+
 /** What is told and kept of calls. */
 const Audit = (where: string) =>
   optional(
@@ -257,6 +276,7 @@ export const Command = object(
       }),
     ),
     webhook: optional(Type.Unsafe<Static<typeof Webhook>>({ ...Webhook, shorthand: "file" })),
+    stop: Stop("; each key before that of its sandbox"),
     audit: Audit(", besides what its sandbox says"),
     history: History(", each key before that of its sandbox"),
     limits: optional(Rlimits),
@@ -332,6 +352,7 @@ export const Sandbox = object(
     buffer: optional(
       Type.Integer({ ...BUFFER, description: "buffer of each command, unless it sets its own" }),
     ),
+    stop: Stop("; of its commands, unless they say it themselves"),
     audit: Audit(" of its commands, besides what they say themselves"),
     history: History(" of its commands, unless they say it themselves"),
     commands: list(Command, { description: "the commands" }),

@@ -6,6 +6,7 @@ import { closeSync, fchownSync, writeSync } from "node:fs";
 import { CError } from "../../ffi/errno.ts";
 import { GROUP, WAKE } from "../../ffi/launcher/layout.ts";
 import { continueAtInput, pipe, setNonBlocking } from "../../ffi/libc.ts";
+import { USUAL } from "../plan/ending.ts";
 import type { Plan } from "../plan/plan.ts";
 import type { GroupUsage, TaskGroup } from "./cgroup.ts";
 import { Channel } from "./channel.ts";
@@ -21,13 +22,10 @@ import { LaunchError, type OutputSink, type Outcome, type Task } from "./task.ts
 import { ToldCounts } from "./told.ts";
 import { atOnce, secondReader, WordsPipe } from "./words-pipe.ts";
 
-const SIGINT = 2;
 const SIGKILL = 9;
 const SIGSYS = 31;
 /** HUP, INT, QUIT, KILL, TERM: asked to end by one of these, a command may clean up and exit. */
-const ENDING: ReadonlySet<number> = new Set([1, SIGINT, 3, SIGKILL, 15]);
-/** After a stop without an explicit signal, what is left is killed. */
-const GRACE = 5_000;
+const ENDING: ReadonlySet<number> = new Set([1, 2, 3, SIGKILL, 15]);
 /** The tree is gone, but somebody else may hold its stdout: how long its end is waited for. */
 const DRAIN_LIMIT = 1_000;
 
@@ -63,6 +61,8 @@ export class LaunchedTask implements Task {
   #others = 0;
   /** The signals of the stops so far. */
   readonly #sent = new Set<number>();
+  /** It was told to end as its plan says. */
+  #asked = false;
   #last: Extract<LauncherRecord, { kind: "ended" }> | undefined;
   readonly #told: ToldCounts;
   #grace: ReturnType<typeof setTimeout> | undefined;
@@ -214,7 +214,7 @@ export class LaunchedTask implements Task {
       if (pty) this.#wake(LONG_WAKE_INTERVAL);
       else if (this.#lifeline !== undefined) clearInterval(this.#waker);
       if (this.plan.timeout > 0)
-        this.#timer = setTimeout(() => this.#end("timeout"), this.plan.timeout);
+        this.#timer = setTimeout(() => this.#ask("timeout"), this.plan.timeout);
       stream = setTimeout(short.resolve, SHORT);
       outputs = Promise.all([
         follow(stdout, (chunk) => this.#sink?.stdout(chunk)),
@@ -293,14 +293,34 @@ export class LaunchedTask implements Task {
   }
 
   stop(signal?: number): void {
-    this.#sent.add(signal ?? SIGINT);
-    if (ENDING.has(signal ?? SIGINT)) this.#countOthers();
-    this.#order(signal === undefined ? SIGINT | GROUP : signal);
-    if (signal === undefined) this.#grace ??= setTimeout(() => this.kill(), GRACE);
+    if (signal === undefined) return this.#tell();
+    this.#sent.add(signal);
+    if (ENDING.has(signal)) this.#countOthers();
+    this.#order(signal);
+  }
+
+  end(): void {
+    this.#ask();
   }
 
   kill(): void {
     this.#end("stopped");
+  }
+
+  /** Who was told already is not told twice: many programs take that for haste. */
+  #ask(cause?: Outcome["cause"]): void {
+    if (!this.plan.stop) return this.#end(cause ?? "stopped");
+    this.#cause ??= cause;
+    if (!this.#asked) this.#tell();
+  }
+
+  #tell(): void {
+    const { signal, grace } = this.plan.stop ?? USUAL;
+    this.#asked = true;
+    this.#sent.add(signal);
+    this.#countOthers();
+    this.#order(signal | GROUP);
+    this.#grace ??= setTimeout(() => this.kill(), grace);
   }
 
   #end(cause: Outcome["cause"]): void {
@@ -358,7 +378,8 @@ export class LaunchedTask implements Task {
 
   /** The command died of a signal that was sent, or exited after one that asks for it: see {@link Outcome.cause}. */
   #obeyed(signal: number): boolean {
-    return signal === 0 ? !ENDING.isDisjointFrom(this.#sent) : this.#sent.has(signal);
+    if (signal !== 0) return this.#sent.has(signal);
+    return this.#asked || !ENDING.isDisjointFrom(this.#sent);
   }
 
   /** The wait status of waitpid(2), taken apart. */

@@ -12,6 +12,7 @@ import type {
   ToldCalls,
 } from "./policy.ts";
 import { placeOf } from "../config/binder-uri.ts";
+import { stopWords } from "./ending.ts";
 import type { ImportPlan, Plan } from "./plan.ts";
 import { groupsWords } from "./server-groups.ts";
 import { capabilityWords, NAMESPACE_WORDS, rlimitWords } from "./words.ts";
@@ -178,7 +179,9 @@ export function explain(plan: Plan): string[] {
   lines.push(...secretWords(plan));
   if (plan.webhook) lines.push(webhookWords(plan.webhook));
   if (plan.audited) lines.push("not started before that is written to the audit");
-  lines.push(plan.timeout > 0 ? `killed after ${plan.timeout / 1000} s` : "no time limit");
+  const over = plan.stop ? "told to end" : "killed";
+  lines.push(plan.timeout > 0 ? `${over} after ${plan.timeout / 1000} s` : "no time limit");
+  if (plan.stop) lines.push(stopWords(plan.stop));
   const argv = plan.argv.elements.map((pieces) =>
     pieces
       .map((piece) =>
