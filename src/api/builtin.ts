@@ -131,6 +131,7 @@ function describePlan(plan: Plan) {
       signal: signalName(plan.stop.signal),
       grace: plan.stop.grace / 1000,
     },
+    input: plan.input,
     names: some([...plan.argv.names]),
     privileges: some(plan.privileges),
     params: plan.params?.source,

@@ -40,6 +40,8 @@ export interface Registry {
   call(request: Request): Promise<Reply>;
   /** The verb that is called so, where webhooks may start it. */
   hooked?(called: Pick<Request, "api" | "verb">): Hooked | undefined;
+  /** Whether the verb that is called so reads the body of a POST: it has no arguments then. */
+  isFed?(called: Pick<Request, "api" | "verb">): boolean;
   /** Verbs by API, for the 404 page and the start banner. */
   list(): { api: string; verbs: string[] }[];
   /** What every verb is and takes: for `monitor/get` and OpenAPI. */
@@ -194,6 +196,17 @@ class LocalRegistry implements RunningRegistry {
       return success(await this.#invoke(this.#named(request)));
     } catch (error) {
       return failure(error);
+    }
+  }
+
+  isFed(called: Pick<Request, "api" | "verb">): boolean {
+    const { table } = this.#current;
+    if (table.isPrivate(called.api)) return false;
+    try {
+      return table.find(called).isFed === true;
+    } catch (error) {
+      if (error instanceof AfbError) return false;
+      throw error;
     }
   }
 

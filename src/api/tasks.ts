@@ -9,8 +9,9 @@ import type { Admission, Place, Waiting } from "./admission.ts";
 import type { Archive } from "./archive.ts";
 import type { Book, Entry } from "./book.ts";
 import { type Client, leaverOf, type Request, SERVER_SESSION } from "./client.ts";
+import { parsePiece, type Piece } from "./feeding.ts";
 import type { Hub } from "./hub.ts";
-import { parseTarget, type Query, type Target } from "./query.ts";
+import { INPUT, parseTarget, type Query, type Target } from "./query.ts";
 import { keptOf } from "./record.ts";
 import { type Encoded, type Ending, type Followable, type MayFollow, Run } from "./run.ts";
 import type { Rings } from "./ring.ts";
@@ -90,6 +91,7 @@ export class Tasks {
     }
     const leaver = plan.detach === false ? leaverOf(request) : undefined;
     if (leaver) run.tie(leaver, request);
+    run.feed(request);
     const { explain } = this.deps;
     const words = {
       ...(query.verbose > 0 && explain && { plan: explain(plan) }),
@@ -125,6 +127,10 @@ export class Tasks {
 
   /** Stops, subscribes or unsubscribes. Of all tasks only those that `permit` does not refuse, by throwing. */
   async act(request: Request, query: Query, permit: Permit = ANY): Promise<string | string[]> {
+    if (query.action === INPUT) {
+      const { piece, target } = parsePiece(query, request.input);
+      return this.#give(piece, parseTarget(target), permit);
+    }
     const target = parseTarget(query);
     const { pid, id } = target;
     if (id !== undefined) return this.#actOn(id, request, query.action, target, permit);
@@ -154,6 +160,19 @@ export class Tasks {
       recheck(run);
     }
     return runs.map((run) => run.uid);
+  }
+
+  /** Who may stop a task may give it its input. */
+  async #give(piece: Piece, { pid, id }: Target, permit: Permit): Promise<string> {
+    await Promise.allSettled(this.#starting);
+    const record = id === undefined ? undefined : this.deps.book.find(id)?.record;
+    if (id !== undefined && record?.pid === undefined) throw this.#trails.noTask(id);
+    const run = this.#running(record?.pid ?? pid ?? 0);
+    if (record && run.record !== record) throw this.#trails.noTask(record.id);
+    const asked = permit(run);
+    if (asked) await asked.then(() => this.#running(run.pid, run));
+    await run.give(piece);
+    return run.uid;
   }
 
   /** The same to one that is named by its id, which may wait for its turn, or have ended. */

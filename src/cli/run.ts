@@ -34,6 +34,7 @@ ends. Ctrl-C stops the task. Without --config, AFB_SPAWN_CONFIG is used.`,
 class LocalCaller implements Caller {
   readonly #listeners = new Set<ClientEvents["event"]>();
   readonly #client: Client;
+  #input: Promise<Uint8Array> | undefined;
 
   constructor(readonly registry: Registry) {
     this.#client = {
@@ -48,11 +49,16 @@ class LocalCaller implements Caller {
     };
   }
 
-  call(method: string, args: unknown): Promise<Reply> {
+  async call(method: string, args: unknown): Promise<Reply> {
     const slash = method.indexOf("/");
+    const called = { api: method.slice(0, slash), verb: method.slice(slash + 1) };
+    // It is for the first call: others only stop what that has started.
+    const first = this.#input === undefined && this.registry.isFed?.(called);
+    if (first) this.#input = Bun.stdin.bytes();
+    const input = first ? await this.#input : undefined;
     return this.registry.call({
-      api: method.slice(0, slash),
-      verb: method.slice(slash + 1),
+      ...called,
+      ...(input && { input }),
       // As over a connection, where null is what a call without arguments sends.
       args: args ?? undefined,
       client: this.#client,

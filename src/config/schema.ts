@@ -268,6 +268,20 @@ export const Command = object(
       }),
     ),
     pty: optional(Pty),
+    stdin: optional(
+      words(["none", "body"], {
+        description:
+          "body: the command reads the body of the POST that starts it, or what input of a WebSocket gives it; none: nothing",
+        default: "none",
+      }),
+    ),
+    maxinput: optional(
+      Type.String({
+        text: true,
+        pattern: "^[0-9]{1,10}[kKmMgG]?$",
+        description: "most bytes of its stdin; bytes, K, M or G, at most 1G (16M)",
+      }),
+    ),
     params: optional(
       Type.Record(Type.String(), Type.Unknown(), {
         values: PARAM_SCHEMA,

@@ -19,6 +19,7 @@ import { decode, type LauncherRecord } from "./records.ts";
 import { statusPipe } from "./status.ts";
 import type { Supplied } from "./secrets.ts";
 import { LaunchError, type OutputSink, type Outcome, type Task } from "./task.ts";
+import { InputPipe } from "./input-pipe.ts";
 import { ToldCounts } from "./told.ts";
 import { atOnce, secondReader, WordsPipe } from "./words-pipe.ts";
 
@@ -56,6 +57,7 @@ export class LaunchedTask implements Task {
   #lifeline: number | undefined;
   /** Of a warm sandbox, until it starts. */
   #words: WordsPipe | undefined;
+  readonly #input: InputPipe | undefined;
   #cause: Outcome["cause"];
   /** Processes besides the command when it was told to end. */
   #others = 0;
@@ -119,7 +121,9 @@ export class LaunchedTask implements Task {
       const [wordsEnd, write] = argv ? [] : pair();
       const read = wordsEnd === undefined ? undefined : secondReader(wordsEnd);
       if (read !== undefined) opened.push(read);
+      const [stdinEnd, input] = plan.input === undefined ? [] : pair();
       const { identity, pty } = plan.policy;
+      if (identity && stdinEnd !== undefined) giveAway(stdinEnd, identity);
       // With a terminal the pipe of stdout is the supervisor's, which passes on what comes there.
       if (identity && !pty) {
         // Opening /dev/stdout opens the pipe anew, which only its owner may.
@@ -132,7 +136,7 @@ export class LaunchedTask implements Task {
         env,
         cwd: "/",
         stdio: [
-          "ignore",
+          stdinEnd ?? "ignore",
           stdoutEnd,
           stderrEnd,
           opsFd(ops),
@@ -149,6 +153,10 @@ export class LaunchedTask implements Task {
       if (read !== undefined && write !== undefined) {
         mine.push(read, write);
         this.#words = new WordsPipe(read, write);
+      }
+      if (input !== undefined) {
+        mine.push(input);
+        this.#input = new InputPipe(input);
       }
       for (const fd of opened) if (!mine.includes(fd)) closeSync(fd);
       // What may still go wrong must not close a number twice: it can be somebody else's by then.
@@ -172,6 +180,10 @@ export class LaunchedTask implements Task {
     if (!this.#words || this.#words.give(words)) return;
     this.#neverRan = true;
     this.kill();
+  }
+
+  get input(): InputPipe | undefined {
+    return this.#input;
   }
 
   /** After {@link started} was rejected: it is sure that the command was not executed. */
@@ -256,6 +268,7 @@ export class LaunchedTask implements Task {
     short.resolve();
     clearTimeout(this.#timer);
     clearTimeout(this.#grace);
+    this.#input?.close();
     this.#closeLifeline();
     // It has told all, and would be there for ever if somebody had stopped it.
     void gone.then(() => clearInterval(this.#waker));

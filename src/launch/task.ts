@@ -62,12 +62,22 @@ export class LaunchError extends Refused {
   }
 }
 
+/** The stdin of a task. */
+export interface TaskInput {
+  /** In the order of the calls. Resolves once the pipe has taken all of it; false: nobody reads there any more. Never rejects. */
+  give(data: Uint8Array): Promise<boolean>;
+  /** Behind what was given, nothing comes. */
+  end(): void;
+}
+
 export interface Task {
   readonly plan: Plan;
   /** Process id of the command, in the server's pid namespace. */
   readonly pid: number;
   /** `pool`: in a sandbox that was ready. Absent where nobody has told. */
   readonly mode?: "cold" | "pool";
+  /** Where its plan has it. */
+  readonly input?: TaskInput | undefined;
   /** Settles when the whole tree is gone and all output has been delivered to the sink. Never rejects. */
   readonly ended: Promise<Outcome>;
   /** Sends a signal to the command. Without one: that of its plan, and what is left after the grace is killed. */

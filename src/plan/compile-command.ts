@@ -12,6 +12,7 @@ import type { SandboxPolicy } from "./policy.ts";
 import { encodePolicy } from "./encode.ts";
 import { compilePty } from "./pty.ts";
 import { compileStop, type Ending } from "./ending.ts";
+import { compileInput } from "./input.ts";
 import { compileHistory } from "./kept-output.ts";
 import { compileLimits, limitsOfProfile } from "./limits.ts";
 import type { Machine } from "./machine.ts";
@@ -140,6 +141,7 @@ export function compileCommand(
     `${path}.history`,
     report,
   );
+  const input = compileInput(command, path, report);
   const stop = compileStop(command.stop, `${path}.stop`, report, context.stop);
   if (!argv || !expanded || !rlimits || report.problems.length > before) return undefined;
   if (lacks !== undefined) return { missing: lacks };
@@ -171,6 +173,7 @@ export function compileCommand(
     argv,
     ...(params && { params }),
     ...(webhook && { webhook }),
+    ...input,
     ...told,
     ...kept,
     env: pty ? onTerminal(env, sandbox) : env,

@@ -178,6 +178,8 @@ export function explain(plan: Plan): string[] {
     );
   lines.push(...secretWords(plan));
   if (plan.webhook) lines.push(webhookWords(plan.webhook));
+  if (plan.input !== undefined)
+    lines.push(`stdin: what its callers give it, at most ${plan.input} bytes`);
   if (plan.audited) lines.push("not started before that is written to the audit");
   const over = plan.stop ? "told to end" : "killed";
   lines.push(plan.timeout > 0 ? `${over} after ${plan.timeout / 1000} s` : "no time limit");

@@ -47,6 +47,8 @@ export interface Plan {
   readonly argv: ArgvTemplate;
   /** What `params` of the config demands of the arguments. */
   readonly params?: Params;
+  /** It reads what its callers give it, at most so many bytes. Absent: nothing. */
+  readonly input?: number;
   /** Bytes of its last output that are kept for who comes later, see api/ring.ts; 0: none. */
   readonly ring?: number;
   /** A history keeps its output, too. */

@@ -65,6 +65,9 @@ test.each<[string, object, object, object]>([
   ],
   ["stop of the sandbox", {}, { stop: { signal: 35 } }, { stop: { signal: 35, grace: 5000 } }],
   ["stop at once", { stop: { grace: 0 } }, {}, { stop: { signal: 2, grace: 0 } }],
+  ["stdin, of as much as is usual", { stdin: "body" }, {}, { input: 16 << 20 }],
+  ["stdin of so much", { stdin: "BODY", maxinput: "1g" }, {}, { input: 2 ** 30 }],
+  ["stdin of so many bytes", { stdin: "body", maxinput: 1 }, {}, { input: 1 }],
   ["single", { single: true }, {}, { concurrency: 1 }],
   ["single rather than more", { single: true, concurrency: 5 }, {}, { concurrency: 1 }],
   ["concurrency", { single: false, concurrency: 5 }, {}, { concurrency: 5, sandboxConcurrency: 0 }],
@@ -113,6 +116,7 @@ test("what is not said is not there", () => {
   for (const key of [
     "optional",
     "stop",
+    "input",
     "detach",
     "buffer",
     "info",
@@ -139,6 +143,25 @@ test("an unknown signal is a problem where it stands, once", () => {
     expect(refused(withCommand({ stop: { signal } }), board)).toEqual([
       expect.stringContaining(`${at}.stop.signal: unknown signal ${JSON.stringify(signal)}`),
     ]);
+});
+
+test("input that cannot be is a problem", () => {
+  const webhook = "/etc/hook";
+  for (const [command, problem] of [
+    [
+      { maxinput: "1M" },
+      'maxinput: is for a command with "stdin": "body"; add that, or take it away',
+    ],
+    [{ stdin: "none", maxinput: "1M" }, 'maxinput: is for a command with "stdin": "body"'],
+    [{ stdin: "body", maxinput: "0" }, "maxinput: found 0: from 1 byte to 1G"],
+    [{ stdin: "body", maxinput: "1025M" }, "maxinput: found 1025M: from 1 byte to 1G"],
+    [{ stdin: "body", pty: true }, "stdin: a command with a pty has nothing to read"],
+    [{ stdin: "body", webhook }, "stdin: the body that a webhook signs has the arguments"],
+  ] as const)
+    expect(refused(withCommand(command), board)).toEqual([
+      expect.stringContaining(`${at}.${problem}`),
+    ]);
+  expect(plan({ stdin: "none" })).not.toHaveProperty("input");
 });
 
 describe("pool", () => {
