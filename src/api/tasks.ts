@@ -91,7 +91,6 @@ export class Tasks {
     }
     const leaver = plan.detach === false ? leaverOf(request) : undefined;
     if (leaver) run.tie(leaver, request);
-    run.feed(request);
     const { explain } = this.deps;
     const words = {
       ...(query.verbose > 0 && explain && { plan: explain(plan) }),
@@ -310,6 +309,7 @@ export class Tasks {
       this.#starting.add(starting);
       const run = await starting;
       this.#runs.set(run.pid, run);
+      run.feed(request);
       // Before anybody hears of the end: a client may start the next one at once.
       const { leave } = place;
       void run.task.ended.then(leave);

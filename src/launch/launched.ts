@@ -323,8 +323,9 @@ export class LaunchedTask implements Task {
   /** Who was told already is not told twice: many programs take that for haste. */
   #ask(cause?: Outcome["cause"]): void {
     if (!this.plan.stop) return this.#end(cause ?? "stopped");
+    if (this.#asked) return;
     this.#cause ??= cause;
-    if (!this.#asked) this.#tell();
+    this.#tell();
   }
 
   #tell(): void {

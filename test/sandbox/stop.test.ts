@@ -131,12 +131,12 @@ describe.each(users)("served by %s", (user) => {
       expect(await killed.status).toMatchObject({ signal: "Killed", cause: "timeout" });
     });
 
-    test("who was told by a stop is not told again by the time-out", async () => {
+    test("who was told by a stop has its grace, and is not told again by the time-out", async () => {
       const verb = `${sandbox}/brief`;
       const script = `trap 'echo told' TERM; echo up; i=0; while [ $i -lt 80 ]; do sleep 0.01; i=$((i+1)); done; exit 5`;
       const task = await start(served, verb, script);
       await order(served, verb, task);
-      expect(await task.status).toMatchObject({ exit: 5, cause: "timeout" });
+      expect(await task.status).toMatchObject({ exit: 5, cause: "stopped" });
       expect(task.lines).toEqual(["up", "told"]);
     });
   });
