@@ -25,7 +25,8 @@ export const manual: Manual = {
   name: "spawnbox run",
   synopsis: ["[OPTIONS] API/VERB [JSON] --config PATH[:PATH...]"],
   about: `Runs one verb in its sandbox as a server would, without one: prints the reply, and the events of the task until it
-ends. Ctrl-C stops the task. A command with "stdin": "body" reads the standard input. Without --config, AFB_SPAWN_CONFIG is used.`,
+ends. Ctrl-C stops the task. A command with "stdin": "body" gets the standard input.
+Without --config, AFB_SPAWN_CONFIG is used.`,
   options: OPTIONS,
   exit: "0 success, 1 the config, the reply or the task failed, 2 wrong usage, 130 interrupted.",
   examples: [`spawnbox run demo/hello '{"name": "world"}' --config config/demo.json`],
