@@ -1,4 +1,5 @@
 /** The verbs that every API has: `ping` and `info`. */
+import { signalName } from "../config/signals.ts";
 import {
   type ApiPlan,
   launchable,
@@ -126,6 +127,11 @@ function describePlan(plan: Plan) {
     encoder: plan.encoder.name,
     // In seconds, as in the config.
     timeout: plan.timeout > 0 ? plan.timeout / 1000 : undefined,
+    stop: plan.stop && {
+      signal: signalName(plan.stop.signal),
+      grace: plan.stop.grace / 1000,
+    },
+    input: plan.input,
     names: some([...plan.argv.names]),
     privileges: some(plan.privileges),
     params: plan.params?.source,

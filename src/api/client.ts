@@ -84,6 +84,8 @@ export interface Request {
   readonly lasting?: boolean;
   /** The values of `args` are texts whatever they mean, since they come from a URL or a form. */
   readonly texts?: boolean;
+  /** Of a start: all that the command reads, where it reads what it is given. */
+  readonly input?: Uint8Array | undefined;
   /** Absent for a caller that cannot take events (REST). */
   readonly client?: Client;
   readonly session: Session;

@@ -39,6 +39,10 @@ export class Command implements Verb {
     return this.#plan.webhook;
   }
 
+  get isFed(): boolean {
+    return this.#plan.input !== undefined;
+  }
+
   /** What a caller needs to follow a task. */
   needs(_task: Pick<Plan, "privileges">): readonly string[] {
     return this.privileges;
@@ -52,8 +56,9 @@ export class Command implements Verb {
 
   async call(request: Request): Promise<unknown> {
     const plan = this.#plan;
-    const query = parseQuery(request.args, plan.argv.names);
+    const query = parseQuery(request.args, plan.argv.names, this.isFed);
     if (query.action !== "start") return this.tasks.act(request, query);
+    if (plan.input !== undefined) requireRoom(plan, request);
     const { args: declared, notices } = declaredOf(plan, query.args, request.offered);
     // Not in what is the JSON of a text: a list there is a list.
     const repeats = request.texts === true && !hasArgs(request.args, query.args);
@@ -67,7 +72,7 @@ export class Command implements Verb {
 
   refused({ args }: Request): Refused {
     const plan = this.#plan;
-    const { action, args: given, unread } = attemptedQuery(args, plan.argv.names);
+    const { action, args: given, unread } = attemptedQuery(args, plan.argv.names, this.isFed);
     if (action !== "start") return { action, plan };
     const discreet = hasSecrets(plan);
     const kept = unread ? { hidden: true as const } : keptOfRefused(plan, given);
@@ -84,9 +89,16 @@ export class Command implements Verb {
       ...(webhook && { webhook: webhook.header }),
       ...(this.#encoder === file && { file: fileOf(this.#plan.encoder.opts).type }),
       ...(http && { http }),
+      ...(this.isFed && { fed: true }),
       ...(sample !== undefined && { sample }),
     };
   }
+}
+
+function requireRoom({ api, verb, input: most = 0 }: Plan, { input }: Request): void {
+  if (input === undefined || input.length <= most) return;
+  const info = `the body has ${input.length} bytes, and ${api}/${verb} reads at most ${most} (maxinput)`;
+  throw new AfbError("invalid-request", info);
 }
 
 /** What a URL gives several times is a list for an argument whose schema wants one, and for no other. */

@@ -4,13 +4,15 @@ import { excerpt } from "../config/place.ts";
 import { MOST_PIDS } from "../config/ranges.ts";
 import { AfbError } from "../errors.ts";
 import { TASK_ID } from "./task-id.ts";
-import { SIGNAL_MAX, signalNames, signalNumber } from "./signals.ts";
+import { SIGNAL_MAX, signalNames, signalNumber } from "../config/signals.ts";
 import { parseForeign } from "../json.ts";
 import { toDoubles } from "../numbers.ts";
 import { isObject } from "../object.ts";
 
 export const ACTIONS = ["start", "stop", "subscribe", "unsubscribe"] as const;
-export type Action = (typeof ACTIONS)[number];
+/** Of commands that read what they are given; `input`. */
+export const INPUT = "input";
+export type Action = (typeof ACTIONS)[number] | typeof INPUT;
 
 export interface Query {
   readonly action: Action;
@@ -35,9 +37,14 @@ const invalid = (info: string) => new AfbError("invalid-request", info);
  * such a word: its other keys are arguments. Anything else is the args of a start. REST parameters are strings, so in a query
  * `args` may be the text of a JSON object, and `verbose` and `wait` the text of a number or boolean. Throws invalid-request.
  * @param names arguments of the command: one that has an `action` of its own is not taken for a query because of it
+ * @param isFed `input` is such a word for it
  */
-export function parseQuery(query: unknown, names: ReadonlySet<string> = new Set()): Query {
-  const structured = isObject(query) && isQuery(query, names);
+export function parseQuery(
+  query: unknown,
+  names: ReadonlySet<string> = new Set(),
+  isFed = false,
+): Query {
+  const structured = isObject(query) && isQuery(query, names, isFed);
   if (!structured) return { action: "start", args: query ?? undefined, verbose: 0, wait: false };
   const others = Object.entries(query).filter(([key]) => !QUERY_KEYS.includes(key));
   const args = parseArgs(query["args"]);
@@ -53,21 +60,27 @@ export function parseQuery(query: unknown, names: ReadonlySet<string> = new Set(
 export function attemptedQuery(
   query: unknown,
   names?: ReadonlySet<string>,
+  isFed?: boolean,
 ): Pick<Query, "action" | "args"> & { readonly unread?: true } {
   try {
-    return parseQuery(query, names);
+    return parseQuery(query, names, isFed);
   } catch (error) {
     if (error instanceof AfbError) return { action: "start", args: undefined, unread: true };
     throw error;
   }
 }
 
-function isQuery(query: Record<string, unknown>, names: ReadonlySet<string>): boolean {
+function isQuery(
+  query: Record<string, unknown>,
+  names: ReadonlySet<string>,
+  isFed: boolean,
+): boolean {
   if (Object.keys(query).every((key) => QUERY_KEYS.includes(key))) return true;
   const { action, args } = query;
   if (names.has("action") || typeof action !== "string") return false;
   if (args !== undefined && args !== null && !isObject(args)) return false;
-  return ACTIONS.some((name) => name === action.toLowerCase());
+  const word = action.toLowerCase();
+  return ACTIONS.some((name) => name === word) || (isFed && word === INPUT);
 }
 
 const objectOf = (args: unknown): object => (isObject(args) ? args : {});
@@ -102,7 +115,7 @@ export function queryOf(args: object | true) {
 function parseAction(value: unknown): Action {
   if (value === undefined) return "start";
   const word = typeof value === "string" ? value.toLowerCase() : "";
-  const action = ACTIONS.find((name) => name === word);
+  const action = [...ACTIONS, INPUT].find((name): name is Action => name === word);
   if (action) return action;
   throw invalid(
     `unknown action ${JSON.stringify(value)}${suggestion(word, ACTIONS)} (${ACTIONS.join(", ")})`,
@@ -132,7 +145,7 @@ function parseWait(value: unknown): boolean {
   return value === undefined ? false : parseBoolean("wait", value);
 }
 
-function parseBoolean(name: string, value: unknown): boolean {
+export function parseBoolean(name: string, value: unknown): boolean {
   const word = String(value).toLowerCase();
   if (word === "true" || word === "1") return true;
   if (word === "false" || word === "0") return false;

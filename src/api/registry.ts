@@ -40,6 +40,8 @@ export interface Registry {
   call(request: Request): Promise<Reply>;
   /** The verb that is called so, where webhooks may start it. */
   hooked?(called: Pick<Request, "api" | "verb">): Hooked | undefined;
+  /** Whether the verb that is called so reads the body of a POST: it has no arguments then. */
+  isFed?(called: Pick<Request, "api" | "verb">): boolean;
   /** Verbs by API, for the 404 page and the start banner. */
   list(): { api: string; verbs: string[] }[];
   /** What every verb is and takes: for `monitor/get` and OpenAPI. */
@@ -65,6 +67,14 @@ export interface Registry {
   endGone(chosen: (api: string) => boolean): Promise<void>;
   /** Kills every task and waits until their trees are gone. */
   close(): Promise<void>;
+}
+
+/** One whose server ends in good order. */
+export interface RunningRegistry extends Registry {
+  /** ms: the longest that a task which runs may take to end; 0 where none has a grace. */
+  readonly grace: number;
+  /** Ends every task, and waits for those that have a grace. Nothing starts or is replaced any more. */
+  drain(): Promise<void>;
 }
 
 export interface Hooked {
@@ -111,14 +121,14 @@ export interface RegistryOptions {
 }
 
 /** Throws when two APIs, or two verbs of an API, have the same name, or an encoder does not exist. */
-export function createRegistry(options: RegistryOptions): Registry {
+export function createRegistry(options: RegistryOptions): RunningRegistry {
   return new LocalRegistry(options);
 }
 
 /** ms that the hooks of plugins have at the end of the server. */
 const LAST_HOOKS = 1000;
 
-class LocalRegistry implements Registry {
+class LocalRegistry implements RunningRegistry {
   readonly #options: RegistryOptions;
   readonly #log: Log;
   readonly #hub = new Hub();
@@ -132,6 +142,7 @@ class LocalRegistry implements Registry {
   /** All that were ever used: tasks of earlier plans may still have theirs. */
   readonly #plugins = new Set<LoadedPlugin>();
   #requests = 0;
+  #drained = false;
   /** How often what callers may do has changed. */
   #changes = 0;
   readonly #gate: Gate;
@@ -188,6 +199,17 @@ class LocalRegistry implements Registry {
     }
   }
 
+  isFed(called: Pick<Request, "api" | "verb">): boolean {
+    const { table } = this.#current;
+    if (table.isPrivate(called.api)) return false;
+    try {
+      return table.find(called).isFed === true;
+    } catch (error) {
+      if (error instanceof AfbError) return false;
+      throw error;
+    }
+  }
+
   hooked(called: Pick<Request, "api" | "verb">): Hooked | undefined {
     const { table } = this.#current;
     if (table.isPrivate(called.api)) return undefined;
@@ -223,6 +245,8 @@ class LocalRegistry implements Registry {
   }
 
   replace(apis: readonly ApiPlan[], foreign: readonly ForeignApi[] = this.#foreign): void {
+    // Its verbs would start what nobody waits for.
+    if (this.#drained) throw new AfbError("not-available", "the server is shutting down");
     const old = this.#current;
     this.#current = this.#assemble(apis, foreign);
     this.#foreign = foreign;
@@ -263,9 +287,23 @@ class LocalRegistry implements Registry {
     await Promise.all(gone.map(([, { tasks }]) => tasks.close()));
   }
 
+  get grace(): number {
+    return Math.max(0, ...this.#verbs.map(({ tasks }) => tasks.grace));
+  }
+
+  async drain(): Promise<void> {
+    this.#drained = true;
+    await Promise.all(this.#verbs.map(({ tasks }) => tasks.drain()));
+  }
+
+  /** With those that are gone. */
+  get #verbs(): TaskVerb[] {
+    return [...this.#current.tasks.values(), ...this.#retired.values()];
+  }
+
   async close(): Promise<void> {
     this.#unlisten();
-    const verbs = [...this.#current.tasks.values(), ...this.#retired.values()];
+    const verbs = this.#verbs;
     // What plugins make of the last output: but one may loop.
     const end = () => this.#plugins.forEach((plugin) => plugin.end());
     const impatient = setTimeout(end, LAST_HOOKS);

@@ -9,6 +9,7 @@ import type { Client, Leaver, Request } from "./client.ts";
 import type { Entry } from "./book.ts";
 import { EventData } from "./event-data.ts";
 import { unless } from "./gate.ts";
+import { Feeding, type Piece } from "./feeding.ts";
 import type { Hub } from "./hub.ts";
 import { Output } from "./output.ts";
 import type { TaskRecord } from "./record.ts";
@@ -51,6 +52,8 @@ export class Run implements Stoppable {
   readonly #deps: RunDeps;
   readonly #event: string;
   readonly #ring: Ring;
+  /** Of one that reads what it is given. */
+  #feeding: Feeding | undefined;
   /** Who has started it: it waits for that client. */
   #starter: Client | undefined;
   /** The client with which the task ends, the request by which it may follow, and a function that ends that. */
@@ -198,6 +201,26 @@ export class Run implements Stoppable {
       this.#ordered.delete(signal);
       if (!this.over) this.#task.stop(signal);
     });
+  }
+
+  /** What it reads comes from the start, or from then on from its clients: see {@link Feeding.begin}. */
+  feed(request: Pick<Request, "input" | "client">): void {
+    const { input: most } = this.plan;
+    const { input } = this.#task;
+    if (most === undefined || !input) return;
+    this.#feeding = new Feeding(this.uid, input, most);
+    const untie = this.#feeding.begin(request);
+    if (untie) void this.#task.ended.then(untie);
+  }
+
+  /** Resolves once its stdin has taken it. Rejects with an AfbError. */
+  async give(piece: Piece): Promise<void> {
+    if (!this.#feeding)
+      throw new AfbError(
+        "invalid-request",
+        `${this.uid} reads no input: its config has no "stdin"`,
+      );
+    await this.#feeding.give(piece);
   }
 
   get over(): boolean {

@@ -1,6 +1,6 @@
 /** An outcome as clients see it: `{"exit":0}`, `{"signal":"Killed"}` or `{"signal":"Killed","info":"timeout"}`, then ours. */
 import type { Outcome, Usage } from "../launch/task.ts";
-import { signalWords } from "./signals.ts";
+import { signalWords } from "../config/signals.ts";
 
 export interface WireStatus {
   exit?: number;

@@ -12,8 +12,9 @@ import type { Admission, Place, Waiting } from "./admission.ts";
 import type { Archive } from "./archive.ts";
 import type { Book, Entry } from "./book.ts";
 import { type Client, leaverOf, type Request, SERVER_SESSION } from "./client.ts";
+import { parsePiece, type Piece } from "./feeding.ts";
 import type { Hub } from "./hub.ts";
-import { parseTarget, type Query, type Target } from "./query.ts";
+import { INPUT, parseTarget, type Query, type Target } from "./query.ts";
 import { keptOf } from "./record.ts";
 import { type Encoded, type Ending, type Followable, type MayFollow, Run } from "./run.ts";
 import { Readers } from "./readers.ts";
@@ -140,6 +141,10 @@ export class Tasks {
 
   /** Stops, subscribes or unsubscribes. Of all tasks only those that `permit` does not refuse, by throwing. */
   async act(request: Request, query: Query, permit: Permit = ANY): Promise<string | string[]> {
+    if (query.action === INPUT) {
+      const { piece, target } = parsePiece(query, request.input);
+      return this.#give(piece, parseTarget(target), permit);
+    }
     const target = parseTarget(query);
     const { pid, id } = target;
     if (id !== undefined) return this.#actOn(id, request, query.action, target, permit);
@@ -169,6 +174,19 @@ export class Tasks {
       recheck(run);
     }
     return runs.map((run) => run.uid);
+  }
+
+  /** Who may stop a task may give it its input. */
+  async #give(piece: Piece, { pid, id }: Target, permit: Permit): Promise<string> {
+    await Promise.allSettled(this.#starting);
+    const record = id === undefined ? undefined : this.deps.book.find(id)?.record;
+    if (id !== undefined && record?.pid === undefined) throw this.#trails.noTask(id);
+    const run = this.#running(record?.pid ?? pid ?? 0);
+    if (record && run.record !== record) throw this.#trails.noTask(record.id);
+    const asked = permit(run);
+    if (asked) await asked.then(() => this.#running(run.pid, run));
+    await run.give(piece);
+    return run.uid;
   }
 
   /** The same to one that is named by its id, which may wait for its turn, or have ended. */
@@ -236,11 +254,33 @@ export class Tasks {
     };
   }
 
-  /** Kills every task and waits until their trees are gone. Nothing starts any more. */
-  async close(): Promise<void> {
+  /** ms: the longest that a task which runs may take to end; 0 where none says so. */
+  get grace(): number {
+    return Math.max(0, ...[...this.#runs.values()].map(({ plan }) => plan.stop?.grace ?? 0));
+  }
+
+  /**
+   * Ends every task, and waits for those that have a grace, until that is told to whoever can take it. Nothing starts any
+   * more. {@link close} is to follow.
+   */
+  async drain(): Promise<void> {
+    await this.#refuse();
+    const runs = [...this.#runs.values()];
+    for (const run of runs) run.task.end();
+    await Promise.all(runs.filter(({ plan }) => plan.stop).map((run) => run.task.ended));
+    await Promise.allSettled(this.#ends);
+  }
+
+  /** From now on; what is on its way ends. */
+  async #refuse(): Promise<void> {
     this.#closing.abort();
     for (const waiting of this.#waiting.keys()) waiting.giveUp(shuttingDown());
     await Promise.allSettled(this.#starting);
+  }
+
+  /** Kills every task and waits until their trees are gone. Nothing starts any more. */
+  async close(): Promise<void> {
+    await this.#refuse();
     const runs = [...this.#runs.values()];
     for (const run of runs) run.task.kill();
     const timer = setTimeout(() => {
@@ -288,6 +328,7 @@ export class Tasks {
       this.#starting.add(starting);
       const run = await starting;
       this.#runs.set(run.pid, run);
+      run.feed(request);
       // Before anybody hears of the end: a client may start the next one at once.
       const { leave } = place;
       void run.task.ended.then(leave);

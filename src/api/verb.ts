@@ -27,6 +27,8 @@ export interface VerbDescription {
   readonly file?: string;
   /** HTTP statuses by exit code. */
   readonly http?: Readonly<Record<string, number>>;
+  /** The body of a POST is what it reads, and has no arguments. */
+  readonly fed?: boolean;
   /** Queries to try. */
   readonly sample?: readonly unknown[];
 }
@@ -43,6 +45,8 @@ export interface ApiDescription {
 export interface Verb {
   /** Who proves by it may start the verb without its privileges. */
   readonly webhook?: Webhook | undefined;
+  /** The body of a POST is what it reads, and no arguments. */
+  readonly isFed?: boolean;
   /** Launches nothing and tells nothing of what could be: it answers also while that is still being tried. */
   readonly isUntried?: true;
   /** As it is exposed, such as `admin/sleep`. */

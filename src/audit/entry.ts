@@ -1,6 +1,6 @@
 /** What is told of one call, as a line of JSON. */
 import type { CallerRecord, TaskRecord } from "../api/record.ts";
-import { signalName } from "../api/signals.ts";
+import { signalName } from "../config/signals.ts";
 import type { WireStatus } from "../api/status.ts";
 import type { Refusal, Stopping } from "../api/witness.ts";
 import { visible } from "../visible.ts";

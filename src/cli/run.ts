@@ -1,7 +1,7 @@
 /** `spawnbox run`: one launch without a server, for trying a config and for scripts. */
 import type { Client } from "../api/client.ts";
 import { valueOf } from "../api/event-data.ts";
-import { createRegistry, type Registry } from "../api/registry.ts";
+import { createRegistry, type RunningRegistry } from "../api/registry.ts";
 import { grantAll } from "../api/privileges.ts";
 import type { Reply } from "../api/reply.ts";
 import type { ClientEvents } from "../client.ts";
@@ -10,6 +10,7 @@ import { Launching } from "../launch/launching.ts";
 import { explain } from "../plan/explain.ts";
 import { Refused } from "../errors.ts";
 import { deniedByFilter } from "../unexpected.ts";
+import { drained } from "../serve/ending.ts";
 import { indented } from "../visible.ts";
 import { type Caller, CallSession, type Invocation, RAW } from "../command-line/call-session.ts";
 import { apisOf } from "../command-line/apis.ts";
@@ -24,7 +25,8 @@ export const manual: Manual = {
   name: "spawnbox run",
   synopsis: ["[OPTIONS] API/VERB [JSON] --config PATH[:PATH...]"],
   about: `Runs one verb in its sandbox as a server would, without one: prints the reply, and the events of the task until it
-ends. Ctrl-C stops the task. Without --config, AFB_SPAWN_CONFIG is used.`,
+ends. Ctrl-C stops the task. A command with "stdin": "body" gets the standard input.
+Without --config, AFB_SPAWN_CONFIG is used.`,
   options: OPTIONS,
   exit: "0 success, 1 the config, the reply or the task failed, 2 wrong usage, 130 interrupted.",
   examples: [`spawnbox run demo/hello '{"name": "world"}' --config config/demo.json`],
@@ -34,8 +36,9 @@ ends. Ctrl-C stops the task. Without --config, AFB_SPAWN_CONFIG is used.`,
 class LocalCaller implements Caller {
   readonly #listeners = new Set<ClientEvents["event"]>();
   readonly #client: Client;
+  #input: Promise<Uint8Array> | undefined;
 
-  constructor(readonly registry: Registry) {
+  constructor(readonly registry: RunningRegistry) {
     this.#client = {
       session: { uuid: crypto.randomUUID() },
       connected: true,
@@ -48,11 +51,16 @@ class LocalCaller implements Caller {
     };
   }
 
-  call(method: string, args: unknown): Promise<Reply> {
+  async call(method: string, args: unknown): Promise<Reply> {
     const slash = method.indexOf("/");
+    const called = { api: method.slice(0, slash), verb: method.slice(slash + 1) };
+    // It is for the first call: others only stop what that has started.
+    const first = this.#input === undefined && this.registry.isFed?.(called);
+    if (first) this.#input = Bun.stdin.bytes();
+    const input = first ? await this.#input : undefined;
     return this.registry.call({
-      api: method.slice(0, slash),
-      verb: method.slice(slash + 1),
+      ...called,
+      ...(input && { input }),
       // As over a connection, where null is what a call without arguments sends.
       args: args ?? undefined,
       client: this.#client,
@@ -77,7 +85,7 @@ export const run = (argv: string[]): Promise<number> => withOptions(manual, pars
 
 async function launch(options: Options): Promise<number> {
   const launching = new Launching();
-  let registry: Registry;
+  let registry: RunningRegistry;
   try {
     const apis = apisOf(options.source);
     const prepared = await launching.prepare(apis);
@@ -92,6 +100,8 @@ async function launch(options: Options): Promise<number> {
   try {
     return await new CallSession(new LocalCaller(registry), options).run();
   } finally {
+    // Interrupted, it has been told to end.
+    if (registry.grace > 0) await drained(registry, registry.grace);
     await registry.close();
     await launching.close();
   }

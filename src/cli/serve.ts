@@ -1,7 +1,7 @@
 /** `spawnbox serve`: the service. */
 import type { Handover } from "../boot/handover.ts";
 import type { Granted } from "../api/privileges.ts";
-import { createRegistry, type Registry } from "../api/registry.ts";
+import { createRegistry, type Registry, type RunningRegistry } from "../api/registry.ts";
 import { ConfigError, problemLine } from "../config/problem.ts";
 import { AfbError } from "../errors.ts";
 import { Launching, withNotices } from "../launch/launching.ts";
@@ -24,6 +24,7 @@ import { Auditing, unaudited } from "../serve/auditing.ts";
 import { become, type Reloaded, type Serving } from "../serve/become.ts";
 import { joinEarly } from "../serve/join.ts";
 import { Encryption } from "../serve/encryption.ts";
+import { drained, untilStopped } from "../serve/ending.ts";
 import { Keeping } from "../serve/keeping.ts";
 import { binders, Dialling, Mesh, sorted } from "../serve/mesh.ts";
 import { Metering, metricsPrivileges } from "../serve/metering.ts";
@@ -97,7 +98,7 @@ export async function serve(options: ServeOptions, early?: EarlyBoot): Promise<n
     Promise.reject(new AfbError("not-available", "the server is still starting"));
   const accounts = new Accounts();
   const granted: Granted = (caller) => current.access.of(caller);
-  let registry: Registry | undefined;
+  let registry: RunningRegistry | undefined;
   const permissions = new Permissions(() => registry?.recheck());
   permissions.use(cynagora);
   // A socket that is not there is known at once; what takes longer is told when it is known.
@@ -288,8 +289,10 @@ export async function serve(options: ServeOptions, early?: EarlyBoot): Promise<n
   unready = "the server is ending";
   watch.close();
   stopKeeping();
-  serving.manager.stopping();
+  const { grace } = registry;
+  serving.manager.stopping(grace);
   early?.handover.close();
+  if (grace > 0) await drained(registry, grace);
   await Promise.all([server.close(), mesh.close(), registry.close()]);
   keeping.close();
   dialling.close();
@@ -397,10 +400,4 @@ function tryVerb(api: ApiPlan): string {
     .filter(({ argv, privileges }) => argv.names.size + privileges.length === 0);
   const plan = plans.find(({ encoder }) => encoder.name === "sync") ?? plans[0];
   return plan ? plan.verb + (plan.encoder.name === "sync" ? "" : "?wait=true") : "ping";
-}
-
-function untilStopped(): Promise<void> {
-  return new Promise((resolve) => {
-    for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => resolve());
-  });
 }

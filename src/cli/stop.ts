@@ -1,5 +1,5 @@
 /** `spawnbox stop`: ends a task of a running server. */
-import { signalNames, signalNumber } from "../api/signals.ts";
+import { signalNames, signalNumber } from "../config/signals.ts";
 import {
   connected,
   type Connection,
@@ -19,7 +19,7 @@ const OPTIONS = {
   signal: {
     argument: "SIGNAL",
     short: "s",
-    text: "send this signal, a name or a number, and nothing else (default: SIGINT, and after 5 s the end of all that is left)",
+    text: "send this signal, a name or a number, and nothing else (default: what stop of its config says, else SIGINT, and after 5 s the end of all that is left)",
     words: signalNames,
   },
   ...CONNECTION,

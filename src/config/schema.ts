@@ -109,6 +109,25 @@ export const Pty = Type.Union(
   },
 );
 
+/** How a task is told to end. */
+const Stop = (where: string) =>
+  optional(
+    object(
+      {
+        signal: optional(
+          text({
+            description:
+              "signal that tells the command and its process group to end, a name or a number from 1 to 64 (SIGINT)",
+          }),
+        ),
+        grace: optional(Seconds("seconds after which what is left is killed; 0: at once (5)")),
+      },
+      {
+        description: `how a stop without a signal, the time-out and the end of the server end a task; without it those two kill at once${where}`,
+      },
+    ),
+  );
+
 /** What is told and kept of calls. */
 const Audit = (where: string) =>
   optional(
@@ -249,6 +268,20 @@ export const Command = object(
       }),
     ),
     pty: optional(Pty),
+    stdin: optional(
+      words(["none", "body"], {
+        description:
+          "body: the command reads the body of the POST that starts it, or what input of a WebSocket gives it; none: nothing",
+        default: "none",
+      }),
+    ),
+    maxinput: optional(
+      Type.String({
+        text: true,
+        pattern: "^[0-9]{1,10}[kKmMgG]?$",
+        description: "most bytes of its stdin; bytes, K, M or G, at most 1G (16M)",
+      }),
+    ),
     params: optional(
       Type.Record(Type.String(), Type.Unknown(), {
         values: PARAM_SCHEMA,
@@ -265,6 +298,7 @@ export const Command = object(
           'over REST the HTTP status of the reply that tells the end, by exit code, such as {"1": 422}; 200 for others',
       }),
     ),
+    stop: Stop("; each key before that of its sandbox"),
     audit: Audit(", besides what its sandbox says"),
     history: History(", each key before that of its sandbox"),
     limits: optional(Rlimits),
@@ -340,6 +374,7 @@ export const Sandbox = object(
     buffer: optional(
       Type.Integer({ ...BUFFER, description: "buffer of each command, unless it sets its own" }),
     ),
+    stop: Stop("; of its commands, unless they say it themselves"),
     audit: Audit(" of its commands, besides what they say themselves"),
     history: History(" of its commands, unless they say it themselves"),
     commands: list(Command, { description: "the commands" }),

@@ -6,6 +6,7 @@ import { closeSync, fchownSync, writeSync } from "node:fs";
 import { CError } from "../../ffi/errno.ts";
 import { GROUP, WAKE } from "../../ffi/launcher/layout.ts";
 import { continueAtInput, pipe, setNonBlocking } from "../../ffi/libc.ts";
+import { USUAL } from "../plan/ending.ts";
 import type { Plan } from "../plan/plan.ts";
 import type { GroupUsage, TaskGroup } from "./cgroup.ts";
 import { Channel } from "./channel.ts";
@@ -18,16 +19,14 @@ import { decode, type LauncherRecord } from "./records.ts";
 import { statusPipe } from "./status.ts";
 import type { Supplied } from "./secrets.ts";
 import { LaunchError, type OutputSink, type Outcome, type Task } from "./task.ts";
+import { InputPipe } from "./input-pipe.ts";
 import { ToldCounts } from "./told.ts";
 import { atOnce, secondReader, WordsPipe } from "./words-pipe.ts";
 
-const SIGINT = 2;
 const SIGKILL = 9;
 const SIGSYS = 31;
 /** HUP, INT, QUIT, KILL, TERM: asked to end by one of these, a command may clean up and exit. */
-const ENDING: ReadonlySet<number> = new Set([1, SIGINT, 3, SIGKILL, 15]);
-/** After a stop without an explicit signal, what is left is killed. */
-const GRACE = 5_000;
+const ENDING: ReadonlySet<number> = new Set([1, 2, 3, SIGKILL, 15]);
 /** The tree is gone, but somebody else may hold its stdout: how long its end is waited for. */
 const DRAIN_LIMIT = 1_000;
 
@@ -58,11 +57,14 @@ export class LaunchedTask implements Task {
   #lifeline: number | undefined;
   /** Of a warm sandbox, until it starts. */
   #words: WordsPipe | undefined;
+  readonly #input: InputPipe | undefined;
   #cause: Outcome["cause"];
   /** Processes besides the command when it was told to end. */
   #others = 0;
   /** The signals of the stops so far. */
   readonly #sent = new Set<number>();
+  /** It was told to end as its plan says. */
+  #asked = false;
   #last: Extract<LauncherRecord, { kind: "ended" }> | undefined;
   readonly #told: ToldCounts;
   #grace: ReturnType<typeof setTimeout> | undefined;
@@ -119,7 +121,9 @@ export class LaunchedTask implements Task {
       const [wordsEnd, write] = argv ? [] : pair();
       const read = wordsEnd === undefined ? undefined : secondReader(wordsEnd);
       if (read !== undefined) opened.push(read);
+      const [stdinEnd, input] = plan.input === undefined ? [] : pair();
       const { identity, pty } = plan.policy;
+      if (identity && stdinEnd !== undefined) giveAway(stdinEnd, identity);
       // With a terminal the pipe of stdout is the supervisor's, which passes on what comes there.
       if (identity && !pty) {
         // Opening /dev/stdout opens the pipe anew, which only its owner may.
@@ -132,7 +136,7 @@ export class LaunchedTask implements Task {
         env,
         cwd: "/",
         stdio: [
-          "ignore",
+          stdinEnd ?? "ignore",
           stdoutEnd,
           stderrEnd,
           opsFd(ops),
@@ -149,6 +153,10 @@ export class LaunchedTask implements Task {
       if (read !== undefined && write !== undefined) {
         mine.push(read, write);
         this.#words = new WordsPipe(read, write);
+      }
+      if (input !== undefined) {
+        mine.push(input);
+        this.#input = new InputPipe(input);
       }
       for (const fd of opened) if (!mine.includes(fd)) closeSync(fd);
       // What may still go wrong must not close a number twice: it can be somebody else's by then.
@@ -172,6 +180,10 @@ export class LaunchedTask implements Task {
     if (!this.#words || this.#words.give(words)) return;
     this.#neverRan = true;
     this.kill();
+  }
+
+  get input(): InputPipe | undefined {
+    return this.#input;
   }
 
   /** After {@link started} was rejected: it is sure that the command was not executed. */
@@ -214,7 +226,7 @@ export class LaunchedTask implements Task {
       if (pty) this.#wake(LONG_WAKE_INTERVAL);
       else if (this.#lifeline !== undefined) clearInterval(this.#waker);
       if (this.plan.timeout > 0)
-        this.#timer = setTimeout(() => this.#end("timeout"), this.plan.timeout);
+        this.#timer = setTimeout(() => this.#ask("timeout"), this.plan.timeout);
       stream = setTimeout(short.resolve, SHORT);
       outputs = Promise.all([
         follow(stdout, (chunk) => this.#sink?.stdout(chunk)),
@@ -256,6 +268,7 @@ export class LaunchedTask implements Task {
     short.resolve();
     clearTimeout(this.#timer);
     clearTimeout(this.#grace);
+    this.#input?.close();
     this.#closeLifeline();
     // It has told all, and would be there for ever if somebody had stopped it.
     void gone.then(() => clearInterval(this.#waker));
@@ -293,14 +306,35 @@ export class LaunchedTask implements Task {
   }
 
   stop(signal?: number): void {
-    this.#sent.add(signal ?? SIGINT);
-    if (ENDING.has(signal ?? SIGINT)) this.#countOthers();
-    this.#order(signal === undefined ? SIGINT | GROUP : signal);
-    if (signal === undefined) this.#grace ??= setTimeout(() => this.kill(), GRACE);
+    if (signal === undefined) return this.#tell();
+    this.#sent.add(signal);
+    if (ENDING.has(signal)) this.#countOthers();
+    this.#order(signal);
+  }
+
+  end(): void {
+    this.#ask();
   }
 
   kill(): void {
     this.#end("stopped");
+  }
+
+  /** Who was told already is not told twice: many programs take that for haste. */
+  #ask(cause?: Outcome["cause"]): void {
+    if (!this.plan.stop) return this.#end(cause ?? "stopped");
+    if (this.#asked) return;
+    this.#cause ??= cause;
+    this.#tell();
+  }
+
+  #tell(): void {
+    const { signal, grace } = this.plan.stop ?? USUAL;
+    this.#asked = true;
+    this.#sent.add(signal);
+    this.#countOthers();
+    this.#order(signal | GROUP);
+    this.#grace ??= setTimeout(() => this.kill(), grace);
   }
 
   #end(cause: Outcome["cause"]): void {
@@ -358,7 +392,8 @@ export class LaunchedTask implements Task {
 
   /** The command died of a signal that was sent, or exited after one that asks for it: see {@link Outcome.cause}. */
   #obeyed(signal: number): boolean {
-    return signal === 0 ? !ENDING.isDisjointFrom(this.#sent) : this.#sent.has(signal);
+    if (signal !== 0) return this.#sent.has(signal);
+    return this.#asked || !ENDING.isDisjointFrom(this.#sent);
   }
 
   /** The wait status of waitpid(2), taken apart. */

@@ -17,7 +17,7 @@ export interface Outcome {
   /**
    * Who ended it, when it was not the command itself. `stopped`: it died of a signal that a stop sent, or of the kill that
    * follows, or it exited, with whatever code, after a stop without a signal or with one that asks to end (HUP, INT, QUIT,
-   * KILL, TERM). Not when it lived through the signal and died of another, or exited after one such as USR1: then the
+   * KILL, TERM). `timeout`, from the moment that it was told so, however it ended then. Not when it lived through the signal and died of another, or exited after one such as USR1: then the
    * stop was not what ended it.
    */
   cause?: "timeout" | "stopped" | "seccomp" | "oom" | "supervisor";
@@ -62,16 +62,28 @@ export class LaunchError extends Refused {
   }
 }
 
+/** The stdin of a task. */
+export interface TaskInput {
+  /** In the order of the calls. Resolves once the pipe has taken all of it; false: nobody reads there any more. Never rejects. */
+  give(data: Uint8Array): Promise<boolean>;
+  /** Behind what was given, nothing comes. */
+  end(): void;
+}
+
 export interface Task {
   readonly plan: Plan;
   /** Process id of the command, in the server's pid namespace. */
   readonly pid: number;
   /** `pool`: in a sandbox that was ready. Absent where nobody has told. */
   readonly mode?: "cold" | "pool";
+  /** Where its plan has it. */
+  readonly input?: TaskInput | undefined;
   /** Settles when the whole tree is gone and all output has been delivered to the sink. Never rejects. */
   readonly ended: Promise<Outcome>;
-  /** Sends a signal to the command. Without one: SIGINT, and what is left after a grace of 5 s is killed. */
+  /** Sends a signal to the command. Without one: that of its plan, and what is left after the grace is killed. */
   stop(signal?: number): void;
+  /** As at the end of the server: the same where its plan says how it is to end, and else as {@link kill}. */
+  end(): void;
   /** Kills the whole tree at once. */
   kill(): void;
 }

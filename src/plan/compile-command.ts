@@ -12,6 +12,8 @@ import type { SandboxPolicy } from "./policy.ts";
 import { encodePolicy } from "./encode.ts";
 import { compilePty } from "./pty.ts";
 import { compileHttp } from "./http-status.ts";
+import { compileStop, type Ending } from "./ending.ts";
+import { compileInput } from "./input.ts";
 import { compileHistory } from "./kept-output.ts";
 import { compileLimits, limitsOfProfile } from "./limits.ts";
 import type { Machine } from "./machine.ts";
@@ -46,6 +48,8 @@ export interface SandboxContext {
   readonly audit: Config["audit"];
   /** The same: what is kept of output, unless sandbox or command say it. */
   readonly history: Config["history"];
+  /** How its commands end, unless they say it. */
+  readonly stop: Ending | undefined;
   readonly report: Report;
   readonly machine: Machine;
   /** The limits that it sets itself, not its profile. */
@@ -139,6 +143,8 @@ export function compileCommand(
     `${path}.history`,
     report,
   );
+  const input = compileInput(command, path, report);
+  const stop = compileStop(command.stop, `${path}.stop`, report, context.stop);
   if (!argv || !expanded || !rlimits || report.problems.length > before) return undefined;
   if (lacks !== undefined) return { missing: lacks };
 
@@ -158,6 +164,7 @@ export function compileCommand(
     ...(sample !== undefined && { sample }),
     privileges: privilegesOf(sandbox, command),
     timeout: milliseconds(command.timeout ?? sandbox.acls?.timeout ?? 0),
+    ...(stop && { stop }),
     concurrency: command.single ? 1 : (command.concurrency ?? 0),
     sandboxConcurrency: sandbox.concurrency ?? 0,
     ...(optional && { optional: true as const }),
@@ -169,6 +176,7 @@ export function compileCommand(
     ...(params && { params }),
     ...(webhook && { webhook }),
     ...http,
+    ...input,
     ...told,
     ...kept,
     env: pty ? onTerminal(env, sandbox) : env,
@@ -205,7 +213,7 @@ function tellPty(
 /** What the exec verb adds a program and its arguments to. */
 export function compileExec(path: string, context: SandboxContext): Plan | undefined {
   const { sandbox, policy, env, keptBack, secrets, api, report, blobs, ownLimits } = context;
-  const { audit, history } = context;
+  const { audit, history, stop } = context;
   const told = auditOf({ audit, sandbox });
   const place = `${path}.history`;
   const kept = compileHistory([history], sandbox.history, "discreet" in told, place, report);
@@ -223,6 +231,7 @@ export function compileExec(path: string, context: SandboxContext): Plan | undef
     sandbox: sandbox.uid,
     privileges: sandbox.privilege ? [sandbox.privilege] : [],
     timeout: milliseconds(sandbox.acls?.timeout ?? 0),
+    ...(stop && { stop }),
     concurrency: 0,
     sandboxConcurrency: sandbox.concurrency ?? 0,
     ...(sandbox.optional && { optional: true as const }),

@@ -17,6 +17,7 @@ import {
 } from "./compile-command.ts";
 import { checkImports, compileImports } from "./compile-imports.ts";
 import { compilePolicy, compileWho } from "./compile-policy.ts";
+import { compileStop } from "./ending.ts";
 import { compileEnv } from "./env.ts";
 import { compileSecrets } from "./secrets.ts";
 import type { Machine } from "./machine.ts";
@@ -193,6 +194,7 @@ class ConfigCompiler {
       api: names.api,
       audit: this.#config.audit,
       history: this.#config.history,
+      stop: compileStop(sandbox.stop, `${path}.stop`, report),
       ownLimits: own.limits,
       report: this.report,
       machine,

@@ -13,6 +13,7 @@ import type {
   ToldCalls,
 } from "./policy.ts";
 import { placeOf } from "../config/binder-uri.ts";
+import { stopWords } from "./ending.ts";
 import type { ImportPlan, Plan } from "./plan.ts";
 import { groupsWords } from "./server-groups.ts";
 import { capabilityWords, NAMESPACE_WORDS, rlimitWords } from "./words.ts";
@@ -184,8 +185,12 @@ export function explain(plan: Plan): string[] {
       `over REST its output is the answer itself: ${[opts["type"] ?? "bytes", opts["name"]].filter((word) => word !== undefined).join(", ")}`,
     );
   if (plan.http) lines.push(httpWords(plan.http));
+  if (plan.input !== undefined)
+    lines.push(`stdin: what its callers give it, at most ${plan.input} bytes`);
   if (plan.audited) lines.push("not started before that is written to the audit");
-  lines.push(plan.timeout > 0 ? `killed after ${plan.timeout / 1000} s` : "no time limit");
+  const over = plan.stop ? "told to end" : "killed";
+  lines.push(plan.timeout > 0 ? `${over} after ${plan.timeout / 1000} s` : "no time limit");
+  if (plan.stop) lines.push(stopWords(plan.stop));
   const argv = plan.argv.elements.map((pieces) =>
     pieces
       .map((piece) =>

@@ -5,6 +5,7 @@
 import type { Address, Speech } from "../config/binder-uri.ts";
 import type { Params } from "../config/params.ts";
 import type { ArgvTemplate } from "./argv.ts";
+import type { Ending } from "./ending.ts";
 import type { Policy } from "./policy.ts";
 import type { Notice } from "./report.ts";
 import type { Secrets } from "./secrets.ts";
@@ -23,8 +24,10 @@ export interface Plan {
   readonly sample?: readonly unknown[];
   /** Permissions a caller needs, all of them. */
   readonly privileges: readonly string[];
-  /** Milliseconds before the tree is killed; 0 is none. */
+  /** Milliseconds before the task is ended; 0 is none. */
   readonly timeout: number;
+  /** How a stop, the time-out and the end of the server end it; absent: the usual stop, and those two kill at once. */
+  readonly stop?: Ending;
   /** Most tasks that may run at once; 0 is no limit. */
   readonly concurrency: number;
   /** The same of all tasks of the sandbox together. */
@@ -44,6 +47,8 @@ export interface Plan {
   readonly argv: ArgvTemplate;
   /** What `params` of the config demands of the arguments. */
   readonly params?: Params;
+  /** It reads what its callers give it, at most so many bytes. Absent: nothing. */
+  readonly input?: number;
   /** Bytes of its last output that are kept for who comes later, see api/ring.ts; 0: none. */
   readonly ring?: number;
   /** A history keeps its output, too. */

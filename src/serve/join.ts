@@ -10,6 +10,8 @@ import { serviceManager } from "../service/notify.ts";
 /** Milliseconds. */
 const INTERVAL = 20;
 const PATIENCE = 10_000;
+/** After the second signal. */
+const HASTE = 2_000;
 
 /** Exit code; undefined when there is no early server, or it has been ended, and this process is to serve itself. */
 export async function joinEarly(argv: readonly string[]): Promise<number | undefined> {
@@ -39,11 +41,11 @@ export async function joinEarly(argv: readonly string[]): Promise<number | undef
   return 0;
 }
 
-/** A server ends promptly on SIGTERM; one that hangs is killed. */
+/** A server ends promptly on SIGTERM, but for the grace of its tasks, which a second one ends; one that hangs is killed. */
 async function terminate({ pid, pidfd }: Process): Promise<void> {
   for (let waited = 0; !hasEnded(pidfd) && waited < 2 * PATIENCE; waited += INTERVAL) {
-    if (waited === 0) process.kill(pid, "SIGTERM");
-    if (waited === PATIENCE) process.kill(pid, "SIGKILL");
+    if (waited === 0 || waited === PATIENCE) process.kill(pid, "SIGTERM");
+    if (waited === PATIENCE + HASTE) process.kill(pid, "SIGKILL");
     await Bun.sleep(INTERVAL);
   }
 }

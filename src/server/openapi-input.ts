@@ -30,6 +30,11 @@ export function argumentsInUrl(verb: VerbDescription): Json[] {
 }
 
 export function requestBody(verb: VerbDescription): Json {
+  if (verb.fed)
+    return {
+      description: "what it reads as its stdin",
+      content: { "application/octet-stream": {} },
+    };
   const own = argumentsOf(verb);
   const ways = [...(isAmbiguous(verb) ? [] : [own]), ...(verb.task ? [queryOf(own)] : [])];
   const schema = ways.length > 1 ? { anyOf: ways } : ways[0];

@@ -82,7 +82,7 @@ function paths(api: string, verb: VerbDescription, taken: ReadonlySet<string>): 
         verb.privileges.length > 0 && {
           security: [{ token: verb.privileges }, { [schemeOf(verb.webhook)]: [] }],
         }),
-      parameters: waits,
+      parameters: verb.fed ? [...parameters, ...waits] : waits,
       requestBody: requestBody(verb),
       responses: replies,
     },

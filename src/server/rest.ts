@@ -27,7 +27,7 @@ import {
 import type { Pages } from "./pages.ts";
 import type { Peer } from "./peer.ts";
 import { decode, once, parseQuery } from "./query.ts";
-import { allow, json, preflight, respond, respondError, shareWith } from "./respond.ts";
+import { allow, HttpError, json, preflight, respond, respondError, shareWith } from "./respond.ts";
 import type { Transfer } from "./transfer.ts";
 import type { Webhooks } from "./webhook.ts";
 import { callerOf, readCredentials, sessionCookie, type Sessions } from "./session.ts";
@@ -205,13 +205,17 @@ export function createRest(options: RestOptions): Rest {
     const policy = policyFor(request);
     checkCaller(header, policy);
     const { peer, address, from, body, certificate } = senders.get(request) ?? {};
-    const { args, texts, get } = readArguments(request, parameters, body);
+    const isFed = request.method === "POST" && registry.isFed?.({ api, verb }) === true;
+    const input = isFed ? (body ?? new Uint8Array()) : undefined;
+    if (input && request.headers.has("content-encoding"))
+      throw new HttpError(415, "send the body without Content-Encoding");
+    const { args, texts, get } = readArguments(request, parameters, isFed ? undefined : body);
     const credentials = readCredentials(header, get, options.port());
     const session = options.sessions.open(credentials, peer);
     const via = events ? "events" : "rest";
     const caller = callerOf(credentials, peer, { address, via, certificate });
     const wait = readWait(get("wait"), header("prefer"));
-    const made = { api, verb, args, texts, session, caller, from, wait, ended };
+    const made = { api, verb, args, texts, session, caller, from, wait, ended, input };
     const style = get(HTTP_STYLE) ?? header(HTTP_STYLE);
     const refuse = (reply: Reply, http?: number) =>
       http === undefined ? answer(reply, made, style, ofExit) : respond(reply, http);

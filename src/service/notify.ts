@@ -6,6 +6,9 @@ import { monotonicMicroseconds, sendDatagram } from "../../ffi/notify.ts";
 import { DECIMAL, MOST_SECONDS } from "../config/ranges.ts";
 import { visible } from "../visible.ts";
 
+/** ms that a server's end takes besides. */
+const AFTER_GRACE = 10_000;
+
 type Environment = Readonly<Record<string, string | undefined>>;
 
 export interface ServiceManager {
@@ -17,7 +20,8 @@ export interface ServiceManager {
   ready(status: string, main?: number): void;
   /** A reload begins; {@link ready} tells its end, also one without success. */
   reloading(): void;
-  stopping(): void;
+  /** @param grace ms that the tasks may take to end: it waits for longer than its TimeoutStopSec=, if it must */
+  stopping(grace: number): void;
   /** Ends the watchdog's timer. */
   close(): void;
 }
@@ -57,7 +61,14 @@ export function serviceManager(
         `STATUS=${visible(oneLine(status))}`,
       ),
     reloading: () => send("RELOADING=1", `MONOTONIC_USEC=${monotonicMicroseconds()}`),
-    stopping: () => send("STOPPING=1", "STATUS=stopping: the tasks are being killed"),
+    stopping: (grace) =>
+      grace > 0
+        ? send(
+            "STOPPING=1",
+            `EXTEND_TIMEOUT_USEC=${(grace + AFTER_GRACE) * 1000}`,
+            `STATUS=stopping: the tasks have ${grace / 1000} s to end`,
+          )
+        : send("STOPPING=1", "STATUS=stopping: the tasks are being killed"),
     close: () => clearInterval(watchdog),
   };
 }

@@ -45,7 +45,7 @@ describe("start, asynchronous", () => {
       const printed = sink.stdout(new TextEncoder().encode("early\n"));
       const usage = { wall: 0, user: 0, system: 0, maxrss: 0 };
       const ended = Promise.resolve(printed).then(() => ({ exit: 0, usage }));
-      return { plan, pid: 7, ended, stop() {}, kill() {} };
+      return { plan, pid: 7, ended, stop() {}, end() {}, kill() {} };
     };
     const { client } = connect([shell("l", "", use("line"))], { launch: eager });
     await Promise.all([client.call("l"), client.call("l")]);

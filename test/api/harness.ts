@@ -4,7 +4,12 @@ import { constants } from "node:os";
 import { valueOf } from "../../src/api/event-data.ts";
 import type { Client, Session } from "../../src/api/client.ts";
 import type { Granted } from "../../src/api/privileges.ts";
-import { createRegistry, type Registry, type RegistryOptions } from "../../src/api/registry.ts";
+import {
+  createRegistry,
+  type Registry,
+  type RegistryOptions,
+  type RunningRegistry,
+} from "../../src/api/registry.ts";
 import type { Reply } from "../../src/api/reply.ts";
 import { compileParams, type Params } from "../../src/config/params.ts";
 import { type Launch, LaunchError, type Outcome, type Task } from "../../src/launch/task.ts";
@@ -67,7 +72,7 @@ export const granting =
 export function registryOf(
   plans: readonly Plan[],
   options: Partial<RegistryOptions> = {},
-): Registry {
+): RunningRegistry {
   const log = new Log(() => {});
   return createRegistry({ apis: [apiOf(plans)], launch: spawnLaunch, log, ...options });
 }
@@ -129,6 +134,9 @@ export const spawnLaunch: Launch = async (plan, argv, sink) => {
     stop(number) {
       cause ??= "stopped";
       signal(number ?? 2);
+    },
+    end() {
+      task.kill();
     },
     kill() {
       cause ??= "stopped";

@@ -4,6 +4,17 @@ import { AfbError } from "../../src/errors.ts";
 
 const start = { action: "start", args: undefined, verbose: 0, wait: false } as const;
 
+test("input is an action of who reads it, and else an argument", () => {
+  const flat = { action: "Input", pid: 7, data: "x" };
+  expect(parseQuery(flat, new Set(), true)).toEqual({
+    ...start,
+    action: "input",
+    args: { pid: 7, data: "x" },
+  });
+  expect(parseQuery(flat)).toEqual({ ...start, args: flat });
+  expect(parseQuery({ action: "input", args: { pid: 7 } }).action).toBe("input");
+});
+
 describe("parseQuery", () => {
   const table: [unknown, object][] = [
     [undefined, start],

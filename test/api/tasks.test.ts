@@ -1,6 +1,6 @@
 /** The tasks of a verb: stopped, subscribed to, limited in number, ended with the server. */
 import { describe, expect, test } from "bun:test";
-import { connecting, pidOf, shell, sleeper, TestClient, use } from "./harness.ts";
+import { apiOf, connecting, pidOf, settled, shell, sleeper, TestClient, use } from "./harness.ts";
 import { final, refused, replied } from "./frames.ts";
 
 const connect = connecting();
@@ -169,6 +169,21 @@ describe("concurrency", () => {
       /^p\/two is running: pid \d+, \d+; at most 2 tasks at a time$/,
     );
   });
+});
+
+test("an end in good order: nothing starts or is replaced any more", async () => {
+  const stop = { signal: 15, grace: 3000 };
+  const { client, registry } = connect([sleeper("s", { stop }), sleeper("usual")]);
+  expect(registry.grace).toBe(0);
+  await client.call("usual");
+  expect(registry.grace).toBe(0);
+  await client.call("s");
+  expect(registry.grace).toBe(3000);
+  await registry.drain();
+  expect(client.frames.filter((frame) => settled(frame).includes("final-event")).length).toBe(2);
+  expect((await client.call("s")).request.status).toBe("not-available");
+  expect(() => registry.replace([apiOf([sleeper("more")])])).toThrow("shutting down");
+  expect((await client.call("more")).request.status).toBe("unknown-verb");
 });
 
 describe("close", () => {

@@ -167,6 +167,38 @@ test("run prints the reply, and its exit code tells the command's", () => {
   });
 });
 
+test("run hands its standard input on, and an interrupted command has its grace", async () => {
+  const file = join(dir, "run.json");
+  const script =
+    "trap 'sleep 0.5; echo x >good-end; exit 0' TERM; echo up; while :; do sleep 0.01; done";
+  const commands = [
+    { uid: "sum", encoder: "sync", stdin: "body", exec: { cmdpath: "/usr/bin/sha256sum" } },
+    {
+      ...{ uid: "wait", encoder: "line", stop: { signal: "TERM", grace: 60 } },
+      exec: { cmdpath: "/bin/sh", args: ["-c", script] },
+    },
+  ];
+  const acls = { chdir: dir, ...(isRoot && { user: "root" }) };
+  const sandboxes = { uid: "s", acls, commands };
+  writeFileSync(file, JSON.stringify({ metadata: { uid: "x", api: "x" }, sandboxes }));
+  const run = (verb: string, stdin: Blob | "ignore") =>
+    Bun.spawn([program, "run", `x/${verb}`, "--config", file], {
+      ...{ cwd: dir, env: { PATH: "/usr/bin:/bin" }, stderr: "inherit" },
+      ...{ stdin, stdout: "pipe" },
+    });
+  const data = "x".repeat(300_000);
+  const summed = run("sum", new Blob([data]));
+  expect(await summed.stdout.text()).toContain(
+    new Bun.CryptoHasher("sha256").update(data).digest("hex"),
+  );
+  expect(await summed.exited).toBe(0);
+  const waiting = run("wait", "ignore");
+  for await (const chunk of waiting.stdout) if (Buffer.from(chunk).includes('"up"')) break;
+  waiting.kill("SIGINT");
+  expect(await waiting.exited).toBe(130);
+  expect(readFileSync(join(dir, "good-end"), "utf8")).toBe("x\n");
+});
+
 test("token prints a token, and the grant that an access file needs for it", () => {
   const { code, out, err } = spawnbox("token", "--info", "the panel", "urn:a", "urn:b");
   expect({ code, err }).toEqual({ code: 0, err: "" });

@@ -56,6 +56,18 @@ test.each<[string, object, object, object]>([
     { timeout: 0 },
   ],
   ["a timeout that is not none", { timeout: 0.0001 }, {}, { timeout: 1 }],
+  ["stop, as usual where only said", { stop: {} }, {}, { stop: { signal: 2, grace: 5000 } }],
+  [
+    "stop, each key before the sandbox's",
+    { stop: { grace: 0.25 } },
+    { stop: { signal: "term", grace: 9 } },
+    { stop: { signal: 15, grace: 250 } },
+  ],
+  ["stop of the sandbox", {}, { stop: { signal: 35 } }, { stop: { signal: 35, grace: 5000 } }],
+  ["stop at once", { stop: { grace: 0 } }, {}, { stop: { signal: 2, grace: 0 } }],
+  ["stdin, of as much as is usual", { stdin: "body" }, {}, { input: 16 << 20 }],
+  ["stdin of so much", { stdin: "BODY", maxinput: "1g" }, {}, { input: 2 ** 30 }],
+  ["stdin of so many bytes", { stdin: "body", maxinput: 1 }, {}, { input: 1 }],
   ["single", { single: true }, {}, { concurrency: 1 }],
   ["single rather than more", { single: true, concurrency: 5 }, {}, { concurrency: 1 }],
   ["concurrency", { single: false, concurrency: 5 }, {}, { concurrency: 5, sandboxConcurrency: 0 }],
@@ -103,6 +115,8 @@ test.each<[string, object, object, object]>([
 test("what is not said is not there", () => {
   for (const key of [
     "optional",
+    "stop",
+    "input",
     "detach",
     "buffer",
     "info",
@@ -116,6 +130,38 @@ test("what is not said is not there", () => {
   expect(plan({ detach: true }, { detach: false })).not.toHaveProperty("detach");
   expect(plan({ optional: false }, { optional: true })).not.toHaveProperty("optional");
   expect(plan({}, {}, { ...board, env: { LD_PRELOAD: "x" } }).keptBack).toEqual(["LD_PRELOAD"]);
+});
+
+test("an unknown signal is a problem where it stands, once", () => {
+  const unknown = (signal: string) =>
+    `unknown signal ${signal} (a name such as SIGTERM, or 1 to 64)`;
+  const commands = ["a", "b"].map((uid) => ({ uid, exec: { cmdpath: "/bin/sh" } }));
+  expect(refused({ acls, stop: { signal: "SIGTREM" }, commands }, board)).toEqual([
+    `sandboxes[0].stop.signal: ${unknown('"SIGTREM"; did you mean `SIGTERM`?')}`,
+  ]);
+  for (const signal of ["0", "65", "-9", "", "KILL 9"])
+    expect(refused(withCommand({ stop: { signal } }), board)).toEqual([
+      expect.stringContaining(`${at}.stop.signal: unknown signal ${JSON.stringify(signal)}`),
+    ]);
+});
+
+test("input that cannot be is a problem", () => {
+  const webhook = "/etc/hook";
+  for (const [command, problem] of [
+    [
+      { maxinput: "1M" },
+      'maxinput: is for a command with "stdin": "body"; add that, or take it away',
+    ],
+    [{ stdin: "none", maxinput: "1M" }, 'maxinput: is for a command with "stdin": "body"'],
+    [{ stdin: "body", maxinput: "0" }, "maxinput: found 0: from 1 byte to 1G"],
+    [{ stdin: "body", maxinput: "1025M" }, "maxinput: found 1025M: from 1 byte to 1G"],
+    [{ stdin: "body", pty: true }, "stdin: a command with a pty has nothing to read"],
+    [{ stdin: "body", webhook }, "stdin: the body that a webhook signs has the arguments"],
+  ] as const)
+    expect(refused(withCommand(command), board)).toEqual([
+      expect.stringContaining(`${at}.${problem}`),
+    ]);
+  expect(plan({ stdin: "none" })).not.toHaveProperty("input");
 });
 
 describe("pool", () => {

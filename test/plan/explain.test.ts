@@ -262,6 +262,11 @@ describe("a command", () => {
     expect(plan({})).toEqual(["no time limit", "execute what the caller names"]);
     expect(plan({ timeout: 1 })[0]).toBe("killed after 0.001 s");
     expect(plan({ timeout: 1500 })[0]).toBe("killed after 1.5 s");
+    expect(plan({ input: 1024 })[0]).toBe("stdin: what its callers give it, at most 1024 bytes");
+    expect(plan({ timeout: 1500, stop: { signal: 15, grace: 250 } }).slice(0, 2)).toEqual([
+      "told to end after 1.5 s",
+      "told to end by SIGTERM, also by its time limit and at the server's end: what is left 0.25 s later is killed",
+    ]);
     expect(plan({ pool: { size: 2, ops: new Uint8Array() } })[0]).toBe(
       "2 of these are kept ready, with all but the filter done",
     );

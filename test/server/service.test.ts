@@ -38,8 +38,10 @@ describe("notifications", () => {
       expect(socket.receive()).toBe("MAINPID=7\nREADY=1\nSTATUS=a; MAINPID=1; \\u001b[2J\\u2028x");
       manager.reloading();
       expect(socket.receive()).toMatch(/^RELOADING=1\nMONOTONIC_USEC=\d+$/);
-      manager.stopping();
+      manager.stopping(0);
       expect(socket.receive()).toStartWith("STOPPING=1\nSTATUS=");
+      manager.stopping(2_500);
+      expect(socket.receive()).toStartWith("STOPPING=1\nEXTEND_TIMEOUT_USEC=12500000\nSTATUS=");
       manager.close();
       remove();
     });
@@ -67,7 +69,7 @@ describe("notifications", () => {
       complaints.push(text),
     );
     manager.ready("x");
-    manager.stopping();
+    manager.stopping(0);
     expect(complaints).toEqual([expect.stringContaining("ENOENT")]);
     manager.close();
   });

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { constants } from "node:os";
-import { signalNames, signalNumber, signalWords } from "../../src/api/signals.ts";
+import { signalNames, signalNumber, signalWords } from "../../src/config/signals.ts";
 
 test("every signal of this kernel has its number, with and without SIG, in any case", () => {
   for (const [name, number] of Object.entries(constants.signals)) {
