@@ -24,8 +24,8 @@ export interface Capacity {
 
 /** What one launch takes while it runs; see {@link supplies} for what of it is limited. */
 export const LAUNCH = {
-  /** Of the server: three pipes, two of them a second time in its event loop, a pidfd, a directory of a group; its client. */
-  descriptors: 8,
+  /** Of the server: three pipes, all of them with both ends at the start, or four; a pidfd, a directory of a group; its client. */
+  descriptors: 10,
   /** Supervisor, init of a pid namespace, command, and one that this starts. */
   processes: 4,
   /** Bytes: of the server and the kernel some 100 KiB, and a small program. */

@@ -405,7 +405,7 @@ function limits(): Place[] {
     limit("512 open files", "--nofile=512:512"),
     limit("256 open files", "--nofile=256:256"),
     limit("64 open files", "--nofile=64:64"),
-    limit("24 open files", "--nofile=24:24"),
+    limit("32 open files", "--nofile=32:32"),
     limit("no locked memory", "--memlock=0:0"),
     limit("no core files", "--core=0:0"),
     limit("files of 1 MB", "--fsize=1000000:1000000"),
