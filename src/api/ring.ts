@@ -8,7 +8,7 @@ import { EventData } from "./event-data.ts";
 /** Bytes of a ring unless the config says otherwise. */
 export const RING = 256 << 10;
 /** Bytes of all rings. */
-export const RINGS = Math.min(16 << 20, Math.floor(totalmem() / 64));
+export const RINGS = Math.min(8 << 20, Math.floor(totalmem() / 64));
 /** What an event takes besides its JSON, about. */
 const EACH = 32;
 const LEAST = 16;

@@ -10,7 +10,7 @@ import { heavy } from "../turnstile.ts";
 const EACH = 200;
 /** Bytes below which nobody minds, and bytes of growth that are worth a collection. */
 const SMALL = 112 << 20;
-const GROWTH = 24 << 20;
+const GROWTH = 16 << 20;
 
 /** undefined where it cannot be told: the runtime opens a file of /proc for it, and no descriptor may be left. */
 function rss(): number | undefined {
