@@ -45,15 +45,11 @@ export class Output implements OutputSink {
   }
 
   stdout(chunk: Uint8Array): void | Promise<void> {
-    this.#count(chunk);
-    if (this.#opened) return this.#guard(() => this.#encoding.stdout(chunk));
-    return this.#gate.promise.then(() => this.#guard(() => this.#encoding.stdout(chunk)));
+    return this.#come(chunk, () => this.#encoding.stdout(chunk));
   }
 
   stderr(chunk: Uint8Array): void | Promise<void> {
-    this.#count(chunk);
-    if (this.#opened) return this.#guard(() => this.#encoding.stderr(chunk));
-    return this.#gate.promise.then(() => this.#guard(() => this.#encoding.stderr(chunk)));
+    return this.#come(chunk, () => this.#encoding.stderr(chunk));
   }
 
   /** Flushes and closes the encoding, also when the task never started. Never rejects. */
@@ -70,10 +66,21 @@ export class Output implements OutputSink {
     }
   }
 
-  #count(chunk: Uint8Array): void {
+  #come(chunk: Uint8Array, encode: () => void | Promise<void>): void | Promise<void> {
+    this.printed.bytes += chunk.length;
+    if (this.#opened) return this.#take(chunk, encode);
+    return this.#gate.promise.then(() => this.#take(chunk, encode));
+  }
+
+  /** Lines that the encoding counts are known once it has taken them. */
+  #take(chunk: Uint8Array, encode: () => void | Promise<void>): void | Promise<void> {
+    const taken = this.#guard(encode);
     const { lines } = this.#encoding;
     this.printed.lines = lines ?? this.printed.lines + endsIn(chunk);
-    this.printed.bytes += chunk.length;
+    if (!taken || lines === undefined) return taken;
+    return taken.then(() => {
+      this.printed.lines = this.#encoding.lines ?? this.printed.lines;
+    });
   }
 
   #guard(encode: () => void | Promise<void>): void | Promise<void> {
