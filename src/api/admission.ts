@@ -34,7 +34,7 @@ export interface Place {
 
 /** Enough to keep the processors busy; more would only take them from who is answered meanwhile. */
 const STARTING = Math.max(8, 2 * availableParallelism());
-/** Milliseconds for which it is not forgotten that several peers launch: then half as many are on their way, so each takes less. */
+/** Milliseconds for which it is not forgotten that several peers launch: then each has a quarter of that on its way, so each takes less. */
 const COMPANY = 1_000;
 /** Launches that begin in one turn of the event loop, at most; and ms from one such turn to the next that are worth one. */
 const A_TURN = 8;
@@ -116,7 +116,7 @@ export class Admission {
   /** Each peer has a part of what is on its way; where it is alone, as much as keeps the processors busy. */
   #mayEnter(plan: Plan, peer: string): boolean {
     const alone = peer === this.#peer && performance.now() - this.#changed > COMPANY;
-    const own = alone ? this.#starting : Math.ceil(this.#starting / 2);
+    const own = alone ? this.#starting : Math.ceil(this.#starting / 4);
     const isFree = this.#launching < 2 * this.#starting && (this.#byPeer.get(peer) ?? 0) < own;
     return isFree && this.#hasPlace(plan);
   }
