@@ -101,11 +101,11 @@ function requireRoom({ api, verb, input: most = 0 }: Plan, { input }: Request): 
   throw new AfbError("invalid-request", info);
 }
 
-/** What a URL gives several times is a list for an argument whose schema wants one, and for no other. */
 /** The arguments of a query come from its `args`, and are not beside it. */
 const hasArgs = (asked: unknown, args: unknown): boolean =>
   asked !== args && isObject(asked) && asked["args"] !== undefined;
 
+/** What a URL gives several times is a list for an argument whose schema wants one, and for no other. */
 function requireOnce(args: unknown, { params }: Plan): void {
   for (const [name, value] of isObject(args) ? Object.entries(args) : []) {
     if (!Array.isArray(value) || params?.source?.[name] !== undefined) continue;

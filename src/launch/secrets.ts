@@ -96,8 +96,18 @@ export function secretNotices(apis: readonly ApiPlan[]): Problem[] {
 }
 
 function missingOf(plan: Plan): string[] {
+  const { files = [], env = {} } = plan.secrets ?? {};
+  // Each by itself, so that all are told at once.
   const attempts = [
-    () => environmentOf(plan),
+    ...files.map(({ path, optional }) => () => {
+      const text = contentOf("envfile", path, optional);
+      if (text !== undefined) variables(path, text);
+    }),
+    ...Object.entries(env).map(
+      ([name, file]) =>
+        () =>
+          readSecret(name, file),
+    ),
     ...(plan.webhook ? [plan.webhook.file] : []).map((file) => () => webhookSecret(file)),
     ...(plan.argv.files ?? []).map((file) => () => readSecret("an argument", file)),
   ];

@@ -156,6 +156,17 @@ describe.each(users)("as %s", (user: User) => {
     rmSync(at("key"));
   });
 
+  test("all that are missing are told at once", () => {
+    for (const name of ["key", "arg", "env"]) rmSync(at(name), { force: true });
+    const place = mkdtempSync(join(tmpdir(), "spawnbox-missing-"));
+    const file = join(place, "config.json");
+    writeFileSync(file, JSON.stringify(config()));
+    const { stdout, stderr } = Bun.spawnSync([programIn(place), "check", file]);
+    const said = stdout.toString() + stderr.toString();
+    for (const name of ["key", "arg", "env"]) expect(said).toContain(`${at(name)}:`);
+    rmSync(place, { recursive: true });
+  });
+
   test("[protection] nothing that the server tells has them", async () => {
     const secret = "Zq7-only-in-the-files";
     write("key", `${secret}-key`);

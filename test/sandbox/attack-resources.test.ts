@@ -20,8 +20,8 @@ import {
   canLookInside,
   isSupervisor,
   leftNothing,
-  parentOf,
 } from "./attack.ts";
+import { parentOf } from "./launch-steps.ts";
 
 const bomb = `
 # Processes beget processes, as many as there may be.

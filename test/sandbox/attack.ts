@@ -88,8 +88,6 @@ const read = (path: string): string => {
     return "";
   }
 };
-export const parentOf = (pid: string) =>
-  /^PPid:\s+(\d+)/m.exec(read(`/proc/${pid}/status`))?.[1] ?? "";
 const stateOf = (pid: string) => /\) (\S)/.exec(read(`/proc/${pid}/stat`))?.[1] ?? "";
 
 /** Processes whose command line contains the marker, zombies left out. */

@@ -75,7 +75,7 @@ function whereabouts(pid: string): string {
   };
   return [pid, ...(statusOf(pid).match(fields) ?? []), read("wchan"), read("cgroup")].join(" ");
 }
-const parentOf = (pid: string) => /^PPid:\s+(\d+)/m.exec(statusOf(pid))?.[1] ?? "";
+export const parentOf = (pid: string) => /^PPid:\s+(\d+)/m.exec(statusOf(pid))?.[1] ?? "";
 
 /** All below a process. */
 function descendants(root: number): string[] {
