@@ -35,6 +35,8 @@ export class Encryption {
 
   /** For connections from now on. */
   use(loaded: LoadedTls | undefined): Secure | undefined {
+    // What a change that was taken back has shown is nothing of the next one's.
+    if (!this.#paths) this.#secure = undefined;
     if (!loaded || !this.#room) return this.#secure;
     if (this.#secure) this.#secure.use(loaded.options);
     else this.#secure = new this.#room.Secure(loaded.options);

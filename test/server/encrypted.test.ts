@@ -8,6 +8,7 @@ import { connect as connectTls } from "node:tls";
 import { connect } from "../../src/client.ts";
 import { startServer } from "../../src/server/server.ts";
 import { Secure } from "../../src/server/secure.ts";
+import { Encryption } from "../../src/serve/encryption.ts";
 import { loadTls } from "../../src/serve/tls.ts";
 import { type Certificates, certificatesIn, type Signed } from "../rpc/certificates.ts";
 import { serve, type Served, until } from "../served.ts";
@@ -380,6 +381,16 @@ describe("what is refused at the start", () => {
     for (const proxy of ["nobody", "10.0.0.0/33", "", "::/129", "10.0.0.1/"])
       expect(await refused("--trust-proxy", proxy)).toContain("--trust-proxy");
   });
+});
+
+test("a certificate whose change was taken back is not shown later", async () => {
+  chmodSync(made.server.key, 0o600);
+  const { cert, key } = made.server;
+  const encryption = new Encryption();
+  await encryption.show({ cert, key, clientCa: undefined });
+  expect(encryption.use(encryption.load())).toBeDefined();
+  await encryption.show(undefined);
+  expect(encryption.use(encryption.load())).toBeUndefined();
 });
 
 test("a server that becomes a service speaks TLS where it was not yet, and says where it cannot", async () => {
