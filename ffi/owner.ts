@@ -50,6 +50,9 @@ function checked(result: number, call: string): number {
 }
 
 let opened: number | undefined;
+/** There is one question at a time. */
+const request = Buffer.alloc(REQUEST);
+const answer = Buffer.alloc(512);
 let sequence = 0;
 
 /**
@@ -58,11 +61,10 @@ let sequence = 0;
  * more. Throws CError where the kernel does not tell (CONFIG_INET_DIAG, a filter).
  */
 export function ownerOf(theirs: End, ours: End): number | undefined {
-  const request = question(theirs, ours);
+  ask(theirs, ours);
   libc ??= open();
   opened ??= checked(libc.socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG), "socket");
   checked(Number(libc.send(opened, request, BigInt(request.length), 0)), "send");
-  const answer = Buffer.alloc(512);
   // The kernel has answered within the call; what is of an earlier one, which failed, is passed over.
   for (;;) {
     const length = Number(libc.recv(opened, answer, BigInt(answer.length), MSG_DONTWAIT));
@@ -75,9 +77,9 @@ export function ownerOf(theirs: End, ours: End): number | undefined {
   }
 }
 
-function question(theirs: End, ours: End): Buffer {
+function ask(theirs: End, ours: End): void {
   const v4 = isIPv4(theirs.address);
-  const request = Buffer.alloc(REQUEST);
+  request.fill(0);
   request.writeUInt32LE(REQUEST, 0);
   request.writeUInt16LE(SOCK_DIAG_BY_FAMILY, 4);
   request.writeUInt16LE(NLM_F_REQUEST, 6);
@@ -90,7 +92,6 @@ function question(theirs: End, ours: End): Buffer {
   request.set(bytesOf(theirs.address), REQUEST_ID + 4);
   request.set(bytesOf(ours.address), REQUEST_ID + 20);
   request.fill(0xff, NO_COOKIE, NO_COOKIE + 8);
-  return request;
 }
 
 /** In network order. Of IPv6 only what a loopback address needs. */

@@ -84,6 +84,8 @@ export class Admission {
   #scheduled = false;
   /** When some were let in last, ms of performance.now(). */
   #last = 0;
+  /** How long turns of the event loop take, ms, about. */
+  #turn = 0;
 
   constructor(options: AdmissionOptions = {}) {
     this.tasks = options.tasks ?? Infinity;
@@ -113,10 +115,14 @@ export class Admission {
     return { running: this.#running, waiting: this.#queue.most - this.#queue.free };
   }
 
-  /** Each peer has a part of what is on its way; where it is alone, as much as keeps the processors busy. */
+  /**
+   * Each peer has a part of what is on its way; where it is alone, as much as keeps the processors busy. Where turns are long, most
+   * of what is on its way has come to its end, and has not been heard of: so each has more.
+   */
   #mayEnter(plan: Plan, peer: string): boolean {
     const alone = peer === this.#peer && performance.now() - this.#changed > COMPANY;
-    const own = alone ? this.#starting : Math.ceil(this.#starting / 4);
+    const part = Math.max(this.#starting / 4, this.#turn / EACH);
+    const own = alone ? this.#starting : Math.min(Math.ceil(part), this.#starting);
     const isFree = this.#launching < 2 * this.#starting && (this.#byPeer.get(peer) ?? 0) < own;
     return isFree && this.#hasPlace(plan);
   }
@@ -203,9 +209,11 @@ export class Admission {
   #schedule(): void {
     if (this.#scheduled || this.#waiting.size === 0) return;
     this.#scheduled = true;
+    const begin = performance.now();
     setImmediate(() => {
       this.#scheduled = false;
       const now = performance.now();
+      this.#turn = (this.#turn + now - begin) / 2;
       const fair = Math.floor((now - this.#last) / EACH);
       this.#last = now;
       for (let left = Math.max(1, Math.min(fair, A_TURN)); left > 0; left--)

@@ -7,7 +7,7 @@ import type { Registry } from "../api/registry.ts";
 import { Guests } from "../server/guests.ts";
 import { listen } from "../server/listen.ts";
 import { addressOf } from "../server/address.ts";
-import { type Peer, peerOf } from "../server/peer.ts";
+import { idsOf, type Peer, peerOf } from "../server/peer.ts";
 import { exposedBinder } from "../server/exposed.ts";
 import { isLoopback } from "../server/origin.ts";
 import { plainAddress } from "../server/address.ts";
@@ -94,8 +94,8 @@ export async function startRpc(
         socket.on("error", () => socket.destroy());
         const fd = descriptorOf(socket);
         if (fd !== undefined) limitReceiving(fd, RECEIVED);
-        const peer = isUnix ? peerOf(socket) : undefined;
-        const name = peerName(socket, peer);
+        const ids = isUnix ? idsOf(socket) : undefined;
+        const name = peerName(socket, ids);
         const visitor = new Visitor(socket);
         if (!guests.admit(name, visitor)) {
           // There are no words for it; who dials again later gets in.
@@ -107,7 +107,7 @@ export async function startRpc(
           sockets.delete(socket);
           guests.leave(name, visitor);
         });
-        return { peer, name, visitor };
+        return { peer: ids && peerOf(socket, ids), name, visitor };
       };
       const serve = (socket: Socket, { peer, name, visitor }: Admitted): void => {
         const part = memory.part();

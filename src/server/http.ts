@@ -14,7 +14,7 @@ import type { Guests } from "./guests.ts";
 import { HttpConnection, refusal } from "./http/connection.ts";
 import type { GetHeader, OriginPolicy } from "./origin.ts";
 import type { Pages } from "./pages.ts";
-import type { Peer } from "./peer.ts";
+import { type Ids, type Peer, peerOf } from "./peer.ts";
 import { addressName, peerName } from "./peer-name.ts";
 import type { Unready } from "./health.ts";
 import type { Proxies, Told } from "./proxy.ts";
@@ -66,10 +66,10 @@ const RECEIVED = 64 * 1024;
 export interface Door {
   /**
    * Takes a connection in, once it is accepted; undefined where there is no place, and it ends.
-   * @param peer who is at the other end of a unix socket
+   * @param ids of who is at the other end of a unix socket
    * @param words whether it understands HTTP already, and is told why
    */
-  admit(socket: Socket, peer: Peer | undefined, words: boolean): Admitted | undefined;
+  admit(socket: Socket, ids: Ids | undefined, words: boolean): Admitted | undefined;
   /** Reads its requests. */
   serve(socket: Socket, admitted: Admitted, certificate?: CertificateNames): void;
   /** Tells one that has been admitted, and is not served, why. */
@@ -89,13 +89,13 @@ export function createDoor(shared: Shared, place: Place, guests: Guests): Door {
     ...(unready && { unready }),
   });
   const refusals = new Refusals();
-  const admit = (socket: Socket, peer: Peer | undefined, words: boolean): Admitted | undefined => {
+  const admit = (socket: Socket, ids: Ids | undefined, words: boolean): Admitted | undefined => {
     sockets.add(socket);
     const fd = descriptorOf(socket);
     if (fd !== undefined) limitReceiving(fd, RECEIVED);
     // Its errors are those of the request or of the WebSocket; unheard, one would end the process.
     socket.on("error", () => socket.destroy());
-    const name = peerName(socket, peer);
+    const name = peerName(socket, ids);
     const visitor = new Visitor(socket);
     // Until it speaks, it is idle from now on.
     visitor.speaks = { idleSince: performance.now() };
@@ -105,7 +105,7 @@ export function createDoor(shared: Shared, place: Place, guests: Guests): Door {
       else socket.destroy();
       return undefined;
     }
-    const admitted = { peer, name, visitor };
+    const admitted = { peer: ids && peerOf(socket, ids), name, visitor };
     socket.on("close", () => {
       sockets.delete(socket);
       guests.leave(admitted.name, visitor);

@@ -10,7 +10,7 @@ import { type Admitted, createDoor, type Door, type Shared } from "./http.ts";
 import { listen, urlHost } from "./listen.ts";
 import { isLoopback } from "./origin.ts";
 import { plainAddress } from "./address.ts";
-import { peerOf } from "./peer.ts";
+import { idsOf } from "./peer.ts";
 import type { Secure } from "./secure.ts";
 import { listenUnix } from "./unix.ts";
 
@@ -60,7 +60,7 @@ export async function openListener(
         (socket, admitted) => serveSecure(door, socket, admitted),
       )
     : createServer({ noDelay: true, allowHalfOpen: true }, (socket: Socket) => {
-        const admitted = door.admit(socket, isUnix ? peerOf(socket) : undefined, true);
+        const admitted = door.admit(socket, isUnix ? idsOf(socket) : undefined, true);
         if (admitted) door.serve(socket, admitted);
       });
   const http = secure ? "https" : "http";

@@ -3,13 +3,13 @@ import { isIP, isIPv6, type Socket } from "node:net";
 import { CError } from "../../ffi/errno.ts";
 import { ownerOf } from "../../ffi/owner.ts";
 import { plainAddress as plain } from "./address.ts";
-import type { Peer } from "./peer.ts";
+import type { Ids } from "./peer.ts";
 
 /**
  * Who shares places: a user of this machine, over TCP or over unix sockets, so a flood over the one leaves the other as it is; an IPv4 address, or a network of which one host may have every
  * address, as of 127.0.0.0/8 and of an IPv6 network.
  */
-export function peerName(socket: Socket, peer: Peer | undefined): string {
+export function peerName(socket: Socket, peer: Ids | undefined): string {
   if (peer) return `uid ${peer.uid}`;
   const uid = ownerHere(socket);
   if (uid !== undefined) return `uid ${uid} over TCP`;

@@ -1,6 +1,7 @@
 /**
  * Who is at the other end of a unix socket, as far as privileges go by that: unix(7), SO_PEERCRED, SO_PEERGROUPS
- * and SO_PEERSEC. Asked when the connection is accepted.
+ * and SO_PEERSEC. Asked when the connection is accepted: first for the ids alone, since who it is takes longer to find out, and
+ * what has no place is refused before.
  */
 import { readFileSync } from "node:fs";
 import type { Socket } from "node:net";
@@ -14,11 +15,14 @@ import {
 import type { UserIds } from "../api/client.ts";
 import { errorLine } from "../unexpected.ts";
 
-export interface Peer {
+export interface Ids {
   /** 0 for a process that this pid namespace cannot see. */
   readonly pid: number;
   readonly uid: number;
   readonly gid: number;
+}
+
+export interface Peer extends Ids {
   /** For privileges; undefined when its ids say nothing, as those of the server's own commands. */
   readonly user: UserIds | undefined;
 }
@@ -32,22 +36,31 @@ export interface Named extends Omit<Peer, "user"> {
 const OVERFLOW_ID = 65534;
 
 /** undefined when nothing can be known. */
-export function peerOf(socket: Socket): Peer | undefined {
+export const idsOf = (socket: Socket): Ids | undefined => looked(socket, peerCredentials);
+
+/** undefined when nothing can be known. @param ids of this socket */
+export function peerOf(socket: Socket, ids = idsOf(socket)): Peer | undefined {
+  return ids && looked(socket, (fd) => ({ ...ids, user: userOf(fd, ids) }));
+}
+
+function looked<Found>(socket: Socket, look: (fd: number) => Found): Found | undefined {
   const fd = descriptorOf(socket);
   if (fd === undefined) return undefined;
   try {
-    const { pid, uid, gid } = peerCredentials(fd);
-    return { pid, uid, gid, user: userOf(fd, { pid, uid, gid }) };
+    return look(fd);
   } catch (error) {
     console.error(`who connected is not known: ${errorLine(error)}`);
     return undefined;
   }
 }
 
-function userOf(fd: number, { pid, uid, gid }: Omit<Peer, "user">): UserIds | undefined {
+function userOf(fd: number, { pid, uid, gid }: Ids): UserIds | undefined {
   if (!isNumbered("uid", uid)) return undefined;
   // One that has connected and gone may have been a command of ours: nobody can tell any more.
-  const confined = lookAtPeer(fd, pid, (it) => (isOwnCommand(it) ? undefined : isConfined(it)));
+  const confined = lookAtPeer(fd, pid, (it) => {
+    const status = statusOf(it);
+    return isOwnCommand(it, status) ? undefined : isConfined(status);
+  });
   if (confined === undefined) return undefined;
   const gids = [...new Set([gid, ...peerGroups(fd)])].filter((id) => isNumbered("gid", id));
   const label = peerLabel(fd);
@@ -63,10 +76,10 @@ function isNumbered(kind: "uid" | "gid", id: number): boolean {
  * A command runs as root, or as the user of the server, and may see its socket; that gives it nothing. All that it starts
  * descends from the server: the supervisor of a task adopts what the command leaves behind.
  */
-export function isOwnCommand(pid: number): boolean {
+export function isOwnCommand(pid: number, status = statusOf(pid)): boolean {
   // 0: outside of this pid namespace, where nothing descends from this process.
-  for (let at = pid; at > 1 && at !== process.pid;) {
-    const parent = statusOf(at, "PPid");
+  for (let at = pid, shown = status; at > 1 && at !== process.pid; shown = statusOf(at)) {
+    const parent = numberIn(shown, PARENT);
     // What cannot be read is not trusted.
     if (parent === undefined || parent === process.pid) return true;
     at = parent;
@@ -81,15 +94,20 @@ export function isOwnCommand(pid: number): boolean {
 export function userNamed({ uid, gid, pid, label }: Named): UserIds | undefined {
   if (!isNumbered("uid", uid) || (pid > 0 && isOwnCommand(pid))) return undefined;
   const gids = isNumbered("gid", gid) ? [gid] : [];
-  return { uid, gids, confined: isConfined(pid), ...(label !== undefined && { label }) };
+  return { uid, gids, confined: isConfined(statusOf(pid)), ...(label !== undefined && { label }) };
 }
 
-/** Also where that cannot be seen, as of a process outside of this pid namespace. */
-const isConfined = (pid: number): boolean => statusOf(pid, "NoNewPrivs") !== 0;
+const PARENT = /^PPid:\s*(\d+)$/m;
+const NO_NEW_PRIVILEGES = /^NoNewPrivs:\s*(\d+)$/m;
 
-function statusOf(pid: number, field: "PPid" | "NoNewPrivs"): number | undefined {
-  if (pid === 0) return undefined;
-  const value = new RegExp(`^${field}:\\s*(\\d+)$`, "m").exec(proc(`${pid}/status`) ?? "")?.[1];
+/** Also where that cannot be seen, as of a process outside of this pid namespace. */
+const isConfined = (status: string): boolean => numberIn(status, NO_NEW_PRIVILEGES) !== 0;
+
+/** proc_pid_status(5); empty where it is not there. */
+const statusOf = (pid: number): string => (pid === 0 ? "" : (proc(`${pid}/status`) ?? ""));
+
+function numberIn(status: string, field: RegExp): number | undefined {
+  const value = field.exec(status)?.[1];
   return value === undefined ? undefined : Number(value);
 }
 

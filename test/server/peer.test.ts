@@ -43,7 +43,7 @@ describe("descent", () => {
     await child.exited;
   });
   test("nobody else is: not itself, not whoever has started it, not those that it cannot see", () => {
-    expect([process.pid, process.ppid, 1, 0].map(isOwnCommand)).toEqual([
+    expect([process.pid, process.ppid, 1, 0].map((pid) => isOwnCommand(pid))).toEqual([
       false,
       false,
       false,
