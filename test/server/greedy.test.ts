@@ -74,8 +74,8 @@ async function program(name: string, door: string, manner: string, greedy: boole
   const prefix = greedy ? ["/bin/sh", "-c", LAST, "sh"] : [];
   const running = Bun.spawn([...prefix, process.execPath, file, door, `${SECONDS}`, manner], {
     stdio: ["ignore", "pipe", "inherit"],
-    // A session of its own.
-    detached: greedy,
+    // A session of its own, as programs of several people have.
+    detached: true,
   });
   // A hang guard: the rest of what was begun takes a while.
   const guard = setTimeout(() => running.kill("SIGKILL"), (SECONDS + 150) * 1000 * PATIENCE);
@@ -166,6 +166,8 @@ async function storm(user: (typeof users)[number]): Promise<Figures> {
   try {
     await using served = await serve(config, {
       user,
+      // As a service has one: else it shared its part of the processors with whatever else runs beside the tests.
+      first: ["setsid"],
       argv: ["--unix", unix, "--roothttp", dir],
     });
     const tcp = new URL(served.url).host;
