@@ -68,16 +68,16 @@ export class Pools {
 
   /**
    * Half of what waits ends, the oldest first, for a launch that has found no room; for a while no other waits in its place.
-   * Resolves when it has ended: false, if none waited.
+   * Resolves when it has ended, and with it what already gave way to others: false, if none did.
    */
   async giveWay(): Promise<boolean> {
-    const going = this.#shrink();
-    if (going.length === 0) return false;
+    this.#shrink();
+    const going = [...this.#leaving];
     const late = Promise.withResolvers<void>();
     const timer = setTimeout(late.resolve, GOING);
-    await Promise.race([Promise.all(going.map(({ ended }) => ended)), late.promise]);
+    await Promise.race([Promise.all(going), late.promise]);
     clearTimeout(timer);
-    return true;
+    return going.some((ended) => !this.#leaving.has(ended));
   }
 
   /** To be called before launches: what waits makes room before it is missed, by connections too. */
@@ -88,14 +88,11 @@ export class Pools {
     if (isScarce()) this.#shrink();
   }
 
-  #shrink(): LaunchedTask[] {
-    const going: LaunchedTask[] = [];
+  #shrink(): void {
     for (const pool of this.#pools.values()) {
       pool.hold(HOLD);
-      going.push(...pool.oldest(Math.ceil(pool.ready / 2)));
+      this.#leave(pool.oldest(Math.ceil(pool.ready / 2)));
     }
-    this.#leave(going);
-    return going;
   }
 
   /** A launch of this plan that needs only be waited for; undefined when there is none. */
