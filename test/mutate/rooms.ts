@@ -70,7 +70,9 @@ export const rooms: Readonly<Record<string, Room>> = {
   ffi: {
     code: ["ffi/*.ts"],
     suites: [
-      ["test/plan", "test/server/{pages,unix,peer,peer-name,beneath}.test.ts"],
+      ["test/ffi"],
+      ["test/plan", "test/server/{pages,unix,peer,peer-name,beneath,service}.test.ts"],
+      ["test/audit/!(served).test.ts"],
       ["test/launch"],
     ],
   },
