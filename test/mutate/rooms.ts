@@ -66,14 +66,21 @@ export const rooms: Readonly<Record<string, Room>> = {
     suites: [["test/install"], ["test/cli/install.test.ts"]],
     built: true,
   },
-  plugins: { code: ["src/plugins/*.ts"], suites: [["test/plugins/!(served).test.ts"]] },
+  plugins: {
+    code: ["src/plugins/*.ts"],
+    suites: [
+      ["test/plugins/{compile,load,imports}.test.ts"],
+      ["test/plugins/functions.test.ts"],
+      ["test/plugins/encoding.test.ts"],
+    ],
+  },
   ffi: {
     code: ["ffi/*.ts"],
     suites: [
       ["test/ffi"],
       ["test/plan", "test/server/{pages,unix,peer,peer-name,beneath,service}.test.ts"],
       ["test/audit/!(served).test.ts"],
-      ["test/launch"],
+      ["test/launch/!(secrets).test.ts"],
     ],
   },
   launcher: {
