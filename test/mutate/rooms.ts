@@ -69,7 +69,7 @@ export const rooms: Readonly<Record<string, Room>> = {
   plugins: {
     code: ["src/plugins/*.ts"],
     suites: [
-      ["test/plugins/{compile,load,imports}.test.ts"],
+      ["test/plugins/{answers,compile,encoded,find,imports,load,messages}.test.ts"],
       ["test/plugins/functions.test.ts"],
       ["test/plugins/encoding.test.ts"],
     ],
