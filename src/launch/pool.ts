@@ -256,11 +256,20 @@ class Pool {
     this.#ready.push({ task, surroundings, env });
     task.started.catch(() => {});
     void task.ended.then(() => {
-      const left = this.#ready.filter((one) => one.task !== task);
-      if (left.length < this.#ready.length) this.#lost = true;
-      this.#ready = left;
+      if (this.#withdraw(task)) this.#lost = true;
     });
+    // What was there, or not there, for a moment only would be taken for what the sandbox has, should it come again.
+    const isSame = (await surroundingsOf(plan)) === surroundings;
+    if (!isSame && this.#withdraw(task)) this.all.leave([task]);
     // One after the other: requests are served in between.
-    this.#soon();
+    if (!this.#closed) this.#soon(isSame ? REFILL : AGAIN);
+  }
+
+  /** Whether it was waiting. */
+  #withdraw(task: LaunchedTask): boolean {
+    const left = this.#ready.filter((one) => one.task !== task);
+    const waited = left.length < this.#ready.length;
+    this.#ready = left;
+    return waited;
   }
 }
