@@ -36,6 +36,11 @@ test("beside the config, or in the directories that are named, the first of them
   expect(found("c", join(dir, "two"))).toBe("two/c.mjs");
   expect(found("e.cts", "two")).toBe("two/e.cts");
   expect(found(join(dir, "one/b"), "two")).toBe("one/b.js");
+  // Where the ending is left out, one after the other.
+  for (const ending of [".mjs", ".mts", ".js", ".ts"]) {
+    writeFileSync(join(dir, `one/f${ending}`), "");
+    expect(found("f", "one")).toBe(`one/f${ending}`);
+  }
 });
 
 test("what is not there is told with where it was looked for", () => {
@@ -44,6 +49,9 @@ test("what is not there is told with where it was looked for", () => {
   );
   expect(() => found("none")).toThrow(`no module \`none\` in ${dir}`);
   expect(() => found("/nowhere/x")).toThrow(/^no module `\/nowhere\/x`$/);
+  // Nothing between two colons is no directory.
+  for (const spath of ["one::two", ":one", "one:"])
+    expect(() => found("a", spath)).toThrow("no module");
   // A file that is no module is none, nor is an ending of another kind added to one.
   for (const lib of ["d", "d.json", "e", "b.ts", "b.js.ts"])
     expect(() => found(lib, "one")).toThrow("no module");
