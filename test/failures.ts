@@ -1,8 +1,6 @@
 /**
  * What failed, out of the output of suites, boots and fuzzing, and what was said of it there: `.ci/run` ends with that, since of a
  * long output the last part is what is looked at.
- *
- *     bun test/failures.ts FILE
  */
 
 /** So many are told with their reasons, the others by name. */
@@ -86,5 +84,3 @@ export function told(output: string): string {
     told.push([`and ${others.length} more:`, ...others.map(({ name }) => name)].join("\n"));
   return told.join("\n\n");
 }
-
-if (import.meta.main) console.log(told(await Bun.file(process.argv[2] ?? "").text()));

@@ -259,10 +259,12 @@ class Pool {
       if (this.#withdraw(task)) this.#lost = true;
     });
     // What was there, or not there, for a moment only would be taken for what the sandbox has, should it come again.
-    const isSame = (await surroundingsOf(plan)) === surroundings;
-    if (!isSame && this.#withdraw(task)) this.all.leave([task]);
+    const now = await surroundingsOf(plan);
+    // Where it cannot be told, who takes it asks again.
+    const isStale = now !== undefined && now !== surroundings;
+    if (isStale && this.#withdraw(task)) this.all.leave([task]);
     // One after the other: requests are served in between.
-    if (!this.#closed) this.#soon(isSame ? REFILL : AGAIN);
+    if (!this.#closed) this.#soon(isStale ? AGAIN : REFILL);
   }
 
   /** Whether it was waiting. */
