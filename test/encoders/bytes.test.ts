@@ -28,11 +28,7 @@ test("chunks are copied, in order, whatever becomes of them", () => {
 });
 
 test("after the first that does not fit none is kept, and each is counted", () => {
-  for (const make of [
-    (hold: Hold) => new ByteBuffer(hold, 5),
-    (hold: Hold) => new ByteBuffer(hold),
-  ]) {
-    const buffer = make(new Hold(5));
+  for (const buffer of [new ByteBuffer(new Hold(100), 5), new ByteBuffer(new Hold(5))]) {
     expect(buffer.append(bytes(1, 2, 3, 4))).toBe(true);
     expect(buffer.append(bytes())).toBe(true);
     expect(buffer.append(bytes(5, 6, 7))).toBe(false);
@@ -47,6 +43,16 @@ test("after the first that does not fit none is kept, and each is counted", () =
     expect(buffer.append(bytes(1, 2, 3, 4, 5))).toBe(true);
     expect([...buffer.view()]).toEqual([1, 2, 3, 4, 5]);
   }
+});
+
+test("one byte that was lost is enough, also where there is room again", () => {
+  const hold = new Hold(4);
+  const [one, other] = [new ByteBuffer(hold), new ByteBuffer(hold)];
+  other.append(bytes(0, 0));
+  expect(one.append(bytes(1, 2, 3))).toBe(false);
+  other.clear();
+  expect(one.append(bytes(4))).toBe(false);
+  expect([[...one.view()], one.lost, room(hold)]).toEqual([[1, 2], 2, 2]);
 });
 
 test("what is cut off or cleared is given back, and can be held by another", () => {
@@ -68,6 +74,8 @@ test("what is cut off or cleared is given back, and can be held by another", () 
 
 test("large ones give memory back when they are cleared, and none reserves more than may be held", () => {
   const buffer = new ByteBuffer(new Hold(1 << 20));
+  buffer.append(bytes(1));
+  expect(buffer.view().buffer.byteLength).toBe(256);
   buffer.append(new Uint8Array(700_000));
   expect(buffer.view().buffer.byteLength).toBeLessThanOrEqual(1 << 20);
   buffer.append(new Uint8Array(100_000));
