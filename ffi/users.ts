@@ -45,6 +45,6 @@ export function groupByName(name: string): number | undefined {
 }
 
 export function groupById(gid: number): string | undefined {
-  const place = pointer(libc.getgrgid(gid));
+  const place = pointer(libc.getgrgid(uint32(gid, "gid")));
   return place === null ? undefined : String(new CString(read.ptr(place, 0) as Pointer));
 }

@@ -29,7 +29,7 @@ const WITHIN = /^test\/(launch\/|compat\/|cli\/(check|several)\.|sandbox\/attack
 const MACHINE = /^test\/(boot|guide|install|launcher|places)\/|^test\/(kernel-log|samples)\./;
 
 /** Folders of suites that need nothing, but for those that serve for real, which they do as several users. */
-const BESIDE = /^test\/(api|config|encoders|plan|plugins|server)\//;
+const BESIDE = /^test\/(api|config|encoders|ffi|plan|plugins|server)\//;
 const APART = /^import \{[^}]*\b(serve|users)\b[^}]*\} from "\.\.\/served\.ts"/m;
 
 function kindOf(file: string, text: string): Kind {

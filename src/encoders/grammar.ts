@@ -57,7 +57,7 @@ export class JsonGrammar {
 
   constructor(
     maxdepth: number,
-    readonly strict = false,
+    readonly strict: boolean,
   ) {
     this.#maxdepth = maxdepth;
   }

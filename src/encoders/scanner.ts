@@ -48,7 +48,7 @@ export class JsonScanner {
     hold: Hold,
     maxlen: number,
     maxdepth: number,
-    readonly strict = false,
+    readonly strict: boolean,
   ) {
     this.#hold = hold;
     this.#maxlen = maxlen;

@@ -29,13 +29,14 @@ export function createLaunch(
         if (!warm.neverRan || abort?.aborted) throw error;
       }
     }
-    try {
-      return await cold();
-    } catch (error) {
-      if (!wantsRoom(error) || abort?.aborted || !(await pools?.giveWay())) throw error;
+    for (;;) {
+      try {
+        return await cold();
+      } catch (error) {
+        // Others may have taken what was given way to; there is an end once nothing waits.
+        if (!wantsRoom(error) || abort?.aborted || !(await pools?.giveWay())) throw error;
+      }
     }
-    // What waits for later has made room for it.
-    return cold();
   };
 }
 

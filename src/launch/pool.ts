@@ -68,16 +68,16 @@ export class Pools {
 
   /**
    * Half of what waits ends, the oldest first, for a launch that has found no room; for a while no other waits in its place.
-   * Resolves when it has ended: false, if none waited.
+   * Resolves when it has ended, and with it what already gave way to others: false, if none did.
    */
   async giveWay(): Promise<boolean> {
-    const going = this.#shrink();
-    if (going.length === 0) return false;
+    this.#shrink();
+    const going = [...this.#leaving];
     const late = Promise.withResolvers<void>();
     const timer = setTimeout(late.resolve, GOING);
-    await Promise.race([Promise.all(going.map(({ ended }) => ended)), late.promise]);
+    await Promise.race([Promise.all(going), late.promise]);
     clearTimeout(timer);
-    return true;
+    return going.some((ended) => !this.#leaving.has(ended));
   }
 
   /** To be called before launches: what waits makes room before it is missed, by connections too. */
@@ -88,14 +88,11 @@ export class Pools {
     if (isScarce()) this.#shrink();
   }
 
-  #shrink(): LaunchedTask[] {
-    const going: LaunchedTask[] = [];
+  #shrink(): void {
     for (const pool of this.#pools.values()) {
       pool.hold(HOLD);
-      going.push(...pool.oldest(Math.ceil(pool.ready / 2)));
+      this.#leave(pool.oldest(Math.ceil(pool.ready / 2)));
     }
-    this.#leave(going);
-    return going;
   }
 
   /** A launch of this plan that needs only be waited for; undefined when there is none. */
@@ -259,11 +256,22 @@ class Pool {
     this.#ready.push({ task, surroundings, env });
     task.started.catch(() => {});
     void task.ended.then(() => {
-      const left = this.#ready.filter((one) => one.task !== task);
-      if (left.length < this.#ready.length) this.#lost = true;
-      this.#ready = left;
+      if (this.#withdraw(task)) this.#lost = true;
     });
+    // What was there, or not there, for a moment only would be taken for what the sandbox has, should it come again.
+    const now = await surroundingsOf(plan);
+    // Where it cannot be told, who takes it asks again.
+    const isStale = now !== undefined && now !== surroundings;
+    if (isStale && this.#withdraw(task)) this.all.leave([task]);
     // One after the other: requests are served in between.
-    this.#soon();
+    if (!this.#closed) this.#soon(isStale ? AGAIN : REFILL);
+  }
+
+  /** Whether it was waiting. */
+  #withdraw(task: LaunchedTask): boolean {
+    const left = this.#ready.filter((one) => one.task !== task);
+    const waited = left.length < this.#ready.length;
+    this.#ready = left;
+    return waited;
   }
 }

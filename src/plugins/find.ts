@@ -5,7 +5,7 @@ import { dirname, isAbsolute, resolve } from "node:path";
 const NATIVE = /\.(?:so(?:\.[\d.]+)?|ctlso)$/i;
 const MODULE = /\.[cm]?[jt]s$/;
 /** Tried in this order where a config leaves the ending out. */
-const ENDINGS = ["", ".ts", ".js", ".mts", ".mjs"];
+const ENDINGS = [".ts", ".js", ".mts", ".mjs"];
 
 /**
  * The absolute path of `lib`: itself absolute, or in a directory of `spath` (separated by colons, relative to the config

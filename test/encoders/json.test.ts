@@ -140,6 +140,12 @@ describe("errors", () => {
       [error('not JSON: {"a":NaN}'), ...out("3")],
     ],
     [
+      "NaN behind a comma, strictly",
+      '[1,NaN]\n{"a":1,"b":NaN}\n3 ',
+      { strict: true },
+      [error("not JSON: [1,NaN]"), error('not JSON: {"a":1,"b":NaN}'), ...out("3")],
+    ],
+    [
       "a tab in a string, strictly",
       '"\t"\n3 ',
       { strict: true },

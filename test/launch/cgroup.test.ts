@@ -1,8 +1,10 @@
 /** cgroup v2 groups, made for real in the hierarchy of this machine. */
 import { describe, expect, test } from "bun:test";
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { ConfigError } from "../../src/config/problem.ts";
+import { makeGroups } from "../../src/launch/cgroup/files.ts";
 import { CgroupUnavailable, findPlace } from "../../src/launch/cgroup/place.ts";
 import { isAlive, isRoot, until } from "../served.ts";
 import { inGroup, limitCases, task, withGroups } from "./cgroup-cases.ts";
@@ -75,6 +77,22 @@ describe("finding our group", () => {
   ])("%s is an error", (_, cgroup, mounts, mount) => {
     expect(() => findPlace(mount, { cgroup, mountinfo: mounts })).toThrow(CgroupUnavailable);
   });
+});
+
+test("a group is made also where another server removes what is empty", async () => {
+  const above = mkdtempSync(join(tmpdir(), "spawnbox-groups-"));
+  const group = join(above, "spawnbox");
+  const remove = `const { rmdirSync } = require("node:fs");
+    for (;;) try { rmdirSync(process.argv[1]); } catch {}`;
+  const remover = Bun.spawn([process.execPath, "-e", remove, group]);
+  try {
+    const end = performance.now() + 800;
+    for (let made = 0; made < 200_000 && performance.now() < end; made++) makeGroups(group);
+  } finally {
+    remover.kill("SIGKILL");
+    await remover.exited;
+    rmSync(above, { recursive: true });
+  }
 });
 
 describe.skipIf(!writable)("groups (need root and a cgroup v2 mount)", () => {

@@ -83,14 +83,18 @@ function asked(room: Room, { file }: Mistake): string[][] {
     ...new Set(folders.map((folder) => `${folder}/${name}`)),
     ...(room.best?.[basename(file)] ?? []),
   ];
-  return [best, ...room.suites.map((suites) => [...suites])];
+  // The executable may be of an earlier mistake.
+  const isOutside = (suite: string) =>
+    (room.outside ?? []).flat().some((pattern) => new Bun.Glob(pattern).match(suite));
+  return [best.filter((suite) => !isOutside(suite)), ...room.suites.map((suites) => [...suites])];
 }
 
 /** @throws Error where the suites fail without any mistake */
 async function score(room: Room, tree: string, time: number): Promise<Score> {
-  if (room.built) await built(tree);
+  const { outside = [] } = room;
+  if (room.built || outside.length > 0) await built(tree);
   let guard = 0;
-  for (const suites of room.suites) {
+  for (const suites of [...room.suites, ...outside]) {
     const { verdict, took, said } = await runSuites(tree, suites, 600);
     if (verdict !== "passed")
       throw new Error(`${suites.join(" ")}: ${verdict} without a mistake\n${said.slice(-3000)}`);
@@ -157,8 +161,12 @@ async function judge(
 ): Promise<"noticed" | "unnoticed" | "uncounted"> {
   const isC = mistake.file.endsWith(".c");
   if (room.built && (await build(tree)).verdict !== "passed") return isC ? "uncounted" : "noticed";
-  for (const suites of asked(room, mistake))
-    if (NOTICED.includes((await runSuites(tree, suites, guard)).verdict)) return "noticed";
+  const isNoticed = async (suites: readonly string[]) =>
+    NOTICED.includes((await runSuites(tree, suites, guard)).verdict);
+  for (const suites of asked(room, mistake)) if (await isNoticed(suites)) return "noticed";
+  const { outside = [] } = room;
+  if (outside.length > 0 && (await build(tree)).verdict !== "passed") return "noticed";
+  for (const suites of outside) if (await isNoticed(suites)) return "noticed";
   return isC || (await checkTypes(tree)).verdict === "passed" ? "unnoticed" : "uncounted";
 }
 

@@ -9,6 +9,8 @@ export interface Room {
   readonly best?: Readonly<Record<string, readonly string[]>>;
   /** Its suites run the executable, which is built for each mistake. */
   readonly built?: true;
+  /** Of suites that run the executable, those to ask, as above, about what the others do not notice: it is built for that. */
+  readonly outside?: readonly (readonly string[])[];
 }
 
 /** The launcher driven directly: each op, the answers to calls that are told, and the surroundings. */
@@ -40,15 +42,20 @@ export const rooms: Readonly<Record<string, Room>> = {
   api: { code: ["src/api/*.ts"], suites: [["test/api/!(served).test.ts"]] },
   server: {
     code: ["src/server/**/*.ts"],
-    // Without those that serve for real, or for long.
+    // Without those that take long.
     suites: [
       [
-        "test/server/!(greedy|faithful*|gigabyte|hostile|exhausted|operator|load|pressure).test.ts",
+        "test/server/!(encrypted|http-status|transfer|webhook|greedy|faithful*|gigabyte|hostile|exhausted|operator|load|pressure).test.ts",
         "test/server/http",
       ],
     ],
+    outside: [["test/server/{encrypted,http-status,transfer,webhook}.test.ts"]],
   },
-  rpc: { code: ["src/rpc/*.ts"], suites: [["test/rpc"]], built: true },
+  rpc: {
+    code: ["src/rpc/*.ts"],
+    suites: [["test/rpc/!(importer|imports|reverse|served).test.ts"]],
+    outside: [["test/rpc/{importer,imports,reverse,served}.test.ts"]],
+  },
   launch: {
     code: ["src/launch/**/*.ts"],
     suites: [["test/launch"], LAUNCHES, ["test/sandbox/pool.test.ts"]],
@@ -59,12 +66,21 @@ export const rooms: Readonly<Record<string, Room>> = {
     suites: [["test/install"], ["test/cli/install.test.ts"]],
     built: true,
   },
-  plugins: { code: ["src/plugins/*.ts"], suites: [["test/plugins/!(served).test.ts"]] },
+  plugins: {
+    code: ["src/plugins/*.ts"],
+    suites: [
+      ["test/plugins/{answers,compile,encoded,find,imports,load,messages}.test.ts"],
+      ["test/plugins/functions.test.ts"],
+      ["test/plugins/encoding.test.ts"],
+    ],
+  },
   ffi: {
     code: ["ffi/*.ts"],
     suites: [
-      ["test/plan", "test/server/{pages,unix,peer,peer-name,beneath}.test.ts"],
-      ["test/launch"],
+      ["test/ffi"],
+      ["test/plan", "test/server/{pages,unix,peer,peer-name,beneath,service}.test.ts"],
+      ["test/audit/!(served).test.ts"],
+      ["test/launch/!(secrets).test.ts"],
     ],
   },
   launcher: {

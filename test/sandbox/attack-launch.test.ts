@@ -29,7 +29,7 @@ const NET = `${NETS}${process.pid}`;
 const abi = landlockAbi();
 const ports = abi >= 4 && { connectTcp: [80], bindTcp: [8080] };
 const common = {
-  acls: { ...acls, nice: 3, umask: "027" },
+  acls: { ...acls, nice: 19, umask: "027" },
   seccomp: {
     default: "SCMP_ACT_ALLOW",
     rules: [{ syscall: "swapon", action: "SCMP_ACT_ERRNO(EPERM)" }],

@@ -102,11 +102,16 @@ export const marked = (marker: string): string[] =>
 /** Whether a process that is {@link marked} is the launcher over a command. */
 export const isSupervisor = (pid: string) => read(`/proc/${pid}/cmdline`).startsWith("spawnbox: ");
 
-/** Nothing of a command is left now; its supervisor, which has told so, goes by itself. */
-export async function leftNothing(marker: string): Promise<void> {
+/** Of processes that are {@link marked}, those of the command: its supervisor, which has told its end, goes by itself. */
+export function leftOf(marker: string): string[] {
   const others = marked(marker).filter((pid) => !isSupervisor(pid));
   // A supervisor that goes between two looks has no name in the second.
-  expect(others.filter((pid) => marked(marker).includes(pid))).toEqual([]);
+  return others.filter((pid) => marked(marker).includes(pid));
+}
+
+/** Nothing of a command is left now. */
+export async function leftNothing(marker: string): Promise<void> {
+  expect(leftOf(marker)).toEqual([]);
   await until("its supervisor is gone, too", () => marked(marker).length === 0);
 }
 

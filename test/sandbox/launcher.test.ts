@@ -107,15 +107,23 @@ describe.each(users)("served by %s", (user) => {
       expect(status).toMatchObject({ signal: "Killed", info: "timeout" });
   });
 
+  // Not while its supervisor still tells that it runs, which then waits for what comes.
+  const waits = 'until sed "s/.*) //" /proc/$PPID/stat | grep -q ^S; do :; done;';
   const take = (what: string) =>
-    `${what} prlimit --pid $PPID --nofile=0:0; exec sleep ${user === "root" ? 1001 : 1002}.${process.pid}`;
+    `${waits} ${what} prlimit --pid $PPID --nofile=0:0; exec sleep ${user === "root" ? 1001 : 1002}.${process.pid}`;
   const gone = () => until("the tree is gone", () => marked(`.${process.pid}`).length === 0);
 
   test("a command that forbids its supervisor any descriptor is killed all the same", async () => {
     const script = take(`setsid sleep 1003.${process.pid} &`);
-    const { status } = await served.run(`l/${reachable}/brief`, { script });
-    expect(status).toMatchObject({ signal: "Killed", info: "timeout" });
-    await gone();
+    let causes = "";
+    // On a busy machine it is woken meanwhile: then it ends by itself, with all that is its own.
+    for (let i = 0; i < 10 && !causes.includes("timeout"); i++) {
+      const { status } = await served.run(`l/${reachable}/brief`, { script });
+      expect(status).toMatchObject({ signal: "Killed" });
+      causes += ` ${status.info}`;
+      await gone();
+    }
+    expect(causes).toContain("timeout");
   });
 
   test("once its supervisor has something to do, it ends, and so does what it left behind", async () => {

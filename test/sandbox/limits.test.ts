@@ -14,7 +14,7 @@ const limits = { nofile: 77, core: 0, fsize: "1K", memlock: "64K", rtprio: 0 };
 const config = {
   metadata: { uid: "l", api: "l" },
   sandboxes: [
-    { uid: "low", acls: { ...acls, nice: 7 }, commands: { ...shell, limits } },
+    { uid: "low", acls: { ...acls, nice: 17 }, commands: { ...shell, limits } },
     { uid: "raised", optional: true, acls, commands: { ...shell, limits: { rtprio: 3 } } },
   ],
 };
@@ -27,7 +27,7 @@ describe.each(users)("served by %s", (user) => {
       script:
         "nice; ulimit -n; ulimit -Hn; ulimit -c; head -c 5000 /dev/zero > /tmp/spawnbox-fsize; rm -f /tmp/spawnbox-fsize",
     });
-    expect(stdout).toEqual(["7", "77", "77", "0"]);
+    expect(stdout).toEqual(["17", "77", "77", "0"]);
     expect(stderr?.length).toBeGreaterThan(0);
   });
 

@@ -4,7 +4,8 @@ import { X509Certificate } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { namesIn } from "../../src/server/certificate.ts";
+import type { TLSSocket } from "node:tls";
+import { certificateOf, namesIn } from "../../src/server/certificate.ts";
 import { certificatesIn, type Signing } from "../rpc/certificates.ts";
 
 const dir = mkdtempSync(join(tmpdir(), "spawnbox-names-"));
@@ -60,4 +61,35 @@ test("bytes that are none are an error, and not read beyond their end", () => {
       expect(String(error)).toMatch(/DER/);
     }
   }
+});
+
+/** As TLS tells it. */
+const told = (more: object) => {
+  const raw = new X509Certificate(readFileSync(join(dir, "server.pem"))).raw;
+  const { shown, ...rest } = {
+    shown: { raw, valid_to: "Jan  1 00:00:00 2100 GMT" } as object | undefined,
+    ...{ authorized: true, authorizationError: null as unknown, ...more },
+  };
+  return certificateOf({ getPeerCertificate: () => shown, ...rest } as unknown as TLSSocket);
+};
+
+test("[protection] a certificate counts while it is verified and valid, and one that is not is told", () => {
+  expect(told({})).toEqual({
+    names: { names: expect.arrayContaining(["DNS:board"]), until: Date.UTC(2100, 0, 1) },
+  });
+  for (const shown of [undefined, {}, { valid_to: "Jan  1 00:00:00 2100 GMT" }])
+    expect(told({ shown })).toBe("none");
+  expect(told({ authorized: false, authorizationError: "SELF_SIGNED" })).toEqual({
+    refused: "SELF_SIGNED",
+  });
+  const { raw } = new X509Certificate(readFileSync(join(dir, "server.pem")));
+  for (const valid_to of ["Jan  1 00:00:00 2020 GMT", undefined, "", "some day"])
+    expect(told({ shown: { raw, valid_to } })).toEqual({ refused: "CERT_HAS_EXPIRED" });
+  const wrong = { raw: raw.subarray(0, 40), valid_to: "Jan  1 00:00:00 2100 GMT" };
+  expect(told({ shown: wrong })).toEqual({ refused: expect.stringContaining("DER") });
+});
+
+test("a name of one letter is one", () => {
+  const extensions = "2.5.29.17=DER:30:03:82:01:79";
+  expect(names({ subject: "/CN=x", extensions })).toEqual(["CN:x", "DNS:y"]);
 });

@@ -3,6 +3,8 @@ import { handshake } from "../../src/server/handshake.ts";
 import { isLoopback, type OriginPolicy } from "../../src/server/origin.ts";
 import { RawClient, serve, UPGRADE, upgradeText } from "./harness.ts";
 
+const PROTOCOL = "Sec-WebSocket-Protocol";
+
 function shake(
   headers: Record<string, string | undefined> = {},
   {
@@ -31,7 +33,42 @@ test("101 answers the key and names the sub-protocol, without a cookie", () => {
   expect(response.toLowerCase()).not.toContain("cookie");
 });
 
-const PROTOCOL = "Sec-WebSocket-Protocol";
+test("an answer has what its protocol demands, line by line, and tells what is spoken from then on", () => {
+  const answer = (headers: Record<string, string | undefined>, url = "/api") => {
+    const all = Object.entries({ ...UPGRADE, ...headers });
+    const lower = Object.fromEntries(all.map(([name, value]) => [name.toLowerCase(), value]));
+    const header = (name: string) => lower[name];
+    const given = handshake({ method: "GET", url, header }, { loopback: false });
+    return { ...given, response: given.response.split("\r\n") };
+  };
+  const switches = "HTTP/1.1 101 Switching Protocols";
+  expect(answer({ Upgrade: "X-AFB-RPC" })).toMatchObject({
+    speaks: "packets",
+    response: [switches, "Upgrade: x-afb-rpc", "Connection: Upgrade", "", ""],
+  });
+  const framed = [switches, "Upgrade: websocket", "Connection: Upgrade"];
+  const accept = "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
+  for (const [protocol, speaks] of [
+    ["x-afb-ws-json1", "json"],
+    ["x-afb-ws-rpc", "framed packets"],
+  ] as const)
+    expect(answer({ [PROTOCOL]: protocol })).toMatchObject({
+      speaks,
+      response: [...framed, accept, `${PROTOCOL}: ${protocol}`, "", ""],
+    });
+  expect(answer({ [PROTOCOL]: undefined })).toMatchObject({
+    speaks: "json",
+    response: [...framed, accept, "", ""],
+  });
+  const { response: refusal } = answer({}, "/a?b?c");
+  const body = refusal.at(-1) ?? "";
+  expect(refusal.slice(0, -2)).toEqual([
+    ...["HTTP/1.1 404 Not Found", "Connection: close", "Content-Type: application/json"],
+    `Content-Length: ${Buffer.byteLength(body)}`,
+  ]);
+  expect(body).toContain("no WebSocket at /a: use /api");
+});
+
 const table: [string, Parameters<typeof shake>, number][] = [
   ["a list of sub-protocols", [{ [PROTOCOL]: "foo, x-afb-ws-json1" }], 101],
   ["no sub-protocol", [{ [PROTOCOL]: undefined }], 101],

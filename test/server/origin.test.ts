@@ -148,3 +148,23 @@ describe("from where", () => {
     expect(said(headers, policy)).toBe(expected);
   });
 });
+
+test("a page of the same name by the other scheme is foreign, by its Origin and by its Referer", () => {
+  const browser = { "user-agent": FIREFOX };
+  for (const [scheme, theirs, isRefused] of [
+    ["http:", "http:", false],
+    ["http:", "https:", true],
+    ["https:", "https:", false],
+    ["https:", "http:", true],
+    [undefined, "https:", false],
+  ] as const) {
+    const page = `${theirs}//192.0.2.7:1234`;
+    expect(refused({ ...browser, referer: `${page}/x` }, { scheme })).toBe(isRefused);
+    const check = () =>
+      checkOrigin((name) => ({ ...HOST, origin: page })[name as "origin"], {
+        ...{ loopback: false, scheme },
+      });
+    if (isRefused) expect(check).toThrow(`pages of ${page} may not call this server`);
+    else expect(check).not.toThrow();
+  }
+});

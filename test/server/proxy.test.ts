@@ -187,3 +187,30 @@ test("a page of the same name by the other scheme is foreign, where the scheme i
   expect(check("http://box:1234", { scheme: "https:" })).toBe(false);
   expect(check("https://box:1234", { scheme: "http:" })).toBe(false);
 });
+
+test("[protection] only an address or a network can be trusted, and of addresses only those", () => {
+  const wrong = [
+    ...["", "/", "/8", "box", "10.0.0", "10.0.0.0/", "10.0.0.0/33", "10.0.0.0/-1", "10.0.0.0/8/8"],
+    ...["10.0.0.0/ 8", " 10.0.0.1", "fd00::/129", "fd00::/1000", "1.2.3.4:80"],
+  ];
+  for (const text of wrong)
+    expect(() => new Proxies([text])).toThrow(
+      `--trust-proxy ${text}: expected an address, or a network such as 10.0.0.0/8`,
+    );
+  const all = new Proxies(["0.0.0.0/0", "::/0"]);
+  for (const address of ["1.2.3.4", "::ffff:1.2.3.4", "fe80::1%eth0", "2001:db8::1"])
+    expect([address, all.trusts(address)]).toEqual([address, true]);
+  for (const address of [undefined, "", "box", "1.2.3", "unix", "1.2.3.4:80"])
+    expect([address, all.trusts(address)]).toEqual([address, false]);
+  for (const [text, inside, outside] of [
+    ["10.0.0.1", "10.0.0.1", "10.0.0.0"],
+    ["10.0.0.1/32", "10.0.0.1", "10.0.0.2"],
+    ["10.0.0.0/31", "10.0.0.1", "10.0.0.2"],
+    ["fd00::1", "fd00::1", "fd00::"],
+    ["fd00::/127", "fd00::1", "fd00::2"],
+    ["fd00::1/128", "fd00::1", "fd00::2"],
+  ] as const) {
+    const one = new Proxies([text]);
+    expect([text, one.trusts(inside), one.trusts(outside)]).toEqual([text, true, false]);
+  }
+});

@@ -1,9 +1,9 @@
 /** Getting the controllers into our part of the hierarchy, and saying why one cannot be had. See cgroup-v2.rst, "Delegation". */
-import { existsSync, mkdirSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { xattr } from "../../../ffi/files.ts";
 import type { Controller } from "../../plan/cgroup.ts";
-import { errnoOf, put, words } from "./files.ts";
+import { errnoOf, makeGroups, put, words } from "./files.ts";
 import { CgroupUnavailable, GROUP, LEAF, type Place } from "./place.ts";
 
 const DELEGATE = 'put "Delegate=yes" into the systemd unit (systemd-run: -p Delegate=yes)';
@@ -12,7 +12,7 @@ const DELEGATE = 'put "Delegate=yes" into the systemd unit (systemd-run: -p Dele
 export function makeGroup(place: Place): string {
   const group = join(place.base, GROUP);
   try {
-    mkdirSync(group, { recursive: true });
+    makeGroups(group);
   } catch (error) {
     const errno = errnoOf(error);
     throw new CgroupUnavailable(
@@ -91,7 +91,7 @@ function makeRoom({ base, isRoot, isContainer, inLeaf }: Place): string | undefi
   if (isRoot || inLeaf) return undefined;
   const leaf = join(base, GROUP, LEAF);
   try {
-    mkdirSync(leaf, { recursive: true });
+    makeGroups(leaf);
     put(leaf, "cgroup.procs", "0");
     // The shell or the init that started us in this container: nobody else will ever step aside for us. Some rounds, since they fork.
     for (let round = 0; isContainer && round < 10; round++) {

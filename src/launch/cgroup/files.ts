@@ -1,5 +1,5 @@
 /** The files of one group: small synchronous writes and reads in kernfs, some microseconds each. */
-import { closeSync, constants, openSync, readFileSync, writeSync } from "node:fs";
+import { closeSync, constants, mkdirSync, openSync, readFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import type { CgroupSetting } from "../../plan/cgroup.ts";
 import { cpuList } from "../../plan/cgroup-values.ts";
@@ -14,6 +14,31 @@ export function errnoOf(error: unknown): string {
   )
     return error.code;
   throw error;
+}
+
+/** There is no such file, or its group was removed after it was opened. */
+export function isGone(error: unknown): boolean {
+  const errno = errnoOf(error);
+  return errno === "ENOENT" || errno === "ENODEV";
+}
+
+/** So often a group is made that others remove meanwhile: far more often than there are servers that end at once. */
+const TRIES = 1000;
+
+/**
+ * Makes a group and those above it, where there are none. A server that ends removes what is empty, so one above may go before there is
+ * one below it; and mkdir(2) may have seen a group that then is none: Bun reports that as EEXIST.
+ */
+export function makeGroups(group: string): void {
+  for (let left = TRIES; ; left--) {
+    try {
+      mkdirSync(group, { recursive: true });
+      return;
+    } catch (error) {
+      const errno = errnoOf(error);
+      if (left === 0 || (errno !== "ENOENT" && errno !== "EEXIST")) throw error;
+    }
+  }
 }
 
 /** Writes a value with one write(2); without O_CREAT, so that a file that the kernel lacks is ENOENT. */
@@ -35,13 +60,13 @@ export function words(group: string, file: string): string[] {
   return get(group, file).split(/\s+/).filter(Boolean);
 }
 
-/** A flat keyed file such as memory.events; without the file, no numbers. */
+/** A flat keyed file such as memory.events; without the file, or its group, no numbers. */
 export function counters(group: string, file: string): Readonly<Record<string, number>> {
   let text: string;
   try {
     text = get(group, file);
   } catch (error) {
-    if (errnoOf(error) !== "ENOENT") throw error;
+    if (!isGone(error)) throw error;
     return {};
   }
   return Object.fromEntries(

@@ -1,8 +1,8 @@
 /** Moving whole processes: a server that becomes a service goes where the service manager looks for it. */
-import { existsSync, mkdirSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { isManaged } from "./controllers.ts";
-import { errnoOf, put } from "./files.ts";
+import { errnoOf, makeGroups, put } from "./files.ts";
 import { CgroupUnavailable, findPlace, GROUP, LEAF } from "./place.ts";
 
 /** The group of a process, as a directory of the hierarchy that is mounted here; undefined where there is none. */
@@ -38,7 +38,7 @@ export function stepAside(): string | undefined {
   if (place.isRoot || place.inLeaf || isManaged(place)) return undefined;
   const leaf = join(place.base, GROUP, LEAF);
   try {
-    mkdirSync(leaf, { recursive: true });
+    makeGroups(leaf);
   } catch (error) {
     return `cannot make ${leaf}: ${errnoOf(error)}`;
   }

@@ -5,19 +5,11 @@
  * numbers or pid namespaces, and the kernel drops it with the server, however it dies.
  */
 import { randomBytes } from "node:crypto";
-import {
-  closeSync,
-  type Dirent,
-  fstatSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  statSync,
-} from "node:fs";
+import { closeSync, type Dirent, fstatSync, openSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { CError } from "../../../ffi/errno.ts";
 import { tryLock } from "../../../ffi/files.ts";
-import { errnoOf } from "./files.ts";
+import { errnoOf, makeGroups } from "./files.ts";
 import { CgroupUnavailable, LEAF } from "./place.ts";
 import { endTree, killTree, tryRemove } from "./tree.ts";
 
@@ -36,9 +28,8 @@ export function makeServerGroup(parent: string): ServerGroup {
     const path = join(parent, `${process.pid}-${randomBytes(4).toString("hex")}`);
     try {
       // With its parent, which a server that ends at this moment removes.
-      mkdirSync(path, { recursive: true });
+      makeGroups(path);
     } catch (error) {
-      if (errnoOf(error) === "ENOENT") continue;
       throw new CgroupUnavailable(`cannot make ${path}: ${errnoOf(error)}: run as root`);
     }
     const fd = opened(path);

@@ -2,14 +2,14 @@
 import { readdirSync, rmdirSync } from "node:fs";
 import { join } from "node:path";
 import { isExhaustion } from "../../errors.ts";
-import { counters, errnoOf, put, words } from "./files.ts";
+import { counters, errnoOf, isGone, put, words } from "./files.ts";
 
 /** Kills every process of the group and its subgroups. A group that is gone has none. */
 export function killTree(group: string): void {
   try {
     put(group, "cgroup.kill", "1");
   } catch (error) {
-    if (errnoOf(error) !== "ENOENT") throw error;
+    if (!isGone(error)) throw error;
     // Before Linux 5.14. Frozen, no process can fork away from the list; SIGKILL reaches the frozen ones.
     for (const dir of groupsOf(group)) killListed(dir);
   }
@@ -21,7 +21,7 @@ function killListed(group: string): void {
     // Processes outside of our pid namespace are listed as 0.
     for (const pid of words(group, "cgroup.procs").map(Number)) if (pid > 0) kill(pid);
   } catch (error) {
-    if (errnoOf(error) !== "ENOENT" && errnoOf(error) !== "ENODEV") throw error;
+    if (!isGone(error)) throw error;
   }
 }
 

@@ -1,5 +1,6 @@
 /** The suites of test/sandbox, with the executable of this machine as their Bun. */
 import { mkdirSync } from "node:fs";
+import { failuresIn } from "../../failures.ts";
 import { check, say } from "./check.ts";
 
 const TREE = "/usr/lib/spawnbox-test/tree";
@@ -46,6 +47,12 @@ function must(...command: string[]): void {
   if (exitCode !== 0) throw new Error(`${command.join(" ")}: ${stderr}`);
 }
 
+/** The host has only lines of checks; all of it is in the log of the boot. */
+const reasonOf = (output: string, test: string): string =>
+  failuresIn(output)
+    .findLast(({ name }) => name.startsWith(`(fail) ${test}`))
+    ?.reason.join(" ") ?? "see the output of the suite";
+
 /** Each test is said when it ends: a suite may take longer than a machine may be silent. */
 async function runSuite(suite: string): Promise<void> {
   const child = Bun.spawn(
@@ -70,7 +77,7 @@ async function runSuite(suite: string): Promise<void> {
     for (const [, how, text] of lines.matchAll(/^\((pass|fail)\) (.*?)(?: \[[\d.]+m?s\])?$/gm)) {
       const name = `${suite}: ${text}`;
       if (how === "pass") say({ kind: "ok", name });
-      else say({ kind: "not ok", name, why: "see the output of the suite" });
+      else say({ kind: "not ok", name, why: reasonOf(output, text ?? "") });
       if (how === "pass") passed++;
       else failed++;
     }

@@ -1,0 +1,91 @@
+/** Bytes that are put together: what fits, what is lost, and what is given back of what a task may hold. */
+import { expect, test } from "bun:test";
+import { ByteBuffer } from "../../src/encoders/bytes.ts";
+import { Hold } from "../../src/encoders/hold.ts";
+
+const bytes = (...values: number[]) => Uint8Array.from(values);
+/** How many more the task may hold. */
+const room = (hold: Hold): number => {
+  const taken = hold.take(1 << 20);
+  hold.give(taken);
+  return taken;
+};
+
+test("chunks are copied, in order, whatever becomes of them", () => {
+  const buffer = new ByteBuffer(new Hold());
+  const chunk = bytes(1, 2, 3);
+  expect(buffer.append(chunk)).toBe(true);
+  chunk.fill(9);
+  expect(buffer.append(bytes(4))).toBe(true);
+  expect([...buffer.view()]).toEqual([1, 2, 3, 4]);
+  const all = [1, 2, 3, 4];
+  for (let i = 0; i < 5000; i++) {
+    buffer.append(bytes(i & 255, 7));
+    all.push(i & 255, 7);
+  }
+  expect([...buffer.view()]).toEqual(all);
+  expect([buffer.length, buffer.lost]).toEqual([all.length, 0]);
+});
+
+test("after the first that does not fit none is kept, and each is counted", () => {
+  for (const buffer of [new ByteBuffer(new Hold(100), 5), new ByteBuffer(new Hold(5))]) {
+    expect(buffer.append(bytes(1, 2, 3, 4))).toBe(true);
+    expect(buffer.append(bytes())).toBe(true);
+    expect(buffer.append(bytes(5, 6, 7))).toBe(false);
+    expect(buffer.append(bytes(8))).toBe(false);
+    expect([[...buffer.view()], buffer.lost]).toEqual([[1, 2, 3, 4, 5], 3]);
+    // Of a whole line that was kept there is room again, and still the rest is lost.
+    buffer.cut(2);
+    expect(buffer.append(bytes(9))).toBe(false);
+    expect([[...buffer.view()], buffer.lost]).toEqual([[1, 2], 7]);
+    buffer.clear();
+    expect([buffer.length, buffer.lost]).toEqual([0, 0]);
+    expect(buffer.append(bytes(1, 2, 3, 4, 5))).toBe(true);
+    expect([...buffer.view()]).toEqual([1, 2, 3, 4, 5]);
+  }
+});
+
+test("one byte that was lost is enough, also where there is room again", () => {
+  const hold = new Hold(4);
+  const [one, other] = [new ByteBuffer(hold), new ByteBuffer(hold)];
+  other.append(bytes(0, 0));
+  expect(one.append(bytes(1, 2, 3))).toBe(false);
+  other.clear();
+  expect(one.append(bytes(4))).toBe(false);
+  expect([[...one.view()], one.lost, room(hold)]).toEqual([[1, 2], 2, 2]);
+});
+
+test("what is cut off or cleared is given back, and can be held by another", () => {
+  const hold = new Hold(100);
+  const [one, other] = [new ByteBuffer(hold), new ByteBuffer(hold)];
+  one.append(new Uint8Array(60));
+  expect(room(hold)).toBe(40);
+  other.append(new Uint8Array(60));
+  expect([other.length, other.lost, room(hold)]).toEqual([40, 20, 0]);
+  one.cut(10);
+  expect(room(hold)).toBe(50);
+  one.clear();
+  expect(room(hold)).toBe(60);
+  other.clear();
+  expect(room(hold)).toBe(100);
+  other.clear();
+  expect(room(hold)).toBe(100);
+});
+
+test("large ones give memory back when they are cleared, and none reserves more than may be held", () => {
+  const buffer = new ByteBuffer(new Hold(1 << 20));
+  buffer.append(bytes(1));
+  expect(buffer.view().buffer.byteLength).toBe(256);
+  buffer.append(new Uint8Array(700_000));
+  expect(buffer.view().buffer.byteLength).toBeLessThanOrEqual(1 << 20);
+  buffer.append(new Uint8Array(100_000));
+  expect(buffer.view().buffer.byteLength).toBeLessThanOrEqual(1 << 20);
+  buffer.clear();
+  expect(buffer.view().buffer.byteLength).toBe(0);
+  const small = new ByteBuffer(new Hold(1 << 20), 1000);
+  for (let i = 0; i < 600; i++) small.append(bytes(1));
+  // Doubled, so that short chunks are not copied again and again.
+  expect(small.view().buffer.byteLength).toBe(1000);
+  small.clear();
+  expect(small.view().buffer.byteLength).toBe(1000);
+});

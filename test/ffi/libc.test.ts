@@ -1,0 +1,145 @@
+/** Flags, seals and what a look at a descriptor tells: each as the kernel has it then. */
+import { describe, expect, test } from "bun:test";
+import {
+  closeSync,
+  fstatSync,
+  ftruncateSync,
+  openSync,
+  readFileSync,
+  readSync,
+  writeSync,
+} from "node:fs";
+import {
+  continueAtInput,
+  haveMountsChanged,
+  isNoexec,
+  isReadable,
+  isWritable,
+  memfdCreate,
+  moveFd,
+  pipe,
+  sealMemfd,
+  setNonBlocking,
+} from "../../ffi/libc.ts";
+import { until } from "../served.ts";
+import { has, isOpen } from "./descriptors.ts";
+
+const closing = (fds: readonly number[]): void => fds.forEach((fd) => closeSync(fd));
+const codeOf = (act: () => unknown): unknown => {
+  try {
+    act();
+    return undefined;
+  } catch (error) {
+    return Reflect.get(error as object, "code") ?? Reflect.get(error as object, "errno");
+  }
+};
+
+describe("a memfd", () => {
+  test("goes to no program, and once sealed can neither change nor be opened for it", () => {
+    for (const executable of [true, false]) {
+      const fd = memfdCreate("spawnbox-test", executable);
+      expect(has(fd, "CLOEXEC")).toBe(true);
+      if (executable) expect(fstatSync(fd).mode & 0o111).toBe(0o111);
+      writeSync(fd, "plan");
+      sealMemfd(fd);
+      expect(codeOf(() => writeSync(fd, "x", 0))).toBe("EPERM");
+      expect(codeOf(() => ftruncateSync(fd, 2))).toBe("EPERM");
+      expect(codeOf(() => ftruncateSync(fd, 200))).toBe("EPERM");
+      // Also by who gets it anew, and no seal is taken back or put on.
+      const again = openSync(`/proc/self/fd/${fd}`, "r+");
+      expect(codeOf(() => writeSync(again, "x", 0))).toBe("EPERM");
+      expect(codeOf(() => sealMemfd(fd))).toBe("EPERM");
+      expect(readFileSync(again, "utf8")).toBe("plan");
+      closing([fd, again]);
+    }
+  });
+});
+
+describe("a pipe", () => {
+  test("has its ends in order, and goes to no program", () => {
+    const [read, write] = pipe();
+    expect([has(read, "CLOEXEC"), has(write, "CLOEXEC")]).toEqual([true, true]);
+    writeSync(write, "abc");
+    const bytes = Buffer.alloc(8);
+    expect(readSync(read, bytes)).toBe(3);
+    expect(bytes.toString("latin1", 0, 3)).toBe("abc");
+    closing([read, write]);
+  });
+
+  test("is readable once something, or the end, is there, and writable while there is room", () => {
+    const [read, write] = pipe();
+    expect([isReadable(read), isWritable(write)]).toEqual([false, true]);
+    writeSync(write, "x");
+    expect(isReadable(read)).toBe(true);
+    setNonBlocking(write);
+    expect([has(write, "NONBLOCK"), has(read, "NONBLOCK")]).toEqual([true, false]);
+    expect(
+      codeOf(() => {
+        for (;;) writeSync(write, Buffer.alloc(65_536));
+      }),
+    ).toBe("EAGAIN");
+    expect(isWritable(write)).toBe(false);
+    closeSync(write);
+    while (readSync(read, Buffer.alloc(65_536)) > 0);
+    expect(isReadable(read)).toBe(true);
+    closeSync(read);
+    expect(isOpen(read)).toBe(false);
+  });
+
+  test("moves out of the way of a child's stdio, and its old number is free", () => {
+    const [read, write] = pipe();
+    const moved = moveFd(read);
+    expect(moved).toBeGreaterThanOrEqual(16);
+    expect([isOpen(read), has(moved, "CLOEXEC")]).toEqual([false, true]);
+    writeSync(write, "abc");
+    expect(readSync(moved, Buffer.alloc(8))).toBe(3);
+    closing([moved, write]);
+    expect(codeOf(() => moveFd(moved))).toBe("EBADF");
+  });
+
+  test("wakes who is stopped: by what is written, and by its end", async () => {
+    const child = Bun.spawn(["sleep", "1000"], { stdio: ["ignore", "ignore", "ignore"] });
+    const state = () => /\) (\S)/.exec(readFileSync(`/proc/${child.pid}/stat`, "latin1"))?.[1];
+    const isStopped = () => state() === "T";
+    try {
+      for (const wake of [(write: number) => writeSync(write, "x"), () => 0]) {
+        const [read, write] = pipe();
+        continueAtInput(read, child.pid);
+        expect(has(read, "ASYNC")).toBe(true);
+        child.kill("SIGSTOP");
+        await until("it is stopped", isStopped);
+        wake(write);
+        closeSync(write);
+        await until("it goes on", () => !isStopped());
+        closeSync(read);
+      }
+    } finally {
+      child.kill("SIGKILL");
+      await child.exited;
+    }
+    // Nobody has this number any more.
+    const [read, write] = pipe();
+    continueAtInput(read, child.pid);
+    closing([read, write]);
+  });
+});
+
+test("a mount that nothing can be executed on is known, and what cannot be looked at is none", () => {
+  const noexec = readFileSync("/proc/self/mounts", "utf8")
+    .split("\n")
+    .map((line) => line.split(" "))
+    .filter(([, , , options = ""]) => options.split(",").includes("noexec"))
+    .map(([, path = ""]) => path);
+  expect(isNoexec(process.execPath)).toBe(false);
+  expect(isNoexec("/nowhere/at/all")).toBe(false);
+  if (noexec.includes("/proc")) expect(isNoexec("/proc/self")).toBe(true);
+});
+
+test("a mount table in which nothing happens does not change", () => {
+  const mountinfo = openSync("/proc/self/mountinfo", "r");
+  haveMountsChanged(mountinfo);
+  // Somebody else on this machine may mount something at a time, but not each time.
+  const looks = Array.from({ length: 20 }, () => haveMountsChanged(mountinfo));
+  expect(looks).toContain(false);
+  closeSync(mountinfo);
+});
