@@ -1,7 +1,6 @@
 /** What is around every view: the way to the others, language, light, and what is wrong with the connection. */
 import type { ComponentChildren } from "preact";
 import { useEffect } from "preact/hooks";
-import { Activity } from "./activity.tsx";
 import { catalogue, loadCatalogue, problem } from "./catalogue.ts";
 import { generation, lost, refused } from "./connection.ts";
 import { followKeys } from "./keys.ts";
@@ -91,13 +90,13 @@ export function App() {
 function View() {
   const now = route.value;
   const count = generation.value;
-  const isMore = ["server", "try", "sandbox"].includes(now.view);
+  const isMore = ["activity", "server", "try", "sandbox"].includes(now.view);
   useEffect(() => {
     if (isMore && !views.value) loadViews();
   }, [isMore, count]);
   if (now.view === "task") return <TaskView key={now.id} id={now.id} />;
-  if (now.view === "activity") return <Activity />;
   const more = views.value;
+  if (now.view === "activity" && more) return <more.Activity />;
   if (now.view === "server" && more) return <more.ServerView />;
   if (!catalogue.value || (isMore && !more))
     return problem.value === "" ? (

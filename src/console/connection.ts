@@ -4,7 +4,7 @@
  */
 import { signal } from "./signal.ts";
 import { delayOf } from "./backoff.ts";
-import { isObject, type Json, numberOf, objectOf, parseJson, textOf } from "./json.ts";
+import { isObject, type Json, objectOf, parseJson, textOf } from "./json.ts";
 import { recall } from "./storage.ts";
 
 export interface Reply {
@@ -153,29 +153,4 @@ function receive(text: string): void {
   const { request, response } = objectOf(about);
   const { status, info } = objectOf(request);
   answer?.({ status: textOf(status) ?? "?", info: textOf(info) ?? "", response });
-}
-
-export interface Started {
-  readonly pid: number;
-  /** Of a call that has ended already. */
-  readonly reply?: Reply;
-}
-
-/** Starts a command: resolves once it runs, or with the reply that says why it does not. */
-export async function start(verb: string, args: Json): Promise<Started | Reply> {
-  const begun = Promise.withResolvers<Started>();
-  // Where the reply is that of the end, an event tells the beginning.
-  const forget = listen(verb, ({ type, pid }) => {
-    const number = numberOf(pid);
-    if (type === "initial-event" && number !== undefined) begun.resolve({ pid: number });
-  });
-  const replied = call(verb, { action: "start", args }).then((reply): Started | Reply => {
-    const pid = numberOf(objectOf(reply.response)["pid"]);
-    return succeeded(reply) && pid !== undefined ? { pid, reply } : reply;
-  });
-  try {
-    return await Promise.race([begun.promise, replied]);
-  } finally {
-    forget();
-  }
 }

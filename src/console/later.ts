@@ -17,9 +17,12 @@ import type { SHARED_NAMES } from "./shared-names.ts";
 import type { ShellLinesProps } from "./shell-lines.tsx";
 import { signal } from "./signal.ts";
 import { keep } from "./storage.ts";
+import { TaskList } from "./task-list.tsx";
+import { readRecord, readRecords } from "./task-record.ts";
 import { loadWords, t } from "./text.ts";
 
 export interface Views {
+  readonly Activity: () => VNode;
   readonly Denied: (props: { status: json.Json }) => VNode | null;
   readonly SandboxView: (props: { api: string; uid: string }) => VNode;
   readonly ServerView: () => VNode;
@@ -42,6 +45,8 @@ const shared = {
   ...{ ansi: { plainOf }, catalogue, connection, copy: { Copy }, json },
   ...{ outcome: { duration, outcomeOf }, route: { sandboxLink, tryLink, verbLink } },
   ...{ score: { Score }, storage: { keep }, text: { t }, later: { offer } },
+  "task-list": { TaskList },
+  "task-record": { readRecord, readRecords },
 } satisfies Record<(typeof SHARED_NAMES)[number], object>;
 
 declare global {

@@ -11,6 +11,8 @@ export interface Line {
   readonly from: "out" | "err" | "note";
   /** ms since 1970, when it came here. */
   readonly at: number;
+  /** The next of its kind is written over it, as a terminal does. */
+  readonly over?: boolean;
 }
 
 const BLOCK = 200;
@@ -19,8 +21,9 @@ export const KEPT = 20_000;
 /** Lines for search and download, and their characters. */
 const HELD = 200_000;
 const HELD_TEXT = 32 << 20;
-/** ms of a frame. */
+/** ms of a frame; more while many lines wait. */
 const BUDGET = 8;
+const MANY = 2_000;
 /** px from the end at which one is there. */
 const NEAR = 24;
 
@@ -29,6 +32,8 @@ export class LogView {
   #held = 0;
   /** Of what is held the first that is not on the screen yet. */
   #next = 0;
+  /** The line of the last row. */
+  #last: Line | undefined;
   #rows = 0;
   #count = 0;
   #frame: number | undefined;
@@ -50,11 +55,24 @@ export class LogView {
   }
 
   add(line: Line): void {
+    const before = this.#lines.at(-1);
+    if (before?.over && before.from === line.from) this.#drop(before);
     this.#lines.push(line);
     this.#count++;
     this.#held += line.text.length;
     if (this.#lines.length > HELD * 1.1 || this.#held > HELD_TEXT * 1.1) this.#forget();
     this.#ask();
+  }
+
+  #drop(line: Line): void {
+    this.#lines.pop();
+    this.#count--;
+    this.#held -= line.text.length;
+    this.#next = Math.min(this.#next, this.#lines.length);
+    if (this.#last !== line) return;
+    this.box.lastElementChild?.lastElementChild?.remove();
+    this.#rows--;
+    this.#last = undefined;
   }
 
   set filter(text: string) {
@@ -93,7 +111,8 @@ export class LogView {
   }
 
   #write(): void {
-    const end = performance.now() + BUDGET;
+    const waiting = this.#lines.length - this.#next;
+    const end = performance.now() + (waiting > MANY ? 3 * BUDGET : BUDGET);
     // What would be gone at once is not written at all.
     if (this.#filter === "") this.#next = Math.max(this.#next, this.#lines.length - KEPT);
     let block = this.box.lastElementChild;
@@ -106,6 +125,7 @@ export class LogView {
         this.box.append(block);
       }
       block.append(this.#row(line));
+      this.#last = line;
       this.#rows++;
     }
     while (this.#rows > KEPT && this.box.firstElementChild) {

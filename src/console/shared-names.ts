@@ -12,5 +12,7 @@ export const SHARED_NAMES = [
   "route",
   "score",
   "storage",
+  "task-list",
+  "task-record",
   "text",
 ] as const;

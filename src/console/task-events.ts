@@ -19,10 +19,14 @@ export function linesOf(data: Json): Line[] {
   return textual(fields, at);
 }
 
-const textual = (fields: Json, at: number): Line[] =>
+/** `cr`: the line ended with a carriage return. */
+const textual = ({ cr, ...fields }: Json, at: number): Line[] =>
   Object.entries(fields).flatMap(([name, value]) => {
-    if (name === "stdout") return texts(value).map((text): Line => ({ text, from: "out", at }));
-    if (name === "stderr") return texts(value).map((text): Line => ({ text, from: "err", at }));
+    const over = cr === true;
+    if (name === "stdout")
+      return texts(value).map((text): Line => ({ text, from: "out", at, over }));
+    if (name === "stderr")
+      return texts(value).map((text): Line => ({ text, from: "err", at, over }));
     return [{ text: `${name}: ${inOneLine(value)}`, from: "note" as const, at }];
   });
 

@@ -1,13 +1,16 @@
 /** One run: its state, what it prints, how it ended; found again by its id, also after the page or the server was away. */
 import { useEffect, useRef, useState } from "preact/hooks";
-import { call, generation, listen, type Reply, start, succeeded } from "./connection.ts";
-import { inOneLine, isObject, numberOf, objectOf } from "./json.ts";
+import { call, generation, type Reply, succeeded } from "./connection.ts";
+import { delayOf } from "./backoff.ts";
+import { inOneLine, isObject, type Json, objectOf } from "./json.ts";
 import type { Line, LogView } from "./log-view.ts";
 import { outcomeOf } from "./outcome.ts";
 import { Output } from "./output.tsx";
 import { go, sandboxLink, taskLink, verbLink } from "./route.ts";
 import { Shell } from "./shell.tsx";
 import { StateChip } from "./state-chip.tsx";
+import { isStarted, putAside, startTask, takeStream } from "./starts.ts";
+import { EventStream, openStream } from "./stream.ts";
 import { linesOf, valueOf } from "./task-events.ts";
 import { Elapsed, timeOf } from "./task-list.tsx";
 import { readRecords, type TaskRecord } from "./task-record.ts";
@@ -100,48 +103,67 @@ interface Follower {
 
 /** From where it was left. Returns what ends it. */
 function follow(id: string, last: { current: number }, to: Follower): () => void {
-  let forget = (): void => {};
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  let over = false;
+  const over = new AbortController();
+  const { signal } = over;
   const look = async (): Promise<TaskRecord | undefined> => {
     const reply = await call("monitor/tasks", { id, state: "all", limit: 1 });
     const [task] = readRecords(reply.response);
-    if (over) return undefined;
+    if (signal.aborted) return undefined;
     if (task) to.task(task);
     else if (reply.status !== "disconnected")
       to.missing(succeeded(reply) ? t("noTask", id) : reply.info);
     return task;
   };
-  const begin = async (): Promise<void> => {
-    const task = await look();
-    if (!task || over) return;
-    if (task.state === "waiting") {
-      timer = setTimeout(() => void begin(), LOOK);
-      return;
+  let isOver = false;
+  const hear = (data: Json, number: number): void => {
+    const { type } = data;
+    if (signal.aborted || (number > 0 && number <= last.current)) return;
+    last.current = Math.max(last.current, number);
+    to.event(data);
+    if (type === "unsubscribed") to.missing(t("unsubscribed"));
+    isOver = type === "final-event" || type === "unsubscribed";
+  };
+  /** From the start, where it was here; else what is kept, and what comes. */
+  const open = ({ api, verb }: TaskRecord): Promise<EventStream | Reply> => {
+    const own = takeStream(id);
+    if (own) {
+      signal.addEventListener("abort", () => putAside(own));
+      return Promise.resolve(own);
     }
-    const verb = `${task.api}/${task.verb}`;
-    forget = listen(verb, (data) => {
-      const number = numberOf(data["seq"]);
-      // Where this client has started it, they come without a number at first.
-      if (data["pid"] !== task.pid || number === undefined || number <= last.current) return;
-      last.current = number;
-      to.event(data);
-      if (data["type"] === "final-event") void look();
-      if (data["type"] === "unsubscribed") to.missing(t("unsubscribed"));
-    });
-    const args = { id, from: last.current + 1 };
-    const reply = await call(verb, { action: "subscribe", args });
-    if (over || succeeded(reply) || reply.status === "disconnected") return;
-    to.missing(task.state === "ended" ? t("noOutput") : reply.info);
-    await look();
+    const from = String(last.current + 1);
+    return openStream(api, verb, { action: "subscribe", id, from });
   };
-  void begin();
-  return () => {
-    over = true;
-    clearTimeout(timer);
-    forget();
+  const goOn = async (): Promise<void> => {
+    for (let tries = 0; !signal.aborted; tries++) {
+      const task = await look();
+      if (!task) return;
+      if (task.state === "waiting") {
+        await pause(LOOK);
+        continue;
+      }
+      try {
+        const isFresh = isStarted(id);
+        const stream = await open(task);
+        if (!(stream instanceof EventStream)) {
+          if (!isOver) to.missing(task.state === "ended" ? t("noOutput") : stream.info);
+          return;
+        }
+        if (!isFresh) signal.addEventListener("abort", () => stream.leave());
+        await stream.hear(hear);
+        await look();
+        // The reply to a start may have had the output, which is kept, too.
+        if (isOver || (!isFresh && task.state === "ended")) return;
+      } catch (error) {
+        if (!(error instanceof TypeError || error instanceof DOMException)) throw error;
+      }
+      await pause(delayOf(tries) - delayOf(0));
+    }
   };
+  void goOn();
+  return () => over.abort();
 }
+
+const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 function Buttons({ task }: { task: TaskRecord }) {
   const { api, verb, id } = task;
@@ -161,13 +183,9 @@ function Buttons({ task }: { task: TaskRecord }) {
     setFailed(succeeded(reply) ? undefined : reply);
   };
   const again = async (): Promise<void> => {
-    const started = await start(`${api}/${verb}`, objectOf(task.args));
-    if (!("pid" in started)) return setFailed(started);
-    const { response } = await call("monitor/tasks", {
-      ...{ api, verb, pid: started.pid, state: "all", limit: 1 },
-    });
-    const [next] = readRecords(response);
-    if (next) go(taskLink(next.id));
+    const started = await startTask(api, verb, objectOf(task.args));
+    if ("id" in started) go(taskLink(started.id));
+    else setFailed(started);
   };
   return (
     <span class="buttons">

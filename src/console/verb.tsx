@@ -2,11 +2,12 @@
 import { useEffect, useState } from "preact/hooks";
 import { argumentsOf, argumentsOfSample, valuesOf } from "./arguments.ts";
 import { findVerb, isLocked, type Verb } from "./catalogue.ts";
-import { call, generation, type Reply, start, succeeded } from "./connection.ts";
+import { call, generation, type Reply, succeeded } from "./connection.ts";
 import { Field } from "./field.tsx";
 import { inOneLine, isObject, parseJson } from "./json.ts";
 import { isSecret, remember, remembered, type Values } from "./remembered.ts";
 import { go, sandboxLink, taskLink } from "./route.ts";
+import { startTask } from "./starts.ts";
 import { Shell } from "./shell.tsx";
 import { readRecords, type TaskRecord } from "./task-record.ts";
 import { TaskList } from "./task-list.tsx";
@@ -66,14 +67,9 @@ function Form({ verb }: { verb: Verb }) {
     if (raw === undefined) remember(verb, values);
     try {
       if (!verb.task) return setReply(await call(`${api}/${name}`, given));
-      const started = await start(`${api}/${name}`, given);
-      if (!("pid" in started)) return setReply(started);
-      const { pid } = started;
-      if (verb.fed)
-        await call(`${api}/${name}`, { action: "input", args: { pid, data: input, end: true } });
-      const id = await idOf(api, name, pid);
-      if (id === undefined) return setReply(started.reply);
-      go(taskLink(id));
+      const started = await startTask(api, name, given, verb.fed ? input : undefined);
+      if ("id" in started) go(taskLink(started.id));
+      else setReply(started);
     } finally {
       setBusy(false);
     }
@@ -210,9 +206,4 @@ function names(info: string, name: string): boolean {
   if (at < 0) return false;
   const isPart = (one: string | undefined) => one !== undefined && /\w/.test(one);
   return !isPart(info[at - 1]) && !isPart(info[at + name.length]);
-}
-
-async function idOf(api: string, verb: string, pid: number): Promise<string | undefined> {
-  const { response } = await call("monitor/tasks", { api, verb, pid, state: "all", limit: 1 });
-  return readRecords(response)[0]?.id;
 }

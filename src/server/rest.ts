@@ -54,7 +54,7 @@ const METHODS = {
   page: "GET, HEAD, OPTIONS",
   // HEAD is not GET here: it would run the command.
   verb: "GET, POST, OPTIONS",
-  events: "GET, OPTIONS",
+  events: "GET, POST, OPTIONS",
   webhook: "POST",
 } as const;
 
