@@ -1,7 +1,6 @@
 /** What is written in the fields of a form, as the arguments of a call. Whether they fit is for the server to say. */
-import type { Param } from "./catalogue.ts";
 import { inOneLine, type Json, listOf, parseJson } from "./json.ts";
-import type { Values } from "./remembered.ts";
+import type { Param, Values } from "./model.ts";
 
 /** `multi`: a text that may have lines. */
 export type FieldKind = "choice" | "number" | "switch" | "secret" | "json" | "text" | "multi";

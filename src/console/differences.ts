@@ -1,5 +1,5 @@
 /** What differs between runs of the same command in several sandboxes, and why. */
-import type { Sandbox } from "./catalogue.ts";
+import type { Sandbox } from "./model.ts";
 import { listOf, numberOf, objectOf } from "./json.ts";
 import { succeeded, type Reply } from "./connection.ts";
 

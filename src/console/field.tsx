@@ -1,5 +1,5 @@
 /** One argument of a verb, in the control that fits it. */
-import type { Param } from "./catalogue.ts";
+import type { Param } from "./model.ts";
 import { kindOf } from "./arguments.ts";
 import { inOneLine, listOf, numberOf, textOf } from "./json.ts";
 import { t } from "./text.ts";

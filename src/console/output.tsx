@@ -26,7 +26,7 @@ export function Output({ onReady, name }: OutputProps) {
     const made = new LogView(box.current, setFollows);
     view.current = made;
     onReady(made);
-    const timer = setInterval(() => setCount(made.count), CALM / 10);
+    const timer = setInterval(() => setCount(made.count), CALM / 20);
     return () => {
       clearInterval(timer);
       made.close();

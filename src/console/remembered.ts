@@ -1,9 +1,7 @@
 /** What was last given to a verb, kept in this browser; never what is writeOnly. */
 import { isObject, parseJson } from "./json.ts";
 import { keep, recall } from "./storage.ts";
-import type { Param, Verb } from "./catalogue.ts";
-
-export type Values = Readonly<Record<string, string>>;
+import type { Param, Values, Verb } from "./model.ts";
 
 export const isSecret = ({ schema }: Pick<Param, "schema">): boolean =>
   schema["writeOnly"] === true;

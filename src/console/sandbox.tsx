@@ -1,5 +1,6 @@
 /** One sandbox: what it does before a command runs, what it leaves open, what would close most of that; and a place to try it. */
-import { catalogue, findSandbox, type Sandbox } from "./catalogue.ts";
+import { catalogue, findSandbox } from "./catalogue.ts";
+import type { Sandbox } from "./model.ts";
 import { Score } from "./score.tsx";
 import { verbLink } from "./route.ts";
 import { t } from "./text.ts";

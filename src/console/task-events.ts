@@ -12,8 +12,9 @@ export function linesOf(data: Json): Line[] {
     return [{ text: t(type === "gone" ? "gone" : "left", events), from: "note", at }];
   }
   if (type === "unsubscribed") return [{ text: t("unsubscribed"), from: "note", at }];
-  if (type === "initial-event" || type === "final-event") {
-    const { status, uid, ...others } = fields;
+  if (type === "initial-event") return [];
+  if (type === "final-event") {
+    const { status, ...others } = fields;
     return textual(others, at);
   }
   return textual(fields, at);

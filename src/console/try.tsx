@@ -4,7 +4,8 @@
  */
 import { useState } from "preact/hooks";
 import { plainOf } from "./ansi.ts";
-import { type Api, catalogue, type Sandbox, type Verb } from "./catalogue.ts";
+import { catalogue } from "./catalogue.ts";
+import type { Api, Sandbox, Verb } from "./model.ts";
 import { call, type Reply } from "./connection.ts";
 import { Denied } from "./denied.tsx";
 import { differencesOf, isOwn, type Run, reasonsOf, runOf } from "./differences.ts";

@@ -57,7 +57,11 @@ function Table({ columns, rows }: { columns: readonly string[]; rows: readonly J
         <thead>
           <tr>
             {columns.map((name) => (
-              <th key={name} scope="col">
+              <th
+                key={name}
+                scope="col"
+                class={typeof rows[0]?.[name] === "number" ? "number" : undefined}
+              >
                 {name}
               </th>
             ))}

@@ -1,11 +1,12 @@
 /** One verb: its form, what to run it with, the same from a shell, and its last runs. */
 import { useEffect, useState } from "preact/hooks";
 import { argumentsOf, argumentsOfSample, valuesOf } from "./arguments.ts";
-import { findVerb, isLocked, type Verb } from "./catalogue.ts";
+import { findVerb, isLocked } from "./catalogue.ts";
+import type { Values, Verb } from "./model.ts";
 import { call, generation, type Reply, succeeded } from "./connection.ts";
 import { Field } from "./field.tsx";
 import { inOneLine, isObject, parseJson } from "./json.ts";
-import { isSecret, remember, remembered, type Values } from "./remembered.ts";
+import { isSecret, remember, remembered } from "./remembered.ts";
 import { go, sandboxLink, taskLink } from "./route.ts";
 import { startTask } from "./starts.ts";
 import { Shell } from "./shell.tsx";

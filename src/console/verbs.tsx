@@ -1,6 +1,7 @@
 /** All verbs, by API and sandbox, and a search for one. */
 import { useState } from "preact/hooks";
-import { type Api, catalogue, isLocked, type Sandbox, type Verb, verbsOf } from "./catalogue.ts";
+import { catalogue, isLocked, verbsOf } from "./catalogue.ts";
+import type { Api, Sandbox, Verb } from "./model.ts";
 import { go, sandboxLink, verbLink } from "./route.ts";
 import { Score } from "./score.tsx";
 import { t } from "./text.ts";
