@@ -9,7 +9,7 @@ export interface CommandLine {
 
 export function commandLines(api: string, verb: string, args: Json): CommandLine[] {
   const { origin } = location;
-  const json = JSON.stringify(args);
+  const json = escaped(JSON.stringify(args));
   const path = [api, ...verb.split("/")].map(encodeURIComponent).join("/");
   const secret = token() === undefined ? "" : `-H "Authorization: Bearer $TOKEN" `;
   const file = secret === "" ? "" : "--token-file FILE ";
@@ -30,6 +30,13 @@ export function commandLines(api: string, verb: string, args: Json): CommandLine
     },
   ];
 }
+
+/** What a terminal, or an eye, would take for something else. */
+const escaped = (json: string): string =>
+  json.replace(
+    /[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g,
+    (one) => `\\u${one.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
 
 /** As a POSIX shell reads it back. */
 export const quoted = (text: string): string =>

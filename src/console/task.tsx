@@ -1,6 +1,7 @@
 /** One run: its state, what it prints, how it ended; found again by its id, also after the page or the server was away. */
 import { useEffect, useRef, useState } from "preact/hooks";
 import { call, generation, type Reply, succeeded } from "./connection.ts";
+import { plainOf } from "./ansi.ts";
 import { delayOf } from "./backoff.ts";
 import { inOneLine, isObject, type Json, objectOf } from "./json.ts";
 import type { Line, LogView } from "./log-view.ts";
@@ -82,7 +83,7 @@ export function TaskView({ id }: { id: string }) {
         {task.argv.length > 0 && (
           <>
             {" · "}
-            <code class="argv">{task.argv.join(" ")}</code>
+            <code class="argv">{plainOf(task.argv.join(" "))}</code>
           </>
         )}
       </p>

@@ -1,4 +1,5 @@
 /** JSON values that a task prints, as a table; what is progress as a bar; what is a number as a small curve. */
+import { plainOf } from "./ansi.ts";
 import { inOneLine, isObject, type Json, numberOf } from "./json.ts";
 import { t } from "./text.ts";
 
@@ -72,7 +73,7 @@ function Table({ columns, rows }: { columns: readonly string[]; rows: readonly J
             <tr key={i}>
               {columns.map((name) => (
                 <td key={name} class={typeof row[name] === "number" ? "number" : undefined}>
-                  {row[name] === undefined ? "" : inOneLine(row[name])}
+                  {row[name] === undefined ? "" : plainOf(inOneLine(row[name]))}
                 </td>
               ))}
             </tr>
