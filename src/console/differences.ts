@@ -89,6 +89,8 @@ export function differencesOf(sandboxes: readonly Sandbox[]): Difference[] {
 
 function brief(aspect: Aspect, steps: readonly string[]): string {
   if (steps.length === 0) return "–";
+  // What follows a colon is what becomes of the others.
+  if (aspect === "sockets") return steps.map((step) => step.split(":")[0]).join("; ");
   if (aspect !== "files") return steps.join("; ");
   const [first = ""] = steps;
   if (steps.length === 1) return first;

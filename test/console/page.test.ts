@@ -7,6 +7,7 @@ import { type Browser, openBrowser, PACKAGE, program } from "../afb/browser.ts";
 import { type Served, serve, until, users } from "../served.ts";
 import { Page } from "./page.ts";
 
+const LEARN = join(import.meta.dir, "../../config/learn.json");
 const script = (text: string) => ({ cmdpath: "/bin/sh", args: ["-c", text] });
 const config = {
   metadata: { uid: "board", api: "board", info: "a board with a few commands" },
@@ -476,5 +477,30 @@ function inBrowser(): void {
     );
     await Bun.sleep(200);
     expect(await page.evaluate("window.obeyed === true")).toBe(false);
+  }, 60_000);
+
+  test("an exercise: side by side, what differs marked, and why", async () => {
+    await using learn = await serve(await Bun.file(LEARN).json());
+    await page.open(`${learn.url}/#/try`);
+    await page.press("What do I see?");
+    await until("all have run", async () => (await page.count(".trial .end")) === 4);
+    expect(await page.count(".trial mark")).toBeGreaterThan(0);
+    await page.see("In this sandbox it does not exist", ".trials");
+    await page.see("What is not mounted cannot be read", ".differences");
+    await page.screenshot("try-exercise");
+    expect(await page.barriers()).toEqual([]);
+    await page.press("Can I make a sandbox within?");
+    await page.see("denied: unshare", ".trials");
+    await page.scheme("dark");
+    await page.size(360, 740);
+    try {
+      expect(await page.overflow()).toBe(0);
+      await page.evaluate("document.querySelector('.trials').scrollIntoView()");
+      await page.screenshot("phone-exercise");
+      expect(await page.barriers()).toEqual([]);
+    } finally {
+      await page.size(1100, 850);
+      await page.scheme("light");
+    }
   }, 60_000);
 }
