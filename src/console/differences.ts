@@ -100,6 +100,7 @@ function brief(aspect: Aspect, steps: readonly string[]): string {
 
 /** What programs say where a sandbox holds them, and why they say it. */
 export const REASONS = [
+  [/unshare.*(no space left|invalid)/i, "sayNamespaces"],
   [/network is unreachable|could not resolve|name resolution|connect: /i, "sayNetwork"],
   [/read-only file system/i, "sayReadOnly"],
   [/cannot fork|resource temporarily unavailable/i, "sayFork"],
@@ -108,7 +109,7 @@ export const REASONS = [
   [/operation not permitted/i, "sayNotPermitted"],
   [/permission denied/i, "sayDenied"],
   [/no such file or directory|not found/i, "sayNoFile"],
-  [/no space left/i, "saySpace"],
+  [/^(?!unshare).*no space left/i, "saySpace"],
 ] as const satisfies readonly (readonly [RegExp, string])[];
 
 export type Reason = (typeof REASONS)[number][1];

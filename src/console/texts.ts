@@ -277,6 +277,11 @@ export const TEXTS = {
     "Ein Befehl darf die Maschine nicht den anderen wegnehmen.",
     "Une commande ne doit pas prendre la machine aux autres.",
   ],
+  sayNamespaces: [
+    "In here nobody may make further namespaces.",
+    "Hier darf niemand weitere Namensräume anlegen.",
+    "Ici, personne ne peut créer d’autres espaces de noms.",
+  ],
   sayNetwork: [
     "It has a network of its own, in which there is nobody else.",
     "Es hat ein eigenes Netz, in dem sonst niemand ist.",

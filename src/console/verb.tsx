@@ -12,6 +12,7 @@ import { startTask } from "./starts.ts";
 import { Shell } from "./shell.tsx";
 import { readRecords, type TaskRecord } from "./task-record.ts";
 import { TaskList } from "./task-list.tsx";
+import { Lock } from "./lock.tsx";
 import { t } from "./text.ts";
 
 export function VerbView({ api, name }: { api: string; name: string }) {
@@ -39,8 +40,7 @@ export function VerbView({ api, name }: { api: string; name: string }) {
       )}
       {isLocked(verb) && (
         <p class="notice">
-          <span aria-hidden="true">🔒 </span>
-          {t("locked", verb.privileges.join(", "))} <a href="#/server">{t("token")}</a>
+          <Lock /> {t("locked", verb.privileges.join(", "))} <a href="#/server">{t("token")}</a>
         </p>
       )}
       <Form verb={verb} />

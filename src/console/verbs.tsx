@@ -4,6 +4,7 @@ import { catalogue, isLocked, verbsOf } from "./catalogue.ts";
 import type { Api, Sandbox, Verb } from "./model.ts";
 import { go, sandboxLink, verbLink } from "./route.ts";
 import { Score } from "./score.tsx";
+import { Lock } from "./lock.tsx";
 import { t } from "./text.ts";
 
 export function Verbs() {
@@ -95,7 +96,7 @@ function List({ verbs }: { verbs: readonly Verb[] }) {
             {verb.unavailable !== undefined && <span class="chip bad">{t("unavailable")}</span>}
             {isLocked(verb) && (
               <span class="chip lock" title={verb.privileges.join(", ")}>
-                <span aria-hidden="true">🔒</span> {verb.privileges.join(", ")}
+                <Lock /> {verb.privileges.join(", ")}
               </span>
             )}
           </a>
