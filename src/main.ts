@@ -1,6 +1,6 @@
 /** Entry: picks a subcommand from argv. */
 import { suggestion } from "./config/nearest.ts";
-import { keepConsole } from "./console.ts";
+import { keepConsole } from "./printed.ts";
 import { SUBCOMMANDS } from "./subcommands.ts";
 import { endOnUnexpected } from "./unexpected.ts";
 import { version } from "./version.ts";

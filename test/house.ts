@@ -27,6 +27,8 @@ const ROOMS: readonly (readonly string[])[] = [
   ["plan"],
   ["config"],
   ["words"],
+  // The page: it knows nothing of the rest but what any client is told.
+  ["console"],
   ["ffi"],
 ];
 
@@ -43,13 +45,13 @@ export type Imports = ReadonlyMap<string, readonly string[]>;
 export function importsOf(folder: string, rooms: readonly string[]): Imports {
   const files = rooms.flatMap((room) =>
     readdirSync(join(folder, room), { recursive: true, encoding: "utf8" })
-      .filter((file) => file.endsWith(".ts") && !file.endsWith(".d.ts"))
+      .filter((file) => /\.tsx?$/.test(file) && !file.endsWith(".d.ts"))
       .map((file) => join(room, file)),
   );
   return new Map(
     files.map((file) => {
       const text = readFileSync(join(folder, file), "utf8");
-      const found = text.matchAll(/(?:\bfrom|\bimport|\bimport\()\s*"(\.[^"]*\.ts)"/g);
+      const found = text.matchAll(/(?:\bfrom|\bimport|\bimport\()\s*"(\.[^"]*\.tsx?)"/g);
       return [file, [...found].map(([, path = ""]) => join(dirname(file), path))];
     }),
   );

@@ -134,7 +134,8 @@ let skipped = 0;
 try {
   const steps: [string, ...string[]][] = [
     ["launcher", bun, "ffi/launcher/build.ts"],
-    ["types", bun, "check"],
+    ["types", bun, "check", "--no-script"],
+    ["types of the console", bun, "check", "--no-script", "-p", "src/console"],
     ["format", bun, "fmt", "--check"],
     ["house", bun, "test/house.ts"],
     ["executable", bun, "src/make/build.ts"],

@@ -49,7 +49,7 @@ test("a line of the log is one line, API and all", () => {
 
 test("the console: texts, and what is none", () => {
   const script = `
-    import { keepConsole } from ${JSON.stringify(new URL("../src/console.ts", import.meta.url).pathname)};
+    import { keepConsole } from ${JSON.stringify(new URL("../src/printed.ts", import.meta.url).pathname)};
     keepConsole();
     console.log("a\\n<0>b\\x1b[2J", "%s", 7);
     console.error("failed:", new Error("x\\n<0>y\\x9b"));

@@ -28,6 +28,7 @@ export interface MonitorDeps {
   readonly hub: Hub;
   readonly traces: Traces;
   readonly tasks: TaskList;
+  readonly explain: Verb;
 }
 
 export class Monitor {
@@ -66,6 +67,7 @@ export class Monitor {
         this.#set(request.args),
       ),
       this.deps.tasks.verb,
+      this.deps.explain,
       verb("session", "the session of the caller", [], (request) => describe(request)),
       this.#guarded(
         "trace",

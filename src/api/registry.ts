@@ -14,6 +14,7 @@ import { Book, type Refused } from "./book.ts";
 import type { Changed } from "./builtin.ts";
 import type { Caller, Request } from "./client.ts";
 import { type ForeignApi, ForeignVerbs } from "./foreign.ts";
+import { explainVerb } from "./explained.ts";
 import { Gate } from "./gate.ts";
 import { Hub } from "./hub.ts";
 import { Monitor, MONITOR } from "./monitor.ts";
@@ -138,6 +139,7 @@ class LocalRegistry implements RunningRegistry {
   /** Verbs that are gone, and may still have tasks. */
   readonly #retired = new Map<string, TaskVerb>();
   #current: Assembly;
+  #apis: readonly ApiPlan[];
   #foreign: readonly ForeignApi[];
   /** All that were ever used: tasks of earlier plans may still have theirs. */
   readonly #plugins = new Set<LoadedPlugin>();
@@ -161,7 +163,9 @@ class LocalRegistry implements RunningRegistry {
     const { archive } = options;
     const needs = (task: Followed) => this.#needsOf(task);
     const tasks = new TaskList({ book: this.#book, gate: this.#gate, archive, needs });
-    this.#monitor = new Monitor({ describe, log, hub, traces, tasks });
+    this.#apis = options.apis;
+    const explain = explainVerb({ gate: this.#gate, apis: () => this.#apis });
+    this.#monitor = new Monitor({ describe, log, hub, traces, tasks, explain });
     let pings = 0;
     this.#deps = {
       ...options,
@@ -249,6 +253,7 @@ class LocalRegistry implements RunningRegistry {
     if (this.#drained) throw new AfbError("not-available", "the server is shutting down");
     const old = this.#current;
     this.#current = this.#assemble(apis, foreign);
+    this.#apis = apis;
     this.#foreign = foreign;
     this.#commit();
     for (const plugin of old.plugins) if (!this.#current.plugins.has(plugin)) plugin.close();

@@ -179,7 +179,7 @@ export async function serve(options: ServeOptions, early?: EarlyBoot): Promise<n
     const protection = { secure: encryption.use(current.tls), insecure: options.insecure };
     server = await startServer({
       ...{ endpoints, origins, hosts, base, pages, registry, version, connections, binders },
-      ...{ protection, proxies },
+      ...{ protection, proxies, console: options.console },
       unready: () => unready,
     });
     // Who asks for nothing of a sandbox has an answer before.

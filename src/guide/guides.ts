@@ -7,6 +7,7 @@ import boards from "../../config/guide/boards.md" with { type: "file" };
 import calling from "../../config/guide/calling.md" with { type: "file" };
 import config from "../../config/guide/config.md" with { type: "file" };
 import early from "../../config/guide/early.md" with { type: "file" };
+import consoleGuide from "../../config/guide/console.md" with { type: "file" };
 import encrypted from "../../config/guide/encrypted.md" with { type: "file" };
 import mesh from "../../config/guide/mesh.md" with { type: "file" };
 import monitoring from "../../config/guide/monitoring.md" with { type: "file" };
@@ -24,6 +25,7 @@ const FILES: Readonly<Record<string, string>> = {
   config,
   sandboxing,
   calling,
+  console: consoleGuide,
   output,
   tasks,
   access,

@@ -5,6 +5,7 @@ import { parseArgs } from "node:util";
 import { putEntry } from "../../ffi/entry/patch.ts";
 import { type Arch, buildLauncher, hostArch, launcherFile } from "../../ffi/launcher/build.ts";
 import { commandLine, UsageError } from "../command-line/usage.ts";
+import { buildConsole } from "./console.ts";
 
 const root = join(import.meta.dir, "../..");
 
@@ -44,6 +45,7 @@ function parse(args: string[]): Options | undefined {
 
 const { arch, bun, cc, quick } = commandLine({ name: "npm run build", help, parse });
 await buildLauncher(arch, cc);
+const consoleSize = await buildConsole();
 mkdirSync(join(root, "dist"), { recursive: true });
 const outfile = join(root, "dist", arch === hostArch ? "spawnbox" : `spawnbox-linux-${arch}`);
 const result = await Bun.build({
@@ -79,4 +81,5 @@ if (!result.success) {
   process.exit(1);
 }
 putEntry(outfile, arch, cc);
-console.log(`${outfile.slice(root.length + 1)} (${Math.round(statSync(outfile).size / 1e6)} MB)`);
+const megabytes = Math.round(statSync(outfile).size / 1e6);
+console.log(`${outfile.slice(root.length + 1)} (${megabytes} MB; its console ${consoleSize})`);

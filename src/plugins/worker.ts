@@ -1,7 +1,7 @@
 /** The thread of a plugin: loads its modules, then does what the server asks. See thread.ts for the other side. */
 import { createRequire } from "node:module";
 import { workerData } from "node:worker_threads";
-import { keepConsole } from "../console.ts";
+import { keepConsole } from "../printed.ts";
 import { Answers } from "./answers.ts";
 import { Encoded } from "./encoded.ts";
 import { type Contents, failureOf, type FromThread, jsonOf, textOf } from "./messages.ts";

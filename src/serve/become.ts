@@ -127,14 +127,17 @@ async function becomeBy(
     requireAlive(joiner);
     const { http, named } = sorted(takeSockets(joiner, joining.env), options.exports);
     const inherited = http.map((fd): Endpoint => ({ kind: "fd", fd }));
-    const { endpoints, otherwise, origins, hosts, base, pages } = options;
+    const { endpoints, otherwise, origins, hosts, base, pages, console: page } = options;
     const wanted = [...endpoints, ...inherited];
     // First, since it is the one of both that can be taken back.
     undo.push(await mesh.open(options, named));
     const places = wanted.length > 0 ? wanted : [otherwise];
     const { insecure, proxies } = options;
     const protection = { secure: encryption.secure, insecure };
-    await server.extend({ endpoints: places, origins, hosts, base, pages, protection, proxies });
+    await server.extend({
+      ...{ endpoints: places, origins, hosts, base, pages, console: page },
+      ...{ protection, proxies },
+    });
   } catch (error) {
     await giveBack();
     throw error;

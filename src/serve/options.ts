@@ -101,6 +101,9 @@ export const SERVE = {
     repeatable: true,
     text: "serve those of another at /P; repeatable",
   },
+  "no-console": {
+    text: "no console: no page of its own at / for browsers, nor at /console/; programs get JSON at / anyway",
+  },
   ...TLS,
   base: {
     argument: "/PATH",
@@ -143,6 +146,8 @@ export interface ServeOptions extends AccessOptions, TransportOptions {
   readonly hosts: readonly string[];
   readonly base: Base;
   readonly pages: readonly PageSource[];
+  /** A page of its own for browsers. */
+  readonly console: boolean;
   /** Most tasks at a time; undefined: what there is room for. */
   readonly concurrency: number | undefined;
   readonly audit: AuditOptions | undefined;
@@ -219,6 +224,7 @@ export function optionsOf(
       hosts: name,
       base,
       pages,
+      console: !values["no-console"],
     },
     ...{ concurrency, exports, imports, mode },
     ...transport,

@@ -32,6 +32,8 @@ export interface Shared {
   origins?: readonly string[] | undefined;
   hosts?: readonly string[] | undefined;
   pages?: Pages | undefined;
+  /** Whether there is a page of our own. */
+  console: boolean;
   base: Base;
   /** Most open connections of one listener. */
   readonly most: number;
@@ -83,6 +85,7 @@ export function createDoor(shared: Shared, place: Place, guests: Guests): Door {
     sessions,
     version,
     pages: () => shared.pages,
+    console: () => shared.console,
     base: () => shared.base,
     policy: () => place.policy,
     port: () => place.port,

@@ -14,6 +14,7 @@ import { failure, type Reply } from "../api/reply.ts";
 import { isObject } from "../object.ts";
 import { HTTP_STYLE, readArguments, readWait } from "./arguments.ts";
 import type { Base } from "./base.ts";
+import { consoleAt } from "./console.ts";
 import { EVENTS, streamEvents } from "./events.ts";
 import { healthz, metrics, readyz, type Unready } from "./health.ts";
 import { openApi } from "./openapi.ts";
@@ -43,6 +44,8 @@ export interface RestOptions {
   base?: () => Base;
   /** They change when the server becomes a service. */
   pages?: () => Pages | undefined;
+  /** Whether there is a page of our own; so too. By default not. */
+  console?: () => boolean;
   /** Always ready by default. */
   unready?: Unready;
 }
@@ -51,7 +54,7 @@ const METHODS = {
   page: "GET, HEAD, OPTIONS",
   // HEAD is not GET here: it would run the command.
   verb: "GET, POST, OPTIONS",
-  events: "GET, OPTIONS",
+  events: "GET, POST, OPTIONS",
   webhook: "POST",
 } as const;
 
@@ -277,7 +280,9 @@ export function createRest(options: RestOptions): Rest {
     (handle: (request: Request) => Response) =>
     async (request: Request): Promise<Response> => {
       const ancestors = ["'self'", ...(options.policy().origins ?? [])].join(" ");
-      const found = await options.pages?.()?.respond(request, ancestors, base());
+      const own = await options.pages?.()?.respond(request, ancestors, base());
+      const found =
+        own ?? (options.console?.() ? await consoleAt(request, ancestors, base()) : undefined);
       if (!found) return handle(request);
       allow(request.method, METHODS.page);
       return request.method === "OPTIONS" ? preflight(METHODS.page) : found;

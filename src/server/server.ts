@@ -26,6 +26,8 @@ export interface ServerOptions {
   base?: Base;
   /** Directories whose files are served, besides the API. */
   pages?: readonly PageSource[];
+  /** Whether the console is served, see console.ts; by default not. */
+  console?: boolean;
   version: string;
   /** Most open connections of one endpoint; see guests.ts for who gets them. */
   connections?: number;
@@ -63,7 +65,7 @@ export interface RunningServer {
   extend(
     options: Pick<
       ServerOptions,
-      "endpoints" | "origins" | "hosts" | "base" | "pages" | "protection" | "proxies"
+      "endpoints" | "origins" | "hosts" | "base" | "pages" | "console" | "protection" | "proxies"
     >,
   ): Promise<void>;
   readonly clients: Clients;
@@ -82,7 +84,7 @@ const TRIFLE = 16 << 10;
 
 /** Rejects with an Error that says what to do; then nothing listens. */
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
-  const { registry, version, origins, hosts, base = "" } = options;
+  const { registry, version, origins, hosts, base = "", console = false } = options;
   const most = options.connections ?? CONNECTIONS;
   // Sessions outnumber connections, so there is always one that can be forgotten.
   const sessions = new Sessions(Math.max(4096, most * 2 * options.endpoints.length));
@@ -91,7 +93,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const connections = new Set<HttpConnection>();
   const memory = new Share(options.memory ?? MEMORY, TRIFLE, options.favour);
   const shared: Shared = {
-    ...{ registry, version, origins, hosts, base, pages: pagesOf(options) },
+    ...{ registry, version, origins, hosts, base, console, pages: pagesOf(options) },
     ...{ most, memory, sessions, sockets, connections, webSockets, binders: options.binders },
     proxies: options.proxies,
     unready: options.unready,
@@ -120,7 +122,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       return { open: sockets.size, webSockets: webSockets.size, paused };
     },
     extend: async ({ endpoints, origins, hosts, base: other = "", ...changed }) => {
-      const { protection, proxies } = changed;
+      const { protection, proxies, console = false } = changed;
       const further = endpoints.filter((endpoint) => !known.has(nameOf(endpoint)));
       for (const endpoint of endpoints) {
         const clear = endpoint.kind === "tcp" && known.get(nameOf(endpoint)) === false;
@@ -138,7 +140,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       }
       remember(further, protection);
       shared.pages?.close();
-      Object.assign(shared, { origins, hosts, pages, base: other, proxies });
+      Object.assign(shared, { origins, hosts, pages, console, base: other, proxies });
     },
     close: async () => {
       await shutDown(listeners, shared);

@@ -40,6 +40,11 @@ export const rooms: Readonly<Record<string, Room>> = {
     built: true,
   },
   api: { code: ["src/api/*.ts"], suites: [["test/api/!(served).test.ts"]] },
+  console: {
+    code: ["src/console/*.ts"],
+    suites: [["test/console/!(page).test.ts"], ["test/console"]],
+    built: true,
+  },
   server: {
     code: ["src/server/**/*.ts"],
     // Without those that take long.

@@ -165,15 +165,13 @@ test("a reconnecting EventSource is told to stop, and runs nothing", async () =>
   expect(response.status).toBe(204);
 });
 
-test("a verb named …/events wins; POST and HEAD are no way to stream", async () => {
+test("a verb named …/events wins; HEAD is no way to stream", async () => {
   await using server = await serveOn("tcp", { registry: new Tasks() });
   expect(await (await fetch(`${server.url}/api/t/real/events`)).json()).toMatchObject({
     response: false,
   });
-  for (const method of ["POST", "HEAD"]) {
-    const response = await fetch(`${server.url}/api/t/task/events`, { method });
-    expect([response.status, response.headers.get("allow")]).toEqual([405, "GET, OPTIONS"]);
-  }
+  const response = await fetch(`${server.url}/api/t/task/events`, { method: "HEAD" });
+  expect([response.status, response.headers.get("allow")]).toEqual([405, "GET, POST, OPTIONS"]);
 });
 
 test("a quiet stream has comments", async () => {

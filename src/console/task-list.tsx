@@ -1,0 +1,60 @@
+/** Tasks, one a row. */
+import { useEffect, useState } from "preact/hooks";
+import { duration, outcomeOf } from "./outcome.ts";
+import { taskLink } from "./route.ts";
+import { StateChip } from "./state-chip.tsx";
+import { numberOf, objectOf } from "./json.ts";
+import type { TaskRecord } from "./task-record.ts";
+import { language } from "./text.ts";
+
+export function TaskList({ tasks }: { tasks: readonly TaskRecord[] }) {
+  return (
+    <ul class="list card">
+      {tasks.map((task) => (
+        <li key={task.id}>
+          <a class="row-link task-row" href={taskLink(task.id)}>
+            <StateChip task={task} />
+            <code>
+              {task.api}/{task.verb}
+            </code>
+            <span class="info">{wordsOf(task)}</span>
+            <span class="quiet">{task.caller}</span>
+            <span class="quiet">
+              <Elapsed task={task} />
+            </span>
+            <time class="quiet" dateTime={new Date(task.asked).toISOString()}>
+              {timeOf(task.asked)}
+            </time>
+          </a>
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+/** Of what did not go as it should. */
+function wordsOf({ state, status }: TaskRecord): string {
+  if (state !== "ended") return "";
+  const { kind, words } = outcomeOf(status);
+  return kind === "good" ? "" : words;
+}
+
+export const timeOf = (ms: number): string =>
+  new Date(ms).toLocaleTimeString(language.value, { hour12: false });
+
+/** How long it took, or takes by now. The clock of the board may be another than that of the browser: it counts from here. */
+export function Elapsed({ task }: { task: TaskRecord }) {
+  const [seen] = useState(() => Date.now());
+  const [, tick] = useState(0);
+  const runs = task.state === "running";
+  useEffect(() => {
+    if (!runs) return;
+    const timer = setInterval(() => tick(Date.now()), 500);
+    return () => clearInterval(timer);
+  }, [runs]);
+  const wall = numberOf(objectOf(task.status?.["usage"])["wall"]);
+  if (wall !== undefined) return <>{duration(wall)}</>;
+  if (task.started === undefined || !runs) return null;
+  const before = Math.max(0, seen - task.started);
+  return <>{duration((before < 86_400_000 * 30 ? before : 0) + Date.now() - seen)}</>;
+}

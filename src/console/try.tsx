@@ -1,0 +1,264 @@
+/**
+ * Try it: one command in several sandboxes side by side, with what differs marked and explained. A command line of the visitor's
+ * goes through the verb `exec` of the sandboxes that allow it; exercises are commands that several sandboxes have.
+ */
+import { useState } from "preact/hooks";
+import { plainOf } from "./ansi.ts";
+import { catalogue } from "./catalogue.ts";
+import type { Api, Sandbox, Verb } from "./model.ts";
+import { call, type Reply } from "./connection.ts";
+import { Denied } from "./denied.tsx";
+import { differencesOf, isOwn, type Run, reasonsOf, runOf } from "./differences.ts";
+import { duration, outcomeOf } from "./outcome.ts";
+import { sandboxLink, tryLink } from "./route.ts";
+import { Score } from "./score.tsx";
+import { t } from "./text.ts";
+
+export function TryView({ api }: { api: string | undefined }) {
+  const all = (catalogue.value ?? []).filter((one) => one.sandboxes.length > 0);
+  const chosen =
+    all.find(({ name }) => name === api) ??
+    all.find((one) => exercisesOf(one).length > 0) ??
+    all.find(({ sandboxes }) => sandboxes.some(({ exec }) => exec)) ??
+    all[0];
+  return (
+    <>
+      <h1>{t("try")}</h1>
+      <p class="lead">{t("tryLead")}</p>
+      {all.length > 1 && (
+        <p class="samples">
+          {all.map(({ name }) => (
+            <a
+              key={name}
+              class="button small"
+              href={tryLink(name)}
+              aria-current={name === chosen?.name}
+            >
+              {name}
+            </a>
+          ))}
+        </p>
+      )}
+      {chosen ? <Bench key={chosen.name} api={chosen} /> : <p class="empty">{t("noVerbs")}</p>}
+    </>
+  );
+}
+
+interface Exercise {
+  readonly uid: string;
+  readonly title: string;
+  readonly lesson: string;
+  readonly verbs: readonly Verb[];
+}
+
+/** Commands that several sandboxes have, and that need no arguments. */
+export function exercisesOf({ sandboxes }: Api): Exercise[] {
+  const verbs = sandboxes.flatMap((one) => one.verbs);
+  return [...Map.groupBy(verbs, ({ uid }) => uid)].flatMap(([uid, same]) => {
+    if (same.length < 2 || same.some(({ params }) => params.some((one) => one.required))) return [];
+    const info = same.find((one) => one.info !== undefined)?.info ?? uid;
+    const [, title = info, lesson = ""] = /^(.{3,60}?[?!.])\s+(.*)$/s.exec(info) ?? [];
+    return [{ uid, title, lesson, verbs: same }];
+  });
+}
+
+interface Trial {
+  readonly sandbox: Sandbox;
+  /** undefined while it runs. */
+  readonly run: Run | undefined;
+}
+
+export function Bench({ api }: { api: Api }) {
+  const [trials, setTrials] = useState<readonly Trial[]>([]);
+  const [exercise, setExercise] = useState<Exercise>();
+  const [line, setLine] = useState("");
+  const free = api.sandboxes.filter(({ exec }) => exec);
+  const exercises = exercisesOf(api);
+  const busy = trials.some(({ run }) => run === undefined);
+
+  const tryAll = (calls: readonly { sandbox: Sandbox; reply: Promise<Reply> }[]): void => {
+    setTrials(calls.map(({ sandbox }) => ({ sandbox, run: undefined })));
+    for (const { sandbox, reply } of calls)
+      void reply.then((one) =>
+        setTrials((before) =>
+          before.map((trial) => (trial.sandbox === sandbox ? { sandbox, run: runOf(one) } : trial)),
+        ),
+      );
+  };
+  const start = (verb: string, args: unknown): Promise<Reply> =>
+    call(`${api.name}/${verb}`, { action: "start", args, wait: true });
+  const tryExercise = (chosen: Exercise): void => {
+    setExercise(chosen);
+    tryAll(
+      chosen.verbs.flatMap((verb) => {
+        const sandbox = api.sandboxes.find(({ uid }) => uid === verb.sandbox);
+        return sandbox ? [{ sandbox, reply: start(verb.name, {}) }] : [];
+      }),
+    );
+  };
+  const tryLine = (event: Event): void => {
+    event.preventDefault();
+    if (line.trim() === "" || busy) return;
+    setExercise(undefined);
+    const exec = { cmdpath: "/bin/sh", args: ["-c", line] };
+    tryAll(
+      free.map((sandbox) => ({
+        sandbox,
+        reply: start("exec", { sandbox: sandbox.uid, uid: "try", exec, encoder: "text" }),
+      })),
+    );
+  };
+  return (
+    <>
+      {exercises.length > 0 && (
+        <div class="exercises">
+          {exercises.map((one) => (
+            <button
+              key={one.uid}
+              type="button"
+              disabled={busy}
+              aria-pressed={one === exercise || one.uid === exercise?.uid}
+              onClick={() => tryExercise(one)}
+            >
+              {one.title}
+            </button>
+          ))}
+        </div>
+      )}
+      {free.length > 0 ? (
+        <form class="own-line" onSubmit={tryLine}>
+          <label for="line">{t("ownLine", free.map(({ uid }) => uid).join(", "))}</label>
+          <span class="search">
+            <input
+              id="line"
+              data-search
+              autocapitalize="off"
+              autocomplete="off"
+              spellcheck={false}
+              value={line}
+              placeholder="id; ls /; cat /proc/net/dev"
+              onInput={({ currentTarget }) => setLine(currentTarget.value)}
+            />
+            <button type="submit" class="primary" disabled={busy}>
+              {t("run")}
+            </button>
+          </span>
+        </form>
+      ) : (
+        <p class="hint">
+          {t("noExec")} <code>"exec": true</code>
+        </p>
+      )}
+      {exercise && exercise.lesson !== "" && <p class="lesson">{exercise.lesson}</p>}
+      {trials.length > 0 && <Trials trials={trials} />}
+    </>
+  );
+}
+
+function Trials({ trials }: { trials: readonly Trial[] }) {
+  const runs = trials.flatMap(({ run }) => run ?? []);
+  return (
+    <>
+      <div class="trials">
+        {trials.map(({ sandbox, run }) => (
+          <Column key={sandbox.uid} {...{ sandbox, run, runs }} />
+        ))}
+      </div>
+      <Differences sandboxes={trials.map(({ sandbox }) => sandbox)} />
+    </>
+  );
+}
+
+function Column({
+  sandbox,
+  run,
+  runs,
+}: {
+  sandbox: Sandbox;
+  run: Run | undefined;
+  runs: readonly Run[];
+}) {
+  const { api, uid, info, explained } = sandbox;
+  return (
+    <article class="card trial">
+      <div class="card-head">
+        <h2>
+          <a href={sandboxLink(api, uid)}>{uid}</a>
+        </h2>
+        {explained && <Score score={explained.score} />}
+        {info !== undefined && <p>{info}</p>}
+      </div>
+      {!run && <p class="quiet">{t("running")} …</p>}
+      {run?.fault !== undefined && <p class="fault">{run.fault}</p>}
+      {run && run.fault === undefined && (
+        <>
+          <div
+            class="trial-output"
+            tabIndex={0}
+            role="region"
+            aria-label={`${t("output")}: ${uid}`}
+          >
+            {run.printed.length === 0 && <span class="quiet">{t("nothing")}</span>}
+            {run.printed.map((one, i) => {
+              const own = isOwn(one, runs);
+              const line = plainOf(one.text);
+              return (
+                <div key={i} class={`row ${one.from}`}>
+                  {own ? <mark>{line}</mark> : line}
+                </div>
+              );
+            })}
+          </div>
+          <p class={`end ${outcomeOf(run.status).kind}`}>
+            {outcomeOf(run.status).words}
+            {run.wall !== undefined && <span class="quiet"> {duration(run.wall)}</span>}
+          </p>
+          {run.status && <Denied status={run.status} />}
+          {reasonsOf(run).map((reason) => (
+            <p key={reason} class="reason">
+              {t(reason)}
+            </p>
+          ))}
+        </>
+      )}
+    </article>
+  );
+}
+
+/** How these sandboxes differ, and what each of that is for. */
+function Differences({ sandboxes }: { sandboxes: readonly Sandbox[] }) {
+  const differences = differencesOf(sandboxes);
+  if (differences.length === 0) return null;
+  return (
+    <section>
+      <h2>{t("differences")}</h2>
+      <div class="scroll" tabIndex={0} role="region" aria-label={t("differences")}>
+        <table class="differences">
+          <thead>
+            <tr>
+              <th scope="col" />
+              {sandboxes.map(({ uid }) => (
+                <th key={uid} scope="col">
+                  {uid}
+                </th>
+              ))}
+            </tr>
+          </thead>
+          <tbody>
+            {differences.map(({ aspect, words }) => (
+              <tr key={aspect}>
+                <th scope="row">
+                  {t(`aspect_${aspect}`)}
+                  <p>{t(`why_${aspect}`)}</p>
+                </th>
+                {words.map((text, i) => (
+                  <td key={i}>{text}</td>
+                ))}
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+    </section>
+  );
+}

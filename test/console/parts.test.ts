@@ -1,0 +1,82 @@
+/** Parts of the console that need no browser. */
+import { describe, expect, test } from "bun:test";
+import { join } from "node:path";
+import { argumentsOf, kindOf } from "../../src/console/arguments.ts";
+import { delayOf } from "../../src/console/backoff.ts";
+import { sampleOf } from "../../src/console/metrics.ts";
+import { TEXTS } from "../../src/console/texts.ts";
+import { BUDGET, bundleConsole } from "../../src/make/console.ts";
+
+const SOURCE = join(import.meta.dir, "../../src/console");
+
+const param = (name: string, schema: Record<string, unknown>) => ({
+  ...{ name, schema, required: false, help: undefined },
+});
+
+describe("a form", () => {
+  test("has a control for each kind of argument", () => {
+    expect(kindOf(param("a", { enum: [1, 2] }))).toBe("choice");
+    expect(kindOf(param("a", { type: "integer" }))).toBe("number");
+    expect(kindOf(param("a", { type: "boolean" }))).toBe("switch");
+    expect(kindOf(param("a", { type: "integer", writeOnly: true }))).toBe("secret");
+    expect(kindOf(param("a", { type: "object" }))).toBe("json");
+    expect(kindOf(param("a", { type: "string", pattern: "^a" }))).toBe("text");
+    expect(kindOf(param("a", {}))).toBe("multi");
+  });
+
+  test("sends values of their type, leaves out what is empty, and what is wrong as it is", () => {
+    const params = [
+      param("choice", { enum: [1, "two"] }),
+      param("count", { type: "integer" }),
+      param("on", { type: "boolean" }),
+      param("list", { type: "array" }),
+      param("text", { type: "string" }),
+      param("pin", { type: "string", writeOnly: true }),
+      param("none", {}),
+    ];
+    const values = {
+      choice: "1",
+      count: "12",
+      on: "false",
+      list: "[1]",
+      text: "5",
+      pin: "0042",
+      none: "",
+    };
+    expect(argumentsOf(params, values)).toEqual({
+      ...{ choice: 1, count: 12, on: false, list: [1], text: "5", pin: "0042" },
+    });
+    expect(argumentsOf(params, { count: "many", list: "[" })).toEqual({ count: "many", list: "[" });
+  });
+});
+
+test("who waits for the server asks soon at first, and seldom later", () => {
+  expect([0, 1, 2, 7, 8, 100].map(delayOf)).toEqual([200, 400, 800, 25_600, 32_000, 32_000]);
+});
+
+test("metrics are read with their labels", () => {
+  const text =
+    '# HELP x\nspawnbox_launches_total{api="a",mode="cold"} 2\nspawnbox_launches_total{api="b"} 3\nprocess_resident_memory_bytes 1e6\n';
+  expect(sampleOf(text)).toEqual({ launches: 5, memory: 1e6, running: 0 });
+});
+
+test("every text is there in each language, with the same values in it", () => {
+  for (const [key, texts] of Object.entries(TEXTS)) {
+    const places = texts.map((text) => [...text.matchAll(/\{\d\}/g)].map(String).sort().join());
+    expect([key, new Set(places).size]).toEqual([key, 1]);
+    expect([key, texts.every((text: string) => text !== "")]).toEqual([key, true]);
+  }
+});
+
+test("the page keeps to its budget, and is one page: nothing of another place", async () => {
+  const { html, compressed } = await bundleConsole();
+  expect(Buffer.byteLength(html)).toBeLessThanOrEqual(BUDGET.minified);
+  expect(compressed.length).toBeLessThanOrEqual(BUDGET.compressed);
+  expect([...html.matchAll(/(?:src|href)="(?!data:,|#)[^"]*"/g)].map(String)).toEqual([]);
+  for (const file of new Bun.Glob("*.ts*").scanSync(SOURCE)) {
+    const text = await Bun.file(join(SOURCE, file)).text();
+    const found =
+      /\beval\(|new Function|[iI]nnerHTML|outerHTML|insertAdjacent|document\.write/.exec(text);
+    expect([file, found?.[0]]).toEqual([file, undefined]);
+  }
+});
