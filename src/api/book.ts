@@ -2,9 +2,10 @@
 import type { Task } from "../launch/task.ts";
 import type { Plan } from "../plan/plan.ts";
 import type { Caller, Request } from "./client.ts";
-import type { Action } from "./query.ts";
+import { type Action, INPUT } from "./query.ts";
 import { callerRecord, type Kept, type TaskRecord } from "./record.ts";
 import { failure } from "./reply.ts";
+import { BrokenInput } from "./source.ts";
 import type { WireStatus } from "./status.ts";
 import type { Subscribers } from "./subscribers.ts";
 import { taskIds } from "./task-id.ts";
@@ -145,6 +146,11 @@ export class Book {
     if (typeof error === "object" && error !== null) this.#ids.set(error, record.id);
   }
 
+  /** It runs, and the call that has started it fails by what it gives the task. */
+  breakOff({ record }: Entry, error: BrokenInput): void {
+    this.#ids.set(error, record.id);
+  }
+
   begin(entry: Entry, run: Running): void {
     const { record } = entry;
     entry.run = run;
@@ -193,7 +199,8 @@ export class Book {
   }
 
   /** A call of a command verb failed. Only asked for where it {@link isWitnessed}. */
-  refuse(request: Request, error: unknown, { action, plan, discreet, ...kept }: Refused): void {
+  refuse(request: Request, error: unknown, refused: Refused): void {
+    const { plan, discreet, ...kept } = refused;
     const { api, verb } = request;
     if (typeof error === "object" && error !== null) {
       // Verbs that stand for this one pass its error on.
@@ -202,13 +209,15 @@ export class Book {
     }
     const { status, info } = failure(error).request;
     const id = typeof error === "object" && error !== null ? this.#ids.get(error) : undefined;
+    const hasRun = id !== undefined && error instanceof BrokenInput;
     const refusal: Refusal = {
       time: this.#now(),
       caller: callerRecord(request, this.#named),
-      ...{ api, verb, action },
+      ...{ api, verb },
       ...(plan && { sandbox: plan.sandbox, command: plan.command }),
       ...(id !== undefined && { id }),
       ...kept,
+      ...(hasRun && { action: INPUT }),
       status,
       ...(info !== undefined && !discreet && { info }),
     };

@@ -13,6 +13,7 @@ import { Feeding, type Piece } from "./feeding.ts";
 import type { Hub } from "./hub.ts";
 import { Output } from "./output.ts";
 import type { TaskRecord } from "./record.ts";
+import type { BrokenInput } from "./source.ts";
 import { Ring, RING, type Rings } from "./ring.ts";
 import type { Stoppable, Stops } from "./stops.ts";
 import { type WireStatus, wireStatus } from "./status.ts";
@@ -204,13 +205,20 @@ export class Run implements Stoppable {
   }
 
   /** What it reads comes from the start, or from then on from its clients: see {@link Feeding.begin}. */
-  feed(request: Pick<Request, "input" | "client">): void {
+  feed(request: Request): void {
     const { input: most } = this.plan;
-    const { input } = this.#task;
+    const { input, ended } = this.#task;
     if (most === undefined || !input) return;
-    this.#feeding = new Feeding(this.uid, input, most);
-    const untie = this.#feeding.begin(request);
-    if (untie) void this.#task.ended.then(untie);
+    this.#feeding = new Feeding(this.uid, { input, ended }, most);
+    this.#feeding.begin(request, ({ message }) => {
+      this.#deps.log("warning", `${this.uid} is stopped: ${message}`);
+      this.stop(request);
+    });
+  }
+
+  /** See {@link Feeding.poured}. */
+  get poured(): Promise<BrokenInput | undefined> | undefined {
+    return this.#feeding?.poured;
   }
 
   /** Resolves once its stdin has taken it. Rejects with an AfbError. */

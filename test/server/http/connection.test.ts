@@ -2,6 +2,7 @@
 import { expect, test } from "bun:test";
 import { createServer, type Socket } from "node:net";
 import { HttpConnection, LIMITS, type Limits } from "../../../src/server/http/connection.ts";
+import { Incoming } from "../../../src/server/http/incoming.ts";
 import { Share } from "../../../src/share.ts";
 import { RawClient } from "../harness.ts";
 
@@ -13,9 +14,16 @@ interface Site {
   stop(): void;
 }
 
+interface Options {
+  readonly limits?: Limits;
+  readonly memory?: Share;
+  /** What becomes of a POST to /stream. */
+  readonly take?: (body: Incoming) => Promise<Response>;
+}
+
 async function site(
   respond: (request: Request, body: string) => Response | Promise<Response>,
-  { limits = LIMITS, memory = new Share(1 << 20) }: { limits?: Limits; memory?: Share } = {},
+  { limits = LIMITS, memory = new Share(1 << 20), take }: Options = {},
 ): Promise<Site> {
   const sockets = new Set<Socket>();
   const server = createServer({ allowHalfOpen: true }, (socket) => {
@@ -23,12 +31,14 @@ async function site(
     socket.on("error", () => socket.destroy());
     const part = memory.part();
     socket.on("close", () => part.close());
-    const handle = (request: Request, body: Uint8Array) => {
+    const handle = (request: Request, body: Uint8Array | Incoming) => {
       found.asked++;
+      if (body instanceof Incoming) return take?.(body) ?? new Response("nobody takes it");
       return respond(request, Buffer.from(body).toString());
     };
     const upgrade = () => socket.destroy();
-    new HttpConnection(socket, part, { respond: handle, upgrade }, limits);
+    const streams = (target: string) => target.startsWith("/stream");
+    new HttpConnection(socket, part, { respond: handle, upgrade, streams }, limits);
   });
   await new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", resolve));
   const address = server.address();
