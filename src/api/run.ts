@@ -198,10 +198,15 @@ export class Run implements Stoppable {
   stop({ from, session }: Pick<Request, "from" | "session">, signal?: number): void {
     if (this.over || this.#ordered.has(signal)) return;
     this.#ordered.add(signal);
-    this.#deps.stops.enter(from ?? { peer: "", connection: session }, this, () => {
+    this.#order({ from, session }, () => {
       this.#ordered.delete(signal);
-      if (!this.over) this.#task.stop(signal);
+      this.#task.stop(signal);
     });
+  }
+
+  #order({ from, session }: Pick<Request, "from" | "session">, give: () => void): void {
+    const asker = from ?? { peer: "", connection: session };
+    this.#deps.stops.enter(asker, this, () => void (this.over || give()));
   }
 
   /** What it reads comes from the start, or from then on from its clients: see {@link Feeding.begin}. */
@@ -212,7 +217,8 @@ export class Run implements Stoppable {
     this.#feeding = new Feeding(this.uid, { input, ended }, most);
     this.#feeding.begin(request, ({ message }) => {
       this.#deps.log("warning", `${this.uid} is stopped: ${message}`);
-      this.stop(request);
+      // A signal that a script takes and goes on after would let it go on with what it has.
+      this.#order(request, () => this.#task.end());
     });
   }
 

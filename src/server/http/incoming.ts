@@ -103,9 +103,10 @@ export class Incoming implements Source {
     this.#wanted?.resolve(undefined);
   }
 
-  /** Of a command that has stopped reading, its limit was allowed. */
+  /** A client whose command has begun to read sends the rest, as it may. */
   get #spare(): number {
-    return Math.max(this.#reading.spare, (this.#most ?? 0) - this.#taken);
+    const allowed = this.#given > 0 ? (this.#most ?? 0) - this.#taken : 0;
+    return Math.max(this.#reading.spare, allowed);
   }
 
   async #toTheEnd(): Promise<boolean> {
