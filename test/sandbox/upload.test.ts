@@ -417,4 +417,45 @@ describe.each(users)("served by %s", (user) => {
     expect(existsSync(seen)).toBe(false);
     rmSync(own, { recursive: true });
   });
+
+  test.each(["cold", "warm"])("call gives its standard input, in sandbox %s", async (sandbox) => {
+    const call = async (verb: string, input: Uint8Array | "ignore", args: unknown = null) => {
+      const { url, program } = served;
+      const line = [program, "call", "--raw", "--url", url, `a/${verb}`, JSON.stringify(args)];
+      const stdin = input === "ignore" ? input : new Blob([Buffer.from(input)]);
+      const env = { PATH: process.env["PATH"] ?? "" };
+      const child = Bun.spawn(line, { stdin, env, stdout: "pipe", stderr: "pipe" });
+      const [stdout, stderr] = await Promise.all([child.stdout.text(), child.stderr.text()]);
+      return { exit: await child.exited, stdout, stderr };
+    };
+    const some = BIG.subarray(0, 5_000_001);
+    expect(await call(`${sandbox}/sum`, some)).toMatchObject({
+      exit: 0,
+      stdout: expect.stringContaining(sha256(some)),
+    });
+    // Nothing to give is an end, too.
+    expect(await call(`${sandbox}/count`, "ignore")).toMatchObject({
+      exit: 0,
+      stdout: expect.stringContaining('"stdout":["0"]'),
+    });
+    const line = { script: "wc -c; exit 0" };
+    expect(await call(`${sandbox}/line`, BIG.subarray(0, 200_000), line)).toMatchObject({
+      exit: 0,
+      stdout: expect.stringContaining('"stdout":"200000"'),
+    });
+    // What is not all taken is told; what is not read is no fault.
+    expect(await call(`${sandbox}/line`, BIG.subarray(0, 900_000), line)).toMatchObject({
+      exit: 1,
+      stderr: expect.stringContaining("maxinput of 204800 bytes"),
+    });
+    const early = { script: "head -c 3 >/dev/null; exec <&-; sleep 0.2" };
+    expect(await call(`${sandbox}/sh`, some, early)).toMatchObject({ exit: 0, stderr: "" });
+  });
+
+  test("call leaves its standard input to others where the command reads none", async () => {
+    const config = { PATH: process.env["PATH"] ?? "" };
+    const loop = `printf '1\\n2\\n3\\n' | while read -r n; do ${served.program} call --raw --url ${served.url} a/cold/plain '{"script":"echo got"}' >/dev/null; echo "$n"; done`;
+    const { stdout } = Bun.spawnSync(["sh", "-c", loop], { env: config });
+    expect(stdout.toString()).toBe("1\n2\n3\n");
+  });
 });
