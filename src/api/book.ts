@@ -25,6 +25,8 @@ export interface Entry {
   readonly plan: Plan;
   /** While it runs. */
   run?: Running;
+  /** Who has given it something to read by a call of its own. */
+  feeders?: Set<string>;
   /** Once it has run: its events, which can be had afterwards, too. */
   events?: Subscribers;
 }
@@ -51,6 +53,8 @@ export interface BookOptions {
 /** Tasks that have ended and are in the book: how many at most, and bytes of their arguments. */
 const ENDED = 200;
 const ARGUMENTS = 1 << 20;
+/** Callers that are known to have fed a task: of more, each piece is told. */
+const FEEDERS = 100;
 
 /** What of a refusal is known where it happens. */
 export interface Refused extends Kept {
@@ -173,6 +177,7 @@ export class Book {
     if (denied > 0) record.denied = denied;
     this.#open.delete(record.id);
     delete entry.run;
+    delete entry.feeders;
     this.#ended.set(record.id, entry);
     // Before it is let go.
     this.#archive?.note(entry);
@@ -196,6 +201,18 @@ export class Book {
     const caller = callerRecord(request, this.#named);
     const told = { time: this.#now(), caller, record, ...(signal !== undefined && { signal }) };
     for (const witness of this.#witnesses) witness.stopping?.(told);
+  }
+
+  /** It gives a task a piece to read: told of each caller once, however many there are. */
+  feeding(entry: Entry, request: Pick<Request, "session" | "caller">): void {
+    if (!this.isWitnessed) return;
+    const caller = callerRecord(request, this.#named);
+    const who = JSON.stringify(caller);
+    const feeders = (entry.feeders ??= new Set());
+    if (feeders.has(who)) return;
+    if (feeders.size < FEEDERS) feeders.add(who);
+    const told = { time: this.#now(), caller, record: entry.record };
+    for (const witness of this.#witnesses) witness.fed?.(told);
   }
 
   /** A call of a command verb failed. Only asked for where it {@link isWitnessed}. */

@@ -149,7 +149,7 @@ export class Tasks {
     if (query.action === INPUT) {
       const body = request.input && (await wholeOf(request.input, PIECE));
       const { piece, target } = parsePiece(query, body);
-      return this.#give(piece, parseTarget(target), permit);
+      return this.#give(request, piece, parseTarget(target), permit);
     }
     const target = parseTarget(query);
     const { pid, id } = target;
@@ -183,7 +183,12 @@ export class Tasks {
   }
 
   /** Who may stop a task may give it its input. */
-  async #give(piece: Piece, { pid, id }: Target, permit: Permit): Promise<string> {
+  async #give(
+    request: Request,
+    piece: Piece,
+    { pid, id }: Target,
+    permit: Permit,
+  ): Promise<string> {
     await Promise.allSettled(this.#starting);
     const record = id === undefined ? undefined : this.deps.book.find(id)?.record;
     if (id !== undefined && record?.pid === undefined) throw this.#trails.noTask(id);
@@ -191,6 +196,7 @@ export class Tasks {
     if (record && run.record !== record) throw this.#trails.noTask(record.id);
     const asked = permit(run);
     if (asked) await asked.then(() => this.#running(run.pid, run));
+    this.deps.book.feeding(run.entry, request);
     await run.give(piece);
     return run.uid;
   }

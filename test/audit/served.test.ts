@@ -73,6 +73,56 @@ for (const user of users)
       expect(place.read()).not.toContain(hashOf(token));
     });
 
+    test("who feeds a task is a line once for each, and what he gives in none", async () => {
+      const exec = { cmdpath: "/bin/cat" };
+      const reader = { uid: "reader", encoder: "text", stdin: "body", maxinput: "1K", exec };
+      using place = new Place(user, commands(reader));
+      const access = join(place.dir, "access.json");
+      const [own, other] = [makeToken(), makeToken()];
+      const grants = [own, other].map((token, i) => ({
+        info: `tablet ${i}`,
+        token: hashOf(token),
+        privileges: [],
+      }));
+      writeFileSync(access, JSON.stringify({ grants }));
+      await using server = await place.serve(["--audit", place.log, "--access", access]);
+      const url = `${server.url.replace("http", "ws")}/api`;
+      const [mine, theirs] = await Promise.all(
+        [own, other].map((token) => connect(url, { token })),
+      );
+      const { response } = (await mine?.call("a/reader")) ?? {};
+      const { pid } = response as { pid: number };
+      const give = async (client: typeof mine, args: object) =>
+        (await client?.call("a/reader", { action: "input", args: { pid, ...args } }))?.request;
+      for (const client of [mine, mine, theirs, mine, theirs])
+        expect(await give(client, { data: "hush-hush" })).toMatchObject({ status: "success" });
+      expect(await give(theirs, { data: "hush-hush".repeat(200) })).toMatchObject({
+        status: "invalid-request",
+      });
+      // A body that grows too long is refused as one, and told with the task that it was for.
+      const body = new ReadableStream({
+        start(controller) {
+          controller.enqueue(Buffer.from("hush-hush".repeat(200)));
+          controller.close();
+        },
+      });
+      expect((await server.call("reader", { method: "POST", body })).request.status).toBe(
+        "invalid-request",
+      );
+      await Promise.all([mine?.close(), theirs?.close()]);
+      expect(await server.end()).toBe(0);
+      const told = place.told().filter(({ verb }) => verb === "reader");
+      const inputs = told.filter(({ event }) => event === "input");
+      expect(inputs.map(({ caller }) => caller?.["info"])).toEqual(["tablet 0", "tablet 1"]);
+      expect(inputs[0]).toMatchObject({ id: told[0]?.id, pid, sandbox: "box", command: "reader" });
+      const [, second] = told.filter(({ event }) => event === "start");
+      expect(told.filter(({ event }) => event === "refuse")).toMatchObject([
+        { action: "input", caller: { info: "tablet 1" } },
+        { action: "input", id: second?.id },
+      ]);
+      expect(place.read()).not.toContain("hush-hush");
+    });
+
     test("what runs at the end of the server is told too", async () => {
       using place = new Place(user);
       const server = await place.serve(["--audit", "audit.log"]);
