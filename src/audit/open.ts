@@ -92,13 +92,8 @@ const ADVICE: Readonly<Record<string, string>> = {
   ELOOP: "it is a link, and links are not followed: name the file itself",
 };
 
-const codeOf = (error: unknown): string | undefined =>
-  error instanceof Error && "code" in error && typeof error.code === "string"
-    ? error.code
-    : undefined;
-
 function toldOf(path: string, error: unknown): Error {
-  const errno = error instanceof CError ? error.errno : codeOf(error);
+  const errno = error instanceof CError ? error.errno : undefined;
   const said = error instanceof Error ? error.message : String(error);
   const advice = errno === undefined ? undefined : ADVICE[errno];
   const why = advice === undefined ? said : `${path}: ${advice} (${errno})`;
