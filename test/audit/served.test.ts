@@ -4,11 +4,13 @@ import {
   closeSync,
   constants,
   existsSync,
+  mkdirSync,
   openSync,
   readdirSync,
   readFileSync,
   readSync,
   renameSync,
+  rmSync,
   statSync,
   writeFileSync,
 } from "node:fs";
@@ -71,6 +73,31 @@ for (const user of users)
       expect(of("echo", "refuse")).toMatchObject({ status: "invalid-request", cut: 200_011 });
       expect(place.read()).not.toContain(token);
       expect(place.read()).not.toContain(hashOf(token));
+    });
+
+    test("a directory that is removed is told by the very next call that must be audited", async () => {
+      using place = new Place(user);
+      const logs = place.path("logs");
+      const make = () => {
+        mkdirSync(logs);
+        Bun.spawnSync(["chown", `--reference=${place.data}`, logs]);
+      };
+      make();
+      await using server = await place.serve(["--audit", "logs/audit.log"]);
+      expect((await server.call("must")).request.status).toBe("success");
+      rmSync(logs, { recursive: true });
+      expect((await server.call("must")).request).toMatchObject({
+        status: "not-available",
+        info: expect.stringContaining("ENOENT"),
+      });
+      expect((await server.call("echo?text=meanwhile")).request.status).toBe("success");
+      make();
+      await until("it is written again", async () => {
+        return (await server.call("must")).request.status === "success";
+      });
+      const told = place.told("logs/audit.log");
+      expect(told.filter(({ argv }) => argv?.includes("meanwhile"))).toHaveLength(1);
+      expect(told.filter(({ event }) => event === "refuse").length).toBeGreaterThan(0);
     });
 
     test("who feeds a task is a line once for each, and what he gives in none", async () => {
