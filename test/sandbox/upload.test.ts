@@ -262,6 +262,18 @@ describe.each(users)("served by %s", (user) => {
       expect((await answerOf(client)).body.response?.stdout).toEqual(["3"]);
     });
 
+    test("what is wrong with what nobody reads any more is no fault of the answer", async () => {
+      using client = await tcp();
+      client.write(head(script(`${sandbox}/sh`, "exec <&-; sleep 0.3; exit 4"), CHUNKED));
+      client.write(chunk("a"));
+      await running(served, `${sandbox}/sh`);
+      // The first finds nobody, the second is the first that is dropped.
+      client.write(Buffer.concat([chunk("b"), chunk("c"), Buffer.from("zz\r\n")]));
+      const answer = await answerOf(client);
+      expect(answer).toMatchObject({ http: 200, body: { response: { status: { exit: 4 } } } });
+      expect(answer.headers).toContain("connection: close");
+    });
+
     test("its time-out and a stop end it while the body is on the way", async () => {
       using client = await tcp();
       client.write(

@@ -162,7 +162,8 @@ export class Incoming implements Source {
   }
 
   #refused(http: number, error: BrokenInput): BrokenInput {
-    this.http ??= http;
+    // What nobody reads any more is no fault of what was answered.
+    if (!this.#isDropped) this.http ??= http;
     return error;
   }
 
