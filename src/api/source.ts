@@ -2,8 +2,12 @@
 import { AfbError } from "../errors.ts";
 
 export interface Source {
-  /** Before the first piece: no more bytes than that are taken. @throws BrokenInput where it is known to have more */
-  limit(most: number): void;
+  /**
+   * Before the first piece: no more bytes than that are taken.
+   * @param name of that limit, for who exceeds it
+   * @throws BrokenInput where it is known to have more
+   */
+  limit(most: number, name?: string): void;
   /**
    * The next bytes; undefined at the end. One at a time. Rejects with the {@link BrokenInput} to reply where it breaks off, or
    * has more bytes than the limit.
@@ -21,16 +25,16 @@ export class BrokenInput extends AfbError {
 }
 
 /** @param length where it is known */
-export const tooMuch = (most: number, length?: number): BrokenInput =>
+export const tooMuch = (most: number, name = "maxinput", length?: number): BrokenInput =>
   new BrokenInput(
     length === undefined
-      ? `the body is longer than the ${most} bytes that are read here (maxinput)`
-      : `the body has ${length} bytes, and at most ${most} are read here (maxinput)`,
+      ? `it is longer than the ${most} bytes that are read here (${name})`
+      : `the body has ${length} bytes, and at most ${most} are read here (${name})`,
   );
 
 /** Bytes of all. @throws BrokenInput see {@link Source.next} */
 export async function wholeOf(source: Source, most: number): Promise<Uint8Array> {
-  source.limit(most);
+  source.limit(most, "one piece");
   const pieces: Uint8Array[] = [];
   for (let piece = await source.next(); piece; piece = await source.next()) pieces.push(piece);
   return Buffer.concat(pieces);

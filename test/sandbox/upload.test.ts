@@ -393,7 +393,27 @@ describe.each(users)("served by %s", (user) => {
     using client = await tcp();
     client.write(head("cold/sh?action=input&pid=1", `Content-Length: ${MiB + 1}`));
     client.write(Buffer.alloc(MiB + 1));
-    expect((await answerOf(client)).http).toBe(413);
+    expect(await answerOf(client)).toMatchObject({
+      http: 413,
+      body: {
+        request: { info: expect.stringContaining("at most 1048576 are read here (one piece)") },
+      },
+    });
+  });
+
+  test("who sends all and says that this is all has his answer, in HTTP/1.0, too", async () => {
+    const before = "POST /api/a/cold/count HTTP/1.";
+    const length = `Content-Length: ${2 * MiB}`;
+    for (const [to, start] of [
+      [Number(new URL(served.url).port), `${before}0\r\n${length}\r\n\r\n`],
+      [unix, `${before}1\r\nHost: localhost\r\n${length}\r\n\r\n`],
+    ] as const) {
+      using client = await RawClient.open(to);
+      client.write(start);
+      client.write(BIG.subarray(0, 2 * MiB));
+      client.socket.end();
+      expect((await answerOf(client)).body.response?.stdout).toEqual([String(2 * MiB)]);
+    }
   });
 
   test("a path is the same verb however it is written", async () => {

@@ -35,6 +35,8 @@ export class Incoming implements Source {
   /** It has ended as it should. */
   #isWhole: boolean;
   #most: number | undefined;
+  /** Of that limit. */
+  #name: string | undefined;
   #taken = 0;
   #held = 0;
   #invited: boolean;
@@ -52,11 +54,12 @@ export class Incoming implements Source {
     this.#invited = !reading.invite || this.#isWhole;
   }
 
-  limit(most: number): void {
+  limit(most: number, name?: string): void {
     this.#most = most;
+    this.#name = name;
     const framing = this.#framing;
     if (framing.kind === "length" && framing.length > most)
-      throw this.#refused(413, tooMuch(most, framing.length));
+      throw this.#refused(413, tooMuch(most, name, framing.length));
   }
 
   async next(): Promise<Uint8Array | undefined> {
@@ -71,7 +74,7 @@ export class Incoming implements Source {
     const piece = await this.#inTime();
     if (!piece) return undefined;
     if (this.#most !== undefined && this.#taken > this.#most)
-      throw this.#refused(413, tooMuch(this.#most));
+      throw this.#refused(413, tooMuch(this.#most, this.#name));
     this.#hold(piece.length);
     return piece;
   }
