@@ -5,7 +5,7 @@ import type { Task, TaskInput } from "../launch/task.ts";
 import { isObject } from "../object.ts";
 import { leaverOf, type Request } from "./client.ts";
 import { parseBoolean, type Query } from "./query.ts";
-import { BrokenInput, type Source } from "./source.ts";
+import { BrokenInput, type Source, unreadable } from "./source.ts";
 
 /** Most bytes that wait behind those that the command does not read yet: what is more is of a client that does not wait either. */
 const AHEAD = 1 << 20;
@@ -65,9 +65,10 @@ export class Feeding {
         if (!(await input.give(piece))) break;
       }
     } catch (error) {
-      if (!(error instanceof BrokenInput)) throw error;
-      broken(error);
-      return error;
+      // Whatever it is, this command does not get all of it.
+      const why = error instanceof BrokenInput ? error : unreadable(error);
+      broken(why);
+      return why;
     }
     source.drop();
     input.end();

@@ -1,5 +1,6 @@
 /** What a command is given to read by the request that starts it: piece by piece, no faster than it reads. */
 import { AfbError } from "../errors.ts";
+import { errorLine } from "../unexpected.ts";
 
 export interface Source {
   /**
@@ -31,6 +32,9 @@ export const tooMuch = (most: number, name = "maxinput", length?: number): Broke
       ? `it is longer than the ${most} bytes that are read here (${name})`
       : `the body has ${length} bytes, and at most ${most} are read here (${name})`,
   );
+
+export const unreadable = (error: unknown): BrokenInput =>
+  new BrokenInput(`its input cannot be read: ${errorLine(error)}`);
 
 /** Bytes of all. @throws BrokenInput see {@link Source.next} */
 export async function wholeOf(source: Source, most: number): Promise<Uint8Array> {

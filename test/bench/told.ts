@@ -85,13 +85,15 @@ export async function measureTold(
       way,
       rate: TASKS / (median(wall) / 1000),
       processor: median(processor.get(way)?.slice(warmUp) ?? []),
-      memory: median(memory.get(way)?.slice((warmUp + ROUNDS) >> 1) ?? []),
+      memory: median(laterHalf(memory.get(way) ?? [])),
       ratio: median(wall.map((one, i) => (plain[i] ?? Number.NaN) / one)),
     }));
   } finally {
     for (const end of ends) await end();
   }
 }
+
+const laterHalf = (list: readonly number[]): number[] => list.slice(list.length >> 1);
 
 /** VmRSS of proc_pid_status(5). */
 function residentOf(pid: number): number {
