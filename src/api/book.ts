@@ -2,9 +2,10 @@
 import type { Task } from "../launch/task.ts";
 import type { Plan } from "../plan/plan.ts";
 import type { Caller, Request } from "./client.ts";
-import type { Action } from "./query.ts";
+import { type Action, INPUT } from "./query.ts";
 import { callerRecord, type Kept, type TaskRecord } from "./record.ts";
 import { failure } from "./reply.ts";
+import { BrokenInput } from "./source.ts";
 import type { WireStatus } from "./status.ts";
 import type { Subscribers } from "./subscribers.ts";
 import { taskIds } from "./task-id.ts";
@@ -24,6 +25,8 @@ export interface Entry {
   readonly plan: Plan;
   /** While it runs. */
   run?: Running;
+  /** Who has given it something to read by a call of its own. */
+  feeders?: Set<string>;
   /** Once it has run: its events, which can be had afterwards, too. */
   events?: Subscribers;
 }
@@ -50,6 +53,8 @@ export interface BookOptions {
 /** Tasks that have ended and are in the book: how many at most, and bytes of their arguments. */
 const ENDED = 200;
 const ARGUMENTS = 1 << 20;
+/** Callers that are known to have fed a task: of more, each piece is told. */
+const FEEDERS = 100;
 
 /** What of a refusal is known where it happens. */
 export interface Refused extends Kept {
@@ -145,6 +150,11 @@ export class Book {
     if (typeof error === "object" && error !== null) this.#ids.set(error, record.id);
   }
 
+  /** It runs, and the call that has started it fails by what it gives the task. */
+  breakOff({ record }: Entry, error: BrokenInput): void {
+    this.#ids.set(error, record.id);
+  }
+
   begin(entry: Entry, run: Running): void {
     const { record } = entry;
     entry.run = run;
@@ -167,6 +177,7 @@ export class Book {
     if (denied > 0) record.denied = denied;
     this.#open.delete(record.id);
     delete entry.run;
+    delete entry.feeders;
     this.#ended.set(record.id, entry);
     // Before it is let go.
     this.#archive?.note(entry);
@@ -192,8 +203,21 @@ export class Book {
     for (const witness of this.#witnesses) witness.stopping?.(told);
   }
 
+  /** It gives a task a piece to read: told of each caller once, however many there are. */
+  feeding(entry: Entry, request: Pick<Request, "session" | "caller">): void {
+    if (!this.isWitnessed) return;
+    const caller = callerRecord(request, this.#named);
+    const who = JSON.stringify(caller);
+    const feeders = (entry.feeders ??= new Set());
+    if (feeders.has(who)) return;
+    if (feeders.size < FEEDERS) feeders.add(who);
+    const told = { time: this.#now(), caller, record: entry.record };
+    for (const witness of this.#witnesses) witness.fed?.(told);
+  }
+
   /** A call of a command verb failed. Only asked for where it {@link isWitnessed}. */
-  refuse(request: Request, error: unknown, { action, plan, discreet, ...kept }: Refused): void {
+  refuse(request: Request, error: unknown, refused: Refused): void {
+    const { plan, discreet, ...kept } = refused;
     const { api, verb } = request;
     if (typeof error === "object" && error !== null) {
       // Verbs that stand for this one pass its error on.
@@ -202,13 +226,15 @@ export class Book {
     }
     const { status, info } = failure(error).request;
     const id = typeof error === "object" && error !== null ? this.#ids.get(error) : undefined;
+    const hasRun = id !== undefined && error instanceof BrokenInput;
     const refusal: Refusal = {
       time: this.#now(),
       caller: callerRecord(request, this.#named),
-      ...{ api, verb, action },
+      ...{ api, verb },
       ...(plan && { sandbox: plan.sandbox, command: plan.command }),
       ...(id !== undefined && { id }),
       ...kept,
+      ...(hasRun && { action: INPUT }),
       status,
       ...(info !== undefined && !discreet && { info }),
     };

@@ -1,6 +1,7 @@
 /** What the API room sees of a connection: who it is, and a way to send it events. No HTTP here. */
 import type { Bytes, File } from "../encoders/encoder.ts";
 import type { Plan } from "../plan/plan.ts";
+import type { Source } from "./source.ts";
 import type { WireStatus } from "./status.ts";
 import type { Asker } from "./turns.ts";
 
@@ -84,8 +85,8 @@ export interface Request {
   readonly lasting?: boolean;
   /** The values of `args` are texts whatever they mean, since they come from a URL or a form. */
   readonly texts?: boolean;
-  /** Of a start: all that the command reads, where it reads what it is given. */
-  readonly input?: Uint8Array | undefined;
+  /** Of a start: all that the command reads, where it reads what it is given. Of `input`, a piece of that. */
+  readonly input?: Source | undefined;
   /** Absent for a caller that cannot take events (REST). */
   readonly client?: Client;
   readonly session: Session;

@@ -58,7 +58,7 @@ export class Command implements Verb {
     const plan = this.#plan;
     const query = parseQuery(request.args, plan.argv.names, this.isFed);
     if (query.action !== "start") return this.tasks.act(request, query);
-    if (plan.input !== undefined) requireRoom(plan, request);
+    if (plan.input !== undefined) request.input?.limit(plan.input);
     const { args: declared, notices } = declaredOf(plan, query.args, request.offered);
     // Not in what is the JSON of a text: a list there is a list.
     const repeats = request.texts === true && !hasArgs(request.args, query.args);
@@ -93,12 +93,6 @@ export class Command implements Verb {
       ...(sample !== undefined && { sample }),
     };
   }
-}
-
-function requireRoom({ api, verb, input: most = 0 }: Plan, { input }: Request): void {
-  if (input === undefined || input.length <= most) return;
-  const info = `the body has ${input.length} bytes, and ${api}/${verb} reads at most ${most} (maxinput)`;
-  throw new AfbError("invalid-request", info);
 }
 
 /** The arguments of a query come from its `args`, and are not beside it. */

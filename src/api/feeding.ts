@@ -1,17 +1,22 @@
 /** The stdin of a running task, as its clients fill it: within what its config allows, and without a gap that nobody sees. */
 import { excerpt } from "../config/place.ts";
 import { AfbError } from "../errors.ts";
-import type { TaskInput } from "../launch/task.ts";
+import type { Task, TaskInput } from "../launch/task.ts";
 import { isObject } from "../object.ts";
 import { leaverOf, type Request } from "./client.ts";
 import { parseBoolean, type Query } from "./query.ts";
+import { BrokenInput, type Source, unreadable } from "./source.ts";
 
 /** Most bytes that wait behind those that the command does not read yet: what is more is of a client that does not wait either. */
 const AHEAD = 1 << 20;
+/** Most bytes of a piece that is the body of a POST. */
+export const PIECE = 1 << 20;
 
 const invalid = (info: string) => new AfbError("invalid-request", info);
 
 export class Feeding {
+  /** Settles once what the start brings is with the command, or nobody reads it: with why that is not so. Never rejects. */
+  poured: Promise<BrokenInput | undefined> = Promise.resolve(undefined);
   #taken = 0;
   #waiting = 0;
   #over = false;
@@ -19,7 +24,7 @@ export class Feeding {
   constructor(
     /** For messages. */
     readonly uid: string,
-    readonly input: TaskInput,
+    readonly task: Pick<Task, "ended"> & { readonly input: TaskInput },
     /** Bytes of all. */
     readonly most: number,
   ) {}
@@ -27,16 +32,46 @@ export class Feeding {
   /**
    * What the start itself brings is all there is. A client that gets events goes on giving until it says that this is all, or
    * goes; whoever cannot gives nothing.
-   * @returns what is to be called at the end of the task
+   * @param broken what the start brings is not all there. The command never reads an end that is none: it has to be stopped
    */
-  begin({ input, client }: Pick<Request, "input" | "client">): (() => void) | undefined {
-    if (input === undefined && client) {
-      const leaver = leaverOf({ client });
-      if (leaver?.connected) return leaver.onClose(() => this.#end());
+  begin(
+    { input, client }: Pick<Request, "input" | "client">,
+    broken: (why: BrokenInput) => void,
+  ): void {
+    const { task } = this;
+    if (input) {
+      // Nobody else gives it anything.
+      this.#over = true;
+      void task.ended.then(() => input.drop());
+      this.poured = this.#pour(input, broken);
+      return;
     }
-    // A command that does not read all of it is none of its caller's faults.
-    if (input !== undefined) void this.input.give(input);
-    this.#end();
+    const leaver = client && leaverOf({ client });
+    if (!leaver?.connected) return this.#end();
+    const untie = leaver.onClose(() => this.#end());
+    void task.ended.then(untie);
+  }
+
+  /** A command that does not read all of it is none of its caller's faults. */
+  async #pour(
+    source: Source,
+    broken: (why: BrokenInput) => void,
+  ): Promise<BrokenInput | undefined> {
+    const { input } = this.task;
+    try {
+      for (;;) {
+        const piece = await source.next();
+        if (!piece) break;
+        if (!(await input.give(piece))) break;
+      }
+    } catch (error) {
+      // Whatever it is, this command does not get all of it.
+      const why = error instanceof BrokenInput ? error : unreadable(error);
+      broken(why);
+      return why;
+    }
+    source.drop();
+    input.end();
     return undefined;
   }
 
@@ -50,7 +85,7 @@ export class Feeding {
       throw this.#refused("it reads slower than this: wait for each reply");
     this.#taken += data.length;
     this.#waiting += data.length;
-    const given = this.input.give(data);
+    const given = this.task.input.give(data);
     if (end) this.#end();
     const isTaken = await given;
     this.#waiting -= data.length;
@@ -67,7 +102,7 @@ export class Feeding {
   #end(): void {
     if (this.#over) return;
     this.#over = true;
-    this.input.end();
+    this.task.input.end();
   }
 }
 

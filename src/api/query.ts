@@ -87,8 +87,8 @@ const objectOf = (args: unknown): object => (isObject(args) ? args : {});
 
 const NUMBER_OR_NAME = { type: ["integer", "string"] };
 
-/** The JSON Schema of a query whose `start` takes `args`. */
-export function queryOf(args: object | true) {
+/** The JSON Schema of a query whose `start` takes `args`. @param isFed it takes `input`, too */
+export function queryOf(args: object | true, isFed = false) {
   const target = {
     type: "object",
     properties: {
@@ -97,13 +97,18 @@ export function queryOf(args: object | true) {
       signal: NUMBER_OR_NAME,
       lossless: { type: "boolean" },
       from: { type: "integer", minimum: 0 },
+      ...(isFed && {
+        data: { type: "string" },
+        base64: { type: "string", contentEncoding: "base64" },
+        end: { type: "boolean" },
+      }),
     },
     additionalProperties: false,
   };
   return {
     type: "object",
     properties: {
-      action: { type: "string", enum: ACTIONS, default: "start" },
+      action: { type: "string", enum: isFed ? [...ACTIONS, INPUT] : ACTIONS, default: "start" },
       args: { anyOf: [args, target] },
       verbose: { type: "integer", minimum: 0, maximum: VERBOSE_MAX },
       wait: { type: "boolean" },

@@ -13,6 +13,7 @@ import { Feeding, type Piece } from "./feeding.ts";
 import type { Hub } from "./hub.ts";
 import { Output } from "./output.ts";
 import type { TaskRecord } from "./record.ts";
+import type { BrokenInput } from "./source.ts";
 import { Ring, RING, type Rings } from "./ring.ts";
 import type { Stoppable, Stops } from "./stops.ts";
 import { type WireStatus, wireStatus } from "./status.ts";
@@ -197,20 +198,33 @@ export class Run implements Stoppable {
   stop({ from, session }: Pick<Request, "from" | "session">, signal?: number): void {
     if (this.over || this.#ordered.has(signal)) return;
     this.#ordered.add(signal);
-    this.#deps.stops.enter(from ?? { peer: "", connection: session }, this, () => {
+    this.#order({ from, session }, () => {
       this.#ordered.delete(signal);
-      if (!this.over) this.#task.stop(signal);
+      this.#task.stop(signal);
     });
   }
 
+  #order({ from, session }: Pick<Request, "from" | "session">, give: () => void): void {
+    const asker = from ?? { peer: "", connection: session };
+    this.#deps.stops.enter(asker, this, () => void (this.over || give()));
+  }
+
   /** What it reads comes from the start, or from then on from its clients: see {@link Feeding.begin}. */
-  feed(request: Pick<Request, "input" | "client">): void {
+  feed(request: Request): void {
     const { input: most } = this.plan;
-    const { input } = this.#task;
+    const { input, ended } = this.#task;
     if (most === undefined || !input) return;
-    this.#feeding = new Feeding(this.uid, input, most);
-    const untie = this.#feeding.begin(request);
-    if (untie) void this.#task.ended.then(untie);
+    this.#feeding = new Feeding(this.uid, { input, ended }, most);
+    this.#feeding.begin(request, ({ message }) => {
+      this.#deps.log("warning", `${this.uid} is stopped: ${message}`);
+      // A signal that a script takes and goes on after would let it go on with what it has.
+      this.#order(request, () => this.#task.end());
+    });
+  }
+
+  /** See {@link Feeding.poured}. */
+  get poured(): Promise<BrokenInput | undefined> | undefined {
+    return this.#feeding?.poured;
   }
 
   /** Resolves once its stdin has taken it. Rejects with an AfbError. */

@@ -32,7 +32,11 @@ export const FILTERS = {
   api: { type: "string" },
   verb: { type: "string" },
   state: { type: "string", enum: STATES, default: "all" },
-  caller: { type: "string", description: "what the access file calls it, its address, or its uid" },
+  caller: {
+    type: "string",
+    description:
+      "what the access file calls it, its address, its uid, or the name of its certificate",
+  },
   pid: { type: "integer", minimum: 1 },
   id: ID,
   before: { ...ID, description: "only those that sort before this one: for the next page" },
@@ -86,8 +90,14 @@ export function matches(filter: TaskFilter, record: TaskRecord): boolean {
 export const same = (wanted: string | undefined, name: string): boolean =>
   wanted === undefined || wanted.toLowerCase() === name.toLowerCase();
 
-export const isCaller = ({ info, address, uid }: CallerRecord, wanted: string): boolean =>
-  [info, address, uid?.toString()].includes(wanted);
+/** A certificate is called `CN:tablet`, or `tablet`. */
+export const isCaller = (
+  { info, address, uid, certificate }: CallerRecord,
+  wanted: string,
+): boolean =>
+  [info, address, uid?.toString(), certificate, certificate?.replace(/^[^:]*:/, "")].includes(
+    wanted,
+  );
 
 type Given = Readonly<Record<string, unknown>>;
 

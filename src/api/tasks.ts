@@ -12,13 +12,14 @@ import type { Admission, Place, Waiting } from "./admission.ts";
 import type { Archive } from "./archive.ts";
 import type { Book, Entry } from "./book.ts";
 import { type Client, leaverOf, type Request, SERVER_SESSION } from "./client.ts";
-import { parsePiece, type Piece } from "./feeding.ts";
+import { parsePiece, PIECE, type Piece } from "./feeding.ts";
 import type { Hub } from "./hub.ts";
 import { INPUT, parseTarget, type Query, type Target } from "./query.ts";
 import { keptOf } from "./record.ts";
 import { type Encoded, type Ending, type Followable, type MayFollow, Run } from "./run.ts";
 import { Readers } from "./readers.ts";
 import type { Rings } from "./ring.ts";
+import { wholeOf } from "./source.ts";
 import type { Stops } from "./stops.ts";
 import { Trails, uidOf } from "./trails.ts";
 
@@ -120,12 +121,14 @@ export class Tasks {
         !(await isOver(ending, request.wait))
       ) {
         void this.#tellLater(run, ending);
+        await this.#requireInput(run);
         return { ...run.identity, ...words };
       }
       const { status, fields } = await ending;
       this.#readers.remove(run);
       run.keep(fields, status);
       this.#clear(run);
+      await this.#requireInput(run);
       request.ended?.(plan, status);
       return { ...run.identity, status, ...fields, ...words };
     }
@@ -136,14 +139,17 @@ export class Tasks {
       run.open();
     });
     void this.#follow(run);
+    // Who has no events of it has nothing but this reply to know whether it was all taken.
+    if (!request.client) await this.#requireInput(run);
     return { ...run.identity, ...words };
   }
 
   /** Stops, subscribes or unsubscribes. Of all tasks only those that `permit` does not refuse, by throwing. */
   async act(request: Request, query: Query, permit: Permit = ANY): Promise<string | string[]> {
     if (query.action === INPUT) {
-      const { piece, target } = parsePiece(query, request.input);
-      return this.#give(piece, parseTarget(target), permit);
+      const body = request.input && (await wholeOf(request.input, PIECE));
+      const { piece, target } = parsePiece(query, body);
+      return this.#give(request, piece, parseTarget(target), permit);
     }
     const target = parseTarget(query);
     const { pid, id } = target;
@@ -177,7 +183,12 @@ export class Tasks {
   }
 
   /** Who may stop a task may give it its input. */
-  async #give(piece: Piece, { pid, id }: Target, permit: Permit): Promise<string> {
+  async #give(
+    request: Request,
+    piece: Piece,
+    { pid, id }: Target,
+    permit: Permit,
+  ): Promise<string> {
     await Promise.allSettled(this.#starting);
     const record = id === undefined ? undefined : this.deps.book.find(id)?.record;
     if (id !== undefined && record?.pid === undefined) throw this.#trails.noTask(id);
@@ -185,6 +196,7 @@ export class Tasks {
     if (record && run.record !== record) throw this.#trails.noTask(record.id);
     const asked = permit(run);
     if (asked) await asked.then(() => this.#running(run.pid, run));
+    this.deps.book.feeding(run.entry, request);
     await run.give(piece);
     return run.uid;
   }
@@ -413,6 +425,14 @@ export class Tasks {
     if (Object.keys(fields).length > 0) await run.publish(fields);
     await run.finish(status);
     this.#clear(run);
+  }
+
+  /** Waits until what the request brings for it to read is with it, or not read any more. Rejects where it broke off. */
+  async #requireInput({ poured, entry }: Run): Promise<void> {
+    const broken = await poured;
+    if (!broken) return;
+    this.deps.book.breakOff(entry, broken);
+    throw broken;
   }
 
   async #follow(run: Run): Promise<void> {

@@ -36,6 +36,14 @@ export interface Stopping {
   readonly signal?: number;
 }
 
+/** A task gets something to read by a call. */
+export interface Fed {
+  /** Milliseconds since 1970. */
+  readonly time: number;
+  readonly caller: CallerRecord;
+  readonly record: TaskRecord;
+}
+
 export interface Witness {
   /**
    * The turn of a start has come, that of an action of a config too, and nothing of it is done. A promise is waited for. Throws, or
@@ -48,4 +56,6 @@ export interface Witness {
   ended?(record: TaskRecord): void;
   refused?(refusal: Refusal): void;
   stopping?(stopping: Stopping): void;
+  /** The first piece of each caller. */
+  fed?(fed: Fed): void;
 }

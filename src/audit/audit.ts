@@ -3,9 +3,9 @@
  * within bounds; what is beyond is lost, counted, and told where the audit goes on.
  */
 import type { TaskRecord } from "../api/record.ts";
-import type { Refusal, Stopping, Witness } from "../api/witness.ts";
+import type { Fed, Refusal, Stopping, Witness } from "../api/witness.ts";
 import type { Logger } from "../log.ts";
-import { endOf, type Entry, lineOf, refusalOf, startOf, stopOf } from "./entry.ts";
+import { endOf, type Entry, fedOf, lineOf, refusalOf, startOf, stopOf } from "./entry.ts";
 import type { Line, Sink } from "./sink.ts";
 
 /** ms from a call to its line, where nothing is wrong: a moment, and longer where many come at a time. */
@@ -78,6 +78,10 @@ export class Audit implements Witness {
 
   stopping(stopping: Stopping): void {
     this.#add(stopOf(stopping));
+  }
+
+  fed(fed: Fed): void {
+    this.#add(fedOf(fed));
   }
 
   refused(refusal: Refusal): void {

@@ -2,10 +2,10 @@
 import type { CallerRecord, TaskRecord } from "../api/record.ts";
 import { signalName } from "../config/signals.ts";
 import type { WireStatus } from "../api/status.ts";
-import type { Refusal, Stopping } from "../api/witness.ts";
+import type { Fed, Refusal, Stopping } from "../api/witness.ts";
 import { visible } from "../visible.ts";
 
-export type Told = "start" | "stop" | "end" | "refuse" | "lost";
+export type Told = "start" | "stop" | "input" | "end" | "refuse" | "lost";
 
 /** In the order in which a line has them. */
 export interface Entry {
@@ -76,6 +76,11 @@ export function stopOf({ time, caller, record, signal: number }: Stopping): Entr
   const { id, api, verb, sandbox, command, pid } = record;
   const signal = number === undefined ? undefined : signalName(number);
   return { time, event: "stop", id, api, verb, sandbox, command, pid, caller, signal };
+}
+
+export function fedOf({ time, caller, record }: Fed): Entry {
+  const { id, api, verb, sandbox, command, pid } = record;
+  return { time, event: "input", id, api, verb, sandbox, command, pid, caller };
 }
 
 export function refusalOf({ time, caller, action, status, info, ...refusal }: Refusal): Entry {

@@ -28,8 +28,6 @@ export class FileSink implements Sink {
   /** Bytes of the first line to come that are there already: of a write that was cut off. */
   #begun = 0;
   #reopen = false;
-  /** By performance.now(): when it was looked at. */
-  #looked = -Infinity;
   #syncing: Promise<void> | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
@@ -111,11 +109,9 @@ export class FileSink implements Sink {
     return { fd: this.#kept.fd, most: bounded ? Math.min(BATCH, most - this.#size) : BATCH };
   }
 
-  /** Somebody may have removed it, or cut it. */
+  /** Somebody may have removed it, or cut it: what is written into a file that nobody can find is written for nobody. */
   #look(): void {
-    const now = performance.now();
-    if (!this.#kept || !this.isFile || now < this.#looked + SYNC) return;
-    this.#looked = now;
+    if (!this.#kept || !this.isFile) return;
     const { nlink, size } = fstatSync(this.#kept.fd);
     if (nlink === 0) this.#reopen = true;
     if (nlink === 0 || size < this.#size) this.#begun = 0;

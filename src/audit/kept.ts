@@ -3,6 +3,7 @@
  * it away, put another in its place, or write into it.
  */
 import {
+  accessSync,
   closeSync,
   constants,
   fstatSync,
@@ -12,7 +13,7 @@ import {
   writeSync,
 } from "node:fs";
 import { basename, dirname } from "node:path";
-import { openAt, renameAt } from "../../ffi/at.ts";
+import { handleAt, openAt, renameAt } from "../../ffi/at.ts";
 import { openDirectory } from "../../ffi/beneath.ts";
 import { CError } from "../../ffi/errno.ts";
 import { type Trust, Walk } from "../config/walk.ts";
@@ -20,6 +21,7 @@ import { type Trust, Walk } from "../config/walk.ts";
 /** For the server alone: who calls what is nobody else's business. */
 const MODE = 0o600;
 const WRITABLE_BY_OTHERS = 0o022;
+const WRITABLE_BY_ALL = 0o002;
 const APPENDED =
   constants.O_WRONLY |
   constants.O_APPEND |
@@ -55,6 +57,20 @@ function directoryOf(path: string, trust: Trust | undefined): Directory {
 }
 
 /**
+ * Why a file there could be kept from giving way to the next: whoever may make files in its directory makes one, or a directory,
+ * of the name that it is to get. Undefined where nobody else may.
+ */
+export function crowded(path: string, trust: Trust | undefined): string | undefined {
+  const directory = dirname(path);
+  using found = directoryOf(path, trust);
+  const { mode, uid } = fstatSync(found.handle);
+  // Of an ordinary user's group others are mostly none.
+  const isOpen = (mode & (trust ? WRITABLE_BY_OTHERS : WRITABLE_BY_ALL)) !== 0;
+  if (!isOpen && (!trust || trust.owners.includes(uid))) return undefined;
+  return `others can make files in ${directory}, and so keep ${path} from giving way to another file`;
+}
+
+/**
  * Opens it, or makes it. Half a line at its end, of a server that was killed, gets its end.
  * @param trust who may be able to change it; undefined: the server's user does as the kernel lets it
  * @throws CError of open(2), or Error that says what others can change, and what to do
@@ -70,6 +86,42 @@ export function openKept(path: string, trust: Trust | undefined): Kept {
   } catch (error) {
     closeSync(fd);
     throw error;
+  }
+}
+
+/**
+ * Looks at what is there, without opening it: the reader of a FIFO does not meet a writer that goes again.
+ * @returns whether it is a file, or is to be one
+ * @throws as {@link openKept}
+ */
+export function lookAtKept(path: string, trust: Trust | undefined): boolean {
+  using directory = directoryOf(path, trust);
+  let handle: number;
+  try {
+    handle = handleAt(directory.handle, directory.name);
+  } catch (error) {
+    if (!(error instanceof CError && error.errno === "ENOENT")) throw error;
+    requireWritable(dirname(path));
+    return true;
+  }
+  try {
+    const stat = fstatSync(handle);
+    if (stat.isSymbolicLink()) throw new CError("open", path, "ELOOP");
+    if (stat.isDirectory()) throw new CError("open", path, "EISDIR");
+    if (trust) requireOwn(path, stat, trust);
+    requireWritable(path);
+    return stat.isFile();
+  } finally {
+    closeSync(handle);
+  }
+}
+
+function requireWritable(path: string): void {
+  try {
+    accessSync(path, constants.W_OK);
+  } catch (error) {
+    const code = error instanceof Error && "code" in error ? String(error.code) : "EACCES";
+    throw new CError("open", path, code);
   }
 }
 

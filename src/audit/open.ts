@@ -3,9 +3,11 @@ import { accessSync, constants } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { CError } from "../../ffi/errno.ts";
 import { trustOf } from "../config/trust.ts";
+import type { Trust } from "../config/walk.ts";
 import type { Logger } from "../log.ts";
 import { Audit, wordsOf } from "./audit.ts";
 import { FileSink } from "./file.ts";
+import { crowded, lookAtKept } from "./kept.ts";
 import { JournalSink } from "./journal.ts";
 import type { Sink } from "./sink.ts";
 import { StderrSink } from "./stderr.ts";
@@ -35,6 +37,18 @@ export function openAudit({ to, most, count }: AuditOptions, tell: Logger): Audi
   return new Audit(sinkOf(to, most, count, tell), tell);
 }
 
+/** The same before a start, without making or opening anything. @throws as {@link openAudit} */
+export function lookAtAudit({ to, most }: AuditOptions): void {
+  if (["stderr", "journal", "syslog"].includes(to)) return;
+  const path = resolve(to);
+  const trust = trustOf(process.geteuid?.() ?? 0);
+  try {
+    if (lookAtKept(path, trust) && most > 0) requireRoom(path, trust);
+  } catch (error) {
+    if (!(error instanceof CError && PASSING.has(error.errno))) throw toldOf(path, error);
+  }
+}
+
 function sinkOf(to: string, most: number, count: number, tell: Logger): Sink {
   if (to === "stderr") return new StderrSink();
   if (to === "journal") return new JournalSink();
@@ -45,7 +59,7 @@ function sinkOf(to: string, most: number, count: number, tell: Logger): Sink {
   const sink = new FileSink({ path, most, count, trust });
   try {
     sink.open();
-    if (most > 0 && sink.isFile) requireRoom(path);
+    if (most > 0 && sink.isFile) requireRoom(path, trust);
   } catch (error) {
     if (!(error instanceof CError && PASSING.has(error.errno))) throw toldOf(path, error);
     tell("error", `audit: ${path} cannot be opened, it is tried again: ${wordsOf(error.errno)}`);
@@ -54,7 +68,10 @@ function sinkOf(to: string, most: number, count: number, tell: Logger): Sink {
 }
 
 /** Else it would be found out when the file is full. @throws Error that says what to do */
-function requireRoom(path: string): void {
+function requireRoom(path: string, trust: Trust | undefined): void {
+  const why = crowded(path, trust);
+  if (why !== undefined)
+    throw new Error(`${why}: choose a directory of its own, or say --audit-max 0`);
   const directory = dirname(path);
   try {
     accessSync(directory, constants.W_OK);

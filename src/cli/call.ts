@@ -6,6 +6,7 @@ import {
   CONNECTION,
   connectionOf,
 } from "../command-line/connection.ts";
+import { forward } from "../command-line/forwarding.ts";
 import type { Manual } from "../manual/manual.ts";
 import { readWithOperands } from "../manual/options.ts";
 import { parseCall, withOptions } from "../command-line/usage.ts";
@@ -17,12 +18,14 @@ export const manual: Manual = {
   synopsis: ["[OPTIONS] API/VERB [JSON]"],
   about: `Calls a verb of a running server and prints the reply as JSON. If that started a task, prints its events too, until
 the task ends. Ctrl-C stops the task. A subscription to one task prints its events as well, and what of them is missing
-on standard error; Ctrl-C then leaves the task alone.`,
+on standard error; Ctrl-C then leaves the task alone.
+A command with "stdin": "body" that it has started gets the standard input, unless that is a terminal.`,
   options: OPTIONS,
   exit: "0 success; 1 the reply is an error, or the task failed; 2 wrong usage; 3 no connection; 130 interrupted.",
   examples: [
     "spawnbox call simple/ping",
     `spawnbox call simple/hello '{"action":"start","args":{"name":"World"}}'`,
+    "spawnbox call upload/check < firmware.img",
     `spawnbox call simple/hello '{"action":"subscribe","args":{"pid":4711,"lossless":true}}'`,
   ],
 };
@@ -35,7 +38,11 @@ interface Options extends Invocation {
 export const run = (argv: string[]): Promise<number> => withOptions(manual, parse, argv, call);
 
 const call = ({ connection, ...invocation }: Options): Promise<number> =>
-  connected(manual.name, connection, (client) => new CallSession(client, invocation).run());
+  connected(manual.name, connection, (client) => {
+    const feed = (method: string, pid: number) => forward((args) => client.call(method, args), pid);
+    const isTyped = process.stdin.isTTY === true;
+    return new CallSession(client, invocation, isTyped ? undefined : feed).run();
+  });
 
 function parse(argv: string[]): Options | undefined {
   const read = readWithOperands(OPTIONS, argv);

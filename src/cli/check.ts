@@ -3,7 +3,10 @@ import { type Problem, problemLine } from "../config/problem.ts";
 import { lookingOnly, thisMachine } from "../plan/machine.ts";
 import type { ApiPlan, Plan } from "../plan/plan.ts";
 import { ACCESS, accessOptions, load } from "../serve/access.ts";
-import { unaudited } from "../serve/auditing.ts";
+import { AUDIT, auditOptions, unaudited } from "../serve/auditing.ts";
+import { HISTORY, historyOptions } from "../serve/keeping.ts";
+import { lookAt, type Named } from "../serve/looking.ts";
+import { TLS, transportOptions } from "../serve/transport.ts";
 import { SOURCE, type Source, sourceOf } from "../command-line/config-option.ts";
 import { examine } from "../command-line/examine.ts";
 import type { Manual } from "../manual/manual.ts";
@@ -16,6 +19,11 @@ import { UsageError, withOptions } from "../command-line/usage.ts";
 const OPTIONS = {
   ...SOURCE,
   ...ACCESS,
+  ...AUDIT,
+  ...HISTORY,
+  "tls-cert": TLS["tls-cert"],
+  "tls-key": TLS["tls-key"],
+  "tls-client-ca": TLS["tls-client-ca"],
   "no-try": { text: "only load and compile: on another machine than the server's" },
   json: { text: '{"ok", "problems": [{"file", "path", "message"}], "notices": [the same]}' },
 } as const;
@@ -26,7 +34,8 @@ export const manual: Manual = {
   about: `Loads the configs as a start would and prints every problem as "file: path: message".
 A directory stands for every spawn-*.json in it. PATH may stand behind --config too, as for serve; without any,
 AFB_SPAWN_CONFIG is used. Each different sandbox is made once, up to where its command would begin: run it as the user of
-the server, where that will run, in a unit or container like its own.`,
+the server, where that will run, in a unit or container like its own. What --audit, --history and --tls-cert name is looked
+at, as a start with them would, and not made.`,
   options: OPTIONS,
   exit: "0 no problem, 1 problems, 2 wrong usage.",
   operands: { path: "file" },
@@ -53,6 +62,8 @@ interface Options {
   readonly asks?: boolean;
   /** Default true. */
   readonly trial?: boolean;
+  /** What the server is to be given besides. */
+  readonly named?: Named;
 }
 
 function parse(argv: string[]): (Options & { source: Source }) | undefined {
@@ -65,13 +76,15 @@ function parse(argv: string[]): (Options & { source: Source }) | undefined {
   if (!source) throw new UsageError("no config file named");
   const { json } = values;
   const { access, cynagora } = accessOptions(values, process.env);
-  return { source, json, access, asks: cynagora !== undefined, trial: !values["no-try"] };
+  const { tls } = transportOptions({ ...values, insecure: false, "trust-proxy": [] });
+  const named = { audit: auditOptions(values), history: historyOptions(values), tls };
+  return { source, json, access, asks: cynagora !== undefined, trial: !values["no-try"], named };
 }
 
 /** Loads what `source` names (a string: configs), and compiles and tries it, as `serve` would on this machine and as this user. */
 export async function check(
   from: Source | string,
-  { json, access, asks, trial = true }: Options,
+  { json, access, asks, trial = true, named }: Options,
 ): Promise<CheckResult> {
   const source: Source = typeof from === "string" ? { kind: "config", path: from } : from;
   const examined = await examine(
@@ -79,8 +92,18 @@ export async function check(
     trial,
   );
   const { apis } = examined;
-  const notices = [...examined.notices, ...unaudited(apis)];
-  const problems = [...examined.problems, ...(trial ? fileProblems(apis) : [])];
+  // On another machine than the server's its files are not there.
+  const seen = named && trial ? await lookAt(named) : undefined;
+  const notices = [
+    ...examined.notices,
+    ...(named?.audit ? [] : unaudited(apis)),
+    ...(seen?.notices ?? []),
+  ];
+  const problems = [
+    ...examined.problems,
+    ...(trial ? fileProblems(apis) : []),
+    ...(seen?.problems ?? []),
+  ];
   const ok = problems.length === 0;
   const exitCode = ok ? 0 : 1;
   if (json) return { exitCode, output: JSON.stringify({ ok, problems, notices }, null, 2) };

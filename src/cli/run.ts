@@ -14,6 +14,7 @@ import { drained } from "../serve/ending.ts";
 import { indented } from "../visible.ts";
 import { type Caller, CallSession, type Invocation, RAW } from "../command-line/call-session.ts";
 import { apisOf } from "../command-line/apis.ts";
+import { StandardInput } from "../command-line/standard-input.ts";
 import { neededSource, SOURCE, type Source } from "../command-line/config-option.ts";
 import type { Manual } from "../manual/manual.ts";
 import { readWithOperands } from "../manual/options.ts";
@@ -36,7 +37,7 @@ Without --config, AFB_SPAWN_CONFIG is used.`,
 class LocalCaller implements Caller {
   readonly #listeners = new Set<ClientEvents["event"]>();
   readonly #client: Client;
-  #input: Promise<Uint8Array> | undefined;
+  #isFed = false;
 
   constructor(readonly registry: RunningRegistry) {
     this.#client = {
@@ -55,9 +56,9 @@ class LocalCaller implements Caller {
     const slash = method.indexOf("/");
     const called = { api: method.slice(0, slash), verb: method.slice(slash + 1) };
     // It is for the first call: others only stop what that has started.
-    const first = this.#input === undefined && this.registry.isFed?.(called);
-    if (first) this.#input = Bun.stdin.bytes();
-    const input = first ? await this.#input : undefined;
+    const input =
+      !this.#isFed && this.registry.isFed?.(called) === true ? new StandardInput() : undefined;
+    this.#isFed ||= input !== undefined;
     return this.registry.call({
       ...called,
       ...(input && { input }),

@@ -3,6 +3,7 @@ import type { Reply } from "../api/reply.ts";
 import { type ClientEvents, ConnectionError } from "../client.ts";
 import { isObject } from "../object.ts";
 import type { Options } from "../manual/options.ts";
+import { indented } from "../visible.ts";
 import { printJson } from "./print.ts";
 
 export const RAW = {
@@ -35,10 +36,14 @@ export class CallSession {
   /** Events before the reply told which task is ours. */
   #early: unknown[] = [];
   readonly #final = Promise.withResolvers<number>();
+  /** Of what it was to read, something is missing. */
+  #isCut = false;
 
+  /** @param feed gives the task that was started what it is to read; resolves to why something of that is missing */
   constructor(
     readonly client: Caller,
     readonly invocation: Invocation,
+    readonly feed?: (method: string, pid: number) => Promise<string | undefined>,
   ) {}
 
   async run(): Promise<number> {
@@ -51,7 +56,8 @@ export class CallSession {
       );
     });
     try {
-      return await Promise.race([this.#toTheEnd(), lost, interrupted.then(() => this.#stop())]);
+      const ended = this.#toTheEnd().then((code) => (this.#isCut ? 1 : code));
+      return await Promise.race([ended, lost, interrupted.then(() => this.#stop())]);
     } finally {
       process.off("SIGINT", interrupt);
       // Closing the connection on purpose is no loss.
@@ -97,8 +103,19 @@ export class CallSession {
 
   /** From now on it is clear which task is ours. */
   #own(pid: number): void {
+    const isNew = this.#pid === undefined;
     this.#pid = pid;
     this.#known.resolve();
+    if (!isNew || this.#foreign || !this.feed) return;
+    this.feed(this.invocation.method, pid).then(
+      (missing) => missing !== undefined && this.#cut(missing),
+      (error: unknown) => this.#cut(error instanceof Error ? error.message : String(error)),
+    );
+  }
+
+  #cut(why: string): void {
+    this.#isCut = true;
+    console.error(`not all of the standard input was taken: ${indented(why)}`);
   }
 
   /** Also when interrupted before the reply: the task is stopped as soon as its pid is known. */

@@ -1,5 +1,14 @@
 /** Where the file of a history is: made where it is not there, and readable to nobody but the server's user. */
-import { closeSync, constants, fchmodSync, fstatSync, lstatSync, realpathSync } from "node:fs";
+import {
+  accessSync,
+  closeSync,
+  constants,
+  fchmodSync,
+  fstatSync,
+  lstatSync,
+  realpathSync,
+  statSync,
+} from "node:fs";
 import { openAt } from "../../ffi/at.ts";
 import { trustOf } from "../config/trust.ts";
 import { type Trust, Walk } from "../config/walk.ts";
@@ -8,6 +17,7 @@ import { dirname, join } from "node:path";
 
 const MODE = 0o600;
 const OTHERS = 0o077;
+const WRITABLE_BY_ALL = 0o002;
 
 /**
  * The path without links. Root's history is a file that nobody else can change or put another one in the place of: the links on the
@@ -33,6 +43,20 @@ export function placeOf(path: string, uid: number): string {
     found[Symbol.dispose]();
   }
   return found.path;
+}
+
+/** The same before a start, without making anything. @throws Error that says what to do */
+export function lookAtPlace(path: string, uid: number): void {
+  const trust = trustOf(uid, "mine only");
+  if (isThere(path)) {
+    using found = existing(path, trust);
+    if (!statSync(found.path).isFile()) throw new Error("is no regular file");
+    accessSync(found.path, constants.R_OK | constants.W_OK);
+    return;
+  }
+  requireNoLink(path);
+  using _ = within(path, trust);
+  accessSync(dirname(path), constants.W_OK);
 }
 
 const isThere = (path: string): boolean => {
@@ -63,19 +87,25 @@ function existing(path: string, trust: Trust | undefined): Found {
 }
 
 function made(path: string, trust: Trust | undefined): Found {
-  if (lstatSync(path, { throwIfNoEntry: false }))
-    throw new Error("is a link to a file that is not there: make that, or remove the link");
+  requireNoLink(path);
   const found = within(path, trust);
   const flags = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL;
   closeSync(openAt(found.directory, found.name, flags, MODE, path));
   return { ...found, path: join(realpathSync(dirname(path)), found.name) };
 }
 
+function requireNoLink(path: string): void {
+  if (lstatSync(path, { throwIfNoEntry: false }))
+    throw new Error("is a link to a file that is not there: make that, or remove the link");
+}
+
 function within(path: string, trust: Trust | undefined): Omit<Found, "path"> {
   const target = targetOf(path, trust);
-  if (!target.isOwn) {
+  // SQLite takes what lies beside it for its own, also of an ordinary user.
+  if (!target.isOwn || (fstatSync(target.directory).mode & WRITABLE_BY_ALL) !== 0) {
     target[Symbol.dispose]();
-    throw new Error(`others can put files into ${dirname(path)}: choose a directory of root's own`);
+    const own = trust ? "root's" : "its";
+    throw new Error(`others can put files into ${dirname(path)}: choose a directory of ${own} own`);
   }
   const { directory, name } = target;
   return { directory, name, [Symbol.dispose]: () => target[Symbol.dispose]() };

@@ -209,6 +209,8 @@ export class Store {
     this.#db.run("PRAGMA synchronous = NORMAL");
     this.#db.run(`PRAGMA journal_size_limit = ${WAL}`);
     this.#db.run(`PRAGMA wal_autocheckpoint = ${WAL / 4096}`);
+    // Of 2 MB that it would take: what is written is at the end of each table.
+    this.#db.run("PRAGMA cache_size = -256");
     if (!isNew) return;
     this.write(() => {
       this.#db.run(SCHEMA);

@@ -24,8 +24,11 @@ export interface Capacity {
 
 /** What one launch takes while it runs; see {@link supplies} for what of it is limited. */
 export const LAUNCH = {
-  /** Of the server: three pipes, all of them with both ends at the start, or four; a pidfd, a directory of a group; its client. */
-  descriptors: 10,
+  /**
+   * Of the server: three pipes, one more of a warm sandbox, which it reads too, and one more of stdin, all of them with both ends at
+   * the start; a pidfd or a directory of a group. Soon afterwards most of them are closed, and there is room for its client.
+   */
+  descriptors: 12,
   /** Supervisor, init of a pid namespace, command, and one that this starts. */
   processes: 4,
   /** Bytes: of the server and the kernel some 100 KiB, and a small program. */

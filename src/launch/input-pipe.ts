@@ -15,6 +15,8 @@ export class InputPipe implements TaskInput {
   /** Undefined once closed. */
   #fd: number | undefined;
   #last: Promise<unknown> = Promise.resolve();
+  /** Ends a pause. */
+  #wake: (() => void) | undefined;
 
   /** Owns it. */
   constructor(fd: number) {
@@ -37,6 +39,17 @@ export class InputPipe implements TaskInput {
     if (this.#fd === undefined) return;
     closeSync(this.#fd);
     this.#fd = undefined;
+    this.#wake?.();
+  }
+
+  /** Nobody waits for that long once it is closed: a reply may wait for it. */
+  async #pause(ms: number): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, ms);
+    this.#wake = resolve;
+    await promise;
+    clearTimeout(timer);
+    this.#wake = undefined;
   }
 
   async #write(data: Uint8Array): Promise<boolean> {
@@ -51,7 +64,7 @@ export class InputPipe implements TaskInput {
       at += written;
       if (at === data.length) break;
       pause = written > 0 ? SOON : Math.min(LATE, pause * 2);
-      await Bun.sleep(pause);
+      await this.#pause(pause);
     }
     return true;
   }

@@ -2,7 +2,7 @@
 import type { AuditOptions } from "../audit/open.ts";
 import type { Audit } from "../audit/audit.ts";
 import type { TaskRecord } from "../api/record.ts";
-import type { Refusal, Stopping, Witness } from "../api/witness.ts";
+import type { Fed, Refusal, Stopping, Witness } from "../api/witness.ts";
 import type { Problem } from "../config/problem.ts";
 import { DECIMAL } from "../config/ranges.ts";
 import { AfbError } from "../errors.ts";
@@ -113,6 +113,10 @@ export class Auditing implements Witness {
 
   stopping(stopping: Stopping): void {
     this.#audit?.stopping(stopping);
+  }
+
+  fed(fed: Fed): void {
+    this.#audit?.fed(fed);
   }
 
   refused(refusal: Refusal): void {

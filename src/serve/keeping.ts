@@ -2,11 +2,35 @@
 import type { Archive, Wanted } from "../api/archive.ts";
 import type { Entry } from "../api/book.ts";
 import type { History } from "../history/history.ts";
-import type { Limits } from "../history/limits.ts";
+import { type Limits, LIMITS, parseLimits } from "../history/limits.ts";
+import type { Options, Values } from "../manual/options.ts";
 
 export interface HistoryPlace {
   readonly file: string;
   readonly limits: Limits;
+}
+
+export const HISTORY = {
+  history: {
+    argument: "FILE",
+    text: "keep the tasks that have run, and where the config wants it their output, in this file; none by default",
+    path: "file",
+  },
+  "history-max": {
+    argument: "LIMITS",
+    text: "how much of them: tasks, bytes and days, such as 1000,16M,30d (default 10000,64M,90d)",
+  },
+} as const satisfies Options;
+
+/** undefined: no history. @throws TypeError, which is wrong usage */
+export function historyOptions({
+  history: file,
+  "history-max": limits,
+}: Values<typeof HISTORY>): HistoryPlace | undefined {
+  if (file === "") throw new TypeError("--history: expected a file");
+  if (file !== undefined) return { file, limits: limits ? parseLimits(limits) : LIMITS };
+  if (limits !== undefined) throw new TypeError("--history-max is for --history FILE");
+  return undefined;
 }
 
 export class Keeping implements Archive {

@@ -10,8 +10,7 @@ import { DEFAULT_MODE } from "../server/unix.ts";
 import { ACCESS, type AccessOptions, accessOptions } from "./access.ts";
 import { AUDIT, auditOptions } from "./auditing.ts";
 import { METRICS, metricsOptions } from "./metering.ts";
-import { LIMITS, parseLimits } from "../history/limits.ts";
-import type { HistoryPlace } from "./keeping.ts";
+import { HISTORY, type HistoryPlace, historyOptions } from "./keeping.ts";
 import { MOST_TASKS } from "./room.ts";
 import { requireProtected, TLS, type TransportOptions, transportOptions } from "./transport.ts";
 import { neededSource, SOURCE, type Source } from "../command-line/config-option.ts";
@@ -72,15 +71,7 @@ export const SERVE = {
       "most tasks at a time; further starts wait a while, then are told busy " +
       `(default: what descriptors, processes and memory allow, at most ${MOST_TASKS})`,
   },
-  history: {
-    argument: "FILE",
-    text: "keep the tasks that have run, and where the config wants it their output, in this file; none by default",
-    path: "file",
-  },
-  "history-max": {
-    argument: "LIMITS",
-    text: "how much of them: tasks, bytes and days, such as 1000,16M,30d (default 10000,64M,90d)",
-  },
+  ...HISTORY,
   ...ACCESS,
   // There is nothing else that it could be.
   cynagora: { ...ACCESS.cynagora, omissible: /^[^-]/ },
@@ -228,20 +219,10 @@ export function optionsOf(
     },
     ...{ concurrency, exports, imports, mode },
     ...transport,
-    ...{ concurrency, exports, imports, mode, history: historyOf(values) },
+    ...{ concurrency, exports, imports, mode, history: historyOptions(values) },
     audit: auditOptions(values),
     metricsPrivilege: metricsOptions(values),
   };
-}
-
-function historyOf({
-  history: file,
-  "history-max": limits,
-}: Values<typeof SERVE>): HistoryPlace | undefined {
-  if (file === "") throw new TypeError("--history: expected a file");
-  if (file !== undefined) return { file, limits: limits ? parseLimits(limits) : LIMITS };
-  if (limits !== undefined) throw new TypeError("--history-max is for --history FILE");
-  return undefined;
 }
 
 function parseBase(text: string): Base {

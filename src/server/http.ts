@@ -138,6 +138,10 @@ export function createDoor(shared: Shared, place: Place, guests: Guests): Door {
         return rest(request, { from, peer, address, body, certificate, scheme: told?.scheme });
       },
       route: (target) => below(shared.base, target) ?? elsewhere(shared.base, target),
+      streams: (target) => {
+        const found = below(shared.base, target);
+        return found !== undefined && rest.streams(found);
+      },
       upgrade: (head, behind) => {
         connections.delete(connection);
         const { port } = place;

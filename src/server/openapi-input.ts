@@ -17,7 +17,7 @@ export function argumentsInUrl(verb: VerbDescription): Json[] {
       schema: schema ?? { type: ["string", "number", "boolean"] },
     }));
   }
-  const schema = isAmbiguous(verb) ? queryOf(argumentsOf(verb)) : argumentsOf(verb);
+  const schema = isAmbiguous(verb) ? queryOf(argumentsOf(verb), verb.fed) : argumentsOf(verb);
   return [
     {
       name: WHOLE,

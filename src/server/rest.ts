@@ -15,6 +15,7 @@ import { isObject } from "../object.ts";
 import { HTTP_STYLE, readArguments, readWait } from "./arguments.ts";
 import type { Base } from "./base.ts";
 import { consoleAt } from "./console.ts";
+import { Incoming } from "./http/incoming.ts";
 import { EVENTS, streamEvents } from "./events.ts";
 import { healthz, metrics, readyz, type Unready } from "./health.ts";
 import { openApi } from "./openapi.ts";
@@ -65,16 +66,20 @@ export interface Sender {
   readonly peer?: Peer | undefined;
   /** Where it comes from, over TCP. */
   readonly address?: string | undefined;
-  /** Of a POST. */
-  readonly body?: Uint8Array;
+  /** Of a POST; see {@link Rest.streams}. */
+  readonly body?: Uint8Array | Incoming;
   /** Verified by TLS. */
   readonly certificate?: CertificateNames | undefined;
   /** As a trusted proxy tells it. */
   readonly scheme?: Scheme | undefined;
 }
 
-/** Answers one request. */
-export type Rest = (request: Request, sender?: Sender) => Response | Promise<Response>;
+export interface Rest {
+  /** Answers one request. */
+  (request: Request, sender?: Sender): Response | Promise<Response>;
+  /** Whether the body of a POST with this target is what a command reads: it comes as it is read, and has any length. */
+  streams(target: string): boolean;
+}
 
 export function createRest(options: RestOptions): Rest {
   const { registry, base = () => "", unready = () => undefined } = options;
@@ -198,6 +203,7 @@ export function createRest(options: RestOptions): Rest {
     if (hooked && header(hooked.webhook.header) !== undefined) {
       allow(request.method, METHODS.webhook);
       const { from, body = new Uint8Array() } = senders.get(request) ?? {};
+      if (body instanceof Incoming) throw changed();
       const { search } = url;
       const delivery = { api, verb, header, from, search, body, gone: request.signal, ended };
       webhooks ??= new (await import("./webhook.ts")).Webhooks();
@@ -209,10 +215,11 @@ export function createRest(options: RestOptions): Rest {
     checkCaller(header, policy);
     const { peer, address, from, body, certificate } = senders.get(request) ?? {};
     const isFed = request.method === "POST" && registry.isFed?.({ api, verb }) === true;
-    const input = isFed ? (body ?? new Uint8Array()) : undefined;
+    const [input, given] = body instanceof Incoming ? [body, undefined] : [undefined, body];
+    if (request.method === "POST" && isFed !== (input !== undefined)) throw changed();
     if (input && request.headers.has("content-encoding"))
       throw new HttpError(415, "send the body without Content-Encoding");
-    const { args, texts, get } = readArguments(request, parameters, isFed ? undefined : body);
+    const { args, texts, get } = readArguments(request, parameters, given);
     const credentials = readCredentials(header, get, options.port());
     const session = options.sessions.open(credentials, peer);
     const via = events ? "events" : "rest";
@@ -220,7 +227,7 @@ export function createRest(options: RestOptions): Rest {
     const wait = readWait(get("wait"), header("prefer"));
     const made = { api, verb, args, texts, session, caller, from, wait, ended, input };
     const style = get(HTTP_STYLE) ?? header(HTTP_STYLE);
-    const refuse = (reply: Reply, http?: number) =>
+    const refuse = (reply: Reply, http = input?.http) =>
       http === undefined ? answer(reply, made, style, ofExit) : respond(reply, http);
     const called = async (): Promise<Response> => {
       const begun = Promise.withResolvers<undefined>();
@@ -318,8 +325,28 @@ export function createRest(options: RestOptions): Rest {
     )
     .all("/api/*", guarded(call), raw)
     .all("/*", guarded(other), raw);
-  return (request, sender) => {
+  const answering = (request: Request, sender?: Sender) => {
     if (sender) senders.set(request, sender);
     return app.fetch(request);
   };
+  return Object.assign(answering, { streams: (target: string) => isFedBy(registry, target) });
 }
+
+/** Taken apart as the call will be. */
+function isFedBy(registry: Registry, target: string): boolean {
+  const path = URL.parse(`http://localhost${target}`)?.pathname ?? "";
+  const [, api, verb] = /^\/api\/([^/]+)\/(.+)$/.exec(path) ?? [];
+  if (api === undefined || verb === undefined) return false;
+  try {
+    const called = { api: decode(api, "path"), verb: decode(verb, "path") };
+    return registry.isFed?.(called) === true;
+  } catch (error) {
+    // The call will say what is wrong.
+    if (error instanceof AfbError) return false;
+    throw error;
+  }
+}
+
+/** Between its head and its call. */
+const changed = () =>
+  new AfbError("bad-state", "the config has just changed what this verb takes: send it again");

@@ -11,7 +11,8 @@ export interface Browser extends Disposable {
   view(): Bun.WebView;
 }
 
-export function openBrowser(): Browser {
+/** @param more of its command line */
+export function openBrowser(more: readonly string[] = []): Browser {
   if (program === null) throw new Error(`install the package ${PACKAGE}`);
   // A new and empty one: no history, no cookies, nothing that synchronises.
   const profile = mkdtempSync(join(tmpdir(), "spawnbox-browser-"));
@@ -25,6 +26,7 @@ export function openBrowser(): Browser {
     "--disable-dev-shm-usage",
     // Names that are no loopback to the browser, as on a network; the connections stay on this machine.
     "--host-resolver-rules=MAP *.test 127.0.0.1",
+    ...more,
   ];
   return {
     view: () =>

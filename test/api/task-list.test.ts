@@ -142,6 +142,16 @@ describe("the list", () => {
     expect(verbs(await list(client, { verb: "SLEEP", api: "P", limit: "5" }))).toEqual(["sleep"]);
   });
 
+  test("names a caller by what is known of it, its certificate with or without what kind of name that is", async () => {
+    const { client } = connect([shell("say", "echo a", use("sync"))]);
+    const certificate = { names: ["CN:tablet", "DNS:tablet.local"], until: Date.now() + 60_000 };
+    await client.call("say", undefined, { caller: { certificate, address: "10.0.0.7" } });
+    for (const caller of ["CN:tablet", "tablet", "10.0.0.7"])
+      expect([caller, verbs(await list(client, { caller }))]).toEqual([caller, ["say"]]);
+    for (const caller of ["CN", "let", "DNS:tablet", ""])
+      expect([caller, verbs(await list(client, { caller }))]).toEqual([caller, []]);
+  });
+
   test("keeps few of those that have ended, and little of what they were given", async () => {
     const { client } = connect([shell("say", "true %text%", use("sync"))]);
     const text = "x".repeat(50_000);

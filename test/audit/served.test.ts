@@ -4,11 +4,13 @@ import {
   closeSync,
   constants,
   existsSync,
+  mkdirSync,
   openSync,
   readdirSync,
   readFileSync,
   readSync,
   renameSync,
+  rmSync,
   statSync,
   writeFileSync,
 } from "node:fs";
@@ -71,6 +73,81 @@ for (const user of users)
       expect(of("echo", "refuse")).toMatchObject({ status: "invalid-request", cut: 200_011 });
       expect(place.read()).not.toContain(token);
       expect(place.read()).not.toContain(hashOf(token));
+    });
+
+    test("a directory that is removed is told by the very next call that must be audited", async () => {
+      using place = new Place(user);
+      const logs = place.path("logs");
+      const make = () => {
+        mkdirSync(logs);
+        Bun.spawnSync(["chown", `--reference=${place.data}`, logs]);
+      };
+      make();
+      await using server = await place.serve(["--audit", "logs/audit.log"]);
+      expect((await server.call("must")).request.status).toBe("success");
+      rmSync(logs, { recursive: true });
+      expect((await server.call("must")).request).toMatchObject({
+        status: "not-available",
+        info: expect.stringContaining("ENOENT"),
+      });
+      expect((await server.call("echo?text=meanwhile")).request.status).toBe("success");
+      make();
+      await until("it is written again", async () => {
+        return (await server.call("must")).request.status === "success";
+      });
+      const told = place.told("logs/audit.log");
+      expect(told.filter(({ argv }) => argv?.includes("meanwhile"))).toHaveLength(1);
+      expect(told.filter(({ event }) => event === "refuse").length).toBeGreaterThan(0);
+    });
+
+    test("who feeds a task is a line once for each, and what he gives in none", async () => {
+      const exec = { cmdpath: "/bin/cat" };
+      const reader = { uid: "reader", encoder: "text", stdin: "body", maxinput: "1K", exec };
+      using place = new Place(user, commands(reader));
+      const access = join(place.dir, "access.json");
+      const [own, other] = [makeToken(), makeToken()];
+      const grants = [own, other].map((token, i) => ({
+        info: `tablet ${i}`,
+        token: hashOf(token),
+        privileges: [],
+      }));
+      writeFileSync(access, JSON.stringify({ grants }));
+      await using server = await place.serve(["--audit", place.log, "--access", access]);
+      const url = `${server.url.replace("http", "ws")}/api`;
+      const [mine, theirs] = await Promise.all(
+        [own, other].map((token) => connect(url, { token })),
+      );
+      const { response } = (await mine?.call("a/reader")) ?? {};
+      const { pid } = response as { pid: number };
+      const give = async (client: typeof mine, args: object) =>
+        (await client?.call("a/reader", { action: "input", args: { pid, ...args } }))?.request;
+      for (const client of [mine, mine, theirs, mine, theirs])
+        expect(await give(client, { data: "hush-hush" })).toMatchObject({ status: "success" });
+      expect(await give(theirs, { data: "hush-hush".repeat(200) })).toMatchObject({
+        status: "invalid-request",
+      });
+      // A body that grows too long is refused as one, and told with the task that it was for.
+      const body = new ReadableStream({
+        start(controller) {
+          controller.enqueue(Buffer.from("hush-hush".repeat(200)));
+          controller.close();
+        },
+      });
+      expect((await server.call("reader", { method: "POST", body })).request.status).toBe(
+        "invalid-request",
+      );
+      await Promise.all([mine?.close(), theirs?.close()]);
+      expect(await server.end()).toBe(0);
+      const told = place.told().filter(({ verb }) => verb === "reader");
+      const inputs = told.filter(({ event }) => event === "input");
+      expect(inputs.map(({ caller }) => caller?.["info"])).toEqual(["tablet 0", "tablet 1"]);
+      expect(inputs[0]).toMatchObject({ id: told[0]?.id, pid, sandbox: "box", command: "reader" });
+      const [, second] = told.filter(({ event }) => event === "start");
+      expect(told.filter(({ event }) => event === "refuse")).toMatchObject([
+        { action: "input", caller: { info: "tablet 1" } },
+        { action: "input", id: second?.id },
+      ]);
+      expect(place.read()).not.toContain("hush-hush");
     });
 
     test("what runs at the end of the server is told too", async () => {

@@ -25,7 +25,7 @@ export interface Told {
   readonly rate: number;
   /** ms of the server's processor time for each. */
   readonly processor: number;
-  /** Bytes that it has when all is done. */
+  /** Bytes that it has, in the second half of the rounds: median, since a moment tells mostly how long ago garbage was collected. */
   readonly memory: number;
   /** Parts of those without, of the same round: median. */
   readonly ratio: number;
@@ -49,7 +49,7 @@ export async function measureTold(
   const ends: (() => Promise<void>)[] = [];
   const contenders: Contender[] = [];
   const processor = new Map<string, number[]>();
-  const memory = new Map<string, () => number>();
+  const memory = new Map<string, number[]>();
   try {
     for (const [way, options] of Object.entries(waysOf(scratch))) {
       const server = await startServer([...serveCommand(executable, config), ...options], scratch);
@@ -63,14 +63,18 @@ export async function measureTold(
       };
       const spent: number[] = [];
       processor.set(way, spent);
-      memory.set(way, () => residentOf(server.pid));
+      const resident: number[] = [];
+      memory.set(way, resident);
       contenders.push({
         name: way,
         async run() {
           const before = processorTime(server.pid);
           await Promise.all(Array.from({ length: AT_ONCE }, () => caller(TASKS / AT_ONCE)));
-          if (options.length > 0) await (await fetch(`${server.url}/metrics`)).text();
+          // What a request over REST costs at all is no part of what metrics cost.
+          const asked = options.length > 0 ? "/metrics" : "/api/bench/ping";
+          await (await fetch(`${server.url}${asked}`)).text();
           spent.push((processorTime(server.pid) - before) / TASKS);
+          resident.push(residentOf(server.pid));
         },
       });
     }
@@ -81,13 +85,15 @@ export async function measureTold(
       way,
       rate: TASKS / (median(wall) / 1000),
       processor: median(processor.get(way)?.slice(warmUp) ?? []),
-      memory: memory.get(way)?.() ?? Number.NaN,
+      memory: median(laterHalf(memory.get(way) ?? [])),
       ratio: median(wall.map((one, i) => (plain[i] ?? Number.NaN) / one)),
     }));
   } finally {
     for (const end of ends) await end();
   }
 }
+
+const laterHalf = (list: readonly number[]): number[] => list.slice(list.length >> 1);
 
 /** VmRSS of proc_pid_status(5). */
 function residentOf(pid: number): number {

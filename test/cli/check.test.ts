@@ -8,7 +8,15 @@ import {
   spyOn,
   test,
 } from "bun:test";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { check, run } from "../../src/cli/check.ts";
@@ -120,4 +128,45 @@ test("schema prints JSON or Markdown", async () => {
   out.mockClear();
   expect(await schema(["--markdown"])).toBe(0);
   expect(printed()).toStartWith("| Key | Type |");
+});
+
+test("what a server would not start with besides its configs is told, and nothing is made", async () => {
+  const place = mkdtempSync(join(dir, "named-"));
+  const open = join(place, "open");
+  mkdirSync(open);
+  chmodSync(open, 0o1777);
+  const key = join(place, "key.pem");
+  writeFileSync(key, "no key");
+  const fifo = join(place, "fifo");
+  Bun.spawnSync(["mkfifo", "-m", "600", fifo]);
+  const told = async (...argv: string[]): Promise<string> => {
+    out.mockClear();
+    const code = await run([...samples.split(":"), ...argv]);
+    return `${code} ${printed()}`;
+  };
+  for (const [argv, expected] of [
+    [["--audit", join(place, "log")], /^0 /],
+    [["--audit", "journal"], /^0 /],
+    [["--audit", fifo], /^0 /],
+    [["--audit", join(place, "none/log")], /^1 --audit: ENOENT: .*none/],
+    [["--audit", place], /^1 --audit: .*it is a directory/],
+    [["--audit", join(open, "log")], /^1 --audit: others can make files in .*--audit-max 0/],
+    [["--audit", join(open, "log"), "--audit-max", "0"], /^0 /],
+    [["--history", join(place, "history")], /^0 (?![^]*history)/],
+    [["--history", join(open, "history")], /^0 [^]*no history is kept: others can put files/],
+    [["--history", join(place, "none/history")], /^0 [^]*no history is kept/],
+    [["--history", fifo], /^0 [^]*no history is kept/],
+    [["--tls-cert", join(place, "none.pem"), "--tls-key", key], /^1 [^]*none.pem.*ENOENT/],
+    // On another machine than the server's.
+    [["--no-try", "--audit", join(place, "none/log")], /^0 /],
+  ] as const)
+    expect([argv, await told(...argv)]).toEqual([argv, expect.stringMatching(expected)]);
+  for (const wrong of [
+    ["--audit-files", "3"],
+    ["--history", ""],
+    ["--tls-cert", key],
+  ])
+    expect([wrong, await run([samples, ...wrong])]).toEqual([wrong, 2]);
+  expect(readdirSync(place).toSorted()).toEqual(["fifo", "key.pem", "open"]);
+  expect(readdirSync(open)).toEqual([]);
 });

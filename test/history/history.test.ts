@@ -296,6 +296,16 @@ describe("where it cannot be kept, that is said once and the server goes on", ()
       const { told } = await goesOn(join(open, "history"));
       expect(told[0]).toContain("others can");
       expect(existsSync(join(open, "history"))).toBe(false);
+      // Nor for an ordinary user, whose journal of SQLite others could make.
+      const asOther = new History({
+        file: join(open, "history"),
+        limits: LIMITS,
+        tell: (text) => told.push(text),
+        uid: ORDINARY,
+      });
+      asOther.open();
+      asOther.close();
+      expect(told[1]).toContain("others can");
       writeFileSync(join(open, "history"), "");
       expect((await goesOn(join(open, "history"))).told.length).toBe(1);
       const theirs = join(dir, "theirs");

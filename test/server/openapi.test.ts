@@ -27,6 +27,22 @@ class Described extends TestRegistry {
   }
 }
 
+test("a verb that reads what it is given takes `input`, with what that takes", () => {
+  const about = { parameters: [{ name: "list", required: false, schema: { type: "array" } }] };
+  const verb = { ...about, name: "v", privileges: [], task: true };
+  const textOf = (more: object) =>
+    JSON.stringify(openApi([{ api: "m", verbs: [{ ...verb, ...more }] }], "1"));
+  const action = { name: "action", required: false };
+  const parameters = [...about.parameters, action];
+  expect(textOf({ fed: true, parameters: about.parameters })).toContain("application/octet-stream");
+  const fed = textOf({ fed: true, lenient: true, parameters });
+  const other = textOf({ lenient: true, parameters });
+  for (const word of ['"input"', '"base64"', '"end"']) {
+    expect(other).not.toContain(word);
+    expect([word, fed.includes(word)]).toEqual([word, true]);
+  }
+});
+
 test("a verb: its parameters in the URL or the body, its privileges, its events", () => {
   const document = openApi(new Described().describe(), "1.2");
   expect(document).toMatchObject({ openapi: "3.1.0", info: { version: "1.2" }, security: [] });

@@ -8,6 +8,7 @@ import { failure } from "../../api/reply.ts";
 import type { Part } from "../../share.ts";
 import { readBody, Truncated } from "./body.ts";
 import { HttpFault } from "./fault.ts";
+import { Incoming } from "./incoming.ts";
 import { sendResponse, toRequest } from "./fetch.ts";
 import { parseHead, type RequestHead } from "./head.ts";
 import { Input } from "./input.ts";
@@ -16,14 +17,14 @@ import { errorLine } from "../../unexpected.ts";
 import { LONG } from "../../json.ts";
 import { heavy } from "../../turnstile.ts";
 
-/** Most bytes of a request body. */
+/** Most bytes of a request body, but for one that a command reads as it comes. */
 export const BODY_LIMIT = 1 << 20;
 
 /** Milliseconds. Slow clients are cut off so that they cannot use up the connections. */
 export interface Limits {
   /** For the headers of a request, from its first byte on; of the first request, from the connection on. */
   readonly head: number;
-  /** For a body, from the headers on. */
+  /** For a body, from the headers on; for each piece of one that is read as it comes. */
   readonly body: number;
   /** From one response to the first byte of the next request. */
   readonly idle: number;
@@ -39,7 +40,9 @@ export interface Handlers {
    * Answers a request; its signal tells that the client has gone. Never rejects.
    * @param body of a POST. It is not in the request, which would keep a copy of it, and make others
    */
-  readonly respond: (request: Request, body: Uint8Array) => Promise<Response> | Response;
+  readonly respond: (request: Request, body: Uint8Array | Incoming) => Promise<Response> | Response;
+  /** Whether the body of a POST with this target is read while it is answered; by default none is. */
+  readonly streams?: (target: string) => boolean;
   /** What the server takes a target for; or the answer, where it is none of its. */
   readonly route?: (target: string) => string | Response;
   /** Takes over the connection of a request that asks for a WebSocket, with what came behind it. */
@@ -48,7 +51,8 @@ export interface Handlers {
 
 const NOTHING = new Uint8Array();
 
-type Phase = "idle" | "head" | "body" | "answer" | "over" | "upgraded";
+/** `rest`: it has its answer, and goes on sending what nobody wants. */
+type Phase = "idle" | "head" | "body" | "answer" | "rest" | "over" | "upgraded";
 
 export class HttpConnection {
   readonly #socket: Socket;
@@ -88,6 +92,7 @@ export class HttpConnection {
   leave(): void {
     this.#leaving = true;
     if (this.#phase === "idle" || this.#phase === "head") this.#socket.destroy();
+    else if (this.#phase === "rest") this.#end();
   }
 
   async #serve(): Promise<void> {
@@ -104,7 +109,8 @@ export class HttpConnection {
           this.#upgrade(head);
           return;
         }
-        const more = await this.#exchange(head);
+        const streams = head.method === "POST" && this.#handlers.streams?.(head.target) === true;
+        const more = await (streams ? this.#stream(head) : this.#exchange(head));
         if (!more) break;
         this.#next();
         // Who sends ahead does not keep others waiting.
@@ -130,12 +136,7 @@ export class HttpConnection {
       if (body && body.length > LONG) await new Promise<void>((go) => heavy.enter(go));
       // It took so long that the client has been told so already, see #late: nothing more is done for it.
       if (this.#phase !== "body") throw new HttpFault(503, "the request was refused meanwhile");
-      this.#phase = "answer";
-      clearTimeout(this.#timer);
-      const left = new AbortController();
-      this.#left = left;
-      if (this.#input.ended && this.#input.length === 0) left.abort();
-      const response = await this.#routed(head, body, left.signal);
+      const response = await this.#routed(head, body ?? NOTHING, this.#answering());
       const keepAlive = head.keepAlive && !this.#leaving;
       return await sendResponse(response, { ...head, keepAlive }, this.#output);
     } finally {
@@ -145,19 +146,53 @@ export class HttpConnection {
     }
   }
 
+  /** The same of one whose body is read while it is answered. */
+  async #stream(head: RequestHead): Promise<boolean> {
+    const waits = head.headers.has("expect");
+    const body = new Incoming(this.#input, head.body, {
+      part: this.#part,
+      ...(waits && {
+        invite: () => this.#output.whole("HTTP/1.1 100 Continue\r\n\r\n", undefined),
+      }),
+      patience: this.#limits.body,
+      spare: BODY_LIMIT,
+    });
+    try {
+      const response = await this.#routed(head, body, this.#answering());
+      const keepAlive = head.keepAlive && !this.#leaving && body.ends;
+      if (!(await sendResponse(response, { ...head, keepAlive }, this.#output))) return false;
+      this.#phase = "rest";
+      this.#due(this.#limits.body);
+      return await body.finish();
+    } finally {
+      this.#left = undefined;
+      body.close();
+    }
+  }
+
+  /** @returns what tells that the client has gone meanwhile */
+  #answering(): AbortSignal {
+    this.#phase = "answer";
+    clearTimeout(this.#timer);
+    const left = new AbortController();
+    this.#left = left;
+    if (this.#input.ended && this.#input.length === 0) left.abort();
+    return left.signal;
+  }
+
   async #routed(
     head: RequestHead,
-    body: Uint8Array<ArrayBuffer> | undefined,
+    body: Uint8Array | Incoming,
     signal: AbortSignal,
   ): Promise<Response> {
     const target = this.#handlers.route?.(head.target) ?? head.target;
     if (typeof target !== "string") return target;
     const request = toRequest({ ...head, target }, signal);
     if (!request) throw new HttpFault(400, "this request line is not understood");
-    return this.#answer(request, body ?? NOTHING);
+    return this.#answer(request, body);
   }
 
-  async #answer(request: Request, body: Uint8Array): Promise<Response> {
+  async #answer(request: Request, body: Uint8Array | Incoming): Promise<Response> {
     try {
       return await this.#handlers.respond(request, body);
     } catch (error) {
@@ -221,6 +256,7 @@ export class HttpConnection {
   /** Something arrived, or nothing will any more. */
   #seen(): void {
     this.#heard = performance.now();
+    if (this.#phase === "rest") this.#due(this.#limits.body);
     if (this.#phase === "idle" && this.#input.length > 0) {
       this.#phase = "head";
       this.#due(this.#limits.head);
@@ -235,7 +271,8 @@ export class HttpConnection {
   }
 
   #late(): void {
-    if (this.#phase === "idle" || this.#phase === "over") this.#socket.destroy();
+    if (this.#phase === "idle" || this.#phase === "rest" || this.#phase === "over")
+      this.#socket.destroy();
     else if (this.#part.full || this.#part.favoured)
       void this.#refuse(503, "the server is busy: try again later");
     else void this.#refuse(408, "the request did not come in time");

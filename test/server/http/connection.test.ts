@@ -1,7 +1,9 @@
 /** One connection of HTTP/1.1, with limits short enough to be met. */
 import { expect, test } from "bun:test";
 import { createServer, type Socket } from "node:net";
+import { BrokenInput } from "../../../src/api/source.ts";
 import { HttpConnection, LIMITS, type Limits } from "../../../src/server/http/connection.ts";
+import { Incoming } from "../../../src/server/http/incoming.ts";
 import { Share } from "../../../src/share.ts";
 import { RawClient } from "../harness.ts";
 
@@ -13,9 +15,16 @@ interface Site {
   stop(): void;
 }
 
+interface Options {
+  readonly limits?: Limits;
+  readonly memory?: Share;
+  /** What becomes of a POST to /stream. */
+  readonly take?: (body: Incoming) => Promise<Response>;
+}
+
 async function site(
   respond: (request: Request, body: string) => Response | Promise<Response>,
-  { limits = LIMITS, memory = new Share(1 << 20) }: { limits?: Limits; memory?: Share } = {},
+  { limits = LIMITS, memory = new Share(1 << 20), take }: Options = {},
 ): Promise<Site> {
   const sockets = new Set<Socket>();
   const server = createServer({ allowHalfOpen: true }, (socket) => {
@@ -23,12 +32,14 @@ async function site(
     socket.on("error", () => socket.destroy());
     const part = memory.part();
     socket.on("close", () => part.close());
-    const handle = (request: Request, body: Uint8Array) => {
+    const handle = (request: Request, body: Uint8Array | Incoming) => {
       found.asked++;
+      if (body instanceof Incoming) return take?.(body) ?? new Response("nobody takes it");
       return respond(request, Buffer.from(body).toString());
     };
     const upgrade = () => socket.destroy();
-    new HttpConnection(socket, part, { respond: handle, upgrade }, limits);
+    const streams = (target: string) => target.startsWith("/stream");
+    new HttpConnection(socket, part, { respond: handle, upgrade, streams }, limits);
   });
   await new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", resolve));
   const address = server.address();
@@ -263,5 +274,88 @@ test("who was told that the server is busy is not answered after all, and its co
   expect(here.asked).toBe(0);
   // Our side of the connection does not wait for the other for ever.
   while (memory.free < memory.most) await Bun.sleep(5);
+  here.stop();
+});
+
+/** Takes a body to its end. */
+const sizeOf = async (body: Incoming): Promise<Response> => {
+  let size = 0;
+  try {
+    for (let piece = await body.next(); piece; piece = await body.next()) size += piece.length;
+  } catch (error) {
+    if (!(error instanceof BrokenInput)) throw error;
+    return new Response(error.message, { status: body.http ?? 500 });
+  }
+  return new Response(String(size));
+};
+
+const memoryOf = ({ memory }: Site): number => memory.most - memory.free;
+
+test("of a body that is read as it comes nothing is held, and each piece has its time", async () => {
+  const limits = { head: 500, body: 150, idle: 500, linger: 50 };
+  const here = await site(() => new Response(), { limits, take: sizeOf });
+  using slow = await RawClient.open(here.port);
+  slow.write(lines("POST", "/stream", "Content-Length: 8"));
+  for (let i = 0; i < 8; i++) {
+    slow.write("x");
+    await Bun.sleep(50);
+  }
+  // Longer than the time of a body that is read as a whole.
+  expect(await slow.head()).toStartWith("HTTP/1.1 200 ");
+  expect(await slow.take(1)).toBe("8");
+  slow.write(lines("POST", "/stream", "Content-Length: 9") + "x");
+  expect(await slow.head()).toMatch(/^HTTP\/1.1 408 [^]*\r\nconnection: close\r\n/);
+  expect(await slow.rest()).toBe("nothing of the body has come for 0.15 s");
+  slow.socket.destroy();
+  while (memoryOf(here) > 0) await Bun.sleep(5);
+  here.stop();
+});
+
+test("a body in tiny chunks, and one that nobody wants", async () => {
+  const here = await site((request) => new Response(request.method), { take: sizeOf });
+  using client = await RawClient.open(here.port);
+  client.write(lines("POST", "/stream", "Transfer-Encoding: chunked"));
+  client.write("1\r\nx\r\n".repeat(100_000));
+  client.write("0\r\n\r\n");
+  await client.head();
+  expect(await client.take(6)).toBe("100000");
+  here.stop();
+
+  const idle = await site((request) => new Response(request.method));
+  using other = await RawClient.open(idle.port);
+  other.write(lines("POST", "/stream", "Content-Length: 1000000") + "x".repeat(1000));
+  expect(await other.head()).toContain("connection: keep-alive");
+  expect(await other.take(15)).toBe("nobody takes it");
+  other.write(lines("GET", "/").padEnd(1000, "x").slice(0, 1000).repeat(999));
+  other.write(lines("GET", "/second"));
+  await other.head();
+  expect(await other.take(3)).toBe("GET");
+  expect(idle.asked).toBe(2);
+  // What may be a request is not read as one where a client was not told to send its body.
+  other.write(lines("POST", "/stream", "Content-Length: 100", "Expect: 100-continue"));
+  other.write(lines("GET", "/third").repeat(9));
+  expect(await other.head()).toContain("connection: close");
+  expect(await other.rest()).toBe("nobody takes it");
+  expect(idle.asked).toBe(3);
+  idle.stop();
+});
+
+test("a client that goes on sending what nobody wants is not waited for without end", async () => {
+  const limits = { head: 500, body: 60, idle: 500, linger: 50 };
+  const here = await site(() => new Response(), { limits });
+  using client = await RawClient.open(here.port);
+  client.write(lines("POST", "/stream", "Content-Length: 1000") + "x");
+  await client.head();
+  await client.take(15);
+  while (!client.closed && !client.ended) await Bun.sleep(5);
+  expect(await client.rest()).toBe("");
+  using endless = await RawClient.open(here.port);
+  endless.write(lines("POST", "/stream", "Transfer-Encoding: chunked"));
+  await endless.head();
+  for (let i = 0; i < 64 && !endless.ended; i++) {
+    endless.write(`10000\r\n${"x".repeat(0x10000)}\r\n`);
+    await Bun.sleep(1);
+  }
+  while (!endless.closed && !endless.ended) await Bun.sleep(5);
   here.stop();
 });
