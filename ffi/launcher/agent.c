@@ -10,6 +10,7 @@
 
 #include "launcher.h"
 
+#define EPERM 1
 #define EINTR 4
 #define EINVAL 22
 #define EMFILE 24
@@ -104,6 +105,7 @@ static char *text_in(int fd, usize size)
 __attribute__((noreturn)) static void become_supervisor(const struct agent_message *message, const int *fds, usize count)
 {
 	char *text = (char *)(message + 1);
+	forget_standing();
 	if (message->flags & AGENT_TEXT_APART)
 		text = text_in(fds[--count], message->size);
 	if (message->flags & AGENT_INPUT) {
@@ -173,6 +175,7 @@ void serve_launches(char *name, usize size)
 	SYS3(__NR_fcntl, FD_AGENT, F_SETSIG, SIGCONT);
 	SYS3(__NR_fcntl, FD_AGENT, F_SETOWN, SYS0(__NR_getpid));
 	SYS3(__NR_fcntl, FD_AGENT, F_SETFL, FASYNC);
+	note_standing();
 	for (;;) {
 		struct control control;
 		struct iovec part = { buffer, sizeof buffer };
@@ -195,6 +198,12 @@ void serve_launches(char *name, usize size)
 		const struct agent_message *order = (const struct agent_message *)buffer;
 		if ((usize)r >= sizeof *order) {
 			launch_number = order->number;
+			/* What it makes has what it has, and a command of its user can change that: another agent has what the server has. */
+			const char *changed = changed_standing();
+			if (changed) {
+				refuse(changed, -EPERM);
+				leave(1);
+			}
 			if (message.flags & MSG_CTRUNC)
 				refuse("descriptors", -EMFILE);
 			else

@@ -119,6 +119,7 @@ char **await_words(int fd, int channel, int has_listener);
 
 /* standing.c: limits, priorities and the like of this process, as they are meant to be */
 void note_standing(void);
+void forget_standing(void);
 /* What of them others have changed since, or 0. */
 const char *changed_standing(void);
 /* In the supervisor: says so to the child, or ends what has waited, before it goes on. */

@@ -3,10 +3,14 @@ import { cgroupKey } from "../plan/cgroup-key.ts";
 import type { CgroupRoot } from "./cgroup.ts";
 import { LaunchedTask } from "./launched.ts";
 import { launcherPath } from "./launcher.ts";
+import { NO_AGENT } from "./no-agent.ts";
 import type { Pools } from "./pool.ts";
 import { wantsRoom } from "./reserve.ts";
 import { supply } from "./secrets.ts";
 import type { Launch, Task } from "./task.ts";
+
+/** So often a launch is tried again that came to nothing for a reason which may be gone by then. */
+const AGAIN = 2;
 
 /** How plans are started: `cgroups` has the group of each launch, where there are groups, and `pools` what is ready. */
 export function createLaunch(
@@ -29,13 +33,16 @@ export function createLaunch(
         if (!warm.neverRan || abort?.aborted) throw error;
       }
     }
-    try {
-      return await cold();
-    } catch (error) {
-      if (!wantsRoom(error) || abort?.aborted || !(await pools?.giveWay())) throw error;
+    for (let left = AGAIN; ; left--) {
+      try {
+        return await cold();
+      } catch (error) {
+        if (abort?.aborted || left === 0) throw error;
+        if (error === NO_AGENT) continue;
+        // What waits for later makes room for it.
+        if (!wantsRoom(error) || !(await pools?.giveWay())) throw error;
+      }
     }
-    // What waits for later has made room for it.
-    return cold();
   };
 }
 

@@ -13,6 +13,7 @@ import { Channel } from "./channel.ts";
 import { confinement } from "./confinement.ts";
 import { hint, killed } from "./hints.ts";
 import { launcherPath, opsFd } from "./launcher.ts";
+import { NO_AGENT } from "./no-agent.ts";
 import { othersOf } from "./others.ts";
 import { sweepOrphans } from "./orphans.ts";
 import { decode, type LauncherRecord, supervisorOf } from "./records.ts";
@@ -34,13 +35,6 @@ const DRAIN_LIMIT = 1_000;
 const BY_US: ReadonlySet<Outcome["cause"]> = new Set(["timeout", "stopped"]);
 
 const ignore = (): void => {};
-
-const NO_AGENT = new LaunchError(
-  "spawn",
-  "launcher",
-  "EAGAIN",
-  "the process that launches for the server was killed, perhaps by a command of the same user: call again",
-);
 
 /** A launch that has not reached its exec by then, ms, hangs, on a dead network file system perhaps. */
 const START_LIMIT = 30_000;

@@ -11,6 +11,7 @@ import { errnoName } from "../../ffi/errno.ts";
 import type { Plan } from "../plan/plan.ts";
 import { confinement } from "./confinement.ts";
 import { hint, killed } from "./hints.ts";
+import { NO_AGENT } from "./no-agent.ts";
 import { refusedProgram } from "./refused-program.ts";
 import { LaunchError } from "./task.ts";
 
@@ -58,6 +59,7 @@ function failure(op: number, errno: number, what: string, plan?: Plan): LaunchEr
   const words = hint({ step, errno: name, what, plan }, confinement());
   if (step === "EXEC")
     return new LaunchError("exec", what, name, (plan && refusedProgram(plan, what)) ?? words);
+  if (step === "SPAWN" && name === "EPERM") return NO_AGENT;
   if (step === "SPAWN") return new LaunchError("spawn", what, name, words);
   const explanation = "the sandbox cannot be set up as configured, so nothing was run";
   return new LaunchError(wordsOf(step), what, name, `${words}. ${explanation}`);
