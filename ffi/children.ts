@@ -27,6 +27,7 @@ export function becomeSubreaper(): void {
     throw new CError("prctl", "PR_SET_CHILD_SUBREAPER", errno());
 }
 
+const P_ALL = 0;
 const P_PID = 1;
 const WNOHANG = 1;
 const WEXITED = 4;
@@ -40,6 +41,27 @@ export function stateOfChild(pid: number): "alive" | "dead" | undefined {
   info[SI_PID] = 0;
   if (libc.waitid(P_PID, pidOf(pid), info, WEXITED | WNOHANG | WNOWAIT) < 0) return undefined;
   return info[SI_PID] === 0 ? "alive" : "dead";
+}
+
+/** Some child that is dead, whoever has started it, without reaping it; undefined: none is. */
+export function deadChild(): number | undefined {
+  info[SI_PID] = 0;
+  libc.waitid(P_ALL, 0, info, WEXITED | WNOHANG | WNOWAIT);
+  return info[SI_PID] || undefined;
+}
+
+const status = new Int32Array(1);
+
+/** Reaps a child that has ended: waitpid(2). One that somebody else has waited for has ended without anybody knowing how. */
+export function exitOf(
+  pid: number,
+): "alive" | { readonly exit?: number; readonly signal?: number } {
+  const found = libc.waitpid(pidOf(pid), status, WNOHANG);
+  if (found === 0) return "alive";
+  if (found < 0) return {};
+  const [value = 0] = status;
+  const signal = value & 0x7f;
+  return signal === 0 ? { exit: (value >> 8) & 0xff } : { signal };
 }
 
 /** Reaps a child that is dead, and no other. */

@@ -103,22 +103,11 @@ export function setNonBlocking(fd: number): void {
   checked(libc.fcntl(fd, F_SETFL, O_NONBLOCK), "fcntl", "F_SETFL");
 }
 
-const F_SETOWN = 8;
-const F_SETSIG = 10;
-const ESRCH = 3;
-const O_ASYNC = 0o20000;
-const SIGCONT = 18;
-
-/** From here on the kernel continues a process, should it be stopped, whenever the other side of this pipe writes or closes: fcntl(2). */
-export function continueAtInput(fd: number, pid: number): void {
-  checked(libc.fcntl(fd, F_SETSIG, SIGCONT), "fcntl", "F_SETSIG");
-  // It may have ended, and been waited for, already: the runtime does that in a thread where it has no pidfd.
-  if (libc.fcntl(fd, F_SETOWN, pid) < 0 && errno() !== ESRCH)
-    throw new CError("fcntl", "F_SETOWN", errnoName(errno()));
-  checked(libc.fcntl(fd, F_SETFL, O_ASYNC), "fcntl", "F_SETFL");
-}
-
 const F_DUPFD_CLOEXEC = 1030;
+
+/** The same open file by another number, close-on-exec. @throws CError */
+export const copyFd = (fd: number): number =>
+  checked(libc.fcntl(fd, F_DUPFD_CLOEXEC, 0), "fcntl", "F_DUPFD_CLOEXEC");
 
 /** The stdio of a child takes lower numbers before it executes. */
 const LOW_FDS = 16;

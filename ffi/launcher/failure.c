@@ -5,10 +5,13 @@ const char *at = "";
 
 struct shared *shared;
 
-/* All supervisors of a server share the pipe: each record says whose it is. */
+u32 launch_number;
+
+/* All supervisors of a server share the pipe: each record says of which launch it is. */
 void report(struct record *record)
 {
-	record->from = (u32)SYS0(__NR_getpid);
+	record->from = launch_number;
+	record->supervisor = (u32)SYS0(__NR_getpid);
 	SYS3(__NR_write, FD_STATUS, record, sizeof *record);
 }
 

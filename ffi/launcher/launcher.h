@@ -25,8 +25,8 @@ struct record {
 	i32 error;
 	u32 status, maxrss;
 	u64 user, system;
-	u32 from;
-	char what[212];
+	u32 from, supervisor;
+	char what[208];
 };
 _Static_assert(sizeof(struct record) == RECORD_SIZE, "record layout");
 
@@ -45,7 +45,9 @@ struct shared {
 };
 extern struct shared *shared;
 
-/* failure.c. Set by a step before each system call that names an object: what a failure reports. */
+/* failure.c: of the launch that this process is for, by the server's count. */
+extern u32 launch_number;
+/* Set by a step before each system call that names an object: what a failure reports. */
 extern const char *at;
 __attribute__((noreturn)) void fail(u32 op, const char *what, long error);
 void describe_failure(struct record *record, u32 op, const char *what, long error);
@@ -117,6 +119,7 @@ char **await_words(int fd, int channel, int has_listener);
 
 /* standing.c: limits, priorities and the like of this process, as they are meant to be */
 void note_standing(void);
+void forget_standing(void);
 /* What of them others have changed since, or 0. */
 const char *changed_standing(void);
 /* In the supervisor: says so to the child, or ends what has waited, before it goes on. */
@@ -135,6 +138,18 @@ __attribute__((noreturn)) void child(const struct header *plan, int channel, int
 
 /* supervisor.c: the process the server started; never returns */
 __attribute__((noreturn)) void supervise(const struct header *plan, char **argv, char **envp);
+
+/* main.c: a launch, whose descriptors are where they are to be; never returns */
+__attribute__((noreturn)) void begin(char **argv, char **envp);
+
+/*
+ * agent.c: forks a launch for each message, until its socket ends; never returns. `name`: the memory of this process's words, from
+ * the first on, so many bytes.
+ */
+struct agent_message {
+	u32 flags, number, words, variables, size; /* of the strings, which follow or are in a file of their own */
+};
+__attribute__((noreturn)) void serve_launches(char *name, usize size);
 
 /* init.c: PID 1 of early boot; never returns */
 __attribute__((noreturn)) void init_of_boot(char **argv, char **envp);

@@ -32,6 +32,31 @@ export const FD = {
   /** With WAIT: a pipe on which the command line comes, u32 size, then so many bytes of NUL-ended words. */
   WORDS: 6,
 } as const;
+
+/**
+ * The agent, see agent.c: a process that the server starts by this name, with a socket (SOCK_SEQPACKET) in the place of the plan, and the
+ * status pipe in its own. Each message launches: u32 flags, number of the launch, count of words, count of variables, bytes of strings; then the
+ * strings, each ended by NUL: first the name of the process and the words of the command, then the variables. With it come
+ * descriptors: stdin, stdout, stderr, the plan, the lifeline, and what else stands in {@link FD}.
+ */
+export const AGENT = {
+  NAME: "spawnbox: agent",
+  /** Its socket. */
+  FD: 3,
+  /** Most bytes of a message. */
+  MESSAGE: 96 * 1024,
+  /** Most descriptors: those of FD, and the strings. */
+  FDS: 8,
+  /** Fewest. */
+  LEAST_FDS: 4,
+  /** Flag: the strings are in the last of the descriptors. */
+  TEXT_APART: 1,
+  /** Flag: the first of them is stdin; without, it is empty. */
+  INPUT: 2,
+} as const;
+/** Bytes of its second word: room for the names of what it launches. */
+export const AGENT_TITLE = 240;
+
 /** Most bytes of words: what a pipe holds without anybody reading, so that writing them never waits. */
 export const WORDS_SIZE = 60 * 1024;
 
@@ -159,6 +184,8 @@ export const OP = {
   CLONE: 82,
   /** Likewise of the child: what it gives up of the server's, see shed.c. */
   INHERIT: 83,
+  /** Likewise of the agent: the process of a launch is made. */
+  SPAWN: 84,
 } as const;
 
 export type OpName = keyof typeof OP;
@@ -244,6 +271,8 @@ export const RECORD = {
   DENIED: 4,
   /** the same of calls that went on, and are only told */
   LOGGED: 5,
+  /** of the agent: a supervisor is made, which may have told something before */
+  SUPERVISES: 6,
 } as const;
 export const RECORD_SIZE = 256;
 /** A number that no call has, which a filter with a listener passes on: the child waits in it, see SECCOMP_LISTENER. */
@@ -260,7 +289,9 @@ export const RECORD_AT = {
   maxrss: 20,
   user: 24,
   system: 32,
-  /** process id of the supervisor, for the server */
+  /** number of the launch, by the server's count */
   from: 40,
-  what: 44,
+  /** process id of the supervisor, for the server */
+  supervisor: 44,
+  what: 48,
 } as const;

@@ -61,12 +61,34 @@ static int well_formed(const struct header *plan, usize size)
 	return !find_op(plan, OP_SECCOMP_LISTENER) || find_op(plan, OP_VERDICTS);
 }
 
+static int is_same(const char *a, const char *b)
+{
+	while (*a && *a == *b)
+		a++, b++;
+	return *a == *b;
+}
+
+/* With the plan at its descriptor, and the command in argv[1…]. */
+void begin(char **argv, char **envp)
+{
+	struct statx st;
+	long r = SYS5(__NR_statx, FD_PLAN, "", AT_EMPTY_PATH, STATX_SIZE, &st);
+	if (r < 0)
+		fail(OP_PLAN_READ, "fstat", r);
+	r = SYS6(__NR_mmap, 0, st.stx_size, PROT_READ_ONLY, MAP_PRIVATE, FD_PLAN, 0);
+	if (r < 0 && r > -4096)
+		fail(OP_PLAN_READ, "mmap", r);
+	const struct header *plan = (const struct header *)r;
+	if (!well_formed(plan, st.stx_size))
+		fail(OP_PLAN_READ, "layout", -EINVAL);
+	supervise(plan, argv, envp);
+}
+
 __attribute__((noreturn, used)) void start(long *stack)
 {
 	long argc = stack[0];
 	char **argv = (char **)(stack + 1);
 	char **envp = argv + argc + 1;
-	struct statx st;
 	/* The server names its launcher "spawnbox: api/verb"; as PID 1 under any other name this is the init of early boot. */
 	static const char mine[] = "spawnbox: ";
 	int named = argc > 0;
@@ -79,16 +101,11 @@ __attribute__((noreturn, used)) void start(long *stack)
 		SYS3(__NR_write, 2, usage, sizeof usage - 1);
 		leave(100);
 	}
-	long r = SYS5(__NR_statx, FD_PLAN, "", AT_EMPTY_PATH, STATX_SIZE, &st);
-	if (r < 0)
-		fail(OP_PLAN_READ, "fstat", r);
-	r = SYS6(__NR_mmap, 0, st.stx_size, PROT_READ_ONLY, MAP_PRIVATE, FD_PLAN, 0);
-	if (r < 0 && r > -4096)
-		fail(OP_PLAN_READ, "mmap", r);
-	const struct header *plan = (const struct header *)r;
-	if (!well_formed(plan, st.stx_size))
-		fail(OP_PLAN_READ, "layout", -EINVAL);
-	supervise(plan, argv, envp);
+	/* Its second word is room for other names, and its environment is empty. */
+	static const char agent[] = AGENT_NAME;
+	if (argc == 2 && is_same(argv[0], agent))
+		serve_launches(argv[0], (usize)(argv[1] + length(argv[1]) + 1 - argv[0]));
+	begin(argv, envp);
 }
 
 #if defined(__x86_64__)

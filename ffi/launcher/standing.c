@@ -56,6 +56,11 @@ void note_standing(void)
 	is_noted = 1;
 }
 
+void forget_standing(void)
+{
+	is_noted = 0;
+}
+
 const char *changed_standing(void)
 {
 	look(&now);

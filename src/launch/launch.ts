@@ -3,10 +3,14 @@ import { cgroupKey } from "../plan/cgroup-key.ts";
 import type { CgroupRoot } from "./cgroup.ts";
 import { LaunchedTask } from "./launched.ts";
 import { launcherPath } from "./launcher.ts";
+import { NO_AGENT } from "./no-agent.ts";
 import type { Pools } from "./pool.ts";
 import { wantsRoom } from "./reserve.ts";
 import { supply } from "./secrets.ts";
 import type { Launch, Task } from "./task.ts";
+
+/** So often a launch is tried again that came to nothing with the agent. */
+const AGAIN = 2;
 
 /** How plans are started: `cgroups` has the group of each launch, where there are groups, and `pools` what is ready. */
 export function createLaunch(
@@ -29,12 +33,14 @@ export function createLaunch(
         if (!warm.neverRan || abort?.aborted) throw error;
       }
     }
-    for (;;) {
+    for (let left = AGAIN; ;) {
       try {
         return await cold();
       } catch (error) {
+        if (abort?.aborted) throw error;
+        if (error === NO_AGENT && left-- > 0) continue;
         // Others may have taken what was given way to; there is an end once nothing waits.
-        if (!wantsRoom(error) || abort?.aborted || !(await pools?.giveWay())) throw error;
+        if (!wantsRoom(error) || !(await pools?.giveWay())) throw error;
       }
     }
   };

@@ -5,7 +5,7 @@
 import { closeSync, fchownSync, writeSync } from "node:fs";
 import { CError } from "../../ffi/errno.ts";
 import { GROUP, WAKE } from "../../ffi/launcher/layout.ts";
-import { continueAtInput, pipe, setNonBlocking } from "../../ffi/libc.ts";
+import { pipe, setNonBlocking } from "../../ffi/libc.ts";
 import { USUAL } from "../plan/ending.ts";
 import type { Plan } from "../plan/plan.ts";
 import type { GroupUsage, TaskGroup } from "./cgroup.ts";
@@ -13,10 +13,12 @@ import { Channel } from "./channel.ts";
 import { confinement } from "./confinement.ts";
 import { hint, killed } from "./hints.ts";
 import { launcherPath, opsFd } from "./launcher.ts";
+import { NO_AGENT } from "./no-agent.ts";
 import { othersOf } from "./others.ts";
-import { addSupervisor, sweepOrphans } from "./orphans.ts";
-import { decode, type LauncherRecord } from "./records.ts";
+import { sweepOrphans } from "./orphans.ts";
+import { decode, type LauncherRecord, supervisorOf } from "./records.ts";
 import { statusPipe } from "./status.ts";
+import { Supervisor } from "./supervisor.ts";
 import type { Supplied } from "./secrets.ts";
 import { LaunchError, type OutputSink, type Outcome, type Task } from "./task.ts";
 import { InputPipe } from "./input-pipe.ts";
@@ -52,7 +54,11 @@ export class LaunchedTask implements Task {
   /** When its end was told. */
   #over: number | undefined;
   #sink: OutputSink | undefined;
-  readonly #supervisor: Bun.Subprocess;
+  readonly #supervisor: Supervisor;
+  /** Of the launch. */
+  readonly #number: number;
+  /** Hears what is told of it. */
+  #hear: (record: Uint8Array) => void = ignore;
   /** Write end of the lifeline; undefined once closed. */
   #lifeline: number | undefined;
   /** Of a warm sandbox, until it starts. */
@@ -111,7 +117,8 @@ export class LaunchedTask implements Task {
       opened.push(...ends);
       return ends;
     };
-    const status = statusPipe();
+    launcherPath();
+    this.#number = statusPipe().listen((record) => this.#hear(record));
     let channels: [Channel, Channel];
     try {
       const [stdout, stdoutEnd] = pair();
@@ -130,41 +137,33 @@ export class LaunchedTask implements Task {
         giveAway(stdoutEnd, identity);
         giveAway(stderrEnd, identity);
       }
-      this.#supervisor = Bun.spawn({
-        cmd: [launcherPath(), ...(argv ?? [])],
-        argv0: `spawnbox: ${plan.api}/${plan.verb}`,
-        env,
-        cwd: "/",
-        stdio: [
-          stdinEnd ?? "ignore",
+      const mine = [stdout, stderr, lifeline];
+      if (read !== undefined && write !== undefined) mine.push(read, write);
+      if (input !== undefined) mine.push(input);
+      this.#supervisor = new Supervisor({
+        number: this.#number,
+        words: [`spawnbox: ${plan.api}/${plan.verb}`, ...(argv ?? [])],
+        variables: env,
+        input: stdinEnd,
+        fds: [
           stdoutEnd,
           stderrEnd,
           opsFd(ops),
-          status.end,
           lifelineEnd,
           ...(wordsEnd === undefined ? [] : [wordsEnd]),
           ...(group ? [group.fd] : []),
         ],
+        own: opened.filter((fd) => !mine.includes(fd)),
       });
-      addSupervisor(this.#supervisor);
-      // Who was stopped would not see that the server has died.
-      continueAtInput(lifelineEnd, this.#supervisor.pid);
-      const mine = [stdout, stderr, lifeline];
-      if (read !== undefined && write !== undefined) {
-        mine.push(read, write);
-        this.#words = new WordsPipe(read, write);
-      }
-      if (input !== undefined) {
-        mine.push(input);
-        this.#input = new InputPipe(input);
-      }
-      for (const fd of opened) if (!mine.includes(fd)) closeSync(fd);
       // What may still go wrong must not close a number twice: it can be somebody else's by then.
       opened.splice(0, opened.length, ...mine);
+      if (read !== undefined && write !== undefined) this.#words = new WordsPipe(read, write);
+      if (input !== undefined) this.#input = new InputPipe(input);
       this.#lifeline = lifeline;
       channels = [new Channel(stdout), new Channel(stderr)];
     } catch (error) {
       for (const fd of opened) closeSync(fd);
+      statusPipe().forget(this.#number);
       void group?.end();
       throw spawnFailure(error);
     }
@@ -235,8 +234,10 @@ export class LaunchedTask implements Task {
       // Most likely the command has ended: a supervisor that was stopped would never say so.
       void outputs.then(() => !isOver && this.#wake());
     };
-    const forget = statusPipe().listen(this.#supervisor.pid, (bytes) => {
+    this.#hear = (bytes) => {
+      this.#supervisor.is(supervisorOf(bytes));
       const record = decode(bytes, this.plan);
+      if (record.kind === "supervises") return;
       if (record.kind === "started" && this.#words?.given === false) {
         // Words of somebody else.
         this.kill();
@@ -254,7 +255,7 @@ export class LaunchedTask implements Task {
         this.#over = performance.now();
         told.resolve();
       }
-    });
+    };
     const gone = this.#supervisor.exited;
     // One that was killed tells nothing any more.
     void gone.then(async () => {
@@ -263,7 +264,7 @@ export class LaunchedTask implements Task {
     });
     await told.promise;
     isOver = true;
-    forget();
+    statusPipe().forget(this.#number);
     clearTimeout(stream);
     short.resolve();
     clearTimeout(this.#timer);
@@ -281,15 +282,7 @@ export class LaunchedTask implements Task {
       this.#neverRan ||= this.#words?.isUnread() ?? false;
       this.#closeWords();
       // No effect after a failure record: a promise settles once.
-      const why = killed(confinement(), String(this.#supervisor.signalCode));
-      start.reject(
-        new LaunchError(
-          "launcher",
-          "",
-          "",
-          `it died before it could tell that the command runs: ${why}`,
-        ),
-      );
+      start.reject(this.#supervisor.pid === 0 ? NO_AGENT : this.#died());
       stdout.cancel();
       stderr.cancel();
       await Promise.all([stdout.drain(ignore), stderr.drain(ignore)]);
@@ -370,7 +363,7 @@ export class LaunchedTask implements Task {
     if (this.#lifeline === undefined) return;
     closeSync(this.#lifeline);
     this.#lifeline = undefined;
-    this.#supervisor.kill("SIGCONT");
+    this.#supervisor.wake();
     this.#wake();
   }
 
@@ -378,7 +371,7 @@ export class LaunchedTask implements Task {
   #wake(interval = WAKE_INTERVAL): void {
     clearInterval(this.#waker);
     this.#waker = setInterval(() => {
-      this.#supervisor.kill("SIGCONT");
+      this.#supervisor.wake();
       if (this.pid === 0 && this.#words?.given) this.#order(WAKE);
     }, interval);
   }
@@ -388,6 +381,12 @@ export class LaunchedTask implements Task {
     this.group?.kill();
     // Not before its end are its children ours.
     if ((await this.#supervisor.exited) !== 0) await sweepOrphans();
+  }
+
+  #died(): LaunchError {
+    const why = killed(confinement(), this.#supervisor.signal === SIGSYS ? "SIGSYS" : undefined);
+    const what = `it died before it could tell that the command runs: ${why}`;
+    return new LaunchError("launcher", "", "", what);
   }
 
   /** The command died of a signal that was sent, or exited after one that asks for it: see {@link Outcome.cause}. */

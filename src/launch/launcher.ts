@@ -22,8 +22,8 @@ function told<Made>(step: "MEMFD" | "PIPE", what: string, make: () => Made): Mad
   }
 }
 
-/** @throws LaunchError */
-const sealed = (name: string, content: Uint8Array, executable: boolean): number =>
+/** A memfd that nobody can write to any more. @throws LaunchError */
+export const sealed = (name: string, content: Uint8Array, executable: boolean): number =>
   told("MEMFD", name, () => sealedMemfd(name, content, executable));
 
 function sealedMemfd(name: string, content: Uint8Array, executable: boolean): number {

@@ -19,6 +19,7 @@ import {
   stateOfChild,
 } from "../../ffi/children.ts";
 import { isExhaustion } from "../errors.ts";
+import { allKnown, living } from "./living.ts";
 
 /** Milliseconds of work between turns of the event loop, however many there are. */
 const TURN = 4;
@@ -26,8 +27,6 @@ const TURN = 4;
 const MOST_DEAD = 16_384;
 /** Milliseconds between two rounds while none dies; in between, it is each time twice as long. */
 const LONGEST_NAP = 64;
-
-const supervisors = new Map<number, Bun.Subprocess>();
 
 /** Children that were there before: of whoever executed the server in its own place, as the entry of a container does. */
 let spared: ReadonlySet<number> = new Set();
@@ -37,21 +36,6 @@ export function adoptOrphans(): void {
   // Nobody reaps them, so their numbers stay theirs.
   spared = new Set(listChildren().filter((pid) => stateOfChild(pid) !== undefined));
   becomeSubreaper();
-}
-
-/** To be called before the next turn of the event loop after the start. */
-export function addSupervisor(supervisor: Bun.Subprocess): void {
-  supervisors.set(supervisor.pid, supervisor);
-  void supervisor.exited.then(() => {
-    // The number may be another's by now.
-    if (supervisors.get(supervisor.pid) === supervisor) supervisors.delete(supervisor.pid);
-  });
-}
-
-/** Until the event loop has reaped it, which is when it has an exit code or a signal, the number is its own. */
-function isSupervisor(pid: number): boolean {
-  const found = supervisors.get(pid);
-  return found !== undefined && found.exitCode === null && found.signalCode === null;
 }
 
 let last: Promise<void> = Promise.resolve();
@@ -99,12 +83,15 @@ async function round(): Promise<{ alive: number; dead: number[] }> {
   const dead: number[] = [];
   let alive = 0;
   let turn = performance.now();
-  for (const pid of listChildren()) {
+  const children = listChildren();
+  // All supervisors among them were asked for before, and are known then.
+  await allKnown();
+  for (const pid of children) {
     if (performance.now() - turn > TURN) {
       await new Promise((resolve) => setImmediate(resolve));
       turn = performance.now();
     }
-    if (isSupervisor(pid) || spared.has(pid)) continue;
+    if (living.has(pid) || spared.has(pid)) continue;
     const state = stateOfChild(pid);
     if (state === undefined || sessionOf(pid) === own) continue;
     // What it has made a leader of, it and its descendants are in: most of a tree at once.

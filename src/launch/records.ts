@@ -11,10 +11,12 @@ import { errnoName } from "../../ffi/errno.ts";
 import type { Plan } from "../plan/plan.ts";
 import { confinement } from "./confinement.ts";
 import { hint, killed } from "./hints.ts";
+import { NO_AGENT } from "./no-agent.ts";
 import { refusedProgram } from "./refused-program.ts";
 import { LaunchError } from "./task.ts";
 
 export type LauncherRecord =
+  | { kind: "supervises" }
   | { kind: "started"; pid: number }
   | { kind: "failed"; error: LaunchError }
   | { kind: "told"; how: "denied" | "logged"; counts: [call: ToldCall, count: number][] }
@@ -57,6 +59,8 @@ function failure(op: number, errno: number, what: string, plan?: Plan): LaunchEr
   const words = hint({ step, errno: name, what, plan }, confinement());
   if (step === "EXEC")
     return new LaunchError("exec", what, name, (plan && refusedProgram(plan, what)) ?? words);
+  if (step === "SPAWN" && name === "EPERM") return NO_AGENT;
+  if (step === "SPAWN") return new LaunchError("spawn", what, name, words);
   const explanation = "the sandbox cannot be set up as configured, so nothing was run";
   return new LaunchError(wordsOf(step), what, name, `${words}. ${explanation}`);
 }
@@ -66,12 +70,18 @@ function fatalCall(how: number, number: number): { fatal?: ToldCall } {
   return { fatal: how === 1 ? { number } : { foreign: number } };
 }
 
+/** The process that this is about; 0 where it was not made. */
+export const supervisorOf = (bytes: Uint8Array): number =>
+  new DataView(bytes.buffer, bytes.byteOffset, RECORD_SIZE).getUint32(RECORD_AT.supervisor, true);
+
 /** @param plan whose launch it is, for the words of a failure */
 export function decode(bytes: Uint8Array, plan?: Plan): LauncherRecord {
   const view = new DataView(bytes.buffer, bytes.byteOffset, RECORD_SIZE);
   const u32 = (at: number) => view.getUint32(at, true);
   const micros = (at: number) => Number(view.getBigUint64(at, true));
   switch (u32(RECORD_AT.kind)) {
+    case RECORD.SUPERVISES:
+      return { kind: "supervises" };
     case RECORD.STARTED:
       return { kind: "started", pid: u32(RECORD_AT.pid) };
     case RECORD.FAILED: {

@@ -1,5 +1,5 @@
 /**
- * The one pipe on which all supervisors tell what becomes of their launches: a record says whose it is. One reader for all is
+ * The one pipe on which all supervisors tell what becomes of their launches: a record says of which. One reader for all is
  * what makes a launch cheap, and no end of file has to be waited for. Only supervisors have an end of it, since it is closed
  * before anything of a sandbox runs; each record is one write(2), which pipe(7) does not mix with others.
  */
@@ -23,6 +23,10 @@ export class Records {
 const whose = (record: Uint8Array): number =>
   new DataView(record.buffer, record.byteOffset, RECORD_SIZE).getUint32(RECORD_AT.from, true);
 
+/** Of the first launch; 0 is nobody's. */
+const FIRST = 1;
+const MOST = 0xffff_ffff;
+
 type Listener = (record: Uint8Array) => void;
 
 class StatusPipe {
@@ -30,8 +34,9 @@ class StatusPipe {
   readonly end: number;
   readonly #fd: number;
   readonly #records = new Records();
-  /** By process id of the supervisor. */
+  /** By number of the launch. */
   readonly #listeners = new Map<number, Listener>();
+  #next = FIRST;
   readonly #chunk = Buffer.alloc(16 * RECORD_SIZE);
 
   /** @throws CError */
@@ -44,13 +49,21 @@ class StatusPipe {
     void this.#read();
   }
 
-  listen(supervisor: number, take: Listener): () => void {
-    // The number was another's, which is dead: what it has told is heard by who has started it.
-    if (this.#listeners.has(supervisor)) this.#drain();
-    this.#listeners.set(supervisor, take);
-    return () => {
-      if (this.#listeners.get(supervisor) === take) this.#listeners.delete(supervisor);
-    };
+  /** @returns the number of a launch: what is told under it comes to `take` until {@link forget} */
+  listen(take: Listener): number {
+    while (this.#listeners.has(this.#next)) this.#count();
+    const number = this.#next;
+    this.#count();
+    this.#listeners.set(number, take);
+    return number;
+  }
+
+  forget(number: number): void {
+    this.#listeners.delete(number);
+  }
+
+  #count(): void {
+    this.#next = this.#next === MOST ? FIRST : this.#next + 1;
   }
 
   /** Once it resolves, all that was told before is heard. */

@@ -6,7 +6,7 @@ import type { OpName } from "../../ffi/launcher/layout.ts";
 import type { Confinement } from "./confinement.ts";
 
 /** The ops of the launcher, and what the server does before it: the launcher in memory, a pipe to it, its start. */
-export type Step = OpName | "MEMFD" | "PIPE" | "SPAWN";
+export type Step = OpName | "MEMFD" | "PIPE";
 
 /** What a step asks of the kernel, and by which options it is usually taken away. */
 export interface Need {

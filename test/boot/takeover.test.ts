@@ -115,8 +115,10 @@ describe.if(isRoot)("the service takes over", () => {
       if (early.exitCode !== null) throw new Error(await early.stderr.text());
       return existsSync(place("first"));
     });
-    idle = sockets();
+    // What forks for it is there then.
     expect(await call("first", "first/tell")).toBe("first");
+    await Bun.sleep(100);
+    idle = sockets();
   });
 
   afterAll(async () => {

@@ -10,7 +10,6 @@ import {
   writeSync,
 } from "node:fs";
 import {
-  continueAtInput,
   haveMountsChanged,
   isNoexec,
   isReadable,
@@ -21,7 +20,6 @@ import {
   sealMemfd,
   setNonBlocking,
 } from "../../ffi/libc.ts";
-import { until } from "../served.ts";
 import { has, isOpen } from "./descriptors.ts";
 
 const closing = (fds: readonly number[]): void => fds.forEach((fd) => closeSync(fd));
@@ -95,32 +93,6 @@ describe("a pipe", () => {
     expect(readSync(moved, Buffer.alloc(8))).toBe(3);
     closing([moved, write]);
     expect(codeOf(() => moveFd(moved))).toBe("EBADF");
-  });
-
-  test("wakes who is stopped: by what is written, and by its end", async () => {
-    const child = Bun.spawn(["sleep", "1000"], { stdio: ["ignore", "ignore", "ignore"] });
-    const state = () => /\) (\S)/.exec(readFileSync(`/proc/${child.pid}/stat`, "latin1"))?.[1];
-    const isStopped = () => state() === "T";
-    try {
-      for (const wake of [(write: number) => writeSync(write, "x"), () => 0]) {
-        const [read, write] = pipe();
-        continueAtInput(read, child.pid);
-        expect(has(read, "ASYNC")).toBe(true);
-        child.kill("SIGSTOP");
-        await until("it is stopped", isStopped);
-        wake(write);
-        closeSync(write);
-        await until("it goes on", () => !isStopped());
-        closeSync(read);
-      }
-    } finally {
-      child.kill("SIGKILL");
-      await child.exited;
-    }
-    // Nobody has this number any more.
-    const [read, write] = pipe();
-    continueAtInput(read, child.pid);
-    closing([read, write]);
   });
 });
 

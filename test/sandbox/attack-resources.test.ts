@@ -13,6 +13,8 @@ import {
   answering,
   api,
   exterminate,
+  agentsOf,
+  childrenOf,
   marked,
   plainAndFull,
   python,
@@ -132,10 +134,12 @@ print(os.write(fd, bytes(100000)), attempt(os.write, fd, b"x"))`,
 
   // Of one's own processes anybody may; root, only with CAP_SYS_RESOURCE of other users' processes.
   const asServer = user !== "root" ? [...asOrdinary, "prlimit"] : ["prlimit"];
-  /** Tightens a limit of the running server. */
+  /** Tightens a limit of the running server, and of what forks for it. */
   const limit = (name: string, value: string) => {
-    const set = Bun.spawnSync([...asServer, `--pid=${served.pid}`, `--${name}=${value}`]);
-    if (!set.success) throw new Error(set.stderr.toString());
+    for (const pid of [served.pid, ...agentsOf(served.pid)]) {
+      const set = Bun.spawnSync([...asServer, `--pid=${pid}`, `--${name}=${value}`]);
+      if (!set.success) throw new Error(set.stderr.toString());
+    }
   };
   const soft = (name: string) =>
     Bun.spawnSync([
@@ -207,7 +211,7 @@ print(os.write(fd, bytes(100000)), attempt(os.write, fd, b"x"))`,
       limit("nofile", "3:");
       try {
         expect((await late).status).toMatchObject({ signal: "Killed", info: "timeout" });
-        const supervisors = marked(marker).filter(isSupervisor);
+        const supervisors = childrenOf(served.pid).filter(isSupervisor);
         expect(supervisors.length).toBeGreaterThanOrEqual(2);
         Bun.spawnSync(["kill", "-s", "KILL", supervisors.at(-1) ?? ""]);
         await served.call(`a/${sandbox}/sh`, { action: "stop" });

@@ -2,7 +2,7 @@
 import { expect } from "bun:test";
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { landlockAbi } from "../../ffi/landlock.ts";
-import { FD } from "../../ffi/launcher/layout.ts";
+import { AGENT, FD } from "../../ffi/launcher/layout.ts";
 import { isRoot, type Served, serve, type ServeOptions, shell, system, until } from "../served.ts";
 
 /** A command that runs Python handed in by the test. */
@@ -149,7 +149,16 @@ function families(): Map<string, string[]> {
   return found;
 }
 
-export const childrenOf = (pid: number): string[] => families().get(`${pid}`) ?? [];
+/** The process that launches for a server is no task's. */
+const isAgent = (pid: string) => read(`/proc/${pid}/cmdline`).split("\0")[0] === AGENT.NAME;
+
+/** What forks for a server. */
+export const agentsOf = (server: number): string[] =>
+  (families().get(`${server}`) ?? []).filter(isAgent);
+
+/** But for the agent of a server. */
+export const childrenOf = (pid: number): string[] =>
+  (families().get(`${pid}`) ?? []).filter((child) => !isAgent(child));
 
 const READS_WORDS = new RegExp(`^\\d+ 0x${FD.WORDS} `);
 
@@ -159,7 +168,8 @@ export function waitingOf(server: number): string[] {
   // In a pid namespace an init lies between.
   const waits = (pid: string): boolean =>
     READS_WORDS.test(read(`/proc/${pid}/syscall`)) || (all.get(pid) ?? []).some(waits);
-  return (all.get(`${server}`) ?? []).filter((pid) => !canLookInside || waits(pid));
+  const children = (all.get(`${server}`) ?? []).filter((pid) => !isAgent(pid));
+  return children.filter((pid) => !canLookInside || waits(pid));
 }
 
 /** What a server must not let grow. */

@@ -75,13 +75,25 @@ class Launch:
         order = sys.stdin.readline().split()
         if not order: sys.exit(0)
         self.key = order[1] if order[0] == "hold" else None
-        self.ops, self.keys, self.holding = ops(pid), [], False
+        self.ops, self.keys, self.holding = None, [], False
+
+def is_agent(pid):
+    with open("/proc/%s/cmdline" % pid, "rb") as file: return file.read().split(b"\0")[0] == b"spawnbox: agent"
+
+def children(pid):
+    for task in os.listdir("/proc/%d/task" % pid):
+        with open("/proc/%d/task/%s/children" % (pid, task)) as file:
+            yield from file.read().split()
 
 server = int(sys.argv[1])
 for task in os.listdir("/proc/%d/task" % server):
     if ptrace(SEIZE, int(task), 0, OPTIONS) < 0: sys.exit("cannot trace %s" % task)
+# What forks for the server, and what it has made, are its children. An agent that is made later is executed by it.
+agents = {int(child) for child in children(server) if is_agent(child)}
+for agent in agents:
+    if ptrace(SEIZE, agent, 0, OPTIONS) < 0: sys.exit("cannot trace %d" % agent)
 tell(tracing=server)
-# Processes between fork and exec of the server belong to none yet; the role is what a process is by its parents.
+# The role is what a process is by its parents.
 launches, roles = {}, {}
 while True:
     try: pid, state = os.waitpid(-1, 0x40000000)
@@ -92,11 +104,14 @@ while True:
     try:
         if launch is None and event == STOP and int(status(pid, "Tgid")) != server:
             parent = int(status(pid, "PPid"))
-            launch = launches[pid] = launches.get(parent)
-            roles[pid] = roles.get(parent, "") + ">"
+            if parent == server and pid not in agents and pid not in launches and is_agent(pid):
+                launch = launches[pid] = Launch(pid)
+                roles[pid] = "supervisor"
+            else:
+                launch = launches[pid] = launches.get(parent)
+                roles[pid] = roles.get(parent, "") + ">"
         if event == EXEC and launch is None and int(status(pid, "PPid")) == server:
-            launch = launches[pid] = Launch(pid)
-            roles[pid] = "supervisor"
+            agents.add(pid)
         elif event == EXEC and launch:
             # It is the command now: the launch is through.
             if launch.key is None: tell(ops=launch.ops, keys=launch.keys)
@@ -108,6 +123,8 @@ while True:
         continue
     if signal == 5 | 0x80:
         key = entered(pid)
+        # From there on the plan is where it is to be.
+        if launch and key == "setsid" and launch.ops is None: launch.ops = ops(pid)
         if launch and key:
             key = roles[pid].replace("supervisor>>", "command").replace("supervisor>", "child") + ":" + key
             if key not in launch.keys: launch.keys.append(key)

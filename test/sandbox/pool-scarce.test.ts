@@ -2,7 +2,16 @@
 import { describe, expect, test } from "bun:test";
 import { existsSync, readFileSync } from "node:fs";
 import { isRoot, type Served, shell, until, users } from "../served.ts";
-import { acls, api, canLookInside, childrenOf, footprint, serveSandboxes, sh } from "./attack.ts";
+import {
+  acls,
+  agentsOf,
+  api,
+  canLookInside,
+  childrenOf,
+  footprint,
+  serveSandboxes,
+  sh,
+} from "./attack.ts";
 
 const FILES = 256;
 const sandboxes = [
@@ -22,9 +31,12 @@ const numberIn = (name: string, status: string) =>
 async function limitServer({ pid }: Served, limit: string): Promise<void> {
   const uid = numberIn("Uid", await Bun.file(`/proc/${pid}/status`).text());
   const asUser = ["setpriv", `--reuid=${uid}`, `--regid=${uid}`, "--clear-groups"];
-  const change = ["prlimit", "--pid", `${pid}`, limit];
-  const done = Bun.spawnSync([...(isRoot ? asUser : []), ...change]);
-  expect(done.stderr.toString()).toBe("");
+  // And what forks for it.
+  for (const one of [pid, ...agentsOf(pid)]) {
+    const change = ["prlimit", "--pid", `${one}`, limit];
+    const done = Bun.spawnSync([...(isRoot ? asUser : []), ...change]);
+    expect(done.stderr.toString()).toBe("");
+  }
 }
 
 /** The pools have what they may, and of the server and what waits nothing opens, closes, starts or ends any more. */

@@ -3,8 +3,9 @@ import { existsSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { xattr } from "../../../ffi/files.ts";
 import type { Controller } from "../../plan/cgroup.ts";
-import { errnoOf, makeGroups, put, words } from "./files.ts";
+import { errnoOf, makeGroups, move, put, words } from "./files.ts";
 import { CgroupUnavailable, GROUP, LEAF, type Place } from "./place.ts";
+import { relocate } from "./relocate.ts";
 
 const DELEGATE = 'put "Delegate=yes" into the systemd unit (systemd-run: -p Delegate=yes)';
 
@@ -92,7 +93,7 @@ function makeRoom({ base, isRoot, isContainer, inLeaf }: Place): string | undefi
   const leaf = join(base, GROUP, LEAF);
   try {
     makeGroups(leaf);
-    put(leaf, "cgroup.procs", "0");
+    relocate(leaf);
     // The shell or the init that started us in this container: nobody else will ever step aside for us. Some rounds, since they fork.
     for (let round = 0; isContainer && round < 10; round++) {
       const others = words(base, "cgroup.procs");
@@ -102,15 +103,6 @@ function makeRoom({ base, isRoot, isContainer, inLeaf }: Place): string | undefi
     return undefined;
   } catch (error) {
     return `cannot move to ${leaf}: ${errnoOf(error)}: run as root, or ${DELEGATE}`;
-  }
-}
-
-function move(pid: string, group: string): void {
-  try {
-    put(group, "cgroup.procs", pid);
-  } catch (error) {
-    // It has just ended.
-    if (errnoOf(error) !== "ESRCH") throw error;
   }
 }
 

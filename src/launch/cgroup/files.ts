@@ -51,6 +51,16 @@ export function put(group: string, file: string, value: string): void {
   }
 }
 
+/** Puts a process into a group, unless it has just ended. */
+export function move(pid: string, group: string): void {
+  try {
+    put(group, "cgroup.procs", pid);
+  } catch (error) {
+    // It has just ended.
+    if (errnoOf(error) !== "ESRCH") throw error;
+  }
+}
+
 export function get(group: string, file: string): string {
   return readFileSync(join(group, file), "utf8");
 }

@@ -2,8 +2,9 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { isManaged } from "./controllers.ts";
-import { errnoOf, makeGroups, put } from "./files.ts";
+import { errnoOf, makeGroups } from "./files.ts";
 import { CgroupUnavailable, findPlace, GROUP, LEAF } from "./place.ts";
+import { relocate } from "./relocate.ts";
 
 /** The group of a process, as a directory of the hierarchy that is mounted here; undefined where there is none. */
 export function groupOf(pid: number | "self"): string | undefined {
@@ -21,7 +22,7 @@ export function groupOf(pid: number | "self"): string | undefined {
 /** Says why that is not possible. */
 export function moveTo(group: string): string | undefined {
   try {
-    put(group, "cgroup.procs", "0");
+    relocate(group);
     return undefined;
   } catch (error) {
     return `cannot move to ${group}: ${errnoOf(error)}`;

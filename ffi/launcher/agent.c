@@ -1,0 +1,217 @@
+/*
+ * The agent of a server: a process that was started once and forks a supervisor for each message, so that the server itself never
+ * forks, executes or waits. It is nobody's parent: what it makes are children of the server (CLONE_PARENT, clone(2)), which adopts
+ * what they leave behind, and for which nothing changes when the agent dies. It keeps nothing between two messages.
+ */
+#include <linux/fcntl.h>
+#include <linux/prctl.h>
+#include <linux/sched.h>
+#include <linux/stat.h>
+
+#include "launcher.h"
+
+#define EPERM 1
+#define EINTR 4
+#define EINVAL 22
+#define EMFILE 24
+#define SIGCONT 18
+#define SOL_SOCKET 1
+#define SCM_RIGHTS 1
+#define MSG_CTRUNC 8
+#define MSG_CMSG_CLOEXEC 0x40000000
+#define PROT_READ_WRITE 3
+#define MAP_PRIVATE 2
+#define MAP_ANONYMOUS 0x20
+
+/* What comes with a message has these numbers or higher ones: those below are where a supervisor wants them. */
+#define FIRST_SENT 16
+
+struct iovec {
+	void *base;
+	usize length;
+};
+struct msghdr {
+	void *name;
+	u32 name_length;
+	struct iovec *parts;
+	usize part_count;
+	void *control;
+	usize control_length;
+	int flags;
+};
+struct control {
+	usize length;
+	int level, type;
+	int fds[AGENT_FDS];
+};
+
+static char buffer[AGENT_MESSAGE] __attribute__((aligned(8)));
+/* /proc/self/cmdline: in the processes made here, the name of their verb stands in the place of the agent's. */
+static char *title;
+static usize title_size;
+
+static const int places[] = { 1, 2, FD_PLAN, FD_LIFELINE, FD_CGROUP, FD_CGROUP + 1 };
+#define PLACES (sizeof places / sizeof *places)
+
+/* The answer is a record on the status pipe, as a supervisor's own. */
+static void refuse(const char *what, long error)
+{
+	struct record record;
+	describe_failure(&record, OP_SPAWN, what, error);
+	record.from = launch_number;
+	SYS3(__NR_write, FD_STATUS, &record, sizeof record);
+}
+
+static void name_process(const char *name)
+{
+	usize i = 0;
+	for (; name[i] && i < title_size - 2; i++)
+		title[i] = name[i];
+	memset(title + i, 0, title_size - i);
+	/* Where the last byte is not 0, the kernel takes all up to the first 0 for the whole: proc_pid_cmdline(5), setproctitle. */
+	title[title_size - 1] = 1;
+}
+
+/* Words and variables as main() gets them, from strings one behind the other: the count of words is in the message. */
+static char **table_of(char *text, usize size, u32 words, u32 variables)
+{
+	usize entries = (usize)words + variables + 2;
+	long r = SYS6(__NR_mmap, 0, entries * sizeof(char *), PROT_READ_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (r < 0 && r > -4096)
+		fail(OP_SPAWN, "mmap", r);
+	char **table = (char **)r;
+	usize n = 0;
+	for (usize i = 0; i < size && n < (usize)words + variables; i++)
+		if (i == 0 || !text[i - 1]) {
+			/* Behind the words is a 0. */
+			table[n < words ? n : n + 1] = text + i;
+			n++;
+		}
+	if (n != (usize)words + variables || (size && text[size - 1]))
+		fail(OP_SPAWN, "layout", -EINVAL);
+	return table;
+}
+
+/* Where the strings are too long for a message they are in a file. */
+static char *text_in(int fd, usize size)
+{
+	long r = SYS6(__NR_mmap, 0, size, PROT_READ_WRITE, MAP_PRIVATE, fd, 0);
+	if (r < 0 && r > -4096)
+		fail(OP_SPAWN, "mmap", r);
+	return (char *)r;
+}
+
+/* The new process: it is as if the server had executed it. */
+__attribute__((noreturn)) static void become_supervisor(const struct agent_message *message, const int *fds, usize count)
+{
+	char *text = (char *)(message + 1);
+	forget_standing();
+	if (message->flags & AGENT_TEXT_APART)
+		text = text_in(fds[--count], message->size);
+	if (message->flags & AGENT_INPUT) {
+		SYS3(__NR_dup3, *fds++, 0, 0);
+		count--;
+	} else {
+		/* Its own: one that all had would be a way from one sandbox to another. */
+		SYS1(__NR_close, 0);
+		long r = SYS4(__NR_openat, AT_FDCWD, "/dev/null", O_RDWR, 0);
+		if (r < 0)
+			fail(OP_SPAWN, "/dev/null", r);
+	}
+	for (usize i = 0; i < count; i++)
+		SYS3(__NR_dup3, fds[i], places[i], 0);
+	/* What is not given is not there. */
+	close_fds((u32)places[count - 1] + 1, FIRST_SENT - 1);
+	char **argv = table_of(text, message->size, message->words, message->variables);
+	name_process(argv[0] ? argv[0] : "");
+	/* As an executed one is; the agent is not, see supervisor.c. */
+	SYS5(__NR_prctl, PR_SET_DUMPABLE, 1, 0, 0, 0);
+	/* Who was stopped would not see that the server has died. */
+	long r = SYS3(__NR_fcntl, FD_LIFELINE, F_SETSIG, SIGCONT);
+	if (r >= 0)
+		r = SYS3(__NR_fcntl, FD_LIFELINE, F_SETOWN, SYS0(__NR_getpid));
+	if (r >= 0)
+		r = SYS3(__NR_fcntl, FD_LIFELINE, F_SETFL, FASYNC);
+	if (r < 0)
+		fail(OP_SPAWN, "lifeline", r);
+	begin(argv, argv + message->words + 1);
+}
+
+static void launch(const struct agent_message *message, usize size, const int *fds, usize count)
+{
+	usize apart = message->flags & AGENT_TEXT_APART ? 1 : 0, more = apart + (message->flags & AGENT_INPUT ? 1 : 0);
+	if (count < AGENT_LEAST_FDS + more || count > PLACES + more || (!apart && size - sizeof *message != message->size))
+		return refuse("layout", -EINVAL);
+	/* The parent of this process is that of the new one. */
+	long pid = SYS5(__NR_clone, CLONE_PARENT | 17 /* SIGCHLD */, 0, 0, 0, 0);
+	if (pid == 0)
+		become_supervisor(message, fds, count);
+	if (pid < 0)
+		return refuse("launcher", pid);
+	/* It may be killed before it can tell anything itself. */
+	struct record record;
+	memset(&record, 0, sizeof record);
+	record.kind = RECORD_SUPERVISES;
+	record.from = launch_number;
+	record.supervisor = (u32)pid;
+	SYS3(__NR_write, FD_STATUS, &record, sizeof record);
+}
+
+void serve_launches(char *name, usize size)
+{
+	u64 all = ~0ull;
+	title = name;
+	title_size = size;
+	/* Behind its own name there is nothing to see. */
+	memset(title + length(title), 0, title_size - length(title));
+	/* No command of the server's own user reads what passes here, nor takes its descriptors: ptrace(2). */
+	SYS5(__NR_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0);
+	/* It ends with its socket, and before that only by SIGKILL. */
+	SYS4(__NR_rt_sigprocmask, 2 /* SIG_SETMASK */, &all, 0, 8);
+	close_fds(FD_STATUS + 1, ~0u);
+	for (int fd = FD_STATUS + 1; fd < FIRST_SENT; fd++)
+		SYS3(__NR_dup3, 0, fd, O_CLOEXEC);
+	/* Stopped, it goes on at the next message, and when the server has died. */
+	SYS3(__NR_fcntl, FD_AGENT, F_SETSIG, SIGCONT);
+	SYS3(__NR_fcntl, FD_AGENT, F_SETOWN, SYS0(__NR_getpid));
+	SYS3(__NR_fcntl, FD_AGENT, F_SETFL, FASYNC);
+	note_standing();
+	for (;;) {
+		struct control control;
+		struct iovec part = { buffer, sizeof buffer };
+		struct msghdr message;
+		memset(&message, 0, sizeof message);
+		memset(&control, 0, sizeof control);
+		message.parts = &part;
+		message.part_count = 1;
+		message.control = &control;
+		message.control_length = sizeof control;
+		long r = SYS3(__NR_recvmsg, FD_AGENT, &message, MSG_CMSG_CLOEXEC);
+		if (r == -EINTR)
+			continue;
+		if (r <= 0)
+			leave(0);
+		usize count = 0;
+		if (message.control_length >= sizeof control - sizeof control.fds && control.level == SOL_SOCKET &&
+		    control.type == SCM_RIGHTS)
+			count = (control.length - (sizeof control - sizeof control.fds)) / sizeof *control.fds;
+		const struct agent_message *order = (const struct agent_message *)buffer;
+		if ((usize)r >= sizeof *order) {
+			launch_number = order->number;
+			/* What it makes has what it has, and a command of its user can change that: another agent has what the server has. */
+			const char *changed = changed_standing();
+			if (changed) {
+				refuse(changed, -EPERM);
+				leave(1);
+			}
+			if (message.flags & MSG_CTRUNC)
+				refuse("descriptors", -EMFILE);
+			else
+				launch(order, (usize)r, control.fds, count);
+		}
+		/* Arguments and variables may be secrets, and the next process has a copy of this memory. */
+		memset(buffer, 0, (usize)r);
+		for (usize i = 0; i < count; i++)
+			SYS1(__NR_close, control.fds[i]);
+	}
+}

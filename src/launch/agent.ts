@@ -1,0 +1,199 @@
+/**
+ * The process that forks for the server: see ffi/launcher/agent.c. To start a command takes a message; nothing here forks, executes
+ * or waits, however busy the machine is. Killed, it is made anew by the next launch; those under way tell what became of them.
+ */
+import { closeSync } from "node:fs";
+import { CError } from "../../ffi/errno.ts";
+import { AGENT, AGENT_TITLE } from "../../ffi/launcher/layout.ts";
+import { copyFd } from "../../ffi/libc.ts";
+import { messagePair, sendMessage } from "../../ffi/messages.ts";
+import { launcherPath, sealed } from "./launcher.ts";
+import { statusPipe } from "./status.ts";
+
+/** Bytes before the strings of a message. */
+const HEADER = 20;
+/** ms between two tries to send what the agent has no room for yet. */
+const AGAIN = 1;
+
+/** What a supervisor is made from. Its descriptors are closed once they are sent. */
+export interface Wanted {
+  /** Of the launch, see StatusPipe.listen. */
+  readonly number: number;
+  /** The name of the process, then the words of the command. */
+  readonly words: readonly string[];
+  /** Its environment, and so the command's. */
+  readonly variables: Readonly<Record<string, string>>;
+  /** Its stdin; undefined: it is empty. */
+  readonly input: number | undefined;
+  /** stdout, stderr, the plan, the lifeline, and what stands behind that in FD. */
+  readonly fds: readonly number[];
+  /** Of all these, the ones that are nobody else's. */
+  readonly own: readonly number[];
+}
+
+/** What was asked for, until it is known what became of it. */
+export interface Made {
+  /** Something of it was heard: it is not lost with the agent. */
+  told(): void;
+}
+
+interface Order {
+  readonly bytes: Uint8Array;
+  readonly fds: readonly number[];
+  readonly own: readonly number[];
+  /** The agent that had it has died, and nothing was heard of it. */
+  readonly lost: () => void;
+}
+
+class Agent {
+  readonly #process: Bun.Subprocess;
+  readonly #socket: number;
+  /** What it had no room for. */
+  readonly #waiting: Order[] = [];
+  /** What it has, and of which nothing was heard. */
+  readonly #taken = new Set<Order["lost"]>();
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #over = false;
+
+  constructor() {
+    const [ours, theirs] = messagePair();
+    try {
+      this.#process = Bun.spawn({
+        cmd: [launcherPath(), " ".repeat(AGENT_TITLE)],
+        argv0: AGENT.NAME,
+        env: {},
+        cwd: "/",
+        stdio: ["ignore", "ignore", "ignore", theirs, statusPipe().end],
+        onExit: () => this.#ended(),
+      });
+    } catch (error) {
+      closeSync(ours);
+      throw error;
+    } finally {
+      closeSync(theirs);
+    }
+    this.#socket = ours;
+    // Without it, who has only asked something would never end.
+    this.#process.unref();
+  }
+
+  get pid(): number {
+    return this.#process.pid;
+  }
+
+  /** @throws CError when nobody is there any more */
+  send(order: Order): void {
+    if (this.#waiting.length === 0 && this.#sent(order)) return;
+    this.#waiting.push(held(order));
+    this.#timer ??= setTimeout(() => this.#again(), AGAIN);
+  }
+
+  told(lost: Order["lost"]): void {
+    this.#taken.delete(lost);
+  }
+
+  /** Somebody may have stopped it. A message does the same. */
+  wake(): void {
+    if (!this.#over) this.#process.kill("SIGCONT");
+  }
+
+  #sent({ bytes, fds, own, lost }: Order): boolean {
+    if (!sendMessage(this.#socket, bytes, fds)) return false;
+    this.#taken.add(lost);
+    for (const fd of own) closeSync(fd);
+    return true;
+  }
+
+  #again(): void {
+    this.#timer = undefined;
+    try {
+      for (let next = this.#waiting[0]; next && this.#sent(next); next = this.#waiting[0])
+        this.#waiting.shift();
+    } catch (error) {
+      if (!isGone(error)) throw error;
+      return this.#ended();
+    }
+    if (this.#waiting.length > 0) this.#timer = setTimeout(() => this.#again(), AGAIN);
+  }
+
+  #ended(): void {
+    if (this.#over) return;
+    this.#over = true;
+    if (agent === this) agent = undefined;
+    clearTimeout(this.#timer);
+    closeSync(this.#socket);
+    // Nobody has seen these: another does them.
+    for (const order of this.#waiting.splice(0)) dispatch(order);
+    void this.#lose();
+  }
+
+  async #lose(): Promise<void> {
+    await this.#process.exited;
+    await statusPipe().settled();
+    for (const lost of this.#taken) lost();
+  }
+}
+
+let agent: Agent | undefined;
+
+/** The process, where there is one now. */
+export const agentPid = (): number | undefined => agent?.pid;
+
+/** Starts it, unless it is there. @throws LaunchError, or what the runtime says of a process that cannot be made */
+export function startAgent(): void {
+  agent ??= new Agent();
+}
+
+export const wakeAgent = (): void => agent?.wake();
+
+const isGone = (error: unknown): boolean =>
+  error instanceof CError && (error.errno === "EPIPE" || error.errno === "ECONNRESET");
+
+/**
+ * Has a supervisor made; the status pipe says what becomes of it.
+ * @param lost it never will, since the agent has died
+ * @throws as {@link startAgent}
+ */
+export function makeSupervisor(wanted: Wanted, lost: () => void): Made {
+  const { number, words, variables, input } = wanted;
+  const pairs = Object.entries(variables).map(([name, value]) => `${name}=${value}`);
+  const text = Buffer.from([...words, ...pairs].map((one) => `${one}\0`).join(""));
+  const isApart = HEADER + text.length > AGENT.MESSAGE;
+  const bytes = Buffer.alloc(HEADER + (isApart ? 0 : text.length));
+  const flags = (isApart ? AGENT.TEXT_APART : 0) | (input === undefined ? 0 : AGENT.INPUT);
+  [flags, number, words.length, pairs.length, text.length].forEach((value, i) =>
+    bytes.writeUInt32LE(value, 4 * i),
+  );
+  const fds = [...(input === undefined ? [] : [input]), ...wanted.fds];
+  if (!isApart) {
+    bytes.set(text, HEADER);
+    return dispatch({ bytes, fds, own: wanted.own, lost });
+  }
+  const file = sealed("spawnbox-words", text, false);
+  try {
+    return dispatch({ bytes, fds: [...fds, file], own: [...wanted.own, file], lost });
+  } catch (error) {
+    closeSync(file);
+    throw error;
+  }
+}
+
+function dispatch(order: Order): Made {
+  startAgent();
+  try {
+    agent?.send(order);
+  } catch (error) {
+    if (!isGone(error)) throw error;
+    // Killed just now, and the runtime has yet to tell.
+    agent = new Agent();
+    agent.send(order);
+  }
+  const taker = agent;
+  return { told: () => taker?.told(order.lost) };
+}
+
+/** With descriptors of its own for those that others may close before it is sent. */
+function held({ fds, own, ...order }: Order): Order {
+  const kept = fds.map((fd) => (own.includes(fd) ? fd : copyFd(fd)));
+  return { ...order, fds: kept, own: kept };
+}

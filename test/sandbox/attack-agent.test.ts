@@ -1,0 +1,135 @@
+/** The process that forks for the server, killed, stopped, changed and looked at by commands of its own user. */
+import { describe, expect, test } from "bun:test";
+import { PATIENCE, type Served, until, users } from "../served.ts";
+import { serving } from "../serving.ts";
+import { agentsOf, childrenOf, commands, full, py, serveSandboxes, sh } from "./attack.ts";
+
+const GUARD = 60_000 * PATIENCE;
+
+describe.each(users)("served by %s", (user) => {
+  // Of the server's user, without a namespace of pids: nothing hides the agent, or keeps a signal from it.
+  const acls = user === "root" ? { user: "root" } : {};
+  const served = serving(() =>
+    serveSandboxes(
+      [
+        { uid: "plain", acls, commands },
+        { uid: "full", acls, namespace: full, commands },
+        { uid: "warm", acls, pool: 2, commands },
+      ],
+      { user },
+    ),
+  );
+  const agent = (): number => Number(agentsOf(served.pid)[0] ?? 0);
+  const fine = async (sandbox: string) =>
+    expect((await sh(served, sandbox, "echo fine")).lines).toEqual(["fine"]);
+
+  test("[agent] there is one, which shows nothing of what it passes on", async () => {
+    await Promise.all(Array.from({ length: 20 }, () => fine("plain")));
+    expect(agentsOf(served.pid)).toHaveLength(1);
+    const { lines } = await py(
+      served,
+      "plain",
+      `
+agent = ${agent()}
+print(open("/proc/%d/cmdline" % agent, "rb").read().strip(b"\\0 "))
+for name in "mem", "environ", "fd/3", "maps":
+    print(attempt(lambda: open("/proc/%d/%s" % (agent, name), "rb").read(1)))
+print(call("pidfd_getfd", os.pidfd_open(agent), 3, 0))
+print(call("ptrace", 16, agent, 0, 0))`,
+    );
+    // Root may look at everything, unless something is taken from it.
+    const seen = user === "root" ? lines.slice(0, 1) : lines;
+    const denied = ["EACCES", "EACCES", "EACCES", "EACCES", "EPERM", "EPERM"];
+    expect(seen.map((line) => line.replace("PermissionError", "EACCES"))).toEqual([
+      "b'spawnbox: agent'",
+      ...(user === "root" ? [] : denied),
+    ]);
+  });
+
+  test(
+    "[agent] killed again and again, it is made anew: what runs goes on, and each call has its reply",
+    async () => {
+      const long = sh(served, "plain", "sleep 1; echo went on");
+      await until("it runs", () => childrenOf(served.pid).length > 0);
+      for (let round = 0; round < 10; round++) {
+        const calls = Array.from({ length: 16 }, (_, i) =>
+          fine(["plain", "full", "warm"][i % 3] ?? ""),
+        );
+        const pid = agent();
+        if (pid > 0) process.kill(pid, "SIGKILL");
+        await Promise.all(calls);
+      }
+      expect((await long).lines).toEqual(["went on"]);
+      expect(agentsOf(served.pid)).toHaveLength(1);
+      await until(
+        "no child is left that nobody waits for",
+        () => withoutWaiting(served).length === 0,
+      );
+    },
+    GUARD,
+  );
+
+  test(
+    "[agent] stopped, it goes on for the next launch",
+    async () => {
+      for (let round = 0; round < 5; round++) {
+        process.kill(agent(), "SIGSTOP");
+        await fine("full");
+      }
+    },
+    GUARD,
+  );
+
+  test(
+    "[agent] what a command changes of it no other command has",
+    async () => {
+      const look =
+        "import resource; print(resource.getrlimit(resource.RLIMIT_NOFILE), resource.getrlimit(resource.RLIMIT_CORE), os.getpriority(os.PRIO_PROCESS, 0), os.sched_getscheduler(0))";
+      const before = await py(served, "plain", look);
+      expect(before.errors).toEqual([]);
+      for (const change of [
+        "resource.prlimit(agent, resource.RLIMIT_NOFILE, (5, 5))",
+        "resource.prlimit(agent, resource.RLIMIT_NPROC, (1, 1))",
+        "resource.prlimit(agent, resource.RLIMIT_CORE, (0, 0))",
+        "os.setpriority(os.PRIO_PROCESS, agent, 19)",
+        "os.sched_setscheduler(agent, os.SCHED_IDLE, os.sched_param(0))",
+      ]) {
+        const script = `import resource\nagent = ${agent()}\n${change}\nprint("changed")`;
+        expect((await py(served, "plain", script)).lines).toEqual(["changed"]);
+        expect((await py(served, "plain", look)).lines).toEqual(before.lines);
+      }
+    },
+    GUARD,
+  );
+
+  test(
+    "[agent] a command line of any length, and many at once",
+    async () => {
+      const long = `: ${"x".repeat(120_000)}\necho done`;
+      const all = Array.from({ length: 200 }, (_, i) =>
+        sh(served, i % 2 ? "plain" : "full", i % 4 ? `echo ${i}` : long),
+      );
+      const lines = (await Promise.all(all)).map(({ lines }) => lines[0]);
+      expect(lines).toEqual(all.map((_, i) => (i % 4 ? `${i}` : "done")));
+    },
+    GUARD,
+  );
+
+  test(
+    "[agent] it ends with its server, also when that is killed, and when it is stopped itself",
+    async () => {
+      for (const stopped of [false, true]) {
+        await using doomed = await serveSandboxes([{ uid: "plain", acls, commands }], { user });
+        await sh(doomed, "plain", ":");
+        const [pid = ""] = agentsOf(doomed.pid);
+        if (stopped) process.kill(Number(pid), "SIGSTOP");
+        await doomed.crash();
+        await until("it has ended", async () => !(await Bun.file(`/proc/${pid}/stat`).exists()));
+      }
+    },
+    GUARD,
+  );
+});
+
+/** Children of the server but for those that wait for a call, two for each command. */
+const withoutWaiting = ({ pid }: Served): string[] => childrenOf(pid).slice(4);
