@@ -2,6 +2,7 @@
 import { createServer, type Server, type Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
 import { unixPath } from "../../ffi/sockets.ts";
+import { Doorway } from "./doorway.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { Guests } from "./guests.ts";
 import { certificateOf } from "./certificate.ts";
@@ -54,15 +55,18 @@ export async function openListener(
     loopback = host !== undefined && isLoopback(host);
   };
   const door = createDoor(shared, place, new Guests(shared.most));
+  const doorway = new Doorway(shared.sockets, (socket) => {
+    const admitted = door.admit(socket, isUnix ? idsOf(socket) : undefined, true);
+    if (admitted) door.serve(socket, admitted);
+  });
   const server = secure
     ? secure.listen(
         (socket) => door.admit(socket, undefined, false),
         (socket, admitted) => serveSecure(door, socket, admitted),
       )
-    : createServer({ noDelay: true, allowHalfOpen: true }, (socket: Socket) => {
-        const admitted = door.admit(socket, isUnix ? idsOf(socket) : undefined, true);
-        if (admitted) door.serve(socket, admitted);
-      });
+    : createServer({ noDelay: true, allowHalfOpen: true }, (socket: Socket) =>
+        doorway.enter(socket),
+      );
   const http = secure ? "https" : "http";
   if (endpoint.kind === "tcp") {
     const { host } = endpoint;

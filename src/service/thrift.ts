@@ -13,8 +13,11 @@ const EACH = 200;
 const SMALL = 112 << 20;
 const GROWTH = 16 << 20;
 /** Bytes from which on memory is given back amid work, and milliseconds from one time to the next at least. */
-const LARGE = 192 << 20;
+const LARGE = 176 << 20;
 const RARELY = 1_000;
+/** The same where it goes on growing. */
+const HUGE = 224 << 20;
+const OFTEN = 300;
 /** Milliseconds without growth after which it is given back in any case. */
 const QUIET = 5_000;
 
@@ -52,7 +55,8 @@ export function keepSmall(): () => void {
       return;
     }
     grown = begin;
-    if (now >= LARGE && begin - gaveBack >= RARELY) return giveBack();
+    const pause = now >= HUGE ? OFTEN : RARELY;
+    if (now >= LARGE && begin - gaveBack >= pause) return giveBack();
     Bun.gc(false);
     least = now;
   };

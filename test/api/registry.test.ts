@@ -70,6 +70,7 @@ describe("finding verbs", () => {
           "info",
           "set",
           "tasks",
+          "explain",
           "session",
           "trace",
           "subscribe",

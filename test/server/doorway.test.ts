@@ -1,0 +1,80 @@
+/** How many new connections are taken in at a time. */
+import { expect, test } from "bun:test";
+import { connect, createServer, type AddressInfo, type Socket } from "node:net";
+import { Doorway } from "../../src/server/doorway.ts";
+import { until } from "../served.ts";
+
+const ALL = 300;
+
+test("of a flood of connections some are taken in with each turn of the event loop, of two doors one each, and none is lost", async () => {
+  const open = new Set<Socket>();
+  const taken: string[] = [];
+  /** In each turn. */
+  const counts: number[] = [];
+  let before = 0;
+  let over = false;
+  const count = (): void => {
+    counts.push(taken.length - before);
+    before = taken.length;
+    if (!over) setImmediate(count);
+  };
+  const doors = ["a", "b"].map((name) => {
+    const doorway = new Doorway(open, (socket) => {
+      taken.push(name);
+      open.add(socket);
+      socket.end(name);
+    });
+    return createServer((socket) => {
+      doorway.enter(socket);
+    });
+  });
+  const ports = await Promise.all(
+    doors.map(
+      (door) =>
+        new Promise<number>((resolve) => {
+          door.listen(0, "127.0.0.1", () => resolve((door.address() as AddressInfo).port));
+        }),
+    ),
+  );
+  setImmediate(count);
+  const answers: string[] = [];
+  for (const port of ports)
+    for (let i = 0; i < ALL; i++)
+      connect(port, "127.0.0.1").on("data", (data) => answers.push(data.toString()));
+  try {
+    await until("all are served", () => answers.length === 2 * ALL);
+  } finally {
+    over = true;
+    for (const door of doors) door.close();
+    for (const socket of open) socket.destroy();
+  }
+  expect(answers.filter((name) => name === "a")).toHaveLength(ALL);
+  // Those of a turn and of the one before it.
+  expect(Math.max(...counts)).toBeLessThanOrEqual(32);
+  expect(Math.max(...counts)).toBeGreaterThan(1);
+});
+
+test("who waits at a door counts as open, and who is too many is sent away", async () => {
+  const open = new Set<Socket>();
+  let taken = 0;
+  const doorway = new Doorway(open, () => taken++);
+  const pairs: Socket[] = [];
+  const door = createServer((socket) => pairs.push(socket));
+  const port = await new Promise<number>((resolve) => {
+    door.listen(0, "127.0.0.1", () => resolve((door.address() as AddressInfo).port));
+  });
+  const clients = Array.from({ length: 600 }, () => connect(port, "127.0.0.1"));
+  for (const client of clients) client.on("error", () => client.destroy());
+  try {
+    await until("all are there", () => pairs.length === 600);
+    for (const socket of pairs) doorway.enter(socket);
+    expect(taken).toBe(16);
+    expect(open.size).toBe(512);
+    expect(pairs.filter(({ destroyed }) => destroyed)).toHaveLength(600 - 16 - 512);
+    await until("the others have come in", () => taken === 16 + 512);
+  } finally {
+    door.close();
+    for (const socket of [...pairs, ...clients]) socket.destroy();
+  }
+  await until("they are gone", () => open.size === 0);
+});
