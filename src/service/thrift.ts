@@ -12,12 +12,12 @@ const EACH = 200;
 /** Bytes below which nobody minds, and bytes of growth that are worth a collection. */
 const SMALL = 112 << 20;
 const GROWTH = 16 << 20;
-/** Bytes from which on memory is given back amid work, and milliseconds from one time to the next at least. */
+/** Bytes from which on memory is given back amid work; of growth since, that are worth it; and with how much that must not be waited for. */
 const LARGE = 176 << 20;
+const WORTH = 40 << 20;
+const HUGE = 256 << 20;
+/** Milliseconds from one time to the next at least. */
 const RARELY = 1_000;
-/** The same where it goes on growing. */
-const HUGE = 224 << 20;
-const OFTEN = 300;
 /** Milliseconds without growth after which it is given back in any case. */
 const QUIET = 5_000;
 
@@ -37,10 +37,13 @@ export function keepSmall(): () => void {
   let least = 0;
   let grown = -Infinity;
   let gaveBack = -Infinity;
+  /** What was left then: as much as is in use. */
+  let left = 0;
   const giveBack = (): void => {
     Bun.gc(true);
     gaveBack = performance.now();
     least = rss() ?? least;
+    left = least;
   };
   const look = (): void => {
     const begin = performance.now();
@@ -55,8 +58,8 @@ export function keepSmall(): () => void {
       return;
     }
     grown = begin;
-    const pause = now >= HUGE ? OFTEN : RARELY;
-    if (now >= LARGE && begin - gaveBack >= pause) return giveBack();
+    const isWorth = now - left >= WORTH || now >= HUGE;
+    if (now >= LARGE && isWorth && begin - gaveBack >= RARELY) return giveBack();
     Bun.gc(false);
     least = now;
   };
