@@ -9,7 +9,6 @@ const { symbols: libc } = dlopen("libc.so.6", {
   __errno_location: { args: [], returns: "ptr" },
   prctl: { args: ["i32", "u64", "u64", "u64", "u64"], returns: "i32" },
   waitid: { args: ["i32", "u32", "ptr", "i32"], returns: "i32" },
-  waitpid: { args: ["i32", "ptr", "i32"], returns: "i32" },
   getsid: { args: ["i32"], returns: "i32" },
   kill: { args: ["i32", "i32"], returns: "i32" },
 });
@@ -50,23 +49,28 @@ export function deadChild(): number | undefined {
   return info[SI_PID] || undefined;
 }
 
-const status = new Int32Array(1);
+/** siginfo_t: its third and seventh word; what of the latter is an exit code. */
+const SI_CODE = 2;
+const SI_STATUS = 6;
+const CLD_EXITED = 1;
 
-/** Reaps a child that has ended: waitpid(2). One that somebody else has waited for has ended without anybody knowing how. */
+/**
+ * Reaps a child that has ended: waitid(2), since wait4(2) may be denied. One that somebody else has waited for has ended without
+ * anybody knowing how.
+ */
 export function exitOf(
   pid: number,
 ): "alive" | { readonly exit?: number; readonly signal?: number } {
-  const found = libc.waitpid(pidOf(pid), status, WNOHANG);
-  if (found === 0) return "alive";
-  if (found < 0) return {};
-  const [value = 0] = status;
-  const signal = value & 0x7f;
-  return signal === 0 ? { exit: (value >> 8) & 0xff } : { signal };
+  info[SI_PID] = 0;
+  if (libc.waitid(P_PID, pidOf(pid), info, WEXITED | WNOHANG) < 0) return {};
+  if (info[SI_PID] === 0) return "alive";
+  const value = info[SI_STATUS] ?? 0;
+  return info[SI_CODE] === CLD_EXITED ? { exit: value } : { signal: value };
 }
 
 /** Reaps a child that is dead, and no other. */
 export function reapChild(pid: number): void {
-  libc.waitpid(pidOf(pid), null, WNOHANG);
+  libc.waitid(P_PID, pidOf(pid), info, WEXITED | WNOHANG);
 }
 
 /** setsid(2): nobody can join a session; undefined where there is no such process. 0 is this process. */
