@@ -17,7 +17,7 @@ import { type Tree, trees, ways as allWays } from "./trees.ts";
 const GUARD = 120_000 * PATIENCE;
 
 /** So many of a tree are there when the supervisor is killed; more would not be seen of one that replaces itself. */
-const ENOUGH = 3;
+const ENOUGH = 2;
 /** What blocks every signal does not hear that it is to kill its supervisor. */
 const ways = allWays.filter((how) => !how.includes("blocked"));
 
