@@ -35,14 +35,16 @@ export interface Wanted {
 export interface Made {
   /** Something of it was heard: it is not lost with the agent. */
   told(): void;
+  /** The agent has refused it, and ends: what was asked of it later was not made. */
+  refused(): void;
 }
 
 interface Order {
   readonly bytes: Uint8Array;
   readonly fds: readonly number[];
   readonly own: readonly number[];
-  /** The agent that had it has died, and nothing was heard of it. */
-  readonly lost: () => void;
+  /** The agent that had it has died, and nothing was heard of it. @param surely it was not made */
+  readonly lost: (surely: boolean) => void;
 }
 
 class Agent {
@@ -54,6 +56,7 @@ class Agent {
   readonly #taken = new Set<Order["lost"]>();
   #timer: ReturnType<typeof setTimeout> | undefined;
   #over = false;
+  #refuses = false;
 
   constructor() {
     const [ours, theirs] = messagePair();
@@ -90,6 +93,12 @@ class Agent {
 
   told(lost: Order["lost"]): void {
     this.#taken.delete(lost);
+  }
+
+  /** The next launch is another one's. */
+  dismiss(): void {
+    this.#refuses = true;
+    if (agent === this) agent = undefined;
   }
 
   /** Somebody may have stopped it. A message does the same. */
@@ -130,7 +139,7 @@ class Agent {
   async #lose(): Promise<void> {
     await this.#process.exited;
     await statusPipe().settled();
-    for (const lost of this.#taken) lost();
+    for (const lost of this.#taken) lost(this.#refuses);
   }
 }
 
@@ -154,7 +163,7 @@ const isGone = (error: unknown): boolean =>
  * @param lost it never will, since the agent has died
  * @throws as {@link startAgent}
  */
-export function makeSupervisor(wanted: Wanted, lost: () => void): Made {
+export function makeSupervisor(wanted: Wanted, lost: Order["lost"]): Made {
   const { number, words, variables, input } = wanted;
   const pairs = Object.entries(variables).map(([name, value]) => `${name}=${value}`);
   const text = Buffer.from([...words, ...pairs].map((one) => `${one}\0`).join(""));
@@ -189,7 +198,7 @@ function dispatch(order: Order): Made {
     agent.send(order);
   }
   const taker = agent;
-  return { told: () => taker?.told(order.lost) };
+  return { told: () => taker?.told(order.lost), refused: () => taker?.dismiss() };
 }
 
 /** With descriptors of its own for those that others may close before it is sent. */

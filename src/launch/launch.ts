@@ -3,7 +3,7 @@ import { cgroupKey } from "../plan/cgroup-key.ts";
 import type { CgroupRoot } from "./cgroup.ts";
 import { LaunchedTask } from "./launched.ts";
 import { launcherPath } from "./launcher.ts";
-import { NO_AGENT } from "./no-agent.ts";
+import { LOST, NO_AGENT } from "./no-agent.ts";
 import type { Pools } from "./pool.ts";
 import { wantsRoom } from "./reserve.ts";
 import { supply } from "./secrets.ts";
@@ -37,7 +37,7 @@ export function createLaunch(
       try {
         return await cold();
       } catch (error) {
-        if (abort?.aborted) throw error;
+        if (abort?.aborted || error === LOST) throw error;
         if (error === NO_AGENT && left-- > 0) continue;
         // Others may have taken what was given way to; there is an end once nothing waits.
         if (!wantsRoom(error) || !(await pools?.giveWay())) throw error;

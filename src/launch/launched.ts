@@ -13,7 +13,7 @@ import { Channel } from "./channel.ts";
 import { confinement } from "./confinement.ts";
 import { hint, killed } from "./hints.ts";
 import { launcherPath, opsFd } from "./launcher.ts";
-import { NO_AGENT } from "./no-agent.ts";
+import { LOST, NO_AGENT } from "./no-agent.ts";
 import { othersOf } from "./others.ts";
 import { sweepOrphans } from "./orphans.ts";
 import { decode, type LauncherRecord, supervisorOf } from "./records.ts";
@@ -247,6 +247,7 @@ export class LaunchedTask implements Task {
         start.resolve();
       } else if (record.kind === "failed") {
         this.#neverRan = true;
+        if (record.error === NO_AGENT) this.#supervisor.refused();
         start.reject(record.error);
       } else if (record.kind === "told") {
         this.#told.add(record);
@@ -282,7 +283,9 @@ export class LaunchedTask implements Task {
       this.#neverRan ||= this.#words?.isUnread() ?? false;
       this.#closeWords();
       // No effect after a failure record: a promise settles once.
-      start.reject(this.#supervisor.pid === 0 ? NO_AGENT : this.#died());
+      start.reject(
+        this.#supervisor.pid === 0 ? (this.#supervisor.lost ? LOST : NO_AGENT) : this.#died(),
+      );
       stdout.cancel();
       stderr.cancel();
       await Promise.all([stdout.drain(ignore), stderr.drain(ignore)]);

@@ -1,9 +1,18 @@
-/** A launch that came to nothing with the process which forks for the server: it is made anew, so it may be tried again. */
+/** Launches that came to nothing with the process which forks for the server: another is made for the next. */
 import { LaunchError } from "./task.ts";
 
+/** It had been changed, and has ended before it made anything: what was asked of it may be asked again. */
 export const NO_AGENT = new LaunchError(
   "spawn",
   "launcher",
   "EAGAIN",
-  "the process that launches for the server was killed or changed, perhaps by a command of the same user: call again",
+  "the process that launches for the server was changed, perhaps by a command of the same user: call again",
+);
+
+/** It was killed, and nobody knows whether it had made what was asked of it: a command that must run once is not started twice. */
+export const LOST = new LaunchError(
+  "spawn",
+  "launcher",
+  "EAGAIN",
+  "the process that launches for the server was killed, perhaps by a command of the same user: call again",
 );

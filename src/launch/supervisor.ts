@@ -13,6 +13,8 @@ export class Supervisor {
   readonly #known = Promise.withResolvers<void>();
   readonly #exit = Promise.withResolvers<number | undefined>();
 
+  /** It may have been made all the same. */
+  lost = false;
   readonly #made: Made;
 
   /** @throws as makeSupervisor */
@@ -20,7 +22,7 @@ export class Supervisor {
     if (!listening) process.on("SIGCHLD", reap);
     listening = true;
     this.exited = this.#exit.promise;
-    this.#made = makeSupervisor(wanted, () => this.never());
+    this.#made = makeSupervisor(wanted, (surely) => this.never(surely));
     unknown.add(this);
   }
 
@@ -41,9 +43,15 @@ export class Supervisor {
     this.look();
   }
 
-  /** It was not made. */
-  never(): void {
+  /** The agent would not make it, since it is not as it was. */
+  refused(): void {
+    this.#made.refused();
+  }
+
+  /** It was not made, as far as is known. */
+  never(surely = true): void {
     if (!unknown.delete(this)) return;
+    this.lost = !surely;
     this.#made.told();
     this.#known.resolve();
     this.#exit.resolve(undefined);
