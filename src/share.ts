@@ -8,8 +8,10 @@ const FAVOUR = 5_000;
 
 export class Share {
   #held = 0;
-  /** Who waits for room, in order; each tells whether it goes on now. */
-  readonly #waiting = new Set<() => boolean>();
+  /** Who waits for room, in order. */
+  readonly #waiting = new Set<Waiter>();
+  /** None of them holds less: where no more than this is free, they are not looked at one by one, since hundreds may wait. */
+  #least = Infinity;
   #favoured: Part | undefined;
   #favour: ReturnType<typeof setTimeout> | undefined;
 
@@ -36,9 +38,16 @@ export class Share {
   }
 
   /** For parts. */
-  change(by: number): void {
+  change(by: number, part: Part): void {
     this.#held += by;
-    if (by < 0) this.#goOn();
+    if (by > 0) return;
+    if (part.waits > 0) this.#least = Math.min(this.#least, part.held);
+    if (this.#least <= this.room) this.#goOn();
+  }
+
+  /** So much a part may hold. */
+  get room(): number {
+    return Math.max(this.free, this.trifle);
   }
 
   /** For parts: who waits to finish what it has begun, and has this, need not wait any more. */
@@ -48,17 +57,11 @@ export class Share {
 
   /** For parts, see {@link Part.onRoom}. */
   wait(part: Part, ready: () => void, late: (() => void) | undefined): void {
-    const goOn = (): boolean => {
-      // Else all could wait for one another, each with half of what it needs.
-      if (late && !this.#favoured && part.full) {
-        this.#favoured = part;
-        this.#favour = setTimeout(late, this.favour);
-      }
-      if (part.full) return false;
-      queueMicrotask(ready);
-      return true;
-    };
-    if (!goOn()) this.#waiting.add(goOn);
+    const waiter: Waiter = { part, ready, late };
+    if (this.#goesOn(waiter)) return;
+    part.waits++;
+    this.#waiting.add(waiter);
+    this.#least = Math.min(this.#least, part.held);
   }
 
   /** For parts: what was begun is finished. */
@@ -69,15 +72,41 @@ export class Share {
     this.#goOn();
   }
 
-  #goOn(): void {
-    for (const goOn of this.#waiting) if (goOn()) this.#waiting.delete(goOn);
+  #goesOn({ part, ready, late }: Waiter): boolean {
+    // Else all could wait for one another, each with half of what it needs.
+    if (late && !this.#favoured && part.full) {
+      this.#favoured = part;
+      this.#favour = setTimeout(late, this.favour);
+      // It may wait for something else, too.
+      if (part.waits > 0) queueMicrotask(() => this.#goOn());
+    }
+    if (part.full) return false;
+    queueMicrotask(ready);
+    return true;
   }
+
+  #goOn(): void {
+    this.#least = Infinity;
+    for (const waiter of this.#waiting) {
+      const { part } = waiter;
+      if (!this.#goesOn(waiter)) this.#least = Math.min(this.#least, part.held);
+      else if (this.#waiting.delete(waiter)) part.waits--;
+    }
+  }
+}
+
+interface Waiter {
+  readonly part: Part;
+  readonly ready: () => void;
+  readonly late: (() => void) | undefined;
 }
 
 /** What one client holds. */
 export class Part {
   #held = 0;
   #closed = false;
+  /** For the share: how many times it waits for room. */
+  waits = 0;
 
   constructor(readonly share: Share) {}
 
@@ -87,8 +116,7 @@ export class Part {
 
   /** It holds more than what is left for everybody else. */
   get full(): boolean {
-    const { free, trifle } = this.share;
-    return !this.#closed && this.#held > Math.max(free, trifle) && !this.share.favours(this);
+    return !this.#closed && this.#held > this.share.room && !this.share.favours(this);
   }
 
   /** It need not wait though all is taken, until it has {@link finished}. */
@@ -107,7 +135,7 @@ export class Part {
   add(amount: number): void {
     if (this.#closed || amount === 0) return;
     this.#held += amount;
-    this.share.change(amount);
+    this.share.change(amount, this);
   }
 
   set(amount: number): void {

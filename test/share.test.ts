@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
-import { Share } from "../src/share.ts";
+import { type Part, Share } from "../src/share.ts";
+import { seeded } from "./config/random.ts";
 
 test("one takes half, two a third each, and something is left for the next", () => {
   const share = new Share(1200);
@@ -76,4 +77,39 @@ test("a trifle is free, whatever others hold; who does not finish is told so", a
   await late.promise;
   slow.close();
   expect(slow.favoured).toBe(false);
+});
+
+test("whatever is taken, given back and waited for: who may go on does, and who may not waits", async () => {
+  const random = seeded(7);
+  const below = (n: number): number => Math.floor(random() * n);
+  for (let round = 0; round < 100; round++) {
+    const share = new Share(100, below(2) * 5, 1_000_000);
+    const parts = Array.from({ length: 8 }, () => share.part());
+    const waits: { readonly part: Part; on: boolean }[] = [];
+    for (let step = 0; step < 60; step++) {
+      const part = parts[below(parts.length)];
+      if (!part) throw new Error("there are eight");
+      const what = below(8);
+      if (what < 3) part.add(below(30));
+      else if (what < 6) part.add(-below(part.held + 1));
+      else if (part.full) {
+        const wait = { part, on: false };
+        waits.push(wait);
+        part.onRoom(
+          () => {
+            wait.on = true;
+          },
+          what === 6 ? () => {} : undefined,
+        );
+      } else if (part.favoured) part.finished();
+      // As they had room at some moment, they may be full again.
+      for (let i = 0; i < 3; i++) await Promise.resolve();
+      const left = waits.filter(({ on }) => !on);
+      // What was taken only now makes no difference to who goes on; what was given back does.
+      if (what >= 3) expect(left.every(({ part }) => part.full)).toBe(true);
+    }
+    for (const part of parts) part.close();
+    await Promise.resolve();
+    expect(waits.every(({ on }) => on)).toBe(true);
+  }
 });
