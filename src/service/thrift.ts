@@ -15,9 +15,10 @@ const GROWTH = 16 << 20;
 /** Bytes from which on memory is given back amid work; of growth since, that are worth it; and with how much that must not be waited for. */
 const LARGE = 176 << 20;
 const WORTH = 40 << 20;
-const HUGE = 256 << 20;
-/** Milliseconds from one time to the next at least. */
+const HUGE = 224 << 20;
+/** Milliseconds from one time to the next at least; where it is huge. */
 const RARELY = 1_000;
+const SOONER = 500;
 /** Milliseconds without growth after which it is given back in any case. */
 const QUIET = 5_000;
 
@@ -59,7 +60,8 @@ export function keepSmall(): () => void {
     }
     grown = begin;
     const isWorth = now - left >= WORTH || now >= HUGE;
-    if (now >= LARGE && isWorth && begin - gaveBack >= RARELY) return giveBack();
+    const pause = now >= HUGE ? SOONER : RARELY;
+    if (now >= LARGE && isWorth && begin - gaveBack >= pause) return giveBack();
     Bun.gc(false);
     least = now;
   };

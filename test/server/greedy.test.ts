@@ -242,11 +242,10 @@ describe.each(users)("served by %s", (user) => {
           `${user}: p99 of ping ${ping} ms, of a small verb ${verb} ms, where ${Math.round(share * 100)} % of the processors were free, and starts took ${times.toFixed(1)} times as long: at most ${Math.round(limit)}; ${rss} of at most ${MOST} MiB`,
         );
         expect(rss).toBeLessThan(MOST);
-        if (left > 0 && ping >= limit) continue;
+        if (left > 0 && Math.max(ping, verb) >= limit) continue;
         expect(ping).toBeLessThan(limit);
-        // To begin a launch stops the event loop until the new process has executed the launcher, for which it needs a processor that
-        // all commands want: some 20 ms here. So this is a guard, and what it should be is printed beside what it is.
-        expect(verb).toBeLessThan(PATIENCE * 30_000);
+        // It takes several turns of the event loop, and two processes that want a processor: whoever else is busy here holds it up.
+        expect(verb).toBeLessThan(2 * limit);
         return;
       }
     },
