@@ -13,7 +13,7 @@ import { mistakesOf } from "./catalogue.ts";
 import { equivalents } from "./equivalent.ts";
 import { change, made, type Mistake, shuffled } from "./mistake.ts";
 import { type Room, rooms } from "./rooms.ts";
-import { build, checkTypes, runSuites, type Verdict } from "./suites.ts";
+import { build, checkTypes, endAll, runSuites, type Verdict } from "./suites.ts";
 import { copyOfProject } from "./tree.ts";
 
 const names = Object.keys(rooms);
@@ -172,6 +172,16 @@ async function judge(
 
 console.log(`mutate: --seed ${seed}, ${seconds} s for ${chosen.length} room(s)`);
 using copy = copyOfProject();
+for (const [signal, number] of [
+  ["SIGHUP", 1],
+  ["SIGINT", 2],
+  ["SIGTERM", 15],
+] as const)
+  process.once(signal, () => {
+    endAll();
+    copy[Symbol.dispose]();
+    process.exit(128 + number);
+  });
 const types = await checkTypes(copy.path);
 if (types.verdict !== "passed") throw new Error(`first mend the types:\n${types.said}`);
 let isBroken = false;

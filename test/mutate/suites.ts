@@ -22,6 +22,8 @@ const contained = (tree: string): readonly string[] => {
     '"$@"',
   ];
   return [
+    // However this process ends, they end too.
+    ...["setpriv", "--pdeathsig", "KILL"],
     ...["unshare", "--mount", "--uts", "--ipc", "--pid", "--fork", "--kill-child", "--mount-proc"],
     ...["sh", "-c", `${steps.join(" && ")}; exit $?`, "sh", tree, scratch, tmpdir()],
   ];
@@ -35,6 +37,14 @@ export interface Ran {
   readonly took: number;
   /** What was printed. */
   readonly said: string;
+}
+
+/** What ends each command that runs. */
+const running = new Set<() => void>();
+
+/** Ends all that was started here. */
+export function endAll(): void {
+  for (const kill of running) kill();
 }
 
 /** Runs a command with a hang guard, in seconds, and ends all that it started. */
@@ -53,6 +63,7 @@ async function run(command: readonly string[], cwd: string, guard: number): Prom
       if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
     }
   };
+  running.add(kill);
   const timer = setTimeout(() => {
     hangs = true;
     kill();
@@ -60,6 +71,7 @@ async function run(command: readonly string[], cwd: string, guard: number): Prom
   const [out, err] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
   clearTimeout(timer);
   kill();
+  running.delete(kill);
   const verdict = hangs ? "hangs" : child.exitCode === 0 ? "passed" : "failed";
   return { verdict, took: (performance.now() - begin) / 1000, said: out + err };
 }
