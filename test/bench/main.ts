@@ -8,15 +8,28 @@ import { measureBooting, printBooting } from "./booting.ts";
 import { measureCompiling, printCompiling } from "./compiling.ts";
 import { benchConfig, uid } from "./configs.ts";
 import { measureEchoes, printEchoes } from "./echoes.ts";
+import { measureGoals, printGoals } from "./goals.ts";
 import { measureLaunches, printLaunches } from "./launches.ts";
 import { measurePings, printPings } from "./pings.ts";
+import { measureMemory, printMemory } from "./memory.ts";
 import { findBwrap } from "./processes.ts";
 import { measureRates, printRates } from "./rates.ts";
 import { Scratch } from "./scratch.ts";
+import { measureSoak, printSoak } from "./soak.ts";
 import { measureTold, printTold } from "./told.ts";
 import { serveCommand, startServer } from "./server.ts";
 
-const TABLES = ["launches", "echoes", "rates", "pings", "compiling", "told", "booting"];
+const TABLES = [
+  "goals",
+  "launches",
+  "echoes",
+  "rates",
+  "pings",
+  "compiling",
+  "told",
+  "booting",
+  "memory",
+];
 
 const help = `usage: npm run bench -- [OPTIONS]
 
@@ -25,8 +38,12 @@ const help = `usage: npm run bench -- [OPTIONS]
   --json FILE     write the numbers there too
   --spawnbox FILE the executable (default dist/spawnbox)
   --against FILE  another executable, such as that of an earlier commit, for the rates of output
+  --soak SECONDS  only calls for so long, and whether anything of the server grows by them
   --table NAME    only this one of ${TABLES.join(", ")}
   -h, --help      this text`;
+
+/** Seconds of a soak that tells anything. */
+const LEAST = 30;
 
 function parse(args: string[]) {
   const { values } = parseArgs({
@@ -37,6 +54,7 @@ function parse(args: string[]) {
       json: { type: "string" },
       spawnbox: { type: "string", default: join(import.meta.dir, "../../dist/spawnbox") },
       against: { type: "string" },
+      soak: { type: "string" },
       table: { type: "string" },
       help: { type: "boolean", short: "h" },
     },
@@ -49,10 +67,13 @@ function parse(args: string[]) {
   const { table } = values;
   if (table !== undefined && !TABLES.includes(table))
     throw new UsageError(`--table ${table}: expected one of ${TABLES.join(", ")}`);
-  return { ...values, rounds, calls };
+  const soak = Number(values.soak ?? 0);
+  if (!(Number.isInteger(soak) && (soak === 0 || soak >= LEAST)))
+    throw new UsageError(`--soak ${values.soak}: expected seconds from ${LEAST} on`);
+  return { ...values, rounds, calls, soak };
 }
 
-const { rounds, calls, ...options } = commandLine({ name: "npm run bench", help, parse });
+const { rounds, calls, soak, ...options } = commandLine({ name: "npm run bench", help, parse });
 const executable = resolve(options.spawnbox);
 if (!existsSync(executable)) {
   console.error(`${executable} does not exist: npm run build`);
@@ -65,10 +86,13 @@ const BUDGET = 25_000;
 const LIMIT = 240_000;
 const RATES = { rounds: 15, warmUp: 2, budget: BUDGET };
 
-const watchdog = setTimeout(() => {
-  console.error(`bench: not done in ${LIMIT / 1000} s`);
-  process.exit(1);
-}, LIMIT);
+const watchdog = setTimeout(
+  () => {
+    console.error("bench: it hangs");
+    process.exit(1);
+  },
+  LIMIT + soak * 2000,
+);
 const scratch = new Scratch();
 const [cpu] = cpus();
 const machine = {
@@ -88,6 +112,13 @@ console.log(
 const config = scratch.json("bench.json", benchConfig);
 const server = await startServer(serveCommand(executable, config), scratch);
 const { url } = server;
+if (soak > 0) {
+  const soaked = await measureSoak(server, soak);
+  console.log(`\n${printSoak(soaked)}`);
+  if (options.json)
+    await Bun.write(options.json, `${JSON.stringify({ machine, soak: soaked }, null, 2)}\n`);
+  process.exit(soaked.grown.length > 0 ? 1 : 0);
+}
 /** Measures and prints one of {@link TABLES}, unless another is all that is wanted. */
 async function tabled<T>(
   name: string,
@@ -102,6 +133,7 @@ async function tabled<T>(
 
 const pace = { rounds, warmUp: WARM_UP, budget: BUDGET };
 const beside = { config, url, bwrap: typeof bwrap === "string" ? undefined : bwrap };
+const goals = await tabled("goals", () => measureGoals({ url, bwrap }, pace), printGoals);
 const launches = await tabled("launches", () => measureLaunches(beside, pace), printLaunches);
 const echoes = await tabled("echoes", () => measureEchoes(url, calls), printEchoes);
 await server.stop();
@@ -114,9 +146,23 @@ const witnessed = () => measureTold(executable, config, scratch);
 const told = await tabled("told", witnessed, printTold);
 const booted = () => measureBooting(executable, config, scratch);
 const booting = await tabled("booting", booted, printBooting);
+const weighed = () => measureMemory(executable, scratch);
+const memory = await tabled("memory", weighed, printMemory);
 
 if (options.json) {
-  const numbers = { machine, bwrap, launches, echoes, rates, pings, compiling, told, booting };
+  const numbers = {
+    machine,
+    bwrap,
+    goals,
+    launches,
+    echoes,
+    rates,
+    pings,
+    compiling,
+    told,
+    booting,
+    memory,
+  };
   await Bun.write(options.json, `${JSON.stringify(numbers, null, 2)}\n`);
 }
 clearTimeout(watchdog);

@@ -2,12 +2,12 @@
  * What it costs that calls are told: 10,000 short tasks with an audit, and with metrics that are asked for in between, and with a
  * history besides, beside as many without, a few hundred of each in turn.
  */
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { connect } from "../../src/client.ts";
 import { processorTime } from "./rates.ts";
 import { type Contender, interleave } from "./interleave.ts";
 import type { Scratch } from "./scratch.ts";
+import { residentOf } from "./resident.ts";
 import { serveCommand, startServer } from "./server.ts";
 import { median } from "./statistics.ts";
 import { mib, type Row, table } from "./table.ts";
@@ -94,13 +94,6 @@ export async function measureTold(
 }
 
 const laterHalf = (list: readonly number[]): number[] => list.slice(list.length >> 1);
-
-/** VmRSS of proc_pid_status(5). */
-function residentOf(pid: number): number {
-  const [, kib = "0"] =
-    /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8")) ?? [];
-  return Number(kib) * 1024;
-}
 
 export function printTold(told: readonly Told[]): string {
   const rows = told.map(({ way, rate, processor, memory, ratio }): Row => [
