@@ -83,7 +83,7 @@ if (!existsSync(executable)) {
 const WARM_UP = 20;
 /** Milliseconds: rounds stop early at the first, everything at the second. */
 const BUDGET = 25_000;
-const LIMIT = 240_000;
+const LIMIT = 480_000;
 const RATES = { rounds: 15, warmUp: 2, budget: BUDGET };
 
 const watchdog = setTimeout(

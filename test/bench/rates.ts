@@ -22,6 +22,9 @@ const PRINTED = {
   raw: `${LINE}\n`,
 } as const;
 type Kind = keyof typeof PRINTED;
+/** What one client is to get: lines a second, and megabytes. */
+const LINES_GOAL = 800_000;
+const RAW_GOAL = 400;
 const KINDS = Object.keys(PRINTED) as Kind[];
 const NAMES = { now: "now", against: "against" } as const;
 type Name = keyof typeof NAMES;
@@ -151,16 +154,25 @@ class Printer {
   }
 }
 
+function goalOf(kind: Kind, wall: number): string {
+  const lines = (wall * 1e6) / PRINTED.line.length;
+  if (kind === "line")
+    return `${(lines / 1e6).toFixed(2)} M lines/s, ≥ ${LINES_GOAL / 1e6}: ${lines >= LINES_GOAL ? "reached" : "missed"}`;
+  if (kind === "raw") return `≥ ${RAW_GOAL} MB/s: ${wall >= RAW_GOAL ? "reached" : "missed"}`;
+  return "";
+}
+
 export function printRates(rates: readonly Rate[]): string {
   const rows = rates.map(({ kind, wall, processor, against }): Row => [
     kind,
     `${wall.toFixed(0)} MB/s`,
     `${processor.toFixed(0)} MB/s`,
     against ? `× ${against.wall.toFixed(2)}, × ${against.processor.toFixed(2)}` : "",
+    goalOf(kind, wall),
   ]);
   return table(
     "output over one WebSocket, and by the server's processor time (× against)",
-    ["wall", "processor", "against"],
+    ["wall", "processor", "against", "goal"],
     rows,
   );
 }
