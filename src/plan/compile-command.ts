@@ -9,7 +9,7 @@ import { isWritten } from "../numbers.ts";
 import { isObject } from "../object.ts";
 import { parseTemplate, TemplateError } from "./argv.ts";
 import type { SandboxPolicy } from "./policy.ts";
-import { encodePolicy } from "./encode.ts";
+import type { Policies } from "./policies.ts";
 import { compilePty } from "./pty.ts";
 import { compileHttp } from "./http-status.ts";
 import { compileStop, type Ending } from "./ending.ts";
@@ -18,7 +18,6 @@ import { compileHistory } from "./kept-output.ts";
 import { compileLimits, limitsOfProfile } from "./limits.ts";
 import type { Machine } from "./machine.ts";
 import type { Plan } from "./plan.ts";
-import type { Policy } from "./policy.ts";
 import type { Report } from "./report.ts";
 import type { Secrets } from "./secrets.ts";
 import { compileWebhook } from "./webhook.ts";
@@ -57,20 +56,8 @@ export interface SandboxContext {
   /** Throws when the program cannot be executed inside. */
   readonly checkProgram: (program: string) => void;
   readonly checkEncoder: CheckEncoder;
-  readonly blobs: Blobs;
-}
-
-/** Equal blobs are one object: a thousand commands of one sandbox share one memfd. */
-export class Blobs {
-  readonly #known = new Map<string, Uint8Array>();
-
-  intern(blob: Uint8Array): Uint8Array {
-    const key = Bun.hash.xxHash3(blob).toString() + blob.length;
-    const known = this.#known.get(key);
-    if (known && Buffer.compare(known, blob) === 0) return known;
-    this.#known.set(key, blob);
-    return blob;
-  }
+  /** Its policy with the limits of a command, encoded. */
+  readonly policies: Policies;
 }
 
 /** The permissions a caller of the command needs, all of them. */
@@ -90,7 +77,7 @@ export function compileCommand(
   scope: Scope,
   context: SandboxContext,
 ): Plan | { readonly missing: string } | undefined {
-  const { sandbox, policy: sandboxPolicy, env, keptBack, secrets, api, report, blobs } = context;
+  const { sandbox, policy: sandboxPolicy, env, keptBack, secrets, api, report, policies } = context;
   const expandText = (text: string) => expand(text, scope);
   const before = report.problems.length;
 
@@ -151,7 +138,7 @@ export function compileCommand(
   const own = { ...context.ownLimits, ...command.limits };
   const profileLimits = limitsOfProfile(sandbox.limits, own);
   const pty = compilePty(command.pty, sandboxPolicy, context.machine.arch);
-  const policy: Policy = { ...sandboxPolicy, rlimits, profileLimits, ...(pty && { pty }) };
+  const { policy, ops, waiting } = policies.with({ rlimits, profileLimits, pty });
   const { info, usage, sample } = command;
   const size = command.pool ?? sandbox.pool ?? 0;
   return {
@@ -183,8 +170,8 @@ export function compileCommand(
     ...(secrets && { secrets }),
     ...(keptBack.length > 0 && { keptBack }),
     policy,
-    ops: blobs.intern(encodePolicy(policy)),
-    ...(size > 0 && { pool: { size, ops: blobs.intern(encodePolicy(policy, true)) } }),
+    ops,
+    ...(size > 0 && { pool: { size, ops: waiting() } }),
   };
 }
 
@@ -212,7 +199,7 @@ function tellPty(
 
 /** What the exec verb adds a program and its arguments to. */
 export function compileExec(path: string, context: SandboxContext): Plan | undefined {
-  const { sandbox, policy, env, keptBack, secrets, api, report, blobs, ownLimits } = context;
+  const { sandbox, env, keptBack, secrets, api, report, policies, ownLimits } = context;
   const { audit, history, stop } = context;
   const told = auditOf({ audit, sandbox });
   const place = `${path}.history`;
@@ -223,7 +210,7 @@ export function compileExec(path: string, context: SandboxContext): Plan | undef
   const rlimits = report.attempt(`${path}.limits`, () => compileLimits({ ...sandbox.limits }));
   if (!rlimits) return undefined;
   const profileLimits = limitsOfProfile(sandbox.limits, ownLimits);
-  const whole: Policy = { ...policy, rlimits, profileLimits };
+  const { policy, ops } = policies.with({ rlimits, profileLimits });
   return {
     api,
     verb: EXEC_VERB,
@@ -245,8 +232,8 @@ export function compileExec(path: string, context: SandboxContext): Plan | undef
     env,
     ...(secrets && { secrets }),
     ...(keptBack.length > 0 && { keptBack }),
-    policy: whole,
-    ops: blobs.intern(encodePolicy(whole)),
+    policy,
+    ops,
   };
 }
 

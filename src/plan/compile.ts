@@ -1,6 +1,7 @@
 /** Checked configs → plans. Every problem and notice of every config is collected before anything is refused. */
 import { findCased } from "../cased.ts";
 import { expand } from "../config/expand.ts";
+import { Blobs, Policies } from "./policies.ts";
 import type { LoadedConfig } from "../config/load.ts";
 import { suggestion } from "../config/nearest.ts";
 import { ConfigError, type Problem } from "../config/problem.ts";
@@ -8,7 +9,6 @@ import type { Command, Config, Sandbox } from "../config/schema.ts";
 import { Variables } from "../config/variables.ts";
 import { BUILTIN_API, verbOf } from "../config/verbs.ts";
 import {
-  Blobs,
   type CheckEncoder,
   compileCommand,
   compileExec,
@@ -200,7 +200,7 @@ class ConfigCompiler {
       machine,
       checkProgram: once((file) => checkProgram(inside, file)),
       checkEncoder: this.#checkEncoder,
-      blobs: this.blobs,
+      policies: new Policies(policy, this.blobs),
     };
     const unavailable: UnavailableVerb[] = [];
     const missing = (place: string, verb: string, command: Command, reason: string) => {

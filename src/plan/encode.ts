@@ -58,40 +58,51 @@ function id(number: number): number {
   throw new RangeError(`${number} is no uid or gid`);
 }
 
-class Blob {
-  readonly #ops: Uint8Array[] = [];
+/** Bytes at first; most policies fit. */
+const ROOM = 8192;
 
-  op(
-    name: OpName,
-    numbers: readonly (number | bigint)[] = [],
-    data: Uint8Array = new Uint8Array(),
-  ): this {
-    const size = Math.ceil((OP_HEADER_SIZE + numbers.length * 8 + data.length) / 8) * 8;
-    const bytes = new Uint8Array(size);
-    const view = new DataView(bytes.buffer);
-    view.setUint32(0, OP[name], true);
-    view.setUint32(4, size, true);
-    view.setUint32(8, numbers.length, true);
-    view.setUint32(12, data.length, true);
+class Blob {
+  // One buffer for all ops: to make one for each is most of the time.
+  #buffer = new ArrayBuffer(ROOM);
+  #bytes = new Uint8Array(this.#buffer);
+  #view = new DataView(this.#buffer);
+  #size = HEADER_SIZE;
+
+  op(name: OpName, numbers: readonly (number | bigint)[] = [], data?: Uint8Array): this {
+    const length = data?.length ?? 0;
+    const size = Math.ceil((OP_HEADER_SIZE + numbers.length * 8 + length) / 8) * 8;
+    const at = this.#add(size);
+    const view = this.#view;
+    view.setUint32(at, OP[name], true);
+    view.setUint32(at + 4, size, true);
+    view.setUint32(at + 8, numbers.length, true);
+    view.setUint32(at + 12, length, true);
     numbers.forEach((number, i) =>
-      view.setBigUint64(OP_HEADER_SIZE + i * 8, uint64(BigInt(number)), true),
+      view.setBigUint64(at + OP_HEADER_SIZE + i * 8, uint64(BigInt(number)), true),
     );
-    bytes.set(data, OP_HEADER_SIZE + numbers.length * 8);
-    this.#ops.push(bytes);
+    if (data) this.#bytes.set(data, at + OP_HEADER_SIZE + numbers.length * 8);
     return this;
   }
 
-  bytes(cloneFlags: number): Uint8Array {
-    const size = HEADER_SIZE + this.#ops.reduce((sum, op) => sum + op.length, 0);
-    const bytes = new Uint8Array(size);
-    const view = new DataView(bytes.buffer);
-    [MAGIC, VERSION, size, cloneFlags].forEach((word, i) => view.setUint32(i * 4, word, true));
-    let offset = HEADER_SIZE;
-    for (const op of this.#ops) {
-      bytes.set(op, offset);
-      offset += op.length;
+  /** Where so many bytes, all zero, begin. */
+  #add(size: number): number {
+    const at = this.#size;
+    this.#size += size;
+    if (this.#size > this.#buffer.byteLength) {
+      const larger = new Uint8Array(Math.max(this.#size, 2 * this.#buffer.byteLength));
+      larger.set(this.#bytes);
+      this.#bytes = larger;
+      this.#buffer = larger.buffer;
+      this.#view = new DataView(this.#buffer);
     }
-    return bytes;
+    return at;
+  }
+
+  bytes(cloneFlags: number): Uint8Array {
+    [MAGIC, VERSION, this.#size, cloneFlags].forEach((word, i) =>
+      this.#view.setUint32(i * 4, word, true),
+    );
+    return this.#bytes.slice(0, this.#size);
   }
 }
 

@@ -2,7 +2,7 @@
  * Where commands that are confined can make links as root, or give root's links other names: there no link is followed at a launch,
  * since a command may have left it to be shown what its own sandbox does not have.
  */
-import type { Blobs } from "./compile-command.ts";
+import type { Blobs } from "./policies.ts";
 import { encodePolicy } from "./encode.ts";
 import { covers } from "./inside.ts";
 import { type ApiPlan, launchable, type Plan, type SandboxPlan } from "./plan.ts";
