@@ -12,16 +12,6 @@
 
 #define SIGKILL 9
 
-/* execve resets handlers but keeps what is ignored; the server ignores SIGPIPE. */
-static void reset_signals(void)
-{
-	/* struct sigaction of the kernel: all zero is SIG_DFL, on both architectures. */
-	u64 none[4] = { 0, 0, 0, 0 }, empty = 0;
-	for (int sig = 1; sig <= 64; sig++)
-		SYS4(__NR_rt_sigaction, sig, none, 0, 8);
-	SYS4(__NR_rt_sigprocmask, 2 /* SIG_SETMASK */, &empty, 0, 8);
-}
-
 /* What the init of a pid namespace can do without: all capabilities, and to be one that a command of the same user could attach to. */
 static long shed_powers(void)
 {
@@ -108,7 +98,8 @@ void child(const struct header *plan, int channel, int exit_pipe, char **argv, c
 	long session = SYS0(__NR_setsid);
 	if (session < 0)
 		give_up(OP_CLONE, "setsid", session);
-	reset_signals();
+	u64 no_signal = 0;
+	SYS4(__NR_rt_sigprocmask, 2 /* SIG_SETMASK */, &no_signal, 0, 8);
 	/* The modes of the plan are meant exactly; UMASK sets the command's own. */
 	SYS1(__NR_umask, 0);
 	long shed = shed_protection(find_op(plan, OP_NICE) != 0);

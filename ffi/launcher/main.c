@@ -84,6 +84,18 @@ void begin(char **argv, char **envp)
 	supervise(plan, argv, envp);
 }
 
+/*
+ * execve resets handlers but keeps what is ignored; the server ignores SIGPIPE. Once, for all that is forked from here: nothing of ours
+ * changes them again.
+ */
+static void reset_signals(void)
+{
+	/* struct sigaction of the kernel: all zero is SIG_DFL, on both architectures. */
+	u64 none[4] = { 0, 0, 0, 0 };
+	for (int sig = 1; sig <= 64; sig++)
+		SYS4(__NR_rt_sigaction, sig, none, 0, 8);
+}
+
 __attribute__((noreturn, used)) void start(long *stack)
 {
 	long argc = stack[0];
@@ -101,6 +113,7 @@ __attribute__((noreturn, used)) void start(long *stack)
 		SYS3(__NR_write, 2, usage, sizeof usage - 1);
 		leave(100);
 	}
+	reset_signals();
 	/* Its second word is room for other names, and its environment is empty. */
 	static const char agent[] = AGENT_NAME;
 	if (argc == 2 && is_same(argv[0], agent))
