@@ -26,16 +26,26 @@ static void close_fd(long fd)
 	SYS1(__NR_close, fd);
 }
 
+static void close_below(long dir)
+{
+	if (dir != root)
+		close_fd(dir);
+}
+
+/* Of the root another, which can be closed as any. */
+static long own_fd(long dir)
+{
+	return dir == root ? SYS3(__NR_fcntl, root, F_DUPFD_CLOEXEC, 0) : dir;
+}
+
 /*
- * An O_PATH fd of `target` below the new root; missing directories are made, and a missing last component as `kind`
+ * An fd of `target` below the new root, to mount on; missing directories are made, and a missing last component as `kind`
  * (S_IFDIR, S_IFREG, or 0: leave it out and give the parent, with its name in *last).
  */
 static long walk(const char *target, u32 kind, u32 mode, const char **last)
 {
 	char name[256];
-	long dir = SYS3(__NR_fcntl, root, F_DUPFD_CLOEXEC, 0);
-	if (dir < 0)
-		return dir;
+	long dir = root;
 	const char *p = target;
 	for (;;) {
 		while (*p == '/')
@@ -44,9 +54,9 @@ static long walk(const char *target, u32 kind, u32 mode, const char **last)
 		while (p[n] && p[n] != '/')
 			n++;
 		if (n == 0)
-			return dir;
+			return own_fd(dir);
 		if (n >= sizeof name) {
-			close_fd(dir);
+			close_below(dir);
 			return -36; /* ENAMETOOLONG */
 		}
 		memcpy(name, p, n);
@@ -57,19 +67,18 @@ static long walk(const char *target, u32 kind, u32 mode, const char **last)
 		int final = *rest == 0;
 		if (final && kind == 0) {
 			*last = p;
-			return dir;
+			return own_fd(dir);
 		}
 		int directory = !final || kind == S_IFDIR;
 		int flags = O_PATH | O_NOFOLLOW | (directory ? O_DIRECTORY : 0);
 		long fd = open_at((int)dir, name, flags, 0);
 		if (fd == -2 /* ENOENT */) {
-			long made = directory ? SYS3(__NR_mkdirat, dir, name, final ? mode : 0755)
-					      : open_at((int)dir, name, O_CREAT | O_EXCL | O_WRONLY, (int)mode);
-			if (made >= 0 && !directory)
-				close_fd(made);
-			fd = made < 0 ? made : open_at((int)dir, name, flags, 0);
+			fd = directory ? SYS3(__NR_mkdirat, dir, name, final ? mode : 0755)
+				       : open_at((int)dir, name, O_CREAT | O_EXCL | O_WRONLY, (int)mode);
+			if (fd >= 0 && directory)
+				fd = open_at((int)dir, name, flags, 0);
 		}
-		close_fd(dir);
+		close_below(dir);
 		if (fd < 0)
 			return fd;
 		dir = fd;
