@@ -57,9 +57,18 @@ export function conform(schema: TSchema, value: unknown, path: string, report: R
 const plainNumber = (schema: TSchema, value: unknown): unknown =>
   isWritten(value) && annotations(schema).exact ? value.rawJSON : toDoubles(value);
 
+/** Of each schema, since a config has thousands of objects of a few. */
+const known = new WeakMap<TObject, readonly string[]>();
+
+function keysOf(schema: TObject): readonly string[] {
+  const keys = known.get(schema) ?? Object.keys(schema.properties);
+  known.set(schema, keys);
+  return keys;
+}
+
 function conformObject(schema: TObject, value: unknown, path: string, report: Report): unknown {
   if (!isObject(value) || isWritten(value)) return mismatch(schema, value, path, report);
-  const keys = Object.keys(schema.properties);
+  const keys = keysOf(schema);
   // Own keys only: JSON.parse makes `__proto__` one, which thereby is unknown like any other.
   for (const key of Object.keys(value)) {
     if (Object.hasOwn(schema.properties, key)) continue;
@@ -67,7 +76,9 @@ function conformObject(schema: TObject, value: unknown, path: string, report: Re
     report(member(path, key), `unknown key \`${key}\`${hint} valid keys: ${keys.join(", ")}`);
   }
   const result: Record<string, unknown> = {};
-  for (const [key, property] of Object.entries(schema.properties)) {
+  for (const key of keys) {
+    const property = schema.properties[key];
+    if (!property) continue;
     const found = Object.hasOwn(value, key) ? value[key] : undefined;
     if (found !== undefined) {
       const fitting = conform(property, found, member(path, key), report);

@@ -29,6 +29,8 @@ const NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
  * @throws ExpandError naming the variables that are unset, with the nearest one that is set.
  */
 export function expand(text: string, scope: Scope): string {
+  // Most have none, and there are thousands.
+  if (!text.includes("$")) return text;
   const faults: string[] = [];
   const expanded = text.replace(
     REFERENCE,

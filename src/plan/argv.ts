@@ -144,8 +144,8 @@ function parsePieces(
     if (text !== "") pieces.push({ kind: "text", text });
     literal = "";
   };
-  const mark = new RegExp(MARK);
-  for (let match = mark.exec(source); match; match = mark.exec(source)) {
+  MARK.lastIndex = 0;
+  for (let match = MARK.exec(source); match; match = MARK.exec(source)) {
     const [whole, mandatory, optional] = match;
     literal += source.slice(end, match.index);
     end = match.index + whole.length;
@@ -155,7 +155,7 @@ function parsePieces(
     } else if (!NAME.test(name) && !declared.has(name)) {
       // The mark behind it may open another.
       literal += whole.slice(0, -1);
-      mark.lastIndex = --end;
+      MARK.lastIndex = --end;
     } else {
       flush();
       pieces.push({ kind: "value", name, required: mandatory !== undefined });

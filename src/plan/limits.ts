@@ -16,22 +16,25 @@ const UNLIMITED = -1n;
 /** The kernel counts in nanoseconds, of 64 bits: more seconds would wrap around to few. */
 const MOST_CPU_SECONDS = (1n << 64n) / 1_000_000_000n;
 
+const RESOURCES = Object.entries(RESOURCE) as [keyof typeof RESOURCE, number][];
+
 /** The numbers of those that are not among a config's own. */
 export function limitsOfProfile(
   limits: Command["limits"],
   own: Command["limits"],
 ): readonly number[] {
-  return Object.entries(RESOURCE).flatMap(([name, resource]) => {
-    const key = name as keyof typeof RESOURCE;
-    return limits?.[key] !== undefined && own?.[key] === undefined ? [resource] : [];
-  });
+  if (limits === undefined) return [];
+  return RESOURCES.flatMap(([key, resource]) =>
+    limits[key] !== undefined && own?.[key] === undefined ? [resource] : [],
+  );
 }
 
 /** Throws naming the limit whose value is not a number or `unlimited`. */
 export function compileLimits(limits: Command["limits"]): (readonly [number, bigint])[] {
   const rlimits: (readonly [number, bigint])[] = [];
-  for (const [name, resource] of Object.entries(RESOURCE)) {
-    const text = limits?.[name as keyof typeof RESOURCE];
+  if (limits === undefined) return rlimits;
+  for (const [name, resource] of RESOURCES) {
+    const text = limits[name];
     if (text === undefined) continue;
     if (text.toLowerCase() === "unlimited") {
       rlimits.push([resource, UNLIMITED]);
