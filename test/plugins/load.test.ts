@@ -61,6 +61,19 @@ test("what it imports belongs to it: a package, and a file that changes", async 
   expect(() => load(file)).toThrow(`${beside} can be written by others than its owner`);
 });
 
+test("what is of the runtime is imported by its names, also by what is imported", async () => {
+  using modules = new Modules();
+  modules.write(
+    "beside.ts",
+    "import { join } from 'node:path'; import { sep } from 'path'; import { JSCallback } from 'bun:ffi'; export const words = [join('a', 'b'), sep, typeof JSCallback];",
+  );
+  const file = modules.write(
+    "a.ts",
+    "import { basename } from 'node:path'; import { words } from './beside.ts'; import { which } from 'bun'; export const functions = { all: () => [basename('/x/y'), typeof which, ...words].join(' ') };",
+  );
+  expect(await load(file).functions.get("all")?.(0, context)).toBe("y function a/b / function");
+});
+
 test("one that never ends is given up", () => {
   using modules = new Modules();
   const files = [modules.write("a.ts", "for (;;);")];
