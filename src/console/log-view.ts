@@ -15,15 +15,16 @@ export interface Line {
   readonly over?: boolean;
 }
 
-const BLOCK = 200;
+const BLOCK = 100;
 /** Rows on the screen. */
 export const KEPT = 20_000;
 /** Lines for search and download, and their characters. */
 const HELD = 200_000;
 const HELD_TEXT = 32 << 20;
-/** ms of a frame; more while many lines wait. */
+/** ms of a frame. */
 const BUDGET = 8;
-const MANY = 2_000;
+/** Characters of a row: more than these of a line are in files and copies only, as one row would take longer than a frame. */
+const WIDEST = 10_000;
 /** px from the end at which one is there. */
 const NEAR = 24;
 
@@ -111,8 +112,7 @@ export class LogView {
   }
 
   #write(): void {
-    const waiting = this.#lines.length - this.#next;
-    const end = performance.now() + (waiting > MANY ? 3 * BUDGET : BUDGET);
+    const end = performance.now() + BUDGET;
     // What would be gone at once is not written at all.
     if (this.#filter === "") this.#next = Math.max(this.#next, this.#lines.length - KEPT);
     let block = this.box.lastElementChild;
@@ -144,7 +144,8 @@ export class LogView {
     const row = document.createElement("div");
     row.className = `row ${from}`;
     row.dataset["at"] = new Date(at).toISOString().slice(11, 23);
-    const { pieces, after } = parseLine(text, this.#styles[from]);
+    const shown = text.length > WIDEST ? `${text.slice(0, WIDEST)} …` : text;
+    const { pieces, after } = parseLine(shown, this.#styles[from]);
     this.#styles[from] = after;
     for (const piece of pieces) row.append(nodeOf(piece));
     return row;

@@ -3,6 +3,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { call, generation, type Reply, succeeded } from "./connection.ts";
 import { plainOf } from "./ansi.ts";
 import { delayOf } from "./backoff.ts";
+import { Denied } from "./denied.tsx";
 import { inOneLine, isObject, type Json, objectOf } from "./json.ts";
 import type { Line, LogView } from "./log-view.ts";
 import { outcomeOf } from "./outcome.ts";
@@ -16,13 +17,14 @@ import { linesOf, valueOf } from "./task-events.ts";
 import { Elapsed, timeOf } from "./task-list.tsx";
 import { readRecords, type TaskRecord } from "./task-record.ts";
 import { t } from "./text.ts";
-import { loadViews, views } from "./later.ts";
+import { Values } from "./values.tsx";
 
 /** ms after which a task that was stopped, and is still there, can be killed; and between looks at one that waits. */
 const KILLABLE = 5_000;
 const LOOK = 1_000;
-/** Of JSON values, the last. */
+/** Of JSON values, the last, and ms between two looks of their table. */
 const MOST_VALUES = 200;
+const CALM = 150;
 
 export function TaskView({ id }: { id: string }) {
   const [task, setTask] = useState<TaskRecord>();
@@ -33,9 +35,15 @@ export function TaskView({ id }: { id: string }) {
   const early = useRef<Line[]>([]);
   /** Number of the last event that came. */
   const last = useRef(0);
+  const latest = useRef<unknown[]>([]);
 
   useEffect(() => {
     if (generation.value === 0) return;
+    let drawn: ReturnType<typeof setTimeout> | undefined;
+    const draw = (): void => {
+      drawn = undefined;
+      setValues([...latest.current]);
+    };
     const stop = follow(id, last, {
       task: setTask,
       missing: setMissing,
@@ -45,8 +53,8 @@ export function TaskView({ id }: { id: string }) {
           else early.current.push(line);
         const value = valueOf(data);
         if (!value) return;
-        loadViews();
-        setValues((before) => [...before.slice(1 - MOST_VALUES), value]);
+        if (latest.current.push(value) > MOST_VALUES) latest.current.shift();
+        drawn ??= setTimeout(draw, CALM);
       },
     });
     return stop;
@@ -58,7 +66,6 @@ export function TaskView({ id }: { id: string }) {
   };
   if (!task) return <p class="empty">{missing === "" ? t("loading") : missing}</p>;
   const { api, verb } = task;
-  const { Values } = views.value ?? {};
   return (
     <>
       <p class="crumbs">
@@ -88,7 +95,7 @@ export function TaskView({ id }: { id: string }) {
         )}
       </p>
       {task.state === "ended" && <End task={task} />}
-      {Values && <Values values={values} />}
+      <Values values={values} />
       <Output name={`${verb}-${id}`} onReady={show} />
       {missing !== "" && <p class="notice">{missing}</p>}
       <Shell {...{ api, verb, id, args: isObject(task.args) ? task.args : undefined }} />
@@ -223,16 +230,11 @@ function Buttons({ task }: { task: TaskRecord }) {
 function End({ task }: { task: TaskRecord }) {
   const { kind, words } = outcomeOf(task.status);
   const status = task.status ?? {};
-  const { Denied } = views.value ?? {};
-  const isDenied = status["denied"] !== undefined;
-  useEffect(() => {
-    if (isDenied) loadViews();
-  }, [isDenied]);
   const rest = ["overflow", "replaced", "encoder"].filter((name) => status[name] !== undefined);
   return (
     <div class={`end ${kind}`} role="status">
       <p>{words}</p>
-      {Denied && <Denied status={status} />}
+      <Denied status={status} />
       {rest.map((name) => (
         <p key={name} class="quiet">
           {name}: {inOneLine(status[name])}

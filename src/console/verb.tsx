@@ -6,6 +6,7 @@ import type { Values, Verb } from "./model.ts";
 import { call, generation, type Reply, succeeded } from "./connection.ts";
 import { Field } from "./field.tsx";
 import { inOneLine, isObject, parseJson } from "./json.ts";
+import { loadViews } from "./later.ts";
 import { isSecret, remember, remembered } from "./remembered.ts";
 import { go, sandboxLink, taskLink } from "./route.ts";
 import { startTask } from "./starts.ts";
@@ -17,6 +18,8 @@ import { t } from "./text.ts";
 
 export function VerbView({ api, name }: { api: string; name: string }) {
   const verb = findVerb(api, name);
+  // What it starts is looked at.
+  useEffect(loadViews, []);
   if (!verb) return <p class="empty">{t("noVerb", `${api}/${name}`)}</p>;
   return (
     <>
