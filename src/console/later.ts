@@ -13,7 +13,6 @@ import { go, sandboxLink, taskLink, tryLink, verbLink } from "./route.ts";
 import { Score } from "./score.tsx";
 import type { SHARED } from "./shared-names.ts";
 import type { ShellLinesProps } from "./shell-lines.tsx";
-import { Shell } from "./shell.tsx";
 import { signal } from "./signal.ts";
 import { isStarted, putAside, startTask, takeStream } from "./starts.ts";
 import { StateChip } from "./state-chip.tsx";
@@ -51,7 +50,7 @@ const shared = {
   json: { inOneLine, isObject, listOf, numberOf, objectOf, textOf, textsOf },
   ...{ later: { offer }, outcome: { duration, outcomeOf } },
   route: { go, sandboxLink, taskLink, tryLink, verbLink },
-  ...{ score: { Score }, shell: { Shell }, "state-chip": { StateChip } },
+  ...{ score: { Score }, "state-chip": { StateChip } },
   ...{ storage: { keep }, text: { t } },
   starts: { isStarted, putAside, startTask, takeStream },
   stream: { EventStream, openStream },

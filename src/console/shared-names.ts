@@ -12,7 +12,6 @@ export const SHARED = {
   outcome: ["duration", "outcomeOf"],
   route: ["go", "sandboxLink", "taskLink", "tryLink", "verbLink"],
   score: ["Score"],
-  shell: ["Shell"],
   starts: ["isStarted", "putAside", "startTask", "takeStream"],
   "state-chip": ["StateChip"],
   storage: ["keep"],

@@ -9,7 +9,7 @@ import type { Line, LogView } from "./log-view.ts";
 import { outcomeOf } from "./outcome.ts";
 import { Output } from "./output.tsx";
 import { go, sandboxLink, taskLink, verbLink } from "./route.ts";
-import { Shell } from "./shell.tsx";
+import { ShellLines } from "./shell-lines.tsx";
 import { StateChip } from "./state-chip.tsx";
 import { isStarted, putAside, startTask, takeStream } from "./starts.ts";
 import { EventStream, openStream } from "./stream.ts";
@@ -98,7 +98,10 @@ export function TaskView({ id }: { id: string }) {
       <Values values={values} />
       <Output name={`${verb}-${id}`} onReady={show} />
       {missing !== "" && <p class="notice">{missing}</p>}
-      <Shell {...{ api, verb, id, args: isObject(task.args) ? task.args : undefined }} />
+      <details>
+        <summary>{t("fromShell")}</summary>
+        <ShellLines {...{ api, verb, id, args: isObject(task.args) ? task.args : undefined }} />
+      </details>
     </>
   );
 }
