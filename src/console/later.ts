@@ -5,7 +5,7 @@
 import type { VNode } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { Fragment, jsx, jsxs } from "preact/jsx-runtime";
-import { catalogue, findSandbox, loadCatalogue } from "./catalogue.ts";
+import { catalogue, findSandbox, findVerb, loadCatalogue } from "./catalogue.ts";
 import { base, call, generation, listen, reconnect, succeeded, token } from "./connection.ts";
 import { inOneLine, isObject, listOf, numberOf, objectOf, textOf, textsOf } from "./json.ts";
 import { duration, outcomeOf } from "./outcome.ts";
@@ -45,7 +45,7 @@ export function offer(loaded: Views, style: string): void {
 const shared = {
   hooks: { useEffect, useRef, useState },
   "jsx-runtime": { Fragment, jsx, jsxs },
-  catalogue: { catalogue, findSandbox, loadCatalogue },
+  catalogue: { catalogue, findSandbox, findVerb, loadCatalogue },
   connection: { base, call, generation, listen, reconnect, succeeded, token },
   json: { inOneLine, isObject, listOf, numberOf, objectOf, textOf, textsOf },
   ...{ later: { offer }, outcome: { duration, outcomeOf } },

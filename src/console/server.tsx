@@ -2,6 +2,7 @@
 import { useEffect, useState } from "preact/hooks";
 import { catalogue, loadCatalogue } from "./catalogue.ts";
 import { base, call, generation, reconnect, type Reply, succeeded, token } from "./connection.ts";
+import { Doctor } from "./doctor.tsx";
 import { isObject, objectOf, textOf, textsOf } from "./json.ts";
 import { type Sample, sampleOf } from "./metrics.ts";
 import { keep } from "./storage.ts";
@@ -19,6 +20,7 @@ export function ServerView() {
       </div>
       <Metrics />
       <Notices />
+      <Doctor />
     </>
   );
 }
@@ -197,9 +199,6 @@ function Notices() {
           {text}
         </p>
       ))}
-      <p class="hint">
-        {t("doctor")} <code>spawnbox doctor</code>
-      </p>
     </section>
   );
 }

@@ -5,7 +5,7 @@
 export const SHARED = {
   hooks: ["useEffect", "useRef", "useState"],
   "jsx-runtime": ["Fragment", "jsx", "jsxs"],
-  catalogue: ["catalogue", "findSandbox", "loadCatalogue"],
+  catalogue: ["catalogue", "findSandbox", "findVerb", "loadCatalogue"],
   connection: ["base", "call", "generation", "listen", "reconnect", "succeeded", "token"],
   json: ["inOneLine", "isObject", "listOf", "numberOf", "objectOf", "textOf", "textsOf"],
   later: ["offer"],

@@ -1,5 +1,6 @@
 /** One run: its state, what it prints, how it ended; found again by its id, also after the page or the server was away. */
 import { useEffect, useRef, useState } from "preact/hooks";
+import { findVerb } from "./catalogue.ts";
 import { call, generation, type Reply, succeeded } from "./connection.ts";
 import { plainOf } from "./ansi.ts";
 import { delayOf } from "./backoff.ts";
@@ -211,8 +212,8 @@ function Buttons({ task }: { task: TaskRecord }) {
         </button>
       )}
       {!runs &&
-        (task.hidden ? (
-          // What it was called with is not told: the form asks for it.
+        (task.hidden || findVerb(api, verb)?.confirm !== false ? (
+          // What it was called with is not told, or whether it is meant: the form asks.
           <a class="button" href={verbLink(api, verb)}>
             {t("again")}
           </a>

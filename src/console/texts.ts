@@ -55,6 +55,8 @@ export const TEXTS = {
   noJson: ["This is no JSON object.", "Das ist kein JSON-Objekt.", "Ce n’est pas un objet JSON."],
   input: ["Standard input", "Standardeingabe", "Entrée standard"],
   run: ["Run", "Starten", "Lancer"],
+  confirm: ["Really start {0}?", "{0} wirklich starten?", "Vraiment lancer {0} ?"],
+  cancel: ["Cancel", "Abbrechen", "Annuler"],
   starts: ["Starting …", "Startet …", "Démarrage …"],
   fromShell: ["From a shell", "In der Shell", "Depuis un shell"],
   copy: ["Copy", "Kopieren", "Copier"],
@@ -354,9 +356,13 @@ export const TEXTS = {
   launches: ["Launches", "Starts", "Lancements"],
   notices: ["Notices", "Hinweise", "Avis"],
   noNotices: ["There are none.", "Es gibt keine.", "Il n’y en a pas."],
-  doctor: [
-    "What this kernel and user can do, on the board itself:",
-    "Was Kernel und Benutzer können, auf dem Gerät selbst:",
-    "Ce que peuvent ce noyau et cet utilisateur, sur la carte :",
+  doctor: ["Doctor", "Diagnose", "Diagnostic"],
+  doctorHelp: [
+    "What this kernel and the user of the server can do, by trying.",
+    "Was Kernel und Benutzer des Servers können, durch Ausprobieren.",
+    "Ce que peuvent ce noyau et l’utilisateur du serveur, par essai.",
   ],
+  examine: ["Examine", "Untersuchen", "Examiner"],
+  there: ["there", "vorhanden", "présent"],
+  missing: ["missing", "fehlt", "absent"],
 } as const satisfies Record<string, readonly [string, string, string]>;

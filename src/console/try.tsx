@@ -55,7 +55,8 @@ interface Exercise {
 export function exercisesOf({ sandboxes }: Api): Exercise[] {
   const verbs = sandboxes.flatMap((one) => one.verbs);
   return [...Map.groupBy(verbs, ({ uid }) => uid)].flatMap(([uid, same]) => {
-    if (same.length < 2 || same.some(({ params }) => params.some((one) => one.required))) return [];
+    const isAsked = ({ params, confirm }: Verb) => confirm || params.some((one) => one.required);
+    if (same.length < 2 || same.some(isAsked)) return [];
     const info = same.find((one) => one.info !== undefined)?.info ?? uid;
     const [, title = info, lesson = ""] = /^(.{3,60}?[?!.])\s+(.*)$/s.exec(info) ?? [];
     return [{ uid, title, lesson, verbs: same }];

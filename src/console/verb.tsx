@@ -4,6 +4,7 @@ import { argumentsOf, argumentsOfSample, valuesOf } from "./arguments.ts";
 import { findVerb, isLocked } from "./catalogue.ts";
 import type { Values, Verb } from "./model.ts";
 import { call, generation, type Reply, succeeded } from "./connection.ts";
+import { Confirm } from "./confirm.tsx";
 import { Field } from "./field.tsx";
 import { inOneLine, isObject, parseJson } from "./json.ts";
 import { loadViews } from "./later.ts";
@@ -59,12 +60,13 @@ function Form({ verb }: { verb: Verb }) {
   const [input, setInput] = useState("");
   const [busy, setBusy] = useState(false);
   const [reply, setReply] = useState<Reply>();
+  const [asks, setAsks] = useState(false);
 
   const given =
     raw === undefined ? argumentsOf(params, values) : parseJson(raw === "" ? "{}" : raw);
   const isGiven = isObject(given);
-  const run = async (event: Event): Promise<void> => {
-    event.preventDefault();
+  const run = async (): Promise<void> => {
+    setAsks(false);
     if (busy || !isGiven) return;
     setBusy(true);
     setReply(undefined);
@@ -81,8 +83,13 @@ function Form({ verb }: { verb: Verb }) {
   const fault = reply && !succeeded(reply) ? reply : undefined;
   const at = fault && params.find((param) => names(fault.info, param.name));
   const shown = isGiven ? hideSecrets(verb, given) : {};
+  const submit = (event: Event): void => {
+    event.preventDefault();
+    if (verb.confirm && isGiven) setAsks(true);
+    else void run();
+  };
   return (
-    <form class="card" onSubmit={(event) => void run(event)}>
+    <form class="card" onSubmit={submit}>
       {verb.samples.length > 0 && (
         <p class="samples">
           <span class="hint">{t("samples")}</span>
@@ -168,6 +175,13 @@ function Form({ verb }: { verb: Verb }) {
         <pre class="reply">{JSON.stringify(reply.response, null, 2)}</pre>
       )}
       <Shell {...{ api, verb: name, args: shown }} />
+      {asks && (
+        <Confirm
+          name={name}
+          args={JSON.stringify(shown, null, 2)}
+          onAnswer={(yes) => (yes ? void run() : setAsks(false))}
+        />
+      )}
     </form>
   );
 }

@@ -74,6 +74,14 @@ const config = {
           },
         },
         {
+          uid: "reset",
+          info: "not to be undone",
+          encoder: "sync",
+          confirm: true,
+          params: { what: { type: "string" }, pin: { type: "string", writeOnly: true } },
+          exec: { cmdpath: "/bin/echo", args: ["reset", "?what?", "?pin?"] },
+        },
+        {
           uid: "secret",
           privilege: "urn:example:secret",
           info: "not for everybody",

@@ -83,6 +83,45 @@ inBrowser("calls", (board) => {
     await board.page.screenshot("denied");
   }, 60_000);
 
+  test("what says so starts once a person has said yes", async () => {
+    const asked = (): Promise<number> => board.page.count("dialog");
+    const runs = async (): Promise<number> => {
+      const { response } = await board.served.call("monitor/tasks", {
+        verb: "reset",
+        state: "all",
+      });
+      return (response as unknown[]).length;
+    };
+    await board.open("#/v/board/reset");
+    await board.page.fill("field-what", "everything");
+    await board.page.fill("field-pin", "4711");
+    await board.page.press("Run");
+    await board.page.see("Really start reset?", "dialog");
+    await board.page.see("everything", "dialog");
+    expect(await board.page.text("dialog")).not.toContain("4711");
+    await board.page.screenshot("confirm");
+    expect(await board.page.barriers()).toEqual([]);
+    // Neither Enter once more nor Esc is a yes, and Esc leaves the form where it is.
+    await board.page.view.press("Enter");
+    await until("no question", async () => (await asked()) === 0);
+    await board.page.press("Run");
+    await until("a question", async () => (await asked()) === 1);
+    await board.page.view.press("Escape");
+    await until("no question", async () => (await asked()) === 0);
+    expect(await board.page.evaluate("location.hash")).toBe("#/v/board/reset");
+    expect(await runs()).toBe(0);
+    await board.page.press("Run");
+    await until("a question", async () => (await asked()) === 1);
+    await board.page.evaluate("document.querySelector('dialog .danger').click()");
+    await board.page.see("reset everything 4711", ".log");
+    expect(await runs()).toBe(1);
+    // Again asks again: it leads to the form.
+    await board.page.see("It succeeded.");
+    await board.page.press("Run again");
+    await board.page.see("not to be undone");
+    expect(await runs()).toBe(1);
+  }, 60_000);
+
   test("by keys alone", async () => {
     await board.open();
     await board.page.see("a hundred thousand lines");

@@ -27,6 +27,40 @@ inBrowser("connection", (board) => {
     await board.page.see("It succeeded.");
   }, 60_000);
 
+  test("what the kernel can do is told to who may ask", async () => {
+    const dir = mkdtempSync(join(tmpdir(), "spawnbox-console-"));
+    try {
+      const access = join(dir, "access.json");
+      const write = (grants: unknown[]) =>
+        writeFileSync(access, JSON.stringify({ grants }), { mode: 0o644 });
+      write([{ anyone: true, privileges: ["urn:spawnbox:doctor", "urn:spawnbox:reload"] }]);
+      await using guarded = await serve(boardConfig(), {
+        argv: ["--access", access],
+        ...(users.length > 1 && { user: "root" as const }),
+      });
+      await board.page.open(`${guarded.url}/#/server`);
+      await board.page.press("Examine");
+      await board.page.see("namespace-net", ".features");
+      expect(await board.page.count(".features li")).toBeGreaterThan(15);
+      await board.page.screenshot("server");
+      expect(await board.page.barriers()).toEqual([]);
+      // Whoever asks meanwhile hears the same.
+      const asked = await Promise.all([1, 2, 3].map(() => guarded.call("monitor/doctor")));
+      for (const { response } of asked)
+        expect((response as { features: unknown[] }).features.length).toBeGreaterThan(15);
+      expect((await guarded.call("monitor/doctor", { x: 1 })).request.info).toBe(
+        "doctor takes no arguments",
+      );
+      write([{ anyone: true, privileges: ["urn:spawnbox:reload"] }]);
+      await board.page.press("Reload");
+      await board.page.see("Nothing has changed.");
+      await board.page.press("Examine");
+      await board.page.see("monitor/doctor needs the privilege urn:spawnbox:doctor");
+    } finally {
+      rmSync(dir, { recursive: true });
+    }
+  }, 60_000);
+
   test("without a token a lock with its name; with one it runs; with one that is withdrawn that is told", async () => {
     const dir = mkdtempSync(join(tmpdir(), "spawnbox-console-"));
     try {
