@@ -22,7 +22,14 @@ export function Confirm({ name, args, onAnswer }: ConfirmProps) {
     onAnswer(yes);
   };
   return (
-    <dialog ref={open} aria-labelledby="question" onClose={() => onAnswer(false)}>
+    <dialog
+      ref={open}
+      aria-labelledby="question"
+      onClose={({ currentTarget }) => {
+        // By Esc. It comes late: of one that was answered already there may be the next by now.
+        if (currentTarget.isConnected) onAnswer(false);
+      }}
+    >
       <h2 id="question">{t("confirm", name)}</h2>
       {args !== "{}" && <pre class="reply">{args}</pre>}
       <div class="buttons">
