@@ -49,6 +49,20 @@ const config = {
           exec: script("for i in $(seq 1000); do echo tick $i; sleep 0.1; done"),
         },
         {
+          uid: "forgotten",
+          info: "more than is kept of it",
+          encoder: "line",
+          history: { ring: "64K" },
+          exec: script("seq 1 20000; exec sleep 1000"),
+        },
+        {
+          uid: "watched",
+          privilege: "urn:example:secret",
+          info: "not for everybody, and long",
+          encoder: "line",
+          exec: script("for i in $(seq 1000); do echo tick $i; sleep 0.1; done"),
+        },
+        {
           uid: "colours",
           info: "as terminals show them",
           encoder: "line",

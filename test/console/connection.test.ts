@@ -91,7 +91,14 @@ inBrowser("connection", (board) => {
       await board.page.go("#/v/board/secret");
       await board.page.press("Run");
       await board.page.see("42", ".log");
+      await board.page.go("#/v/board/watched");
+      await board.page.press("Run");
+      await board.page.see("tick 3", ".log");
       write([]);
+      // Whoever watches loses it, and is told.
+      await guarded.call("monitor/reload");
+      await board.page.see("You may not follow this task any more.", ".log");
+      await board.page.screenshot("unsubscribed");
       await board.page.go("#/server");
       await board.page.press("Reload");
       await board.page.see("The server does not accept this token.");

@@ -3,6 +3,7 @@ import { expect, test } from "bun:test";
 import { until } from "../served.ts";
 import { inBrowser } from "./board.ts";
 import { Page } from "./page.ts";
+import { proxy } from "./proxy.ts";
 import { longest, traced } from "./trace.ts";
 
 inBrowser("output", (board) => {
@@ -67,5 +68,38 @@ inBrowser("output", (board) => {
     } finally {
       other.view.close();
     }
+  }, 60_000);
+
+  test("who comes late is told how much is gone, and gets the rest", async () => {
+    await board.open("#/v/board/forgotten");
+    await board.page.press("Run");
+    await until("the end", async () => (await board.page.lastLine()) === "20000");
+    const address = await board.page.evaluate<string>("location.href");
+    await board.page.open(address);
+    await until("the end", async () => (await board.page.lastLine()) === "20000");
+    const [note = "", first = ""] = await board.page.evaluate<string[]>(
+      "[...document.querySelectorAll('.log .row')].slice(0, 2).map((one) => one.textContent)",
+    );
+    expect(note).toMatch(/^[\d,]+ lines are gone: /);
+    // As many as it says are missing, and no other.
+    expect(Number(first)).toBe(Number(note.replace(/\D/g, "")) + 1);
+    expect(await board.page.count(".log .row.out")).toBe(20_000 - Number(first) + 1);
+    await board.page.evaluate("document.querySelector('.title .danger').click()");
+    await board.page.see("Somebody stopped it.");
+  }, 60_000);
+
+  test("a connection that breaks is gone on with: no line is missing, and none comes twice", async () => {
+    await using between = await proxy(board.served.url);
+    await board.page.open(`${between.url}/#/v/board/slow`);
+    await board.page.press("Run");
+    for (const last of [5, 12, 20]) {
+      await board.page.see(`tick ${last}`, ".log");
+      between.cut();
+    }
+    await board.page.see("tick 26", ".log");
+    const lines = (await board.page.text(".log")).trim().split("\n");
+    expect(lines.slice(0, 26)).toEqual(Array.from({ length: 26 }, (_, i) => `tick ${i + 1}`));
+    await board.page.evaluate("document.querySelector('.title .danger').click()");
+    await board.page.see("Somebody stopped it.");
   }, 60_000);
 });
