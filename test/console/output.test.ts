@@ -15,11 +15,11 @@ inBrowser("output", (board) => {
     });
     await board.page.see("100,001 lines", ".bar");
     // A frame waits for one task at most, and is one itself: both take less than 100 ms. A collection of garbage may come between.
+    const frames = tasks.filter(({ names }) => names.includes("FireAnimationFrame"));
     const long = tasks.filter(({ cpu }) => cpu > 50);
-    expect([long.length < 5, longest(tasks)]).toEqual([true, longest(tasks)]);
+    expect([long.length <= frames.length / 10, longest(tasks)]).toEqual([true, longest(tasks)]);
     expect([long.every(({ cpu }) => cpu < 100), longest(tasks)]).toEqual([true, longest(tasks)]);
     // It was drawn all along, and not once at the end.
-    const frames = tasks.filter(({ names }) => names.includes("FireAnimationFrame"));
     expect(frames.length).toBeGreaterThan(20);
     expect(await board.page.count(".log .row")).toBeLessThanOrEqual(20_000);
     expect(await board.page.count(".log .block")).toBeLessThanOrEqual(202);
