@@ -17,6 +17,7 @@ export const TEXTS = {
     "Keine Verbindung zum Server. Neuer Versuch …",
     "Pas de connexion au serveur. Nouvel essai …",
   ],
+  noToken: ["This is no token.", "Das ist kein Token.", "Ce n’est pas un jeton."],
   refused: [
     "The server does not accept this token.",
     "Der Server nimmt dieses Token nicht an.",
@@ -54,6 +55,7 @@ export const TEXTS = {
   empty: ["(none)", "(leer)", "(vide)"],
   noJson: ["This is no JSON object.", "Das ist kein JSON-Objekt.", "Ce n’est pas un objet JSON."],
   input: ["Standard input", "Standardeingabe", "Entrée standard"],
+  moreLines: ["… and {0} more lines", "… und {0} weitere Zeilen", "… et {0} lignes de plus"],
   run: ["Run", "Starten", "Lancer"],
   confirm: ["Really start {0}?", "{0} wirklich starten?", "Vraiment lancer {0} ?"],
   cancel: ["Cancel", "Abbrechen", "Annuler"],

@@ -63,6 +63,9 @@ export function exercisesOf({ sandboxes }: Api): Exercise[] {
   });
 }
 
+/** Seconds that a line of the visitor's may take. */
+const PATIENCE = 10;
+
 interface Trial {
   readonly sandbox: Sandbox;
   /** undefined while it runs. */
@@ -105,7 +108,13 @@ export function Bench({ api }: { api: Api }) {
     tryAll(
       free.map((sandbox) => ({
         sandbox,
-        reply: start("exec", { sandbox: sandbox.uid, uid: "try", exec, encoder: "text" }),
+        reply: start("exec", {
+          sandbox: sandbox.uid,
+          uid: "try",
+          exec,
+          encoder: "text",
+          timeout: PATIENCE,
+        }),
       })),
     );
   };
@@ -209,6 +218,7 @@ function Column({
                 </div>
               );
             })}
+            {run.more > 0 && <span class="quiet">{t("moreLines", run.more)}</span>}
           </div>
           <p class={`end ${outcomeOf(run.status).kind}`}>
             {outcomeOf(run.status).words}

@@ -5,6 +5,7 @@ import { findVerb, isLocked } from "./catalogue.ts";
 import type { Values, Verb } from "./model.ts";
 import { call, generation, type Reply, succeeded } from "./connection.ts";
 import { Confirm } from "./confirm.tsx";
+import { faultsOf } from "./faults.ts";
 import { Field } from "./field.tsx";
 import { inOneLine, isObject, parseJson } from "./json.ts";
 import { loadViews } from "./later.ts";
@@ -81,7 +82,8 @@ function Form({ verb }: { verb: Verb }) {
     }
   };
   const fault = reply && !succeeded(reply) ? reply : undefined;
-  const at = fault && params.find((param) => names(fault.info, param.name));
+  const named = raw === undefined ? params.map((param) => param.name) : [];
+  const faults = fault && faultsOf(fault.info, named);
   const shown = isGiven ? hideSecrets(verb, given) : {};
   const submit = (event: Event): void => {
     event.preventDefault();
@@ -118,7 +120,7 @@ function Form({ verb }: { verb: Verb }) {
             key={param.name}
             param={param}
             value={values[param.name] ?? ""}
-            fault={param === at ? fault?.info : undefined}
+            fault={faults?.at.get(param.name)}
             onChange={(value) => setValues({ ...values, [param.name]: value })}
           />
         ))
@@ -148,9 +150,9 @@ function Form({ verb }: { verb: Verb }) {
           />
         </div>
       )}
-      {fault && !at && (
+      {fault && faults && (faults.rest !== "" || faults.at.size === 0) && (
         <p class="fault" role="alert">
-          <strong>{fault.status}</strong> {fault.info}
+          <strong>{fault.status}</strong> {faults.rest}
         </p>
       )}
       <div class="buttons">
@@ -216,12 +218,4 @@ function hideSecrets({ params }: Verb, args: Readonly<Record<string, unknown>>) 
   return Object.fromEntries(
     Object.entries(args).map(([name, value]) => [name, secret.has(name) ? "***" : value]),
   );
-}
-
-/** Whether a message of the server is about an argument. */
-function names(info: string, name: string): boolean {
-  const at = info.indexOf(name);
-  if (at < 0) return false;
-  const isPart = (one: string | undefined) => one !== undefined && /\w/.test(one);
-  return !isPart(info[at - 1]) && !isPart(info[at + name.length]);
 }

@@ -3,6 +3,7 @@ import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import { argumentsOf, kindOf } from "../../src/console/arguments.ts";
 import { delayOf } from "../../src/console/backoff.ts";
+import { faultsOf } from "../../src/console/faults.ts";
 import { sampleOf } from "../../src/console/metrics.ts";
 import { TEXTS } from "../../src/console/texts.ts";
 import { BUDGET, bundleConsole } from "../../src/make/console.ts";
@@ -48,6 +49,20 @@ describe("a form", () => {
     });
     expect(argumentsOf(params, { count: "many", list: "[" })).toEqual({ count: "many", list: "[" });
   });
+});
+
+test("what the server says of arguments stands at their fields, and the rest is said, too", () => {
+  const info =
+    "argument `a`: found 1: expected a string like /; x/; argument `b` is missing; argument `zz` is missing";
+  const { at, rest } = faultsOf(info, ["a", "b", "c"]);
+  expect([...at]).toEqual([
+    ["a", "argument `a`: found 1: expected a string like /; x/"],
+    ["b", "argument `b` is missing"],
+  ]);
+  expect(rest).toBe("argument `zz` is missing");
+  const unknown = "unknown argument `x`; known arguments: a, b";
+  expect(faultsOf(unknown, ["a", "b"])).toEqual({ at: new Map(), rest: unknown });
+  expect(faultsOf("", ["a"])).toEqual({ at: new Map(), rest: "" });
 });
 
 test("who waits for the server asks soon at first, and seldom later", () => {
