@@ -20,7 +20,7 @@ import { keep } from "./storage.ts";
 import { EventStream, openStream } from "./stream.ts";
 import { Elapsed, TaskList, timeOf } from "./task-list.tsx";
 import { readRecord, readRecords } from "./task-record.ts";
-import { loadWords, t } from "./text.ts";
+import { loadWords, t, told } from "./text.ts";
 
 export interface Views {
   readonly Activity: () => VNode;
@@ -51,7 +51,7 @@ const shared = {
   ...{ later: { offer }, outcome: { duration, outcomeOf } },
   route: { go, sandboxLink, taskLink, tryLink, verbLink },
   ...{ score: { Score }, "state-chip": { StateChip } },
-  ...{ storage: { keep }, text: { t } },
+  ...{ storage: { keep }, text: { t, told } },
   starts: { isStarted, putAside, startTask, takeStream },
   stream: { EventStream, openStream },
   "task-list": { Elapsed, TaskList, timeOf },

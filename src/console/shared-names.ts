@@ -18,5 +18,5 @@ export const SHARED = {
   stream: ["EventStream", "openStream"],
   "task-list": ["Elapsed", "TaskList", "timeOf"],
   "task-record": ["readRecord", "readRecords"],
-  text: ["t"],
+  text: ["t", "told"],
 } as const;

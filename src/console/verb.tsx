@@ -16,7 +16,7 @@ import { Shell } from "./shell.tsx";
 import { readRecords, type TaskRecord } from "./task-record.ts";
 import { TaskList } from "./task-list.tsx";
 import { Lock } from "./lock.tsx";
-import { t } from "./text.ts";
+import { t, told } from "./text.ts";
 
 export function VerbView({ api, name }: { api: string; name: string }) {
   const verb = findVerb(api, name);
@@ -37,7 +37,7 @@ export function VerbView({ api, name }: { api: string; name: string }) {
       <h1>
         <code>{name}</code>
       </h1>
-      {verb.info !== undefined && <p class="lead">{verb.info}</p>}
+      {verb.info !== undefined && <p class="lead">{told(verb.info)}</p>}
       {verb.unavailable !== undefined && (
         <p class="fault">
           {t("unavailable")}: {verb.unavailable}

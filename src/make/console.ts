@@ -5,6 +5,7 @@
 import type { BunPlugin } from "bun";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
+import { LESSONS } from "../console/lessons.ts";
 import { MARK } from "../console/mark.ts";
 import { SHARED } from "../console/shared-names.ts";
 import { TEXTS } from "../console/texts.ts";
@@ -52,7 +53,9 @@ const smallest = (text: string): Uint8Array =>
 function translations() {
   const all = Object.entries(TEXTS);
   const of = (at: 0 | 1 | 2) => Object.fromEntries(all.map(([key, texts]) => [key, texts[at]]));
-  return { en: of(0), de: of(1), fr: of(2) };
+  const lessons = (at: 0 | 1) =>
+    Object.fromEntries(Object.entries(LESSONS).map(([english, texts]) => [english, texts[at]]));
+  return { en: of(0), de: { ...of(1), ...lessons(0) }, fr: { ...of(2), ...lessons(1) } };
 }
 
 /** Instead of what the second script has from the first, by the last part of its path: see src/console/later.ts. */

@@ -28,6 +28,19 @@ inBrowser("try it", (board) => {
     expect(await board.page.barriers()).toEqual([]);
     await board.page.press("Can I make a sandbox within?");
     await board.page.see("denied: unshare", ".trials");
+    // The language changes what is there already, and the exercises have it, too.
+    const speak = (language: string): Promise<unknown> =>
+      board.page.evaluate(
+        `(() => { const one = document.querySelector('header select'); one.value = ${JSON.stringify(language)}; one.dispatchEvent(new Event('change', { bubbles: true })); })()`,
+      );
+    await speak("fr");
+    await board.page.see("un filtre ferme ce chemin", ".lesson");
+    await speak("de");
+    await board.page.see("ein Filter schließt ihn", ".lesson");
+    await board.page.press("Wer bin ich?");
+    await board.page.see("root ohne sie ist ein gewöhnlicher Benutzer", ".lesson");
+    await until("all have run", async () => (await board.page.count(".trial .end")) === 4);
+    await board.page.see("eigene Dateien, eigene Prozesse", ".trials");
     await board.page.scheme("dark");
     await board.page.size(360, 740);
     try {
@@ -36,6 +49,7 @@ inBrowser("try it", (board) => {
       await board.page.screenshot("phone-exercise");
       expect(await board.page.barriers()).toEqual([]);
     } finally {
+      await board.page.evaluate("localStorage.clear()");
       await board.page.size(1100, 850);
       await board.page.scheme("light");
     }
