@@ -16,7 +16,7 @@ import type { ShellLinesProps } from "./shell-lines.tsx";
 import { signal } from "./signal.ts";
 import { isStarted, putAside, startTask, takeStream } from "./starts.ts";
 import { StateChip } from "./state-chip.tsx";
-import { keep } from "./storage.ts";
+import { keep, recall } from "./storage.ts";
 import { EventStream, openStream } from "./stream.ts";
 import { Elapsed, TaskList, timeOf } from "./task-list.tsx";
 import { readRecord, readRecords } from "./task-record.ts";
@@ -78,4 +78,8 @@ async function load(): Promise<void> {
   const script = document.createElement("script");
   script.textContent = await response.text();
   document.head.append(script);
+  // The policy of this page did not let it run: the server has become another. Its page is read, but not again and again.
+  const isStale = views.value === undefined && recall("session", "renewed") === undefined;
+  keep("session", "renewed", isStale ? "yes" : undefined);
+  if (isStale) location.reload();
 }

@@ -3,7 +3,7 @@
  * (`content-visibility`), written once a frame and for some milliseconds at most, the oldest forgotten. Every line becomes texts,
  * never markup.
  */
-import { parseLine, type Piece, PLAIN, plainOf, type Style } from "./ansi.ts";
+import { lastOf, parseLine, type Piece, PLAIN, plainOf, type Style } from "./ansi.ts";
 
 export interface Line {
   readonly text: string;
@@ -144,8 +144,7 @@ export class LogView {
     const row = document.createElement("div");
     row.className = `row ${from}`;
     row.dataset["at"] = new Date(at).toISOString().slice(11, 23);
-    const shown = text.length > WIDEST ? `${text.slice(0, WIDEST)} …` : text;
-    const { pieces, after } = parseLine(shown, this.#styles[from]);
+    const { pieces, after } = parseLine(beginning(text), this.#styles[from]);
     this.#styles[from] = after;
     for (const piece of pieces) row.append(nodeOf(piece));
     return row;
@@ -179,6 +178,12 @@ export class LogView {
     this.box.scrollTop = this.box.scrollHeight;
     this.#top = this.box.scrollTop;
   }
+}
+
+function beginning(text: string): string {
+  if (text.length <= WIDEST) return text;
+  const last = lastOf(text);
+  return last.length > WIDEST ? `${last.slice(0, WIDEST)} …` : last;
 }
 
 function nodeOf({ text, style }: Piece): Node {

@@ -17,7 +17,7 @@ const languageOf = (text: string | undefined): Language | undefined =>
   LANGUAGES.find((one) => text?.toLowerCase().startsWith(one));
 
 export const language = signal<Language>("en");
-/** By language, then by key, or by what a config says. */
+/** By language, then by key; and `lessons`, by language, then by what a config says. */
 let words: Json = {};
 
 /** The language of the visitor, as chosen here before, or as the browser tells it. */
@@ -51,7 +51,8 @@ export function t(key: Key, ...values: readonly (string | number)[]): string {
 }
 
 /** What a config says: where it is one of those that come with the server, in the language of the visitor (see lessons.ts). */
-export const told = (text: string): string => textOf(objectOf(words[language.value])[text]) ?? text;
+export const told = (text: string): string =>
+  textOf(objectOf(objectOf(words["lessons"])[language.value])[text]) ?? text;
 
 const shown = (value: string | number | undefined): string =>
   typeof value === "number" ? value.toLocaleString(language.value) : (value ?? "");

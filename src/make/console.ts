@@ -55,7 +55,7 @@ function translations() {
   const of = (at: 0 | 1 | 2) => Object.fromEntries(all.map(([key, texts]) => [key, texts[at]]));
   const lessons = (at: 0 | 1) =>
     Object.fromEntries(Object.entries(LESSONS).map(([english, texts]) => [english, texts[at]]));
-  return { en: of(0), de: { ...of(1), ...lessons(0) }, fr: { ...of(2), ...lessons(1) } };
+  return { en: of(0), de: of(1), fr: of(2), lessons: { de: lessons(0), fr: lessons(1) } };
 }
 
 /** Instead of what the second script has from the first, by the last part of its path: see src/console/later.ts. */
@@ -90,7 +90,7 @@ const texts = (keys: readonly string[]): BunPlugin => ({
 
 /** The texts that the files of a script name. The others come with the second one. */
 async function keysIn(files: readonly string[]): Promise<string[]> {
-  const sources = files.filter((path) => !path.endsWith("/texts.ts"));
+  const sources = files.filter((path) => !/node_modules|\/texts\.ts$/.test(path));
   const all = await Promise.all(sources.map((path) => Bun.file(path).text()));
   const named = new Set(
     all.flatMap((text) => [...text.matchAll(/"(\w+)"/g)].map(([, key]) => key)),
@@ -140,8 +140,8 @@ async function bundle(
     define: { "process.env.NODE_ENV": '"production"' },
   });
   const [output] = outputs;
-  if (!output) throw new Error(`nothing was made of ${entry}`);
-  return { text: (await output.text()).trim(), files: Object.keys(metafile?.inputs ?? {}) };
+  if (!output || !metafile) throw new Error(`nothing was made of ${entry}`);
+  return { text: (await output.text()).trim(), files: Object.keys(metafile.inputs) };
 }
 
 /** Of the header as much as is the same for everybody: shown before the script has run. */

@@ -75,6 +75,13 @@ test("metrics are read with their labels", () => {
   expect(sampleOf(text)).toEqual({ launches: 5, memory: 1e6, running: 0 });
 });
 
+test("what a config says is no key of the page's own texts", async () => {
+  const { more } = await bundleConsole(false);
+  const { en, de, fr, lessons } = JSON.parse(more["words.json"]) as Record<string, object>;
+  for (const texts of [en, de, fr]) expect(Object.keys(texts ?? {})).toEqual(Object.keys(TEXTS));
+  expect(Object.keys(lessons ?? {})).toEqual(["de", "fr"]);
+});
+
 test("every text is there in each language, with the same values in it", () => {
   for (const [key, texts] of Object.entries(TEXTS)) {
     const places = texts.map((text) => [...text.matchAll(/\{\d\}/g)].map(String).sort().join());
