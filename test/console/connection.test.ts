@@ -27,6 +27,29 @@ inBrowser("connection", (board) => {
     await board.page.see("It succeeded.");
   }, 60_000);
 
+  test("a page of before, whose second script the policy does not let run, is read anew, and once", async () => {
+    const other = "(() => { window.ran = true; })()";
+    await board.open();
+    await board.page.evaluate(
+      `(() => { window.old = true; window.fetch = () => Promise.resolve(new Response(${JSON.stringify(other)})); })()`,
+    );
+    await board.page.go("#/server");
+    await until("the page is read anew", () => board.page.evaluate<boolean>("!('old' in window)"));
+    await board.page.see("Notices");
+    expect(await board.page.evaluate("'ran' in window")).toBe(false);
+    // Where that does not help it is not done for ever.
+    await board.page.evaluate("sessionStorage.setItem('spawnbox:renewed', 'yes')");
+    await board.open();
+    await board.page.evaluate(
+      `(() => { window.old = true; window.fetch = () => Promise.resolve(new Response(${JSON.stringify(other)})); })()`,
+    );
+    await board.page.go("#/server");
+    await board.page.see("Loading");
+    await Bun.sleep(500);
+    expect(await board.page.evaluate("window.old")).toBe(true);
+    await board.open();
+  }, 60_000);
+
   test("what the kernel can do is told to who may ask", async () => {
     const dir = mkdtempSync(join(tmpdir(), "spawnbox-console-"));
     try {
