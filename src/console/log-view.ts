@@ -21,8 +21,11 @@ export const KEPT = 20_000;
 /** Lines for search and download, and their characters. */
 const HELD = 200_000;
 const HELD_TEXT = 32 << 20;
-/** ms of a frame. */
+/** ms of a frame for rows, and with their place on the screen, of which nobody can tell before: so many rows as the last frames bore. */
 const BUDGET = 8;
+const WITH_PLACE = 16;
+const LEAST_ROWS = 25;
+const MOST_ROWS = 800;
 /** Characters of a row: more than these of a line are in files and copies only, as one row would take longer than a frame. */
 const WIDEST = 10_000;
 /** px from the end at which one is there. */
@@ -36,6 +39,7 @@ export class LogView {
   /** The line of the last row. */
   #last: Line | undefined;
   #rows = 0;
+  #most = 200;
   #count = 0;
   #frame: number | undefined;
   #styles: Record<Line["from"], Style> = { out: PLAIN, err: PLAIN, note: PLAIN };
@@ -112,11 +116,12 @@ export class LogView {
   }
 
   #write(): void {
-    const end = performance.now() + BUDGET;
+    const begin = performance.now();
+    let left = this.#most;
     // What would be gone at once is not written at all.
     if (this.#filter === "") this.#next = Math.max(this.#next, this.#lines.length - KEPT);
     let block = this.box.lastElementChild;
-    while (this.#next < this.#lines.length && performance.now() < end) {
+    while (this.#next < this.#lines.length && left > 0 && performance.now() < begin + BUDGET) {
       const line = this.#lines[this.#next++];
       if (!line || !this.#fits(line)) continue;
       if (!block || block.childElementCount >= BLOCK) {
@@ -127,12 +132,15 @@ export class LogView {
       block.append(this.#row(line));
       this.#last = line;
       this.#rows++;
+      left--;
     }
     while (this.#rows > KEPT && this.box.firstElementChild) {
       this.#rows -= this.box.firstElementChild.childElementCount;
       this.box.firstElementChild.remove();
     }
     if (this.#follows) this.#toEnd();
+    if (performance.now() - begin > WITH_PLACE) this.#most = Math.max(LEAST_ROWS, this.#most / 2);
+    else if (left <= 0) this.#most = Math.min(MOST_ROWS, this.#most * 2);
     if (this.#next < this.#lines.length) this.#ask();
   }
 
