@@ -1,9 +1,7 @@
 /** `spawnbox doctor`: what this kernel and this user can do, and what of that the configs will miss. */
 import { problemLine } from "../config/problem.ts";
-import { cgroupFeature } from "../doctor/cgroups.ts";
 import type { Feature } from "../doctor/feature.ts";
-import { hostFeatures } from "../doctor/host.ts";
-import { probeFeatures } from "../doctor/probes.ts";
+import { features as all } from "../doctor/features.ts";
 import { lookingOnly, thisMachine } from "../plan/machine.ts";
 import { apisOf } from "../command-line/apis.ts";
 import { type Examined, examine } from "../command-line/examine.ts";
@@ -43,7 +41,7 @@ function parse(argv: string[]): Options | undefined {
 }
 
 async function tell({ source, json }: Options): Promise<number> {
-  const features = [...hostFeatures(), cgroupFeature(), ...(await probeFeatures(thisMachine()))];
+  const features = await all();
   const findings =
     source &&
     (await examine(

@@ -5,6 +5,7 @@ import { createRegistry, type Registry, type RunningRegistry } from "../api/regi
 import { ConfigError, problemLine } from "../config/problem.ts";
 import { AfbError } from "../errors.ts";
 import { Launching, withNotices } from "../launch/launching.ts";
+import { doctorVerb } from "../doctor/verb.ts";
 import { metricsVerb } from "../metrics/verb.ts";
 import { explain } from "../plan/explain.ts";
 import type { ApiPlan } from "../plan/plan.ts";
@@ -158,6 +159,7 @@ export async function serve(options: ServeOptions, early?: EarlyBoot): Promise<n
       verbs: {
         monitor: [
           reloadVerb(() => reload()),
+          doctorVerb(),
           metricsVerb(() => metricsPrivileges(metricsPrivilege, current.guarded), {
             ...{ version, counts: metering.counts },
             load: () => ({ ...room.admission.load, most: room.admission.tasks }),

@@ -42,7 +42,7 @@ const seen = (text: string): string =>
   });
 
 /** A program that shows its progress writes one line again and again: the last of it counts. */
-const lastOf = (line: string): string => {
+export const lastOf = (line: string): string => {
   const whole = line.replace(/\r+$/, "");
   return whole.slice(whole.lastIndexOf("\r") + 1);
 };

@@ -6,7 +6,7 @@ import { generation, lost, refused } from "./connection.ts";
 import { followKeys } from "./keys.ts";
 import { route } from "./route.ts";
 import { loadViews, views } from "./later.ts";
-import { TaskView } from "./task.tsx";
+import { MARK } from "./mark.ts";
 import { language, LANGUAGES, setLanguage, t } from "./text.ts";
 import { dark, switchTheme } from "./theme.ts";
 import { VerbView } from "./verb.tsx";
@@ -90,12 +90,12 @@ export function App() {
 function View() {
   const now = route.value;
   const count = generation.value;
-  const isMore = ["activity", "server", "try", "sandbox"].includes(now.view);
+  const isMore = !["verbs", "verb"].includes(now.view);
   useEffect(() => {
     if (isMore && !views.value) loadViews();
   }, [isMore, count]);
-  if (now.view === "task") return <TaskView key={now.id} id={now.id} />;
   const more = views.value;
+  if (now.view === "task" && more) return <more.TaskView key={now.id} id={now.id} />;
   if (now.view === "activity" && more) return <more.Activity />;
   if (now.view === "server" && more) return <more.ServerView />;
   if (!catalogue.value || (isMore && !more))
@@ -136,12 +136,6 @@ function skip(event: Event): void {
 
 const Mark = () => (
   <svg viewBox="0 0 24 24" width="22" height="22" aria-hidden="true">
-    <path
-      d="M12 2 21 7v10l-9 5-9-5V7z M3 7l9 5 9-5 M12 12v10"
-      fill="none"
-      stroke="currentColor"
-      stroke-width="1.8"
-      stroke-linejoin="round"
-    />
+    <path d={MARK} fill="none" stroke="currentColor" stroke-width="1.8" stroke-linejoin="round" />
   </svg>
 );

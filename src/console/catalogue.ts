@@ -137,6 +137,7 @@ function readVerb(
     // Those that start something.
     samples: samples.filter(({ action }) => action === undefined || action === "start"),
     privileges: textsOf(verb["privileges"] ?? about["x-permissions"]),
+    confirm: verb["confirm"] === true || about["x-confirm"] === true,
     unavailable: textOf(verb["unavailable"]),
     fed: numberOf(verb["input"]) !== undefined,
     task: sandbox !== undefined,

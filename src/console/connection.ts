@@ -95,9 +95,7 @@ async function probe(): Promise<void> {
   if (!asked || asked.readyState !== WebSocket.OPEN || Date.now() - heard < SILENCE) return;
   const timer = setTimeout(() => {
     if (socket === asked) lost.value = true;
-    asked.close();
-    // Its close may wait for an answer that does not come.
-    asked.onclose?.(new CloseEvent("close"));
+    leave(asked);
   }, ANSWER);
   await call("monitor/session");
   clearTimeout(timer);
@@ -106,7 +104,13 @@ async function probe(): Promise<void> {
 /** With another token everything is asked again. */
 export function reconnect(): void {
   refused.value = false;
-  socket?.close();
+  if (socket) leave(socket);
+}
+
+/** At once: its close may wait for an answer that does not come, and what is called meanwhile waits for the next. */
+function leave(left: WebSocket): void {
+  left.close();
+  left.onclose?.(new CloseEvent("close"));
 }
 
 export const token = (): string | undefined => recall("session", "token");

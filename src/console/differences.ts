@@ -3,6 +3,10 @@ import type { Sandbox } from "./model.ts";
 import { listOf, numberOf, objectOf } from "./json.ts";
 import { succeeded, type Reply } from "./connection.ts";
 
+/** Of each run that is shown: the first lines, and of each the beginning. What is more is counted. */
+const MOST_LINES = 300;
+const MOST_CHARACTERS = 2_000;
+
 export interface Printed {
   readonly text: string;
   readonly from: "out" | "err";
@@ -11,6 +15,8 @@ export interface Printed {
 /** One run, of which nothing is known where the call was refused. */
 export interface Run {
   readonly printed: readonly Printed[];
+  /** Lines that were printed, and are not shown. */
+  readonly more: number;
   readonly status: Readonly<Record<string, unknown>> | undefined;
   /** Why there was none. */
   readonly fault: string | undefined;
@@ -21,18 +27,23 @@ export interface Run {
 export function runOf(reply: Reply): Run {
   if (!succeeded(reply)) {
     const fault = `${reply.status}: ${reply.info}`;
-    return { printed: [], status: undefined, fault, wall: undefined };
+    return { printed: [], more: 0, status: undefined, fault, wall: undefined };
   }
   const response = objectOf(reply.response);
   const status = objectOf(response["status"]);
-  const printed = (["stdout", "stderr"] as const).flatMap((name) =>
-    linesOf(response[name]).map((text): Printed => ({
-      text,
-      from: name === "stdout" ? "out" : "err",
-    })),
-  );
-  return { printed, status, fault: undefined, wall: numberOf(objectOf(status["usage"])["wall"]) };
+  let more = 0;
+  const printed = (["stdout", "stderr"] as const).flatMap((name) => {
+    const lines = linesOf(response[name]);
+    more += Math.max(0, lines.length - MOST_LINES);
+    const from = name === "stdout" ? "out" : "err";
+    return lines.slice(0, MOST_LINES).map((line): Printed => ({ text: beginning(line), from }));
+  });
+  const wall = numberOf(objectOf(status["usage"])["wall"]);
+  return { printed, more, status, fault: undefined, wall };
 }
+
+const beginning = (line: string): string =>
+  line.length > MOST_CHARACTERS ? `${line.slice(0, MOST_CHARACTERS)} …` : line;
 
 function linesOf(value: unknown): string[] {
   if (typeof value === "string")

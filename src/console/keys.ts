@@ -4,6 +4,8 @@ import { go, route } from "./route.ts";
 export function followKeys(): () => void {
   const pressed = (event: KeyboardEvent): void => {
     const { target, key } = event;
+    // A question has its own, and is closed already when its Esc comes here.
+    if (document.querySelector("dialog")) return;
     if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
     const isField =
       target instanceof HTMLElement && /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName);

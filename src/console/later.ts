@@ -3,51 +3,60 @@
  * page has its hash: nothing else would. What both have in common it has from the first, by {@link shared}.
  */
 import type { VNode } from "preact";
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { Fragment, jsx, jsxs } from "preact/jsx-runtime";
-import { plainOf } from "./ansi.ts";
-import * as catalogue from "./catalogue.ts";
-import * as connection from "./connection.ts";
-import { Copy } from "./copy.tsx";
-import * as json from "./json.ts";
+import { catalogue, findSandbox, findVerb, loadCatalogue } from "./catalogue.ts";
+import { base, call, generation, listen, reconnect, succeeded, token } from "./connection.ts";
+import { inOneLine, isObject, listOf, numberOf, objectOf, textOf, textsOf } from "./json.ts";
 import { duration, outcomeOf } from "./outcome.ts";
-import { sandboxLink, tryLink, verbLink } from "./route.ts";
+import { go, sandboxLink, taskLink, tryLink, verbLink } from "./route.ts";
 import { Score } from "./score.tsx";
-import type { SHARED_NAMES } from "./shared-names.ts";
+import type { SHARED } from "./shared-names.ts";
 import type { ShellLinesProps } from "./shell-lines.tsx";
 import { signal } from "./signal.ts";
-import { keep } from "./storage.ts";
-import { TaskList } from "./task-list.tsx";
+import { isStarted, putAside, startTask, takeStream } from "./starts.ts";
+import { StateChip } from "./state-chip.tsx";
+import { keep, recall } from "./storage.ts";
+import { EventStream, openStream } from "./stream.ts";
+import { Elapsed, TaskList, timeOf } from "./task-list.tsx";
 import { readRecord, readRecords } from "./task-record.ts";
-import { loadWords, t } from "./text.ts";
+import { loadWords, t, told } from "./text.ts";
 
 export interface Views {
   readonly Activity: () => VNode;
-  readonly Denied: (props: { status: json.Json }) => VNode | null;
   readonly SandboxView: (props: { api: string; uid: string }) => VNode;
   readonly ServerView: () => VNode;
+  readonly TaskView: (props: { id: string }) => VNode;
   readonly TryView: (props: { api: string | undefined }) => VNode;
   readonly ShellLines: (props: ShellLinesProps) => VNode;
-  readonly Values: (props: { values: readonly unknown[] }) => VNode | null;
 }
 
 /** undefined before they are there. */
 export const views = signal<Views | undefined>(undefined);
 
-export function offer(loaded: Views): void {
+/** @param style theirs. As an object, it needs no leave of the policy of the page, nor a place in it */
+export function offer(loaded: Views, style: string): void {
+  const sheet = new CSSStyleSheet();
+  sheet.replaceSync(style);
+  document.adoptedStyleSheets.push(sheet);
   views.value = loaded;
 }
 
-/** By the last part of their path, see src/make/console.ts: as much of each as the second script takes. */
 const shared = {
-  hooks: { useEffect, useState },
+  hooks: { useEffect, useRef, useState },
   "jsx-runtime": { Fragment, jsx, jsxs },
-  ...{ ansi: { plainOf }, catalogue, connection, copy: { Copy }, json },
-  ...{ outcome: { duration, outcomeOf }, route: { sandboxLink, tryLink, verbLink } },
-  ...{ score: { Score }, storage: { keep }, text: { t }, later: { offer } },
-  "task-list": { TaskList },
+  catalogue: { catalogue, findSandbox, findVerb, loadCatalogue },
+  connection: { base, call, generation, listen, reconnect, succeeded, token },
+  json: { inOneLine, isObject, listOf, numberOf, objectOf, textOf, textsOf },
+  ...{ later: { offer }, outcome: { duration, outcomeOf } },
+  route: { go, sandboxLink, taskLink, tryLink, verbLink },
+  ...{ score: { Score }, "state-chip": { StateChip } },
+  ...{ storage: { keep }, text: { t, told } },
+  starts: { isStarted, putAside, startTask, takeStream },
+  stream: { EventStream, openStream },
+  "task-list": { Elapsed, TaskList, timeOf },
   "task-record": { readRecord, readRecords },
-} satisfies Record<(typeof SHARED_NAMES)[number], object>;
+} satisfies { [Name in keyof typeof SHARED]: Record<(typeof SHARED)[Name][number], unknown> };
 
 declare global {
   var spawnbox: typeof shared;
@@ -64,9 +73,13 @@ export function loadViews(): void {
 }
 
 async function load(): Promise<void> {
-  const [response] = await Promise.all([fetch(`${connection.base}console/more.js`), loadWords()]);
+  const [response] = await Promise.all([fetch(`${base}console/more.js`), loadWords()]);
   if (!response.ok) throw new Error(`more.js: ${response.status}`);
   const script = document.createElement("script");
   script.textContent = await response.text();
   document.head.append(script);
+  // The policy of this page did not let it run: the server has become another. Its page is read, but not again and again.
+  const isStale = views.value === undefined && recall("session", "renewed") === undefined;
+  keep("session", "renewed", isStale ? "yes" : undefined);
+  if (isStale) location.reload();
 }

@@ -3,7 +3,7 @@
  * (`content-visibility`), written once a frame and for some milliseconds at most, the oldest forgotten. Every line becomes texts,
  * never markup.
  */
-import { parseLine, type Piece, PLAIN, plainOf, type Style } from "./ansi.ts";
+import { lastOf, parseLine, type Piece, PLAIN, plainOf, type Style } from "./ansi.ts";
 
 export interface Line {
   readonly text: string;
@@ -15,15 +15,19 @@ export interface Line {
   readonly over?: boolean;
 }
 
-const BLOCK = 200;
+const BLOCK = 100;
 /** Rows on the screen. */
 export const KEPT = 20_000;
 /** Lines for search and download, and their characters. */
 const HELD = 200_000;
 const HELD_TEXT = 32 << 20;
-/** ms of a frame; more while many lines wait. */
+/** ms of a frame for rows, and with their place on the screen, of which nobody can tell before: so many rows as the last frames bore. */
 const BUDGET = 8;
-const MANY = 2_000;
+const WITH_PLACE = 16;
+const LEAST_ROWS = 25;
+const MOST_ROWS = 800;
+/** Characters of a row: more than these of a line are in files and copies only, as one row would take longer than a frame. */
+const WIDEST = 10_000;
 /** px from the end at which one is there. */
 const NEAR = 24;
 
@@ -35,6 +39,7 @@ export class LogView {
   /** The line of the last row. */
   #last: Line | undefined;
   #rows = 0;
+  #most = 200;
   #count = 0;
   #frame: number | undefined;
   #styles: Record<Line["from"], Style> = { out: PLAIN, err: PLAIN, note: PLAIN };
@@ -111,12 +116,12 @@ export class LogView {
   }
 
   #write(): void {
-    const waiting = this.#lines.length - this.#next;
-    const end = performance.now() + (waiting > MANY ? 3 * BUDGET : BUDGET);
+    const begin = performance.now();
+    let left = this.#most;
     // What would be gone at once is not written at all.
     if (this.#filter === "") this.#next = Math.max(this.#next, this.#lines.length - KEPT);
     let block = this.box.lastElementChild;
-    while (this.#next < this.#lines.length && performance.now() < end) {
+    while (this.#next < this.#lines.length && left > 0 && performance.now() < begin + BUDGET) {
       const line = this.#lines[this.#next++];
       if (!line || !this.#fits(line)) continue;
       if (!block || block.childElementCount >= BLOCK) {
@@ -127,12 +132,15 @@ export class LogView {
       block.append(this.#row(line));
       this.#last = line;
       this.#rows++;
+      left--;
     }
     while (this.#rows > KEPT && this.box.firstElementChild) {
       this.#rows -= this.box.firstElementChild.childElementCount;
       this.box.firstElementChild.remove();
     }
     if (this.#follows) this.#toEnd();
+    if (performance.now() - begin > WITH_PLACE) this.#most = Math.max(LEAST_ROWS, this.#most / 2);
+    else if (left <= 0) this.#most = Math.min(MOST_ROWS, this.#most * 2);
     if (this.#next < this.#lines.length) this.#ask();
   }
 
@@ -144,7 +152,7 @@ export class LogView {
     const row = document.createElement("div");
     row.className = `row ${from}`;
     row.dataset["at"] = new Date(at).toISOString().slice(11, 23);
-    const { pieces, after } = parseLine(text, this.#styles[from]);
+    const { pieces, after } = parseLine(beginning(text), this.#styles[from]);
     this.#styles[from] = after;
     for (const piece of pieces) row.append(nodeOf(piece));
     return row;
@@ -178,6 +186,12 @@ export class LogView {
     this.box.scrollTop = this.box.scrollHeight;
     this.#top = this.box.scrollTop;
   }
+}
+
+function beginning(text: string): string {
+  if (text.length <= WIDEST) return text;
+  const last = lastOf(text);
+  return last.length > WIDEST ? `${last.slice(0, WIDEST)} …` : last;
 }
 
 function nodeOf({ text, style }: Piece): Node {

@@ -9,6 +9,7 @@ import { followTheme } from "./theme.ts";
 
 const place = document.getElementById("app");
 if (!place) throw new Error("the page has no place for the console");
+
 followTheme();
 followRoute();
 connect();
@@ -20,4 +21,6 @@ onChange(() => {
   if (!asked) queueMicrotask(() => ((asked = false), draw()));
   asked = true;
 });
+// What the page has brought along.
+place.replaceChildren();
 draw();

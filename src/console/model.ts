@@ -20,6 +20,8 @@ export interface Verb {
   readonly params: readonly Param[];
   readonly samples: readonly Json[];
   readonly privileges: readonly string[];
+  /** A person is asked before it starts. */
+  readonly confirm: boolean;
   readonly unavailable: string | undefined;
   /** It reads what it is given. */
   readonly fed: boolean;

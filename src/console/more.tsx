@@ -1,11 +1,11 @@
-/** The views that most visitors do not open: a script of its own, which comes when one of them does (see later.ts). */
+/** The views that come with a script of their own, when the first of them is needed (see later.ts): the page itself is there sooner. */
 import { Activity } from "./activity.tsx";
-import { Denied } from "./denied.tsx";
+import style from "./later.css";
+import { offer } from "./later.ts";
 import { SandboxView } from "./sandbox.tsx";
 import { ServerView } from "./server.tsx";
 import { ShellLines } from "./shell-lines.tsx";
+import { TaskView } from "./task.tsx";
 import { TryView } from "./try.tsx";
-import { Values } from "./values.tsx";
-import { offer } from "./later.ts";
 
-offer({ Activity, Denied, SandboxView, ServerView, ShellLines, TryView, Values });
+offer({ Activity, SandboxView, ServerView, ShellLines, TaskView, TryView }, style);

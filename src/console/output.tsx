@@ -62,6 +62,7 @@ export function Output({ onReady, name }: OutputProps) {
           role="log"
           aria-live="off"
           aria-label={t("output")}
+          data-empty={t("empty")}
           tabIndex={0}
         />
         {!follows && (

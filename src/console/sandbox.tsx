@@ -3,7 +3,7 @@ import { catalogue, findSandbox } from "./catalogue.ts";
 import type { Sandbox } from "./model.ts";
 import { Score } from "./score.tsx";
 import { verbLink } from "./route.ts";
-import { t } from "./text.ts";
+import { t, told } from "./text.ts";
 import { Bench } from "./try.tsx";
 
 export function SandboxView({ api, uid }: { api: string; uid: string }) {
@@ -20,7 +20,7 @@ export function SandboxView({ api, uid }: { api: string; uid: string }) {
         <h1>{uid}</h1>
         {explained && <Score score={explained.score} />}
       </div>
-      {info !== undefined && <p class="lead">{info}</p>}
+      {info !== undefined && <p class="lead">{told(info)}</p>}
       {notices.map((one) => (
         <p key={one} class="notice">
           {one}

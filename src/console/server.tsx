@@ -2,6 +2,7 @@
 import { useEffect, useState } from "preact/hooks";
 import { catalogue, loadCatalogue } from "./catalogue.ts";
 import { base, call, generation, reconnect, type Reply, succeeded, token } from "./connection.ts";
+import { Doctor } from "./doctor.tsx";
 import { isObject, objectOf, textOf, textsOf } from "./json.ts";
 import { type Sample, sampleOf } from "./metrics.ts";
 import { keep } from "./storage.ts";
@@ -19,6 +20,7 @@ export function ServerView() {
       </div>
       <Metrics />
       <Notices />
+      <Doctor />
     </>
   );
 }
@@ -45,6 +47,7 @@ function About() {
 function Token() {
   const [value, setValue] = useState("");
   const [has, setHas] = useState(token() !== undefined);
+  const [wrong, setWrong] = useState(false);
   const use = (next: string | undefined): void => {
     keep("session", "token", next);
     setHas(next !== undefined);
@@ -56,7 +59,11 @@ function Token() {
       class="card"
       onSubmit={(event) => {
         event.preventDefault();
-        if (value.trim() !== "") use(value.trim());
+        const given = value.trim();
+        // Anything else is none, and cannot be in a header.
+        const isToken = /^[!-~]+$/.test(given);
+        setWrong(given !== "" && !isToken);
+        if (isToken) use(given);
       }}
     >
       <h2>{t("token")}</h2>
@@ -67,8 +74,15 @@ function Token() {
           type="password"
           autocomplete="off"
           value={value}
+          aria-invalid={wrong}
+          aria-describedby={wrong ? "token-fault" : undefined}
           onInput={({ currentTarget }) => setValue(currentTarget.value)}
         />
+        {wrong && (
+          <p class="fault" id="token-fault">
+            {t("noToken")}
+          </p>
+        )}
       </div>
       <div class="buttons">
         <button type="submit" class="primary">
@@ -197,9 +211,6 @@ function Notices() {
           {text}
         </p>
       ))}
-      <p class="hint">
-        {t("doctor")} <code>spawnbox doctor</code>
-      </p>
     </section>
   );
 }

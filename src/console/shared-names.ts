@@ -1,18 +1,22 @@
-/** The modules that the second script of the page has from the first: later.ts hands them over, src/make/console.ts leaves them out. */
-export const SHARED_NAMES = [
-  "hooks",
-  "jsx-runtime",
-  "ansi",
-  "catalogue",
-  "connection",
-  "copy",
-  "json",
-  "later",
-  "outcome",
-  "route",
-  "score",
-  "storage",
-  "task-list",
-  "task-record",
-  "text",
-] as const;
+/**
+ * What the second script of the page has from the first, by module: later.ts hands it over, src/make/console.ts leaves it out of the
+ * second. What is named by the second and not here does not build.
+ */
+export const SHARED = {
+  hooks: ["useEffect", "useRef", "useState"],
+  "jsx-runtime": ["Fragment", "jsx", "jsxs"],
+  catalogue: ["catalogue", "findSandbox", "findVerb", "loadCatalogue"],
+  connection: ["base", "call", "generation", "listen", "reconnect", "succeeded", "token"],
+  json: ["inOneLine", "isObject", "listOf", "numberOf", "objectOf", "textOf", "textsOf"],
+  later: ["offer"],
+  outcome: ["duration", "outcomeOf"],
+  route: ["go", "sandboxLink", "taskLink", "tryLink", "verbLink"],
+  score: ["Score"],
+  starts: ["isStarted", "putAside", "startTask", "takeStream"],
+  "state-chip": ["StateChip"],
+  storage: ["keep"],
+  stream: ["EventStream", "openStream"],
+  "task-list": ["Elapsed", "TaskList", "timeOf"],
+  "task-record": ["readRecord", "readRecords"],
+  text: ["t", "told"],
+} as const;

@@ -4,19 +4,21 @@
  */
 import { base, type Reply, token } from "./connection.ts";
 import { isObject, type Json, objectOf, parseJson, textOf } from "./json.ts";
+import { isTurnOver, nextTurn } from "./turns.ts";
 
 export type Hear = (data: Json, number: number) => void;
 
 export class EventStream {
   /** Of the task; known with the first event. */
   id = "";
-  readonly #reader: ReadableStreamDefaultReader<string>;
+  readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
+  readonly #decoder = new TextDecoder();
   #rest = "";
   /** Events that nobody has heard yet. */
   #early: [Json, number][] = [];
 
   constructor(body: ReadableStream<Uint8Array<ArrayBuffer>>) {
-    this.#reader = body.pipeThrough(new TextDecoderStream()).getReader();
+    this.#reader = body.getReader();
   }
 
   /** Until the task has a name, or at the end. */
@@ -27,7 +29,10 @@ export class EventStream {
 
   /** Resolves at the end. Rejects where the connection breaks. */
   async hear(hear: Hear): Promise<void> {
-    for (const [data, number] of this.#early.splice(0)) hear(data, number);
+    for (const [data, number] of this.#early.splice(0)) {
+      hear(data, number);
+      if (isTurnOver()) await nextTurn();
+    }
     while (await this.#read(hear));
   }
 
@@ -40,9 +45,17 @@ export class EventStream {
   async #read(hear: Hear): Promise<boolean> {
     const { done, value } = await this.#reader.read();
     if (done) return false;
-    const blocks = (this.#rest + value).split("\n\n");
+    const text = this.#decoder.decode(value, { stream: true });
+    this.#rest += text;
+    // One long event comes in many pieces: it is not looked through with each.
+    if (!text.includes("\n")) return true;
+    const blocks = this.#rest.split("\n\n");
     this.#rest = blocks.pop() ?? "";
-    for (const block of blocks) this.#take(block, hear);
+    for (const block of blocks) {
+      this.#take(block, hear);
+      // What is not read meanwhile waits at the server.
+      if (isTurnOver()) await nextTurn();
+    }
     return true;
   }
 

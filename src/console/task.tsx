@@ -1,14 +1,16 @@
 /** One run: its state, what it prints, how it ended; found again by its id, also after the page or the server was away. */
 import { useEffect, useRef, useState } from "preact/hooks";
+import { findVerb } from "./catalogue.ts";
 import { call, generation, type Reply, succeeded } from "./connection.ts";
 import { plainOf } from "./ansi.ts";
 import { delayOf } from "./backoff.ts";
+import { Denied } from "./denied.tsx";
 import { inOneLine, isObject, type Json, objectOf } from "./json.ts";
 import type { Line, LogView } from "./log-view.ts";
 import { outcomeOf } from "./outcome.ts";
 import { Output } from "./output.tsx";
 import { go, sandboxLink, taskLink, verbLink } from "./route.ts";
-import { Shell } from "./shell.tsx";
+import { ShellLines } from "./shell-lines.tsx";
 import { StateChip } from "./state-chip.tsx";
 import { isStarted, putAside, startTask, takeStream } from "./starts.ts";
 import { EventStream, openStream } from "./stream.ts";
@@ -16,13 +18,14 @@ import { linesOf, valueOf } from "./task-events.ts";
 import { Elapsed, timeOf } from "./task-list.tsx";
 import { readRecords, type TaskRecord } from "./task-record.ts";
 import { t } from "./text.ts";
-import { loadViews, views } from "./later.ts";
+import { Values } from "./values.tsx";
 
 /** ms after which a task that was stopped, and is still there, can be killed; and between looks at one that waits. */
 const KILLABLE = 5_000;
 const LOOK = 1_000;
-/** Of JSON values, the last. */
+/** Of JSON values, the last, and ms between two looks of their table. */
 const MOST_VALUES = 200;
+const CALM = 150;
 
 export function TaskView({ id }: { id: string }) {
   const [task, setTask] = useState<TaskRecord>();
@@ -33,9 +36,15 @@ export function TaskView({ id }: { id: string }) {
   const early = useRef<Line[]>([]);
   /** Number of the last event that came. */
   const last = useRef(0);
+  const latest = useRef<unknown[]>([]);
 
   useEffect(() => {
     if (generation.value === 0) return;
+    let drawn: ReturnType<typeof setTimeout> | undefined;
+    const draw = (): void => {
+      drawn = undefined;
+      setValues([...latest.current]);
+    };
     const stop = follow(id, last, {
       task: setTask,
       missing: setMissing,
@@ -45,8 +54,8 @@ export function TaskView({ id }: { id: string }) {
           else early.current.push(line);
         const value = valueOf(data);
         if (!value) return;
-        loadViews();
-        setValues((before) => [...before.slice(1 - MOST_VALUES), value]);
+        if (latest.current.push(value) > MOST_VALUES) latest.current.shift();
+        drawn ??= setTimeout(draw, CALM);
       },
     });
     return stop;
@@ -58,7 +67,6 @@ export function TaskView({ id }: { id: string }) {
   };
   if (!task) return <p class="empty">{missing === "" ? t("loading") : missing}</p>;
   const { api, verb } = task;
-  const { Values } = views.value ?? {};
   return (
     <>
       <p class="crumbs">
@@ -88,10 +96,13 @@ export function TaskView({ id }: { id: string }) {
         )}
       </p>
       {task.state === "ended" && <End task={task} />}
-      {Values && <Values values={values} />}
+      <Values values={values} />
       <Output name={`${verb}-${id}`} onReady={show} />
       {missing !== "" && <p class="notice">{missing}</p>}
-      <Shell {...{ api, verb, id, args: isObject(task.args) ? task.args : undefined }} />
+      <details>
+        <summary>{t("fromShell")}</summary>
+        <ShellLines {...{ api, verb, id, args: isObject(task.args) ? task.args : undefined }} />
+      </details>
     </>
   );
 }
@@ -201,8 +212,8 @@ function Buttons({ task }: { task: TaskRecord }) {
         </button>
       )}
       {!runs &&
-        (task.hidden ? (
-          // What it was called with is not told: the form asks for it.
+        (task.hidden || findVerb(api, verb)?.confirm !== false ? (
+          // What it was called with is not told, or whether it is meant: the form asks.
           <a class="button" href={verbLink(api, verb)}>
             {t("again")}
           </a>
@@ -223,16 +234,11 @@ function Buttons({ task }: { task: TaskRecord }) {
 function End({ task }: { task: TaskRecord }) {
   const { kind, words } = outcomeOf(task.status);
   const status = task.status ?? {};
-  const { Denied } = views.value ?? {};
-  const isDenied = status["denied"] !== undefined;
-  useEffect(() => {
-    if (isDenied) loadViews();
-  }, [isDenied]);
   const rest = ["overflow", "replaced", "encoder"].filter((name) => status[name] !== undefined);
   return (
     <div class={`end ${kind}`} role="status">
       <p>{words}</p>
-      {Denied && <Denied status={status} />}
+      <Denied status={status} />
       {rest.map((name) => (
         <p key={name} class="quiet">
           {name}: {inOneLine(status[name])}

@@ -1,4 +1,5 @@
-/** The texts of the page in the language of the visitor. What the server says, names of verbs and output of commands stay as they are. */
+/** The texts of the page in the language of the visitor. What the server says, names of verbs and output of commands stay as they
+ * are. */
 import { base } from "./connection.ts";
 import { isObject, type Json, objectOf, textOf } from "./json.ts";
 import { signal } from "./signal.ts";
@@ -16,7 +17,7 @@ const languageOf = (text: string | undefined): Language | undefined =>
   LANGUAGES.find((one) => text?.toLowerCase().startsWith(one));
 
 export const language = signal<Language>("en");
-/** By language, then by key. */
+/** By language, then by key; and `lessons`, by language, then by what a config says. */
 let words: Json = {};
 
 /** The language of the visitor, as chosen here before, or as the browser tells it. */
@@ -48,6 +49,10 @@ export function t(key: Key, ...values: readonly (string | number)[]): string {
   const text = textOf(objectOf(words[language.value])[key]) ?? here[key]?.[0] ?? "";
   return text.replace(/\{(\d)\}/g, (_, i: string) => shown(values[Number(i)]));
 }
+
+/** What a config says: where it is one of those that come with the server, in the language of the visitor (see lessons.ts). */
+export const told = (text: string): string =>
+  textOf(objectOf(objectOf(words["lessons"])[language.value])[text]) ?? text;
 
 const shown = (value: string | number | undefined): string =>
   typeof value === "number" ? value.toLocaleString(language.value) : (value ?? "");

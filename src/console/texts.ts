@@ -17,6 +17,7 @@ export const TEXTS = {
     "Keine Verbindung zum Server. Neuer Versuch …",
     "Pas de connexion au serveur. Nouvel essai …",
   ],
+  noToken: ["This is no token.", "Das ist kein Token.", "Ce n’est pas un jeton."],
   refused: [
     "The server does not accept this token.",
     "Der Server nimmt dieses Token nicht an.",
@@ -54,7 +55,10 @@ export const TEXTS = {
   empty: ["(none)", "(leer)", "(vide)"],
   noJson: ["This is no JSON object.", "Das ist kein JSON-Objekt.", "Ce n’est pas un objet JSON."],
   input: ["Standard input", "Standardeingabe", "Entrée standard"],
+  moreLines: ["… and {0} more lines", "… und {0} weitere Zeilen", "… et {0} lignes de plus"],
   run: ["Run", "Starten", "Lancer"],
+  confirm: ["Really start {0}?", "{0} wirklich starten?", "Vraiment lancer {0} ?"],
+  cancel: ["Cancel", "Abbrechen", "Annuler"],
   starts: ["Starting …", "Startet …", "Démarrage …"],
   fromShell: ["From a shell", "In der Shell", "Depuis un shell"],
   copy: ["Copy", "Kopieren", "Copier"],
@@ -354,9 +358,13 @@ export const TEXTS = {
   launches: ["Launches", "Starts", "Lancements"],
   notices: ["Notices", "Hinweise", "Avis"],
   noNotices: ["There are none.", "Es gibt keine.", "Il n’y en a pas."],
-  doctor: [
-    "What this kernel and user can do, on the board itself:",
-    "Was Kernel und Benutzer können, auf dem Gerät selbst:",
-    "Ce que peuvent ce noyau et cet utilisateur, sur la carte :",
+  doctor: ["Doctor", "Diagnose", "Diagnostic"],
+  doctorHelp: [
+    "What this kernel and the user of the server can do, by trying.",
+    "Was Kernel und Benutzer des Servers können, durch Ausprobieren.",
+    "Ce que peuvent ce noyau et l’utilisateur du serveur, par essai.",
   ],
+  examine: ["Examine", "Untersuchen", "Examiner"],
+  there: ["there", "vorhanden", "présent"],
+  missing: ["missing", "fehlt", "absent"],
 } as const satisfies Record<string, readonly [string, string, string]>;

@@ -12,7 +12,7 @@ import { differencesOf, isOwn, type Run, reasonsOf, runOf } from "./differences.
 import { duration, outcomeOf } from "./outcome.ts";
 import { sandboxLink, tryLink } from "./route.ts";
 import { Score } from "./score.tsx";
-import { t } from "./text.ts";
+import { t, told } from "./text.ts";
 
 export function TryView({ api }: { api: string | undefined }) {
   const all = (catalogue.value ?? []).filter((one) => one.sandboxes.length > 0);
@@ -55,12 +55,16 @@ interface Exercise {
 export function exercisesOf({ sandboxes }: Api): Exercise[] {
   const verbs = sandboxes.flatMap((one) => one.verbs);
   return [...Map.groupBy(verbs, ({ uid }) => uid)].flatMap(([uid, same]) => {
-    if (same.length < 2 || same.some(({ params }) => params.some((one) => one.required))) return [];
-    const info = same.find((one) => one.info !== undefined)?.info ?? uid;
+    const isAsked = ({ params, confirm }: Verb) => confirm || params.some((one) => one.required);
+    if (same.length < 2 || same.some(isAsked)) return [];
+    const info = told(same.find((one) => one.info !== undefined)?.info ?? uid);
     const [, title = info, lesson = ""] = /^(.{3,60}?[?!.])\s+(.*)$/s.exec(info) ?? [];
     return [{ uid, title, lesson, verbs: same }];
   });
 }
+
+/** Seconds that a line of the visitor's may take. */
+const PATIENCE = 10;
 
 interface Trial {
   readonly sandbox: Sandbox;
@@ -70,10 +74,11 @@ interface Trial {
 
 export function Bench({ api }: { api: Api }) {
   const [trials, setTrials] = useState<readonly Trial[]>([]);
-  const [exercise, setExercise] = useState<Exercise>();
+  const [chosen, setChosen] = useState<string>();
   const [line, setLine] = useState("");
   const free = api.sandboxes.filter(({ exec }) => exec);
   const exercises = exercisesOf(api);
+  const exercise = exercises.find(({ uid }) => uid === chosen);
   const busy = trials.some(({ run }) => run === undefined);
 
   const tryAll = (calls: readonly { sandbox: Sandbox; reply: Promise<Reply> }[]): void => {
@@ -87,10 +92,10 @@ export function Bench({ api }: { api: Api }) {
   };
   const start = (verb: string, args: unknown): Promise<Reply> =>
     call(`${api.name}/${verb}`, { action: "start", args, wait: true });
-  const tryExercise = (chosen: Exercise): void => {
-    setExercise(chosen);
+  const tryExercise = ({ uid, verbs }: Exercise): void => {
+    setChosen(uid);
     tryAll(
-      chosen.verbs.flatMap((verb) => {
+      verbs.flatMap((verb) => {
         const sandbox = api.sandboxes.find(({ uid }) => uid === verb.sandbox);
         return sandbox ? [{ sandbox, reply: start(verb.name, {}) }] : [];
       }),
@@ -99,12 +104,18 @@ export function Bench({ api }: { api: Api }) {
   const tryLine = (event: Event): void => {
     event.preventDefault();
     if (line.trim() === "" || busy) return;
-    setExercise(undefined);
+    setChosen(undefined);
     const exec = { cmdpath: "/bin/sh", args: ["-c", line] };
     tryAll(
       free.map((sandbox) => ({
         sandbox,
-        reply: start("exec", { sandbox: sandbox.uid, uid: "try", exec, encoder: "text" }),
+        reply: start("exec", {
+          sandbox: sandbox.uid,
+          uid: "try",
+          exec,
+          encoder: "text",
+          timeout: PATIENCE,
+        }),
       })),
     );
   };
@@ -117,7 +128,7 @@ export function Bench({ api }: { api: Api }) {
               key={one.uid}
               type="button"
               disabled={busy}
-              aria-pressed={one === exercise || one.uid === exercise?.uid}
+              aria-pressed={one === exercise}
               onClick={() => tryExercise(one)}
             >
               {one.title}
@@ -186,7 +197,7 @@ function Column({
           <a href={sandboxLink(api, uid)}>{uid}</a>
         </h2>
         {explained && <Score score={explained.score} />}
-        {info !== undefined && <p>{info}</p>}
+        {info !== undefined && <p>{told(info)}</p>}
       </div>
       {!run && <p class="quiet">{t("running")} …</p>}
       {run?.fault !== undefined && <p class="fault">{run.fault}</p>}
@@ -208,6 +219,7 @@ function Column({
                 </div>
               );
             })}
+            {run.more > 0 && <span class="quiet">{t("moreLines", run.more)}</span>}
           </div>
           <p class={`end ${outcomeOf(run.status).kind}`}>
             {outcomeOf(run.status).words}

@@ -4,8 +4,11 @@ import { argumentsOf, argumentsOfSample, valuesOf } from "./arguments.ts";
 import { findVerb, isLocked } from "./catalogue.ts";
 import type { Values, Verb } from "./model.ts";
 import { call, generation, type Reply, succeeded } from "./connection.ts";
+import { Confirm } from "./confirm.tsx";
+import { faultsOf } from "./faults.ts";
 import { Field } from "./field.tsx";
 import { inOneLine, isObject, parseJson } from "./json.ts";
+import { loadViews } from "./later.ts";
 import { isSecret, remember, remembered } from "./remembered.ts";
 import { go, sandboxLink, taskLink } from "./route.ts";
 import { startTask } from "./starts.ts";
@@ -13,10 +16,12 @@ import { Shell } from "./shell.tsx";
 import { readRecords, type TaskRecord } from "./task-record.ts";
 import { TaskList } from "./task-list.tsx";
 import { Lock } from "./lock.tsx";
-import { t } from "./text.ts";
+import { t, told } from "./text.ts";
 
 export function VerbView({ api, name }: { api: string; name: string }) {
   const verb = findVerb(api, name);
+  // What it starts is looked at.
+  useEffect(loadViews, []);
   if (!verb) return <p class="empty">{t("noVerb", `${api}/${name}`)}</p>;
   return (
     <>
@@ -32,7 +37,7 @@ export function VerbView({ api, name }: { api: string; name: string }) {
       <h1>
         <code>{name}</code>
       </h1>
-      {verb.info !== undefined && <p class="lead">{verb.info}</p>}
+      {verb.info !== undefined && <p class="lead">{told(verb.info)}</p>}
       {verb.unavailable !== undefined && (
         <p class="fault">
           {t("unavailable")}: {verb.unavailable}
@@ -56,12 +61,13 @@ function Form({ verb }: { verb: Verb }) {
   const [input, setInput] = useState("");
   const [busy, setBusy] = useState(false);
   const [reply, setReply] = useState<Reply>();
+  const [asks, setAsks] = useState(false);
 
   const given =
     raw === undefined ? argumentsOf(params, values) : parseJson(raw === "" ? "{}" : raw);
   const isGiven = isObject(given);
-  const run = async (event: Event): Promise<void> => {
-    event.preventDefault();
+  const run = async (): Promise<void> => {
+    setAsks(false);
     if (busy || !isGiven) return;
     setBusy(true);
     setReply(undefined);
@@ -76,10 +82,16 @@ function Form({ verb }: { verb: Verb }) {
     }
   };
   const fault = reply && !succeeded(reply) ? reply : undefined;
-  const at = fault && params.find((param) => names(fault.info, param.name));
+  const named = raw === undefined ? params.map((param) => param.name) : [];
+  const faults = fault && faultsOf(fault.info, named);
   const shown = isGiven ? hideSecrets(verb, given) : {};
+  const submit = (event: Event): void => {
+    event.preventDefault();
+    if (verb.confirm && isGiven) setAsks(true);
+    else void run();
+  };
   return (
-    <form class="card" onSubmit={(event) => void run(event)}>
+    <form class="card" onSubmit={submit}>
       {verb.samples.length > 0 && (
         <p class="samples">
           <span class="hint">{t("samples")}</span>
@@ -108,7 +120,7 @@ function Form({ verb }: { verb: Verb }) {
             key={param.name}
             param={param}
             value={values[param.name] ?? ""}
-            fault={param === at ? fault?.info : undefined}
+            fault={faults?.at.get(param.name)}
             onChange={(value) => setValues({ ...values, [param.name]: value })}
           />
         ))
@@ -138,9 +150,9 @@ function Form({ verb }: { verb: Verb }) {
           />
         </div>
       )}
-      {fault && !at && (
+      {fault && faults && (faults.rest !== "" || faults.at.size === 0) && (
         <p class="fault" role="alert">
-          <strong>{fault.status}</strong> {fault.info}
+          <strong>{fault.status}</strong> {faults.rest}
         </p>
       )}
       <div class="buttons">
@@ -165,6 +177,13 @@ function Form({ verb }: { verb: Verb }) {
         <pre class="reply">{JSON.stringify(reply.response, null, 2)}</pre>
       )}
       <Shell {...{ api, verb: name, args: shown }} />
+      {asks && (
+        <Confirm
+          name={name}
+          args={JSON.stringify(shown, null, 2)}
+          onAnswer={(yes) => (yes ? void run() : setAsks(false))}
+        />
+      )}
     </form>
   );
 }
@@ -199,12 +218,4 @@ function hideSecrets({ params }: Verb, args: Readonly<Record<string, unknown>>) 
   return Object.fromEntries(
     Object.entries(args).map(([name, value]) => [name, secret.has(name) ? "***" : value]),
   );
-}
-
-/** Whether a message of the server is about an argument. */
-function names(info: string, name: string): boolean {
-  const at = info.indexOf(name);
-  if (at < 0) return false;
-  const isPart = (one: string | undefined) => one !== undefined && /\w/.test(one);
-  return !isPart(info[at - 1]) && !isPart(info[at + name.length]);
 }

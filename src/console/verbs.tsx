@@ -5,7 +5,7 @@ import type { Api, Sandbox, Verb } from "./model.ts";
 import { go, sandboxLink, verbLink } from "./route.ts";
 import { Score } from "./score.tsx";
 import { Lock } from "./lock.tsx";
-import { t } from "./text.ts";
+import { t, told } from "./text.ts";
 
 export function Verbs() {
   const [sought, setSought] = useState("");
@@ -14,7 +14,7 @@ export function Verbs() {
     .split(/\s+/)
     .filter((word) => word !== "");
   const fits = ({ api, name, info = "" }: Verb): boolean => {
-    const text = `${api}/${name} ${info}`.toLowerCase();
+    const text = `${api}/${name} ${told(info)}`.toLowerCase();
     return words.every((word) => text.includes(word));
   };
   const apis = (catalogue.value ?? []).map((api) => ({
@@ -56,7 +56,7 @@ function ApiSection({ api }: { api: Api }) {
   return (
     <section>
       <h1>{api.name}</h1>
-      {api.info !== undefined && <p class="lead">{api.info}</p>}
+      {api.info !== undefined && <p class="lead">{told(api.info)}</p>}
       {api.sandboxes.map((sandbox) => (
         <SandboxCard key={sandbox.uid} sandbox={sandbox} />
       ))}
@@ -78,7 +78,7 @@ function SandboxCard({ sandbox }: { sandbox: Sandbox }) {
           <a href={sandboxLink(api, uid)}>{uid}</a>
         </h2>
         {explained && <Score score={explained.score} />}
-        {info !== undefined && <p>{info}</p>}
+        {info !== undefined && <p>{told(info)}</p>}
       </div>
       <List verbs={verbs} />
     </div>
@@ -92,7 +92,7 @@ function List({ verbs }: { verbs: readonly Verb[] }) {
         <li key={verb.name}>
           <a class="row-link" href={verbLink(verb.api, verb.name)}>
             <code>{verb.name}</code>
-            <span class="info">{verb.info}</span>
+            <span class="info">{told(verb.info ?? "")}</span>
             {verb.unavailable !== undefined && <span class="chip bad">{t("unavailable")}</span>}
             {isLocked(verb) && (
               <span class="chip lock" title={verb.privileges.join(", ")}>

@@ -6,7 +6,7 @@ import { watch } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { commandLine } from "../command-line/usage.ts";
-import { bundleConsole } from "./console.ts";
+import type { ConsolePage } from "./console.ts";
 
 const help = `usage: npm run console [-- --server URL] [--port N]
 
@@ -34,20 +34,41 @@ const reloader = `<script>fetch(${JSON.stringify(RELOAD)}).then(() => location.r
 
 const { server, port } = commandLine({ name: "npm run console", help, parse });
 const { host, origin } = new URL(server);
-let built = bundleConsole(false);
+type Built = Pick<ConsolePage, "html" | "more">;
+
+/** What is wrong with the source is printed. */
+async function bundle(): Promise<Built> {
+  const printer = join(import.meta.dir, "console-print.ts");
+  const child = Bun.spawn([process.execPath, printer], { stdout: "pipe", stderr: "inherit" });
+  const text = await child.stdout.text();
+  if ((await child.exited) !== 0) throw new Error("the console is not made");
+  return JSON.parse(text) as Built;
+}
+
+let built = bundle();
 let changed = Promise.withResolvers<void>();
+let soon: ReturnType<typeof setTimeout> | undefined;
+let newest = 0;
 watch(join(import.meta.dir, "../console"), () => {
-  const next = bundleConsole(false);
+  // Editors write a file in several steps.
+  clearTimeout(soon);
+  soon = setTimeout(make, 50);
+});
+
+function make(): void {
+  const number = ++newest;
+  const next = bundle();
   next.then(
     () => {
+      if (number !== newest) return;
       built = next;
       changed.resolve();
       changed = Promise.withResolvers();
     },
     // The page before stays, until this is mended.
-    (error: unknown) => console.error(error),
+    ({ message }: Error) => console.error(message),
   );
-});
+}
 
 /** What is called here is called there in the name of its own page: that is for pages of this server only. */
 function isOwn({ headers }: Request): boolean {

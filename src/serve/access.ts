@@ -14,6 +14,7 @@ import { MONITOR_PRIVILEGES } from "../api/monitor.ts";
 import { ConfigError, type Problem } from "../config/problem.ts";
 import type { Machine } from "../plan/machine.ts";
 import type { ApiPlan } from "../plan/plan.ts";
+import { DOCTOR_PRIVILEGE } from "../doctor/verb.ts";
 import { METRICS_PRIVILEGE } from "../metrics/verb.ts";
 import { RELOAD_PRIVILEGE } from "../service/reload-verb.ts";
 import { apisOfAll } from "../command-line/apis.ts";
@@ -125,6 +126,7 @@ export function load(
     ...unneeded(access, file, apis, [
       ...MONITOR_PRIVILEGES,
       RELOAD_PRIVILEGE,
+      DOCTOR_PRIVILEGE,
       METRICS_PRIVILEGE,
       ...more,
     ]),

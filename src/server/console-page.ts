@@ -71,11 +71,13 @@ async function read(path: string): Promise<Part> {
 /** Nothing but these very scripts and this style is obeyed, and nothing but this server is called. */
 async function policyOf(): Promise<string> {
   const [{ text: html }, { text: second }] = await Promise.all([partOf("page"), partOf("more.js")]);
-  const within = (element: RegExp): string => element.exec(html)?.[1] ?? "";
+  const within = (elements: RegExp): string[] =>
+    [...html.matchAll(elements)].map(([, text = ""]) => text);
+  const hashes = (texts: readonly string[]): string => texts.map(hashOf).join(" ");
   return [
     "default-src 'none'",
-    `script-src ${hashOf(within(/<script[^>]*>(.*?)<\/script>/s))} ${hashOf(second)}`,
-    `style-src ${hashOf(within(/<style>(.*?)<\/style>/s))}`,
+    `script-src ${hashes([...within(/<script[^>]*>(.*?)<\/script>/gs), second])}`,
+    `style-src ${hashes(within(/<style>(.*?)<\/style>/gs))}`,
     "connect-src 'self'",
     "img-src data:",
     "base-uri 'none'",

@@ -120,6 +120,9 @@ export function createRest(options: RestOptions): Rest {
     return document.text;
   };
 
+  /** Whether a path asks for the events of a verb. */
+  const isEvents = (api: string, named: string): boolean =>
+    named.length > EVENTS.length && named.endsWith(EVENTS) && !hasVerb(api, named);
   const hasVerb = (api: string, verb: string): boolean => {
     const list = registry.list();
     const name = findCased(
@@ -185,7 +188,7 @@ export function createRest(options: RestOptions): Rest {
     }
     const api = decode(path.slice(0, slash), "path");
     const named = decode(path.slice(slash + 1), "path");
-    const events = named.length > EVENTS.length && named.endsWith(EVENTS) && !hasVerb(api, named);
+    const events = isEvents(api, named);
     const methods = events ? METHODS.events : METHODS.verb;
     allow(request.method, methods);
     if (request.method === "OPTIONS") return preflight(methods);
@@ -329,16 +332,23 @@ export function createRest(options: RestOptions): Rest {
     if (sender) senders.set(request, sender);
     return app.fetch(request);
   };
-  return Object.assign(answering, { streams: (target: string) => isFedBy(registry, target) });
+  return Object.assign(answering, {
+    streams: (target: string) => isFedBy(registry, target, isEvents),
+  });
 }
 
 /** Taken apart as the call will be. */
-function isFedBy(registry: Registry, target: string): boolean {
+function isFedBy(
+  registry: Registry,
+  target: string,
+  isEvents: (api: string, named: string) => boolean,
+): boolean {
   const path = URL.parse(`http://localhost${target}`)?.pathname ?? "";
   const [, api, verb] = /^\/api\/([^/]+)\/(.+)$/.exec(path) ?? [];
   if (api === undefined || verb === undefined) return false;
   try {
     const called = { api: decode(api, "path"), verb: decode(verb, "path") };
+    if (isEvents(called.api, called.verb)) called.verb = called.verb.slice(0, -EVENTS.length);
     return registry.isFed?.(called) === true;
   } catch (error) {
     // The call will say what is wrong.

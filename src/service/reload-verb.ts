@@ -2,6 +2,7 @@
 import type { Verb } from "../api/verb.ts";
 import { problemLine } from "../config/problem.ts";
 import { AfbError } from "../errors.ts";
+import { isNothing } from "../object.ts";
 import { pack } from "../plan/pack.ts";
 import type { ApiPlan, Plan } from "../plan/plan.ts";
 import type { ReloadResult } from "./reload.ts";
@@ -35,11 +36,6 @@ export function reloadVerb(
     describe: () => ({ info: "reads the configs and the access file anew", parameters: [] }),
   };
 }
-
-const isNothing = (args: unknown): boolean =>
-  args === undefined ||
-  args === null ||
-  (typeof args === "object" && Object.keys(args).length === 0);
 
 /** What a reload changes for callers. */
 export function changesOf(before: readonly ApiPlan[], after: readonly ApiPlan[]): Changes {

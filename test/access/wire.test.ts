@@ -87,6 +87,9 @@ describe.each(users)("as %s", (user) => {
     expect((await server.call("monitor/reload")).request as object).toEqual(
       refused("monitor/reload", "urn:spawnbox:reload"),
     );
+    expect((await server.call("monitor/doctor")).request as object).toEqual(
+      refused("monitor/doctor", "urn:spawnbox:doctor"),
+    );
     expect((await server.call("monitor/get", { apis: true })).request.code).toBe(0);
     // Case does not matter for names, and so not for what they need.
     expect((await server.call("P/SHUT")).request.code).toBe(-9);

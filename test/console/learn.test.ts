@@ -1,6 +1,7 @@
 /** The exercises of config/learn.json: they run as root and as an ordinary user, teach something, and do no harm. */
 import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
+import { LESSONS } from "../../src/console/lessons.ts";
 import { type Ran, serve, users } from "../served.ts";
 
 interface Group {
@@ -10,6 +11,20 @@ interface Group {
 }
 
 const config: unknown = await Bun.file(join(import.meta.dir, "../../config/learn.json")).json();
+
+test("what it says is there in German and French", () => {
+  const said = [...JSON.stringify(config).matchAll(/"info":("[^"]*")/g)].map(
+    ([, text = ""]) => JSON.parse(text) as string,
+  );
+  expect(said.length).toBeGreaterThan(15);
+  expect(Object.keys(LESSONS).toSorted()).toEqual([...new Set(said)].toSorted());
+  for (const [english, others] of Object.entries(LESSONS)) {
+    expect([english, others.includes(english)]).toEqual([english, false]);
+    // The page tells the question from the answer.
+    if (english.includes("? "))
+      for (const text of others) expect(text).toMatch(/^.{3,59}\? [^?]{40,}\.$/);
+  }
+});
 
 for (const user of users)
   describe(`as ${user}`, () => {

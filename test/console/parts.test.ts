@@ -3,6 +3,7 @@ import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import { argumentsOf, kindOf } from "../../src/console/arguments.ts";
 import { delayOf } from "../../src/console/backoff.ts";
+import { faultsOf } from "../../src/console/faults.ts";
 import { sampleOf } from "../../src/console/metrics.ts";
 import { TEXTS } from "../../src/console/texts.ts";
 import { BUDGET, bundleConsole } from "../../src/make/console.ts";
@@ -50,6 +51,20 @@ describe("a form", () => {
   });
 });
 
+test("what the server says of arguments stands at their fields, and the rest is said, too", () => {
+  const info =
+    "argument `a`: found 1: expected a string like /; x/; argument `b` is missing; argument `zz` is missing";
+  const { at, rest } = faultsOf(info, ["a", "b", "c"]);
+  expect([...at]).toEqual([
+    ["a", "argument `a`: found 1: expected a string like /; x/"],
+    ["b", "argument `b` is missing"],
+  ]);
+  expect(rest).toBe("argument `zz` is missing");
+  const unknown = "unknown argument `x`; known arguments: a, b";
+  expect(faultsOf(unknown, ["a", "b"])).toEqual({ at: new Map(), rest: unknown });
+  expect(faultsOf("", ["a"])).toEqual({ at: new Map(), rest: "" });
+});
+
 test("who waits for the server asks soon at first, and seldom later", () => {
   expect([0, 1, 2, 7, 8, 100].map(delayOf)).toEqual([200, 400, 800, 25_600, 32_000, 32_000]);
 });
@@ -58,6 +73,13 @@ test("metrics are read with their labels", () => {
   const text =
     '# HELP x\nspawnbox_launches_total{api="a",mode="cold"} 2\nspawnbox_launches_total{api="b"} 3\nprocess_resident_memory_bytes 1e6\n';
   expect(sampleOf(text)).toEqual({ launches: 5, memory: 1e6, running: 0 });
+});
+
+test("what a config says is no key of the page's own texts", async () => {
+  const { more } = await bundleConsole(false);
+  const { en, de, fr, lessons } = JSON.parse(more["words.json"]) as Record<string, object>;
+  for (const texts of [en, de, fr]) expect(Object.keys(texts ?? {})).toEqual(Object.keys(TEXTS));
+  expect(Object.keys(lessons ?? {})).toEqual(["de", "fr"]);
 });
 
 test("every text is there in each language, with the same values in it", () => {

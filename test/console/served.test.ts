@@ -14,6 +14,7 @@ const config = {
       acls: { user: "nobody" },
       commands: [
         { uid: "count", encoder: "line", exec: { cmdpath: "/usr/bin/seq", args: ["%to%"] } },
+        { uid: "fed", encoder: "line", stdin: "body", exec: { cmdpath: "/bin/cat" } },
         { uid: "once", encoder: "sync", exec: { cmdpath: "/bin/echo", args: ["one"] } },
       ],
     },
@@ -83,9 +84,11 @@ for (const user of users)
       expect(policy).not.toMatch(/unsafe|\*|https?:/);
       const hash = (text: string) =>
         `'sha256-${new Bun.CryptoHasher("sha256").update(text).digest("base64")}'`;
-      const [, script = ""] = /<script[^>]*>(.*)<\/script>/s.exec(await page.text()) ?? [];
+      const within = [...(await page.text()).matchAll(/<script[^>]*>(.*?)<\/script>/gs)];
+      expect(within.length).toBe(2);
       const more = await (await get("/console/more.js")).text();
-      expect(policy).toContain(`script-src ${hash(script)} ${hash(more)};`);
+      const scripts = [...within.map(([, script = ""]) => script), more];
+      expect(policy).toContain(`script-src ${scripts.map(hash).join(" ")};`);
       expect(policy).toContain("frame-ancestors 'self'");
     });
 
@@ -101,7 +104,7 @@ for (const user of users)
         {
           api: "c",
           sandbox: "open",
-          verbs: ["count", "once"],
+          verbs: ["count", "fed", "once"],
           exposure: { score: expect.any(Number) },
         },
       ]);
@@ -131,6 +134,11 @@ for (const user of users)
       ]);
       const once = await fetch(`${served.url}/api/c/once/events`, { method: "POST" });
       expect(await once.text()).toMatch(/^id: \w+:\d+\nevent: initial-event\n/);
+      // What the command reads is the body, then.
+      const fed = await fetch(`${served.url}/api/c/fed/events`, {
+        ...{ method: "POST", body: "what it reads\nin two lines" },
+      });
+      expect(await fed.text()).toMatch(/"stdout":"what it reads".*"stdout":"in two lines"/s);
       const wrong = await fetch(`${served.url}/api/c/count/events`, { method: "POST" });
       expect(wrong.status).toBe(400);
     });

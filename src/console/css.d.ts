@@ -1,0 +1,5 @@
+/** Its text, see src/make/console.ts. */
+declare module "*.css" {
+  const style: string;
+  export default style;
+}

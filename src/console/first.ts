@@ -1,0 +1,19 @@
+/**
+ * The script that runs first. What the page brings along is painted in the light that was chosen; only then the script of main.tsx is
+ * read, which stands in the page as text: it would hold that up. The policy of the page has the hash of both.
+ */
+import { recall } from "./storage.ts";
+
+const system = matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
+document.documentElement.dataset["theme"] = recall("local", "theme") ?? system;
+
+function go(): void {
+  const script = document.createElement("script");
+  script.type = "module";
+  script.textContent = document.getElementById("main-script")?.textContent ?? "";
+  document.head.append(script);
+}
+
+// A page that is hidden paints nothing.
+if (document.hidden) go();
+else requestAnimationFrame(() => setTimeout(go));

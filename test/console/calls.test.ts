@@ -1,0 +1,146 @@
+/** Verbs are found, called, and what comes of it is shown. */
+import { expect, test } from "bun:test";
+import { until } from "../served.ts";
+import { inBrowser } from "./board.ts";
+
+inBrowser("calls", (board) => {
+  test("a verb is found, its form filled, a fault told at its field, and its output shown", async () => {
+    await board.open();
+    await board.page.see("a hundred thousand lines");
+    await board.page.screenshot("verbs");
+    expect(await board.page.barriers()).toEqual([]);
+    await board.page.evaluate("document.querySelector('[data-search]').focus()");
+    await board.page.view.type("each kind");
+    await until("one verb", async () => (await board.page.count("main li")) === 1);
+    await board.page.view.press("Enter");
+    await board.page.see("one of each kind of argument");
+
+    expect(await board.page.evaluate("document.querySelector('#field-level').type")).toBe("number");
+    expect(await board.page.evaluate("document.querySelector('#field-pin').type")).toBe("password");
+    expect(await board.page.evaluate("document.querySelector('#field-mode').tagName")).toBe(
+      "SELECT",
+    );
+    for (const [name, value] of Object.entries({
+      ...{ mode: "fast", level: "3", force: "true", pin: "4711", name: "UPPER" },
+      ...{ list: "[1,2]", text: "two words" },
+    }))
+      await board.page.fill(`field-${name}`, value);
+    await board.page.press("Run");
+    await board.page.see("name", ".wrong");
+    expect(await board.page.count(".wrong")).toBe(1);
+    expect(await board.page.evaluate("document.querySelector('.wrong input').id")).toBe(
+      "field-name",
+    );
+    await board.page.screenshot("form-fault");
+    expect(await board.page.barriers()).toEqual([]);
+    await board.page.fill("field-name", "lower");
+    await board.page.press("Run");
+    await board.page.see("got fast 3 true lower [1,2] two words 4711", ".log");
+    await board.page.see("It succeeded.");
+    // What is remembered is not the secret, and nothing shows it.
+    const kept = await board.page.evaluate<string>("JSON.stringify({ ...localStorage })");
+    expect(kept).toContain("two words");
+    expect(kept).not.toContain("4711");
+    await board.page.go("#/v/board/form");
+    await until("the values of before", () =>
+      board.page.evaluate<boolean>("document.querySelector('#field-text')?.value === 'two words'"),
+    );
+    expect(await board.page.evaluate("document.querySelector('#field-pin').value")).toBe("");
+    await board.page.see("succeeded", "main section");
+    await board.page.press("From a shell");
+    await board.page.see("spawnbox call --url", "details");
+    await board.page.see("curl ", "details");
+    await board.page.screenshot("form");
+  }, 60_000);
+
+  test("colours, progress, a table and a curve; a denied call by name", async () => {
+    await board.open("#/v/board/colours");
+    await board.page.press("Run");
+    await board.page.see("100%", ".log");
+    await board.page.see("It succeeded.");
+    expect(await board.page.count(".log .fc1")).toBe(1);
+    expect(
+      await board.page.evaluate(
+        "getComputedStyle([...document.querySelectorAll('.log span')].at(-1)).color",
+      ),
+    ).toBe("rgb(255, 128, 0)");
+    expect(await board.page.count(".log .err")).toBe(1);
+    expect(await board.page.text(".log")).not.toContain("10%\n");
+    await board.page.screenshot("colours");
+    expect(await board.page.barriers()).toEqual([]);
+    await board.page.go("#/v/board/measure");
+    await board.page.press("Run");
+    await board.page.see("temperature", "table");
+    expect(await board.page.count("tbody tr")).toBe(5);
+    expect(await board.page.evaluate("document.querySelector('progress').value")).toBe(100);
+    expect(await board.page.count(".curve")).toBe(1);
+    await board.page.screenshot("values");
+    expect(await board.page.barriers()).toEqual([]);
+    await board.page.go("#/v/board/guarded%2Fmkdir");
+    await board.page.press("Run");
+    await board.page.see("exit code 1");
+    await board.page.see("denied: mkdir");
+    await board.page.screenshot("denied");
+  }, 60_000);
+
+  test("what says so starts once a person has said yes", async () => {
+    const asked = (): Promise<number> => board.page.count("dialog");
+    const runs = async (): Promise<number> => {
+      const { response } = await board.served.call("monitor/tasks", {
+        verb: "reset",
+        state: "all",
+      });
+      return (response as unknown[]).length;
+    };
+    await board.open("#/v/board/reset");
+    await board.page.fill("field-what", "everything");
+    await board.page.fill("field-pin", "4711");
+    await board.page.press("Run");
+    await board.page.see("Really start reset?", "dialog");
+    await board.page.see("everything", "dialog");
+    expect(await board.page.text("dialog")).not.toContain("4711");
+    await board.page.screenshot("confirm");
+    expect(await board.page.barriers()).toEqual([]);
+    // Neither Enter once more nor Esc is a yes, and Esc leaves the form where it is.
+    await board.page.view.press("Enter");
+    await until("no question", async () => (await asked()) === 0);
+    await board.page.press("Run");
+    await until("a question", async () => (await asked()) === 1);
+    await board.page.view.press("Escape");
+    await until("no question", async () => (await asked()) === 0);
+    expect(await board.page.evaluate("location.hash")).toBe("#/v/board/reset");
+    expect(await runs()).toBe(0);
+    await board.page.press("Run");
+    await until("a question", async () => (await asked()) === 1);
+    await board.page.evaluate("document.querySelector('dialog .danger').click()");
+    await board.page.see("reset everything 4711", ".log");
+    expect(await runs()).toBe(1);
+    // Again asks again: it leads to the form.
+    await board.page.see("It succeeded.");
+    await board.page.press("Run again");
+    await board.page.see("not to be undone");
+    expect(await runs()).toBe(1);
+  }, 60_000);
+
+  test("by keys alone", async () => {
+    await board.open();
+    await board.page.see("a hundred thousand lines");
+    await board.page.view.press("/");
+    await board.page.view.type("colours");
+    await board.page.view.press("Enter");
+    await board.page.see("as terminals show them");
+    for (let i = 0; i < 30; i++) {
+      if (
+        await board.page.evaluate<boolean>("document.activeElement.classList.contains('primary')")
+      )
+        break;
+      await board.page.view.press("Tab");
+    }
+    await board.page.view.press("Enter");
+    await board.page.see("It succeeded.");
+    await board.page.view.press("Escape");
+    await board.page.see("Activity", "h1");
+    await board.page.view.press("Escape");
+    await board.page.see("a hundred thousand lines");
+  }, 60_000);
+});

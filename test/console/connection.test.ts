@@ -1,0 +1,137 @@
+/** Who the page is to the server, and whether there is one. */
+import { expect, test } from "bun:test";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { serve, until, users } from "../served.ts";
+import { boardConfig, inBrowser } from "./board.ts";
+
+inBrowser("connection", (board) => {
+  test("a server that is gone is told, and one that is back is found", async () => {
+    const first = await serve(boardConfig());
+    const port = new URL(first.url).port;
+    try {
+      await board.page.open(`${first.url}/`);
+      await board.page.see("a hundred thousand lines");
+    } finally {
+      await first.crash();
+      await first[Symbol.asyncDispose]().catch(() => undefined);
+    }
+    await board.page.see("No connection to the server");
+    await board.page.screenshot("lost");
+    expect(await board.page.barriers()).toEqual([]);
+    await using _ = await serve(boardConfig(), { argv: ["--port", port] });
+    await until("it is back", async () => (await board.page.count(".banner")) === 0);
+    await board.page.go("#/v/board/colours");
+    await board.page.press("Run");
+    await board.page.see("It succeeded.");
+  }, 60_000);
+
+  test("a page of before, whose second script the policy does not let run, is read anew, and once", async () => {
+    const other = "(() => { window.ran = true; })()";
+    await board.open();
+    await board.page.evaluate(
+      `(() => { window.old = true; window.fetch = () => Promise.resolve(new Response(${JSON.stringify(other)})); })()`,
+    );
+    await board.page.go("#/server");
+    await until("the page is read anew", () => board.page.evaluate<boolean>("!('old' in window)"));
+    await board.page.see("Notices");
+    expect(await board.page.evaluate("'ran' in window")).toBe(false);
+    // Where that does not help it is not done for ever.
+    await board.page.evaluate("sessionStorage.setItem('spawnbox:renewed', 'yes')");
+    await board.open();
+    await board.page.evaluate(
+      `(() => { window.old = true; window.fetch = () => Promise.resolve(new Response(${JSON.stringify(other)})); })()`,
+    );
+    await board.page.go("#/server");
+    await board.page.see("Loading");
+    await Bun.sleep(500);
+    expect(await board.page.evaluate("window.old")).toBe(true);
+    await board.open();
+  }, 60_000);
+
+  test("what the kernel can do is told to who may ask", async () => {
+    const dir = mkdtempSync(join(tmpdir(), "spawnbox-console-"));
+    try {
+      const access = join(dir, "access.json");
+      const write = (grants: unknown[]) =>
+        writeFileSync(access, JSON.stringify({ grants }), { mode: 0o644 });
+      write([{ anyone: true, privileges: ["urn:spawnbox:doctor", "urn:spawnbox:reload"] }]);
+      await using guarded = await serve(boardConfig(), {
+        argv: ["--access", access],
+        ...(users.length > 1 && { user: "root" as const }),
+      });
+      await board.page.open(`${guarded.url}/#/server`);
+      await board.page.press("Examine");
+      await board.page.see("namespace-net", ".features");
+      expect(await board.page.count(".features li")).toBeGreaterThan(15);
+      await board.page.screenshot("server");
+      expect(await board.page.barriers()).toEqual([]);
+      // Whoever asks meanwhile hears the same.
+      const asked = await Promise.all([1, 2, 3].map(() => guarded.call("monitor/doctor")));
+      for (const { response } of asked)
+        expect((response as { features: unknown[] }).features.length).toBeGreaterThan(15);
+      expect((await guarded.call("monitor/doctor", { x: 1 })).request.info).toBe(
+        "doctor takes no arguments",
+      );
+      write([{ anyone: true, privileges: ["urn:spawnbox:reload"] }]);
+      await board.page.press("Reload");
+      await board.page.see("Nothing has changed.");
+      await board.page.press("Examine");
+      await board.page.see("monitor/doctor needs the privilege urn:spawnbox:doctor");
+    } finally {
+      rmSync(dir, { recursive: true });
+    }
+  }, 60_000);
+
+  test("without a token a lock with its name; with one it runs; with one that is withdrawn that is told", async () => {
+    const dir = mkdtempSync(join(tmpdir(), "spawnbox-console-"));
+    try {
+      const access = join(dir, "access.json");
+      const made = Bun.spawnSync([
+        board.served.program,
+        "token",
+        "urn:example:secret",
+      ]).stdout.toString();
+      const [token = "", grant = ""] = made.trim().split("\n");
+      const reload = { anyone: true, privileges: ["urn:spawnbox:reload"] };
+      const write = (grants: unknown[]) =>
+        writeFileSync(access, JSON.stringify({ grants: [reload, ...grants] }), { mode: 0o644 });
+      write([JSON.parse(grant)]);
+      await using guarded = await serve(boardConfig(), {
+        argv: ["--access", access],
+        ...(users.length > 1 && { user: "root" as const }),
+      });
+      await board.page.open(`${guarded.url}/#/v/board/secret`);
+      await board.page.see("This takes the privilege urn:example:secret");
+      await board.page.screenshot("locked");
+      await board.page.press("Run");
+      await board.page.see("insufficient-scope");
+      await board.page.go("#/server");
+      await board.page.fill("token", token);
+      await board.page.press("Use");
+      await until("the token is taken", async () => (await board.page.count(".banner")) === 0);
+      await board.page.go("#/v/board/secret");
+      await board.page.press("Run");
+      await board.page.see("42", ".log");
+      await board.page.go("#/v/board/watched");
+      await board.page.press("Run");
+      await board.page.see("tick 3", ".log");
+      write([]);
+      // Whoever watches loses it, and is told.
+      await guarded.call("monitor/reload");
+      await board.page.see("You may not follow this task any more.", ".log");
+      await board.page.screenshot("unsubscribed");
+      await board.page.go("#/server");
+      await board.page.press("Reload");
+      await board.page.see("The server does not accept this token.");
+      await board.page.screenshot("withdrawn");
+      await board.page.press("Forget");
+      await until("it is forgotten", async () => (await board.page.count(".banner")) === 0);
+      await board.page.press("Reload");
+      await board.page.see("Nothing has changed.");
+    } finally {
+      rmSync(dir, { recursive: true });
+    }
+  }, 60_000);
+});

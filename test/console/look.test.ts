@@ -1,0 +1,69 @@
+/** How the page looks: on a phone, in the dark, in another language, behind a proxy, to who sees nothing. */
+import { expect, test } from "bun:test";
+import { serve } from "../served.ts";
+import { boardConfig, inBrowser } from "./board.ts";
+import { traced } from "./trace.ts";
+
+inBrowser("look", (board) => {
+  test("the page shows something before its script is read: within 300 ms where the processor is six times slower", async () => {
+    const { view } = board.page;
+    const spent: number[] = [];
+    for (let tries = 0; spent.length < 3 && tries < 20; tries++) {
+      await view.navigate("about:blank");
+      const tasks = await traced(view, async () => {
+        await view.navigate(`${board.served.url}/`);
+        await board.page.see("a hundred thousand lines");
+      });
+      const has = (name: string, from: number): number =>
+        tasks.findIndex(({ names }, at) => at >= from && names.includes(name));
+      const committed = has("CommitLoad", 0);
+      // The browser may take another process for the page, of which the beginning is not noted.
+      if (committed < 0) continue;
+      // The first script asks for a frame when all is there that the page brings along.
+      const painted = has("Paint", has("FireAnimationFrame", committed));
+      const before = tasks.slice(committed, painted + 1);
+      expect(before.flatMap(({ names }) => names)).not.toContain("v8.compileModule");
+      spent.push(before.reduce((sum, { cpu }) => sum + cpu, 0));
+    }
+    // What else goes on only adds to it.
+    expect(Math.min(...spent) * 6).toBeLessThan(300);
+    expect(await board.page.text("header .brand")).toBe("spawnbox");
+  }, 60_000);
+
+  test("in German, dark, on a phone, below a path", async () => {
+    await using below = await serve(boardConfig(), { argv: ["--base", "/box/7"] });
+    await board.page.scheme("dark");
+    await board.page.size(360, 740);
+    try {
+      await board.page.open(`${below.url}/`);
+      await board.page.see("a hundred thousand lines");
+      await board.page.evaluate(
+        "(() => { const one = document.querySelector('header select'); one.value = 'de'; one.dispatchEvent(new Event('change', { bubbles: true })); })()",
+      );
+      await board.page.see("Aktivität", "nav");
+      for (const [name, hash, seen] of [
+        ["verbs", "#/", "a hundred thousand lines"],
+        ["form", "#/v/board/form", "Starten"],
+        ["sandbox", "#/s/board/free", "Was sie tut"],
+        ["activity", "#/a", "Aktivität"],
+        ["try", "#/try", "Eine eigene Befehlszeile"],
+        ["server", "#/server", "Neu laden"],
+      ] as const) {
+        await board.page.go(hash);
+        await board.page.see(seen);
+        await board.page.screenshot(`phone-${name}`);
+        expect([name, await board.page.overflow()]).toEqual([name, 0]);
+        expect(await board.page.barriers()).toEqual([]);
+      }
+      await board.page.go("#/v/board/measure");
+      await board.page.press("Starten");
+      await board.page.see("Gelungen.");
+      await board.page.screenshot("phone-task");
+      expect(await board.page.overflow()).toBe(0);
+    } finally {
+      await board.page.evaluate("localStorage.clear()");
+      await board.page.size(1100, 850);
+      await board.page.scheme("light");
+    }
+  }, 90_000);
+});
