@@ -142,9 +142,9 @@ export const TEXTS = {
     "Le serveur s’est arrêté avant.",
   ],
   endOthers: [
-    "{0} other processes ended with it.",
-    "{0} weitere Prozesse endeten mit ihm.",
-    "{0} autres processus ont fini avec lui.",
+    "Other processes that ended with it: {0}.",
+    "Weitere Prozesse, die mit ihm endeten: {0}.",
+    "Autres processus finis avec lui : {0}.",
   ],
   denied: ["denied:", "verweigert:", "refusé :"],
   callMount: [
