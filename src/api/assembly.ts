@@ -56,6 +56,7 @@ export function assemble(
   const needed = (plan: ActionPlan): readonly string[] => [
     ...new Set([...(plan.privileges ?? []), ...(targetOf(plan)?.privileges ?? [])]),
   ];
+  const confirms = (plan: ActionPlan): boolean => targetOf(plan)?.describe?.().confirm === true;
 
   for (const api of plans) {
     const log = deps.log.for(api.api);
@@ -81,7 +82,8 @@ export function assemble(
     const imports = (api.imports ?? []).flatMap(({ name }) =>
       foreign.filter((one) => one.name === name),
     );
-    table.addVerb(api.api, infoVerb(api, { actions: mine, imports }, needed, deps.changed));
+    const about = { actions: mine, imports };
+    table.addVerb(api.api, infoVerb(api, about, { needed, confirms }, deps.changed));
     const sandboxes = execPlans(api);
     if (sandboxes.size > 0) {
       const known = before.get(`${api.api}/${EXEC_VERB}`);

@@ -9,7 +9,7 @@ import {
 } from "../plan/plan.ts";
 import type { Notice } from "../plan/report.ts";
 import type { Action } from "./actions.ts";
-import type { Needed } from "./extra.ts";
+import type { Confirms, Needed } from "./extra.ts";
 import type { ForeignApi } from "./foreign.ts";
 import type { Verb } from "./verb.ts";
 
@@ -21,21 +21,27 @@ export function pingVerb(next: () => number): Verb {
 /** What the machine has become otherwise than the plans of an API have it. */
 export type Changed = (api: ApiPlan) => Promise<readonly Notice[]>;
 
+/** What an extra verb has of the verb that it stands for. */
+export interface StandsFor {
+  readonly needed: Needed;
+  readonly confirms: Confirms;
+}
+
 /** What the API offers, for the devtools page. Only what has come of the actions, and of the machine, changes. */
 export function infoVerb(
   api: ApiPlan,
   { actions, imports }: { actions: readonly Action[]; imports: readonly ForeignApi[] },
-  needed: Needed,
+  stands: StandsFor,
   changed: Changed = async () => [],
 ): Verb {
   let response: Record<string, unknown> | undefined;
   // Once all verbs are there: extra verbs stand for those of other APIs too.
-  const described = () => (response ??= describeApi(api, needed));
+  const described = () => (response ??= describeApi(api, stands));
   const call = async () => {
     const more = await changed(api);
     const now =
       more.length > 0
-        ? describeApi({ ...api, notices: [...api.notices, ...more] }, needed)
+        ? describeApi({ ...api, notices: [...api.notices, ...more] }, stands)
         : described();
     return {
       ...now,
@@ -47,11 +53,11 @@ export function infoVerb(
 }
 
 /** First the keys of the original, in its order, then ours. Keys that are undefined are not on the wire. */
-function describeApi(api: ApiPlan, needed: Needed) {
+function describeApi(api: ApiPlan, stands: StandsFor) {
   return present({
     groups: [
       ...api.sandboxes.map((sandbox, i) => describeSandbox(sandbox, below(api.notices, i))),
-      ...describeExtra(api, needed),
+      ...describeExtra(api, stands),
     ],
     metadata: present({
       uid: api.uid,
@@ -98,11 +104,12 @@ function describeSandbox(sandbox: SandboxPlan, notices: readonly Notice[]) {
 }
 
 /** Extra verbs as a group of their own: pages list the verbs of groups. */
-function describeExtra({ actions }: ApiPlan, needed: Needed) {
+function describeExtra({ actions }: ApiPlan, { needed, confirms }: StandsFor) {
   if (!actions || actions.extra.length === 0) return [];
   const verbs = actions.extra.map((plan) => {
     const { uid, info, action } = plan;
-    return present({ uid, verb: uid, info, usage: {}, action, privileges: some(needed(plan)) });
+    const [privileges, confirm] = [some(needed(plan)), confirms(plan) || undefined];
+    return present({ uid, verb: uid, info, usage: {}, action, confirm, privileges });
   });
   return [{ uid: "extra", verbs }];
 }
@@ -132,6 +139,7 @@ function describePlan(plan: Plan) {
       grace: plan.stop.grace / 1000,
     },
     input: plan.input,
+    confirm: plan.confirm,
     names: some([...plan.argv.names]),
     privileges: some(plan.privileges),
     params: plan.params?.source,

@@ -80,7 +80,7 @@ export class Command implements Verb {
   }
 
   describe() {
-    const { info, sample, params, webhook, http } = this.#plan;
+    const { info, sample, params, webhook, http, confirm } = this.#plan;
     return {
       ...(info !== undefined && { info }),
       parameters: parametersOf(this.#plan),
@@ -89,6 +89,7 @@ export class Command implements Verb {
       ...(webhook && { webhook: webhook.header }),
       ...(this.#encoder === file && { file: fileOf(this.#plan.encoder.opts).type }),
       ...(http && { http }),
+      ...(confirm && { confirm }),
       ...(this.isFed && { fed: true }),
       ...(sample !== undefined && { sample }),
     };

@@ -8,6 +8,9 @@ import { isObject } from "../object.ts";
 /** What an extra verb needs: its own privileges, and those of the verb that it stands for. */
 export type Needed = (plan: ActionPlan) => readonly string[];
 
+/** Whether a client asks its user before it calls it. */
+export type Confirms = (plan: ActionPlan) => boolean;
+
 /** The verb that an action calls; undefined for a function of a plugin, and where there is no such verb. */
 export type TargetOf = (plan: ActionPlan) => Verb | undefined;
 
@@ -32,6 +35,7 @@ export function extraVerb(action: Action, needed: Needed, targetOf: TargetOf): V
         ...(info !== undefined && { info }),
         ...(described?.file !== undefined && { file: described.file }),
         ...(described?.http && { http: described.http }),
+        ...(described?.confirm && { confirm: described.confirm }),
         parameters: described?.parameters.filter(({ name }) => isOpen(args, name)) ?? [],
       };
     },

@@ -14,11 +14,12 @@ export function openapi({ api, info, version, verbs }: ApiDescription) {
   };
 }
 
-function operation({ info, parameters, privileges }: VerbDescription) {
+function operation({ info, parameters, privileges, confirm }: VerbDescription) {
   const permission = permissions(privileges);
   return {
     ...(info !== undefined && { description: info }),
     ...(permission && { "x-permissions": permission }),
+    ...(confirm && { "x-confirm": confirm }),
     ...(parameters.length > 0 && { parameters: parameters.map(parameter) }),
     responses: { "200": { description: "afb-reply" } },
   };

@@ -29,6 +29,8 @@ export interface VerbDescription {
   readonly http?: Readonly<Record<string, number>>;
   /** The body of a POST is what it reads, and has no arguments. */
   readonly fed?: boolean;
+  /** A client asks its user before it starts it. */
+  readonly confirm?: true;
   /** Queries to try. */
   readonly sample?: readonly unknown[];
 }

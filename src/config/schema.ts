@@ -253,6 +253,12 @@ export const Command = object(
     detach: optional(
       flag({ description: "false: a task stops when the client that started it goes away" }),
     ),
+    confirm: optional(
+      flag({
+        description:
+          "true: a person is asked before it is started; who calls it over REST or WebSocket has asked, and is told by this key that there is something to ask",
+      }),
+    ),
     pool: optional(
       Type.Integer({
         minimum: 0,

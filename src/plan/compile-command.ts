@@ -169,6 +169,7 @@ export function compileCommand(
     sandboxConcurrency: sandbox.concurrency ?? 0,
     ...(optional && { optional: true as const }),
     ...((command.detach ?? sandbox.detach) === false && { detach: false }),
+    ...(command.confirm && { confirm: true as const }),
     verbose: command.verbose ?? sandbox.verbose ?? 0,
     ...bufferOf(command.buffer ?? sandbox.buffer),
     encoder: { name: output, ...(plugin !== undefined && { plugin }), opts: encoder.opts },

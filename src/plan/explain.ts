@@ -187,6 +187,7 @@ export function explain(plan: Plan): string[] {
   if (plan.http) lines.push(httpWords(plan.http));
   if (plan.input !== undefined)
     lines.push(`stdin: what its callers give it, at most ${plan.input} bytes`);
+  if (plan.confirm) lines.push("clients ask a person before they start it");
   if (plan.audited) lines.push("not started before that is written to the audit");
   const over = plan.stop ? "told to end" : "killed";
   lines.push(plan.timeout > 0 ? `${over} after ${plan.timeout / 1000} s` : "no time limit");

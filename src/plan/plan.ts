@@ -36,6 +36,8 @@ export interface Plan {
   readonly optional?: true;
   /** false: the task is stopped when the client that started it goes away. */
   readonly detach?: boolean;
+  /** A person is asked before it is started: by the client that has one. */
+  readonly confirm?: true;
   readonly verbose: number;
   /** Most bytes of output that a task holds, see encoders/hold.ts. */
   readonly buffer?: number;

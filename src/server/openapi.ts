@@ -41,6 +41,7 @@ function paths(api: string, verb: VerbDescription, taken: ReadonlySet<string>): 
     ...(verb.privileges.length > 0
       ? { "x-permissions": verb.privileges, security: [{ token: verb.privileges }] }
       : {}),
+    ...(verb.confirm && { "x-confirm": verb.confirm }),
   };
   const failures = {
     "400": { description: "the arguments do not fit; `info` says why", content: REPLY_CONTENT },

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { type RegistryOptions } from "../../src/api/registry.ts";
 import { compileParams } from "../../src/config/params.ts";
+import { openApi } from "../../src/server/openapi.ts";
 import { Log } from "../../src/log.ts";
 import { parseTemplate } from "../../src/plan/argv.ts";
 import type { ActionPlan, ActionPlans, Plan } from "../../src/plan/plan.ts";
@@ -291,6 +292,25 @@ describe("extra", () => {
     const plans = [echo("echo", { privileges: ["urn:x"] })];
     const { client } = connect({ extra }, functions, { plans, granted: granting() });
     expect((await client.call("say")).request.status).toBe("insufficient-scope");
+  });
+
+  test("ask a person where the verb they stand for does, and that is told wherever verbs are described", async () => {
+    const plans = [echo("echo", { confirm: true }), echo("free")];
+    const more = [...extra.slice(0, 2), action("other", "api://p#free")];
+    const { client, registry } = connect({ extra: more }, functions, { plans });
+    const asking = ["echo", "say", "any"];
+    const [api] = registry.describe();
+    const described = api?.verbs.filter(({ confirm }) => confirm).map(({ name }) => name);
+    expect(described).toEqual(asking);
+    const { groups } = (await client.call("info")).response as {
+      groups: { verbs: { uid: string; confirm?: unknown }[] }[];
+    };
+    const told = groups.flatMap(({ verbs }) => verbs).filter(({ confirm }) => confirm === true);
+    expect(told.map(({ uid }) => uid)).toEqual(asking);
+    const about = JSON.stringify(await client.call("get", { apis: "p" }, { api: "monitor" }));
+    expect(about.match(/"x-confirm":true/g)).toHaveLength(3);
+    const { paths } = openApi(registry.describe(), "1") as { paths: object };
+    expect(JSON.stringify(paths).match(/"x-confirm":true/g)).toHaveLength(3 * 3);
   });
 
   test("are in info and in the list", async () => {

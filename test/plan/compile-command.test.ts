@@ -77,6 +77,7 @@ test.each<[string, object, object, object]>([
   ["not verbose, in spite of the sandbox", { verbose: 0 }, { verbose: 4 }, { verbose: 0 }],
   ["buffer", { buffer: 2048 }, { buffer: 4096 }, { buffer: 2048 }],
   ["buffer of the sandbox", {}, { buffer: 4096 }, { buffer: 4096 }],
+  ["confirm", { confirm: true }, {}, { confirm: true }],
   ["detach", { detach: false }, { detach: true }, { detach: false }],
   ["detach of the sandbox", {}, { detach: false }, { detach: false }],
   [
