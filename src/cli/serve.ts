@@ -24,6 +24,7 @@ import { Auditing, unaudited } from "../serve/auditing.ts";
 import { become, type Reloaded, type Serving } from "../serve/become.ts";
 import { joinEarly } from "../serve/join.ts";
 import { Encryption } from "../serve/encryption.ts";
+import { doctor } from "../serve/doctor.ts";
 import { drained, untilStopped } from "../serve/ending.ts";
 import { Keeping } from "../serve/keeping.ts";
 import { binders, Dialling, Mesh, sorted } from "../serve/mesh.ts";
@@ -180,6 +181,7 @@ export async function serve(options: ServeOptions, early?: EarlyBoot): Promise<n
     server = await startServer({
       ...{ endpoints, origins, hosts, base, pages, registry, version, connections, binders },
       ...{ protection, proxies, console: options.console },
+      mcp: options.mcp ? { doctor } : undefined,
       unready: () => unready,
     });
     // Who asks for nothing of a sandbox has an answer before.

@@ -1,0 +1,99 @@
+/** Asks the person in front of the client before a command is started that wants that (elicitation). */
+import type { Server } from "@modelcontextprotocol/sdk/server/index.js";
+import { McpError, type RequestId } from "@modelcontextprotocol/sdk/types.js";
+import type { Asked } from "../api/client.ts";
+import { AfbError } from "../errors.ts";
+import { visible } from "../visible.ts";
+import { notConfirmed } from "./call.ts";
+import type { Host, Who } from "./host.ts";
+
+/** ms: a person thinks, and looks things up. */
+const PATIENCE = 5 * 60_000;
+/** Characters of arguments that somebody reads. */
+const SHOWN = 2_000;
+
+export interface Asking {
+  readonly server: Server;
+  readonly host: Host;
+  readonly who: Who;
+  readonly requestId: RequestId;
+  readonly signal: AbortSignal;
+}
+
+/** Rejects with the AfbError to reply, where there is no yes of somebody. */
+export async function confirm(
+  { server, host, who, requestId, signal }: Asking,
+  { plan, kept }: Asked,
+): Promise<void> {
+  const name = `${plan.api}/${plan.verb}`;
+  if (!server.getClientCapabilities()?.elicitation?.form)
+    throw notConfirmed(
+      `${name} asks a person before it starts, and this client cannot ask one (it has no elicitation): use one that can, or start it otherwise`,
+    );
+  const answer = await asked(server, messageOf(plan, kept), requestId, signal);
+  if (answer.action !== "accept" || answer.content?.["confirm"] !== true)
+    throw notConfirmed(`${name} was not started: ${WHY[answer.action]}`);
+  // Somebody may have thought for minutes.
+  if ((await host.registry.may?.(plan.privileges, who)) !== true)
+    throw new AfbError(
+      "insufficient-scope",
+      `${name}: the privilege for it was withdrawn meanwhile`,
+    );
+}
+
+const WHY = {
+  accept: "it was not confirmed",
+  decline: "it was declined",
+  cancel: "the question was left without an answer",
+} as const;
+
+async function asked(server: Server, message: string, requestId: RequestId, signal: AbortSignal) {
+  try {
+    return await server.elicitInput(
+      {
+        mode: "form",
+        message,
+        requestedSchema: {
+          type: "object",
+          properties: {
+            confirm: {
+              type: "boolean",
+              title: "Start it",
+              description: "yes: it is started as shown",
+              default: false,
+            },
+          },
+          required: ["confirm"],
+        },
+      },
+      { relatedRequestId: requestId, signal, timeout: PATIENCE },
+    );
+  } catch (error) {
+    if (signal.aborted) throw new AfbError("bad-state", "it was cancelled before it began");
+    const why = error instanceof McpError || error instanceof Error ? error.message : String(error);
+    throw notConfirmed(`nobody could be asked: ${why}`);
+  }
+}
+
+/** Nothing in it looks like another line of the question. */
+function messageOf(
+  { api, verb, sandbox, label, info }: Asked["plan"],
+  kept: Asked["kept"],
+): string {
+  const line = kept.argv
+    ? `Command line: ${shown(JSON.stringify(kept.argv))}`
+    : kept.args === undefined
+      ? "Arguments: none, or the config hides them"
+      : `Arguments: ${shown(JSON.stringify(kept.args))}`;
+  return [
+    `Start ${visible(label ?? `${api}/${verb}`)}?`,
+    ...(info === undefined ? [] : [visible(info)]),
+    `Verb: ${visible(`${api}/${verb}`)}, in the sandbox ${visible(sandbox)}`,
+    line,
+  ].join("\n");
+}
+
+const shown = (text: string): string =>
+  text.length <= SHOWN
+    ? visible(text)
+    : `${visible(text.slice(0, SHOWN))} … and ${text.length - SHOWN} more characters, WHICH ARE NOT SHOWN`;

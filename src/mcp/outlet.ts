@@ -1,0 +1,115 @@
+/**
+ * Streams of answers on their way to one client. The transport writes them without looking whether they are read: here that is
+ * counted, and who reads too little for too long is cut off.
+ */
+import { type Part, Share } from "../share.ts";
+
+/** Bytes that wait for one client: more are a reason to spare it what it can do without. */
+const SLOW = 64 << 10;
+/** Of all clients together; so many each may have whatever others do, as much as a few answers. */
+const everybody = new Share(64 << 20, 8 << 20);
+
+export class Outlets {
+  readonly #part: Part = everybody.part();
+  #waiting = 0;
+  #open = 0;
+
+  /**
+   * @param tooSlow the client holds more memory than its part
+   * @param idle none is open any more
+   */
+  constructor(
+    readonly tooSlow: () => void,
+    readonly idle: () => void,
+  ) {}
+
+  get isSlow(): boolean {
+    return this.#waiting > SLOW;
+  }
+
+  get open(): number {
+    return this.#open;
+  }
+
+  /** The same response, whose body is counted. */
+  through(response: Response): Response {
+    const { body, headers, status } = response;
+    if (!body) return response;
+    return new Response(this.#counted(body), { status, headers });
+  }
+
+  close(): void {
+    this.#part.close();
+  }
+
+  #counted(body: ReadableStream<Uint8Array>): ReadableStream<Uint8Array> {
+    const reader = body.getReader();
+    const ready: Uint8Array[] = [];
+    let own = 0;
+    let isOver = false;
+    let more: (() => void) | undefined;
+    this.#open++;
+    const over = (): void => {
+      if (isOver) return;
+      isOver = true;
+      more?.();
+    };
+    const done = once(() => {
+      this.#count(-own);
+      own = 0;
+      ready.length = 0;
+      this.#open--;
+      if (this.#open === 0) this.idle();
+    });
+    void (async () => {
+      for (;;) {
+        const { done: ended, value } = await reader.read();
+        if (ended || isOver) break;
+        ready.push(value);
+        own += value.length;
+        this.#count(value.length);
+        more?.();
+      }
+      over();
+      // A stream that was cancelled, or broke.
+    })().catch(over);
+    return new ReadableStream<Uint8Array>(
+      {
+        pull: async (controller) => {
+          while (ready.length === 0 && !isOver)
+            await new Promise<void>((resolve) => (more = resolve));
+          const chunk = ready.shift();
+          if (!chunk) {
+            done();
+            controller.close();
+            return;
+          }
+          own -= chunk.length;
+          this.#count(-chunk.length);
+          controller.enqueue(chunk);
+        },
+        cancel: async () => {
+          over();
+          done();
+          await reader.cancel();
+        },
+      },
+      { highWaterMark: 0 },
+    );
+  }
+
+  #count(bytes: number): void {
+    this.#waiting += bytes;
+    this.#part.set(this.#waiting);
+    if (bytes > 0 && this.#part.full) this.tooSlow();
+  }
+}
+
+function once(action: () => void): () => void {
+  let isDone = false;
+  return () => {
+    if (isDone) return;
+    isDone = true;
+    action();
+  };
+}
