@@ -73,7 +73,7 @@ export class Call implements Client {
     const notices = noticesOf(response["notices"]);
     const { status } = response;
     if (isStatus(status)) {
-      this.#printed.take(response);
+      this.#printed.takeWhole(response);
       return ended(verb, this.#printed, status, { id, notices });
     }
     const end = await this.#end.promise;

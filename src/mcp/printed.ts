@@ -44,16 +44,23 @@ export class Printed {
     return Buffer.concat(this.#bytes);
   }
 
-  /** Fields of a data event or of a reply, as encoders make them. */
+  /** Fields of a reply: a text is all that there is, and not a line. */
+  takeWhole({ stdout, stderr, ...fields }: Readonly<Record<string, unknown>>): void {
+    const texts = Object.entries({ stdout, stderr }).filter(([, value]) => value !== "");
+    this.take({ ...fields, ...Object.fromEntries(texts) });
+  }
+
+  /** Fields of a data event, as encoders make them. */
   take(fields: Readonly<Record<string, unknown>>): void {
     if (fields["encoding"] === "base64") {
       this.#takeBytes(fields["stdout"]);
-      if (typeof fields["stderr"] === "string")
-        this.#takeLines("stderr", Buffer.from(fields["stderr"], "base64").toString());
+      const { stderr } = fields;
+      if (typeof stderr === "string" && stderr !== "")
+        this.#takeLines("stderr", Buffer.from(stderr, "base64").toString());
       return;
     }
     for (const [key, value] of Object.entries(fields)) {
-      if (NOT_OUTPUT.has(key)) continue;
+      if (NOT_OUTPUT.has(key) || value === undefined) continue;
       if (key === "stderr" || (key === "stdout" && !this.isValues)) this.#takeLines(key, value);
       else if (key === "stdout") this.#takeValue(value);
       else if (key === "json-error") this.stderr.add(`not JSON: ${String(value)}`);

@@ -30,8 +30,6 @@ export interface From {
 const METHODS = "GET, POST, DELETE, OPTIONS";
 const HEADERS =
   "authorization, content-type, accept, mcp-session-id, mcp-protocol-version, last-event-id";
-/** Bytes of a message. */
-const MOST = 4 << 20;
 
 export class Entrance {
   #door: Promise<Door> | undefined;
@@ -53,7 +51,6 @@ export class Entrance {
     allow(request.method, METHODS);
     if (request.method === "OPTIONS") return preflight();
     checkCaller(header, policy);
-    if (body.length > MOST) throw new HttpError(413, `send at most ${MOST} bytes in a message`);
     if (header("content-encoding") !== undefined)
       throw new HttpError(415, "send the body without Content-Encoding");
     // A token in an address is in logs and histories.
