@@ -28,7 +28,7 @@ export const RUNTIMES = { x64: "@oven/bun-linux-x64", arm64: "@oven/bun-linux-aa
 /** The npm package `bun` only chooses and downloads a runtime. */
 const NOT_NEEDED = "bun";
 /** What packages depend on for parts of them that are not in the executable: frameworks of other servers, programs, logins. */
-const UNUSED: Readonly<Record<string, readonly string[]>> = {
+export const UNUSED: Readonly<Record<string, readonly string[]>> = {
   "@modelcontextprotocol/sdk": [
     ...["@hono/node-server", "cors", "cross-spawn", "eventsource", "express"],
     ...["express-rate-limit", "hono", "jose", "json-schema-typed", "raw-body"],
