@@ -1,4 +1,5 @@
 /** What a task prints, as it comes in its events or in its reply: kept within bounds, whatever it is and however much. */
+import { parseExact } from "../numbers.ts";
 import { isObject } from "../object.ts";
 import { stringify } from "../api/event-data.ts";
 import { Kept } from "./kept.ts";
@@ -98,13 +99,14 @@ export class Printed {
   #takeValue(value: unknown): void {
     const step = stepOf(value);
     if (step) return this.heard.step(step);
-    const { length } = stringify(value) ?? "";
-    if (this.#valueLength + length > VALUES) {
+    // A plugin may make what cannot be written.
+    const json = stringify(value) ?? "null";
+    if (this.#valueLength + json.length > VALUES) {
       this.lostValues++;
       return;
     }
-    this.#valueLength += length;
-    this.values.push(value);
+    this.#valueLength += json.length;
+    this.values.push(parseExact(json));
   }
 }
 

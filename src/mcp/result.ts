@@ -6,6 +6,7 @@ import { stringify } from "../api/event-data.ts";
 import type { VerbDescription } from "../api/verb.ts";
 import { compileParams } from "../config/params.ts";
 import { AfbError } from "../errors.ts";
+import { parseExact } from "../numbers.ts";
 import { isObject } from "../object.ts";
 import { plainText } from "../visible.ts";
 import type { Printed } from "./printed.ts";
@@ -41,12 +42,20 @@ export const failed = ({ request: { status, info } }: Reply): CallToolResult =>
 /** Of a verb that starts no task. */
 export function answered(response: unknown): CallToolResult {
   if (response === undefined) return { content: [] };
-  const text = typeof response === "string" ? response : (stringify(response) ?? "");
+  if (typeof response === "string") return { content: cutOff(response) };
+  // A plugin may make what cannot be written.
+  const json = stringify(response) ?? "null";
+  const structured = json.length <= MOST ? parseExact(json) : undefined;
   return {
-    content: [foreign(text.slice(0, MOST))],
-    ...(isObject(response) && text.length <= MOST && { structuredContent: response }),
+    content: cutOff(json),
+    ...(isObject(structured) && { structuredContent: structured }),
   };
 }
+
+const cutOff = (text: string): Content[] =>
+  text.length <= MOST
+    ? [foreign(text)]
+    : [foreign(text.slice(0, MOST)), said(`${text.length - MOST} more characters are left out`)];
 
 const MOST = 512 << 10;
 
