@@ -36,6 +36,8 @@ export interface VerbDescription {
   readonly fed?: boolean;
   /** A client asks its user before it starts it. */
   readonly confirm?: true;
+  /** It cannot be had here. */
+  readonly unavailable?: true;
   /** What a program may rely on that calls it for a person. */
   readonly tool?: ToolPlan;
   /** Queries to try. */

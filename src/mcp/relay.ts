@@ -39,7 +39,7 @@ export async function relay({ url, token, fetch }: Elsewhere): Promise<string | 
   own.onmessage = (message) => {
     if (isInitializeRequest(message) && isJSONRPCRequest(message)) asked = message.id;
     there.send(message).catch((error: unknown) => {
-      const why = error instanceof Error ? error.message : String(error);
+      const why = `${url.href}: ${error instanceof Error ? error.message : String(error)}`;
       refuse(message, why);
       // Before there is a session nothing else will do either.
       if (codeOf(error) === GONE || there.sessionId === undefined) end(why);
@@ -52,7 +52,10 @@ export async function relay({ url, token, fetch }: Elsewhere): Promise<string | 
     }
     void own.send(message);
   };
-  there.onerror = ({ message }) => console.error(`spawnbox mcp: ${message}`);
+  there.onerror = ({ message }) => {
+    // Before there is a session the end tells it.
+    if (there.sessionId !== undefined) console.error(`spawnbox mcp: ${message}`);
+  };
   const over = (): void => end(undefined);
   own.onclose = over;
   process.stdin.once("end", over);

@@ -24,13 +24,15 @@ export function toolsOf(apis: readonly ApiDescription[]): ReadonlyMap<string, Of
       if (foreign) return [];
       const chosen = mcp?.map(globOf);
       return verbs
-        .filter(({ name }) => !BUILTIN_VERBS.includes(name) && name !== EXEC_VERB)
+        .filter(({ name, unavailable }) => !isBuiltin(name) && !unavailable)
         .filter(({ name }) => chosen?.some((matches) => matches(name)) ?? true)
         .map((verb) => ({ api, verb }));
     });
   const all = named(verbs, ({ api, verb }) => `${api}/${verb.name}`);
   return new Map([...all].map(([name, one]) => [name, { ...one, tool: toolOf(name, one) }]));
 }
+
+const isBuiltin = (name: string): boolean => BUILTIN_VERBS.includes(name) || name === EXEC_VERB;
 
 function toolOf(name: string, { api, verb }: Pick<Offered, "api" | "verb">): Tool {
   const { label, info, tool = {}, confirm } = verb;

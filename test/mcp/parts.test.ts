@@ -48,6 +48,7 @@ describe("which verbs", () => {
     expect(names({ mcp: [] })).toEqual([]);
     expect(names({ foreign: true })).toEqual([]);
     expect(names({ api: "monitor" })).toEqual([]);
+    expect(names({ verbs: [{ ...verb("gone"), unavailable: true }] })).toEqual([]);
   });
 });
 
