@@ -61,6 +61,7 @@ export class Call implements Client {
     } finally {
       cancel.removeEventListener("abort", cancelled);
       this.#leave();
+      this.#printed.close();
     }
   }
 
@@ -69,7 +70,8 @@ export class Call implements Client {
     const { verb } = this.options.offered;
     if (request.status !== "success") return failed(reply);
     const id = this.#id;
-    if (id === undefined || !isObject(response)) return answered(response);
+    // A function of a plugin starts what it likes, and answers for itself.
+    if (id === undefined || !isTask(response)) return answered(response);
     const notices = noticesOf(response["notices"]);
     const { status } = response;
     if (isStatus(status)) {
@@ -132,6 +134,12 @@ export class Call implements Client {
 
 const isStatus = (status: unknown): status is WireStatus =>
   isObject(status) && isObject(status["usage"]);
+
+/** As a start is replied. */
+const isTask = (response: unknown): response is Record<string, unknown> =>
+  isObject(response) &&
+  typeof response["pid"] === "number" &&
+  ["api", "sandbox", "command"].every((key) => typeof response[key] === "string");
 
 const noticesOf = (notices: unknown): string[] =>
   Array.isArray(notices) ? notices.filter((one) => typeof one === "string") : [];

@@ -9,8 +9,8 @@ import type { Host, Who } from "./host.ts";
 
 /** ms: a person thinks, and looks things up. */
 const PATIENCE = 5 * 60_000;
-/** Characters of arguments that somebody reads. */
-const SHOWN = 2_000;
+/** Characters of a command line that somebody reads. */
+const SHOWN = 4_000;
 
 export interface Asking {
   readonly server: Server;
@@ -30,7 +30,12 @@ export async function confirm(
     throw notConfirmed(
       `${name} asks a person before it starts, and this client cannot ask one (it has no elicitation): use one that can, or start it otherwise`,
     );
-  const answer = await asked(server, messageOf(plan, kept), requestId, signal);
+  const line = lineOf(kept);
+  if (kept.cut !== undefined || line.length > SHOWN)
+    throw notConfirmed(
+      `${name} asks a person before it starts, and nobody reads so much: its arguments are to be shorter than ${SHOWN} characters`,
+    );
+  const answer = await asked(server, messageOf(plan, line), requestId, signal);
   if (answer.action !== "accept" || answer.content?.["confirm"] !== true)
     throw notConfirmed(`${name} was not started: ${WHY[answer.action]}`);
   // Somebody may have thought for minutes.
@@ -76,24 +81,17 @@ async function asked(server: Server, message: string, requestId: RequestId, sign
 }
 
 /** Nothing in it looks like another line of the question. */
-function messageOf(
-  { api, verb, sandbox, label, info }: Asked["plan"],
-  kept: Asked["kept"],
-): string {
-  const line = kept.argv
-    ? `Command line: ${shown(JSON.stringify(kept.argv))}`
-    : kept.args === undefined
-      ? "Arguments: none, or the config hides them"
-      : `Arguments: ${shown(JSON.stringify(kept.args))}`;
-  return [
+const messageOf = ({ api, verb, sandbox, label, info }: Asked["plan"], line: string): string =>
+  [
     `Start ${visible(label ?? `${api}/${verb}`)}?`,
     ...(info === undefined ? [] : [visible(info)]),
     `Verb: ${visible(`${api}/${verb}`)}, in the sandbox ${visible(sandbox)}`,
     line,
   ].join("\n");
-}
 
-const shown = (text: string): string =>
-  text.length <= SHOWN
-    ? visible(text)
-    : `${visible(text.slice(0, SHOWN))} … and ${text.length - SHOWN} more characters, WHICH ARE NOT SHOWN`;
+function lineOf({ argv, args }: Asked["kept"]): string {
+  if (argv) return `Command line: ${visible(JSON.stringify(argv))}`;
+  return args === undefined
+    ? "Arguments: none, or the config hides them"
+    : `Arguments: ${visible(JSON.stringify(args))}`;
+}

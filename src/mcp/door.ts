@@ -23,7 +23,7 @@ export interface Visit {
 }
 
 /** Sessions at a time, of all and of one peer. */
-const MOST = 512;
+const MOST = 256;
 const MOST_EACH = 128;
 /** ms without a request, a stream or a call after which a session is over; and how often that is looked for. */
 const IDLE = 15 * 60_000;
@@ -84,7 +84,7 @@ class Guest {
     const options = message === undefined ? {} : { parsedBody: message };
     const response = await this.transport.handleRequest(request, options);
     const isStream = response.headers.get("content-type") === "text/event-stream";
-    if (!isStream && this.isIdle) this.#alone();
+    if (!isStream && this.outlets.open === 0) this.#alone();
     return isStream ? this.outlets.through(response) : response;
   }
 

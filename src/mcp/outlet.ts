@@ -2,12 +2,13 @@
  * Streams of answers on their way to one client. The transport writes them without looking whether they are read: here that is
  * counted, and who reads too little for too long is cut off.
  */
+import { totalmem } from "node:os";
 import { type Part, Share } from "../share.ts";
 
 /** Bytes that wait for one client: more are a reason to spare it what it can do without. */
 const SLOW = 64 << 10;
-/** Of all clients together; so many each may have whatever others do, as much as a few answers. */
-const everybody = new Share(64 << 20, 8 << 20);
+/** Of all clients together; so many each may have whatever others do: an answer that is all text. */
+const everybody = new Share(Math.min(64 << 20, totalmem() / 32), 512 << 10);
 
 export class Outlets {
   readonly #part: Part = everybody.part();

@@ -1,7 +1,9 @@
 /** What a task prints, as it comes in its events or in its reply: kept within bounds, whatever it is and however much. */
 import { parseExact } from "../numbers.ts";
 import { isObject } from "../object.ts";
+import { totalmem } from "node:os";
 import { stringify } from "../api/event-data.ts";
+import { type Part, Share } from "../share.ts";
 import { Kept } from "./kept.ts";
 
 /** Characters of a model's context are dear: more is for who asks for less. */
@@ -10,6 +12,9 @@ const STDERR = [16 << 10, 16 << 10] as const;
 /** Characters of the JSON of values, and bytes of what is no text. */
 const VALUES = 512 << 10;
 const BYTES = 3 << 20;
+
+/** Of all calls together; so many each may have whatever others do. */
+const everybody = new Share(Math.min(64 << 20, totalmem() / 16), 256 << 10);
 
 /** What tells that nothing is printed, but how far something is. */
 export interface Step {
@@ -28,6 +33,7 @@ export class Printed {
   readonly stdout = new Kept(...STDOUT);
   readonly stderr = new Kept(...STDERR);
   readonly values: unknown[] = [];
+  readonly #part: Part = everybody.part();
   readonly #bytes: Buffer[] = [];
   #length = 0;
   #valueLength = 0;
@@ -70,10 +76,17 @@ export class Printed {
     }
   }
 
+  /** Nothing of it is wanted any more. */
+  close(): void {
+    this.#part.close();
+  }
+
   #takeBytes(text: unknown): void {
     if (typeof text !== "string") return;
     const bytes = Buffer.from(text, "base64");
-    const kept = bytes.subarray(0, Math.max(0, BYTES - this.#length));
+    const room = this.#part.full ? 0 : Math.max(0, BYTES - this.#length);
+    const kept = bytes.subarray(0, room);
+    this.#part.add(kept.length);
     this.lostBytes += bytes.length - kept.length;
     this.#length += kept.length;
     if (kept.length > 0) this.#bytes.push(kept);
@@ -101,10 +114,11 @@ export class Printed {
     if (step) return this.heard.step(step);
     // A plugin may make what cannot be written.
     const json = stringify(value) ?? "null";
-    if (this.#valueLength + json.length > VALUES) {
+    if (this.#valueLength + json.length > VALUES || this.#part.full) {
       this.lostValues++;
       return;
     }
+    this.#part.add(json.length);
     this.#valueLength += json.length;
     this.values.push(parseExact(json));
   }

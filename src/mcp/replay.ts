@@ -2,6 +2,7 @@
  * What was sent, for a client whose stream broke and that comes back with the id of the last event that it has. Kept within bounds:
  * what is gone is not there to be had, and a client that misses the answer to a call asks again.
  */
+import { totalmem } from "node:os";
 import type {
   EventId,
   EventStore,
@@ -13,7 +14,7 @@ import { type Part, Share } from "../share.ts";
 /** Events of one session, and bytes of them; bytes of all sessions. */
 const EVENTS = 500;
 const BYTES = 6 << 20;
-const everybody = new Share(48 << 20, 64 << 10);
+const everybody = new Share(Math.min(48 << 20, totalmem() / 32), 64 << 10);
 
 interface Kept {
   readonly stream: StreamId;

@@ -4,7 +4,7 @@ import type { WireStatus } from "../api/status.ts";
 import type { Reply } from "../api/reply.ts";
 import { stringify } from "../api/event-data.ts";
 import type { VerbDescription } from "../api/verb.ts";
-import { compileParams } from "../config/params.ts";
+import { compileParams, type Params } from "../config/params.ts";
 import { AfbError } from "../errors.ts";
 import { parseExact } from "../numbers.ts";
 import { isObject } from "../object.ts";
@@ -104,18 +104,26 @@ function misfitOf(
   const result = tool?.result;
   if (!result) return undefined;
   if (!structured) return "it has printed no JSON value, and its config says what that is";
-  const problems: string[] = [];
-  const params = compileParams({ result }, "", (path, message) =>
-    problems.push(`${path}: ${message}`),
-  );
   try {
-    params.check({ result: structured });
+    checkOf(result).check({ result: structured });
     return undefined;
   } catch (error) {
     if (!(error instanceof AfbError)) throw error;
     const why = error.message.replace(/^argument `result`: /, "");
     return `what it has printed is not what its config says: ${why}`;
   }
+}
+
+const checks = new WeakMap<object, Params>();
+function checkOf(result: object): Params {
+  const known = checks.get(result);
+  if (known) return known;
+  const made = compileParams({ result }, "", (path, message) => {
+    // The config was checked when it was loaded.
+    throw new Error(`result${path}: ${message}`);
+  });
+  checks.set(result, made);
+  return made;
 }
 
 function bytesOf(type: string | undefined, printed: Printed, id: string): Content[] {

@@ -28,6 +28,8 @@ import { type Offered, toolsOf } from "./tools.ts";
 
 /** Calls of one client at a time: what waits for a person holds nothing else. */
 const AT_ONCE = 64;
+/** ms */
+const MOMENT = 100;
 /** Characters of a name and a version. */
 const NAME = 80;
 
@@ -40,6 +42,8 @@ export class Session {
   readonly #calls = new Set<Call>();
   readonly #forget: () => void;
   #isClosed = false;
+  #hasFailed = false;
+  #telling: ReturnType<typeof setTimeout> | undefined;
 
   /**
    * @param who calls now
@@ -67,6 +71,7 @@ export class Session {
       },
     );
     this.#handle();
+    // What a client sends that makes no sense: it is told so itself.
     this.server.onerror = () => {};
     this.#forget = registry.onChange?.(() => this.#changed()) ?? (() => {});
   }
@@ -89,6 +94,7 @@ export class Session {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#forget();
+    clearTimeout(this.#telling);
     await this.server.close();
   }
 
@@ -168,14 +174,20 @@ export class Session {
     }
   }
 
+  /** Once for all that changes within a moment. */
   #changed(): void {
-    const told = [this.server.sendToolListChanged(), this.server.sendResourceListChanged()];
-    for (const one of told) one.catch((error: unknown) => this.#failed(error));
+    this.#telling ??= setTimeout(() => {
+      this.#telling = undefined;
+      if (this.#isClosed || !this.server.getClientVersion()) return;
+      const told = [this.server.sendToolListChanged(), this.server.sendResourceListChanged()];
+      for (const one of told) one.catch((error: unknown) => this.#failed(error));
+    }, MOMENT);
   }
 
-  /** It is of this client alone. */
+  /** It is of this client alone, which may do it again and again. */
   #failed(error: unknown): void {
-    if (this.#isClosed || this.server.transport === undefined) return;
+    if (this.#isClosed || this.#hasFailed || this.server.transport === undefined) return;
+    this.#hasFailed = true;
     console.error(`a client of tools could not be told: ${errorLine(error)}`);
   }
 }

@@ -20,6 +20,17 @@ import { join } from "node:path";
 import { serve, type Served } from "../served.ts";
 import { access, call, config, connect, textOf, TOKENS } from "./serving.ts";
 
+const PLUGIN = `export const functions = {
+  both: async (_args, { call }) => ({ pid: 1, inner: (await call("t", "sync")).stdout, n: 2 }),
+  asks: async (_args, { call }) => call("t", "ask", { what: "by a plugin" }),
+};`;
+const withPlugin = () => {
+  const made = config();
+  const functions = ["both", "asks"].map((uid) => ({ uid, action: `plugin://plug#${uid}` }));
+  const plugins = { uid: "plug", spath: dir, libs: "plug.ts" };
+  return { ...made, plugins, extra: [...made.extra, ...functions] };
+};
+
 let dir: string;
 let served: Served;
 let client: Client;
@@ -28,7 +39,8 @@ beforeAll(async () => {
   chmodSync(dir, 0o700);
   writeFileSync(join(dir, "access.json"), JSON.stringify(access), { mode: 0o600 });
   const argv = ["--mcp", "--access", join(dir, "access.json"), "--audit", join(dir, "audit")];
-  served = await serve(config(), { argv });
+  writeFileSync(join(dir, "plug.ts"), PLUGIN);
+  served = await serve(withPlugin(), { argv });
   ({ client } = await connect(served.url));
 });
 afterAll(async () => {
@@ -174,6 +186,17 @@ describe("what comes of a call", () => {
       if (one.type !== "resource_link") expect(one._meta).toEqual({ "spawnbox/untrusted": true });
   });
 
+  test("a function of a plugin answers for itself, whatever it starts", async () => {
+    expect((await call(client, "t_both")).structuredContent).toEqual({
+      ...{ pid: 1, inner: ["out"], n: 2 },
+    });
+    const refused = await call(client, "t_asks");
+    expect([refused.isError, textOf(refused)]).toEqual([
+      true,
+      expect.stringContaining("cannot ask"),
+    ]);
+  });
+
   test("errors tell the exit, the signal, the cause", async () => {
     const failed = await call(client, "t_fail");
     expect(failed.isError).toBe(true);
@@ -285,7 +308,8 @@ describe("a person is asked", () => {
     expect(questions[1]).toContain("by the extra verb");
     expect(textOf(await call(one, "t_secret", { key: "hunter2" }))).toContain("done");
     expect(questions[2]).not.toContain("hunter2");
-    // What cannot be started is not asked about.
+    // What nobody reads is not asked about, nor what cannot be started.
+    expect(textOf(await call(one, "t_ask", { what: "x".repeat(5000) }))).toContain("nobody reads");
     expect(textOf(await call(one, "t_ask", { what: 5 }))).toContain("argument");
     expect(questions).toHaveLength(3);
     await one.close();
