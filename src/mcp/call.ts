@@ -28,13 +28,10 @@ export interface CallOptions {
 /** How a task ends for who follows it. */
 type End = { readonly status: WireStatus } | { readonly lost: string };
 
-export class Call implements Client {
-  readonly #end = Promise.withResolvers<End>();
-  readonly #gone = new Set<() => void>();
+export class Call {
+  readonly #ear: Ear;
   readonly #printed: Printed;
-  #id: string | undefined;
   readonly #away = new AbortController();
-  #open = true;
 
   constructor(
     readonly host: Host,
@@ -42,17 +39,18 @@ export class Call implements Client {
     readonly options: CallOptions,
   ) {
     this.#printed = new Printed(options.offered.verb.values === true, options.heard);
+    this.#ear = new Ear(who.session, this.#printed, options.began);
   }
 
   async run(): Promise<CallToolResult> {
     const { offered, cancel, confirm } = this.options;
     const { api, verb } = offered;
     const { args, input } = argumentsOf(offered, this.options.args);
-    const cancelled = (): void => this.#end.resolve({ lost: "it was cancelled" });
+    const cancelled = (): void => this.#ear.end({ lost: "it was cancelled" });
     cancel.addEventListener("abort", cancelled, { once: true });
     try {
       const reply = await this.host.registry.call({
-        ...{ api, verb: verb.name, args, client: this, cancel, confirm, ...this.who },
+        ...{ api, verb: verb.name, args, client: this.#ear, cancel, confirm, ...this.who },
         ...(input && { input }),
         live: true,
         gone: this.#away.signal,
@@ -60,7 +58,7 @@ export class Call implements Client {
       return await this.#resultOf(reply);
     } finally {
       cancel.removeEventListener("abort", cancelled);
-      this.#leave();
+      this.#ear.close();
       this.#printed.close();
     }
   }
@@ -69,7 +67,7 @@ export class Call implements Client {
     const { request, response } = reply;
     const { verb } = this.options.offered;
     if (request.status !== "success") return failed(reply);
-    const id = this.#id;
+    const { id } = this.#ear;
     // A function of a plugin starts what it likes, and answers for itself.
     if (id === undefined || !isTask(response)) return answered(response);
     const notices = noticesOf(response["notices"]);
@@ -78,54 +76,79 @@ export class Call implements Client {
       this.#printed.takeWhole(response);
       return ended(verb, this.#printed, status, { id, notices });
     }
-    const end = await this.#end.promise;
+    const end = await this.#ear.ended;
     if ("lost" in end) return refused(end.lost, "disconnected");
     return ended(verb, this.#printed, end.status, { id, notices });
-  }
-
-  get session(): Who["session"] {
-    return this.who.session;
-  }
-
-  get connected(): boolean {
-    return this.#open;
-  }
-
-  /** What is too much is dropped, and told. */
-  readonly backlog = 0;
-
-  stands(place: string): void {
-    const id = parsePlace(place)?.id;
-    if (id === undefined || this.#id !== undefined) return;
-    this.#id = id;
-    this.options.began(id);
-  }
-
-  send(_event: string, data: unknown): void {
-    const value = valueOf(data);
-    if (!this.#open || !isObject(value)) return;
-    const { type, status } = value;
-    if (type === "data") this.#printed.take(value);
-    else if (type === "final-event" && isStatus(status)) this.#end.resolve({ status });
-    else if (type === "unsubscribed")
-      this.#end.resolve({ lost: `${String(value["info"])}: it may still run` });
-  }
-
-  onClose(gone: () => void): () => void {
-    const once = (): void => gone();
-    this.#gone.add(once);
-    if (!this.#open) queueMicrotask(() => this.#gone.delete(once) && once());
-    return () => void this.#gone.delete(once);
   }
 
   /** Its client has not come back: the task ends where its config says so, and goes on elsewhere. */
   away(): void {
     this.#away.abort();
   }
+}
 
-  #leave(): void {
-    if (!this.#open) return;
-    this.#open = false;
+/**
+ * What hears of the task. Apart from the call, since tasks are remembered for long with who has started them: what they have printed
+ * is not.
+ */
+class Ear implements Client {
+  readonly #end = Promise.withResolvers<End>();
+  readonly #gone = new Set<() => void>();
+  #printed: Printed | undefined;
+  #began: ((id: string) => void) | undefined;
+  id: string | undefined;
+
+  constructor(
+    readonly session: Who["session"],
+    printed: Printed,
+    began: (id: string) => void,
+  ) {
+    this.#printed = printed;
+    this.#began = began;
+  }
+
+  get connected(): boolean {
+    return this.#printed !== undefined;
+  }
+
+  /** What is too much is dropped, and told. */
+  readonly backlog = 0;
+
+  get ended(): Promise<End> {
+    return this.#end.promise;
+  }
+
+  end(end: End): void {
+    this.#end.resolve(end);
+  }
+
+  stands(place: string): void {
+    const id = parsePlace(place)?.id;
+    if (id === undefined || this.id !== undefined) return;
+    this.id = id;
+    this.#began?.(id);
+  }
+
+  send(_event: string, data: unknown): void {
+    const value = valueOf(data);
+    if (!isObject(value)) return;
+    const { type, status } = value;
+    if (type === "data") this.#printed?.take(value);
+    else if (type === "final-event" && isStatus(status)) this.end({ status });
+    else if (type === "unsubscribed")
+      this.end({ lost: `${String(value["info"])}: it may still run` });
+  }
+
+  onClose(gone: () => void): () => void {
+    const once = (): void => gone();
+    this.#gone.add(once);
+    if (!this.connected) queueMicrotask(() => this.#gone.delete(once) && once());
+    return () => void this.#gone.delete(once);
+  }
+
+  close(): void {
+    this.#printed = undefined;
+    this.#began = undefined;
     const callbacks = [...this.#gone];
     this.#gone.clear();
     for (const callback of callbacks) callback();

@@ -7,13 +7,15 @@ import { type Part, Share } from "../share.ts";
 
 /** Bytes that wait for one client: more are a reason to spare it what it can do without. */
 const SLOW = 64 << 10;
+/** Bytes that are handed on at a time. */
+const PIECE = 64 << 10;
 /** Of all clients together; so many each may have whatever others do: an answer that is all text. */
 const everybody = new Share(Math.min(64 << 20, totalmem() / 32), 512 << 10);
 
 export class Outlets {
   readonly #part: Part = everybody.part();
   #waiting = 0;
-  #open = 0;
+  readonly #drops = new Set<() => void>();
 
   /**
    * @param tooSlow the client holds more memory than its part
@@ -29,7 +31,7 @@ export class Outlets {
   }
 
   get open(): number {
-    return this.#open;
+    return this.#drops.size;
   }
 
   /** The same response, whose body is counted. */
@@ -39,7 +41,9 @@ export class Outlets {
     return new Response(this.#counted(body), { status, headers });
   }
 
+  /** What is not sent yet is not sent any more. */
   close(): void {
+    for (const drop of [...this.#drops]) drop();
     this.#part.close();
   }
 
@@ -49,9 +53,7 @@ export class Outlets {
     let own = 0;
     let isOver = false;
     let more: (() => void) | undefined;
-    this.#open++;
     const over = (): void => {
-      if (isOver) return;
       isOver = true;
       more?.();
     };
@@ -59,9 +61,14 @@ export class Outlets {
       this.#count(-own);
       own = 0;
       ready.length = 0;
-      this.#open--;
-      if (this.#open === 0) this.idle();
+      this.#drops.delete(drop);
+      if (this.#drops.size === 0) this.idle();
     });
+    const drop = (): void => {
+      over();
+      done();
+    };
+    this.#drops.add(drop);
     void (async () => {
       for (;;) {
         const { done: ended, value } = await reader.read();
@@ -74,20 +81,29 @@ export class Outlets {
       over();
       // A stream that was cancelled, or broke.
     })().catch(over);
+    /** Bytes of the first chunk that are on their way: all of it is held until the last are. */
+    let taken = 0;
     return new ReadableStream<Uint8Array>(
       {
         pull: async (controller) => {
           while (ready.length === 0 && !isOver)
             await new Promise<void>((resolve) => (more = resolve));
-          const chunk = ready.shift();
+          const [chunk] = ready;
           if (!chunk) {
             done();
+            // Who misses an answer asks for the rest of the stream, and hears whether there is any.
             controller.close();
             return;
           }
-          own -= chunk.length;
-          this.#count(-chunk.length);
-          controller.enqueue(chunk);
+          const piece = chunk.subarray(taken, taken + PIECE);
+          taken += piece.length;
+          if (taken === chunk.length) {
+            taken = 0;
+            ready.shift();
+            own -= chunk.length;
+            this.#count(-chunk.length);
+          }
+          controller.enqueue(piece);
         },
         cancel: async () => {
           over();

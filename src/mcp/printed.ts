@@ -11,7 +11,7 @@ const STDOUT = [96 << 10, 32 << 10] as const;
 const STDERR = [16 << 10, 16 << 10] as const;
 /** Characters of the JSON of values, and bytes of what is no text. */
 const VALUES = 512 << 10;
-const BYTES = 3 << 20;
+const BYTES = 2 << 20;
 
 /** Of all calls together; so many each may have whatever others do. */
 const everybody = new Share(Math.min(64 << 20, totalmem() / 16), 256 << 10);

@@ -15,6 +15,7 @@ import {
   writeFileSync,
   chmodSync,
 } from "node:fs";
+import { createConnection } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { serve, type Served } from "../served.ts";
@@ -233,7 +234,7 @@ describe("what comes of a call", () => {
     // Half of a picture is none.
     const huge = await call(client, "t_huge");
     expect(huge.content[0]?.type).toBe("resource");
-    expect(textOf(huge)).toContain("the last 1854272 bytes of its output are left out");
+    expect(textOf(huge)).toContain("the last 2902848 bytes of its output are left out");
   });
 
   test("[protection] nothing in its output is obeyed by what shows it", async () => {
@@ -585,6 +586,45 @@ describe("hostile", () => {
     for (const one of pending) one.catch(() => {});
     await transport.terminateSession();
     await greedy.close();
+  });
+
+  test("[protection] who listens to other machines serves nobody without a token", async () => {
+    const argv = ["--mcp", "--access", join(dir, "access.json"), "--host", "0.0.0.0", "--insecure"];
+    await using other = await serve(config(), { argv });
+    const url = other.url.replace("0.0.0.0", "127.0.0.1");
+    await expect(connect(url)).rejects.toThrow("who has a token");
+    await expect(connect(url, { token: "wrong" })).rejects.toThrow("not known");
+    const { client: reader } = await connect(url, { token: TOKENS.reader });
+    expect(textOf(await call(reader, "t_read"))).toBe("read");
+    await reader.close();
+  });
+
+  test("[protection] who does not read gets no memory for it", async () => {
+    const stuck = await Promise.all(
+      Array.from({ length: 24 }, async (_one, n) => {
+        const id = await begun();
+        const body = rpc("tools/call", { name: n % 2 ? "t_huge" : "t_much", arguments: {} });
+        const [, host = "", port = ""] = /^http:..([^:]+):(\d+)/.exec(served.url) ?? [];
+        const socket = createConnection(Number(port), host);
+        socket.pause();
+        socket.on("error", () => {});
+        socket.write(
+          `POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n` +
+            `Accept: application/json, text/event-stream\r\nMcp-Session-Id: ${id}\r\n` +
+            `Content-Length: ${body.length}\r\n\r\n${body}`,
+        );
+        return { socket, id };
+      }),
+    );
+    const rss = () =>
+      Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${served.pid}/status`, "latin1"))?.[1]) >>
+      10;
+    await until(() => !runs("head -c 5000000 /dev/zero"));
+    expect(textOf(await call(client, "t_say", { text: "others" }))).toBe("others");
+    expect(rss()).toBeLessThan(600);
+    for (const { socket } of stuck) socket.destroy();
+    for (const { id } of stuck)
+      await fetch(`${served.url}/mcp`, { method: "DELETE", headers: { "mcp-session-id": id } });
   });
 
   test("without --mcp there is nothing there", async () => {

@@ -68,12 +68,12 @@ export const config = (more: readonly object[] = []) => ({
       {
         ...{ uid: "steps", encoder: "json" },
         exec: sh(
-          `for n in 1 5 10; do echo '{"progress":'$n',"total":10,"message":"at '$n'"}'; done; echo '{"done":true}'`,
+          `for n in 1 5 10; do echo '{"progress":'$n',"total":10,"message":"at '$n'"}'; done; sleep 0.2; echo '{"done":true}'`,
         ),
       },
       {
         uid: "lines",
-        exec: sh(`for n in a b c; do echo $n; done; echo '{"progress": 50}'; echo d`),
+        exec: sh(`for n in a b c; do echo $n; done; echo '{"progress": 50}'; echo d; sleep 0.2`),
       },
       { uid: "cat", stdin: "body", exec: { cmdpath: "/bin/cat" } },
       {
