@@ -17,7 +17,7 @@ import {
 } from "node:fs";
 import { createConnection } from "node:net";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { serve, type Served } from "../served.ts";
 import { access, call, config, connect, textOf, TOKENS } from "./serving.ts";
 
@@ -453,7 +453,7 @@ describe("sessions", () => {
     );
     running.catch(() => {});
     await started.promise;
-    const file = join(`/proc/${served.pid}/cwd`, "config.json");
+    const file = join(dirname(served.program), "config.json");
     writeFileSync(
       file,
       JSON.stringify(config([{ uid: "new", exec: { cmdpath: "/bin/echo", args: "new" } }])),
