@@ -591,7 +591,7 @@ describe("hostile", () => {
   test("[protection] who listens to other machines serves nobody without a token", async () => {
     const argv = ["--mcp", "--access", join(dir, "access.json"), "--host", "0.0.0.0", "--insecure"];
     await using other = await serve(config(), { argv });
-    const url = other.url.replace("0.0.0.0", "127.0.0.1");
+    const { url } = other;
     await expect(connect(url)).rejects.toThrow("who has a token");
     await expect(connect(url, { token: "wrong" })).rejects.toThrow("not known");
     const { client: reader } = await connect(url, { token: TOKENS.reader });
