@@ -505,7 +505,9 @@ const bytesFor = ({ encoder, opts }: Encoded, { bytes }: Request): Promise<Bytes
 const live = (encoded: Encoded): Encoded => {
   const { encoder, opts } = encoded;
   if (encoder !== text && encoder !== sync) return encoded;
-  const { maxlen } = opts;
+  const { maxlen, maxline } = opts;
+  // So many that are kept, and not so many that come.
+  if (maxline !== undefined) return encoded;
   return { encoder: line, opts: { partial: false, ...(maxlen !== undefined && { maxlen }) } };
 };
 

@@ -275,7 +275,9 @@ export async function serve(options: ServeOptions, early?: EarlyBoot): Promise<n
   unready = undefined;
   if (unreachable !== undefined) console.log(unreachable);
   const audited = auditing.audit?.sink.name;
-  console.log(banner({ ...server, mesh: mesh.places, base, audited }, current, registry, room));
+  const { mcp } = options;
+  const announced = { ...server, mesh: mesh.places, base, audited, mcp };
+  console.log(banner(announced, current, registry, room));
   serving.manager.ready(serving.status());
   early?.handover.answer((joining, joiner) => become(joining, joiner, serving));
   early?.onReady(server.urls);
@@ -355,10 +357,12 @@ interface Announced {
   readonly base: Base;
   /** Where calls are told. */
   readonly audited: string | undefined;
+  /** Verbs are tools. */
+  readonly mcp: boolean;
 }
 
 function banner(
-  { urls, mesh, base, audited }: Announced,
+  { urls, mesh, base, audited, mcp }: Announced,
   loaded: Loaded,
   registry: Registry,
   room: Room,
@@ -372,6 +376,7 @@ function banner(
     ...mesh.map((place) => visible(`to other binders on ${place}`)),
     ...verbLines(registry),
     room.words,
+    ...(mcp ? ["verbs are tools at /mcp"] : []),
     ...(audited === undefined ? [] : [visible(`audited to ${audited}`)]),
     ...(first ? [`try: ${curl(url, base)}/api/${first.api}/${tryVerb(first)}`] : []),
   ].join("\n");

@@ -7,7 +7,6 @@ import type { Reply } from "../api/reply.ts";
 import type { Source } from "../api/source.ts";
 import { tooMuch } from "../api/source.ts";
 import type { WireStatus } from "../api/status.ts";
-import { AfbError } from "../errors.ts";
 import { isObject } from "../object.ts";
 import type { Host, Who } from "./host.ts";
 import { type Heard, Printed } from "./printed.ts";
@@ -205,6 +204,3 @@ class Text implements Source {
     this.#bytes = undefined;
   }
 }
-
-/** For who asks a person, and gets no yes. */
-export const notConfirmed = (why: string): AfbError => new AfbError("forbidden", why);

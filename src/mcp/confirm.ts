@@ -4,7 +4,6 @@ import { McpError, type RequestId } from "@modelcontextprotocol/sdk/types.js";
 import type { Asked } from "../api/client.ts";
 import { AfbError } from "../errors.ts";
 import { visible } from "../visible.ts";
-import { notConfirmed } from "./call.ts";
 import type { Host, Who } from "./host.ts";
 
 /** ms: a person thinks, and looks things up. */
@@ -45,6 +44,9 @@ export async function confirm(
       `${name}: the privilege for it was withdrawn meanwhile`,
     );
 }
+
+/** For who asks a person, and gets no yes. */
+const notConfirmed = (why: string): AfbError => new AfbError("forbidden", why);
 
 const WHY = {
   accept: "it was not confirmed",

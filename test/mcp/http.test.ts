@@ -231,6 +231,10 @@ describe("what comes of a call", () => {
     expect(text).toContain("\nline 39999\n");
     expect(text).toMatch(/\[\d+ lines, \d+ characters, are left out here\]/);
     expect(text).toMatch(/\n\d+ characters of its output are left out$/);
+    // As the config bounds it.
+    expect(textOf(await call(client, "t_few"))).toStartWith(
+      "1\n2\n...\n4 bytes of its output are lost",
+    );
     // Half of a picture is none.
     const huge = await call(client, "t_huge");
     expect(huge.content[0]?.type).toBe("resource");

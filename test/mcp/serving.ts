@@ -58,6 +58,10 @@ export const config = (more: readonly object[] = []) => ({
       { uid: "page", encoder: file("text/html; charset=utf-8"), exec: sh("echo '<b>'") },
       { uid: "blob", encoder: file("application/zip"), exec: sh("printf 'PK\\377'") },
       { uid: "rawbytes", encoder: "raw", exec: sh("printf '\\377\\376'") },
+      {
+        ...{ uid: "few", encoder: { output: "text", opts: { maxline: 2 } } },
+        exec: sh("echo 1; echo 2; echo 3; echo 4"),
+      },
       { uid: "sync", encoder: "sync", exec: sh("echo out; echo err >&2") },
       { uid: "fail", exec: sh("echo before; echo why >&2; exit 7") },
       { uid: "die", exec: sh("kill -9 $$") },
