@@ -25,11 +25,16 @@ export interface Visit {
 /** Sessions at a time, of all and of one peer. */
 const MOST = 256;
 const MOST_EACH = 128;
-/** ms without a request, a stream or a call after which a session is over; and how often that is looked for. */
-const IDLE = 15 * 60_000;
-const LOOK = 60_000;
-/** ms for which a client whose streams all broke may come back before what is to end with it ends. */
-const AWAY = 30_000;
+/** ms */
+export interface Patience {
+  /** Without a request, a stream or a call: then a session is over. */
+  readonly idle: number;
+  /** How often that is looked for. */
+  readonly look: number;
+  /** In which a client whose streams all broke may come back, before what is to end with it ends. */
+  readonly away: number;
+}
+const PATIENCE: Patience = { idle: 15 * 60_000, look: 60_000, away: 30_000 };
 /** Callers whose tasks are remembered. */
 const OWNERS = 256;
 
@@ -49,6 +54,7 @@ class Guest {
     host: Host,
     readonly visit: Visit,
     own: Own,
+    readonly away: number,
     readonly gone: (guest: Guest) => void,
   ) {
     const from = { peer: visit.peer, connection: this };
@@ -99,7 +105,7 @@ class Guest {
   #alone(): void {
     this.used = performance.now();
     clearTimeout(this.#away);
-    if (this.session.busy) this.#away = setTimeout(() => this.session.away(), AWAY);
+    if (this.session.busy) this.#away = setTimeout(() => this.session.away(), this.away);
   }
 }
 
@@ -109,7 +115,10 @@ export class Door {
   readonly #owned = new Map<string, Own>();
   #timer: ReturnType<typeof setInterval> | undefined;
 
-  constructor(readonly host: Host) {}
+  constructor(
+    readonly host: Host,
+    readonly patience: Patience = PATIENCE,
+  ) {}
 
   async respond(request: Request, visit: Visit): Promise<Response> {
     const id = request.headers.get("mcp-session-id");
@@ -143,10 +152,11 @@ export class Door {
       clearInterval(this.#timer);
       this.#timer = undefined;
     };
-    const guest = new Guest(this.host, visit, this.#ownOf(visit.owner), forget);
+    const { away, look } = this.patience;
+    const guest = new Guest(this.host, visit, this.#ownOf(visit.owner), away, forget);
     await guest.session.connect(guest.transport);
     this.#guests.set(guest.id, guest);
-    this.#timer ??= setInterval(() => this.#look(), LOOK);
+    this.#timer ??= setInterval(() => this.#look(), look);
     const response = await guest.respond(request, visit, message);
     // It was not what the protocol wants.
     if (guest.transport.sessionId === undefined) await guest.close();
@@ -177,7 +187,7 @@ export class Door {
   #look(): void {
     const now = performance.now();
     for (const guest of [...this.#guests.values()])
-      if (guest.isIdle && now - guest.used > IDLE) void guest.close();
+      if (guest.isIdle && now - guest.used > this.patience.idle) void guest.close();
   }
 }
 

@@ -58,7 +58,7 @@ export const rooms: Readonly<Record<string, Room>> = {
   },
   mcp: {
     code: ["src/mcp/*.ts"],
-    suites: [["test/mcp"]],
+    suites: [["test/mcp/{parts,door}.test.ts"], ["test/mcp"]],
     built: true,
   },
   rpc: {
