@@ -35,6 +35,8 @@ export interface Patience {
   readonly away: number;
 }
 const PATIENCE: Patience = { idle: 15 * 60_000, look: 60_000, away: 30_000 };
+/** Bytes of a first message: what a client says of itself is kept. */
+const FIRST = 64 << 10;
 /** Callers whose tasks are remembered. */
 const OWNERS = 256;
 
@@ -48,15 +50,20 @@ class Guest {
   readonly #replay = new Replay();
   #who: Who;
   #away: ReturnType<typeof setTimeout> | undefined;
+  readonly owner: string;
+  readonly peer: string;
   used = performance.now();
 
   constructor(
     host: Host,
-    readonly visit: Visit,
+    visit: Visit,
     own: Own,
     readonly away: number,
     readonly gone: (guest: Guest) => void,
   ) {
+    // Not the request, which may be long.
+    this.owner = visit.owner;
+    this.peer = visit.peer;
     const from = { peer: visit.peer, connection: this };
     this.#who = { session: { uuid: crypto.randomUUID() }, from, caller: visit.who.caller };
     this.outlets = new Outlets(
@@ -126,7 +133,7 @@ export class Door {
     if (message instanceof Unreadable) return fault(400, JSON_RPC.parse, message.why);
     if (id !== null) {
       const guest = this.#guests.get(id);
-      if (!guest || guest.visit.owner !== visit.owner)
+      if (!guest || guest.owner !== visit.owner)
         return fault(404, JSON_RPC.unknown, "no such session: initialize another one");
       this.#guests.delete(id);
       this.#guests.set(id, guest);
@@ -134,6 +141,8 @@ export class Door {
     }
     if (!isInitializeRequest(message?.value))
       return fault(400, JSON_RPC.invalid, "begin with initialize, then send Mcp-Session-Id");
+    if (visit.body.length > FIRST)
+      return fault(413, JSON_RPC.invalid, `initialize takes at most ${FIRST} bytes`);
     if (!this.#makeRoom(visit.peer))
       return fault(503, JSON_RPC.busy, "there are too many sessions: end some, or try again later");
     return this.#begin(request, visit, message?.value);
@@ -175,7 +184,7 @@ export class Door {
   /** Of its own where a peer has many, else of whoever has not been heard of for longest. */
   #makeRoom(peer: string): boolean {
     const all = [...this.#guests.values()];
-    const own = all.filter(({ visit }) => visit.peer === peer);
+    const own = all.filter((guest) => guest.peer === peer);
     const crowd = own.length >= MOST_EACH ? own : all.length >= MOST ? all : undefined;
     if (!crowd) return true;
     const idle = crowd.find((guest) => guest.isIdle);

@@ -526,6 +526,7 @@ describe("hostile", () => {
       { "x-forwarded-for": "203.0.113.7", authorization: `Bearer ${TOKENS.reader}` },
       200,
     ],
+    ["a beginning without end", initialize.replace("raw", "r".repeat(70_000)), {}, 413],
     ["a compressed body", initialize, { "content-encoding": "gzip" }, 415],
   ])("[protection] %s", async (_what, body, headers, status) => {
     const response = await post(body, headers);
