@@ -22,6 +22,10 @@ export const SUBCOMMANDS: Subcommands = {
     load: () => import("./cli/compile.ts"),
   },
   call: { about: "call a verb of a running server", load: () => import("./cli/call.ts") },
+  mcp: {
+    about: "offer verbs as tools to a program that acts for people",
+    load: () => import("./cli/mcp.ts"),
+  },
   ps: { about: "show the tasks of a running server", load: () => import("./cli/ps.ts") },
   watch: {
     about: "show what a task prints, and has printed",

@@ -13,11 +13,13 @@ const OBEYED =
 /** One line, whatever the text has in it. */
 export const visible = (text: string): string => text.replace(OBEYED, escaped);
 
+/** Lines and tabs stay. */
+export const plainText = (text: string): string =>
+  text.replace(OBEYED, (character) => (/[\n\t]/.test(character) ? character : escaped(character)));
+
 /** Lines and tabs stay; no line begins with `<N>`, which is a priority to journald and to the kernel log (sd-daemon(3)). */
 export const visibleLines = (text: string): string =>
-  text
-    .replace(OBEYED, (character) => (/[\n\t]/.test(character) ? character : escaped(character)))
-    .replace(/^<(?=\d)/gm, "\\u003c");
+  plainText(text).replace(/^<(?=\d)/gm, "\\u003c");
 
 /** Lines of a text that is told in one: only the first begins where lines of the server do. */
 export const indented = (text: string): string => text.replace(/\n(?!\s)/g, "\n  ");

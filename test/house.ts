@@ -20,6 +20,7 @@ const ROOMS: readonly (readonly string[])[] = [
   ["service", "client"],
   ["rpc"],
   ["server"],
+  ["mcp"],
   ["access", "history", "audit", "metrics"],
   ["api"],
   ["plugins"],

@@ -1,12 +1,14 @@
 /**
- * What the verbs of config/power.json and config/vpn-autostart.json see and may do, and who may call them. They run in namespaces
+ * What the verbs of config/power.json, config/vpn-autostart.json and config/agent.json see and may do, and who may call them. They run in namespaces
  * where PID 1 is ours; what would reboot or suspend this machine, or needs a tunnel, is a stand-in. test/boot has the real ones.
  */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { Client } from "@modelcontextprotocol/sdk/client/index.js";
 import { ORDINARY } from "./accounts.ts";
+import { call, connect, textOf } from "./mcp/serving.ts";
 import { isRoot, serve, type Served, until } from "./served.ts";
 
 /** Says what it is called with and as whom, and how it sees what samples mount; waits where there is a file to wait for. */
@@ -21,7 +23,7 @@ done
 while [ -e /usr/bin/hold/on ]; do sleep 0.02; done
 `;
 /** By directory of /usr: the machine may have no service manager. */
-const STAND_INS = { bin: ["cat", "systemctl", "wg", "wg-quick"], sbin: ["reboot"] };
+const STAND_INS = { bin: ["cat", "journalctl", "systemctl", "wg", "wg-quick"], sbin: ["reboot"] };
 
 /** The rest of the command line, in such namespaces; only once it is sure that they are there. */
 const SECLUDED = `
@@ -156,6 +158,67 @@ describe.skipIf(!isRoot)("samples", () => {
       expect(down.request.status).toBe("bad-state");
       expect((await up).request.status).toBe("success");
       expect((await call("vpn/stop")).request.status).toBe("success");
+    }));
+
+  const ask = (client: Client, verb: string, args: Record<string, unknown> = {}) =>
+    call(client, `board_${verb.replaceAll("/", "_")}`, args);
+  const tools = async (client: Client) =>
+    (await client.listTools()).tools.map(({ name }) => name.replace("board_", ""));
+
+  test("agent: what looks is root without capabilities, or nobody; what restarts asks first", () =>
+    served("agent", [...open, "--mcp"], async ({ url }) => {
+      const questions: string[] = [];
+      const { client } = await connect(url, {
+        answer: { action: "accept", content: { confirm: true } },
+        asked: (message) => void questions.push(message),
+      });
+      const lines = async (verb: string, args?: Record<string, unknown>) =>
+        textOf(await ask(client, verb, args)).split("\n");
+      expect(await lines("service/list", { state: "failed" })).toEqual(
+        seen(
+          "list-units --type=service --all --plain --no-legend --state=failed",
+          ...([0, undefined, "/run/systemd ro"] as const),
+        ),
+      );
+      const [properties = "", ...rest] = await lines("service/state", { name: "ssh" });
+      expect(properties).toMatch(/^show --property=Id,\S+ ssh\.service$/);
+      expect([properties, ...rest]).toEqual(seen(properties, 0, undefined, "/run/systemd ro"));
+      const journal = "--no-pager --output=short-iso";
+      expect(await lines("logs/recent", { unit: "ssh", lines: 5 })).toEqual(
+        seen(`${journal} --lines=5 --unit=ssh`, 0, undefined),
+      );
+      expect(await lines("logs/kernel")).toEqual(
+        seen(`${journal} --dmesg --boot --lines=100`, 0, undefined),
+      );
+      expect(await lines("memory")).toEqual(seen("/proc/meminfo", ORDINARY, undefined));
+      expect((await lines("disk/usage"))[0]).toMatch(/^Type +Size +Used/);
+      expect(questions).toEqual([]);
+      expect(await lines("service/restart", { name: "ssh" })).toEqual(
+        seen("restart ssh.service", 0, SYS_ADMIN, "/run/systemd ro"),
+      );
+      expect(questions).toEqual([expect.stringContaining('"restart","ssh.service"')]);
+      expect(textOf(await ask(client, "service/restart", { name: "dbus" }))).toContain("expected");
+      await client.close();
+      const { client: alone } = await connect(url);
+      const refused = await ask(alone, "service/restart", { name: "ssh" });
+      expect([refused.isError, textOf(refused)]).toEqual([
+        true,
+        expect.stringContaining("cannot ask"),
+      ]);
+      await alone.close();
+    }));
+
+  test("agent: without a privilege nobody reads logs or restarts anything", () =>
+    served("agent", ["--mcp"], async ({ url }) => {
+      const { client } = await connect(url);
+      const names = await tools(client);
+      for (const name of ["logs_recent", "logs_kernel", "service_restart"])
+        expect(names).not.toContain(name);
+      for (const name of ["service_list", "service_state", "disk_usage", "memory"])
+        expect(names).toContain(name);
+      const { isError } = await ask(client, "service/restart", { name: "ssh" });
+      expect(isError).toBe(true);
+      await client.close();
     }));
 
   test("who has no privilege may ask what the machine can do, and nothing else", async () => {

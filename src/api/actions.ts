@@ -101,7 +101,7 @@ export class Action {
     const { api, invoke, log } = this.deps;
     // It may keep the context for longer than the call.
     // And what of its calls becomes the reply is for the function to say.
-    const { answered: _, ended: __, bytes: ___, ...own } = request;
+    const { answered: _, ended: __, bytes: ___, live: ____, ...own } = request;
     return {
       api,
       // Its arguments are the function's own.

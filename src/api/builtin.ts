@@ -128,6 +128,7 @@ function describePlan(plan: Plan) {
   return present({
     uid: plan.command,
     verb: plan.verb,
+    label: plan.label,
     info: plan.info,
     sample: plan.sample,
     usage: present({ action: ["start", "stop"], args: plan.usage }),

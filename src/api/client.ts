@@ -1,6 +1,7 @@
 /** What the API room sees of a connection: who it is, and a way to send it events. No HTTP here. */
 import type { Bytes, File } from "../encoders/encoder.ts";
 import type { Plan } from "../plan/plan.ts";
+import type { Kept } from "./kept.ts";
 import type { Source } from "./source.ts";
 import type { WireStatus } from "./status.ts";
 import type { Asker } from "./turns.ts";
@@ -26,6 +27,8 @@ export interface Caller {
   readonly address?: string;
   /** What it speaks. */
   readonly via?: Via;
+  /** What the program that calls says it is, such as `editor 1.2`: for records alone. */
+  readonly program?: string;
   /** That of the client, which TLS has verified. */
   readonly certificate?: CertificateNames;
 }
@@ -38,7 +41,7 @@ export interface CertificateNames {
 }
 
 /** `events`: over REST, with its events. */
-export type Via = "rest" | "events" | "websocket" | "binder";
+export type Via = "rest" | "events" | "websocket" | "binder" | "mcp";
 
 export interface UserIds {
   readonly uid: number;
@@ -102,10 +105,23 @@ export interface Request {
   readonly answered?: ReadonlySet<string>;
   /** Whose turn it is where requests have to wait for one another. */
   readonly from?: Asker | undefined;
-  /** Aborted when a caller that cannot take events goes before it has its reply. */
+  /** Aborted when a caller that cannot take events goes before it has its reply; of one that can, when it is not coming back. */
   readonly gone?: AbortSignal | undefined;
+  /** Lines are to come as they are printed, where the config would send them together. */
+  readonly live?: true;
+  /** Aborted when the caller gives its start up: it does not begin any more, or the task is stopped, as it would be by a `stop`. */
+  readonly cancel?: AbortSignal;
+  /** Of a caller that has a person to ask: before a command is started that says so. Rejects with the AfbError to reply. */
+  readonly confirm?: (start: Asked) => Promise<void>;
   /** Reply only at the end of the task, with its output (REST `wait`); a number: or after so many seconds, without. */
   readonly wait?: boolean | number;
+}
+
+/** What is about to be started. */
+export interface Asked {
+  readonly plan: Pick<Plan, "api" | "verb" | "sandbox" | "info" | "label" | "privileges">;
+  /** What may be shown of the arguments. */
+  readonly kept: Kept;
 }
 
 /** What tells that a caller has gone. */
@@ -113,7 +129,7 @@ export type Leaver = Pick<Client, "connected" | "onClose">;
 
 /** undefined where nothing does. */
 export function leaverOf({ client, gone }: Pick<Request, "client" | "gone">): Leaver | undefined {
-  if (client || !gone) return client;
+  if (!gone) return client;
   return {
     get connected() {
       return !gone.aborted;

@@ -1,6 +1,7 @@
 /** The verb of one plan: start, stop, subscribe and unsubscribe. See AFB.md, "A command verb". */
 import type { TaskEncoder } from "../encoders/encoder.ts";
 import { file, fileOf } from "../encoders/file.ts";
+import { json } from "../encoders/json.ts";
 import { fill, type ArgvTemplate } from "../plan/argv.ts";
 import type { Plan } from "../plan/plan.ts";
 import type { Webhook } from "../plan/webhook.ts";
@@ -11,7 +12,7 @@ import { isObject } from "../object.ts";
 import { declaredOf } from "./declared.ts";
 import type { Refused } from "./book.ts";
 import { attemptedQuery, parseQuery } from "./query.ts";
-import { hasSecrets, keptOfRefused } from "./record.ts";
+import { hasSecrets, keptOf, keptOfRefused } from "./record.ts";
 import { type TaskDeps, Tasks } from "./tasks.ts";
 import type { Parameter, Verb } from "./verb.ts";
 
@@ -66,6 +67,14 @@ export class Command implements Verb {
     if (repeats) requireOnce(args, plan);
     const argv = fill(plan.argv, args, plan.params?.allowDash);
     plan.params?.check(args, request.texts);
+    if (plan.confirm && request.confirm) {
+      await request.confirm({ plan, kept: keptOf(plan, args, argv) });
+      if (this.#plan !== plan)
+        throw new AfbError(
+          "bad-state",
+          "the config has changed while somebody was asked: call it again",
+        );
+    }
     const encoded = { encoder: this.#encoder, opts: plan.encoder.opts };
     return this.tasks.start({ plan, encoded, argv, args }, request, { ...query, notices });
   }
@@ -80,16 +89,19 @@ export class Command implements Verb {
   }
 
   describe() {
-    const { info, sample, params, webhook, http, confirm } = this.#plan;
+    const { info, label, sample, params, webhook, http, confirm, tool } = this.#plan;
     return {
       ...(info !== undefined && { info }),
+      ...(label !== undefined && { label }),
       parameters: parametersOf(this.#plan),
       task: true,
       ...(!params && { lenient: true }),
       ...(webhook && { webhook: webhook.header }),
       ...(this.#encoder === file && { file: fileOf(this.#plan.encoder.opts).type }),
+      ...(this.#encoder === json && { values: true as const }),
       ...(http && { http }),
       ...(confirm && { confirm }),
+      ...(tool && { tool }),
       ...(this.isFed && { fed: true }),
       ...(sample !== undefined && { sample }),
     };

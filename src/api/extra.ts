@@ -34,8 +34,10 @@ export function extraVerb(action: Action, needed: Needed, targetOf: TargetOf): V
       return {
         ...(info !== undefined && { info }),
         ...(described?.file !== undefined && { file: described.file }),
+        ...(described?.values && { values: described.values }),
         ...(described?.http && { http: described.http }),
         ...(described?.confirm && { confirm: described.confirm }),
+        ...(described?.tool && { tool: described.tool }),
         parameters: described?.parameters.filter(({ name }) => isOpen(args, name)) ?? [],
       };
     },

@@ -2,7 +2,7 @@
  * Who may pass: by what callers are granted here, which is known at once, or by what a permission service answers, which may take
  * a while. A caller passes only once it is granted everything, by what is granted then.
  */
-import { type Request, SERVER_SESSION } from "./client.ts";
+import { type Caller, type Request, SERVER_SESSION } from "./client.ts";
 import { type Answer, type How, type PermissionService, questionOf } from "./permissions.ts";
 import { type Granted, grantNothing, type Grants, missing, refusal } from "./privileges.ts";
 
@@ -59,6 +59,13 @@ export class Gate {
     if (!service) throw refusal(verb, lacking, grants);
     // One after the other, since a question may be put to a person.
     return this.#ask(service, verb, first, request);
+  }
+
+  /** Whether its token is one that somebody has handed out; a permission service may know each. */
+  knows(caller: Caller): boolean {
+    if (this.#service) return true;
+    const grants = (this.options.granted ?? grantNothing)(caller);
+    return grants.unknownToken !== true && this.options.granted !== undefined;
   }
 
   /** Whether a caller has one of these privileges. Never rejects. */

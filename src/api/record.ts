@@ -9,7 +9,10 @@ import { shownArgument } from "../plan/secrets.ts";
 import { isWritten } from "../numbers.ts";
 import { isObject } from "../object.ts";
 import { type Caller, type Request, SERVER_SESSION, type Via } from "./client.ts";
+import type { Kept } from "./kept.ts";
 import type { WireStatus } from "./status.ts";
+
+export type { Kept };
 
 export type TaskState = "waiting" | "running" | "ended";
 
@@ -23,20 +26,10 @@ export interface CallerRecord {
   readonly address?: string;
   /** Name of the certificate that it has shown, such as `CN:tablet`. */
   readonly certificate?: string;
+  /** What the program that calls says it is. */
+  readonly program?: string;
   /** `server`: an action of a config; `local`: a call that came over no connection. */
   readonly via: Via | "server" | "local";
-}
-
-/** What may be kept of what a task was called with. */
-export interface Kept {
-  /** As the caller has given them, and the defaults of those that it has not; `***` for a secret. */
-  readonly args?: unknown;
-  /** The command line; `***` for a secret. */
-  readonly argv?: readonly string[];
-  /** The config hides them, all or some. */
-  readonly hidden?: true;
-  /** They are not all there: it was so many bytes. */
-  readonly cut?: number;
 }
 
 /** How much a task has printed. */
@@ -87,6 +80,7 @@ export function callerRecord(
     user,
     address,
     certificate,
+    program,
     via = session === SERVER_SESSION ? "server" : "local",
   } = caller;
   const info = session === SERVER_SESSION ? undefined : named(caller);
@@ -95,6 +89,7 @@ export function callerRecord(
     ...(user && { uid: user.uid }),
     ...(address !== undefined && { address }),
     ...(certificate && { certificate: certificate.names[0] ?? "" }),
+    ...(program !== undefined && { program }),
     via,
   };
 }

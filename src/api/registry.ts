@@ -15,7 +15,7 @@ import type { Changed } from "./builtin.ts";
 import type { Caller, Request } from "./client.ts";
 import { type ForeignApi, ForeignVerbs } from "./foreign.ts";
 import { explainVerb } from "./explained.ts";
-import { Gate } from "./gate.ts";
+import { type Asking, Gate } from "./gate.ts";
 import { Hub } from "./hub.ts";
 import { Monitor, MONITOR } from "./monitor.ts";
 import type { PermissionService } from "./permissions.ts";
@@ -43,6 +43,12 @@ export interface Registry {
   hooked?(called: Pick<Request, "api" | "verb">): Hooked | undefined;
   /** Whether the verb that is called so reads the body of a POST: it has no arguments then. */
   isFed?(called: Pick<Request, "api" | "verb">): boolean;
+  /** Whether a caller has these privileges now. Never rejects. */
+  may?(privileges: readonly string[], asking: Asking): boolean | Promise<boolean>;
+  /** Whether the token of a caller is one that somebody has handed out. Where a permission service is asked, it may know each. */
+  knows?(caller: Caller): boolean;
+  /** Calls `changed` where there are other verbs, or callers may do other things. Returns a function that takes that back. */
+  onChange?(changed: () => void): () => void;
   /** Verbs by API, for the 404 page and the start banner. */
   list(): { api: string; verbs: string[] }[];
   /** What every verb is and takes: for `monitor/get` and OpenAPI. */
@@ -147,6 +153,7 @@ class LocalRegistry implements RunningRegistry {
   #drained = false;
   /** How often what callers may do has changed. */
   #changes = 0;
+  readonly #changed = new Set<() => void>();
   readonly #gate: Gate;
   readonly #book: Book;
   #looking = false;
@@ -226,6 +233,19 @@ class LocalRegistry implements RunningRegistry {
     }
   }
 
+  may(privileges: readonly string[], asking: Asking): boolean | Promise<boolean> {
+    return this.#gate.may(privileges, asking);
+  }
+
+  knows(caller: Caller): boolean {
+    return this.#gate.knows(caller);
+  }
+
+  onChange(changed: () => void): () => void {
+    this.#changed.add(changed);
+    return () => void this.#changed.delete(changed);
+  }
+
   list() {
     return this.#current.table.list();
   }
@@ -268,6 +288,7 @@ class LocalRegistry implements RunningRegistry {
   recheck(): void {
     this.#changes++;
     this.#lookAtAll();
+    for (const changed of this.#changed) changed();
   }
 
   #lookAtAll(): void {

@@ -11,6 +11,7 @@ interface Api {
   readonly info?: string | undefined;
   readonly version?: string | undefined;
   readonly http?: "afb" | undefined;
+  readonly mcp?: readonly string[] | undefined;
   readonly verbs: Cased<Verb>;
   /** Of another binder: its verbs are not known, or only some. */
   readonly foreign?: ForeignTable;
@@ -30,7 +31,7 @@ export class Table {
   /** Throws when there is one of that name. */
   addApi(
     name: string,
-    about: { info?: string; version?: string; http?: "afb" } = {},
+    about: { info?: string; version?: string; http?: "afb"; mcp?: readonly string[] } = {},
     foreign?: ForeignTable,
   ): void {
     if (this.#apis.has(name)) throw new Error(`two APIs are named ${name}`);
@@ -39,6 +40,7 @@ export class Table {
       info: about.info,
       version: about.version,
       http: about.http,
+      mcp: about.mcp,
       verbs: new Cased(),
       ...(foreign && { foreign }),
     });
@@ -104,11 +106,13 @@ export class Table {
   }
 
   #describe(): ApiDescription[] {
-    return this.#open.map(({ name, info, version, http, verbs, foreign }) => ({
+    return this.#open.map(({ name, info, version, http, mcp, verbs, foreign }) => ({
       api: name,
       ...(info !== undefined && { info }),
       ...(version !== undefined && { version }),
       ...(http !== undefined && { http }),
+      ...(mcp !== undefined && { mcp }),
+      ...(foreign && { foreign: true as const }),
       verbs: foreign
         ? foreign.known.map((verb) => describeVerb(foreign.find(verb)))
         : [...verbs.values()].map(describeVerb),

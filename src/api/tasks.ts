@@ -2,8 +2,10 @@
 import { milliseconds, MOST_SECONDS } from "../config/ranges.ts";
 import type { Bytes } from "../encoders/encoder.ts";
 import { file, fileOf, into } from "../encoders/file.ts";
+import { line } from "../encoders/line.ts";
 import { raw } from "../encoders/raw.ts";
 import { sync } from "../encoders/sync.ts";
+import { text } from "../encoders/text.ts";
 import { AfbError } from "../errors.ts";
 import type { Launch } from "../launch/task.ts";
 import type { Logger } from "../log.ts";
@@ -96,13 +98,16 @@ export class Tasks {
       ? { encoder: into(bytes), opts: {} }
       : query.wait || request.wait
         ? waiting(what.encoded)
-        : what.encoded;
+        : request.live
+          ? live(what.encoded)
+          : what.encoded;
     const run = await this.#launch({ ...what, encoded }, request);
     if (request.client) {
       run.own(request.client, request);
     }
     const leaver = plan.detach === false ? leaverOf(request) : undefined;
     if (leaver) run.tie(leaver, request);
+    this.#stopIfCancelled(run, request);
     const { explain } = this.deps;
     const words = {
       ...(query.verbose > 0 && explain && { plan: explain(plan) }),
@@ -142,6 +147,18 @@ export class Tasks {
     // Who has no events of it has nothing but this reply to know whether it was all taken.
     if (!request.client) await this.#requireInput(run);
     return { ...run.identity, ...words };
+  }
+
+  #stopIfCancelled(run: Run, request: Request): void {
+    const { cancel } = request;
+    if (!cancel) return;
+    const stop = (): void => {
+      this.deps.book.stopping(run.record, request);
+      run.stop(request);
+    };
+    if (cancel.aborted) return stop();
+    cancel.addEventListener("abort", stop, { once: true });
+    void run.task.ended.then(() => cancel.removeEventListener("abort", stop));
   }
 
   /** Stops, subscribes or unsubscribes. Of all tasks only those that `permit` does not refuse, by throwing. */
@@ -326,6 +343,8 @@ export class Tasks {
   async #launch({ plan, encoded, argv, args }: Start, request: Request): Promise<Run> {
     const { admission, book } = this.deps;
     if (this.#closing.signal.aborted) throw shuttingDown();
+    if (request.cancel?.aborted)
+      throw new AfbError("bad-state", "it was stopped before its turn came");
     this.#requirePlace(plan.concurrency);
     const waiting = admission.enter(plan, request);
     const entry = book.enter(plan, request, keptOf(plan, args, argv));
@@ -364,6 +383,9 @@ export class Tasks {
     const gone = new AfbError("disconnected", "its client went before its turn came");
     const leaver = plan.detach === false ? leaverOf(request) : undefined;
     const forget = leaver?.onClose(() => waiting.giveUp(gone));
+    const cancelled = (): void => this.#giveUp(waiting, entry, request);
+    request.cancel?.addEventListener("abort", cancelled, { once: true });
+    if (request.cancel?.aborted) cancelled();
     try {
       return await waiting.place;
     } catch (error) {
@@ -371,6 +393,7 @@ export class Tasks {
       throw error;
     } finally {
       forget?.();
+      request.cancel?.removeEventListener("abort", cancelled);
     }
   }
 
@@ -477,6 +500,16 @@ function allows(permit: Permit, task: Permitted): boolean | Promise<boolean> {
 /** Who takes the output as it is, where it can be had so. */
 const bytesFor = ({ encoder, opts }: Encoded, { bytes }: Request): Promise<Bytes> | undefined =>
   bytes && encoder === file ? bytes(fileOf(opts)) : undefined;
+
+/** The encoding of what is to be seen as it is printed: lines, where they are lines. */
+const live = (encoded: Encoded): Encoded => {
+  const { encoder, opts } = encoded;
+  if (encoder !== text && encoder !== sync) return encoded;
+  const { maxlen, maxline } = opts;
+  // So many that are kept, and not so many that come.
+  if (maxline !== undefined) return encoded;
+  return { encoder: line, opts: { partial: false, ...(maxlen !== undefined && { maxlen }) } };
+};
 
 /** The encoding of a reply that waits for the end: an asynchronous encoder has no fields for it, so `sync` stands in. */
 function waiting(encoded: Encoded): Encoded {

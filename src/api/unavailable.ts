@@ -13,6 +13,6 @@ export function unavailableVerb({ verb, info, privileges, reason }: UnavailableV
     },
     // Nobody knows any more what of its arguments is a secret.
     refused: ({ args }) => ({ action: attemptedQuery(args).action, hidden: true }),
-    describe: () => ({ ...(info !== undefined && { info }), parameters: [] }),
+    describe: () => ({ ...(info !== undefined && { info }), parameters: [], unavailable: true }),
   };
 }

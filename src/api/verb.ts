@@ -1,4 +1,5 @@
 /** One verb of an API, a command or built in. */
+import type { ToolPlan } from "../plan/plan.ts";
 import type { Webhook } from "../plan/webhook.ts";
 import type { Refused } from "./book.ts";
 import type { Request } from "./client.ts";
@@ -13,6 +14,8 @@ export interface Parameter {
 /** A verb in words and data, for pages and OpenAPI. */
 export interface VerbDescription {
   readonly name: string;
+  /** What people call it. */
+  readonly label?: string;
   readonly info?: string;
   readonly parameters: readonly Parameter[];
   /** What a caller needs, all of them. */
@@ -25,12 +28,18 @@ export interface VerbDescription {
   readonly webhook?: string;
   /** Media type of its output, where that is the answer itself over REST. */
   readonly file?: string;
+  /** Its output is values of JSON. */
+  readonly values?: true;
   /** HTTP statuses by exit code. */
   readonly http?: Readonly<Record<string, number>>;
   /** The body of a POST is what it reads, and has no arguments. */
   readonly fed?: boolean;
   /** A client asks its user before it starts it. */
   readonly confirm?: true;
+  /** It cannot be had here. */
+  readonly unavailable?: true;
+  /** What a program may rely on that calls it for a person. */
+  readonly tool?: ToolPlan;
   /** Queries to try. */
   readonly sample?: readonly unknown[];
 }
@@ -41,6 +50,10 @@ export interface ApiDescription {
   readonly version?: string;
   /** Over REST errors of verbs are replies with 200, as other binders answer. */
   readonly http?: "afb";
+  /** Patterns of the verbs that are offered as tools; absent: all but what every API has. */
+  readonly mcp?: readonly string[];
+  /** Of another binder. */
+  readonly foreign?: true;
   readonly verbs: readonly VerbDescription[];
 }
 

@@ -25,6 +25,7 @@ import { Auditing, unaudited } from "../serve/auditing.ts";
 import { become, type Reloaded, type Serving } from "../serve/become.ts";
 import { joinEarly } from "../serve/join.ts";
 import { Encryption } from "../serve/encryption.ts";
+import { doctor } from "../serve/doctor.ts";
 import { drained, untilStopped } from "../serve/ending.ts";
 import { Keeping } from "../serve/keeping.ts";
 import { binders, Dialling, Mesh, sorted } from "../serve/mesh.ts";
@@ -182,6 +183,7 @@ export async function serve(options: ServeOptions, early?: EarlyBoot): Promise<n
     server = await startServer({
       ...{ endpoints, origins, hosts, base, pages, registry, version, connections, binders },
       ...{ protection, proxies, console: options.console },
+      mcp: options.mcp ? { doctor } : undefined,
       unready: () => unready,
     });
     // Who asks for nothing of a sandbox has an answer before.
@@ -275,7 +277,9 @@ export async function serve(options: ServeOptions, early?: EarlyBoot): Promise<n
   unready = undefined;
   if (unreachable !== undefined) console.log(unreachable);
   const audited = auditing.audit?.sink.name;
-  console.log(banner({ ...server, mesh: mesh.places, base, audited }, current, registry, room));
+  const { mcp } = options;
+  const announced = { ...server, mesh: mesh.places, base, audited, mcp };
+  console.log(banner(announced, current, registry, room));
   serving.manager.ready(serving.status());
   early?.handover.answer((joining, joiner) => become(joining, joiner, serving));
   early?.onReady(server.urls);
@@ -355,10 +359,12 @@ interface Announced {
   readonly base: Base;
   /** Where calls are told. */
   readonly audited: string | undefined;
+  /** Verbs are tools. */
+  readonly mcp: boolean;
 }
 
 function banner(
-  { urls, mesh, base, audited }: Announced,
+  { urls, mesh, base, audited, mcp }: Announced,
   loaded: Loaded,
   registry: Registry,
   room: Room,
@@ -372,6 +378,7 @@ function banner(
     ...mesh.map((place) => visible(`to other binders on ${place}`)),
     ...verbLines(registry),
     room.words,
+    ...(mcp ? ["verbs are tools at /mcp"] : []),
     ...(audited === undefined ? [] : [visible(`audited to ${audited}`)]),
     ...(first ? [`try: ${curl(url, base)}/api/${first.api}/${tryVerb(first)}`] : []),
   ].join("\n");

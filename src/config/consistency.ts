@@ -3,6 +3,7 @@ import type { Draft } from "./conform.ts";
 import { compileParams } from "./params.ts";
 import { element, type Report } from "./place.ts";
 import type { Config } from "./schema.ts";
+import { isObject } from "../object.ts";
 import { BUILTIN_API, BUILTIN_VERBS, EXEC_VERB, verbOf } from "./verbs.ts";
 
 /** Reports contradictions and duplicates among the parts that are there. */
@@ -54,6 +55,8 @@ export function checkConsistency(config: Draft<Config>, report: Report): void {
         );
       }
       if (command?.params !== undefined) compileParams(command.params, `${where}.params`, report);
+      if (command?.tool?.result !== undefined)
+        checkResult(command.tool.result, command.encoder?.output, `${where}.tool.result`, report);
       if (command?.uid === undefined) continue;
       const fresh = commandUids(command.uid, `${where}.uid`);
       const { uid, prefix } = sandbox;
@@ -65,6 +68,25 @@ export function checkConsistency(config: Draft<Config>, report: Report): void {
   for (const [i, extra] of (config.extra ?? []).entries()) {
     if (extra?.uid !== undefined) checkVerb(extra.uid, `${element("extra", i)}.uid`);
   }
+}
+
+/** Programs are told that what it prints is so: it is looked at as the arguments are. */
+function checkResult(
+  result: unknown,
+  encoder: string | undefined,
+  path: string,
+  report: Report,
+): void {
+  if (encoder !== "json")
+    return report(path, "only the encoder json makes a value: say `encoder`: `json`");
+  if (!isObject(result) || result["type"] !== "object")
+    return report(path, 'expected a JSON Schema with "type": "object"');
+  compileParams({ result }, path, (at, message) =>
+    report(
+      at.startsWith(`${path}.result`) ? path + at.slice(`${path}.result`.length) : at,
+      message,
+    ),
+  );
 }
 
 /** Remembers names; a name met again is reported together with where it stood first, and answered with false. */

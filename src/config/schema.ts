@@ -225,9 +225,33 @@ export const Webhook = object(
   { description: "lets a machine elsewhere start the command with a POST that it signs" },
 );
 
+export const Tool = object(
+  {
+    readonly: optional(
+      flag({ description: "it changes nothing; by default what the sandbox proves" }),
+    ),
+    destructive: optional(flag({ description: "what it changes may be lost by that" })),
+    idempotent: optional(flag({ description: "done again it changes nothing more" })),
+    openworld: optional(
+      flag({
+        description:
+          "it deals with what is beyond this machine; by default what the sandbox proves",
+      }),
+    ),
+    result: optional(
+      Type.Unknown({
+        description:
+          "JSON Schema, of type object, of the one value that the encoder json makes of the output",
+      }),
+    ),
+  },
+  { description: "what programs that act for people are told of it, see spawnbox help mcp" },
+);
+
 export const Command = object(
   {
     uid: Type.String({ minLength: 1, description: "name of the verb" }),
+    label: optional(Type.String({ description: "what people call it" })),
     info: optional(Type.String({ description: "one line of help" })),
     usage: optional(Type.Unknown({ description: "free-form help on the arguments" })),
     sample: optional(list(Type.Unknown(), { description: "queries for the test page" })),
@@ -296,6 +320,7 @@ export const Command = object(
       }),
     ),
     webhook: optional(Type.Unsafe<Static<typeof Webhook>>({ ...Webhook, shorthand: "file" })),
+    tool: optional(Tool),
     http: optional(
       Type.Record(Type.String(), Type.Unknown(), {
         propertyNames: { pattern: "^(0|[1-9][0-9]?|1[0-9][0-9]|2[0-4][0-9]|25[0-5])$" },
@@ -500,6 +525,12 @@ export const Config = object(
     ),
     extra: optional(list(Action, { description: "additional verbs" })),
     imports: optional(list(Import, { description: "APIs of other binders" })),
+    mcp: optional(
+      list(Type.String({ minLength: 1 }), {
+        description:
+          "verbs that serve --mcp offers as tools, with * for any text, ? for a character; all commands and extra verbs by default",
+      }),
+    ),
   },
   { description: "a spawnbox config file" },
 );
@@ -507,6 +538,7 @@ export const Config = object(
 export type Config = Static<typeof Config>;
 export type Sandbox = Static<typeof Sandbox>;
 export type Command = Static<typeof Command>;
+export type Tool = Static<typeof Tool>;
 export type Action = Static<typeof Action>;
 export type Import = Static<typeof Import>;
 export type EncoderConfig = Static<typeof EncoderConfig>;

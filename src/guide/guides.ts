@@ -9,6 +9,7 @@ import config from "../../config/guide/config.md" with { type: "file" };
 import early from "../../config/guide/early.md" with { type: "file" };
 import consoleGuide from "../../config/guide/console.md" with { type: "file" };
 import encrypted from "../../config/guide/encrypted.md" with { type: "file" };
+import mcp from "../../config/guide/mcp.md" with { type: "file" };
 import mesh from "../../config/guide/mesh.md" with { type: "file" };
 import monitoring from "../../config/guide/monitoring.md" with { type: "file" };
 import migration from "../../config/guide/migration.md" with { type: "file" };
@@ -33,6 +34,7 @@ const FILES: Readonly<Record<string, string>> = {
   audit,
   services,
   monitoring,
+  mcp,
   mesh,
   places,
   early,

@@ -27,6 +27,13 @@ const root = join(import.meta.dir, "../..");
 export const RUNTIMES = { x64: "@oven/bun-linux-x64", arm64: "@oven/bun-linux-aarch64" } as const;
 /** The npm package `bun` only chooses and downloads a runtime. */
 const NOT_NEEDED = "bun";
+/** What packages depend on for parts of them that are not in the executable: frameworks of other servers, programs, logins. */
+export const UNUSED: Readonly<Record<string, readonly string[]>> = {
+  "@modelcontextprotocol/sdk": [
+    ...["@hono/node-server", "cors", "cross-spawn", "eventsource", "express"],
+    ...["express-rate-limit", "hono", "jose", "json-schema-typed", "raw-body"],
+  ],
+};
 
 export async function readLockfile(): Promise<Lockfile> {
   return (await Bun.file(join(root, "package-lock.json")).json()) as Lockfile;
@@ -39,7 +46,7 @@ function locked(lock: Lockfile, name: string): Source {
 }
 
 /**
- * What the executable is bundled from: the dependencies, transitively. Peer dependencies count only where somebody depends
+ * What the executable is bundled from: the dependencies, transitively, but for those that nothing in it uses. Peer dependencies count only where somebody depends
  * on them, since the others are types or optional plugins. Sorted by name.
  */
 export function productionPackages(lock: Lockfile): Source[] {
@@ -49,6 +56,7 @@ export function productionPackages(lock: Lockfile): Source[] {
     const source = locked(lock, name);
     wanted.set(name, source);
     for (const dependency of Object.keys(source.dependencies ?? {})) {
+      if (UNUSED[name]?.includes(dependency)) continue;
       // npm nests a package where two versions are needed; the recipe unpacks flat.
       if (lock.packages[`node_modules/${name}/node_modules/${dependency}`]) {
         throw new Error(`${dependency} is nested below ${name}: teach the recipe about it`);

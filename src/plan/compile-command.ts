@@ -20,6 +20,7 @@ import type { Machine } from "./machine.ts";
 import type { Plan } from "./plan.ts";
 import type { Report } from "./report.ts";
 import type { Secrets } from "./secrets.ts";
+import { compileTool } from "./tool.ts";
 import { compileWebhook } from "./webhook.ts";
 
 /** What is to be said of an encoder and its options; no problems when it can be used, with the options that it is to have. */
@@ -139,7 +140,7 @@ export function compileCommand(
   const profileLimits = limitsOfProfile(sandbox.limits, own);
   const pty = compilePty(command.pty, sandboxPolicy, context.machine.arch);
   const { policy, ops, waiting } = policies.with({ rlimits, profileLimits, pty });
-  const { info, usage, sample } = command;
+  const { info, label, usage, sample } = command;
   const size = command.pool ?? sandbox.pool ?? 0;
   return {
     api,
@@ -147,6 +148,7 @@ export function compileCommand(
     command: command.uid,
     sandbox: sandbox.uid,
     ...(info !== undefined && { info }),
+    ...(label !== undefined && { label }),
     ...(usage !== undefined && { usage }),
     ...(sample !== undefined && { sample }),
     privileges: privilegesOf(sandbox, command),
@@ -163,6 +165,7 @@ export function compileCommand(
     argv,
     ...(params && { params }),
     ...(webhook && { webhook }),
+    ...compileTool(command, policy),
     ...http,
     ...input,
     ...told,

@@ -143,7 +143,27 @@ class ConfigCompiler {
       notices: this.report.notices,
       ...(extension && { plugins: extension.plugins, actions: extension.actions }),
       ...(imports.length > 0 && { imports }),
+      ...this.#offered(sandboxes, extension),
     };
+  }
+
+  /** A name that is no verb is a mistake; one that is missing here may be had elsewhere. */
+  #offered(
+    sandboxes: readonly SandboxPlan[],
+    extension: ReturnType<Extend> | undefined,
+  ): Pick<ApiPlan, "mcp"> {
+    const { mcp } = this.#config;
+    if (!mcp) return {};
+    const verbs = [
+      ...sandboxes.flatMap(({ plans, unavailable = [] }) => [...plans, ...unavailable]),
+    ].map(({ verb }) => verb);
+    verbs.push(...(extension?.actions.extra ?? []).map(({ uid }) => uid));
+    const known = new Set(verbs.map((verb) => verb.toLowerCase()));
+    for (const [i, name] of mcp.entries()) {
+      if (/[*?]|^!\(/.test(name) || known.has(name.toLowerCase())) continue;
+      this.report.notice(`mcp[${i}]`, `no verb \`${name}\` to offer${suggestion(name, verbs)}`);
+    }
+    return { mcp };
   }
 
   #extend(all: readonly LoadedConfig[]): ReturnType<Extend> | undefined {

@@ -20,6 +20,8 @@ export interface Plan {
   /** uid of the sandbox in the config. */
   readonly sandbox: string;
   readonly info?: string;
+  /** What people call it. */
+  readonly label?: string;
   readonly usage?: unknown;
   readonly sample?: readonly unknown[];
   /** Permissions a caller needs, all of them. */
@@ -65,6 +67,8 @@ export interface Plan {
   readonly webhook?: Webhook;
   /** HTTP statuses by exit code, of replies that tell it over REST. */
   readonly http?: Readonly<Record<string, number>>;
+  /** What programs that act for people are told of it. */
+  readonly tool?: ToolPlan;
   /** Variables that a launch reads of files. */
   readonly secrets?: Secrets;
   /** Names of the server's variables that are not handed on: see server-variables.ts. */
@@ -75,6 +79,18 @@ export interface Plan {
   readonly pool?: { readonly size: number; readonly ops: Uint8Array };
   /** Encoded launcher ops (see ffi/launcher/layout.ts). Equal blobs are one object. */
   readonly ops: Uint8Array;
+}
+
+/** What may be relied on: what the config says, or else what the sandbox proves. Absent: nobody knows. */
+export interface ToolPlan {
+  /** It changes nothing. */
+  readonly readonly?: boolean;
+  readonly destructive?: boolean;
+  readonly idempotent?: boolean;
+  /** It deals with what is beyond this machine. */
+  readonly openworld?: boolean;
+  /** JSON Schema of what it prints. */
+  readonly result?: Readonly<Record<string, unknown>>;
 }
 
 /** A plugin: modules that are loaded at boot. */
@@ -144,6 +160,8 @@ export interface ApiPlan {
   readonly plugins?: readonly PluginPlan[];
   readonly actions?: ActionPlans;
   readonly imports?: readonly ImportPlan[];
+  /** Patterns of the verbs that programs are offered as tools; absent: all commands and extra verbs. */
+  readonly mcp?: readonly string[];
 }
 
 export interface SandboxPlan {

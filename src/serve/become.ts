@@ -15,6 +15,7 @@ import type { Changes } from "../service/reload-verb.ts";
 import type { Loaded } from "./access.ts";
 import type { Auditing, Change } from "./auditing.ts";
 import type { Source } from "../command-line/config-option.ts";
+import { doctor } from "./doctor.ts";
 import type { Encryption } from "./encryption.ts";
 import type { Keeping } from "./keeping.ts";
 import { type Mesh, sorted } from "./mesh.ts";
@@ -137,6 +138,7 @@ async function becomeBy(
     await server.extend({
       ...{ endpoints: places, origins, hosts, base, pages, console: page },
       ...{ protection, proxies },
+      mcp: options.mcp ? { doctor } : undefined,
     });
   } catch (error) {
     await giveBack();

@@ -95,6 +95,9 @@ export const SERVE = {
   "no-console": {
     text: "no console: no page of its own at / for browsers, nor at /console/; programs get JSON at / anyway",
   },
+  mcp: {
+    text: "serve verbs as tools at /mcp, for programs that act for people (Model Context Protocol); from other machines only with a token or a client certificate",
+  },
   ...TLS,
   base: {
     argument: "/PATH",
@@ -139,6 +142,8 @@ export interface ServeOptions extends AccessOptions, TransportOptions {
   readonly pages: readonly PageSource[];
   /** A page of its own for browsers. */
   readonly console: boolean;
+  /** Verbs as tools at /mcp. */
+  readonly mcp: boolean;
   /** Most tasks at a time; undefined: what there is room for. */
   readonly concurrency: number | undefined;
   readonly audit: AuditOptions | undefined;
@@ -216,6 +221,7 @@ export function optionsOf(
       base,
       pages,
       console: !values["no-console"],
+      mcp: values.mcp,
     },
     ...{ concurrency, exports, imports, mode },
     ...transport,

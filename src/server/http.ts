@@ -14,6 +14,7 @@ import type { Guests } from "./guests.ts";
 import { HttpConnection, refusal } from "./http/connection.ts";
 import type { GetHeader, OriginPolicy } from "./origin.ts";
 import type { Pages } from "./pages.ts";
+import type { Entrance } from "./mcp.ts";
 import { type Ids, type Peer, peerOf } from "./peer.ts";
 import { addressName, peerName } from "./peer-name.ts";
 import type { Unready } from "./health.ts";
@@ -34,6 +35,8 @@ export interface Shared {
   pages?: Pages | undefined;
   /** Whether there is a page of our own. */
   console: boolean;
+  /** Where tools are served. */
+  mcp?: Entrance | undefined;
   base: Base;
   /** Most open connections of one listener. */
   readonly most: number;
@@ -86,6 +89,7 @@ export function createDoor(shared: Shared, place: Place, guests: Guests): Door {
     version,
     pages: () => shared.pages,
     console: () => shared.console,
+    mcp: () => shared.mcp,
     base: () => shared.base,
     policy: () => place.policy,
     port: () => place.port,

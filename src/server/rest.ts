@@ -18,6 +18,7 @@ import { consoleAt } from "./console.ts";
 import { Incoming } from "./http/incoming.ts";
 import { EVENTS, streamEvents } from "./events.ts";
 import { healthz, metrics, readyz, type Unready } from "./health.ts";
+import type { Entrance } from "./mcp.ts";
 import { openApi } from "./openapi.ts";
 import {
   checkCaller,
@@ -47,6 +48,8 @@ export interface RestOptions {
   pages?: () => Pages | undefined;
   /** Whether there is a page of our own; so too. By default not. */
   console?: () => boolean;
+  /** Where tools are served; so too. By default not. */
+  mcp?: () => Entrance | undefined;
   /** Always ready by default. */
   unready?: Unready;
 }
@@ -308,7 +311,22 @@ export function createRest(options: RestOptions): Rest {
   const other = pageOr((request) =>
     new URL(request.url).pathname === "/" ? index(request) : elsewhere(),
   );
+  const mcp = (request: Request): Response | Promise<Response> => {
+    const entrance = options.mcp?.();
+    if (!entrance) return other(request);
+    const {
+      peer,
+      address,
+      certificate,
+      from,
+      body = new Uint8Array(),
+    } = senders.get(request) ?? {};
+    if (body instanceof Incoming) throw changed();
+    const sender = { peer, address, certificate, share: from?.peer ?? "" };
+    return entrance.respond(request, body, sender, policyFor(request));
+  };
   const app = new Elysia({ strictPath: true })
+    .all("/mcp", guarded(mcp), raw)
     .all("/openapi.json", guarded(page(openapi)), raw)
     .all("/healthz", guarded(healthz), raw)
     .all(

@@ -9,6 +9,7 @@ import type { Unready } from "./health.ts";
 import type { Shared } from "./http.ts";
 import { Share } from "../share.ts";
 import { type Listener, openListener, type Protection } from "./listener.ts";
+import { Entrance, type McpOptions } from "./mcp.ts";
 import { type PageSource, Pages } from "./pages.ts";
 import type { Proxies } from "./proxy.ts";
 import { Sessions } from "./session.ts";
@@ -28,6 +29,8 @@ export interface ServerOptions {
   pages?: readonly PageSource[];
   /** Whether the console is served, see console.ts; by default not. */
   console?: boolean;
+  /** Whether tools are served, see mcp.ts; by default not. */
+  mcp?: McpOptions | undefined;
   version: string;
   /** Most open connections of one endpoint; see guests.ts for who gets them. */
   connections?: number;
@@ -65,7 +68,15 @@ export interface RunningServer {
   extend(
     options: Pick<
       ServerOptions,
-      "endpoints" | "origins" | "hosts" | "base" | "pages" | "console" | "protection" | "proxies"
+      | "endpoints"
+      | "origins"
+      | "hosts"
+      | "base"
+      | "pages"
+      | "console"
+      | "mcp"
+      | "protection"
+      | "proxies"
     >,
   ): Promise<void>;
   readonly clients: Clients;
@@ -97,6 +108,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     ...{ most, memory, sessions, sockets, connections, webSockets, binders: options.binders },
     proxies: options.proxies,
     unready: options.unready,
+    mcp: options.mcp && new Entrance(registry, version, options.mcp),
   };
   const listeners = await openListeners(options, shared);
   /** By name, whether it has TLS. */
@@ -140,6 +152,9 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       }
       remember(further, protection);
       shared.pages?.close();
+      const { mcp } = changed;
+      if (!mcp) void shared.mcp?.close();
+      shared.mcp = mcp && (shared.mcp ?? new Entrance(registry, version, mcp));
       Object.assign(shared, { origins, hosts, pages, console, base: other, proxies });
     },
     close: async () => {
@@ -179,9 +194,11 @@ function nameOf(endpoint: Endpoint): string {
 
 async function shutDown(
   listeners: readonly Listener[],
-  { sockets, connections, webSockets }: Shared,
+  { sockets, connections, webSockets, mcp }: Shared,
 ): Promise<void> {
   const closed = listeners.map((listener) => listener.close());
+  // Its streams have no end of their own.
+  void mcp?.close();
   for (const webSocket of [...webSockets]) webSocket.close(1001, "server is closing");
   for (const connection of [...connections]) connection.leave();
   const timer = setTimeout(() => {

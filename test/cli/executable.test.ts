@@ -33,6 +33,7 @@ describe("usage", () => {
     "check",
     "run",
     "call",
+    "mcp",
     "ps",
     "watch",
     "stop",

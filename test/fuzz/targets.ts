@@ -10,6 +10,7 @@ import { outputs } from "./output.ts";
 import { records } from "./records.ts";
 import { restRequests } from "./rest.ts";
 import { packets, wsapi } from "./rpc.ts";
+import { tools } from "./tools.ts";
 import type { Target } from "./target.ts";
 
 export const targets: readonly Target[] = [
@@ -19,6 +20,7 @@ export const targets: readonly Target[] = [
   importing,
   records,
   restRequests,
+  tools,
   certificates,
   forwarded,
   config,

@@ -35,6 +35,10 @@ async function tried(room: Room, { language, place, code, file, elsewhere }: Exa
       });
       return;
     }
+    if ("mcpServers" in parsed || "servers" in parsed) {
+      await tryClients(room, parsed["mcpServers"] ?? parsed["servers"]);
+      return;
+    }
     const name = file ?? "part.json";
     room.write(name, JSON.stringify("metadata" in parsed ? parsed : whole(place, parsed)));
     const { code: exit, output } = await room.run(`spawnbox check --config ${name}`);
@@ -51,6 +55,26 @@ async function tried(room: Room, { language, place, code, file, elsewhere }: Exa
     }
   } else if (file === undefined && !["nginx"].includes(language)) {
     throw new Error(`nothing is known of a block of ${language}`);
+  }
+}
+
+/** Settings of clients of tools: what they start answers, and where they go there is something. */
+async function tryClients(room: Room, servers: unknown): Promise<void> {
+  if (!isObject(servers)) throw new Error("settings name servers");
+  const params = { protocolVersion: "2025-11-25", capabilities: {} };
+  const clientInfo = { name: "a reader", version: "1" };
+  const first = { jsonrpc: "2.0", id: 1, method: "initialize", params: { ...params, clientInfo } };
+  const message = JSON.stringify(first);
+  for (const server of Object.values(servers)) {
+    if (!isObject(server)) throw new Error("a server is an object");
+    const { command, args, url } = server;
+    const types = ["application/json", "application/json, text/event-stream"];
+    const [type, accept] = types;
+    const line =
+      typeof url === "string"
+        ? `curl -s -m 5 -H 'Content-Type: ${type}' -H 'Accept: ${accept}' -d '${message}' ${url}`
+        : `(echo '${message}'; sleep 2) | ${[command, ...(Array.isArray(args) ? args : [])].join(" ")}`;
+    expect((await room.run(line)).output).toContain('"serverInfo"');
   }
 }
 

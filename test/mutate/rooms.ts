@@ -56,6 +56,11 @@ export const rooms: Readonly<Record<string, Room>> = {
     ],
     outside: [["test/server/{encrypted,http-status,transfer,webhook}.test.ts"]],
   },
+  mcp: {
+    code: ["src/mcp/*.ts"],
+    suites: [["test/mcp/{parts,door}.test.ts"], ["test/mcp"]],
+    built: true,
+  },
   rpc: {
     code: ["src/rpc/*.ts"],
     suites: [["test/rpc/!(importer|imports|reverse|served).test.ts"]],

@@ -18,10 +18,15 @@ export const asUser: Partial<Machine> = {
 const command = { uid: "c", exec: { cmdpath: "/bin/sh" } };
 
 /** Compiles one sandbox; its uid and command are given where it has none. @throws ConfigError */
-export function compiled(sandbox: object, machine: Partial<Machine> = asRoot): ApiPlan {
+export function compiled(
+  sandbox: object,
+  machine: Partial<Machine> = asRoot,
+  more: object = {},
+): ApiPlan {
   const raw = {
     metadata: { uid: "t", api: "t" },
     sandboxes: { uid: "s", commands: command, ...sandbox },
+    ...more,
   };
   const { config, problems } = normalize(raw, "t.json");
   if (!config) throw new ConfigError(problems);

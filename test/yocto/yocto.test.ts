@@ -12,6 +12,7 @@ import {
   readLockfile,
   runtimes,
   sha512hex,
+  UNUSED,
 } from "../../src/make/packages.ts";
 import { HOMEPAGE, MAINTAINER } from "../../src/make/project.ts";
 import { cyclonedx } from "../../src/make/sbom.ts";
@@ -57,6 +58,28 @@ describe("spawnbox-npm.inc", () => {
           .digest("hex"),
       ).toBe(sum ?? "");
     }
+  });
+
+  test("what is said not to be used is not in the bundle", async () => {
+    const built = await Bun.build({
+      entrypoints: [join(root, "src/main.ts")],
+      target: "bun",
+      metafile: true,
+      plugins: [
+        {
+          name: "without a launcher",
+          setup: (build) => {
+            build.onResolve({ filter: /\/bin\/launcher$/ }, () => ({
+              path: join(root, "LICENSE"),
+            }));
+          },
+        },
+      ],
+    });
+    const bundled = Object.keys(built.metafile?.inputs ?? {}).join("\n");
+    expect(bundled).toContain("node_modules/@modelcontextprotocol/sdk/");
+    for (const name of Object.values(UNUSED).flat())
+      expect(bundled).not.toContain(`node_modules/${name}/`);
   });
 
   test("has a sum for every source, and nothing of the development", () => {

@@ -1,0 +1,50 @@
+/** Tools for who shows a certificate, where other machines could call: over HTTP, and by `spawnbox mcp`. */
+import { expect, test } from "bun:test";
+import { StdioClientTransport } from "@modelcontextprotocol/sdk/client/stdio.js";
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { certificatesIn } from "../rpc/certificates.ts";
+import { serve } from "../served.ts";
+import { call, clientOf, config, connect, textOf } from "./serving.ts";
+
+test("[protection] a certificate that is believed is enough, and another or none is not", async () => {
+  const dir = mkdtempSync(join(tmpdir(), "spawnbox-mcp-tls-"));
+  try {
+    chmodSync(dir, 0o700);
+    const made = certificatesIn(dir, "localhost");
+    chmodSync(made.server.key, 0o600);
+    const grants = [{ certificate: "CN:client", privileges: ["urn:t:own"] }];
+    writeFileSync(join(dir, "access.json"), JSON.stringify({ grants }), { mode: 0o600 });
+    const ca = readFileSync(made.trust, "utf8");
+    const argv = [
+      ...["--mcp", "--host", "0.0.0.0", "--access", join(dir, "access.json")],
+      ...["--tls-cert", made.server.cert, "--tls-key", made.server.key],
+      ...["--tls-client-ca", made.trust],
+    ];
+    await using served = await serve(config(), { argv, tls: { ca } });
+    const { url } = served;
+    const through =
+      (tls: object) =>
+      (to: string | URL, init?: RequestInit): Promise<Response> =>
+        fetch(to, { ...init, tls: { ca, ...tls } } as RequestInit);
+    const shown = {
+      cert: readFileSync(made.client.cert, "utf8"),
+      key: readFileSync(made.client.key, "utf8"),
+    };
+    await expect(connect(url, { fetch: through({}) })).rejects.toThrow("who has a token");
+    const { client } = await connect(url, { fetch: through(shown) });
+    expect(textOf(await call(client, "t_own"))).toBe("own");
+    await client.close();
+    const other = clientOf();
+    const args = ["mcp", "--url", url, "--ca", made.trust];
+    const own = ["--cert", made.client.cert, "--key", made.client.key];
+    await other.connect(
+      new StdioClientTransport({ command: served.program, args: [...args, ...own] }),
+    );
+    expect(textOf(await call(other, "t_own"))).toBe("own");
+    await other.close();
+  } finally {
+    rmSync(dir, { recursive: true });
+  }
+});

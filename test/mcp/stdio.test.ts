@@ -1,0 +1,116 @@
+/** `spawnbox mcp`: the same tools over standard input and output, on a config alone and in front of a server. */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { StdioClientTransport } from "@modelcontextprotocol/sdk/client/stdio.js";
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { programIn, serve, type Served } from "../served.ts";
+import { access, call, type ClientOptions, clientOf, config, textOf, TOKENS } from "./serving.ts";
+
+let dir: string;
+let program: string;
+let served: Served;
+const at = (name: string) => join(dir, name);
+beforeAll(async () => {
+  dir = mkdtempSync(join(tmpdir(), "spawnbox-mcp-stdio-"));
+  chmodSync(dir, 0o700);
+  program = programIn(dir);
+  writeFileSync(at("config.json"), JSON.stringify(config()));
+  writeFileSync(at("access.json"), JSON.stringify(access), { mode: 0o600 });
+  writeFileSync(at("token"), `${TOKENS.owner}\n`, { mode: 0o600 });
+  const argv = ["--mcp", "--access", at("access.json"), "--unix", at("socket")];
+  served = await serve(config(), { argv });
+});
+afterAll(async () => {
+  await served[Symbol.asyncDispose]();
+  rmSync(dir, { recursive: true });
+});
+
+async function started(args: readonly string[], options: ClientOptions = {}) {
+  const client = clientOf(options);
+  const transport = new StdioClientTransport({ command: program, args: ["mcp", ...args] });
+  await client.connect(transport);
+  return client;
+}
+
+const yes = { action: "accept", content: { confirm: true } } as const;
+
+describe.each<[string, () => string[]]>([
+  ["on a config alone", () => ["--config", at("config.json")]],
+  ["in front of a server", () => ["--url", served.url, "--token-file", at("token")]],
+  ["in front of a server on a unix socket", () => ["--url", `unix:${at("socket")}`]],
+])("%s", (_what, args) => {
+  test("lists, calls, progress, a question, resources, cancellation", async () => {
+    const client = await started(args(), { answer: yes });
+    const names = (await client.listTools()).tools.map(({ name }) => name);
+    expect(names).toContain("t_own");
+    const steps: number[] = [];
+    const onprogress = ({ progress }: { progress: number }) => void steps.push(progress);
+    const done = await call(client, "t_steps", {}, { onprogress });
+    expect([steps, done.structuredContent]).toEqual([[1, 5, 10], { done: true }]);
+    expect(textOf(await call(client, "t_ask", { what: "asked" }))).toBe("asked");
+    expect((await call(client, "t_picture")).content[0]?.type).toBe("image");
+    const { resources } = await client.listResources();
+    expect(resources.map(({ uri }) => uri)).toContain("spawnbox://sandbox/t/box");
+    const abort = new AbortController();
+    const begun = Promise.withResolvers<void>();
+    const running = call(
+      client,
+      "t_tree",
+      {},
+      {
+        signal: abort.signal,
+        onprogress: () => begun.resolve(),
+      },
+    );
+    await begun.promise;
+    abort.abort("enough");
+    await expect(running).rejects.toThrow("enough");
+    await client.close();
+  });
+});
+
+test("nobody is there to be asked", async () => {
+  const client = await started(["--config", at("config.json")]);
+  expect(textOf(await call(client, "t_ask", { what: "x" }))).toContain("cannot ask");
+  await client.close();
+});
+
+test("an audit of its own; tasks end with it", async () => {
+  const args = ["--config", at("config.json"), "--audit", at("audit")];
+  const client = await started(args);
+  const begun = Promise.withResolvers<void>();
+  call(client, "t_tree", {}, { onprogress: () => begun.resolve() }).catch(() => {});
+  await begun.promise;
+  await client.close();
+  const lines = readFileSync(at("audit"), "utf8").trim().split("\n");
+  expect(lines.map((line) => JSON.parse(line).event)).toEqual(["start", "stop", "end"]);
+});
+
+test("[protection] without its token a caller has what anybody has", async () => {
+  const client = await started(["--url", served.url]);
+  expect((await client.listTools()).tools.map(({ name }) => name)).not.toContain("t_own");
+  await client.close();
+});
+
+test.each<[string, string[], number, string]>([
+  ["a server that is not there", ["--url", "http://127.0.0.1:1"], 3, "spawnbox mcp: "],
+  ["a config that is none", ["--config", "/dev/null"], 1, "/dev/null"],
+  ["both", ["--config", "x", "--url", "http://localhost"], 2, "not both"],
+  ["an audit of a server", ["--audit", "stderr"], 2, "--audit is for --config"],
+])("%s", async (_what, args, code, why) => {
+  const child = Bun.spawn([program, "mcp", ...args], { stdio: ["pipe", "pipe", "pipe"] });
+  const params = {
+    protocolVersion: "2025-11-25",
+    capabilities: {},
+    clientInfo: { name: "x", version: "1" },
+  };
+  child.stdin.write(
+    `not JSON\n${JSON.stringify({ jsonrpc: "2.0", id: 1, method: "initialize", params })}\n`,
+  );
+  child.stdin.flush();
+  expect([await child.exited, await child.stderr.text()]).toEqual([
+    code,
+    expect.stringContaining(why),
+  ]);
+});
