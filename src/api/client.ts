@@ -28,6 +28,8 @@ export interface Caller {
   readonly via?: Via;
   /** That of the client, which TLS has verified. */
   readonly certificate?: CertificateNames;
+  /** Who has published the call, as the rights of a message broker have it: nothing but what is granted to operators counts then. */
+  readonly operator?: string;
 }
 
 export interface CertificateNames {
@@ -38,7 +40,7 @@ export interface CertificateNames {
 }
 
 /** `events`: over REST, with its events. */
-export type Via = "rest" | "events" | "websocket" | "binder";
+export type Via = "rest" | "events" | "websocket" | "binder" | "mqtt";
 
 export interface UserIds {
   readonly uid: number;

@@ -23,6 +23,8 @@ export interface CallerRecord {
   readonly address?: string;
   /** Name of the certificate that it has shown, such as `CN:tablet`. */
   readonly certificate?: string;
+  /** Over MQTT. */
+  readonly operator?: string;
   /** `server`: an action of a config; `local`: a call that came over no connection. */
   readonly via: Via | "server" | "local";
 }
@@ -87,6 +89,7 @@ export function callerRecord(
     user,
     address,
     certificate,
+    operator,
     via = session === SERVER_SESSION ? "server" : "local",
   } = caller;
   const info = session === SERVER_SESSION ? undefined : named(caller);
@@ -95,6 +98,7 @@ export function callerRecord(
     ...(user && { uid: user.uid }),
     ...(address !== undefined && { address }),
     ...(certificate && { certificate: certificate.names[0] ?? "" }),
+    ...(operator !== undefined && { operator }),
     via,
   };
 }

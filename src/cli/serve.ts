@@ -25,6 +25,7 @@ import { become, type Reloaded, type Serving } from "../serve/become.ts";
 import { joinEarly } from "../serve/join.ts";
 import { Encryption } from "../serve/encryption.ts";
 import { drained, untilStopped } from "../serve/ending.ts";
+import { Fleeting, type FleetDeps } from "../serve/fleet.ts";
 import { Keeping } from "../serve/keeping.ts";
 import { binders, Dialling, Mesh, sorted } from "../serve/mesh.ts";
 import { Metering, metricsPrivileges } from "../serve/metering.ts";
@@ -59,6 +60,8 @@ export async function serve(options: ServeOptions, early?: EarlyBoot): Promise<n
   const encryption = new Encryption();
   const auditing = new Auditing();
   const metering = new Metering();
+  const fleeting = new Fleeting();
+  let fleet: Awaited<ReturnType<Fleeting["read"]>>;
   let { metricsPrivilege } = options;
   let unready: string | undefined = "the server is starting";
   // Where this machine does not let it be, that is told at the top.
@@ -90,6 +93,7 @@ export async function serve(options: ServeOptions, early?: EarlyBoot): Promise<n
       ...([more(), encryption.load] as const),
     );
     current = { ...untried, loaded: untried };
+    fleet = await fleeting.read(options.fleet);
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     return refuse(error);
@@ -203,9 +207,17 @@ export async function serve(options: ServeOptions, early?: EarlyBoot): Promise<n
     );
     return 1;
   }
+  const fleetDeps: FleetDeps = {
+    registry,
+    access: () => current.access,
+    refused: (refusal) => {
+      auditing.refused(refusal);
+      metering.counts.refused(refusal);
+    },
+  };
   const serving: Serving = {
     ...{ registry, server, mesh, permissions, encryption, keeping, sources, access },
-    ...{ auditing, metering },
+    ...{ auditing, metering, fleeting, fleetDeps },
     get metricsPrivilege() {
       return metricsPrivilege;
     },
@@ -258,6 +270,7 @@ export async function serve(options: ServeOptions, early?: EarlyBoot): Promise<n
         encryption.use(next.tls);
         launching.keepReady(next.apis);
         metering.counts.serve(next.apis);
+        fleeting.refresh();
         return { changes, now: next };
       },
     ),
@@ -278,6 +291,8 @@ export async function serve(options: ServeOptions, early?: EarlyBoot): Promise<n
   early?.handover.answer((joining, joiner) => become(joining, joiner, serving));
   early?.onReady(server.urls);
   await keeping.use(history);
+  await fleeting.join(fleet, fleetDeps);
+  if (fleeting.place !== undefined) console.log(visible(`a board of a fleet: ${fleeting.place}`));
   launching.keepReady(current.apis);
   const stopKeeping = keepSmall();
   const watch = watchAccounts(
@@ -294,6 +309,7 @@ export async function serve(options: ServeOptions, early?: EarlyBoot): Promise<n
   early?.handover.close();
   if (grace > 0) await drained(registry, grace);
   await Promise.all([server.close(), mesh.close(), registry.close()]);
+  await fleeting.close();
   keeping.close();
   dialling.close();
   permissions.close();

@@ -1,0 +1,102 @@
+/** This server as a board of a fleet, where a file says so. What does that is only loaded then. */
+import { existsSync } from "node:fs";
+import type { Caller } from "../api/client.ts";
+import type { Registry } from "../api/registry.ts";
+import type { Refusal } from "../api/witness.ts";
+import type { Access } from "../access/access.ts";
+import { ConfigError } from "../config/problem.ts";
+import type { Board } from "../fleet/board.ts";
+import type { Fleet } from "../fleet/load.ts";
+import type { Options, Values } from "../manual/options.ts";
+import { visible } from "../visible.ts";
+
+/** The same as in fleet/load.ts, which is not loaded to look whether it is there. */
+export const FLEET_FILE = "/etc/spawnbox/fleet.json";
+
+export const FLEET = {
+  fleet: {
+    argument: "FILE",
+    text: `be a board of a fleet, by the MQTT broker of this file (default ${FLEET_FILE}, if it names a board); none: of none`,
+    words: ["none"],
+    path: "file",
+  },
+} as const satisfies Options;
+
+/** @throws TypeError, which is wrong usage */
+export function fleetOptions({ fleet }: Values<typeof FLEET>): string | undefined {
+  if (fleet === "") throw new TypeError("--fleet: expected a file, or none");
+  return fleet;
+}
+
+export interface FleetDeps {
+  readonly registry: Registry;
+  /** Who may call, as it is now. */
+  readonly access: () => Access;
+  readonly refused: (refusal: Refusal) => void;
+}
+
+/** A file that was read, and found good. */
+export interface Joining {
+  readonly file: string;
+  readonly fleet: Fleet;
+  readonly board: string;
+}
+
+export class Fleeting {
+  #board: Board | undefined;
+  #joined: Joining | undefined;
+
+  /**
+   * undefined: there is no fleet.
+   * @throws ConfigError with every problem of the file
+   */
+  async read(option: string | undefined): Promise<Joining | undefined> {
+    if (option === "none" || (option === undefined && !existsSync(FLEET_FILE))) return undefined;
+    const file = option ?? FLEET_FILE;
+    const { loadFleet } = await import("../fleet/load.ts");
+    const fleet = loadFleet(file);
+    const { board } = fleet;
+    if (board !== undefined) return { file, fleet, board };
+    // It may be an operator's.
+    if (option === undefined) return undefined;
+    const message = "missing key `board`: expected what this board is called";
+    throw new ConfigError([{ file, path: "board", message }]);
+  }
+
+  /** Where the broker is, and whether it is reached, is not waited for. The first fleet stays. */
+  async join(
+    joining: Joining | undefined,
+    { registry, access, refused }: FleetDeps,
+  ): Promise<void> {
+    if (!joining || this.#board) return;
+    const { Board } = await import("../fleet/board.ts");
+    this.#joined = joining;
+    const named = (caller: Caller) => access().nameOf(caller);
+    const knows = (operator: string) => access().knows(operator);
+    const tell = (text: string) => console.error(visible(`spawnbox serve: ${text}`));
+    const { fleet, board } = joining;
+    this.#board = new Board({ fleet, board, registry, named, knows, refused, tell });
+    if (!access().hasOperators)
+      tell(
+        `notice: ${joining.file}: nobody may call by the broker: grant by "mqtt" in the access file`,
+      );
+    this.#board.start();
+  }
+
+  /** For the start banner; undefined: of no fleet. */
+  get place(): string | undefined {
+    const joined = this.#joined;
+    if (!joined) return undefined;
+    const { host, port } = joined.fleet.broker;
+    return `${joined.board}, by the broker at ${host.includes(":") ? `[${host}]` : host}:${port}`;
+  }
+
+  /** APIs or the access have changed. */
+  refresh(): void {
+    this.#board?.refresh();
+  }
+
+  async close(): Promise<void> {
+    await this.#board?.close();
+  }
+}
