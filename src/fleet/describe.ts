@@ -82,8 +82,6 @@ function bootId(): string {
 /** Verbs that a button can call: by API. */
 export function buttons(all: readonly ApiDescription[]): { api: string; verb: VerbDescription }[] {
   return all.flatMap(({ api, verbs }) =>
-    verbs
-      .filter((verb) => verb.task && !needsArguments(verb))
-      .map((verb) => ({ api, verb })),
+    verbs.filter((verb) => verb.task && !needsArguments(verb)).map((verb) => ({ api, verb })),
   );
 }

@@ -49,10 +49,7 @@ export function placeOf(message: Message, topics: Topics, who: Who): Place {
     return { ...call, id: crypto.randomUUID(), correlation: undefined, isMute: true };
   if (given === undefined || !ID.test(given))
     throw new Ignored(`${from} without an id: see Response Topic and Correlation Data`);
-  if (
-    responseTopic !== undefined &&
-    responseTopic !== topics.out(who.board, call.operator, given)
-  )
+  if (responseTopic !== undefined && responseTopic !== topics.out(who.board, call.operator, given))
     throw new Ignored(`${from} that wants its answer elsewhere`);
   return { ...call, id: given, correlation, isMute: false };
 }
@@ -120,7 +117,11 @@ function argsOf(bytes: Buffer): unknown {
   try {
     return parseForeign(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
   } catch (error) {
-    if (error instanceof SyntaxError || error instanceof TooManyValues || error instanceof TypeError)
+    if (
+      error instanceof SyntaxError ||
+      error instanceof TooManyValues ||
+      error instanceof TypeError
+    )
       throw invalid(`the arguments are not JSON: ${error.message}`);
     throw error;
   }

@@ -47,9 +47,7 @@ export const FleetFile = object(
     ca: optional(File("authorities that the broker's certificate is of (default: the system's)")),
     cert: optional(File("the certificate that is shown to the broker")),
     key: optional(File("its key, which others must not be able to read")),
-    password: optional(
-      File("a file with the password of that name, for brokers that ask for one"),
-    ),
+    password: optional(File("a file with the password of that name, for brokers that ask for one")),
     prefix: optional(
       Type.String({ pattern: PREFIX_PATTERN, description: `of all topics (default ${PREFIX})` }),
     ),

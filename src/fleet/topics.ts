@@ -100,7 +100,9 @@ export class Topics {
   /** Of what an operator gets: the board, what it is, and what stands behind that. */
   readBoard(
     topic: string,
-  ): { readonly board: string; readonly kind: string; readonly rest: readonly string[] } | undefined {
+  ):
+    | { readonly board: string; readonly kind: string; readonly rest: readonly string[] }
+    | undefined {
     const [board = "", kind = "", ...rest] = this.#below(topic) ?? [];
     return isName(board) && kind !== "" ? { board, kind, rest } : undefined;
   }
