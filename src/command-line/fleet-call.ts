@@ -27,7 +27,7 @@ export async function fleetCall(
   out: Lines,
 ): Promise<number> {
   const print = json ? jsonPrinter(out) : linePrinter(out);
-  const invocation: Invocation = { ...rest.invocation, event: print.event };
+  const asked: Invocation = { ...rest.invocation, event: print.event };
   // The same for all boards: each knows it as its own.
   const id = crypto.randomUUID();
   const outcomes: Outcome[] = [];
@@ -50,6 +50,12 @@ export async function fleetCall(
       await done(Promise.resolve({ board, result: "offline" }));
     }
     const present = boards.filter(isThere);
+    // Who is there takes it at once: no longer than each of them lets it wait.
+    const limits = present.map(
+      (board) => operator.presence.boards.get(board)?.about?.limits.expiry,
+    );
+    const least = Math.min(...limits.filter((one) => one !== undefined), asked.expiry);
+    const invocation = isQueued ? asked : { ...asked, expiry: least };
     if (one || stages) {
       const parts = stages ? staged(present, stages) : [present];
       for (const part of parts) {

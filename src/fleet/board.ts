@@ -225,7 +225,7 @@ export class Board {
     const known = this.#answered.find(operator, id);
     if (!known) return false;
     if (known.digest !== digest) throw new Ignored(`two calls of ${operator} with the same id`);
-    if (known.call) {
+    if (known.call?.connected) {
       known.call.outflow.resend(0);
       return true;
     }

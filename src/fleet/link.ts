@@ -140,15 +140,19 @@ export class Link {
     return settle.promise;
   }
 
-  /** Once connected; from then on for each further connection. Rejects where the broker refuses. */
-  async subscribe(topics: readonly string[], qos: 0 | 1 = 1): Promise<void> {
-    const granted = await this.#client.subscribeAsync([...topics], { qos });
+  /**
+   * Once connected; from then on for each further connection. Rejects where the broker refuses.
+   * @param kept also what the broker keeps of them
+   */
+  async subscribe(
+    topics: readonly string[],
+    { qos = 1, kept = false }: { readonly qos?: 0 | 1; readonly kept?: boolean } = {},
+  ): Promise<void> {
+    // What was published to be retained is told as that, also where it comes for the first time.
+    const how = { qos, rap: true, rh: kept ? 0 : 2 };
+    const granted = await this.#client.subscribeAsync([...topics], how);
     const refused = granted.filter(({ qos: given }) => given >= 0x80).map(({ topic }) => topic);
     if (refused.length > 0) throw new Error(`the broker refuses ${refused.join(", ")}`);
-  }
-
-  async unsubscribe(topics: readonly string[]): Promise<void> {
-    if (this.connected) await this.#client.unsubscribeAsync([...topics]);
   }
 
   /** With the last words, as far as the broker takes them in time. */

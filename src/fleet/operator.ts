@@ -138,7 +138,10 @@ export class Operator {
     const wanted = [topics.about(board), topics.status(board)];
     this.#lastSeen = performance.now();
     // With less it would be dropped where there are more boards than a broker queues.
-    await this.#link.subscribe(apis ? [...wanted, topics.api(board, "+")] : wanted, 0);
+    await this.#link.subscribe(apis ? [...wanted, topics.api(board, "+")] : wanted, {
+      qos: 0,
+      kept: true,
+    });
     const end = performance.now() + QUIET_LIMIT;
     const isThere = (): boolean => {
       const seen = this.presence.boards.get(board);
