@@ -65,6 +65,7 @@ export class Board {
   #apis: ReadonlyMap<string, string> = new Map();
   #about = "";
   #closing = false;
+  #isJoined = false;
   readonly #timer: ReturnType<typeof setInterval>;
   #lines = 0;
   #linesSince = -Infinity;
@@ -82,7 +83,7 @@ export class Board {
       will: { topic: this.topics.status(board), payload: OFFLINE },
       tell: (text) => tell(`fleet: ${text}`),
       connected: () => this.#connected(),
-      message: (message) => this.#message(message),
+      message: (message) => this.take(message),
     });
     this.#timer = setInterval(() => this.#look(), LOOK);
     this.#timer.unref();
@@ -92,8 +93,9 @@ export class Board {
     this.#link.start();
   }
 
-  get connected(): boolean {
-    return this.#link.connected;
+  /** It can be called, and the broker has been told so. */
+  get isJoined(): boolean {
+    return this.#isJoined && this.#link.connected;
   }
 
   /** APIs, or who may call, have changed. */
@@ -116,6 +118,7 @@ export class Board {
 
   #connected(): void {
     this.#connectedAt = performance.now();
+    this.#isJoined = false;
     void this.#join();
     for (const call of [...this.#calls, ...this.#over]) call.outflow.goOn();
   }
@@ -126,7 +129,8 @@ export class Board {
       // First: who sees it online can call it.
       await this.#link.subscribe(this.topics.ofBoard(board, fleet.groups));
       this.#describe(true);
-      this.#put(this.topics.status(board), ONLINE);
+      await this.#link.publish(this.topics.status(board), ONLINE, { retain: true });
+      this.#isJoined = true;
     } catch (error) {
       this.options.tell(`fleet: ${errorLine(error)}`);
     }
@@ -158,7 +162,8 @@ export class Board {
     this.#link.publish(topic, payload, { retain: true }).catch(() => {});
   }
 
-  #message(message: Message): void {
+  /** What comes from the broker. */
+  take(message: Message): void {
     try {
       const flow = this.topics.readFlow(message.topic, this.options.board);
       if (flow) this.#flow(flow, message);

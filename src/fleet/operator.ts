@@ -295,8 +295,8 @@ export class Operator {
     const outcome: Outcome = reply
       ? { board, result: resultOf(reply, pending.isAccepted), reply }
       : { board, result: "error", info };
-    // The last word: the board need not keep it.
-    queueMicrotask(() => pending.inflow.confirm());
+    // The last word of many: the board need not keep it.
+    if (pending.isAccepted) queueMicrotask(() => pending.inflow.confirm());
     this.#settle(board, id, outcome);
   }
 
