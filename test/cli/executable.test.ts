@@ -43,6 +43,7 @@ describe("usage", () => {
     "early",
     "token",
     "cert",
+    "fleet",
     "help",
     "completion",
   ];
