@@ -8,6 +8,7 @@ import { measureBooting, printBooting } from "./booting.ts";
 import { measureCompiling, printCompiling } from "./compiling.ts";
 import { benchConfig, uid } from "./configs.ts";
 import { measureEchoes, printEchoes } from "./echoes.ts";
+import { measureFleet, printFleet } from "./fleet.ts";
 import { measureLaunches, printLaunches } from "./launches.ts";
 import { measurePings, printPings } from "./pings.ts";
 import { findBwrap } from "./processes.ts";
@@ -16,6 +17,8 @@ import { Scratch } from "./scratch.ts";
 import { measureTold, printTold } from "./told.ts";
 import { serveCommand, startServer } from "./server.ts";
 
+/** Not among them: it needs a broker. */
+const FLEET = "fleet";
 const TABLES = ["launches", "echoes", "rates", "pings", "compiling", "told", "booting"];
 
 const help = `usage: npm run bench -- [OPTIONS]
@@ -25,6 +28,7 @@ const help = `usage: npm run bench -- [OPTIONS]
   --json FILE     write the numbers there too
   --spawnbox FILE the executable (default dist/spawnbox)
   --against FILE  another executable, such as that of an earlier commit, for the rates of output
+  --fleet         only what a fleet does, with a broker (mosquitto)
   --table NAME    only this one of ${TABLES.join(", ")}
   -h, --help      this text`;
 
@@ -38,6 +42,7 @@ function parse(args: string[]) {
       spawnbox: { type: "string", default: join(import.meta.dir, "../../dist/spawnbox") },
       against: { type: "string" },
       table: { type: "string" },
+      fleet: { type: "boolean", default: false },
       help: { type: "boolean", short: "h" },
     },
   });
@@ -46,10 +51,10 @@ function parse(args: string[]) {
   const calls = Number(values.calls);
   if (!(Number.isInteger(rounds) && rounds > 0 && Number.isInteger(calls) && calls > 0))
     throw new UsageError("--rounds and --calls: expected numbers from 1 on");
-  const { table } = values;
-  if (table !== undefined && !TABLES.includes(table))
+  const table = values.fleet ? FLEET : values.table;
+  if (table !== undefined && !values.fleet && !TABLES.includes(table))
     throw new UsageError(`--table ${table}: expected one of ${TABLES.join(", ")}`);
-  return { ...values, rounds, calls };
+  return { ...values, table, rounds, calls };
 }
 
 const { rounds, calls, ...options } = commandLine({ name: "npm run bench", help, parse });
@@ -112,11 +117,25 @@ const pings = await tabled("pings", pinged, printPings);
 const compiling = await tabled("compiling", () => measureCompiling(scratch), printCompiling);
 const witnessed = () => measureTold(executable, config, scratch);
 const told = await tabled("told", witnessed, printTold);
+const fleet = options.fleet
+  ? await tabled(FLEET, () => measureFleet(executable, scratch, calls), printFleet)
+  : undefined;
 const booted = () => measureBooting(executable, config, scratch);
 const booting = await tabled("booting", booted, printBooting);
 
 if (options.json) {
-  const numbers = { machine, bwrap, launches, echoes, rates, pings, compiling, told, booting };
+  const numbers = {
+    machine,
+    bwrap,
+    launches,
+    echoes,
+    rates,
+    pings,
+    compiling,
+    told,
+    booting,
+    fleet,
+  };
   await Bun.write(options.json, `${JSON.stringify(numbers, null, 2)}\n`);
 }
 clearTimeout(watchdog);
