@@ -14,7 +14,7 @@ import type { Operator } from "../fleet/operator.ts";
 import type { Manual } from "../manual/manual.ts";
 import { readWithOperands, type Values } from "../manual/options.ts";
 import { FLEET_FILE } from "../serve/fleet.ts";
-import { indented } from "../visible.ts";
+import { indented, visible } from "../visible.ts";
 
 const OPTIONS = {
   fleet: {
@@ -316,7 +316,9 @@ async function list(operator: Operator, group: string, json: boolean, out: Lines
     await out.print(
       json
         ? JSON.stringify({ board, status, ...about })
-        : `${board.padEnd(width)}  ${(status ?? "?").padEnd(7)}  ${version.padEnd(7)}  ${groups.join(",") || "-"}  ${apis.join(",")}`,
+        : visible(
+            `${board.padEnd(width)}  ${(status ?? "?").padEnd(7)}  ${version.padEnd(7)}  ${groups.join(",") || "-"}  ${apis.join(",")}`,
+          ),
     );
   }
   await out.flush();

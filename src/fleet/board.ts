@@ -42,7 +42,7 @@ const MOST_EACH = 64;
 const MOST = 256;
 /** Calls that are over, and of which something may have to be sent again. */
 const MOST_OVER = 256;
-/** Messages that wait for the broker beyond which refusals are not told any more. */
+/** Messages that wait for the broker beyond which nothing is added. */
 const MOST_WAITING = 1000;
 /** ms of silence after which an operator that has spoken, or that keeps a task waiting, is gone. */
 const SILENCE = 30_000;
@@ -267,8 +267,7 @@ export class Board {
       ...{ time: Date.now(), caller: callerRecord({ session, caller }, this.options.named) },
       ...{ api, verb, action: "start", status, info, hidden: true },
     });
-    // Who calls much that is refused is not to fill the memory by it.
-    if (isMute || this.#link.backlog > MOST_WAITING) return;
+    if (isMute) return;
     this.#answer(place, 0, "reply", encodeReply(failure(error)).json, { refused: "true" });
   }
 
@@ -279,6 +278,8 @@ export class Board {
     payload: string | Buffer,
     more: Readonly<Record<string, string>> = {},
   ): void {
+    // Nobody is to fill the memory by what is answered at once. A call that is under way has its own bounds, and is asked for again.
+    if (this.#link.backlog > MOST_WAITING) return;
     const topic = this.topics.out(this.options.board, operator, id);
     const user = { kind, seq: String(seq), ...more };
     const type = kind === "part" ? undefined : ("application/json" as const);

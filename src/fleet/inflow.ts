@@ -13,8 +13,9 @@ export interface InflowOptions {
 
 /** Bytes that were taken after which the board is told: well below those that it has under way. */
 const BYTES = 128 << 10;
-/** Messages that came too early. */
+/** Messages that came too early, and their bytes. */
 const MOST_EARLY = 512;
+const EARLY_BYTES = 8 << 20;
 /** Bytes of a message in parts. */
 const MOST_WHOLE = 256 << 20;
 
@@ -22,6 +23,7 @@ export class Inflow {
   #next = 0;
   #told = -1;
   #bytes = 0;
+  #earlyBytes = 0;
   readonly #early = new Map<number, { readonly kind: Kind; readonly payload: Buffer }>();
   #parts: Buffer[] = [];
   #whole = 0;
@@ -35,9 +37,13 @@ export class Inflow {
   }
 
   message(seq: number, kind: Kind, payload: Buffer): void {
-    if (seq < this.#next || this.#early.size >= MOST_EARLY) return;
+    if (seq < this.#next || this.#early.has(seq)) return;
+    // A board keeps to its window. What is left out here is asked for, but never that which all others wait for.
+    const isFull = this.#early.size >= MOST_EARLY || this.#earlyBytes > EARLY_BYTES;
+    if (isFull && seq > this.#next) return;
     const isGap = seq > this.#next && !this.#early.has(this.#next) && !this.#working;
     this.#early.set(seq, { kind, payload });
+    this.#earlyBytes += payload.length;
     if (isGap) this.ask();
     else void this.#work();
   }
@@ -63,6 +69,7 @@ export class Inflow {
       if (!message) break;
       this.#early.delete(this.#next++);
       this.#bytes += message.payload.length;
+      this.#earlyBytes -= message.payload.length;
       const taken = this.#take(message.kind, message.payload);
       if (taken) await taken;
       if (this.#next - 1 - this.#told >= this.options.window / 2 || this.#bytes >= BYTES)

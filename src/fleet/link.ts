@@ -2,11 +2,12 @@
  * A connection to the broker that comes back by itself. What is published waits for its turn: no more is under way than the broker
  * takes, and what was not confirmed when a connection broke is sent once more on the next.
  */
-import { connect as connectPlain, isIP, type Socket } from "node:net";
-import { PassThrough } from "node:stream";
+import { connect as connectPlain, isIP } from "node:net";
+import { type Duplex, PassThrough } from "node:stream";
 import { checkServerIdentity, connect as connectTls } from "node:tls";
 import { type IPublishPacket, MqttClient } from "./mqtt.ts";
 import { type Broker, readSecrets, type Secrets } from "./load.ts";
+import { Guarded } from "./guarded.ts";
 import { PacketMeter } from "./meter.ts";
 
 export interface LinkOptions {
@@ -99,7 +100,7 @@ export class Link {
     });
     this.#client.on("connect", ({ properties }) => {
       this.#since = performance.now();
-      this.#most = Math.min(UNDER_WAY, properties?.receiveMaximum ?? UNDER_WAY);
+      this.#most = Math.max(1, Math.min(UNDER_WAY, properties?.receiveMaximum ?? UNDER_WAY));
       this.#tell("connected to the broker");
       this.options.connected();
       this.#pump();
@@ -192,7 +193,7 @@ export class Link {
     });
   }
 
-  #stream(): Socket | PassThrough {
+  #stream(): Duplex {
     this.#client.options.reconnectPeriod = this.#nextDelay();
     try {
       return this.#dial();
@@ -205,7 +206,7 @@ export class Link {
     }
   }
 
-  #dial(): Socket {
+  #dial(): Duplex {
     const { broker, secrets, largest } = this.options;
     const { host, port, tls } = broker;
     const { password: _, ...shown } = readSecrets(secrets);
@@ -218,13 +219,9 @@ export class Link {
         })
       : connectPlain({ host, port });
     socket.setNoDelay(true);
-    const meter = new PacketMeter(largest + HEAD);
-    socket.on("error", (error) => this.#fault(error));
-    socket.on("data", (chunk: Buffer) => {
-      if (!meter.fits(chunk))
-        socket.destroy(new Error("the broker sends a packet longer than was agreed on"));
-    });
-    return socket;
+    const guarded = new Guarded(socket, new PacketMeter(largest + HEAD));
+    guarded.on("error", (error) => this.#fault(error));
+    return guarded;
   }
 
   /** ms: doubled each time, and longer by up to as much again, so that the boards of a broker that restarts do not all come at once. */

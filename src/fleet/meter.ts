@@ -1,4 +1,13 @@
-/** How long the packets of a broker are, told before they are collected: MQTT 5, section 2.1. */
+/** What kind the packets of a broker are and how long, told before they are collected: MQTT 5, section 2.1. */
+
+/**
+ * Those that a broker sends who knows that this asks for nothing beyond QoS 1: CONNACK, PUBLISH, PUBACK, SUBACK, UNSUBACK, PINGRESP,
+ * DISCONNECT. For others the client would keep what nobody ever asks for, or fail.
+ */
+const KINDS: ReadonlySet<number> = new Set([2, 3, 4, 9, 11, 13, 14]);
+const PUBLISH = 3;
+/** Of the flags of PUBLISH: QoS 2, or none that there is. */
+const QOS_2 = 0b0100;
 
 /** Bytes of the length at most. */
 const LENGTH_BYTES = 4;
@@ -33,7 +42,8 @@ export class PacketMeter {
     if (this.#read < 0) {
       this.#read = 0;
       this.#length = 0;
-      return true;
+      const kind = byte >> 4;
+      return KINDS.has(kind) && (kind !== PUBLISH || (byte & QOS_2) === 0);
     }
     this.#length += (byte & 0x7f) * 128 ** this.#read++;
     if (this.#length > this.most) return false;

@@ -354,8 +354,11 @@ function replyOf(text: string): Reply | undefined {
   return isReply(value) ? value : undefined;
 }
 
-const isReply = (value: unknown): value is Reply =>
-  isObject(value) && isObject(value["request"]) && typeof value["request"]["status"] === "string";
+function isReply(value: unknown): value is Reply {
+  if (!isObject(value) || !isObject(value["request"])) return false;
+  const { status, info = "" } = value["request"];
+  return typeof status === "string" && typeof info === "string";
+}
 
 /** @param isAccepted something was done */
 function resultOf({ request, response }: Reply, isAccepted: boolean): Result {

@@ -8,8 +8,8 @@ export type Kind = "accepted" | "event" | "part" | "reply";
 
 /** Bytes of a message: brokers refuse those that are much longer, and drop what waits beyond some number of them. */
 export const PIECE = 60 << 10;
-/** Bytes that are not confirmed. */
-const WINDOW_BYTES = 1 << 20;
+/** Bytes that are not confirmed: a board has little memory, and 64 calls of each operator. */
+export const WINDOW_BYTES = 256 << 10;
 /** Bytes that wait here before who sends has to. */
 const ROOM = 64 << 10;
 /** ms in which nothing is sent a second time. */

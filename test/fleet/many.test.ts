@@ -314,7 +314,7 @@ describe("[protection] a broker that is another", () => {
       ...{ tell: (text) => told.push(text), connected: () => {}, message: () => {} },
     });
     link.start();
-    await until("it was told", () => told.some((text) => text.includes("longer than was agreed")));
+    await until("it was told", () => told.some((text) => text.includes("not agreed on")));
     expect(sent).toBeGreaterThan(0);
     await link.close();
     server.stop(true);

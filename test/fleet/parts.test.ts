@@ -8,7 +8,7 @@ import { Inflow } from "../../src/fleet/inflow.ts";
 import type { Message } from "../../src/fleet/link.ts";
 import { loadFleet, parseBroker } from "../../src/fleet/load.ts";
 import { PacketMeter } from "../../src/fleet/meter.ts";
-import { type Kind, Outflow, PIECE } from "../../src/fleet/outflow.ts";
+import { type Kind, Outflow, PIECE, WINDOW_BYTES } from "../../src/fleet/outflow.ts";
 import { askedOf, placeOf } from "../../src/fleet/request.ts";
 import { isTooMuch, parseAmount, parseStages, staged } from "../../src/fleet/stages.ts";
 import { Topics } from "../../src/fleet/topics.ts";
@@ -175,7 +175,7 @@ describe("what goes out", () => {
     const text = "é".repeat(2 << 20);
     flow.say("reply", text);
     expect(sent.length).toBeGreaterThan(2);
-    expect(sent.length * PIECE).toBeLessThan((1 << 20) + 2 * PIECE);
+    expect(sent.length * PIECE).toBeLessThan(WINDOW_BYTES + 2 * PIECE);
     while (!flow.isSent) flow.confirm(sent.length - 1);
     expect(sent.slice(0, -1).every(({ kind }) => kind === "part")).toBe(true);
     expect(sent.at(-1)?.kind).toBe("reply");
@@ -288,6 +288,14 @@ describe("packets of a broker", () => {
     ]);
     expect(fits(1 << 20, [0x30, 0xff, 0xff, 0xff, 0x7f])).toEqual([false]);
     expect(fits(2 ** 32, [0x30, 0x80, 0x80, 0x80, 0x80])).toEqual([false]);
+  });
+
+  test("are those that a broker sends, of QoS 0 or 1", () => {
+    const kinds = Array.from({ length: 16 }, (_, kind) => kind);
+    expect(kinds.filter((kind) => fits(9, [kind << 4, 0])[0])).toEqual([2, 3, 4, 9, 11, 13, 14]);
+    expect([0x32, 0x3b, 0x34, 0x36].map((head) => fits(9, [head, 0])[0])).toEqual([
+      ...[true, true, false, false],
+    ]);
   });
 });
 
