@@ -1,9 +1,10 @@
 /** `spawnbox check`: every problem of the configs, without running anything of them. */
-import { type Problem, problemLine } from "../config/problem.ts";
+import { ConfigError, type Problem, problemLine } from "../config/problem.ts";
 import { lookingOnly, thisMachine } from "../plan/machine.ts";
 import type { ApiPlan, Plan } from "../plan/plan.ts";
 import { ACCESS, accessOptions, load } from "../serve/access.ts";
 import { AUDIT, auditOptions, unaudited } from "../serve/auditing.ts";
+import { FLEET, fleetOptions, Fleeting } from "../serve/fleet.ts";
 import { HISTORY, historyOptions } from "../serve/keeping.ts";
 import { lookAt, type Named } from "../serve/looking.ts";
 import { TLS, transportOptions } from "../serve/transport.ts";
@@ -21,6 +22,7 @@ const OPTIONS = {
   ...ACCESS,
   ...AUDIT,
   ...HISTORY,
+  fleet: { ...FLEET.fleet, text: "the fleet file of serve --fleet, with its certificates" },
   "tls-cert": TLS["tls-cert"],
   "tls-key": TLS["tls-key"],
   "tls-client-ca": TLS["tls-client-ca"],
@@ -62,6 +64,8 @@ interface Options {
   readonly asks?: boolean;
   /** Default true. */
   readonly trial?: boolean;
+  /** A fleet file. */
+  readonly fleet?: string | undefined;
   /** What the server is to be given besides. */
   readonly named?: Named;
 }
@@ -78,13 +82,22 @@ function parse(argv: string[]): (Options & { source: Source }) | undefined {
   const { access, cynagora } = accessOptions(values, process.env);
   const { tls } = transportOptions({ ...values, insecure: false, "trust-proxy": [] });
   const named = { audit: auditOptions(values), history: historyOptions(values), tls };
-  return { source, json, access, asks: cynagora !== undefined, trial: !values["no-try"], named };
+  const fleet = fleetOptions(values);
+  return {
+    source,
+    json,
+    access,
+    fleet,
+    asks: cynagora !== undefined,
+    trial: !values["no-try"],
+    named,
+  };
 }
 
 /** Loads what `source` names (a string: configs), and compiles and tries it, as `serve` would on this machine and as this user. */
 export async function check(
   from: Source | string,
-  { json, access, asks, trial = true, named }: Options,
+  { json, access, asks, trial = true, named, fleet }: Options,
 ): Promise<CheckResult> {
   const source: Source = typeof from === "string" ? { kind: "config", path: from } : from;
   const examined = await examine(
@@ -103,6 +116,7 @@ export async function check(
     ...examined.problems,
     ...(trial ? fileProblems(apis) : []),
     ...(seen?.problems ?? []),
+    ...(fleet === undefined ? [] : await fleetProblems(fleet)),
   ];
   const ok = problems.length === 0;
   const exitCode = ok ? 0 : 1;
@@ -149,4 +163,14 @@ function argumentsOf({ argv }: Plan): string {
     return [piece.required ? `%${piece.name}%` : `?${piece.name}?`];
   });
   return [...new Set(marks)].map((mark) => ` ${mark}`).join("");
+}
+
+async function fleetProblems(file: string): Promise<readonly Problem[]> {
+  try {
+    await new Fleeting().read(file);
+    return [];
+  } catch (error) {
+    if (error instanceof ConfigError) return error.problems;
+    throw error;
+  }
 }

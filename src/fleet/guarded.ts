@@ -25,7 +25,11 @@ export class Guarded extends Duplex {
   }
 
   override _write(chunk: Buffer, encoding: BufferEncoding, done: (error?: Error | null) => void) {
-    this.socket.write(chunk, encoding, done);
+    this.socket.write(chunk, encoding, (error) => {
+      // Why it is closed is told in this turn.
+      if (error) setImmediate(() => done(error));
+      else done();
+    });
   }
 
   override _final(done: (error?: Error | null) => void): void {

@@ -63,8 +63,8 @@ export const rooms: Readonly<Record<string, Room>> = {
   },
   fleet: {
     code: ["src/fleet/*.ts"],
-    suites: [["test/fleet/parts.test.ts"], ["test/fleet/many.test.ts"]],
-    outside: [["test/fleet/served.test.ts"]],
+    suites: [["test/fleet/parts.test.ts"], ["test/fleet/hostile.test.ts"]],
+    outside: [["test/fleet/many.test.ts"], ["test/fleet/served.test.ts"]],
   },
   launch: {
     code: ["src/launch/**/*.ts"],
