@@ -1,10 +1,10 @@
 /** `spawnbox check`: every problem of the configs, without running anything of them. */
-import { ConfigError, type Problem, problemLine } from "../config/problem.ts";
+import { type Problem, problemLine } from "../config/problem.ts";
 import { lookingOnly, thisMachine } from "../plan/machine.ts";
 import type { ApiPlan, Plan } from "../plan/plan.ts";
 import { ACCESS, accessOptions, load } from "../serve/access.ts";
 import { AUDIT, auditOptions, unaudited } from "../serve/auditing.ts";
-import { FLEET, fleetOptions, Fleeting } from "../serve/fleet.ts";
+import { FLEET, fleetOptions } from "../serve/fleet.ts";
 import { HISTORY, historyOptions } from "../serve/keeping.ts";
 import { lookAt, type Named } from "../serve/looking.ts";
 import { TLS, transportOptions } from "../serve/transport.ts";
@@ -36,8 +36,8 @@ export const manual: Manual = {
   about: `Loads the configs as a start would and prints every problem as "file: path: message".
 A directory stands for every spawn-*.json in it. PATH may stand behind --config too, as for serve; without any,
 AFB_SPAWN_CONFIG is used. Each different sandbox is made once, up to where its command would begin: run it as the user of
-the server, where that will run, in a unit or container like its own. What --audit, --history and --tls-cert name is looked
-at, as a start with them would, and not made.`,
+the server, where that will run, in a unit or container like its own. What --audit, --history,
+--tls-cert and --fleet name is looked at, as a start with them would, and not made.`,
   options: OPTIONS,
   exit: "0 no problem, 1 problems, 2 wrong usage.",
   operands: { path: "file" },
@@ -64,8 +64,6 @@ interface Options {
   readonly asks?: boolean;
   /** Default true. */
   readonly trial?: boolean;
-  /** A fleet file. */
-  readonly fleet?: string | undefined;
   /** What the server is to be given besides. */
   readonly named?: Named;
 }
@@ -81,23 +79,15 @@ function parse(argv: string[]): (Options & { source: Source }) | undefined {
   const { json } = values;
   const { access, cynagora } = accessOptions(values, process.env);
   const { tls } = transportOptions({ ...values, insecure: false, "trust-proxy": [] });
-  const named = { audit: auditOptions(values), history: historyOptions(values), tls };
   const fleet = fleetOptions(values);
-  return {
-    source,
-    json,
-    access,
-    fleet,
-    asks: cynagora !== undefined,
-    trial: !values["no-try"],
-    named,
-  };
+  const named = { audit: auditOptions(values), history: historyOptions(values), tls, fleet };
+  return { source, json, access, asks: cynagora !== undefined, trial: !values["no-try"], named };
 }
 
 /** Loads what `source` names (a string: configs), and compiles and tries it, as `serve` would on this machine and as this user. */
 export async function check(
   from: Source | string,
-  { json, access, asks, trial = true, named, fleet }: Options,
+  { json, access, asks, trial = true, named }: Options,
 ): Promise<CheckResult> {
   const source: Source = typeof from === "string" ? { kind: "config", path: from } : from;
   const examined = await examine(
@@ -116,7 +106,6 @@ export async function check(
     ...examined.problems,
     ...(trial ? fileProblems(apis) : []),
     ...(seen?.problems ?? []),
-    ...(fleet === undefined ? [] : await fleetProblems(fleet)),
   ];
   const ok = problems.length === 0;
   const exitCode = ok ? 0 : 1;
@@ -163,14 +152,4 @@ function argumentsOf({ argv }: Plan): string {
     return [piece.required ? `%${piece.name}%` : `?${piece.name}?`];
   });
   return [...new Set(marks)].map((mark) => ` ${mark}`).join("");
-}
-
-async function fleetProblems(file: string): Promise<readonly Problem[]> {
-  try {
-    await new Fleeting().read(file);
-    return [];
-  } catch (error) {
-    if (error instanceof ConfigError) return error.problems;
-    throw error;
-  }
 }
