@@ -93,7 +93,8 @@ export async function serve(options: ServeOptions, early?: EarlyBoot): Promise<n
       ...([more(), encryption.load] as const),
     );
     current = { ...untried, loaded: untried };
-    fleet = await fleeting.read(options.fleet);
+    // Before the service there is no network to it.
+    if (!early) fleet = await fleeting.read(options.fleet);
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     return refuse(error);

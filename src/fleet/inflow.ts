@@ -41,7 +41,8 @@ export class Inflow {
     // A board keeps to its window. What is left out here is asked for, but never that which all others wait for.
     const isFull = this.#early.size >= MOST_EARLY || this.#earlyBytes > EARLY_BYTES;
     if (isFull && seq > this.#next) return;
-    const isGap = seq > this.#next && !this.#early.has(this.#next) && !this.#working;
+    // Once: what is not sent again by then is asked for when nothing more comes.
+    const isGap = seq > this.#next && this.#early.size === 0 && !this.#working;
     this.#early.set(seq, { kind, payload });
     this.#earlyBytes += payload.length;
     if (isGap) this.ask();

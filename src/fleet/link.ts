@@ -64,6 +64,8 @@ const [FIRST_DELAY, MOST_DELAY] = [500, 60_000];
 const STABLE = 30_000;
 /** Of a head of a packet and of its properties. */
 const HEAD = 64 << 10;
+/** Messages that are taken in one turn of the event loop. */
+const A_TURN = 16;
 /** ms for the last words. */
 const GOODBYE = 2000;
 
@@ -105,6 +107,12 @@ export class Link {
       this.options.connected();
       this.#pump();
     });
+    let taken = 0;
+    // What comes in a row is taken in with others that have something to do, and confirmed as it is.
+    this.#client.handleMessage = (_packet, done) => {
+      if (++taken % A_TURN === 0) setImmediate(() => done());
+      else done();
+    };
     this.#client.on("message", (_topic, _payload, packet) => this.options.message(packet));
     this.#client.on("error", (error) => this.#fault(error));
     this.#client.on("disconnect", ({ reasonCode }) =>
