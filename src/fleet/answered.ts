@@ -6,8 +6,8 @@ const MOST_EACH = 10_000;
 const MOST = 20_000;
 /** Bytes of answers that are kept; of older ones it is only known that they were given. */
 const MOST_BYTES = 4 << 20;
-/** Bytes of an answer that is worth keeping. */
-const MOST_ANSWER = 64 << 10;
+/** Characters of an answer that is kept: it is one message. */
+const MOST_ANSWER = 16 << 10;
 /** ms for which a call is remembered after its expiry. */
 const LONGER = 60_000;
 

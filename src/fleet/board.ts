@@ -49,6 +49,8 @@ const SILENCE = 30_000;
 const LOOK = 1000;
 /** s: what is answered is worth nothing to who comes back later. */
 const ANSWER_EXPIRY = 60;
+/** What came before that answer is not here any more. */
+const LATE = { late: "true" };
 /** Lines for people about calls that are ignored, and ms in which there may be so many. */
 const LINES = 5;
 const LINES_TIME = 60_000;
@@ -145,12 +147,12 @@ export class Board {
     if (all || about !== this.#about) this.#put(this.topics.about(board), about);
     this.#about = about;
     const before = this.#apis;
-    this.#apis = apis;
-    if (!fleet.describe) return;
-    for (const [api, text] of apis)
+    this.#apis = fleet.describe ? apis : new Map();
+    const told = fleet.describe ? apis : new Map<string, string>();
+    for (const [api, text] of told)
       if (all || before.get(api) !== text) this.#put(this.topics.api(board, api), text);
     // An empty one takes back what is retained.
-    for (const api of before.keys()) if (!apis.has(api)) this.#put(this.topics.api(board, api), "");
+    for (const api of before.keys()) if (!told.has(api)) this.#put(this.topics.api(board, api), "");
     const home = fleet.homeassistant;
     if (!home) return;
     const { topic, payload } = discovery(board, home, this.topics, described);
@@ -186,7 +188,7 @@ export class Board {
     const answer = known?.answer;
     const place = { operator, id, correlation: undefined };
     const none = failure(new AfbError("no-item", "this board does not know such a call"));
-    if (answer) this.#answer(place, answer.seq, "reply", answer.text);
+    if (answer) this.#answer(place, answer.seq, "reply", answer.text, LATE);
     else this.#answer(place, 0, "reply", encodeReply(none).json, { lost: "true" });
   }
 
@@ -238,7 +240,7 @@ export class Board {
       new AfbError("bad-state", "this call was answered before, and is not run again"),
     );
     const { seq, text } = known.answer ?? { seq: 0, text: encodeReply(before).json };
-    this.#answer(place, seq, "reply", text);
+    this.#answer(place, seq, "reply", text, LATE);
     return true;
   }
 

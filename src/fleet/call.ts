@@ -138,11 +138,11 @@ export class BoardCall implements Client {
     if (this.#isOver) return;
     this.#isOver = true;
     const text = encodeReply(reply).json;
-    this.outflow.say("reply", text);
+    const seq = this.outflow.say("reply", text);
     const callbacks = [...this.#gone];
     this.#gone.clear();
     for (const callback of callbacks) callback();
-    this.options.over(this, { seq: Math.max(0, this.outflow.next - 1), text });
+    this.options.over(this, { seq, text });
   }
 
   #reply(reply: Reply): void {

@@ -31,6 +31,11 @@ export class Inflow {
 
   constructor(readonly options: InflowOptions) {}
 
+  /** The number of the message that is to come. */
+  get next(): number {
+    return this.#next;
+  }
+
   /** Something has come. */
   get isHeard(): boolean {
     return this.#next > 0;

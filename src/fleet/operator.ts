@@ -277,6 +277,11 @@ export class Operator {
         ...(reply && { reply }),
       });
     }
+    if (user["late"] === "true" && seq > pending.inflow.next) {
+      const reply = replyOf(payload.toString());
+      const info = "part of what it has printed is lost";
+      return this.#settle(board, id, { board, result: "error", info, ...(reply && { reply }) });
+    }
     pending.inflow.message(seq, kind, payload);
   }
 

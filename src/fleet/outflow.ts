@@ -71,11 +71,6 @@ export class Outflow {
     return this.#blockedSince;
   }
 
-  /** The number of the next message. */
-  get next(): number {
-    return this.#next;
-  }
-
   /** An event. The promise settles once there is room for more. */
   event(text: string): void | Promise<void> {
     if (this.#dropped) return;
@@ -89,11 +84,14 @@ export class Outflow {
     return (this.#room ??= Promise.withResolvers<void>()).promise;
   }
 
-  say(kind: "accepted" | "reply", text: string): void {
-    if (this.#dropped) return;
+  /** @returns the number that it has, or will have */
+  say(kind: "accepted" | "reply", text: string): number {
+    if (this.#dropped) return this.#next;
     this.#close();
     this.#cut(kind, Buffer.from(text));
+    const seq = this.#next + this.#ready.length - 1;
     this.#flush();
+    return seq;
   }
 
   /** All up to that one have arrived. */

@@ -145,8 +145,39 @@ describe.skipIf(!hasBroker)("with a broker", () => {
         await waits;
         expect(client?.connected).toBe(false);
         expect(stopped).toHaveLength(detach === "false" ? 1 : 0);
+        // Where it comes back, it is told how it ended, and that something is missing before that.
+        await until("what was not confirmed is given up", async () => {
+          await raw.publish(`sb/v1/${name}/flow/op1/x`, '{"from":2}');
+          await Bun.sleep(100);
+          return raw.got.some(({ user }) => user["late"] === "true");
+        });
+        const late = raw.got.find(({ user }) => user["late"] === "true");
+        expect([late?.kind, late?.text.includes("disconnected"), (late?.seq ?? 0) > 2]).toEqual([
+          ...["reply", true, true],
+        ]);
         await board.close();
       }
+    });
+
+    test("is not the only one: a board that starts anew says that it knows no such call", async () => {
+      const { board, name, request } = printing();
+      await until("it is there", () => board.isJoined);
+      const outcome = await withOperator(async (operator) => {
+        await operator.look(name);
+        const called = operator.call(name, "x", invocation({ event: () => Bun.sleep(50) }));
+        const { client } = await request();
+        await Bun.sleep(100);
+        await operator.expectAll();
+        for (let i = 0; i < 4; i++) void client?.send("boat/horn", { type: "data", pid: 7 });
+        await board.close();
+        const again = simulated(broker, name);
+        again.start();
+        await until("another is there", () => again.isJoined);
+        const found = await called;
+        await again.close();
+        return found;
+      });
+      expect(outcome.result).toBe("error");
     });
 
     test("but waits as long as it says that it is there", async () => {

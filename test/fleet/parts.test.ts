@@ -264,12 +264,12 @@ describe("calls that were taken", () => {
     const answered = new Answered<string>(() => 0);
     for (let i = 0; i < 10_000; i++) {
       answered.add("op1", String(i), "d", 10, "call");
-      if (i < 200) answered.keep("op1", String(i), { seq: 0, text: "x".repeat(60 << 10) });
+      if (i < 400) answered.keep("op1", String(i), { seq: 0, text: "x".repeat(15 << 10) });
     }
     expect(() => answered.add("op1", "more", "d", 10, "call")).toThrow("too many calls");
     answered.add("op2", "x", "d", 10, "call");
     expect(answered.find("op1", "0")).toMatchObject({ answer: undefined });
-    expect(answered.find("op1", "199")?.answer).toBeDefined();
+    expect(answered.find("op1", "399")?.answer).toBeDefined();
   });
 });
 
