@@ -24,7 +24,19 @@ export class Guarded extends Duplex {
     this.socket.resume();
   }
 
-  override _write(chunk: Buffer, encoding: BufferEncoding, done: (error?: Error | null) => void) {
+  /** A packet comes in some twenty pieces: each by itself would be a record of TLS, and a call of the kernel. */
+  override _writev(
+    chunks: readonly { readonly chunk: Buffer }[],
+    done: (error?: Error | null) => void,
+  ): void {
+    this._write(Buffer.concat(chunks.map(({ chunk }) => chunk)), "binary", done);
+  }
+
+  override _write(
+    chunk: Buffer,
+    encoding: BufferEncoding,
+    done: (error?: Error | null) => void,
+  ): void {
     this.socket.write(chunk, encoding, (error) => {
       // Why it is closed is told in this turn.
       if (error) setImmediate(() => done(error));
