@@ -243,11 +243,12 @@ export async function serve(options: ServeOptions, early?: EarlyBoot): Promise<n
             ...([serving.sources, serving.access, undefined, permissions.asks] as const),
             ...([more(), encryption.load] as const),
           );
+        const joining = await fleeting.reread();
         const others = await dialling.prepare(loaded.apis, reached);
         try {
           // What is to be had of others first: of a config that is refused nothing is to have run.
           await others.reach();
-          return { ...(await prepare(loaded)), others };
+          return { ...(await prepare(loaded)), others, joining };
         } catch (error) {
           others.drop();
           throw error;
@@ -271,7 +272,7 @@ export async function serve(options: ServeOptions, early?: EarlyBoot): Promise<n
         encryption.use(next.tls);
         launching.keepReady(next.apis);
         metering.counts.serve(next.apis);
-        fleeting.refresh();
+        void fleeting.change(next.joining, fleetDeps);
         return { changes, now: next };
       },
     ),

@@ -81,10 +81,8 @@ export class Link {
 
   constructor(readonly options: LinkOptions) {
     const { will, session, keepalive, name, clientId, largest } = options;
-    const password = readSecrets(options.secrets).password;
     this.#client = new MqttClient(() => this.#stream(), {
       ...{ protocolVersion: 5, clean: false, clientId, username: name, keepalive },
-      ...(password !== undefined && { password }),
       ...(will && {
         will: { topic: will.topic, payload: Buffer.from(will.payload), qos: 1, retain: true },
       }),
@@ -217,7 +215,9 @@ export class Link {
   #dial(): Duplex {
     const { broker, secrets, largest } = this.options;
     const { host, port, tls } = broker;
-    const { password: _, ...shown } = readSecrets(secrets);
+    const { password, ...shown } = readSecrets(secrets);
+    // Of the packet that the client writes next.
+    if (password !== undefined) this.#client.options.password = password;
     const socket = tls
       ? connectTls({
           ...{ ...shown, host, port, rejectUnauthorized: true },

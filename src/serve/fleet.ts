@@ -45,6 +45,7 @@ export interface Joining {
 export class Fleeting {
   #board: Board | undefined;
   #joined: Joining | undefined;
+  #isClosed = false;
 
   /**
    * undefined: there is no fleet.
@@ -63,13 +64,29 @@ export class Fleeting {
     throw new ConfigError([{ file, path: "board", message }]);
   }
 
+  /** The file of the fleet that it is in, read anew. @throws as {@link read} */
+  reread(): Promise<Joining | undefined> {
+    return this.#joined ? this.read(this.#joined.file) : Promise.resolve(undefined);
+  }
+
   /** Where the broker is, and whether it is reached, is not waited for. The first fleet stays. */
-  async join(
-    joining: Joining | undefined,
-    { registry, access, refused }: FleetDeps,
-  ): Promise<void> {
+  async join(joining: Joining | undefined, deps: FleetDeps): Promise<void> {
     if (!joining || this.#board) return;
+    await this.#join(joining, deps);
+  }
+
+  /** What the file says now: calls that are under way end where it is something else. Without one, all stays. */
+  async change(joining: Joining | undefined, deps: FleetDeps): Promise<void> {
+    const before = this.#board;
+    if (!joining || !before || Bun.deepEquals(joining, this.#joined)) return this.refresh();
+    // One after the other: a broker ends the connection of the first of two that have the same name.
+    await before.close();
+    if (this.#board === before) await this.#join(joining, deps);
+  }
+
+  async #join(joining: Joining, { registry, access, refused }: FleetDeps): Promise<void> {
     const { Board } = await import("../fleet/board.ts");
+    if (this.#isClosed) return;
     this.#joined = joining;
     const named = (caller: Caller) => access().nameOf(caller);
     const knows = (operator: string) => access().knows(operator);
@@ -97,6 +114,7 @@ export class Fleeting {
   }
 
   async close(): Promise<void> {
+    this.#isClosed = true;
     await this.#board?.close();
   }
 }

@@ -327,6 +327,27 @@ describe.skipIf(!hasBroker)("with a broker", () => {
       return file;
     };
 
+    test("that asks for a password gets the one of the file, as it is by then", async () => {
+      const dir = mkdtempSync(join(tmpdir(), "spawnbox-password-"));
+      const [known, password] = [join(dir, "known"), join(dir, "password")];
+      Bun.spawnSync(["mosquitto_passwd", "-b", "-c", known, "b", "right"]);
+      await using asking = await startBroker({ tls: false, more: [`password_file ${known}`] });
+      writeFileSync(password, "wrong\n", { mode: 0o600 });
+      const told: string[] = [];
+      const link = new Link({
+        ...{ broker: { host: "127.0.0.1", port: asking.port, tls: false } },
+        ...{ name: "b", clientId: "b", session: 60, keepalive: 30, largest: 1 << 18 },
+        ...{ secrets: { password }, tell: (text) => told.push(text), message: () => {} },
+        connected: () => {},
+      });
+      link.start();
+      await until("it is refused", () => told.some((text) => /authori/i.test(text)));
+      writeFileSync(password, "right\n");
+      await until("it is let in", () => link.connected);
+      await link.close();
+      rmSync(dir, { recursive: true });
+    });
+
     test("cannot fill the memory with one long packet", async () => {
       const told: string[] = [];
       let sent = 0;

@@ -377,6 +377,27 @@ describe.skipIf(!hasBroker)("with a broker", () => {
       expect(told.some(({ status }) => status === "forbidden")).toBe(true);
     });
 
+    test("is what its file says after a reload, unless that has a problem", async () => {
+      const before = readFileSync(fleet, "utf8");
+      const written = JSON.parse(before) as object;
+      writeFileSync(fleet, JSON.stringify({ ...written, groups: ["dock", "+"] }));
+      await reload();
+      expect(statusOf(await ask("boat/ping", "").reply()).status).toBe("success");
+      raw.got.length = 0;
+      writeFileSync(fleet, JSON.stringify({ ...written, groups: ["dock", "night"] }));
+      await reload();
+      await raw.find(({ topic, text }) => topic.endsWith("/about") && text.includes('"night"'));
+      await raw.find(({ topic, text }) => topic.endsWith("boat-1/status") && text === "online");
+      await raw.publish("sb/v1/_group/night/call/op1/boat/ping", "", {
+        ...{ messageExpiryInterval: 20, correlationData: Buffer.from("by-group") },
+      });
+      await raw.find(({ topic }) => topic === "sb/v1/boat-1/out/op1/by-group");
+      writeFileSync(fleet, before);
+      raw.got.length = 0;
+      await reload();
+      await raw.find(({ topic, text }) => topic.endsWith("boat-1/status") && text === "online");
+    });
+
     test("stops a task when told so, and lets go of one that is left", async () => {
       const one = ask("boat/sleep", '{"n":60}');
       const accepted = await one.find(({ kind }) => kind === "accepted");
