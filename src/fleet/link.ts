@@ -20,6 +20,8 @@ export interface LinkOptions {
   readonly will?: { readonly topic: string; readonly payload: string };
   /** s: the broker keeps messages as long. */
   readonly session: number;
+  /** Nobody comes back once this is closed. */
+  readonly isPassing?: boolean;
   /** s */
   readonly keepalive: number;
   /** Bytes of a packet that the broker may send. */
@@ -169,7 +171,8 @@ export class Link {
     this.#closing = true;
     for (const { settle } of this.#waiting.splice(0)) settle.reject(new Error("closed"));
     const ended = new Promise<void>((resolve) => {
-      this.#client.end(!this.#client.connected, {}, () => resolve());
+      const forget = this.options.isPassing && { properties: { sessionExpiryInterval: 0 } };
+      this.#client.end(!this.#client.connected, { ...forget }, () => resolve());
     });
     await Promise.race([ended, Bun.sleep(GOODBYE)]);
   }

@@ -98,7 +98,7 @@ export class Operator {
     this.#link = new Link({
       ...{ broker, secrets, name: operator, session: SESSION, keepalive: KEEPALIVE },
       clientId: `${operator}-${crypto.randomUUID().slice(0, 13)}`,
-      largest: LARGEST,
+      ...{ largest: LARGEST, isPassing: true },
       tell: (text) => this.#told(text),
       connected: () => {
         this.#isConnected = true;

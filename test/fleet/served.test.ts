@@ -491,7 +491,7 @@ describe.skipIf(!hasBroker)("with a broker", () => {
       const running = async () => {
         const tasks = (await board.call("monitor/tasks", { verb: "sleep", state: "running" }))
           .response;
-        return JSON.stringify(tasks).includes("77");
+        return JSON.stringify(tasks).includes('"n":77');
       };
       await until("it runs", running);
       child.kill("SIGINT");
@@ -552,7 +552,7 @@ describe.skipIf(!hasBroker)("with a broker", () => {
       );
       const sleeping = async () => {
         const { response } = await board.call("monitor/tasks", { verb: "sleep", state: "running" });
-        return JSON.stringify(response).includes("88");
+        return JSON.stringify(response).includes('"n":88');
       };
       await until("it runs", sleeping);
       raw.got.length = 0;
