@@ -80,7 +80,7 @@ export async function fleetCall(
   if (why === INTERRUPTION || why === CLOSED) {
     const left = operator.sayAll(detach ? { leave: true } : { stop: true });
     if (left > 0 && !detach) {
-      console.error(`spawnbox fleet call: stopping on ${left} boards; Ctrl-C again leaves them`);
+      console.error(`spawnbox fleet call: stopping (boards: ${left}); Ctrl-C again leaves them`);
       interruption.again();
       await Promise.race([working, Bun.sleep(STOPPING), interruption.happened]);
     }

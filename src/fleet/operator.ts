@@ -15,6 +15,8 @@ export interface OperatorOptions {
   readonly operator: string;
   /** One line for people. */
   readonly tell: (text: string) => void;
+  /** ms that a board which went away in the middle of a call without a timeout is waited for. */
+  readonly away?: number;
   /** A board has changed. */
   readonly seen?: (board: string, kind: string, payload: Buffer) => void;
 }
@@ -61,6 +63,8 @@ interface Pending {
   readonly begun: number;
   heard: number;
   isAccepted: boolean;
+  /** Since when the board is offline. */
+  away: number | undefined;
 }
 
 export const WINDOW = 64;
@@ -74,6 +78,7 @@ const CONNECT_LIMIT = 20_000;
 /** ms between two looks at calls of which nothing was heard, and ms of silence after which a board is asked. */
 const LOOK = 1000;
 const ASK = 5000;
+const AWAY = 60_000;
 /** s: what is said in the course of a call has no worth later. */
 const FLOW_EXPIRY = 20;
 /** ms that a board has to tell that the time is over. */
@@ -219,6 +224,7 @@ export class Operator {
     const now = performance.now();
     const pending: Pending = {
       ...{ board, inflow, settle, invocation, begun: now, heard: now, isAccepted: false },
+      away: undefined,
     };
     this.#calls.set(`${board}/${id}`, pending);
     return settle.promise;
@@ -329,10 +335,16 @@ export class Operator {
       const { begun, heard, inflow, invocation, isAccepted } = pending;
       const { timeout, patience } = invocation;
       const limit = timeout === undefined ? Infinity : timeout + LATER;
+      const isOffline = this.presence.boards.get(board)?.status === "offline";
+      pending.away = isOffline ? (pending.away ?? now) : undefined;
+      const { away = AWAY } = this.options;
+      const isGone = isAccepted && timeout === undefined && now - (pending.away ?? now) > away;
       const isLate = !isAccepted && !inflow.isHeard && now - begun > patience;
       if (isLate || now - begun > limit) {
-        const isOffline = this.presence.boards.get(board)?.status === "offline";
         this.#settle(board, id, { board, result: isOffline && isLate ? "offline" : "timeout" });
+      } else if (isGone) {
+        const info = "it went offline while it was at it";
+        this.#settle(board, id, { board, result: "error", info });
       } else if (this.#link.connected && now - heard > ASK && this.presence.isOnline(board)) {
         pending.heard = now;
         inflow.alive();

@@ -180,6 +180,29 @@ describe.skipIf(!hasBroker)("with a broker", () => {
       expect(outcome.result).toBe("error");
     });
 
+    test("does not wait for ever for a board that went away", async () => {
+      const { board, name, request } = printing();
+      await until("it is there", () => board.isJoined);
+      const operator = new Operator({
+        ...{ fleet: fleetFor(broker), operator: "op1", tell: () => {}, away: 500 },
+      });
+      await operator.connect();
+      await Promise.all([operator.look(name), operator.expectAll()]);
+      const called = operator.call(name, "x", invocation());
+      const { client } = await request();
+      void client?.send("boat/horn", { type: "data", pid: 7 });
+      await Bun.sleep(300);
+      // As a broken link would leave it.
+      await using raw = await Raw.as(broker, "op1");
+      await raw.publish(`sb/v1/${name}/status`, "offline", {}, { retain: true });
+      expect(await called).toMatchObject({
+        result: "error",
+        info: expect.stringContaining("offline") as unknown,
+      });
+      await operator.close();
+      await board.close();
+    });
+
     test("but waits as long as it says that it is there", async () => {
       const { board, name, request } = printing();
       await until("it is there", () => board.isJoined);
