@@ -272,7 +272,7 @@ export async function serve(options: ServeOptions, early?: EarlyBoot): Promise<n
         encryption.use(next.tls);
         launching.keepReady(next.apis);
         metering.counts.serve(next.apis);
-        void fleeting.change(next.joining, fleetDeps);
+        fleeting.change(next.joining, fleetDeps);
         return { changes, now: next };
       },
     ),

@@ -10,8 +10,6 @@ import { MINIMUM, readTls, requireFitting, type TlsTexts } from "../server/tls-f
 import { EXPIRY, FleetFile, KEEPALIVE, LARGEST, WINDOW } from "./schema.ts";
 import { PREFIX } from "./topics.ts";
 
-export const DEFAULT_FILE = "/etc/spawnbox/fleet.json";
-
 export interface Broker {
   readonly host: string;
   readonly port: number;

@@ -1,5 +1,6 @@
 /** This server as a board of a fleet, where a file says so. What does that is only loaded then. */
 import { existsSync } from "node:fs";
+import { resolve } from "node:path";
 import type { Caller } from "../api/client.ts";
 import type { Registry } from "../api/registry.ts";
 import type { Refusal } from "../api/witness.ts";
@@ -10,7 +11,7 @@ import type { Fleet } from "../fleet/load.ts";
 import type { Options, Values } from "../manual/options.ts";
 import { visible } from "../visible.ts";
 
-/** The same as in fleet/load.ts, which is not loaded to look whether it is there. */
+/** Where nothing else is said. */
 export const FLEET_FILE = "/etc/spawnbox/fleet.json";
 
 export const FLEET = {
@@ -37,6 +38,7 @@ export interface FleetDeps {
 
 /** A file that was read, and found good. */
 export interface Joining {
+  /** Wherever the process goes. */
   readonly file: string;
   readonly fleet: Fleet;
   readonly board: string;
@@ -46,6 +48,8 @@ export class Fleeting {
   #board: Board | undefined;
   #joined: Joining | undefined;
   #isClosed = false;
+  /** One change after the other. */
+  #changing: Promise<void> = Promise.resolve();
 
   /**
    * undefined: there is no fleet.
@@ -57,7 +61,7 @@ export class Fleeting {
     const { loadFleet } = await import("../fleet/load.ts");
     const fleet = loadFleet(file);
     const { board } = fleet;
-    if (board !== undefined) return { file, fleet, board };
+    if (board !== undefined) return { file: resolve(file), fleet, board };
     // It may be an operator's.
     if (option === undefined) return undefined;
     const message = "missing key `board`: expected what this board is called";
@@ -76,12 +80,15 @@ export class Fleeting {
   }
 
   /** What the file says now: calls that are under way end where it is something else. Without one, all stays. */
-  async change(joining: Joining | undefined, deps: FleetDeps): Promise<void> {
-    const before = this.#board;
-    if (!joining || !before || Bun.deepEquals(joining, this.#joined)) return this.refresh();
-    // One after the other: a broker ends the connection of the first of two that have the same name.
-    await before.close();
-    if (this.#board === before) await this.#join(joining, deps);
+  change(joining: Joining | undefined, deps: FleetDeps): void {
+    // At once: somebody may have lost the right to call.
+    this.#board?.refresh();
+    this.#changing = this.#changing.then(async () => {
+      if (!joining || !this.#board || Bun.deepEquals(joining, this.#joined)) return;
+      // First: a broker ends the connection of the one of two of the same name that was there before.
+      await this.#board.close();
+      await this.#join(joining, deps);
+    });
   }
 
   async #join(joining: Joining, { registry, access, refused }: FleetDeps): Promise<void> {
@@ -108,13 +115,9 @@ export class Fleeting {
     return `${joined.board}, by the broker at ${host.includes(":") ? `[${host}]` : host}:${port}`;
   }
 
-  /** APIs or the access have changed. */
-  refresh(): void {
-    this.#board?.refresh();
-  }
-
   async close(): Promise<void> {
     this.#isClosed = true;
+    await this.#changing;
     await this.#board?.close();
   }
 }
