@@ -7,10 +7,11 @@ import { Lines } from "../command-line/lines.ts";
 import { TOKEN, tokenOf } from "../command-line/token-option.ts";
 import { parseCall, UsageError, withOptions } from "../command-line/usage.ts";
 import { ConfigError } from "../config/problem.ts";
-import type { Fleet } from "../fleet/load.ts";
+import { asyncApi } from "../fleet/asyncapi.ts";
+import { type Fleet, loadFleet, parseBroker } from "../fleet/load.ts";
 import { parseAmount, parseStages } from "../fleet/stages.ts";
 import { ALL, isName, PREFIX } from "../fleet/topics.ts";
-import type { Operator } from "../fleet/operator.ts";
+import { Operator } from "../fleet/operator.ts";
 import type { Manual } from "../manual/manual.ts";
 import { readWithOperands, type Values } from "../manual/options.ts";
 import { FLEET_FILE } from "../serve/fleet.ts";
@@ -241,7 +242,6 @@ type Talking = Exclude<Options, { readonly word: "cert" }>;
 async function connected(options: Talking): Promise<number> {
   const { values, word } = options;
   const { fleet, operator: name } = await whoIs(values);
-  const { Operator } = await import("../fleet/operator.ts");
   const out = new Lines();
   const tell = (text: string) => console.error(`spawnbox fleet: ${indented(text)}`);
   const seen =
@@ -277,7 +277,6 @@ async function whoIs(values: Values<typeof OPTIONS>): Promise<{
   fleet: Pick<Fleet, "broker" | "secrets" | "prefix">;
   operator: string;
 }> {
-  const { loadFleet, parseBroker } = await import("../fleet/load.ts");
   const { broker, ca, cert, key } = values;
   const file =
     values.fleet ?? (broker === undefined && existsSync(FLEET_FILE) ? FLEET_FILE : undefined);
@@ -369,7 +368,6 @@ async function describe(
   }
   // What it has told once, and has no more, may still be kept.
   const now = new Map([...apis].filter(([api]) => about.apis.includes(api)));
-  const { asyncApi } = await import("../fleet/asyncapi.ts");
   await out.print(JSON.stringify(asyncApi(board, now, fleet), null, 2));
   await out.flush();
   return 0;

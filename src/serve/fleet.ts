@@ -58,7 +58,7 @@ export class Fleeting {
   async read(option: string | undefined): Promise<Joining | undefined> {
     if (option === "none" || (option === undefined && !existsSync(FLEET_FILE))) return undefined;
     const file = option ?? FLEET_FILE;
-    const { loadFleet } = await import("../fleet/load.ts");
+    const { loadFleet } = await import("../fleet/join.ts");
     const fleet = loadFleet(file);
     const { board } = fleet;
     if (board !== undefined) return { file: resolve(file), fleet, board };
@@ -92,7 +92,7 @@ export class Fleeting {
   }
 
   async #join(joining: Joining, { registry, access, refused }: FleetDeps): Promise<void> {
-    const { Board } = await import("../fleet/board.ts");
+    const { Board } = await import("../fleet/join.ts");
     if (this.#isClosed) return;
     this.#joined = joining;
     const named = (caller: Caller) => access().nameOf(caller);
