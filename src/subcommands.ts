@@ -32,6 +32,10 @@ export const SUBCOMMANDS: Subcommands = {
     load: () => import("./cli/watch.ts"),
   },
   stop: { about: "end a task of a running server", load: () => import("./cli/stop.ts") },
+  fleet: {
+    about: "call verbs of many boards, by the broker that they have in common",
+    load: () => import("./cli/fleet.ts"),
+  },
   install: {
     about: "install this executable and its service on a board",
     load: () => import("./cli/install.ts"),

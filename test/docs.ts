@@ -1,5 +1,6 @@
 /** `npm run docs`: writes the pages that are generated, each from what is the case: the schema, lists of the code, tests. */
 import { join } from "node:path";
+import { FleetFile } from "../src/fleet/schema.ts";
 import { AccessFile } from "../src/access/schema.ts";
 import { referenceMarkdown } from "../src/config/reference.ts";
 import { variablesMarkdown } from "../src/plan/server-variables.ts";
@@ -21,6 +22,10 @@ ${referenceMarkdown()}
 ## Keys of an access file
 
 ${referenceMarkdown(AccessFile)}
+
+## Keys of a fleet file
+
+${referenceMarkdown(FleetFile)}
 
 ## Variables of the server that its commands do not inherit
 

@@ -18,7 +18,7 @@ const ROOMS: readonly (readonly string[])[] = [
   ["guide"],
   ["install", "boot", "doctor"],
   ["service", "client"],
-  ["rpc"],
+  ["rpc", "fleet"],
   ["server"],
   ["mcp"],
   ["access", "history", "audit", "metrics"],

@@ -9,6 +9,8 @@ export type Who =
   | { readonly kind: "group"; readonly gid: number }
   /** Any of these names, see CertificateNames. */
   | { readonly kind: "certificate"; readonly names: readonly string[] }
+  /** Over MQTT; `*`: any. */
+  | { readonly kind: "operator"; readonly name: string }
   | { readonly kind: "anyone" };
 
 export interface Rule {
@@ -18,6 +20,9 @@ export interface Rule {
   readonly info?: string;
 }
 
+/** In the place of an operator's name, which cannot be this. */
+const ANY = "*";
+
 const NOTHING: Grants = { privileges: new Set() };
 
 export class Access {
@@ -25,6 +30,7 @@ export class Access {
   readonly #users = new Map<number, Rule[]>();
   readonly #groups = new Map<number, Rule[]>();
   readonly #certificates = new Map<string, Rule[]>();
+  readonly #operators = new Map<string, Rule[]>();
   readonly #anyone: Rule[] = [];
   readonly #owners: ReadonlySet<number>;
 
@@ -45,6 +51,7 @@ export class Access {
       else if (who.kind === "group") add(this.#groups, who.gid, rule);
       else if (who.kind === "certificate")
         for (const name of who.names) add(this.#certificates, name, rule);
+      else if (who.kind === "operator") add(this.#operators, who.name, rule);
       else this.#anyone.push(rule);
     }
   }
@@ -58,23 +65,35 @@ export class Access {
   }
 
   /** What the file says of who calls: by its token, or else by its user or certificate. Nothing follows from it. */
-  readonly nameOf = ({ token, user, certificate }: Caller): string | undefined => {
+  readonly nameOf = ({ token, user, certificate, operator }: Caller): string | undefined => {
     const own = token === undefined || token === "" ? [] : this.#tokens.get(hashOf(token));
     const rules = [
       ...(own ?? []),
       ...(user ? (this.#users.get(user.uid) ?? []) : []),
       ...this.#certified(certificate),
+      ...(operator === undefined ? [] : (this.#operators.get(operator) ?? [])),
     ];
     return rules.find(({ info }) => info !== undefined)?.info;
   };
 
-  readonly of: Granted = ({ token, user, certificate }: Caller): Grants => {
+  /** Whether the file names an operator of a fleet at all: others cannot even call what needs no privilege. */
+  knows(operator: string): boolean {
+    return !this.serviceOnly && this.#operating(operator).length > 0;
+  }
+
+  /** Whether anybody may call by way of a message broker. */
+  get hasOperators(): boolean {
+    return !this.serviceOnly && this.#operators.size > 0;
+  }
+
+  readonly of: Granted = ({ token, user, certificate, operator }: Caller): Grants => {
     if (this.serviceOnly) return NOTHING;
     // Not what somebody has put under no_new_privs, as spawnbox does: that was to have less than its user.
     if (user && !user.confined && this.#owners.has(user.uid)) return { privileges: "all" };
     const known = token === undefined || token === "" ? [] : this.#tokens.get(hashOf(token));
     const rules = [
-      ...this.#anyone,
+      // Who can connect to this machine is not whoever some broker lets in.
+      ...(operator === undefined ? this.#anyone : this.#operating(operator)),
       ...(known ?? []),
       ...(user ? (this.#users.get(user.uid) ?? []) : []),
       ...this.#certified(certificate),
@@ -85,6 +104,10 @@ export class Access {
       : new Set(rules.flatMap((rule) => [...rule.privileges]));
     return { privileges, ...(known === undefined && { unknownToken: true }) };
   };
+
+  #operating(name: string): Rule[] {
+    return [...(this.#operators.get(name) ?? []), ...(this.#operators.get(ANY) ?? [])];
+  }
 
   /** A connection may outlive the certificate that it began with. */
   #certified(certificate: CertificateNames | undefined): Rule[] {

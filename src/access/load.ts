@@ -20,7 +20,7 @@ export interface Accounts {
   group(text: string): number | undefined;
 }
 
-const WHO = ["token", "user", "group", "certificate", "anyone"] as const;
+const WHO = ["token", "user", "group", "certificate", "mqtt", "anyone"] as const;
 
 export interface LoadedAccess {
   readonly rules: readonly Rule[];
@@ -89,6 +89,7 @@ function whoOf(
   }
   if (grant[kind] === undefined) return undefined;
   const { token = "", user = "", group = "", anyone } = grant;
+  if (kind === "mqtt") return { kind: "operator", name: grant.mqtt ?? "" };
   if (kind === "token") return { kind, hash: token.toLowerCase() };
   if (kind === "anyone") {
     if (anyone) return { kind };

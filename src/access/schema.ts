@@ -21,12 +21,21 @@ export const Grant = object(
           "whoever shows a certificate of this name, of an authority of serve --tls-client-ca: CN:NAME, DNS:NAME, URI:URI or email:ADDRESS, each as it is written there; alone it is a URI, an address of mail, or its CN or a DNS name, as it looks",
       }),
     ),
-    anyone: optional(flag({ description: "true: whoever can connect" })),
+    mqtt: optional(
+      Type.String({
+        pattern: "^(?:\\*|[A-Za-z0-9][A-Za-z0-9._-]{0,63})$",
+        description:
+          "the operator of this name, over MQTT (serve --fleet), as the rights of the broker have it; *: any",
+      }),
+    ),
+    anyone: optional(
+      flag({ description: "true: whoever can connect; not by way of an MQTT broker" }),
+    ),
     privileges: list(Type.String({ minLength: 1, description: "a privilege, or * for all" }), {
       description: "what they may use",
     }),
   },
-  { description: "one of token, user, group, certificate, anyone, and privileges" },
+  { description: "one of token, user, group, certificate, mqtt, anyone, and privileges" },
 );
 
 export const AccessFile = object(

@@ -31,6 +31,8 @@ export interface Caller {
   readonly program?: string;
   /** That of the client, which TLS has verified. */
   readonly certificate?: CertificateNames;
+  /** Who has published the call, as the rights of a message broker have it: nothing but what is granted to operators counts then. */
+  readonly operator?: string;
 }
 
 export interface CertificateNames {
@@ -41,7 +43,7 @@ export interface CertificateNames {
 }
 
 /** `events`: over REST, with its events. */
-export type Via = "rest" | "events" | "websocket" | "binder" | "mcp";
+export type Via = "rest" | "events" | "websocket" | "binder" | "mcp" | "mqtt";
 
 export interface UserIds {
   readonly uid: number;

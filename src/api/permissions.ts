@@ -32,9 +32,10 @@ export const NO_LABEL = "NoLabel";
 export const NOBODY = 99;
 
 /** Who calls, for people: what the service is asked with. Nothing for nobody. */
-export const identityOf = ({ user, certificate }: Caller = {}) => ({
+export const identityOf = ({ user, certificate, operator }: Caller = {}) => ({
   ...(user && { uid: user.uid, label: user.label ?? NO_LABEL }),
   ...(certificate && { certificate: certificate.names }),
+  ...(operator !== undefined && { operator }),
 });
 
 export function questionOf(session: Session, { user, token }: Caller, privilege: string): Question {

@@ -28,6 +28,8 @@ export interface CallerRecord {
   readonly certificate?: string;
   /** What the program that calls says it is. */
   readonly program?: string;
+  /** Over MQTT. */
+  readonly operator?: string;
   /** `server`: an action of a config; `local`: a call that came over no connection. */
   readonly via: Via | "server" | "local";
 }
@@ -81,6 +83,7 @@ export function callerRecord(
     address,
     certificate,
     program,
+    operator,
     via = session === SERVER_SESSION ? "server" : "local",
   } = caller;
   const info = session === SERVER_SESSION ? undefined : named(caller);
@@ -90,6 +93,7 @@ export function callerRecord(
     ...(address !== undefined && { address }),
     ...(certificate && { certificate: certificate.names[0] ?? "" }),
     ...(program !== undefined && { program }),
+    ...(operator !== undefined && { operator }),
     via,
   };
 }

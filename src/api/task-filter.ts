@@ -35,7 +35,7 @@ export const FILTERS = {
   caller: {
     type: "string",
     description:
-      "what the access file calls it, its address, its uid, or the name of its certificate",
+      "what the access file calls it, its address, its uid, its name as an operator, or that of its certificate",
   },
   pid: { type: "integer", minimum: 1 },
   id: ID,
@@ -92,12 +92,13 @@ export const same = (wanted: string | undefined, name: string): boolean =>
 
 /** A certificate is called `CN:tablet`, or `tablet`. */
 export const isCaller = (
-  { info, address, uid, certificate }: CallerRecord,
+  { info, address, uid, certificate, operator }: CallerRecord,
   wanted: string,
 ): boolean =>
-  [info, address, uid?.toString(), certificate, certificate?.replace(/^[^:]*:/, "")].includes(
-    wanted,
-  );
+  [
+    ...[info, address, uid?.toString(), operator],
+    ...[certificate, certificate?.replace(/^[^:]*:/, "")],
+  ].includes(wanted);
 
 type Given = Readonly<Record<string, unknown>>;
 

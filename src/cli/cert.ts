@@ -1,21 +1,11 @@
 /** `spawnbox cert`: a certificate for this board, or for a client of it, and what to do with it. */
-import {
-  closeSync,
-  existsSync,
-  fchmodSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeSync,
-} from "node:fs";
+import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { isIP } from "node:net";
 import { hostname } from "node:os";
 import { join, resolve } from "node:path";
 import type { Manual } from "../manual/manual.ts";
 import { readWithOperands } from "../manual/options.ts";
+import { putSecret } from "../command-line/put.ts";
 import { UsageError, withOptions } from "../command-line/usage.ts";
 
 const OPTIONS = {
@@ -122,9 +112,9 @@ async function forServer({ dir, names, days, renew }: Options): Promise<void> {
   const ca = makeAuthority(`spawnbox on ${first}`.slice(0, 64), from);
   const { cert, key } = makeServer(ca, all, { from, days });
   mkdirSync(dir, { recursive: true, mode: 0o755 });
-  put(at("server.key"), key, 0o600);
-  put(at("server.pem"), cert, 0o644);
-  put(at("ca.pem"), ca.cert, 0o644);
+  putSecret(at("server.key"), key, 0o600);
+  putSecret(at("server.pem"), cert, 0o644);
+  putSecret(at("ca.pem"), ca.cert, 0o644);
   console.log(`made ${at("server.pem")} and ${at("server.key")}, for ${days} days, as
   ${all.join(", ")}
 and ${at("ca.pem")}, the authority that callers have to believe; its SHA-256 fingerprint is
@@ -153,11 +143,11 @@ async function forClient({ dir, days, renew }: Options, name: string): Promise<v
   const { cert, key } = makeClient(ca, name, { from, days });
   mkdirSync(dir, { recursive: true, mode: 0o755 });
   if (!known) {
-    put(caKey, ca.key, 0o600);
-    put(caCert, ca.cert, 0o644);
+    putSecret(caKey, ca.key, 0o600);
+    putSecret(caCert, ca.cert, 0o644);
   }
-  put(at(`${name}.key`), key, 0o600);
-  put(at(`${name}.pem`), cert, 0o644);
+  putSecret(at(`${name}.key`), key, 0o600);
+  putSecret(at(`${name}.pem`), cert, 0o644);
   const grant = { certificate: `CN:${name}`, privileges: [] };
   console.log(`made ${at(`${name}.pem`)} and ${at(`${name}.key`)}, for ${days} days: hand both to the client, and keep ${caKey}
 
@@ -186,20 +176,4 @@ function requireFree(...files: readonly string[]): void {
     throw new Error(
       `${there} is there already: --renew puts another in its place; who believes the old one has to be told`,
     );
-}
-
-/** Whole or not at all, and never readable for longer than it may be. */
-function put(file: string, text: string, mode: number): void {
-  const made = `${file}.new`;
-  rmSync(made, { force: true });
-  // A file of its own: what others may have put there meanwhile is not written to.
-  const fd = openSync(made, "wx", mode);
-  try {
-    fchmodSync(fd, mode);
-    writeSync(fd, text);
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
-  }
-  renameSync(made, file);
 }

@@ -4,6 +4,7 @@ import { lookingOnly, thisMachine } from "../plan/machine.ts";
 import type { ApiPlan, Plan } from "../plan/plan.ts";
 import { ACCESS, accessOptions, load } from "../serve/access.ts";
 import { AUDIT, auditOptions, unaudited } from "../serve/auditing.ts";
+import { FLEET, fleetOptions } from "../serve/fleet.ts";
 import { HISTORY, historyOptions } from "../serve/keeping.ts";
 import { lookAt, type Named } from "../serve/looking.ts";
 import { TLS, transportOptions } from "../serve/transport.ts";
@@ -21,6 +22,7 @@ const OPTIONS = {
   ...ACCESS,
   ...AUDIT,
   ...HISTORY,
+  fleet: { ...FLEET.fleet, text: "the fleet file of serve --fleet, with its certificates" },
   "tls-cert": TLS["tls-cert"],
   "tls-key": TLS["tls-key"],
   "tls-client-ca": TLS["tls-client-ca"],
@@ -34,8 +36,8 @@ export const manual: Manual = {
   about: `Loads the configs as a start would and prints every problem as "file: path: message".
 A directory stands for every spawn-*.json in it. PATH may stand behind --config too, as for serve; without any,
 AFB_SPAWN_CONFIG is used. Each different sandbox is made once, up to where its command would begin: run it as the user of
-the server, where that will run, in a unit or container like its own. What --audit, --history and --tls-cert name is looked
-at, as a start with them would, and not made.`,
+the server, where that will run, in a unit or container like its own. What --audit, --history,
+--tls-cert and --fleet name is looked at, as a start with them would, and not made.`,
   options: OPTIONS,
   exit: "0 no problem, 1 problems, 2 wrong usage.",
   operands: { path: "file" },
@@ -77,7 +79,8 @@ function parse(argv: string[]): (Options & { source: Source }) | undefined {
   const { json } = values;
   const { access, cynagora } = accessOptions(values, process.env);
   const { tls } = transportOptions({ ...values, insecure: false, "trust-proxy": [] });
-  const named = { audit: auditOptions(values), history: historyOptions(values), tls };
+  const fleet = fleetOptions(values);
+  const named = { audit: auditOptions(values), history: historyOptions(values), tls, fleet };
   return { source, json, access, asks: cynagora !== undefined, trial: !values["no-try"], named };
 }
 

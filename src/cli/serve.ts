@@ -27,6 +27,7 @@ import { joinEarly } from "../serve/join.ts";
 import { Encryption } from "../serve/encryption.ts";
 import { doctor } from "../serve/doctor.ts";
 import { drained, untilStopped } from "../serve/ending.ts";
+import { Fleeting, type FleetDeps } from "../serve/fleet.ts";
 import { Keeping } from "../serve/keeping.ts";
 import { binders, Dialling, Mesh, sorted } from "../serve/mesh.ts";
 import { Metering, metricsPrivileges } from "../serve/metering.ts";
@@ -61,6 +62,8 @@ export async function serve(options: ServeOptions, early?: EarlyBoot): Promise<n
   const encryption = new Encryption();
   const auditing = new Auditing();
   const metering = new Metering();
+  const fleeting = new Fleeting();
+  let fleet: Awaited<ReturnType<Fleeting["read"]>>;
   let { metricsPrivilege } = options;
   let unready: string | undefined = "the server is starting";
   // Where this machine does not let it be, that is told at the top.
@@ -92,6 +95,8 @@ export async function serve(options: ServeOptions, early?: EarlyBoot): Promise<n
       ...([more(), encryption.load] as const),
     );
     current = { ...untried, loaded: untried };
+    // Before the service there is no network to it.
+    if (!early) fleet = await fleeting.read(options.fleet);
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     return refuse(error);
@@ -207,9 +212,17 @@ export async function serve(options: ServeOptions, early?: EarlyBoot): Promise<n
     );
     return 1;
   }
+  const fleetDeps: FleetDeps = {
+    registry,
+    access: () => current.access,
+    refused: (refusal) => {
+      auditing.refused(refusal);
+      metering.counts.refused(refusal);
+    },
+  };
   const serving: Serving = {
     ...{ registry, server, mesh, permissions, encryption, keeping, sources, access },
-    ...{ auditing, metering },
+    ...{ auditing, metering, fleeting, fleetDeps },
     get metricsPrivilege() {
       return metricsPrivilege;
     },
@@ -234,11 +247,12 @@ export async function serve(options: ServeOptions, early?: EarlyBoot): Promise<n
             ...([serving.sources, serving.access, undefined, permissions.asks] as const),
             ...([more(), encryption.load] as const),
           );
+        const joining = await fleeting.reread();
         const others = await dialling.prepare(loaded.apis, reached);
         try {
           // What is to be had of others first: of a config that is refused nothing is to have run.
           await others.reach();
-          return { ...(await prepare(loaded)), others };
+          return { ...(await prepare(loaded)), others, joining };
         } catch (error) {
           others.drop();
           throw error;
@@ -262,6 +276,7 @@ export async function serve(options: ServeOptions, early?: EarlyBoot): Promise<n
         encryption.use(next.tls);
         launching.keepReady(next.apis);
         metering.counts.serve(next.apis);
+        fleeting.change(next.joining, fleetDeps);
         return { changes, now: next };
       },
     ),
@@ -284,6 +299,8 @@ export async function serve(options: ServeOptions, early?: EarlyBoot): Promise<n
   early?.handover.answer((joining, joiner) => become(joining, joiner, serving));
   early?.onReady(server.urls);
   await keeping.use(history);
+  await fleeting.join(fleet, fleetDeps);
+  if (fleeting.place !== undefined) console.log(visible(`a board of a fleet: ${fleeting.place}`));
   launching.keepReady(current.apis);
   const stopKeeping = keepSmall();
   const watch = watchAccounts(
@@ -300,6 +317,7 @@ export async function serve(options: ServeOptions, early?: EarlyBoot): Promise<n
   early?.handover.close();
   if (grace > 0) await drained(registry, grace);
   await Promise.all([server.close(), mesh.close(), registry.close()]);
+  await fleeting.close();
   keeping.close();
   dialling.close();
   permissions.close();

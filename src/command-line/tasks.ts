@@ -76,8 +76,8 @@ function rowOf(task: TaskRecord, now: number): string[] {
   ].map(visible);
 }
 
-const whoOf = ({ info, uid, address, via }: TaskRecord["caller"]): string =>
-  info ?? (uid === undefined ? (address ?? via) : `uid ${uid}`);
+const whoOf = ({ info, uid, address, operator, via }: TaskRecord["caller"]): string =>
+  info ?? (uid === undefined ? (address ?? operator ?? via) : `uid ${uid}`);
 
 /** How a task ended, in words. */
 export function outcome(status: TaskRecord["status"]): string {

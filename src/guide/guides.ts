@@ -8,6 +8,7 @@ import calling from "../../config/guide/calling.md" with { type: "file" };
 import config from "../../config/guide/config.md" with { type: "file" };
 import early from "../../config/guide/early.md" with { type: "file" };
 import consoleGuide from "../../config/guide/console.md" with { type: "file" };
+import fleet from "../../config/guide/fleet.md" with { type: "file" };
 import encrypted from "../../config/guide/encrypted.md" with { type: "file" };
 import mcp from "../../config/guide/mcp.md" with { type: "file" };
 import mesh from "../../config/guide/mesh.md" with { type: "file" };
@@ -36,6 +37,7 @@ const FILES: Readonly<Record<string, string>> = {
   monitoring,
   mcp,
   mesh,
+  fleet,
   places,
   early,
   boards,

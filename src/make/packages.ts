@@ -25,8 +25,14 @@ export interface Source extends LockedPackage {
 const root = join(import.meta.dir, "../..");
 /** glibc's Bun of the two architectures: one runs the build, one becomes the executable. */
 export const RUNTIMES = { x64: "@oven/bun-linux-x64", arm64: "@oven/bun-linux-aarch64" } as const;
-/** The npm package `bun` only chooses and downloads a runtime. */
-const NOT_NEEDED = "bun";
+/**
+ * What nothing of the executable is made of: the package `bun` only chooses and downloads a runtime; of `mqtt` its command line,
+ * WebSockets, proxies and types are left out.
+ */
+const NOT_NEEDED: ReadonlySet<string> = new Set([
+  ...["bun", "@types/readable-stream", "@types/ws", "commist", "concat-stream", "help-me"],
+  ...["minimist", "socks", "split2", "ws"],
+]);
 /** What packages depend on for parts of them that are not in the executable: frameworks of other servers, programs, logins. */
 export const UNUSED: Readonly<Record<string, readonly string[]>> = {
   "@modelcontextprotocol/sdk": [
@@ -52,7 +58,7 @@ function locked(lock: Lockfile, name: string): Source {
 export function productionPackages(lock: Lockfile): Source[] {
   const wanted = new Map<string, Source>();
   const visit = (name: string) => {
-    if (name === NOT_NEEDED || wanted.has(name)) return;
+    if (NOT_NEEDED.has(name) || wanted.has(name)) return;
     const source = locked(lock, name);
     wanted.set(name, source);
     for (const dependency of Object.keys(source.dependencies ?? {})) {

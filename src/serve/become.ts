@@ -14,6 +14,7 @@ import type { Reload, Reloads } from "../service/reload.ts";
 import type { Changes } from "../service/reload-verb.ts";
 import type { Loaded } from "./access.ts";
 import type { Auditing, Change } from "./auditing.ts";
+import type { FleetDeps, Fleeting } from "./fleet.ts";
 import type { Source } from "../command-line/config-option.ts";
 import { doctor } from "./doctor.ts";
 import type { Encryption } from "./encryption.ts";
@@ -40,6 +41,8 @@ export interface Serving {
   /** What --metrics-privilege says. */
   metricsPrivilege: string | undefined;
   readonly keeping: Keeping;
+  readonly fleeting: Fleeting;
+  readonly fleetDeps: FleetDeps;
   /** Where other binders are that it calls. */
   reached: Pick<ServeOptions, "imports" | "exports">;
   /** What it serves, as it was read. */
@@ -93,6 +96,7 @@ async function becomeBy(
   let notMoved: string | undefined;
   let output: Output | undefined;
   let audit: Change | undefined;
+  let joinsFleet: Awaited<ReturnType<Fleeting["read"]>>;
   try {
     process.chdir(joining.cwd);
     setEnvironment(joining.env);
@@ -115,6 +119,7 @@ async function becomeBy(
       permissions.use(address);
       void encryption.show(tls);
     });
+    joinsFleet = await serving.fleeting.read(options.fleet);
     // Before anything of it runs.
     audit = await auditing.use(options.audit);
     const { problems, ok } = await reload();
@@ -147,6 +152,7 @@ async function becomeBy(
   await audit.keep();
   output.use();
   await serving.keeping.use(options.history);
+  await serving.fleeting.join(joinsFleet, serving.fleetDeps);
   serving.manager.close();
   serving.manager = serviceManager(process.env, console.error, joiner.pid);
   if (notMoved !== undefined) console.error(`spawnbox: ${notMoved}`);

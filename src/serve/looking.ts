@@ -1,6 +1,7 @@
 /** What the command line of a server names besides its configs, looked at without making anything: for `check`. */
 import type { AuditOptions } from "../audit/open.ts";
 import { ConfigError, type Problem } from "../config/problem.ts";
+import { Fleeting } from "./fleet.ts";
 import type { HistoryPlace } from "./keeping.ts";
 import type { TlsPaths } from "./transport.ts";
 
@@ -8,6 +9,8 @@ export interface Named {
   readonly audit: AuditOptions | undefined;
   readonly history: HistoryPlace | undefined;
   readonly tls: TlsPaths | undefined;
+  /** A fleet file; undefined: none is looked at. */
+  readonly fleet?: string | undefined;
 }
 
 export interface Seen {
@@ -17,7 +20,7 @@ export interface Seen {
   readonly notices: readonly Problem[];
 }
 
-export async function lookAt({ audit, history, tls }: Named): Promise<Seen> {
+export async function lookAt({ audit, history, tls, fleet }: Named): Promise<Seen> {
   const problems: Problem[] = [];
   const notices: Problem[] = [];
   if (audit) {
@@ -41,6 +44,14 @@ export async function lookAt({ audit, history, tls }: Named): Promise<Seen> {
     const { loadTls } = await import("./tls.ts");
     try {
       notices.push(...loadTls(tls).notices);
+    } catch (error) {
+      if (!(error instanceof ConfigError)) throw error;
+      problems.push(...error.problems);
+    }
+  }
+  if (fleet !== undefined) {
+    try {
+      await new Fleeting().read(fleet);
     } catch (error) {
       if (!(error instanceof ConfigError)) throw error;
       problems.push(...error.problems);

@@ -10,6 +10,7 @@ import { DEFAULT_MODE } from "../server/unix.ts";
 import { ACCESS, type AccessOptions, accessOptions } from "./access.ts";
 import { AUDIT, auditOptions } from "./auditing.ts";
 import { METRICS, metricsOptions } from "./metering.ts";
+import { FLEET, fleetOptions } from "./fleet.ts";
 import { HISTORY, type HistoryPlace, historyOptions } from "./keeping.ts";
 import { MOST_TASKS } from "./room.ts";
 import { requireProtected, TLS, type TransportOptions, transportOptions } from "./transport.ts";
@@ -75,6 +76,7 @@ export const SERVE = {
   ...ACCESS,
   // There is nothing else that it could be.
   cynagora: { ...ACCESS.cynagora, omissible: /^[^-]/ },
+  ...FLEET,
   ...AUDIT,
   ...METRICS,
   origin: {
@@ -149,6 +151,8 @@ export interface ServeOptions extends AccessOptions, TransportOptions {
   readonly audit: AuditOptions | undefined;
   /** What GET /metrics takes; "": nothing; undefined: that depends on the access. */
   readonly metricsPrivilege: string | undefined;
+  /** A file, or `none`; undefined: the default. */
+  readonly fleet: string | undefined;
   /** Where tasks are kept; undefined: nowhere. */
   readonly history: HistoryPlace | undefined;
 }
@@ -226,6 +230,7 @@ export function optionsOf(
     ...{ concurrency, exports, imports, mode },
     ...transport,
     ...{ concurrency, exports, imports, mode, history: historyOptions(values) },
+    fleet: fleetOptions(values),
     audit: auditOptions(values),
     metricsPrivilege: metricsOptions(values),
   };

@@ -45,7 +45,7 @@ export function requestBody(verb: VerbDescription): Json {
 }
 
 /** The JSON Schema of the arguments. What launches a task knows all of their names; other verbs take what they like. */
-function argumentsOf({ parameters, task, lenient }: VerbDescription): Json | true {
+export function argumentsOf({ parameters, task, lenient }: VerbDescription): Json | true {
   if (!task && parameters.length === 0) return true;
   const required = parameters.filter((one) => one.required).map(({ name }) => name);
   return {
@@ -56,7 +56,7 @@ function argumentsOf({ parameters, task, lenient }: VerbDescription): Json | tru
   };
 }
 
-const needsArguments = ({ parameters }: VerbDescription): boolean =>
+export const needsArguments = ({ parameters }: VerbDescription): boolean =>
   parameters.some(({ required }) => required);
 
 /** Whether arguments could be taken for a query, which has other keys (see `parseQuery`): then only a query says what is meant. */

@@ -123,14 +123,14 @@ describe("an access file", () => {
       "grant: unknown key `grant`; did you mean `grants`? valid keys: $schema, access, grants",
       "grants[5].token: is not sha256: and 64 hexadecimal digits, as in the second line of spawnbox token",
       "grants[6].privileges: missing key `privileges`: expected a list (what they may use)",
-      "grants[7].tokn: unknown key `tokn`; did you mean `token`? valid keys: info, token, user, group, certificate, anyone, privileges",
+      "grants[7].tokn: unknown key `tokn`; did you mean `token`? valid keys: info, token, user, group, certificate, mqtt, anyone, privileges",
       'grants[8].privileges[1]: found "", expected a string, not empty (a privilege, or * for all)',
-      "grants[0]: found none, expected one of token, user, group, certificate, anyone",
-      "grants[1]: found user and group, expected one of token, user, group, certificate, anyone",
+      "grants[0]: found none, expected one of token, user, group, certificate, mqtt, anyone",
+      "grants[1]: found user and group, expected one of token, user, group, certificate, mqtt, anyone",
       'grants[2].user: this system has no user "anne"',
       'grants[3].group: this system has no group "stuff"',
       "grants[4].anyone: found false: a grant to nobody; remove it",
-      "grants[7]: found none, expected one of token, user, group, certificate, anyone",
+      "grants[7]: found none, expected one of token, user, group, certificate, mqtt, anyone",
     ]);
     expect(problems(written("{"))).toEqual([expect.stringContaining("line 1")]);
     expect(problems(written("[]"))).toEqual([

@@ -8,6 +8,7 @@ import { measureBooting, printBooting } from "./booting.ts";
 import { measureCompiling, printCompiling } from "./compiling.ts";
 import { benchConfig, uid } from "./configs.ts";
 import { measureEchoes, printEchoes } from "./echoes.ts";
+import { measureFleet, printFleet } from "./fleet.ts";
 import { measureGoals, printGoals } from "./goals.ts";
 import { measureLaunches, printLaunches } from "./launches.ts";
 import { measurePings, printPings } from "./pings.ts";
@@ -19,6 +20,8 @@ import { measureSoak, printSoak } from "./soak.ts";
 import { measureTold, printTold } from "./told.ts";
 import { serveCommand, startServer } from "./server.ts";
 
+/** Not among them: it needs a broker. */
+const FLEET = "fleet";
 const TABLES = [
   "goals",
   "launches",
@@ -39,6 +42,7 @@ const help = `usage: npm run bench -- [OPTIONS]
   --spawnbox FILE the executable (default dist/spawnbox)
   --against FILE  another executable, such as that of an earlier commit, for the rates of output
   --soak SECONDS  only calls for so long, and whether anything of the server grows by them
+  --fleet         only what a fleet does, with a broker (mosquitto)
   --table NAME    only this one of ${TABLES.join(", ")}
   -h, --help      this text`;
 
@@ -56,6 +60,7 @@ function parse(args: string[]) {
       against: { type: "string" },
       soak: { type: "string" },
       table: { type: "string" },
+      fleet: { type: "boolean", default: false },
       help: { type: "boolean", short: "h" },
     },
   });
@@ -64,13 +69,13 @@ function parse(args: string[]) {
   const calls = Number(values.calls);
   if (!(Number.isInteger(rounds) && rounds > 0 && Number.isInteger(calls) && calls > 0))
     throw new UsageError("--rounds and --calls: expected numbers from 1 on");
-  const { table } = values;
-  if (table !== undefined && !TABLES.includes(table))
+  const table = values.fleet ? FLEET : values.table;
+  if (table !== undefined && !values.fleet && !TABLES.includes(table))
     throw new UsageError(`--table ${table}: expected one of ${TABLES.join(", ")}`);
   const soak = Number(values.soak ?? 0);
   if (!(Number.isInteger(soak) && (soak === 0 || soak >= LEAST)))
     throw new UsageError(`--soak ${values.soak}: expected seconds from ${LEAST} on`);
-  return { ...values, rounds, calls, soak };
+  return { ...values, table, rounds, calls, soak };
 }
 
 const { rounds, calls, soak, ...options } = commandLine({ name: "npm run bench", help, parse });
@@ -144,6 +149,9 @@ const pings = await tabled("pings", pinged, printPings);
 const compiling = await tabled("compiling", () => measureCompiling(scratch), printCompiling);
 const witnessed = () => measureTold(executable, config, scratch);
 const told = await tabled("told", witnessed, printTold);
+const fleet = options.fleet
+  ? await tabled(FLEET, () => measureFleet(executable, scratch, calls), printFleet)
+  : undefined;
 const booted = () => measureBooting(executable, config, scratch);
 const booting = await tabled("booting", booted, printBooting);
 const weighed = () => measureMemory(executable, scratch);
@@ -162,6 +170,7 @@ if (options.json) {
     told,
     booting,
     memory,
+    fleet,
   };
   await Bun.write(options.json, `${JSON.stringify(numbers, null, 2)}\n`);
 }

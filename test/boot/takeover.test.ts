@@ -19,6 +19,7 @@ import { basename, join } from "node:path";
 import { connect } from "../../src/client.ts";
 import { Cynagora } from "../access/cynagora.ts";
 import { DatagramSocket } from "../server/datagrams.ts";
+import { hasBroker, Raw, startBroker } from "../fleet/broker.ts";
 import { isAlive, isRoot, until } from "../served.ts";
 
 const program = join(import.meta.dir, "../../dist/spawnbox");
@@ -337,4 +338,31 @@ describe.if(isRoot)("the service takes over", () => {
     ]);
     expect(told("audit.failed")).toHaveLength(1);
   });
+
+  test.if(hasBroker)(
+    "so is the fleet: not joined where that fails, and from then on where it does not",
+    async () => {
+      await using broker = await startBroker({ tls: false });
+      await using raw = await Raw.as(broker, "op1");
+      await raw.subscribe("sb/v1/#");
+      const fleet = { broker: broker.url, board: "early-1" };
+      writeFileSync(place("fleet.json"), JSON.stringify({ ...fleet, bord: 1 }));
+      const argv = ["--config", config("last"), "--fleet", place("fleet.json")];
+      const failed = await serveAs(argv);
+      expect(failed).toMatchObject({
+        exitCode: 1,
+        said: expect.stringContaining("unknown key `bord`"),
+      });
+      expect(await call("first", "first/tell")).toBe("first");
+      writeFileSync(place("fleet.json"), JSON.stringify(fleet));
+      writeFileSync(place("operators.json"), '{"grants":[{"mqtt":"op1","privileges":[]}]}');
+      const { exitCode } = await serveAs([...argv, "--access", place("operators.json")]);
+      expect(exitCode).toBe(0);
+      await raw.find(({ topic, text }) => topic.endsWith("early-1/status") && text === "online");
+      await raw.publish("sb/v1/early-1/call/op1/last/tell", "", {
+        ...{ messageExpiryInterval: 20, responseTopic: "sb/v1/early-1/out/op1/x" },
+      });
+      expect((await raw.find(({ kind }) => kind === "reply")).text).toContain("last");
+    },
+  );
 });

@@ -44,6 +44,7 @@ describe("usage", () => {
     "early",
     "token",
     "cert",
+    "fleet",
     "help",
     "completion",
   ];

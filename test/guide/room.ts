@@ -46,6 +46,7 @@ mkdir /tmp/guide /tmp/guide/dist /tmp/bin /tmp/upper /tmp/work
 mount -t overlay etc -o lowerdir=/etc,upperdir=/tmp/upper,workdir=/tmp/work /etc
 touch /tmp/program
 mount --bind "/run/project/dist/spawnbox" /tmp/program
+[ ! -d /var/lib/mosquitto ] || mount -t tmpfs -o mode=777 tmpfs /var/lib/mosquitto
 cp -R --no-preserve=all "/run/project/config" "/run/project/package.json" /tmp/guide
 chmod +x /tmp/guide/config/*.sh
 cp /tmp/guide/package.json /tmp

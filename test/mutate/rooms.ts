@@ -66,6 +66,11 @@ export const rooms: Readonly<Record<string, Room>> = {
     suites: [["test/rpc/!(importer|imports|reverse|served).test.ts"]],
     outside: [["test/rpc/{importer,imports,reverse,served}.test.ts"]],
   },
+  fleet: {
+    code: ["src/fleet/*.ts"],
+    suites: [["test/fleet/parts.test.ts"], ["test/fleet/hostile.test.ts"]],
+    outside: [["test/fleet/many.test.ts"], ["test/fleet/served.test.ts"]],
+  },
   launch: {
     code: ["src/launch/**/*.ts"],
     suites: [["test/launch"], LAUNCHES, ["test/sandbox/pool.test.ts"]],

@@ -1,0 +1,87 @@
+/** What a board tells of itself, for who has no connection to it: retained by the broker. */
+import { readFileSync } from "node:fs";
+import type { ApiDescription, VerbDescription } from "../api/verb.ts";
+import { argumentsOf, needsArguments } from "../server/openapi-input.ts";
+import { version } from "../version.ts";
+import type { Fleet } from "./load.ts";
+
+export interface About {
+  readonly version: string;
+  readonly arch: string;
+  /** Another after each boot of the machine. */
+  readonly boot: string;
+  /** Another after each start of the server. */
+  readonly start: string;
+  readonly groups: readonly string[];
+  readonly apis: readonly string[];
+  /** Changes with what the APIs are. */
+  readonly config: string;
+  readonly limits: {
+    readonly window: number;
+    /** Bytes. */
+    readonly largest: number;
+    /** s */
+    readonly expiry: number;
+  };
+}
+
+const start = crypto.randomUUID();
+
+/** A level of a topic. */
+const isLevel = (api: string): boolean => api.length <= 128 && !/[+#/\0]/.test(api);
+
+/** By API: what is told of each, as JSON. */
+export function apisOf(all: readonly ApiDescription[]): Map<string, string> {
+  const told = all.filter(({ api }) => isLevel(api));
+  return new Map(told.map((one) => [one.api, JSON.stringify(describe(one))]));
+}
+
+function describe({ api, info, version: own, verbs }: ApiDescription): object {
+  return {
+    api,
+    ...(info !== undefined && { info }),
+    ...(own !== undefined && { version: own }),
+    verbs: verbs.map(describeVerb),
+  };
+}
+
+function describeVerb(verb: VerbDescription): object {
+  const { name, info, privileges, task, sample } = verb;
+  return {
+    name,
+    ...(info !== undefined && { info }),
+    ...(task && { task }),
+    arguments: argumentsOf(verb),
+    ...(privileges.length > 0 && { privileges }),
+    ...(sample && sample.length > 0 && { sample }),
+  };
+}
+
+export function aboutOf(fleet: Fleet, apis: ReadonlyMap<string, string>): About {
+  const { groups, window, largest, expiry } = fleet;
+  const hash = new Bun.CryptoHasher("sha256");
+  for (const text of apis.values()) hash.update(text);
+  return {
+    ...{ version, arch: process.arch, boot: bootId(), start, groups },
+    ...{ apis: [...apis.keys()], config: hash.digest("hex").slice(0, 16) },
+    limits: { window, largest, expiry },
+  };
+}
+
+/** See random(4). */
+function bootId(): string {
+  try {
+    return readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
+  } catch (error) {
+    // Without /proc there are no sandboxes either, and only this to tell a boot by.
+    if (error instanceof Error) return start;
+    throw error;
+  }
+}
+
+/** Verbs that a button can call: by API. */
+export function buttons(all: readonly ApiDescription[]): { api: string; verb: VerbDescription }[] {
+  return all.flatMap(({ api, verbs }) =>
+    verbs.filter((verb) => verb.task && !needsArguments(verb)).map((verb) => ({ api, verb })),
+  );
+}

@@ -1,0 +1,39 @@
+/** What Home Assistant is told of a board: a device with a button for each verb that needs no arguments. */
+import type { ApiDescription } from "../api/verb.ts";
+import { version } from "../version.ts";
+import { buttons } from "./describe.ts";
+import type { Topics } from "./topics.ts";
+
+/** @returns topic and payload, to be retained; see "MQTT device discovery" in its documentation */
+export function discovery(
+  board: string,
+  home: { readonly operator: string; readonly prefix: string },
+  topics: Topics,
+  apis: readonly ApiDescription[],
+): { readonly topic: string; readonly payload: string } {
+  // Its ids have fewer characters than our names.
+  const id = (text: string): string => text.replace(/[^A-Za-z0-9_-]/g, "_");
+  const components = buttons(apis).map(({ api, verb }) => [
+    id(`${api}_${verb.name}`),
+    {
+      platform: "button",
+      name: verb.info ?? `${api} ${verb.name}`,
+      unique_id: id(`spawnbox_${board}_${api}_${verb.name}`),
+      command_topic: topics.call(board, home.operator, `${api}/${verb.name}`),
+      payload_press: "{}",
+      // A broker keeps nothing of this for a board that is away.
+      qos: 0,
+      retain: false,
+    },
+  ]);
+  const payload = {
+    device: { identifiers: [`spawnbox_${id(board)}`], name: board, sw_version: version },
+    origin: { name: "spawnbox", sw_version: version },
+    availability_topic: topics.status(board),
+    components: Object.fromEntries(components),
+  };
+  return {
+    topic: `${home.prefix}/device/${id(board)}/config`,
+    payload: JSON.stringify(payload),
+  };
+}

@@ -1,0 +1,266 @@
+/**
+ * A connection to the broker that comes back by itself. What is published waits for its turn: no more is under way than the broker
+ * takes, and what was not confirmed when a connection broke is sent once more on the next.
+ */
+import { connect as connectPlain, isIP } from "node:net";
+import { type Duplex, PassThrough } from "node:stream";
+import { checkServerIdentity, connect as connectTls } from "node:tls";
+import { type IPublishPacket, MqttClient } from "./mqtt.ts";
+import { type Broker, readSecrets, type Secrets } from "./load.ts";
+import { Guarded } from "./guarded.ts";
+import { PacketMeter } from "./meter.ts";
+
+export interface LinkOptions {
+  readonly broker: Broker;
+  readonly secrets: Secrets;
+  /** User name. */
+  readonly name: string;
+  readonly clientId: string;
+  /** Published by the broker once this is gone. */
+  readonly will?: { readonly topic: string; readonly payload: string };
+  /** s: the broker keeps messages as long. */
+  readonly session: number;
+  /** Nobody comes back once this is closed. */
+  readonly isPassing?: boolean;
+  /** s */
+  readonly keepalive: number;
+  /** Bytes of a packet that the broker may send. */
+  readonly largest: number;
+  /** For people: what became of the connection. */
+  readonly tell: (text: string) => void;
+  readonly connected: () => void;
+  readonly message: (message: Message) => void;
+}
+
+/** What came, as the protocol has it. */
+export type Message = Pick<
+  IPublishPacket,
+  "topic" | "payload" | "retain" | "dup" | "qos" | "properties"
+>;
+
+export interface Publish {
+  readonly retain?: boolean;
+  /** s */
+  readonly expiry?: number;
+  readonly responseTopic?: string | undefined;
+  readonly correlation?: Buffer | undefined;
+  readonly type?: "application/json";
+  /** User properties. */
+  readonly user?: Readonly<Record<string, string>>;
+}
+
+interface Waiting extends Publish {
+  readonly topic: string;
+  readonly payload: string | Buffer;
+  readonly settle: PromiseWithResolvers<void>;
+}
+
+/** Messages under way: their confirmations come as fast as a broker can write them. */
+const UNDER_WAY = 64;
+/** Of messages to us. */
+const RECEIVE_MAXIMUM = 64;
+/** ms */
+const CONNECT_LIMIT = 30_000;
+const [FIRST_DELAY, MOST_DELAY] = [500, 60_000];
+/** A connection that held so long, ms, was one. */
+const STABLE = 30_000;
+/** Of a head of a packet and of its properties. */
+const HEAD = 64 << 10;
+/** Messages that are taken in one turn of the event loop. */
+const A_TURN = 16;
+/** ms for the last words. */
+const GOODBYE = 2000;
+
+export class Link {
+  readonly #client: MqttClient;
+  readonly #waiting: Waiting[] = [];
+  #underWay = 0;
+  #most = UNDER_WAY;
+  #delay = FIRST_DELAY;
+  #since = -Infinity;
+  #told = "";
+  #closing = false;
+
+  constructor(readonly options: LinkOptions) {
+    const { will, session, keepalive, name, clientId, largest } = options;
+    this.#client = new MqttClient(() => this.#stream(), {
+      ...{ protocolVersion: 5, clean: false, clientId, username: name, keepalive },
+      ...(will && {
+        will: { topic: will.topic, payload: Buffer.from(will.payload), qos: 1, retain: true },
+      }),
+      properties: {
+        sessionExpiryInterval: session,
+        receiveMaximum: RECEIVE_MAXIMUM,
+        maximumPacketSize: largest + HEAD,
+      },
+      connectTimeout: CONNECT_LIMIT,
+      reconnectPeriod: FIRST_DELAY,
+      reconnectOnConnackError: true,
+      manualConnect: true,
+      // Else each packet is written for a log that nobody reads.
+      log: () => {},
+    });
+    this.#client.on("connect", ({ properties }) => {
+      this.#since = performance.now();
+      this.#most = Math.max(1, Math.min(UNDER_WAY, properties?.receiveMaximum ?? UNDER_WAY));
+      this.#tell("connected to the broker");
+      this.options.connected();
+      this.#pump();
+    });
+    let taken = 0;
+    // What comes in a row is taken in with others that have something to do, and confirmed as it is.
+    this.#client.handleMessage = (_packet, done) => {
+      if (++taken % A_TURN === 0) setImmediate(() => done());
+      else done();
+    };
+    this.#client.on("message", (_topic, _payload, packet) => this.options.message(packet));
+    this.#client.on("error", (error) => this.#fault(error));
+    this.#client.on("disconnect", ({ reasonCode }) =>
+      this.#tell(`the broker ends the connection: ${REASONS.get(reasonCode ?? 0) ?? reasonCode}`),
+    );
+    this.#client.on("close", () => {
+      if (performance.now() - this.#since > STABLE) this.#delay = FIRST_DELAY;
+    });
+  }
+
+  start(): void {
+    this.#client.connect();
+  }
+
+  get connected(): boolean {
+    return this.#client.connected && !this.#closing;
+  }
+
+  /** Messages that wait, or are not confirmed. */
+  get backlog(): number {
+    return this.#waiting.length + this.#underWay;
+  }
+
+  /**
+   * Settles once the broker has it, however many connections that takes. Rejects where the broker does not take it, or this is
+   * closed before. Nobody need wait for it.
+   */
+  publish(topic: string, payload: string | Buffer, how: Publish = {}): Promise<void> {
+    const settle = Promise.withResolvers<void>();
+    settle.promise.catch((error: unknown) => this.#fault(error));
+    if (this.#closing) settle.reject(new Error("the connection is being closed"));
+    else this.#waiting.push({ ...how, topic, payload, settle });
+    this.#pump();
+    return settle.promise;
+  }
+
+  /**
+   * Once connected; from then on for each further connection. Rejects where the broker refuses.
+   * @param kept also what the broker keeps of them
+   */
+  async subscribe(
+    topics: readonly string[],
+    { qos = 1, kept = false }: { readonly qos?: 0 | 1; readonly kept?: boolean } = {},
+  ): Promise<void> {
+    // What was published to be retained is told as that, also where it comes for the first time.
+    const how = { qos, rap: true, rh: kept ? 0 : 2 };
+    const granted = await this.#client.subscribeAsync([...topics], how);
+    const refused = granted.filter(({ qos: given }) => given >= 0x80).map(({ topic }) => topic);
+    if (refused.length > 0) throw new Error(`the broker refuses ${refused.join(", ")}`);
+  }
+
+  /** With the last words, as far as the broker takes them in time. */
+  async close(last?: { readonly topic: string; readonly payload: string }): Promise<void> {
+    const said = last && this.connected && this.publish(last.topic, last.payload, { retain: true });
+    if (said) await Promise.race([said.catch(() => {}), Bun.sleep(GOODBYE)]);
+    this.#closing = true;
+    for (const { settle } of this.#waiting.splice(0)) settle.reject(new Error("closed"));
+    const ended = new Promise<void>((resolve) => {
+      const forget = this.options.isPassing && { properties: { sessionExpiryInterval: 0 } };
+      this.#client.end(!this.#client.connected, { ...forget }, () => resolve());
+    });
+    await Promise.race([ended, Bun.sleep(GOODBYE)]);
+  }
+
+  #pump(): void {
+    while (this.connected && this.#underWay < this.#most) {
+      const next = this.#waiting.shift();
+      if (!next) return;
+      this.#underWay++;
+      this.#send(next);
+    }
+  }
+
+  #send({ topic, payload, settle, retain = false, ...how }: Waiting): void {
+    const properties = {
+      ...(how.expiry !== undefined && { messageExpiryInterval: how.expiry }),
+      ...(how.responseTopic !== undefined && { responseTopic: how.responseTopic }),
+      ...(how.correlation && { correlationData: how.correlation }),
+      ...(how.type && { contentType: how.type }),
+      ...(how.user && { userProperties: { ...how.user } }),
+    };
+    this.#client.publish(topic, payload, { qos: 1, retain, properties }, (error) => {
+      this.#underWay--;
+      if (error) settle.reject(error);
+      else settle.resolve();
+      this.#pump();
+    });
+  }
+
+  #stream(): Duplex {
+    this.#client.options.reconnectPeriod = this.#nextDelay();
+    try {
+      return this.#dial();
+    } catch (error) {
+      // Such as a certificate that is just being renewed: the next time.
+      const nothing = new PassThrough();
+      nothing.on("error", (why) => this.#fault(why));
+      setImmediate(() => nothing.destroy(error instanceof Error ? error : new Error("no")));
+      return nothing;
+    }
+  }
+
+  #dial(): Duplex {
+    const { broker, secrets, largest } = this.options;
+    const { host, port, tls } = broker;
+    const { password, ...shown } = readSecrets(secrets);
+    // Of the packet that the client writes next.
+    if (password !== undefined) this.#client.options.password = password;
+    const socket = tls
+      ? connectTls({
+          ...{ ...shown, host, port, rejectUnauthorized: true },
+          // RFC 6066: names only, no addresses.
+          ...(isIP(host) === 0 && { servername: host }),
+          checkServerIdentity: (_name, certificate) => checkServerIdentity(host, certificate),
+        })
+      : connectPlain({ host, port });
+    socket.setNoDelay(true);
+    const guarded = new Guarded(socket, new PacketMeter(largest + HEAD));
+    guarded.on("error", (error) => this.#fault(error));
+    return guarded;
+  }
+
+  /** ms: doubled each time, and longer by up to as much again, so that the boards of a broker that restarts do not all come at once. */
+  #nextDelay(): number {
+    const delay = this.#delay;
+    this.#delay = Math.min(MOST_DELAY, delay * 2);
+    return delay * (1 + Math.random());
+  }
+
+  #fault(error: unknown): void {
+    if (this.#closing) return;
+    this.#tell(error instanceof Error ? error.message : String(error));
+  }
+
+  /** The same is told once. */
+  #tell(text: string): void {
+    if (text === this.#told) return;
+    this.#told = text;
+    this.options.tell(text);
+  }
+}
+
+/** Of DISCONNECT, that people can do something about: MQTT 5, section 3.14.2.1. */
+const REASONS = new Map([
+  [0x87, "not authorized"],
+  [0x8b, "it is shutting down"],
+  [0x8d, "nothing was heard of this for too long"],
+  [0x8e, "another client has the same name: each board needs its own"],
+  [0x95, "a packet was too large for it"],
+  [0x97, "there was too much for it"],
+]);
