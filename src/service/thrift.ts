@@ -13,12 +13,14 @@ const EACH = 200;
 const SMALL = 112 << 20;
 const GROWTH = 16 << 20;
 /** Bytes from which on memory is given back amid work; of growth since, that are worth it; and with how much that must not be waited for. */
-const LARGE = 176 << 20;
-const WORTH = 40 << 20;
-const HUGE = 224 << 20;
-/** Milliseconds from one time to the next at least; where it is huge. */
+const LARGE = 144 << 20;
+const WORTH = 32 << 20;
+const HUGE = 208 << 20;
+const TOO_MUCH = 240 << 20;
+/** Milliseconds from one time to the next at least; where it is huge; where it is too much. */
 const RARELY = 1_000;
 const SOONER = 500;
+const AT_ONCE = 200;
 /** Milliseconds without growth after which it is given back in any case. */
 const QUIET = 5_000;
 
@@ -60,7 +62,7 @@ export function keepSmall(): () => void {
     }
     grown = begin;
     const isWorth = now - left >= WORTH || now >= HUGE;
-    const pause = now >= HUGE ? SOONER : RARELY;
+    const pause = now >= TOO_MUCH ? AT_ONCE : now >= HUGE ? SOONER : RARELY;
     if (now >= LARGE && isWorth && begin - gaveBack >= pause) return giveBack();
     Bun.gc(false);
     least = now;
