@@ -9,7 +9,7 @@ import { type Broker, fleetOf, type Got, hasBroker, Raw, startBroker } from "./b
 
 const executable = join(import.meta.dir, "../../dist/spawnbox");
 /** Of what is printed to a reader that does not read. */
-const FLOOD_MB = Number(process.env["SPAWNBOX_FLOOD_MB"] ?? 8);
+const FLOOD_MB = Number(process.env["SPAWNBOX_FLEET_FLOOD_MB"] ?? 8);
 
 const config = {
   metadata: { uid: "boat", api: "boat" },
