@@ -8,7 +8,7 @@
 import { heavy } from "../turnstile.ts";
 
 /** Milliseconds between looks. */
-const EACH = 200;
+const EACH = 100;
 /** Bytes below which nobody minds, and bytes of growth that are worth a collection. */
 const SMALL = 112 << 20;
 const GROWTH = 16 << 20;
@@ -16,11 +16,11 @@ const GROWTH = 16 << 20;
 const LARGE = 144 << 20;
 const WORTH = 32 << 20;
 const HUGE = 208 << 20;
-const TOO_MUCH = 240 << 20;
+const TOO_MUCH = 232 << 20;
 /** Milliseconds from one time to the next at least; where it is huge; where it is too much. */
 const RARELY = 1_000;
 const SOONER = 500;
-const AT_ONCE = 200;
+const AT_ONCE = 150;
 /** Milliseconds without growth after which it is given back in any case. */
 const QUIET = 5_000;
 
