@@ -177,8 +177,12 @@ export const PATIENCE = Number(process.env["SPAWNBOX_TEST_PATIENCE"] ?? 1);
 const LIMIT = 20_000 * PATIENCE;
 
 /** Waits until `probe` is true; the limit is a hang guard, not an expectation. */
-export async function until(what: string, probe: () => boolean | Promise<boolean>): Promise<void> {
-  const end = Date.now() + LIMIT;
+export async function until(
+  what: string,
+  probe: () => boolean | Promise<boolean>,
+  limit = LIMIT,
+): Promise<void> {
+  const end = Date.now() + limit;
   while (!(await probe())) {
     if (Date.now() > end) throw new Error(`never: ${what}`);
     await Bun.sleep(10);
