@@ -1,5 +1,6 @@
 /** One call of an operator on a board, from its start to the last answer: a client of the registry as any other. */
 import { valueOf } from "../api/event-data.ts";
+import { Farewells } from "../api/farewells.ts";
 import type { Caller, Client, Session } from "../api/client.ts";
 import type { Registry } from "../api/registry.ts";
 import { failure, type Reply, success } from "../api/reply.ts";
@@ -50,7 +51,7 @@ export class BoardCall implements Client {
   #started: Reply | undefined;
   #last: { readonly status?: unknown; readonly unsubscribed?: unknown } = {};
   #stopWith: { readonly signal: unknown } | undefined;
-  readonly #gone = new Set<() => void>();
+  readonly #farewells = new Farewells();
 
   constructor(readonly options: CallOptions) {
     const { place, asked, put, isAway } = options;
@@ -105,13 +106,7 @@ export class BoardCall implements Client {
   }
 
   onClose(gone: () => void): () => void {
-    // A new function each time: the same one may be registered twice.
-    const once = (): void => gone();
-    this.#gone.add(once);
-    if (this.#isOver) queueMicrotask(() => this.#gone.delete(once) && once());
-    return () => {
-      this.#gone.delete(once);
-    };
+    return this.#farewells.add(gone, this.#isOver);
   }
 
   /** The operator says something. */
@@ -139,9 +134,7 @@ export class BoardCall implements Client {
     this.#isOver = true;
     const text = encodeReply(reply).json;
     const seq = this.outflow.say("reply", text);
-    const callbacks = [...this.#gone];
-    this.#gone.clear();
-    for (const callback of callbacks) callback();
+    this.#farewells.tell();
     this.options.over(this, { seq, text });
   }
 

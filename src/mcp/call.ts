@@ -1,6 +1,7 @@
 /** One call of a tool: the verb is called as any other client would, and what comes of it is collected until its end. */
 import type { CallToolResult } from "@modelcontextprotocol/sdk/types.js";
 import type { Client, Request } from "../api/client.ts";
+import { Farewells } from "../api/farewells.ts";
 import { valueOf } from "../api/event-data.ts";
 import { parsePlace } from "../api/place.ts";
 import type { Reply } from "../api/reply.ts";
@@ -92,7 +93,7 @@ export class Call {
  */
 class Ear implements Client {
   readonly #end = Promise.withResolvers<End>();
-  readonly #gone = new Set<() => void>();
+  readonly #farewells = new Farewells();
   #printed: Printed | undefined;
   #began: ((id: string) => void) | undefined;
   id: string | undefined;
@@ -139,18 +140,13 @@ class Ear implements Client {
   }
 
   onClose(gone: () => void): () => void {
-    const once = (): void => gone();
-    this.#gone.add(once);
-    if (!this.connected) queueMicrotask(() => this.#gone.delete(once) && once());
-    return () => void this.#gone.delete(once);
+    return this.#farewells.add(gone, !this.connected);
   }
 
   close(): void {
     this.#printed = undefined;
     this.#began = undefined;
-    const callbacks = [...this.#gone];
-    this.#gone.clear();
-    for (const callback of callbacks) callback();
+    this.#farewells.tell();
   }
 }
 

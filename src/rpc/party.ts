@@ -1,5 +1,6 @@
 /** One client of an importer: a session of its own, with events of its own, behind the connection that it shares with others. */
 import type { Client, Session } from "../api/client.ts";
+import { Farewells } from "../api/farewells.ts";
 
 /** The connection, as far as its parties need it. */
 export interface Host {
@@ -14,7 +15,7 @@ export class Party implements Client {
   /** Handlers of the end by which it follows something. */
   kept = 0;
   #over = false;
-  readonly #gone = new Set<() => void>();
+  readonly #farewells = new Farewells();
 
   constructor(
     readonly host: Host,
@@ -34,21 +35,16 @@ export class Party implements Client {
   }
 
   onClose(gone: () => void, keeps = true): () => void {
-    // A new function each time: the same one may be registered twice.
-    const once = (): void => gone();
-    this.#gone.add(once);
     if (keeps) this.kept++;
-    if (!this.connected) queueMicrotask(() => this.#gone.delete(once) && once());
+    const takeBack = this.#farewells.add(gone, !this.connected);
     return () => {
-      if (this.#gone.delete(once) && keeps) this.kept--;
+      if (takeBack() && keeps) this.kept--;
     };
   }
 
   /** It is gone, or its connection. */
   gone(): void {
     this.#over = true;
-    const callbacks = [...this.#gone];
-    this.#gone.clear();
-    for (const callback of callbacks) callback();
+    this.#farewells.tell();
   }
 }

@@ -3,6 +3,7 @@
  * Frames are written out by hand, since their key order is part of the protocol for some clients.
  */
 import type { Caller, Client } from "../api/client.ts";
+import { Farewells } from "../api/farewells.ts";
 import type { Asker } from "../api/turns.ts";
 import type { Registry } from "../api/registry.ts";
 import { failure, type Reply } from "../api/reply.ts";
@@ -35,7 +36,7 @@ export class AfbConnection implements Client {
   /** Handlers of the end by which it follows something. */
   #kept = 0;
   #caller: Caller;
-  readonly #gone = new Set<() => void>();
+  readonly #farewells = new Farewells();
 
   constructor(
     readonly registry: Registry,
@@ -73,13 +74,10 @@ export class AfbConnection implements Client {
   }
 
   onClose(gone: () => void, keeps = true): () => void {
-    // A new function each time: the same one may be registered twice.
-    const once = (): void => gone();
-    this.#gone.add(once);
     if (keeps) this.#kept++;
-    if (!this.connected) queueMicrotask(() => this.#gone.delete(once) && once());
+    const takeBack = this.#farewells.add(gone, !this.connected);
     return () => {
-      if (this.#gone.delete(once) && keeps) this.#kept--;
+      if (takeBack() && keeps) this.#kept--;
     };
   }
 
@@ -119,9 +117,7 @@ export class AfbConnection implements Client {
   /** The connection is gone. */
   gone(): void {
     this.session.connections--;
-    const callbacks = [...this.#gone];
-    this.#gone.clear();
-    for (const callback of callbacks) callback();
+    this.#farewells.tell();
   }
 
   #reply(id: string, answer: Reply): void {

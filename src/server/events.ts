@@ -10,6 +10,7 @@
  * nothing to continue, 204 makes them stop.
  */
 import { valueOf } from "../api/event-data.ts";
+import { Farewells } from "../api/farewells.ts";
 import type { Client, Request as Call, Session } from "../api/client.ts";
 import { parsePlace } from "../api/place.ts";
 import type { Registry } from "../api/registry.ts";
@@ -93,7 +94,7 @@ class EventStream implements Client {
   #isOne = true;
   /** Tasks whose end is the end of the stream; undefined before the reply. */
   #tasks: Set<number> | undefined;
-  readonly #gone = new Set<() => void>();
+  readonly #farewells = new Farewells();
   readonly #heartbeat: ReturnType<typeof setInterval>;
   readonly #encoder = new TextEncoder();
 
@@ -146,13 +147,7 @@ class EventStream implements Client {
   }
 
   onClose(gone: () => void): () => void {
-    // A new function each time: the same one may be registered twice.
-    const once = (): void => gone();
-    this.#gone.add(once);
-    if (!this.#open) queueMicrotask(() => this.#gone.delete(once) && once());
-    return () => {
-      this.#gone.delete(once);
-    };
+    return this.#farewells.add(gone, !this.#open);
   }
 
   /** A failure is written only behind events: without any it becomes the response itself. */
@@ -172,9 +167,7 @@ class EventStream implements Client {
     clearInterval(this.#heartbeat);
     // What is left takes memory until it is read: that is not taken before.
     if (!this.#full) this.#settle();
-    const callbacks = [...this.#gone];
-    this.#gone.clear();
-    for (const callback of callbacks) callback();
+    this.#farewells.tell();
   }
 
   /** The response is over, whatever was read of it. */

@@ -1,10 +1,10 @@
 /** From exec to the first answer, beside the least that any executable of this runtime could need; with 1,000 commands, too. */
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { manyCommands } from "./configs.ts";
 import { buildEmpty } from "./empty.ts";
 import { captured } from "./processes.ts";
 import { progress } from "./progress.ts";
+import { residentOf } from "./resident.ts";
 import type { Scratch } from "./scratch.ts";
 import { serveCommand, startServer } from "./server.ts";
 import { median } from "./statistics.ts";
@@ -111,12 +111,7 @@ async function boot({ cmd, path, rest = 0 }: Boots, scratch: Scratch) {
   const time = performance.now() - begin;
   if (!body.includes("pong")) throw new Error(`${cmd.join(" ")}: ${response.status}: ${body}`);
   await Bun.sleep(rest);
-  const status = readFileSync(`/proc/${server.pid}/status`, "utf8");
-  const field = (name: string) => {
-    const [, kilobytes] = new RegExp(`^${name}:\\s+(\\d+) kB`, "m").exec(status) ?? [];
-    return Number(kilobytes) * 1024;
-  };
-  const memory = { rss: field("VmRSS"), anonymous: field("RssAnon") };
+  const memory = { rss: residentOf(server.pid), anonymous: residentOf(server.pid, "RssAnon") };
   await server.stop();
   return { banner, time, ...memory };
 }

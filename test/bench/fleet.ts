@@ -1,10 +1,10 @@
 /** A fleet: what a call by a broker costs beside one of this machine, and how many boards and calls one broker and operator do. */
-import { existsSync, readFileSync } from "node:fs";
 import { connect } from "../../src/client.ts";
 import { type Invocation, Operator } from "../../src/fleet/operator.ts";
 import { type Broker, fleetOf, Raw, startBroker } from "../fleet/broker.ts";
 import { boards, fleetFor } from "../fleet/simulated.ts";
 import { progress } from "./progress.ts";
+import { residentOf } from "./resident.ts";
 import type { Scratch } from "./scratch.ts";
 import { serveCommand, startServer } from "./server.ts";
 import { median, percentile } from "./statistics.ts";
@@ -164,12 +164,6 @@ async function counted(broker: Broker): Promise<{ messages: number; bytes: numbe
     topics.map(async (one) => Number((await raw.find(({ topic }) => topic.endsWith(one))).text)),
   );
   return { messages: received + sent, bytes: read + written };
-}
-
-function residentOf(pid: number): number {
-  const file = `/proc/${pid}/status`;
-  const text = existsSync(file) ? readFileSync(file, "utf8") : "";
-  return Number(/VmRSS:\s+(\d+)/.exec(text)?.[1]) * 1024;
 }
 
 export function printFleet({ calls, groups, memory, ...one }: FleetNumbers): string {

@@ -1,10 +1,11 @@
 /** What processes take of memory and of the kernel's tables: procfs. */
 import { readdirSync, readFileSync } from "node:fs";
 
-/** Bytes: VmRSS of proc_pid_status(5). */
-export function residentOf(pid: number): number {
+/** Bytes: a field of proc_pid_status(5). Anonymous memory is what is left where the pages of files are shared or can be dropped. */
+export function residentOf(pid: number, field: "VmRSS" | "RssAnon" = "VmRSS"): number {
   const [, kib = "0"] =
-    /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8")) ?? [];
+    new RegExp(`^${field}:\\s+(\\d+) kB$`, "m").exec(readFileSync(`/proc/${pid}/status`, "utf8")) ??
+    [];
   return Number(kib) * 1024;
 }
 
