@@ -11,6 +11,7 @@ import {
   statSync,
   writeFileSync,
 } from "node:fs";
+import { createConnection } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Reply } from "../src/api/reply.ts";
@@ -187,6 +188,17 @@ export async function until(
     if (Date.now() > end) throw new Error(`never: ${what}`);
     await Bun.sleep(10);
   }
+}
+
+/** Whether somebody listens on a unix socket, which is there a moment before. */
+export function accepts(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = createConnection({ path }, () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.on("error", () => resolve(false));
+  });
 }
 
 /** Whether a process exists and is more than a zombie. */

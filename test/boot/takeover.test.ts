@@ -20,7 +20,7 @@ import { connect } from "../../src/client.ts";
 import { Cynagora } from "../access/cynagora.ts";
 import { DatagramSocket } from "../server/datagrams.ts";
 import { hasBroker, Raw, startBroker } from "../fleet/broker.ts";
-import { isAlive, isRoot, until } from "../served.ts";
+import { accepts, isAlive, isRoot, until } from "../served.ts";
 
 const program = join(import.meta.dir, "../../dist/spawnbox");
 const dir = mkdtempSync(join(tmpdir(), "spawnbox-takeover-"));
@@ -114,7 +114,7 @@ describe.if(isRoot)("the service takes over", () => {
     pid = early.pid;
     await until("the early server serves", async () => {
       if (early.exitCode !== null) throw new Error(await early.stderr.text());
-      return existsSync(place("first"));
+      return accepts(place("first"));
     });
     // What forks for it is there then.
     expect(await call("first", "first/tell")).toBe("first");
@@ -178,7 +178,7 @@ describe.if(isRoot)("the service takes over", () => {
     expect(await another("first").exited).toBe(1);
     expect(announced()).toEqual(before);
     const serving = another("another");
-    await until("it serves", () => existsSync(place("another")));
+    await until("it serves", () => accepts(place("another")));
     expect(await call("another", "first/tell")).toBe("first");
     expect(announced()).toEqual(before);
     serving.kill("SIGTERM");
