@@ -54,5 +54,11 @@ export function t(key: Key, ...values: readonly (string | number)[]): string {
 export const told = (text: string): string =>
   textOf(objectOf(objectOf(words["lessons"])[language.value])[text]) ?? text;
 
+/** Between thousands. A formatter of the browser's reads its tables first, for longer than all else of a frame takes. */
+const GROUP: Readonly<Record<Language, string>> = { en: ",", de: ".", fr: "\u202f" };
+
+/** Numbers are counts. */
 const shown = (value: string | number | undefined): string =>
-  typeof value === "number" ? value.toLocaleString(language.value) : (value ?? "");
+  typeof value === "number"
+    ? String(value).replace(/\B(?=(?:\d{3})+$)/g, GROUP[language.value])
+    : (value ?? "");

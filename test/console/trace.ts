@@ -18,6 +18,8 @@ interface Noted {
 export interface Task {
   /** ms of the processor. */
   readonly cpu: number;
+  /** ms by the clock: with what others had of the processor meanwhile. */
+  readonly clock: number;
   /** What it consists of. */
   readonly names: readonly string[];
 }
@@ -61,12 +63,12 @@ function read(noted: readonly Noted[]): Task[] {
   const spans = all
     .filter(({ ph }) => ph === "X")
     .toSorted((a, b) => a.ts - b.ts || (b.dur ?? 0) - (a.dur ?? 0));
-  const tasks: { cpu: number; names: string[] }[] = [];
+  const tasks: { cpu: number; clock: number; names: string[] }[] = [];
   let end = 0;
   for (const { name, ts, dur = 0, tdur = 0 } of spans) {
     if (ts < end) tasks.at(-1)?.names.push(name);
     else {
-      tasks.push({ cpu: tdur / 1000, names: [name] });
+      tasks.push({ cpu: tdur / 1000, clock: dur / 1000, names: [name] });
       end = ts + dur;
     }
   }
