@@ -5,10 +5,12 @@
  * before anything of it was done.
  */
 import { availableParallelism } from "node:os";
+import type { Backlog } from "../backlog.ts";
+import { everybody } from "../encoders/hold.ts";
 import { AfbError } from "../errors.ts";
 import type { Plan } from "../plan/plan.ts";
 import { Share } from "../share.ts";
-import type { Request } from "./client.ts";
+import { askerOf, type Request } from "./client.ts";
 import { type Asker, Served, Turns } from "./turns.ts";
 
 export interface AdmissionOptions {
@@ -22,6 +24,8 @@ export interface AdmissionOptions {
   readonly patience?: number;
   /** Milliseconds after which a launch hangs, and others do not wait for it any more. */
   readonly slow?: number;
+  /** Output that peers have not read. */
+  readonly backlog?: Backlog;
 }
 
 /** A place for one task. */
@@ -66,6 +70,9 @@ export class Admission {
   readonly #patience: number;
   readonly #slow: number;
   readonly #queue: Share;
+  readonly #backlog: Backlog;
+  /** Peers that start nothing more until they have read. */
+  readonly #unread = new Set<string>();
   /** By the sandbox that holds them back, since one that is full keeps nobody else waiting. */
   readonly #waiting = new Map<string, Turns<Entry>>();
   /** What each connection holds of the queue. */
@@ -93,6 +100,7 @@ export class Admission {
     this.#patience = options.patience ?? PATIENCE;
     this.#slow = options.slow ?? SLOW;
     this.#queue = new Share(options.queue ?? QUEUE);
+    this.#backlog = options.backlog ?? everybody;
   }
 
   /**
@@ -102,7 +110,7 @@ export class Admission {
    */
   enter(plan: Plan, request: Pick<Request, "from" | "session">): Place | Waiting {
     const queue = queueOf(plan);
-    const asker = request.from ?? { peer: "", connection: request.session };
+    const asker = askerOf(request);
     if (this.#mayEnter(plan, asker.peer) && !this.#waiting.has(queue)) {
       this.#served.serve(asker);
       return this.#place(plan, asker.peer);
@@ -124,7 +132,20 @@ export class Admission {
     const part = Math.max(this.#starting / 4, this.#turn / EACH);
     const own = alone ? this.#starting : Math.min(Math.ceil(part), this.#starting);
     const isFree = this.#launching < 2 * this.#starting && (this.#byPeer.get(peer) ?? 0) < own;
-    return isFree && this.#hasPlace(plan);
+    return isFree && this.#hasPlace(plan) && this.#hasRead(peer);
+  }
+
+  /** Its answers would only add to what waits for it. The server itself reads nothing. */
+  #hasRead(peer: string): boolean {
+    if (peer === "" || !this.#backlog.isFull(peer)) return true;
+    if (!this.#unread.has(peer)) {
+      this.#unread.add(peer);
+      this.#backlog.onRoom(peer, () => {
+        this.#unread.delete(peer);
+        this.#schedule();
+      });
+    }
+    return false;
   }
 
   #hasPlace(plan: Plan): boolean {

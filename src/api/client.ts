@@ -119,6 +119,10 @@ export interface Request {
   readonly wait?: boolean | number;
 }
 
+/** Whose turn a request takes where some have to wait. */
+export const askerOf = ({ from, session }: Pick<Request, "from" | "session">): Asker =>
+  from ?? { peer: "", connection: session };
+
 /** What is about to be started. */
 export interface Asked {
   readonly plan: Pick<Plan, "api" | "verb" | "sandbox" | "info" | "label" | "privileges">;

@@ -3,23 +3,32 @@ import { type Encoding, type Fields, OutputLost } from "../encoders/encoder.ts";
 import { endsIn } from "../encoders/ends.ts";
 import type { Hold, Loss } from "../encoders/hold.ts";
 import type { OutputSink } from "../launch/task.ts";
+import { rendering } from "./rendering.ts";
+import type { Asker } from "./turns.ts";
+
+type Encode = (encoding: Encoding) => void | Promise<void>;
 
 /**
  * The sink of one task. Until `open` it takes nothing: a task may print before its start has been replied, and the client
  * must not see data of a task that it does not know yet. The reader waits, so nothing piles up.
  */
 export class Output implements OutputSink {
-  readonly #encoding: Encoding;
+  /** Until the end: a task is remembered for long, and what it has printed is not. */
+  #encoding: Encoding | undefined;
   readonly #gate = Promise.withResolvers<void>();
   #opened = false;
   #failure: string | undefined;
   #told = false;
 
-  /** @param printed what has come is counted there */
+  /**
+   * @param printed what has come is counted there
+   * @param asker who gets the reply
+   */
   constructor(
     encoding: Encoding,
     readonly hold: Hold,
     readonly printed: { bytes: number; lines: number },
+    readonly asker: Asker,
   ) {
     this.#encoding = encoding;
   }
@@ -45,48 +54,57 @@ export class Output implements OutputSink {
   }
 
   stdout(chunk: Uint8Array): void | Promise<void> {
-    return this.#come(chunk, () => this.#encoding.stdout(chunk));
+    return this.#come(chunk, (encoding) => encoding.stdout(chunk));
   }
 
   stderr(chunk: Uint8Array): void | Promise<void> {
-    return this.#come(chunk, () => this.#encoding.stderr(chunk));
+    return this.#come(chunk, (encoding) => encoding.stderr(chunk));
   }
 
   /** Flushes and closes the encoding, also when the task never started. Never rejects. */
   async end(): Promise<Fields> {
+    const encoding = this.#encoding;
+    if (!encoding) return {};
+    const turn = rendering.enter(this.asker, this.hold.held);
+    const made = turn && (await turn);
     try {
-      const fields = await this.#encoding.end();
-      this.printed.lines = this.#encoding.lines ?? this.printed.lines;
+      const fields = await encoding.end();
+      this.printed.lines = encoding.lines ?? this.printed.lines;
       return fields;
     } catch (error) {
       this.#fail(error);
       return {};
     } finally {
+      this.#encoding = undefined;
       this.hold.close();
+      // The reply is written in this turn of the event loop.
+      if (made) setImmediate(made);
     }
   }
 
-  #come(chunk: Uint8Array, encode: () => void | Promise<void>): void | Promise<void> {
+  #come(chunk: Uint8Array, encode: Encode): void | Promise<void> {
     this.printed.bytes += chunk.length;
     if (this.#opened) return this.#take(chunk, encode);
     return this.#gate.promise.then(() => this.#take(chunk, encode));
   }
 
   /** Lines that the encoding counts are known once it has taken them. */
-  #take(chunk: Uint8Array, encode: () => void | Promise<void>): void | Promise<void> {
-    const taken = this.#guard(encode);
-    const { lines } = this.#encoding;
+  #take(chunk: Uint8Array, encode: Encode): void | Promise<void> {
+    const encoding = this.#encoding;
+    if (!encoding) return;
+    const taken = this.#guard(encoding, encode);
+    const { lines } = encoding;
     this.printed.lines = lines ?? this.printed.lines + endsIn(chunk);
     if (!taken || lines === undefined) return taken;
     return taken.then(() => {
-      this.printed.lines = this.#encoding.lines ?? this.printed.lines;
+      this.printed.lines = encoding.lines ?? this.printed.lines;
     });
   }
 
-  #guard(encode: () => void | Promise<void>): void | Promise<void> {
+  #guard(encoding: Encoding, encode: Encode): void | Promise<void> {
     if (this.#failure !== undefined) return;
     try {
-      return encode()?.catch((error: unknown) => this.#fail(error));
+      return encode(encoding)?.catch((error: unknown) => this.#fail(error));
     } catch (error) {
       this.#fail(error);
     }

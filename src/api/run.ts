@@ -5,7 +5,7 @@ import { AfbError, isExhaustion } from "../errors.ts";
 import { type Launch, LaunchError, type Task } from "../launch/task.ts";
 import type { Logger } from "../log.ts";
 import type { Plan } from "../plan/plan.ts";
-import type { Client, Leaver, Request } from "./client.ts";
+import { askerOf, type Client, type Leaver, type Request } from "./client.ts";
 import type { Entry } from "./book.ts";
 import { EventData } from "./event-data.ts";
 import { unless } from "./gate.ts";
@@ -96,13 +96,14 @@ export class Run implements Stoppable {
     entry: Entry,
     argv: readonly string[],
     { encoder, opts }: Encoded,
+    { from, session }: Pick<Request, "from" | "session">,
     abort?: AbortSignal,
   ): Promise<Run> {
     let run: Run | undefined;
     const emit: Emit = (fields) => run?.publish(fields);
     const { plan, record } = entry;
     const { api, sandbox, command } = plan;
-    const hold = new Hold(plan.buffer);
+    const hold = new Hold(plan.buffer, from?.peer);
     const about = {
       hold,
       get name() {
@@ -111,7 +112,9 @@ export class Run implements Stoppable {
       tell: (text: string) => deps.log("error", `${run?.uid ?? `${sandbox}/${command}`}: ${text}`),
     };
     const begun = encoder.begin(opts, emit, about);
-    const output = new Output(begun instanceof Promise ? await begun : begun, hold, record.printed);
+    const encoding = begun instanceof Promise ? await begun : begun;
+    const asker = askerOf({ from, session });
+    const output = new Output(encoding, hold, record.printed, asker);
     try {
       const task = await deps.launch(plan, argv, output, abort);
       run = new Run(deps, entry, task, output);
@@ -205,7 +208,7 @@ export class Run implements Stoppable {
   }
 
   #order({ from, session }: Pick<Request, "from" | "session">, give: () => void): void {
-    const asker = from ?? { peer: "", connection: session };
+    const asker = askerOf({ from, session });
     this.#deps.stops.enter(asker, this, () => void (this.over || give()));
   }
 

@@ -353,7 +353,8 @@ export class Tasks {
     try {
       place = "leave" in waiting ? waiting : await this.#turn(waiting, entry, request);
       if (!("leave" in waiting)) this.#waiting.delete(waiting);
-      const launch = () => Run.launch(this.deps, entry, argv, encoded, this.#closing.signal);
+      const launch = () =>
+        Run.launch(this.deps, entry, argv, encoded, request, this.#closing.signal);
       const asked = book.mayStart(entry);
       starting = asked ? asked.then(launch) : launch();
       this.#starting.add(starting);

@@ -2,6 +2,8 @@
 import type { Socket } from "node:net";
 import { totalmem } from "node:os";
 import { Outbox } from "./outbox.ts";
+import type { Debt } from "../backlog.ts";
+import { everybody } from "../encoders/hold.ts";
 import { type Part, Share } from "../share.ts";
 import { errorLine } from "../unexpected.ts";
 import { LONG } from "../json.ts";
@@ -36,6 +38,8 @@ export interface ConversationLimits {
   closing?: number;
   /** What this connection holds of the memory for all. */
   part?: Part;
+  /** Whose connection it is, see Asker. */
+  peer?: string;
 }
 
 /** Output waiting for the peer above which its requests are no longer read, and below which they are again. */
@@ -63,6 +67,7 @@ export class Conversation<Message> {
   readonly #closing: number;
   readonly #part: Part;
   readonly #unread = unread.part();
+  readonly #debt: Debt;
   #chunks: Uint8Array[] = [];
   #state: "open" | "closing" | "over" = "open";
   #held = false;
@@ -87,6 +92,7 @@ export class Conversation<Message> {
     this.#reader = protocol.reader;
     this.#closing = limits.closing ?? 3000;
     this.#part = limits.part ?? new Share(Infinity).part();
+    this.#debt = everybody.debt(limits.peer ?? "", () => this.#cutOff());
     this.#outbox = new Outbox(socket, () => this.#readAgain());
   }
 
@@ -307,6 +313,7 @@ export class Conversation<Message> {
     for (const chunk of this.#chunks) received += chunk.length;
     this.#part.set(this.#outbox.weight + received + this.#charged);
     this.#unread.set(this.#outbox.weight);
+    if (this.#state !== "over") this.#debt.set(this.#outbox.weight);
     this.#watchMessage();
   }
 
@@ -350,6 +357,7 @@ export class Conversation<Message> {
     this.#outbox.close();
     this.#part.close();
     this.#unread.close();
+    this.#debt.set(0);
     this.#leave("over");
     clearTimeout(this.#timer);
     clearTimeout(this.#unfinished);

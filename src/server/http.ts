@@ -7,6 +7,7 @@ import { descriptorOf, limitReceiving } from "../../ffi/sockets.ts";
 import type { CertificateNames } from "../api/client.ts";
 import type { Registry } from "../api/registry.ts";
 import type { Asker } from "../api/turns.ts";
+import { everybody } from "../encoders/hold.ts";
 import type { Share } from "../share.ts";
 import { addressOf } from "./address.ts";
 import { type Base, below, elsewhere } from "./base.ts";
@@ -133,12 +134,15 @@ export function createDoor(shared: Shared, place: Place, guests: Guests): Door {
     const toldBy = (header: GetHeader) => trusted?.told(remoteAddress ?? "", header);
     const asker = (told: Told | undefined): Asker =>
       told ? { peer: addressName(told.address), connection: visitor } : own;
+    let { peer: asking } = own;
     const connection = new HttpConnection(socket, part, {
+      debt: () => everybody.debt(asking, () => socket.destroy()),
       respond: (request, body) => {
         const told = toldBy((header) => request.headers.get(header) ?? undefined);
         if (told?.host !== undefined) request.headers.set("host", told.host);
         const address = told?.address ?? ownAddress;
         const from = asker(told);
+        asking = from.peer;
         return rest(request, { from, peer, address, body, certificate, scheme: told?.scheme });
       },
       route: (target) => below(shared.base, target) ?? elsewhere(shared.base, target),

@@ -245,6 +245,8 @@ export function createRest(options: RestOptions): Rest {
       };
       const replied = registry.call({ ...made, bytes, gone: request.signal });
       const reply = await Promise.race([replied, begun.promise]);
+      // What is remembered of the call would keep the reply with it: a promise that is open knows what it was raced with.
+      begun.resolve(undefined);
       if (reply) return transfer?.without(reply, refuse) ?? refuse(reply);
       return transfer?.begin(replied) ?? refuse(await replied);
     };

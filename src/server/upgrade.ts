@@ -150,7 +150,10 @@ function webSocket(
       client.gone();
     },
   };
-  const connection: WebSocketConnection = new WebSocketConnection(socket, events, { part });
+  const connection: WebSocketConnection = new WebSocketConnection(socket, events, {
+    part,
+    peer: from.peer,
+  });
   webSockets.add(connection);
   client.attach(connection);
   socket.write(response);

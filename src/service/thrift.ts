@@ -23,6 +23,9 @@ const SOONER = 500;
 const AT_ONCE = 150;
 /** Milliseconds without growth after which it is given back in any case. */
 const QUIET = 5_000;
+/** Milliseconds after which a large one looks again, as clients may have gone that held it; and at most, where that was for nothing. */
+const AGAIN = 10_000;
+const AT_LAST = 600_000;
 
 /** undefined where it cannot be told: the runtime opens a file of /proc for it, and no descriptor may be left. */
 function rss(): number | undefined {
@@ -42,11 +45,13 @@ export function keepSmall(): () => void {
   let gaveBack = -Infinity;
   /** What was left then: as much as is in use. */
   let left = 0;
-  const giveBack = (): void => {
+  let again = AGAIN;
+  const giveBack = (before: number): void => {
     Bun.gc(true);
     gaveBack = performance.now();
     least = rss() ?? least;
     left = least;
+    again = before - least < GROWTH ? Math.min(2 * again, AT_LAST) : AGAIN;
   };
   const look = (): void => {
     const begin = performance.now();
@@ -57,13 +62,14 @@ export function keepSmall(): () => void {
     least = Math.min(least, now);
     if (now < SMALL) return;
     if (now - least < GROWTH) {
-      if (grown > gaveBack && begin - grown > QUIET) giveBack();
+      const isQuiet = grown > gaveBack && begin - grown > QUIET;
+      if (isQuiet || (now >= LARGE && begin - gaveBack > again)) giveBack(now);
       return;
     }
     grown = begin;
     const isWorth = now - left >= WORTH || now >= HUGE;
     const pause = now >= TOO_MUCH ? AT_ONCE : now >= HUGE ? SOONER : RARELY;
-    if (now >= LARGE && isWorth && begin - gaveBack >= pause) return giveBack();
+    if (now >= LARGE && isWorth && begin - gaveBack >= pause) return giveBack(now);
     Bun.gc(false);
     least = now;
   };

@@ -1,10 +1,14 @@
 import { expect, test } from "bun:test";
 import { Hold } from "../../src/encoders/hold.ts";
-import { Share } from "../../src/share.ts";
+import { Backlog } from "../../src/backlog.ts";
 
 test("a task holds what its config says, and all together what there is", () => {
-  const share = new Share(100);
-  const [first, second, third] = [new Hold(50, share), new Hold(50, share), new Hold(50, share)];
+  const backlog = new Backlog(100, 0);
+  const [first, second, third] = [
+    new Hold(50, "a", backlog),
+    new Hold(50, "b", backlog),
+    new Hold(50, "c", backlog),
+  ];
   expect([first.take(30), first.take(30), first.take(1)]).toEqual([30, 20, 0]);
   expect(second.take(40)).toBe(40);
   // It holds more than what is free for who comes next.
@@ -17,8 +21,36 @@ test("a task holds what its config says, and all together what there is", () => 
 });
 
 test("who may hold more than there is to get has decided so", () => {
-  const alone = new Hold(90, new Share(100));
+  const alone = new Hold(90, "a", new Backlog(100, 0));
   expect([alone.take(60), alone.take(60)]).toEqual([60, 30]);
+});
+
+test("those of one peer get no more together than one alone would", () => {
+  const backlog = new Backlog(1000, 10);
+  const holds = Array.from({ length: 8 }, () => new Hold(500, "a", backlog));
+  for (let i = 0; i < 500; i++) for (const hold of holds) hold.take(1);
+  expect(backlog.of("a")).toBeGreaterThan(450);
+  expect(backlog.of("a")).toBeLessThan(550);
+  // Who comes next has its trifle, and somebody else as much as is free.
+  const [next, other] = [new Hold(500, "a", backlog), new Hold(500, "b", backlog)];
+  for (let i = 0; i < 300; i++) {
+    next.take(1);
+    other.take(1);
+  }
+  expect(backlog.of("b")).toBeGreaterThan(200);
+  for (const hold of [...holds, next, other]) hold.close();
+  expect(backlog.free).toBe(1000);
+});
+
+test("what a peer has not read of its replies counts with what its tasks hold", () => {
+  const backlog = new Backlog(1000, 10);
+  const debt = backlog.debt("a", () => {});
+  const [own, other] = [new Hold(500, "a", backlog), new Hold(500, "b", backlog)];
+  debt.set(400_000);
+  expect([own.take(11), own.take(1)]).toEqual([11, 0]);
+  debt.set(0);
+  expect(own.take(400)).toBe(400);
+  expect(other.take(200)).toBe(200);
 });
 
 test("what is lost is counted", () => {

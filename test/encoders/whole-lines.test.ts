@@ -4,7 +4,7 @@ import { ByteBuffer } from "../../src/encoders/bytes.ts";
 import { Hold } from "../../src/encoders/hold.ts";
 import { raw } from "../../src/encoders/raw.ts";
 import { type Line, WholeLines } from "../../src/encoders/whole-lines.ts";
-import { Share } from "../../src/share.ts";
+import { Backlog } from "../../src/backlog.ts";
 import { chunks, random, utf8 } from "./feed.ts";
 
 /** A line that a return ended as `text\r`, with what is lost behind. */
@@ -105,10 +105,10 @@ describe("what a task may hold", () => {
     expect(hold.loss).toEqual({ overflow: 7, replaced: 5 });
   });
   test("is a part of what there is for all", () => {
-    const share = new Share(1000, 10);
-    const [greedy, other] = [new Hold(400, share), new Hold(400, share)];
+    const backlog = new Backlog(1000, 10);
+    const [greedy, other] = [new Hold(400, "a", backlog), new Hold(400, "b", backlog)];
     expect([greedy.take(400), other.take(400)]).toEqual([400, 400]);
-    const third = new Hold(400, share);
+    const third = new Hold(400, "c", backlog);
     expect(third.take(5)).toBe(5);
     greedy.close();
     expect(third.take(100)).toBe(100);

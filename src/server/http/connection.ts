@@ -5,6 +5,7 @@
 import type { Socket } from "node:net";
 import { AfbError } from "../../errors.ts";
 import { failure } from "../../api/reply.ts";
+import type { Debt } from "../../backlog.ts";
 import type { Part } from "../../share.ts";
 import { readBody, Truncated } from "./body.ts";
 import { HttpFault } from "./fault.ts";
@@ -45,6 +46,8 @@ export interface Handlers {
   readonly streams?: (target: string) => boolean;
   /** What the server takes a target for; or the answer, where it is none of its. */
   readonly route?: (target: string) => string | Response;
+  /** Where what it does not read of long responses is counted. */
+  readonly debt?: () => Debt;
   /** Takes over the connection of a request that asks for a WebSocket, with what came behind it. */
   readonly upgrade: (head: RequestHead, behind: Buffer) => void;
 }
@@ -76,7 +79,7 @@ export class HttpConnection {
     this.#part = part;
     this.#handlers = handlers;
     this.#limits = limits;
-    this.#output = new Output(socket, part);
+    this.#output = new Output(socket, part, () => handlers.debt?.());
     this.#input = new Input(socket, part, () => this.#seen());
     this.#due(limits.head);
     void this.#serve();

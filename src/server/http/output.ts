@@ -1,5 +1,6 @@
 /** Responses onto a socket, no faster than the other side reads. */
 import type { Socket } from "node:net";
+import type { Debt } from "../../backlog.ts";
 import type { Part } from "../../share.ts";
 
 /** Bytes given to the socket at once: what a response costs there. */
@@ -90,12 +91,17 @@ function date(): string {
 export class Output {
   readonly #socket: Socket;
   readonly #part: Part;
+  readonly #debtOf: () => Debt | undefined;
   #wake: (() => void) | undefined;
 
-  /** @param part where what waits here is counted */
-  constructor(socket: Socket, part: Part) {
+  /**
+   * @param part where what waits here is counted
+   * @param debtOf the same, of long responses, for whom they are by then
+   */
+  constructor(socket: Socket, part: Part, debtOf: () => Debt | undefined) {
     this.#socket = socket;
     this.#part = part;
+    this.#debtOf = debtOf;
     const wake = (): void => this.#wake?.();
     socket.on("drain", wake);
     socket.on("close", wake);
@@ -108,11 +114,27 @@ export class Output {
   /** A whole response. The connection ends when the client does not read it. */
   async whole(head: string, body: Uint8Array | undefined): Promise<void> {
     const first = Buffer.from(head, "latin1");
-    const bytes = body ? Buffer.concat([first, body]) : first;
-    this.#part.add(bytes.length);
+    if (!body || body.length <= SLICE) {
+      await this.#slices(body ? Buffer.concat([first, body]) : first);
+      return;
+    }
+    // A copy of all that only to have the head before it would be a lot.
+    const begin = body.subarray(0, SLICE - first.length);
+    await this.#slices(Buffer.concat([first, begin]));
+    const debt = this.#debtOf();
+    try {
+      await this.#slices(body.subarray(begin.length), debt);
+    } finally {
+      debt?.set(0);
+    }
+  }
+
+  async #slices(bytes: Uint8Array, debt?: Debt): Promise<void> {
     let left = bytes.length;
+    this.#part.add(left);
     try {
       for (let at = 0; at < bytes.length && !this.gone; at += SLICE) {
+        debt?.set(left);
         const slice = bytes.subarray(at, at + SLICE);
         if (!this.#socket.write(slice)) await this.#drained(STALL);
         this.#part.add(-slice.length);

@@ -1,0 +1,115 @@
+/** Output that peers have not read: who holds how much of it, and what comes of holding too much. */
+import { describe, expect, test } from "bun:test";
+import { Admission } from "../src/api/admission.ts";
+import { Rendering } from "../src/api/rendering.ts";
+import { Backlog } from "../src/backlog.ts";
+import { shell } from "./api/harness.ts";
+
+const MB = 1 << 20;
+const HOUR = 3_600_000;
+const asker = (peer: string) => ({ peer, connection: {} });
+const never = (): void => expect.unreachable();
+const turn = () => new Promise((resolve) => setImmediate(resolve));
+
+describe("backlog", () => {
+  test("a peer is full once it holds more than what is left, whatever its connections", async () => {
+    const backlog = new Backlog(10 * MB, 0, HOUR);
+    const debts = Array.from({ length: 4 }, () => backlog.debt("a", never));
+    for (const debt of debts.slice(0, 2)) debt.set(2 * MB);
+    expect(backlog.isFull("a")).toBe(false);
+    for (const debt of debts) debt.set(2 * MB);
+    expect([backlog.isFull("a"), backlog.isFull("b"), backlog.free]).toEqual([true, false, 2 * MB]);
+    let ready = 0;
+    backlog.onRoom("a", () => ready++);
+    backlog.onRoom("b", () => ready++);
+    await turn();
+    expect(ready).toBe(1);
+    for (const debt of debts) debt.set(0);
+    await turn();
+    expect([ready, backlog.free, backlog.of("a")]).toEqual([2, 10 * MB, 0]);
+  });
+
+  test("what the kernel takes at once does not count", () => {
+    const backlog = new Backlog(MB, 0, HOUR);
+    const debt = backlog.debt("a", never);
+    debt.set(64 << 10);
+    expect(backlog.of("a")).toBe(0);
+    debt.set((64 << 10) + 1);
+    expect(backlog.of("a")).toBe((64 << 10) + 1);
+    debt.set(10);
+    expect([backlog.of("a"), backlog.free]).toEqual([0, MB]);
+  });
+
+  test("of a peer that is full those end that take nothing, until it is not", async () => {
+    const backlog = new Backlog(10 * MB, 0, 50);
+    const cut: string[] = [];
+    const connect = (name: string, peer = "a") => {
+      const debt = backlog.debt(peer, () => {
+        cut.push(name);
+        debt.set(0);
+      });
+      return debt;
+    };
+    const [idle, later, reading] = [connect("idle"), connect("later"), connect("reading")];
+    const other = connect("other", "b");
+    idle.set(3 * MB);
+    other.set(MB);
+    await Bun.sleep(5);
+    later.set(2 * MB);
+    reading.set(2 * MB);
+    const reads = setInterval(() => reading.set(MB + (Date.now() % 1000) * 100), 5);
+    try {
+      while (cut.length === 0) await Bun.sleep(5);
+    } finally {
+      clearInterval(reads);
+    }
+    expect(cut).toEqual(["idle"]);
+    expect(backlog.isFull("a")).toBe(false);
+  });
+});
+
+test("who has not read starts nothing more, and keeps nobody else waiting", async () => {
+  const backlog = new Backlog(10 * MB, 0, HOUR);
+  const admission = new Admission({ backlog });
+  const debt = backlog.debt("greedy", never);
+  debt.set(6 * MB);
+  const plan = shell("v", "");
+  const session = { uuid: "x" };
+  const waiting = admission.enter(plan, { from: asker("greedy"), session });
+  expect("place" in waiting).toBe(true);
+  // The config itself starts what nobody reads.
+  for (const from of [asker("modest"), undefined]) {
+    const other = admission.enter(plan, { from, session });
+    if ("place" in other) await other.place;
+  }
+  for (let i = 0; i < 10; i++) await turn();
+  expect(admission.load.waiting).toBe(1);
+  debt.set(0);
+  if ("place" in waiting) (await waiting.place).leave();
+  expect(admission.load.waiting).toBe(0);
+});
+
+test("replies are made some at a time, in turns of those who ask", async () => {
+  const rendering = new Rendering(4 * MB);
+  expect(rendering.enter(asker("a"), 64 << 10)).toBeUndefined();
+  const order: string[] = [];
+  const done: (() => void)[] = [];
+  const [greedy, modest] = [asker("greedy"), asker("modest")];
+  const enter = (name: string, who: typeof greedy, bytes: number): void =>
+    void rendering.enter(who, bytes)?.then((made) => {
+      order.push(name);
+      done.push(made);
+    });
+  // Longer than all that may be made at a time: alone.
+  enter("g1", greedy, 8 * MB);
+  for (const name of ["g2", "g3", "g4"]) enter(name, greedy, 2 * MB);
+  enter("m1", modest, 2 * MB);
+  await turn();
+  expect(order).toEqual(["g1"]);
+  done.shift()?.();
+  await turn();
+  expect(order.toSorted()).toEqual(["g1", "g2", "m1"]);
+  for (const made of done.splice(0)) made();
+  await turn();
+  expect(order.slice(3)).toEqual(["g3", "g4"]);
+});
