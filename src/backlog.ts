@@ -7,8 +7,9 @@ import { type Part, Share } from "./share.ts";
 
 /** Bytes that a connection may leave unread without being looked at: what the kernel takes at once, about. */
 const TRIFLE = 64 << 10;
-/** Milliseconds in which a connection takes something, where its peer holds too much. */
+/** Milliseconds in which a connection takes something, where its peer holds too much; and where nothing is left for anybody. */
 const STALL = 2_000;
+const HASTE = 100;
 
 interface Peer {
   readonly part: Part;
@@ -21,6 +22,7 @@ export class Backlog {
   readonly #share: Share;
   /** None holds nothing. */
   readonly #peers = new Map<string, Peer>();
+  #relieving: ReturnType<typeof setTimeout> | undefined;
 
   /**
    * @param most bytes
@@ -51,7 +53,10 @@ export class Backlog {
     const peer = this.#peer(name);
     peer.part.add(bytes);
     if (peer.part.held <= 0) this.#forget(name, peer);
-    else if (bytes > 0) this.#press(peer);
+    else if (bytes > 0) {
+      this.#press(peer);
+      this.#relieve();
+    }
   }
 
   /** Whether a peer holds more than what is left for the others. */
@@ -90,6 +95,21 @@ export class Backlog {
   #forget(name: string, peer: Peer): void {
     clearTimeout(peer.pressing);
     this.#peers.delete(name);
+  }
+
+  /** Where more is held than there is, as answers are large that no task has made: of who holds most those end that take nothing. */
+  #relieve(): void {
+    if (this.free >= 0 || this.#relieving !== undefined) return;
+    this.#relieving = setTimeout(() => {
+      this.#relieving = undefined;
+      const since = performance.now() - Math.min(HASTE, this.stall);
+      const largest = [...this.#peers.values()].sort((a, b) => b.part.held - a.part.held);
+      for (const { debts } of largest)
+        for (const debt of [...debts].sort((a, b) => a.moved - b.moved))
+          if (this.free < 0 && debt.moved <= since) debt.cut();
+      this.#relieve();
+    }, HASTE);
+    this.#relieving.unref();
   }
 
   #press(peer: Peer): void {

@@ -5,6 +5,7 @@
 import more from "../../dist/console/more.js.gz" with { type: "file" };
 import page from "../../dist/console/page.html.gz" with { type: "file" };
 import words from "../../dist/console/words.json.gz" with { type: "file" };
+import { withSharedBody } from "./http/shared-body.ts";
 
 const FILES = {
   page: { path: page, type: "text/html; charset=utf-8" },
@@ -15,7 +16,7 @@ export type ConsoleFile = keyof typeof FILES;
 
 interface Part {
   readonly compressed: Uint8Array<ArrayBuffer>;
-  readonly text: string;
+  readonly plain: Uint8Array;
   readonly etag: string;
 }
 
@@ -40,7 +41,7 @@ export async function respondConsole(
   request: Request,
   ancestors: string,
 ): Promise<Response> {
-  const { compressed, text, etag } = await partOf(name);
+  const { compressed, plain, etag } = await partOf(name);
   const headers: Record<string, string> = {
     etag,
     "content-type": FILES[name].type,
@@ -54,23 +55,23 @@ export async function respondConsole(
   };
   if (request.headers.get("if-none-match")?.includes(etag))
     return new Response(null, { status: 304, headers });
-  const body = takesGzip(request.headers.get("accept-encoding")) ? compressed : text;
-  if (body === compressed) headers["content-encoding"] = "gzip";
-  headers["content-length"] = String(
-    typeof body === "string" ? Buffer.byteLength(body) : body.length,
-  );
-  return new Response(request.method === "HEAD" ? null : body, { headers });
+  const isCompressed = takesGzip(request.headers.get("accept-encoding"));
+  const body = isCompressed ? compressed : plain;
+  if (isCompressed) headers["content-encoding"] = "gzip";
+  headers["content-length"] = String(body.length);
+  return withSharedBody(new Response(null, { headers }), body);
 }
 
 async function read(path: string): Promise<Part> {
   const compressed = await Bun.file(path).bytes();
-  const text = Buffer.from(Bun.gunzipSync(compressed)).toString();
-  return { compressed, text, etag: `"${Bun.hash.xxHash3(compressed).toString(36)}"` };
+  const plain = Bun.gunzipSync(compressed);
+  return { compressed, plain, etag: `"${Bun.hash.xxHash3(compressed).toString(36)}"` };
 }
 
 /** Nothing but these very scripts and this style is obeyed, and nothing but this server is called. */
 async function policyOf(): Promise<string> {
-  const [{ text: html }, { text: second }] = await Promise.all([partOf("page"), partOf("more.js")]);
+  const parts = await Promise.all([partOf("page"), partOf("more.js")]);
+  const [html = "", second = ""] = parts.map(({ plain }) => Buffer.from(plain).toString());
   const within = (elements: RegExp): string[] =>
     [...html.matchAll(elements)].map(([, text = ""]) => text);
   const hashes = (texts: readonly string[]): string => texts.map(hashOf).join(" ");

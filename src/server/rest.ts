@@ -15,6 +15,7 @@ import { isObject } from "../object.ts";
 import { HTTP_STYLE, readArguments, readWait } from "./arguments.ts";
 import type { Base } from "./base.ts";
 import { consoleAt } from "./console.ts";
+import { withSharedBody } from "./http/shared-body.ts";
 import { Incoming } from "./http/incoming.ts";
 import { EVENTS, streamEvents } from "./events.ts";
 import { healthz, metrics, readyz, type Unready } from "./health.ts";
@@ -96,31 +97,32 @@ export function createRest(options: RestOptions): Rest {
   const nothing = (info: string, status: "unknown-api" | "unknown-verb"): Response =>
     respond({ ...failure(new AfbError(status, info)), response: { apis: list() } });
 
-  const page = (body: () => string) => (request: Request) => {
+  const page = (body: () => Uint8Array) => (request: Request) => {
     allow(request.method, METHODS.page);
     if (request.method === "OPTIONS") return preflight(METHODS.page);
-    const text = body();
-    const response = json(200, text);
+    const bytes = body();
+    const response = json(200, "");
     // Elysia takes the body out of the response to a HEAD, but not its length.
-    response.headers.set("content-length", String(Buffer.byteLength(text)));
-    return response;
+    response.headers.set("content-length", String(bytes.length));
+    return withSharedBody(response, bytes);
   };
   const index = page(() => {
     const { version } = options;
     const [websocket, openapi] = [`${base()}/api`, `${base()}/openapi.json`];
     const about = { name: "spawnbox", version, websocket, openapi };
-    return `${JSON.stringify({ ...about, apis: list() }, null, 2)}\n`;
+    return Buffer.from(`${JSON.stringify({ ...about, apis: list() }, null, 2)}\n`);
   });
 
-  let document: { of: unknown; base: Base; text: string } | undefined;
+  let document: { of: unknown; base: Base; bytes: Uint8Array } | undefined;
   /** Made anew only when the verbs are others: it may have a megabyte. */
   const openapi = () => {
     const apis = registry.describe();
     if (document?.of !== apis || document.base !== base()) {
       const made = openApi(apis, options.version, base());
-      document = { of: apis, base: base(), text: `${JSON.stringify(made, null, 2)}\n` };
+      const bytes = Buffer.from(`${JSON.stringify(made, null, 2)}\n`);
+      document = { of: apis, base: base(), bytes };
     }
-    return document.text;
+    return document.bytes;
   };
 
   /** Whether a path asks for the events of a verb. */

@@ -1,5 +1,6 @@
 /** Between the wire and the Fetch API: a head and a body become a Request, a Response what is sent back. */
 import type { RequestHead } from "./head.ts";
+import { sharedBodyOf } from "./shared-body.ts";
 import { trailersOf } from "./trailers.ts";
 import { headText, type Output } from "./output.ts";
 
@@ -41,6 +42,11 @@ export async function sendResponse(
   const head = (more: [string, string][], keep: boolean): string =>
     headText({ status: response.status, headers: [...headers, ...more] }, !keep);
   const known = response.headers.has("content-length");
+  const shared = sharedBodyOf(response);
+  if (shared) {
+    await output.whole(head([], keepAlive), method === "HEAD" ? undefined : shared, false);
+    return keepAlive;
+  }
   const trailers = trailersOf(response);
   const streams = known || trailers || response.headers.get("content-type") === "text/event-stream";
   if (method === "HEAD" || !response.body || !streams) {

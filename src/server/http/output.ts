@@ -111,8 +111,11 @@ export class Output {
     return this.#socket.destroyed || !this.#socket.writable;
   }
 
-  /** A whole response. The connection ends when the client does not read it. */
-  async whole(head: string, body: Uint8Array | undefined): Promise<void> {
+  /**
+   * A whole response. The connection ends when the client does not read it.
+   * @param own the body is there for this response alone, and counts for who reads it
+   */
+  async whole(head: string, body: Uint8Array | undefined, own = true): Promise<void> {
     const first = Buffer.from(head, "latin1");
     if (!body || body.length <= SLICE) {
       await this.#slices(body ? Buffer.concat([first, body]) : first);
@@ -121,22 +124,25 @@ export class Output {
     // A copy of all that only to have the head before it would be a lot.
     const begin = body.subarray(0, SLICE - first.length);
     await this.#slices(Buffer.concat([first, begin]));
+    const rest = body.subarray(begin.length);
+    if (!own) return this.#slices(rest, false);
     const debt = this.#debtOf();
     try {
-      await this.#slices(body.subarray(begin.length), debt);
+      await this.#slices(rest, true, debt);
     } finally {
       debt?.set(0);
     }
   }
 
-  async #slices(bytes: Uint8Array, debt?: Debt): Promise<void> {
-    let left = bytes.length;
+  async #slices(bytes: Uint8Array, own = true, debt?: Debt): Promise<void> {
+    let left = own ? bytes.length : 0;
     this.#part.add(left);
     try {
       for (let at = 0; at < bytes.length && !this.gone; at += SLICE) {
         debt?.set(left);
         const slice = bytes.subarray(at, at + SLICE);
         if (!this.#socket.write(slice)) await this.#drained(STALL);
+        if (!own) continue;
         this.#part.add(-slice.length);
         left -= slice.length;
       }
