@@ -415,10 +415,16 @@ const notices = ({ apis, notices: found }: Loaded): string[] => {
   return [...own, ...others].map((one) => `notice: ${problemLine(one)}`);
 };
 
+/** Of an API. */
+const MOST_VERBS = 40;
+
 const verbLines = (registry: Registry): string[] =>
-  registry
-    .list()
-    .map(({ api, verbs }) => visible(`  ${api}: ${verbs.join(", ") || "of another binder"}`));
+  registry.list().map(({ api, verbs }) => {
+    const more = verbs.length - MOST_VERBS;
+    const shown = verbs.slice(0, MOST_VERBS).join(", ");
+    const rest = more > 0 ? ` and ${more} more` : "";
+    return visible(`  ${api}: ${shown || "of another binder"}${rest}`);
+  });
 
 /** A verb that runs something without arguments and answers with its output; else ping. */
 function tryVerb(api: ApiPlan): string {
