@@ -10,6 +10,26 @@ const SLICE = 8 * 1024;
 /** Milliseconds of work between turns of the event loop. */
 const TURN = 4;
 
+/** Milliseconds of work in this turn of the event loop. */
+class Spent {
+  spent = 0;
+  #scheduled = false;
+
+  add(milliseconds: number): void {
+    this.spent += milliseconds;
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    setImmediate(() => {
+      this.#scheduled = false;
+      this.spent = 0;
+    });
+  }
+}
+
+/** Of all commands together: beyond it they go one in each turn, as hundreds may have printed something. */
+const ALL = 2 * TURN;
+const together = new Spent();
+
 /** Milliseconds after which a stream is tried again for which there was no descriptor. */
 const RETRY = 20;
 
@@ -91,16 +111,23 @@ export class Channel {
 
   async #hand(chunk: Uint8Array, take: Take): Promise<void> {
     for (let at = 0; at < chunk.length; at += SLICE) {
+      if (together.spent >= ALL) await this.#rest(true);
       const begin = performance.now();
       const taken = take(chunk.subarray(at, at + SLICE));
-      this.#worked += performance.now() - begin;
+      const worked = performance.now() - begin;
+      this.#worked += worked;
+      together.add(worked);
       if (taken) await taken;
-      if (performance.now() - this.#turn < TURN) continue;
-      if (this.#worked < TURN) await new Promise((resolve) => setImmediate(resolve));
-      else await new Promise<void>((resolve) => heavy.enter(resolve));
-      this.#worked = 0;
-      this.#turn = performance.now();
+      if (performance.now() - this.#turn >= TURN) await this.#rest(this.#worked >= TURN);
     }
+  }
+
+  /** @param inTurn one after the other */
+  async #rest(inTurn: boolean): Promise<void> {
+    if (inTurn) await new Promise<void>((resolve) => heavy.enter(resolve));
+    else await new Promise((resolve) => setImmediate(resolve));
+    this.#worked = 0;
+    this.#turn = performance.now();
   }
 
   /** Ends `drain` without waiting for the other side to close. */

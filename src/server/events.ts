@@ -97,6 +97,9 @@ class EventStream implements Client {
   readonly #farewells = new Farewells();
   readonly #heartbeat: ReturnType<typeof setInterval>;
   readonly #encoder = new TextEncoder();
+  /** What leaves together: events of one turn of the event loop, as a line may be one. */
+  #text = "";
+  #scheduled = false;
 
   constructor(
     readonly session: Session,
@@ -126,7 +129,7 @@ class EventStream implements Client {
   }
 
   get backlog(): number {
-    return ROOM - (this.#controller?.desiredSize ?? ROOM);
+    return ROOM - (this.#controller?.desiredSize ?? ROOM) + this.#text.length;
   }
 
   stands(place: string): void {
@@ -161,6 +164,7 @@ class EventStream implements Client {
   /** The client is gone, or everything has been sent: tasks go on without this subscriber. */
   gone(): void {
     if (!this.#open) return;
+    this.#flush();
     this.#open = false;
     // A stream that was cancelled cannot be closed.
     if (!this.#cancelled) this.#controller?.close();
@@ -177,7 +181,7 @@ class EventStream implements Client {
   }
 
   get #full(): boolean {
-    return (this.#controller?.desiredSize ?? 1) <= 0;
+    return (this.#controller?.desiredSize ?? 1) <= this.#text.length;
   }
 
   #event(name: string, json: string, place: string | undefined): void {
@@ -188,7 +192,22 @@ class EventStream implements Client {
   }
 
   #write(text: string): void {
-    if (this.#open) this.#controller?.enqueue(this.#encoder.encode(text));
+    if (!this.#open) return;
+    this.#text += text;
+    if (this.#text.length >= ROOM) return this.#flush();
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    process.nextTick(() => {
+      this.#scheduled = false;
+      this.#flush();
+    });
+  }
+
+  #flush(): void {
+    if (this.#text === "" || !this.#open) return;
+    const bytes = this.#encoder.encode(this.#text);
+    this.#text = "";
+    this.#controller?.enqueue(bytes);
   }
 
   #endIfDone(): void {

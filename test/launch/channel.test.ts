@@ -26,3 +26,29 @@ test("without a descriptor for the event loop it is read all the same, and to it
   const run = Bun.spawnSync(["prlimit", "--nofile=40:40", process.execPath, script]);
   expect(run.stdout.toString() || run.stderr.toString()).toBe('["one ","one two"]\n');
 });
+
+test("those who have printed something are heard some in each turn of the event loop, not all", async () => {
+  const pipes = Array.from({ length: 40 }, () => pipe());
+  let inTurn = 0;
+  let most = 0;
+  let heard = 0;
+  let on = true;
+  const turn = (): void => {
+    most = Math.max(most, inTurn);
+    inTurn = 0;
+    if (on) setImmediate(turn);
+  };
+  const take = (): void => {
+    inTurn++;
+    heard++;
+    for (const end = performance.now() + 3; performance.now() < end;);
+  };
+  for (const [, other] of pipes) writeSync(other, "x".repeat(20_000));
+  setImmediate(turn);
+  const drained = pipes.map(([end]) => new Channel(end).drain(take));
+  for (const [, other] of pipes) closeSync(other);
+  await Promise.all(drained);
+  on = false;
+  expect(heard).toBe(40 * 3);
+  expect(most).toBeLessThan(8);
+});

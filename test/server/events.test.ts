@@ -190,3 +190,26 @@ test("a quiet stream has comments", async () => {
   await reader?.cancel();
   expect(tasks.client?.connected).toBe(false);
 });
+
+test("events of one turn leave together, and what is not read of them counts", async () => {
+  const tasks = new Tasks();
+  const call = { api: "t", verb: "task", args: undefined, session: { uuid: "u" } };
+  const response = await streamEvents(new Request("http://localhost/"), { registry: tasks, call });
+  const caller = await tasks.started.promise;
+  const reader = response.body?.getReader();
+  const decoder = new TextDecoder();
+  const read = async (): Promise<string> => decoder.decode((await reader?.read())?.value);
+  await read();
+  for (let i = 0; i < 100; i++)
+    void caller.send("t/task", { type: "data", pid: 7, stdout: [`${i}`] });
+  expect(parse(await read()).length).toBe(100);
+  // Before any of it has left.
+  const held = caller.send("t/task", { type: "data", pid: 7, stdout: ["x".repeat(100_000)] });
+  expect(held).toBeInstanceOf(Promise);
+  expect(caller.backlog).toBeGreaterThan(100_000);
+  void caller.send("t/task", { type: "final-event", pid: 7, status: { exit: 0 } });
+  const last = (await read()) + (await read());
+  expect(parse(last).map(({ event }) => event)).toEqual(["data", "final-event"]);
+  expect((await reader?.read())?.done).toBe(true);
+  await held;
+});
