@@ -10,6 +10,7 @@ import { Lossy } from "./lossy.ts";
 import { Patience } from "./patience.ts";
 import { placeOf } from "./place.ts";
 import { type Past, Replay } from "./replay.ts";
+import { heavy } from "../turnstile.ts";
 
 interface Subscription {
   /** By which it was asked for last. */
@@ -35,6 +36,9 @@ export interface Gap {
   readonly bytes: number;
 }
 
+/** Events to clients in one turn of the event loop: some milliseconds. */
+const A_TURN = 2048;
+
 export class Subscribers {
   readonly #subscriptions = new Map<Client, Subscription>();
   /** Those that are on their way from the past to what happens now. */
@@ -46,6 +50,8 @@ export class Subscribers {
   /** All that was ever left out, for anybody. */
   #count: Gap = { events: 0, bytes: 0 };
   readonly #patience = new Patience();
+  /** Since the last turn that was waited for. */
+  #sent = 0;
 
   readonly event: string;
 
@@ -208,8 +214,17 @@ export class Subscribers {
       (lossless ??= []).push(...this.#comingLossless);
     const own = lossless && (lossless.length === 1 ? lossless[0] : all(lossless));
     if (holding) return this.#hold(own, all(holding));
+    this.#sent += this.#hearing.size;
+    // A piece of output may be thousands of lines, and each goes to hundreds.
+    if (this.#sent >= A_TURN) return this.#breathe(own);
     // One turn of the event loop is for all, since who reads takes much in it.
     return own ?? (stalled ? turn() : undefined);
+  }
+
+  async #breathe(own: Promise<void> | undefined): Promise<void> {
+    this.#sent = 0;
+    await new Promise<void>((resolve) => heavy.enter(resolve));
+    await own;
   }
 
   /** The same to those alone that began with what was before: others have it by the reply of who started the task. */

@@ -5,8 +5,11 @@ import { isReadable } from "../../ffi/libc.ts";
 import { isExhaustion } from "../errors.ts";
 import { heavy } from "../turnstile.ts";
 
-/** Bytes handed on at once: an encoder may take milliseconds for so many. */
-const SLICE = 8 * 1024;
+/**
+ * Bytes handed on at once: as many as take some of a turn, since a line may go to hundreds who follow the task, and nothing is done
+ * with bytes that go to a file.
+ */
+const SLICE = { first: 1024, least: 64, most: 64 * 1024 } as const;
 /** Milliseconds of work between turns of the event loop. */
 const TURN = 4;
 
@@ -48,6 +51,7 @@ export class Channel {
   /** When the event loop had its last turn, and milliseconds of work since. */
   #turn = performance.now();
   #worked = 0;
+  #slice: number = SLICE.first;
 
   constructor(readonly fd: number) {}
 
@@ -63,7 +67,7 @@ export class Channel {
       if (size === 0) return this.#close();
       left -= size;
       const chunk = Uint8Array.from(room.subarray(0, size));
-      const taken = size > SLICE ? this.#hand(chunk, take) : take(chunk);
+      const taken = size > this.#slice ? this.#hand(chunk, take) : take(chunk);
       if (taken) await taken;
     }
   }
@@ -110,11 +114,16 @@ export class Channel {
   }
 
   async #hand(chunk: Uint8Array, take: Take): Promise<void> {
-    for (let at = 0; at < chunk.length; at += SLICE) {
+    for (let at = 0; at < chunk.length;) {
       if (together.spent >= ALL) await this.#rest(true);
       const begin = performance.now();
-      const taken = take(chunk.subarray(at, at + SLICE));
+      const slice = chunk.subarray(at, at + this.#slice);
+      at += slice.length;
+      const taken = take(slice);
       const worked = performance.now() - begin;
+      if (worked > TURN) this.#slice = Math.max(SLICE.least, Math.ceil(slice.length / 2));
+      else if (worked < TURN / 4 && slice.length === this.#slice)
+        this.#slice = Math.min(SLICE.most, this.#slice * 2);
       this.#worked += worked;
       together.add(worked);
       if (taken) await taken;

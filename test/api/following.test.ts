@@ -219,3 +219,30 @@ test("patience: for a second, then for a twentieth of the time", async () => {
   now += 100;
   expect(patience.over).toBe(false);
 });
+
+test("what goes to hundreds is sent in turns of the event loop", async () => {
+  const subscribers = new Subscribers(PAST, (gap) => ({ type: "overflow", ...gap }));
+  const { registry } = connect([flood]);
+  const request = { api: "p", verb: "x", args: {}, session: { uuid: "u" } };
+  let sent = 0;
+  let most = 0;
+  let on = true;
+  const turn = (): void => {
+    most = Math.max(most, sent);
+    sent = 0;
+    if (on) setImmediate(turn);
+  };
+  for (let i = 0; i < 300; i++) {
+    const follower = new TestClient(registry);
+    follower.send = () => void sent++;
+    subscribers.add(follower, request, false);
+  }
+  setImmediate(turn);
+  for (let n = 0; n < 100; n++) {
+    const sending = subscribers.publish(EventData.of({ n }));
+    if (sending) await sending;
+  }
+  on = false;
+  expect(most).toBeWithin(300, 5000);
+  subscribers.clear();
+});
