@@ -49,7 +49,7 @@ export function infoVerb(
       ...(imports.length > 0 && { imports: imports.map(describeImport) }),
     };
   };
-  return { name: "info", call };
+  return { name: "info", isLong: true, call };
 }
 
 /** First the keys of the original, in its order, then ours. Keys that are undefined are not on the wire. */

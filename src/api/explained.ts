@@ -20,6 +20,7 @@ type Chosen = { readonly [Name in (typeof NAMES)[number]]?: string };
 export function explainVerb(deps: ExplainedDeps): Verb {
   return {
     name: "explain",
+    isLong: true,
     call: async (request) => {
       const chosen = parse(request.args);
       const sandboxes = deps
@@ -65,14 +66,20 @@ async function tell(sandbox: SandboxPlan, gate: Gate, request: Request) {
     import("../plan/explain.ts"),
     import("../plan/exposure.ts"),
   ]);
-  const found = exposure(first);
-  return {
-    api: first.api,
-    sandbox: first.sandbox,
-    verbs: may.map((plan) => (plan === sandbox.exec ? EXEC_VERB : plan.verb)),
-    // But for the last, which is the command.
-    steps: explain(first).slice(0, -1),
-    exposure: found,
-    improvements: improvements(found).map(({ what, fix }) => ({ what, set: fix })),
-  };
+  let told = known.get(first);
+  if (!told) {
+    const found = exposure(first);
+    told = {
+      // But for the last, which is the command.
+      steps: explain(first).slice(0, -1),
+      exposure: found,
+      improvements: improvements(found).map(({ what, fix }) => ({ what, set: fix })),
+    };
+    known.set(first, told);
+  }
+  const verbs = may.map((plan) => (plan === sandbox.exec ? EXEC_VERB : plan.verb));
+  return { api: first.api, sandbox: first.sandbox, verbs, ...told };
 }
+
+/** What a plan says of itself, which takes a while to find out. */
+const known = new WeakMap<Plan, object>();

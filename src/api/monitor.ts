@@ -178,7 +178,7 @@ function verb(
   names: string[],
   call: (request: Request) => unknown,
 ): Verb {
-  return { name, call, describe: () => ({ info, parameters: optional(names) }) };
+  return { name, isLong: true, call, describe: () => ({ info, parameters: optional(names) }) };
 }
 
 const optional = (names: string[]) => names.map((name) => ({ name, required: false }));

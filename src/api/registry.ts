@@ -12,11 +12,12 @@ import type { Archive } from "./archive.ts";
 import { assemble, type Assembly, type AssemblyDeps, type TaskVerb } from "./assembly.ts";
 import { Book, type Refused } from "./book.ts";
 import type { Changed } from "./builtin.ts";
-import type { Caller, Request } from "./client.ts";
+import { askerOf, type Caller, type Request } from "./client.ts";
 import { type ForeignApi, ForeignVerbs } from "./foreign.ts";
 import { explainVerb } from "./explained.ts";
 import { type Asking, Gate } from "./gate.ts";
 import { Hub } from "./hub.ts";
+import { OneByOne } from "./one-by-one.ts";
 import { Monitor, MONITOR } from "./monitor.ts";
 import type { PermissionService } from "./permissions.ts";
 import type { Granted } from "./privileges.ts";
@@ -155,6 +156,7 @@ class LocalRegistry implements RunningRegistry {
   #changes = 0;
   readonly #changed = new Set<() => void>();
   readonly #gate: Gate;
+  readonly #long = new OneByOne();
   readonly #book: Book;
   #looking = false;
   #held: Promise<void> | undefined;
@@ -212,25 +214,14 @@ class LocalRegistry implements RunningRegistry {
 
   isFed(called: Pick<Request, "api" | "verb">): boolean {
     const { table } = this.#current;
-    if (table.isPrivate(called.api)) return false;
-    try {
-      return table.find(called).isFed === true;
-    } catch (error) {
-      if (error instanceof AfbError) return false;
-      throw error;
-    }
+    return !table.isPrivate(called.api) && table.lookup(called)?.isFed === true;
   }
 
   hooked(called: Pick<Request, "api" | "verb">): Hooked | undefined {
     const { table } = this.#current;
     if (table.isPrivate(called.api)) return undefined;
-    try {
-      const { name, webhook, privileges = [] } = table.find(called);
-      return webhook && { id: `${table.nameOf(called.api)}/${name}`, webhook, privileges };
-    } catch (error) {
-      if (error instanceof AfbError) return undefined;
-      throw error;
-    }
+    const { name, webhook, privileges = [] } = table.lookup(called) ?? {};
+    return webhook && { id: `${table.nameOf(called.api)}/${name}`, webhook, privileges };
   }
 
   may(privileges: readonly string[], asking: Asking): boolean | Promise<boolean> {
@@ -351,13 +342,9 @@ class LocalRegistry implements RunningRegistry {
     this.#held.catch(() => {});
   }
 
+  /** What is not there is told once it is sure that it is not. */
   #isUntried(request: Request): boolean {
-    try {
-      return this.#current.table.find(request).isUntried === true;
-    } catch {
-      // What is not there is told once it is sure that it is not.
-      return false;
-    }
+    return this.#current.table.lookup(request)?.isUntried === true;
   }
 
   #commit(): void {
@@ -410,7 +397,7 @@ class LocalRegistry implements RunningRegistry {
   /** undefined where there is none by now. */
   #verbOf(request: Request): Verb | undefined {
     try {
-      return this.#find(request);
+      return this.#known(request);
     } catch (error) {
       if (error instanceof AfbError) return undefined;
       throw error;
@@ -444,7 +431,14 @@ class LocalRegistry implements RunningRegistry {
     this.#log.for(api)("debug", `reply ${index}: ${[status, info].filter(Boolean).join(": ")}`);
   }
 
-  #admitted(given: Request): unknown {
+  /** What there is instead of a verb that is not there may take as long to say as a long answer. */
+  #admitted(request: Request): unknown {
+    const verb = this.#known(request);
+    if (verb && !verb.isLong) return this.#granted(request);
+    return this.#long.enter(askerOf(request)).then(() => this.#granted(request));
+  }
+
+  #granted(given: Request): unknown {
     const request = this.#gate.asks ? this.#watched(given) : given;
     const verb = this.#find(request);
     const { privileges = [] } = verb;
@@ -452,7 +446,7 @@ class LocalRegistry implements RunningRegistry {
       privileges.length > 0 &&
       this.#gate.require(`${request.api}/${verb.name}`, privileges, request);
     // Another verb may have the name by then, or this one need more.
-    if (asked) return asked.then((answered) => this.#admitted({ ...request, answered }));
+    if (asked) return asked.then((answered) => this.#granted({ ...request, answered }));
     if (verb.exact || typeof request.args !== "object") return verb.call(request);
     return verb.call({ ...request, args: toDoubles(request.args) });
   }
@@ -473,18 +467,22 @@ class LocalRegistry implements RunningRegistry {
     return { ...request, follows };
   }
 
-  /** The verb of a request, or what is left of one that has tasks and is otherwise gone. */
+  /** Throws where there is none, saying what there is. */
   #find(request: Request): Verb {
-    try {
-      return this.#current.table.find(request);
-    } catch (error) {
-      const key = findCased(`${request.api}/${request.verb}`, this.#retired.keys()) ?? "";
-      const retired = this.#retired.get(key);
-      if (!retired || !(error instanceof AfbError)) throw error;
-      if (retired.tasks.idle) this.#retired.delete(key);
-      else if (parseQuery(request.args).action !== "start") return retired;
-      throw error;
-    }
+    return this.#known(request) ?? this.#current.table.find(request);
+  }
+
+  /** The verb of a request, or what is left of one that has tasks and is otherwise gone. */
+  #known(request: Request): Verb | undefined {
+    const verb = this.#current.table.lookup(request);
+    if (verb || this.#retired.size === 0) return verb;
+    const key = findCased(`${request.api}/${request.verb}`, this.#retired.keys()) ?? "";
+    const retired = this.#retired.get(key);
+    if (!retired) return undefined;
+    if (!retired.tasks.idle)
+      return parseQuery(request.args).action === "start" ? undefined : retired;
+    this.#retired.delete(key);
+    return undefined;
   }
 }
 

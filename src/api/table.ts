@@ -73,6 +73,18 @@ export class Table {
     return this.#apis.get(api)?.foreign?.isPrivate === true;
   }
 
+  /** undefined where {@link find} throws, which takes longer. */
+  lookup(request: Pick<Request, "api" | "verb">): Verb | undefined {
+    const api = this.#apis.get(request.api);
+    if (!api?.foreign) return api?.verbs.get(request.verb);
+    try {
+      return api.foreign.find(request.verb);
+    } catch (error) {
+      if (error instanceof AfbError) return undefined;
+      throw error;
+    }
+  }
+
   /** Throws unknown-api or unknown-verb, saying what there is. */
   find(request: Pick<Request, "api" | "verb">): Verb {
     const api = this.#apis.get(request.api);

@@ -46,6 +46,7 @@ export class TaskList {
     const info = "the tasks that the caller may follow, the newest first";
     return {
       name: "tasks",
+      isLong: true,
       call: (request) => this.#call(request),
       describe: () => ({ info, parameters }),
     };

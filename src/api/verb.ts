@@ -64,6 +64,8 @@ export interface Verb {
   readonly isFed?: boolean;
   /** Launches nothing and tells nothing of what could be: it answers also while that is still being tried. */
   readonly isUntried?: true;
+  /** Its answer may be long: of these one is made at a time. */
+  readonly isLong?: true;
   /** As it is exposed, such as `admin/sleep`. */
   readonly name: string;
   /** What a caller needs, all of them: the registry asks for them before {@link call}. */

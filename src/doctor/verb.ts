@@ -11,6 +11,7 @@ export function doctorVerb(): Verb {
   let looking: Promise<readonly Feature[]> | undefined;
   return {
     name: "doctor",
+    isLong: true,
     privileges: [DOCTOR_PRIVILEGE],
     async call({ args }) {
       if (!isNothing(args)) throw new AfbError("invalid-request", "doctor takes no arguments");

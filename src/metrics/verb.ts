@@ -13,6 +13,7 @@ const NAMES = Object.keys(FORMATS) as Format[];
 export function metricsVerb(privileges: () => readonly string[], sources: Sources): Verb {
   return {
     name: "metrics",
+    isLong: true,
     isUntried: true,
     get privileges() {
       return privileges();

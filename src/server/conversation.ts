@@ -53,7 +53,7 @@ const OUTPUT_ALL = Math.min(512 << 20, totalmem() / 8);
 const OUTPUT_EACH = 64 << 20;
 const unread = new Share(OUTPUT_ALL, OUTPUT_EACH);
 /** Messages handled in one turn of the event loop: their replies count before the next are read, and others get their turn. */
-const MESSAGES_A_TURN = 64;
+const MESSAGES_A_TURN = 16;
 /** Milliseconds in which a long message comes to its end. */
 const MESSAGE_LIMIT = 30_000;
 /** Milliseconds that a peer which holds too much may wait to be read again. */
