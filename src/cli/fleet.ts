@@ -8,6 +8,7 @@ import { TOKEN, tokenOf } from "../command-line/token-option.ts";
 import { parseCall, UsageError, withOptions } from "../command-line/usage.ts";
 import { ConfigError } from "../config/problem.ts";
 import { asyncApi } from "../fleet/asyncapi.ts";
+import { timesOf } from "../fleet/campaign.ts";
 import { type Fleet, loadFleet, parseBroker } from "../fleet/load.ts";
 import { parseAmount, parseStages } from "../fleet/stages.ts";
 import { ALL, isName, PREFIX } from "../fleet/topics.ts";
@@ -171,15 +172,11 @@ function callOf(values: Values<typeof OPTIONS>, [to = "", ...rest]: readonly str
   if (stages !== undefined && !isGroup) throw new UsageError("--stages is for a @GROUP");
   if (values["max-failed"] !== undefined && stages === undefined)
     throw new UsageError("--max-failed is for --stages");
-  const expiry = queue ?? Math.min(timeout ?? FIRST_ANSWER, FIRST_ANSWER);
   return {
     target: isGroup ? { kind: "group", group: name } : { kind: "board", board: name },
     invocation: {
       ...{ method, args: rest.length > 1 ? JSON.stringify(args) : "" },
-      expiry: Math.max(1, Math.ceil(expiry / 1000)),
-      timeout,
-      // An answer may take as long as the call, and a little.
-      patience: expiry + SLACK,
+      ...timesOf({ timeout, queue }),
       detach,
       token: tokenOf(values.token, values["token-file"], process.env),
     },
@@ -190,8 +187,6 @@ function callOf(values: Values<typeof OPTIONS>, [to = "", ...rest]: readonly str
 }
 
 /** ms */
-const FIRST_ANSWER = 60_000;
-const SLACK = 2000;
 const UNITS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 const MOST_TIME = 7 * UNITS.d;
 

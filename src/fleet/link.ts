@@ -164,6 +164,11 @@ export class Link {
     if (refused.length > 0) throw new Error(`the broker refuses ${refused.join(", ")}`);
   }
 
+  /** Nothing more of these, also where the broker is told only later. */
+  async unsubscribe(topics: readonly string[]): Promise<void> {
+    await this.#client.unsubscribeAsync([...topics]);
+  }
+
   /** With the last words, as far as the broker takes them in time. */
   async close(last?: { readonly topic: string; readonly payload: string }): Promise<void> {
     const said = last && this.connected && this.publish(last.topic, last.payload, { retain: true });

@@ -1,6 +1,6 @@
 /** What an operator knows of the boards of a fleet, as the broker keeps it. */
 import { isObject } from "../object.ts";
-import { parseForeign } from "../json.ts";
+import { jsonOf } from "./outcome.ts";
 import { ALL } from "./topics.ts";
 
 /** As a board tells it: any of it may be missing or something else, so it is read as such. */
@@ -42,11 +42,11 @@ export class Presence {
       if (text === "online" || text === "offline") seen.status = text;
       else delete seen.status;
     } else if (kind === "about") {
-      seen.about = toldOf(read(text));
+      seen.about = toldOf(jsonOf(text));
     } else {
       const [api = ""] = rest;
       if (text === "") seen.apis.delete(api);
-      else seen.apis.set(api, read(text));
+      else seen.apis.set(api, jsonOf(text));
     }
     return true;
   }
@@ -64,16 +64,6 @@ export class Presence {
       )
       .map(([board]) => board)
       .sort();
-  }
-}
-
-function read(text: string): unknown {
-  try {
-    return parseForeign(text);
-  } catch (error) {
-    // Whatever a board has written there, others are not to suffer.
-    if (error instanceof Error) return undefined;
-    throw error;
   }
 }
 
