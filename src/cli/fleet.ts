@@ -8,7 +8,7 @@ import { TOKEN, tokenOf } from "../command-line/token-option.ts";
 import { parseCall, UsageError, withOptions } from "../command-line/usage.ts";
 import { ConfigError } from "../config/problem.ts";
 import { asyncApi } from "../fleet/asyncapi.ts";
-import { timesOf } from "../fleet/campaign.ts";
+import { isMethod, parseTarget, parseTime, timesOf } from "../fleet/campaign.ts";
 import { type Fleet, loadFleet, parseBroker } from "../fleet/load.ts";
 import { parseAmount, parseStages } from "../fleet/stages.ts";
 import { ALL, isName, PREFIX } from "../fleet/topics.ts";
@@ -157,23 +157,26 @@ const isWord = (text: string | undefined): text is Word => WORDS.some((word) => 
 
 function named(what: string, text: string): string {
   if (isName(text)) return text;
-  throw new UsageError(`${what} ${text}: expected letters, digits and . _ -, at most 64`);
+  throw new UsageError(`${what} ${text}: expected ${NAMES}`);
 }
+
+const NAMES = "letters, digits and . _ -, at most 64";
 
 function callOf(values: Values<typeof OPTIONS>, [to = "", ...rest]: readonly string[]): FleetCall {
   if (to === "") throw new UsageError("say which board, or which @GROUP");
-  const isGroup = to.startsWith("@");
-  const name = named(isGroup ? "@GROUP" : "BOARD", isGroup ? to.slice(1) : to);
+  const target = parseTarget(to);
+  if (!target) throw new UsageError(`${to}: expected BOARD or @GROUP, ${NAMES}`);
   const { method, args } = parseCall(rest);
-  if (/[+#\0]/.test(method)) throw new UsageError(`"${method}" is not API/VERB`);
+  if (!isMethod(method)) throw new UsageError(`"${method}" is not API/VERB`);
   const timeout = values.timeout === undefined ? undefined : time("--timeout", values.timeout);
   const queue = values.queue === undefined ? undefined : time("--queue", values.queue);
   const { stages, detach, json } = values;
-  if (stages !== undefined && !isGroup) throw new UsageError("--stages is for a @GROUP");
+  if (stages !== undefined && target.kind === "board")
+    throw new UsageError("--stages is for a @GROUP");
   if (values["max-failed"] !== undefined && stages === undefined)
     throw new UsageError("--max-failed is for --stages");
   return {
-    target: isGroup ? { kind: "group", group: name } : { kind: "board", board: name },
+    target,
     invocation: {
       ...{ method, args: rest.length > 1 ? JSON.stringify(args) : "" },
       ...timesOf({ timeout, queue }),
@@ -187,13 +190,9 @@ function callOf(values: Values<typeof OPTIONS>, [to = "", ...rest]: readonly str
 }
 
 /** ms */
-const UNITS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
-const MOST_TIME = 7 * UNITS.d;
-
 function time(option: string, text: string): number {
-  const [, number = "", unit = ""] = /^(\d{1,9})(ms|s|m|h|d)$/.exec(text) ?? [];
-  const ms = Number(number) * (Object.entries(UNITS).find(([name]) => name === unit)?.[1] ?? 0);
-  if (ms > 0 && ms <= MOST_TIME) return ms;
+  const ms = parseTime(text);
+  if (ms !== undefined) return ms;
   throw new UsageError(`${option} ${text}: expected a time such as 30s, 5m or 1h, at most 7d`);
 }
 
@@ -353,17 +352,15 @@ async function describe(
   fleet: Pick<Fleet, "broker" | "prefix">,
   out: Lines,
 ): Promise<number> {
-  await operator.look(board, true);
-  const { apis, about } = operator.presence.boards.get(board) ?? {};
-  if (!apis || !about) {
+  await operator.look(board);
+  if (!operator.presence.boards.get(board)?.about) {
     console.error(
       `spawnbox fleet asyncapi: no board ${board} was ever seen: see spawnbox fleet ls`,
     );
     return 1;
   }
-  // What it has told once, and has no more, may still be kept.
-  const now = new Map([...apis].filter(([api]) => about.apis.includes(api)));
-  await out.print(JSON.stringify(asyncApi(board, now, fleet), null, 2));
+  const apis = await operator.describe(board);
+  await out.print(JSON.stringify(asyncApi(board, apis, fleet), null, 2));
   await out.flush();
   return 0;
 }

@@ -17,6 +17,7 @@ import { discovery } from "./discovery.ts";
 import { Link, type Message } from "./link.ts";
 import type { Fleet } from "./load.ts";
 import type { Kind } from "./outflow.ts";
+import { SIGN_EXPIRY } from "./presence.ts";
 import { askedOf, Ignored, type Place, placeOf } from "./request.ts";
 import { Topics } from "./topics.ts";
 
@@ -47,6 +48,8 @@ const MOST_WAITING = 1000;
 /** ms of silence after which an operator that has spoken, or that keeps a task waiting, is gone. */
 const SILENCE = 30_000;
 const LOOK = 1000;
+/** ms between two signs of life. */
+const SIGN = 300_000;
 /** s: what is answered is worth nothing to who comes back later. */
 const ANSWER_EXPIRY = 60;
 /** What came before that answer is not here any more. */
@@ -68,6 +71,7 @@ export class Board {
   #about = "";
   #closing = false;
   #isJoined = false;
+  #signed = 0;
   readonly #timer: ReturnType<typeof setInterval>;
   #lines = 0;
   #linesSince = -Infinity;
@@ -131,11 +135,18 @@ export class Board {
       // First: who sees it online can call it.
       await this.#link.subscribe(this.topics.ofBoard(board, fleet.groups));
       this.#describe(true);
-      await this.#link.publish(this.topics.status(board), ONLINE, { retain: true });
+      await this.#sign();
       this.#isJoined = true;
     } catch (error) {
       this.options.tell(`fleet: ${errorLine(error)}`);
     }
+  }
+
+  /** Where a broker dies with its will, nobody says that it is offline: then it is seen how long nothing was heard of it. */
+  async #sign(): Promise<void> {
+    const topic = this.topics.status(this.options.board);
+    this.#signed = performance.now();
+    await this.#link.publish(topic, ONLINE, { retain: true, expiry: SIGN_EXPIRY });
   }
 
   /** @param all also what has not changed */
@@ -310,6 +321,8 @@ export class Board {
   #look(): void {
     this.#answered.sweep();
     const now = performance.now();
+    // What the broker does not take, the link has told.
+    if (this.isJoined && now - this.#signed > SIGN) this.#sign().catch(() => {});
     for (const call of this.#over)
       if (call.outflow.isConfirmed || this.#silentFor(call, now) > this.#silence)
         this.#release(call);

@@ -3,11 +3,36 @@ import type { Invocation } from "./calls.ts";
 import type { Operator } from "./operator.ts";
 import type { Outcome } from "./outcome.ts";
 import { type Amount, isTooMuch, staged } from "./stages.ts";
+import { isName } from "./topics.ts";
+
+export type Target =
+  | { readonly kind: "board"; readonly board: string }
+  | { readonly kind: "group"; readonly group: string };
+
+/** `BOARD` or `@GROUP`; undefined where it is neither. */
+export function parseTarget(text: string): Target | undefined {
+  const isGroup = text.startsWith("@");
+  const name = isGroup ? text.slice(1) : text;
+  if (!isName(name)) return undefined;
+  return isGroup ? { kind: "group", group: name } : { kind: "board", board: name };
+}
+
+const UNITS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
+const MOST_TIME = 7 * UNITS.d;
+
+/** `30s`, `5m` or `1h` in ms, at most a week; undefined where it is none. */
+export function parseTime(text: string): number | undefined {
+  const [, number = "", unit = ""] = /^(\d{1,9})(ms|s|m|h|d)$/.exec(text) ?? [];
+  const ms = Number(number) * (Object.entries(UNITS).find(([name]) => name === unit)?.[1] ?? 0);
+  return ms > 0 && ms <= MOST_TIME ? ms : undefined;
+}
+
+/** What cannot be in the topic of a call. */
+export const isMethod = (text: string): boolean =>
+  /^[^/]+\/.*[^/]/s.test(text) && !/[+#\0]/.test(text);
 
 export interface Campaign {
-  readonly target:
-    | { readonly kind: "board"; readonly board: string }
-    | { readonly kind: "group"; readonly group: string };
+  readonly target: Target;
   readonly invocation: Omit<Invocation, "event">;
   /** Also boards that are not there: the broker keeps the call for them. */
   readonly isQueued: boolean;
@@ -37,8 +62,21 @@ export interface Hearer {
   readonly event: Invocation["event"];
   /** What became of it on one board. */
   readonly outcome: (outcome: Outcome) => void | Promise<void>;
-  /** Those that it goes to, as far as they are known and it goes that far. */
-  readonly begun?: (boards: readonly string[]) => void;
+}
+
+/** Whom it goes to; or why to nobody. */
+export function boardsOf(
+  presence: Operator["presence"],
+  target: Target,
+  isQueued: boolean,
+): readonly string[] | string {
+  if (target.kind === "group") {
+    const boards = presence.of(target.group);
+    return boards.length > 0 ? boards : "no board of this group was ever seen";
+  }
+  const { board } = target;
+  const isSeen = isQueued || presence.boards.get(board)?.status !== undefined;
+  return isSeen ? [board] : `no board ${board} was ever seen: see spawnbox fleet ls`;
 }
 
 /**
@@ -63,11 +101,9 @@ export async function carryOut(
   };
   const isThere = (board: string): boolean => isQueued || presence.isOnline(board);
   const one = target.kind === "board";
-  const boards = one ? [target.board] : presence.of(target.group);
-  if (boards.length === 0) return "no board of this group was ever seen";
-  if (one && !presence.boards.get(target.board)?.status && !isQueued)
-    return `no board ${target.board} was ever seen: see spawnbox fleet ls`;
-  hearer.begun?.(boards);
+  const boards = boardsOf(presence, target, isQueued);
+  if (typeof boards === "string") return boards;
+  if (stopped?.aborted) return "no board was called";
   for (const board of boards) if (!isThere(board)) await done({ board, result: "offline" });
   const present = boards.filter(isThere);
   // Who is there takes it at once: no longer than each of them lets it wait.

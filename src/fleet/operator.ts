@@ -14,8 +14,8 @@ export interface OperatorOptions {
   readonly tell: (text: string) => void;
   /** ms that a board which went away in the middle of a call without a timeout is waited for. */
   readonly away?: number;
-  /** A board has changed. */
-  readonly seen?: (board: string, kind: string, payload: Buffer) => void;
+  /** Something is news of a board: of its `status`, `about` or `api`. */
+  readonly seen?: (board: string, kind: string) => void;
 }
 
 /** Bytes of a packet: far more than a piece. */
@@ -86,25 +86,43 @@ export class Operator {
   /**
    * Looks at what the broker keeps of boards, and goes on doing so.
    * @param board all by default
-   * @param apis with their verbs
    */
-  async look(board = "+", apis = false): Promise<void> {
+  async look(board = "+"): Promise<void> {
     const { topics } = this;
-    // First what they are: who is told that one is there may want to know.
-    const wanted = [topics.about(board), topics.status(board)];
     this.#lastSeen = performance.now();
-    // With less it would be dropped where there are more boards than a broker queues.
-    await this.#link.subscribe(apis ? [...wanted, topics.api(board, "+")] : wanted, {
-      qos: 0,
-      kept: true,
-    });
+    // First what they are: who is told that one is there may want to know. With QoS 1 it would be dropped where there are more
+    // boards than a broker queues.
+    await this.#link.subscribe([topics.about(board), topics.status(board)], { qos: 0, kept: true });
     const end = performance.now() + QUIET_LIMIT;
     const isThere = (): boolean => {
       const seen = this.presence.boards.get(board);
-      return !apis && seen?.status !== undefined && seen.about !== undefined;
+      return seen?.status !== undefined && seen.about !== undefined;
     };
     while (performance.now() - this.#lastSeen < QUIET && performance.now() < end && !isThere())
       await Bun.sleep(10);
+  }
+
+  /** What a board tells of its verbs, by API. */
+  async describe(board: string): Promise<ReadonlyMap<string, unknown>> {
+    const { presence, topics } = this;
+    const topic = topics.api(board, "+");
+    this.#lastSeen = performance.now();
+    await this.#link.subscribe([topic], { qos: 0, kept: true });
+    const end = performance.now() + QUIET_LIMIT;
+    const isThere = (): boolean => {
+      const { apis, about } = presence.boards.get(board) ?? {};
+      return about !== undefined && about.apis.every((api) => apis?.has(api));
+    };
+    while (performance.now() - this.#lastSeen < QUIET && performance.now() < end && !isThere())
+      await Bun.sleep(10);
+    this.#link.unsubscribe([topic]).catch(() => {});
+    const known = presence.boards.get(board)?.about?.apis ?? [];
+    // What it has told once, and has no more, may still be kept.
+    return new Map([...presence.takeApis(board)].filter(([api]) => known.includes(api)));
+  }
+
+  get isConnected(): boolean {
+    return this.#link.connected;
   }
 
   /** The answers to calls of this id come from now on. */
@@ -207,8 +225,10 @@ export class Operator {
         this.#calls.answer(board, id, bytes, properties?.userProperties ?? {});
       return;
     }
-    if (!this.presence.note(board, kind, rest, bytes)) return;
+    const left = properties?.messageExpiryInterval;
+    const isNews = this.presence.note(board, kind, rest, bytes, left);
+    if (isNews === undefined) return;
     this.#lastSeen = performance.now();
-    this.options.seen?.(board, kind, bytes);
+    if (isNews) this.options.seen?.(board, kind);
   }
 }
