@@ -46,11 +46,12 @@ function describe({ api, info, version: own, verbs }: ApiDescription): object {
 }
 
 function describeVerb(verb: VerbDescription): object {
-  const { name, info, privileges, task, sample } = verb;
+  const { name, info, privileges, task, sample, confirm } = verb;
   return {
     name,
     ...(info !== undefined && { info }),
     ...(task && { task }),
+    ...(confirm && { confirm }),
     arguments: argumentsOf(verb),
     ...(privileges.length > 0 && { privileges }),
     ...(sample && sample.length > 0 && { sample }),

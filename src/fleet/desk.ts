@@ -306,17 +306,19 @@ function describe([api, told]: readonly [string, unknown]): object {
   return {
     api,
     ...(typeof info === "string" && { info }),
-    verbs: all.flatMap(({ name, info: about, task, arguments: args, privileges, sample }) =>
-      typeof name === "string"
-        ? {
-            name,
-            ...(typeof about === "string" && { info: about }),
-            ...(task === true && { task }),
-            ...(isObject(args) && { arguments: args }),
-            ...(Array.isArray(privileges) && { privileges }),
-            ...(Array.isArray(sample) && { sample }),
-          }
-        : [],
+    verbs: all.flatMap(
+      ({ name, info: about, task, confirm, arguments: args, privileges, sample }) =>
+        typeof name === "string"
+          ? {
+              name,
+              ...(typeof about === "string" && { info: about }),
+              ...(task === true && { task }),
+              ...(confirm === true && { confirm }),
+              ...(isObject(args) && { arguments: args }),
+              ...(Array.isArray(privileges) && { privileges }),
+              ...(Array.isArray(sample) && { sample }),
+            }
+          : [],
     ),
   };
 }
