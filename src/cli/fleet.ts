@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { isIP } from "node:net";
 import { fleetCall, type FleetCall } from "../command-line/fleet-call.ts";
 import { type FleetCerts, fleetCerts, TAKEN } from "../command-line/fleet-cert.ts";
+import { listBoards, toldBoard, watchBoards } from "../command-line/fleet-list.ts";
 import { Lines } from "../command-line/lines.ts";
 import { TOKEN, tokenOf } from "../command-line/token-option.ts";
 import { parseCall, UsageError, withOptions } from "../command-line/usage.ts";
@@ -16,7 +17,7 @@ import { Operator } from "../fleet/operator.ts";
 import type { Manual } from "../manual/manual.ts";
 import { readWithOperands, type Values } from "../manual/options.ts";
 import { FLEET_FILE } from "../serve/fleet.ts";
-import { indented, visible } from "../visible.ts";
+import { indented } from "../visible.ts";
 
 const OPTIONS = {
   fleet: {
@@ -241,7 +242,7 @@ async function connected(options: Talking): Promise<number> {
   const seen =
     word === "watch"
       ? (board: string, kind: string) =>
-          watched(operator, board, kind, options.group, values.json, out)
+          toldBoard(operator, board, kind, options.group, values.json, out)
       : undefined;
   const operator: Operator = new Operator({ fleet, operator: name, tell, ...(seen && { seen }) });
   try {
@@ -253,9 +254,9 @@ async function connected(options: Talking): Promise<number> {
     }
     switch (options.word) {
       case "ls":
-        return await list(operator, options.group, values.json, out);
+        return await listBoards(operator, options.group, values.json, out);
       case "watch":
-        return await watch(operator);
+        return await watchBoards(operator);
       case "asyncapi":
         return await describe(operator, options.board, fleet, out);
       case "call":
@@ -295,55 +296,6 @@ async function whoIs(values: Values<typeof OPTIONS>): Promise<{
   } catch (error) {
     throw problem(error instanceof Error ? error.message : String(error));
   }
-}
-
-async function list(operator: Operator, group: string, json: boolean, out: Lines): Promise<number> {
-  await operator.look();
-  const { presence } = operator;
-  const boards = presence.of(group);
-  const width = Math.max(5, ...boards.map((board) => board.length));
-  if (!json) await out.print(`${"BOARD".padEnd(width)}  STATE    VERSION  GROUPS  APIS`);
-  for (const board of boards) {
-    const { status, about } = presence.boards.get(board) ?? {};
-    const { version = "?", groups = [], apis = [] } = about ?? {};
-    await out.print(
-      json
-        ? JSON.stringify({ board, status, ...about })
-        : visible(
-            `${board.padEnd(width)}  ${(status ?? "?").padEnd(7)}  ${version.padEnd(7)}  ${groups.join(",") || "-"}  ${apis.join(",")}`,
-          ),
-    );
-  }
-  await out.flush();
-  return 0;
-}
-
-/** Until Ctrl-C. */
-async function watch(operator: Operator): Promise<number> {
-  await operator.look();
-  await new Promise<void>((resolve) => {
-    process.once("SIGINT", () => resolve());
-    process.once("SIGTERM", () => resolve());
-  });
-  return 130;
-}
-
-function watched(
-  { presence }: Operator,
-  board: string,
-  kind: string,
-  group: string,
-  json: boolean,
-  out: Lines,
-): void {
-  const { status, about } = presence.boards.get(board) ?? {};
-  // What it is comes before that it is there.
-  if (kind !== "status" || (group !== ALL && !about?.groups.includes(group))) return;
-  const state = status ?? "gone";
-  const { version, groups, apis } = about ?? {};
-  void out.print(
-    json ? JSON.stringify({ board, status: state, version, groups, apis }) : `${board} ${state}`,
-  );
 }
 
 async function describe(

@@ -17,7 +17,7 @@ import { discovery } from "./discovery.ts";
 import { Link, type Message } from "./link.ts";
 import type { Fleet } from "./load.ts";
 import type { Kind } from "./outflow.ts";
-import { SIGN_EXPIRY } from "./presence.ts";
+import { SIGN, SIGN_EXPIRY } from "./presence.ts";
 import { askedOf, Ignored, type Place, placeOf } from "./request.ts";
 import { Topics } from "./topics.ts";
 
@@ -48,8 +48,6 @@ const MOST_WAITING = 1000;
 /** ms of silence after which an operator that has spoken, or that keeps a task waiting, is gone. */
 const SILENCE = 30_000;
 const LOOK = 1000;
-/** ms between two signs of life. */
-const SIGN = 300_000;
 /** s: what is answered is worth nothing to who comes back later. */
 const ANSWER_EXPIRY = 60;
 /** What came before that answer is not here any more. */

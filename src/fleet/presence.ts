@@ -31,6 +31,18 @@ export interface Seen {
 /** s: for so long a broker keeps `online` of a board of which it hears nothing more. */
 export const SIGN_EXPIRY = 7 * 86_400;
 
+/** ms between two signs of life of a board. */
+export const SIGN = 300_000;
+/** ms without one after which a board may have gone without anybody having said so: its broker died with its will. */
+const SILENT = 2 * SIGN + 60_000;
+
+/** Minutes in which nothing was heard of a board that is said to be online; undefined where all is as it should be. */
+export function silenceOf({ status, heard }: Pick<Seen, "status" | "heard">): number | undefined {
+  if (status !== "online" || heard === undefined) return undefined;
+  const age = Date.now() - heard;
+  return age > SILENT ? Math.floor(age / 60_000) : undefined;
+}
+
 /** Boards: of more than any fleet of one broker, somebody makes them up. */
 const MOST = 1_000_000;
 /** Characters of what a board tells of itself and of its APIs, and APIs: far more than any needs, and what is beyond is left out. */

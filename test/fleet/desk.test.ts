@@ -241,6 +241,11 @@ describe.skipIf(!hasBroker)("an operator's server", () => {
     const { heard } = one.events.at(-1) ?? {};
     // An hour ago.
     expect(Math.abs(Date.now() - 3_600_000 - Number(heard))).toBeLessThan(60_000);
+    const ls = Bun.spawn(
+      [office.program, "fleet", "ls", "--broker", broker.url, "--operator", "op1"],
+      { stdio: ["ignore", "pipe", "inherit"] },
+    );
+    expect(await ls.stdout.text()).toMatch(/boat-3 +silent for 60 min +<b>9<\/b>/);
     for (const topic of ["status", "about"])
       await other.publish(`sb/v1/boat-3/${topic}`, "", {}, { retain: true });
     await until("it is gone", () => one.events.at(-1)?.["status"] === undefined);
