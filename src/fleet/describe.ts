@@ -58,7 +58,10 @@ function describeVerb(verb: VerbDescription): object {
   };
 }
 
-export function aboutOf(fleet: Fleet, apis: ReadonlyMap<string, string>): About {
+export function aboutOf(
+  fleet: Pick<Fleet, "groups" | "window" | "largest" | "expiry">,
+  apis: ReadonlyMap<string, string>,
+): About {
   const { groups, window, largest, expiry } = fleet;
   const hash = new Bun.CryptoHasher("sha256");
   for (const text of apis.values()) hash.update(text);

@@ -122,7 +122,12 @@ export class Fleeting {
     this.#changing = this.#changing.then(async () => {
       if (!joining || !this.#joined || Bun.deepEquals(joining, this.#joined)) return;
       // First: a broker ends the connection of the one of two of the same name that was there before.
-      await this.#leave();
+      const home = ({ board, fleet }: Joining) => [
+        board,
+        fleet.prefix,
+        fleet.homeassistant?.prefix,
+      ];
+      await this.#leave(!Bun.deepEquals(home(joining), home(this.#joined)));
       await this.#join(joining, deps);
     });
   }
@@ -171,11 +176,11 @@ export class Fleeting {
     });
   }
 
-  async #leave(): Promise<void> {
+  async #leave(forgetsHome = false): Promise<void> {
     const desk = this.#desk;
     this.#desk = undefined;
     await Promise.all([
-      this.#board?.close(),
+      this.#board?.close(forgetsHome),
       desk?.then(
         (one) => one.close(),
         () => {},
