@@ -84,6 +84,7 @@ export class Board {
       session: Math.max(expiry, 60),
       // What is a little too large is refused with words: a broker drops it without.
       largest: largest * 2,
+      isOneOfMany: true,
       will: { topic: this.topics.status(board), payload: OFFLINE },
       tell: (text) => tell(`fleet: ${text}`),
       connected: () => this.#connected(),

@@ -169,7 +169,7 @@ export class Desk {
   async #connect(): Promise<Operator> {
     const { fleet, operator: name, tell } = this.options;
     const operator: Operator = new Operator({
-      ...{ fleet, operator: name },
+      ...{ fleet, operator: name, isOneOfMany: true },
       tell: (text) => {
         tell(text);
         this.#tellAll({ type: "broker", connected: operator.isConnected, info: text });

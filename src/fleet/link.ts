@@ -9,6 +9,7 @@ import { type IPublishPacket, MqttClient } from "./mqtt.ts";
 import { type Broker, readSecrets, type Secrets } from "./load.ts";
 import { Guarded } from "./guarded.ts";
 import { PacketMeter } from "./meter.ts";
+import { Pace } from "./pace.ts";
 
 export interface LinkOptions {
   readonly broker: Broker;
@@ -26,6 +27,8 @@ export interface LinkOptions {
   readonly keepalive: number;
   /** Bytes of a packet that the broker may send. */
   readonly largest: number;
+  /** This process has other things to do, too: see pace.ts. */
+  readonly isOneOfMany?: boolean;
   /** For people: what became of the connection. */
   readonly tell: (text: string) => void;
   readonly connected: () => void;
@@ -74,6 +77,7 @@ const GOODBYE = 2000;
 export class Link {
   readonly #client: MqttClient;
   readonly #waiting: Waiting[] = [];
+  readonly #pace: Pace | undefined;
   #underWay = 0;
   #most = UNDER_WAY;
   #delay = FIRST_DELAY;
@@ -82,7 +86,8 @@ export class Link {
   #closing = false;
 
   constructor(readonly options: LinkOptions) {
-    const { will, session, keepalive, name, clientId, largest } = options;
+    const { will, session, keepalive, name, clientId, largest, isOneOfMany } = options;
+    this.#pace = isOneOfMany ? new Pace() : undefined;
     this.#client = new MqttClient(() => this.#stream(), {
       ...{ protocolVersion: 5, clean: false, clientId, username: name, keepalive },
       ...(will && {
@@ -110,7 +115,8 @@ export class Link {
     let taken = 0;
     // What comes in a row is taken in with others that have something to do, and confirmed as it is.
     this.#client.handleMessage = (_packet, done) => {
-      if (++taken % A_TURN === 0) setImmediate(() => done());
+      if (this.#pace) this.#pace.taken(() => done());
+      else if (++taken % A_TURN === 0) setImmediate(() => done());
       else done();
     };
     this.#client.on("message", (_topic, _payload, packet) => this.options.message(packet));
@@ -235,7 +241,9 @@ export class Link {
         })
       : connectPlain({ host, port });
     socket.setNoDelay(true);
-    const guarded = new Guarded(socket, new PacketMeter(largest + HEAD));
+    const guarded = new Guarded(socket, new PacketMeter(largest + HEAD), () =>
+      this.#pace?.arrived(),
+    );
     guarded.on("error", (error) => this.#fault(error));
     return guarded;
   }

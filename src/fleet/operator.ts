@@ -10,6 +10,8 @@ import { Topics } from "./topics.ts";
 export interface OperatorOptions {
   readonly fleet: Pick<Fleet, "broker" | "secrets" | "prefix">;
   readonly operator: string;
+  /** Of a process that has other things to do. */
+  readonly isOneOfMany?: boolean;
   /** One line for people. */
   readonly tell: (text: string) => void;
   /** ms that a board which went away in the middle of a call without a timeout is waited for. */
@@ -55,7 +57,7 @@ export class Operator {
     this.#link = new Link({
       ...{ broker, secrets, name: operator, session: SESSION, keepalive: KEEPALIVE },
       clientId: `${operator}-${crypto.randomUUID().slice(0, 13)}`,
-      ...{ largest: LARGEST, isPassing: true },
+      ...{ largest: LARGEST, isPassing: true, isOneOfMany: options.isOneOfMany ?? false },
       tell: (text) => this.#told(text),
       connected: () => {
         this.#isConnected = true;

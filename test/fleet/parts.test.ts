@@ -10,6 +10,7 @@ import { loadFleet, parseBroker } from "../../src/fleet/load.ts";
 import { PacketMeter } from "../../src/fleet/meter.ts";
 import { type Kind, Outflow, PIECE, WINDOW_BYTES } from "../../src/fleet/outflow.ts";
 import { askedOf, placeOf } from "../../src/fleet/request.ts";
+import { Pace } from "../../src/fleet/pace.ts";
 import { isTooMuch, parseAmount, parseStages, staged } from "../../src/fleet/stages.ts";
 import { Topics } from "../../src/fleet/topics.ts";
 import { ConfigError } from "../../src/config/problem.ts";
@@ -296,6 +297,44 @@ describe("packets of a broker", () => {
     expect([0x32, 0x3b, 0x34, 0x36].map((head) => fits(9, [head, 0])[0])).toEqual([
       ...[true, true, false, false],
     ]);
+  });
+});
+
+describe("the pace of what comes in", () => {
+  /** So many messages that cost `cost` ms each: ms that they took, and turns that others had. */
+  const taken = (cost: number, count: number, idle = 0) => {
+    let now = 0;
+    let turns = 0;
+    const pace = new Pace(
+      () => now,
+      (next, ms) => {
+        turns++;
+        now += ms;
+        next();
+      },
+    );
+    for (let i = 0; i < count; i++) {
+      now += idle;
+      pace.arrived();
+      now += cost;
+      let isNext = false;
+      pace.taken(() => (isNext = true));
+      expect(isNext).toBe(true);
+    }
+    return { ms: now, turns };
+  };
+
+  test("[protection] is half of the time at most, however many come and whatever they cost", () => {
+    for (const cost of [0.05, 0.3, 7]) {
+      const { ms, turns } = taken(cost, 1000);
+      expect(ms / (cost * 1000)).toBeGreaterThan(1.8);
+      expect(ms / (cost * 1000)).toBeLessThan(2.2);
+      expect(turns).toBeGreaterThan((cost * 1000) / 10);
+    }
+  });
+
+  test("does not hold what comes now and then", () => {
+    expect(taken(0.3, 1000, 5)).toEqual({ ms: expect.closeTo(5300, 3), turns: 0 });
   });
 });
 
