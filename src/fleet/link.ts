@@ -83,6 +83,7 @@ export class Link {
   #delay = FIRST_DELAY;
   #since = -Infinity;
   #told = "";
+  #isStarted = false;
   #closing = false;
 
   constructor(readonly options: LinkOptions) {
@@ -130,6 +131,7 @@ export class Link {
   }
 
   start(): void {
+    this.#isStarted = true;
     this.#client.connect();
   }
 
@@ -181,6 +183,7 @@ export class Link {
     if (said) await Promise.race([said.catch(() => {}), Bun.sleep(GOODBYE)]);
     this.#closing = true;
     for (const { settle } of this.#waiting.splice(0)) settle.reject(new Error("closed"));
+    if (!this.#isStarted) return;
     const ended = new Promise<void>((resolve) => {
       const forget = this.options.isPassing && { properties: { sessionExpiryInterval: 0 } };
       this.#client.end(!this.#client.connected, { ...forget }, () => resolve());
