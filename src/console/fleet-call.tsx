@@ -2,19 +2,27 @@
 import { useEffect, useState } from "preact/hooks";
 import { argumentsOf } from "./arguments.ts";
 import { Confirm } from "./confirm.tsx";
-import { call, generation, succeeded } from "./connection.ts";
+import { call, generation, type Reply, succeeded } from "./connection.ts";
 import { Field } from "./field.tsx";
-import { type BoardVerb, type Boards, readBoards, verbsOfBoard } from "./fleet-model.ts";
+import {
+  type Board,
+  type Boards,
+  type BoardVerb,
+  readBoard,
+  readBoards,
+  readVerbs,
+} from "./fleet-model.ts";
 import { BoardChip } from "./fleet-chip.tsx";
 import { FleetResults } from "./fleet-results.tsx";
 import { type FleetRun, lastRun, startRun } from "./fleet-run.ts";
-import { isObject, type Json, parseJson } from "./json.ts";
+import { isObject, type Json, objectOf, parseJson } from "./json.ts";
 import type { Values } from "./model.ts";
 import { t } from "./text.ts";
 
 export function FleetTarget({ to }: { to: string }) {
   const isGroup = to.startsWith("@");
-  const [found, setFound] = useState<Boards>();
+  const [group, setGroup] = useState<Boards>();
+  const [board, setBoard] = useState<Board>();
   const [verbs, setVerbs] = useState<readonly BoardVerb[]>([]);
   const [fault, setFault] = useState("");
   const [run, setRun] = useState<FleetRun | undefined>(() => {
@@ -23,22 +31,27 @@ export function FleetTarget({ to }: { to: string }) {
   });
   useEffect(() => {
     if (generation.value === 0) return;
-    const ask = async (): Promise<void> => {
-      const filter = isGroup ? { group: to.slice(1) } : { search: to };
-      const reply = await call("monitor/fleet/boards", { ...filter, limit: 1000 });
+    const ask = async (verb: string, args: Json): Promise<Reply> => {
+      const reply = await call(`monitor/fleet/${verb}`, args);
       setFault(succeeded(reply) ? "" : reply.info || reply.status);
-      const boards = readBoards(reply.response);
-      setFound(boards);
-      // Those of a group are much alike.
-      const one = boards.boards.find(
-        ({ name, status }) => status === "online" && (isGroup || name === to),
-      );
-      if (one) setVerbs(await verbsOfBoard(one.name));
+      return reply;
     };
-    void ask();
+    const describe = async (name: string): Promise<void> => {
+      const { response } = await ask("board", { board: name });
+      setBoard(readBoard(objectOf(response)));
+      setVerbs(readVerbs(response));
+    };
+    const look = async (): Promise<void> => {
+      if (!isGroup) return describe(to);
+      const found = readBoards((await ask("boards", { group: to.slice(1), limit: 1000 })).response);
+      setGroup(found);
+      // Those of a group are much alike.
+      const one = found.boards.find(({ status }) => status === "online");
+      if (one) await describe(one.name);
+    };
+    void look();
   }, [to, generation.value]);
-  const board = isGroup ? undefined : found?.boards.find(({ name }) => name === to);
-  const online = found?.boards.filter(({ status }) => status === "online").length ?? 0;
+  const online = group?.foundOnline ?? 0;
   return (
     <>
       <p class="crumbs">
@@ -47,7 +60,7 @@ export function FleetTarget({ to }: { to: string }) {
       <h1>
         <code>{to}</code>
       </h1>
-      {board && (
+      {board && !isGroup && (
         <p class="lead">
           <BoardChip board={board} />{" "}
           <bdi>
@@ -55,7 +68,7 @@ export function FleetTarget({ to }: { to: string }) {
           </bdi>
         </p>
       )}
-      {isGroup && found && <p class="lead">{t("fleetGroup", online, found.found)}</p>}
+      {group && <p class="lead">{t("fleetGroup", online, group.found)}</p>}
       {fault !== "" && <p class="fault">{fault}</p>}
       <CallForm
         key={to}

@@ -1,6 +1,5 @@
 /** The boards of a fleet as the server tells them, where it is an operator. What boards say is theirs: texts, and nothing more. */
 import { plainOf } from "./ansi.ts";
-import { call, succeeded } from "./connection.ts";
 import { isObject, type Json, listOf, numberOf, objectOf, textOf, textsOf } from "./json.ts";
 import type { Param } from "./model.ts";
 
@@ -11,8 +10,8 @@ export interface Board {
   readonly name: string;
   /** undefined where nobody says that there is one. */
   readonly status: "online" | "offline" | undefined;
-  /** The last sign of life, ms since 1970. */
-  readonly heard: number | undefined;
+  /** Of one that is online: ms since its last sign of life. */
+  readonly silent: number;
   readonly version: string;
   readonly groups: readonly string[];
   readonly apis: readonly string[];
@@ -25,6 +24,7 @@ export interface Boards {
   readonly online: number;
   readonly groups: readonly string[];
   readonly found: number;
+  readonly foundOnline: number;
   readonly boards: readonly Board[];
 }
 
@@ -44,7 +44,7 @@ export function readBoard(told: Json): Board | undefined {
   return {
     name,
     status: status === "online" || status === "offline" ? status : undefined,
-    heard: numberOf(told["heard"]),
+    silent: (numberOf(told["silent"]) ?? 0) * 1000,
     version: plainOf(textOf(told["version"]) ?? ""),
     groups: textsOf(told["groups"]).map(plainOf),
     apis: textsOf(told["apis"]).map(plainOf),
@@ -61,17 +61,16 @@ export function readBoards(response: unknown): Boards {
     // Of those that are names, and so can be called.
     groups: textsOf(told["groups"]).filter((group) => /^[\w.-]{1,64}$/.test(group)),
     found: numberOf(told["found"]) ?? 0,
+    foundOnline: numberOf(told["foundOnline"]) ?? 0,
     boards: listOf(told["boards"])
       .filter(isObject)
       .flatMap((one) => readBoard(one) ?? []),
   };
 }
 
-/** What a board can do; nothing where it does not tell. */
-export async function verbsOfBoard(board: string): Promise<readonly BoardVerb[]> {
-  const reply = await call("monitor/fleet/board", { board });
-  if (!succeeded(reply)) return [];
-  return listOf(objectOf(reply.response)["described"])
+/** What a board can do, as the reply to `monitor/fleet/board` has it; nothing where it does not tell. */
+export const readVerbs = (response: unknown): readonly BoardVerb[] =>
+  listOf(objectOf(response)["described"])
     .filter(isObject)
     .flatMap(({ api, verbs }) =>
       listOf(verbs)
@@ -79,7 +78,6 @@ export async function verbsOfBoard(board: string): Promise<readonly BoardVerb[]>
         .map((verb) => readVerb(textOf(api) ?? "", verb)),
     )
     .filter(({ method }) => isPlain(method));
-}
 
 function readVerb(api: string, verb: Json): BoardVerb {
   const { properties, required } = objectOf(verb["arguments"]);

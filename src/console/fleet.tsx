@@ -12,6 +12,9 @@ import { t } from "./text.ts";
 const PAGE = 200;
 /** ms after the last key. */
 const TYPING = 200;
+/** ms between what happens to boards that are not shown and the next look, and to the next look in any case: signs of life are no events. */
+const TOGETHER = 300;
+const STALE = 240_000;
 
 export function FleetView({ to }: { to: string | undefined }) {
   return to === undefined ? <BoardList /> : <FleetTarget key={to} to={to} />;
@@ -22,18 +25,23 @@ function BoardList() {
   const [fault, setFault] = useState("");
   const [group, setGroup] = useState("all");
   const [sought, setSought] = useState("");
-  const [again, setAgain] = useState(0);
+  const [turn, setTurn] = useState(0);
 
   useEffect(() => {
     if (generation.value === 0) return;
     let over = false;
+    let asks: ReturnType<typeof setTimeout> | undefined;
+    const again = (): void => setTurn((before) => before + 1);
+    // Once for many that come together.
+    const later = (): void => void (asks ??= setTimeout(again, TOGETHER));
+    const stale = setTimeout(again, STALE);
     const filter = { group, search: sought.trim(), limit: PAGE };
     const forget = listen(EVENT, (data) => {
-      if (numberOf(data["dropped"]) !== undefined) return setAgain((before) => before + 1);
+      if (numberOf(data["dropped"]) !== undefined) return later();
       if (data["type"] === "broker")
         return setFound((before) => before && { ...before, connected: data["connected"] === true });
       const board = data["type"] === "board" ? readBoard(data) : undefined;
-      if (board) setFound((before) => before && changed(before, board));
+      if (board) setFound((before) => before && changed(before, board, later));
     });
     const timer = setTimeout(
       () => {
@@ -47,10 +55,10 @@ function BoardList() {
     );
     return () => {
       over = true;
-      clearTimeout(timer);
+      for (const one of [timer, asks, stale]) clearTimeout(one);
       forget();
     };
-  }, [group, sought, again, generation.value]);
+  }, [group, sought, turn, generation.value]);
   useEffect(() => () => void call("monitor/fleet/boards", { follow: false, limit: 1 }), []);
 
   const older = async (after: string): Promise<void> => {
@@ -140,17 +148,19 @@ function BoardList() {
 const wordsOf = ({ groups, apis }: Board): string =>
   [...groups.map((one) => `@${one}`), ...apis.filter((one) => one !== "monitor")].join(" ");
 
-/** What the server tells of a board, put into what is shown. */
-function changed(before: Boards, board: Board): Boards {
+/** What the server tells of a board, put into what is shown; where it comes or goes, all is asked for once more. */
+function changed(before: Boards, board: Board, again: () => void): Boards {
   const old = before.boards.find(({ name }) => name === board.name);
-  const others = before.boards.filter((one) => one !== old);
-  const isThere = board.status !== undefined;
-  const boards = isThere ? [...others, board].sort((a, b) => (a.name < b.name ? -1 : 1)) : others;
-  const isOnline = (one: Board | undefined): number => (one?.status === "online" ? 1 : 0);
-  const more = (isThere ? 1 : 0) - (old ? 1 : 0);
+  if (!old || board.status === undefined) {
+    again();
+    return before;
+  }
+  const isOnline = (one: Board): number => (one.status === "online" ? 1 : 0);
+  const more = isOnline(board) - isOnline(old);
   return {
     ...before,
-    ...{ boards, found: before.found + more, known: before.known + more },
-    online: before.online + isOnline(board) - isOnline(old),
+    boards: before.boards.map((one) => (one === old ? board : one)),
+    online: before.online + more,
+    foundOnline: before.foundOnline + more,
   };
 }

@@ -25,6 +25,8 @@ export interface Invocation {
 export interface CallsOptions {
   /** ms that a board which went away in the middle of a call without a timeout is waited for. */
   readonly away?: number | undefined;
+  /** Bytes of one answer; see inflow.ts. */
+  readonly whole?: number | undefined;
   /** Something in the course of a call. */
   readonly say: (board: string, id: string, flow: Flow) => void;
   readonly status: (board: string) => "online" | "offline" | undefined;
@@ -61,7 +63,7 @@ export class Calls {
   add(board: string, id: string, invocation: Invocation): Promise<Outcome> {
     const settle = Promise.withResolvers<Outcome>();
     const inflow = new Inflow({
-      window: WINDOW,
+      ...{ window: WINDOW, whole: this.options.whole },
       take: (kind, text) => this.#take(pending, kind, text),
       say: (flow) => this.options.say(board, id, flow),
     });

@@ -130,7 +130,7 @@ export function callOf(given: unknown): AskedCall {
     invocation: {
       ...{ method: verb, args: args === undefined ? "" : JSON.stringify(args) },
       ...timesOf({ timeout: timeOf("timeout", asked.timeout), queue }),
-      ...{ detach: asked.detach, token: undefined },
+      ...{ detach, token: undefined },
     },
     isQueued: queue !== undefined,
     stages: stages === undefined ? undefined : amount("stages", () => parseStages(stages)),

@@ -34,6 +34,8 @@ export interface Summary {
 
 /** ms that tasks have to end after a stop. */
 const STOPPING = 5000;
+/** Characters of what a board says in words. */
+const MOST_INFO = 4096;
 /** Bytes of responses that one reply has. */
 const MOST_BYTES = 8 << 20;
 
@@ -42,7 +44,7 @@ export class DeskCall {
   readonly #results: BoardResult[] = [];
   #bytes = 0;
   #why: string | undefined;
-  /** What happens in it; see {@link DeskCall.work}. */
+  /** Of a stop. */
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(readonly options: DeskCallOptions) {}
@@ -55,7 +57,9 @@ export class DeskCall {
   async work(): Promise<Summary> {
     const { id, asked, operator, request } = this.options;
     const { client } = request;
-    const forget = leaverOf(request)?.onClose(() => this.stop(asked.detach));
+    const leaver = leaverOf(request);
+    const forget = leaver?.onClose(() => this.stop(asked.detach));
+    if (leaver?.connected === false) this.stop(asked.detach);
     const counted: Pick<Outcome, "result">[] = [];
     try {
       await operator.expect(id);
@@ -102,7 +106,7 @@ export class DeskCall {
     { board, result, reply, info }: Outcome,
   ): void | Promise<void> {
     const response = reply?.response;
-    const said = info ?? reply?.request.info;
+    const said = (info ?? reply?.request.info)?.slice(0, MOST_INFO);
     const one: BoardResult = {
       ...{ board, result },
       ...(said !== undefined && { info: said }),

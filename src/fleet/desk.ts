@@ -38,6 +38,8 @@ const MOST_CALLS = 16;
 /** ms without anybody who asks after which the broker is left. */
 const IDLE = 60_000;
 const LOOK = 5000;
+/** Bytes of one answer of a board: whatever it sends, there are others. */
+const MOST_WHOLE = 16 << 20;
 /** Names of groups that are told. */
 const MOST_GROUPS = 1000;
 
@@ -148,8 +150,14 @@ export class Desk {
   async #with<T>(work: (operator: Operator) => Promise<T>): Promise<T> {
     this.#asked = performance.now();
     this.#working++;
+    const operator = await this.#open().finally(() => this.#working--);
+    this.#working++;
     try {
-      return await work(await this.#open());
+      return await work(operator);
+    } catch (error) {
+      // In the middle of it.
+      if (!(error instanceof AfbError)) requireBroker(operator);
+      throw error;
     } finally {
       this.#working--;
       this.#asked = performance.now();
@@ -169,7 +177,7 @@ export class Desk {
   async #connect(): Promise<Operator> {
     const { fleet, operator: name, tell } = this.options;
     const operator: Operator = new Operator({
-      ...{ fleet, operator: name, isOneOfMany: true },
+      ...{ fleet, operator: name, isOneOfMany: true, whole: MOST_WHOLE },
       tell: (text) => {
         tell(text);
         this.#tellAll({ type: "broker", connected: operator.isConnected, info: text });
@@ -179,6 +187,7 @@ export class Desk {
     try {
       await operator.connect();
       await operator.look();
+      if (this.#isClosed) throw new Error("the server is shutting down");
     } catch (error) {
       await operator.close();
       throw error;
@@ -252,8 +261,8 @@ interface Row {
   readonly board: string;
   /** Absent where nobody says any more that there is one. */
   readonly status?: "online" | "offline";
-  /** Of one that is online: the last sign of life, ms since 1970. */
-  readonly heard?: number;
+  /** Of one that is online: s since its last sign of life. */
+  readonly silent?: number;
   readonly version?: string;
   readonly groups: readonly string[];
   readonly apis: readonly string[];
@@ -265,7 +274,7 @@ function rowOf({ boards }: Presence, board: string): Row {
   return {
     board,
     ...(status !== undefined && { status }),
-    ...(heard !== undefined && { heard }),
+    ...(heard !== undefined && { silent: Math.max(0, Math.round((Date.now() - heard) / 1000)) }),
     ...(version !== undefined && { version }),
     ...{ groups, apis },
   };
@@ -285,17 +294,18 @@ function listOf({ presence, isConnected, options }: Operator, filter: BoardFilte
     for (const group of presence.boards.get(board)?.about?.groups ?? [])
       if (groups.size < MOST_GROUPS) groups.add(group);
   const rows: Row[] = [];
-  let found = 0;
+  const found = { found: 0, foundOnline: 0 };
   for (const board of all) {
     const row = rowOf(presence, board);
     if (!fits(row, filter)) continue;
-    found++;
+    found.found++;
+    if (row.status === "online") found.foundOnline++;
     if (board > filter.after && rows.length < filter.limit) rows.push(row);
   }
   return {
     ...{ operator: options.operator, connected: isConnected, known: all.length },
     online: all.filter((board) => presence.isOnline(board)).length,
-    ...{ groups: [...groups].sort(), found, boards: rows },
+    ...{ groups: [...groups].sort(), ...found, boards: rows },
   };
 }
 

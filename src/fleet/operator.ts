@@ -12,6 +12,8 @@ export interface OperatorOptions {
   readonly operator: string;
   /** Of a process that has other things to do. */
   readonly isOneOfMany?: boolean;
+  /** Bytes of one answer; see inflow.ts. */
+  readonly whole?: number;
   /** One line for people. */
   readonly tell: (text: string) => void;
   /** ms that a board which went away in the middle of a call without a timeout is waited for. */
@@ -25,6 +27,8 @@ const LARGEST = 4 << 20;
 /** s: what came in the meantime is still there after a broken link. */
 const SESSION = 300;
 const KEEPALIVE = 30;
+/** ms for what was said to boards before the end. */
+const LAST_WORDS = 2000;
 /** ms */
 const CONNECT_LIMIT = 20_000;
 /** ms between two looks at calls of which nothing was heard. */
@@ -48,7 +52,7 @@ export class Operator {
     const { fleet, operator } = options;
     this.topics = new Topics(fleet.prefix);
     this.#calls = new Calls({
-      away: options.away,
+      ...{ away: options.away, whole: options.whole },
       say: (board, id, flow) => this.say(board, id, flow),
       status: (board) => this.presence.boards.get(board)?.status,
       isConnected: () => this.#link.connected,
@@ -187,6 +191,10 @@ export class Operator {
 
   async close(): Promise<void> {
     clearInterval(this.#timer);
+    // To each board its own.
+    const end = performance.now() + LAST_WORDS;
+    while (this.#link.connected && this.#link.backlog > 0 && performance.now() < end)
+      await Bun.sleep(5);
     await this.#link.close();
   }
 

@@ -228,6 +228,25 @@ describe.skipIf(!hasBroker)("with a broker", () => {
     });
   });
 
+  test("[protection] calls to a group are read by its boards alone, where the rights say so", async () => {
+    const rights = readFileSync(join(import.meta.dir, "../../config/fleet/fleet.acl"), "utf8");
+    // As the comments there tell.
+    const strict = rights
+      .replace("pattern read sb/v1/_group/+/call/#", "")
+      .replace(/^# (user boat-1|topic read sb\/v1\/_group\/.*)$/gm, "$1");
+    await using other = await startBroker({ acl: strict });
+    await using member = await Raw.as(other, "boat-1");
+    await using stranger = await Raw.as(other, "boat-2");
+    await using operator = await Raw.as(other, "op1");
+    for (const one of [member, stranger]) await one.subscribe("sb/v1/_group/+/call/#");
+    await operator.publish("sb/v1/_group/dock/call/op1/boat/horn", "secret");
+    await member.find(({ text }) => text === "secret");
+    await stranger.subscribe("sb/v1/boat-2/call/#");
+    await operator.publish("sb/v1/boat-2/call/op1/boat/horn", "later");
+    await stranger.find(({ text }) => text === "later");
+    expect(stranger.got.map(({ text }) => text)).toEqual(["later"]);
+  });
+
   test("what a broker delivers once more to a board that has started anew is not done", async () => {
     // Nobody else can set the flag: the messages are handed to the board as they would come.
     let runs = 0;
