@@ -138,7 +138,7 @@ export class Fleeting {
     if (operator !== undefined && access().of({}).privileges === "all")
       tell(`notice: ${file}: whoever can connect here may call the boards as ${operator}`);
     if (board === undefined) return;
-    const { Board } = await import("../fleet/join.ts");
+    const { Board } = await import("../fleet/board.ts");
     if (this.#isClosed) return;
     const named = (caller: Caller) => access().nameOf(caller);
     const knows = (name: string) => access().knows(name);
@@ -210,7 +210,7 @@ export class Fleeting {
 
 /** undefined where it is for the command line alone. */
 async function readFile(file: string, isNamed: boolean): Promise<Joining | undefined> {
-  const { loadFleet } = await import("../fleet/join.ts");
+  const { loadFleet } = await import("../fleet/load.ts");
   const fleet = loadFleet(file);
   const { board } = fleet;
   const operator = isNamed ? fleet.operator : undefined;
