@@ -40,6 +40,8 @@ const IDLE = 60_000;
 const LOOK = 5000;
 /** Bytes of one answer of a board: whatever it sends, there are others. */
 const MOST_WHOLE = 16 << 20;
+/** ms that boards have to say how their tasks have ended where this server ends. */
+const ENDING = 2000;
 /** Names of groups that are told. */
 const MOST_GROUPS = 1000;
 
@@ -142,6 +144,9 @@ export class Desk {
     this.#isClosed = true;
     clearInterval(this.#timer);
     for (const call of this.#calls.values()) call.stop(false, "the server has ended");
+    const end = performance.now() + ENDING;
+    while (this.#calls.size > 0 && performance.now() < end) await Bun.sleep(10);
+    for (const id of this.#calls.keys()) this.#operator?.abandon(id, "the server has ended");
     for (const client of [...this.#followers.keys()]) this.#forget(client);
     await this.#leave();
   }

@@ -282,6 +282,26 @@ describe.skipIf(!hasBroker)("an operator's server", () => {
     });
   });
 
+  test("a reload makes it an operator, or none", async () => {
+    const become = async (names: object, status: string): Promise<void> => {
+      put("office.json", { broker: broker.url, ...names });
+      process.kill(office.pid, "SIGHUP");
+      await until(status, async () => {
+        const { request } = await rest("boards", {}, LOOKER);
+        return request.status === status;
+      });
+    };
+    using one = await client();
+    const begun = await one.client.call("monitor/fleet/call", { to: "@all", verb: "boat/sleep" });
+    const { call } = begun.response as { call: string };
+    await asleep(one.events);
+    await become({ board: "office" }, "unknown-verb");
+    await ended(one.events, call);
+    expect(one.events.at(-1)).toMatchObject({ info: "the server has ended" });
+    await until("nothing runs", async () => (await tasks()) === 0);
+    await become({ operator: "op1" }, "success");
+  });
+
   test("goes on where the broker is killed, and says that it is not there", async () => {
     using one = await client();
     await one.client.call("monitor/fleet/boards", { follow: true });
