@@ -74,7 +74,7 @@ export class DeskCall {
       const why = await carryOut(operator, asked, id, hearer, this.#stop.signal);
       const info = this.#why ?? why;
       const summary = countsOf(counted);
-      const results = client && !asked.wait ? undefined : this.#results;
+      const results = asked.wait ? this.#results : undefined;
       return {
         call: id,
         summary,
@@ -112,7 +112,7 @@ export class DeskCall {
       ...(said !== undefined && { info: said }),
       ...(response !== undefined && { response }),
     };
-    if (!client || this.options.asked.wait) this.#results.push(this.#bounded(one));
+    if (this.options.asked.wait) this.#results.push(this.#bounded(one));
     return this.#tell(client, { type: "result", ...one });
   }
 

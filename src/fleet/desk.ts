@@ -101,7 +101,11 @@ export class Desk {
 
   /** `monitor/fleet/call` */
   async call(request: Request): Promise<object> {
-    const asked = callOf(request.args);
+    const { client } = request;
+    const given = callOf(request.args);
+    // Such a stream ends with its reply.
+    const wait = given.wait || !client || request.caller?.via === "events";
+    const asked = { ...given, wait };
     return await this.#with(async (operator) => {
       requireBroker(operator);
       if (this.#calls.size >= MOST_CALLS)
@@ -112,8 +116,7 @@ export class Desk {
       const call = new DeskCall({ id, asked, operator, request, event: EVENT });
       this.#calls.set(id, call);
       this.options.called(request, id, asked.to, asked.invocation.method);
-      const { client } = request;
-      if (!client || asked.wait) return await this.#work(call, id);
+      if (wait || !client) return await this.#work(call, id);
       // In a later turn: the reply comes before its events.
       setImmediate(() => void this.#tellEnd(client, this.#work(call, id), id));
       const online = boards.filter((board) => operator.presence.isOnline(board)).length;

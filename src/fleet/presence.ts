@@ -49,6 +49,8 @@ const MOST = 1_000_000;
 const MOST_ABOUT = 64 << 10;
 const MOST_TOLD = 4 << 20;
 const MOST_APIS = 1000;
+/** Of one board: it is not to crowd out those of others. */
+const MOST_GROUPS = 256;
 
 export class Presence {
   readonly boards = new Map<string, Seen>();
@@ -132,7 +134,7 @@ function toldOf(value: unknown): Told {
     ...(typeof version === "string" && { version }),
     ...(typeof arch === "string" && { arch }),
     ...(typeof start === "string" && { start }),
-    ...{ groups: texts(groups), apis: texts(apis) },
+    ...{ groups: texts(groups).slice(0, MOST_GROUPS), apis: texts(apis).slice(0, MOST_APIS) },
     limits: {
       ...(typeof window === "number" && { window }),
       ...(typeof largest === "number" && { largest }),

@@ -172,6 +172,16 @@ describe.skipIf(!hasBroker)("an operator's server", () => {
     });
   });
 
+  test("a stream of events has each result as it comes, and ends with all", async () => {
+    const query = new URLSearchParams({ to: "@all", verb: "boat/ping" });
+    const response = await fetch(`${office.url}/api/monitor/fleet/call/events?${query}`, {
+      headers: { authorization: `Bearer ${CALLER}` },
+    });
+    const text = await response.text();
+    expect(text.match(/"type":"result"/g)).toHaveLength(2);
+    expect(text.split("event: reply")[1]).toContain('"summary":{"ok":2}');
+  });
+
   test("others get output and results as they come, then the end", async () => {
     using one = await client();
     const args = { to: "@all", verb: "boat/say", args: { what: 9007199254740993n } };
