@@ -16,12 +16,15 @@ export function useRun(run: FleetRun): void {
   const [, draw] = useState(0);
   useEffect(() => {
     let frame: number | undefined;
-    run.heard = () => {
+    const heard = (): void => {
       frame ??= requestAnimationFrame(() => {
         frame = undefined;
         draw((before) => before + 1);
       });
     };
+    run.heard = heard;
+    // What came since it was drawn first.
+    heard();
     return () => {
       run.heard = undefined;
       if (frame !== undefined) cancelAnimationFrame(frame);

@@ -255,3 +255,4 @@ if (hasBroker)
     },
     start,
   );
+else test.skip("the view of a fleet: mosquitto is not installed", () => undefined);
