@@ -1,5 +1,6 @@
 /** What becomes of a call to boards, one by one. */
 import { useEffect, useState } from "preact/hooks";
+import { plainOf } from "./ansi.ts";
 import { generation } from "./connection.ts";
 import { type FleetRun, type Result, RESULTS, type Row } from "./fleet-run.ts";
 import { inOneLine, isObject } from "./json.ts";
@@ -122,7 +123,7 @@ const COLOURS: Readonly<Record<Result, string>> = {
 
 function BoardRow({ row, open }: { row: Row; open: boolean }) {
   const { board, result, lines, more } = row;
-  const said = wordsOf(row);
+  const said = plainOf(wordsOf(row));
   const head = (
     <>
       {result === undefined ? (

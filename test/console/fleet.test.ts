@@ -67,10 +67,10 @@ async function start(): Promise<Served> {
   await retained("api/evil", JSON.stringify({ api: "evil", info: EVIL, verbs }));
   await retained("status", "online");
   await raw.subscribe("sb/v1/boat-3/call/#");
-  raw.client.on("message", (_topic, _payload, { properties }) => {
+  raw.client.on("message", (topic, _payload, { properties }) => {
     const user = (kind: string, seq: number) => ({ userProperties: { kind, seq: `${seq}` } });
     const event = { event: EVIL, data: { type: "data", stdout: EVIL, [EVIL]: EVIL } };
-    const request = { status: EVIL, info: EVIL };
+    const request = topic.endsWith("/quiet") ? { status: EVIL } : { status: EVIL, info: EVIL };
     const to = properties?.responseTopic ?? "";
     void raw.publish(to, "{}", user("accepted", 0));
     void raw.publish(to, JSON.stringify(event), user("event", 1));
@@ -213,6 +213,11 @@ if (hasBroker)
         await until("it is over", async () => (await board.page.count(".chip.running")) === 0);
         await board.page.screenshot("fleet-evil");
         expect(await board.page.count("main img")).toBe(0);
+        expect(await board.page.text("main")).not.toMatch(/[\u001b\u202e]/);
+        await board.page.fill("method", "evil/quiet");
+        await board.page.press("Run");
+        await board.page.see('{"<img', ".results");
+        await until("it is over", async () => (await board.page.count(".chip.running")) === 0);
         const shown = await board.page.text("main");
         expect(shown).not.toMatch(/[\u001b\u202e]/);
       }, 60_000);
