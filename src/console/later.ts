@@ -32,7 +32,7 @@ import { keep, recall } from "./storage.ts";
 import { EventStream, openStream } from "./stream.ts";
 import { Elapsed, TaskList, timeOf } from "./task-list.tsx";
 import { readRecord, readRecords } from "./task-record.ts";
-import { loadWords, t, told } from "./text.ts";
+import { language, loadWords, more, t, told } from "./text.ts";
 
 export interface Views {
   readonly Activity: () => VNode;
@@ -67,7 +67,7 @@ const shared = {
   ...{ later: { offer }, outcome: { duration, outcomeOf } },
   route: { fleetLink, go, sandboxLink, taskLink, tryLink, verbLink },
   ...{ score: { Score }, "state-chip": { StateChip } },
-  ...{ storage: { keep }, text: { t, told } },
+  ...{ storage: { keep }, text: { language, more, t, told } },
   starts: { isStarted, putAside, startTask, takeStream },
   stream: { EventStream, openStream },
   "task-list": { Elapsed, TaskList, timeOf },

@@ -30,5 +30,5 @@ export const SHARED = {
   stream: ["EventStream", "openStream"],
   "task-list": ["Elapsed", "TaskList", "timeOf"],
   "task-record": ["readRecord", "readRecords"],
-  text: ["t", "told"],
+  text: ["language", "more", "t", "told"],
 } as const;
