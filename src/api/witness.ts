@@ -44,6 +44,19 @@ export interface Fed {
   readonly record: TaskRecord;
 }
 
+/** A call that goes on to boards of a fleet, of which this server is an operator. */
+export interface Relayed {
+  /** Milliseconds since 1970. */
+  readonly time: number;
+  readonly caller: CallerRecord;
+  /** By which the boards know it. */
+  readonly id: string;
+  /** A board, or `@GROUP`. */
+  readonly to: string;
+  /** API/VERB */
+  readonly method: string;
+}
+
 export interface Witness {
   /**
    * The turn of a start has come, that of an action of a config too, and nothing of it is done. A promise is waited for. Throws, or
@@ -58,4 +71,5 @@ export interface Witness {
   stopping?(stopping: Stopping): void;
   /** The first piece of each caller. */
   fed?(fed: Fed): void;
+  relayed?(relayed: Relayed): void;
 }

@@ -3,9 +3,9 @@
  * within bounds; what is beyond is lost, counted, and told where the audit goes on.
  */
 import type { TaskRecord } from "../api/record.ts";
-import type { Fed, Refusal, Stopping, Witness } from "../api/witness.ts";
+import type { Fed, Refusal, Relayed, Stopping, Witness } from "../api/witness.ts";
 import type { Logger } from "../log.ts";
-import { endOf, type Entry, fedOf, lineOf, refusalOf, startOf, stopOf } from "./entry.ts";
+import { endOf, type Entry, fedOf, lineOf, refusalOf, relayOf, startOf, stopOf } from "./entry.ts";
 import type { Line, Sink } from "./sink.ts";
 
 /** ms from a call to its line, where nothing is wrong: a moment, and longer where many come at a time. */
@@ -86,6 +86,10 @@ export class Audit implements Witness {
 
   refused(refusal: Refusal): void {
     this.#add(refusalOf(refusal));
+  }
+
+  relayed(relayed: Relayed): void {
+    this.#add(relayOf(relayed));
   }
 
   /** Writes a start before it is one. Resolves to why that cannot be; undefined once it is written. */

@@ -2,10 +2,10 @@
 import type { CallerRecord, TaskRecord } from "../api/record.ts";
 import { signalName } from "../config/signals.ts";
 import type { WireStatus } from "../api/status.ts";
-import type { Fed, Refusal, Stopping } from "../api/witness.ts";
+import type { Fed, Refusal, Relayed, Stopping } from "../api/witness.ts";
 import { visible } from "../visible.ts";
 
-export type Told = "start" | "stop" | "input" | "end" | "refuse" | "lost";
+export type Told = "start" | "stop" | "input" | "end" | "relay" | "refuse" | "lost";
 
 /** In the order in which a line has them. */
 export interface Entry {
@@ -36,6 +36,9 @@ export interface Entry {
   readonly outcome?: Omit<WireStatus, "usage">;
   /** ms. */
   readonly duration?: number;
+  /** Of a call that goes on to boards of a fleet: whom it is for, and `API/VERB`. */
+  readonly to?: string;
+  readonly called?: string;
   /** Lines that are nowhere, and why. */
   readonly lost?: number;
 }
@@ -82,6 +85,10 @@ export function fedOf({ time, caller, record }: Fed): Entry {
   const { id, api, verb, sandbox, command, pid } = record;
   return { time, event: "input", id, api, verb, sandbox, command, pid, caller };
 }
+
+export const relayOf = ({ time, caller, id, to, method }: Relayed): Entry => ({
+  ...{ time, event: "relay", id, to, called: method, caller },
+});
 
 export function refusalOf({ time, caller, action, status, info, ...refusal }: Refusal): Entry {
   const { id, api, verb, sandbox, command, argv, args, hidden, cut } = refusal;

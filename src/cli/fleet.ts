@@ -3,11 +3,13 @@ import { existsSync } from "node:fs";
 import { isIP } from "node:net";
 import { fleetCall, type FleetCall } from "../command-line/fleet-call.ts";
 import { type FleetCerts, fleetCerts, TAKEN } from "../command-line/fleet-cert.ts";
+import { listBoards, toldBoard, watchBoards } from "../command-line/fleet-list.ts";
 import { Lines } from "../command-line/lines.ts";
 import { TOKEN, tokenOf } from "../command-line/token-option.ts";
 import { parseCall, UsageError, withOptions } from "../command-line/usage.ts";
 import { ConfigError } from "../config/problem.ts";
 import { asyncApi } from "../fleet/asyncapi.ts";
+import { isMethod, parseTarget, parseTime, timesOf } from "../fleet/campaign.ts";
 import { type Fleet, loadFleet, parseBroker } from "../fleet/load.ts";
 import { parseAmount, parseStages } from "../fleet/stages.ts";
 import { ALL, isName, PREFIX } from "../fleet/topics.ts";
@@ -15,7 +17,7 @@ import { Operator } from "../fleet/operator.ts";
 import type { Manual } from "../manual/manual.ts";
 import { readWithOperands, type Values } from "../manual/options.ts";
 import { FLEET_FILE } from "../serve/fleet.ts";
-import { indented, visible } from "../visible.ts";
+import { indented } from "../visible.ts";
 
 const OPTIONS = {
   fleet: {
@@ -156,30 +158,29 @@ const isWord = (text: string | undefined): text is Word => WORDS.some((word) => 
 
 function named(what: string, text: string): string {
   if (isName(text)) return text;
-  throw new UsageError(`${what} ${text}: expected letters, digits and . _ -, at most 64`);
+  throw new UsageError(`${what} ${text}: expected ${NAMES}`);
 }
+
+const NAMES = "letters, digits and . _ -, at most 64";
 
 function callOf(values: Values<typeof OPTIONS>, [to = "", ...rest]: readonly string[]): FleetCall {
   if (to === "") throw new UsageError("say which board, or which @GROUP");
-  const isGroup = to.startsWith("@");
-  const name = named(isGroup ? "@GROUP" : "BOARD", isGroup ? to.slice(1) : to);
+  const target = parseTarget(to);
+  if (!target) throw new UsageError(`${to}: expected BOARD or @GROUP, ${NAMES}`);
   const { method, args } = parseCall(rest);
-  if (/[+#\0]/.test(method)) throw new UsageError(`"${method}" is not API/VERB`);
+  if (!isMethod(method)) throw new UsageError(`"${method}" is not API/VERB`);
   const timeout = values.timeout === undefined ? undefined : time("--timeout", values.timeout);
   const queue = values.queue === undefined ? undefined : time("--queue", values.queue);
   const { stages, detach, json } = values;
-  if (stages !== undefined && !isGroup) throw new UsageError("--stages is for a @GROUP");
+  if (stages !== undefined && target.kind === "board")
+    throw new UsageError("--stages is for a @GROUP");
   if (values["max-failed"] !== undefined && stages === undefined)
     throw new UsageError("--max-failed is for --stages");
-  const expiry = queue ?? Math.min(timeout ?? FIRST_ANSWER, FIRST_ANSWER);
   return {
-    target: isGroup ? { kind: "group", group: name } : { kind: "board", board: name },
+    target,
     invocation: {
       ...{ method, args: rest.length > 1 ? JSON.stringify(args) : "" },
-      expiry: Math.max(1, Math.ceil(expiry / 1000)),
-      timeout,
-      // An answer may take as long as the call, and a little.
-      patience: expiry + SLACK,
+      ...timesOf({ timeout, queue }),
       detach,
       token: tokenOf(values.token, values["token-file"], process.env),
     },
@@ -190,15 +191,9 @@ function callOf(values: Values<typeof OPTIONS>, [to = "", ...rest]: readonly str
 }
 
 /** ms */
-const FIRST_ANSWER = 60_000;
-const SLACK = 2000;
-const UNITS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
-const MOST_TIME = 7 * UNITS.d;
-
 function time(option: string, text: string): number {
-  const [, number = "", unit = ""] = /^(\d{1,9})(ms|s|m|h|d)$/.exec(text) ?? [];
-  const ms = Number(number) * (Object.entries(UNITS).find(([name]) => name === unit)?.[1] ?? 0);
-  if (ms > 0 && ms <= MOST_TIME) return ms;
+  const ms = parseTime(text);
+  if (ms !== undefined) return ms;
   throw new UsageError(`${option} ${text}: expected a time such as 30s, 5m or 1h, at most 7d`);
 }
 
@@ -247,7 +242,7 @@ async function connected(options: Talking): Promise<number> {
   const seen =
     word === "watch"
       ? (board: string, kind: string) =>
-          watched(operator, board, kind, options.group, values.json, out)
+          toldBoard(operator, board, kind, options.group, values.json, out)
       : undefined;
   const operator: Operator = new Operator({ fleet, operator: name, tell, ...(seen && { seen }) });
   try {
@@ -259,9 +254,9 @@ async function connected(options: Talking): Promise<number> {
     }
     switch (options.word) {
       case "ls":
-        return await list(operator, options.group, values.json, out);
+        return await listBoards(operator, options.group, values.json, out);
       case "watch":
-        return await watch(operator);
+        return await watchBoards(operator);
       case "asyncapi":
         return await describe(operator, options.board, fleet, out);
       case "call":
@@ -303,72 +298,21 @@ async function whoIs(values: Values<typeof OPTIONS>): Promise<{
   }
 }
 
-async function list(operator: Operator, group: string, json: boolean, out: Lines): Promise<number> {
-  await operator.look();
-  const { presence } = operator;
-  const boards = presence.of(group);
-  const width = Math.max(5, ...boards.map((board) => board.length));
-  if (!json) await out.print(`${"BOARD".padEnd(width)}  STATE    VERSION  GROUPS  APIS`);
-  for (const board of boards) {
-    const { status, about } = presence.boards.get(board) ?? {};
-    const { version = "?", groups = [], apis = [] } = about ?? {};
-    await out.print(
-      json
-        ? JSON.stringify({ board, status, ...about })
-        : visible(
-            `${board.padEnd(width)}  ${(status ?? "?").padEnd(7)}  ${version.padEnd(7)}  ${groups.join(",") || "-"}  ${apis.join(",")}`,
-          ),
-    );
-  }
-  await out.flush();
-  return 0;
-}
-
-/** Until Ctrl-C. */
-async function watch(operator: Operator): Promise<number> {
-  await operator.look();
-  await new Promise<void>((resolve) => {
-    process.once("SIGINT", () => resolve());
-    process.once("SIGTERM", () => resolve());
-  });
-  return 130;
-}
-
-function watched(
-  { presence }: Operator,
-  board: string,
-  kind: string,
-  group: string,
-  json: boolean,
-  out: Lines,
-): void {
-  const { status, about } = presence.boards.get(board) ?? {};
-  // What it is comes before that it is there.
-  if (kind !== "status" || (group !== ALL && !about?.groups.includes(group))) return;
-  const state = status ?? "gone";
-  const { version, groups, apis } = about ?? {};
-  void out.print(
-    json ? JSON.stringify({ board, status: state, version, groups, apis }) : `${board} ${state}`,
-  );
-}
-
 async function describe(
   operator: Operator,
   board: string,
   fleet: Pick<Fleet, "broker" | "prefix">,
   out: Lines,
 ): Promise<number> {
-  await operator.look(board, true);
-  const { apis, about } = operator.presence.boards.get(board) ?? {};
-  if (!apis || !about) {
+  await operator.look(board);
+  if (!operator.presence.boards.get(board)?.about) {
     console.error(
       `spawnbox fleet asyncapi: no board ${board} was ever seen: see spawnbox fleet ls`,
     );
     return 1;
   }
-  // What it has told once, and has no more, may still be kept.
-  const now = new Map([...apis].filter(([api]) => about.apis.includes(api)));
-  await out.print(JSON.stringify(asyncApi(board, now, fleet), null, 2));
+  const apis = await operator.describe(board);
+  await out.print(JSON.stringify(asyncApi(board, apis, fleet), null, 2));
   await out.flush();
   return 0;
 }

@@ -2,6 +2,7 @@
 import type { Handover } from "../boot/handover.ts";
 import type { Granted } from "../api/privileges.ts";
 import { createRegistry, type Registry, type RunningRegistry } from "../api/registry.ts";
+import type { Verb } from "../api/verb.ts";
 import { ConfigError, problemLine } from "../config/problem.ts";
 import { AfbError } from "../errors.ts";
 import { Launching, withNotices } from "../launch/launching.ts";
@@ -97,6 +98,7 @@ export async function serve(options: ServeOptions, early?: EarlyBoot): Promise<n
     current = { ...untried, loaded: untried };
     // Before the service there is no network to it.
     if (!early) fleet = await fleeting.read(options.fleet);
+    await fleeting.offer(fleet);
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     return refuse(error);
@@ -162,8 +164,9 @@ export async function serve(options: ServeOptions, early?: EarlyBoot): Promise<n
         return accounts.notices(api);
       },
       witnesses: [auditing, metering.counts],
-      verbs: {
-        monitor: [
+      verbs: monitorVerbs(
+        () => fleeting.verbs,
+        [
           reloadVerb(() => reload()),
           doctorVerb(),
           metricsVerb(() => metricsPrivileges(metricsPrivilege, current.guarded), {
@@ -176,7 +179,7 @@ export async function serve(options: ServeOptions, early?: EarlyBoot): Promise<n
             history: () => keeping.lost,
           }),
         ],
-      },
+      ),
     });
     metering.counts.serve(current.apis);
     const { connections } = room;
@@ -219,6 +222,7 @@ export async function serve(options: ServeOptions, early?: EarlyBoot): Promise<n
       auditing.refused(refusal);
       metering.counts.refused(refusal);
     },
+    relayed: (relayed) => auditing.relayed(relayed),
   };
   const serving: Serving = {
     ...{ registry, server, mesh, permissions, encryption, keeping, sources, access },
@@ -249,11 +253,13 @@ export async function serve(options: ServeOptions, early?: EarlyBoot): Promise<n
           );
         const joining = await fleeting.reread();
         const others = await dialling.prepare(loaded.apis, reached);
+        const takeBack = await fleeting.offer(joining);
         try {
           // What is to be had of others first: of a config that is refused nothing is to have run.
           await others.reach();
           return { ...(await prepare(loaded)), others, joining };
         } catch (error) {
+          takeBack();
           others.drop();
           throw error;
         }
@@ -300,7 +306,7 @@ export async function serve(options: ServeOptions, early?: EarlyBoot): Promise<n
   early?.onReady(server.urls);
   await keeping.use(history);
   await fleeting.join(fleet, fleetDeps);
-  if (fleeting.place !== undefined) console.log(visible(`a board of a fleet: ${fleeting.place}`));
+  for (const place of fleeting.places) console.log(visible(place));
   launching.keepReady(current.apis);
   const stopKeeping = keepSmall();
   const watch = watchAccounts(
@@ -326,6 +332,13 @@ export async function serve(options: ServeOptions, early?: EarlyBoot): Promise<n
   serving.manager.close();
   return 0;
 }
+
+/** @param more those that there are by now: asked at each change of what is served */
+const monitorVerbs = (more: () => readonly Verb[], own: readonly Verb[]) => ({
+  get monitor() {
+    return [...own, ...more()];
+  },
+});
 
 /** Whether something of these configs runs before anybody calls: actions at the start, and modules of plugins. */
 const beginsByItself = (apis: readonly ApiPlan[]): boolean =>

@@ -231,7 +231,12 @@ export const Tool = object(
       flag({ description: "it changes nothing; by default what the sandbox proves" }),
     ),
     destructive: optional(flag({ description: "what it changes may be lost by that" })),
-    idempotent: optional(flag({ description: "done again it changes nothing more" })),
+    idempotent: optional(
+      flag({
+        description:
+          "done again it changes nothing more; a call by a broker that may have been done is done again",
+      }),
+    ),
     openworld: optional(
       flag({
         description:

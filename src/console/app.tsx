@@ -1,7 +1,7 @@
 /** What is around every view: the way to the others, language, light, and what is wrong with the connection. */
 import type { ComponentChildren } from "preact";
 import { useEffect } from "preact/hooks";
-import { catalogue, loadCatalogue, problem } from "./catalogue.ts";
+import { catalogue, isOperator, loadCatalogue, problem } from "./catalogue.ts";
 import { generation, lost, refused } from "./connection.ts";
 import { followKeys } from "./keys.ts";
 import { route } from "./route.ts";
@@ -41,6 +41,11 @@ export function App() {
           <Tab to="#/try" views={["try", "sandbox"]}>
             {t("try")}
           </Tab>
+          {isOperator.value && (
+            <Tab to="#/f" views={["fleet"]}>
+              {t("fleet")}
+            </Tab>
+          )}
           <Tab to="#/server" views={["server"]}>
             {t("server")}
           </Tab>
@@ -98,6 +103,7 @@ function View() {
   if (now.view === "task" && more) return <more.TaskView key={now.id} id={now.id} />;
   if (now.view === "activity" && more) return <more.Activity />;
   if (now.view === "server" && more) return <more.ServerView />;
+  if (now.view === "fleet" && more) return <more.FleetView to={now.to} />;
   if (!catalogue.value || (isMore && !more))
     return problem.value === "" ? (
       <p class="empty">{t("loading")}</p>

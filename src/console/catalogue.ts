@@ -9,6 +9,9 @@ export const catalogue = signal<readonly Api[] | undefined>(undefined);
 /** Why it has not. */
 export const problem = signal("");
 
+/** This server calls boards of a fleet. */
+export const isOperator = signal(false);
+
 export const verbsOf = ({ sandboxes, others }: Pick<Api, "sandboxes" | "others">): Verb[] => [
   ...sandboxes.flatMap(({ verbs }) => verbs),
   ...others,
@@ -40,7 +43,9 @@ export async function loadCatalogue(): Promise<void> {
   }
   problem.value = "";
   const explained = succeeded(explain) ? listOf(explain.response).filter(isObject) : [];
-  const described = Object.entries(objectOf(objectOf(apis.response)["apis"]));
+  const all = objectOf(objectOf(apis.response)["apis"]);
+  const described = Object.entries(all);
+  isOperator.value = "/fleet/boards" in objectOf(objectOf(all["monitor"])["paths"]);
   catalogue.value = await Promise.all(
     described
       .filter(([name]) => name !== "monitor")

@@ -5,11 +5,23 @@
 import type { VNode } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { Fragment, jsx, jsxs } from "preact/jsx-runtime";
+import { argumentsOf } from "./arguments.ts";
 import { catalogue, findSandbox, findVerb, loadCatalogue } from "./catalogue.ts";
+import { Confirm } from "./confirm.tsx";
 import { base, call, generation, listen, reconnect, succeeded, token } from "./connection.ts";
-import { inOneLine, isObject, listOf, numberOf, objectOf, textOf, textsOf } from "./json.ts";
+import { Field } from "./field.tsx";
+import {
+  inOneLine,
+  isObject,
+  listOf,
+  numberOf,
+  objectOf,
+  parseJson,
+  textOf,
+  textsOf,
+} from "./json.ts";
 import { duration, outcomeOf } from "./outcome.ts";
-import { go, sandboxLink, taskLink, tryLink, verbLink } from "./route.ts";
+import { fleetLink, go, sandboxLink, taskLink, tryLink, verbLink } from "./route.ts";
 import { Score } from "./score.tsx";
 import type { SHARED } from "./shared-names.ts";
 import type { ShellLinesProps } from "./shell-lines.tsx";
@@ -20,10 +32,11 @@ import { keep, recall } from "./storage.ts";
 import { EventStream, openStream } from "./stream.ts";
 import { Elapsed, TaskList, timeOf } from "./task-list.tsx";
 import { readRecord, readRecords } from "./task-record.ts";
-import { loadWords, t, told } from "./text.ts";
+import { language, loadWords, more, t, told } from "./text.ts";
 
 export interface Views {
   readonly Activity: () => VNode;
+  readonly FleetView: (props: { to: string | undefined }) => VNode;
   readonly SandboxView: (props: { api: string; uid: string }) => VNode;
   readonly ServerView: () => VNode;
   readonly TaskView: (props: { id: string }) => VNode;
@@ -45,13 +58,16 @@ export function offer(loaded: Views, style: string): void {
 const shared = {
   hooks: { useEffect, useRef, useState },
   "jsx-runtime": { Fragment, jsx, jsxs },
+  arguments: { argumentsOf },
   catalogue: { catalogue, findSandbox, findVerb, loadCatalogue },
+  confirm: { Confirm },
   connection: { base, call, generation, listen, reconnect, succeeded, token },
-  json: { inOneLine, isObject, listOf, numberOf, objectOf, textOf, textsOf },
+  field: { Field },
+  json: { inOneLine, isObject, listOf, numberOf, objectOf, parseJson, textOf, textsOf },
   ...{ later: { offer }, outcome: { duration, outcomeOf } },
-  route: { go, sandboxLink, taskLink, tryLink, verbLink },
+  route: { fleetLink, go, sandboxLink, taskLink, tryLink, verbLink },
   ...{ score: { Score }, "state-chip": { StateChip } },
-  ...{ storage: { keep }, text: { t, told } },
+  ...{ storage: { keep }, text: { language, more, t, told } },
   starts: { isStarted, putAside, startTask, takeStream },
   stream: { EventStream, openStream },
   "task-list": { Elapsed, TaskList, timeOf },

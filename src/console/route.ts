@@ -6,11 +6,14 @@ export type Route =
   | { readonly view: "try"; readonly api: string }
   | { readonly view: "verb"; readonly api: string; readonly verb: string }
   | { readonly view: "sandbox"; readonly api: string; readonly sandbox: string }
-  | { readonly view: "task"; readonly id: string };
+  | { readonly view: "task"; readonly id: string }
+  | { readonly view: "fleet"; readonly to: string | undefined };
 
 export const verbLink = (api: string, verb: string): string => link("v", api, verb);
 export const sandboxLink = (api: string, sandbox: string): string => link("s", api, sandbox);
 export const taskLink = (id: string): string => link("t", id);
+/** @param to a board, or `@GROUP` */
+export const fleetLink = (to: string): string => link("f", to);
 export const tryLink = (api: string): string => link("try", api);
 
 const link = (...parts: string[]): string => `#/${parts.map(encodeURIComponent).join("/")}`;
@@ -23,6 +26,7 @@ export function parseRoute(hash: string): Route {
     return { view: "sandbox", api: first, sandbox: second };
   if (kind === "t" && first !== "") return { view: "task", id: first };
   if (kind === "try") return first === "" ? { view: "try" } : { view: "try", api: first };
+  if (kind === "f") return { view: "fleet", to: first || undefined };
   if (kind === "a") return { view: "activity" };
   return { view: kind === "server" ? "server" : "verbs" };
 }

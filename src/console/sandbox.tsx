@@ -3,6 +3,7 @@ import { catalogue, findSandbox } from "./catalogue.ts";
 import type { Sandbox } from "./model.ts";
 import { Score } from "./score.tsx";
 import { verbLink } from "./route.ts";
+import { inWords } from "./explained.ts";
 import { t, told } from "./text.ts";
 import { Bench } from "./try.tsx";
 
@@ -42,7 +43,7 @@ export function SandboxView({ api, uid }: { api: string; uid: string }) {
             <ul class="findings">
               {explained.findings.map(({ what, weight }) => (
                 <li key={what}>
-                  <span class="weight">{weight.toFixed(1)}</span> {what}
+                  <span class="weight">{weight.toFixed(1)}</span> {inWords(what)}
                 </li>
               ))}
               {explained.findings.length === 0 && <li>{t("nothing")}</li>}
@@ -53,7 +54,7 @@ export function SandboxView({ api, uid }: { api: string; uid: string }) {
                 {explained.improvements.map(({ what, set }) => (
                   <div key={what} class="improvement">
                     <code>{JSON.stringify(set).slice(1, -1)}</code>
-                    <p class="hint">{what}</p>
+                    <p class="hint">{inWords(what)}</p>
                   </div>
                 ))}
               </>
@@ -92,7 +93,7 @@ function Steps({ steps }: { steps: readonly string[] }) {
   return (
     <ol class="steps">
       {steps.map((step, i) => {
-        if (first < 0 || !isMount(step)) return <li key={i}>{step}</li>;
+        if (first < 0 || !isMount(step)) return <li key={i}>{inWords(step)}</li>;
         if (i !== first) return null;
         return (
           <li key={i}>
@@ -100,7 +101,7 @@ function Steps({ steps }: { steps: readonly string[] }) {
               <summary>{t("mounts", mounts.length)}</summary>
               <ul>
                 {mounts.map((mount) => (
-                  <li key={mount}>{mount}</li>
+                  <li key={mount}>{inWords(mount)}</li>
                 ))}
               </ul>
             </details>

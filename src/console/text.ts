@@ -54,6 +54,9 @@ export function t(key: Key, ...values: readonly (string | number)[]): string {
 export const told = (text: string): string =>
   textOf(objectOf(objectOf(words["lessons"])[language.value])[text]) ?? text;
 
+/** What comes with the words of other languages besides. */
+export const more = (key: string): unknown => words[key];
+
 /** Between thousands. A formatter of the browser's reads its tables first, for longer than all else of a frame takes. */
 const GROUP: Readonly<Record<Language, string>> = { en: ",", de: ".", fr: "\u202f" };
 

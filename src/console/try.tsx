@@ -6,12 +6,12 @@ import { useState } from "preact/hooks";
 import { plainOf } from "./ansi.ts";
 import { catalogue } from "./catalogue.ts";
 import type { Api, Sandbox, Verb } from "./model.ts";
-import { call, type Reply } from "./connection.ts";
 import { Denied } from "./denied.tsx";
 import { differencesOf, isOwn, type Run, reasonsOf, runOf } from "./differences.ts";
 import { duration, outcomeOf } from "./outcome.ts";
 import { sandboxLink, tryLink } from "./route.ts";
 import { Score } from "./score.tsx";
+import { startStoppable } from "./stoppable.ts";
 import { t, told } from "./text.ts";
 
 export function TryView({ api }: { api: string | undefined }) {
@@ -70,6 +70,7 @@ interface Trial {
   readonly sandbox: Sandbox;
   /** undefined while it runs. */
   readonly run: Run | undefined;
+  readonly stop: () => void;
 }
 
 export function Bench({ api }: { api: Api }) {
@@ -81,23 +82,25 @@ export function Bench({ api }: { api: Api }) {
   const exercise = exercises.find(({ uid }) => uid === chosen);
   const busy = trials.some(({ run }) => run === undefined);
 
-  const tryAll = (calls: readonly { sandbox: Sandbox; reply: Promise<Reply> }[]): void => {
-    setTrials(calls.map(({ sandbox }) => ({ sandbox, run: undefined })));
-    for (const { sandbox, reply } of calls)
+  const tryAll = (calls: readonly { sandbox: Sandbox; verb: string; args: unknown }[]): void => {
+    const started = calls.map(({ sandbox, verb, args }) => {
+      const { reply, stop } = startStoppable(`${api.name}/${verb}`, sandbox.uid, args);
+      return { reply, trial: { sandbox, run: undefined, stop } };
+    });
+    setTrials(started.map(({ trial }) => trial));
+    for (const { reply, trial } of started)
       void reply.then((one) =>
         setTrials((before) =>
-          before.map((trial) => (trial.sandbox === sandbox ? { sandbox, run: runOf(one) } : trial)),
+          before.map((other) => (other === trial ? { ...trial, run: runOf(one) } : other)),
         ),
       );
   };
-  const start = (verb: string, args: unknown): Promise<Reply> =>
-    call(`${api.name}/${verb}`, { action: "start", args, wait: true });
   const tryExercise = ({ uid, verbs }: Exercise): void => {
     setChosen(uid);
     tryAll(
       verbs.flatMap((verb) => {
         const sandbox = api.sandboxes.find(({ uid }) => uid === verb.sandbox);
-        return sandbox ? [{ sandbox, reply: start(verb.name, {}) }] : [];
+        return sandbox ? [{ sandbox, verb: verb.name, args: {} }] : [];
       }),
     );
   };
@@ -109,13 +112,8 @@ export function Bench({ api }: { api: Api }) {
     tryAll(
       free.map((sandbox) => ({
         sandbox,
-        reply: start("exec", {
-          sandbox: sandbox.uid,
-          uid: "try",
-          exec,
-          encoder: "text",
-          timeout: PATIENCE,
-        }),
+        verb: "exec",
+        args: { sandbox: sandbox.uid, uid: "try", exec, encoder: "text", timeout: PATIENCE },
       })),
     );
   };
@@ -171,8 +169,8 @@ function Trials({ trials }: { trials: readonly Trial[] }) {
   return (
     <>
       <div class="trials">
-        {trials.map(({ sandbox, run }) => (
-          <Column key={sandbox.uid} {...{ sandbox, run, runs }} />
+        {trials.map(({ sandbox, run, stop }) => (
+          <Column key={sandbox.uid} {...{ sandbox, run, stop, runs }} />
         ))}
       </div>
       <Differences sandboxes={trials.map(({ sandbox }) => sandbox)} />
@@ -183,10 +181,9 @@ function Trials({ trials }: { trials: readonly Trial[] }) {
 function Column({
   sandbox,
   run,
+  stop,
   runs,
-}: {
-  sandbox: Sandbox;
-  run: Run | undefined;
+}: Trial & {
   runs: readonly Run[];
 }) {
   const { api, uid, info, explained } = sandbox;
@@ -199,7 +196,19 @@ function Column({
         {explained && <Score score={explained.score} />}
         {info !== undefined && <p>{told(info)}</p>}
       </div>
-      {!run && <p class="quiet">{t("running")} …</p>}
+      {!run && (
+        <p class="quiet">
+          {t("running")} …{" "}
+          <button
+            type="button"
+            class="danger small"
+            aria-label={`${t("stop")}: ${uid}`}
+            onClick={stop}
+          >
+            {t("stop")}
+          </button>
+        </p>
+      )}
       {run?.fault !== undefined && <p class="fault">{run.fault}</p>}
       {run && run.fault === undefined && (
         <>

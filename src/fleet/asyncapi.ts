@@ -19,11 +19,14 @@ export function asyncApi(
   const parameters = { operator: { description: "who calls, as the broker knows it" } };
   for (const [api, told] of apis) {
     for (const verb of verbsOf(told)) {
-      const key = `${api}_${verb.name}`.replace(/[^A-Za-z0-9_-]/g, "_");
+      const key = keyOf(`${api}_${verb.name}`, channels);
       channels[key] = {
         address: `${prefix}/${board}/call/{operator}/${api}/${verb.name}`,
         parameters,
-        messages: { call: { ...CALL, payload: verb.arguments } },
+        messages: {
+          // What takes anything says nothing: a schema there is an object.
+          call: { ...CALL, ...(isObject(verb.arguments) && { payload: verb.arguments }) },
+        },
       };
       operations[key] = {
         // What the board does: it receives calls, and sends its answers.
@@ -89,9 +92,16 @@ const ANSWER = {
   summary:
     "user properties: kind (accepted, event, part or reply) and seq, from 0 on without a gap; events are a line each",
   contentType: "application/json",
-  payload: true,
   bindings: { mqtt: { correlationData: { type: "string" }, bindingVersion: "0.2.0" } },
 };
+
+/** No other has it, though names have characters that it cannot have. */
+function keyOf(name: string, taken: Json): string {
+  const key = name.replace(/[^A-Za-z0-9_-]/g, "_");
+  let count = 1;
+  while (Object.hasOwn(taken, count === 1 ? key : `${key}_${count}`)) count++;
+  return count === 1 ? key : `${key}_${count}`;
+}
 
 interface Told {
   readonly name: string;
@@ -103,7 +113,7 @@ interface Told {
 /** What was told by a board may be anything. */
 function verbsOf(told: unknown): Told[] {
   const verbs = isObject(told) && Array.isArray(told["verbs"]) ? told["verbs"] : [];
-  return verbs.filter(isObject).flatMap(({ name, info, privileges, arguments: args = true }) =>
+  return verbs.filter(isObject).flatMap(({ name, info, privileges, arguments: args }) =>
     typeof name !== "string"
       ? []
       : [

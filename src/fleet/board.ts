@@ -4,6 +4,7 @@ import type { Refusal } from "../api/witness.ts";
 import { callerRecord } from "../api/record.ts";
 import { failure } from "../api/reply.ts";
 import type { Caller } from "../api/client.ts";
+import { findCased } from "../cased.ts";
 import { AfbError } from "../errors.ts";
 import { isObject } from "../object.ts";
 import { parseForeign, TooManyValues } from "../json.ts";
@@ -12,15 +13,14 @@ import { Sessions } from "../server/session.ts";
 import { errorLine } from "../unexpected.ts";
 import { Answered } from "./answered.ts";
 import { BoardCall, type Flow } from "./call.ts";
-import { aboutOf, apisOf } from "./describe.ts";
-import { discovery } from "./discovery.ts";
+import { Announcing } from "./announcing.ts";
 import { Link, type Message } from "./link.ts";
 import type { Fleet } from "./load.ts";
 import type { Kind } from "./outflow.ts";
 import { askedOf, Ignored, type Place, placeOf } from "./request.ts";
 import { Topics } from "./topics.ts";
 
-export const [ONLINE, OFFLINE] = ["online", "offline"] as const;
+const OFFLINE = "offline";
 
 export interface BoardOptions {
   readonly fleet: Fleet;
@@ -64,10 +64,12 @@ export class Board {
   readonly #answered = new Answered<BoardCall>();
   readonly #begun = performance.now();
   #connectedAt = Infinity;
-  #apis: ReadonlyMap<string, string> = new Map();
-  #about = "";
+  readonly #announcing: Announcing;
   #closing = false;
   #isJoined = false;
+  /** What the broker keeps of what was told before has come, or was asked for. */
+  #isTold = false;
+  #hasAsked = false;
   readonly #timer: ReturnType<typeof setInterval>;
   #lines = 0;
   #linesSince = -Infinity;
@@ -82,10 +84,15 @@ export class Board {
       session: Math.max(expiry, 60),
       // What is a little too large is refused with words: a broker drops it without.
       largest: largest * 2,
+      isOneOfMany: true,
       will: { topic: this.topics.status(board), payload: OFFLINE },
       tell: (text) => tell(`fleet: ${text}`),
       connected: () => this.#connected(),
       message: (message) => this.take(message),
+    });
+    this.#announcing = new Announcing({
+      ...{ fleet, board, topics: this.topics, registry: options.registry },
+      publish: (topic, payload, how) => this.#link.publish(topic, payload, how),
     });
     this.#timer = setInterval(() => this.#look(), LOOK);
     this.#timer.unref();
@@ -105,15 +112,19 @@ export class Board {
     for (const call of [...this.#calls])
       if (!this.options.knows(call.place.operator))
         call.vanish(new AfbError("forbidden", "this operator may not call here any more"));
-    if (this.#link.connected) this.#describe(false);
+    if (this.#link.connected) this.#announcing.describe(false);
   }
 
-  /** Once nothing runs any more: the last answers go out first. */
-  async close(): Promise<void> {
+  /**
+   * Once nothing runs any more: the last answers go out first.
+   * @param forgetsHome Home Assistant is to know nothing of it any more
+   */
+  async close(forgetsHome = false): Promise<void> {
     this.#closing = true;
     clearInterval(this.#timer);
     for (const call of [...this.#calls])
       call.vanish(new AfbError("disconnected", "the server has ended"), true);
+    if (forgetsHome) this.#announcing.forgetHome();
     const topic = this.topics.status(this.options.board);
     await this.#link.close({ topic, payload: OFFLINE });
   }
@@ -130,43 +141,23 @@ export class Board {
     try {
       // First: who sees it online can call it.
       await this.#link.subscribe(this.topics.ofBoard(board, fleet.groups));
-      this.#describe(true);
-      await this.#link.publish(this.topics.status(board), ONLINE, { retain: true });
+      const { homeTopic } = this.#announcing;
+      // Where it may not, nothing comes: then what a server before has told of stays.
+      if (homeTopic !== undefined && !this.#hasAsked)
+        await this.#link.subscribe([homeTopic], { qos: 0, kept: true });
+      this.#hasAsked = true;
+      this.#announcing.describe(true);
+      await this.#announcing.online();
       this.#isJoined = true;
     } catch (error) {
       this.options.tell(`fleet: ${errorLine(error)}`);
     }
   }
 
-  /** @param all also what has not changed */
-  #describe(all: boolean): void {
-    const { fleet, board, registry } = this.options;
-    const described = registry.describe();
-    const apis = apisOf(described);
-    const about = JSON.stringify(aboutOf(fleet, apis));
-    if (all || about !== this.#about) this.#put(this.topics.about(board), about);
-    this.#about = about;
-    const before = this.#apis;
-    this.#apis = fleet.describe ? apis : new Map();
-    const told = fleet.describe ? apis : new Map<string, string>();
-    for (const [api, text] of told)
-      if (all || before.get(api) !== text) this.#put(this.topics.api(board, api), text);
-    // An empty one takes back what is retained.
-    for (const api of before.keys()) if (!told.has(api)) this.#put(this.topics.api(board, api), "");
-    const home = fleet.homeassistant;
-    if (!home) return;
-    const { topic, payload } = discovery(board, home, this.topics, described);
-    this.#put(topic, payload);
-  }
-
-  /** Retained. What the broker does not take, it has told. */
-  #put(topic: string, payload: string): void {
-    this.#link.publish(topic, payload, { retain: true }).catch(() => {});
-  }
-
   /** What comes from the broker. */
   take(message: Message): void {
     try {
+      if (message.topic === this.#announcing.homeTopic) return this.#wasTold(message);
       const flow = this.topics.readFlow(message.topic, this.options.board);
       if (flow) this.#flow(flow, message);
       else this.#call(message);
@@ -175,6 +166,14 @@ export class Board {
       // A bug that one message met ends neither the server nor the connection.
       this.options.tell(`fleet: a message failed: ${errorLine(error)}`);
     }
+  }
+
+  /** The first: what comes then is what this board says now. */
+  #wasTold({ topic, payload }: Message): void {
+    if (this.#isTold) return;
+    this.#isTold = true;
+    this.#link.unsubscribe([topic]).catch(() => {});
+    this.#announcing.wasTold(payload.toString());
   }
 
   #flow({ operator, id }: { operator: string; id: string }, { payload, retain }: Message): void {
@@ -207,7 +206,7 @@ export class Board {
       const asked = askedOf(message, place, fleet);
       const { token, digest, expiry } = asked;
       if (this.#isKnown(place, digest)) return;
-      this.#requireNew(message, expiry);
+      this.#requireNew(message, place, expiry);
       this.#requireRoom(operator);
       caller = { ...caller, ...(token !== undefined && { token }) };
       const call = new BoardCall({
@@ -245,13 +244,25 @@ export class Board {
   }
 
   /** What a broker delivers once more may have been done by the server that was here before. */
-  #requireNew({ dup }: Message, expiry: number): void {
+  #requireNew({ dup }: Message, place: Place, expiry: number): void {
     const age = (performance.now() - this.#begun) / 1000;
-    if (dup && age < Math.max(expiry, this.options.fleet.expiry))
+    if (dup && age < Math.max(expiry, this.options.fleet.expiry) && !this.#mayRunTwice(place))
       throw new AfbError(
         "bad-state",
         "the board has started anew since this call was first sent: it may have been done",
       );
+  }
+
+  /** As the config says of the command, or its sandbox proves. */
+  #mayRunTwice({ api, verb }: Place): boolean {
+    const all = this.options.registry.describe();
+    const verbs = all.find((one) => findCased(api, [one.api]) !== undefined)?.verbs ?? [];
+    const name = findCased(
+      verb,
+      verbs.map((one) => one.name),
+    );
+    const { tool } = verbs.find((one) => one.name === name) ?? {};
+    return tool?.idempotent ?? tool?.readonly ?? false;
   }
 
   #requireRoom(operator: string): void {
@@ -310,6 +321,7 @@ export class Board {
   #look(): void {
     this.#answered.sweep();
     const now = performance.now();
+    if (this.isJoined) this.#announcing.sign();
     for (const call of this.#over)
       if (call.outflow.isConfirmed || this.#silentFor(call, now) > this.#silence)
         this.#release(call);

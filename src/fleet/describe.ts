@@ -46,18 +46,22 @@ function describe({ api, info, version: own, verbs }: ApiDescription): object {
 }
 
 function describeVerb(verb: VerbDescription): object {
-  const { name, info, privileges, task, sample } = verb;
+  const { name, info, privileges, task, sample, confirm } = verb;
   return {
     name,
     ...(info !== undefined && { info }),
     ...(task && { task }),
+    ...(confirm && { confirm }),
     arguments: argumentsOf(verb),
     ...(privileges.length > 0 && { privileges }),
     ...(sample && sample.length > 0 && { sample }),
   };
 }
 
-export function aboutOf(fleet: Fleet, apis: ReadonlyMap<string, string>): About {
+export function aboutOf(
+  fleet: Pick<Fleet, "groups" | "window" | "largest" | "expiry">,
+  apis: ReadonlyMap<string, string>,
+): About {
   const { groups, window, largest, expiry } = fleet;
   const hash = new Bun.CryptoHasher("sha256");
   for (const text of apis.values()) hash.update(text);

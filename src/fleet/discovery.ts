@@ -4,15 +4,21 @@ import { version } from "../version.ts";
 import { buttons } from "./describe.ts";
 import type { Topics } from "./topics.ts";
 
-/** @returns topic and payload, to be retained; see "MQTT device discovery" in its documentation */
+type Home = { readonly operator: string; readonly prefix: string };
+
+/** Its ids have fewer characters than our names. */
+const id = (text: string): string => text.replace(/[^A-Za-z0-9_-]/g, "_");
+
+export const discoveryTopic = (board: string, { prefix }: Pick<Home, "prefix">): string =>
+  `${prefix}/device/${id(board)}/config`;
+
+/** To be retained; see "MQTT device discovery" in its documentation. */
 export function discovery(
   board: string,
-  home: { readonly operator: string; readonly prefix: string },
+  home: Home,
   topics: Topics,
   apis: readonly ApiDescription[],
-): { readonly topic: string; readonly payload: string } {
-  // Its ids have fewer characters than our names.
-  const id = (text: string): string => text.replace(/[^A-Za-z0-9_-]/g, "_");
+) {
   const components = buttons(apis).map(({ api, verb }) => [
     id(`${api}_${verb.name}`),
     {
@@ -26,14 +32,10 @@ export function discovery(
       retain: false,
     },
   ]);
-  const payload = {
+  return {
     device: { identifiers: [`spawnbox_${id(board)}`], name: board, sw_version: version },
     origin: { name: "spawnbox", sw_version: version },
     availability_topic: topics.status(board),
-    components: Object.fromEntries(components),
-  };
-  return {
-    topic: `${home.prefix}/device/${id(board)}/config`,
-    payload: JSON.stringify(payload),
+    components: Object.fromEntries(components) as Readonly<Record<string, object>>,
   };
 }

@@ -7,10 +7,12 @@ export class Guarded extends Duplex {
   constructor(
     readonly socket: Socket,
     meter: PacketMeter,
+    arrived: () => void,
   ) {
     super();
     socket.on("data", (chunk: Buffer) => {
       if (this.destroyed) return;
+      arrived();
       if (!meter.fits(chunk))
         this.destroy(new Error("the broker sends a packet that was not agreed on"));
       else if (!this.push(chunk)) socket.pause();

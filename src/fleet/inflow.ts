@@ -7,6 +7,8 @@ export interface InflowOptions {
   readonly window: number;
   /** What is whole. A promise is waited for: the board sends no more than the window meanwhile. */
   readonly take: (kind: Exclude<Kind, "part">, text: string) => void | Promise<void>;
+  /** Bytes of a message in parts. */
+  readonly whole?: number | undefined;
   /** To the board. */
   readonly say: (flow: Flow) => void;
 }
@@ -16,7 +18,7 @@ const BYTES = 128 << 10;
 /** Messages that came too early, and their bytes. */
 const MOST_EARLY = 512;
 const EARLY_BYTES = 8 << 20;
-/** Bytes of a message in parts. */
+/** Bytes of a message in parts, where nothing else is said. */
 const MOST_WHOLE = 256 << 20;
 
 export class Inflow {
@@ -95,7 +97,7 @@ export class Inflow {
   #take(kind: Kind, payload: Buffer): void | Promise<void> {
     this.#whole += payload.length;
     // No board does so: the rest of it is none that could be read.
-    if (this.#whole > MOST_WHOLE) this.#parts = [];
+    if (this.#whole > (this.options.whole ?? MOST_WHOLE)) this.#parts = [];
     this.#parts.push(payload);
     if (kind === "part") return;
     const [first, ...more] = this.#parts;

@@ -9,6 +9,7 @@ import { type IPublishPacket, MqttClient } from "./mqtt.ts";
 import { type Broker, readSecrets, type Secrets } from "./load.ts";
 import { Guarded } from "./guarded.ts";
 import { PacketMeter } from "./meter.ts";
+import { Pace } from "./pace.ts";
 
 export interface LinkOptions {
   readonly broker: Broker;
@@ -26,6 +27,8 @@ export interface LinkOptions {
   readonly keepalive: number;
   /** Bytes of a packet that the broker may send. */
   readonly largest: number;
+  /** This process has other things to do, too: see pace.ts. */
+  readonly isOneOfMany?: boolean;
   /** For people: what became of the connection. */
   readonly tell: (text: string) => void;
   readonly connected: () => void;
@@ -74,15 +77,18 @@ const GOODBYE = 2000;
 export class Link {
   readonly #client: MqttClient;
   readonly #waiting: Waiting[] = [];
+  readonly #pace: Pace | undefined;
   #underWay = 0;
   #most = UNDER_WAY;
   #delay = FIRST_DELAY;
   #since = -Infinity;
   #told = "";
+  #isStarted = false;
   #closing = false;
 
   constructor(readonly options: LinkOptions) {
-    const { will, session, keepalive, name, clientId, largest } = options;
+    const { will, session, keepalive, name, clientId, largest, isOneOfMany } = options;
+    this.#pace = isOneOfMany ? new Pace() : undefined;
     this.#client = new MqttClient(() => this.#stream(), {
       ...{ protocolVersion: 5, clean: false, clientId, username: name, keepalive },
       ...(will && {
@@ -110,7 +116,8 @@ export class Link {
     let taken = 0;
     // What comes in a row is taken in with others that have something to do, and confirmed as it is.
     this.#client.handleMessage = (_packet, done) => {
-      if (++taken % A_TURN === 0) setImmediate(() => done());
+      if (this.#pace) this.#pace.taken(() => done());
+      else if (++taken % A_TURN === 0) setImmediate(() => done());
       else done();
     };
     this.#client.on("message", (_topic, _payload, packet) => this.options.message(packet));
@@ -124,6 +131,7 @@ export class Link {
   }
 
   start(): void {
+    this.#isStarted = true;
     this.#client.connect();
   }
 
@@ -164,12 +172,18 @@ export class Link {
     if (refused.length > 0) throw new Error(`the broker refuses ${refused.join(", ")}`);
   }
 
+  /** Nothing more of these, also where the broker is told only later. */
+  async unsubscribe(topics: readonly string[]): Promise<void> {
+    await this.#client.unsubscribeAsync([...topics]);
+  }
+
   /** With the last words, as far as the broker takes them in time. */
   async close(last?: { readonly topic: string; readonly payload: string }): Promise<void> {
     const said = last && this.connected && this.publish(last.topic, last.payload, { retain: true });
     if (said) await Promise.race([said.catch(() => {}), Bun.sleep(GOODBYE)]);
     this.#closing = true;
     for (const { settle } of this.#waiting.splice(0)) settle.reject(new Error("closed"));
+    if (!this.#isStarted) return;
     const ended = new Promise<void>((resolve) => {
       const forget = this.options.isPassing && { properties: { sessionExpiryInterval: 0 } };
       this.#client.end(!this.#client.connected, { ...forget }, () => resolve());
@@ -230,7 +244,9 @@ export class Link {
         })
       : connectPlain({ host, port });
     socket.setNoDelay(true);
-    const guarded = new Guarded(socket, new PacketMeter(largest + HEAD));
+    const guarded = new Guarded(socket, new PacketMeter(largest + HEAD), () =>
+      this.#pace?.arrived(),
+    );
     guarded.on("error", (error) => this.#fault(error));
     return guarded;
   }

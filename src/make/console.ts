@@ -5,6 +5,7 @@
 import type { BunPlugin } from "bun";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
+import { EXPLAINED } from "../console/explained-words.ts";
 import { LESSONS } from "../console/lessons.ts";
 import { MARK } from "../console/mark.ts";
 import { SHARED } from "../console/shared-names.ts";
@@ -55,7 +56,11 @@ function translations() {
   const of = (at: 0 | 1 | 2) => Object.fromEntries(all.map(([key, texts]) => [key, texts[at]]));
   const lessons = (at: 0 | 1) =>
     Object.fromEntries(Object.entries(LESSONS).map(([english, texts]) => [english, texts[at]]));
-  return { en: of(0), de: of(1), fr: of(2), lessons: { de: lessons(0), fr: lessons(1) } };
+  const explained = (at: 0 | 1 | 2) => EXPLAINED.map((texts) => texts[at]);
+  return {
+    ...{ en: of(0), de: of(1), fr: of(2), lessons: { de: lessons(0), fr: lessons(1) } },
+    explained: { en: explained(0), de: explained(1), fr: explained(2) },
+  };
 }
 
 /** Instead of what the second script has from the first, by the last part of its path: see src/console/later.ts. */

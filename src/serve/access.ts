@@ -15,6 +15,7 @@ import { ConfigError, type Problem } from "../config/problem.ts";
 import type { Machine } from "../plan/machine.ts";
 import type { ApiPlan } from "../plan/plan.ts";
 import { DOCTOR_PRIVILEGE } from "../doctor/verb.ts";
+import { CALL_PRIVILEGE, LOOK_PRIVILEGE } from "../fleet/privileges.ts";
 import { METRICS_PRIVILEGE } from "../metrics/verb.ts";
 import { RELOAD_PRIVILEGE } from "../service/reload-verb.ts";
 import { apisOfAll } from "../command-line/apis.ts";
@@ -128,6 +129,8 @@ export function load(
       RELOAD_PRIVILEGE,
       DOCTOR_PRIVILEGE,
       METRICS_PRIVILEGE,
+      LOOK_PRIVILEGE,
+      CALL_PRIVILEGE,
       ...more,
     ]),
     // What the service grants is not known before it is asked.

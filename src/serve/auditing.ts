@@ -2,7 +2,7 @@
 import type { AuditOptions } from "../audit/open.ts";
 import type { Audit } from "../audit/audit.ts";
 import type { TaskRecord } from "../api/record.ts";
-import type { Fed, Refusal, Stopping, Witness } from "../api/witness.ts";
+import type { Fed, Refusal, Relayed, Stopping, Witness } from "../api/witness.ts";
 import type { Problem } from "../config/problem.ts";
 import { DECIMAL } from "../config/ranges.ts";
 import { AfbError } from "../errors.ts";
@@ -121,6 +121,10 @@ export class Auditing implements Witness {
 
   refused(refusal: Refusal): void {
     this.#audit?.refused(refusal);
+  }
+
+  relayed(relayed: Relayed): void {
+    this.#audit?.relayed(relayed);
   }
 
   reopen(): void {

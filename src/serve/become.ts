@@ -120,6 +120,7 @@ async function becomeBy(
       void encryption.show(tls);
     });
     joinsFleet = await serving.fleeting.read(options.fleet);
+    undo.push(await serving.fleeting.offer(joinsFleet));
     // Before anything of it runs.
     audit = await auditing.use(options.audit);
     const { problems, ok } = await reload();

@@ -1,6 +1,7 @@
 /** A fleet: what a call by a broker costs beside one of this machine, and how many boards and calls one broker and operator do. */
 import { connect } from "../../src/client.ts";
-import { type Invocation, Operator } from "../../src/fleet/operator.ts";
+import type { Invocation } from "../../src/fleet/calls.ts";
+import { Operator } from "../../src/fleet/operator.ts";
 import { type Broker, fleetOf, Raw, startBroker } from "../fleet/broker.ts";
 import { boards, fleetFor } from "../fleet/simulated.ts";
 import { progress } from "./progress.ts";

@@ -137,7 +137,11 @@ export interface Board {
 }
 
 /** Tests in a browser: skipped where there is none, and failing there under CI. */
-export function inBrowser(subject: string, tests: (board: Board) => void): void {
+export function inBrowser(
+  subject: string,
+  tests: (board: Board) => void,
+  start: () => Promise<Served> = () => serve(boardConfig()),
+): void {
   if (program === null) {
     const missing = `${subject}: the package ${PACKAGE} is not installed`;
     if (process.env["CI"]) test(missing, () => expect(program).not.toBeNull());
@@ -149,7 +153,7 @@ export function inBrowser(subject: string, tests: (board: Board) => void): void 
     let made: { served: Served; browser: Browser; page: Page } | undefined;
     const there = () => made ?? expect.unreachable("only within a test");
     beforeAll(async () => {
-      const served = await serve(boardConfig());
+      const served = await start();
       const browser = openBrowser();
       const page = new Page(browser.view());
       made = { served, browser, page };

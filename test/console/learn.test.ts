@@ -1,8 +1,16 @@
 /** The exercises of config/learn.json: they run as root and as an ordinary user, teach something, and do no harm. */
 import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
+import { EXPLAINED } from "../../src/console/explained-words.ts";
+import { patternOf } from "../../src/console/pattern.ts";
 import { LESSONS } from "../../src/console/lessons.ts";
 import { type Ran, serve, users } from "../served.ts";
+
+interface Told {
+  readonly steps: readonly string[];
+  readonly exposure: { readonly findings: readonly { readonly what: string }[] };
+  readonly improvements: readonly { readonly what: string }[];
+}
 
 interface Group {
   readonly uid: string;
@@ -24,6 +32,15 @@ test("what it says is there in German and French", () => {
     if (english.includes("? "))
       for (const text of others) expect(text).toMatch(/^.{3,59}\? [^?]{40,}\.$/);
   }
+});
+
+test("what is explained has as many places for names in each language", () => {
+  const places = (text: string): number => text.split("{}").length;
+  for (const [english, ...others] of EXPLAINED)
+    expect([english, ...others.map(places)]).toEqual([
+      english,
+      ...others.map(() => places(english)),
+    ]);
 });
 
 for (const user of users)
@@ -54,4 +71,16 @@ for (const user of users)
         if (available > 1) expect([uid, seen.size > 1]).toEqual([uid, true]);
       }
     }, 90_000);
+
+    test("what is explained of them is there in German and French", async () => {
+      await using served = await serve(config, { user });
+      const { response } = await served.call("monitor/explain");
+      const told = (response as Told[]).flatMap(({ steps, exposure, improvements }) => [
+        ...steps,
+        ...[...exposure.findings, ...improvements].map(({ what }) => what),
+      ]);
+      expect(told.length).toBeGreaterThan(50);
+      const known = EXPLAINED.map(([english]) => patternOf(english));
+      expect(told.filter((text) => !known.some((one) => one.test(text)))).toEqual([]);
+    });
   });

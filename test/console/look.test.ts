@@ -59,7 +59,7 @@ inBrowser("look", (board) => {
       for (const [name, hash, seen] of [
         ["verbs", "#/", "a hundred thousand lines"],
         ["form", "#/v/board/form", "Starten"],
-        ["sandbox", "#/s/board/free", "Was sie tut"],
+        ["sandbox", "#/s/board/free", "sieht das ganze Dateisystem des Hosts"],
         ["activity", "#/a", "Aktivität"],
         ["try", "#/try", "Eine eigene Befehlszeile"],
         ["server", "#/server", "Neu laden"],

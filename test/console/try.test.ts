@@ -16,6 +16,20 @@ inBrowser("try it", (board) => {
     expect(await board.page.barriers()).toEqual([]);
   }, 60_000);
 
+  test("what takes too long is stopped", async () => {
+    await board.open("#/try/board");
+    await board.page.fill("line", "echo begun; exec sleep 8");
+    await board.page.press("Run");
+    await until("it runs", async () => {
+      const { response } = await board.served.call("monitor/tasks", { state: "running" });
+      return (response as unknown[]).length === 1;
+    });
+    expect(await board.page.barriers()).toEqual([]);
+    await board.page.press("Stop");
+    await board.page.see("Somebody stopped it.", ".trials");
+    await board.page.see("begun", ".trials");
+  }, 60_000);
+
   test("an exercise: side by side, what differs marked, and why", async () => {
     await using learn = await serve(await Bun.file(LEARN).json());
     await board.page.open(`${learn.url}/#/try`);

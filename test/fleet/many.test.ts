@@ -7,7 +7,9 @@ import { join } from "node:path";
 import type { Request } from "../../src/api/client.ts";
 import { success } from "../../src/api/reply.ts";
 import { Link } from "../../src/fleet/link.ts";
-import { type Invocation, Operator, type Outcome } from "../../src/fleet/operator.ts";
+import type { Invocation } from "../../src/fleet/calls.ts";
+import { Operator } from "../../src/fleet/operator.ts";
+import type { Outcome } from "../../src/fleet/outcome.ts";
 import { until } from "../served.ts";
 import { type Broker, freePort, hasBroker, Raw, startBroker } from "./broker.ts";
 import { boards, broken, fleetFor, nameOf, simulated } from "./simulated.ts";
@@ -226,6 +228,25 @@ describe.skipIf(!hasBroker)("with a broker", () => {
     });
   });
 
+  test("[protection] calls to a group are read by its boards alone, where the rights say so", async () => {
+    const rights = readFileSync(join(import.meta.dir, "../../config/fleet/fleet.acl"), "utf8");
+    // As the comments there tell.
+    const strict = rights
+      .replace("pattern read sb/v1/_group/+/call/#", "")
+      .replace(/^# (user boat-1|topic read sb\/v1\/_group\/.*)$/gm, "$1");
+    await using other = await startBroker({ acl: strict });
+    await using member = await Raw.as(other, "boat-1");
+    await using stranger = await Raw.as(other, "boat-2");
+    await using operator = await Raw.as(other, "op1");
+    for (const one of [member, stranger]) await one.subscribe("sb/v1/_group/+/call/#");
+    await operator.publish("sb/v1/_group/dock/call/op1/boat/horn", "secret");
+    await member.find(({ text }) => text === "secret");
+    await stranger.subscribe("sb/v1/boat-2/call/#");
+    await operator.publish("sb/v1/boat-2/call/op1/boat/horn", "later");
+    await stranger.find(({ text }) => text === "later");
+    expect(stranger.got.map(({ text }) => text)).toEqual(["later"]);
+  });
+
   test("what a broker delivers once more to a board that has started anew is not done", async () => {
     // Nobody else can set the flag: the messages are handed to the board as they would come.
     let runs = 0;
@@ -234,9 +255,9 @@ describe.skipIf(!hasBroker)("with a broker", () => {
     await until("it is there", () => board.isJoined);
     await using raw = await Raw.as(broker, "op1");
     await raw.subscribe("sb/v1/dup-1/out/op1/#");
-    const message = (id: string, dup: boolean) =>
+    const message = (id: string, dup: boolean, verb = "horn") =>
       board.take({
-        ...{ topic: "sb/v1/dup-1/call/op1/boat/horn", payload: "", qos: 1, retain: false, dup },
+        ...{ topic: `sb/v1/dup-1/call/op1/boat/${verb}`, payload: "", qos: 1, retain: false, dup },
         properties: { responseTopic: `sb/v1/dup-1/out/op1/${id}`, messageExpiryInterval: 20 },
       });
     message("a", true);
@@ -249,6 +270,10 @@ describe.skipIf(!hasBroker)("with a broker", () => {
       () => raw.got.filter((got) => got.topic.endsWith("/b")).length > 1,
     );
     expect(runs).toBe(1);
+    // But what its config says may be done twice.
+    message("c", true, "LOOK");
+    await raw.find(({ topic }) => topic.endsWith("/c"));
+    expect(runs).toBe(2);
     await board.close();
   });
 
@@ -281,17 +306,30 @@ describe.skipIf(!hasBroker)("with a broker", () => {
     const board = simulated(broker, "home-1", () => success(++presses), {
       homeassistant: { operator: "ha", prefix: "homeassistant" },
     });
+    await using home = await Raw.as(broker, "ha");
+    const topic = "homeassistant/device/home-1/config";
+    // Of a server before.
+    const old = { components: { boat_horn: {}, boat_old: { platform: "button", name: "old" } } };
+    await home.publish(topic, JSON.stringify(old), {}, { retain: true });
+    await home.subscribe("homeassistant/#");
     board.start();
     await until("it is there", () => board.isJoined);
-    await using home = await Raw.as(broker, "ha");
-    await home.subscribe("homeassistant/#");
-    const { text } = await home.find(({ topic }) => topic === "homeassistant/device/home-1/config");
+    const told = (fits: (text: string) => boolean) =>
+      home.find((got) => got.topic === topic && fits(got.text));
+    // One that is gone is told with its platform alone, and then not any more.
+    const removed = await told((text) => text.includes("boat_old") && text.includes("boat_look"));
+    expect(JSON.parse(removed.text)).toMatchObject({
+      components: { boat_old: { platform: "button" }, boat_horn: { platform: "button" } },
+    });
+    expect(removed.text).not.toContain('"name":"old"');
+    await until("it is gone", () => !home.got.at(-1)?.text.includes("boat_old"));
+    const { text = "" } = home.got.findLast((got) => got.topic === topic) ?? {};
     const { components, availability_topic } = JSON.parse(text) as {
       availability_topic: string;
       components: Record<string, { command_topic: string; payload_press: string }>;
     };
     expect(availability_topic).toBe("sb/v1/home-1/status");
-    expect(Object.keys(components)).toEqual(["boat_horn"]);
+    expect(Object.keys(components)).toEqual(["boat_horn", "boat_look"]);
     const { command_topic = "", payload_press = "" } = components["boat_horn"] ?? {};
     await home.publish(command_topic, payload_press, {}, { qos: 0 });
     await until("it was pressed", () => presses === 1);
@@ -301,7 +339,8 @@ describe.skipIf(!hasBroker)("with a broker", () => {
     await home.publish(command_topic, "", {}, { qos: 0, retain: true });
     await Bun.sleep(300);
     expect(presses).toBe(1);
-    await board.close();
+    await board.close(true);
+    await told((last) => last === "");
   });
 
   describe("[protection] a broker that is another", () => {

@@ -1,5 +1,6 @@
 /** The parts of a fleet, each by itself. */
 import { describe, expect, test } from "bun:test";
+import { Ajv } from "ajv";
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -10,6 +11,8 @@ import { loadFleet, parseBroker } from "../../src/fleet/load.ts";
 import { PacketMeter } from "../../src/fleet/meter.ts";
 import { type Kind, Outflow, PIECE, WINDOW_BYTES } from "../../src/fleet/outflow.ts";
 import { askedOf, placeOf } from "../../src/fleet/request.ts";
+import { asyncApi } from "../../src/fleet/asyncapi.ts";
+import { Pace } from "../../src/fleet/pace.ts";
 import { isTooMuch, parseAmount, parseStages, staged } from "../../src/fleet/stages.ts";
 import { Topics } from "../../src/fleet/topics.ts";
 import { ConfigError } from "../../src/config/problem.ts";
@@ -297,6 +300,91 @@ describe("packets of a broker", () => {
       ...[true, true, false, false],
     ]);
   });
+});
+
+describe("the pace of what comes in", () => {
+  /** So many messages that cost `cost` ms each: ms that they took, and turns that others had. */
+  const taken = (cost: number, count: number, idle = 0) => {
+    let now = 0;
+    let turns = 0;
+    const pace = new Pace(
+      () => now,
+      (next, ms) => {
+        turns++;
+        now += ms;
+        next();
+      },
+    );
+    for (let i = 0; i < count; i++) {
+      now += idle;
+      pace.arrived();
+      now += cost;
+      let isNext = false;
+      pace.taken(() => (isNext = true));
+      expect(isNext).toBe(true);
+    }
+    return { ms: now, turns };
+  };
+
+  test("[protection] is half of the time at most, however many come and whatever they cost", () => {
+    for (const cost of [0.05, 0.3, 7]) {
+      const { ms, turns } = taken(cost, 1000);
+      expect(ms / (cost * 1000)).toBeGreaterThan(1.8);
+      expect(ms / (cost * 1000)).toBeLessThan(2.2);
+      expect(turns).toBeGreaterThan((cost * 1000) / 10);
+    }
+  });
+
+  test("does not hold what comes now and then", () => {
+    expect(taken(0.3, 1000, 5)).toEqual({ ms: expect.closeTo(5300, 3), turns: 0 });
+  });
+});
+
+test("verbs are described as AsyncAPI 3, whatever a board tells of them", async () => {
+  const schema: unknown = await Bun.file(
+    join(import.meta.dir, "../../node_modules/@asyncapi/specs/schemas/3.0.0.json"),
+  ).json();
+  // It has that of JSON Schema within itself.
+  const ajv = new Ajv({
+    meta: false,
+    validateSchema: false,
+    strict: false,
+    validateFormats: false,
+  });
+  const validate = ajv.compile(schema as object);
+  const verbs = [
+    {
+      name: "horn",
+      info: "a horn",
+      privileges: ["p"],
+      arguments: { type: "object", required: ["a"] },
+    },
+    { name: "lights/on", arguments: true },
+    { name: "lights_on", arguments: "none" },
+    { name: "a{b}\u202e", info: 5, privileges: 7, arguments: null },
+    { info: "without a name" },
+    "no verb",
+  ];
+  const apis = new Map<string, unknown>([
+    ["boat", { verbs }],
+    ["odd", null],
+    ["odder", { verbs: "none" }],
+  ]);
+  const broker = { host: "broker.example", port: 8883, tls: true };
+  const document = asyncApi("boat-1", apis, { broker, prefix: "sb/v1" });
+  validate(document);
+  expect(validate.errors ?? []).toEqual([]);
+  // None takes the place of another.
+  const addresses = Object.values(document["channels"] as Record<string, { address: string }>);
+  expect(addresses.map(({ address }) => address)).toEqual([
+    ...["horn", "lights/on", "lights_on", "a{b}\u202e"].map(
+      (name) => `sb/v1/boat-1/call/{operator}/boat/${name}`,
+    ),
+    ...["sb/v1/boat-1/out/{operator}/{id}", "sb/v1/boat-1/status"],
+  ]);
+  expect(ajv.validate(schema as object, { ...document, channels: { x: { messages: 5 } } })).toBe(
+    false,
+  );
 });
 
 describe("stages", () => {

@@ -33,6 +33,11 @@ export function simulated(
         verbs: [
           { name: "horn", parameters: [], privileges: [], task: true },
           {
+            name: "look",
+            parameters: [],
+            ...{ privileges: ["x"], task: true, tool: { idempotent: true } },
+          },
+          {
             name: "light",
             parameters: [{ name: "colour", required: true }],
             privileges: [],

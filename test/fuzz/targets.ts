@@ -3,6 +3,7 @@ import { argv } from "./argv.ts";
 import { bpf } from "./bpf.ts";
 import { certificates, forwarded } from "./callers.ts";
 import { config } from "./config.ts";
+import { answers, brokers, calls } from "./fleet.ts";
 import { frames } from "./frames.ts";
 import { importing } from "./importing.ts";
 import { launcher } from "./launcher.ts";
@@ -21,6 +22,9 @@ export const targets: readonly Target[] = [
   records,
   restRequests,
   tools,
+  calls,
+  answers,
+  brokers,
   certificates,
   forwarded,
   config,
