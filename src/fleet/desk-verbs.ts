@@ -22,9 +22,16 @@ export function fleetVerbs(open: () => Promise<Desk>): Verb[] {
     describe: () => ({ info, parameters: parametersOf(schema) }),
   });
   return [
-    verb("boards", "the boards of the fleet, by name", BOARDS, LOOK_PRIVILEGE, (desk, request) =>
-      desk.boards(request),
-    ),
+    {
+      ...verb(
+        "boards",
+        "the boards of the fleet, by name",
+        BOARDS,
+        LOOK_PRIVILEGE,
+        (desk, request) => desk.boards(request),
+      ),
+      isLong: true,
+    },
     verb("board", "what a board of the fleet can do", BOARD, LOOK_PRIVILEGE, (desk, request) =>
       desk.board(request),
     ),

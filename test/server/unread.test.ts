@@ -12,6 +12,11 @@ const config = {
     ...{ uid: "u", prefix: "", acls: { ...(isRoot && { user: "nobody" }), timeout: 120 } },
     commands: [
       { uid: "much", encoder: "sync", exec: { cmdpath: "/usr/bin/seq", args: ["300000"] } },
+      // A document of some megabytes tells them.
+      ...Array.from({ length: 400 }, (_, at) => ({
+        uid: `c${at}`,
+        exec: { cmdpath: "/bin/true" },
+      })),
       { uid: "little", encoder: "sync", exec: { cmdpath: "/bin/echo", args: ["here"] } },
     ],
   },
@@ -31,8 +36,8 @@ async function mute(served: Served, words: string, then?: Buffer): Promise<Socke
   return socket;
 }
 
-const overRest = (served: Served): Promise<Socket> =>
-  mute(served, "GET /api/u/much HTTP/1.1\r\nHost: localhost\r\n\r\n");
+const get = (target: string) => (served: Served) =>
+  mute(served, `GET ${target} HTTP/1.1\r\nHost: localhost\r\n\r\n`);
 
 const overWebSocket = (served: Served): Promise<Socket> =>
   mute(
@@ -45,7 +50,8 @@ const overWebSocket = (served: Served): Promise<Socket> =>
 
 describe("replies", () => {
   test.each([
-    ["REST", 150, overRest],
+    ["REST", 150, get("/api/u/much")],
+    ["what is the same for everybody", 150, get("/openapi.json")],
     ["a WebSocket", 10, overWebSocket],
   ])(
     "over %s that nobody reads are held back, and others are served",
