@@ -19,12 +19,15 @@ import { errorLine } from "../unexpected.ts";
 import { visible } from "../visible.ts";
 import { Call } from "./call.ts";
 import { confirm } from "./confirm.ts";
+import { OneByOne } from "../api/one-by-one.ts";
 import type { Host, Who } from "./host.ts";
 import type { Own } from "./own.ts";
 import { Progress } from "./progress.ts";
 import { list, read } from "./resources.ts";
 import { refused } from "./result.ts";
 import { type Offered, toolsOf } from "./tools.ts";
+
+const long = new OneByOne();
 
 /** Calls of one client at a time: what waits for a person holds nothing else. */
 const AT_ONCE = 64;
@@ -100,17 +103,27 @@ export class Session {
 
   #handle(): void {
     const { server, host } = this;
-    server.setRequestHandler(ListToolsRequestSchema, async () => ({ tools: await this.#tools() }));
-    server.setRequestHandler(ListResourcesRequestSchema, async () => ({
-      resources: await list(host, this.#who),
-    }));
+    server.setRequestHandler(ListToolsRequestSchema, async () => {
+      await this.#turn();
+      return { tools: await this.#tools() };
+    });
+    server.setRequestHandler(ListResourcesRequestSchema, async () => {
+      await this.#turn();
+      return { resources: await list(host, this.#who) };
+    });
     server.setRequestHandler(ListResourceTemplatesRequestSchema, () => ({ resourceTemplates: [] }));
-    server.setRequestHandler(ReadResourceRequestSchema, ({ params }) =>
-      read(params.uri, host, this.#who, this.own.ids),
-    );
+    server.setRequestHandler(ReadResourceRequestSchema, async ({ params }) => {
+      await this.#turn();
+      return read(params.uri, host, this.#who, this.own.ids);
+    });
     server.setRequestHandler(CallToolRequestSchema, ({ params }, extra) =>
       this.#call(params, extra),
     );
+  }
+
+  /** Answers that may be long: of all clients one is made in a turn of the event loop. */
+  #turn(): Promise<void> {
+    return long.enter(this.#who.from);
   }
 
   /** As it says of itself: for records alone. */
