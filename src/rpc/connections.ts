@@ -85,7 +85,7 @@ export function speakPackets(
         calls?.gone();
       },
     },
-    { part: door.part, peer: door.from.peer },
+    { part: door.part, from: door.from },
   );
   calls?.attach(link);
   return connected(exporter, link, behind, () => isGiver);

@@ -2,12 +2,14 @@
 import type { Socket } from "node:net";
 import { totalmem } from "node:os";
 import { Outbox } from "./outbox.ts";
+import type { Asker } from "../api/turns.ts";
 import type { Debt } from "../backlog.ts";
 import { everybody } from "../encoders/hold.ts";
 import { type Part, Share } from "../share.ts";
 import { errorLine } from "../unexpected.ts";
 import { LONG } from "../json.ts";
 import { heavy } from "../turnstile.ts";
+import { rounds } from "./rounds.ts";
 
 /** Takes messages out of bytes that are cut anywhere. */
 export interface MessageReader<Message> {
@@ -38,8 +40,8 @@ export interface ConversationLimits {
   closing?: number;
   /** What this connection holds of the memory for all. */
   part?: Part;
-  /** Whose connection it is, see Asker. */
-  peer?: string;
+  /** Whose connection it is. */
+  from?: Asker;
 }
 
 /** Output waiting for the peer above which its requests are no longer read, and below which they are again. */
@@ -67,6 +69,7 @@ export class Conversation<Message> {
   readonly #closing: number;
   readonly #part: Part;
   readonly #unread = unread.part();
+  readonly #from: Asker;
   readonly #debt: Debt;
   #chunks: Uint8Array[] = [];
   #state: "open" | "closing" | "over" = "open";
@@ -74,6 +77,8 @@ export class Conversation<Message> {
   #paused = false;
   #pumping = false;
   #breathing = false;
+  /** It is its turn, see Rounds. */
+  #isNext = false;
   #awaitingRoom = false;
   /** A long message, whose turn has not come. */
   #delayed: Message | undefined;
@@ -92,7 +97,8 @@ export class Conversation<Message> {
     this.#reader = protocol.reader;
     this.#closing = limits.closing ?? 3000;
     this.#part = limits.part ?? new Share(Infinity).part();
-    this.#debt = everybody.debt(limits.peer ?? "", () => this.#cutOff());
+    this.#from = limits.from ?? { peer: "", connection: this };
+    this.#debt = everybody.debt(this.#from.peer, () => this.#cutOff());
     this.#outbox = new Outbox(socket, () => this.#readAgain());
   }
 
@@ -228,7 +234,8 @@ export class Conversation<Message> {
   /** Whether requests must wait; pauses the socket if so. @param handled messages in this turn */
   #wait(handled: number): boolean {
     if (this.#state !== "open") return false;
-    const breathe = this.#breathing || handled >= MESSAGES_A_TURN;
+    const crowded = handled === 0 && !this.#isNext && rounds.isFull;
+    const breathe = this.#breathing || crowded || handled >= MESSAGES_A_TURN;
     this.#count();
     if (!breathe && !this.#held && this.#outbox.weight < OUTPUT_HIGH && !this.#part.full)
       return false;
@@ -238,10 +245,14 @@ export class Conversation<Message> {
     if (this.#part.full) this.#awaitRoom();
     if (breathe && !this.#breathing) {
       this.#breathing = true;
-      setImmediate(() => {
+      const goOn = (): void => {
         this.#breathing = false;
+        this.#isNext = crowded;
         this.#readAgain();
-      });
+        this.#isNext = false;
+      };
+      if (crowded) rounds.enter(this.#from, goOn);
+      else setImmediate(goOn);
     }
     return true;
   }

@@ -136,6 +136,7 @@ export function createDoor(shared: Shared, place: Place, guests: Guests): Door {
       told ? { peer: addressName(told.address), connection: visitor } : own;
     let { peer: asking } = own;
     const connection = new HttpConnection(socket, part, {
+      asker: (head) => asker(toldBy((header) => head.headers.get(header))),
       debt: () => everybody.debt(asking, () => socket.destroy()),
       respond: (request, body) => {
         const told = toldBy((header) => request.headers.get(header) ?? undefined);

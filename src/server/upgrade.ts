@@ -152,7 +152,7 @@ function webSocket(
   };
   const connection: WebSocketConnection = new WebSocketConnection(socket, events, {
     part,
-    peer: from.peer,
+    from,
   });
   webSockets.add(connection);
   client.attach(connection);

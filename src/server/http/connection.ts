@@ -5,6 +5,7 @@
 import type { Socket } from "node:net";
 import { AfbError } from "../../errors.ts";
 import { failure } from "../../api/reply.ts";
+import type { Asker } from "../../api/turns.ts";
 import type { Debt } from "../../backlog.ts";
 import type { Part } from "../../share.ts";
 import { readBody, Truncated } from "./body.ts";
@@ -17,6 +18,7 @@ import { headText, Output } from "./output.ts";
 import { errorLine } from "../../unexpected.ts";
 import { LONG } from "../../json.ts";
 import { heavy } from "../../turnstile.ts";
+import { rounds } from "../rounds.ts";
 
 /** Most bytes of a request body, but for one that a command reads as it comes. */
 export const BODY_LIMIT = 1 << 20;
@@ -48,6 +50,8 @@ export interface Handlers {
   readonly route?: (target: string) => string | Response;
   /** Where what it does not read of long responses is counted. */
   readonly debt?: () => Debt;
+  /** Whose turn it is where requests have to wait for one another. */
+  readonly asker?: (head: RequestHead) => Asker;
   /** Takes over the connection of a request that asks for a WebSocket, with what came behind it. */
   readonly upgrade: (head: RequestHead, behind: Buffer) => void;
 }
@@ -137,6 +141,7 @@ export class HttpConnection {
       // What others hold is more than there is. One that brings nothing only has its own next requests here, and they may wait.
       if (body && body.length > 0) await this.#room();
       if (body && body.length > LONG) await new Promise<void>((go) => heavy.enter(go));
+      await this.#turn(head);
       // It took so long that the client has been told so already, see #late: nothing more is done for it.
       if (this.#phase !== "body") throw new HttpFault(503, "the request was refused meanwhile");
       const response = await this.#routed(head, body ?? NOTHING, this.#answering());
@@ -161,6 +166,7 @@ export class HttpConnection {
       spare: BODY_LIMIT,
     });
     try {
+      await this.#turn(head);
       const response = await this.#routed(head, body, this.#answering());
       const keepAlive = head.keepAlive && !this.#leaving && body.ends;
       if (!(await sendResponse(response, { ...head, keepAlive }, this.#output))) return false;
@@ -171,6 +177,12 @@ export class HttpConnection {
       this.#left = undefined;
       body.close();
     }
+  }
+
+  async #turn(head: RequestHead): Promise<void> {
+    if (!rounds.isFull) return;
+    const asker = this.#handlers.asker?.(head) ?? { peer: "", connection: this };
+    await new Promise<void>((go) => rounds.enter(asker, go));
   }
 
   /** @returns what tells that the client has gone meanwhile */
