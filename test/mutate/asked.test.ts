@@ -3,7 +3,7 @@ import { describe, expect, test } from "bun:test";
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { asked } from "./asked.ts";
-import { isOutside, linesOf, runs, type Suite } from "./known.ts";
+import { isElsewhere, isOutside, linesOf, runs, type Suite } from "./known.ts";
 import type { Mistake } from "./mistake.ts";
 import { rooms } from "./rooms.ts";
 import { suitesOf } from "./suites.ts";
@@ -16,7 +16,7 @@ const at = (line: number, lastLine = line, file = "src/a.ts"): Mistake => ({
 });
 const REPORT = "TN:\nSF:src/a.ts\nFNF:1\nDA:2,1\nDA:3,0\nDA:5,7\nend_of_record\nSF:src/b.ts\n";
 const suite = (file: string, seconds: number, report = REPORT, outside = false): Suite => ({
-  ...{ file, seconds, isOutside: outside },
+  ...{ file, seconds, isOutside: outside, isElsewhere: false },
   lines: linesOf(report),
 });
 
@@ -72,6 +72,12 @@ describe("those are asked", () => {
     expect(asked(suites, room, mistake).inside).toHaveLength(4);
   });
 
+  test("of those that start others with the code in them all", () => {
+    const other = { ...suite("test/other.test.ts", 1, ""), isElsewhere: true };
+    const { inside } = asked([other, ...suites], { code: [], suites: [] }, at(3));
+    expect(names(inside)).toEqual(["test/other.test.ts"]);
+  });
+
   test("first those that the room says know its file best", () => {
     const best = { "a.ts": ["test/slow.test.ts"] };
     const { inside } = asked(suites.slice(0, 2), { code: [], suites: [], best }, at(2));
@@ -85,6 +91,11 @@ test.each([
   ["test/plan/caps.test.ts", false],
 ])("%s runs the executable: %p", (file, expected) => {
   expect(isOutside(root, file)).toBe(expected);
+});
+
+test("who starts others with the code in them is known", () => {
+  expect(isElsewhere(root, "test/encoders/log.test.ts")).toBe(true);
+  expect(isElsewhere(root, "test/encoders/utf8.test.ts")).toBe(false);
 });
 
 test("each folder of the code has a room, but for what builds it", () => {

@@ -25,8 +25,9 @@ export function asked(
   );
   // Of C, and of what runs in threads and processes of its own, there are no counts.
   const isCounted = !isElsewhere && mistake.file.endsWith(".ts");
+  const mayNotice = (suite: Suite) => !isCounted || suite.isElsewhere || runs(suite, mistake);
   return {
-    inside: sorted.filter((suite) => !suite.isOutside && (!isCounted || runs(suite, mistake))),
+    inside: sorted.filter((suite) => !suite.isOutside && mayNotice(suite)),
     outside: sorted.filter((suite) => suite.isOutside),
   };
 }

@@ -10,26 +10,33 @@ export interface Suite {
   readonly seconds: number;
   /** It runs the executable, which has to be built for each mistake. */
   readonly isOutside: boolean;
+  /** It runs the code in processes of its own, too, of which nothing is counted. */
+  readonly isElsewhere: boolean;
   /** By file of the code that its process has loaded: by line, counted from 1, whether that ran. Other processes are not seen. */
   readonly lines: ReadonlyMap<string, ReadonlyMap<number, boolean>>;
 }
 
 /** What of the tests leads to the executable. */
 const EXECUTABLE = /\bdist\/|"dist"|src\/main\.ts/;
+/** What of the tests leads to another process of the runtime, or a thread. */
+const RUNTIME = /\bprocess\.execPath\b|\bnew Worker\b/;
 
 /** Whether a suite, or what it imports of the tests, runs the executable. */
-export function isOutside(root: string, file: string): boolean {
+export const isOutside = (root: string, file: string) => reaches(root, file, EXECUTABLE);
+/** Whether it starts others with the code in them. */
+export const isElsewhere = (root: string, file: string) => reaches(root, file, RUNTIME);
+
+/** Whether a suite, or what it imports of the tests, has such a text in it. */
+function reaches(root: string, file: string, wanted: RegExp): boolean {
   const seen = new Set<string>();
-  const reaches = (name: string): boolean => {
+  const leads = (name: string): boolean => {
     if (seen.has(name) || !name.startsWith("test/") || !existsSync(join(root, name))) return false;
     seen.add(name);
     const text = readFileSync(join(root, name), "utf8");
     const imports = [...text.matchAll(/(?:\bfrom|\bimport|\bimport\()\s*"(\.[^"]*\.tsx?)"/g)];
-    return (
-      EXECUTABLE.test(text) || imports.some(([, path = ""]) => reaches(join(dirname(name), path)))
-    );
+    return wanted.test(text) || imports.some(([, path = ""]) => leads(join(dirname(name), path)));
   };
-  return reaches(file);
+  return leads(file);
 }
 
 /** Lines by file, of a report in the format of lcov (geninfo(1)). */
@@ -54,7 +61,7 @@ export async function learn(tree: string, file: string): Promise<Suite> {
     const report = join(tree, MEASURED, "lcov.info");
     if (verdict === "passed")
       return {
-        ...{ file, seconds: took, isOutside: known },
+        ...{ file, seconds: took, isOutside: known, isElsewhere: isElsewhere(tree, file) },
         lines: linesOf(existsSync(report) ? readFileSync(report, "utf8") : ""),
       };
     if (left === 0) throw new Error(`${file}: ${verdict} without a mistake\n${said.slice(-3000)}`);

@@ -18,7 +18,14 @@ const LAUNCHES = `test/sandbox/{${["features", "contract", "told", "landlock", "
 
 export const rooms: Readonly<Record<string, Room>> = {
   plan: { code: ["src/plan/*.ts"], suites: ["test/plan"] },
-  config: { code: ["src/config/**/*.ts"], suites: ["test/config", "test/plan"] },
+  config: {
+    code: ["src/config/**/*.ts"],
+    suites: [
+      "test/config",
+      "test/plan",
+      "test/rpc/{exporter,importer,tls,ws-importer,wsapi}.test.ts",
+    ],
+  },
   encoders: { code: ["src/encoders/*.ts"], suites: ["test/encoders"] },
   access: {
     code: ["src/access/**/*.ts"],
@@ -32,7 +39,7 @@ export const rooms: Readonly<Record<string, Room>> = {
   },
   api: {
     code: ["src/api/*.ts"],
-    suites: ["test/api", "test/server/{events,openapi,rest,frames}.test.ts"],
+    suites: ["test/api", "test/server/{events,openapi,rest,frames,transfer,webhook}.test.ts"],
   },
   console: { code: ["src/console/*.ts"], suites: ["test/console"] },
   server: {
