@@ -474,7 +474,7 @@ describe("a service that is", () => {
     ['{"yes":1}\n'],
     [" yes 1\n"],
   ])("saying %j: nothing is granted", async (text) => {
-    await using it = await made(() => undefined, { limit: 1000 });
+    await using it = await made(() => undefined, { limit: 400 });
     it.service.decide = () => {
       it.service.say(text);
       return undefined;
@@ -504,7 +504,7 @@ describe("a service that is", () => {
 
   test("not reading: given up, and nothing piles up", async () => {
     const stuck: Socket[] = [];
-    await using it = await made(() => undefined, { limit: 2000 });
+    await using it = await made(() => undefined, { limit: 800 });
     await it.ask("first", { uid: 7, patient: true });
     for (const socket of it.service.sockets) stuck.push(socket.pause());
     const session = "x".repeat(1500);

@@ -68,14 +68,10 @@ export async function learn(tree: string, file: string): Promise<Suite> {
   }
 }
 
-const builds = new Set<string>();
-
-/** Builds the executable, once. @throws Error where that fails */
+/** The executable there is may have an earlier mistake in it. @throws Error where it cannot be built */
 async function built(tree: string): Promise<void> {
-  if (builds.has(tree)) return;
   const { verdict, said } = await build(tree);
   if (verdict !== "passed") throw new Error(`the copy cannot be built:\n${said}`);
-  builds.add(tree);
 }
 
 /**

@@ -6,7 +6,7 @@
  * TypeScript that no suite notices but the type check refuses. What equivalent.json lists is left out.
  */
 import { readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { parseArgs } from "node:util";
 import { commandLine, UsageError } from "../../src/command-line/usage.ts";
 import { type Asked, asked } from "./asked.ts";
@@ -89,8 +89,18 @@ function guards(suites: readonly Suite[]) {
 
 /** @throws Error where the suites fail without any mistake */
 async function score(room: Room, tree: string, time: number): Promise<Score> {
-  const suites: Suite[] = [];
-  for (const name of suitesOf(tree, room.suites)) suites.push(await learn(tree, name));
+  const learnt = new Map<string, Suite>();
+  const all = async (names: readonly string[]) => {
+    const suites: Suite[] = [];
+    for (const name of new Set(names)) {
+      const suite = learnt.get(name) ?? (await learn(tree, name));
+      learnt.set(name, suite);
+      suites.push(suite);
+    }
+    return suites;
+  };
+  const shared = suitesOf(tree, room.suites);
+  await all(shared);
   const known = mistakesOf(room, tree, file).filter((mistake) => mistake.rule.includes(rule));
   const texts = new Map(
     known.map(({ file }) => [file, readFileSync(join(tree, file), "utf8")] as const),
@@ -106,6 +116,8 @@ async function score(room: Room, tree: string, time: number): Promise<Score> {
       counts.listed++;
       continue;
     }
+    // First, as they are tried without a mistake.
+    const suites = await all([...(room.best?.[basename(mistake.file)] ?? []), ...shared]);
     const text = texts.get(mistake.file) ?? "";
     const path = join(tree, mistake.file);
     writeFileSync(path, made(text, mistake));
