@@ -14,6 +14,7 @@ import { mistakesOf } from "./catalogue.ts";
 import { equivalents } from "./equivalent.ts";
 import { learn, type Suite } from "./known.ts";
 import { change, made, type Mistake, shuffled } from "./mistake.ts";
+import { secondsOf } from "../suites.ts";
 import { type Room, rooms } from "./rooms.ts";
 import {
   build,
@@ -27,12 +28,15 @@ import {
 import { copyOfProject } from "./tree.ts";
 
 const names = Object.keys(rooms);
+/** Seconds, by the table that npm test goes by. */
+const QUICK = 4;
 const help = `usage: npm run mutate [-- OPTIONS]
 
   --room NAME   one of ${names.join(", ")}
                 (default: one a minute, chosen by the seed)
   --seconds N   of making mistakes (default 180); what the suites take without any comes on top
   --seed S      the same seed makes the same mistakes in the same order (default: the day)
+  --quick       without suites that take more than ${QUICK} s each, which are named: what they would notice is not
   --file TEXT   only in files whose path has that in it
   --rule TEXT   only by rules whose name has that in it
   -h, --help    this text`;
@@ -48,6 +52,7 @@ function parse(args: string[]) {
       seed: { type: "string", default: today() },
       file: { type: "string", default: "" },
       rule: { type: "string", default: "" },
+      quick: { type: "boolean", default: false },
       help: { type: "boolean", short: "h" },
     },
   });
@@ -57,11 +62,10 @@ function parse(args: string[]) {
   const { room } = values;
   if (room !== undefined && !names.includes(room))
     throw new UsageError(`--room ${room}: expected one of ${names.join(", ")}`);
-  const { file, rule } = values;
+  const { file, rule, quick } = values;
   return {
     chosen: names.filter((name) => name === (room ?? name)),
-    file,
-    rule,
+    ...{ file, rule, quick },
     ...numbers(values),
   };
 }
@@ -71,7 +75,11 @@ const numbers = ({ seconds, seed }: { seconds: string; seed: string }) => ({
   seed: Number(seed),
 });
 
-const { chosen, seconds, seed, file, rule } = commandLine({ name: "npm run mutate", help, parse });
+const { chosen, seconds, seed, file, rule, quick } = commandLine({
+  name: "npm run mutate",
+  help,
+  parse,
+});
 
 interface Score {
   readonly noticed: number;
@@ -87,6 +95,12 @@ function guards(suites: readonly Suite[]) {
   return { guard: sum * 5 + 20, timeout: Math.min(30, Math.max(...seconds) * 5 + 8) };
 }
 
+/** Those that are so, and those that are not. */
+const apart = <Item>(all: readonly Item[], is: (one: Item) => boolean): [Item[], Item[]] => [
+  all.filter(is),
+  all.filter((one) => !is(one)),
+];
+
 /** @throws Error where the suites fail without any mistake */
 async function score(room: Room, tree: string, time: number): Promise<Score> {
   const learnt = new Map<string, Suite>();
@@ -99,7 +113,11 @@ async function score(room: Room, tree: string, time: number): Promise<Score> {
     }
     return suites;
   };
-  const shared = suitesOf(tree, room.suites);
+  const [shared = [], long = []] = apart(
+    suitesOf(tree, room.suites),
+    (name) => !quick || secondsOf(name) <= QUICK,
+  );
+  if (long.length > 0) console.log(`  (without ${long.join(", ")})`);
   await all(shared);
   const known = mistakesOf(room, tree, file).filter((mistake) => mistake.rule.includes(rule));
   const texts = new Map(
@@ -117,7 +135,8 @@ async function score(room: Room, tree: string, time: number): Promise<Score> {
       continue;
     }
     // First, as they are tried without a mistake.
-    const suites = await all([...(room.best?.[basename(mistake.file)] ?? []), ...shared]);
+    const best = room.best?.[basename(mistake.file)] ?? [];
+    const suites = await all([...best.filter((name) => !long.includes(name)), ...shared]);
     const text = texts.get(mistake.file) ?? "";
     const path = join(tree, mistake.file);
     writeFileSync(path, made(text, mistake));
