@@ -12,7 +12,7 @@ import { commandLine, UsageError } from "../../src/command-line/usage.ts";
 import { type Asked, asked } from "./asked.ts";
 import { mistakesOf } from "./catalogue.ts";
 import { equivalents } from "./equivalent.ts";
-import { learn, type Suite } from "./known.ts";
+import { isOutside, learn, type Suite } from "./known.ts";
 import { change, made, type Mistake, shuffled } from "./mistake.ts";
 import { secondsOf } from "../suites.ts";
 import { type Room, rooms } from "./rooms.ts";
@@ -28,15 +28,16 @@ import {
 import { copyOfProject } from "./tree.ts";
 
 const names = Object.keys(rooms);
-/** Seconds, by the table that npm test goes by. */
-const QUICK = 4;
+/** Seconds, by the table that npm test goes by, of those that are asked about each mistake, and of those whose lines are known. */
+const QUICK = { outside: 4, inside: 15 };
 const help = `usage: npm run mutate [-- OPTIONS]
 
   --room NAME   one of ${names.join(", ")}
                 (default: one a minute, chosen by the seed)
   --seconds N   of making mistakes (default 180); what the suites take without any comes on top
   --seed S      the same seed makes the same mistakes in the same order (default: the day)
-  --quick       without suites that take more than ${QUICK} s each, which are named: what they would notice is not
+  --quick       without suites that take longer than ${QUICK.outside} s with the executable, or ${QUICK.inside} s: these are named, and what
+                they would notice is not noticed
   --file TEXT   only in files whose path has that in it
   --rule TEXT   only by rules whose name has that in it
   -h, --help    this text`;
@@ -115,7 +116,7 @@ async function score(room: Room, tree: string, time: number): Promise<Score> {
   };
   const [shared = [], long = []] = apart(
     suitesOf(tree, room.suites),
-    (name) => !quick || secondsOf(name) <= QUICK,
+    (name) => !quick || secondsOf(name) <= (isOutside(tree, name) ? QUICK.outside : QUICK.inside),
   );
   if (long.length > 0) console.log(`  (without ${long.join(", ")})`);
   await all(shared);
