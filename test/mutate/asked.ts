@@ -1,6 +1,7 @@
 /** Which suites are asked about a mistake, and in which order: those that can notice it, the quick ones first. */
 import { basename } from "node:path";
-import { runs, type Suite } from "./known.ts";
+import { runs } from "./known.ts";
+import type { Suite } from "./lines.ts";
 import type { Mistake } from "./mistake.ts";
 import type { Room } from "./rooms.ts";
 

@@ -1,20 +1,10 @@
 /** What is known of suites without any mistake: how long each takes, and which lines of the code run in it. */
 import { existsSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { linesOf, type Suite } from "./lines.ts";
 import type { Mistake } from "./mistake.ts";
+import { remember, remembered } from "./remembered.ts";
 import { build, MEASURED, runSuites } from "./suites.ts";
-
-export interface Suite {
-  readonly file: string;
-  /** Without a mistake. */
-  readonly seconds: number;
-  /** It runs the executable, which has to be built for each mistake. */
-  readonly isOutside: boolean;
-  /** It runs the code in processes of its own, too, of which nothing is counted. */
-  readonly isElsewhere: boolean;
-  /** By file of the code that its process has loaded: by line, counted from 1, whether that ran. Other processes are not seen. */
-  readonly lines: ReadonlyMap<string, ReadonlyMap<number, boolean>>;
-}
 
 /** What of the tests leads to the executable. */
 const EXECUTABLE = /\bdist\/|"dist"|src\/main\.ts/;
@@ -39,31 +29,24 @@ function reaches(root: string, file: string, wanted: RegExp): boolean {
   return leads(file);
 }
 
-/** Lines by file, of a report in the format of lcov (geninfo(1)). */
-export function linesOf(report: string): Map<string, Map<number, boolean>> {
-  const files = new Map<string, Map<number, boolean>>();
-  let lines = new Map<number, boolean>();
-  for (const text of report.split("\n")) {
-    const [, file] = /^SF:(.*)$/.exec(text) ?? [];
-    if (file !== undefined) files.set(file, (lines = new Map<number, boolean>()));
-    const [, line, count] = /^DA:(\d+),(\d+)/.exec(text) ?? [];
-    if (line !== undefined) lines.set(Number(line), Number(count) > 0);
-  }
-  return files;
-}
-
-/** Tries it, once more if it fails. @throws Error where it fails again */
+/** Tries it, unless that is known from before; once more if it fails. @throws Error where it fails again */
 export async function learn(tree: string, file: string): Promise<Suite> {
+  const before = remembered(file);
+  if (before) return before;
   const known = isOutside(tree, file);
   if (known) await built(tree);
   for (let left = 1; ; left--) {
     const { verdict, took, said } = await runSuites(tree, [file], { guard: 600, isMeasured: true });
-    const report = join(tree, MEASURED, "lcov.info");
-    if (verdict === "passed")
-      return {
+    if (verdict === "passed") {
+      const measured = join(tree, MEASURED, "lcov.info");
+      const report = existsSync(measured) ? readFileSync(measured, "utf8") : "";
+      const suite = {
         ...{ file, seconds: took, isOutside: known, isElsewhere: isElsewhere(tree, file) },
-        lines: linesOf(existsSync(report) ? readFileSync(report, "utf8") : ""),
+        lines: linesOf(report),
       };
+      remember(suite, report);
+      return suite;
+    }
     if (left === 0) throw new Error(`${file}: ${verdict} without a mistake\n${said.slice(-3000)}`);
   }
 }

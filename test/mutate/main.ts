@@ -12,7 +12,8 @@ import { commandLine, UsageError } from "../../src/command-line/usage.ts";
 import { type Asked, asked } from "./asked.ts";
 import { mistakesOf } from "./catalogue.ts";
 import { equivalents } from "./equivalent.ts";
-import { isOutside, learn, type Suite } from "./known.ts";
+import { isOutside, learn } from "./known.ts";
+import type { Suite } from "./lines.ts";
 import { change, made, type Mistake, shuffled } from "./mistake.ts";
 import { secondsOf } from "../suites.ts";
 import { type Room, rooms } from "./rooms.ts";
@@ -34,7 +35,8 @@ const help = `usage: npm run mutate [-- OPTIONS]
 
   --room NAME   one of ${names.join(", ")}
                 (default: one a minute, chosen by the seed)
-  --seconds N   of making mistakes (default 180); what the suites take without any comes on top
+  --seconds N   of making mistakes (default 180); what the suites take without any comes on
+                top, where they or the code have changed since
   --seed S      the same seed makes the same mistakes in the same order (default: the day)
   --quick       without suites that take longer than ${QUICK.outside} s with the executable, or ${QUICK.inside} s: these are named, and what
                 they would notice is not noticed
