@@ -71,6 +71,9 @@ describe("records", () => {
     const fits = encodeRecord("x".repeat(MOST_RECORD - 1));
     expect(fits.length).toBe(MOST_RECORD);
     expect(records(fits.toString(), 100)).toHaveLength(1);
+    // One byte more than anybody sends is taken, two are not.
+    expect(records(`${"x".repeat(MOST_RECORD)}\n`, 100)).toHaveLength(1);
+    expect(() => records(`${"x".repeat(MOST_RECORD + 1)}\n`, 100)).toThrow("a record is too long");
     for (const field of ["x".repeat(MOST_RECORD), " ".repeat(MOST_RECORD / 2), "a\0b", "\ud800"])
       expect(() => encodeRecord(field)).toThrow(RecordError);
     for (const text of ["x".repeat(5000), " ".repeat(30), "\\\n".repeat(2000)])
