@@ -88,6 +88,9 @@ describe("those are asked", () => {
 
 test.each([
   ["test/rpc/served.test.ts", true],
+  // By one word of a file that has others, too.
+  ["test/launch/secrets.test.ts", true],
+  ["test/rpc/dialler.test.ts", false],
   ["test/rpc/packets.test.ts", false],
   ["test/plan/caps.test.ts", false],
 ])("%s runs the executable: %p", (file, expected) => {

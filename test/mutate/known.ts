@@ -16,6 +16,13 @@ export const isOutside = (root: string, file: string) => reaches(root, file, EXE
 /** Whether it starts others with the code in them. */
 export const isElsewhere = (root: string, file: string) => reaches(root, file, RUNTIME);
 
+/** What starts the executable, where other words of the same file do not: it is imported for these, too. */
+const STARTS: ReadonlyMap<string, RegExp> = new Map([
+  ["test/served.ts", /\b(?:serve|programIn)\b/],
+]);
+const IMPORT =
+  /\b(?:import|export)\s+(type\s)?([^"';]*?)(?:\bfrom\s*)?"(\.[^"]*\.tsx?)"|\bimport\("(\.[^"]*\.tsx?)"\)/g;
+
 /** Whether a suite, or what it imports of the tests, has such a text in it. */
 function reaches(root: string, file: string, wanted: RegExp): boolean {
   const seen = new Set<string>();
@@ -23,8 +30,12 @@ function reaches(root: string, file: string, wanted: RegExp): boolean {
     if (seen.has(name) || !name.startsWith("test/") || !existsSync(join(root, name))) return false;
     seen.add(name);
     const text = readFileSync(join(root, name), "utf8");
-    const imports = [...text.matchAll(/(?:\bfrom|\bimport|\bimport\()\s*"(\.[^"]*\.tsx?)"/g)];
-    return wanted.test(text) || imports.some(([, path = ""]) => leads(join(dirname(name), path)));
+    if (wanted.test(text)) return true;
+    for (const [, type, names = "", path, late = ""] of text.matchAll(IMPORT)) {
+      const next = join(dirname(name), path ?? late);
+      if (type === undefined && (STARTS.get(next)?.test(names) ?? true) && leads(next)) return true;
+    }
+    return false;
   };
   return leads(file);
 }
