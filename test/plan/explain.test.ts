@@ -261,6 +261,7 @@ describe("a command", () => {
   test("secrets: where they come from, and whether they have to be there", () => {
     const secrets = {
       env: { TOKEN: "/s/token" },
+      kept: [],
       files: [
         { path: "/s/env", optional: false },
         { path: "/s/more", optional: true },
