@@ -15,6 +15,8 @@ export interface Room {
 const DIRECT = "test/launcher";
 /** What is launched by the server. */
 const LAUNCHES = `test/sandbox/{${["features", "contract", "told", "landlock", "starting", "launcher", "ends", "limits"].join(",")}}.test.ts`;
+/** What happens where the agent is killed, stopped or changed. */
+const AGENT = "test/sandbox/attack-agent.test.ts";
 
 export const rooms: Readonly<Record<string, Room>> = {
   plan: { code: ["src/plan/*.ts"], suites: ["test/plan"] },
@@ -53,6 +55,14 @@ export const rooms: Readonly<Record<string, Room>> = {
   launch: {
     code: ["src/launch/**/*.ts"],
     suites: ["test/launch", LAUNCHES, "test/sandbox/{pool,stop,input}.test.ts"],
+    best: {
+      "agent.ts": [AGENT],
+      "no-agent.ts": [AGENT],
+      "supervisor.ts": [AGENT],
+      "living.ts": [AGENT],
+      "orphans.ts": ["test/sandbox/attack-supervisor.test.ts"],
+      "input-pipe.ts": ["test/sandbox/upload.test.ts"],
+    },
   },
   install: {
     code: ["src/install/*.ts", "src/cli/install.ts"],
@@ -80,7 +90,7 @@ export const rooms: Readonly<Record<string, Room>> = {
       "standing.c": ["test/sandbox/pool.test.ts"],
       "follow.c": ["test/sandbox/live.test.ts", "test/sandbox/attack-swaps.test.ts"],
       "keyring.c": ["test/sandbox/attack-inherit.test.ts"],
-      "agent.c": ["test/sandbox/attack-agent.test.ts"],
+      "agent.c": [AGENT],
     },
   },
   doctor: {
