@@ -25,7 +25,8 @@ export const rooms: Readonly<Record<string, Room>> = {
     suites: [
       "test/config",
       "test/plan",
-      "test/rpc/{exporter,importer,tls,ws-importer,wsapi}.test.ts",
+      "test/encoders/encoders.test.ts",
+      "test/rpc/{exporter,tls,ws-importer,wsapi}.test.ts",
     ],
   },
   encoders: { code: ["src/encoders/*.ts"], suites: ["test/encoders"] },
