@@ -60,6 +60,10 @@ describe("launches", () => {
   });
 });
 
+test("durations are told by these bounds, which scrapers compare over the years", () => {
+  expect(BOUNDS).toEqual([0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]);
+});
+
 test("durations lie below the first bound that is not less, and beyond all in a place of their own", () => {
   const { seconds } = new Counts();
   for (const value of [0.001, 0.0011, 10, 10.5]) seconds.cold.add(value);

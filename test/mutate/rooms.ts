@@ -19,7 +19,7 @@ const LAUNCHES = `test/sandbox/{${["features", "contract", "told", "landlock", "
 const AGENT = "test/sandbox/attack-agent.test.ts";
 
 export const rooms: Readonly<Record<string, Room>> = {
-  plan: { code: ["src/plan/*.ts"], suites: ["test/plan"] },
+  plan: { code: ["src/plan/*.ts"], suites: ["test/plan", "test/docs.test.ts"] },
   config: {
     code: ["src/config/**/*.ts"],
     suites: [
