@@ -115,7 +115,15 @@ export async function serve(
     throw new Error(`the server did not start: ${said}`);
   }
   void tellWhyItEnded(server);
-  const client = await connect(`${url.replace("http", "ws")}/api`, { ...(tls && { tls }) });
+  const client = await connect(`${url.replace("http", "ws")}/api`, { ...(tls && { tls }) }).catch(
+    async (error: unknown) => {
+      // Nobody else would end it.
+      server.kill("SIGKILL");
+      await server.exited;
+      rmSync(dir, { recursive: true });
+      throw error;
+    },
+  );
   const call = (method: string, args: unknown = null) => client.call(method, args);
   return {
     url,

@@ -50,7 +50,8 @@ const SHORT = 0.5;
 /** Those of a job, unless it is a single file. */
 const JOB = 12;
 
-const secondsOf = (file: string): number => (seconds as Record<string, number>)[file] ?? SHORT;
+export const secondsOf = (file: string): number =>
+  (seconds as Record<string, number>)[file] ?? SHORT;
 
 /** Whole ones, of those from a second on. */
 export function writeSeconds(times: readonly (readonly [file: string, seconds: number])[]): void {

@@ -52,9 +52,24 @@ const SIZELESS: readonly number[] = [
 const FUSE = 0x65735546;
 
 /** Why nothing there is to be obeyed, by an open file or directory, or a handle of it; undefined when its owners count. */
-export function madeUp(fd: number): string | undefined {
-  const { type, blocks } = fileSystemOf(fd);
-  if (type === FUSE) return fuseOfAnother(fd);
+export const madeUp = (fd: number): string | undefined =>
+  madeUpIn({ ...fileSystemOf(fd), dev: () => fstatSync(fd, { bigint: true }).dev }, () =>
+    readFileSync("/proc/self/mountinfo", "utf8"),
+  );
+
+interface FileSystem {
+  readonly type: number;
+  readonly blocks: bigint;
+  /** As stat(2) has it. */
+  dev(): bigint;
+}
+
+/** As {@link madeUp}. @param mountinfo the content of proc_pid_mountinfo(5) */
+export function madeUpIn(
+  { type, blocks, dev }: FileSystem,
+  mountinfo: () => string,
+): string | undefined {
+  if (type === FUSE) return fuseOfAnother(dev(), mountinfo());
   const name = MADE_UP[type];
   const kind = name ?? (blocks === 0n && !SIZELESS.includes(type) ? "made-up" : undefined);
   if (kind === undefined) return undefined;
@@ -62,10 +77,9 @@ export function madeUp(fd: number): string | undefined {
 }
 
 /** Who has mounted it decides what its files say, and whose they seem. Also the file system of virtiofs, which only root mounts. */
-function fuseOfAnother(fd: number): string | undefined {
-  const dev = fstatSync(fd, { bigint: true }).dev;
+function fuseOfAnother(dev: bigint, mountinfo: string): string | undefined {
   const number = `${major(dev)}:${minor(dev)}`;
-  for (const line of readFileSync("/proc/self/mountinfo", "utf8").split("\n")) {
+  for (const line of mountinfo.split("\n")) {
     const [mount = "", superblock = ""] = line.split(" - ");
     if (mount.split(" ")[2] !== number) continue;
     const words = superblock.split(" ");

@@ -104,7 +104,7 @@ async function tried(name: FeatureName, probe: Probe, machine: Machine): Promise
   }
 }
 
-function remedyOf(name: FeatureName, { privileged }: Machine): string {
+export function remedyOf(name: FeatureName, { privileged }: Machine): string {
   if (name === "launch")
     return "the launcher cannot run here at all: see memfd and the calls above";
   if (name === "user-switch") {

@@ -130,7 +130,6 @@ export class WholeLines {
 
   /** @param ends bytes of what is lost that are no part of the line */
   #finished(cr: boolean, ends = 0): Line {
-    this.#returned = false;
     const rest = this.#rest;
     if (rest.lost > 0) rest.cut(wholeLength(rest.view()));
     const text = decode(rest.view(), this.hold);

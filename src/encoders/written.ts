@@ -22,11 +22,13 @@ export class Written {
   /**
    * @param patient Waits for a slow reader as long as it takes, with whoever prints.
    * @param failed Called with the error at the first loss.
+   * @param patience Milliseconds that a reader which may not hold the task is waited for, each time.
    */
   constructor(
     readonly fd: number,
     readonly patient: boolean,
     readonly failed: (why: string) => void,
+    readonly patience = PATIENCE,
   ) {}
 
   /** Bytes that are nowhere. */
@@ -68,7 +70,7 @@ export class Written {
     const rest = bytes.slice(at);
     let done = 0;
     for (let waited = 0; done < rest.length; waited += LOOK) {
-      if (waited >= PATIENCE && !this.patient) {
+      if (waited >= this.patience && !this.patient) {
         this.#slow = true;
         return this.#lose(rest.length - done, "EAGAIN");
       }

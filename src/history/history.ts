@@ -20,6 +20,8 @@ export interface HistoryOptions {
   readonly tell: (text: string) => void;
   /** The server's user. */
   readonly uid: number;
+  /** Milliseconds until what could not be written is tried again. */
+  readonly again?: number;
 }
 
 /** Milliseconds from what happens until it is written; and after a failure until the next attempt. */
@@ -192,7 +194,7 @@ export class History implements Archive {
       this.#failing = true;
       this.#tell(`cannot be written: ${whyOf(error)}; it is tried again, and the server goes on`);
     }
-    this.#schedule(AGAIN);
+    this.#schedule(this.options.again ?? AGAIN);
   }
 
   #recovered(): void {

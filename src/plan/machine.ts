@@ -150,8 +150,9 @@ function openForReading(path: string): number | undefined {
 }
 
 /** By what each registers only when it is active; securityfs, which lists them, may not be mounted. */
-function labelModule(): LabelPolicy["module"] | undefined {
-  const content = (path: string) => (existsSync(path) ? readFileSync(path, "utf8") : "");
+export function activeLabelModule(
+  content: (path: string) => string,
+): LabelPolicy["module"] | undefined {
   const filesystems = content("/proc/filesystems");
   if (/\bselinuxfs$/m.test(filesystems)) return "selinux";
   if (/\bsmackfs$/m.test(filesystems)) return "smack";
@@ -159,6 +160,8 @@ function labelModule(): LabelPolicy["module"] | undefined {
     ? "apparmor"
     : undefined;
 }
+
+const contentOf = (path: string): string => (existsSync(path) ? readFileSync(path, "utf8") : "");
 
 /** Taking the listener of a filter over came after all else that answering needs; unless user notification was left out. */
 function cannotTell(): string | undefined {
@@ -219,7 +222,7 @@ export function thisMachine(arch: string = process.arch): Machine {
     compileFilter: rememberingFilters(arch),
     runs,
     cannotTell,
-    labelModule,
+    labelModule: () => activeLabelModule(contentOf),
     landlockAbi,
     exists: existsSync,
     output: (command) => outputOf(command, OUTPUT_LIMIT),

@@ -71,6 +71,9 @@ describe("records", () => {
     const fits = encodeRecord("x".repeat(MOST_RECORD - 1));
     expect(fits.length).toBe(MOST_RECORD);
     expect(records(fits.toString(), 100)).toHaveLength(1);
+    // One byte more than anybody sends is taken, two are not.
+    expect(records(`${"x".repeat(MOST_RECORD)}\n`, 100)).toHaveLength(1);
+    expect(() => records(`${"x".repeat(MOST_RECORD + 1)}\n`, 100)).toThrow("a record is too long");
     for (const field of ["x".repeat(MOST_RECORD), " ".repeat(MOST_RECORD / 2), "a\0b", "\ud800"])
       expect(() => encodeRecord(field)).toThrow(RecordError);
     for (const text of ["x".repeat(5000), " ".repeat(30), "\\\n".repeat(2000)])
@@ -474,7 +477,7 @@ describe("a service that is", () => {
     ['{"yes":1}\n'],
     [" yes 1\n"],
   ])("saying %j: nothing is granted", async (text) => {
-    await using it = await made(() => undefined, { limit: 1000 });
+    await using it = await made(() => undefined, { limit: 400 });
     it.service.decide = () => {
       it.service.say(text);
       return undefined;
@@ -504,7 +507,7 @@ describe("a service that is", () => {
 
   test("not reading: given up, and nothing piles up", async () => {
     const stuck: Socket[] = [];
-    await using it = await made(() => undefined, { limit: 2000 });
+    await using it = await made(() => undefined, { limit: 800 });
     await it.ask("first", { uid: 7, patient: true });
     for (const socket of it.service.sockets) stuck.push(socket.pause());
     const session = "x".repeat(1500);

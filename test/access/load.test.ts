@@ -71,6 +71,7 @@ describe("an access file", () => {
       { user: 1002, privileges: ["b", "*"] },
       { group: "staff", privileges: [] },
       { certificate: "tablet", privileges: [] },
+      { certificate: "x", privileges: [] },
       { certificate: "uri:spiffe://boat/x", privileges: [] },
       { certificate: "CN:DNS:x", privileges: [] },
       { certificate: "spiffe://boat/x", privileges: [] },
@@ -82,6 +83,7 @@ describe("an access file", () => {
       { who: { kind: "user", uid: 1002 }, privileges: "all" },
       { who: { kind: "group", gid: 50 }, privileges: new Set() },
       { who: { kind: "certificate", names: ["CN:tablet", "DNS:tablet"] }, privileges: new Set() },
+      { who: { kind: "certificate", names: ["CN:x", "DNS:x"] }, privileges: new Set() },
       { who: { kind: "certificate", names: ["URI:spiffe://boat/x"] }, privileges: new Set() },
       { who: { kind: "certificate", names: ["CN:DNS:x"] }, privileges: new Set() },
       { who: { kind: "certificate", names: ["URI:spiffe://boat/x"] }, privileges: new Set() },
@@ -96,6 +98,7 @@ describe("an access file", () => {
       expect(named(text)).toEqual([expect.stringContaining("give a name, CN:")]);
     for (const text of ["a\u200bb", "a\n"])
       expect(named(text)).toEqual([expect.stringContaining("cannot be seen")]);
+    expect(named("")).toEqual([expect.stringContaining("expected")]);
     expect(named("a\u0000b")).toEqual([expect.stringContaining("NUL")]);
     expect(named("CN:")).toEqual([expect.stringContaining("no name after CN:")]);
     expect(named("")).toHaveLength(1);

@@ -299,7 +299,8 @@ describe.each(users)("as %s", (user) => {
   });
 });
 
-describe("a service", () => {
+// Each with a server of its own: they mostly wait.
+describe.concurrent("a service", () => {
   const [user] = users;
 
   test("that goes away: refused by name, known or not; what the access file grants goes on", async () => {

@@ -167,6 +167,17 @@ describe("admission", () => {
   });
 });
 
+test.each([
+  [0, "0 of 2 in this sandbox"],
+  [1, "1 of 2 in this sandbox"],
+])("who is refused is told what runs in its sandbox: %d", (count, expected) => {
+  const admission = new Admission({ tasks: 1, queue: 1 });
+  const limited = plan("v", { sandbox: "small", sandboxConcurrency: 2 });
+  admission.enter(count === 1 ? limited : plan(), client("a"));
+  admission.enter(plan(), client("b"));
+  expect(() => admission.enter(limited, client("c"))).toThrow(expected);
+});
+
 describe("tasks", () => {
   const connect = connecting();
   const sleep = sleeper("sleep");

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { createRegistry, type RegistryOptions } from "../../src/api/registry.ts";
 import type { Plan } from "../../src/plan/plan.ts";
+import type { Refusal } from "../../src/api/witness.ts";
 import { apiOf, connecting, pidOf, shell, spawnLaunch, TestClient } from "./harness.ts";
 
 const make = connecting();
@@ -122,4 +123,14 @@ test("is no verb where no sandbox allows it", async () => {
   const registry = createRegistry({ apis: [apiOf([])], launch: spawnLaunch });
   const client = new TestClient(registry);
   expect((await client.call("exec", {})).request.status).toBe("unknown-verb");
+});
+
+test("of a stop that is refused nothing is told as if it had been a start", async () => {
+  const refusals: Refusal[] = [];
+  const client = connect({ witnesses: [{ refused: (one) => void refusals.push(one) }] });
+  await client.call("exec", { action: "stop", args: { sandbox: "open", pid: "SECRET" } });
+  expect(refusals).toMatchObject([{ verb: "exec", action: "stop", status: "invalid-request" }]);
+  for (const key of ["args", "argv", "hidden"]) expect(refusals[0]).not.toHaveProperty(key);
+  await client.call("exec", { sandbox: "open", exec: exec("true") });
+  expect(refusals[1]).toMatchObject({ action: "start", sandbox: "open" });
 });

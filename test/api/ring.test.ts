@@ -82,6 +82,18 @@ describe("a ring", () => {
     expect(small.at(1)?.json).toEqual(event("small").json);
   });
 
+  test("a part of the largest goes at a time, not all of it", () => {
+    const rings = new Rings(10_000);
+    const ring = new Ring(1 << 20, rings);
+    const kept: number[] = [];
+    for (let i = 0; i < 1000; i++) {
+      ring.push(event("x".repeat(50)));
+      if (i > 200) kept.push(ring.bytes);
+    }
+    expect(Math.min(...kept)).toBeGreaterThan(8000);
+    expect(Math.max(...kept)).toBeLessThanOrEqual(10_000 + 4096 + 200);
+  });
+
   test("of no size only counts", () => {
     const ring = new Ring(0, new Rings());
     ring.push(event("a"));

@@ -106,6 +106,10 @@ describe("what cannot be written", () => {
     await audit.close();
     expect(said.at(-1)).toBe("error: audit: the fake: lost at the end: 1");
     expect(sink.closed).toBe(1);
+    // Nor is it asked again: its file may be another's by then.
+    const { calls } = sink;
+    await Bun.sleep(700);
+    expect(sink.calls).toBe(calls);
   });
 });
 

@@ -33,6 +33,7 @@ export class Place implements Disposable {
   readonly dir = mkdtempSync(join(tmpdir(), "spawnbox-audited-"));
   readonly program: string;
   readonly data: string;
+  #servers = 0;
 
   constructor(
     readonly user: User,
@@ -68,7 +69,9 @@ export class Place implements Disposable {
       isRoot && this.user === "ordinary user"
         ? ["setpriv", `--reuid=${ORDINARY}`, `--regid=${ORDINARY}`, "--clear-groups"]
         : [];
-    const files = ["stdout", "stderr"].map((name) => join(this.dir, name));
+    // Several may serve at a time.
+    const number = this.#servers++;
+    const files = ["stdout", "stderr"].map((name) => join(this.dir, `${name}-${number}`));
     for (const file of files) writeFileSync(file, "");
     const [stdout = "", stderr = ""] = files;
     const serve = [this.program, "serve", "--config", join(this.dir, "config.json")];

@@ -28,6 +28,9 @@ const encoded = encodeURIComponent(HOSTILE.toWellFormed());
 // oxlint-disable-next-line no-control-regex
 const OBEYED = /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e]/;
 
+/** How often a server is killed in the middle of calls. */
+const ROUNDS = process.env["CI"] === undefined ? 3 : 10;
+
 for (const user of users)
   describe(user, () => {
     test("each call that starts, stops or is refused is a line, and each end", async () => {
@@ -212,11 +215,11 @@ for (const user of users)
       expect(toldIn(own.join("\n")).map(({ event }) => event)).toEqual(["start", "end"]);
     });
 
-    test("ten times killed in the middle of calls: nothing older than a moment is missing", async () => {
+    test("killed again and again in the middle of calls: nothing older than a moment is missing", async () => {
       using place = new Place(user);
       const kept: string[] = [];
       let torn = 0;
-      for (let round = 0; round < 10; round++) {
+      for (let round = 0; round < ROUNDS; round++) {
         const server = await place.serve(["--audit", place.log, "--audit-max", "0"]);
         let over = false;
         const answered = new Set<string>();
@@ -252,7 +255,7 @@ for (const user of users)
         expect(kept.filter((text) => !known.has(text))).toEqual([]);
       }
       // Each torn line stands alone, once for each time that it was looked at.
-      expect(torn).toBeLessThanOrEqual(55);
+      expect(torn).toBeLessThanOrEqual((ROUNDS * (ROUNDS + 1)) / 2);
     }, 120_000);
 
     test("what was renamed is left at SIGHUP", async () => {
@@ -292,7 +295,8 @@ for (const user of users)
       if (user !== "root") Bun.spawnSync(["chown", `${ORDINARY}`, place.log]);
       const reader = openSync(place.log, constants.O_RDONLY | constants.O_NONBLOCK);
       const server = await place.serve(["--audit", place.log]);
-      const replies = await many(2000, (i) => server.call(`echo?text=${i}`));
+      // Twice as many lines, of which the pipe takes a part.
+      const replies = await many(500, (i) => server.call(`echo?text=${i}`));
       expect(replies.filter(({ request }) => request.status !== "success")).toEqual([]);
       let text = "";
       const buffer = Buffer.alloc(65536);
@@ -302,10 +306,11 @@ for (const user of users)
         } catch {
           await Bun.sleep(1);
         }
-        return text.split("\n").length > 4000;
+        return text.split("\n").length > 1000;
       });
+      expect(text.length).toBeGreaterThan(2 * 65536);
       const told = toldIn(text);
-      expect(told).toHaveLength(4000);
+      expect(told).toHaveLength(1000);
       expect(told.filter(({ event }) => event === "lost")).toEqual([]);
       closeSync(reader);
       // Nobody reads any more: it serves, and says so once.
@@ -339,29 +344,38 @@ for (const user of users)
           },
           (error: Error) => error.message,
         );
-      expect(await wrong("--audit", place.path("no/audit.log"))).toContain("--audit: ");
-      expect(await wrong("--audit", place.data)).toContain("it is a directory");
+      const refused = (why: string, ...all: readonly (readonly string[])[]) =>
+        Promise.all(all.map(async (argv) => expect(await wrong(...argv)).toContain(why)));
       Bun.spawnSync(["ln", "-s", "other", place.path("link")]);
-      expect(await wrong("--audit", place.path("link"))).toContain("links are not followed");
+      await Promise.all([
+        refused("--audit: ", ["--audit", place.path("no/audit.log")]),
+        refused("it is a directory", ["--audit", place.data]),
+        refused("links are not followed", ["--audit", place.path("link")]),
+        refused(
+          "--audit: expected",
+          ...["", "/", `${place.path("new")}/`].map((none) => ["--audit", none]),
+        ),
+        refused("is for --audit", ["--audit-max", "1M"]),
+      ]);
       expect(existsSync(place.path("other"))).toBe(false);
-      for (const none of ["", "/", `${place.path("new")}/`])
-        expect(await wrong("--audit", none)).toContain("--audit: expected");
-      if (user !== "root") {
-        const alone = join(place.dir, "alone.log");
-        writeFileSync(alone, "");
-        if (isRoot) Bun.spawnSync(["chown", `${ORDINARY}`, alone]);
-        else Bun.spawnSync(["chmod", "555", place.dir]);
-        expect(await wrong("--audit", alone)).toContain("--audit-max 0");
-        expect(await wrong("--audit", alone, "--audit-max", "0")).toBe("it serves");
-        if (!isRoot) Bun.spawnSync(["chmod", "755", place.dir]);
-      }
-      expect(await wrong("--audit-max", "1M")).toContain("is for --audit");
-      for (const size of ["1", "x", "1e3", "1T", "9".repeat(20), ""])
-        expect(await wrong("--audit", "stderr", "--audit-max", size)).toContain("expected a size");
-      for (const count of ["0", "01", "1000", "x"])
-        expect(await wrong("--audit", "stderr", "--audit-files", count)).toContain(
-          "number of files",
-        );
+      await refused(
+        "expected a size",
+        ...["1", "x", "1e3", "1T", "9".repeat(20), ""].map((size) => [
+          ...["--audit", "stderr", "--audit-max", size],
+        ]),
+      );
+      await refused(
+        "number of files",
+        ...["0", "01", "1000", "x"].map((count) => ["--audit", "stderr", "--audit-files", count]),
+      );
+      if (user === "root") return;
+      const alone = join(place.dir, "alone.log");
+      writeFileSync(alone, "");
+      if (isRoot) Bun.spawnSync(["chown", `${ORDINARY}`, alone]);
+      else Bun.spawnSync(["chmod", "555", place.dir]);
+      expect(await wrong("--audit", alone)).toContain("--audit-max 0");
+      expect(await wrong("--audit", alone, "--audit-max", "0")).toBe("it serves");
+      if (!isRoot) Bun.spawnSync(["chmod", "755", place.dir]);
     }, 60_000);
   });
 

@@ -2,8 +2,11 @@ import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import { configJsonSchema, type JsonSchema } from "../../src/config/jsonschema.ts";
 import { loadConfigs } from "../../src/config/load.ts";
+import { PARAM_SCHEMA } from "../../src/config/param-schema.ts";
+import { Config } from "../../src/config/schema.ts";
 import { referenceMarkdown } from "../../src/config/reference.ts";
 import { parseJson } from "../../src/config/syntax.ts";
+import { isObject } from "../../src/object.ts";
 import { toDoubles } from "../../src/numbers.ts";
 
 const schema = JSON.parse(JSON.stringify(configJsonSchema()));
@@ -71,6 +74,43 @@ describe("the JSON Schema", () => {
       additionalProperties: false,
       required: ["metadata", "sandboxes"],
     });
+  });
+
+  test("says of each key what the schema says", () => {
+    const said = (node: unknown): string[] =>
+      isObject(node)
+        ? Object.entries(node).flatMap(([key, value]) =>
+            key === "description" && typeof value === "string" ? [value] : said(value),
+          )
+        : Array.isArray(node)
+          ? node.flatMap(said)
+          : [];
+    const told = new Set(said(schema));
+    expect(said(Config).filter((one) => !told.has(one))).toEqual([]);
+    expect(told.size).toBeGreaterThan(100);
+  });
+
+  test("of the keywords that give an argument's shape says what each takes", () => {
+    expect(PARAM_SCHEMA["properties"]).toMatchObject({
+      minLength: { type: "integer", minimum: 0 },
+      maxItems: { type: "integer", minimum: 0 },
+      minimum: { type: "number" },
+      exclusiveMaximum: { type: "number" },
+      multipleOf: { type: "number", exclusiveMinimum: 0 },
+      pattern: { type: "string" },
+      uniqueItems: { type: "boolean" },
+      items: { type: ["object", "boolean"] },
+      properties: { type: "object" },
+      required: { type: "array", items: { type: "string" } },
+      additionalProperties: { type: ["object", "boolean"] },
+      enum: { type: "array" },
+      anyOf: { type: "array" },
+      const: {},
+      title: {},
+      allowDash: { type: "boolean" },
+      writeOnly: { type: "boolean" },
+    });
+    expect(PARAM_SCHEMA).toMatchObject({ type: "object", additionalProperties: false });
   });
 
   test("contains nothing of our own annotations", () => {

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { compileParams } from "../../src/config/params.ts";
 import { AfbError } from "../../src/errors.ts";
+import { parseExact } from "../../src/numbers.ts";
 
 function compile(params: Record<string, unknown>, names?: string[]) {
   const problems: string[] = [];
@@ -104,6 +105,90 @@ test("a text is the value that it is the JSON of, to the letter, where all is te
   for (const args of [...others.map((n) => ({ n })), { b: "True" }, { s: "123" }, { list: "[ 1]" }])
     expect(() => check(args, true)).toThrow("argument `");
   expect(() => check({ n: "5" })).toThrow("argument `n`");
+});
+
+describe("what is not given has its default, and what a URL repeats is a list", () => {
+  const { complete } = compile({
+    n: { type: "integer", default: 5 },
+    list: { type: "array", items: { type: "integer" } },
+    texts: { type: "array" },
+    either: { type: ["array", "string"], items: { type: "string" } },
+    s: { type: "string" },
+  });
+  test.each<[unknown, unknown]>([
+    [undefined, { n: 5 }],
+    [{}, { n: 5 }],
+    [{ n: null }, { n: 5 }],
+    [{ s: null }, { s: null, n: 5 }],
+    [{ n: 7 }, { n: 7 }],
+    [{ list: 1 }, { list: 1, n: 5 }],
+    [[1], [1]],
+    ["x", "x"],
+    [null, null],
+  ])("%j is %j", (args, expected) => {
+    expect(complete(args)).toEqual(expected);
+  });
+  test.each<[unknown, unknown]>([
+    [{ list: ["1", "2"] }, { list: [1, 2], n: 5 }],
+    [{ list: "1" }, { list: [1], n: 5 }],
+    [{ list: "[1,2]" }, { list: "[1,2]", n: 5 }],
+    [{ list: "x" }, { list: ["x"], n: 5 }],
+    [{ texts: ["a", "1"] }, { texts: ["a", 1], n: 5 }],
+    [{ either: "a" }, { either: "a", n: 5 }],
+    [{ either: ["a", "1"] }, { either: ["a", "1"], n: 5 }],
+    [
+      { s: "1", n: "6" },
+      { s: "1", n: "6" },
+    ],
+    [{ other: "1" }, { other: "1", n: 5 }],
+  ])("of texts %j is %j", (args, expected) => {
+    expect(complete(args, true)).toEqual(expected);
+  });
+  test.each<[unknown, string]>([
+    [{ s: ["a", "b"] }, "argument `s` is given 2 times, and takes one value"],
+    [{ other: ["a", "b", "c"] }, "argument `other` is given 3 times, and takes one value"],
+    [{ list: ["1", "x"] }, 'argument `list`: found "1" at /0: expected an integer'],
+  ])("of texts %j: %s", (args, expected) => {
+    expect(() => complete(args, true)).toThrow(expected);
+  });
+});
+
+test("a number in a text that does not fit is told as that, and not as a text", () => {
+  const { check } = compile({
+    n: { type: "integer", maximum: 10 },
+    s: { type: ["integer", "string"], maximum: 10, maxLength: 1 },
+  });
+  const told = (args: unknown) => {
+    try {
+      check(args, true);
+    } catch (error) {
+      return error instanceof Error ? error.message : error;
+    }
+  };
+  expect(told({ n: "11" })).toBe("argument `n`: found 11: expected an integer of at most 10");
+  expect(told({ n: "x" })).toBe('argument `n`: found "x": expected an integer of at most 10');
+  expect(told({ s: "11" })).toStartWith('argument `s`: found "11"');
+});
+
+test("a number with more digits than doubles have fits where both of its neighbours do, and is told where nobody knows", () => {
+  const told = (schema: object, text: string) => {
+    try {
+      compile({ a: schema }).check({ a: parseExact(text) });
+      return "fits";
+    } catch (error) {
+      return error instanceof Error ? error.message : error;
+    }
+  };
+  const vague = "argument `a`: a number has more digits than can be checked: give it as a string";
+  const type = "number";
+  expect(told({ type }, "9007199254740993")).toBe("fits");
+  expect(told({ type, maximum: 9007199254740992 }, "9007199254740993")).toContain("of at most");
+  expect(told({ type: "integer" }, "9007199254740993")).toBe("fits");
+  expect(told({ type, multipleOf: 2 }, "9007199254740993")).toBe(vague);
+  expect(told({ type }, "9007199254740993.5")).toBe(vague);
+  expect(told({ type }, "0.1000000000000000000001")).toBe("fits");
+  expect(told({ type }, `1${"0".repeat(400)}`)).toBe("fits");
+  expect(told({ type, multipleOf: 2 }, `1${"0".repeat(400)}`)).toBe(vague);
 });
 
 describe("problems at boot", () => {

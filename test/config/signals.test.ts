@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { constants } from "node:os";
-import { signalNames, signalNumber, signalWords } from "../../src/config/signals.ts";
+import { signalName, signalNames, signalNumber, signalWords } from "../../src/config/signals.ts";
 
 test("every signal of this kernel has its number, with and without SIG, in any case", () => {
   for (const [name, number] of Object.entries(constants.signals)) {
@@ -90,4 +90,11 @@ test.skipIf(python === null)("the same words as strsignal(3) of this machine", (
     if (word !== "") expect(signalWords(index + 1)).toBe(word);
   }
   expect(words.length).toBe(64);
+});
+
+test("names of numbers, those without one as they are", () => {
+  expect([1, 15, 31, 34, 36, 64].map(signalName)).toEqual([
+    ...["SIGHUP", "SIGTERM", "SIGSYS", "SIGRTMIN+0", "SIGRTMIN+2", "SIGRTMIN+30"],
+  ]);
+  expect([0, -1, 32, 33].map(signalName)).toEqual(["0", "-1", "32", "33"]);
 });

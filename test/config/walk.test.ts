@@ -7,8 +7,10 @@ import {
   lchownSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   realpathSync,
+  renameSync,
   rmSync,
   symlinkSync,
   writeFileSync,
@@ -19,6 +21,7 @@ import { loadAccess } from "../../src/access/load.ts";
 import { loadConfigs } from "../../src/config/load.ts";
 import { openObeyed } from "../../src/config/obeyed.ts";
 import { trusted, trustOf } from "../../src/config/trust.ts";
+import { Walk } from "../../src/config/walk.ts";
 import { openAppended } from "../../src/config/written.ts";
 import { isRoot } from "../served.ts";
 
@@ -100,6 +103,43 @@ describe.if(isRoot)("root obeys", () => {
     for (const path of [...paths, "theirs/../own/c.json"]) refused(`${dir}/${path}`, FOREIGN);
     // Others obey what they like.
     expect(loadConfigs(at("l1"), OTHER)).toHaveLength(1);
+  });
+
+  test("what belongs to others once it is whose it should be: how to make it so is told", () => {
+    expect(() => api(at("theirs"))).toThrow(
+      /who could change what this server does: chown it to root$/,
+    );
+    const trust = { owners: [0, OTHER + 1, 0], beside: "others' too" } as const;
+    const refuse = (path: string) => () => {
+      using walk = Walk.to(path, trust);
+      walk.refuse("file or directory");
+    };
+    expect(refuse(at("theirs"))).toThrow(`: chown it to root or uid ${OTHER + 1}`);
+    expect(refuse(at("l5"))).toThrow(/: chown -h it to root or uid \d+$/);
+  });
+
+  test("what was looked at, not what has its name by now; nothing stays open", () => {
+    writeFileSync(at("own/swapped"), "before");
+    const open = () => readdirSync("/proc/self/fd").length;
+    const before = open();
+    {
+      using walk = Walk.to(at("own/swapped"), { owners: [0], beside: "others' too" });
+      renameSync(at("own/c.json"), at("own/swapped"));
+      expect(() => walk.open()).toThrow(`${at("own/swapped")} was replaced while it was looked at`);
+      renameSync(at("own/swapped"), at("own/c.json"));
+    }
+    expect(open()).toBe(before);
+  });
+
+  test("a file with a slash behind it is none, however short its path", () => {
+    const before = process.cwd();
+    try {
+      process.chdir(at("own"));
+      for (const path of ["c.json/", "c.json/.", "./c.json/"])
+        expect(() => api(path)).toThrow("ENOTDIR");
+    } finally {
+      process.chdir(before);
+    }
   });
 
   test("a link of the one who called sudo", () => {

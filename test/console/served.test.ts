@@ -90,6 +90,11 @@ for (const user of users)
       const scripts = [...within.map(([, script = ""]) => script), more];
       expect(policy).toContain(`script-src ${scripts.map(hash).join(" ")};`);
       expect(policy).toContain("frame-ancestors 'self'");
+      const others = policy.split("; ").filter((one) => !/^(script|style)-src /.test(one));
+      expect(others.toSorted()).toEqual([
+        ...["base-uri 'none'", "connect-src 'self'", "default-src 'none'", "form-action 'none'"],
+        ...["frame-ancestors 'self'", "img-src data:"],
+      ]);
     });
 
     test("a page of another origin does not get it", async () => {

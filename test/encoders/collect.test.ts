@@ -102,3 +102,17 @@ describe("what a task may hold", () => {
       }
   });
 });
+
+test.each([
+  ["ab\ncde", 5, ["ab"], 3],
+  ["ab\ncd", 5, ["ab", "cd"], 0],
+  ["ab\ncdefg", 5, ["ab"], 5],
+  ["abcdef", 5, ["abcde"], 1],
+  ["ab\n\ncd", 4, ["ab", ""], 2],
+])(
+  "of %j in %d bytes there are whole lines, though only one byte is lost",
+  async (text, buffer, kept, lost) => {
+    const { fields, loss } = await feed(sync, text, { buffer });
+    expect([fields["stdout"], loss.overflow]).toEqual([kept, lost]);
+  },
+);

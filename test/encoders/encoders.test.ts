@@ -24,6 +24,30 @@ describe("catalogue", () => {
 describe("check", () => {
   const table: [string, Record<string, unknown>, string[]][] = [
     ["text", {}, []],
+    ...(
+      [
+        ["text", "maxlen", 3, 1048576],
+        ["text", "maxline", 1, 1048576],
+        ["sync", "maxlen", 3, 1048576],
+        ["sync", "maxline", 1, 1048576],
+        ["line", "maxlen", 3, 1048576],
+        ["raw", "maxlen", 1, 268435456],
+        ["json", "maxlen", 1, 268435456],
+        ["json", "maxdepth", 1, 4096],
+      ] as const
+    ).flatMap(([name, key, min, max]): [string, Record<string, unknown>, string[]][] => [
+      [name, { [key]: min }, []],
+      [name, { [key]: max }, []],
+      ...[min - 1, max + 1].map((value): [string, Record<string, unknown>, string[]] => [
+        name,
+        { [key]: value },
+        [`${key}: must be a whole number from ${min} to ${max}, not ${value}`],
+      ]),
+    ]),
+    ...(["sync", "line", "raw", "json", "file", "log"] as const).flatMap(
+      (name): [string, Record<string, unknown>, string[]][] =>
+        name === "sync" ? [] : [[name, { maxline: "anything" }, []]],
+    ),
     ["text", { maxlen: 80, maxline: 10 }, []],
     ["line", { maxlen: 80, maxline: 10 }, []],
     [

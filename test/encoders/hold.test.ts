@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
-import { Hold } from "../../src/encoders/hold.ts";
 import { Backlog } from "../../src/backlog.ts";
+import { Command } from "../../src/config/schema.ts";
+import { HELD, Hold } from "../../src/encoders/hold.ts";
 
 test("a task holds what its config says, and all together what there is", () => {
   const backlog = new Backlog(100, 0);
@@ -59,4 +60,9 @@ test("what is lost is counted", () => {
   hold.lose(4);
   hold.replace(2);
   expect(hold.loss).toEqual({ overflow: 7, replaced: 2 });
+});
+
+test("a task holds, unless its config says otherwise, what the reference says", () => {
+  expect(Command.properties.buffer.description).toEndWith(`(${HELD})`);
+  expect([new Hold().most, HELD]).toEqual([16_777_216, 16_777_216]);
 });

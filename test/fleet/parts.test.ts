@@ -233,6 +233,23 @@ describe("what an operator gets", () => {
     expect(said.at(-1)).toEqual({ seq: 3 });
   });
 
+  test("copies take no room from what is to come", async () => {
+    const got: string[] = [];
+    const { flow } = start((_, text) => void got.push(text.slice(0, 1)));
+    const large = bytes("a".repeat(1 << 20));
+    for (let copy = 0; copy < 2; copy++) {
+      for (let seq = 0; seq < 12; seq++) flow.message(seq, "event", large);
+      await turn();
+    }
+    expect(got.splice(0)).toHaveLength(12);
+    // Early, twelve times, and what it waits for.
+    for (let i = 0; i < 12; i++) flow.message(13, "event", bytes("c".repeat(1 << 20)));
+    flow.message(14, "event", bytes("d"));
+    flow.message(12, "event", bytes("b"));
+    await turn();
+    expect(got).toEqual(["b", "c", "d"]);
+  });
+
   test("is confirmed once it was taken, and a slow reader is not gone", async () => {
     const gate = Promise.withResolvers<void>();
     const { flow, said } = start(() => gate.promise);

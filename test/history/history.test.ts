@@ -19,7 +19,7 @@ import { History } from "../../src/history/history.ts";
 import { LIMITS, type Limits, parseLimits } from "../../src/history/limits.ts";
 import type { Plan } from "../../src/plan/plan.ts";
 import { connecting, paramsOf, shell, sleeper, TestClient, use } from "../api/harness.ts";
-import { isRoot } from "../served.ts";
+import { isRoot, until } from "../served.ts";
 import { ORDINARY } from "../accounts.ts";
 
 const connect = connecting();
@@ -34,13 +34,15 @@ function directory(): string {
   return dir;
 }
 
-function opened(file: string, limits: Partial<Limits> = {}) {
+/** @param again ms after which a file that cannot be written is tried again */
+function opened(file: string, limits: Partial<Limits> = {}, again?: number) {
   const told: string[] = [];
   const history = new History({
     file,
     limits: { ...LIMITS, ...limits },
     tell: (text) => told.push(text),
     uid: process.geteuid?.() ?? 0,
+    ...(again !== undefined && { again }),
   });
   history.open();
   ends.push(() => history.close());
@@ -161,6 +163,27 @@ describe("a file", () => {
       );
       expect(seen + gone.reduce((sum, one) => sum + one, 0)).toBe(5001);
     }
+  });
+
+  test("that another holds for a while is told once, and is written again", async () => {
+    const file = join(directory(), "history");
+    const { history, told } = opened(file, {}, 50);
+    await ran(history, say());
+    await until("it is written", () => tasksIn(history).length === 1);
+    expect(told).toEqual([]);
+    const other = new Database(file);
+    other.run("BEGIN IMMEDIATE");
+    await ran(history, say(), 2);
+    await until("it is told", () => told.length > 0);
+    other.run("ROLLBACK");
+    other.close();
+    await until("it is written again", () => told.length > 1);
+    expect(told).toEqual([
+      expect.stringMatching(/cannot be written: .*; it is tried again, and the server goes on$/),
+      expect.stringMatching(/is written again$/),
+    ]);
+    history.close();
+    expect(tasksIn(opened(file).history)).toHaveLength(3);
   });
 
   test("is for the server's user alone, through links too", async () => {

@@ -432,6 +432,36 @@ test("who launches is not killed by what does not become its child", async () =>
 });
 
 test.skipIf(!isRoot)(
+  "what a command leaves is found by all numbers of processes, where the kernel lists no children",
+  async () => {
+    const other = Bun.spawn(["/bin/sleep", "1000"]);
+    // In the place of /proc such numbers, what is none, and what else the launcher needs.
+    const before = `
+assert libc.unshare(0x20000) == 0
+assert libc.mount(b"none", b"/", None, 0x44000, None) == 0
+assert libc.mount(b"none", b"/proc", b"tmpfs", 0, b"mode=755") == 0
+for name in [${other.pid}, "self", "12x"] + list(range(os.getpid(), os.getpid() + 2000)):
+    os.makedirs(f"/proc/{name}", exist_ok=True)
+open("/proc/self/oom_score_adj", "w").close()`;
+    await using _ = {
+      async [Symbol.asyncDispose]() {
+        other.kill("SIGKILL");
+        await other.exited;
+      },
+    };
+    const { stdout, records } = await launch(NOTHING, {
+      before,
+      argv: sh("setsid sleep 1000 >/dev/null & echo $!; sleep 1000 >/dev/null & echo $!"),
+    });
+    expect(records.map(({ kind }) => kind)).toEqual(["STARTED", "ENDED"]);
+    const left = stdout.trim().split("\n").map(Number);
+    expect(left).toHaveLength(2);
+    for (const pid of left) expect(await isAlive(pid)).toBe(false);
+    expect(await isAlive(other.pid)).toBe(true);
+  },
+);
+
+test.skipIf(!isRoot)(
   "the init of a pid namespace has no descriptors, capabilities, or debugger, and no way to more",
   async () => {
     let init: Record<string, string> = {};

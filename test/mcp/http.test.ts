@@ -187,6 +187,14 @@ describe("what comes of a call", () => {
       if (one.type !== "resource_link") expect(one._meta).toEqual({ "spawnbox/untrusted": true });
   });
 
+  test("more input than the command takes is refused", async () => {
+    const refused = await call(client, "t_cat", { stdin: "given!" });
+    expect([refused.isError, textOf(refused)]).toEqual([
+      true,
+      expect.stringContaining("at most 5"),
+    ]);
+  });
+
   test("a function of a plugin answers for itself, whatever it starts", async () => {
     expect((await call(client, "t_both")).structuredContent).toEqual({
       ...{ pid: 1, inner: ["out"], n: 2 },

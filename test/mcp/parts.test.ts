@@ -97,6 +97,13 @@ describe("what is printed", () => {
     printed.take({ type: "data", pid: 1, temperature: 5 });
     expect(printed.values).toEqual([{ temperature: 5 }]);
   });
+  test("what an event tells of itself and of its task is none", () => {
+    const printed = make(false);
+    const about = ["pid", "seq", "encoding", "partial", "status", "bytes", "cr", "api", "sandbox"];
+    const more = ["command", "plan", "notices", "stdout-overflow", "stderr-overflow"];
+    for (const key of [...about, ...more]) printed.take({ type: "data", [key]: 1 });
+    expect([printed.values, printed.stdout.text]).toEqual([[], ""]);
+  });
   test("empty lines are lines, and no output is none", () => {
     const printed = make(false);
     printed.take({ stdout: "a" });

@@ -79,7 +79,7 @@ export const config = (more: readonly object[] = []) => ({
         uid: "lines",
         exec: sh(`for n in a b c; do echo $n; done; echo '{"progress": 50}'; echo d; sleep 0.2`),
       },
-      { uid: "cat", stdin: "body", exec: { cmdpath: "/bin/cat" } },
+      { uid: "cat", stdin: "body", maxinput: 5, exec: { cmdpath: "/bin/cat" } },
       {
         ...{ uid: "ask", confirm: true },
         exec: { cmdpath: "/bin/echo", args: ["%what%"] },

@@ -1,5 +1,5 @@
 /** Mistakes in the launcher's C, by its lines and words: what does not compile any more is found out by the compiler. */
-import { lineAt, type Mistake } from "./mistake.ts";
+import { linesAt, type Mistake } from "./mistake.ts";
 
 const OPERATORS: readonly (readonly [RegExp, string])[] = [
   [/ == /g, " != "],
@@ -45,7 +45,7 @@ export function mistakesInC(file: string, text: string): Mistake[] {
   const code = bare(text);
   const found: Mistake[] = [];
   const add = (rule: string, start: number, end: number, replacement: string) =>
-    void found.push({ file, line: lineAt(text, start), start, end, replacement, rule });
+    void found.push({ file, ...linesAt(text, start, end), start, end, replacement, rule });
 
   for (const [operator, other] of OPERATORS)
     for (const { 0: match, index } of code.matchAll(operator))

@@ -6,23 +6,40 @@
  * TypeScript that no suite notices but the type check refuses. What equivalent.json lists is left out.
  */
 import { readFileSync, writeFileSync } from "node:fs";
-import { basename, dirname, join } from "node:path";
+import { basename, join } from "node:path";
 import { parseArgs } from "node:util";
 import { commandLine, UsageError } from "../../src/command-line/usage.ts";
+import { type Asked, asked } from "./asked.ts";
 import { mistakesOf } from "./catalogue.ts";
 import { equivalents } from "./equivalent.ts";
+import { isOutside, learn } from "./known.ts";
+import type { Suite } from "./lines.ts";
 import { change, made, type Mistake, shuffled } from "./mistake.ts";
+import { secondsOf } from "../suites.ts";
 import { type Room, rooms } from "./rooms.ts";
-import { build, checkTypes, endAll, runSuites, type Verdict } from "./suites.ts";
+import {
+  build,
+  buildLauncher,
+  checkTypes,
+  endAll,
+  runSuites,
+  suitesOf,
+  type Verdict,
+} from "./suites.ts";
 import { copyOfProject } from "./tree.ts";
 
 const names = Object.keys(rooms);
+/** Seconds, by the table that npm test goes by, of those that are asked about each mistake, and of those whose lines are known. */
+const QUICK = { outside: 10, inside: 15 };
 const help = `usage: npm run mutate [-- OPTIONS]
 
   --room NAME   one of ${names.join(", ")}
                 (default: one a minute, chosen by the seed)
-  --seconds N   of making mistakes (default 180); what the suites take without any comes on top
+  --seconds N   of making mistakes (default 180); what the suites take without any comes on
+                top, where they or the code have changed since
   --seed S      the same seed makes the same mistakes in the same order (default: the day)
+  --quick       without suites that take longer than ${QUICK.outside} s with the executable, or ${QUICK.inside} s: these are named, and what
+                they would notice is not noticed
   --file TEXT   only in files whose path has that in it
   --rule TEXT   only by rules whose name has that in it
   -h, --help    this text`;
@@ -38,6 +55,7 @@ function parse(args: string[]) {
       seed: { type: "string", default: today() },
       file: { type: "string", default: "" },
       rule: { type: "string", default: "" },
+      quick: { type: "boolean", default: false },
       help: { type: "boolean", short: "h" },
     },
   });
@@ -47,11 +65,10 @@ function parse(args: string[]) {
   const { room } = values;
   if (room !== undefined && !names.includes(room))
     throw new UsageError(`--room ${room}: expected one of ${names.join(", ")}`);
-  const { file, rule } = values;
+  const { file, rule, quick } = values;
   return {
     chosen: names.filter((name) => name === (room ?? name)),
-    file,
-    rule,
+    ...{ file, rule, quick },
     ...numbers(values),
   };
 }
@@ -61,7 +78,11 @@ const numbers = ({ seconds, seed }: { seconds: string; seed: string }) => ({
   seed: Number(seed),
 });
 
-const { chosen, seconds, seed, file, rule } = commandLine({ name: "npm run mutate", help, parse });
+const { chosen, seconds, seed, file, rule, quick } = commandLine({
+  name: "npm run mutate",
+  help,
+  parse,
+});
 
 interface Score {
   readonly noticed: number;
@@ -70,36 +91,37 @@ interface Score {
   readonly listed: number;
 }
 
-/** Seconds of a hang guard, by how long the suites take without a mistake. */
-const guardOf = (took: number): number => took * 5 + 20;
-
-/** Suites in the order that they are asked: what is named after the file knows it best. */
-function asked(room: Room, { file }: Mistake): string[][] {
-  const name = `${basename(file).replace(/\.\w+$/, "")}.test.ts`;
-  const folders = room.suites
-    .flat()
-    .map((suite) => (suite.endsWith(".ts") ? dirname(suite) : suite));
-  const best = [
-    ...new Set(folders.map((folder) => `${folder}/${name}`)),
-    ...(room.best?.[basename(file)] ?? []),
-  ];
-  // The executable may be of an earlier mistake.
-  const isOutside = (suite: string) =>
-    (room.outside ?? []).flat().some((pattern) => new Bun.Glob(pattern).match(suite));
-  return [best.filter((suite) => !isOutside(suite)), ...room.suites.map((suites) => [...suites])];
+/** Of suites without a mistake, run after one another: seconds until they hang, and until one of their tests does. */
+function guards(suites: readonly Suite[]) {
+  const seconds = suites.map((suite) => suite.seconds);
+  const sum = seconds.reduce((total, one) => total + one, 0);
+  return { guard: sum * 5 + 20, timeout: Math.min(30, Math.max(...seconds) * 5 + 8) };
 }
+
+/** Those that are so, and those that are not. */
+const apart = <Item>(all: readonly Item[], is: (one: Item) => boolean): [Item[], Item[]] => [
+  all.filter(is),
+  all.filter((one) => !is(one)),
+];
 
 /** @throws Error where the suites fail without any mistake */
 async function score(room: Room, tree: string, time: number): Promise<Score> {
-  const { outside = [] } = room;
-  if (room.built || outside.length > 0) await built(tree);
-  let guard = 0;
-  for (const suites of [...room.suites, ...outside]) {
-    const { verdict, took, said } = await runSuites(tree, suites, 600);
-    if (verdict !== "passed")
-      throw new Error(`${suites.join(" ")}: ${verdict} without a mistake\n${said.slice(-3000)}`);
-    guard = Math.max(guard, guardOf(took));
-  }
+  const learnt = new Map<string, Suite>();
+  const all = async (names: readonly string[]) => {
+    const suites: Suite[] = [];
+    for (const name of new Set(names)) {
+      const suite = learnt.get(name) ?? (await learn(tree, name));
+      learnt.set(name, suite);
+      suites.push(suite);
+    }
+    return suites;
+  };
+  const [shared = [], long = []] = apart(
+    suitesOf(tree, room.suites),
+    (name) => !quick || secondsOf(name) <= (isOutside(tree, name) ? QUICK.outside : QUICK.inside),
+  );
+  if (long.length > 0) console.log(`  (without ${long.join(", ")})`);
+  await all(shared);
   const known = mistakesOf(room, tree, file).filter((mistake) => mistake.rule.includes(rule));
   const texts = new Map(
     known.map(({ file }) => [file, readFileSync(join(tree, file), "utf8")] as const),
@@ -108,7 +130,6 @@ async function score(room: Room, tree: string, time: number): Promise<Score> {
   const isListed = (mistake: Mistake) =>
     equivalents.some((one) => one.file === mistake.file && one.change === changeOf(mistake));
   const counts = { noticed: 0, unnoticed: 0, uncounted: 0, listed: 0 };
-  const trusted = new Set<string>();
   const end = performance.now() + time;
   for (const mistake of shuffled(known, seed)) {
     if (performance.now() > end) break;
@@ -116,11 +137,13 @@ async function score(room: Room, tree: string, time: number): Promise<Score> {
       counts.listed++;
       continue;
     }
-    await trust(room, mistake, tree, trusted);
+    // First, as they are tried without a mistake.
+    const best = room.best?.[basename(mistake.file)] ?? [];
+    const suites = await all([...best.filter((name) => !long.includes(name)), ...shared]);
     const text = texts.get(mistake.file) ?? "";
     const path = join(tree, mistake.file);
     writeFileSync(path, made(text, mistake));
-    const found = await judge(room, mistake, tree, guard);
+    const found = await judge(asked(suites, room, mistake), mistake, tree);
     writeFileSync(path, text);
     counts[found]++;
     if (found === "unnoticed")
@@ -130,44 +153,25 @@ async function score(room: Room, tree: string, time: number): Promise<Score> {
   return counts;
 }
 
-/** Those that are asked about one file alone, too. @throws Error where they fail without any mistake */
-async function trust(
-  { best, built: isBuilt }: Room,
-  { file }: Mistake,
-  tree: string,
-  trusted: Set<string>,
-) {
-  const suites = best?.[basename(file)] ?? [];
-  if (suites.every((suite) => trusted.has(suite))) return;
-  if (isBuilt) await built(tree);
-  const { verdict, said } = await runSuites(tree, suites, 600);
-  if (verdict !== "passed")
-    throw new Error(`${suites.join(" ")}: ${verdict} without a mistake\n${said.slice(-3000)}`);
-  for (const suite of suites) trusted.add(suite);
-}
-
-async function built(tree: string): Promise<void> {
-  const { verdict, said } = await build(tree);
-  if (verdict !== "passed") throw new Error(`the copy cannot be built:\n${said}`);
-}
-
 const NOTICED: readonly Verdict[] = ["failed", "hangs"];
 
+/** What costs least first: nothing is built, nor its types looked at, for what the suites notice in their own processes. */
 async function judge(
-  room: Room,
-  mistake: Mistake,
+  { inside, outside }: Asked,
+  { file }: Mistake,
   tree: string,
-  guard: number,
 ): Promise<"noticed" | "unnoticed" | "uncounted"> {
-  const isC = mistake.file.endsWith(".c");
-  if (room.built && (await build(tree)).verdict !== "passed") return isC ? "uncounted" : "noticed";
-  const isNoticed = async (suites: readonly string[]) =>
-    NOTICED.includes((await runSuites(tree, suites, guard)).verdict);
-  for (const suites of asked(room, mistake)) if (await isNoticed(suites)) return "noticed";
-  const { outside = [] } = room;
-  if (outside.length > 0 && (await build(tree)).verdict !== "passed") return "noticed";
-  for (const suites of outside) if (await isNoticed(suites)) return "noticed";
-  return isC || (await checkTypes(tree)).verdict === "passed" ? "unnoticed" : "uncounted";
+  const isC = file.endsWith(".c");
+  const isNoticed = async (suites: readonly Suite[]) => {
+    const names = suites.map((suite) => suite.file);
+    return NOTICED.includes((await runSuites(tree, names, guards(suites))).verdict);
+  };
+  if (isC && (await buildLauncher(tree)).verdict !== "passed") return "uncounted";
+  if (await isNoticed(inside)) return "noticed";
+  if (!isC && (await checkTypes(tree)).verdict !== "passed") return "uncounted";
+  if (outside.length === 0) return "unnoticed";
+  if ((await build(tree)).verdict !== "passed") return "noticed";
+  return (await isNoticed(outside)) ? "noticed" : "unnoticed";
 }
 
 console.log(`mutate: --seed ${seed}, ${seconds} s for ${chosen.length} room(s)`);

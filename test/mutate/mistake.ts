@@ -6,6 +6,8 @@ export interface Mistake {
   readonly file: string;
   /** Counted from 1. */
   readonly line: number;
+  /** Of what is replaced. */
+  readonly lastLine: number;
   /** Offsets in the text of the file: what is replaced. */
   readonly start: number;
   readonly end: number;
@@ -14,8 +16,12 @@ export interface Mistake {
   readonly rule: string;
 }
 
-export const lineAt = (text: string, offset: number): number =>
-  text.slice(0, offset).split("\n").length;
+const lineAt = (text: string, offset: number): number => text.slice(0, offset).split("\n").length;
+
+export const linesAt = (text: string, start: number, end: number) => ({
+  line: lineAt(text, start),
+  lastLine: lineAt(text, end),
+});
 
 export const made = (text: string, { start, end, replacement }: Mistake): string =>
   text.slice(0, start) + replacement + text.slice(end);

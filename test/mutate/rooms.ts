@@ -3,99 +3,80 @@
 export interface Room {
   /** Patterns of files from the root of the project. */
   readonly code: readonly string[];
-  /** Suites, folders or patterns of files, in the order they are asked: those of one entry run together. The first that fails is enough. */
-  readonly suites: readonly (readonly string[])[];
-  /** By name of a file: suites that are asked about it alone, first. */
+  /** Suites, folders or patterns of files: the first that fails is enough. Which of them are asked, and when: asked.ts. */
+  readonly suites: readonly string[];
+  /** By name of a file: suites that are asked about it first, though they may be no others of the room's. */
   readonly best?: Readonly<Record<string, readonly string[]>>;
-  /** Its suites run the executable, which is built for each mistake. */
-  readonly built?: true;
-  /** Of suites that run the executable, those to ask, as above, about what the others do not notice: it is built for that. */
-  readonly outside?: readonly (readonly string[])[];
+  /** Its code runs in threads or processes that the suites start, too. */
+  readonly isElsewhere?: true;
 }
 
 /** The launcher driven directly: each op, the answers to calls that are told, and the surroundings. */
-const DIRECT = ["test/launcher"];
+const DIRECT = "test/launcher";
 /** What is launched by the server. */
-const LAUNCHES = ["features", "contract", "told", "landlock", "starting", "launcher", "ends"].map(
-  (name) => `test/sandbox/${name}.test.ts`,
-);
+const LAUNCHES = `test/sandbox/{${["features", "contract", "told", "landlock", "starting", "launcher", "ends", "limits"].join(",")}}.test.ts`;
+/** What happens where the agent is killed, stopped or changed. */
+const AGENT = "test/sandbox/attack-agent.test.ts";
 
 export const rooms: Readonly<Record<string, Room>> = {
-  plan: { code: ["src/plan/*.ts"], suites: [["test/plan"]] },
-  config: { code: ["src/config/**/*.ts"], suites: [["test/config"], ["test/plan"]] },
-  encoders: { code: ["src/encoders/*.ts"], suites: [["test/encoders"]] },
+  plan: { code: ["src/plan/*.ts"], suites: ["test/plan", "test/docs.test.ts"] },
+  config: {
+    code: ["src/config/**/*.ts"],
+    suites: [
+      "test/config",
+      "test/plan",
+      "test/encoders/encoders.test.ts",
+      "test/rpc/{exporter,tls,ws-importer,wsapi}.test.ts",
+    ],
+  },
+  encoders: { code: ["src/encoders/*.ts"], suites: ["test/encoders"] },
   access: {
-    code: ["src/access/*.ts"],
-    suites: [["test/access/load.test.ts"], ["test/server/peer.test.ts"], ["test/access"]],
-    built: true,
+    code: ["src/access/**/*.ts"],
+    suites: ["test/access", "test/server/{peer,peer-name,guests}.test.ts"],
   },
-  audit: {
-    code: ["src/audit/*.ts"],
-    suites: [["test/audit/!(served).test.ts"], ["test/audit"]],
-    built: true,
+  audit: { code: ["src/audit/*.ts"], suites: ["test/audit"] },
+  metrics: { code: ["src/metrics/*.ts"], suites: ["test/metrics"] },
+  history: {
+    code: ["src/history/*.ts"],
+    suites: ["test/history", "test/api/{ring,query,task-list}.test.ts"],
   },
-  metrics: {
-    code: ["src/metrics/*.ts"],
-    suites: [["test/metrics/family.test.ts"], ["test/metrics"]],
-    built: true,
+  api: {
+    code: ["src/api/*.ts"],
+    suites: ["test/api", "test/server/{events,openapi,rest,frames,transfer,webhook}.test.ts"],
   },
-  api: { code: ["src/api/*.ts"], suites: [["test/api/!(served).test.ts"]] },
-  console: {
-    code: ["src/console/*.ts"],
-    suites: [["test/console/!(page).test.ts"], ["test/console"]],
-    built: true,
-  },
+  console: { code: ["src/console/*.ts"], suites: ["test/console"] },
   server: {
     code: ["src/server/**/*.ts"],
-    // Without those that take long.
-    suites: [
-      [
-        "test/server/!(encrypted|http-status|transfer|webhook|greedy|faithful*|gigabyte|hostile|exhausted|operator|load|pressure).test.ts",
-        "test/server/http",
-      ],
-    ],
-    outside: [["test/server/{encrypted,http-status,transfer,webhook}.test.ts"]],
+    // Without those that take long, or fill the machine.
+    suites: ["test/server/**/!(greedy|faithful*|gigabyte|exhausted|load|pressure).test.ts"],
   },
-  mcp: {
-    code: ["src/mcp/*.ts"],
-    suites: [["test/mcp/{parts,door}.test.ts"], ["test/mcp"]],
-    built: true,
-  },
-  rpc: {
-    code: ["src/rpc/*.ts"],
-    suites: [["test/rpc/!(importer|imports|reverse|served).test.ts"]],
-    outside: [["test/rpc/{importer,imports,reverse,served}.test.ts"]],
-  },
-  fleet: {
-    code: ["src/fleet/*.ts"],
-    suites: [["test/fleet/parts.test.ts"], ["test/fleet/hostile.test.ts"]],
-    outside: [["test/fleet/many.test.ts"], ["test/fleet/served.test.ts"]],
-  },
+  mcp: { code: ["src/mcp/*.ts"], suites: ["test/mcp"] },
+  rpc: { code: ["src/rpc/*.ts"], suites: ["test/rpc"] },
+  fleet: { code: ["src/fleet/*.ts"], suites: ["test/fleet"] },
   launch: {
     code: ["src/launch/**/*.ts"],
-    suites: [["test/launch"], LAUNCHES, ["test/sandbox/pool.test.ts"]],
-    built: true,
+    suites: ["test/launch", LAUNCHES, "test/sandbox/{pool,stop,input}.test.ts"],
+    best: {
+      "agent.ts": [AGENT],
+      "no-agent.ts": [AGENT],
+      "supervisor.ts": [AGENT],
+      "living.ts": [AGENT],
+      "orphans.ts": ["test/sandbox/attack-supervisor.test.ts"],
+      "input-pipe.ts": ["test/sandbox/upload.test.ts"],
+    },
   },
   install: {
     code: ["src/install/*.ts", "src/cli/install.ts"],
-    suites: [["test/install"], ["test/cli/install.test.ts"]],
-    built: true,
+    suites: ["test/install", "test/cli/install.test.ts", "test/boot/initramfs.test.ts"],
   },
-  plugins: {
-    code: ["src/plugins/*.ts"],
-    suites: [
-      ["test/plugins/{answers,compile,encoded,find,imports,load,messages}.test.ts"],
-      ["test/plugins/functions.test.ts"],
-      ["test/plugins/encoding.test.ts"],
-    ],
-  },
+  boot: { code: ["src/boot/*.ts", "src/cli/early.ts"], suites: ["test/boot"] },
+  plugins: { code: ["src/plugins/*.ts"], suites: ["test/plugins"], isElsewhere: true },
   ffi: {
     code: ["ffi/*.ts"],
     suites: [
-      ["test/ffi"],
-      ["test/plan", "test/server/{pages,unix,peer,peer-name,beneath,service}.test.ts"],
-      ["test/audit/!(served).test.ts"],
-      ["test/launch/!(secrets).test.ts"],
+      ...["test/ffi", "test/plan", "test/launch/!(secrets).test.ts"],
+      "test/server/{pages,unix,peer,peer-name,beneath,service}.test.ts",
+      "test/audit/!(served).test.ts",
     ],
   },
   launcher: {
@@ -110,7 +91,36 @@ export const rooms: Readonly<Record<string, Room>> = {
       "standing.c": ["test/sandbox/pool.test.ts"],
       "follow.c": ["test/sandbox/live.test.ts", "test/sandbox/attack-swaps.test.ts"],
       "keyring.c": ["test/sandbox/attack-inherit.test.ts"],
+      "agent.c": [AGENT],
     },
-    built: true,
+  },
+  doctor: {
+    code: ["src/doctor/*.ts"],
+    suites: ["test/cli/executable.test.ts", "test/server/operator.test.ts"],
+  },
+  serve: {
+    code: ["src/serve/*.ts", "src/service/*.ts"],
+    suites: [
+      "test/server/{service,operator,encrypted,clients,doors,reload-verb}.test.ts",
+      "test/access/reload.test.ts",
+      "test/cli/executable.test.ts",
+    ],
+  },
+  words: {
+    code: ["src/*.ts", "src/client/*.ts"],
+    suites: [
+      "test/*.test.ts",
+      "test/{api,config,encoders,afb}",
+      "test/server/{certificate,reconnect,resumed}.test.ts",
+    ],
+  },
+  "command-line": {
+    code: [
+      "src/cli/!(install|early).ts",
+      "src/command-line/*.ts",
+      "src/manual/**/*.ts",
+      "src/guide/*.ts",
+    ],
+    suites: ["test/cli", "test/manual", "test/guide/terminal.test.ts"],
   },
 };

@@ -1,5 +1,5 @@
 /** Runs suites on the copy, where a mistake can do no harm: what it starts, mounts or names is gone with it. */
-import { existsSync } from "node:fs";
+import { rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { SCRATCH } from "./tree.ts";
@@ -76,24 +76,50 @@ async function run(command: readonly string[], cwd: string, guard: number): Prom
   return { verdict, took: (performance.now() - begin) / 1000, said: out + err };
 }
 
-/** Those of the suites that there are; the first failure ends them. */
+/** In the copy: where a run that is measured leaves which lines ran. */
+export const MEASURED = "lines";
+
+export interface How {
+  /** Seconds until it hangs. */
+  readonly guard: number;
+  /** Seconds of a test, unless it says itself how long it takes. */
+  readonly timeout?: number;
+  readonly isMeasured?: boolean;
+}
+
+/** One file after the other; the first failure ends them. */
 export async function runSuites(
   tree: string,
-  suites: readonly string[],
-  guard: number,
+  files: readonly string[],
+  { guard, timeout = 30, isMeasured = false }: How,
 ): Promise<Ran> {
-  const found = suites.flatMap((suite) =>
-    /[*!{]/.test(suite) ? [...new Bun.Glob(suite).scanSync({ cwd: tree })].toSorted() : [suite],
-  );
-  const files = found.filter((name) => existsSync(join(tree, name))).map((name) => `./${name}`);
   if (files.length === 0) return { verdict: "none", took: 0, said: "" };
-  const how = ["--bail", "--timeout", "30000", "--only-failures"];
-  return run([process.execPath, "test", ...how, ...files], tree, guard);
+  const measured = join(tree, MEASURED);
+  if (isMeasured) rmSync(measured, { recursive: true, force: true });
+  const how = [
+    ...["--bail", "--timeout", `${Math.round(timeout * 1000)}`, "--only-failures"],
+    ...(isMeasured ? ["--coverage", "--coverage-reporter=lcov", `--coverage-dir=${measured}`] : []),
+  ];
+  const command = [process.execPath, "test", ...how, ...files.map((name) => `./${name}`)];
+  return run(command, tree, guard);
+}
+
+/** Files of patterns, folders and names, each once. */
+export function suitesOf(tree: string, patterns: readonly string[]): string[] {
+  const found = patterns.flatMap((pattern) => {
+    const glob = new Bun.Glob(pattern.endsWith(".ts") ? pattern : `${pattern}/**/*.test.ts`);
+    return [...glob.scanSync({ cwd: tree })].toSorted();
+  });
+  return [...new Set(found)];
 }
 
 /** Launcher and executable of the copy. */
 export const build = (tree: string): Promise<Ran> =>
   run([process.execPath, "src/make/build.ts", "--quick"], tree, 120);
+
+/** The launcher of the copy alone. */
+export const buildLauncher = (tree: string): Promise<Ran> =>
+  run([process.execPath, "ffi/launcher/build.ts"], tree, 120);
 
 export const checkTypes = (tree: string): Promise<Ran> =>
   run([process.execPath, "check"], tree, 120);

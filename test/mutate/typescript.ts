@@ -1,6 +1,6 @@
 /** Mistakes in TypeScript, found in its syntax: each parses, but may be one that the type check refuses. */
 import ts from "typescript";
-import { lineAt, type Mistake } from "./mistake.ts";
+import { linesAt, type Mistake } from "./mistake.ts";
 
 const OPERATORS: ReadonlyMap<ts.SyntaxKind, string> = new Map([
   [ts.SyntaxKind.EqualsEqualsEqualsToken, "!=="],
@@ -53,7 +53,7 @@ export function mistakesInTypeScript(file: string, text: string): Mistake[] {
   const source = ts.createSourceFile(file, text, ts.ScriptTarget.Latest, true);
   const found: Mistake[] = [];
   const add = (rule: string, start: number, end: number, replacement: string) =>
-    void found.push({ file, line: lineAt(text, start), start, end, replacement, rule });
+    void found.push({ file, ...linesAt(text, start, end), start, end, replacement, rule });
   const replace = (rule: string, node: ts.Node, replacement: string) =>
     add(rule, node.getStart(source), node.getEnd(), replacement);
   const drop = (rule: string, node: ts.Node) => replace(rule, node, "");

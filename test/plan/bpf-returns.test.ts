@@ -154,3 +154,9 @@ test("user namespaces are denied by whatever ends or refuses the call, and by wh
   for (const k of lets.slice(0, 3)) expect([k, deniesUserNamespaces(told(k))]).toEqual([k, false]);
   expect(deniesUserNamespaces({ seccomp: undefined, told: undefined })).toBe(false);
 });
+
+test("before anything is loaded, the kernel has 0", () => {
+  const first = (k: number) =>
+    verdictOf(encode([op(JEQ, k, 1, 0), op(RET, NO), op(RET, YES)]), 3, 5);
+  expect([first(0), first(1)]).toEqual([YES, NO]);
+});

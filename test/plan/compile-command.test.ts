@@ -133,6 +133,16 @@ test("what is not said is not there", () => {
   expect(plan({}, {}, { ...board, env: { LD_PRELOAD: "x" } }).keptBack).toEqual(["LD_PRELOAD"]);
 });
 
+test.each([
+  ["params", { params: { _x: { type: "string" } } }],
+  ["a sample", { sample: [{ _x: 1 }] }],
+  ["a sample as a query", { sample: [{ args: { _x: 1 } }] }],
+])("what %s names is an argument, whatever it is called", (_, command) => {
+  const exec = { cmdpath: "/bin/sh", args: ["%_x%"] };
+  expect([...plan({ ...command, exec }).argv.names]).toEqual(["_x"]);
+  expect([...plan({ exec }).argv.names]).toEqual([]);
+});
+
 test("an unknown signal is a problem where it stands, once", () => {
   const unknown = (signal: string) =>
     `unknown signal ${signal} (a name such as SIGTERM, or 1 to 64)`;

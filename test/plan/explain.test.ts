@@ -1,6 +1,6 @@
 /** A plan in words: each thing that it does, or does not, in a line of its own. */
 import { describe, expect, test } from "bun:test";
-import { explain, explainPolicy } from "../../src/plan/explain.ts";
+import { explain, explainPolicy, importWords } from "../../src/plan/explain.ts";
 import type { MountStep, Policy } from "../../src/plan/policy.ts";
 import type { Plan } from "../../src/plan/plan.ts";
 import { plain as some } from "./plain-policy.ts";
@@ -258,6 +258,21 @@ describe("a command", () => {
       argv: { elements: [], names: new Set() },
       ...more,
     }).slice(PLAIN.length);
+  test("secrets: where they come from, and whether they have to be there", () => {
+    const secrets = {
+      env: { TOKEN: "/s/token" },
+      kept: [],
+      files: [
+        { path: "/s/env", optional: false },
+        { path: "/s/more", optional: true },
+      ],
+    };
+    expect(plan({ secrets }).filter((line) => line.includes("/s/"))).toEqual([
+      "variables of /s/env, read at each launch",
+      "variables of /s/more, read at each launch, where it is there",
+      "TOKEN: what is in /s/token at each launch",
+    ]);
+  });
   test("its end, its pool, its program", () => {
     expect(plan({})).toEqual(["no time limit", "execute what the caller names"]);
     expect(plan({ timeout: 1 })[0]).toBe("killed after 0.001 s");
@@ -285,4 +300,29 @@ describe("a command", () => {
       'execute "/bin/x" "a b=%n%" "?m?"',
     );
   });
+});
+
+test.each<[Partial<Parameters<typeof importWords>[0]>, string]>([
+  [
+    {},
+    "far/*: of another binder, at unix:/run/x, by RPC v3; the start waits for it; whoever may call here may call it",
+  ],
+  [
+    { speech: "ws", optional: true, verbs: ["a", "b"], remote: "other" },
+    "far/a, b: of another binder, at unix:/run/x as other, by WSAPI; the server starts without it too; whoever may call here may call it",
+  ],
+  [
+    { private: true, remote: undefined },
+    "far/*: of another binder, at unix:/run/x as the API without a name, by RPC v3; the start waits for it; only actions and extra verbs call it",
+  ],
+  [
+    { privileges: ["urn:x", "urn:y"] },
+    "far/*: of another binder, at unix:/run/x, by RPC v3; the start waits for it; who has urn:x, urn:y may call it",
+  ],
+])("an import: %#", (more, expected) => {
+  const plan = {
+    ...{ name: "far", remote: "far", speech: "rpc", uri: "unix:/run/x?key=/secret" },
+    ...{ address: { kind: "unix", path: "/run/x" }, privileges: [], ...more },
+  } as Parameters<typeof importWords>[0];
+  expect(importWords(plan)).toBe(expected);
 });

@@ -143,3 +143,10 @@ describe("values", () => {
     expect(() => pack(value)).toThrow(`${message}`);
   });
 });
+
+test("what is shared comes before who shares it: anything else is refused", () => {
+  const shared = (v: unknown) => ({ value: { $: "shared", v }, shared: [{ a: 1 }] });
+  expect(unpack(shared(0))).toEqual({ a: 1 });
+  for (const v of [1, 2, "0", null])
+    expect(() => unpack(shared(v))).toThrow('unknown value of kind "shared"');
+});

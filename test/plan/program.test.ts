@@ -116,6 +116,13 @@ describe("what cannot be executed is told with what to do", () => {
     expect(told(elf(62, 2), { killsForeign: true })).toBe("fine");
   });
 
+  test("who owns it has the owner's rights, whatever others have", () => {
+    const own = process.geteuid?.() ?? -1;
+    const user = { uid: own, gids: new Set<number>() };
+    expect(told("#!/bin/sh\n", { user }, 0o700)).toBe("fine");
+    expect(told("#!/bin/sh\n", { user }, 0o100)).toContain("may not be read by the user");
+    expect(told("#!/bin/sh\n", { user }, 0o455)).toContain("may not be executed by the user");
+  });
   test("the user of the sandbox may not reach or read it; who may by a list is not refused", () => {
     const user = { uid: 65534, gids: new Set([65534]) };
     expect(told("#!/bin/sh\n", { user }, 0o700)).toContain("may not be executed by the user");

@@ -232,6 +232,10 @@ describe("the last rule wins", () => {
       "sandboxes[0].seccomp.rules[3]: mount: TRAP replaces the earlier SCMP_ACT_ALLOW: the last rule wins",
     ]);
     expect(notices(rule("mkdir", "KILL"), rule("mkdir", "KILL"))).toEqual([]);
+    const args = [{ index: 1, op: "eq", value: 7 }];
+    expect(notices({ ...rule("mkdir", "KILL"), args }, rule("mkdir", "TRAP"))).toEqual([
+      "sandboxes[0].seccomp.rules[1]: mkdir: TRAP replaces the earlier rules with args: the last rule wins",
+    ]);
   });
   test("a condition takes precedence over what holds otherwise, whatever that is", () => {
     const TIOCSTI = { index: 1, op: "masked_eq", value: 0x5412, mask: 0xffffffff };
@@ -352,7 +356,11 @@ describe("compiled BPF", () => {
       encode([at(0x20, 2), ret]),
       "instruction 0 (code 0x20): loads from offset 2",
     ],
-    ["a load beyond the data", encode([at(0x20, 64), ret]), "offset 64"],
+    [
+      "a load beyond the data",
+      encode([at(0x20, 64), ret]),
+      "loads from offset 64; the last word is at 60",
+    ],
     [
       "a load of a packet's byte",
       encode([at(0x30, 0), ret]),

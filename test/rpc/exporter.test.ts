@@ -69,6 +69,23 @@ describe("RPC v3", () => {
     peer.close();
   });
 
+  test("which APIs there are is told to who asks for another, or for none of several", async () => {
+    await using server = await exporting("export=t@a,t@c,t@");
+    const peer = await StrictPeer.dial(server);
+    expect(await peer.call("ping", null, { api: "x".repeat(100) })).toEqual({
+      status: -3,
+      value: `the API "${"x".repeat(80)}" is not exported here; here are a, c`,
+    });
+    peer.close();
+    await using several = await exporting("export=t@a,t@c");
+    const other = await StrictPeer.dial(several);
+    expect(await other.call("ping", null, { api: undefined })).toEqual({
+      status: -3,
+      value: "several APIs are exported here: say which; here are a, c",
+    });
+    other.close();
+  });
+
   test("sessions and tokens are those that were told, and others are refused", async () => {
     await using server = await exporting();
     const peer = await StrictPeer.dial(server);

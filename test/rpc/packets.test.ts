@@ -85,6 +85,54 @@ describe("RPC v3", () => {
     expect(long.bytes.length).toBe(MOST_VALUE);
   });
 
+  test.each<[number, string, unknown]>([
+    [0xfffe, "68 69", "aGk="],
+    [0xfffd, "61 62 00", "ab"],
+    [0xfffc, "5b 31 5d 00", [1]],
+    [0xfffb, "00", false],
+    [0xfffb, "01", true],
+    [0xfffa, "ff", -1],
+    [0xfff9, "ff", 255],
+    [0xfff8, "fe ff", -2],
+    [0xfff7, "01 02", 0x0201],
+    [0xfff6, "fe ff ff ff", -2],
+    [0xfff5, "01 02 03 04", 0x04030201],
+    [0xfff4, "fe ff ff ff ff ff ff ff", -2],
+    [0xfff3, "01 02 00 00 00 00 00 00", 0x0201],
+    [0xfff2, "00 00 c0 3f", 1.5],
+    [0xfff1, "00 00 00 00 00 00 f8 3f", 1.5],
+    [0xfff0, "ff fe", -2],
+    [0xffef, "01 02", 0x0102],
+    [0xffee, "ff ff ff fe", -2],
+    [0xffed, "01 02 03 04", 0x01020304],
+    [0xffec, "ff ff ff ff ff ff ff fe", -2],
+    [0xffeb, "00 00 00 00 00 00 01 02", 0x0102],
+    [0xffea, "3f c0 00 00", 1.5],
+    [0xffe9, "3f f8 00 00 00 00 00 00", 1.5],
+  ])("type %d: %s is %p", (type, bytes, expected) => {
+    expect(JSON.parse(JSON.stringify(readValue({ type, bytes: hex(bytes) })))).toEqual(expected);
+  });
+
+  test.each([
+    ["session", "ff ff"],
+    ["token", "fe ff"],
+    ["event", "fd ff"],
+    ["type", "fa ff"],
+  ])("a %s is made and unmade", (kind, number) => {
+    expect(parsePacket(hex(`f8 ff 01 00 10 00 00 00 ${number} 03 00 61 62 63 00`))).toEqual({
+      ...{ type: "create", kind, id: 3, name: "abc" },
+    } as ReturnType<typeof parsePacket>);
+    expect(parsePacket(hex(`f7 ff 01 00 0c 00 00 00 ${number} 03 00`))).toEqual({
+      ...{ type: "destroy", kind, id: 3 },
+    } as ReturnType<typeof parsePacket>);
+  });
+  test("anything else is neither", () => {
+    for (const number of ["fc ff", "fb ff", "00 00"])
+      expect(() => parsePacket(hex(`f8 ff 01 00 10 00 00 00 ${number} 03 00 61 62 63 00`))).toThrow(
+        "no such resource is created here",
+      );
+  });
+
   test("packets of JSON have no padding that could come late", () => {
     for (let size = 0; size < 40; size++) {
       const values = [jsonValue(JSON.stringify("x".repeat(size)))];

@@ -5,7 +5,7 @@ import { RawClient } from "./harness.ts";
 import { serveOn, TRANSPORTS } from "./transport.ts";
 
 /** More than the kernel's buffers and the server keep for one connection. */
-const LINES = 200_000;
+const LINES = 100_000;
 const flood = shell("flood", `yes ${"x".repeat(120)} | head -n ${LINES}`, use("line"));
 
 interface Told {

@@ -32,6 +32,32 @@ describe("calls and replies", () => {
     expect(await client.json()).toMatchObject([4, "4", { request: { status: "internal-error" } }]);
   });
 
+  test("many that come at once are handled in several turns, so that others have theirs", async () => {
+    let turn = 0;
+    let over = false;
+    const next = () => {
+      turn++;
+      if (!over) setImmediate(next);
+    };
+    next();
+    const turns = new Map<number, number>();
+    await using server = await serve();
+    const { registry } = server;
+    const call = registry.call.bind(registry);
+    registry.call = (request) => {
+      turns.set(turn, (turns.get(turn) ?? 0) + 1);
+      return call(request);
+    };
+    using client = await RawClient.webSocket(server.port);
+    const count = 1000;
+    client.write(Buffer.concat(Array.from({ length: count }, () => frame('[2,"1","t/ping",1]'))));
+    for (let i = 1; i <= count; i++)
+      expect(await client.json()).toMatchObject([3, "1", { response: `pong=${i}` }]);
+    over = true;
+    // One part at the end of a turn, and one at the beginning of what comes behind it.
+    expect(Math.max(...turns.values())).toBeLessThanOrEqual(2 * 64);
+  });
+
   test("behind the upgrade request, byte by byte, in fragments, with pings between", async () => {
     await using server = await serve();
     using client = await RawClient.webSocket(server.port, frame('[2,"0","t/echo","early"]'));

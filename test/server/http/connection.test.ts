@@ -311,6 +311,18 @@ test("of a body that is read as it comes nothing is held, and each piece has its
   here.stop();
 });
 
+test("who holds what others wait for, and sends no more, is told so long before its own time is over", async () => {
+  const memory = new Share(64 << 10, 1024, 50);
+  const here = await site(() => new Response("done"), { memory });
+  using client = await RawClient.open(here.port);
+  client.write(lines("POST", "/", "Content-Length: 200000") + "x".repeat(150_000));
+  expect(await client.rest()).toStartWith("HTTP/1.1 503 Service Unavailable\r\n");
+  expect(here.asked).toBe(0);
+  client.socket.destroy();
+  while (memoryOf(here) > 0) await Bun.sleep(5);
+  here.stop();
+});
+
 test("a body in tiny chunks, and one that nobody wants", async () => {
   const here = await site((request) => new Response(request.method), { take: sizeOf });
   using client = await RawClient.open(here.port);

@@ -1,0 +1,93 @@
+/** One event a line: in pieces where they are long, and shown after a while where they do not end. */
+import { describe, expect, test } from "bun:test";
+import type { Fields } from "../../src/encoders/encoder.ts";
+import { line } from "../../src/encoders/line.ts";
+import { about, feed, utf8 } from "./feed.ts";
+
+describe("in pieces of maxlen, and what there is to say of a line stands in the last", () => {
+  test.each([
+    ["abc\n", [{ stdout: "abc" }]],
+    ["abcdef\n", [{ stdout: "abc\\" }, { stdout: "def" }]],
+    ["abcdefgh\n", [{ stdout: "abc\\" }, { stdout: "def\\" }, { stdout: "gh" }]],
+    ["abcdef\rx\n", [{ stdout: "abc\\" }, { stdout: "def", cr: true }, { stdout: "x" }]],
+    ["\n", [{ stdout: "" }]],
+  ])("%j", async (text, expected) => {
+    const opts = { maxlen: 4 };
+    expect((await feed(line, text, { opts })).events).toEqual(expected);
+    expect((await feed(line, text, { opts, sizes: [1] })).events).toEqual(expected);
+  });
+});
+
+test("without maxlen whole, with what there is to say of it", async () => {
+  const { events } = await feed(line, "50%\r100%\nend", { stderr: "e\n" });
+  expect(events).toEqual([
+    { stdout: "50%", cr: true },
+    { stdout: "100%" },
+    { stderr: "e" },
+    { stdout: "end" },
+  ]);
+});
+
+/** What comes of pieces, each sent when the events of the one before it have come: so many. */
+async function shown(opts: Record<string, unknown>, pieces: readonly [string, number][]) {
+  const events: Fields[] = [];
+  let more = () => {};
+  const encoding = line.begin(
+    opts,
+    (fields) => {
+      events.push(fields);
+      more();
+    },
+    about(),
+  );
+  for (const [text, count] of pieces) {
+    await encoding.stdout(utf8(text));
+    while (events.length < count) await new Promise<void>((resolve) => (more = resolve));
+  }
+  await encoding.end();
+  return { events, lines: encoding.lines };
+}
+
+describe("after a while, when nothing more has come", () => {
+  test("a return was the end of its line, and a line feed behind it belongs to it", async () => {
+    expect(
+      await shown({}, [
+        ["50%\r", 1],
+        ["\nnext\n", 2],
+      ]),
+    ).toEqual({
+      events: [{ stdout: "50%", cr: true }, { stdout: "next" }],
+      lines: 2,
+    });
+  });
+
+  test("a part of a line is shown where that is wanted, is none that has ended, and comes again", async () => {
+    expect(
+      await shown({ partial: true }, [
+        ["Password: ", 1],
+        ["ok\n", 2],
+      ]),
+    ).toEqual({
+      events: [{ stdout: "Password: ", partial: true }, { stdout: "Password: ok" }],
+      lines: 1,
+    });
+  });
+});
+
+test("where parts are not wanted they wait for their end", async () => {
+  const events: Fields[] = [];
+  const encoding = line.begin({}, (fields) => void events.push(fields), about());
+  await encoding.stdout(utf8("Password: "));
+  // Longer than a part would wait.
+  await Bun.sleep(400);
+  expect(events).toEqual([]);
+  await encoding.end();
+  expect(events).toEqual([{ stdout: "Password: " }]);
+});
+
+test("options that mean nothing are left out, with a notice for each of them alone", () => {
+  expect(line.adapt?.({ maxlen: 80, maxline: 10, cr: false }, "/")).toEqual({
+    opts: { maxlen: 80, cr: false },
+    notices: ["maxline: means nothing to the encoder line"],
+  });
+});
