@@ -1,5 +1,6 @@
 /** REST requests: an afb-reply with a status of the catalogue for any of them, and query strings as a browser reads them. */
 import { AfbError } from "../../src/errors.ts";
+import { sharedBodyOf } from "../../src/server/http/shared-body.ts";
 import { type Pairs, parseQuery } from "../../src/server/query.ts";
 import { createRest } from "../../src/server/rest.ts";
 import { Sessions } from "../../src/server/session.ts";
@@ -179,7 +180,8 @@ export const restRequests: Target = {
     }
     const type = response.headers.get("content-type");
     if (type !== "application/json" || method === "HEAD") return;
-    const json: unknown = JSON.parse(await response.text());
+    const bytes = sharedBodyOf(response) ?? (await response.bytes());
+    const json: unknown = JSON.parse(Buffer.from(bytes).toString());
     demand(typeof json === "object" && json !== null, "no object", json);
   },
 };
