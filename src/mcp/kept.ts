@@ -1,7 +1,11 @@
 /** What is kept of a text that may have no end: its beginning and its last lines, and how much is gone between them. */
 
+/** Lines of the beginning that become one text: each alone takes several times as much memory. */
+const TOGETHER = 512;
+
 export class Kept {
   readonly #head: string[] = [];
+  #loose = 0;
   readonly #tail: string[] = [];
   #headLength = 0;
   #tailLength = 0;
@@ -21,6 +25,9 @@ export class Kept {
     if (this.#tail.length === 0 && this.#headLength + line.length <= this.head) {
       this.#head.push(line);
       this.#headLength += line.length + 1;
+      if (++this.#loose < TOGETHER) return;
+      this.#head.push(this.#head.splice(-this.#loose).join("\n"));
+      this.#loose = 0;
       return;
     }
     this.#tail.push(line);
