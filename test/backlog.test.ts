@@ -113,3 +113,11 @@ test("replies are made some at a time, in turns of those who ask", async () => {
   await turn();
   expect(order.slice(3)).toEqual(["g3", "g4"]);
 });
+
+test("a reply that is never made holds up others for a moment only", async () => {
+  const rendering = new Rendering(4 * MB, 20);
+  await rendering.enter(asker("hangs"), 8 * MB);
+  const made = await rendering.enter(asker("other"), 8 * MB);
+  made?.();
+  expect(made).toBeFunction();
+});

@@ -22,13 +22,13 @@ export class Output implements OutputSink {
 
   /**
    * @param printed what has come is counted there
-   * @param asker who gets the reply
+   * @param asker who gets it in a reply; absent where it is sent as events, which may have to wait for who reads them
    */
   constructor(
     encoding: Encoding,
     readonly hold: Hold,
     readonly printed: { bytes: number; lines: number },
-    readonly asker: Asker,
+    readonly asker?: Asker,
   ) {
     this.#encoding = encoding;
   }
@@ -65,7 +65,7 @@ export class Output implements OutputSink {
   async end(): Promise<Fields> {
     const encoding = this.#encoding;
     if (!encoding) return {};
-    const turn = rendering.enter(this.asker, this.hold.held);
+    const turn = this.asker && rendering.enter(this.asker, this.hold.held);
     const made = turn && (await turn);
     try {
       const fields = await encoding.end();

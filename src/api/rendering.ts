@@ -8,6 +8,8 @@ import { type Asker, Turns } from "./turns.ts";
 const AT_A_TIME = 4 << 20;
 /** Bytes that need not wait. */
 const TRIFLE = 64 << 10;
+/** Milliseconds after which one hangs, as an encoder of a plugin may, and others do not wait for it any more. */
+const SLOW = 2_000;
 
 interface Entry {
   readonly bytes: number;
@@ -18,7 +20,10 @@ export class Rendering {
   readonly #waiting = new Turns<Entry>();
   #bytes = 0;
 
-  constructor(readonly most = AT_A_TIME) {}
+  constructor(
+    readonly most = AT_A_TIME,
+    readonly slow = SLOW,
+  ) {}
 
   /** Resolves in its turn, with what is to be called once the reply is made; undefined where it need not wait. */
   enter(asker: Asker, bytes: number): Promise<() => void> | undefined {
@@ -35,11 +40,18 @@ export class Rendering {
         ({ bytes }) => this.#bytes === 0 || this.#bytes + bytes <= this.most,
       );
       if (!entry) return;
-      this.#bytes += entry.bytes;
-      entry.go(() => {
-        this.#bytes -= entry.bytes;
+      const { bytes, go } = entry;
+      this.#bytes += bytes;
+      let isDone = false;
+      const done = (): void => {
+        if (isDone) return;
+        isDone = true;
+        clearTimeout(hanging);
+        this.#bytes -= bytes;
         this.#next();
-      });
+      };
+      const hanging = setTimeout(done, this.slow);
+      go(done);
     }
   }
 }

@@ -113,7 +113,7 @@ export class Run implements Stoppable {
     };
     const begun = encoder.begin(opts, emit, about);
     const encoding = begun instanceof Promise ? await begun : begun;
-    const asker = askerOf({ from, session });
+    const asker = encoder.synchronous ? askerOf({ from, session }) : undefined;
     const output = new Output(encoding, hold, record.printed, asker);
     try {
       const task = await deps.launch(plan, argv, output, abort);

@@ -182,7 +182,11 @@ export class HttpConnection {
   async #turn(head: RequestHead): Promise<void> {
     if (!rounds.isFull) return;
     const asker = this.#handlers.asker?.(head) ?? { peer: "", connection: this };
+    this.#waiting = true;
     await new Promise<void>((go) => rounds.enter(asker, go));
+    this.#waiting = false;
+    this.#heard = performance.now();
+    if (this.#phase !== "body") throw new HttpFault(503, "the request was refused meanwhile");
   }
 
   /** @returns what tells that the client has gone meanwhile */

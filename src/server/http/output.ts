@@ -122,7 +122,7 @@ export class Output {
       return;
     }
     // A copy of all that only to have the head before it would be a lot.
-    const begin = body.subarray(0, SLICE - first.length);
+    const begin = body.subarray(0, Math.max(0, SLICE - first.length));
     await this.#slices(Buffer.concat([first, begin]));
     const rest = body.subarray(begin.length);
     if (!own) return this.#slices(rest, false);
