@@ -185,6 +185,7 @@ await inLanes(lanes, runs, async (run) => {
   if (!ended.whole) {
     failures.push(`not ok ${name}: the machine did not come to its end`);
     console.log(failures.at(-1));
+    console.log(ended.last.map((line) => `  | ${line}`).join("\n"));
   }
 });
 const listed = (rows: readonly [string, number][]) =>

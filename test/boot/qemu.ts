@@ -2,7 +2,7 @@
 import { createWriteStream } from "node:fs";
 import type { Target } from "./arch.ts";
 import { parse, type Said } from "./protocol.ts";
-import { onSuspend } from "./qmp.ts";
+import { monitor } from "./qmp.ts";
 
 export interface Boot {
   readonly target: Target;
@@ -28,12 +28,17 @@ const disk = (name: string, file: string): string[] => [
   ...["-device", `nvme,drive=${name},serial=${name}`],
 ];
 
-/** ms from the end of the tests to the end of the machine; for an emulated one that is slow. */
+/** ms from the end of the tests to the end of the machine, by its own doing or by ours; for an emulated one that is slow. */
 const POWER_OFF = 240_000;
 
+/** Lines of the console that are told of a machine that did not end. */
+const LAST = 12;
+
 export interface Ended {
-  /** Whether the tests inside came to their end, and the machine to its own. */
+  /** Whether the tests inside came to their end, and the machine to its own where it is to end itself. */
   readonly whole: boolean;
+  /** The last lines of the console: where it was when it did not. */
+  readonly last: readonly string[];
   /** Seconds of the host's processors. */
   readonly processor: number;
 }
@@ -42,7 +47,10 @@ export async function boot(options: Boot): Promise<Ended> {
   const { target, accel } = options;
   // One that is to end asleep must, or say why it cannot: a crash would look like a power-off.
   let awake = options.append.includes("spawnbox.end=suspend");
-  using asleep = onSuspend(() => {
+  // Where its own end is not what is tried, it is not waited for: what an emulated machine does to power off may take minutes on a
+  // host that is busy, and shows nothing of spawnbox.
+  const endsItself = options.append.some((word) => word.startsWith("spawnbox.end="));
+  using qmp = monitor(() => {
     awake = false;
     options.onSaid({ kind: "ok", name: "power: suspend stops the machine" });
   });
@@ -52,7 +60,7 @@ export async function boot(options: Boot): Promise<Ended> {
       "-nographic",
       "-no-reboot",
       "-nodefaults",
-      ...["-serial", "stdio", "-monitor", "none", ...asleep.args],
+      ...["-serial", "stdio", "-monitor", "none", ...qmp.args],
       ...target.machine,
       ...["-accel", accel === "tcg" ? "tcg,thread=multi" : accel],
       ...["-smp", "2", "-m", "1536"],
@@ -95,17 +103,23 @@ export async function boot(options: Boot): Promise<Ended> {
   const log = createWriteStream(options.log);
   let done = false;
   let rest = "";
+  const last: string[] = [];
   const decoder = new TextDecoder();
   for await (const chunk of qemu.stdout) {
     log.write(chunk);
     const lines = (rest + decoder.decode(chunk, { stream: true })).split(/\r*\n/);
     rest = lines.pop() ?? "";
+    last.push(...lines);
+    last.splice(0, last.length - LAST);
     for (const line of lines) {
       const said = parse(line);
       if (!said) continue;
       options.onSaid(said);
       clearTimeout(guard);
-      if (said.kind === "done") done = true;
+      if (said.kind === "done") {
+        done = true;
+        if (!endsItself) qmp.quit();
+      }
       if (done && said.kind === "skipped") awake = false;
       guard = hang(done ? POWER_OFF : options.silence);
     }
@@ -116,5 +130,5 @@ export async function boot(options: Boot): Promise<Ended> {
   await new Promise((resolve) => log.end(resolve));
   if (signalled !== undefined) throw new Error(`ended by ${signalled}`);
   const spent = qemu.resourceUsage()?.cpuTime.total ?? 0;
-  return { whole: done && !hung && !awake, processor: Number(spent) / 1e6 };
+  return { whole: done && !hung && !awake, last: [...last, rest], processor: Number(spent) / 1e6 };
 }
