@@ -3,7 +3,7 @@
  *
  *     BASE/spawnbox/server                  the server, where it must not stay in BASE
  *     BASE/spawnbox/PID-RANDOM              one server, locked while it lives
- *     BASE/spawnbox/PID-RANDOM/0-SANDBOX/7  the eighth task of its first sandbox
+ *     BASE/spawnbox/PID-RANDOM/0-SANDBOX/7  a task of its first sandbox: the eighth, or one that came later and had its group
  *
  * BASE is the group the server was started in: a systemd unit with Delegate=yes, a container's, or the root.
  */
@@ -22,7 +22,7 @@ import { errnoOf } from "./cgroup/files.ts";
 import { CgroupUnavailable, findPlace, GROUP, type Place } from "./cgroup/place.ts";
 import { controllersOf, makeSandboxGroup } from "./cgroup/sandbox-group.ts";
 import { makeServerGroup, removeLeftovers, type ServerGroup } from "./cgroup/server.ts";
-import { makeTaskGroup, type TaskGroup } from "./cgroup/task-group.ts";
+import { type GroupPlace, makePlace, type TaskGroup, taskGroup } from "./cgroup/task-group.ts";
 import { endTree, killTree, tryRemove } from "./cgroup/tree.ts";
 
 export type { GroupUsage, TaskGroup } from "./cgroup/task-group.ts";
@@ -35,6 +35,8 @@ export interface SandboxCgroup {
   readonly file: string;
   /** Undefined: no limits; its tasks get a group where that can be had, for kill and usage. */
   readonly policy: CgroupPolicy | undefined;
+  /** Its tasks cannot change their group. */
+  readonly reusable?: boolean;
 }
 
 export interface CgroupRoot {
@@ -75,7 +77,12 @@ interface SandboxGroup {
   readonly task: readonly CgroupSetting[];
   /** Its tasks have the memory controller. */
   readonly countsMemory: boolean;
+  /** Of tasks that have ended, and ready for the next; undefined: each has one of its own. */
+  readonly free?: GroupPlace[];
 }
+
+/** Groups that are kept for the next task, of all sandboxes: as many as are being started at a time. Each holds two descriptors. */
+const KEPT = 8;
 
 class Groups implements CgroupRoot {
   /** @param lookOnly groups of others stay as they are: what could only be tried by changing them is not said to be missing */
@@ -92,6 +99,8 @@ class Groups implements CgroupRoot {
   /** Launches so far, and those that have not ended. */
   #tasks = 0;
   #running = 0;
+  /** Groups that are ready for the next task. */
+  #kept = 0;
   readonly #idle = Promise.withResolvers<void>();
   #retired = false;
 
@@ -150,7 +159,7 @@ class Groups implements CgroupRoot {
   }
 
   #add(
-    { key, file, policy }: SandboxCgroup,
+    { key, file, policy, reusable }: SandboxCgroup,
     path: string,
     missing: ReadonlyMap<Controller, string>,
   ): void {
@@ -162,7 +171,8 @@ class Groups implements CgroupRoot {
       });
     } else {
       mkdirSync(path);
-      this.#sandboxes.set(key, { path, task: [], countsMemory: false });
+      const free = reusable && { free: [] };
+      this.#sandboxes.set(key, { path, task: [], countsMemory: false, ...free });
     }
   }
 
@@ -187,14 +197,26 @@ class Groups implements CgroupRoot {
     const sandbox = this.#sandboxes.get(key);
     if (!sandbox) return undefined;
     for (const path of this.#stuck) if (tryRemove(path)) this.#stuck.delete(path);
-    const path = join(sandbox.path, `${this.#tasks++}`);
-    const group = makeTaskGroup(path, sandbox.task, sandbox.countsMemory, (gone) => {
-      if (!gone) this.#stuck.add(path);
-      this.#running--;
-      this.#settle();
-    });
+    const { free } = sandbox;
+    const kept = free?.pop();
+    if (kept) this.#kept--;
+    const path = () => join(sandbox.path, `${this.#tasks++}`);
+    const place = kept ?? makePlace(path(), sandbox.task, sandbox.countsMemory);
     this.#running++;
-    return group;
+    return taskGroup(place, {
+      keep: () => {
+        // Nobody would empty it any more.
+        if (!free || this.#kept >= KEPT || this.#retired || !this.#server) return false;
+        this.#kept++;
+        free.push(place);
+        return true;
+      },
+      onEnd: (gone) => {
+        if (!gone) this.#stuck.add(place.path);
+        this.#running--;
+        this.#settle();
+      },
+    });
   }
 
   async retire(): Promise<void> {
@@ -211,6 +233,8 @@ class Groups implements CgroupRoot {
   async close(): Promise<void> {
     const server = this.#server;
     this.#server = undefined;
+    for (const { free = [] } of this.#sandboxes.values())
+      for (const place of free.splice(0)) place.close();
     this.#sandboxes.clear();
     if (!server) return;
     killTree(server.path);

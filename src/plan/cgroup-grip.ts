@@ -30,6 +30,14 @@ export function looseLimits(policy: SandboxPolicy): string | undefined {
   return `a command could lift these limits: it has the rights of the server's user over its group and ${how}: ${remedy}`;
 }
 
+/**
+ * Whether a command leaves its group as it was: it has no rights over the group's files, nor over anybody who has. Then the group can be
+ * that of the next task.
+ */
+export function leavesGroup({ privileged, identity, server, caps = [] }: SandboxPolicy): boolean {
+  return privileged && identity !== undefined && identity.uid !== server.uid && caps.length === 0;
+}
+
 /** Over what belongs to the machine: a capability in a user namespace of its own has no power over the server's groups. */
 function has({ privileged, identity, caps, namespaces }: SandboxPolicy, cap: number): boolean {
   if (namespaces.has("user")) return false;

@@ -1,11 +1,14 @@
 /** Which sandboxes get a cgroup, and under which name. */
 import type { CgroupPolicy } from "./cgroup.ts";
+import { leavesGroup } from "./cgroup-grip.ts";
 import { type ApiPlan, launchable, type Plan } from "./plan.ts";
 
 export interface SandboxGroupNeed {
   readonly key: string;
   readonly file: string;
   readonly policy: CgroupPolicy | undefined;
+  /** Its tasks leave their group as it was. */
+  readonly reusable: boolean;
 }
 
 export const cgroupKey = ({ api, sandbox }: Pick<Plan, "api" | "sandbox">): string =>
@@ -20,7 +23,8 @@ export function groupsNeeded(apis: readonly ApiPlan[]): SandboxGroupNeed[] {
     sandboxes.flatMap((sandbox) => {
       const policy = launchable(sandbox)[0]?.policy;
       if (!policy || (!policy.cgroup && policy.namespaces.has("pid"))) return [];
-      return [{ key: cgroupKey({ api, sandbox: sandbox.uid }), file, policy: policy.cgroup }];
+      const key = cgroupKey({ api, sandbox: sandbox.uid });
+      return [{ key, file, policy: policy.cgroup, reusable: leavesGroup(policy) }];
     }),
   );
 }

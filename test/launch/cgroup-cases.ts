@@ -10,15 +10,16 @@ import { type CgroupRoot, type GroupUsage, openCgroups } from "../../src/launch/
 import { compileCgroups } from "../../src/plan/cgroup.ts";
 import { Report } from "../../src/plan/report.ts";
 
-/** One sandbox under the key `box`; the groups are gone afterwards, whatever happens. */
+/** One sandbox under the key `box`, whose tasks may have the group of one before them where it is `reusable`; the groups are gone afterwards, whatever happens. */
 export async function withGroups(
   cgroups: Cgroups | undefined,
   run: (root: CgroupRoot) => Promise<void>,
+  reusable = false,
 ): Promise<void> {
   const report = new Report("test.json");
   const policy = compileCgroups(cgroups, "sandboxes[0].cgroups", report);
   assert.deepEqual(report.problems, []);
-  const root = await openCgroups([{ key: "box", file: "test.json", policy }]);
+  const root = await openCgroups([{ key: "box", file: "test.json", policy, reusable }]);
   try {
     await run(root);
   } finally {

@@ -159,6 +159,68 @@ describe.skipIf(!writable)("groups (need root and a cgroup v2 mount)", () => {
     });
   });
 
+  test("a task has the group of one that could not change it and has left it empty, counted from nothing", async () => {
+    await withGroups(
+      undefined,
+      async (root) => {
+        const first = root.begin("box");
+        const second = root.begin("box");
+        if (!first || !second) throw new Error("no group");
+        expect(second.path).not.toBe(first.path);
+        const burn = "i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done";
+        await inGroup(first.path, burn).exited;
+        const { usage, gone } = first.end(true);
+        const burnt = usage.user + usage.system;
+        await gone;
+        const third = root.begin("box");
+        expect(third?.path).toBe(first.path);
+        // Of a task that has ended, whoever still has it.
+        const sleeper = inGroup(first.path, "exec sleep 1000");
+        await until(
+          "it runs",
+          async () => (await Bun.file(`${first.path}/cgroup.procs`).text()) !== "",
+        );
+        first.kill();
+        const { usage: idle = usage, gone: ended } = third?.end() ?? {};
+        expect(idle.user + idle.system).toBeLessThan(burnt / 2);
+        // Nobody has said that it is empty.
+        await Promise.all([sleeper.exited, ended]);
+        expect(existsSync(first.path)).toBe(false);
+        await second.end(true).gone;
+        expect(root.begin("box")?.path).toBe(second.path);
+      },
+      true,
+    );
+  });
+
+  test("a group in which somebody is left is nobody else's, and few are kept", async () => {
+    await withGroups(
+      undefined,
+      async (root) => {
+        const group = root.begin("box");
+        if (!group) throw new Error("no group");
+        const child = inGroup(group.path, "exec sleep 1000");
+        await until(
+          "it runs",
+          async () => (await Bun.file(`${group.path}/cgroup.procs`).text()) !== "",
+        );
+        await group.end(true).gone;
+        await child.exited;
+        expect(existsSync(group.path)).toBe(false);
+        const count = () => readdirSync("/proc/self/fd").length;
+        const before = count();
+        const many = Array.from({ length: 40 }, () => root.begin("box"));
+        await Promise.all(many.map((one) => one?.end(true).gone));
+        const left = many.filter((one) => existsSync(one?.path ?? ""));
+        expect(left).toHaveLength(8);
+        expect(count() - before).toBe(16);
+        await root.close();
+        expect(count()).toBeLessThan(before);
+      },
+      true,
+    );
+  });
+
   test("the next server kills and removes what a crashed one left, and not what a living one has", async () => {
     const start = () =>
       Bun.spawn([process.execPath, join(import.meta.dir, "cgroup-server.ts")], {

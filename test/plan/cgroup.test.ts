@@ -120,6 +120,20 @@ describe("limits that a command could lift are a notice", () => {
   });
 });
 
+test("a group is the next task's only where no task could change it", () => {
+  const reusable = (sandbox: object, machine = asRoot) =>
+    groupsNeeded([compiledSandbox({ cgroups: { pids: 9 }, ...sandbox }, machine)]).map(
+      (need) => need.reusable,
+    );
+  const nobody = { acls: { user: "nobody" } };
+  expect(reusable(nobody)).toEqual([true]);
+  expect(reusable({ ...nobody, caps: [] })).toEqual([true]);
+  expect(reusable({ ...nobody, caps: [{ cap: "SETUID" }] })).toEqual([false]);
+  expect(reusable({ acls: { user: "root" } })).toEqual([false]);
+  expect(reusable({ acls: { user: "root" }, caps: [] })).toEqual([false]);
+  expect(reusable({}, asUser)).toEqual([false]);
+});
+
 describe("values, and what is said of others", () => {
   const said = (cgroups: Cgroups) => {
     const report = new Report("f");

@@ -79,6 +79,11 @@ export function counters(group: string, file: string): Readonly<Record<string, n
     if (!isGone(error)) throw error;
     return {};
   }
+  return flat(text);
+}
+
+/** What a flat keyed file says: names, and numbers. */
+export function flat(text: string): Readonly<Record<string, number>> {
   return Object.fromEntries(
     text
       .split("\n")

@@ -1,8 +1,9 @@
-/** The group of one task: made for a launch, removed after it. */
-import { closeSync, mkdirSync, openSync, rmdirSync } from "node:fs";
+/** The group of one task: made for a launch, or left by a task that could not change it; removed afterwards, or kept for the next. */
+import { closeSync, mkdirSync, openSync, readSync, rmdirSync } from "node:fs";
+import { join } from "node:path";
 import type { CgroupSetting } from "../../plan/cgroup.ts";
 import { LaunchError } from "../task.ts";
-import { apply, counters, errnoOf } from "./files.ts";
+import { apply, counters, errnoOf, flat } from "./files.ts";
 import { endTree, killTree } from "./tree.ts";
 
 /** How long the last dead of a task are waited for, ms. */
@@ -19,27 +20,74 @@ export interface GroupUsage {
 
 export interface EndedGroup {
   readonly usage: GroupUsage;
-  /** Resolves once what was left is killed, and the group removed, if that can be. Never rejects. */
+  /** Resolves once what was left is killed, and the group removed or kept, if that can be. Never rejects. */
   readonly gone: Promise<void>;
 }
 
 export interface TaskGroup {
   readonly path: string;
-  /** The directory, for CLONE_INTO_CGROUP (clone3(2)); close-on-exec; closed by {@link end}. */
+  /** The directory, for CLONE_INTO_CGROUP (clone3(2)); close-on-exec; nobody's after {@link end}. */
   readonly fd: number;
-  /** Kills every process in it, at once. */
+  /** Kills every process in it, at once; after {@link end} nothing any more. */
   kill(): void;
-  /** Counts; kills what is left, and removes the group. Once, whether or not anything was ever started in it. */
-  end(): EndedGroup;
+  /**
+   * Counts; kills what is left, and removes the group. Once, whether or not anything was ever started in it.
+   * @param isEmpty the supervisor has seen to it that nobody is left: the group may be the next task's
+   */
+  end(isEmpty?: boolean): EndedGroup;
 }
 
-/** @param countsMemory it has the memory controller @param onEnd is told whether the group is gone, at its end. @throws LaunchError */
-export function makeTaskGroup(
+/** A directory of the hierarchy, with what is open of it. */
+export class GroupPlace {
+  /** What its cpu.stat said when its task began, microseconds. */
+  #before: Readonly<Record<string, number>> = {};
+
+  /** @param cpu its cpu.stat */
+  constructor(
+    readonly path: string,
+    readonly countsMemory: boolean,
+    readonly fd: number,
+    readonly cpu: number,
+  ) {}
+
+  /** Since it was made, or {@link settle}d. Throws what node:fs does. */
+  usage(): GroupUsage {
+    const { user_usec: user = 0, system_usec: system = 0 } = this.#count();
+    const { user_usec: userBefore = 0, system_usec: systemBefore = 0 } = this.#before;
+    const memory = this.countsMemory ? counters(this.path, "memory.events") : {};
+    return {
+      oom: (memory["oom_kill"] ?? 0) > 0,
+      user: (user - userBefore) / 1000,
+      system: (system - systemBefore) / 1000,
+    };
+  }
+
+  /** Makes it ready for the next task, where it has nobody: nothing of it has changed but its counters. Throws what node:fs does. */
+  settle(): boolean {
+    if (counters(this.path, "cgroup.events")["populated"] !== 0) return false;
+    this.#before = this.#count();
+    return true;
+  }
+
+  close(): void {
+    closeSync(this.fd);
+    closeSync(this.cpu);
+  }
+
+  #count(): Readonly<Record<string, number>> {
+    return flat(text.toString("latin1", 0, readSync(this.cpu, text, 0, text.length, 0)));
+  }
+}
+
+/** A cpu.stat has some 200 bytes. */
+const text = Buffer.alloc(4096);
+
+/** @param countsMemory it has the memory controller. @throws LaunchError */
+export function makePlace(
   path: string,
   settings: readonly CgroupSetting[],
   countsMemory: boolean,
-  onEnd: (gone: boolean) => void,
-): TaskGroup {
+): GroupPlace {
   try {
     mkdirSync(path);
   } catch (error) {
@@ -52,26 +100,50 @@ export function makeTaskGroup(
     const { errno, meaning } = refusal;
     throw new LaunchError("cgroup", `${setting.file}=${setting.value}`, errno, meaning);
   }
+  let fd: number | undefined;
   try {
-    return new OneTaskGroup(path, openSync(path, "r"), countsMemory, onEnd);
+    fd = openSync(path, "r");
+    return new GroupPlace(path, countsMemory, fd, openSync(join(path, "cpu.stat"), "r"));
   } catch (error) {
+    if (fd !== undefined) closeSync(fd);
     rmdirSync(path);
     throw new LaunchError("cgroup", path, errnoOf(error), "the group of the task cannot be opened");
   }
 }
 
+export interface Owner {
+  /** Takes the place for the next task; false: it is to be removed. */
+  keep(): boolean;
+  /** At the end. @param gone whether the group is removed, or kept */
+  onEnd(gone: boolean): void;
+}
+
+/** @param place nobody else's until the end */
+export const taskGroup = (place: GroupPlace, owner: Owner): TaskGroup =>
+  new OneTaskGroup(place, owner);
+
 const UNCOUNTED: GroupUsage = { oom: false, user: 0, system: 0 };
 
 class OneTaskGroup implements TaskGroup {
+  #over = false;
+
   constructor(
-    readonly path: string,
-    readonly fd: number,
-    readonly countsMemory: boolean,
-    readonly onEnd: (gone: boolean) => void,
+    readonly place: GroupPlace,
+    readonly owner: Owner,
   ) {}
+
+  get path(): string {
+    return this.place.path;
+  }
+
+  get fd(): number {
+    return this.place.fd;
+  }
 
   /** Where that fails, as without a descriptor that is left, {@link end} does it: the supervisor is told to kill all the same. */
   kill(): void {
+    // It may be another task's by now.
+    if (this.#over) return;
     try {
       killTree(this.path);
     } catch (error) {
@@ -79,36 +151,37 @@ class OneTaskGroup implements TaskGroup {
     }
   }
 
-  end(): EndedGroup {
+  end(isEmpty = false): EndedGroup {
     const usage = this.#counted();
-    closeSync(this.fd);
-    return { usage, gone: this.#remove() };
+    this.#over = true;
+    return { usage, gone: this.#leave(isEmpty) };
   }
 
-  async #remove(): Promise<void> {
+  async #leave(isEmpty: boolean): Promise<void> {
     // The reply that tells the end goes first.
     await new Promise((resolve) => setImmediate(resolve));
+    if (isEmpty && this.#kept()) return this.owner.onEnd(true);
+    this.place.close();
     // Whatever the errno: it is tried again when the server ends, and by the next server.
-    this.onEnd(await endTree(this.path, PATIENCE).catch(() => false));
+    this.owner.onEnd(await endTree(this.path, PATIENCE).catch(() => false));
+  }
+
+  #kept(): boolean {
+    try {
+      return this.place.settle() && this.owner.keep();
+    } catch (error) {
+      errnoOf(error);
+      return false;
+    }
   }
 
   /** Out of descriptors nothing can be counted; the task has ended all the same. */
   #counted(): GroupUsage {
     try {
-      return this.#usage();
+      return this.place.usage();
     } catch (error) {
       errnoOf(error);
       return UNCOUNTED;
     }
-  }
-
-  #usage(): GroupUsage {
-    const cpu = counters(this.path, "cpu.stat");
-    const memory = this.countsMemory ? counters(this.path, "memory.events") : {};
-    return {
-      oom: (memory["oom_kill"] ?? 0) > 0,
-      user: (cpu["user_usec"] ?? 0) / 1000,
-      system: (cpu["system_usec"] ?? 0) / 1000,
-    };
   }
 }
