@@ -45,6 +45,9 @@ export interface RunDeps {
   readonly stops: Stops;
 }
 
+/** ms for which it is not told that a task runs. */
+const SOON = 2;
+
 export class Run implements Stoppable {
   readonly subscribers: Subscribers;
   readonly plan: Plan;
@@ -161,8 +164,17 @@ export class Run implements Stoppable {
     return this.#send({ type: "data", pid: this.pid, ...fields });
   }
 
-  announce(): void | Promise<void> {
-    return this.#send({ type: "initial-event", ...this.identity });
+  /** Tells its followers that it runs: of what is over at once they have that with its end, in one write. */
+  announce(): void {
+    const tell = (): void => {
+      clearTimeout(timer);
+      if (isTold) return;
+      isTold = true;
+      void this.#send({ type: "initial-event", ...this.identity });
+    };
+    let isTold = false;
+    const timer = setTimeout(tell, SOON);
+    void this.#task.ended.then(tell);
   }
 
   /** Sends the last event. */

@@ -116,7 +116,7 @@ export class Tasks {
     if (encoded.encoder.synchronous) {
       if (bytes) this.#readers.add(run, bytes, request);
       recheck(run);
-      void run.announce();
+      run.announce();
       run.open();
       const ending = this.#ending(run);
       if (

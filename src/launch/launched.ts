@@ -366,7 +366,8 @@ export class LaunchedTask implements Task {
     if (this.#lifeline === undefined) return;
     closeSync(this.#lifeline);
     this.#lifeline = undefined;
-    this.#supervisor.wake();
+    // One that has told its end has little to do, as a rule.
+    if (!this.#last) this.#supervisor.wake();
     this.#wake();
   }
 

@@ -2,30 +2,11 @@
  * What a sandbox takes in of the system when it is made, and what a warm one would keep when it changes: the files and
  * directories it mounts, with all that is mounted in them, and a network namespace by name.
  */
-import { constants, openSync } from "node:fs";
+import { statSync } from "node:fs";
 import { stat } from "node:fs/promises";
-import { haveMountsChanged } from "../../ffi/libc.ts";
 import type { Plan } from "../plan/plan.ts";
 import { errnoOf } from "./cgroup/files.ts";
-
-let mountinfo: number | undefined;
-/** How often the mount table was found changed. */
-let changes = 0;
-
-/**
- * Told by the kernel, not read: another file system in the place of one looks the same in the table. undefined where it cannot be
- * opened, as without a descriptor that is left.
- */
-function mountTable(): number | undefined {
-  try {
-    mountinfo ??= openSync("/proc/self/mountinfo", constants.O_RDONLY | 0o2000000);
-  } catch (error) {
-    errnoOf(error);
-    return undefined;
-  }
-  if (haveMountsChanged(mountinfo)) changes++;
-  return changes;
-}
+import { mountTable } from "./mount-table.ts";
 
 /** ms. A file system that does not answer, of a network perhaps, must hold up the launches that need it, and nothing else. */
 const LIMIT = 100;
@@ -38,12 +19,25 @@ export async function surroundingsOf({ policy }: Plan): Promise<string | undefin
   const paths = mounts.flatMap((step) => (step.kind === "bind" ? [step.asked ?? step.source] : []));
   paths.push(...(policy.landlock?.hosts ?? []));
   if (policy.joinNet !== undefined) paths.push(policy.joinNet);
-  const table = policy.namespaces.has("mount") ? mountTable() : "";
+  const table = mountTable();
   if (table === undefined) return undefined;
   // A minimal /dev has some devices more than once.
-  const files = paths.length > 0 ? await filesAt([...new Set(paths)]) : [];
-  return files && [table, ...files].join(" ");
+  const asked = [...new Set(paths)];
+  // Threads take longer than an answer that is sure to come.
+  const files = table.isLocal ? asked.map(fileHere) : await filesAt(asked);
+  return files && [policy.namespaces.has("mount") ? table.changes : "", ...files].join(" ");
 }
+
+function fileHere(path: string): string {
+  try {
+    return nameOf(statSync(path));
+  } catch (error) {
+    return errnoOf(error);
+  }
+}
+
+const nameOf = ({ dev, ino }: { readonly dev: number; readonly ino: number }): string =>
+  `${dev}:${ino}`;
 
 async function filesAt(paths: readonly string[]): Promise<string[] | undefined> {
   if (paths.some((path) => unanswered.has(path))) return undefined;
@@ -66,8 +60,7 @@ async function filesAt(paths: readonly string[]): Promise<string[] | undefined> 
 
 async function fileAt(path: string): Promise<string> {
   try {
-    const { dev, ino } = await stat(path);
-    return `${dev}:${ino}`;
+    return nameOf(await stat(path));
   } catch (error) {
     return errnoOf(error);
   }

@@ -1,0 +1,30 @@
+/** Which mounts let a path be looked at without waiting. */
+import { expect, test } from "bun:test";
+import { isLocal, mountTable } from "../../src/launch/mount-table.ts";
+
+const root = "22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw";
+
+test.each([
+  ["a disk and what the kernel makes up", [root, "23 22 0:5 / /proc rw - proc proc rw"], true],
+  [
+    "without optional fields, with a name of spaces",
+    ["24 22 0:6 / /a\\040b rw - tmpfs t rw"],
+    true,
+  ],
+  ["several optional fields", ["24 22 0:6 / /a rw shared:1 master:2 - xfs /dev/b rw"], true],
+  ["a network", [root, "30 22 0:40 / /mnt rw - nfs4 host:/ rw"], false],
+  ["a process", [root, "30 22 0:40 / /mnt rw - fuse.sshfs host: rw"], false],
+  ["a process, of a block device", [root, "30 22 0:40 / /mnt rw - fuseblk /dev/c rw"], false],
+  ["what mounts when it is looked at", [root, "30 22 0:40 / /net rw - autofs auto rw"], false],
+  ["layers of which nobody knows", ["30 22 0:40 / / rw - overlay overlay rw"], false],
+  ["the host of a virtual machine", [root, "30 22 0:40 / /host rw - 9p tag rw"], false],
+  ["a line that is none", [root, "30 22"], false],
+])("%s", (_, lines, local) => {
+  expect(isLocal(`${lines.join("\n")}\n`)).toBe(local);
+});
+
+test("as long as nothing is mounted it is the same", () => {
+  const table = mountTable();
+  expect(table?.changes).toBeGreaterThan(0);
+  expect(mountTable()).toBe(table);
+});
