@@ -219,6 +219,8 @@ u32 verdict(const struct op *program, const struct seccomp_data *call);
  * 1: now reap the dead; the tree is gone when there are no children then.
  */
 int sweep(int group);
+/* What is in the group was killed: it is not as it was, since the kernel kills what is forked into it later, too. */
+extern int group_spent;
 /* To be called once before. */
 long prepare_sweep(void);
 

@@ -261,7 +261,8 @@ export const RECORD = {
   FAILED: 2,
   /**
    * the command ended and its whole tree is gone; `status` is the wait status of waitpid(2). Where a verdict of the filter
-   * ended it, `error` is 1, or 2 for a call of another ABI, and `op` the number of the call
+   * ended it, `error` is 1, or 2 for a call of another ABI, and `op` the number of the call. The first byte of `what` is 1 where
+   * its group was used to kill what was left
    */
   ENDED: 3,
   /**

@@ -120,6 +120,8 @@ static long write_to_group(int group, const char *file, const char *text)
 	return r;
 }
 
+int group_spent;
+
 int sweep(int group)
 {
 	struct round round = { 0, 0 };
@@ -128,8 +130,11 @@ int sweep(int group)
 	if (SYS5(__NR_waitid, P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT, 0) == -ECHILD)
 		return 1;
 	/* All of a group at once; before Linux 5.14 it is frozen, which SIGKILL overcomes. The rounds wait for the dead. */
-	if (group >= 0 && write_to_group(group, "cgroup.kill", "1") < 0)
-		write_to_group(group, "cgroup.freeze", "1");
+	if (group >= 0) {
+		group_spent = 1;
+		if (write_to_group(group, "cgroup.kill", "1") < 0)
+			write_to_group(group, "cgroup.freeze", "1");
+	}
 	/* Among thousands of its victims this process would rarely run; only a privileged one may ask for more. */
 	SYS3(__NR_setpriority, PRIO_PROCESS, 0, -20);
 	do {

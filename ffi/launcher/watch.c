@@ -198,6 +198,7 @@ __attribute__((noreturn)) static void finish(struct task *task, int status, cons
 		SYS2(__NR_nanosleep, &NAP, 0);
 	record.kind = RECORD_ENDED;
 	record.pid = task->pid;
+	record.what[0] = (char)group_spent;
 	if (!task->failed) {
 		tell_calls(&task->listener, &record);
 		report(&record);

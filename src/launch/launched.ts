@@ -275,7 +275,7 @@ export class LaunchedTask implements Task {
     // It has told all, and would be there for ever if somebody had stopped it.
     void gone.then(() => clearInterval(this.#waker));
     if (!this.#last) await this.#abandoned();
-    const group = this.group?.end(this.#last !== undefined);
+    const group = this.group?.end(this.#last && !this.#last.groupSpent);
     const counted = group?.usage;
     // Only a supervisor that has told the end knows that nobody is left.
     if (!this.#last) await group?.gone;

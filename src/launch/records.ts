@@ -26,6 +26,8 @@ export type LauncherRecord =
       maxrss: number;
       user: number;
       system: number;
+      /** What was left was killed by way of its group. */
+      groupSpent?: true;
       /** The call whose denial ended the command, where calls are told. */
       fatal?: ToldCall;
     };
@@ -110,6 +112,7 @@ export function decode(bytes: Uint8Array, plan?: Plan): LauncherRecord {
         maxrss: u32(RECORD_AT.maxrss),
         user: micros(RECORD_AT.user) / 1000,
         system: micros(RECORD_AT.system) / 1000,
+        ...(bytes[RECORD_AT.what] === 1 && { groupSpent: true }),
         ...fatalCall(u32(RECORD_AT.error), u32(RECORD_AT.op)),
       };
     default:

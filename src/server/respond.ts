@@ -3,6 +3,7 @@ import { AfbError, STATUS, type Status } from "../errors.ts";
 import { failure, type Reply } from "../api/reply.ts";
 import { errorLine } from "../unexpected.ts";
 import { encodeReply } from "./afb.ts";
+import { withText } from "./http/shared-body.ts";
 import type { OriginPolicy } from "./origin.ts";
 
 /** An error with an HTTP status other than that of its AFB status. */
@@ -52,7 +53,7 @@ export function json(status: number, body: string): Response {
     "cache-control": "no-store",
     "x-content-type-options": "nosniff",
   };
-  return new Response(body, { status, headers });
+  return withText(new Response(body, { status, headers }), body);
 }
 
 /** Throws the 405 for a method that is not in the list `methods`. */

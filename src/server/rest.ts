@@ -4,7 +4,6 @@
  * monitors ask (see health.ts). Pages of the user (see pages.ts) are what is left: never below `/api`, and at `/` instead of the
  * index.
  */
-import { Elysia } from "elysia";
 import { findCased } from "../cased.ts";
 import { AfbError } from "../errors.ts";
 import type { CertificateNames, Request as Call } from "../api/client.ts";
@@ -329,35 +328,46 @@ export function createRest(options: RestOptions): Rest {
     const sender = { peer, address, certificate, share: from?.peer ?? "" };
     return entrance.respond(request, body, sender, policyFor(request));
   };
-  const app = new Elysia({ strictPath: true })
-    .all("/mcp", guarded(mcp), raw)
-    .all("/openapi.json", guarded(page(openapi)), raw)
-    .all("/healthz", guarded(healthz), raw)
-    .all(
-      "/readyz",
-      guarded((request) => readyz(request, unready)),
-      raw,
-    )
-    .all(
-      "/metrics",
-      guarded((request) => metrics(request, registry, () => asking(request))),
-      raw,
-    )
-    .all(
-      "/api",
-      guarded(() => nothing(`say which: ${base()}/api/API/VERB`, "unknown-api")),
-      raw,
-    )
-    .all("/api/*", guarded(call), raw)
-    .all("/*", guarded(other), raw);
-  const answering = (request: Request, sender?: Sender) => {
+  const route = async () => {
+    const { Elysia } = await import("elysia");
+    return new Elysia({ strictPath: true })
+      .all("/mcp", guarded(mcp), raw)
+      .all("/openapi.json", guarded(page(openapi)), raw)
+      .all("/healthz", guarded(healthz), raw)
+      .all(
+        "/readyz",
+        guarded((request) => readyz(request, unready)),
+        raw,
+      )
+      .all(
+        "/metrics",
+        guarded((request) => metrics(request, registry, () => asking(request))),
+        raw,
+      )
+      .all(
+        "/api",
+        guarded(() => nothing(`say which: ${base()}/api/API/VERB`, "unknown-api")),
+        raw,
+      )
+      .all("/*", guarded(other), raw);
+  };
+  let routed: ReturnType<typeof route> | undefined;
+  const called = guarded(call);
+  const answering = async (request: Request, sender?: Sender) => {
     if (sender) senders.set(request, sender);
-    return app.fetch(request);
+    // What is asked for all the time needs no router, nor has to wait until there is one.
+    if (isCall(request.url)) return called({ request });
+    routed ??= route();
+    return (await routed).fetch(request);
   };
   return Object.assign(answering, {
     streams: (target: string) => isFedBy(registry, target, isEvents),
   });
 }
+
+/** Whether something below `/api/` is asked for. */
+const isCall = (url: string): boolean =>
+  url.startsWith("/api/", url.indexOf("/", "http://".length));
 
 /** Taken apart as the call will be. */
 function isFedBy(

@@ -46,6 +46,10 @@ describe("records", () => {
       { kind: "ended", status: 0x0300, maxrss: 4321, user: 1.5, system: 2.5 },
     ]);
   });
+  test("of a group that was used to kill", () => {
+    expect(read(record({ kind: RECORD.ENDED }, "\x01"))[0]).toHaveProperty("groupSpent", true);
+    expect(read(record({ kind: RECORD.ENDED }))[0]).not.toHaveProperty("groupSpent");
+  });
   test.each([
     [1, { number: 165 }],
     [2, { foreign: 165 }],

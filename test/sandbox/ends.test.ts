@@ -41,6 +41,17 @@ describe.each(users)("served by %s", (user) => {
       expect(sleepers(1001)).toEqual([]);
     });
 
+    test("the next task is none of it: after one that was killed, one that left something, and one that has ended", async () => {
+      const ends = ["sleep 1003", "(setsid sleep 1003 &) >/dev/null 2>&1; exit 0", "true"];
+      for (const end of [...ends, ...ends]) {
+        await served.run(`a/${sandbox}/brief`, { script: mine(end) });
+        const { lines, status } = await script(sandbox, "echo fine; cat /proc/self/cgroup");
+        expect(lines[0]).toBe("fine");
+        expect(status).toMatchObject({ exit: 0 });
+      }
+      expect(sleepers(1003)).toEqual([]);
+    });
+
     test("exit codes and signals are told apart", async () => {
       expect((await script(sandbox, "exit 3")).status).toMatchObject({ exit: 3 });
       expect((await script(sandbox, "kill -TERM $$")).status).toMatchObject({

@@ -32,9 +32,9 @@ export interface TaskGroup {
   kill(): void;
   /**
    * Counts; kills what is left, and removes the group. Once, whether or not anything was ever started in it.
-   * @param isEmpty the supervisor has seen to it that nobody is left: the group may be the next task's
+   * @param isFresh the supervisor has seen that nobody is left, without killing by way of the group: it may be the next task's
    */
-  end(isEmpty?: boolean): EndedGroup;
+  end(isFresh?: boolean): EndedGroup;
 }
 
 /** A directory of the hierarchy, with what is open of it. */
@@ -126,6 +126,8 @@ const UNCOUNTED: GroupUsage = { oom: false, user: 0, system: 0 };
 
 class OneTaskGroup implements TaskGroup {
   #over = false;
+  /** Something was killed in it, and the kernel kills what is forked into it later, too. */
+  #spent = false;
 
   constructor(
     readonly place: GroupPlace,
@@ -144,6 +146,7 @@ class OneTaskGroup implements TaskGroup {
   kill(): void {
     // It may be another task's by now.
     if (this.#over) return;
+    this.#spent = true;
     try {
       killTree(this.path);
     } catch (error) {
@@ -151,16 +154,16 @@ class OneTaskGroup implements TaskGroup {
     }
   }
 
-  end(isEmpty = false): EndedGroup {
+  end(isFresh = false): EndedGroup {
     const usage = this.#counted();
     this.#over = true;
-    return { usage, gone: this.#leave(isEmpty) };
+    return { usage, gone: this.#leave(isFresh && !this.#spent) };
   }
 
-  async #leave(isEmpty: boolean): Promise<void> {
+  async #leave(isFresh: boolean): Promise<void> {
     // The reply that tells the end goes first.
     await new Promise((resolve) => setImmediate(resolve));
-    if (isEmpty && this.#kept()) return this.owner.onEnd(true);
+    if (isFresh && this.#kept()) return this.owner.onEnd(true);
     this.place.close();
     // Whatever the errno: it is tried again when the server ends, and by the next server.
     this.owner.onEnd(await endTree(this.path, PATIENCE).catch(() => false));

@@ -1,6 +1,6 @@
 /** Between the wire and the Fetch API: a head and a body become a Request, a Response what is sent back. */
 import type { RequestHead } from "./head.ts";
-import { sharedBodyOf } from "./shared-body.ts";
+import { sharedBodyOf, textOf } from "./shared-body.ts";
 import { trailersOf } from "./trailers.ts";
 import { headText, type Output } from "./output.ts";
 
@@ -49,8 +49,9 @@ export async function sendResponse(
   }
   const trailers = trailersOf(response);
   const streams = known || trailers || response.headers.get("content-type") === "text/event-stream";
-  if (method === "HEAD" || !response.body || !streams) {
-    const body = response.body ? new Uint8Array(await response.arrayBuffer()) : new Uint8Array();
+  if (method === "HEAD" || !streams || !response.body) {
+    const text = textOf(response);
+    const body = text === undefined ? await bytesOf(response) : Buffer.from(text);
     const bodiless = response.status === 204 || response.status === 304;
     const length: [string, string][] =
       known || bodiless ? [] : [["content-length", String(body.length)]];
@@ -76,6 +77,9 @@ export async function sendResponse(
   if (whole) await output.some(`0\r\n${lines.join("")}\r\n`);
   return whole && keepAlive;
 }
+
+const bytesOf = async (response: Response): Promise<Uint8Array> =>
+  response.body ? new Uint8Array(await response.arrayBuffer()) : new Uint8Array();
 
 function headersOf({ headers }: Response): [string, string][] {
   const found: [string, string][] = [];
