@@ -1,10 +1,12 @@
 /** The early server's side of the hand-over: it becomes the service that another process was started for. */
 import { resolve } from "node:path";
+import { CError } from "../../ffi/errno.ts";
 import { hasEnded, type Process } from "../../ffi/processes.ts";
 import type { Answer, Joining } from "../boot/handover.ts";
 import type { Registry } from "../api/registry.ts";
 import { problemLine } from "../config/problem.ts";
 import { groupOf, moveTo } from "../launch/cgroup/move.ts";
+import { confinement } from "../launch/confinement.ts";
 import type { Endpoint } from "../server/endpoint.ts";
 import type { RunningServer } from "../server/server.ts";
 import { takeSockets } from "../service/activation.ts";
@@ -148,6 +150,8 @@ async function becomeBy(
     });
   } catch (error) {
     await giveBack();
+    const unfit = deniedBy(error);
+    if (unfit !== undefined) return { unfit };
     throw error;
   }
   await audit.keep();
@@ -160,6 +164,16 @@ async function becomeBy(
   void permissions.notice().then((notice) => notice !== undefined && console.error(notice));
   console.log(`spawnbox early, since boot, is this service now: ${serving.status()}`);
   return { status: serving.status() };
+}
+
+/** Why nobody here gets what another process has open, whatever the configs say. */
+function deniedBy(error: unknown): string | undefined {
+  if (!(error instanceof CError) || error.call !== "pidfd_getfd") return undefined;
+  if (error.errno !== "EPERM" && error.errno !== "ENOSYS") return undefined;
+  const scope = confinement().setting("kernel.yama.ptrace_scope");
+  const who =
+    scope === "3" ? "kernel.yama.ptrace_scope is 3" : "a filter or a security module denies it";
+  return `it cannot have the output and sockets of the unit's process (${error.message}: ${who})`;
 }
 
 /** Those of both, each once. */

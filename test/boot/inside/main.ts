@@ -40,13 +40,14 @@ const GROUPS: Readonly<Record<string, () => Promise<void>>> = {
   steps: stepChecks,
   vpn: async () => (bootedEarly ? vpnChecks() : undefined),
   samples: sampleChecks,
+  // After all that needs the server of early boot, since it ends it.
+  service: async () => (bootedEarly ? serviceChecks() : undefined),
+  // Behind that: with it the early server could not become the service, see test/boot/replaced.test.ts.
   yama: async () => {
     // Nobody traces anybody any more, not even root, until the next boot.
     writeFileSync("/proc/sys/kernel/yama/ptrace_scope", "3");
     await placeChecks(({ properties }) => properties.length === 0, ", Yama 3");
   },
-  // After all that needs the server of early boot, since it ends it.
-  service: async () => (bootedEarly ? serviceChecks() : undefined),
   suites: async () => (suites === undefined ? undefined : suiteChecks(suites)),
 };
 
