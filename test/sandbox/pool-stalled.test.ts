@@ -67,7 +67,7 @@ describe.skipIf(!canStall).each(users)("served by %s", (user) => {
 });
 
 test.skipIf(!canStall)(
-  "[warm sandboxes] a source that a link of /proc leads to, where other mounts are, holds up its own launches only",
+  "[warm sandboxes] a source behind a link of /proc holds up its own launches only",
   async () => {
     const dir = mkdtempSync(join(tmpdir(), "spawnbox-pool-"));
     chmodSync(dir, 0o755);
