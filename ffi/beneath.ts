@@ -1,35 +1,16 @@
 /** Opening what lies below a directory and nothing else, whatever is renamed or linked meanwhile: openat2(2), or step by step. */
 import { closeSync, constants, fstatSync, openSync } from "node:fs";
-import { dlopen, read } from "bun:ffi";
 import { openAt, readLink } from "./at.ts";
-import { CError, errnoName } from "./errno.ts";
-import { pointer } from "./pointer.ts";
+import { CError } from "./errno.ts";
+import { handleOn, NOT_KNOWN, RESOLVE } from "./openat2.ts";
 
-const { symbols: libc } = dlopen("libc.so.6", {
-  __errno_location: { args: [], returns: "ptr" },
-  // syscall(2) is variadic; integers go the same way on x86_64 and aarch64. The C library has no openat2 before 2.42.
-  syscall: { args: ["i64", "i32", "cstring", "ptr", "u64"], returns: "i64" },
-});
-
-/** Linux 5.6, the same number on every architecture. */
-const SYS_OPENAT2 = 437n;
 const O_PATH = 0o10000000;
 const O_CLOEXEC = 0o2000000;
-const RESOLVE_NO_MAGICLINKS = 0x02n;
-const RESOLVE_BENEATH = 0x08n;
-/** struct open_how: flags, mode, resolve */
-const HOW = BigUint64Array.of(
-  BigInt(O_PATH | O_CLOEXEC),
-  0n,
-  RESOLVE_NO_MAGICLINKS | RESOLVE_BENEATH,
-);
 
 /** The name leads nowhere, or to a place that is not below: for who asks there is no difference. */
 const NOT_THERE = ["ENOENT", "ENOTDIR", "EACCES", "ELOOP", "EXDEV", "ENAMETOOLONG", "EAGAIN"];
 /** EAGAIN: a rename was under way, so that the kernel could not tell whether `..` stays below. */
 const TRIES = 4;
-/** Filters of units and containers may not know openat2, or deny it as they cannot look into its arguments. */
-const NOT_KNOWN = ["ENOSYS", "EPERM"];
 /** As the kernel's, path_resolution(7). */
 const MOST_LINKS = 40;
 
@@ -45,10 +26,9 @@ export function openDirectory(path: string): number {
 export function openBeneath(directory: number, path: string): number | undefined {
   let name = "";
   for (let i = 0; i < TRIES && (name === "" || name === "EAGAIN"); i++) {
-    const fd = Number(libc.syscall(SYS_OPENAT2, directory, path, HOW, BigInt(HOW.byteLength)));
-    if (fd >= 0) return fd;
-    const place = pointer(libc.__errno_location());
-    name = place === null ? "" : errnoName(read.i32(place));
+    const handle = handleOn(directory, path, RESOLVE.NO_MAGICLINKS | RESOLVE.BENEATH);
+    if (typeof handle === "number") return handle;
+    name = handle;
   }
   if (NOT_KNOWN.includes(name)) return walkBeneath(directory, path);
   if (NOT_THERE.includes(name)) return undefined;

@@ -67,6 +67,8 @@ export class Run implements Stoppable {
   readonly #ordered = new Set<number | undefined>();
   #over = false;
   readonly #atEnd = new Set<() => void>();
+  /** Does now what {@link announce} has put off. */
+  #announced = (): void => {};
 
   private constructor(
     deps: RunDeps,
@@ -160,21 +162,25 @@ export class Run implements Stoppable {
 
   /** Sends an event of this task to its subscribers. */
   publish(fields: object): void | Promise<void> {
+    this.#announced();
     this.entry.record.printed.events++;
     return this.#send({ type: "data", pid: this.pid, ...fields });
   }
 
   /** Tells its followers that it runs: of what is over at once they have that with its end, in one write. */
   announce(): void {
-    const tell = (): void => {
+    const timer = setTimeout(() => this.#announced(), SOON);
+    this.#announced = () => {
       clearTimeout(timer);
-      if (isTold) return;
-      isTold = true;
+      this.#announced = () => {};
       void this.#send({ type: "initial-event", ...this.identity });
     };
-    let isTold = false;
-    const timer = setTimeout(tell, SOON);
-    void this.#task.ended.then(tell);
+    void this.#task.ended.then(() => this.#announced());
+  }
+
+  /** What names the task to its followers goes before all else that they are told, such as a reply that does not wait for its end. */
+  tellItRuns(): void {
+    this.#announced();
   }
 
   /** Sends the last event. */
@@ -194,6 +200,7 @@ export class Run implements Stoppable {
 
   /** Sends its events to `client`, too. @param lossless It waits for the client; by default for who has started it only. */
   follow(client: Client, request: Request, lossless = client === this.#starter): void {
+    this.#announced();
     this.subscribers.add(client, request, lossless);
     if (this.#owner?.client === client) this.#owner.request = request;
   }
@@ -205,6 +212,7 @@ export class Run implements Stoppable {
     from: number,
     lossless = client === this.#starter,
   ): void {
+    this.#announced();
     this.subscribers.replay(client, request, lossless, from);
     if (this.#owner?.client === client) this.#owner.request = request;
   }

@@ -125,6 +125,7 @@ export class Tasks {
         typeof request.wait === "number" &&
         !(await isOver(ending, request.wait))
       ) {
+        run.tellItRuns();
         void this.#tellLater(run, ending);
         await this.#requireInput(run);
         return { ...run.identity, ...words };

@@ -26,9 +26,9 @@ export interface Capacity {
 export const LAUNCH = {
   /**
    * Of the server: three pipes, one more of a warm sandbox, which it reads too, and one more of stdin, all of them with both ends at
-   * the start; a pidfd or a directory of a group. Soon afterwards most of them are closed, and there is room for its client.
+   * the start; a directory of a group and what it counts. Soon afterwards most of them are closed, and there is room for its client.
    */
-  descriptors: 12,
+  descriptors: 13,
   /** Supervisor, init of a pid namespace, command, and one that this starts. */
   processes: 4,
   /** Bytes: of the server and the kernel some 100 KiB, and a small program. */

@@ -44,8 +44,8 @@ export interface CgroupRoot {
   readonly path: string | undefined;
   /** What `optional` limits are not applied, and leftovers that would not go. */
   readonly notices: readonly Problem[];
-  /** Makes the group of a launch; undefined where the sandbox has none. Throws LaunchError. */
-  begin(key: string): TaskGroup | undefined;
+  /** Makes the group of a launch; undefined where the sandbox has none. @param isNew none that is kept. Throws LaunchError. */
+  begin(key: string, isNew?: boolean): TaskGroup | undefined;
   /** Removes all groups once nothing runs in them: no launch begins here any more. Resolves when they are gone. */
   retire(): Promise<void>;
   /** Kills all tasks and removes all groups. */
@@ -193,17 +193,17 @@ class Groups implements CgroupRoot {
     return { ...policy, shared: policy.shared.filter(has), task: policy.task.filter(has) };
   }
 
-  begin(key: string): TaskGroup | undefined {
+  begin(key: string, isNew = false): TaskGroup | undefined {
     const sandbox = this.#sandboxes.get(key);
     if (!sandbox) return undefined;
     for (const path of this.#stuck) if (tryRemove(path)) this.#stuck.delete(path);
     const { free } = sandbox;
-    const kept = free?.pop();
+    const kept = isNew ? undefined : free?.pop();
     if (kept) this.#kept--;
     const path = () => join(sandbox.path, `${this.#tasks++}`);
     const place = kept ?? makePlace(path(), sandbox.task, sandbox.countsMemory);
     this.#running++;
-    return taskGroup(place, {
+    return taskGroup(place, kept !== undefined, {
       keep: () => {
         // Nobody would empty it any more.
         if (!free || this.#kept >= KEPT || this.#retired || !this.#server) return false;

@@ -1,6 +1,6 @@
 /** How plans are started. */
 import { cgroupKey } from "../plan/cgroup-key.ts";
-import type { CgroupRoot } from "./cgroup.ts";
+import type { CgroupRoot, TaskGroup } from "./cgroup.ts";
 import { LaunchedTask } from "./launched.ts";
 import { launcherPath } from "./launcher.ts";
 import { LOST, NO_AGENT } from "./no-agent.ts";
@@ -22,8 +22,6 @@ export function createLaunch(
   return async (plan, argv, sink, abort) => {
     pools?.look();
     const supplied = supply(plan, argv);
-    const cold = async () =>
-      begun(LaunchedTask.launch(plan, supplied, sink, cgroups?.begin(cgroupKey(plan))), abort);
     const warm = await pools?.take(plan, supplied, sink);
     if (warm) {
       try {
@@ -33,11 +31,21 @@ export function createLaunch(
         if (!warm.neverRan || abort?.aborted) throw error;
       }
     }
+    let isNew = false;
     for (let left = AGAIN; ;) {
+      let group: TaskGroup | undefined;
+      let task: LaunchedTask | undefined;
       try {
-        return await cold();
+        group = cgroups?.begin(cgroupKey(plan), isNew);
+        task = LaunchedTask.launch(plan, supplied, sink, group);
+        return await begun(task, abort);
       } catch (error) {
         if (abort?.aborted || error === LOST) throw error;
+        // Its group may not be as a task has left it: somebody else may have removed it, or killed what was in it.
+        if (group?.isKept && task?.neverRan) {
+          isNew = true;
+          continue;
+        }
         if (error === NO_AGENT && left-- > 0) continue;
         // Others may have taken what was given way to; there is an end once nothing waits.
         if (!wantsRoom(error) || !(await pools?.giveWay())) throw error;

@@ -39,7 +39,7 @@ export class Launching {
   /** Those before, with tasks in them. */
   readonly #retired = new Set<CgroupRoot>();
   readonly #pools = new Pools((plan) => this.#group(cgroupKey(plan)));
-  readonly #launch = createLaunch({ begin: (key) => this.#group(key) }, this.#pools);
+  readonly #launch = createLaunch({ begin: (key, isNew) => this.#group(key, isNew) }, this.#pools);
 
   readonly launch: Launch = (...launching) => this.#launch(...launching);
 
@@ -105,8 +105,8 @@ export class Launching {
     );
   }
 
-  #group(key: string): TaskGroup | undefined {
-    return this.#root?.begin(key);
+  #group(key: string, isNew = false): TaskGroup | undefined {
+    return this.#root?.begin(key, isNew);
   }
 }
 

@@ -2,8 +2,9 @@
  * What a sandbox takes in of the system when it is made, and what a warm one would keep when it changes: the files and
  * directories it mounts, with all that is mounted in them, and a network namespace by name.
  */
-import { statSync } from "node:fs";
+import { closeSync, fstatSync } from "node:fs";
 import { stat } from "node:fs/promises";
+import { AT_FDCWD, handleOn, NOT_KNOWN, RESOLVE } from "../../ffi/openat2.ts";
 import type { Plan } from "../plan/plan.ts";
 import { errnoOf } from "./cgroup/files.ts";
 import { mountTable } from "./mount-table.ts";
@@ -24,17 +25,30 @@ export async function surroundingsOf({ policy }: Plan): Promise<string | undefin
   // A minimal /dev has some devices more than once.
   const asked = [...new Set(paths)];
   // Threads take longer than an answer that is sure to come.
-  const files = table.isLocal ? asked.map(fileHere) : await filesAt(asked);
+  const here = table.isLocal ? filesHere(asked) : undefined;
+  const files = here ?? (await filesAt(asked));
   return files && [policy.namespaces.has("mount") ? table.changes : "", ...files].join(" ");
 }
 
-function fileHere(path: string): string {
-  try {
-    return nameOf(statSync(path));
-  } catch (error) {
-    return errnoOf(error);
+/** undefined where a way may lead out of the mounts that are known, by /proc, and where that cannot be told. */
+function filesHere(paths: readonly string[]): string[] | undefined {
+  const found: string[] = [];
+  for (const path of paths) {
+    const handle = handleOn(AT_FDCWD, path, RESOLVE.NO_MAGICLINKS);
+    if (typeof handle === "number") {
+      found.push(nameOf(fstatSync(handle)));
+      closeSync(handle);
+    } else if (ELSEWHERE.has(handle)) {
+      return undefined;
+    } else {
+      found.push(handle);
+    }
   }
+  return found;
 }
+
+/** Or there is no descriptor left. */
+const ELSEWHERE: ReadonlySet<string> = new Set([...NOT_KNOWN, "ELOOP", "EMFILE", "ENFILE"]);
 
 const nameOf = ({ dev, ino }: { readonly dev: number; readonly ino: number }): string =>
   `${dev}:${ino}`;

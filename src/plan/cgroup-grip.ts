@@ -31,11 +31,13 @@ export function looseLimits(policy: SandboxPolicy): string | undefined {
 }
 
 /**
- * Whether a command leaves its group as it was: it has no rights over the group's files, nor over anybody who has. Then the group can be
- * that of the next task.
+ * Whether a command leaves its group as it was: it has no rights over the group's files, nor over anybody who has, and executes nothing
+ * that has them. Then the group can be that of the next task.
  */
-export function leavesGroup({ privileged, identity, server, caps = [] }: SandboxPolicy): boolean {
-  return privileged && identity !== undefined && identity.uid !== server.uid && caps.length === 0;
+export function leavesGroup(policy: SandboxPolicy): boolean {
+  const { privileged, identity, server, noNewPrivs, caps = [] } = policy;
+  const isAnother = identity !== undefined && identity.uid !== server.uid;
+  return privileged && isAnother && noNewPrivs && caps.length === 0;
 }
 
 /** Over what belongs to the machine: a capability in a user namespace of its own has no power over the server's groups. */

@@ -1,10 +1,11 @@
 import { compileParams } from "../../src/config/params.ts";
 import { describe, expect, test } from "bun:test";
-import type { Encoder } from "../../src/encoders/encoder.ts";
+import type { Encoder, TaskEncoder } from "../../src/encoders/encoder.ts";
 import { findEncoder } from "../../src/encoders/catalogue.ts";
+import { sync } from "../../src/encoders/sync.ts";
 import { type Launch, LaunchError } from "../../src/launch/task.ts";
 import type { Plan } from "../../src/plan/plan.ts";
-import { connecting, settled, shell, sleeper, spawnLaunch, use } from "./harness.ts";
+import { connecting, settled, shell, sleeper, spawnLaunch, TestClient, use } from "./harness.ts";
 import { event, final, refused, replied, started } from "./frames.ts";
 
 const connect = connecting();
@@ -91,6 +92,42 @@ describe("start, synchronous", () => {
       ),
     ]);
     expect(client.handlers).toBe(0);
+  });
+
+  const typesOf = (frames: readonly unknown[]) =>
+    frames.map((frame) => /"type":"([\w-]+)"/.exec(JSON.stringify(frame))?.[1] ?? "reply");
+
+  test("a reply that does not wait for the end, however short that is, comes behind the event", async () => {
+    const { client } = connect([shell("hello", "sleep 0.1", use("sync"))]);
+    await client.call("hello", undefined, { wait: 0 });
+    await client.until("final-event");
+    expect(typesOf(client.frames)).toEqual(["initial-event", "reply", "final-event"]);
+  });
+
+  test("what an encoder sends at once comes behind the event", async () => {
+    const eager: TaskEncoder = {
+      ...sync,
+      begin(opts, emit, about) {
+        setImmediate(() => void emit({ note: "begun" }));
+        return sync.begin(opts, emit, about);
+      },
+    };
+    const { client } = connect([shell("hello", "sleep 0.1", use("eager"))], {
+      encoders: () => eager,
+    });
+    await client.call("hello");
+    expect(typesOf(client.frames)).toEqual(["initial-event", "data", "reply"]);
+  });
+
+  test("who follows it from now on is not told that it has begun", async () => {
+    const { client, registry } = connect([sleeper("nap", use("sync"))]);
+    const late = new TestClient(registry);
+    const answered = client.call("nap");
+    await late.call("nap", { action: "subscribe" });
+    await client.call("nap", { action: "stop" });
+    await answered;
+    expect(typesOf(client.frames)).toEqual(["initial-event", "reply", "reply"]);
+    expect(typesOf(late.frames)).toEqual(["reply"]);
   });
 
   test("raw: whole strings", async () => {

@@ -129,6 +129,8 @@ test("a group is the next task's only where no task could change it", () => {
   expect(reusable(nobody)).toEqual([true]);
   expect(reusable({ ...nobody, caps: [] })).toEqual([true]);
   expect(reusable({ ...nobody, caps: [{ cap: "SETUID" }] })).toEqual([false]);
+  // A program of root's could freeze the group, and leave it.
+  expect(reusable({ acls: { user: "nobody", newPrivs: true } })).toEqual([false]);
   expect(reusable({ acls: { user: "root" } })).toEqual([false]);
   expect(reusable({ acls: { user: "root" }, caps: [] })).toEqual([false]);
   expect(reusable({}, asUser)).toEqual([false]);

@@ -1,6 +1,9 @@
 /** How tasks end: by themselves, by a time-out, a stop or the death of the server; and that nothing of them is left. */
 import { describe, expect, test } from "bun:test";
-import { serve, shell, until, users } from "../served.ts";
+import { readFileSync, rmdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { cgroupMounts, relative } from "../../src/launch/cgroup/place.ts";
+import { isRoot, serve, shell, until, users } from "../served.ts";
 import { serving } from "../serving.ts";
 import { acls, api, full, marked, sh } from "./attack.ts";
 
@@ -143,3 +146,34 @@ describe.each(users)("served by %s", (user) => {
     await doomed[Symbol.asyncDispose]();
   });
 });
+
+const hierarchy = cgroupMounts(readFileSync("/proc/self/mountinfo", "utf8")).find(
+  ({ controllers }) => controllers === undefined,
+);
+
+test.skipIf(!isRoot || hierarchy === undefined)(
+  "what others have done to a group that is kept ends no task",
+  async () => {
+    await using served = await serve(config);
+    const groupOf = async () => {
+      const { lines } = await sh(served, "plain", "sed -n s/^0:://p /proc/self/cgroup");
+      const { point = "", root = "/" } = hierarchy ?? {};
+      return join(point, relative(root, lines.join()) ?? "");
+    };
+    const first = await groupOf();
+    // It is kept once that is told, and the same again.
+    await until("it is kept", async () => (await groupOf()) === first);
+    const spoil: ((group: string) => void)[] = [
+      rmdirSync,
+      (group) => writeFileSync(join(group, "cgroup.kill"), "1"),
+    ];
+    for (const spoiled of spoil) {
+      const kept = await groupOf();
+      await until("it is empty", () =>
+        readFileSync(join(kept, "cgroup.events"), "utf8").includes("populated 0"),
+      );
+      spoiled(kept);
+      expect(await groupOf()).not.toBe(kept);
+    }
+  },
+);

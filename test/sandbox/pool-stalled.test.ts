@@ -1,7 +1,17 @@
 /** Warm sandboxes with a source on a file system that has ceased to answer, as one of a network does. */
 import { describe, expect, test } from "bun:test";
-import { readFileSync } from "node:fs";
-import { shell, system, until, users } from "../served.ts";
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { PATIENCE, shell, system, until, users } from "../served.ts";
 import { acls, childrenOf, full, serveSandboxes, sh, waitingOf } from "./attack.ts";
 import { canStall, stalling } from "./stalling.ts";
 
@@ -55,3 +65,50 @@ describe.skipIf(!canStall).each(users)("served by %s", (user) => {
     expect((await sh(served, "other", "echo fine")).lines).toEqual(["fine"]);
   });
 });
+
+test.skipIf(!canStall)(
+  "[warm sandboxes] a source behind a link of /proc holds up its own launches only",
+  async () => {
+    const dir = mkdtempSync(join(tmpdir(), "spawnbox-pool-"));
+    chmodSync(dir, 0o755);
+    const source = join(dir, "link");
+    const link = (to: string) => {
+      symlinkSync(to, `${source}.new`);
+      renameSync(`${source}.new`, source);
+    };
+    mkdirSync(join(dir, "plain"));
+    link(join(dir, "plain"));
+    const namespace = { ...full, mounts: [...system, { target: "/source", source }] };
+    try {
+      await using served = await serveSandboxes(
+        [
+          { uid: "stalled", acls, namespace, pool: 1, commands: [shell] },
+          { uid: "other", acls, commands: [shell] },
+        ],
+        {},
+      );
+      // Its end, before that of the server, makes the kernel answer in its stead.
+      await using files = await stalling(["unshare", "--mount", "--propagation", "private"]);
+      const ready = () => until("it waits", () => waitingOf(served.pid).length === 1);
+      await ready();
+      link(`/proc/${files.pid}/root${files.source}`);
+      expect((await sh(served, "stalled", "echo fine")).lines).toEqual(["fine"]);
+      await ready();
+      await files.stall();
+      const late = sh(served, "stalled", "echo late");
+      // A server that waits would never go on, nor end.
+      let hung = false;
+      const guard = setTimeout(() => {
+        hung = true;
+        files.answer();
+      }, 20_000 * PATIENCE);
+      expect((await sh(served, "other", "echo fine")).lines).toEqual(["fine"]);
+      clearTimeout(guard);
+      expect(hung).toBe(false);
+      files.answer();
+      expect((await late).lines).toEqual(["late"]);
+    } finally {
+      rmSync(dir, { recursive: true });
+    }
+  },
+);

@@ -36,6 +36,8 @@ while True:
 `;
 
 export interface Stalling extends AsyncDisposable {
+  /** Who serves it. */
+  readonly pid: number;
   /** Where it is mounted: an empty directory. */
   readonly source: string;
   /** From now on nothing is answered. */
@@ -46,10 +48,11 @@ export interface Stalling extends AsyncDisposable {
   end(): Promise<void>;
 }
 
-export async function stalling(): Promise<Stalling> {
+/** @param through a command that executes who mounts it, such as `unshare --mount` */
+export async function stalling(through: readonly string[] = []): Promise<Stalling> {
   const source = mkdtempSync(join(tmpdir(), "spawnbox-stalled-"));
   chmodSync(source, 0o755);
-  const daemon = Bun.spawn(["/usr/bin/python3", "-IS", "-c", FUSE, source], {
+  const daemon = Bun.spawn([...through, "/usr/bin/python3", "-IS", "-c", FUSE, source], {
     stdio: ["ignore", "pipe", "inherit"],
   });
   const said = daemon.stdout.getReader();
@@ -73,6 +76,7 @@ export async function stalling(): Promise<Stalling> {
     throw error;
   }
   return {
+    pid: daemon.pid,
     source,
     async stall() {
       daemon.kill("SIGUSR1");

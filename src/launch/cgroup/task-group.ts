@@ -28,6 +28,8 @@ export interface TaskGroup {
   readonly path: string;
   /** The directory, for CLONE_INTO_CGROUP (clone3(2)); close-on-exec; nobody's after {@link end}. */
   readonly fd: number;
+  /** It was that of a task before. */
+  readonly isKept: boolean;
   /** Kills every process in it, at once; after {@link end} nothing any more. */
   kill(): void;
   /**
@@ -119,8 +121,8 @@ export interface Owner {
 }
 
 /** @param place nobody else's until the end */
-export const taskGroup = (place: GroupPlace, owner: Owner): TaskGroup =>
-  new OneTaskGroup(place, owner);
+export const taskGroup = (place: GroupPlace, isKept: boolean, owner: Owner): TaskGroup =>
+  new OneTaskGroup(place, isKept, owner);
 
 const UNCOUNTED: GroupUsage = { oom: false, user: 0, system: 0 };
 
@@ -131,6 +133,7 @@ class OneTaskGroup implements TaskGroup {
 
   constructor(
     readonly place: GroupPlace,
+    readonly isKept: boolean,
     readonly owner: Owner,
   ) {}
 
