@@ -25,6 +25,7 @@ export const rooms: Readonly<Record<string, Room>> = {
     suites: [
       "test/config",
       "test/plan",
+      "test/docs.test.ts",
       "test/encoders/encoders.test.ts",
       "test/rpc/{exporter,tls,ws-importer,wsapi}.test.ts",
     ],
