@@ -1,12 +1,13 @@
 /** What a client is told of a session, and what becomes of its calls: each that is handed on, each that is refused, each end. */
 import { ToolListChangedNotificationSchema } from "@modelcontextprotocol/sdk/types.js";
-import { describe, expect, spyOn, test } from "bun:test";
+import { afterEach, describe, expect, jest, spyOn, test } from "bun:test";
 import type { Client, Request } from "../../src/api/client.ts";
 import { AfbError } from "../../src/errors.ts";
 import { granting, sleeper } from "../api/harness.ts";
 import { called, linking, verb } from "./linked.ts";
 
 const link = linking();
+afterEach(() => void jest.useRealTimers());
 const never = () => new Promise<never>(() => {});
 const USAGE = { wall: 1, user: 0, system: 0, maxrss: 0 };
 const TASK = { api: "p", sandbox: "sb", command: "c", pid: 7 };
@@ -402,12 +403,18 @@ describe("other verbs", () => {
     await again.promise;
     await client.ping();
     expect(changes()).toEqual([...once, ...once]);
+    jest.useFakeTimers();
     registry.recheck();
-    await session.close();
-    registry.recheck();
-    await session.close();
-    await Bun.sleep(150);
+    expect(jest.getTimerCount()).toBe(1);
+    jest.advanceTimersByTime(99);
     expect(changes()).toEqual([...once, ...once]);
+    jest.advanceTimersByTime(1);
+    expect(changes()).toEqual([...once, ...once, ...once]);
+    registry.recheck();
+    await session.close();
+    expect(jest.getTimerCount()).toBe(0);
+    registry.recheck();
+    expect(jest.getTimerCount()).toBe(0);
   });
 });
 
@@ -423,6 +430,8 @@ test("an end ends its calls", async () => {
   const call = called(client, "p_one");
   call.catch(() => {});
   await started.promise;
+  expect(session.busy).toBe(true);
+  await session.close();
   await session.close();
   await cancelled.promise;
   await expect(call).rejects.toThrow("closed");

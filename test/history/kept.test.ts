@@ -1,0 +1,426 @@
+/** What is kept of tasks to the letter: when it is written, how much of it, and what is asked of it. Without tasks that run. */
+import { Database } from "bun:sqlite";
+import { afterEach, describe, expect, jest, test } from "bun:test";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Entry } from "../../src/api/book.ts";
+import { EventData } from "../../src/api/event-data.ts";
+import { Ring, Rings } from "../../src/api/ring.ts";
+import { History } from "../../src/history/history.ts";
+import { LIMITS, type Limits, parseLimits } from "../../src/history/limits.ts";
+import { Store, type TaskRow } from "../../src/history/store.ts";
+
+const ends: (() => void)[] = [];
+afterEach(() => {
+  jest.useRealTimers();
+  for (const end of ends.splice(0).reverse()) end();
+});
+function file(): string {
+  const dir = mkdtempSync(join(tmpdir(), "spawnbox-kept-"));
+  ends.push(() => rmSync(dir, { recursive: true, force: true }));
+  return join(dir, "history");
+}
+
+describe("limits", () => {
+  test("that nobody has given", () => {
+    expect(LIMITS).toEqual({ tasks: 10_000, bytes: 64 << 20, days: 90 });
+  });
+  test.each<[string, Partial<Limits>]>([
+    ["1", { tasks: 1 }],
+    ["10000000", { tasks: 10_000_000 }],
+    ["1d", { days: 1 }],
+    ["36500D", { days: 36_500 }],
+    ["1m", { bytes: 1 << 20 }],
+    ["1024K", { bytes: 1 << 20 }],
+    ["1024G", { bytes: 2 ** 40 }],
+    [" 5 , 2d ,3M", { tasks: 5, days: 2, bytes: 3 << 20 }],
+  ])("%s", (text, given) => {
+    expect(parseLimits(text)).toEqual({ ...LIMITS, ...given });
+  });
+  const form =
+    "expected limits such as 10000,64M,90d: tasks, bytes with K, M or G, and days, each at most once";
+  test.each([
+    ...["10000001", "36501d", "1025G", "0d", "0", "0K", "1d,1d", "1,1", "1T", "d", "1 d"].map(
+      (text): [string, string] => [text, form],
+    ),
+    ["1023K", "a history takes 1M at least"],
+    ["5,1K", "a history takes 1M at least"],
+  ])("%s are none", (text, why) => {
+    expect(() => parseLimits(text)).toThrow(new TypeError(`--history-max ${text}: ${why}`));
+  });
+});
+
+describe("the file", () => {
+  const row = (id: string, more: Partial<TaskRow> = {}): TaskRow => ({
+    ...{ id, api: "a", verb: "v", privileges: "[]", pid: null, info: null, address: null },
+    ...{ uid: null, asked: 0, last: 1, record: `{"id":"${id}"}`, ...more },
+  });
+  function stored(rows: readonly TaskRow[] = []): Store {
+    const path = file();
+    writeFileSync(path, "");
+    const store = new Store(path);
+    ends.push(() => store.close());
+    store.write(() => rows.forEach((one) => store.task(one)));
+    return store;
+  }
+  const ids = (store: Store, wanted: object = {}) => {
+    const kinds = store.kinds().map(({ key }) => key);
+    return store
+      .records({ kinds, limit: 100, ...wanted })
+      .map((json) => (JSON.parse(json) as { id: string }).id);
+  };
+
+  test("asked for each that a task is known by, and in which order", () => {
+    const store = stored([
+      row("1", { info: "ann", pid: 7 }),
+      row("2", { address: "10.0.0.1", pid: 8 }),
+      row("3", { uid: "1000" }),
+      row("4", { verb: "w", privileges: '["x"]' }),
+      row("5", { api: "b" }),
+    ]);
+    expect(store.kinds().map(({ key: _, ...kind }) => kind)).toEqual([
+      { api: "a", verb: "v", privileges: [] },
+      { api: "a", verb: "w", privileges: ["x"] },
+      { api: "b", verb: "v", privileges: [] },
+    ]);
+    const [first, second] = store.kinds();
+    expect(ids(store)).toEqual(["5", "4", "3", "2", "1"]);
+    expect(ids(store, { limit: 2 })).toEqual(["5", "4"]);
+    expect(ids(store, { kinds: [second?.key] })).toEqual(["4"]);
+    expect(ids(store, { kinds: [] })).toEqual([]);
+    for (const [caller, id] of [
+      ["ann", "1"],
+      ["10.0.0.1", "2"],
+      ["1000", "3"],
+    ] as const)
+      expect(ids(store, { caller })).toEqual([id]);
+    expect(ids(store, { pid: 8 })).toEqual(["2"]);
+    expect(ids(store, { pid: 8, caller: "ann" })).toEqual([]);
+    expect(ids(store, { id: "3" })).toEqual(["3"]);
+    expect(ids(store, { before: "3" })).toEqual(["2", "1"]);
+    expect(store.find("1")).toEqual({ record: '{"id":"1"}', last: 1, kind: first as never });
+    expect(store.find("none")).toBeUndefined();
+  });
+
+  test("a task that is written again is the same one, and what breaks off is not there", () => {
+    const store = stored([row("1", { pid: 5 })]);
+    store.write(() => store.task(row("1", { pid: 6, last: 9, record: '{"id":"1","x":1}' })));
+    expect(ids(store, { pid: 6 })).toEqual(["1"]);
+    expect(store.find("1")).toMatchObject({ last: 9, record: '{"id":"1","x":1}' });
+    expect(() =>
+      store.write(() => {
+        store.task(row("2", { verb: "other" }));
+        throw new Error("broken");
+      }),
+    ).toThrow("broken");
+    expect([ids(store), store.kinds().length]).toEqual([["1"], 1]);
+    // A kind that was not kept is none that is known.
+    store.write(() => store.task(row("3", { verb: "other" })));
+    expect(ids(store)).toEqual(["3", "1"]);
+  });
+
+  test("output by number, and what is forgotten of it", () => {
+    const store = stored([row("1")]);
+    for (const first of [3, 1, 5])
+      store.output("1", { first, count: 2, events: `${first}\n${first}` });
+    store.output("2", { first: 1, count: 1, events: "other" });
+    store.forget("1", 3);
+    expect(store.outputOf("1")).toEqual([
+      { first: 3, count: 2, events: "3\n3" },
+      { first: 5, count: 2, events: "5\n5" },
+    ]);
+    store.output("1", { first: 5, count: 1, events: "again" });
+    expect(store.outputOf("1")[1]).toEqual({ first: 5, count: 1, events: "again" });
+    expect(store.outputOf("2")).toHaveLength(1);
+  });
+
+  const DAY = 86_400_000;
+  test("lets go what there is too much of, and what is too old, with its output", () => {
+    const all = Array.from({ length: 33 }, (_one, n) =>
+      row(String.fromCharCode(65 + (n % 26)).padStart(n < 26 ? 1 : 2, "Z"), {
+        asked: n * DAY,
+        ...(n === 0 && { verb: "first" }),
+      }),
+    );
+    const store = stored(all);
+    store.output("A", { first: 1, count: 1, events: "x" });
+    store.output("Z", { first: 1, count: 1, events: "x" });
+    const limits = { tasks: 33, bytes: 1 << 30, days: 40 };
+    store.trim(limits, 40 * DAY);
+    expect(ids(store)).toHaveLength(33);
+    // One is older than that by a moment.
+    store.trim(limits, 40 * DAY + 1);
+    expect([ids(store).length, ids(store).at(-1), store.outputOf("A")]).toEqual([32, "B", []]);
+    expect(store.kinds()).toHaveLength(1);
+    store.trim({ ...limits, tasks: 30 }, 0);
+    expect([ids(store).length, ids(store).at(-1)]).toEqual([30, "D"]);
+    // Of 30 a sixteenth, where they take more than they may; and as much is none too much.
+    store.trim({ ...limits, bytes: store.bytes }, 0);
+    expect(ids(store)).toHaveLength(30);
+    store.trim({ ...limits, bytes: store.bytes - 1 }, 0);
+    expect([ids(store).length, ids(store).at(-1)]).toEqual([28, "F"]);
+    expect(store.outputOf("Z")).toHaveLength(1);
+    store.task(row("later", { verb: "first" }));
+    expect(store.find("later")?.kind.verb).toBe("first");
+  });
+
+  test("gives room back where it is much", () => {
+    const path = file();
+    writeFileSync(path, "");
+    const store = new Store(path);
+    ends.push(() => store.close());
+    store.write(() => store.output("1", { first: 1, count: 1, events: "x".repeat(1 << 20) }));
+    const before = store.bytes;
+    expect(before).toBeGreaterThan(1 << 20);
+    store.write(() => store.forget("1", 2));
+    expect(store.bytes).toBeLessThan(1 << 17);
+    const pages = () => {
+      using db = new Database(path, { readonly: true });
+      return (db.query("PRAGMA page_count").get() as { page_count: number }).page_count;
+    };
+    const full = pages();
+    store.shrink(4 << 20);
+    expect(pages()).toBe(full);
+    store.shrink(1 << 19);
+    expect(pages()).toBeLessThan(full / 4);
+  });
+
+  test("is ours by its marks", () => {
+    const path = file();
+    writeFileSync(path, "");
+    new Store(path).close();
+    using db = new Database(path);
+    const of = (pragma: string) => Object.values(db.query(`PRAGMA ${pragma}`).get() as object)[0];
+    expect([
+      of("application_id"),
+      of("user_version"),
+      of("journal_mode"),
+      of("auto_vacuum"),
+    ]).toEqual([...[0x73706278, 1, "wal", 2]]);
+    db.run("PRAGMA user_version = 2");
+    expect(() => new Store(path)).toThrow(
+      "is of a newer spawnbox (version 2, this one knows 1): use that, or give another file",
+    );
+    db.run("PRAGMA user_version = 0");
+    db.run("PRAGMA application_id = 5");
+    expect(() => new Store(path)).toThrow("is a database of another program: give another file");
+    expect(() => new Store(`${path}.none`)).toThrow();
+  });
+});
+
+describe("what happens is written", () => {
+  const event = (text: string) => EventData.written(JSON.stringify({ stdout: text }));
+  let made = 0;
+  /** A task, as the book has it. */
+  function entry({
+    keeps = false,
+    ended = false,
+    ring = new Ring(8 << 20, new Rings(64 << 20)),
+  } = {}) {
+    const id = `${100_000 + made++}`;
+    const record = {
+      ...{ id, api: "a", verb: "v", sandbox: "s", command: "c", pid: 5, caller: { uid: 7 } },
+      ...{ asked: Date.now(), state: ended ? "ended" : "running", status: { exit: 3 } },
+    };
+    const plan = { privileges: ["x"], keepsOutput: keeps };
+    return {
+      entry: { record, plan, events: { past: { ring } } } as unknown as Entry,
+      ring,
+      id,
+      record,
+    };
+  }
+  function opened(path = file(), limits: Partial<Limits> = {}) {
+    const told: string[] = [];
+    const tell = (text: string) => void told.push(text);
+    const uid = process.geteuid?.() ?? 0;
+    const history = new History({ file: path, limits: { ...LIMITS, ...limits }, tell, uid });
+    history.open();
+    ends.push(() => history.close());
+    const rows = (sql = "SELECT count(*) AS n FROM task"): number => {
+      using db = new Database(path, { readonly: true });
+      return (db.query(sql).get() as { n: number }).n;
+    };
+    return { history, told, path, rows };
+  }
+
+  test("a second later, with all else; output each second for as long as it comes", () => {
+    const { history, rows } = opened();
+    jest.useFakeTimers();
+    const { entry: one, ring, record } = entry({ keeps: true });
+    history.note(one);
+    history.note(entry().entry);
+    jest.advanceTimersByTime(999);
+    expect(rows()).toBe(0);
+    jest.advanceTimersByTime(1);
+    expect(rows()).toBe(2);
+    const pieces = () => rows("SELECT count(*) AS n FROM output");
+    expect(pieces()).toBe(0);
+    for (const text of ["a", "b"]) ring.push(event(text));
+    jest.advanceTimersByTime(999);
+    expect(pieces()).toBe(0);
+    jest.advanceTimersByTime(1);
+    expect(pieces()).toBe(1);
+    jest.advanceTimersByTime(5000);
+    expect(pieces()).toBe(1);
+    ring.push(event("c"));
+    ring.end(event("final"));
+    Object.assign(record, { state: "ended" });
+    jest.advanceTimersByTime(1000);
+    expect([pieces(), rows("SELECT sum(count) AS n FROM output")]).toEqual([2, 3]);
+    // Nothing is followed any more.
+    expect(jest.getTimerCount()).toBe(0);
+  });
+
+  test("not all at once: others have their turn, but at the end", () => {
+    const { history, rows } = opened();
+    for (let n = 0; n < 1501; n++) history.note(entry({ ended: true }).entry);
+    expect(history.kinds()).toHaveLength(1);
+    expect(rows()).toBe(500);
+    history.close();
+    expect(rows()).toBe(1501);
+  });
+
+  test("and told of to who asks: what is there, as it ended, with its output", () => {
+    const { history } = opened();
+    const { entry: one, ring, id, record } = entry({ keeps: true });
+    history.note(one);
+    for (const text of ["a", "b"]) ring.push(event(text));
+    const of = () => history.events(id);
+    // Its server is lost: nobody knows how it ends.
+    expect(of()).toMatchObject({
+      record: { id, state: "ended", pid: 5 },
+      kind: { api: "a", verb: "v", privileges: ["x"] },
+      last: 3,
+    });
+    expect(of()?.events.map(({ number, data }) => [number, data.value])).toEqual([
+      [1, { stdout: "a" }],
+      [2, { stdout: "b" }],
+      [3, { type: "final-event", pid: 5, status: { exit: 3 } }],
+    ]);
+    ring.push(event("c"));
+    ring.end(event("final"));
+    Object.assign(record, { state: "ended" });
+    history.note(one);
+    expect(of()?.events.map(({ number }) => number)).toEqual([1, 2, 3, 4]);
+    expect(history.events("none")).toBeUndefined();
+    const kinds = history.kinds().map(({ key }) => key);
+    expect(history.tasks({ kinds, limit: 5, caller: "7" })).toMatchObject([{ id }]);
+  });
+
+  test("of output what comes last without a gap; what is not followed by its end is no part of it", () => {
+    const { history, path } = opened();
+    const { entry: one, ring, id } = entry({ keeps: true });
+    history.note(one);
+    for (const text of ["a", "b"]) ring.push(event(text));
+    history.events(id);
+    const db = new Database(path);
+    ends.push(() => db.close());
+    const add = (first: number, count: number) =>
+      db.run("INSERT INTO output VALUES (?, ?, ?, 1, ?)", [
+        ...[id, first, count, Array(count).fill("{}").join("\n")],
+      ] as never);
+    const numbers = () => history.events(id)?.events.map(({ number }) => number);
+    add(4, 2);
+    expect(numbers()).toEqual([4, 5, 6]);
+    add(3, 1);
+    expect(numbers()).toEqual([1, 2, 3, 4, 5, 6]);
+    db.run("UPDATE task SET last = 9");
+    expect([numbers(), history.events(id)?.last]).toEqual([[9], 9]);
+  });
+
+  test("of one task so much output, its last", () => {
+    const { history, rows } = opened();
+    const { entry: one, ring, id } = entry({ keeps: true });
+    history.note(one);
+    const half = (1 << 19) - '{"stdout":""}'.length;
+    const more = (length: number) => {
+      ring.push(event("x".repeat(length)));
+      history.note(one);
+      return history.events(id)?.events.map(({ number }) => number);
+    };
+    expect(more(half)).toEqual([1, 2]);
+    expect(more(half)).toEqual([1, 2, 3]);
+    expect(more(1)).toEqual([2, 3, 4]);
+    expect(more((1 << 20) + 5)).toEqual([4, 5]);
+    expect(rows("SELECT count(*) AS n FROM output")).toBe(1);
+  });
+
+  test("at most so many wait: what has ended is lost, and what runs is noted again", () => {
+    const { history } = opened();
+    jest.useFakeTimers();
+    const rings = new Rings(64 << 20);
+    const ring = new Ring(1000, rings);
+    ring.push(event("a"));
+    history.note(entry({ keeps: true, ring }).entry);
+    history.note(entry({ ended: true }).entry);
+    for (let n = 0; n < 4998; n++) history.note(entry().entry);
+    expect(history.lost).toBe(0);
+    history.note(entry().entry);
+    // It is let go of: whoever has its ring closes it.
+    ring.close();
+    expect([history.lost, rings.bytes]).toEqual([0, 0]);
+    history.note(entry().entry);
+    expect(history.lost).toBe(1);
+  });
+
+  test("again after ten seconds, where it cannot; what is lost is told", () => {
+    const { history, told, path, rows } = opened();
+    jest.useFakeTimers();
+    const other = new Database(path);
+    ends.push(() => other.close());
+    other.run("BEGIN IMMEDIATE");
+    history.note(entry({ ended: true }).entry);
+    jest.advanceTimersByTime(1000);
+    const where = `--history ${path}: `;
+    const cannot = `${where}cannot be written: another process has it (database is locked); it is tried again, and the server goes on`;
+    expect(told).toEqual([cannot]);
+    for (let n = 0; n < 5000; n++) history.note(entry({ ended: true }).entry);
+    jest.advanceTimersByTime(9999);
+    other.run("ROLLBACK");
+    expect(rows()).toBe(0);
+    jest.advanceTimersByTime(1);
+    expect(rows()).toBe(500);
+    expect(told).toEqual([cannot, `${where}is written again; 1 tasks are missing in it`]);
+  });
+
+  test("nothing any more, where it is damaged: told once, and nothing is held", () => {
+    const path = file();
+    const { history: before } = opened(path);
+    before.note(entry().entry);
+    before.close();
+    const bytes = readFileSync(path);
+    writeFileSync(path, bytes.fill(0xff, 4096));
+    const { history, told } = opened(path);
+    const rings = new Rings(64 << 20);
+    const ring = new Ring(1000, rings);
+    ring.push(event("a"));
+    history.note(entry({ keeps: true, ring }).entry);
+    expect(history.kinds()).toEqual([]);
+    ring.close();
+    expect(rings.bytes).toBe(0);
+    expect(told).toEqual([
+      expect.stringMatching(
+        /: it is damaged: move it away \(.*\); the server goes on without a history$/,
+      ),
+    ]);
+    history.note(entry().entry);
+    expect([history.tasks({ kinds: [1], limit: 1 }), history.events("x"), told.length]).toEqual([
+      ...[[], undefined, 1],
+    ]);
+  });
+
+  test("now and then it is looked whether it is too much, and at once where it is", () => {
+    const { history, rows } = opened(file(), { tasks: 2 });
+    const write = () => {
+      history.note(entry({ ended: true }).entry);
+      history.kinds();
+      return rows();
+    };
+    // The first look is at the first write, with its task.
+    expect(Array.from({ length: 17 }, write)).toEqual([
+      ...[...Array.from({ length: 16 }, (_one, n) => n + 1), 2],
+    ]);
+  });
+});
