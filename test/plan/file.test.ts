@@ -88,6 +88,8 @@ describe("refused", () => {
   test.each([
     ["a config", '{"metadata": {}}\n', "not a plan file"],
     ["nothing", "", "not a plan file"],
+    ["its first word alone", "spawnbox-plan ", "not a plan file"],
+    ["no header", "spawnbox-plan \n{}\n", "damaged"],
     ["a broken header", "spawnbox-plan {\n{}\n", "damaged"],
     ["a changed body", text.replace("/bin/echo", "/bin/evil"), "does not match its hash"],
     ["half of it", text.slice(0, text.length / 2), "does not match its hash"],
