@@ -28,6 +28,19 @@ const sandbox = {
 const api = compiled(sandbox);
 const text = encodePlans([api], here);
 
+test("its header says what it is of, and what its body is", () => {
+  const [first = "", body = "", end] = text.split("\n");
+  expect(first).toStartWith("spawnbox-plan {");
+  const header = JSON.parse(first.slice("spawnbox-plan ".length)) as object;
+  expect(header).toEqual({
+    ...{ format: 4, layout: expect.anything(), arch: "x64", uid: 0, gid: 0 },
+    spawnbox: expect.stringMatching(/^\d+\.\d+/),
+    sha256: new Bun.CryptoHasher("sha256").update(body).digest("hex"),
+  });
+  expect(end).toBe("");
+  expect(api.sandboxes[0]).not.toHaveProperty("unavailable");
+});
+
 test("plans come back as they were", () => {
   const [back] = decodePlans(text, here);
   const strip = (plan: object) => ({ ...plan, params: undefined });
