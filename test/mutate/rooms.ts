@@ -18,6 +18,9 @@ const LAUNCHES = `test/sandbox/{${["features", "contract", "told", "landlock", "
 /** What happens where the agent is killed, stopped or changed. */
 const AGENT = "test/sandbox/attack-agent.test.ts";
 
+/** Boards and their operators, over a real broker. */
+const FLEET = ["test/fleet/desk.test.ts", "test/fleet/served.test.ts"];
+
 export const rooms: Readonly<Record<string, Room>> = {
   plan: { code: ["src/plan/*.ts"], suites: ["test/plan", "test/docs.test.ts"] },
   config: {
@@ -122,6 +125,18 @@ export const rooms: Readonly<Record<string, Room>> = {
       "src/manual/**/*.ts",
       "src/guide/*.ts",
     ],
-    suites: ["test/cli", "test/manual", "test/guide/terminal.test.ts"],
+    suites: ["test/cli", "test/command-line", "test/manual", "test/guide/terminal.test.ts"],
+    best: {
+      "fleet.ts": FLEET,
+      "fleet-call.ts": FLEET,
+      "fleet-list.ts": FLEET,
+      "fleet-cert.ts": ["test/fleet/served.test.ts"],
+      "ps.ts": ["test/history/served.test.ts"],
+      "stop.ts": ["test/history/served.test.ts"],
+      "watch.ts": ["test/history/served.test.ts"],
+      "mcp.ts": ["test/mcp/stdio.test.ts"],
+      "forwarding.ts": ["test/sandbox/upload.test.ts"],
+      "standard-input.ts": ["test/sandbox/upload.test.ts"],
+    },
   },
 };
