@@ -125,7 +125,10 @@ export const rooms: Readonly<Record<string, Room>> = {
       "src/manual/**/*.ts",
       "src/guide/*.ts",
     ],
-    suites: ["test/cli", "test/command-line", "test/manual", "test/guide/terminal.test.ts"],
+    suites: [
+      ...["test/cli", "test/command-line", "test/manual"],
+      "test/guide/{blocks,terminal}.test.ts",
+    ],
     best: {
       "fleet.ts": FLEET,
       "fleet-call.ts": FLEET,
