@@ -104,7 +104,12 @@ async function tried(name: FeatureName, probe: Probe, machine: Machine): Promise
   }
 }
 
-export function remedyOf(name: FeatureName, { privileged }: Machine): string {
+/** @param file as {@link kernelFile} */
+export function remedyOf(
+  name: FeatureName,
+  { privileged }: Pick<Machine, "privileged">,
+  file = kernelFile,
+): string {
   if (name === "launch")
     return "the launcher cannot run here at all: see memfd and the calls above";
   if (name === "user-switch") {
@@ -119,7 +124,7 @@ export function remedyOf(name: FeatureName, { privileged }: Machine): string {
   if (name === "families")
     return 'a kernel with CONFIG_SECCOMP_FILTER; "network": {"families": "all"} does without';
   // Root needs no user namespace for the others.
-  const remedy = privileged && name !== "namespace-user" ? undefined : userNamespaceRemedy();
+  const remedy = privileged && name !== "namespace-user" ? undefined : userNamespaceRemedy(file);
   return (
     remedy ??
     "a kernel with CONFIG_NAMESPACES, and a container that may use it (--privileged, or --security-opt)"
@@ -127,14 +132,14 @@ export function remedyOf(name: FeatureName, { privileged }: Machine): string {
 }
 
 /** Who turned user namespaces off. See user_namespaces(7), and the restriction of AppArmor since Ubuntu 23.10. */
-function userNamespaceRemedy(): string | undefined {
-  if (kernelFile("/proc/sys/user/max_user_namespaces") === "0") {
+function userNamespaceRemedy(file: typeof kernelFile): string | undefined {
+  if (file("/proc/sys/user/max_user_namespaces") === "0") {
     return "sysctl user.max_user_namespaces=10000";
   }
-  if (kernelFile("/proc/sys/kernel/unprivileged_userns_clone") === "0") {
+  if (file("/proc/sys/kernel/unprivileged_userns_clone") === "0") {
     return "sysctl kernel.unprivileged_userns_clone=1, or run the server as root";
   }
-  if (kernelFile("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") === "1") {
+  if (file("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") === "1") {
     return "an AppArmor profile with `userns,` for spawnbox, or sysctl kernel.apparmor_restrict_unprivileged_userns=0, or run the server as root";
   }
   return undefined;

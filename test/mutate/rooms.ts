@@ -100,7 +100,7 @@ export const rooms: Readonly<Record<string, Room>> = {
   },
   doctor: {
     code: ["src/doctor/*.ts"],
-    suites: ["test/cli/executable.test.ts", "test/server/operator.test.ts"],
+    suites: ["test/doctor", "test/cli/executable.test.ts", "test/server/operator.test.ts"],
   },
   serve: {
     code: ["src/serve/*.ts", "src/service/*.ts"],
