@@ -192,6 +192,13 @@ describe("with TLS", () => {
   });
 });
 
+test("who is dialled is at an address that can be, too", () => {
+  const long = `unix:/${"x".repeat(107)}?import=a`;
+  expect(() => parseClient(`public:${long}`, "rpc")).toThrow("at most 107 bytes");
+  expect(() => parseImport(long, "rpc", true)).toThrow("at most 107 bytes");
+  expect(() => parseClient("public:tls+tcp:h:1/y?trust=/t", "ws")).toThrow("WSAPI has no TLS");
+});
+
 describe("what is no name, and what is no place", () => {
   const none = (name: string) =>
     `no API is named by ${JSON.stringify(name)}: use ?as-api=NAME, or a list of NAME, LOCAL@REMOTE or *`;

@@ -153,6 +153,18 @@ test("the schema is for editors what it is here: the same keys and alternatives"
   );
 });
 
+test("a text that must not be empty may be one character", () => {
+  const least = (node: unknown): number[] =>
+    typeof node !== "object" || node === null
+      ? []
+      : Object.entries(node).flatMap(([key, value]) =>
+          key === "minLength" && typeof value === "number" ? [value] : least(value),
+        );
+  const all = least(toJsonSchema(Config));
+  expect(all.length).toBeGreaterThan(20);
+  expect(new Set(all)).toEqual(new Set([1]));
+});
+
 test("the error of a config says what it is", () => {
   const error = new ConfigError([{ file: "f", path: "p", message: "m" }]);
   expect([error.name, error.message, error.problems]).toEqual([
