@@ -160,19 +160,18 @@ function uninstall({ root, start }: Options): void {
 }
 
 /** By the command line of this boot, which is likely that of the next, or by a link. */
-function isBootedFrom(root: string): boolean {
+export function isBootedFrom(root: string, cmdline = ownCmdline()): boolean {
   const init = inside(root, INIT);
   if (existsSync(init) && inside(root, "/sbin/init") === init) return true;
-  return (
-    root === "/" &&
-    readFileSync("/proc/cmdline", "utf8").trim().split(/\s+/).includes(`init=${INIT}`)
-  );
+  return root === "/" && startsInit(cmdline);
 }
 
-function earlyAdvice(root: string): string {
-  const words = readFileSync("/proc/cmdline", "utf8").trim().split(/\s+/);
-  if (words.includes(`init=${INIT}`))
-    return "the kernel starts it: the next boot takes what is new";
+const ownCmdline = (): string => readFileSync("/proc/cmdline", "utf8");
+const startsInit = (cmdline: string): boolean =>
+  cmdline.trim().split(/\s+/).includes(`init=${INIT}`);
+
+export function earlyAdvice(root: string, cmdline = ownCmdline()): string {
+  if (startsInit(cmdline)) return "the kernel starts it: the next boot takes what is new";
   if (INITRAMFS.every((file) => existsSync(placeOf(file, root))))
     return (
       (root === "/" ? "" : `make its initramfs anew: chroot ${root} update-initramfs -u\n`) +

@@ -16,7 +16,7 @@ const namespace = (key: "users" | "pid" | "net" | "ipc" | "uts" | "cgroup"): Pro
   namespace: { shares: { [key]: "disable" } },
 });
 
-const PROBES: readonly (readonly [FeatureName, Probe])[] = [
+export const PROBES: readonly (readonly [FeatureName, Probe])[] = [
   ["launch", {}],
   ["namespace-user", namespace("users")],
   ["namespace-pid", namespace("pid")],

@@ -1,11 +1,12 @@
 /** What is found of a machine, and what to do about it: of machines that a test describes. Whether this one is so, others ask it. */
 import { describe, expect, test } from "bun:test";
+import { existsSync } from "node:fs";
 import { release } from "node:os";
 import type { KernelCall } from "../../ffi/kernel.ts";
 import { cgroupFeature } from "../../src/doctor/cgroups.ts";
 import type { FeatureName } from "../../src/doctor/feature.ts";
 import { type Host, hostFeatures, kernelFile } from "../../src/doctor/host.ts";
-import { remedyOf } from "../../src/doctor/probes.ts";
+import { PROBES, remedyOf } from "../../src/doctor/probes.ts";
 import { doctorVerb } from "../../src/doctor/verb.ts";
 
 type Files = Readonly<Record<string, string | undefined>>;
@@ -287,6 +288,37 @@ test.each<[FeatureName, boolean, Files, string]>([
   ],
 ])("what to do about %s, as root %p, where there is %p", (name, privileged, files, remedy) => {
   expect(remedyOf(name, { privileged }, (path) => files[path])).toBe(remedy);
+});
+
+test("what is tried, each by a sandbox of that alone", () => {
+  const there = ["/usr", "/bin", "/lib", "/lib64"].filter((path) => existsSync(path));
+  const shares = (key: string) => ({ namespace: { shares: { [key]: "disable" } } });
+  expect(Object.fromEntries(PROBES) as object).toEqual({
+    launch: {},
+    ...Object.fromEntries(
+      ["pid", "net", "ipc", "uts", "cgroup"].map((key) => [`namespace-${key}`, shares(key)]),
+    ),
+    "namespace-user": shares("users"),
+    mounts: {
+      namespace: {
+        shares: { pid: "disable" },
+        mounts: [
+          ...there.map((target) => ({ target })),
+          { target: "/proc", mode: "proc" },
+          { target: "/dev", mode: "dev" },
+          { target: "/tmp", mode: "tmpfs" },
+        ],
+      },
+    },
+    seccomp: {
+      seccomp: {
+        default: "SCMP_ACT_ALLOW",
+        rules: [{ syscall: "reboot", action: "SCMP_ACT_ERRNO(EPERM)" }],
+      },
+    },
+    families: { network: { families: ["AF_UNIX"] } },
+    "seccomp-report": { seccomp: { default: "SCMP_ACT_LOG", report: true } },
+  });
 });
 
 test("a file of the kernel is what it says, without its end, or nothing", () => {

@@ -273,6 +273,27 @@ describe("what happens is written", () => {
     expect(jest.getTimerCount()).toBe(0);
   });
 
+  test("what somebody else does not hold any more is written all the same, and then let go of", () => {
+    const { history, rows } = opened();
+    jest.useFakeTimers();
+    const rings = new Rings(64 << 20);
+    const ring = new Ring(8 << 20, rings);
+    const { entry: one, record } = entry({ keeps: true, ring });
+    history.note(one);
+    history.note(one);
+    for (const text of ["a", "b"]) ring.push(event(text));
+    Object.assign(record, { state: "ended" });
+    jest.advanceTimersByTime(1000);
+    // It has ended, and its last event is still to come.
+    ring.push(event("c"));
+    ring.end(event("final"));
+    ring.close();
+    expect(rings.bytes).toBeGreaterThan(0);
+    jest.advanceTimersByTime(1000);
+    expect(rows("SELECT sum(count) AS n FROM output")).toBe(3);
+    expect([rings.bytes, jest.getTimerCount()]).toEqual([0, 0]);
+  });
+
   test("not all at once: others have their turn, but at the end", () => {
     const { history, rows } = opened();
     for (let n = 0; n < 1501; n++) history.note(entry({ ended: true }).entry);
