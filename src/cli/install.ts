@@ -117,18 +117,24 @@ function install({ early, initramfs, root, start }: Options): void {
   if (early) console.log(earlyAdvice(root));
 }
 
-function startService(changed: boolean): void {
-  if (!existsSync("/run/systemd/system")) {
+const hasSystemd = (): boolean => existsSync("/run/systemd/system");
+
+/** @param changed what it runs is not what is installed any more */
+export function startService(
+  changed: boolean,
+  { isThere = hasSystemd(), systemctl = "systemctl" } = {},
+): void {
+  if (!isThere) {
     console.log(
       `systemd does not run here: ${UNIT} is not started; at boot: systemctl enable ${UNIT}`,
     );
     return;
   }
-  must("systemctl", "daemon-reload");
-  must("systemctl", "enable", "--quiet", UNIT);
-  const wasActive = systemctlSays("is-active", "--quiet", UNIT);
-  if (!wasActive) must("systemctl", "start", UNIT);
-  else if (changed) must("systemctl", "restart", UNIT);
+  must(systemctl, "daemon-reload");
+  must(systemctl, "enable", "--quiet", UNIT);
+  const wasActive = succeeds(systemctl, "is-active", "--quiet", UNIT);
+  if (!wasActive) must(systemctl, "start", UNIT);
+  else if (changed) must(systemctl, "restart", UNIT);
   const did = wasActive ? (changed ? "restarted" : "runs already") : "started";
   console.log(`${did.padEnd(9)} ${UNIT}: journalctl -u spawnbox`);
 }
@@ -141,7 +147,7 @@ function uninstall({ root, start }: Options): void {
     );
   }
   const unit = SERVICE.find(({ path }) => path.endsWith(UNIT));
-  if (start && existsSync("/run/systemd/system") && unit && existsSync(unit.path))
+  if (start && hasSystemd() && unit && existsSync(unit.path))
     must("systemctl", "disable", "--now", "--quiet", UNIT);
   const removed = new Set<InstalledFile>();
   for (const file of [...SERVICE, ...EARLY, ...INITRAMFS]) {
@@ -153,7 +159,7 @@ function uninstall({ root, start }: Options): void {
       removed.add(file);
     }
   }
-  if (start && existsSync("/run/systemd/system")) must("systemctl", "daemon-reload");
+  if (start && hasSystemd()) must("systemctl", "daemon-reload");
   // One that still has the script boots all the same.
   if (root === "/" && INITRAMFS.some((file) => removed.has(file)) && hasInitramfsTools(root))
     updateInitramfs();
@@ -183,5 +189,5 @@ export function earlyAdvice(root: string, cmdline = ownCmdline()): string {
   );
 }
 
-const systemctlSays = (...args: string[]): boolean =>
-  Bun.spawnSync(["systemctl", ...args], { stdio: ["ignore", "ignore", "ignore"] }).exitCode === 0;
+const succeeds = (...command: string[]): boolean =>
+  Bun.spawnSync(command, { stdio: ["ignore", "ignore", "ignore"] }).exitCode === 0;

@@ -344,6 +344,18 @@ describe("what cannot be served", () => {
   });
 });
 
+test("what is no name is none, and a mistake of ours is not taken for that", () => {
+  const registry = registryOf([shell("v", "")]);
+  expect(registry.isFed?.({ api: "none", verb: "v" })).toBe(false);
+  const broken = {
+    api: "p",
+    get verb(): string {
+      throw new RangeError("bug");
+    },
+  };
+  expect(() => registry.isFed?.(broken)).toThrow(new RangeError("bug"));
+});
+
 describe("sandboxes in words", () => {
   const commands = [
     { uid: "c", exec: { cmdpath: "/bin/sh" } },

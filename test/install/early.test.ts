@@ -1,9 +1,17 @@
 /** How a machine boots, and what is said of it; and programs of the machine, with what they say. */
 import { afterEach, describe, expect, spyOn, test } from "bun:test";
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { earlyAdvice, isBootedFrom } from "../../src/cli/install.ts";
+import { earlyAdvice, isBootedFrom, startService } from "../../src/cli/install.ts";
 import { INIT, INITRAMFS } from "../../src/install/files.ts";
 import { hasInitramfsTools } from "../../src/install/initramfs.ts";
 import { run } from "../../src/install/run.ts";
@@ -70,5 +78,48 @@ describe("a program of the machine", () => {
   test("what it says where it fails", () => {
     expect(() => sh("echo why >&2; exit 3")).toThrow(new Error("sh -c echo why >&2; exit 3: why"));
     expect(() => sh("exit 3")).toThrow(new Error("sh -c exit 3: exit 3"));
+  });
+});
+
+describe("the service is started", () => {
+  /** With a systemctl that notes what it is asked, and says whether the service is active. */
+  function told(changed: boolean, isActive: boolean, isThere?: boolean) {
+    const dir = root();
+    const log = join(dir, "log");
+    writeFileSync(
+      join(dir, "systemctl"),
+      `#!/bin/sh\necho "$*" >>${log}\n[ "$1" != is-active ] || ${isActive}\n`,
+      { mode: 0o755 },
+    );
+    using printed = spyOn(console, "log").mockImplementation(() => {});
+    // Never that of this machine.
+    startService(changed, { isThere: isThere ?? true, systemctl: join(dir, "systemctl") });
+    const asked = existsSync(log) ? readFileSync(log, "utf8").trim().split("\n") : [];
+    return { asked, printed: printed.mock.calls.flat() };
+  }
+  const asked = [
+    "daemon-reload",
+    "enable --quiet spawnbox.service",
+    "is-active --quiet spawnbox.service",
+  ];
+  const journal = "spawnbox.service: journalctl -u spawnbox";
+  test.each([
+    [false, false, "start", `started   ${journal}`],
+    [true, false, "start", `started   ${journal}`],
+    [true, true, "restart", `restarted ${journal}`],
+    [false, true, undefined, `runs already ${journal}`],
+  ] as const)("changed: %p, active: %p", (changed, isActive, last, printed) => {
+    expect(told(changed, isActive)).toEqual({
+      asked: [...asked, ...(last ? [`${last} spawnbox.service`] : [])],
+      printed: [printed],
+    });
+  });
+  test("not where there is no systemd", () => {
+    expect(told(true, true, false)).toEqual({
+      asked: [],
+      printed: [
+        "systemd does not run here: spawnbox.service is not started; at boot: systemctl enable spawnbox.service",
+      ],
+    });
   });
 });

@@ -60,6 +60,14 @@ test("[protection] tools of which the caller has all privileges, and no others",
   expect(await names("x", "y")).toEqual(["p_a", "p_b", "p_c"]);
 });
 
+test("[protection] of a server that knows no privileges, those that need none", async () => {
+  const verbs = [verb("a", () => {}), verb("b", () => {}, { privileges: ["x"] })];
+  const { registry } = await link({ verbs });
+  const host = { registry: { ...registry, describe: () => registry.describe(), may: undefined } };
+  const { client } = await link({ host: host as never });
+  expect((await client.listTools()).tools.map(({ name }) => name)).toEqual(["p_a"]);
+});
+
 test("one that is none is named, as far as somebody reads it", async () => {
   const { client } = await link();
   for (const [name, shown] of [
@@ -422,6 +430,39 @@ describe("other verbs", () => {
     expect(jest.getTimerCount()).toBe(0);
   });
 });
+
+test.each<[string, (client: Awaited<ReturnType<typeof link>>["client"]) => Promise<unknown>]>([
+  ["tools", (client) => client.listTools()],
+  ["resources", (client) => client.listResources()],
+  ["what is in one", (client) => client.readResource({ uri: "spawnbox://tasks" })],
+])(
+  "[protection] lists of %s, which may be long, are made one in a turn of the event loop",
+  async (_what, ask) => {
+    const linked = await Promise.all([link(), link(), link()]);
+    let turn = 0;
+    let isOver = false;
+    const count = (): void => {
+      turn++;
+      if (!isOver) setImmediate(count);
+    };
+    const begun: number[] = [];
+    for (const { registry } of linked) {
+      const [describe, call] = [registry.describe.bind(registry), registry.call.bind(registry)];
+      registry.describe = () => {
+        begun.push(turn);
+        return describe();
+      };
+      registry.call = (request) => {
+        begun.push(turn);
+        return call(request);
+      };
+    }
+    count();
+    await Promise.all(linked.map(({ client }) => ask(client)));
+    isOver = true;
+    expect(new Set(begun).size).toBe(3);
+  },
+);
 
 test("an end ends its calls", async () => {
   const cancelled = Promise.withResolvers<void>();
