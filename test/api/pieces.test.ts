@@ -236,6 +236,12 @@ test("patience is given back, a twentieth of the time that goes by, and no more 
   now += 200;
   await last;
   expect(patience.over).toBe(true);
+  // Of a moment more than that nothing is used up.
+  now += 30;
+  const moment = patience.wait(Promise.resolve());
+  now += 5;
+  await moment;
+  expect(patience.over).toBe(true);
   // A turn of the event loop it has all the same.
   await patience.wait(new Promise(() => {}));
 });
@@ -342,6 +348,18 @@ describe("what cannot be served", () => {
       "p: an API of that name is here already: import it as OTHER@p",
     );
   });
+});
+
+test("who wants to hear of other verbs hears of them, until it does not any more", () => {
+  const registry = registryOf([shell("v", "")]);
+  const told: string[] = [];
+  const forget = registry.onChange?.(() => void told.push("changed"));
+  registry.replace([apiOf([shell("w", "")])]);
+  registry.recheck();
+  expect(told).toEqual(["changed", "changed"]);
+  forget?.();
+  registry.recheck();
+  expect(told).toHaveLength(2);
 });
 
 test("what is no name is none, and a mistake of ours is not taken for that", () => {

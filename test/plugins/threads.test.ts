@@ -148,6 +148,32 @@ test("at the end what is under way ends, with an error", async () => {
   expect(await over).toMatchObject({ message: expect.stringContaining("the server ends") });
 });
 
+test("what a check of options says, whatever it gives", async () => {
+  using modules = new Modules();
+  const begin = "begin: () => ({ stdout() {}, stderr() {}, end: () => ({}) })";
+  const checks = {
+    ...{ throws: "() => { throw new Error('bad') }", five: "() => 5", nothing: "() => {}" },
+    ...{ list: "() => ['x', 1]", fine: "() => []", told: "(opts) => Object.keys(opts)" },
+  };
+  const all = Object.entries(checks).map(
+    ([name, check]) => `${name}: { ${begin}, check: ${check} }`,
+  );
+  const plugin = load(counting(modules, [...all, `none: { ${begin} }`].join(", ")).file);
+  const expected: Record<string, string[]> = {
+    throws: ["u/throws: check() failed: bad"],
+    five: ["u/five: check() must return a list"],
+    nothing: ["u/nothing: check() must return a list"],
+    ...{ list: ["x", "1"], fine: [], told: ["a", "b"] },
+    none: ["a: the encoder u/none takes no options", "b: the encoder u/none takes no options"],
+  };
+  for (const [name, problems] of Object.entries(expected)) {
+    const encoder = plugin.encoders.get(name);
+    expect([name, encoder?.checkNow({ a: 1, b: 2 })]).toEqual([name, problems]);
+    expect([name, await encoder?.check({ a: 1, b: 2 })]).toEqual([name, problems]);
+  }
+  expect(plugin.encoders.get("none")?.checkNow({})).toEqual([]);
+});
+
 describe("packages that a module imports", () => {
   const make = (modules: Modules, name: string, about: object, files: Record<string, string>) => {
     const place = join("node_modules", name);
