@@ -119,6 +119,14 @@ describe("what contradicts itself", () => {
       { ...box({ exec: true }), extra: [{ uid: "exec" }] },
       [`extra[0].uid: ${builtin("exec")}`],
     ],
+    [
+      "exec, where one of them has it",
+      {
+        sandboxes: [...box({ exec: true }).sandboxes, ...box({ prefix: "t" }, "t").sandboxes],
+        extra: [{ uid: "exec" }],
+      },
+      [`extra[0].uid: ${builtin("exec")}`],
+    ],
     ["exec, where it is not", { ...box({}), extra: [{ uid: "exec" }] }, []],
     [
       "a verb that no URL names",

@@ -153,6 +153,11 @@ describe("what is not given has its default, and what a URL repeats is a list", 
   });
 });
 
+test("of a choice a text is told as a text", () => {
+  const { check } = compile({ a: { enum: ["on", "off"] } });
+  expect(() => check({ a: "5" }, true)).toThrow('argument `a`: found "5"');
+});
+
 test("where nothing is missing arguments are what was given, and texts are looked at all the same", () => {
   const { complete } = compile({ list: { type: "array" }, n: { type: "integer", default: 5 } });
   const given = { n: 1, list: ["1"] };

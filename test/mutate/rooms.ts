@@ -21,6 +21,11 @@ const AGENT = "test/sandbox/attack-agent.test.ts";
 /** Boards and their operators, over a real broker. */
 const FLEET = ["test/fleet/desk.test.ts", "test/fleet/served.test.ts"];
 
+/** What is said on the command line of a server, and what it makes of that. */
+const SERVES = ["service", "operator", "encrypted", "clients", "doors"].map(
+  (name) => `test/server/${name}.test.ts`,
+);
+
 export const rooms: Readonly<Record<string, Room>> = {
   plan: { code: ["src/plan/*.ts"], suites: ["test/plan", "test/docs.test.ts"] },
   config: {
@@ -138,6 +143,10 @@ export const rooms: Readonly<Record<string, Room>> = {
       "stop.ts": ["test/history/served.test.ts"],
       "watch.ts": ["test/history/served.test.ts"],
       "mcp.ts": ["test/mcp/stdio.test.ts"],
+      "serve.ts": SERVES,
+      "call.ts": ["test/server/clients.test.ts"],
+      "call-session.ts": ["test/server/clients.test.ts"],
+      "connection.ts": ["test/server/clients.test.ts"],
       "forwarding.ts": ["test/sandbox/upload.test.ts"],
       "standard-input.ts": ["test/sandbox/upload.test.ts"],
     },
