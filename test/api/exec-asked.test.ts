@@ -1,6 +1,8 @@
 /** What may be executed: each argument, each bound, and what is told of a call that fails. */
 import { describe, expect, test } from "bun:test";
 import type { Refusal } from "../../src/api/witness.ts";
+import { parseExact } from "../../src/numbers.ts";
+import { parseTemplate } from "../../src/plan/argv.ts";
 import type { Plan } from "../../src/plan/plan.ts";
 import { apiOf, connecting, granting, shell, spawnLaunch } from "./harness.ts";
 
@@ -106,6 +108,22 @@ test.each<[unknown, string]>([
   const { plan, why: said } = await started(args);
   expect(plan).toBeUndefined();
   expect(said.replace("invalid-request: ", "")).toEqual(why);
+});
+
+test("numbers are what was written, of a program and of a command", async () => {
+  const numbers = parseExact("[9007199254740993, 1.50, -0]") as unknown[];
+  const { argv } = await started({ ...fine, exec: { cmdpath: "/bin/true", args: numbers } });
+  expect(argv).toEqual(["/bin/true", "9007199254740993", "1.50", "-0"]);
+  const seen: (readonly string[])[] = [];
+  const template = parseTemplate("/bin/true", ["%n%"], (text) => text);
+  const { client } = make([shell("v", "", { argv: template })], {
+    launch: (plan, line, ...rest) => {
+      seen.push(line);
+      return spawnLaunch(plan, line, ...rest);
+    },
+  });
+  await client.call("v", { n: numbers[0] });
+  expect(seen).toEqual([["/bin/true", "9007199254740993"]]);
 });
 
 test("a program whose name is long, or none, has one", async () => {
