@@ -9,7 +9,9 @@ const WANTED = ["cpu", "cpuset", "io", "memory", "pids"];
 export function cgroupFeature(file = kernelFile, writable = isWritable): Feature {
   const mounts = (file("/proc/self/mountinfo") ?? "").split("\n").map((line) => {
     const [left = "", right = ""] = line.split(" - ");
-    return { place: left.split(" ")[4] ?? "", type: right.split(" ")[0] ?? "" };
+    const [, , , , place = ""] = left.split(" ");
+    const [type = ""] = right.split(" ");
+    return { place, type };
   });
   const v2 = mounts.find(({ type }) => type === "cgroup2");
   const v1 = mounts.some(({ type }) => type === "cgroup");

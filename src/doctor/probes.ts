@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import type { Config, Sandbox } from "../config/schema.ts";
 import { ConfigError } from "../config/problem.ts";
 import { launch } from "../launch/launch.ts";
-import { LaunchError } from "../launch/task.ts";
+import { LaunchError, type Outcome } from "../launch/task.ts";
 import { fill } from "../plan/argv.ts";
 import { compile } from "../plan/compile.ts";
 import type { Machine } from "../plan/machine.ts";
@@ -91,17 +91,22 @@ async function tried(name: FeatureName, probe: Probe, machine: Machine): Promise
     if (!plan) throw new Error("no plan");
     const ignore = () => {};
     const task = await launch(plan, fill(plan.argv, undefined), { stdout: ignore, stderr: ignore });
-    const { exit, signal } = await task.ended;
-    if (exit === 0) return there(name, "works");
-    return missing(
-      name,
-      signal === undefined ? `exit code ${exit}` : `killed by signal ${signal}`,
-      remedyOf(name, machine),
-    );
+    return found(name, await task.ended, machine);
   } catch (error) {
     if (!(error instanceof LaunchError || error instanceof ConfigError)) throw error;
     return missing(name, error.message, remedyOf(name, machine));
   }
+}
+
+/** How a command ended that does nothing. */
+export function found(
+  name: FeatureName,
+  { exit, signal }: Pick<Outcome, "exit" | "signal">,
+  machine: Pick<Machine, "privileged">,
+): Feature {
+  if (exit === 0) return there(name, "works");
+  const how = signal === undefined ? `exit code ${exit}` : `killed by signal ${signal}`;
+  return missing(name, how, remedyOf(name, machine));
 }
 
 /** @param file as {@link kernelFile} */

@@ -9,7 +9,9 @@ import { unavailableVerb } from "../../src/api/unavailable.ts";
 import { AfbError } from "../../src/errors.ts";
 import type { Plan } from "../../src/plan/plan.ts";
 import { parseTemplate } from "../../src/plan/argv.ts";
-import { apiOf, paramsOf, shell } from "./harness.ts";
+import { apiOf, connecting, paramsOf, shell } from "./harness.ts";
+
+const connect = connecting();
 
 const said = (work: () => unknown): unknown => {
   try {
@@ -155,6 +157,25 @@ describe("info", () => {
       { path: "b", message: "n" },
     ]);
   });
+});
+
+test("what the monitor is, and what each of its verbs takes", async () => {
+  const { client } = connect([shell("v", "true")]);
+  const { response } = await client.call("info", undefined, { api: "monitor" });
+  const { groups, metadata } = response as {
+    groups: { uid: string; info: string; verbs: { uid: string; verb: string; usage: object }[] }[];
+    metadata: object;
+  };
+  expect(metadata).toEqual({ uid: "monitor", info: "what goes on in this server", api: "monitor" });
+  expect(groups.map(({ uid, info }) => [uid, info])).toEqual([
+    ["monitor", "what goes on in this server"],
+  ]);
+  const usage = Object.fromEntries(groups[0]?.verbs.map((one) => [one.verb, one.usage]) ?? []);
+  expect(usage["explain"]).toEqual({ api: false, sandbox: false });
+  expect(Object.keys(usage["tasks"] ?? {})).toEqual([
+    ...["api", "verb", "state", "caller", "pid", "id", "before", "limit", "follow"],
+  ]);
+  expect(groups[0]?.verbs.every(({ uid, verb }) => uid === verb)).toBe(true);
 });
 
 test("ping counts, and answers while all else is tried", () => {

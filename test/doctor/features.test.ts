@@ -6,7 +6,7 @@ import type { KernelCall } from "../../ffi/kernel.ts";
 import { cgroupFeature } from "../../src/doctor/cgroups.ts";
 import type { FeatureName } from "../../src/doctor/feature.ts";
 import { type Host, hostFeatures, kernelFile } from "../../src/doctor/host.ts";
-import { PROBES, remedyOf } from "../../src/doctor/probes.ts";
+import { found as ended, PROBES, remedyOf } from "../../src/doctor/probes.ts";
 import { doctorVerb } from "../../src/doctor/verb.ts";
 
 type Files = Readonly<Record<string, string | undefined>>;
@@ -319,6 +319,17 @@ test("what is tried, each by a sandbox of that alone", () => {
     families: { network: { families: ["AF_UNIX"] } },
     "seccomp-report": { seccomp: { default: "SCMP_ACT_LOG", report: true } },
   });
+});
+
+test.each([
+  [{ exit: 0 }, there("works")],
+  [{ exit: 3 }, missing("exit code 3", expect.stringContaining("libseccomp2"))],
+  [{ signal: 31 }, missing("killed by signal 31", expect.stringContaining("libseccomp2"))],
+])("what does nothing ended with %p", (end, expected) => {
+  expect(ended("seccomp", end, { privileged: true })).toEqual({
+    name: "seccomp",
+    ...expected,
+  } as never);
 });
 
 test("a file of the kernel is what it says, without its end, or nothing", () => {
