@@ -11,8 +11,13 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { earlyAdvice, isBootedFrom, startService } from "../../src/cli/install.ts";
-import { INIT, INITRAMFS } from "../../src/install/files.ts";
+import {
+  earlyAdvice,
+  isBootedFrom,
+  run as uninstall,
+  startService,
+} from "../../src/cli/install.ts";
+import { EARLY, INIT, INITRAMFS, SERVICE } from "../../src/install/files.ts";
 import { hasInitramfsTools } from "../../src/install/initramfs.ts";
 import { run } from "../../src/install/run.ts";
 
@@ -64,6 +69,34 @@ test("what is to be done for it", () => {
 test("whether initramfs-tools is there", () => {
   expect(hasInitramfsTools(root("/usr/share/initramfs-tools/scripts/x"))).toBe(true);
   expect(hasInitramfsTools(root("/usr/share/initramfs-tools/x"))).toBe(false);
+});
+
+test("what an uninstallation takes away and keeps is told, of what is there", async () => {
+  const all = [...SERVICE, ...EARLY, ...INITRAMFS].map(({ path }) => path);
+  const uninstalled = async (dir: string) => {
+    using printed = spyOn(console, "log").mockImplementation(() => {});
+    const mask = process.umask();
+    try {
+      expect(await uninstall(["--uninstall", "--root", dir])).toBe(0);
+    } finally {
+      process.umask(mask);
+    }
+    return printed.mock.calls.flat().map((line) => String(line).replace(dir, ""));
+  };
+  const full = root(...all);
+  expect(await uninstalled(full)).toEqual([
+    "removed   /usr/bin/spawnbox",
+    "removed   /etc/systemd/system/spawnbox.service",
+    "kept      /etc/spawnbox/spawn-board.json",
+    "removed   /usr/lib/spawnbox/init",
+    "kept      /etc/spawnbox/early.json",
+    "removed   /etc/initramfs-tools/scripts/init-bottom/spawnbox",
+  ]);
+  expect(await uninstalled(full)).toEqual([
+    "kept      /etc/spawnbox/spawn-board.json",
+    "kept      /etc/spawnbox/early.json",
+  ]);
+  expect(await uninstalled(root())).toEqual([]);
 });
 
 describe("a program of the machine", () => {

@@ -123,7 +123,7 @@ test("[protection] of all clients together; a trifle each may have whatever othe
   await turn();
   expect(told).toEqual(["slow"]);
   for (const one of [...others, { outlets }]) one.outlets.close();
-  // All of it is given back.
+  // Closed, it takes nothing of what is for others; all of it is given back.
   const { outlets: later, told: nothing } = make();
   const more = source();
   later.through(new Response(more.body));
