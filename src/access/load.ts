@@ -32,18 +32,13 @@ export interface LoadedAccess {
 export function loadAccess(file: string, accounts: Accounts): LoadedAccess {
   const problems: Problem[] = [];
   const report = (path: string, message: string) => void problems.push({ file, path, message });
-  let loaded: LoadedAccess = { rules: [], serviceOnly: false };
-  try {
-    // Who can write it can call everything.
-    const owners = deciders(accounts.uid);
-    const raw = readJson(file, { owners, beside: "mine only" }, problems);
-    if (raw !== undefined) loaded = accessIn(raw, accounts, report);
-  } catch (error) {
-    if (!(error instanceof Error)) throw error;
-    report("", error.message);
-  }
+  // Who can write it can call everything.
+  const owners = deciders(accounts.uid);
+  const raw = readJson(file, { owners, beside: "mine only" }, problems);
+  const loaded = raw === undefined ? undefined : accessIn(raw, accounts, report);
   // The file as it was named, not where its links lead.
-  if (problems.length > 0) throw new ConfigError(problems.map((one) => ({ ...one, file })));
+  if (!loaded || problems.length > 0)
+    throw new ConfigError(problems.map((one) => ({ ...one, file })));
   return loaded;
 }
 

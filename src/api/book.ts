@@ -197,7 +197,6 @@ export class Book {
     request: Pick<Request, "session" | "caller">,
     signal?: number,
   ): void {
-    if (!this.isWitnessed) return;
     const caller = callerRecord(request, this.#named);
     const told = { time: this.#now(), caller, record, ...(signal !== undefined && { signal }) };
     for (const witness of this.#witnesses) witness.stopping?.(told);

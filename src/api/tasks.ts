@@ -158,7 +158,7 @@ export class Tasks {
       run.stop(request);
     };
     if (cancel.aborted) return stop();
-    cancel.addEventListener("abort", stop, { once: true });
+    cancel.addEventListener("abort", stop);
     void run.task.ended.then(() => cancel.removeEventListener("abort", stop));
   }
 

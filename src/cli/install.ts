@@ -117,18 +117,24 @@ function install({ early, initramfs, root, start }: Options): void {
   if (early) console.log(earlyAdvice(root));
 }
 
-function startService(changed: boolean): void {
-  if (!existsSync("/run/systemd/system")) {
+const hasSystemd = (): boolean => existsSync("/run/systemd/system");
+
+/** @param changed what it runs is not what is installed any more */
+export function startService(
+  changed: boolean,
+  { isThere = hasSystemd(), systemctl = "systemctl" } = {},
+): void {
+  if (!isThere) {
     console.log(
       `systemd does not run here: ${UNIT} is not started; at boot: systemctl enable ${UNIT}`,
     );
     return;
   }
-  must("systemctl", "daemon-reload");
-  must("systemctl", "enable", "--quiet", UNIT);
-  const wasActive = systemctlSays("is-active", "--quiet", UNIT);
-  if (!wasActive) must("systemctl", "start", UNIT);
-  else if (changed) must("systemctl", "restart", UNIT);
+  must(systemctl, "daemon-reload");
+  must(systemctl, "enable", "--quiet", UNIT);
+  const wasActive = succeeds(systemctl, "is-active", "--quiet", UNIT);
+  if (!wasActive) must(systemctl, "start", UNIT);
+  else if (changed) must(systemctl, "restart", UNIT);
   const did = wasActive ? (changed ? "restarted" : "runs already") : "started";
   console.log(`${did.padEnd(9)} ${UNIT}: journalctl -u spawnbox`);
 }
@@ -141,7 +147,7 @@ function uninstall({ root, start }: Options): void {
     );
   }
   const unit = SERVICE.find(({ path }) => path.endsWith(UNIT));
-  if (start && existsSync("/run/systemd/system") && unit && existsSync(unit.path))
+  if (start && hasSystemd() && unit && existsSync(unit.path))
     must("systemctl", "disable", "--now", "--quiet", UNIT);
   const removed = new Set<InstalledFile>();
   for (const file of [...SERVICE, ...EARLY, ...INITRAMFS]) {
@@ -153,26 +159,25 @@ function uninstall({ root, start }: Options): void {
       removed.add(file);
     }
   }
-  if (start && existsSync("/run/systemd/system")) must("systemctl", "daemon-reload");
+  if (start && hasSystemd()) must("systemctl", "daemon-reload");
   // One that still has the script boots all the same.
   if (root === "/" && INITRAMFS.some((file) => removed.has(file)) && hasInitramfsTools(root))
     updateInitramfs();
 }
 
 /** By the command line of this boot, which is likely that of the next, or by a link. */
-function isBootedFrom(root: string): boolean {
+export function isBootedFrom(root: string, cmdline = ownCmdline()): boolean {
   const init = inside(root, INIT);
   if (existsSync(init) && inside(root, "/sbin/init") === init) return true;
-  return (
-    root === "/" &&
-    readFileSync("/proc/cmdline", "utf8").trim().split(/\s+/).includes(`init=${INIT}`)
-  );
+  return root === "/" && startsInit(cmdline);
 }
 
-function earlyAdvice(root: string): string {
-  const words = readFileSync("/proc/cmdline", "utf8").trim().split(/\s+/);
-  if (words.includes(`init=${INIT}`))
-    return "the kernel starts it: the next boot takes what is new";
+const ownCmdline = (): string => readFileSync("/proc/cmdline", "utf8");
+const startsInit = (cmdline: string): boolean =>
+  cmdline.trim().split(/\s+/).includes(`init=${INIT}`);
+
+export function earlyAdvice(root: string, cmdline = ownCmdline()): string {
+  if (startsInit(cmdline)) return "the kernel starts it: the next boot takes what is new";
   if (INITRAMFS.every((file) => existsSync(placeOf(file, root))))
     return (
       (root === "/" ? "" : `make its initramfs anew: chroot ${root} update-initramfs -u\n`) +
@@ -184,5 +189,5 @@ function earlyAdvice(root: string): string {
   );
 }
 
-const systemctlSays = (...args: string[]): boolean =>
-  Bun.spawnSync(["systemctl", ...args], { stdio: ["ignore", "ignore", "ignore"] }).exitCode === 0;
+const succeeds = (...command: string[]): boolean =>
+  Bun.spawnSync(command, { stdio: ["ignore", "ignore", "ignore"] }).exitCode === 0;

@@ -39,11 +39,15 @@ export class CallSession {
   /** Of what it was to read, something is missing. */
   #isCut = false;
 
-  /** @param feed gives the task that was started what it is to read; resolves to why something of that is missing */
+  /**
+   * @param feed gives the task that was started what it is to read; resolves to why something of that is missing
+   * @param print false when nobody reads any more
+   */
   constructor(
     readonly client: Caller,
     readonly invocation: Invocation,
     readonly feed?: (method: string, pid: number) => Promise<string | undefined>,
+    readonly print: (json: string) => boolean = printJson,
   ) {}
 
   async run(): Promise<number> {
@@ -145,7 +149,7 @@ export class CallSession {
   }
 
   #print(value: unknown): void {
-    const read = printJson(JSON.stringify(value, null, this.invocation.raw ? 0 : 2));
+    const read = this.print(JSON.stringify(value, null, this.invocation.raw ? 0 : 2));
     if (!read) this.#final.resolve(1);
   }
 }

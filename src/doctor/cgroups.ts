@@ -5,10 +5,13 @@ import { kernelFile } from "./host.ts";
 
 const WANTED = ["cpu", "cpuset", "io", "memory", "pids"];
 
-export function cgroupFeature(): Feature {
-  const mounts = (kernelFile("/proc/self/mountinfo") ?? "").split("\n").map((line) => {
+/** @param file as {@link kernelFile} @param writable whether this process may write there */
+export function cgroupFeature(file = kernelFile, writable = isWritable): Feature {
+  const mounts = (file("/proc/self/mountinfo") ?? "").split("\n").map((line) => {
     const [left = "", right = ""] = line.split(" - ");
-    return { place: left.split(" ")[4] ?? "", type: right.split(" ")[0] ?? "" };
+    const [, , , , place = ""] = left.split(" ");
+    const [type = ""] = right.split(" ");
+    return { place, type };
   });
   const v2 = mounts.find(({ type }) => type === "cgroup2");
   const v1 = mounts.some(({ type }) => type === "cgroup");
@@ -21,12 +24,12 @@ export function cgroupFeature(): Feature {
       v1 ? "only version 1" : "not mounted",
       v1 ? remedy : "mount -t cgroup2 none /sys/fs/cgroup",
     );
-  const own = /^0::(.*)$/m.exec(kernelFile("/proc/self/cgroup") ?? "")?.[1] ?? "/";
+  const own = /^0::(.*)$/m.exec(file("/proc/self/cgroup") ?? "")?.[1] ?? "/";
   const group = `${v2.place}${own === "/" ? "" : own}`;
-  const controllers = (kernelFile(`${group}/cgroup.controllers`) ?? "").split(" ").filter(Boolean);
+  const controllers = (file(`${group}/cgroup.controllers`) ?? "").split(" ").filter(Boolean);
   const lacking = WANTED.filter((wanted) => !controllers.includes(wanted));
   const found = `${group}: ${controllers.join(" ") || "no controllers"}`;
-  if (!isWritable(group))
+  if (!writable(group))
     return missing(name, `${found}; not writable`, "Delegate=yes in the unit, or run as root");
   if (lacking.length === 0) return there(name, found);
   if (v1) return missing(name, `${found}; the system is hybrid`, remedy);

@@ -24,24 +24,48 @@ export function kernelFile(path: string): string | undefined {
 
 const message = (error: unknown): string => (error instanceof Error ? error.message : `${error}`);
 
+/** What is asked. */
+export interface Host {
+  /** As {@link kernelFile}. */
+  readonly file: (path: string) => string | undefined;
+  /** The errno of a call that the kernel does not have; see kernel.ts. */
+  readonly missingCall: (call: KernelCall) => string | undefined;
+  readonly landlockAbi: () => number;
+  /** Makes one that can be executed. Throws where there is none. */
+  readonly memfd: () => void;
+  /** Its version. Throws where there is none. */
+  readonly libseccomp: () => string;
+  /** Throws where there is none. */
+  readonly libcap: () => void;
+}
+
+const THIS: Host = {
+  file: kernelFile,
+  missingCall,
+  landlockAbi,
+  memfd: () => closeSync(memfdCreate("spawnbox-doctor", true)),
+  libseccomp: libseccompVersion,
+  libcap: () => void capFromName("CHOWN"),
+};
+
 /** A line of /proc/self/status or /proc/self/limits. */
-function ownLine(file: "status" | "limits", name: string): string | undefined {
-  const line = kernelFile(`/proc/self/${file}`)
+function ownLine({ file }: Host, of: "status" | "limits", name: string): string | undefined {
+  const line = file(`/proc/self/${of}`)
     ?.split("\n")
     .find((one) => one.startsWith(name));
   return line?.slice(name.length).replace(/^:/, "").trim();
 }
 
-export function hostFeatures(): Feature[] {
+export function hostFeatures(host: Host = THIS): Feature[] {
   return [
     there("kernel", `Linux ${release()}, ${process.arch}`),
-    ...calls(),
-    memfd(),
-    ...seccomp(),
-    library("libcap", () => void capFromName("CHOWN")),
-    landlock(),
-    ...ownProcess(),
-    yama(),
+    ...calls(host),
+    memfd(host),
+    ...seccomp(host),
+    library("libcap", host.libcap),
+    landlock(host),
+    ...ownProcess(host),
+    yama(host),
   ];
 }
 
@@ -54,7 +78,7 @@ const INSTEAD: Readonly<Partial<Record<KernelCall, string>>> = {
   mount_setattr: "mounts are restricted one by one",
 };
 
-function calls(): Feature[] {
+function calls({ missingCall }: Host): Feature[] {
   const since: Readonly<Record<KernelCall, string>> = {
     clone3: "5.3",
     pidfd_open: "5.3",
@@ -77,9 +101,9 @@ function calls(): Feature[] {
 }
 
 /** In the words of a launch. */
-function memfd(): Feature {
+function memfd({ memfd: make }: Host): Feature {
   try {
-    closeSync(memfdCreate("spawnbox-doctor", true));
+    make();
     return there("memfd", "executable");
   } catch (error) {
     const errno = error instanceof CError ? error.errno : "";
@@ -88,11 +112,11 @@ function memfd(): Feature {
   }
 }
 
-function seccomp(): Feature[] {
-  const actions = kernelFile("/proc/sys/kernel/seccomp/actions_avail");
+function seccomp({ file, libseccomp }: Host): Feature[] {
+  const actions = file("/proc/sys/kernel/seccomp/actions_avail");
   const library: Feature[] = [];
   try {
-    library.push(there("libseccomp", libseccompVersion()));
+    library.push(there("libseccomp", libseccomp()));
   } catch (error) {
     const remedy = "needed for seccomp rules, unless they are in a plan file: spawnbox compile";
     library.push(missing("libseccomp", message(error), remedy));
@@ -118,10 +142,10 @@ function library(name: string, use: () => void): Feature {
   }
 }
 
-function landlock(): Feature {
+function landlock({ file, landlockAbi }: Host): Feature {
   const abi = landlockAbi();
   if (abi > 0) return there("landlock", `version ${abi}`);
-  const lsm = kernelFile("/sys/kernel/security/lsm") ?? "unknown";
+  const lsm = file("/sys/kernel/security/lsm") ?? "unknown";
   return missing(
     "landlock",
     `none; security modules: ${lsm}`,
@@ -130,9 +154,9 @@ function landlock(): Feature {
 }
 
 /** Our own process: what it lacks, no command can have. */
-function ownProcess(): Feature[] {
+function ownProcess(host: Host): Feature[] {
   const features: Feature[] = [];
-  const nofile = ownLine("limits", "Max open files")?.split(/\s+/)[0] ?? "unknown";
+  const nofile = ownLine(host, "limits", "Max open files")?.split(/\s+/)[0] ?? "unknown";
   features.push(
     Number(nofile) < 4096
       ? missing(
@@ -142,8 +166,8 @@ function ownProcess(): Feature[] {
         )
       : there("open-files", nofile),
   );
-  const bounding = BigInt(`0x${ownLine("status", "CapBnd") ?? "0"}`);
-  const last = Number(kernelFile("/proc/sys/kernel/cap_last_cap") ?? "40");
+  const bounding = BigInt(`0x${ownLine(host, "status", "CapBnd") ?? "0"}`);
+  const last = Number(host.file("/proc/sys/kernel/cap_last_cap") ?? "40");
   const lacking = Array.from({ length: last + 1 }, (_, cap) => cap).filter(
     (cap) => ((bounding >> BigInt(cap)) & 1n) === 0n,
   );
@@ -156,7 +180,7 @@ function ownProcess(): Feature[] {
           "no command can have these: CapabilityBoundingSet= of the unit, --cap-add of the container",
         ),
   );
-  const own = ownLine("status", "NoNewPrivs");
+  const own = ownLine(host, "status", "NoNewPrivs");
   features.push(
     own === "1"
       ? missing(
@@ -169,8 +193,8 @@ function ownProcess(): Feature[] {
   return features;
 }
 
-function yama(): Feature {
-  const scope = kernelFile("/proc/sys/kernel/yama/ptrace_scope");
+function yama({ file }: Host): Feature {
+  const scope = file("/proc/sys/kernel/yama/ptrace_scope");
   if (scope !== undefined && scope !== "0") return there("yama", `ptrace_scope ${scope}`);
   const found = scope === undefined ? "not in this kernel" : "ptrace_scope 0";
   return missing(

@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import type { Config, Sandbox } from "../config/schema.ts";
 import { ConfigError } from "../config/problem.ts";
 import { launch } from "../launch/launch.ts";
-import { LaunchError } from "../launch/task.ts";
+import { LaunchError, type Outcome } from "../launch/task.ts";
 import { fill } from "../plan/argv.ts";
 import { compile } from "../plan/compile.ts";
 import type { Machine } from "../plan/machine.ts";
@@ -16,7 +16,7 @@ const namespace = (key: "users" | "pid" | "net" | "ipc" | "uts" | "cgroup"): Pro
   namespace: { shares: { [key]: "disable" } },
 });
 
-const PROBES: readonly (readonly [FeatureName, Probe])[] = [
+export const PROBES: readonly (readonly [FeatureName, Probe])[] = [
   ["launch", {}],
   ["namespace-user", namespace("users")],
   ["namespace-pid", namespace("pid")],
@@ -91,20 +91,30 @@ async function tried(name: FeatureName, probe: Probe, machine: Machine): Promise
     if (!plan) throw new Error("no plan");
     const ignore = () => {};
     const task = await launch(plan, fill(plan.argv, undefined), { stdout: ignore, stderr: ignore });
-    const { exit, signal } = await task.ended;
-    if (exit === 0) return there(name, "works");
-    return missing(
-      name,
-      signal === undefined ? `exit code ${exit}` : `killed by signal ${signal}`,
-      remedyOf(name, machine),
-    );
+    return found(name, await task.ended, machine);
   } catch (error) {
     if (!(error instanceof LaunchError || error instanceof ConfigError)) throw error;
     return missing(name, error.message, remedyOf(name, machine));
   }
 }
 
-export function remedyOf(name: FeatureName, { privileged }: Machine): string {
+/** How a command ended that does nothing. */
+export function found(
+  name: FeatureName,
+  { exit, signal }: Pick<Outcome, "exit" | "signal">,
+  machine: Pick<Machine, "privileged">,
+): Feature {
+  if (exit === 0) return there(name, "works");
+  const how = signal === undefined ? `exit code ${exit}` : `killed by signal ${signal}`;
+  return missing(name, how, remedyOf(name, machine));
+}
+
+/** @param file as {@link kernelFile} */
+export function remedyOf(
+  name: FeatureName,
+  { privileged }: Pick<Machine, "privileged">,
+  file = kernelFile,
+): string {
   if (name === "launch")
     return "the launcher cannot run here at all: see memfd and the calls above";
   if (name === "user-switch") {
@@ -119,7 +129,7 @@ export function remedyOf(name: FeatureName, { privileged }: Machine): string {
   if (name === "families")
     return 'a kernel with CONFIG_SECCOMP_FILTER; "network": {"families": "all"} does without';
   // Root needs no user namespace for the others.
-  const remedy = privileged && name !== "namespace-user" ? undefined : userNamespaceRemedy();
+  const remedy = privileged && name !== "namespace-user" ? undefined : userNamespaceRemedy(file);
   return (
     remedy ??
     "a kernel with CONFIG_NAMESPACES, and a container that may use it (--privileged, or --security-opt)"
@@ -127,14 +137,14 @@ export function remedyOf(name: FeatureName, { privileged }: Machine): string {
 }
 
 /** Who turned user namespaces off. See user_namespaces(7), and the restriction of AppArmor since Ubuntu 23.10. */
-function userNamespaceRemedy(): string | undefined {
-  if (kernelFile("/proc/sys/user/max_user_namespaces") === "0") {
+function userNamespaceRemedy(file: typeof kernelFile): string | undefined {
+  if (file("/proc/sys/user/max_user_namespaces") === "0") {
     return "sysctl user.max_user_namespaces=10000";
   }
-  if (kernelFile("/proc/sys/kernel/unprivileged_userns_clone") === "0") {
+  if (file("/proc/sys/kernel/unprivileged_userns_clone") === "0") {
     return "sysctl kernel.unprivileged_userns_clone=1, or run the server as root";
   }
-  if (kernelFile("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") === "1") {
+  if (file("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") === "1") {
     return "an AppArmor profile with `userns,` for spawnbox, or sysctl kernel.apparmor_restrict_unprivileged_userns=0, or run the server as root";
   }
   return undefined;

@@ -127,6 +127,8 @@ export class History implements Archive {
   close(): void {
     clearTimeout(this.#timer);
     if (this.#waiting.size + this.#followed.size > 0) this.#flush();
+    // All of it, however much: nobody else has a turn any more.
+    while (this.#store && this.#waiting.size > 0 && !this.#failing) this.#flush();
     this.#over = true;
     this.#store?.close();
     this.#store = undefined;

@@ -47,7 +47,7 @@ export class Call {
     const { api, verb } = offered;
     const { args, input } = argumentsOf(offered, this.options.args);
     const cancelled = (): void => this.#ear.end({ lost: "it was cancelled" });
-    cancel.addEventListener("abort", cancelled, { once: true });
+    cancel.addEventListener("abort", cancelled);
     try {
       const reply = await this.host.registry.call({
         ...{ api, verb: verb.name, args, client: this.#ear, cancel, confirm, ...this.who },

@@ -1,6 +1,6 @@
 /** Asks the person in front of the client before a command is started that wants that (elicitation). */
 import type { Server } from "@modelcontextprotocol/sdk/server/index.js";
-import { McpError, type RequestId } from "@modelcontextprotocol/sdk/types.js";
+import type { RequestId } from "@modelcontextprotocol/sdk/types.js";
 import type { Asked } from "../api/client.ts";
 import { AfbError } from "../errors.ts";
 import { visible } from "../visible.ts";
@@ -77,7 +77,7 @@ async function asked(server: Server, message: string, requestId: RequestId, sign
     );
   } catch (error) {
     if (signal.aborted) throw new AfbError("bad-state", "it was cancelled before it began");
-    const why = error instanceof McpError || error instanceof Error ? error.message : String(error);
+    const why = error instanceof Error ? error.message : String(error);
     throw notConfirmed(`nobody could be asked: ${why}`);
   }
 }

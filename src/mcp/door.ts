@@ -221,9 +221,9 @@ function messageOf(body: Uint8Array): { readonly value: unknown } | Unreadable {
 function withDoubles(message: unknown): unknown {
   if (!isObject(message) || isWritten(message)) return toDoubles(message);
   const { params } = message;
-  if (!isObject(params) || isWritten(params) || !isObject(params["arguments"]))
-    return toDoubles(message);
+  if (!isObject(params) || isWritten(params)) return toDoubles(message);
   const { arguments: args, ...others } = params;
+  if (!isObject(args) || isWritten(args)) return toDoubles(message);
   const plain = toDoubles(others);
   const outer = toDoubles({ ...message, params: undefined });
   if (!isObject(plain) || !isObject(outer)) return undefined;

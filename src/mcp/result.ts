@@ -130,7 +130,7 @@ function bytesOf(type: string | undefined, printed: Printed, id: string): Conten
   const { bytes } = printed;
   if (bytes.length === 0) return [];
   const mimeType = type ?? "application/octet-stream";
-  const essence = mimeType.split(";", 1)[0]?.trim().toLowerCase() ?? "";
+  const essence = mimeType.split(";")[0]?.trim().toLowerCase() ?? "";
   // Half of a picture is none.
   const isWhole = printed.lostBytes === 0;
   const data = bytes.toString("base64");

@@ -191,7 +191,7 @@ export class Session {
   #changed(): void {
     this.#telling ??= setTimeout(() => {
       this.#telling = undefined;
-      if (this.#isClosed || !this.server.getClientVersion()) return;
+      if (!this.server.getClientVersion()) return;
       const told = [this.server.sendToolListChanged(), this.server.sendResourceListChanged()];
       for (const one of told) one.catch((error: unknown) => this.#failed(error));
     }, MOMENT);

@@ -243,8 +243,8 @@ export function encodePolicy(policy: Policy, waits = false): Uint8Array {
   if (!policy.rlimits.some(([resource]) => resource === RLIMIT.rtprio))
     blob.op("RLIMIT", [RLIMIT.rtprio, 0, 1]);
   for (const [resource, value] of policy.rlimits) {
-    const lowers = policy.profileLimits?.includes(resource) ?? false;
-    blob.op("RLIMIT", [resource, BigInt.asUintN(64, value), lowers ? 1 : 0]);
+    const lowers = policy.profileLimits?.includes(resource) ? 1 : 0;
+    blob.op("RLIMIT", [resource, BigInt.asUintN(64, value), lowers]);
   }
   if (policy.umask !== undefined) blob.op("UMASK", [policy.umask]);
 

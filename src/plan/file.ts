@@ -52,7 +52,7 @@ export function encodePlans(apis: readonly ApiPlan[], { arch, uid, gid }: Target
 /** @throws Error telling why these plans are not for this server, and what to do */
 export function decodePlans(text: string, target: Target & Own): ApiPlan[] {
   const end = text.indexOf("\n");
-  if (!text.startsWith(MAGIC) || end < 0) {
+  if (!text.startsWith(MAGIC) || end < MAGIC.length) {
     throw new Error("it is not a plan file: make one with spawnbox compile CONFIG -o FILE");
   }
   const body = text.slice(end + 1).replace(/\n$/, "");

@@ -4,6 +4,7 @@ import { mayExecute } from "./landlock.ts";
 import type { Machine } from "./machine.ts";
 import type { Policy } from "./policy.ts";
 import type { ProgramContext } from "./program.ts";
+import { kindOf } from "./seccomp-action.ts";
 import { View } from "./view.ts";
 
 /** Of the 32-bit ABI: AUDIT_ARCH_…, and its first call in a new program, brk(2). */
@@ -13,7 +14,6 @@ const SECOND = {
 } as const;
 /** SECCOMP_RET_KILL_PROCESS, KILL_THREAD. */
 const KILLS: ReadonlySet<number> = new Set([0x80000000, 0]);
-const ACTION = 0xffff0000;
 /** CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH: rights of files do not hold who has one of them. */
 const OVERRIDES: ReadonlySet<number> = new Set([1, 2]);
 
@@ -38,6 +38,6 @@ export function programContext(
       ? { uid: identity.uid, gids: new Set([identity.gid, ...identity.groups]) }
       : undefined,
     searchPath: env["PATH"],
-    killsForeign: verdict !== undefined && KILLS.has((verdict & ACTION) >>> 0),
+    killsForeign: verdict !== undefined && KILLS.has(kindOf(verdict)),
   };
 }

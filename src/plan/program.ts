@@ -4,8 +4,8 @@ import { posix } from "node:path";
 import { MACHINE, programFile } from "./program-file.ts";
 import type { Found, View } from "./view.ts";
 
-/** The kernel follows scripts of scripts this deep. */
-const MOST_INTERPRETERS = 4;
+/** The kernel follows interpreters of interpreters this deep, and the loader of the last does not count. */
+const MOST_INTERPRETERS = 5;
 const HEAD = 4096;
 /** X_OK and R_OK of access(2). */
 const EXECUTE = 1;
@@ -66,7 +66,8 @@ function check(context: ProgramContext, path: string, neededBy: string, depth: n
   const program = told(path, needed, () => programFile(head));
   if (program.kind === "elf") {
     checkMachine(context, program.machine, path, needed);
-    if (program.loader !== undefined) deeper(context, program.loader, path, depth);
+    // It has none of its own.
+    if (program.loader !== undefined) check(context, program.loader, path, MOST_INTERPRETERS);
     return;
   }
   checkRights(context, found, path, READ, needed);

@@ -7,7 +7,7 @@ const HEADERS = 52 + 32;
 const BASE = 0x10000;
 const STATUS = 7;
 /** elf.h: the machine, and the code of exit(7). */
-const PROGRAMS: Partial<
+export const PROGRAMS: Partial<
   Record<Abi, { readonly machine: number; readonly code: readonly number[] }>
 > = {
   // mov eax, 1; mov ebx, 7; int 0x80

@@ -1,5 +1,5 @@
 /** What each caller may do, by all that it shows of itself; and what is worth knowing of grants and configs together. */
-import { describe, expect, test } from "bun:test";
+import { describe, expect, spyOn, test } from "bun:test";
 import { Access, type Rule } from "../../src/access/access.ts";
 import { ungranted, unneeded, unshown } from "../../src/access/notices.ts";
 import { hashOf } from "../../src/access/token.ts";
@@ -98,6 +98,20 @@ test("which operators are known, and what anybody is granted at all", () => {
   expect([none.hasOperators, none.knows("op")]).toEqual([false, false]);
   expect([access.grants("c"), access.grants("z")]).toEqual([true, false]);
   expect(new Access([rule({ kind: "anyone" }, "all")], 1000).grants("z")).toBe(true);
+});
+
+test("one operator is some, and one name of a certificate counts until its time", () => {
+  const two = [
+    rule({ kind: "operator", name: "op" }, ["o"]),
+    rule({ kind: "certificate", names: ["CN:c"] }, ["c"]),
+  ];
+  const one = new Access(two, 1000);
+  expect(one.hasOperators).toBe(true);
+  const now = 1_900_000_000_000;
+  using _clock = spyOn(Date, "now").mockImplementation(() => now);
+  const has = (until: number) => one.of({ certificate: certificate(["CN:c"], until) });
+  expect(has(now + 1)).toEqual({ privileges: new Set(["c"]) });
+  expect(has(now)).toEqual({ privileges: new Set() });
 });
 
 describe("is worth knowing", () => {

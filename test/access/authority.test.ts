@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { createPublicKey, X509Certificate } from "node:crypto";
+import { createHash, createPublicKey, generateKeyPairSync, X509Certificate } from "node:crypto";
 import { authorityOf, makeAuthority, makeClient, makeServer } from "../../src/access/authority.ts";
 
 const from = new Date("2030-01-02T03:04:05.678Z");
@@ -62,6 +62,49 @@ test("times are those that were asked for, before 2050 and from then on", () => 
   expect(read(authority.cert).validToDate.getTime() - from.getTime()).toBeWithin(
     20 * 365 * day - 1000,
     20 * 365 * day + 1,
+  );
+});
+
+test("what an authority may, in the bytes of RFC 5280; what it signs may less", () => {
+  // basicConstraints, critical: CA, and no further authorities; keyUsage: keyCertSign and cRLSign.
+  const constraints = Buffer.from("30120603551d130101ff040830060101ff020100", "hex");
+  const usage = Buffer.from("300e0603551d0f0101ff040403020106", "hex");
+  const { raw } = read(authority.cert);
+  expect([raw.includes(constraints), raw.includes(usage)]).toEqual([true, true]);
+  const client = read(makeClient(authority, "x", { from, days: 1 }).cert).raw;
+  // No authority; digitalSignature.
+  const none = Buffer.from("300c0603551d130101ff04023000", "hex");
+  const signs = Buffer.from("300e0603551d0f0101ff040403020780", "hex");
+  expect([client.includes(none), client.includes(signs)]).toEqual([true, true]);
+  // Each key by its hash, and who has signed by its own.
+  const keyOf = (cert: string) => {
+    const key = createPublicKey(cert).export({ type: "spki", format: "der" });
+    return createHash("sha1").update(key.subarray(-65)).digest();
+  };
+  const id = (name: string, inner: string, key: Buffer) =>
+    Buffer.concat([Buffer.from(`0603551d${name}04${inner}`, "hex"), key]);
+  const made = makeClient(authority, "x", { from, days: 1 }).cert;
+  for (const [cert, bytes] of [
+    [authority.cert, id("0e", "160414", keyOf(authority.cert))],
+    [made, id("0e", "160414", keyOf(made))],
+    [made, id("23", "1830168014", keyOf(authority.cert))],
+  ] as const)
+    expect(read(cert).raw.includes(bytes)).toBe(true);
+});
+
+test("the CN of a server is its first name that is short enough", () => {
+  const of = (...names: string[]) => read(makeServer(authority, names, { from, days: 1 }).cert);
+  const [fits, long] = ["a".repeat(64), "b".repeat(65)];
+  expect(of(long, fits).subject).toBe(`CN=${fits}`);
+  expect(of(long).subject ?? "").toBe("");
+  expect(of(long).subjectAltName).toBe(`DNS:${long}`);
+});
+
+test("a key of another curve is none", () => {
+  const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-384" });
+  const key = String(privateKey.export({ type: "pkcs8", format: "pem" }));
+  expect(() => authorityOf({ cert: authority.cert, key })).toThrow(
+    "the key is not of this certificate",
   );
 });
 

@@ -143,6 +143,20 @@ test("answers: the least recently used goes, and what is over by either clock", 
   expect(answers.get("a")).toBeUndefined();
 });
 
+test("lanes: who has less on its way than it may is not let in beyond that", () => {
+  const begun: string[] = [];
+  const lanes = new Lanes<string>((one) => begun.push(one), 2);
+  for (const one of ["a1", "a2"]) lanes.enter("a", one);
+  lanes.leave("a", "a1");
+  for (const one of ["a3", "a4"]) lanes.enter("a", one);
+  expect(begun).toEqual(["a1", "a2", "a3"]);
+  lanes.leave("a", "a2");
+  lanes.leave("a", "a3");
+  lanes.leave("a", "a4");
+  for (const one of ["a5", "a6", "a7"]) lanes.enter("a", one);
+  expect(begun.slice(3)).toEqual(["a4", "a5", "a6"]);
+});
+
 test("lanes: whoever has many waits for itself alone", () => {
   const begun: string[] = [];
   const lanes = new Lanes<string>((one) => begun.push(one), 2);

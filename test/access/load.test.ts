@@ -147,6 +147,35 @@ describe("an access file", () => {
     expect(problems("/dev/null")).toEqual([": /dev/null is not a regular file"]);
   });
 
+  test("what does not fit is one problem, and so is a number that is no id", () => {
+    expect(problems(written({ grants: { user: {}, privileges: "a" } }))).toEqual([
+      expect.stringMatching(/^grants\[0\]\.user: found an object/),
+    ]);
+    const strict = {
+      ...accounts,
+      user: () => {
+        throw new Error("is no id");
+      },
+    };
+    const file = written({ grants: { user: "5", privileges: "a" } });
+    expect(() => loadAccess(file, strict)).toThrow(`${file}: grants[0].user: is no id`);
+    expect(problems(written({ grants: { certificate: "ip:x", privileges: "a" } }))).toEqual([
+      "grants[0].certificate: addresses are nobody: give a name, CN:, DNS:, URI:, email:",
+    ]);
+    expect(problems(written({ grants: { certificate: "dns:", privileges: "a" } }))).toEqual([
+      "grants[0].certificate: no name after dns:",
+    ]);
+    const { rules } = loadAccess(
+      written({
+        grants: ["dns:a", "EMAIL:b@c"].map((one) => ({ certificate: one, privileges: [] })),
+      }),
+      accounts,
+    );
+    expect(rules.map(({ who }) => who.kind === "certificate" && who.names)).toEqual([
+      ...[["DNS:a"], ["email:b@c"]],
+    ]);
+  });
+
   test("others must not be able to change it, nor what leads to it", () => {
     const good = { grants: [] };
     const file = written(good);

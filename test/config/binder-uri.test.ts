@@ -125,6 +125,124 @@ describe("of a config's imports", () => {
   });
 });
 
+describe("with TLS", () => {
+  const files = { cert: "/c", key: "/k" };
+  const both = "cert=/c&key=/k";
+  test.each<[string, object]>([
+    [`tls+tcp:h:1/y?${both}`, { mutual: false, ...files }],
+    [`tls+h:1/y?${both}`, { mutual: false, ...files }],
+    [`mtls+tcp:h:1/y?${both}&trust=/t`, { mutual: true, ...files, trust: "/t" }],
+    [`mtls+tcp:h:1/y?${both}&ca=/t`, { mutual: true, ...files, trust: "/t" }],
+  ])("a server: %s", (uri, tls) => {
+    const address = { kind: "tcp", host: "h", port: 1, tls };
+    expect(parseServer(uri, "rpc") as object).toEqual({
+      ...{ speech: "rpc", uri, address, exported: [api("y")], imported: [] },
+    });
+  });
+  const need = "a server with TLS needs cert= and key=";
+  test.each([
+    ["tls+tcp:h:1/y", need],
+    ["tls+tcp:h:1/y?cert=/c", need],
+    ["tls+tcp:h:1/y?key=/k", need],
+    [`mtls+tcp:h:1/y?${both}`, "mtls+ needs trust=: who signs the other's"],
+    [`tls+tcp:h:1/y?${both}&trust=/t`, "trust= looks at the other's certificate: write mtls+tcp:"],
+    [`tls+tcp:h:1/y?${both}&host=x`, "host= is for who dials"],
+    [`tls+tcp:h:1/y?${both}&cert=/d`, "cert= is given twice"],
+    ["tls+tcp:h:1/y?cert=c&key=/k", "cert=: expected an absolute path"],
+    [`mtls+tcp:h:1/y?${both}&ca=t`, "ca=: expected an absolute path"],
+    [`mtls+tcp:h:1/y?${both}&trust=/t&ca=/t`, "trust= and ca= are the same: give one"],
+    [
+      `tls+tcp:h:1/y?${both}&more=/t`,
+      "more= is not known here: there is as-api=, import=, export=, cert=, key=, trust=, ca=, host=",
+    ],
+    ["ws+tcp:h:1/y", "no binder speaks ws+: use --ws-server and --ws-client"],
+    ["tls+unix:/x?as-api=a", "expected unix:PATH, unix:@NAME, tcp:HOST:PORT, tls+tcp:"],
+    ["tcp:h:1/y?trust=/t", "trust= is for tls+tcp: and mtls+tcp:"],
+    ["tcp:h:1/y?ca=/t", "ca= is for tls+tcp: and mtls+tcp:"],
+    ["tcp:h:1/y?cert=/t", "cert= is for tls+tcp: and mtls+tcp:"],
+    ["tcp:h:1/y?host=t", "host= is for tls+tcp: and mtls+tcp:"],
+  ])("no server: %s", (uri, said) => {
+    expect(() => parseServer(uri, "rpc")).toThrow(`--rpc-server ${uri}: ${said}`);
+  });
+
+  test.each<[string, object]>([
+    ["tls+tcp:h:1/y?trust=/t", { mutual: false, trust: "/t" }],
+    ["tls+tcp:h:1/y?trust=/t&host=", { mutual: false, trust: "/t", host: "" }],
+    ["tls+tcp:h:1/y?ca=/t&host=x", { mutual: false, trust: "/t", host: "x" }],
+    [`mtls+tcp:h:1/y?${both}&trust=/t`, { mutual: true, ...files, trust: "/t" }],
+  ])("a client: %s", (uri, tls) => {
+    const address = { kind: "tcp", host: "h", port: 1, tls };
+    expect(parseClient(`public:${uri}`, "rpc") as object).toEqual({
+      ...{ speech: "rpc", uri, address, exported: [], imported: [api("y")], isPublic: true },
+    });
+  });
+  const trust = "TLS needs trust=: a file with who signs the other's certificate";
+  const mutual = "mtls+ needs cert= and key=";
+  const shown = "cert= and key= are shown with mtls+tcp:";
+  test.each([
+    ["tls+tcp:h:1/y", trust],
+    ["mtls+tcp:h:1/y?cert=/c&key=/k", trust],
+    ["mtls+tcp:h:1/y?trust=/t", mutual],
+    ["mtls+tcp:h:1/y?trust=/t&cert=/c", mutual],
+    ["mtls+tcp:h:1/y?trust=/t&key=/k", mutual],
+    ["tls+tcp:h:1/y?trust=/t&cert=/c", shown],
+    ["tls+tcp:h:1/y?trust=/t&key=/k", shown],
+  ])("no client: %s", (uri, said) => {
+    expect(() => parseClient(`public:${uri}`, "rpc")).toThrow(`public:${uri}: ${said}`);
+  });
+});
+
+test("who is dialled is at an address that can be, too", () => {
+  const long = `unix:/${"x".repeat(107)}?import=a`;
+  expect(() => parseClient(`public:${long}`, "rpc")).toThrow("at most 107 bytes");
+  expect(() => parseImport(long, "rpc", true)).toThrow("at most 107 bytes");
+  expect(() => parseClient("public:tls+tcp:h:1/y?trust=/t", "ws")).toThrow("WSAPI has no TLS");
+});
+
+describe("what is no name, and what is no place", () => {
+  const none = (name: string) =>
+    `no API is named by ${JSON.stringify(name)}: use ?as-api=NAME, or a list of NAME, LOCAL@REMOTE or *`;
+  test.each(["a b", "a@b c", "a?b", "a*", "*@b", '"', "'", "@", "@b", "a/b"])("%s", (name) => {
+    const uri = `unix:/x?export=${encodeURIComponent(name)}`;
+    expect(() => parseServer(uri, "rpc")).toThrow(none(name));
+  });
+  test("a name of the most characters, of one, and any at the other end", () => {
+    for (const name of ["a".repeat(200), "b"])
+      expect(parseServer(`unix:/x?export=${name}`, "rpc").exported).toEqual([api(name)]);
+    expect(parseServer("unix:/x?export=a@*", "rpc").exported).toEqual([api("a", "*")]);
+    expect(parseServer("unix:/run/a:b", "rpc").exported).toEqual([api("b")]);
+  });
+  test.each([
+    "tcp:[::1:7/y",
+    "tcp:::1:7/y",
+    "tcp:h:/y",
+    "tcp:h:123456/y",
+    "tcp:h:1/y/z",
+    "sd:",
+    "sd:a b",
+  ])("%s", (place) => {
+    expect(() => parseServer(`${place}?as-api=a`, "rpc")).toThrow("expected unix:PATH");
+  });
+  test("a client dials no socket of the service manager, and says what it imports", () => {
+    expect(() => parseClient("public:sd:x/y", "rpc")).toThrow(
+      "expected unix:PATH, unix:@NAME, tcp:HOST:PORT/API or tls+tcp:HOST:PORT/API",
+    );
+    expect(() => parseClient("unix:/run/x", "rpc")).toThrow(
+      "write it as public:URI: clients call what this option imports; what only actions may call is for `imports` of a config",
+    );
+    expect(() => parseClient("", "ws")).toThrow("--ws-client : expected");
+    expect(parseClient("unix:/x?export=a", "rpc").uri).toBe("unix:/x?export=a");
+    expect(parseClient("public:tcp:h:1/?import=a", "rpc").imported).toEqual([api("a")]);
+  });
+  test("WSAPI carries one API by the name of the other", () => {
+    expect(() => parseServer("unix:/x?export=a,b", "ws")).toThrow(
+      "WSAPI carries one API, and no name: give one, and another URI for another",
+    );
+    expect(() => parseImport("unix:/x?import=a,b", "ws", true)).toThrow("WSAPI carries one API");
+    expect(parseImport("unix:/x?import=a,b", "rpc", true).imported).toEqual([api("a"), api("b")]);
+  });
+});
+
 test("what its place is without its query", () => {
   expect(["unix:/x?key=/secret", "tcp:h:1/y", ""].map(placeOf)).toEqual([
     "unix:/x",

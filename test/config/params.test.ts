@@ -153,6 +153,26 @@ describe("what is not given has its default, and what a URL repeats is a list", 
   });
 });
 
+test("of a choice a text is told as a text", () => {
+  const { check } = compile({ a: { enum: ["on", "off"] } });
+  expect(() => check({ a: "5" }, true)).toThrow('argument `a`: found "5"');
+});
+
+test("where nothing is missing arguments are what was given, and texts are looked at all the same", () => {
+  const { complete } = compile({ list: { type: "array" }, n: { type: "integer", default: 5 } });
+  const given = { n: 1, list: ["1"] };
+  expect(complete(given)).toBe(given);
+  expect(complete({ n: 1, list: ["1", "2"] }, true)).toEqual({ n: 1, list: [1, 2] });
+});
+
+test("each value has all that a pattern may take, whatever came before it", () => {
+  const { check } = compile({ a: { type: "string", pattern: "[a-z]{1,1000}@" } });
+  for (let n = 0; n < 3; n++) {
+    expect(() => check({ a: "a".repeat(100_000) })).toThrow("too long for its pattern");
+    expect(() => check({ a: `${"a".repeat(600)}@` })).not.toThrow();
+  }
+});
+
 test("a number in a text that does not fit is told as that, and not as a text", () => {
   const { check } = compile({
     n: { type: "integer", maximum: 10 },

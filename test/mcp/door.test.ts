@@ -2,7 +2,10 @@
 import { afterEach, expect, test } from "bun:test";
 import { Door, type Patience } from "../../src/mcp/door.ts";
 import { Outlets } from "../../src/mcp/outlet.ts";
+import type { Request as Call } from "../../src/api/client.ts";
+import type { Verb } from "../../src/api/verb.ts";
 import { connecting, shell, sleeper } from "../api/harness.ts";
+import { verb } from "./linked.ts";
 
 const make = connecting();
 const doors: Door[] = [];
@@ -11,8 +14,12 @@ afterEach(async () => {
 });
 
 const HOUR = 3_600_000;
-function opened(plans: Parameters<typeof make>[0], patience: Partial<Patience> = {}) {
-  const { registry, client } = make(plans);
+function opened(
+  plans: Parameters<typeof make>[0],
+  patience: Partial<Patience> = {},
+  verbs: readonly Verb[] = [],
+) {
+  const { registry, client } = make(plans, { verbs: { p: verbs } });
   const door = new Door(
     { registry, version: "0" },
     { idle: HOUR, look: HOUR, away: HOUR, ...patience },
@@ -25,12 +32,20 @@ const HEADERS = {
   accept: "application/json, text/event-stream",
   "content-type": "application/json",
 };
-function send(door: Door, message: object | undefined, session?: string, peer = "peer") {
-  const body = Buffer.from(message ? JSON.stringify({ jsonrpc: "2.0", ...message }) : "");
+function send(
+  door: Door,
+  message: object | string | undefined,
+  session?: string,
+  peer = "peer",
+  owner = peer,
+) {
+  const text =
+    typeof message === "object" ? JSON.stringify({ jsonrpc: "2.0", ...message }) : message;
+  const body = Buffer.from(text ?? "", "latin1");
   const headers = { ...HEADERS, ...(session !== undefined && { "mcp-session-id": session }) };
-  const method = message ? "POST" : "GET";
+  const method = message === undefined ? "GET" : "POST";
   const request = new Request("http://localhost/mcp", { method, headers });
-  return door.respond(request, { who: { caller: {} }, owner: peer, peer, body });
+  return door.respond(request, { who: { caller: {} }, owner, peer, body });
 }
 const INITIALIZE = {
   ...{ id: 0, method: "initialize" },
@@ -40,8 +55,8 @@ const INITIALIZE = {
     clientInfo: { name: "x", version: "1" },
   },
 };
-async function begun(door: Door, peer?: string): Promise<string> {
-  const response = await send(door, INITIALIZE, undefined, peer);
+async function begun(door: Door, peer?: string, owner?: string): Promise<string> {
+  const response = await send(door, INITIALIZE, undefined, peer, owner);
   await response.text();
   return response.headers.get("mcp-session-id") ?? "";
 }
@@ -100,31 +115,174 @@ test("a session that nobody uses is over", async () => {
   await call.body?.cancel();
 });
 
-test("[protection] sessions without end push out the idle ones of the same peer, and not those of others", async () => {
+const PING = { id: 1, method: "ping" };
+async function answerTo(...given: Parameters<typeof send>): Promise<[number, string]> {
+  const response = await send(...given);
+  return [response.status, await response.text()];
+}
+const statusOf = async (...given: Parameters<typeof send>) => (await answerTo(...given))[0];
+const isThere = async (door: Door, session: string, peer?: string) =>
+  (await statusOf(door, PING, session, peer)) === 200;
+
+test("[protection] who has as many sessions as one may pushes out what it has not used for longest", async () => {
   const { door } = opened([]);
   const other = await begun(door, "other");
-  const first = await begun(door);
-  for (let n = 0; n < 140; n++) await begun(door);
-  const status = async (session: string, peer?: string) => {
-    const response = await send(door, { id: 1, method: "ping" }, session, peer);
-    await response.text();
-    return response.status;
-  };
-  expect(await status(first)).toBe(404);
-  expect(await status(other, "other")).toBe(200);
+  const own: string[] = [];
+  for (let n = 0; n < 128; n++) own.push(await begun(door));
+  const [first = "", second = "", third = ""] = own;
+  expect(await isThere(door, first)).toBe(true);
+  expect(await isThere(door, third)).toBe(true);
+  const stream = await send(door, undefined, second);
+  // The second is not idle; of the others the fourth has not been heard of for longest.
+  await begun(door);
+  const left = await Promise.all(own.slice(0, 5).map((one) => isThere(door, one)));
+  expect(left).toEqual([true, true, true, false, true]);
+  expect(await isThere(door, other, "other")).toBe(true);
+  await stream.body?.cancel();
 });
 
+test("[protection] all together have no more than there may be: the one not heard of for longest goes", async () => {
+  const { door } = opened([]);
+  const all: string[] = [];
+  for (let n = 0; n < 256; n++) all.push(await begun(door, `peer ${n}`));
+  expect(await isThere(door, all[0] ?? "", "peer 0")).toBe(true);
+  const last = await begun(door, "the last");
+  const left = [0, 1, 2, 255].map((n) => isThere(door, all[n] ?? "", `peer ${n}`));
+  expect(await Promise.all(left)).toEqual([true, false, true, true]);
+  expect(await isThere(door, last, "the last")).toBe(true);
+});
+
+const fault = (code: number, message: unknown) => ({
+  ...{ jsonrpc: "2.0", error: { code, message }, id: null },
+});
 test("[protection] of sessions that all listen no more are taken in", async () => {
   const { door } = opened([]);
   const streams: Response[] = [];
   for (let n = 0; n < 128; n++) streams.push(await send(door, undefined, await begun(door)));
-  const refused = await send(door, INITIALIZE);
-  expect([refused.status, await refused.text()]).toEqual([
+  const [status, body] = await answerTo(door, INITIALIZE);
+  expect([status, JSON.parse(body)]).toEqual([
     503,
-    expect.stringContaining("too many sessions"),
+    fault(-32000, "there are too many sessions: end some, or try again later"),
   ]);
   expect(await begun(door, "another")).not.toBe("");
   for (const { body } of streams) await body?.cancel();
+});
+
+/** A first message of so many bytes. */
+const first = (length: number): string => {
+  const text = JSON.stringify({ jsonrpc: "2.0", ...INITIALIZE });
+  return text + " ".repeat(length - text.length);
+};
+const BEGIN = "begin with initialize, then send Mcp-Session-Id";
+test.each<[string, string | undefined, string | undefined, number, object]>([
+  [
+    ...(["no JSON", "{", undefined, 400] as const),
+    fault(-32700, expect.stringMatching(/^the body is no JSON: \S/)),
+  ],
+  [
+    ...(["no text", "\xff", undefined, 400] as const),
+    fault(-32700, expect.stringMatching(/^the body is no JSON: \S/)),
+  ],
+  [
+    ...(["values without end", `[${"0,".repeat(400_000)}0]`, undefined, 400] as const),
+    fault(-32700, expect.stringContaining("values")),
+  ],
+  [
+    "another beginning",
+    '{"jsonrpc":"2.0","id":1,"method":"ping"}',
+    undefined,
+    400,
+    fault(-32600, BEGIN),
+  ],
+  ["no message", "5", undefined, 400, fault(-32600, BEGIN)],
+  ["nothing", undefined, undefined, 400, fault(-32600, BEGIN)],
+  [
+    ...(["a beginning that is too long", first((64 << 10) + 1), undefined, 413] as const),
+    fault(-32600, "initialize takes at most 65536 bytes"),
+  ],
+  [
+    ...(["a session that is none", JSON.stringify(PING), "none", 404] as const),
+    fault(-32001, "no such session: initialize another one"),
+  ],
+])(
+  "[protection] %s is refused in the words of the protocol",
+  async (_what, text, session, status, expected) => {
+    const { door } = opened([]);
+    const [found, body] = await answerTo(door, text, session);
+    expect([found, JSON.parse(body)]).toEqual([status, expected]);
+  },
+);
+
+test("a beginning may be that long; one that the protocol does not take leaves no session", async () => {
+  const { door } = opened([], { look: 1 });
+  expect(await statusOf(door, first(64 << 10))).toBe(200);
+  const own = await begun(door);
+  const request = (accept: string) =>
+    new Request("http://localhost/mcp", { method: "POST", headers: { ...HEADERS, accept } });
+  const body = Buffer.from(first(500));
+  const visit = { who: { caller: {} }, owner: "peer", peer: "peer", body };
+  const response = await door.respond(request("text/html"), visit);
+  expect([response.status, response.headers.get("mcp-session-id")]).toEqual([406, null]);
+  expect(await isThere(door, own)).toBe(true);
+  // Ended by its client, it is not there.
+  const method = "DELETE";
+  const headers = { ...HEADERS, "mcp-session-id": own };
+  const ended = await door.respond(new Request("http://localhost/mcp", { method, headers }), {
+    ...visit,
+    body: Buffer.alloc(0),
+  });
+  expect([ended.status, await isThere(door, own)]).toEqual([200, false]);
+});
+
+test("numbers of arguments are as they are written, and those of the protocol are numbers", async () => {
+  const seen: unknown[] = [];
+  const keep = verb("keep", ({ args }: Call) => void seen.push(JSON.stringify(args)));
+  const { door } = opened([], {}, [{ ...keep, exact: true }]);
+  const session = await begun(door);
+  const call = (params: string, id = "2.0") =>
+    answerTo(
+      door,
+      `{"jsonrpc":"2.0","id":${id},"method":"tools/call","params":${params}}`,
+      session,
+    );
+  const big = "9007199254740993";
+  const [, text] = await call(
+    `{"name":"p_keep","arguments":{"n":${big},"m":[1.50]},"_meta":{"progressToken":3.0}}`,
+  );
+  expect(seen).toEqual([`{"n":${big},"m":[1.50]}`]);
+  expect(text).toContain('"id":2}');
+  expect((await call('{"name":"p_keep","arguments":5.0}'))[1]).toContain("received number");
+  expect((await call("5.0"))[0]).toBe(400);
+  // Several in one.
+  const both = [1, 2].map(
+    (id) =>
+      `{"jsonrpc":"2.0","id":${id}.0,"method":"tools/call","params":{"name":"p_keep","arguments":{"n":${big}}}}`,
+  );
+  await answerTo(door, `[${both.join(",")}]`, session);
+  expect(seen.slice(1)).toEqual([`{"n":${big}}`, `{"n":${big}}`]);
+});
+
+test("[protection] what a caller has started is remembered of as many callers as there may be, the latest ones", async () => {
+  const { door } = opened([shell("s", "true")]);
+  const started = async (owner: string) => {
+    const session = await begun(door, "peer", owner);
+    await answerTo(door, calling("p_s"), session, "peer", owner);
+  };
+  const tasksOf = async (owner: string) => {
+    const session = await begun(door, "peer", owner);
+    const message = { id: 1, method: "resources/read", params: { uri: "spawnbox://tasks" } };
+    const [, text] = await answerTo(door, message, session, "peer", owner);
+    return text.split('\\"verb\\"').length - 1;
+  };
+  await started("a");
+  await started("b");
+  expect([await tasksOf("a"), await tasksOf("b")]).toEqual([1, 1]);
+  await begun(door, "peer", "a");
+  for (let n = 0; n < 254; n++) await begun(door, "peer", `other ${n}`);
+  // 256 with both of them; the one more pushes out the one that came first.
+  await begun(door, "peer", "one more");
+  expect(await tasksOf("a")).toBe(1);
+  expect(await tasksOf("b")).toBe(0);
 });
 
 test("what goes through is what came, counted until it is read; idle is told once all have ended", async () => {

@@ -18,6 +18,14 @@ const LAUNCHES = `test/sandbox/{${["features", "contract", "told", "landlock", "
 /** What happens where the agent is killed, stopped or changed. */
 const AGENT = "test/sandbox/attack-agent.test.ts";
 
+/** Boards and their operators, over a real broker. */
+const FLEET = ["test/fleet/desk.test.ts", "test/fleet/served.test.ts"];
+
+/** What is said on the command line of a server, and what it makes of that. */
+const SERVES = ["service", "operator", "encrypted", "clients", "doors"].map(
+  (name) => `test/server/${name}.test.ts`,
+);
+
 export const rooms: Readonly<Record<string, Room>> = {
   plan: { code: ["src/plan/*.ts"], suites: ["test/plan", "test/docs.test.ts"] },
   config: {
@@ -25,6 +33,7 @@ export const rooms: Readonly<Record<string, Room>> = {
     suites: [
       "test/config",
       "test/plan",
+      "test/docs.test.ts",
       "test/encoders/encoders.test.ts",
       "test/rpc/{exporter,tls,ws-importer,wsapi}.test.ts",
     ],
@@ -96,7 +105,7 @@ export const rooms: Readonly<Record<string, Room>> = {
   },
   doctor: {
     code: ["src/doctor/*.ts"],
-    suites: ["test/cli/executable.test.ts", "test/server/operator.test.ts"],
+    suites: ["test/doctor", "test/cli/executable.test.ts", "test/server/operator.test.ts"],
   },
   serve: {
     code: ["src/serve/*.ts", "src/service/*.ts"],
@@ -121,6 +130,25 @@ export const rooms: Readonly<Record<string, Room>> = {
       "src/manual/**/*.ts",
       "src/guide/*.ts",
     ],
-    suites: ["test/cli", "test/manual", "test/guide/terminal.test.ts"],
+    suites: [
+      ...["test/cli", "test/command-line", "test/manual"],
+      "test/guide/{blocks,terminal}.test.ts",
+    ],
+    best: {
+      "fleet.ts": FLEET,
+      "fleet-call.ts": FLEET,
+      "fleet-list.ts": FLEET,
+      "fleet-cert.ts": ["test/fleet/served.test.ts"],
+      "ps.ts": ["test/history/served.test.ts"],
+      "stop.ts": ["test/history/served.test.ts"],
+      "watch.ts": ["test/history/served.test.ts"],
+      "mcp.ts": ["test/mcp/stdio.test.ts"],
+      "serve.ts": SERVES,
+      "call.ts": ["test/server/clients.test.ts"],
+      "call-session.ts": ["test/server/clients.test.ts"],
+      "connection.ts": ["test/server/clients.test.ts"],
+      "forwarding.ts": ["test/sandbox/upload.test.ts"],
+      "standard-input.ts": ["test/sandbox/upload.test.ts"],
+    },
   },
 };

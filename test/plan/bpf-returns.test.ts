@@ -27,6 +27,12 @@ const exactly = (value: number): Word => ({ known: 0xffffffff, value });
 const returns = (program: Uint8Array, first: Word = exactly(0)) =>
   [...(returnsOf(program, call(first)) ?? [])].toSorted((a, b) => a - b);
 
+test("a thousand jumps that are undecided take a thousand steps, and not all their ways", () => {
+  const jumps = Array.from({ length: 1000 }, (_one, k) => op(JEQ ?? 0, k));
+  const program = encode([op(LD ?? 0, 16), ...jumps, op(RET ?? 0, YES)]);
+  expect(returns(program, { known: 0, value: 0 })).toEqual([YES]);
+});
+
 describe("a jump on bits that are known", () => {
   test.each<[string, number, number, Word, number[]]>([
     ["equal", JEQ, 6, exactly(6), [YES]],

@@ -28,6 +28,19 @@ const sandbox = {
 const api = compiled(sandbox);
 const text = encodePlans([api], here);
 
+test("its header says what it is of, and what its body is", () => {
+  const [first = "", body = "", end] = text.split("\n");
+  expect(first).toStartWith("spawnbox-plan {");
+  const header = JSON.parse(first.slice("spawnbox-plan ".length)) as object;
+  expect(header).toEqual({
+    ...{ format: 4, layout: expect.anything(), arch: "x64", uid: 0, gid: 0 },
+    spawnbox: expect.stringMatching(/^\d+\.\d+/),
+    sha256: new Bun.CryptoHasher("sha256").update(body).digest("hex"),
+  });
+  expect(end).toBe("");
+  expect(api.sandboxes[0]).not.toHaveProperty("unavailable");
+});
+
 test("plans come back as they were", () => {
   const [back] = decodePlans(text, here);
   const strip = (plan: object) => ({ ...plan, params: undefined });
@@ -88,6 +101,8 @@ describe("refused", () => {
   test.each([
     ["a config", '{"metadata": {}}\n', "not a plan file"],
     ["nothing", "", "not a plan file"],
+    ["its first word alone", "spawnbox-plan ", "not a plan file"],
+    ["no header", "spawnbox-plan \n{}\n", "damaged"],
     ["a broken header", "spawnbox-plan {\n{}\n", "damaged"],
     ["a changed body", text.replace("/bin/echo", "/bin/evil"), "does not match its hash"],
     ["half of it", text.slice(0, text.length / 2), "does not match its hash"],

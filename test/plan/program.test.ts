@@ -183,6 +183,84 @@ describe("what cannot be executed is told with what to do", () => {
   });
 });
 
+test("what env finds is looked at too, and interpreters of interpreters so deep", () => {
+  const own = join(dir, "path");
+  mkdirSync(own, { recursive: true });
+  const put = (name: string, content: string) =>
+    writeFileSync(join(own, name), content, { mode: 0o755 });
+  put("broken", "#!/opt/none/sh\n");
+  const more = { searchPath: `relative:${own}:/usr/bin` };
+  expect(told("#!/usr/bin/env broken\n", more)).toBe(
+    "/opt/none/sh does not exist on this machine, which /path/broken needs",
+  );
+  expect(told(`#!/usr/bin/env ${own}/broken\n`, more)).toContain("which /path/broken needs");
+  // A path that is relative, an option, a variable, none: who knows.
+  for (const argument of ["./broken", "-i broken", "A=b broken", "-S", ""])
+    expect(told(`#!/usr/bin/env ${argument}\n`, more)).toBe("fine");
+  for (const split of ["-S", "--split-string=", "--split-string "])
+    expect(told(`#!/usr/bin/env ${split} broken -x\n`, more)).toContain("which /path/broken needs");
+  expect(told("#!/usr/bin/env broken\n", { searchPath: undefined })).toBe("fine");
+  // Not executable, a directory: the next one is looked at.
+  writeFileSync(join(own, "sh"), "none", { mode: 0o644 });
+  mkdirSync(join(own, "env"), { recursive: true });
+  for (const name of ["sh", "env"]) expect(told(`#!/usr/bin/env ${name}\n`, more)).toBe("fine");
+  put("i0", "#!/bin/sh\n");
+  for (let n = 1; n <= 4; n++) put(`i${n}`, `#!${own}/i${n - 1}\n`);
+  // As the kernel has it, which does not count the loader of the last one.
+  for (const [name, deep] of [
+    ["i3", false],
+    ["i4", true],
+  ] as const) {
+    expect(told(`#!${own}/${name}\n`)).toBe(
+      deep ? "/path/i0: interpreters of interpreters, too deep" : "fine",
+    );
+    const { exitCode } = Bun.spawnSync(["/usr/bin/env", join(dir, "deploy")], { stderr: "ignore" });
+    expect(exitCode === 0).toBe(!deep);
+  }
+});
+
+test("[protection] each refusal says what it is, who needs it and what to do", () => {
+  const script = "#!/bin/sh\n";
+  const mayExecute = (path: string) => !path.endsWith("/sh") && !path.endsWith("dash");
+  expect(told(script, { mayExecute })).toBe(
+    "/bin/sh may not be executed, which /deploy needs: add it, or a directory above it, to landlock.exec",
+  );
+  expect(told(script, { mayExecute: () => false })).toBe(
+    "/deploy may not be executed: add it, or a directory above it, to landlock.exec",
+  );
+  expect(look("/dev/null")).toBe("/dev/null is not an executable file");
+  const flags = { readonly: true, nosuid: true, nodev: true, noexec: true };
+  const noexec = new View([{ kind: "bind", source: dir, target: dir, flags }], hostFiles);
+  expect(told(script, { view: noexec })).toBe(
+    '/deploy lies on a noexec mount: set "exec": true on it',
+  );
+  const files = { ...hostFiles, isNoexec: () => true };
+  expect(told(script, { view: new View(undefined, files) })).toBe(
+    "/deploy lies on a noexec mount of this machine: put it elsewhere, or mount -o remount,exec what /deploy is on",
+  );
+  const user = { uid: 65534, gids: new Set([65534]) };
+  expect(told(script, { user }, 0o711)).toBe(
+    "/deploy may not be read by the user of the sandbox (uid 65534): chmod o+r /deploy",
+  );
+  expect(told(script, { user }, 0o700)).toBe(
+    "/deploy may not be executed by the user of the sandbox (uid 65534): chmod o+x /deploy",
+  );
+  expect(told(elf(62, 2), { user }, 0o711)).toBe("fine");
+  const group = { uid: 65534, gids: new Set([process.getegid?.() ?? 0]) };
+  expect(told(script, { user: group }, 0o705)).toContain("may not be executed");
+  expect(told(script, { user: group }, 0o770)).toBe("fine");
+  expect(told("MZ")).toBe("/deploy is a program of Windows, and none of this machine");
+  expect(told(elf(3, 1), { killsForeign: true })).toBe(
+    '/deploy is a 32-bit program, and the seccomp filter of the sandbox kills what makes calls of another ABI than that of x64: install the 64-bit program, or let the filter take that ABI: "abis": ["i386"]',
+  );
+  expect(told(elf(40, 1), { killsForeign: true, arch: "arm64" })).toContain('"abis": ["arm"]');
+  expect(told(elf(3, 1), { arch: "arm64" })).toContain("another architecture (i386)");
+  expect(told(elf(40, 1))).toBe(
+    "/deploy is a program of another architecture (arm): install that for x64",
+  );
+  expect(told(elf(40, 1), { arch: undefined })).toBe("fine");
+});
+
 test("what runs is fine: with a space, with an argument, without a line end, static or dynamic", () => {
   for (const line of ["#!/bin/sh", "#! /bin/sh -e\n", "#!/usr/bin/env -S sh -e\n", "#!/bin/sh\0\n"])
     expect(told(line)).toBe("fine");

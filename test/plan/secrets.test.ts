@@ -4,7 +4,7 @@ import { fill } from "../../src/plan/argv.ts";
 import { explain } from "../../src/plan/explain.ts";
 import { decodePlans, encodePlans } from "../../src/plan/file.ts";
 import { thisMachine } from "../../src/plan/machine.ts";
-import { filledArgument, shownArgument } from "../../src/plan/secrets.ts";
+import { filledArgument, pathIn, shownArgument } from "../../src/plan/secrets.ts";
 import { board } from "./board.ts";
 import { compiled, planOf, refused } from "./compiling.ts";
 
@@ -82,4 +82,12 @@ test.each([
   ],
 ])("%j is refused", (sandbox, message) => {
   expect(refused({ acls: { user: "pilot" }, ...sandbox }, board).join("\n")).toContain(message);
+});
+
+test("a path is absolute, and has no NUL", () => {
+  expect(pathIn("/a", "what")).toBe("/a");
+  expect(() => pathIn("/a\0", "what")).toThrow(new Error("what: a path cannot contain a NUL byte"));
+  expect(() => pathIn("a", "what")).toThrow(
+    new Error("what: expected an absolute path, found `a`"),
+  );
 });

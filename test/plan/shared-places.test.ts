@@ -1,7 +1,7 @@
 /** Where commands can make links as root: no launch follows any there. */
 import { describe, expect, test } from "bun:test";
 import { board, FILES, filesOf, link } from "./board.ts";
-import { compiled, planOf } from "./compiling.ts";
+import { asUser, compiled, planOf } from "./compiling.ts";
 import { written } from "./ops.ts";
 
 const files = filesOf(
@@ -18,13 +18,17 @@ const machine = {
 const sh = { target: "/bin/sh" };
 const rw = (path: string) => ({ target: path, mode: "rw" });
 const mounts = (...list: object[]) => ({ namespace: { mounts: [sh, ...list] } });
-const placesOf = (sandbox: object) => planOf(compiled(sandbox, machine)).policy.sharedPlaces;
+/** `poor`: of a server that is not root. */
+const placesOf = (sandbox: { readonly uid?: string }) =>
+  planOf(compiled(sandbox, sandbox.uid === "poor" ? { ...machine, ...asUser } : machine)).policy
+    .sharedPlaces;
 const pilot = { acls: { user: "pilot" } };
 const root = { acls: { user: "root" }, caps: [] };
 
 describe("what a command may write", () => {
   test.each<[string, object, string[] | undefined]>([
     ["as root", { ...root, ...mounts(rw("/srv/own")) }, ["/srv/own"]],
+    ["of a server of no rights", { ...mounts(rw("/srv/own")), uid: "poor" }, undefined],
     ["as root, read-only", { ...root, ...mounts({ target: "/srv/own" }) }, undefined],
     ["as another user", { ...pilot, ...mounts(rw("/srv/own")) }, undefined],
     [

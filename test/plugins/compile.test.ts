@@ -120,6 +120,51 @@ test("what is wrong with plugins, all of it", () => {
   ]);
 });
 
+test("of encoders and modules: what there is instead", () => {
+  using modules = new Modules();
+  modules.write("a.ts", GOOD);
+  const plugins = { uid: "plug", libs: "a" };
+  const told = (encoder: unknown, more: object = { plugins }) =>
+    problems(modules.dir, { ...more, sandboxes: { commands: command("c", { encoder }) } });
+  const at = "sandboxes[0].commands[0].encoder";
+  expect(told("none")).toEqual([
+    expect.stringMatching(/: the encoder `none` is one of the plugin plug: add "plugin": "plug"$/),
+  ]);
+  const all = "one of text, sync, line, raw, json, file, log";
+  expect(told("lin", {})).toEqual([expect.stringContaining(`did you mean \`line\`?`)]);
+  expect(told({ plugin: "plug", output: "nona" })).toEqual([
+    `${at}: the plugin plug has no encoder \`nona\`; did you mean \`none\`? (it has none)`,
+  ]);
+  expect(told({ plugin: "plug", output: "zzzz" })).toEqual([
+    `${at}: the plugin plug has no encoder \`zzzz\` (it has none)`,
+  ]);
+  expect(told({ plugin: "plugs", output: "none" })).toEqual([
+    `${at}: unknown plugin \`plugs\`; did you mean \`plug\`? (there is plug)`,
+  ]);
+  expect(told({ plugin: "plug", output: "none" }, {})).toEqual([
+    `${at}: unknown plugin \`plug\` (there is none)`,
+  ]);
+  const check = (name: string, plugin?: string) =>
+    checkEncoder(name, plugin, {}, modules.dir).problems;
+  expect(check("zzzz")).toEqual([`unknown encoder \`zzzz\`; ${all}`]);
+  expect(check("jsom")).toEqual([`unknown encoder \`jsom\`; did you mean \`json\`? ${all}`]);
+  expect([check("text"), check("x", "p")]).toEqual([
+    ...[[], ["unknown plugin `p` (there is none)"]],
+  ]);
+  expect(problems(modules.dir, { plugins: { uid: "p", libs: [] } })).toEqual([
+    "plugins[0].libs: names no module",
+  ]);
+  expect(problems(modules.dir, { plugins: [plugins, { uid: "plug", libs: "a" }] })).toEqual([
+    "plugins[1].uid: duplicate plugin uid `plug`",
+  ]);
+  // One that is there after others is loaded, and that is told of these.
+  const [api] = compiled(modules.dir, { plugins: { uid: "p", libs: ["gone", "a"] } });
+  expect(api?.notices).toContainEqual({
+    path: "plugins[0].libs[0]",
+    message: `no module \`gone\` in ${modules.dir}; loaded is ${join(modules.dir, "a.ts")}`,
+  });
+});
+
 test("what is wrong with actions", () => {
   using modules = new Modules();
   modules.write("a.ts", GOOD);

@@ -1,0 +1,86 @@
+/** What is printed while other things go on, and what is made where some of it is secret: by processes of their own. */
+import { afterEach, expect, test } from "bun:test";
+import {
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { putSecret } from "../../src/command-line/put.ts";
+
+const dirs: string[] = [];
+afterEach(() => {
+  for (const dir of dirs.splice(0)) rmSync(dir, { recursive: true });
+});
+const directory = () => {
+  const dir = mkdtempSync(join(tmpdir(), "spawnbox-lines-"));
+  dirs.push(dir);
+  return dir;
+};
+const room = join(import.meta.dir, "../../src/command-line");
+/** A process that prints by `lines.ts` and `print.ts`, whose standard output goes to `to` of sh(1). */
+function printed(script: string, to = "cat"): { out: string; err: string } {
+  const source = `import { Lines } from "${room}/lines.ts"; import { printJson, printText } from "${room}/print.ts"; const out = new Lines(); ${script}`;
+  const command = `"$0" -e "$1" | ${to}`;
+  const { stdout, stderr } = Bun.spawnSync(["/bin/sh", "-c", command, process.execPath, source]);
+  return { out: stdout.toString(), err: stderr.toString() };
+}
+
+test("lines, each as one, and what a terminal would obey as text", () => {
+  const script = `out.print("a\\u001b"); out.print("b"); await out.flush(); console.error(printJson('"c\\u202e"'), printText("d\\u001b"), out.isClosed);`;
+  expect(printed(script)).toEqual({
+    out: 'a\\u001b\nb\n"c\\u202e"\nd\u001b',
+    err: "true true false\n",
+  });
+});
+
+test("who prints waits where nobody takes it, and not before", () => {
+  const script = `
+    const size = (n) => "x".repeat(n - 1);
+    // The first is on its way at once.
+    out.print("z");
+    const seen = [out.print(size(65536)) === undefined, out.print(size(1)) instanceof Promise];
+    await out.flush();
+    seen.push(out.print("y") === undefined);
+    await out.flush();
+    console.error(seen.join(" "));`;
+  const { out, err } = printed(script);
+  expect([out.length, err]).toEqual([2 + 65_536 + 1 + 2, "true true true\n"]);
+});
+
+test("until nobody reads any more: that is told, and nothing is printed", () => {
+  const script = `
+    for (let n = 0; n < 200 && !out.isClosed; n++) { await out.print("x".repeat(100_000)); await out.flush(); }
+    await out.closed;
+    console.error(out.isClosed, out.print("y"), printText("y".repeat(100_000)), printJson("1"));`;
+  expect(printed(script, "head -c 1")).toEqual({ out: "x", err: "true undefined false false\n" });
+});
+
+test("[protection] a secret is whole, of its mode from the first, and never where somebody else has led it", () => {
+  const dir = directory();
+  const file = join(dir, "key");
+  const before = process.umask(0o077);
+  try {
+    writeFileSync(join(dir, "theirs"), "theirs");
+    symlinkSync(join(dir, "theirs"), `${file}.new`);
+    for (const mode of [0o600, 0o644]) {
+      putSecret(file, `text ${mode}`, mode);
+      expect([readFileSync(file, "utf8"), statSync(file).mode & 0o7777]).toEqual([
+        `text ${mode}`,
+        mode,
+      ]);
+    }
+    expect([readFileSync(join(dir, "theirs"), "utf8"), existsSync(`${file}.new`)]).toEqual([
+      "theirs",
+      false,
+    ]);
+    expect(() => putSecret(join(dir, "none/key"), "x", 0o600)).toThrow("ENOENT");
+  } finally {
+    process.umask(before);
+  }
+});

@@ -1,0 +1,158 @@
+/** How a machine boots, and what is said of it; and programs of the machine, with what they say. */
+import { afterEach, describe, expect, spyOn, test } from "bun:test";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import {
+  earlyAdvice,
+  isBootedFrom,
+  run as uninstall,
+  startService,
+} from "../../src/cli/install.ts";
+import { EARLY, INIT, INITRAMFS, SERVICE } from "../../src/install/files.ts";
+import { hasInitramfsTools } from "../../src/install/initramfs.ts";
+import { run } from "../../src/install/run.ts";
+
+const made: string[] = [];
+afterEach(() => {
+  for (const dir of made.splice(0)) rmSync(dir, { recursive: true });
+});
+function root(...files: string[]): string {
+  const dir = mkdtempSync(join(tmpdir(), "spawnbox-early-"));
+  made.push(dir);
+  for (const file of files) {
+    mkdirSync(dirname(join(dir, file)), { recursive: true });
+    writeFileSync(join(dir, file), "");
+  }
+  return dir;
+}
+
+const WITH = `quiet init=${INIT} ro\n`;
+test("who starts the init: a link, or the kernel of this machine", () => {
+  const linked = root(INIT);
+  mkdirSync(join(linked, "sbin"));
+  symlinkSync(INIT, join(linked, "sbin/init"));
+  expect(isBootedFrom(linked, "")).toBe(true);
+  const other = root(INIT, "/sbin/init");
+  // What this machine is booted with says nothing of an image.
+  expect([isBootedFrom(other, WITH), isBootedFrom(root(), WITH)]).toEqual([false, false]);
+  const gone = root();
+  mkdirSync(join(gone, "sbin"));
+  symlinkSync(INIT, join(gone, "sbin/init"));
+  expect(isBootedFrom(gone, "")).toBe(false);
+  expect(isBootedFrom("/", WITH)).toBe(true);
+  for (const line of ["", `xinit=${INIT}`, `init=${INIT}x`, "init=/sbin/init"])
+    expect(isBootedFrom("/", line)).toBe(false);
+});
+
+test("what is to be done for it", () => {
+  const takes = "the kernel starts it: the next boot takes what is new";
+  const off =
+    "the initramfs starts it; with spawnbox.early=off on the kernel command line a boot is without it";
+  const put = `put init=${INIT} on the kernel command line (U-Boot: bootargs) and reboot; spawnbox.deadline=SECONDS there says how long early tasks may hold up the boot`;
+  const script = root(...INITRAMFS.map(({ path }) => path));
+  expect(earlyAdvice(root(), WITH)).toBe(takes);
+  expect(earlyAdvice(root(), "ro")).toBe(put);
+  expect(earlyAdvice(script, "ro")).toBe(
+    `make its initramfs anew: chroot ${script} update-initramfs -u\n${off}`,
+  );
+});
+
+test("whether initramfs-tools is there", () => {
+  expect(hasInitramfsTools(root("/usr/share/initramfs-tools/scripts/x"))).toBe(true);
+  expect(hasInitramfsTools(root("/usr/share/initramfs-tools/x"))).toBe(false);
+});
+
+test("what an uninstallation takes away and keeps is told, of what is there", async () => {
+  const all = [...SERVICE, ...EARLY, ...INITRAMFS].map(({ path }) => path);
+  const uninstalled = async (dir: string) => {
+    using printed = spyOn(console, "log").mockImplementation(() => {});
+    const mask = process.umask();
+    try {
+      expect(await uninstall(["--uninstall", "--root", dir])).toBe(0);
+    } finally {
+      process.umask(mask);
+    }
+    return printed.mock.calls.flat().map((line) => String(line).replace(dir, ""));
+  };
+  const full = root(...all);
+  expect(await uninstalled(full)).toEqual([
+    "removed   /usr/bin/spawnbox",
+    "removed   /etc/systemd/system/spawnbox.service",
+    "kept      /etc/spawnbox/spawn-board.json",
+    "removed   /usr/lib/spawnbox/init",
+    "kept      /etc/spawnbox/early.json",
+    "removed   /etc/initramfs-tools/scripts/init-bottom/spawnbox",
+  ]);
+  expect(await uninstalled(full)).toEqual([
+    "kept      /etc/spawnbox/spawn-board.json",
+    "kept      /etc/spawnbox/early.json",
+  ]);
+  expect(await uninstalled(root())).toEqual([]);
+});
+
+describe("a program of the machine", () => {
+  const sh = (script: string) => {
+    using warned = spyOn(console, "error").mockImplementation(() => {});
+    return [run("sh", "-c", script), ...warned.mock.calls.flat()];
+  };
+  test("what it prints, and its warnings", () => {
+    expect(sh("echo a; echo ' b ' >&2; cat")).toEqual(["a\n", "b"]);
+    expect(sh("echo a")).toEqual(["a\n"]);
+  });
+  test("what it says where it fails", () => {
+    expect(() => sh("echo why >&2; exit 3")).toThrow(new Error("sh -c echo why >&2; exit 3: why"));
+    expect(() => sh("exit 3")).toThrow(new Error("sh -c exit 3: exit 3"));
+  });
+});
+
+describe("the service is started", () => {
+  /** With a systemctl that notes what it is asked, and says whether the service is active. */
+  function told(changed: boolean, isActive: boolean, isThere?: boolean) {
+    const dir = root();
+    const log = join(dir, "log");
+    writeFileSync(
+      join(dir, "systemctl"),
+      `#!/bin/sh\necho "$*" >>${log}\n[ "$1" != is-active ] || ${isActive}\n`,
+      { mode: 0o755 },
+    );
+    using printed = spyOn(console, "log").mockImplementation(() => {});
+    // Never that of this machine.
+    startService(changed, { isThere: isThere ?? true, systemctl: join(dir, "systemctl") });
+    const asked = existsSync(log) ? readFileSync(log, "utf8").trim().split("\n") : [];
+    return { asked, printed: printed.mock.calls.flat() };
+  }
+  const asked = [
+    "daemon-reload",
+    "enable --quiet spawnbox.service",
+    "is-active --quiet spawnbox.service",
+  ];
+  const journal = "spawnbox.service: journalctl -u spawnbox";
+  test.each([
+    [false, false, "start", `started   ${journal}`],
+    [true, false, "start", `started   ${journal}`],
+    [true, true, "restart", `restarted ${journal}`],
+    [false, true, undefined, `runs already ${journal}`],
+  ] as const)("changed: %p, active: %p", (changed, isActive, last, printed) => {
+    expect(told(changed, isActive)).toEqual({
+      asked: [...asked, ...(last ? [`${last} spawnbox.service`] : [])],
+      printed: [printed],
+    });
+  });
+  test("not where there is no systemd", () => {
+    expect(told(true, true, false)).toEqual({
+      asked: [],
+      printed: [
+        "systemd does not run here: spawnbox.service is not started; at boot: systemctl enable spawnbox.service",
+      ],
+    });
+  });
+});
