@@ -11,9 +11,11 @@ import { type Direct, launch, NEW } from "./direct.ts";
 
 const [UID, GID] = [4321, 1234];
 const [EACCES, ENOENT, ENODEV, EINVAL, ELOOP] = [13, 2, 19, 22, 40];
-const terminal = (where: number = PTY.OWN, path = "", [uid, gid] = [UID, GID]): WrittenOp[] => [
-  ["PTY", 91, 37, uid ?? 0, gid ?? 0, where, path],
-];
+const terminal = (
+  where: number = PTY.OWN,
+  path = "",
+  [uid, gid]: readonly [number, number] = [UID, GID],
+): WrittenOp[] => [["PTY", 91, 37, uid, gid, where, path]];
 
 const LOOK = `
 import fcntl, json, os, struct, termios, tempfile
@@ -88,7 +90,7 @@ assert libc.mount(b"devpts", b"${dir}", b"devpts", 0, b"newinstance,ptmxmode=066
     for (const ids of [
       [UID, 0],
       [0, GID],
-    ])
+    ] as const)
       expect(await outcome([...maps, ...terminal(PTY.OWN, "", ids)], { flags })).toBe(
         `PTY devpts: ${EINVAL}`,
       );
