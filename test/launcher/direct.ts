@@ -71,6 +71,9 @@ export interface Told {
   readonly maxrss: number;
   readonly user: number;
   readonly system: number;
+  /** Of the launch, and of its supervisor. */
+  readonly from: number;
+  readonly supervisor: number;
   /** How often calls were denied or logged. */
   readonly counts: readonly (readonly [call: number, count: number])[];
 }
@@ -84,7 +87,8 @@ export interface Launched {
 const NAMES = Object.entries(OP) as [string, number][];
 const KINDS = Object.entries(RECORD) as [keyof typeof RECORD, number][];
 
-function told(record: Buffer): Told {
+/** A record, as the server reads it. */
+export function told(record: Buffer): Told {
   const word = (at: number) => record.readUInt32LE(at);
   const [kind = "FAILED"] = KINDS.find(([, code]) => code === word(RECORD_AT.kind)) ?? [];
   const [name] = NAMES.find(([, code]) => code === word(RECORD_AT.op)) ?? [];
@@ -97,6 +101,7 @@ function told(record: Buffer): Told {
     maxrss: word(RECORD_AT.maxrss),
     user: Number(record.readBigUInt64LE(RECORD_AT.user)),
     system: Number(record.readBigUInt64LE(RECORD_AT.system)),
+    ...{ from: word(RECORD_AT.from), supervisor: word(RECORD_AT.supervisor) },
     counts:
       kind === "DENIED" || kind === "LOGGED"
         ? Array.from({ length: word(RECORD_AT.op) }, (_, i) => {
