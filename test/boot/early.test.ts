@@ -170,6 +170,11 @@ describe("the line of who wants to join", () => {
     expect(await say(path, [`${line}\nmore`])).toBe(joined);
     expect(await say(path, [line.slice(0, 5), line.slice(5), "\n"])).toBe(joined);
     expect(await say(path, [line.padEnd(most + 1)])).toBe("");
+    // So much of one that is none is told.
+    const odd = JSON.stringify({ version, more: "x".repeat(100) });
+    const message = `the line has another form: ${odd.slice(0, 80)}`;
+    const problems = [{ file: "", path: "", message }];
+    expect(JSON.parse(await say(path, [`${odd}\n`]))).toEqual({ problems });
     handover.close();
     remove();
   });

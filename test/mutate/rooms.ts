@@ -101,6 +101,7 @@ export const rooms: Readonly<Record<string, Room>> = {
   serve: {
     code: ["src/serve/*.ts", "src/service/*.ts"],
     suites: [
+      ...["test/serve", "test/service"],
       "test/server/{service,operator,encrypted,clients,doors,reload-verb}.test.ts",
       "test/access/reload.test.ts",
       "test/cli/executable.test.ts",
