@@ -1,6 +1,6 @@
 /** What is mounted below a source, with the attributes of the plan: also where the kernel restricts one mount at a time. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { isRoot } from "../accounts.ts";
@@ -13,6 +13,7 @@ beforeAll(() => {
   dir = mkdtempSync(join(tmpdir(), "spawnbox-mounts-"));
   chmodSync(dir, 0o755);
   mkdirSync(join(dir, "top"));
+  writeFileSync(join(dir, "file"), "");
 });
 afterAll(() => rmSync(dir, { recursive: true }));
 
@@ -45,7 +46,7 @@ for name, flags in ${JSON.stringify(BELOW)}:
     for more in [n for n, _ in ${JSON.stringify(BELOW)} if n.startswith(name + "/")]: os.makedirs(top + b"/" + more.encode())
     if flags: mount(at, flags | 32, None, None)
 open(top + b"/file", "w").close()
-mount(top + b"/file", 4096, b"/etc/passwd", None)
+mount(top + b"/file", 4096, b"${dir}/file", None)
 os.makedirs(top + b"/hides/in")
 mount(top + b"/hides/in")
 mount(top + b"/hides")
@@ -117,7 +118,7 @@ describe.skipIf(!isRoot).each(ways)("mounts are restricted %s", (_, direct) => {
   );
   test("a file, a mount again, and one that is there", async () => {
     const top = join(dir, "top");
-    expect(await mounted([["BIND", 9, 0, "/etc/passwd", "/m"]], direct)).toEqual([
+    expect(await mounted([["BIND", 9, 0, join(dir, "file"), "/m"]], direct)).toEqual([
       ["/m", ["ro", "noexec"]],
     ]);
     const again = await mounted(
