@@ -114,13 +114,16 @@ export function told(record: Buffer): Told {
 
 /** Closes its own ends, gives the launcher fds 3, 4 and 5 and nothing else but what `before` opens, and becomes it. */
 const BEFORE = `
-import ctypes, json, os, resource, signal, sys
-libc = ctypes.CDLL(None, use_errno=True)
+import os, sys
 launcher, before, rules, uid, argv = *sys.argv[1:4], int(sys.argv[4]), sys.argv[5:]
-exec(before)
-filters = {"__name__": "filters"}
-exec(${JSON.stringify(filterSource)}, filters)
-if rules != "[]": filters["apply"](json.loads(rules))
+if before or rules != "[]":
+    import ctypes, json, resource, signal
+    libc = ctypes.CDLL(None, use_errno=True)
+    exec(before)
+if rules != "[]":
+    filters = {"__name__": "filters"}
+    exec(${JSON.stringify(filterSource)}, filters)
+    filters["apply"](json.loads(rules))
 if uid >= 0:
     os.setgroups([]); os.setresgid(uid, uid, uid); os.setresuid(uid, uid, uid)
 os.execve(launcher, ["spawnbox: test"] + argv, dict(os.environ))
