@@ -171,6 +171,22 @@ describe.skipIf(!isRoot)("one by one", () => {
     denied: ["mount_setattr", ...calls].map((call) => ({ call, errno: ENOSYS })),
   });
   const top = (): WrittenOp => ["BIND", 1, 0, join(dir, "top"), "/m"];
+  test("there may be some thousands of them", async () => {
+    const many = (count: number) => `
+assert libc.unshare(0x20000) == 0 and libc.mount(None, b"/", None, 0x44000, None) == 0
+top = b"${dir}/top"
+assert libc.mount(b"tmpfs", top, b"tmpfs", 0, None) == 0
+open(top + b"/of", "w").close()
+for i in range(${count}):
+    name = top + b"/%d" % i
+    open(name, "w").close()
+    assert libc.mount(top + b"/of", name, None, 4096, None) == 0`;
+    // With the uppermost.
+    const most = await mounted([top()], { ...denied(), before: many(4095) });
+    if (typeof most === "string") throw new Error(most);
+    expect([most.length, most.filter(([, flags]) => !flags.includes("ro"))]).toEqual([4096, []]);
+    expect(await mounted([top()], { ...denied(), before: many(4096) })).toBe("BIND /m: 7");
+  });
   test("nothing is shown that cannot be restricted", async () => {
     expect(await mounted([top()], denied("fstatfs"))).toMatch(/: 38$/);
     // Without a view of the mounts nothing is known of them.

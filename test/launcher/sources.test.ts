@@ -199,7 +199,7 @@ describe.skipIf(!isRoot).each(ways)("a source %s", (_, way) => {
     ]) {
       const [what, errno] = (await tried(source)) as [string, number];
       // A record has no room for more.
-      expect([`BIND ${source}`.startsWith(what), errno]).toEqual([true, ENAMETOOLONG]);
+      expect([what, errno]).toEqual([`BIND ${source.slice(0, 207)}`, ENAMETOOLONG]);
     }
   });
   test("has no links at all, where the plan follows none", async () => {

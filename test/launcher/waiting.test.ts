@@ -61,6 +61,11 @@ describe.each(shapes)("what waits %s", (_, ops, flags) => {
     const { records } = await wait(words("/bin/true"), { orders: [] });
     expect(said(records)).toEqual(["WAIT words of somebody else: 1"]);
   });
+  test.skipIf(!isRoot)("is told where there is no memory for them", async () => {
+    // MAP_PRIVATE | MAP_ANONYMOUS
+    const denied = [{ call: "mmap", errno: 13, arg: 3, is: 0x22 }];
+    expect(said((await wait(words("/bin/true"), { denied })).records)).toEqual(["WAIT: 12"]);
+  });
   test("has its failures as others do", async () => {
     expect(said((await wait(words("/no/such"))).records)).toEqual(["EXEC /no/such: 2"]);
   });
