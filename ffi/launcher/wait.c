@@ -33,7 +33,7 @@ char **await_words(int fd, int channel, int has_listener)
 		leave(1);
 	/* At most as many words as bytes, one before them and one behind. */
 	usize table = (size + 2) * sizeof(char *);
-	long r = SYS6(__NR_mmap, 0, table + size, 3 /* READ | WRITE */, 0x22 /* MAP_PRIVATE | MAP_ANONYMOUS */, -1, 0);
+	long r = MAP(table + size, 3 /* READ | WRITE */, 0x22 /* MAP_PRIVATE | MAP_ANONYMOUS */, -1);
 	if (r < 0 && r > -4096)
 		return 0;
 	char **words = (char **)r;
