@@ -19,7 +19,7 @@ static void receive(int fd, char *to, usize size)
 char **await_words(int fd, int channel, int has_listener)
 {
 	struct record waiting;
-	u32 size = 0;
+	u32 size;
 	/* So that the supervisor has a hold on this process, which others may stop meanwhile. */
 	memset(&waiting, 0, sizeof waiting);
 	waiting.kind = RECORD_STARTED;
