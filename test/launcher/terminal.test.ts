@@ -1,12 +1,21 @@
 /** A terminal of the command's own: what it is like, how it fails, and that what is printed comes out as it was. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { chmodSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
+import {
+  chmodSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PTY } from "../../ffi/launcher/layout.ts";
 import { isRoot } from "../accounts.ts";
 import type { Rule } from "../places/rules.ts";
 import type { WrittenOp } from "../plan/ops.ts";
+import { until } from "../served.ts";
 import { type Direct, launch, NEW } from "./direct.ts";
 
 const [UID, GID] = [4321, 1234];
@@ -175,5 +184,34 @@ os._exit(7)`;
     const hung = await launch(terminal(), { argv: python(hangs) });
     expect(["said\n", ""]).toContain(hung.stdout);
     expect(hung.records.at(-1)).toMatchObject({ kind: "ENDED", status: 7 << 8 });
+  });
+  test("of which the output is not read yet, the end is told, and its supervisor waits for that", async () => {
+    // Who reads it, and is no child of the launcher.
+    const reader = `
+r, w = os.pipe(); own = os.dup(1)
+if os.fork() == 0:
+    if os.fork() == 0:
+        for fd in (w, 1, 2, 3, 4, 5): os.close(fd)
+        import time
+        end = time.time() + 25
+        while not os.path.exists("${dir}/go") and time.time() < end: time.sleep(0.01)
+        while data := os.read(r, 65536): os.write(own, data)
+    os._exit(0)
+os.wait()
+os.dup2(w, 1)
+for fd in (r, w, own): os.close(fd)`;
+    // More than a pipe holds, and less than is held besides.
+    const size = 68 << 10;
+    let waits = "";
+    const { stdout } = await launch(terminal(), {
+      ...{ before: reader, argv: python(`import os; os.write(1, b"x" * ${size})`) },
+      meanwhile: async ({ supervisor }) => {
+        const of = (name: string) => readFileSync(`/proc/${supervisor}/${name}`, "utf8");
+        await until("the end is told", () => !readdirSync(`/proc/${supervisor}/fd`).includes("4"));
+        await until("it waits", () => /poll/.test((waits = of("wchan"))));
+        writeFileSync(join(dir, "go"), "");
+      },
+    });
+    expect([stdout.length, /poll/.test(waits)]).toEqual([size, true]);
   });
 });
