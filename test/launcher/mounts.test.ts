@@ -166,6 +166,46 @@ describe.skipIf(!isRoot).each(ways)("mounts are restricted %s", (_, direct) => {
   });
 });
 
+describe.skipIf(!isRoot)("a target", () => {
+  const EMPTY: WrittenOp = ["FSMOUNT", 0, "tmpfs", "/e"];
+  const tried = async (...ops: readonly WrittenOp[]) => {
+    const { records } = await launch([...ROOT, EMPTY, ...ops, END], { flags: NEW.mount, argv: [] });
+    const [first] = records;
+    return first?.kind === "FAILED" ? `${first.failure}: ${first.error}` : first?.kind;
+  };
+  const LONG = "n".repeat(255);
+  test("is walked name by name, however these are written", async () => {
+    const argv = ["/bin/sh", "-c", "find /e | sort; stat -c %a /e/a/b /e/c"];
+    const ops: WrittenOp[] = [
+      ["DIR", 0o700, "//e///a//b//"],
+      ["DIR", 0o710, "/e/c/"],
+      ["SYMLINK", "to", "/e//a//l"],
+      ["BIND", 0, 0, join(dir, "file"), "/e/a//f"],
+      ["DIR", 0o755, `/e/${LONG}`],
+    ];
+    const { stdout } = await launch([...ROOT, EMPTY, ...ops, END], { flags: NEW.mount, argv });
+    const found = ["/e", "/e/a", "/e/a/b", "/e/a/f", "/e/a/l", "/e/c", `/e/${LONG}`];
+    expect(stdout.trimEnd().split("\n")).toEqual([...found, "700", "710"]);
+  });
+  test("that cannot be is a failure", async () => {
+    const file: WrittenOp = ["FILE", 0o444, 0, "/e/f", ""];
+    const long = `/e/${LONG}n`;
+    expect(await tried(["DIR", 0o755, long])).toBe(`DIR ${long.slice(0, 207)}: 36`);
+    expect(await tried(["SYMLINK", "x", `${long}/y`])).toBe(`SYMLINK ${long.slice(0, 207)}: 36`);
+    for (const op of ["/e/f/x", "/e/f"])
+      expect(await tried(file, ["DIR", 0o755, op])).toBe(`DIR ${op}: 20`);
+    expect(await tried(file, ["BIND", 0, 0, join(dir, "file"), "/e/f/x"])).toBe("BIND /e/f/x: 20");
+    expect(await tried(file, ["FSMOUNT", 0, "tmpfs", "/e/f"])).toBe("FSMOUNT /e/f: 20");
+    expect(await tried(["SYMLINK", "a", "/e/l"], ["SYMLINK", "b", "/e/l"])).toBe(
+      "SYMLINK /e/l: 17",
+    );
+    expect(await tried(["REBIND", 1, "/e/none"])).toBe("REBIND /e/none: 2");
+    expect(await tried(["LOCK", "/e/none"])).toBe("LOCK /e/none: 2");
+    expect(await tried(["FSMOUNT", 0, "tmpfs", "/t", "mode", "x"])).toBe("FSMOUNT mode: 22");
+    expect(await tried(["FSMOUNT", 0, "nofs", "/t"])).toBe("FSMOUNT nofs: 19");
+  });
+});
+
 describe.skipIf(!isRoot)("one by one", () => {
   const denied = (...calls: string[]) => ({
     denied: ["mount_setattr", ...calls].map((call) => ({ call, errno: ENOSYS })),

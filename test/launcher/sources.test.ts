@@ -90,6 +90,7 @@ beforeAll(() => {
   expect(made.exitCode).toBe(0);
   symlinkSync(DEEP, at("deep"));
   make("closed", 0o700);
+  expect(Bun.spawnSync(["mkfifo", at("fifo")]).exitCode).toBe(0);
 }, 30_000);
 // Names that are too long for one path.
 afterAll(() => void Bun.spawnSync(["rm", "-rf", dir]));
@@ -201,6 +202,10 @@ describe.skipIf(!isRoot).each(ways)("a source %s", (_, way) => {
       // A record has no room for more.
       expect([what, errno]).toEqual([`BIND ${source.slice(0, 207)}`, ENAMETOOLONG]);
     }
+  });
+  test("is not opened: nobody is waited for at the other end of a FIFO", async () => {
+    expect(await tried(at("fifo"))).toBe("");
+    expect(await tried(at("relative/../fifo"))).toBe("");
   });
   test("has no links at all, where the plan follows none", async () => {
     for (const [flags, path] of [

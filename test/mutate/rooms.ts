@@ -113,7 +113,9 @@ export const rooms: Readonly<Record<string, Room>> = {
       "test/*.test.ts",
       "test/{api,config,encoders,afb}",
       "test/server/{certificate,reconnect,resumed}.test.ts",
+      "test/launch/hints.test.ts",
     ],
+    best: { "main.ts": ["test/cli/executable.test.ts", "test/cli/help.test.ts"] },
   },
   "command-line": {
     code: [
