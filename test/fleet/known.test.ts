@@ -4,6 +4,7 @@ import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { discoveryTopic } from "../../src/fleet/discovery.ts";
+import { reasonOf } from "../../src/fleet/link.ts";
 import { loadFleet, parseBroker, readSecrets } from "../../src/fleet/load.ts";
 import { countsOf, jsonOf, kindOf, replyOf, resultOf } from "../../src/fleet/outcome.ts";
 import { Presence, SIGN, SIGN_EXPIRY, silenceOf } from "../../src/fleet/presence.ts";
@@ -261,4 +262,17 @@ describe("a fleet file", () => {
       );
     expect(readSecrets({}).password).toBeUndefined();
   });
+});
+
+test("why a broker ends a connection, as far as people can do something about it", () => {
+  expect([0x87, 0x8b, 0x8d, 0x8e, 0x95, 0x97, 0x80, undefined].map(reasonOf)).toEqual([
+    "not authorized",
+    "it is shutting down",
+    "nothing was heard of this for too long",
+    "another client has the same name: each board needs its own",
+    "a packet was too large for it",
+    "there was too much for it",
+    "128",
+    "undefined",
+  ]);
 });
