@@ -17,12 +17,16 @@ export function records(text: string, limit = RECORD): string[] {
   let bytes = Buffer.from(text);
   while (bytes.length > limit) {
     const line = bytes.lastIndexOf("\n", limit);
-    let end = line > 0 ? line : limit;
+    if (line > 0) {
+      found.push(bytes.toString("utf8", 0, line));
+      bytes = bytes.subarray(line + 1);
+      continue;
+    }
+    let end = limit;
     // Not within a character.
-    while (line <= 0 && ((bytes[end] ?? 0) & 0xc0) === 0x80) end--;
+    while (((bytes[end] ?? 0) & 0xc0) === 0x80) end--;
     found.push(bytes.toString("utf8", 0, end));
-    bytes =
-      line > 0 ? bytes.subarray(end + 1) : Buffer.concat([Buffer.from(" "), bytes.subarray(end)]);
+    bytes = Buffer.concat([Buffer.from(" "), bytes.subarray(end)]);
   }
   return [...found, bytes.toString()];
 }

@@ -1,6 +1,7 @@
 /** The kernel log as output: no write is longer than the kernel takes. That it takes them is seen in the virtual machine. */
 import { expect, test } from "bun:test";
-import { records } from "../src/kernel-log.ts";
+import { closeSync, existsSync, openSync } from "node:fs";
+import { isKernelLog, RECORD, records } from "../src/kernel-log.ts";
 
 test("what fits is one record", () => {
   expect(records("a\nb")).toEqual(["a\nb"]);
@@ -20,4 +21,30 @@ test("what does not is cut between lines, and a long line between characters; no
 
 test("no piece of a line begins a record: the kernel would take <N> for its priority", () => {
   for (const record of records("<0>".repeat(2000)).slice(1)) expect(record).toStartWith(" ");
+});
+
+test("bounds: a record that is full, one byte more, a line that is empty or short, characters of each length", () => {
+  const full = "x".repeat(RECORD);
+  expect(records(full)).toEqual([full]);
+  expect(records(`${full}y`)).toEqual([full, " y"]);
+  expect(records(`${full}\ny`)).toEqual([full, "y"]);
+  expect(records(`a\n${full}`)).toEqual(["a", full]);
+  expect(records(`\n${full}`)).toEqual([`\n${full.slice(1)}`, " x"]);
+  expect(records("abcdef", 4)).toEqual(["abcd", " ef"]);
+  expect(records("abcdefgh", 4)).toEqual(["abcd", " efg", " h"]);
+  expect(records("abcä", 4)).toEqual(["abc", " ä"]);
+  expect(records("ab€", 4)).toEqual(["ab", " €"]);
+});
+
+test("which output is the kernel log", () => {
+  const is = (path: string): boolean => {
+    const fd = openSync(path, "w");
+    try {
+      return isKernelLog(fd);
+    } finally {
+      closeSync(fd);
+    }
+  };
+  expect([is("/dev/null"), is("/dev/zero")]).toEqual([false, false]);
+  if (existsSync("/dev/kmsg") && process.geteuid?.() === 0) expect(is("/dev/kmsg")).toBe(true);
 });

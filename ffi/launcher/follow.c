@@ -257,7 +257,7 @@ long share_places(const struct header *plan)
 		op = next_op(op);
 	if (!(plan->clone_flags & CLONE_NEWUSER) || is_last(plan, op))
 		return 0;
-	long r = SYS6(__NR_mmap, 0, PLACES_SIZE, 3 /* READ | WRITE */, 0x21 /* MAP_SHARED | MAP_ANONYMOUS */, -1, 0);
+	long r = MAP(PLACES_SIZE, 3 /* READ | WRITE */, 0x21 /* MAP_SHARED | MAP_ANONYMOUS */, -1);
 	if (r < 0 && r > -4096)
 		return r;
 	places = (struct places *)r;

@@ -75,7 +75,7 @@ void begin(char **argv, char **envp)
 	long r = SYS5(__NR_statx, FD_PLAN, "", AT_EMPTY_PATH, STATX_SIZE, &st);
 	if (r < 0)
 		fail(OP_PLAN_READ, "fstat", r);
-	r = SYS6(__NR_mmap, 0, st.stx_size, PROT_READ_ONLY, MAP_PRIVATE, FD_PLAN, 0);
+	r = MAP(st.stx_size, PROT_READ_ONLY, MAP_PRIVATE, FD_PLAN);
 	if (r < 0 && r > -4096)
 		fail(OP_PLAN_READ, "mmap", r);
 	const struct header *plan = (const struct header *)r;

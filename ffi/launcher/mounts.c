@@ -313,7 +313,7 @@ long make_file(const struct op *op, const char *content)
 	static const char hidden[] = ".file";
 	const char *target = op_data(op);
 	at = target;
-	long fd = open_at(scratch, hidden, O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW, (int)op->numbers[0]);
+	long fd = open_at(scratch, hidden, O_CREAT | O_EXCL | O_WRONLY, (int)op->numbers[0]);
 	if (fd < 0)
 		return fd;
 	long r = write_all(fd, content, op->bytes - (usize)(content - target));

@@ -100,7 +100,10 @@ void check_words(long tree)
 {
 	struct pollfd order = { .fd = FD_LIFELINE, .events = POLLIN };
 	long at_once[2] = { 0, 0 };
+	/* It is refused already: what was told of that stays. */
+	if (shared->checked || shared->stage == FAILED)
+		return;
 	/* The server writes the order first, so it is there by now. */
-	if (!shared->checked && SYS5(__NR_ppoll, &order, 1, at_once, 0, 8) != 1)
+	if (SYS5(__NR_ppoll, &order, 1, at_once, 0, 8) != 1)
 		refuse("words of somebody else", tree);
 }

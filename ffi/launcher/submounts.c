@@ -195,7 +195,7 @@ long remount_tree(long top, u64 attributes, int recursive)
 	long r = remount(top, attributes);
 	if (r < 0 || !recursive)
 		return r;
-	long map = SYS6(__NR_mmap, 0, TEXT_LIMIT, 3 /* READ | WRITE */, 0x22 /* MAP_PRIVATE | MAP_ANONYMOUS */, -1, 0);
+	long map = MAP(TEXT_LIMIT, 3 /* READ | WRITE */, 0x22 /* MAP_PRIVATE | MAP_ANONYMOUS */, -1);
 	if (map < 0 && map > -4096)
 		return map;
 	r = restrict_below(top, attributes, (char *)map);

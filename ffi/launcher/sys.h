@@ -52,6 +52,9 @@ static inline long sys6(long n, long a, long b, long c, long d, long e, long f)
 #define SYS5(n, a, b, c, d, e) sys6(n, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), 0)
 #define SYS6(n, a, b, c, d, e, f) sys6(n, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
 
+/* Of a file from its beginning, or of none, wherever there is room: mmap(2). */
+#define MAP(size, protection, flags, fd) SYS6(__NR_mmap, 0, size, protection, flags, fd, 0)
+
 /* The compiler may call these for struct copies even when freestanding. */
 void *memset(void *s, int c, usize n);
 void *memcpy(void *d, const void *s, usize n);

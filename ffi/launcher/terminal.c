@@ -106,7 +106,7 @@ static long hand_over(int channel, long master, long slave)
 		void *control;
 		usize control_length;
 		u32 flags, pad2;
-	} message = { 0, 0, 0, &part, 1, &control, sizeof control, 0, 0 };
+	} message = { .parts = &part, .count = 1, .control = &control, .control_length = sizeof control };
 	char taken;
 	long r = SYS3(__NR_sendmsg, channel, &message, 0);
 	if (r >= 0 && SYS3(__NR_read, channel, &taken, 1) != 1)

@@ -19,7 +19,7 @@ static void receive(int fd, char *to, usize size)
 char **await_words(int fd, int channel, int has_listener)
 {
 	struct record waiting;
-	u32 size = 0;
+	u32 size;
 	/* So that the supervisor has a hold on this process, which others may stop meanwhile. */
 	memset(&waiting, 0, sizeof waiting);
 	waiting.kind = RECORD_STARTED;
@@ -33,7 +33,7 @@ char **await_words(int fd, int channel, int has_listener)
 		leave(1);
 	/* At most as many words as bytes, one before them and one behind. */
 	usize table = (size + 2) * sizeof(char *);
-	long r = SYS6(__NR_mmap, 0, table + size, 3 /* READ | WRITE */, 0x22 /* MAP_PRIVATE | MAP_ANONYMOUS */, -1, 0);
+	long r = MAP(table + size, 3 /* READ | WRITE */, 0x22 /* MAP_PRIVATE | MAP_ANONYMOUS */, -1);
 	if (r < 0 && r > -4096)
 		return 0;
 	char **words = (char **)r;

@@ -296,6 +296,8 @@ export async function serve(options: ServeOptions, early?: EarlyBoot): Promise<n
   });
   started = true;
   unready = undefined;
+  // From the moment that it is told to be ready, it ends as it should.
+  const stopped = untilStopped();
   if (unreachable !== undefined) console.log(unreachable);
   const audited = auditing.audit?.sink.name;
   const { mcp } = options;
@@ -314,7 +316,7 @@ export async function serve(options: ServeOptions, early?: EarlyBoot): Promise<n
     () => current.apis,
     (file, notice) => console.error(`notice: ${problemLine({ file, ...notice })}`),
   );
-  await untilStopped();
+  await stopped;
   unready = "the server is ending";
   watch.close();
   stopKeeping();

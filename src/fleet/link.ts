@@ -123,7 +123,7 @@ export class Link {
     this.#client.on("message", (_topic, _payload, packet) => this.options.message(packet));
     this.#client.on("error", (error) => this.#fault(error));
     this.#client.on("disconnect", ({ reasonCode }) =>
-      this.#tell(`the broker ends the connection: ${REASONS.get(reasonCode ?? 0) ?? reasonCode}`),
+      this.#tell(`the broker ends the connection: ${reasonOf(reasonCode)}`),
     );
     this.#client.on("close", () => {
       if (performance.now() - this.#since > STABLE) this.#delay = FIRST_DELAY;
@@ -280,3 +280,6 @@ const REASONS = new Map([
   [0x95, "a packet was too large for it"],
   [0x97, "there was too much for it"],
 ]);
+
+export const reasonOf = (code: number | undefined): string =>
+  REASONS.get(code ?? 0) ?? String(code);

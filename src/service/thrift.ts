@@ -36,43 +36,68 @@ function rss(): number | undefined {
   }
 }
 
-/** Returns a function that ends it. */
-export function keepSmall(): () => void {
-  let looked = -Infinity;
+/** What is done about it: `beside` collects beside the work, `all` at once. */
+export interface Collector {
+  readonly now: () => number;
+  /** Bytes, where that can be told. */
+  readonly rss: () => number | undefined;
+  readonly collect: (how: "beside" | "all") => void;
+}
+
+export class Thrift {
+  #looked = -Infinity;
   /** The least since the last collection. */
-  let least = 0;
-  let grown = -Infinity;
-  let gaveBack = -Infinity;
+  #least = 0;
+  #grown = -Infinity;
+  #gaveBack = -Infinity;
   /** What was left then: as much as is in use. */
-  let left = 0;
-  let again = AGAIN;
-  const giveBack = (before: number): void => {
-    Bun.gc(true);
-    gaveBack = performance.now();
-    least = rss() ?? least;
-    left = least;
-    again = before - least < GROWTH ? Math.min(2 * again, AT_LAST) : AGAIN;
-  };
-  const look = (): void => {
-    const begin = performance.now();
-    if (begin - looked < EACH / 2) return;
-    looked = begin;
-    const now = rss();
-    if (now === undefined) return;
-    least = Math.min(least, now);
-    if (now < SMALL) return;
-    if (now - least < GROWTH) {
-      const isQuiet = grown > gaveBack && begin - grown > QUIET;
-      if (isQuiet || (now >= LARGE && begin - gaveBack > again)) giveBack(now);
+  #left = 0;
+  #again = AGAIN;
+
+  constructor(readonly collector: Collector) {}
+
+  /** To be called often. */
+  look(): void {
+    const { now, rss, collect } = this.collector;
+    const begin = now();
+    if (begin - this.#looked < EACH / 2) return;
+    this.#looked = begin;
+    const size = rss();
+    if (size === undefined) return;
+    this.#least = Math.min(this.#least, size);
+    if (size < SMALL) return;
+    const sinceGiven = begin - this.#gaveBack;
+    if (size - this.#least < GROWTH) {
+      const isQuiet = this.#grown > this.#gaveBack && begin - this.#grown > QUIET;
+      if (isQuiet || (size >= LARGE && sinceGiven > this.#again)) this.#giveBack(size);
       return;
     }
-    grown = begin;
-    const isWorth = now - left >= WORTH || now >= HUGE;
-    const pause = now >= TOO_MUCH ? AT_ONCE : now >= HUGE ? SOONER : RARELY;
-    if (now >= LARGE && isWorth && begin - gaveBack >= pause) return giveBack(now);
-    Bun.gc(false);
-    least = now;
-  };
+    this.#grown = begin;
+    const isWorth = size - this.#left >= WORTH || size >= HUGE;
+    const pause = size >= TOO_MUCH ? AT_ONCE : size >= HUGE ? SOONER : RARELY;
+    if (size >= LARGE && isWorth && sinceGiven >= pause) return this.#giveBack(size);
+    collect("beside");
+    this.#least = size;
+  }
+
+  #giveBack(before: number): void {
+    const { now, rss, collect } = this.collector;
+    collect("all");
+    this.#gaveBack = now();
+    this.#least = rss() ?? this.#least;
+    this.#left = this.#least;
+    this.#again = before - this.#least < GROWTH ? Math.min(2 * this.#again, AT_LAST) : AGAIN;
+  }
+}
+
+/** Returns a function that ends it. */
+export function keepSmall(): () => void {
+  const thrift = new Thrift({
+    now: () => performance.now(),
+    rss,
+    collect: (how) => void Bun.gc(how === "all"),
+  });
+  const look = () => thrift.look();
   const timer = setInterval(look, EACH);
   timer.unref();
   // Where much is taken apart, the timer comes late.

@@ -3,7 +3,8 @@ import { expect, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { EPERM, Room } from "../places/room.ts";
+import { Room } from "../places/room.ts";
+import { EPERM } from "../places/rules.ts";
 import { accepts, isRoot, until } from "../served.ts";
 
 const program = join(import.meta.dir, "../../dist/spawnbox");

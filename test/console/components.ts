@@ -25,7 +25,11 @@ export interface HTMLElementLike {
   click(): void;
 }
 
-export async function components(...files: readonly string[]): Promise<Components> {
+export const components = (...files: readonly string[]): Promise<Components> =>
+  componentsAt("http://localhost/", ...files);
+
+/** On a page of that address, whose server they reach. */
+export async function componentsAt(url: string, ...files: readonly string[]): Promise<Components> {
   const entry = join(SOURCE, "entry-of-tests.ts");
   const text = ["preact", ...files.map((file) => `./${file}`)]
     .map((file) => `export * from ${JSON.stringify(file)};`)
@@ -37,7 +41,7 @@ export async function components(...files: readonly string[]): Promise<Component
     define: { "process.env.NODE_ENV": '"production"' },
   });
   const code = (await outputs[0]?.text()) ?? "";
-  const window = new Window({ url: "http://localhost/" });
+  const window = new Window({ url });
   const there = {
     ...{ window, document: window.document, location: window.location },
     ...{ navigator: window.navigator, localStorage: window.localStorage },
@@ -45,6 +49,7 @@ export async function components(...files: readonly string[]): Promise<Component
     requestAnimationFrame: window.requestAnimationFrame.bind(window),
     cancelAnimationFrame: window.cancelAnimationFrame.bind(window),
     addEventListener: window.addEventListener.bind(window),
+    ...{ scrollTo: window.scrollTo.bind(window), sessionStorage: window.sessionStorage },
   };
   const module: { exports: Record<string, unknown> } = { exports: {} };
   new Function("module", "exports", ...Object.keys(there), code)(

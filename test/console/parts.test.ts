@@ -51,6 +51,13 @@ describe("a form", () => {
   });
 });
 
+test("all that is said of one argument stands at its field", () => {
+  const { at } = faultsOf("argument `a`: too long; argument `a`: no number; argument `b`: x", [
+    "a",
+  ]);
+  expect(at.get("a")).toBe("argument `a`: too long; argument `a`: no number");
+});
+
 test("what the server says of arguments stands at their fields, and the rest is said, too", () => {
   const info =
     "argument `a`: found 1: expected a string like /; x/; argument `b` is missing; argument `zz` is missing";

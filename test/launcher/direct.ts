@@ -10,6 +10,7 @@ import { hostArch, launcherFile } from "../../ffi/launcher/build.ts";
 import { OP, RECORD, RECORD_AT, RECORD_SIZE } from "../../ffi/launcher/layout.ts";
 import { pipe } from "../../ffi/libc.ts";
 import { Channel } from "../../src/launch/channel.ts";
+import { filterSource, numbered, type Rule } from "../places/rules.ts";
 import { assembled, type WrittenOp } from "../plan/ops.ts";
 
 /** CLONE_NEW… of clone(2). */
@@ -24,14 +25,24 @@ export const NEW = {
 } as const;
 
 export interface Direct {
+  /** The bytes of the plan, in the place of those that come of the steps. */
+  readonly plan?: Uint8Array;
   readonly argv?: readonly string[];
   /** CLONE_NEW… */
   readonly flags?: number;
   /** Python that is done before the launcher is executed by the same process: `os`, `signal`, `ctypes`, `libc` are there. */
   readonly before?: string;
   readonly env?: Readonly<Record<string, string>>;
+  /** What a filter around the launcher, and around the command, answers. */
+  readonly denied?: readonly Rule[];
   /** Whom the launcher is executed as; only root can choose. */
   readonly uid?: number;
+  /** Bytes that are on the lifeline from the start. */
+  readonly orders?: readonly number[];
+  /** With WAIT: what comes on the pipe of the words. */
+  readonly words?: Uint8Array;
+  /** Before that: by its process, which may not be the supervisor yet, and with bytes for the lifeline. */
+  readonly waiting?: (supervisor: number, order: Running["order"]) => Promise<void>;
   /** While the command runs: its pid, that of the supervisor, and the write end of the lifeline. */
   readonly meanwhile?: (running: Running) => Promise<void>;
 }
@@ -60,6 +71,9 @@ export interface Told {
   readonly maxrss: number;
   readonly user: number;
   readonly system: number;
+  /** Of the launch, and of its supervisor. */
+  readonly from: number;
+  readonly supervisor: number;
   /** How often calls were denied or logged. */
   readonly counts: readonly (readonly [call: number, count: number])[];
 }
@@ -73,7 +87,8 @@ export interface Launched {
 const NAMES = Object.entries(OP) as [string, number][];
 const KINDS = Object.entries(RECORD) as [keyof typeof RECORD, number][];
 
-function told(record: Buffer): Told {
+/** A record, as the server reads it. */
+export function told(record: Buffer): Told {
   const word = (at: number) => record.readUInt32LE(at);
   const [kind = "FAILED"] = KINDS.find(([, code]) => code === word(RECORD_AT.kind)) ?? [];
   const [name] = NAMES.find(([, code]) => code === word(RECORD_AT.op)) ?? [];
@@ -86,6 +101,7 @@ function told(record: Buffer): Told {
     maxrss: word(RECORD_AT.maxrss),
     user: Number(record.readBigUInt64LE(RECORD_AT.user)),
     system: Number(record.readBigUInt64LE(RECORD_AT.system)),
+    ...{ from: word(RECORD_AT.from), supervisor: word(RECORD_AT.supervisor) },
     counts:
       kind === "DENIED" || kind === "LOGGED"
         ? Array.from({ length: word(RECORD_AT.op) }, (_, i) => {
@@ -98,10 +114,16 @@ function told(record: Buffer): Told {
 
 /** Closes its own ends, gives the launcher fds 3, 4 and 5 and nothing else but what `before` opens, and becomes it. */
 const BEFORE = `
-import ctypes, os, resource, signal, sys
-libc = ctypes.CDLL(None, use_errno=True)
-launcher, before, uid, argv = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4:]
-exec(before)
+import os, sys
+launcher, before, rules, uid, argv = *sys.argv[1:4], int(sys.argv[4]), sys.argv[5:]
+if before or rules != "[]":
+    import ctypes, json, resource, signal
+    libc = ctypes.CDLL(None, use_errno=True)
+    exec(before)
+if rules != "[]":
+    filters = {"__name__": "filters"}
+    exec(${JSON.stringify(filterSource)}, filters)
+    filters["apply"](json.loads(rules))
 if uid >= 0:
     os.setgroups([]); os.setresgid(uid, uid, uid); os.setresuid(uid, uid, uid)
 os.execve(launcher, ["spawnbox: test"] + argv, dict(os.environ))
@@ -109,25 +131,35 @@ os.execve(launcher, ["spawnbox: test"] + argv, dict(os.environ))
 
 /** Launches and waits until the whole tree is gone, and the launcher with it. */
 export async function launch(ops: readonly WrittenOp[], direct: Direct = {}): Promise<Launched> {
-  const { argv = ["/bin/true"], flags = 0, before = "", env = {}, uid = -1, meanwhile } = direct;
+  const { argv = ["/bin/true"], flags = 0, before = "", env = {}, uid = -1 } = direct;
+  const { denied = [], orders = [], words, waiting, meanwhile } = direct;
   const dir = mkdtempSync(join(tmpdir(), "spawnbox-direct-"));
   const mine: number[] = [];
   try {
     const file = join(dir, "plan");
-    writeFileSync(file, assembled(ops, flags));
+    writeFileSync(file, direct.plan ?? assembled(ops, flags));
     const plan = openSync(file, "r");
     const [status, statusEnd] = pipe();
     const [lifelineEnd, lifeline] = pipe();
     mine.push(lifeline);
+    writeSync(lifeline, Uint8Array.from(orders));
+    const [wordsEnd, given] = words ? pipe() : [];
     const launcher = launcherFile(hostArch);
     const child = Bun.spawn(
-      ["/usr/bin/python3", "-ISc", BEFORE, launcher, before, `${uid}`, ...argv],
+      [
+        ...["/usr/bin/python3", "-ISc", BEFORE, launcher, before],
+        ...[JSON.stringify(numbered(denied)), `${uid}`, ...argv],
+      ],
       {
-        stdio: ["ignore", "pipe", "pipe", plan, statusEnd, lifelineEnd],
+        stdio: [
+          ...(["ignore", "pipe", "pipe", plan, statusEnd, lifelineEnd] as const),
+          ...(wordsEnd === undefined ? [] : [wordsEnd]),
+        ],
         env: { PATH: "/usr/bin:/bin", ...env },
       },
     );
     for (const fd of [plan, statusEnd, lifelineEnd]) closeSync(fd);
+    if (wordsEnd !== undefined) closeSync(wordsEnd);
     const output = Promise.all([child.stdout.text(), child.stderr.text()]);
     const records: Told[] = [];
     let running: Promise<void> | undefined;
@@ -136,6 +168,16 @@ export async function launch(ops: readonly WrittenOp[], direct: Direct = {}): Pr
       if (fd !== undefined) closeSync(fd);
     };
     const order = (...bytes: number[]) => void writeSync(lifeline, Uint8Array.from(bytes));
+    if (words && given !== undefined) {
+      await waiting?.(child.pid, order);
+      try {
+        writeSync(given, words);
+      } catch (error) {
+        // Nobody waits any more.
+        if ((error as NodeJS.ErrnoException).code !== "EPIPE") throw error;
+      }
+      closeSync(given);
+    }
     let rest = Buffer.alloc(0);
     await new Channel(status).drain((chunk) => {
       rest = Buffer.concat([rest, chunk]);

@@ -171,3 +171,39 @@ for i in range(2): libc.syscall(${GETPPID})`;
   });
 });
 const SIGSYS_STATUS = 31;
+
+test("each number is counted, from 0 to the last one that a call can have, and those behind it together", async () => {
+  // Of call 0, which a program cannot do without, only what no program asks for.
+  const some = encode([
+    op(0x20, 0),
+    op(0x35, 600, 4, 0),
+    op(0x15, 0, 1, 0),
+    op(0x06, ALLOW),
+    op(0x20, 16),
+    op(0x15, 999, 0, 1),
+    op(0x06, NOTIFY),
+    op(0x06, ALLOW),
+  ]);
+  const script = `
+import ctypes
+libc = ctypes.CDLL(None)
+for i in range(3): libc.syscall(0, 999, 0, 0)
+for number in (*range(600, 630), 1023, 1023, 1024, 9999): libc.syscall(number, 0)`;
+  const { records } = await launch(
+    [["VERDICTS", returns(ERRNO | 5)], ["NO_NEW_PRIVS"], ["SECCOMP_LISTENER", some]],
+    { argv: ["/usr/bin/python3", "-ISc", script] },
+  );
+  const expected = [
+    [0, 3],
+    ...Array.from({ length: 30 }, (_, i) => [600 + i, 1]),
+    [1023, 2],
+    [1024, 2],
+  ];
+  // As many as a record has room for.
+  expect(records.map(({ kind, counts }) => [kind, ...counts])).toEqual([
+    ["STARTED"],
+    ["DENIED", ...expected.slice(0, 26)],
+    ["DENIED", ...expected.slice(26)],
+    ["ENDED"],
+  ] as never);
+});

@@ -8,8 +8,8 @@ import { build, MEASURED, runSuites } from "./suites.ts";
 
 /** What of the tests leads to the executable. */
 const EXECUTABLE = /\bdist\/|"dist"|src\/main\.ts/;
-/** What of the tests leads to another process of the runtime, or a thread. */
-const RUNTIME = /\bprocess\.execPath\b|\bnew Worker\b/;
+/** What of the tests leads to another process of the runtime, a thread, or code that was bundled, of which there are no counts. */
+const RUNTIME = /\bprocess\.execPath\b|\bnew Worker\b|\bnew Function\b/;
 
 /** Whether a suite, or what it imports of the tests, runs the executable. */
 export const isOutside = (root: string, file: string) => reaches(root, file, EXECUTABLE);

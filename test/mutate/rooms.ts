@@ -110,6 +110,7 @@ export const rooms: Readonly<Record<string, Room>> = {
   serve: {
     code: ["src/serve/*.ts", "src/service/*.ts"],
     suites: [
+      ...["test/serve", "test/service"],
       "test/server/{service,operator,encrypted,clients,doors,reload-verb}.test.ts",
       "test/access/reload.test.ts",
       "test/cli/executable.test.ts",
@@ -121,7 +122,9 @@ export const rooms: Readonly<Record<string, Room>> = {
       "test/*.test.ts",
       "test/{api,config,encoders,afb}",
       "test/server/{certificate,reconnect,resumed}.test.ts",
+      "test/launch/hints.test.ts",
     ],
+    best: { "main.ts": ["test/cli/executable.test.ts", "test/cli/help.test.ts"] },
   },
   "command-line": {
     code: [

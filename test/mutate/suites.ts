@@ -16,6 +16,9 @@ const contained = (tree: string): readonly string[] => {
   const steps = [
     'mount --bind "$1" "$2/$(basename "$(dirname "$1")")/tree"',
     'mount --rbind "$2" "$3"',
+    // Where ip(8) names networks, which it would make.
+    "mkdir -p /run/netns",
+    "mount -t tmpfs tmpfs /run/netns",
     "mount -o remount,bind,ro /",
     'cd "$1"',
     "shift 3",

@@ -1,5 +1,5 @@
 """filter.py RULES COMMAND...: the command under a seccomp filter of the machine's own ABI. RULES are JSON, the first that fits answers:
-{"nr": N, "errno": E} and, to ask an argument too, {"arg": I, "any": MASK}, {"arg": I, "all": MASK} or {"arg": I, "not": [VALUES]}.
+{"nr": N, "errno": E} and, to ask an argument too, {"arg": I, "is": VALUE}, {"arg": I, "any": MASK}, {"arg": I, "all": MASK} or {"arg": I, "not": [VALUES]}.
 The low 32 bits of an argument are looked at."""
 import ctypes, json, os, struct, sys
 
@@ -13,7 +13,9 @@ def program(rules):
     for rule in rules:
         answer = (RETURN, 0, 0, ERRNO | rule["errno"])
         argument = (LOAD, 0, 0, 16 + 8 * rule.get("arg", 0))
-        if "any" in rule:
+        if "is" in rule:
+            asked = [argument, (EQUAL, 0, 1, rule["is"]), answer]
+        elif "any" in rule:
             asked = [argument, (SET, 0, 1, rule["any"]), answer]
         elif "all" in rule:
             asked = [argument, (AND, 0, 0, rule["all"]), (EQUAL, 0, 1, rule["all"]), answer]

@@ -3,7 +3,8 @@ import { existsSync } from "node:fs";
 import { basename } from "node:path";
 import { isRoot } from "../served.ts";
 import type { Place } from "./place.ts";
-import { EAFNOSUPPORT, ENOSYS, EPERM, type Room, type Rule } from "./room.ts";
+import type { Room } from "./room.ts";
+import { EAFNOSUPPORT, ENOSYS, EPERM, type Rule } from "./rules.ts";
 
 const CLONE_NEW = 0x7e020000;
 

@@ -10,10 +10,9 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { resolveSyscall } from "../../ffi/libseccomp.ts";
 import { PROFILES } from "./profiles.ts";
-import filterSource from "./filter.py" with { type: "text" };
 import lookSource from "./look.sh" with { type: "text" };
+import { filterSource, numbered, type Rule } from "./rules.ts";
 import { makeTree } from "./tree.ts";
 import usernsSource from "./userns.py" with { type: "text" };
 
@@ -30,26 +29,6 @@ const config = (profiles: readonly string[]) => ({
 });
 /** By the names of their files; a launch needs no other profile than its own. */
 const CONFIGS = { all: PROFILES, ...Object.fromEntries(PROFILES.map((name) => [name, [name]])) };
-
-export interface Rule {
-  readonly call: string;
-  readonly errno: number;
-  readonly arg?: number;
-  readonly any?: number;
-  readonly all?: number;
-  readonly not?: readonly number[];
-}
-export const EPERM = 1;
-export const ENOSYS = 38;
-export const EAFNOSUPPORT = 97;
-
-/** Rules of filter.py; calls that this architecture does not have are left out. */
-const numbered = (rules: readonly Rule[]) =>
-  rules.flatMap(({ call, ...rest }) => {
-    const nr = resolveSyscall(call, process.arch === "arm64" ? "arm64" : "x64");
-    if (nr === undefined) throw new Error(`no such call: ${call}`);
-    return nr < 0 ? [] : [{ nr, ...rest }];
-  });
 
 const EXECUTABLE = join(import.meta.dir, "../../dist/spawnbox");
 

@@ -4,7 +4,8 @@ import { existsSync, mkdirSync, readFileSync, renameSync, symlinkSync } from "no
 import { join } from "node:path";
 import { resolveSyscall } from "../../ffi/libseccomp.ts";
 import { drop } from "../places/place.ts";
-import { ENOSYS, EPERM, Room } from "../places/room.ts";
+import { Room } from "../places/room.ts";
+import { ENOSYS, EPERM } from "../places/rules.ts";
 import { ORDINARY } from "../accounts.ts";
 import { isRoot, serve, users } from "../served.ts";
 

@@ -2,7 +2,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { EAFNOSUPPORT, ENOSYS, EPERM, Room } from "../places/room.ts";
+import { Room } from "../places/room.ts";
+import { EAFNOSUPPORT, ENOSYS, EPERM } from "../places/rules.ts";
 import { isRoot, serve } from "../served.ts";
 
 let room: Room;

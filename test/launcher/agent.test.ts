@@ -1,0 +1,266 @@
+/** The process that forks for the server, driven directly: what it makes of each message, and what it is like. */
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import {
+  closeSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { hostArch, launcherFile } from "../../ffi/launcher/build.ts";
+import { AGENT, AGENT_TITLE, RECORD_SIZE } from "../../ffi/launcher/layout.ts";
+import { pipe } from "../../ffi/libc.ts";
+import { messagePair, sendMessage } from "../../ffi/messages.ts";
+import { Channel } from "../../src/launch/channel.ts";
+import { isRoot } from "../accounts.ts";
+import { assembled } from "../plan/ops.ts";
+import { until } from "../served.ts";
+import { type Told, told } from "./direct.ts";
+
+let dir: string;
+beforeAll(() => {
+  dir = mkdtempSync(join(tmpdir(), "spawnbox-agent-"));
+  writeFileSync(join(dir, "plan"), assembled([["UMASK", 0o22]]));
+});
+afterAll(() => rmSync(dir, { recursive: true }));
+
+interface Order {
+  readonly flags?: number;
+  readonly number?: number;
+  /** The name of the process, then the words of the command. */
+  readonly words: readonly string[];
+  readonly variables?: readonly string[];
+  /** Of those in the message. */
+  readonly sizes?: Partial<Readonly<Record<"words" | "variables" | "bytes", number>>>;
+  readonly text?: Buffer;
+}
+const textOf = ({ words, variables = [] }: Order) =>
+  Buffer.from([...words, ...variables].map((one) => `${one}\0`).join(""));
+function messageOf(order: Order, isApart = false): Buffer {
+  const { flags = 0, number = 1, words, variables = [], sizes = {}, text = textOf(order) } = order;
+  const head = Buffer.alloc(20);
+  [
+    flags,
+    number,
+    sizes.words ?? words.length,
+    sizes.variables ?? variables.length,
+    sizes.bytes ?? text.length,
+  ].forEach((value, i) => head.writeUInt32LE(value, 4 * i));
+  return isApart ? head : Buffer.concat([head, text]);
+}
+
+/** With what it tells; all ends with it. */
+class Agent implements AsyncDisposable {
+  readonly records: Told[] = [];
+  readonly process: Bun.Subprocess;
+  readonly #socket: number;
+  readonly #told: Promise<void>;
+  constructor() {
+    const [ours, theirs] = messagePair();
+    const [status, end] = pipe();
+    this.#socket = ours;
+    this.process = Bun.spawn([launcherFile(hostArch), " ".repeat(AGENT_TITLE)], {
+      ...{ argv0: AGENT.NAME, env: {}, stdio: ["ignore", "ignore", "ignore", theirs, end] },
+    });
+    for (const fd of [theirs, end]) closeSync(fd);
+    let rest = Buffer.alloc(0);
+    this.#told = new Channel(status).drain((chunk) => {
+      rest = Buffer.concat([rest, chunk]);
+      for (; rest.length >= RECORD_SIZE; rest = rest.subarray(RECORD_SIZE))
+        this.records.push(told(rest.subarray(0, RECORD_SIZE)));
+    });
+  }
+  send(bytes: Uint8Array, fds: readonly number[]): void {
+    expect(sendMessage(this.#socket, bytes, fds)).toBe(true);
+  }
+  /** The records of an order, the last of which is the end, or a failure; and what it has printed. */
+  async launch(order: Order, { before = [], behind = [], count = 4, isApart = false }: Extra = {}) {
+    const [out, outEnd] = pipe();
+    const [lifelineEnd, lifeline] = pipe();
+    const plan = openSync(join(dir, "plan"), "r");
+    const fds = [...before, ...[outEnd, outEnd, plan, lifelineEnd].slice(0, count), ...behind];
+    this.send(messageOf(order, isApart), fds);
+    for (const fd of [outEnd, plan, lifelineEnd]) closeSync(fd);
+    let printed = "";
+    const drained = new Channel(out).drain(
+      (chunk) => void (printed += Buffer.from(chunk).toString()),
+    );
+    const { number = 1 } = order;
+    const own = () => this.records.filter(({ from }) => from === number);
+    await until("it has come to its end", () =>
+      own().some(({ kind }) => kind === "ENDED" || kind === "FAILED"),
+    );
+    closeSync(lifeline);
+    await drained;
+    return { printed, records: own() };
+  }
+  async [Symbol.asyncDispose]() {
+    closeSync(this.#socket);
+    await this.process.exited;
+    await this.#told;
+  }
+}
+interface Extra {
+  readonly before?: readonly number[];
+  readonly behind?: readonly number[];
+  readonly count?: number;
+  readonly isApart?: boolean;
+}
+
+const said = (records: readonly Told[]) =>
+  records
+    .map(({ kind, failure, error, status }) =>
+      failure ? `${failure}: ${error}` : kind === "ENDED" ? `ENDED ${status}` : kind,
+    )
+    .toSorted();
+const RAN = ["ENDED 0", "STARTED", "SUPERVISES"];
+const python = (script: string) => ["spawnbox: a/b", "/usr/bin/python3", "-ISc", script];
+const statusOf = (pid: number, name: string) =>
+  new RegExp(`^${name}:\\s+(\\S+)`, "m").exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1];
+
+test("a message becomes a launch: its words and variables, nothing of the agent's, and who its supervisor is", async () => {
+  await using agent = new Agent();
+  const look = `
+import os, sys, json
+supervisor = os.getppid()
+print(json.dumps([sys.argv[1:], dict(os.environ), [fd for fd in range(64) if os.path.exists(f"/proc/self/fd/{fd}")],
+  os.read(0, 9).decode(), open(f"/proc/{supervisor}/cmdline").read().split("\\0")[0], supervisor,
+  int(open(f"/proc/{supervisor}/stat").read().rpartition(")")[2].split()[1])]))`;
+  for (const number of [7, 8]) {
+    const order = {
+      number,
+      words: [...python(look), "x", "", "y z"],
+      variables: ["A=1", "B=", "C D=e=f"],
+    };
+    const { printed, records } = await agent.launch(order);
+    expect(said(records)).toEqual(RAN);
+    const supervisors = new Set(records.map(({ supervisor }) => supervisor));
+    const [supervisor] = supervisors;
+    expect([supervisors.size, JSON.parse(printed)]).toMatchObject([
+      1,
+      [
+        ["x", "", "y z"],
+        { A: "1", B: "", "C D": "e=f" },
+        [0, 1, 2],
+        "",
+        "spawnbox: a/b",
+        supervisor,
+        process.pid,
+      ],
+    ]);
+  }
+  // None: a trial.
+  const trial = await agent.launch({ number: 9, words: ["spawnbox: a/b"] });
+  expect([said(trial.records), trial.printed]).toEqual([RAN, ""]);
+});
+
+test("its stdin is what is given first, and its strings may be in a file", async () => {
+  await using agent = new Agent();
+  writeFileSync(join(dir, "input"), "given");
+  const words = ["spawnbox: a/b", "/bin/cat"];
+  const order = { words, flags: AGENT.INPUT };
+  const input = () => openSync(join(dir, "input"), "r");
+  const first = input();
+  expect((await agent.launch(order, { before: [first] })).printed).toBe("given");
+  const long = {
+    number: 2,
+    words: ["spawnbox: a/b", "/bin/echo", "x".repeat(120_000)],
+    variables: ["A=b"],
+  };
+  writeFileSync(join(dir, "text"), textOf(long));
+  const text = openSync(join(dir, "text"), "r");
+  const apart = await agent.launch(
+    { ...long, flags: AGENT.TEXT_APART },
+    { behind: [text], isApart: true },
+  );
+  expect([apart.printed.length, said(apart.records)]).toEqual([120_001, RAN]);
+  writeFileSync(join(dir, "text"), textOf({ words }));
+  const both = { number: 3, words, flags: AGENT.TEXT_APART | AGENT.INPUT };
+  expect(
+    (await agent.launch(both, { before: [first], behind: [text], isApart: true })).printed,
+  ).toBe("");
+  const again = input();
+  expect(
+    (await agent.launch({ ...both, number: 4 }, { before: [again], behind: [text], isApart: true }))
+      .printed,
+  ).toBe("given");
+  for (const fd of [first, text, again]) closeSync(fd);
+});
+
+test("what is no order is refused, and the next one is done", async () => {
+  await using agent = new Agent();
+  const words = ["spawnbox: a/b", "/bin/true"];
+  const null_ = openSync("/dev/null", "r");
+  let number = 10;
+  const refused = async (order: Partial<Order>, extra: Extra = {}) => {
+    const { records } = await agent.launch({ words, ...order, number: number++ }, extra);
+    return said(records)
+      .filter((one) => one !== "SUPERVISES")
+      .join();
+  };
+  const LAYOUT = "SPAWN layout: 22";
+  // Without the lifeline; with more than there are places for; strings that are not as they are said to be.
+  expect(await refused({}, { count: 3 })).toBe(LAYOUT);
+  expect(await refused({}, { behind: [null_, null_, null_] })).toBe(LAYOUT);
+  expect(await refused({ flags: AGENT.INPUT })).toBe(LAYOUT);
+  expect(await refused({ flags: AGENT.TEXT_APART })).toBe(LAYOUT);
+  for (const more of [1, -1]) {
+    expect(await refused({ sizes: { bytes: textOf({ words }).length + more } })).toBe(LAYOUT);
+    expect(await refused({ sizes: { variables: 1 + more } })).toBe(
+      more < 0 ? "ENDED 0,STARTED" : LAYOUT,
+    );
+  }
+  expect(await refused({ sizes: { words: 3 } })).toBe(LAYOUT);
+  expect(await refused({ text: Buffer.from("spawnbox: a/b\0/bin/true") })).toBe(LAYOUT);
+  expect(await refused({}, { behind: Array(6).fill(null_) })).toBe("SPAWN descriptors: 24");
+  // Less than the head of one is none at all.
+  agent.send(Buffer.alloc(19), []);
+  expect(await refused({})).toBe("ENDED 0,STARTED");
+  closeSync(null_);
+});
+
+test("it holds nothing but its socket and the status, ends with its socket, and not by a signal", async () => {
+  const agent = new Agent();
+  const { pid } = agent.process;
+  const words = ["spawnbox: a/b", "/bin/true"];
+  expect(said((await agent.launch({ words })).records)).toEqual(RAN);
+  // Of the same user nobody may look.
+  const fds = () =>
+    isRoot
+      ? readdirSync(`/proc/${pid}/fd`)
+          .map(Number)
+          .toSorted((a, b) => a - b)
+      : expect(() => readdirSync(`/proc/${pid}/fd`)).toThrow("EACCES");
+  const all = isRoot ? Array.from({ length: 16 }, (_, i) => i) : undefined;
+  expect(fds()).toEqual(all);
+  expect(readFileSync(`/proc/${pid}/cmdline`, "utf8").replace(/\0*$/, "")).toBe(AGENT.NAME);
+  expect(statusOf(pid, "SigBlk")).toBe("fffffffffffbfeff");
+  for (const signal of ["SIGTERM", "SIGHUP", "SIGINT", "SIGUSR1"] as const)
+    agent.process.kill(signal);
+  // Stopped, it goes on at the next message.
+  agent.process.kill("SIGSTOP");
+  await until("it is stopped", () => statusOf(pid, "State") === "T");
+  expect(said((await agent.launch({ words, number: 2 })).records)).toEqual(RAN);
+  expect(fds()).toEqual(all);
+  await agent[Symbol.asyncDispose]();
+  expect(agent.process.exitCode).toBe(0);
+});
+
+test("changed by somebody, it makes nothing, and ends", async () => {
+  for (const [what, change] of [
+    ["limits", "resource.prlimit(p, resource.RLIMIT_CORE, (0, 12345))"],
+    ["scheduling", "os.setpriority(os.PRIO_PROCESS, p, 3)"],
+  ] as const) {
+    await using agent = new Agent();
+    const words = ["spawnbox: a/b", "/bin/true"];
+    expect(said((await agent.launch({ words })).records)).toEqual(RAN);
+    const script = `import os, resource\np = ${agent.process.pid}\n${change}`;
+    expect(Bun.spawnSync(["/usr/bin/python3", "-ISc", script]).exitCode).toBe(0);
+    expect(said((await agent.launch({ words, number: 2 })).records)).toEqual([`SPAWN ${what}: 1`]);
+    expect(await agent.process.exited).toBe(1);
+  }
+});

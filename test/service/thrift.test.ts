@@ -1,0 +1,114 @@
+/** When memory is collected beside the work, when all of it at once, and when not at all. */
+import { expect, test } from "bun:test";
+import { Thrift } from "../../src/service/thrift.ts";
+
+const MIB = 1 << 20;
+
+/** A server by its MiB over time: what is done at each look, and what a collection of all leaves. */
+function thrift() {
+  let [time, size, left]: [number, number | undefined, number] = [0, 0, 0];
+  const done: string[] = [];
+  const one = new Thrift({
+    now: () => time,
+    rss: () => (size === undefined ? undefined : size * MIB),
+    collect: (how) => {
+      done.push(how);
+      if (how === "all") size = left;
+    },
+  });
+  return {
+    /** At that time, ms, with so many MiB, of which so many are in use. */
+    at(ms: number, mib: number | undefined, used = 0): string {
+      [time, size, left] = [ms, mib, used];
+      one.look();
+      return done.splice(0).join() || "nothing";
+    },
+  };
+}
+
+test("nobody minds what is small, or what cannot be told", () => {
+  const { at } = thrift();
+  expect([at(0, 111.9), at(100, undefined), at(200, 112)]).toEqual([
+    "nothing",
+    "nothing",
+    "beside",
+  ]);
+});
+
+test("looks come no closer than half of their distance", () => {
+  const { at } = thrift();
+  expect([at(0, 120), at(49, 143), at(50, 143)]).toEqual(["beside", "nothing", "beside"]);
+});
+
+test("growth is collected beside the work, each time that it is worth it", () => {
+  const { at } = thrift();
+  expect([at(0, 112), at(100, 127.9), at(200, 128), at(300, 130)]).toEqual([
+    "beside",
+    "nothing",
+    "beside",
+    "nothing",
+  ]);
+  // What has become less counts from there.
+  expect([at(400, 113), at(500, 128), at(600, 129)]).toEqual(["nothing", "nothing", "beside"]);
+});
+
+test("what is large is given back at once, if that is worth it, and not too often", () => {
+  const { at } = thrift();
+  expect(at(0, 143.9, 100)).toBe("beside");
+  expect(at(100, 160, 130)).toBe("all");
+  // 16 MiB more than is in use, then 32.
+  expect([at(1100, 150, 130), at(1200, 161, 130)]).toEqual(["beside", "nothing"]);
+  expect(at(1300, 166, 130)).toBe("all");
+  expect([at(2299, 170, 130), at(2350, 186, 140)]).toEqual(["beside", "all"]);
+});
+
+test("what is huge or too much need not wait as long", () => {
+  const start = () => {
+    const { at } = thrift();
+    expect(at(0, 200, 130)).toBe("all");
+    return at;
+  };
+  expect([start()(499, 208, 130), start()(500, 208, 130)]).toEqual(["beside", "all"]);
+  expect([start()(999, 207.9, 130), start()(1000, 207.9, 130)]).toEqual(["beside", "all"]);
+  expect([start()(149, 232, 130), start()(150, 232, 130)]).toEqual(["beside", "all"]);
+  expect([start()(499, 231.9, 130)]).toEqual(["beside"]);
+  // Huge is worth it, however much is in use.
+  const at = thrift().at;
+  expect([at(0, 200, 190), at(600, 205.9, 190), at(700, 208, 190)]).toEqual([
+    ...["all", "nothing", "all"],
+  ]);
+});
+
+test("after some quiet it is given back in any case, once", () => {
+  for (const [quiet, done] of [
+    [5000, "nothing"],
+    [5001, "all"],
+  ] as const) {
+    const { at } = thrift();
+    expect(at(0, 120)).toBe("beside");
+    expect(at(quiet, 121, 115)).toBe(done);
+    if (done === "all") expect(at(20_000, 121, 115)).toBe("nothing");
+  }
+});
+
+test("what stays large is tried again, and ever less often while that is for nothing", () => {
+  const pauses = [20_000, 40_000, 80_000, 160_000, 320_000, 600_000, 600_000];
+  /** After so many of these, and one more. */
+  const after = (count: number) => {
+    const { at } = thrift();
+    expect(at(0, 150, 150)).toBe("all");
+    let time = 0;
+    for (const pause of pauses.slice(0, count))
+      expect(at((time += pause + 1), 150, 150)).toBe("all");
+    return { at, time };
+  };
+  pauses.forEach((pause, i) => {
+    const { at, time } = after(i);
+    expect(at(time + pause, 150, 150)).toBe("nothing");
+  });
+  // It was worth it: soon again.
+  const { at, time } = after(pauses.length);
+  const next = time + 600_001;
+  expect([at(next, 165, 149), at(next + 10_000, 150, 149)]).toEqual(["all", "nothing"]);
+  expect(at(next + 10_100, 150, 149)).toBe("all");
+});

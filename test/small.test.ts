@@ -1,0 +1,282 @@
+/** The small parts that all others stand on: logs, names in any case, objects, turns; and what a client reads and follows. */
+import { describe, expect, test } from "bun:test";
+import type { Reply } from "../src/api/reply.ts";
+import { Cased, findCased } from "../src/cased.ts";
+import { backoff } from "../src/client/backoff.ts";
+import { CallError, ConnectionError } from "../src/client/errors.ts";
+import { decodeFrame } from "../src/client/frame.ts";
+import { followTask } from "../src/client/task.ts";
+import { type Level, LEVELS, Log } from "../src/log.ts";
+import { isNothing, isObject } from "../src/object.ts";
+import { Turnstile } from "../src/turnstile.ts";
+import { deniedByFilter, errorLine, fatalLine } from "../src/unexpected.ts";
+import { Refused } from "../src/errors.ts";
+
+describe("the log", () => {
+  test("has what its level lets through, of an API its own or the server's, in one line", () => {
+    const lines: string[] = [];
+    const log = new Log((line) => void lines.push(line));
+    const through = (api: string) => LEVELS.filter((level) => log.enabled(api, level));
+    expect(LEVELS).toEqual(["error", "warning", "notice", "info", "debug"]);
+    expect([through(""), through("a")]).toEqual([
+      LEVELS.slice(0, 3),
+      LEVELS.slice(0, 3),
+    ] as Level[][]);
+    log.set("a", "debug");
+    log.set("", "error");
+    expect([log.level("a"), log.level("b"), log.level("")]).toEqual(["debug", "error", "error"]);
+    expect(through("b")).toEqual(["error"]);
+    log.for("a")("debug", "one\ntwo");
+    log.for("b")("warning", "never");
+    log.for("")("error", "own");
+    expect(lines.splice(0)).toEqual(["debug: a: one\\u000atwo", "error: own"]);
+    const [most, over] = ["x".repeat(4096), "x".repeat(4097)];
+    log.for("")("error", most);
+    log.for("")("error", over);
+    expect(lines).toEqual([`error: ${most}`, `error: ${most}… (1 characters more)`]);
+  });
+});
+
+describe("names in any case", () => {
+  test("are found where they say which one is meant", () => {
+    expect([
+      findCased("a", ["A", "a"]),
+      findCased("B", ["a", "b"]),
+      findCased("c", ["C", "c "]),
+      findCased("d", ["a"]),
+    ]).toEqual(["a", "b", "C", undefined]);
+    expect(findCased("x", ["X", "x", "y"])).toBe("x");
+    expect(findCased("É", ["é", "e"])).toBe("é");
+    expect([findCased("Ab", ["aB", "AB"]), findCased("Ab", [])]).toEqual([undefined, undefined]);
+    const map = new Cased<number>();
+    map.set("a", 1);
+    map.set("B", 2);
+    expect([map.get("a"), map.get("A"), map.get("b"), map.has("A"), map.has("a")]).toEqual([
+      1,
+      1,
+      2,
+      false,
+      true,
+    ]);
+    map.set("A", 3);
+    expect([map.get("a"), map.get("A"), [...map.values()]]).toEqual([1, 3, [1, 2, 3]]);
+    map.set("cc", 4);
+    map.set("CC", 5);
+    map.set("Cc", 6);
+    expect(map.get("cC")).toBeUndefined();
+  });
+});
+
+test("what is an object, and what are no arguments", () => {
+  expect([{}, { a: 1 }, new Map(), [], null, undefined, "x", 1].map(isObject)).toEqual([
+    true,
+    true,
+    true,
+    false,
+    false,
+    false,
+    false,
+    false,
+  ]);
+  expect([undefined, null, {}, [], { a: undefined }, [1], "", 0, false].map(isNothing)).toEqual([
+    true,
+    true,
+    true,
+    true,
+    false,
+    false,
+    false,
+    false,
+    false,
+  ]);
+});
+
+test("a turnstile lets one through in each turn, not at once, in order", async () => {
+  const turnstile = new Turnstile();
+  const log: string[] = [];
+  turnstile.after = () => void log.push("after");
+  for (const name of ["a", "b"]) turnstile.enter(() => void log.push(name));
+  expect(log).toEqual([]);
+  const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
+  await turn();
+  expect(log).toEqual(["a", "after"]);
+  turnstile.enter(() => void log.push("c"));
+  await turn();
+  await turn();
+  await turn();
+  expect(log).toEqual(["a", "after", "b", "after", "c", "after"]);
+});
+
+test("what nobody foresaw is told in one line, and who is to hear of it", () => {
+  const named = Object.assign(new Error("m\n"), { name: "Own" });
+  expect([errorLine(new Error("x\ny")), errorLine(named), errorLine("s\n"), errorLine(5)]).toEqual([
+    "x\\u000ay",
+    "Own: m\\u000a",
+    "s\\u000a",
+    "5",
+  ]);
+  expect(fatalLine("n", new Refused("do this\n"))).toBe("n: do this\\u000a");
+  expect(fatalLine("n", new Error("a: requires the JIT"))).toMatch(
+    /^n: the runtime may not make code as it runs: .* \(a: requires the JIT\)$/,
+  );
+  expect(fatalLine("n", "odd")).toMatch(
+    /^n: failed unexpectedly: odd\. This is a bug of spawnbox \S+: please report it, with what SPAWNBOX_DEBUG=1 in its environment makes it tell$/,
+  );
+  expect([
+    deniedByFilter(new Error("EACCES")),
+    deniedByFilter("EPERM"),
+    deniedByFilter(new Error("XEPERM")),
+  ]).toEqual([undefined, undefined, undefined]);
+});
+
+test("tries come soon at first, then ever more rarely, at random, and end", () => {
+  expect([...backoff({ attempts: 8 }, () => 0)]).toEqual([
+    250, 500, 1000, 2000, 4000, 8000, 15_000, 15_000,
+  ]);
+  expect([...backoff({ first: 10, most: 30, attempts: 3 }, () => 1)]).toEqual([5, 10, 15]);
+  expect([...backoff({ attempts: 0 })]).toEqual([]);
+});
+
+test("messages of a server, and what is none", () => {
+  const request = { status: "success" };
+  const read = (value: unknown) =>
+    decodeFrame(typeof value === "string" ? value : JSON.stringify(value));
+  expect(read([5, "a/b", { data: 1 }])).toEqual({ kind: "event", name: "a/b", data: 1 });
+  for (const kind of [3, 4])
+    expect(read([kind, "7", { request }])).toEqual({
+      kind: "reply",
+      id: "7",
+      reply: { request },
+    } as never);
+  for (const none of [
+    "{",
+    "1",
+    {},
+    [5, 1, {}],
+    [5, "a", 1],
+    [2, "a", { request }],
+    [3, "a", {}],
+    [3, "a", { request: 1 }],
+    [4, "a", { request: { status: 1 } }],
+  ])
+    expect(read(none)).toBeUndefined();
+  expect(() =>
+    decodeFrame("x", () => {
+      throw new RangeError("x");
+    }),
+  ).toThrow(RangeError);
+  const reply = (status: string, info?: string) => ({ request: { status, info } }) as Reply;
+  expect([
+    new CallError("m", reply("denied", "why")).message,
+    new CallError("m", reply("success")).message,
+  ]).toEqual(["m: denied: why", "m: started no task"]);
+});
+
+describe("a task that is followed", () => {
+  /** A server that answers so, and tells these events. */
+  function connection(answer: object) {
+    const listeners = new Map<string, ((...told: never[]) => void)[]>();
+    const asked: unknown[] = [];
+    return {
+      asked,
+      tell: (name: string, ...told: unknown[]) =>
+        (listeners.get(name) ?? []).forEach((one) => one(...(told as never[]))),
+      left: () => [...listeners.values()].flat().length,
+      call: (method: string, args: unknown) => {
+        asked.push([method, args]);
+        return Promise.resolve(answer as Reply);
+      },
+      on(name: string, listener: (...told: never[]) => void) {
+        const all = listeners.get(name) ?? [];
+        listeners.set(name, [...all, listener]);
+        return () =>
+          void listeners.set(
+            name,
+            (listeners.get(name) ?? []).filter((one) => one !== listener),
+          );
+      },
+    };
+  }
+  const started = (more: object = {}) => ({
+    request: { status: "success" },
+    response: { pid: 7, api: "a", sandbox: "s", command: "c", ...more },
+  });
+  const turn = () => Bun.sleep(0);
+
+  test("has its own data, until its end", async () => {
+    const server = connection(started());
+    const task = followTask(server, "A/b", { x: 1 });
+    const first = task.next();
+    await turn();
+    server.tell("event", "a/B", { pid: 7, type: "data", stdout: "o" });
+    server.tell("event", "a/c", { pid: 7, type: "data", stdout: "another verb" });
+    server.tell("event", "a/b", { pid: 8, type: "data", stdout: "another task" });
+    server.tell("event", "a/b", "none");
+    server.tell("event", "a/b", { pid: 7, type: "overflow", events: 1, bytes: 2 });
+    server.tell("event", "a/b", { pid: 8, type: "final-event" });
+    expect(await first).toEqual({ done: false, value: { pid: 7, stdout: "o" } });
+    server.tell("event", "a/b", { pid: 7, type: "final-event", status: { exit: 3 } });
+    expect(await task.next()).toEqual({ done: true, value: { exit: 3 } });
+    expect([server.asked, server.left()]).toEqual([[["A/b", { x: 1 }]], 0]);
+    const odd = connection(started());
+    const other = followTask(odd, "a/b", null);
+    const end = other.next();
+    await turn();
+    odd.tell("event", "a/b", { pid: 7, type: "final-event", status: 1 });
+    expect(await end).toEqual({ done: true, value: {} });
+  });
+  test("that has ended with its start has its output and its end", async () => {
+    const task = followTask(connection(started({ stdout: "o", status: { exit: 0 } })), "a/b", null);
+    expect([await task.next(), await task.next()]).toEqual([
+      { done: false, value: { pid: 7, stdout: "o" } },
+      { done: true, value: { exit: 0 } },
+    ]);
+  });
+  test("is none where the reply says so", async () => {
+    for (const answer of [
+      { request: { status: "denied" } },
+      { request: { status: "success" }, response: 1 },
+      { request: { status: "success" }, response: { pid: 7 } },
+      started({ pid: "7" }),
+    ]) {
+      const server = connection(answer);
+      await expect(followTask(server, "a/b", null).next()).rejects.toThrow(CallError);
+      expect([server.asked.length, server.left()]).toEqual([1, 0]);
+    }
+  });
+  test("is let go by who looks no more, unless nobody is there any more", async () => {
+    const server = connection(started());
+    const task = followTask(server, "a/b", null);
+    const first = task.next();
+    await turn();
+    server.tell("event", "a/b", { pid: 7, type: "data" });
+    await first;
+    await task.return({});
+    expect(server.asked.at(-1)).toEqual(["a/b", { action: "unsubscribe", args: { pid: 7 } }]);
+    for (const how of ["lost", "close"]) {
+      const gone = connection(started());
+      const end = followTask(gone, "a/b", null).next();
+      await turn();
+      gone.tell(how, "why");
+      await expect(end).rejects.toThrow(new ConnectionError("a/b: connection lost: why"));
+      expect(gone.asked).toHaveLength(1);
+    }
+  });
+  test("from its middle: what was left out is told, and that the right to it was withdrawn", async () => {
+    const server = connection({ request: { status: "success" } });
+    const missed: object[] = [];
+    const task = followTask(server, "a/b", null, {
+      pid: 7,
+      missed: (one) => void missed.push(one),
+    });
+    const first = task.next();
+    await turn();
+    server.tell("event", "a/b", { pid: 7, type: "overflow", events: 1, bytes: 2 });
+    server.tell("event", "a/b", { pid: 7, type: "unsubscribed", info: "no more" });
+    await expect(first).rejects.toThrow("a/b: insufficient-scope: no more");
+    expect([missed, server.asked.length]).toEqual([[{ events: 1, bytes: 2 }], 1]);
+    await expect(
+      followTask(connection({ request: { status: "denied" } }), "a/b", null, { pid: 7 }).next(),
+    ).rejects.toThrow("a/b: denied");
+  });
+});
