@@ -78,11 +78,19 @@ interface SandboxGroup {
   /** Its tasks have the memory controller. */
   readonly countsMemory: boolean;
   /** Of tasks that have ended, and ready for the next; undefined: each has one of its own. */
-  readonly free?: GroupPlace[];
+  readonly free?: Kept[];
 }
 
 /** Groups that are kept for the next task, of all sandboxes: as many as are being started at a time. Each holds two descriptors. */
 const KEPT = 8;
+/** ms for which one is kept that no task comes for. */
+const REST = 2_000;
+
+/** A group that is kept, and since when, by performance.now(). */
+interface Kept {
+  readonly place: GroupPlace;
+  readonly since: number;
+}
 
 class Groups implements CgroupRoot {
   /** @param lookOnly groups of others stay as they are: what could only be tried by changing them is not said to be missing */
@@ -101,6 +109,7 @@ class Groups implements CgroupRoot {
   #running = 0;
   /** Groups that are ready for the next task. */
   #kept = 0;
+  #resting: ReturnType<typeof setTimeout> | undefined;
   readonly #idle = Promise.withResolvers<void>();
   #retired = false;
 
@@ -198,7 +207,7 @@ class Groups implements CgroupRoot {
     if (!sandbox) return undefined;
     for (const path of this.#stuck) if (tryRemove(path)) this.#stuck.delete(path);
     const { free } = sandbox;
-    const kept = isNew ? undefined : free?.pop();
+    const kept = isNew ? undefined : free?.pop()?.place;
     if (kept) this.#kept--;
     const path = () => join(sandbox.path, `${this.#tasks++}`);
     const place = kept ?? makePlace(path(), sandbox.task, sandbox.countsMemory);
@@ -208,7 +217,9 @@ class Groups implements CgroupRoot {
         // Nobody would empty it any more.
         if (!free || this.#kept >= KEPT || this.#retired || !this.#server) return false;
         this.#kept++;
-        free.push(place);
+        // The last one that came is the next to go: those in front rest.
+        free.push({ place, since: performance.now() });
+        this.#restSoon();
         return true;
       },
       onEnd: (gone) => {
@@ -217,6 +228,30 @@ class Groups implements CgroupRoot {
         this.#settle();
       },
     });
+  }
+
+  #restSoon(): void {
+    this.#resting ??= setTimeout(() => {
+      this.#resting = undefined;
+      const late = performance.now() - REST;
+      for (const { free = [] } of this.#sandboxes.values()) {
+        const used = free.findIndex(({ since }) => since > late);
+        for (const { place } of free.splice(0, used < 0 ? free.length : used)) this.#letGo(place);
+      }
+      if (this.#kept > 0) this.#restSoon();
+    }, REST);
+    this.#resting.unref();
+  }
+
+  #letGo(place: GroupPlace): void {
+    this.#kept--;
+    place.close();
+    try {
+      if (tryRemove(place.path)) return;
+    } catch (error) {
+      errnoOf(error);
+    }
+    this.#stuck.add(place.path);
   }
 
   async retire(): Promise<void> {
@@ -233,8 +268,9 @@ class Groups implements CgroupRoot {
   async close(): Promise<void> {
     const server = this.#server;
     this.#server = undefined;
+    clearTimeout(this.#resting);
     for (const { free = [] } of this.#sandboxes.values())
-      for (const place of free.splice(0)) place.close();
+      for (const { place } of free.splice(0)) place.close();
     this.#sandboxes.clear();
     if (!server) return;
     killTree(server.path);

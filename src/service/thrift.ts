@@ -15,12 +15,13 @@ const GROWTH = 16 << 20;
 /** Bytes from which on memory is given back amid work; of growth since, that are worth it; and with how much that must not be waited for. */
 const LARGE = 144 << 20;
 const WORTH = 32 << 20;
-const HUGE = 208 << 20;
-const TOO_MUCH = 232 << 20;
-/** Milliseconds from one time to the next at least; where it is huge; where it is too much. */
+const HUGE = 176 << 20;
+const TOO_MUCH = 200 << 20;
+/** Milliseconds from one time to the next at least; where it is huge; where it is too much; and so many times what the last one took. */
 const RARELY = 1_000;
-const SOONER = 500;
-const AT_ONCE = 150;
+const SOONER = 250;
+const AT_ONCE = 100;
+const TIMES = 2;
 /** Milliseconds without growth after which it is given back in any case. */
 const QUIET = 5_000;
 /** Milliseconds after which a large one looks again, as clients may have gone that held it; and at most, where that was for nothing. */
@@ -50,6 +51,8 @@ export class Thrift {
   #least = 0;
   #grown = -Infinity;
   #gaveBack = -Infinity;
+  /** ms that it took then. */
+  #took = 0;
   /** What was left then: as much as is in use. */
   #left = 0;
   #again = AGAIN;
@@ -74,7 +77,8 @@ export class Thrift {
     }
     this.#grown = begin;
     const isWorth = size - this.#left >= WORTH || size >= HUGE;
-    const pause = size >= TOO_MUCH ? AT_ONCE : size >= HUGE ? SOONER : RARELY;
+    const usual = size >= TOO_MUCH ? AT_ONCE : size >= HUGE ? SOONER : RARELY;
+    const pause = Math.max(usual, TIMES * this.#took);
     if (size >= LARGE && isWorth && sinceGiven >= pause) return this.#giveBack(size);
     collect("beside");
     this.#least = size;
@@ -82,8 +86,10 @@ export class Thrift {
 
   #giveBack(before: number): void {
     const { now, rss, collect } = this.collector;
+    const begin = now();
     collect("all");
     this.#gaveBack = now();
+    this.#took = this.#gaveBack - begin;
     this.#least = rss() ?? this.#least;
     this.#left = this.#least;
     this.#again = before - this.#least < GROWTH ? Math.min(2 * this.#again, AT_LAST) : AGAIN;

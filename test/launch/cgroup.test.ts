@@ -226,6 +226,27 @@ describe.skipIf(!writable)("groups (need root and a cgroup v2 mount)", () => {
     );
   });
 
+  test("what is kept and not used for a while is removed, and its descriptors are closed", async () => {
+    await withGroups(
+      undefined,
+      async (root) => {
+        const count = () => readdirSync("/proc/self/fd").length;
+        const before = count();
+        const [group, other] = [root.begin("box"), root.begin("box")];
+        await Promise.all([group?.end(true).gone, other?.end(true).gone]);
+        expect(existsSync(group?.path ?? "")).toBe(true);
+        expect(count()).toBe(before + 4);
+        await until(
+          "both are gone",
+          () => ![group, other].some((one) => existsSync(one?.path ?? "")),
+        );
+        expect(count()).toBe(before);
+        expect(root.begin("box")?.path).not.toBe(group?.path);
+      },
+      true,
+    );
+  });
+
   test("the next server kills and removes what a crashed one left, and not what a living one has", async () => {
     const start = () =>
       Bun.spawn([process.execPath, join(import.meta.dir, "cgroup-server.ts")], {

@@ -4,8 +4,8 @@ import { Thrift } from "../../src/service/thrift.ts";
 
 const MIB = 1 << 20;
 
-/** A server by its MiB over time: what is done at each look, and what a collection of all leaves. */
-function thrift() {
+/** A server by its MiB over time: what is done at each look, and what a collection of all leaves, which takes so many ms. */
+function thrift(takes = 0) {
   let [time, size, left]: [number, number | undefined, number] = [0, 0, 0];
   const done: string[] = [];
   const one = new Thrift({
@@ -13,7 +13,9 @@ function thrift() {
     rss: () => (size === undefined ? undefined : size * MIB),
     collect: (how) => {
       done.push(how);
-      if (how === "all") size = left;
+      if (how !== "all") return;
+      size = left;
+      time += takes;
     },
   });
   return {
@@ -65,18 +67,29 @@ test("what is large is given back at once, if that is worth it, and not too ofte
 test("what is huge or too much need not wait as long", () => {
   const start = () => {
     const { at } = thrift();
-    expect(at(0, 200, 130)).toBe("all");
+    expect(at(0, 170, 130)).toBe("all");
     return at;
   };
-  expect([start()(499, 208, 130), start()(500, 208, 130)]).toEqual(["beside", "all"]);
-  expect([start()(999, 207.9, 130), start()(1000, 207.9, 130)]).toEqual(["beside", "all"]);
-  expect([start()(149, 232, 130), start()(150, 232, 130)]).toEqual(["beside", "all"]);
-  expect([start()(499, 231.9, 130)]).toEqual(["beside"]);
+  expect([start()(249, 176, 130), start()(250, 176, 130)]).toEqual(["beside", "all"]);
+  expect([start()(999, 175.9, 130), start()(1000, 175.9, 130)]).toEqual(["beside", "all"]);
+  expect([start()(99, 200, 130), start()(100, 200, 130)]).toEqual(["beside", "all"]);
+  expect([start()(249, 199.9, 130)]).toEqual(["beside"]);
   // Huge is worth it, however much is in use.
   const at = thrift().at;
-  expect([at(0, 200, 190), at(600, 205.9, 190), at(700, 208, 190)]).toEqual([
+  expect([at(0, 170, 160), at(300, 175.9, 160), at(400, 176, 160)]).toEqual([
     ...["all", "nothing", "all"],
   ]);
+});
+
+test("where a collection takes long, there is twice that between two", () => {
+  for (const [later, done] of [
+    [399, "beside"],
+    [400, "all"],
+  ] as const) {
+    const { at } = thrift(200);
+    expect(at(0, 170, 130)).toBe("all");
+    expect(at(200 + later, 250, 130)).toBe(done);
+  }
 });
 
 test("after some quiet it is given back in any case, once", () => {
