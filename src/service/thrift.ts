@@ -8,20 +8,22 @@
 import { heavy } from "../turnstile.ts";
 
 /** Milliseconds between looks. */
-const EACH = 100;
+const EACH = 30;
 /** Bytes below which nobody minds, and bytes of growth that are worth a collection. */
 const SMALL = 112 << 20;
 const GROWTH = 16 << 20;
+/** The same where it is too much. */
+const LITTLE = 8 << 20;
 /** Bytes from which on memory is given back amid work; of growth since, that are worth it; and with how much that must not be waited for. */
 const LARGE = 144 << 20;
-const WORTH = 32 << 20;
+const WORTH = 24 << 20;
 const HUGE = 176 << 20;
-const TOO_MUCH = 200 << 20;
+const TOO_MUCH = 192 << 20;
 /** Milliseconds from one time to the next at least; where it is huge; where it is too much; and so many times what the last one took. */
 const RARELY = 1_000;
-const SOONER = 250;
-const AT_ONCE = 100;
-const TIMES = 2;
+const SOONER = 150;
+const AT_ONCE = 50;
+const TIMES = 1;
 /** Milliseconds without growth after which it is given back in any case. */
 const QUIET = 5_000;
 /** Milliseconds after which a large one looks again, as clients may have gone that held it; and at most, where that was for nothing. */
@@ -70,7 +72,7 @@ export class Thrift {
     this.#least = Math.min(this.#least, size);
     if (size < SMALL) return;
     const sinceGiven = begin - this.#gaveBack;
-    if (size - this.#least < GROWTH) {
+    if (size - this.#least < (size >= TOO_MUCH ? LITTLE : GROWTH)) {
       const isQuiet = this.#grown > this.#gaveBack && begin - this.#grown > QUIET;
       if (isQuiet || (size >= LARGE && sinceGiven > this.#again)) this.#giveBack(size);
       return;

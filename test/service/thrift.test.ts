@@ -39,7 +39,7 @@ test("nobody minds what is small, or what cannot be told", () => {
 
 test("looks come no closer than half of their distance", () => {
   const { at } = thrift();
-  expect([at(0, 120), at(49, 143), at(50, 143)]).toEqual(["beside", "nothing", "beside"]);
+  expect([at(0, 120), at(14, 143), at(15, 143)]).toEqual(["beside", "nothing", "beside"]);
 });
 
 test("growth is collected beside the work, each time that it is worth it", () => {
@@ -59,9 +59,12 @@ test("what is large is given back at once, if that is worth it, and not too ofte
   expect(at(0, 143.9, 100)).toBe("beside");
   expect(at(100, 160, 130)).toBe("all");
   // 16 MiB more than is in use, then 32.
-  expect([at(1100, 150, 130), at(1200, 161, 130)]).toEqual(["beside", "nothing"]);
-  expect(at(1300, 166, 130)).toBe("all");
-  expect([at(2299, 170, 130), at(2350, 186, 140)]).toEqual(["beside", "all"]);
+  expect([at(1100, 150, 130), at(1200, 153, 130)]).toEqual(["beside", "nothing"]);
+  expect([at(1250, 166, 130), at(2250, 146, 130), at(2300, 153.9, 130)]).toEqual([
+    ...["all", "beside", "nothing"],
+  ]);
+  expect(at(2350, 162, 130)).toBe("all");
+  expect([at(3349, 170, 130), at(3400, 186, 140)]).toEqual(["beside", "all"]);
 });
 
 test("what is huge or too much need not wait as long", () => {
@@ -70,10 +73,14 @@ test("what is huge or too much need not wait as long", () => {
     expect(at(0, 170, 130)).toBe("all");
     return at;
   };
-  expect([start()(249, 176, 130), start()(250, 176, 130)]).toEqual(["beside", "all"]);
+  expect([start()(149, 176, 130), start()(150, 176, 130)]).toEqual(["beside", "all"]);
   expect([start()(999, 175.9, 130), start()(1000, 175.9, 130)]).toEqual(["beside", "all"]);
-  expect([start()(99, 200, 130), start()(100, 200, 130)]).toEqual(["beside", "all"]);
-  expect([start()(249, 199.9, 130)]).toEqual(["beside"]);
+  expect([start()(49, 192, 130), start()(50, 192, 130)]).toEqual(["beside", "all"]);
+  expect([start()(149, 191.9, 130)]).toEqual(["beside"]);
+  // Half of the growth is worth it then.
+  const grown = thrift().at;
+  expect(grown(0, 200, 184)).toBe("all");
+  expect([grown(100, 191.9, 184), grown(200, 192, 184)]).toEqual(["nothing", "all"]);
   // Huge is worth it, however much is in use.
   const at = thrift().at;
   expect([at(0, 170, 160), at(300, 175.9, 160), at(400, 176, 160)]).toEqual([
@@ -81,10 +88,10 @@ test("what is huge or too much need not wait as long", () => {
   ]);
 });
 
-test("where a collection takes long, there is twice that between two", () => {
+test("where a collection takes long, there is as much between two", () => {
   for (const [later, done] of [
-    [399, "beside"],
-    [400, "all"],
+    [199, "beside"],
+    [200, "all"],
   ] as const) {
     const { at } = thrift(200);
     expect(at(0, 170, 130)).toBe("all");
