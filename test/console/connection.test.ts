@@ -34,7 +34,7 @@ inBrowser("connection", (board) => {
       `(() => { window.old = true; window.fetch = () => Promise.resolve(new Response(${JSON.stringify(other)})); })()`,
     );
     await board.page.go("#/server");
-    await until("the page is read anew", () => board.page.evaluate<boolean>("!('old' in window)"));
+    await until("the page is read anew", () => board.page.look<boolean>("!('old' in window)"));
     await board.page.see("Notices");
     expect(await board.page.evaluate("'ran' in window")).toBe(false);
     // Where that does not help it is not done for ever.

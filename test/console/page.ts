@@ -23,12 +23,24 @@ export class Page {
     return this.view.evaluate<T>(script);
   }
 
+  /** Of a script that changes nothing: a page that is just being left is asked once more. */
+  async look<T>(script: string): Promise<T> {
+    for (let left = 100; ; left--) {
+      try {
+        return await this.evaluate<T>(script);
+      } catch (error) {
+        if (left === 0 || !String(error).includes("navigated or closed")) throw error;
+        await Bun.sleep(50);
+      }
+    }
+  }
+
   text(selector = "body"): Promise<string> {
-    return this.evaluate(`document.querySelector(${JSON.stringify(selector)})?.innerText ?? ""`);
+    return this.look(`document.querySelector(${JSON.stringify(selector)})?.innerText ?? ""`);
   }
 
   count(selector: string): Promise<number> {
-    return this.evaluate(`document.querySelectorAll(${JSON.stringify(selector)}).length`);
+    return this.look(`document.querySelectorAll(${JSON.stringify(selector)}).length`);
   }
 
   async see(text: string, selector?: string): Promise<void> {
@@ -42,14 +54,14 @@ export class Page {
 
   /** The last line of the output; all of it takes long where it is long. */
   lastLine(): Promise<string> {
-    return this.evaluate("[...document.querySelectorAll('.log .row')].at(-1)?.textContent ?? ''");
+    return this.look("[...document.querySelectorAll('.log .row')].at(-1)?.textContent ?? ''");
   }
 
   /** As a click does, on the first that has this text, or this label. */
   async press(text: string): Promise<void> {
     const find = `[...document.querySelectorAll("main button, main a, main summary, header a, header button")]
       .find((one) => one.textContent.trim() === ${JSON.stringify(text)} && !one.disabled)`;
-    await until(`a button ${text}`, () => this.evaluate<boolean>(`!!${find}`));
+    await until(`a button ${text}`, () => this.look<boolean>(`!!${find}`));
     await this.evaluate(`${find}.click()`);
   }
 
