@@ -47,10 +47,8 @@ class Cursor {
   }
 }
 
-function name(bytes: Buffer, what: string, most = MOST_NAME): string {
-  if (bytes.length > most + 1) throw new RpcError(`the name of ${what} has over ${most} bytes`);
-  return textOf(bytes, `the name of ${what}`);
-}
+const name = (bytes: Buffer, what: string, most = MOST_NAME): string =>
+  textOf(bytes, `the name of ${what}`, most);
 
 /** Of exactly the bytes of one packet, without the padding. The values share its memory. Throws RpcError. */
 export function parsePacket(bytes: Buffer): Packet {

@@ -66,8 +66,9 @@ export function textBytes(text: string): Buffer {
 }
 
 /** A text and its NUL, which some leave out. Throws RpcError. */
-export function textOf(bytes: Buffer, what: string): string {
+export function textOf(bytes: Buffer, what: string, most = Infinity): string {
   const end = bytes.at(-1) === 0 ? bytes.length - 1 : bytes.length;
+  if (end > most) throw new RpcError(`${what} has over ${most} bytes`);
   const text = bytes.subarray(0, end);
   if (!isUtf8(text)) throw new RpcError(`${what} is not UTF-8`);
   if (text.includes(0)) throw new RpcError(`${what} has a NUL in it`);

@@ -126,7 +126,7 @@ class Cursor {
   text(what: string, most = Infinity): string | null {
     const length = this.take(4).readUInt32LE();
     if (length > most + 1) throw new RpcError(`${what} has over ${most} bytes`);
-    return length === 0 ? null : textOf(this.take(length), what);
+    return length === 0 ? null : textOf(this.take(length), what, most);
   }
 
   name(what: string, most = MOST_NAME): string {
