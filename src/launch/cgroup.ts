@@ -209,8 +209,8 @@ class Groups implements CgroupRoot {
     const { free } = sandbox;
     const kept = isNew ? undefined : free?.pop()?.place;
     if (kept) this.#kept--;
-    const path = () => join(sandbox.path, `${this.#tasks++}`);
-    const place = kept ?? makePlace(path(), sandbox.task, sandbox.countsMemory);
+    const { path, task, countsMemory } = sandbox;
+    const place = kept ?? makePlace(join(path, `${this.#tasks++}`), task, countsMemory);
     this.#running++;
     return taskGroup(place, kept !== undefined, {
       keep: () => {

@@ -7,7 +7,7 @@ import { LOST, NO_AGENT } from "./no-agent.ts";
 import type { Pools } from "./pool.ts";
 import { wantsRoom } from "./reserve.ts";
 import { supply } from "./secrets.ts";
-import type { Launch, Task } from "./task.ts";
+import { type Launch, LaunchError, type Task } from "./task.ts";
 
 /** So often a launch is tried again that came to nothing with the agent. */
 const AGAIN = 2;
@@ -42,7 +42,7 @@ export function createLaunch(
       } catch (error) {
         if (abort?.aborted || error === LOST) throw error;
         // Its group may not be as a task has left it: somebody else may have removed it, or killed what was in it.
-        if (group?.isKept && task?.neverRan) {
+        if (group?.isKept && task?.neverRan && isOfGroup(error)) {
           isNew = true;
           continue;
         }
@@ -56,6 +56,10 @@ export function createLaunch(
 
 /** Launches without cgroups. */
 export const launch: Launch = (...launching) => createLaunch()(...launching);
+
+/** What a group makes of a launch that is not as it should be: there is no place in it, or who comes into it is killed. */
+const isOfGroup = (error: unknown): boolean =>
+  error instanceof LaunchError && (error.step === "clone" || error.step === "launcher");
 
 async function begun(task: LaunchedTask, abort: AbortSignal | undefined): Promise<Task> {
   const giveUp = () => task.kill();

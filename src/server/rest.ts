@@ -352,11 +352,11 @@ export function createRest(options: RestOptions): Rest {
       .all("/*", guarded(other), raw);
   };
   let routed: ReturnType<typeof route> | undefined;
-  const called = guarded(call);
+  const answerCall = guarded(call);
   const answering = async (request: Request, sender?: Sender) => {
     if (sender) senders.set(request, sender);
     // What is asked for all the time needs no router, nor has to wait until there is one.
-    if (isCall(request.url)) return called({ request });
+    if (isCall(request.url)) return answerCall({ request });
     routed ??= route();
     return (await routed).fetch(request);
   };

@@ -7,8 +7,10 @@
 
 import { heavy } from "../turnstile.ts";
 
-/** Milliseconds between looks. */
+/** Milliseconds between looks; where it is small, so that one that nobody talks to sleeps; and at least. */
 const EACH = 30;
+const SELDOM = 100;
+const LEAST = EACH / 2;
 /** Bytes below which nobody minds, and bytes of growth that are worth a collection. */
 const SMALL = 112 << 20;
 const GROWTH = 16 << 20;
@@ -19,11 +21,10 @@ const LARGE = 144 << 20;
 const WORTH = 24 << 20;
 const HUGE = 176 << 20;
 const TOO_MUCH = 192 << 20;
-/** Milliseconds from one time to the next at least; where it is huge; where it is too much; and so many times what the last one took. */
+/** Milliseconds from one time to the next at least; where it is huge; where it is too much. As long as the last one took in any case. */
 const RARELY = 1_000;
 const SOONER = 150;
 const AT_ONCE = 50;
-const TIMES = 1;
 /** Milliseconds without growth after which it is given back in any case. */
 const QUIET = 5_000;
 /** Milliseconds after which a large one looks again, as clients may have gone that held it; and at most, where that was for nothing. */
@@ -48,6 +49,8 @@ export interface Collector {
 }
 
 export class Thrift {
+  /** Milliseconds to the next look. */
+  next = SELDOM;
   #looked = -Infinity;
   /** The least since the last collection. */
   #least = 0;
@@ -65,9 +68,10 @@ export class Thrift {
   look(): void {
     const { now, rss, collect } = this.collector;
     const begin = now();
-    if (begin - this.#looked < EACH / 2) return;
+    if (begin - this.#looked < LEAST) return;
     this.#looked = begin;
     const size = rss();
+    this.next = size === undefined || size < SMALL ? SELDOM : EACH;
     if (size === undefined) return;
     this.#least = Math.min(this.#least, size);
     if (size < SMALL) return;
@@ -80,7 +84,7 @@ export class Thrift {
     this.#grown = begin;
     const isWorth = size - this.#left >= WORTH || size >= HUGE;
     const usual = size >= TOO_MUCH ? AT_ONCE : size >= HUGE ? SOONER : RARELY;
-    const pause = Math.max(usual, TIMES * this.#took);
+    const pause = Math.max(usual, this.#took);
     if (size >= LARGE && isWorth && sinceGiven >= pause) return this.#giveBack(size);
     collect("beside");
     this.#least = size;
@@ -106,12 +110,18 @@ export function keepSmall(): () => void {
     collect: (how) => void Bun.gc(how === "all"),
   });
   const look = () => thrift.look();
-  const timer = setInterval(look, EACH);
-  timer.unref();
+  let timer: ReturnType<typeof setTimeout>;
+  const soon = (): void => {
+    timer = setTimeout(() => {
+      look();
+      soon();
+    }, thrift.next).unref();
+  };
+  soon();
   // Where much is taken apart, the timer comes late.
   heavy.after = look;
   return () => {
-    clearInterval(timer);
+    clearTimeout(timer);
     heavy.after = undefined;
   };
 }

@@ -6,21 +6,11 @@ import { Hub } from "../../src/api/hub.ts";
 import { openapi } from "../../src/api/openapi.ts";
 import { namesIn } from "../../src/api/select.ts";
 import { unavailableVerb } from "../../src/api/unavailable.ts";
-import { AfbError } from "../../src/errors.ts";
 import type { Plan } from "../../src/plan/plan.ts";
 import { parseTemplate } from "../../src/plan/argv.ts";
-import { apiOf, connecting, paramsOf, shell } from "./harness.ts";
+import { apiOf, connecting, paramsOf, said, shell } from "./harness.ts";
 
 const connect = connecting();
-
-const said = (work: () => unknown): unknown => {
-  try {
-    return work();
-  } catch (error) {
-    if (!(error instanceof AfbError)) throw error;
-    return `${error.status}: ${error.message}`;
-  }
-};
 
 describe("info", () => {
   const ALONE = { needed: () => [], confirms: () => false };

@@ -12,6 +12,7 @@ import {
 } from "../../src/api/registry.ts";
 import type { Reply } from "../../src/api/reply.ts";
 import { compileParams, type Params } from "../../src/config/params.ts";
+import { AfbError } from "../../src/errors.ts";
 import { type Launch, LaunchError, type Outcome, type Task } from "../../src/launch/task.ts";
 import { Log } from "../../src/log.ts";
 import { parseTemplate } from "../../src/plan/argv.ts";
@@ -235,3 +236,13 @@ export class TestClient implements Client {
 export function pidOf(value: unknown): number {
   return Number(/"pid":(\d+)/.exec(JSON.stringify(value))?.[1]);
 }
+
+/** What comes of it, or what it is refused with, as `status: message`. */
+export const said = (work: () => unknown): unknown => {
+  try {
+    return work();
+  } catch (error) {
+    if (!(error instanceof AfbError)) throw error;
+    return `${error.status}: ${error.message}`;
+  }
+};

@@ -11,7 +11,6 @@ import { createRegistry } from "../../src/api/registry.ts";
 import { wireStatus } from "../../src/api/status.ts";
 import { getVerbosity, setVerbosity } from "../../src/api/verbosity.ts";
 import { Backlog } from "../../src/backlog.ts";
-import { AfbError } from "../../src/errors.ts";
 import { Log } from "../../src/log.ts";
 import { parseTemplate } from "../../src/plan/argv.ts";
 import { asUser, compiled } from "../plan/compiling.ts";
@@ -21,19 +20,12 @@ import {
   granting,
   paramsOf,
   registryOf,
+  said,
   shell,
   spawnLaunch,
 } from "./harness.ts";
 
 const connect = connecting();
-const said = (work: () => unknown): unknown => {
-  try {
-    return work();
-  } catch (error) {
-    if (!(error instanceof AfbError)) throw error;
-    return `${error.status}: ${error.message}`;
-  }
-};
 
 describe("a piece of input", () => {
   const of = (args: unknown, body?: string) => {

@@ -1,11 +1,24 @@
 /** cgroup v2 groups, made for real in the hierarchy of this machine. */
 import { describe, expect, test } from "bun:test";
-import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readlinkSync,
+  rmdirSync,
+  rmSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { ConfigError } from "../../src/config/problem.ts";
 import { makeGroups } from "../../src/launch/cgroup/files.ts";
 import { CgroupUnavailable, findPlace } from "../../src/launch/cgroup/place.ts";
+import { createLaunch } from "../../src/launch/launch.ts";
+import { fill } from "../../src/plan/argv.ts";
+import type { Plan } from "../../src/plan/plan.ts";
+import { compiled, planOf } from "../plan/compiling.ts";
 import { isAlive, isRoot, until } from "../served.ts";
 import { inGroup, limitCases, task, withGroups } from "./cgroup-cases.ts";
 
@@ -17,6 +30,14 @@ const place = (() => {
     throw error;
   }
 })();
+/** Empty of one that has just been closed. */
+function linkOf(fd: string): string {
+  try {
+    return readlinkSync(`/proc/self/fd/${fd}`);
+  } catch {
+    return "";
+  }
+}
 const writable = isRoot && place !== undefined;
 
 /** Why no limits can be had here; undefined where they can. */
@@ -226,11 +247,53 @@ describe.skipIf(!writable)("groups (need root and a cgroup v2 mount)", () => {
     );
   });
 
+  test("a launch is done once more where its kept group is not as it was, and not for another reason", async () => {
+    await withGroups(
+      undefined,
+      async (root) => {
+        const asked: (boolean | undefined)[] = [];
+        const launch = createLaunch({
+          begin: (_key, isNew) => {
+            asked.push(isNew);
+            return root.begin("box", isNew);
+          },
+        });
+        const silent = { stdout: () => {}, stderr: () => {} };
+        const run = (plan: Plan) => launch(plan, fill(plan.argv, undefined), silent);
+        const program = join(mkdtempSync(join(tmpdir(), "spawnbox-again-")), "true");
+        copyFileSync("/bin/true", program);
+        chmodSync(dirname(program), 0o755);
+        const commands = { uid: "c", exec: { cmdpath: program } };
+        const plan = planOf(compiled({ acls: { user: "nobody" }, commands }));
+        const keep = async () => {
+          const group = root.begin("box", true);
+          await group?.end(true).gone;
+          return group?.path ?? "";
+        };
+        const kept = await keep();
+        rmdirSync(kept);
+        await (
+          await run(plan)
+        ).ended;
+        expect(asked.splice(0)).toEqual([false, true]);
+        await keep();
+        rmSync(dirname(program), { recursive: true });
+        const refused = await run(plan).then(String, String);
+        expect(refused).toContain("ENOENT");
+        expect(asked).toEqual([false]);
+      },
+      true,
+    );
+  });
+
   test("what is kept and not used for a while is removed, and its descriptors are closed", async () => {
     await withGroups(
       undefined,
       async (root) => {
-        const count = () => readdirSync("/proc/self/fd").length;
+        // Of these groups: what else is open comes and goes.
+        const count = () =>
+          readdirSync("/proc/self/fd").filter((fd) => linkOf(fd).startsWith(root.path ?? "/"))
+            .length;
         const before = count();
         const [group, other] = [root.begin("box"), root.begin("box")];
         await Promise.all([group?.end(true).gone, other?.end(true).gone]);

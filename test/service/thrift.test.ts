@@ -19,6 +19,7 @@ function thrift(takes = 0) {
     },
   });
   return {
+    next: () => one.next,
     /** At that time, ms, with so many MiB, of which so many are in use. */
     at(ms: number, mib: number | undefined, used = 0): string {
       [time, size, left] = [ms, mib, used];
@@ -35,6 +36,22 @@ test("nobody minds what is small, or what cannot be told", () => {
     "nothing",
     "beside",
   ]);
+});
+
+test("the next look is soon only where it is not small", () => {
+  const { at, next } = thrift();
+  expect(next()).toBe(100);
+  for (const [i, [mib, then]] of (
+    [
+      [112, 30],
+      [111.9, 100],
+      [200, 30],
+      [undefined, 100],
+    ] as const
+  ).entries()) {
+    at(100 * i, mib, mib);
+    expect(next()).toBe(then);
+  }
 });
 
 test("looks come no closer than half of their distance", () => {
