@@ -8,14 +8,13 @@ import {
   existsSync,
   mkdtempSync,
   openSync,
-  readdirSync,
   readFileSync,
-  readlinkSync,
   rmSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
+import { descriptorsOf } from "../descriptors.ts";
 import { connect } from "../../src/client.ts";
 import { Cynagora } from "../access/cynagora.ts";
 import { DatagramSocket } from "../server/datagrams.ts";
@@ -85,16 +84,7 @@ async function call(socket: string, verb: string): Promise<unknown> {
 
 /** How many the early server has open. */
 const sockets = (): number =>
-  readdirSync(`/proc/${pid}/fd`).filter((fd) => linkOf(fd)?.startsWith("socket:")).length;
-
-/** Undefined for one that has just been closed. */
-function linkOf(fd: string): string | undefined {
-  try {
-    return readlinkSync(`/proc/${pid}/fd/${fd}`);
-  } catch {
-    return undefined;
-  }
-}
+  descriptorsOf(pid).filter((link) => link.startsWith("socket:")).length;
 
 describe.if(isRoot)("the service takes over", () => {
   beforeAll(async () => {

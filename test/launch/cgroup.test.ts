@@ -6,12 +6,12 @@ import {
   existsSync,
   mkdtempSync,
   readdirSync,
-  readlinkSync,
   rmdirSync,
   rmSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { descriptorsOf } from "../descriptors.ts";
 import { ConfigError } from "../../src/config/problem.ts";
 import { makeGroups } from "../../src/launch/cgroup/files.ts";
 import { CgroupUnavailable, findPlace } from "../../src/launch/cgroup/place.ts";
@@ -30,14 +30,6 @@ const place = (() => {
     throw error;
   }
 })();
-/** Empty of one that has just been closed. */
-function linkOf(fd: string): string {
-  try {
-    return readlinkSync(`/proc/self/fd/${fd}`);
-  } catch {
-    return "";
-  }
-}
 const writable = isRoot && place !== undefined;
 
 /** Why no limits can be had here; undefined where they can. */
@@ -292,8 +284,7 @@ describe.skipIf(!writable)("groups (need root and a cgroup v2 mount)", () => {
       async (root) => {
         // Of these groups: what else is open comes and goes.
         const count = () =>
-          readdirSync("/proc/self/fd").filter((fd) => linkOf(fd).startsWith(root.path ?? "/"))
-            .length;
+          descriptorsOf("self").filter((link) => link.startsWith(root.path ?? "/")).length;
         const before = count();
         const [group, other] = [root.begin("box"), root.begin("box")];
         await Promise.all([group?.end(true).gone, other?.end(true).gone]);

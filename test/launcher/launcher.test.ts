@@ -1,14 +1,7 @@
 /** What a command has of the process that launched it, and how its tree ends: the launcher driven directly. */
 import { afterEach, describe, expect, test } from "bun:test";
-import {
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  rmdirSync,
-  readFileSync,
-  readlinkSync,
-  statSync,
-} from "node:fs";
+import { existsSync, mkdirSync, readdirSync, rmdirSync, readFileSync, statSync } from "node:fs";
+import { descriptorsOf } from "../descriptors.ts";
 import { GROUP } from "../../ffi/launcher/layout.ts";
 import { isAlive, isRoot, until } from "../served.ts";
 import type { WrittenOp } from "../plan/ops.ts";
@@ -537,16 +530,14 @@ test.skipIf(!isRoot)(
 test.skipIf(!isRoot)(
   "the supervisor holds nothing of the command's output, nor what was open before",
   async () => {
-    const linksOf = (pid: number) =>
-      readdirSync(`/proc/${pid}/fd`).map((fd) => readlinkSync(`/proc/${pid}/fd/${fd}`));
     let supervisors: string[] = [];
     let commands: string[] = [];
     await launch(NOTHING, {
       argv: ["/bin/sleep", "1000"],
       before: 'os.dup2(os.open("/etc/passwd", os.O_RDONLY), 77, True)',
       meanwhile: async ({ supervisor, pid, hangUp }) => {
-        await until("it sleeps", () => (commands = linksOf(pid)).length === 3);
-        supervisors = linksOf(supervisor);
+        await until("it sleeps", () => (commands = descriptorsOf(pid)).length === 3);
+        supervisors = descriptorsOf(supervisor);
         hangUp();
       },
     });

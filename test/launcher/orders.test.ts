@@ -1,6 +1,7 @@
 /** What comes on the lifeline, and what a supervisor holds meanwhile; and a control group where clone3(2) is denied. */
 import { afterEach, describe, expect, test } from "bun:test";
-import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, rmdirSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmdirSync } from "node:fs";
+import { descriptorsOf } from "../descriptors.ts";
 import { GROUP, WAKE } from "../../ffi/launcher/layout.ts";
 import { isRoot } from "../accounts.ts";
 import { ENOSYS, EPERM } from "../places/rules.ts";
@@ -81,14 +82,12 @@ describe.skipIf(!isRoot).each([
       ...{ flags: flags | NEW.mount, argv: ["/bin/sleep", "1000"] },
       meanwhile: async ({ supervisor, hangUp }) => {
         const links = () =>
-          readdirSync(`/proc/${supervisor}/fd`)
-            .map((fd) => readlinkSync(`/proc/${supervisor}/fd/${fd}`))
-            .map((link) =>
-              link
-                .replace(/^\/proc\/\d+\/task\/\d+\//, "")
-                .replace(/[\d[\]:]+$/, "")
-                .replace(/^\/.*\//, ""),
-            );
+          descriptorsOf(supervisor).map((link) =>
+            link
+              .replace(/^\/proc\/\d+\/task\/\d+\//, "")
+              .replace(/[\d[\]:]+$/, "")
+              .replace(/^\/.*\//, ""),
+          );
         // It opens the last of them beside the command.
         const count = flags === 0 ? 7 : 8;
         await until("it has them all", () => links().length === count);

@@ -1,6 +1,7 @@
 /** What the attacks share: Python that makes raw system calls inside a sandbox, and a look at processes from outside. */
 import { expect } from "bun:test";
-import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
+import { descriptorsOf } from "../descriptors.ts";
 import { landlockAbi } from "../../ffi/landlock.ts";
 import { AGENT, FD } from "../../ffi/launcher/layout.ts";
 import { isRoot, type Served, serve, type ServeOptions, shell, system, until } from "../served.ts";
@@ -174,13 +175,7 @@ export function waitingOf(server: number): string[] {
 
 /** What a server must not let grow. */
 export function footprint(pid: number) {
-  const fds = readdirSync(`/proc/${pid}/fd`).map((fd) => {
-    try {
-      return readlinkSync(`/proc/${pid}/fd/${fd}`);
-    } catch {
-      return "";
-    }
-  });
+  const fds = descriptorsOf(pid);
   const children = childrenOf(pid);
   return {
     fds: fds.length,

@@ -5,14 +5,13 @@ import {
   fstatSync,
   mkdirSync,
   mkdtempSync,
-  readdirSync,
-  readlinkSync,
   rmSync,
   symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { descriptorsOf } from "../descriptors.ts";
 import { openBeneath, openDirectory, walkBeneath } from "../../ffi/beneath.ts";
 
 let dir = "";
@@ -51,18 +50,7 @@ const inode = (open: (directory: number, path: string) => number | undefined, pa
 };
 
 /** What this process has open of it; others of its descriptors come and go. */
-const held = (): string[] =>
-  readdirSync("/proc/self/fd")
-    .map(fileOf)
-    .filter((path) => path.startsWith(dir));
-function fileOf(fd: string): string {
-  try {
-    return readlinkSync(`/proc/self/fd/${fd}`, "utf8");
-  } catch {
-    // Closed meanwhile, as that of the list itself.
-    return "";
-  }
-}
+const held = (): string[] => descriptorsOf("self").filter((path) => path.startsWith(dir));
 
 describe("the same", () => {
   test.each([

@@ -4,8 +4,6 @@ import {
   chmodSync,
   mkdirSync,
   mkdtempSync,
-  readdirSync,
-  readlinkSync,
   renameSync,
   rmSync,
   symlinkSync,
@@ -15,6 +13,7 @@ import {
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { descriptorsOf } from "../descriptors.ts";
 import { parseServe } from "../../src/serve/options.ts";
 import { namesOf } from "../../src/server/path.ts";
 import { until } from "../served.ts";
@@ -233,17 +232,8 @@ test("a big file: all of it, no more memory than the socket holds, and nothing l
 });
 
 /** Descriptors of this process on files of the test. */
-function openFiles(): number {
-  return readdirSync("/proc/self/fd").filter((fd) => {
-    try {
-      return readlinkSync(`/proc/self/fd/${fd}`) === join(root, "big.bin");
-    } catch (error) {
-      // The descriptor of the listing itself.
-      if (error instanceof Error && "code" in error && error.code === "ENOENT") return false;
-      throw error;
-    }
-  }).length;
-}
+const openFiles = (): number =>
+  descriptorsOf("self").filter((link) => link === join(root, "big.bin")).length;
 
 test("a file that becomes shorter while it is sent breaks the response off", async () => {
   const file = join(root, "shrinking.bin");
