@@ -17,6 +17,7 @@ import { FleetResults } from "./fleet-results.tsx";
 import { type FleetRun, lastRun, startRun } from "./fleet-run.ts";
 import { isObject, type Json, objectOf, parseJson } from "./json.ts";
 import type { Values } from "./model.ts";
+import { hideSecrets } from "./secrets.ts";
 import { t } from "./text.ts";
 
 export function FleetTarget({ to }: { to: string }) {
@@ -112,6 +113,7 @@ function CallForm({
   const verb = verbs.find((one) => one.method === method.trim());
   const given = verb ? argumentsOf(verb.params, values) : parseJson(raw.trim() || "{}");
   const isGiven = given !== undefined;
+  const shown = verb && isObject(given) ? hideSecrets(verb.params, given) : given;
   const isGroup = to.startsWith("@");
   const run = (): void => {
     setAsks(false);
@@ -213,20 +215,10 @@ function CallForm({
       {asks && (
         <Confirm
           name={isGroup ? `${method.trim()} → ${to} (${count})` : method.trim()}
-          args={JSON.stringify(shown(verb, given), null, 2)}
+          args={JSON.stringify(shown, null, 2)}
           onAnswer={(yes) => (yes ? run() : setAsks(false))}
         />
       )}
     </form>
-  );
-}
-
-/** For who looks over a shoulder. */
-function shown(verb: BoardVerb | undefined, given: unknown): unknown {
-  if (!verb || !isObject(given)) return given;
-  const secret = verb.params.filter(({ schema }) => schema["writeOnly"] === true);
-  const names = new Set(secret.map(({ name }) => name));
-  return Object.fromEntries(
-    Object.entries(given).map(([name, value]) => [name, names.has(name) ? "***" : value]),
   );
 }

@@ -23,6 +23,7 @@ import {
 import { duration, outcomeOf } from "./outcome.ts";
 import { fleetLink, go, sandboxLink, taskLink, tryLink, verbLink } from "./route.ts";
 import { Score } from "./score.tsx";
+import { hideSecrets } from "./secrets.ts";
 import type { SHARED } from "./shared-names.ts";
 import type { ShellLinesProps } from "./shell-lines.tsx";
 import { signal } from "./signal.ts";
@@ -66,7 +67,7 @@ const shared = {
   json: { inOneLine, isObject, listOf, numberOf, objectOf, parseJson, textOf, textsOf },
   ...{ later: { offer }, outcome: { duration, outcomeOf } },
   route: { fleetLink, go, sandboxLink, taskLink, tryLink, verbLink },
-  ...{ score: { Score }, "state-chip": { StateChip } },
+  ...{ score: { Score }, secrets: { hideSecrets }, "state-chip": { StateChip } },
   ...{ storage: { keep }, text: { language, more, t, told } },
   starts: { isStarted, putAside, startTask, takeStream },
   stream: { EventStream, openStream },

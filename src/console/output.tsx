@@ -47,7 +47,7 @@ export function Output({ onReady, name }: OutputProps) {
             if (view.current) view.current.filter = currentTarget.value;
           }}
         />
-        <span class="quiet grow">{t("lines", count)}</span>
+        <span class="quiet grow">{inWords(count)}</span>
         <Toggle on={wraps} set={setWraps} label={t("wrap")} />
         <Toggle on={times} set={setTimes} label={t("times")} />
         <Copy text={text} />
@@ -76,6 +76,8 @@ export function Output({ onReady, name }: OutputProps) {
   );
 }
 
+const inWords = (count: number): string => (count === 1 ? t("line") : t("lines", count));
+
 function Toggle({ on, set, label }: { on: boolean; set: (on: boolean) => void; label: string }) {
   return (
     <button type="button" class="small" aria-pressed={on} onClick={() => set(!on)}>
@@ -95,7 +97,7 @@ function Said({ count }: { count: number }) {
   }, []);
   return (
     <p class="unseen" role="status">
-      {said > 0 && t("lines", said)}
+      {said > 0 && inWords(said)}
     </p>
   );
 }

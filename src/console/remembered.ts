@@ -1,10 +1,8 @@
 /** What was last given to a verb, kept in this browser; never what is writeOnly. */
 import { isObject, parseJson } from "./json.ts";
 import { keep, recall } from "./storage.ts";
-import type { Param, Values, Verb } from "./model.ts";
-
-export const isSecret = ({ schema }: Pick<Param, "schema">): boolean =>
-  schema["writeOnly"] === true;
+import { isSecret } from "./secrets.ts";
+import type { Values, Verb } from "./model.ts";
 
 const keyOf = ({ api, name }: Pick<Verb, "api" | "name">): string => `form:${api}/${name}`;
 

@@ -24,6 +24,7 @@ export const SHARED = {
   outcome: ["duration", "outcomeOf"],
   route: ["fleetLink", "go", "sandboxLink", "taskLink", "tryLink", "verbLink"],
   score: ["Score"],
+  secrets: ["hideSecrets"],
   starts: ["isStarted", "putAside", "startTask", "takeStream"],
   "state-chip": ["StateChip"],
   storage: ["keep"],

@@ -77,6 +77,7 @@ export const TEXTS = {
   kill: ["Kill", "Sofort beenden", "Tuer"],
   again: ["Run again", "Noch einmal", "Relancer"],
   filter: ["Filter", "Filtern", "Filtrer"],
+  line: ["1 line", "1 Zeile", "1 ligne"],
   lines: ["{0} lines", "{0} Zeilen", "{0} lignes"],
   wrap: ["Wrap", "Umbrechen", "Replier"],
   times: ["Times", "Zeiten", "Heures"],

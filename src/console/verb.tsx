@@ -9,8 +9,9 @@ import { faultsOf } from "./faults.ts";
 import { Field } from "./field.tsx";
 import { inOneLine, isObject, parseJson } from "./json.ts";
 import { loadViews } from "./later.ts";
-import { isSecret, remember, remembered } from "./remembered.ts";
+import { remember, remembered } from "./remembered.ts";
 import { go, sandboxLink, taskLink } from "./route.ts";
+import { hideSecrets, putSecrets } from "./secrets.ts";
 import { startTask } from "./starts.ts";
 import { Shell } from "./shell.tsx";
 import { readRecords, type TaskRecord } from "./task-record.ts";
@@ -63,9 +64,11 @@ function Form({ verb }: { verb: Verb }) {
   const [reply, setReply] = useState<Reply>();
   const [asks, setAsks] = useState(false);
 
-  const given =
-    raw === undefined ? argumentsOf(params, values) : parseJson(raw === "" ? "{}" : raw);
-  const isGiven = isObject(given);
+  const filled = argumentsOf(params, values);
+  const written = raw === undefined ? filled : parseJson(raw === "" ? "{}" : raw);
+  // In JSON, too, secrets of the form are not seen, and are sent.
+  const given = isObject(written) ? putSecrets(params, written, filled) : undefined;
+  const isGiven = given !== undefined;
   const run = async (): Promise<void> => {
     setAsks(false);
     if (busy || !isGiven) return;
@@ -84,7 +87,7 @@ function Form({ verb }: { verb: Verb }) {
   const fault = reply && !succeeded(reply) ? reply : undefined;
   const named = raw === undefined ? params.map((param) => param.name) : [];
   const faults = fault && faultsOf(fault.info, named);
-  const shown = isGiven ? hideSecrets(verb, given) : {};
+  const shown = isGiven ? hideSecrets(params, given) : {};
   const submit = (event: Event): void => {
     event.preventDefault();
     if (verb.confirm && isGiven) setAsks(true);
@@ -211,11 +214,3 @@ const defaults = ({ params }: Verb): Values =>
       schema["default"] === undefined ? [] : [[name, inOneLine(schema["default"])]],
     ),
   );
-
-/** For what is shown and copied. */
-function hideSecrets({ params }: Verb, args: Readonly<Record<string, unknown>>) {
-  const secret = new Set(params.filter(isSecret).map(({ name }) => name));
-  return Object.fromEntries(
-    Object.entries(args).map(([name, value]) => [name, secret.has(name) ? "***" : value]),
-  );
-}

@@ -46,6 +46,20 @@ inBrowser("calls", (board) => {
       board.page.evaluate<boolean>("document.querySelector('#field-text')?.value === 'two words'"),
     );
     expect(await board.page.evaluate("document.querySelector('#field-pin').value")).toBe("");
+    // Nor does it get lost where the arguments are seen as JSON.
+    await board.page.fill("field-pin", "4711");
+    await board.page.press("JSON");
+    await until("JSON", async () => (await board.page.count("#raw")) === 1);
+    const written = await board.page.evaluate<string>("document.querySelector('#raw').value");
+    expect(written).not.toContain("4711");
+    await board.page.fill("raw", written.replace("two words", "other words"));
+    await board.page.press("Run");
+    await board.page.see("got fast 3 true lower [1,2] other words 4711", ".log");
+    await board.page.go("#/v/board/form");
+    await board.page.fill("field-pin", "4711");
+    await board.page.press("JSON");
+    await board.page.press("JSON");
+    expect(await board.page.evaluate("document.querySelector('#field-pin').value")).toBe("4711");
     await board.page.see("succeeded", "main section");
     await board.page.press("From a shell");
     await board.page.see("spawnbox call --url", "details");
@@ -66,6 +80,7 @@ inBrowser("calls", (board) => {
     ).toBe("rgb(255, 128, 0)");
     expect(await board.page.count(".log .err")).toBe(1);
     expect(await board.page.text(".log")).not.toContain("10%\n");
+    await board.page.see("3 lines", ".bar");
     await board.page.screenshot("colours");
     expect(await board.page.barriers()).toEqual([]);
     await board.page.go("#/v/board/measure");
@@ -74,12 +89,14 @@ inBrowser("calls", (board) => {
     expect(await board.page.count("tbody tr")).toBe(5);
     expect(await board.page.evaluate("document.querySelector('progress').value")).toBe(100);
     expect(await board.page.count(".curve")).toBe(1);
+    await board.page.see("5 lines", ".bar");
     await board.page.screenshot("values");
     expect(await board.page.barriers()).toEqual([]);
     await board.page.go("#/v/board/guarded%2Fmkdir");
     await board.page.press("Run");
     await board.page.see("exit code 1");
     await board.page.see("denied: mkdir");
+    await board.page.see("1 line", ".bar");
     await board.page.screenshot("denied");
   }, 60_000);
 

@@ -5,6 +5,7 @@ import { argumentsOf, kindOf } from "../../src/console/arguments.ts";
 import { delayOf } from "../../src/console/backoff.ts";
 import { faultsOf } from "../../src/console/faults.ts";
 import { sampleOf } from "../../src/console/metrics.ts";
+import { hideSecrets, putSecrets } from "../../src/console/secrets.ts";
 import { TEXTS } from "../../src/console/texts.ts";
 import { BUDGET, bundleConsole } from "../../src/make/console.ts";
 
@@ -48,6 +49,17 @@ describe("a form", () => {
       ...{ choice: 1, count: 12, on: false, list: [1], text: "5", pin: "0042" },
     });
     expect(argumentsOf(params, { count: "many", list: "[" })).toEqual({ count: "many", list: "[" });
+  });
+
+  test("shows no secret, and sends what its place stands for", () => {
+    const params = [param("pin", { type: "string", writeOnly: true }), param("text", {})];
+    const given = { pin: "0042", text: "***" };
+    const shown = hideSecrets(params, given);
+    expect(shown).toEqual({ pin: "***", text: "***" });
+    expect(putSecrets(params, shown, given)).toEqual(given);
+    expect(putSecrets(params, { pin: "1" }, given)).toEqual({ pin: "1" });
+    // What is not given is what somebody has written.
+    expect(putSecrets(params, { pin: "***" }, { text: "x" })).toEqual({ pin: "***" });
   });
 });
 
@@ -98,9 +110,11 @@ test("every text is there in each language, with the same values in it", () => {
 });
 
 test("the page keeps to its budget, and is one page: nothing of another place", async () => {
-  const { html, compressed } = await bundleConsole();
+  const { html, compressed, more } = await bundleConsole();
   expect(Buffer.byteLength(html)).toBeLessThanOrEqual(BUDGET.minified);
   expect(compressed.length).toBeLessThanOrEqual(BUDGET.compressed);
+  expect(Buffer.byteLength(more["more.js"])).toBeLessThanOrEqual(BUDGET.minified);
+  expect(Bun.gzipSync(more["more.js"]).length).toBeLessThanOrEqual(BUDGET.compressed);
   expect([...html.matchAll(/(?:src|href)="(?!data:,|#)[^"]*"/g)].map(String)).toEqual([]);
   for (const file of new Bun.Glob("*.ts*").scanSync(SOURCE)) {
     const text = await Bun.file(join(SOURCE, file)).text();
