@@ -1,6 +1,6 @@
 /** `spawnbox fleet call`: a call to boards, printed as it goes. */
 import type { Invocation } from "../fleet/calls.ts";
-import { type Campaign, carryOut, type Hearer } from "../fleet/campaign.ts";
+import { type Campaign, carryOut, type Hearer, type Progress } from "../fleet/campaign.ts";
 import type { Operator } from "../fleet/operator.ts";
 import { countsOf, type Outcome } from "../fleet/outcome.ts";
 import type { Lines } from "./lines.ts";
@@ -26,6 +26,7 @@ export async function fleetCall(operator: Operator, call: FleetCall, out: Lines)
       outcomes.push(outcome);
       return print.outcome(outcome);
     },
+    stage: print.stage,
   };
   const interruption = interrupted();
   const stop = new AbortController();
@@ -82,6 +83,7 @@ function interrupted() {
 interface Printer {
   readonly event: Invocation["event"];
   readonly outcome: (outcome: Outcome) => void | Promise<void>;
+  readonly stage: (progress: Progress) => void | Promise<void>;
   readonly summary: (all: readonly Outcome[], why: string | undefined) => void | Promise<void>;
 }
 
@@ -90,6 +92,7 @@ const jsonPrinter = (out: Lines): Printer => ({
   event: (board, { event, data }) => out.print(JSON.stringify({ board, event, data })),
   outcome: ({ board, result, reply, info }) =>
     out.print(JSON.stringify({ board, result, reply, info })),
+  stage: (progress) => out.print(JSON.stringify({ progress })),
   summary: (all, why) => out.print(JSON.stringify({ summary: countsOf(all), info: why })),
 });
 
@@ -102,6 +105,8 @@ const linePrinter = (out: Lines): Printer => ({
       `${board}: ${result}${said === undefined ? "" : `: ${oneLine(said)}`}${response}`,
     );
   },
+  stage: ({ called, boards, failed }) =>
+    out.print(`called: ${called} of ${boards} boards, ${failed} failed`),
   summary: (all, why) => {
     const words = Object.entries(countsOf(all)).map(([result, count]) => `${count} ${result}`);
     return out.print([words.join(", "), why].filter(Boolean).join("; "));

@@ -62,6 +62,16 @@ export interface Hearer {
   readonly event: Invocation["event"];
   /** What became of it on one board. */
   readonly outcome: (outcome: Outcome) => void | Promise<void>;
+  /** After each stage. */
+  readonly stage?: (progress: Progress) => void | Promise<void>;
+}
+
+/** How far a call in stages has come. */
+export interface Progress {
+  /** Of those that are there. */
+  readonly called: number;
+  readonly boards: number;
+  readonly failed: number;
 }
 
 /** Whom it goes to; or why to nobody. */
@@ -123,10 +133,13 @@ export async function carryOut(
     await Promise.all(part.map((board) => done(operator.call(board, id, asked))));
     const called = outcomes.filter(({ result }) => result !== "offline");
     const failed = called.filter(({ result }) => result !== "ok").length;
-    if (stages && isTooMuch(failed, called.length, mostFailed))
+    if (!stages) continue;
+    await hearer.stage?.({ called: called.length, boards: present.length, failed });
+    if (called.length < present.length && isTooMuch(failed, called.length, mostFailed))
       return `stopped after ${called.length} of ${present.length} boards: ${failed} failed`;
   }
   const called = outcomes.filter(({ result }) => result !== "offline").length;
-  const isAll = one || called >= present.length;
-  return isAll ? undefined : `${present.length - called} boards were not called`;
+  const left = one ? 0 : present.length - called;
+  if (left <= 0) return undefined;
+  return left === 1 ? "1 board was not called" : `${left} boards were not called`;
 }

@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Request } from "../../src/api/client.ts";
 import { success } from "../../src/api/reply.ts";
+import type { Progress } from "../../src/fleet/campaign.ts";
 import { Link } from "../../src/fleet/link.ts";
 import type { Invocation } from "../../src/fleet/calls.ts";
 import { Operator } from "../../src/fleet/operator.ts";
@@ -57,6 +58,9 @@ describe.skipIf(!hasBroker)("with a broker", () => {
     return { code: await child.exited, all, summary: all.at(-1)?.["summary"], error };
   }
 
+  const progressOf = (all: readonly Record<string, unknown>[]) =>
+    all.flatMap(({ progress }) => (progress === undefined ? [] : [progress as Progress]));
+
   test(`${COUNT} boards are called at once, in part, and in stages`, async () => {
     const called = new Map<string, number>();
     const answering = (board: string) => {
@@ -85,11 +89,23 @@ describe.skipIf(!hasBroker)("with a broker", () => {
     // 1, 9 more with a broken one, and no further.
     expect([staged.code, called.size]).toEqual([1, 10]);
     expect(staged.summary).toEqual({ ok: 9, refused: 1 });
+    expect(progressOf(staged.all)).toEqual([
+      { called: 1, boards: COUNT, failed: 0 },
+      { called: 10, boards: COUNT, failed: 1 },
+    ]);
+    expect(staged.all.at(-1)?.["info"]).toBe(`stopped after 10 of ${COUNT} boards: 1 failed`);
     called.clear();
     const patient = await cli(
       ...["call", "@all", "boat/horn", "--stages", "1,10%,100%", "--max-failed", "10%"],
     );
     expect([patient.summary, called.size]).toEqual([{ ok: 450, refused: 50 }, COUNT]);
+    expect(progressOf(patient.all).map((one) => one.called)).toEqual([1, COUNT / 10, COUNT]);
+    // Too many have failed only in the last stage, after which there is nothing to stop.
+    const last = await cli(...["call", "@dock", "boat/horn", "--stages", "100%"]);
+    expect([last.code, last.summary, last.all.at(-1)?.["info"]]).toEqual([
+      ...[1, { ok: 36, refused: 4 }, undefined],
+    ]);
+    expect(progressOf(last.all)).toEqual([{ called: 40, boards: 40, failed: 4 }]);
     // One that is gone is told so, and not waited for.
     await fleet.all[3]?.close();
     const without = await cli("call", "@dock", "boat/horn");

@@ -9,7 +9,7 @@ import { type Broker, fleetOf, type Got, hasBroker, Raw, startBroker } from "./b
 
 const executable = join(import.meta.dir, "../../dist/spawnbox");
 /** Of what is printed to a reader that does not read. */
-const FLOOD_MB = Number(process.env["SPAWNBOX_FLEET_FLOOD_MB"] ?? 8);
+const FLOOD_MB = 100;
 
 const config = {
   metadata: { uid: "boat", api: "boat" },
@@ -524,6 +524,8 @@ describe.skipIf(!hasBroker)("with a broker", () => {
       );
       await Bun.sleep(1500);
       expect(broker.memory).toBeLessThan(40 << 20);
+      const { response } = await board.call("monitor/tasks", { verb: "count", state: "running" });
+      expect(response).toHaveLength(1);
       // From here on it is read.
       let text = "";
       let [expected, wrong] = [1, 0];
