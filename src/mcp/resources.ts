@@ -6,6 +6,8 @@ import {
   type Resource,
 } from "@modelcontextprotocol/sdk/types.js";
 import { isObject } from "../object.ts";
+import { plainText } from "../visible.ts";
+import { FOREIGN } from "./foreign.ts";
 import type { Host, Who } from "./host.ts";
 
 const TASKS = "spawnbox://tasks";
@@ -61,7 +63,8 @@ export async function read(
 ): Promise<ReadResourceResult> {
   const text = await textOf(uri, host, who, own);
   if (text === undefined) throw new McpError(NOT_FOUND, "there is no such resource", { uri });
-  return { contents: [{ uri, mimeType: TYPE, text }] };
+  // In JSON what hides or turns around text means the same as it stands there.
+  return { contents: [{ uri, mimeType: TYPE, text: plainText(text), _meta: FOREIGN }] };
 }
 
 /** As the specification has it for resources. */

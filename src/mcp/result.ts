@@ -9,12 +9,11 @@ import { AfbError } from "../errors.ts";
 import { parseExact } from "../numbers.ts";
 import { isObject } from "../object.ts";
 import { plainText } from "../visible.ts";
+import { FOREIGN } from "./foreign.ts";
 import type { Printed } from "./printed.ts";
 
 type Content = CallToolResult["content"][number];
 
-/** Of output, and of nothing else: whoever reads it is not to obey it. */
-const FOREIGN = { "spawnbox/untrusted": true };
 /** What the server says is for both. */
 const SAID = { audience: ["user", "assistant"] as ("user" | "assistant")[], priority: 1 };
 

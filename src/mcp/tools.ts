@@ -4,6 +4,7 @@ import { globOf } from "../api/glob.ts";
 import type { ApiDescription, VerbDescription } from "../api/verb.ts";
 import { BUILTIN_API, BUILTIN_VERBS, EXEC_VERB } from "../config/verbs.ts";
 import { plainText } from "../visible.ts";
+import { FOREIGN } from "./foreign.ts";
 import { named } from "./names.ts";
 
 /** A verb that is offered. */
@@ -52,7 +53,8 @@ function toolOf(name: string, { api, verb }: Pick<Offered, "api" | "verb">): Too
       ...(idempotent !== undefined && { idempotentHint: idempotent }),
       ...(openworld !== undefined && { openWorldHint: openworld }),
     },
-    _meta: { "spawnbox/verb": `${api}/${verb.name}` },
+    // What is said of it is of whoever has written the config.
+    _meta: { "spawnbox/verb": `${api}/${verb.name}`, ...FOREIGN },
   };
 }
 

@@ -377,7 +377,7 @@ test("a verb as a tool", () => {
     ]).values();
     return one?.tool as object | undefined;
   };
-  const named = { name: "a_b_c", _meta: { "spawnbox/verb": "a/b/c" } };
+  const named = { name: "a_b_c", _meta: { "spawnbox/verb": "a/b/c", "spawnbox/untrusted": true } };
   expect(of({})).toEqual({
     ...named,
     ...{

@@ -51,11 +51,17 @@ test("[protection] sandboxes of which the caller may call something, and what is
       uri: BOX.uri,
       mimeType: "application/json",
       text: expect.stringContaining('{\n  "api": "t"'),
+      _meta: { "spawnbox/untrusted": true },
     },
   ]);
   expect(JSON.parse((one as { text: string }).text)).toMatchObject({ api: "t", sandbox: "a b" });
   expect(await client.readResource({ uri: DOCTOR.uri })).toEqual({
-    contents: [{ uri: DOCTOR.uri, mimeType: "application/json", text: '{"doctor":1}' }],
+    contents: [
+      {
+        ...{ uri: DOCTOR.uri, mimeType: "application/json", text: '{"doctor":1}' },
+        _meta: { "spawnbox/untrusted": true },
+      },
+    ],
   });
 });
 
@@ -89,7 +95,10 @@ test("[protection] tasks that this caller has started, the newest first, and so 
   expect(all).toHaveLength(51);
   const found = await client.readResource({ uri: "spawnbox://tasks" });
   expect(found.contents).toEqual([
-    { uri: "spawnbox://tasks", mimeType: "application/json", text: await text() },
+    {
+      ...{ uri: "spawnbox://tasks", mimeType: "application/json", text: await text() },
+      _meta: { "spawnbox/untrusted": true },
+    },
   ]);
   expect(await text()).toStartWith('[\n  {\n    "');
   expect(JSON.parse(await text())).toEqual([
@@ -97,4 +106,15 @@ test("[protection] tasks that this caller has started, the newest first, and so 
   ]);
   const ids = (JSON.parse(await text(new Set(all))) as { id: string }[]).map(({ id }) => id);
   expect(ids).toEqual(all.slice(0, 50));
+});
+
+test("[protection] what hides or turns around text is seen, and means the same", async () => {
+  const argv = parseTemplate("/bin/echo", ["a\u202eb\u200b"], (text) => text);
+  const { client } = await link({ plans: [shell("s", "", { argv })] });
+  await called(client, "p_s");
+  const { contents } = await client.readResource({ uri: "spawnbox://tasks" });
+  const { text } = contents[0] as { text: string };
+  expect(text).toContain("a\\u202eb\\u200b");
+  expect(text).not.toMatch(/[\u202e\u200b]/);
+  expect(JSON.parse(text)).toMatchObject([{ argv: ["/bin/echo", "a\u202eb\u200b"] }]);
 });
