@@ -36,8 +36,11 @@ export class Outlets {
 
   /** The same response, whose body is counted. */
   through(response: Response): Response {
-    const { body, headers, status } = response;
+    const { body, status } = response;
     if (!body) return response;
+    const headers = new Headers(response.headers);
+    // Whether the connection goes on is not the transport's to say.
+    headers.delete("connection");
     return new Response(this.#counted(body), { status, headers });
   }
 

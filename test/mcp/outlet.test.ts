@@ -33,8 +33,11 @@ test("what has no body, and what else there is of an answer", () => {
   const { outlets } = make();
   const none = new Response(null, { status: 202 });
   expect(outlets.through(none)).toBe(none);
-  const some = outlets.through(new Response("x", { status: 201, headers: { a: "b" } }));
+  const headers = { a: "b", connection: "keep-alive" };
+  const some = outlets.through(new Response("x", { status: 201, headers }));
   expect([some.status, some.headers.get("a"), outlets.open]).toEqual([201, "b", 1]);
+  // That is between the server and the client.
+  expect(some.headers.has("connection")).toBe(false);
   outlets.close();
 });
 
