@@ -6,7 +6,10 @@
  * to the kernel. A directory is opened once, at the start: what gets its name later is not served.
  */
 import { type BigIntStats, closeSync, fstatSync } from "node:fs";
+import { handleAt } from "../../ffi/at.ts";
 import { openBeneath, openDirectory } from "../../ffi/beneath.ts";
+import { trustOf } from "../config/trust.ts";
+import { Walk } from "../config/walk.ts";
 import { namesOf } from "./path.ts";
 import { type PageFile, respondFile } from "./page-file.ts";
 
@@ -70,7 +73,7 @@ export class Pages {
 
 function openRoot(path: string): number {
   try {
-    const directory = openDirectory(path);
+    const directory = directoryAt(path);
     // Whether this kernel can keep us inside.
     const handle = openBeneath(directory, ".");
     if (handle !== undefined) closeSync(handle);
@@ -80,6 +83,15 @@ function openRoot(path: string): number {
     const hint = reason.endsWith("ENOSYS") ? ": pages need Linux 5.6" : "";
     throw new Error(`cannot serve pages of ${path}: ${reason}${hint}`, { cause: error });
   }
+}
+
+/** Root publishes all that is below: through another's link, which they repoint, that would be whatever they choose. */
+function directoryAt(path: string): number {
+  const trust = trustOf(process.geteuid?.() ?? 0);
+  if (!trust) return openDirectory(path);
+  using walk = Walk.to(path, trust);
+  if (!walk.isDirectory) throw new Error(`ENOTDIR: ${walk.path} is not a directory`);
+  return handleAt(walk.handle, ".");
 }
 
 /** The file of these names, or the index of the directory. The caller closes the handle. */

@@ -2,6 +2,8 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { createHash } from "node:crypto";
 import {
   chmodSync,
+  chownSync,
+  lchownSync,
   mkdirSync,
   mkdtempSync,
   renameSync,
@@ -16,6 +18,7 @@ import { join } from "node:path";
 import { descriptorsOf } from "../descriptors.ts";
 import { parseServe } from "../../src/serve/options.ts";
 import { namesOf } from "../../src/server/path.ts";
+import { isRoot, ORDINARY } from "../accounts.ts";
 import { until } from "../served.ts";
 import { RawClient, serve, type TestServer } from "./harness.ts";
 
@@ -293,11 +296,34 @@ test("a socket, and a file that the server may not read", async () => {
   else expect(response).toStartWith("HTTP/1.1 403 ");
 });
 
-test("a directory that does not exist: what is wrong", () => {
+test("a directory that does not exist: what is wrong", async () => {
   for (const path of [join(dir, "nothing"), join(root, "none")]) {
-    expect(serve({ pages: [{ prefix: "/", path }] })).rejects.toThrow(
+    await expect(serve({ pages: [{ prefix: "/", path }] })).rejects.toThrow(
       `cannot serve pages of ${path}`,
     );
+  }
+});
+
+test.if(isRoot)("[protection] root publishes nothing that others choose by a link", async () => {
+  const theirs = join(dir, "theirs");
+  mkdirSync(join(theirs, "pages"), { recursive: true });
+  writeFileSync(join(theirs, "pages/index.html"), "theirs");
+  for (const link of ["link", "mine"]) symlinkSync(root, join(theirs, link));
+  symlinkSync(root, join(dir, "own"));
+  chownSync(theirs, ORDINARY, ORDINARY);
+  lchownSync(join(theirs, "link"), ORDINARY, ORDINARY);
+  // What they could do is to put another in its place.
+  for (const path of ["link", "link/sub", "mine"].map((name) => join(theirs, name)))
+    await expect(serve({ pages: [{ prefix: "/", path }] })).rejects.toThrow(
+      `${theirs} belongs to uid ${ORDINARY}, who could change what this server does`,
+    );
+  // A directory of theirs has what is in it, and a link of root's leads where root says.
+  for (const [path, text] of [
+    [join(theirs, "pages"), "theirs"],
+    [join(dir, "own/sub"), "<h1>sub</h1>"],
+  ] as const) {
+    await using own = await serve({ pages: [{ prefix: "/", path }] });
+    expect(await (await fetch(own.url)).text()).toBe(text);
   }
 });
 
