@@ -3,6 +3,7 @@ import { expect, test } from "bun:test";
 import { serve, until } from "../served.ts";
 import { boardConfig, inBrowser } from "./board.ts";
 import type { Page } from "./page.ts";
+import { prefixed } from "./prefix.ts";
 import { traced } from "./trace.ts";
 
 inBrowser("look", (board) => {
@@ -43,6 +44,28 @@ inBrowser("look", (board) => {
     console.log(
       `measured: first paint by the clock, six times slower: ${page} ms, of a page of one line ${empty} ms (medians of 5)`,
     );
+  }, 60_000);
+
+  test("behind a proxy that gives it a path, and tells the server nothing of it", async () => {
+    await using between = await prefixed(board.served.url, "/boards/7");
+    await board.page.open(between.url);
+    await board.page.see("a hundred thousand lines");
+    await board.page.go("#/v/board/colours");
+    await board.page.press("From a shell");
+    await board.page.see(`${between.url}api/board/colours`, "details");
+    await board.page.press("Run");
+    await board.page.see("It succeeded.");
+    await board.page.see("red green orange", ".log");
+    await board.page.go("#/v/board/slow");
+    await board.page.press("Run");
+    await board.page.see("tick 3", ".log");
+    // Once more from its link, as a view that comes with the second script, by the WebSocket.
+    await board.page.open(await board.page.evaluate<string>("location.href"));
+    await board.page.see("tick 5", ".log");
+    await board.page.evaluate("document.querySelector('.title .danger').click()");
+    await board.page.see("Somebody stopped it.");
+    await board.page.go("#/server");
+    await board.page.see("spawnbox 0.");
   }, 60_000);
 
   test("in German, dark, on a phone, below a path", async () => {
