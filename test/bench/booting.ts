@@ -37,6 +37,8 @@ const GOALS = { config: 20, plan: 15, banner: 120, rss: 65 };
 const NAMES = {
   config: "spawnbox serve",
   plan: "spawnbox serve --plan",
+  mcp: "spawnbox serve --mcp",
+  bare: "spawnbox serve --no-console",
   many: "1,000 commands, full sandboxes",
   empty: "empty Bun.serve, compiled alike",
 };
@@ -60,7 +62,14 @@ export async function measureBooting(
   const [own, least] = bootsBeside(executable, config, empty);
   if (!own || !least) throw new Error("there are two");
   const measured = await boots(
-    [own, { name: NAMES.plan, cmd: withPlan, path: own.path }, least],
+    [
+      own,
+      { name: NAMES.plan, cmd: withPlan, path: own.path },
+      // What nobody has asked for yet costs nothing.
+      { name: NAMES.mcp, cmd: [...own.cmd, "--mcp"], path: own.path },
+      { name: NAMES.bare, cmd: [...own.cmd, "--no-console"], path: own.path },
+      least,
+    ],
     ROUNDS,
     scratch,
   );
