@@ -31,7 +31,8 @@ import { isStarted, putAside, startTask, takeStream } from "./starts.ts";
 import { StateChip } from "./state-chip.tsx";
 import { keep, recall } from "./storage.ts";
 import { EventStream, openStream } from "./stream.ts";
-import { Elapsed, TaskList, timeOf } from "./task-list.tsx";
+import { Elapsed, TaskList } from "./task-list.tsx";
+import { timeOf } from "./time.ts";
 import { readRecord, readRecords } from "./task-record.ts";
 import { language, loadWords, more, t, told } from "./text.ts";
 
@@ -71,7 +72,8 @@ const shared = {
   ...{ storage: { keep }, text: { language, more, t, told } },
   starts: { isStarted, putAside, startTask, takeStream },
   stream: { EventStream, openStream },
-  "task-list": { Elapsed, TaskList, timeOf },
+  "task-list": { Elapsed, TaskList },
+  time: { timeOf },
   "task-record": { readRecord, readRecords },
 } satisfies { [Name in keyof typeof SHARED]: Record<(typeof SHARED)[Name][number], unknown> };
 

@@ -29,7 +29,8 @@ export const SHARED = {
   "state-chip": ["StateChip"],
   storage: ["keep"],
   stream: ["EventStream", "openStream"],
-  "task-list": ["Elapsed", "TaskList", "timeOf"],
+  "task-list": ["Elapsed", "TaskList"],
   "task-record": ["readRecord", "readRecords"],
+  time: ["timeOf"],
   text: ["language", "more", "t", "told"],
 } as const;

@@ -5,6 +5,7 @@ import { taskLink } from "./route.ts";
 import { StateChip } from "./state-chip.tsx";
 import { numberOf, objectOf } from "./json.ts";
 import type { TaskRecord } from "./task-record.ts";
+import { timeOf } from "./time.ts";
 
 export function TaskList({ tasks }: { tasks: readonly TaskRecord[] }) {
   return (
@@ -37,14 +38,6 @@ function wordsOf({ state, status }: TaskRecord): string {
   const { kind, words } = outcomeOf(status);
   return kind === "good" ? "" : words;
 }
-
-/** Of the day; alike in all languages, and without a formatter of the browser's, which is slow the first time (see text.ts). */
-export function timeOf(ms: number): string {
-  const at = new Date(ms);
-  return [at.getHours(), at.getMinutes(), at.getSeconds()].map(inTwoDigits).join(":");
-}
-
-const inTwoDigits = (value: number): string => String(value).padStart(2, "0");
 
 /** How long it took, or takes by now. The clock of the board may be another than that of the browser: it counts from here. */
 export function Elapsed({ task }: { task: TaskRecord }) {

@@ -15,9 +15,10 @@ import { StateChip } from "./state-chip.tsx";
 import { isStarted, putAside, startTask, takeStream } from "./starts.ts";
 import { EventStream, openStream } from "./stream.ts";
 import { linesOf, valueOf } from "./task-events.ts";
-import { Elapsed, timeOf } from "./task-list.tsx";
+import { Elapsed } from "./task-list.tsx";
 import { readRecords, type TaskRecord } from "./task-record.ts";
 import { t } from "./text.ts";
+import { timeOf } from "./time.ts";
 import { Values } from "./values.tsx";
 
 /** ms after which a task that was stopped, and is still there, can be killed; and between looks at one that waits. */

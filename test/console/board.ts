@@ -96,6 +96,13 @@ const config = {
           exec: { cmdpath: "/bin/echo", args: ["reset", "?what?", "?pin?"] },
         },
         {
+          uid: "stubborn",
+          info: "does not end when it is told to",
+          encoder: "line",
+          stop: { grace: 60 },
+          exec: script("trap 'echo no' INT TERM; echo begun; while :; do sleep 0.1; done"),
+        },
+        {
           uid: "secret",
           privilege: "urn:example:secret",
           info: "not for everybody",

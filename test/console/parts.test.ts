@@ -6,6 +6,7 @@ import { delayOf } from "../../src/console/backoff.ts";
 import { faultsOf } from "../../src/console/faults.ts";
 import { sampleOf } from "../../src/console/metrics.ts";
 import { hideSecrets, putSecrets } from "../../src/console/secrets.ts";
+import { timeOf } from "../../src/console/time.ts";
 import { TEXTS } from "../../src/console/texts.ts";
 import { BUDGET, bundleConsole } from "../../src/make/console.ts";
 
@@ -86,6 +87,13 @@ test("what the server says of arguments stands at their fields, and the rest is 
 
 test("who waits for the server asks soon at first, and seldom later", () => {
   expect([0, 1, 2, 7, 8, 100].map(delayOf)).toEqual([200, 400, 800, 25_600, 32_000, 32_000]);
+});
+
+test("a time has its day, unless that is today", () => {
+  const now = new Date(2026, 10, 29, 15, 4, 5).getTime();
+  expect(timeOf(now - 3_600_000, now)).toBe("14:04:05");
+  expect(timeOf(new Date(2026, 10, 28, 23, 59, 59).getTime(), now)).toBe("2026-11-28 23:59:59");
+  expect(timeOf(new Date(2025, 10, 29, 15, 4, 5).getTime(), now)).toBe("2025-11-29 15:04:05");
 });
 
 test("metrics are read with their labels", () => {
