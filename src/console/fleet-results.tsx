@@ -80,13 +80,11 @@ export function FleetResults({ run }: { run: FleetRun }) {
         <p class="counts">
           {RESULTS.filter((result) => run.counts[result] > 0).map((result) => (
             <span key={result} class={`chip ${COLOURS[result]}`}>
-              {t(`board_${result}`)}: {run.counts[result]}
+              {t("fleetCount", t(`board_${result}`), run.counts[result])}
             </span>
           ))}
           {!run.isOver && (
-            <span class="chip running">
-              {t("running")}: {all - run.done}
-            </span>
+            <span class="chip running">{t("fleetCount", t("running"), all - run.done)}</span>
           )}
         </p>
         {run.info !== "" && <p class={run.boards === undefined ? "fault" : "notice"}>{run.info}</p>}

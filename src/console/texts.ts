@@ -421,6 +421,7 @@ export const TEXTS = {
     "Weiter, solange nicht mehr gescheitert sind",
     "Continuer tant qu’il n’y a pas plus d’échecs",
   ],
+  fleetCount: ["{0}: {1}", "{0}: {1}", "{0} : {1}"],
   fleetRun: ["Run on {0} ({1})", "Auf {0} starten ({1})", "Lancer sur {0} ({1})"],
   fleetLost: [
     "The connection to this server was lost, and it stops the tasks.",

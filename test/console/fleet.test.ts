@@ -230,9 +230,9 @@ if (hasBroker)
             `(() => { const one = document.querySelector('header select'); one.value = '${language}'; one.dispatchEvent(new Event('change', { bubbles: true })); })()`,
           );
         try {
-          for (const [language, online, seen] of [
-            ["de", "Online: 2 von 3 Geräten", "Auf @dock starten (1)"],
-            ["fr", "En ligne : 2 sur 3", "Lancer sur @dock (1)"],
+          for (const [language, online, seen, counted] of [
+            ["de", "Online: 2 von 3 Geräten", "Auf @dock starten (1)", "gescheitert: 1"],
+            ["fr", "En ligne : 2 sur 3", "Lancer sur @dock (1)", "échoué : 1"],
           ] as const) {
             await speak(language);
             await board.page.go("#/f");
@@ -247,6 +247,7 @@ if (hasBroker)
             await board.page.screenshot(`phone-fleet-question-${language}`);
             await board.page.evaluate("document.querySelector('dialog .danger').click()");
             await until("a result", async () => (await board.page.count(".results li")) === 2);
+            await board.page.see(counted, ".counts");
             expect(await board.page.overflow()).toBe(0);
             expect(await board.page.barriers()).toEqual([]);
             await board.page.screenshot(`phone-fleet-results-${language}`);
