@@ -14,6 +14,8 @@ inBrowser("calls", (board) => {
     await until("one verb", async () => (await board.page.count("main li")) === 1);
     await board.page.view.press("Enter");
     await board.page.see("one of each kind of argument");
+    // The list says that, too.
+    await until("the form", async () => (await board.page.count("#field-level")) === 1);
 
     expect(await board.page.evaluate("document.querySelector('#field-level').type")).toBe("number");
     expect(await board.page.evaluate("document.querySelector('#field-pin').type")).toBe("password");

@@ -414,7 +414,8 @@ describe.skipIf(!hasBroker)("with a broker", () => {
       expect(statusOf(await other.reply()).status).toBe("disconnected");
       expect(await isAlive(kept)).toBe(true);
       const late = ask("boat/sleep", '{"n":60}', {
-        userProperties: { timeout: "100", detach: "false" },
+        // Long enough to begin, also on a busy machine.
+        userProperties: { timeout: "3000", detach: "false" },
       });
       const third = await late.find(({ kind }) => kind === "accepted");
       const { pid: stopped } = (JSON.parse(third.text) as { response: { pid: number } }).response;
