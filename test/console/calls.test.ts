@@ -148,18 +148,30 @@ inBrowser("calls", (board) => {
     await board.page.view.type("colours");
     await board.page.view.press("Enter");
     await board.page.see("as terminals show them");
-    for (let i = 0; i < 30; i++) {
-      if (
-        await board.page.evaluate<boolean>("document.activeElement.classList.contains('primary')")
-      )
-        break;
-      await board.page.view.press("Tab");
-    }
+    await board.page.tabTo("Run");
     await board.page.view.press("Enter");
     await board.page.see("It succeeded.");
     await board.page.view.press("Escape");
     await board.page.see("Activity", "h1");
     await board.page.view.press("Escape");
     await board.page.see("a hundred thousand lines");
+    // What runs is stopped.
+    await board.page.go("#/v/board/slow");
+    await board.page.see("a line now and then");
+    await board.page.tabTo("Run");
+    await board.page.view.press("Enter");
+    await board.page.see("tick 2", ".log");
+    await board.page.tabTo("Stop");
+    await board.page.view.press("Enter");
+    await board.page.see("Somebody stopped it.");
+    // Another view, by the bar above, and a line of one's own.
+    await board.page.evaluate("document.activeElement.blur()");
+    await board.page.tabTo("Try it");
+    await board.page.view.press("Enter");
+    await board.page.see("Try it", "h1");
+    await board.page.view.press("/");
+    await board.page.view.type("echo by keys");
+    await board.page.view.press("Enter");
+    await board.page.see("by keys", ".trials");
   }, 60_000);
 });

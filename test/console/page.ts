@@ -65,6 +65,16 @@ export class Page {
     await this.evaluate(`${find}.click()`);
   }
 
+  /** By keys, until what has this text, or this label, has the focus. */
+  async tabTo(text: string): Promise<void> {
+    const focused =
+      "(document.activeElement.getAttribute('aria-label') ?? document.activeElement.textContent).trim()";
+    for (let left = 60; (await this.look<string>(focused)) !== text; left--) {
+      if (left === 0) throw new Error(`no way by keys: ${text}`);
+      await this.view.press("Tab");
+    }
+  }
+
   /** Into the field of that id. */
   async fill(id: string, value: string): Promise<void> {
     await until(`a field ${id}`, async () => (await this.count(`#${id}`)) > 0);
