@@ -20,13 +20,16 @@ export async function fleetCall(operator: Operator, call: FleetCall, out: Lines)
   const print = json ? jsonPrinter(out) : linePrinter(out);
   const id = crypto.randomUUID();
   const outcomes: Outcome[] = [];
+  let isLeft = false;
   const hearer: Hearer = {
     event: print.event,
     outcome: (outcome) => {
+      // That nobody waits for it any more is no result.
+      if (isLeft) return;
       outcomes.push(outcome);
       return print.outcome(outcome);
     },
-    stage: print.stage,
+    stage: (progress) => (isLeft ? undefined : print.stage(progress)),
   };
   const interruption = interrupted();
   const stop = new AbortController();
@@ -40,7 +43,10 @@ export async function fleetCall(operator: Operator, call: FleetCall, out: Lines)
   const why = await Promise.race([working, interruption.happened, closed]);
   if (why === INTERRUPTION || why === CLOSED) {
     stop.abort();
+    isLeft = detach;
     const left = operator.sayAll(detach ? { leave: true } : { stop: true });
+    if (left > 0 && detach)
+      console.error(`spawnbox fleet call: left (boards: ${left}); the tasks go on`);
     if (left > 0 && !detach) {
       console.error(`spawnbox fleet call: stopping (boards: ${left}); Ctrl-C again leaves them`);
       interruption.again();

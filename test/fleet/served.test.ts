@@ -493,17 +493,21 @@ describe.skipIf(!hasBroker)("with a broker", () => {
         const tasks = response as { id: string; args: { n: number } }[];
         return tasks.filter(({ args }) => args.n === 77).map(({ id }) => id);
       };
-      const interrupted = async (...more: string[]): Promise<void> => {
+      const interrupted = async (...more: string[]) => {
         const child = start(
           ...["call", "boat-1", "boat/sleep", '{"n":77}', ...more, ...operatorArgs("op1")],
         );
         await until("it runs", async () => (await running()).length === 1);
         child.kill("SIGINT");
         expect(await child.exited).toBe(130);
+        return { out: await child.stdout.text(), error: await child.stderr.text() };
       };
       await interrupted();
       await until("it is stopped", async () => (await running()).length === 0);
-      await interrupted("--detach");
+      expect(await interrupted("--detach")).toEqual({
+        out: "",
+        error: "spawnbox fleet call: left (boards: 1); the tasks go on\n",
+      });
       // The board has heard of the end of its call by the time it has answered another one.
       expect((await call("boat-1", "boat/ping")).code).toBe(0);
       const [left, ...others] = await running();
