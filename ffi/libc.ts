@@ -92,6 +92,9 @@ export const isReadable = (fd: number): boolean => happened(fd, POLLIN);
 /** Whether a write of up to PIPE_BUF (4096) bytes would not wait, or fail at once. See poll(2) and pipe(7). */
 export const isWritable = (fd: number): boolean => happened(fd, POLLOUT);
 
+/** Whether the other end of a socket or pipe is gone, or it has failed: POLLHUP and POLLERR of poll(2), which are always told. */
+export const isHungUp = (fd: number): boolean => happened(fd, 0);
+
 /** Whether the mount table has changed since the last look, or since its file was opened: mountinfo of proc_pid_mountinfo(5). */
 export const haveMountsChanged = (mountinfo: number): boolean => happened(mountinfo, POLLPRI);
 

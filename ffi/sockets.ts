@@ -1,6 +1,5 @@
 /** What node:net does not tell of a socket: who is at the other end, see unix(7), and what an inherited one is. */
 import { dlopen, read } from "bun:ffi";
-import type { Socket } from "node:net";
 import { CError, errnoName } from "./errno.ts";
 import { pointer } from "./pointer.ts";
 import { hasEnded, openProcess, type Process } from "./processes.ts";
@@ -162,8 +161,12 @@ function peerPidfd(fd: number): number | "ended" | "unknown" {
   return value[0] ?? -1;
 }
 
-/** node:net does not tell it. undefined once the socket is closed. */
-export function descriptorOf(socket: Socket): number | undefined {
+/** Of a socket of node:net, which does not tell it, or of one that does. undefined once the socket is closed. */
+export function descriptorOf(socket: object): number | undefined {
+  if ("descriptor" in socket)
+    return typeof socket.descriptor === "number" && socket.descriptor >= 0
+      ? socket.descriptor
+      : undefined;
   const handle: unknown = Reflect.get(socket, "_handle");
   if (typeof handle !== "object" || handle === null || !("fd" in handle)) return undefined;
   return typeof handle.fd === "number" && handle.fd >= 0 ? handle.fd : undefined;

@@ -101,6 +101,18 @@ static char *text_in(int fd, usize size)
 	return (char *)r;
 }
 
+/* Opening /dev/stdout opens the pipe anew, which only its owner may. */
+static void give_away(const struct agent_message *message)
+{
+	long r = 0;
+	if (message->flags & AGENT_OWNS_INPUT)
+		r = SYS3(__NR_fchown, 0, message->uid, message->gid);
+	for (int fd = 1; r >= 0 && fd <= 2 && message->flags & AGENT_OWNS_OUTPUT; fd++)
+		r = SYS3(__NR_fchown, fd, message->uid, message->gid);
+	if (r < 0)
+		fail(OP_OUTPUT, "fchown", r);
+}
+
 /* The new process: it is as if the server had executed it. */
 __attribute__((noreturn)) static void become_supervisor(const struct agent_message *message, const int *fds, usize count)
 {
@@ -120,6 +132,7 @@ __attribute__((noreturn)) static void become_supervisor(const struct agent_messa
 	}
 	for (usize i = 0; i < count; i++)
 		SYS3(__NR_dup3, fds[i], places[i], 0);
+	give_away(message);
 	/* What is not given is not there. */
 	close_fds((u32)places[count - 1] + 1, FIRST_SENT - 1);
 	char **argv = table_of(text, message->size, message->words, message->variables);

@@ -148,6 +148,7 @@ __attribute__((noreturn)) void begin(char **argv, char **envp);
  */
 struct agent_message {
 	u32 flags, number, words, variables, size; /* of the strings, which follow or are in a file of their own */
+	u32 uid, gid; /* of who is to own its stdin and its output, by flags */
 };
 __attribute__((noreturn)) void serve_launches(char *name, usize size);
 

@@ -35,8 +35,8 @@ export const FD = {
 
 /**
  * The agent, see agent.c: a process that the server starts by this name, with a socket (SOCK_SEQPACKET) in the place of the plan, and the
- * status pipe in its own. Each message launches: u32 flags, number of the launch, count of words, count of variables, bytes of strings; then the
- * strings, each ended by NUL: first the name of the process and the words of the command, then the variables. With it come
+ * status pipe in its own. Each message launches: u32 flags, number of the launch, count of words, count of variables, bytes of strings, uid, gid;
+ * then the strings, each ended by NUL: first the name of the process and the words of the command, then the variables. With it come
  * descriptors: stdin, stdout, stderr, the plan, the lifeline, and what else stands in {@link FD}.
  */
 export const AGENT = {
@@ -53,6 +53,9 @@ export const AGENT = {
   TEXT_APART: 1,
   /** Flag: the first of them is stdin; without, it is empty. */
   INPUT: 2,
+  /** Flags: stdin, and stdout and stderr, are to belong to that uid and gid. */
+  OWNS_INPUT: 4,
+  OWNS_OUTPUT: 8,
 } as const;
 /** Bytes of its second word: room for the names of what it launches. */
 export const AGENT_TITLE = 240;
@@ -186,6 +189,8 @@ export const OP = {
   INHERIT: 83,
   /** Likewise of the agent: the process of a launch is made. */
   SPAWN: 84,
+  /** Likewise of what it makes: the command is given its output. */
+  OUTPUT: 85,
 } as const;
 
 export type OpName = keyof typeof OP;

@@ -11,7 +11,7 @@ import { launcherPath, sealed } from "./launcher.ts";
 import { statusPipe } from "./status.ts";
 
 /** Bytes before the strings of a message. */
-const HEADER = 20;
+const HEADER = 28;
 /** ms between two tries to send what the agent has no room for yet. */
 const AGAIN = 1;
 
@@ -25,6 +25,9 @@ export interface Wanted {
   readonly variables: Readonly<Record<string, string>>;
   /** Its stdin; undefined: it is empty. */
   readonly input: number | undefined;
+  /** Who is to own its stdin, and where `output` is set its stdout and stderr. */
+  readonly owner:
+    { readonly uid: number; readonly gid: number; readonly output: boolean } | undefined;
   /** stdout, stderr, the plan, the lifeline, and what stands behind that in FD. */
   readonly fds: readonly number[];
   /** Of all these, the ones that are nobody else's. */
@@ -158,29 +161,56 @@ export const wakeAgent = (): void => agent?.wake();
 const isGone = (error: unknown): boolean =>
   error instanceof CError && (error.errno === "EPIPE" || error.errno === "ECONNRESET");
 
+interface Environment {
+  /** Its strings, each ended by NUL. */
+  readonly text: string;
+  readonly count: number;
+}
+
+/** Of variables that do not change: those of plans. */
+const environments = new WeakMap<object, Environment>();
+
+function environmentOf(variables: Wanted["variables"]): Environment {
+  let known = environments.get(variables);
+  if (known) return known;
+  const pairs = Object.entries(variables);
+  const text = pairs.map(([name, value]) => `${name}=${value}\0`).join("");
+  known = { text, count: pairs.length };
+  environments.set(variables, known);
+  return known;
+}
+
 /**
  * Has a supervisor made; the status pipe says what becomes of it.
  * @param lost it never will, since the agent has died
  * @throws as {@link startAgent}
  */
 export function makeSupervisor(wanted: Wanted, lost: Order["lost"]): Made {
-  const { number, words, variables, input } = wanted;
-  const pairs = Object.entries(variables).map(([name, value]) => `${name}=${value}`);
-  const text = Buffer.from([...words, ...pairs].map((one) => `${one}\0`).join(""));
+  const { number, words, variables, input, owner } = wanted;
+  const environment = environmentOf(variables);
+  const text = Buffer.from(`${words.join("\0")}\0${environment.text}`);
   const isApart = HEADER + text.length > AGENT.MESSAGE;
-  const bytes = Buffer.alloc(HEADER + (isApart ? 0 : text.length));
-  const flags = (isApart ? AGENT.TEXT_APART : 0) | (input === undefined ? 0 : AGENT.INPUT);
-  [flags, number, words.length, pairs.length, text.length].forEach((value, i) =>
-    bytes.writeUInt32LE(value, 4 * i),
+  let flags = isApart ? AGENT.TEXT_APART : 0;
+  if (input !== undefined) flags |= AGENT.INPUT;
+  if (input !== undefined && owner) flags |= AGENT.OWNS_INPUT;
+  if (owner?.output) flags |= AGENT.OWNS_OUTPUT;
+  const { uid = 0, gid = 0 } = owner ?? {};
+  const head = Uint32Array.of(
+    flags,
+    number,
+    words.length,
+    environment.count,
+    text.length,
+    uid,
+    gid,
   );
-  const fds = [...(input === undefined ? [] : [input]), ...wanted.fds];
-  if (!isApart) {
-    bytes.set(text, HEADER);
-    return dispatch({ bytes, fds, own: wanted.own, lost });
-  }
+  const header = new Uint8Array(head.buffer);
+  const fds = input === undefined ? wanted.fds : [input, ...wanted.fds];
+  if (!isApart)
+    return dispatch({ bytes: Buffer.concat([header, text]), fds, own: wanted.own, lost });
   const file = sealed("spawnbox-words", text, false);
   try {
-    return dispatch({ bytes, fds: [...fds, file], own: [...wanted.own, file], lost });
+    return dispatch({ bytes: header, fds: [...fds, file], own: [...wanted.own, file], lost });
   } catch (error) {
     closeSync(file);
     throw error;

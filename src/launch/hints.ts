@@ -50,7 +50,8 @@ const WORDS: Readonly<Partial<Record<Step, Readonly<Record<string, Words>>>>> = 
     ENOENT:
       "/proc/self/fd is not there: mount proc at /proc, and let the server see its own files in it",
   },
-  PIPE: { EMFILE: files, EINVAL: ID_WORDS["EINVAL"] ?? "" },
+  PIPE: { EMFILE: files },
+  OUTPUT: { EINVAL: ID_WORDS["EINVAL"] ?? "" },
   UID_MAP: {
     EPERM: maps,
     EACCES: maps,

@@ -2,7 +2,7 @@
  * One launch: real pipes (a socketpair would refuse /dev/stdout), the sealed launcher, one lifeline. Nothing here looks at the
  * policy: the ops of the plan say it all.
  */
-import { closeSync, fchownSync, writeSync } from "node:fs";
+import { closeSync, writeSync } from "node:fs";
 import { CError } from "../../ffi/errno.ts";
 import { GROUP, WAKE } from "../../ffi/launcher/layout.ts";
 import { pipe, setNonBlocking } from "../../ffi/libc.ts";
@@ -26,6 +26,8 @@ import { ToldCounts } from "./told.ts";
 import { atOnce, secondReader, WordsPipe } from "./words-pipe.ts";
 
 const SIGKILL = 9;
+/** Of a wait status: the signal that ended it, or 0. See waitpid(2). */
+const SIGNAL = 0x7f;
 const SIGSYS = 31;
 /** HUP, INT, QUIT, KILL, TERM: asked to end by one of these, a command may clean up and exit. */
 const ENDING: ReadonlySet<number> = new Set([1, 2, 3, SIGKILL, 15]);
@@ -130,13 +132,6 @@ export class LaunchedTask implements Task {
       if (read !== undefined) opened.push(read);
       const [stdinEnd, input] = plan.input === undefined ? [] : pair();
       const { identity, pty } = plan.policy;
-      if (identity && stdinEnd !== undefined) giveAway(stdinEnd, identity);
-      // With a terminal the pipe of stdout is the supervisor's, which passes on what comes there.
-      if (identity && !pty) {
-        // Opening /dev/stdout opens the pipe anew, which only its owner may.
-        giveAway(stdoutEnd, identity);
-        giveAway(stderrEnd, identity);
-      }
       const mine = [stdout, stderr, lifeline];
       if (read !== undefined && write !== undefined) mine.push(read, write);
       if (input !== undefined) mine.push(input);
@@ -145,6 +140,8 @@ export class LaunchedTask implements Task {
         words: [`spawnbox: ${plan.api}/${plan.verb}`, ...(argv ?? [])],
         variables: env,
         input: stdinEnd,
+        // With a terminal the pipe of stdout is the supervisor's, which passes on what comes there.
+        owner: identity && { uid: identity.uid, gid: identity.gid, output: !pty },
         fds: [
           stdoutEnd,
           stderrEnd,
@@ -275,7 +272,8 @@ export class LaunchedTask implements Task {
     // It has told all, and would be there for ever if somebody had stopped it.
     void gone.then(() => clearInterval(this.#waker));
     if (!this.#last) await this.#abandoned();
-    const group = this.group?.end(this.#last && !this.#last.groupSpent);
+    const isKilled = ((this.#last?.status ?? SIGKILL) & SIGNAL) === SIGKILL;
+    const group = this.group?.end(this.#last && !this.#last.groupSpent, isKilled);
     const counted = group?.usage;
     // Only a supervisor that has told the end knows that nobody is left.
     if (!this.#last) await group?.gone;
@@ -401,8 +399,8 @@ export class LaunchedTask implements Task {
 
   /** The wait status of waitpid(2), taken apart. */
   #outcome(counted: GroupUsage | undefined): Outcome {
-    const { status = 9, user = 0, system = 0, maxrss = 0 } = this.#last ?? {};
-    const signal = status & 0x7f;
+    const { status = SIGKILL, user = 0, system = 0, maxrss = 0 } = this.#last ?? {};
+    const signal = status & SIGNAL;
     // Without its last record nobody has seen to what the command left behind.
     if (!this.#last) this.#cause ??= "supervisor";
     // Not of who reads what it has printed, which may take longer.
@@ -423,14 +421,6 @@ export class LaunchedTask implements Task {
       ...this.#told.outcome(this.#last?.fatal),
       usage,
     };
-  }
-}
-
-function giveAway(pipeEnd: number, { uid, gid }: { uid: number; gid: number }): void {
-  try {
-    fchownSync(pipeEnd, uid, gid);
-  } catch (error) {
-    throw new CError("fchown", "output", codeOf(error));
   }
 }
 

@@ -58,11 +58,13 @@ function failure(op: number, errno: number, what: string, plan?: Plan): LaunchEr
     );
   const name = errnoName(errno);
   const step = OP_NAMES.get(op) ?? "PLAN_READ";
-  const words = hint({ step, errno: name, what, plan }, confinement());
+  // What is done outside the sandbox takes rights of the server's, whatever the sandbox has.
+  const whose = step === "OUTPUT" ? undefined : plan;
+  const words = hint({ step, errno: name, what, plan: whose }, confinement());
   if (step === "EXEC")
     return new LaunchError("exec", what, name, (plan && refusedProgram(plan, what)) ?? words);
   if (step === "SPAWN" && name === "EPERM") return NO_AGENT;
-  if (step === "SPAWN") return new LaunchError("spawn", what, name, words);
+  if (step === "SPAWN" || step === "OUTPUT") return new LaunchError("spawn", what, name, words);
   const explanation = "the sandbox cannot be set up as configured, so nothing was run";
   return new LaunchError(wordsOf(step), what, name, `${words}. ${explanation}`);
 }

@@ -76,13 +76,19 @@ export const NEEDS: Readonly<Record<Step, Need>> = {
     container: UNCONFINED,
   },
   PIPE: {
-    calls: "pipe2(2), fcntl(2), fchown(2), prctl(2)",
+    calls: "pipe2(2), fcntl(2), prctl(2)",
     unit: "SystemCallFilter=@system-service",
     container: UNCONFINED,
   },
   SPAWN: {
     calls: "clone(2), execve(2) of a memory file",
     unit: "SystemCallFilter=@process, NoExecPaths= without /proc and memory files",
+    container: UNCONFINED,
+  },
+  OUTPUT: {
+    calls: "fchown(2), to give the command its output",
+    cap: CAP.CHOWN,
+    unit: "SystemCallFilter=@chown @setuid",
     container: UNCONFINED,
   },
   UID_MAP: MAPS,
@@ -182,12 +188,6 @@ export const NEEDS: Readonly<Record<Step, Need>> = {
 
 /** What the launcher's own objects need, where that is something else. */
 const PARTS: Readonly<Record<string, Partial<Need>>> = {
-  "PIPE output": {
-    calls: "fchown(2), to give the command its output",
-    cap: CAP.CHOWN,
-    unit: "SystemCallFilter=@chown @setuid",
-    container: UNCONFINED,
-  },
   "PLAN_READ fstat": {
     calls: "statx(2)",
     unit: "SystemCallFilter=statx",

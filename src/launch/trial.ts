@@ -6,6 +6,7 @@
 import { isExhaustion } from "../errors.ts";
 import type { Problem } from "../config/problem.ts";
 import { cgroupKey } from "../plan/cgroup-key.ts";
+import { alike } from "../plan/alike.ts";
 import { type ApiPlan, launchable, type Plan, type SandboxPlan } from "../plan/plan.ts";
 import type { TaskGroup } from "./cgroup.ts";
 import { type Confinement, confinement } from "./confinement.ts";
@@ -65,7 +66,7 @@ export async function tryApis(
       const place = { file: api.file, path: `sandboxes[${i}]` };
       const against = new Map<Plan, Finding>();
       for (const plan of launchable(sandbox)) {
-        const finding = findings.get(plan.ops);
+        const finding = findings.get(alike(plan.ops));
         if (finding) against.set(plan, finding);
       }
       for (const { message, passing, plans, whole } of grouped(against, sandbox)) {
@@ -83,28 +84,31 @@ export async function tryApis(
   return { apis: left, problems, notices };
 }
 
-/** One plan of each list of ops: first one of each sandbox, as those of a sandbox differ in limits at most. */
+/** One plan of those that are {@link alike}: first one of each sandbox, as those of a sandbox differ in limits at most. */
 function distinct(apis: readonly ApiPlan[]): Plan[] {
   const sandboxes = apis.flatMap((api) => api.sandboxes.map(launchable));
   const ordered = [
     ...sandboxes.flatMap((plans) => plans.slice(0, 1)),
     ...sandboxes.flatMap((plans) => plans.slice(1)),
   ];
-  const plans = new Map<Uint8Array, Plan>();
-  for (const plan of ordered) if (!plans.has(plan.ops)) plans.set(plan.ops, plan);
+  const plans = new Map<string, Plan>();
+  for (const plan of ordered) {
+    const key = alike(plan.ops);
+    if (!plans.has(key)) plans.set(key, plan);
+  }
   return [...plans.values()];
 }
 
 async function tryAll(
   plans: readonly Plan[],
   begin: (key: string) => TaskGroup | undefined,
-): Promise<Map<Uint8Array, Finding>> {
-  const found = new Map<Uint8Array, Finding>();
+): Promise<Map<string, Finding>> {
+  const found = new Map<string, Finding>();
   const waiting = plans.values();
   const work = async () => {
     for (const plan of waiting) {
       const finding = await tryOne(plan, begin);
-      if (finding) found.set(plan.ops, finding);
+      if (finding) found.set(alike(plan.ops), finding);
     }
   };
   await Promise.all(Array.from({ length: AT_ONCE }, work));

@@ -1,5 +1,5 @@
 /** A connection of an importer, in each of the ways in which they come: packets, messages in frames, packets in frames. */
-import type { Socket } from "node:net";
+import type { Wire } from "../server/wire.ts";
 import type { Caller, Session } from "../api/client.ts";
 import type { Gate } from "../api/gate.ts";
 import { parseForeign } from "../json.ts";
@@ -56,7 +56,7 @@ function answering(
 
 /** Bare packets on a stream. @param behind what was read of it already */
 export function speakPackets(
-  socket: Socket,
+  socket: Wire,
   door: Door,
   behind: Uint8Array = new Uint8Array(),
 ): Upgraded {
@@ -96,7 +96,7 @@ const MOST_IN_FRAME = 256;
 
 /** Packets in the binary frames of a WebSocket, each whole: so what is half here is counted with the frame. */
 export function speakFramedPackets(
-  socket: Socket,
+  socket: Wire,
   door: Door,
   behind: Uint8Array = new Uint8Array(),
 ): Upgraded {
@@ -127,7 +127,7 @@ export function speakFramedPackets(
 }
 
 /** WSAPI: frames without HTTP before them, in each a message of version 1. */
-export function speakMessages(socket: Socket, door: NamingDoor): Upgraded {
+export function speakMessages(socket: Wire, door: NamingDoor): Upgraded {
   const exporter = new Exporter(door, messageSpeaker());
   let greeted = false;
   const send = (message: Message): void =>

@@ -1,5 +1,5 @@
 /** The APIs of other binders that this server calls, as its configs and its command line have them. */
-import type { Socket } from "node:net";
+import type { Wire } from "../server/wire.ts";
 import type { Request } from "../api/client.ts";
 import type { ForeignApi } from "../api/foreign.ts";
 import type { Granted } from "../api/privileges.ts";
@@ -140,7 +140,7 @@ export class Imports {
 
   /** What who is dialled may call, as the process that listens there. */
   #exporter(client: Client) {
-    return (socket: Socket) => {
+    return (socket: Wire) => {
       const deps = this.#deps;
       if (!deps) throw new Error("nothing is exported yet");
       const { registry } = deps;

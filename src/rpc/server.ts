@@ -1,5 +1,5 @@
 /** Where importers come in: listeners, with places of their own, and memory that all of them share. */
-import { createServer, type Server as NetServer, type Socket } from "node:net";
+import { createServer, type Server as NetServer } from "node:net";
 import { descriptorOf, limitReceiving, unixPath } from "../../ffi/sockets.ts";
 import { Gate, type GateOptions } from "../api/gate.ts";
 import type { Granted, Grants } from "../api/privileges.ts";
@@ -16,6 +16,7 @@ import { callerOf, Sessions } from "../server/session.ts";
 import { listenUnix } from "../server/unix.ts";
 import type { Upgraded } from "../server/upgrade.ts";
 import { Visitor } from "../server/visitor.ts";
+import type { Wire } from "../server/wire.ts";
 import { Share } from "../share.ts";
 import type { Server, Shown } from "../config/binder-uri.ts";
 import type { Calls } from "./calls.ts";
@@ -65,7 +66,7 @@ export async function startRpc(
   const memory = new Share(MEMORY, TRIFLE);
   const gate = new Gate(options);
   const sessions = new Sessions(Math.max(4096, options.connections * 2 * servers.length));
-  const sockets = new Set<Socket>();
+  const sockets = new Set<Wire>();
   const open = new Set<Upgraded>();
   const listeners: NetServer[] = [];
   const places: string[] = [];
@@ -77,7 +78,7 @@ export async function startRpc(
     const timer = setTimeout(() => sockets.forEach((socket) => socket.destroy()), GRACE);
     await Promise.all(closed);
     await Promise.all(
-      [...sockets].map((socket) => new Promise((resolve) => socket.once("close", resolve))),
+      [...sockets].map((socket) => new Promise<void>((resolve) => socket.once("close", resolve))),
     );
     clearTimeout(timer);
   };
@@ -89,7 +90,7 @@ export async function startRpc(
       let isUnix = server.address.kind === "unix";
       const tls = server.address.kind === "tcp" ? server.address.tls : undefined;
       /** Undefined where there is no place. */
-      const admit = (socket: Socket) => {
+      const admit = (socket: Wire) => {
         sockets.add(socket);
         socket.on("error", () => socket.destroy());
         const fd = descriptorOf(socket);
@@ -109,7 +110,7 @@ export async function startRpc(
         });
         return { peer: ids && peerOf(socket, ids), name, visitor };
       };
-      const serve = (socket: Socket, { peer, name, visitor }: Admitted): void => {
+      const serve = (socket: Wire, { peer, name, visitor }: Admitted): void => {
         const part = memory.part();
         socket.on("close", () => part.close());
         const { registry, granted } = options;

@@ -1,5 +1,5 @@
 /** One connection of messages over a raw socket, whatever protocol they are of: back-pressure, memory, turns, closing. */
-import type { Socket } from "node:net";
+import type { Wire } from "./wire.ts";
 import { totalmem } from "node:os";
 import { Outbox } from "./outbox.ts";
 import type { Asker } from "../api/turns.ts";
@@ -90,7 +90,7 @@ export class Conversation<Message> {
   #unfinished: ReturnType<typeof setTimeout> | undefined;
 
   constructor(
-    readonly socket: Socket,
+    readonly socket: Wire,
     readonly protocol: Protocol<Message>,
     limits: ConversationLimits = {},
   ) {

@@ -2,7 +2,7 @@
  * Connections that have come are taken in some at a time: a flood of them, hundreds in one turn of the event loop, would keep everybody
  * waiting who is in already.
  */
-import type { Socket } from "node:net";
+import type { Wire } from "./wire.ts";
 
 /** Taken in one turn, by all doors: some 5 ms. */
 const A_TURN = 16;
@@ -32,16 +32,16 @@ function turn(): void {
 }
 
 export class Doorway {
-  readonly #waiting: Socket[] = [];
+  readonly #waiting: Wire[] = [];
 
   /** @param sockets what is open: those that wait, too */
   constructor(
-    readonly sockets: Set<Socket>,
-    readonly take: (socket: Socket) => void,
+    readonly sockets: Set<Wire>,
+    readonly take: (socket: Wire) => void,
   ) {}
 
   /** Takes it in now, or when its turn has come. */
-  enter(socket: Socket): void {
+  enter(socket: Wire): void {
     turn();
     if (left > 0 && this.#waiting.length === 0) {
       left--;

@@ -2,7 +2,7 @@
  * What is done with a connection of one listener: its requests go to the Elysia app, WebSocket upgrades to our own engine on the
  * raw socket, since AFB's C client sends unmasked frames, which others refuse.
  */
-import type { Socket } from "node:net";
+import type { Wire } from "./wire.ts";
 import { descriptorOf, limitReceiving } from "../../ffi/sockets.ts";
 import type { CertificateNames } from "../api/client.ts";
 import type { Registry } from "../api/registry.ts";
@@ -43,7 +43,7 @@ export interface Shared {
   readonly most: number;
   /** Bytes of requests and replies that wait here for a client, of all of them. */
   readonly memory: Share;
-  readonly sockets: Set<Socket>;
+  readonly sockets: Set<Wire>;
   readonly connections: Set<HttpConnection>;
   readonly webSockets: Set<Open>;
   readonly binders: Binders | undefined;
@@ -75,11 +75,11 @@ export interface Door {
    * @param ids of who is at the other end of a unix socket
    * @param words whether it understands HTTP already, and is told why
    */
-  admit(socket: Socket, ids: Ids | undefined, words: boolean): Admitted | undefined;
+  admit(socket: Wire, ids: Ids | undefined, words: boolean): Admitted | undefined;
   /** Reads its requests. */
-  serve(socket: Socket, admitted: Admitted, certificate?: CertificateNames): void;
+  serve(socket: Wire, admitted: Admitted, certificate?: CertificateNames): void;
   /** Tells one that has been admitted, and is not served, why. */
-  refuse(socket: Socket, http: 403, info: string): void;
+  refuse(socket: Wire, http: 403, info: string): void;
 }
 
 export function createDoor(shared: Shared, place: Place, guests: Guests): Door {
@@ -97,7 +97,7 @@ export function createDoor(shared: Shared, place: Place, guests: Guests): Door {
     ...(unready && { unready }),
   });
   const refusals = new Refusals();
-  const admit = (socket: Socket, ids: Ids | undefined, words: boolean): Admitted | undefined => {
+  const admit = (socket: Wire, ids: Ids | undefined, words: boolean): Admitted | undefined => {
     sockets.add(socket);
     const fd = descriptorOf(socket);
     if (fd !== undefined) limitReceiving(fd, RECEIVED);
@@ -121,7 +121,7 @@ export function createDoor(shared: Shared, place: Place, guests: Guests): Door {
     return admitted;
   };
   const serve = (
-    socket: Socket,
+    socket: Wire,
     admitted: Admitted,
     certificate: CertificateNames | undefined,
   ): void => {
@@ -189,7 +189,7 @@ export function createDoor(shared: Shared, place: Place, guests: Guests): Door {
       part.close();
     });
   };
-  const refuse = (socket: Socket, http: 403, info: string): void =>
+  const refuse = (socket: Wire, http: 403, info: string): void =>
     refusals.refuse(socket, http, info);
   return { admit, serve, refuse };
 }
@@ -208,7 +208,7 @@ const TOLD = 64;
 class Refusals {
   #telling = 0;
 
-  refuse(socket: Socket, http: 403 | 503, info: string): void {
+  refuse(socket: Wire, http: 403 | 503, info: string): void {
     if (this.#telling >= TOLD) {
       socket.destroy();
       return;

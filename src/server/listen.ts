@@ -1,5 +1,13 @@
 /** Listening on an address, with errors that say what to do. */
-import { isIP, type Server } from "node:net";
+import { isIP } from "node:net";
+
+/** Listens at a port: a server of `node:net`, `node:tls`, or our own. */
+export interface Listening {
+  listen(where: { host: string; port: number }, listening: () => void): unknown;
+  once(event: "error", listener: (error: Error) => void): unknown;
+  off(event: "error", listener: (error: Error) => void): unknown;
+  address(): { readonly port: number } | string | null;
+}
 
 const ADVICE: Record<string, string> = {
   EADDRINUSE: "the port is in use: stop the program that has it, or choose another port",
@@ -14,7 +22,7 @@ const REFUSED =
 
 /** Resolves to the port, which the kernel chose if 0 was asked for. */
 export async function listen(
-  server: Server,
+  server: Listening,
   { host, port }: { host: string; port: number },
 ): Promise<number> {
   const where = `cannot listen on ${bracket(host)}:${port}`;

@@ -1,5 +1,5 @@
 /** One place where the server listens. What is allowed depends on where a request came in, and each has places of its own. */
-import { createServer, type Server, type Socket } from "node:net";
+import { createServer, type Server } from "node:net";
 import type { TLSSocket } from "node:tls";
 import { unixPath } from "../../ffi/sockets.ts";
 import { Doorway } from "./doorway.ts";
@@ -13,7 +13,9 @@ import { isLoopback } from "./origin.ts";
 import { plainAddress } from "./address.ts";
 import { idsOf } from "./peer.ts";
 import type { Secure } from "./secure.ts";
+import { RawServer } from "./raw-server.ts";
 import { listenUnix } from "./unix.ts";
+import type { Wire } from "./wire.ts";
 
 export interface Listener {
   /** `http://host:port`, or `unix:/path` */
@@ -59,26 +61,27 @@ export async function openListener(
     const admitted = door.admit(socket, isUnix ? idsOf(socket) : undefined, true);
     if (admitted) door.serve(socket, admitted);
   });
-  const server = secure
-    ? secure.listen(
-        (socket) => door.admit(socket, undefined, false),
-        (socket, admitted) => serveSecure(door, socket, admitted),
-      )
-    : createServer({ noDelay: true, allowHalfOpen: true }, (socket: Socket) =>
-        doorway.enter(socket),
-      );
+  const enter = (socket: Wire): void => doorway.enter(socket);
+  const secured = secure?.listen(
+    (socket) => door.admit(socket, undefined, false),
+    (socket, admitted) => serveSecure(door, socket, admitted),
+  );
   const http = secure ? "https" : "http";
   if (endpoint.kind === "tcp") {
     const { host } = endpoint;
+    const server = secured ?? new RawServer(enter);
     setPlace(host, endpoint.port);
     setPlace(host, await listen(server, endpoint));
     return running(server, `${http}://${urlHost(host)}:${place.port}`, place.port);
   }
   if (endpoint.kind === "unix") {
+    const server = new RawServer(enter);
     setPlace(undefined, 0);
     await listenUnix(server, endpoint.path, endpoint.mode);
     return running(server, `unix:${endpoint.path}`, 0);
   }
+  // Of a descriptor the runtime's own sockets cannot be made.
+  const server = secured ?? createServer({ noDelay: true, allowHalfOpen: true }, enter);
   await listenOn(server, endpoint.fd);
   const address = server.address();
   if (inherited !== undefined || address === null || typeof address === "string") {
@@ -101,6 +104,10 @@ function serveSecure(door: Door, socket: TLSSocket, admitted: Admitted): void {
   door.refuse(socket, 403, `your certificate is not accepted: ${found.refused}`);
 }
 
+interface Closing {
+  close(closed: () => void): unknown;
+}
+
 function listenOn(server: Server, fd: number): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once("error", (error) =>
@@ -110,7 +117,7 @@ function listenOn(server: Server, fd: number): Promise<void> {
   });
 }
 
-function running(server: Server, url: string, port: number): Listener {
+function running(server: Closing, url: string, port: number): Listener {
   const close = (): Promise<void> => new Promise((resolve) => server.close(() => resolve()));
   return { url, port, close };
 }

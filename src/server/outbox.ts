@@ -5,9 +5,9 @@
  * Back-pressure is honest: {@link Outbox.send} returns a promise as soon as the socket is full, and every such promise
  * settles when it drains or closes. A sender that waits adds at most one frame to memory.
  */
-import type { Duplex } from "node:stream";
 import { headerSize, writeHeader } from "./encode.ts";
 import { OPCODE } from "./frames.ts";
+import type { Wire } from "./wire.ts";
 
 const BATCH = 64 * 1024;
 /** Frames that make a batch full, however small; and what the memory of a waiting frame costs beyond its bytes. */
@@ -28,7 +28,7 @@ export class Outbox {
 
   /** @param drained Called whenever the socket took what was waiting. */
   constructor(
-    readonly socket: Duplex,
+    readonly socket: Wire,
     readonly drained: () => void,
   ) {
     socket.on("drain", () => this.#drain());

@@ -1,15 +1,16 @@
 /** By whom connections are told apart where something is shared. It gives nobody a privilege. */
-import { isIP, isIPv6, type Socket } from "node:net";
+import { isIP, isIPv6 } from "node:net";
 import { CError } from "../../ffi/errno.ts";
 import { ownerOf } from "../../ffi/owner.ts";
 import { plainAddress as plain } from "./address.ts";
 import type { Ids } from "./peer.ts";
+import type { Wire } from "./wire.ts";
 
 /**
  * Who shares places: a user of this machine, over TCP or over unix sockets, so a flood over the one leaves the other as it is; an IPv4 address, or a network of which one host may have every
  * address, as of 127.0.0.0/8 and of an IPv6 network.
  */
-export function peerName(socket: Socket, peer: Ids | undefined): string {
+export function peerName(socket: Wire, peer: Ids | undefined): string {
   if (peer) return `uid ${peer.uid}`;
   const uid = ownerHere(socket);
   if (uid !== undefined) return `uid ${uid} over TCP`;
@@ -23,7 +24,7 @@ export function addressName(address: string): string {
 }
 
 /** The user who has the other end, where that is on this machine; undefined where it is elsewhere, or the kernel does not tell. */
-function ownerHere({ remoteAddress, remotePort, localAddress, localPort }: Socket) {
+function ownerHere({ remoteAddress, remotePort, localAddress, localPort }: Wire) {
   const theirs = { address: plain(remoteAddress), port: remotePort ?? 0 };
   const ours = { address: plain(localAddress), port: localPort ?? 0 };
   if (!isHere(ours.address) && !isHere(theirs.address)) return undefined;

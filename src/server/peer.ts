@@ -4,7 +4,7 @@
  * what has no place is refused before.
  */
 import { readFileSync } from "node:fs";
-import type { Socket } from "node:net";
+import type { Wire } from "./wire.ts";
 import {
   descriptorOf,
   lookAtPeer,
@@ -36,14 +36,14 @@ export interface Named extends Omit<Peer, "user"> {
 const OVERFLOW_ID = 65534;
 
 /** undefined when nothing can be known. */
-export const idsOf = (socket: Socket): Ids | undefined => looked(socket, peerCredentials);
+export const idsOf = (socket: Wire): Ids | undefined => looked(socket, peerCredentials);
 
 /** undefined when nothing can be known. @param ids of this socket */
-export function peerOf(socket: Socket, ids = idsOf(socket)): Peer | undefined {
+export function peerOf(socket: Wire, ids = idsOf(socket)): Peer | undefined {
   return ids && looked(socket, (fd) => ({ ...ids, user: userOf(fd, ids) }));
 }
 
-function looked<Found>(socket: Socket, look: (fd: number) => Found): Found | undefined {
+function looked<Found>(socket: Wire, look: (fd: number) => Found): Found | undefined {
   const fd = descriptorOf(socket);
   if (fd === undefined) return undefined;
   try {

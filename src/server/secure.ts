@@ -1,6 +1,6 @@
 /** TLS of a server's TCP endpoints, which gets other certificates while it serves. */
 import type { Server, TLSSocket, TlsOptions } from "node:tls";
-import type { Socket } from "node:net";
+import type { Wire } from "./wire.ts";
 import { listenTls } from "./tls-listener.ts";
 
 export class Secure {
@@ -19,7 +19,7 @@ export class Secure {
 
   /** See listenTls. */
   listen<Admitted>(
-    admit: (socket: Socket) => Admitted | undefined,
+    admit: (socket: Wire) => Admitted | undefined,
     serve: (socket: TLSSocket, admitted: Admitted) => void,
   ): Server {
     const how = { ...this.#options, noDelay: true, allowHalfOpen: true };

@@ -1,6 +1,6 @@
 /** The server: listeners, and what they share. Closing it says goodbye to everybody. */
 import { closeSync } from "node:fs";
-import type { Socket } from "node:net";
+import type { Wire } from "./wire.ts";
 import type { Registry } from "../api/registry.ts";
 import type { Base } from "./base.ts";
 import type { Endpoint } from "./endpoint.ts";
@@ -99,7 +99,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const most = options.connections ?? CONNECTIONS;
   // Sessions outnumber connections, so there is always one that can be forgotten.
   const sessions = new Sessions(Math.max(4096, most * 2 * options.endpoints.length));
-  const sockets = new Set<Socket>();
+  const sockets = new Set<Wire>();
   const webSockets: Shared["webSockets"] = new Set();
   const connections = new Set<HttpConnection>();
   const memory = new Share(options.memory ?? MEMORY, TRIFLE, options.favour);
@@ -206,7 +206,7 @@ async function shutDown(
   }, GRACE);
   await Promise.all(closed);
   await Promise.all(
-    [...sockets].map((socket) => new Promise((resolve) => socket.once("close", resolve))),
+    [...sockets].map((socket) => new Promise<void>((resolve) => socket.once("close", resolve))),
   );
   clearTimeout(timer);
 }

@@ -1,5 +1,5 @@
 /** A listener of TLS, whose connections are guests before they are secure. */
-import type { Socket } from "node:net";
+import type { Wire } from "./wire.ts";
 import { createServer, type Server, type TLSSocket, type TlsOptions } from "node:tls";
 import { visible } from "../visible.ts";
 import { seldom } from "./seldom.ts";
@@ -10,10 +10,10 @@ const SECURE_LIMIT = 10_000;
 /** A place is taken from the first byte on, so that who begins and says no more takes none for long. */
 export function listenTls<Admitted>(
   how: TlsOptions,
-  admit: (socket: Socket) => Admitted | undefined,
+  admit: (socket: Wire) => Admitted | undefined,
   serve: (socket: TLSSocket, admitted: Admitted) => void,
 ): Server {
-  const begun = new WeakMap<Socket, { admitted: Admitted; timer: ReturnType<typeof setTimeout> }>();
+  const begun = new WeakMap<Wire, { admitted: Admitted; timer: ReturnType<typeof setTimeout> }>();
   const listener = createServer(how);
   const tell = seldom((line) => console.error(line));
   listener.on("connection", (socket) => {

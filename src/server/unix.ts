@@ -1,16 +1,27 @@
 /** The file of a unix socket: who may connect, and what a dead server left behind. */
 import { chmodSync, closeSync, fstatSync, lstatSync, unlinkSync } from "node:fs";
-import { connect, type Server } from "node:net";
+import { connect } from "node:net";
 import { basename, dirname } from "node:path";
 import { handleAt } from "../../ffi/at.ts";
 import { openDirectory } from "../../ffi/beneath.ts";
+
+/** Listens at a path, which is there when `listen` returns. */
+export interface UnixListening {
+  listen(where: { path: string }, listening: () => void): unknown;
+  once(event: "error", listener: (error: Error) => void): unknown;
+  off(event: "error", listener: (error: Error) => void): unknown;
+}
 
 export const DEFAULT_MODE = 0o660;
 /** sun_path without its NUL, see unix(7). */
 const PATH_BYTES = 107;
 
 /** Listens on `path`. Throws an Error that says what to do. The file goes when the server closes. */
-export async function listenUnix(server: Server, path: string, mode = DEFAULT_MODE): Promise<void> {
+export async function listenUnix(
+  server: UnixListening,
+  path: string,
+  mode = DEFAULT_MODE,
+): Promise<void> {
   if (Buffer.byteLength(path) > PATH_BYTES) {
     throw new Error(`cannot listen on ${path}: a socket path has at most ${PATH_BYTES} bytes`);
   }

@@ -1,5 +1,5 @@
 /** Turns a connection that asks for it into an AFB WebSocket, or into one of another binder. */
-import type { Socket } from "node:net";
+import type { Wire } from "./wire.ts";
 import { AfbError } from "../errors.ts";
 import type { CertificateNames } from "../api/client.ts";
 import type { Registry } from "../api/registry.ts";
@@ -54,7 +54,7 @@ export interface Open extends Pick<Upgraded, "close"> {
 
 /** A connection that packets come over. */
 export interface Packeted {
-  readonly socket: Socket;
+  readonly socket: Wire;
   /** What was read of it already. */
   readonly behind: Uint8Array;
   /** In the frames of a WebSocket, not bare. */
@@ -81,7 +81,7 @@ const REFUSAL_TIMEOUT = 2_000;
 /** undefined where it is refused, and ends. @param behind what came behind the request */
 export function upgrade(
   head: RequestHead,
-  socket: Socket,
+  socket: Wire,
   behind: Uint8Array,
   context: UpgradeContext,
 ): Upgraded | undefined | Promise<Upgraded | undefined> {
@@ -134,7 +134,7 @@ async function packets(
 }
 
 function webSocket(
-  socket: Socket,
+  socket: Wire,
   behind: Uint8Array,
   response: string,
   credentials: Credentials,
@@ -167,7 +167,7 @@ function webSocket(
   };
 }
 
-function reject(socket: Socket, response: string): undefined {
+function reject(socket: Wire, response: string): undefined {
   // Read and drop what comes behind the request: closing over unread data would reset the connection.
   socket.resume();
   socket.end(response);

@@ -1,5 +1,5 @@
 /** A connection as a guest of the door that it came through. */
-import type { Socket } from "node:net";
+import type { Wire } from "./wire.ts";
 import { isReadable } from "../../ffi/libc.ts";
 import { descriptorOf } from "../../ffi/sockets.ts";
 import type { Guest } from "./idleness.ts";
@@ -16,7 +16,7 @@ export class Visitor implements Guest {
   /** Undefined where it is about to end, as after an upgrade that was refused. */
   speaks: Speaking | undefined;
 
-  constructor(readonly socket: Socket) {}
+  constructor(readonly socket: Wire) {}
 
   get idleSince(): number | undefined {
     return this.speaks ? this.speaks.idleSince : 0;

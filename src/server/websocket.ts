@@ -1,5 +1,5 @@
 /** One WebSocket connection (RFC 6455) over a raw socket that has been upgraded: its messages, ping and pong, and closing. */
-import type { Socket } from "node:net";
+import type { Wire } from "./wire.ts";
 import { Conversation, type ConversationLimits, type Protocol } from "./conversation.ts";
 import { encodeClose, encodeFrame } from "./encode.ts";
 import { FrameError, FrameReader, type Message, OPCODE, type Payload } from "./frames.ts";
@@ -22,7 +22,7 @@ export interface WebSocketLimits extends ConversationLimits {
 }
 
 export class WebSocketConnection extends Conversation<Message> {
-  constructor(socket: Socket, events: WebSocketEvents, limits: WebSocketLimits = {}) {
+  constructor(socket: Wire, events: WebSocketEvents, limits: WebSocketLimits = {}) {
     const handle = (message: Message): void => {
       switch (message.type) {
         case "text":

@@ -25,7 +25,7 @@ import {
 } from "../../src/launch/cgroup/controllers.ts";
 import {
   apply,
-  counters,
+  counter,
   errnoOf,
   get,
   isGone,
@@ -85,11 +85,12 @@ describe("the files of a group", () => {
     expect(() => move("1", path)).toThrow("ENOENT");
   });
   test("have words, or numbers by their names", () => {
-    const path = group({ a: " cpu  io\nmemory\n", b: "x 1\ny 23\n", c: undefined });
+    const path = group({ a: " cpu  io\nmemory\n", b: "x 1\nyy 5\ny 23\nz", c: undefined });
     expect(words(path, "a")).toEqual(["cpu", "io", "memory"]);
-    expect(counters(path, "b")).toMatchObject({ x: 1, y: 23 });
-    expect(counters(path, "none")).toEqual({});
-    expect(() => counters(path, "c")).toThrow("EISDIR");
+    const numbers = ["x", "y", "yy", "z", "a"].map((name) => counter(path, "b", name));
+    expect(numbers).toEqual([1, 23, 5, undefined, undefined]);
+    expect(counter(path, "none", "x")).toBeUndefined();
+    expect(() => counter(path, "c", "x")).toThrow("EISDIR");
   });
   test("a group is made with those above it, as often as it takes, but not in the place of a file", () => {
     const path = group({ file: "" });
@@ -271,6 +272,11 @@ describe("the group of a task", () => {
       expect(get(task.path, "cgroup.kill")).toBe("1");
       const { usage, gone } = task.end();
       expect(usage).toEqual({ oom: countsMemory, user: 2.5, system: 1.25 });
+      const other = make(countsMemory, { ...cpu, ...memory });
+      const unkilled = other.end(false, false);
+      expect(unkilled.usage).toEqual({ oom: false, user: 2.5, system: 1.25 });
+      rmSync(other.path, { recursive: true });
+      await unkilled.gone;
       rmSync(task.path, { recursive: true });
       await gone;
     }
@@ -284,7 +290,7 @@ describe("the group of a task", () => {
     for (const { usage } of ending) expect(usage).toEqual({ oom: false, user: 0, system: 0 });
     for (const { path } of [plain, uncounted]) rmSync(path, { recursive: true });
     await Promise.all(ending.map(({ gone }) => gone));
-    expect(ends).toEqual([true, true, true, true]);
+    expect(ends).toEqual(Array.from({ length: 6 }, () => true));
   });
   test("is kept only where it is empty, nothing was killed in it, and there is room", async () => {
     const said: string[] = [];

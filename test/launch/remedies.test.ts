@@ -61,11 +61,11 @@ test.each<Row>([
     "spawnbox-profile confines the server and may forbid it: --security-opt apparmor=unconfined",
   ],
   [
-    "PIPE EINVAL",
+    "OUTPUT EINVAL",
     { fewIds: true },
     "that id does not exist in the user namespace of the server, which maps only some",
   ],
-  ["PIPE EINVAL", {}, "that id does not exist in the user namespace of the sandbox"],
+  ["OUTPUT EINVAL", {}, "that id does not exist in the user namespace of the sandbox"],
   [
     "UID_MAP EPERM",
     { foreignProc: true },
@@ -261,9 +261,7 @@ test.each<[Step, string]>([
     expect(said(step, "EPERM", here, "", plan)).not.toContain("the server lacks");
 });
 test("who owns the output needs a right of its own", () => {
-  expect(said("PIPE", "EPERM", bare("CAP_CHOWN"), "output")).toContain(
-    "the server lacks CAP_CHOWN",
-  );
+  expect(said("OUTPUT", "EPERM", bare("CAP_CHOWN"))).toContain("the server lacks CAP_CHOWN");
   expect(said("PIPE", "EPERM", bare("CAP_CHOWN"))).not.toContain("CAP_CHOWN");
 });
 

@@ -37,18 +37,22 @@ interface Order {
   /** Of those in the message. */
   readonly sizes?: Partial<Readonly<Record<"words" | "variables" | "bytes", number>>>;
   readonly text?: Buffer;
+  /** Who is to own the descriptors of `flags`. */
+  readonly owner?: { readonly uid: number; readonly gid: number };
 }
 const textOf = ({ words, variables = [] }: Order) =>
   Buffer.from([...words, ...variables].map((one) => `${one}\0`).join(""));
 function messageOf(order: Order, isApart = false): Buffer {
   const { flags = 0, number = 1, words, variables = [], sizes = {}, text = textOf(order) } = order;
-  const head = Buffer.alloc(20);
+  const { uid = 0, gid = 0 } = order.owner ?? {};
+  const head = Buffer.alloc(28);
   [
     flags,
     number,
     sizes.words ?? words.length,
     sizes.variables ?? variables.length,
     sizes.bytes ?? text.length,
+    ...[uid, gid],
   ].forEach((value, i) => head.writeUInt32LE(value, 4 * i));
   return isApart ? head : Buffer.concat([head, text]);
 }
@@ -191,6 +195,42 @@ test("its stdin is what is given first, and its strings may be in a file", async
   for (const fd of [first, text, again]) closeSync(fd);
 });
 
+test("its stdin and its output are given to whom the message names, and nothing else is", async () => {
+  await using agent = new Agent();
+  const owner = isRoot
+    ? { uid: 65534, gid: 12345 }
+    : { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
+  const look = `
+import os
+print(*(f"{s.st_uid}:{s.st_gid}" for s in map(os.fstat, range(3))), os.stat("/dev/null").st_uid)`;
+  const nobody = `${process.getuid?.()}:${process.getgid?.()}`;
+  const given = `${owner.uid}:${owner.gid}`;
+  let number = 30;
+  const owners = async (flags: number, before: readonly number[] = []) => {
+    const order = { number: number++, words: python(look), flags, owner };
+    return (await agent.launch(order, { before })).printed.trim();
+  };
+  // Without a stdin of its own it has /dev/null, which is everybody's.
+  expect(await owners(AGENT.OWNS_OUTPUT)).toBe(`0:0 ${given} ${given} 0`);
+  const [input, other] = pipe();
+  expect(await owners(AGENT.INPUT, [input])).toBe(`${nobody} ${nobody} ${nobody} 0`);
+  expect(await owners(AGENT.INPUT | AGENT.OWNS_INPUT, [input])).toBe(
+    `${given} ${nobody} ${nobody} 0`,
+  );
+  expect(await owners(AGENT.INPUT | AGENT.OWNS_INPUT | AGENT.OWNS_OUTPUT, [input])).toBe(
+    `${given} ${given} ${given} 0`,
+  );
+  // A descriptor by which nothing of its file can be changed.
+  const held = openSync("/etc", 0o10000000);
+  const order = { number, words: python(look), flags: AGENT.INPUT | AGENT.OWNS_INPUT, owner };
+  const refused = await agent.launch(order, { before: [held] });
+  expect([said(refused.records), refused.printed]).toEqual([
+    ["OUTPUT fchown: 9", "SUPERVISES"],
+    "",
+  ]);
+  for (const fd of [input, other, held]) closeSync(fd);
+});
+
 test("what is no order is refused, and the next one is done", async () => {
   await using agent = new Agent();
   const words = ["spawnbox: a/b", "/bin/true"];
@@ -218,7 +258,7 @@ test("what is no order is refused, and the next one is done", async () => {
   expect(await refused({ text: Buffer.from("spawnbox: a/b\0/bin/true") })).toBe(LAYOUT);
   expect(await refused({}, { behind: Array(6).fill(null_) })).toBe("SPAWN descriptors: 24");
   // Less than the head of one is none at all.
-  agent.send(Buffer.alloc(19), []);
+  agent.send(Buffer.alloc(27), []);
   expect(await refused({})).toBe("ENDED 0,STARTED");
   closeSync(null_);
 });

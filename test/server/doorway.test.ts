@@ -1,13 +1,14 @@
 /** How many new connections are taken in at a time. */
 import { expect, test } from "bun:test";
 import { connect, createServer, type AddressInfo, type Socket } from "node:net";
+import type { Wire } from "../../src/server/wire.ts";
 import { Doorway } from "../../src/server/doorway.ts";
 import { until } from "../served.ts";
 
 const ALL = 300;
 
 test("of a flood of connections some are taken in with each turn of the event loop, of two doors one each, and none is lost", async () => {
-  const open = new Set<Socket>();
+  const open = new Set<Wire>();
   const taken: string[] = [];
   /** In each turn. */
   const counts: number[] = [];
@@ -55,7 +56,7 @@ test("of a flood of connections some are taken in with each turn of the event lo
 });
 
 test("who waits at a door counts as open, and who is too many is sent away", async () => {
-  const open = new Set<Socket>();
+  const open = new Set<Wire>();
   let taken = 0;
   const doorway = new Doorway(open, () => taken++);
   const pairs: Socket[] = [];

@@ -70,26 +70,23 @@ export function words(group: string, file: string): string[] {
   return get(group, file).split(/\s+/).filter(Boolean);
 }
 
-/** A flat keyed file such as memory.events; without the file, or its group, no numbers. */
-export function counters(group: string, file: string): Readonly<Record<string, number>> {
-  let text: string;
+/** A number of a flat keyed file such as memory.events; undefined without the file, its group, or that number. */
+export function counter(group: string, file: string, name: string): number | undefined {
   try {
-    text = get(group, file);
+    return numberOf(get(group, file), name);
   } catch (error) {
     if (!isGone(error)) throw error;
-    return {};
+    return undefined;
   }
-  return flat(text);
 }
 
-/** What a flat keyed file says: names, and numbers. */
-export function flat(text: string): Readonly<Record<string, number>> {
-  return Object.fromEntries(
-    text
-      .split("\n")
-      .map((line) => line.split(" "))
-      .map(([key = "", value]) => [key, Number(value)]),
-  );
+/** What the text of a flat keyed file has behind a name at the beginning of a line. */
+export function numberOf(text: string, name: string): number | undefined {
+  const key = `${name} `;
+  const line = text.startsWith(key) ? 0 : text.indexOf(`\n${key}`) + 1;
+  if (line === 0 && !text.startsWith(key)) return undefined;
+  const end = text.indexOf("\n", line);
+  return Number(text.slice(line + key.length, end < 0 ? undefined : end));
 }
 
 /** What each error means when a limit is written. */

@@ -3,7 +3,7 @@ import { closeSync, mkdirSync, openSync, readSync, rmdirSync } from "node:fs";
 import { join } from "node:path";
 import type { CgroupSetting } from "../../plan/cgroup.ts";
 import { LaunchError } from "../task.ts";
-import { apply, counters, errnoOf, flat } from "./files.ts";
+import { apply, counter, errnoOf, numberOf } from "./files.ts";
 import { endTree, killTree } from "./tree.ts";
 
 /** How long the last dead of a task are waited for, ms. */
@@ -35,14 +35,15 @@ export interface TaskGroup {
   /**
    * Counts; kills what is left, and removes the group. Once, whether or not anything was ever started in it.
    * @param isFresh the supervisor has seen that nobody is left, without killing by way of the group: it may be the next task's
+   * @param mayBeOom false: what the kernel killed for want of memory is of no interest, and not looked up
    */
-  end(isFresh?: boolean): EndedGroup;
+  end(isFresh?: boolean, mayBeOom?: boolean): EndedGroup;
 }
 
 /** A directory of the hierarchy, with what is open of it. */
 export class GroupPlace {
-  /** What its cpu.stat said when its task began, microseconds. */
-  #before: Readonly<Record<string, number>> = {};
+  /** What its cpu.stat said when its task began. */
+  #before: Spent = { user: 0, system: 0 };
 
   /** @param cpu its cpu.stat */
   constructor(
@@ -53,20 +54,20 @@ export class GroupPlace {
   ) {}
 
   /** Since it was made, or {@link settle}d. Throws what node:fs does. */
-  usage(): GroupUsage {
-    const { user_usec: user = 0, system_usec: system = 0 } = this.#count();
-    const { user_usec: userBefore = 0, system_usec: systemBefore = 0 } = this.#before;
-    const memory = this.countsMemory ? counters(this.path, "memory.events") : {};
+  usage(mayBeOom: boolean): GroupUsage {
+    const { user, system } = this.#count();
+    const kills =
+      mayBeOom && this.countsMemory ? counter(this.path, "memory.events", "oom_kill") : 0;
     return {
-      oom: (memory["oom_kill"] ?? 0) > 0,
-      user: (user - userBefore) / 1000,
-      system: (system - systemBefore) / 1000,
+      oom: (kills ?? 0) > 0,
+      user: (user - this.#before.user) / 1000,
+      system: (system - this.#before.system) / 1000,
     };
   }
 
   /** Makes it ready for the next task, where it has nobody: nothing of it has changed but its counters. Throws what node:fs does. */
   settle(): boolean {
-    if (counters(this.path, "cgroup.events")["populated"] !== 0) return false;
+    if (counter(this.path, "cgroup.events", "populated") !== 0) return false;
     this.#before = this.#count();
     return true;
   }
@@ -76,9 +77,16 @@ export class GroupPlace {
     closeSync(this.cpu);
   }
 
-  #count(): Readonly<Record<string, number>> {
-    return flat(text.toString("latin1", 0, readSync(this.cpu, text, 0, text.length, 0)));
+  #count(): Spent {
+    const stat = text.toString("latin1", 0, readSync(this.cpu, text, 0, text.length, 0));
+    return { user: numberOf(stat, "user_usec") ?? 0, system: numberOf(stat, "system_usec") ?? 0 };
   }
+}
+
+/** Microseconds of CPU. */
+interface Spent {
+  readonly user: number;
+  readonly system: number;
 }
 
 /** A cpu.stat has some 200 bytes. */
@@ -157,8 +165,8 @@ class OneTaskGroup implements TaskGroup {
     }
   }
 
-  end(isFresh = false): EndedGroup {
-    const usage = this.#counted();
+  end(isFresh = false, mayBeOom = true): EndedGroup {
+    const usage = this.#counted(mayBeOom);
     this.#over = true;
     return { usage, gone: this.#leave(isFresh && !this.#spent) };
   }
@@ -182,9 +190,9 @@ class OneTaskGroup implements TaskGroup {
   }
 
   /** Out of descriptors nothing can be counted; the task has ended all the same. */
-  #counted(): GroupUsage {
+  #counted(mayBeOom: boolean): GroupUsage {
     try {
-      return this.place.usage();
+      return this.place.usage(mayBeOom);
     } catch (error) {
       errnoOf(error);
       return UNCOUNTED;

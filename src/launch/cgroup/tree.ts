@@ -2,7 +2,7 @@
 import { readdirSync, rmdirSync } from "node:fs";
 import { join } from "node:path";
 import { isExhaustion } from "../../errors.ts";
-import { counters, errnoOf, isGone, put, words } from "./files.ts";
+import { counter, errnoOf, isGone, put, words } from "./files.ts";
 
 /** Kills every process of the group and its subgroups. A group that is gone has none. */
 export function killTree(group: string): void {
@@ -68,7 +68,7 @@ function removed(group: string): boolean {
 function tried(group: string): boolean {
   try {
     if (tryRemove(group)) return true;
-    if (counters(group, "cgroup.events")["populated"] !== 0) killTree(group);
+    if (counter(group, "cgroup.events", "populated") !== 0) killTree(group);
   } catch (error) {
     if (!isExhaustion(errnoOf(error))) throw error;
   }

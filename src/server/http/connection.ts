@@ -2,7 +2,7 @@
  * One connection of HTTP/1.1 (RFC 9112): its requests are read and answered one after the other, so what a client sends ahead, or
  * does not read, waits with it and not here. What it may hold of the server's memory is bounded together with that of all others.
  */
-import type { Socket } from "node:net";
+import type { Wire } from "../wire.ts";
 import { AfbError } from "../../errors.ts";
 import { failure } from "../../api/reply.ts";
 import type { Asker } from "../../api/turns.ts";
@@ -62,7 +62,7 @@ const NOTHING = new Uint8Array();
 type Phase = "idle" | "head" | "body" | "answer" | "rest" | "over" | "upgraded";
 
 export class HttpConnection {
-  readonly #socket: Socket;
+  readonly #socket: Wire;
   readonly #input: Input;
   readonly #output: Output;
   readonly #part: Part;
@@ -78,7 +78,7 @@ export class HttpConnection {
   #left: AbortController | undefined;
 
   /** Begins to read. @param part what this connection holds of the memory for all */
-  constructor(socket: Socket, part: Part, handlers: Handlers, limits: Limits = LIMITS) {
+  constructor(socket: Wire, part: Part, handlers: Handlers, limits: Limits = LIMITS) {
     this.#socket = socket;
     this.#part = part;
     this.#handlers = handlers;

@@ -2,7 +2,7 @@
  * What a connection has received and nobody has read yet. The socket is only read on while somebody wants more, but for what it
  * has brought already: a client that sends ahead waits in its own kernel.
  */
-import type { Socket } from "node:net";
+import type { Wire } from "../wire.ts";
 import type { Part } from "../../share.ts";
 import { HEAD_LIMIT } from "./head.ts";
 import { HttpFault } from "./fault.ts";
@@ -19,7 +19,7 @@ export class Input {
   #ended = false;
   #paused = false;
   #wanted: PromiseWithResolvers<void> | undefined;
-  readonly #socket: Socket;
+  readonly #socket: Wire;
   readonly #part: Part;
   readonly #onData = (chunk: Buffer): void => this.#push(chunk);
   readonly #onEnd = (): void => this.#finish();
@@ -29,7 +29,7 @@ export class Input {
    * @param seen is told of every arrival, and of the end
    */
   constructor(
-    socket: Socket,
+    socket: Wire,
     part: Part,
     readonly seen: () => void = () => {},
   ) {

@@ -1,5 +1,5 @@
 /** Responses onto a socket, no faster than the other side reads. */
-import type { Socket } from "node:net";
+import type { Wire } from "../wire.ts";
 import type { Debt } from "../../backlog.ts";
 import type { Part } from "../../share.ts";
 
@@ -89,7 +89,7 @@ function date(): string {
 }
 
 export class Output {
-  readonly #socket: Socket;
+  readonly #socket: Wire;
   readonly #part: Part;
   readonly #debtOf: () => Debt | undefined;
   #wake: (() => void) | undefined;
@@ -98,7 +98,7 @@ export class Output {
    * @param part where what waits here is counted
    * @param debtOf the same, of long responses, for whom they are by then
    */
-  constructor(socket: Socket, part: Part, debtOf: () => Debt | undefined) {
+  constructor(socket: Wire, part: Part, debtOf: () => Debt | undefined) {
     this.#socket = socket;
     this.#part = part;
     this.#debtOf = debtOf;
