@@ -3,6 +3,7 @@ import { milliseconds, MOST_SECONDS } from "../config/ranges.ts";
 import type { Bytes } from "../encoders/encoder.ts";
 import { file, fileOf, into } from "../encoders/file.ts";
 import { line } from "../encoders/line.ts";
+import { log, logged } from "../encoders/log.ts";
 import { raw } from "../encoders/raw.ts";
 import { sync } from "../encoders/sync.ts";
 import { text } from "../encoders/text.ts";
@@ -513,9 +514,13 @@ const live = (encoded: Encoded): Encoded => {
   return { encoder: line, opts: { partial: false, ...(maxlen !== undefined && { maxlen }) } };
 };
 
-/** The encoding of a reply that waits for the end: an asynchronous encoder has no fields for it, so `sync` stands in. */
+/**
+ * The encoding of a reply that waits for the end: an asynchronous encoder has no fields for it, so `sync` stands in. No caller can
+ * have what is the operator's, nor keep it from the operator.
+ */
 function waiting(encoded: Encoded): Encoded {
   if (encoded.encoder.synchronous) return encoded;
+  if (encoded.encoder === log) return { ...encoded, encoder: logged };
   if (encoded.encoder === file) return { encoder: raw, opts: { encoding: "base64" } };
   // Of the same kind of options where the encoder has lines too; a json `maxlen` is another thing.
   const alike = encoded.encoder.name === "text" || encoded.encoder.name === "line";

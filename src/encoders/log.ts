@@ -98,6 +98,9 @@ export const log: Encoder = {
   },
 };
 
+/** For a reply that waits for the end: what is printed is the operator's all the same, and not in it. */
+export const logged: Encoder = { ...log, synchronous: true };
+
 function streamTo(
   stream: "stdout" | "stderr",
   { written, shown }: Target,

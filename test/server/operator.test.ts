@@ -62,6 +62,30 @@ async function end({ client }: Served, verb: string, text = "x"): Promise<unknow
 
 for (const user of users) {
   describe(user, () => {
+    test("a reply that waits has nothing of what is the operator's, who has all of it", async () => {
+      const commands = (dir: string) => [
+        note("note", { stdout: `${dir}/out` }, 'echo "$1"; echo "not $1" >&2; exit 3'),
+        note("lost", { stdout: "/dev/full" }, 'echo "$1"; sleep 0'),
+      ];
+      await operated(user, commands, async ({ server, dir, said }) => {
+        const text = "for the operator";
+        for (const more of [{ wait: true }, { wait: "true" }]) {
+          const reply = await server.run("c/note", { args: { text }, ...more });
+          expect(reply).toMatchObject({ api: "c", command: "note", status: { exit: 3 } });
+          expect(JSON.stringify(reply)).not.toContain("operator");
+        }
+        const query = `wait=true&text=${encodeURIComponent(text)}`;
+        const rest = await fetch(`${server.url}/api/c/note?${query}`);
+        expect(rest.status).toBe(200);
+        expect(await rest.text()).not.toContain("operator");
+        expect(readFileSync(join(dir, "out"), "utf8")).toBe(`${text}\n`.repeat(3));
+        expect(said().match(/stderr: not for the operator$/gm)).toHaveLength(3);
+        const lost = await server.run("c/lost", { args: { text }, wait: true });
+        expect(lost).toMatchObject({
+          status: { encoder: expect.stringMatching(/^\d+ bytes of stdout are lost: ENOSPC$/) },
+        });
+      });
+    });
     test("a client's words in the server's own output are lines of the task", async () => {
       const commands = () => [note("note", {}, 'printf "%s\\n" "$1"; printf "%s" "$1" >&2')];
       await operated(user, commands, async ({ server, said }) => {
