@@ -56,6 +56,8 @@ export interface SandboxContext {
   readonly ownLimits: Sandbox["limits"];
   /** Throws when the program cannot be executed inside. */
   readonly checkProgram: (program: string) => void;
+  /** What is to be told of who else can change a program that can be executed. */
+  readonly changeable: (program: string) => string | undefined;
   readonly checkEncoder: CheckEncoder;
   /** Its policy with the limits of a command, encoded. */
   readonly policies: Policies;
@@ -87,6 +89,10 @@ export function compileCommand(
   const lacks =
     program?.kind === "text" ? faultOf(() => context.checkProgram(program.text)) : undefined;
   const optional = isOptional(sandbox, command);
+  if (program?.kind === "text" && lacks === undefined) {
+    const changeable = context.changeable(program.text);
+    if (changeable !== undefined) report.notice(`${path}.exec.cmdpath`, changeable);
+  }
   if (lacks !== undefined && !optional) report.problem(`${path}.exec.cmdpath`, lacks);
   const params =
     command.params &&

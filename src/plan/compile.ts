@@ -26,6 +26,7 @@ import { applyProfile } from "./profile.ts";
 import { mergedReport } from "./profile-merge.ts";
 import { checkProgram } from "./program.ts";
 import { programContext } from "./program-context.ts";
+import { changeableProgram } from "./program-owner.ts";
 import { Report } from "./report.ts";
 import { withSharedPlaces } from "./shared-places.ts";
 
@@ -97,6 +98,16 @@ function once(check: (value: string) => void): (value: string) => void {
     if (passed.has(value)) return;
     check(value);
     passed.add(value);
+  };
+}
+
+/** Remembers answers, for the same reason. */
+function known<Answer>(find: (value: string) => Answer): (value: string) => Answer {
+  const answers = new Map<string, Answer>();
+  return (value) => {
+    const answer = answers.has(value) ? (answers.get(value) as Answer) : find(value);
+    answers.set(value, answer);
+    return answer;
   };
 }
 
@@ -219,6 +230,7 @@ class ConfigCompiler {
       report: this.report,
       machine,
       checkProgram: once((file) => checkProgram(inside, file)),
+      changeable: known((file) => changeableProgram(file, policy, inside.view, machine)),
       checkEncoder: this.#checkEncoder,
       policies: new Policies(policy, this.blobs),
     };

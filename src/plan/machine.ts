@@ -24,7 +24,8 @@ import {
   type Rule,
 } from "../../ffi/libseccomp.ts";
 import { readObeyed } from "../config/obeyed.ts";
-import { trustOf } from "../config/trust.ts";
+import { deciders, trustOf } from "../config/trust.ts";
+import { Walk } from "../config/walk.ts";
 import { idOf } from "../config/ranges.ts";
 import { foreignFormats } from "./binfmt.ts";
 import { imagined, makeDirectory, type Owner } from "./make-directory.ts";
@@ -85,6 +86,8 @@ export interface Machine {
   mkdir(path: string, owner: Owner | undefined): void;
   /** Content of a regular file that a config names: root obeys it only when nobody else can change it. */
   readFile(path: string): Uint8Array;
+  /** How others than root, and who has called it, can change what is at a path, or what it leads through; undefined: they cannot. */
+  changeable(path: string): string | undefined;
 }
 
 /** A line of /proc/self/status, as it is there; "" where there is none. */
@@ -103,6 +106,16 @@ const FILE_LIMIT = 1024 * 1024;
 
 /** The launcher says the same of a directory: ffi/launcher/follow.c. */
 const isOpen = ({ gid, mode }: Stats): boolean => (mode & (gid === 0 ? 0o002 : 0o022)) !== 0;
+
+function changeable(path: string): string | undefined {
+  try {
+    using walk = Walk.to(path, { owners: deciders(0), beside: "others' too" });
+    walk.refuse("file");
+    return undefined;
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}
 
 export const hostFiles: HostFiles = {
   lookup: (path) => {
@@ -230,5 +243,6 @@ export function thisMachine(arch: string = process.arch): Machine {
     files: hostFiles,
     mkdir: makeDirectory,
     readFile: (path) => readObeyed(path, trustOf(uid), FILE_LIMIT),
+    changeable,
   };
 }

@@ -1,0 +1,36 @@
+/**
+ * Who, besides root, could put another program in the place of one that runs with rights which they have not: whoever can write
+ * the file, or a directory or a link on the way to it. Only told: who writes the config may mean it so.
+ */
+import type { Machine } from "./machine.ts";
+import type { Policy } from "./policy.ts";
+import type { View } from "./view.ts";
+
+type Powers = Pick<Policy, "identity" | "caps" | "mounts">;
+
+/** What others would gain; undefined: nothing that a user has not anyway. */
+function gain({ identity, caps = [] }: Powers, { privileged }: Pick<Machine, "privileged">) {
+  if (!privileged) return undefined;
+  if (identity === undefined || identity.uid === 0) return "runs as root";
+  return caps.length > 0 ? "has capabilities" : undefined;
+}
+
+/**
+ * @param path of a program that can be executed inside
+ * @returns what to tell; undefined where there is nothing
+ */
+export function changeableProgram(
+  path: string,
+  policy: Powers,
+  view: View,
+  machine: Pick<Machine, "privileged" | "changeable">,
+): string | undefined {
+  const what = gain(policy, machine);
+  if (what === undefined) return undefined;
+  const { host } = view.resolve(path);
+  // Made at the launch, by the config.
+  if (host === undefined) return undefined;
+  // Where the command has the files of this machine, its path may lead through links that are others'.
+  const why = (policy.mounts ? undefined : machine.changeable(path)) ?? machine.changeable(host);
+  return why && `${path} ${what}, and others could put another program there: ${why}`;
+}
