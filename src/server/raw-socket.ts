@@ -177,7 +177,6 @@ export class RawSocket extends EventEmitter implements Wire {
 
   #forget(): void {
     this.#early = [];
-    this.#held = 0;
     this.#queue.length = 0;
     this.writableLength = 0;
   }
