@@ -1,7 +1,8 @@
 /** Who starts when: places, turns, queues. */
 import { describe, expect, test } from "bun:test";
+import { availableParallelism } from "node:os";
 import { Admission, type Place, type Waiting } from "../../src/api/admission.ts";
-import { Turns } from "../../src/api/turns.ts";
+import { Served, Turns } from "../../src/api/turns.ts";
 import type { AfbError } from "../../src/errors.ts";
 import { connecting, pidOf, shell, sleeper, use } from "./harness.ts";
 
@@ -68,7 +69,77 @@ test("who asks for little is next, though others of its peer make a connection f
   expect(Math.max(...waited)).toBeLessThan(2);
 });
 
+describe("a queue between clients", () => {
+  test("is in order again once one has taken its last entry back, or out", () => {
+    const turns = new Turns<string>();
+    const [one, twin] = [client("a").from, client("a").from];
+    turns.push(one, "first");
+    turns.push(twin, "second");
+    turns.remove(one, "first");
+    turns.remove(one, "nothing");
+    expect([turns.size, turns.shift(), turns.shift()]).toEqual([1, "second", undefined]);
+    // Known by now, and the next of its peer, had it something.
+    turns.push(one, "third");
+    turns.push(twin, "fourth");
+    expect([turns.shift(), turns.shift(), turns.shift(), turns.size]).toEqual([
+      ...["fourth", "third", undefined, 0],
+    ]);
+  });
+
+  test("of one peer begins with who was served before, then they take turns with new ones", () => {
+    const turns = new Turns<string>();
+    const known = client("a").from;
+    turns.push(known, "k0");
+    expect(turns.shift()).toBe("k0");
+    for (const name of ["n1", "n2"]) turns.push(client("a").from, name);
+    for (const name of ["k1", "k2", "k3"]) turns.push(known, name);
+    expect(Array.from({ length: 5 }, () => turns.shift())).toEqual(["k1", "n1", "k2", "n2", "k3"]);
+  });
+
+  test("remembers when peers were served, of the last thousand", () => {
+    const served = new Served();
+    const connection = {};
+    expect([served.peer("a"), served.connection(connection)]).toEqual([0, undefined]);
+    served.serve({ peer: "a", connection });
+    expect([served.peer("a"), served.peer("b"), served.connection(connection)]).toEqual([1, 1, 1]);
+    for (let i = 0; i < 1023; i++) served.serve({ peer: `${i}`, connection: {} });
+    expect([served.peer("a"), served.peer("0"), served.peer("new")]).toEqual([1, 2, 1024]);
+    served.serve({ peer: "new", connection: {} });
+    // Whoever was served longest ago is new.
+    expect([served.peer("a"), served.peer("0")]).toEqual([1025, 2]);
+    served.comes({ peer: "0", connection: {} });
+    served.comes({ peer: "later", connection: {} });
+    expect([served.peer("0"), served.peer("later")]).toEqual([1025, 1025]);
+  });
+});
+
 describe("admission", () => {
+  test("of one peer alone starts what keeps the processors busy, of another a quarter of that", () => {
+    const most = Math.max(8, 2 * availableParallelism());
+    const started = (admission: Admission, peer: string, limit = 1000) => {
+      let count = 0;
+      while (count < limit && isPlace(admission.enter(plan(), client(peer)))) count++;
+      return count;
+    };
+    const admission = new Admission();
+    expect([started(new Admission(), "a"), started(admission, "a", most)]).toEqual([most, most]);
+    const quarter = Math.ceil(most / 4);
+    expect(started(admission, "b")).toBe(quarter);
+    expect(admission.load).toEqual({ running: most + quarter, waiting: 1 });
+  });
+
+  test("one full sandbox keeps nobody waiting of another that has room", () => {
+    const admission = new Admission();
+    const [small, other] = ["small", "other"].map((sandbox) =>
+      plan("v", { sandbox, sandboxConcurrency: 1 }),
+    );
+    if (!small || !other) throw new Error("no plans");
+    const entered = [small, small, other, plan(), other].map((one, i) =>
+      isPlace(admission.enter(one, client(`${i}`))),
+    );
+    expect(entered).toEqual([true, false, true, true, false]);
+  });
+
   test("at once where there is room, then one by one, and fair between clients", async () => {
     const admission = new Admission({ tasks: 3, starting: 2 });
     const [greedy, modest] = [client("a"), client("b")];

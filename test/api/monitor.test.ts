@@ -207,6 +207,21 @@ describe("trace", () => {
     expect(watcher.frames.length).toBe(before);
   });
 
+  test("made anew after the last was dropped", async () => {
+    const { client, registry } = connect();
+    const watcher = new TestClient(registry);
+    const add = { add: { tag: "t", event: "push_before", pattern: "p/*" } };
+    for (let round = 0; round < 2; round++) {
+      await watcher.call("trace", add, monitor);
+      const { length } = watcher.frames;
+      await client.call("hello");
+      while (watcher.frames.length < length + 2) await Bun.sleep(1);
+      expect(watcher.wire.at(-1)).toContain('"event":{"id":1,"name":"p/hello"');
+      await watcher.call("trace", { drop: true }, monitor);
+      ids += 2;
+    }
+  });
+
   const datas = (watcher: TestClient) =>
     watcher.wire.slice(1).map((text) => {
       const [, name, { data }] = JSON.parse(text.replaceAll("PID", "1")) as [

@@ -129,6 +129,18 @@ describe("a task that the book has", () => {
     expect(follow(never, { action: "unsubscribe" }, client)).toBe("sb/c");
   });
 
+  test("whose end is still to come does not wait for who takes it", async () => {
+    const { entry, events, ring } = ended(false);
+    const client = new Listener();
+    client.hold();
+    trails().follow(entry, asked(client, { target: { from: 1 } }));
+    await turn();
+    const final = EventData.of({ type: "final" });
+    ring.end(final);
+    expect(events.finish(final)).toBeUndefined();
+    expect(client.kinds).toEqual([1]);
+  });
+
   test("is left by who does not want it any more", async () => {
     const of = trails();
     const { entry } = ended();
