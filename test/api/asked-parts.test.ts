@@ -2,6 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import { Gate } from "../../src/api/gate.ts";
 import { openapi } from "../../src/api/openapi.ts";
+import { tooMuch } from "../../src/api/source.ts";
 import { apiOf, connecting, granting, paramsOf, shell, use } from "./harness.ts";
 
 const connect = connecting();
@@ -60,6 +61,30 @@ test("whether a caller has one of some privileges", () => {
   expect([any("a"), any("b", "a"), any("b", "c"), any("b"), any()]).toEqual([
     ...[true, true, false, false, false],
   ]);
+});
+
+test("whether the token of a caller is known: a service may know each", () => {
+  const known = (options: ConstructorParameters<typeof Gate>[0]) =>
+    new Gate(options).knows({ token: "t" });
+  const stranger = () => ({ privileges: new Set<string>(), unknownToken: true as const });
+  const service = { ask: () => "yes" as const };
+  expect([
+    known({}),
+    known({ granted: granting() }),
+    known({ granted: stranger }),
+    known({ granted: stranger, permissions: () => undefined }),
+    known({ granted: stranger, permissions: () => service as never }),
+  ]).toEqual([false, true, false, false, true]);
+});
+
+test("what is too long says how long it is, where that is known, and which limit it was", () => {
+  expect(tooMuch(5).message).toBe("it is longer than the 5 bytes that are read here (maxinput)");
+  expect(tooMuch(5, "one piece").message).toBe(
+    "it is longer than the 5 bytes that are read here (one piece)",
+  );
+  expect(tooMuch(5, "maxinput", 9).message).toBe(
+    "the body has 9 bytes, and at most 5 are read here (maxinput)",
+  );
 });
 
 test("a description of an API has what its verbs have, and nothing else", () => {

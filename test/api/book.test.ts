@@ -80,6 +80,19 @@ test("a task, from its turn to its end", () => {
   expect([book.find(id), book.entries]).toEqual([entry, [entry]]);
 });
 
+test.each([
+  [{ a: 1 }, 1],
+  [{ a: 0 }, undefined],
+  [undefined, undefined],
+])("calls that were denied are counted: %j", (denied, count) => {
+  const book = new Book();
+  const request = { session: { uuid: "u" } };
+  const entry = book.enter(shell("v", ""), request, {});
+  book.begin(entry, running);
+  book.end(entry, { exit: 0, usage: USAGE, ...(denied && { denied }) } as never);
+  expect(entry.record.denied as unknown).toBe(count);
+});
+
 test("one that nothing has come of is not there, and its error tells which it was", () => {
   const { book, take } = made();
   const entry = book.enter(shell("v", ""), request() as never, {});

@@ -5,6 +5,7 @@ import { Book } from "../../src/api/book.ts";
 import type { Request } from "../../src/api/client.ts";
 import { Hub } from "../../src/api/hub.ts";
 import { Rings } from "../../src/api/ring.ts";
+import { BrokenInput, type Source } from "../../src/api/source.ts";
 import { Stops } from "../../src/api/stops.ts";
 import { Tasks } from "../../src/api/tasks.ts";
 import type { TaskEncoder } from "../../src/encoders/encoder.ts";
@@ -144,6 +145,75 @@ describe("a stop", () => {
     expect(last().told).toEqual(["stop"]);
     last().end();
     await other.until("final-event");
+  });
+});
+
+describe("what it reads by its start", () => {
+  /** Of a body that breaks off behind `piece`, once that is let. */
+  function breaking(piece: string) {
+    const gate = Promise.withResolvers<void>();
+    const pieces = [Buffer.from(piece)];
+    const input: Source = {
+      limit: () => {},
+      async next() {
+        const next = pieces.shift();
+        if (next) return next;
+        await gate.promise;
+        throw new BrokenInput("cut off");
+      },
+      drop: () => {},
+    };
+    return { input, cut: gate.resolve };
+  }
+  const CUT = { status: "invalid-request", info: "cut off" };
+  const session = { uuid: "rest" };
+
+  test.each([
+    ["sync", true],
+    ["sync", 0],
+    ["line", undefined],
+  ] as const)("of %s with wait %p, the reply tells that it broke off", async (encoder, wait) => {
+    const plan = shell("v", "", { ...use(encoder), input: 100 });
+    const { registry, last, tasks } = running([plan]);
+    const { input, cut } = breaking("a");
+    const more = wait === undefined ? {} : { wait };
+    const answered = registry.call({
+      ...{ api: "p", verb: "v", args: undefined, session, input, ...more },
+    });
+    while (tasks.length === 0 || last().read.length === 0) await turn();
+    expect(await isSettled(answered)).toBe(false);
+    cut();
+    while (last().told.length === 0) await turn();
+    expect([last().read, last().told]).toEqual([["a"], ["end"]]);
+    expect((await answered).request).toMatchObject(CUT);
+  });
+
+  test("is nothing that who has events waits for", async () => {
+    const { client, last } = running([shell("v", "", { ...use("line"), input: 100 })]);
+    const { input, cut } = breaking("a");
+    expect((await client.call("v", undefined, { input })).request.status).toBe("success");
+    cut();
+    await client.until("final-event");
+    expect(last().told).toEqual(["end"]);
+  });
+
+  test("or by calls: of who may, while it runs, and by its id as well", async () => {
+    const { client, last } = running([shell("v", "", { ...use("line"), input: 4 })]);
+    await client.call("v");
+    const [record] = (await client.call("tasks", {}, { api: "monitor" })).response as {
+      id: string;
+    }[];
+    const give = async (args: object) =>
+      (await client.call("v", { action: "input", args })).request;
+    expect((await give({ pid: 1, data: "ab" })).status).toBe("success");
+    expect((await give({ id: record?.id, data: "cd" })).status).toBe("success");
+    expect((await give({ pid: 2, data: "x" })).info).toBe("invalid pid 2: no running task of p/v");
+    expect((await give({ id: "0123456789abcde", data: "x" })).status).toBe("no-item");
+    expect((await give({ pid: 1, end: true })).status).toBe("success");
+    expect(last().read).toEqual(["ab", "cd", "", "END"]);
+    last().end();
+    await client.until("final-event");
+    expect((await give({ id: record?.id, data: "x" })).status).toBe("invalid-request");
   });
 });
 
