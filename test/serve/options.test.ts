@@ -115,6 +115,10 @@ test("the audit, and the history", () => {
     count: 1,
   });
   expect(parse("--audit", "f", "--audit-max", "1M")?.audit?.most).toBe(1 << 20);
+  const most = (size: string) => parse("--audit", "f", "--audit-max", size)?.audit?.most;
+  expect([most("4096"), most("100000000000000"), most("4K")]).toEqual([4096, 1e14, 4096]);
+  expect(parse("--audit", "f")?.audit).toEqual({ to: "f", most: 8 << 20, count: 4 });
+  expect(parse("--audit", "f", "--audit-files", "999")?.audit?.count).toBe(999);
   expect(parse("--history", "h")?.history?.file).toBe("h");
 });
 
@@ -170,6 +174,8 @@ test.each<[string[], string]>([
   [["--audit", "d/"], "--audit: expected a file, stderr, journal or syslog"],
   [["--audit-max", "1M"], "--audit-max is for --audit FILE"],
   [["--audit-files", "2"], "--audit-files is for --audit FILE"],
+  [["--audit", "f", "--audit-files", "1000"], "--audit-files 1000: expected a number of files"],
+  [["--audit", "f", "--audit-max", "4095"], "--audit-max 4095: expected a size such as"],
   [["--audit", "f", "--audit-max", "1"], "--audit-max 1: expected a size such as"],
   [["--audit", "f", "--audit-max", "x"], "--audit-max x: expected a size such as"],
   [
