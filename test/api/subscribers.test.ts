@@ -254,6 +254,19 @@ describe("the task waits", () => {
     ]);
   });
 
+  test("for both of two", async () => {
+    const { subscribers, publish } = subscribed();
+    const owners = [new Listener(), new Listener()];
+    for (const one of owners) subscribers.add(one, one.asking(), true);
+    const [first, second] = owners.map((one) => one.hold());
+    const sending = publish();
+    first?.();
+    await turn();
+    expect(await isSettled(sending)).toBe(false);
+    second?.();
+    await sending;
+  });
+
   test("for one of them that is alone, too", async () => {
     const { subscribers, publish } = subscribed();
     const owner = new Listener();
