@@ -214,7 +214,7 @@ describe("admission", () => {
     const admission = new Admission();
     const before = admission.enter(plan(), client("a"));
     const limited = plan("v", { sandboxConcurrency: 1 });
-    expect(isPlace(admission.enter(limited, client("a")))).toBe(false);
+    expect(isPlace(entered(admission, limited, "a"))).toBe(false);
     if (isPlace(before)) before.leave();
   });
 
