@@ -167,7 +167,7 @@ async function becomeBy(
 }
 
 /** Why nobody here gets what another process has open, whatever the configs say. */
-function deniedBy(error: unknown): string | undefined {
+export function deniedBy(error: unknown): string | undefined {
   if (!(error instanceof CError) || error.call !== "pidfd_getfd") return undefined;
   if (error.errno !== "EPERM" && error.errno !== "ENOSYS") return undefined;
   const scope = confinement().setting("kernel.yama.ptrace_scope");
@@ -177,7 +177,7 @@ function deniedBy(error: unknown): string | undefined {
 }
 
 /** Those of both, each once. */
-function together(one: Serving["reached"], other: Serving["reached"]): Serving["reached"] {
+export function together(one: Serving["reached"], other: Serving["reached"]): Serving["reached"] {
   const known = (list: readonly { uri: string }[]) => new Set(list.map(({ uri }) => uri));
   const [imports, exports] = [known(one.imports), known(one.exports)];
   return {

@@ -10,6 +10,10 @@ import { ConfigError } from "../../src/config/problem.ts";
 import { LIMITS } from "../../src/history/limits.ts";
 import { descriptors, supplies } from "../../src/launch/supplies.ts";
 import { capacity } from "../../src/launch/capacity.ts";
+import { confinement } from "../../src/launch/confinement.ts";
+import { deniedBy, together } from "../../src/serve/become.ts";
+import { CError } from "../../ffi/errno.ts";
+import { compiled } from "../plan/compiling.ts";
 import { Auditing, unaudited } from "../../src/serve/auditing.ts";
 import { Encryption } from "../../src/serve/encryption.ts";
 import { drained, untilStopped } from "../../src/serve/ending.ts";
@@ -390,6 +394,13 @@ describe("other binders", () => {
     expect(called.foreign.map(({ name }) => name)).toEqual(["far"]);
     called.use();
     expect(dialling.slotOf(server)).toBeDefined();
+    const importing = compiled({ acls: { user: "nobody" } }, undefined, {
+      imports: [{ uri: `unix:${at("far.sock")}`, privilege: "urn:x" }],
+    });
+    const third = new Dialling();
+    const config = await third.prepare([apiOf([]), importing], { imports: [], exports: [] });
+    expect(config.foreign.map(({ name }) => name)).toEqual(["far.sock"]);
+    third.close();
     const dialled = parseClient(`public:unix:${at("out.sock")}?import=far`, "rpc");
     const one = new Dialling();
     const imports = [dialled];
@@ -436,6 +447,37 @@ describe("other binders", () => {
     await mesh.close();
     expect([await isOpen("a.sock"), await isOpen("b.sock")]).toEqual([false, false]);
     await registry.close();
+  });
+});
+
+describe("an early server that becomes the service", () => {
+  test("says why it cannot have what the unit's process has open, where that is so", () => {
+    const scope = confinement().setting("kernel.yama.ptrace_scope");
+    const who =
+      scope === "3" ? "kernel.yama.ptrace_scope is 3" : "a filter or a security module denies it";
+    for (const errno of ["EPERM", "ENOSYS"])
+      expect(deniedBy(new CError("pidfd_getfd", "1", errno))).toBe(
+        `it cannot have the output and sockets of the unit's process (pidfd_getfd(1): ${errno}: ${who})`,
+      );
+    const others = [
+      new CError("pidfd_getfd", "1", "EBADF"),
+      new CError("pidfd_open", "1", "EPERM"),
+      new Error("EPERM"),
+      "EPERM",
+    ];
+    expect(others.map(deniedBy)).toEqual(others.map(() => undefined));
+  });
+
+  test("calls and is called by what both name, each once", () => {
+    const of = (imports: string[], exports: string[]) =>
+      ({
+        imports: imports.map((uri) => ({ uri })),
+        exports: exports.map((uri) => ({ uri })),
+      }) as never;
+    expect(together(of(["a", "b"], ["x"]), of(["b", "c"], ["y", "x"]))).toEqual(
+      of(["a", "b", "c"], ["x", "y"]),
+    );
+    expect(together(of([], []), of(["a"], ["a"]))).toEqual(of(["a"], ["a"]));
   });
 });
 
