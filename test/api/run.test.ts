@@ -181,6 +181,8 @@ describe("what it reads by its start", () => {
       ...{ api: "p", verb: "v", args: undefined, session, input, ...more },
     });
     while (tasks.length === 0 || last().read.length === 0) await turn();
+    // What it waits for its end at most has gone by, as a rule.
+    await Bun.sleep(20);
     expect(await isSettled(answered)).toBe(false);
     cut();
     while (last().told.length === 0) await turn();
@@ -195,6 +197,25 @@ describe("what it reads by its start", () => {
     cut();
     await client.until("final-event");
     expect(last().told).toEqual(["end"]);
+  });
+
+  test("a piece may be the body of a call, of a mebibyte at most", async () => {
+    const { client, registry, last } = running([shell("v", "", { ...use("line"), input: 9 })]);
+    await client.call("v");
+    const pieces = [Buffer.from("ab"), Buffer.from("c")];
+    const limits: unknown[] = [];
+    const input: Source = {
+      limit: (...given) => void limits.push(given),
+      next: async () => pieces.shift(),
+      drop: () => {},
+    };
+    const args = { action: "input", args: { pid: 1 } };
+    const { request } = await registry.call({ api: "p", verb: "v", args, session, input });
+    expect([request.status, limits, last().read]).toEqual([
+      ...["success", [[1_048_576, "one piece"]], ["abc"]],
+    ] as never);
+    last().end();
+    await client.until("final-event");
   });
 
   test("or by calls: of who may, while it runs, and by its id as well", async () => {
