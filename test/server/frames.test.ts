@@ -122,6 +122,10 @@ describe("violations", () => {
     const second = frame("", { opcode: 0, length: 41 });
     const bytes = Buffer.concat([frame("x".repeat(60), { fin: false }), second]);
     expect(read(bytes, 5, 100)).toEqual([1009]);
+    // One more than 32 bits say.
+    expect(read(Buffer.from([0x81, 127, 0, 0, 0, 1, 0, 0, 0, 5, ...Buffer.from("hello")]))).toEqual(
+      [1009],
+    );
     expect(read(Buffer.from([0x81, 127, 0x7f, 255, 255, 255, 255, 255, 255, 255]))).toEqual([1009]);
   });
 });
