@@ -135,6 +135,19 @@ describe("admission", () => {
     expect(admission.load).toEqual({ running: most + quarter, waiting: 1 });
   });
 
+  test("who had to wait for nothing has been served all the same: the other is next", async () => {
+    const admission = new Admission({ tasks: 2 });
+    const order: string[] = [];
+    const [first] = ["b", "a"].map((peer) => admission.enter(plan(), client(peer)));
+    for (const peer of ["a", "b"]) {
+      const given = entered(admission, plan(), peer);
+      if (!isPlace(given)) void given.place.then(() => order.push(peer));
+    }
+    if (first && isPlace(first)) first.leave();
+    while (order.length === 0) await turn();
+    expect(order).toEqual(["b"]);
+  });
+
   test("one full sandbox keeps nobody waiting of another that has room", () => {
     const admission = new Admission();
     const [small, other] = ["small", "other"].map((sandbox) =>

@@ -309,6 +309,10 @@ describe("trace", () => {
     };
     expect(info).toMatchObject({ metadata: { uid: "monitor", api: "monitor" } });
     expect(info.groups[0]?.verbs.map(({ verb }) => verb)).toContain("trace");
+    const privileged = info.groups[0]?.verbs.filter((one) => "privileges" in one) ?? [];
+    expect(privileged.map(({ verb }) => verb).toSorted()).toEqual([
+      ...["set", "subscribe", "trace"],
+    ]);
   });
 
   test("a tracer that does not read holds nobody, and is told what it missed", async () => {
@@ -377,6 +381,17 @@ describe("disconnected", () => {
       refused(4, "invalid-request", 'there is one event to subscribe to: "disconnected"', -12),
     ]);
     expect(client.handlers).toBe(0);
+  });
+
+  test("is asked for by its name, alone or in a list of nothing else", async () => {
+    const { client } = connect();
+    const code = async (args: unknown) =>
+      (await client.call("subscribe", args, monitor)).request.code;
+    expect([await code(["disconnected"]), await code(["disconnected", "disconnected"])]).toEqual([
+      0, 0,
+    ]);
+    for (const args of [[], ["disconnected", "x"], {}, undefined])
+      expect(await code(args)).toBe(-12);
   });
 
   test("needs a connection", async () => {
