@@ -1,7 +1,7 @@
 /** What the command line of `spawnbox serve` means, and what is wrong with it. */
 import { describe, expect, test } from "bun:test";
 import { doctor } from "../../src/serve/doctor.ts";
-import { parseServe } from "../../src/serve/options.ts";
+import { parseServe, SERVE } from "../../src/serve/options.ts";
 import { metricsPrivileges, Metering } from "../../src/serve/metering.ts";
 import { MOST_TASKS, roomFor } from "../../src/serve/room.ts";
 import { descriptors } from "../../src/launch/supplies.ts";
@@ -191,6 +191,14 @@ test.each<[string[], string]>([
   expect(() => parse(...argv)).toThrow(TypeError);
   expect(() => parse(...argv)).toThrow(words);
 });
+test("words that stand for no file", () => {
+  expect([SERVE.audit.words, SERVE.access.words, SERVE.fleet.words]).toEqual([
+    ["stderr", "journal", "syslog"],
+    ["none", "open"],
+    ["none"],
+  ]);
+});
+
 test("nothing to serve, or both kinds, is wrong", () => {
   expect(() => parseServe([], {})).toThrow(
     "no config: give --config PATH, or set AFB_SPAWN_CONFIG",
