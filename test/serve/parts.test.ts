@@ -1,6 +1,6 @@
 /** What `serve` is put together from, each part by itself: its end, its history, its audit, what it reads and whom it asks. */
 import { afterAll, afterEach, describe, expect, test } from "bun:test";
-import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, closeSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import type { Entry } from "../../src/api/book.ts";
@@ -17,6 +17,8 @@ import { compiled } from "../plan/compiling.ts";
 import { Auditing, unaudited } from "../../src/serve/auditing.ts";
 import { Encryption } from "../../src/serve/encryption.ts";
 import { drained, untilStopped } from "../../src/serve/ending.ts";
+import { terminate } from "../../src/serve/join.ts";
+import { openProcess } from "../../ffi/processes.ts";
 import { Keeping } from "../../src/serve/keeping.ts";
 import { lookAt } from "../../src/serve/looking.ts";
 import { Dialling, Mesh, sorted } from "../../src/serve/mesh.ts";
@@ -447,6 +449,40 @@ describe("other binders", () => {
     await mesh.close();
     expect([await isOpen("a.sock"), await isOpen("b.sock")]).toEqual([false, false]);
     await registry.close();
+  });
+});
+
+describe("an early server that is not to be the service", () => {
+  /** What it has heard until it ended, and how it did. */
+  async function terminated(script: string, patience: number, haste: number) {
+    const child = Bun.spawn(
+      ["/bin/sh", "-c", `${script}; echo ready; while :; do sleep 0.01; done`],
+      {
+        stdio: ["ignore", "pipe", "ignore"],
+      },
+    );
+    const reader = child.stdout.getReader();
+    let heard = "";
+    const read = async () => {
+      const { done, value } = await reader.read();
+      heard += new TextDecoder().decode(value);
+      return !done;
+    };
+    while (!heard.includes("ready")) await read();
+    const pidfd = openProcess(child.pid);
+    if (pidfd === undefined) throw new Error("it has ended by itself");
+    await terminate({ pid: child.pid, pidfd }, patience, haste);
+    closeSync(pidfd);
+    await child.exited;
+    while (await read());
+    return [heard.split("\n").slice(1, -1), child.signalCode];
+  }
+  test("is told once, once more after a while, and then ended", async () => {
+    expect(await terminated("true", 10_000, 2000)).toEqual([[], "SIGTERM"]);
+    const ignores = "trap 'echo heard' TERM";
+    expect(await terminated(ignores, 1000, 400)).toEqual([["heard", "heard"], "SIGKILL"]);
+    const second = "n=0; trap 'n=$((n+1)); echo $n; [ $n = 1 ] || exit 0' TERM";
+    expect(await terminated(second, 1000, 400)).toEqual([["1", "2"], null]);
   });
 });
 
