@@ -48,6 +48,17 @@ describe("what has come", () => {
     expect([input.length, held()]).toEqual([0, 0]);
   });
 
+  test("is taken in the pieces in which it came, or less", async () => {
+    const { input, send, held } = connection();
+    for (const piece of ["abc", "defgh", "ij"]) await send(piece);
+    const some = async (most: number) => String(await input.some(most));
+    expect([await some(3), await some(2), await some(9), held()]).toEqual(["abc", "de", "fgh", 2]);
+    await send("\r\nkl");
+    expect([await input.line(), await some(1), await some(9), held()]).toEqual([
+      ...["ij", "k", "l", 0],
+    ] as never);
+  });
+
   test("is none at the end", async () => {
     const { input, send, seen } = connection();
     await send("GET / HT");
