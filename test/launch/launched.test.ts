@@ -1,5 +1,6 @@
 /** One launch from its start to its outcome: what is told of each end, and who has brought it about. */
 import { describe, expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
 import { launch } from "../../src/launch/launch.ts";
 import { LaunchError, type Outcome, type Task } from "../../src/launch/task.ts";
 import type { Plan } from "../../src/plan/plan.ts";
@@ -143,6 +144,23 @@ describe.if(isRoot)("a stop", () => {
     expect(await ended(LIVES, both)).toMatchObject({ signal: KILL, cause: "stopped" });
   });
 });
+
+test.if(isRoot)(
+  "what is ordered of a supervisor that was just killed is no failure, and all ends",
+  async () => {
+    const { task, printed } = await started("echo ready; exec sleep 1007");
+    await until("it is ready", () => printed.out !== "");
+    const status = readFileSync(`/proc/${task.pid}/status`, "utf8");
+    const supervisor = Number(/^PPid:\t(\d+)/m.exec(status)?.[1]);
+    process.kill(supervisor, "SIGKILL");
+    // In this turn of the event loop: nobody has been told of it.
+    while (!/^State:\tZ/m.test(readFileSync(`/proc/${supervisor}/status`, "utf8")));
+    task.stop(USR1);
+    task.stop();
+    expect(await task.ended).toMatchObject({ signal: KILL, cause: "supervisor" });
+    expect(() => process.kill(task.pid, 0)).toThrow("ESRCH");
+  },
+);
 
 describe.if(isRoot)("a time-out", () => {
   test("kills, and counts those that were there besides", async () => {
