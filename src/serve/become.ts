@@ -204,7 +204,7 @@ function requireAlive({ pidfd }: Process): void {
 const absolute = (sources: readonly Source[], cwd: string): Source[] =>
   sources.map(({ kind, path }) => ({ kind, path: resolve(cwd, path) }));
 
-function setEnvironment(env: Readonly<Record<string, string | undefined>>): void {
+export function setEnvironment(env: Readonly<Record<string, string | undefined>>): void {
   for (const name of Object.keys(process.env)) if (!(name in env)) delete process.env[name];
   Object.assign(process.env, env);
 }

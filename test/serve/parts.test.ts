@@ -1,32 +1,24 @@
 /** What `serve` is put together from, each part by itself: its end, its history, its audit, what it reads and whom it asks. */
 import { afterAll, afterEach, describe, expect, test } from "bun:test";
-import { chmodSync, closeSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import type { Entry } from "../../src/api/book.ts";
 import type { RunningRegistry } from "../../src/api/registry.ts";
-import { parseClient, parseServer } from "../../src/config/binder-uri.ts";
 import { ConfigError } from "../../src/config/problem.ts";
 import { LIMITS } from "../../src/history/limits.ts";
 import { descriptors, supplies } from "../../src/launch/supplies.ts";
 import { capacity } from "../../src/launch/capacity.ts";
-import { confinement } from "../../src/launch/confinement.ts";
-import { deniedBy, together } from "../../src/serve/become.ts";
-import { CError } from "../../ffi/errno.ts";
-import { compiled } from "../plan/compiling.ts";
 import { Auditing, unaudited } from "../../src/serve/auditing.ts";
 import { Encryption } from "../../src/serve/encryption.ts";
 import { drained, untilStopped } from "../../src/serve/ending.ts";
-import { terminate } from "../../src/serve/join.ts";
-import { openProcess } from "../../ffi/processes.ts";
 import { Keeping } from "../../src/serve/keeping.ts";
 import { lookAt } from "../../src/serve/looking.ts";
-import { Dialling, Mesh, sorted } from "../../src/serve/mesh.ts";
 import { Permissions } from "../../src/serve/permissions.ts";
 import { roomFor } from "../../src/serve/room.ts";
 import { loadTls } from "../../src/serve/tls.ts";
 import { createReloads } from "../../src/service/reload.ts";
-import { apiOf, granting, registryOf, said, shell } from "../api/harness.ts";
+import { apiOf, registryOf, said, shell } from "../api/harness.ts";
 import { isSettled, turn } from "../api/listener.ts";
 import { certificatesIn } from "../rpc/certificates.ts";
 
@@ -368,152 +360,6 @@ describe("a permission service", () => {
     permissions.use(undefined);
     expect([permissions.asks, permissions.address]).toEqual([false, undefined]);
     permissions.close();
-  });
-});
-
-describe("other binders", () => {
-  const exported = (uri: string) => parseServer(uri, "rpc");
-
-  test("have the sockets that they name, and HTTP the others", () => {
-    const sockets = ["x", "unknown", "y"].map((name, i) => ({ fd: 3 + i, name }));
-    const exports = [exported("sd:y?as-api=a"), exported("unix:/x?as-api=b")];
-    expect(sorted(sockets, exports)).toEqual({ http: [3, 4], named: [{ fd: 5, name: "y" }] });
-    expect(sorted(sockets, [])).toEqual({ http: [3, 4, 5], named: [] });
-  });
-
-  test("are not even loaded where none is called", async () => {
-    const dialling = new Dialling();
-    const prepared = await dialling.prepare([apiOf([])], { imports: [], exports: [] });
-    expect(prepared.foreign).toEqual([]);
-    await prepared.reach();
-    prepared.use();
-    prepared.drop();
-    const registry = registryOf([shell("v", "")]);
-    await dialling.serve({ registry } as never, { imports: [] });
-    const server = exported(`unix:${at("in.sock")}?import=far`);
-    expect(dialling.slotOf(server)).toBeUndefined();
-    const called = await dialling.prepare([apiOf([])], { imports: [], exports: [server] });
-    expect(called.foreign.map(({ name }) => name)).toEqual(["far"]);
-    called.use();
-    expect(dialling.slotOf(server)).toBeDefined();
-    const importing = compiled({ acls: { user: "nobody" } }, undefined, {
-      imports: [{ uri: `unix:${at("far.sock")}`, privilege: "urn:x" }],
-    });
-    const third = new Dialling();
-    const config = await third.prepare([apiOf([]), importing], { imports: [], exports: [] });
-    expect(config.foreign.map(({ name }) => name)).toEqual(["far.sock"]);
-    third.close();
-    const dialled = parseClient(`public:unix:${at("out.sock")}?import=far`, "rpc");
-    const one = new Dialling();
-    const imports = [dialled];
-    expect((await one.prepare([], { imports, exports: [] })).foreign).toHaveLength(1);
-    for (const each of [dialling, one]) each.close();
-    await registry.close();
-  });
-
-  test("come in where they are let, each place once, until that is taken back", async () => {
-    const registry = registryOf([shell("v", "")]);
-    const mesh = new Mesh({
-      ...{ registry, granted: granting(), connections: 4, slotOf: () => undefined },
-    });
-    const options = (...names: string[]) => ({
-      ...{ mode: 0o600, insecure: false },
-      exports: names.map((name) => exported(`unix:${at(name)}?as-api=p`)),
-    });
-    const isOpen = async (name: string) => {
-      try {
-        (await Bun.connect({ unix: at(name), socket: { data() {} } })).end();
-        return true;
-      } catch {
-        return false;
-      }
-    };
-    const close = await mesh.open(options("a.sock"), []);
-    expect([mesh.places.length, await isOpen("a.sock")]).toEqual([1, true]);
-    const more = await mesh.open(options("a.sock", "b.sock"), []);
-    expect([mesh.places.length, await isOpen("b.sock")]).toEqual([2, true]);
-    const nothing = await mesh.open(options("a.sock", "b.sock"), []);
-    nothing();
-    expect([mesh.places.length, await isOpen("a.sock")]).toEqual([2, true]);
-    more();
-    while (await isOpen("b.sock")) await turn();
-    expect([mesh.places.length, await isOpen("a.sock")]).toEqual([1, true]);
-    const again = await mesh.open(options("b.sock"), []);
-    expect(await isOpen("b.sock")).toBe(true);
-    expect(
-      mesh.open({ ...options(), exports: [exported("sd:x?as-api=p")] }, [{ fd: 99, name: "y" }]),
-    ).rejects.toThrow(
-      "sd:x: the service manager has handed over no such socket: FileDescriptorName=x in its .socket unit",
-    );
-    void [close, again];
-    await mesh.close();
-    expect([await isOpen("a.sock"), await isOpen("b.sock")]).toEqual([false, false]);
-    await registry.close();
-  });
-});
-
-describe("an early server that is not to be the service", () => {
-  /** What it has heard until it ended, and how it did. */
-  async function terminated(script: string, patience: number, haste: number) {
-    const child = Bun.spawn(
-      ["/bin/sh", "-c", `${script}; echo ready; while :; do sleep 0.01; done`],
-      {
-        stdio: ["ignore", "pipe", "ignore"],
-      },
-    );
-    const reader = child.stdout.getReader();
-    let heard = "";
-    const read = async () => {
-      const { done, value } = await reader.read();
-      heard += new TextDecoder().decode(value);
-      return !done;
-    };
-    while (!heard.includes("ready")) await read();
-    const pidfd = openProcess(child.pid);
-    if (pidfd === undefined) throw new Error("it has ended by itself");
-    await terminate({ pid: child.pid, pidfd }, patience, haste);
-    closeSync(pidfd);
-    await child.exited;
-    while (await read());
-    return [heard.split("\n").slice(1, -1), child.signalCode];
-  }
-  test("is told once, once more after a while, and then ended", async () => {
-    expect(await terminated("true", 10_000, 2000)).toEqual([[], "SIGTERM"]);
-    const ignores = "trap 'echo heard' TERM";
-    expect(await terminated(ignores, 1000, 400)).toEqual([["heard", "heard"], "SIGKILL"]);
-    const second = "n=0; trap 'n=$((n+1)); echo $n; [ $n = 1 ] || exit 0' TERM";
-    expect(await terminated(second, 1000, 400)).toEqual([["1", "2"], null]);
-  });
-});
-
-describe("an early server that becomes the service", () => {
-  test("says why it cannot have what the unit's process has open, where that is so", () => {
-    const scope = confinement().setting("kernel.yama.ptrace_scope");
-    const who =
-      scope === "3" ? "kernel.yama.ptrace_scope is 3" : "a filter or a security module denies it";
-    for (const errno of ["EPERM", "ENOSYS"])
-      expect(deniedBy(new CError("pidfd_getfd", "1", errno))).toBe(
-        `it cannot have the output and sockets of the unit's process (pidfd_getfd(1): ${errno}: ${who})`,
-      );
-    const others = [
-      new CError("pidfd_getfd", "1", "EBADF"),
-      new CError("pidfd_open", "1", "EPERM"),
-      new Error("EPERM"),
-      "EPERM",
-    ];
-    expect(others.map(deniedBy)).toEqual(others.map(() => undefined));
-  });
-
-  test("calls and is called by what both name, each once", () => {
-    const of = (imports: string[], exports: string[]) =>
-      ({
-        imports: imports.map((uri) => ({ uri })),
-        exports: exports.map((uri) => ({ uri })),
-      }) as never;
-    expect(together(of(["a", "b"], ["x"]), of(["b", "c"], ["y", "x"]))).toEqual(
-      of(["a", "b", "c"], ["x", "y"]),
-    );
-    expect(together(of([], []), of(["a"], ["a"]))).toEqual(of(["a"], ["a"]));
   });
 });
 
