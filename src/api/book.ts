@@ -23,8 +23,6 @@ export interface Entry {
   readonly record: OpenRecord;
   /** The one it was started with. */
   readonly plan: Plan;
-  /** While it runs. */
-  run?: Running;
   /** Who has given it something to read by a call of its own. */
   feeders?: Set<string>;
   /** Once it has run: its events, which can be had afterwards, too. */
@@ -157,7 +155,6 @@ export class Book {
 
   begin(entry: Entry, run: Running): void {
     const { record } = entry;
-    entry.run = run;
     record.pid = run.pid;
     const { mode } = run.task;
     if (mode) record.mode = mode;
@@ -176,7 +173,6 @@ export class Book {
     const denied = Object.values(status.denied ?? {}).reduce((sum, count) => sum + count, 0);
     if (denied > 0) record.denied = denied;
     this.#open.delete(record.id);
-    delete entry.run;
     delete entry.feeders;
     this.#ended.set(record.id, entry);
     // Before it is let go.

@@ -70,8 +70,8 @@ const DROPPED = 1 / 16;
 export class Ring {
   /** By number, in a circle. */
   #events: (string | undefined)[] = [];
-  #first = 1;
-  #last = 0;
+  #first: number;
+  #last: number;
   /** Bytes of those that are kept, and of all that is gone. */
   #bytes = 0;
   #gone = 0;

@@ -49,7 +49,6 @@ export class Subscribers {
   readonly #skipped = new Map<Subscription, Gap>();
   /** All that was ever left out, for anybody. */
   #count: Gap = { events: 0, bytes: 0 };
-  readonly #patience = new Patience();
   /** Since the last turn that was waited for. */
   #sent = 0;
 
@@ -59,6 +58,7 @@ export class Subscribers {
   constructor(
     readonly past: Past,
     readonly overflow: (gap: Gap) => object,
+    readonly patience = new Patience(),
   ) {
     this.event = past.event;
   }
@@ -200,7 +200,7 @@ export class Subscribers {
         const was = lossy.stalled;
         lossy.send(shown, place);
         stalled ||= lossy.stalled !== was;
-      } else if (subscription.held && this.#patience.over) {
+      } else if (subscription.held && this.patience.over) {
         this.#hearing.delete(subscription);
         this.#skipped.set(subscription, this.#count);
       } else {
@@ -266,7 +266,7 @@ export class Subscribers {
   async #hold(own: Promise<void> | undefined, followers: Promise<void>): Promise<void> {
     // Only what goes beyond the wait for those that may hold the task is held against the others.
     await own;
-    await this.#patience.wait(followers);
+    await this.patience.wait(followers);
   }
 
   #leaveOut(data: EventData): void {

@@ -92,7 +92,7 @@ export function groupProcesses(groups: readonly string[]): Supply[] {
   });
 }
 
-function memory(groups: readonly string[]): Supply[] {
+export function memory(groups: readonly string[]): Supply[] {
   const each = LAUNCH.memory;
   const text = read("/proc/meminfo") ?? "";
   const kilobytes = (key: string) =>

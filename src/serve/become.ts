@@ -167,7 +167,7 @@ async function becomeBy(
 }
 
 /** Why nobody here gets what another process has open, whatever the configs say. */
-function deniedBy(error: unknown): string | undefined {
+export function deniedBy(error: unknown): string | undefined {
   if (!(error instanceof CError) || error.call !== "pidfd_getfd") return undefined;
   if (error.errno !== "EPERM" && error.errno !== "ENOSYS") return undefined;
   const scope = confinement().setting("kernel.yama.ptrace_scope");
@@ -177,7 +177,7 @@ function deniedBy(error: unknown): string | undefined {
 }
 
 /** Those of both, each once. */
-function together(one: Serving["reached"], other: Serving["reached"]): Serving["reached"] {
+export function together(one: Serving["reached"], other: Serving["reached"]): Serving["reached"] {
   const known = (list: readonly { uri: string }[]) => new Set(list.map(({ uri }) => uri));
   const [imports, exports] = [known(one.imports), known(one.exports)];
   return {
@@ -204,7 +204,7 @@ function requireAlive({ pidfd }: Process): void {
 const absolute = (sources: readonly Source[], cwd: string): Source[] =>
   sources.map(({ kind, path }) => ({ kind, path: resolve(cwd, path) }));
 
-function setEnvironment(env: Readonly<Record<string, string | undefined>>): void {
+export function setEnvironment(env: Readonly<Record<string, string | undefined>>): void {
   for (const name of Object.keys(process.env)) if (!(name in env)) delete process.env[name];
   Object.assign(process.env, env);
 }

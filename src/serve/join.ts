@@ -41,11 +41,18 @@ export async function joinEarly(argv: readonly string[]): Promise<number | undef
   return 0;
 }
 
-/** A server ends promptly on SIGTERM, but for the grace of its tasks, which a second one ends; one that hangs is killed. */
-async function terminate({ pid, pidfd }: Process): Promise<void> {
-  for (let waited = 0; !hasEnded(pidfd) && waited < 2 * PATIENCE; waited += INTERVAL) {
-    if (waited === 0 || waited === PATIENCE) process.kill(pid, "SIGTERM");
-    if (waited === PATIENCE + HASTE) process.kill(pid, "SIGKILL");
+/**
+ * A server ends promptly on SIGTERM, but for the grace of its tasks, which a second one ends; one that hangs is killed.
+ * @param patience ms until the second; @param haste ms from then on
+ */
+export async function terminate(
+  { pid, pidfd }: Process,
+  patience = PATIENCE,
+  haste = HASTE,
+): Promise<void> {
+  for (let waited = 0; !hasEnded(pidfd) && waited < 2 * patience; waited += INTERVAL) {
+    if (waited === 0 || waited === patience) process.kill(pid, "SIGTERM");
+    if (waited === patience + haste) process.kill(pid, "SIGKILL");
     await Bun.sleep(INTERVAL);
   }
 }

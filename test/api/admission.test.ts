@@ -1,8 +1,10 @@
 /** Who starts when: places, turns, queues. */
 import { describe, expect, test } from "bun:test";
+import { availableParallelism } from "node:os";
 import { Admission, type Place, type Waiting } from "../../src/api/admission.ts";
-import { Turns } from "../../src/api/turns.ts";
+import { Served, Turns } from "../../src/api/turns.ts";
 import type { AfbError } from "../../src/errors.ts";
+import type { Plan } from "../../src/plan/plan.ts";
 import { connecting, pidOf, shell, sleeper, use } from "./harness.ts";
 
 const client = (peer: string) => {
@@ -12,6 +14,12 @@ const client = (peer: string) => {
 const plan = (verb = "v", more = {}) => shell(verb, "", more);
 const isPlace = (given: Place | Waiting): given is Place => "leave" in given;
 const turn = () => new Promise((resolve) => setImmediate(resolve));
+/** Of one that may wait for ever: that it is refused later is nobody's concern. */
+function entered(admission: Admission, one: Plan, peer: string): Place | Waiting {
+  const given = admission.enter(one, client(peer));
+  if (!isPlace(given)) given.place.catch(() => {});
+  return given;
+}
 
 describe("turns", () => {
   test("of peers, of their connections, and each in order", () => {
@@ -68,7 +76,90 @@ test("who asks for little is next, though others of its peer make a connection f
   expect(Math.max(...waited)).toBeLessThan(2);
 });
 
+describe("a queue between clients", () => {
+  test("is in order again once one has taken its last entry back, or out", () => {
+    const turns = new Turns<string>();
+    const [one, twin] = [client("a").from, client("a").from];
+    turns.push(one, "first");
+    turns.push(twin, "second");
+    turns.remove(one, "first");
+    turns.remove(one, "nothing");
+    expect([turns.size, turns.shift(), turns.shift()]).toEqual([1, "second", undefined]);
+    // Known by now, and the next of its peer, had it something.
+    turns.push(one, "third");
+    turns.push(twin, "fourth");
+    expect([turns.shift(), turns.shift(), turns.shift(), turns.size]).toEqual([
+      ...["fourth", "third", undefined, 0],
+    ]);
+  });
+
+  test("of one peer begins with who was served before, then they take turns with new ones", () => {
+    const turns = new Turns<string>();
+    const known = client("a").from;
+    turns.push(known, "k0");
+    expect(turns.shift()).toBe("k0");
+    for (const name of ["n1", "n2"]) turns.push(client("a").from, name);
+    for (const name of ["k1", "k2", "k3"]) turns.push(known, name);
+    expect(Array.from({ length: 5 }, () => turns.shift())).toEqual(["k1", "n1", "k2", "n2", "k3"]);
+  });
+
+  test("remembers when peers were served, of the last thousand", () => {
+    const served = new Served();
+    const connection = {};
+    expect([served.peer("a"), served.connection(connection)]).toEqual([0, undefined]);
+    served.serve({ peer: "a", connection });
+    expect([served.peer("a"), served.peer("b"), served.connection(connection)]).toEqual([1, 1, 1]);
+    for (let i = 0; i < 1023; i++) served.serve({ peer: `${i}`, connection: {} });
+    expect([served.peer("a"), served.peer("0"), served.peer("new")]).toEqual([1, 2, 1024]);
+    served.serve({ peer: "new", connection: {} });
+    // Whoever was served longest ago is new.
+    expect([served.peer("a"), served.peer("0")]).toEqual([1025, 2]);
+    served.comes({ peer: "0", connection: {} });
+    served.comes({ peer: "later", connection: {} });
+    expect([served.peer("0"), served.peer("later")]).toEqual([1025, 1025]);
+  });
+});
+
 describe("admission", () => {
+  test("of one peer alone starts what keeps the processors busy, of another a quarter of that", () => {
+    const most = Math.max(8, 2 * availableParallelism());
+    const started = (admission: Admission, peer: string, limit = 1000) => {
+      let count = 0;
+      while (count < limit && isPlace(entered(admission, plan(), peer))) count++;
+      return count;
+    };
+    const admission = new Admission();
+    expect([started(new Admission(), "a"), started(admission, "a", most)]).toEqual([most, most]);
+    const quarter = Math.ceil(most / 4);
+    expect(started(admission, "b")).toBe(quarter);
+    expect(admission.load).toEqual({ running: most + quarter, waiting: 1 });
+  });
+
+  test("who had to wait for nothing has been served all the same: the other is next", async () => {
+    const admission = new Admission({ tasks: 2 });
+    const order: string[] = [];
+    const [first] = ["b", "a"].map((peer) => admission.enter(plan(), client(peer)));
+    for (const peer of ["a", "b"]) {
+      const given = entered(admission, plan(), peer);
+      if (!isPlace(given)) void given.place.then(() => order.push(peer));
+    }
+    if (first && isPlace(first)) first.leave();
+    while (order.length === 0) await turn();
+    expect(order).toEqual(["b"]);
+  });
+
+  test("one full sandbox keeps nobody waiting of another that has room", () => {
+    const admission = new Admission();
+    const [small, other] = ["small", "other"].map((sandbox) =>
+      plan("v", { sandbox, sandboxConcurrency: 1 }),
+    );
+    if (!small || !other) throw new Error("no plans");
+    const places = [small, small, other, plan(), other].map((one, i) =>
+      isPlace(entered(admission, one, `${i}`)),
+    );
+    expect(places).toEqual([true, false, true, true, false]);
+  });
+
   test("at once where there is room, then one by one, and fair between clients", async () => {
     const admission = new Admission({ tasks: 3, starting: 2 });
     const [greedy, modest] = [client("a"), client("b")];
@@ -136,7 +227,7 @@ describe("admission", () => {
     const admission = new Admission();
     const before = admission.enter(plan(), client("a"));
     const limited = plan("v", { sandboxConcurrency: 1 });
-    expect(isPlace(admission.enter(limited, client("a")))).toBe(false);
+    expect(isPlace(entered(admission, limited, "a"))).toBe(false);
     if (isPlace(before)) before.leave();
   });
 
@@ -174,7 +265,7 @@ test.each([
   const admission = new Admission({ tasks: 1, queue: 1 });
   const limited = plan("v", { sandbox: "small", sandboxConcurrency: 2 });
   admission.enter(count === 1 ? limited : plan(), client("a"));
-  admission.enter(plan(), client("b"));
+  entered(admission, plan(), "b");
   expect(() => admission.enter(limited, client("c"))).toThrow(expected);
 });
 

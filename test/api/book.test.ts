@@ -8,7 +8,7 @@ import { Hub } from "../../src/api/hub.ts";
 import { Ring, Rings } from "../../src/api/ring.ts";
 import { BrokenInput } from "../../src/api/source.ts";
 import { AfbError } from "../../src/errors.ts";
-import { connecting, shell } from "./harness.ts";
+import { connecting, registryOf, shell } from "./harness.ts";
 
 const connect = connecting();
 const NOW = 1_900_000_000_000;
@@ -75,9 +75,22 @@ test("a task, from its turn to its end", () => {
     denied: 5,
     status: { exit: 0 },
   });
-  expect([entry.run, entry.feeders]).toEqual([undefined, undefined]);
+  expect(entry.feeders).toBeUndefined();
   expect(names(take())).toEqual(["archive …", "heard ended", "ended …"]);
   expect([book.find(id), book.entries]).toEqual([entry, [entry]]);
+});
+
+test.each([
+  [{ a: 1 }, 1],
+  [{ a: 0 }, undefined],
+  [undefined, undefined],
+])("calls that were denied are counted: %j", (denied, count) => {
+  const book = new Book();
+  const request = { session: { uuid: "u" } };
+  const entry = book.enter(shell("v", ""), request, {});
+  book.begin(entry, running);
+  book.end(entry, { exit: 0, usage: USAGE, ...(denied && { denied }) } as never);
+  expect(entry.record.denied as unknown).toBe(count);
 });
 
 test("one that nothing has come of is not there, and its error tells which it was", () => {
@@ -231,6 +244,14 @@ test("while it is tried whether all can be had, what does not depend on that is 
     ...{ status: "not-available", info: "this server does not start: it has told why" },
   });
   expect((await other.call("ping")).request.status).toBe("success");
+});
+
+test("that it cannot be had is told by who tried, where nobody has called", async () => {
+  const registry = registryOf([shell("v", "")], { tried: Promise.reject(new Error("not here")) });
+  // What nobody catches would end the process by then.
+  for (let i = 0; i < 5; i++) await new Promise((resolve) => setImmediate(resolve));
+  const call = { api: "p", verb: "v", args: undefined, session: { uuid: "u" } };
+  expect((await registry.call(call)).request.status).toBe("not-available");
 });
 
 describe("a verb of another binder", () => {

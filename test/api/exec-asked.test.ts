@@ -126,6 +126,22 @@ test("numbers are what was written, of a program and of a command", async () => 
   expect(seen).toEqual([["/bin/true", "9007199254740993"]]);
 });
 
+test("it is told what its sandbox does as loud as either asks", async () => {
+  const explain = () => ["steps"];
+  const { client } = make([], { apis: [apiOf([], { sandboxes: SANDBOXES })], explain });
+  const plans = [];
+  for (const verbose of [
+    [0, 0],
+    [1, 0],
+    [0, 1],
+  ]) {
+    const args = { ...fine, verbose: verbose[1] };
+    const { response } = await client.call("exec", { action: "start", verbose: verbose[0], args });
+    plans.push((response as { plan?: string[] }).plan);
+  }
+  expect(plans).toEqual([undefined, ["steps"], ["steps"]]);
+});
+
 test("a program whose name is long, or none, has one", async () => {
   const named = async (cmdpath: string) =>
     (await started({ ...fine, exec: { cmdpath } })).plan?.command;

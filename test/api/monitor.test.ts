@@ -207,6 +207,21 @@ describe("trace", () => {
     expect(watcher.frames.length).toBe(before);
   });
 
+  test("made anew after the last was dropped", async () => {
+    const { client, registry } = connect();
+    const watcher = new TestClient(registry);
+    const add = { add: { tag: "t", event: "push_before", pattern: "p/*" } };
+    for (let round = 0; round < 2; round++) {
+      await watcher.call("trace", add, monitor);
+      const { length } = watcher.frames;
+      await client.call("hello");
+      while (watcher.frames.length < length + 2) await Bun.sleep(1);
+      expect(watcher.wire.at(-1)).toContain('"event":{"id":1,"name":"p/hello"');
+      await watcher.call("trace", { drop: true }, monitor);
+      ids += 2;
+    }
+  });
+
   const datas = (watcher: TestClient) =>
     watcher.wire.slice(1).map((text) => {
       const [, name, { data }] = JSON.parse(text.replaceAll("PID", "1")) as [
@@ -294,6 +309,10 @@ describe("trace", () => {
     };
     expect(info).toMatchObject({ metadata: { uid: "monitor", api: "monitor" } });
     expect(info.groups[0]?.verbs.map(({ verb }) => verb)).toContain("trace");
+    const privileged = info.groups[0]?.verbs.filter((one) => "privileges" in one) ?? [];
+    expect(privileged.map(({ verb }) => verb).toSorted()).toEqual([
+      ...["set", "subscribe", "trace"],
+    ]);
   });
 
   test("a tracer that does not read holds nobody, and is told what it missed", async () => {
@@ -362,6 +381,17 @@ describe("disconnected", () => {
       refused(4, "invalid-request", 'there is one event to subscribe to: "disconnected"', -12),
     ]);
     expect(client.handlers).toBe(0);
+  });
+
+  test("is asked for by its name, alone or in a list of nothing else", async () => {
+    const { client } = connect();
+    const code = async (args: unknown) =>
+      (await client.call("subscribe", args, monitor)).request.code;
+    expect([await code(["disconnected"]), await code(["disconnected", "disconnected"])]).toEqual([
+      0, 0,
+    ]);
+    for (const args of [[], ["disconnected", "x"], {}, undefined])
+      expect(await code(args)).toBe(-12);
   });
 
   test("needs a connection", async () => {

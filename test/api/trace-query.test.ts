@@ -162,6 +162,8 @@ describe("dropped", () => {
     [{ event: "a" }, ["t1", "t3"]],
     [{ uuid: "u" }, ["t1"]],
     [{ tag: "t2", uuid: ["u"] }, ["t2", "t1"]],
+    [{ tag: "t2", event: "a" }, ["t2", "t1", "t3"]],
+    [{ event: "b", uuid: "u" }, ["t2", "t1"]],
   ])("%j", (value, tags) => {
     expect(dropped(value)).toEqual(tags);
   });

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { expect, test } from "bun:test";
-import { closeSync, writeSync } from "node:fs";
+import { closeSync, fstatSync, readlinkSync, writeSync } from "node:fs";
 import { pipe } from "../../ffi/libc.ts";
 import { Channel } from "../../src/launch/channel.ts";
 import { until } from "../served.ts";
@@ -70,4 +70,74 @@ test("as much is handed on at once as is done with in a moment", async () => {
   expect(Math.max(...quick)).toBeGreaterThan(16_000);
   const slow = await slices(6, 3000);
   expect(slow.slice(0, 5)).toEqual([1024, 512, 256, 128, 64]);
+});
+
+/** Whether a descriptor is the end of a pipe that it was. */
+function watched(fd: number): () => boolean {
+  const { ino } = fstatSync(fd);
+  return () => {
+    try {
+      return readlinkSync(`/proc/self/fd/${fd}`) === `pipe:[${ino}]`;
+    } catch {
+      return false;
+    }
+  };
+}
+
+test("what is there by now is handed on, as much as a pipe holds, and the end closes it", async () => {
+  const [end, other] = pipe();
+  const isOpen = watched(end);
+  const channel = new Channel(end);
+  const got: number[] = [];
+  const take = (chunk: Uint8Array) => void got.push(chunk.length);
+  await channel.now(take);
+  expect([got, isOpen()]).toEqual([[], true]);
+  writeSync(other, "x".repeat(700));
+  await channel.now(take);
+  writeSync(other, "x".repeat(65_536));
+  await channel.now(take);
+  expect(got.reduce((sum, size) => sum + size, 0)).toBe(700 + 65_536);
+  // In pieces, since the first may take long.
+  expect(got.slice(0, 2)).toEqual([700, 1024]);
+  closeSync(other);
+  expect(isOpen()).toBe(true);
+  await channel.now(take);
+  expect(isOpen()).toBe(false);
+  await channel.now(take);
+  await channel.drain(take);
+  expect(got.reduce((sum, size) => sum + size, 0)).toBe(700 + 65_536);
+});
+
+test("who takes slowly is waited for, piece by piece", async () => {
+  const [end, other] = pipe();
+  const channel = new Channel(end);
+  const gates: (() => void)[] = [];
+  const take = () => new Promise<void>((resolve) => gates.push(resolve));
+  writeSync(other, "x".repeat(1500));
+  const reading = channel.now(take);
+  for (let i = 0; i < 3; i++) await new Promise((resolve) => setImmediate(resolve));
+  expect(gates).toHaveLength(1);
+  gates[0]?.();
+  await until("the rest is taken", () => gates.length === 2);
+  gates[1]?.();
+  await reading;
+  closeSync(other);
+  await channel.drain(() => expect.unreachable("there is no more"));
+});
+
+test("is given up without its other side: while it is read, and before", async () => {
+  for (const isReading of [true, false]) {
+    const [end, other] = pipe();
+    const isOpen = watched(end);
+    const channel = new Channel(end);
+    const got: string[] = [];
+    const take = (chunk: Uint8Array) => void got.push(Buffer.from(chunk).toString());
+    const drained = isReading ? channel.drain(take) : undefined;
+    if (isReading) await until("it waits", () => channel.waiting);
+    channel.cancel();
+    channel.cancel();
+    await (drained ?? channel.drain(take));
+    expect([got, isOpen(), channel.waiting]).toEqual([[], false, false]);
+    closeSync(other);
+  }
 });

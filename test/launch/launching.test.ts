@@ -94,3 +94,24 @@ test("the time of a task is the command's, not that of who reads what it printed
     await launching.close();
   }
 });
+
+test("how long it took is told in milliseconds, from the launch on", async () => {
+  const api = compiled({
+    uid: "w",
+    ...(isRoot && { acls: { user: "nobody" } }),
+    commands: { uid: "c", exec: { cmdpath: "/bin/sleep", args: "0.1" } },
+  });
+  const launching = new Launching();
+  try {
+    (await launching.prepare([api])).use();
+    const begin = performance.now();
+    const sink: OutputSink = { stdout() {}, stderr() {} };
+    const { ended } = await launching.launch(planOf(api), ["/bin/sleep", "0.1"], sink);
+    const { usage, exit } = await ended;
+    expect(exit).toBe(0);
+    expect(usage.wall).toBeWithin(100, performance.now() - begin + 1);
+    expect(usage.maxrss).toBeGreaterThan(100);
+  } finally {
+    await launching.close();
+  }
+});

@@ -28,3 +28,16 @@ test("as long as nothing is mounted it is the same", () => {
   expect(table?.changes).toBeGreaterThan(0);
   expect(mountTable()).toBe(table);
 });
+
+test.each(
+  [
+    "ext2 ext3 ext4 xfs btrfs f2fs jfs bcachefs vfat exfat ntfs3 squashfs erofs cramfs romfs ubifs",
+    "jffs2 iso9660 udf tmpfs ramfs rootfs devtmpfs hugetlbfs proc sysfs cgroup cgroup2 devpts",
+    "mqueue nsfs bpf pstore debugfs tracefs securityfs configfs efivarfs fusectl binfmt_misc",
+    "selinuxfs smackfs resctrl",
+  ]
+    .join(" ")
+    .split(" "),
+)("%s answers by itself", (type) => {
+  expect(isLocal(`${root}\n24 22 0:6 / /a rw - ${type} t rw\n`)).toBe(true);
+});

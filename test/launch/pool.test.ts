@@ -1,5 +1,5 @@
 /** Sandboxes that wait, while what they were made of changes. */
-import { expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -46,3 +46,123 @@ test.skipIf(!isRoot)(
     }
   },
 );
+
+describe.if(isRoot)("sandboxes that wait", () => {
+  const api = (size: number) =>
+    compiled({
+      acls: { user: "nobody" },
+      namespace: { shares: { all: "disable" }, mounts: system },
+      pool: size,
+      commands: { uid: "c", exec: { cmdpath: "/bin/true" } },
+    });
+  /** As a reload that wants so many of the same. */
+  const want = (of: ReturnType<typeof api>, size: number) => {
+    const { pool } = planOf(of);
+    if (pool) Object.assign(pool, { size });
+    return of;
+  };
+  const sink = { stdout() {}, stderr() {} };
+  const given = (of: ReturnType<typeof api>) => ({
+    argv: ["/bin/true"],
+    env: planOf(of).env,
+  });
+
+  /** With pools that have made so many groups. */
+  async function serving(work: (pools: Pools, made: () => number) => Promise<void>) {
+    let made = 0;
+    const pools = new Pools(() => {
+      made++;
+      return undefined;
+    });
+    try {
+      await work(pools, () => made);
+    } finally {
+      await pools.close();
+      expect(pools.ready).toBe(0);
+    }
+  }
+
+  test("are as many as is asked for now, and those that were there stay", async () => {
+    await serving(async (pools, made) => {
+      const of = api(2);
+      pools.serve([of]);
+      expect(pools.ready).toBe(0);
+      await until("two wait", () => pools.ready === 2);
+      pools.serve([want(of, 3)]);
+      expect([pools.ready, made()]).toEqual([2, 2]);
+      await until("three wait", () => pools.ready === 3);
+      pools.serve([want(of, 1)]);
+      expect([pools.ready, made()]).toEqual([1, 3]);
+      pools.serve([of]);
+      expect([pools.ready, made()]).toEqual([1, 3]);
+      pools.serve([]);
+      expect(pools.ready).toBe(0);
+      expect(await pools.take(planOf(of), given(of), sink)).toBeUndefined();
+    });
+  });
+
+  test("are used once each, the oldest first, and others made behind them", async () => {
+    await serving(async (pools, made) => {
+      const of = api(1);
+      pools.serve([of]);
+      expect(await pools.take(planOf(of), given(of), sink)).toBeUndefined();
+      await until("one waits", () => pools.ready === 1);
+      const task = await pools.take(planOf(of), given(of), sink);
+      expect([pools.ready, task?.mode]).toEqual([0, "pool"]);
+      await task?.started;
+      expect((await task?.ended)?.exit).toBe(0);
+      await until("another waits", () => pools.ready === 1);
+      expect(made()).toBe(2);
+      // What no pipe holds is launched otherwise, and keeps nothing from waiting.
+      const long = { ...given(of), argv: ["/bin/true", "x".repeat(70_000)] };
+      expect(await pools.take(planOf(of), long, sink)).toBeUndefined();
+      expect(pools.ready).toBe(1);
+    });
+  });
+
+  test("are for who has the same environment, and else make place for others", async () => {
+    await serving(async (pools, made) => {
+      const of = api(1);
+      pools.serve([of]);
+      await until("one waits", () => pools.ready === 1);
+      const equal = { ...given(of), env: { ...planOf(of).env } };
+      const task = await pools.take(planOf(of), equal, sink);
+      expect(task).toBeDefined();
+      await task?.ended;
+      await until("another waits", () => pools.ready === 1);
+      const other = { ...given(of), env: { OTHER: "1" } };
+      expect(await pools.take(planOf(of), other, sink)).toBeUndefined();
+      expect(pools.ready).toBe(0);
+      await until("another waits", () => pools.ready === 1);
+      expect(made()).toBe(3);
+    });
+  });
+
+  test("give way by halves to what finds no room, and are not made anew at once", async () => {
+    await serving(async (pools, made) => {
+      expect(await pools.giveWay()).toBe(false);
+      const of = api(3);
+      pools.serve([of]);
+      await until("three wait", () => pools.ready === 3);
+      const before = made();
+      expect([await pools.giveWay(), pools.ready]).toEqual([true, 1]);
+      expect([await pools.giveWay(), pools.ready]).toEqual([true, 0]);
+      expect(await pools.giveWay()).toBe(false);
+      pools.look();
+      for (let i = 0; i < 5; i++) await Bun.sleep(5);
+      expect([pools.ready, made()]).toEqual([0, before]);
+    });
+  });
+
+  test("are none of which the secrets cannot be read", async () => {
+    await serving(async (pools, made) => {
+      const of = api(1);
+      const missing = { ...planOf(of), secrets: { files: [], env: { A: "/none" }, kept: [] } };
+      const [sandbox] = of.sandboxes;
+      pools.serve([{ ...of, sandboxes: [{ ...sandbox, uid: "s", plans: [missing] }] }] as never);
+      for (let i = 0; i < 5; i++) await Bun.sleep(5);
+      // Its secrets cannot be read.
+      expect([pools.ready, made()]).toEqual([0, 0]);
+    });
+  });
+});

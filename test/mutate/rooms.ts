@@ -21,6 +21,9 @@ const AGENT = "test/sandbox/attack-agent.test.ts";
 /** Boards and their operators, over a real broker. */
 const FLEET = ["test/fleet/desk.test.ts", "test/fleet/served.test.ts"];
 
+/** An early server that becomes the service. */
+const TAKEOVER = ["test/boot/takeover.test.ts"];
+
 /** What is said on the command line of a server, and what it makes of that. */
 const SERVES = ["service", "operator", "encrypted", "clients", "doors"].map(
   (name) => `test/server/${name}.test.ts`,
@@ -115,6 +118,7 @@ export const rooms: Readonly<Record<string, Room>> = {
       "test/access/reload.test.ts",
       "test/cli/executable.test.ts",
     ],
+    best: { "become.ts": TAKEOVER, "join.ts": TAKEOVER, "output.ts": TAKEOVER },
   },
   words: {
     code: ["src/*.ts", "src/client/*.ts"],

@@ -1,7 +1,7 @@
 /** What the command line of `spawnbox serve` means, and what is wrong with it. */
 import { describe, expect, test } from "bun:test";
 import { doctor } from "../../src/serve/doctor.ts";
-import { parseServe } from "../../src/serve/options.ts";
+import { parseServe, SERVE } from "../../src/serve/options.ts";
 import { metricsPrivileges, Metering } from "../../src/serve/metering.ts";
 import { MOST_TASKS, roomFor } from "../../src/serve/room.ts";
 import { descriptors } from "../../src/launch/supplies.ts";
@@ -115,6 +115,10 @@ test("the audit, and the history", () => {
     count: 1,
   });
   expect(parse("--audit", "f", "--audit-max", "1M")?.audit?.most).toBe(1 << 20);
+  const most = (size: string) => parse("--audit", "f", "--audit-max", size)?.audit?.most;
+  expect([most("4096"), most("100000000000000"), most("4K")]).toEqual([4096, 1e14, 4096]);
+  expect(parse("--audit", "f")?.audit).toEqual({ to: "f", most: 8 << 20, count: 4 });
+  expect(parse("--audit", "f", "--audit-files", "999")?.audit?.count).toBe(999);
   expect(parse("--history", "h")?.history?.file).toBe("h");
 });
 
@@ -170,6 +174,8 @@ test.each<[string[], string]>([
   [["--audit", "d/"], "--audit: expected a file, stderr, journal or syslog"],
   [["--audit-max", "1M"], "--audit-max is for --audit FILE"],
   [["--audit-files", "2"], "--audit-files is for --audit FILE"],
+  [["--audit", "f", "--audit-files", "1000"], "--audit-files 1000: expected a number of files"],
+  [["--audit", "f", "--audit-max", "4095"], "--audit-max 4095: expected a size such as"],
   [["--audit", "f", "--audit-max", "1"], "--audit-max 1: expected a size such as"],
   [["--audit", "f", "--audit-max", "x"], "--audit-max x: expected a size such as"],
   [
@@ -185,6 +191,14 @@ test.each<[string[], string]>([
   expect(() => parse(...argv)).toThrow(TypeError);
   expect(() => parse(...argv)).toThrow(words);
 });
+test("words that stand for no file", () => {
+  expect([SERVE.audit.words, SERVE.access.words, SERVE.fleet.words]).toEqual([
+    ["stderr", "journal", "syslog"],
+    ["none", "open"],
+    ["none"],
+  ]);
+});
+
 test("nothing to serve, or both kinds, is wrong", () => {
   expect(() => parseServe([], {})).toThrow(
     "no config: give --config PATH, or set AFB_SPAWN_CONFIG",

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { encodeClose, encodeFrame } from "../../src/server/encode.ts";
+import { encodeClose, encodeFrame, headerSize, writeHeader } from "../../src/server/encode.ts";
 import { FrameError, FrameReader, type Message } from "../../src/server/frames.ts";
 import { frame } from "./harness.ts";
 
@@ -122,6 +122,10 @@ describe("violations", () => {
     const second = frame("", { opcode: 0, length: 41 });
     const bytes = Buffer.concat([frame("x".repeat(60), { fin: false }), second]);
     expect(read(bytes, 5, 100)).toEqual([1009]);
+    // One more than 32 bits say.
+    expect(read(Buffer.from([0x81, 127, 0, 0, 0, 1, 0, 0, 0, 5, ...Buffer.from("hello")]))).toEqual(
+      [1009],
+    );
     expect(read(Buffer.from([0x81, 127, 0x7f, 255, 255, 255, 255, 255, 255, 255]))).toEqual([1009]);
   });
 });
@@ -172,4 +176,25 @@ test("encoded frames read back", () => {
   expect(read(encodeClose(1008, "é".repeat(100)))).toEqual([
     { type: "close", code: 1008, reason: "é".repeat(61) },
   ]);
+});
+
+test("headers are the shortest that say their length", () => {
+  const header = (length: number) => {
+    const target = Buffer.alloc(12, 0xee);
+    const end = writeHeader(target, 1, 2, length);
+    expect(end - 1).toBe(headerSize(length));
+    return target.subarray(1, end).toString("hex");
+  };
+  expect([0, 125, 126, 65_535, 65_536, 2 ** 32 + 5].map(header)).toEqual([
+    ...["8200", "827d", "827e007e", "827effff", "827f0000000000010000", "827f0000000100000005"],
+  ]);
+  expect(encodeFrame(9, Buffer.from("ab")).toString("hex")).toBe("89026162");
+});
+
+test("a close frame has a code, and of its reason what fits, at a character", () => {
+  expect(encodeClose(undefined).toString("hex")).toBe("8800");
+  expect(encodeClose(1000).toString("hex")).toBe("880203e8");
+  expect(encodeClose(1001, "x".repeat(124)).length).toBe(2 + 125);
+  const cut = encodeClose(1001, `${"x".repeat(122)}é`);
+  expect([cut.length, cut[1]]).toEqual([2 + 124, 124]);
 });

@@ -106,3 +106,41 @@ test("is served", async () => {
     "/api/t/echo/events",
   );
 });
+
+test("what all documents have: replies, events, waiting, streams and tokens", () => {
+  const found: unknown[] = [];
+  const look = (value: unknown): void => {
+    if (typeof value !== "object" || value === null) return;
+    found.push(value);
+    for (const inner of Object.values(value)) look(inner);
+  };
+  const verb = { name: "v", privileges: ["urn:x"], parameters: [], task: true };
+  look(JSON.parse(JSON.stringify(openApi([{ api: "m", verbs: [verb] }], "1"))));
+  expect(found).toContainEqual({
+    type: "object",
+    required: ["jtype", "event"],
+    properties: { jtype: { const: "afb-event" }, event: { type: "string" }, data: true },
+  });
+  expect(found).toContainEqual({
+    type: "object",
+    required: ["jtype", "request"],
+    properties: {
+      jtype: { const: "afb-reply" },
+      request: {
+        type: "object",
+        required: ["status", "code"],
+        properties: {
+          status: { type: "string", examples: expect.arrayContaining(["success", "busy"]) },
+          info: { type: "string", description: "what to do" },
+          code: { type: "integer" },
+        },
+      },
+      response: true,
+    },
+  });
+  expect(found).toContainEqual(
+    expect.objectContaining({ name: "wait", in: "query", schema: { type: "boolean" } }),
+  );
+  expect(found).toContainEqual({ "text/event-stream": { schema: { type: "string" } } });
+  expect(found).toContainEqual(expect.objectContaining({ type: "http", scheme: "bearer" }));
+});

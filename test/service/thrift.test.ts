@@ -1,6 +1,7 @@
 /** When memory is collected beside the work, when all of it at once, and when not at all. */
 import { expect, test } from "bun:test";
-import { Thrift } from "../../src/service/thrift.ts";
+import { keepSmall, Thrift } from "../../src/service/thrift.ts";
+import { heavy } from "../../src/turnstile.ts";
 
 const MIB = 1 << 20;
 
@@ -148,4 +149,17 @@ test("what stays large is tried again, and ever less often while that is for not
   const next = time + 600_001;
   expect([at(next, 165, 149), at(next + 10_000, 150, 149)]).toEqual(["all", "nothing"]);
   expect(at(next + 10_100, 150, 149)).toBe("all");
+});
+
+test("a server looks behind heavy work as well, until it ends", () => {
+  const before = heavy.after;
+  const end = keepSmall();
+  try {
+    expect(heavy.after).toBeFunction();
+    heavy.after?.();
+  } finally {
+    end();
+  }
+  expect(heavy.after).toBeUndefined();
+  heavy.after = before;
 });

@@ -1,0 +1,238 @@
+/** What a launch is told, and what it finds out, in numbers: calls by their names, other processes, limits, supplies. */
+import { afterAll, describe, expect, test } from "bun:test";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { lowerLimits } from "../../src/launch/lower-limits.ts";
+import { othersOf } from "../../src/launch/others.ts";
+import { poolCapacity, poolNotices, poolSizes, wantsRoom } from "../../src/launch/reserve.ts";
+import { descriptors, groupProcesses, memory, supplies } from "../../src/launch/supplies.ts";
+import { LaunchError } from "../../src/launch/task.ts";
+import { ToldCounts } from "../../src/launch/told.ts";
+import type { Confinement } from "../../src/launch/confinement.ts";
+import { asUser, compiled, planOf } from "../plan/compiling.ts";
+
+const dir = mkdtempSync(join(tmpdir(), "spawnbox-counted-"));
+afterAll(() => rmSync(dir, { recursive: true }));
+
+test("calls that were denied or logged, by their names, as often as was told last", () => {
+  const told = new ToldCounts({ 165: "mount" });
+  expect(told.outcome(undefined)).toEqual({});
+  told.add({ kind: "told", how: "denied", counts: [[{ number: 165 }, 3]] });
+  expect(told.outcome(undefined)).toEqual({ denied: { mount: 3 } });
+  told.add({
+    kind: "told",
+    how: "denied",
+    counts: [
+      [{ number: 165 }, 5],
+      [{ number: 9 }, 1],
+      [{ foreign: "other" }, 2],
+    ],
+  });
+  told.add({ kind: "told", how: "logged", counts: [[{ foreign: 7 }, 1]] });
+  expect(told.outcome({ number: 165 })).toEqual({
+    syscall: "mount",
+    denied: { mount: 5, "syscall 9": 1, other: 2 },
+    logged: { "syscall 7 of another ABI": 1 },
+  });
+  const logged = new ToldCounts();
+  logged.add({ kind: "told", how: "logged", counts: [[{ number: 1 }, 4]] });
+  expect(logged.outcome(undefined)).toEqual({ logged: { "syscall 1": 4 } });
+});
+
+describe("others of a task", () => {
+  /** A shell in the place of a supervisor, over `below`, which prints the pid of the command. */
+  async function tree<Found>(below: string, look: (top: number, command: number) => Found) {
+    const top = Bun.spawn(["/bin/sh", "-c", `${below} & wait`], {
+      stdio: ["ignore", "pipe", "ignore"],
+      detached: true,
+    });
+    try {
+      const reader = top.stdout.getReader();
+      const { value } = await reader.read();
+      reader.releaseLock();
+      return await look(top.pid, Number(new TextDecoder().decode(value)));
+    } finally {
+      process.kill(-top.pid, "SIGKILL");
+      await top.exited;
+    }
+  }
+  const command = (count: number) =>
+    `sh -c 'i=0; while [ $i -lt ${count} ]; do sleep 60 & i=$((i+1)); done; echo $$; wait'`;
+
+  test("are all but the command, and the init of its namespace", async () => {
+    expect(await tree(command(0), othersOf)).toBe(0);
+    expect(await tree(command(2), othersOf)).toBe(2);
+    // One more above the command, as where it has a pid namespace.
+    expect(await tree(`sh -c "${command(2)} & wait"`.replaceAll("$", "\\$"), othersOf)).toBe(2);
+    const orphan = `sh -c "sleep 60 & ${command(1)} & wait"`.replaceAll("$", "\\$");
+    expect(await tree(orphan, othersOf)).toBe(2);
+  });
+
+  test("are counted up to so many", async () => {
+    expect(await tree(command(300), othersOf)).toBe(255);
+  });
+
+  test("are none of who has no children, or is not there any more", async () => {
+    expect(await tree(command(0), (_top, pid) => [othersOf(pid, 1), othersOf(pid, pid)])).toEqual([
+      0, 0,
+    ]);
+    const { pid } = Bun.spawnSync(["true"]);
+    expect(othersOf(pid, pid + 1)).toBe(0);
+  });
+});
+
+describe("a limit that the server itself may not have", () => {
+  const here = (container: string | undefined, limit: string | undefined = "512") =>
+    ({ container, hardLimit: () => limit }) as unknown as Confinement;
+  test.each([
+    [0, "cpu", "Max cpu time", "LimitCPU"],
+    [1, "fsize", "Max file size", "LimitFSIZE"],
+    [4, "core", "Max core file size", "LimitCORE"],
+    [6, "nproc", "Max processes", "LimitNPROC"],
+    [7, "nofile", "Max open files", "LimitNOFILE"],
+    [8, "memlock", "Max locked memory", "LimitMEMLOCK"],
+    [9, "as", "Max address space", "LimitAS"],
+    [13, "nice", "Max nice priority", "LimitNICE"],
+    [14, "rtprio", "Max realtime priority", "LimitRTPRIO"],
+  ])("%d is %s", (resource, key, line, unit) => {
+    const asked: string[] = [];
+    const own = {
+      hardLimit(name: string) {
+        asked.push(name);
+        return "512";
+      },
+    } as unknown as Confinement;
+    const begin = (value: string) =>
+      `limits.${key} is ${value}, and the server's own hard limit is 512: `;
+    expect(lowerLimits([[resource, 513n]], own)).toEqual([
+      `${begin("513")}${unit}=513 in the unit, or a lower value in the config`,
+    ]);
+    expect(asked).toEqual([line]);
+    expect(lowerLimits([[resource, -1n]], here("docker"))).toEqual([
+      `${begin("unlimited")}--ulimit ${key}=-1, of the container, or a lower value in the config`,
+    ]);
+    expect(lowerLimits([[resource, -1n]], own)).toEqual([
+      `${begin("unlimited")}${unit}=infinity in the unit, or a lower value in the config`,
+    ]);
+    expect(lowerLimits([[resource, 513n]], here("docker"))).toEqual([
+      `${begin("513")}--ulimit ${key}=513, of the container, or a lower value in the config`,
+    ]);
+  });
+  test("is none where it is not above, or where there is none here", () => {
+    for (const value of [512n, 0n]) expect(lowerLimits([[7, value]], here(undefined))).toEqual([]);
+    expect(lowerLimits([[2, 513n]], here(undefined))).toEqual([]);
+    const unlimited = { hardLimit: () => "unlimited" } as unknown as Confinement;
+    const unknown = { hardLimit: () => undefined } as unknown as Confinement;
+    for (const own of [unlimited, unknown]) expect(lowerLimits([[7, -1n]], own)).toEqual([]);
+  });
+});
+
+describe("supplies", () => {
+  const group = (files: Record<string, string>) => {
+    const path = mkdtempSync(join(dir, "group-"));
+    for (const [name, text] of Object.entries(files)) writeFileSync(join(path, name), text);
+    return path;
+  };
+
+  test("of descriptors are those that are open now, below the soft limit", () => {
+    const limit = /^Max open files +(\S+)/m.exec(readFileSync("/proc/self/limits", "utf8"))?.[1];
+    const { used, ...rest } = descriptors();
+    expect(rest).toEqual({
+      ...{ name: "descriptors", limit: "RLIMIT_NOFILE (LimitNOFILE of systemd)" },
+      ...{ total: Number(limit), each: 13, share: 0.75 },
+    });
+    // Without the one that it is counted with, or others of the runtime that come and go.
+    expect(Math.abs(used - readdirSync("/proc/self/fd").length)).toBeLessThan(4);
+  });
+
+  test("of processes of a group are what it may have and has", () => {
+    const one = group({ "pids.max": "40\n", "pids.current": "7\n" });
+    const free = group({ "pids.max": "max\n", "pids.current": "7\n" });
+    const bare = group({ "pids.max": "9\n" });
+    expect(groupProcesses([one, free, join(dir, "none"), bare])).toEqual([
+      {
+        ...{ name: "processes", limit: `pids.max of ${one} (TasksMax of systemd)` },
+        ...{ total: 40, used: 7, each: 4, share: 0.75 },
+      },
+      {
+        ...{ name: "processes", limit: `pids.max of ${bare} (TasksMax of systemd)` },
+        ...{ total: 9, used: Infinity, each: 4, share: 0.75 },
+      },
+    ]);
+  });
+
+  test("of memory are those of the machine, and of groups that may have less", () => {
+    const meminfo = readFileSync("/proc/meminfo", "utf8");
+    const total = Number(/^MemTotal: +(\d+) kB/m.exec(meminfo)?.[1]) * 1024;
+    const stat = "anon 5\ninactive_file 1000\nactive_file 7\n";
+    const v2 = group({
+      ...{ "memory.max": "100000\n", "memory.current": "5000\n", "memory.stat": stat },
+    });
+    const v1 = group({
+      ...{ "memory.limit_in_bytes": "200000\n", "memory.usage_in_bytes": "300\n" },
+      "memory.stat": stat,
+    });
+    const bare = group({ "memory.max": "1\n" });
+    const free = group({ "memory.max": "max\n" });
+    const huge = group({ "memory.limit_in_bytes": `${total}\n` });
+    const [machine, ...groups] = memory([v2, v1, bare, free, huge]);
+    expect(machine).toMatchObject({
+      ...{ name: "bytes of memory", limit: "the memory of the machine", total },
+      ...{ each: 4194304, share: 0.75 },
+    });
+    expect(machine?.used).toBeWithin(1, total);
+    const limit = (path: string) => `the memory limit of ${path} (MemoryMax of systemd)`;
+    expect(groups.map((one) => [one.limit, one.total, one.used, one.each, one.share])).toEqual([
+      [limit(v2), 100_000, 4000, 4194304, 0.75],
+      [limit(v1), 200_000, 0, 4194304, 0.75],
+      [limit(bare), 1, 0, 4194304, 0.75],
+    ]);
+  });
+
+  test("of the whole machine are its threads, below both of its limits", () => {
+    const limits = supplies().filter(({ limit }) => limit.endsWith("(sysctl)"));
+    const value = (name: string) => Number(readFileSync(`/proc/sys/kernel/${name}`, "utf8"));
+    expect(limits.map(({ name, limit, total, each }) => [name, limit, total, each])).toEqual([
+      ["processes", "kernel.threads-max (sysctl)", value("threads-max"), 4],
+      ["processes", "kernel.pid_max (sysctl)", value("pid_max"), 4],
+    ]);
+    for (const { used } of limits) expect(used).toBeGreaterThan(0);
+  });
+});
+
+describe("what waits in pools", () => {
+  test("makes room for a launch that has found none", () => {
+    const failed = (errno: string) => new LaunchError("clone", "", errno, "");
+    expect(["EMFILE", "EAGAIN", "ENOMEM", "ENOENT"].map((one) => wantsRoom(failed(one)))).toEqual([
+      ...[true, true, true, false],
+    ]);
+    expect(wantsRoom(Object.assign(new Error("x"), { errno: "EMFILE" }))).toBe(false);
+  });
+
+  test("is told where it is less than was asked for, with the reason", () => {
+    const sized = (uid: string, size: number | undefined) => {
+      const api = compiled({ uid, ...(size !== undefined && { pool: 1 }) }, asUser);
+      const [sandbox] = api.sandboxes;
+      const plan = planOf(api);
+      const pool = plan.pool && { ...plan.pool, size: size ?? 0 };
+      const plans = [{ ...plan, ...(pool && { pool }) }];
+      return { ...api, file: `${uid}.json`, sandboxes: [{ ...sandbox, uid, plans }] };
+    };
+    const MOST = 100_000_000;
+    const [none, two, many] = [sized("none", undefined), sized("two", 2), sized("many", MOST)];
+    const { launches } = poolCapacity(supplies());
+    expect(launches).toBeWithin(3, MOST);
+    expect(poolNotices([none as never])).toEqual([]);
+    expect(poolNotices([none, two] as never)).toEqual([]);
+    const [only, ...more] = poolNotices([none, two, many] as never);
+    expect([only?.file, only?.path, more]).toEqual(["many.json", "sandboxes", []]);
+    expect(only?.message).toMatch(
+      /^"pool" asks for 100000000 sandboxes that wait, and \d+ will: each takes \d+ [\w ]+, and of the \d+ by .+ \d+ are in use and half is for requests\. Raise it, or ask for fewer$/,
+    );
+    const sizes = [...poolSizes([none, two, many] as never).values()];
+    expect(sizes[0]).toBe(2);
+    expect(Math.abs((sizes[1] ?? 0) + 2 - launches)).toBeLessThan(launches / 4 + 20);
+    expect(poolSizes([none as never]).size).toBe(0);
+  });
+});
