@@ -28,7 +28,7 @@ export class Outbox {
 
   /** @param drained Called whenever the socket took what was waiting. */
   constructor(
-    readonly socket: Wire,
+    readonly socket: Pick<Wire, "on" | "write" | "end" | "writableNeedDrain">,
     readonly drained: () => void,
   ) {
     socket.on("drain", () => this.#drain());
