@@ -138,7 +138,7 @@ async function tabled<T>(
 
 const pace = { rounds, warmUp: WARM_UP, budget: BUDGET };
 const beside = { config, url, bwrap: typeof bwrap === "string" ? undefined : bwrap };
-const goals = await tabled("goals", () => measureGoals({ url, bwrap }, pace), printGoals);
+const goals = await tabled("goals", () => measureGoals({ url, bwrap }, pace, scratch), printGoals);
 const launches = await tabled("launches", () => measureLaunches(beside, pace), printLaunches);
 const echoes = await tabled("echoes", () => measureEchoes(url, calls), printEchoes);
 await server.stop();
