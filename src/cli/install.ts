@@ -172,8 +172,7 @@ export function isBootedFrom(root: string, cmdline = ownCmdline()): boolean {
 }
 
 const ownCmdline = (): string => readFileSync("/proc/cmdline", "utf8");
-const startsInit = (cmdline: string): boolean =>
-  cmdline.trim().split(/\s+/).includes(`init=${INIT}`);
+const startsInit = (cmdline: string): boolean => cmdline.split(/\s+/).includes(`init=${INIT}`);
 
 export function earlyAdvice(root: string, cmdline = ownCmdline()): string {
   if (startsInit(cmdline)) return "the kernel starts it: the next boot takes what is new";
