@@ -22,6 +22,7 @@ import {
 import { EARLY, INIT, INITRAMFS, SERVICE } from "../../src/install/files.ts";
 import { hasInitramfsTools, updateInitramfs } from "../../src/install/initramfs.ts";
 import { run } from "../../src/install/run.ts";
+import { saidBy } from "../cli/saying.ts";
 
 const made: string[] = [];
 afterEach(() => {
@@ -121,18 +122,10 @@ test.each([
 });
 
 describe("its command line", () => {
-  async function says(...args: string[]) {
-    using printed = spyOn(console, "log").mockImplementation(() => {});
-    using wrong = spyOn(console, "error").mockImplementation(() => {});
-    const mask = process.umask();
-    try {
-      const code = await uninstall(args);
-      const lines = [...printed.mock.calls, ...wrong.mock.calls].flat().join("\n").split("\n");
-      return { code, lines };
-    } finally {
-      process.umask(mask);
-    }
-  }
+  const says = async (...args: string[]) => {
+    const { code, out, err } = await saidBy(uninstall, ...args);
+    return { code, lines: `${out}${err}`.split("\n") };
+  };
   test("is told, with each of its options", async () => {
     const { code, lines } = await says("--help");
     expect(code).toBe(0);
@@ -171,14 +164,9 @@ describe("its command line", () => {
 test("what an uninstallation takes away and keeps is told, of what is there", async () => {
   const all = [...SERVICE, ...EARLY, INITRAMFS].map(({ path }) => path);
   const uninstalled = async (dir: string) => {
-    using printed = spyOn(console, "log").mockImplementation(() => {});
-    const mask = process.umask();
-    try {
-      expect(await uninstall(["--uninstall", "--root", dir])).toBe(0);
-    } finally {
-      process.umask(mask);
-    }
-    return printed.mock.calls.flat().map((line) => String(line).replace(dir, ""));
+    const { code, out } = await saidBy(uninstall, "--uninstall", "--root", dir);
+    expect(code).toBe(0);
+    return out === "" ? [] : out.split("\n").map((line) => line.replace(dir, ""));
   };
   const full = root(...all);
   expect(await uninstalled(full)).toEqual([
