@@ -18,7 +18,7 @@ import { messagePair, sendMessage } from "../../ffi/messages.ts";
 import { Channel } from "../../src/launch/channel.ts";
 import { isRoot } from "../accounts.ts";
 import { assembled } from "../plan/ops.ts";
-import { until } from "../served.ts";
+import { isAlive, until } from "../served.ts";
 import { type Told, told } from "./direct.ts";
 
 let dir: string;
@@ -78,7 +78,10 @@ class Agent implements AsyncDisposable {
     expect(sendMessage(this.#socket, bytes, fds)).toBe(true);
   }
   /** The records of an order, the last of which is the end, or a failure; and what it has printed. */
-  async launch(order: Order, { before = [], behind = [], count = 4, isApart = false }: Extra = {}) {
+  async launch(
+    order: Order,
+    { before = [], behind = [], count = 4, isApart = false, meanwhile }: Extra = {},
+  ) {
     const [out, outEnd] = pipe();
     const [lifelineEnd, lifeline] = pipe();
     const plan = openSync(join(dir, "plan"), "r");
@@ -91,10 +94,19 @@ class Agent implements AsyncDisposable {
     );
     const { number = 1 } = order;
     const own = () => this.records.filter(({ from }) => from === number);
+    let isOpen = true;
+    const hangUp = () => {
+      if (isOpen) closeSync(lifeline);
+      isOpen = false;
+    };
+    if (meanwhile) {
+      await until("it has started", () => own().some(({ kind }) => kind === "STARTED"));
+      await meanwhile(own()[0]?.supervisor ?? 0, hangUp);
+    }
     await until("it has come to its end", () =>
       own().some(({ kind }) => kind === "ENDED" || kind === "FAILED"),
     );
-    closeSync(lifeline);
+    hangUp();
     await drained;
     return { printed, records: own() };
   }
@@ -109,6 +121,8 @@ interface Extra {
   readonly behind?: readonly number[];
   readonly count?: number;
   readonly isApart?: boolean;
+  /** While the command runs: its supervisor, and how the server goes. */
+  readonly meanwhile?: (supervisor: number, hangUp: () => void) => Promise<void>;
 }
 
 const said = (records: readonly Told[]) =>
@@ -248,6 +262,35 @@ test("it holds nothing but its socket and the status, ends with its socket, and 
   expect(fds()).toEqual(all);
   await agent[Symbol.asyncDispose]();
   expect(agent.process.exitCode).toBe(0);
+});
+
+test("stopped by somebody, it and what it has made see all the same that the server has died", async () => {
+  const agent = new Agent();
+  const { pid } = agent.process;
+  const stop = async (one: number) => {
+    process.kill(one, "SIGSTOP");
+    await until("it is stopped", () => statusOf(one, "State") === "T");
+  };
+  const words = ["spawnbox: a/b", "/bin/sleep", "1000"];
+  let supervisor = 0;
+  try {
+    const { records } = await agent.launch(
+      { words },
+      {
+        meanwhile: async (one, hangUp) => {
+          await stop((supervisor = one));
+          hangUp();
+        },
+      },
+    );
+    expect(said(records)).toEqual(["ENDED 9", "STARTED", "SUPERVISES"]);
+    await stop(pid);
+    await agent[Symbol.asyncDispose]();
+    expect(agent.process.exitCode).toBe(0);
+  } finally {
+    for (const one of [supervisor, agent.process.exitCode === null ? pid : 0])
+      if (one > 0 && (await isAlive(one))) process.kill(one, "SIGKILL");
+  }
 });
 
 test("changed by somebody, it makes nothing, and ends", async () => {
