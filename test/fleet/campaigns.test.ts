@@ -86,6 +86,8 @@ describe.skipIf(!hasBroker)("with a broker", () => {
     more: Partial<Campaign> = {},
     hearing: (outcome: Outcome, abort: AbortController) => void = () => {},
     abort = new AbortController(),
+    /** Once it was looked who is there, and called. */
+    meanwhile = () => {},
   ) {
     called.length = 0;
     const outcomes: string[] = [];
@@ -97,7 +99,7 @@ describe.skipIf(!hasBroker)("with a broker", () => {
         ...{ stages: undefined, mostFailed: parseAmount("0"), invocation: invocation() },
         ...more,
       } as Campaign;
-      return carryOut(
+      const carrying = carryOut(
         operator,
         campaign,
         id,
@@ -110,6 +112,8 @@ describe.skipIf(!hasBroker)("with a broker", () => {
         },
         abort.signal,
       );
+      meanwhile();
+      return carrying;
     });
     return { said, outcomes: outcomes.toSorted(), called: called.toSorted() };
   }
@@ -136,10 +140,23 @@ describe.skipIf(!hasBroker)("with a broker", () => {
   });
   test("a board that is away may be waited for, by the broker", async () => {
     const back = board("gone", ["dock"]);
-    const waiting = carried("gone", { isQueued: true });
-    back.start();
-    expect(await waiting).toEqual({ said: undefined, outcomes: ["gone ok"], called: ["gone"] });
-    await back.close();
+    try {
+      const { said, outcomes } = await carried(
+        "gone",
+        { isQueued: true },
+        undefined,
+        undefined,
+        () => back.start(),
+      );
+      expect([said, outcomes]).toEqual([undefined, ["gone ok"]]);
+      expect(called).toContain("gone");
+    } finally {
+      await back.close();
+    }
+    // Also one that nobody has seen.
+    expect(
+      (await carried("never", { isQueued: true, invocation: invocation({ patience: 1 }) })).said,
+    ).toBeUndefined();
     // Its own expiry holds then, which this board does not let wait.
     expect((await carried("a2", { isQueued: true })).outcomes).toEqual(["a2 refused"]);
   });
