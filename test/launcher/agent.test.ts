@@ -172,6 +172,22 @@ print(json.dumps([sys.argv[1:], dict(os.environ), [fd for fd in range(64) if os.
   expect([said(trial.records), trial.printed]).toEqual([RAN, ""]);
 });
 
+test("the name of its verb stands in the place of the agent's, as far as there is room", async () => {
+  await using agent = new Agent();
+  const look = `import os; print(open(f"/proc/{os.getppid()}/cmdline").read().encode())`;
+  // The agent's own name and the word behind it, but for two bytes.
+  const room = AGENT.NAME.length + 1 + AGENT_TITLE + 1 - 2;
+  let number = 0;
+  for (const size of [0, 1, 14, room - 1, room, room + 1, 1000]) {
+    const name = "n".repeat(size);
+    const { printed } = await agent.launch({
+      number: ++number,
+      words: [name, "/usr/bin/python3", "-ISc", look],
+    });
+    expect([size, printed]).toEqual([size, `b'${name.slice(0, room)}\\x00'\n`]);
+  }
+});
+
 test("its stdin is what is given first, and its strings may be in a file", async () => {
   await using agent = new Agent();
   writeFileSync(join(dir, "input"), "given");
