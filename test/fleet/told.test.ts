@@ -1,14 +1,19 @@
 /** What a board tells of itself, and how it is described to others: to the letter. */
 import { describe, expect, spyOn, test } from "bun:test";
 import { readFileSync } from "node:fs";
+import { connect } from "node:net";
 import type { ApiDescription } from "../../src/api/verb.ts";
 import { Announcing } from "../../src/fleet/announcing.ts";
 import { asyncApi } from "../../src/fleet/asyncapi.ts";
 import { aboutOf, apisOf, buttons } from "../../src/fleet/describe.ts";
 import { discovery, discoveryTopic } from "../../src/fleet/discovery.ts";
-import type { Publish } from "../../src/fleet/link.ts";
 import { SIGN_EXPIRY } from "../../src/fleet/presence.ts";
+import { Guarded } from "../../src/fleet/guarded.ts";
+import { Inflow } from "../../src/fleet/inflow.ts";
+import { Link, type Publish } from "../../src/fleet/link.ts";
+import { PacketMeter } from "../../src/fleet/meter.ts";
 import { Topics } from "../../src/fleet/topics.ts";
+import { until } from "../served.ts";
 import { version } from "../../src/version.ts";
 
 const topics = new Topics("sb/v1");
@@ -289,4 +294,66 @@ describe("for other programs", () => {
       ...["boat_a_b", "boat_a_b_2", "boat_a_b_3", "boat_a_b_2_2", "out", "status"],
     ]);
   });
+});
+
+test("what is missing is asked for, with what has come before it", async () => {
+  const said: object[] = [];
+  const flow = new Inflow({ window: 4, take: () => {}, say: (one) => said.push(one) });
+  flow.ask();
+  for (const seq of [0, 1]) {
+    flow.message(seq, "event", Buffer.from("x"));
+    await new Promise((resolve) => setImmediate(resolve));
+    said.length = 0;
+    flow.ask();
+    expect(said).toEqual([{ seq, from: seq + 1 }]);
+  }
+});
+
+test("of a connection that is given up the socket is closed", async () => {
+  const closed = Promise.withResolvers<void>();
+  using server = Bun.listen({
+    ...{ hostname: "127.0.0.1", port: 0 },
+    socket: { data() {}, close: () => closed.resolve() },
+  });
+  const socket = connect({ host: "127.0.0.1", port: server.port });
+  await new Promise((resolve) => socket.once("connect", resolve));
+  const guarded = new Guarded(socket, new PacketMeter(1024), () => {});
+  guarded.on("error", () => {});
+  guarded.destroy(new Error("given up"));
+  await closed.promise;
+});
+
+test("no more is under way than the broker takes", async () => {
+  let published = 0;
+  // It says how many, and confirms nothing.
+  using server = Bun.listen({
+    ...{ hostname: "127.0.0.1", port: 0 },
+    socket: {
+      data(socket, data) {
+        for (let at = 0; at + 1 < data.length; at += 2 + (data[at + 1] ?? 0)) {
+          // CONNECT, which is longer here than one byte tells, comes alone.
+          if (data[at] === 0x10) {
+            socket.write(Uint8Array.of(0x20, 6, 0, 0, 3, 0x21, 0, 3));
+            return;
+          }
+          if ((data[at] ?? 0) >> 4 === 3) published++;
+        }
+      },
+    },
+  });
+  let isConnected = false;
+  const link = new Link({
+    ...{ broker: { host: "127.0.0.1", port: server.port, tls: false }, secrets: {} },
+    ...{ name: "b", clientId: "b", session: 60, keepalive: 30, largest: 1 << 18 },
+    ...{ tell: () => {}, connected: () => (isConnected = true), message: () => {} },
+  });
+  link.start();
+  await until("it is connected", () => isConnected);
+  for (let i = 0; i < 5; i++) link.publish("t", "x").catch(() => {});
+  expect(link.backlog).toBe(5);
+  await until("some are published", () => published >= 3);
+  // As what is sent later comes later.
+  for (let i = 0; i < 20; i++) await new Promise((resolve) => setImmediate(resolve));
+  expect([published, link.backlog]).toEqual([3, 5]);
+  await link.close();
 });
