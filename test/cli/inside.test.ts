@@ -31,6 +31,7 @@ const put = (name: string, config: object) => {
 let config: string;
 let other: string;
 let bad: string;
+let refused: string;
 beforeAll(() => {
   dir = mkdtempSync(join(tmpdir(), "spawnbox-inside-"));
   config = put("config.json", {
@@ -47,6 +48,15 @@ beforeAll(() => {
       { api: "near", uri: "unix:/run/near" },
     ],
     sandboxes: { uid: "three", acls, commands: command("d") },
+  });
+  // More descriptors than any kernel gives, where it is tried.
+  refused = put("refused.json", {
+    metadata: { uid: "r", api: "r" },
+    imports: { api: "near", uri: "unix:/run/near" },
+    sandboxes: [
+      { uid: "fine", acls, commands: command("e") },
+      { uid: "not", acls, limits: { nofile: "2000000000" }, commands: command("f") },
+    ],
   });
   bad = put("bad.json", { metadata: { uid: "u", api: "a" }, sandboxes: { uid: 5 } });
 });
@@ -85,6 +95,18 @@ describe("check", () => {
       ],
     ]);
     expect(lines(out)).toHaveLength(4);
+  });
+  test("what is refused here is a problem, beside what is told of the config", async () => {
+    const { code, out } = await saidBy(check, refused);
+    const [problem, ...others] = out.split("\n");
+    expect(code).toBe(1);
+    expect(problem).toStartWith(`${refused}: sandboxes[1]: rlimit: EPERM: `);
+    const near = `notice: ${refused}: imports[0]`;
+    expect(others.filter((line) => line.startsWith(near))).toHaveLength(1);
+    expect(others.every((line) => line.startsWith("notice: "))).toBe(true);
+    // Where it is not tried, nothing of it is known.
+    const untried = await saidBy(check, "--no-try", refused);
+    expect([untried.code, lines(untried.out)[0]]).toEqual([0, "OK: 1 API, 2 verbs"]);
   });
   test("problems are lines, or a list for programs; then nothing is summed up", async () => {
     const { code, out } = await saidBy(check, "--no-try", bad);
@@ -156,6 +178,28 @@ describe("explain", () => {
     for (const line of last.slice(1)) expect(line).toMatch(/^ {2}(far|near)/);
     expect((await saidBy(explain, "--config", other, "three")).out).not.toContain("imports");
     expect((await explained()).out).not.toContain("imports");
+  });
+  test("what its launch would be refused here, of that sandbox alone", async () => {
+    // Another with as many sandboxes, of which the second is not refused.
+    const { code, out } = await saidBy(explain, "--config", `${config}:${refused}`);
+    const told = out.split("\n\n").map((part) => {
+      const [head = "", ...rest] = part.split("\n");
+      return [head, rest.filter((line) => line.startsWith("refused here: ")).length];
+    });
+    expect([code, told.slice(0, -1)]).toEqual([
+      0,
+      [
+        ["x/one/a, in the sandbox one", 0],
+        ["x/Two/c, in the sandbox Two", 0],
+        ["r/fine/e, in the sandbox fine", 0],
+        ["r/not/f, in the sandbox not", 1],
+      ],
+    ]);
+    expect(out).toMatch(/^refused here: rlimit: EPERM: limits\.nofile is 2000000000/m);
+    const json = await saidBy(explain, "--config", refused, "--json", "not");
+    expect(JSON.parse(json.out)).toMatchObject([
+      { refused: [expect.stringMatching(/^rlimit: EPERM/) as string] },
+    ]);
   });
   test("what nothing is called, with what may be meant", async () => {
     for (const [name, meant] of [
