@@ -1,6 +1,8 @@
 /** Subcommands that ask a server, which says here what a test wants: what they send, what they print, and how they end. */
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import type { ServerWebSocket } from "bun";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { run as call } from "../../src/cli/call.ts";
 import { run as mcp } from "../../src/cli/mcp.ts";
@@ -9,6 +11,7 @@ import { run as stop } from "../../src/cli/stop.ts";
 import { run as watch } from "../../src/cli/watch.ts";
 import { tableOf } from "../../src/command-line/tasks.ts";
 import type { TaskRecord } from "../../src/api/record.ts";
+import { isRoot } from "../accounts.ts";
 import { wrongOf } from "./saying.ts";
 
 const ID = "1m8j538rr6v0jkc";
@@ -258,4 +261,52 @@ test("call: the reply as JSON, and an exit code of it; without a server there is
   expect([code, err.startsWith("spawnbox call: cannot connect to ws://localhost:")]).toEqual([
     ...[3, true],
   ]);
+});
+
+test("run: what reads its input gets it, and others leave it alone", async () => {
+  const dir = mkdtempSync(join(tmpdir(), "spawnbox-asking-"));
+  const config = join(dir, "config.json");
+  const cat = { encoder: "sync", exec: { cmdpath: "/bin/cat", args: [] } };
+  writeFileSync(
+    config,
+    JSON.stringify({
+      metadata: { uid: "r", api: "r" },
+      sandboxes: {
+        ...{ uid: "s", acls: isRoot ? { user: "nobody" } : {} },
+        commands: [
+          { uid: "fed", ...cat, stdin: "body" },
+          { uid: "not", ...cat },
+        ],
+      },
+    }),
+  );
+  try {
+    for (const [verb, printed] of [
+      ["fed", ["given"]],
+      ["not", undefined],
+    ] as const) {
+      const file = join(import.meta.dir, "../../src/cli/run.ts");
+      const code = `const { run } = await import(${JSON.stringify(file)});
+        process.exit(await run(process.argv.slice(1)));`;
+      const child = Bun.spawn(
+        [process.execPath, "-e", code, "--", `r/${verb}`, "--config", config],
+        {
+          stdio: [Buffer.from("given\n"), "pipe", "pipe"],
+          env: { PATH: process.env["PATH"] },
+        },
+      );
+      const [out, err] = await Promise.all([child.stdout.text(), child.stderr.text()]);
+      const said = [
+        await child.exited,
+        err.split("\n").filter((line) => !/^notice: |^$/.test(line)),
+      ];
+      expect([verb, ...said]).toEqual([verb, 0, []]);
+      const { response } = JSON.parse(out.trimEnd().split("\n").at(-1) ?? "") as {
+        response: { stdout?: string[] };
+      };
+      expect([verb, response.stdout]).toEqual([verb, printed as never]);
+    }
+  } finally {
+    rmSync(dir, { recursive: true });
+  }
 });

@@ -298,6 +298,17 @@ describe("doctor", () => {
         ? ["the configs get everything that they ask for"]
         : last.filter((line) => line.startsWith("notice: ")),
     );
+    const none = put("none.json", {
+      metadata: { uid: "z", api: "z" },
+      sandboxes: {
+        ...{ uid: "s", acls },
+        commands: { uid: "a", encoder: "sync", exec: { cmdpath: "/no/such/program" } },
+      },
+    });
+    const one = (await saidBy(doctor, "--config", none)).out;
+    expect(one.slice(one.indexOf("\n\n") + 2).split("\n")).toEqual([
+      expect.stringMatching(/^problem: .*\/no\/such\/program does not exist/) as string,
+    ]);
     const wrong = await saidBy(doctor, "--config", bad);
     expect(wrong.code).toBe(1);
     expect(wrong.out).toContain(`\n\nproblem: ${bad}: sandboxes[0]`);

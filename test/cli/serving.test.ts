@@ -162,6 +162,11 @@ describe("told anew", () => {
     const config = put("again", [command("a")]);
     await using serving = new Serving("--port", "0", "--config", config);
     await serving.begun();
+    const [port] = /(?<=127\.0\.0\.1:)\d+/.exec(serving.out) ?? [];
+    const metrics = async () =>
+      await (await fetch(`http://127.0.0.1:${port}/api/monitor/metrics`)).text();
+    // Of what has not been called yet, too.
+    expect(await metrics()).toContain('spawnbox_launches_total{api=\\"again\\",sandbox=\\"s\\"');
     const before = serving.lines().length;
     const change = (content: object) => writeFileSync(config, JSON.stringify(content));
     const metadata = { uid: "again", api: "again" };
@@ -174,13 +179,10 @@ describe("told anew", () => {
       MONITOR,
     ]);
     expect(serving.err).toBe("");
-    const [port] = /(?<=127\.0\.0\.1:)\d+/.exec(serving.out) ?? [];
-    const reloads = async () => {
-      const text = await (await fetch(`http://127.0.0.1:${port}/api/monitor/metrics`)).text();
-      return /"success\\"} (\d+)\\nspawnbox_reloads_total{result=\\"failure\\"} (\d+)/
-        .exec(text)
+    const reloads = async () =>
+      /"success\\"} (\d+)\\nspawnbox_reloads_total{result=\\"failure\\"} (\d+)/
+        .exec(await metrics())
         ?.slice(1);
-    };
     expect(await reloads()).toEqual(["1", "0"]);
     change({ metadata, sandboxes: { uid: 5, commands: [] } });
     serving.child.kill("SIGHUP");
