@@ -1,4 +1,4 @@
-/** Light or dark, and the view that the address names from the start: each in a window of its own. */
+/** Light or dark, the language, and the view that the address names from the start: each in a window of its own. */
 import { expect, test } from "bun:test";
 import { until } from "../served.ts";
 import { componentsAt } from "./components.ts";
@@ -37,4 +37,21 @@ test("the view is that of the address from the start", async () => {
   expect(route.value).toEqual({ view: "task", id: "7" });
   page.window.location.hash = "#/server";
   await until("it is read", () => (route.value as { view: string }).view === "server");
+});
+
+test("the language is the one that was chosen, else the first of the browser's that there is", async () => {
+  for (const [languages, kept, expected] of [
+    [["de-AT", "fr"], undefined, "de"],
+    [["xx", "FR-ca", "de"], undefined, "fr"],
+    [["xx", "yy"], undefined, "en"],
+    [[], undefined, "en"],
+    [["de"], "fr", "fr"],
+    [["de"], "zz", "de"],
+  ] as const) {
+    await using page = await componentsAt("http://localhost/", "text.ts", "storage.ts");
+    const { preferred, keep } = page.from as unknown as Parts & { preferred(): string };
+    Object.defineProperty(page.window.navigator, "languages", { value: languages });
+    keep("local", "language", kept);
+    expect([languages, kept, preferred()]).toEqual([languages, kept, expected]);
+  }
 });

@@ -291,6 +291,23 @@ describe("a start whose end is waited for", () => {
   });
 });
 
+test("a token that was not taken is asked for, until there is another connection", async () => {
+  const { call, refused, reconnect, generation } = page.from as unknown as {
+    call(verb: string): Promise<{ readonly status: string }>;
+    readonly refused: { readonly value: boolean };
+    readonly generation: { readonly value: number };
+    reconnect(): void;
+  };
+  answers.set("a/v", { status: "invalid-token" });
+  expect([(await call("a/v")).status, refused.value]).toEqual(["invalid-token", true]);
+  const before = generation.value;
+  reconnect();
+  expect(refused.value).toBe(false);
+  await until("it is connected again", () => generation.value > before);
+  answers.set("a/v", {});
+  expect([(await call("a/v")).status, refused.value]).toEqual(["success", false]);
+});
+
 describe("what was given to a verb", () => {
   const verb = {
     ...{ api: "a", name: "v" },
