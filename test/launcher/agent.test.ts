@@ -245,6 +245,14 @@ test("what is no order is refused, and the next one is done", async () => {
     );
   }
   expect(await refused({ sizes: { words: 3 } })).toBe(LAYOUT);
+  // More words than there is memory for their table, on most machines; and strings in what is no file.
+  const all = { words: 0xffff_ffff, variables: 0xffff_ffff };
+  expect(await refused({ sizes: all })).toMatch(/^SPAWN (mmap: 12|layout: 22)$/);
+  const [pipeEnd, other] = pipe();
+  expect(await refused({ flags: AGENT.TEXT_APART }, { behind: [pipeEnd], isApart: true })).toBe(
+    "SPAWN mmap: 19",
+  );
+  for (const fd of [pipeEnd, other]) closeSync(fd);
   expect(await refused({ text: Buffer.from("spawnbox: a/b\0/bin/true") })).toBe(LAYOUT);
   expect(await refused({}, { behind: Array(6).fill(null_) })).toBe("SPAWN descriptors: 24");
   // Less than the head of one is none at all.
