@@ -1,5 +1,5 @@
 /** The process that forks for the server, driven directly: what it makes of each message, and what it is like. */
-import { afterAll, beforeAll, expect, test } from "bun:test";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import {
   closeSync,
   mkdtempSync,
@@ -288,33 +288,35 @@ test("it holds nothing but its socket and the status, ends with its socket, and 
   expect(agent.process.exitCode).toBe(0);
 });
 
-test("stopped by somebody, it and what it has made see all the same that the server has died", async () => {
-  const agent = new Agent();
-  const { pid } = agent.process;
-  const stop = async (one: number) => {
-    process.kill(one, "SIGSTOP");
-    await until("it is stopped", () => statusOf(one, "State") === "T");
+describe("stopped by somebody", () => {
+  const stopped: number[] = [];
+  const stop = async (pid: number) => {
+    stopped.push(pid);
+    process.kill(pid, "SIGSTOP");
+    await until("it is stopped", () => statusOf(pid, "State") === "T");
   };
-  const words = ["spawnbox: a/b", "/bin/sleep", "1000"];
-  let supervisor = 0;
-  try {
+  // However the test ends, nothing that is stopped stays.
+  afterEach(async () => {
+    for (const pid of stopped.splice(0)) if (await isAlive(pid)) process.kill(pid, "SIGKILL");
+  });
+
+  test("it and what it has made see all the same that the server has died", async () => {
+    const agent = new Agent();
+    const words = ["spawnbox: a/b", "/bin/sleep", "1000"];
     const { records } = await agent.launch(
       { words },
       {
-        meanwhile: async (one, hangUp) => {
-          await stop((supervisor = one));
+        meanwhile: async (supervisor, hangUp) => {
+          await stop(supervisor);
           hangUp();
         },
       },
     );
     expect(said(records)).toEqual(["ENDED 9", "STARTED", "SUPERVISES"]);
-    await stop(pid);
+    await stop(agent.process.pid);
     await agent[Symbol.asyncDispose]();
     expect(agent.process.exitCode).toBe(0);
-  } finally {
-    for (const one of [supervisor, agent.process.exitCode === null ? pid : 0])
-      if (one > 0 && (await isAlive(one))) process.kill(one, "SIGKILL");
-  }
+  });
 });
 
 test("changed by somebody, it makes nothing, and ends", async () => {

@@ -23,6 +23,10 @@ const EXCHANGED: Readonly<Record<string, string>> = {
   MSG_DONTWAIT: "0",
 };
 
+/** Flags that are 0: without them nothing is otherwise. */
+const NOTHING = ["O_RDONLY", "BPF_LD", "BPF_W", "BPF_IMM", "BPF_ADD", "BPF_JA", "BPF_K"];
+const isNothing = (text: string): boolean => NOTHING.includes(text.replace(/[ |]+/g, ""));
+
 /** The same length: comments, strings, characters and lines of the preprocessor are blanks. */
 function bare(text: string): string {
   const blank = (part: string) => part.replaceAll(/[^\n]/g, " ");
@@ -81,9 +85,9 @@ export function mistakesInC(file: string, text: string): Mistake[] {
     add("constant shifted", index, index + match.length, `(${match} + 1)`);
   }
   for (const { 0: match, index } of code.matchAll(/ \| [A-Z]\w*/g))
-    add("flag dropped", index, index + match.length, "");
+    if (!isNothing(match)) add("flag dropped", index, index + match.length, "");
   for (const { 0: match, index } of code.matchAll(/\b[A-Z]\w* \| /g))
-    add("flag dropped", index, index + match.length, "");
+    if (!isNothing(match)) add("flag dropped", index, index + match.length, "");
   for (const { 0: match, index } of code.matchAll(/!(?=[\w(])/g))
     add("condition turned", index, index + match.length, "");
   for (const { 0: match, index } of code.matchAll(/\b[A-Z]\w*\b/g)) {

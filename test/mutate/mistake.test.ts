@@ -66,6 +66,17 @@ test("in C, sizes of arrays and the mode of what is only opened stay as they are
   expect(rules("\tf(g(__NR_openat, a, 0), 0);\n")).toHaveLength(1);
 });
 
+test("in C, a flag that is 0 is not dropped", () => {
+  const dropped = (text: string) =>
+    mistakesInC("a.c", text).filter(({ rule }) => rule === "flag dropped");
+  expect(
+    dropped("\tx = O_RDONLY | O_CLOEXEC;\n").map(({ replacement, start, end }) => [
+      ...[replacement, start, end],
+    ]),
+  ).toEqual([["", 13, 25]]);
+  expect(dropped("\tcase BPF_LD | BPF_W | BPF_LEN:\n")).toHaveLength(1);
+});
+
 test("a seed repeats the order", () => {
   const items = Array.from({ length: 50 }, (_, i) => i);
   expect(shuffled(items, 7)).toEqual(shuffled(items, 7));
