@@ -223,7 +223,8 @@ describe("for other programs", () => {
     parameters: { operator, id: { description: "as the operator has chosen it" } },
     messages: {
       answer: {
-        summary: expect.stringContaining("accepted, event, part or reply") as string,
+        summary:
+          "user properties: kind (accepted, event, part or reply) and seq, from 0 on without a gap; events are a line each",
         contentType: "application/json",
         bindings: { mqtt: { correlationData: { type: "string" }, bindingVersion: "0.2.0" } },
       },
