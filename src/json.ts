@@ -88,7 +88,7 @@ function excessOf(text: string, most = VALUES): "depth" | "values" | undefined {
 
 /** Where the string that begins at `start` has its last quote; the end of the text where it has none. */
 function endOfString(text: string, start: number): number {
-  for (let at = text.indexOf('"', start + 1); at >= 0; at = text.indexOf('"', at + 1)) {
+  for (let at = text.indexOf('"', start + 1); at !== -1; at = text.indexOf('"', at + 1)) {
     let backslashes = 0;
     while (text.charCodeAt(at - 1 - backslashes) === BACKSLASH) backslashes++;
     if (backslashes % 2 === 0) return at;

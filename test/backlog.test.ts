@@ -1,8 +1,8 @@
 /** Output that peers have not read: who holds how much of it, and what comes of holding too much. */
-import { describe, expect, test } from "bun:test";
+import { describe, expect, spyOn, test } from "bun:test";
 import { Admission } from "../src/api/admission.ts";
 import { Rendering } from "../src/api/rendering.ts";
-import { Backlog } from "../src/backlog.ts";
+import { Backlog, type Debt } from "../src/backlog.ts";
 import { shell } from "./api/harness.ts";
 
 const MB = 1 << 20;
@@ -65,6 +65,83 @@ describe("backlog", () => {
     }
     expect(cut).toEqual(["idle"]);
     expect(backlog.isFull("a")).toBe(false);
+  });
+
+  describe("where all together hold more than there is", () => {
+    /** By a clock of its own: it is looked each 100 ms of the machine's. */
+    async function held(
+      work: (of: {
+        backlog: Backlog;
+        connect: (name: string, peer: string) => Debt;
+        pass: (ms: number) => void;
+        looked: () => Promise<void>;
+        cut: readonly string[];
+      }) => Promise<void>,
+    ) {
+      let now = 1000;
+      using clock = spyOn(performance, "now").mockImplementation(() => now);
+      const backlog = new Backlog(10 * MB, 0, HOUR);
+      const cut: string[] = [];
+      const connect = (name: string, peer: string) => {
+        const debt = backlog.debt(peer, () => {
+          cut.push(name);
+          debt.set(0);
+        });
+        return debt;
+      };
+      const looked = async () => {
+        const before = clock.mock.calls.length;
+        while (clock.mock.calls.length === before) await Bun.sleep(5);
+      };
+      await work({ backlog, connect, pass: (ms) => (now += ms), looked, cut });
+    }
+
+    test("of who holds most those end that have taken nothing for longest, until it is enough", async () => {
+      await held(async ({ backlog, connect, pass, looked, cut }) => {
+        const [small, first, second] = [
+          connect("small", "b"),
+          connect("first", "a"),
+          connect("second", "a"),
+        ];
+        small.set(4 * MB);
+        first.set(4 * MB);
+        pass(1);
+        second.set(3 * MB);
+        pass(1);
+        // It takes something, after the other.
+        first.set(3 * MB + 1);
+        expect(backlog.free).toBe(-1);
+        pass(1000);
+        await looked();
+        expect([cut, backlog.free]).toEqual([["second"], 3 * MB - 1]);
+      });
+    });
+    test("who has taken something lately is spared, and it is looked again", async () => {
+      await held(async ({ connect, pass, looked, cut }) => {
+        const debt = connect("reading", "a");
+        debt.set(30 * MB);
+        pass(99);
+        await looked();
+        debt.set(29 * MB);
+        pass(99);
+        await looked();
+        expect(cut).toEqual([]);
+        pass(1);
+        await looked();
+        expect(cut).toEqual(["reading"]);
+      });
+    });
+    test("just as much as there is may be held", async () => {
+      await held(async ({ backlog, connect, pass, looked, cut }) => {
+        connect("first", "a").set(MB);
+        pass(1);
+        connect("second", "a").set(5 * MB);
+        connect("other", "b").set(5 * MB);
+        pass(1000);
+        await looked();
+        expect([cut, backlog.free]).toEqual([["first"], 0]);
+      });
+    });
   });
 });
 

@@ -74,6 +74,36 @@ test.each([
   ["9007199254740993", { nearest: 2 ** 53, next: 2 ** 53 + 2, whole: true }],
   ["10.00000000000000000001", { nearest: 10, next: 10.000000000000002, whole: false }],
   ["-9.99999999999999999999", { nearest: -10, next: -9.999999999999998, whole: false }],
+  ["0.0", undefined],
+  ["-0.0", undefined],
+  ["5e-324", undefined],
+  ["1.0e2", undefined],
+  ["10.5e1", undefined],
+  ["105e-2", undefined],
+  ["1e-400", { nearest: 0, next: 5e-324, whole: false }],
+  ["-1e-400", { nearest: -0, next: -5e-324, whole: false }],
+  ["4e-324", { nearest: 5e-324, next: 0, whole: false }],
+  ["99999999999999999.0", { nearest: 1e17, next: 99999999999999984, whole: true }],
+  ["1.00000000000000001e17", { nearest: 1e17, next: 1e17 + 16, whole: true }],
+  // As many digits as are compared, and one more: that is not looked at, and told as no known number.
+  [`1${"0".repeat(399)}e-399`, undefined],
+  [`1${"0".repeat(400)}e-400`, { nearest: 1, next: 1.0000000000000002, whole: false }],
+  [`0.${"0".repeat(398)}1`, { nearest: 0, next: 5e-324, whole: false }],
+  // Each with its exponent: 400 and 401 of ten.
+  ["10e-401", { nearest: 0, next: 5e-324, whole: false }],
 ])("%s lies between two doubles", (rawJSON, place) => {
   expect(between({ rawJSON })).toEqual(place);
+});
+
+test("a value in which no number is otherwise than JavaScript writes it", () => {
+  for (const plain of [5, "1.50", null, undefined, true, [], {}, [1, [2]], { a: { b: "1.50" } }])
+    expect([plain, hasWritten(plain)]).toEqual([plain, false]);
+  const same = { a: [1] };
+  expect(toDoubles(same)).toBe(same);
+});
+
+test("doubles may have bounds, on both sides", () => {
+  const value = parseExact("[1e400, -1e400, 1.50, 3.0, -3.0]");
+  expect(toDoubles(value, 2)).toEqual([2, -2, 1.5, 2, -2]);
+  expect(toDoubles(value)).toEqual([Infinity, -Infinity, 1.5, 3, -3]);
 });

@@ -1,5 +1,7 @@
 /** The small parts that all others stand on: logs, names in any case, objects, turns; and what a client reads and follows. */
 import { describe, expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import type { Reply } from "../src/api/reply.ts";
 import { Cased, findCased } from "../src/cased.ts";
 import { backoff } from "../src/client/backoff.ts";
@@ -11,6 +13,7 @@ import { isNothing, isObject } from "../src/object.ts";
 import { Turnstile } from "../src/turnstile.ts";
 import { deniedByFilter, errorLine, fatalLine } from "../src/unexpected.ts";
 import { Refused } from "../src/errors.ts";
+import { filterSource, numbered, type Rule } from "./places/rules.ts";
 
 describe("the log", () => {
   test("has what its level lets through, of an API its own or the server's, in one line", () => {
@@ -127,6 +130,50 @@ test("what nobody foresaw is told in one line, and who is to hear of it", () => 
     deniedByFilter("EPERM"),
     deniedByFilter(new Error("XEPERM")),
   ]).toEqual([undefined, undefined, undefined]);
+});
+
+test("who looks for a bug is told where it comes from", () => {
+  const before = process.env["SPAWNBOX_DEBUG"];
+  process.env["SPAWNBOX_DEBUG"] = "1";
+  try {
+    const error = new TypeError("m");
+    expect(errorLine(error)).toBe(error.stack ?? "");
+    const without = Object.assign(new TypeError("m"), { stack: undefined });
+    expect([errorLine(without), errorLine("s\n")]).toEqual(["TypeError: m", "s\\u000a"]);
+    expect(fatalLine("n", "odd")).toEndWith(": please report it, with this stack");
+  } finally {
+    if (before === undefined) delete process.env["SPAWNBOX_DEBUG"];
+    else process.env["SPAWNBOX_DEBUG"] = before;
+  }
+});
+
+test("under a filter, what it may have denied is told as that", () => {
+  const code = `import { deniedByFilter, fatalLine } from ${JSON.stringify(join(import.meta.dir, "../src/unexpected.ts"))};
+    const said = (text) => deniedByFilter(new Error(text)) ?? "-";
+    console.log([said("a\\nEPERM: b"), said("ENOSYS"), said("EACCES"), said("XENOSYS"), fatalLine("n", new Error("EPERM"))].join("\\n"));`;
+  const run = (rules: readonly Rule[]) => {
+    const python = `
+import json, os, sys
+filters = {"__name__": "filters"}
+exec(sys.argv[1], filters)
+rules = json.loads(sys.argv[2])
+if rules: filters["apply"](rules)
+os.execv(sys.argv[3], sys.argv[3:])`;
+    const { stdout } = Bun.spawnSync([
+      ...["/usr/bin/python3", "-ISc", python, filterSource, JSON.stringify(numbered(rules))],
+      ...[process.execPath, "-e", code],
+    ]);
+    return stdout.toString().trimEnd().split("\n");
+  };
+  const words =
+    ": a seccomp filter around it denies that: SystemCallFilter=@system-service in the unit; or --security-opt seccomp=unconfined, of the container";
+  expect(run([{ call: "acct", errno: 1 }])).toEqual([
+    `a\\u000aEPERM: b${words}`,
+    `ENOSYS${words}`,
+    ...["-", "-", `n: EPERM${words}`],
+  ]);
+  if (!/^Seccomp:\s*2$/m.test(readFileSync("/proc/self/status", "utf8")))
+    expect(run([])).toEqual(["-", "-", "-", "-", expect.stringContaining("unexpectedly")]);
 });
 
 test("tries come soon at first, then ever more rarely, at random, and end", () => {

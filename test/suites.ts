@@ -23,7 +23,8 @@ const MEASURES = /^test\/server\/greedy\./;
  * What launches within the process of the tests, as `check` does. From then on orphans come to that process (launch/orphans.ts),
  * where nobody reaps them: after hundreds of killed servers no key would be left for their user. So it is a process of its own.
  */
-const WITHIN = /^test\/(launch\/|compat\/|cli\/(check|several)\.|sandbox\/attack-identity\.)/;
+const WITHIN =
+  /^test\/(launch\/|compat\/|cli\/(check|several|inside)\.|doctor\/probes\.|sandbox\/attack-identity\.)/;
 
 /** Its places, runtimes of containers, the root of its control groups, its kernel's log, links of its network. */
 const MACHINE = /^test\/(boot|guide|install|launcher|places)\/|^test\/(kernel-log|samples)\./;

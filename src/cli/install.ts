@@ -8,6 +8,7 @@ import {
   type InstalledFile,
   SERVICE,
   UNIT,
+  UNIT_PATH,
 } from "../install/files.ts";
 import { refuseOtherArchitecture } from "../install/architecture.ts";
 import { hasInitramfsTools, updateInitramfs } from "../install/initramfs.ts";
@@ -82,7 +83,7 @@ function parse(argv: string[]): Options | undefined {
 }
 
 /** What the system says, and what to do. */
-function reason(error: Error): string {
+export function reason(error: Error): string {
   const code = "code" in error ? String(error.code) : "";
   if (code === "EACCES" || code === "EPERM") return `${error.message}: run it as root`;
   if (code === "ENOSPC" || code === "EDQUOT")
@@ -101,7 +102,7 @@ function install({ early, initramfs, root, start }: Options): void {
         `take --early, and put init=${INIT} on the kernel command line`,
     );
   }
-  const files = [...SERVICE, ...(early ? EARLY : []), ...(initramfs ? INITRAMFS : [])];
+  const files = [...SERVICE, ...(early ? EARLY : []), ...(initramfs ? [INITRAMFS] : [])];
   refuseOtherArchitecture(root);
   refuseMasked(files, root);
   const placed = new Map<InstalledFile, Placed>();
@@ -112,8 +113,8 @@ function install({ early, initramfs, root, start }: Options): void {
   }
   if (start) startService(SERVICE.some((file) => placed.get(file) === "updated"));
   if (root !== "/") console.log(`to be started at boot: systemctl --root=${root} enable ${UNIT}`);
-  const hooked = INITRAMFS.some((file) => (placed.get(file) ?? "unchanged") !== "unchanged");
-  if (hooked && root === "/") updateInitramfs();
+  const hooked = placed.get(INITRAMFS) ?? "unchanged";
+  if (hooked !== "unchanged" && root === "/") updateInitramfs();
   if (early) console.log(earlyAdvice(root));
 }
 
@@ -146,11 +147,10 @@ function uninstall({ root, start }: Options): void {
         `Take init=${INIT} off the kernel command line first, and any link to it away from /sbin/init`,
     );
   }
-  const unit = SERVICE.find(({ path }) => path.endsWith(UNIT));
-  if (start && hasSystemd() && unit && existsSync(unit.path))
+  if (start && hasSystemd() && existsSync(UNIT_PATH))
     must("systemctl", "disable", "--now", "--quiet", UNIT);
   const removed = new Set<InstalledFile>();
-  for (const file of [...SERVICE, ...EARLY, ...INITRAMFS]) {
+  for (const file of [...SERVICE, ...EARLY, INITRAMFS]) {
     const path = placeOf(file, root);
     if (file.sample) {
       if (isThere(path)) console.log(`kept      ${path}`);
@@ -161,8 +161,7 @@ function uninstall({ root, start }: Options): void {
   }
   if (start && hasSystemd()) must("systemctl", "daemon-reload");
   // One that still has the script boots all the same.
-  if (root === "/" && INITRAMFS.some((file) => removed.has(file)) && hasInitramfsTools(root))
-    updateInitramfs();
+  if (root === "/" && removed.has(INITRAMFS) && hasInitramfsTools(root)) updateInitramfs();
 }
 
 /** By the command line of this boot, which is likely that of the next, or by a link. */
@@ -173,12 +172,11 @@ export function isBootedFrom(root: string, cmdline = ownCmdline()): boolean {
 }
 
 const ownCmdline = (): string => readFileSync("/proc/cmdline", "utf8");
-const startsInit = (cmdline: string): boolean =>
-  cmdline.trim().split(/\s+/).includes(`init=${INIT}`);
+const startsInit = (cmdline: string): boolean => cmdline.split(/\s+/).includes(`init=${INIT}`);
 
 export function earlyAdvice(root: string, cmdline = ownCmdline()): string {
   if (startsInit(cmdline)) return "the kernel starts it: the next boot takes what is new";
-  if (INITRAMFS.every((file) => existsSync(placeOf(file, root))))
+  if (existsSync(placeOf(INITRAMFS, root)))
     return (
       (root === "/" ? "" : `make its initramfs anew: chroot ${root} update-initramfs -u\n`) +
       "the initramfs starts it; with spawnbox.early=off on the kernel command line a boot is without it"

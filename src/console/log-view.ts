@@ -77,7 +77,6 @@ export class LogView {
     if (this.#last !== line) return;
     this.box.lastElementChild?.lastElementChild?.remove();
     this.#rows--;
-    this.#last = undefined;
   }
 
   set filter(text: string) {

@@ -26,7 +26,7 @@ export function cgroupFeature(file = kernelFile, writable = isWritable): Feature
     );
   const own = /^0::(.*)$/m.exec(file("/proc/self/cgroup") ?? "")?.[1] ?? "/";
   const group = `${v2.place}${own === "/" ? "" : own}`;
-  const controllers = (file(`${group}/cgroup.controllers`) ?? "").split(" ").filter(Boolean);
+  const controllers = (file(`${group}/cgroup.controllers`) ?? "").split(" ");
   const lacking = WANTED.filter((wanted) => !controllers.includes(wanted));
   const found = `${group}: ${controllers.join(" ") || "no controllers"}`;
   if (!writable(group))

@@ -70,7 +70,7 @@ export async function probeFeatures(machine: Machine): Promise<Feature[]> {
   return features;
 }
 
-async function tried(name: FeatureName, probe: Probe, machine: Machine): Promise<Feature> {
+export async function tried(name: FeatureName, probe: Probe, machine: Machine): Promise<Feature> {
   const config: Config = {
     metadata: { uid: "doctor", api: "doctor" },
     sandboxes: [

@@ -39,7 +39,7 @@ function machineOf(path: string): number | undefined {
       closeSync(fd);
     }
   } catch {
-    return undefined;
+    // What is not there is no program: the header stays empty.
   }
   const isElf = header.subarray(0, 4).toString("latin1") === "\x7fELF" && header[5] === 1;
   return isElf ? header.readUInt16LE(18) : undefined;

@@ -19,12 +19,13 @@ export const CONFIG_DIR = "/etc/spawnbox";
 export const PROGRAM = "/usr/bin/spawnbox";
 export const INIT = "/usr/lib/spawnbox/init";
 export const UNIT = "spawnbox.service";
+export const UNIT_PATH = `/etc/systemd/system/${UNIT}`;
 
 const text = (content: unknown) => () => Buffer.from(String(content));
 
 export const SERVICE: readonly InstalledFile[] = [
   { path: PROGRAM, mode: 0o755, content: () => readFileSync("/proc/self/exe") },
-  { path: `/etc/systemd/system/${UNIT}`, mode: 0o644, content: text(unit) },
+  { path: UNIT_PATH, mode: 0o644, content: text(unit) },
   {
     path: `${CONFIG_DIR}/spawn-board.json`,
     mode: 0o644,
@@ -39,11 +40,9 @@ export const EARLY: readonly InstalledFile[] = [
   { path: `${CONFIG_DIR}/early.json`, mode: 0o644, content: text(earlyConfig), sample: true },
 ];
 
-/** What starts that init where nobody changed the kernel command line. */
-export const INITRAMFS: readonly InstalledFile[] = [
-  {
-    path: "/etc/initramfs-tools/scripts/init-bottom/spawnbox",
-    mode: 0o755,
-    content: text(initramfsScript),
-  },
-];
+/** What starts that init where nobody changed the kernel command line: a script for initramfs-tools. */
+export const INITRAMFS: InstalledFile = {
+  path: "/etc/initramfs-tools/scripts/init-bottom/spawnbox",
+  mode: 0o755,
+  content: text(initramfsScript),
+};

@@ -46,8 +46,10 @@ export function place(file: InstalledFile, root: string): Placed {
   const there = isThere(path);
   if (there && file.sample) return "kept";
   const content = file.content();
+  // What is no file, such as a pipe, is not read.
   if (
     existsSync(path) &&
+    statSync(path).isFile() &&
     readFileSync(path).equals(content) &&
     (statSync(path).mode & 0o7777) === file.mode
   )

@@ -19,6 +19,68 @@ describe("colours", () => {
     expect(piecesOf("\x1b[38;2;1;2;300mx")[0]?.style.color).toBe("rgb(1,2,255)");
   });
 
+  test("each of 256 is that of xterm", () => {
+    // As xterm's own table has them: a cube of six levels, then greys.
+    const levels = [0, 95, 135, 175, 215, 255];
+    const all = Array.from({ length: 256 }, (_, n) => {
+      if (n < 16) return `c${n}`;
+      if (n >= 232)
+        return `rgb(${Array(3)
+          .fill(8 + 10 * (n - 232))
+          .join(",")})`;
+      const cube = n - 16;
+      const parts = [Math.floor(cube / 36), Math.floor(cube / 6) % 6, cube % 6];
+      return `rgb(${parts.map((one) => levels[one]).join(",")})`;
+    });
+    expect(all.map((_, n) => piecesOf(`\x1b[38;5;${n}mx`)[0]?.style.color)).toEqual(all);
+    expect(piecesOf("\x1b[38;5;256mx")[0]?.style.color).toBe("c7");
+    expect(piecesOf("\x1b[48:5:255mx")[0]?.style.back).toBe("rgb(238,238,238)");
+  });
+
+  test("each code is what it stands for", () => {
+    const of = (codes: string, before = "") => piecesOf(`\x1b[${before}m\x1b[${codes}mx`)[0]?.style;
+    for (let n = 0; n < 8; n++) {
+      expect([of(`${30 + n}`), of(`${90 + n}`)]).toEqual([
+        { color: `c${n}` },
+        { color: `c${n + 8}` },
+      ]);
+      expect([of(`${40 + n}`), of(`${100 + n}`)]).toEqual([
+        { back: `c${n}` },
+        { back: `c${n + 8}` },
+      ]);
+    }
+    const switches = [
+      ["1", "22", "bold"],
+      ["2", "22", "dim"],
+      ["3", "23", "italic"],
+      ["4", "24", "underline"],
+      ["7", "27", "inverse"],
+      ["9", "29", "strike"],
+    ] as const;
+    for (const [on, off, name] of switches) {
+      expect(of(on)).toEqual({ [name]: true });
+      expect(of(off, on)?.[name]).toBe(false);
+    }
+    const both = "31;42;3";
+    expect([of("39", both), of("49", both), of("0", both), of("", both)]).toEqual([
+      ...[{ back: "c2", italic: true }, { color: "c1", italic: true }, {}, {}],
+    ]);
+    expect([of("39", "3"), of("49", "3")]).toEqual([{ italic: true }, { italic: true }]);
+    for (const none of [5, 6, 8, 10, 20, 21, 25, 28, 50, 58, 68, 98, 99, 108, 109, 110, 999])
+      expect([none, of(`${none}`, both)]).toEqual([none, of("3", both)] as never);
+  });
+
+  test("what follows one of many is not a part of it", () => {
+    const of = (codes: string) => piecesOf(`\x1b[${codes}mx`)[0]?.style;
+    expect(of("38;5;9;1")).toEqual({ color: "c9", bold: true });
+    expect(of("48;2;1;2;3;4")).toEqual({ back: "rgb(1,2,3)", underline: true });
+    expect(of("38;2")).toEqual({ color: "rgb(0,0,0)" });
+    expect(of("38;5")).toEqual({ color: "c0" });
+    // A kind that there is not.
+    expect(of("38;9;1")).toEqual({ bold: true });
+    expect(of("38;2;256;255;254")).toEqual({ color: "rgb(255,255,254)" });
+  });
+
   test("go on in the next line", () => {
     const { after } = parseLine("\x1b[35m");
     expect(parseLine("next", after).pieces).toEqual([{ text: "next", style: { color: "c5" } }]);
@@ -48,6 +110,7 @@ describe("what would be obeyed", () => {
 
   test("other controls, and what turns text around, are seen", () => {
     expect(plainOf("a\0b\x08c\x7f")).toBe("a␀b␈c␡");
+    expect(plainOf("\x01\x1f\x7f\x80\x81\u061c")).toBe("␁␟␡<U+0080><U+0081><U+061C>");
     expect(plainOf("safe\u202Egnp.exe\u2066")).toBe("safe<U+202E>gnp.exe<U+2066>");
   });
 

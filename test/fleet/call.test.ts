@@ -105,3 +105,24 @@ test("an operator that is gone leaves its task as it was asked, or as the config
   call.flow({ leave: true });
   expect([calls.length, ends[0]?.includes("the operator has left")]).toEqual([1, true]);
 });
+
+test("a stop that is refused is told, as long as the call is not over; one that is not says nothing", async () => {
+  for (const [status, isOver, told] of [
+    ["forbidden", false, true],
+    ["success", false, false],
+    ["forbidden", true, false],
+  ] as const) {
+    const { call, calls, sent, turn } = calling();
+    calls[0]?.answer(STARTED);
+    await turn();
+    call.flow({ stop: true });
+    expect(calls[1]?.args).toEqual(STOP);
+    if (isOver) call.end(success());
+    calls[1]?.answer({ ...success(), request: { status, info: "why" } } as Reply);
+    await turn();
+    await turn();
+    const events = sent.filter((one) => one.startsWith("event "));
+    expect(events.some((one) => one.includes('"not-stopped"'))).toBe(told);
+    if (told) expect(events.join()).toContain('"status":"forbidden","info":"why"');
+  }
+});

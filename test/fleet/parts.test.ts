@@ -424,6 +424,27 @@ describe("stages", () => {
   });
 });
 
+test("what has to wait for longer than a turn of the event loop waits for a timer", async () => {
+  let now = 0;
+  const pace = new Pace(() => now);
+  const turns = async () => {
+    for (let i = 0; i < 5; i++) await turn();
+  };
+  let taken = 0;
+  // A little work: it goes on in a turn.
+  now += 4;
+  pace.taken(() => taken++);
+  expect(taken).toBe(0);
+  await turns();
+  expect(taken).toBe(1);
+  // So much that nobody waits for it here.
+  pace.arrived();
+  now += 3_600_000;
+  pace.taken(() => taken++);
+  await turns();
+  expect(taken).toBe(1);
+});
+
 describe("a fleet file", () => {
   const problems = (content: unknown, mode = 0o644): string[] => {
     const dir = mkdtempSync(join(tmpdir(), "spawnbox-fleet-"));

@@ -1,10 +1,13 @@
-/** Boards without commands: each with a connection of its own, in this process. */
+/** Boards without commands: each with a connection of its own, in this process; and who calls them. */
 import type { Registry } from "../../src/api/registry.ts";
 import type { Request } from "../../src/api/client.ts";
 import { failure, type Reply, success } from "../../src/api/reply.ts";
 import { AfbError } from "../../src/errors.ts";
 import { Board, type BoardOptions } from "../../src/fleet/board.ts";
+import type { Invocation } from "../../src/fleet/calls.ts";
 import type { Fleet } from "../../src/fleet/load.ts";
+import { Operator } from "../../src/fleet/operator.ts";
+import type { Outcome } from "../../src/fleet/outcome.ts";
 import type { Broker } from "./broker.ts";
 
 export const fleetFor = (broker: Broker, more: Partial<Fleet> = {}): Fleet => ({
@@ -80,3 +83,25 @@ export async function boards(
 export const nameOf = (index: number): string => `board-${String(index).padStart(4, "0")}`;
 
 export const broken = (): Reply => failure(new AfbError("internal-error", "broken"));
+
+export const invocation = (more: Partial<Invocation> = {}): Invocation => ({
+  ...{ method: "boat/horn", args: "", expiry: 20, timeout: undefined, patience: 20_000 },
+  ...{ detach: undefined, token: undefined, event: () => {}, ...more },
+});
+
+/** With one that is connected. */
+export async function withOperator<T>(
+  at: Broker,
+  work: (operator: Operator) => Promise<T>,
+): Promise<T> {
+  const operator = new Operator({ fleet: fleetFor(at), operator: "op1", tell: () => {} });
+  await operator.connect();
+  try {
+    return await work(operator);
+  } finally {
+    await operator.close();
+  }
+}
+
+export const count = (outcomes: readonly Outcome[], wanted: string): number =>
+  outcomes.filter(({ result }) => result === wanted).length;

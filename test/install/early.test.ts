@@ -4,6 +4,7 @@ import {
   existsSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   rmSync,
   symlinkSync,
@@ -14,12 +15,14 @@ import { dirname, join } from "node:path";
 import {
   earlyAdvice,
   isBootedFrom,
+  reason,
   run as uninstall,
   startService,
 } from "../../src/cli/install.ts";
 import { EARLY, INIT, INITRAMFS, SERVICE } from "../../src/install/files.ts";
-import { hasInitramfsTools } from "../../src/install/initramfs.ts";
+import { hasInitramfsTools, updateInitramfs } from "../../src/install/initramfs.ts";
 import { run } from "../../src/install/run.ts";
+import { saidBy } from "../cli/saying.ts";
 
 const made: string[] = [];
 afterEach(() => {
@@ -58,7 +61,7 @@ test("what is to be done for it", () => {
   const off =
     "the initramfs starts it; with spawnbox.early=off on the kernel command line a boot is without it";
   const put = `put init=${INIT} on the kernel command line (U-Boot: bootargs) and reboot; spawnbox.deadline=SECONDS there says how long early tasks may hold up the boot`;
-  const script = root(...INITRAMFS.map(({ path }) => path));
+  const script = root(INITRAMFS.path);
   expect(earlyAdvice(root(), WITH)).toBe(takes);
   expect(earlyAdvice(root(), "ro")).toBe(put);
   expect(earlyAdvice(script, "ro")).toBe(
@@ -71,17 +74,99 @@ test("whether initramfs-tools is there", () => {
   expect(hasInitramfsTools(root("/usr/share/initramfs-tools/x"))).toBe(false);
 });
 
-test("what an uninstallation takes away and keeps is told, of what is there", async () => {
-  const all = [...SERVICE, ...EARLY, ...INITRAMFS].map(({ path }) => path);
-  const uninstalled = async (dir: string) => {
+describe("an initramfs is made anew", () => {
+  /** By a program that says this, in the place of initramfs-tools'. */
+  function made(script: string) {
+    const update = join(root(), "update-initramfs");
+    writeFileSync(update, `#!/bin/sh\n[ "$*" = -u ] || exit 9\n${script}\n`, { mode: 0o755 });
     using printed = spyOn(console, "log").mockImplementation(() => {});
-    const mask = process.umask();
-    try {
-      expect(await uninstall(["--uninstall", "--root", dir])).toBe(0);
-    } finally {
-      process.umask(mask);
-    }
-    return printed.mock.calls.flat().map((line) => String(line).replace(dir, ""));
+    updateInitramfs(update);
+    return printed.mock.calls.flat();
+  }
+  test.each(["Generating /boot/initrd.img-6.1", "deferring update (trigger activated)"])(
+    "what it says is told: %s",
+    (said) => {
+      expect(made(`echo; echo 'update-initramfs: ${said}'; echo`)).toEqual([
+        `update-initramfs: ${said}`,
+      ]);
+    },
+  );
+  test.each([
+    [":", "UPDATE -u: it found none that it may make anew"],
+    ["echo; echo ' /boot is read-only '", "/boot is read-only"],
+    ["echo why >&2; exit 3", "UPDATE -u: why"],
+  ])("where %p makes none, and what is to be done", (script, why) => {
+    expect(() => made(script)).toThrow(Error);
+    const said = (() => {
+      try {
+        return made(script).join();
+      } catch (error) {
+        return (error as Error).message.replaceAll(/\S+\/update-initramfs/g, "UPDATE");
+      }
+    })();
+    expect(said).toBe(`${why}\nThe initramfs is as it was: mend that, and run UPDATE -u`);
+  });
+});
+
+test.each([
+  ["EACCES", ": run it as root"],
+  ["EPERM", ": run it as root"],
+  ["ENOSPC", ": make room; the old file stays until the new one is complete"],
+  ["EDQUOT", ": make room; the old file stays until the new one is complete"],
+  ["EROFS", ": remount it writable, or make it part of the image"],
+  ["EIO", ""],
+  [undefined, ""],
+])("what to do about %p", (code, what) => {
+  const error = Object.assign(new Error("said"), code === undefined ? {} : { code });
+  expect(reason(error)).toBe(`said${what}`);
+});
+
+describe("its command line", () => {
+  const says = async (...args: string[]) => {
+    const { code, out, err } = await saidBy(uninstall, ...args);
+    return { code, lines: `${out}${err}`.split("\n") };
+  };
+  test("is told, with each of its options", async () => {
+    const { code, lines } = await says("--help");
+    expect(code).toBe(0);
+    expect(lines.slice(0, 2).map((line) => line.trim())).toEqual([
+      "usage: spawnbox install [--early | --initramfs] [--root DIR] [--no-start]",
+      "spawnbox install --uninstall [--root DIR]",
+    ]);
+    const options = lines.flatMap(
+      (line) => /^  (?:-\w, )?(--[a-z-]+(?: [A-Z]+)?)/.exec(line)?.[1] ?? [],
+    );
+    expect(options).toEqual([
+      ...["--early", "--initramfs", "--root DIR", "--no-start", "--uninstall", "--help"],
+    ]);
+  });
+  test.each([
+    [["--early"], "--uninstall removes early boot too, without --early or --initramfs"],
+    [["--initramfs"], "--uninstall removes early boot too, without --early or --initramfs"],
+    [["--root", "/nowhere"], "--root /nowhere: no such directory"],
+    [["--root", "/proc/version"], "--root /proc/version: no such directory"],
+  ])("%p and --uninstall are wrong", async (args, why) => {
+    const { code, lines } = await says("--uninstall", ...args);
+    expect([code, lines[0]]).toEqual([2, `spawnbox install: ${why}`]);
+  });
+  test("only the executable installs itself", async () => {
+    const dir = root();
+    expect(await says("--root", dir)).toEqual({
+      code: 1,
+      lines: [
+        "spawnbox install: this is not the executable; build it with npm run build, and run that",
+      ],
+    });
+    expect(readdirSync(dir)).toEqual([]);
+  });
+});
+
+test("what an uninstallation takes away and keeps is told, of what is there", async () => {
+  const all = [...SERVICE, ...EARLY, INITRAMFS].map(({ path }) => path);
+  const uninstalled = async (dir: string) => {
+    const { code, out } = await saidBy(uninstall, "--uninstall", "--root", dir);
+    expect(code).toBe(0);
+    return out === "" ? [] : out.split("\n").map((line) => line.replace(dir, ""));
   };
   const full = root(...all);
   expect(await uninstalled(full)).toEqual([

@@ -28,7 +28,9 @@ import {
 import { inside } from "../../src/install/inside.ts";
 import { place, placeOf, refuseMasked, remove } from "../../src/install/place.ts";
 import { refuseOtherArchitecture } from "../../src/install/architecture.ts";
+import { descriptorsOf } from "../descriptors.ts";
 import { isRoot, until } from "../served.ts";
+import { mayTrace } from "../strace.ts";
 
 let root: string;
 let before: number;
@@ -67,10 +69,10 @@ test("what an installation consists of: each file with its place and mode", () =
     ["/usr/lib/spawnbox/init", "755", false],
     ["/etc/spawnbox/early.json", "644", true],
   ]);
-  expect(list(INITRAMFS)).toEqual([
+  expect(list([INITRAMFS])).toEqual([
     ["/etc/initramfs-tools/scripts/init-bottom/spawnbox", "755", false],
   ]);
-  for (const file of [...SERVICE, ...EARLY, ...INITRAMFS].slice(1))
+  for (const file of [...SERVICE, ...EARLY, INITRAMFS].slice(1))
     expect(file.content().length).toBeGreaterThan(0);
 });
 
@@ -145,6 +147,68 @@ describe("a file", () => {
     expect(() => place(failing, root)).toThrow("no content");
     expect(() => place(fileOf("a", { path: "/etc/spawnbox/dir" }), root)).toThrow("EISDIR");
     expect([text(), readdirSync(at("etc/spawnbox")).toSorted()]).toEqual(["old", ["dir", "file"]]);
+  });
+  test("that cannot be put in place is named by the error, once", () => {
+    mkdirSync(at("etc/spawnbox/dir"), { recursive: true });
+    const wrong = (path: string, below = root) => {
+      try {
+        return place(fileOf("a", { path }), below);
+      } catch (error) {
+        return (error as Error).message;
+      }
+    };
+    // It is named already.
+    expect(wrong("/etc/spawnbox/dir")).toEndWith(`' -> '${at("etc/spawnbox/dir")}'`);
+    expect(wrong("/sys/file", "/proc")).toMatch(
+      /^E[A-Z]+: .*open '\/proc\/sys\/\.\d+\.spawnbox-new' \/proc\/sys\/file$/,
+    );
+  });
+  test("leaves nothing open", () => {
+    const open = () => descriptorsOf("self").filter((path) => path.startsWith(root));
+    place(fileOf("a"), root);
+    place(fileOf("b"), root);
+    refuseOtherArchitecture(at("etc"));
+    mkdirSync(at("bin"));
+    writeFileSync(at("bin/sh"), "#!/bin/bash\n# a script, and longer than a header");
+    refuseOtherArchitecture(root);
+    expect(open()).toEqual([]);
+  });
+  test.skipIf(!mayTrace())("is on the disk before it has its name, and so is the name", () => {
+    const trace = at("trace");
+    const code = `import { place } from ${JSON.stringify(join(import.meta.dir, "../../src/install/place.ts"))};
+      place({ path: "/file", mode: 0o640, content: () => Buffer.from("a") }, ${JSON.stringify(root)});`;
+    const calls = "openat,write,fsync,rename,renameat,renameat2,close";
+    const { exitCode, stderr } = Bun.spawnSync([
+      ...["strace", "-qq", "-y", "-o", trace, "-f", "-e", `trace=${calls}`],
+      ...[process.execPath, "-e", code],
+    ]);
+    expect([exitCode, stderr.toString()]).toEqual([0, ""]);
+    const done = readFileSync(trace, "utf8")
+      .split("\n")
+      .filter((line) => line.includes(root) && !line.includes(" openat("))
+      .map((line) => /^\d+ +(\w+)\w*\(/.exec(line)?.[1]?.replace(/at2?$/, ""));
+    // Before, the directory is looked at.
+    expect(done.slice(done.indexOf("write"))).toEqual([
+      "write",
+      "fsync",
+      "close",
+      "rename",
+      "fsync",
+      "close",
+    ]);
+  });
+  test("that is a pipe is replaced: nobody waits for who writes there", () => {
+    mkdirSync(at("etc/spawnbox"), { recursive: true });
+    expect(Bun.spawnSync(["mkfifo", at()]).exitCode).toBe(0);
+    // A wait for one has an end, late.
+    const late = `await Bun.sleep(20_000); await Bun.write(${JSON.stringify(at())}, "a");`;
+    const writer = Bun.spawn([process.execPath, "-e", late]);
+    try {
+      expect(place(fileOf("a"), root)).toBe("updated");
+      expect([lstatSync(at()).isFile(), text()]).toEqual([true, "a"]);
+    } finally {
+      writer.kill();
+    }
   });
   test("that is a sample is the user's once it is there, also as a link to what is not", () => {
     const sample = { sample: true } as const;

@@ -1,5 +1,5 @@
 /** The process that forks for the server, driven directly: what it makes of each message, and what it is like. */
-import { afterAll, beforeAll, expect, test } from "bun:test";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import {
   closeSync,
   mkdtempSync,
@@ -18,7 +18,7 @@ import { messagePair, sendMessage } from "../../ffi/messages.ts";
 import { Channel } from "../../src/launch/channel.ts";
 import { isRoot } from "../accounts.ts";
 import { assembled } from "../plan/ops.ts";
-import { until } from "../served.ts";
+import { isAlive, until } from "../served.ts";
 import { type Told, told } from "./direct.ts";
 
 let dir: string;
@@ -82,7 +82,10 @@ class Agent implements AsyncDisposable {
     expect(sendMessage(this.#socket, bytes, fds)).toBe(true);
   }
   /** The records of an order, the last of which is the end, or a failure; and what it has printed. */
-  async launch(order: Order, { before = [], behind = [], count = 4, isApart = false }: Extra = {}) {
+  async launch(
+    order: Order,
+    { before = [], behind = [], count = 4, isApart = false, meanwhile }: Extra = {},
+  ) {
     const [out, outEnd] = pipe();
     const [lifelineEnd, lifeline] = pipe();
     const plan = openSync(join(dir, "plan"), "r");
@@ -95,10 +98,19 @@ class Agent implements AsyncDisposable {
     );
     const { number = 1 } = order;
     const own = () => this.records.filter(({ from }) => from === number);
+    let isOpen = true;
+    const hangUp = () => {
+      if (isOpen) closeSync(lifeline);
+      isOpen = false;
+    };
+    if (meanwhile) {
+      await until("it has started", () => own().some(({ kind }) => kind === "STARTED"));
+      await meanwhile(own()[0]?.supervisor ?? 0, hangUp);
+    }
     await until("it has come to its end", () =>
       own().some(({ kind }) => kind === "ENDED" || kind === "FAILED"),
     );
-    closeSync(lifeline);
+    hangUp();
     await drained;
     return { printed, records: own() };
   }
@@ -113,6 +125,8 @@ interface Extra {
   readonly behind?: readonly number[];
   readonly count?: number;
   readonly isApart?: boolean;
+  /** While the command runs: its supervisor, and how the server goes. */
+  readonly meanwhile?: (supervisor: number, hangUp: () => void) => Promise<void>;
 }
 
 const said = (records: readonly Told[]) =>
@@ -160,6 +174,22 @@ print(json.dumps([sys.argv[1:], dict(os.environ), [fd for fd in range(64) if os.
   // None: a trial.
   const trial = await agent.launch({ number: 9, words: ["spawnbox: a/b"] });
   expect([said(trial.records), trial.printed]).toEqual([RAN, ""]);
+});
+
+test("the name of its verb stands in the place of the agent's, as far as there is room", async () => {
+  await using agent = new Agent();
+  const look = `import os; print(open(f"/proc/{os.getppid()}/cmdline").read().encode())`;
+  // The agent's own name and the word behind it, but for two bytes.
+  const room = AGENT.NAME.length + 1 + AGENT_TITLE + 1 - 2;
+  let number = 0;
+  for (const size of [0, 1, 14, room - 1, room, room + 1, 1000]) {
+    const name = "n".repeat(size);
+    const { printed } = await agent.launch({
+      number: ++number,
+      words: [name, "/usr/bin/python3", "-ISc", look],
+    });
+    expect([size, printed]).toEqual([size, `b'${name.slice(0, room)}\\x00'\n`]);
+  }
 });
 
 test("its stdin is what is given first, and its strings may be in a file", async () => {
@@ -255,6 +285,14 @@ test("what is no order is refused, and the next one is done", async () => {
     );
   }
   expect(await refused({ sizes: { words: 3 } })).toBe(LAYOUT);
+  // More words than there is memory for their table, on most machines; and strings in what is no file.
+  const all = { words: 0xffff_ffff, variables: 0xffff_ffff };
+  expect(await refused({ sizes: all })).toMatch(/^SPAWN (mmap: 12|layout: 22)$/);
+  const [pipeEnd, other] = pipe();
+  expect(await refused({ flags: AGENT.TEXT_APART }, { behind: [pipeEnd], isApart: true })).toBe(
+    "SPAWN mmap: 19",
+  );
+  for (const fd of [pipeEnd, other]) closeSync(fd);
   expect(await refused({ text: Buffer.from("spawnbox: a/b\0/bin/true") })).toBe(LAYOUT);
   expect(await refused({}, { behind: Array(6).fill(null_) })).toBe("SPAWN descriptors: 24");
   // Less than the head of one is none at all.
@@ -288,6 +326,37 @@ test("it holds nothing but its socket and the status, ends with its socket, and 
   expect(fds()).toEqual(all);
   await agent[Symbol.asyncDispose]();
   expect(agent.process.exitCode).toBe(0);
+});
+
+describe("stopped by somebody", () => {
+  const stopped: number[] = [];
+  const stop = async (pid: number) => {
+    stopped.push(pid);
+    process.kill(pid, "SIGSTOP");
+    await until("it is stopped", () => statusOf(pid, "State") === "T");
+  };
+  // However the test ends, nothing that is stopped stays.
+  afterEach(async () => {
+    for (const pid of stopped.splice(0)) if (await isAlive(pid)) process.kill(pid, "SIGKILL");
+  });
+
+  test("it and what it has made see all the same that the server has died", async () => {
+    const agent = new Agent();
+    const words = ["spawnbox: a/b", "/bin/sleep", "1000"];
+    const { records } = await agent.launch(
+      { words },
+      {
+        meanwhile: async (supervisor, hangUp) => {
+          await stop(supervisor);
+          hangUp();
+        },
+      },
+    );
+    expect(said(records)).toEqual(["ENDED 9", "STARTED", "SUPERVISES"]);
+    await stop(agent.process.pid);
+    await agent[Symbol.asyncDispose]();
+    expect(agent.process.exitCode).toBe(0);
+  });
 });
 
 test("changed by somebody, it makes nothing, and ends", async () => {

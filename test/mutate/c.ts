@@ -23,6 +23,10 @@ const EXCHANGED: Readonly<Record<string, string>> = {
   MSG_DONTWAIT: "0",
 };
 
+/** Flags that are 0: without them nothing is otherwise. */
+const NOTHING = ["O_RDONLY", "BPF_LD", "BPF_W", "BPF_IMM", "BPF_ADD", "BPF_JA", "BPF_K"];
+const isNothing = (text: string): boolean => NOTHING.includes(text.replace(/[ |]+/g, ""));
+
 /** The same length: comments, strings, characters and lines of the preprocessor are blanks. */
 function bare(text: string): string {
   const blank = (part: string) => part.replaceAll(/[^\n]/g, " ");
@@ -75,12 +79,15 @@ export function mistakesInC(file: string, text: string): Mistake[] {
   for (const { 0: match, index } of code.matchAll(/(?<![\w.])(?:0x[0-9a-fA-F]+|\d+)(?![\w.])/g)) {
     // What lies in brackets behind a type is a size, where more does nothing.
     if (/\w\[$/.test(code.slice(Math.max(0, index - 2), index))) continue;
+    // Of what is only opened, the mode of a new file is not looked at.
+    const call = /__NR_openat\b([^;()]*), $/.exec(code.slice(Math.max(0, index - 200), index));
+    if (match === "0" && call && !/O_CREAT/.test(call[1] ?? "")) continue;
     add("constant shifted", index, index + match.length, `(${match} + 1)`);
   }
   for (const { 0: match, index } of code.matchAll(/ \| [A-Z]\w*/g))
-    add("flag dropped", index, index + match.length, "");
+    if (!isNothing(match)) add("flag dropped", index, index + match.length, "");
   for (const { 0: match, index } of code.matchAll(/\b[A-Z]\w* \| /g))
-    add("flag dropped", index, index + match.length, "");
+    if (!isNothing(match)) add("flag dropped", index, index + match.length, "");
   for (const { 0: match, index } of code.matchAll(/!(?=[\w(])/g))
     add("condition turned", index, index + match.length, "");
   for (const { 0: match, index } of code.matchAll(/\b[A-Z]\w*\b/g)) {

@@ -55,6 +55,28 @@ test("what is a comment, a text or a line of the preprocessor stays as it is", (
   expect(mistakesInTypeScript("a.ts", 'import a from "a"; // 1 < 2\ntype B = 1 | 2;')).toEqual([]);
 });
 
+test("in C, sizes of arrays and the mode of what is only opened stay as they are", () => {
+  const rules = (text: string) =>
+    mistakesInC("a.c", text)
+      .map(({ rule }) => rule)
+      .filter((rule) => rule === "constant shifted");
+  expect(rules("\tchar a[4];\n")).toEqual([]);
+  expect(rules("\tlong fd = SYS4(__NR_openat, AT_FDCWD, path, O_RDONLY, 0);\n")).toEqual([]);
+  expect(rules("\tlong fd = SYS4(__NR_openat, AT_FDCWD, path, O_CREAT, 0);\n")).toHaveLength(1);
+  expect(rules("\tf(g(__NR_openat, a, 0), 0);\n")).toHaveLength(1);
+});
+
+test("in C, a flag that is 0 is not dropped", () => {
+  const dropped = (text: string) =>
+    mistakesInC("a.c", text).filter(({ rule }) => rule === "flag dropped");
+  expect(
+    dropped("\tx = O_RDONLY | O_CLOEXEC;\n").map(({ replacement, start, end }) => [
+      ...[replacement, start, end],
+    ]),
+  ).toEqual([["", 13, 25]]);
+  expect(dropped("\tcase BPF_LD | BPF_W | BPF_LEN:\n")).toHaveLength(1);
+});
+
 test("a seed repeats the order", () => {
   const items = Array.from({ length: 50 }, (_, i) => i);
   expect(shuffled(items, 7)).toEqual(shuffled(items, 7));

@@ -8,6 +8,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { isRoot, type Served, serve, system, until } from "../served.ts";
+import { mayTrace } from "../strace.ts";
 import { acls, agentsOf, waitingOf } from "./attack.ts";
 import agreed from "./system-calls.json" with { type: "json" };
 
@@ -74,15 +75,6 @@ async function traced(served: Served, kind: Kind, file: string): Promise<Map<str
     strace.kill("SIGTERM");
     await strace.exited;
   }
-}
-
-/** Containers may deny ptrace(2) to root, too. */
-function mayTrace(): boolean {
-  if (Bun.which("strace") === null) return process.env["CI"] !== undefined;
-  const tried = Bun.spawnSync(["sh", "-c", "sleep 1 & strace -qq -o /dev/null -p $!"]);
-  if (tried.success) return true;
-  console.log(`system calls are not counted: ${tried.stderr}`);
-  return false;
 }
 
 // An ordinary user's launches take more of them, by what the machine lets it do. strace tells names by architecture.

@@ -1,0 +1,208 @@
+/** `spawnbox install` on a machine that runs: of what systemd and initramfs-tools are asked there, and when. */
+import { describe, expect, test } from "bun:test";
+import { runMachine } from "../boot/rooted.ts";
+
+/** Each notes what it is asked. The service runs where there is /active; an initramfs can be made where there is /made. */
+const files = {
+  "/sbin/systemctl": `#!/bin/sh
+echo "systemctl $*" >>/asked
+[ "$1" != is-active ] || [ -e /active ]
+`,
+  "/usr/sbin/update-initramfs": `#!/bin/sh
+echo "update-initramfs $*" >>/asked
+[ ! -e /made ] || echo "update-initramfs: Generating /boot/initrd.img-6.1.0"
+`,
+};
+const SYSTEMD = "mkdir -p /run/systemd/system";
+const TOOLS = "mkdir -p /usr/share/initramfs-tools/scripts; touch /made";
+
+/** Of each command line: what it printed, of that what it says to errors, its exit code where it is not 0, and what was asked. */
+function machine(before: string, lines: readonly string[], cmdline?: string) {
+  const one = (line: string) => `rm -f /asked
+{ ${line}; } 2>&1 || echo "exit $?"
+[ ! -e /asked ] || cat /asked
+echo --`;
+  const script = `set -e
+spawnbox() { /spawnbox "$@"; }
+${before}
+set +e
+${lines.map(one).join("\n")}`;
+  const said = runMachine({ hasProgram: true, files, script, ...(cmdline && { cmdline }) });
+  return said
+    .split("--\n")
+    .slice(0, -1)
+    .map((part) => part.trimEnd().split("\n"));
+}
+
+const INIT = "/usr/lib/spawnbox/init";
+const PLACES = [
+  "/usr/bin/spawnbox",
+  "/etc/systemd/system/spawnbox.service",
+  "/etc/spawnbox/spawn-board.json",
+];
+const EARLY = [INIT, "/etc/spawnbox/early.json"];
+const SCRIPT = "/etc/initramfs-tools/scripts/init-bottom/spawnbox";
+const installed = (...paths: string[]) => paths.map((path) => `installed ${path}`);
+const again = (...paths: string[]) =>
+  paths.map((path) => (path.endsWith(".json") ? `kept      ${path}` : `unchanged ${path}`));
+const removed = (...paths: string[]) =>
+  paths.map((path) => (path.endsWith(".json") ? `kept      ${path}` : `removed   ${path}`));
+
+const JOURNAL = "spawnbox.service: journalctl -u spawnbox";
+const ENABLED = ["systemctl daemon-reload", "systemctl enable --quiet spawnbox.service"];
+const ASKED = [...ENABLED, "systemctl is-active --quiet spawnbox.service"];
+const PUT = `put init=${INIT} on the kernel command line (U-Boot: bootargs) and reboot; spawnbox.deadline=SECONDS there says how long early tasks may hold up the boot`;
+const STARTS =
+  "the initramfs starts it; with spawnbox.early=off on the kernel command line a boot is without it";
+const GENERATING = "update-initramfs: Generating /boot/initrd.img-6.1.0";
+
+describe("with systemd", () => {
+  test("the service is started, again where what it runs has changed, and taken away", () => {
+    expect(
+      machine(SYSTEMD, [
+        "spawnbox install",
+        "touch /active; spawnbox install --root /etc/..",
+        "echo >/etc/systemd/system/spawnbox.service; spawnbox install",
+        "spawnbox install --uninstall",
+        "spawnbox install --uninstall",
+      ]),
+    ).toEqual([
+      [
+        ...installed(...PLACES),
+        `started   ${JOURNAL}`,
+        ...ASKED,
+        "systemctl start spawnbox.service",
+      ],
+      // However it is written, it is this machine.
+      [...again(...PLACES), `runs already ${JOURNAL}`, ...ASKED],
+      [
+        "unchanged /usr/bin/spawnbox",
+        "updated   /etc/systemd/system/spawnbox.service",
+        "kept      /etc/spawnbox/spawn-board.json",
+        `restarted ${JOURNAL}`,
+        ...ASKED,
+        "systemctl restart spawnbox.service",
+      ],
+      [
+        ...removed(...PLACES),
+        "systemctl disable --now --quiet spawnbox.service",
+        "systemctl daemon-reload",
+      ],
+      ["kept      /etc/spawnbox/spawn-board.json", "systemctl daemon-reload"],
+    ]);
+  });
+  test("--no-start, and the root of an image, leave it alone", () => {
+    const enable = "to be started at boot: systemctl --root=/image enable spawnbox.service";
+    const image = (paths: string[]) => paths.map((path) => `/image${path}`);
+    expect(
+      machine(`${SYSTEMD}; mkdir /image`, [
+        "spawnbox install --no-start",
+        "spawnbox install --root /image",
+        "spawnbox install --uninstall --no-start",
+        "spawnbox install --uninstall --root /image",
+      ]),
+    ).toEqual([
+      installed(...PLACES),
+      [...installed(...image(PLACES)), enable],
+      removed(...PLACES),
+      removed(...image(PLACES)),
+    ]);
+  });
+});
+
+test("without systemd it is said how it is enabled, and nothing else", () => {
+  expect(machine(":", ["spawnbox install", "spawnbox install --uninstall"])).toEqual([
+    [
+      ...installed(...PLACES),
+      "systemd does not run here: spawnbox.service is not started; at boot: systemctl enable spawnbox.service",
+    ],
+    removed(...PLACES),
+  ]);
+});
+
+describe("an initramfs of initramfs-tools", () => {
+  test("is made anew where the script has come, changed or gone, and else not", () => {
+    const update = "update-initramfs -u";
+    const all = [...PLACES, ...EARLY];
+    expect(
+      machine(TOOLS, [
+        "spawnbox install --no-start --initramfs",
+        "spawnbox install --no-start --initramfs",
+        "spawnbox install --no-start --early",
+        `echo >${SCRIPT}; spawnbox install --no-start --initramfs`,
+        "spawnbox install --uninstall",
+        "spawnbox install --uninstall",
+      ]),
+    ).toEqual([
+      [...installed(...all, SCRIPT), GENERATING, STARTS, update],
+      [...again(...all, SCRIPT), STARTS],
+      [...again(...all), STARTS],
+      [...again(...all), `updated   ${SCRIPT}`, GENERATING, STARTS, update],
+      [...removed(...all, SCRIPT), GENERATING, update],
+      removed(...all).filter((line) => line.startsWith("kept")),
+    ]);
+  });
+  test("is none of this machine's where an image is installed into, or the tools have gone", () => {
+    const into = (root: string) => [...PLACES, ...EARLY, SCRIPT].map((path) => root + path);
+    expect(
+      machine(`${TOOLS}; mkdir -p /image/usr/share/initramfs-tools/scripts`, [
+        "spawnbox install --initramfs --root /image",
+        "spawnbox install --uninstall --root /image",
+        "spawnbox install --no-start --initramfs >/dev/null; rm -r /usr/share /asked; spawnbox install --uninstall",
+        "spawnbox install --initramfs",
+      ]),
+    ).toEqual([
+      [
+        ...installed(...into("/image")),
+        "to be started at boot: systemctl --root=/image enable spawnbox.service",
+        "make its initramfs anew: chroot /image update-initramfs -u",
+        STARTS,
+      ],
+      removed(...into("/image")),
+      removed(...into("")),
+      [
+        `spawnbox install: --initramfs: initramfs-tools is not installed there, and it makes no other's initramfs: take --early, and put init=${INIT} on the kernel command line`,
+        "exit 1",
+      ],
+    ]);
+  });
+  test("that was not made is told", () => {
+    expect(machine(`${TOOLS}; rm /made`, ["spawnbox install --no-start --initramfs"])).toEqual([
+      [
+        ...installed(...PLACES, ...EARLY, SCRIPT),
+        "spawnbox install: /usr/sbin/update-initramfs -u: it found none that it may make anew",
+        "The initramfs is as it was: mend that, and run /usr/sbin/update-initramfs -u",
+        "exit 1",
+        "update-initramfs -u",
+      ],
+    ]);
+  });
+});
+
+test("where the kernel is told of the init, it starts what is new, and that is not taken away", () => {
+  const cmdline = `quiet init=${INIT}`;
+  const lines = ["spawnbox install --no-start --early", "spawnbox install --uninstall"];
+  expect(machine(SYSTEMD, lines, cmdline)).toEqual([
+    [...installed(...PLACES, ...EARLY), "the kernel starts it: the next boot takes what is new"],
+    [
+      `spawnbox install: ${INIT} is what the kernel starts: without it this machine would not boot. Take init=${INIT} off the kernel command line first, and any link to it away from /sbin/init`,
+      "exit 1",
+    ],
+  ]);
+  expect(machine(":", lines.slice(0, 1))[0]?.at(-1)).toBe(PUT);
+});
+
+test("where there is no room it is said that the old file stays", () => {
+  expect(
+    machine(
+      "mkdir -p /usr/bin; mount -t tmpfs -o size=1m small /usr/bin; echo old >/usr/bin/spawnbox",
+      ["spawnbox install", "ls -A /usr/bin; cat /usr/bin/spawnbox"],
+    ),
+  ).toEqual([
+    [
+      "spawnbox install: ENOSPC: no space left on device, write /usr/bin/spawnbox: make room; the old file stays until the new one is complete",
+      "exit 1",
+    ],
+    ["spawnbox", "old"],
+  ]);
+});
