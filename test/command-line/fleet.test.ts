@@ -348,8 +348,10 @@ describe.skipIf(!hasBroker)("a call", () => {
       });
       await slow.close();
       expect(code).toBe(130);
-      const words = "spawnbox fleet call: stopping (boards: 1); Ctrl-C again leaves them";
-      expect(said.mock.calls.flat()).toEqual(detach ? [] : [words]);
+      const words = detach
+        ? "left (boards: 1); the tasks go on"
+        : "stopping (boards: 1); Ctrl-C again leaves them";
+      expect(said.mock.calls.flat()).toEqual([`spawnbox fleet call: ${words}`]);
       expect(asked).toEqual(detach ? [] : [{ action: "stop", args: { pid: 7 } }]);
       if (how === "ends") expect(lines.at(-1)).toStartWith("slow: ok");
     },
