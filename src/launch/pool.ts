@@ -263,8 +263,8 @@ class Pool {
     // Where it cannot be told, who takes it asks again.
     const isStale = now !== undefined && now !== surroundings;
     if (isStale && this.#withdraw(task)) this.all.leave([task]);
-    // One after the other: requests are served in between.
-    if (!this.#closed) this.#soon(isStale ? AGAIN : REFILL);
+    // One after the other: requests are served in between. A timer that nothing is lacking for would be early for the next one.
+    if (this.#lacks) this.#soon(isStale ? AGAIN : REFILL);
   }
 
   /** Whether it was waiting. */
