@@ -230,7 +230,7 @@ class ConfigCompiler {
       report: this.report,
       machine,
       checkProgram: once((file) => checkProgram(inside, file)),
-      changeable: known((file) => changeableProgram(file, policy, inside.view, machine)),
+      changeable: known((file) => changeableProgram(file, policy, inside, machine)),
       checkEncoder: this.#checkEncoder,
       policies: new Policies(policy, this.blobs),
     };

@@ -4,7 +4,7 @@
  */
 import type { Machine } from "./machine.ts";
 import type { Policy } from "./policy.ts";
-import type { View } from "./view.ts";
+import { executedWith, type ProgramContext } from "./program.ts";
 
 type Powers = Pick<Policy, "identity" | "caps" | "mounts">;
 
@@ -22,15 +22,19 @@ function gain({ identity, caps = [] }: Powers, { privileged }: Pick<Machine, "pr
 export function changeableProgram(
   path: string,
   policy: Powers,
-  view: View,
+  context: ProgramContext,
   machine: Pick<Machine, "privileged" | "changeable">,
 ): string | undefined {
   const what = gain(policy, machine);
   if (what === undefined) return undefined;
-  const { host } = view.resolve(path);
-  // Made at the launch, by the config.
-  if (host === undefined) return undefined;
-  // Where the command has the files of this machine, its path may lead through links that are others'.
-  const why = (policy.mounts ? undefined : machine.changeable(path)) ?? machine.changeable(host);
-  return why && `${path} ${what}, and others could put another program there: ${why}`;
+  for (const one of executedWith(context, path)) {
+    const { host } = context.view.resolve(one);
+    // Made at the launch, by the config.
+    if (host === undefined) continue;
+    // Where the command has the files of this machine, its path may lead through links that are others'.
+    const why = (policy.mounts ? undefined : machine.changeable(one)) ?? machine.changeable(host);
+    const needed = one === path ? path : `${one}, which ${path} needs,`;
+    if (why) return `${needed} ${what}, and others could put another program there: ${why}`;
+  }
+  return undefined;
 }

@@ -24,11 +24,20 @@ export interface ProgramContext {
   readonly searchPath?: string | undefined;
   /** Whether the filter kills what makes calls of the architecture's 32-bit ABI. */
   readonly killsForeign: boolean;
+  /** Is told of each file that is executed. */
+  needs?(path: string): void;
 }
 
 /** Throws telling what is wrong, who needs it, and what to do. */
 export function checkProgram(context: ProgramContext, path: string): void {
   check(context, path, "", 0);
+}
+
+/** The same; what is executed with the program, first itself: its interpreters and its loader. */
+export function executedWith(context: ProgramContext, path: string): readonly string[] {
+  const paths: string[] = [];
+  check({ ...context, needs: (one) => paths.push(one) }, path, "", 0);
+  return paths;
 }
 
 function check(context: ProgramContext, path: string, neededBy: string, depth: number): void {
@@ -55,6 +64,7 @@ function check(context: ProgramContext, path: string, neededBy: string, depth: n
       `${path} lies on a noexec mount of this machine${needed}: put it elsewhere, or mount -o remount,exec what ${host} is on`,
     );
   checkRights(context, found, path, EXECUTE, needed);
+  context.needs?.(path);
   const head = view.files.head(host, HEAD);
   // The server may not read what it, or another user, may execute.
   if (head === undefined) return;

@@ -186,6 +186,7 @@ export function optionsOf(
   const port = values.port === undefined ? DEFAULT_PORT : parsePort(values.port);
   const asked = values.port !== undefined || values.host.length > 0;
   const hosts = values.host.length > 0 ? values.host : [DEFAULT_HOST];
+  if (hosts.includes("")) throw new TypeError("--host: expected an address");
   const mode = values["unix-mode"] === undefined ? DEFAULT_MODE : parseMode(values["unix-mode"]);
   const endpoints: Endpoint[] = asked ? hosts.map((host) => ({ kind: "tcp", host, port })) : [];
   for (const path of values.unix) {

@@ -56,6 +56,8 @@ export class Doorway {
     }
     this.sockets.add(socket);
     socket.on("close", () => this.sockets.delete(socket));
+    // Who sends and goes meanwhile is told apart, and heard, by then.
+    socket.pause();
     this.#waiting.push(socket);
     crowded.add(this);
   }
@@ -66,6 +68,8 @@ export class Doorway {
     if (this.#waiting.length === 0) crowded.delete(this);
     if (!socket || socket.destroyed) return;
     left--;
+    // Nothing comes before this turn is over.
+    socket.resume();
     this.take(socket);
   }
 }

@@ -30,7 +30,7 @@ export class RawSocket extends EventEmitter implements Wire {
   /** What was read, and has nobody who takes it. */
   #early: Buffer[] = [];
   #held = 0;
-  /** So much that no more is read. */
+  /** So much that no more is read, or nobody has come to it yet. */
   #stopped = false;
   #delivering = false;
   /** The peer has ended, and whether that was told. */
@@ -102,7 +102,9 @@ export class RawSocket extends EventEmitter implements Wire {
     this.#native.close();
   }
 
+  /** Before anybody has wanted data, nothing is read ahead: of a unix socket all is closed as soon as its peer is. */
   pause(): void {
+    if (this.#flowing === null) this.#stop();
     this.#flowing = false;
   }
 
@@ -133,9 +135,7 @@ export class RawSocket extends EventEmitter implements Wire {
     if (this.#flowing && this.#early.length === 0 && this.emit("data", chunk)) return;
     this.#early.push(chunk);
     this.#held += chunk.length;
-    if (this.#stopped || this.#held < EARLY) return;
-    this.#stopped = true;
-    this.#native.pause();
+    if (this.#held >= EARLY) this.#stop();
   }
 
   /** For the listener: the peer sends nothing more. */
@@ -186,8 +186,15 @@ export class RawSocket extends EventEmitter implements Wire {
     if (this.#done) process.nextTick(this.#done);
   }
 
+  #stop(): void {
+    if (this.#stopped || this.destroyed) return;
+    this.#stopped = true;
+    this.#native.pause();
+  }
+
   #deliverSoon(): void {
-    if (this.#delivering || (this.#early.length === 0 && this.#ended !== "yes")) return;
+    const nothing = this.#early.length === 0 && this.#ended !== "yes" && !this.#stopped;
+    if (this.#delivering || nothing) return;
     this.#delivering = true;
     process.nextTick(() => {
       this.#delivering = false;

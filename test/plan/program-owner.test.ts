@@ -8,6 +8,7 @@ import {
   mkdtempSync,
   rmSync,
   symlinkSync,
+  writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -70,6 +71,24 @@ describe("is told", () => {
     expect(notices(run(path, { acls }))).toEqual([]);
     expect(notices(run(path, { acls, caps: [] }))).toEqual([]);
     expect(notices({ ...run(path), acls: undefined }, asUser)).toEqual([]);
+  });
+  test("of what executes a script, and of what env looks for", () => {
+    // For others all of these are their own.
+    if (!isRoot) return;
+    const script = (name: string, line: string) => {
+      writeFileSync(at(name), `#!${line}\n`);
+      chmodSync(at(name), 0o755);
+      return at(name);
+    };
+    const interpreter = at("theirs/tool");
+    const direct = script("mine/direct", interpreter);
+    const searched = script("mine/searched", "/usr/bin/env tool");
+    const told = (path: string) =>
+      `${interpreter}, which ${path} needs, runs as root, and others could put another program there: `;
+    expect(notices(run(direct))[0]).toContain(told(direct));
+    const envs = { name: "PATH", value: `/usr/bin:${at("theirs")}` };
+    expect(notices({ ...run(searched), envs })[0]).toContain(told(searched));
+    expect(notices({ ...run(searched), envs: { ...envs, value: at("mine") } })).toEqual([]);
   });
   test("of the file that a sandbox has at the path, and not of one that it makes", () => {
     const mounts = (...more: object[]) => ({

@@ -141,6 +141,7 @@ test.each<[string[], string]>([
   [["--port", "-1"], ""],
   [["--port", "x"], "--port x: expected a number from 0 to 65535"],
   [["--port", "000001"], "--port 000001: expected"],
+  [["--host="], "--host: expected an address"],
   [["--unix="], "--unix: expected a path"],
   [["--unix-mode", "888"], "--unix-mode 888: expected an octal mode such as 0660"],
   [["--unix-mode", "66"], "--unix-mode 66: expected"],

@@ -1,8 +1,12 @@
 /** How many new connections are taken in at a time. */
 import { expect, test } from "bun:test";
+import { mkdtempSync, rmSync } from "node:fs";
 import { connect, createServer, type AddressInfo, type Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import type { Wire } from "../../src/server/wire.ts";
 import { Doorway } from "../../src/server/doorway.ts";
+import { RawServer } from "../../src/server/raw-server.ts";
 import { until } from "../served.ts";
 
 const ALL = 300;
@@ -53,6 +57,39 @@ test("of a flood of connections some are taken in with each turn of the event lo
   // Those of a turn and of the one before it.
   expect(Math.max(...counts)).toBeLessThanOrEqual(32);
   expect(Math.max(...counts)).toBeGreaterThan(1);
+});
+
+test("who has said something and gone while it waited is heard", async () => {
+  const dir = mkdtempSync(join(tmpdir(), "spawnbox-doorway-"));
+  const path = join(dir, "socket");
+  const open = new Set<Wire>();
+  const heard: string[] = [];
+  const waiting: Wire[] = [];
+  const doorway = new Doorway(open, (socket) => {
+    open.add(socket);
+    socket.on("data", (data) => heard.push(data.toString()));
+    socket.on("end", () => socket.destroy());
+  });
+  const door = new RawServer((socket) => {
+    waiting.push(socket);
+    doorway.enter(socket);
+  });
+  await new Promise<void>((resolve) => door.listen({ path }, resolve));
+  const names = Array.from({ length: 100 }, (_, i) => `${i}`);
+  try {
+    // From a process that has gone before the first of them is looked at.
+    const script = `for (const name of ${JSON.stringify(names)}) {
+      const socket = require("node:net").connect(${JSON.stringify(path)}, () => socket.write(name, () => socket.destroy()));
+    }`;
+    expect(Bun.spawnSync([process.execPath, "-e", script]).exitCode).toBe(0);
+    await until("all have come in", () => waiting.length === names.length);
+    await until("they are gone", () => waiting.every(({ destroyed }) => destroyed));
+  } finally {
+    door.close(() => {});
+    for (const socket of open) socket.destroy();
+    rmSync(dir, { recursive: true });
+  }
+  expect(heard.toSorted()).toEqual(names.toSorted());
 });
 
 test("who waits at a door counts as open, and who is too many is sent away", async () => {

@@ -5,7 +5,7 @@ import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { descriptorOf } from "../../ffi/sockets.ts";
+import { descriptorOf, peerCredentials } from "../../ffi/sockets.ts";
 import { RawServer } from "../../src/server/raw-server.ts";
 import type { RawSocket } from "../../src/server/raw-socket.ts";
 import { until } from "../served.ts";
@@ -73,6 +73,29 @@ describe("reading", () => {
     raw.resume();
     await until("the end has come", () => said.length > 1);
     expect(said).toEqual(["held", "end"]);
+  });
+  test("paused before anybody wants it, nothing is read: who has gone from a unix socket is still told apart, and then heard", async () => {
+    const dir = mkdtempSync(join(tmpdir(), "spawnbox-raw-"));
+    const came = Promise.withResolvers<RawSocket>();
+    const server = new RawServer((socket) => {
+      socket.pause();
+      came.resolve(socket);
+    });
+    open.push({ close: () => (server.close(() => {}), rmSync(dir, { recursive: true })) });
+    const path = join(dir, "socket");
+    await new Promise<void>((resolve) => server.listen({ path }, resolve));
+    const client = connect(path, () => client.write("said", () => client.destroy()));
+    await once(client, "close");
+    const raw = await came.promise;
+    await turns();
+    const fd = descriptorOf(raw);
+    expect([raw.destroyed, peerCredentials(fd ?? -1).pid]).toEqual([false, process.pid]);
+    const said = heard(raw);
+    await turns();
+    expect(said).toEqual([]);
+    raw.resume();
+    await until("it is gone", () => said.includes("close"));
+    expect(said).toEqual(["said", "end", "close"]);
   });
   test("who listens no more loses nothing to who listens next; a listener does not undo a pause", async () => {
     const { raw, client } = await pair();
