@@ -191,6 +191,9 @@ export function optionsOf(
   const endpoints: Endpoint[] = asked ? hosts.map((host) => ({ kind: "tcp", host, port })) : [];
   for (const path of values.unix) {
     if (path === "") throw new TypeError("--unix: expected a path");
+    // As addresses are printed; the runtime would take a part of it for the path.
+    if (path.startsWith("unix:"))
+      throw new TypeError(`--unix ${path}: expected a path, without unix:`);
     endpoints.push({ kind: "unix", path, mode });
   }
   const exports = [

@@ -143,6 +143,7 @@ test.each<[string[], string]>([
   [["--port", "000001"], "--port 000001: expected"],
   [["--host="], "--host: expected an address"],
   [["--unix="], "--unix: expected a path"],
+  [["--unix", "unix:///run/x"], "--unix unix:///run/x: expected a path, without unix:"],
   [["--unix-mode", "888"], "--unix-mode 888: expected an octal mode such as 0660"],
   [["--unix-mode", "66"], "--unix-mode 66: expected"],
   [["--unix-mode", "10660"], "--unix-mode 10660: expected"],
