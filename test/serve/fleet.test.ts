@@ -218,6 +218,26 @@ describe("a server", () => {
     }
   });
 
+  test("that ends amid a change is of no fleet afterwards", async () => {
+    const spies = [
+      ...(["start", "close"] as const).map((name) => spyOn(Board.prototype, name)),
+      spyOn(Desk.prototype, "close"),
+    ];
+    const calls = () => spies.map((one) => one.mock.calls.length);
+    try {
+      const both = { board: "b1", operator: "ann" };
+      const { fleeting, file } = await joined(both, undefined, OPERATOR);
+      await why(fleeting);
+      expect(calls()).toEqual([1, 0, 0]);
+      written({ ...both, groups: ["g"] }, file.split("/").at(-1));
+      fleeting.change(await fleeting.reread(), deps(OPERATOR));
+      await fleeting.close();
+      expect(calls()).toEqual([1, 1, 1]);
+    } finally {
+      for (const one of spies) one.mockRestore();
+    }
+  });
+
   test("looks anew at who watches by its desk where verbs or callers change", async () => {
     const rechecked = spyOn(Desk.prototype, "recheck");
     try {
