@@ -1,10 +1,13 @@
 /** The process that forks for the server, what it is told, and what becomes of that where it is killed or has no room. */
 import { expect, test } from "bun:test";
-import { readFileSync } from "node:fs";
+import { closeSync, openSync, readFileSync } from "node:fs";
 import { AGENT } from "../../ffi/launcher/layout.ts";
 import { agentPid } from "../../src/launch/agent.ts";
 import { launch } from "../../src/launch/launch.ts";
-import { LOST } from "../../src/launch/no-agent.ts";
+import { opsFd } from "../../src/launch/launcher.ts";
+import { supervisorOf } from "../../src/launch/records.ts";
+import { statusPipe } from "../../src/launch/status.ts";
+import { Supervisor } from "../../src/launch/supervisor.ts";
 import type { Plan } from "../../src/plan/plan.ts";
 import { ORDINARY } from "../accounts.ts";
 import { descriptorsOf } from "../descriptors.ts";
@@ -81,22 +84,63 @@ test.if(isRoot)("killed, another takes its place; what runs goes on", async () =
   expect(await task.ended).toMatchObject({ signal: 9, cause: "stopped" });
 });
 
-test.if(isRoot)("what it has no room for waits, and is another's where it is killed", async () => {
-  const words = ["x".repeat(AGENT.MESSAGE - 4096)];
-  await printed("true");
-  for (const isKilled of [false, true]) {
-    const before = descriptorsOf("self").length;
-    const pid = agent();
-    // More than a socket takes, in this turn of the event loop.
-    const all = Array.from({ length: 12 }, () => printed("echo ran", words));
-    for (let i = 0; i < 100; i++) await Promise.resolve();
-    if (isKilled) process.kill(pid, "SIGKILL");
-    const ends = await Promise.allSettled(all);
-    const ran = ends.filter((one) => one.status === "fulfilled" && one.value.out === "ran\n");
-    const lost = ends.filter((one) => one.status === "rejected" && one.reason === LOST);
-    expect(ran.length + lost.length).toBe(12);
-    expect(ran.length).toBeGreaterThan(0);
-    if (!isKilled) expect([lost.length, agent()]).toEqual([0, pid]);
-    await until("nothing of it is open", () => descriptorsOf("self").length <= before);
+/** The number that the next descriptor gets. */
+function lowest(): number {
+  const fd = openSync("/dev/null", "r");
+  closeSync(fd);
+  return fd;
+}
+
+/** As many at once, in this turn of the event loop, as it takes until some wait: then that is done, and others come behind them. */
+function many(then: () => unknown) {
+  if (!base) throw new Error("only as root");
+  // Its supervisor has no lifeline, and ends.
+  const nothing = openSync("/dev/null", "r+");
+  const fds = [nothing, nothing, opsFd(base.ops), nothing];
+  const words = ["many", "x".repeat(AGENT.MESSAGE - 4096)];
+  const heard = new Map<number, Supervisor>();
+  const all: { number: number; supervisor: Supervisor }[] = [];
+  const one = () => {
+    const number = statusPipe().listen((record) => {
+      supervisor.is(supervisorOf(record));
+      heard.set(number, supervisor);
+    });
+    const wanted = { ...{ number, words, fds }, variables: {}, input: undefined, own: [] };
+    const supervisor: Supervisor = new Supervisor({ ...wanted, owner: undefined });
+    all.push({ number, supervisor });
+  };
+  // Only what waits has descriptors of its own.
+  for (const first = lowest(); lowest() === first && all.length < 1000;) one();
+  expect(all.length).toBeLessThan(1000);
+  then();
+  for (let i = 0; i < 3; i++) one();
+  closeSync(nothing);
+  return { all, heard };
+}
+
+/** What becomes of so many. @returns how many were lost */
+async function lostOf(then: () => unknown): Promise<number> {
+  const before = descriptorsOf("self").length;
+  const { all, heard } = many(then);
+  const ends = await Promise.all(all.map(({ supervisor }) => supervisor.exited));
+  const lost = all.filter(({ supervisor }) => supervisor.lost);
+  expect(ends.filter((end) => end === undefined)).toHaveLength(lost.length);
+  expect(lost.length).toBeLessThan(all.length);
+  for (const { number, supervisor } of all) {
+    if (!supervisor.lost) expect(heard.get(number)).toBe(supervisor);
+    statusPipe().forget(number);
   }
+  await until("nothing of it is open", () => descriptorsOf("self").length <= before);
+  // What others share with it is open as it was.
+  expect((await printed("echo ran")).out).toBe("ran\n");
+  return lost.length;
+}
+
+test.if(isRoot)("what it has no room for waits, and is another's where it is killed", async () => {
+  await printed("true");
+  const pid = agent();
+  expect([await lostOf(() => {}), agent()]).toEqual([0, pid]);
+  // It may have done all that it had before it died.
+  const end = performance.now() + 30_000;
+  while ((await lostOf(() => killed(agent()))) === 0) expect(performance.now()).toBeLessThan(end);
 });
