@@ -1,5 +1,5 @@
 /** Connections on the runtime's own sockets: what the server relies on of them, as of those of node:net. */
-import { afterEach, describe, expect, spyOn, test } from "bun:test";
+import { describe, expect, spyOn, test } from "bun:test";
 import { once } from "node:events";
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { connect, type Socket } from "node:net";
@@ -10,27 +10,8 @@ import { descriptorOf } from "../../ffi/sockets.ts";
 import { RawServer } from "../../src/server/raw-server.ts";
 import { type Native, RawSocket } from "../../src/server/raw-socket.ts";
 import { until } from "../served.ts";
+import { open, pair } from "./raw-pair.ts";
 
-const open: { close(): unknown }[] = [];
-afterEach(() => {
-  for (const one of open.splice(0)) one.close();
-});
-
-/** Both ends of a connection; the client's sends and reads what it is told to. */
-async function pair(): Promise<{ server: RawServer; raw: RawSocket; client: Socket }> {
-  const came = Promise.withResolvers<RawSocket>();
-  const server = new RawServer(came.resolve);
-  await new Promise<void>((resolve) => server.listen({ host: "127.0.0.1", port: 0 }, resolve));
-  const client = connect({
-    port: server.address()?.port ?? 0,
-    host: "127.0.0.1",
-    allowHalfOpen: true,
-  });
-  client.on("error", () => {});
-  const [raw] = await Promise.all([came.promise, once(client, "connect")]);
-  open.push({ close: () => (raw.destroy(), client.destroy(), server.close(() => {})) });
-  return { server, raw, client };
-}
 /** One of which nobody tells that the kernel takes some again. */
 async function bare(): Promise<{ native: Native; client: Socket }> {
   const came = Promise.withResolvers<Native>();
