@@ -2,7 +2,7 @@
 import { expect, test } from "bun:test";
 import { closeSync, openSync, readFileSync } from "node:fs";
 import { AGENT } from "../../ffi/launcher/layout.ts";
-import { agentPid } from "../../src/launch/agent.ts";
+import { agentPid, wakeAgent } from "../../src/launch/agent.ts";
 import { launch } from "../../src/launch/launch.ts";
 import { opsFd } from "../../src/launch/launcher.ts";
 import { supervisorOf } from "../../src/launch/records.ts";
@@ -92,7 +92,7 @@ function lowest(): number {
 }
 
 /** As many at once, in this turn of the event loop, as it takes until some wait: then that is done, and others come behind them. */
-function many(then: () => unknown) {
+function many(then: (one: Supervisor | undefined) => unknown) {
   if (!base) throw new Error("only as root");
   // Its supervisor has no lifeline, and ends.
   const nothing = openSync("/dev/null", "r+");
@@ -112,7 +112,7 @@ function many(then: () => unknown) {
   // Only what waits has descriptors of its own.
   for (const first = lowest(); lowest() === first && all.length < 1000;) one();
   expect(all.length).toBeLessThan(1000);
-  then();
+  then(all[0]?.supervisor);
   for (let i = 0; i < 3; i++) one();
   closeSync(nothing);
   return { all, heard };
@@ -139,8 +139,42 @@ async function lostOf(then: () => unknown): Promise<number> {
 test.if(isRoot)("what it has no room for waits, and is another's where it is killed", async () => {
   await printed("true");
   const pid = agent();
-  expect([await lostOf(() => {}), agent()]).toEqual([0, pid]);
+  for (let i = 0; i < 2; i++) expect([await lostOf(() => {}), agent()]).toEqual([0, pid]);
   // It may have done all that it had before it died.
   const end = performance.now() + 30_000;
   while ((await lostOf(() => killed(agent()))) === 0) expect(performance.now()).toBeLessThan(end);
+});
+
+test.if(isRoot)(
+  "one that refuses has no other launches, and made nothing of what it had",
+  async () => {
+    const end = performance.now() + 30_000;
+    for (let never = 0; never === 0;) {
+      expect(performance.now()).toBeLessThan(end);
+      await printed("true");
+      const pid = agent();
+      let next: number | undefined = 0;
+      const { all } = many((one) => {
+        one?.refused();
+        next = agentPid();
+        killed(pid);
+      });
+      expect(next).toBeUndefined();
+      const ends = await Promise.all(all.map(({ supervisor }) => supervisor.exited));
+      never = ends.filter((exit) => exit === undefined).length;
+      expect(all.filter(({ supervisor }) => supervisor.lost)).toEqual([]);
+      expect(all.filter(({ supervisor }) => supervisor.pid === 0)).toHaveLength(never);
+      for (const { number } of all) statusPipe().forget(number);
+      expect(agent()).not.toBe(pid);
+    }
+  },
+);
+
+test.if(isRoot)("stopped, it is woken by who waits for it", async () => {
+  await printed("true");
+  const isStopped = () => /^State:\tT/m.test(readFileSync(`/proc/${agent()}/status`, "utf8"));
+  process.kill(agent(), "SIGSTOP");
+  await until("it is stopped", isStopped);
+  wakeAgent();
+  await until("it goes on", () => !isStopped());
 });
