@@ -1,0 +1,12 @@
+/** A launch in a process that has hardly any descriptors left. */
+import { expect, test } from "bun:test";
+import { join } from "node:path";
+import { isRoot } from "../accounts.ts";
+
+test.if(isRoot)("a launch that finds too few leaves none open, and closes nobody's", () => {
+  const program = join(import.meta.dir, "launched-scarce.ts");
+  const run = Bun.spawnSync(["prlimit", "--nofile=100:100", process.execPath, program]);
+  // Pipes of output, lifeline and input: eight of them.
+  const each = JSON.stringify(["spawn EMFILE", 0, 1]);
+  expect(run.stdout.toString() || run.stderr.toString()).toBe(`${JSON.stringify([8, [each]])}\n`);
+});
