@@ -3,18 +3,20 @@ import { expect, test } from "bun:test";
 import type { Request } from "../../src/api/client.ts";
 import type { Registry } from "../../src/api/registry.ts";
 import { AfbConnection } from "../../src/server/afb.ts";
+import { VALUES } from "../../src/json.ts";
 import type { ServerSession } from "../../src/server/session.ts";
 import type { WebSocketConnection } from "../../src/server/websocket.ts";
 
 /** Calls are answered when they are told to; of the WebSocket it is recorded what is asked. */
 function connected() {
-  const asked: { request: Request; answer: () => void }[] = [];
+  const asked: { request: Request; answer: (status?: string, response?: unknown) => void }[] = [];
   const session = { connections: 0 } as ServerSession;
   const registry = {
     call: (request: Request) =>
       new Promise((resolve) => {
-        const reply = { jtype: "afb-reply", request: { status: "success" } };
-        asked.push({ request, answer: () => resolve(reply) });
+        const answer = (status = "success", response?: unknown) =>
+          resolve({ jtype: "afb-reply", request: { status }, response });
+        asked.push({ request, answer });
       }),
   } as unknown as Registry;
   const afb = new AfbConnection(registry, session, { token: "first" });
@@ -127,6 +129,47 @@ test.each([
   ]);
 });
 
+test("a call has its API and verb, and its reply says how it went", async () => {
+  const { afb, asked, of, attach } = connected();
+  attach();
+  for (const text of ['[2,"x","ab/c/d",{"e":1}]', "[2,7,'a/',null]", "[2,'y','a/v',[]]"])
+    afb.text(text);
+  expect(asked.map(({ request: { api, verb, args } }) => [api, verb, args])).toEqual([
+    ["ab", "c/d", { e: 1 }],
+    ["a", "", null],
+    ["a", "v", []],
+  ] as never);
+  asked[0]?.answer();
+  asked[1]?.answer("failed");
+  asked[2]?.answer("success", 1n);
+  await turn();
+  const [first, second, third] = of("send").map(String);
+  expect(first).toBe('[3,"x",{"jtype":"afb-reply","request":{"status":"success"}}]');
+  expect(second).toBe('[4,"7",{"jtype":"afb-reply","request":{"status":"failed"}}]');
+  expect(third).toStartWith('[4,"y",');
+  expect(third).toContain("internal-error");
+});
+
+test("more values than are taken apart end it", () => {
+  const { afb, asked, done, attach } = connected();
+  attach();
+  afb.text(`[2,"1","a/v",[${"1,".repeat(VALUES)}1]]`);
+  expect([done.map(([name, code]) => [name, code]), asked]).toEqual([[["close", 1009]], []]);
+  expect(() => afb.text("{}")).not.toThrow();
+});
+
+test("who wants to know of an end that has been is told soon", async () => {
+  const { afb, attach } = connected();
+  const told: string[] = [];
+  afb.onClose(() => told.push("before"));
+  expect(told).toEqual([]);
+  await turn();
+  attach();
+  afb.onClose(() => told.push("amid"));
+  await turn();
+  expect(told).toEqual(["before"]);
+});
+
 test("events go to who is there", () => {
   const { afb, socket, of, attach } = connected();
   void afb.send("a/e", 1);
@@ -134,5 +177,5 @@ test("events go to who is there", () => {
   void afb.send("a/e", 2);
   socket.open = false;
   void afb.send("a/e", 3);
-  expect(of("send")).toHaveLength(1);
+  expect(of("send").map(String)).toEqual([expect.stringContaining('"data":2') as never]);
 });
