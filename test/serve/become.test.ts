@@ -114,6 +114,8 @@ describe("the change", () => {
       said.push(name);
       if (fails === name) throw new Error(`${name} fails`);
     };
+    const encryption = new Encryption();
+    await encryption.show({ cert: "/old.pem", key: "/old.key", clientCa: undefined });
     const isNew: boolean[][] = [];
     const news = (is?: (api: string) => boolean) =>
       void isNew.push(["old", "new"].map((api) => is?.(api) ?? true));
@@ -136,7 +138,7 @@ describe("the change", () => {
           giveBack: async () => void said.push("not audited"),
         }),
       },
-      ...{ permissions: new Permissions(() => {}), encryption: new Encryption() },
+      ...{ permissions: new Permissions(() => {}), encryption },
       ...{ fleeting: new Fleeting(), fleetDeps: {}, reached: { imports: [], exports: [] } },
       keeping: { use: async () => void said.push("kept") },
       ...{ loaded: "as before", sources: [{ kind: "config", path: "early.json" }] },
@@ -161,7 +163,13 @@ describe("the change", () => {
         serving as unknown as Serving,
       ).catch(String);
       const { sources, access, metricsPrivilege } = serving;
-      const now = [process.cwd() === cwd, process.env["A"], access, metricsPrivilege];
+      const now = [
+        process.cwd() === cwd,
+        process.env["A"],
+        access,
+        metricsPrivilege,
+        encryption.tls?.cert,
+      ];
       const paths = sources.map(({ path }) => path.replace(dir, "").replace(cwd, "."));
       return { answer, said, isNew, now, paths };
     } finally {
@@ -175,7 +183,7 @@ describe("the change", () => {
       rmSync(dir, { recursive: true });
     }
   }
-  const BACK = { now: [true, undefined, "a", "m"], paths: ["early.json"] };
+  const BACK = { now: [true, undefined, "a", "m", "/old.pem"], paths: ["early.json"] };
   const PLACE = [{ kind: "tcp", host: "127.0.0.1", port: 1234 }];
   const NOT_HAD = "it is not to be had any more";
 
@@ -187,7 +195,7 @@ describe("the change", () => {
       "spawnbox early, since boot, is this service now: serving",
     ]);
     expect(isNew).toEqual([[false, true]]);
-    expect(now).toEqual([false, "1", undefined, undefined]);
+    expect(now).toEqual([false, "1", undefined, undefined, "/old.pem"]);
     expect(paths).toEqual(["./early.json", "/early.json", "/x.json"]);
   });
 
@@ -207,7 +215,8 @@ describe("the change", () => {
       [false, true],
       [false, true],
     ]);
-    const extend = await changed("extend", ["--unix", "s.sock"]);
+    const tls = ["--tls-cert", "/new.pem", "--tls-key", "/new.key"];
+    const extend = await changed("extend", ["--unix", "s.sock", ...tls]);
     expect(extend).toMatchObject({ answer: "Error: extend fails", ...BACK });
     expect(extend.said).toEqual([
       ...["anew", "reload", "start", [[{ kind: "unix", path: "s.sock", mode: 0o660 }], false]],
