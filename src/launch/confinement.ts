@@ -37,12 +37,12 @@ const content = (path: string): string | undefined => {
 const line = (text: string, name: string): string | undefined =>
   text.match(new RegExp(`^${name}:?\\s+(.*)$`, "m"))?.[1];
 
-/** Of this process, now. Reads kernel files only; never throws. */
-export function confinement(): Confinement {
-  const status = content("/proc/self/status") ?? "";
-  const limits = content("/proc/self/limits") ?? "";
-  const label = content("/proc/self/attr/current")?.replace(/\0.*$/s, "");
-  const mounts = content("/proc/self/mountinfo") ?? "";
+/** Of this process, now. Reads kernel files only; never throws. @param read the text of a file, without blanks around it */
+export function confinement(read = content): Confinement {
+  const status = read("/proc/self/status") ?? "";
+  const limits = read("/proc/self/limits") ?? "";
+  const label = read("/proc/self/attr/current")?.replace(/\0.*$/s, "");
+  const mounts = read("/proc/self/mountinfo") ?? "";
   return {
     filtered: line(status, "Seccomp") === "2",
     noNewPrivs: line(status, "NoNewPrivs") === "1",
@@ -50,21 +50,21 @@ export function confinement(): Confinement {
     // What AppArmor, Smack and SELinux call no confinement.
     label: !label || /^(unconfined|_|kernel)$|:unconfined_t/.test(label) ? undefined : label,
     isUnit: process.env["INVOCATION_ID"] !== undefined,
-    container: runtime(),
-    fewIds: !/^\s*0\s+0\s+4294967295$/m.test(content("/proc/self/uid_map") ?? "0 0 4294967295"),
+    container: runtime(read),
+    fewIds: !/^\s*0\s+0\s+4294967295$/m.test(read("/proc/self/uid_map") ?? "0 0 4294967295"),
     readOnlySettings: /^\S+ \S+ \S+ \S+ \/proc\/sys(\/\S*)? ro\b/m.test(mounts),
     foreignProc: Number(line(status, "Pid") ?? process.pid) !== process.pid,
-    setting: (name) => content(`/proc/sys/${name.replaceAll(".", "/")}`)?.split("\n", 1)[0],
+    setting: (name) => read(`/proc/sys/${name.replaceAll(".", "/")}`)?.split("\n", 1)[0],
     hardLimit: (name) => line(limits, name)?.trim().split(/\s+/)[1],
   };
 }
 
 /** The variable is how a container tells it, also that it is none: systemd's Container Interface. */
-function runtime(): string | undefined {
+function runtime(read: typeof content): string | undefined {
   const named = process.env["container"];
   if (named !== undefined) return named.slice(0, 20) || undefined;
   if (existsSync("/run/.containerenv")) return "podman";
   if (existsSync("/.dockerenv")) return "docker";
-  const told = content("/run/systemd/container");
+  const told = read("/run/systemd/container");
   return told === undefined || told === "" ? undefined : told.slice(0, 20);
 }

@@ -74,3 +74,81 @@ describe("the environment tells", () => {
     expect(confinement().container).toBe(told as string);
   });
 });
+
+describe("elsewhere", () => {
+  /** With these files, of all that there are. */
+  const at = (files: Readonly<Record<string, string>>) => confinement((path) => files[path]);
+  const self = (name: string, text: string) => at({ [`/proc/self/${name}`]: text });
+
+  test("nothing is known where nothing can be read", () => {
+    expect(at({})).toMatchObject({
+      ...{ filtered: false, noNewPrivs: false, caps: 0n, label: undefined },
+      ...{ fewIds: false, readOnlySettings: false, foreignProc: false },
+    });
+  });
+  test("a filter, rights and the process id are lines of the status", () => {
+    const { pid } = process;
+    const status = `NSpid:\t1\nPid:\t${pid + 1}\nCapEff:\t00000000a80425fb\nNoNewPrivs:\t1\nSeccomp:\t2\nSeccomp_filters:\t1`;
+    const there = self("status", status);
+    expect(there).toMatchObject({
+      ...{ filtered: true, noNewPrivs: true, caps: 0xa80425fbn, foreignProc: true },
+    });
+    const strict = status.replace("Seccomp:\t2", "Seccomp:\t1").replace("Privs:\t1", "Privs:\t0");
+    expect(self("status", strict)).toMatchObject({ filtered: false, noNewPrivs: false });
+  });
+  test.each([
+    ["docker-default (enforce)", "docker-default (enforce)"],
+    ["snap.x (complain)\0", "snap.x (complain)"],
+    ["unconfined", undefined],
+    ["kernel\0", undefined],
+    ["_", undefined],
+    ["system_u:system_r:unconfined_t:s0", undefined],
+    ["system_u:system_r:container_t:s0", "system_u:system_r:container_t:s0"],
+    ["", undefined],
+  ])("of a security module that says %j", (said, label) => {
+    expect(self("attr/current", said).label).toBe(label as string);
+  });
+  test.each([
+    ["0          0 4294967295", false],
+    ["0     100000      65536", true],
+    ["0 0 1\n1 1 4294967294", true],
+  ])("of a user namespace %j", (map, few) => {
+    expect(self("uid_map", map).fewIds).toBe(few);
+  });
+  test.each([
+    ["1 2 0:3 / /proc/sys ro,nosuid - proc proc rw", true],
+    [
+      "1 2 0:3 / /proc rw - proc proc rw\n1 2 0:3 /sys/kernel /proc/sys/kernel ro - proc proc rw",
+      true,
+    ],
+    ["1 2 0:3 / /proc/sys rw - proc proc ro", false],
+    ["1 2 0:3 / /proc/system ro - proc proc rw", false],
+    ["1 2 0:3 / /proc/sys rox - proc proc rw", false],
+  ])("of settings at %j", (mounts, isReadOnly) => {
+    expect(self("mountinfo", mounts).readOnlySettings).toBe(isReadOnly);
+  });
+  test("settings and limits", () => {
+    const there = at({
+      "/proc/sys/kernel/yama/ptrace_scope": "3\nmore",
+      "/proc/self/limits":
+        "Max open files            1024                 4096                 files",
+    });
+    expect([there.setting("kernel.yama.ptrace_scope"), there.hardLimit("Max open files")]).toEqual([
+      "3",
+      "4096",
+    ]);
+  });
+  test.skipIf(existsSync("/run/.containerenv") || existsSync("/.dockerenv"))(
+    "a container that a file names",
+    () => {
+      delete process.env["container"];
+      const named = (told: string) => at({ "/run/systemd/container": told }).container;
+      expect([named("lxc"), named("x".repeat(21)), named("")]).toEqual([
+        "lxc",
+        "x".repeat(20),
+        undefined,
+      ] as never);
+      expect(at({}).container).toBeUndefined();
+    },
+  );
+});

@@ -3,6 +3,7 @@ import { describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { living } from "../../src/launch/living.ts";
 import { Pools } from "../../src/launch/pool.ts";
 import { compiled, planOf } from "../plan/compiling.ts";
 import { isRoot, system, until } from "../served.ts";
@@ -164,5 +165,43 @@ describe.if(isRoot)("sandboxes that wait", () => {
       // Its secrets cannot be read.
       expect([pools.ready, made()]).toEqual([0, 0]);
     });
+  });
+
+  test("that end by themselves are not made anew before the next request", async () => {
+    await serving(async (pools, made) => {
+      const of = api(1);
+      const others = new Set(living.keys());
+      pools.serve([of]);
+      await until("one waits, and is known", () => living.size > others.size);
+      expect(pools.ready).toBe(1);
+      for (const pid of living.keys()) if (!others.has(pid)) process.kill(pid, "SIGKILL");
+      await until("it is gone", () => pools.ready === 0);
+      for (let i = 0; i < 5; i++) await Bun.sleep(5);
+      expect([pools.ready, made()]).toEqual([0, 1]);
+      expect(await pools.take(planOf(of), given(of), sink)).toBeUndefined();
+      await until("another waits", () => pools.ready === 1);
+      expect(made()).toBe(2);
+      // Others of the same are none of its business.
+      pools.serve([want(of, 2)]);
+      await until("two wait", () => pools.ready === 2);
+    });
+  });
+
+  test("are ended with the pools, and those that give way as well", async () => {
+    const others = new Set(living.keys());
+    const mine = () => [...living.keys()].filter((pid) => !others.has(pid));
+    await serving(async (pools) => {
+      pools.serve([api(2)]);
+      await until("two wait, and are known", () => mine().length === 2);
+      const going = pools.giveWay();
+      expect(pools.ready).toBe(1);
+      // Whoever asks meanwhile waits for the same.
+      expect(await pools.giveWay()).toBe(true);
+      expect(await going).toBe(true);
+      expect(mine()).toEqual([]);
+      pools.serve([api(1)]);
+      await until("another waits, and is known", () => mine().length === 1);
+    });
+    expect(mine()).toEqual([]);
   });
 });

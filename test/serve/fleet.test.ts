@@ -6,6 +6,8 @@ import { join } from "node:path";
 import { Access, type Rule } from "../../src/access/access.ts";
 import { ConfigError } from "../../src/config/problem.ts";
 import type { AfbError } from "../../src/errors.ts";
+import { Board } from "../../src/fleet/board.ts";
+import { Desk } from "../../src/fleet/desk.ts";
 import { FLEET_FILE, type FleetDeps, Fleeting } from "../../src/serve/fleet.ts";
 import { registryOf, shell } from "../api/harness.ts";
 
@@ -182,5 +184,80 @@ describe("a server", () => {
     // The verbs of before are there until the next start.
     expect(await why(fleeting)).toBe(`not-available: ${file} names no operator any more`);
     await fleeting.close();
+  });
+
+  test("tells its board of a change at once, and Home Assistant only where it is another home", async () => {
+    const [refreshed, closed] = [
+      spyOn(Board.prototype, "refresh"),
+      spyOn(Board.prototype, "close"),
+    ];
+    try {
+      const home = { board: "b1", homeassistant: { operator: "ha" } };
+      const { fleeting, file, joining } = await joined(home, undefined, OPERATOR);
+      const name = file.split("/").at(-1);
+      fleeting.change(joining, deps(OPERATOR));
+      expect(refreshed).toHaveBeenCalledTimes(1);
+      for (const [content, forgets] of [
+        [{ ...home, groups: ["g"] }, false],
+        [{ ...home, homeassistant: { operator: "other" } }, false],
+        [{ ...home, prefix: "p" }, true],
+        [{ ...home, prefix: "p", board: "b2" }, true],
+        [{ board: "b2", prefix: "p", homeassistant: { operator: "ha", prefix: "h" } }, true],
+        [{ board: "b2", prefix: "p" }, true],
+      ] as const) {
+        written(content, name);
+        fleeting.change(await fleeting.reread(), deps(OPERATOR));
+        while (closed.mock.calls.length === 0) await new Promise((done) => setImmediate(done));
+        expect([content, closed.mock.calls.splice(0)]).toEqual([content, [[forgets]]]);
+      }
+      await fleeting.close();
+      expect(closed.mock.calls).toEqual([[false]]);
+    } finally {
+      refreshed.mockRestore();
+      closed.mockRestore();
+    }
+  });
+
+  test("that ends amid a change is of no fleet afterwards", async () => {
+    const spies = [
+      ...(["start", "close"] as const).map((name) => spyOn(Board.prototype, name)),
+      spyOn(Desk.prototype, "close"),
+    ];
+    const calls = () => spies.map((one) => one.mock.calls.length);
+    try {
+      const both = { board: "b1", operator: "ann" };
+      const { fleeting, file } = await joined(both, undefined, OPERATOR);
+      await why(fleeting);
+      expect(calls()).toEqual([1, 0, 0]);
+      written({ ...both, groups: ["g"] }, file.split("/").at(-1));
+      fleeting.change(await fleeting.reread(), deps(OPERATOR));
+      await fleeting.close();
+      expect(calls()).toEqual([1, 1, 1]);
+    } finally {
+      for (const one of spies) one.mockRestore();
+    }
+  });
+
+  test("looks anew at who watches by its desk where verbs or callers change", async () => {
+    const rechecked = spyOn(Desk.prototype, "recheck");
+    try {
+      let changed = (): void => {};
+      const own = deps();
+      const registry: FleetDeps["registry"] = Object.create(own.registry, {
+        onChange: { value: (how: () => void) => ((changed = how), () => {}) },
+      });
+      const fleeting = new Fleeting();
+      const joining = await fleeting.read(written({ operator: "ann" }));
+      await fleeting.offer(joining);
+      await fleeting.join(joining, { ...own, registry });
+      changed();
+      await why(fleeting);
+      expect(rechecked).not.toHaveBeenCalled();
+      changed();
+      while (rechecked.mock.calls.length === 0) await new Promise((done) => setImmediate(done));
+      await fleeting.close();
+    } finally {
+      rechecked.mockRestore();
+    }
   });
 });

@@ -18,6 +18,7 @@ test("what is not said is as it is by default", () => {
     ...{ tls: undefined, insecure: false, proxies: undefined },
   });
   expect(parseServe(["--help"], {})).toBeUndefined();
+  expect(SERVE["unix-mode"].text).toContain("(default 0660)");
 });
 
 test("each is what it says", () => {

@@ -1,17 +1,15 @@
-/** What `serve` is put together from, each part by itself: its end, its history, its audit, what it reads and whom it asks. */
+/** What `serve` is put together from, each part by itself: its history, its audit, what it reads and whom it asks. */
 import { afterAll, afterEach, describe, expect, test } from "bun:test";
 import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import type { Entry } from "../../src/api/book.ts";
-import type { RunningRegistry } from "../../src/api/registry.ts";
 import { ConfigError } from "../../src/config/problem.ts";
 import { LIMITS } from "../../src/history/limits.ts";
 import { descriptors, supplies } from "../../src/launch/supplies.ts";
 import { capacity } from "../../src/launch/capacity.ts";
 import { Auditing, unaudited } from "../../src/serve/auditing.ts";
 import { Encryption } from "../../src/serve/encryption.ts";
-import { drained, untilStopped } from "../../src/serve/ending.ts";
 import { Keeping } from "../../src/serve/keeping.ts";
 import { lookAt } from "../../src/serve/looking.ts";
 import { Permissions } from "../../src/serve/permissions.ts";
@@ -19,62 +17,12 @@ import { roomFor } from "../../src/serve/room.ts";
 import { loadTls } from "../../src/serve/tls.ts";
 import { createReloads } from "../../src/service/reload.ts";
 import { apiOf, registryOf, said, shell } from "../api/harness.ts";
-import { isSettled, turn } from "../api/listener.ts";
+import { turn } from "../api/listener.ts";
 import { certificatesIn } from "../rpc/certificates.ts";
 
 const dir = mkdtempSync(join(tmpdir(), "spawnbox-serve-"));
 const at = (name: string): string => join(dir, name);
 afterAll(() => rmSync(dir, { recursive: true }));
-
-describe("the end of a server", () => {
-  const SIGNALS = ["SIGTERM", "SIGINT"] as const;
-  const listeners = () => SIGNALS.map((signal) => process.listenerCount(signal));
-  /** As the runtime tells that one has come. */
-  const come = (signal: (typeof SIGNALS)[number]) => void process.emit(signal, signal);
-  const draining = (drain: Promise<void>) => ({ drain: () => drain }) as RunningRegistry;
-  const never = new Promise<void>(() => {});
-
-  test.each(SIGNALS)("comes by %s", async (signal) => {
-    const before = listeners();
-    const stopped = untilStopped();
-    expect(await isSettled(stopped)).toBe(false);
-    come(signal);
-    await stopped;
-    for (const other of SIGNALS) come(other);
-    expect(listeners()).toEqual(before);
-  });
-
-  test("is when all have ended", async () => {
-    const before = listeners();
-    const { promise, resolve: end } = Promise.withResolvers<void>();
-    const over = drained(draining(promise), 60_000);
-    expect(await isSettled(over)).toBe(false);
-    expect(listeners()).toEqual(before.map((count) => count + 1));
-    end();
-    await over;
-    expect(listeners()).toEqual(before);
-  });
-
-  test.each(SIGNALS)("is when another signal comes: %s", async (signal) => {
-    const before = listeners();
-    // A grace that no timer counts is no haste.
-    const over = drained(draining(never), 1e15);
-    await Bun.sleep(20);
-    expect(await isSettled(over)).toBe(false);
-    come(signal);
-    await over;
-    expect(listeners()).toEqual(before);
-  });
-
-  test("is a second after the longest grace", async () => {
-    await drained(draining(never), -990);
-    const over = drained(draining(never), 0);
-    await Bun.sleep(20);
-    expect(await isSettled(over)).toBe(false);
-    come("SIGINT");
-    await over;
-  });
-});
 
 test("how much it takes on is told with what there is least of, where that decides", () => {
   const { launches, scarcest } = capacity(supplies());

@@ -130,6 +130,18 @@ describe("violations", () => {
   });
 });
 
+test("what is held is what no message has been made of", () => {
+  const reader = new FrameReader();
+  expect([reader.held, reader.message]).toEqual([0, 0]);
+  const bytes = frame(Buffer.from("abc"), { opcode: 1 });
+  reader.push(Buffer.concat([bytes, bytes]));
+  expect(reader.held).toBe(2 * bytes.length);
+  reader.next();
+  expect(reader.held).toBe(bytes.length);
+  reader.next();
+  expect([reader.next(), reader.held]).toEqual([undefined, 0]);
+});
+
 test("a chunk must be used up before the next", () => {
   const reader = new FrameReader();
   reader.push(Buffer.concat([frame("a"), frame("b")]));

@@ -32,6 +32,20 @@ afterAll(async () => {
   rmSync(dir, { recursive: true });
 });
 
+test("files of no byte, and of one, come as they are", async () => {
+  writeFileSync(join(dir, "one"), "1");
+  for (const [name, content] of [
+    ["empty", ""],
+    ["one", "1"],
+  ] as const) {
+    const answer = await ask(name);
+    expect([answer.headers.get("content-length"), await answer.text()]).toEqual([
+      `${content.length}`,
+      content,
+    ]);
+  }
+});
+
 test("a strong tag is another once the content is, though size, inode and time of the content are the same", async () => {
   const file = join(dir, "same");
   const write = (content: string) => {

@@ -1,34 +1,27 @@
 /** Connections on the runtime's own sockets: what the server relies on of them, as of those of node:net. */
-import { afterEach, describe, expect, test } from "bun:test";
+import { describe, expect, spyOn, test } from "bun:test";
 import { once } from "node:events";
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { isHungUp } from "../../ffi/libc.ts";
 import { descriptorOf, peerCredentials } from "../../ffi/sockets.ts";
 import { RawServer } from "../../src/server/raw-server.ts";
-import type { RawSocket } from "../../src/server/raw-socket.ts";
+import { type Native, RawSocket } from "../../src/server/raw-socket.ts";
 import { until } from "../served.ts";
+import { open, pair } from "./raw-pair.ts";
 
-const open: { close(): unknown }[] = [];
-afterEach(() => {
-  for (const one of open.splice(0)) one.close();
-});
-
-/** Both ends of a connection; the client's sends and reads what it is told to. */
-async function pair(): Promise<{ server: RawServer; raw: RawSocket; client: Socket }> {
-  const came = Promise.withResolvers<RawSocket>();
-  const server = new RawServer(came.resolve);
-  await new Promise<void>((resolve) => server.listen({ host: "127.0.0.1", port: 0 }, resolve));
-  const client = connect({
-    port: server.address()?.port ?? 0,
-    host: "127.0.0.1",
-    allowHalfOpen: true,
+/** One of which nobody tells that the kernel takes some again. */
+async function bare(): Promise<{ native: Native; client: Socket }> {
+  const came = Promise.withResolvers<Native>();
+  const listener = Bun.listen<RawSocket>({
+    ...{ hostname: "127.0.0.1", port: 0 },
+    socket: { open: (socket) => came.resolve(socket as Native), data() {} },
   });
-  client.on("error", () => {});
-  const [raw] = await Promise.all([came.promise, once(client, "connect")]);
-  open.push({ close: () => (raw.destroy(), client.destroy(), server.close(() => {})) });
-  return { server, raw, client };
+  const client = connect(listener.port, "127.0.0.1");
+  open.push({ close: () => (client.destroy(), listener.stop(true)) });
+  return { native: await came.promise, client };
 }
 /** What has come so far. */
 function heard(raw: RawSocket) {
@@ -140,6 +133,35 @@ describe("reading", () => {
     // The client had to wait for us.
     expect(largest).toBeGreaterThan(0);
   });
+  test("64 KiB that nobody takes are the end of reading, until all of them are taken", async () => {
+    const { native } = await bare();
+    const [paused, resumed] = [spyOn(native, "pause"), spyOn(native, "resume")];
+    const calls = () => [paused.mock.calls.length, resumed.mock.calls.length];
+    const raw = new RawSocket(native);
+    const sizes: number[] = [];
+    raw.on("data", (chunk: Buffer) => sizes.push(chunk.length));
+    const MOST = 64 << 10;
+    for (const round of [1, 2]) {
+      raw.pause();
+      raw.received(Buffer.alloc(MOST - 1));
+      expect(calls()).toEqual([round - 1, round - 1]);
+      raw.received(Buffer.alloc(1));
+      raw.received(Buffer.alloc(2));
+      expect(calls()).toEqual([round, round - 1]);
+      raw.resume();
+      raw.resume();
+      await turns();
+      expect([sizes.splice(0), ...calls()]).toEqual([[MOST - 1, 1, 2], round, round]);
+    }
+    // What is left of it still counts, and nothing is read before that is taken.
+    raw.removeAllListeners("data");
+    raw.pause();
+    raw.once("data", () => raw.pause());
+    for (const size of [MOST, 3]) raw.received(Buffer.alloc(size));
+    raw.resume();
+    await turns();
+    expect(calls()).toEqual([3, 2]);
+  });
 });
 
 describe("writing", () => {
@@ -209,7 +231,44 @@ describe("writing", () => {
   });
 });
 
+test("nothing overtakes what waits, though there is room by then, and none of what waits is lost", async () => {
+  const { native, client } = await bare();
+  let came = 0;
+  client.on("data", (chunk: Buffer) => (came += chunk.length));
+  client.pause();
+  const taken = native.write(Buffer.alloc(MUCH));
+  const raw = new RawSocket(native);
+  expect([raw.write("abc"), raw.writableLength]).toEqual([false, 3]);
+  client.resume();
+  await until("there is room", () => came >= taken);
+  expect([raw.write("de"), raw.writableLength]).toEqual([false, 5]);
+  raw.drained();
+  expect([raw.writableLength, raw.write("f")]).toEqual([0, true]);
+  await until("all has come", () => came === taken + 6);
+});
+
 describe("going", () => {
+  test("the runtime is asked once, and for what the server asks", async () => {
+    const { native } = await bare();
+    const asked: unknown[] = [];
+    for (const name of ["setNoDelay", "setKeepAlive", "close", "shutdown"] as const) {
+      const call = native[name].bind(native) as (...args: unknown[]) => never;
+      native[name] = (...args: unknown[]) => (asked.push([name, ...args]), call(...args));
+    }
+    const raw = new RawSocket(native);
+    raw.setNoDelay(true);
+    raw.setKeepAlive(true, 7);
+    raw.end();
+    raw.end();
+    raw.destroy();
+    raw.destroy();
+    expect(asked).toEqual([
+      ["setNoDelay", true],
+      ["setKeepAlive", true, 7],
+      ["shutdown"],
+      ["close"],
+    ]);
+  });
   test("destroyed, it is closed at once, and that is told behind who has done it", async () => {
     const { raw, client } = await pair();
     const said = heard(raw);
@@ -225,11 +284,13 @@ describe("going", () => {
       0,
       undefined,
     ]);
-    expect(raw.write("late")).toBe(false);
+    let done = false;
+    raw.end(() => (done = true));
+    expect([raw.write("late"), raw.writableLength]).toEqual([false, 0]);
     client.resume();
     await until("that is told", () => said.length > 0);
     await turns();
-    expect(said).toEqual(["close"]);
+    expect([said, done]).toEqual([["close"], false]);
   });
   test("a client that goes is noticed, paused or not, and though it has taken nothing of what waits", async () => {
     for (const how of ["flowing", "paused", "full"] as const) {
@@ -247,6 +308,30 @@ describe("going", () => {
       await until(`it is noticed: ${how}`, () => said.length > 0);
       expect([how, raw.destroyed, raw.writableLength]).toEqual([how, true, 0]);
     }
+  });
+  test("a kernel that takes nothing is no end, and its error may be told by a write alone", async () => {
+    const { raw, client } = await pair();
+    client.pause();
+    raw.write(Buffer.alloc(MUCH));
+    const waits = raw.writableLength;
+    // What the kernel has taken meanwhile, it has passed on.
+    for (let before = 0; before !== raw.writableLength;) {
+      before = raw.writableLength;
+      raw.drained();
+    }
+    expect([raw.destroyed, raw.writableLength > 0, raw.writableLength <= waits]).toEqual([
+      false,
+      true,
+      true,
+    ]);
+    client.resetAndDestroy();
+    const fd = descriptorOf(raw) ?? -1;
+    // In this turn of the event loop: nobody has been told of it.
+    const end = performance.now() + 30_000;
+    while (!isHungUp(fd) && performance.now() < end);
+    expect([isHungUp(fd), raw.destroyed]).toEqual([true, false]);
+    raw.drained();
+    expect(raw.destroyed).toBe(true);
   });
   test("the addresses of both ends; that of the client also when it has gone", async () => {
     const { server, raw, client } = await pair();

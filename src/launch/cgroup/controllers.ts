@@ -78,13 +78,16 @@ export function enable(group: string, controller: Controller): string | undefine
     put(group, "cgroup.subtree_control", `+${controller}`);
     return undefined;
   } catch (error) {
-    const errno = errnoOf(error);
-    const what = `cannot enable ${controller} below ${group}: ${errno}`;
-    if (errno === "EBUSY")
-      return `${what}: other processes are in this group (${words(group, "cgroup.procs").slice(0, 5).join(", ")}): start the server in one of its own: ${DELEGATE}`;
-    if (errno === "EACCES" || errno === "EPERM") return `${what}: run as root, or ${DELEGATE}`;
-    return what;
+    return whyNotEnabled(group, controller, errnoOf(error));
   }
+}
+
+export function whyNotEnabled(group: string, controller: Controller, errno: string): string {
+  const what = `cannot enable ${controller} below ${group}: ${errno}`;
+  if (errno === "EBUSY")
+    return `${what}: other processes are in this group (${words(group, "cgroup.procs").slice(0, 5).join(", ")}): start the server in one of its own: ${DELEGATE}`;
+  if (errno === "EACCES" || errno === "EPERM") return `${what}: run as root, or ${DELEGATE}`;
+  return what;
 }
 
 /** A group with controllers for its children cannot hold processes, but the root of the hierarchy can. Says why that fails. */
@@ -107,10 +110,13 @@ function makeRoom({ base, isRoot, isContainer, inLeaf }: Place): string | undefi
 }
 
 /** The base is the group of a systemd unit that systemd goes on managing. See systemd.resource-control(5), Delegate=. */
-export function isManaged({ base, mount, isRoot }: Place): boolean {
+export function isManaged(
+  { base, mount, isRoot }: Place,
+  runsSystemd = existsSync("/run/systemd/system"),
+): boolean {
   const flag = (group: string, name: string) =>
     xattr(group, `user.${name}`) ?? xattr(group, `trusted.${name}`);
-  if (isRoot || !existsSync("/run/systemd/system")) return false;
+  if (isRoot || !runsSystemd) return false;
   if (flag(base, "invocation_id") === undefined) return false;
   for (let group = base; ; group = dirname(group)) {
     if (flag(group, "delegate") === "1") return false;
@@ -124,15 +130,18 @@ function whyMissing(controller: Controller, { base, mount }: Place): string {
     return `${what}: it is not delegated: ${DELEGATE}; in a container, give it to the container`;
   if (existsSync(join(mount, "cgroup.type")))
     return `${what}: the host gives none to this container`;
-  // Name, hierarchy, groups, enabled: see cgroups(7).
+  return `${what}: ${whyOff(controller, readFileSync("/proc/cgroups", "utf8"))}`;
+}
+
+/** @param cgroups /proc/cgroups: name, hierarchy, groups, enabled, see cgroups(7) */
+export function whyOff(controller: Controller, cgroups: string): string {
   const name = controller === "io" ? "blkio" : controller;
-  const [, hierarchy, , enabled] =
-    readFileSync("/proc/cgroups", "utf8")
+  const [found, , , enabled] =
+    cgroups
       .split("\n")
       .map((line) => line.split("\t"))
       .find(([first]) => first === name) ?? [];
-  if (hierarchy === undefined) return `${what}: this kernel is built without it`;
-  if (enabled === "0")
-    return `${what}: it is off: put "cgroup_enable=${name}" on the kernel command line`;
-  return `${what}: it is in use by cgroup v1 (a hybrid system): put "systemd.unified_cgroup_hierarchy=1", or without systemd "cgroup_no_v1=all", on the kernel command line`;
+  if (found === undefined) return "this kernel is built without it";
+  if (enabled === "0") return `it is off: put "cgroup_enable=${name}" on the kernel command line`;
+  return 'it is in use by cgroup v1 (a hybrid system): put "systemd.unified_cgroup_hierarchy=1", or without systemd "cgroup_no_v1=all", on the kernel command line';
 }

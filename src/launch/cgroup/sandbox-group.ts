@@ -44,21 +44,28 @@ export function makeSandboxGroup(
   inTasks.add("memory");
   for (const name of inTasks) if (has.has(name)) drop(name, enable(group, name));
 
-  const possible = (path: string, where: string, settings: readonly CgroupSetting[]) =>
-    settings.filter((setting) => {
-      if (!has.has(setting.controller)) return false;
-      const refusal = apply(where, setting);
-      if (!refusal) return true;
-      const { errno, meaning } = refusal;
-      const what = `${setting.file}: ${setting.value}`;
-      lacks(path, [what, errno, meaning].filter(Boolean).join(": "));
-      return false;
-    });
-  possible(policy.path, group, policy.shared);
+  const { path } = policy;
+  limit(group, policy.shared, has, (message) => lacks(path, message));
   const probe = join(group, "probe");
   mkdirSync(probe);
-  const task = possible(`${policy.path}.task`, probe, policy.task);
+  const task = limit(probe, policy.task, has, (message) => lacks(`${path}.task`, message));
   rmdirSync(probe);
   const countsMemory = has.has("memory");
   return { task: countsMemory ? [...task, KILL_TOGETHER] : task, countsMemory };
 }
+
+/** @returns those of the settings that could be made in the group, of the controllers that it has; of the others it is said why */
+export const limit = (
+  group: string,
+  settings: readonly CgroupSetting[],
+  has: ReadonlySet<Controller>,
+  lacks: (message: string) => void,
+): CgroupSetting[] =>
+  settings.filter((setting) => {
+    if (!has.has(setting.controller)) return false;
+    const refusal = apply(group, setting);
+    if (!refusal) return true;
+    const { errno, meaning } = refusal;
+    lacks([`${setting.file}: ${setting.value}`, errno, meaning].filter(Boolean).join(": "));
+    return false;
+  });

@@ -1,0 +1,180 @@
+/** The process that forks for the server, what it is told, and what becomes of that where it is killed or has no room. */
+import { expect, test } from "bun:test";
+import { closeSync, openSync, readFileSync } from "node:fs";
+import { AGENT } from "../../ffi/launcher/layout.ts";
+import { agentPid, wakeAgent } from "../../src/launch/agent.ts";
+import { launch } from "../../src/launch/launch.ts";
+import { opsFd } from "../../src/launch/launcher.ts";
+import { supervisorOf } from "../../src/launch/records.ts";
+import { statusPipe } from "../../src/launch/status.ts";
+import { Supervisor } from "../../src/launch/supervisor.ts";
+import type { Plan } from "../../src/plan/plan.ts";
+import { ORDINARY } from "../accounts.ts";
+import { descriptorsOf } from "../descriptors.ts";
+import { compiled, planOf } from "../plan/compiling.ts";
+import { isRoot, until } from "../served.ts";
+
+const base = isRoot ? planOf(compiled({ acls: { user: "nobody" } })) : undefined;
+
+/** A shell, with what it has printed so far. */
+async function started(script: string, words: readonly string[] = [], more: Partial<Plan> = {}) {
+  if (!base) throw new Error("only as root");
+  const printed = { out: "", err: "" };
+  const argv = ["/bin/sh", "-c", script, "sh", ...words];
+  const task = await launch({ ...base, ...more }, argv, {
+    stdout: (chunk) => void (printed.out += Buffer.from(chunk).toString()),
+    stderr: (chunk) => void (printed.err += Buffer.from(chunk).toString()),
+  });
+  return { task, printed };
+}
+async function printed(...how: Parameters<typeof started>) {
+  const { task, printed } = await started(...how);
+  await task.ended;
+  return printed;
+}
+const agent = () => agentPid() ?? -1;
+/** In this turn of the event loop: nobody has been told of it. */
+function killed(pid: number): void {
+  process.kill(pid, "SIGKILL");
+  while (!/^State:\tZ/m.test(readFileSync(`/proc/${pid}/status`, "utf8")));
+}
+
+test.if(isRoot)("words and environment come as they are, however long", async () => {
+  const script = 'echo "$# ${#1} ${#2} $A ${#B}"';
+  const env = { ...base?.env, A: "é", B: "b".repeat(1000) };
+  expect((await printed(script, ["x", ""], { env })).out).toBe("2 1 0 é 1000\n");
+  for (const size of [AGENT.MESSAGE - 4096, AGENT.MESSAGE + 1]) {
+    const before = descriptorsOf("self").length;
+    expect((await printed(script, ["x".repeat(size), "y"], { env })).out).toBe(
+      `2 ${size} 1 é 1000\n`,
+    );
+    await until("nothing of it is open", () => descriptorsOf("self").length <= before);
+  }
+});
+
+test.if(isRoot)(
+  "pipes belong to who the command is, and an input is there where it is asked for",
+  async () => {
+    const owners = "stat -L -c %u:%g /dev/stdin /dev/stdout /dev/stderr; cat";
+    const own = Array.from({ length: 3 }, () => `${ORDINARY}:${ORDINARY}\n`).join("");
+    const { task, printed: given } = await started(owners, [], { input: 100 });
+    await task.input?.give(new TextEncoder().encode("given"));
+    task.input?.end();
+    await task.ended;
+    expect(given).toEqual({ out: `${own}given`, err: "" });
+    expect(await printed("cat; echo to err >&2; cat /dev/stdin; echo over")).toEqual({
+      out: "over\n",
+      err: "to err\n",
+    });
+  },
+);
+
+test.if(isRoot)("killed, another takes its place; what runs goes on", async () => {
+  const { task } = await started("exec sleep 1009");
+  const first = agent();
+  killed(first);
+  expect((await printed("echo one")).out).toBe("one\n");
+  const second = agent();
+  expect(second).not.toBe(first);
+  killed(second);
+  await until("that is told", () => agentPid() === undefined);
+  expect((await printed("echo two")).out).toBe("two\n");
+  expect([first, second]).not.toContain(agent());
+  task.kill();
+  expect(await task.ended).toMatchObject({ signal: 9, cause: "stopped" });
+});
+
+/** The number that the next descriptor gets. */
+function lowest(): number {
+  const fd = openSync("/dev/null", "r");
+  closeSync(fd);
+  return fd;
+}
+
+/** As many at once, in this turn of the event loop, as it takes until some wait: then that is done, and others come behind them. */
+function many(then: (one: Supervisor | undefined) => unknown) {
+  if (!base) throw new Error("only as root");
+  // Its supervisor has no lifeline, and ends.
+  const nothing = openSync("/dev/null", "r+");
+  const fds = [nothing, nothing, opsFd(base.ops), nothing];
+  const words = ["many", "x".repeat(AGENT.MESSAGE - 4096)];
+  const heard = new Map<number, Supervisor>();
+  const all: { number: number; supervisor: Supervisor }[] = [];
+  const one = () => {
+    const number = statusPipe().listen((record) => {
+      supervisor.is(supervisorOf(record));
+      heard.set(number, supervisor);
+    });
+    const wanted = { ...{ number, words, fds }, variables: {}, input: undefined, own: [] };
+    const supervisor: Supervisor = new Supervisor({ ...wanted, owner: undefined });
+    all.push({ number, supervisor });
+  };
+  // Only what waits has descriptors of its own.
+  for (const first = lowest(); lowest() === first && all.length < 1000;) one();
+  expect(all.length).toBeLessThan(1000);
+  then(all[0]?.supervisor);
+  for (let i = 0; i < 3; i++) one();
+  closeSync(nothing);
+  return { all, heard };
+}
+
+/** What becomes of so many. @returns how many were lost */
+async function lostOf(then: () => unknown): Promise<number> {
+  const before = descriptorsOf("self").length;
+  const { all, heard } = many(then);
+  const ends = await Promise.all(all.map(({ supervisor }) => supervisor.exited));
+  const lost = all.filter(({ supervisor }) => supervisor.lost);
+  expect(ends.filter((end) => end === undefined)).toHaveLength(lost.length);
+  expect(lost.length).toBeLessThan(all.length);
+  for (const { number, supervisor } of all) {
+    if (!supervisor.lost) expect(heard.get(number)).toBe(supervisor);
+    statusPipe().forget(number);
+  }
+  await until("nothing of it is open", () => descriptorsOf("self").length <= before);
+  // What others share with it is open as it was.
+  expect((await printed("echo ran")).out).toBe("ran\n");
+  return lost.length;
+}
+
+test.if(isRoot)("what it has no room for waits, and is another's where it is killed", async () => {
+  await printed("true");
+  const pid = agent();
+  for (let i = 0; i < 2; i++) expect([await lostOf(() => {}), agent()]).toEqual([0, pid]);
+  // It may have done all that it had before it died.
+  const end = performance.now() + 30_000;
+  while ((await lostOf(() => killed(agent()))) === 0) expect(performance.now()).toBeLessThan(end);
+});
+
+test.if(isRoot)(
+  "one that refuses has no other launches, and made nothing of what it had",
+  async () => {
+    const end = performance.now() + 30_000;
+    for (let never = 0; never === 0;) {
+      expect(performance.now()).toBeLessThan(end);
+      await printed("true");
+      const pid = agent();
+      let next: number | undefined = 0;
+      const { all } = many((one) => {
+        one?.refused();
+        next = agentPid();
+        killed(pid);
+      });
+      expect(next).toBeUndefined();
+      const ends = await Promise.all(all.map(({ supervisor }) => supervisor.exited));
+      never = ends.filter((exit) => exit === undefined).length;
+      expect(all.filter(({ supervisor }) => supervisor.lost)).toEqual([]);
+      expect(all.filter(({ supervisor }) => supervisor.pid === 0)).toHaveLength(never);
+      for (const { number } of all) statusPipe().forget(number);
+      expect(agent()).not.toBe(pid);
+    }
+  },
+);
+
+test.if(isRoot)("stopped, it is woken by who waits for it", async () => {
+  await printed("true");
+  const isStopped = () => /^State:\tT/m.test(readFileSync(`/proc/${agent()}/status`, "utf8"));
+  process.kill(agent(), "SIGSTOP");
+  await until("it is stopped", isStopped);
+  wakeAgent();
+  await until("it goes on", () => !isStopped());
+});

@@ -1,0 +1,13 @@
+/** A launch in a process that has hardly any descriptors left. */
+import { expect, test } from "bun:test";
+import { join } from "node:path";
+import { isRoot } from "../accounts.ts";
+
+test.if(isRoot)("a launch that finds too few leaves none open, and closes nobody's", () => {
+  const program = join(import.meta.dir, "launched-scarce.ts");
+  const run = Bun.spawnSync(["prlimit", "--nofile=100:100", process.execPath, program]);
+  // As many are open as before, and its group has ended.
+  const each = ["memfd_create", "spawn"].map((step) => JSON.stringify([`${step} EMFILE`, 0, 1]));
+  // Pipes of output, lifeline and input: eight of them.
+  expect(run.stdout.toString() || run.stderr.toString()).toBe(`${each.join(" ")} 8 true\n`);
+});

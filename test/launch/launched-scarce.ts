@@ -1,0 +1,73 @@
+/** Started with few descriptors: launches with so many left, and prints of each how it ends, what is left then, and how often its group has ended. */
+import { closeSync, openSync } from "node:fs";
+import { AGENT } from "../../ffi/launcher/layout.ts";
+import { agentPid } from "../../src/launch/agent.ts";
+import type { TaskGroup } from "../../src/launch/cgroup.ts";
+import { LaunchedTask } from "../../src/launch/launched.ts";
+import type { Supplied } from "../../src/launch/secrets.ts";
+import { LaunchError } from "../../src/launch/task.ts";
+import { compiled, planOf } from "../plan/compiling.ts";
+
+const plan = { ...planOf(compiled({ acls: { user: "nobody" } })), input: 100 };
+const supplied = { argv: ["/bin/true"], env: plan.env };
+const sink = { stdout() {}, stderr() {} };
+let ends = 0;
+const group = {
+  fd: openSync("/dev/null", "r"),
+  kill() {},
+  end: () => (ends++, { gone: Promise.resolve() }),
+} as unknown as TaskGroup;
+/** As many as there are. */
+function filled(): number[] {
+  const fds: number[] = [];
+  try {
+    for (;;) fds.push(openSync("/dev/null", "r"));
+  } catch {
+    return fds;
+  }
+}
+
+// What a launch needs once is there afterwards.
+await LaunchedTask.launch(plan, supplied, sink, undefined).ended;
+const told: string[] = [];
+/** How many are too few. */
+async function tried(words: Supplied, before: () => Promise<void>): Promise<number> {
+  for (let left = 0; ; left++) {
+    await before();
+    ends = 0;
+    const all = filled();
+    for (const fd of all.splice(0, left)) closeSync(fd);
+    let how: unknown;
+    let over: Promise<unknown> | undefined;
+    try {
+      const task = LaunchedTask.launch(plan, words, sink, group);
+      // The kernel refuses such a group.
+      task.started.catch(() => {});
+      over = task.ended;
+    } catch (error) {
+      how = error instanceof LaunchError ? `${error.step} ${error.errno}` : String(error);
+    }
+    const free = filled();
+    for (const fd of [...all, ...free]) closeSync(fd);
+    await over;
+    if (over) return left;
+    told.push(JSON.stringify([how, free.length - left, ends]));
+  }
+}
+const long = { ...supplied, argv: ["/bin/true", "x".repeat(AGENT.MESSAGE)] };
+const few = [await tried(supplied, async () => {})];
+// Nor is the agent there, and its words are in a file.
+few.push(
+  await tried(long, async () => {
+    const pid = agentPid();
+    if (pid !== undefined) process.kill(pid, "SIGKILL");
+    while (agentPid() !== undefined) await Bun.sleep(1);
+  }),
+);
+await LaunchedTask.launch(plan, supplied, sink, undefined).ended;
+console.log(
+  [...new Set(told)].toSorted().join(" "),
+  few[0],
+  few.every((count) => count < 30),
+);
+process.exit();

@@ -1,0 +1,68 @@
+/** Which group of which hierarchy we are in: a hybrid system, and what is said where there is none. */
+import { describe, expect, test } from "bun:test";
+import { CgroupUnavailable, findPlace } from "../../src/launch/cgroup/place.ts";
+
+const v1 = (point: string) => `30 23 0:27 / ${point} rw - cgroup none rw,memory`;
+const v2 = (point: string, root = "/") =>
+  `31 23 0:28 ${root} ${point} rw shared:4 - cgroup2 none rw`;
+const cgroup = "4:memory:/m\n0::/a/b\n";
+const at = (mount: string | undefined, ...mounts: string[]) =>
+  findPlace(mount, { cgroup, mountinfo: mounts.join("\n") });
+
+test("of a hybrid system it is that of version 2, whichever was mounted last", () => {
+  for (const mounts of [
+    [v1("/cg/memory"), v2("/cg/unified")],
+    [v2("/cg/unified"), v1("/cg/memory")],
+  ])
+    expect(at(undefined, ...mounts)).toMatchObject({
+      mount: "/cg/unified",
+      base: "/cg/unified/a/b",
+    });
+});
+
+test("the last that shows our group, or the one that is named", () => {
+  const mounts = [v2("/one"), v2("/two"), v2("/three", "/else")];
+  expect(at(undefined, ...mounts).base).toBe("/two/a/b");
+  expect(at("/one", ...mounts).base).toBe("/one/a/b");
+  expect(at("/one//", ...mounts).base).toBe("/one/a/b");
+  expect(at("/", v2("/")).mount).toBe("/");
+  // Without a file of the type of a group, as of all that is not mounted here, it is the root of the hierarchy.
+  expect(at(undefined, v2("/one", "/a/b"))).toMatchObject({
+    ...{ base: "/one", isRoot: true, isContainer: false, inLeaf: false },
+  });
+});
+
+describe("where there is none it is said why", () => {
+  const HOW =
+    'boot with "systemd.unified_cgroup_hierarchy=1", or without systemd mount -t cgroup2 none /sys/fs/cgroup';
+  const why = (mount: string | undefined, group: string, ...mounts: string[]) => {
+    try {
+      findPlace(mount, { cgroup: group, mountinfo: mounts.join("\n") });
+      return undefined;
+    } catch (error) {
+      if (!(error instanceof CgroupUnavailable)) throw error;
+      return error.message;
+    }
+  };
+  test.each([
+    ["version 1 only", undefined, "4:memory:/m\n", [], `this kernel runs cgroup v1 only: ${HOW}`],
+    ["not mounted", undefined, cgroup, [v1("/cg")], `no cgroup v2 hierarchy is mounted: ${HOW}`],
+    [
+      "another",
+      "/x",
+      cgroup,
+      [v1("/x"), v2("/cg")],
+      "/x is not a mounted cgroup v2 hierarchy; /cg is",
+    ],
+    ["none at all", "/x", cgroup, [v1("/x")], `/x is not a mounted cgroup v2 hierarchy: ${HOW}`],
+    [
+      "not in sight",
+      undefined,
+      cgroup,
+      [v2("/cg", "/a/bc"), v2("/dg", "/c")],
+      "our group /a/b is not visible below /dg, /cg: give the container a cgroup namespace of its own",
+    ],
+  ])("%s", (_, mount, group, mounts, message) => {
+    expect(why(mount, group, ...mounts)).toBe(message);
+  });
+});
