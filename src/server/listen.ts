@@ -1,11 +1,15 @@
 /** Listening on an address, with errors that say what to do. */
 import { isIP } from "node:net";
 
-/** Listens at a port: a server of `node:net`, `node:tls`, or our own. */
-export interface Listening {
-  listen(where: { host: string; port: number }, listening: () => void): unknown;
+/** A server of `node:net`, `node:tls`, or our own; `error` tells why it cannot listen. */
+export interface Listens<Where> {
+  listen(where: Where, listening: () => void): unknown;
   once(event: "error", listener: (error: Error) => void): unknown;
   off(event: "error", listener: (error: Error) => void): unknown;
+}
+
+/** At a port. */
+interface Listening extends Listens<{ host: string; port: number }> {
   address(): { readonly port: number } | string | null;
 }
 

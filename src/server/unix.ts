@@ -4,21 +4,18 @@ import { connect } from "node:net";
 import { basename, dirname } from "node:path";
 import { handleAt } from "../../ffi/at.ts";
 import { openDirectory } from "../../ffi/beneath.ts";
-
-/** Listens at a path, which is there when `listen` returns. */
-export interface UnixListening {
-  listen(where: { path: string }, listening: () => void): unknown;
-  once(event: "error", listener: (error: Error) => void): unknown;
-  off(event: "error", listener: (error: Error) => void): unknown;
-}
+import type { Listens } from "./listen.ts";
 
 export const DEFAULT_MODE = 0o660;
 /** sun_path without its NUL, see unix(7). */
 const PATH_BYTES = 107;
 
-/** Listens on `path`. Throws an Error that says what to do. The file goes when the server closes. */
+/**
+ * Listens on `path`, which is there when `server.listen` returns. Throws an Error that says what to do. The file goes when the server
+ * closes.
+ */
 export async function listenUnix(
-  server: UnixListening,
+  server: Listens<{ path: string }>,
   path: string,
   mode = DEFAULT_MODE,
 ): Promise<void> {
