@@ -38,6 +38,9 @@ interface Report {
 
 let runs = 0;
 
+/** Ms of a job, several times what the longest takes: what waits for itself in a system call no limit of a test ends. */
+const LONGEST = 15 * 60_000;
+
 /** Runs suites to their end; what fails in them is told then. */
 async function suites(files: readonly string[], { enter, env }: Lane): Promise<Report> {
   const base = join(scratch, `run-${runs++}`);
@@ -49,6 +52,7 @@ async function suites(files: readonly string[], { enter, env }: Lane): Promise<R
     cwd: root,
     env: { ...process.env, ...env },
     stdio: ["ignore", output, output],
+    ...{ timeout: LONGEST, killSignal: "SIGKILL" },
   });
   closeSync(output);
   const ok = (await running.exited) === 0;
@@ -56,7 +60,8 @@ async function suites(files: readonly string[], { enter, env }: Lane): Promise<R
   // Its own counts are counted below.
   const told = (ok ? text.replace(/\n *\d+ pass\n[^]*$/, "") : text).trim();
   if (told !== "") console.log(told);
-  if (!ok) console.error(`failed, or ended before its end: ${files.join(" ")}`);
+  const late = running.signalCode === "SIGKILL" ? `, perhaps after ${LONGEST / 60_000} min` : "";
+  if (!ok) console.error(`failed, or ended before its end${late}: ${files.join(" ")}`);
   // There is none of one that has died.
   const xml = existsSync(report) ? readFileSync(report, "utf8") : "";
   const head = /<testsuites\b[^>]*>/.exec(xml)?.[0] ?? "";

@@ -10,7 +10,11 @@ import { isSettled } from "../api/listener.ts";
 const bytes = (text: string) => new TextEncoder().encode(text);
 const take = (fd: number, most: number): string => {
   const buffer = Buffer.alloc(most);
-  return buffer.toString("latin1", 0, readSync(fd, buffer));
+  return buffer.toString(
+    "latin1",
+    0,
+    atOnce(() => readSync(fd, buffer)),
+  );
 };
 
 describe("words", () => {
@@ -99,6 +103,8 @@ describe("input", () => {
 
   test("waits for who reads slowly, all of it", async () => {
     const { read, input } = made();
+    // Who waited here for more would keep the process from writing it.
+    setNonBlocking(read);
     const large = Buffer.from(Array.from({ length: 300_000 }, (_, i) => i % 251));
     const given = input.give(large);
     const behind = input.give(bytes("!"));
