@@ -519,7 +519,12 @@ describe.skipIf(!hasBroker)("with a broker", () => {
     test("gets all that a task prints while the broker is killed, and starts again", async () => {
       const child = start("call", "boat-1", "boat/slow", "--json", ...operatorArgs("op1"));
       const all = child.stdout.text();
-      await Bun.sleep(1200);
+      await until("it prints", async () => {
+        const { response } = await board.call("monitor/tasks", { verb: "slow", state: "running" });
+        return (response as unknown[]).length === 1;
+      });
+      // In the midst of it.
+      await Bun.sleep(500);
       await broker.crash();
       await Bun.sleep(300);
       await broker.again();
@@ -539,10 +544,14 @@ describe.skipIf(!hasBroker)("with a broker", () => {
         "--json",
         ...operatorArgs("op1"),
       );
+      const running = async () => {
+        const { response } = await board.call("monitor/tasks", { verb: "count", state: "running" });
+        return response as unknown[];
+      };
+      await until("it runs", async () => (await running()).length === 1);
       await Bun.sleep(1500);
       expect(broker.memory).toBeLessThan(40 << 20);
-      const { response } = await board.call("monitor/tasks", { verb: "count", state: "running" });
-      expect(response).toHaveLength(1);
+      expect(await running()).toHaveLength(1);
       // From here on it is read.
       let text = "";
       let [expected, wrong] = [1, 0];

@@ -266,7 +266,8 @@ describe.each(users)("served by %s", (user) => {
       using client = await tcp();
       client.write(head(script(`${sandbox}/sh`, "exec <&-; sleep 0.3; exit 4"), CHUNKED));
       client.write(chunk("a"));
-      await running(served, `${sandbox}/sh`);
+      const pid = await running(served, `${sandbox}/sh`);
+      await until("it has closed its input", () => !existsSync(`/proc/${pid}/fd/0`));
       // The first finds nobody, the second is the first that is dropped.
       client.write(Buffer.concat([chunk("b"), chunk("c"), Buffer.from("zz\r\n")]));
       const answer = await answerOf(client);
