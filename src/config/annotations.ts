@@ -47,9 +47,15 @@ export const PRIVATE_KEYS: ReadonlySet<string> = new Set([
   "exact",
 ]);
 
+/** Of each schema, since a config has thousands of words of a few. */
+const known = new WeakMap<Annotations, ReadonlyMap<string, string>>();
+
 /** Every accepted spelling in lower case, with the canonical word it stands for. */
-export function spellings(notes: Annotations): Map<string, string> {
+export function spellings(notes: Annotations): ReadonlyMap<string, string> {
+  const before = known.get(notes);
+  if (before) return before;
   const all = new Map<string, string>();
+  known.set(notes, all);
   for (const word of notes.enum ?? []) all.set(word.toLowerCase(), word);
   for (const [alias, word] of Object.entries(notes.words ?? {})) all.set(alias.toLowerCase(), word);
   return all;

@@ -13,6 +13,8 @@ const MAX_DEPTH = 200;
 const SPACE = /(?:[ \t\r\n]+|\/\/[^\n]*|\/\*[^]*?\*\/)+/y;
 // Unrolled, so that a string without an end costs linear time.
 const STRING = /"[^"\\]*(?:\\[^][^"\\]*)*"/y;
+/** What is not meant as it stands, or must not stand there. */
+const ESCAPED = /[\u0000-\u001f\\]/;
 const NUMBER = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?(?![\w.])/y;
 const WORD = /(?:true|false|null)(?!\w)/y;
 
@@ -78,13 +80,8 @@ class Reader {
       if (this.peek() !== ":") throw this.fault("expected `:`");
       this.offset++;
       const value = this.value(place, depth + 1);
-      // Assignment would set the prototype when the key is `__proto__`.
-      Object.defineProperty(result, key, {
-        value,
-        writable: true,
-        enumerable: true,
-        configurable: true,
-      });
+      if (key === "__proto__") define(result, key, value);
+      else result[key] = value;
       this.separator("}");
     }
     this.offset++;
@@ -112,6 +109,7 @@ class Reader {
     const start = this.offset;
     const raw = this.take(STRING);
     if (raw === undefined) throw this.fault("expected the string to end with a double quote");
+    if (!ESCAPED.test(raw)) return raw.slice(1, -1);
     try {
       return String(JSON.parse(raw));
     } catch (error) {
@@ -136,6 +134,9 @@ class Reader {
 
   /** The next character after space and comments; "" is the end. */
   private peek(): string {
+    const next = this.text.charAt(this.offset);
+    // Most of what a machine has written has neither.
+    if (next > " " && next !== "/") return next;
     this.take(SPACE);
     return this.text.charAt(this.offset);
   }
@@ -155,6 +156,13 @@ class Reader {
     );
   }
 }
+
+/** Assignment would set the prototype. */
+const define = (object: object, key: string, value: unknown): unknown =>
+  Object.defineProperty(object, key, {
+    value,
+    ...{ writable: true, enumerable: true, configurable: true },
+  });
 
 function lineEnds(text: string): number[] {
   const ends: number[] = [];

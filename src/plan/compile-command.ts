@@ -20,6 +20,7 @@ import type { Machine } from "./machine.ts";
 import type { Plan } from "./plan.ts";
 import type { Report } from "./report.ts";
 import type { Secrets } from "./secrets.ts";
+import type { ProgramsInside } from "./programs.ts";
 import { compileTool } from "./tool.ts";
 import { compileWebhook } from "./webhook.ts";
 
@@ -54,10 +55,7 @@ export interface SandboxContext {
   readonly machine: Machine;
   /** The limits that it sets itself, not its profile. */
   readonly ownLimits: Sandbox["limits"];
-  /** Throws when the program cannot be executed inside. */
-  readonly checkProgram: (program: string) => void;
-  /** What is to be told of who else can change a program that can be executed. */
-  readonly changeable: (program: string) => string | undefined;
+  readonly programs: ProgramsInside;
   readonly checkEncoder: CheckEncoder;
   /** Its policy with the limits of a command, encoded. */
   readonly policies: Policies;
@@ -87,10 +85,10 @@ export function compileCommand(
   const argv = compileTemplate(command, `${path}.exec`, expandText, report);
   const program = argv?.elements[0]?.[0];
   const lacks =
-    program?.kind === "text" ? faultOf(() => context.checkProgram(program.text)) : undefined;
+    program?.kind === "text" ? faultOf(() => context.programs.check(program.text)) : undefined;
   const optional = isOptional(sandbox, command);
   if (program?.kind === "text" && lacks === undefined) {
-    const changeable = context.changeable(program.text);
+    const changeable = context.programs.changeable(program.text);
     if (changeable !== undefined) report.notice(`${path}.exec.cmdpath`, changeable);
   }
   if (lacks !== undefined && !optional) report.problem(`${path}.exec.cmdpath`, lacks);

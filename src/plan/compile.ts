@@ -24,9 +24,7 @@ import type { Machine } from "./machine.ts";
 import type { ActionPlans, ApiPlan, PluginPlan, SandboxPlan, UnavailableVerb } from "./plan.ts";
 import { applyProfile } from "./profile.ts";
 import { mergedReport } from "./profile-merge.ts";
-import { checkProgram } from "./program.ts";
-import { programContext } from "./program-context.ts";
-import { changeableProgram } from "./program-owner.ts";
+import { Programs } from "./programs.ts";
 import { Report } from "./report.ts";
 import { withSharedPlaces } from "./shared-places.ts";
 
@@ -59,9 +57,10 @@ export interface CompileOptions {
 export function compile(loaded: readonly LoadedConfig[], options: CompileOptions): ApiPlan[] {
   const problems: Problem[] = [];
   const blobs = new Blobs();
+  const programs = new Programs(options.machine);
   const apis = loaded.map((one) => {
     const report = new Report(one.file);
-    const api = new ConfigCompiler(one, options, report, blobs).api(loaded);
+    const api = new ConfigCompiler(one, options, report, blobs, programs).api(loaded);
     problems.push(...report.problems);
     return api;
   });
@@ -91,26 +90,6 @@ function refuseExtensions(config: Config, report: Report): void {
   }
 }
 
-/** Remembers that a check has passed: a thousand commands may run one program. */
-function once(check: (value: string) => void): (value: string) => void {
-  const passed = new Set<string>();
-  return (value) => {
-    if (passed.has(value)) return;
-    check(value);
-    passed.add(value);
-  };
-}
-
-/** Remembers answers, for the same reason. */
-function known<Answer>(find: (value: string) => Answer): (value: string) => Answer {
-  const answers = new Map<string, Answer>();
-  return (value) => {
-    const answer = answers.has(value) ? (answers.get(value) as Answer) : find(value);
-    answers.set(value, answer);
-    return answer;
-  };
-}
-
 class ConfigCompiler {
   readonly #config: Config;
   readonly #variables: Variables;
@@ -121,6 +100,7 @@ class ConfigCompiler {
     readonly options: CompileOptions,
     readonly report: Report,
     readonly blobs: Blobs,
+    readonly programs: Programs,
   ) {
     const { machine } = options;
     this.#config = loaded.config;
@@ -215,11 +195,12 @@ class ConfigCompiler {
     // What stands against the whole sandbox here stops nobody who can do without it.
     const found = own.optional ? this.report.take(before) : [];
     const against = found.map(({ message }) => message).join("; ") || undefined;
-    const inside = programContext(policy, environment?.env ?? {}, machine);
+    const env = environment?.env ?? {};
+    const programs = this.programs.inside(policy, env);
     const context: SandboxContext = {
       sandbox,
       policy,
-      env: environment?.env ?? {},
+      env,
       keptBack: environment?.keptBack ?? [],
       secrets,
       api: names.api,
@@ -229,8 +210,7 @@ class ConfigCompiler {
       ownLimits: own.limits,
       report: this.report,
       machine,
-      checkProgram: once((file) => checkProgram(inside, file)),
-      changeable: known((file) => changeableProgram(file, policy, inside, machine)),
+      programs,
       checkEncoder: this.#checkEncoder,
       policies: new Policies(policy, this.blobs),
     };

@@ -31,25 +31,65 @@ export function compileSeccomp(
   report: Report,
 ): Filter {
   if (seccomp === undefined) return NONE;
-  const all = seccomp.report ?? false;
-  if (seccomp.rulespath !== undefined) {
-    const file = seccomp.rulespath;
-    if (seccomp.abis?.length)
-      report.problem(`${path}.abis`, "a filter of rulespath says itself which ABIs it allows");
-    const filter = report.attempt(`${path}.rulespath`, () => {
-      const program = Uint8Array.from(machine.readFile(file));
-      try {
-        validateProgram(program);
-        const whole = families ? withFamilies(program, families, machine.arch, mayGoOn) : program;
-        return fromFile(whole, all, machine);
-      } catch (error) {
-        throw new Error(`${file}: ${error instanceof Error ? error.message : String(error)}`, {
-          cause: error,
-        });
-      }
-    });
-    return filter ?? NONE;
-  }
+  if (seccomp.rulespath !== undefined)
+    return fromPath(seccomp, seccomp.rulespath, families, path, machine, report);
+  const key = keyOf([seccomp, families?.names, families?.protocolNames]);
+  const known = knownOf(machine);
+  const before = known.get(key);
+  if (before) return before;
+  const said = toldBy(report);
+  const filter = fromConfig(seccomp, families, path, machine, report);
+  // What is told is to be told of each.
+  if (toldBy(report) === said) known.set(key, filter);
+  return filter;
+}
+
+/** Filters of sandboxes that ask for the same, as those of one profile do. */
+const made = new WeakMap<Machine, Map<string, Filter>>();
+
+function knownOf(machine: Machine): Map<string, Filter> {
+  const known = made.get(machine) ?? new Map<string, Filter>();
+  made.set(machine, known);
+  return known;
+}
+
+const keyOf = (value: unknown): string =>
+  JSON.stringify(value, (_, part) => (typeof part === "bigint" ? `${part}` : part));
+
+const toldBy = ({ problems, notices }: Report): number => problems.length + notices.length;
+
+function fromPath(
+  { abis, report: all = false }: Seccomp,
+  file: string,
+  families: Families | undefined,
+  path: string,
+  machine: Machine,
+  report: Report,
+): Filter {
+  if (abis?.length)
+    report.problem(`${path}.abis`, "a filter of rulespath says itself which ABIs it allows");
+  const filter = report.attempt(`${path}.rulespath`, () => {
+    const program = Uint8Array.from(machine.readFile(file));
+    try {
+      validateProgram(program);
+      const whole = families ? withFamilies(program, families, machine.arch, mayGoOn) : program;
+      return fromFile(whole, all, machine);
+    } catch (error) {
+      throw new Error(`${file}: ${error instanceof Error ? error.message : String(error)}`, {
+        cause: error,
+      });
+    }
+  });
+  return filter ?? NONE;
+}
+
+function fromConfig(
+  seccomp: Seccomp,
+  families: Families | undefined,
+  path: string,
+  machine: Machine,
+  report: Report,
+): Filter {
   const before = report.problems.length;
   const fallback = report.attempt(`${path}.default`, () => parseAction(seccomp.default ?? "KILL"));
   const second = secondAbi(seccomp, families !== undefined, path, machine, report);
@@ -79,7 +119,10 @@ export function compileSeccomp(
     }
     // The stand-ins for actions that libseccomp does not take are denials.
     const whole = families ? withFamilies(program, families, machine.arch, passes) : program;
-    return { ...fromRules(whole, all, machine), ...(second && { abi: second }) };
+    return {
+      ...fromRules(whole, seccomp.report ?? false, machine),
+      ...(second && { abi: second }),
+    };
   });
   return filter ?? NONE;
 }

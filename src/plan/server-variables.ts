@@ -98,7 +98,14 @@ function matcher(kept: readonly Kept[]): (name: string) => boolean {
   const names = kept.flatMap((one) => one.names.split(" "));
   const exact = new Set(names.filter((name) => !name.endsWith("*")));
   const prefixes = names.filter((name) => name.endsWith("*")).map((name) => name.slice(0, -1));
-  return (name) => exact.has(name) || prefixes.some((prefix) => name.startsWith(prefix));
+  // Each sandbox asks for the same: those that the server has.
+  const known = new Map<string, boolean>();
+  return (name) => {
+    const is =
+      known.get(name) ?? (exact.has(name) || prefixes.some((prefix) => name.startsWith(prefix)));
+    known.set(name, is);
+    return is;
+  };
 }
 
 const isKeptBack = matcher(KEPT_BACK);

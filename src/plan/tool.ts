@@ -23,10 +23,19 @@ export function compileTool({ tool = {} }: Command, policy: Policy): Pick<Plan, 
   return Object.keys(plan).length > 0 ? { tool: plan } : {};
 }
 
+type Proved = Pick<ToolPlan, "readonly" | "openworld">;
+/** The commands of a sandbox have one policy. */
+const known = new WeakMap<Policy, Proved>();
+
 /** Only what it can be sure of. */
-export function provedBy(policy: Policy): Pick<ToolPlan, "readonly" | "openworld"> {
-  if (!isClosed(policy)) return {};
-  return { openworld: false, ...(changesNothing(policy) && { readonly: true }) };
+export function provedBy(policy: Policy): Proved {
+  const before = known.get(policy);
+  if (before) return before;
+  const proved: Proved = isClosed(policy)
+    ? { openworld: false, ...(changesNothing(policy) && { readonly: true }) }
+    : {};
+  known.set(policy, proved);
+  return proved;
 }
 
 /** No socket of it leads anywhere: neither a network, nor who listens on a unix socket for this machine. */
