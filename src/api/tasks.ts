@@ -1,12 +1,5 @@
 /** The running tasks of one verb: started, stopped, subscribed to. They keep the plan they were started with. */
 import { milliseconds, MOST_SECONDS } from "../config/ranges.ts";
-import type { Bytes } from "../encoders/encoder.ts";
-import { file, fileOf, into } from "../encoders/file.ts";
-import { line } from "../encoders/line.ts";
-import { log, logged } from "../encoders/log.ts";
-import { raw } from "../encoders/raw.ts";
-import { sync } from "../encoders/sync.ts";
-import { text } from "../encoders/text.ts";
 import { AfbError } from "../errors.ts";
 import type { Launch } from "../launch/task.ts";
 import type { Logger } from "../log.ts";
@@ -15,11 +8,13 @@ import type { Admission, Place, Waiting } from "./admission.ts";
 import type { Archive } from "./archive.ts";
 import type { Book, Entry } from "./book.ts";
 import { type Client, leaverOf, type Request, SERVER_SESSION } from "./client.ts";
+import { bytesFor, encodingFor } from "./encodings.ts";
 import { parsePiece, PIECE, type Piece } from "./feeding.ts";
 import type { Hub } from "./hub.ts";
+import { allows, ANY, type Permit } from "./permit.ts";
 import { INPUT, parseTarget, type Query, type Target } from "./query.ts";
 import { keptOf } from "./record.ts";
-import { type Encoded, type Ending, type Followable, type MayFollow, Run } from "./run.ts";
+import { type Encoded, type Ending, type MayFollow, Run } from "./run.ts";
 import { Readers } from "./readers.ts";
 import type { Rings } from "./ring.ts";
 import { wholeOf } from "./source.ts";
@@ -47,15 +42,6 @@ export interface Start {
   /** What `argv` was made of. */
   readonly args: unknown;
 }
-
-/** Throws, or rejects with, an AfbError for a task that the caller may do nothing to; see {@link Gate.require}. */
-type Permit = (task: Permitted) => Promise<unknown> | undefined;
-
-interface Permitted {
-  readonly plan: Followable;
-}
-
-const ANY: Permit = () => undefined;
 
 /** How long the output of killed tasks may wait for clients that do not read, when the server closes; ms. */
 const CLOSE_GRACE = 1000;
@@ -95,13 +81,7 @@ export class Tasks {
     const recheck = this.#rechecking();
     const taking = bytesFor(what.encoded, request);
     const bytes = taking && (await taking);
-    const encoded = bytes
-      ? { encoder: into(bytes), opts: {} }
-      : query.wait || request.wait
-        ? waiting(what.encoded)
-        : request.live
-          ? live(what.encoded)
-          : what.encoded;
+    const encoded = encodingFor(what.encoded, bytes, query, request);
     const run = await this.#launch({ ...what, encoded }, request);
     if (request.client) {
       run.own(request.client, request);
@@ -486,43 +466,3 @@ async function isOver(ending: Promise<unknown>, seconds: number): Promise<boolea
 }
 
 const shuttingDown = () => new AfbError("not-available", "the server is shutting down");
-
-function allows(permit: Permit, task: Permitted): boolean | Promise<boolean> {
-  const refused = (error: unknown): false => {
-    if (error instanceof AfbError) return false;
-    throw error;
-  };
-  try {
-    const asked = permit(task);
-    return asked ? asked.then(() => true, refused) : true;
-  } catch (error) {
-    return refused(error);
-  }
-}
-
-/** Who takes the output as it is, where it can be had so. */
-const bytesFor = ({ encoder, opts }: Encoded, { bytes }: Request): Promise<Bytes> | undefined =>
-  bytes && encoder === file ? bytes(fileOf(opts)) : undefined;
-
-/** The encoding of what is to be seen as it is printed: lines, where they are lines. */
-const live = (encoded: Encoded): Encoded => {
-  const { encoder, opts } = encoded;
-  if (encoder !== text && encoder !== sync) return encoded;
-  const { maxlen, maxline } = opts;
-  // So many that are kept, and not so many that come.
-  if (maxline !== undefined) return encoded;
-  return { encoder: line, opts: { partial: false, ...(maxlen !== undefined && { maxlen }) } };
-};
-
-/**
- * The encoding of a reply that waits for the end: an asynchronous encoder has no fields for it, so `sync` stands in. No caller can
- * have what is the operator's, nor keep it from the operator.
- */
-function waiting(encoded: Encoded): Encoded {
-  if (encoded.encoder.synchronous) return encoded;
-  if (encoded.encoder === log) return { ...encoded, encoder: logged };
-  if (encoded.encoder === file) return { encoder: raw, opts: { encoding: "base64" } };
-  // Of the same kind of options where the encoder has lines too; a json `maxlen` is another thing.
-  const alike = encoded.encoder.name === "text" || encoded.encoder.name === "line";
-  return { encoder: sync, opts: alike ? encoded.opts : {} };
-}

@@ -5,7 +5,8 @@ import { Blobs, Policies } from "./policies.ts";
 import type { LoadedConfig } from "../config/load.ts";
 import { suggestion } from "../config/nearest.ts";
 import { ConfigError, type Problem } from "../config/problem.ts";
-import type { Command, Config, Sandbox } from "../config/schema.ts";
+import type { Command } from "../config/command-schema.ts";
+import type { Config, Sandbox } from "../config/schema.ts";
 import { Variables } from "../config/variables.ts";
 import { BUILTIN_API, verbOf } from "../config/verbs.ts";
 import {

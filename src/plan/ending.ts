@@ -1,7 +1,7 @@
 /** `stop` of a config: how a task is told to end, and how long it may take. */
 import { suggestion } from "../config/nearest.ts";
 import { milliseconds } from "../config/ranges.ts";
-import type { Command } from "../config/schema.ts";
+import type { Command } from "../config/command-schema.ts";
 import { SIGNAL_MAX, signalName, signalNames, signalNumber } from "../config/signals.ts";
 import type { Report } from "./report.ts";
 

@@ -1,5 +1,5 @@
 /** `http` of a command: HTTP statuses by exit code. */
-import type { Command } from "../config/schema.ts";
+import type { Command } from "../config/command-schema.ts";
 import { DECIMAL } from "../config/ranges.ts";
 import type { Plan } from "./plan.ts";
 import type { Report } from "./report.ts";

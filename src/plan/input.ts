@@ -1,5 +1,5 @@
 /** `stdin` of a config: what a command may read there. */
-import type { Command } from "../config/schema.ts";
+import type { Command } from "../config/command-schema.ts";
 import type { Plan } from "./plan.ts";
 import type { Report } from "./report.ts";
 import { parseSize } from "./size.ts";

@@ -1,5 +1,5 @@
 /** Resource limits of a command, as setrlimit(2) numbers them on the architectures Linux shares numbers for. */
-import type { Command } from "../config/schema.ts";
+import type { Command } from "../config/command-schema.ts";
 import { parseSize } from "./size.ts";
 
 const RESOURCE = {

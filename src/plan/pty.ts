@@ -3,7 +3,7 @@
  * ioctl_tty(2).
  */
 import type { Architecture } from "../../ffi/libseccomp.ts";
-import type { Command } from "../config/schema.ts";
+import type { Command } from "../config/command-schema.ts";
 import { Assembly } from "./assembly.ts";
 import { covers } from "./mounts.ts";
 import type { MountStep, Policy, PtyPolicy } from "./policy.ts";

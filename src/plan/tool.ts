@@ -2,7 +2,7 @@
  * What programs that act for people may rely on: what the config says of a command, and where it says nothing, what its sandbox
  * proves. Where nothing is proved nothing is said: then they take it for what may do anything.
  */
-import type { Command } from "../config/schema.ts";
+import type { Command } from "../config/command-schema.ts";
 import { isObject } from "../object.ts";
 import { isHeld } from "./families.ts";
 import type { Plan, ToolPlan } from "./plan.ts";

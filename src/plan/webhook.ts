@@ -1,5 +1,5 @@
 /** How a machine elsewhere may start one command: by a key that it sends, or a signature of what it sends. */
-import type { Command } from "../config/schema.ts";
+import type { Command } from "../config/command-schema.ts";
 import type { Report } from "./report.ts";
 import { pathIn } from "./secrets.ts";
 

@@ -58,6 +58,6 @@ function parse(text: string) {
     return parseReference(text);
   } catch {
     // Told as a problem where the action is checked.
-    return undefined;
   }
+  return undefined;
 }

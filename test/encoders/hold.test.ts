@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { Backlog } from "../../src/backlog.ts";
-import { Command } from "../../src/config/schema.ts";
+import { Command } from "../../src/config/command-schema.ts";
 import { HELD, Hold } from "../../src/encoders/hold.ts";
 
 test("a task holds what its config says, and all together what there is", () => {

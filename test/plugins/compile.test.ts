@@ -204,6 +204,18 @@ test("what is wrong with actions", () => {
   ]);
 });
 
+test("of many names that there are, the first are told, and how many more", () => {
+  const names = Array.from({ length: 23 }, (_, i) => `c${i}`);
+  const onload = { uid: "1", action: "api://t#zzz" };
+  const there = (most: number) => `(there is ping, info, ${names.slice(0, most - 2).join(", ")}`;
+  const of = (count: number) =>
+    problems("/", { sandboxes: { commands: names.slice(0, count).map(command) }, onload });
+  const what = "onload[0].action: no verb of the API t `zzz`";
+  expect(of(18)).toEqual([`${what} ${there(20)})`]);
+  expect(of(19)).toEqual([`${what} ${there(20)}, and 1 more)`]);
+  expect(of(23)).toEqual([`${what} ${there(20)}, and 5 more)`]);
+});
+
 test("$NAME in the arguments of actions, however deep; %data% stays", () => {
   const args = {
     user: "$LOGNAME of $API_NAME",
@@ -260,6 +272,17 @@ test("event actions that would set themselves off", () => {
   ).toEqual([
     "events[0].action: would set itself off for ever: t/a → t/b → t/a",
     "events[1].action: would set itself off for ever: T/B → t/a → t/b",
+  ]);
+  // What leads into a circle is none of it, and the search ends.
+  expect(
+    loop([
+      { uid: "c", action: "api://t#a" },
+      { uid: "a", action: "api://t#b" },
+      { uid: "b", action: "api://t#a" },
+    ]),
+  ).toEqual([
+    "events[1].action: would set itself off for ever: t/a → t/b → t/a",
+    "events[2].action: would set itself off for ever: t/b → t/a → t/b",
   ]);
   const stop = { uid: "a", action: "api://t#a", args: { action: "stop" } };
   expect(compiled(modules.dir, { sandboxes: { commands }, events: stop })).toHaveLength(1);

@@ -66,9 +66,13 @@ test("so many events wait, and no more, until a batch is taken", async () => {
   expect(sent).toHaveLength(1);
   expect(() => emit({})).toThrow("more than 262144 events at once");
   one.sent(1);
+  // Taken twice, it makes no room for more.
+  one.sent(1);
   void emit({ n: 1 });
   one.flush();
   expect(sent[1]?.list).toEqual(['{"n":1}']);
+  for (let i = 1; i < 1 << 18; i++) void emit({});
+  expect(() => emit({})).toThrow("more than 262144 events at once");
 });
 
 test("what the server says of a task no plugin can say, in an event or at the end", async () => {
