@@ -209,7 +209,10 @@ test("of many names that there are, the first are told, and how many more", () =
   const onload = { uid: "1", action: "api://t#zzz" };
   const there = (most: number) => `(there is ping, info, ${names.slice(0, most - 2).join(", ")}`;
   const of = (count: number) =>
-    problems("/", { sandboxes: { commands: names.slice(0, count).map(command) }, onload });
+    problems("/", {
+      sandboxes: { commands: names.slice(0, count).map((name) => command(name)) },
+      onload,
+    });
   const what = "onload[0].action: no verb of the API t `zzz`";
   expect(of(18)).toEqual([`${what} ${there(20)})`]);
   expect(of(19)).toEqual([`${what} ${there(20)}, and 1 more)`]);
