@@ -137,8 +137,9 @@ export function lookAtPeer<T>(fd: number, pid: number, look: (pid: number) => T)
 }
 
 /**
- * The process at the other end of a unix socket, which connected or listens there; undefined when it has ended, or this pid
- * namespace cannot see it. Before Linux 6.5 it is the one that has its pid now. Throws CError.
+ * The process at the other end of a unix socket, which connected or listens there; undefined when this pid namespace cannot see
+ * it, or it has ended and the kernel knows no more of it than that: see hasEnded. Before Linux 6.5 it is the one that has its pid
+ * now. Throws CError.
  */
 export function openPeer(fd: number): Process | undefined {
   const { pid } = peerCredentials(fd);
