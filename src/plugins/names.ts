@@ -5,16 +5,21 @@ import { importName } from "../plan/compile-imports.ts";
 import type { Config } from "../config/schema.ts";
 import { BUILTIN_API, BUILTIN_VERBS, EXEC_VERB, verbOf } from "../config/verbs.ts";
 
-const MONITOR_VERBS = [
+/** Of the API of the server itself, whichever of them it has with its options. */
+export const MONITOR_VERBS = [
   "get",
   "apis",
   "info",
   "set",
+  "tasks",
+  "explain",
   "session",
   "trace",
   "subscribe",
   "unsubscribe",
   "reload",
+  "doctor",
+  "metrics",
 ];
 
 /** Verbs by API; undefined for one of another binder, of which nobody knows them. */

@@ -69,6 +69,26 @@ test("an error is an answer, nonsense is none, and neither ends the server", asy
   remove();
 });
 
+test("a line of a mebibyte is read, and a longer one ends its connection alone", async () => {
+  const { path, remove } = scratch();
+  const handover = await listening(path);
+  handover.answer(() => Promise.resolve(serving));
+  const long = (bytes: number) => "x".repeat(bytes);
+  const socket = connect({ path });
+  const said = new Promise<string>((resolve) =>
+    socket.once("data", (data) => resolve(String(data))),
+  );
+  socket.write(long(1 << 20));
+  // Of another, which is served in between: all of the first has been read.
+  expect(await say(path, long((1 << 20) + 1))).toBe("");
+  expect(await ask(path)).toEqual(serving);
+  socket.write("\n");
+  expect(await said).toContain("problems");
+  socket.destroy();
+  handover.close();
+  remove();
+});
+
 test("who is of another version is told so, whatever else is asked", async () => {
   const { path, remove } = scratch();
   const handover = await listening(path);

@@ -7,6 +7,7 @@ import { decodePlans, encodePlans } from "../../src/plan/file.ts";
 import { thisMachine } from "../../src/plan/machine.ts";
 import type { ApiPlan } from "../../src/plan/plan.ts";
 import { checkEncoder, extend } from "../../src/plugins/extend.ts";
+import { MONITOR_VERBS } from "../../src/plugins/names.ts";
 import { GOOD, Modules } from "./modules.ts";
 
 const command = (uid: string, more: object = {}) => ({
@@ -201,6 +202,13 @@ test("what is wrong with actions", () => {
     "events[0].uid: no event `t/cc`; did you mean `t/c`? (there is t/c, u/d, monitor/disconnected)",
     "events[1].required: is for onload and onstart only: remove it",
     "extra[1].action: `t/X` is itself an extra verb: name what that one stands for",
+  ]);
+});
+
+test("an action may be for any verb of the server itself, and for no other", () => {
+  const onload = [...MONITOR_VERBS, "ping"].map((uid) => ({ uid, action: `api://Monitor#${uid}` }));
+  expect(problems("/", { onload })).toEqual([
+    `onload[${MONITOR_VERBS.length}].action: no verb of the API monitor \`ping\` (there is ${MONITOR_VERBS.join(", ")})`,
   ]);
 });
 

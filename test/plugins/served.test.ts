@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
 import { mkdirSync, readFileSync } from "node:fs";
+import { MONITOR_VERBS } from "../../src/plugins/names.ts";
 import { Modules } from "./modules.ts";
 
 const executable = `${import.meta.dir}/../../dist/spawnbox`;
@@ -71,6 +72,11 @@ test("the executable loads a plugin from disk, and outlives what strays from it"
     const call = async (verb: string) => (await fetch(`${url}/api/t/${verb}`)).text();
     const response = (text: string) =>
       `{"jtype":"afb-reply","request":{"status":"success","code":0},"response":${text}}`;
+    // Every verb that the server has can be named by an action.
+    const there = (await (await fetch(`${url}/api`)).json()) as {
+      response: { apis: { monitor: string[] } };
+    };
+    expect(there.response.apis.monitor).toEqual([...MONITOR_VERBS]);
     expect(await call("c?text=abc")).toContain('"size":4}');
     expect(await call("version")).toBe(response('"Linux"'));
     expect(await call("stray")).toBe(response('"soon"'));
