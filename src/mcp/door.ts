@@ -223,6 +223,8 @@ function withDoubles(message: unknown): unknown {
   const { params } = message;
   if (!isObject(params) || isWritten(params)) return toDoubles(message);
   const { arguments: args, ...others } = params;
+  // What clients in languages without `undefined` write for none; the SDK calls it an internal error.
+  if (args === null) return toDoubles({ ...message, params: others });
   if (!isObject(args) || isWritten(args)) return toDoubles(message);
   const plain = toDoubles(others);
   const outer = toDoubles({ ...message, params: undefined });
