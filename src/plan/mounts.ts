@@ -283,6 +283,8 @@ function missingBelow(
 
 /** @param above the mount that its target lies in */
 function missingIn(above: MountStep, step: MountStep, { files }: Machine): string | undefined {
+  if (above.kind === "symlink" && above.target !== step.target)
+    return `${step.target}: ${above.target} is a link here: name what it leads to`;
   if (above.kind !== "bind" || !above.flags.readonly) return undefined;
   let at = above.target;
   let source = above.source;

@@ -503,6 +503,14 @@ describe("below what is read-only", () => {
         `${at}.target: ${target}: ${part} ${missing}: make it there, or mount a tmpfs above it first`,
       ]);
   });
+  test("links of the sandbox itself are not followed", () => {
+    const linked = { target: "/bin2", source: "data", mode: "symlink" };
+    const { namespace } = on("rw", tmpfs("/bin2/x"));
+    const [data = {}, ...others] = namespace.mounts;
+    expect(refused({ acls, namespace: { mounts: [data, linked, ...others] } }, machine)).toEqual([
+      "sandboxes[0].namespace.mounts[2].target: /bin2/x: /bin2 is a link here: name what it leads to",
+    ]);
+  });
   test("what is there, lies below a link or a tmpfs, or can be made is none of it", () => {
     compiled(on("ro", tmpfs("/data/a"), tmpfs("/data/a/x/y"), tmpfs("/data/l/x")), machine);
     compiled(on("ro", tmpfs("/data")), machine);
