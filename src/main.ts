@@ -1,5 +1,6 @@
 /** Entry: picks a subcommand from argv. */
 import { suggestion } from "./config/nearest.ts";
+import { printText } from "./command-line/print.ts";
 import { keepConsole } from "./printed.ts";
 import { SUBCOMMANDS } from "./subcommands.ts";
 import { endOnUnexpected } from "./unexpected.ts";
@@ -43,10 +44,24 @@ async function main([name, ...rest]: string[]): Promise<number> {
   return run(rest, SUBCOMMANDS);
 }
 
-keepConsole();
 const [, , subcommand = ""] = process.argv;
+/** What these print is told beside their work, which a full disk does not end. Of all others it is the result. */
+const SERVERS: readonly string[] = ["serve", "early"];
+let unwritten: unknown;
+function print(text: string): void {
+  try {
+    printText(`${text}\n`);
+  } catch (error) {
+    // What is under way comes to its end.
+    unwritten ??= error;
+  }
+}
+keepConsole(SERVERS.includes(subcommand) ? undefined : print);
 // An unknown name is the user's text, and told by main().
 const end = endOnUnexpected(
   Object.hasOwn(SUBCOMMANDS, subcommand) ? `spawnbox ${subcommand}` : "spawnbox",
 );
-await main(process.argv.slice(2)).then((code) => process.exit(code), end);
+await main(process.argv.slice(2)).then(
+  (code) => (unwritten === undefined ? process.exit(code) : end(unwritten)),
+  end,
+);

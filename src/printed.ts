@@ -7,11 +7,14 @@ import { indented, visibleLines } from "./visible.ts";
 
 const PRINTED = { log: 1, info: 1, debug: 1, error: 2, warn: 2 } as const;
 
-/** From now on. Anything but a text, such as an error, is shown in full, with all lines but the first indented. */
-export function keepConsole(): void {
+/**
+ * From now on. Anything but a text, such as an error, is shown in full, with all lines but the first indented.
+ * @param print writes to standard output in place of the runtime, which does not tell what it could not write
+ */
+export function keepConsole(print?: (text: string) => void): void {
   for (const name of Object.keys(PRINTED) as (keyof typeof PRINTED)[]) {
-    const write = console[name].bind(console);
     const fd = PRINTED[name];
+    const write = (fd === 1 && print) || console[name].bind(console);
     console[name] = (...said: unknown[]) => {
       const shown = said.map((one) => (typeof one === "string" ? one : indented(Bun.inspect(one))));
       const text = visibleLines(shown.join(" "));

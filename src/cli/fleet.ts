@@ -168,7 +168,7 @@ function callOf(values: Values<typeof OPTIONS>, [to = "", ...rest]: readonly str
   const target = parseTarget(to);
   if (!target) throw new UsageError(`${to}: expected BOARD or @GROUP, ${NAMES}`);
   const { method, args } = parseCall(rest);
-  if (!isMethod(method)) throw new UsageError(`"${method}" is not API/VERB`);
+  if (!isMethod(method)) throw new UsageError(`"${method}" is not API/VERB, without + and #`);
   const timeout = values.timeout === undefined ? undefined : time("--timeout", values.timeout);
   const queue = values.queue === undefined ? undefined : time("--queue", values.queue);
   const { stages, detach, json } = values;

@@ -413,14 +413,17 @@ function banner(
     room.words,
     ...(mcp ? ["verbs are tools at /mcp"] : []),
     ...(audited === undefined ? [] : [visible(`audited to ${audited}`)]),
-    ...(first ? [`try: ${curl(url, base)}/api/${first.api}/${tryVerb(first)}`] : []),
+    ...(first ? [`try: ${curl(url, base, `/api/${first.api}/${tryVerb(first)}`)}`] : []),
   ].join("\n");
 }
 
-function curl(url: string, base: Base): string {
-  if (url.startsWith("http")) return `curl ${url}`;
-  return `curl --unix-socket ${url.slice("unix:".length)} http://localhost${base}`;
+function curl(url: string, base: Base, path: string): string {
+  if (url.startsWith("http")) return `curl ${quoted(url + path)}`;
+  return `curl --unix-socket ${url.slice("unix:".length)} ${quoted(`http://localhost${base}${path}`)}`;
 }
+
+/** In zsh a `?` is a name of files, and within brackets curl counts. */
+const quoted = (url: string): string => (/^[\w/:.+-]*$/.test(url) ? url : `'${url}'`);
 
 /** Those of the configs, and those about the access. */
 const notices = ({ apis, notices: found }: Loaded): string[] => {
@@ -447,5 +450,8 @@ function tryVerb(api: ApiPlan): string {
     .flatMap((sandbox) => sandbox.plans)
     .filter(({ argv, privileges }) => argv.names.size + privileges.length === 0);
   const plan = plans.find(({ encoder }) => encoder.name === "sync") ?? plans[0];
-  return plan ? plan.verb + (plan.encoder.name === "sync" ? "" : "?wait=true") : "ping";
+  if (!plan) return "ping";
+  // Within quotes, too.
+  const verb = plan.verb.split("/").map(encodeURIComponent).join("/").replaceAll("'", "%27");
+  return verb + (plan.encoder.name === "sync" ? "" : "?wait=true");
 }

@@ -1,6 +1,7 @@
 /** Lines on standard output that are waited for while other things go on: see printed.ts for who need not care. */
 import { write } from "node:fs";
 import { visibleLines } from "../visible.ts";
+import { unwritable } from "./print.ts";
 
 const STDOUT = 1;
 /** Characters that may wait before who prints has to. */
@@ -56,7 +57,7 @@ export class Lines {
       write(STDOUT, bytes, 0, bytes.length, null, (error, written) => {
         if (!error) return resolve(written);
         if (error.code === "EAGAIN") return void setTimeout(() => resolve(0), LOOK);
-        if (error.code !== "EPIPE") return reject(error);
+        if (error.code !== "EPIPE") return reject(unwritable(error));
         this.#isClosed = true;
         this.#closing.resolve();
         resolve(0);

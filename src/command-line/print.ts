@@ -1,5 +1,6 @@
 /** What a subcommand prints however much it is: the runtime's stream drops at the exit what a pipe has not taken by then. */
 import { writeSync } from "node:fs";
+import { Refused } from "../errors.ts";
 import { visibleLines } from "../visible.ts";
 
 const STDOUT = 1;
@@ -24,9 +25,13 @@ function write(text: string): boolean {
     } catch (error) {
       const code = error instanceof Error && "code" in error ? error.code : undefined;
       if (code === "EPIPE") return false;
-      if (code !== "EAGAIN") throw error;
+      if (code !== "EAGAIN") throw unwritable(error);
       Bun.sleepSync(LOOK);
     }
   }
   return true;
 }
+
+/** Such as a full disk. */
+export const unwritable = (error: unknown): Refused =>
+  new Refused(`standard output: ${error instanceof Error ? error.message : String(error)}`);

@@ -27,8 +27,12 @@ export interface About {
 
 const start = crypto.randomUUID();
 
+/** What a topic that is published to cannot have. */
+const WILD = /[+#\0]/;
+
 /** A level of a topic. */
-const isLevel = (api: string): boolean => api.length <= 128 && !/[+#/\0]/.test(api);
+const isLevel = (api: string): boolean =>
+  api.length <= 128 && !api.includes("/") && !WILD.test(api);
 
 /** By API: what is told of each, as JSON. */
 export function apisOf(all: readonly ApiDescription[]): Map<string, string> {
@@ -85,7 +89,9 @@ function bootId(): string {
 
 /** Verbs that a button can call: by API. */
 export function buttons(all: readonly ApiDescription[]): { api: string; verb: VerbDescription }[] {
-  return all.flatMap(({ api, verbs }) =>
-    verbs.filter((verb) => verb.task && !needsArguments(verb)).map((verb) => ({ api, verb })),
-  );
+  const isButton = (verb: VerbDescription): boolean =>
+    verb.task === true && !needsArguments(verb) && !WILD.test(verb.name);
+  return all
+    .filter(({ api }) => isLevel(api))
+    .flatMap(({ api, verbs }) => verbs.filter(isButton).map((verb) => ({ api, verb })));
 }

@@ -112,7 +112,8 @@ export function callOf(given: unknown): AskedCall {
   const { to, verb, args, stages, detach = false, wait = false } = asked;
   const target = parseTarget(to);
   if (!target) throw invalid(`to: found ${JSON.stringify(to)}, expected BOARD or @GROUP`);
-  if (!isMethod(verb)) throw invalid(`verb: found ${JSON.stringify(verb)}, expected API/VERB`);
+  if (!isMethod(verb))
+    throw invalid(`verb: found ${JSON.stringify(verb)}, expected API/VERB, without + and #`);
   if (stages !== undefined && target.kind === "board") throw invalid("stages: only for a @GROUP");
   if (asked["max-failed"] !== undefined && stages === undefined)
     throw invalid("max-failed: only with stages");

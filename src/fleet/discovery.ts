@@ -1,5 +1,6 @@
 /** What Home Assistant is told of a board: a device with a button for each verb that needs no arguments. */
 import type { ApiDescription } from "../api/verb.ts";
+import { named } from "../mcp/names.ts";
 import { version } from "../version.ts";
 import { buttons } from "./describe.ts";
 import type { Topics } from "./topics.ts";
@@ -19,12 +20,13 @@ export function discovery(
   topics: Topics,
   apis: readonly ApiDescription[],
 ) {
-  const components = buttons(apis).map(({ api, verb }) => [
-    id(`${api}_${verb.name}`),
+  const all = named(buttons(apis), ({ api, verb }) => `${api}/${verb.name}`);
+  const components = [...all].map(([name, { api, verb }]) => [
+    name,
     {
       platform: "button",
       name: verb.info ?? `${api} ${verb.name}`,
-      unique_id: id(`spawnbox_${board}_${api}_${verb.name}`),
+      unique_id: id(`spawnbox_${board}_${name}`),
       command_topic: topics.call(board, home.operator, `${api}/${verb.name}`),
       payload_press: "{}",
       // A broker keeps nothing of this for a board that is away.

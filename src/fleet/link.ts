@@ -73,6 +73,9 @@ const HEAD = 64 << 10;
 const A_TURN = 16;
 /** ms for the last words. */
 const GOODBYE = 2000;
+const CONNECTED = "connected to the broker";
+const CLOSED =
+  "the connection was closed, and nobody said why: if that happens again and again, another client has the same name";
 
 export class Link {
   readonly #client: MqttClient;
@@ -109,7 +112,7 @@ export class Link {
     this.#client.on("connect", ({ properties }) => {
       this.#since = performance.now();
       this.#most = Math.max(1, Math.min(UNDER_WAY, properties?.receiveMaximum ?? UNDER_WAY));
-      this.#tell("connected to the broker");
+      this.#tell(CONNECTED);
       this.options.connected();
       this.#pump();
     });
@@ -126,6 +129,8 @@ export class Link {
       this.#tell(`the broker ends the connection: ${reasonOf(reasonCode)}`),
     );
     this.#client.on("close", () => {
+      // Mosquitto 2.0 closes where it should say that another has the name: two boards would take turns, and nobody would know.
+      if (this.#told === CONNECTED && !this.#closing) this.#tell(CLOSED);
       if (performance.now() - this.#since > STABLE) this.#delay = FIRST_DELAY;
     });
   }

@@ -16,6 +16,8 @@ export function pagerOf(
   const trusted = !forOthers(env);
   const own = env["PAGER"];
   if (trusted && own !== undefined) return /^\s*(cat\s*)?$/.test(own) ? undefined : own;
+  // Where nothing can be scrolled, less(1) only complains, and waits for a key.
+  if (env["TERM"] === "dumb") return undefined;
   const known = trusted ? ["less", "more"] : ["less"];
   return known.find((name) => which(name) !== null);
 }

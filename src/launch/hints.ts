@@ -273,7 +273,10 @@ function general(failure: Failure, here: Confinement): string {
   const enough = ENOUGH_OF[errno];
   if (enough !== undefined) return enough;
   if (errno === "EMFILE") return files(failure, here);
-  if (errno === "EROFS") return readOnlyProc(failure, here);
+  if (errno === "EROFS")
+    return /^\/(proc|sys)(\/|$)/.test(what)
+      ? readOnlyProc(failure, here)
+      : `${what} is read-only here: make it where it comes from, or mount a tmpfs above it`;
   if (errno === "ENOSYS") {
     const wanted = `Linux ${need.since ?? "5.9"}`;
     return here.filtered

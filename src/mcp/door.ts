@@ -5,6 +5,7 @@
 import { WebStandardStreamableHTTPServerTransport } from "@modelcontextprotocol/sdk/server/webStandardStreamableHttp.js";
 import { isInitializeRequest } from "@modelcontextprotocol/sdk/types.js";
 import { parseForeign, TooManyValues } from "../json.ts";
+import { withoutNull } from "./null-arguments.ts";
 import { isWritten, toDoubles } from "../numbers.ts";
 import { isObject } from "../object.ts";
 import type { Host, Who } from "./host.ts";
@@ -223,6 +224,7 @@ function withDoubles(message: unknown): unknown {
   const { params } = message;
   if (!isObject(params) || isWritten(params)) return toDoubles(message);
   const { arguments: args, ...others } = params;
+  if (args === null) return toDoubles(withoutNull(message));
   if (!isObject(args) || isWritten(args)) return toDoubles(message);
   const plain = toDoubles(others);
   const outer = toDoubles({ ...message, params: undefined });

@@ -1,6 +1,6 @@
 /**
- * Names of tools. Clients take letters, digits, `_` and `-`, and 64 of them: `demo/disk/usage` is `demo_disk_usage`. What would be
- * called like another has a hash behind it, both of them: a name never means one verb now and another after a reload.
+ * Names of tools, and of buttons. Clients take letters, digits, `_` and `-`, and 64 of them: `demo/disk/usage` is `demo_disk_usage`.
+ * What would be called like another has a hash behind it, both of them: a name never means one verb now and another after a reload.
  */
 
 const LONGEST = 64;

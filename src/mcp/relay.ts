@@ -1,6 +1,5 @@
 /** The protocol over standard input and output, in front of a server that is elsewhere: messages go on as they are. */
 import { StreamableHTTPClientTransport } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
-import { StdioServerTransport } from "@modelcontextprotocol/sdk/server/stdio.js";
 import {
   isInitializeRequest,
   isJSONRPCRequest,
@@ -9,6 +8,7 @@ import {
   type RequestId,
 } from "@modelcontextprotocol/sdk/types.js";
 import { isObject } from "../object.ts";
+import { Pipe } from "./pipe.ts";
 
 export interface Elsewhere {
   /** Of `/mcp`. */
@@ -27,7 +27,7 @@ const FAILED = -32000;
  * @returns why it ended before; undefined where it did not
  */
 export async function relay({ url, token, fetch }: Elsewhere): Promise<string | undefined> {
-  const own = new StdioServerTransport();
+  const own = new Pipe();
   const headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
   const there = new StreamableHTTPClientTransport(url, { fetch, requestInit: { headers } });
   const { promise: ended, resolve: end } = Promise.withResolvers<string | undefined>();
@@ -36,9 +36,15 @@ export async function relay({ url, token, fetch }: Elsewhere): Promise<string | 
     if (!isJSONRPCRequest(message)) return;
     void own.send({ jsonrpc: "2.0", id: message.id, error: { code: FAILED, message: why } });
   };
+  // What comes with the first message needs the session that it makes.
+  let begun: Promise<unknown> = Promise.resolve();
   own.onmessage = (message) => {
-    if (isInitializeRequest(message) && isJSONRPCRequest(message)) asked = message.id;
-    there.send(message).catch((error: unknown) => {
+    const sent = begun.then(() => there.send(message));
+    if (isInitializeRequest(message) && isJSONRPCRequest(message)) {
+      asked = message.id;
+      begun = sent.catch(() => {});
+    }
+    sent.catch((error: unknown) => {
       const why = `${url.href}: ${error instanceof Error ? error.message : String(error)}`;
       refuse(message, why);
       // Before there is a session nothing else will do either.
@@ -58,9 +64,7 @@ export async function relay({ url, token, fetch }: Elsewhere): Promise<string | 
   };
   const over = (): void => end(undefined);
   own.onclose = over;
-  process.stdin.once("end", over);
-  process.once("SIGTERM", over);
-  process.once("SIGINT", over);
+  void own.over.then(over);
   await there.start();
   await own.start();
   const why = await ended;

@@ -1,7 +1,7 @@
 /** The protocol over standard input and output, for a client that has started this process: one session. */
-import { StdioServerTransport } from "@modelcontextprotocol/sdk/server/stdio.js";
 import type { Host, Who } from "./host.ts";
 import { Own } from "./own.ts";
+import { Pipe } from "./pipe.ts";
 import { Session } from "./session.ts";
 
 /** Until the client closes its end. */
@@ -13,13 +13,10 @@ export async function serveStdio(host: Host): Promise<void> {
     from: { peer: "", connection },
   };
   const session = new Session(host, () => who, new Own());
-  const { promise: ended, resolve } = Promise.withResolvers<void>();
-  session.server.onclose = resolve;
-  process.stdin.once("end", resolve);
-  process.stdin.once("close", resolve);
-  process.once("SIGTERM", () => resolve());
-  process.once("SIGINT", () => resolve());
-  await session.connect(new StdioServerTransport());
-  await ended;
+  const pipe = new Pipe();
+  const closed = Promise.withResolvers<void>();
+  session.server.onclose = closed.resolve;
+  await session.connect(pipe);
+  await Promise.race([pipe.over, closed.promise]);
   await session.close();
 }

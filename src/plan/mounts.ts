@@ -252,15 +252,20 @@ export function compileMounts(
   return sealLast(steps);
 }
 
-/** Nothing can be made on a read-only root, and links in it are not followed. */
+/** Nothing can be made below what is shown read-only, and links in such a root are not followed. */
 function missingBelow(
   [step]: readonly MountStep[],
   earlier: readonly MountStep[],
-  { files }: Machine,
+  machine: Machine,
 ): string | undefined {
+  const { files } = machine;
   const [root, ...others] = earlier;
-  if (!step || root?.kind !== "bind" || root.target !== ROOT) return undefined;
-  if (others.some(({ target }) => covers(target, step.target))) return undefined;
+  if (!step) return undefined;
+  const above = others.findLast(({ target }) => covers(target, step.target));
+  if (above) return missingIn(above, step, machine);
+  if (root?.kind !== "bind") return undefined;
+  if (root.target !== ROOT)
+    return covers(root.target, step.target) ? missingIn(root, step, machine) : undefined;
   if (step.kind === "symlink")
     return `no link can be made at ${step.target}: the root is read-only; mount a tmpfs above it first`;
   let at = ROOT;
@@ -272,6 +277,24 @@ function missingBelow(
       return `${step.target}: ${at} does not exist below ${root.source}, which is the read-only root: make it there, or mount a tmpfs above it first`;
     if (found.kind === "link")
       return `${step.target}: ${at} is a link in ${root.source}: name what it leads to`;
+  }
+  return undefined;
+}
+
+/** @param above the mount that its target lies in */
+function missingIn(above: MountStep, step: MountStep, { files }: Machine): string | undefined {
+  if (above.kind === "symlink" && above.target !== step.target)
+    return `${step.target}: ${above.target} is a link here: name what it leads to`;
+  if (above.kind !== "bind" || !above.flags.readonly) return undefined;
+  let at = above.target;
+  let source = above.source;
+  for (const part of step.target.slice(above.target.length).split("/").slice(1)) {
+    [at, source] = [posix.join(at, part), posix.join(source, part)];
+    const found = files.lookup(source);
+    // Where a link leads is found out by the launch.
+    if (found?.kind === "link") return undefined;
+    if (!found)
+      return `${step.target}: ${at} does not exist below ${above.source}, which is read-only at ${above.target}: make it there, or mount a tmpfs above it first`;
   }
   return undefined;
 }

@@ -1,5 +1,5 @@
 /** Plan files on disk: written whole or not at all, read only where nobody else could have written. */
-import { closeSync, constants, writeFileSync } from "node:fs";
+import { closeSync, constants, statSync, writeFileSync } from "node:fs";
 import { openAt, renameAt, unlinkAt } from "../../ffi/at.ts";
 import { readObeyed } from "../config/obeyed.ts";
 import { ConfigError } from "../config/problem.ts";
@@ -13,8 +13,13 @@ import { resolveSource } from "./source.ts";
 /** Far above what a thousand commands take: this is to catch a wrong path. */
 const MAX_BYTES = 256 * 1024 * 1024;
 
-/** Appears under its name only when it is complete; readable by the owner's group and others, since it holds no secret but what the config holds. */
+/**
+ * Appears under its name only when it is complete; readable by the owner's group and others, since it holds no secret but what the config holds.
+ * @throws Error of what is not written, such as a device, in whose place it would be
+ */
 export function writePlanFile(path: string, text: string): void {
+  if (statSync(path, { throwIfNoEntry: false })?.isFile() === false)
+    throw new Error(`${path} is no regular file: name one, or one that is not there`);
   using target = targetOf(path, trustOf(process.geteuid?.() ?? 0));
   const { directory, name } = target;
   const temporary = `${name}.${process.pid}.tmp`;

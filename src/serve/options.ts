@@ -185,7 +185,9 @@ export function optionsOf(
   const source = neededSource(values.config, values.plan, env);
   const port = values.port === undefined ? DEFAULT_PORT : parsePort(values.port);
   const asked = values.port !== undefined || values.host.length > 0;
-  const hosts = values.host.length > 0 ? values.host : [DEFAULT_HOST];
+  // As addresses of IPv6 are written in URLs.
+  const given = values.host.map((host) => host.replace(/^\[(.*)\]$/, "$1"));
+  const hosts = given.length > 0 ? given : [DEFAULT_HOST];
   if (hosts.includes("")) throw new TypeError("--host: expected an address");
   const mode = values["unix-mode"] === undefined ? DEFAULT_MODE : parseMode(values["unix-mode"]);
   const endpoints: Endpoint[] = asked ? hosts.map((host) => ({ kind: "tcp", host, port })) : [];

@@ -41,7 +41,8 @@ export function readArguments(
   if (request.headers.has("content-encoding")) {
     throw new HttpError(415, "send the body without Content-Encoding");
   }
-  switch (type) {
+  // RFC 6839, section 3.1, such as application/cloudevents+json: no form of a page can say so either.
+  switch (type?.replace(/^application\/.+\+json$/, "application/json")) {
     case "application/json":
       return { args: parseJson(utf8(body), "body"), texts: false, get };
     case "application/x-www-form-urlencoded": {

@@ -100,8 +100,9 @@ export function createRest(options: RestOptions): Rest {
     allow(request.method, METHODS.page);
     if (request.method === "OPTIONS") return preflight(METHODS.page);
     const bytes = body();
+    // To a HEAD Elysia writes the length of what is in the response.
+    if (request.method === "HEAD") return json(200, new TextDecoder().decode(bytes));
     const response = json(200, "");
-    // Elysia takes the body out of the response to a HEAD, but not its length.
     response.headers.set("content-length", String(bytes.length));
     return withSharedBody(response, bytes);
   };
@@ -226,6 +227,8 @@ export function createRest(options: RestOptions): Rest {
     if (request.method === "POST" && isFed !== (input !== undefined)) throw changed();
     if (input && request.headers.has("content-encoding"))
       throw new HttpError(415, "send the body without Content-Encoding");
+    if (request.method === "GET" && hasBody(header))
+      throw new AfbError("invalid-request", "a GET has its arguments in the URL: POST the body");
     const { args, texts, get } = readArguments(request, parameters, given);
     const credentials = readCredentials(header, get, options.port());
     const session = options.sessions.open(credentials, peer);
@@ -364,6 +367,10 @@ export function createRest(options: RestOptions): Rest {
     streams: (target: string) => isFedBy(registry, target, isEvents),
   });
 }
+
+/** It is read, but to whom it is given depends on who reads it (RFC 9110, section 9.3.1): a command would run without it. */
+const hasBody = (header: GetHeader): boolean =>
+  header("transfer-encoding") !== undefined || Number(header("content-length") ?? 0) > 0;
 
 /** Whether something below `/api/` is asked for. */
 const isCall = (url: string): boolean =>

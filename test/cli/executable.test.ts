@@ -59,6 +59,27 @@ describe("usage", () => {
       expect(spawnbox(name, "--version").out).toMatch(/^spawnbox \d+\.\d+\.\d+\n$/);
     }
   });
+  test("what cannot be written is told, and is no success", () => {
+    const access = "schema --access";
+    for (const args of [
+      "--version",
+      "--help",
+      "call --help",
+      "help",
+      "help config",
+      "token",
+      access,
+    ]) {
+      const words = ["sh", "-c", 'exec "$0" "$@" >/dev/full', program, ...args.split(" ")];
+      const { exitCode, stderr } = Bun.spawnSync(words, { cwd: dir, env: { PATH } });
+      expect([args, exitCode]).toEqual([args, 1]);
+      expect(stderr.toString()).toMatch(/^spawnbox( \w+)?: standard output: ENOSPC: .*\n$/m);
+      expect(stderr.toString()).not.toContain("bug");
+    }
+    // Who has read enough is no fault.
+    const enough = ["bash", "-c", '"$0" schema | head -1; exit ${PIPESTATUS[0]}', program];
+    expect(Bun.spawnSync(enough, { cwd: dir, env: { PATH } }).exitCode).toBe(0);
+  });
   test.if(isRoot)("where /proc is missing, each says so in one line", () => {
     for (const name of [...subcommands, "install", "--version"]) {
       const hidden = 'mount -t tmpfs none /proc && exec "$0" "$@"';

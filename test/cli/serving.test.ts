@@ -129,7 +129,8 @@ describe("as it begins", () => {
       [command("x", { encoder: "text" }), command("y")],
       "y",
     ],
-    ["one that is waited for", [command("x", { encoder: "text" })], "x?wait=true"],
+    ["one that is waited for", [command("x", { encoder: "text" })], "'x?wait=true"],
+    ["what a shell takes for one word", [command("a#'*/b")], "'a%23%27*/b"],
     [
       "none with arguments or privileges",
       [
@@ -141,8 +142,9 @@ describe("as it begins", () => {
     ],
   ])("what is tried is %s", async (_, commands, verb) => {
     await using serving = new Serving("--port", "0", "--config", put("four", commands));
+    const [, quote = "", path] = /^('?)(.*)$/.exec(verb) ?? [];
     expect(said(await serving.begun()).at(-1)).toBe(
-      `try: curl http://127.0.0.1:PORT/api/four/${verb}`,
+      `try: curl ${quote}http://127.0.0.1:PORT/api/four/${path}${quote}`,
     );
   });
   test("forty verbs of an API are named, and the others counted", async () => {

@@ -89,6 +89,29 @@ test("[protection] whatever a broker sends, a board goes on", async () => {
   server.stop(true);
 }, 60_000);
 
+test("one that closes without a word, as Mosquitto 2.0 where another has the name, is told of each time", async () => {
+  const accepted = bytesOf({ cmd: "connack", sessionPresent: false, reasonCode: 0 });
+  const server = Bun.listen({
+    ...{ hostname: "127.0.0.1", port: 0 },
+    socket: { data: (socket) => void socket.end(accepted), error() {} },
+  });
+  const told: string[] = [];
+  const twice = Promise.withResolvers<void>();
+  const link = new Link({
+    ...{ broker: { host: "127.0.0.1", port: server.port, tls: false }, secrets: {} },
+    ...{ name: "b", clientId: "b", session: 60, keepalive: 30, largest: 1 << 18 },
+    tell: (text) => told.push(text) === 4 && twice.resolve(),
+    message: () => {},
+    connected: () => {},
+  });
+  link.start();
+  await twice.promise;
+  await link.close();
+  server.stop(true);
+  const [connected, closed] = ["connected to the broker", expect.stringContaining("the same name")];
+  expect(told).toEqual([connected, closed, connected, closed]);
+}, 30_000);
+
 describe("[protection] whatever a message says", () => {
   const topics = new Topics("sb/v1");
   const who = { board: "b1", groups: ["g"], homeassistant: { operator: "ha", prefix: "h" } };

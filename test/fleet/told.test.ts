@@ -100,6 +100,28 @@ describe("Home Assistant", () => {
   });
 });
 
+describe("Home Assistant, of names that are no ids", () => {
+  const home = { operator: "ha", prefix: "h" };
+  const verbs = ["light/on", "light_on", "ä", "ö", "c++", "#1"].map((name) => verb(name));
+  const all = [
+    { ...API, verbs },
+    { ...API, api: "a+b", verbs: [verb("horn")] },
+  ] as unknown as ApiDescription[];
+  test("gets each that can be pressed, none twice and none in the place of another", () => {
+    const found = Object.entries(discovery("b1", home, topics, all).components) as [
+      string,
+      { unique_id: string; command_topic: string },
+    ][];
+    expect(found.map(([, { command_topic: topic }]) => topic)).toEqual(
+      ["light/on", "light_on", "ä", "ö"].map((name) => `sb/v1/b1/call/ha/boat/${name}`),
+    );
+    for (const [name, { unique_id: id }] of found) {
+      expect(name).toMatch(/^boat_(light_on|_)_[0-9a-f]{8}$/);
+      expect(id).toBe(`spawnbox_b1_${name}`);
+    }
+  });
+});
+
 describe("the broker is told", () => {
   /** With what is published, as it is; a topic that is refused is told so. */
   function announcing({ isDescribed = true, home = false, refuses = false } = {}) {

@@ -113,6 +113,8 @@ test("the pager is the user's, else less or more; what sudo lets run is no shell
   expect(pagerOf({}, all)).toBe("less");
   expect(pagerOf({}, onlyMore)).toBe("more");
   expect(pagerOf({}, () => null)).toBeUndefined();
+  expect(pagerOf({ TERM: "dumb" }, all)).toBeUndefined();
+  expect(pagerOf({ TERM: "dumb", PAGER: "less -S" }, all)).toBe("less -S");
   for (const none of ["", "cat", " cat "]) expect(pagerOf({ PAGER: none }, all)).toBeUndefined();
   for (const caller of [{ SUDO_UID: "1000" }, { DOAS_USER: "me" }, { PKEXEC_UID: "1000" }])
     expect(pagerOf({ PAGER: "sh", ...caller }, all)).toBe("less");

@@ -118,6 +118,15 @@ describe.each(Object.keys(shells) as (keyof typeof shells)[])("%s", (name) => {
   });
 });
 
+describe("zsh", () => {
+  test.if(Bun.which("zsh") !== null)("behind = and behind the colon of a list", () => {
+    expect(zsh("serve", "--config=oth")).toContain("other.json");
+    expect(zsh("serve", "--config=other.json:oth")).toContain("other.json");
+    expect(zsh("serve", "--config", "other.json:oth")).toContain("other.json");
+    expect(zsh("check", "other.json:oth")).toContain("other.json");
+  });
+});
+
 describe("bash", () => {
   test("behind = and behind the colon of a list", () => {
     expect(bash("serve", "--config=oth")).toEqual(["other.json"]);

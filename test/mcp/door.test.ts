@@ -253,6 +253,8 @@ test("numbers of arguments are as they are written, and those of the protocol ar
   expect(text).toContain('"id":2}');
   expect((await call('{"name":"p_keep","arguments":5.0}'))[1]).toContain("received number");
   expect((await call("5.0"))[0]).toBe(400);
+  expect((await call('{"name":"p_keep","arguments":null}'))[1]).toContain('"result"');
+  expect(seen.splice(1)).toEqual([undefined]);
   // Several in one.
   const both = [1, 2].map(
     (id) =>

@@ -70,6 +70,66 @@ describe.each<[string, () => string[]]>([
   });
 });
 
+/** What comes of messages whose end is that of the input, by id. */
+async function piped(args: readonly string[], calls: readonly object[]) {
+  const params = {
+    ...{ protocolVersion: "2025-06-18", capabilities: {} },
+    clientInfo: { name: "x", version: "1" },
+  };
+  const messages = [
+    { id: 0, method: "initialize", params },
+    { method: "notifications/initialized" },
+    ...calls.map((call, at) => ({ id: at + 1, method: "tools/call", params: call })),
+  ];
+  const text = messages.map((one) => `${JSON.stringify({ jsonrpc: "2.0", ...one })}\n`).join("");
+  const child = Bun.spawn([program, "mcp", ...args], {
+    stdio: [Buffer.from(text), "pipe", "pipe"],
+  });
+  const lines = (await child.stdout.text()).trim().split("\n");
+  expect(await child.exited).toBe(0);
+  return new Map(
+    lines.map((line) => {
+      const { id, ...answer } = JSON.parse(line) as { id: number };
+      return [id, JSON.stringify(answer)];
+    }),
+  );
+}
+
+test.each<[string, () => string[]]>([
+  ["on a config alone", () => ["--config", at("config.json")]],
+  ["in front of a server", () => ["--url", served.url]],
+])("%s: all that was asked before the end of the input is answered", async (_what, args) => {
+  const answers = await piped(args(), [
+    { name: "t_steps" },
+    { name: "t_much" },
+    { name: "t_say", arguments: { text: "said" } },
+    // Some clients write none so.
+    { name: "t_sync", arguments: null },
+  ]);
+  expect([...answers.keys()].toSorted()).toEqual([0, 1, 2, 3, 4]);
+  expect(answers.get(1)).toContain('{"done":true}');
+  expect(answers.get(2)).toContain("line 39999");
+  expect(answers.get(3)).toContain("said");
+  expect(answers.get(4)).toContain('"text":"out"');
+});
+
+test("a client that does not read any more is not waited for", async () => {
+  const answered =
+    'printf "%s\\n" "$1" | "$0" mcp --config "$2" | head -1; echo "${PIPESTATUS[1]}"';
+  const call = (id: number, method: string, params: object) =>
+    JSON.stringify({ jsonrpc: "2.0", id, method, params });
+  const params = {
+    protocolVersion: "2025-06-18",
+    capabilities: {},
+    clientInfo: { name: "x", version: "1" },
+  };
+  const text = `${call(0, "initialize", params)}\n${call(1, "tools/call", { name: "t_tied" })}`;
+  const child = Bun.spawn(["bash", "-c", answered, program, text, at("config.json")], {
+    stdio: ["ignore", "pipe", "ignore"],
+  });
+  expect(await child.stdout.text()).toEndWith("}\n0\n");
+});
+
 test("nobody is there to be asked", async () => {
   const client = await started(["--config", at("config.json")]);
   expect(textOf(await call(client, "t_ask", { what: "x" }))).toContain("cannot ask");

@@ -470,6 +470,55 @@ test("what is missing is made, where the config says so, for the user of the com
   expect(made).toEqual([["/srv/new/deep", expect.objectContaining({ uid: 1001, gid: 2001 })]]);
 });
 
+describe("below what is read-only", () => {
+  const machine = {
+    ...board,
+    files: filesOf(
+      {
+        ...{ ...FILES, "/img": dir, "/img/a": dir, "/img/l": link },
+        ...{ "/img/bin": dir, "/img/bin/sh": file },
+      },
+      { "/img/l": "a" },
+    ),
+  };
+  const on = (mode: string, ...mounts: object[]) => ({
+    acls,
+    namespace: {
+      mounts: [
+        { target: "/data", source: "/img", mode },
+        ...mounts,
+        { target: "/bin", source: "/img/bin" },
+      ],
+    },
+  });
+  const tmpfs = (target: string) => ({ target, mode: "tmpfs" });
+  const missing = "does not exist below /img, which is read-only at /data";
+  test("nothing can be made, and that is told", () => {
+    for (const [target, part] of [
+      ["/data/none", "/data/none"],
+      ["/data/none/x", "/data/none"],
+      ["/data/a/x", "/data/a/x"],
+    ] as const)
+      expect(refused(on("ro", tmpfs(target)), machine)).toEqual([
+        `${at}.target: ${target}: ${part} ${missing}: make it there, or mount a tmpfs above it first`,
+      ]);
+  });
+  test("links of the sandbox itself are not followed", () => {
+    const linked = { target: "/bin2", source: "data", mode: "symlink" };
+    const { namespace } = on("rw", tmpfs("/bin2/x"));
+    const [data = {}, ...others] = namespace.mounts;
+    expect(refused({ acls, namespace: { mounts: [data, linked, ...others] } }, machine)).toEqual([
+      "sandboxes[0].namespace.mounts[2].target: /bin2/x: /bin2 is a link here: name what it leads to",
+    ]);
+  });
+  test("what is there, lies below a link or a tmpfs, or can be made is none of it", () => {
+    compiled(on("ro", tmpfs("/data/a"), tmpfs("/data/a/x/y"), tmpfs("/data/l/x")), machine);
+    compiled(on("ro", tmpfs("/data")), machine);
+    compiled(on("rw", tmpfs("/data/none")), machine);
+    compiled(on("ro", tmpfs("/database")), machine);
+  });
+});
+
 describe("on a root of the host", () => {
   const root = {
     "/img": dir,

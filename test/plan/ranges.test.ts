@@ -157,7 +157,7 @@ const rows: Row[] = [
   ],
   [
     "namespace.mounts[4]",
-    (perm) => mount({ target: "/usr/t", mode: "dir", perm }),
+    (perm) => mount({ target: "/usr/bin", mode: "dir", perm }),
     ["1777", "755"],
     ["2755", "4755", "7777"],
   ],

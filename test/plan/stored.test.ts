@@ -8,9 +8,11 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   realpathSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
@@ -55,6 +57,17 @@ test("is written whole, for others to read, in the place of what was there", () 
   }
   expect([readFileSync(path, "utf8"), readdirSync(dir)]).toEqual(["text", ["plans"]]);
   expect(statSync(path).mode & 0o777).toBe(0o644);
+});
+
+test("nothing but a file is replaced", () => {
+  const paths = ["null", "pipe"].map((name) => join(dir, name));
+  const [device = "", pipe = ""] = paths;
+  symlinkSync("/dev/null", device);
+  Bun.spawnSync(["mkfifo", pipe]);
+  for (const path of paths)
+    expect(() => writePlanFile(path, "text")).toThrow(`${path} is no regular file`);
+  expect(readdirSync(dir).toSorted()).toEqual(["null", "pipe"]);
+  expect([readlinkSync(device), statSync(pipe).isFIFO()]).toEqual(["/dev/null", true]);
 });
 
 test("what cannot be written leaves nothing", () => {

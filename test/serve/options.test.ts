@@ -29,7 +29,8 @@ test("each is what it says", () => {
     tcp("::1", 65535),
     tcp("127.0.0.2", 65535),
   ]);
-  expect(parse("--host", "::1")?.endpoints).toEqual([tcp("::1", 1234)]);
+  for (const host of ["::1", "[::1]"])
+    expect(parse("--host", host)?.endpoints).toEqual([tcp("::1", 1234)]);
   expect(parse("--unix", "a", "--unix", "b", "--unix-mode", "0600")).toMatchObject({
     ...{ endpoints: [unix("a", 0o600), unix("b", 0o600)], mode: 0o600 },
   });
@@ -143,6 +144,7 @@ test.each<[string[], string]>([
   [["--port", "x"], "--port x: expected a number from 0 to 65535"],
   [["--port", "000001"], "--port 000001: expected"],
   [["--host="], "--host: expected an address"],
+  [["--host", "[]"], "--host: expected an address"],
   [["--unix="], "--unix: expected a path"],
   [["--unix", "unix:///run/x"], "--unix unix:///run/x: expected a path, without unix:"],
   [["--unix-mode", "888"], "--unix-mode 888: expected an octal mode such as 0660"],

@@ -22,6 +22,16 @@ describe("arguments", () => {
       { method: "POST", body: bytes('{"a":[1]}') },
       { a: [1] },
     ],
+    [
+      "JSON of a type of its own",
+      "/api/t/echo",
+      {
+        method: "POST",
+        body: "[1]",
+        headers: { "content-type": "application/cloudevents+json; charset=utf-8" },
+      },
+      [1],
+    ],
     ["JSON null", "/api/t/echo", { method: "POST", body: "null", headers: json }, null],
     [
       "a form",
@@ -138,6 +148,23 @@ describe("refusals", () => {
     });
   }
 
+  test("a body of GET, which nothing would come of", async () => {
+    await using server = await serve();
+    for (const [headers, body] of [
+      ["Content-Length: 7", '{"a":1}'],
+      ["Transfer-Encoding: chunked", '7\r\n{"a":1}\r\n0\r\n\r\n'],
+    ])
+      for (const path of ["/api/t/ping", "/api/t/ping/events"]) {
+        using client = await RawClient.open(server.port);
+        client.write(`GET ${path} HTTP/1.1\r\nHost: localhost\r\n${headers}\r\n\r\n${body}`);
+        expect(await client.head()).toStartWith("HTTP/1.1 400 ");
+      }
+    expect(server.registry.pings).toBe(0);
+    using client = await RawClient.open(server.port);
+    client.write("GET /api/t/ping HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n");
+    expect(await client.head()).toStartWith("HTTP/1.1 200 ");
+  });
+
   test("TRACE, and a body that never ends being too long", async () => {
     await using server = await serve();
     using trace = await RawClient.open(server.port);
@@ -158,8 +185,12 @@ test("index, HEAD, OPTIONS", async () => {
     name: "spawnbox",
     apis: { t: ["ping", "echo"] },
   });
-  const head = await fetch(server.url, { method: "HEAD" });
-  expect([head.status, await head.text()]).toEqual([200, ""]);
+  for (const path of ["/", "/openapi.json", "/healthz"]) {
+    const { length } = Buffer.from(await (await fetch(server.url + path)).arrayBuffer());
+    const head = await fetch(server.url + path, { method: "HEAD" });
+    expect([head.status, await head.text(), length > 0]).toEqual([200, "", true]);
+    expect(head.headers.get("content-length")).toBe(String(length));
+  }
   const options = await fetch(`${server.url}/api/t/ping`, { method: "OPTIONS" });
   expect([options.status, options.headers.get("allow")]).toEqual([204, "GET, POST, OPTIONS"]);
 });

@@ -7,7 +7,8 @@ export function zshCompletion(commands: readonly Command[]): string {
   const cases = commands.map((command) => {
     const specs = optionsOf(command, commands).map(([name, option]) => spec(name, option));
     const { operands } = command.manual;
-    const action = actionOf({ words: operands?.words, path: operands?.path });
+    // Those that are files are lists of them.
+    const action = actionOf({ words: operands?.words, path: operands?.path, isList: true });
     specs.push(quoted(`*:argument:${action}`));
     return `    ${command.name})\n      _arguments -s ${specs.join(" \\\n        ")}\n      ;;`;
   });
@@ -41,7 +42,9 @@ function spec(name: string, option: Option): string {
   const { argument, omissible, short, repeatable, text, words, path } = option;
   const colon = omissible ? "::" : ":";
   const value =
-    argument === undefined ? "" : `${colon}${colons(argument)}:${actionOf({ words, path })}`;
+    argument === undefined
+      ? ""
+      : `${colon}${colons(argument)}:${actionOf({ words, path, isList: argument === LIST })}`;
   const about = `[${text.replaceAll(/[[\]\\]/g, "\\$&")}]${value}`;
   const equals = argument === undefined ? "" : "=";
   if (short !== undefined) {
@@ -54,17 +57,22 @@ function spec(name: string, option: Option): string {
   return quoted(`${repeatable ? "*" : ""}--${name}${equals}${about}`);
 }
 
+/** Joined by colons. */
+const LIST = "PATH[:PATH...]";
+
 interface Values {
   readonly words?: readonly string[] | undefined;
   readonly path?: "file" | "directory" | undefined;
+  readonly isList: boolean;
 }
 
-function actionOf({ words, path }: Values): string {
+function actionOf({ words, path, isList }: Values): string {
   if (words && path)
     return `{_alternative "words\\:word\\:(${words.join(" ")})" "files\\:file\\:_files"}`;
   if (words) return `(${words.join(" ")})`;
   if (path === undefined) return " ";
-  return path === "directory" ? "_files -/" : "_files";
+  if (path === "directory") return "_files -/";
+  return isList ? '{compset -P "*\\:"; _files}' : "_files";
 }
 
 const colons = (text: string): string => text.replaceAll(":", "\\:");

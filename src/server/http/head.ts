@@ -11,7 +11,7 @@ const FIELDS = 128;
 
 export interface RequestHead {
   readonly method: string;
-  /** As it was sent: for most requests a path with its query. */
+  /** For most requests a path with its query, in ASCII. */
   readonly target: string;
   readonly version: "1.0" | "1.1";
   /** By name in lower case; of what may be sent more than once the values, joined as RFC 9110, section 5.3, has it. */
@@ -26,7 +26,7 @@ export type BodyFraming =
   { readonly kind: "length"; readonly length: number } | { readonly kind: "chunked" };
 
 const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
-/** Visible characters; beyond ASCII what they mean is for who reads the path. */
+/** Visible characters, and bytes beyond ASCII: see {@link encoded}. */
 const TARGET = /^[\x21-\x7e\x80-\xff]+$/;
 const VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
 
@@ -54,7 +54,7 @@ const SINGLE: ReadonlySet<string> = new Set([
  */
 export function parseHead(text: string): RequestHead {
   const [first = "", ...lines] = text.split("\r\n");
-  const { method, target, version } = requestLine(first);
+  const { method, version, ...line } = requestLine(first);
   if (lines.length > FIELDS) throw new HttpFault(431, `there are more than ${FIELDS} headers`);
   const headers = new Map<string, string>();
   for (const line of lines) addField(headers, line);
@@ -62,6 +62,7 @@ export function parseHead(text: string): RequestHead {
   if (host === undefined && version === "1.1") {
     throw new HttpFault(400, "the request has no Host header");
   }
+  const target = encoded(withoutHost(line.target, host));
   const expect = headers.get("expect");
   if (expect !== undefined && expect.toLowerCase() !== "100-continue") {
     throw new HttpFault(417, "of all expectations only 100-continue is met");
@@ -87,6 +88,23 @@ function requestLine(line: string): Pick<RequestHead, "method" | "target" | "ver
   if (/^HTTP\/\d\.\d$/.test(protocol)) throw new HttpFault(505, "speak HTTP/1.1 here");
   throw new HttpFault(400, "the first line does not end in HTTP/1.1");
 }
+
+/**
+ * Of a whole URL, as clients send it that take this server for their proxy, what is behind the host (RFC 9112, section 3.2.2). Two
+ * hosts that differ are one for us and another for who forwarded them.
+ */
+function withoutHost(target: string, host: string | undefined): string {
+  const [whole, name = ""] = /^https?:\/\/([^/?]*)/i.exec(target) ?? [];
+  if (whole === undefined) return target;
+  if (host !== undefined && name.toLowerCase() !== host.toLowerCase())
+    throw new HttpFault(400, "the URL and the Host header name different hosts");
+  const rest = target.slice(whole.length);
+  return rest.startsWith("/") ? rest : `/${rest}`;
+}
+
+/** Clients such as curl send what was typed, in UTF-8 mostly: it means the same as if it were encoded, as browsers do. */
+const encoded = (target: string): string =>
+  target.replace(/[\x80-\xff]/g, (byte) => `%${byte.charCodeAt(0).toString(16).toUpperCase()}`);
 
 function addField(headers: Map<string, string>, line: string): void {
   const colon = line.indexOf(":");

@@ -130,7 +130,10 @@ test.each([
   ["a backslash in the path", lines("GET", "/pages/..\\api/t/ping"), 400],
   ["a fragment", lines("GET", "/?a=b#c"), 400],
   ["two hosts", lines("GET", "/", "Host: y"), 400],
+  ["two hosts, one in the URL", lines("GET", "http://y/"), 400],
+  ["a user in the URL", lines("GET", "http://y@x/"), 400],
   ["no host", "GET / HTTP/1.1\r\n\r\n", 400],
+  ["no host but in the URL", "GET http://x/ HTTP/1.1\r\n\r\n", 400],
   ["a blank before the colon", lines("GET", "/", "A : b"), 400],
   ["a folded line", lines("GET", "/", "A: b", " c"), 400],
   ["a bare line feed within the headers", "GET / HTTP/1.1\r\nHost: x\nA: b\r\n\r\n", 400],
@@ -176,6 +179,26 @@ test.each([
   expect(text).toStartWith(`HTTP/1.1 ${status} `);
   expect(text).toMatch(/^connection: close\r$/m);
   expect(text).not.toContain("answered");
+  here.stop();
+});
+
+test.each([
+  ["a whole URL, as for a proxy", "http://X/a/b?c=d", "/a/b?c=d"],
+  ["one without a path", "HTTPS://x?c", "/?c"],
+  ["what was typed in UTF-8", "/ä?ö=%C3%BC\u{1f6e5}", "/%C3%A4?%C3%B6=%C3%BC%F0%9F%9B%A5"],
+])("%s", async (_, target, expected) => {
+  const here = await site(({ url }) => new Response(url));
+  using client = await RawClient.open(here.port);
+  client.write(Buffer.from(lines("GET", target, "Connection: close")));
+  expect(await client.rest()).toEndWith(`\r\n\r\nhttp://localhost${expected}`);
+  here.stop();
+});
+
+test("bytes in a URL that are no UTF-8 stay what they are", async () => {
+  const here = await site(({ url }) => new Response(url));
+  using client = await RawClient.open(here.port);
+  client.write(Buffer.from(lines("GET", "/?a=\xe9", "Connection: close"), "latin1"));
+  expect(await client.rest()).toEndWith("\r\n\r\nhttp://localhost/?a=%E9");
   here.stop();
 });
 
