@@ -55,3 +55,7 @@ export class AfbError extends Error {
     this.name = "AfbError";
   }
 }
+
+/** Of what comes, or is on its way, when the server ends. */
+export const shuttingDown = (): AfbError =>
+  new AfbError("not-available", "the server is shutting down");

@@ -1,7 +1,7 @@
 /** The APIs of this server and their verbs: the one door through which every transport calls. */
 import { findCased } from "../cased.ts";
 import { findEncoder } from "../encoders/catalogue.ts";
-import { AfbError } from "../errors.ts";
+import { AfbError, shuttingDown } from "../errors.ts";
 import type { Launch } from "../launch/task.ts";
 import { type Log, serverLog } from "../log.ts";
 import type { ApiPlan, Plan, PluginPlan } from "../plan/plan.ts";
@@ -261,7 +261,7 @@ class LocalRegistry implements RunningRegistry {
 
   replace(apis: readonly ApiPlan[], foreign: readonly ForeignApi[] = this.#foreign): void {
     // Its verbs would start what nobody waits for.
-    if (this.#drained) throw new AfbError("not-available", "the server is shutting down");
+    if (this.#drained) throw shuttingDown();
     const old = this.#current;
     this.#current = this.#assemble(apis, foreign);
     this.#apis = apis;

@@ -1,7 +1,7 @@
 /** One run of a plan as its clients see it: the task, its encoding and its subscribers. */
 import type { Emit, Fields, TaskEncoder } from "../encoders/encoder.ts";
 import { Hold, type Loss } from "../encoders/hold.ts";
-import { AfbError, isExhaustion } from "../errors.ts";
+import { AfbError, isExhaustion, shuttingDown } from "../errors.ts";
 import { type Launch, LaunchError, type Task } from "../launch/task.ts";
 import type { Logger } from "../log.ts";
 import type { Plan } from "../plan/plan.ts";
@@ -95,7 +95,10 @@ export class Run implements Stoppable {
     });
   }
 
-  /** Launches; the output is held back until {@link open}. Rejects with the AfbError to reply when nothing was started. */
+  /**
+   * Launches; the output is held back until {@link open}. Rejects with the AfbError to reply when nothing was started.
+   * @param abort the server ends
+   */
   static async launch(
     deps: RunDeps,
     entry: Entry,
@@ -127,7 +130,8 @@ export class Run implements Stoppable {
       return run;
     } catch (error) {
       await output.end();
-      const told = notStarted(plan, error);
+      // What kills a launch on its way then is no fault of it.
+      const told = abort?.aborted ? shuttingDown() : notStarted(plan, error);
       deps.log("warning", told instanceof Error ? told.message : String(told));
       throw told;
     }

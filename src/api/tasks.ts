@@ -1,6 +1,6 @@
 /** The running tasks of one verb: started, stopped, subscribed to. They keep the plan they were started with. */
 import { milliseconds, MOST_SECONDS } from "../config/ranges.ts";
-import { AfbError } from "../errors.ts";
+import { AfbError, shuttingDown } from "../errors.ts";
 import type { Launch } from "../launch/task.ts";
 import type { Logger } from "../log.ts";
 import type { Plan } from "../plan/plan.ts";
@@ -464,5 +464,3 @@ async function isOver(ending: Promise<unknown>, seconds: number): Promise<boolea
   clearTimeout(timer);
   return over;
 }
-
-const shuttingDown = () => new AfbError("not-available", "the server is shutting down");

@@ -237,6 +237,23 @@ describe("what cannot be started", () => {
     ]);
   });
 
+  test("because the server ends is told so, whatever became of it", async () => {
+    const launch: Launch = (_plan, _argv, _sink, abort) =>
+      new Promise((_, reject) =>
+        abort?.addEventListener("abort", () =>
+          reject(new LaunchError("launcher", "", "", "killed before it could execute")),
+        ),
+      );
+    const { client, registry } = connect([shell("a", "true")], { launch });
+    const asked = client.call("a");
+    await registry.close();
+    expect((await asked).request).toEqual({
+      status: "not-available",
+      info: "the server is shutting down",
+      code: -5,
+    });
+  });
+
   test("gives its place back", async () => {
     let fail = true;
     const launch: Launch = (plan, argv, sink) => {
