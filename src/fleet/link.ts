@@ -167,9 +167,11 @@ export class Link {
   ): Promise<void> {
     // What was published to be retained is told as that, also where it comes for the first time.
     const how = { qos, rap: true, rh: kept ? 0 : 2 };
-    const granted = await this.#client.subscribeAsync([...topics], how);
-    const refused = granted.filter(({ qos: given }) => given >= 0x80).map(({ topic }) => topic);
-    if (refused.length > 0) throw new Error(`the broker refuses ${refused.join(", ")}`);
+    await this.#client.subscribeAsync([...topics], how).catch((error: unknown) => {
+      // The client tells that something was refused, not what.
+      if (!(error instanceof Error && "packet" in error && error.packet)) throw error;
+      throw new Error(`the broker refuses ${topics.join(", ")}: ${error.message}`);
+    });
   }
 
   /** Nothing more of these, also where the broker is told only later. */
