@@ -276,7 +276,7 @@ describe("a call", () => {
       reply(topic);
     for (const topic of ["b1/out/op1/x", "b2/out/op1/y", "b1/out/op1/y"]) reply(topic);
     expect(await Promise.all([call, ...group])).toEqual(
-      ["b1", "b1", "b2"].map((board) => ({ board, result: "ok", reply: OK })),
+      ["b1", "b1", "b2"].map((board) => ({ board, result: "ok", reply: OK })) as never,
     );
     operator.ignore("x");
     await broker.when(() => broker.got.at(-1)?.cmd === "unsubscribe");
