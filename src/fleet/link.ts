@@ -78,10 +78,12 @@ export class Link {
   readonly #client: MqttClient;
   readonly #waiting: Waiting[] = [];
   readonly #pace: Pace | undefined;
-  #underWay = 0;
+  /** Sent, and not confirmed. */
+  readonly #underWay = new Set<Waiting>();
   #most = UNDER_WAY;
   #delay = FIRST_DELAY;
-  #since = -Infinity;
+  /** When it was connected last, while it is. */
+  #since = Infinity;
   #told = "";
   #isStarted = false;
   #closing = false;
@@ -125,8 +127,13 @@ export class Link {
     this.#client.on("disconnect", ({ reasonCode }) =>
       this.#tell(`the broker ends the connection: ${reasonOf(reasonCode)}`),
     );
-    this.#client.on("close", () => {
-      if (performance.now() - this.#since > STABLE) this.#delay = FIRST_DELAY;
+    // Before the client waits to come back. Attempts that fail end with it, too.
+    this.#client.prependListener("close", () => {
+      if (performance.now() - this.#since > STABLE) {
+        this.#delay = FIRST_DELAY;
+        this.#client.options.reconnectPeriod = this.#nextDelay();
+      }
+      this.#since = Infinity;
     });
   }
 
@@ -141,7 +148,7 @@ export class Link {
 
   /** Messages that wait, or are not confirmed. */
   get backlog(): number {
-    return this.#waiting.length + this.#underWay;
+    return this.#waiting.length + this.#underWay.size;
   }
 
   /**
@@ -191,18 +198,20 @@ export class Link {
       this.#client.end(!this.#client.connected, { ...forget }, () => resolve());
     });
     await Promise.race([ended, Bun.sleep(GOODBYE)]);
+    for (const { settle } of this.#underWay) settle.reject(new Error("closed"));
   }
 
   #pump(): void {
-    while (this.connected && this.#underWay < this.#most) {
+    while (this.connected && this.#underWay.size < this.#most) {
       const next = this.#waiting.shift();
       if (!next) return;
-      this.#underWay++;
+      this.#underWay.add(next);
       this.#send(next);
     }
   }
 
-  #send({ topic, payload, settle, retain = false, ...how }: Waiting): void {
+  #send(waiting: Waiting): void {
+    const { topic, payload, settle, retain = false, ...how } = waiting;
     const properties = {
       ...(how.expiry !== undefined && { messageExpiryInterval: how.expiry }),
       ...(how.responseTopic !== undefined && { responseTopic: how.responseTopic }),
@@ -211,7 +220,7 @@ export class Link {
       ...(how.user && { userProperties: { ...how.user } }),
     };
     this.#client.publish(topic, payload, { qos: 1, retain, properties }, (error) => {
-      this.#underWay--;
+      this.#underWay.delete(waiting);
       if (error) settle.reject(error);
       else settle.resolve();
       this.#pump();
