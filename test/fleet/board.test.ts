@@ -566,6 +566,8 @@ describe("a call under way", () => {
     one.look.run();
     expect(client.connected).toBe(true);
     one.flow("a", { seq: 0 });
+    // Whose name is taken by another is not who is meant.
+    one.message("sb/v1/b1/flow/op2/a", '{"leave":true}');
     one.time.pass(30_000);
     one.look.run();
     expect(client.connected).toBe(true);

@@ -87,13 +87,14 @@ describe("an answer", () => {
   });
 
   test("that is none, or to no call, changes nothing", async () => {
-    const { calls, answer, found } = calling();
+    const { calls, answer, found, said } = calling();
     for (const seq of [-1, "x", 0.5]) answer("reply", seq);
     answer("other", 0);
     calls.answer("b", "2", Buffer.from(OK), { kind: "reply", seq: "0" });
     calls.answer("c", "1", Buffer.from(OK), { kind: "reply", seq: "0" });
     calls.settle("1", { board: "c", result: "ok" });
     expect([await found(), calls.of("1").length, calls.of("2").length]).toEqual([undefined, 1, 0]);
+    expect(said).toEqual([]);
     calls.settle("1", { board: "b", result: "offline" });
     calls.settle("1", { board: "b", result: "ok" });
     expect(await found()).toEqual({ board: "b", result: "offline" });

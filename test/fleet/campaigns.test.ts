@@ -9,12 +9,12 @@ import {
   parseTime,
   timesOf,
 } from "../../src/fleet/campaign.ts";
-import type { Operator } from "../../src/fleet/operator.ts";
+import { Operator } from "../../src/fleet/operator.ts";
 import type { Outcome } from "../../src/fleet/outcome.ts";
 import { parseAmount, parseStages } from "../../src/fleet/stages.ts";
 import { until } from "../served.ts";
 import { type Broker, hasBroker, startBroker } from "./broker.ts";
-import { broken, invocation, simulated, withOperator } from "./simulated.ts";
+import { broken, fleetFor, invocation, simulated } from "./simulated.ts";
 
 test("targets", () => {
   expect(["b1", "@dock", "@", "", "a/b", "@a/b"].map(parseTarget)).toEqual([
@@ -61,6 +61,7 @@ describe.skipIf(!hasBroker)("with a broker", () => {
       { groups, expiry },
     );
   let all: ReturnType<typeof board>[] = [];
+  let operator: Operator;
   beforeAll(async () => {
     broker = await startBroker({ tls: false });
     all = [
@@ -75,8 +76,13 @@ describe.skipIf(!hasBroker)("with a broker", () => {
     for (const one of all) one.start();
     await until("all are there", () => all.every((one) => one.isJoined));
     await all[4]?.close();
+    operator = new Operator({ fleet: fleetFor(broker), operator: "op1", tell: () => {} });
+    await operator.connect();
+    await operator.look();
+    expect(operator.presence.isOnline("gone")).toBe(false);
   });
   afterAll(async () => {
+    await operator?.close();
     await Promise.all(all.map((one) => one.close()));
     await broker?.[Symbol.asyncDispose]();
   });
@@ -91,15 +97,15 @@ describe.skipIf(!hasBroker)("with a broker", () => {
   ) {
     called.length = 0;
     const outcomes: string[] = [];
-    const said = await withOperator(broker, async (operator: Operator) => {
+    const carrying = async () => {
       const id = crypto.randomUUID();
-      await Promise.all([operator.look(), operator.expect(id)]);
+      await operator.expect(id);
       const campaign = {
         ...{ target: parseTarget(target) ?? { kind: "board", board: "" }, isQueued: false },
         ...{ stages: undefined, mostFailed: parseAmount("0"), invocation: invocation() },
         ...more,
       } as Campaign;
-      const carrying = carryOut(
+      const carried = carryOut(
         operator,
         campaign,
         id,
@@ -113,8 +119,9 @@ describe.skipIf(!hasBroker)("with a broker", () => {
         abort.signal,
       );
       meanwhile();
-      return carrying;
-    });
+      return carried;
+    };
+    const said = await carrying();
     return { said, outcomes: outcomes.toSorted(), called: called.toSorted() };
   }
   const OK = ["a1 ok", "a2 ok", "a3 ok", "a4 ok"];
@@ -152,6 +159,7 @@ describe.skipIf(!hasBroker)("with a broker", () => {
       expect(called).toContain("gone");
     } finally {
       await back.close();
+      await until("it is away again", () => !operator.presence.isOnline("gone"));
     }
     // Also one that nobody has seen.
     expect(

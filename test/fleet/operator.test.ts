@@ -43,9 +43,12 @@ const until = async (probe: () => boolean): Promise<void> => {
 };
 /** Whether it has settled by now. */
 const isDone = async (working: Promise<unknown>): Promise<boolean> => {
+  let isSettled = false;
+  const settled = (): void => void (isSettled = true);
+  void working.then(settled, settled);
   // Longer than between two looks of who waits.
   await Bun.sleep(25);
-  return Promise.race([working.then(() => true), Promise.resolve(false)]);
+  return isSettled;
 };
 const topicsOf = (packets: readonly Packet[]) =>
   packets.flatMap((packet) =>
@@ -127,6 +130,9 @@ describe("a connection", () => {
     const closing = one.operator.close();
     one.time.pass(1999);
     expect(await isDone(closing)).toBe(false);
+    expect(one.operator.isConnected).toBe(true);
+    one.time.pass(1);
+    await until(() => !one.operator.isConnected);
     expect(one.broker.got.at(-1)?.cmd).toBe("publish");
     one.broker.send({ cmd: "puback", messageId: one.broker.publishes[0]?.messageId ?? 0 });
     await closing;
@@ -174,6 +180,9 @@ describe("what the broker keeps", () => {
     expect(one.seen.slice(1)).toEqual(["b2 about", "b2 status"]);
 
     const busy = operator.look("b3");
+    await broker.when(() => broker.subscribes.length === 3);
+    // From the answer to that on.
+    expect(await isDone(busy)).toBe(false);
     for (let i = 0; i < 50; i++) {
       if (i > 0) time.pass(300);
       tell("b3/status", i % 2 === 0 ? "online" : "offline");
@@ -218,6 +227,7 @@ describe("what the broker keeps", () => {
     time.pass(1);
     expect([...(await asking)]).toEqual([["boat", "boat"]]);
     const busy = describe(() => {});
+    expect(await isDone(busy)).toBe(false);
     const before = one.seen.length;
     for (let i = 0; i < 50; i++) {
       if (i > 0) time.pass(300);
