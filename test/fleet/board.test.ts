@@ -174,10 +174,15 @@ describe("with its broker", () => {
     await using one = at();
     one.board.refresh();
     await one.joined();
-    const before = one.broker.publishes.length;
     one.board.refresh();
     await one.said();
-    expect(one.broker.publishes.length - before).toBe(1);
+    const told = (topic: string) => one.broker.at(`sb/v1/b1/${topic}`).length;
+    expect([told("about"), told("api/boat"), told("api/new")]).toEqual([1, 1, 0]);
+    const all = one.board.options.registry.describe();
+    one.board.options.registry.describe = () => [...all, { api: "new", verbs: [] }];
+    one.board.refresh();
+    await one.said();
+    expect([told("about"), told("api/boat"), told("api/new")]).toEqual([2, 1, 1]);
     // Once in five minutes that it is there.
     one.look.run();
     one.time.pass(299_999);
@@ -623,6 +628,7 @@ describe("a call under way", () => {
       await using one = at({ options, answering: () => TASK });
       await open(one, "a", { userProperties: { detach } });
       one.board.refresh();
+      expect(one.requests[0]?.client?.connected).toBe(true);
       knows = false;
       one.board.refresh();
       await one.broker.when(() => one.broker.at(out("a")).length > 1);
