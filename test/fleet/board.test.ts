@@ -656,6 +656,33 @@ describe("a call under way", () => {
   });
 });
 
+test("what others have to do in this process has its turns between two messages", async () => {
+  await using one = at();
+  await one.joined();
+  const begun: number[] = [];
+  let turns = 0;
+  let isOver = false;
+  const count = (): void => {
+    turns++;
+    if (!isOver) setImmediate(count);
+  };
+  one.board.options.registry.call = async () => {
+    begun.push(turns);
+    // Each costs much.
+    one.time.pass(40);
+    return success();
+  };
+  count();
+  for (let i = 0; i < 3; i++)
+    one.broker.publish("sb/v1/b1/call/op1/boat/horn", "", {
+      properties: { responseTopic: out(`${i}`), messageExpiryInterval: 20 },
+    });
+  await one.broker.when(() => one.broker.at(out("2")).length > 0);
+  isOver = true;
+  // 40 ms of work are followed by as long a pause.
+  expect((begun[2] ?? 0) - (begun[0] ?? 0)).toBeGreaterThan(20);
+});
+
 test("sessions of operators are as many as there may be", async () => {
   await using one = at();
   await one.joined();

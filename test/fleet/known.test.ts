@@ -284,6 +284,35 @@ describe("a fleet file", () => {
     ]);
     expect(problems({ board: "b" })).toHaveLength(1);
   });
+  test("has numbers within their bounds, and texts that say something", () => {
+    const broker = "mqtt://localhost";
+    for (const [key, least, most] of [
+      ["expiry", 1, 604_800],
+      ["window", 1, 512],
+      ["largest", 1024, 4 << 20],
+      ["keepalive", 5, 3600],
+    ] as const) {
+      for (const value of [least, most]) expect(load({ broker, [key]: value })[key]).toBe(value);
+      for (const value of [least - 1, most + 1])
+        expect(() => load({ broker, [key]: value })).toThrow(key);
+    }
+    const files = (names: string) => ({ broker: "mqtts://h", ca: names, cert: names, key: names });
+    const said = (content: object) => {
+      try {
+        load(content);
+        return "";
+      } catch (error) {
+        return (error as Error).message;
+      }
+    };
+    // There is none of that name.
+    expect(said(files("x"))).toContain("/x");
+    for (const key of ["ca", "cert", "key"]) expect(said(files(""))).toMatch(`${key}: `);
+    expect(said({ broker, password: "" })).toContain("password: ");
+    expect(said({ broker: "" })).not.toContain("mqtts://HOST[:PORT], not");
+    // One letter is no broker either, but something was said.
+    expect(said({ broker: "x" })).toContain('mqtts://HOST[:PORT], not "x"');
+  });
   test("its certificate is one that its key fits", () => {
     const days = { from: new Date(), days: 1 };
     const [one, other] = ["a", "b"].map((name) =>
