@@ -3,10 +3,7 @@ import { describe, expect, spyOn, test } from "bun:test";
 import { type AddressInfo, createServer, Socket } from "node:net";
 import { Guarded } from "../../src/fleet/guarded.ts";
 import { PacketMeter } from "../../src/fleet/meter.ts";
-
-const until = async (probe: () => boolean): Promise<void> => {
-  while (!probe()) await Bun.sleep(1);
-};
+import { until } from "./speaking.ts";
 
 describe("a socket whose packets are looked at", () => {
   /** With what the other end got. */

@@ -5,11 +5,8 @@ import { Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Link, type LinkOptions, type Message } from "../../src/fleet/link.ts";
-import { type Answer, granting, speaking } from "./speaking.ts";
+import { type Answer, granting, speaking, until } from "./speaking.ts";
 
-const until = async (probe: () => boolean): Promise<void> => {
-  while (!probe()) await Bun.sleep(1);
-};
 const real = { setInterval: globalThis.setInterval, setTimeout: globalThis.setTimeout };
 const restored: (() => void)[] = [];
 afterEach(() => {

@@ -2,8 +2,8 @@
 import { describe, expect, spyOn, test } from "bun:test";
 import type { Request } from "../../src/api/client.ts";
 import { success } from "../../src/api/reply.ts";
-import { type Event, failed, officeAt, request, Taker, turn, until } from "./office.ts";
-import { granting } from "./speaking.ts";
+import { type Event, failed, officeAt, request, Taker, turn } from "./office.ts";
+import { granting, until } from "./speaking.ts";
 
 describe("a call", () => {
   const call = { to: "@dock", verb: "boat/horn" };
@@ -12,7 +12,7 @@ describe("a call", () => {
     await using one = officeAt({ answers: (board) => (board === "b1" ? success(5) : undefined) });
     await one.open("b1", "b2");
     one.tell("b3", "offline", { groups: ["dock"] });
-    await Bun.sleep(5);
+    await one.broker.taken();
     const client = new Taker();
     const asked = request(call, { client });
     const begun = (await one.desk.call(asked)) as { call: string };
@@ -106,12 +106,12 @@ describe("a call", () => {
             : success("x".repeat(sizes[board] - 2)),
     });
     await one.open("b1", "b2", "b3", "b4");
-    const calling = one.desk.call(request(call)) as Promise<{ results: Event[] }>;
-    await until(() => one.called.length > 0);
-    const [[id = ""] = []] = one.called;
-    await one.broker.when(() => one.broker.at("sb/v1/_group/dock/call/op1/boat/horn").length > 0);
-    await Bun.sleep(300);
-    one.out("b4", id, 0, success(5));
+    const client = new Taker();
+    const calling = one.desk.call(request({ ...call, wait: true }, { client })) as Promise<{
+      results: Event[];
+    }>;
+    await until(() => client.of("result").length === 3);
+    one.out("b4", one.called[0]?.[0] ?? "", 0, success(5));
     const { results } = await calling;
     expect(
       results.map(({ board, response, cut }) => [board, String(response).length, cut]),
@@ -278,7 +278,7 @@ describe("a call", () => {
     expect(client.of("end")[0]).toMatchObject({ info: "its caller may not any more" });
     one.tell("b1", "offline");
     await one.desk.boards(request({}));
-    await Bun.sleep(5);
+    await one.broker.taken();
     expect(client.of("board")).toEqual([]);
   });
 

@@ -2,17 +2,8 @@
 import { describe, expect, test } from "bun:test";
 import { success } from "../../src/api/reply.ts";
 import { SIGN_EXPIRY } from "../../src/fleet/presence.ts";
-import {
-  disconnects,
-  type Event,
-  failed,
-  officeAt,
-  request,
-  Taker,
-  turn,
-  until,
-} from "./office.ts";
-import { granting } from "./speaking.ts";
+import { disconnects, type Event, failed, officeAt, request, Taker, turn } from "./office.ts";
+import { granting, until } from "./speaking.ts";
 
 describe("the broker", () => {
   test("is left once nobody has asked for a minute, and asked for again", async () => {

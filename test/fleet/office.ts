@@ -96,7 +96,7 @@ export function officeAt({ options = {}, answers = () => undefined, answer = gra
     const before = broker.subscribes.length;
     await broker.when(() => broker.subscribes.length > before);
     tells();
-    await Bun.sleep(20);
+    await broker.taken();
     return settled(working);
   };
   /** While time goes on. */
@@ -127,8 +127,5 @@ export const failed = async (working: Promise<unknown>): Promise<unknown> =>
     () => undefined,
     ({ status, message }: AfbError) => ({ status, message }),
   );
-export const until = async (probe: () => boolean): Promise<void> => {
-  while (!probe()) await Bun.sleep(1);
-};
 export const disconnects = ({ got }: { readonly got: readonly Packet[] }) =>
   got.filter(({ cmd }) => cmd === "disconnect").length;

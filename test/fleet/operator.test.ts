@@ -5,7 +5,7 @@ import { success } from "../../src/api/reply.ts";
 import { Operator, type OperatorOptions } from "../../src/fleet/operator.ts";
 import { clock } from "./clock.ts";
 import { fleetFor, invocation } from "./simulated.ts";
-import { type Answer, granting, speaking } from "./speaking.ts";
+import { type Answer, granting, speaking, until } from "./speaking.ts";
 
 const OK = success("x");
 
@@ -38,9 +38,6 @@ function at(options: Partial<OperatorOptions> = {}, answer: Answer = granting) {
     },
   };
 }
-const until = async (probe: () => boolean): Promise<void> => {
-  while (!probe()) await Bun.sleep(1);
-};
 /** Whether it has settled by now. */
 const isDone = async (working: Promise<unknown>): Promise<boolean> => {
   let isSettled = false;

@@ -26,6 +26,8 @@ export interface Speaking extends Disposable {
   /** To who has connected last. */
   send(packet: Packet): void;
   publish(topic: string, payload: string, more?: Partial<IPublishPacket>): void;
+  /** Resolves once all that was said before was taken, and one more that nobody knows. */
+  taken(): Promise<void>;
   /** Ends the connection without a word. */
   cut(): void;
 }
@@ -38,6 +40,11 @@ export interface Said {
   readonly kind: unknown;
   readonly seq: unknown;
 }
+
+/** Looks each millisecond; who waits in vain is ended by the time of its test. */
+export const until = async (probe: () => boolean): Promise<void> => {
+  while (!probe()) await Bun.sleep(1);
+};
 
 /** What is answered to a packet; undefined: nothing, and `null`: the connection is ended. */
 export type Answer = (packet: Packet) => Packet | null | undefined;
@@ -78,8 +85,23 @@ export function speaking(answer: Answer = granting): Speaking {
     got.filter((packet): packet is T => packet.cmd === cmd);
   const send = (packet: Packet): void => void last?.write(bytesOf(packet));
   let messageId = 1000;
+  const when = (probe: () => boolean): Promise<void> =>
+    new Promise((resolve) => {
+      const look = (): void => {
+        if (!probe()) return;
+        waiting.delete(look);
+        resolve();
+      };
+      waiting.add(look);
+      look();
+    });
+  const publish: Speaking["publish"] = (topic, payload, more = {}) =>
+    send({
+      ...{ cmd: "publish", topic, payload, qos: 1, retain: false, dup: false },
+      ...{ ...(more.qos !== 0 && { messageId: ++messageId }), ...more },
+    });
   return {
-    ...{ port: (server.address() as AddressInfo).port, got, send },
+    ...{ port: (server.address() as AddressInfo).port, got, when, send, publish },
     get connects() {
       return of<IConnectPacket>("connect");
     },
@@ -96,21 +118,11 @@ export function speaking(answer: Answer = granting): Speaking {
           ...{ text: payload.toString(), retain, properties },
           ...{ kind: properties.userProperties?.["kind"], seq: properties.userProperties?.["seq"] },
         })),
-    when: (probe) =>
-      new Promise((resolve) => {
-        const look = (): void => {
-          if (!probe()) return;
-          waiting.delete(look);
-          resolve();
-        };
-        waiting.add(look);
-        look();
-      }),
-    publish: (topic, payload, more = {}) =>
-      send({
-        ...{ cmd: "publish", topic, payload, qos: 1, retain: false, dup: false },
-        ...{ ...(more.qos !== 0 && { messageId: ++messageId }), ...more },
-      }),
+    async taken() {
+      publish("nobody", "");
+      const id = messageId;
+      await when(() => got.some((packet) => packet.cmd === "puback" && packet.messageId === id));
+    },
     cut: () => void last?.destroy(),
     [Symbol.dispose]() {
       last?.destroy();
