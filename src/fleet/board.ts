@@ -146,6 +146,8 @@ export class Board {
       if (homeTopic !== undefined && !this.#hasAsked)
         await this.#link.subscribe([homeTopic], { qos: 0, kept: true });
       this.#hasAsked = true;
+      // Its last word was that it is gone.
+      if (this.#closing) return;
       this.#announcing.describe(true);
       await this.#announcing.online();
       this.#isJoined = true;

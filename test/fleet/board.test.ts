@@ -67,6 +67,25 @@ describe("with its broker", () => {
     expect([one.board.isJoined, one.broker.publishes.length]).toEqual([false, 0]);
   });
 
+  test("to whom it says that it goes it says nothing more of being there", async () => {
+    await using one = boardAt({
+      answer: (packet) =>
+        packet.cmd === "subscribe" || packet.cmd === "publish" ? undefined : granting(packet),
+    });
+    one.board.start();
+    await one.broker.when(() => one.broker.subscribes.length > 0);
+    const closing = one.board.close();
+    await one.broker.when(() => one.broker.publishes.length > 0);
+    // It may listen before its last words are confirmed.
+    const [{ messageId = 0, subscriptions = [] } = {}] = one.broker.subscribes;
+    one.broker.send({ cmd: "suback", messageId, granted: subscriptions.map(() => 1) });
+    await one.broker.taken();
+    const [{ messageId: last = 0 } = {}] = one.broker.publishes;
+    one.broker.send({ cmd: "puback", messageId: last });
+    await closing;
+    expect(one.broker.at("sb/v1/b1/status").map(({ text }) => text)).toEqual(["offline"]);
+  });
+
   test("from whom it was cut off it joins again, and goes on with what was to be said", async () => {
     await using one = boardAt({ answering: () => TASK });
     await one.joined();

@@ -23,6 +23,7 @@ describe.skipIf(!hasBroker)("with a broker", () => {
     const name = "anew-1";
     let made: Request | undefined;
     const board = simulated(broker, name, (_, request) => {
+      if (made) return success();
       made = request;
       return success({ api: "boat", sandbox: "s", command: "horn", pid: 7 });
     });
@@ -38,6 +39,8 @@ describe.skipIf(!hasBroker)("with a broker", () => {
       await until("it was called", () => made !== undefined);
       void made?.client?.send("boat/horn", { type: "data", pid: 7 });
       await until("it was heard", () => isHeard);
+      // The broker knows that the first was taken once another is answered.
+      await operator.call(name, "y", invocation());
       // Without a word of the first, whose name it has.
       const again = simulated(broker, name);
       again.start();
