@@ -87,6 +87,9 @@ describe.skipIf(!hasBroker)("with a broker", () => {
     await broker?.[Symbol.asyncDispose]();
   });
 
+  /** What was told after each stage. */
+  const progress: string[] = [];
+
   async function carried(
     target: string,
     more: Partial<Campaign> = {},
@@ -97,6 +100,7 @@ describe.skipIf(!hasBroker)("with a broker", () => {
   ) {
     called.length = 0;
     const outcomes: string[] = [];
+    progress.length = 0;
     const carrying = async () => {
       const id = crypto.randomUUID();
       await operator.expect(id);
@@ -111,6 +115,8 @@ describe.skipIf(!hasBroker)("with a broker", () => {
         id,
         {
           event: () => {},
+          stage: ({ called, boards, failed }) =>
+            void progress.push(`${called} of ${boards}, ${failed} failed`),
           outcome: (outcome) => {
             outcomes.push(`${outcome.board} ${outcome.result}`);
             hearing(outcome, abort);
@@ -128,6 +134,7 @@ describe.skipIf(!hasBroker)("with a broker", () => {
 
   test("one board, one that is away, and one that nobody has seen", async () => {
     expect(await carried("a1")).toEqual({ said: undefined, outcomes: ["a1 ok"], called: ["a1"] });
+    expect(progress).toEqual([]);
     expect(await carried("gone")).toEqual({
       ...{ said: undefined, outcomes: ["gone offline"], called: [] },
     });
@@ -173,6 +180,7 @@ describe.skipIf(!hasBroker)("with a broker", () => {
     expect(await carried("@dock", { stages })).toMatchObject({
       ...{ said: undefined, outcomes: [...OK, "gone offline"] },
     });
+    expect(progress).toEqual(["1 of 4, 0 failed", "2 of 4, 0 failed", "4 of 4, 0 failed"]);
     answers.set("a2", broken());
     try {
       const stopped = await carried("@dock", { stages });
@@ -181,6 +189,9 @@ describe.skipIf(!hasBroker)("with a broker", () => {
         outcomes: ["a1 ok", "a2 refused", "gone offline"],
         called: ["a1", "a2"],
       });
+      // After the last stage there is nothing to stop.
+      expect((await carried("@dock", { stages: parseStages("100%") })).said).toBeUndefined();
+      expect(progress).toEqual(["4 of 4, 1 failed"]);
       const mostFailed = parseAmount("50%");
       expect((await carried("@dock", { stages, mostFailed })).called).toEqual([
         ...["a1", "a2", "a3", "a4"],
@@ -206,6 +217,10 @@ describe.skipIf(!hasBroker)("with a broker", () => {
       outcomes: ["a1 ok", "gone offline"],
       called: ["a1"],
     });
+    const most = await carried("@dock", { stages: parseStages("3,100%") }, ({ result }, abort) => {
+      if (result === "ok") abort.abort();
+    });
+    expect(most.said).toBe("1 board was not called");
     const one = await carried("a1", {}, (_, abort) => abort.abort());
     expect(one.said).toBeUndefined();
   });

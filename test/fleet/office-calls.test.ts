@@ -164,13 +164,15 @@ describe("a call", () => {
     const flows = (id: string) => one.broker.at(`sb/v1/b1/flow/op1/${id}`).map(({ text }) => text);
     const real = globalThis.setTimeout;
     const timers: (() => void)[] = [];
+    const cleared = spyOn(globalThis, "clearTimeout");
+    const made: unknown[] = [];
     const stopping = spyOn(globalThis, "setTimeout").mockImplementation(((
       run: () => void,
       ms: number,
     ) => {
       if (ms !== 5000) return real(run, ms);
       timers.push(run);
-      return real(() => {}, 1);
+      return made[made.push(real(() => {}, 1)) - 1];
     }) as typeof setTimeout);
     try {
       const stopped = await begin();
@@ -191,6 +193,7 @@ describe("a call", () => {
       expect(client.of("end")[0]).toEqual({
         ...{ type: "end", call: stopped, summary: { timeout: 1 }, info: "stopped" },
       });
+      expect(cleared.mock.calls.flat()).toContain(made[0] as number);
       const left = await begin();
       one.desk.stop(request({ call: left, leave: true }));
       await until(() => client.of("end").length === 2);
@@ -206,6 +209,7 @@ describe("a call", () => {
       expect(timers).toHaveLength(2);
     } finally {
       stopping.mockRestore();
+      cleared.mockRestore();
     }
   });
 
@@ -226,6 +230,16 @@ describe("a call", () => {
     );
     one.out("b1", one.called[1]?.[0] ?? "", 0, success());
     expect(await calling).toMatchObject({ summary: { ok: 1 } });
+  });
+
+  test("to a group of which nobody is there is not sent", async () => {
+    await using one = officeAt();
+    await one.open("b1");
+    one.tell("b1", "offline");
+    await one.broker.taken();
+    expect(await one.desk.call(request(call))).toMatchObject({ summary: { offline: 1 } });
+    await one.broker.taken();
+    expect(one.broker.publishes).toEqual([]);
   });
 
   test("that cannot be begun ends with why", async () => {
