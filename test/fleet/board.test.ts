@@ -95,10 +95,11 @@ describe("with its broker", () => {
     one.broker.cut();
     while (one.board.isJoined) await turn();
     void client.send("boat/horn", { type: "data", pid: 7, stdout: "while away" });
+    void client.send("boat/horn", { type: "final-event", pid: 7, status: { exit: 0 } });
     one.call("b");
     await one.joined();
-    const [accepted, event] = await one.said("a");
-    expect([accepted?.kind, event?.kind]).toEqual(["accepted", "event"]);
+    const [accepted, event, reply] = await one.said("a");
+    expect([accepted?.kind, event?.kind, reply?.kind]).toEqual(["accepted", "event", "reply"]);
     expect(event?.text).toContain("while away");
     // Once more all of it.
     expect(one.broker.publishes.filter(({ topic }) => topic.endsWith("/about"))).toHaveLength(2);
