@@ -25,7 +25,7 @@ export class Announcing {
   #about = "";
   /** Buttons that Home Assistant was told of, by what they are called there. */
   #buttons: readonly string[] = [];
-  #signed = 0;
+  #signed = -Infinity;
 
   constructor(readonly options: AnnouncingOptions) {}
 
@@ -82,7 +82,8 @@ export class Announcing {
   #tellHome(before: readonly string[]): void {
     const { fleet, board, topics, registry } = this.options;
     const home = fleet.homeassistant;
-    if (!home || this.homeTopic === undefined) return;
+    if (!home) return;
+    const topic = discoveryTopic(board, home);
     const told = discovery(board, home, topics, registry.describe());
     const buttons = Object.keys(told.components);
     const gone = before.filter((name) => !buttons.includes(name)).slice(0, MOST_GONE);
@@ -90,9 +91,9 @@ export class Announcing {
       // One with nothing but its platform is removed; what is left out would stay.
       const removed = gone.map((name) => [name, { platform: "button" }] as const);
       const components = { ...told.components, ...Object.fromEntries(removed) };
-      this.#put(this.homeTopic, JSON.stringify({ ...told, components }));
+      this.#put(topic, JSON.stringify({ ...told, components }));
     }
-    this.#put(this.homeTopic, JSON.stringify(told));
+    this.#put(topic, JSON.stringify(told));
     this.#buttons = buttons;
   }
 

@@ -12,7 +12,6 @@ const MOST_ANSWER = 16 << 10;
 const LONGER = 60_000;
 
 interface Known<Call> {
-  readonly operator: string;
   readonly digest: string;
   readonly until: number;
   /** While something of it is to be sent. */
@@ -26,30 +25,31 @@ export interface Answer {
 }
 
 export class Answered<Call> {
-  readonly #known = new Map<string, Known<Call>>();
-  readonly #each = new Map<string, number>();
+  /** By operator and id. */
+  readonly #known = new Map<string, Map<string, Known<Call>>>();
   readonly #kept = new Set<Known<Call>>();
   #bytes = 0;
 
   constructor(readonly now: () => number = () => performance.now()) {}
 
   find(operator: string, id: string): Readonly<Known<Call>> | undefined {
-    return this.#known.get(`${operator}/${id}`);
+    return this.#find(operator, id);
   }
 
   /** @param expiry s. Throws AfbError where there is no room for it */
   add(operator: string, id: string, digest: string, expiry: number, call: Call): void {
-    const count = this.#each.get(operator) ?? 0;
-    if (count >= MOST_EACH || this.#known.size >= MOST)
+    const own = this.#known.get(operator) ?? new Map<string, Known<Call>>();
+    let all = 0;
+    for (const { size } of this.#known.values()) all += size;
+    if (own.size >= MOST_EACH || all >= MOST)
       throw new AfbError("busy", "there were too many calls of late: try again in a minute");
-    this.#each.set(operator, count + 1);
     const until = this.now() + expiry * 1000 + LONGER;
-    this.#known.set(`${operator}/${id}`, { operator, digest, until, call, answer: undefined });
+    this.#known.set(operator, own.set(id, { digest, until, call, answer: undefined }));
   }
 
   /** What it was answered. */
   keep(operator: string, id: string, answer: Answer): void {
-    const known = this.#known.get(`${operator}/${id}`);
+    const known = this.#find(operator, id);
     if (!known || answer.text.length > MOST_ANSWER) return;
     known.answer = answer;
     this.#kept.add(known);
@@ -62,26 +62,30 @@ export class Answered<Call> {
 
   /** Nothing of it is to be sent any more. */
   release(operator: string, id: string): void {
-    const known = this.#known.get(`${operator}/${id}`);
+    const known = this.#find(operator, id);
     if (known) known.call = undefined;
   }
 
   /** Forgets those of which no copy can come any more. */
   sweep(): void {
     const now = this.now();
-    for (const [key, known] of this.#known) {
-      if (known.until > now || known.call !== undefined) continue;
-      this.#known.delete(key);
-      this.#drop(known);
-      const left = (this.#each.get(known.operator) ?? 1) - 1;
-      if (left > 0) this.#each.set(known.operator, left);
-      else this.#each.delete(known.operator);
-    }
+    for (const own of this.#known.values())
+      for (const [id, known] of own) {
+        if (known.until > now || known.call !== undefined) continue;
+        own.delete(id);
+        this.#drop(known);
+      }
+  }
+
+  #find(operator: string, id: string): Known<Call> | undefined {
+    return this.#known.get(operator)?.get(id);
   }
 
   #drop(known: Known<Call>): void {
-    if (!this.#kept.delete(known)) return;
-    this.#bytes -= known.answer?.text.length ?? 0;
+    const { answer } = known;
+    if (!answer) return;
+    this.#kept.delete(known);
+    this.#bytes -= answer.text.length;
     known.answer = undefined;
   }
 }

@@ -146,6 +146,8 @@ export class Board {
       if (homeTopic !== undefined && !this.#hasAsked)
         await this.#link.subscribe([homeTopic], { qos: 0, kept: true });
       this.#hasAsked = true;
+      // Its last word was that it is gone.
+      if (this.#closing) return;
       this.#announcing.describe(true);
       await this.#announcing.online();
       this.#isJoined = true;
@@ -206,7 +208,7 @@ export class Board {
       const asked = askedOf(message, place, fleet);
       const { token, digest, expiry } = asked;
       if (this.#isKnown(place, digest)) return;
-      this.#requireNew(message, place, expiry);
+      this.#requireNew(message, place);
       this.#requireRoom(operator);
       caller = { ...caller, ...(token !== undefined && { token }) };
       const call = new BoardCall({
@@ -244,9 +246,10 @@ export class Board {
   }
 
   /** What a broker delivers once more may have been done by the server that was here before. */
-  #requireNew({ dup }: Message, place: Place, expiry: number): void {
+  #requireNew({ dup }: Message, place: Place): void {
     const age = (performance.now() - this.#begun) / 1000;
-    if (dup && age < Math.max(expiry, this.options.fleet.expiry) && !this.#mayRunTwice(place))
+    // None that was taken expires later.
+    if (dup && age < this.options.fleet.expiry && !this.#mayRunTwice(place))
       throw new AfbError(
         "bad-state",
         "the board has started anew since this call was first sent: it may have been done",

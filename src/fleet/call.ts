@@ -144,8 +144,8 @@ export class BoardCall implements Client {
     const tasks = tasksToFollow(reply, asked.args);
     if (tasks.size === 0) return this.end(reply);
     const { response } = reply;
-    // Of a subscription it is another's.
-    if (isObject(response) && typeof response["pid"] === "number") this.#own(response["pid"]);
+    // Of a subscription they are others'.
+    if (isObject(response)) for (const pid of tasks) this.#own(pid);
     this.#tasks = tasks;
     this.#started = reply;
     this.outflow.say("accepted", encodeReply(reply).json);

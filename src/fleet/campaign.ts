@@ -17,13 +17,20 @@ export function parseTarget(text: string): Target | undefined {
   return isGroup ? { kind: "group", group: name } : { kind: "board", board: name };
 }
 
-const UNITS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
-const MOST_TIME = 7 * UNITS.d;
+/** ms */
+const UNITS: ReadonlyMap<string, number> = new Map([
+  ["ms", 1],
+  ["s", 1000],
+  ["m", 60_000],
+  ["h", 3_600_000],
+  ["d", 86_400_000],
+]);
+const MOST_TIME = 604_800_000;
 
 /** `30s`, `5m` or `1h` in ms, at most a week; undefined where it is none. */
 export function parseTime(text: string): number | undefined {
   const [, number = "", unit = ""] = /^(\d{1,9})(ms|s|m|h|d)$/.exec(text) ?? [];
-  const ms = Number(number) * (Object.entries(UNITS).find(([name]) => name === unit)?.[1] ?? 0);
+  const ms = Number(number) * (UNITS.get(unit) ?? NaN);
   return ms > 0 && ms <= MOST_TIME ? ms : undefined;
 }
 

@@ -118,7 +118,7 @@ export class DeskCall {
 
   #bounded({ response, ...one }: BoardResult): BoardResult {
     if (response === undefined) return one;
-    this.#bytes += JSON.stringify(response)?.length ?? 0;
+    this.#bytes += JSON.stringify(response).length;
     return this.#bytes > MOST_BYTES ? { ...one, cut: true } : { ...one, response };
   }
 

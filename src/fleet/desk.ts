@@ -249,7 +249,6 @@ export class Desk {
   }
 
   #seen(presence: Presence, board: string): void {
-    if (this.#followers.size === 0) return;
     const row = rowOf(presence, board);
     for (const { feed, filter } of this.#followers.values())
       if (fits(row, filter)) feed.push({ type: "board", ...row });

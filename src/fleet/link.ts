@@ -81,10 +81,12 @@ export class Link {
   readonly #client: MqttClient;
   readonly #waiting: Waiting[] = [];
   readonly #pace: Pace | undefined;
-  #underWay = 0;
+  /** Sent, and not confirmed. */
+  readonly #underWay = new Set<Waiting>();
   #most = UNDER_WAY;
   #delay = FIRST_DELAY;
-  #since = -Infinity;
+  /** When it was connected last, while it is. */
+  #since = Infinity;
   #told = "";
   #isStarted = false;
   #closing = false;
@@ -128,10 +130,15 @@ export class Link {
     this.#client.on("disconnect", ({ reasonCode }) =>
       this.#tell(`the broker ends the connection: ${reasonOf(reasonCode)}`),
     );
-    this.#client.on("close", () => {
+    // Before the client waits to come back. Attempts that fail end with it, too.
+    this.#client.prependListener("close", () => {
       // Mosquitto 2.0 closes where it should say that another has the name: two boards would take turns, and nobody would know.
       if (this.#told === CONNECTED && !this.#closing) this.#tell(CLOSED);
-      if (performance.now() - this.#since > STABLE) this.#delay = FIRST_DELAY;
+      if (performance.now() - this.#since > STABLE) {
+        this.#delay = FIRST_DELAY;
+        this.#client.options.reconnectPeriod = this.#nextDelay();
+      }
+      this.#since = Infinity;
     });
   }
 
@@ -146,7 +153,7 @@ export class Link {
 
   /** Messages that wait, or are not confirmed. */
   get backlog(): number {
-    return this.#waiting.length + this.#underWay;
+    return this.#waiting.length + this.#underWay.size;
   }
 
   /**
@@ -172,9 +179,11 @@ export class Link {
   ): Promise<void> {
     // What was published to be retained is told as that, also where it comes for the first time.
     const how = { qos, rap: true, rh: kept ? 0 : 2 };
-    const granted = await this.#client.subscribeAsync([...topics], how);
-    const refused = granted.filter(({ qos: given }) => given >= 0x80).map(({ topic }) => topic);
-    if (refused.length > 0) throw new Error(`the broker refuses ${refused.join(", ")}`);
+    await this.#client.subscribeAsync([...topics], how).catch((error: unknown) => {
+      // The client tells that something was refused, not what.
+      if (!(error instanceof Error && "packet" in error && error.packet)) throw error;
+      throw new Error(`the broker refuses ${topics.join(", ")}: ${error.message}`);
+    });
   }
 
   /** Nothing more of these, also where the broker is told only later. */
@@ -194,18 +203,20 @@ export class Link {
       this.#client.end(!this.#client.connected, { ...forget }, () => resolve());
     });
     await Promise.race([ended, Bun.sleep(GOODBYE)]);
+    for (const { settle } of this.#underWay) settle.reject(new Error("closed"));
   }
 
   #pump(): void {
-    while (this.connected && this.#underWay < this.#most) {
+    while (this.connected && this.#underWay.size < this.#most) {
       const next = this.#waiting.shift();
       if (!next) return;
-      this.#underWay++;
+      this.#underWay.add(next);
       this.#send(next);
     }
   }
 
-  #send({ topic, payload, settle, retain = false, ...how }: Waiting): void {
+  #send(waiting: Waiting): void {
+    const { topic, payload, settle, retain = false, ...how } = waiting;
     const properties = {
       ...(how.expiry !== undefined && { messageExpiryInterval: how.expiry }),
       ...(how.responseTopic !== undefined && { responseTopic: how.responseTopic }),
@@ -214,7 +225,7 @@ export class Link {
       ...(how.user && { userProperties: { ...how.user } }),
     };
     this.#client.publish(topic, payload, { qos: 1, retain, properties }, (error) => {
-      this.#underWay--;
+      this.#underWay.delete(waiting);
       if (error) settle.reject(error);
       else settle.resolve();
       this.#pump();

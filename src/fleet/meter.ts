@@ -15,42 +15,42 @@ const LENGTH_BYTES = 4;
 export class PacketMeter {
   /** Bytes of this packet that are still to come; undefined within its head. */
   #left: number | undefined;
-  /** Bytes of the length that were read, and what they say. */
-  #read = -1;
-  #length = 0;
+  /** Of this head: bytes of the length that were read, and what they say; undefined before it. */
+  #head: { read: number; length: number } | undefined;
 
   /** @param most bytes of a packet behind its head */
   constructor(readonly most: number) {}
 
   /** Whether all packets are as they should be so far. */
   fits(chunk: Uint8Array): boolean {
-    let at = 0;
-    while (at < chunk.length) {
+    for (let at = 0; ;) {
+      const byte = chunk[at];
+      if (byte === undefined) return true;
       if (this.#left !== undefined) {
         const taken = Math.min(this.#left, chunk.length - at);
         at += taken;
         this.#left -= taken;
-      } else if (!this.#head(chunk[at++] ?? 0)) {
-        return false;
+      } else {
+        at++;
+        if (!this.#begins(byte)) return false;
       }
+      // A packet of nothing but its head is over with it.
       if (this.#left === 0) this.#left = undefined;
     }
-    return true;
   }
 
-  #head(byte: number): boolean {
-    if (this.#read < 0) {
-      this.#read = 0;
-      this.#length = 0;
+  #begins(byte: number): boolean {
+    const head = this.#head;
+    if (!head) {
+      this.#head = { read: 0, length: 0 };
       const kind = byte >> 4;
       return KINDS.has(kind) && (kind !== PUBLISH || (byte & QOS_2) === 0);
     }
-    this.#length += (byte & 0x7f) * 128 ** this.#read++;
-    if (this.#length > this.most) return false;
-    if ((byte & 0x80) !== 0) return this.#read < LENGTH_BYTES;
-    this.#read = -1;
-    // A packet of nothing but its head is over.
-    this.#left = this.#length;
+    head.length += (byte & 0x7f) * 128 ** head.read++;
+    if (head.length > this.most) return false;
+    if ((byte & 0x80) !== 0) return head.read < LENGTH_BYTES;
+    this.#head = undefined;
+    this.#left = head.length;
     return true;
   }
 }

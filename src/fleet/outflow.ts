@@ -75,7 +75,7 @@ export class Outflow {
   event(text: string): void | Promise<void> {
     if (this.#dropped) return;
     const bytes = Buffer.byteLength(text) + 1;
-    if (this.#lineBytes > 0 && this.#lineBytes + bytes > PIECE) this.#close();
+    if (this.#lineBytes + bytes > PIECE) this.#close();
     this.#lines.push(text);
     this.#lineBytes += bytes;
     this.#bytes += bytes;
@@ -126,8 +126,8 @@ export class Outflow {
     this.#ready.length = 0;
     this.#lines = [];
     this.#bytes = this.#lineBytes = this.#unconfirmedBytes = 0;
-    this.#blockedSince = undefined;
-    this.#release();
+    // Nor for room.
+    this.#flush();
   }
 
   /** With those of this turn in one message. */

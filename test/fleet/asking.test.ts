@@ -60,6 +60,7 @@ test("which boards", () => {
     filterOf({ group: "g", search: "AbC", after: "b1", limit: "12", follow: "false" }),
   ).toEqual({ group: "g", search: "abc", after: "b1", limit: 12, follow: false });
   expect(filterOf({ limit: 1000, follow: true })).toMatchObject({ limit: 1000, follow: true });
+  expect(filterOf({ limit: 1 }).limit).toBe(1);
   expect(filterOf({ search: "x".repeat(256) }).search).toHaveLength(256);
   for (const wrong of [
     { limit: 0 },
@@ -118,6 +119,11 @@ test("a call, and what does not go together", () => {
       { number: 100, isPercent: true },
     ],
   });
+  try {
+    asked({ to: "_" });
+  } catch (error) {
+    expect(error).toMatchObject({ status: "invalid-request" });
+  }
   for (const [more, words] of [
     [{ to: "_" }, 'to: found "_", expected BOARD or @GROUP'],
     [{ verb: "a" }, 'verb: found "a", expected API/VERB'],
@@ -130,7 +136,7 @@ test("a call, and what does not go together", () => {
     ],
     [{ timeout: "5" }, 'timeout: found "5", expected a time such as 30s, 5m or 1h, at most 7d'],
     [{ queue: "8d" }, 'queue: found "8d", expected a time such as 30s, 5m or 1h, at most 7d'],
-    [{ to: "x".repeat(66) }, "to: "],
+    [{ to: "x".repeat(66) }, "65"],
     [{ verb: `a/${"x".repeat(511)}` }, "verb: "],
   ] as const)
     expect(() => asked(more)).toThrow(words);

@@ -1,5 +1,5 @@
 /** Bounds of the parts of a fleet: how much each takes, for how long, and what is one too many. */
-import { describe, expect, test } from "bun:test";
+import { describe, expect, spyOn, test } from "bun:test";
 import { Answered } from "../../src/fleet/answered.ts";
 import { Inflow } from "../../src/fleet/inflow.ts";
 import { Outflow, PIECE, WINDOW_BYTES } from "../../src/fleet/outflow.ts";
@@ -67,7 +67,64 @@ describe("what an operator gets", () => {
     await turn();
     expect(large.got.map((text) => text.length)).toEqual([1, 4 << 20, 4 << 20, 4]);
   });
+  test("once, and after what came before was taken", async () => {
+    const gates = Array.from({ length: 3 }, () => Promise.withResolvers<void>());
+    const got: string[] = [];
+    const said: object[] = [];
+    const flow = new Inflow({
+      window: 64,
+      take: (_, text) => gates[got.push(text) - 1]?.promise,
+      say: (one) => said.push(one),
+    });
+    for (const seq of [0, 1]) flow.message(seq, "event", Buffer.from(`${seq}`));
+    expect(got).toEqual(["0"]);
+    flow.alive();
+    gates[0]?.resolve();
+    await turn();
+    expect(got).toEqual(["0", "1"]);
+    flow.confirm();
+    flow.alive();
+    gates[1]?.resolve();
+    await turn();
+    flow.message(2, "event", Buffer.from("2"));
+    flow.alive();
+    gates[2]?.resolve();
+    await turn();
+    flow.ask();
+    // Not once more.
+    flow.confirm();
+    expect(said).toEqual([{}, { seq: 1 }, { seq: 1 }, { seq: 1 }, { seq: 2, from: 3 }]);
+    const first = start(64);
+    first.message(0, "a");
+    first.flow.confirm();
+    expect(first.said).toEqual([{ seq: 0 }]);
+    const slow = new Inflow({
+      ...{ window: 2, say: (one) => first.said.push(one) },
+      take: (_, text) => (text === "b" ? gates[2]?.promise.then(() => turn()) : undefined),
+    });
+    for (const [seq, text] of ["a", "b"].entries()) slow.message(seq, "event", Buffer.from(text));
+    slow.alive();
+    expect(first.said.slice(1)).toEqual([{ seq: 0 }, { seq: 0 }]);
+    // In a turn of its own.
+    await turn();
+    await turn();
+  });
+  test("in parts, 256 MiB of them where nothing else is said", async () => {
+    const { flow, got } = start(64);
+    const most = Object.defineProperty(Buffer.from("x"), "length", { value: 256 << 20 });
+    flow.message(0, "part", most);
+    flow.message(1, "event", Buffer.from("y"));
+    await turn();
+    expect(got).toEqual(["y"]);
+  });
   test("in parts, no longer than it may be", async () => {
+    const whole = start(64, 6);
+    for (const seq of [0, 2]) {
+      whole.message(seq, "abc", "part");
+      whole.message(seq + 1, "def");
+    }
+    await turn();
+    expect(whole.got).toEqual(["abcdef", "abcdef"]);
     const { got, message } = start(64, 6);
     message(0, "abc", "part");
     message(1, "def");
@@ -90,6 +147,7 @@ describe("what a board sends", () => {
     return { flow, sent, later: (ms: number) => (now += ms) };
   };
   test("is cut where a message is full, and numbered", () => {
+    expect([PIECE, WINDOW_BYTES]).toEqual([61_440, 262_144]);
     const { flow, sent } = start(9);
     expect(flow.say("accepted", "x".repeat(PIECE))).toBe(0);
     expect(flow.say("reply", "x".repeat(PIECE + 1))).toBe(2);
@@ -121,6 +179,45 @@ describe("what a board sends", () => {
     flow.confirm(0);
     await waits;
     expect(flow.isConfirmed).toBe(false);
+    // Who waits once more waits for other room.
+    const again = flow.event("y".repeat(64 << 10));
+    let isRoom = false;
+    void (again as Promise<void>).then(() => (isRoom = true));
+    await turn();
+    expect([again === waits, isRoom]).toEqual([false, false]);
+    const full = start(1);
+    full.flow.say("accepted", "");
+    expect(full.flow.event("")).toBeUndefined();
+    await turn();
+    expect(full.flow.blockedSince).toBe(0);
+    const exact = start(1);
+    for (const length of [0, PIECE]) exact.flow.say("accepted", "x".repeat(length));
+    const waiting = exact.flow.event("x".repeat((64 << 10) - 1)) as Promise<void>;
+    let isExact = false;
+    void waiting.then(() => (isExact = true));
+    exact.flow.confirm(0);
+    await turn();
+    expect([exact.flow.backlog, isExact]).toEqual([64 << 10, true]);
+  });
+  test("leaves no gap: what comes goes behind what waits, and with it ends", async () => {
+    const { flow, sent } = start(2);
+    const turns = spyOn(globalThis, "setImmediate");
+    for (let i = 0; i < 3; i++) void flow.event("e");
+    expect(turns).toHaveBeenCalledTimes(1);
+    turns.mockRestore();
+    flow.say("accepted", "");
+    flow.say("reply", "");
+    expect(sent).toEqual(["0 event 5", "1 accepted 0"]);
+    void flow.event("e");
+    const waits = flow.event("x".repeat(70 << 10));
+    await turn();
+    flow.drop();
+    await waits;
+    expect([flow.blockedSince, flow.backlog, flow.isConfirmed]).toEqual([undefined, 0, true]);
+    flow.confirm(1);
+    expect(flow.event("x".repeat(70 << 10))).toBeUndefined();
+    await turn();
+    expect([sent.length, flow.backlog]).toEqual([2, 0]);
   });
   test("the window is full by its messages or by its bytes, and a second time is a second later", () => {
     const { flow, sent, later } = start(64);
@@ -139,6 +236,16 @@ describe("what a board sends", () => {
     expect(flow.blockedSince).toBe(0);
     flow.confirm(0);
     expect([sent.length, flow.isSent, flow.blockedSince]).toEqual([11, true, undefined]);
+    for (const [left, more] of [
+      [1, 1],
+      [0, 0],
+    ] as const) {
+      const wide = start(64);
+      for (const length of [PIECE, PIECE, PIECE, PIECE, WINDOW_BYTES - 4 * PIECE - left])
+        wide.flow.say("reply", "x".repeat(length));
+      wide.flow.say("reply", "y");
+      expect(wide.sent).toHaveLength(5 + more);
+    }
     const few = start(2);
     for (let i = 0; i < 3; i++) few.flow.say("reply", "x");
     expect(few.sent).toHaveLength(2);
@@ -153,7 +260,15 @@ describe("calls that were taken", () => {
     const answered = new Answered<string>(() => now);
     for (const operator of ["op1", "op2"])
       for (let i = 0; i < 10_000; i++) call(answered, operator, i);
-    expect(() => call(answered, "op3", 0)).toThrow("too many calls of late: try again in a minute");
+    let busy: unknown;
+    try {
+      call(answered, "op3", 0);
+    } catch (error) {
+      busy = error;
+    }
+    expect(busy).toMatchObject({
+      ...{ status: "busy", message: "there were too many calls of late: try again in a minute" },
+    });
     for (const id of ["0", "1"]) answered.release("op1", id);
     answered.release("op1", "none");
     now = 61_000;
@@ -182,8 +297,11 @@ describe("calls that were taken", () => {
     answered.keep("op", "none", { seq: 0, text: "" });
     // What is forgotten makes room.
     for (let id = 0; id <= 256; id++) answered.release("op", `${id}`);
+    const last = answered.find("op", "255");
+    expect(last?.answer).toBeDefined();
     now = 61_000;
     answered.sweep();
+    expect(last?.answer).toBeUndefined();
     for (let id = 300; id < 556; id++) keep(id, 16 << 10);
     expect(answered.find("op", "300")?.answer).toBeDefined();
   });
@@ -209,7 +327,27 @@ test("the pace: a millisecond at once, four after a pause, and no timer for less
     return asked.map((ms) => Number(ms.toFixed(3)));
   };
   expect([waits(0.99), waits(1), waits(4.2), waits(4.5)]).toEqual([[], [0], [0], [0, 1]]);
-  expect(waits(4.26)).toEqual([0, 0.52]);
+  expect([waits(4.26), waits(4.25)]).toEqual([
+    [0, 0.52],
+    [0, 0.5],
+  ]);
+  // What goes on in the turn after it was taken counts, but not what was waited for.
+  let now = 0;
+  const asked: number[] = [];
+  const pace = new Pace(
+    () => now,
+    (next, ms) => {
+      asked.push(ms);
+      now += ms === 0 ? 3 : ms;
+      next();
+    },
+  );
+  now += 4;
+  pace.taken(() => {});
+  expect(asked.splice(0)).toEqual([0, 3]);
+  now += 1;
+  pace.taken(() => {});
+  expect(asked).toEqual([0, 4]);
 });
 
 describe("stages and their failures", () => {
@@ -237,6 +375,7 @@ describe("stages and their failures", () => {
       ).map((part) => part.join());
     expect(sizes(3, "1,1,2,50%,100%")).toEqual(["0", "1", "2"]);
     expect(sizes(4, "3,1,100")).toEqual(["0,1,2", "3"]);
+    expect(sizes(200, "100%")[0]?.split(",")).toHaveLength(200);
     expect([isTooMuch(1, 50, parseAmount("2%")), isTooMuch(1, 49, parseAmount("2%"))]).toEqual([
       false,
       true,

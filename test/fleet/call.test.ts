@@ -1,5 +1,5 @@
 /** One call on a board, from its start to its one last answer, whatever comes in between. */
-import { expect, test } from "bun:test";
+import { expect, spyOn, test } from "bun:test";
 import { success, type Reply } from "../../src/api/reply.ts";
 import { AfbError } from "../../src/errors.ts";
 import { BoardCall, type CallOptions } from "../../src/fleet/call.ts";
@@ -7,7 +7,7 @@ import { BoardCall, type CallOptions } from "../../src/fleet/call.ts";
 type Asked = CallOptions["asked"];
 
 /** Under way, with what the registry is asked, and answers when it is told to. */
-function calling(asked: Partial<Asked> = {}) {
+function calling(asked: Partial<Asked> = {}, { isMute = false, isAway = false } = {}) {
   const calls: { readonly args: unknown; readonly answer: (reply: Reply) => void }[] = [];
   const sent: string[] = [];
   const ends: string[] = [];
@@ -19,7 +19,7 @@ function calling(asked: Partial<Asked> = {}) {
       group: undefined,
       id: "1",
       correlation: undefined,
-      isMute: false,
+      isMute,
     },
     asked: {
       args: { action: "start" },
@@ -38,7 +38,7 @@ function calling(asked: Partial<Asked> = {}) {
         new Promise<Reply>((answer) => void calls.push({ args, answer })),
     } as unknown as CallOptions["registry"],
     put: (_, kind, payload) => void sent.push(`${kind} ${payload.toString()}`),
-    isAway: () => false,
+    isAway: () => isAway,
     over: (_, { text }) => void ends.push(text),
   });
   call.start();
@@ -125,4 +125,95 @@ test("a stop that is refused is told, as long as the call is not over; one that 
     expect(events.some((one) => one.includes('"not-stopped"'))).toBe(told);
     if (told) expect(events.join()).toContain('"status":"forbidden","info":"why"');
   }
+});
+
+test("ends with its task, whatever else there is, and says how that has ended", async () => {
+  const { call, calls, ends, sent, turn } = calling();
+  calls[0]?.answer(STARTED);
+  await turn();
+  expect(sent[0]).toStartWith("accepted ");
+  void call.send("a/v", { type: "data", pid: 7 });
+  void call.send("a/v", { type: "final-event", pid: 8, status: { exit: 1 } });
+  void call.send("a/v", { type: "final-event" });
+  void call.send("a/v", "text");
+  expect(ends).toEqual([]);
+  void call.send("a/v", { type: "final-event", pid: 7, status: { exit: 0 } });
+  expect(ends.map((text) => JSON.parse(text) as Reply)).toMatchObject([
+    {
+      request: { status: "success" },
+      response: { pid: 7, api: "a", command: "c", status: { exit: 0 } },
+    },
+  ]);
+  await turn();
+  expect(sent.map((one) => one.split(" ")[0])).toEqual(["accepted", "event", "reply"]);
+});
+
+test("ends where its operator may not see its task any more", async () => {
+  for (const [info, said] of [
+    ["why", "why"],
+    [undefined, "undefined"],
+  ] as const) {
+    const { call, calls, ends, turn } = calling();
+    calls[0]?.answer(STARTED);
+    await turn();
+    void call.send("a/v", { type: "unsubscribed", pid: 7, info });
+    expect(JSON.parse(ends[0] ?? "")).toMatchObject({
+      request: { status: "insufficient-scope", info: said },
+    });
+  }
+});
+
+test("of a subscription ends with the last of its tasks, which are not its own", async () => {
+  const { call, calls, ends, turn } = calling({ args: { action: "subscribe" } });
+  calls[0]?.answer(success(["a/v@8", "a/v@9"]));
+  await turn();
+  void call.send("a/v", { type: "data", pid: 8 });
+  call.flow({ stop: true });
+  expect(calls).toHaveLength(1);
+  for (const pid of [8, 9]) {
+    expect(ends).toEqual([]);
+    void call.send("a/v", { type: "final-event", pid, status: { exit: 0 } });
+  }
+  expect(JSON.parse(ends[0] ?? "")).toMatchObject({ response: ["a/v@8", "a/v@9"] });
+});
+
+test("is heard of, and sends again what is asked for", async () => {
+  const { call, calls, sent, turn } = calling();
+  expect(call.heard).toBeUndefined();
+  calls[0]?.answer(STARTED);
+  await turn();
+  using time = spyOn(performance, "now").mockReturnValue(performance.now() + 5000);
+  call.flow({});
+  expect([call.heard, sent.length]).toEqual([performance.now(), 1]);
+  call.flow({ from: 0 });
+  expect(sent).toHaveLength(2);
+  time.mockReturnValue(performance.now() + 5000);
+  call.flow({ seq: 0 });
+  call.flow({ from: 0 });
+  expect([sent.length, call.outflow.isConfirmed, call.backlog]).toEqual([2, true, 0]);
+});
+
+test("that is over is not stopped by who goes then", async () => {
+  const { call, calls, turn } = calling({ detach: false });
+  calls[0]?.answer(STARTED);
+  await turn();
+  call.end(success());
+  call.vanish(new AfbError("disconnected", "gone"));
+  expect(calls).toHaveLength(1);
+});
+
+test("of a button sends nothing, and waits for nobody", async () => {
+  const { call, calls, sent, ends, turn } = calling({ window: 1 }, { isMute: true, isAway: true });
+  calls[0]?.answer(STARTED);
+  await turn();
+  const waits = call.send("a/v", { type: "data", pid: 7, stdout: "x".repeat(200 << 10) });
+  expect(waits).toBeInstanceOf(Promise);
+  await waits;
+  void call.send("a/v", { type: "final-event", pid: 7, status: { exit: 0 } });
+  await turn();
+  expect([sent, ends.length, call.outflow.isConfirmed]).toEqual([[], 1, true]);
+  const away = calling({}, { isAway: true });
+  away.calls[0]?.answer(success());
+  await turn();
+  expect([away.sent, away.call.outflow.isConfirmed]).toEqual([[], false]);
 });

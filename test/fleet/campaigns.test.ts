@@ -9,12 +9,12 @@ import {
   parseTime,
   timesOf,
 } from "../../src/fleet/campaign.ts";
-import type { Operator } from "../../src/fleet/operator.ts";
+import { Operator } from "../../src/fleet/operator.ts";
 import type { Outcome } from "../../src/fleet/outcome.ts";
 import { parseAmount, parseStages } from "../../src/fleet/stages.ts";
 import { until } from "../served.ts";
 import { type Broker, hasBroker, startBroker } from "./broker.ts";
-import { broken, invocation, simulated, withOperator } from "./simulated.ts";
+import { broken, fleetFor, invocation, simulated } from "./simulated.ts";
 
 test("targets", () => {
   expect(["b1", "@dock", "@", "", "a/b", "@a/b"].map(parseTarget)).toEqual([
@@ -61,6 +61,7 @@ describe.skipIf(!hasBroker)("with a broker", () => {
       { groups, expiry },
     );
   let all: ReturnType<typeof board>[] = [];
+  let operator: Operator;
   beforeAll(async () => {
     broker = await startBroker({ tls: false });
     all = [
@@ -75,11 +76,19 @@ describe.skipIf(!hasBroker)("with a broker", () => {
     for (const one of all) one.start();
     await until("all are there", () => all.every((one) => one.isJoined));
     await all[4]?.close();
+    operator = new Operator({ fleet: fleetFor(broker), operator: "op1", tell: () => {} });
+    await operator.connect();
+    await operator.look();
+    expect(operator.presence.isOnline("gone")).toBe(false);
   });
   afterAll(async () => {
+    await operator?.close();
     await Promise.all(all.map((one) => one.close()));
     await broker?.[Symbol.asyncDispose]();
   });
+
+  /** What was told after each stage. */
+  const progress: string[] = [];
 
   async function carried(
     target: string,
@@ -91,20 +100,23 @@ describe.skipIf(!hasBroker)("with a broker", () => {
   ) {
     called.length = 0;
     const outcomes: string[] = [];
-    const said = await withOperator(broker, async (operator: Operator) => {
+    progress.length = 0;
+    const carrying = async () => {
       const id = crypto.randomUUID();
-      await Promise.all([operator.look(), operator.expect(id)]);
+      await operator.expect(id);
       const campaign = {
         ...{ target: parseTarget(target) ?? { kind: "board", board: "" }, isQueued: false },
         ...{ stages: undefined, mostFailed: parseAmount("0"), invocation: invocation() },
         ...more,
       } as Campaign;
-      const carrying = carryOut(
+      const carried = carryOut(
         operator,
         campaign,
         id,
         {
           event: () => {},
+          stage: ({ called, boards, failed }) =>
+            void progress.push(`${called} of ${boards}, ${failed} failed`),
           outcome: (outcome) => {
             outcomes.push(`${outcome.board} ${outcome.result}`);
             hearing(outcome, abort);
@@ -113,14 +125,16 @@ describe.skipIf(!hasBroker)("with a broker", () => {
         abort.signal,
       );
       meanwhile();
-      return carrying;
-    });
+      return carried;
+    };
+    const said = await carrying();
     return { said, outcomes: outcomes.toSorted(), called: called.toSorted() };
   }
   const OK = ["a1 ok", "a2 ok", "a3 ok", "a4 ok"];
 
   test("one board, one that is away, and one that nobody has seen", async () => {
     expect(await carried("a1")).toEqual({ said: undefined, outcomes: ["a1 ok"], called: ["a1"] });
+    expect(progress).toEqual([]);
     expect(await carried("gone")).toEqual({
       ...{ said: undefined, outcomes: ["gone offline"], called: [] },
     });
@@ -152,6 +166,7 @@ describe.skipIf(!hasBroker)("with a broker", () => {
       expect(called).toContain("gone");
     } finally {
       await back.close();
+      await until("it is away again", () => !operator.presence.isOnline("gone"));
     }
     // Also one that nobody has seen.
     expect(
@@ -165,6 +180,7 @@ describe.skipIf(!hasBroker)("with a broker", () => {
     expect(await carried("@dock", { stages })).toMatchObject({
       ...{ said: undefined, outcomes: [...OK, "gone offline"] },
     });
+    expect(progress).toEqual(["1 of 4, 0 failed", "2 of 4, 0 failed", "4 of 4, 0 failed"]);
     answers.set("a2", broken());
     try {
       const stopped = await carried("@dock", { stages });
@@ -173,6 +189,9 @@ describe.skipIf(!hasBroker)("with a broker", () => {
         outcomes: ["a1 ok", "a2 refused", "gone offline"],
         called: ["a1", "a2"],
       });
+      // After the last stage there is nothing to stop.
+      expect((await carried("@dock", { stages: parseStages("100%") })).said).toBeUndefined();
+      expect(progress).toEqual(["4 of 4, 1 failed"]);
       const mostFailed = parseAmount("50%");
       expect((await carried("@dock", { stages, mostFailed })).called).toEqual([
         ...["a1", "a2", "a3", "a4"],
@@ -198,6 +217,10 @@ describe.skipIf(!hasBroker)("with a broker", () => {
       outcomes: ["a1 ok", "gone offline"],
       called: ["a1"],
     });
+    const most = await carried("@dock", { stages: parseStages("3,100%") }, ({ result }, abort) => {
+      if (result === "ok") abort.abort();
+    });
+    expect(most.said).toBe("1 board was not called");
     const one = await carried("a1", {}, (_, abort) => abort.abort());
     expect(one.said).toBeUndefined();
   });

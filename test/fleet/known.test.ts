@@ -6,6 +6,8 @@ import { join } from "node:path";
 import { discoveryTopic } from "../../src/fleet/discovery.ts";
 import { reasonOf } from "../../src/fleet/link.ts";
 import { loadFleet, parseBroker, readSecrets } from "../../src/fleet/load.ts";
+import { makeAuthority, makeClient } from "../../src/access/authority.ts";
+import { ConfigError } from "../../src/config/problem.ts";
 import { countsOf, jsonOf, kindOf, replyOf, resultOf } from "../../src/fleet/outcome.ts";
 import { Presence, SIGN, SIGN_EXPIRY, silenceOf } from "../../src/fleet/presence.ts";
 import { isName, Topics } from "../../src/fleet/topics.ts";
@@ -122,6 +124,8 @@ describe("what is known of boards", () => {
       presence.takeApis("b1").size,
       presence.takeApis("b2").size,
     ]).toEqual([1, 0, 0]);
+    const [all] = [" ".repeat((4 << 20) - 1)];
+    expect(note(presence, "b2/api/a", `${all}1`)).toBe(true);
     const half = " ".repeat((2 << 20) - 1);
     expect([api("x", `${half}1`), api("y", `${half}2`), api("z", "3")]).toEqual([
       true,
@@ -131,6 +135,16 @@ describe("what is known of boards", () => {
     expect(presence.takeApis("b1").size).toBe(2);
     expect(api("z", "3")).toBe(true);
   });
+});
+
+test("no more boards are known than there can be", () => {
+  const presence = new Presence();
+  const note = (board: string) => presence.note(board, "status", [], Buffer.from("online"));
+  note("b1");
+  Object.defineProperty(presence.boards, "size", { value: 999_999, configurable: true });
+  expect(note("b2")).toBe(true);
+  Object.defineProperty(presence.boards, "size", { value: 1_000_000 });
+  expect([note("b3"), note("b1")]).toEqual([undefined, false]);
 });
 
 test("topics, each with its levels", () => {
@@ -237,6 +251,85 @@ describe("a fleet file", () => {
     );
     const home = load({ broker: "mqtt://localhost", homeassistant: { operator: "ha" } });
     expect(home.homeassistant).toEqual({ operator: "ha", prefix: "homeassistant" });
+  });
+  test("says what is wrong with it, all at once", () => {
+    const problems = (content: object) => {
+      try {
+        load(content);
+        return [];
+      } catch (error) {
+        if (!(error instanceof ConfigError)) throw error;
+        return error.problems.map(({ path, message, file }) => {
+          expect(file).toEndWith("/fleet.json");
+          return `${path}: ${message}`;
+        });
+      }
+    };
+    const plain = "certificates are for mqtts:";
+    expect(problems({ broker: "http://x" })).toEqual([
+      'broker: expected mqtts://HOST[:PORT], not "http://x"',
+    ]);
+    expect(problems({ broker: "mqtt://localhost", ca: "c" })).toEqual([`broker: ${plain}`]);
+    expect(problems({ broker: "mqtt://localhost", cert: "c", key: "k" })).toEqual([
+      `broker: ${plain}`,
+    ]);
+    expect(problems({ broker: "mqtt://localhost", cert: "c" })).toEqual([
+      ...["key: cert and key go together", `broker: ${plain}`],
+    ]);
+    expect(problems({ broker: "mqtts://h", key: "k" })).toEqual(["cert: cert and key go together"]);
+    expect(problems({ broker: "mqtt://localhost", groups: ["g", "+"], window: 0 })).toHaveLength(2);
+    const [missing, ...more] = problems({ broker: "mqtts://h", password: "nowhere" });
+    expect([missing?.startsWith(": "), missing?.includes("nowhere"), more]).toEqual([
+      ...[true, true, []],
+    ]);
+    expect(problems({ board: "b" })).toHaveLength(1);
+  });
+  test("has numbers within their bounds, and texts that say something", () => {
+    const broker = "mqtt://localhost";
+    for (const [key, least, most] of [
+      ["expiry", 1, 604_800],
+      ["window", 1, 512],
+      ["largest", 1024, 4 << 20],
+      ["keepalive", 5, 3600],
+    ] as const) {
+      for (const value of [least, most]) expect(load({ broker, [key]: value })[key]).toBe(value);
+      for (const value of [least - 1, most + 1])
+        expect(() => load({ broker, [key]: value })).toThrow(key);
+    }
+    const files = (names: string) => ({ broker: "mqtts://h", ca: names, cert: names, key: names });
+    const said = (content: object) => {
+      try {
+        load(content);
+        return "";
+      } catch (error) {
+        return (error as Error).message;
+      }
+    };
+    // There is none of that name.
+    expect(said(files("x"))).toContain("/x");
+    for (const key of ["ca", "cert", "key"]) expect(said(files(""))).toMatch(`${key}: `);
+    expect(said({ broker, password: "" })).toContain("password: ");
+    expect(said({ broker: "" })).not.toContain("mqtts://HOST[:PORT], not");
+    // One letter is no broker either, but something was said.
+    expect(said({ broker: "x" })).toContain('mqtts://HOST[:PORT], not "x"');
+  });
+  test("its certificate is one that its key fits", () => {
+    const days = { from: new Date(), days: 1 };
+    const [one, other] = ["a", "b"].map((name) =>
+      makeClient(makeAuthority("x", days.from), name, days),
+    );
+    within((dir) => {
+      const put = (name: string, text = "") => {
+        writeFileSync(join(dir, name), text, { mode: 0o600 });
+        return join(dir, name);
+      };
+      const [cert, key] = [put("a.pem", one?.cert), put("a.key", one?.key)];
+      expect(readSecrets({ cert, key })).toMatchObject({
+        ...{ cert: Buffer.from(one?.cert ?? ""), minVersion: "TLSv1.2" },
+      });
+      expect(() => readSecrets({ cert, key: put("b.key", other?.key) })).toThrow();
+      expect(readSecrets({ ca: cert })).not.toHaveProperty("password");
+    });
   });
   test("names a broker, and nothing besides", () => {
     expect([parseBroker("mqtts://h/").port, parseBroker("mqtts://h:1").port]).toEqual([8883, 1]);

@@ -10,7 +10,10 @@ import { Operator } from "../../src/fleet/operator.ts";
 import type { Outcome } from "../../src/fleet/outcome.ts";
 import type { Broker } from "./broker.ts";
 
-export const fleetFor = (broker: Broker, more: Partial<Fleet> = {}): Fleet => ({
+/** Where one listens. */
+type At = Pick<Broker, "port">;
+
+export const fleetFor = (broker: At, more: Partial<Fleet> = {}): Fleet => ({
   broker: { host: "127.0.0.1", port: broker.port, tls: false },
   ...{ board: undefined, operator: undefined, groups: [], secrets: {}, prefix: "sb/v1" },
   ...{ expiry: 60, window: 64, largest: 256 << 10, keepalive: 60, describe: true },
@@ -22,7 +25,7 @@ export const fleetFor = (broker: Broker, more: Partial<Fleet> = {}): Fleet => ({
 export type Answering = (board: string, request: Request) => Reply | Promise<Reply>;
 
 export function simulated(
-  broker: Broker,
+  broker: At,
   board: string,
   answering: Answering = () => success("ok"),
   fleet: Partial<Fleet> = {},
@@ -58,7 +61,7 @@ export function simulated(
 }
 
 export async function boards(
-  broker: Broker,
+  broker: At,
   count: number,
   answering?: Answering,
   groups: (index: number) => readonly string[] = () => [],
@@ -91,7 +94,7 @@ export const invocation = (more: Partial<Invocation> = {}): Invocation => ({
 
 /** With one that is connected. */
 export async function withOperator<T>(
-  at: Broker,
+  at: At,
   work: (operator: Operator) => Promise<T>,
 ): Promise<T> {
   const operator = new Operator({ fleet: fleetFor(at), operator: "op1", tell: () => {} });

@@ -378,5 +378,8 @@ test("no more is under way than the broker takes", async () => {
   // As what is sent later comes later.
   for (let i = 0; i < 20; i++) await new Promise((resolve) => setImmediate(resolve));
   expect([published, link.backlog]).toEqual([3, 5]);
+  // Nothing is waited for where nobody is left to confirm it.
+  server.stop(true);
+  await until("that is known", () => !link.connected);
   await link.close();
 });

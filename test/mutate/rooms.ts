@@ -18,6 +18,9 @@ const LAUNCHES = `test/sandbox/{${["features", "contract", "told", "landlock", "
 /** What happens where the agent is killed, stopped or changed. */
 const AGENT = "test/sandbox/attack-agent.test.ts";
 
+/** A board, and an operator's server, by what they say to a broker. */
+const BOARD = ["test/fleet/board.test.ts", "test/fleet/board-calls.test.ts"];
+const OFFICE = ["test/fleet/office.test.ts", "test/fleet/office-calls.test.ts"];
 /** Boards and their operators, over a real broker. */
 const FLEET = ["test/fleet/desk.test.ts", "test/fleet/served.test.ts"];
 
@@ -64,7 +67,11 @@ export const rooms: Readonly<Record<string, Room>> = {
   },
   mcp: { code: ["src/mcp/*.ts"], suites: ["test/mcp"] },
   rpc: { code: ["src/rpc/*.ts"], suites: ["test/rpc"] },
-  fleet: { code: ["src/fleet/*.ts"], suites: ["test/fleet"] },
+  fleet: {
+    code: ["src/fleet/*.ts"],
+    suites: ["test/fleet"],
+    best: { "desk.ts": OFFICE, "desk-call.ts": OFFICE, "board.ts": BOARD },
+  },
   launch: {
     code: ["src/launch/**/*.ts"],
     suites: ["test/launch", LAUNCHES, "test/sandbox/{pool,stop,input}.test.ts"],

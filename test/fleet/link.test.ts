@@ -1,0 +1,401 @@
+/** A connection to a broker that the test speaks for: what it says, when it comes back, and what becomes of what was to be said. */
+import { afterEach, describe, expect, spyOn, test } from "bun:test";
+import { rmSync, writeFileSync } from "node:fs";
+import { Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Link, type LinkOptions, type Message } from "../../src/fleet/link.ts";
+import { type Answer, granting, speaking, until } from "./speaking.ts";
+
+const real = { setInterval: globalThis.setInterval, setTimeout: globalThis.setTimeout };
+const restored: (() => void)[] = [];
+afterEach(() => {
+  for (const restore of restored.splice(0)) restore();
+});
+
+/** What comes back comes back at once: after how many ms it would have, without what is left to chance. */
+function delays(chance = 0): number[] {
+  const all: number[] = [];
+  const intervals = spyOn(globalThis, "setInterval").mockImplementation(((
+    run: () => void,
+    ms: number,
+  ) => {
+    all.push(ms);
+    return real.setInterval(run, ms <= 120_000 ? 1 : ms);
+  }) as typeof setInterval);
+  const random = spyOn(Math, "random").mockReturnValue(chance);
+  restored.push(
+    () => intervals.mockRestore(),
+    () => random.mockRestore(),
+  );
+  return all;
+}
+
+function linked(options: Partial<LinkOptions> = {}, answer: Answer = granting) {
+  const broker = speaking(answer);
+  const told: string[] = [];
+  const messages: Message[] = [];
+  let connected = 0;
+  const link = new Link({
+    ...{ broker: { host: "127.0.0.1", port: broker.port, tls: false }, secrets: {} },
+    ...{ name: "n", clientId: "c", session: 70, keepalive: 3000, largest: 1000 },
+    ...{ tell: (text) => told.push(text), connected: () => connected++ },
+    ...{ message: (message) => messages.push(message), ...options },
+  });
+  return {
+    ...{ broker, told, messages, link },
+    connects: () => connected,
+    async opened(): Promise<void> {
+      link.start();
+      await until(() => link.connected);
+    },
+    async [Symbol.asyncDispose]() {
+      await link.close();
+      broker[Symbol.dispose]();
+    },
+  };
+}
+
+describe("it comes", () => {
+  test("as who it is, and says what it takes", async () => {
+    await using one = linked();
+    expect([one.link.connected, one.link.backlog]).toEqual([false, 0]);
+    await one.opened();
+    expect(one.broker.connects).toMatchObject([
+      {
+        ...{ clientId: "c", username: "n", clean: false, keepalive: 3000, protocolVersion: 5 },
+        properties: {
+          ...{ sessionExpiryInterval: 70, receiveMaximum: 64, maximumPacketSize: 1000 + 65_536 },
+        },
+      },
+    ]);
+    expect(one.broker.connects[0]?.will).toBeFalsy();
+    expect(one.broker.connects[0]?.password).toBeFalsy();
+    expect([one.told, one.connects()]).toEqual([["connected to the broker"], 1]);
+    await one.link.close();
+    await one.broker.when(() => one.broker.got.at(-1)?.cmd === "disconnect");
+    // Its session is for who comes back.
+    expect(one.broker.got.at(-1)).not.toHaveProperty("properties.sessionExpiryInterval");
+    expect(one.link.connected).toBe(false);
+  });
+
+  test("with what is published where it goes without a word", async () => {
+    await using one = linked({ will: { topic: "t", payload: "gone" } });
+    await one.opened();
+    expect(one.broker.connects[0]?.will).toMatchObject({
+      ...{ topic: "t", payload: Buffer.from("gone"), qos: 1, retain: true },
+    });
+  });
+
+  test("without delay: each piece of a packet is sent with the others, and at once", async () => {
+    const nagle = spyOn(Socket.prototype, "setNoDelay");
+    restored.push(() => nagle.mockRestore());
+    await using one = linked();
+    await one.opened();
+    expect(nagle).toHaveBeenCalledWith(true);
+  });
+
+  test("back after half a second, and twice as long each time, for a minute at most, and then some", async () => {
+    for (const chance of [0, 0.5]) {
+      const all = delays(chance);
+      let isThere = false;
+      await using one = linked({}, (packet) =>
+        packet.cmd === "connect" && !isThere ? null : granting(packet),
+      );
+      one.link.start();
+      await until(() => all.length >= 10);
+      expect(all.slice(0, 10)).toEqual(
+        [500, 1000, 2000, 4000, 8000, 16_000, 32_000, 60_000, 60_000, 60_000].map(
+          (ms) => ms * (1 + chance),
+        ),
+      );
+      isThere = true;
+      await until(() => one.link.connected);
+      for (const restore of restored.splice(0)) restore();
+    }
+  });
+
+  test("back as soon as at first where it was there for half a minute", async () => {
+    let now = 1_000_000;
+    const time = spyOn(performance, "now").mockImplementation(() => now);
+    restored.push(() => time.mockRestore());
+    const all = delays();
+    await using one = linked({ keepalive: 0 });
+    await one.opened();
+    const lost = async (ms: number) => {
+      const before = one.connects();
+      now += ms;
+      one.broker.cut();
+      await until(() => one.connects() > before);
+      return all.at(-1);
+    };
+    expect([await lost(0), await lost(30_000), await lost(30_001)]).toEqual([500, 1000, 500]);
+    expect([await lost(0), await lost(0)]).toEqual([1000, 2000]);
+  });
+
+  test("again where nobody answers for half a minute", async () => {
+    const limits: number[] = [];
+    const timers = spyOn(globalThis, "setTimeout").mockImplementation(((
+      run: () => void,
+      ms: number,
+    ) => {
+      limits.push(ms);
+      return real.setTimeout(run, ms);
+    }) as typeof setTimeout);
+    restored.push(() => timers.mockRestore());
+    await using one = linked({}, () => undefined);
+    one.link.start();
+    await one.broker.when(() => one.broker.connects.length > 0);
+    expect(limits).toContain(30_000);
+    for (const restore of restored.splice(0)) restore();
+  });
+
+  test("again, with what files have by then, and tells what is wrong with them once", async () => {
+    delays();
+    const password = join(tmpdir(), `spawnbox-password-${crypto.randomUUID()}`);
+    await using one = linked({ secrets: { password } });
+    one.link.start();
+    let turns = 0;
+    await until(() => turns++ > 20);
+    expect([one.told.length, one.told[0]?.includes(password), one.broker.connects.length]).toEqual([
+      ...[1, true, 0],
+    ]);
+    try {
+      writeFileSync(password, "secret\n", { mode: 0o600 });
+      await until(() => one.link.connected);
+      expect(one.broker.connects[0]?.password?.toString()).toBe("secret");
+    } finally {
+      rmSync(password);
+    }
+  });
+});
+
+describe("what is told", () => {
+  test("is why it was ended, and the same once", async () => {
+    delays();
+    let reason = 0x87;
+    await using one = linked({}, (packet) =>
+      packet.cmd === "connect" && reason > 0
+        ? { cmd: "connack", sessionPresent: false, reasonCode: reason }
+        : granting(packet),
+    );
+    one.link.start();
+    await until(() => one.broker.connects.length > 3);
+    expect(one.told).toEqual([expect.stringMatching(/uthorized/)]);
+    reason = 0;
+    await until(() => one.link.connected);
+    one.broker.send({ cmd: "disconnect", reasonCode: 0x8e });
+    await until(() => one.told.length > 2);
+    expect(one.told.slice(1)).toEqual([
+      "connected to the broker",
+      "the broker ends the connection: another client has the same name: each board needs its own",
+    ]);
+    // What it ends itself is no fault of anybody.
+    await one.link.close();
+    expect(await one.link.publish("t", "x").catch((error: Error) => error.message)).toBe(
+      "the connection is being closed",
+    );
+    expect(one.told).toHaveLength(3);
+  });
+
+  test("is what the broker does not take", async () => {
+    await using one = linked({}, (packet) =>
+      packet.cmd === "publish"
+        ? { cmd: "puback", messageId: packet.messageId ?? 0, reasonCode: 0x87 }
+        : granting(packet),
+    );
+    await one.opened();
+    const said = await one.link.publish("t", "x").catch((error: Error) => error.message);
+    expect(said).toMatch(/uthorized/);
+    expect([one.told.at(-1), one.link.backlog]).toEqual([said, 0] as never);
+    one.broker.send({ cmd: "pingreq" });
+    await until(() => one.told.length > 2);
+    expect(one.told.at(-1)).toBe("the broker sends a packet that was not agreed on");
+  });
+});
+
+describe("what is published", () => {
+  test("has what it was given, and nothing else", async () => {
+    await using one = linked();
+    await one.opened();
+    await one.link.publish("t", "x");
+    await one.link.publish("t", Buffer.from("y"), {
+      ...{ retain: true, expiry: 0, responseTopic: "r", correlation: Buffer.from("c") },
+      ...{ type: "application/json", user: { a: "b" } },
+    });
+    const of = ({ properties = {} }: { readonly properties?: object }) => ({ ...properties });
+    expect(
+      one.broker.publishes.map((one) => [one.payload.toString(), one.qos, one.retain, of(one)]),
+    ).toEqual([
+      ["x", 1, false, {}],
+      [
+        ...["y", 1, true],
+        {
+          ...{ messageExpiryInterval: 0, responseTopic: "r", correlationData: Buffer.from("c") },
+          ...{ contentType: "application/json", userProperties: { a: "b" } },
+        },
+      ],
+    ] as never);
+  });
+
+  test("waits for a connection, and for what is under way", async () => {
+    for (const [receiveMaximum, most] of [
+      [undefined, 64],
+      [65, 64],
+      [63, 63],
+      [1, 1],
+    ] as const) {
+      await using one = linked({}, (packet) =>
+        packet.cmd === "publish"
+          ? undefined
+          : packet.cmd === "connect"
+            ? {
+                ...{ cmd: "connack", sessionPresent: false, reasonCode: 0 },
+                ...(receiveMaximum !== undefined && { properties: { receiveMaximum } }),
+              }
+            : granting(packet),
+      );
+      const all = Array.from({ length: 66 }, () =>
+        one.link.publish("t", "x").catch(() => "closed"),
+      );
+      expect(one.link.backlog).toBe(66);
+      await one.opened();
+      await one.broker.when(() => one.broker.publishes.length === most);
+      // As what is sent later comes later.
+      await one.link.subscribe(["s"]);
+      expect([one.broker.publishes.length, one.link.backlog]).toEqual([most, 66]);
+      for (const { messageId } of [...one.broker.publishes])
+        one.broker.send({ cmd: "puback", messageId: messageId ?? 0 });
+      await until(() => one.link.backlog === 66 - most);
+      await one.broker.when(() => one.broker.publishes.length === Math.min(66, 2 * most));
+      one.broker.cut();
+      await until(() => !one.link.connected);
+      await one.link.close();
+      // Those that were sent and those that were not.
+      const closed = (await Promise.all(all)).filter((said) => said === "closed");
+      expect(closed).toHaveLength(66 - most);
+    }
+  });
+
+  test("is sent once more on the next connection where it was not confirmed", async () => {
+    delays();
+    let isConfirming = false;
+    await using one = linked({}, (packet) =>
+      packet.cmd === "publish" && !isConfirming ? undefined : granting(packet),
+    );
+    await one.opened();
+    const published = one.link.publish("t", "x");
+    await one.broker.when(() => one.broker.publishes.length === 1);
+    one.broker.cut();
+    isConfirming = true;
+    await published;
+    const [first, second] = one.broker.publishes.map(({ messageId }) => messageId);
+    expect([one.broker.publishes.length, second]).toEqual([2, first]);
+  });
+
+  test("last is waited for, but no longer than two seconds", async () => {
+    {
+      await using one = linked({ isPassing: true });
+      await one.opened();
+      await one.link.close({ topic: "t", payload: "bye" });
+      await one.broker.when(() => one.broker.got.at(-1)?.cmd === "disconnect");
+      expect(one.broker.at("t")).toMatchObject([{ text: "bye", retain: true }]);
+      expect(one.broker.got.at(-1)).toMatchObject({ properties: { sessionExpiryInterval: 0 } });
+    }
+    const limits: number[] = [];
+    const sleeps = spyOn(Bun, "sleep").mockImplementation((async (ms: number) => {
+      limits.push(ms);
+      await new Promise((resolve) => real.setTimeout(resolve, 20));
+    }) as typeof Bun.sleep);
+    restored.push(() => sleeps.mockRestore());
+    const mute = linked({}, (packet) => (packet.cmd === "connect" ? granting(packet) : undefined));
+    mute.link.start();
+    while (!mute.link.connected) await new Promise((resolve) => setImmediate(resolve));
+    await mute.link.close({ topic: "t", payload: "bye" });
+    expect(limits).toEqual([2000, 2000]);
+    // Nothing is said where nobody listens, and nothing waited for that was never begun.
+    const never = linked();
+    await never.link.close({ topic: "t", payload: "bye" });
+    expect([limits.length, never.broker.got.length]).toEqual([2, 0]);
+    for (const { broker } of [mute, never]) broker[Symbol.dispose]();
+  });
+});
+
+describe("what comes", () => {
+  test("is what was asked for, and is told as it was sent", async () => {
+    await using one = linked();
+    await one.opened();
+    await one.link.subscribe(["a", "b/#"]);
+    await one.link.subscribe(["c"], { qos: 0, kept: true });
+    const how = { nl: false, rap: true };
+    expect(one.broker.subscribes.map(({ subscriptions }) => subscriptions)).toEqual([
+      [
+        { topic: "a", qos: 1, rh: 2, ...how },
+        { topic: "b/#", qos: 1, rh: 2, ...how },
+      ],
+      [{ topic: "c", qos: 0, rh: 0, ...how }],
+    ]);
+    await one.link.unsubscribe(["a"]);
+    expect(one.broker.got.at(-1)).toMatchObject({ cmd: "unsubscribe", unsubscriptions: ["a"] });
+    one.broker.publish("c", "x", { retain: true, dup: true, properties: { contentType: "t" } });
+    await until(() => one.messages.length > 0);
+    expect(one.messages[0]).toMatchObject({
+      ...{ topic: "c", payload: Buffer.from("x"), retain: true, dup: true, qos: 1 },
+      properties: { contentType: "t" },
+    });
+  });
+
+  test("is not asked for where the broker refuses, which says so, or goes", async () => {
+    delays();
+    await using one = linked({}, (packet) =>
+      packet.cmd === "subscribe"
+        ? packet.subscriptions[0]?.topic === "no"
+          ? { cmd: "suback", messageId: packet.messageId ?? 0, granted: [0x87, 1] }
+          : undefined
+        : granting(packet),
+    );
+    await one.opened();
+    const why = (working: Promise<void>) => working.catch((error: Error) => error.message);
+    expect(await why(one.link.subscribe(["no", "yes"]))).toBe(
+      "the broker refuses no, yes: Subscribe error: Not authorized",
+    );
+    const waiting = why(one.link.subscribe(["other"]));
+    await one.broker.when(() => one.broker.subscribes.length === 2);
+    one.broker.cut();
+    expect(await waiting).toBe("Connection closed");
+  });
+
+  test("is taken sixteen at a turn, where there is nothing else to do", async () => {
+    const taken: number[] = [];
+    let turns = 0;
+    await using one = linked({ message: () => void taken.push(turns) });
+    await one.opened();
+    let isOver = false;
+    const count = (): void => {
+      turns++;
+      if (!isOver) setImmediate(count);
+    };
+    for (let i = 0; i < 40; i++) one.broker.publish("t", "x", { qos: 0 });
+    // All are there before the first is taken.
+    Bun.sleepSync(20);
+    count();
+    await until(() => taken.length === 40);
+    isOver = true;
+    const sizes = Object.values(Object.groupBy(taken, (turn) => `${turn}`));
+    expect(sizes.map((all) => all?.length)).toEqual([16, 16, 8]);
+  });
+
+  test("in a packet that is too long is not taken, but one that fits is", async () => {
+    delays();
+    await using one = linked({ largest: 1000 });
+    await one.opened();
+    const most = 1000 + 65_536;
+    // Head, length and name of the topic, of properties.
+    one.broker.publish("t", "x".repeat(most - 4 - 3 - 1), { qos: 0 });
+    await until(() => one.messages.length > 0);
+    // Not even collected.
+    one.broker.publish("t", "x".repeat(most + 1 - 3 - 1), { qos: 0 });
+    await until(() => one.told.includes("the broker sends a packet that was not agreed on"));
+    expect(one.messages).toHaveLength(1);
+  });
+});
