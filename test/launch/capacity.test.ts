@@ -29,8 +29,15 @@ describe("capacity", () => {
     expect(poolCapacity([supply({ used: 120 })]).launches).toBe(0);
     expect(poolCapacity([supply({ used: 120 })], 9).launches).toBe(9);
     expect(poolCapacity([supply({ used: 255 })]).launches).toBe(0);
-    expect(poolCapacity([supply({ name: MEMORY, used: 255 })]).launches).toBe(12);
-    expect(poolCapacity([]).launches).toBe(Infinity);
+    expect(poolCapacity([supply({ name: MEMORY, total: 260, used: 255 })]).launches).toBe(13);
+    expect(poolCapacity([])).toEqual({ launches: Infinity, scarcest: undefined });
+    const [few, fewest] = [supply({ used: 60 }), supply({ name: "processes", used: 100 })];
+    for (const all of [
+      [supply({}), few, fewest],
+      [fewest, few, supply({})],
+      [few, fewest],
+    ])
+      expect(poolCapacity(all)).toEqual({ launches: 2, scarcest: fewest });
   });
 });
 

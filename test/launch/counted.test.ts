@@ -5,7 +5,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { lowerLimits } from "../../src/launch/lower-limits.ts";
 import { othersOf } from "../../src/launch/others.ts";
-import { poolCapacity, poolNotices, poolSizes, wantsRoom } from "../../src/launch/reserve.ts";
+import {
+  poolCapacity,
+  poolNotices,
+  poolSizes,
+  roomToWait,
+  wantsRoom,
+} from "../../src/launch/reserve.ts";
 import { descriptors, groupProcesses, memory, supplies } from "../../src/launch/supplies.ts";
 import { LaunchError } from "../../src/launch/task.ts";
 import { ToldCounts } from "../../src/launch/told.ts";
@@ -128,13 +134,14 @@ describe("a limit that the server itself may not have", () => {
   });
 });
 
-describe("supplies", () => {
-  const group = (files: Record<string, string>) => {
-    const path = mkdtempSync(join(dir, "group-"));
-    for (const [name, text] of Object.entries(files)) writeFileSync(join(path, name), text);
-    return path;
-  };
+/** A directory with such files, as a group has them. */
+const group = (files: Record<string, string>) => {
+  const path = mkdtempSync(join(dir, "group-"));
+  for (const [name, text] of Object.entries(files)) writeFileSync(join(path, name), text);
+  return path;
+};
 
+describe("supplies", () => {
   test("of descriptors are those that are open now, below the soft limit", () => {
     const limit = /^Max open files +(\S+)/m.exec(readFileSync("/proc/self/limits", "utf8"))?.[1];
     const { used, ...rest } = descriptors();
@@ -210,6 +217,14 @@ describe("what waits in pools", () => {
     expect(wantsRoom(Object.assign(new Error("x"), { errno: "EMFILE" }))).toBe(false);
   });
 
+  test("is no more where one of the groups has half of its processes with it", () => {
+    const free = group({ "pids.max": "100\n", "pids.current": "46\n" });
+    const full = group({ "pids.max": "100\n", "pids.current": "47\n" });
+    expect([[], [free], [join(dir, "none")], [free, full]].map((all) => roomToWait(all)())).toEqual(
+      [true, true, true, false],
+    );
+  });
+
   test("is told where it is less than was asked for, with the reason", () => {
     const sized = (uid: string, size: number | undefined) => {
       const api = compiled({ uid, ...(size !== undefined && { pool: 1 }) }, asUser);
@@ -230,9 +245,9 @@ describe("what waits in pools", () => {
     expect(only?.message).toMatch(
       /^"pool" asks for 100000000 sandboxes that wait, and \d+ will: each takes \d+ [\w ]+, and of the \d+ by .+ \d+ are in use and half is for requests\. Raise it, or ask for fewer$/,
     );
-    const sizes = [...poolSizes([none, two, many] as never).values()];
+    const sizes = [...poolSizes([none, two, many] as never, 0).values()];
     expect(sizes[0]).toBe(2);
     expect(Math.abs((sizes[1] ?? 0) + 2 - launches)).toBeLessThan(launches / 4 + 20);
-    expect(poolSizes([none as never]).size).toBe(0);
+    expect(poolSizes([none as never], 0).size).toBe(0);
   });
 });
