@@ -250,6 +250,8 @@ describe("a tree of groups", () => {
     } finally {
       for (const one of sleepers) one.kill("SIGKILL");
     }
+    // No process at all, which nobody can have ended meanwhile.
+    expect(() => killTree(group({ "cgroup.freeze": "", "cgroup.procs": "x\n" }))).toThrow();
     for (const odd of ["cgroup.kill", "cgroup.freeze"])
       expect(() => killTree(group({ [odd]: undefined }))).toThrow("EISDIR");
   });
