@@ -34,7 +34,7 @@ import {
   put,
   words,
 } from "../../src/launch/cgroup/files.ts";
-import { makeSandboxGroup, controllersOf } from "../../src/launch/cgroup/sandbox-group.ts";
+import { controllersOf, counted, makeSandboxGroup } from "../../src/launch/cgroup/sandbox-group.ts";
 import { makeServerGroup, removeLeftovers } from "../../src/launch/cgroup/server.ts";
 import { GroupPlace, makePlace, taskGroup } from "../../src/launch/cgroup/task-group.ts";
 import { endTree, killTree, tryRemove } from "../../src/launch/cgroup/tree.ts";
@@ -344,6 +344,12 @@ describe("the group of a sandbox", () => {
   };
   test("wants the controllers of its limits, and of those of its tasks", () => {
     expect(controllersOf(policy)).toEqual(["memory", "pids", "cpu"]);
+  });
+  test("that counts memory has a task killed as a whole", () => {
+    const { task } = policy;
+    expect(counted(task, false)).toEqual({ task, countsMemory: false });
+    const together = setting("memory", "memory.oom.group", "1");
+    expect(counted(task, true)).toEqual({ task: [...task, together], countsMemory: true });
   });
   test("says of each limit why it cannot be had, and has none of these", () => {
     const said: string[] = [];

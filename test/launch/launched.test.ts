@@ -1,11 +1,11 @@
 /** One launch from its start to its outcome: what is told of each end, and who has brought it about. */
 import { describe, expect, test } from "bun:test";
-import { readFileSync } from "node:fs";
 import { launch } from "../../src/launch/launch.ts";
 import { LaunchError, type Outcome, type Task } from "../../src/launch/task.ts";
 import type { Plan } from "../../src/plan/plan.ts";
 import { compiled, planOf } from "../plan/compiling.ts";
 import { isRoot, until } from "../served.ts";
+import { killed, parentOf } from "./processes.ts";
 
 const [INT, KILL, USR1, TERM] = [2, 9, 10, 15];
 const base = isRoot ? planOf(compiled({ acls: { user: "nobody" } })) : undefined;
@@ -150,11 +150,7 @@ test.if(isRoot)(
   async () => {
     const { task, printed } = await started("echo ready; exec sleep 1007");
     await until("it is ready", () => printed.out !== "");
-    const status = readFileSync(`/proc/${task.pid}/status`, "utf8");
-    const supervisor = Number(/^PPid:\t(\d+)/m.exec(status)?.[1]);
-    process.kill(supervisor, "SIGKILL");
-    // In this turn of the event loop: nobody has been told of it.
-    while (!/^State:\tZ/m.test(readFileSync(`/proc/${supervisor}/status`, "utf8")));
+    killed(parentOf(task.pid));
     task.stop(USR1);
     task.stop();
     expect(await task.ended).toMatchObject({ signal: KILL, cause: "supervisor" });

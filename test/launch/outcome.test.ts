@@ -1,6 +1,6 @@
 /** What an outcome is made of: what the group of a task has counted, what becomes of a supervisor, and who else holds the output. */
 import { afterEach, describe, expect, jest, test } from "bun:test";
-import { closeSync, openSync, readFileSync } from "node:fs";
+import { closeSync, openSync } from "node:fs";
 import { agentPid } from "../../src/launch/agent.ts";
 import type { GroupUsage, TaskGroup } from "../../src/launch/cgroup.ts";
 import { CgroupUnavailable, findPlace } from "../../src/launch/cgroup/place.ts";
@@ -12,6 +12,7 @@ import type { Plan } from "../../src/plan/plan.ts";
 import { compiled, planOf } from "../plan/compiling.ts";
 import { isRoot, until } from "../served.ts";
 import { withGroups } from "./cgroup-cases.ts";
+import { isStopped, parentOf, stopped } from "./processes.ts";
 
 const [KILL, TERM, SYS, WINCH] = [9, 15, 31, 28];
 const made = (more: object = {}) => planOf(compiled({ acls: { user: "nobody" }, ...more }));
@@ -37,14 +38,6 @@ function launched(script: string, plan = base, group?: TaskGroup) {
   const task = LaunchedTask.launch(plan, supplied, sink, group);
   const ready = () => until("it is ready", () => printed.out.includes("ready"));
   return { task, printed, ready };
-}
-const statusOf = (pid: number) => readFileSync(`/proc/${pid}/status`, "utf8");
-const parentOf = (pid: number) => Number(/^PPid:\t(\d+)/m.exec(statusOf(pid))?.[1]);
-const isStopped = (pid: number) => /^State:\tT/m.test(statusOf(pid));
-/** In this turn of the event loop: nobody has been told of it. */
-function stopped(pid: number): void {
-  process.kill(pid, "SIGSTOP");
-  while (!isStopped(pid));
 }
 const without = ({ usage: _, ...how }: Awaited<LaunchedTask["ended"]>) => how;
 

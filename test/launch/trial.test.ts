@@ -1,9 +1,10 @@
 /** Sandboxes are tried before they are served: what this machine refuses is a problem, or a notice where it may be missing. */
-import { afterAll, describe, expect, test } from "bun:test";
+import { afterAll, describe, expect, jest, test } from "bun:test";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ConfigError } from "../../src/config/problem.ts";
+import { agentPid } from "../../src/launch/agent.ts";
 import { Launching, withNotices } from "../../src/launch/launching.ts";
 import { localMounts, refusedProgram } from "../../src/launch/refused-program.ts";
 import { tryApis } from "../../src/launch/trial.ts";
@@ -11,6 +12,7 @@ import { element } from "../../src/config/place.ts";
 import type { ApiPlan, Plan } from "../../src/plan/plan.ts";
 import { compiled, planOf } from "../plan/compiling.ts";
 import { isRoot, system } from "../served.ts";
+import { stopped } from "./processes.ts";
 
 const dir = mkdtempSync(join(tmpdir(), "spawnbox-trial-"));
 afterAll(() => rmSync(dir, { recursive: true }));
@@ -99,6 +101,30 @@ describe.if(isRoot)("a trial", () => {
       [expect.stringMatching(/^join net .*: ENOENT: there is no such network namespace/)],
     ]);
     expect(apis[0]).toBe(net);
+  });
+
+  test("that does not come to its end is given up, and a notice: it may be otherwise later", async () => {
+    const fine = api({}, true);
+    await tryApis([fine], NONE);
+    stopped(agentPid() ?? 0);
+    jest.useFakeTimers();
+    try {
+      const trying = tryApis([fine], NONE);
+      jest.advanceTimersByTime(5000);
+      jest.useRealTimers();
+      expect(await trying).toEqual({
+        ...{ apis: [fine], problems: [] },
+        notices: [
+          {
+            ...{ file: fine.file, path: element("sandboxes", 0) },
+            message:
+              "a trial of it has not come to its end within 5 s: a file system does not answer, or the machine is overloaded",
+          },
+        ],
+      });
+    } finally {
+      jest.useRealTimers();
+    }
   });
 
   test("is of so many at most, and of those that are ready", async () => {
