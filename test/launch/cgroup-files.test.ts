@@ -400,6 +400,8 @@ test("mounts of both versions, the last one first, with the names that are escap
     "3 0 0:3 / /c rw - tmpfs tmpfs rw",
     "broken",
     "4 0 0:4",
+    "5 0 0:5 - cgroup2 cgroup2 rw",
+    "6 0 0:6 / - cgroup2 cgroup2 rw",
   ];
   expect(cgroupMounts(lines.join("\n"))).toEqual([
     { point: "/b\\c", root: "/x y", controllers: ["rw", "cpu", "cpuacct"] },

@@ -41,57 +41,6 @@ const obstacle = await withGroups(
   throw error;
 });
 
-describe("finding our group", () => {
-  const mountinfo = (root: string, point: string) =>
-    `31 23 0:28 / /sys/fs/cgroup rw - tmpfs tmpfs rw\n41 31 0:38 ${root} ${point} rw,relatime shared:4 - cgroup2 cgroup2 rw,nsdelegate`;
-
-  test("a systemd unit", () => {
-    const cgroup = "0::/system.slice/spawnbox.service\n";
-    const { base, inLeaf, mount } = findPlace(undefined, {
-      cgroup,
-      mountinfo: mountinfo("/", "/cg"),
-    });
-    expect({ base, inLeaf, mount }).toEqual({
-      base: "/cg/system.slice/spawnbox.service",
-      inLeaf: false,
-      mount: "/cg",
-    });
-  });
-
-  test("a server that has been moved to its leaf finds the group it divided", () => {
-    const cgroup = "1:name=systemd:/x\n0::/a.service/spawnbox/server\n";
-    expect(findPlace(undefined, { cgroup, mountinfo: mountinfo("/", "/cg") })).toMatchObject({
-      base: "/cg/a.service",
-      inLeaf: true,
-    });
-    expect(
-      findPlace(undefined, { cgroup: "0::/spawnbox/server", mountinfo: mountinfo("/", "/cg") })
-        .base,
-    ).toBe("/cg");
-  });
-
-  test("a container without a cgroup namespace; a mount point with a space", () => {
-    const files = { cgroup: "0::/docker/1/x\n", mountinfo: mountinfo("/docker/1", "/c\\040g") };
-    expect(findPlace(undefined, files).base).toBe("/c g/x");
-    expect(findPlace("/c g/", files).base).toBe("/c g/x");
-  });
-
-  test.each([
-    [
-      "a group outside of what is mounted",
-      "0::/docker/2\n",
-      mountinfo("/docker/1", "/cg"),
-      undefined,
-    ],
-    ["a group outside of our namespace", "0::/../b\n", mountinfo("/", "/cg"), undefined],
-    ["cgroup v1 only", "3:cpu:/\n", "", undefined],
-    ["nothing mounted", "0::/\n", "", undefined],
-    ["another mount in the config", "0::/\n", mountinfo("/", "/cg"), "/else"],
-  ])("%s is an error", (_, cgroup, mounts, mount) => {
-    expect(() => findPlace(mount, { cgroup, mountinfo: mounts })).toThrow(CgroupUnavailable);
-  });
-});
-
 test("a group is made also where another server removes what is empty", async () => {
   const above = mkdtempSync(join(tmpdir(), "spawnbox-groups-"));
   const group = join(above, "spawnbox");

@@ -8,7 +8,6 @@ import { LaunchedTask } from "../../src/launch/launched.ts";
 import { living } from "../../src/launch/living.ts";
 import { LaunchError } from "../../src/launch/task.ts";
 import { wordsOf } from "../../src/launch/words-pipe.ts";
-import type { Plan } from "../../src/plan/plan.ts";
 import { compiled, planOf } from "../plan/compiling.ts";
 import { isRoot, until } from "../served.ts";
 import { withGroups } from "./cgroup-cases.ts";
