@@ -135,6 +135,11 @@ export class LaunchedTask implements Task {
       const mine = [stdout, stderr, lifeline];
       if (read !== undefined && write !== undefined) mine.push(read, write);
       if (input !== undefined) mine.push(input);
+      if (read !== undefined && write !== undefined) this.#words = new WordsPipe(read, write);
+      if (input !== undefined) this.#input = new InputPipe(input);
+      this.#lifeline = lifeline;
+      channels = [new Channel(stdout), new Channel(stderr)];
+      // Nothing may go wrong after it: it closes those that are its own.
       this.#supervisor = new Supervisor({
         number,
         words: [`spawnbox: ${plan.api}/${plan.verb}`, ...(argv ?? [])],
@@ -152,12 +157,6 @@ export class LaunchedTask implements Task {
         ],
         own: opened.filter((fd) => !mine.includes(fd)),
       });
-      // What may still go wrong must not close a number twice: it can be somebody else's by then.
-      opened.splice(0, opened.length, ...mine);
-      if (read !== undefined && write !== undefined) this.#words = new WordsPipe(read, write);
-      if (input !== undefined) this.#input = new InputPipe(input);
-      this.#lifeline = lifeline;
-      channels = [new Channel(stdout), new Channel(stderr)];
     } catch (error) {
       for (const fd of opened) closeSync(fd);
       if (number !== undefined) statusPipe().forget(number);

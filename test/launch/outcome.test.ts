@@ -5,15 +5,13 @@ import { agentPid } from "../../src/launch/agent.ts";
 import type { GroupUsage, TaskGroup } from "../../src/launch/cgroup.ts";
 import { CgroupUnavailable, findPlace } from "../../src/launch/cgroup/place.ts";
 import { LaunchedTask } from "../../src/launch/launched.ts";
-import { living } from "../../src/launch/living.ts";
 import { LaunchError } from "../../src/launch/task.ts";
-import { wordsOf } from "../../src/launch/words-pipe.ts";
 import { compiled, planOf } from "../plan/compiling.ts";
 import { isRoot, until } from "../served.ts";
 import { withGroups } from "./cgroup-cases.ts";
 import { isStopped, parentOf, stopped } from "./processes.ts";
 
-const [KILL, TERM, SYS, WINCH] = [9, 15, 31, 28];
+const [KILL, TERM, SYS] = [9, 15, 31];
 const made = (more: object = {}) => planOf(compiled({ acls: { user: "nobody" }, ...more }));
 const base = isRoot ? made() : undefined;
 const hasGroups = (() => {
@@ -49,10 +47,11 @@ describe.if(hasGroups)("a group that has counted", () => {
   ) {
     const told: unknown[] = [];
     let outcome: Awaited<LaunchedTask["ended"]> | undefined;
+    let out = "";
     await withGroups(undefined, async (root) => {
       const real = root.begin("box");
       if (!real) throw new Error("no group");
-      const { task, ready } = launched(script, base, {
+      const { task, printed, ready } = launched(script, base, {
         ...{ path: real.path, fd: real.fd, isKept: false },
         kill() {
           told.push("kill");
@@ -67,9 +66,10 @@ describe.if(hasGroups)("a group that has counted", () => {
       if (script.includes("ready")) await ready();
       act(task);
       outcome = await task.ended;
+      out = printed.out;
     });
     if (!outcome) throw new Error("no outcome");
-    return { outcome, how: without(outcome), told };
+    return { outcome, how: without(outcome), told, printed: out };
   }
   const usage = (more: Partial<GroupUsage> = {}) => ({ oom: false, user: 0, system: 0, ...more });
   const full = usage({ oom: true });
@@ -77,6 +77,8 @@ describe.if(hasGroups)("a group that has counted", () => {
   test("says who killed what was killed, unless somebody else has said it", async () => {
     const killed = await counted("kill -9 $$", full);
     expect([killed.how, killed.told]).toEqual([{ signal: KILL, cause: "oom" }, [[true, true]]]);
+    const inside = (await counted("cat /proc/self/cgroup", full)).printed;
+    expect(inside).toMatch(/^0::.*\/0-box\/0$/m);
     expect((await counted("kill -9 $$", usage())).how).toEqual({ signal: KILL });
     const other = await counted("kill -15 $$", full);
     expect([other.how, other.told]).toEqual([{ signal: TERM }, [[true, false]]]);
@@ -147,15 +149,6 @@ describe.if(isRoot)("a supervisor", () => {
     }
   });
 
-  test("that was stopped and has got more than it holds keeps nobody waiting", async () => {
-    const { task, ready } = launched("echo ready; exec sleep 1011");
-    await ready();
-    stopped(parentOf(task.pid));
-    for (let i = 0; i < 66_000; i++) task.stop(WINCH);
-    task.kill();
-    expect(without(await task.ended)).toEqual({ signal: KILL, cause: "stopped" });
-  });
-
   test("that all output comes through is woken while the command runs", async () => {
     const plan = made({ commands: { uid: "c", exec: { cmdpath: "/bin/sh" }, pty: true } });
     const { task, printed, ready } = launched("echo ready; exec yes", plan);
@@ -167,48 +160,6 @@ describe.if(isRoot)("a supervisor", () => {
     await until("more is there", () => printed.out.length > before);
     task.kill();
     expect((await task.ended).signal).toBe(KILL);
-  });
-
-  /** One that waits for its command, and who supervises it. */
-  async function waiting() {
-    const plan = made({ pool: 1 });
-    if (!plan.pool) throw new Error("no pool");
-    const others = new Set(living.keys());
-    const task = LaunchedTask.warm(plan, plan.pool.ops, undefined);
-    const mine = () => [...living.keys()].filter((pid) => !others.has(pid));
-    await until("it is known", () => mine().length === 1);
-    return { task, supervisor: mine()[0] ?? 0 };
-  }
-  const failed = (task: LaunchedTask) =>
-    task.started.then(
-      () => undefined,
-      (error: unknown) => error,
-    );
-
-  test("that dies before the command runs says so, and that it never ran", async () => {
-    const { task, supervisor } = await waiting();
-    const failure = failed(task);
-    process.kill(supervisor, "SIGKILL");
-    const error = await failure;
-    expect(error).toBeInstanceOf(LaunchError);
-    expect(String(error)).toMatch(
-      /^LaunchError: launcher: it died before it could tell that the command runs: .*somebody of its user has killed it/,
-    );
-    expect(without(await task.ended)).toEqual({ signal: KILL, cause: "supervisor" });
-    expect([task.pid, task.neverRan]).toEqual([0, true]);
-  });
-
-  test("that was stopped while it waited is woken by what it is given", async () => {
-    const { task, supervisor } = await waiting();
-    stopped(supervisor);
-    const begin = performance.now();
-    const words = wordsOf(["/bin/sh", "-c", "exit 7"]) ?? new Uint8Array();
-    task.hand(words, { stdout() {}, stderr() {} });
-    await task.started;
-    const { usage, ...how } = await task.ended;
-    expect([how, task.mode, task.neverRan]).toEqual([{ exit: 7 }, "pool", false] as never);
-    // From then on, not from when it began to wait.
-    expect(usage.wall).toBeLessThanOrEqual(performance.now() - begin);
   });
 });
 

@@ -1,8 +1,9 @@
 /** The pipe on which all supervisors tell: who hears what, and that all of it is heard where it is asked for. */
 import { expect, test } from "bun:test";
-import { constants, existsSync, readdirSync, readFileSync, readlinkSync, writeSync } from "node:fs";
+import { writeSync } from "node:fs";
 import { RECORD_AT, RECORD_SIZE } from "../../ffi/launcher/layout.ts";
 import { StatusPipe } from "../../src/launch/status.ts";
+import { flagsOf, ownDescriptors } from "../descriptors.ts";
 import { until } from "../served.ts";
 
 /** A record of a launch, with a word in it. */
@@ -53,13 +54,9 @@ test("all that was told is heard once that is asked for, however much it is", as
 
 test("nobody waits for what another reader has taken", () => {
   const { end } = new StatusPipe();
-  const pipe = readlinkSync(`/proc/self/fd/${end}`);
-  const [read] = readdirSync("/proc/self/fd")
-    .map(Number)
-    .filter((fd) => fd !== end && existsSync(`/proc/self/fd/${fd}`))
-    .filter((fd) => readlinkSync(`/proc/self/fd/${fd}`) === pipe);
-  const [, flags] = /^flags:\t(\d+)/m.exec(readFileSync(`/proc/self/fdinfo/${read}`, "utf8")) ?? [];
-  expect(Number.parseInt(flags ?? "", 8) & constants.O_NONBLOCK).toBe(constants.O_NONBLOCK);
+  const all = ownDescriptors();
+  const [read] = [...all].find(([fd, to]) => fd !== end && to === all.get(end)) ?? [];
+  expect(flagsOf(read ?? -1)).toEqual({ reads: true, waits: false });
 });
 
 test("a number is that of one launch, also when all have been used", () => {
