@@ -1,5 +1,5 @@
 /** Sandboxes that wait, while what they were made of changes. */
-import { describe, expect, test } from "bun:test";
+import { describe, expect, jest, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -71,6 +71,7 @@ describe.if(isRoot)("sandboxes that wait", () => {
   /** With pools that have made so many groups. */
   async function serving(work: (pools: Pools, made: () => number) => Promise<void>) {
     let made = 0;
+    const others = new Set(living.keys());
     const pools = new Pools(() => {
       made++;
       return undefined;
@@ -80,6 +81,7 @@ describe.if(isRoot)("sandboxes that wait", () => {
     } finally {
       await pools.close();
       expect(pools.ready).toBe(0);
+      await until("none is left", () => [...living.keys()].every((pid) => others.has(pid)));
     }
   }
 
@@ -150,8 +152,81 @@ describe.if(isRoot)("sandboxes that wait", () => {
       expect([await pools.giveWay(), pools.ready]).toEqual([true, 0]);
       expect(await pools.giveWay()).toBe(false);
       pools.look();
+      jest.useFakeTimers();
+      try {
+        // Nor for who finds none.
+        expect(await pools.take(planOf(of), given(of), sink)).toBeUndefined();
+        jest.advanceTimersByTime(9_000);
+        for (let i = 0; i < 20; i++) await new Promise((resolve) => setImmediate(resolve));
+        expect(made()).toBe(before);
+        jest.advanceTimersByTime(2_000);
+      } finally {
+        jest.useRealTimers();
+      }
+      await until("one is made anew", () => made() > before);
+    });
+  });
+
+  test("that do not end keep a launch for two seconds at most", async () => {
+    await serving(async (pools) => {
+      pools.serve([api(2)]);
+      await until("two wait", () => pools.ready === 2);
+      jest.useFakeTimers();
+      try {
+        // In this turn of the event loop nobody hears of an end.
+        const waits = pools.giveWay();
+        jest.advanceTimersByTime(2000);
+        expect(await waits).toBe(false);
+        jest.useRealTimers();
+        expect(await pools.giveWay()).toBe(true);
+      } finally {
+        jest.useRealTimers();
+      }
+    });
+  });
+
+  test("are not made any more once they are not wanted, though that has begun", async () => {
+    await serving(async (pools, made) => {
+      jest.useFakeTimers();
+      try {
+        pools.serve([api(1)]);
+        pools.serve([]);
+        expect(jest.getTimerCount()).toBe(0);
+        pools.serve([api(1)]);
+        jest.advanceTimersByTime(5);
+        // What there is is being looked at.
+        pools.serve([]);
+      } finally {
+        jest.useRealTimers();
+      }
       for (let i = 0; i < 5; i++) await Bun.sleep(5);
-      expect([pools.ready, made()]).toEqual([0, before]);
+      expect([pools.ready, made()]).toEqual([0, 0]);
+    });
+  });
+
+  test("go on waiting where nobody can tell whether they are as they should be", async () => {
+    await serving(async (pools, made) => {
+      const of = api(1);
+      // Through a link of /proc nobody answers at once.
+      const bind = planOf(of).policy.mounts?.find(({ kind }) => kind === "bind");
+      Object.assign(bind ?? {}, { asked: "/proc/self/cwd" });
+      pools.serve([of]);
+      await until("one waits", () => pools.ready === 1);
+      jest.useFakeTimers();
+      try {
+        const taken = pools.take(planOf(of), given(of), sink);
+        jest.advanceTimersByTime(100);
+        expect(await taken).toBeUndefined();
+      } finally {
+        jest.useRealTimers();
+      }
+      expect([pools.ready, made()]).toEqual([1, 1]);
+      let task: Awaited<ReturnType<typeof pools.take>>;
+      await until("it is answered", async () => {
+        task = await pools.take(planOf(of), given(of), sink);
+        return task !== undefined;
+      });
+      expect((await task?.ended)?.exit).toBe(0);
     });
   });
 
