@@ -36,6 +36,7 @@ function launched(script: string, plan = base, group?: TaskGroup) {
   const ready = () => until("it is ready", () => printed.out.includes("ready"));
   return { task, printed, ready };
 }
+const LIVES = "echo ready; exec sleep 1011";
 const without = ({ usage: _, ...how }: Awaited<LaunchedTask["ended"]>) => how;
 
 describe.if(hasGroups)("a group that has counted", () => {
@@ -83,10 +84,9 @@ describe.if(hasGroups)("a group that has counted", () => {
     const other = await counted("kill -15 $$", full);
     expect([other.how, other.told]).toEqual([{ signal: TERM }, [[true, false]]]);
     expect((await counted("exit 9", full)).how).toEqual({ exit: 9 });
-    const lives = "echo ready; exec sleep 1011";
-    const stop = await counted(lives, full, (task) => task.kill());
+    const stop = await counted(LIVES, full, (task) => task.kill());
     expect([stop.how, stop.told[0]]).toEqual([{ signal: KILL, cause: "stopped" }, "kill"]);
-    expect((await counted(lives, full, (task) => task.stop(KILL))).how).toEqual({
+    expect((await counted(LIVES, full, (task) => task.stop(KILL))).how).toEqual({
       ...{ signal: KILL, cause: "stopped" },
     });
   });
@@ -141,7 +141,7 @@ describe.if(isRoot)("a supervisor", () => {
       (task: LaunchedTask) => task.kill(),
       (task: LaunchedTask) => void process.kill(task.pid, "SIGKILL"),
     ]) {
-      const { task, ready } = launched("echo ready; exec sleep 1011");
+      const { task, ready } = launched(LIVES);
       await ready();
       stopped(parentOf(task.pid));
       act(task);
@@ -177,15 +177,20 @@ test.if(isRoot)("whether a command ran is known of each launch", async () => {
 });
 
 test.if(isRoot)("who else holds its output keeps a task for a moment only", async () => {
-  const { task, printed, ready } = launched("echo ready; exec sleep 1011");
-  await ready();
-  const held = openSync(`/proc/${task.pid}/fd/1`, "w");
+  const terminal = made({ commands: { uid: "c", exec: { cmdpath: "/bin/sh" }, pty: true } });
+  const tasks = [launched(LIVES), launched(LIVES), launched(LIVES, terminal)];
+  await Promise.all(tasks.map(({ ready }) => ready()));
+  // That of a terminal is the supervisor's.
+  const holders = tasks.map(({ task }, i) => (i < 2 ? task.pid : parentOf(task.pid)));
+  const held = holders.map((pid, i) => openSync(`/proc/${pid}/fd/${i === 1 ? 2 : 1}`, "w"));
   try {
-    task.kill();
-    expect((await task.ended).signal).toBe(KILL);
-    expect(printed.out).toBe("ready\n");
+    for (const { task } of tasks) task.kill();
+    for (const { task, printed } of tasks) {
+      expect((await task.ended).signal).toBe(KILL);
+      expect(printed.out.trim()).toBe("ready");
+    }
   } finally {
-    closeSync(held);
+    held.forEach(closeSync);
   }
 });
 

@@ -210,7 +210,20 @@ describe.if(isRoot)("sandboxes that wait", () => {
       // Through a link of /proc nobody answers at once.
       const bind = planOf(of).policy.mounts?.find(({ kind }) => kind === "bind");
       Object.assign(bind ?? {}, { asked: "/proc/self/cwd" });
-      pools.serve([of]);
+      jest.useFakeTimers();
+      try {
+        pools.serve([of]);
+        jest.advanceTimersByTime(5);
+        // What is asked has no answer by then, and is asked again.
+        jest.advanceTimersByTime(100);
+        expect(made()).toBe(0);
+        for (let i = 0; i < 1000 && made() === 0; i++) {
+          await new Promise((resolve) => setImmediate(resolve));
+          jest.advanceTimersByTime(i === 0 ? 999 : 1);
+        }
+      } finally {
+        jest.useRealTimers();
+      }
       await until("one waits", () => pools.ready === 1);
       jest.useFakeTimers();
       try {

@@ -38,7 +38,7 @@ async function waiting() {
     pipes.find(([fd, to]) => pipes.some(([other, same]) => other !== fd && same === to)) ?? [];
   const isEnd = (to: string) => pipes.find(([fd]) => fd === end)?.[1] === to;
   const [lifeline] = pipes.find(([fd, to]) => !flagsOf(fd).reads && !isEnd(to)) ?? [];
-  return { task, supervisor: mine()[0] ?? 0, failure, printed, sink, end, lifeline };
+  return { task, supervisor: mine()[0] ?? 0, failure, printed, sink, end, lifeline, before };
 }
 /** Writes to its words as somebody else that has the pipe. */
 function written(end: number | undefined, bytes: Uint8Array): void {
@@ -73,8 +73,20 @@ describe.if(isRoot)("a sandbox that waits", () => {
     expect(String(error)).toMatch(
       /^LaunchError: launcher: it died before it could tell that the command runs: .*somebody of its user has killed it/,
     );
-    expect(await how(task)).toEqual({ signal: KILL, cause: "supervisor" });
+    const { usage, ...rest } = await task.ended;
+    expect<object>(rest).toEqual({ signal: KILL, cause: "supervisor" });
+    expect(usage).toMatchObject({ user: 0, system: 0, maxrss: 0 });
     expect([task.pid, task.neverRan]).toEqual([0, true]);
+  });
+
+  test("is ended by who needs it no longer, and is nobody's other", async () => {
+    const { task, failure, before } = await waiting();
+    task.kill();
+    task.stop(15);
+    task.end();
+    expect(await failure).toBeInstanceOf(LaunchError);
+    expect(await how(task)).toEqual({ signal: KILL, cause: "stopped" });
+    expect(newPipes(before)).toEqual([]);
   });
 
   test("is ended, and has never run, where it does not get all of its words", async () => {
