@@ -5,11 +5,12 @@ import { agentPid } from "../../src/launch/agent.ts";
 import type { GroupUsage, TaskGroup } from "../../src/launch/cgroup.ts";
 import { CgroupUnavailable, findPlace } from "../../src/launch/cgroup/place.ts";
 import { LaunchedTask } from "../../src/launch/launched.ts";
+import { living } from "../../src/launch/living.ts";
 import { LaunchError } from "../../src/launch/task.ts";
 import { compiled, planOf } from "../plan/compiling.ts";
 import { isRoot, until } from "../served.ts";
 import { withGroups } from "./cgroup-cases.ts";
-import { isStopped, parentOf, stopped } from "./processes.ts";
+import { isStopped, killed, parentOf, stopped } from "./processes.ts";
 
 const [KILL, TERM, SYS] = [9, 15, 31];
 const made = (more: object = {}) => planOf(compiled({ acls: { user: "nobody" }, ...more }));
@@ -100,6 +101,59 @@ describe.if(hasGroups)("a group that has counted", () => {
     const burn = "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done";
     expect((await counted(burn, usage())).outcome.usage.user).toBeGreaterThan(1);
   });
+});
+
+test.if(hasGroups)(
+  "a task whose supervisor was killed has ended once its group is gone",
+  async () => {
+    await withGroups(undefined, async (root) => {
+      const real = root.begin("box");
+      if (!real) throw new Error("no group");
+      const gate = Promise.withResolvers<void>();
+      const ending = Promise.withResolvers<void>();
+      const { task, ready } = launched(LIVES, base, {
+        ...{ path: real.path, fd: real.fd, isKept: false },
+        kill: () => real.kill(),
+        end(...how) {
+          ending.resolve();
+          const { usage, gone } = real.end(...how);
+          return { usage, gone: Promise.all([gone, gate.promise]).then(() => {}) };
+        },
+      });
+      await ready();
+      let isOver = false;
+      void task.ended.then(() => (isOver = true));
+      process.kill(parentOf(task.pid), "SIGKILL");
+      await ending.promise;
+      for (let i = 0; i < 50; i++) await new Promise((resolve) => setImmediate(resolve));
+      expect(isOver).toBe(false);
+      gate.resolve();
+      expect(without(await task.ended)).toEqual({ signal: KILL, cause: "supervisor" });
+    });
+  },
+);
+
+test.if(isRoot)("what died before it could tell that it runs may have run", async () => {
+  const end = performance.now() + 30_000;
+  for (;;) {
+    const others = new Set(living.keys());
+    const { task } = launched(LIVES);
+    const failure = task.started.catch((error: unknown) => error);
+    let supervisor: number | undefined;
+    while (supervisor === undefined) {
+      await new Promise((resolve) => setImmediate(resolve));
+      supervisor = [...living.keys()].find((pid) => !others.has(pid));
+    }
+    killed(supervisor);
+    await task.ended;
+    if (task.pid !== 0) {
+      // It was told before.
+      expect(performance.now()).toBeLessThan(end);
+      continue;
+    }
+    expect([await failure, task.neverRan]).toEqual([expect.any(LaunchError), false]);
+    return;
+  }
 });
 
 describe.if(isRoot)("a signal", () => {

@@ -255,6 +255,51 @@ describe.if(isRoot)("sandboxes that wait", () => {
     });
   });
 
+  test("are no more than so many of which none lasts", async () => {
+    await serving(async (pools, made) => {
+      const source = mkdtempSync(join(tmpdir(), "spawnbox-pools-"));
+      const mounts = [...system, { target: "/data", source, mode: "ro" }];
+      const of = compiled({
+        ...{ acls: { user: "nobody" }, pool: 3 },
+        namespace: { shares: { all: "disable" }, mounts },
+      });
+      rmSync(source, { recursive: true });
+      pools.serve([of]);
+      await until("one was made", () => made() > 0);
+      for (let i = 0; i < 20; i++) await Bun.sleep(5);
+      expect(made()).toBeLessThanOrEqual(3);
+    });
+  });
+
+  test("wait until later where one could not be made", async () => {
+    let made = 0;
+    const pools = new Pools(() => {
+      if (made++ === 0) throw new Error("none is left");
+      return undefined;
+    });
+    const of = api(1);
+    jest.useFakeTimers();
+    const turns = async () => {
+      for (let i = 0; i < 50; i++) await new Promise((resolve) => setImmediate(resolve));
+    };
+    try {
+      pools.serve([of]);
+      jest.advanceTimersByTime(5);
+      await turns();
+      expect([pools.ready, made]).toEqual([0, 1]);
+      expect(await pools.take(planOf(of), given(of), sink)).toBeUndefined();
+      jest.advanceTimersByTime(9_000);
+      await turns();
+      expect(made).toBe(1);
+      jest.advanceTimersByTime(1_000);
+      await turns();
+    } finally {
+      jest.useRealTimers();
+    }
+    await until("one waits", () => pools.ready === 1);
+    await pools.close();
+  });
+
   test("that end by themselves are not made anew before the next request", async () => {
     await serving(async (pools, made) => {
       const of = api(1);

@@ -12,8 +12,11 @@ export function stopped(pid: number): void {
   while (!isStopped(pid));
 }
 
-/** A child of this process, which is not reaped yet. */
+/** Of a child that is not reaped yet. */
+export const isDead = (pid: number) => /^State:\tZ/m.test(statusOf(pid));
+
+/** A child of this process. */
 export function killed(pid: number): void {
   process.kill(pid, "SIGKILL");
-  while (!/^State:\tZ/m.test(statusOf(pid)));
+  while (!isDead(pid));
 }
