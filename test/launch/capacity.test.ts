@@ -81,5 +81,11 @@ describe("supplies", () => {
       "/cg/pids",
     ]);
     expect(groups("8:pids:/elsewhere\n", pids)).toEqual([]);
+    const memory = mount("/cg/memory", "/", "cgroup", "memory");
+    expect(groups("4:memory:/z\n", memory)).toEqual(["/cg/memory/z", "/cg/memory"]);
+    // One that limits other things does not count, but one that limits these, too.
+    const both = mount("/cg/both", "/", "cgroup", "cpu,pids");
+    expect(groups("3:cpu:/z\n5:cpu,pids:/y\n", pids, both)).toEqual(["/cg/both/y", "/cg/both"]);
+    expect(groups("5:cpu,pids:/docker/x\n", pids)).toEqual([]);
   });
 });

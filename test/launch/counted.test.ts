@@ -12,11 +12,21 @@ import {
   roomToWait,
   wantsRoom,
 } from "../../src/launch/reserve.ts";
-import { descriptors, groupProcesses, memory, supplies } from "../../src/launch/supplies.ts";
+import {
+  descriptors,
+  groupProcesses,
+  memory,
+  ourGroups,
+  supplies,
+} from "../../src/launch/supplies.ts";
 import { LaunchError } from "../../src/launch/task.ts";
 import { ToldCounts } from "../../src/launch/told.ts";
 import type { Confinement } from "../../src/launch/confinement.ts";
+import { isRoot } from "../accounts.ts";
 import { asUser, compiled, planOf } from "../plan/compiling.ts";
+
+/** A user id that nobody else has. */
+const NOBODY = 54_321;
 
 const dir = mkdtempSync(join(tmpdir(), "spawnbox-counted-"));
 afterAll(() => rmSync(dir, { recursive: true }));
@@ -182,8 +192,9 @@ describe("supplies", () => {
     });
     const bare = group({ "memory.max": "1\n" });
     const free = group({ "memory.max": "max\n" });
+    const plain = group({ "memory.max": "9000\n", "memory.current": "5000\n" });
     const huge = group({ "memory.limit_in_bytes": `${total}\n` });
-    const [machine, ...groups] = memory([v2, v1, bare, free, huge]);
+    const [machine, ...groups] = memory([v2, v1, bare, free, plain, huge]);
     expect(machine).toMatchObject({
       ...{ name: "bytes of memory", limit: "the memory of the machine", total },
       ...{ each: 4194304, share: 0.75 },
@@ -194,6 +205,7 @@ describe("supplies", () => {
       [limit(v2), 100_000, 4000, 4194304, 0.75],
       [limit(v1), 200_000, 0, 4194304, 0.75],
       [limit(bare), 1, 0, 4194304, 0.75],
+      [limit(plain), 9000, 5000, 4194304, 0.75],
     ]);
   });
 
@@ -205,6 +217,74 @@ describe("supplies", () => {
       ["processes", "kernel.pid_max (sysctl)", value("pid_max"), 4],
     ]);
     for (const { used } of limits) expect(used).toBeGreaterThan(0);
+  });
+});
+
+describe("all supplies of a server", () => {
+  const limits = [
+    descriptors(),
+    ...groupProcesses(ourGroups()),
+    ...["kernel.threads-max (sysctl)", "kernel.pid_max (sysctl)"].map((limit) => ({ limit })),
+    ...memory(ourGroups()),
+  ].map(({ limit }) => limit);
+  const source = JSON.stringify(join(import.meta.dir, "../../src/launch/supplies.ts"));
+  /** Of a process that is started so. */
+  function told(first: readonly string[], words: string) {
+    const program = `const { memory, supplies } = await import(${source}); ${words}`;
+    const run = Bun.spawnSync([...first, process.execPath, "-e", program], { cwd: "/" });
+    return run.stdout.toString() || run.stderr.toString();
+  }
+  const LIMITS = "console.log(JSON.stringify(supplies().map(({ limit }) => limit)));";
+  /** What this process may give others; undefined: any number. */
+  const most = ((text) => (text === "unlimited" ? undefined : Number(text)))(
+    /^Max processes +\S+ +(\S+)/m.exec(readFileSync("/proc/self/limits", "utf8"))?.[1],
+  );
+  const NPROC = "RLIMIT_NPROC (LimitNPROC of systemd)";
+
+  test.if(isRoot)("are those of root, and of another user its processes, too", () => {
+    expect(supplies().map(({ limit }) => limit)).toEqual(limits);
+    expect(JSON.parse(told(["prlimit", "--nproc=500"], LIMITS))).toEqual(limits);
+    const own = ["setpriv", `--reuid=${NOBODY}`, "--clear-groups"];
+    const [first = "", ...rest] = limits;
+    expect(JSON.parse(told(["prlimit", "--nproc=500", ...own], LIMITS))).toEqual([
+      ...[first, NPROC, ...rest],
+    ]);
+    if (most === undefined) expect(JSON.parse(told(own, LIMITS))).toEqual(limits);
+  });
+
+  test.if(isRoot)("count the threads of the user where those of all would leave little", () => {
+    const used = (nproc: number, other: string) => `
+const { readFileSync } = await import("node:fs");
+const own = () => Number(/^Threads:\\t(\\d+)/m.exec(readFileSync("/proc/self/status", "utf8"))[1]);
+const all = () => Number(/\\/(\\d+) /.exec(readFileSync("/proc/loadavg", "utf8"))[1]);
+// Threads come and go: in some moment it is the same as here.
+for (let i = 0; i < 2000; i++) {
+  const { total, used } = supplies()[1];
+  if (total !== ${nproc}) console.log(total);
+  if (used === ${other}()) { console.log("same"); process.exit(); }
+}
+console.log("never");`;
+    for (const [nproc, other] of [
+      [100, "own"],
+      [most ?? 4_000_000, "all"],
+    ] as const) {
+      const first = [
+        "prlimit",
+        `--nproc=${nproc}`,
+        "setpriv",
+        `--reuid=${NOBODY}`,
+        "--clear-groups",
+      ];
+      expect(told(first, used(nproc, other))).toBe("same\n");
+    }
+  });
+
+  test.if(isRoot)("are none of which the kernel tells nothing", () => {
+    const hidden = "mount --bind /dev/null /proc/meminfo; mount --bind /dev/null /proc/loadavg";
+    const first = ["unshare", "--mount", "sh", "-c", `${hidden}; exec "$@"`, "sh"];
+    const words = `const used = supplies().filter(({ limit }) => limit.endsWith("(sysctl)")).map(({ used }) => used);
+console.log(JSON.stringify([memory([]), used]));`;
+    expect(JSON.parse(told(first, words))).toEqual([[], [0, 0]]);
   });
 });
 

@@ -12,11 +12,8 @@ export function stopped(pid: number): void {
   while (!isStopped(pid));
 }
 
-/** Of a child that is not reaped yet. */
-export const isDead = (pid: number) => /^State:\tZ/m.test(statusOf(pid));
-
-/** A child of this process. */
+/** A child of this process, which is not reaped yet. */
 export function killed(pid: number): void {
   process.kill(pid, "SIGKILL");
-  while (!isDead(pid));
+  while (!/^State:\tZ/m.test(statusOf(pid)));
 }

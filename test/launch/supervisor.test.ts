@@ -1,22 +1,24 @@
 /** The process over a command, as the server knows it: from the word that says which it is to its end. */
 import { describe, expect, test } from "bun:test";
 import { closeSync, openSync } from "node:fs";
+import { pipe } from "../../ffi/libc.ts";
 import { agentPid } from "../../src/launch/agent.ts";
 import { launch } from "../../src/launch/launch.ts";
 import { opsFd } from "../../src/launch/launcher.ts";
 import { allKnown, living, unknown } from "../../src/launch/living.ts";
+import { sweepOrphans } from "../../src/launch/orphans.ts";
 import { supervisorOf } from "../../src/launch/records.ts";
 import { statusPipe } from "../../src/launch/status.ts";
 import { Supervisor } from "../../src/launch/supervisor.ts";
 import { isSettled } from "../api/listener.ts";
 import { compiled, planOf } from "../plan/compiling.ts";
 import { isRoot, until } from "../served.ts";
-import { isDead, isStopped, stopped } from "./processes.ts";
+import { isStopped, killed, stopped } from "./processes.ts";
 
 const base = isRoot ? planOf(compiled({ acls: { user: "nobody" } })) : undefined;
 
-/** A real one, which nobody tells what is heard of it: it has no lifeline, and ends by itself. */
-async function made() {
+/** A real one, which nobody tells what is heard of it. @param lifeline without one it ends at once */
+async function made(lifeline?: number) {
   if (!base) throw new Error("only as root");
   // With an agent to make it.
   await (
@@ -26,8 +28,8 @@ async function made() {
   const heard: number[] = [];
   const number = statusPipe().listen((record) => void heard.push(supervisorOf(record)));
   const supervisor = new Supervisor({
-    ...{ number, words: ["alone", "/bin/true"], variables: {}, input: undefined },
-    ...{ owner: undefined, own: [], fds: [nothing, nothing, opsFd(base.ops), nothing] },
+    ...{ number, words: ["alone", "/bin/sleep", "1015"], variables: {}, input: undefined },
+    ...{ owner: undefined, own: [], fds: [nothing, nothing, opsFd(base.ops), lifeline ?? nothing] },
   });
   closeSync(nothing);
   const pid = async () => {
@@ -59,16 +61,18 @@ describe.if(isRoot)("a supervisor", () => {
   });
 
   test("that has died before it is known is reaped then, with what it died of", async () => {
-    const { supervisor, pid } = await made();
+    const [read, write] = pipe();
+    const { supervisor, pid } = await made(read);
     const known = await pid();
-    process.kill(known, "SIGKILL");
-    await until("it is dead", () => isDead(known));
+    killed(known);
+    for (const fd of [read, write]) closeSync(fd);
     // Whoever listens for deaths has heard of it before.
     for (let i = 0; i < 20; i++) await new Promise((resolve) => setImmediate(resolve));
     supervisor.is(known);
     expect([await supervisor.exited, living.has(known)]).toEqual([undefined, false]);
     expect(() => process.kill(known, 0)).toThrow("ESRCH");
     expect([supervisor.signal, supervisor.lost]).toEqual([9, false]);
+    await sweepOrphans();
   });
 
   test("that was not made, or perhaps not, never exits", async () => {
