@@ -38,7 +38,7 @@ import { controllersOf, counted, makeSandboxGroup } from "../../src/launch/cgrou
 import { makeServerGroup, removeLeftovers } from "../../src/launch/cgroup/server.ts";
 import { GroupPlace, makePlace, taskGroup } from "../../src/launch/cgroup/task-group.ts";
 import { endTree, killTree, tryRemove } from "../../src/launch/cgroup/tree.ts";
-import { CgroupUnavailable, cgroupMounts, relative } from "../../src/launch/cgroup/place.ts";
+import { CgroupUnavailable } from "../../src/launch/cgroup/place.ts";
 import type { Controller } from "../../src/plan/cgroup.ts";
 
 let dir: string;
@@ -191,6 +191,18 @@ describe("controllers", () => {
     expect(enableControllers(inLeaf, asked("pids")).get("pids")).toStartWith(
       "cannot enable pids below",
     );
+  });
+  test("of a container, who has started the server goes with it; of others nobody", () => {
+    const procs = (isContainer: boolean) => {
+      const here = place({ "cgroup.controllers": "pids\n", "cgroup.procs": "7777\n" });
+      const leaf = join(makeGroup(here), "server");
+      mkdirSync(leaf);
+      writeFileSync(join(leaf, "cgroup.procs"), "");
+      enableControllers({ ...here, isRoot: false, isContainer }, asked("pids"));
+      return get(leaf, "cgroup.procs");
+    };
+    // Each is written over the one before.
+    expect([true, false].map((is) => procs(is).startsWith("7777"))).toEqual([true, false]);
   });
   test("a group that cannot be made says what to do", () => {
     const here = place({ spawnbox: "" });
@@ -391,25 +403,4 @@ describe("the group of a server", () => {
       /^cannot make .*: ENOTDIR: run as root$/,
     );
   });
-});
-
-test("mounts of both versions, the last one first, with the names that are escaped", () => {
-  const lines = [
-    "1 0 0:1 / /a rw - cgroup2 cgroup2 rw",
-    "2 0 0:2 /x\\040y /b\\134c rw shared:1 - cgroup cgroup rw,cpu,cpuacct",
-    "3 0 0:3 / /c rw - tmpfs tmpfs rw",
-    "broken",
-    "4 0 0:4",
-    "5 0 0:5 - cgroup2 cgroup2 rw",
-    "6 0 0:6 / - cgroup2 cgroup2 rw",
-  ];
-  expect(cgroupMounts(lines.join("\n"))).toEqual([
-    { point: "/b\\c", root: "/x y", controllers: ["rw", "cpu", "cpuacct"] },
-    { point: "/a", root: "/", controllers: undefined },
-  ]);
-  expect(relative("/", "/a/b")).toBe("a/b");
-  expect(relative("/a", "/a/b")).toBe("b");
-  expect(relative("/a", "/a")).toBe("");
-  expect(relative("/a", "/ab")).toBeUndefined();
-  expect(relative("/", "/a/../b")).toBeUndefined();
 });

@@ -6,6 +6,7 @@ import {
   existsSync,
   mkdtempSync,
   readdirSync,
+  readFileSync,
   rmdirSync,
   rmSync,
 } from "node:fs";
@@ -15,8 +16,10 @@ import { descriptorsOf } from "../descriptors.ts";
 import { ConfigError } from "../../src/config/problem.ts";
 import { makeGroups } from "../../src/launch/cgroup/files.ts";
 import { CgroupUnavailable, findPlace } from "../../src/launch/cgroup/place.ts";
+import { makePlace } from "../../src/launch/cgroup/task-group.ts";
 import { createLaunch } from "../../src/launch/launch.ts";
 import { fill } from "../../src/plan/argv.ts";
+import type { CgroupSetting } from "../../src/plan/cgroup.ts";
 import type { Plan } from "../../src/plan/plan.ts";
 import { compiled, planOf } from "../plan/compiling.ts";
 import { isAlive, isRoot, until } from "../served.ts";
@@ -65,6 +68,23 @@ describe.skipIf(!writable)("groups (need root and a cgroup v2 mount)", () => {
       await group?.end().gone;
       expect(existsSync(group?.path ?? "")).toBe(false);
       expect(root.begin("another")).toBeUndefined();
+    });
+  });
+
+  test("of a task has the limits that it is to have", async () => {
+    await withGroups(undefined, async (root) => {
+      const path = join(root.path ?? "", "limited");
+      const [depth, descendants] = ["depth", "descendants"].map((name) => ({
+        ...{ controller: "pids", file: `cgroup.max.${name}`, value: name === "depth" ? "3" : "5" },
+      })) as [CgroupSetting, CgroupSetting];
+      makePlace(path, [depth, descendants], false).close();
+      const found = [depth, descendants].map(({ file }) => readFileSync(join(path, file), "utf8"));
+      expect(found).toEqual(["3\n", "5\n"]);
+      const refused = { ...depth, value: "many" };
+      expect(() => makePlace(join(path, "below"), [refused], false)).toThrow(
+        /cgroup\.max\.depth=many: EINVAL: the kernel refuses this value/,
+      );
+      expect(existsSync(join(path, "below"))).toBe(false);
     });
   });
 

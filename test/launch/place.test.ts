@@ -3,7 +3,12 @@ import { afterAll, describe, expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { CgroupUnavailable, findPlace } from "../../src/launch/cgroup/place.ts";
+import {
+  CgroupUnavailable,
+  cgroupMounts,
+  findPlace,
+  relative,
+} from "../../src/launch/cgroup/place.ts";
 
 const dir = mkdtempSync(join(tmpdir(), "spawnbox-place-"));
 afterAll(() => rmSync(dir, { recursive: true }));
@@ -130,4 +135,25 @@ describe("finding our group", () => {
     // Not what only begins so, or is below it.
     expect(at("0::/spawnbox/server/b\n")[3]).toBe(false);
   });
+});
+
+test("mounts of both versions, the last one first, with the names that are escaped", () => {
+  const lines = [
+    "1 0 0:1 / /a rw - cgroup2 cgroup2 rw",
+    "2 0 0:2 /x\\040y /b\\134c rw shared:1 - cgroup cgroup rw,cpu,cpuacct",
+    "3 0 0:3 / /c rw - tmpfs tmpfs rw",
+    "broken",
+    "4 0 0:4",
+    "5 0 0:5 - cgroup2 cgroup2 rw",
+    "6 0 0:6 / - cgroup2 cgroup2 rw",
+  ];
+  expect(cgroupMounts(lines.join("\n"))).toEqual([
+    { point: "/b\\c", root: "/x y", controllers: ["rw", "cpu", "cpuacct"] },
+    { point: "/a", root: "/", controllers: undefined },
+  ]);
+  expect(relative("/", "/a/b")).toBe("a/b");
+  expect(relative("/a", "/a/b")).toBe("b");
+  expect(relative("/a", "/a")).toBe("");
+  expect(relative("/a", "/ab")).toBeUndefined();
+  expect(relative("/", "/a/../b")).toBeUndefined();
 });
