@@ -12,7 +12,6 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { descriptorsOf } from "../descriptors.ts";
 import { ConfigError } from "../../src/config/problem.ts";
 import { makeGroups } from "../../src/launch/cgroup/files.ts";
 import { CgroupUnavailable, findPlace } from "../../src/launch/cgroup/place.ts";
@@ -242,29 +241,6 @@ describe.skipIf(!writable)("groups (need root and a cgroup v2 mount)", () => {
         const refused = await run(plan).then(String, String);
         expect(refused).toContain("ENOENT");
         expect(asked).toEqual([false]);
-      },
-      true,
-    );
-  });
-
-  test("what is kept and not used for a while is removed, and its descriptors are closed", async () => {
-    await withGroups(
-      undefined,
-      async (root) => {
-        // Of these groups: what else is open comes and goes.
-        const count = () =>
-          descriptorsOf("self").filter((link) => link.startsWith(root.path ?? "/")).length;
-        const before = count();
-        const [group, other] = [root.begin("box"), root.begin("box")];
-        await Promise.all([group?.end(true).gone, other?.end(true).gone]);
-        expect(existsSync(group?.path ?? "")).toBe(true);
-        expect(count()).toBe(before + 4);
-        await until(
-          "both are gone",
-          () => ![group, other].some((one) => existsSync(one?.path ?? "")),
-        );
-        expect(count()).toBe(before);
-        expect(root.begin("box")?.path).not.toBe(group?.path);
       },
       true,
     );
