@@ -60,11 +60,13 @@ describe("words", () => {
   });
 
   test("never given are closed with the rest", () => {
+    const before = ownDescriptors();
     const { read, words } = made();
     words.close();
     expect(take(read, 1)).toBe("");
     expect(words.give(bytes("x"))).toBe(false);
     closeSync(read);
+    expect(newPipes(before)).toEqual([]);
   });
 
   test("a move that would wait moves nothing; any other failure is one", () => {

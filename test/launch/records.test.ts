@@ -1,9 +1,12 @@
 /** What the launcher tells, byte by byte, however it is cut. */
 import { describe, expect, test } from "bun:test";
 import { OP, RECORD, RECORD_AT, RECORD_SIZE, TOLD_NUMBERS } from "../../ffi/launcher/layout.ts";
-import { decode } from "../../src/launch/records.ts";
+import { NO_AGENT } from "../../src/launch/no-agent.ts";
+import { decode, supervisorOf } from "../../src/launch/records.ts";
 import { Records } from "../../src/launch/status.ts";
 import { LaunchError } from "../../src/launch/task.ts";
+import type { Plan } from "../../src/plan/plan.ts";
+import { asUser, compiled, planOf } from "../plan/compiling.ts";
 
 type Field = Exclude<keyof typeof RECORD_AT, "what" | "user" | "system">;
 function record(
@@ -83,6 +86,11 @@ describe("records", () => {
       expect(found).toEqual([1, 2].map((pid) => ({ kind: "started", pid })));
     }
   });
+  test("say who supervises", () => {
+    expect(supervisorOf(record({ kind: RECORD.SUPERVISES, supervisor: 0x01_02_03_04 }))).toBe(
+      0x01_02_03_04,
+    );
+  });
   test("of no kind that there is", () => {
     expect(() => read(record({ kind: 9 }))).toThrow("the launcher sent a record of kind 9");
   });
@@ -102,6 +110,21 @@ describe("a failure", () => {
   test("of the exec is the program's", () => {
     expect(failed(OP.EXEC, 2, "/no/such").message).toStartWith("exec /no/such: ENOENT: ");
     expect(failed(OP.EXEC, 2, "/no/such").message).not.toContain("cannot be set up");
+  });
+  test("of the process over the command is the server's, as is what it does outside the sandbox", () => {
+    const spawn = failed(OP.SPAWN, 11, "launcher");
+    expect([spawn.step, spawn.what, spawn.errno]).toEqual(["spawn", "launcher", "EAGAIN"]);
+    expect(spawn.message).toContain("LimitNPROC=");
+    expect(spawn.message).not.toContain("cannot be set up");
+    expect(failed(OP.SPAWN, 1)).toBe(NO_AGENT);
+    const output = (plan?: Plan) => {
+      const one = decode(record({ kind: RECORD.FAILED, op: OP.OUTPUT, error: 1 }), plan);
+      if (one.kind !== "failed") throw new Error("it did not fail");
+      return one.error.message;
+    };
+    expect(output()).toStartWith("spawn: EPERM: ");
+    // Whatever the sandbox has.
+    expect(output(planOf(compiled({ acls: { user: "nobody" } }, asUser)))).toBe(output());
   });
   test("of a step that nobody knows is that of the plan", () => {
     expect(failed(79, 38).message).toStartWith("plan read");
