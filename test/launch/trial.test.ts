@@ -195,6 +195,18 @@ describe.if(isRoot)("before they are served", () => {
       const looked = await launching.prepare([api()], { trial: true, lookOnly: true });
       expect(looked.notices).toEqual([]);
       looked.drop();
+      // All else is tried, whatever may be missing.
+      const source = join(dir, "never-there");
+      const mounts = [
+        ...system,
+        { target: "/scratch", mode: "tmpfs" },
+        { target: "/may-be", source, mode: "ro", optional: true },
+      ];
+      const shares = { all: "disable", net: "name:none-there" };
+      const net = api({ namespace: { shares, mounts } });
+      const tried = await launching.prepare([net], { trial: true, lookOnly: true });
+      expect(tried.notices.map(({ message }) => message.slice(0, 8))).toEqual(["join net"]);
+      tried.drop();
       const untried = await launching.prepare([lax]);
       expect([untried.notices, untried.apis]).toEqual([[], [lax]]);
       untried.drop();
