@@ -11,6 +11,7 @@ import { compiled, planOf } from "../plan/compiling.ts";
 import { isRoot, until } from "../served.ts";
 import { withGroups } from "./cgroup-cases.ts";
 import { isStopped, killed, parentOf, stopped } from "./processes.ts";
+import { turns } from "./turns.ts";
 
 const [KILL, TERM, SYS] = [9, 15, 31];
 const made = (more: object = {}) => planOf(compiled({ acls: { user: "nobody" }, ...more }));
@@ -125,7 +126,7 @@ test.if(hasGroups)(
       void task.ended.then(() => (isOver = true));
       process.kill(parentOf(task.pid), "SIGKILL");
       await ending.promise;
-      for (let i = 0; i < 50; i++) await new Promise((resolve) => setImmediate(resolve));
+      await turns(50);
       expect(isOver).toBe(false);
       gate.resolve();
       expect(without(await task.ended)).toEqual({ signal: KILL, cause: "supervisor" });

@@ -7,6 +7,7 @@ import { InputPipe } from "../../src/launch/input-pipe.ts";
 import { atOnce, secondReader, WordsPipe, wordsOf } from "../../src/launch/words-pipe.ts";
 import { isSettled } from "../api/listener.ts";
 import { newPipes, ownDescriptors } from "../descriptors.ts";
+import { turns } from "./turns.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 const take = (fd: number, most: number): string => {
@@ -106,7 +107,7 @@ describe("input", () => {
     const given = input.give(large);
     const last = Buffer.alloc(200_000, "!");
     const behind = input.give(last);
-    for (let i = 0; i < 5; i++) await new Promise((resolve) => setImmediate(resolve));
+    await turns(5);
     expect(await isSettled(given)).toBe(false);
     let text = "";
     while (text.length < large.length + last.length) {
@@ -131,15 +132,12 @@ describe("input", () => {
 
   describe("that waits", () => {
     afterEach(() => void jest.useRealTimers());
-    const turns = async () => {
-      for (let i = 0; i < 5; i++) await new Promise((resolve) => setImmediate(resolve));
-    };
     /** Milliseconds until there is something to read. */
     async function untilReadable(read: number): Promise<number> {
       for (let time = 0; time < 1000; time++) {
         if (isReadable(read)) return time;
         jest.advanceTimersByTime(1);
-        await turns();
+        await turns(5);
       }
       return Infinity;
     }
@@ -149,17 +147,17 @@ describe("input", () => {
       const all = (most = 65536) => take(read, most).length;
       jest.useFakeTimers();
       const first = input.give(bytes("a"));
-      await turns();
+      await turns(5);
       // Where there is room nobody waits.
       expect(await isSettled(first)).toBe(true);
       expect([all(), jest.getTimerCount()]).toEqual([1, 0]);
       const given = input.give(Buffer.alloc(300_000));
-      await turns();
+      await turns(5);
       expect([all(), await untilReadable(read)]).toEqual([65536, 1]);
       // The looks that find it full are 1, 2, 4, 8, 16, 32 and 64 ms apart, and from then on 64.
       for (let time = 0; time < 200; time++) {
         jest.advanceTimersByTime(1);
-        await turns();
+        await turns(5);
       }
       expect([all(), await untilReadable(read)]).toEqual([65536, 255 - 200]);
       expect([all(), await untilReadable(read)]).toEqual([65536, 1]);
@@ -172,7 +170,7 @@ describe("input", () => {
   test("is dropped at once when it is closed, whatever waits", async () => {
     const { read, input } = made();
     const given = input.give(Buffer.alloc(300_000));
-    for (let i = 0; i < 5; i++) await new Promise((resolve) => setImmediate(resolve));
+    await turns(5);
     input.close();
     input.close();
     expect(await given).toBe(false);

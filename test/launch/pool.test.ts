@@ -7,6 +7,7 @@ import { living } from "../../src/launch/living.ts";
 import { Pools } from "../../src/launch/pool.ts";
 import { compiled, planOf } from "../plan/compiling.ts";
 import { isRoot, system, until } from "../served.ts";
+import { turns, turnsUntil } from "./turns.ts";
 
 test.skipIf(!isRoot)(
   "one that has found what came just before it was made is no other's once that is gone again",
@@ -157,7 +158,7 @@ describe.if(isRoot)("sandboxes that wait", () => {
         // Nor for who finds none.
         expect(await pools.take(planOf(of), given(of), sink)).toBeUndefined();
         jest.advanceTimersByTime(9_000);
-        for (let i = 0; i < 20; i++) await new Promise((resolve) => setImmediate(resolve));
+        await turns(20);
         expect(made()).toBe(before);
         jest.advanceTimersByTime(2_000);
       } finally {
@@ -217,10 +218,11 @@ describe.if(isRoot)("sandboxes that wait", () => {
         // What is asked has no answer by then, and is asked again.
         jest.advanceTimersByTime(100);
         expect(made()).toBe(0);
-        for (let i = 0; i < 1000 && made() === 0; i++) {
-          await new Promise((resolve) => setImmediate(resolve));
-          jest.advanceTimersByTime(i === 0 ? 999 : 1);
-        }
+        jest.advanceTimersByTime(998);
+        await turnsUntil("it is made", () => {
+          jest.advanceTimersByTime(1);
+          return made() > 0;
+        });
       } finally {
         jest.useRealTimers();
       }
@@ -279,20 +281,16 @@ describe.if(isRoot)("sandboxes that wait", () => {
     });
     const of = api(1);
     jest.useFakeTimers();
-    const turns = async () => {
-      for (let i = 0; i < 50; i++) await new Promise((resolve) => setImmediate(resolve));
-    };
     try {
       pools.serve([of]);
       jest.advanceTimersByTime(5);
-      await turns();
-      expect([pools.ready, made]).toEqual([0, 1]);
+      await turnsUntil("one is made", () => made === 1);
+      expect(pools.ready).toBe(0);
       expect(await pools.take(planOf(of), given(of), sink)).toBeUndefined();
       jest.advanceTimersByTime(9_000);
-      await turns();
+      await turns(50);
       expect(made).toBe(1);
       jest.advanceTimersByTime(1_000);
-      await turns();
     } finally {
       jest.useRealTimers();
     }

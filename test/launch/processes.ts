@@ -5,6 +5,9 @@ const statusOf = (pid: number) => readFileSync(`/proc/${pid}/status`, "utf8");
 
 export const parentOf = (pid: number) => Number(/^PPid:\t(\d+)/m.exec(statusOf(pid))?.[1]);
 
+export const childrenOf = (pid: number) =>
+  readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").split(" ").filter(Boolean).map(Number);
+
 export const isStopped = (pid: number) => /^State:\tT/m.test(statusOf(pid));
 
 export function stopped(pid: number): void {

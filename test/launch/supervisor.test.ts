@@ -14,6 +14,7 @@ import { isSettled } from "../api/listener.ts";
 import { compiled, planOf } from "../plan/compiling.ts";
 import { isRoot, until } from "../served.ts";
 import { isStopped, killed, stopped } from "./processes.ts";
+import { turns } from "./turns.ts";
 
 const base = isRoot ? planOf(compiled({ acls: { user: "nobody" } })) : undefined;
 
@@ -67,7 +68,7 @@ describe.if(isRoot)("a supervisor", () => {
     killed(known);
     for (const fd of [read, write]) closeSync(fd);
     // Whoever listens for deaths has heard of it before.
-    for (let i = 0; i < 20; i++) await new Promise((resolve) => setImmediate(resolve));
+    await turns(20);
     supervisor.is(known);
     expect([await supervisor.exited, living.has(known)]).toEqual([undefined, false]);
     expect(() => process.kill(known, 0)).toThrow("ESRCH");
