@@ -1,5 +1,5 @@
 /** One connection of HTTP/1.1, with limits short enough to be met. */
-import { expect, test } from "bun:test";
+import { expect, spyOn, test } from "bun:test";
 import { createServer, type Socket } from "node:net";
 import { BrokenInput } from "../../../src/api/source.ts";
 import { HttpConnection, LIMITS, type Limits } from "../../../src/server/http/connection.ts";
@@ -370,4 +370,20 @@ test("a client that goes on sending what nobody wants is not waited for without 
   }
   while (!endless.closed && !endless.ended) await Bun.sleep(5);
   here.stop();
+});
+
+test("a handler that fails is told as a failure of the server, and why in its log", async () => {
+  const spy = spyOn(console, "error").mockImplementation(() => {});
+  const here = await site(() => {
+    throw new TypeError("a bug");
+  });
+  try {
+    using client = await RawClient.open(here.port);
+    client.write(lines("GET", "/", "Connection: close"));
+    expect(await client.rest()).toMatch(/^HTTP\/1\.1 500 .*internal error/s);
+    expect(String(spy.mock.calls)).toMatch(/^request failed: .*a bug/);
+  } finally {
+    spy.mockRestore();
+    here.stop();
+  }
 });
