@@ -1,4 +1,4 @@
-import { describe, expect, test } from "bun:test";
+import { describe, expect, jest, test } from "bun:test";
 import type { Client, Request } from "../../src/api/client.ts";
 import { failure, type Reply, success } from "../../src/api/reply.ts";
 import { AfbError } from "../../src/errors.ts";
@@ -189,6 +189,35 @@ test("a quiet stream has comments", async () => {
   }
   await reader?.cancel();
   expect(tasks.client?.connected).toBe(false);
+});
+
+test("none comes before it is known whether there is a stream, nor to who does not read", async () => {
+  const gate = Promise.withResolvers<void>();
+  class Late extends Tasks {
+    override async call(request: Request): Promise<Reply> {
+      await gate.promise;
+      return super.call(request);
+    }
+  }
+  const tasks = new Late();
+  const call = { api: "t", verb: "task", args: undefined, session: { uuid: "u" } };
+  jest.useFakeTimers();
+  try {
+    const answered = streamEvents(new globalThis.Request("http://localhost/"), {
+      ...{ registry: tasks, call, heartbeat: 5 },
+    });
+    jest.advanceTimersByTime(50);
+    gate.resolve();
+    const response = await answered;
+    const reader = response.body?.getReader();
+    const first = new TextDecoder().decode((await reader?.read())?.value);
+    expect(first).toContain("event: reply");
+    expect(first).not.toContain(":\n\n");
+    await reader?.cancel();
+    expect(jest.getTimerCount()).toBe(0);
+  } finally {
+    jest.useRealTimers();
+  }
 });
 
 test("events of one turn leave together, and what is not read of them counts", async () => {

@@ -181,3 +181,22 @@ test("a body is JSON of the arguments, and a form where each of them can be a te
   ).content["application/json"].schema;
   expect(anyOf).toHaveLength(2);
 });
+
+test("a status that the config gives to exits says of which, behind what it says anyway", () => {
+  const responsesOf = (http?: Record<string, number>) => {
+    const verb = { name: "v", privileges: [], parameters: [], task: true, ...(http && { http }) };
+    const { paths } = JSON.parse(JSON.stringify(openApi([{ api: "m", verbs: [verb] }], "1"))) as {
+      paths: Record<string, { get: { responses: Record<string, { description: string }> } }>;
+    };
+    return paths["/api/m/v"]?.get.responses ?? {};
+  };
+  const known = responsesOf();
+  const [status = "", { description } = { description: "" }] =
+    Object.entries(known).find(([one, { description }]) => Number(one) >= 400 && description) ?? [];
+  const responses = responsesOf({ 3: Number(status), 5: 418, 7: Number(status) });
+  expect(responses["418"]?.description).toBe("the command has ended with exit code 5");
+  expect(description).not.toBe("");
+  expect(responses[status]?.description).toBe(
+    `${description}; or the command has ended with exit code 3, 7`,
+  );
+});

@@ -259,3 +259,17 @@ test("an address that cannot be listened on: what to do", async () => {
   expect(start("127.0.0.1", server.port)).rejects.toThrow(/in use.*EADDRINUSE/);
   expect(start("192.0.2.1", 0)).rejects.toThrow(/no such address.*EADDRNOTAVAIL/);
 });
+
+test("a path that names too little says what to add", async () => {
+  await using server = await serve();
+  const said = async (path: string) => {
+    const response = await fetch(`${server.url}${path}`);
+    const { request } = (await response.json()) as { request: { status: string; info: string } };
+    return [response.status, request.status, request.info];
+  };
+  expect(await said("/api/")).toEqual([404, "unknown-api", "say which: /api/API/VERB"]);
+  for (const path of ["/api/t", "/api/t/"])
+    expect(await said(path)).toEqual([404, "unknown-verb", "say which verb: /api/t/VERB"]);
+  for (const path of ["/api/x", "/api/x/"])
+    expect(await said(path)).toEqual([404, "unknown-api", 'no API "x"']);
+});
