@@ -45,7 +45,7 @@ async function talking(
       handle(message, of);
       said.push(`/${message}`);
     },
-    goodbye: (code, reason) => Buffer.from(`${code} ${reason}`),
+    goodbye: (code, reason) => (code === 4000 ? undefined : Buffer.from(`${code} ${reason}`)),
     faultOf: (error) => (error instanceof Fault ? { code: 1002, message: "odd" } : undefined),
     gone: () => void said.push("gone"),
   };
@@ -129,6 +129,16 @@ test("what was sent goes out before the goodbye, and nothing behind it", async (
   expect([heard(), said]).toEqual(["one two 1000 over", ["gone", "a", "/a"]]);
 });
 
+test("where there are no words for a goodbye the end of the stream is it", async () => {
+  const { of, client, said, heard } = await talking(() => {});
+  const ended = once(client, "end");
+  of.start(new Uint8Array());
+  void of.send(Buffer.from("one"));
+  of.close(4000, "over");
+  await ended;
+  expect([heard(), said, of.open]).toEqual(["one", ["gone"], false]);
+});
+
 test("it ends with its peer, whether that says so or not", async () => {
   for (const how of ["end", "resetAndDestroy"] as const) {
     const { raw, client, of, said } = await talking(() => {});
@@ -151,6 +161,45 @@ test("a long message is handled when it is its turn, and what is behind it behin
   expect(part.held).toBeGreaterThan(LONG);
   await until("all are handled", () => said.length === 6);
   expect([said.join(""), part.held]).toEqual(["a/aL/Lb/b", 0]);
+});
+
+test("its socket has no time-out, sends at once and is asked whether the peer is there; its errors are its end", async () => {
+  const { raw, of, said } = await talking(() => {});
+  const calls = [spyOn(raw, "setTimeout"), spyOn(raw, "setNoDelay"), spyOn(raw, "setKeepAlive")];
+  of.start(new Uint8Array());
+  expect(calls.map(({ mock }) => mock.calls)).toEqual([[[0]], [[true]], [[true, 30_000]]] as never);
+  raw.emit("error", new Error("it is broken"));
+  expect(raw.destroyed).toBe(true);
+  await until("it is gone", () => said.length > 0);
+  expect(said).toEqual(["gone"]);
+});
+
+test("who does not read what waits for it is not read either, from a megabyte on; all of it counts", async () => {
+  const part = new Share(1 << 30).part();
+  const { of, said, client } = await talking(() => {}, { part });
+  client.pause();
+  of.start(Buffer.from("?"));
+  const piece = Buffer.alloc(64 << 10);
+  /** So much waits, as the kernel takes no more. */
+  const more = (most: number) =>
+    until("the kernel takes no more", () => {
+      const isFull = of.backlog >= most;
+      while (of.backlog < most) void of.send(piece);
+      return isFull;
+    });
+  await more(900 << 10);
+  expect(part.held).toBe(of.backlog + 1);
+  expect(of.heard).toBeNumber();
+  client.write("x");
+  const heard = of.heard ?? 0;
+  await until("it is read", () => (of.heard ?? 0) > heard);
+  await more((1 << 20) + 1);
+  client.write("y");
+  await until("it is not read any more", () => of.heard === undefined);
+  client.resume();
+  await until("it is read again", () => of.heard !== undefined);
+  expect(said).toEqual([]);
+  client.destroy();
 });
 
 describe("with what is shared", () => {
@@ -189,6 +238,21 @@ describe("with what is shared", () => {
     jest.advanceTimersByTime(1);
     expect(of.open).toBe(false);
     await turnsUntil("it is told why", () => heard() === BUSY);
+  });
+
+  test("what is done for who is favoured is part of it, and what is done with is its end", async () => {
+    jest.useFakeTimers();
+    const { of, part } = await crowded(50, 1);
+    of.start(Buffer.from("?x"));
+    await turns(5);
+    expect(part.favoured).toBe(true);
+    of.charge(10);
+    expect(part.favoured).toBe(true);
+    of.charge(-10);
+    expect(part.favoured).toBe(false);
+    // Nobody ends it then.
+    jest.advanceTimersByTime(60);
+    expect(of.open).toBe(true);
   });
 
   test("who has it all has only the server to wait for", async () => {
@@ -277,6 +341,7 @@ describe("in time", () => {
       expect([time, raw.destroyed]).toEqual([time, false]);
       jest.advanceTimersByTime(1);
       expect([time, raw.destroyed]).toEqual([time, true]);
+      await turnsUntil("no timer is left", () => jest.getTimerCount() === 0);
       jest.useRealTimers();
       client.destroy();
     }
