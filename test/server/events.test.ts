@@ -236,8 +236,11 @@ test("events of one turn leave together, and what is not read of them counts", a
   const held = caller.send("t/task", { type: "data", pid: 7, stdout: ["x".repeat(100_000)] });
   expect(held).toBeInstanceOf(Promise);
   expect(caller.backlog).toBeGreaterThan(100_000);
+  for (const data of [7, null, "text"]) void caller.send("t/task", data);
   void caller.send("t/task", { type: "final-event", pid: 7, status: { exit: 0 } });
   let last = "";
   for (let piece = await read(); piece !== ""; piece = await read()) last += piece;
-  expect(parse(last).map(({ event }) => event)).toEqual(["data", "final-event"]);
+  expect(parse(last).map(({ event }) => event)).toEqual([
+    ...["data", "data", "data", "data", "final-event"],
+  ]);
 });

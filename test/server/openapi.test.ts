@@ -47,6 +47,8 @@ test("a verb that reads what it is given takes `input`, with what that takes", (
 test("a verb: its parameters in the URL or the body, its privileges, its events", () => {
   const document = openApi(new Described().describe(), "1.2");
   expect(document).toMatchObject({ openapi: "3.1.0", info: { version: "1.2" }, security: [] });
+  expect(document["tags"]).toEqual([{ name: "m", description: "mine" }]);
+  expect(openApi([{ api: "n", verbs: [] }], "1")["tags"]).toEqual([{ name: "n" }]);
   const dir = {
     name: "dir",
     in: "query",

@@ -2,7 +2,12 @@
 import { expect, spyOn, test } from "bun:test";
 import { createServer, type Socket } from "node:net";
 import { BrokenInput } from "../../../src/api/source.ts";
-import { HttpConnection, LIMITS, type Limits } from "../../../src/server/http/connection.ts";
+import {
+  HttpConnection,
+  LIMITS,
+  type Limits,
+  refusal,
+} from "../../../src/server/http/connection.ts";
 import { Incoming } from "../../../src/server/http/incoming.ts";
 import { Share } from "../../../src/share.ts";
 import { RawClient } from "../harness.ts";
@@ -386,4 +391,22 @@ test("a handler that fails is told as a failure of the server, and why in its lo
     spy.mockRestore();
     here.stop();
   }
+});
+
+test("a refusal says of which kind it is, and who is told that all is busy when to come again", () => {
+  const told = [400, 403, 500, 503].map((http) => {
+    const [head, body] = refusal(http, "why");
+    const { request } = JSON.parse(Buffer.from(body).toString()) as {
+      request: { status: string; info: string };
+    };
+    expect(head).toStartWith(`HTTP/1.1 ${http} `);
+    expect(head).toContain(`content-length: ${body.length}\r\n`);
+    return [request.status, request.info, head.includes("retry-after: 1\r\n")];
+  });
+  expect(told).toEqual([
+    ["invalid-request", "why", false],
+    ["forbidden", "why", false],
+    ["internal-error", "why", false],
+    ["busy", "why", true],
+  ]);
 });
