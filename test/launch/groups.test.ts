@@ -30,13 +30,20 @@ const policy = (more: Partial<CgroupPolicy> = {}): CgroupPolicy => ({
 });
 async function opened(work: (root: CgroupRoot) => Promise<void>, ...all: SandboxCgroup[]) {
   const root = await openCgroups(all);
+  const { path = "" } = root;
   try {
     await work(root);
   } finally {
     jest.useRealTimers();
     await root.close();
   }
-  expect(existsSync(root.path ?? "")).toBe(false);
+  const open = descriptorsOf("self").filter((link) => link.startsWith(path));
+  expect([existsSync(path), open]).toEqual([false, []]);
+  // What all lie in stays for others only.
+  const others = existsSync(dirname(path))
+    ? readdirSync(dirname(path), { withFileTypes: true })
+    : [];
+  if (existsSync(dirname(path))) expect(others.some((one) => one.isDirectory())).toBe(true);
 }
 const refused = async (...all: SandboxCgroup[]) => {
   const error = await openCgroups(all).then(
@@ -133,6 +140,20 @@ describe.skipIf(place === undefined)("groups", () => {
       }, kept);
     });
 
+    test("and used again in time go on", async () => {
+      await opened(async (root) => {
+        const [path = ""] = await rested(root, 1);
+        jest.advanceTimersByTime(1900);
+        expect(await rested(root, 1)).toEqual([path]);
+        jest.advanceTimersByTime(100);
+        expect(existsSync(path)).toBe(true);
+        jest.advanceTimersByTime(2000);
+        expect(existsSync(path)).toBe(false);
+        // Those that are kept at the end are closed with the rest.
+        await rested(root, 3);
+      }, kept);
+    });
+
     test("and would not go then, as somebody is in them, are tried again by later launches", async () => {
       await opened(async (root) => {
         const [path = ""] = await rested(root, 1);
@@ -143,10 +164,12 @@ describe.skipIf(place === undefined)("groups", () => {
         sleeper.kill("SIGKILL");
         await sleeper.exited;
         // The kernel may yet have to take the dead apart.
+        const ends: (Promise<void> | undefined)[] = [];
         await turnsUntil("it is gone", () => {
-          void root.begin("a")?.end(true);
+          ends.push(root.begin("a")?.end(true).gone);
           return !existsSync(path);
         });
+        await Promise.all(ends);
       }, kept);
     });
 
@@ -172,12 +195,20 @@ describe.skipIf(place === undefined)("groups", () => {
           .split(/\s+/)
           .filter((one) => one !== "" && !before.split(/\s+/).includes(one));
         const setting = { controller: name as Controller, file: "none.max", value: "1" };
-        const wants = policy({ shared: name === undefined ? [] : [setting], task: [] });
+        const settings = name === undefined ? [] : [setting];
+        const wants = policy({ shared: settings, task: settings });
         const looked = await openCgroups([box("b", { policy: wants })], { lookOnly: true });
         // What could only be tried by a change is not said to be missing.
         expect([looked.notices, existsSync(left), given()]).toEqual([[], true, before]);
         expect(looked.begin("b")?.end()).toBeDefined();
         await looked.close();
+        const absent = { ...setting, controller: "none" as Controller };
+        const missing = box("c", { policy: policy({ shared: [absent] }) });
+        expect(openCgroups([missing], { lookOnly: true })).rejects.toThrow("no none controller");
+        expect(existsSync(left)).toBe(true);
+        const other = await openCgroups([box("d")]);
+        expect(existsSync(left)).toBe(false);
+        await other.close();
       } finally {
         if (existsSync(left)) rmdirSync(left);
       }
