@@ -202,6 +202,46 @@ test("who does not read what waits for it is not read either, from a megabyte on
   client.destroy();
 });
 
+test("who lets more wait than there is for all of them is cut off; whoever waits to send is told", async () => {
+  const { raw, of, said, client } = await talking(() => {});
+  client.pause();
+  of.start(new Uint8Array());
+  // The same piece again and again: it is not there so often.
+  const piece = Buffer.alloc(64 << 10);
+  let waiting: unknown;
+  for (let i = 0; i < 20_000 && of.open; i++) waiting = of.send(piece) ?? waiting;
+  expect([of.open, raw.destroyed, said]).toEqual([false, true, ["gone"]]);
+  await waiting;
+  await until("it is closed", () => of.backlog === 0);
+});
+
+test("once its socket is closed nothing of it counts any more, nor is anything timed", async () => {
+  const part = new Share(1 << 30).part();
+  const { raw, of, client, reader } = await talking(() => {}, { part });
+  client.pause();
+  jest.useFakeTimers();
+  try {
+    reader.message = LONG + 1;
+    of.start(Buffer.from("?"));
+    of.charge(5);
+    const sent = Array.from({ length: 200 }, () => of.send(Buffer.alloc(64 << 10)));
+    expect([part.held > 1000, sent.at(-1), jest.getTimerCount()]).toEqual([
+      ...[true, expect.any(Promise), 1],
+    ] as never);
+    of.close(1000, "over");
+    raw.destroy();
+    await turnsUntil("no timer is left", () => jest.getTimerCount() === 0);
+    await Promise.all(sent);
+    of.charge(7);
+    expect(part.held).toBe(0);
+    // Whoever counts on it later counts nothing.
+    part.set(5);
+    expect(part.held).toBe(0);
+  } finally {
+    jest.useRealTimers();
+  }
+});
+
 describe("with what is shared", () => {
   afterEach(() => void jest.useRealTimers());
   const BUSY = "1013 the server is busy, and others need the memory: try again later";
@@ -253,6 +293,16 @@ describe("with what is shared", () => {
     // Nobody ends it then.
     jest.advanceTimersByTime(60);
     expect(of.open).toBe(true);
+  });
+
+  test("who goes is favoured no longer", async () => {
+    jest.useFakeTimers();
+    const { of, part } = await crowded(50, 1);
+    of.start(Buffer.from("?x"));
+    await turns(5);
+    expect(part.favoured).toBe(true);
+    of.close(1000, "over");
+    expect(part.favoured).toBe(false);
   });
 
   test("who has it all has only the server to wait for", async () => {
