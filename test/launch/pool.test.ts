@@ -29,8 +29,13 @@ test.skipIf(!isRoot)(
       return undefined;
     });
     try {
+      jest.useFakeTimers();
       pools.serve([api]);
-      await until("it is made anew", () => made === 2);
+      await turnsUntil("it is made anew", () => {
+        jest.advanceTimersByTime(1);
+        return made === 2;
+      });
+      jest.useRealTimers();
       rmSync(source);
       const plan = planOf(api);
       const sink = {
@@ -43,6 +48,7 @@ test.skipIf(!isRoot)(
       await task?.ended;
       expect(printed).toEqual([]);
     } finally {
+      jest.useRealTimers();
       await pools.close();
       rmSync(dir, { recursive: true });
     }

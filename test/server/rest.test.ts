@@ -71,7 +71,7 @@ test("errors of verbs with 200, as binders answer, where that is asked for", asy
   // What is no call of a verb is no reply of one.
   expect(await status("/api/t/echo?a=%f", afb)).toBe(400);
   const echo = await fetch(`${server.url}/api/t/echo?a=1&x-afb-http=afb`);
-  expect(await echo.json()).toMatchObject({ response: { a: "1" } });
+  expect(((await echo.json()) as { response: unknown }).response).toEqual({ a: "1" });
 });
 
 describe("refusals", () => {
