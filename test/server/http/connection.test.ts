@@ -1,5 +1,5 @@
 /** One connection of HTTP/1.1, with limits short enough to be met. */
-import { expect, spyOn, test } from "bun:test";
+import { expect, jest, spyOn, test } from "bun:test";
 import { createServer, type Socket } from "node:net";
 import { BrokenInput } from "../../../src/api/source.ts";
 import {
@@ -10,11 +10,14 @@ import {
 } from "../../../src/server/http/connection.ts";
 import { Incoming } from "../../../src/server/http/incoming.ts";
 import { Share } from "../../../src/share.ts";
+import { turns, turnsUntil } from "../../launch/turns.ts";
+import { until } from "../../served.ts";
 import { RawClient } from "../harness.ts";
 
 interface Site {
   readonly port: number;
   readonly memory: Share;
+  readonly connections: HttpConnection[];
   /** Requests whose handler was called. */
   asked: number;
   stop(): void;
@@ -44,7 +47,9 @@ async function site(
     };
     const upgrade = () => socket.destroy();
     const streams = (target: string) => target.startsWith("/stream");
-    new HttpConnection(socket, part, { respond: handle, upgrade, streams }, limits);
+    found.connections.push(
+      new HttpConnection(socket, part, { respond: handle, upgrade, streams }, limits),
+    );
   });
   await new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", resolve));
   const address = server.address();
@@ -53,7 +58,7 @@ async function site(
     server.close();
     for (const socket of sockets) socket.destroy();
   };
-  const found: Site = { port, memory, asked: 0, stop };
+  const found: Site = { port, memory, connections: [], asked: 0, stop };
   return found;
 }
 
@@ -283,10 +288,13 @@ test("who was told that the server is busy is not answered after all, and its co
 });
 
 /** Takes a body to its end. */
-const sizeOf = async (body: Incoming): Promise<Response> => {
+const sizeOf = async (body: Incoming, read = () => {}): Promise<Response> => {
   let size = 0;
   try {
-    for (let piece = await body.next(); piece; piece = await body.next()) size += piece.length;
+    for (let piece = await body.next(); piece; piece = await body.next()) {
+      size += piece.length;
+      read();
+    }
   } catch (error) {
     if (!(error instanceof BrokenInput)) throw error;
     return new Response(error.message, { status: body.http ?? 500 });
@@ -298,19 +306,30 @@ const memoryOf = ({ memory }: Site): number => memory.most - memory.free;
 
 test("of a body that is read as it comes nothing is held, and each piece has its time", async () => {
   const limits = { head: 500, body: 150, idle: 500, linger: 50 };
-  const here = await site(() => new Response(), { limits, take: sizeOf });
+  let pieces = 0;
+  const take = (body: Incoming) => sizeOf(body, () => pieces++);
+  const here = await site(() => new Response(), { limits, take });
   using slow = await RawClient.open(here.port);
-  slow.write(lines("POST", "/stream", "Content-Length: 8"));
-  for (let i = 0; i < 8; i++) {
-    slow.write("x");
-    await Bun.sleep(50);
+  jest.useFakeTimers();
+  try {
+    slow.write(lines("POST", "/stream", "Content-Length: 8"));
+    for (let i = 1; i <= 8; i++) {
+      slow.write("x");
+      await turnsUntil("it is read", () => pieces === i);
+      // Together longer than the time of a body that is read as a whole.
+      if (i < 8) jest.advanceTimersByTime(100);
+    }
+    expect(await slow.head()).toStartWith("HTTP/1.1 200 ");
+    expect(await slow.take(1)).toBe("8");
+    slow.write(lines("POST", "/stream", "Content-Length: 9") + "x");
+    await turnsUntil("it is read", () => pieces === 9);
+    await turns(5);
+    jest.advanceTimersByTime(150);
+    expect(await slow.head()).toMatch(/^HTTP\/1.1 408 [^]*\r\nconnection: close\r\n/);
+    expect(await slow.take(39)).toBe("nothing of the body has come for 0.15 s");
+  } finally {
+    jest.useRealTimers();
   }
-  // Longer than the time of a body that is read as a whole.
-  expect(await slow.head()).toStartWith("HTTP/1.1 200 ");
-  expect(await slow.take(1)).toBe("8");
-  slow.write(lines("POST", "/stream", "Content-Length: 9") + "x");
-  expect(await slow.head()).toMatch(/^HTTP\/1.1 408 [^]*\r\nconnection: close\r\n/);
-  expect(await slow.rest()).toBe("nothing of the body has come for 0.15 s");
   slow.socket.destroy();
   while (memoryOf(here) > 0) await Bun.sleep(5);
   here.stop();
@@ -329,7 +348,9 @@ test("who holds what others wait for, and sends no more, is told so long before 
 });
 
 test("a body in tiny chunks, and one that nobody wants", async () => {
-  const here = await site((request) => new Response(request.method), { take: sizeOf });
+  const here = await site((request) => new Response(request.method), {
+    take: (body) => sizeOf(body),
+  });
   using client = await RawClient.open(here.port);
   client.write(lines("POST", "/stream", "Transfer-Encoding: chunked"));
   client.write("1\r\nx\r\n".repeat(100_000));
@@ -409,4 +430,37 @@ test("a refusal says of which kind it is, and who is told that all is busy when 
     ["internal-error", "why", false],
     ["busy", "why", true],
   ]);
+});
+
+test("who is to leave is answered what it has asked, and nothing else", async () => {
+  const gate = Promise.withResolvers<void>();
+  const here = await site(async (request, body) => {
+    if (new URL(request.url).pathname === "/late") await gate.promise;
+    return new Response(`to ${body}`);
+  });
+  const leave = (i: number) => here.connections[i]?.leave();
+  using asks = await RawClient.open(here.port);
+  asks.write(lines("POST", "/late", "Content-Length: 2") + "ab" + lines("GET", "/next"));
+  await until("it is asked", () => here.asked === 1);
+  leave(0);
+  gate.resolve();
+  expect(await asks.rest()).toMatch(/^HTTP\/1\.1 200 .*connection: close\r\n.*to ab$/is);
+  expect(here.asked).toBe(1);
+  // One that has asked nothing, not all of it, or has its answer, ends at once.
+  for (const [bytes, expected] of [
+    ["", /^$/],
+    ["GET / HTTP/1.1\r\n", /^$/],
+    [lines("GET", "/"), /to $/],
+  ] as const) {
+    const i = here.connections.length;
+    using client = await RawClient.open(here.port);
+    const { asked } = here;
+    client.write(bytes);
+    await until("it is there", () => here.connections.length > i);
+    if (bytes.endsWith("\r\n\r\n")) await until("it is answered", () => here.asked > asked);
+    await turns(50);
+    leave(i);
+    expect(await client.rest()).toMatch(expected);
+  }
+  here.stop();
 });
