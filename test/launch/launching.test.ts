@@ -92,11 +92,14 @@ describe.if(isRoot)("what is prepared", () => {
   const sink: OutputSink = { stdout() {}, stderr() {} };
   const start = (launching: Launching, of: ReturnType<typeof api>) =>
     launching.launch(planOf(of), ["/bin/sleep", "1008"], sink);
-  const ownGroups = () => {
+  const groupsOfAll = () => {
     const parent = join(hierarchy?.base ?? "/none", "spawnbox");
-    const all = existsSync(parent) ? readdirSync(parent) : [];
-    return all.filter((name) => name.startsWith(`${process.pid}-`));
+    return existsSync(parent) ? readdirSync(parent) : [];
   };
+  // One that was killed may have had the same number.
+  const left = new Set(groupsOfAll());
+  const ownGroups = () =>
+    groupsOfAll().filter((name) => name.startsWith(`${process.pid}-`) && !left.has(name));
   const memfds = () =>
     [...ownDescriptors()].filter(([, to]) => to.includes("memfd:spawnbox-plan")).map(([fd]) => fd);
 

@@ -1,6 +1,6 @@
 /** A server that goes into another group, with the process that launches for it: in processes of their own, which really move. */
 import { afterAll, expect, test } from "bun:test";
-import { existsSync, mkdirSync, readFileSync, rmdirSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmdirSync } from "node:fs";
 import { join } from "node:path";
 import { groupOf } from "../../src/launch/cgroup/move.ts";
 import { isRoot } from "../accounts.ts";
@@ -11,9 +11,8 @@ const mount = / (\S+) \S+(?: \S+:\d+)* - cgroup2 /.exec(
 )?.[1];
 const canMove = isRoot && mount !== undefined;
 const own = groupOf("self");
-const group = join(own ?? "/none", `spawnbox-move-${process.pid}`);
+const group = canMove ? mkdtempSync(join(own ?? "/none", "spawnbox-move-")) : "/none";
 const leaf = join(group, "spawnbox/server");
-if (canMove) mkdirSync(group);
 const removed = (...paths: string[]) => {
   for (const path of paths) if (existsSync(path)) rmdirSync(path);
 };
