@@ -10,7 +10,7 @@ import { LaunchError } from "../../src/launch/task.ts";
 import { wordsOf } from "../../src/launch/words-pipe.ts";
 import { compiled, planOf } from "../plan/compiling.ts";
 import { isRoot, until } from "../served.ts";
-import { childrenOf, killed } from "./processes.ts";
+import { childrenOf, isRunning, killed } from "./processes.ts";
 
 const plan = isRoot ? planOf(compiled({ acls: { user: "nobody" }, pool: 1 })) : undefined;
 const sink = { stdout() {}, stderr() {} };
@@ -85,7 +85,10 @@ describe.if(isRoot)("a launch", () => {
   test("is done anew where what was ready has died before it ran, unless it was given up", async () => {
     // With who would read its words.
     const dead = (supervisor: number) => {
-      for (const pid of childrenOf(supervisor)) process.kill(pid, "SIGKILL");
+      const waiting = childrenOf(supervisor);
+      for (const pid of waiting) process.kill(pid, "SIGKILL");
+      // Woken by what it is given, it could read that before it dies.
+      while (waiting.some(isRunning));
       killed(supervisor);
     };
     const { run, asked } = launching({ take: () => ready(dead) });

@@ -10,6 +10,15 @@ export const childrenOf = (pid: number) =>
 
 export const isStopped = (pid: number) => /^State:\tT/m.test(statusOf(pid));
 
+/** It is there, and not dead. */
+export function isRunning(pid: number): boolean {
+  try {
+    return !/^State:\t[ZX]/m.test(statusOf(pid));
+  } catch {
+    return false;
+  }
+}
+
 export function stopped(pid: number): void {
   process.kill(pid, "SIGSTOP");
   while (!isStopped(pid));
