@@ -267,6 +267,16 @@ describe("with what is shared", () => {
     expect(part.held).toBe(5);
   });
 
+  test("what comes behind the goodbye counts, too", async () => {
+    const part = new Share(1000).part();
+    const { of, client, heard } = await talking(() => {}, { part });
+    of.start(new Uint8Array());
+    of.close(1000, "over");
+    await until("it is told", () => heard() === "1000 over");
+    client.write("?rest");
+    await until("it is counted", () => part.held === 5);
+  });
+
   test("who has begun a message is favoured for a time, and then makes room", async () => {
     jest.useFakeTimers();
     const { of, heard } = await crowded(50, 1);
