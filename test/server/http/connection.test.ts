@@ -1,69 +1,12 @@
 /** One connection of HTTP/1.1, with limits short enough to be met. */
-import { expect, jest, spyOn, test } from "bun:test";
-import { createServer, type Socket } from "node:net";
+import { expect, jest, test } from "bun:test";
 import { BrokenInput } from "../../../src/api/source.ts";
-import {
-  HttpConnection,
-  LIMITS,
-  type Limits,
-  refusal,
-} from "../../../src/server/http/connection.ts";
-import { Incoming } from "../../../src/server/http/incoming.ts";
+import { LIMITS } from "../../../src/server/http/connection.ts";
+import type { Incoming } from "../../../src/server/http/incoming.ts";
 import { Share } from "../../../src/share.ts";
 import { turns, turnsUntil } from "../../launch/turns.ts";
-import { until } from "../../served.ts";
 import { RawClient } from "../harness.ts";
-
-interface Site {
-  readonly port: number;
-  readonly memory: Share;
-  readonly connections: HttpConnection[];
-  /** Requests whose handler was called. */
-  asked: number;
-  stop(): void;
-}
-
-interface Options {
-  readonly limits?: Limits;
-  readonly memory?: Share;
-  /** What becomes of a POST to /stream. */
-  readonly take?: (body: Incoming) => Promise<Response>;
-}
-
-async function site(
-  respond: (request: Request, body: string) => Response | Promise<Response>,
-  { limits = LIMITS, memory = new Share(1 << 20), take }: Options = {},
-): Promise<Site> {
-  const sockets = new Set<Socket>();
-  const server = createServer({ allowHalfOpen: true }, (socket) => {
-    sockets.add(socket);
-    socket.on("error", () => socket.destroy());
-    const part = memory.part();
-    socket.on("close", () => part.close());
-    const handle = (request: Request, body: Uint8Array | Incoming) => {
-      found.asked++;
-      if (body instanceof Incoming) return take?.(body) ?? new Response("nobody takes it");
-      return respond(request, Buffer.from(body).toString());
-    };
-    const upgrade = () => socket.destroy();
-    const streams = (target: string) => target.startsWith("/stream");
-    found.connections.push(
-      new HttpConnection(socket, part, { respond: handle, upgrade, streams }, limits),
-    );
-  });
-  await new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", resolve));
-  const address = server.address();
-  const port = typeof address === "object" && address ? address.port : 0;
-  const stop = (): void => {
-    server.close();
-    for (const socket of sockets) socket.destroy();
-  };
-  const found: Site = { port, memory, connections: [], asked: 0, stop };
-  return found;
-}
-
-const lines = (method: string, target: string, ...more: string[]): string =>
-  [`${method} ${target} HTTP/1.1`, "Host: x", ...more, "", ""].join("\r\n");
+import { lines, type Site, site } from "./site.ts";
 
 test("slow clients are cut off: before the headers, within them, within the body, and when idle", async () => {
   const limits = { head: 50, body: 80, idle: 60, linger: 50 };
@@ -395,72 +338,5 @@ test("a client that goes on sending what nobody wants is not waited for without 
     await Bun.sleep(1);
   }
   while (!endless.closed && !endless.ended) await Bun.sleep(5);
-  here.stop();
-});
-
-test("a handler that fails is told as a failure of the server, and why in its log", async () => {
-  const spy = spyOn(console, "error").mockImplementation(() => {});
-  const here = await site(() => {
-    throw new TypeError("a bug");
-  });
-  try {
-    using client = await RawClient.open(here.port);
-    client.write(lines("GET", "/", "Connection: close"));
-    expect(await client.rest()).toMatch(/^HTTP\/1\.1 500 .*internal error/s);
-    expect(String(spy.mock.calls)).toMatch(/^request failed: .*a bug/);
-  } finally {
-    spy.mockRestore();
-    here.stop();
-  }
-});
-
-test("a refusal says of which kind it is, and who is told that all is busy when to come again", () => {
-  const told = [400, 403, 500, 503].map((http) => {
-    const [head, body] = refusal(http, "why");
-    const { request } = JSON.parse(Buffer.from(body).toString()) as {
-      request: { status: string; info: string };
-    };
-    expect(head).toStartWith(`HTTP/1.1 ${http} `);
-    expect(head).toContain(`content-length: ${body.length}\r\n`);
-    return [request.status, request.info, head.includes("retry-after: 1\r\n")];
-  });
-  expect(told).toEqual([
-    ["invalid-request", "why", false],
-    ["forbidden", "why", false],
-    ["internal-error", "why", false],
-    ["busy", "why", true],
-  ]);
-});
-
-test("who is to leave is answered what it has asked, and nothing else", async () => {
-  const gate = Promise.withResolvers<void>();
-  const here = await site(async (request, body) => {
-    if (new URL(request.url).pathname === "/late") await gate.promise;
-    return new Response(`to ${body}`);
-  });
-  const leave = (i: number) => here.connections[i]?.leave();
-  using asks = await RawClient.open(here.port);
-  asks.write(lines("POST", "/late", "Content-Length: 2") + "ab" + lines("GET", "/next"));
-  await until("it is asked", () => here.asked === 1);
-  leave(0);
-  gate.resolve();
-  expect(await asks.rest()).toMatch(/^HTTP\/1\.1 200 .*connection: close\r\n.*to ab$/is);
-  expect(here.asked).toBe(1);
-  // One that has asked nothing, not all of it, or has its answer, ends at once.
-  for (const [bytes, expected] of [
-    ["", /^$/],
-    ["GET / HTTP/1.1\r\n", /^$/],
-    [lines("GET", "/"), /to $/],
-  ] as const) {
-    const i = here.connections.length;
-    using client = await RawClient.open(here.port);
-    const { asked } = here;
-    client.write(bytes);
-    await until("it is there", () => here.connections.length > i);
-    if (bytes.endsWith("\r\n\r\n")) await until("it is answered", () => here.asked > asked);
-    await turns(50);
-    leave(i);
-    expect(await client.rest()).toMatch(expected);
-  }
   here.stop();
 });
