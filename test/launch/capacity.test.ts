@@ -13,6 +13,10 @@ describe("capacity", () => {
   test("the scarcest supply decides, and is named", () => {
     const processes = supply({ name: "processes", total: 40, used: 0, each: 4 });
     expect(capacity([supply({}), processes])).toEqual({ launches: 7, scarcest: processes });
+    expect(capacity([processes, supply({})])).toEqual({ launches: 7, scarcest: processes });
+    // Of those that are as scarce, the first.
+    const other = { ...processes, name: "others" };
+    expect(capacity([processes, other]).scarcest).toBe(processes);
     expect(capacity([])).toEqual({ launches: Infinity, scarcest: undefined });
   });
 
