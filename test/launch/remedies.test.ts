@@ -353,3 +353,13 @@ test("how the launcher died", () => {
     `${reasons}, or a seccomp filter around the server denies it a call, such as capset(2)`,
   );
 });
+
+test.each(["UID_MAP", "GID_MAP", "SETGROUPS", "SETGID", "SETUID"] as const)(
+  "ids that may not be had have one remedy: %s",
+  (step) => {
+    expect(NEEDS[step]).toMatchObject({
+      unit: "PrivateUsers=no, no DynamicUser=, and SystemCallFilter=@setuid",
+      container: "--userns=host, or more ids in /etc/subuid and /etc/subgid",
+    });
+  },
+);
