@@ -103,6 +103,17 @@ describe.if(isRoot)("a launch", () => {
     expect(asked).toEqual(["look", "take"]);
   });
 
+  test("that is given up while it is on its way is ended, wherever it is by then", async () => {
+    for (let i = 0; i < 5; i++) {
+      const abort = new AbortController();
+      const begin = () => queueMicrotask(() => abort.abort());
+      const task = await launching({ begin })
+        .run(SLEEPS, abort.signal)
+        .catch(() => undefined);
+      if (task) expect(await task.ended).toMatchObject({ signal: 9, cause: "stopped" });
+    }
+  });
+
   test("is not done anew where nobody knows whether it was made", async () => {
     // Right behind the message that asks for it: it may have been made already.
     const begin = () => {

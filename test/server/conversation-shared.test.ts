@@ -70,6 +70,19 @@ describe("with what is shared", () => {
     expect(of.open).toBe(true);
   });
 
+  test("who has done what it had begun is favoured no longer", async () => {
+    jest.useFakeTimers();
+    const { of, part, reader, said, client } = await crowded(50, 1);
+    of.start(Buffer.from("?x"));
+    await turns(5);
+    expect(part.favoured).toBe(true);
+    reader.complete();
+    client.write("y");
+    await turnsUntil("it is handled", () => said.includes("/x"));
+    expect(part.favoured).toBe(false);
+    expect(of.open).toBe(true);
+  });
+
   test("who goes is favoured no longer", async () => {
     jest.useFakeTimers();
     const { of, part } = await crowded(50, 1);

@@ -25,6 +25,11 @@ export async function talking(
       bytes += Buffer.from(chunk).toString();
       if (bytes.startsWith("?")) reader.held = bytes.length;
     },
+    /** What was not is complete. */
+    complete: () => {
+      bytes = bytes.slice(1);
+      reader.held = 0;
+    },
     next: () => {
       const [first] = bytes;
       if (first === "?") return undefined;
