@@ -23,7 +23,7 @@ import { CgroupUnavailable, findPlace, GROUP, type Place } from "./cgroup/place.
 import { controllersOf, makeSandboxGroup } from "./cgroup/sandbox-group.ts";
 import { makeServerGroup, removeLeftovers, type ServerGroup } from "./cgroup/server.ts";
 import { type GroupPlace, makePlace, type TaskGroup, taskGroup } from "./cgroup/task-group.ts";
-import { endTree, killTree, tryRemove } from "./cgroup/tree.ts";
+import { endTree, tryRemove } from "./cgroup/tree.ts";
 
 export type { GroupUsage, TaskGroup } from "./cgroup/task-group.ts";
 
@@ -273,7 +273,6 @@ class Groups implements CgroupRoot {
       for (const { place } of free.splice(0)) place.close();
     this.#sandboxes.clear();
     if (!server) return;
-    killTree(server.path);
     await endTree(server.path, 2_000);
     closeSync(server.fd);
     try {

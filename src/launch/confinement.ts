@@ -1,5 +1,5 @@
 /** What confines the server itself, and so all that it starts: read when a launch has failed, to say which it was. See proc(5). */
-import { existsSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 
 export interface Confinement {
   /** A seccomp filter is around the server. */
@@ -27,7 +27,7 @@ export interface Confinement {
 
 const content = (path: string): string | undefined => {
   try {
-    return readFileSync(path, "utf8").trim();
+    return readFileSync(path, "utf8");
   } catch {
     // hidden, or not in this kernel: nothing is known then
     return undefined;
@@ -37,11 +37,11 @@ const content = (path: string): string | undefined => {
 const line = (text: string, name: string): string | undefined =>
   text.match(new RegExp(`^${name}:?\\s+(.*)$`, "m"))?.[1];
 
-/** Of this process, now. Reads kernel files only; never throws. @param read the text of a file, without blanks around it */
+/** Of this process, now. Reads kernel files only; never throws. @param read the text of a file */
 export function confinement(read = content): Confinement {
   const status = read("/proc/self/status") ?? "";
   const limits = read("/proc/self/limits") ?? "";
-  const label = read("/proc/self/attr/current")?.replace(/\0.*$/s, "");
+  const label = read("/proc/self/attr/current")?.replace(/[\0\n].*$/s, "");
   const mounts = read("/proc/self/mountinfo") ?? "";
   return {
     filtered: line(status, "Seccomp") === "2",
@@ -54,7 +54,7 @@ export function confinement(read = content): Confinement {
     fewIds: !/^\s*0\s+0\s+4294967295$/m.test(read("/proc/self/uid_map") ?? "0 0 4294967295"),
     readOnlySettings: /^\S+ \S+ \S+ \S+ \/proc\/sys(\/\S*)? ro\b/m.test(mounts),
     foreignProc: Number(line(status, "Pid") ?? process.pid) !== process.pid,
-    setting: (name) => read(`/proc/sys/${name.replaceAll(".", "/")}`)?.split("\n", 1)[0],
+    setting: (name) => read(`/proc/sys/${name.replaceAll(".", "/")}`)?.split("\n")[0],
     hardLimit: (name) => line(limits, name)?.trim().split(/\s+/)[1],
   };
 }
@@ -63,8 +63,7 @@ export function confinement(read = content): Confinement {
 function runtime(read: typeof content): string | undefined {
   const named = process.env["container"];
   if (named !== undefined) return named.slice(0, 20) || undefined;
-  if (existsSync("/run/.containerenv")) return "podman";
-  if (existsSync("/.dockerenv")) return "docker";
-  const told = read("/run/systemd/container");
-  return told === undefined || told === "" ? undefined : told.slice(0, 20);
+  if (read("/run/.containerenv") !== undefined) return "podman";
+  if (read("/.dockerenv") !== undefined) return "docker";
+  return read("/run/systemd/container")?.trim().slice(0, 20) || undefined;
 }

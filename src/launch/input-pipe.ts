@@ -49,12 +49,12 @@ export class InputPipe implements TaskInput {
     this.#wake = resolve;
     await promise;
     clearTimeout(timer);
-    this.#wake = undefined;
   }
 
   async #write(data: Uint8Array): Promise<boolean> {
     let pause = SOON;
-    for (let at = 0; at < data.length;) {
+    let at = 0;
+    while (at < data.length) {
       if (this.#fd === undefined) return false;
       const written = writeTo(this.#fd, data.subarray(at));
       if (written === undefined) {
@@ -62,9 +62,8 @@ export class InputPipe implements TaskInput {
         return false;
       }
       at += written;
-      if (at === data.length) break;
       pause = written > 0 ? SOON : Math.min(LATE, pause * 2);
-      await this.#pause(pause);
+      if (at < data.length) await this.#pause(pause);
     }
     return true;
   }

@@ -46,7 +46,10 @@ export function createLaunch(
           isNew = true;
           continue;
         }
-        if (error === NO_AGENT && left-- > 0) continue;
+        if (error === NO_AGENT) {
+          if (left-- > 0) continue;
+          throw error;
+        }
         // Others may have taken what was given way to; there is an end once nothing waits.
         if (!wantsRoom(error) || !(await pools?.giveWay())) throw error;
       }

@@ -12,7 +12,7 @@ import type { GroupUsage, TaskGroup } from "./cgroup.ts";
 import { Channel } from "./channel.ts";
 import { confinement } from "./confinement.ts";
 import { hint, killed } from "./hints.ts";
-import { launcherPath, opsFd } from "./launcher.ts";
+import { opsFd } from "./launcher.ts";
 import { LOST, NO_AGENT } from "./no-agent.ts";
 import { othersOf } from "./others.ts";
 import { sweepOrphans } from "./orphans.ts";
@@ -119,10 +119,10 @@ export class LaunchedTask implements Task {
       opened.push(...ends);
       return ends;
     };
-    launcherPath();
-    this.#number = statusPipe().listen((record) => this.#hear(record));
     let channels: [Channel, Channel];
+    let number: number | undefined;
     try {
+      this.#number = number = statusPipe().listen((record) => this.#hear(record));
       const [stdout, stdoutEnd] = pair();
       const [stderr, stderrEnd] = pair();
       const [lifelineEnd, lifeline] = pair();
@@ -135,8 +135,13 @@ export class LaunchedTask implements Task {
       const mine = [stdout, stderr, lifeline];
       if (read !== undefined && write !== undefined) mine.push(read, write);
       if (input !== undefined) mine.push(input);
+      if (read !== undefined && write !== undefined) this.#words = new WordsPipe(read, write);
+      if (input !== undefined) this.#input = new InputPipe(input);
+      this.#lifeline = lifeline;
+      channels = [new Channel(stdout), new Channel(stderr)];
+      // Nothing may go wrong after it: it closes those that are its own.
       this.#supervisor = new Supervisor({
-        number: this.#number,
+        number,
         words: [`spawnbox: ${plan.api}/${plan.verb}`, ...(argv ?? [])],
         variables: env,
         input: stdinEnd,
@@ -152,15 +157,9 @@ export class LaunchedTask implements Task {
         ],
         own: opened.filter((fd) => !mine.includes(fd)),
       });
-      // What may still go wrong must not close a number twice: it can be somebody else's by then.
-      opened.splice(0, opened.length, ...mine);
-      if (read !== undefined && write !== undefined) this.#words = new WordsPipe(read, write);
-      if (input !== undefined) this.#input = new InputPipe(input);
-      this.#lifeline = lifeline;
-      channels = [new Channel(stdout), new Channel(stderr)];
     } catch (error) {
       for (const fd of opened) closeSync(fd);
-      statusPipe().forget(this.#number);
+      if (number !== undefined) statusPipe().forget(number);
       void group?.end();
       throw spawnFailure(error);
     }

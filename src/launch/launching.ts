@@ -105,7 +105,7 @@ export class Launching {
     );
   }
 
-  #group(key: string, isNew = false): TaskGroup | undefined {
+  #group(key: string, isNew?: boolean): TaskGroup | undefined {
     return this.#root?.begin(key, isNew);
   }
 }

@@ -20,14 +20,16 @@ export function lowerLimits(
   here: Confinement,
 ): string[] {
   return wanted.flatMap(([resource, value]) => {
-    const [key, line, unit] = NAMES[resource] ?? [];
-    if (key === undefined || line === undefined) return [];
+    const names = NAMES[resource];
+    if (!names) return [];
+    const [key, line, unit] = names;
     const own = here.hardLimit(line);
     if (own === undefined || own === "unlimited") return [];
-    if (value >= 0n && value <= BigInt(own)) return [];
-    const asked = value < 0n ? "unlimited" : `${value}`;
-    const ulimit = `--ulimit ${key}=${value < 0n ? -1 : value}`;
-    const infinity = value < 0n ? "infinity" : `${value}`;
+    const isUnlimited = value < 0n;
+    if (!isUnlimited && value <= BigInt(own)) return [];
+    const asked = isUnlimited ? "unlimited" : `${value}`;
+    const ulimit = `--ulimit ${key}=${isUnlimited ? -1 : value}`;
+    const infinity = isUnlimited ? "infinity" : `${value}`;
     const remedy =
       here.container === undefined
         ? `${unit}=${infinity} in the unit`

@@ -10,21 +10,16 @@ const MOST = 256;
  * and go meanwhile; 0 also where the kernel does not tell children (CONFIG_PROC_CHILDREN).
  */
 export function othersOf(supervisor: number, command: number): number {
-  const [first, ...siblings] = childrenOf(supervisor);
-  if (first === undefined) return 0;
-  const pending = [first, ...siblings];
-  const seen = new Set<number>();
+  const found = new Set(childrenOf(supervisor));
   let inits = 0;
-  for (let pid = pending.pop(); pid !== undefined && seen.size < MOST; pid = pending.pop()) {
-    if (seen.has(pid)) continue;
-    seen.add(pid);
+  for (const pid of found) {
     const children = childrenOf(pid);
     // The init has no other child at first, and is no process of the command's.
     if (children.includes(command)) inits++;
-    pending.push(...children);
+    for (const child of children) found.add(child);
+    if (found.size >= MOST) break;
   }
-  seen.delete(command);
-  return seen.size - inits;
+  return Math.min(found.size, MOST) - inits - (found.has(command) ? 1 : 0);
 }
 
 function childrenOf(pid: number): number[] {

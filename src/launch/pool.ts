@@ -8,7 +8,7 @@ import { LaunchedTask } from "./launched.ts";
 import { isScarce, poolSizes, roomToWait } from "./reserve.ts";
 import { environmentOf, type Supplied } from "./secrets.ts";
 import { surroundingsOf } from "./surroundings.ts";
-import { LaunchError, type OutputSink } from "./task.ts";
+import type { OutputSink } from "./task.ts";
 import { wordsOf } from "./words-pipe.ts";
 
 /** ms after a request: making another takes a core for a moment, which belongs to that request. */
@@ -29,7 +29,8 @@ export class Pools {
   readonly #leaving = new Set<Promise<unknown>>();
   /** By performance.now(). */
   #looked = 0;
-  #hasRoom = () => false;
+  /** Found out anew after each reload. */
+  #hasRoom: (() => boolean) | undefined;
 
   constructor(group: (plan: Plan) => TaskGroup | undefined) {
     this.#group = group;
@@ -45,7 +46,7 @@ export class Pools {
   /** Keeps sandboxes ready for the plans of these, and for no others. */
   serve(apis: readonly ApiPlan[]): void {
     const wanted = poolSizes(apis, this.ready);
-    this.#hasRoom = wanted.size > 0 ? roomToWait() : () => false;
+    this.#hasRoom = undefined;
     for (const [plan, pool] of this.#pools) {
       if (wanted.has(plan)) continue;
       this.#pools.delete(plan);
@@ -53,17 +54,17 @@ export class Pools {
     }
     for (const [plan, size] of wanted) {
       const known = this.#pools.get(plan);
-      const pool =
-        known ??
-        new Pool(plan, {
-          group: this.#group,
-          hasRoom: () => this.#hasRoom(),
-          leave: (tasks) => this.#leave(tasks),
-        });
-      this.#pools.set(plan, pool);
-      this.#leave(pool.resize(size));
-      if (!known) pool.refill();
+      if (known) this.#leave(known.resize(size));
+      else this.#pools.set(plan, this.#made(plan, size));
     }
+  }
+
+  #made(plan: Plan, size: number): Pool {
+    return new Pool(plan, size, {
+      group: this.#group,
+      hasRoom: () => (this.#hasRoom ??= roomToWait())(),
+      leave: (tasks) => this.#leave(tasks),
+    });
   }
 
   /**
@@ -132,12 +133,12 @@ interface Ready {
   readonly env: Supplied["env"];
 }
 
+/** undefined where secrets cannot be read: a request tells why. */
 function environmentNow(plan: Plan): Supplied["env"] | undefined {
   try {
     return environmentOf(plan);
-  } catch (error) {
-    if (error instanceof LaunchError) return undefined;
-    throw error;
+  } catch {
+    return undefined;
   }
 }
 
@@ -149,12 +150,13 @@ class Pool {
   #lost = false;
   #closed = false;
   /** So many may wait. */
-  #size = 0;
+  #size: number;
   /** By performance.now(). */
   #heldUntil = 0;
 
   constructor(
     readonly plan: Plan,
+    size: number,
     readonly all: {
       group(plan: Plan): TaskGroup | undefined;
       /** For one more that waits. */
@@ -162,7 +164,10 @@ class Pool {
       /** Ends them. */
       leave(tasks: readonly LaunchedTask[]): void;
     },
-  ) {}
+  ) {
+    this.#size = size;
+    this.#soon();
+  }
 
   get ready(): number {
     return this.#ready.length;
@@ -170,9 +175,8 @@ class Pool {
 
   /** Gives those that are too many. */
   resize(size: number): LaunchedTask[] {
-    const grows = size > this.#size;
     this.#size = size;
-    if (grows) this.#soon();
+    this.#soon();
     return this.oldest(this.ready - size);
   }
 
@@ -194,12 +198,10 @@ class Pool {
     if (now === undefined) return undefined;
     // Something else lies at a path by now, such as a file that was replaced by another.
     const isFresh = (one: Ready): boolean =>
-      one.surroundings === now && (one.env === env || Bun.deepEquals(one.env, env, true));
+      one.surroundings === now && (one.env === env || Bun.deepEquals(one.env, env));
     const stale = this.#ready.filter((one) => !isFresh(one));
-    if (stale.length > 0) {
-      this.#ready = this.#ready.filter(isFresh);
-      this.all.leave(stale.map(({ task }) => task));
-    }
+    this.#ready = this.#ready.filter(isFresh);
+    this.all.leave(stale.map(({ task }) => task));
     return this.#ready.shift()?.task;
   }
 
@@ -243,7 +245,6 @@ class Pool {
       return;
     }
     const env = environmentNow(plan);
-    // A request tells why its secrets cannot be read.
     if (!env) return this.#soon(HOLD);
     let task: LaunchedTask;
     try {

@@ -24,10 +24,10 @@ export function poolCapacity(all: readonly Supply[], waiting = 0): Capacity {
 }
 
 /** Tells whether one more may wait. It is asked before each is made, so the groups are found beforehand. */
-export function roomToWait(): () => boolean {
-  const groups = ourGroups().filter((group) => existsSync(join(group, "pids.max")));
+export function roomToWait(groups = ourGroups()): () => boolean {
+  const limited = groups.filter((group) => existsSync(join(group, "pids.max")));
   return () =>
-    [descriptors(), ...groupProcesses(groups)].every(
+    [descriptors(), ...groupProcesses(limited)].every(
       ({ used, each, total }) => used + each <= total * POOL_SHARE,
     );
 }
@@ -43,7 +43,7 @@ export const wantsRoom = (error: unknown): boolean =>
   error instanceof LaunchError && isExhaustion(error.errno);
 
 /** Of each plan of which sandboxes are to wait, how many may. @param waiting see {@link poolCapacity} */
-export function poolSizes(apis: readonly ApiPlan[], waiting = 0): ReadonlyMap<Plan, number> {
+export function poolSizes(apis: readonly ApiPlan[], waiting: number): ReadonlyMap<Plan, number> {
   const plans = apis.flatMap(pooled);
   return plans.length === 0 ? new Map() : sizesOf(plans, poolCapacity(supplies(), waiting));
 }

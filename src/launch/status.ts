@@ -12,7 +12,7 @@ export class Records {
   #rest = new Uint8Array();
 
   *push(chunk: Uint8Array): Generator<Uint8Array> {
-    const bytes = this.#rest.length > 0 ? Buffer.concat([this.#rest, chunk]) : chunk;
+    const bytes = Buffer.concat([this.#rest, chunk]);
     let offset = 0;
     for (; bytes.length - offset >= RECORD_SIZE; offset += RECORD_SIZE)
       yield bytes.subarray(offset, offset + RECORD_SIZE);
@@ -29,18 +29,19 @@ const MOST = 0xffff_ffff;
 
 type Listener = (record: Uint8Array) => void;
 
-class StatusPipe {
+export class StatusPipe {
   /** For supervisors. */
   readonly end: number;
   readonly #fd: number;
   readonly #records = new Records();
   /** By number of the launch. */
   readonly #listeners = new Map<number, Listener>();
-  #next = FIRST;
+  #next: number;
   readonly #chunk = Buffer.alloc(16 * RECORD_SIZE);
 
-  /** @throws CError */
-  constructor() {
+  /** @param next the number of the first launch. @throws CError */
+  constructor(next = FIRST) {
+    this.#next = next;
     const [fd, end] = pipe();
     // Whoever reads first has it, the stream or #drain: nobody waits for what the other has.
     setNonBlocking(fd);

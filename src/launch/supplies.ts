@@ -2,7 +2,6 @@
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { LAUNCH, MEMORY, type Supply } from "./capacity.ts";
-import { errnoOf } from "./cgroup/files.ts";
 import { cgroupMounts, ourFiles, type ProcFiles, relative } from "./cgroup/place.ts";
 
 /** Of what a launch takes, all that is limited: for {@link capacity}. */
@@ -149,8 +148,7 @@ export function ourGroups(files: ProcFiles = ourFiles()): string[] {
 function read(path: string): string | undefined {
   try {
     return readFileSync(path, "utf8");
-  } catch (error) {
-    errnoOf(error);
+  } catch {
     return undefined;
   }
 }

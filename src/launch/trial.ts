@@ -87,10 +87,7 @@ export async function tryApis(
 /** One plan of those that are {@link alike}: first one of each sandbox, as those of a sandbox differ in limits at most. */
 function distinct(apis: readonly ApiPlan[]): Plan[] {
   const sandboxes = apis.flatMap((api) => api.sandboxes.map(launchable));
-  const ordered = [
-    ...sandboxes.flatMap((plans) => plans.slice(0, 1)),
-    ...sandboxes.flatMap((plans) => plans.slice(1)),
-  ];
+  const ordered = [...sandboxes.flatMap((plans) => plans.slice(0, 1)), ...sandboxes.flat()];
   const plans = new Map<string, Plan>();
   for (const plan of ordered) {
     const key = alike(plan.ops);

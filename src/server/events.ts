@@ -155,7 +155,7 @@ class EventStream implements Client {
 
   /** A failure is written only behind events: without any it becomes the response itself. */
   reply(reply: Reply, args: unknown): void {
-    if (!this.#open || (this.#first && reply.request.status !== "success")) return;
+    if (this.#first && reply.request.status !== "success") return;
     this.#event("reply", encodeReply(reply).json, this.#place);
     this.#tasks = tasksToFollow(reply, args);
     this.#endIfDone();

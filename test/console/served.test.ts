@@ -65,7 +65,12 @@ for (const user of users)
       const bytes = new Uint8Array(await raw.arrayBuffer());
       expect(bytes.length).toBe(Number(raw.headers.get("content-length")));
       expect(bytes.length).toBeLessThanOrEqual(24_000);
-      for (const encoding of ["identity", "gzip;q=0, br"]) {
+      for (const encoding of ["*", "br, x-gzip;q=0.5"]) {
+        const headers = { ...BROWSER, "accept-encoding": encoding };
+        const other = await fetch(served.url, { headers, decompress: false });
+        expect(new Uint8Array(await other.arrayBuffer())).toEqual(bytes);
+      }
+      for (const encoding of ["identity", "gzip;q=0, br", "*; q=0.0"]) {
         const plain = await get("/", { ...BROWSER, "accept-encoding": encoding });
         expect(plain.headers.get("content-encoding")).toBeNull();
         expect(await plain.text()).toBe(Buffer.from(Bun.gunzipSync(bytes)).toString());

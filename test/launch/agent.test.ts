@@ -1,6 +1,6 @@
 /** The process that forks for the server, what it is told, and what becomes of that where it is killed or has no room. */
 import { expect, test } from "bun:test";
-import { closeSync, openSync, readFileSync } from "node:fs";
+import { closeSync, openSync } from "node:fs";
 import { AGENT } from "../../ffi/launcher/layout.ts";
 import { agentPid, wakeAgent } from "../../src/launch/agent.ts";
 import { launch } from "../../src/launch/launch.ts";
@@ -13,6 +13,7 @@ import { ORDINARY } from "../accounts.ts";
 import { descriptorsOf } from "../descriptors.ts";
 import { compiled, planOf } from "../plan/compiling.ts";
 import { isRoot, until } from "../served.ts";
+import { isStopped, killed, stopped } from "./processes.ts";
 
 const base = isRoot ? planOf(compiled({ acls: { user: "nobody" } })) : undefined;
 
@@ -33,11 +34,6 @@ async function printed(...how: Parameters<typeof started>) {
   return printed;
 }
 const agent = () => agentPid() ?? -1;
-/** In this turn of the event loop: nobody has been told of it. */
-function killed(pid: number): void {
-  process.kill(pid, "SIGKILL");
-  while (!/^State:\tZ/m.test(readFileSync(`/proc/${pid}/status`, "utf8")));
-}
 
 test.if(isRoot)("words and environment come as they are, however long", async () => {
   const script = 'echo "$# ${#1} ${#2} $A ${#B}"';
@@ -172,9 +168,7 @@ test.if(isRoot)(
 
 test.if(isRoot)("stopped, it is woken by who waits for it", async () => {
   await printed("true");
-  const isStopped = () => /^State:\tT/m.test(readFileSync(`/proc/${agent()}/status`, "utf8"));
-  process.kill(agent(), "SIGSTOP");
-  await until("it is stopped", isStopped);
+  stopped(agent());
   wakeAgent();
-  await until("it goes on", () => !isStopped());
+  await until("it goes on", () => !isStopped(agent()));
 });

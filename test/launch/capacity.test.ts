@@ -13,6 +13,10 @@ describe("capacity", () => {
   test("the scarcest supply decides, and is named", () => {
     const processes = supply({ name: "processes", total: 40, used: 0, each: 4 });
     expect(capacity([supply({}), processes])).toEqual({ launches: 7, scarcest: processes });
+    expect(capacity([processes, supply({})])).toEqual({ launches: 7, scarcest: processes });
+    // Of those that are as scarce, the first.
+    const other = { ...processes, name: "others" };
+    expect(capacity([processes, other]).scarcest).toBe(processes);
     expect(capacity([])).toEqual({ launches: Infinity, scarcest: undefined });
   });
 
@@ -29,8 +33,15 @@ describe("capacity", () => {
     expect(poolCapacity([supply({ used: 120 })]).launches).toBe(0);
     expect(poolCapacity([supply({ used: 120 })], 9).launches).toBe(9);
     expect(poolCapacity([supply({ used: 255 })]).launches).toBe(0);
-    expect(poolCapacity([supply({ name: MEMORY, used: 255 })]).launches).toBe(12);
-    expect(poolCapacity([]).launches).toBe(Infinity);
+    expect(poolCapacity([supply({ name: MEMORY, total: 260, used: 255 })]).launches).toBe(13);
+    expect(poolCapacity([])).toEqual({ launches: Infinity, scarcest: undefined });
+    const [few, fewest] = [supply({ used: 60 }), supply({ name: "processes", used: 100 })];
+    for (const all of [
+      [supply({}), few, fewest],
+      [fewest, few, supply({})],
+      [few, fewest],
+    ])
+      expect(poolCapacity(all)).toEqual({ launches: 2, scarcest: fewest });
   });
 });
 
@@ -74,5 +85,11 @@ describe("supplies", () => {
       "/cg/pids",
     ]);
     expect(groups("8:pids:/elsewhere\n", pids)).toEqual([]);
+    const memory = mount("/cg/memory", "/", "cgroup", "memory");
+    expect(groups("4:memory:/z\n", memory)).toEqual(["/cg/memory/z", "/cg/memory"]);
+    // One that limits other things does not count, but one that limits these, too.
+    const both = mount("/cg/both", "/", "cgroup", "cpu,pids");
+    expect(groups("3:cpu:/z\n5:cpu,pids:/y\n", pids, both)).toEqual(["/cg/both/y", "/cg/both"]);
+    expect(groups("5:cpu,pids:/docker/x\n", pids)).toEqual([]);
   });
 });

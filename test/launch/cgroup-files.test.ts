@@ -34,11 +34,11 @@ import {
   put,
   words,
 } from "../../src/launch/cgroup/files.ts";
-import { makeSandboxGroup, controllersOf } from "../../src/launch/cgroup/sandbox-group.ts";
+import { controllersOf, counted, makeSandboxGroup } from "../../src/launch/cgroup/sandbox-group.ts";
 import { makeServerGroup, removeLeftovers } from "../../src/launch/cgroup/server.ts";
 import { GroupPlace, makePlace, taskGroup } from "../../src/launch/cgroup/task-group.ts";
 import { endTree, killTree, tryRemove } from "../../src/launch/cgroup/tree.ts";
-import { CgroupUnavailable, cgroupMounts, relative } from "../../src/launch/cgroup/place.ts";
+import { CgroupUnavailable } from "../../src/launch/cgroup/place.ts";
 import type { Controller } from "../../src/plan/cgroup.ts";
 
 let dir: string;
@@ -192,6 +192,18 @@ describe("controllers", () => {
       "cannot enable pids below",
     );
   });
+  test("of a container, who has started the server goes with it; of others nobody", () => {
+    const procs = (isContainer: boolean) => {
+      const here = place({ "cgroup.controllers": "pids\n", "cgroup.procs": "7777\n" });
+      const leaf = join(makeGroup(here), "server");
+      mkdirSync(leaf);
+      writeFileSync(join(leaf, "cgroup.procs"), "");
+      enableControllers({ ...here, isRoot: false, isContainer }, asked("pids"));
+      return get(leaf, "cgroup.procs");
+    };
+    // Each is written over the one before.
+    expect([true, false].map((is) => procs(is).startsWith("7777"))).toEqual([true, false]);
+  });
   test("a group that cannot be made says what to do", () => {
     const here = place({ spawnbox: "" });
     expect(() => makeGroup(here)).toThrow(CgroupUnavailable);
@@ -250,6 +262,8 @@ describe("a tree of groups", () => {
     } finally {
       for (const one of sleepers) one.kill("SIGKILL");
     }
+    // No process at all, which nobody can have ended meanwhile.
+    expect(() => killTree(group({ "cgroup.freeze": "", "cgroup.procs": "x\n" }))).toThrow();
     for (const odd of ["cgroup.kill", "cgroup.freeze"])
       expect(() => killTree(group({ [odd]: undefined }))).toThrow("EISDIR");
   });
@@ -343,6 +357,12 @@ describe("the group of a sandbox", () => {
   test("wants the controllers of its limits, and of those of its tasks", () => {
     expect(controllersOf(policy)).toEqual(["memory", "pids", "cpu"]);
   });
+  test("that counts memory has a task killed as a whole", () => {
+    const { task } = policy;
+    expect(counted(task, false)).toEqual({ task, countsMemory: false });
+    const together = setting("memory", "memory.oom.group", "1");
+    expect(counted(task, true)).toEqual({ task: [...task, together], countsMemory: true });
+  });
   test("says of each limit why it cannot be had, and has none of these", () => {
     const said: string[] = [];
     const lacks = (path: string, message: string) => void said.push(`${path}: ${message}`);
@@ -383,23 +403,4 @@ describe("the group of a server", () => {
       /^cannot make .*: ENOTDIR: run as root$/,
     );
   });
-});
-
-test("mounts of both versions, the last one first, with the names that are escaped", () => {
-  const lines = [
-    "1 0 0:1 / /a rw - cgroup2 cgroup2 rw",
-    "2 0 0:2 /x\\040y /b\\134c rw shared:1 - cgroup cgroup rw,cpu,cpuacct",
-    "3 0 0:3 / /c rw - tmpfs tmpfs rw",
-    "broken",
-    "4 0 0:4",
-  ];
-  expect(cgroupMounts(lines.join("\n"))).toEqual([
-    { point: "/b\\c", root: "/x y", controllers: ["rw", "cpu", "cpuacct"] },
-    { point: "/a", root: "/", controllers: undefined },
-  ]);
-  expect(relative("/", "/a/b")).toBe("a/b");
-  expect(relative("/a", "/a/b")).toBe("b");
-  expect(relative("/a", "/a")).toBe("");
-  expect(relative("/a", "/ab")).toBeUndefined();
-  expect(relative("/", "/a/../b")).toBeUndefined();
 });

@@ -6,17 +6,19 @@ import {
   existsSync,
   mkdtempSync,
   readdirSync,
+  readFileSync,
   rmdirSync,
   rmSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { descriptorsOf } from "../descriptors.ts";
 import { ConfigError } from "../../src/config/problem.ts";
 import { makeGroups } from "../../src/launch/cgroup/files.ts";
 import { CgroupUnavailable, findPlace } from "../../src/launch/cgroup/place.ts";
+import { makePlace } from "../../src/launch/cgroup/task-group.ts";
 import { createLaunch } from "../../src/launch/launch.ts";
 import { fill } from "../../src/plan/argv.ts";
+import type { CgroupSetting } from "../../src/plan/cgroup.ts";
 import type { Plan } from "../../src/plan/plan.ts";
 import { compiled, planOf } from "../plan/compiling.ts";
 import { isAlive, isRoot, until } from "../served.ts";
@@ -39,57 +41,6 @@ const obstacle = await withGroups(
 ).catch((error: unknown) => {
   if (error instanceof ConfigError) return error;
   throw error;
-});
-
-describe("finding our group", () => {
-  const mountinfo = (root: string, point: string) =>
-    `31 23 0:28 / /sys/fs/cgroup rw - tmpfs tmpfs rw\n41 31 0:38 ${root} ${point} rw,relatime shared:4 - cgroup2 cgroup2 rw,nsdelegate`;
-
-  test("a systemd unit", () => {
-    const cgroup = "0::/system.slice/spawnbox.service\n";
-    const { base, inLeaf, mount } = findPlace(undefined, {
-      cgroup,
-      mountinfo: mountinfo("/", "/cg"),
-    });
-    expect({ base, inLeaf, mount }).toEqual({
-      base: "/cg/system.slice/spawnbox.service",
-      inLeaf: false,
-      mount: "/cg",
-    });
-  });
-
-  test("a server that has been moved to its leaf finds the group it divided", () => {
-    const cgroup = "1:name=systemd:/x\n0::/a.service/spawnbox/server\n";
-    expect(findPlace(undefined, { cgroup, mountinfo: mountinfo("/", "/cg") })).toMatchObject({
-      base: "/cg/a.service",
-      inLeaf: true,
-    });
-    expect(
-      findPlace(undefined, { cgroup: "0::/spawnbox/server", mountinfo: mountinfo("/", "/cg") })
-        .base,
-    ).toBe("/cg");
-  });
-
-  test("a container without a cgroup namespace; a mount point with a space", () => {
-    const files = { cgroup: "0::/docker/1/x\n", mountinfo: mountinfo("/docker/1", "/c\\040g") };
-    expect(findPlace(undefined, files).base).toBe("/c g/x");
-    expect(findPlace("/c g/", files).base).toBe("/c g/x");
-  });
-
-  test.each([
-    [
-      "a group outside of what is mounted",
-      "0::/docker/2\n",
-      mountinfo("/docker/1", "/cg"),
-      undefined,
-    ],
-    ["a group outside of our namespace", "0::/../b\n", mountinfo("/", "/cg"), undefined],
-    ["cgroup v1 only", "3:cpu:/\n", "", undefined],
-    ["nothing mounted", "0::/\n", "", undefined],
-    ["another mount in the config", "0::/\n", mountinfo("/", "/cg"), "/else"],
-  ])("%s is an error", (_, cgroup, mounts, mount) => {
-    expect(() => findPlace(mount, { cgroup, mountinfo: mounts })).toThrow(CgroupUnavailable);
-  });
 });
 
 test("a group is made also where another server removes what is empty", async () => {
@@ -116,6 +67,23 @@ describe.skipIf(!writable)("groups (need root and a cgroup v2 mount)", () => {
       await group?.end().gone;
       expect(existsSync(group?.path ?? "")).toBe(false);
       expect(root.begin("another")).toBeUndefined();
+    });
+  });
+
+  test("of a task has the limits that it is to have", async () => {
+    await withGroups(undefined, async (root) => {
+      const path = join(root.path ?? "", "limited");
+      const [depth, descendants] = ["depth", "descendants"].map((name) => ({
+        ...{ controller: "pids", file: `cgroup.max.${name}`, value: name === "depth" ? "3" : "5" },
+      })) as [CgroupSetting, CgroupSetting];
+      makePlace(path, [depth, descendants], false).close();
+      const found = [depth, descendants].map(({ file }) => readFileSync(join(path, file), "utf8"));
+      expect(found).toEqual(["3\n", "5\n"]);
+      const refused = { ...depth, value: "many" };
+      expect(() => makePlace(join(path, "below"), [refused], false)).toThrow(
+        /cgroup\.max\.depth=many: EINVAL: the kernel refuses this value/,
+      );
+      expect(existsSync(join(path, "below"))).toBe(false);
     });
   });
 
@@ -273,29 +241,6 @@ describe.skipIf(!writable)("groups (need root and a cgroup v2 mount)", () => {
         const refused = await run(plan).then(String, String);
         expect(refused).toContain("ENOENT");
         expect(asked).toEqual([false]);
-      },
-      true,
-    );
-  });
-
-  test("what is kept and not used for a while is removed, and its descriptors are closed", async () => {
-    await withGroups(
-      undefined,
-      async (root) => {
-        // Of these groups: what else is open comes and goes.
-        const count = () =>
-          descriptorsOf("self").filter((link) => link.startsWith(root.path ?? "/")).length;
-        const before = count();
-        const [group, other] = [root.begin("box"), root.begin("box")];
-        await Promise.all([group?.end(true).gone, other?.end(true).gone]);
-        expect(existsSync(group?.path ?? "")).toBe(true);
-        expect(count()).toBe(before + 4);
-        await until(
-          "both are gone",
-          () => ![group, other].some((one) => existsSync(one?.path ?? "")),
-        );
-        expect(count()).toBe(before);
-        expect(root.begin("box")?.path).not.toBe(group?.path);
       },
       true,
     );

@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { expect, test } from "bun:test";
+import { afterEach, describe, expect, jest, test } from "bun:test";
 import { closeSync, fstatSync, readlinkSync, writeSync } from "node:fs";
 import { pipe } from "../../ffi/libc.ts";
 import { Channel } from "../../src/launch/channel.ts";
@@ -140,4 +140,96 @@ test("is given up without its other side: while it is read, and before", async (
     expect([got, isOpen(), channel.waiting]).toEqual([[], false, false]);
     closeSync(other);
   }
+});
+
+/** A pipe with so many bytes in it, and the end that is written to. */
+function filled(bytes: number) {
+  const [end, other] = pipe();
+  writeSync(other, Buffer.alloc(bytes));
+  return { channel: new Channel(end), other };
+}
+
+test("of what is there at once as much is read as a pipe holds, also where more comes meanwhile", async () => {
+  const { channel, other } = filled(65536);
+  let read = 0;
+  let more = 0;
+  await channel.now((chunk) => {
+    read += chunk.length;
+    if (more < 10_000) more += writeSync(other, chunk);
+  });
+  expect([read, channel.waiting]).toEqual([65536, false]);
+  closeSync(other);
+  await channel.drain((chunk) => void (read += chunk.length));
+  expect(read).toBe(65536 + more);
+});
+
+test("who is waited for is not waited for by the other side", async () => {
+  const { channel, other } = filled(1);
+  const gate = Promise.withResolvers<void>();
+  let isTaking = false;
+  const drained = channel.drain(() => {
+    isTaking = true;
+    return gate.promise;
+  });
+  await until("it is taken", () => isTaking);
+  expect(channel.waiting).toBe(false);
+  gate.resolve();
+  await until("it waits for more", () => channel.waiting);
+  closeSync(other);
+  await drained;
+  expect(channel.waiting).toBe(false);
+});
+
+describe("by a clock that is told", () => {
+  afterEach(() => void jest.useRealTimers());
+  /** Pieces of 10,000 bytes, each of which takes so many milliseconds. */
+  async function pieces(milliseconds: number): Promise<number[]> {
+    jest.useFakeTimers();
+    const { channel, other } = filled(10_000);
+    closeSync(other);
+    const sizes: number[] = [];
+    const take = (chunk: Uint8Array): void => {
+      sizes.push(chunk.length);
+      // By none it would be one.
+      if (milliseconds > 0) jest.advanceTimersByTime(milliseconds);
+    };
+    await channel.now(take);
+    await channel.drain(take);
+    jest.useRealTimers();
+    return sizes;
+  }
+  test("pieces grow as long as they take no time, and shrink where they take long", async () => {
+    expect(await pieces(0)).toEqual([1024, 2048, 4096, 2832]);
+    for (const milliseconds of [1, 4])
+      expect(await pieces(milliseconds)).toEqual([...Array.from({ length: 9 }, () => 1024), 784]);
+    const [a, b, c, d, e, ...rest] = await pieces(5);
+    expect([a, b, c, d, e]).toEqual([1024, 512, 256, 128, 64]);
+    expect(new Set(rest.slice(0, -1))).toEqual(new Set([64]));
+  });
+
+  test("who makes work makes it in a turn of its own, however many there are", async () => {
+    jest.useFakeTimers();
+    let inTurn = 0;
+    let most = 0;
+    let on = true;
+    const turn = (): void => {
+      most = Math.max(most, inTurn);
+      inTurn = 0;
+      if (on) setImmediate(turn);
+    };
+    setImmediate(turn);
+    const all = Array.from({ length: 20 }, () => filled(2048));
+    for (const { other } of all) closeSync(other);
+    await Promise.all(
+      all.map(({ channel }) =>
+        channel.drain(() => {
+          inTurn++;
+          jest.advanceTimersByTime(3);
+        }),
+      ),
+    );
+    on = false;
+    // Beyond eight milliseconds the next one has the next turn.
+    expect(most).toBeWithin(2, 5);
+  });
 });

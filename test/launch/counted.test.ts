@@ -5,12 +5,28 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { lowerLimits } from "../../src/launch/lower-limits.ts";
 import { othersOf } from "../../src/launch/others.ts";
-import { poolCapacity, poolNotices, poolSizes, wantsRoom } from "../../src/launch/reserve.ts";
-import { descriptors, groupProcesses, memory, supplies } from "../../src/launch/supplies.ts";
+import {
+  poolCapacity,
+  poolNotices,
+  poolSizes,
+  roomToWait,
+  wantsRoom,
+} from "../../src/launch/reserve.ts";
+import {
+  descriptors,
+  groupProcesses,
+  memory,
+  ourGroups,
+  supplies,
+} from "../../src/launch/supplies.ts";
 import { LaunchError } from "../../src/launch/task.ts";
 import { ToldCounts } from "../../src/launch/told.ts";
 import type { Confinement } from "../../src/launch/confinement.ts";
+import { isRoot } from "../accounts.ts";
 import { asUser, compiled, planOf } from "../plan/compiling.ts";
+
+/** A user id that nobody else has. */
+const NOBODY = 54_321;
 
 const dir = mkdtempSync(join(tmpdir(), "spawnbox-counted-"));
 afterAll(() => rmSync(dir, { recursive: true }));
@@ -128,13 +144,14 @@ describe("a limit that the server itself may not have", () => {
   });
 });
 
-describe("supplies", () => {
-  const group = (files: Record<string, string>) => {
-    const path = mkdtempSync(join(dir, "group-"));
-    for (const [name, text] of Object.entries(files)) writeFileSync(join(path, name), text);
-    return path;
-  };
+/** A directory with such files, as a group has them. */
+const group = (files: Record<string, string>) => {
+  const path = mkdtempSync(join(dir, "group-"));
+  for (const [name, text] of Object.entries(files)) writeFileSync(join(path, name), text);
+  return path;
+};
 
+describe("supplies", () => {
   test("of descriptors are those that are open now, below the soft limit", () => {
     const limit = /^Max open files +(\S+)/m.exec(readFileSync("/proc/self/limits", "utf8"))?.[1];
     const { used, ...rest } = descriptors();
@@ -175,8 +192,9 @@ describe("supplies", () => {
     });
     const bare = group({ "memory.max": "1\n" });
     const free = group({ "memory.max": "max\n" });
+    const plain = group({ "memory.max": "9000\n", "memory.current": "5000\n" });
     const huge = group({ "memory.limit_in_bytes": `${total}\n` });
-    const [machine, ...groups] = memory([v2, v1, bare, free, huge]);
+    const [machine, ...groups] = memory([v2, v1, bare, free, plain, huge]);
     expect(machine).toMatchObject({
       ...{ name: "bytes of memory", limit: "the memory of the machine", total },
       ...{ each: 4194304, share: 0.75 },
@@ -187,6 +205,7 @@ describe("supplies", () => {
       [limit(v2), 100_000, 4000, 4194304, 0.75],
       [limit(v1), 200_000, 0, 4194304, 0.75],
       [limit(bare), 1, 0, 4194304, 0.75],
+      [limit(plain), 9000, 5000, 4194304, 0.75],
     ]);
   });
 
@@ -201,6 +220,74 @@ describe("supplies", () => {
   });
 });
 
+describe("all supplies of a server", () => {
+  const limits = [
+    descriptors(),
+    ...groupProcesses(ourGroups()),
+    ...["kernel.threads-max (sysctl)", "kernel.pid_max (sysctl)"].map((limit) => ({ limit })),
+    ...memory(ourGroups()),
+  ].map(({ limit }) => limit);
+  const source = JSON.stringify(join(import.meta.dir, "../../src/launch/supplies.ts"));
+  /** Of a process that is started so. */
+  function told(first: readonly string[], words: string) {
+    const program = `const { memory, supplies } = await import(${source}); ${words}`;
+    const run = Bun.spawnSync([...first, process.execPath, "-e", program], { cwd: "/" });
+    return run.stdout.toString() || run.stderr.toString();
+  }
+  const LIMITS = "console.log(JSON.stringify(supplies().map(({ limit }) => limit)));";
+  /** What this process may give others; undefined: any number. */
+  const most = ((text) => (text === "unlimited" ? undefined : Number(text)))(
+    /^Max processes +\S+ +(\S+)/m.exec(readFileSync("/proc/self/limits", "utf8"))?.[1],
+  );
+  const NPROC = "RLIMIT_NPROC (LimitNPROC of systemd)";
+
+  test.if(isRoot)("are those of root, and of another user its processes, too", () => {
+    expect(supplies().map(({ limit }) => limit)).toEqual(limits);
+    expect(JSON.parse(told(["prlimit", "--nproc=500"], LIMITS))).toEqual(limits);
+    const own = ["setpriv", `--reuid=${NOBODY}`, "--clear-groups"];
+    const [first = "", ...rest] = limits;
+    expect(JSON.parse(told(["prlimit", "--nproc=500", ...own], LIMITS))).toEqual([
+      ...[first, NPROC, ...rest],
+    ]);
+    if (most === undefined) expect(JSON.parse(told(own, LIMITS))).toEqual(limits);
+  });
+
+  test.if(isRoot)("count the threads of the user where those of all would leave little", () => {
+    const used = (nproc: number, other: string) => `
+const { readFileSync } = await import("node:fs");
+const own = () => Number(/^Threads:\\t(\\d+)/m.exec(readFileSync("/proc/self/status", "utf8"))[1]);
+const all = () => Number(/\\/(\\d+) /.exec(readFileSync("/proc/loadavg", "utf8"))[1]);
+// Threads come and go: in some moment it is the same as here.
+for (let i = 0; i < 2000; i++) {
+  const { total, used } = supplies()[1];
+  if (total !== ${nproc}) console.log(total);
+  if (used === ${other}()) { console.log("same"); process.exit(); }
+}
+console.log("never");`;
+    for (const [nproc, other] of [
+      [100, "own"],
+      [most ?? 4_000_000, "all"],
+    ] as const) {
+      const first = [
+        "prlimit",
+        `--nproc=${nproc}`,
+        "setpriv",
+        `--reuid=${NOBODY}`,
+        "--clear-groups",
+      ];
+      expect(told(first, used(nproc, other))).toBe("same\n");
+    }
+  });
+
+  test.if(isRoot)("are none of which the kernel tells nothing", () => {
+    const hidden = "mount --bind /dev/null /proc/meminfo; mount --bind /dev/null /proc/loadavg";
+    const first = ["unshare", "--mount", "sh", "-c", `${hidden}; exec "$@"`, "sh"];
+    const words = `const used = supplies().filter(({ limit }) => limit.endsWith("(sysctl)")).map(({ used }) => used);
+console.log(JSON.stringify([memory([]), used]));`;
+    expect(JSON.parse(told(first, words))).toEqual([[], [0, 0]]);
+  });
+});
+
 describe("what waits in pools", () => {
   test("makes room for a launch that has found none", () => {
     const failed = (errno: string) => new LaunchError("clone", "", errno, "");
@@ -208,6 +295,14 @@ describe("what waits in pools", () => {
       ...[true, true, true, false],
     ]);
     expect(wantsRoom(Object.assign(new Error("x"), { errno: "EMFILE" }))).toBe(false);
+  });
+
+  test("is no more where one of the groups has half of its processes with it", () => {
+    const free = group({ "pids.max": "100\n", "pids.current": "46\n" });
+    const full = group({ "pids.max": "100\n", "pids.current": "47\n" });
+    expect([[], [free], [join(dir, "none")], [free, full]].map((all) => roomToWait(all)())).toEqual(
+      [true, true, true, false],
+    );
   });
 
   test("is told where it is less than was asked for, with the reason", () => {
@@ -230,9 +325,9 @@ describe("what waits in pools", () => {
     expect(only?.message).toMatch(
       /^"pool" asks for 100000000 sandboxes that wait, and \d+ will: each takes \d+ [\w ]+, and of the \d+ by .+ \d+ are in use and half is for requests\. Raise it, or ask for fewer$/,
     );
-    const sizes = [...poolSizes([none, two, many] as never).values()];
+    const sizes = [...poolSizes([none, two, many] as never, 0).values()];
     expect(sizes[0]).toBe(2);
     expect(Math.abs((sizes[1] ?? 0) + 2 - launches)).toBeLessThan(launches / 4 + 20);
-    expect(poolSizes([none as never]).size).toBe(0);
+    expect(poolSizes([none as never], 0).size).toBe(0);
   });
 });

@@ -27,9 +27,7 @@ function filled(): number[] {
   }
 }
 
-// What a launch needs once is there afterwards.
-await LaunchedTask.launch(plan, supplied, sink, undefined).ended;
-const told: string[] = [];
+let told: [how: unknown, kept: number, ends: number][] = [];
 /** How many are too few. */
 async function tried(words: Supplied, before: () => Promise<void>): Promise<number> {
   for (let left = 0; ; left++) {
@@ -51,9 +49,14 @@ async function tried(words: Supplied, before: () => Promise<void>): Promise<numb
     for (const fd of [...all, ...free]) closeSync(fd);
     await over;
     if (over) return left;
-    told.push(JSON.stringify([how, free.length - left, ends]));
+    told.push([how, free.length - left, ends]);
   }
 }
+// The first one makes what all need: that stays, whatever becomes of it.
+await tried(supplied, async () => {});
+console.log(JSON.stringify([...new Set(told.map(([how, , ends]) => `${how} ${ends}`))].toSorted()));
+await LaunchedTask.launch(plan, supplied, sink, undefined).ended;
+told = [];
 const long = { ...supplied, argv: ["/bin/true", "x".repeat(AGENT.MESSAGE)] };
 const few = [await tried(supplied, async () => {})];
 // Nor is the agent there, and its words are in a file.
@@ -66,7 +69,7 @@ few.push(
 );
 await LaunchedTask.launch(plan, supplied, sink, undefined).ended;
 console.log(
-  [...new Set(told)].toSorted().join(" "),
+  [...new Set(told.map((one) => JSON.stringify(one)))].toSorted().join(" "),
   few[0],
   few.every((count) => count < 30),
 );

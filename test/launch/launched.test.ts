@@ -1,13 +1,13 @@
 /** One launch from its start to its outcome: what is told of each end, and who has brought it about. */
 import { describe, expect, test } from "bun:test";
-import { readFileSync } from "node:fs";
 import { launch } from "../../src/launch/launch.ts";
 import { LaunchError, type Outcome, type Task } from "../../src/launch/task.ts";
 import type { Plan } from "../../src/plan/plan.ts";
 import { compiled, planOf } from "../plan/compiling.ts";
 import { isRoot, until } from "../served.ts";
+import { killed, parentOf } from "./processes.ts";
 
-const [INT, KILL, USR1, TERM] = [2, 9, 10, 15];
+const [INT, KILL, USR1, TERM, WINCH] = [2, 9, 10, 15, 28];
 const base = isRoot ? planOf(compiled({ acls: { user: "nobody" } })) : undefined;
 
 /** A shell that runs a script, with what it has printed so far. */
@@ -102,6 +102,8 @@ describe.if(isRoot)("a stop", () => {
   test("is SIGINT, unless the config says otherwise, and after the grace the kill of all that is left", async () => {
     const usual = await ended("echo ready; exec sleep 1007", (task) => task.stop());
     expect(usual).toEqual({ signal: INT, cause: "stopped" });
+    const group = await ended("sleep 1007 & echo ready; wait", (task) => task.stop());
+    expect(group).toEqual({ signal: INT, cause: "stopped", others: 1 });
     const cleans = "trap 'exit 4' TERM; echo ready; while :; do sleep 0.01; done";
     const own = await ended(cleans, (task) => task.stop(), stop(TERM, 60_000));
     expect(own).toMatchObject({ exit: 4, cause: "stopped" });
@@ -127,16 +129,16 @@ describe.if(isRoot)("a stop", () => {
   test("at the end of the server is a kill, or as the config says: once", async () => {
     const killed = await ended("echo ready; exec sleep 1007", (task) => task.end());
     expect(killed).toEqual({ signal: KILL, cause: "stopped" });
+    // Signals of a higher number are seen to behind those of a lower one.
     const counts =
-      "n=0; trap 'n=$((n+1))' TERM; echo ready; i=0; while [ $i -lt 30 ]; do sleep 0.01; i=$((i+1)); done; exit $n";
-    const twice = (task: Task) => {
-      task.end();
-      task.end();
-    };
-    expect(await ended(counts, twice, stop(TERM, 60_000))).toMatchObject({
-      exit: 1,
-      cause: "stopped",
-    });
+      "n=0; trap 'n=$((n+1)); echo told' TERM; trap 'exit $n' WINCH; echo ready; while :; do sleep 0.01; done";
+    const { task, printed } = await started(counts, stop(TERM, 60_000));
+    await until("it is ready", () => printed.out.includes("ready"));
+    task.end();
+    await until("it was told", () => printed.out.includes("told"));
+    task.end();
+    task.stop(WINCH);
+    expect(await task.ended).toMatchObject({ exit: 1, cause: "stopped" });
     const both = (task: Task) => {
       task.kill();
       task.kill();
@@ -150,11 +152,7 @@ test.if(isRoot)(
   async () => {
     const { task, printed } = await started("echo ready; exec sleep 1007");
     await until("it is ready", () => printed.out !== "");
-    const status = readFileSync(`/proc/${task.pid}/status`, "utf8");
-    const supervisor = Number(/^PPid:\t(\d+)/m.exec(status)?.[1]);
-    process.kill(supervisor, "SIGKILL");
-    // In this turn of the event loop: nobody has been told of it.
-    while (!/^State:\tZ/m.test(readFileSync(`/proc/${supervisor}/status`, "utf8")));
+    killed(parentOf(task.pid));
     task.stop(USR1);
     task.stop();
     expect(await task.ended).toMatchObject({ signal: KILL, cause: "supervisor" });

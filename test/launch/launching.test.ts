@@ -1,10 +1,15 @@
 /** What a reload does to the control groups: those of one config for another's. */
-import { expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { ConfigError } from "../../src/config/problem.ts";
 import { Launching } from "../../src/launch/launching.ts";
 import { CgroupUnavailable, findPlace } from "../../src/launch/cgroup/place.ts";
 import type { OutputSink } from "../../src/launch/task.ts";
 import { compiled, planOf } from "../plan/compiling.ts";
-import { isRoot, until } from "../served.ts";
+import { ownDescriptors } from "../descriptors.ts";
+import { isRoot, system, until } from "../served.ts";
 
 const hierarchy = (() => {
   try {
@@ -14,6 +19,10 @@ const hierarchy = (() => {
     throw error;
   }
 })();
+
+const hasMemory =
+  hierarchy !== undefined &&
+  /\bmemory\b/.test(readFileSync(join(hierarchy.base, "cgroup.controllers"), "utf8"));
 
 test.skipIf(!isRoot || hierarchy === undefined)(
   "launches use those in use; others go at once when they are dropped, and with their last task when they are replaced",
@@ -71,6 +80,103 @@ test.skipIf(!isRoot || hierarchy === undefined)(
     expect(groups()).toEqual([]);
   },
 );
+
+describe.if(isRoot)("what is prepared", () => {
+  const api = (uid: string, more: object = {}) =>
+    compiled({
+      uid,
+      acls: { user: "nobody" },
+      commands: { uid: "c", exec: { cmdpath: "/bin/sleep", args: "1008" } },
+      ...more,
+    });
+  const sink: OutputSink = { stdout() {}, stderr() {} };
+  const start = (launching: Launching, of: ReturnType<typeof api>) =>
+    launching.launch(planOf(of), ["/bin/sleep", "1008"], sink);
+  const groupsOfAll = () => {
+    const parent = join(hierarchy?.base ?? "/none", "spawnbox");
+    return existsSync(parent) ? readdirSync(parent) : [];
+  };
+  // One that was killed may have had the same number.
+  const left = new Set(groupsOfAll());
+  const ownGroups = () =>
+    groupsOfAll().filter((name) => name.startsWith(`${process.pid}-`) && !left.has(name));
+  const memfds = () =>
+    [...ownDescriptors()].filter(([, to]) => to.includes("memfd:spawnbox-plan")).map(([fd]) => fd);
+
+  test("has no groups where nobody needs any, nor after a failure", async () => {
+    const launching = new Launching();
+    const none = await launching.prepare([]);
+    expect([none.apis, none.notices, ownGroups()]).toEqual([[], [], []]);
+    const dir = mkdtempSync(join(tmpdir(), "spawnbox-launching-"));
+    const mounts = [...system, { target: "/data", source: dir, mode: "ro" }];
+    const limits = { mem: { max: "64M" }, optional: true };
+    const gone = api("gone", {
+      namespace: { shares: { all: "disable" }, mounts },
+      cgroups: limits,
+    });
+    rmSync(dir, { recursive: true });
+    const error: unknown = await launching.prepare([gone], { trial: true }).catch((one) => one);
+    if (!(error instanceof ConfigError)) throw error;
+    expect(error.problems).toHaveLength(1);
+    expect(ownGroups()).toEqual([]);
+    const lax = await launching.prepare([api("lax", { cgroups: limits })]);
+    // With controllers there is nothing to say.
+    const missing = lax.notices.map(({ message }) => message.slice(0, 12));
+    expect(error.notices.map(({ message }) => message.slice(0, 12))).toEqual(missing);
+    if (!hasMemory) expect(missing).toEqual(["not limited:"]);
+    lax.drop();
+    await launching.close();
+    expect(ownGroups()).toEqual([]);
+  });
+
+  test("tells which pools will not fill, and which secrets are missing", async () => {
+    const launching = new Launching();
+    const [large, secret] = [api("large", { pool: 1 }), api("secret")];
+    Object.assign(planOf(large).pool ?? {}, { size: 100_000_000 });
+    Object.assign(planOf(secret), { secrets: { files: [], env: { A: "/none" }, kept: [] } });
+    const { notices, drop } = await launching.prepare([large, secret], { trial: true });
+    expect(notices.map(({ message }) => message.slice(0, 20))).toEqual([
+      ...['"pool" asks for 1000', "secret /none: A is t"],
+    ]);
+    drop();
+    await launching.close();
+  });
+
+  test("keeps open what launches of its plans go by, and nothing else", async () => {
+    const launching = new Launching();
+    const [one, two] = [api("one", { pool: 1 }), api("two", { acls: { user: "daemon" } })];
+    const before = new Set(memfds());
+    const mine = () => memfds().filter((fd) => !before.has(fd));
+    (await launching.prepare([one])).use();
+    expect(launching.ready).toBe(0);
+    launching.keepReady([one]);
+    await until("one waits", () => launching.ready === 1);
+    const cold = await start(launching, { ...one, sandboxes: one.sandboxes });
+    cold.kill();
+    await cold.ended;
+    await until("another waits", () => launching.ready === 1);
+    const long = await launching
+      .launch(planOf(one), ["/bin/sleep", "1008", "x".repeat(70_000)], sink)
+      .catch(String);
+    if (typeof long !== "string") long.kill();
+    const open = mine();
+    // With the waiting, and without.
+    expect(open).toHaveLength(2);
+    (await launching.prepare([one])).use();
+    expect(mine()).toEqual(open);
+    launching.keepReady([two]);
+    (await launching.prepare([two])).use();
+    expect(mine()).toEqual([]);
+    const task = await start(launching, two);
+    (await launching.prepare([one])).use();
+    launching.keepReady([one]);
+    await until("one waits", () => launching.ready === 1);
+    // The task of before, and what waits.
+    await launching.close();
+    expect([launching.ready, ownGroups()]).toEqual([0, []]);
+    expect(await task.ended).toMatchObject({ signal: 9 });
+  });
+});
 
 test("the time of a task is the command's, not that of who reads what it printed", async () => {
   const api = compiled({

@@ -1,11 +1,13 @@
 /** The pipes that bring a command its words and what it reads: real ones, of which nobody waits for the other end. */
-import { describe, expect, test } from "bun:test";
+import { afterEach, describe, expect, jest, test } from "bun:test";
 import { closeSync, readSync, writeSync } from "node:fs";
 import { WORDS_SIZE } from "../../ffi/launcher/layout.ts";
-import { pipe, setNonBlocking } from "../../ffi/libc.ts";
+import { isReadable, pipe, setNonBlocking } from "../../ffi/libc.ts";
 import { InputPipe } from "../../src/launch/input-pipe.ts";
 import { atOnce, secondReader, WordsPipe, wordsOf } from "../../src/launch/words-pipe.ts";
 import { isSettled } from "../api/listener.ts";
+import { newPipes, ownDescriptors } from "../descriptors.ts";
+import { turns } from "./turns.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 const take = (fd: number, most: number): string => {
@@ -63,11 +65,13 @@ describe("words", () => {
   });
 
   test("never given are closed with the rest", () => {
+    const before = ownDescriptors();
     const { read, words } = made();
     words.close();
     expect(take(read, 1)).toBe("");
     expect(words.give(bytes("x"))).toBe(false);
     closeSync(read);
+    expect(newPipes(before)).toEqual([]);
   });
 
   test("a move that would wait moves nothing; any other failure is one", () => {
@@ -107,32 +111,72 @@ describe("input", () => {
     setNonBlocking(read);
     const large = Buffer.from(Array.from({ length: 300_000 }, (_, i) => i % 251));
     const given = input.give(large);
-    const behind = input.give(bytes("!"));
-    for (let i = 0; i < 5; i++) await new Promise((resolve) => setImmediate(resolve));
+    const last = Buffer.alloc(200_000, "!");
+    const behind = input.give(last);
+    await turns(5);
     expect(await isSettled(given)).toBe(false);
     let text = "";
-    while (text.length <= large.length) {
+    while (text.length < large.length + last.length) {
       text += take(read, 65536);
       await Bun.sleep(1);
     }
     expect(await Promise.all([given, behind])).toEqual([true, true]);
-    expect(text).toBe(`${large.toString("latin1")}!`);
+    expect(text).toBe(Buffer.concat([large, last]).toString("latin1"));
     input.close();
     expect(take(read, 1)).toBe("");
     closeSync(read);
   });
 
   test("that nobody reads any more is not taken, nor what comes behind it", async () => {
+    const before = ownDescriptors();
     const { read, input } = made();
     closeSync(read);
     expect(await input.give(bytes("a"))).toBe(false);
+    expect(newPipes(before)).toEqual([]);
     expect(await input.give(bytes("b"))).toBe(false);
+  });
+
+  describe("that waits", () => {
+    afterEach(() => void jest.useRealTimers());
+    /** Milliseconds until there is something to read. */
+    async function untilReadable(read: number): Promise<number> {
+      for (let time = 0; time < 1000; time++) {
+        if (isReadable(read)) return time;
+        jest.advanceTimersByTime(1);
+        await turns(5);
+      }
+      return Infinity;
+    }
+
+    test("is looked at again soon, and less often as long as nobody reads", async () => {
+      const { read, input } = made();
+      const all = (most = 65536) => take(read, most).length;
+      jest.useFakeTimers();
+      const first = input.give(bytes("a"));
+      await turns(5);
+      // Where there is room nobody waits.
+      expect(await isSettled(first)).toBe(true);
+      expect([all(), jest.getTimerCount()]).toEqual([1, 0]);
+      const given = input.give(Buffer.alloc(300_000));
+      await turns(5);
+      expect([all(), await untilReadable(read)]).toEqual([65536, 1]);
+      // The looks that find it full are 1, 2, 4, 8, 16, 32 and 64 ms apart, and from then on 64.
+      for (let time = 0; time < 200; time++) {
+        jest.advanceTimersByTime(1);
+        await turns(5);
+      }
+      expect([all(), await untilReadable(read)]).toEqual([65536, 255 - 200]);
+      expect([all(), await untilReadable(read)]).toEqual([65536, 1]);
+      input.close();
+      expect([await given, jest.getTimerCount()]).toEqual([false, 0]);
+      closeSync(read);
+    });
   });
 
   test("is dropped at once when it is closed, whatever waits", async () => {
     const { read, input } = made();
     const given = input.give(Buffer.alloc(300_000));
-    for (let i = 0; i < 5; i++) await new Promise((resolve) => setImmediate(resolve));
+    await turns(5);
     input.close();
     input.close();
     expect(await given).toBe(false);

@@ -1,6 +1,17 @@
 /** Which group of which hierarchy we are in: a hybrid system, and what is said where there is none. */
-import { describe, expect, test } from "bun:test";
-import { CgroupUnavailable, findPlace } from "../../src/launch/cgroup/place.ts";
+import { afterAll, describe, expect, test } from "bun:test";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import {
+  CgroupUnavailable,
+  cgroupMounts,
+  findPlace,
+  relative,
+} from "../../src/launch/cgroup/place.ts";
+
+const dir = mkdtempSync(join(tmpdir(), "spawnbox-place-"));
+afterAll(() => rmSync(dir, { recursive: true }));
 
 const v1 = (point: string) => `30 23 0:27 / ${point} rw - cgroup none rw,memory`;
 const v2 = (point: string, root = "/") =>
@@ -65,4 +76,84 @@ describe("where there is none it is said why", () => {
   ])("%s", (_, mount, group, mounts, message) => {
     expect(why(mount, group, ...mounts)).toBe(message);
   });
+});
+
+describe("finding our group", () => {
+  const mountinfo = (root: string, point: string) =>
+    `31 23 0:28 / /sys/fs/cgroup rw - tmpfs tmpfs rw\n41 31 0:38 ${root} ${point} rw,relatime shared:4 - cgroup2 cgroup2 rw,nsdelegate`;
+
+  test("a systemd unit", () => {
+    const cgroup = "0::/system.slice/spawnbox.service\n";
+    const { base, inLeaf, mount } = findPlace(undefined, {
+      cgroup,
+      mountinfo: mountinfo("/", "/cg"),
+    });
+    expect({ base, inLeaf, mount }).toEqual({
+      base: "/cg/system.slice/spawnbox.service",
+      inLeaf: false,
+      mount: "/cg",
+    });
+  });
+
+  test("a server that has been moved to its leaf finds the group it divided", () => {
+    const cgroup = "1:name=systemd:/x\n0::/a.service/spawnbox/server\n";
+    expect(findPlace(undefined, { cgroup, mountinfo: mountinfo("/", "/cg") })).toMatchObject({
+      base: "/cg/a.service",
+      inLeaf: true,
+    });
+    expect(
+      findPlace(undefined, { cgroup: "0::/spawnbox/server", mountinfo: mountinfo("/", "/cg") })
+        .base,
+    ).toBe("/cg");
+  });
+
+  test("a container without a cgroup namespace; a mount point with a space", () => {
+    const files = { cgroup: "0::/docker/1/x\n", mountinfo: mountinfo("/docker/1", "/c\\040g") };
+    expect(findPlace(undefined, files).base).toBe("/c g/x");
+    expect(findPlace("/c g/", files).base).toBe("/c g/x");
+  });
+
+  test("what is outside of our namespace is not visible", () => {
+    const files = { cgroup: "0::/../b\n", mountinfo: mountinfo("/", "/cg") };
+    expect(() => findPlace(undefined, files)).toThrow(CgroupUnavailable);
+  });
+
+  test("all that a container sees, and what is below it", () => {
+    const point = join(dir, "point");
+    const at = (cgroup: string) => {
+      const found = findPlace(undefined, { cgroup, mountinfo: mountinfo("/", point) });
+      const { base, isRoot, isContainer, inLeaf } = found;
+      return [base, isRoot, isContainer, inLeaf];
+    };
+    mkdirSync(join(point, "a"), { recursive: true });
+    expect(at("0::/\n")).toEqual([point, true, false, false]);
+    for (const where of ["", "a"]) writeFileSync(join(point, where, "cgroup.type"), "domain\n");
+    expect(at("0::/\n")).toEqual([point, false, true, false]);
+    expect(at("0::/a\n")).toEqual([join(point, "a"), false, false, false]);
+    expect(at("0::/spawnbox/server\n")).toEqual([point, false, true, true]);
+    expect(at("0::/a/spawnbox/server\n")).toEqual([join(point, "a"), false, false, true]);
+    // Not what only begins so, or is below it.
+    expect(at("0::/spawnbox/server/b\n")[3]).toBe(false);
+  });
+});
+
+test("mounts of both versions, the last one first, with the names that are escaped", () => {
+  const lines = [
+    "1 0 0:1 / /a rw - cgroup2 cgroup2 rw",
+    "2 0 0:2 /x\\040y /b\\134c rw shared:1 - cgroup cgroup rw,cpu,cpuacct",
+    "3 0 0:3 / /c rw - tmpfs tmpfs rw",
+    "broken",
+    "4 0 0:4",
+    "5 0 0:5 - cgroup2 cgroup2 rw",
+    "6 0 0:6 / - cgroup2 cgroup2 rw",
+  ];
+  expect(cgroupMounts(lines.join("\n"))).toEqual([
+    { point: "/b\\c", root: "/x y", controllers: ["rw", "cpu", "cpuacct"] },
+    { point: "/a", root: "/", controllers: undefined },
+  ]);
+  expect(relative("/", "/a/b")).toBe("a/b");
+  expect(relative("/a", "/a/b")).toBe("b");
+  expect(relative("/a", "/a")).toBe("");
+  expect(relative("/a", "/ab")).toBeUndefined();
+  expect(relative("/", "/a/../b")).toBeUndefined();
 });

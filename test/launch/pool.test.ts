@@ -1,5 +1,5 @@
 /** Sandboxes that wait, while what they were made of changes. */
-import { describe, expect, test } from "bun:test";
+import { describe, expect, jest, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -7,6 +7,7 @@ import { living } from "../../src/launch/living.ts";
 import { Pools } from "../../src/launch/pool.ts";
 import { compiled, planOf } from "../plan/compiling.ts";
 import { isRoot, system, until } from "../served.ts";
+import { turns, turnsUntil } from "./turns.ts";
 
 test.skipIf(!isRoot)(
   "one that has found what came just before it was made is no other's once that is gone again",
@@ -28,8 +29,13 @@ test.skipIf(!isRoot)(
       return undefined;
     });
     try {
+      jest.useFakeTimers();
       pools.serve([api]);
-      await until("it is made anew", () => made === 2);
+      await turnsUntil("it is made anew", () => {
+        jest.advanceTimersByTime(1);
+        return made === 2;
+      });
+      jest.useRealTimers();
       rmSync(source);
       const plan = planOf(api);
       const sink = {
@@ -42,6 +48,7 @@ test.skipIf(!isRoot)(
       await task?.ended;
       expect(printed).toEqual([]);
     } finally {
+      jest.useRealTimers();
       await pools.close();
       rmSync(dir, { recursive: true });
     }
@@ -71,6 +78,7 @@ describe.if(isRoot)("sandboxes that wait", () => {
   /** With pools that have made so many groups. */
   async function serving(work: (pools: Pools, made: () => number) => Promise<void>) {
     let made = 0;
+    const others = new Set(living.keys());
     const pools = new Pools(() => {
       made++;
       return undefined;
@@ -80,6 +88,7 @@ describe.if(isRoot)("sandboxes that wait", () => {
     } finally {
       await pools.close();
       expect(pools.ready).toBe(0);
+      await until("none is left", () => [...living.keys()].every((pid) => others.has(pid)));
     }
   }
 
@@ -146,12 +155,99 @@ describe.if(isRoot)("sandboxes that wait", () => {
       pools.serve([of]);
       await until("three wait", () => pools.ready === 3);
       const before = made();
-      expect([await pools.giveWay(), pools.ready]).toEqual([true, 1]);
-      expect([await pools.giveWay(), pools.ready]).toEqual([true, 0]);
-      expect(await pools.giveWay()).toBe(false);
-      pools.look();
+      jest.useFakeTimers();
+      try {
+        expect([await pools.giveWay(), pools.ready]).toEqual([true, 1]);
+        expect([await pools.giveWay(), pools.ready]).toEqual([true, 0]);
+        expect(await pools.giveWay()).toBe(false);
+        pools.look();
+        // Nor for who finds none.
+        expect(await pools.take(planOf(of), given(of), sink)).toBeUndefined();
+        jest.advanceTimersByTime(9_000);
+        await turns(20);
+        expect(made()).toBe(before);
+        jest.advanceTimersByTime(2_000);
+      } finally {
+        jest.useRealTimers();
+      }
+      await until("one is made anew", () => made() > before);
+    });
+  });
+
+  test("that do not end keep a launch for two seconds at most", async () => {
+    await serving(async (pools) => {
+      pools.serve([api(2)]);
+      await until("two wait", () => pools.ready === 2);
+      jest.useFakeTimers();
+      try {
+        // In this turn of the event loop nobody hears of an end.
+        const waits = pools.giveWay();
+        jest.advanceTimersByTime(2000);
+        expect(await waits).toBe(false);
+        jest.useRealTimers();
+        expect(await pools.giveWay()).toBe(true);
+      } finally {
+        jest.useRealTimers();
+      }
+    });
+  });
+
+  test("are not made any more once they are not wanted, though that has begun", async () => {
+    await serving(async (pools, made) => {
+      jest.useFakeTimers();
+      try {
+        pools.serve([api(1)]);
+        pools.serve([]);
+        expect(jest.getTimerCount()).toBe(0);
+        pools.serve([api(1)]);
+        jest.advanceTimersByTime(5);
+        // What there is is being looked at.
+        pools.serve([]);
+      } finally {
+        jest.useRealTimers();
+      }
       for (let i = 0; i < 5; i++) await Bun.sleep(5);
-      expect([pools.ready, made()]).toEqual([0, before]);
+      expect([pools.ready, made()]).toEqual([0, 0]);
+    });
+  });
+
+  test("go on waiting where nobody can tell whether they are as they should be", async () => {
+    await serving(async (pools, made) => {
+      const of = api(1);
+      // Through a link of /proc nobody answers at once.
+      const bind = planOf(of).policy.mounts?.find(({ kind }) => kind === "bind");
+      Object.assign(bind ?? {}, { asked: "/proc/self/cwd" });
+      jest.useFakeTimers();
+      try {
+        pools.serve([of]);
+        jest.advanceTimersByTime(5);
+        // What is asked has no answer by then, and is asked again.
+        jest.advanceTimersByTime(100);
+        expect(made()).toBe(0);
+        jest.advanceTimersByTime(998);
+        await turnsUntil("it is made", () => {
+          jest.advanceTimersByTime(1);
+          return made() > 0;
+        });
+      } finally {
+        jest.useRealTimers();
+      }
+      await until("one waits", () => pools.ready === 1);
+      jest.useFakeTimers();
+      try {
+        const taken = pools.take(planOf(of), given(of), sink);
+        jest.advanceTimersByTime(100);
+        expect(await taken).toBeUndefined();
+      } finally {
+        jest.useRealTimers();
+      }
+      expect([pools.ready, made()]).toEqual([1, 1]);
+      let task: Awaited<ReturnType<typeof pools.take>>;
+      await until("it is answered", async () => {
+        task = await pools.take(planOf(of), given(of), sink);
+        return task !== undefined;
+      });
+      expect((await task?.ended)?.exit).toBe(0);
     });
   });
 
@@ -165,6 +261,47 @@ describe.if(isRoot)("sandboxes that wait", () => {
       // Its secrets cannot be read.
       expect([pools.ready, made()]).toEqual([0, 0]);
     });
+  });
+
+  test("are no more than so many of which none lasts", async () => {
+    await serving(async (pools, made) => {
+      const source = mkdtempSync(join(tmpdir(), "spawnbox-pools-"));
+      const mounts = [...system, { target: "/data", source, mode: "ro" }];
+      const of = compiled({
+        ...{ acls: { user: "nobody" }, pool: 3 },
+        namespace: { shares: { all: "disable" }, mounts },
+      });
+      rmSync(source, { recursive: true });
+      pools.serve([of]);
+      await until("one was made", () => made() > 0);
+      for (let i = 0; i < 20; i++) await Bun.sleep(5);
+      expect(made()).toBeLessThanOrEqual(3);
+    });
+  });
+
+  test("wait until later where one could not be made", async () => {
+    let made = 0;
+    const pools = new Pools(() => {
+      if (made++ === 0) throw new Error("none is left");
+      return undefined;
+    });
+    const of = api(1);
+    jest.useFakeTimers();
+    try {
+      pools.serve([of]);
+      jest.advanceTimersByTime(5);
+      await turnsUntil("one is made", () => made === 1);
+      expect(pools.ready).toBe(0);
+      expect(await pools.take(planOf(of), given(of), sink)).toBeUndefined();
+      jest.advanceTimersByTime(9_000);
+      await turns(50);
+      expect(made).toBe(1);
+      jest.advanceTimersByTime(1_000);
+    } finally {
+      jest.useRealTimers();
+    }
+    await until("one waits", () => pools.ready === 1);
+    await pools.close();
   });
 
   test("that end by themselves are not made anew before the next request", async () => {

@@ -1,19 +1,12 @@
-/** What the launcher tells, byte by byte, however it is cut; and the pipe on which a warm sandbox gets its words. */
+/** What the launcher tells, byte by byte, however it is cut. */
 import { describe, expect, test } from "bun:test";
-import { closeSync, readSync, writeSync } from "node:fs";
-import {
-  OP,
-  RECORD,
-  RECORD_AT,
-  RECORD_SIZE,
-  TOLD_NUMBERS,
-  WORDS_SIZE,
-} from "../../ffi/launcher/layout.ts";
-import { pipe } from "../../ffi/libc.ts";
-import { decode } from "../../src/launch/records.ts";
+import { OP, RECORD, RECORD_AT, RECORD_SIZE, TOLD_NUMBERS } from "../../ffi/launcher/layout.ts";
+import { NO_AGENT } from "../../src/launch/no-agent.ts";
+import { decode, supervisorOf } from "../../src/launch/records.ts";
 import { Records } from "../../src/launch/status.ts";
 import { LaunchError } from "../../src/launch/task.ts";
-import { atOnce, secondReader, wordsOf, WordsPipe } from "../../src/launch/words-pipe.ts";
+import type { Plan } from "../../src/plan/plan.ts";
+import { asUser, compiled, planOf } from "../plan/compiling.ts";
 
 type Field = Exclude<keyof typeof RECORD_AT, "what" | "user" | "system">;
 function record(
@@ -93,6 +86,11 @@ describe("records", () => {
       expect(found).toEqual([1, 2].map((pid) => ({ kind: "started", pid })));
     }
   });
+  test("say who supervises", () => {
+    expect(supervisorOf(record({ kind: RECORD.SUPERVISES, supervisor: 0x01_02_03_04 }))).toBe(
+      0x01_02_03_04,
+    );
+  });
   test("of no kind that there is", () => {
     expect(() => read(record({ kind: 9 }))).toThrow("the launcher sent a record of kind 9");
   });
@@ -113,6 +111,21 @@ describe("a failure", () => {
     expect(failed(OP.EXEC, 2, "/no/such").message).toStartWith("exec /no/such: ENOENT: ");
     expect(failed(OP.EXEC, 2, "/no/such").message).not.toContain("cannot be set up");
   });
+  test("of the process over the command is the server's, as is what it does outside the sandbox", () => {
+    const spawn = failed(OP.SPAWN, 11, "launcher");
+    expect([spawn.step, spawn.what, spawn.errno]).toEqual(["spawn", "launcher", "EAGAIN"]);
+    expect(spawn.message).toContain("LimitNPROC=");
+    expect(spawn.message).not.toContain("cannot be set up");
+    expect(failed(OP.SPAWN, 1)).toBe(NO_AGENT);
+    const output = (plan?: Plan) => {
+      const one = decode(record({ kind: RECORD.FAILED, op: OP.OUTPUT, error: 1 }), plan);
+      if (one.kind !== "failed") throw new Error("it did not fail");
+      return one.error.message;
+    };
+    expect(output()).toStartWith("spawn: EPERM: ");
+    // Whatever the sandbox has.
+    expect(output(planOf(compiled({ acls: { user: "nobody" } }, asUser)))).toBe(output());
+  });
   test("of a step that nobody knows is that of the plan", () => {
     expect(failed(79, 38).message).toStartWith("plan read");
   });
@@ -125,58 +138,5 @@ describe("a failure", () => {
     const long = "x".repeat(RECORD_SIZE - RECORD_AT.what);
     expect(failed(OP.BIND, 2, long).message).toContain(`${long}: ENOENT`);
     expect(failed(OP.BIND, 2, long.slice(1)).message).toContain(`bind ${long.slice(1)}: ENOENT`);
-  });
-});
-
-describe("words", () => {
-  test("each ended by NUL, behind their size", () => {
-    expect(wordsOf(["/bin/x", "", "é"])).toEqual(Buffer.from("\x0b\0\0\0/bin/x\0\0é\0"));
-    expect(wordsOf(["x".repeat(WORDS_SIZE - 1)])).toHaveLength(WORDS_SIZE + 4);
-    expect(wordsOf(["x".repeat(WORDS_SIZE)])).toBeUndefined();
-  });
-  const made = () => {
-    const [end, write] = pipe();
-    const read = secondReader(end);
-    return { end, words: new WordsPipe(read, write) };
-  };
-  test("are given once; unread until somebody has read any of them", () => {
-    const { end, words } = made();
-    expect([words.given, words.isUnread()]).toEqual([false, true]);
-    expect([words.give(Buffer.from("abcd")), words.given, words.give(Buffer.from("e"))]).toEqual([
-      true,
-      true,
-      false,
-    ]);
-    const byte = Buffer.alloc(1);
-    readSync(end, byte);
-    expect([byte.toString(), words.isUnread()]).toEqual(["a", false]);
-    closeSync(end);
-    words.close();
-  });
-  test("that nobody has read are all there", () => {
-    const { end, words } = made();
-    words.give(Buffer.from("abcd"));
-    expect(words.isUnread()).toBe(true);
-    closeSync(end);
-    words.close();
-  });
-  test("that do not fit are not given, and nothing waits", () => {
-    const [end, write] = pipe();
-    const read = secondReader(end);
-    const words = new WordsPipe(read, write);
-    expect(atOnce(() => writeSync(write, Buffer.alloc(60 * 1024)))).toBe(60 * 1024);
-    expect(words.give(Buffer.alloc(8 * 1024))).toBe(false);
-    expect(words.given).toBe(true);
-    closeSync(end);
-    words.close();
-  });
-  test("nothing moves where it would wait; other errors are told", () => {
-    const [end, write] = pipe();
-    const read = secondReader(end);
-    expect(atOnce(() => readSync(read, Buffer.alloc(1)))).toBe(0);
-    closeSync(read);
-    closeSync(end);
-    closeSync(write);
-    expect(() => atOnce(() => readSync(read, Buffer.alloc(1)))).toThrow("EBADF");
   });
 });

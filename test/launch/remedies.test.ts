@@ -3,7 +3,7 @@ import { expect, test } from "bun:test";
 import type { Confinement } from "../../src/launch/confinement.ts";
 import { hint, killed } from "../../src/launch/hints.ts";
 import { lowerLimits } from "../../src/launch/lower-limits.ts";
-import { NEEDS, option, type Step } from "../../src/launch/step-needs.ts";
+import { type Need, needOf, NEEDS, option, type Step } from "../../src/launch/step-needs.ts";
 import { capabilityName } from "../../src/plan/words.ts";
 
 const ALL = (1n << 41n) - 1n;
@@ -352,4 +352,32 @@ test("how the launcher died", () => {
   expect(killed(place({ filtered: true }), "SIGKILL")).toBe(
     `${reasons}, or a seccomp filter around the server denies it a call, such as capset(2)`,
   );
+});
+
+test.each(["UID_MAP", "GID_MAP", "SETGROUPS", "SETGID", "SETUID"] as const)(
+  "ids that may not be had have one remedy: %s",
+  (step) => {
+    expect(NEEDS[step]).toMatchObject({
+      unit: "PrivateUsers=no, no DynamicUser=, and SystemCallFilter=@setuid",
+      container: "--userns=host, or more ids in /etc/subuid and /etc/subgid",
+    });
+  },
+);
+
+test("steps that ask for the same have the same remedies, but for what is theirs alone", () => {
+  const { UNSHARE, SECCOMP, LANDLOCK } = NEEDS;
+  const remedies = ({ unit, container }: Need) => ({ unit, container });
+  expect(NEEDS.HOSTNAME).toEqual({
+    ...{ ...UNSHARE, calls: "sethostname(2)" },
+    unit: "ProtectHostname=no",
+  });
+  expect(remedies(NEEDS.CLONE)).toEqual(remedies(UNSHARE));
+  expect([NEEDS.CLONE.cap, UNSHARE.cap]).toEqual([21, 21]);
+  expect(remedies(NEEDS.NO_NEW_PRIVS)).toEqual(remedies(SECCOMP));
+  expect(NEEDS.LANDLOCK_PORT).toEqual({ ...LANDLOCK, since: "6.7, for TCP ports" });
+  for (const one of [UNSHARE, SECCOMP, LANDLOCK])
+    expect(Object.values(remedies(one)).every((text) => (text ?? "") !== "")).toBe(true);
+  // Of its parts, what is not said of them is that of the step.
+  expect(needOf("FSMOUNT", "proc")).toMatchObject({ cap: 21, calls: "mounting a new proc" });
+  expect(needOf("FSMOUNT", "tmpfs")).toEqual(NEEDS.FSMOUNT);
 });

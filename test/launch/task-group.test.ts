@@ -1,6 +1,7 @@
 /** The group of a task between two tasks: what is counted of the next one, what is open of it, and whose it is after its end. */
 import { afterAll, expect, test } from "bun:test";
 import {
+  closeSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -89,4 +90,22 @@ test("after its end it is another's: nothing is killed in it any more", async ()
   rmSync(one.path, { recursive: true });
   await ended.gone;
   expect([ends, openOf(one.path)]).toEqual([[true, true], []]);
+});
+
+test("what cannot be counted or removed is neither kept nor gone", async () => {
+  const ends: boolean[] = [];
+  const owner = { keep: () => true, onEnd: (gone: boolean) => void ends.push(gone) };
+  const odd = place(false, { "cgroup.events": "populated 0\n" });
+  const uncounted = new GroupPlace(odd.path, false, odd.fd, openSync(odd.path, "r"));
+  closeSync(odd.cpu);
+  const ended = taskGroup(uncounted, false, owner).end(true);
+  expect(ended.usage).toEqual({ oom: false, user: 0, system: 0 });
+  rmSync(odd.path, { recursive: true });
+  await ended.gone;
+  expect([ends, openOf(odd.path)]).toEqual([[true], []]);
+  // It is no directory.
+  const file = place(false, {});
+  const broken = new GroupPlace(join(file.path, "cpu.stat"), false, file.fd, file.cpu);
+  await taskGroup(broken, false, owner).end(true).gone;
+  expect([ends, openOf(file.path)]).toEqual([[true, false], []]);
 });

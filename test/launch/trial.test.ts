@@ -1,16 +1,19 @@
 /** Sandboxes are tried before they are served: what this machine refuses is a problem, or a notice where it may be missing. */
-import { afterAll, describe, expect, test } from "bun:test";
+import { afterAll, describe, expect, jest, test } from "bun:test";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ConfigError } from "../../src/config/problem.ts";
+import { agentPid } from "../../src/launch/agent.ts";
 import { Launching, withNotices } from "../../src/launch/launching.ts";
 import { localMounts, refusedProgram } from "../../src/launch/refused-program.ts";
 import { tryApis } from "../../src/launch/trial.ts";
 import { element } from "../../src/config/place.ts";
 import type { ApiPlan, Plan } from "../../src/plan/plan.ts";
+import { newPipes, ownDescriptors } from "../descriptors.ts";
 import { compiled, planOf } from "../plan/compiling.ts";
 import { isRoot, system } from "../served.ts";
+import { stopped } from "./processes.ts";
 
 const dir = mkdtempSync(join(tmpdir(), "spawnbox-trial-"));
 afterAll(() => rmSync(dir, { recursive: true }));
@@ -75,6 +78,58 @@ describe.if(isRoot)("a trial", () => {
     expect(apis[0]?.sandboxes[0]?.unavailable?.[1]).not.toHaveProperty("info");
   });
 
+  test("leaves all else of a config as it is", async () => {
+    const [fine, lax] = [api({}, true), api({ optional: true })];
+    const [[sandbox], [broken]] = [fine.sandboxes, lax.sandboxes];
+    if (!sandbox || !broken) throw new Error("none");
+    const exec = broken.plans[0] as Plan;
+    const all = [sandbox, { ...broken, exec }, { ...sandbox, exec: planOf(fine) }];
+    const { apis } = await tryApis([{ ...fine, sandboxes: all }], NONE);
+    const [first, second, third] = apis[0]?.sandboxes ?? [];
+    expect([first === all[0], second?.plans, third === all[2]]).toEqual([true, [], true]);
+    expect(second).not.toHaveProperty("exec");
+    // Of one of which only a command is missing.
+    const part = { ...broken, plans: [...broken.plans, planOf(fine)] };
+    const left = (await tryApis([{ ...fine, sandboxes: [part] }], NONE)).apis[0]?.sandboxes[0];
+    expect(left?.plans).toEqual([planOf(fine)]);
+    expect(left).not.toHaveProperty("exec");
+    const kept = { ...part, exec: planOf(fine) };
+    const with_ = (await tryApis([{ ...fine, sandboxes: [kept] }], NONE)).apis[0]?.sandboxes[0];
+    expect(with_?.exec).toBe(planOf(fine));
+  });
+
+  test("tries one of each sandbox before others of it, each in the end", async () => {
+    const [one, other, two] = [api(), api(), api()];
+    const [sandbox] = one.sandboxes;
+    const both = { ...sandbox, plans: [planOf(one), planOf(other)] };
+    const all = { ...one, sandboxes: [both, ...two.sandboxes] } as ApiPlan;
+    const of = async (most?: number) => {
+      const before = ownDescriptors();
+      const { problems } = await tryApis([all], NONE, most === undefined ? {} : { most });
+      // What has failed has ended by then.
+      expect(newPipes(before)).toEqual([]);
+      return problems.map(({ path }) => path);
+    };
+    expect(await of(2)).toEqual([0, 1].map((i) => element("sandboxes", i)));
+    expect(await of()).toEqual([0, 0, 1].map((i) => element("sandboxes", i)));
+  });
+
+  test("of what is used up now is a notice, of what is turned off a problem", () => {
+    const here = JSON.stringify(join(import.meta.dir, "trial-refused.ts"));
+    const told = (first: readonly string[], what: string) => {
+      const run = Bun.spawnSync([...first, process.execPath, JSON.parse(here) as string, what]);
+      return run.stdout.toString() || run.stderr.toString();
+    };
+    expect(told(["prlimit", "--nofile=100:100"], "full")).toMatch(
+      /^0 problems; spawn .*: EMFILE: /,
+    );
+    const off = 'echo 0 > /proc/sys/user/max_uts_namespaces && exec "$@"';
+    const inside = ["unshare", "--user", "--map-root-user", "sh", "-c", off, "sh"];
+    expect(told(inside, "off")).toMatch(
+      /^1 problems: clone: ENOSPC: user\.max_uts_namespaces is 0, .*; \n$/,
+    );
+  });
+
   test("is a problem of those that must be there, also where others need not", async () => {
     const mixed = api(commands({ optional: true }, {}));
     const { apis, problems, notices } = await tryApis([mixed], NONE);
@@ -101,6 +156,30 @@ describe.if(isRoot)("a trial", () => {
     expect(apis[0]).toBe(net);
   });
 
+  test("that does not come to its end is given up, and a notice: it may be otherwise later", async () => {
+    const fine = api({}, true);
+    await tryApis([fine], NONE);
+    stopped(agentPid() ?? 0);
+    jest.useFakeTimers();
+    try {
+      const trying = tryApis([fine], NONE);
+      jest.advanceTimersByTime(5000);
+      jest.useRealTimers();
+      expect(await trying).toEqual({
+        ...{ apis: [fine], problems: [] },
+        notices: [
+          {
+            ...{ file: fine.file, path: element("sandboxes", 0) },
+            message:
+              "a trial of it has not come to its end within 5 s: a file system does not answer, or the machine is overloaded",
+          },
+        ],
+      });
+    } finally {
+      jest.useRealTimers();
+    }
+  });
+
   test("is of so many at most, and of those that are ready", async () => {
     const all = [api(), api(), api()];
     const few = await tryApis(all, NONE, { most: 2 });
@@ -124,7 +203,15 @@ describe.if(isRoot)("a trial", () => {
     const [sandbox] = limited.sandboxes;
     const plans = (sandbox?.plans ?? []).map((plan) => ({
       ...plan,
-      policy: { ...plan.policy, rlimits: [[nice, 98n]], profileLimits: [nice] },
+      // Of the other the config itself says it.
+      policy: {
+        ...plan.policy,
+        rlimits: [
+          [nice, 98n],
+          [7, 1n << 40n],
+        ],
+        profileLimits: [nice],
+      },
     }));
     const here = { ...limited, sandboxes: [{ ...sandbox, plans }] } as never;
     const { notices } = await tryApis([here], NONE);
@@ -169,6 +256,18 @@ describe.if(isRoot)("before they are served", () => {
       const looked = await launching.prepare([api()], { trial: true, lookOnly: true });
       expect(looked.notices).toEqual([]);
       looked.drop();
+      // All else is tried, whatever may be missing.
+      const source = join(dir, "never-there");
+      const mounts = [
+        ...system,
+        { target: "/scratch", mode: "tmpfs" },
+        { target: "/may-be", source, mode: "ro", optional: true },
+      ];
+      const shares = { all: "disable", net: "name:none-there" };
+      const net = api({ namespace: { shares, mounts } });
+      const tried = await launching.prepare([net], { trial: true, lookOnly: true });
+      expect(tried.notices.map(({ message }) => message.slice(0, 8))).toEqual(["join net"]);
+      tried.drop();
       const untried = await launching.prepare([lax]);
       expect([untried.notices, untried.apis]).toEqual([[], [lax]]);
       untried.drop();

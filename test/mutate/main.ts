@@ -121,7 +121,8 @@ async function score(room: Room, tree: string, time: number): Promise<Score> {
     (name) => !quick || secondsOf(name) <= (isOutside(tree, name) ? QUICK.outside : QUICK.inside),
   );
   if (long.length > 0) console.log(`  (without ${long.join(", ")})`);
-  await all(shared);
+  const inside = (await all(shared)).filter((suite) => !suite.isOutside);
+  await sound(inside, tree, "together");
   const known = mistakesOf(room, tree, file).filter((mistake) => mistake.rule.includes(rule));
   const texts = new Map(
     known.map(({ file }) => [file, readFileSync(join(tree, file), "utf8")] as const),
@@ -149,8 +150,19 @@ async function score(room: Room, tree: string, time: number): Promise<Score> {
     if (found === "unnoticed")
       console.log(`  ${mistake.file}:${mistake.line}: ${mistake.rule}: ${changeOf(mistake)}`);
   }
+  await sound(inside, tree, "behind all mistakes");
   console.log(`  of ${known.length} that the rules make`);
   return counts;
+}
+
+/** Where they hinder one another, or a mistake has left something behind, they would notice anything. @throws Error */
+async function sound(suites: readonly Suite[], tree: string, when: string): Promise<void> {
+  const names = suites.map(({ file }) => file);
+  for (let left = 1; ; left--) {
+    const { verdict, said } = await runSuites(tree, names, guards(suites));
+    if (!NOTICED.includes(verdict)) return;
+    if (left === 0) throw new Error(`${when}: ${verdict} without a mistake\n${said.slice(-3000)}`);
+  }
 }
 
 const NOTICED: readonly Verdict[] = ["failed", "hangs"];

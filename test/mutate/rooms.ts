@@ -64,6 +64,11 @@ export const rooms: Readonly<Record<string, Room>> = {
     code: ["src/server/**/*.ts"],
     // Without those that take long, or fill the machine.
     suites: ["test/server/**/!(greedy|faithful*|gigabyte|exhausted|load|pressure).test.ts"],
+    best: {
+      "mcp.ts": ["test/mcp/http.test.ts"],
+      "console.ts": ["test/console/served.test.ts"],
+      "console-page.ts": ["test/console/served.test.ts"],
+    },
   },
   mcp: { code: ["src/mcp/*.ts"], suites: ["test/mcp"] },
   rpc: { code: ["src/rpc/*.ts"], suites: ["test/rpc"] },

@@ -1,43 +1,12 @@
 /** A connection of messages, each of one byte, over a real socket: what is handled when, and how it ends. */
-import { expect, spyOn, test } from "bun:test";
+import { expect, jest, spyOn, test } from "bun:test";
 import { once } from "node:events";
-import { Conversation, type Protocol } from "../../src/server/conversation.ts";
+import { LONG } from "../../src/json.ts";
+import { Share } from "../../src/share.ts";
+import { turnsUntil } from "../launch/turns.ts";
 import { until } from "../served.ts";
-import { pair } from "./raw-pair.ts";
+import { Fault, talking } from "./talking.ts";
 
-class Fault extends Error {}
-
-/** @param handle is given each message, with the conversation */
-async function talking(handle: (message: string, of: Conversation<string>) => void) {
-  const { raw, client } = await pair();
-  const said: string[] = [];
-  let bytes = "";
-  const protocol: Protocol<string> = {
-    reader: {
-      held: 0,
-      message: 0,
-      push: (chunk) => void (bytes += Buffer.from(chunk).toString()),
-      next: () => {
-        const [first] = bytes;
-        bytes = bytes.slice(1);
-        return first;
-      },
-    },
-    sizeOf: () => 1,
-    handle: (message) => {
-      said.push(message);
-      handle(message, of);
-      said.push(`/${message}`);
-    },
-    goodbye: (code, reason) => Buffer.from(`${code} ${reason}`),
-    faultOf: (error) => (error instanceof Fault ? { code: 1002, message: "odd" } : undefined),
-    gone: () => void said.push("gone"),
-  };
-  const of = new Conversation<string>(raw, protocol);
-  let heard = "";
-  client.on("data", (chunk: Buffer) => (heard += chunk.toString()));
-  return { raw, client, of, said, heard: () => heard };
-}
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
 test("one message is handled after the other, also what comes while one is", async () => {
@@ -113,6 +82,16 @@ test("what was sent goes out before the goodbye, and nothing behind it", async (
   expect([heard(), said]).toEqual(["one two 1000 over", ["gone", "a", "/a"]]);
 });
 
+test("where there are no words for a goodbye the end of the stream is it", async () => {
+  const { of, client, said, heard } = await talking(() => {});
+  const ended = once(client, "end");
+  of.start(new Uint8Array());
+  void of.send(Buffer.from("one"));
+  of.close(4000, "over");
+  await ended;
+  expect([heard(), said, of.open]).toEqual(["one", ["gone"], false]);
+});
+
 test("it ends with its peer, whether that says so or not", async () => {
   for (const how of ["end", "resetAndDestroy"] as const) {
     const { raw, client, of, said } = await talking(() => {});
@@ -123,5 +102,95 @@ test("it ends with its peer, whether that says so or not", async () => {
     client.destroy();
     await until("it is closed", () => raw.destroyed);
     expect(said).toEqual(["gone"]);
+  }
+});
+
+test("a long message is handled when it is its turn, and what is behind it behind that", async () => {
+  const share = new Share(1 << 30);
+  const part = share.part();
+  const { of, said } = await talking(() => {}, { part });
+  of.start(Buffer.from("aLb"));
+  expect(said).toEqual(["a", "/a"]);
+  expect(part.held).toBeGreaterThan(LONG);
+  await until("all are handled", () => said.length === 6);
+  expect([said.join(""), part.held]).toEqual(["a/aL/Lb/b", 0]);
+});
+
+test("its socket has no time-out, sends at once and is asked whether the peer is there; its errors are its end", async () => {
+  const { raw, of, said } = await talking(() => {});
+  const calls = [spyOn(raw, "setTimeout"), spyOn(raw, "setNoDelay"), spyOn(raw, "setKeepAlive")];
+  of.start(new Uint8Array());
+  expect(calls.map(({ mock }) => mock.calls)).toEqual([[[0]], [[true]], [[true, 30_000]]] as never);
+  raw.emit("error", new Error("it is broken"));
+  expect(raw.destroyed).toBe(true);
+  await until("it is gone", () => said.length > 0);
+  expect(said).toEqual(["gone"]);
+});
+
+test("who does not read what waits for it is not read either, from a megabyte on; all of it counts", async () => {
+  const part = new Share(1 << 30).part();
+  const { of, said, client } = await talking(() => {}, { part });
+  client.pause();
+  of.start(Buffer.from("?"));
+  const piece = Buffer.alloc(64 << 10);
+  /** So much waits, as the kernel takes no more. */
+  const more = (most: number) =>
+    until("the kernel takes no more", () => {
+      const isFull = of.backlog >= most;
+      while (of.backlog < most) void of.send(piece);
+      return isFull;
+    });
+  await more(900 << 10);
+  expect(part.held).toBe(of.backlog + 1);
+  expect(of.heard).toBeNumber();
+  client.write("x");
+  const heard = of.heard ?? 0;
+  await until("it is read", () => (of.heard ?? 0) > heard);
+  await more((1 << 20) + 1);
+  client.write("y");
+  await until("it is not read any more", () => of.heard === undefined);
+  client.resume();
+  await until("it is read again", () => of.heard !== undefined);
+  expect(said).toEqual([]);
+  client.destroy();
+});
+
+test("who lets more wait than there is for all of them is cut off; whoever waits to send is told", async () => {
+  const { raw, of, said, client } = await talking(() => {});
+  client.pause();
+  of.start(new Uint8Array());
+  // The same piece again and again: it is not there so often.
+  const piece = Buffer.alloc(64 << 10);
+  let waiting: unknown;
+  for (let i = 0; i < 20_000 && of.open; i++) waiting = of.send(piece) ?? waiting;
+  expect([of.open, raw.destroyed, said]).toEqual([false, true, ["gone"]]);
+  await waiting;
+  await until("it is closed", () => of.backlog === 0);
+});
+
+test("once its socket is closed nothing of it counts any more, nor is anything timed", async () => {
+  const part = new Share(1 << 30).part();
+  const { raw, of, client, reader } = await talking(() => {}, { part });
+  client.pause();
+  jest.useFakeTimers();
+  try {
+    reader.message = LONG + 1;
+    of.start(Buffer.from("?"));
+    of.charge(5);
+    const sent = Array.from({ length: 200 }, () => of.send(Buffer.alloc(64 << 10)));
+    expect([part.held > 1000, sent.at(-1), jest.getTimerCount()]).toEqual([
+      ...[true, expect.any(Promise), 1],
+    ] as never);
+    of.close(1000, "over");
+    raw.destroy();
+    await turnsUntil("no timer is left", () => jest.getTimerCount() === 0);
+    await Promise.all(sent);
+    of.charge(7);
+    expect(part.held).toBe(0);
+    // Whoever counts on it later counts nothing.
+    part.set(5);
+    expect(part.held).toBe(0);
+  } finally {
+    jest.useRealTimers();
   }
 });

@@ -4,9 +4,11 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { connect, createServer, type AddressInfo, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { PassThrough } from "node:stream";
 import type { Wire } from "../../src/server/wire.ts";
 import { Doorway } from "../../src/server/doorway.ts";
 import { RawServer } from "../../src/server/raw-server.ts";
+import { turns } from "../launch/turns.ts";
 import { until } from "../served.ts";
 
 const ALL = 300;
@@ -57,6 +59,29 @@ test("of a flood of connections some are taken in with each turn of the event lo
   // Those of a turn and of the one before it.
   expect(Math.max(...counts)).toBeLessThanOrEqual(32);
   expect(Math.max(...counts)).toBeGreaterThan(1);
+});
+
+test("sixteen are taken in a turn, of all doors together", async () => {
+  const taken: string[] = [];
+  const door = (name: string) => new Doorway(new Set(), () => void taken.push(name));
+  const [a, b] = [door("a"), door("b")];
+  const wire = () => new PassThrough() as unknown as Wire;
+  for (let i = 0; i < 50; i++) a.enter(wire());
+  for (let i = 0; i < 20; i++) b.enter(wire());
+  const counts = [taken.length];
+  while (taken.length < 70) {
+    await turns(1);
+    counts.push(taken.length);
+  }
+  expect(counts).toEqual([16, 32, 48, 64, 70]);
+  // One of each, as long as somebody waits at both.
+  expect(taken.slice(16, 24).join("")).toBe("abababab");
+  // From the next turn on as many may come again.
+  await turns(1);
+  for (let i = 0; i < 17; i++) b.enter(wire());
+  expect(taken).toHaveLength(86);
+  await turns(1);
+  expect(taken).toHaveLength(87);
 });
 
 test("who has said something and gone while it waited is heard", async () => {

@@ -1,4 +1,4 @@
-import { describe, expect, test } from "bun:test";
+import { describe, expect, jest, test } from "bun:test";
 import type { Client, Request } from "../../src/api/client.ts";
 import { failure, type Reply, success } from "../../src/api/reply.ts";
 import { AfbError } from "../../src/errors.ts";
@@ -191,6 +191,35 @@ test("a quiet stream has comments", async () => {
   expect(tasks.client?.connected).toBe(false);
 });
 
+test("none comes before it is known whether there is a stream, nor to who does not read", async () => {
+  const gate = Promise.withResolvers<void>();
+  class Late extends Tasks {
+    override async call(request: Request): Promise<Reply> {
+      await gate.promise;
+      return super.call(request);
+    }
+  }
+  const tasks = new Late();
+  const call = { api: "t", verb: "task", args: undefined, session: { uuid: "u" } };
+  jest.useFakeTimers();
+  try {
+    const answered = streamEvents(new globalThis.Request("http://localhost/"), {
+      ...{ registry: tasks, call, heartbeat: 5 },
+    });
+    jest.advanceTimersByTime(50);
+    gate.resolve();
+    const response = await answered;
+    const reader = response.body?.getReader();
+    const first = new TextDecoder().decode((await reader?.read())?.value);
+    expect(first).toContain("event: reply");
+    expect(first).not.toContain(":\n\n");
+    await reader?.cancel();
+    expect(jest.getTimerCount()).toBe(0);
+  } finally {
+    jest.useRealTimers();
+  }
+});
+
 test("events of one turn leave together, and what is not read of them counts", async () => {
   const tasks = new Tasks();
   const call = { api: "t", verb: "task", args: undefined, session: { uuid: "u" } };
@@ -207,8 +236,11 @@ test("events of one turn leave together, and what is not read of them counts", a
   const held = caller.send("t/task", { type: "data", pid: 7, stdout: ["x".repeat(100_000)] });
   expect(held).toBeInstanceOf(Promise);
   expect(caller.backlog).toBeGreaterThan(100_000);
+  for (const data of [7, null, "text"]) void caller.send("t/task", data);
   void caller.send("t/task", { type: "final-event", pid: 7, status: { exit: 0 } });
   let last = "";
   for (let piece = await read(); piece !== ""; piece = await read()) last += piece;
-  expect(parse(last).map(({ event }) => event)).toEqual(["data", "final-event"]);
+  expect(parse(last).map(({ event }) => event)).toEqual([
+    ...["data", "data", "data", "data", "final-event"],
+  ]);
 });

@@ -116,6 +116,11 @@ describe("violations", () => {
     });
   }
 
+  test("words about the end of all are no message: the limit is none of theirs", () => {
+    expect(read(close(1000, "for long reasons"), undefined, 10)).toEqual([
+      { type: "close", code: 1000, reason: "for long reasons" },
+    ] as never);
+  });
   test("over the limit: 1009 from the header alone, over all fragments", () => {
     expect(read(frame("", { length: 101 }), 1, 100)).toEqual([1009]);
     expect(read(frame("x".repeat(100)), 9, 100)).toEqual([text("x".repeat(100))]);

@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
 import type { ApiDescription } from "../../src/api/verb.ts";
+import { requestBody } from "../../src/server/openapi-input.ts";
 import { openApi } from "../../src/server/openapi.ts";
 import { serve, TestRegistry } from "./harness.ts";
 
@@ -46,6 +47,8 @@ test("a verb that reads what it is given takes `input`, with what that takes", (
 test("a verb: its parameters in the URL or the body, its privileges, its events", () => {
   const document = openApi(new Described().describe(), "1.2");
   expect(document).toMatchObject({ openapi: "3.1.0", info: { version: "1.2" }, security: [] });
+  expect(document["tags"]).toEqual([{ name: "m", description: "mine" }]);
+  expect(openApi([{ api: "n", verbs: [] }], "1")["tags"]).toEqual([{ name: "n" }]);
   const dir = {
     name: "dir",
     in: "query",
@@ -102,9 +105,11 @@ test("is served", async () => {
   await using server = await serve();
   const response = await fetch(`${server.url}/openapi.json`);
   expect(response.headers.get("content-type")).toBe("application/json");
-  expect(Object.keys(((await response.json()) as { paths: object }).paths)).toContain(
-    "/api/t/echo/events",
-  );
+  const text = await response.text();
+  const document = JSON.parse(text) as { paths: object };
+  expect(Object.keys(document.paths)).toContain("/api/t/echo/events");
+  // For people, too.
+  expect(text).toBe(`${JSON.stringify(document, null, 2)}\n`);
 });
 
 test("what all documents have: replies, events, waiting, streams and tokens", () => {
@@ -143,4 +148,57 @@ test("what all documents have: replies, events, waiting, streams and tokens", ()
   );
   expect(found).toContainEqual({ "text/event-stream": { schema: { type: "string" } } });
   expect(found).toContainEqual(expect.objectContaining({ type: "http", scheme: "bearer" }));
+});
+
+test("a body is JSON of the arguments, and a form where each of them can be a text", () => {
+  const bodyOf = (schema: unknown, task = false) =>
+    requestBody({
+      ...{ name: "v", privileges: [], task },
+      parameters: [{ name: "a", required: false, schema }],
+    });
+  const own = (schema: unknown) => ({ type: "object", properties: { a: schema } });
+  const text = { type: "string" };
+  expect(bodyOf(text)).toEqual({
+    required: false,
+    content: {
+      "application/json": { schema: own(text) },
+      "application/x-www-form-urlencoded": { schema: own(text) },
+    },
+  });
+  const forms = [
+    [{ anyOf: [{ type: "object" }, { type: "array" }] }, false],
+    [{ anyOf: [{ type: "object" }, text] }, false],
+    [{ anyOf: [{ type: "integer" }, text] }, true],
+    [{ type: ["array", "string"] }, false],
+    [{ type: ["integer", "string"] }, true],
+    [true, true],
+  ] as const;
+  for (const [schema, isForm] of forms)
+    expect([schema, Object.keys(bodyOf(schema)["content"] as object)]).toEqual([
+      schema,
+      ["application/json", ...(isForm ? ["application/x-www-form-urlencoded"] : [])],
+    ]);
+  const { anyOf } = (
+    bodyOf(text, true) as { content: { "application/json": { schema: { anyOf: unknown[] } } } }
+  ).content["application/json"].schema;
+  expect(anyOf).toHaveLength(2);
+});
+
+test("a status that the config gives to exits says of which, behind what it says anyway", () => {
+  const responsesOf = (http?: Record<string, number>) => {
+    const verb = { name: "v", privileges: [], parameters: [], task: true, ...(http && { http }) };
+    const { paths } = JSON.parse(JSON.stringify(openApi([{ api: "m", verbs: [verb] }], "1"))) as {
+      paths: Record<string, { get: { responses: Record<string, { description: string }> } }>;
+    };
+    return paths["/api/m/v"]?.get.responses ?? {};
+  };
+  const known = responsesOf();
+  const [status = "", { description } = { description: "" }] =
+    Object.entries(known).find(([one, { description }]) => Number(one) >= 400 && description) ?? [];
+  const responses = responsesOf({ 3: Number(status), 5: 418, 7: Number(status) });
+  expect(responses["418"]?.description).toBe("the command has ended with exit code 5");
+  expect(description).not.toBe("");
+  expect(responses[status]?.description).toBe(
+    `${description}; or the command has ended with exit code 3, 7`,
+  );
 });

@@ -11,6 +11,8 @@ test("peers: users, IPv4 addresses however they are written, networks of IPv6", 
   expect(at("2001:db8:1:2::9")).not.toBe(at("2001:db8:1:3::9"));
   expect(at("fe80::1%eth0")).toBe("fe80:0:0:0/64");
   expect(at("::1")).toBe("0:0:0:0/64");
+  // What is left out may be before the end of the network.
+  expect(at("2001::3:4:5:6:7:8")).toBe("2001:0:3:4/64");
   // Whoever is on this machine has all of these addresses.
   expect(at("127.0.0.1")).toBe(at("127.255.3.9"));
   expect(at("::ffff:127.0.0.2")).toBe(at("127.0.0.1"));

@@ -81,7 +81,7 @@ test("errors of verbs with 200, as binders answer, where that is asked for", asy
   // What is no call of a verb is no reply of one.
   expect(await status("/api/t/echo?a=%f", afb)).toBe(400);
   const echo = await fetch(`${server.url}/api/t/echo?a=1&x-afb-http=afb`);
-  expect(await echo.json()).toMatchObject({ response: { a: "1" } });
+  expect(((await echo.json()) as { response: unknown }).response).toEqual({ a: "1" });
 });
 
 describe("refusals", () => {
@@ -289,4 +289,18 @@ test("an address that cannot be listened on: what to do", async () => {
     startServer({ registry, endpoints: [{ kind: "tcp", host, port }], version: "" });
   expect(start("127.0.0.1", server.port)).rejects.toThrow(/in use.*EADDRINUSE/);
   expect(start("192.0.2.1", 0)).rejects.toThrow(/no such address.*EADDRNOTAVAIL/);
+});
+
+test("a path that names too little says what to add", async () => {
+  await using server = await serve();
+  const said = async (path: string) => {
+    const response = await fetch(`${server.url}${path}`);
+    const { request } = (await response.json()) as { request: { status: string; info: string } };
+    return [response.status, request.status, request.info];
+  };
+  expect(await said("/api/")).toEqual([404, "unknown-api", "say which: /api/API/VERB"]);
+  for (const path of ["/api/t", "/api/t/"])
+    expect(await said(path)).toEqual([404, "unknown-verb", "say which verb: /api/t/VERB"]);
+  for (const path of ["/api/x", "/api/x/"])
+    expect(await said(path)).toEqual([404, "unknown-api", 'no API "x"']);
 });

@@ -1,5 +1,5 @@
 /** What clients ask is answered in rounds of some milliseconds, in turns of peers. */
-import { expect, test } from "bun:test";
+import { expect, spyOn, test } from "bun:test";
 import { Rounds } from "../../src/server/rounds.ts";
 
 const asker = (peer: string) => ({ peer, connection: {} });
@@ -10,6 +10,23 @@ async function work(milliseconds: number): Promise<void> {
   for (let hop = 0; hop < 5; hop++) await Promise.resolve();
   for (const end = performance.now() + milliseconds; performance.now() < end;);
 }
+
+// First, as others make turns of their own.
+test("who waits for nobody makes no turn of the event loop", async () => {
+  const rounds = new Rounds();
+  let went = 0;
+  rounds.enter(asker("a"), () => went++);
+  const spy = spyOn(globalThis, "setImmediate");
+  try {
+    while (went === 0) await turn();
+    for (let i = 0; i < 2; i++) await turn();
+    const before = spy.mock.calls.length;
+    for (let i = 0; i < 10; i++) await turn();
+    expect(spy.mock.calls.length - before).toBe(10);
+  } finally {
+    spy.mockRestore();
+  }
+});
 
 test("who asks while the round lasts need not wait, and does where others wait", async () => {
   const rounds = new Rounds(20);

@@ -1,6 +1,8 @@
+import { dlopen } from "bun:ffi";
 import { expect, test } from "bun:test";
 import { existsSync, lstatSync, writeFileSync } from "node:fs";
 import { connect, createServer, type Socket } from "node:net";
+import { dirname } from "node:path";
 import { Sessions } from "../../src/server/session.ts";
 import { listenUnix } from "../../src/server/unix.ts";
 import { LOCAL, RawClient, serve, upgradeText } from "./harness.ts";
@@ -61,6 +63,32 @@ test("permissions: 0660, or what is asked for", async () => {
     remove();
   }
 });
+
+const { symbols: libc } = dlopen("libc.so.6", {
+  setxattr: { args: ["cstring", "cstring", "ptr", "u64", "i32"], returns: "i32" },
+});
+/** What is made in there is its owner's alone: acl(5), as the kernel keeps it. @returns whether that is possible here */
+function closeToOthers(directory: string): boolean {
+  const entries = [0x01 | (7 << 16), 0x04, 0x20].flatMap((entry) => [entry, 0xffff_ffff]);
+  const acl = new Uint8Array(Uint32Array.of(2, ...entries).buffer);
+  return libc.setxattr(directory, "system.posix_acl_default", acl, BigInt(acl.length), 0) === 0;
+}
+const acls = scratch();
+const hasAcls = closeToOthers(dirname(acls.path));
+acls.remove();
+
+test.skipIf(!hasAcls)(
+  "permissions are those that are asked for, whatever the directory gives",
+  async () => {
+    const { path, remove } = scratch();
+    closeToOthers(dirname(path));
+    for (const mode of [0o660, 0o666, 0o600]) {
+      await using _ = await serve({ endpoints: [{ kind: "unix", path, mode }] });
+      expect(lstatSync(path).mode & 0o7777).toBe(mode);
+    }
+    remove();
+  },
+);
 
 test("nobody may connect between bind and chmod who may not afterwards", async () => {
   const before = process.umask(0);

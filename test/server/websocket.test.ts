@@ -1,5 +1,8 @@
 import { describe, expect, test } from "bun:test";
+import { once } from "node:events";
+import { WebSocketConnection } from "../../src/server/websocket.ts";
 import { frame, RawClient, serve, upgradeText } from "./harness.ts";
+import { pair } from "./raw-pair.ts";
 
 const OK = { jtype: "afb-reply", request: { status: "success", code: 0 } };
 
@@ -257,4 +260,24 @@ describe("closing", () => {
     expect(await client.frame()).toMatchObject({ opcode: 8, code: 1001 });
     await closed;
   });
+});
+
+test("bytes come where they are what is spoken, until it is closed", async () => {
+  const { raw, client } = await pair();
+  const heard: string[] = [];
+  const connection = new WebSocketConnection(
+    raw,
+    {
+      binary: (bytes) => void heard.push(Buffer.from(bytes).toString()),
+      gone: () => void heard.push("gone"),
+    },
+    { payload: "binary" },
+  );
+  connection.start(frame("a", { opcode: 2, mask: true }));
+  expect(heard).toEqual(["a"]);
+  connection.close(1000, "over");
+  client.write(frame("b", { opcode: 2, mask: true }));
+  client.write(frame("", { opcode: 8, mask: true }));
+  await once(client.resume(), "end");
+  expect(heard).toEqual(["a", "gone"]);
 });

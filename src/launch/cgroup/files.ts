@@ -83,10 +83,10 @@ export function counter(group: string, file: string, name: string): number | und
 /** What the text of a flat keyed file has behind a name at the beginning of a line. */
 export function numberOf(text: string, name: string): number | undefined {
   const key = `${name} `;
-  const line = text.startsWith(key) ? 0 : text.indexOf(`\n${key}`) + 1;
+  const line = text.indexOf(`\n${key}`) + 1;
   if (line === 0 && !text.startsWith(key)) return undefined;
-  const end = text.indexOf("\n", line);
-  return Number(text.slice(line + key.length, end < 0 ? undefined : end));
+  // As far as the end of the line.
+  return Number.parseInt(text.slice(line + key.length), 10);
 }
 
 /** What each error means when a limit is written. */

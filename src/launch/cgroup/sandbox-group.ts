@@ -50,9 +50,14 @@ export function makeSandboxGroup(
   mkdirSync(probe);
   const task = limit(probe, policy.task, has, (message) => lacks(`${path}.task`, message));
   rmdirSync(probe);
-  const countsMemory = has.has("memory");
-  return { task: countsMemory ? [...task, KILL_TOGETHER] : task, countsMemory };
+  return counted(task, has.has("memory"));
 }
+
+/** What each task gets of these, where the kernel counts its memory, and where not. */
+export const counted = (task: readonly CgroupSetting[], countsMemory: boolean) => ({
+  task: countsMemory ? [...task, KILL_TOGETHER] : [...task],
+  countsMemory,
+});
 
 /** @returns those of the settings that could be made in the group, of the controllers that it has; of the others it is said why */
 export const limit = (

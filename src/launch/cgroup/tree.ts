@@ -19,7 +19,7 @@ function killListed(group: string): void {
   try {
     put(group, "cgroup.freeze", "1");
     // Processes outside of our pid namespace are listed as 0.
-    for (const pid of words(group, "cgroup.procs").map(Number)) if (pid > 0) kill(pid);
+    for (const pid of words(group, "cgroup.procs")) if (pid !== "0") kill(Number(pid));
   } catch (error) {
     if (!isGone(error)) throw error;
   }

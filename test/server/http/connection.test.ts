@@ -1,59 +1,12 @@
 /** One connection of HTTP/1.1, with limits short enough to be met. */
-import { expect, test } from "bun:test";
-import { createServer, type Socket } from "node:net";
+import { expect, jest, test } from "bun:test";
 import { BrokenInput } from "../../../src/api/source.ts";
-import { HttpConnection, LIMITS, type Limits } from "../../../src/server/http/connection.ts";
-import { Incoming } from "../../../src/server/http/incoming.ts";
+import { LIMITS } from "../../../src/server/http/connection.ts";
+import type { Incoming } from "../../../src/server/http/incoming.ts";
 import { Share } from "../../../src/share.ts";
+import { turns, turnsUntil } from "../../launch/turns.ts";
 import { RawClient } from "../harness.ts";
-
-interface Site {
-  readonly port: number;
-  readonly memory: Share;
-  /** Requests whose handler was called. */
-  asked: number;
-  stop(): void;
-}
-
-interface Options {
-  readonly limits?: Limits;
-  readonly memory?: Share;
-  /** What becomes of a POST to /stream. */
-  readonly take?: (body: Incoming) => Promise<Response>;
-}
-
-async function site(
-  respond: (request: Request, body: string) => Response | Promise<Response>,
-  { limits = LIMITS, memory = new Share(1 << 20), take }: Options = {},
-): Promise<Site> {
-  const sockets = new Set<Socket>();
-  const server = createServer({ allowHalfOpen: true }, (socket) => {
-    sockets.add(socket);
-    socket.on("error", () => socket.destroy());
-    const part = memory.part();
-    socket.on("close", () => part.close());
-    const handle = (request: Request, body: Uint8Array | Incoming) => {
-      found.asked++;
-      if (body instanceof Incoming) return take?.(body) ?? new Response("nobody takes it");
-      return respond(request, Buffer.from(body).toString());
-    };
-    const upgrade = () => socket.destroy();
-    const streams = (target: string) => target.startsWith("/stream");
-    new HttpConnection(socket, part, { respond: handle, upgrade, streams }, limits);
-  });
-  await new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", resolve));
-  const address = server.address();
-  const port = typeof address === "object" && address ? address.port : 0;
-  const stop = (): void => {
-    server.close();
-    for (const socket of sockets) socket.destroy();
-  };
-  const found: Site = { port, memory, asked: 0, stop };
-  return found;
-}
-
-const lines = (method: string, target: string, ...more: string[]): string =>
-  [`${method} ${target} HTTP/1.1`, "Host: x", ...more, "", ""].join("\r\n");
+import { lines, type Site, site } from "./site.ts";
 
 test("slow clients are cut off: before the headers, within them, within the body, and when idle", async () => {
   const limits = { head: 50, body: 80, idle: 60, linger: 50 };
@@ -301,10 +254,13 @@ test("who was told that the server is busy is not answered after all, and its co
 });
 
 /** Takes a body to its end. */
-const sizeOf = async (body: Incoming): Promise<Response> => {
+const sizeOf = async (body: Incoming, read = () => {}): Promise<Response> => {
   let size = 0;
   try {
-    for (let piece = await body.next(); piece; piece = await body.next()) size += piece.length;
+    for (let piece = await body.next(); piece; piece = await body.next()) {
+      size += piece.length;
+      read();
+    }
   } catch (error) {
     if (!(error instanceof BrokenInput)) throw error;
     return new Response(error.message, { status: body.http ?? 500 });
@@ -316,19 +272,30 @@ const memoryOf = ({ memory }: Site): number => memory.most - memory.free;
 
 test("of a body that is read as it comes nothing is held, and each piece has its time", async () => {
   const limits = { head: 500, body: 150, idle: 500, linger: 50 };
-  const here = await site(() => new Response(), { limits, take: sizeOf });
+  let pieces = 0;
+  const take = (body: Incoming) => sizeOf(body, () => pieces++);
+  const here = await site(() => new Response(), { limits, take });
   using slow = await RawClient.open(here.port);
-  slow.write(lines("POST", "/stream", "Content-Length: 8"));
-  for (let i = 0; i < 8; i++) {
-    slow.write("x");
-    await Bun.sleep(50);
+  jest.useFakeTimers();
+  try {
+    slow.write(lines("POST", "/stream", "Content-Length: 8"));
+    for (let i = 1; i <= 8; i++) {
+      slow.write("x");
+      await turnsUntil("it is read", () => pieces === i);
+      // Together longer than the time of a body that is read as a whole.
+      if (i < 8) jest.advanceTimersByTime(100);
+    }
+    expect(await slow.head()).toStartWith("HTTP/1.1 200 ");
+    expect(await slow.take(1)).toBe("8");
+    slow.write(lines("POST", "/stream", "Content-Length: 9") + "x");
+    await turnsUntil("it is read", () => pieces === 9);
+    await turns(5);
+    jest.advanceTimersByTime(150);
+    expect(await slow.head()).toMatch(/^HTTP\/1.1 408 [^]*\r\nconnection: close\r\n/);
+    expect(await slow.take(39)).toBe("nothing of the body has come for 0.15 s");
+  } finally {
+    jest.useRealTimers();
   }
-  // Longer than the time of a body that is read as a whole.
-  expect(await slow.head()).toStartWith("HTTP/1.1 200 ");
-  expect(await slow.take(1)).toBe("8");
-  slow.write(lines("POST", "/stream", "Content-Length: 9") + "x");
-  expect(await slow.head()).toMatch(/^HTTP\/1.1 408 [^]*\r\nconnection: close\r\n/);
-  expect(await slow.rest()).toBe("nothing of the body has come for 0.15 s");
   slow.socket.destroy();
   while (memoryOf(here) > 0) await Bun.sleep(5);
   here.stop();
@@ -347,7 +314,9 @@ test("who holds what others wait for, and sends no more, is told so long before 
 });
 
 test("a body in tiny chunks, and one that nobody wants", async () => {
-  const here = await site((request) => new Response(request.method), { take: sizeOf });
+  const here = await site((request) => new Response(request.method), {
+    take: (body) => sizeOf(body),
+  });
   using client = await RawClient.open(here.port);
   client.write(lines("POST", "/stream", "Transfer-Encoding: chunked"));
   client.write("1\r\nx\r\n".repeat(100_000));

@@ -1,0 +1,254 @@
+/** The groups of all sandboxes of a server: what they are called, how long they are kept, and what is said where there are none. */
+import { afterEach, beforeEach, describe, expect, jest, test } from "bun:test";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
+import { ConfigError } from "../../src/config/problem.ts";
+import { type CgroupRoot, openCgroups, type SandboxCgroup } from "../../src/launch/cgroup.ts";
+import { CgroupUnavailable, findPlace } from "../../src/launch/cgroup/place.ts";
+import type { CgroupPolicy, Controller } from "../../src/plan/cgroup.ts";
+import { isSettled } from "../api/listener.ts";
+import { descriptorsOf } from "../descriptors.ts";
+import { isRoot } from "../accounts.ts";
+import { inGroup } from "./cgroup-cases.ts";
+import { turns, turnsUntil } from "./turns.ts";
+
+const place = (() => {
+  try {
+    return isRoot ? findPlace(undefined) : undefined;
+  } catch (error) {
+    if (error instanceof CgroupUnavailable) return undefined;
+    throw error;
+  }
+})();
+const box = (key: string, more: Partial<SandboxCgroup> = {}): SandboxCgroup => ({
+  ...{ key, file: `${key}.json`, policy: undefined },
+  ...more,
+});
+const policy = (more: Partial<CgroupPolicy> = {}): CgroupPolicy => ({
+  ...{ path: "p", mount: undefined, optional: false, shared: [], task: [] },
+  ...more,
+});
+async function opened(work: (root: CgroupRoot) => Promise<void>, ...all: SandboxCgroup[]) {
+  const root = await openCgroups(all);
+  const { path = "" } = root;
+  try {
+    await work(root);
+  } finally {
+    jest.useRealTimers();
+    await root.close();
+  }
+  const open = descriptorsOf("self").filter((link) => link.startsWith(path));
+  expect([existsSync(path), open]).toEqual([false, []]);
+  // What all lie in stays for others only.
+  const others = existsSync(dirname(path))
+    ? readdirSync(dirname(path), { withFileTypes: true })
+    : [];
+  if (existsSync(dirname(path))) expect(others.some((one) => one.isDirectory())).toBe(true);
+}
+const refused = async (...all: SandboxCgroup[]) => {
+  const error = await openCgroups(all).then(
+    () => undefined,
+    (reason: unknown) => reason,
+  );
+  if (!(error instanceof ConfigError)) throw error;
+  return error.problems;
+};
+describe.skipIf(place === undefined)("groups", () => {
+  test("are called by the order of sandboxes and tasks; names are for people", async () => {
+    const long = "x".repeat(100);
+    await opened(
+      async (root) => {
+        const path = root.path ?? "";
+        expect(basename(dirname(path))).toBe("spawnbox");
+        expect(
+          readdirSync(path, { withFileTypes: true })
+            .filter((one) => one.isDirectory())
+            .map(({ name }) => name)
+            .toSorted(),
+        ).toEqual(["0-a-b-c_d-", `1-${"x".repeat(64)}`]);
+        const tasks = ["a/b .c_d!", long, "a/b .c_d!"].map((key) => root.begin(key));
+        expect(tasks.map((task) => task?.path)).toEqual([
+          join(path, "0-a-b-c_d-/0"),
+          join(path, `1-${"x".repeat(64)}/1`),
+          join(path, "0-a-b-c_d-/2"),
+        ]);
+        expect(tasks.map((task) => task?.isKept)).toEqual([false, false, false]);
+        expect(root.begin("other")).toBeUndefined();
+        await Promise.all(tasks.map((task) => task?.end(true).gone));
+        // They are nobody's who has not asked for that.
+        expect(tasks.map((task) => existsSync(task?.path ?? ""))).toEqual([false, false, false]);
+      },
+      box("a/b .c_d!"),
+      box(long),
+    );
+  });
+
+  test("are removed once they are retired and nothing runs in them", async () => {
+    const root = await openCgroups([box("a", { reusable: true })]);
+    const [one, two] = [root.begin("a"), root.begin("a")];
+    const retired = root.retire();
+    await one?.end(true).gone;
+    expect(existsSync(one?.path ?? "")).toBe(false);
+    await turns(20);
+    expect([await isSettled(retired), existsSync(root.path ?? "")]).toEqual([false, true]);
+    await two?.end(true).gone;
+    await retired;
+    expect(root.path).toBeUndefined();
+    expect(root.begin("a")).toBeUndefined();
+    const none = await openCgroups([box("a")]);
+    const { path = "" } = none;
+    await none.retire();
+    expect(existsSync(path)).toBe(false);
+  });
+
+  describe("that are kept", () => {
+    beforeEach(() => void jest.useFakeTimers());
+    afterEach(() => void jest.useRealTimers());
+    const openOf = (root: CgroupRoot) =>
+      descriptorsOf("self").filter((link) => link.startsWith(`${root.path ?? ""}/`)).length;
+    const kept = box("a", { reusable: true });
+    /** So many, which are kept from now on. */
+    async function rested(root: CgroupRoot, count: number) {
+      const tasks = Array.from({ length: count }, () => root.begin("a"));
+      await Promise.all(tasks.map((task) => task?.end(true).gone));
+      return tasks.map((task) => task?.path ?? "");
+    }
+
+    test("and not used for a while are removed, the others go on", async () => {
+      await opened(async (root) => {
+        const [first, second] = await rested(root, 2);
+        expect(openOf(root)).toBe(4);
+        jest.advanceTimersByTime(1500);
+        // The last one that came is the next to go.
+        const used = root.begin("a");
+        expect([used?.path, used?.isKept]).toEqual([second, true]);
+        const fresh = root.begin("a", true);
+        expect(fresh?.isKept).toBe(false);
+        await fresh?.end().gone;
+        await used?.end(true).gone;
+        jest.advanceTimersByTime(499);
+        expect([first, second].map((path = "") => existsSync(path))).toEqual([true, true]);
+        jest.advanceTimersByTime(1);
+        expect([first, second].map((path = "") => existsSync(path))).toEqual([false, true]);
+        expect(openOf(root)).toBe(2);
+        jest.advanceTimersByTime(2000);
+        expect(existsSync(second ?? "")).toBe(false);
+        expect([openOf(root), jest.getTimerCount()]).toEqual([0, 0]);
+        // There is room for as many as before.
+        const many = await rested(root, 10);
+        expect(many.filter((path) => existsSync(path))).toHaveLength(8);
+      }, kept);
+    });
+
+    test("and used again in time go on", async () => {
+      await opened(async (root) => {
+        const [path = ""] = await rested(root, 1);
+        jest.advanceTimersByTime(1900);
+        expect(await rested(root, 1)).toEqual([path]);
+        jest.advanceTimersByTime(100);
+        expect(existsSync(path)).toBe(true);
+        jest.advanceTimersByTime(2000);
+        expect(existsSync(path)).toBe(false);
+        // Those that are kept at the end are closed with the rest.
+        await rested(root, 3);
+      }, kept);
+    });
+
+    test("and would not go then, as somebody is in them, are tried again by later launches", async () => {
+      await opened(async (root) => {
+        const [path = ""] = await rested(root, 1);
+        const sleeper = inGroup(path, "exec sleep 1016");
+        while (readFileSync(join(path, "cgroup.procs"), "utf8") === "") await turns(20);
+        jest.advanceTimersByTime(2000);
+        expect([existsSync(path), openOf(root)]).toEqual([true, 0]);
+        sleeper.kill("SIGKILL");
+        await sleeper.exited;
+        // The kernel may yet have to take the dead apart.
+        const ends: (Promise<void> | undefined)[] = [];
+        await turnsUntil("it is gone", () => {
+          ends.push(root.begin("a")?.end(true).gone);
+          return !existsSync(path);
+        });
+        await Promise.all(ends);
+      }, kept);
+    });
+
+    test("have no timer any more once they are closed", async () => {
+      const root = await openCgroups([kept]);
+      await rested(root, 1);
+      expect(jest.getTimerCount()).toBe(1);
+      const before = openOf(root);
+      await root.close();
+      expect([before, jest.getTimerCount()]).toEqual([2, 0]);
+    });
+  });
+
+  test("of crashed servers are let be by who only looks, and so are those of others", async () => {
+    await opened(async (root) => {
+      const left = join(dirname(root.path ?? ""), "1-dead");
+      mkdirSync(left);
+      try {
+        const base = place?.base ?? "";
+        const given = () => readFileSync(join(base, "cgroup.subtree_control"), "utf8");
+        const before = given();
+        const [name] = readFileSync(join(base, "cgroup.controllers"), "utf8")
+          .split(/\s+/)
+          .filter((one) => one !== "" && !before.split(/\s+/).includes(one));
+        const setting = { controller: name as Controller, file: "none.max", value: "1" };
+        const settings = name === undefined ? [] : [setting];
+        const wants = policy({ shared: settings, task: settings });
+        const looked = await openCgroups([box("b", { policy: wants })], { lookOnly: true });
+        // What could only be tried by a change is not said to be missing.
+        expect([looked.notices, existsSync(left), given()]).toEqual([[], true, before]);
+        expect(looked.begin("b")?.end()).toBeDefined();
+        await looked.close();
+        const absent = { ...setting, controller: "none" as Controller };
+        const missing = box("c", { policy: policy({ shared: [absent] }) });
+        expect(openCgroups([missing], { lookOnly: true })).rejects.toThrow("no none controller");
+        expect(existsSync(left)).toBe(true);
+        const other = await openCgroups([box("d")]);
+        expect(existsSync(left)).toBe(false);
+        await other.close();
+      } finally {
+        if (existsSync(left)) rmdirSync(left);
+      }
+    }, box("a"));
+  });
+
+  test("that cannot be had are problems, or notices where they may be missing; nothing is left", async () => {
+    const of = (key: string, more: Partial<CgroupPolicy>) => box(key, { policy: policy(more) });
+    const parent = join(place?.base ?? "", "spawnbox");
+    const groupsOfAll = () => (existsSync(parent) ? readdirSync(parent) : []);
+    // One that was killed may have had the same number.
+    const left = new Set(groupsOfAll());
+    const why = "/a is not a mounted cgroup v2 hierarchy; ";
+    const found = await refused(
+      ...[box("none"), of("a", { mount: "/a" }), of("any", {}), of("b", { mount: "/b" })],
+      ...[of("same", { mount: "/a" }), of("lax", { mount: "/a", optional: true })],
+    );
+    expect(found[0]).toEqual({
+      file: "b.json",
+      path: "p.mount",
+      message: "another sandbox says /a",
+    });
+    expect(found.slice(1).map(({ file, path }) => `${file} ${path}`)).toEqual(
+      ["a", "any", "b", "same"].map((key) => `${key}.json p`),
+    );
+    for (const { message } of found.slice(1)) {
+      expect(message).toStartWith(why);
+      expect(message).toEndWith('; "optional": true starts without');
+    }
+    const lax = await openCgroups([of("lax", { mount: "/a", optional: true })]);
+    expect([lax.path, lax.notices.length]).toEqual([undefined, 1]);
+    expect(lax.notices[0]).toMatchObject({ file: "lax.json", path: "p" });
+    expect(lax.notices[0]?.message).toStartWith(`not limited: ${why}`);
+    expect(lax.begin("lax")).toBeUndefined();
+    await lax.close();
+    const absent = { controller: "none" as Controller, file: "none.max", value: "1" };
+    const [problem, ...more] = await refused(of("c", { shared: [absent] }));
+    expect([problem?.path, more]).toEqual(["p", []]);
+    expect(problem?.message).toStartWith("no none controller in ");
+    const own = groupsOfAll().filter((name) => name.startsWith(`${process.pid}-`));
+    expect(own.filter((name) => !left.has(name))).toEqual([]);
+  });
+});

@@ -1,0 +1,59 @@
+/** What a killed supervisor leaves behind: ended by the server, which gets it, and nobody else. */
+import { expect, test } from "bun:test";
+import { join } from "node:path";
+import { isRoot } from "../accounts.ts";
+
+const module = (name: string) => JSON.stringify(join(import.meta.dir, "../../src/launch", name));
+/** What becomes of children, by what they are: in a process that has them all. */
+const PROGRAM = `
+const { readFileSync } = await import("node:fs");
+const { adoptOrphans, sweepOrphans } = await import(${module("orphans.ts")});
+const { living, unknown } = await import(${module("living.ts")});
+const detached = () => Bun.spawn({ cmd: ["/bin/sleep", "1018"], detached: true, stdio: ["ignore", "ignore", "ignore"] });
+const isAlive = (pid) => { try { process.kill(pid, 0); return !/^State:\\\\tZ/m.test(readFileSync("/proc/" + pid + "/status", "utf8")); } catch { return false; } };
+const isThere = (pid) => { try { process.kill(pid, 0); return true; } catch { return false; } };
+const before = detached();
+adoptOrphans();
+await sweepOrphans();
+const own = Bun.spawn(["/bin/sleep", "1018"]);
+const supervisor = detached();
+living.set(supervisor.pid, { known: Promise.resolve(), look() {} });
+// A tree of which nothing is in one session, and whose root has gone.
+const script = "setsid sh -c 'trap : TERM; setsid sleep 1018 & echo $! $$; wait; wait' & read line";
+const gone = Bun.spawn(["/bin/sh", "-c", script], { stdio: ["pipe", "pipe", "ignore"] });
+const { value } = await gone.stdout.getReader().read();
+const tree = new TextDecoder().decode(value).trim().split(" ").map(Number);
+gone.stdin.end();
+await gone.exited;
+const had = tree.map(isAlive);
+// One that is asked for is waited for: it may be among them.
+const asked = Promise.withResolvers();
+unknown.add({ known: asked.promise, look() {} });
+let isOver = false;
+const sweeping = Promise.all([sweepOrphans(), sweepOrphans()]).then(() => (isOver = true));
+for (let i = 0; i < 50; i++) await new Promise((resolve) => setImmediate(resolve));
+const early = [isOver, tree.map(isAlive)];
+asked.resolve();
+if (process.pid !== 1) await sweeping;
+console.log(JSON.stringify([had, early, tree.map(isThere), [before, own, supervisor].map(({ pid }) => isAlive(pid))]));
+for (const { pid } of [before, own, supervisor]) process.kill(pid, "SIGKILL");
+for (const pid of tree) try { process.kill(pid, "SIGKILL"); } catch {}
+process.exit();
+`;
+function told(first: readonly string[] = []) {
+  const run = Bun.spawnSync([...first, process.execPath, "-e", PROGRAM], { timeout: 20_000 });
+  return run.stdout.toString() || run.stderr.toString();
+}
+const [ALL, NONE] = [
+  [true, true],
+  [false, false],
+];
+
+test("all of them end, but for supervisors, children of before and those of this session", () => {
+  expect(JSON.parse(told())).toEqual([ALL, [false, ALL], NONE, [true, true, true]]);
+});
+
+test.if(isRoot)("the first process of a container ends nobody's", () => {
+  const first = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"];
+  expect(JSON.parse(told(first))).toEqual([ALL, [true, ALL], ALL, [true, true, true]]);
+});
