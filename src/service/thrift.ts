@@ -21,7 +21,9 @@ const LARGE = 144 << 20;
 const WORTH = 24 << 20;
 const HUGE = 176 << 20;
 const TOO_MUCH = 192 << 20;
-/** Milliseconds from one time to the next at least; where it is huge; where it is too much. As long as the last one took in any case. */
+/** The same near what is promised, of a growth that is worth it: half as long as the last one took. */
+const NEAR = 240 << 20;
+/** Milliseconds from one time to the next at least; where it is huge; where it is too much. As long as the last one took, but near the promise. */
 const RARELY = 1_000;
 const SOONER = 150;
 const AT_ONCE = 50;
@@ -84,7 +86,8 @@ export class Thrift {
     this.#grown = begin;
     const isWorth = size - this.#left >= WORTH || size >= HUGE;
     const usual = size >= TOO_MUCH ? AT_ONCE : size >= HUGE ? SOONER : RARELY;
-    const pause = Math.max(usual, this.#took);
+    const isNear = size >= NEAR && size - this.#least >= WORTH;
+    const pause = isNear ? this.#took / 2 : Math.max(usual, this.#took);
     if (size >= LARGE && isWorth && sinceGiven >= pause) return this.#giveBack(size);
     collect("beside");
     this.#least = size;

@@ -113,8 +113,29 @@ test("where a collection takes long, there is as much between two", () => {
   ] as const) {
     const { at } = thrift(200);
     expect(at(0, 170, 130)).toBe("all");
-    expect(at(200 + later, 250, 130)).toBe(done);
+    expect(at(200 + later, 239.9, 130)).toBe(done);
   }
+});
+
+test("near what is promised there is half as much between two, if much has come", () => {
+  for (const [later, mib, done] of [
+    [99, 240, "beside"],
+    [100, 240, "all"],
+    [199, 239.9, "beside"],
+    [200, 239.9, "all"],
+  ] as const) {
+    const { at } = thrift(200);
+    expect(at(0, 220, 216)).toBe("all");
+    expect(at(200 + later, mib, 216)).toBe(done);
+  }
+  // 24 MiB more than the least since then.
+  const { at } = thrift(200);
+  expect(at(0, 230, 216.1)).toBe("all");
+  expect(at(300, 240, 216)).toBe("beside");
+  expect(at(340, 263.9, 216)).toBe("beside");
+  const other = thrift(200).at;
+  expect(other(0, 230, 216.1)).toBe("all");
+  expect(other(300, 240.1, 216)).toBe("all");
 });
 
 test("after some quiet it is given back in any case, once", () => {
