@@ -69,12 +69,15 @@ export class Answered<Call> {
   /** Forgets those of which no copy can come any more. */
   sweep(): void {
     const now = this.now();
-    for (const own of this.#known.values())
+    for (const [operator, own] of this.#known) {
       for (const [id, known] of own) {
         if (known.until > now || known.call !== undefined) continue;
         own.delete(id);
         this.#drop(known);
       }
+      // Of names that come and go none stays.
+      if (own.size === 0) this.#known.delete(operator);
+    }
   }
 
   #find(operator: string, id: string): Known<Call> | undefined {

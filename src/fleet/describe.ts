@@ -1,5 +1,5 @@
 /** What a board tells of itself, for who has no connection to it: retained by the broker. */
-import { existsSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import type { ApiDescription, VerbDescription } from "../api/verb.ts";
 import { argumentsOf, needsArguments } from "../server/openapi-input.ts";
 import { version } from "../version.ts";
@@ -78,9 +78,12 @@ export function aboutOf(
 
 /** See random(4). */
 function bootId(): string {
-  const file = "/proc/sys/kernel/random/boot_id";
-  // Without /proc there are no sandboxes either, and only this to tell a boot by.
-  return existsSync(file) ? readFileSync(file, "utf8").trim() : start;
+  try {
+    return readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
+  } catch {
+    // Hidden, or there is no /proc: then there is only this to tell a boot by.
+  }
+  return start;
 }
 
 /** Verbs that a button can call: by API. */

@@ -1,5 +1,6 @@
 /** landlock → the rules of a ruleset. See landlock(7) and Documentation/userspace-api/landlock.rst of the kernel. */
 import type { Landlock } from "../config/sandbox-schema.ts";
+import { covers } from "./inside.ts";
 import type { Machine } from "./machine.ts";
 import type { LandlockPolicy } from "./policy.ts";
 import type { Report } from "./report.ts";
@@ -151,10 +152,6 @@ function realOf(
   }
   return { real, links };
 }
-
-/** What is below `path`, itself included. */
-const covers = (path: string, other: string) =>
-  path === other || path === "/" || other.startsWith(`${path}/`);
 
 /** Rights are added up along a path: one that is meant to have fewer than a directory above it has not. */
 function tellOverlaps(

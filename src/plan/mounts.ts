@@ -1,7 +1,9 @@
 /** namespace.mounts → the steps that build the new root. See mount_setattr(2), tmpfs(5), devpts in the kernel's documentation. */
 import { posix } from "node:path";
 import type { Mount, Namespace } from "../config/sandbox-schema.ts";
+import { covers } from "./inside.ts";
 import type { Machine } from "./machine.ts";
+import { missingBelow } from "./mount-place.ts";
 import type { Identity, MountFlags, MountStep, NamespaceName } from "./policy.ts";
 import { procSteps } from "./proc.ts";
 import type { Report } from "./report.ts";
@@ -244,59 +246,12 @@ export function compileMounts(
     const compiled = report.attempt(at, () =>
       compileMount(mount, namespace?.opts?.autocreate ?? false, steps, { ...context, notice }),
     );
-    const missing = compiled && missingBelow(compiled, steps, context.machine);
+    const missing = compiled && missingBelow(compiled, steps, context.machine.files);
     if (missing !== undefined) report.problem(`${path}.mounts[${i}].target`, missing);
     if (compiled) steps.push(...compiled);
   }
   tellRoot(steps, path, report);
   return sealLast(steps);
-}
-
-/** Nothing can be made below what is shown read-only, and links in such a root are not followed. */
-function missingBelow(
-  [step]: readonly MountStep[],
-  earlier: readonly MountStep[],
-  machine: Machine,
-): string | undefined {
-  const { files } = machine;
-  const [root, ...others] = earlier;
-  if (!step) return undefined;
-  const above = others.findLast(({ target }) => covers(target, step.target));
-  if (above) return missingIn(above, step, machine);
-  if (root?.kind !== "bind") return undefined;
-  if (root.target !== ROOT)
-    return covers(root.target, step.target) ? missingIn(root, step, machine) : undefined;
-  if (step.kind === "symlink")
-    return `no link can be made at ${step.target}: the root is read-only; mount a tmpfs above it first`;
-  let at = ROOT;
-  for (const part of step.target.split("/").slice(1)) {
-    at = posix.join(at, part);
-    if (others.some(({ target }) => covers(target, at))) return undefined;
-    const found = files.lookup(posix.join(root.source, at));
-    if (!found)
-      return `${step.target}: ${at} does not exist below ${root.source}, which is the read-only root: make it there, or mount a tmpfs above it first`;
-    if (found.kind === "link")
-      return `${step.target}: ${at} is a link in ${root.source}: name what it leads to`;
-  }
-  return undefined;
-}
-
-/** @param above the mount that its target lies in */
-function missingIn(above: MountStep, step: MountStep, { files }: Machine): string | undefined {
-  if (above.kind === "symlink" && above.target !== step.target)
-    return `${step.target}: ${above.target} is a link here: name what it leads to`;
-  if (above.kind !== "bind" || !above.flags.readonly) return undefined;
-  let at = above.target;
-  let source = above.source;
-  for (const part of step.target.slice(above.target.length).split("/").slice(1)) {
-    [at, source] = [posix.join(at, part), posix.join(source, part)];
-    const found = files.lookup(source);
-    // Where a link leads is found out by the launch.
-    if (found?.kind === "link") return undefined;
-    if (!found)
-      return `${step.target}: ${at} does not exist below ${above.source}, which is read-only at ${above.target}: make it there, or mount a tmpfs above it first`;
-  }
-  return undefined;
 }
 
 /** What of the host's root is of no use, or is more than a sandbox should see. */
@@ -328,7 +283,3 @@ function sealLast(steps: readonly MountStep[]): MountStep[] {
   });
   return [...steps.filter((step) => step.kind !== "seal"), ...seals];
 }
-
-/** Whether what is mounted at `above` hides `path`, or is it. */
-export const covers = (above: string, path: string) =>
-  above === path || path.startsWith(`${above}/`);

@@ -5,7 +5,7 @@
 import type { Architecture } from "../../ffi/libseccomp.ts";
 import type { Command } from "../config/command-schema.ts";
 import { Assembly } from "./assembly.ts";
-import { covers } from "./mounts.ts";
+import { covers } from "./inside.ts";
 import type { MountStep, Policy, PtyPolicy } from "./policy.ts";
 import { ACTIONS, errnoAction } from "./seccomp-action.ts";
 import { constants } from "node:os";

@@ -1,6 +1,5 @@
 /** Subcommands that ask a server, which says here what a test wants: what they send, what they print, and how they end. */
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import type { ServerWebSocket } from "bun";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -12,6 +11,7 @@ import { run as watch } from "../../src/cli/watch.ts";
 import { tableOf } from "../../src/command-line/tasks.ts";
 import type { TaskRecord } from "../../src/api/record.ts";
 import { isRoot } from "../accounts.ts";
+import { type Answer, sendEvent as event, wireServer, type WireSocket } from "../wire-server.ts";
 import { wrongOf } from "./saying.ts";
 
 const ID = "1m8j538rr6v0jkc";
@@ -50,35 +50,17 @@ test.each([
 
 /** Calls as they came: verb and arguments. */
 const asked: [string, unknown][] = [];
-type Answer = { readonly response?: unknown; readonly status?: string; readonly info?: string };
 /** In place of an answer, something else may be done with the connection. */
-const answers = new Map<
-  string,
-  (args: unknown, socket: ServerWebSocket<undefined>) => Answer | undefined
->();
+const answers = new Map<string, (args: unknown, socket: WireSocket) => Answer | undefined>();
 let server: Bun.Server<undefined>;
-const event = (socket: ServerWebSocket<undefined>, name: string, data: unknown) =>
-  void socket.send(JSON.stringify([5, name, { event: name, data }]));
 beforeEach(() => {
   asked.length = 0;
   answers.clear();
-  server = Bun.serve({
-    port: 0,
-    fetch: (request, own) =>
-      own.upgrade(request, { headers: { "sec-websocket-protocol": "x-afb-ws-json1" } })
-        ? undefined
-        : new Response(),
-    websocket: {
-      message(socket: ServerWebSocket<undefined>, text) {
-        const [, id, verb, args] = JSON.parse(String(text)) as [number, string, string, unknown];
-        asked.push([verb, args]);
-        const found = answers.get(verb);
-        const answer = found ? found(args, socket) : { status: "unknown-verb" };
-        if (!answer) return;
-        const { response, status = "success", info } = answer;
-        socket.send(JSON.stringify([3, id, { request: { status, info }, response }]));
-      },
-    },
+  server = wireServer(({ socket, verb, args, answer }) => {
+    asked.push([verb, args]);
+    const found = answers.get(verb);
+    const given = found ? found(args, socket) : { status: "unknown-verb" };
+    if (given) answer(given);
   });
 });
 afterEach(() => server.stop(true));

@@ -1,7 +1,7 @@
 /** What the page makes of a server that says what a test wants: its catalogue, a start that can be stopped, and what is remembered. */
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import type { ServerWebSocket } from "bun";
 import { until } from "../served.ts";
+import { sendEvent, wireServer, type WireSocket } from "../wire-server.ts";
 import { type Components, componentsAt } from "./components.ts";
 
 interface Parts {
@@ -30,36 +30,24 @@ const asked: [string, unknown][] = [];
 /** By verb: the response, or a status that is none of success; nothing: it is not answered. */
 const answers = new Map<string, { readonly response?: unknown; readonly status?: string }>();
 const open: (() => void)[] = [];
-let socket: ServerWebSocket<undefined> | undefined;
-let server: ReturnType<typeof Bun.serve>;
+let socket: WireSocket | undefined;
+let server: Bun.Server<undefined>;
 let page: Components;
 let parts: Parts;
-const event = (name: string, data: unknown) =>
-  void socket?.send(JSON.stringify([5, name, { event: name, data }]));
+const event = (name: string, data: unknown) => sendEvent(socket, name, data);
 
 beforeEach(async () => {
   for (const one of [asked, open]) one.length = 0;
   answers.clear();
-  server = Bun.serve({
-    port: 0,
-    fetch: (request, own) =>
-      own.upgrade(request, { headers: { "sec-websocket-protocol": "x-afb-ws-json1" } })
-        ? undefined
-        : new Response(),
-    websocket: {
-      open: (one: ServerWebSocket<undefined>) => void (socket = one),
-      message(one, text) {
-        const [, id, verb, args] = JSON.parse(String(text)) as [number, string, string, unknown];
-        asked.push([verb, args]);
-        const answer = () => {
-          const { response, status = "success" } = answers.get(verb) ?? {};
-          one.send(JSON.stringify([3, id, { request: { status, info: `of ${verb}` }, response }]));
-        };
-        if (answers.has(verb)) answer();
-        else open.push(answer);
-      },
+  server = wireServer(
+    ({ verb, args, answer }) => {
+      asked.push([verb, args]);
+      const tell = () => answer({ ...answers.get(verb), info: `of ${verb}` });
+      if (answers.has(verb)) tell();
+      else open.push(tell);
     },
-  });
+    (one) => void (socket = one),
+  );
   page = await componentsAt(
     `http://localhost:${server.port}/`,
     ...["connection.ts", "catalogue.ts", "stoppable.ts", "remembered.ts", "storage.ts"],

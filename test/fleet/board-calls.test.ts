@@ -232,20 +232,29 @@ describe("a call under way", () => {
     await one.said();
     return one.requests[0]?.client as Required<Request>["client"];
   };
-
-  test("ends when its time is over", async () => {
-    await using one = boardAt({ answering: () => TASK });
-    const client = await open(one, "a", { userProperties: { timeout: "5000" } });
-    one.time.pass(5000);
+  /** A millisecond later than this, ms, and no sooner. */
+  const endsAfter = (
+    one: ReturnType<typeof boardAt>,
+    client: { readonly connected: boolean },
+    ms: number,
+  ) => {
+    one.time.pass(ms);
     one.look.run();
     expect(client.connected).toBe(true);
     one.time.pass(1);
     one.look.run();
+    expect(client.connected).toBe(false);
+  };
+  const toldOf = async (one: ReturnType<typeof boardAt>) => {
     const reply = (await one.said("a")).at(-1);
-    expect(reply && [statusOf(reply), infoOf(reply)]).toEqual([
-      "timeout",
-      "not over after 5000 ms",
-    ]);
+    return reply && [statusOf(reply), infoOf(reply)];
+  };
+
+  test("ends when its time is over", async () => {
+    await using one = boardAt({ answering: () => TASK });
+    const client = await open(one, "a", { userProperties: { timeout: "5000" } });
+    endsAfter(one, client, 5000);
+    expect(await toldOf(one)).toEqual(["timeout", "not over after 5000 ms"]);
   });
 
   test("is not missed by who says nothing, but by who has said something, half a minute later", async () => {
@@ -257,13 +266,8 @@ describe("a call under way", () => {
     one.flow("a", { seq: 0 });
     // Whose name is taken by another is not who is meant.
     one.message("sb/v1/b1/flow/op2/a", '{"leave":true}');
-    one.time.pass(30_000);
-    one.look.run();
-    expect(client.connected).toBe(true);
-    one.time.pass(1);
-    one.look.run();
-    const reply = (await one.said("a")).at(-1);
-    expect(reply && [statusOf(reply), infoOf(reply)]).toEqual([
+    endsAfter(one, client, 30_000);
+    expect(await toldOf(one)).toEqual([
       "disconnected",
       "nothing was heard of the operator any more",
     ]);
@@ -275,12 +279,7 @@ describe("a call under way", () => {
     one.time.pass(100_000);
     void client.send("boat/horn", { type: "data", pid: 7 });
     await turn();
-    one.time.pass(30_000);
-    one.look.run();
-    expect(client.connected).toBe(true);
-    one.time.pass(1);
-    one.look.run();
-    expect(client.connected).toBe(false);
+    endsAfter(one, client, 30_000);
   });
 
   test("waits for its operator no longer than there is a connection", async () => {
@@ -293,12 +292,7 @@ describe("a call under way", () => {
     one.look.run();
     expect(client.connected).toBe(true);
     await one.joined();
-    one.time.pass(30_000);
-    one.look.run();
-    expect(client.connected).toBe(true);
-    one.time.pass(1);
-    one.look.run();
-    expect(client.connected).toBe(false);
+    endsAfter(one, client, 30_000);
   });
 
   test("ends where its operator may not call any more, and its task goes on as asked", async () => {

@@ -517,6 +517,30 @@ describe("below what is read-only", () => {
     compiled(on("rw", tmpfs("/data/none")), machine);
     compiled(on("ro", tmpfs("/database")), machine);
   });
+  test("what may come before the launch, or may not be looked at, is for the launch to tell", () => {
+    // Without its source there is no mount, and so nothing that is read-only.
+    const none = { target: "/data/a", source: "/none", mode: "ro", optional: true };
+    compiled(on("ro", none, tmpfs("/data/a/x")), machine);
+    // Nor needs it a place.
+    compiled(on("ro", { ...none, target: "/data/none" }), machine);
+    expect(refused(on("ro", { ...none, target: "/data/none", source: "/img" }), machine)).toEqual([
+      expect.stringContaining(`/data/none ${missing}`),
+    ]);
+    const made = { ...none, optional: false };
+    const later = { ...machine, mkdir: () => {} };
+    const { acls: who, namespace } = on("ro", made, tmpfs("/data/a/x"));
+    compiled({ acls: who, namespace: { ...namespace, opts: { autocreate: true } } }, later);
+    const closed = (path: string) => {
+      if (path === "/img/a/x") throw Object.assign(new Error(path), { code: "EACCES" });
+      return machine.files.lookup(path);
+    };
+    const files = { ...machine.files, lookup: closed };
+    compiled(on("ro", tmpfs("/data/a/x")), { ...machine, files });
+    compiled(
+      { acls, namespace: { mounts: [{ target: "/", source: "/img" }, tmpfs("/a/x")] } },
+      { ...machine, files },
+    );
+  });
 });
 
 describe("on a root of the host", () => {
