@@ -79,8 +79,6 @@ class Agent {
       closeSync(theirs);
     }
     this.#socket = ours;
-    // Without it, who has only asked something would never end.
-    this.#process.unref();
   }
 
   get pid(): number {
