@@ -1,6 +1,7 @@
 /** Entry: picks a subcommand from argv. */
 import { suggestion } from "./config/nearest.ts";
 import { printText } from "./command-line/print.ts";
+import { compileReadily } from "./jit.ts";
 import { keepConsole } from "./printed.ts";
 import { SUBCOMMANDS } from "./subcommands.ts";
 import { endOnUnexpected } from "./unexpected.ts";
@@ -41,6 +42,8 @@ async function main([name, ...rest]: string[]): Promise<number> {
     return 0;
   }
   const { run } = await subcommand.load();
+  // The servers say when they are.
+  if (!SERVERS.includes(name)) compileReadily();
   return run(rest, SUBCOMMANDS);
 }
 

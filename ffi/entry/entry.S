@@ -6,8 +6,12 @@
  *
  * Each call is made with arguments for which the kernel answers EINVAL, so nothing comes of it: a filter looks first.
  *
- * No relocations, no stack, and all registers that the program's own entry reads are left alone. The last eight bytes are the
- * distance from here to that entry: patch.ts writes them.
+ * A server also gets its variables from here (those at `first`): the runtime reads how it compiles from its environment alone, and
+ * before anything of ours. They stand behind all others, and the first of a name counts: an operator's. The dynamic loader has
+ * been here by now: what getenv(3) reads is its `environ`, so that is changed together with the stack.
+ *
+ * No relocations, and all registers that the program's own entry reads are left alone. The last sixteen bytes are the distances
+ * from here to `environ` and to that entry: patch.ts writes them.
  */
 #define EPERM 1
 #define EACCES 13
@@ -73,7 +77,50 @@ entry:
 	lea processor(%rip), %rax
 	cmp %rax, %rbx
 	jne 3b
-	mov %r8, %rdx
+	/* Arguments, variables and auxiliary vector, each ended by 0: copied below themselves, with two variables more. */
+	cmpq $2, (%rsp)
+	jl 9f
+	mov 16(%rsp), %rax
+	cmpl $0x76726573, (%rax)	/* "serve", and its end */
+	jne 9f
+	cmpw $0x65, 4(%rax)
+	jne 9f
+	mov (%rsp), %rcx
+	lea 16(%rsp,%rcx,8), %rbx	/* the first variable */
+	mov %rbx, %rdx
+6:	add $8, %rdx
+	cmpq $0, -8(%rdx)
+	jne 6b
+	lea -8(%rdx), %r9		/* behind the last */
+7:	add $16, %rdx			/* behind the auxiliary vector */
+	cmpq $0, -16(%rdx)
+	jne 7b
+	mov %rsp, %rsi
+	mov %rdx, %rax
+	sub %rsi, %rax
+	sub %rax, %rsp
+	sub $16, %rsp
+	and $-16, %rsp
+	sub %rsi, %rbx
+	add %rsp, %rbx			/* the first variable there */
+	lea environ(%rip), %rax
+	mov (%rax), %rcx
+	lea entry(%rip), %rax
+	mov %rbx, (%rax,%rcx)
+	mov %rsp, %rdi
+	mov %r9, %rcx
+	sub %rsi, %rcx
+	shr $3, %rcx
+	rep movsq
+	lea first(%rip), %rax
+	stosq
+	lea second(%rip), %rax
+	stosq
+	mov %rdx, %rcx
+	sub %rsi, %rcx
+	shr $3, %rcx
+	rep movsq
+9:	mov %r8, %rdx
 	lea entry(%rip), %rax
 	add distance(%rip), %rax
 	jmp *%rax
@@ -129,11 +176,55 @@ entry:
 	adr x11, processor
 	cmp x10, x11
 	b.ne 3b
-	mov x0, x9
+	/* Arguments, variables and auxiliary vector, each ended by 0: copied below themselves, with two variables more. */
+	ldr x0, [sp]
+	cmp x0, #2
+	b.lt 9f
+	ldr x1, [sp, #16]
+	ldr w2, [x1]
+	ldr w3, serve			/* "serve", and its end */
+	cmp w2, w3
+	b.ne 9f
+	ldrh w2, [x1, #4]
+	cmp w2, #0x65
+	b.ne 9f
+	mov x1, sp
+	add x2, x1, #16
+	add x2, x2, x0, lsl #3		/* the first variable */
+	mov x3, x2
+6:	ldr x4, [x3], #8
+	cbnz x4, 6b
+	sub x6, x3, #8			/* behind the last */
+7:	ldr x4, [x3], #16		/* behind the auxiliary vector */
+	cbnz x4, 7b
+	sub x4, x3, x1
+	sub x5, x1, x4
+	sub x5, x5, #16
+	and x5, x5, #-16
+	mov sp, x5
+	sub x2, x2, x1
+	add x2, x2, x5			/* the first variable there */
+	adr x7, entry
+	ldr x4, environ
+	str x2, [x7, x4]
+8:	ldr x4, [x1], #8
+	str x4, [x5], #8
+	cmp x1, x6
+	b.ne 8b
+	adr x4, first
+	str x4, [x5], #8
+	adr x4, second
+	str x4, [x5], #8
+8:	ldr x4, [x1], #8
+	str x4, [x5], #8
+	cmp x1, x3
+	b.ne 8b
+9:	mov x0, x9
 	adr x16, entry
 	ldr x17, distance
 	add x16, x16, x17
 	br x16
+serve:	.ascii "serv"
 #else
 #error "spawnbox is for x86_64 and aarch64"
 #endif
@@ -167,7 +258,15 @@ processor:
 path:	.asciz "/proc/self/maps"
 line:	.ascii "spawnbox: /proc is not mounted, and nothing of it works without: mount -t proc proc /proc\n"
 end:
+/*
+ * As it comes, the runtime interprets a function some 30 times and compiles it well after another 70, where a board may see no
+ * more calls than that between two starts: a launch takes a fifth less of its time by these, from the tenth call on.
+ */
+first:	.asciz "BUN_JSC_thresholdForJITAfterWarmUp=200"
+second:	.asciz "BUN_JSC_thresholdForOptimizeAfterWarmUp=60"
 	.balign 8
+environ:
+	.quad 0
 distance:
 	.quad 0
 #if defined(__linux__) && defined(__ELF__)

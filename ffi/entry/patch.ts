@@ -76,6 +76,24 @@ function sectionOf(elf: Uint8Array, wanted: string): Uint8Array {
   throw new Error(`no section ${wanted}`);
 }
 
+const SYMBOL = { value: 8 };
+const SYMBOL_SIZE = 24;
+
+/** Where a variable of the executable is: of the C library's, that it has a copy of. @throws Error where it has none */
+function addressOf(elf: Uint8Array, wanted: string): number {
+  const symbols = sectionOf(elf, ".dynsym");
+  const strings = sectionOf(elf, ".dynstr");
+  const { word, long } = numbers(symbols);
+  for (let at = 0; at < symbols.length; at += SYMBOL_SIZE) {
+    const start = word(at);
+    if (new TextDecoder().decode(strings.subarray(start, strings.indexOf(0, start))) !== wanted)
+      continue;
+    const address = long(at + SYMBOL.value);
+    if (address !== 0) return address;
+  }
+  throw new Error(`the executable has no ${wanted} of its own`);
+}
+
 /** The executable with `code` before its entry. @throws Error when it has no header to spare */
 export function withEntry(elf: Uint8Array, code: Uint8Array): Uint8Array {
   const { half, word, long } = numbers(elf);
@@ -99,6 +117,7 @@ export function withEntry(elf: Uint8Array, code: Uint8Array): Uint8Array {
   result.set(elf);
   result.set(code, offset);
   const { setWord, setLong } = numbers(result);
+  setLong(result.length - 16, addressOf(elf, "environ") - address);
   setLong(result.length - 8, long(HEADER.entry) - address);
   setLong(HEADER.entry, address);
   setWord(spare, PT_LOAD);

@@ -5,6 +5,7 @@ import { createRegistry, type Registry, type RunningRegistry } from "../api/regi
 import type { Verb } from "../api/verb.ts";
 import { ConfigError, problemLine } from "../config/problem.ts";
 import { AfbError } from "../errors.ts";
+import { compileReadily } from "../jit.ts";
 import { Launching, withNotices } from "../launch/launching.ts";
 import { doctorVerb } from "../doctor/verb.ts";
 import { metricsVerb } from "../metrics/verb.ts";
@@ -310,6 +311,7 @@ export async function serve(options: ServeOptions, early?: EarlyBoot): Promise<n
   await fleeting.join(fleet, fleetDeps);
   for (const place of fleeting.places) console.log(visible(place));
   launching.keepReady(current.apis);
+  compileReadily();
   const stopKeeping = keepSmall();
   const watch = watchAccounts(
     accounts,

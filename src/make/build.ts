@@ -5,6 +5,7 @@ import { parseArgs } from "node:util";
 import { putEntry } from "../../ffi/entry/patch.ts";
 import { type Arch, buildLauncher, hostArch, launcherFile } from "../../ffi/launcher/build.ts";
 import { commandLine, UsageError } from "../command-line/usage.ts";
+import { WHILE_STARTING } from "../jit.ts";
 import { buildConsole } from "./console.ts";
 
 const root = join(import.meta.dir, "../..");
@@ -66,6 +67,7 @@ const result = await Bun.build({
     autoloadBunfig: false,
     // Packages that plugins import say in theirs which file is meant.
     autoloadPackageJson: true,
+    jitPolicy: WHILE_STARTING,
   },
   plugins: [
     {

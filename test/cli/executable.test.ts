@@ -80,6 +80,30 @@ describe("usage", () => {
     const enough = ["bash", "-c", '"$0" schema | head -1; exit ${PIPESTATUS[0]}', program];
     expect(Bun.spawnSync(enough, { cwd: dir, env: { PATH } }).exitCode).toBe(0);
   });
+  test("servers compile sooner, in words and variables as they were given", () => {
+    const run = (variables: readonly string[], ...args: string[]) => {
+      const through = ["env", "-i", ...variables, program, ...args];
+      const { exitCode, stdout, stderr } = Bun.spawnSync(through, { cwd: dir });
+      return { code: exitCode, said: stdout.toString() + stderr.toString() };
+    };
+    const told = "BUN_JSC_dumpOptions=1";
+    const sooner = /thresholdForJITAfterWarmUp=200 .*\n +thresholdForOptimizeAfterWarmUp=60 /;
+    expect(run([told], "serve", "--help").said).toMatch(sooner);
+    for (const args of [["check", "--help"], ["serves"], ["serv"], ["--version"], []])
+      expect(run([told], ...args).said).not.toContain("AfterWarmUp");
+    // Whoever sets one has the last word.
+    const own = run([told, "BUN_JSC_thresholdForJITAfterWarmUp=300"], "serve", "--help");
+    expect(own.said).toContain("thresholdForJITAfterWarmUp=300");
+    // As many as there may be: odd, even, none.
+    for (let count = 0; count < 6; count++) {
+      const variables = Array.from({ length: count }, (_, i) => `V${i}=${"x".repeat(i)}`);
+      const { code, said } = run([...variables, "AFB_SPAWN_CONFIG=missing.json"], "serve");
+      expect([code, said]).toEqual([1, expect.stringContaining("missing.json: ENOENT")]);
+      const words = Array.from({ length: count }, (_, i) => `word${i}`);
+      const wrong = run(variables, "serve", ...words, "--nothing");
+      expect([wrong.code, wrong.said]).toEqual([2, expect.stringContaining(words[0] ?? "nothing")]);
+    }
+  });
   test.if(isRoot)("where /proc is missing, each says so in one line", () => {
     for (const name of [...subcommands, "install", "--version"]) {
       const hidden = 'mount -t tmpfs none /proc && exec "$0" "$@"';
