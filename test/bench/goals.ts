@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { connect } from "../../src/client.ts";
 import { linesOf, overRest, overWebSocket } from "./calls.ts";
 import { type Contender, interleave, type Pace } from "./interleave.ts";
+import { type Kernel, startKernel } from "./kernel.ts";
 import { type Bwrap, captured, requirePrivate } from "./processes.ts";
 import { progress } from "./progress.ts";
 import type { Scratch } from "./scratch.ts";
@@ -26,17 +27,21 @@ const NAME = {
   warm: "full sandbox, warm",
   warmWith: "full sandbox, warm, an argument",
   rest: "no sandbox, over REST",
-  floor: "the runtime alone",
+  runtime: "the runtime alone",
+  kernelCold: "the kernel alone, cold",
+  kernelWarm: "the kernel alone, warm",
 } as const;
 
-/** What is compared with what, and what the ratio should be at most. */
+/**
+ * What is compared with what, and what the ratio should be at most. Where that is less than the kernel takes for the sandbox and the
+ * runtime for the call, each alone, it is to be near to both together.
+ */
 const LAUNCHES: readonly (readonly [name: string, baseline: string, goal: number])[] = [
   [NAME.none, NAME.spawn, 1.4],
   [NAME.cold, NAME.bwrap, 0.42],
   [NAME.warm, NAME.spawn, 1.0],
   [NAME.warmWith, NAME.spawnWith, 1.4],
 ];
-/** Of what the runtime alone takes: as near as that. */
 const NEAR = 1.15;
 /** ms that a call over REST may take longer than over the WebSocket. */
 const REST_GOAL = 0.15;
@@ -74,10 +79,11 @@ export async function measureGoals(
   pace: Pace,
   scratch: Scratch,
 ): Promise<Goal[]> {
-  const least = join(import.meta.dir, "floor-server.ts");
-  const floor = await startServer([process.execPath, least], scratch);
+  const least = join(import.meta.dir, "runtime.ts");
+  const runtime = await startServer([process.execPath, least], scratch);
+  const kernel = startKernel(scratch);
   const client = await connect(`${url.replace("http", "ws")}/api`);
-  const bare = await connect(`${floor.url.replace("http", "ws")}/api`);
+  const bare = await connect(`${runtime.url.replace("http", "ws")}/api`);
   try {
     const ws = overWebSocket(client);
     const rest = overRest(url);
@@ -86,7 +92,9 @@ export async function measureGoals(
     const runs: Readonly<Record<string, () => Promise<unknown> | void>> = {
       [NAME.spawn]: () => spawned(),
       [NAME.spawnWith]: () => spawned(true),
-      [NAME.floor]: () => bare.call("x"),
+      [NAME.runtime]: () => bare.call("x"),
+      [NAME.kernelCold]: () => kernel.once("cold"),
+      [NAME.kernelWarm]: () => kernel.once("warm"),
       [NAME.none]: () => ws("plain/true"),
       [NAME.cold]: () => ws("full/true"),
       [NAME.warm]: () => ws("warm/true"),
@@ -102,10 +110,11 @@ export async function measureGoals(
       run: async () => run(),
     }));
     const samples = await interleave(contenders, pace);
-    return [...launchGoals(samples, bwrap), ...(await rateGoals(ws))];
+    return [...launchGoals(samples, bwrap), ...(await rateGoals(ws, () => bare.call("x"), kernel))];
   } finally {
+    kernel.stop();
     await Promise.all([client.close(), bare.close()]);
-    await floor.stop();
+    await runtime.stop();
   }
 }
 
@@ -114,13 +123,21 @@ function launchGoals(
   bwrap: Bwrap | string,
 ): Goal[] {
   const of = (name: string) => samples.get(name) ?? [];
-  const least = median(of(NAME.floor)) / median(of(NAME.spawn));
+  const p50 = (name: string) => median(of(name));
+  /** What the runtime takes for a call besides the process that it starts. */
+  const call = p50(NAME.runtime) - p50(NAME.spawn);
+  const floors: Readonly<Record<string, number>> = {
+    [NAME.none]: p50(NAME.runtime),
+    [NAME.cold]: p50(NAME.kernelCold) + call,
+    [NAME.warm]: p50(NAME.kernelWarm) + call,
+    [NAME.warmWith]: p50(NAME.kernelWarm) + call,
+  };
   const rows = LAUNCHES.map(([name, baseline, wanted]): Goal => {
-    // Where that is less than the runtime alone takes, it is to be near to that.
-    const goal = name === NAME.none ? Math.max(wanted, least * NEAR) : wanted;
+    const floor = (floors[name] ?? 0) / p50(baseline);
+    const goal = floor > 0 ? Math.max(wanted, floor * NEAR) : wanted;
     if (!samples.has(baseline))
       return { name, baseline: `none: bwrap ${String(bwrap)}`, ...quantiles(of(name)), goal };
-    const ratio = median(of(name)) / median(of(baseline));
+    const ratio = p50(name) / p50(baseline);
     const reached = ratio <= goal;
     return { name, baseline, ...quantiles(of(name)), ratio, goal, reached };
   });
@@ -128,10 +145,10 @@ function launchGoals(
   const over = median(of(NAME.rest)) - median(of(NAME.none));
   return [
     ...baselines.map((name) => ({ name, baseline: "", ...quantiles(of(name)), goal: Number.NaN })),
-    {
-      ...{ name: NAME.floor, baseline: NAME.spawn, ...quantiles(of(NAME.floor)) },
-      ...{ ratio: least, goal: Number.NaN },
-    },
+    ...[NAME.runtime, NAME.kernelCold, NAME.kernelWarm].map((name) => ({
+      ...{ name, baseline: NAME.spawn, ...quantiles(of(name)) },
+      ...{ ratio: p50(name) / p50(NAME.spawn), goal: Number.NaN },
+    })),
     ...rows,
     {
       ...{ name: `${NAME.rest}: ${ms(over)} more`, baseline: `${NAME.none}, over WebSocket` },
@@ -146,42 +163,63 @@ const quantiles = (times: readonly number[]) => ({
   p99: percentile(times, 0.99),
 });
 
-/** Rates, in turn with those of posix_spawn, medians of a few tries. */
-async function rateGoals(call: (verb: string) => Promise<unknown>): Promise<Goal[]> {
-  const spawns: number[] = [];
+/** Calls a second, `AT_ONCE` of them at a time. @param took gets the ms of each */
+async function rateOf(call: () => Promise<unknown>, took: number[] = []): Promise<number> {
+  const begin = performance.now();
+  let count = 0;
+  const caller = async (): Promise<void> => {
+    while (performance.now() - begin < TRY) {
+      const since = performance.now();
+      await call();
+      took.push(performance.now() - since);
+      count++;
+    }
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, caller));
+  return count / ((performance.now() - begin) / 1000);
+}
+
+/** Rates, in turn with those of posix_spawn, of the runtime and of the kernel: medians of a few tries. */
+async function rateGoals(
+  call: (verb: string) => Promise<unknown>,
+  bare: () => Promise<unknown>,
+  kernel: Kernel,
+): Promise<Goal[]> {
+  const [spawns, bares, kernels]: [number[], number[], number[]] = [[], [], []];
   const rates = new Map<string, number[]>(RATES.map(([, verb]) => [verb, []]));
   const times = new Map<string, number[]>(RATES.map(([, verb]) => [verb, []]));
   for (let i = 0; i < TRIES; i++) {
     progress(`${AT_ONCE} outstanding, ${i + 1} of ${TRIES}`);
     spawns.push(spawnRate(AT_ONCE, TRY));
-    for (const [, verb] of RATES) {
-      const begin = performance.now();
-      const taken = times.get(verb) ?? [];
-      let count = 0;
-      const caller = async (): Promise<void> => {
-        while (performance.now() - begin < TRY) {
-          const since = performance.now();
-          await call(verb);
-          taken.push(performance.now() - since);
-          count++;
-        }
-      };
-      await Promise.all(Array.from({ length: AT_ONCE }, caller));
-      rates.get(verb)?.push(count / ((performance.now() - begin) / 1000));
-    }
+    bares.push(await rateOf(bare));
+    kernels.push(await kernel.rate(AT_ONCE, TRY));
+    for (const [, verb] of RATES)
+      rates.get(verb)?.push(await rateOf(() => call(verb), times.get(verb)));
   }
   progress("");
   const spawn = median(spawns);
   const baseline = `posix_spawn, ${AT_ONCE} at a time: ${spawn.toFixed(0)}/s`;
-  const rows = RATES.map(([name, verb, goal]): Goal => {
+  /** For a warm one that is taken, another is made. */
+  const sandboxed = 1 / (1 / median(kernels) + 1 / median(bares) - 1 / spawn);
+  const rows = RATES.map(([name, verb, wanted]): Goal => {
     const rate = median(rates.get(verb) ?? []);
     const ratio = rate / spawn;
+    const most = (name === NAME.none ? median(bares) : sandboxed) / spawn;
+    const goal = Math.min(wanted, most / NEAR);
     const reached = ratio >= goal;
     return { name: `${name}, ${AT_ONCE} outstanding`, baseline, rate, ratio, goal, reached };
   });
+  const floors = [
+    [NAME.runtime, median(bares)],
+    [NAME.kernelCold, median(kernels)],
+  ] as const;
   const cold = quantiles(times.get("full/true") ?? []);
   const ratio = cold.p99 / cold.p50;
   return [
+    ...floors.map(([name, rate]): Goal => ({
+      ...{ name: `${name}, ${AT_ONCE} outstanding`, baseline, rate },
+      ...{ ratio: rate / spawn, goal: Number.NaN },
+    })),
     ...rows,
     {
       ...{ name: `p99 of cold, ${AT_ONCE} outstanding`, baseline: "its p50", ...cold, ratio },
