@@ -66,7 +66,7 @@ export class Channel {
       const size = readSync(this.fd, room, 0, left, null);
       if (size === 0) return this.#close();
       left -= size;
-      const chunk = Uint8Array.from(room.subarray(0, size));
+      const chunk = new Uint8Array(room.subarray(0, size));
       const taken = size > this.#slice ? this.#hand(chunk, take) : take(chunk);
       if (taken) await taken;
     }
