@@ -11,3 +11,15 @@ export const WHILE_STARTING = 50;
 
 /** The start is over. */
 export const compileReadily = (): void => Bun.unsafe.setJITPolicy(1);
+
+/** What the entry adds to the variables of a server, for the runtime alone. */
+const ADDED = {
+  BUN_JSC_thresholdForJITAfterWarmUp: "200",
+  BUN_JSC_thresholdForOptimizeAfterWarmUp: "60",
+};
+
+/** The runtime has read them; to anybody else they would be variables that somebody has given the server. */
+export function forgetAdded(): void {
+  for (const [name, value] of Object.entries(ADDED))
+    if (process.env[name] === value) delete process.env[name];
+}

@@ -1,7 +1,7 @@
 /** Entry: picks a subcommand from argv. */
 import { suggestion } from "./config/nearest.ts";
 import { printText } from "./command-line/print.ts";
-import { compileReadily } from "./jit.ts";
+import { compileReadily, forgetAdded } from "./jit.ts";
 import { keepConsole } from "./printed.ts";
 import { SUBCOMMANDS } from "./subcommands.ts";
 import { endOnUnexpected } from "./unexpected.ts";
@@ -48,6 +48,7 @@ async function main([name, ...rest]: string[]): Promise<number> {
 }
 
 const [, , subcommand = ""] = process.argv;
+if (subcommand === "serve") forgetAdded();
 /** What these print is told beside their work, which a full disk does not end. Of all others it is the result. */
 const SERVERS: readonly string[] = ["serve", "early"];
 let unwritten: unknown;
