@@ -46,7 +46,7 @@ export type Answer = Static<typeof Answer>;
 
 /** Longest line, characters: most of it is the environment. */
 const MOST = 1024 * 1024;
-/** The early tasks have no limit but their own time-outs; a service manager usually waits 90 s. */
+/** How long it is waited, ms: the early tasks have no limit but their own time-outs; a service manager usually waits 90 s. */
 const PATIENCE = 80_000;
 
 const problem = (message: string): Answer => ({ problems: [{ file: "", path: "", message }] });
