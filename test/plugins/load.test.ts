@@ -74,6 +74,16 @@ test("what is of the runtime is imported by its names, also by what is imported"
   expect(await load(file).functions.get("all")?.(0, context)).toBe("y function a/b / function");
 });
 
+test("what it can do without may be no program", async () => {
+  using modules = new Modules();
+  modules.write("broken.js", "export const = 1");
+  const file = modules.write(
+    "a.ts",
+    "let said = 'none'; try { require('./broken.js') } catch (error) { said = 'caught' } export const functions = { said: () => said };",
+  );
+  expect(await load(file).functions.get("said")?.(0, context)).toBe("caught");
+});
+
 test("one that never ends is given up", () => {
   using modules = new Modules();
   const files = [modules.write("a.ts", "for (;;);")];

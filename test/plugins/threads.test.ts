@@ -1,9 +1,10 @@
 /** The threads of a plugin: how many there are and when, told by what its modules write as they are loaded. */
-import { afterEach, describe, expect, test } from "bun:test";
+import { afterEach, describe, expect, spyOn, test } from "bun:test";
 import { existsSync, mkdirSync, readFileSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { serverLog } from "../../src/log.ts";
 import { type LoadedPlugin, loadPlugin } from "../../src/plugins/load.ts";
 import type { FunctionContext } from "../../src/plugins/plugin.ts";
 import { Modules } from "./modules.ts";
@@ -92,6 +93,27 @@ test("what fails is tried once for all who ask in a turn, and again later", asyn
   await sleep(5);
   expect(() => load(file)).toThrow("at load");
   expect(loads()).toBe(2);
+});
+
+test("a spare one that cannot be loaded is told of to the task that takes it, and to nobody else", async () => {
+  using modules = new Modules();
+  const log = JSON.stringify(join(modules.dir, "log"));
+  const rest = `import { readFileSync } from "node:fs";
+    if (readFileSync(${log}, "utf8").length > 1) {
+      setTimeout(() => appendFileSync(${log}, "behind it"));
+      throw new Error("once more");
+    }`;
+  const { file, until } = counting(modules, ENCODER, rest);
+  const plugin = load(file);
+  const said = spyOn(serverLog, "write").mockReturnValue();
+  try {
+    plugin.open();
+    await until(3);
+    await expect(plugin.encoders.get("none")?.begin({}, emit)).rejects.toThrow("once more");
+    expect(said.mock.calls).toEqual([]);
+  } finally {
+    said.mockRestore();
+  }
 });
 
 describe("when its files have changed", () => {
