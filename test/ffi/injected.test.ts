@@ -53,6 +53,36 @@ test.skipIf(!mayTrace()).each([
   expect(calls.filter((line) => line.includes("SO_PEER"))).toHaveLength(times);
 });
 
+test.skipIf(!mayTrace()).each([
+  ["retval=3:poke_exit=@arg3=616263", "abc"],
+  ["retval=0", ""],
+  ["error=ENODATA", undefined],
+])("an extended attribute of %s is told as it is", (answer, expected) => {
+  const script = `
+    const { xattr } = await import(${ffi("files")});
+    console.log(JSON.stringify([xattr("/", "user.none")]));`;
+  const { printed } = told(script, `getxattr:${answer}`);
+  expect(JSON.parse(printed)).toEqual([expected ?? null]);
+});
+
+test.skipIf(!mayTrace())("a call that is not refused is there, whatever was before", () => {
+  const script = `
+    const { missingCall } = await import(${ffi("kernel")});
+    console.log([missingCall("openat2"), missingCall("pidfd_open"), missingCall("clone3")].join());`;
+  const { printed } = told(script, "openat2:error=ENOSYS", "-e", "inject=pidfd_open:retval=0");
+  expect(printed).toBe("ENOSYS,,\n");
+});
+
+test.skipIf(!mayTrace())("who is not to be traced says so to the kernel", () => {
+  const script = `
+    const { setUndumpable } = await import(${ffi("libc")});
+    setUndumpable();`;
+  const { calls } = told(script, "prctl:retval=0");
+  expect(calls.filter((line) => line.includes("DUMP"))).toEqual([
+    expect.stringContaining("prctl(PR_SET_DUMPABLE, SUID_DUMP_DISABLE) = 0"),
+  ]);
+});
+
 test.skipIf(!mayTrace())(
   "a directory that cannot be mounted on demand is not taken as it is without",
   () => {
