@@ -214,6 +214,12 @@ describe("a body that is read as it comes", () => {
     expect(await next()).toBe("nothing of the body has come for 0.02 s");
     expect([body.http, body.ends]).toEqual([408, false]);
     await send("abcde");
+    // One whose end has come after all is known to have it.
+    const late = made(chunked, { patience: 20 });
+    expect(await late.next()).toBe("nothing of the body has come for 0.02 s");
+    expect(late.body.ends).toBe(false);
+    await late.send("0\r\n\r\n");
+    expect(late.body.ends).toBe(true);
   });
 
   test("is asked for by the first who wants it, once", async () => {

@@ -20,6 +20,8 @@ test("slow clients are cut off: before the headers, within them, within the body
   for (const [bytes, expected] of [
     ["", /^HTTP\/1.1 408|^$/],
     ["GET / HTTP/1.1\r\nHost", /^HTTP\/1.1 408 /],
+    // Of the next request, the first byte has come with this one.
+    [`${lines("GET", "/")}G`, /^HTTP\/1.1 200 [^]*HTTP\/1.1 408 /],
     [lines("POST", "/slow", "Content-Length: 9") + "1", /^HTTP\/1.1 408 /],
     // Longer than any limit, but nobody's fault.
     [lines("GET", "/long"), /\r\n\r\ndone$/],
