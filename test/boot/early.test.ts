@@ -91,7 +91,7 @@ describe.skipIf(!isRoot)("started", () => {
     const none = early(hide, []);
     expect(await none.stderr.text()).toContain(`no config: there is none of ${EARLY_CONFIGS}`);
     expect(await none.exited).not.toBe(0);
-    for (const wrong of ["x", "-1", "12345", "1.5", ""]) {
+    for (const wrong of ["x", "-1", "12345", "1.5", "", "999"]) {
       const one = early("", ["--config", config(), `--ready-fd=${wrong}`]);
       expect(await one.stderr.text()).toContain(
         `--ready-fd ${wrong}: expected the number of an open file descriptor`,
@@ -119,6 +119,17 @@ describe.skipIf(!isRoot)("started", () => {
     server.kill("SIGTERM");
     expect(await server.exited).toBe(0);
     expect(await server.stderr.text()).not.toContain("deadline");
+  });
+
+  test("where that cannot be told to anybody it is no server", async () => {
+    const [read, write] = pipe();
+    const socket = join(dir, "untold");
+    const server = early("", ["--config", config(), "--unix", socket, "--ready-fd", "3"], [read]);
+    for (const fd of [read, write]) closeSync(fd);
+    const said = await server.stderr.text();
+    expect(said).toContain("EBADF: bad file descriptor, write");
+    expect(said).not.toContain("deadline");
+    expect(await server.exited).not.toBe(0);
   });
 
   test("who does not wait any more, and a /run that cannot be written, are told and no reason to stop", async () => {

@@ -61,7 +61,7 @@ test("an error is an answer, nonsense is none, and neither ends the server", asy
   const refused = { problems: [{ file: "", path: "", message: "no room" }] };
   expect(await ask(path)).toEqual(refused);
   expect(await say(path, "not a line")).toBe("");
-  expect(await say(path, "not JSON\n")).toContain("problems");
+  for (const line of ["not JSON", ""]) expect(await say(path, `${line}\n`)).toContain("problems");
   const odd = JSON.stringify({ version, ...joining, argv: "--early" });
   expect(await say(path, `${odd}\n`)).toContain("the line has another form");
   expect(await ask(path)).toEqual(refused);
@@ -117,6 +117,53 @@ function other(script: string, path: string): Bun.Subprocess<"ignore", "pipe", "
   const begin = `const { Handover, join } = await import(${module}); const path = ${JSON.stringify(path)};`;
   return Bun.spawn([process.execPath, "-e", begin + script], { stderr: "inherit" });
 }
+
+test("who does not take its answer before it goes is no end of the server", async () => {
+  const { path, remove } = scratch();
+  const handover = await listening(path);
+  const failures: unknown[] = [];
+  const failed = (error: unknown) => void failures.push(error);
+  process.on("uncaughtException", failed);
+  handover.answer(() => Promise.resolve(serving));
+  const socket = connect({ path });
+  socket.pause();
+  socket.write(`${JSON.stringify({ version, ...joining })}\n`);
+  // The next is answered behind it.
+  expect(await ask(path)).toEqual(serving);
+  socket.destroy();
+  expect(await ask(path)).toEqual(serving);
+  process.off("uncaughtException", failed);
+  expect(failures).toEqual([]);
+  handover.close();
+  remove();
+});
+
+test("who has its answer leaves, though the server does not", async () => {
+  const { path, remove } = scratch();
+  const left = Promise.withResolvers<void>();
+  const server = createServer((socket) => {
+    socket.on("close", () => left.resolve());
+    socket.resume();
+    socket.write(`${JSON.stringify(serving)}\n`);
+  });
+  await new Promise<void>((resolve) => server.listen({ path }, resolve));
+  expect(await ask(path)).toEqual(serving);
+  await left.promise;
+  server.close();
+  remove();
+});
+
+test("a server does not live for those who may join it", async () => {
+  const { path, remove } = scratch();
+  const script = `
+    const handover = new Handover();
+    await handover.listen(path);
+    console.log("listens");`;
+  const server = other(script, path);
+  expect(await server.stdout.text()).toBe("listens\n");
+  expect(await server.exited).toBe(0);
+  remove();
+});
 
 test("either side knows the other's process from the kernel", async () => {
   const { path, remove } = scratch();
