@@ -1,5 +1,5 @@
 /** The line between the server of early boot and the process of the unit. The whole of it is tried in the virtual machine. */
-import { expect, test } from "bun:test";
+import { expect, spyOn, test } from "bun:test";
 import { statSync } from "node:fs";
 import { connect, createServer } from "node:net";
 import { type Answer, Handover, join, type Joining } from "../../src/boot/handover.ts";
@@ -151,6 +151,29 @@ test("who has its answer leaves, though the server does not", async () => {
   await left.promise;
   server.close();
   remove();
+});
+
+test("one that ends without an answer is none, and one that was waited for is told of", async () => {
+  const { path, remove } = scratch();
+  let at = 1_000_000;
+  let took = 79_999;
+  const server = createServer((socket) => {
+    at += took;
+    socket.end();
+  });
+  await new Promise<void>((resolve) => server.listen({ path }, resolve));
+  const clock = spyOn(performance, "now").mockImplementation(() => at);
+  try {
+    expect(await join(joining, path)).toBeUndefined();
+    took = 80_001;
+    await expect(join(joining, path)).rejects.toThrow(
+      `what listens on ${path}, process ${process.pid}, does not answer: the onload actions of spawnbox early take longer than 80 s`,
+    );
+  } finally {
+    clock.mockRestore();
+    server.close();
+    remove();
+  }
 });
 
 test("a server does not live for those who may join it", async () => {
