@@ -4,6 +4,8 @@ import {
   closeSync,
   mkdirSync,
   mkdtempSync,
+  openSync,
+  readdirSync,
   readFileSync,
   rmSync,
   statSync,
@@ -11,7 +13,7 @@ import {
 } from "node:fs";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { pipe } from "../../ffi/libc.ts";
 import { Handover, type Joining } from "../../src/boot/handover.ts";
 import { ANNOUNCEMENT, CONTROL, EARLY_CONFIGS, earlyConfigs } from "../../src/boot/places.ts";
@@ -116,9 +118,24 @@ describe.skipIf(!isRoot)("started", () => {
     });
     expect(statSync(file).mode & 0o777).toBe(0o644);
     expect(statSync(`/proc/${server.pid}/root${CONTROL}`).mode & 0o777).toBe(0o600);
+    const place = openSync(dirname(file), "r");
     server.kill("SIGTERM");
     expect(await server.exited).toBe(0);
     expect(await server.stderr.text()).not.toContain("deadline");
+    expect(readdirSync(`/proc/self/fd/${place}`)).not.toContain(basename(ANNOUNCEMENT));
+    closeSync(place);
+  });
+
+  test("somebody else may have taken it back", async () => {
+    const [read, write] = pipe();
+    const socket = join(dir, "taken");
+    const server = early("", ["--config", config(), "--unix", socket, "--ready-fd", "3"], [write]);
+    closeSync(write);
+    await new Channel(read).drain(() => {});
+    rmSync(`/proc/${server.pid}/root${ANNOUNCEMENT}`);
+    server.kill("SIGTERM");
+    expect(await server.exited).toBe(0);
+    expect(await server.stderr.text()).not.toContain("ENOENT");
   });
 
   test("where that cannot be told to anybody it is no server", async () => {
