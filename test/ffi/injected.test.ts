@@ -65,6 +65,63 @@ test.skipIf(!mayTrace()).each([
   expect(JSON.parse(printed)).toEqual([expected ?? null]);
 });
 
+/** What a statement that throws comes to, as JSON. */
+const tried = (module: string, names: string, statement: string) => `
+  const { ${names} } = await import(${ffi(module)});
+  try {
+    console.log(JSON.stringify(${statement}));
+  } catch (error) {
+    console.log(JSON.stringify(error.message));
+  }`;
+
+const SEALED = "MFD_CLOEXEC|MFD_ALLOW_SEALING";
+test.skipIf(!mayTrace()).each([
+  [true, "EINVAL", [`${SEALED}|0x10`, SEALED], /^\d+\n$/],
+  [true, "EPERM", [`${SEALED}|0x10`], /memfd_create\(x-y\): EPERM/],
+  [false, "EINVAL", [SEALED], /memfd_create\(x-y\): EINVAL/],
+])("a memfd, executable: %p, where that is %s", (isExecutable, error, flags, expected) => {
+  const script = tried("libc", "memfdCreate", `memfdCreate("x-y", ${isExecutable})`);
+  const { printed, calls } = told(script, `memfd_create:error=${error}:when=1`);
+  expect(printed).toMatch(expected);
+  const made = calls.flatMap(
+    (line) => /memfd_create\("x-y", (\S+?)(?: .*)?\)/.exec(line)?.[1] ?? [],
+  );
+  expect(made.map((one) => one.replace("MFD_EXEC", "0x10"))).toEqual(flags);
+});
+
+test.skipIf(!mayTrace()).each([
+  ["isReadable", "POLLIN"],
+  ["isWritable", "POLLOUT"],
+  ["haveMountsChanged", "POLLPRI"],
+  ["isHungUp", "0"],
+])(
+  "a look at a descriptor, %s, does not wait, and is taken again after a signal",
+  (name, event) => {
+    const look = (error: string) => {
+      const { printed, calls } = told(
+        tried("libc", name, `${name}(1)`),
+        `poll,ppoll:error=${error}:when=1`,
+      );
+      const looks = calls.flatMap((line) => /poll\(\[(.*?)\], (.*?)\)/.exec(line)?.slice(1) ?? []);
+      return { printed, looks };
+    };
+    const once = [`{fd=1, events=${event}}`, "1, 0"];
+    const { printed, looks } = look("EINTR");
+    expect([printed.trim(), looks]).toEqual([`${name === "isWritable"}`, [...once, ...once]]);
+    expect(look("EINVAL")).toEqual({ printed: expect.stringMatching("EINVAL"), looks: once });
+  },
+);
+
+test.skipIf(!mayTrace()).each([
+  // ST_VALID, which is always told, with ST_NOEXEC and ST_RDONLY: struct statfs has the flags behind ten words.
+  [`retval=0:poke_exit=@arg2=${"00".repeat(80)}2800000000000000`, true],
+  [`retval=0:poke_exit=@arg2=${"00".repeat(80)}2100000000000000`, false],
+  [`error=ENOENT:poke_exit=@arg2=${"00".repeat(80)}2800000000000000`, false],
+])("whether a mount is noexec, %#", (answer, expected) => {
+  const script = tried("libc", "isNoexec", `[isNoexec("/"), isNoexec("/")]`);
+  expect(told(script, `statfs:${answer}`).printed).toBe(`[${expected},${expected}]\n`);
+});
+
 test.skipIf(!mayTrace())("a call that is not refused is there, whatever was before", () => {
   const script = `
     const { missingCall } = await import(${ffi("kernel")});
