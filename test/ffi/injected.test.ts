@@ -122,6 +122,25 @@ test.skipIf(!mayTrace()).each([
   expect(told(script, `statfs:${answer}`).printed).toBe(`[${expected},${expected}]\n`);
 });
 
+test.skipIf(!mayTrace()).each([
+  ["EAGAIN", "false"],
+  ["ENOBUFS", "false"],
+  ["ETOOMANYREFS", "false"],
+  ["EPIPE", /^"sendmsg\(.*\): EPIPE/],
+])("a message for which there is no room is sent later, and only that: %s", (error, expected) => {
+  const script = `
+    const { messagePair } = await import(${ffi("messages")});
+    ${tried("messages", "sendMessage", "sendMessage(messagePair()[0], Buffer.from('abc'), [1])")}`;
+  const { printed, calls } = told(script, `sendmsg:error=${error}`);
+  expect(printed.trim()).toMatch(expected);
+  const sent = calls.filter((line) => line.includes("SCM_RIGHTS"));
+  expect(sent).toEqual([
+    expect.stringContaining(
+      'msg_iov=[{iov_base="abc", iov_len=3}], msg_iovlen=1, msg_control=[{cmsg_len=20, cmsg_level=SOL_SOCKET, cmsg_type=SCM_RIGHTS, cmsg_data=[1]}], msg_controllen=24, msg_flags=0}, MSG_DONTWAIT|MSG_NOSIGNAL)',
+    ),
+  ]);
+});
+
 test.skipIf(!mayTrace())("a call that is not refused is there, whatever was before", () => {
   const script = `
     const { missingCall } = await import(${ffi("kernel")});
