@@ -122,6 +122,17 @@ test.skipIf(!mayTrace()).each([
   expect(told(script, `statfs:${answer}`).printed).toBe(`[${expected},${expected}]\n`);
 });
 
+test.skipIf(!mayTrace())("who cannot have what others leave behind is told why", () => {
+  const { printed, calls } = told(
+    tried("children", "becomeSubreaper", "becomeSubreaper()"),
+    "prctl:error=EINVAL",
+  );
+  expect(printed).toBe('"prctl(PR_SET_CHILD_SUBREAPER): EINVAL"\n');
+  expect(calls.filter((line) => line.includes("SUBREAPER"))).toEqual([
+    expect.stringContaining("prctl(PR_SET_CHILD_SUBREAPER, 1) = -1"),
+  ]);
+});
+
 test.skipIf(!mayTrace()).each([
   ["EAGAIN", "false"],
   ["ENOBUFS", "false"],
