@@ -115,6 +115,9 @@ test("a long message is handled when it is its turn, and what is behind it behin
   expect(part.held).toBeGreaterThan(LONG);
   await until("all are handled", () => said.length === 6);
   expect([said.join(""), part.held]).toEqual(["a/aL/Lb/b", 0]);
+  const other = await talking(() => {});
+  other.of.start(Buffer.from("l"));
+  expect(other.said).toEqual(["l", "/l"]);
 });
 
 test("its socket has no time-out, sends at once and is asked whether the peer is there; its errors are its end", async () => {
