@@ -1,19 +1,9 @@
 /** What a kernel may answer that this one does not: put in its place by strace(1), in a process of its own. */
 import { expect, test } from "bun:test";
 import { join } from "node:path";
-import { mayTrace } from "../strace.ts";
+import { mayTrace, told } from "../strace.ts";
 
 const ffi = (name: string) => JSON.stringify(join(import.meta.dir, `../../ffi/${name}.ts`));
-
-/** What the script prints where a call is answered so, and what strace(1) says of the calls. */
-function told(script: string, inject: string, ...only: readonly string[]) {
-  const [call = ""] = inject.split(":");
-  const { stdout, stderr } = Bun.spawnSync([
-    ...["strace", "-f", "-qq", ...only, "-e", `trace=${call}`, "-e", `inject=${inject}`],
-    ...[process.execPath, "-e", script],
-  ]);
-  return { printed: stdout.toString(), calls: stderr.toString().split("\n") };
-}
 
 const refused = (name: string) => `getsockopt(fd N, ${name}): ERANGE`;
 
