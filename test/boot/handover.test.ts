@@ -1,9 +1,11 @@
 /** The line between the server of early boot and the process of the unit. The whole of it is tried in the virtual machine. */
 import { expect, spyOn, test } from "bun:test";
-import { statSync } from "node:fs";
+import { closeSync, readdirSync, readlinkSync, statSync } from "node:fs";
 import { connect, createServer } from "node:net";
+import { dirname, join as joinPath } from "node:path";
 import { type Answer, Handover, join, type Joining } from "../../src/boot/handover.ts";
 import { version } from "../../src/version.ts";
+import { until } from "../served.ts";
 import { scratch } from "../server/transport.ts";
 
 const joining: Joining = { argv: ["--early"], cwd: "/", env: { A: "b" } };
@@ -16,8 +18,19 @@ async function listening(path: string): Promise<Handover> {
   return handover;
 }
 
-const ask = async (path: string, what = joining): Promise<Answer | undefined> =>
-  (await join(what, path))?.answer;
+async function ask(path: string, what = joining): Promise<Answer | undefined> {
+  const joined = await join(what, path);
+  if (joined) closeSync(joined.server.pidfd);
+  return joined?.answer;
+}
+
+function isPidfd(link: string): boolean {
+  try {
+    return readlinkSync(link).includes("pidfd");
+  } catch {
+    return false;
+  }
+}
 
 /** What is answered to the text, by who then closes. */
 async function say(path: string, text: string): Promise<string> {
@@ -37,9 +50,11 @@ test("without an early server there is no answer", async () => {
 });
 
 test("the answer comes when the early tasks are done, to one after the other", async () => {
-  const { path, remove } = scratch();
+  const { dir, remove } = scratch();
+  // The directory need not be there.
+  const path = joinPath(dir, "run", "s");
   const handover = await listening(path);
-  expect(statSync(path).mode & 0o777).toBe(0o600);
+  expect([path, dirname(path)].map((one) => statSync(one).mode & 0o777)).toEqual([0o600, 0o755]);
   const asked = [ask(path, named("b")), ask(path, named("c"))];
   const log: unknown[] = [];
   handover.answer(async ({ env }) => {
@@ -104,8 +119,9 @@ test("who listens there and does not answer as an early server does is named", a
     const { path, remove } = scratch();
     const server = createServer((socket) => socket.end(`${line}\n`));
     await new Promise<void>((resolve) => server.listen({ path }, resolve));
-    const why = `what listens on ${path}, process ${process.pid}, does not answer as spawnbox early does`;
-    await expect(join(joining, path)).rejects.toThrow(why);
+    const why = `what listens on ${path}, process ${process.pid}, does not answer as spawnbox early does: `;
+    const more = line === "no JSON" ? "JSON" : `the line has another form: ${line}`;
+    await expect(join(joining, path)).rejects.toThrow(why + more);
     server.close();
     remove();
   }
@@ -137,6 +153,22 @@ test("who does not take its answer before it goes is no end of the server", asyn
     process.off("uncaughtException", failed);
   }
   expect(failures).toEqual([]);
+  handover.close();
+  remove();
+});
+
+test("who has ended before it is looked at is nobody, and nothing of those who asked stays open", async () => {
+  const { path, remove } = scratch();
+  const handover = await listening(path);
+  handover.answer(() => Promise.resolve(serving));
+  expect(await ask(path)).toEqual(serving);
+  const held = () =>
+    readdirSync("/proc/self/fd").filter((fd) => isPidfd(`/proc/self/fd/${fd}`)).length;
+  const before = held();
+  const script = `import socket; socket.socket(socket.AF_UNIX).connect("${path}")`;
+  expect(Bun.spawnSync(["/usr/bin/python3", "-ISc", script]).exitCode).toBe(0);
+  for (let i = 0; i < 4; i++) expect(await ask(path)).toEqual(serving);
+  await until("all is closed", () => held() === before);
   handover.close();
   remove();
 });
@@ -220,8 +252,7 @@ test("what the server itself has started is not joined: it may be a command, tha
     return Promise.resolve(serving);
   });
   const script = `
-    console.log(await join({ argv: [], cwd: "/", env: {} }, path));
-    process.exit(0);`;
+    console.log(await join({ argv: [], cwd: "/", env: {} }, path));`;
   expect(await other(script, path).stdout.text()).toBe("undefined\n");
   expect(joiners).toEqual([]);
   handover.close();
