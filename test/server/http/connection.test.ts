@@ -229,6 +229,34 @@ test("the signal of a request tells that its client has gone", async () => {
   here.stop();
 });
 
+test("once it is answered nobody is told that its client has gone", async () => {
+  const signals: AbortSignal[] = [];
+  const answer = ({ signal }: Request) => {
+    signals.push(signal);
+    return new Response("done");
+  };
+  const take = async (body: Incoming, request: Request) => {
+    while (await body.next());
+    return answer(request);
+  };
+  const here = await site(answer, { take });
+  for (const request of [
+    lines("GET", "/"),
+    `${lines("POST", "/", "Content-Length: 1")}x`,
+    `${lines("POST", "/stream", "Content-Length: 1")}x`,
+  ]) {
+    using client = await RawClient.open(here.port);
+    client.write(request);
+    await client.head();
+    expect(await client.take(4)).toBe("done");
+    client.socket.end();
+    // The server ends in turn.
+    await client.rest();
+  }
+  expect(signals.map(({ aborted }) => aborted)).toEqual([false, false, false]);
+  here.stop();
+});
+
 test("who was told that the server is busy is not answered after all, and its connection ends", async () => {
   const memory = new Share(1000);
   const other = memory.part();
