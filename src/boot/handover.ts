@@ -92,10 +92,8 @@ export class Handover {
 
   async #reply(socket: Socket, joiner: Process): Promise<void> {
     const line = await readLine(socket);
-    if (line === undefined) {
-      socket.destroy();
-      return;
-    }
+    // It is closed by then.
+    if (line === undefined) return;
     const turn = this.#last.then(async () => {
       const answer = await this.#answer.promise;
       // Who has stopped waiting meanwhile is not joined.
