@@ -155,6 +155,18 @@ describe("when its files have changed", () => {
   });
 });
 
+test("nothing of what was answered is kept", async () => {
+  using modules = new Modules();
+  const plugin = load(counting(modules).file);
+  const answers: WeakRef<object>[] = [];
+  for (let i = 0; i < 200; i++)
+    answers.push(new WeakRef((await plugin.functions.get("id")?.({ i }, context)) as object));
+  await sleep(1);
+  Bun.gc(true);
+  // What the collector takes for a reference may be none.
+  expect(answers.filter((one) => one.deref() !== undefined).length).toBeLessThan(100);
+});
+
 test("at the end what is under way ends, with an error", async () => {
   using modules = new Modules();
   const { file } = counting(modules);

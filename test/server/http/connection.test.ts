@@ -206,6 +206,40 @@ test("HTTP/1.0: one request, unless it is asked for another; no chunks", async (
   here.stop();
 });
 
+test("what has no body has no length, each cookie its line, and a stream to HTTP/1.0 its end", async () => {
+  const headers: [string, string][] = [
+    ["set-cookie", "a=1"],
+    ["set-cookie", "b=2"],
+    ["content-type", "text/event-stream"],
+  ];
+  const here = await site(({ url }) => {
+    const status = Number(new URL(url).pathname.slice(1));
+    const text = new ReadableStream({
+      start(to) {
+        to.enqueue(new TextEncoder().encode("data"));
+        to.close();
+      },
+    });
+    return new Response(status === 200 ? text : null, { status, headers });
+  });
+  for (const [status, version] of [
+    [204, "1.1"],
+    [304, "1.1"],
+    [200, "1.0"],
+    [200, "1.1"],
+  ] as const) {
+    using client = await RawClient.open(here.port);
+    client.write(lines("GET", `/${status}`).replace("1.1", version));
+    const head = await client.head();
+    expect(head).toStartWith(`HTTP/1.1 ${status} `);
+    expect(head).toContain("\r\nset-cookie: a=1\r\nset-cookie: b=2\r\n");
+    expect(head).not.toContain("content-length");
+    expect(/connection: (\S+)/.exec(head)?.[1]).toBe(version === "1.0" ? "close" : "keep-alive");
+    if (version === "1.0") expect(await client.rest()).toBe("data");
+  }
+  here.stop();
+});
+
 test("a backslash in a query is text", async () => {
   const here = await site((request) => new Response(new URL(request.url).search));
   using client = await RawClient.open(here.port);
