@@ -68,6 +68,33 @@ test("one for what belongs to no task; a spare one where there are encoders and 
   );
 });
 
+test("one that nobody has any more is not given to the next", async () => {
+  using modules = new Modules();
+  const { file } = counting(modules);
+  const plugin = load(file);
+  plugin.close();
+  const next = load(file);
+  expect(next).not.toBe(plugin);
+  expect(await next.functions.get("id")?.(5, context)).toBe(5);
+});
+
+test("none of one that nobody has any more goes on, nor the spare one", async () => {
+  using modules = new Modules();
+  const beats = join(modules.dir, "beats");
+  const rest = `setInterval(() => appendFileSync(${JSON.stringify(beats)}, "."), 5);`;
+  const { file, until } = counting(modules, ENCODER, rest);
+  const plugin = load(file);
+  plugin.open();
+  await until(2);
+  plugin.close();
+  for (let before = -1; ;) {
+    await sleep(100);
+    const now = existsSync(beats) ? readFileSync(beats).length : 0;
+    if (now === before) break;
+    before = now;
+  }
+});
+
 test("no spare one where there are functions alone", async () => {
   using modules = new Modules();
   const { file, loads } = counting(modules, "");

@@ -233,6 +233,7 @@ test("what has no body has no length, each cookie its line, and a stream to HTTP
     const head = await client.head();
     expect(head).toStartWith(`HTTP/1.1 ${status} `);
     expect(head).toContain("\r\nset-cookie: a=1\r\nset-cookie: b=2\r\n");
+    expect(head).toContain("\r\ncontent-type: text/event-stream\r\n");
     expect(head).not.toContain("content-length");
     expect(/connection: (\S+)/.exec(head)?.[1]).toBe(version === "1.0" ? "close" : "keep-alive");
     if (version === "1.0") expect(await client.rest()).toBe("data");
