@@ -54,6 +54,8 @@ test("one for what belongs to no task; a spare one where there are encoders and 
   expect(loads()).toBe(2);
   plugin.open();
   await until(3);
+  // There is one already.
+  plugin.open();
   // The task takes that, and another one is made a moment later.
   const second = await plugin.encoders.get("none")?.begin({}, emit);
   expect(loads()).toBe(3);
