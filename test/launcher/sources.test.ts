@@ -63,6 +63,7 @@ beforeAll(() => {
   for (const [name, mode, uid, gid] of [
     ["theirs", 0o755, THEIRS, 0],
     ["group", 0o775, 0, THEIRS],
+    ["group-reads", 0o755, 0, THEIRS],
     ["roots-group", 0o775, 0, 0],
     ["all", 0o777, 0, 0],
     ["sticky", 0o1777, 0, 0],
@@ -141,7 +142,7 @@ describe.skipIf(!isRoot).each(ways)("a source %s", (_, way) => {
       ...["real/in", "real/./in", "real//in", "relative/in", "absolute/in", "last", "real/up"],
       ...["real/dots", "relative/../real/in", `link${MOST_LINKS}`, "roots-group/link"],
       ...["roots-group/below/link", "sticky/below/link", "sticky/below/back"],
-      ...["shared-not/link", "text/in", `root${at("relative/in")}`],
+      ...["group-reads/link", "shared-not/link", "text/in", `root${at("relative/in")}`],
     ].map(at);
     // At the end of a path that is as long as can be.
     paths.push(padded(at("relative/"), "in", MOST_PATH));
