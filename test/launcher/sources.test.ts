@@ -49,6 +49,7 @@ beforeAll(() => {
   make("real", 0o755);
   writeFileSync(at("real/in"), "seen\n");
   symlinkSync("real", at("relative"));
+  symlinkSync("real", at("l"));
   symlinkSync(at("real"), at("absolute"));
   symlinkSync("real/in", at("last"));
   symlinkSync("../real/in", at("real/up"));
@@ -139,7 +140,16 @@ describe.skipIf(!isRoot).each(ways)("a source %s", (_, way) => {
 
   test("is found", async () => {
     const paths = [
-      ...["real/in", "real/./in", "real//in", "relative/in", "absolute/in", "last", "real/up"],
+      ...[
+        "real/in",
+        "real/./in",
+        "real//in",
+        "relative/in",
+        "absolute/in",
+        "last",
+        "real/up",
+        "l/in",
+      ],
       ...["real/dots", "relative/../real/in", `link${MOST_LINKS}`, "roots-group/link"],
       ...["roots-group/below/link", "sticky/below/link", "sticky/below/back"],
       ...["group-reads/link", "shared-not/link", "text/in", `root${at("relative/in")}`],
