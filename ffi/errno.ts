@@ -7,6 +7,27 @@ for (const [name, value] of Object.entries(constants.errno)) {
   if (!names.has(value)) names.set(value, name);
 }
 
+/** Of errno(3), what the runtime has no name for and system calls may say; the same on all architectures served here. */
+const MORE = {
+  ELIBACC: 79,
+  ELIBBAD: 80,
+  EUSERS: 87,
+  ESOCKTNOSUPPORT: 94,
+  EPFNOSUPPORT: 96,
+  ESHUTDOWN: 108,
+  ETOOMANYREFS: 109,
+  EHOSTDOWN: 112,
+  EUCLEAN: 117,
+  EREMOTEIO: 121,
+  ENOMEDIUM: 123,
+  EMEDIUMTYPE: 124,
+  ENOKEY: 126,
+  EKEYEXPIRED: 127,
+  EKEYREVOKED: 128,
+  EKEYREJECTED: 129,
+};
+for (const [name, value] of Object.entries(MORE)) names.set(value, name);
+
 /** `ENOENT` for 2; `errno 999` for what has no name. */
 export function errnoName(errno: number): string {
   return names.get(errno) ?? `errno ${errno}`;

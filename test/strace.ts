@@ -1,4 +1,4 @@
-/** Whether system calls of a process can be seen here. */
+/** System calls of other processes: whether they can be seen here, and what becomes of a script where they are answered otherwise. */
 
 /** By strace(1), which must be there where `CI` is set. Containers may deny ptrace(2) to root, too. */
 export function mayTrace(): boolean {
@@ -7,4 +7,14 @@ export function mayTrace(): boolean {
   if (tried.success) return true;
   console.log(`system calls are not seen: ${tried.stderr}`);
   return false;
+}
+
+/** What a script of its own process prints where a call is answered so, see `inject=` of strace(1), and what is told of the calls. */
+export function told(script: string, inject: string, ...only: readonly string[]) {
+  const [call = ""] = inject.split(":");
+  const { stdout, stderr } = Bun.spawnSync([
+    ...["strace", "-f", "-qq", ...only, "-e", `trace=${call}`, "-e", `inject=${inject}`],
+    ...[process.execPath, "-e", script],
+  ]);
+  return { printed: stdout.toString(), calls: stderr.toString().split("\n") };
 }

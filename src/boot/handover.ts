@@ -46,7 +46,7 @@ export type Answer = Static<typeof Answer>;
 
 /** Longest line, characters: most of it is the environment. */
 const MOST = 1024 * 1024;
-/** The early tasks have no limit but their own time-outs; a service manager usually waits 90 s. */
+/** How long it is waited, ms: the early tasks have no limit but their own time-outs; a service manager usually waits 90 s. */
 const PATIENCE = 80_000;
 
 const problem = (message: string): Answer => ({ problems: [{ file: "", path: "", message }] });
@@ -92,10 +92,8 @@ export class Handover {
 
   async #reply(socket: Socket, joiner: Process): Promise<void> {
     const line = await readLine(socket);
-    if (line === undefined) {
-      socket.destroy();
-      return;
-    }
+    // It is closed by then.
+    if (line === undefined) return;
     const turn = this.#last.then(async () => {
       const answer = await this.#answer.promise;
       // Who has stopped waiting meanwhile is not joined.

@@ -1,5 +1,5 @@
 /** `spawnbox early`: the server that the init of early boot starts before the real one. See ffi/launcher/init.c. */
-import { closeSync, mkdirSync, rmSync, writeFileSync, writeSync } from "node:fs";
+import { closeSync, fstatSync, mkdirSync, rmSync, writeFileSync, writeSync } from "node:fs";
 import { dirname } from "node:path";
 import { Handover } from "../boot/handover.ts";
 import { ANNOUNCEMENT, CONTROL, EARLY_CONFIGS, earlyConfigs } from "../boot/places.ts";
@@ -96,8 +96,17 @@ function announce(urls: readonly string[]): void {
   writeFileSync(ANNOUNCEMENT, JSON.stringify({ pid: process.pid, urls }), { mode: 0o644 });
 }
 
+function isOpen(fd: number): boolean {
+  try {
+    fstatSync(fd);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 function parseFd(text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
-  if (/^\d{1,4}$/.test(text)) return Number(text);
+  if (/^\d{1,4}$/.test(text) && isOpen(Number(text))) return Number(text);
   throw new TypeError(`--ready-fd ${text}: expected the number of an open file descriptor`);
 }

@@ -31,7 +31,7 @@ const SIGNAL = 0x7f;
 const SIGSYS = 31;
 /** HUP, INT, QUIT, KILL, TERM: asked to end by one of these, a command may clean up and exit. */
 const ENDING: ReadonlySet<number> = new Set([1, 2, 3, SIGKILL, 15]);
-/** The tree is gone, but somebody else may hold its stdout: how long its end is waited for. */
+/** The tree is gone, but somebody else may hold its stdout: how long its end is waited for, ms. */
 const DRAIN_LIMIT = 1_000;
 
 const BY_US: ReadonlySet<Outcome["cause"]> = new Set(["timeout", "stopped"]);
@@ -44,7 +44,7 @@ const START_LIMIT = 30_000;
 const SHORT = 2;
 /** How often a supervisor that does not tell the start, or does not end, is woken, ms: somebody may have stopped it. */
 const WAKE_INTERVAL = 100;
-/** The same of one that all output passes through, while the command runs. */
+/** The same, ms, of one that all output passes through, while the command runs. */
 const LONG_WAKE_INTERVAL = 1_000;
 
 export class LaunchedTask implements Task {

@@ -3,7 +3,6 @@
  * is the list of its values; `query=<JSON>` is the whole argument. `wait`, and what is about session and token, are none.
  */
 import { AfbError } from "../errors.ts";
-import { parseForeign } from "../json.ts";
 import { once, type Pairs, parseJson, parseQuery, toArgs, WHOLE } from "./query.ts";
 import { HttpError } from "./respond.ts";
 import { SESSION_PARAMETERS } from "./session.ts";
@@ -47,7 +46,7 @@ export function readArguments(
       return { args: parseJson(utf8(body), "body"), texts: false, get };
     case "application/x-www-form-urlencoded": {
       const text = utf8(body);
-      if (isJson(text)) throw new HttpError(415, LOOKS_LIKE_JSON);
+      if (JSON_TEXT.test(text)) throw new HttpError(415, LOOKS_LIKE_JSON);
       const form = parseQuery(text, "body");
       return {
         args: toArgs(form, ABOUT_THE_CALL),
@@ -83,17 +82,9 @@ const LOOKS_LIKE_JSON =
   "the body looks like JSON, but its Content-Type is application/x-www-form-urlencoded (what curl -d says by itself): " +
   "send it as application/json (curl -H 'Content-Type: application/json', or --json)";
 
-/** Or was to be: a form has none of these as they are. */
-function isJson(text: string): boolean {
-  if (/^\s*[[{"]/.test(text)) return true;
-  try {
-    parseForeign(text);
-    return true;
-  } catch (error) {
-    if (error instanceof SyntaxError) return false;
-    throw error;
-  }
-}
+/** Or was to be: a form has no such begin as it is. Else JSON is one word or number. */
+const JSON_TEXT =
+  /^\s*(?:[[{"]|(?:true|false|null|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?)\s*$)/;
 
 function utf8(bytes: Uint8Array): string {
   try {

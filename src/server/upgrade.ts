@@ -169,6 +169,7 @@ function webSocket(
 
 function reject(socket: Wire, response: string): undefined {
   // Read and drop what comes behind the request: closing over unread data would reset the connection.
+  socket.on("data", () => {});
   socket.resume();
   socket.end(response);
   const timer = setTimeout(() => socket.destroy(), REFUSAL_TIMEOUT);

@@ -4,6 +4,8 @@ import {
   closeSync,
   mkdirSync,
   mkdtempSync,
+  openSync,
+  readdirSync,
   readFileSync,
   rmSync,
   statSync,
@@ -11,7 +13,7 @@ import {
 } from "node:fs";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { pipe } from "../../ffi/libc.ts";
 import { Handover, type Joining } from "../../src/boot/handover.ts";
 import { ANNOUNCEMENT, CONTROL, EARLY_CONFIGS, earlyConfigs } from "../../src/boot/places.ts";
@@ -91,7 +93,7 @@ describe.skipIf(!isRoot)("started", () => {
     const none = early(hide, []);
     expect(await none.stderr.text()).toContain(`no config: there is none of ${EARLY_CONFIGS}`);
     expect(await none.exited).not.toBe(0);
-    for (const wrong of ["x", "-1", "12345", "1.5", ""]) {
+    for (const wrong of ["x", "-1", "12345", "1.5", "", "999"]) {
       const one = early("", ["--config", config(), `--ready-fd=${wrong}`]);
       expect(await one.stderr.text()).toContain(
         `--ready-fd ${wrong}: expected the number of an open file descriptor`,
@@ -116,9 +118,35 @@ describe.skipIf(!isRoot)("started", () => {
     });
     expect(statSync(file).mode & 0o777).toBe(0o644);
     expect(statSync(`/proc/${server.pid}/root${CONTROL}`).mode & 0o777).toBe(0o600);
+    const place = openSync(dirname(file), "r");
     server.kill("SIGTERM");
     expect(await server.exited).toBe(0);
     expect(await server.stderr.text()).not.toContain("deadline");
+    expect(readdirSync(`/proc/self/fd/${place}`)).not.toContain(basename(ANNOUNCEMENT));
+    closeSync(place);
+  });
+
+  test("somebody else may have taken it back", async () => {
+    const [read, write] = pipe();
+    const socket = join(dir, "taken");
+    const server = early("", ["--config", config(), "--unix", socket, "--ready-fd", "3"], [write]);
+    closeSync(write);
+    await new Channel(read).drain(() => {});
+    rmSync(`/proc/${server.pid}/root${ANNOUNCEMENT}`);
+    server.kill("SIGTERM");
+    expect(await server.exited).toBe(0);
+    expect(await server.stderr.text()).not.toContain("ENOENT");
+  });
+
+  test("where that cannot be told to anybody it is no server", async () => {
+    const [read, write] = pipe();
+    const socket = join(dir, "untold");
+    const server = early("", ["--config", config(), "--unix", socket, "--ready-fd", "3"], [read]);
+    for (const fd of [read, write]) closeSync(fd);
+    const said = await server.stderr.text();
+    expect(said).toContain("EBADF: bad file descriptor, write");
+    expect(said).not.toContain("deadline");
+    expect(await server.exited).not.toBe(0);
   });
 
   test("who does not wait any more, and a /run that cannot be written, are told and no reason to stop", async () => {

@@ -1,9 +1,11 @@
 /** The line between the server of early boot and the process of the unit. The whole of it is tried in the virtual machine. */
-import { expect, test } from "bun:test";
-import { statSync } from "node:fs";
+import { expect, spyOn, test } from "bun:test";
+import { closeSync, readdirSync, readlinkSync, statSync } from "node:fs";
 import { connect, createServer } from "node:net";
+import { dirname, join as joinPath } from "node:path";
 import { type Answer, Handover, join, type Joining } from "../../src/boot/handover.ts";
 import { version } from "../../src/version.ts";
+import { until } from "../served.ts";
 import { scratch } from "../server/transport.ts";
 
 const joining: Joining = { argv: ["--early"], cwd: "/", env: { A: "b" } };
@@ -16,8 +18,19 @@ async function listening(path: string): Promise<Handover> {
   return handover;
 }
 
-const ask = async (path: string, what = joining): Promise<Answer | undefined> =>
-  (await join(what, path))?.answer;
+async function ask(path: string, what = joining): Promise<Answer | undefined> {
+  const joined = await join(what, path);
+  if (joined) closeSync(joined.server.pidfd);
+  return joined?.answer;
+}
+
+function isPidfd(link: string): boolean {
+  try {
+    return readlinkSync(link).includes("pidfd");
+  } catch {
+    return false;
+  }
+}
 
 /** What is answered to the text, by who then closes. */
 async function say(path: string, text: string): Promise<string> {
@@ -37,9 +50,11 @@ test("without an early server there is no answer", async () => {
 });
 
 test("the answer comes when the early tasks are done, to one after the other", async () => {
-  const { path, remove } = scratch();
+  const { dir, remove } = scratch();
+  // The directory need not be there.
+  const path = joinPath(dir, "run", "s");
   const handover = await listening(path);
-  expect(statSync(path).mode & 0o777).toBe(0o600);
+  expect([path, dirname(path)].map((one) => statSync(one).mode & 0o777)).toEqual([0o600, 0o755]);
   const asked = [ask(path, named("b")), ask(path, named("c"))];
   const log: unknown[] = [];
   handover.answer(async ({ env }) => {
@@ -61,7 +76,7 @@ test("an error is an answer, nonsense is none, and neither ends the server", asy
   const refused = { problems: [{ file: "", path: "", message: "no room" }] };
   expect(await ask(path)).toEqual(refused);
   expect(await say(path, "not a line")).toBe("");
-  expect(await say(path, "not JSON\n")).toContain("problems");
+  for (const line of ["not JSON", ""]) expect(await say(path, `${line}\n`)).toContain("problems");
   const odd = JSON.stringify({ version, ...joining, argv: "--early" });
   expect(await say(path, `${odd}\n`)).toContain("the line has another form");
   expect(await ask(path)).toEqual(refused);
@@ -104,8 +119,9 @@ test("who listens there and does not answer as an early server does is named", a
     const { path, remove } = scratch();
     const server = createServer((socket) => socket.end(`${line}\n`));
     await new Promise<void>((resolve) => server.listen({ path }, resolve));
-    const why = `what listens on ${path}, process ${process.pid}, does not answer as spawnbox early does`;
-    await expect(join(joining, path)).rejects.toThrow(why);
+    const why = `what listens on ${path}, process ${process.pid}, does not answer as spawnbox early does: `;
+    const more = line === "no JSON" ? "JSON" : `the line has another form: ${line}`;
+    await expect(join(joining, path)).rejects.toThrow(why + more);
     server.close();
     remove();
   }
@@ -117,6 +133,97 @@ function other(script: string, path: string): Bun.Subprocess<"ignore", "pipe", "
   const begin = `const { Handover, join } = await import(${module}); const path = ${JSON.stringify(path)};`;
   return Bun.spawn([process.execPath, "-e", begin + script], { stderr: "inherit" });
 }
+
+test("who does not take its answer before it goes is no end of the server", async () => {
+  const { path, remove } = scratch();
+  const handover = await listening(path);
+  const failures: unknown[] = [];
+  const failed = (error: unknown) => void failures.push(error);
+  process.on("uncaughtException", failed);
+  const socket = connect({ path });
+  socket.write(`${JSON.stringify({ version, ...joining })}\n`);
+  handover.answer(() => {
+    socket.destroy();
+    return Promise.resolve(serving);
+  });
+  try {
+    // That is answered behind it.
+    expect(await ask(path)).toEqual(serving);
+  } finally {
+    process.off("uncaughtException", failed);
+  }
+  expect(failures).toEqual([]);
+  handover.close();
+  remove();
+});
+
+test("who has ended before it is looked at is nobody, and nothing of those who asked stays open", async () => {
+  const { path, remove } = scratch();
+  const handover = await listening(path);
+  handover.answer(() => Promise.resolve(serving));
+  expect(await ask(path)).toEqual(serving);
+  const held = () =>
+    readdirSync("/proc/self/fd").filter((fd) => isPidfd(`/proc/self/fd/${fd}`)).length;
+  const before = held();
+  const script = `import socket; socket.socket(socket.AF_UNIX).connect("${path}")`;
+  expect(Bun.spawnSync(["/usr/bin/python3", "-ISc", script]).exitCode).toBe(0);
+  for (let i = 0; i < 4; i++) expect(await ask(path)).toEqual(serving);
+  await until("all is closed", () => held() === before);
+  handover.close();
+  remove();
+});
+
+test("who has its answer leaves, though the server does not", async () => {
+  const { path, remove } = scratch();
+  const left = Promise.withResolvers<void>();
+  const server = createServer((socket) => {
+    socket.on("close", () => left.resolve());
+    socket.resume();
+    socket.write(`${JSON.stringify(serving)}\n`);
+  });
+  await new Promise<void>((resolve) => server.listen({ path }, resolve));
+  expect(await ask(path)).toEqual(serving);
+  await left.promise;
+  server.close();
+  remove();
+});
+
+test("one that ends without an answer is none, and one that was waited for is told of", async () => {
+  const { path, remove } = scratch();
+  let at = 1_000_000;
+  let took = 79_999;
+  const server = createServer((socket) =>
+    socket.once("data", () => {
+      at += took;
+      socket.end();
+    }),
+  );
+  await new Promise<void>((resolve) => server.listen({ path }, resolve));
+  const clock = spyOn(performance, "now").mockImplementation(() => at);
+  try {
+    expect(await join(joining, path)).toBeUndefined();
+    took = 80_001;
+    await expect(join(joining, path)).rejects.toThrow(
+      `what listens on ${path}, process ${process.pid}, does not answer: the onload actions of spawnbox early take longer than 80 s`,
+    );
+  } finally {
+    clock.mockRestore();
+    server.close();
+    remove();
+  }
+});
+
+test("a server does not live for those who may join it", async () => {
+  const { path, remove } = scratch();
+  const script = `
+    const handover = new Handover();
+    await handover.listen(path);
+    console.log("listens");`;
+  const server = other(script, path);
+  expect(await server.stdout.text()).toBe("listens\n");
+  expect(await server.exited).toBe(0);
+  remove();
+});
 
 test("either side knows the other's process from the kernel", async () => {
   const { path, remove } = scratch();
@@ -145,8 +252,7 @@ test("what the server itself has started is not joined: it may be a command, tha
     return Promise.resolve(serving);
   });
   const script = `
-    console.log(await join({ argv: [], cwd: "/", env: {} }, path));
-    process.exit(0);`;
+    console.log(await join({ argv: [], cwd: "/", env: {} }, path));`;
   expect(await other(script, path).stdout.text()).toBe("undefined\n");
   expect(joiners).toEqual([]);
   handover.close();

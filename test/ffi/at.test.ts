@@ -78,6 +78,9 @@ test("a handle is of the name itself, also of a link, whose text it tells", () =
   expect(seen("file")).toEqual([false, true, undefined]);
   expect(seen("directory")).toEqual([true, false, undefined]);
   expect(seen("link")).toEqual([false, false, "file"]);
+  // What begins a file of text is a character of a name.
+  symlinkSync("\ufefffile", join(dir, "mark"));
+  expect(seen("mark")).toEqual([false, false, "\ufefffile"]);
   expect(seen("to-directory")).toEqual([false, false, "directory"]);
   expect(() => handleAt(top, "none")).toThrow("open(none): ENOENT");
 });

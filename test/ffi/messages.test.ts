@@ -53,7 +53,7 @@ while True:
         [0, 1],
       ] as const)
         expect(() => sendMessage(ours, Buffer.alloc(bytes), Array(count).fill(fds[0]))).toThrow(
-          RangeError,
+          new RangeError("a message of a wrong size"),
         );
       closeSync(ours);
       const lines = (await receiver.stdout.text()).trimEnd().split("\n");

@@ -50,6 +50,27 @@ test("errors have their usual name, and a number where they have none", () => {
   expect([1, 2, 11, 95, 4095].map(errnoName)).toEqual([
     ...["EPERM", "ENOENT", "EAGAIN", expect.stringMatching(/^E(OPNOTSUPP|NOTSUP)$/), "errno 4095"],
   ]);
+  const script =
+    "import errno; print(*(f'{k} {v}' for k, v in errno.errorcode.items()), sep='\\n')";
+  const { stdout } = Bun.spawnSync(["/usr/bin/python3", "-ISc", script]);
+  const theirs = new Map(
+    `${stdout}`
+      .trim()
+      .split("\n")
+      .map((line) => {
+        const [number, name = ""] = line.split(" ");
+        return [Number(number), name];
+      }),
+  );
+  const named = [...theirs].filter(([number]) => !errnoName(number).startsWith("errno "));
+  const aliases = ["EOPNOTSUPP", "ENOTSUP", "EDEADLOCK", "EDEADLK"];
+  expect(
+    named.filter(([number, name]) => errnoName(number) !== name && !aliases.includes(name)),
+  ).toEqual([]);
+  // Those that others are told of by name, too.
+  for (const name of ["EUSERS", "ETOOMANYREFS", "ENOKEY", "EUCLEAN"])
+    expect(named.map(([, one]) => one)).toContain(name);
+  expect(named.length).toBeGreaterThan(90);
 });
 
 test("the version of Landlock is that which the kernel has switched on", () => {

@@ -49,6 +49,7 @@ beforeAll(() => {
   make("real", 0o755);
   writeFileSync(at("real/in"), "seen\n");
   symlinkSync("real", at("relative"));
+  symlinkSync("real", at("l"));
   symlinkSync(at("real"), at("absolute"));
   symlinkSync("real/in", at("last"));
   symlinkSync("../real/in", at("real/up"));
@@ -63,6 +64,7 @@ beforeAll(() => {
   for (const [name, mode, uid, gid] of [
     ["theirs", 0o755, THEIRS, 0],
     ["group", 0o775, 0, THEIRS],
+    ["group-reads", 0o755, 0, THEIRS],
     ["roots-group", 0o775, 0, 0],
     ["all", 0o777, 0, 0],
     ["sticky", 0o1777, 0, 0],
@@ -138,15 +140,26 @@ describe.skipIf(!isRoot).each(ways)("a source %s", (_, way) => {
 
   test("is found", async () => {
     const paths = [
-      ...["real/in", "real/./in", "real//in", "relative/in", "absolute/in", "last", "real/up"],
+      ...[
+        "real/in",
+        "real/./in",
+        "real//in",
+        "relative/in",
+        "absolute/in",
+        "last",
+        "real/up",
+        "l/in",
+      ],
       ...["real/dots", "relative/../real/in", `link${MOST_LINKS}`, "roots-group/link"],
       ...["roots-group/below/link", "sticky/below/link", "sticky/below/back"],
-      ...["shared-not/link", "text/in", `root${at("relative/in")}`],
+      ...["group-reads/link", "shared-not/link", "text/in", `root${at("relative/in")}`],
     ].map(at);
     // At the end of a path that is as long as can be.
     paths.push(padded(at("relative/"), "in", MOST_PATH));
     const binds = paths.map((path, i): WrittenOp => ["BIND", 0, FOLLOWS, path, `/m/${i}`]);
-    const script = paths.map((_, i) => `cat /m/${i}`).join(";");
+    // Nothing of the way there is open then.
+    const open = "for fd in 3 4 5 6 7 8 9; do (: <&$fd) 2>&- && echo $fd is open; done; true";
+    const script = [...paths.map((_, i) => `cat /m/${i}`), open].join(";");
     expect(await shown(binds, way, script)).toBe("seen\n".repeat(paths.length));
     expect(await tried(`${at("deep")}/${filling(MOST_PATH)}`)).toBe("");
   });

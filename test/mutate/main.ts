@@ -146,6 +146,8 @@ async function score(room: Room, tree: string, time: number): Promise<Score> {
     writeFileSync(path, made(text, mistake));
     const found = await judge(asked(suites, room, mistake), mistake, tree);
     writeFileSync(path, text);
+    // What is tried next without a mistake has this launcher, too.
+    if (mistake.file.endsWith(".c")) await buildLauncher(tree);
     counts[found]++;
     if (found === "unnoticed")
       console.log(`  ${mistake.file}:${mistake.line}: ${mistake.rule}: ${changeOf(mistake)}`);

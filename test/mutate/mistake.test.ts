@@ -84,6 +84,21 @@ test("a seed repeats the order", () => {
   expect(shuffled(items, 7).toSorted((a, b) => a - b)).toEqual(items);
 });
 
+test("a duration is not a millisecond longer, and of what a comparison answers the sign stays", () => {
+  const shifted = (text: string) =>
+    mistakesInTypeScript("a.ts", text)
+      .filter(({ rule }) => rule === "constant shifted")
+      .map(({ replacement }) => replacement);
+  expect(shifted("/** Milliseconds until then. */\nconst A = 10;\nconst B = 20;")).toEqual([]);
+  expect(shifted("/** How long, ms, it takes. */\nconst A = 10;")).toEqual([]);
+  expect(shifted("/** How many. */\nconst A = 10;\n")).toEqual(["(10 + 1)"]);
+  expect(shifted("/** ms */\nconst A = 10;\n\nconst B = 20;")).toEqual(["(20 + 1)"]);
+  expect(shifted("/** ms */\nconst A = 10;\n/** How many. */\nconst B = 20;")).toHaveLength(1);
+  expect(shifted("/** ms */\nconst A = 10 * b;\nf(20);")).toHaveLength(2);
+  expect(shifted("all.sort((a, b) => (a < b ? -1 : 1));")).toEqual([]);
+  expect(shifted("x = a < b ? 2 : 1;")).toHaveLength(2);
+});
+
 test("what is listed as no mistake is one that a rule makes in today's code", () => {
   const files = [...new Set(equivalents.map(({ file }) => file))];
   const known = new Set(

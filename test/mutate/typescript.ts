@@ -49,6 +49,40 @@ function leaves(statement: ts.Statement): boolean {
   );
 }
 
+/** As durations are told of here. */
+const DURATION = /(?:^\/\*\* (?:Milliseconds|ms)|, ms)\b/;
+
+/** Whether it is all of a constant that its comment, or that of the constants right before it, says is a duration. */
+function isDuration(node: ts.NumericLiteral, source: ts.SourceFile): boolean {
+  const statement = node.parent.parent?.parent;
+  if (!ts.isVariableDeclaration(node.parent) || !ts.isVariableStatement(statement)) return false;
+  const { statements } = source;
+  for (let at = statements.indexOf(statement); at >= 0; at--) {
+    const one = statements[at];
+    if (!one || !ts.isVariableStatement(one)) return false;
+    const before = source.text.slice(one.getFullStart(), one.getStart(source));
+    if (before.includes("/*")) return DURATION.test(before.trimStart());
+    if (before.trim() !== "" || before.includes("\n\n")) return false;
+  }
+  return false;
+}
+
+/** Whether it is an answer of a comparison, of which its sign alone counts. */
+function isOrder(node: ts.NumericLiteral): boolean {
+  const answer = ts.isPrefixUnaryExpression(node.parent) ? node.parent : node;
+  const choice = answer.parent;
+  return (
+    node.text === "1" &&
+    ts.isConditionalExpression(choice) &&
+    choice.condition !== answer &&
+    [choice.whenTrue.getText(), choice.whenFalse.getText()].toSorted().join() === "-1,1"
+  );
+}
+
+/** Milliseconds are shifted by one, as numbers are, which nobody could tell. */
+const isAsGood = (node: ts.NumericLiteral, source: ts.SourceFile): boolean =>
+  isDuration(node, source) || isOrder(node);
+
 export function mistakesInTypeScript(file: string, text: string): Mistake[] {
   const source = ts.createSourceFile(file, text, ts.ScriptTarget.Latest, true);
   const found: Mistake[] = [];
@@ -83,7 +117,8 @@ export function mistakesInTypeScript(file: string, text: string): Mistake[] {
     } else if (node.kind === ts.SyntaxKind.FalseKeyword) {
       if (!isConstAssertion(node)) replace("boolean", node, "true");
     } else if (ts.isNumericLiteral(node)) {
-      replace("constant shifted", node, `(${node.getText(source)} + 1)`);
+      if (!isAsGood(node, source))
+        replace("constant shifted", node, `(${node.getText(source)} + 1)`);
     } else if (ts.isBigIntLiteral(node)) {
       replace("constant shifted", node, `(${node.getText(source)} + 1n)`);
     } else if (ts.isExpressionStatement(node)) {

@@ -326,3 +326,12 @@ test("without somebody to compile them plugins and actions are refused", () => {
     "extra: cannot be compiled here",
   );
 });
+
+test("a sandbox with `exec` has its event, beside those of commands", () => {
+  using modules = new Modules();
+  const events = ["c", "exec"].map((uid) => ({ uid, action: "api://monitor#session" }));
+  expect(compiled(modules.dir, { sandboxes: { exec: true }, events })).toHaveLength(1);
+  expect(problems(modules.dir, { events })).toEqual([
+    expect.stringContaining("events[1].uid: no event `t/exec`"),
+  ]);
+});

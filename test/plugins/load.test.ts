@@ -74,6 +74,16 @@ test("what is of the runtime is imported by its names, also by what is imported"
   expect(await load(file).functions.get("all")?.(0, context)).toBe("y function a/b / function");
 });
 
+test("what it can do without may be no program", async () => {
+  using modules = new Modules();
+  modules.write("broken.js", "export const = 1");
+  const file = modules.write(
+    "a.ts",
+    "let said = 'none'; try { require('./broken.js') } catch (error) { said = 'caught' } export const functions = { said: () => said };",
+  );
+  expect(await load(file).functions.get("said")?.(0, context)).toBe("caught");
+});
+
 test("one that never ends is given up", () => {
   using modules = new Modules();
   const files = [modules.write("a.ts", "for (;;);")];
@@ -173,9 +183,9 @@ test.skipIf(process.geteuid?.() !== 0)("what it imports is refused before it has
   const ran = join(modules.dir, "ran");
   const code = `require("node:fs").writeFileSync(${JSON.stringify(ran)}, "");`;
   mkdirSync(join(modules.dir, "node_modules/dep"), { recursive: true });
-  for (const name of ["own", "node_modules/out", "node_modules/about"])
-    mkdirSync(join(modules.dir, name));
-  modules.write("node_modules/about/index.js", code);
+  for (const name of ["own", "node_modules/out", "node_modules/about", "node_modules/@s/about"])
+    mkdirSync(join(modules.dir, name), { recursive: true });
+  for (const name of ["about", "@s/about"]) modules.write(`node_modules/${name}/index.js`, code);
   modules.write("node_modules/dep/index.js", code);
   modules.write("node_modules/dep/package.json", '{"main": "index.js"}');
   modules.write("beside.js", code);
@@ -188,6 +198,8 @@ test.skipIf(process.geteuid?.() !== 0)("what it imports is refused before it has
     inner: `import "./through.js"; ${functions}`,
     out: `import "out"; ${functions}`,
     about: `import "about"; ${functions}`,
+    part: `import "about/index.js"; ${functions}`,
+    scoped: `import "@s/about"; ${functions}`,
     optional: `try { require("other") } catch {} ${functions}`,
   };
   modules.write("own/through.js", 'import "../beside.js";');
@@ -212,7 +224,34 @@ test.skipIf(process.geteuid?.() !== 0)("what it imports is refused before it has
   // And who writes its package.json.
   modules.write("node_modules/out/package.json", '{"main": "../../beside.js"}');
   refused("out", "leads out of");
-  const about = modules.write("node_modules/about/package.json", '{"main": "index.js"}');
-  chownSync(about, 1234, 0);
-  refused("about", `${about} belongs to uid 1234`);
+  for (const [name, place] of [
+    ["about", "about"],
+    ["part", "about"],
+    ["scoped", "@s/about"],
+  ] as const) {
+    const about = modules.write(`node_modules/${place}/package.json`, '{"main": "index.js"}');
+    chownSync(about, 1234, 0);
+    refused(name, `${about} belongs to uid 1234`);
+  }
 });
+
+test.skipIf(process.geteuid?.() !== 0)(
+  "a package that is nowhere can be done without where nobody else could put it",
+  () => {
+    const text = `let said = "there"; try { require("no-such-package"); } catch { said = "without"; }
+      export const functions = { said: () => said };`;
+    const script = `
+      require("node:fs").writeFileSync("/run/a.ts", ${JSON.stringify(text)});
+      const { loadPlugin } = await import(${JSON.stringify(join(import.meta.dir, "../../src/plugins/load.ts"))});
+      const plugin = loadPlugin({ uid: "u", files: ["/run/a.ts"] });
+      console.log(await plugin.functions.get("said")(0, {}));
+      plugin.end();`;
+    // Up to the root, no directory is anybody else's.
+    const { stdout, stderr } = Bun.spawnSync([
+      ...["unshare", "--mount", "sh", "-c"],
+      ...['mount -t tmpfs -o mode=755 tmpfs /run && exec "$@"', "sh"],
+      ...[process.execPath, "-e", script],
+    ]);
+    expect([`${stdout}`, `${stderr}`]).toEqual(["without\n", ""]);
+  },
+);

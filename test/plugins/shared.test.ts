@@ -1,5 +1,5 @@
 /** The thread that the functions of a plugin share: when it is made, and when it ends. */
-import { expect, test } from "bun:test";
+import { expect, spyOn, test } from "bun:test";
 import type { Asked } from "../../src/plugins/messages.ts";
 import { SharedThread } from "../../src/plugins/shared.ts";
 import type { Heard, Thread } from "../../src/plugins/thread.ts";
@@ -24,14 +24,14 @@ class Fake {
   }
 }
 
-function shared({ grace = 60_000 } = {}) {
+function shared({ grace = 60_000, beat = 60_000 } = {}) {
   const made: Fake[] = [];
   const make = () => {
     const fake = new Fake();
     made.push(fake);
     return fake as unknown as Thread;
   };
-  return { made, thread: new SharedThread("plug", make, () => {}, { beat: 60_000, grace }) };
+  return { made, thread: new SharedThread("plug", make, () => {}, { beat, grace }) };
 }
 
 const QUESTION: Asked = { kind: "ping" };
@@ -46,6 +46,32 @@ test("is made by the first question, and again after its end", async () => {
   await thread.ask(QUESTION);
   expect(made).toHaveLength(2);
   thread.close();
+});
+
+test("is looked at while it is asked something, and not any longer", async () => {
+  const { made, thread } = shared({ beat: 5 });
+  await thread.ask(QUESTION);
+  const begun = spyOn(globalThis, "setInterval");
+  const ended = spyOn(globalThis, "clearInterval");
+  try {
+    // The look that the first question began is over before the second begins one.
+    while (ended.mock.calls.length === 0) await Bun.sleep(1);
+    const [fake] = made;
+    const { promise, resolve } = Promise.withResolvers<unknown>();
+    if (fake) fake.answer = promise;
+    const asked = thread.ask(QUESTION);
+    expect(begun).toHaveBeenCalledTimes(1);
+    while (fake?.over === undefined) await Bun.sleep(1);
+    expect(fake.over.message).toBe("the plugin plug took more than 0.005 s without a pause");
+    resolve("late");
+    await asked;
+    while (ended.mock.calls.length < 2) await Bun.sleep(1);
+    expect<unknown[] | undefined>(ended.mock.lastCall).toEqual([begun.mock.results[0]?.value]);
+  } finally {
+    begun.mockRestore();
+    ended.mockRestore();
+    thread.close();
+  }
 });
 
 test("ends at once where nobody waits for it", async () => {

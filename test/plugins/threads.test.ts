@@ -1,9 +1,10 @@
 /** The threads of a plugin: how many there are and when, told by what its modules write as they are loaded. */
-import { afterEach, describe, expect, test } from "bun:test";
+import { afterEach, describe, expect, spyOn, test } from "bun:test";
 import { existsSync, mkdirSync, readFileSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { serverLog } from "../../src/log.ts";
 import { type LoadedPlugin, loadPlugin } from "../../src/plugins/load.ts";
 import type { FunctionContext } from "../../src/plugins/plugin.ts";
 import { Modules } from "./modules.ts";
@@ -53,6 +54,8 @@ test("one for what belongs to no task; a spare one where there are encoders and 
   expect(loads()).toBe(2);
   plugin.open();
   await until(3);
+  // There is one already.
+  plugin.open();
   // The task takes that, and another one is made a moment later.
   const second = await plugin.encoders.get("none")?.begin({}, emit);
   expect(loads()).toBe(3);
@@ -65,6 +68,33 @@ test("one for what belongs to no task; a spare one where there are encoders and 
   await expect(plugin.functions.get("id")?.(5, context)).rejects.toThrow(
     "the plugin u was taken away",
   );
+});
+
+test("one that nobody has any more is not given to the next", async () => {
+  using modules = new Modules();
+  const { file } = counting(modules);
+  const plugin = load(file);
+  plugin.close();
+  const next = load(file);
+  expect(next).not.toBe(plugin);
+  expect(await next.functions.get("id")?.(5, context)).toBe(5);
+});
+
+test("none of one that nobody has any more goes on, nor the spare one", async () => {
+  using modules = new Modules();
+  const beats = join(modules.dir, "beats");
+  const rest = `setInterval(() => appendFileSync(${JSON.stringify(beats)}, "."), 5);`;
+  const { file, until } = counting(modules, ENCODER, rest);
+  const plugin = load(file);
+  plugin.open();
+  await until(2);
+  plugin.close();
+  for (let before = -1; ;) {
+    await sleep(100);
+    const now = existsSync(beats) ? readFileSync(beats).length : 0;
+    if (now === before) break;
+    before = now;
+  }
 });
 
 test("no spare one where there are functions alone", async () => {
@@ -92,6 +122,27 @@ test("what fails is tried once for all who ask in a turn, and again later", asyn
   await sleep(5);
   expect(() => load(file)).toThrow("at load");
   expect(loads()).toBe(2);
+});
+
+test("a spare one that cannot be loaded is told of to the task that takes it, and to nobody else", async () => {
+  using modules = new Modules();
+  const log = JSON.stringify(join(modules.dir, "log"));
+  const rest = `import { readFileSync } from "node:fs";
+    if (readFileSync(${log}, "utf8").length > 1) {
+      setTimeout(() => appendFileSync(${log}, "behind it"));
+      throw new Error("once more");
+    }`;
+  const { file, until } = counting(modules, ENCODER, rest);
+  const plugin = load(file);
+  const said = spyOn(serverLog, "write").mockReturnValue();
+  try {
+    plugin.open();
+    await until(3);
+    await expect(plugin.encoders.get("none")?.begin({}, emit)).rejects.toThrow("once more");
+    expect(said.mock.calls).toEqual([]);
+  } finally {
+    said.mockRestore();
+  }
 });
 
 describe("when its files have changed", () => {
@@ -131,6 +182,18 @@ describe("when its files have changed", () => {
       else await expect(old).rejects.toThrow("was taken away");
     }
   });
+});
+
+test("nothing of what was answered is kept", async () => {
+  using modules = new Modules();
+  const plugin = load(counting(modules).file);
+  const answers: WeakRef<object>[] = [];
+  for (let i = 0; i < 200; i++)
+    answers.push(new WeakRef((await plugin.functions.get("id")?.({ i }, context)) as object));
+  await sleep(1);
+  Bun.gc(true);
+  // What the collector takes for a reference may be none.
+  expect(answers.filter((one) => one.deref() !== undefined).length).toBeLessThan(100);
 });
 
 test("at the end what is under way ends, with an error", async () => {

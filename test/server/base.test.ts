@@ -60,6 +60,7 @@ describe("below the base", () => {
     expect((await get("/box/sub")).headers.get("location")).toBe("/box/sub/");
     expect(await (await get("/box/sub/")).text()).toBe("below");
     expect((await get("/box")).headers.get("location")).toBe("/box/");
+    expect((await get("/box?a=b")).headers.get("location")).toBe("/box/?a=b");
     expect((await get("/box?a=b?c")).headers.get("location")).toBe("/box/?a=b?c");
   });
   test("the WebSocket, by the typed client", async () => {
@@ -120,6 +121,7 @@ describe("what can be a base", () => {
     "/../x",
     "/.x",
     "/a b",
+    "/a/b c",
     "/a%20b",
     "/a;b",
     "/ä",

@@ -28,6 +28,9 @@ beforeAll(() => {
     "a/b/far": "../../../outside",
     out: "../outside",
     absolute: join(root, "a/file"),
+    // It would be there, if it began here.
+    "from-top": "/a/file",
+    "with-slash": "a/",
     loop: "loop",
     twice: "to-a/b/../up",
     dangling: "none",
@@ -78,7 +81,19 @@ describe("the same", () => {
       "to-a/..",
       "a/up",
     ],
-    ...["a/b/far", "out", "absolute", "loop", "twice", "dangling", "magic", "magic/etc", "none"],
+    ...[
+      "a/b/far",
+      "out",
+      "absolute",
+      "from-top",
+      "with-slash",
+      "loop",
+      "twice",
+      "dangling",
+      "magic",
+      "magic/etc",
+      "none",
+    ],
     "x".repeat(300),
   ])("%s", (path) => {
     const before = held();

@@ -46,6 +46,8 @@ test("[protection] a name within another, of several or with what cannot be seen
   // A NUL in a name of the authority's making.
   const nul = "2.5.29.17=DER:30:10:82:0e:74:61:62:6c:65:74:00:2e:65:76:69:6c:2e:78";
   expect(names({ subject: "/O=x", extensions: nul })).toEqual([]);
+  const empty = "2.5.29.17=DER:30:02:82:00";
+  expect(names({ subject: "/O=x", extensions: empty })).toEqual([]);
   // UTF-8 where there may be ASCII only.
   const wide = "2.5.29.17=DER:30:06:82:04:c3:a9:2e:78";
   expect(names({ subject: "/O=x", extensions: wide })).toEqual([]);

@@ -1,6 +1,7 @@
 /** A connection of messages, each of one byte, over a real socket: what is handled when, and how it ends. */
 import { expect, jest, spyOn, test } from "bun:test";
 import { once } from "node:events";
+import { totalmem } from "node:os";
 import { LONG } from "../../src/json.ts";
 import { Share } from "../../src/share.ts";
 import { turnsUntil } from "../launch/turns.ts";
@@ -114,6 +115,9 @@ test("a long message is handled when it is its turn, and what is behind it behin
   expect(part.held).toBeGreaterThan(LONG);
   await until("all are handled", () => said.length === 6);
   expect([said.join(""), part.held]).toEqual(["a/aL/Lb/b", 0]);
+  const other = await talking(() => {});
+  other.of.start(Buffer.from("l"));
+  expect(other.said).toEqual(["l", "/l"]);
 });
 
 test("its socket has no time-out, sends at once and is asked whether the peer is there; its errors are its end", async () => {
@@ -162,10 +166,67 @@ test("who lets more wait than there is for all of them is cut off; whoever waits
   // The same piece again and again: it is not there so often.
   const piece = Buffer.alloc(64 << 10);
   let waiting: unknown;
-  for (let i = 0; i < 20_000 && of.open; i++) waiting = of.send(piece) ?? waiting;
+  let most = 0;
+  for (let i = 0; i < 20_000 && of.open; i++) {
+    most = of.backlog;
+    waiting = of.send(piece) ?? waiting;
+  }
   expect([of.open, raw.destroyed, said]).toEqual([false, true, ["gone"]]);
+  // One alone has half of it.
+  const half = Math.min(512 << 20, totalmem() / 8) / 2;
+  expect(most).toBeWithin(half, half + 2 * piece.length);
   await waiting;
   await until("it is closed", () => of.backlog === 0);
+});
+
+test("64 MiB may wait for each, whatever waits for others", async () => {
+  const piece = Buffer.alloc(512 << 10);
+  const all = Math.min(512 << 20, totalmem() / 8);
+  const one = async () => {
+    const { of, client } = await talking(() => {});
+    client.pause();
+    of.start(new Uint8Array());
+    return of;
+  };
+  // Each takes all that it may, and less and less is left.
+  for (let left = all; left > 32 << 20;) {
+    const of = await one();
+    const most = Math.max(64 << 20, left / 2) - 2 * piece.length;
+    while (of.backlog < most) void of.send(piece);
+    expect(of.open).toBe(true);
+    left -= of.backlog;
+  }
+  const last = await one();
+  let most = 0;
+  while (last.open) {
+    most = last.backlog;
+    void last.send(piece);
+  }
+  expect(most).toBeWithin(64 << 20, (64 << 20) + 2 * piece.length);
+});
+
+test("who let more than 256 KiB wait while it was held is not read before that has gone", async () => {
+  const { of, said, client } = await talking(() => {});
+  client.pause();
+  of.start(new Uint8Array());
+  const piece = Buffer.alloc(16 << 10);
+  for (const [message, least] of [
+    ["a", 200 << 10],
+    ["b", 264 << 10],
+  ] as const) {
+    of.hold(true);
+    client.write(message);
+    await until("it is not read", () => of.heard === undefined);
+    await until("the kernel takes no more", () => {
+      const isFull = of.backlog >= least;
+      while (of.backlog < least) void of.send(piece);
+      return isFull;
+    });
+    of.hold(false);
+  }
+  expect([said, of.heard]).toEqual([["a", "/a"], undefined]);
+  client.resume();
+  await until("it is read again", () => said.includes("/b"));
 });
 
 test("once its socket is closed nothing of it counts any more, nor is anything timed", async () => {

@@ -13,6 +13,17 @@ import { until } from "../served.ts";
 
 const ALL = 300;
 
+test("as many as belong to a turn are taken in at once, and the next behind them", async () => {
+  await turns(3);
+  const taken: Wire[] = [];
+  const doorway = new Doorway(new Set(), (socket) => void taken.push(socket));
+  const all = Array.from({ length: 17 }, () => new PassThrough() as unknown as Wire);
+  for (const one of all) doorway.enter(one);
+  expect(taken).toEqual(all.slice(0, 16));
+  await until("its turn has come", () => taken.length === 17);
+  expect(taken).toEqual(all);
+});
+
 test("of a flood of connections some are taken in with each turn of the event loop, of two doors one each, and none is lost", async () => {
   const open = new Set<Wire>();
   const taken: string[] = [];
@@ -62,6 +73,8 @@ test("of a flood of connections some are taken in with each turn of the event lo
 });
 
 test("sixteen are taken in a turn, of all doors together", async () => {
+  // None of this turn has been taken before.
+  await turns(3);
   const taken: string[] = [];
   const door = (name: string) => new Doorway(new Set(), () => void taken.push(name));
   const [a, b] = [door("a"), door("b")];

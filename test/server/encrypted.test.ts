@@ -399,6 +399,25 @@ test("a certificate whose change was taken back is not shown later", async () =>
   expect(encryption.use(encryption.load())).toBeUndefined();
 });
 
+test("[TLS] who finds no place is not told so: it would not understand", async () => {
+  chmodSync(made.server.key, 0o600);
+  const { cert, key } = made.server;
+  const { options } = loadTls({ cert, key, clientCa: undefined });
+  const server = await startServer({
+    ...{ registry: new TestRegistry(), version: "0", endpoints: [LOCAL], connections: 0 },
+    protection: { secure: new Secure(options) },
+  });
+  const closed = Promise.withResolvers<void>();
+  let heard = "";
+  const socket = connectTcp(server.port, "127.0.0.1");
+  socket.on("error", () => {});
+  socket.on("data", (chunk) => (heard += String(chunk)));
+  socket.on("close", () => closed.resolve());
+  await closed.promise;
+  expect(heard).toBe("");
+  await server.close();
+});
+
 test("a server that becomes a service speaks TLS where it was not yet, and says where it cannot", async () => {
   chmodSync(made.server.key, 0o600);
   const { cert, key } = made.server;

@@ -55,6 +55,22 @@ test("a full door: who has most gives way, and where none is idle the next is re
   expect(guests.admit("d", busy())).toBe(false);
 });
 
+test("who has most is known, whoever came first", () => {
+  const guests = new Guests(4, () => 1000);
+  const all = ["few", "many", "many", "others"].map((peer) => ({ peer, one: new Visitor(5) }));
+  for (const { peer, one } of all) expect(guests.admit(peer, one)).toBe(true);
+  expect(guests.admit("next", busy())).toBe(true);
+  expect(all.filter(({ one }) => one.evicted).map(({ peer }) => peer)).toEqual(["many"]);
+});
+
+test("who stays whose it is needs no place anew, however full it is by now", () => {
+  const guests = new Guests(8, () => 1000);
+  const mine = Array.from({ length: 6 }, busy);
+  for (const one of mine) expect(guests.admit("a", one)).toBe(true);
+  for (const one of [busy(), busy()]) expect(guests.admit("b", one)).toBe(true);
+  expect(guests.move("a", "a", mine[0]!)).toBe(true);
+});
+
 test("a full door: where who has most is never idle, the next who is makes room", () => {
   const guests = new Guests(4, () => 1000);
   guests.admit("a", busy());

@@ -214,6 +214,12 @@ describe("a body that is read as it comes", () => {
     expect(await next()).toBe("nothing of the body has come for 0.02 s");
     expect([body.http, body.ends]).toEqual([408, false]);
     await send("abcde");
+    // One whose end has come after all is known to have it.
+    const late = made(chunked, { patience: 20 });
+    expect(await late.next()).toBe("nothing of the body has come for 0.02 s");
+    expect(late.body.ends).toBe(false);
+    await late.send("0\r\n\r\n");
+    expect(late.body.ends).toBe(true);
   });
 
   test("is asked for by the first who wants it, once", async () => {
@@ -261,6 +267,20 @@ describe("a body that is read as it comes", () => {
     const finishing = body.finish();
     await send("x".repeat(60));
     expect(await finishing).toBe(true);
+    // What was taken counts in that.
+    const pieces = made(chunked);
+    pieces.body.limit(100);
+    await pieces.send(`28\r\n${"x".repeat(40)}\r\n`);
+    expect(await pieces.next()).toHaveLength(40);
+    const late = pieces.body.finish();
+    await pieces.send(`3c\r\n${"x".repeat(60)}\r\n`);
+    expect(await isSettled(late)).toBe(false);
+    await pieces.send("1\r\nx\r\n");
+    expect(await late).toBe(false);
+    // And of which nothing was, is no longer than what nobody wants.
+    const none = made(bytes(100));
+    none.body.limit(100);
+    expect(none.body.ends).toBe(false);
   });
 
   test("is given up by who waits for it; a fault is nobody's then", async () => {

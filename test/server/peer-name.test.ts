@@ -1,8 +1,10 @@
 /** By whom connections are told apart. */
 import { expect, test } from "bun:test";
 import { connect, createServer, type AddressInfo, type Socket } from "node:net";
+import { join } from "node:path";
 import { peerName } from "../../src/server/peer-name.ts";
 import { isRoot } from "../served.ts";
+import { mayTrace, told } from "../strace.ts";
 
 test("peers: users, IPv4 addresses however they are written, networks of IPv6", () => {
   const at = (remoteAddress: string) => peerName({ remoteAddress } as Socket, undefined);
@@ -64,3 +66,24 @@ test.if(isRoot)("each is another, and who has gone is nobody's", async () => {
   expect(await name).toBe("127.0.0.0/8");
   server.close();
 });
+
+test.skipIf(!mayTrace()).each([
+  ["127.0.0.1", "127.0.0.1", true, "127.0.0.0/8"],
+  ["127.0.0.1", "10.0.0.1", true, "127.0.0.0/8"],
+  ["10.0.0.1", "127.0.0.1", true, "10.0.0.1"],
+  ["::1", "::1", true, "0:0:0:0/64"],
+  ["10.0.0.1", "10.0.0.2", false, "10.0.0.1"],
+  ["::1", "127.0.0.1", false, "0:0:0:0/64"],
+])(
+  "where the kernel does not tell users of this machine apart, they share: %s at %s",
+  (remoteAddress, localAddress, isAsked, name) => {
+    const module = JSON.stringify(join(import.meta.dir, "../../src/server/peer-name.ts"));
+    const socket = { remoteAddress, remotePort: 1, localAddress, localPort: 2 };
+    const script = `
+      const { peerName } = await import(${module});
+      console.log(peerName(${JSON.stringify(socket)}, undefined));`;
+    const { printed, calls } = told(script, "sendto:error=EPERM");
+    expect(printed).toBe(`${name}\n`);
+    expect(calls.some((line) => line.includes("EPERM"))).toBe(isAsked);
+  },
+);

@@ -90,6 +90,17 @@ describe("reading", () => {
     await until("it is gone", () => said.includes("close"));
     expect(said).toEqual(["said", "end", "close"]);
   });
+  test("asked to go on before anybody listens, nothing is lost", async () => {
+    const { raw, client } = await pair();
+    raw.resume();
+    client.write("one");
+    await turns();
+    raw.resume();
+    await turns();
+    const said = heard(raw);
+    await until("it has come", () => said.length > 0);
+    expect(said).toEqual(["one"]);
+  });
   test("who listens no more loses nothing to who listens next; a listener does not undo a pause", async () => {
     const { raw, client } = await pair();
     const first: string[] = [];

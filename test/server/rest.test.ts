@@ -40,6 +40,14 @@ describe("arguments", () => {
       { a: "1", b: "&" },
     ],
     ["a form with query", "/api/t/echo", { method: "POST", body: "query=7", headers: form }, 7],
+    ...["a=1,2", "1e5&x", "nullable", "TRUE", "-", "01", `a=${",".repeat(70_000)}`].map(
+      (body): [string, string, RequestInit, unknown] => [
+        `a form: ${body.slice(0, 10)}`,
+        "/api/t/echo",
+        { method: "POST", body, headers: form },
+        Object.fromEntries(new URLSearchParams(body)),
+      ],
+    ),
     ["an empty body", "/api/t/echo?a=1", { method: "POST" }, { a: "1" }],
     ["encoded path", "/api/%74/%65cho?a=1", undefined, { a: "1" }],
     ["verb with a slash", "/api/T/deep/er", undefined, "deep/er"],
@@ -114,6 +122,22 @@ describe("refusals", () => {
       415,
       "",
     ],
+    ...["[1]", ' {"a', '"x', "5", "-0.5E+3", " true\n", "null"].map(
+      (body): [string, string, RequestInit, number, string] => [
+        `JSON that is said to be a form, ${body.trim()}`,
+        "/api/t/echo",
+        { method: "POST", body, headers: form },
+        415,
+        "looks like JSON",
+      ],
+    ),
+    ...[json, form].map((headers): [string, string, RequestInit, number, string] => [
+      `no UTF-8, ${headers["content-type"]}`,
+      "/api/t/echo",
+      { method: "POST", body: new Uint8Array([0x22, 0xff, 0x22]), headers },
+      400,
+      "body is not UTF-8",
+    ]),
     ["both", "/api/t/echo?a=1", { method: "POST", body: "1", headers: json }, 400, "not both"],
     ["too big", "/api/t/echo", { method: "POST", body: big, headers: json }, 413, "over"],
     ["PUT", "/api/t/echo", { method: "PUT", body: "1", headers: json }, 405, "GET, POST"],

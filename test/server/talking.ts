@@ -9,7 +9,7 @@ import { pair } from "./raw-pair.ts";
 
 export class Fault extends Error {}
 
-/** @param handle is given each message, with the conversation: one byte, but for `?`, behind which it is not complete */
+/** @param handle is given each message, with the conversation: one byte, but for `L` and `l`, which count as long and as not yet, and `?`, behind which it is not complete */
 export async function talking(
   handle: (message: string, of: Conversation<string>) => void,
   limits: ConversationLimits = {},
@@ -39,7 +39,7 @@ export async function talking(
   };
   const protocol: Protocol<string> = {
     reader,
-    sizeOf: (message) => (message === "L" ? LONG + 1 : 1),
+    sizeOf: (message) => (message === "L" ? LONG + 1 : message === "l" ? LONG : 1),
     handle: (message) => {
       said.push(message);
       handle(message, of);

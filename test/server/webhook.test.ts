@@ -290,18 +290,22 @@ describe("a time stamp", () => {
     };
     const webhooks = new Webhooks();
     const time = now();
-    const send = (text: string) => {
+    const send = (text: string, search = "") => {
       const body = Buffer.from(JSON.stringify({ text }));
       const headers: Record<string, string> = {
         ...{ t: time, s: hmac(`${time}${body.toString()}`), "content-type": "application/json" },
       };
       const delivery: Delivery = {
-        ...{ api: "a", verb: "v", from: undefined, search: "", body },
+        ...{ api: "a", verb: "v", from: undefined, search, body },
         header: (name) => headers[name],
       };
       return webhooks.call({ id: "a/v", webhook, privileges: ["p"] }, delivery, registry);
     };
-    for (let i = 0; i < 10_000; i++) await send(String(i));
+    // A question mark alone asks for nothing. What did not start is not remembered.
+    expect(await send("0", "?a")).toMatchObject({
+      request: { info: "a webhook takes nothing from its URL" },
+    });
+    for (let i = 0; i < 10_000; i++) await send(String(i), "?");
     expect(send("more")).rejects.toMatchObject({ status: "busy" });
     expect(send("0")).rejects.toMatchObject({ status: "unauthorized" });
     expect(calls).toHaveLength(10_000);

@@ -20,6 +20,8 @@ test("slow clients are cut off: before the headers, within them, within the body
   for (const [bytes, expected] of [
     ["", /^HTTP\/1.1 408|^$/],
     ["GET / HTTP/1.1\r\nHost", /^HTTP\/1.1 408 /],
+    // Of the next request, the first byte has come with this one.
+    [`${lines("GET", "/")}G`, /^HTTP\/1.1 200 [^]*HTTP\/1.1 408 /],
     [lines("POST", "/slow", "Content-Length: 9") + "1", /^HTTP\/1.1 408 /],
     // Longer than any limit, but nobody's fault.
     [lines("GET", "/long"), /\r\n\r\ndone$/],
@@ -204,6 +206,41 @@ test("HTTP/1.0: one request, unless it is asked for another; no chunks", async (
   here.stop();
 });
 
+test("what has no body has no length, each cookie its line, and a stream to HTTP/1.0 its end", async () => {
+  const headers: [string, string][] = [
+    ["set-cookie", "a=1"],
+    ["set-cookie", "b=2"],
+    ["content-type", "text/event-stream"],
+  ];
+  const here = await site(({ url }) => {
+    const status = Number(new URL(url).pathname.slice(1));
+    const text = new ReadableStream({
+      start(to) {
+        to.enqueue(new TextEncoder().encode("data"));
+        to.close();
+      },
+    });
+    return new Response(status === 200 ? text : null, { status, headers });
+  });
+  for (const [status, version] of [
+    [204, "1.1"],
+    [304, "1.1"],
+    [200, "1.0"],
+    [200, "1.1"],
+  ] as const) {
+    using client = await RawClient.open(here.port);
+    client.write(lines("GET", `/${status}`).replace("1.1", version));
+    const head = await client.head();
+    expect(head).toStartWith(`HTTP/1.1 ${status} `);
+    expect(head).toContain("\r\nset-cookie: a=1\r\nset-cookie: b=2\r\n");
+    expect(head).toContain("\r\ncontent-type: text/event-stream\r\n");
+    expect(head).not.toContain("content-length");
+    expect(/connection: (\S+)/.exec(head)?.[1]).toBe(version === "1.0" ? "close" : "keep-alive");
+    if (version === "1.0") expect(await client.rest()).toBe("data");
+  }
+  here.stop();
+});
+
 test("a backslash in a query is text", async () => {
   const here = await site((request) => new Response(new URL(request.url).search));
   using client = await RawClient.open(here.port);
@@ -224,6 +261,34 @@ test("the signal of a request tells that its client has gone", async () => {
   while (here.asked === 0) await Bun.sleep(2);
   client.socket.destroy();
   await gone.promise;
+  here.stop();
+});
+
+test("once it is answered nobody is told that its client has gone", async () => {
+  const signals: AbortSignal[] = [];
+  const answer = ({ signal }: Request) => {
+    signals.push(signal);
+    return new Response("done");
+  };
+  const take = async (body: Incoming, request: Request) => {
+    while (await body.next());
+    return answer(request);
+  };
+  const here = await site(answer, { take });
+  for (const request of [
+    lines("GET", "/"),
+    `${lines("POST", "/", "Content-Length: 1")}x`,
+    `${lines("POST", "/stream", "Content-Length: 1")}x`,
+  ]) {
+    using client = await RawClient.open(here.port);
+    client.write(request);
+    await client.head();
+    expect(await client.take(4)).toBe("done");
+    client.socket.end();
+    // The server ends in turn.
+    await client.rest();
+  }
+  expect(signals.map(({ aborted }) => aborted)).toEqual([false, false, false]);
   here.stop();
 });
 

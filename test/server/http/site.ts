@@ -17,7 +17,7 @@ interface Options {
   readonly limits?: Limits;
   readonly memory?: Share;
   /** What becomes of a POST to /stream. */
-  readonly take?: (body: Incoming) => Promise<Response>;
+  readonly take?: (body: Incoming, request: Request) => Promise<Response>;
 }
 
 export async function site(
@@ -32,7 +32,7 @@ export async function site(
     socket.on("close", () => part.close());
     const handle = (request: Request, body: Uint8Array | Incoming) => {
       found.asked++;
-      if (body instanceof Incoming) return take?.(body) ?? new Response("nobody takes it");
+      if (body instanceof Incoming) return take?.(body, request) ?? new Response("nobody takes it");
       return respond(request, Buffer.from(body).toString());
     };
     const upgrade = () => socket.destroy();
