@@ -19,7 +19,7 @@ const MEASURES = /^test\/server\/greedy\./;
 
 /**
  * What launches within the process of the tests, as `check` does. From then on orphans come to that process (launch/orphans.ts),
- * where nobody reaps them: after hundreds of killed servers no key would be left for their user. So it is a process of its own.
+ * where nobody reaps them: after hundreds of killed servers no key would be left for their user. So it is apart from what serves.
  */
 const WITHIN =
   /^test\/(launch\/|compat\/|cli\/(check|several|inside)\.|doctor\/probes\.|sandbox\/attack-identity\.)/;
@@ -27,8 +27,9 @@ const WITHIN =
 /** What looks at the memory of its own process: with a process for each, in which nothing else has left any. */
 const WEIGHS = /process\.memoryUsage/;
 
-/** Its places, runtimes of containers, the root of its control groups, its kernel's log, links of its network. */
-const MACHINE = /^test\/(boot|guide|install|launcher|places)\/|^test\/(kernel-log|samples)\./;
+/** Its places, runtimes of containers, accounts, the root of its control groups, its kernel's log, links of its network. */
+const MACHINE =
+  /^test\/(boot|compat|guide|install|launcher|places)\/|^test\/(kernel-log|samples|launch\/move|sandbox\/attack-identity)\./;
 
 /** Folders of suites that need nothing, but for those that serve for real, which they do as several users. */
 const BESIDE = /^test\/(api|config|encoders|ffi|plan|plugins|server)\//;
@@ -36,7 +37,7 @@ const APART = /^import \{[^}]*\b(serve|users)\b[^}]*\} from "\.\.\/served\.ts"/m
 
 function kindOf(file: string, text: string): Kind {
   if (MEASURES.test(file)) return "measures";
-  if (WITHIN.test(file) || MACHINE.test(file)) return "machine";
+  if (MACHINE.test(file)) return "machine";
   return BESIDE.test(file) && !APART.test(text) ? "beside" : "serves";
 }
 
@@ -71,19 +72,23 @@ const jobOf = (kind: Kind, files: readonly string[]): Job => ({
 /** All suites; the longest first, so that none is alone at the end. */
 export function jobs(): readonly Job[] {
   const files = [...new Bun.Glob("test/**/*.test.ts").scanSync({ cwd: root })].toSorted();
-  const alone: Job[] = [];
-  const within: string[] = [];
-  const others: Record<Kind, string[]> = { measures: [], machine: [], serves: [], beside: [] };
+  const none = (): Record<Kind, string[]> => ({
+    measures: [],
+    machine: [],
+    serves: [],
+    beside: [],
+  });
+  const [within, others] = [none(), none()];
+  const made: Job[] = [];
   for (const file of files) {
     const text = readFileSync(join(root, file), "utf8");
     const kind = kindOf(file, text);
-    if (WITHIN.test(file)) within.push(file);
-    else if (kind === "measures" || WEIGHS.test(text)) alone.push(jobOf(kind, [file]));
-    else others[kind].push(file);
+    if (kind === "measures" || WEIGHS.test(text)) made.push(jobOf(kind, [file]));
+    else (WITHIN.test(file) ? within : others)[kind].push(file);
   }
-  const made = [...alone, jobOf("machine", within)];
-  for (const kind of ["machine", "serves", "beside"] as const)
-    for (const list of cut(others[kind])) made.push(jobOf(kind, list));
+  for (const group of [within, others])
+    for (const kind of ["machine", "serves", "beside"] as const)
+      for (const list of cut(group[kind])) made.push(jobOf(kind, list));
   return made.toSorted((a, b) => b.seconds - a.seconds);
 }
 
