@@ -29,7 +29,7 @@ const WEIGHS = /process\.memoryUsage/;
 
 /** Its places, runtimes of containers, accounts, the root of its control groups, its kernel's log, links of its network. */
 const MACHINE =
-  /^test\/(boot|compat|guide|install|launcher|places)\/|^test\/(kernel-log|samples|launch\/move|sandbox\/attack-identity)\./;
+  /^test\/(boot|compat|install|launcher|places)\/|^test\/(kernel-log|samples|launch\/move|sandbox\/attack-identity)\./;
 
 /** Folders of suites that need nothing, but for those that serve for real, which they do as several users. */
 const BESIDE = /^test\/(api|config|encoders|ffi|plan|plugins|server)\//;
