@@ -38,5 +38,5 @@ export function shortLimit(): number {
     begin = performance.now();
     loadPlugin({ uid: "plug", files }).close();
   }
-  return Math.min(Math.max(Math.ceil((performance.now() - begin) / 10) * 100, 400), 2000);
+  return Math.min(Math.max(Math.ceil((performance.now() - begin) / 8) * 100, 600), 2000);
 }
