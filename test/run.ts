@@ -19,12 +19,40 @@ import { type Job, jobs, type Kind, writeSeconds } from "./suites.ts";
 const root = join(import.meta.dir, "..");
 const bun = process.execPath;
 
-/** Runs one step with its output on ours; returns whether it succeeded. */
-function step(title: string, ...command: string[]): boolean {
-  console.log(`\n── ${title}`);
-  const done = Bun.spawnSync(command, { cwd: root, stdio: ["ignore", "inherit", "inherit"] });
-  if (!done.success) console.error(`${title}: failed`);
-  return done.success;
+type Step = readonly [title: string, ...command: string[]];
+
+/** The next needs what the one before has made; one line beside the other. */
+const STEPS: readonly (readonly Step[])[] = [
+  [
+    ["launcher", bun, "ffi/launcher/build.ts"],
+    ["executable", bun, "src/make/build.ts"],
+  ],
+  [["types", bun, "check", "--no-script"]],
+  [
+    ["types of the console", bun, "check", "--no-script", "-p", "src/console"],
+    ["format", bun, "fmt", "--check"],
+    ["house", bun, "test/house.ts"],
+  ],
+];
+
+/** Runs one step, and tells all of it at its end; returns whether it succeeded. */
+async function step([title, ...command]: Step): Promise<boolean> {
+  const running = Bun.spawn(command, { cwd: root, stdio: ["ignore", "pipe", "pipe"] });
+  const said = await Promise.all([running.stdout.text(), running.stderr.text()]);
+  const ok = (await running.exited) === 0;
+  console.log(`\n── ${title}\n${said.join("").trim()}`);
+  if (!ok) console.error(`${title}: failed`);
+  return ok;
+}
+
+/** @returns of each whether it succeeded */
+async function steps(): Promise<boolean[]> {
+  const lines = STEPS.map(async (line) => {
+    const done: boolean[] = [];
+    for (const each of line) done.push(await step(each));
+    return done;
+  });
+  return (await Promise.all(lines)).flat();
 }
 
 interface Report {
@@ -89,9 +117,9 @@ interface Worker {
 /** At most, since suites fill memory too. */
 const MOST = 6;
 
-/** One more than there are processors, since suites wait too; where there are no lanes, what serves is the first's. */
+/** Two more than there are processors, since suites wait too; where there are no lanes, what serves is the first's. */
 function workers(): Worker[] {
-  const count = Math.min(availableParallelism() + 1, MOST);
+  const count = Math.min(availableParallelism() + 2, MOST);
   const lanes = Array.from({ length: count }, (_, i) => makeLane(i + 1, scratch));
   const [first, ...more] = lanes;
   if (!first || !canMake(first)) {
@@ -137,16 +165,8 @@ let failed = 0;
 let passed = 0;
 let skipped = 0;
 try {
-  const steps: [string, ...string[]][] = [
-    ["launcher", bun, "ffi/launcher/build.ts"],
-    ["types", bun, "check", "--no-script"],
-    ["types of the console", bun, "check", "--no-script", "-p", "src/console"],
-    ["format", bun, "fmt", "--check"],
-    ["house", bun, "test/house.ts"],
-    ["executable", bun, "src/make/build.ts"],
-  ];
-  for (const [title, ...command] of steps) {
-    if (step(title, ...command)) passed++;
+  for (const ok of await steps()) {
+    if (ok) passed++;
     else failed++;
   }
   console.log("\n── suites");

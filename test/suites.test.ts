@@ -17,7 +17,7 @@ test("each suite runs in one job, and the longest job of a kind comes first", ()
   expect(all.flatMap(({ files }) => files).toSorted()).toEqual(suites);
   for (const kind of ["measures", "machine", "serves", "beside"] as const) {
     const times = all.filter((job) => job.kind === kind).map((job) => job.seconds);
-    expect(times.length).toBeGreaterThan(1);
+    expect(times.length).toBeGreaterThan(kind === "measures" ? 0 : 1);
     expect(times).toEqual(times.toSorted((a, b) => b - a));
   }
 });

@@ -10,7 +10,7 @@ import { LaunchError } from "../../src/launch/task.ts";
 import { wordsOf } from "../../src/launch/words-pipe.ts";
 import { compiled, planOf } from "../plan/compiling.ts";
 import { isRoot, until } from "../served.ts";
-import { childrenOf, isRunning, killed } from "./processes.ts";
+import { childrenOf, isReady, isRunning, killed } from "./processes.ts";
 
 const plan = isRoot ? planOf(compiled({ acls: { user: "nobody" }, pool: 1 })) : undefined;
 const sink = { stdout() {}, stderr() {} };
@@ -137,7 +137,10 @@ describe.if(isRoot)("a launch", () => {
     let changes = 1;
     const begin = () => {
       startAgent();
-      if (changes-- > 0) Bun.spawnSync(["renice", "-n", "19", "-p", `${agentPid()}`]);
+      const pid = agentPid() ?? 0;
+      // What it was made with it takes for what the server has.
+      while (!isReady(pid));
+      if (changes-- > 0) Bun.spawnSync(["renice", "-n", "19", "-p", `${pid}`]);
     };
     const { run, asked } = launching({ begin });
     const task = await run();

@@ -19,6 +19,9 @@ export function isRunning(pid: number): boolean {
   }
 }
 
+/** An agent waits for its first message: it blocks all signals, and then notes what it has. */
+export const isReady = (pid: number) => /^State:\tS[^]*^SigBlk:\tf{7}/m.test(statusOf(pid));
+
 export function stopped(pid: number): void {
   process.kill(pid, "SIGSTOP");
   while (!isStopped(pid));

@@ -5,7 +5,7 @@ import type { Registry } from "../../src/api/registry.ts";
 import { findEncoder } from "../../src/encoders/catalogue.ts";
 import { type LoadedPlugin, loadPlugin } from "../../src/plugins/load.ts";
 import { pidOf, registryOf, settled, shell, TestClient } from "../api/harness.ts";
-import { Modules } from "./modules.ts";
+import { Modules, shortLimit } from "./modules.ts";
 
 const open: { registry: Registry; plugin: LoadedPlugin; modules: Modules }[] = [];
 afterEach(async () => {
@@ -23,8 +23,7 @@ const never = () => new Promise(() => {});
 export const encoders = { x: { ${members} } };
 `;
 
-/** Where a hook is to take too long, ms; a busy machine must make a thread in that time. */
-const SHORT = 1000;
+const SHORT = shortLimit();
 
 /** A registry with the encoder of a plugin as `x`, and a command that prints two lines. */
 function connect(

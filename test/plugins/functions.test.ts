@@ -3,9 +3,9 @@ import { afterEach, expect, test } from "bun:test";
 import { type LoadedPlugin, loadPlugin } from "../../src/plugins/load.ts";
 import type { FunctionContext } from "../../src/plugins/plugin.ts";
 import { parseExact } from "../../src/numbers.ts";
-import { Modules } from "./modules.ts";
+import { Modules, shortLimit } from "./modules.ts";
 
-const LIMIT = 1000;
+const LIMIT = shortLimit();
 const open: { plugin: LoadedPlugin; modules: Modules }[] = [];
 afterEach(() => {
   for (const { plugin, modules } of open.splice(0)) {

@@ -16,7 +16,7 @@ import {
 } from "./attack.ts";
 import { namespaces, places, rule, teller, told } from "./told.ts";
 
-const timed = commands.map((command) => ({ ...command, timeout: 0.7 }));
+const timed = commands.map((command) => ({ ...command, timeout: 0.4 }));
 const config = [
   ...Object.entries(namespaces).flatMap(([uid, more]) => [
     { uid, acls, ...more, seccomp: told, commands },

@@ -73,16 +73,18 @@ for p in [int(p) for p in os.listdir("/proc") if p.isdigit()]:
     except (OSError, ValueError): pass
 print(done)`;
 
+  const standings = async () => {
+    const seen: Record<string, string[]> = {};
+    for (const { uid } of sandboxes) seen[uid] = (await py(served, uid, STANDING)).lines;
+    return seen;
+  };
+  /** Of those before any change. */
+  let before: Awaited<ReturnType<typeof standings>> | undefined;
   test.each(Object.keys(changes) as (keyof typeof changes)[])(
     "[warm sandboxes] what others change while they wait does not reach the command: %s",
     async (what) => {
-      const standings = async () => {
-        const seen: Record<string, string[]> = {};
-        for (const { uid } of sandboxes) seen[uid] = (await py(served, uid, STANDING)).lines;
-        return seen;
-      };
       await ready();
-      const before = await standings();
+      before ??= await standings();
       await ready();
       const { lines } = await py(served, "cold", toAll(changes[what]));
       expect(Number(lines[0])).toBeGreaterThanOrEqual(all);

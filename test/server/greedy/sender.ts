@@ -1,7 +1,10 @@
-/** Bodies and messages of nearly a megabyte, many at once: whole, in chunks, and never finished. */
+/**
+ * Bodies and messages of nearly a megabyte, many at once: whole, in chunks, and never finished. Where it stays, halves of messages do
+ * so until the server shows them out, half a minute later, and what came meanwhile waits for their memory.
+ */
 import { frame } from "../harness.ts";
 import { Afb, Calls } from "./afb.ts";
-import { many, open, over, pause, report } from "./program.ts";
+import { manner, many, open, over, pause, report } from "./program.ts";
 import { Responses } from "./rest.ts";
 
 const LENGTH = 1_000_000;
@@ -111,6 +114,7 @@ const halves = many(40, async (n) => {
   const whole = MESSAGES[n % MESSAGES.length];
   client?.write(whole?.subarray(0, whole.length / 2) ?? "");
   while (client && !client.closed && !over()) await pause(200);
+  if (manner !== "stays") client?.socket.destroy();
 });
 
 await Promise.all([posts, unfinished, messages, halves]);
