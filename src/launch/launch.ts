@@ -20,6 +20,9 @@ export function createLaunch(
   // Made now, not by the first request.
   launcherPath();
   return async (plan, argv, sink, abort) => {
+    // A kill would come too late for what begins at once.
+    if (abort?.aborted)
+      throw new LaunchError("launcher", "", "", "it was given up before it began");
     pools?.look();
     const supplied = supply(plan, argv);
     const warm = await pools?.take(plan, supplied, sink);
