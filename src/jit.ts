@@ -1,6 +1,6 @@
 /**
  * How readily the runtime compiles: what only the start runs is not worth it, and what a server runs again and again is, sooner than
- * after the thousand times that the runtime waits for by itself (ffi/entry/entry.S sets those numbers for a server).
+ * after the thousand times that the runtime waits for by itself (ffi/entry/entry.S sets that number for a server).
  */
 
 /**
@@ -13,13 +13,9 @@ export const WHILE_STARTING = 50;
 export const compileReadily = (): void => Bun.unsafe.setJITPolicy(1);
 
 /** What the entry adds to the variables of a server, for the runtime alone. */
-const ADDED = {
-  BUN_JSC_thresholdForJITAfterWarmUp: "200",
-  BUN_JSC_thresholdForOptimizeAfterWarmUp: "60",
-};
+const ADDED = { name: "BUN_JSC_thresholdForOptimizeAfterWarmUp", value: "60" } as const;
 
-/** The runtime has read them; to anybody else they would be variables that somebody has given the server. */
+/** The runtime has read it; to anybody else it would be a variable that somebody has given the server. */
 export function forgetAdded(): void {
-  for (const [name, value] of Object.entries(ADDED))
-    if (process.env[name] === value) delete process.env[name];
+  if (process.env[ADDED.name] === ADDED.value) delete process.env[ADDED.name];
 }

@@ -87,13 +87,13 @@ describe("usage", () => {
       return { code: exitCode, said: stdout.toString() + stderr.toString() };
     };
     const told = "BUN_JSC_dumpOptions=1";
-    const sooner = /thresholdForJITAfterWarmUp=200 .*\n +thresholdForOptimizeAfterWarmUp=60 /;
-    expect(run([told], "serve", "--help").said).toMatch(sooner);
+    const sooner = "thresholdForOptimizeAfterWarmUp=60 ";
+    expect(run([told], "serve", "--help").said).toContain(sooner);
     for (const args of [["check", "--help"], ["serves"], ["serv"], ["--version"], []])
       expect(run([told], ...args).said).not.toContain("AfterWarmUp");
     // Whoever sets one has the last word.
-    const own = run([told, "BUN_JSC_thresholdForJITAfterWarmUp=300"], "serve", "--help");
-    expect(own.said).toContain("thresholdForJITAfterWarmUp=300");
+    const own = run([told, "BUN_JSC_thresholdForOptimizeAfterWarmUp=300"], "serve", "--help");
+    expect(own.said).toContain("thresholdForOptimizeAfterWarmUp=300");
     // As many as there may be: odd, even, none.
     for (let count = 0; count < 6; count++) {
       const variables = Array.from({ length: count }, (_, i) => `V${i}=${"x".repeat(i)}`);

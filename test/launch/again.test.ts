@@ -96,11 +96,19 @@ describe.if(isRoot)("a launch", () => {
     expect([task.mode, asked]).toEqual(["cold", ["look", "take", "group"]]);
     task.kill();
     await task.ended;
-    asked.length = 0;
     const abort = new AbortController();
-    abort.abort();
-    expect(await failure(run(SLEEPS, abort.signal))).toBeInstanceOf(LaunchError);
-    expect(asked).toEqual(["look", "take"]);
+    const given = launching({
+      take: () => {
+        abort.abort();
+        return ready(dead);
+      },
+    });
+    expect(await failure(given.run(SLEEPS, abort.signal))).toBeInstanceOf(LaunchError);
+    expect(given.asked).toEqual(["look", "take"]);
+    // Before it began nothing is asked for.
+    const late = launching({ take: () => ready(dead) });
+    expect(await failure(late.run(SLEEPS, abort.signal))).toBeInstanceOf(LaunchError);
+    expect(late.asked).toEqual([]);
   });
 
   test("that is given up while it is on its way is ended, wherever it is by then", async () => {
