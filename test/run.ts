@@ -117,9 +117,12 @@ interface Worker {
 /** At most, since suites fill memory too. */
 const MOST = 6;
 
-/** Two more than there are processors, since suites wait too; where there are no lanes, what serves is the first's. */
+/** More than there are processors, since suites wait too: two, and in CI, which has time, one. */
+const MORE = process.env["CI"] === undefined ? 2 : 1;
+
+/** Where there are no lanes, what serves is the first's. */
 function workers(): Worker[] {
-  const count = Math.min(availableParallelism() + 2, MOST);
+  const count = Math.min(availableParallelism() + MORE, MOST);
   const lanes = Array.from({ length: count }, (_, i) => makeLane(i + 1, scratch));
   const [first, ...more] = lanes;
   if (!first || !canMake(first)) {
