@@ -305,13 +305,14 @@ export async function serve(options: ServeOptions, early?: EarlyBoot): Promise<n
   const announced = { ...server, mesh: mesh.places, base, audited, mcp };
   console.log(banner(announced, current, registry, room));
   serving.manager.ready(serving.status());
+  // Not behind the history or a broker: calls come from now on.
+  compileReadily();
   early?.handover.answer((joining, joiner) => become(joining, joiner, serving));
   early?.onReady(server.urls);
   await keeping.use(history);
   await fleeting.join(fleet, fleetDeps);
   for (const place of fleeting.places) console.log(visible(place));
   launching.keepReady(current.apis);
-  compileReadily();
   const stopKeeping = keepSmall();
   const watch = watchAccounts(
     accounts,
