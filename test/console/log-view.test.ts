@@ -1,5 +1,5 @@
 /** Rows of output: how each looks, what is held of them, and where one is in them. */
-import { afterEach, beforeEach, expect, test } from "bun:test";
+import { afterEach, beforeEach, expect, spyOn, test } from "bun:test";
 import { until } from "../served.ts";
 import { type Components, components } from "./components.ts";
 
@@ -114,6 +114,23 @@ test("rows are in blocks of a hundred; a filter is of any case, of what is seen,
   log.filter = "";
   await until("all rows again", () => rows().length === 201);
   expect([...(rows()[6]?.childNodes ?? [])][0]?.className ?? "").toBe("");
+});
+
+test("a frame makes as many rows as the last ones bore: half of those of a slow one, twice those of a quick one", async () => {
+  const SLOW = 5;
+  let [clock, before] = [0, 0];
+  const made: number[] = [];
+  using _ = spyOn(performance, "now").mockImplementation(() => clock);
+  // Last in each frame, where the browser finds their places.
+  const place = () => {
+    made.push(rows().length - before);
+    before += made.at(-1) ?? 0;
+    if (made.length <= SLOW) clock += 17;
+  };
+  Object.defineProperty(box, "scrollTop", { get: () => 0, set: place, configurable: true });
+  for (let i = 0; i < 3000; i++) add(`${i}`);
+  await until("all rows", () => before === 3000);
+  expect(made).toEqual([...[200, 100, 50, 25, 25], ...[25, 50, 100, 200, 400, 800, 800, 225]]);
 });
 
 test("what is held is bounded by its lines and by its characters, the oldest forgotten", () => {

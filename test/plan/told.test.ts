@@ -72,6 +72,30 @@ describe.each(["x64", "arm64"] as const)("filters for %s", (arch) => {
       expect([call[0], asked(seccomp, call)]).toEqual([call[0], parseAction(call[2])]);
   });
 
+  test("a condition has its own action beside what holds otherwise, told or not", () => {
+    const rules = [
+      rule("ioctl", "ERRNO(EDOM)"),
+      rule("ioctl", "NOTIFY", { index: 1, op: "eq", value: 5 }),
+      rule("ioctl", "KILL_PROCESS", { index: 1, op: "eq", value: 6 }),
+    ];
+    const expected: [string, bigint[], string][] = [
+      ["ioctl", [0n, 5n], "NOTIFY"],
+      ["ioctl", [0n, 6n], "KILL_PROCESS"],
+      ["ioctl", [0n, 7n], "ERRNO(EDOM)"],
+      ["read", [], "ALLOW"],
+    ];
+    for (const report of [true, false]) {
+      const { seccomp, told } = policyOf({ default: "ALLOW", report, rules }, machine);
+      if (!seccomp || !told) throw new Error("nothing is told");
+      for (const call of expected) {
+        const action = parseAction(call[2]);
+        const passed = report && call[2] !== "ALLOW" ? ACTIONS.NOTIFY : action;
+        expect([call[1], asked(seccomp, call)]).toEqual([call[1], passed]);
+        expect([call[1], asked(told.verdicts, call)]).toEqual([call[1], action]);
+      }
+    }
+  });
+
   test("foreign ABIs are killed by the kernel, whatever the default", () => {
     for (const fallback of ["KILL_PROCESS", "NOTIFY", "LOG", "ALLOW"]) {
       const rules = [rule("execve", "ALLOW"), ...EVERY_ACTION];
