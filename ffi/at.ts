@@ -1,8 +1,7 @@
 /** Looking at a path one step at a time: openat(2), readlinkat(2), fstatfs(2), getdents64(2). Nothing here follows a link. */
 import { constants } from "node:fs";
-import { dlopen, ptr, read } from "bun:ffi";
-import { CError, errnoName } from "./errno.ts";
-import { pointer } from "./pointer.ts";
+import { dlopen, ptr } from "bun:ffi";
+import { CError, errnoAt } from "./errno.ts";
 
 const { symbols: libc } = dlopen("libc.so.6", {
   __errno_location: { args: [], returns: "ptr" },
@@ -22,8 +21,7 @@ const { O_DIRECTORY, O_NOFOLLOW } = constants;
 
 function checked(result: number | bigint, call: string, name: string): number {
   if (result >= 0) return Number(result);
-  const place = pointer(libc.__errno_location());
-  throw new CError(call, name, place === null ? "no errno" : errnoName(read.i32(place)));
+  throw new CError(call, name, errnoAt(libc.__errno_location()));
 }
 
 /** A descriptor of `name` in a directory, close-on-exec; of a link: ELOOP. Throws CError about `path`. */

@@ -5,7 +5,6 @@ import { CError } from "./errno.ts";
 import { handleOn, NOT_KNOWN, RESOLVE } from "./openat2.ts";
 
 const O_PATH = 0o10000000;
-const O_CLOEXEC = 0o2000000;
 
 /** The name leads nowhere, or to a place that is not below: for who asks there is no difference. */
 const NOT_THERE = ["ENOENT", "ENOTDIR", "EACCES", "ELOOP", "EXDEV", "ENAMETOOLONG", "EAGAIN"];
@@ -16,7 +15,7 @@ const MOST_LINKS = 40;
 
 /** A handle (O_PATH) on a directory, which stays the same when its name is given to another. Throws what open(2) says. */
 export function openDirectory(path: string): number {
-  return openSync(path, O_PATH | O_CLOEXEC | constants.O_DIRECTORY);
+  return openSync(path, O_PATH | constants.O_DIRECTORY);
 }
 
 /**
@@ -70,5 +69,5 @@ export function walkBeneath(directory: number, path: string): number | undefined
 
 /** The file of a handle, opened for reading. */
 export function openHandle(handle: number): number {
-  return openSync(`/proc/self/fd/${handle}`, constants.O_RDONLY | O_CLOEXEC);
+  return openSync(`/proc/self/fd/${handle}`, "r");
 }

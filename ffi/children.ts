@@ -1,29 +1,24 @@
 /** Children of this process that nobody here has started: a subreaper gets those whose parent has died, prctl(2). */
 import { readdirSync, readFileSync } from "node:fs";
-import { dlopen, read } from "bun:ffi";
-import { CError, errnoName } from "./errno.ts";
+import { dlopen } from "bun:ffi";
+import { CError, errnoAt } from "./errno.ts";
 import { int32, pidOf } from "./integer.ts";
-import { pointer } from "./pointer.ts";
 
 const { symbols: libc } = dlopen("libc.so.6", {
   __errno_location: { args: [], returns: "ptr" },
-  prctl: { args: ["i32", "u64", "u64", "u64", "u64"], returns: "i32" },
+  // Variadic; what these say is all in the first two: prctl(2).
+  prctl: { args: ["i32", "u64"], returns: "i32" },
   waitid: { args: ["i32", "u32", "ptr", "i32"], returns: "i32" },
   getsid: { args: ["i32"], returns: "i32" },
   kill: { args: ["i32", "i32"], returns: "i32" },
 });
 
-function errno(): string {
-  const place = pointer(libc.__errno_location());
-  return place === null ? "" : errnoName(read.i32(place));
-}
-
 const PR_SET_CHILD_SUBREAPER = 36;
 
 /** From here on, what descends from this process comes to it when its parent dies. Also after execve(2). Throws CError. */
 export function becomeSubreaper(): void {
-  if (libc.prctl(PR_SET_CHILD_SUBREAPER, 1n, 0n, 0n, 0n) < 0)
-    throw new CError("prctl", "PR_SET_CHILD_SUBREAPER", errno());
+  if (libc.prctl(PR_SET_CHILD_SUBREAPER, 1n) < 0)
+    throw new CError("prctl", "PR_SET_CHILD_SUBREAPER", errnoAt(libc.__errno_location()));
 }
 
 const P_ALL = 0;

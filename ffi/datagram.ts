@@ -1,7 +1,6 @@
 /** A datagram socket that is kept, connected to one of the file system, and never waits: unix(7). What is too long for it goes as a memfd. */
-import { dlopen, ptr, read } from "bun:ffi";
-import { CError, errnoName } from "./errno.ts";
-import { pointer } from "./pointer.ts";
+import { dlopen, ptr } from "bun:ffi";
+import { CError, errnoAt } from "./errno.ts";
 
 const { symbols: libc } = dlopen("libc.so.6", {
   __errno_location: { args: [], returns: "ptr" },
@@ -16,8 +15,6 @@ const AF_UNIX = 1;
 const SOCK_DGRAM = 2;
 const SOCK_NONBLOCK = 0o4000;
 const SOCK_CLOEXEC = 0o2000000;
-const MSG_DONTWAIT = 0x40;
-const MSG_NOSIGNAL = 0x4000;
 const SOL_SOCKET = 1;
 const SCM_RIGHTS = 1;
 /** sun_path with its NUL, see unix(7). */
@@ -25,8 +22,7 @@ const PATH_BYTES = 108;
 
 function checked(result: number | bigint, call: string, what: string): number {
   if (result >= 0) return Number(result);
-  const place = pointer(libc.__errno_location());
-  throw new CError(call, what, place === null ? "no errno" : errnoName(read.i32(place)));
+  throw new CError(call, what, errnoAt(libc.__errno_location()));
 }
 
 export class Datagrams implements Disposable {
@@ -51,8 +47,7 @@ export class Datagrams implements Disposable {
 
   /** Throws CError: EAGAIN where its reader is slow, EMSGSIZE where it is too long. */
   send(message: Uint8Array): void {
-    const flags = MSG_DONTWAIT | MSG_NOSIGNAL;
-    checked(libc.send(this.#fd, message, message.length, flags), "send", this.path);
+    checked(libc.send(this.#fd, message, message.length, 0), "send", this.path);
   }
 
   /** An empty datagram with a descriptor, SCM_RIGHTS of unix(7). Throws CError. */
@@ -67,8 +62,7 @@ export class Datagrams implements Disposable {
     const message = Buffer.alloc(56);
     message.writeBigUInt64LE(BigInt(ptr(control)), 32);
     message.writeBigUInt64LE(BigInt(control.length), 40);
-    const flags = MSG_DONTWAIT | MSG_NOSIGNAL;
-    checked(libc.sendmsg(this.#fd, message, flags), "sendmsg", this.path);
+    checked(libc.sendmsg(this.#fd, message, 0), "sendmsg", this.path);
   }
 
   [Symbol.dispose](): void {

@@ -1,5 +1,6 @@
 /** Names of errno values and of the C library's failures, so that no error reaches a user as a bare number. */
 import { constants } from "node:os";
+import { type Pointer, read } from "bun:ffi";
 
 const names = new Map<number, string>();
 for (const [name, value] of Object.entries(constants.errno)) {
@@ -32,6 +33,13 @@ for (const [name, value] of Object.entries(MORE)) names.set(value, name);
 export function errnoName(errno: number): string {
   return names.get(errno) ?? `errno ${errno}`;
 }
+
+/**
+ * The name of errno, by where __errno_location() of the C library says it lies: of the call just made, as a call and this look go on one
+ * thread with nothing in between.
+ */
+export const errnoAt = (place: bigint | Pointer | null): string =>
+  errnoName(read.i32(Number(place)));
 
 /** A C function failed: which, on what, and why. */
 export class CError extends Error {

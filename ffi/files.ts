@@ -1,7 +1,6 @@
 /** What node:fs lacks and the groups of cgroup v2 need: a lock that dies with its holder, and extended attributes. */
-import { dlopen, read } from "bun:ffi";
-import { CError, errnoName } from "./errno.ts";
-import { pointer } from "./pointer.ts";
+import { dlopen } from "bun:ffi";
+import { CError, errnoAt } from "./errno.ts";
 
 const { symbols: libc } = dlopen("libc.so.6", {
   __errno_location: { args: [], returns: "ptr" },
@@ -15,8 +14,7 @@ const LOCK_NB = 4;
 /** Takes the exclusive lock of an open file or directory, see flock(2); false when another open description holds it. Throws CError. */
 export function tryLock(fd: number): boolean {
   if (libc.flock(fd, LOCK_EX | LOCK_NB) === 0) return true;
-  const place = pointer(libc.__errno_location());
-  const errno = place === null ? "no errno" : errnoName(read.i32(place));
+  const errno = errnoAt(libc.__errno_location());
   // EWOULDBLOCK by its usual name.
   if (errno === "EAGAIN") return false;
   throw new CError("flock", "", errno);

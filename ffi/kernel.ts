@@ -1,7 +1,6 @@
 /** Whether this kernel has a system call, found out by calling it with arguments that it must refuse. See syscall(2). */
-import { dlopen, read } from "bun:ffi";
-import { errnoName } from "./errno.ts";
-import { pointer } from "./pointer.ts";
+import { dlopen } from "bun:ffi";
+import { errnoAt } from "./errno.ts";
 
 const { symbols: libc } = dlopen("libc.so.6", {
   __errno_location: { args: [], returns: "ptr" },
@@ -22,7 +21,6 @@ export type KernelCall = keyof typeof CALLS;
 /** undefined when the kernel has it; else the errno name that says it has not, or that a filter denies it. */
 export function missingCall(name: KernelCall): string | undefined {
   if (Number(libc.syscall(CALLS[name], -1, 0, 0, 0, 0)) >= 0) return undefined;
-  const place = pointer(libc.__errno_location());
-  const errno = place === null ? "" : errnoName(read.i32(place));
+  const errno = errnoAt(libc.__errno_location());
   return errno === "ENOSYS" || errno === "EPERM" ? errno : undefined;
 }

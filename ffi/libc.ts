@@ -4,29 +4,24 @@
  * Nothing here forks: after a fork in this process only async-signal-safe code may run (see ffi/launcher).
  */
 import { closeSync } from "node:fs";
-import { dlopen, read } from "bun:ffi";
-import { CError, errnoName } from "./errno.ts";
-import { pointer } from "./pointer.ts";
+import { dlopen } from "bun:ffi";
+import { CError, errnoAt } from "./errno.ts";
 
 const { symbols: libc } = dlopen("libc.so.6", {
   __errno_location: { args: [], returns: "ptr" },
   memfd_create: { args: ["cstring", "u32"], returns: "i32" },
   pipe2: { args: ["ptr", "i32"], returns: "i32" },
-  prctl: { args: ["i32", "u64", "u64", "u64", "u64"], returns: "i32" },
+  // Variadic; what these say is all in the first two: prctl(2).
+  prctl: { args: ["i32", "u64"], returns: "i32" },
   fcntl: { args: ["i32", "i32", "i64"], returns: "i32" },
   statvfs: { args: ["cstring", "ptr"], returns: "i32" },
   poll: { args: ["ptr", "u64", "i32"], returns: "i32" },
 });
 
-/** errno of the call just made; FFI calls and this read happen on one thread with nothing in between. */
-function errno(): number {
-  const place = pointer(libc.__errno_location());
-  if (place === null) throw new Error("no errno");
-  return read.i32(place);
-}
+const errno = (): string => errnoAt(libc.__errno_location());
 
 function checked(result: number, call: string, what: string): number {
-  if (result < 0) throw new CError(call, what, errnoName(errno()));
+  if (result < 0) throw new CError(call, what, errno());
   return result;
 }
 
@@ -43,7 +38,7 @@ export function memfdCreate(name: string, executable: boolean): number {
   const flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
   if (executable) {
     const fd = libc.memfd_create(name, flags | MFD_EXEC);
-    if (fd >= 0 || errnoName(errno()) !== "EINVAL") return checked(fd, "memfd_create", name);
+    if (fd >= 0 || errno() !== "EINVAL") return checked(fd, "memfd_create", name);
   }
   return checked(libc.memfd_create(name, flags), "memfd_create", name);
 }
@@ -82,7 +77,7 @@ function happened(fd: number, events: number): boolean {
     polled.set([fd, events]);
     const count = libc.poll(polled, 1n, 0);
     // A signal, such as that of a profiler: poll(2) is not started over, also where it would not have waited.
-    if (count >= 0 || errnoName(errno()) !== "EINTR") return checked(count, "poll", `fd ${fd}`) > 0;
+    if (count >= 0 || errno() !== "EINTR") return checked(count, "poll", `fd ${fd}`) > 0;
   }
 }
 
@@ -126,5 +121,5 @@ const PR_SET_DUMPABLE = 4;
 
 /** Nobody of the same user can trace this process any more, or read its memory: PR_SET_DUMPABLE of prctl(2), ptrace(2). */
 export function setUndumpable(): void {
-  checked(libc.prctl(PR_SET_DUMPABLE, 0n, 0n, 0n, 0n), "prctl", "PR_SET_DUMPABLE");
+  checked(libc.prctl(PR_SET_DUMPABLE, 0n), "prctl", "PR_SET_DUMPABLE");
 }

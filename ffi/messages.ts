@@ -1,7 +1,6 @@
 /** Messages with descriptors between two processes: unix(7), SCM_RIGHTS. */
-import { dlopen, ptr, read } from "bun:ffi";
-import { CError, errnoName } from "./errno.ts";
-import { pointer } from "./pointer.ts";
+import { dlopen, ptr } from "bun:ffi";
+import { CError, errnoAt } from "./errno.ts";
 
 const { symbols: libc } = dlopen("libc.so.6", {
   __errno_location: { args: [], returns: "ptr" },
@@ -17,10 +16,7 @@ const SCM_RIGHTS = 1;
 const MSG_DONTWAIT = 0x40;
 const MSG_NOSIGNAL = 0x4000;
 
-function failure(call: string): CError {
-  const place = pointer(libc.__errno_location());
-  return new CError(call, "", place === null ? "" : errnoName(read.i32(place)));
-}
+const failure = (call: string): CError => new CError(call, "", errnoAt(libc.__errno_location()));
 
 const ends = new Int32Array(2);
 

@@ -1,7 +1,6 @@
 /** Datagrams to the service manager, see sd_notify(3): node:dgram has no unix sockets. */
-import { dlopen, read } from "bun:ffi";
-import { CError, errnoName } from "./errno.ts";
-import { pointer } from "./pointer.ts";
+import { dlopen } from "bun:ffi";
+import { CError, errnoAt } from "./errno.ts";
 
 const { symbols: libc } = dlopen("libc.so.6", {
   __errno_location: { args: [], returns: "ptr" },
@@ -20,10 +19,8 @@ const CLOCK_MONOTONIC = 1;
 /** sun_path with its NUL, see unix(7). */
 const PATH_BYTES = 108;
 
-function failed(call: string, what: string): CError {
-  const place = pointer(libc.__errno_location());
-  return new CError(call, what, place === null ? "" : errnoName(read.i32(place)));
-}
+const failed = (call: string, what: string): CError =>
+  new CError(call, what, errnoAt(libc.__errno_location()));
 
 /**
  * Sends one datagram to a unix socket: a path, or `@name` in the abstract namespace. Never waits: a manager that does not

@@ -1,7 +1,6 @@
 /** A handle on what a path names, with a say in which ways lead there: openat2(2). */
-import { dlopen, read } from "bun:ffi";
-import { errnoName } from "./errno.ts";
-import { pointer } from "./pointer.ts";
+import { dlopen } from "bun:ffi";
+import { errnoAt } from "./errno.ts";
 
 const { symbols: libc } = dlopen("libc.so.6", {
   __errno_location: { args: [], returns: "ptr" },
@@ -37,7 +36,5 @@ const how = BigUint64Array.of(BigInt(O_PATH | O_CLOEXEC), 0n, 0n);
 export function handleOn(directory: number, path: string, resolve: bigint): number | string {
   how[2] = resolve;
   const fd = Number(libc.syscall(SYS_OPENAT2, directory, path, how, BigInt(how.byteLength)));
-  if (fd >= 0) return fd;
-  const place = pointer(libc.__errno_location());
-  return place === null ? "" : errnoName(read.i32(place));
+  return fd >= 0 ? fd : errnoAt(libc.__errno_location());
 }

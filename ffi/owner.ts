@@ -1,8 +1,7 @@
 /** Whose a TCP connection within this machine is: sock_diag(7) tells the user of the socket at its other end. */
 import { isIPv4 } from "node:net";
-import { dlopen, read } from "bun:ffi";
-import { CError, errnoName } from "./errno.ts";
-import { pointer } from "./pointer.ts";
+import { dlopen } from "bun:ffi";
+import { CError, errnoAt } from "./errno.ts";
 
 const open = () =>
   dlopen("libc.so.6", {
@@ -12,7 +11,7 @@ const open = () =>
     recv: { args: ["i32", "ptr", "u64", "i32"], returns: "i64" },
   }).symbols;
 /** With the first connection, as a start is not to wait for it. */
-let libc: ReturnType<typeof open> | undefined;
+let known: ReturnType<typeof open> | undefined;
 
 const AF_INET = 2;
 const AF_INET6 = 10;
@@ -43,12 +42,6 @@ export interface End {
   readonly port: number;
 }
 
-function checked(result: number, call: string): number {
-  if (result >= 0) return result;
-  const place = pointer(libc?.__errno_location() ?? null);
-  throw new CError(call, "sock_diag", place === null ? "" : errnoName(read.i32(place)));
-}
-
 let opened: number | undefined;
 /** There is one question at a time. */
 const request = Buffer.alloc(REQUEST);
@@ -62,7 +55,11 @@ let sequence = 0;
  */
 export function ownerOf(theirs: End, ours: End): number | undefined {
   ask(theirs, ours);
-  libc ??= open();
+  const libc = (known ??= open());
+  const checked = (result: number, call: string): number => {
+    if (result >= 0) return result;
+    throw new CError(call, "sock_diag", errnoAt(libc.__errno_location()));
+  };
   opened ??= checked(libc.socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG), "socket");
   checked(Number(libc.send(opened, request, BigInt(request.length), 0)), "send");
   // The kernel has answered within the call; what is of an earlier one, which failed, is passed over.

@@ -1,9 +1,8 @@
 /** Another process, held by a pidfd: pidfd_open(2). Its descriptors: pidfd_getfd(2) (Linux 5.6), and putting one in the place of another. */
-import { dlopen, read } from "bun:ffi";
-import { CError, errnoName } from "./errno.ts";
+import { dlopen } from "bun:ffi";
+import { CError, errnoAt } from "./errno.ts";
 import { int32, pidOf } from "./integer.ts";
 import { isReadable } from "./libc.ts";
-import { pointer } from "./pointer.ts";
 
 const { symbols: libc } = dlopen("libc.so.6", {
   __errno_location: { args: [], returns: "ptr" },
@@ -19,8 +18,7 @@ const SYS_PIDFD_GETFD = 438;
 
 function checked(result: number, call: string, what: string): number {
   if (result >= 0) return result;
-  const place = pointer(libc.__errno_location());
-  throw new CError(call, what, place === null ? "" : errnoName(read.i32(place)));
+  throw new CError(call, what, errnoAt(libc.__errno_location()));
 }
 
 /** A process; the pidfd says whether the pid is still its own, see {@link hasEnded}. */

@@ -1,7 +1,6 @@
 /** What node:net does not tell of a socket: who is at the other end, see unix(7), and what an inherited one is. */
-import { dlopen, read } from "bun:ffi";
-import { CError, errnoName } from "./errno.ts";
-import { pointer } from "./pointer.ts";
+import { dlopen } from "bun:ffi";
+import { CError, errnoAt } from "./errno.ts";
 import { hasEnded, openProcess, type Process } from "./processes.ts";
 
 const { symbols: libc } = dlopen("libc.so.6", {
@@ -31,8 +30,7 @@ const SOCKADDR_BYTES = FAMILY_BYTES + 108;
 
 function checked(result: number, call: string, what: string): number {
   if (result >= 0) return result;
-  const place = pointer(libc.__errno_location());
-  throw new CError(call, what, place === null ? "" : errnoName(read.i32(place)));
+  throw new CError(call, what, errnoAt(libc.__errno_location()));
 }
 
 function option(fd: number, name: number, words: number): Int32Array {

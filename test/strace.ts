@@ -9,6 +9,22 @@ export function mayTrace(): boolean {
   return false;
 }
 
+/** The words before a command whose calls are answered so, see `inject=` of strace(1). Only what it prints itself is told. */
+export const injecting = (inject: string): readonly string[] => {
+  const [call = ""] = inject.split(":");
+  return [
+    "strace",
+    "-f",
+    "-qq",
+    "-o",
+    "/dev/null",
+    "-e",
+    `trace=${call}`,
+    "-e",
+    `inject=${inject}`,
+  ];
+};
+
 /** What a script of its own process prints where a call is answered so, see `inject=` of strace(1), and what is told of the calls. */
 export function told(script: string, inject: string, ...only: readonly string[]) {
   const [call = ""] = inject.split(":");

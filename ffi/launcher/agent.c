@@ -138,7 +138,7 @@ __attribute__((noreturn)) static void become_supervisor(const struct agent_messa
 	char **argv = table_of(text, message->size, message->words, message->variables);
 	name_process(argv[0] ? argv[0] : "");
 	/* As an executed one is; the agent is not, see supervisor.c. */
-	SYS5(__NR_prctl, PR_SET_DUMPABLE, 1, 0, 0, 0);
+	SYS2(__NR_prctl, PR_SET_DUMPABLE, 1);
 	/* Who was stopped would not see that the server has died. */
 	long r = SYS3(__NR_fcntl, FD_LIFELINE, F_SETSIG, SIGCONT);
 	if (r >= 0)
@@ -156,7 +156,7 @@ static void launch(const struct agent_message *message, usize size, const int *f
 	if (count < AGENT_LEAST_FDS + more || count > PLACES + more || (!apart && size - sizeof *message != message->size))
 		return refuse("layout", -EINVAL);
 	/* The parent of this process is that of the new one. */
-	long pid = SYS5(__NR_clone, CLONE_PARENT | 17 /* SIGCHLD */, 0, 0, 0, 0);
+	long pid = SYS1(__NR_clone, CLONE_PARENT | 17 /* SIGCHLD */);
 	if (pid == 0)
 		become_supervisor(message, fds, count);
 	if (pid < 0)
@@ -178,7 +178,7 @@ void serve_launches(char *name, usize size)
 	/* Behind its own name there is nothing to see. */
 	memset(title + length(title), 0, title_size - length(title));
 	/* No command of the server's own user reads what passes here, nor takes its descriptors: ptrace(2). */
-	SYS5(__NR_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0);
+	SYS2(__NR_prctl, PR_SET_DUMPABLE, 0);
 	/* It ends with its socket, and before that only by SIGKILL. */
 	SYS4(__NR_rt_sigprocmask, 2 /* SIG_SETMASK */, &all, 0, 8);
 	close_fds(FD_STATUS + 1, ~0u);

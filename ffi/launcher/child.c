@@ -15,8 +15,8 @@
 /* What the init of a pid namespace can do without: all capabilities, and to be one that a command of the same user could attach to. */
 static long shed_powers(void)
 {
-	SYS5(__NR_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0);
-	SYS5(__NR_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	SYS2(__NR_prctl, PR_SET_DUMPABLE, 0);
+	SYS2(__NR_prctl, PR_SET_NO_NEW_PRIVS, 1);
 	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3, .pid = 0 };
 	struct __user_cap_data_struct nothing[2];
 	memset(nothing, 0, sizeof nothing);
@@ -39,12 +39,7 @@ __attribute__((noreturn)) static void init(long command, int exit_pipe)
 		if (pid != command && pid != -10 /* ECHILD */)
 			continue;
 		struct record record;
-		memset(&record, 0, sizeof record);
-		record.kind = RECORD_ENDED;
-		record.status = pid == command ? (u32)status : SIGKILL;
-		record.maxrss = (u32)usage.ru_maxrss;
-		record.user = (u64)usage.ru_utime.tv_sec * 1000000 + (u64)usage.ru_utime.tv_usec;
-		record.system = (u64)usage.ru_stime.tv_sec * 1000000 + (u64)usage.ru_stime.tv_usec;
+		describe_end(&record, pid == command ? status : SIGKILL, &usage);
 		SYS3(__NR_write, 3, &record, sizeof record);
 		leave(0);
 	}
@@ -73,7 +68,7 @@ static long split(int channel, int *root_ready)
 	*root_ready = (int)SYS2(__NR_eventfd2, 0, 02000000 /* EFD_CLOEXEC */);
 	if (*root_ready < 0)
 		give_up(OP_FORK, "eventfd", *root_ready);
-	long pid = SYS5(__NR_clone, 17 /* SIGCHLD */, 0, 0, 0, 0);
+	long pid = SYS1(__NR_clone, 17 /* SIGCHLD */);
 	if (pid < 0)
 		give_up(OP_FORK, "", pid);
 	if (pid == 0) {
@@ -94,7 +89,7 @@ void child(const struct header *plan, int channel, int exit_pipe, char **argv, c
 	int waited = 0, root_ready = -1, waits = find_op(plan, OP_WAIT) != 0, noted = 0;
 	long command = 0;
 	/* The supervisor's death is ours. */
-	SYS5(__NR_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+	SYS2(__NR_prctl, PR_SET_PDEATHSIG, SIGKILL);
 	long session = SYS0(__NR_setsid);
 	if (session < 0)
 		give_up(OP_CLONE, "setsid", session);
@@ -144,7 +139,7 @@ void child(const struct header *plan, int channel, int exit_pipe, char **argv, c
 		}
 		if (op->code == OP_NO_NEW_PRIVS) {
 			/* A change of credentials has cleared it: prctl(2). Where the parent is the namespace's init, it is void. */
-			SYS5(__NR_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+			SYS2(__NR_prctl, PR_SET_PDEATHSIG, SIGKILL);
 		}
 		long r = op->code == OP_SECCOMP_LISTENER ? set_told_filter(op, channel) :
 			 op->code == OP_PTY		? make_terminal(op, channel) :

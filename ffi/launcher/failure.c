@@ -1,4 +1,9 @@
-/* What went wrong, told to the server: by the supervisor on the status pipe, by the child in memory that they share. */
+/*
+ * What is told to the server. What went wrong: by the supervisor on the status pipe, by the child in memory that they share. And how a
+ * command has ended.
+ */
+#include <linux/resource.h>
+
 #include "launcher.h"
 
 const char *at = "";
@@ -23,6 +28,20 @@ void describe_failure(struct record *record, u32 op, const char *what, long erro
 	record->error = (i32)-error;
 	for (usize i = 0; what[i] && i < sizeof record->what - 1; i++)
 		record->what[i] = what[i];
+}
+
+static u64 microseconds(long seconds, long rest)
+{
+	return (u64)seconds * 1000000 + (u64)rest;
+}
+
+void describe_end(struct record *record, int status, const struct rusage *usage)
+{
+	memset(record, 0, sizeof *record);
+	record->status = (u32)status;
+	record->maxrss = (u32)usage->ru_maxrss;
+	record->user = microseconds(usage->ru_utime.tv_sec, usage->ru_utime.tv_usec);
+	record->system = microseconds(usage->ru_stime.tv_sec, usage->ru_stime.tv_usec);
 }
 
 void fail(u32 op, const char *what, long error)

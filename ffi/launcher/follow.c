@@ -167,10 +167,9 @@ static long walk_to(long top, const char *path, int follow, const struct op *sha
 			rest = ahead;
 			SYS1(__NR_close, fd);
 			/* A relative link goes on from here, an absolute one from the root. */
-			fd = dir;
 			if (r >= 0 && *ahead == '/') {
 				SYS1(__NR_close, dir);
-				dir = fd = open_step(AT_FDCWD, "/", O_DIRECTORY);
+				dir = open_step(AT_FDCWD, "/", O_DIRECTORY);
 				crowded = dir >= 0 && look(dir, &st) >= 0 && is_open(&st);
 				place[0] = 0;
 			}

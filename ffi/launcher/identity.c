@@ -13,7 +13,7 @@ long keep_bounding(u64 mask)
 	for (u32 cap = 0; cap < 64; cap++) {
 		if (mask >> cap & 1)
 			continue;
-		long r = SYS5(__NR_prctl, PR_CAPBSET_DROP, cap, 0, 0, 0);
+		long r = SYS2(__NR_prctl, PR_CAPBSET_DROP, cap);
 		if (r == -EINVAL)
 			break;
 		if (r < 0)
@@ -24,7 +24,7 @@ long keep_bounding(u64 mask)
 
 long set_securebits(u64 bits)
 {
-	return SYS5(__NR_prctl, PR_SET_SECUREBITS, bits, 0, 0, 0);
+	return SYS2(__NR_prctl, PR_SET_SECUREBITS, bits);
 }
 
 long set_groups(const u64 *groups, u32 count)
@@ -56,7 +56,7 @@ long set_ambient(u64 mask)
 	struct __user_cap_data_struct data[2];
 	u32 part[2];
 	halves(mask, part);
-	long r = SYS5(__NR_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+	long r = SYS2(__NR_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL);
 	if (r >= 0)
 		r = SYS2(__NR_capget, &head, data);
 	if (r < 0)
@@ -69,7 +69,7 @@ long set_ambient(u64 mask)
 	}
 	for (u32 cap = 0; r >= 0 && cap < 64; cap++)
 		if (mask >> cap & 1)
-			r = SYS5(__NR_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0);
+			r = SYS3(__NR_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap);
 	return r;
 }
 

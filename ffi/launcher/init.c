@@ -158,7 +158,7 @@ static long open_kmsg(void)
 /* `spawnbox early`, with the write end of `done` as fd 3. Its output goes to the kernel log. */
 static long start_early(const char *program, int done, char **envp)
 {
-	long pid = SYS5(__NR_clone, 17 /* SIGCHLD */, 0, 0, 0, 0);
+	long pid = SYS1(__NR_clone, 17 /* SIGCHLD */);
 	if (pid != 0)
 		return pid;
 	SYS0(__NR_setsid);

@@ -70,7 +70,7 @@ static long deny_all(int no_new_privs)
 	if (r != -EACCES || !no_new_privs)
 		return r;
 	/* An ordinary user may do so once nothing can be gained by it; the command is to have that anyway. */
-	r = SYS5(__NR_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	r = SYS2(__NR_prctl, PR_SET_NO_NEW_PRIVS, 1);
 	return r < 0 ? r : SYS3(__NR_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program);
 }
 

@@ -52,6 +52,9 @@ extern const char *at;
 __attribute__((noreturn)) void fail(u32 op, const char *what, long error);
 void describe_failure(struct record *record, u32 op, const char *what, long error);
 void report(struct record *record);
+/* All that wait4(2) tells of it; what kind of record it is, and of whom, the supervisor says. */
+struct rusage;
+void describe_end(struct record *record, int status, const struct rusage *usage);
 
 /* text.c: `number` in decimal, NUL-ended; /proc/PID and `file`, which begins with a slash */
 void decimal(char *text, long number);

@@ -306,7 +306,7 @@ static long write_name(long fd)
 
 /*
  * The file is made in the scratch tmpfs under a hidden name, mounted onto the target and unlinked: so it can cover a file of a
- * read-only mount, and nobody can write to it.
+ * read-only mount, and nobody can write to it. What is mounted is nosuid and nodev as that is.
  */
 long make_file(const struct op *op, const char *content)
 {
@@ -322,7 +322,7 @@ long make_file(const struct op *op, const char *content)
 	if (r >= 0)
 		r = set_propagation(MS_PRIVATE);
 	if (r >= 0)
-		r = show(fd, target, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
+		r = show(fd, target, MOUNT_ATTR_RDONLY);
 	if (r >= 0)
 		r = set_propagation(MS_UNBINDABLE);
 	close_fd(fd);

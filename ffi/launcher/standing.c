@@ -38,7 +38,7 @@ static void look(struct standing *s)
 	SYS3(__NR_sched_getaffinity, 0, sizeof s->cpus, s->cpus);
 	s->nice = SYS2(__NR_getpriority, PRIO_PROCESS, 0);
 	s->io = SYS2(__NR_ioprio_get, IOPRIO_WHO_PROCESS, 0);
-	s->slack = SYS5(__NR_prctl, PR_GET_TIMERSLACK, 0, 0, 0, 0);
+	s->slack = SYS1(__NR_prctl, PR_GET_TIMERSLACK);
 }
 
 static int differs(const void *a, const void *b, usize size)

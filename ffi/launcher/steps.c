@@ -128,7 +128,7 @@ long do_step(const struct header *plan, const struct op *op)
 	case OP_CAPS:
 		return set_caps(n[0]);
 	case OP_NO_NEW_PRIVS:
-		return SYS5(__NR_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+		return SYS2(__NR_prctl, PR_SET_NO_NEW_PRIVS, 1);
 	case OP_LANDLOCK:
 		return landlock_begin(op);
 	case OP_LANDLOCK_PATH:

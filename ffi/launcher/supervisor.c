@@ -38,7 +38,7 @@ static void join_net(const struct op *op)
 
 static long fork_into(u32 flags)
 {
-	return SYS5(__NR_clone, flags | 17 /* SIGCHLD */, 0, 0, 0, 0);
+	return SYS1(__NR_clone, flags | 17 /* SIGCHLD */);
 }
 
 /*
@@ -111,7 +111,7 @@ void supervise(const struct header *plan, char **argv, char **envp)
 	SYS4(__NR_rt_sigprocmask, 2 /* SIG_SETMASK */, &all, 0, 8);
 	/* Where SIGCHLD is ignored, which comes along at exec, the dead vanish, and no wait would tell of them: wait(2). */
 	SYS4(__NR_rt_sigaction, 17 /* SIGCHLD */, by_default, 0, 8);
-	r = SYS5(__NR_prctl, PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+	r = SYS2(__NR_prctl, PR_SET_CHILD_SUBREAPER, 1);
 	if (r < 0)
 		fail(OP_CLONE, "subreaper", r);
 	/* Who could not reap would never see the end of its tree. */
@@ -183,7 +183,7 @@ void supervise(const struct header *plan, char **argv, char **envp)
 	if (r < 0)
 		fail(OP_BIND, at, r);
 	/* Not before: an undumpable process cannot open its own child's maps as an ordinary user. */
-	SYS5(__NR_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0);
+	SYS2(__NR_prctl, PR_SET_DUMPABLE, 0);
 	if (plan->clone_flags & CLONE_NEWUSER)
 		SYS3(__NR_write, task.channel, "", 1);
 	/* Held until this process has told the end: the kernel then takes the mounts apart when nobody waits. */

@@ -44,6 +44,7 @@ static inline long sys6(long n, long a, long b, long c, long d, long e, long f)
 #error "spawnbox: the launcher knows x86_64 and aarch64"
 #endif
 
+/* What a call is not given is 0. */
 #define SYS0(n) sys6(n, 0, 0, 0, 0, 0, 0)
 #define SYS1(n, a) sys6(n, (long)(a), 0, 0, 0, 0, 0)
 #define SYS2(n, a, b) sys6(n, (long)(a), (long)(b), 0, 0, 0, 0)

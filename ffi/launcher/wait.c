@@ -26,8 +26,8 @@ char **await_words(int fd, int channel, int has_listener)
 	SYS3(__NR_write, channel, &waiting, sizeof waiting);
 
 	/* What other commands of this user could write to would run without the filter. */
-	long dumpable = SYS5(__NR_prctl, PR_GET_DUMPABLE, 0, 0, 0, 0);
-	SYS5(__NR_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0);
+	long dumpable = SYS1(__NR_prctl, PR_GET_DUMPABLE);
+	SYS2(__NR_prctl, PR_SET_DUMPABLE, 0);
 	receive(fd, (char *)&size, sizeof size);
 	if (size == 0 || size > WORDS_SIZE)
 		leave(1);
@@ -55,6 +55,6 @@ char **await_words(int fd, int channel, int has_listener)
 		SYS4(__NR_futex, &shared->checked, 0 /* FUTEX_WAIT */, 0, 0);
 	/* The supervisor has yet to fetch the listener of the filter. Else the exec makes it so. */
 	if (has_listener && dumpable == 1)
-		SYS5(__NR_prctl, PR_SET_DUMPABLE, 1, 0, 0, 0);
+		SYS2(__NR_prctl, PR_SET_DUMPABLE, 1);
 	return words;
 }

@@ -187,13 +187,8 @@ __attribute__((noreturn)) static void finish(struct task *task, int status, cons
 {
 	struct record record;
 	listen_to(task);
-	memset(&record, 0, sizeof record);
-	if (!task->own_pids || SYS3(__NR_read, task->exits, &record, sizeof record) != sizeof record) {
-		record.status = (u32)status;
-		record.maxrss = (u32)usage->ru_maxrss;
-		record.user = (u64)usage->ru_utime.tv_sec * 1000000 + (u64)usage->ru_utime.tv_usec;
-		record.system = (u64)usage->ru_stime.tv_sec * 1000000 + (u64)usage->ru_stime.tv_usec;
-	}
+	if (!task->own_pids || SYS3(__NR_read, task->exits, &record, sizeof record) != sizeof record)
+		describe_end(&record, status, usage);
 	while (!swept(task))
 		SYS2(__NR_nanosleep, &NAP, 0);
 	record.kind = RECORD_ENDED;

@@ -13,6 +13,7 @@ import {
   statSync,
   symlinkSync,
   writeFileSync,
+  writeSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -26,7 +27,7 @@ import {
   renameAt,
   unlinkAt,
 } from "../../ffi/at.ts";
-import { openDirectory } from "../../ffi/beneath.ts";
+import { openDirectory, openHandle } from "../../ffi/beneath.ts";
 import { tryLock } from "../../ffi/files.ts";
 import { has } from "./descriptors.ts";
 
@@ -64,6 +65,16 @@ test("a file is opened for what was asked, goes to no program, and a link is ref
   expect(fstatSync(made).mode & 0o777).toBe(0o600);
   closeSync(made);
   unlinkAt(top, "made");
+});
+
+test("what the runtime opens here goes to no program either", () => {
+  const handle = handleAt(top, "file");
+  const fd = openHandle(handle);
+  expect([has(top, "PATH"), has(top, "CLOEXEC")]).toEqual([true, true]);
+  expect([has(fd, "PATH"), has(fd, "CLOEXEC")]).toEqual([false, true]);
+  expect(readFileSync(fd, "utf8")).toBe("content");
+  expect(() => writeSync(fd, "x")).toThrow("EBADF");
+  for (const one of [fd, handle]) closeSync(one);
 });
 
 test("a handle is of the name itself, also of a link, whose text it tells", () => {

@@ -152,6 +152,20 @@ traced("a call that is not refused is there, whatever was before", () => {
   expect(printed).toBe("ENOSYS,,\n");
 });
 
+traced.each(["mount_setattr", "openat2"] as const)(
+  "whether %s is there is asked with nothing that it could do, or not be allowed",
+  (name) => {
+    // As an ordinary user mount_setattr says EPERM to some sizes, before it looks at what it is given.
+    const { calls } = told(
+      tried("kernel", "missingCall", `missingCall("${name}")`),
+      `${name}:retval=0`,
+    );
+    const [asked = ""] = calls.filter((line) => line.includes(`${name}(`));
+    const nothing = { mount_setattr: "-1, NULL, 0, NULL, 0", openat2: "-1, NULL, NULL, 0" };
+    expect(asked).toContain(`${name}(${nothing[name]})`);
+  },
+);
+
 traced("who is not to be traced says so to the kernel", () => {
   const script = `
     const { setUndumpable } = await import(${ffi("libc")});

@@ -15,6 +15,13 @@ const inPython = (script: string, fds: readonly number[] = [], argv: readonly st
   Bun.spawn(["/usr/bin/python3", "-ISc", script, ...argv], {
     stdio: ["ignore", "pipe", "inherit", ...fds],
   });
+/** In a process of its own, that may become something else, or wait for ever. */
+const alone = async (code: string): Promise<unknown> => {
+  const child = Bun.spawn([process.execPath, "-e", code], {
+    ...{ stdio: ["ignore", "pipe", "inherit"], timeout: 20_000, killSignal: "SIGKILL" },
+  });
+  return JSON.parse(await child.stdout.text());
+};
 const within = async (run: (dir: string) => Promise<void>): Promise<void> => {
   const dir = mkdtempSync(join(tmpdir(), "spawnbox-messages-"));
   try {
@@ -33,7 +40,7 @@ describe("a message", () => {
       });
       const [ours, theirs] = messagePair();
       expect([has(ours, "CLOEXEC"), has(theirs, "CLOEXEC")]).toEqual([true, true]);
-      const receiver = inPython(
+      await using receiver = inPython(
         `
 import os, socket
 one = socket.socket(fileno=3)
@@ -93,7 +100,7 @@ while True:
   test.each(["path", "abstract"])("comes to a %s as long as can be", (kind) =>
     within(async (dir) => {
       const to = kind === "path" ? longest(dir) : `@spawnbox-${process.pid}-`.padEnd(108, "y");
-      const receiver = inPython(RECEIVE, [], [to]);
+      await using receiver = inPython(RECEIVE, [], [to]);
       const reader = receiver.stdout.getReader();
       let said = "";
       const hear = async (text: string) => {
@@ -119,6 +126,28 @@ while True:
       expect(() => sendDatagram(to, "x")).toThrow("ECONNREFUSED");
     }),
   );
+  test("waits for no reader", () =>
+    within(async (dir) => {
+      const path = join(dir, "unread");
+      const script = `
+import signal, socket, sys
+one = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+one.bind(sys.argv[1])
+print("ready", flush=True)
+signal.pause()`;
+      await using receiver = inPython(script, [], [path]);
+      await receiver.stdout.getReader().read();
+      const said = await alone(`
+import { Datagrams } from ${JSON.stringify(join(FFI, "datagram.ts"))};
+import { sendDatagram } from ${JSON.stringify(join(FFI, "notify.ts"))};
+const path = ${JSON.stringify(path)};
+const kept = new Datagrams(path);
+const sends = [() => kept.send(Buffer.from("x")), () => kept.sendDescriptor(0), () => sendDatagram(path, "x")];
+console.log(JSON.stringify(sends.map((send) => {
+  try { for (;;) send(); } catch (error) { return error.errno; }
+})));`);
+      expect(said).toEqual(["EAGAIN", "EAGAIN", "EAGAIN"]);
+    }));
   test("goes nowhere where nobody is, or the name is too long", () =>
     within(async (dir) => {
       const none = join(dir, "none");
@@ -143,12 +172,6 @@ test("a label ends before what some modules put behind it", () => {
     ["a\0", "a\n", "a\n\0", "a", "", "\0", "a\nb\n"].map((text) => labelIn(Buffer.from(text))),
   ).toEqual([...["a", "a", "a", "a", undefined, undefined, "a\nb"]]);
 });
-
-/** In a process of its own, that may become something else. */
-const alone = async (code: string): Promise<unknown> => {
-  const child = Bun.spawn([process.execPath, "-e", code], { stdio: ["ignore", "pipe", "inherit"] });
-  return JSON.parse(await child.stdout.text());
-};
 
 test("a copy of a descriptor goes to no program, and what there is none of cannot be copied", () => {
   const fd = openSync("/dev/null", "r");

@@ -2,9 +2,8 @@
  * Loads each program of a list into this process and writes the errno of each, "" where it was taken. In front of each stands
  * `return ALLOW`: the kernel checks all of a program, also what can never run, and so this process lives on.
  */
-import { dlopen, ptr, read } from "bun:ffi";
-import { errnoName } from "../../ffi/errno.ts";
-import { pointer } from "../../ffi/pointer.ts";
+import { dlopen, ptr } from "bun:ffi";
+import { errnoAt } from "../../ffi/errno.ts";
 import { encode, RET_K } from "../../src/plan/bpf.ts";
 
 const { symbols: libc } = dlopen("libc.so.6", {
@@ -32,7 +31,6 @@ const answers = programs.map((hex) => {
     new Uint8Array(header.buffer),
   );
   if (Number(result) === 0) return "";
-  const place = pointer(libc.__errno_location());
-  return place === null ? "?" : errnoName(read.i32(place));
+  return errnoAt(libc.__errno_location());
 });
 console.log(JSON.stringify(answers));

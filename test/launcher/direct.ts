@@ -12,6 +12,7 @@ import { pipe } from "../../ffi/libc.ts";
 import { Channel } from "../../src/launch/channel.ts";
 import { filterSource, numbered, type Rule } from "../places/rules.ts";
 import { assembled, type WrittenOp } from "../plan/ops.ts";
+import { injecting } from "../strace.ts";
 
 /** CLONE_NEW… of clone(2). */
 export const NEW = {
@@ -35,6 +36,8 @@ export interface Direct {
   readonly env?: Readonly<Record<string, string>>;
   /** What a filter around the launcher, and around the command, answers. */
   readonly denied?: readonly Rule[];
+  /** What the kernel answers instead, to the launcher and to the command: `inject=` of strace(1). */
+  readonly inject?: string;
   /** Whom the launcher is executed as; only root can choose. */
   readonly uid?: number;
   /** Bytes that are on the lifeline from the start. */
@@ -132,7 +135,7 @@ os.execve(launcher, ["spawnbox: test"] + argv, dict(os.environ))
 /** Launches and waits until the whole tree is gone, and the launcher with it. */
 export async function launch(ops: readonly WrittenOp[], direct: Direct = {}): Promise<Launched> {
   const { argv = ["/bin/true"], flags = 0, before = "", env = {}, uid = -1 } = direct;
-  const { denied = [], orders = [], words, waiting, meanwhile } = direct;
+  const { denied = [], orders = [], words, waiting, meanwhile, inject } = direct;
   const dir = mkdtempSync(join(tmpdir(), "spawnbox-direct-"));
   const mine: number[] = [];
   try {
@@ -147,6 +150,7 @@ export async function launch(ops: readonly WrittenOp[], direct: Direct = {}): Pr
     const launcher = launcherFile(hostArch);
     const child = Bun.spawn(
       [
+        ...(inject === undefined ? [] : injecting(inject)),
         ...["/usr/bin/python3", "-ISc", BEFORE, launcher, before],
         ...[JSON.stringify(numbered(denied)), `${uid}`, ...argv],
       ],

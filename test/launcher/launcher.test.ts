@@ -5,6 +5,7 @@ import { descriptorsOf } from "../descriptors.ts";
 import { GROUP } from "../../ffi/launcher/layout.ts";
 import { isAlive, isRoot, until } from "../served.ts";
 import type { WrittenOp } from "../plan/ops.ts";
+import { mayTrace } from "../strace.ts";
 import { type Direct, launch, NEW } from "./direct.ts";
 
 const NOTHING: readonly WrittenOp[] = [["UMASK", 0o22]];
@@ -21,6 +22,7 @@ const shapes: readonly [string, readonly WrittenOp[], number][] = [
       ][])
     : []),
 ];
+const traced = test.skipIf(!mayTrace());
 const exited = (code: number) => ({ kind: "ENDED", status: code << 8 });
 const killed = (signal: number) => ({ kind: "ENDED", status: signal });
 
@@ -294,6 +296,18 @@ while time.process_time() < 0.5:
     // It does nothing but count.
     expect(user).toBeGreaterThan(300_000);
     expect(maxrss).toBeWithin(40 << 10, 80 << 10);
+  });
+
+  traced("tells the time that it has used to the microsecond", async () => {
+    const words = (...all: number[]) =>
+      Buffer.from(BigUint64Array.from(all.map(BigInt)).buffer).toString("hex");
+    // struct rusage: seconds and microseconds, of its own and of the kernel for it.
+    const inject = `wait4:poke_exit=@arg4=${words(1_000_000, 3, 2_000_000, 5)}`;
+    const { records } = await launch(ops, { flags, inject });
+    expect(records.at(-1)).toMatchObject({
+      ...exited(0),
+      ...{ user: 1_000_000_000_003, system: 2_000_000_000_005 },
+    });
   });
 
   test.skipIf(!hasKeys)("has none of the keys of its launcher's session", async () => {

@@ -121,6 +121,9 @@ describe.skipIf(!isRoot).each(ways)("mounts are restricted %s", (_, direct) => {
     expect(await mounted([["BIND", 9, 0, join(dir, "file"), "/m"]], direct)).toEqual([
       ["/m", ["ro", "noexec"]],
     ]);
+    expect(await mounted([["FILE", 0o644, 0, "/m", "text"]], direct)).toEqual([
+      ["/m", ["ro", "nosuid", "nodev"]],
+    ]);
     const again = await mounted(
       [
         ["BIND", 0, 0, top, "/m"],
