@@ -271,14 +271,12 @@ export class Tasks {
   }
 
   /**
-   * Ends every task, and waits for those that have a grace, until that is told to whoever can take it. Nothing starts any
-   * more. {@link close} is to follow.
+   * Ends every task, with the grace that it has, and waits until that is told to whoever can take it. Nothing starts any more.
+   * {@link close} is to follow.
    */
   async drain(): Promise<void> {
     await this.#refuse();
-    const runs = [...this.#runs.values()];
-    for (const run of runs) run.task.end();
-    await Promise.all(runs.filter(({ plan }) => plan.stop).map((run) => run.task.ended));
+    for (const run of this.#runs.values()) run.task.end();
     await Promise.allSettled(this.#ends);
   }
 

@@ -1,6 +1,5 @@
 /** `spawnbox early`: the server that the init of early boot starts before the real one. See ffi/launcher/init.c. */
-import { closeSync, fstatSync, mkdirSync, rmSync, writeFileSync, writeSync } from "node:fs";
-import { dirname } from "node:path";
+import { closeSync, fstatSync, rmSync, writeFileSync, writeSync } from "node:fs";
 import { Handover } from "../boot/handover.ts";
 import { ANNOUNCEMENT, CONTROL, EARLY_CONFIGS, earlyConfigs } from "../boot/places.ts";
 import type { Manual } from "../manual/manual.ts";
@@ -92,7 +91,7 @@ async function attempt(place: string, action: () => void | Promise<void>): Promi
 }
 
 function announce(urls: readonly string[]): void {
-  mkdirSync(dirname(ANNOUNCEMENT), { recursive: true, mode: 0o755 });
+  // Beside the control socket, so its directory is there.
   writeFileSync(ANNOUNCEMENT, JSON.stringify({ pid: process.pid, urls }), { mode: 0o644 });
 }
 

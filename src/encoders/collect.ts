@@ -70,7 +70,6 @@ class Lines {
   }
 
   #split(bytes: Uint8Array, maxlen: number | undefined, shown: string[]): void {
-    if (bytes.length === 0) return;
     const lines = decode(bytes, this.#hold).split("\n");
     if (lines.at(-1) === "") lines.pop();
     for (const line of lines) {

@@ -109,11 +109,13 @@ export class WholeLines {
     return this.cr ? Math.max(feed, chunk.lastIndexOf(CR, -2)) : feed;
   }
 
+  /** Where the first line ends, of a chunk in which one does. */
   #firstEnd(chunk: Uint8Array, start: number): number {
     const feed = chunk.indexOf(LF, start);
     if (!this.cr) return feed;
     const back = chunk.indexOf(CR, start);
-    return back >= 0 && (feed < 0 || back + 1 < feed) && back + 1 < chunk.length ? back : feed;
+    // One that is the last byte of all comes behind the line feed that ends a line here: see lastEnd.
+    return back >= 0 && (feed < 0 || back + 1 < feed) ? back : feed;
   }
 
   /** The rest without the `\r` at its end. */

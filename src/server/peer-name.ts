@@ -28,7 +28,7 @@ function ownerHere({ remoteAddress, remotePort, localAddress, localPort }: Wire)
   const theirs = { address: plain(remoteAddress), port: remotePort ?? 0 };
   const ours = { address: plain(localAddress), port: localPort ?? 0 };
   if (!isHere(ours.address) && !isHere(theirs.address)) return undefined;
-  if (isIP(theirs.address) === 0 || isIP(theirs.address) !== isIP(ours.address)) return undefined;
+  if (isIP(theirs.address) !== isIP(ours.address)) return undefined;
   try {
     return ownerOf(theirs, ours);
   } catch (error) {
