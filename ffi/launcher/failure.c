@@ -37,11 +37,12 @@ static u64 microseconds(long seconds, long rest)
 
 void describe_end(struct record *record, int status, const struct rusage *usage)
 {
-	memset(record, 0, sizeof *record);
-	record->status = (u32)status;
-	record->maxrss = (u32)usage->ru_maxrss;
-	record->user = microseconds(usage->ru_utime.tv_sec, usage->ru_utime.tv_usec);
-	record->system = microseconds(usage->ru_stime.tv_sec, usage->ru_stime.tv_usec);
+	*record = (struct record){
+		.status = (u32)status,
+		.maxrss = (u32)usage->ru_maxrss,
+		.user = microseconds(usage->ru_utime.tv_sec, usage->ru_utime.tv_usec),
+		.system = microseconds(usage->ru_stime.tv_sec, usage->ru_stime.tv_usec),
+	};
 }
 
 void fail(u32 op, const char *what, long error)

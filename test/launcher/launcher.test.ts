@@ -23,7 +23,7 @@ const shapes: readonly [string, readonly WrittenOp[], number][] = [
     : []),
 ];
 const traced = test.skipIf(!mayTrace());
-const exited = (code: number) => ({ kind: "ENDED", status: code << 8 });
+const exited = (code: number) => ({ kind: "ENDED", status: code << 8, op: 0, error: 0 });
 const killed = (signal: number) => ({ kind: "ENDED", status: signal });
 
 /** keyctl(2), add_key(2); filters of containers deny both. */
