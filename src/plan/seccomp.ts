@@ -10,6 +10,7 @@ import type { Machine } from "./machine.ts";
 import { isNarrow } from "./narrow-arguments.ts";
 import { Report } from "./report.ts";
 import { ACTIONS, errnoAction, isErrno, mayGoOn, parseAction, passes } from "./seccomp-action.ts";
+import { ordered } from "./rule-order.ts";
 import { resolveRules } from "./seccomp-rules.ts";
 import type { Verdicts } from "./verdict.ts";
 import { type Filter, fromFile, fromRules, standIn, TOLD_NO_CALL } from "./told.ts";
@@ -208,7 +209,8 @@ function startsCommands(fallback: number, verdicts: Verdicts): boolean {
 
 /**
  * libseccomp cannot say "this action under that condition, else another one than the default", nor compare the lower half
- * of an argument but for equality. Where a config needs it, conditions are programs of their own, asked first.
+ * of an argument but for equality, nor which of two conditions goes first. Where a config needs it, conditions are programs of
+ * their own, asked first.
  */
 function compileVerdicts(
   action: number,
@@ -222,19 +224,22 @@ function compileVerdicts(
     always ? [{ syscall: name, action: standIn(always.action), args: [] }] : [],
   );
   const conditional = all.flatMap((verdict) =>
-    verdict.conditional.map((rule): Rule => ({ ...rule, action: standIn(rule.action) })),
+    ordered(verdict.conditional).map(({ rule, turn }) => {
+      const narrow = isShort(abi) ? [] : halves(rule);
+      return { rule: { ...rule, action: standIn(rule.action) }, turn, narrow };
+    }),
   );
   const mixed = all.some((verdict) => verdict.always && verdict.conditional.length > 0);
-  const groups = Map.groupBy(conditional, (rule) => (isShort(abi) ? "" : halves(rule).join("")));
-  if (!mixed && groups.size <= 1 && (groups.has("") || groups.size === 0))
-    return machine.compileFilter(fallback, [...always, ...conditional], abi);
+  if (!mixed && conditional.every(({ turn, narrow }) => turn === 0 && narrow.length === 0)) {
+    const rules: Rule[] = [...always, ...conditional.map(({ rule }) => rule)];
+    return machine.compileFilter(fallback, rules, abi);
+  }
   let program = machine.compileFilter(fallback, always, abi);
-  for (const [narrow, rules] of groups) {
-    const first = lowerHalves(
-      machine.compileFilter(UNDECIDED, rules, abi),
-      [...narrow].map(Number),
-    );
-    program = chain(first, UNDECIDED, program);
+  const asked = conditional.toSorted((a, b) => a.turn - b.turn);
+  for (const group of Map.groupBy(asked, ({ turn, narrow }) => [turn, ...narrow].join()).values()) {
+    const rules = group.map(({ rule }) => rule);
+    const first = machine.compileFilter(UNDECIDED, rules, abi);
+    program = chain(lowerHalves(first, group[0]?.narrow ?? []), UNDECIDED, program);
   }
   return program;
 }

@@ -6,34 +6,7 @@ import { parseAction } from "../../src/plan/seccomp-action.ts";
 import { groupNames, syscallsOf } from "../../src/plan/syscall-groups.ts";
 import { answer } from "./answer.ts";
 import { compiled, planOf, refused } from "./compiling.ts";
-
-const acls = { user: "nobody" };
-const ALLOW = "SCMP_ACT_ALLOW";
-const filterOf = (seccomp: object, arch: string = process.arch) => {
-  const program = planOf(compiled({ acls, seccomp }, { ...thisMachine(arch), privileged: true }))
-    .policy.seccomp;
-  if (!program) throw new Error("no filter");
-  return program;
-};
-
-const number = (name: string): number => {
-  const found = thisMachine("x64").syscall(name);
-  if (found === undefined || found < 0) throw new Error(name);
-  return found;
-};
-const answers = (rules: object[], name: string, ...args: bigint[]) =>
-  answer(
-    filterOf(
-      { default: "SCMP_ACT_ERRNO(EPERM)", rules: [{ syscall: "execve", action: ALLOW }, ...rules] },
-      "x64",
-    ),
-    number(name),
-    args,
-  );
-const rule = (syscall: string, action: string, ...args: object[]) => ({ syscall, action, args });
-const allow = parseAction(ALLOW);
-const eperm = parseAction("ERRNO(EPERM)");
-const exdev = parseAction("ERRNO(EXDEV)");
+import { acls, ALLOW, allow, answers, eperm, exdev, filterOf, number, rule } from "./filtering.ts";
 
 describe("groups", () => {
   test("every member of every group is a syscall that some architecture has, or newer than the library", () => {
