@@ -1,6 +1,7 @@
 /** What a kernel may answer that this one does not: put in its place by strace(1), in a process of its own. */
 import { expect, test } from "bun:test";
 import { join } from "node:path";
+import type { KernelCall } from "../../ffi/kernel.ts";
 import { mayTrace, told } from "../strace.ts";
 
 const traced = test.skipIf(!mayTrace());
@@ -144,25 +145,32 @@ traced.each([
   ]);
 });
 
-traced("a call that is not refused is there, whatever was before", () => {
-  const script = `
-    const { missingCall } = await import(${ffi("kernel")});
-    console.log([missingCall("openat2"), missingCall("pidfd_open"), missingCall("clone3")].join());`;
-  const { printed } = told(script, "openat2:error=ENOSYS", "-e", "inject=pidfd_open:retval=0");
-  expect(printed).toBe("ENOSYS,,\n");
-});
-
-traced.each(["mount_setattr", "openat2"] as const)(
+traced.each<[KernelCall, string]>([
+  ["pidfd_open", "-1, 0"],
+  // What the threads of the runtime come by is let be.
+  ["clone3", "0xffffffffffffffff, 0"],
+  ["close_range", "4294967295, 0, 0"],
+  ["openat2", "-1, NULL, NULL, 0"],
+  ["pidfd_getfd", "-1, 0, 0"],
+  // As an ordinary user it says EPERM to some sizes, before it looks at what it is given.
+  ["mount_setattr", "-1, NULL, 0, NULL, 0"],
+])(
   "whether %s is there is asked with nothing that it could do, or not be allowed",
-  (name) => {
-    // As an ordinary user mount_setattr says EPERM to some sizes, before it looks at what it is given.
-    const { calls } = told(
-      tried("kernel", "missingCall", `missingCall("${name}")`),
-      `${name}:retval=0`,
-    );
-    const [asked = ""] = calls.filter((line) => line.includes(`${name}(`));
-    const nothing = { mount_setattr: "-1, NULL, 0, NULL, 0", openat2: "-1, NULL, NULL, 0" };
-    expect(asked).toContain(`${name}(${nothing[name]})`);
+  (name, nothing) => {
+    const script = `
+    const { dlopen } = await import("bun:ffi");
+    const { missingCall } = await import(${ffi("kernel")});
+    // What has failed before says nothing of it.
+    dlopen("libc.so.6", { syscall: { args: ["i64"], returns: "i64" } }).symbols.syscall(100_000);
+    console.log(missingCall("${name}"));`;
+    const answers = ["retval=0", "error=EINVAL", "error=ENOSYS", "error=EPERM"].map((answer) => {
+      const never = name === "clone3" ? ":when=65535" : "";
+      const { printed, calls } = told(script, `${name}:${answer}${never}`);
+      expect(calls.join()).toContain(`${name}(${nothing})`);
+      return printed.trim();
+    });
+    if (name === "clone3") expect(answers).toEqual(Array(4).fill("undefined"));
+    else expect(answers).toEqual(["undefined", "undefined", "ENOSYS", "EPERM"]);
   },
 );
 
