@@ -16,6 +16,7 @@ const { symbols: libc } = dlopen("libc.so.6", {
   fcntl: { args: ["i32", "i32", "i64"], returns: "i32" },
   statvfs: { args: ["cstring", "ptr"], returns: "i32" },
   poll: { args: ["ptr", "u64", "i32"], returns: "i32" },
+  madvise: { args: ["u64", "u64", "i32"], returns: "i32" },
 });
 
 /** errno of the call just made; FFI calls and this read happen on one thread with nothing in between. */
@@ -127,4 +128,14 @@ const PR_SET_DUMPABLE = 4;
 /** Nobody of the same user can trace this process any more, or read its memory: PR_SET_DUMPABLE of prctl(2), ptrace(2). */
 export function setUndumpable(): void {
   checked(libc.prctl(PR_SET_DUMPABLE, 0n, 0n, 0n, 0n), "prctl", "PR_SET_DUMPABLE");
+}
+
+const MADV_DONTNEED = 4;
+
+/**
+ * Pages of a file, which come back from there when they are touched; what was written to them is lost: MADV_DONTNEED of
+ * madvise(2). @throws CError
+ */
+export function unmapPages(address: bigint, bytes: bigint): void {
+  checked(libc.madvise(address, bytes, MADV_DONTNEED), "madvise", "MADV_DONTNEED");
 }

@@ -17,6 +17,7 @@ import { type RunningServer, startServer } from "../server/server.ts";
 import { Accounts, watchAccounts } from "../service/accounts.ts";
 import { inheritedSockets } from "../service/activation.ts";
 import { serviceManager } from "../service/notify.ts";
+import { forgetStart } from "../service/start-code.ts";
 import { keepSmall } from "../service/thrift.ts";
 import { createReloads, type ReloadResult } from "../service/reload.ts";
 import { changesOf, reloadVerb } from "../service/reload-verb.ts";
@@ -314,6 +315,7 @@ export async function serve(options: ServeOptions, early?: EarlyBoot): Promise<n
   for (const place of fleeting.places) console.log(visible(place));
   launching.keepReady(current.apis);
   const stopKeeping = keepSmall();
+  forgetStart();
   const watch = watchAccounts(
     accounts,
     () => current.apis,
