@@ -26,7 +26,6 @@ import { indented, visible } from "../visible.ts";
 import { load, type Loaded } from "../serve/access.ts";
 import { Auditing, unaudited } from "../serve/auditing.ts";
 import { become, type Reloaded, type Serving } from "../serve/become.ts";
-import { joinEarly } from "../serve/join.ts";
 import { Encryption } from "../serve/encryption.ts";
 import { doctor } from "../serve/doctor.ts";
 import { drained, untilStopped } from "../serve/ending.ts";
@@ -43,8 +42,9 @@ export { manual };
 
 export const run = (argv: string[]): Promise<number> =>
   withOptions(manual, parseServe, argv, async (options) => {
-    const joined = options.early ? await joinEarly(argv) : undefined;
-    return joined ?? serve(options);
+    if (!options.early) return serve(options);
+    const { joinEarly } = await import("../serve/join.ts");
+    return (await joinEarly(argv)) ?? serve(options);
   });
 
 /** What a server of early boot does besides. */
