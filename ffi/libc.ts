@@ -16,6 +16,7 @@ const { symbols: libc } = dlopen("libc.so.6", {
   fcntl: { args: ["i32", "i32", "i64"], returns: "i32" },
   statvfs: { args: ["cstring", "ptr"], returns: "i32" },
   poll: { args: ["ptr", "u64", "i32"], returns: "i32" },
+  madvise: { args: ["u64", "u64", "i32"], returns: "i32" },
 });
 
 const errno = (): string => errnoAt(libc.__errno_location());
@@ -122,4 +123,14 @@ const PR_SET_DUMPABLE = 4;
 /** Nobody of the same user can trace this process any more, or read its memory: PR_SET_DUMPABLE of prctl(2), ptrace(2). */
 export function setUndumpable(): void {
   checked(libc.prctl(PR_SET_DUMPABLE, 0n), "prctl", "PR_SET_DUMPABLE");
+}
+
+const MADV_DONTNEED = 4;
+
+/**
+ * Pages of a file, which come back from there when they are touched; what was written to them is lost: MADV_DONTNEED of
+ * madvise(2). @throws CError
+ */
+export function unmapPages(address: bigint, bytes: bigint): void {
+  checked(libc.madvise(address, bytes, MADV_DONTNEED), "madvise", "MADV_DONTNEED");
 }

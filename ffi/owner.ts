@@ -1,5 +1,4 @@
 /** Whose a TCP connection within this machine is: sock_diag(7) tells the user of the socket at its other end. */
-import { isIPv4 } from "node:net";
 import { dlopen } from "bun:ffi";
 import { CError, errnoAt } from "./errno.ts";
 
@@ -90,6 +89,9 @@ function ask(theirs: End, ours: End): void {
   request.set(bytesOf(ours.address), REQUEST_ID + 20);
   request.fill(0xff, NO_COOKIE, NO_COOKIE + 8);
 }
+
+/** As the kernel writes them. */
+const isIPv4 = (address: string): boolean => /^\d+(\.\d+){3}$/.test(address);
 
 /** In network order. Of IPv6 only what a loopback address needs. */
 function bytesOf(address: string): number[] {

@@ -217,6 +217,15 @@ void serve_launches(char *name, usize size)
 				refuse(changed, -EPERM);
 				leave(1);
 			}
+			/* What was dropped does not come back. */
+			if (order->bounding & ~bounding) {
+				refuse("bounding set", -EPERM);
+				leave(1);
+			}
+			/* In what is made here none drops again what no plan has. Whose server may not do that drops it in a namespace of
+			   its own, or not at all. */
+			if (bounding & ~order->wanted)
+				keep_bounding(order->wanted);
 			if (message.flags & MSG_CTRUNC)
 				refuse("descriptors", -EMFILE);
 			else

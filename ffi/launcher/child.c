@@ -4,6 +4,7 @@
  */
 #include <linux/capability.h>
 #include <linux/prctl.h>
+#include <linux/sched.h>
 #include <linux/resource.h>
 #include <linux/signal.h>
 #include <linux/wait.h>
@@ -95,6 +96,8 @@ void child(const struct header *plan, int channel, int exit_pipe, char **argv, c
 		give_up(OP_CLONE, "setsid", session);
 	u64 no_signal = 0;
 	SYS4(__NR_rt_sigprocmask, 2 /* SIG_SETMASK */, &no_signal, 0, 8);
+	if (plan->clone_flags & CLONE_NEWUSER)
+		bounding = ~0ull;
 	/* The modes of the plan are meant exactly; UMASK sets the command's own. */
 	SYS1(__NR_umask, 0);
 	long shed = shed_protection(find_op(plan, OP_NICE) != 0);

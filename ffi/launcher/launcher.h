@@ -108,6 +108,8 @@ long landlock_apply(void);
 
 /* identity.c */
 long keep_bounding(u64 mask);
+/* What is in the bounding set, as far as it is known: no more than this. A user namespace begins with all. */
+extern u64 bounding;
 long set_securebits(u64 bits);
 long set_groups(const u64 *groups, u32 count);
 long set_uid(u32 uid);
@@ -152,6 +154,9 @@ __attribute__((noreturn)) void begin(char **argv, char **envp);
 struct agent_message {
 	u32 flags, number, words, variables, size; /* of the strings, which follow or are in a file of their own */
 	u32 uid, gid; /* of who is to own its stdin and its output, by flags */
+	u32 none;
+	u64 bounding; /* capabilities that its plan may leave in the bounding set */
+	u64 wanted;   /* those of all plans */
 };
 __attribute__((noreturn)) void serve_launches(char *name, usize size);
 

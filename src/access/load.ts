@@ -1,5 +1,5 @@
 /** An access file → the rules of it, or every problem it has. */
-import { isIP } from "node:net";
+import { isIP } from "../ip.ts";
 import { conform, type Draft } from "../config/conform.ts";
 import { readJson } from "../config/load.ts";
 import { element, member } from "../config/place.ts";

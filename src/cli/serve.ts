@@ -17,6 +17,7 @@ import { type RunningServer, startServer } from "../server/server.ts";
 import { Accounts, watchAccounts } from "../service/accounts.ts";
 import { inheritedSockets } from "../service/activation.ts";
 import { serviceManager } from "../service/notify.ts";
+import { forgetStart } from "../service/start-code.ts";
 import { keepSmall } from "../service/thrift.ts";
 import { createReloads, type ReloadResult } from "../service/reload.ts";
 import { changesOf, reloadVerb } from "../service/reload-verb.ts";
@@ -25,7 +26,6 @@ import { indented, visible } from "../visible.ts";
 import { load, type Loaded } from "../serve/access.ts";
 import { Auditing, unaudited } from "../serve/auditing.ts";
 import { become, type Reloaded, type Serving } from "../serve/become.ts";
-import { joinEarly } from "../serve/join.ts";
 import { Encryption } from "../serve/encryption.ts";
 import { doctor } from "../serve/doctor.ts";
 import { drained, untilStopped } from "../serve/ending.ts";
@@ -42,8 +42,9 @@ export { manual };
 
 export const run = (argv: string[]): Promise<number> =>
   withOptions(manual, parseServe, argv, async (options) => {
-    const joined = options.early ? await joinEarly(argv) : undefined;
-    return joined ?? serve(options);
+    if (!options.early) return serve(options);
+    const { joinEarly } = await import("../serve/join.ts");
+    return (await joinEarly(argv)) ?? serve(options);
   });
 
 /** What a server of early boot does besides. */
@@ -314,6 +315,7 @@ export async function serve(options: ServeOptions, early?: EarlyBoot): Promise<n
   for (const place of fleeting.places) console.log(visible(place));
   launching.keepReady(current.apis);
   const stopKeeping = keepSmall();
+  forgetStart();
   const watch = watchAccounts(
     accounts,
     () => current.apis,

@@ -11,7 +11,9 @@ import { launcherPath, sealed } from "./launcher.ts";
 import { statusPipe } from "./status.ts";
 
 /** Bytes before the strings of a message. */
-const HEADER = 28;
+const HEADER = 48;
+/** Of it, where the capabilities are. */
+const BOUNDING_AT = 32;
 /** ms between two tries to send what the agent has no room for yet. */
 const AGAIN = 1;
 
@@ -32,6 +34,8 @@ export interface Wanted {
   readonly fds: readonly number[];
   /** Of all these, the ones that are nobody else's. */
   readonly own: readonly number[];
+  /** Capabilities that its plan may leave in the bounding set, see boundingOf. */
+  readonly bounding: bigint;
 }
 
 /** What was asked for, until it is known what became of it. */
@@ -145,6 +149,13 @@ class Agent {
 }
 
 let agent: Agent | undefined;
+/** Capabilities that may be in the bounding set of what is launched: the agent drops the others once, and then for all. */
+let wanted = 0n;
+
+/** Plans that leave these in the bounding set may be launched: an agent that had dropped one of them could not, and would be made anew. */
+export function expectBounding(capabilities: bigint): void {
+  wanted |= capabilities;
+}
 
 /** The process, where there is one now. */
 export const agentPid = (): number | undefined => agent?.pid;
@@ -183,8 +194,8 @@ function environmentOf(variables: Wanted["variables"]): Environment {
  * @param lost it never will, since the agent has died
  * @throws as {@link startAgent}
  */
-export function makeSupervisor(wanted: Wanted, lost: Order["lost"]): Made {
-  const { number, words, variables, input, owner } = wanted;
+export function makeSupervisor(order: Wanted, lost: Order["lost"]): Made {
+  const { number, words, variables, input, owner } = order;
   const environment = environmentOf(variables);
   const text = Buffer.from(`${words.join("\0")}\0${environment.text}`);
   const isApart = HEADER + text.length > AGENT.MESSAGE;
@@ -193,22 +204,18 @@ export function makeSupervisor(wanted: Wanted, lost: Order["lost"]): Made {
   if (input !== undefined && owner) flags |= AGENT.OWNS_INPUT;
   if (owner?.output) flags |= AGENT.OWNS_OUTPUT;
   const { uid = 0, gid = 0 } = owner ?? {};
-  const head = Uint32Array.of(
-    flags,
-    number,
-    words.length,
-    environment.count,
-    text.length,
-    uid,
-    gid,
-  );
-  const header = new Uint8Array(head.buffer);
-  const fds = input === undefined ? wanted.fds : [input, ...wanted.fds];
+  const header = new Uint8Array(HEADER);
+  new Uint32Array(header.buffer).set([
+    ...[flags, number, words.length, environment.count, text.length, uid, gid],
+  ]);
+  expectBounding(order.bounding);
+  new BigUint64Array(header.buffer, BOUNDING_AT).set([order.bounding, wanted]);
+  const fds = input === undefined ? order.fds : [input, ...order.fds];
   if (!isApart)
-    return dispatch({ bytes: Buffer.concat([header, text]), fds, own: wanted.own, lost });
+    return dispatch({ bytes: Buffer.concat([header, text]), fds, own: order.own, lost });
   const file = sealed("spawnbox-words", text, false);
   try {
-    return dispatch({ bytes: header, fds: [...fds, file], own: [...wanted.own, file], lost });
+    return dispatch({ bytes: header, fds: [...fds, file], own: [...order.own, file], lost });
   } catch (error) {
     closeSync(file);
     throw error;

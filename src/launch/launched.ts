@@ -6,6 +6,7 @@ import { closeSync, writeSync } from "node:fs";
 import { CError } from "../../ffi/errno.ts";
 import { GROUP, WAKE } from "../../ffi/launcher/layout.ts";
 import { pipe, setNonBlocking } from "../../ffi/libc.ts";
+import { boundingOf } from "../plan/encode.ts";
 import { USUAL } from "../plan/ending.ts";
 import type { Plan } from "../plan/plan.ts";
 import type { GroupUsage, TaskGroup } from "./cgroup.ts";
@@ -156,6 +157,7 @@ export class LaunchedTask implements Task {
           ...(group ? [group.fd] : []),
         ],
         own: opened.filter((fd) => !mine.includes(fd)),
+        bounding: boundingOf(plan.policy),
       });
     } catch (error) {
       for (const fd of opened) closeSync(fd);

@@ -1,10 +1,12 @@
 /** How a server launches: with the cgroups, the memfds and the warm sandboxes of the plans it serves now. */
 import { existsSync } from "node:fs";
+import { boundingOf } from "../plan/encode.ts";
 import { cgroupKey, groupsNeeded } from "../plan/cgroup-key.ts";
 import { type ApiPlan, launchable, type Plan } from "../plan/plan.ts";
 import type { Notice } from "../plan/report.ts";
 import { ConfigError, type Problem } from "../config/problem.ts";
 import { type CgroupRoot, openCgroups, type TaskGroup } from "./cgroup.ts";
+import { expectBounding } from "./agent.ts";
 import { createLaunch } from "./launch.ts";
 import { releaseOps } from "./launcher.ts";
 import { Pools } from "./pool.ts";
@@ -51,6 +53,7 @@ export class Launching {
     apis: readonly ApiPlan[],
     { trial = false, lookOnly = false }: Preparing = {},
   ): Promise<Preparation> {
+    for (const { policy } of apis.flatMap(plansOf)) expectBounding(boundingOf(policy));
     const needed = groupsNeeded(apis);
     const root = needed.length > 0 ? await openCgroups(needed, { lookOnly }) : undefined;
     const tried = trial
@@ -116,8 +119,10 @@ const areSourcesThere = ({ policy }: Plan): boolean =>
     (step) => step.kind !== "bind" || step.optional || existsSync(step.source),
   );
 
-const opsOf = ({ sandboxes }: ApiPlan): Uint8Array[] =>
-  sandboxes.flatMap(launchable).flatMap(({ ops, pool }) => [ops, ...(pool ? [pool.ops] : [])]);
+const plansOf = ({ sandboxes }: ApiPlan): Plan[] => sandboxes.flatMap(launchable);
+
+const opsOf = (api: ApiPlan): Uint8Array[] =>
+  plansOf(api).flatMap(({ ops, pool }) => [ops, ...(pool ? [pool.ops] : [])]);
 
 /** Adds notices found at run time to those of the plans they are about. */
 export function withNotices(apis: readonly ApiPlan[], found: readonly Problem[]): ApiPlan[] {

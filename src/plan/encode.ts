@@ -183,6 +183,15 @@ function identityMap(ids: Iterable<number>): Uint8Array {
 const capMask = (caps: readonly number[]): bigint =>
   caps.reduce((mask, cap) => mask | (1n << BigInt(cap)), 0n);
 
+const ALL_CAPABILITIES = 0xffff_ffff_ffff_ffffn;
+
+/** Capabilities that are left of the server's bounding set where it launches this: a mask. A user namespace has its own. */
+export function boundingOf(policy: Pick<Policy, "caps" | "namespaces" | "privileged">): bigint {
+  const { caps, namespaces, privileged } = policy;
+  if (namespaces.has("user")) return 0n;
+  return caps && privileged ? capMask(caps) : ALL_CAPABILITIES;
+}
+
 /** @param waits for a warm sandbox, which gets its command line later */
 export function encodePolicy(policy: Policy, waits = false): Uint8Array {
   const blob = new Blob();

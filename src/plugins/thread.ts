@@ -2,12 +2,8 @@
  * A thread with a plugin in it. The plugin's code runs there and nowhere else, so that the server can end it whatever it does: a
  * loop without end, also behind an `await` or in a timer, costs a core until then, and nobody waits for it.
  */
-import {
-  MessageChannel,
-  type MessagePort,
-  receiveMessageOnPort,
-  Worker,
-} from "node:worker_threads";
+import type { MessagePort, Worker } from "node:worker_threads";
+import { threads } from "../late.ts";
 import { type Asked, errorOf, type FromThread, valueOf } from "./messages.ts";
 import type { ThreadData, ToThread } from "./messages.ts";
 
@@ -38,10 +34,10 @@ export class Thread {
     hears: (heard: Heard) => void,
   ) {
     this.#hears = hears;
-    const { port1, port2: port } = new MessageChannel();
+    const { port1, port2: port } = new (threads().MessageChannel)();
     const workerData: ThreadData = { port, told: this.#told, files };
     this.#port = port1;
-    this.#worker = new Worker(new URL("./worker.ts", import.meta.url), {
+    this.#worker = new (threads().Worker)(new URL("./worker.ts", import.meta.url), {
       workerData,
       transferList: [port],
     });
@@ -83,7 +79,8 @@ export class Thread {
     const others: FromThread[] = [];
     while (!answer) {
       const told = Atomics.load(this.#told, 0);
-      const received = receiveMessageOnPort(this.#port) as { message: FromThread } | undefined;
+      const received = threads().receiveMessageOnPort(this.#port) as
+        { message: FromThread } | undefined;
       if (received) {
         const { message } = received;
         if ("id" in message || message.kind === "exits") this.#receive(message);

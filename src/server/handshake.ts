@@ -1,5 +1,4 @@
 /** Whether a request may become an AFB WebSocket, and the response either way. Pure: no I/O. */
-import { createHash } from "node:crypto";
 import { AfbError, STATUS } from "../errors.ts";
 import { failure } from "../api/reply.ts";
 import type { Base } from "./base.ts";
@@ -116,9 +115,7 @@ function accept(
   if (offered.length > 0 && chosen === undefined) {
     throw new Refusal(412, `the sub-protocols here are ${PROTOCOL} and ${FRAMED_PACKETS}`);
   }
-  const digest = createHash("sha1")
-    .update(key + ACCEPT_SUFFIX)
-    .digest("base64");
+  const digest = new Bun.CryptoHasher("sha1").update(key + ACCEPT_SUFFIX).digest("base64");
   const response = [
     "HTTP/1.1 101 Switching Protocols",
     "Upgrade: websocket",

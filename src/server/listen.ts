@@ -1,5 +1,5 @@
 /** Listening on an address, with errors that say what to do. */
-import { isIP } from "node:net";
+import { isIP } from "../ip.ts";
 
 /** A server of `node:net`, `node:tls`, or our own; `error` tells why it cannot listen. */
 export interface Listens<Where> {

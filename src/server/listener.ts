@@ -1,7 +1,8 @@
 /** One place where the server listens. What is allowed depends on where a request came in, and each has places of its own. */
-import { createServer, type Server } from "node:net";
+import type { Server } from "node:net";
 import type { TLSSocket } from "node:tls";
 import { unixPath } from "../../ffi/sockets.ts";
+import { net } from "../late.ts";
 import { Doorway } from "./doorway.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { Guests } from "./guests.ts";
@@ -81,7 +82,7 @@ export async function openListener(
     return running(server, `unix:${endpoint.path}`, 0);
   }
   // Of a descriptor the runtime's own sockets cannot be made.
-  const server = secured ?? createServer({ noDelay: true, allowHalfOpen: true }, enter);
+  const server = secured ?? net().createServer({ noDelay: true, allowHalfOpen: true }, enter);
   await listenOn(server, endpoint.fd);
   const address = server.address();
   if (inherited !== undefined || address === null || typeof address === "string") {

@@ -18,7 +18,7 @@
  * - A Referer of another origin is refused whatever else the request looks like.
  * - Where the server speaks TLS, or a trusted proxy tells what it speaks, a page of the same name by the other scheme is foreign.
  */
-import { isIP } from "node:net";
+import { isIP } from "../ip.ts";
 import { AfbError } from "../errors.ts";
 
 export interface OriginPolicy {

@@ -1,5 +1,5 @@
 /** By whom connections are told apart where something is shared. It gives nobody a privilege. */
-import { isIP, isIPv6 } from "node:net";
+import { isIP, isIPv6 } from "../ip.ts";
 import { CError } from "../../ffi/errno.ts";
 import { ownerOf } from "../../ffi/owner.ts";
 import { plainAddress as plain } from "./address.ts";

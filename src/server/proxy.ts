@@ -2,16 +2,21 @@
  * What a proxy tells of who calls: X-Forwarded-For, -Proto and -Host, which anybody can write. They count only where the
  * connection comes from an address that --trust-proxy names.
  */
-import { BlockList, isIP, isIPv6 } from "node:net";
+import type { BlockList } from "node:net";
+import { isIP, isIPv6 } from "../ip.ts";
+import { net } from "../late.ts";
 import type { GetHeader, Scheme } from "./origin.ts";
 import { plainAddress } from "./address.ts";
 
 /** Addresses of proxies, such as 10.0.0.1 or fd00::/8. */
 export class Proxies {
-  readonly #networks = new BlockList();
+  /** undefined: none is named. */
+  readonly #networks: BlockList | undefined;
 
   /** @throws TypeError for what is no address and no network */
   constructor(readonly texts: readonly string[]) {
+    if (texts.length === 0) return;
+    this.#networks = new (net().BlockList)();
     for (const text of texts) {
       const [, address = "", bits] = /^([^/]+)(?:\/(\d{1,3}))?$/.exec(text) ?? [];
       const family = isIP(address);
@@ -26,6 +31,7 @@ export class Proxies {
   }
 
   trusts(address: string | undefined): boolean {
+    if (!this.#networks) return false;
     const bare = plainAddress(address).replace(/%.*$/, "");
     return isIP(bare) !== 0 && this.#networks.check(bare, isIPv6(bare) ? "ipv6" : "ipv4");
   }

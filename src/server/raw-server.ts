@@ -1,7 +1,6 @@
 /** Listens for connections on the runtime's own sockets, see {@link RawSocket}. */
 import { EventEmitter } from "node:events";
-import { lookup } from "node:dns/promises";
-import { isIP } from "node:net";
+import { isIP } from "../ip.ts";
 import { type Native, RawSocket } from "./raw-socket.ts";
 
 type Listener = Pick<Bun.TCPSocketListener<RawSocket>, "stop"> & {
@@ -53,7 +52,7 @@ export class RawServer extends EventEmitter {
     listening: () => void,
   ): void {
     if ("path" in where || isIP(where.host)) return this.#listen(where, listening);
-    lookup(where.host).then(
+    resolved(where.host).then(
       ({ address }) => this.#listen({ ...where, host: address }, listening),
       (error: unknown) => this.emit("error", error),
     );
@@ -90,4 +89,9 @@ export class RawServer extends EventEmitter {
     this.#listener?.stop();
     if (this.#open === 0) process.nextTick(closed);
   }
+}
+
+async function resolved(host: string): Promise<{ readonly address: string }> {
+  const { lookup } = await import("node:dns/promises");
+  return lookup(host);
 }

@@ -1,9 +1,9 @@
 /** The file of a unix socket: who may connect, and what a dead server left behind. */
 import { chmodSync, closeSync, fstatSync, lstatSync, unlinkSync } from "node:fs";
-import { connect } from "node:net";
 import { basename, dirname } from "node:path";
 import { handleAt } from "../../ffi/at.ts";
 import { openDirectory } from "../../ffi/beneath.ts";
+import { net } from "../late.ts";
 import type { Listens } from "./listen.ts";
 
 export const DEFAULT_MODE = 0o660;
@@ -81,7 +81,7 @@ async function removeStale(path: string): Promise<void> {
 
 function tryConnect(path: string): Promise<string> {
   return new Promise((resolve) => {
-    const socket = connect({ path }, () => {
+    const socket = net().connect({ path }, () => {
       socket.destroy();
       resolve("connected");
     });

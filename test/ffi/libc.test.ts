@@ -1,4 +1,5 @@
 /** Flags, seals and what a look at a descriptor tells: each as the kernel has it then. */
+import { dlopen, read, type Pointer } from "bun:ffi";
 import { describe, expect, test } from "bun:test";
 import {
   closeSync,
@@ -19,6 +20,7 @@ import {
   pipe,
   sealMemfd,
   setNonBlocking,
+  unmapPages,
 } from "../../ffi/libc.ts";
 import { has, isOpen } from "./descriptors.ts";
 
@@ -114,4 +116,26 @@ test("a mount table in which nothing happens does not change", () => {
   const looks = Array.from({ length: 20 }, () => haveMountsChanged(mountinfo));
   expect(looks).toContain(false);
   closeSync(mountinfo);
+});
+
+test("pages of a file come back as the file has them, and only whole ones are unmapped", () => {
+  const { symbols: libc } = dlopen("libc.so.6", {
+    mmap: { args: ["u64", "u64", "i32", "i32", "i32", "i64"], returns: "u64" },
+    memset: { args: ["u64", "i32", "u64"], returns: "u64" },
+    munmap: { args: ["u64", "u64"], returns: "i32" },
+  });
+  const fd = openSync("/proc/self/exe", "r");
+  const [size, both, mine] = [16_384, 1 | 2, 2];
+  const at = BigInt(libc.mmap(0n, BigInt(size), both, mine, fd, 0n));
+  closeSync(fd);
+  const first = (): number => read.u8(Number(at) as Pointer, size / 2);
+  const ofFile = first();
+  libc.memset(at, ofFile ^ 0xff, BigInt(size));
+  expect(first()).toBe(ofFile ^ 0xff);
+  expect(codeOf(() => unmapPages(at + 1n, BigInt(size)))).toBe("EINVAL");
+  expect(first()).toBe(ofFile ^ 0xff);
+  unmapPages(at, BigInt(size));
+  expect(first()).toBe(ofFile);
+  libc.munmap(at, BigInt(size));
+  expect(codeOf(() => unmapPages(at, BigInt(size)))).toBe("ENOMEM");
 });

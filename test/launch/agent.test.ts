@@ -2,7 +2,7 @@
 import { expect, test } from "bun:test";
 import { closeSync, openSync } from "node:fs";
 import { AGENT } from "../../ffi/launcher/layout.ts";
-import { agentPid, wakeAgent } from "../../src/launch/agent.ts";
+import { agentPid, expectBounding, wakeAgent } from "../../src/launch/agent.ts";
 import { launch } from "../../src/launch/launch.ts";
 import { opsFd } from "../../src/launch/launcher.ts";
 import { supervisorOf } from "../../src/launch/records.ts";
@@ -102,7 +102,7 @@ function many(then: (one: Supervisor | undefined) => unknown) {
       heard.set(number, supervisor);
     });
     const wanted = { ...{ number, words, fds }, variables: {}, input: undefined, own: [] };
-    const supervisor: Supervisor = new Supervisor({ ...wanted, owner: undefined });
+    const supervisor: Supervisor = new Supervisor({ ...wanted, owner: undefined, bounding: 0n });
     all.push({ number, supervisor });
   };
   // Only what waits has descriptors of its own.
@@ -172,3 +172,37 @@ test.if(isRoot)("stopped, it is woken by who waits for it", async () => {
   wakeAgent();
   await until("it goes on", () => !isStopped(agent()));
 });
+
+test.if(isRoot)(
+  "each has what its plan leaves in the bounding set, whatever those before it had",
+  async () => {
+    const bounding = async (caps?: readonly string[]) => {
+      const plan = planOf(compiled({ acls: { user: "nobody" }, ...(caps && { caps }) }));
+      return (await printed("sed -n s/^CapBnd:.//p /proc/self/status", [], plan)).out.trim();
+    };
+    const hex = (...caps: number[]) =>
+      caps
+        .reduce((mask, cap) => mask | (1n << BigInt(cap)), 0n)
+        .toString(16)
+        .padStart(16, "0");
+    expect(await bounding([])).toBe(hex());
+    const first = agent();
+    expect(await bounding([])).toBe(hex());
+    expect(agent()).toBe(first);
+    // By which it is made anew, for both.
+    expect(await bounding(["CAP_SYS_NICE", "CAP_WAKE_ALARM"])).toBe(hex(23, 35));
+    const second = agent();
+    expect(second).not.toBe(first);
+    expect(await bounding(["CAP_WAKE_ALARM"])).toBe(hex(35));
+    expect(await bounding([])).toBe(hex());
+    expect(agent()).toBe(second);
+    // What is said before needs no other.
+    expectBounding(1n << 25n);
+    killed(second);
+    await until("that is told", () => agentPid() === undefined);
+    expect(await bounding([])).toBe(hex());
+    const third = agent();
+    expect(await bounding(["CAP_SYS_TIME"])).toBe(hex(25));
+    expect(agent()).toBe(third);
+  },
+);

@@ -30,7 +30,12 @@ async function made(lifeline?: number) {
   const number = statusPipe().listen((record) => void heard.push(supervisorOf(record)));
   const supervisor = new Supervisor({
     ...{ number, words: ["alone", "/bin/sleep", "1015"], variables: {}, input: undefined },
-    ...{ owner: undefined, own: [], fds: [nothing, nothing, opsFd(base.ops), lifeline ?? nothing] },
+    ...{
+      owner: undefined,
+      bounding: 0n,
+      own: [],
+      fds: [nothing, nothing, opsFd(base.ops), lifeline ?? nothing],
+    },
   });
   closeSync(nothing);
   const pid = async () => {

@@ -29,7 +29,12 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(dir, { recursive: true }));
 
+const ALL = 0xffff_ffff_ffff_ffffn;
+
 interface Order {
+  /** Capabilities that may be left in the bounding set, for it and for all. */
+  readonly bounding?: bigint;
+  readonly wanted?: bigint;
   readonly flags?: number;
   readonly number?: number;
   /** The name of the process, then the words of the command. */
@@ -46,7 +51,7 @@ const textOf = ({ words, variables = [] }: Order) =>
 function messageOf(order: Order, isApart = false): Buffer {
   const { flags = 0, number = 1, words, variables = [], sizes = {}, text = textOf(order) } = order;
   const { uid = 0, gid = 0 } = order.owner ?? {};
-  const head = Buffer.alloc(28);
+  const head = Buffer.alloc(48);
   [
     flags,
     number,
@@ -55,6 +60,8 @@ function messageOf(order: Order, isApart = false): Buffer {
     sizes.bytes ?? text.length,
     ...[uid, gid],
   ].forEach((value, i) => head.writeUInt32LE(value, 4 * i));
+  const { bounding = 0n, wanted = ALL } = order;
+  [bounding, wanted].forEach((value, i) => head.writeBigUInt64LE(value, 32 + 8 * i));
   return isApart ? head : Buffer.concat([head, text]);
 }
 
@@ -375,3 +382,29 @@ test("changed by somebody, it makes nothing, and ends", async () => {
     expect(await agent.process.exited).toBe(1);
   }
 });
+
+test.if(isRoot)(
+  "it drops once what no plan leaves in the bounding set, and makes nothing that may have it",
+  async () => {
+    await using agent = new Agent();
+    const [bind, net, raw] = [10n, 12n, 13n].map((cap) => 1n << cap) as [bigint, bigint, bigint];
+    const show =
+      'print(next(l for l in open("/proc/self/status") if l.startswith("CapBnd")).split()[1])';
+    const launched = async (bounding: bigint, wanted: bigint, number: number) => {
+      const order = { words: python(show), bounding, wanted, number };
+      const { printed, records } = await agent.launch(order);
+      return printed.trim() || said(records).join();
+    };
+    const own = () => BigInt(`0x${statusOf(agent.process.pid, "CapBnd")}`);
+    const hex = (mask: bigint) => mask.toString(16).padStart(16, "0");
+    const all = own();
+    expect(all & (bind | net | raw)).toBe(bind | net | raw);
+    expect([await launched(ALL, ALL, 1), own()]).toEqual([hex(all), all]);
+    expect([await launched(net, net | raw, 2), own()]).toEqual([hex(net | raw), net | raw]);
+    expect([await launched(0n, raw, 3), own()]).toEqual([hex(raw), raw]);
+    // What is wanted only now is no matter to what does not have it.
+    expect([await launched(0n, ALL, 4), own()]).toEqual([hex(raw), raw]);
+    expect(await launched(bind, ALL, 5)).toBe("SPAWN bounding set: 1");
+    expect(await agent.process.exited).toBe(1);
+  },
+);

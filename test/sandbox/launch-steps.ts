@@ -170,9 +170,12 @@ export async function killAtEachStep(
   await recorder.die(1);
   await look("ended");
   const keyOf = (step: OpName) => keys.find((key) => STEPS[step]?.test(key));
-  // Only looked up by others, without a call of its own; and what holds already: an ordinary user's command has no capabilities.
+  // Only looked up by others, without a call of its own; and what holds already: an ordinary user's command has no capabilities,
+  // and what the agent has dropped is in no bounding set but that of a user namespace.
   const silent = (name: OpName) =>
-    name === "SHARED_PLACES" || (name === "CAPS" && !keyOf("SETUID") && !keyOf(name));
+    name === "SHARED_PLACES" ||
+    (!keyOf(name) &&
+      ((name === "CAPS" && !keyOf("SETUID")) || (name === "BOUNDING" && !keyOf("UID_MAP"))));
   const own = ops.map(nameOf).filter((name) => !silent(name as OpName));
   const steps = [...new Set(own), "CLONE", "EXEC"] as OpName[];
   const unknown = steps.filter((step) => keyOf(step) === undefined);

@@ -1,7 +1,8 @@
 /** One connection to the service: hello, then questions and answers in any order. */
-import { connect, type Socket } from "node:net";
+import type { Socket } from "node:net";
 import { descriptorOf, peerCredentials } from "../../../ffi/sockets.ts";
 import { userByName } from "../../../ffi/users.ts";
+import { net } from "../../late.ts";
 import { errorLine } from "../../unexpected.ts";
 import type { ServiceAddress } from "./address.ts";
 import { encodeRecord, RecordError, RecordReader } from "./record.ts";
@@ -43,7 +44,7 @@ export class Connection {
         ? { host: address.host, port: address.port }
         : { path: address.path.replace(/^@/, "\0") };
     this.#greeting = setTimeout(() => this.#end("it does not say hello in time"), limit);
-    const socket = connect({ ...where, noDelay: true });
+    const socket = net().connect({ ...where, noDelay: true });
     this.#socket = socket;
     socket.setKeepAlive(true, 30_000);
     socket.on("connect", () => this.#greet(socket));

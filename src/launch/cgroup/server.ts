@@ -4,7 +4,6 @@
  * A living server holds the lock (flock(2)) of its group's directory: unlike a pid, that cannot be mistaken across reboots, reused
  * numbers or pid namespaces, and the kernel drops it with the server, however it dies.
  */
-import { randomBytes } from "node:crypto";
 import { closeSync, type Dirent, fstatSync, openSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { CError } from "../../../ffi/errno.ts";
@@ -25,7 +24,10 @@ export interface ServerGroup {
 /** Makes and locks the group of this server. @throws CgroupUnavailable */
 export function makeServerGroup(parent: string): ServerGroup {
   for (;;) {
-    const path = join(parent, `${process.pid}-${randomBytes(4).toString("hex")}`);
+    const path = join(
+      parent,
+      `${process.pid}-${Buffer.from(crypto.getRandomValues(new Uint8Array(4))).toString("hex")}`,
+    );
     try {
       // With its parent, which a server that ends at this moment removes.
       makeGroups(path);
