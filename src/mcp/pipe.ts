@@ -17,6 +17,8 @@ import { withoutNull } from "./null-arguments.ts";
 const STDOUT = 1;
 /** Milliseconds between two looks whether somebody reads yet. */
 const LOOK = 100;
+/** Milliseconds that a client which is there, and does not read, has at the end. */
+const UNREAD = 2_000;
 
 export class Pipe implements Transport {
   onmessage?: (message: JSONRPCMessage) => void;
@@ -59,10 +61,20 @@ export class Pipe implements Transport {
 
   async close(): Promise<void> {
     clearInterval(this.#looking);
-    // What the runtime has not written by the exit is lost.
-    if (!isHungUp(STDOUT))
-      await new Promise<void>((done) => process.stdout.write("", () => done()));
+    await this.#written();
     await this.#wire.close();
+  }
+
+  /** What the runtime has not written by the exit is lost. Only the end of the stream tells that it has. */
+  async #written(): Promise<void> {
+    if (isHungUp(STDOUT)) return;
+    const done = Promise.withResolvers<void>();
+    process.stdout.end(() => done.resolve());
+    const looking = setInterval(() => isHungUp(STDOUT) && done.resolve(), LOOK);
+    const patience = setTimeout(() => done.resolve(), UNREAD);
+    await done.promise;
+    clearInterval(looking);
+    clearTimeout(patience);
   }
 
   #take(message: JSONRPCMessage): void {

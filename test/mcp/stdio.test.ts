@@ -1,10 +1,11 @@
 /** `spawnbox mcp`: the same tools over standard input and output, on a config alone and in front of a server. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { StdioClientTransport } from "@modelcontextprotocol/sdk/client/stdio.js";
-import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, closeSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { programIn, serve, type Served } from "../served.ts";
+import { isWritable, pipe } from "../../ffi/libc.ts";
+import { programIn, serve, type Served, until } from "../served.ts";
 import { access, call, type ClientOptions, clientOf, config, textOf, TOKENS } from "./serving.ts";
 
 let dir: string;
@@ -128,6 +129,36 @@ test("a client that does not read any more is not waited for", async () => {
     stdio: ["ignore", "pipe", "ignore"],
   });
   expect(await child.stdout.text()).toEndWith("}\n0\n");
+});
+
+test("told to end, it has its client read what was answered, and waits for none that does not", async () => {
+  const call = (id: number, method: string, params: object) =>
+    `${JSON.stringify({ jsonrpc: "2.0", id, method, params })}\n`;
+  const client = {
+    ...{ protocolVersion: "2025-06-18", capabilities: {} },
+    clientInfo: { name: "x", version: "1" },
+  };
+  for (const reads of [true, false]) {
+    const [read, write] = pipe();
+    const child = Bun.spawn([program, "mcp", "--config", at("config.json")], {
+      stdio: ["pipe", write, "ignore"],
+    });
+    child.stdin.write(call(0, "initialize", client) + call(1, "tools/call", { name: "t_much" }));
+    await child.stdin.flush();
+    // More than the pipe has room for.
+    await until("it is answered", () => !isWritable(write));
+    closeSync(write);
+    child.kill("SIGTERM");
+    // It has been told by then, and has nothing else to do.
+    await Bun.sleep(300);
+    if (reads) {
+      const lines = (await Bun.file(read).text()).trimEnd().split("\n");
+      expect((JSON.parse(lines.at(-1) ?? "") as { id: number }).id).toBe(1);
+      expect(lines.at(-1)).toContain("line 39999");
+    }
+    expect(await child.exited).toBe(0);
+    closeSync(read);
+  }
 });
 
 test("nobody is there to be asked", async () => {
