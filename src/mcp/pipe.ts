@@ -43,6 +43,8 @@ export class Pipe implements Transport {
     process.once("SIGTERM", end);
     process.once("SIGINT", end);
     process.stdout.once("error", end);
+    // Every message that there is no room for waits for that by itself.
+    process.stdout.setMaxListeners(0);
     const ended = (): void => {
       this.#looking ??= setInterval(() => this.#look(), LOOK);
       this.#look();
