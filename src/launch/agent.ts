@@ -185,12 +185,15 @@ class Agent {
 }
 
 let agent: Agent | undefined;
-/** Capabilities that may be in the bounding set of what is launched: the agent drops the others once, and then for all. */
-let wanted = 0n;
+/** Capabilities that may be in the bounding set of what is served: the agent drops the others once, and then for all. */
+let served = 0n;
 
-/** Plans that leave these in the bounding set may be launched: an agent that has dropped one of them cannot, and another takes its place. */
+/**
+ * From now on plans are served that leave these in the bounding set, and no others. What leaves more all the same, such as a trial
+ * of what the machine can do, is made by another agent, which then drops it again.
+ */
 export function expectBounding(capabilities: bigint): void {
-  wanted |= capabilities;
+  served = capabilities;
 }
 
 /** The process, where there is one now. */
@@ -248,7 +251,7 @@ export function makeSupervisor(order: Wanted, lost: Order["lost"]): Made {
     ...[flags, number, words.length, environment.count, text.length, uid, gid],
   ]);
   const { bounding } = order;
-  expectBounding(bounding);
+  const wanted = served | bounding;
   new BigUint64Array(header.buffer, BOUNDING_AT).set([bounding, wanted]);
   const all = { bounding, wanted, lost, taker: {} };
   const fds = input === undefined ? order.fds : [input, ...order.fds];
