@@ -47,12 +47,20 @@ export interface Made {
 }
 
 interface Order {
+  /** Capabilities that it may leave in the bounding set, and those that any may: see agent.c. */
+  readonly bounding: bigint;
+  readonly wanted: bigint;
   readonly bytes: Uint8Array;
   readonly fds: readonly number[];
   readonly own: readonly number[];
   /** The agent that had it has died, and nothing was heard of it. @param surely it was not made */
   readonly lost: (surely: boolean) => void;
+  /** Who has it now: what one that died had no room for is another's. */
+  readonly taker: { agent?: Agent };
 }
+
+/** Those that have not ended: the last one, and those before it that have something left to do. */
+const agents = new Set<Agent>();
 
 class Agent {
   readonly #process: Bun.Subprocess;
@@ -62,6 +70,11 @@ class Agent {
   /** What it has, and of which nothing was heard. */
   readonly #taken = new Set<Order["lost"]>();
   #timer: ReturnType<typeof setTimeout> | undefined;
+  /** Of all capabilities (-1), those in its bounding set once it has made what it has: what was dropped does not come back. */
+  #left = -1n;
+  /** It gets nothing more, and ends when it has what waits. */
+  #retired = false;
+  #isOpen = true;
   #over = false;
   #refuses = false;
 
@@ -83,14 +96,29 @@ class Agent {
       closeSync(theirs);
     }
     this.#socket = ours;
+    agents.add(this);
   }
 
   get pid(): number {
     return this.#process.pid;
   }
 
+  /** What it makes may have these in its bounding set. */
+  leaves(bounding: bigint): boolean {
+    return (bounding & ~this.#left) === 0n;
+  }
+
+  /** The next launch is another one's; what this one has, it makes. */
+  retire(): void {
+    if (agent === this) agent = undefined;
+    this.#retired = true;
+    if (this.#waiting.length === 0) this.#hangUp();
+  }
+
   /** @throws CError when nobody is there any more */
   send(order: Order): void {
+    order.taker.agent = this;
+    this.#left &= order.wanted;
     if (this.#waiting.length === 0 && this.#sent(order)) return;
     this.#waiting.push(held(order));
     this.#timer ??= setTimeout(() => this.#again(), AGAIN);
@@ -128,14 +156,22 @@ class Agent {
       return this.#ended();
     }
     if (this.#waiting.length > 0) this.#timer = setTimeout(() => this.#again(), AGAIN);
+    else if (this.#retired) this.#hangUp();
+  }
+
+  /** It reads what is on its way, and then that there is no more. */
+  #hangUp(): void {
+    if (this.#isOpen) closeSync(this.#socket);
+    this.#isOpen = false;
   }
 
   #ended(): void {
     if (this.#over) return;
     this.#over = true;
     if (agent === this) agent = undefined;
+    agents.delete(this);
     clearTimeout(this.#timer);
-    closeSync(this.#socket);
+    this.#hangUp();
     // Nobody has seen these: another does them.
     for (const order of this.#waiting.splice(0)) dispatch(order);
     void this.#lose();
@@ -149,23 +185,29 @@ class Agent {
 }
 
 let agent: Agent | undefined;
-/** Capabilities that may be in the bounding set of what is launched: the agent drops the others once, and then for all. */
-let wanted = 0n;
+/** Capabilities that may be in the bounding set of what is served: the agent drops the others once, and then for all. */
+let served = 0n;
 
-/** Plans that leave these in the bounding set may be launched: an agent that had dropped one of them could not, and would be made anew. */
+/**
+ * From now on plans are served that leave these in the bounding set, and no others. What leaves more all the same, such as a trial
+ * of what the machine can do, is made by another agent, which then drops it again.
+ */
 export function expectBounding(capabilities: bigint): void {
-  wanted |= capabilities;
+  served = capabilities;
 }
 
 /** The process, where there is one now. */
 export const agentPid = (): number | undefined => agent?.pid;
+
+/** With those whose place it has taken, as long as they are there. */
+export const agentPids = (): number[] => [...agents].map(({ pid }) => pid);
 
 /** Starts it, unless it is there. @throws LaunchError, or what the runtime says of a process that cannot be made */
 export function startAgent(): void {
   agent ??= new Agent();
 }
 
-export const wakeAgent = (): void => agent?.wake();
+export const wakeAgent = (): void => agents.forEach((one) => one.wake());
 
 const isGone = (error: unknown): boolean =>
   error instanceof CError && (error.errno === "EPIPE" || error.errno === "ECONNRESET");
@@ -208,14 +250,16 @@ export function makeSupervisor(order: Wanted, lost: Order["lost"]): Made {
   new Uint32Array(header.buffer).set([
     ...[flags, number, words.length, environment.count, text.length, uid, gid],
   ]);
-  expectBounding(order.bounding);
-  new BigUint64Array(header.buffer, BOUNDING_AT).set([order.bounding, wanted]);
+  const { bounding } = order;
+  const wanted = served | bounding;
+  new BigUint64Array(header.buffer, BOUNDING_AT).set([bounding, wanted]);
+  const all = { bounding, wanted, lost, taker: {} };
   const fds = input === undefined ? order.fds : [input, ...order.fds];
   if (!isApart)
-    return dispatch({ bytes: Buffer.concat([header, text]), fds, own: order.own, lost });
+    return dispatch({ ...all, bytes: Buffer.concat([header, text]), fds, own: order.own });
   const file = sealed("spawnbox-words", text, false);
   try {
-    return dispatch({ bytes: header, fds: [...fds, file], own: [...order.own, file], lost });
+    return dispatch({ ...all, bytes: header, fds: [...fds, file], own: [...order.own, file] });
   } catch (error) {
     closeSync(file);
     throw error;
@@ -223,6 +267,7 @@ export function makeSupervisor(order: Wanted, lost: Order["lost"]): Made {
 }
 
 function dispatch(order: Order): Made {
+  if (!agent?.leaves(order.bounding)) agent?.retire();
   startAgent();
   try {
     agent?.send(order);
@@ -232,8 +277,8 @@ function dispatch(order: Order): Made {
     agent = new Agent();
     agent.send(order);
   }
-  const taker = agent;
-  return { told: () => taker?.told(order.lost), refused: () => taker?.dismiss() };
+  const { taker, lost } = order;
+  return { told: () => taker.agent?.told(lost), refused: () => taker.agent?.dismiss() };
 }
 
 /** With descriptors of its own for those that others may close before it is sent. */

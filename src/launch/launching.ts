@@ -38,6 +38,8 @@ export interface Preparation {
 export class Launching {
   /** The groups of the plans served now; undefined where they need none. */
   #root: CgroupRoot | undefined;
+  /** What the plans served now leave in the bounding set. */
+  #bounding = 0n;
   /** Those before, with tasks in them. */
   readonly #retired = new Set<CgroupRoot>();
   readonly #pools = new Pools((plan) => this.#group(cgroupKey(plan)));
@@ -53,9 +55,12 @@ export class Launching {
     apis: readonly ApiPlan[],
     { trial = false, lookOnly = false }: Preparing = {},
   ): Promise<Preparation> {
-    for (const { policy } of apis.flatMap(plansOf)) expectBounding(boundingOf(policy));
+    const bounding = apis
+      .flatMap(plansOf)
+      .reduce((all, { policy }) => all | boundingOf(policy), 0n);
     const needed = groupsNeeded(apis);
     const root = needed.length > 0 ? await openCgroups(needed, { lookOnly }) : undefined;
+    expectBounding(this.#bounding | bounding);
     const tried = trial
       ? await tryApis(apis, (key) => root?.begin(key), {
           most: lookOnly ? Infinity : MOST_TRIED,
@@ -63,6 +68,7 @@ export class Launching {
         })
       : undefined;
     if (tried && tried.problems.length > 0) {
+      expectBounding(this.#bounding);
       await root?.close();
       throw new ConfigError(tried.problems, [...(root?.notices ?? []), ...tried.notices]);
     }
@@ -76,9 +82,13 @@ export class Launching {
       use: () => {
         this.#retire(this.#root);
         this.#root = root;
+        expectBounding((this.#bounding = bounding));
         releaseOps(new Set(apis.flatMap(opsOf)));
       },
-      drop: () => this.#retire(root),
+      drop: () => {
+        expectBounding(this.#bounding);
+        this.#retire(root);
+      },
     };
   }
 

@@ -31,7 +31,9 @@ export function codeIn(smaps: string, program: string): Range[] {
         rights === "r-xp" && name === program
           ? { from: BigInt(`0x${from}`), to: BigInt(`0x${to}`) }
           : undefined;
-    else if (range && /^Anonymous: +0 kB$/.test(line)) ranges.push(range);
+    // What was written to is there, or swapped out.
+    else if (/^Anonymous: +[1-9]/.test(line)) range = undefined;
+    else if (range && /^Swap: +0 kB$/.test(line)) ranges.push(range);
   }
   return ranges;
 }

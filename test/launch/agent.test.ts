@@ -13,7 +13,7 @@ import { ORDINARY } from "../accounts.ts";
 import { descriptorsOf } from "../descriptors.ts";
 import { compiled, planOf } from "../plan/compiling.ts";
 import { isRoot, until } from "../served.ts";
-import { isStopped, killed, stopped } from "./processes.ts";
+import { isRunning, isStopped, killed, stopped } from "./processes.ts";
 
 const base = isRoot ? planOf(compiled({ acls: { user: "nobody" } })) : undefined;
 
@@ -88,7 +88,7 @@ function lowest(): number {
 }
 
 /** As many at once, in this turn of the event loop, as it takes until some wait: then that is done, and others come behind them. */
-function many(then: (one: Supervisor | undefined) => unknown) {
+function many(then: (first: Supervisor | undefined, one: (bounding: bigint) => void) => unknown) {
   if (!base) throw new Error("only as root");
   // Its supervisor has no lifeline, and ends.
   const nothing = openSync("/dev/null", "r+");
@@ -96,19 +96,19 @@ function many(then: (one: Supervisor | undefined) => unknown) {
   const words = ["many", "x".repeat(AGENT.MESSAGE - 4096)];
   const heard = new Map<number, Supervisor>();
   const all: { number: number; supervisor: Supervisor }[] = [];
-  const one = () => {
+  const one = (bounding = 0n) => {
     const number = statusPipe().listen((record) => {
       supervisor.is(supervisorOf(record));
       heard.set(number, supervisor);
     });
     const wanted = { ...{ number, words, fds }, variables: {}, input: undefined, own: [] };
-    const supervisor: Supervisor = new Supervisor({ ...wanted, owner: undefined, bounding: 0n });
+    const supervisor: Supervisor = new Supervisor({ ...wanted, owner: undefined, bounding });
     all.push({ number, supervisor });
   };
   // Only what waits has descriptors of its own.
   for (const first = lowest(); lowest() === first && all.length < 1000;) one();
   expect(all.length).toBeLessThan(1000);
-  then(all[0]?.supervisor);
+  then(all[0]?.supervisor, one);
   for (let i = 0; i < 3; i++) one();
   closeSync(nothing);
   return { all, heard };
@@ -163,6 +163,48 @@ test.if(isRoot)(
       for (const { number } of all) statusPipe().forget(number);
       expect(agent()).not.toBe(pid);
     }
+  },
+);
+
+test.if(isRoot)("what waited for one that was killed is refused by who has it then", async () => {
+  await printed("true");
+  const pid = agent();
+  const { all } = many(() => killed(pid));
+  await until("that is told", () => ![undefined, pid].includes(agentPid()));
+  const second = agent();
+  all.at(-1)?.supervisor.refused();
+  expect(agentPid()).toBeUndefined();
+  await Promise.all(all.map(({ supervisor }) => supervisor.exited));
+  for (const { number } of all) statusPipe().forget(number);
+  killed(second);
+  expect((await printed("echo ran")).out).toBe("ran\n");
+});
+
+test.if(isRoot)(
+  "what may have more than it has left is another's; it makes what it had before, and ends",
+  async () => {
+    const before = descriptorsOf("self").length;
+    await printed("true");
+    const pid = agent();
+    let next: number | undefined;
+    const { all, heard } = many((_, one) => {
+      one(1n << 27n);
+      next = agentPid();
+      // It is waited for still.
+      stopped(pid);
+      wakeAgent();
+      while (isStopped(pid));
+    });
+    expect([pid, undefined]).not.toContain(next);
+    await Promise.all(all.map(({ supervisor }) => supervisor.exited));
+    for (const { number, supervisor } of all) {
+      expect([supervisor.lost, heard.get(number)]).toEqual([false, supervisor]);
+      expect(supervisor.pid).toBeGreaterThan(0);
+      statusPipe().forget(number);
+    }
+    await until("it has ended", () => !isRunning(pid));
+    expect(agentPid()).toBe(next);
+    await until("nothing of it is open", () => descriptorsOf("self").length <= before + 1);
   },
 );
 

@@ -4,12 +4,14 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ConfigError } from "../../src/config/problem.ts";
+import { agentPid } from "../../src/launch/agent.ts";
 import { Launching } from "../../src/launch/launching.ts";
 import { CgroupUnavailable, findPlace } from "../../src/launch/cgroup/place.ts";
 import type { OutputSink } from "../../src/launch/task.ts";
 import { compiled, planOf } from "../plan/compiling.ts";
 import { ownDescriptors } from "../descriptors.ts";
 import { isRoot, system, until } from "../served.ts";
+import { killed } from "./processes.ts";
 
 const hierarchy = (() => {
   try {
@@ -23,6 +25,56 @@ const hierarchy = (() => {
 const hasMemory =
   hierarchy !== undefined &&
   /\bmemory\b/.test(readFileSync(join(hierarchy.base, "cgroup.controllers"), "utf8"));
+
+test.if(isRoot)(
+  "what no plan served leaves in the bounding set is dropped for all, by and by also what others have had",
+  async () => {
+    const having = (caps: string[], more: object = {}) =>
+      compiled({ acls: { user: "nobody" }, caps, ...more });
+    const launching = new Launching();
+    /** What it has left after a launch. */
+    const left = async (api: ReturnType<typeof having>) => {
+      const ignore = () => {};
+      const sink: OutputSink = { stdout: ignore, stderr: ignore };
+      await (
+        await launching.launch(planOf(api), ["/bin/true"], sink)
+      ).ended;
+      const status = readFileSync(`/proc/${agentPid()}/status`, "utf8");
+      return [agentPid(), BigInt(`0x${/^CapBnd:\t(\S+)/m.exec(status)?.[1]}`)];
+    };
+    const [none, chown, kill] = [having([]), having(["CHOWN"]), having(["KILL"])];
+    const [CHOWN, KILL] = [1n << 0n, 1n << 5n];
+    (await launching.prepare([none, chown])).use();
+    const [, first] = await left(none);
+    expect(first).toBe(CHOWN);
+    const [agent] = await left(chown);
+    expect(await left(none)).toEqual([agent, CHOWN]);
+    const anew = async () => {
+      killed(agentPid() ?? 0);
+      return (await left(none))[1];
+    };
+    // Not served, and what is refused: no matter to what is.
+    const drops = await launching.prepare([kill]);
+    expect(await anew()).toBe(CHOWN | KILL);
+    drops.drop();
+    expect(await anew()).toBe(CHOWN);
+    const gone = mkdtempSync(join(tmpdir(), "spawnbox-gone-"));
+    const mounts = [...system, { target: "/data", source: gone, mode: "ro" }];
+    const broken = having(["KILL"], { namespace: { mounts } });
+    rmSync(gone, { recursive: true });
+    const refused = launching.prepare([broken], { trial: true }).catch((error: unknown) => error);
+    expect(await refused).toBeInstanceOf(ConfigError);
+    expect(await anew()).toBe(CHOWN);
+    // A launch of something else.
+    const [other, both] = await left(kill);
+    expect(both).toBe(CHOWN | KILL);
+    expect(await left(none)).toEqual([other, CHOWN]);
+    // Those before are not served any more.
+    (await launching.prepare([kill])).use();
+    expect((await left(kill))[1]).toBe(KILL);
+    await launching.close();
+  },
+);
 
 test.skipIf(!isRoot || hierarchy === undefined)(
   "launches use those in use; others go at once when they are dropped, and with their last task when they are replaced",

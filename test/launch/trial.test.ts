@@ -146,6 +146,20 @@ describe.if(isRoot)("a trial", () => {
     expect(problems.map(({ message }) => message.slice(0, 13))).toEqual(["c0, c1: bind "]);
   });
 
+  test("of a sandbox with capabilities that none had before finds what it finds at the start", async () => {
+    // With those of the host; of a user namespace's none is the host's.
+    const having = (...caps: string[]) =>
+      api({ namespace: { shares: { all: "disable", users: "enable" } }, caps }, true);
+    expect(await tryApis([having()], NONE)).toMatchObject({ problems: [], notices: [] });
+    const before = agentPid();
+    const all = [having("SYS_PACCT"), having("MKNOD"), having(), api()];
+    const { problems, notices } = await tryApis(all, NONE);
+    expect([problems.map(({ message }) => message), notices]).toEqual([
+      ...[[expect.stringMatching(LINE)], []],
+    ]);
+    expect(agentPid()).not.toBe(before);
+  });
+
   test("of what others make later is a notice: a namespace of the network", async () => {
     const net = api({ namespace: { shares: { all: "disable", net: "name:none-there" } } });
     const { problems, notices, apis } = await tryApis([net], NONE);

@@ -7,12 +7,15 @@ import { serve, shell, until, users } from "../served.ts";
 const PROGRAM = "/usr/bin/a program";
 
 /** One mapping, as proc_pid_smaps(5) has it. */
-const mapping = (range: string, rights: string, name: string, anonymous = 0): string =>
+const mapping = (range: string, rights: string, name: string, anonymous = 0, swap = 0): string =>
   [
     `${range} ${rights} 01838000 fe:00 2154567                            ${name}`,
     "Size:              79924 kB",
     "Rss:               35188 kB",
     `Anonymous:        ${String(anonymous).padStart(6)} kB`,
+    "AnonHugePages:         0 kB",
+    `Swap:             ${String(swap).padStart(6)} kB`,
+    `SwapPss:          ${String(swap).padStart(6)} kB`,
     "VmFlags: rd ex mr mw me",
     "",
   ].join("\n");
@@ -23,7 +26,8 @@ test("only the program's own code to which nobody has written", () => {
     mapping("01a40000-0684a000", "r-xp", PROGRAM),
     mapping("06867000-074a2000", "rw-p", PROGRAM),
     mapping("07500000-07600000", "r-xp", PROGRAM, 4),
-    mapping("07600000-07700000", "r-xp", PROGRAM, 10),
+    mapping("07600000-07680000", "r-xp", PROGRAM, 10),
+    mapping("07680000-07700000", "r-xp", PROGRAM, 0, 4),
     mapping("07700000-07800000", "rwxp", PROGRAM),
     mapping("07800000-07900000", "r-xs", PROGRAM),
     mapping("7fae00000000-7fae00001000", "r-xp", `${PROGRAM} (deleted)`),
