@@ -161,6 +161,14 @@ export const agentsOf = (server: number): string[] =>
 export const childrenOf = (pid: number): string[] =>
   (families().get(`${pid}`) ?? []).filter((child) => !isAgent(child));
 
+/** Children of a process, theirs, and so on, in one look, but for an agent's of a server. */
+export function descendantsOf(pid: number): string[] {
+  const all = families();
+  const below = (of: string): string[] =>
+    (all.get(of) ?? []).flatMap((child) => (isAgent(child) ? [] : [child, ...below(child)]));
+  return below(`${pid}`);
+}
+
 const READS_WORDS = new RegExp(`^\\d+ 0x${FD.WORDS} `);
 
 /** Supervisors of what waits in the pools of a server; only root sees what they wait for. */
