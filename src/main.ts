@@ -7,6 +7,9 @@ import { SUBCOMMANDS } from "./subcommands.ts";
 import { endOnUnexpected } from "./unexpected.ts";
 import { version } from "./version.ts";
 
+/** ms; what a subcommand compiles that has ended by then costs more than it saves: a third of its processor time. */
+const SHORT = 1000;
+
 const help = `usage: spawnbox SUBCOMMAND [OPTIONS]
 
 Exposes the commands of a config as REST and WebSocket verbs, and runs each in a sandbox.
@@ -43,7 +46,7 @@ async function main([name, ...rest]: string[]): Promise<number> {
   }
   const { run } = await subcommand.load();
   // The servers say when they are.
-  if (!SERVERS.includes(name)) compileReadily();
+  if (!SERVERS.includes(name)) setTimeout(compileReadily, SHORT).unref();
   return run(rest, SUBCOMMANDS);
 }
 

@@ -435,6 +435,9 @@ describe.concurrent("a service", () => {
   });
 });
 
+/** ms in which that takes all processors. */
+const BAD = process.env["CI"] === undefined ? 1500 : 4000;
+
 test("a service that is bad in every way, in turn: who may not never does, and the server goes on", async () => {
   const [user] = users;
   const next = seeded(7);
@@ -456,7 +459,7 @@ test("a service that is bad in every way, in turn: who may not never does, and t
   await using server = await platform(user, [], service);
   const url = `${server.url.replace("http", "ws")}/api`;
   const codes = { may: new Map<number, number>(), not: new Map<number, number>() };
-  const end = performance.now() + 4000;
+  const end = performance.now() + BAD;
   const caller = async (i: number) => {
     const who = i % 2 === 0 ? "may" : "not";
     const client = await connect(url, { token: `${who}-${i}` });

@@ -94,7 +94,9 @@ test("who has ended since is nobody, or known to have ended", async () => {
   const server = await listening({ path });
   const accepted = new Promise<Socket>((resolve) => server.once("connection", resolve));
   const script = `import socket; one = socket.socket(socket.AF_UNIX); one.connect("${path}"); open(0).read()`;
-  const child = Bun.spawn(["python3", "-c", script], { stdio: ["pipe", "ignore", "inherit"] });
+  const child = Bun.spawn(["/usr/bin/python3", "-c", script], {
+    stdio: ["pipe", "ignore", "inherit"],
+  });
   const ours = await accepted;
   const peer = openPeer(fdOf(ours));
   expect([peer?.pid, hasEnded(peer?.pidfd ?? -1)]).toEqual([child.pid, false]);

@@ -77,7 +77,9 @@ test("where locks are denied it is said, and nothing is left", () => {
   const rules = JSON.stringify(numbered([{ call: "flock", errno: EPERM }]));
   const words = `console.log(await said(() => makeServerGroup(above)));
 console.log(JSON.stringify([await removeLeftovers(above), readdirSync(above), open()]));`;
-  const lines = printed(["python3", "-IS", "-c", filterSource, rules], above, words).split("\n");
+  const lines = printed(["/usr/bin/python3", "-IS", "-c", filterSource, rules], above, words).split(
+    "\n",
+  );
   expect(lines[0]).toMatch(
     /^CgroupUnavailable: cannot lock .*: EPERM: a seccomp filter around the server denies flock\(2\)$/,
   );

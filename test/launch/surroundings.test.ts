@@ -71,7 +71,7 @@ console.log(await surroundingsOf(plan));
 try { for (;;) openSync("/dev/null"); } catch {}
 console.log(await surroundingsOf(plan));`;
   const rules = JSON.stringify(numbered([{ call: "openat2", errno: ENOSYS }]));
-  const filtered = ["python3", "-IS", "-c", filterSource, rules];
+  const filtered = ["/usr/bin/python3", "-IS", "-c", filterSource, rules];
   const expected = await surroundingsOf(planOf("/", "/proc"));
   for (const first of [[], filtered]) {
     const command = ["prlimit", "--nofile=100:100", ...first, process.execPath, "-e", program];

@@ -200,7 +200,7 @@ assert libc.prctl(47, 2, 5, 0, 0) == 0`;
 describe.skipIf(!isRoot)("namespaces", () => {
   test("a host name, a network with its loopback, made before or beside", async () => {
     expect(await says([["HOSTNAME", "a-box"]], "uname -n", { flags: NEW.uts })).toEqual(["a-box"]);
-    const links = `tail -n +3 /proc/net/dev | cut -d: -f1 | tr -d ' '; cat /sys/class/net/lo/flags 2>/dev/null; python3 -ISc "
+    const links = `tail -n +3 /proc/net/dev | cut -d: -f1 | tr -d ' '; cat /sys/class/net/lo/flags 2>/dev/null; /usr/bin/python3 -ISc "
 import socket
 a = socket.socket(); a.bind(('127.0.0.1', 0)); a.listen(); b = socket.create_connection(a.getsockname()); print('up')"`;
     const [own, , ...rest] = await says([["LOOPBACK"]], links, { flags: NEW.net });
@@ -511,7 +511,7 @@ if pid: os.waitpid(pid, 0); os._exit(0)
     const taken = (): boolean =>
       Bun.spawnSync(
         [
-          "python3",
+          "/usr/bin/python3",
           "-ISc",
           `import fcntl,sys; fcntl.lockf(open("${file}", "r+"), fcntl.LOCK_EX | fcntl.LOCK_NB)`,
         ],

@@ -71,7 +71,7 @@ const sinceSysctl = (path: string, kernel: string) => () =>
 
 /** PR_SET_MDWE, as MemoryDenyWriteExecute= of a new systemd uses it. */
 const MDWE = [
-  "python3",
+  "/usr/bin/python3",
   "-c",
   "import ctypes,os,sys;z=ctypes.c_ulong(0);" +
     "ctypes.CDLL(None).prctl(65,ctypes.c_ulong(1),z,z,z)==0 or os._exit(9);os.execvp(sys.argv[1],sys.argv[1:])",

@@ -30,6 +30,9 @@ const config = (profiles: readonly string[]) => ({
 /** By the names of their files; a launch needs no other profile than its own. */
 const CONFIGS = { all: PROFILES, ...Object.fromEntries(PROFILES.map((name) => [name, [name]])) };
 
+/** The system's own, which starts in a tenth of the time of one that a developer has put before it; without packages, in half of that. */
+const PYTHON = ["/usr/bin/python3", "-ES"];
+
 const EXECUTABLE = join(import.meta.dir, "../../dist/spawnbox");
 
 export class Room implements Disposable {
@@ -61,7 +64,7 @@ export class Room implements Disposable {
 
   /** A command that executes another under a filter. */
   filter(rules: readonly Rule[]): string[] {
-    return ["python3", join(this.path, "filter.py"), JSON.stringify(numbered(rules))];
+    return [...PYTHON, join(this.path, "filter.py"), JSON.stringify(numbered(rules))];
   }
 
   /** Under one that answers these calls with an errno. */
@@ -83,7 +86,7 @@ export class Room implements Disposable {
       ...more,
       ...(rules && { rules: numbered(rules) }),
     };
-    return ["python3", join(this.path, "userns.py"), JSON.stringify(options)];
+    return [...PYTHON, join(this.path, "userns.py"), JSON.stringify(options)];
   }
 
   /** A small root with all of this in it, in /look, that belongs to this user. */

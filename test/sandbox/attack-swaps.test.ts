@@ -48,7 +48,7 @@ for a, b in pairs: assert libc.renameat2(-100, a, -100, b, 2) == 0
 print("swapping", flush=True)
 while True:
     for a, b in pairs: libc.renameat2(-100, a, -100, b, 2)`;
-  const child = Bun.spawn(["python3", "-c", script, ...pairs.flat()], {
+  const child = Bun.spawn(["/usr/bin/python3", "-IS", "-c", script, ...pairs.flat()], {
     stdio: ["ignore", "pipe", "inherit"],
   });
   await child.stdout.getReader().read();

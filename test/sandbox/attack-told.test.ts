@@ -36,17 +36,21 @@ describe.each(users)("served by %s", (user) => {
   const served = serving(() => serveSandboxes(config, { user }));
   const py = teller(served);
 
-  test.each(["plain", "full"])(
+  // In one of them more than 16 bits count.
+  test.each([
+    ["plain", 25_000],
+    ["full", process.env["CI"] === undefined ? 5_000 : 25_000],
+  ])(
     "[system calls] a flood of denied calls keeps the server answering, and is counted to the last: %s",
-    async (place) => {
+    async (place, each) => {
       const script = `
 for _ in range(4):
     if os.fork() == 0:
-        for _ in range(25000): call("acct", 0)
+        for _ in range(${each}): call("acct", 0)
         os._exit(0)
 print({os.wait()[1] for _ in range(4)})`;
       const { result } = await answering(served, py(place, script));
-      expect(result).toMatchObject({ lines: ["{0}"], denied: { acct: 100_000 } });
+      expect(result).toMatchObject({ lines: ["{0}"], denied: { acct: 4 * each } });
     },
   );
 

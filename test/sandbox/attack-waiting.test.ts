@@ -1,7 +1,17 @@
 /** What another command of the same user does to sandboxes that wait, and to supervisors, sticks to nobody. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { isAlive, type Served, until, users } from "../served.ts";
-import { acls, childrenOf, commands, full, py, serveSandboxes, sh, waitingOf } from "./attack.ts";
+import {
+  acls,
+  childrenOf,
+  commands,
+  descendantsOf,
+  full,
+  py,
+  serveSandboxes,
+  sh,
+  waitingOf,
+} from "./attack.ts";
 
 const POOL = 2;
 /** What a command finds itself with. */
@@ -107,11 +117,9 @@ print(done)`;
         doomed
           .call(`a/${uid}/sh`, { script: "sleep 999 & setsid sleep 999 & sleep 999" })
           .catch(() => {});
-      const below = (pid: number): number[] =>
-        childrenOf(pid).flatMap((child) => [Number(child), ...below(Number(child))]);
       const least = waits ? 2 * all : 5 * own.length;
-      await until("all are there", () => below(doomed.pid).length >= least);
-      const tree = below(doomed.pid);
+      await until("all are there", () => descendantsOf(doomed.pid).length >= least);
+      const tree = descendantsOf(doomed.pid).map(Number);
       // The server continues those that start; the others may stay stopped.
       await until("they are stopped", async () => {
         for (const pid of tree) process.kill(pid, "SIGSTOP");

@@ -35,9 +35,17 @@ export const api = (sandboxes: readonly object[]) => ({
 export const serveSandboxes = (sandboxes: readonly object[], options: ServeOptions) =>
   serve(api(sandboxes), options);
 
+/** The module behind `signal`, without the names that take a third of the interpreter's start. */
+const BASE = `
+import _signal as signal, errno, os, sys, time
+def attempt(f, *args):
+    try: return f(*args)
+    except OSError as e: return errno.errorcode[e.errno]
+`;
+
 /** `call("name", …)` does a system call and gives "ok" or the name of its errno. Numbers: x86_64, then aarch64. */
-const PRELUDE = `
-import ctypes, errno, os, signal, sys, time
+const CALLS = `
+import ctypes
 libc = ctypes.CDLL(None, use_errno=True)
 libc.syscall.restype = ctypes.c_long
 ARM = os.uname().machine == "aarch64"
@@ -55,9 +63,6 @@ def call(name, *args):
     r = libc.syscall(ctypes.c_long(number), *[ctypes.c_long(a) if isinstance(a, int) else a for a in args])
     call.result = r
     return "ok" if r >= 0 else errno.errorcode[ctypes.get_errno()]
-def attempt(f, *args):
-    try: return f(*args)
-    except OSError as e: return errno.errorcode[e.errno]
 `;
 
 export interface Seen {
@@ -73,9 +78,10 @@ async function run(served: Served, verb: string, script: string): Promise<Seen> 
 export const sh = (served: Served, sandbox: string, script: string) =>
   run(served, `a/${sandbox}/sh`, script);
 export const py = (served: Served, sandbox: string, script: string) =>
-  run(served, `a/${sandbox}/py`, PRELUDE + script);
+  run(served, `a/${sandbox}/py`, pythonScript(script));
 /** The Python for a command that is called another way. */
-export const pythonScript = (script: string) => PRELUDE + script;
+export const pythonScript = (script: string) =>
+  BASE + (/\b(call|ctypes|libc|ARM|NUMBERS)\b/.test(script) ? CALLS : "") + script;
 
 /** Landlock keeps signals and abstract sockets within the sandbox since its version 6. */
 export const scoped = landlockAbi() >= 6;
@@ -160,6 +166,14 @@ export const agentsOf = (server: number): string[] =>
 /** But for the agent of a server. */
 export const childrenOf = (pid: number): string[] =>
   (families().get(`${pid}`) ?? []).filter((child) => !isAgent(child));
+
+/** Children of a process, theirs, and so on, in one look, but for an agent's of a server. */
+export function descendantsOf(pid: number): string[] {
+  const all = families();
+  const below = (of: string): string[] =>
+    (all.get(of) ?? []).flatMap((child) => (isAgent(child) ? [] : [child, ...below(child)]));
+  return below(`${pid}`);
+}
 
 const READS_WORDS = new RegExp(`^\\d+ 0x${FD.WORDS} `);
 

@@ -152,7 +152,7 @@ describe.each(users)("served by %s", (user) => {
 
   test("a locked file is locked while the sandbox lives, and no longer", async () => {
     const probe = [
-      "python3",
+      "/usr/bin/python3",
       "-c",
       `import fcntl\nf=open(${JSON.stringify(open)},"r+")\ntry: fcntl.lockf(f, fcntl.LOCK_EX|fcntl.LOCK_NB); print("free")\nexcept OSError: print("locked")`,
     ];
@@ -236,7 +236,7 @@ describe.if(users.includes("root"))("root only", () => {
       commands: { ...shell },
     });
     // id(1) as a set-user-id program of root tells its effective uid.
-    const script = `python3 - <<'E'\nimport os\nos.execv("${join(dir, "suid")}", ["suid", "-u"])\nE`;
+    const script = `/usr/bin/python3 - <<'E'\nimport os\nos.execv("${join(dir, "suid")}", ["suid", "-u"])\nE`;
     Bun.spawnSync(["cp", "/usr/bin/id", join(dir, "suid")]);
     Bun.spawnSync(["chmod", "4755", join(dir, "suid")]);
     await using served = await serve(

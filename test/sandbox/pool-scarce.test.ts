@@ -8,6 +8,7 @@ import {
   api,
   canLookInside,
   childrenOf,
+  descendantsOf,
   footprint,
   serveSandboxes,
   sh,
@@ -61,8 +62,6 @@ const threadsOf = (pid: number | string) => {
   // It has ended.
   return existsSync(path) ? numberIn("Threads", readFileSync(path, "utf8")) : 0;
 };
-const descendantsOf = (pid: number | string): string[] =>
-  childrenOf(Number(pid)).flatMap((child) => [child, ...descendantsOf(child)]);
 
 /** Some of these processes end now. */
 const end = (waiting: readonly string[]) =>

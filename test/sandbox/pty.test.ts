@@ -147,7 +147,9 @@ at = 0
 while at < len(data):
     at += os.write(1, data[at:at + r.choice((1, 7, 4095, 4096, 4097, 70000))])
 `;
-    const made = Bun.spawnSync(["python3", "-IS", "-c", script], { stderr: "inherit" }).stdout;
+    const made = Bun.spawnSync(["/usr/bin/python3", "-IS", "-c", script], {
+      stderr: "inherit",
+    }).stdout;
     const { bytes, status } = await output(served, `${box}/${how}`, script);
     expect(status).toMatchObject({ exit: 0 });
     expect(bytes.equals(made)).toBe(true);
@@ -209,7 +211,7 @@ while at < len(data):
       expect(text).toBe("said\n");
       expect(status).toMatchObject({ cause: "timeout" });
     }
-    const stopped = `exec python3 -c 'import termios, os; print("x", flush=True); termios.tcflow(1, termios.TCOOFF); print("y", flush=True)'`;
+    const stopped = `exec /usr/bin/python3 -c 'import termios, os; print("x", flush=True); termios.tcflow(1, termios.TCOOFF); print("y", flush=True)'`;
     expect((await output(served, "shown/timely", stopped)).status).toMatchObject({
       cause: "timeout",
     });

@@ -1,8 +1,8 @@
-/** Starts 600 tasks that stay in one write, and stops all: once they run, or at once. Each that has started also has an end. */
+/** Starts hundreds of tasks that stay in one write, and stops all: once they run, or at once. Each that has started also has an end. */
 import { Afb, Calls } from "./afb.ts";
-import { over, pause, report } from "./program.ts";
+import { manner, over, pause, report } from "./program.ts";
 
-const STARTS = 600;
+const STARTS = Number(manner);
 const calls = new Calls();
 const pidOf = (told: unknown): number => (told as { pid?: number }).pid ?? 0;
 const isFinal = (told: unknown): boolean => (told as { type?: string }).type === "final-event";
