@@ -52,7 +52,8 @@ export async function learn(tree: string, file: string): Promise<Suite> {
       const measured = join(tree, MEASURED, "lcov.info");
       const report = existsSync(measured) ? readFileSync(measured, "utf8") : "";
       const suite = {
-        ...{ file, seconds: took, isOutside: known, isElsewhere: isElsewhere(tree, file) },
+        ...{ file, seconds: took, longest: longestOf(said) },
+        ...{ isOutside: known, isElsewhere: isElsewhere(tree, file) },
         lines: linesOf(report),
       };
       remember(suite, report);
@@ -61,6 +62,11 @@ export async function learn(tree: string, file: string): Promise<Suite> {
     if (left === 0) throw new Error(`${file}: ${verdict} without a mistake\n${said.slice(-3000)}`);
   }
 }
+
+/** Seconds, of what bun says of each test. */
+export const longestOf = (said: string): number =>
+  Math.max(0, ...[...said.matchAll(/^\(pass\) .* \[([\d.]+)ms\]$/gm)].map(([, ms]) => Number(ms))) /
+  1000;
 
 /** The executable there is may have an earlier mistake in it. @throws Error where it cannot be built */
 async function built(tree: string): Promise<void> {
