@@ -23,6 +23,33 @@ const EXCHANGED: Readonly<Record<string, string>> = {
   MSG_DONTWAIT: "0",
 };
 
+/**
+ * What stands before a number that the kernel does not look at, as it is called here: one more does nothing.
+ *
+ * prctl(2) takes what is behind the value of these for nothing, and of those that only ask, the value too; clone(2) without flags
+ * for them takes no numbers of threads, waitid(2) of all no number, ppoll(2) no size of a mask that is not given, mmap(2) its place
+ * as a wish, and of what is no file no descriptor. What only asks whether a filter denies it has no arguments.
+ */
+const UNREAD = [
+  /__NR_prctl, PR_(?:SET_DUMPABLE|SET_PDEATHSIG|SET_CHILD_SUBREAPER|SET_SECUREBITS|CAPBSET_DROP), \w+, [^;]*$/,
+  /__NR_prctl, PR_GET_(?:DUMPABLE|TIMERSLACK), [^;]*$/,
+  /__NR_clone, [^,;]+, 0, [^;]*$/,
+  /__NR_waitid, P_ALL, $/,
+  /__NR_ppoll\b[^;]*, 0, $/,
+  /__NR_mmap, $/,
+  /(?:0x2[12]|MAP_ANONYMOUS) *, -$/,
+  /__NR_(?:add|request)_key\b[^;|]*$/,
+];
+/** How far before it, at most. */
+const CALL = 200;
+
+/** Whether it is what a function says that is asked whether something is so. */
+function isTruth(code: string, index: number): boolean {
+  if (!code.slice(0, index).endsWith("return ")) return false;
+  const heads = [...code.slice(0, index).matchAll(/^(\w[\w *]*?)\w+\([^;{}]*\)\n\{/gm)];
+  return /\bint $/.test(heads.at(-1)?.[1] ?? "");
+}
+
 /** Flags that are 0: without them nothing is otherwise. */
 const NOTHING = ["O_RDONLY", "BPF_LD", "BPF_W", "BPF_IMM", "BPF_ADD", "BPF_JA", "BPF_K"];
 const isNothing = (text: string): boolean => NOTHING.includes(text.replace(/[ |]+/g, ""));
@@ -53,7 +80,8 @@ export function mistakesInC(file: string, text: string): Mistake[] {
 
   for (const [operator, other] of OPERATORS)
     for (const { 0: match, index } of code.matchAll(operator))
-      add("operator", index, index + match.length, other);
+      if (match !== " > " || !code.startsWith("-4096", index + match.length))
+        add("operator", index, index + match.length, other);
   for (const { 0: match, index } of code.matchAll(/\b(?:if|while) \(/g)) {
     const open = index + match.length - 1;
     const end = closing(code, open);
@@ -82,6 +110,10 @@ export function mistakesInC(file: string, text: string): Mistake[] {
     // Of what is only opened, the mode of a new file is not looked at.
     const call = /__NR_openat\b([^;()]*), $/.exec(code.slice(Math.max(0, index - 200), index));
     if (match === "0" && call && !/O_CREAT/.test(call[1] ?? "")) continue;
+    const before = code.slice(Math.max(0, index - CALL), index);
+    if (UNREAD.some((one) => one.test(before)) || (match !== "0" && isTruth(code, index))) continue;
+    // An errno is less than that, and what is mapped begins below it.
+    if (match === "4096" && before.endsWith("> -")) continue;
     add("constant shifted", index, index + match.length, `(${match} + 1)`);
   }
   for (const { 0: match, index } of code.matchAll(/ \| [A-Z]\w*/g))
