@@ -125,6 +125,17 @@ traced("who cannot have what others leave behind is told why", () => {
   ]);
 });
 
+traced.each(["EMFILE", "ENFILE", "ENOMEM", "ENOENT"])(
+  "children of a thread that cannot be listed, with %s, are none only where it has ended",
+  (error) => {
+    const script = tried("children", "listChildren", "listChildren().length");
+    // The number of its first thread is that of the shell, since strace puts itself apart.
+    const traced = `exec strace -D -f -qq -o /dev/null -P /proc/self/task/$$/children -e trace=openat -e inject=openat:error=${error} "$0" -e "$1"`;
+    const { stdout } = Bun.spawnSync(["/bin/sh", "-c", traced, process.execPath, script]);
+    expect(stdout.toString()).toMatch(error === "ENOENT" ? /^\d+\n$/ : error);
+  },
+);
+
 traced.each([
   ["EAGAIN", "false"],
   ["ENOBUFS", "false"],

@@ -40,6 +40,10 @@ const SETTING = { arg: 2, any: 0xffffffff };
 const persona = (value: number) => `assert libc.personality(${value}) == 0`;
 const ROOT: readonly WrittenOp[] = [["ROOT_BEGIN"], ["FSMOUNT", 0, "tmpfs", "/e"], ["ROOT_END"]];
 const MOUNTS: Direct = { flags: NEW.mount };
+const MAPS: readonly WrittenOp[] = [
+  ["UID_MAP", "0 0 65536\n"],
+  ["GID_MAP", 0, "0 0 65536\n"],
+];
 /** Let pass: no filter at all. */
 const OPEN = Uint8Array.from([6, 0, 0, 0, 0, 0, 0xff, 0x7f]);
 const LANDLOCK: readonly WrittenOp[] = [
@@ -211,6 +215,20 @@ describe.skipIf(!isRoot)("a step that cannot be", () => {
     ["its place", [rule("move_mount")], ROOT, MOUNTS, "ROOT_BEGIN /: 13"],
     ["its propagation", [rule("mount_setattr")], ROOT, MOUNTS, "ROOT_BEGIN /: 13"],
     ["a directory in it", [rule("mkdirat")], ROOT, MOUNTS, "FSMOUNT /e: 13"],
+    [
+      "memory for where links of a source lead",
+      [rule("mmap", 12, { arg: 1, is: 256 << 10 })],
+      [...MAPS, ["ROOT_BEGIN"], ["BIND", 0, 1, "/usr", "/m"], ["ROOT_END"]],
+      { flags: NEW.mount | NEW.user },
+      "CLONE: 12",
+    ],
+    [
+      "memory for what is mounted below a source",
+      [rule("mount_setattr", ENOSYS), rule("mmap", 12, { arg: 1, is: 4 << 20 })],
+      [["ROOT_BEGIN"], ["BIND", 0, 0, "/usr", "/m"], ["ROOT_END"]],
+      MOUNTS,
+      "BIND /m: 12",
+    ],
     ["its directory", [rule("fchdir")], ROOT, MOUNTS, "ROOT_END /: 13"],
     ["a change of root", [rule("pivot_root")], ROOT, MOUNTS, "ROOT_END /: 13"],
     ["an end of the old one", [rule("umount2")], ROOT, MOUNTS, "ROOT_END /: 13"],
@@ -357,6 +375,29 @@ print(struct.unpack("16sh", fcntl.ioctl(one, 0x8913, struct.pack("16s16x", b"lo"
         });
         expect(records.at(-1)).toMatchObject({ kind: "ENDED", status: 5 << 8 });
       }
+  });
+});
+
+describe.skipIf(!isRoot)("without any hold on the command", () => {
+  const denied = [rule("pidfd_open", EMFILE)];
+  const signalled = async (ops: readonly WrittenOp[], flags: number, ...orders: number[]) => {
+    const argv = sh(`trap 'exit 5' USR1; trap 'exit 6' HUP; echo; while :; do sleep 0.05; done`);
+    const { records } = await launch(ops, {
+      ...{ flags, denied, argv },
+      meanwhile: async ({ order, pid, hangUp }) => {
+        await untilCaught(pid);
+        order(...orders);
+        // All of them are read by then.
+        if (flags !== 0) hangUp();
+      },
+    });
+    return records.at(-1)?.status;
+  };
+  test("a child has its signals by its number, and its group has those of a group", async () => {
+    for (const order of [10, 0x80 | 10]) expect(await signalled(NOTHING, 0, order)).toBe(5 << 8);
+  });
+  test("in a pid namespace nobody else is signalled in its place", async () => {
+    expect(await signalled(FORKED, NEW.pid, 10, 0x80 | 10)).toBe(9);
   });
 });
 

@@ -22,6 +22,7 @@ import {
   buildLauncher,
   checkTypes,
   endAll,
+  launcherOf,
   type Ran,
   runSuites,
   suitesOf,
@@ -109,6 +110,7 @@ const apart = <Item>(all: readonly Item[], is: (one: Item) => boolean): [Item[],
 
 /** @throws Error where the suites fail without any mistake */
 async function score(room: Room, tree: string, time: number): Promise<Score> {
+  const putLauncherBack = await launcherOf(tree);
   const learnt = new Map<string, Suite>();
   const all = async (names: readonly string[]) => {
     const suites: Suite[] = [];
@@ -151,7 +153,7 @@ async function score(room: Room, tree: string, time: number): Promise<Score> {
     const { found, by = "" } = await judge(asked(suites, room, mistake), mistake, tree);
     writeFileSync(path, text);
     // What is tried next without a mistake has this launcher, too.
-    if (mistake.file.endsWith(".c")) await buildLauncher(tree);
+    if (mistake.file.endsWith(".c")) putLauncherBack();
     counts[found]++;
     const what = `${mistake.file}:${mistake.line}: ${mistake.rule}: ${changeOf(mistake)}`;
     if (found === "unnoticed" || tell) console.log(`  ${what}`);

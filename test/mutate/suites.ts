@@ -1,5 +1,5 @@
 /** Runs suites on the copy, where a mistake can do no harm: what it starts, mounts or names is gone with it. */
-import { rmSync } from "node:fs";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { SCRATCH } from "./tree.ts";
@@ -161,6 +161,19 @@ export const build = (tree: string): Promise<Ran> =>
 /** The launcher of the copy alone. */
 export const buildLauncher = (tree: string): Promise<Ran> =>
   run([process.execPath, "ffi/launcher/build.ts"], tree, { guard: 120 });
+
+/** Of the copy, before any mistake: what puts it back, newer than its sources. @throws Error where it cannot be built */
+export async function launcherOf(tree: string): Promise<() => void> {
+  const { verdict, said } = await buildLauncher(tree);
+  if (verdict !== "passed") throw new Error(`the launcher cannot be built:\n${said}`);
+  const file = join(tree, "ffi/launcher/bin/launcher");
+  const bytes = readFileSync(file);
+  return () => {
+    // As another file: what runs the one there was goes on with it.
+    rmSync(file);
+    writeFileSync(file, bytes, { mode: 0o755 });
+  };
+}
 
 /** Of all, and of the page, whose code is for a browser. */
 export async function checkTypes(tree: string): Promise<Ran> {
