@@ -1,11 +1,12 @@
 /** What a filter of the place denies: each step says what failed and how, or does it in another way that comes to the same. */
 import { describe, expect, test } from "bun:test";
-import { readFileSync } from "node:fs";
+import { readFileSync, readlinkSync } from "node:fs";
 import { isRoot } from "../accounts.ts";
+import { descriptorsOf } from "../descriptors.ts";
 import { ENOSYS, EPERM, type Rule } from "../places/rules.ts";
 import type { WrittenOp } from "../plan/ops.ts";
 import { until } from "../served.ts";
-import { type Direct, launch, NEW } from "./direct.ts";
+import { childrenOf, type Direct, launch, NEW, type Running } from "./direct.ts";
 
 const sh = (script: string) => ["/bin/sh", "-c", script];
 const python = (script: string) => ["/usr/bin/python3", "-ISc", script];
@@ -341,6 +342,24 @@ for to in (6, 7, 8, 9, 10, 15, 16, 255, 256, 1023, 1024, 1029, 1030, 1031, 3999)
     ] as const) {
       const { stdout } = await launch(ops, { before, denied, flags, argv: python(fds) });
       expect(stdout).toBe(OPEN_FDS);
+    }
+  });
+
+  test("close_range: neither the supervisor nor an init holds what the command prints to", async () => {
+    for (const [ops, flags] of [
+      [NOTHING, 0],
+      [FORKED, NEW.pid],
+    ] as const) {
+      const isLeft = async ({ pid, supervisor, hangUp }: Running) => {
+        const output = [1, 2].map((fd) => readlinkSync(`/proc/${pid}/fd/${fd}`));
+        const holders = [supervisor, ...childrenOf(supervisor)].filter((one) => one !== pid);
+        await until("they hold none of it", () =>
+          holders.every((one) => !descriptorsOf(one).some((link) => output.includes(link))),
+        );
+        hangUp();
+      };
+      const denied = [rule("close_range", errno)];
+      await launch(ops, { denied, flags, argv: ["/bin/sleep", "1000"], meanwhile: isLeft });
     }
   });
 

@@ -3,7 +3,7 @@
  * the runtime of the server does by chance when it starts a process, it does not do here.
  */
 import { closeSync, writeSync } from "node:fs";
-import { mkdtempSync, openSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { hostArch, launcherFile } from "../../ffi/launcher/build.ts";
@@ -82,6 +82,17 @@ export interface Launched {
   readonly stdout: string;
   readonly stderr: string;
   readonly records: readonly Told[];
+}
+
+/** Of the first thread of a process; none of one that is gone. */
+export function childrenOf(pid: number): number[] {
+  try {
+    const text = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8");
+    return text.split(" ").filter(Boolean).map(Number);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+    return [];
+  }
 }
 
 const NAMES = Object.entries(OP) as [string, number][];

@@ -5,7 +5,7 @@ import { descriptorsOf } from "../descriptors.ts";
 import { GROUP } from "../../ffi/launcher/layout.ts";
 import { isAlive, isRoot, until } from "../served.ts";
 import type { WrittenOp } from "../plan/ops.ts";
-import { type Direct, launch, NEW } from "./direct.ts";
+import { childrenOf, type Direct, launch, NEW } from "./direct.ts";
 
 const NOTHING: readonly WrittenOp[] = [["UMASK", 0o22]];
 const sh = (script: string) => ["/bin/sh", "-c", script];
@@ -579,18 +579,6 @@ function statusOf(pid: number): Record<string, string> {
   return Object.fromEntries(lines.map((line) => line.split(":\t") as [string, string]));
 }
 
-function childrenOf(pid: number): number[] {
-  try {
-    const text = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8");
-    return text
-      .split(" ")
-      .filter((one) => one !== "")
-      .map(Number);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
-    return [];
-  }
-}
 const belowOf = (pid: number): number[] => childrenOf(pid).flatMap((one) => [one, ...belowOf(one)]);
 
 function nameOf(pid: number): string {

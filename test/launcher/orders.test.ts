@@ -7,7 +7,7 @@ import { isRoot } from "../accounts.ts";
 import { ENOSYS, EPERM } from "../places/rules.ts";
 import type { WrittenOp } from "../plan/ops.ts";
 import { until } from "../served.ts";
-import { launch, NEW, type Told } from "./direct.ts";
+import { childrenOf, launch, NEW, type Told } from "./direct.ts";
 
 const NOTHING: readonly WrittenOp[] = [["UMASK", 0]];
 const FORKED: readonly WrittenOp[] = [["FORK"], ["UMASK", 0]];
@@ -17,8 +17,6 @@ const said = (records: readonly Told[]) =>
   records.map(({ kind, failure, error, status }) =>
     failure ? `${failure}: ${error}` : kind === "ENDED" ? `ENDED ${status}` : kind,
   );
-const childrenOf = (pid: number): number[] =>
-  readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").split(" ").filter(Boolean).map(Number);
 const statusOf = (pid: number, name: string): string =>
   new RegExp(`^${name}:\\s+(\\S+)`, "m").exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] ??
   "";

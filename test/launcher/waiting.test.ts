@@ -5,7 +5,7 @@ import { WAKE, WORDS_SIZE } from "../../ffi/launcher/layout.ts";
 import { isRoot } from "../accounts.ts";
 import type { WrittenOp } from "../plan/ops.ts";
 import { until } from "../served.ts";
-import { type Direct, launch, NEW, type Told } from "./direct.ts";
+import { childrenOf, type Direct, launch, NEW, type Told } from "./direct.ts";
 
 const ALONE: readonly WrittenOp[] = [["WAIT"]];
 const FORKED: readonly WrittenOp[] = [["FORK"], ["WAIT"]];
@@ -73,11 +73,6 @@ describe.each(shapes)("what waits %s", (_, ops, flags) => {
 
 /** The words come in two pieces, so that they are waited for. */
 describe.skipIf(!isRoot)("what others change while it waits", () => {
-  const childrenOf = (pid: number): number[] =>
-    readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8")
-      .split(" ")
-      .filter(Boolean)
-      .map(Number);
   const lastOf = (pid: number): number => childrenOf(pid).map(lastOf).at(-1) ?? pid;
   const isWaiting = (pid: number) =>
     /pipe/.test(readFileSync(`/proc/${pid}/wchan`, "utf8")) &&
