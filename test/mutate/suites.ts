@@ -158,19 +158,24 @@ export function suitesOf(tree: string, patterns: readonly string[]): string[] {
 export const build = (tree: string): Promise<Ran> =>
   run([process.execPath, "src/make/build.ts", "--quick"], tree, { guard: 120 });
 
+const launcherIn = (tree: string) => join(tree, "ffi/launcher/bin/launcher");
+
 /** The launcher of the copy alone. */
-export const buildLauncher = (tree: string): Promise<Ran> =>
-  run([process.execPath, "ffi/launcher/build.ts"], tree, { guard: 120 });
+export function buildLauncher(tree: string): Promise<Ran> {
+  // It is built where a source is newer, and a mistake is made in the moment in which the last one was mended.
+  rmSync(launcherIn(tree), { force: true });
+  return run([process.execPath, "ffi/launcher/build.ts"], tree, { guard: 120 });
+}
 
 /** Of the copy, before any mistake: what puts it back, newer than its sources. @throws Error where it cannot be built */
 export async function launcherOf(tree: string): Promise<() => void> {
   const { verdict, said } = await buildLauncher(tree);
   if (verdict !== "passed") throw new Error(`the launcher cannot be built:\n${said}`);
-  const file = join(tree, "ffi/launcher/bin/launcher");
+  const file = launcherIn(tree);
   const bytes = readFileSync(file);
   return () => {
     // As another file: what runs the one there was goes on with it.
-    rmSync(file);
+    rmSync(file, { force: true });
     writeFileSync(file, bytes, { mode: 0o755 });
   };
 }
