@@ -82,6 +82,8 @@ export interface Launched {
   readonly stdout: string;
   readonly stderr: string;
   readonly records: readonly Told[];
+  /** Of its supervisor. */
+  readonly exit: number;
 }
 
 /** Of the first thread of a process; none of one that is gone. */
@@ -201,8 +203,7 @@ export async function launch(ops: readonly WrittenOp[], direct: Direct = {}): Pr
     });
     await running;
     const [stdout, stderr] = await output;
-    await child.exited;
-    return { stdout, stderr, records };
+    return { stdout, stderr, records, exit: await child.exited };
   } finally {
     for (const fd of mine) closeSync(fd);
     rmSync(dir, { recursive: true });
