@@ -51,6 +51,16 @@ function isTruth(code: string, index: number): boolean {
   return /\bint $/.test(heads.at(-1)?.[1] ?? "");
 }
 
+/** Of what runs before the exec alone, where descriptor 0 is the command's stdin: what is opened is none below 1. */
+const BESIDE_STDIN = /\/(?:mounts|submounts|terminal|landlock|settings|shed|steps)\.c$/;
+const DESCRIPTOR = /\b(?:fd|dir|fs|tree|place|path|master|slave|proc|kept) (?:<|>=) 0(?=\)| \?)/g;
+
+/** Where it is asked whether such a descriptor is one: beside 0, by either operator. */
+function descriptorChecks(file: string, code: string): readonly (readonly [number, number])[] {
+  if (!BESIDE_STDIN.test(file)) return [];
+  return [...code.matchAll(DESCRIPTOR)].map(({ 0: match, index }) => [index, index + match.length]);
+}
+
 /** Flags that are 0: without them nothing is otherwise. */
 const NOTHING = ["O_RDONLY", "BPF_LD", "BPF_W", "BPF_IMM", "BPF_ADD", "BPF_JA", "BPF_K"];
 const isNothing = (text: string): boolean => NOTHING.includes(text.replace(/[ |]+/g, ""));
@@ -76,12 +86,14 @@ function closing(code: string, open: number): number {
 export function mistakesInC(file: string, text: string): Mistake[] {
   const code = bare(text);
   const found: Mistake[] = [];
+  const checks = descriptorChecks(file, code);
+  const isOfCheck = (index: number) => checks.some(([from, to]) => from < index && index < to);
   const add = (rule: string, start: number, end: number, replacement: string) =>
     void found.push({ file, ...linesAt(text, start, end), start, end, replacement, rule });
 
   for (const [operator, other] of OPERATORS)
     for (const { 0: match, index } of code.matchAll(operator))
-      if (match !== " > " || !code.startsWith("-4096", index + match.length))
+      if (!(match === " > " && code.startsWith("-4096", index + match.length)) && !isOfCheck(index))
         add("operator", index, index + match.length, other);
   for (const { 0: match, index } of code.matchAll(/\b(?:if|while) \(/g)) {
     const open = index + match.length - 1;
@@ -114,7 +126,7 @@ export function mistakesInC(file: string, text: string): Mistake[] {
     const before = code.slice(Math.max(0, index - CALL), index);
     if (UNREAD.some((one) => one.test(before)) || (match !== "0" && isTruth(code, index))) continue;
     // An errno is less than that, and what is mapped begins below it.
-    if (match === "4096" && before.endsWith("> -")) continue;
+    if ((match === "4096" && before.endsWith("> -")) || isOfCheck(index)) continue;
     add("constant shifted", index, index + match.length, `(${match} + 1)`);
   }
   for (const { 0: match, index } of code.matchAll(/ \| [A-Z]\w*/g))

@@ -90,6 +90,15 @@ test("in C, what says that something is so says it by any number but 0", () => {
   expect(shifted("\tleave(0);\n")).toHaveLength(1);
 });
 
+test("in C, what is opened beside stdin is not 0", () => {
+  const rules = (file: string, text: string) => mistakesInC(file, text).map(({ rule }) => rule);
+  const kept = ["condition turned", "guard dropped"];
+  const check = "\tif (fd < 0)\n\t\treturn fd;\n";
+  expect(rules("ffi/launcher/mounts.c", check)).toEqual(kept);
+  expect(rules("ffi/launcher/watch.c", check)).toEqual(["operator", ...kept, "constant shifted"]);
+  expect(rules("ffi/launcher/mounts.c", "\tif (r < 0)\n\t\treturn r;\n")).toContain("operator");
+});
+
 test("of a long line that is told which differs", () => {
   const text = `\tf(${"a, ".repeat(40)}0, 0);\n`;
   const [first, second] = changes(text, mistakesInC("a.c", text)).filter((one) =>
