@@ -107,6 +107,16 @@ describe.skipIf(!isRoot)("a step that cannot be", () => {
       { before: io((2 << 13) | 3) },
       "INHERIT i/o priority: 13",
     ],
+    [
+      "a score of memory to ask for",
+      [],
+      NOTHING,
+      {
+        before: `assert libc.unshare(0x20000) == 0 and libc.mount(None, b"/", None, 0x44000, None) == 0
+assert libc.mount(b"tmpfs", b"/proc", b"tmpfs", 0, None) == 0`,
+      },
+      "INHERIT /proc/self/oom_score_adj: 2",
+    ],
     ["limits to ask for", [rule("prlimit64")], NOTHING, {}, "INHERIT nofile: 13"],
     [
       "a limit to give up",
@@ -212,6 +222,13 @@ describe.skipIf(!isRoot)("a step that cannot be", () => {
       MOUNTS,
       "ROOT_BEGIN tmpfs: 13",
     ],
+    [
+      "a file system that takes its options",
+      [rule("fsconfig", EACCES, { arg: 1, is: 6 })],
+      [["FSMOUNT", 0, "tmpfs", "/e", "mode", "755"]],
+      MOUNTS,
+      "FSMOUNT tmpfs: 13",
+    ],
     ["its mount", [rule("fsmount")], ROOT, MOUNTS, "ROOT_BEGIN tmpfs: 13"],
     ["its place", [rule("move_mount")], ROOT, MOUNTS, "ROOT_BEGIN /: 13"],
     ["its propagation", [rule("mount_setattr")], ROOT, MOUNTS, "ROOT_BEGIN /: 13"],
@@ -264,6 +281,13 @@ describe.skipIf(!isRoot)("a step that cannot be", () => {
     ],
     ["a ruleset", [rule("landlock_create_ruleset")], LANDLOCK, {}, "LANDLOCK ruleset: 13"],
     ["its rule", [rule("landlock_add_rule")], LANDLOCK, {}, "LANDLOCK_PATH /: 13"],
+    [
+      "its rule of a port",
+      [rule("landlock_add_rule", EACCES, { arg: 1, is: 2 })],
+      [["NO_NEW_PRIVS"], ["LANDLOCK", 1, 0, 0], ["LANDLOCK_PORT", 1, 80]],
+      {},
+      "LANDLOCK_PORT port: 13",
+    ],
     ["its beginning", [rule("landlock_restrict_self")], LANDLOCK, {}, "LANDLOCK_APPLY ruleset: 13"],
     [
       "the loopback of a network",

@@ -194,6 +194,7 @@ describe.skipIf(!isRoot)("a target", () => {
     expect(await tried(["SYMLINK", "x", `${long}/y`])).toBe(`SYMLINK ${long.slice(0, 207)}: 36`);
     for (const op of ["/e/f/x", "/e/f"])
       expect(await tried(file, ["DIR", 0o755, op])).toBe(`DIR ${op}: 20`);
+    expect(await tried(file, ["SETATTR", 1, "/e/f"])).toBe("SETATTR /e/f: 20");
     expect(await tried(file, ["BIND", 0, 0, join(dir, "file"), "/e/f/x"])).toBe("BIND /e/f/x: 20");
     expect(await tried(file, ["FSMOUNT", 0, "tmpfs", "/e/f"])).toBe("FSMOUNT /e/f: 20");
     expect(await tried(["SYMLINK", "a", "/e/l"], ["SYMLINK", "b", "/e/l"])).toBe(

@@ -43,9 +43,10 @@ const UNREAD = [
 /** How far before it, at most. */
 const CALL = 200;
 
-/** Whether it is only asked whether it is 0: what a function says that is asked whether something is so, and how a process ends. */
+/** Whether it is only asked whether it is 0: what is said of whether something is so, and how a process ends. */
 function isTruth(code: string, index: number): boolean {
-  if (code.slice(0, index).endsWith("\tleave(")) return true;
+  if (/\tleave\($|\b(?:is|has)_\w+ = $/.test(code.slice(Math.max(0, index - CALL), index)))
+    return true;
   if (!code.slice(0, index).endsWith("return ")) return false;
   const heads = [...code.slice(0, index).matchAll(/^(\w[\w *]*?)\w+\([^;{}]*\)\n\{/gm)];
   return /\bint $/.test(heads.at(-1)?.[1] ?? "");

@@ -87,6 +87,7 @@ test("in C, what says that something is so says it by any number but 0", () => {
   expect(shifted("static int f(long a)\n{\n\treturn 0;\n}\n")).toHaveLength(1);
   expect(shifted("long f(long a)\n{\n\treturn 1;\n}\n")).toHaveLength(1);
   expect(shifted("\tleave(125);\n")).toEqual([]);
+  expect(shifted("\tint is_dir = 1;\n")).toEqual([]);
   expect(shifted("\tleave(0);\n")).toHaveLength(1);
 });
 
