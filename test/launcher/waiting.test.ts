@@ -66,6 +66,16 @@ describe.each(shapes)("what waits %s", (_, ops, flags) => {
     const denied = [{ call: "mmap", errno: 13, arg: 3, is: 0x22 }];
     expect(said((await wait(words("/bin/true"), { denied })).records)).toEqual(["WAIT: 12"]);
   });
+  test.skipIf(!isRoot)(
+    "is ended where its supervisor cannot watch it, and that is told",
+    async () => {
+      // What a command of the same user comes to by prlimit(2).
+      const denied = [{ call: "ppoll", errno: 22 }];
+      expect(said((await wait(new Uint8Array(), { denied })).records)).toEqual([
+        "CLONE killed before exec: 0",
+      ]);
+    },
+  );
   test("has its failures as others do", async () => {
     expect(said((await wait(words("/no/such"))).records)).toEqual(["EXEC /no/such: 2"]);
   });
