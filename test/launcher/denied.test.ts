@@ -273,6 +273,14 @@ assert libc.mount(b"tmpfs", b"/proc", b"tmpfs", 0, None) == 0`,
       "FILE /f: 13",
     ],
     [
+      "room for what a file has in it",
+      // It writes nothing of that.
+      [rule("write", 0, { arg: 2, is: 1234 })],
+      [["ROOT_BEGIN"], ["FILE", 0o444, 0, "/f", Buffer.from("x".repeat(1234))]],
+      MOUNTS,
+      "FILE /f: 28",
+    ],
+    [
       "the end of a file's name",
       [rule("unlinkat")],
       [["ROOT_BEGIN"], ["FILE", 0o444, 0, "/f", ""]],
