@@ -244,6 +244,48 @@ describe.skipIf(!isRoot).each(ways)("a source %s", (_, way) => {
   });
 });
 
+describe
+  .skipIf(!isRoot)
+  .each([
+    ...ways,
+    [
+      "where mounts are restricted one by one",
+      { direct: { denied: [{ call: "mount_setattr", errno: ENOSYS }] }, isMapped: false },
+    ],
+  ] as typeof ways)("descriptors are given back %s", (_, { direct, isMapped }) => {
+  /** More often than there are descriptors. */
+  const FEW = 32;
+  const often = (step: (i: number) => WrittenOp) => Array.from({ length: FEW }, (_, i) => step(i));
+  const before = `resource.setrlimit(resource.RLIMIT_NOFILE, (${FEW}, ${FEW}))`;
+  const NONE = at("nowhere");
+  test("by each step, however it ends", async () => {
+    const ops: WrittenOp[] = [
+      ...(isMapped ? MAPS : []),
+      SHARED(),
+      ["ROOT_BEGIN"],
+      ...often((i) => ["BIND", 1, FOLLOWS, at("relative/in"), `/m/${i}`]),
+      ...often((i) => ["BIND", 1, FOLLOWS, at("real"), `/n/${i}`]),
+      ...often(() => ["BIND", 0, FOLLOWS | OPTIONAL, NONE, "/o"]),
+      ...often(() => ["BIND", 0, FOLLOWS | OPTIONAL, at("last/x"), "/o"]),
+      ...often((i) => ["FSMOUNT", 0, "tmpfs", `/t/${i}`, "mode", "755"]),
+      ...often((i) => ["SYMLINK", "x", `/s/t/${i}`]),
+      ...often((i) => ["DIR", 0o755, `/d/e/${i}`]),
+      ...often((i) => ["SETATTR", 1, `/t/${i}`]),
+      ...often((i) => ["FILE", 0o444, 1, `/f/${i}`, "x"]),
+      ...often((i) => ["REBIND", 1, `/n/${i}`]),
+      ...often(() => ["SETTING", 0, "/proc/sys/none", "1"]),
+      ["ROOT_END"],
+      ...often(() => ["LOOPBACK"]),
+    ];
+    const flags = NEW.mount | NEW.net | (isMapped ? NEW.user : 0);
+    const { records } = await launch(ops, { ...direct, flags, before, argv: [] });
+    expect(records.map(({ kind, failure = "", error }) => `${kind} ${failure} ${error}`)).toEqual([
+      "STARTED  0",
+      "ENDED  0",
+    ]);
+  });
+});
+
 describe.skipIf(!isRoot)("of the sources of a user namespace", () => {
   test("only so much is remembered", async () => {
     // The place of each is remembered: 8 bytes, the text with its end, in whole words; of 256 KiB without 8.
