@@ -263,7 +263,11 @@ describe
       ...(isMapped ? MAPS : []),
       SHARED(),
       ["ROOT_BEGIN"],
+      // One that its network has, and one that there is not, also not in a proc of its own.
+      ...often(() => ["SETTING", 1, "/proc/sys/net/ipv4/ip_default_ttl", "64"]),
+      ...often(() => ["SETTING", 0, "/proc/sys/none", "1"]),
       ...often((i) => ["BIND", 1, FOLLOWS, at("relative/in"), `/m/${i}`]),
+      ...often((i) => ["BIND", 1, FOLLOWS, at("absolute/in"), `/a/${i}`]),
       ...often((i) => ["BIND", 1, FOLLOWS, at("real"), `/n/${i}`]),
       ...often(() => ["BIND", 0, FOLLOWS | OPTIONAL, NONE, "/o"]),
       ...often(() => ["BIND", 0, FOLLOWS | OPTIONAL, at("last/x"), "/o"]),
@@ -273,7 +277,6 @@ describe
       ...often((i) => ["SETATTR", 1, `/t/${i}`]),
       ...often((i) => ["FILE", 0o444, 1, `/f/${i}`, "x"]),
       ...often((i) => ["REBIND", 1, `/n/${i}`]),
-      ...often(() => ["SETTING", 0, "/proc/sys/none", "1"]),
       ["ROOT_END"],
       ...often(() => ["LOOPBACK"]),
     ];
@@ -284,6 +287,20 @@ describe
       "ENDED  0",
     ]);
   });
+});
+
+test.skipIf(!isRoot)("a lock takes one descriptor, out of the way of others", async () => {
+  const [many, apart] = [300, 256];
+  const limit = apart + many;
+  const before = `resource.setrlimit(resource.RLIMIT_NOFILE, (${limit}, ${limit}))`;
+  const ops: WrittenOp[] = [
+    ["ROOT_BEGIN"],
+    ["FSMOUNT", 0, "tmpfs", "/t"],
+    ["FILE", 0o444, 0, "/t/lock", ""],
+    ...Array.from({ length: many }, (): WrittenOp => ["LOCK", "/t/lock"]),
+  ];
+  const { records } = await launch(ops, { flags: NEW.mount, before, argv: [] });
+  expect(records.map(({ kind }) => kind)).toEqual(["STARTED", "ENDED"]);
 });
 
 describe.skipIf(!isRoot)("of the sources of a user namespace", () => {
