@@ -228,6 +228,13 @@ for i in range(${count}):
     expect([most.length, most.filter(([, flags]) => !flags.includes("ro"))]).toEqual([4096, []]);
     expect(await mounted([top()], { ...denied(), before: many(4096) })).toBe("BIND /m: 7");
   });
+  test("also by who may open no file against its mode", async () => {
+    // Neither he nor what he executes has CAP_DAC_OVERRIDE.
+    const obeys = `${before()}\nassert libc.prctl(24, 1, 0, 0, 0) == 0`;
+    const found = await mounted([top()], { ...denied(), before: obeys });
+    if (typeof found === "string") throw new Error(found);
+    expect(found.filter(([, flags]) => flags.includes("ro")).length).toBeGreaterThan(BELOW.length);
+  });
   test("nothing is shown that cannot be restricted", async () => {
     expect(await mounted([top()], denied("fstatfs"))).toMatch(/: 38$/);
     // Without a view of the mounts nothing is known of them.
