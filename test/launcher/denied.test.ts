@@ -342,6 +342,7 @@ describe.skipIf(!isRoot)("not needed", () => {
       { before: "resource.setrlimit(resource.RLIMIT_NOFILE, (50, 50))" },
     ],
     ["a personality that is usual", [rule("personality")], NOTHING, {}],
+    ["one of an ordinary user", [rule("personality")], NOTHING, { uid: 65534 }],
     [
       "capabilities that nobody has or wants",
       [rule("capset", EPERM)],

@@ -159,7 +159,7 @@ describe.skipIf(!isRoot).each(ways)("mounts are restricted %s", (_, direct) => {
       argv: [
         "/bin/sh",
         "-c",
-        "grep ' / / ' /proc/self/mountinfo | cut -d' ' -f6; cut -d' ' -f5 /proc/self/mountinfo | sort | uniq -d",
+        "grep ' / / ' /proc/self/mountinfo | cut -d' ' -f6; grep unbindable /proc/self/mountinfo; cut -d' ' -f5 /proc/self/mountinfo | sort | uniq -d",
       ],
     });
     expect(stdout).toMatch(/^ro,nosuid,nodev\S*\n$/);
@@ -186,6 +186,16 @@ describe.skipIf(!isRoot)("a target", () => {
     const { stdout } = await launch([...ROOT, EMPTY, ...ops, END], { flags: NEW.mount, argv });
     const found = ["/e", "/e/a", "/e/a/b", "/e/a/f", "/e/a/l", "/e/c", `/e/${LONG}`];
     expect(stdout.trimEnd().split("\n")).toEqual([...found, "700", "710"]);
+  });
+  test("does not go up, where the kernel does not look to that; a name may have dots", async () => {
+    const direct = { flags: NEW.mount, argv: [], denied: [{ call: "openat2", errno: ENOSYS }] };
+    for (const name of ["..", "...", "..x", "x..", ".x", "x."]) {
+      const target = `/e/${name}`;
+      const ops: WrittenOp[] = [...ROOT, EMPTY, ["DIR", 0o755, target], ["REBIND", 1, target], END];
+      const [first] = (await launch(ops, direct)).records;
+      const said = first?.kind === "FAILED" ? `${first.failure}: ${first.error}` : first?.kind;
+      expect(said).toBe(name === ".." ? "REBIND /e/..: 18" : "STARTED");
+    }
   });
   test("that cannot be is a failure", async () => {
     const file: WrittenOp = ["FILE", 0o444, 0, "/e/f", ""];
