@@ -173,6 +173,21 @@ traced("who is not to be traced says so to the kernel", () => {
   ]);
 });
 
+traced.each([
+  ["ENOENT", 1],
+  ["EAGAIN", 4],
+])(
+  "what lies below is looked for again only where a name was changing, with %s",
+  (error, times) => {
+    const script = `
+    const { openBeneath, openDirectory } = await import(${ffi("beneath")});
+    console.log(openBeneath(openDirectory("/"), "usr"));`;
+    const { printed, calls } = told(script, `openat2:error=${error}`);
+    expect(printed).toBe("undefined\n");
+    expect(calls.filter((line) => line.includes('"usr"'))).toHaveLength(times);
+  },
+);
+
 traced("a directory that cannot be mounted on demand is not taken as it is without", () => {
   const script = `
     const { handleAt } = await import(${ffi("at")});
