@@ -187,6 +187,17 @@ describe.skipIf(!isRoot)("a target", () => {
     const found = ["/e", "/e/a", "/e/a/b", "/e/a/f", "/e/a/l", "/e/c", `/e/${LONG}`];
     expect(stdout.trimEnd().split("\n")).toEqual([...found, "700", "710"]);
   });
+  test("that shows the root of the host hides nothing of it, also behind a file of the plan", async () => {
+    const ops: WrittenOp[] = [
+      ...ROOT,
+      ["FILE", 0o444, 0, "/f", "x"],
+      ["BIND", 1, 0, "/", "/r"],
+      END,
+    ];
+    const argv = ["/bin/sh", "-c", `test -e /r${dir}/file && echo seen`];
+    for (const denied of [[], [{ call: "mount_setattr", errno: ENOSYS }]])
+      expect((await launch(ops, { flags: NEW.mount, argv, denied })).stdout).toBe("seen\n");
+  });
   test("does not go up, where the kernel does not look to that; a name may have dots", async () => {
     const direct = { flags: NEW.mount, argv: [], denied: [{ call: "openat2", errno: ENOSYS }] };
     for (const name of ["..", "...", "..x", "x..", ".x", "x."]) {
