@@ -1,6 +1,8 @@
 /** A sandbox that waits for its words: which it takes, and that what others change of it meanwhile sticks to nobody. */
 import { describe, expect, test } from "bun:test";
-import { readFileSync } from "node:fs";
+import { chmodSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { WAKE, WORDS_SIZE } from "../../ffi/launcher/layout.ts";
 import { isRoot } from "../accounts.ts";
 import type { WrittenOp } from "../plan/ops.ts";
@@ -56,6 +58,21 @@ describe.each(shapes)("what waits %s", (_, ops, flags) => {
       Uint8Array.from([10, 0]),
     ])
       expect(said((await wait(bad)).records)).toEqual(["CLONE killed before exec: 0"]);
+  });
+  test("has room for as many words as can be, of one character and of none", async () => {
+    const dir = mkdtempSync(join(tmpdir(), "spawnbox-waiting-"));
+    try {
+      chmodSync(dir, 0o755);
+      symlinkSync("/bin/true", join(dir, "x"));
+      const there: WrittenOp[] = [...ops.slice(0, -1), ["CHDIR", dir], ["WAIT"]];
+      for (const empty of [0, 1, 9, 1000]) {
+        const given = words("x", ...Array.from({ length: empty }, () => ""));
+        const direct = { flags, orders: [WAKE], argv: ["/not/this"], words: given };
+        expect(said((await launch(there, direct)).records)).toEqual(RAN);
+      }
+    } finally {
+      rmSync(dir, { recursive: true });
+    }
   });
   test("is given words by nobody but the server, which gives an order first", async () => {
     const { records } = await wait(words("/bin/true"), { orders: [] });
