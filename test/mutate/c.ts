@@ -52,13 +52,18 @@ function isTruth(code: string, index: number): boolean {
   return /\bint $/.test(heads.at(-1)?.[1] ?? "");
 }
 
-/** Of what runs before the exec alone, where descriptor 0 is the command's stdin: what is opened is none below 1. */
-const BESIDE_STDIN = /\/(?:mounts|submounts|terminal|landlock|settings|shed|steps)\.c$/;
-const DESCRIPTOR = /\b(?:fd|dir|fs|tree|place|path|master|slave|proc|kept) (?:<|>=) 0(?=\)| \?)/g;
+/**
+ * Of what runs where descriptor 0 is taken, so that what is opened is another: by the command's stdin before the exec, and in the
+ * supervisor that watches by the mount namespace or the list of children.
+ */
+const BESIDE_0 =
+  /\/(?:mounts|submounts|terminal|landlock|settings|shed|steps|listener|watch|sweep)\.c$/;
+const DESCRIPTOR =
+  /\b(?:fd|dir|fs|tree|place|path|master|slave|proc|kept|pidfd) (?:<|>=) 0(?=\)| \?)/g;
 
 /** Where it is asked whether such a descriptor is one: beside 0, by either operator. */
 function descriptorChecks(file: string, code: string): readonly (readonly [number, number])[] {
-  if (!BESIDE_STDIN.test(file)) return [];
+  if (!BESIDE_0.test(file)) return [];
   return [...code.matchAll(DESCRIPTOR)].map(({ 0: match, index }) => [index, index + match.length]);
 }
 
