@@ -29,6 +29,7 @@ const EXCHANGED: Readonly<Record<string, string>> = {
  * prctl(2) takes what is behind the value of these for nothing, and of those that only ask, the value too; clone(2) without flags
  * for them takes no numbers of threads, waitid(2) of all no number, ppoll(2) no size of a mask that is not given, mmap(2) its place
  * as a wish, and of what is no file no descriptor. What only asks whether a filter denies it has no arguments.
+ * rt_sigprocmask(2) and rt_sigaction(2) set before they tell what was.
  */
 const UNREAD = [
   /__NR_prctl, PR_(?:SET_DUMPABLE|SET_PDEATHSIG|SET_CHILD_SUBREAPER|SET_SECUREBITS|CAPBSET_DROP), \w+, [^;]*$/,
@@ -37,6 +38,7 @@ const UNREAD = [
   /__NR_waitid, P_ALL, $/,
   /__NR_ppoll\b[^;]*, 0, $/,
   /__NR_mmap, $/,
+  /__NR_rt_sig(?:procmask|action), [^,;]+, [^,;]+, $/,
   /(?:0x2[12]|MAP_ANONYMOUS) *, -$/,
   /__NR_(?:add|request)_key\b[^;|]*$/,
 ];
