@@ -4,7 +4,6 @@ import { dlopen } from "bun:ffi";
 const open = () =>
   dlopen("libcap.so.2", {
     cap_from_name: { args: ["cstring", "ptr"], returns: "i32" },
-    cap_max_bits: { args: [], returns: "i32" },
   });
 let library: ReturnType<typeof open> | undefined;
 

@@ -81,8 +81,6 @@ function ask(theirs: End, ours: End): void {
   request.writeUInt16LE(NLM_F_REQUEST, 6);
   request.writeUInt32LE((sequence = (sequence + 1) >>> 0), 8);
   request.set([v4 ? AF_INET : AF_INET6, IPPROTO_TCP], HEADER);
-  // All states.
-  request.writeUInt32LE(0xffff_ffff, HEADER + 4);
   request.writeUInt16BE(theirs.port, REQUEST_ID);
   request.writeUInt16BE(ours.port, REQUEST_ID + 2);
   request.set(bytesOf(theirs.address), REQUEST_ID + 4);

@@ -32,5 +32,20 @@ export function told(script: string, inject: string, ...only: readonly string[])
     ...["strace", "-f", "-qq", ...only, "-e", `trace=${call}`, "-e", `inject=${inject}`],
     ...[process.execPath, "-e", script],
   ]);
-  return { printed: stdout.toString(), calls: stderr.toString().split("\n") };
+  return { printed: stdout.toString(), calls: whole(stderr.toString().split("\n")) };
+}
+
+/** Each call in one line, also where that of another thread came between its beginning and its end. */
+function whole(lines: readonly string[]): string[] {
+  const begun = new Map<string, string>();
+  return lines.flatMap((line) => {
+    const [, thread = ""] = /^\[pid +(\d+)\]/.exec(line) ?? [];
+    const [, beginning] = /^(.*) <unfinished \.\.\.>$/.exec(line) ?? [];
+    if (beginning !== undefined) {
+      begun.set(thread, beginning);
+      return [];
+    }
+    const [, end] = /<\.\.\. \w+ resumed>(.*)$/.exec(line) ?? [];
+    return [end === undefined ? line : `${begun.get(thread) ?? ""}${end.replace(/ +=/, " =")}`];
+  });
 }

@@ -126,6 +126,17 @@ traced("who cannot have what others leave behind is told why", () => {
   ]);
 });
 
+traced.each(["EMFILE", "ENFILE", "ENOMEM", "ENOENT"])(
+  "children of a thread that cannot be listed, with %s, are none only where it has ended",
+  (error) => {
+    const script = tried("children", "listChildren", "listChildren().length");
+    // The number of its first thread is that of the shell, since strace puts itself apart.
+    const traced = `exec strace -D -f -qq -o /dev/null -P /proc/self/task/$$/children -e trace=openat -e inject=openat:error=${error} "$0" -e "$1"`;
+    const { stdout } = Bun.spawnSync(["/bin/sh", "-c", traced, process.execPath, script]);
+    expect(stdout.toString()).toMatch(error === "ENOENT" ? /^\d+\n$/ : error);
+  },
+);
+
 traced.each([
   ["EAGAIN", "false"],
   ["ENOBUFS", "false"],
@@ -183,6 +194,21 @@ traced("who is not to be traced says so to the kernel", () => {
     expect.stringContaining("prctl(PR_SET_DUMPABLE, SUID_DUMP_DISABLE) = 0"),
   ]);
 });
+
+traced.each([
+  ["ENOENT", 1],
+  ["EAGAIN", 4],
+])(
+  "what lies below is looked for again only where a name was changing, with %s",
+  (error, times) => {
+    const script = `
+    const { openBeneath, openDirectory } = await import(${ffi("beneath")});
+    console.log(openBeneath(openDirectory("/"), "usr"));`;
+    const { printed, calls } = told(script, `openat2:error=${error}`);
+    expect(printed).toBe("undefined\n");
+    expect(calls.filter((line) => line.includes('"usr"'))).toHaveLength(times);
+  },
+);
 
 traced("a directory that cannot be mounted on demand is not taken as it is without", () => {
   const script = `

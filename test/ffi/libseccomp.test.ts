@@ -47,6 +47,16 @@ test("a program is whole instructions, and another for each ABI", () => {
   expect(new Set(programs.map((program) => Buffer.from(program).toString("hex"))).size).toBe(4);
 });
 
+test("of many calls each is found in a few steps, where the library can do that", () => {
+  const names =
+    "mount umount2 chroot pivot_root setns unshare reboot swapon swapoff acct bpf kexec_load init_module delete_module ptrace keyctl add_key request_key";
+  const program = Buffer.from(compile(...names.split(" ").map((name) => rule(name))));
+  const codes = Array.from({ length: program.length / 8 }, (_, i) => program.readUInt16LE(8 * i));
+  // To one side or the other: BPF_JMP | BPF_JGT | BPF_K. One after the other they are only compared.
+  const forks = codes.filter((code) => code === 0x25).length;
+  expect(forks > 2).toBe(Bun.semver.order(libseccompVersion(), "2.5.0") >= 0);
+});
+
 test("calls have the numbers of their architecture, negative ones where it has none", () => {
   expect(["x64", "arm64", "i386"].map((one) => resolveSyscall("openat", one as Abi))).toEqual([
     ...[257, 56, 295],

@@ -9,10 +9,11 @@ import {
   readFileSync,
   statSync,
 } from "node:fs";
+import { join } from "node:path";
 import { killNow, listChildren, reapChild, sessionOf, stateOfChild } from "../../ffi/children.ts";
 import { missingCall } from "../../ffi/kernel.ts";
 import { hasEnded, openProcess, putInPlace, takeDescriptors } from "../../ffi/processes.ts";
-import { until } from "../served.ts";
+import { isRoot, until } from "../served.ts";
 import { has, isOpen } from "./descriptors.ts";
 
 const sleeper = (stdin: "ignore" | ReturnType<typeof Bun.file> = "ignore") =>
@@ -93,6 +94,21 @@ test("children are listed, are alive until they are dead, and a look does not re
   } finally {
     child.kill("SIGKILL");
   }
+});
+
+test.skipIf(!isRoot)("where the kernel lists no children, all processes may be some", () => {
+  const children = JSON.stringify(join(import.meta.dir, "../../ffi/children.ts"));
+  // A directory of threads that has none.
+  const script = `
+    const { dlopen } = await import("bun:ffi");
+    const { listChildren } = await import(${children});
+    const { symbols } = dlopen("libc.so.6", { mount: { args: ["cstring", "cstring", "cstring", "u64", "ptr"], returns: "i32" } });
+    const text = (one) => Buffer.from(one + "\\0");
+    if (symbols.mount(text("tmpfs"), text("/proc/self/task"), text("tmpfs"), 0n, null) !== 0) throw new Error("mount");
+    const all = listChildren();
+    console.log(all.includes(process.pid), all.includes(1), all.every((pid) => Number.isInteger(pid) && pid > 0));`;
+  const run = Bun.spawnSync(["unshare", "--mount", process.execPath, "-e", script]);
+  expect(run.stdout.toString() || run.stderr.toString()).toBe("true true true\n");
 });
 
 test("a group is killed by its negative number, and 0 and its like are nobody", async () => {

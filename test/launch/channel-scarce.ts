@@ -1,4 +1,5 @@
-/** Reads a pipe while this process has no descriptor left: prints what came until then, and all that came in the end. */
+/** Reads a pipe while this process has no descriptor left: prints what came until then, all that came in the end, and whether it
+ * waited for the other side while it was waited for. */
 import { closeSync, openSync, writeSync } from "node:fs";
 import { pipe } from "../../ffi/libc.ts";
 import { Channel } from "../../src/launch/channel.ts";
@@ -15,12 +16,22 @@ try {
 } catch {
   // Out of them.
 }
-const drained = channel.drain((chunk) => void taken.push(text.decode(chunk)));
-writeSync(write, "one ");
-while (taken.length === 0) await Bun.sleep(1);
+/** Whether it waits for the other side while it waits for who takes the second piece. */
+const waits: boolean[] = [];
+const drained = channel.drain(async (chunk) => {
+  if (taken.push(text.decode(chunk)) !== 2) return;
+  await Bun.sleep(1);
+  waits.push(channel.waiting);
+});
+for (const piece of ["one ", "two "]) {
+  const { length } = taken;
+  writeSync(write, piece);
+  while (taken.length === length) await Bun.sleep(1);
+}
+while (waits.length === 0) await Bun.sleep(1);
 const scarce = taken.join("");
 for (const fd of opened) closeSync(fd);
-writeSync(write, "two");
+writeSync(write, "three");
 closeSync(write);
 await drained;
-console.log(JSON.stringify([scarce, taken.join("")]));
+console.log(JSON.stringify([scarce, taken.join(""), waits]));

@@ -1,10 +1,11 @@
 /** What a sandbox takes in of the system: looked at where the kernel answers by itself, and asked for elsewhere. */
 import { afterEach, expect, jest, test } from "bun:test";
-import { mkdirSync, mkdtempSync, renameSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { surroundingsOf } from "../../src/launch/surroundings.ts";
 import type { Plan } from "../../src/plan/plan.ts";
+import { isRoot } from "../accounts.ts";
 import { ownDescriptors } from "../descriptors.ts";
 import { ENOSYS, filterSource, numbered } from "../places/rules.ts";
 
@@ -13,6 +14,8 @@ const planOf = (joinNet: string, ...hosts: string[]) =>
   ({ policy: { namespaces: new Set(), joinNet, landlock: { hosts } } }) as unknown as Plan;
 /** Through a link of /proc the kernel does not answer for itself. */
 const LINK = "/proc/self/cwd";
+
+const source = join(import.meta.dir, "../../src/launch/surroundings.ts");
 
 afterEach(() => void jest.useRealTimers());
 
@@ -61,11 +64,40 @@ test("is not told where there is no answer in time; who has not answered is not 
   }
 });
 
+test.skipIf(!isRoot || !existsSync("/dev/fuse"))(
+  "who has answered in time is asked again, though somebody else has not",
+  () => {
+    const dir = mkdtempSync(join(tmpdir(), "spawnbox-surroundings-"));
+    const program = `
+const { dlopen } = await import("bun:ffi");
+const { openSync } = await import("node:fs");
+const { surroundingsOf } = await import(${JSON.stringify(source)});
+const { symbols } = dlopen("libc.so.6", { mount: { args: ["cstring", "cstring", "cstring", "u64", "cstring"], returns: "i32" } });
+const text = (one) => Buffer.from(one + "\\0");
+// Nobody reads there what the kernel asks.
+const options = "fd=" + openSync("/dev/fuse", "r+") + ",rootmode=40000,user_id=0,group_id=0";
+if (symbols.mount(text("fuse"), text(${JSON.stringify(dir)}), text("fuse"), 0n, text(options)) !== 0) throw new Error("mount");
+const planOf = (joinNet, ...hosts) => ({ policy: { namespaces: new Set(), joinNet, landlock: { hosts } } });
+const silent = ${JSON.stringify(join(dir, "x"))};
+const told = [];
+for (const plan of [planOf(silent, "/"), planOf("/"), planOf("/", silent)]) told.push(await surroundingsOf(plan));
+console.log(JSON.stringify(told.map((one) => typeof one)));
+process.exit();`;
+    try {
+      const run = Bun.spawnSync(["unshare", "--mount", process.execPath, "-e", program]);
+      expect(run.stdout.toString() || run.stderr.toString()).toBe(
+        '["undefined","string","undefined"]\n',
+      );
+    } finally {
+      rmSync(dir, { recursive: true });
+    }
+  },
+);
+
 test("is the same where the kernel does not know the call, or no descriptor is left", async () => {
-  const source = JSON.stringify(join(import.meta.dir, "../../src/launch/surroundings.ts"));
   const program = `
 const { openSync } = await import("node:fs");
-const { surroundingsOf } = await import(${source});
+const { surroundingsOf } = await import(${JSON.stringify(source)});
 const plan = { policy: { namespaces: new Set(), joinNet: "/", landlock: { hosts: ["/proc"] } } };
 console.log(await surroundingsOf(plan));
 try { for (;;) openSync("/dev/null"); } catch {}

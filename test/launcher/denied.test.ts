@@ -1,11 +1,12 @@
 /** What a filter of the place denies: each step says what failed and how, or does it in another way that comes to the same. */
 import { describe, expect, test } from "bun:test";
-import { readFileSync } from "node:fs";
+import { readFileSync, readlinkSync } from "node:fs";
 import { isRoot } from "../accounts.ts";
+import { descriptorsOf } from "../descriptors.ts";
 import { ENOSYS, EPERM, type Rule } from "../places/rules.ts";
 import type { WrittenOp } from "../plan/ops.ts";
 import { until } from "../served.ts";
-import { type Direct, launch, NEW } from "./direct.ts";
+import { childrenOf, type Direct, launch, NEW, type Running } from "./direct.ts";
 
 const sh = (script: string) => ["/bin/sh", "-c", script];
 const python = (script: string) => ["/usr/bin/python3", "-ISc", script];
@@ -40,6 +41,10 @@ const SETTING = { arg: 2, any: 0xffffffff };
 const persona = (value: number) => `assert libc.personality(${value}) == 0`;
 const ROOT: readonly WrittenOp[] = [["ROOT_BEGIN"], ["FSMOUNT", 0, "tmpfs", "/e"], ["ROOT_END"]];
 const MOUNTS: Direct = { flags: NEW.mount };
+const MAPS: readonly WrittenOp[] = [
+  ["UID_MAP", "0 0 65536\n"],
+  ["GID_MAP", 0, "0 0 65536\n"],
+];
 /** Let pass: no filter at all. */
 const OPEN = Uint8Array.from([6, 0, 0, 0, 0, 0, 0xff, 0x7f]);
 const LANDLOCK: readonly WrittenOp[] = [
@@ -101,6 +106,16 @@ describe.skipIf(!isRoot)("a step that cannot be", () => {
       NOTHING,
       { before: io((2 << 13) | 3) },
       "INHERIT i/o priority: 13",
+    ],
+    [
+      "a score of memory to ask for",
+      [],
+      NOTHING,
+      {
+        before: `assert libc.unshare(0x20000) == 0 and libc.mount(None, b"/", None, 0x44000, None) == 0
+assert libc.mount(b"tmpfs", b"/proc", b"tmpfs", 0, None) == 0`,
+      },
+      "INHERIT /proc/self/oom_score_adj: 2",
     ],
     ["limits to ask for", [rule("prlimit64")], NOTHING, {}, "INHERIT nofile: 13"],
     [
@@ -207,10 +222,31 @@ describe.skipIf(!isRoot)("a step that cannot be", () => {
       MOUNTS,
       "ROOT_BEGIN tmpfs: 13",
     ],
+    [
+      "a file system that takes its options",
+      [rule("fsconfig", EACCES, { arg: 1, is: 6 })],
+      [["FSMOUNT", 0, "tmpfs", "/e", "mode", "755"]],
+      MOUNTS,
+      "FSMOUNT tmpfs: 13",
+    ],
     ["its mount", [rule("fsmount")], ROOT, MOUNTS, "ROOT_BEGIN tmpfs: 13"],
     ["its place", [rule("move_mount")], ROOT, MOUNTS, "ROOT_BEGIN /: 13"],
     ["its propagation", [rule("mount_setattr")], ROOT, MOUNTS, "ROOT_BEGIN /: 13"],
     ["a directory in it", [rule("mkdirat")], ROOT, MOUNTS, "FSMOUNT /e: 13"],
+    [
+      "memory for where links of a source lead",
+      [rule("mmap", 12, { arg: 1, is: 256 << 10 })],
+      [...MAPS, ["ROOT_BEGIN"], ["BIND", 0, 1, "/usr", "/m"], ["ROOT_END"]],
+      { flags: NEW.mount | NEW.user },
+      "CLONE: 12",
+    ],
+    [
+      "memory for what is mounted below a source",
+      [rule("mount_setattr", ENOSYS), rule("mmap", 12, { arg: 1, is: 4 << 20 })],
+      [["ROOT_BEGIN"], ["BIND", 0, 0, "/usr", "/m"], ["ROOT_END"]],
+      MOUNTS,
+      "BIND /m: 12",
+    ],
     ["its directory", [rule("fchdir")], ROOT, MOUNTS, "ROOT_END /: 13"],
     ["a change of root", [rule("pivot_root")], ROOT, MOUNTS, "ROOT_END /: 13"],
     ["an end of the old one", [rule("umount2")], ROOT, MOUNTS, "ROOT_END /: 13"],
@@ -237,6 +273,14 @@ describe.skipIf(!isRoot)("a step that cannot be", () => {
       "FILE /f: 13",
     ],
     [
+      "room for what a file has in it",
+      // It writes nothing of that.
+      [rule("write", 0, { arg: 2, is: 1234 })],
+      [["ROOT_BEGIN"], ["FILE", 0o444, 0, "/f", Buffer.from("x".repeat(1234))]],
+      MOUNTS,
+      "FILE /f: 28",
+    ],
+    [
       "the end of a file's name",
       [rule("unlinkat")],
       [["ROOT_BEGIN"], ["FILE", 0o444, 0, "/f", ""]],
@@ -245,6 +289,13 @@ describe.skipIf(!isRoot)("a step that cannot be", () => {
     ],
     ["a ruleset", [rule("landlock_create_ruleset")], LANDLOCK, {}, "LANDLOCK ruleset: 13"],
     ["its rule", [rule("landlock_add_rule")], LANDLOCK, {}, "LANDLOCK_PATH /: 13"],
+    [
+      "its rule of a port",
+      [rule("landlock_add_rule", EACCES, { arg: 1, is: 2 })],
+      [["NO_NEW_PRIVS"], ["LANDLOCK", 1, 0, 0], ["LANDLOCK_PORT", 1, 80]],
+      {},
+      "LANDLOCK_PORT port: 13",
+    ],
     ["its beginning", [rule("landlock_restrict_self")], LANDLOCK, {}, "LANDLOCK_APPLY ruleset: 13"],
     [
       "the loopback of a network",
@@ -291,6 +342,7 @@ describe.skipIf(!isRoot)("not needed", () => {
       { before: "resource.setrlimit(resource.RLIMIT_NOFILE, (50, 50))" },
     ],
     ["a personality that is usual", [rule("personality")], NOTHING, {}],
+    ["one of an ordinary user", [rule("personality")], NOTHING, { uid: 65534 }],
     [
       "capabilities that nobody has or wants",
       [rule("capset", EPERM)],
@@ -326,6 +378,24 @@ for to in (6, 7, 8, 9, 10, 15, 16, 255, 256, 1023, 1024, 1029, 1030, 1031, 3999)
     }
   });
 
+  test("close_range: neither the supervisor nor an init holds what the command prints to", async () => {
+    for (const [ops, flags] of [
+      [NOTHING, 0],
+      [FORKED, NEW.pid],
+    ] as const) {
+      const isLeft = async ({ pid, supervisor, hangUp }: Running) => {
+        const output = [1, 2].map((fd) => readlinkSync(`/proc/${pid}/fd/${fd}`));
+        const holders = [supervisor, ...childrenOf(supervisor)].filter((one) => one !== pid);
+        await until("they hold none of it", () =>
+          holders.every((one) => !descriptorsOf(one).some((link) => output.includes(link))),
+        );
+        hangUp();
+      };
+      const denied = [rule("close_range", errno)];
+      await launch(ops, { denied, flags, argv: ["/bin/sleep", "1000"], meanwhile: isLeft });
+    }
+  });
+
   test.each([
     ["one of IPv4", [2]],
     ["one of IPv4 and one of IPv6", [2, 10]],
@@ -357,6 +427,29 @@ print(struct.unpack("16sh", fcntl.ioctl(one, 0x8913, struct.pack("16s16x", b"lo"
         });
         expect(records.at(-1)).toMatchObject({ kind: "ENDED", status: 5 << 8 });
       }
+  });
+});
+
+describe.skipIf(!isRoot)("without any hold on the command", () => {
+  const denied = [rule("pidfd_open", EMFILE)];
+  const signalled = async (ops: readonly WrittenOp[], flags: number, ...orders: number[]) => {
+    const argv = sh(`trap 'exit 5' USR1; trap 'exit 6' HUP; echo; while :; do sleep 0.05; done`);
+    const { records } = await launch(ops, {
+      ...{ flags, denied, argv },
+      meanwhile: async ({ order, pid, hangUp }) => {
+        await untilCaught(pid);
+        order(...orders);
+        // All of them are read by then.
+        if (flags !== 0) hangUp();
+      },
+    });
+    return records.at(-1)?.status;
+  };
+  test("a child has its signals by its number, and its group has those of a group", async () => {
+    for (const order of [10, 0x80 | 10]) expect(await signalled(NOTHING, 0, order)).toBe(5 << 8);
+  });
+  test("in a pid namespace nobody else is signalled in its place", async () => {
+    expect(await signalled(FORKED, NEW.pid, 10, 0x80 | 10)).toBe(9);
   });
 });
 

@@ -3,7 +3,7 @@
  * the runtime of the server does by chance when it starts a process, it does not do here.
  */
 import { closeSync, writeSync } from "node:fs";
-import { mkdtempSync, openSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { hostArch, launcherFile } from "../../ffi/launcher/build.ts";
@@ -85,6 +85,19 @@ export interface Launched {
   readonly stdout: string;
   readonly stderr: string;
   readonly records: readonly Told[];
+  /** Of its supervisor. */
+  readonly exit: number;
+}
+
+/** Of the first thread of a process; none of one that is gone. */
+export function childrenOf(pid: number): number[] {
+  try {
+    const text = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8");
+    return text.split(" ").filter(Boolean).map(Number);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+    return [];
+  }
 }
 
 const NAMES = Object.entries(OP) as [string, number][];
@@ -194,8 +207,7 @@ export async function launch(ops: readonly WrittenOp[], direct: Direct = {}): Pr
     });
     await running;
     const [stdout, stderr] = await output;
-    await child.exited;
-    return { stdout, stderr, records };
+    return { stdout, stderr, records, exit: await child.exited };
   } finally {
     for (const fd of mine) closeSync(fd);
     rmSync(dir, { recursive: true });

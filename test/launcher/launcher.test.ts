@@ -6,7 +6,7 @@ import { GROUP } from "../../ffi/launcher/layout.ts";
 import { isAlive, isRoot, until } from "../served.ts";
 import type { WrittenOp } from "../plan/ops.ts";
 import { mayTrace } from "../strace.ts";
-import { type Direct, launch, NEW } from "./direct.ts";
+import { childrenOf, type Direct, launch, NEW } from "./direct.ts";
 
 const NOTHING: readonly WrittenOp[] = [["UMASK", 0o22]];
 const sh = (script: string) => ["/bin/sh", "-c", script];
@@ -270,10 +270,10 @@ if not child: os.wait()
   });
 
   test("tells how it ended, with what it used", async () => {
-    expect((await launch(ops, { flags, argv: sh("exit 9") })).records).toMatchObject([
-      { kind: "STARTED" },
-      exited(9),
-    ]);
+    const { records, exit } = await launch(ops, { flags, argv: sh("exit 9") });
+    expect(records).toMatchObject([{ kind: "STARTED" }, exited(9)]);
+    // The supervisor has done what it is for.
+    expect(exit).toBe(0);
     expect((await launch(ops, { flags, argv: sh("kill -KILL $$") })).records).toMatchObject([
       { kind: "STARTED" },
       killed(9),
@@ -593,18 +593,6 @@ function statusOf(pid: number): Record<string, string> {
   return Object.fromEntries(lines.map((line) => line.split(":\t") as [string, string]));
 }
 
-function childrenOf(pid: number): number[] {
-  try {
-    const text = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8");
-    return text
-      .split(" ")
-      .filter((one) => one !== "")
-      .map(Number);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
-    return [];
-  }
-}
 const belowOf = (pid: number): number[] => childrenOf(pid).flatMap((one) => [one, ...belowOf(one)]);
 
 function nameOf(pid: number): string {

@@ -162,7 +162,7 @@ describe.skipIf(!isRoot).each(ways)("mounts are restricted %s", (_, direct) => {
       argv: [
         "/bin/sh",
         "-c",
-        "grep ' / / ' /proc/self/mountinfo | cut -d' ' -f6; cut -d' ' -f5 /proc/self/mountinfo | sort | uniq -d",
+        "grep ' / / ' /proc/self/mountinfo | cut -d' ' -f6; grep unbindable /proc/self/mountinfo; cut -d' ' -f5 /proc/self/mountinfo | sort | uniq -d",
       ],
     });
     expect(stdout).toMatch(/^ro,nosuid,nodev\S*\n$/);
@@ -190,6 +190,27 @@ describe.skipIf(!isRoot)("a target", () => {
     const found = ["/e", "/e/a", "/e/a/b", "/e/a/f", "/e/a/l", "/e/c", `/e/${LONG}`];
     expect(stdout.trimEnd().split("\n")).toEqual([...found, "700", "710"]);
   });
+  test("that shows the root of the host hides nothing of it, also behind a file of the plan", async () => {
+    const ops: WrittenOp[] = [
+      ...ROOT,
+      ["FILE", 0o444, 0, "/f", "x"],
+      ["BIND", 1, 0, "/", "/r"],
+      END,
+    ];
+    const argv = ["/bin/sh", "-c", `test -e /r${dir}/file && echo seen`];
+    for (const denied of [[], [{ call: "mount_setattr", errno: ENOSYS }]])
+      expect((await launch(ops, { flags: NEW.mount, argv, denied })).stdout).toBe("seen\n");
+  });
+  test("does not go up, where the kernel does not look to that; a name may have dots", async () => {
+    const direct = { flags: NEW.mount, argv: [], denied: [{ call: "openat2", errno: ENOSYS }] };
+    for (const name of ["..", "...", "..x", "x..", ".x", "x."]) {
+      const target = `/e/${name}`;
+      const ops: WrittenOp[] = [...ROOT, EMPTY, ["DIR", 0o755, target], ["REBIND", 1, target], END];
+      const [first] = (await launch(ops, direct)).records;
+      const said = first?.kind === "FAILED" ? `${first.failure}: ${first.error}` : first?.kind;
+      expect(said).toBe(name === ".." ? "REBIND /e/..: 18" : "STARTED");
+    }
+  });
   test("that cannot be is a failure", async () => {
     const file: WrittenOp = ["FILE", 0o444, 0, "/e/f", ""];
     const long = `/e/${LONG}n`;
@@ -197,6 +218,7 @@ describe.skipIf(!isRoot)("a target", () => {
     expect(await tried(["SYMLINK", "x", `${long}/y`])).toBe(`SYMLINK ${long.slice(0, 207)}: 36`);
     for (const op of ["/e/f/x", "/e/f"])
       expect(await tried(file, ["DIR", 0o755, op])).toBe(`DIR ${op}: 20`);
+    expect(await tried(file, ["SETATTR", 1, "/e/f"])).toBe("SETATTR /e/f: 20");
     expect(await tried(file, ["BIND", 0, 0, join(dir, "file"), "/e/f/x"])).toBe("BIND /e/f/x: 20");
     expect(await tried(file, ["FSMOUNT", 0, "tmpfs", "/e/f"])).toBe("FSMOUNT /e/f: 20");
     expect(await tried(["SYMLINK", "a", "/e/l"], ["SYMLINK", "b", "/e/l"])).toBe(
@@ -229,6 +251,13 @@ for i in range(${count}):
     if (typeof most === "string") throw new Error(most);
     expect([most.length, most.filter(([, flags]) => !flags.includes("ro"))]).toEqual([4096, []]);
     expect(await mounted([top()], { ...denied(), before: many(4096) })).toBe("BIND /m: 7");
+  });
+  test("also by who may open no file against its mode", async () => {
+    // Neither he nor what he executes has CAP_DAC_OVERRIDE.
+    const obeys = `${before()}\nassert libc.prctl(24, 1, 0, 0, 0) == 0`;
+    const found = await mounted([top()], { ...denied(), before: obeys });
+    if (typeof found === "string") throw new Error(found);
+    expect(found.filter(([, flags]) => flags.includes("ro")).length).toBeGreaterThan(BELOW.length);
   });
   test("nothing is shown that cannot be restricted", async () => {
     expect(await mounted([top()], denied("fstatfs"))).toMatch(/: 38$/);

@@ -8,7 +8,10 @@ import { launch, NEW } from "./direct.ts";
 const REFUSED = "PLAN_READ layout: 22";
 const NEXT: WrittenOp = ["UMASK", 0];
 async function outcome(plan: Uint8Array): Promise<string | undefined> {
-  const [first] = (await launch([], { plan, argv: [] })).records;
+  const { records, exit } = await launch([], { plan, argv: [] });
+  const [first] = records;
+  // Of what fails later the supervisor has told.
+  expect(exit === 0).toBe(!first?.failure?.startsWith("PLAN_READ"));
   return first?.kind === "FAILED" ? `${first.failure}: ${first.error}` : first?.kind;
 }
 const all = async (plans: readonly Uint8Array[]) => {

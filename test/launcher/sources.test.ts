@@ -244,6 +244,65 @@ describe.skipIf(!isRoot).each(ways)("a source %s", (_, way) => {
   });
 });
 
+describe
+  .skipIf(!isRoot)
+  .each([
+    ...ways,
+    [
+      "where mounts are restricted one by one",
+      { direct: { denied: [{ call: "mount_setattr", errno: ENOSYS }] }, isMapped: false },
+    ],
+  ] as typeof ways)("descriptors are given back %s", (_, { direct, isMapped }) => {
+  /** More often than there are descriptors. */
+  const FEW = 32;
+  const often = (step: (i: number) => WrittenOp) => Array.from({ length: FEW }, (_, i) => step(i));
+  const before = `resource.setrlimit(resource.RLIMIT_NOFILE, (${FEW}, ${FEW}))`;
+  const NONE = at("nowhere");
+  test("by each step, however it ends", async () => {
+    const ops: WrittenOp[] = [
+      ...(isMapped ? MAPS : []),
+      SHARED(),
+      ["ROOT_BEGIN"],
+      // One that its network has, and one that there is not, also not in a proc of its own.
+      ...often(() => ["SETTING", 1, "/proc/sys/net/ipv4/ip_default_ttl", "64"]),
+      ...often(() => ["SETTING", 0, "/proc/sys/none", "1"]),
+      ...often((i) => ["BIND", 1, FOLLOWS, at("relative/in"), `/m/${i}`]),
+      ...often((i) => ["BIND", 1, FOLLOWS, at("absolute/in"), `/a/${i}`]),
+      ...often((i) => ["BIND", 1, FOLLOWS, at("real"), `/n/${i}`]),
+      ...often(() => ["BIND", 0, FOLLOWS | OPTIONAL, NONE, "/o"]),
+      ...often(() => ["BIND", 0, FOLLOWS | OPTIONAL, at("last/x"), "/o"]),
+      ...often((i) => ["FSMOUNT", 0, "tmpfs", `/t/${i}`, "mode", "755"]),
+      ...often((i) => ["SYMLINK", "x", `/s/t/${i}`]),
+      ...often((i) => ["DIR", 0o755, `/d/e/${i}`]),
+      ...often((i) => ["SETATTR", 1, `/t/${i}`]),
+      ...often((i) => ["FILE", 0o444, 1, `/f/${i}`, "x"]),
+      ...often((i) => ["REBIND", 1, `/n/${i}`]),
+      ["ROOT_END"],
+      ...often(() => ["LOOPBACK"]),
+    ];
+    const flags = NEW.mount | NEW.net | (isMapped ? NEW.user : 0);
+    const { records } = await launch(ops, { ...direct, flags, before, argv: [] });
+    expect(records.map(({ kind, failure = "", error }) => `${kind} ${failure} ${error}`)).toEqual([
+      "STARTED  0",
+      "ENDED  0",
+    ]);
+  });
+});
+
+test.skipIf(!isRoot)("a lock takes one descriptor, out of the way of others", async () => {
+  const [many, apart] = [300, 256];
+  const limit = apart + many;
+  const before = `resource.setrlimit(resource.RLIMIT_NOFILE, (${limit}, ${limit}))`;
+  const ops: WrittenOp[] = [
+    ["ROOT_BEGIN"],
+    ["FSMOUNT", 0, "tmpfs", "/t"],
+    ["FILE", 0o444, 0, "/t/lock", ""],
+    ...Array.from({ length: many }, (): WrittenOp => ["LOCK", "/t/lock"]),
+  ];
+  const { records } = await launch(ops, { flags: NEW.mount, before, argv: [] });
+  expect(records.map(({ kind }) => kind)).toEqual(["STARTED", "ENDED"]);
+});
+
 describe.skipIf(!isRoot)("of the sources of a user namespace", () => {
   test("only so much is remembered", async () => {
     // The place of each is remembered: 8 bytes, the text with its end, in whole words; of 256 KiB without 8.

@@ -151,6 +151,32 @@ for text in ${JSON.stringify(texts)}: os.write(1, text.encode())`);
       expect([stdout, records.at(-1)?.status]).toEqual([texts.join(""), 0]);
     }
   });
+  test.each(["x", "\r"])("passes on %j while its command goes on", async (text) => {
+    const seen = join(dir, "seen");
+    // Who notes what comes, and is no child of the launcher.
+    const reader = `
+r, w = os.pipe()
+if os.fork() == 0:
+    if os.fork() == 0:
+        for fd in (w, 1, 2, 3, 4, 5): os.close(fd)
+        while data := os.read(r, 65536): open("${seen}", "ab").write(data)
+    os._exit(0)
+os.wait()
+os.dup2(w, 1)
+for fd in (r, w): os.close(fd)`;
+    for (const adds of [false, true]) {
+      const argv = writes(adds, text);
+      argv.push(`${argv.pop()}\n__import__("time").sleep(1000)`);
+      writeFileSync(seen, "");
+      await launch(terminal(), {
+        ...{ before: reader, argv },
+        meanwhile: async ({ hangUp }) => {
+          await until("it has come", () => readFileSync(seen, "utf8") === text);
+          hangUp();
+        },
+      });
+    }
+  });
   test.each([false, true])("passes on much, added returns %p, to the byte", async (adds) => {
     const line = `${"0123456789abcde".repeat(8)}\r\n\n`;
     const count = 6000;

@@ -1,6 +1,6 @@
 /** What the supervisor says to calls that are told: its interpreter of filters, instruction by instruction, and its answers. */
 import { describe, expect, test } from "bun:test";
-import { HANDOVER_CALL } from "../../ffi/launcher/layout.ts";
+import { HANDOVER_CALL, OP_HEADER_SIZE } from "../../ffi/launcher/layout.ts";
 import { Assembly } from "../../src/plan/assembly.ts";
 import { encode, type Instruction } from "../../src/plan/bpf.ts";
 import type { WrittenOp } from "../plan/ops.ts";
@@ -31,15 +31,14 @@ const plan = (verdicts: Uint8Array): WrittenOp[] => [
 ];
 
 /** The errno of acct(2) with these arguments; 0 where it succeeds. */
-async function errnoOf(verdicts: Uint8Array, ...args: number[]) {
+const errnoOf = (verdicts: Uint8Array, ...args: number[]) => errnoIn(plan(verdicts), ...args);
+async function errnoIn(ops: readonly WrittenOp[], ...args: number[]) {
   const script = `
 import ctypes, sys
 libc = ctypes.CDLL(None, use_errno=True)
 r = libc.syscall(${ACCT}, *[ctypes.c_ulong(one) for one in (${[...args, 0].join(", ")},)])
 print(ctypes.get_errno() if r < 0 else 0)`;
-  const { stdout, records } = await launch(plan(verdicts), {
-    argv: ["/usr/bin/python3", "-ISc", script],
-  });
+  const { stdout, records } = await launch(ops, { argv: ["/usr/bin/python3", "-ISc", script] });
   return stdout === "" ? records.at(-1)?.status : Number(stdout);
 }
 
@@ -134,6 +133,13 @@ describe("what is answered", () => {
     ["has arithmetic that there is not", comesTo(op(0x94, 3))],
   ])("a program that %s ends it", async (_, verdicts) => {
     expect(await errnoOf(verdicts)).toBe(SIGSYS);
+  });
+  test("a program that has no end goes on with nothing that lies behind it", async () => {
+    const [first, ...rest] = plan(encode([IMM(1)]));
+    // As an instruction it would be a return, of its size.
+    const size = ERRNO + 8;
+    const next: WrittenOp = ["SHARED_PLACES", "x".repeat(size - OP_HEADER_SIZE - 1)];
+    expect(await errnoIn([first as WrittenOp, next, ...rest])).toBe(SIGSYS);
   });
   test("LOG lets it go on, to the kernel", async () => {
     // acct(2) of a file that there is not.

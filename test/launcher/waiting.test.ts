@@ -1,11 +1,13 @@
 /** A sandbox that waits for its words: which it takes, and that what others change of it meanwhile sticks to nobody. */
 import { describe, expect, test } from "bun:test";
-import { readFileSync } from "node:fs";
+import { chmodSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { WAKE, WORDS_SIZE } from "../../ffi/launcher/layout.ts";
 import { isRoot } from "../accounts.ts";
 import type { WrittenOp } from "../plan/ops.ts";
 import { until } from "../served.ts";
-import { type Direct, launch, NEW, type Told } from "./direct.ts";
+import { childrenOf, type Direct, launch, NEW, type Told } from "./direct.ts";
 
 const ALONE: readonly WrittenOp[] = [["WAIT"]];
 const FORKED: readonly WrittenOp[] = [["FORK"], ["WAIT"]];
@@ -57,6 +59,21 @@ describe.each(shapes)("what waits %s", (_, ops, flags) => {
     ])
       expect(said((await wait(bad)).records)).toEqual(["CLONE killed before exec: 0"]);
   });
+  test("has room for as many words as can be, of one character and of none", async () => {
+    const dir = mkdtempSync(join(tmpdir(), "spawnbox-waiting-"));
+    try {
+      chmodSync(dir, 0o755);
+      symlinkSync("/bin/true", join(dir, "x"));
+      const there: WrittenOp[] = [...ops.slice(0, -1), ["CHDIR", dir], ["WAIT"]];
+      for (const empty of [0, 1, 9, 1000]) {
+        const given = words("x", ...Array.from({ length: empty }, () => ""));
+        const direct = { flags, orders: [WAKE], argv: ["/not/this"], words: given };
+        expect(said((await launch(there, direct)).records)).toEqual(RAN);
+      }
+    } finally {
+      rmSync(dir, { recursive: true });
+    }
+  });
   test("is given words by nobody but the server, which gives an order first", async () => {
     const { records } = await wait(words("/bin/true"), { orders: [] });
     expect(said(records)).toEqual(["WAIT words of somebody else: 1"]);
@@ -66,6 +83,16 @@ describe.each(shapes)("what waits %s", (_, ops, flags) => {
     const denied = [{ call: "mmap", errno: 13, arg: 3, is: 0x22 }];
     expect(said((await wait(words("/bin/true"), { denied })).records)).toEqual(["WAIT: 12"]);
   });
+  test.skipIf(!isRoot)(
+    "is ended where its supervisor cannot watch it, and that is told",
+    async () => {
+      // What a command of the same user comes to by prlimit(2).
+      const denied = [{ call: "ppoll", errno: 22 }];
+      expect(said((await wait(new Uint8Array(), { denied })).records)).toEqual([
+        "CLONE killed before exec: 0",
+      ]);
+    },
+  );
   test("has its failures as others do", async () => {
     expect(said((await wait(words("/no/such"))).records)).toEqual(["EXEC /no/such: 2"]);
   });
@@ -73,11 +100,6 @@ describe.each(shapes)("what waits %s", (_, ops, flags) => {
 
 /** The words come in two pieces, so that they are waited for. */
 describe.skipIf(!isRoot)("what others change while it waits", () => {
-  const childrenOf = (pid: number): number[] =>
-    readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8")
-      .split(" ")
-      .filter(Boolean)
-      .map(Number);
   const lastOf = (pid: number): number => childrenOf(pid).map(lastOf).at(-1) ?? pid;
   const isWaiting = (pid: number) =>
     /pipe/.test(readFileSync(`/proc/${pid}/wchan`, "utf8")) &&

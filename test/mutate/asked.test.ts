@@ -17,7 +17,7 @@ const at = (line: number, lastLine = line, file = "src/a.ts"): Mistake => ({
 });
 const REPORT = "TN:\nSF:src/a.ts\nFNF:1\nDA:2,1\nDA:3,0\nDA:5,7\nend_of_record\nSF:src/b.ts\n";
 const suite = (file: string, seconds: number, report = REPORT, outside = false): Suite => ({
-  ...{ file, seconds, isOutside: outside, isElsewhere: false },
+  ...{ file, seconds, longest: 0, isOutside: outside, isElsewhere: false },
   lines: linesOf(report),
 });
 

@@ -23,6 +23,52 @@ const EXCHANGED: Readonly<Record<string, string>> = {
   MSG_DONTWAIT: "0",
 };
 
+/**
+ * What stands before a number that the kernel does not look at, as it is called here: one more does nothing.
+ *
+ * prctl(2) takes what is behind the value of these for nothing, and of those that only ask, the value too; clone(2) without flags
+ * for them takes no numbers of threads, waitid(2) of all no number, ppoll(2) no size of a mask that is not given, mmap(2) its place
+ * as a wish, and of what is no file no descriptor. What only asks whether a filter denies it has no arguments.
+ * rt_sigprocmask(2) and rt_sigaction(2) set before they tell what was.
+ */
+const UNREAD = [
+  /__NR_prctl, PR_(?:SET_DUMPABLE|SET_PDEATHSIG|SET_CHILD_SUBREAPER|SET_SECUREBITS|CAPBSET_DROP), \w+, [^;]*$/,
+  /__NR_prctl, PR_GET_(?:DUMPABLE|TIMERSLACK), [^;]*$/,
+  /__NR_clone, [^,;]+, 0, [^;]*$/,
+  /__NR_waitid, P_ALL, $/,
+  /__NR_ppoll\b[^;]*, 0, $/,
+  /__NR_mmap, $/,
+  /__NR_rt_sig(?:procmask|action), [^,;]+, [^,;]+, $/,
+  /(?:0x2[12]|MAP_ANONYMOUS) *, -$/,
+  /__NR_(?:add|request)_key\b[^;|]*$/,
+];
+/** How far before it, at most. */
+const CALL = 200;
+
+/** Whether it is only asked whether it is 0: what is said of whether something is so, and how a process ends. */
+function isTruth(code: string, index: number): boolean {
+  if (/\tleave\($|\b(?:is|has)_\w+ = $/.test(code.slice(Math.max(0, index - CALL), index)))
+    return true;
+  if (!code.slice(0, index).endsWith("return ")) return false;
+  const heads = [...code.slice(0, index).matchAll(/^(\w[\w *]*?)\w+\([^;{}]*\)\n\{/gm)];
+  return /\bint $/.test(heads.at(-1)?.[1] ?? "");
+}
+
+/**
+ * Of what runs where descriptor 0 is taken, so that what is opened is another: by the command's stdin before the exec, and in the
+ * supervisor that watches by the mount namespace or the list of children.
+ */
+const BESIDE_0 =
+  /\/(?:mounts|submounts|terminal|landlock|settings|shed|steps|listener|watch|sweep)\.c$/;
+const DESCRIPTOR =
+  /\b(?:fd|dir|fs|tree|place|path|master|slave|proc|kept|pidfd) (?:<|>=) 0(?=\)| \?)/g;
+
+/** Where it is asked whether such a descriptor is one: beside 0, by either operator. */
+function descriptorChecks(file: string, code: string): readonly (readonly [number, number])[] {
+  if (!BESIDE_0.test(file)) return [];
+  return [...code.matchAll(DESCRIPTOR)].map(({ 0: match, index }) => [index, index + match.length]);
+}
+
 /** Flags that are 0: without them nothing is otherwise. */
 const NOTHING = ["O_RDONLY", "BPF_LD", "BPF_W", "BPF_IMM", "BPF_ADD", "BPF_JA", "BPF_K"];
 const isNothing = (text: string): boolean => NOTHING.includes(text.replace(/[ |]+/g, ""));
@@ -48,12 +94,15 @@ function closing(code: string, open: number): number {
 export function mistakesInC(file: string, text: string): Mistake[] {
   const code = bare(text);
   const found: Mistake[] = [];
+  const checks = descriptorChecks(file, code);
+  const isOfCheck = (index: number) => checks.some(([from, to]) => from < index && index < to);
   const add = (rule: string, start: number, end: number, replacement: string) =>
     void found.push({ file, ...linesAt(text, start, end), start, end, replacement, rule });
 
   for (const [operator, other] of OPERATORS)
     for (const { 0: match, index } of code.matchAll(operator))
-      add("operator", index, index + match.length, other);
+      if (!(match === " > " && code.startsWith("-4096", index + match.length)) && !isOfCheck(index))
+        add("operator", index, index + match.length, other);
   for (const { 0: match, index } of code.matchAll(/\b(?:if|while) \(/g)) {
     const open = index + match.length - 1;
     const end = closing(code, open);
@@ -82,6 +131,10 @@ export function mistakesInC(file: string, text: string): Mistake[] {
     // Of what is only opened, the mode of a new file is not looked at.
     const call = /__NR_openat\b([^;()]*), $/.exec(code.slice(Math.max(0, index - 200), index));
     if (match === "0" && call && !/O_CREAT/.test(call[1] ?? "")) continue;
+    const before = code.slice(Math.max(0, index - CALL), index);
+    if (UNREAD.some((one) => one.test(before)) || (match !== "0" && isTruth(code, index))) continue;
+    // An errno is less than that, and what is mapped begins below it.
+    if ((match === "4096" && before.endsWith("> -")) || isOfCheck(index)) continue;
     add("constant shifted", index, index + match.length, `(${match} + 1)`);
   }
   for (const { 0: match, index } of code.matchAll(/ \| [A-Z]\w*/g))

@@ -40,19 +40,21 @@ function reaches(root: string, file: string, wanted: RegExp): boolean {
   return leads(file);
 }
 
-/** Tries it, unless that is known from before; once more if it fails. @throws Error where it fails again */
+/** Tries it, unless that is known from before; once more if it fails, or its time says nothing. @throws Error where it fails again */
 export async function learn(tree: string, file: string): Promise<Suite> {
   const before = remembered(file);
   if (before) return before;
   const known = isOutside(tree, file);
   if (known) await built(tree);
   for (let left = 1; ; left--) {
-    const { verdict, took, said } = await runSuites(tree, [file], { guard: 600, isMeasured: true });
-    if (verdict === "passed") {
+    const ran = await runSuites(tree, [file], { guard: 600, isMeasured: true });
+    const { verdict, took, said, stoodStill } = ran;
+    if (verdict === "passed" && !(stoodStill && left > 0)) {
       const measured = join(tree, MEASURED, "lcov.info");
       const report = existsSync(measured) ? readFileSync(measured, "utf8") : "";
       const suite = {
-        ...{ file, seconds: took, isOutside: known, isElsewhere: isElsewhere(tree, file) },
+        ...{ file, seconds: took, longest: longestOf(said) },
+        ...{ isOutside: known, isElsewhere: isElsewhere(tree, file) },
         lines: linesOf(report),
       };
       remember(suite, report);
@@ -61,6 +63,11 @@ export async function learn(tree: string, file: string): Promise<Suite> {
     if (left === 0) throw new Error(`${file}: ${verdict} without a mistake\n${said.slice(-3000)}`);
   }
 }
+
+/** Seconds, of what bun says of each test. */
+export const longestOf = (said: string): number =>
+  Math.max(0, ...[...said.matchAll(/^\(pass\) .* \[([\d.]+)ms\]$/gm)].map(([, ms]) => Number(ms))) /
+  1000;
 
 /** The executable there is may have an earlier mistake in it. @throws Error where it cannot be built */
 async function built(tree: string): Promise<void> {

@@ -4,6 +4,8 @@ export interface Suite {
   readonly file: string;
   /** Without a mistake. */
   readonly seconds: number;
+  /** Of that, the test that takes longest. */
+  readonly longest: number;
   /** It runs the executable, which has to be built for each mistake. */
   readonly isOutside: boolean;
   /** It runs the code in processes of its own, too, of which nothing is counted. */

@@ -66,6 +66,53 @@ test("in C, sizes of arrays and the mode of what is only opened stay as they are
   expect(rules("\tf(g(__NR_openat, a, 0), 0);\n")).toHaveLength(1);
 });
 
+test("in C, a number that the kernel does not look at stays as it is", () => {
+  const shifted = (text: string) =>
+    mistakesInC("a.c", text)
+      .filter(({ rule }) => rule === "constant shifted")
+      .map((one) => change(text, one).replace(/.* → /, ""));
+  expect(shifted("\tSYS5(__NR_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0);\n")).toEqual([
+    "SYS5(__NR_prctl, PR_SET_DUMPABLE, (0 + 1), 0, 0, 0);",
+  ]);
+  expect(shifted("\tSYS5(__NR_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);\n")).toHaveLength(4);
+  expect(shifted("\tSYS5(__NR_prctl, PR_GET_DUMPABLE, 0, 0, 0, 0);\n")).toEqual([]);
+  expect(shifted("\tSYS5(__NR_clone, 17, 0, 0, 0, 0);\n")).toHaveLength(2);
+  expect(shifted("\tif (r > -4096)\n")).toEqual([]);
+});
+
+test("in C, what says that something is so says it by any number but 0", () => {
+  const shifted = (text: string) =>
+    mistakesInC("a.c", text).filter(({ rule }) => rule === "constant shifted");
+  expect(shifted("static int f(long a)\n{\n\treturn 1;\n}\n")).toEqual([]);
+  expect(shifted("static int f(long a)\n{\n\treturn 0;\n}\n")).toHaveLength(1);
+  expect(shifted("long f(long a)\n{\n\treturn 1;\n}\n")).toHaveLength(1);
+  expect(shifted("\tleave(125);\n")).toEqual([]);
+  expect(shifted("\tint is_dir = 1;\n")).toEqual([]);
+  expect(shifted("\tleave(0);\n")).toHaveLength(1);
+});
+
+test("in C, what is opened where 0 is taken is not 0", () => {
+  const rules = (file: string, text: string) => mistakesInC(file, text).map(({ rule }) => rule);
+  const kept = ["condition turned", "guard dropped"];
+  const check = "\tif (fd < 0)\n\t\treturn fd;\n";
+  expect(rules("ffi/launcher/mounts.c", check)).toEqual(kept);
+  expect(rules("ffi/launcher/supervisor.c", check)).toEqual([
+    "operator",
+    ...kept,
+    "constant shifted",
+  ]);
+  expect(rules("ffi/launcher/mounts.c", "\tif (r < 0)\n\t\treturn r;\n")).toContain("operator");
+});
+
+test("of a long line that is told which differs", () => {
+  const text = `\tf(${"a, ".repeat(40)}0, 0);\n`;
+  const [first, second] = changes(text, mistakesInC("a.c", text)).filter((one) =>
+    one.startsWith("constant"),
+  );
+  expect(first).toEndWith(" a, 0, 0); → …a, a, a, a, a, a, a, a, a, a, (0 + 1), 0);");
+  expect(second).toEndWith(" 0, (0 + 1));");
+});
+
 test("in C, a flag that is 0 is not dropped", () => {
   const dropped = (text: string) =>
     mistakesInC("a.c", text).filter(({ rule }) => rule === "flag dropped");

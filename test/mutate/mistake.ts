@@ -27,19 +27,26 @@ export const made = (text: string, { start, end, replacement }: Mistake): string
   text.slice(0, start) + replacement + text.slice(end);
 
 const MOST_SHOWN = 90;
-const oneLine = (text: string): string => {
-  const line = text.replaceAll(/\s+/g, " ").trim();
-  return line.length > MOST_SHOWN ? `${line.slice(0, MOST_SHOWN)}…` : line;
-};
+/** Of a line that is longer, so much in front of what differs. */
+const BEFORE = 30;
+const inOneLine = (text: string): string => text.replaceAll(/\s+/g, " ").trim();
 
 /** What is changed, in one line: by it and its file a mistake is known, wherever its line has gone. */
 export function change(text: string, { start, end, replacement }: Mistake): string {
   const from = text.lastIndexOf("\n", start) + 1;
   const next = text.indexOf("\n", end);
   const to = next < 0 ? text.length : next;
-  const before = oneLine(text.slice(from, to));
-  const after = oneLine(text.slice(from, start) + replacement + text.slice(end, to));
-  return `${before} → ${after === "" ? "(nothing)" : after}`;
+  const before = inOneLine(text.slice(from, to));
+  const after = inOneLine(text.slice(from, start) + replacement + text.slice(end, to));
+  let differs = 0;
+  while (differs < before.length && before[differs] === after[differs]) differs++;
+  const isLong = before.length > MOST_SHOWN && differs + BEFORE > MOST_SHOWN;
+  const begin = isLong ? differs - BEFORE : 0;
+  const shown = (line: string): string => {
+    const part = line.slice(begin, begin + MOST_SHOWN);
+    return `${begin > 0 ? "…" : ""}${part}${begin + MOST_SHOWN < line.length ? "…" : ""}`;
+  };
+  return `${shown(before)} → ${after === "" ? "(nothing)" : shown(after)}`;
 }
 
 /** In an order that the seed repeats. */

@@ -9,6 +9,7 @@ const place = join(root, "dist/mutate");
 interface Written {
   readonly key: string;
   readonly seconds: number;
+  readonly longest: number;
   readonly isOutside: boolean;
   readonly isElsewhere: boolean;
   /** In the format of lcov. */
@@ -44,6 +45,8 @@ export function remembered(file: string): Suite | undefined {
     return undefined;
   }
   const { key, report, ...rest } = JSON.parse(text) as Written;
+  // Of before there were all of these.
+  if (!Number.isFinite(rest.longest)) return undefined;
   return key === keyOf(file) ? { file, ...rest, lines: linesOf(report) } : undefined;
 }
 

@@ -13,6 +13,7 @@ export interface Room {
 
 /** The launcher driven directly: each op, the answers to calls that are told, and the surroundings. */
 const DIRECT = "test/launcher";
+const directly = (...names: readonly string[]) => names.map((name) => `${DIRECT}/${name}.test.ts`);
 /** What is launched by the server. */
 const LAUNCHES = `test/sandbox/{${["features", "contract", "told", "landlock", "starting", "launcher", "ends", "limits"].join(",")}}.test.ts`;
 /** What happens where the agent is killed, stopped or changed. */
@@ -108,14 +109,31 @@ export const rooms: Readonly<Record<string, Room>> = {
     code: ["ffi/launcher/!(init).c"],
     suites: [DIRECT, LAUNCHES],
     best: {
-      "submounts.c": ["test/sandbox/submounts.test.ts"],
-      "terminal.c": ["test/sandbox/pty.test.ts"],
-      "relay.c": ["test/sandbox/pty.test.ts"],
-      "wait.c": ["test/sandbox/pool.test.ts"],
-      "standing.c": ["test/sandbox/pool.test.ts"],
-      "follow.c": ["test/sandbox/live.test.ts", "test/sandbox/attack-swaps.test.ts"],
-      "keyring.c": ["test/sandbox/attack-inherit.test.ts"],
       "agent.c": [AGENT],
+      "child.c": directly("orders"),
+      "descriptors.c": directly("denied"),
+      "follow.c": [
+        ...directly("sources"),
+        ...["test/sandbox/live.test.ts", "test/sandbox/attack-swaps.test.ts"],
+      ],
+      "identity.c": directly("steps", "denied"),
+      "keyring.c": [...directly("keys"), "test/sandbox/attack-inherit.test.ts"],
+      "landlock.c": directly("steps"),
+      "listener.c": directly("verdicts", "denied"),
+      "main.c": directly("plans"),
+      "mounts.c": directly("steps", "denied"),
+      "relay.c": [...directly("terminal"), "test/sandbox/pty.test.ts"],
+      "settings.c": directly("steps"),
+      "shed.c": directly("launcher", "denied"),
+      "standing.c": [...directly("waiting"), "test/sandbox/pool.test.ts"],
+      "steps.c": directly("steps", "denied"),
+      "submounts.c": [...directly("mounts"), "test/sandbox/submounts.test.ts"],
+      "supervisor.c": directly("orders"),
+      "sweep.c": directly("orders", "launcher"),
+      "terminal.c": ["test/sandbox/pty.test.ts"],
+      "verdict.c": directly("verdicts"),
+      "wait.c": [...directly("waiting"), "test/sandbox/pool.test.ts"],
+      "watch.c": directly("orders", "launcher"),
     },
   },
   doctor: {

@@ -106,6 +106,11 @@ describe("hurts only its own task", () => {
       "begin: () => ({ ...quiet, stdout: () => process.exit(7) })",
       /plug.ts has ended its own thread/,
     ],
+    [
+      "its thread is ended without a word",
+      `begin: () => ({ ...quiet, stdout() { process.removeAllListeners("exit"); process.exit(7); } })`,
+      /plug.ts has ended its own thread/,
+    ],
   ])("%s", async (_name, members, why) => {
     const { client } = connect(members);
     await client.call("a");
