@@ -44,35 +44,38 @@ test.if(isRoot)(
     };
     const [none, chown, kill] = [having([]), having(["CHOWN"]), having(["KILL"])];
     const [CHOWN, KILL] = [1n << 0n, 1n << 5n];
-    (await launching.prepare([none, chown])).use();
-    const [, first] = await left(none);
-    expect(first).toBe(CHOWN);
-    const [agent] = await left(chown);
-    expect(await left(none)).toEqual([agent, CHOWN]);
-    const anew = async () => {
-      killed(agentPid() ?? 0);
-      return (await left(none))[1];
-    };
-    // Not served, and what is refused: no matter to what is.
-    const drops = await launching.prepare([kill]);
-    expect(await anew()).toBe(CHOWN | KILL);
-    drops.drop();
-    expect(await anew()).toBe(CHOWN);
-    const gone = mkdtempSync(join(tmpdir(), "spawnbox-gone-"));
-    const mounts = [...system, { target: "/data", source: gone, mode: "ro" }];
-    const broken = having(["KILL"], { namespace: { mounts } });
-    rmSync(gone, { recursive: true });
-    const refused = launching.prepare([broken], { trial: true }).catch((error: unknown) => error);
-    expect(await refused).toBeInstanceOf(ConfigError);
-    expect(await anew()).toBe(CHOWN);
-    // A launch of something else.
-    const [other, both] = await left(kill);
-    expect(both).toBe(CHOWN | KILL);
-    expect(await left(none)).toEqual([other, CHOWN]);
-    // Those before are not served any more.
-    (await launching.prepare([kill])).use();
-    expect((await left(kill))[1]).toBe(KILL);
-    await launching.close();
+    try {
+      const anew = async () => {
+        const pid = agentPid();
+        if (pid !== undefined) killed(pid);
+        return (await left(none))[1];
+      };
+      (await launching.prepare([none, chown])).use();
+      expect(await anew()).toBe(CHOWN);
+      const [agent] = await left(chown);
+      expect(await left(none)).toEqual([agent, CHOWN]);
+      // Not served, and what is refused: no matter to what is.
+      const drops = await launching.prepare([kill]);
+      expect(await anew()).toBe(CHOWN | KILL);
+      drops.drop();
+      expect(await anew()).toBe(CHOWN);
+      const gone = mkdtempSync(join(tmpdir(), "spawnbox-gone-"));
+      const mounts = [...system, { target: "/data", source: gone, mode: "ro" }];
+      const broken = having(["KILL"], { namespace: { mounts } });
+      rmSync(gone, { recursive: true });
+      const refused = launching.prepare([broken], { trial: true }).catch((error: unknown) => error);
+      expect(await refused).toBeInstanceOf(ConfigError);
+      expect(await anew()).toBe(CHOWN);
+      // A launch of something else.
+      const [other, both] = await left(kill);
+      expect(both).toBe(CHOWN | KILL);
+      expect(await left(none)).toEqual([other, CHOWN]);
+      // Those before are not served any more.
+      (await launching.prepare([kill])).use();
+      expect((await left(kill))[1]).toBe(KILL);
+    } finally {
+      await launching.close();
+    }
   },
 );
 
