@@ -165,4 +165,6 @@ test("before anything is loaded, the kernel has 0", () => {
   const first = (k: number) =>
     verdictOf(encode([op(JEQ, k, 1, 0), op(RET, NO), op(RET, YES)]), 3, 5);
   expect([first(0), first(1)]).toEqual([YES, NO]);
+  const all = (k: number) => returns(encode([op(JEQ, k, 1, 0), op(RET, NO), op(RET, YES)]));
+  expect([all(0), all(1)]).toEqual([[YES], [NO]]);
 });

@@ -273,6 +273,10 @@ describe("a command", () => {
       "TOKEN: what is in /s/token at each launch",
     ]);
   });
+  test("what its callers have to do, and what is written before", () => {
+    expect(plan({ confirm: true })[0]).toBe("clients ask a person before they start it");
+    expect(plan({ audited: true })[0]).toBe("not started before that is written to the audit");
+  });
   test("its end, its pool, its program", () => {
     expect(plan({})).toEqual(["no time limit", "execute what the caller names"]);
     expect(plan({ timeout: 1 })[0]).toBe("killed after 0.001 s");

@@ -52,6 +52,13 @@ test("each loss of protection weighs", () => {
 });
 
 describe("improvements", () => {
+  test("say the numbers that they mean", () => {
+    const fixes = found(root).findings.map(({ fix }) => fix);
+    expect(fixes).toContainEqual({ acls: { timeout: 60 } });
+    const gains = found({ acls: { user: "nobody", newPrivs: true } }).findings;
+    expect(gains.map(({ fix }) => fix)).toContainEqual({ acls: { newPrivs: false } });
+    expect(fixes).toContainEqual({ limits: { nofile: "1024", nproc: "512", core: "0" } });
+  });
   test("are three at most, and none without need", () => {
     expect(improvements(found(root))).toHaveLength(3);
     expect(improvements(found({ profile: "minimal", acls: { timeout: 5 } }))).toEqual([]);

@@ -26,6 +26,18 @@ test.each<[string, object, object, object]>([
     { acls: { umask: "077", user: "b" }, limits: { core: "1", as: "2" } },
   ],
   [
+    "a namespace of the profile, and one of its own, where the other has none",
+    { namespace: { shares: { all: "disable" } } },
+    {},
+    { namespace: { shares: { all: "disable" } } },
+  ],
+  [
+    "a namespace of its own alone",
+    {},
+    { namespace: { shares: { net: "disable" } } },
+    { namespace: { shares: { net: "disable" } } },
+  ],
+  [
     "families are replaced",
     { network: { families: ["A"] } },
     { network: { families: ["B"] } },

@@ -1,6 +1,9 @@
 /** The 32-bit program that is run to find out whether the kernel does: each field of its headers where elf(5) has it. */
 import { expect, test } from "bun:test";
-import { program32, runs } from "../../src/plan/runs-abi.ts";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { PROGRAMS, program32, runs } from "../../src/plan/runs-abi.ts";
 
 const CODE = [0xb8, 1, 2];
 
@@ -41,4 +44,20 @@ test("this kernel runs programs of its own architecture, and is asked about othe
   const other = process.arch === "arm64" ? "arm" : "i386";
   expect([true, false, undefined]).toContain(runs(other));
   expect(runs(other)).toBe(runs(other));
+});
+
+test("it runs those of the other one where it runs a file of theirs", () => {
+  const other = process.arch === "arm64" ? "arm" : "i386";
+  const { machine = 0, code = [] } = PROGRAMS[other] ?? {};
+  const dir = mkdtempSync(join(tmpdir(), "spawnbox-runs-"));
+  const file = join(dir, "program");
+  try {
+    writeFileSync(file, program32(machine, code), { mode: 0o755 });
+    const { exitCode } = Bun.spawnSync(["/bin/sh", "-c", '"$0" 2>/dev/null', file]);
+    // 126: the shell cannot execute it.
+    expect([7, 126]).toContain(exitCode);
+    expect(runs(other)).toBe(exitCode === 7);
+  } finally {
+    rmSync(dir, { recursive: true });
+  }
 });

@@ -426,3 +426,47 @@ describe("a call of an ABI that was not chosen ends its caller, whatever the fil
     }
   });
 });
+
+test("sandboxes of a config that differ in what sockets they have, or by whom, have filters of their own", () => {
+  const seccomp = { default: "SCMP_ACT_ALLOW", rules: [rule("swapon", "ERRNO(EPERM)")] };
+  const network = (families: string[], protocols?: string[]) => ({
+    ...{ families, ...(protocols && { protocols }) },
+  });
+  const [one, same, other] = [["AF_UNIX"], ["AF_UNIX"], ["AF_INET"]].map((families, i) => ({
+    ...{ uid: `s${i}`, acls, seccomp, network: network(families) },
+    commands: { uid: "c", exec: { cmdpath: "/bin/sh" } },
+  }));
+  const api = compiled(
+    {},
+    { ...thisMachine("x64"), privileged: true },
+    { sandboxes: [one, same, other] },
+  );
+  const filters = api.sandboxes.map(({ plans }) => plans[0]?.policy.seccomp ?? new Uint8Array());
+  const answersTo = (family: bigint) =>
+    filters.map((filter) => answer(filter, number("socket"), [family, 1n, 0n]) === allow);
+  expect(answersTo(1n)).toEqual([true, true, false]);
+  expect(answersTo(2n)).toEqual([false, false, true]);
+});
+
+test("a rule about a call that this architecture does not have is told, and no other", () => {
+  const { notices } = compiled(
+    {
+      acls,
+      seccomp: {
+        default: "SCMP_ACT_ALLOW",
+        rules: ["swapon", "arm_fadvise64_64", "accept", "recv"].map((name) =>
+          rule(name, "ERRNO(EPERM)"),
+        ),
+      },
+    },
+    { ...thisMachine("x64"), privileged: true },
+  );
+  const missing = (i: number, name: string) => ({
+    path: `sandboxes[0].seccomp.rules[${i}]`,
+    message: `${name} does not exist on this architecture: the rule has no effect here`,
+  });
+  expect(notices.filter(({ path }) => path.includes("seccomp.rules"))).toEqual([
+    missing(1, "arm_fadvise64_64"),
+    missing(3, "recv"),
+  ]);
+});

@@ -70,3 +70,20 @@ test("as many links as the kernel follows, and no more", () => {
   expect(resolve("l0")).toBe(join(dir, "l40"));
   expect(() => resolve("more")).toThrow("too many symbolic links");
 });
+
+test("where the server may not look there is nothing; what cannot be looked at at all is told", () => {
+  const failing = (code: string) => {
+    const files = {
+      ...machine.files,
+      lookup: (path: string) => {
+        if (path === join(dir, "real")) throw Object.assign(new Error("cannot look"), { code });
+        return machine.files.lookup(path);
+      },
+    };
+    return () =>
+      resolveSource(join(dir, "real/deep"), "looked for at each launch", { ...machine, files });
+  };
+  for (const code of ["EACCES", "ENOTDIR"])
+    expect(failing(code)().path).toBe(join(dir, "real/deep"));
+  for (const code of ["EIO", "ELOOP"]) expect(failing(code)).toThrow("cannot look");
+});
