@@ -251,6 +251,11 @@ const types = await checkTypes(copy.path);
 if (types.verdict !== "passed") throw new Error(`first mend the types:\n${types.said}`);
 let isBroken = false;
 const lines: string[] = [];
+/** At once too, since a long run may not come to its end. */
+const tell = (line: string): void => {
+  lines.push(line);
+  console.log(line);
+};
 for (const name of chosen) {
   const room = rooms[name];
   if (!room) continue;
@@ -260,13 +265,13 @@ for (const name of chosen) {
     const { noticed, unnoticed, uncounted, listed } = await score(room, copy.path, time);
     const counted = noticed + unnoticed;
     const percent = counted === 0 ? "-" : `${Math.round((noticed / counted) * 100)} %`;
-    lines.push(
+    tell(
       `${name.padEnd(10)} ${percent.padStart(5)}  ${noticed} of ${counted}; ${uncounted} that do not compile, ${listed} equivalent`,
     );
   } catch (error) {
     isBroken = true;
     console.error(`${name}: ${error instanceof Error ? error.message : String(error)}`);
-    lines.push(`${name.padEnd(10)}     -  not tried`);
+    tell(`${name.padEnd(10)}     -  not tried`);
   }
 }
 console.log(`\nnoticed, --seed ${seed}:\n${lines.join("\n")}`);
