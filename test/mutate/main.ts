@@ -252,7 +252,7 @@ if (types.verdict !== "passed") throw new Error(`first mend the types:\n${types.
 let isBroken = false;
 const lines: string[] = [];
 /** At once too, since a long run may not come to its end. */
-const tell = (line: string): void => {
+const report = (line: string): void => {
   lines.push(line);
   console.log(line);
 };
@@ -265,13 +265,13 @@ for (const name of chosen) {
     const { noticed, unnoticed, uncounted, listed } = await score(room, copy.path, time);
     const counted = noticed + unnoticed;
     const percent = counted === 0 ? "-" : `${Math.round((noticed / counted) * 100)} %`;
-    tell(
+    report(
       `${name.padEnd(10)} ${percent.padStart(5)}  ${noticed} of ${counted}; ${uncounted} that do not compile, ${listed} equivalent`,
     );
   } catch (error) {
     isBroken = true;
     console.error(`${name}: ${error instanceof Error ? error.message : String(error)}`);
-    tell(`${name.padEnd(10)}     -  not tried`);
+    report(`${name.padEnd(10)}     -  not tried`);
   }
 }
 console.log(`\nnoticed, --seed ${seed}:\n${lines.join("\n")}`);
