@@ -1,5 +1,6 @@
 /** Output that peers have not read: who holds how much of it, and what comes of holding too much. */
 import { describe, expect, spyOn, test } from "bun:test";
+import { join } from "node:path";
 import { Admission } from "../src/api/admission.ts";
 import { Rendering } from "../src/api/rendering.ts";
 import { Backlog, type Debt } from "../src/backlog.ts";
@@ -135,6 +136,19 @@ describe("backlog", () => {
         await looked();
         expect(cut).toEqual(["slow"]);
       }, STALL));
+  });
+
+  test.each([
+    ["one peer is full", 6],
+    ["all hold more than there is", 11],
+  ])("where %s, a process does not live for the next look", async (_, held) => {
+    const script = `
+      import { Backlog } from ${JSON.stringify(join(import.meta.dir, "../src/backlog.ts"))};
+      const backlog = new Backlog(${10 * MB}, 0, ${HOUR});
+      backlog.debt("a", () => {}).set(${held * MB});
+      console.log(backlog.isFull("a"), backlog.free < 0);`;
+    await using child = Bun.spawn([process.execPath, "-e", script], { stdout: "pipe" });
+    expect([await child.stdout.text(), await child.exited]).toEqual([`true ${held > 10}\n`, 0]);
   });
 
   describe("where all together hold more than there is", () => {
