@@ -1,5 +1,6 @@
 /** Output that peers have not read: who holds how much of it, and what comes of holding too much. */
 import { describe, expect, spyOn, test } from "bun:test";
+import { join } from "node:path";
 import { Admission } from "../src/api/admission.ts";
 import { Rendering } from "../src/api/rendering.ts";
 import { Backlog, type Debt } from "../src/backlog.ts";
@@ -10,6 +11,35 @@ const HOUR = 3_600_000;
 const asker = (peer: string) => ({ peer, connection: {} });
 const never = (): void => expect.unreachable();
 const turn = () => new Promise((resolve) => setImmediate(resolve));
+
+/** By a clock of its own: it is looked after so many ms of the machine's, or each 100 where all hold more than there is. */
+async function held(
+  work: (of: {
+    backlog: Backlog;
+    connect: (name: string, peer: string) => Debt;
+    pass: (ms: number) => void;
+    looked: () => Promise<void>;
+    cut: readonly string[];
+  }) => Promise<void>,
+  stall = HOUR,
+) {
+  let now = 1000;
+  using clock = spyOn(performance, "now").mockImplementation(() => now);
+  const backlog = new Backlog(10 * MB, 0, stall);
+  const cut: string[] = [];
+  const connect = (name: string, peer: string) => {
+    const debt = backlog.debt(peer, () => {
+      cut.push(name);
+      debt.set(0);
+    });
+    return debt;
+  };
+  const looked = async () => {
+    const before = clock.mock.calls.length;
+    while (clock.mock.calls.length === before) await Bun.sleep(5);
+  };
+  await work({ backlog, connect, pass: (ms) => (now += ms), looked, cut });
+}
 
 describe("backlog", () => {
   test("a peer is full once it holds more than what is left, whatever its connections", async () => {
@@ -67,35 +97,61 @@ describe("backlog", () => {
     expect(backlog.isFull("a")).toBe(false);
   });
 
-  describe("where all together hold more than there is", () => {
-    /** By a clock of its own: it is looked each 100 ms of the machine's. */
-    async function held(
-      work: (of: {
-        backlog: Backlog;
-        connect: (name: string, peer: string) => Debt;
-        pass: (ms: number) => void;
-        looked: () => Promise<void>;
-        cut: readonly string[];
-      }) => Promise<void>,
-    ) {
-      let now = 1000;
-      using clock = spyOn(performance, "now").mockImplementation(() => now);
-      const backlog = new Backlog(10 * MB, 0, HOUR);
-      const cut: string[] = [];
-      const connect = (name: string, peer: string) => {
-        const debt = backlog.debt(peer, () => {
-          cut.push(name);
-          debt.set(0);
-        });
-        return debt;
-      };
-      const looked = async () => {
-        const before = clock.mock.calls.length;
-        while (clock.mock.calls.length === before) await Bun.sleep(5);
-      };
-      await work({ backlog, connect, pass: (ms) => (now += ms), looked, cut });
-    }
+  describe("where one peer is full", () => {
+    const STALL = 20;
+    test.each([["first"], ["second"]])("the %s ends where that took nothing for longest", (last) =>
+      held(async ({ connect, pass, looked, cut }) => {
+        const debts = ["first", "second"].map((name) => [name, connect(name, "a")] as const);
+        for (const [, debt] of debts) debt.set(3 * MB);
+        pass(1);
+        for (const [name, debt] of debts) if (name !== last) debt.set(3 * MB - 1);
+        pass(1000);
+        await looked();
+        expect(cut).toEqual([last]);
+      }, STALL),
+    );
 
+    test("who has nothing left to read does not end", () =>
+      held(async ({ connect, pass, looked, cut }) => {
+        const paid = connect("paid", "a");
+        paid.set(2 * MB);
+        connect("owing", "a").set(6 * MB);
+        paid.set(0);
+        pass(1000);
+        await looked();
+        expect(cut).toEqual(["owing"]);
+      }, STALL));
+
+    test("it is looked again, until it is not", () =>
+      held(async ({ connect, pass, looked, cut }) => {
+        const debt = connect("slow", "a");
+        debt.set(6 * MB);
+        for (const left of [5.5, 5.4]) {
+          pass(STALL - 1);
+          await looked();
+          debt.set(left * MB);
+        }
+        expect(cut).toEqual([]);
+        pass(STALL);
+        await looked();
+        expect(cut).toEqual(["slow"]);
+      }, STALL));
+  });
+
+  test.each([
+    ["one peer is full", 6],
+    ["all hold more than there is", 11],
+  ])("where %s, a process does not live for the next look", async (_, held) => {
+    const script = `
+      import { Backlog } from ${JSON.stringify(join(import.meta.dir, "../src/backlog.ts"))};
+      const backlog = new Backlog(${10 * MB}, 0, ${HOUR});
+      backlog.debt("a", () => {}).set(${held * MB});
+      console.log(backlog.isFull("a"), backlog.free < 0);`;
+    await using child = Bun.spawn([process.execPath, "-e", script], { stdout: "pipe" });
+    expect([await child.stdout.text(), await child.exited]).toEqual([`true ${held > 10}\n`, 0]);
+  });
+
+  describe("where all together hold more than there is", () => {
     test("of who holds most those end that have taken nothing for longest, until it is enough", async () => {
       await held(async ({ backlog, connect, pass, looked, cut }) => {
         const [small, first, second] = [

@@ -1,5 +1,12 @@
 import { expect, test } from "bun:test";
-import { MOST_NESTED, parseForeign, parseTyped, TooManyValues, VALUES } from "../src/json.ts";
+import {
+  isTooDeep,
+  MOST_NESTED,
+  parseForeign,
+  parseTyped,
+  TooManyValues,
+  VALUES,
+} from "../src/json.ts";
 
 const nested = (depth: number) => "[".repeat(depth) + "]".repeat(depth);
 
@@ -22,6 +29,18 @@ test("brackets in texts, and beside each other, are not deep", () => {
   expect(JSON.stringify(parseForeign(text))).toBe(text);
   for (const wrong of ["", "[", "]", '"\\', "[1,]", "]".repeat(600) + "[".repeat(600)])
     expect(() => parseForeign(wrong)).toThrow(SyntaxError);
+});
+
+test("a text ends with the quote that has an even number of backslashes before it", () => {
+  const deep = "[".repeat(MOST_NESTED + 1);
+  for (let count = 0; count < 6; count++) {
+    const backslashes = "\\".repeat(count);
+    const value = [`${backslashes}"${deep}`, backslashes, deep, `${backslashes}"`, "]"];
+    expect(parseForeign(JSON.stringify(value))).toEqual(value);
+    expect(isTooDeep(JSON.stringify(value))).toBe(false);
+    const text = `[${JSON.stringify(backslashes)},${deep}`;
+    expect(isTooDeep(text)).toBe(true);
+  }
 });
 
 const list = (of: string, count: number): string => `[${Array(count).fill(of).join(",")}]`;

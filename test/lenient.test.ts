@@ -101,6 +101,29 @@ test("words", () => {
   );
 });
 
+test("blanks are those of ASCII, and a comment is one wherever they are", () => {
+  const blank = (code: number) => [0x20, 0x09, 0x0a, 0x0b, 0x0c, 0x0d].includes(code);
+  for (let code = 0; code < 0x2f; code++) {
+    const text = `[${String.fromCharCode(code)}1]`;
+    // A sign and a comma are others' affair, a quote begins a string.
+    if (["-", ",", '"', "'"].includes(text.charAt(1))) continue;
+    if (blank(code)) expect([code, read(text)]).toEqual([code, "[1]"]);
+    else expect(() => read(text)).toThrow(SyntaxError);
+  }
+  expect(read("/**/[1,/* a *//* b */2]/**/")).toBe("[1,2]");
+});
+
+test("any character above the blank may be of a word, but for those that end it", () => {
+  for (let code = 0; code < 0x7f; code++) {
+    const text = String.fromCharCode(code);
+    const ends = code <= 0x20 || "\"'[]{},".includes(text);
+    const words = `[a${text}b]`;
+    if (text === ",") expect(read(words, true)).toBe('["a","b"]');
+    else if (ends) expect(() => read(words, true)).toThrow(SyntaxError);
+    else expect(read(words, true)).toBe(JSON.stringify([`a${text}b`]));
+  }
+});
+
 test("the time of a text is that of its length", () => {
   const most = 1 << 20;
   for (const text of [

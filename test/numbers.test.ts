@@ -88,6 +88,9 @@ test.each([
   // As many digits as are compared, and one more: that is not looked at, and told as no known number.
   [`1${"0".repeat(399)}e-399`, undefined],
   [`1${"0".repeat(400)}e-400`, { nearest: 1, next: 1.0000000000000002, whole: false }],
+  // In all, wherever the point is.
+  [`0.${"0".repeat(398)}1e399`, undefined],
+  [`0.${"0".repeat(399)}1e400`, { nearest: 1, next: 1.0000000000000002, whole: false }],
   [`0.${"0".repeat(398)}1`, { nearest: 0, next: 5e-324, whole: false }],
   // Each with its exponent: 400 and 401 of ten.
   ["10e-401", { nearest: 0, next: 5e-324, whole: false }],

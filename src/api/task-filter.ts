@@ -22,12 +22,9 @@ export interface TaskFilter {
   readonly follow: boolean | undefined;
 }
 
-const LIMIT = 100;
-const MOST = 1000;
-
 const ID = { type: "string", pattern: TASK_ID.source };
 
-/** For who reads it; what is not so is refused below, with what to do. */
+/** For who reads it; what is not so is refused below, with what to do. Of numbers it is also what is looked at. */
 export const FILTERS = {
   api: { type: "string" },
   verb: { type: "string" },
@@ -37,10 +34,10 @@ export const FILTERS = {
     description:
       "what the access file calls it, its address, its uid, its name as an operator, or that of its certificate",
   },
-  pid: { type: "integer", minimum: 1 },
+  pid: { type: "integer", minimum: 1, maximum: 2 ** 31 },
   id: ID,
   before: { ...ID, description: "only those that sort before this one: for the next page" },
-  limit: { type: "integer", minimum: 1, maximum: MOST, default: LIMIT },
+  limit: { type: "integer", minimum: 1, maximum: 1000, default: 100 },
   follow: {
     type: "boolean",
     description: "events from now on, where tasks begin and end; false: no more",
@@ -65,10 +62,10 @@ export function parseFilter(args: unknown): TaskFilter {
     verb: textOf(given, "verb"),
     state: stateOf(given["state"]),
     caller: typeof given["caller"] === "number" ? `${given["caller"]}` : textOf(given, "caller"),
-    pid: wholeOf(given, "pid", 2 ** 31),
+    pid: wholeOf(given, "pid"),
     id: idOf(given, "id"),
     before: idOf(given, "before"),
-    limit: wholeOf(given, "limit", MOST) ?? LIMIT,
+    limit: wholeOf(given, "limit") ?? FILTERS.limit.default,
     follow: flagOf(given, "follow"),
   };
 }
@@ -123,13 +120,21 @@ function idOf(given: Given, key: string): string | undefined {
   throw invalid(`${key}: found ${excerpt(value)}, expected the id of a task, of 15 letters`);
 }
 
-function wholeOf(given: Given, key: string, most: number): number | undefined {
+function wholeOf(given: Given, key: "pid" | "limit"): number | undefined {
   const value = given[key];
+  const { minimum, maximum } = FILTERS[key];
   if (value === undefined) return undefined;
   const number = typeof value === "string" && /^\d{1,10}$/.test(value) ? Number(value) : value;
-  if (typeof number === "number" && Number.isInteger(number) && number >= 1 && number <= most)
+  if (
+    typeof number === "number" &&
+    Number.isInteger(number) &&
+    number >= minimum &&
+    number <= maximum
+  )
     return number;
-  throw invalid(`${key}: found ${excerpt(value)}, expected a whole number from 1 to ${most}`);
+  throw invalid(
+    `${key}: found ${excerpt(value)}, expected a whole number from ${minimum} to ${maximum}`,
+  );
 }
 
 function flagOf(given: Given, key: string): boolean | undefined {

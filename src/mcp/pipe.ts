@@ -46,10 +46,10 @@ export class Pipe implements Transport {
     // Every message that there is no room for waits for that by itself.
     process.stdout.setMaxListeners(0);
     const ended = (): void => {
-      this.#looking ??= setInterval(() => this.#look(), LOOK);
+      this.#looking = setInterval(() => this.#look(), LOOK);
       this.#look();
     };
-    process.stdin.once("end", ended);
+    // Behind its end, too.
     process.stdin.once("close", ended);
     await this.#wire.start();
   }

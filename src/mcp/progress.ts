@@ -38,7 +38,7 @@ export class Progress implements Heard {
 
   step(step: Step): void {
     // A count of lines before it would be in the way of what is meant.
-    if (!this.#isTold) this.#last = Math.min(this.#last, step.progress - 1);
+    if (!this.#isTold) this.#last = -Infinity;
     this.#isTold = true;
     this.#tell(step);
   }

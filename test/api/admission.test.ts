@@ -103,6 +103,27 @@ describe("a queue between clients", () => {
     expect(Array.from({ length: 5 }, () => turns.shift())).toEqual(["k1", "n1", "k2", "n2", "k3"]);
   });
 
+  test.each<[string, string[]]>([
+    ["connections of one peer", ["x", "x", "x"]],
+    ["peers", ["x", "y", "z"]],
+  ])("of %s, all known, is in the order in which they were served last", (_, peers) => {
+    const turns = new Turns<string>();
+    const [a, b, c] = peers.map((peer) => client(peer).from);
+    const push = (from: typeof a, ...names: string[]) => {
+      for (const name of names) if (from) turns.push(from, name);
+    };
+    const order = (count: number) => Array.from({ length: count }, () => turns.shift());
+    for (const [from, name] of [[a, "a0"] as const, [b, "b0"] as const, [c, "c0"] as const]) {
+      push(from, name);
+      expect(turns.shift()).toBe(name);
+    }
+    // However they come back.
+    push(b, "b1", "b2");
+    push(c, "c1", "c2");
+    push(a, "a1", "a2");
+    expect(order(6)).toEqual(["a1", "b1", "c1", "a2", "b2", "c2"]);
+  });
+
   test("remembers when peers were served, of the last thousand", () => {
     const served = new Served();
     const connection = {};

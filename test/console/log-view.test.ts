@@ -116,21 +116,59 @@ test("rows are in blocks of a hundred; a filter is of any case, of what is seen,
   expect([...(rows()[6]?.childNodes ?? [])][0]?.className ?? "").toBe("");
 });
 
+/** How many rows each frame makes. Last in each, the browser finds their places: that takes what `place` makes of it. */
+function watched(place: (frame: number) => void = () => {}) {
+  const frames = { made: [] as number[], rows: 0 };
+  const set = () => {
+    const all = rows().length;
+    frames.made.push(all - frames.rows);
+    frames.rows = all;
+    place(frames.made.length);
+  };
+  Object.defineProperty(box, "scrollTop", { get: () => 0, set, configurable: true });
+  return frames;
+}
+
 test("a frame makes as many rows as the last ones bore: half of those of a slow one, twice those of a quick one", async () => {
   const SLOW = 5;
-  let [clock, before] = [0, 0];
-  const made: number[] = [];
+  let clock = 0;
   using _ = spyOn(performance, "now").mockImplementation(() => clock);
-  // Last in each frame, where the browser finds their places.
-  const place = () => {
-    made.push(rows().length - before);
-    before += made.at(-1) ?? 0;
-    if (made.length <= SLOW) clock += 17;
-  };
-  Object.defineProperty(box, "scrollTop", { get: () => 0, set: place, configurable: true });
+  const frames = watched((frame) => {
+    if (frame <= SLOW) clock += 17;
+  });
   for (let i = 0; i < 3000; i++) add(`${i}`);
-  await until("all rows", () => before === 3000);
-  expect(made).toEqual([...[200, 100, 50, 25, 25], ...[25, 50, 100, 200, 400, 800, 800, 225]]);
+  await until("all rows", () => frames.rows === 3000);
+  expect(frames.made).toEqual([
+    ...[200, 100, 50, 25, 25],
+    ...[25, 50, 100, 200, 400, 800, 800, 225],
+  ]);
+});
+
+test.each([
+  [1, [1, 200, 299]],
+  [199, [199, 200, 101]],
+  [200, [200, 300]],
+])(
+  "%d rows in a frame that bears 200: only one that is full tells that more may do",
+  async (first, expected) => {
+    using _ = spyOn(performance, "now").mockImplementation(() => 0);
+    const frames = watched();
+    for (let i = 0; i < first; i++) add(`${i}`);
+    await until("the first", () => frames.rows === first);
+    for (let i = first; i < 500; i++) add(`${i}`);
+    await until("all rows", () => frames.rows === 500);
+    expect(frames.made).toEqual(expected);
+  },
+);
+
+test("a frame makes no more rows than there is time for", async () => {
+  // A millisecond goes by whenever somebody asks for the time, once before each row.
+  let clock = 0;
+  using _ = spyOn(performance, "now").mockImplementation(() => clock++);
+  const frames = watched();
+  for (let i = 0; i < 20; i++) add(`${i}`);
+  await until("all rows", () => frames.rows === 20);
+  expect(frames.made).toEqual([7, 7, 6]);
 });
 
 test("what is held is bounded by its lines and by its characters, the oldest forgotten", () => {

@@ -88,7 +88,9 @@ describe("an answer", () => {
 
   test("that is none, or to no call, changes nothing", async () => {
     const { calls, answer, found, said } = calling();
-    for (const seq of [-1, "x", 0.5]) answer("reply", seq);
+    for (const seq of [-1, "x", 0.5, 2 ** 53, "Infinity"])
+      for (const alone of [{}, { refused: "true" }, { lost: "true" }, { late: "true" }])
+        answer("reply", seq, OK, alone);
     answer("other", 0);
     calls.answer("b", "2", Buffer.from(OK), { kind: "reply", seq: "0" });
     calls.answer("c", "1", Buffer.from(OK), { kind: "reply", seq: "0" });

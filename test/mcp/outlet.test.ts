@@ -88,6 +88,19 @@ test("one that breaks ends; one that nobody wants is not made any more", async (
   ]);
 });
 
+test.each<[string, (outlets: Outlets, response: Response) => unknown]>([
+  ["nobody wants", (_, { body }) => body?.cancel()],
+  ["is closed", (outlets) => outlets.close()],
+])("what has just come of one that %s does not count", async (_, end) => {
+  const { outlets, told } = make();
+  const { body, push } = source();
+  const response = outlets.through(new Response(body));
+  push(100 * K);
+  await end(outlets, response);
+  await turn();
+  expect([outlets.isSlow, outlets.open, told]).toEqual([false, 0, ["idle"]]);
+});
+
 test("closed: what is not sent is not sent any more, and idle is told once", async () => {
   const { outlets, told } = make();
   const { body, push } = source();
@@ -123,6 +136,10 @@ test("[protection] of all clients together; a trifle each may have whatever othe
   await turn();
   expect(told).toEqual([]);
   push(1);
+  await turn();
+  expect(told).toEqual(["slow"]);
+  // What adds nothing is no reason to say so again.
+  push(0);
   await turn();
   expect(told).toEqual(["slow"]);
   for (const one of [...others, { outlets }]) one.outlets.close();

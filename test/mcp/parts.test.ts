@@ -282,6 +282,15 @@ describe("progress", () => {
     };
     expect([0, 99, 1, 99, 201, 100_000].map(more)).toEqual([20, 0, 1, 0, 3, 20]);
   });
+  test.each([[5], [2], [0.5], [0], [-1], [-1e300]])(
+    "%d is told behind lines, as the first that it says itself",
+    (step) => {
+      const { sent, progress } = make();
+      for (const line of ["a", "b"]) progress.line(line);
+      progress.step({ progress: step });
+      expect(sent.map((one) => one.progress)).toEqual([1, 2, step]);
+    },
+  );
   test("nobody has asked", () => {
     const progress = new Progress(undefined, () => {
       throw new Error("sent");

@@ -270,3 +270,21 @@ test("a connection that has run out of numbers is left for another, and what is 
   await until("the exporter is told", () => far.exporter.told.length > 0);
   expect(server.events).toEqual([]);
 });
+
+test("a process does not live for the next try", async () => {
+  const path = join(dir, "nobody");
+  const script = `
+    import { Dialler } from ${JSON.stringify(join(import.meta.dir, "../../src/rpc/dialler.ts"))};
+    const address = { kind: "unix", path: ${JSON.stringify(path)} };
+    const dialler = new Dialler({ speech: "rpc", uri: "unix:nobody", address });
+    dialler.start();
+    console.log(dialler.state);`;
+  await using child = Bun.spawn([process.execPath, "-e", script], {
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  expect(await child.stdout.text()).toBe("not dialled yet\n");
+  expect([await child.exited, await child.stderr.text()]).toEqual([
+    0,
+    expect.stringContaining("it is tried again"),
+  ]);
+});
