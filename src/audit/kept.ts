@@ -137,11 +137,11 @@ function requireOwn(path: string, stat: Stats, { owners }: Trust): void {
 
 const NEWLINE = 0x0a;
 
-/** One that may not be read is taken for one that does not: an empty line does no harm. */
+/** Of a regular file, which is open already. One that may not be read is taken for one that does not: an empty line does no harm. */
 function endsLine(fd: number, size: number): boolean {
   const last = Buffer.alloc(1);
   try {
-    const reader = openSync(`/proc/self/fd/${fd}`, constants.O_RDONLY | constants.O_NONBLOCK);
+    const reader = openSync(`/proc/self/fd/${fd}`, constants.O_RDONLY);
     try {
       return readSync(reader, last, 0, 1, size - 1) === 1 && last[0] === NEWLINE;
     } finally {

@@ -5,8 +5,6 @@ import type { Options } from "./encoder-options.ts";
 export interface Annotations {
   readonly description?: string;
   readonly default?: unknown;
-  /** A single value is accepted for the list. */
-  readonly list?: boolean;
   /** A number or boolean is accepted for the string. */
   readonly text?: boolean;
   /** Of the number. */
@@ -37,7 +35,6 @@ export const annotations = (schema: TSchema): Annotations => schema;
 
 /** The keys of annotations that are ours and mean nothing in a JSON Schema. */
 export const PRIVATE_KEYS: ReadonlySet<string> = new Set([
-  "list",
   "text",
   "shorthand",
   "words",

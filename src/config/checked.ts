@@ -72,24 +72,16 @@ function areUnique(values: readonly unknown[]): boolean {
   const others = new Set<string>();
   for (const value of values) {
     if (typeof value === "object" && value !== null) {
-      const text = canonical(value);
-      if (text === undefined) return false;
-      others.add(text);
+      others.add(canonical(value));
     } else scalars.add(value);
   }
   return scalars.size + others.size === values.length;
 }
 
-/** The same text for values that are equal; undefined when it is nested too deep. */
-function canonical(value: object): string | undefined {
-  const ordered = (_: string, part: unknown) =>
+/** The same text for values that are equal. What is nested too deep for the stack is not let in: see MOST_NESTED in json.ts. */
+const canonical = (value: object): string =>
+  JSON.stringify(value, (_: string, part: unknown) =>
     isObject(part)
       ? Object.fromEntries(Object.entries(part).sort(([a], [b]) => (a < b ? -1 : 1)))
-      : part;
-  try {
-    return JSON.stringify(value, ordered);
-  } catch (error) {
-    if (error instanceof RangeError) return undefined;
-    throw error;
-  }
-}
+      : part,
+  );

@@ -21,12 +21,12 @@ export type Draft<T> = T extends readonly (infer E)[]
 
 /** The normal form of `value`. A part that does not fit is reported and undefined; nothing is ever thrown. */
 export function conform(schema: TSchema, value: unknown, path: string, report: Report): unknown {
-  const { list, shorthand } = annotations(schema);
+  const { shorthand } = annotations(schema);
   if (shorthand !== undefined && typeof value === "string") {
     return conform({ ...schema, shorthand: undefined }, { [shorthand]: value }, path, report);
   }
   if (KindGuard.IsArray(schema)) {
-    if (!Array.isArray(value) && list !== true) return mismatch(schema, value, path, report);
+    // A single value stands for the list of it.
     const items: unknown[] = Array.isArray(value) ? value : [value];
     return items.map((item, index) => conform(schema.items, item, element(path, index), report));
   }

@@ -33,7 +33,6 @@ export function toJsonSchema(schema: TSchema): JsonSchema {
   }
   if (KindGuard.IsArray(schema)) {
     const items = toJsonSchema(schema.items);
-    if (notes.list !== true) return { ...plain, items };
     const { type, ...rest } = plain;
     return { ...documented(rest), if: { type }, then: { type, items }, else: items };
   }

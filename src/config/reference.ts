@@ -47,10 +47,7 @@ function rows(schema: TSchema, path: string): KeyRow[] {
 function typeOf(schema: TSchema): string {
   const notes = annotations(schema);
   if (notes.words !== undefined) return (notes.enum ?? []).map((word) => `\`${word}\``).join(", ");
-  if (KindGuard.IsArray(schema)) {
-    const item = typeOf(schema.items);
-    return notes.list === true ? `${item}, or list of them` : `list: ${item}`;
-  }
+  if (KindGuard.IsArray(schema)) return `${typeOf(schema.items)}, or list of them`;
   if (KindGuard.IsUnion(schema)) return schema.anyOf.map(typeOf).join(" or ");
   if (notes.text === true) return "string or number";
   if (KindGuard.IsUnknown(schema)) return "any";

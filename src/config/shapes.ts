@@ -1,6 +1,6 @@
 /**
- * The words in which schemas are written. What users may write besides the normal form is an annotation, not a second shape:
- *  - `list: true`   a single value is accepted for the list
+ * The words in which schemas are written. A single value is accepted for a list; what users may write besides that and the
+ * normal form is an annotation, not a second shape:
  *  - `words: {…}`   an enumeration matched without regard to case, with its aliases
  *  - `text: true`   a number or boolean is accepted for the string
  */
@@ -11,8 +11,7 @@ type Doc = { description: string; default?: unknown; named?: Annotations["named"
 
 export const object = <P extends Record<string, TSchema>>(properties: P, doc: Doc) =>
   Type.Object(properties, { additionalProperties: false, ...doc });
-export const list = <S extends TSchema>(item: S, doc: Doc) =>
-  Type.Array(item, { list: true, ...doc });
+export const list = <S extends TSchema>(item: S, doc: Doc) => Type.Array(item, doc);
 export const text = (doc: Doc): TString => Type.String({ text: true, ...doc });
 /** A text for the command, which gets a number as the config has it. */
 export const written = (doc: Doc): TString => Type.String({ text: true, exact: true, ...doc });

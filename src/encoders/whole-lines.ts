@@ -153,7 +153,7 @@ function* split(text: string): Generator<Line, void> {
     yield text.slice(start, end);
     start = end + 1;
   }
-  if (start < text.length) yield* returned(text, start, text.length);
+  yield* returned(text, start, text.length);
 }
 
 /** Lines that end with a `\r` before `end`; returns where the next one begins. */

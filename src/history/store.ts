@@ -64,7 +64,7 @@ export class Store {
     try {
       this.#open();
     } catch (error) {
-      this.#db.close();
+      this.close();
       throw error;
     }
   }
@@ -183,6 +183,7 @@ export class Store {
     );
   }
 
+  /** A statement that is not finalized would keep the file open. */
   close(): void {
     for (const statement of this.#statements.values()) statement.finalize();
     this.#db.close();

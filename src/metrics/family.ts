@@ -83,14 +83,9 @@ function labelled(labels: Labels): string {
 const escaped = (text: string): string =>
   text.replace(/[\\"\n]/g, (character) => (character === "\n" ? "\\n" : `\\${character}`));
 
+/** As JavaScript does, but for what is beyond all numbers. */
 const written = (value: number): string =>
-  Number.isFinite(value)
-    ? String(value)
-    : Number.isNaN(value)
-      ? "NaN"
-      : value > 0
-        ? "+Inf"
-        : "-Inf";
+  String(value).replace("Infinity", "Inf").replace(/^I/, "+I");
 
 /** Which a request wants: the older one, unless it says that it rather has the other. */
 export function formatFor(accept: string | undefined): Format {
@@ -102,8 +97,9 @@ export function formatFor(accept: string | undefined): Format {
       if (version !== undefined && version.replaceAll('"', "") !== `version=${known}`) return [];
       const q = parameters.find((one) => one.startsWith("q="));
       const number = q === undefined ? 1 : Number(q.slice(2));
-      return [number >= 0 && number <= 1 ? number : 0];
+      return [number <= 1 ? number : 0];
     });
+    // Less than none is none.
     return Math.max(0, ...weights);
   };
   const open = weight(/^application\/openmetrics-text$/, "1.0.0");

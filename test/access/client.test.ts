@@ -78,6 +78,13 @@ describe("records", () => {
       expect(() => encodeRecord(field)).toThrow(RecordError);
     for (const text of ["x".repeat(5000), " ".repeat(30), "\\\n".repeat(2000)])
       expect(() => records(text, 10)).toThrow(RecordError);
+    for (const size of [1, 10, 100]) {
+      expect(records(`${Array.from({ length: 20 }, () => "x").join(" ")}\ny\n`, size)).toEqual([
+        ...[Array.from({ length: 20 }, () => "x"), ["y"]],
+      ]);
+      for (const text of [" ".repeat(20), `${"x ".repeat(20)}x`])
+        expect(() => records(`${text}\n`, size)).toThrow("a record has too many fields");
+    }
   });
 });
 
@@ -557,4 +564,38 @@ test("closed: whoever waits is refused, and so is who comes", async () => {
   expect(await waiting).toBe(GONE);
   expect(await it.ask("p")).toBe(GONE);
   expect(await it.client.probe()).toBeString();
+});
+
+test.each([
+  ["before it says hello", undefined, "told to"],
+  ["once it has", "done 1 1\n", "ready"],
+])("closed %s, a connection keeps nobody alive", async (_, hello, why) => {
+  await using service = new Cynagora();
+  service.hello = hello;
+  const where = path();
+  await service.listen(where);
+  // In a process of its own, which ends when nothing is left to be done; for a hello it would wait an hour.
+  const script = `
+    import { Connection } from ${JSON.stringify(join(import.meta.dir, "../../src/access/cynagora/connection.ts"))};
+    const { promise, resolve } = Promise.withResolvers();
+    const connection = new Connection({ kind: "unix", path: ${JSON.stringify(where)} }, {
+      ready: () => resolve("ready"), answer: resolve, clear: resolve, gone: resolve,
+    });
+    connection.dial(3_600_000);
+    process.stdin.once("data", () => resolve("told to"));
+    console.log(await promise);
+    connection.close();
+    process.stdin.destroy();`;
+  const child = Bun.spawn([process.execPath, "-e", script], { stdin: "pipe", timeout: 20_000 });
+  try {
+    if (hello === undefined) {
+      await until("it is connected", () => service.lines.length === 1);
+      child.stdin.write("\n");
+      await child.stdin.flush();
+    }
+    expect((await child.stdout.text()).trim()).toBe(why);
+    expect([await child.exited, child.signalCode]).toEqual([0, null]);
+  } finally {
+    child.kill();
+  }
 });

@@ -113,6 +113,9 @@ describe("what is not given has its default, and what a URL repeats is a list", 
     list: { type: "array", items: { type: "integer" } },
     texts: { type: "array" },
     either: { type: ["array", "string"], items: { type: "string" } },
+    // Of "5" fits the text, but not the number; and the number, but not the text: a list of it would fit, too.
+    asText: { type: ["array", "string"], items: { type: "integer" } },
+    asNumber: { type: ["integer", "array"] },
     s: { type: "string" },
   });
   test.each<[unknown, unknown]>([
@@ -136,6 +139,9 @@ describe("what is not given has its default, and what a URL repeats is a list", 
     [{ texts: ["a", "1"] }, { texts: ["a", 1], n: 5 }],
     [{ either: "a" }, { either: "a", n: 5 }],
     [{ either: ["a", "1"] }, { either: ["a", "1"], n: 5 }],
+    [{ asText: "5" }, { asText: "5", n: 5 }],
+    [{ asNumber: "5" }, { asNumber: "5", n: 5 }],
+    [{ asNumber: "x" }, { asNumber: ["x"], n: 5 }],
     [
       { s: "1", n: "6" },
       { s: "1", n: "6" },
@@ -209,6 +215,29 @@ test("a number with more digits than doubles have fits where both of its neighbo
   expect(told({ type }, "0.1000000000000000000001")).toBe("fits");
   expect(told({ type }, `1${"0".repeat(400)}`)).toBe("fits");
   expect(told({ type, multipleOf: 2 }, `1${"0".repeat(400)}`)).toBe(vague);
+});
+
+test("a number that does not fit is told as it is written, up to forty of its characters", () => {
+  const { check } = compile({
+    a: { type: "number", maximum: 1, exclusiveMaximum: 1 },
+    list: { type: "array", items: { type: "integer", maximum: 1 } },
+  });
+  const long = `9${"0".repeat(60)}`;
+  for (const [text, shown] of [
+    ["1.50", "1.50"],
+    ["9007199254740993", "9007199254740993"],
+    ["-1.50e999", undefined],
+    [long.slice(0, 40), long.slice(0, 40)],
+    [long, long.slice(0, 40)],
+  ] as const) {
+    if (shown === undefined) expect(() => check({ a: parseExact(text) })).not.toThrow();
+    else
+      expect(() => check({ a: parseExact(text) })).toThrow(
+        `argument \`a\`: found ${shown}: expected a number`,
+      );
+  }
+  // In a list, the number that it stands for.
+  expect(() => check({ list: parseExact("[1, 2.0]") })).toThrow("found 2 at /1: expected");
 });
 
 describe("problems at boot", () => {

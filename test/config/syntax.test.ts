@@ -29,6 +29,18 @@ describe("syntax errors", () => {
     expect(parse(text).problems[0]).toContain(message);
   });
 
+  test.each([
+    ["}", "line 1, column 1:\n  }\n  ^"],
+    ["{}\n]", "line 2, column 1:\n  ]\n  ^"],
+    ["{}\n\n] x", "line 3, column 1:\n  ] x\n  ^"],
+    ["[1,\n2\n3,\n]", "line 3, column 1:\n  3,\n  ^"],
+    ["\n", "line 2, column 1:\n  \n  ^"],
+    ["[1,\n", "line 2, column 1:\n  \n  ^"],
+    ["{}\n ]", "line 2, column 2:\n   ]\n   ^"],
+  ])("where a line begins, and behind: %j", (text, place) => {
+    expect(parse(text).problems[0]).toEndWith(place);
+  });
+
   // Looking from each escape to the end of the file would take hours: the runner's time limit tells.
   test("a string without end in a large file takes time in proportion", () => {
     expect(parse(`["${"a\\n".repeat(1_000_000)}`).problems).toHaveLength(1);

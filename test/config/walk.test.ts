@@ -90,6 +90,17 @@ describe.if(isRoot)("root obeys", () => {
     refused(at("own/c.json\0"), "NUL");
   });
 
+  test("as many links as the kernel follows", () => {
+    const chain = Array.from({ length: 41 }, (_, i) =>
+      link(i === 0 ? "own/c.json" : `chain${i}`, `chain${i + 1}`),
+    );
+    const [last = "", tooFar = ""] = chain.slice(-2);
+    expect(readFileSync(last, "utf8")).toBe(text("c"));
+    expect(api(last)).toEqual(["c"]);
+    expect(() => readFileSync(tooFar)).toThrow("ELOOP");
+    refused(tooFar, "ELOOP");
+  });
+
   test("no link of another user, wherever it is on the way, nor one in their directory", () => {
     link("own/c.json", "l1", OTHER);
     link("own", "l2", OTHER);
@@ -129,6 +140,53 @@ describe.if(isRoot)("root obeys", () => {
       renameSync(at("own/swapped"), at("own/c.json"));
     }
     expect(open()).toBe(before);
+  });
+
+  /** What becomes of a walk in a process of its own: where it hangs, so would all tests. */
+  const alone = (before: string, path: string, between: string) => {
+    const script = `
+      import { rmSync } from "node:fs";
+      import { Walk } from ${JSON.stringify(join(import.meta.dir, "../../src/config/walk.ts"))};
+      try {
+        using walk = Walk.to(${JSON.stringify(path)}, { owners: [0], beside: "others' too" });
+        ${between}
+        walk.open();
+        console.log("opened");
+      } catch (error) {
+        console.log(error.message);
+      }`;
+    const command = ["unshare", "--mount", "/bin/sh", "-ec", `${before}\nexec "$@"`, "sh"];
+    const { stdout, stderr } = Bun.spawnSync([...command, process.execPath, "-e", script], {
+      cwd: dir,
+      timeout: 20_000,
+    });
+    return `${stdout}${stderr}`.trim();
+  };
+
+  test("nor is it waited for the writer of a FIFO that has its name by now", () => {
+    writeFileSync(at("own/piped"), "");
+    const swap = `rmSync(walk.path); Bun.spawnSync(["mkfifo", walk.path]);`;
+    expect(alone("", at("own/piped"), "")).toBe("opened");
+    expect(alone("", at("own/piped"), swap)).toBe(
+      `${at("own/piped")} was replaced while it was looked at: try again`,
+    );
+  });
+
+  test("a relative path from a directory over which something is mounted: it is not what its name leads to", () => {
+    const here = at("hidden");
+    mkdirSync(here);
+    writeFileSync(at("hidden/file"), "");
+    expect(alone("cd hidden", "file", "")).toBe("opened");
+    const fresh = `mount -t tmpfs t ${here}; touch ${here}/file`;
+    for (const hide of [
+      `cd hidden; mount --bind ${at("own")} ${here}`,
+      `cd hidden; ${fresh}`,
+      // Roots of two file systems of one kind have the same number.
+      `${fresh}; cd hidden; ${fresh}`,
+    ])
+      expect(alone(hide, "file", "")).toBe(
+        `${here} is not the current directory any more: give an absolute path`,
+      );
   });
 
   test("a file with a slash behind it is none, however short its path", () => {

@@ -210,6 +210,27 @@ describe("what cannot be written", () => {
   });
 });
 
+test("the files are closed at the end, whatever that is", async () => {
+  const before = readdirCount("/proc/self/fd");
+  const [one, other] = [join(dir, "one"), join(dir, "other")];
+  for (const [opts, lost] of [
+    [{ stdout: one, stderr: one }, false],
+    [{ stdout: one, stderr: other }, false],
+    [{ stdout: one, stderr: other }, true],
+    [{ stdout: one }, false],
+    [{}, false],
+  ] as const) {
+    const encoding = await log.begin(opts, () => {}, about());
+    expect(readdirCount("/proc/self/fd") - before).toBe(new Set(Object.values(opts)).size);
+    await encoding.stdout(utf8("x"));
+    if (lost) rmSync(one);
+    const end = Promise.resolve(encoding.end());
+    if (lost) await expect(end).rejects.toThrow("the file was removed meanwhile");
+    else expect(await end).toEqual({});
+    expect(readdirCount("/proc/self/fd")).toBe(before);
+  }
+});
+
 function readdirCount(path: string): number {
   return [...new Bun.Glob("*").scanSync({ cwd: path, onlyFiles: false })].length;
 }

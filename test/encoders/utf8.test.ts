@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
-import { wholeLength } from "../../src/encoders/utf8.ts";
+import { Hold } from "../../src/encoders/hold.ts";
+import { decode, wholeLength } from "../../src/encoders/utf8.ts";
 import { utf8 } from "./feed.ts";
 
 /** Of each length, with the least and the greatest bytes that can follow. */
@@ -43,4 +44,30 @@ test("bytes that are no beginning of a character stay", () => {
     [0xc3, 0x41],
   ])
     expect(wholeLength(Uint8Array.from(bytes))).toBe(bytes.length);
+});
+
+test("bytes that are no text are counted wherever they are, and U+FFFD as the command has printed it is not", () => {
+  const printed = [...utf8("\ufffd")];
+  const parts: [number[], number][] = [
+    [[], 0],
+    [[...utf8("a€")], 0],
+    [printed, 0],
+    [[...printed, ...printed], 0],
+    [[0xff], 1],
+    [[0xc3], 1],
+    [[0xff, 0xfe], 2],
+  ];
+  for (const [first, a] of parts)
+    for (const [middle, b] of parts)
+      for (const [last, c] of parts) {
+        const bytes = [...first, 0x20, ...middle, 0x20, ...last];
+        for (const [all, bad] of [
+          [bytes, a + b + c],
+          [first, a],
+        ] as const) {
+          const hold = new Hold();
+          decode(Uint8Array.from(all), hold);
+          expect([all, hold.loss.replaced]).toEqual([all, bad]);
+        }
+      }
 });

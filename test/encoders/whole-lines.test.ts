@@ -61,6 +61,12 @@ describe("with returns", () => {
 test("without, a return stays in its line", () => {
   expect(lines("a\rb\r\nc\r", false)).toEqual(["a\rb\r", "c\r"]);
   expect(lines("a\rb\r\nc\r", false, [1])).toEqual(["a\rb\r", "c\r"]);
+  for (const text of ["a\rb\n", "\r\n\r\n", "\ra\n\rb\n\r", "a\r\rb\nc\rd"])
+    for (let first = 1; first <= text.length; first++)
+      for (let next = 1; next <= text.length; next++)
+        expect([first, next, lines(text, false, [first, next])]).toEqual([
+          ...[first, next, text.replace(/\n$/, "").split("\n")],
+        ]);
 });
 
 test("what has not ended can be looked at, and comes again", () => {

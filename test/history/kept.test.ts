@@ -9,6 +9,7 @@ import { EventData } from "../../src/api/event-data.ts";
 import { Ring, Rings } from "../../src/api/ring.ts";
 import { History } from "../../src/history/history.ts";
 import { LIMITS, type Limits } from "../../src/history/limits.ts";
+import { descriptorsOf } from "../descriptors.ts";
 
 const ends: (() => void)[] = [];
 afterEach(() => {
@@ -140,6 +141,14 @@ describe("what happens is written", () => {
     expect(history.events("none")).toBeUndefined();
     const kinds = history.kinds().map(({ key }) => key);
     expect(history.tasks({ kinds, limit: 5, caller: "7" })).toMatchObject([{ id }]);
+    // Without output, or where none is kept, the end is the first event.
+    for (const keeps of [true, false]) {
+      const { entry: silent, id: other } = entry({ keeps });
+      history.note(silent);
+      expect([history.events(other)?.last, history.events(other)?.events]).toMatchObject([
+        ...[1, [{ number: 1, data: { value: { type: "final-event" } } }]],
+      ]);
+    }
   });
 
   test("of output what comes last without a gap; what is not followed by its end is no part of it", () => {
@@ -242,6 +251,27 @@ describe("what happens is written", () => {
     expect([history.tasks({ kinds: [1], limit: 1 }), history.events("x"), told.length]).toEqual([
       ...[[], undefined, 1],
     ]);
+  });
+
+  test("nor open: at the end, where it is damaged, and where it is none of ours", () => {
+    const path = file();
+    const open = () => descriptorsOf("self").filter((one) => one.startsWith(path)).length;
+    const { history: whole } = opened(path);
+    whole.note(entry().entry);
+    expect(whole.kinds()).toHaveLength(1);
+    expect(open()).toBeGreaterThan(0);
+    whole.close();
+    expect(open()).toBe(0);
+    const bytes = readFileSync(path);
+    writeFileSync(path, Buffer.from(bytes).fill(0xff, 4096));
+    const { history: damaged, told } = opened(path);
+    expect(open()).toBeGreaterThan(0);
+    expect(damaged.kinds()).toEqual([]);
+    expect([told.length, open()]).toEqual([1, 0]);
+    for (const content of [Buffer.from("no database ".repeat(1000)), bytes.fill(0xff, 60, 72)]) {
+      writeFileSync(path, content);
+      expect([opened(path).told.length, open()]).toEqual([1, 0]);
+    }
   });
 
   test("now and then it is looked whether it is too much, and at once where it is", () => {

@@ -60,6 +60,22 @@ describe("launches", () => {
   });
 });
 
+test("a launch takes the time from its call until it has started, in seconds", () => {
+  // The first time much else takes time, too.
+  for (let round = 0; round < 4; round++) {
+    const { counts } = counting();
+    const one = record({ mode: "cold" });
+    const outer = performance.now();
+    counts.mayStart(one, plan());
+    const inner = performance.now();
+    let now = inner;
+    while (now < inner + 50) now = performance.now();
+    counts.started(one);
+    const most = performance.now() - outer;
+    expect(counts.seconds.cold.sum * 1000).toBeWithin(now - inner - 1e-6, most + 1e-6);
+  }
+});
+
 test("durations are told by these bounds, which scrapers compare over the years", () => {
   expect(BOUNDS).toEqual([0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]);
 });

@@ -118,6 +118,19 @@ describe("the verb", () => {
     },
   );
 
+  test("says of itself what it takes: a format, for who wants one", () => {
+    expect(verb.describe?.()).toEqual({
+      info: expect.stringMatching(/GET \/metrics$/),
+      parameters: [
+        {
+          name: "format",
+          required: false,
+          schema: { type: "string", enum: ["openmetrics", "prometheus"] },
+        },
+      ],
+    });
+  });
+
   test("needs what the access says at the time", () => {
     expect([verb.privileges, verb.isUntried]).toEqual([["urn:a"], true]);
     privileges = ["urn:b"];

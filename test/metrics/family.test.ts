@@ -18,6 +18,8 @@ const families: Family[] = [
     samples: [{ value: -0.5 }],
   },
   { ...{ name: "x_most", type: "gauge", help: "h" }, samples: [{ value: Infinity }] },
+  { ...{ name: "x_least", type: "gauge", help: "h" }, samples: [{ value: -Infinity }] },
+  { ...{ name: "x_unknown", type: "gauge", help: "h" }, samples: [{ value: NaN }] },
   { ...{ name: "x_none", type: "counter", help: "h" }, samples: [] },
   { ...{ name: "x_build", type: "info", help: "h" }, samples: [{ labels: { v: "1" }, value: 1 }] },
   {
@@ -40,6 +42,8 @@ for (const format of ["openmetrics", "prometheus"] as const)
       expect(valueOf(read, "x_launches_total", { api: "b", mode: "m" })).toBe(1e21);
       expect(valueOf(read, "x_size_bytes")).toBe(-0.5);
       expect(valueOf(read, "x_most")).toBe(Infinity);
+      expect(valueOf(read, "x_least")).toBe(-Infinity);
+      expect(valueOf(read, "x_unknown")).toBeNaN();
       expect(valueOf(read, "x_build_info", { v: "1" })).toBe(1);
       expect(valueOf(read, "x_seconds_bucket", { mode: "a", le: "0.5" })).toBe(1);
       expect(valueOf(read, "x_seconds_bucket", { mode: "a", le: "1.0" })).toBe(3);
@@ -74,7 +78,15 @@ test("a request gets the format that it rather has", () => {
     ['application/openmetrics-text; version="1.0.0"', "openmetrics"],
     ["application/openmetrics-text; version=0.0.1", "prometheus"],
     ["application/openmetrics-text;q=0, */*", "prometheus"],
-    ["application/openmetrics-text;q=x", "prometheus"],
+    ...["0.000", "x", "", "2", "1.001", "Infinity", "-1", "-0.5"].map(
+      (q): [string, "prometheus"] => [`application/openmetrics-text;q=${q}`, "prometheus"],
+    ),
+    ["application/openmetrics-text;q=1", "openmetrics"],
+    ["application/openmetrics-text;q=1.000", "openmetrics"],
+    ["application/openmetrics-text;q=0.001", "openmetrics"],
+    ["application/openmetrics-text, text/plain", "openmetrics"],
+    ["text/plain;q=0.5, application/openmetrics-text;q=0.5", "openmetrics"],
+    ["text/*;q=0.501, application/openmetrics-text;q=0.5", "prometheus"],
     ["application/openmetrics-text;q=0.3, text/plain;version=0.0.4;q=0.5", "prometheus"],
     // That of Prometheus 2.
     [
