@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { landlockAbi } from "../../ffi/landlock.ts";
 import { copyOfSamples } from "../samples.ts";
 import { DAEMON } from "../accounts.ts";
-import { PATIENCE, serve, shell, system, users } from "../served.ts";
+import { PATIENCE, serve, shell, system, until, users } from "../served.ts";
 import { serving } from "../serving.ts";
 
 const acls = { user: "daemon" };
@@ -159,7 +159,13 @@ describe.each(users)("served by %s", (user) => {
     const running = served.call("f/files/sh", { script: "echo; sleep 1000" });
     const held = () => Bun.spawnSync(probe).stdout.toString().trim();
     while (held() !== "locked") await Bun.sleep(20);
-    await served.call("f/files/sh", { action: "stop" });
+    // The lock is there before the command is, of which the server may not know yet.
+    let isOver = false;
+    void running.finally(() => (isOver = true));
+    await until("it is stopped", async () => {
+      await served.call("f/files/sh", { action: "stop" }).catch(() => undefined);
+      return isOver;
+    });
     await running;
     expect(held()).toBe("free");
   });
