@@ -154,11 +154,12 @@ describe.each(users)("served by %s", (user) => {
     const probe = [
       "/usr/bin/python3",
       "-c",
-      `import fcntl\nf=open(${JSON.stringify(open)},"r+")\ntry: fcntl.lockf(f, fcntl.LOCK_EX|fcntl.LOCK_NB); print("free")\nexcept OSError: print("locked")`,
+      // Asked for, and not taken: that would be in the way of the sandbox.
+      `import fcntl, struct\nf=open(${JSON.stringify(open)},"r+")\nwanted=struct.pack("hhqqi",fcntl.F_WRLCK,0,0,0,0)\nfound=struct.unpack("hhqqi",fcntl.fcntl(f,fcntl.F_GETLK,wanted))\nprint("free" if found[0]==fcntl.F_UNLCK else "locked")`,
     ];
     const running = served.call("f/files/sh", { script: "echo; sleep 1000" });
     const held = () => Bun.spawnSync(probe).stdout.toString().trim();
-    while (held() !== "locked") await Bun.sleep(20);
+    await until("it is locked", () => held() === "locked");
     // The lock is there before the command is, of which the server may not know yet.
     let isOver = false;
     void running.finally(() => (isOver = true));
