@@ -167,6 +167,21 @@ assert libc.mount(b"tmpfs", b"/proc", b"tmpfs", 0, None) == 0`,
     ["a group", [rule("setresgid")], [["SETGID", 0]], {}, "SETGID: 13"],
     ["a user", [rule("setresuid")], [["SETUID", 0]], {}, "SETUID: 13"],
     ["the bounding set", [prctl(24)], [["BOUNDING", 0]], {}, "BOUNDING: 13"],
+    // Not taken for the end of the kernel's list, with which nothing would be dropped.
+    [
+      "the bounding set, as if there were none",
+      [prctl(24, 22)],
+      [["BOUNDING", 0]],
+      {},
+      "BOUNDING: 22",
+    ],
+    [
+      "the last capability that every kernel has",
+      [rule("prctl", 22, { arg: 1, is: 40 })],
+      [["BOUNDING", 0]],
+      {},
+      "BOUNDING: 22",
+    ],
     ["securebits", [prctl(28)], [["SECUREBITS", 0]], {}, "SECUREBITS: 13"],
     ["the ambient set", [prctl(47)], [["AMBIENT", 0]], {}, "AMBIENT: 13"],
     ["capabilities to ask for", [rule("capget")], [["AMBIENT", 0]], {}, "AMBIENT: 13"],
@@ -352,7 +367,12 @@ describe.skipIf(!isRoot)("not needed", () => {
       ],
       { uid: 65534 },
     ],
-    ["what ends the list of capabilities", [prctl(24, 22)], [["BOUNDING", 0]], {}],
+    [
+      "what ends the list of capabilities",
+      [rule("prctl", 22, { arg: 1, is: 41 })],
+      [["BOUNDING", 0]],
+      {},
+    ],
     ["clone3 without a control group", [rule("clone3")], [["FORK"], ["UMASK", 0]], BOX],
   ])("%s", async (_, denied, ops, direct) => {
     expect(await outcome(ops, { ...direct, denied })).toBe(RAN);
