@@ -117,7 +117,6 @@ async function tryOne(
   begin: (key: string) => TaskGroup | undefined,
 ): Promise<Finding | undefined> {
   let task: LaunchedTask | undefined;
-  let late = false;
   const ignore = () => {};
   try {
     task = LaunchedTask.launch(
@@ -126,21 +125,25 @@ async function tryOne(
       { stdout: ignore, stderr: ignore },
       begin(cgroupKey(plan)),
     );
-    const { started } = task;
-    const patience = setTimeout(() => {
-      late = true;
-      task?.kill();
-    }, PATIENCE);
     // Its end, and that of its group, takes as long again, and tells nothing more.
-    await started.finally(() => clearTimeout(patience));
-    return undefined;
+    return await inTime(task);
   } catch (error) {
     if (!(error instanceof LaunchError)) throw error;
     await task?.ended;
-    if (!late) return { message: error.message, passing: isPassing(error) };
-    const message = `a trial of it has not come to its end within ${PATIENCE / 1000} s: a file system does not answer, or the machine is overloaded`;
-    return { message, passing: true };
+    return { message: error.message, passing: isPassing(error) };
   }
+}
+
+/** Nothing where it starts. One that is late is ended, which is not waited for: what hangs in the kernel may not even die. */
+async function inTime(task: LaunchedTask): Promise<Finding | undefined> {
+  const late = Promise.withResolvers<Finding>();
+  const patience = setTimeout(() => {
+    task.kill();
+    const message = `a trial of it has not come to its end within ${PATIENCE / 1000} s: a file system does not answer, or the machine is overloaded`;
+    late.resolve({ message, passing: true });
+  }, PATIENCE);
+  const started = task.started.then(() => undefined);
+  return Promise.race([started, late.promise]).finally(() => clearTimeout(patience));
 }
 
 /** What is made by others after the start, a network namespace or a loaded policy; and what is only used up now. */
