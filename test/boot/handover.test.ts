@@ -104,6 +104,22 @@ test("a line of a mebibyte is read, and a longer one ends its connection alone",
   remove();
 });
 
+test("a character that comes in two pieces is one", async () => {
+  const { path, remove } = scratch();
+  const handover = await listening(path);
+  let asked = "";
+  handover.answer(({ env }) => {
+    asked = env["A"] ?? "";
+    return Promise.resolve(serving);
+  });
+  // Of two and three bytes, and many readings: one of them ends within one.
+  const long = "é€".repeat(400_000);
+  expect(await ask(path, named(long))).toEqual(serving);
+  expect(asked === long).toBe(true);
+  handover.close();
+  remove();
+});
+
 test("who is of another version is told so, whatever else is asked", async () => {
   const { path, remove } = scratch();
   const handover = await listening(path);
