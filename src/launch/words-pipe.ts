@@ -37,11 +37,13 @@ export class WordsPipe {
     return written === words.length;
   }
 
-  /** After the death of all who could read them: none of the words has been read. */
+  /**
+   * After the death of all who could read them: not all of the words have been read, without which nothing runs. Who is killed while
+   * it waits may still read of them, namely the length, if they come before its death has.
+   */
   isUnread(): boolean {
     return (
-      this.#write !== undefined ||
-      atOnce(() => readSync(this.#read, Buffer.alloc(this.#given))) === this.#given
+      this.#write !== undefined || atOnce(() => readSync(this.#read, Buffer.alloc(this.#given))) > 0
     );
   }
 

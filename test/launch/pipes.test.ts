@@ -32,7 +32,7 @@ describe("words", () => {
     return { read, write, words: new WordsPipe(secondReader(read), write) };
   }
 
-  test("are given once, and it is known whether somebody has read of them", () => {
+  test("are given once, and it is known whether somebody has read them", () => {
     const { read, words } = made();
     expect([words.given, words.isUnread()]).toEqual([false, true]);
     expect([words.give(bytes("abc")), words.given]).toEqual([true, true]);
@@ -44,11 +44,14 @@ describe("words", () => {
     closeSync(read);
   });
 
-  test("of which some were read are not unread; the end comes behind them", () => {
+  test.each([
+    ["abcd", true],
+    ["abcdx", false],
+  ])("of which %p was read are unread: %p; the end comes behind them", (begin, is) => {
     const { read, words } = made();
-    expect(words.give(bytes("abc"))).toBe(true);
-    expect(take(read, 1)).toBe("a");
-    expect(words.isUnread()).toBe(false);
+    expect(words.give(bytes("abcdx"))).toBe(true);
+    expect(take(read, begin.length)).toBe(begin);
+    expect(words.isUnread()).toBe(is);
     expect(take(read, 9)).toBe("");
     words.close();
     closeSync(read);
