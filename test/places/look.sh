@@ -6,6 +6,15 @@ run() {
   echo "@@ $1"
   "$program" run "c/$1/x" --config "$configs/$1.json" --raw 2>&1
 }
+# Fails where the server cannot be reached here. What asks is not what is tried: where there is a program that starts sooner, that does.
+call() {
+  if command -v curl >/dev/null; then
+    curl -s -d '' "$1/api/c/$2/x" 2>&1
+  else
+    "$program" call --url "$1" --raw "c/$2/x" 2>&1
+    [ $? != 3 ]
+  fi
+}
 echo "@@ check"
 "$program" check --json "$configs/all.json" 2>&1
 run minimal
@@ -18,9 +27,7 @@ echo "@@ serve"
       *"serves on"*)
         echo "$line"
         for profile in network device admin; do
-          answer=$("$program" call --url "${line##* }" --raw "c/$profile/x" 2>&1)
-          # Unless it cannot be reached here.
-          [ $? = 3 ] || called="$called@@ $profile
+          answer=$(call "${line##* }" "$profile") && called="$called@@ $profile
 $answer
 "
         done
