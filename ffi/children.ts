@@ -56,7 +56,6 @@ const CLD_EXITED = 1;
 export function exitOf(
   pid: number,
 ): "alive" | { readonly exit?: number; readonly signal?: number } {
-  info[SI_PID] = 0;
   if (libc.waitid(P_PID, pidOf(pid), info, WEXITED | WNOHANG) < 0) return {};
   if (info[SI_PID] === 0) return "alive";
   const value = info[SI_STATUS] ?? 0;

@@ -117,8 +117,8 @@ interface Worker {
 /** At most, since suites fill memory too. */
 const MOST = 6;
 
-/** More than there are processors, since suites wait too: two, and in CI, which has time, one. */
-const MORE = process.env["CI"] === undefined ? 2 : 1;
+/** More than there are processors, since suites wait too: three, and in CI, which has time, one. */
+const MORE = process.env["CI"] === undefined ? 3 : 1;
 
 /** Where there are no lanes, what serves is the first's. */
 function workers(): Worker[] {

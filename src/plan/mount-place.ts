@@ -37,8 +37,7 @@ export function missingBelow(
   if (!step || (step.kind === "bind" && step.optional && isAbsent(step, files))) return undefined;
   const above = earlier.findLast(({ target }) => covers(target, step.target));
   if (!above || isAbsent(above, files)) return undefined;
-  if (above.kind === "bind" && above.target === ROOT)
-    return missingInRoot(above, earlier.slice(1), step, files);
+  if (above.kind === "bind" && above.target === ROOT) return missingInRoot(above, step, files);
   return missingIn(above, step, files);
 }
 
@@ -60,10 +59,9 @@ function missingIn(above: MountStep, step: MountStep, files: HostFiles): string 
   return undefined;
 }
 
-/** The same where that is the root, in which links are not followed. @param others what is mounted on it */
+/** The same where that is the root, in which links are not followed. */
 function missingInRoot(
   root: Extract<MountStep, { kind: "bind" }>,
-  others: readonly MountStep[],
   step: MountStep,
   files: HostFiles,
 ): string | undefined {
@@ -72,7 +70,6 @@ function missingInRoot(
   let at = ROOT;
   for (const part of step.target.split("/").slice(1)) {
     at = posix.join(at, part);
-    if (others.some(({ target }) => covers(target, at))) return undefined;
     const seen = seenAt(files, posix.join(root.source, at));
     if (seen === "nothing")
       return `${step.target}: ${at} does not exist below ${root.source}, which is the read-only root: make it there, or mount a tmpfs above it first`;

@@ -178,7 +178,7 @@ describe("sizes", () => {
   test("one element holds what the kernel takes, in bytes", () => {
     expect(run("%a%", { a: "x".repeat(limit) })).toHaveLength(limit);
     expect(refusal(() => run("%a%", { a: "x".repeat(limit + 1) }))).toContain(
-      "argument `a` is too long",
+      "argument `a` is too long: 131072 bytes, at most 131071 can be passed",
     );
     expect(refusal(() => run("%a%", { a: "é".repeat(limit / 2 + 1) }))).toContain("is too long");
   });

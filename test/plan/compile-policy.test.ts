@@ -2,7 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import type { Machine } from "../../src/plan/machine.ts";
 import { board, dir, FILES, filesOf, link, ordinary } from "./board.ts";
-import { compiled, planOf, refused } from "./compiling.ts";
+import { asUser, compiled, planOf, refused } from "./compiling.ts";
 
 const acls = { user: "pilot" };
 const policyOf = (sandbox: object, machine: Partial<Machine> = board) =>
@@ -62,6 +62,9 @@ describe("chdir", () => {
   test("is a path of the machine, there or not, with variables", () => {
     expect(policyOf(chdir("/srv/none")).chdir).toBe("/srv/none");
     expect(policyOf(chdir("/$SANDBOX_UID")).chdir).toBe("/s");
+    expect(policyOf({ acls: { chdir: "/$SBOXUSER" } }, { ...board, ...asUser }).chdir).toBe(
+      "/65534",
+    );
     expect(told(chdir("/srv/none"))).toEqual([]);
   });
   test("must be absolute", () => {
@@ -77,6 +80,7 @@ describe("chdir", () => {
     for (const path of ["/", "/t", "/t/x", "/srv/data", "/bin"])
       expect([path, policyOf(chdir(path, own)).chdir]).toEqual([path, path]);
     expect(policyOf(chdir("/srv/own", own)).chdir).toBe("/");
+    expect(policyOf(chdir("/bin/sh", own)).chdir).toBe("/");
     expect(told(chdir("/srv/own", own))).toEqual([
       `${at}.acls.chdir: there is no directory /srv/own inside the mounts: the commands start in /`,
     ]);

@@ -1,7 +1,7 @@
 /** The ops of a plan: each with its numbers and texts, and in the order in which a launch has to do them. */
 import { describe, expect, test } from "bun:test";
 import { MAGIC, VERSION } from "../../ffi/launcher/layout.ts";
-import { encodePolicy } from "../../src/plan/encode.ts";
+import { boundingOf, encodePolicy } from "../../src/plan/encode.ts";
 import type { MountStep, NamespaceName, Policy } from "../../src/plan/policy.ts";
 import { decodeOps, written } from "./ops.ts";
 import { plain } from "./plain-policy.ts";
@@ -34,6 +34,16 @@ test("a plan says what it is, how large, and which namespaces are made with the 
   expect(flags(own("pid", "net"))).toBe(0x20000000);
   const sys: MountStep[] = [{ kind: "sys", target: "/sys" }];
   expect(flags({ ...own("pid", "net", "mount"), mounts: sys })).toBe(0x60020000);
+});
+
+test("what is left of the bounding set: what root keeps, else all; of a user namespace nothing of the server's", () => {
+  const left = (policy: Partial<Policy>) => boundingOf({ ...plain, ...policy });
+  const all = (1n << 64n) - 1n;
+  expect(left({ caps: [0, 5], privileged: true })).toBe(0b10_0001n);
+  expect(left({ caps: [], privileged: true })).toBe(0n);
+  expect(left({ caps: [0], privileged: false })).toBe(all);
+  expect(left({ caps: undefined, privileged: true })).toBe(all);
+  expect(left({ ...own("user"), caps: [0], privileged: true })).toBe(0n);
 });
 
 test.each<[string, Partial<Policy>, string[]]>([

@@ -98,6 +98,21 @@ describe("families of sockets", () => {
     );
     expect(problem).toBe(`sandboxes[0].network.families[1]: ${message}`);
   });
+  test("of sandboxes beside each other each has its own", () => {
+    const one = (...families: string[]) => ({
+      acls: { user: "pilot" },
+      seccomp: { default: "ALLOW", rules: [] },
+      network: { families },
+      commands: { uid: "c", exec: { cmdpath: "/bin/sh" } },
+    });
+    const all = [one("NETLINK_ROUTE"), one("NETLINK_AUDIT"), one("NETLINK_ROUTE")];
+    const sandboxes = all.map((sandbox, i) => ({ ...sandbox, uid: `s${i}` }));
+    const filters = compiled({}, board, { sandboxes }).sandboxes.map(({ plans }) =>
+      Buffer.from(plans[0]?.policy.seccomp ?? []).toString("hex"),
+    );
+    expect(filters[0]).not.toBe("");
+    expect([filters[1] === filters[0], filters[2] === filters[0]]).toEqual([false, true]);
+  });
   test("all stands alone", () => {
     expect(
       refused({ acls: { user: "pilot" }, network: { families: ["all", "AF_UNIX"] } }, board),

@@ -73,3 +73,26 @@ describe.if(isRoot)("a file of the host", () => {
     expect(hostFiles.lookup(join(dir, "none"))).toBeUndefined();
   });
 });
+
+describe.if(isRoot)("the server itself", () => {
+  /** What it is found to be as one with these options of setpriv(1). */
+  const as = (...options: string[]): object => {
+    const module = JSON.stringify(join(import.meta.dir, "../../src/plan/machine.ts"));
+    const script = `const { thisMachine } = await import(${module});
+      const { uid, gid, groups, ambient, held } = thisMachine();
+      console.log(JSON.stringify({ uid, gid, groups: groups.toSorted(), ambient: [...ambient], held: held && held.size > 0 }));`;
+    const command = ["setpriv", ...options, process.execPath, "-e", script];
+    return JSON.parse(Bun.spawnSync(command, { stderr: "inherit" }).stdout.toString()) as object;
+  };
+  const chown = ["--inh-caps=+chown", "--ambient-caps=+chown"];
+
+  test("has the group that it is in, and those besides", () => {
+    expect(as("--regid=7", "--groups=3,5")).toMatchObject({ uid: 0, gid: 7, groups: [3, 5, 7] });
+  });
+  test("has ambient capabilities that count as an ordinary user alone", () => {
+    expect(as(...chown)).toMatchObject({ uid: 0, ambient: [], held: true });
+    const ordinary = as("--reuid=5", "--regid=5", "--clear-groups", ...chown);
+    expect(ordinary).toMatchObject({ uid: 5, groups: [5], ambient: [0] });
+    expect(ordinary).not.toHaveProperty("held");
+  });
+});

@@ -1,5 +1,5 @@
 /**
- * Greedy clients of every kind at once, 20 seconds in CI and 3 elsewhere (SPAWNBOX_GREEDY_SECONDS says otherwise), and two modest
+ * Greedy clients of every kind at once, 20 seconds in CI and 2 elsewhere (SPAWNBOX_GREEDY_SECONDS says otherwise), and two modest
  * ones: who asks for little is answered soon, the server stays small, nothing that it has taken on is lost, and in the end
  * everything is as before. The clients are processes of their own; the greedy ones leave the processors to the server.
  */
@@ -13,7 +13,7 @@ import { isRoot, PATIENCE, serve, type Served, until, type User, users } from ".
 import type { Told } from "./greedy/program.ts";
 
 const LONG = process.env["CI"] !== undefined;
-const SECONDS = Number(process.env["SPAWNBOX_GREEDY_SECONDS"] ?? (LONG ? 20 : 3));
+const SECONDS = Number(process.env["SPAWNBOX_GREEDY_SECONDS"] ?? (LONG ? 20 : 2));
 /** Milliseconds of 99 in 100 answers to a ping, and to a small verb, on two cores that nobody else uses. */
 const SOON = 250 * PATIENCE;
 /** MiB of the server, at most. */
