@@ -74,10 +74,8 @@ const unfinished = many(40, async (n) => {
           : `${head(`Content-Length: ${LENGTH}`)}${body}`,
       );
       socket.on("data", () => {});
-      await new Promise<void>((resolve) => {
-        socket.on("close", () => resolve());
-        void pause(5_000).then(resolve);
-      });
+      for (let i = 0; i < 25 && !socket.closed && (manner === "stays" || !over()); i++)
+        await pause(200);
       socket.destroy();
     }
     await pause(100);
