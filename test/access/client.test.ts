@@ -124,7 +124,9 @@ test("where the service is", () => {
     "http://x",
   ])
     expect(parseService(spec)).toBeUndefined();
-  expect(parseService(`unix:/${"x".repeat(107)}`)).toBeUndefined();
+  const longest = `/${"x".repeat(106)}`;
+  expect(parseService(longest)).toEqual({ kind: "unix", path: longest });
+  expect(parseService(`unix:${longest}x`)).toBeUndefined();
 });
 
 test("answers: the least recently used goes, and what is over by either clock", () => {

@@ -180,6 +180,7 @@ describe("the owner", () => {
 });
 
 test("many that do not read: what waits for all of them is bounded", async () => {
+  expect([SHARE, TOTAL]).toEqual([524_288, 33_554_432]);
   const registry = registryOf([]);
   const subscribers = new Subscribers(PAST, (gap) => ({ type: "overflow", ...gap }));
   const followers = Array.from({ length: 300 }, () => new TestClient(registry));

@@ -32,6 +32,17 @@ function problemsOf(spec: string) {
   throw new Error("it loaded");
 }
 
+test("what is given twice is a problem, also where all else is right", () => {
+  const text = minimal("a").replace('"api":"a"', '"api":"b","api":"a"');
+  const file = put("spawn-twice.json", text);
+  expect(problemsOf(file)).toEqual([
+    {
+      ...{ file, path: "metadata.api" },
+      message: "key `api` is given twice, at lines 1 and 1",
+    },
+  ]);
+});
+
 describe("existing configs load", () => {
   test("a directory gives its spawn-*.json files, sorted", () => {
     const loaded = loadConfigs(fixtures, ORDINARY);

@@ -1,0 +1,15 @@
+/** Calls that are practised: each of them is one that succeeds, and nothing of them is left. */
+import { expect, test } from "bun:test";
+import { everybody } from "../../src/encoders/hold.ts";
+import { practise } from "../../src/serve/practice.ts";
+import { descriptorsOf } from "../descriptors.ts";
+import { compiled, planOf } from "../plan/compiling.ts";
+
+test("calls are practised as they are made, and leave nothing", async () => {
+  const plan = planOf(compiled({ acls: { user: "nobody" } }));
+  const before = { free: everybody.free, open: descriptorsOf("self").length };
+  expect(await practise(plan, 1)).toBe(1);
+  expect(await practise(plan)).toBe(100);
+  expect(everybody.free).toBe(before.free);
+  expect(descriptorsOf("self").length).toBeLessThanOrEqual(before.open);
+});
