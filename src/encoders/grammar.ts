@@ -193,7 +193,8 @@ export class JsonGrammar {
 
   #valueEnd(): typeof DONE | undefined {
     this.#mode = STRUCTURE;
-    this.#expect = this.#due.length > 0 ? NEXT : VALUE;
+    // What is expected behind a value that is no part of another, who has it says: see reset.
+    this.#expect = NEXT;
     return this.#due.length > 0 ? undefined : DONE;
   }
 }

@@ -37,7 +37,6 @@ export class Kept {
 
   /** Whatever it is split into afterwards. */
   addText(text: string): void {
-    if (text === "") return;
     const lines = text.split("\n");
     if (lines.at(-1) === "") lines.pop();
     for (const line of lines) this.add(line);

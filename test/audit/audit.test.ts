@@ -62,10 +62,20 @@ describe("what cannot be written", () => {
     sink.why = undefined;
     await until("all are there", () => sink.texts.length === 50);
     expect(sink.told.map(({ id }) => id)).toEqual(Array.from({ length: 50 }, (_, i) => `t${i}`));
-    expect(said).toEqual([
+    const told = [
       "error: audit: the fake cannot be written: the disk is full (ENOSPC)",
       "notice: audit: the fake is written again; lost so far: 0",
-    ]);
+    ];
+    expect(said).toEqual(told);
+    // What goes well after that is nothing to tell of; what goes wrong once more is.
+    audit.started(record(50));
+    await until("it is there", () => sink.texts.length === 51);
+    sink.why = "ENOSPC";
+    audit.started(record(51));
+    await until("it is told", () => said.length > 2);
+    sink.why = undefined;
+    await until("all are there", () => sink.texts.length === 52);
+    expect(said).toEqual([...told, ...told]);
     await audit.close();
   });
 

@@ -66,6 +66,12 @@ describe("a reader that is slow", () => {
     one.read(4096);
     await one.writer.write(new Uint8Array(10_000));
     expect(one.writer.lost).toBe(10_000 - 4096);
+    // Also of one that it takes while it is waited for.
+    using other = pipe(100);
+    const written = other.writer.write(new Uint8Array(10_000));
+    other.read(4096);
+    await written;
+    expect(other.writer.lost).toBe(10_000 - 4096);
   });
 
   test("that may hold the task is waited for without end", async () => {

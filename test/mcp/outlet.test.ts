@@ -41,6 +41,16 @@ test("what has no body, and what else there is of an answer", () => {
   outlets.close();
 });
 
+test("one that is dropped while its client waits for more ends once", async () => {
+  const { outlets, told } = make();
+  const reader = outlets.through(new Response(source().body)).body?.getReader();
+  const next = reader?.read();
+  await turn();
+  outlets.close();
+  expect((await next)?.done).toBe(true);
+  expect([outlets.open, told]).toEqual([0, ["idle"]]);
+});
+
 test("in pieces that a client takes, each chunk held until its last one", async () => {
   const { outlets, told } = make();
   const { body, push, control } = source();

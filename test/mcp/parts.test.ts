@@ -96,6 +96,11 @@ describe("what is kept of a text, exactly", () => {
     ["its last line stays, whatever it is", [1, 1, "ab"], ["ab", 0]],
     ["but for what is longer than all", [1, 1, "abcd"], [`${gap(0, 2)}\nab`, 2]],
     ["several are gone", [1, 5, "abc", "d", "ef", "g"], [`${gap(2, 6)}\nef\ng`, 6]],
+    [
+      "as many are gone as there is no room for, however many come",
+      [0, 10, ..."abcdefghij".split("").map((one) => one.repeat(4))],
+      [`${gap(8, 40)}\niiii\njjjj`, 40],
+    ],
   ])("%s", (_what, [head, tail, ...lines], expected) => {
     const found = of(head, tail, ...lines);
     expect(found.map(String)).toEqual(expected.map(String));
