@@ -240,7 +240,6 @@ class Groups implements CgroupRoot {
       }
       if (this.#kept > 0) this.#restSoon();
     }, REST);
-    this.#resting.unref();
   }
 
   #letGo(place: GroupPlace): void {

@@ -102,7 +102,6 @@ export class Dialler implements Source {
       clearInterval(look);
       current.close();
     }, LOOK);
-    look.unref();
     return undefined;
   }
 

@@ -131,5 +131,5 @@ export function practiseLater(apis: () => readonly ApiPlan[]): void {
     const [like] = apis().flatMap(({ sandboxes }) => sandboxes.flatMap(launchable));
     // Without it, the first calls are slow, and no worse.
     if (like) practise(like).catch(() => {});
-  }, AFTER).unref();
+  }, AFTER);
 }

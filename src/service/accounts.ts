@@ -115,6 +115,5 @@ export function watchAccounts(
   };
   void look();
   const timer = setInterval(() => void look(), LOOK);
-  timer.unref();
   return { close: () => clearInterval(timer) };
 }

@@ -50,5 +50,5 @@ function forget(): void {
 
 /** Once the server has nothing else to do. */
 export function forgetStart(): void {
-  setTimeout(forget, AFTER).unref();
+  setTimeout(forget, AFTER);
 }

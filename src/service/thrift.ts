@@ -118,7 +118,7 @@ export function keepSmall(): () => void {
     timer = setTimeout(() => {
       look();
       soon();
-    }, thrift.next).unref();
+    }, thrift.next);
   };
   soon();
   // Where much is taken apart, the timer comes late.

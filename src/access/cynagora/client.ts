@@ -325,6 +325,5 @@ export class Cynagora implements PermissionService {
       return;
     }
     this.#expiring = setTimeout(() => this.#awaitExpiry(), Math.min(left, MOST_TIMER));
-    this.#expiring.unref();
   }
 }
