@@ -109,6 +109,7 @@ export class Backlog {
           if (this.free < 0 && debt.moved <= since) debt.cut();
       this.#relieve();
     }, HASTE);
+    this.#relieving.unref();
   }
 
   #press(peer: Peer): void {
@@ -120,6 +121,7 @@ export class Backlog {
       for (const debt of stalled.sort((a, b) => a.moved - b.moved)) if (peer.part.full) debt.cut();
       this.#press(peer);
     }, this.stall);
+    peer.pressing.unref();
   }
 }
 
