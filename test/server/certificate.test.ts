@@ -31,6 +31,12 @@ test("are the CN and what stands beside it, each with its kind", () => {
   expect(names({ subject: "/O=Boat", extensions: "keyUsage=digitalSignature" })).toEqual([]);
 });
 
+test("are 64 at most, the first ones", () => {
+  const all = Array.from({ length: 70 }, (_, i) => `DNS:n${i}`);
+  const found = names({ subject: "/CN=many", extensions: `subjectAltName=${all.join(",")}` });
+  expect(found).toEqual(["CN:many", ...all.slice(0, 63)]);
+});
+
 test("[protection] a name within another, of several or with what cannot be seen is none", () => {
   const none = "keyUsage=digitalSignature";
   // As a text the subject of the first would be "CN=evil, CN=tablet".
