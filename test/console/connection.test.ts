@@ -6,6 +6,17 @@ import { join } from "node:path";
 import { serve, until, users } from "../served.ts";
 import { boardConfig, inBrowser } from "./board.ts";
 
+/** Ten times as fast for a page: silence and answers are waited for some seconds. */
+const FAST = `{
+  const { now } = Date;
+  const begin = now();
+  Date.now = () => begin + 10 * (now() - begin);
+  for (const name of ["setTimeout", "setInterval"]) {
+    const slow = window[name];
+    window[name] = (call, ms, ...more) => slow(call, ms / 10, ...more);
+  }
+}`;
+
 inBrowser("connection", (board) => {
   test("a server that is gone is told, and one that is back is found", async () => {
     const first = await serve(boardConfig());
@@ -21,6 +32,26 @@ inBrowser("connection", (board) => {
     await board.page.screenshot("lost");
     expect(await board.page.barriers()).toEqual([]);
     await using _ = await serve(boardConfig(), { argv: ["--port", port] });
+    await until("it is back", async () => (await board.page.count(".banner")) === 0);
+    await board.page.go("#/v/board/colours");
+    await board.page.press("Run");
+    await board.page.see("It succeeded.");
+  }, 60_000);
+
+  test("a server that says nothing any more is asked, told, and left for a new connection", async () => {
+    await using silent = await serve(boardConfig());
+    const { identifier } = (await board.page.view.cdp("Page.addScriptToEvaluateOnNewDocument", {
+      source: FAST,
+    })) as { identifier: string };
+    await board.page.open(`${silent.url}/`);
+    await board.page.view.cdp("Page.removeScriptToEvaluateOnNewDocument", { identifier });
+    await board.page.see("a hundred thousand lines");
+    process.kill(silent.pid, "SIGSTOP");
+    try {
+      await board.page.see("No connection to the server");
+    } finally {
+      process.kill(silent.pid, "SIGCONT");
+    }
     await until("it is back", async () => (await board.page.count(".banner")) === 0);
     await board.page.go("#/v/board/colours");
     await board.page.press("Run");
