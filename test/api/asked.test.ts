@@ -8,6 +8,7 @@ import {
   parseVerbose,
   queryOf,
 } from "../../src/api/query.ts";
+import { placeholder } from "../../src/plan/secrets.ts";
 import { callerRecord, hasSecrets, keptOf, keptOfRefused } from "../../src/api/record.ts";
 import { isCaller, matches, parseFilter } from "../../src/api/task-filter.ts";
 import { AfbError } from "../../src/errors.ts";
@@ -291,6 +292,11 @@ describe("what is kept of a call", () => {
       ...{ args: { key: "k" }, argv: ["/x", "k", ""] },
     });
     expect(keptOf(plan(), undefined, ["/x"])).toEqual({ argv: ["/x"] });
+    const { argv } = plan();
+    const reading = plan({ argv: { ...argv, files: ["/run/key"] } });
+    expect(keptOf(reading, undefined, ["/x", `-k=${placeholder("/run/key")}`])).toEqual({
+      argv: ["/x", "-k=</run/key>"],
+    });
     expect(keptOf(plan({ discreet: true }), { key: "k" }, ["/x"])).toEqual({ hidden: true });
     const hidden = keptOf(plan({ params: secret }), { key: "k", other: "o" }, ["/x", "k", "o"]);
     expect(hidden).toEqual({

@@ -50,6 +50,14 @@ describe("a ring", () => {
     expect(at(ring, 501)).toBe(final.json);
   });
 
+  test("keeps each by its number, however many there are room for", () => {
+    const ring = new Ring(1 << 20, new Rings());
+    for (let i = 1; i <= 300; i++) ring.push(event(`${i}`));
+    const kept = Array.from({ length: 300 }, (_, i) => at(ring, i + 1));
+    expect(kept).toEqual(Array.from({ length: 300 }, (_, i) => event(`${i + 1}`).json));
+    expect(ring.first).toBe(1);
+  });
+
   test("takes no event that is larger than itself, nor one that is not written", () => {
     const ring = new Ring(1000, new Rings());
     ring.push(event("a"));
