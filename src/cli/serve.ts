@@ -34,7 +34,6 @@ import { Keeping } from "../serve/keeping.ts";
 import { binders, Dialling, Mesh, sorted } from "../serve/mesh.ts";
 import { Metering, metricsPrivileges } from "../serve/metering.ts";
 import { Permissions } from "../serve/permissions.ts";
-import { practiseLater } from "../serve/practice.ts";
 import { type Room, roomFor } from "../serve/room.ts";
 import { manual, parseServe, type ServeOptions } from "../serve/options.ts";
 import { withOptions } from "../command-line/usage.ts";
@@ -316,8 +315,6 @@ export async function serve(options: ServeOptions, early?: EarlyBoot): Promise<n
   for (const place of fleeting.places) console.log(visible(place));
   launching.keepReady(current.apis);
   const stopKeeping = keepSmall();
-  // In early boot others need the processors more.
-  if (!early) practiseLater(() => current.apis);
   forgetStart();
   const watch = watchAccounts(
     accounts,
