@@ -8,6 +8,7 @@ import type { Caller } from "../../src/api/client.ts";
 import { parseServer } from "../../src/config/binder-uri.ts";
 import { startRpc } from "../../src/rpc/server.ts";
 import { seeded } from "../config/random.ts";
+import { until } from "../served.ts";
 import { TestRegistry } from "../server/harness.ts";
 import { StrictPeer } from "./peer.ts";
 
@@ -125,6 +126,27 @@ describe("RPC v3", () => {
     const fourth = await peer.event(({ data }) => (data as { n: number }).n === 4);
     expect(fourth.name).toBe("t/follow");
     expect(peer.created.has(a as number)).toBe(false);
+    expect(peer.fault).toBeUndefined();
+    peer.close();
+  });
+
+  test("with a session its events go, and not with a token of its number", async () => {
+    await using server = await exporting();
+    const peer = await StrictPeer.dial(server);
+    await peer.send(
+      { type: "create", kind: "session", id: 1, name: "A" },
+      { type: "create", kind: "token", id: 1, name: "T" },
+    );
+    const followed = async (n: number): Promise<number> => {
+      await peer.call("follow", n, { session: 1 });
+      await peer.event(({ data }) => (data as { n: number }).n === n);
+      return peer.subscribed.get(n)?.[0] ?? -1;
+    };
+    const first = await followed(1);
+    await peer.send({ type: "destroy", kind: "token", id: 1 });
+    expect(await followed(2)).toBe(first);
+    await peer.send({ type: "destroy", kind: "session", id: 1 });
+    await until("the event has gone", () => !peer.created.has(first));
     expect(peer.fault).toBeUndefined();
     peer.close();
   });

@@ -1,6 +1,6 @@
 /** How long a text of another binder may be: with or without the NUL at its end it is as long, so what is read can be written. */
 import { expect, test } from "bun:test";
-import { textOf } from "../../src/rpc/wire.ts";
+import { encodeSet, helloSize, textOf } from "../../src/rpc/wire.ts";
 
 test.each([
   ["a".repeat(8), true],
@@ -14,4 +14,15 @@ test.each([
     if (fits) expect(read()).toBe(text);
     else expect(read).toThrow("a name has over 8 bytes");
   }
+});
+
+test.each([
+  [0, 2],
+  [1, 2],
+  [2, 4],
+  [3, 4],
+])("the word of version %d has %d bytes", (version, size) => {
+  const word = encodeSet(version);
+  expect([word.length, helloSize(word.subarray(0, 2))]).toEqual([size, size]);
+  expect(helloSize(word.subarray(0, 1))).toBeUndefined();
 });
