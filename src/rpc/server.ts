@@ -178,7 +178,7 @@ const shown = ({ local, remote = "" }: Shown): string =>
 async function listenAt(
   listener: NetServer,
   { address, uri }: Server,
-  { mode, inherited, insecure = false }: RpcOptions,
+  { mode, inherited, insecure }: RpcOptions,
 ): Promise<string> {
   switch (address.kind) {
     case "tcp": {

@@ -178,7 +178,7 @@ export function parseMessage(bytes: Buffer): Message {
         type: "create",
         kind,
         id: from.u16(),
-        name: from.name(`the name of a ${kind}`, most),
+        name: from.name(`the name of ${kind === "event" ? "an" : "a"} ${kind}`, most),
       });
     }
     case "e":

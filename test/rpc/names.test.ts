@@ -1,5 +1,6 @@
 /** How long a text of another binder may be: with or without the NUL at its end it is as long, so what is read can be written. */
 import { expect, test } from "bun:test";
+import { parseMessage } from "../../src/rpc/wsapi.ts";
 import { encodeSet, helloSize, textOf } from "../../src/rpc/wire.ts";
 
 test.each([
@@ -25,4 +26,14 @@ test.each([
   const word = encodeSet(version);
   expect([word.length, helloSize(word.subarray(0, 2))]).toEqual([size, size]);
   expect(helloSize(word.subarray(0, 1))).toBeUndefined();
+});
+
+test("one that says that it is longer than it may be is not waited for", () => {
+  const message = (length: number) => {
+    const bytes = Buffer.from("E\x01\0\0\0\0\0", "latin1");
+    bytes.writeUInt32LE(length, 3);
+    return () => parseMessage(bytes);
+  };
+  expect(message(1025)).toThrow("a message is shorter than what is in it");
+  expect(message(1026)).toThrow("the name of an event has over 1024 bytes");
 });
