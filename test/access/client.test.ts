@@ -487,25 +487,26 @@ describe("a service that is", () => {
   });
 
   test.each([
-    ["error invalid\n"],
-    ["yes\n"],
-    ["yes 1 1h more\n"],
-    ["maybe 1\n"],
-    ["YES 1\n"],
-    ["ack 1\n"],
-    ["yes 1\r\n"],
-    ["x".repeat(5000)],
-    ["\0\0\0\0\n"],
-    ["HTTP/1.1 400 Bad Request\n\n"],
-    ['{"yes":1}\n'],
-    [" yes 1\n"],
-  ])("saying %j: nothing is granted", async (text) => {
+    ["error invalid\n", 'it says what cannot be understood: error "invalid"'],
+    ["yes\n", 'it says what cannot be understood: a record that begins with "yes"'],
+    ["yes 1 1h more\n", 'a record that begins with "yes"'],
+    ["maybe 1\n", 'a record that begins with "maybe"'],
+    ["YES 1\n", 'a record that begins with "YES"'],
+    ["ack 1\n", 'a record that begins with "ack"'],
+    ["yes 1\r\n", undefined],
+    ["x".repeat(5000), undefined],
+    ["\0\0\0\0\n", undefined],
+    ["HTTP/1.1 400 Bad Request\n\n", 'a record that begins with "HTTP/1.1"'],
+    ['{"yes":1}\n', undefined],
+    [" yes 1\n", 'a record that begins with ""'],
+  ])("saying %j: nothing is granted", async (text, why) => {
     await using it = await made(() => undefined, { limit: 400 });
     it.service.decide = () => {
       it.service.say(text);
       return undefined;
     };
     expect([GONE, LATE]).toContain(await it.ask("p"));
+    if (why !== undefined) expect(it.told.join()).toContain(why);
     it.service.decide = () => "yes";
     expect(await it.ask("p")).toBe("yes");
   });
