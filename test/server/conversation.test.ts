@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { totalmem } from "node:os";
 import { everybody } from "../../src/encoders/hold.ts";
 import { LONG } from "../../src/json.ts";
+import { rounds } from "../../src/server/rounds.ts";
 import type { RawSocket } from "../../src/server/raw-socket.ts";
 import { Share } from "../../src/share.ts";
 import { turnsUntil } from "../launch/turns.ts";
@@ -179,6 +180,24 @@ test("who lets more wait than there is for all of them is cut off; whoever waits
   expect(most).toBeWithin(half, half + 2 * piece.length);
   await waiting;
   await until("it is closed", () => of.backlog === 0);
+});
+
+test("where others wait each turn is waited for, also behind one", async () => {
+  const { raw, of, said } = await talking(() => {});
+  let more = true;
+  const other = { peer: "other", connection: {} };
+  const again = (): void => void (more && rounds.enter(other, again));
+  again();
+  try {
+    of.start(Buffer.from("a"));
+    expect(said).toEqual([]);
+    await until("it has its turn", () => said.length === 2);
+    raw.received(Buffer.from("b"));
+    expect(said).toEqual(["a", "/a"]);
+    await until("it has the next", () => said.length === 4);
+  } finally {
+    more = false;
+  }
 });
 
 test("64 MiB may wait for each, whatever waits for others", async () => {
