@@ -101,6 +101,23 @@ describe("what cannot be written", () => {
     await audit.close();
   });
 
+  test("waits a moment for a slow reader at the end, and not where it cannot be written", async () => {
+    for (const [why, texts] of [
+      ["EAGAIN", 1],
+      ["ENOSPC", 0],
+    ] as const) {
+      const { sink, audit } = audited();
+      sink.why = why;
+      audit.started(record(1));
+      await until("it was tried", () => sink.calls > 0);
+      const closed = audit.close();
+      await Bun.sleep(1);
+      sink.why = undefined;
+      await closed;
+      expect([why, sink.texts.length, sink.closed]).toEqual([why, texts, 1]);
+    }
+  });
+
   test("is bounded by bytes too", async () => {
     const { sink, audit } = audited();
     sink.why = "EAGAIN";
