@@ -197,6 +197,8 @@ describe("a call", () => {
       const left = await begin();
       one.desk.stop(request({ call: left, leave: true }));
       await until(() => client.of("end").length === 2);
+      // The broker hears of it later.
+      await one.broker.when(() => flows(left).length > 0);
       expect([flows(left), timers.length]).toEqual([['{"leave":true}'], 1]);
       expect(client.of("result")[1]).toMatchObject({ info: "nobody waits for it any more" });
       expect(client.of("end")[1]).toMatchObject({ info: "left" });
@@ -204,7 +206,7 @@ describe("a call", () => {
       const [alone, detached] = [await begin(), await begin({ detach: true })];
       client.go();
       await until(() => client.of("end").length === 3);
-      await one.broker.when(() => flows(alone).length > 0);
+      await one.broker.when(() => flows(alone).length > 0 && flows(detached).length > 0);
       expect([flows(alone), flows(detached)]).toEqual([['{"stop":true}'], ['{"leave":true}']]);
       expect(timers).toHaveLength(2);
     } finally {
