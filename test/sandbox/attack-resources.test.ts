@@ -13,7 +13,7 @@ import {
   answering,
   api,
   exterminate,
-  agentsOf,
+  limitServer,
   childrenOf,
   marked,
   plainAndFull,
@@ -133,17 +133,13 @@ print(os.write(fd, bytes(100000)), attempt(os.write, fd, b"x"))`,
   );
 
   // Of one's own processes anybody may; root, only with CAP_SYS_RESOURCE of other users' processes.
-  const asServer = user !== "root" ? [...asOrdinary, "prlimit"] : ["prlimit"];
-  /** Tightens a limit of the running server, and of what forks for it. */
-  const limit = (name: string, value: string) => {
-    for (const pid of [served.pid, ...agentsOf(served.pid)]) {
-      const set = Bun.spawnSync([...asServer, `--pid=${pid}`, `--${name}=${value}`]);
-      if (!set.success) throw new Error(set.stderr.toString());
-    }
-  };
+  const asServer = user !== "root" ? asOrdinary : [];
+  const limit = (name: string, value: string) =>
+    limitServer(served.pid, `--${name}=${value}`, asServer);
   const soft = (name: string) =>
     Bun.spawnSync([
       ...asServer,
+      "prlimit",
       `--pid=${served.pid}`,
       `--${name}`,
       "--output=SOFT",

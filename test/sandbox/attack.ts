@@ -163,6 +163,20 @@ const isAgent = (pid: string) => read(`/proc/${pid}/cmdline`).split("\0")[0] ===
 export const agentsOf = (server: number): string[] =>
   (families().get(`${server}`) ?? []).filter(isAgent);
 
+/**
+ * Changes a limit of a running server, and of what forks for it, as prlimit(1) has it: `--nofile=9:` can be raised again.
+ * @param by the beginning of a command: who may
+ */
+export function limitServer(server: number, limit: string, by: readonly string[]): void {
+  // One that goes meanwhile leaves it to the next, which has those of the server by now.
+  for (const pid of [`${server}`, ...agentsOf(server)]) {
+    const set = Bun.spawnSync([...by, "prlimit", `--pid=${pid}`, limit]);
+    const why = set.stderr.toString();
+    if (!set.success && (pid === `${server}` || !why.includes("No such process")))
+      throw new Error(why);
+  }
+}
+
 /** But for the agent of a server. */
 export const childrenOf = (pid: number): string[] =>
   (families().get(`${pid}`) ?? []).filter((child) => !isAgent(child));

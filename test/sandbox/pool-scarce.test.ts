@@ -4,7 +4,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { isRoot, type Served, shell, until, users } from "../served.ts";
 import {
   acls,
-  agentsOf,
+  limitServer,
   api,
   canLookInside,
   childrenOf,
@@ -28,16 +28,11 @@ const fine = async (served: Served) => {
 const numberIn = (name: string, status: string) =>
   Number(new RegExp(`^${name}:\\t(\\d+)`, "m").exec(status)?.[1] ?? -1);
 
-/** Changes limits of the running server, as its user. @param limit such as `--nofile=9:`, which can be raised again */
-async function limitServer({ pid }: Served, limit: string): Promise<void> {
+/** Changes a limit of the running server, as its user. */
+async function tighten({ pid }: Served, limit: string): Promise<void> {
   const uid = numberIn("Uid", await Bun.file(`/proc/${pid}/status`).text());
   const asUser = ["setpriv", `--reuid=${uid}`, `--regid=${uid}`, "--clear-groups"];
-  // And what forks for it.
-  for (const one of [pid, ...agentsOf(pid)]) {
-    const change = ["prlimit", "--pid", `${one}`, limit];
-    const done = Bun.spawnSync([...(isRoot ? asUser : []), ...change]);
-    expect(done.stderr.toString()).toBe("");
-  }
+  limitServer(pid, limit, isRoot ? asUser : []);
 }
 
 /** The pools have what they may, and of the server and what waits nothing opens, closes, starts or ends any more. */
@@ -89,13 +84,13 @@ describe.each(users)("served by %s", (user) => {
       await using served = await serveSandboxes(sandboxes, { user, first });
       await settled(served);
       const waiting = childrenOf(served.pid);
-      await limitServer(served, `--nofile=${footprint(served.pid).fds + 6}:`);
+      await tighten(served, `--nofile=${footprint(served.pid).fds + 6}:`);
       // At once: who finds that all has given way already waits for it, and who comes too late for its room asks again.
       const calls = Array.from({ length: 6 }, () => sh(served, "none", "echo fine"));
       for (const { lines } of await Promise.all(calls)) expect(lines).toEqual(["fine"]);
       await end(waiting);
       await fine(served);
-      await limitServer(served, `--nofile=${FILES}:`);
+      await tighten(served, `--nofile=${FILES}:`);
       await fine(served);
     },
   );
@@ -135,7 +130,7 @@ describe("an ordinary user", () => {
     const uid = numberIn("Uid", await Bun.file(`/proc/${served.pid}/status`).text());
     const own = statuses.filter((text) => numberIn("Uid", text) === uid);
     const used = own.reduce((sum, text) => sum + numberIn("Threads", text), 0);
-    await limitServer(served, `--nproc=${used}:${used}`);
+    await tighten(served, `--nproc=${used}:${used}`);
     expect((await sh(served, "none", "echo fine")).lines).toEqual(["fine"]);
     await end(waiting);
     await fine(served);
