@@ -17,6 +17,13 @@ test("statuses by exit code, in explain too", () => {
   );
 });
 
+test("the least and the largest", () => {
+  expect(planOf(compiled(withHttp({ "0": 200, "255": 599 }), board)).http).toEqual({
+    "0": 200,
+    "255": 599,
+  });
+});
+
 test("nothing without the key", () => {
   expect("http" in planOf(compiled(withHttp(undefined), board))).toBeFalse();
   expect("http" in planOf(compiled(withHttp({}), board))).toBeFalse();

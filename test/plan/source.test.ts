@@ -11,7 +11,8 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { thisMachine } from "../../src/plan/machine.ts";
-import { resolveSource } from "../../src/plan/source.ts";
+import { isRoots, resolveSource } from "../../src/plan/source.ts";
+import type { HostFiles } from "../../src/plan/view.ts";
 import { refused } from "./compiling.ts";
 
 const dir = mkdtempSync(join(realpathSync(tmpdir()), "spawnbox-source-"));
@@ -28,6 +29,27 @@ const machine = thisMachine();
 const other = { ...machine, uid: machine.uid === 0 ? 0 : machine.uid + 1 };
 const resolve = (path: string, make = false) =>
   resolveSource(join(dir, path), make ? "made" : "refused", machine).path;
+
+test("a link is root's where nobody else could exchange it, nor what is above it", () => {
+  type Seen = NonNullable<ReturnType<HostFiles["lookup"]>>;
+  const mine = { owner: 0, open: false, rootsOnly: true } as Seen;
+  const all: Record<string, Seen> = { "/": mine, "/a": mine, "/a/b": mine, "/a/b/l": mine };
+  const is = (more: Record<string, Partial<Seen> | undefined> = {}) => {
+    const merged = (path: string) => ({ ...all[path], ...more[path] }) as Seen;
+    const files = {
+      lookup: (path: string) => (path in more && !more[path] ? undefined : merged(path)),
+    };
+    return isRoots("/a/b/l", files as HostFiles);
+  };
+  expect(is()).toBe(true);
+  for (const dir of ["/a/b", "/a", "/"]) {
+    expect([dir, is({ [dir]: { rootsOnly: false } })]).toEqual([dir, false]);
+    expect([dir, is({ [dir]: undefined })]).toEqual([dir, false]);
+  }
+  // Where others can make files, though not exchange any, one could be another name of a link made elsewhere.
+  expect([is({ "/a/b": { open: true } }), is({ "/a": { open: true } })]).toEqual([false, true]);
+  expect([is({ "/a/b/l": { owner: 1 } }), is({ "/a/b/l": undefined })]).toEqual([false, false]);
+});
 
 describe("a source without links", () => {
   test("is what realpath(3) says", () => {

@@ -44,6 +44,15 @@ describe("what a sandbox proves", () => {
       undefined,
     ],
     [
+      "one family of sockets in the network of the machine",
+      {
+        ...PROFILE,
+        namespace: { shares: { net: "enable" } },
+        network: { families: ["AF_INET"] },
+      },
+      undefined,
+    ],
+    [
       "the network of the machine without sockets",
       { ...PROFILE, namespace: { shares: { net: "enable" } }, network: { families: [] } },
       READONLY,
