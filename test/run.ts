@@ -117,7 +117,7 @@ interface Worker {
 /** At most, since suites fill memory too. */
 const MOST = 6;
 
-/** More than there are processors, since suites wait too: three, and in CI, which has time, one. */
+/** More than there are processors, since suites wait too: four, and in CI, which has time, one. */
 const MORE = process.env["CI"] === undefined ? 4 : 1;
 
 /** Where there are no lanes, what serves is the first's. */

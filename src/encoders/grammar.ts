@@ -193,7 +193,7 @@ export class JsonGrammar {
 
   #valueEnd(): typeof DONE | undefined {
     this.#mode = STRUCTURE;
-    // What is expected behind a value that is no part of another, who has it says: see reset.
+    // Behind a whole value nothing is stepped before {@link reset}.
     this.#expect = NEXT;
     return this.#due.length > 0 ? undefined : DONE;
   }

@@ -177,14 +177,18 @@ print(os.write(fd, bytes(100000)), attempt(os.write, fd, b"x"))`,
         held = [...open()].length;
         return held === before;
       });
-      for (const spare of [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 18, 24]) {
-        limit("nofile", `${held + spare}:`);
-        (await attempts(sandbox, 6)).forEach(clean);
+      try {
+        for (const spare of [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 18, 24]) {
+          limit("nofile", `${held + spare}:`);
+          (await attempts(sandbox, 6)).forEach(clean);
+        }
+        // The limit is about the largest number: below that of the last one, others may be free.
+        limit("nofile", "3:");
+        expect((await attempts(sandbox, 6)).map(clean)).toEqual(Array(6).fill(false));
+      } finally {
+        // Those that come later would fail with it.
+        limit("nofile", `${before}:`);
       }
-      // The limit is about the largest number: below that of the last one, others may be free.
-      limit("nofile", "3:");
-      expect((await attempts(sandbox, 6)).map(clean)).toEqual(Array(6).fill(false));
-      limit("nofile", `${before}:`);
       expect((await attempts(sandbox, 6)).map(clean)).toEqual(Array(6).fill(true));
       await until("descriptors are closed", () => [...open()].length <= held + 2);
     },
@@ -234,15 +238,18 @@ print(os.write(fd, bytes(100000)), attempt(os.write, fd, b"x"))`,
           Bun.spawnSync(["sh", "-c", `ps -eLo uid= | grep -c "^ *${uid}$"`]).stdout.toString(),
         );
       let refused = 0;
-      for (const spare of [-2, 0, 1, 2, 3, 4, 5]) {
-        limit("nproc", `${Math.max(1, count() + spare)}:`);
-        for (const reply of await attempts(sandbox, 6)) {
-          // The shell may come to run and then be the one that cannot fork.
-          if (!clean(reply)) refused++;
+      try {
+        for (const spare of [-2, 0, 1, 2, 3, 4, 5]) {
+          limit("nproc", `${Math.max(1, count() + spare)}:`);
+          for (const reply of await attempts(sandbox, 6)) {
+            // The shell may come to run and then be the one that cannot fork.
+            if (!clean(reply)) refused++;
+          }
         }
+      } finally {
+        limit("nproc", `${before}:`);
       }
       expect(refused).toBeGreaterThan(0);
-      limit("nproc", `${before}:`);
       expect((await attempts(sandbox, 6)).map(clean)).toEqual(Array(6).fill(true));
       expect(await isAlive(served.pid)).toBe(true);
     },
