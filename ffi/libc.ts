@@ -73,10 +73,12 @@ const POLLOUT = 4;
 /** struct pollfd { int fd; short events, revents } */
 const polled = new Int32Array(2);
 
-function happened(fd: number, events: number): boolean {
-  for (;;) {
+/** @param wait ms, for which nothing else of this process goes on */
+function happened(fd: number, events: number, wait = 0): boolean {
+  const end = performance.now() + wait;
+  for (let left = wait; ; left = Math.max(0, Math.ceil(end - performance.now()))) {
     polled.set([fd, events]);
-    const count = libc.poll(polled, 1n, 0);
+    const count = libc.poll(polled, 1n, left);
     // A signal, such as that of a profiler: poll(2) is not started over, also where it would not have waited.
     if (count >= 0 || errno() !== "EINTR") return checked(count, "poll", `fd ${fd}`) > 0;
   }
@@ -90,6 +92,9 @@ export const isWritable = (fd: number): boolean => happened(fd, POLLOUT);
 
 /** Whether the other end of a socket or pipe is gone, or it has failed: POLLHUP and POLLERR of poll(2), which are always told. */
 export const isHungUp = (fd: number): boolean => happened(fd, 0);
+
+/** Whether the other end of a pipe is gone before this many ms are over; all of this process waits for it. */
+export const closesWithin = (fd: number, ms: number): boolean => happened(fd, 0, ms);
 
 /** Whether the mount table has changed since the last look, or since its file was opened: mountinfo of proc_pid_mountinfo(5). */
 export const haveMountsChanged = (mountinfo: number): boolean => happened(mountinfo, POLLPRI);

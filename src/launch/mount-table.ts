@@ -1,6 +1,7 @@
 /** The mounts that this process sees, as far as launches depend on them: proc_pid_mountinfo(5). */
 import { constants, openSync, readFileSync } from "node:fs";
 import { haveMountsChanged } from "../../ffi/libc.ts";
+import { foreignMounts } from "../plan/mount-types.ts";
 import { errnoOf } from "./cgroup/files.ts";
 
 export interface MountTable {
@@ -9,16 +10,6 @@ export interface MountTable {
   /** Whatever path is looked at, the kernel answers by itself: no other machine or process is asked, which may never do so. */
   readonly isLocal: boolean;
 }
-
-/** Types of file systems on a disk, in memory, or made up by the kernel. overlay is none: its layers may be anything. */
-const LOCAL: ReadonlySet<string> = new Set([
-  ...["ext2", "ext3", "ext4", "xfs", "btrfs", "f2fs", "jfs", "bcachefs", "vfat", "exfat", "ntfs3"],
-  ...["squashfs", "erofs", "cramfs", "romfs", "ubifs", "jffs2", "iso9660", "udf"],
-  ...["tmpfs", "ramfs", "rootfs", "devtmpfs", "hugetlbfs"],
-  ...["proc", "sysfs", "cgroup", "cgroup2", "devpts", "mqueue", "nsfs", "bpf", "pstore"],
-  ...["debugfs", "tracefs", "securityfs", "configfs", "efivarfs", "fusectl", "binfmt_misc"],
-  ...["selinuxfs", "smackfs", "resctrl"],
-]);
 
 let open: number | undefined;
 let known: MountTable | undefined;
@@ -33,7 +24,7 @@ export function mountTable(): MountTable | undefined {
     if (haveMountsChanged(open) || !known)
       known = {
         changes: (known?.changes ?? 0) + 1,
-        isLocal: isLocal(readFileSync("/proc/self/mountinfo", "latin1")),
+        isLocal: foreignMounts(readFileSync("/proc/self/mountinfo", "latin1")).length === 0,
       };
   } catch (error) {
     errnoOf(error);
@@ -43,11 +34,3 @@ export function mountTable(): MountTable | undefined {
   }
   return known;
 }
-
-/** @param mountinfo the text of such a file */
-export const isLocal = (mountinfo: string): boolean =>
-  mountinfo
-    .split("\n")
-    .filter(Boolean)
-    // Behind fields of which some are optional: a dash, and the type.
-    .every((line) => LOCAL.has(/ - (\S+) /.exec(line)?.[1] ?? ""));

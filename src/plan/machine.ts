@@ -30,6 +30,7 @@ import { idOf } from "../config/ranges.ts";
 import { foreignFormats } from "./binfmt.ts";
 import { imagined, makeDirectory, type Owner } from "./make-directory.ts";
 import { runs } from "./runs-abi.ts";
+import { silences } from "./silent.ts";
 import { outputOf } from "./output.ts";
 import type { LabelPolicy } from "./policy.ts";
 import type { HostFiles } from "./view.ts";
@@ -208,6 +209,13 @@ export function lookingOnly(machine: Machine): Machine {
 export function thisMachine(arch: string = process.arch): Machine {
   if (arch !== "x64" && arch !== "arm64") throw new Error(`no filters are made for ${arch}`);
   const uid = process.geteuid?.() ?? -1;
+  const silenceAt = silences();
+  /** @throws Error where nobody would answer. */
+  const answering = (path: string): string => {
+    const why = silenceAt(path);
+    if (why !== undefined) throw Object.assign(new Error(why), { code: "ETIMEDOUT" });
+    return path;
+  };
   return {
     uid,
     gid: process.getegid?.() ?? -1,
@@ -237,12 +245,12 @@ export function thisMachine(arch: string = process.arch): Machine {
     cannotTell,
     labelModule: () => activeLabelModule(contentOf),
     landlockAbi,
-    exists: existsSync,
+    exists: (path) => existsSync(answering(path)),
     output: (command) => outputOf(command, OUTPUT_LIMIT),
-    realpath: (path) => realpathSync(path),
-    files: hostFiles,
+    realpath: (path) => realpathSync(answering(path)),
+    files: { ...hostFiles, lookup: (path) => hostFiles.lookup(answering(path)) },
     mkdir: makeDirectory,
-    readFile: (path) => readObeyed(path, trustOf(uid), FILE_LIMIT),
+    readFile: (path) => readObeyed(answering(path), trustOf(uid), FILE_LIMIT),
     changeable,
   };
 }

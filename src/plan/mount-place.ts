@@ -2,18 +2,18 @@
 import { posix } from "node:path";
 import { covers } from "./inside.ts";
 import type { MountStep } from "./policy.ts";
-import type { HostFiles } from "./view.ts";
+import { type HostFiles, isUnseen } from "./view.ts";
 
 const ROOT = "/";
 
-/** At a path of the host; `unknown` where this server may not look, or what is there is of no matter. */
+/** At a path of the host; `unknown` where nobody can look now, or what is there is of no matter. */
 function seenAt(files: HostFiles, path: string): "nothing" | "link" | "unknown" {
   try {
     const found = files.lookup(path);
     if (found === undefined) return "nothing";
     return found.kind === "link" ? "link" : "unknown";
   } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "EACCES") return "unknown";
+    if (isUnseen(error)) return "unknown";
     throw error;
   }
 }

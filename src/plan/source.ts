@@ -8,7 +8,7 @@
 import { posix } from "node:path";
 import type { Machine } from "./machine.ts";
 import type { Owner } from "./make-directory.ts";
-import type { HostFiles } from "./view.ts";
+import { type HostFiles, isUnseen } from "./view.ts";
 
 const MOST_LINKS = 40;
 
@@ -68,13 +68,13 @@ export function resolveSource(
   return { path: at, asked, links };
 }
 
-/** Where the server may not look there is nothing for its commands. */
+/** What nobody can look at now is not there for its commands. */
 function seen(files: HostFiles, path: string): ReturnType<HostFiles["lookup"]> {
   try {
     return files.lookup(path);
   } catch (error) {
-    const code = error instanceof Error && "code" in error ? error.code : undefined;
-    if (code !== "EACCES" && code !== "ENOTDIR") throw error;
+    const isFile = error instanceof Error && "code" in error && error.code === "ENOTDIR";
+    if (!isFile && !isUnseen(error)) throw error;
     return undefined;
   }
 }

@@ -34,6 +34,17 @@ export interface HostFiles {
   foreignFormats(): readonly ForeignFormat[];
 }
 
+/**
+ * Whether a look has failed for what it is about: this server may not look there, or what holds it does not answer, has lost it, or
+ * has died (ENOTCONN of fuse(4)). What is there nobody knows then.
+ */
+export const isUnseen = (error: unknown): boolean =>
+  error instanceof Error && "code" in error && UNSEEN.has(String(error.code));
+
+const UNSEEN: ReadonlySet<string> = new Set([
+  ...["EACCES", "ETIMEDOUT", "ENOTCONN", "ESTALE", "EIO", "EHOSTDOWN", "EHOSTUNREACH"],
+]);
+
 /** A path that was found: where it lies on the host, or nowhere for what the sandbox makes itself. */
 export interface Found {
   readonly host: string | undefined;

@@ -1,6 +1,7 @@
 /** Which mounts let a path be looked at without waiting. */
 import { expect, test } from "bun:test";
-import { isLocal, mountTable } from "../../src/launch/mount-table.ts";
+import { mountTable } from "../../src/launch/mount-table.ts";
+import { foreignMounts } from "../../src/plan/mount-types.ts";
 
 const root = "22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw";
 
@@ -20,7 +21,7 @@ test.each([
   ["the host of a virtual machine", [root, "30 22 0:40 / /host rw - 9p tag rw"], false],
   ["a line that is none", [root, "30 22"], false],
 ])("%s", (_, lines, local) => {
-  expect(isLocal(`${lines.join("\n")}\n`)).toBe(local);
+  expect(foreignMounts(`${lines.join("\n")}\n`).length === 0).toBe(local);
 });
 
 test("as long as nothing is mounted it is the same", () => {
@@ -39,5 +40,12 @@ test.each(
     .join(" ")
     .split(" "),
 )("%s answers by itself", (type) => {
-  expect(isLocal(`${root}\n24 22 0:6 / /a rw - ${type} t rw\n`)).toBe(true);
+  expect(foreignMounts(`${root}\n24 22 0:6 / /a rw - ${type} t rw\n`)).toEqual([]);
+});
+
+test("of a foreign one its path and type, as the table escapes them", () => {
+  const line = "30 22 0:40 / /mnt/a\\040b\\134c\\012d/\u00e9 rw shared:1 - fuse.sshfs host: rw";
+  expect(foreignMounts(`${root}\n${line}\n`)).toEqual([
+    { path: "/mnt/a b\\c\nd/\u00e9", type: "fuse.sshfs" },
+  ]);
 });
