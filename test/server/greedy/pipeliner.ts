@@ -1,11 +1,11 @@
 /** Asks for thousands of things in one write, and reads nothing, or little at a time (`slowly`): then each has to come, in order. */
-import { end, manner, many, open, over, pause, report, rest } from "./program.ts";
+import { end, manner, many, open, over, pause, report, rest, seconds } from "./program.ts";
 import { get, Responses } from "./rest.ts";
 
 const CONNECTIONS = 6;
 const slowly = manner === "slowly";
-/** In the one that reads, a number that it can come to the end of. */
-const REQUESTS = slowly ? 600 : 4000;
+/** In the one that reads, a number that it can come to the end of soon after the others. */
+const REQUESTS = slowly ? Math.min(600, 100 * seconds) : 4000;
 const ASKED = ["/openapi.json", "/page.html", "/api/g/ping"] as const;
 const EXPECTED = [/"openapi"/, /^<!doctype/, /"pong=/] as const;
 

@@ -3,8 +3,9 @@ import { connect, type NetConnectOpts, type Socket } from "node:net";
 
 /** `host:port`, or the path of a unix socket. */
 export const door = process.argv[2] ?? "";
+export const seconds = Number(process.argv[3]);
 /** After this, ms of performance.now(), nothing more is begun; what was begun is waited for. */
-export const end = performance.now() + Number(process.argv[3]) * 1000;
+export const end = performance.now() + seconds * 1000;
 /** How this one behaves, where there is a choice. */
 export const manner = process.argv[4] ?? "";
 
