@@ -42,7 +42,7 @@ export const isUnseen = (error: unknown): boolean =>
   error instanceof Error && "code" in error && UNSEEN.has(String(error.code));
 
 const UNSEEN: ReadonlySet<string> = new Set([
-  ...["EACCES", "ETIMEDOUT", "ENOTCONN", "ESTALE", "EIO", "EHOSTDOWN", "EHOSTUNREACH"],
+  ...["EACCES", "ETIMEDOUT", "ENOTCONN", "ESTALE", "EHOSTDOWN", "EHOSTUNREACH"],
 ]);
 
 /** A path that was found: where it lies on the host, or nowhere for what the sandbox makes itself. */

@@ -530,16 +530,21 @@ describe("below what is read-only", () => {
     const later = { ...machine, mkdir: () => {} };
     const { acls: who, namespace } = on("ro", made, tmpfs("/data/a/x"));
     compiled({ acls: who, namespace: { ...namespace, opts: { autocreate: true } } }, later);
-    const closed = (path: string) => {
-      if (path === "/img/a/x") throw Object.assign(new Error(path), { code: "EACCES" });
-      return machine.files.lookup(path);
+    const failing = (code: string) => {
+      const lookup = (path: string) => {
+        if (path === "/img/a/x") throw Object.assign(new Error(path), { code });
+        return machine.files.lookup(path);
+      };
+      return { ...machine, files: { ...machine.files, lookup } };
     };
-    const files = { ...machine.files, lookup: closed };
-    compiled(on("ro", tmpfs("/data/a/x")), { ...machine, files });
-    compiled(
-      { acls, namespace: { mounts: [{ target: "/", source: "/img" }, tmpfs("/a/x")] } },
-      { ...machine, files },
-    );
+    for (const code of ["EACCES", "ETIMEDOUT", "ENOTCONN"]) {
+      compiled(on("ro", tmpfs("/data/a/x")), failing(code));
+      compiled(
+        { acls, namespace: { mounts: [{ target: "/", source: "/img" }, tmpfs("/a/x")] } },
+        failing(code),
+      );
+    }
+    expect(() => compiled(on("ro", tmpfs("/data/a/x")), failing("EIO"))).toThrow("/img/a/x");
   });
 });
 

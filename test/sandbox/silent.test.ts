@@ -4,9 +4,8 @@ import { chmodSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { landlockAbi } from "../../ffi/landlock.ts";
-import { silences } from "../../src/plan/silent.ts";
 import { asOrdinary } from "../accounts.ts";
-import { programIn, shell, system, until, users } from "../served.ts";
+import { programIn, shell, system, users } from "../served.ts";
 import { acls, api } from "./attack.ts";
 import { canStall, stalling } from "./stalling.ts";
 
@@ -44,26 +43,6 @@ const named = (at: string, link: string): readonly [sandbox: object, path: strin
       ]
     : []),
 ];
-
-test.skipIf(!canStall)("a mount is asked when something of it is wanted, and once", async () => {
-  await using files = await stalling();
-  const { source } = files;
-  const first = silences(100);
-  expect(first(`${source}/a`)).toBeUndefined();
-  await files.stall();
-  // It has answered.
-  expect(first(source)).toBeUndefined();
-  const second = silences(100);
-  for (const path of [`${source}x`, tmpdir(), "/"]) expect(second(path)).toBeUndefined();
-  for (const path of [source, `${source}/a`])
-    expect(second(path)).toBe(
-      `the file system at ${source} (fuse) does not answer: bring back what serves it, or unmount it`,
-    );
-  // Whom it has not answered yet still waits: nobody else asks, however long there would be.
-  expect(silences(1_000_000)(source)).toBeString();
-  files.answer();
-  await until("it has answered", () => silences(1_000)(source) === undefined);
-});
 
 describe.skipIf(!canStall).each(users)("for %s", (user) => {
   const as = user === "root" ? [] : asOrdinary;
