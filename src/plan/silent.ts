@@ -40,7 +40,7 @@ const isWithin = (path: string, mount: Mounted): boolean =>
 /** Of a container's root the layers may be anything, but without them nothing of ours would run. */
 function mountsHere(): Mounted[] {
   const known = foreignMounts(readFileSync("/proc/self/mountinfo", "utf8"));
-  return known.filter(({ type }) => type !== "" && type !== "overlay");
+  return known.filter(({ type }) => type !== "overlay");
 }
 
 /** By a process of its own: a thread that waits in the kernel, where nothing wakes it, would keep this one from ending. */
@@ -53,7 +53,6 @@ function answers(path: string, patience: number): boolean {
       ...{ cwd: "/", env: {}, stdio: ["ignore", writing, "ignore"] },
     });
     unanswered.add(path);
-    asking.unref();
     void asking.exited.then(() => unanswered.delete(path));
   } catch {
     // Without a shell nobody is asked.

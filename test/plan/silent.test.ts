@@ -2,6 +2,7 @@
 import { expect, test } from "bun:test";
 import { tmpdir } from "node:os";
 import { silences } from "../../src/plan/silent.ts";
+import { newPipes, ownDescriptors } from "../descriptors.ts";
 import { canStall, stalling } from "../sandbox/stalling.ts";
 import { until } from "../served.ts";
 
@@ -9,7 +10,9 @@ test.skipIf(!canStall)("a mount is asked when something of it is wanted, and onc
   await using files = await stalling();
   const { source } = files;
   const first = silences(100);
+  const before = ownDescriptors();
   expect(first(`${source}/a`)).toBeUndefined();
+  expect(newPipes(before)).toEqual([]);
   await files.stall();
   // It has answered.
   expect(first(source)).toBeUndefined();

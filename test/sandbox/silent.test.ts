@@ -90,4 +90,14 @@ describe.skipIf(!canStall).each(users)("for %s", (user) => {
     await files.end();
     expect(await run(as, "check", "--no-try", config)).toMatchObject(ok);
   });
+
+  test("where there is no shell nobody is asked", async () => {
+    await using files = await stalling();
+    write(mounts({ target: "/data", source: files.source }));
+    const hidden = ["unshare", "--mount", "sh", "-c", 'mount --bind /dev/null /bin/sh; exec "$@"'];
+    const { code, said } = await run([...hidden, "sh", ...as], "check", "--no-try", config);
+    expect(said).not.toContain("does not answer");
+    expect(said).toContain("/bin/sh");
+    expect(code).toBe(1);
+  });
 });
