@@ -1,6 +1,7 @@
 /** One command of a config, and what exec starts: each key where it is said, and where its sandbox says it for all. */
 import { describe, expect, test } from "bun:test";
 import type { Machine } from "../../src/plan/machine.ts";
+import { launchable, type Plan } from "../../src/plan/plan.ts";
 import { board, FILES, filesOf, ordinary } from "./board.ts";
 import { compiled, planOf, refused } from "./compiling.ts";
 import { written } from "./ops.ts";
@@ -423,6 +424,26 @@ test("a program that a mount hides is found before its launch", () => {
   expect(problem).toBe(
     `${at}.exec.cmdpath: /bin/sh is not visible inside the sandbox: no mount shows it`,
   );
+});
+
+test("what is kept of output: as the sandbox has it, unless nobody is to see what the command gets", () => {
+  const history = { output: true, ring: "64K" };
+  const secret = {
+    params: { pin: { type: "string", writeOnly: true } },
+    exec: { cmdpath: "/bin/sh", args: ["%pin%"] },
+  };
+  expect(plan({}, { history })).toMatchObject({ keepsOutput: true, ring: 65_536 });
+  for (const discreet of [secret, { audit: { args: false } }]) {
+    expect(plan(discreet, { history })).not.toHaveProperty("keepsOutput");
+    expect(plan({ ...discreet, history }, {})).toMatchObject({ keepsOutput: true });
+  }
+});
+
+test("what a sandbox may launch: its commands, and what exec starts", () => {
+  const both = compiled({ ...withCommand({}), exec: true }, board).sandboxes[0];
+  if (!both) throw new Error("no sandbox");
+  expect(launchable(both)).toEqual([...both.plans, both.exec as Plan]);
+  expect(both.plans).toHaveLength(1);
 });
 
 test("what is told of calls: whoever asks for more is obeyed, the config, the sandbox or the command", () => {

@@ -137,6 +137,10 @@ describe("values", () => {
   ])("%s", (_, value: unknown) => {
     expect(round(value)).toEqual(value);
   });
+  test("a number as it is written, of which a double is another", () => {
+    const written = "123456789012345678901234567890";
+    expect(JSON.stringify(round({ a: JSON.rawJSON(written) }))).toBe(`{"a":${written}}`);
+  });
   test("shared objects in shared objects", () => {
     const inner = { x: 1n };
     const outer = { inner, again: inner };

@@ -1,6 +1,7 @@
 /** How a config's own keys refine its profile. */
 import { describe, expect, test } from "bun:test";
-import { mergeSandbox, type ProfileBase } from "../../src/plan/profile-merge.ts";
+import { mergedReport, mergeSandbox, type ProfileBase } from "../../src/plan/profile-merge.ts";
+import { Report } from "../../src/plan/report.ts";
 import type { Sandbox } from "../../src/config/schema.ts";
 
 const own = (more: object): Sandbox => ({ uid: "s", commands: [], ...more }) as Sandbox;
@@ -126,4 +127,25 @@ describe("mounts", () => {
       "/a",
     ]);
   });
+});
+
+test.each<[list: string, make: (names: readonly string[]) => object]>([
+  ["envs", (names) => ({ envs: names.map((name) => ({ name })) })],
+  ["caps", (names) => ({ caps: names.map((cap) => ({ cap })) })],
+  ["seccomp.rules", (names) => ({ seccomp: { rules: names.map((syscall) => ({ syscall })) } })],
+  ["namespace.mounts", (names) => ({ namespace: { mounts: names.map((target) => ({ target })) } })],
+])("of %s, what is wrong is told where the config has it, or at its profile", (list, make) => {
+  const mine = own(make(["c", "d"]));
+  const both = mergeSandbox(make(["a", "b"]) as ProfileBase, mine);
+  const report = new Report("f");
+  const view = mergedReport(report, "sandboxes[0]", mine, both);
+  for (const i of [1, 3]) view.problem(`sandboxes[0].${list}[${i}].x`, "m");
+  view.problem("sandboxes[0].acls", "m");
+  view.problem(`sandboxes[1].${list}[1].x`, "m");
+  expect(report.problems.map(({ path }) => path)).toEqual([
+    "sandboxes[0].profile",
+    `sandboxes[0].${list}[1].x`,
+    "sandboxes[0].acls",
+    `sandboxes[1].${list}[1].x`,
+  ]);
 });

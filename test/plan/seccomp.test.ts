@@ -164,11 +164,17 @@ describe("a second ABI", () => {
   test("arguments that its programs cannot have are refused", () => {
     const args = { index: 1, op: "gt", value: "0x100000000" };
     const seccomp = { default: ALLOW, abis: ["i386"], rules: [rule("lseek", "KILL", args)] };
-    expect(refused({ acls, seccomp }, { ...thisMachine("x64"), uid: 0, privileged: true })).toEqual(
-      [
-        "sandboxes[0].seccomp.rules[0]: for programs of i386: args: the kernel reads 32 bits of argument 1, and 4294967296 does not fit: no call could match",
-      ],
-    );
+    const there = { ...thisMachine("x64"), uid: 0, privileged: true };
+    const why =
+      "sandboxes[0].seccomp.rules[0]: for programs of i386: args: the kernel reads 32 bits of argument 1, and";
+    expect(refused({ acls, seccomp }, there)).toEqual([
+      `${why} 4294967296 does not fit: no call could match`,
+    ]);
+    const masked = { index: 1, op: "masked_eq", mask: "0x1ffffffff", value: 1 };
+    const wide = { ...seccomp, rules: [rule("lseek", "KILL", masked)] };
+    expect(refused({ acls, seccomp: wide }, there)).toEqual([
+      `${why} the mask 0x1ffffffff has more`,
+    ]);
   });
 });
 

@@ -144,3 +144,68 @@ test("interpreters", () => {
     loader: undefined,
   });
 });
+
+describe("whether there may be a directory", () => {
+  const tmpfs: MountStep = { kind: "tmpfs", target: "/tmp", size: "1m", mode: 0o755, flags };
+  const made: MountStep = { kind: "dir", target: "/made", mode: 0o755 };
+  const proc: MountStep = { kind: "proc", target: "/proc" };
+  const text: MountStep = {
+    kind: "file",
+    target: "/motd",
+    content: new Uint8Array(1),
+    mode: 0o644,
+  };
+  const failing = (code: string): HostFiles => ({
+    ...host,
+    lookup: () => {
+      throw Object.assign(new Error("no look"), { code });
+    },
+  });
+  const all = [bind("/usr"), link("/bin", "usr/bin"), tmpfs, made, proc, text, bind("/x", "/a/b")];
+  const may = (path: string, files = host, mounts = all) =>
+    new View(mounts, files).mayHaveDirectory(path);
+  test.each([
+    ["the root", "/", true],
+    ["on the way to a mount", "/a", true],
+    ["of the host", "/usr/bin", true],
+    ["through a link", "/bin", true],
+    ["a file of the host", "/usr/bin/dash", false],
+    ["nothing of the host", "/usr/nothing", false],
+    ["a tmpfs", "/tmp", true],
+    ["in a tmpfs, where nothing is yet", "/tmp/x", false],
+    ["a directory that is made", "/made", true],
+    ["in that", "/made/x", false],
+    ["what the kernel makes up", "/proc/1", true],
+    ["a file that is made", "/motd", false],
+    ["what no mount shows", "/opt", false],
+  ] as const)("%s", (_, path, is) => {
+    expect(may(path)).toBe(is);
+  });
+  test.each([
+    ["EACCES", true],
+    ["ETIMEDOUT", true],
+    ["ENOTDIR", false],
+    ["ENOENT", false],
+  ] as const)("where a look fails by %s", (code, is) => {
+    expect(may("/usr/bin", failing(code))).toBe(is);
+  });
+});
+
+test("as many links are followed as the kernel follows", () => {
+  const chain = (count: number) => {
+    const links = Array.from({ length: count }, (_, i) =>
+      link(`/l${i}`, i + 1 < count ? `/l${i + 1}` : "/usr"),
+    );
+    return () => new View([...links, bind("/usr")], host).follow("/l0");
+  };
+  expect(chain(40)()).toBe("/usr");
+  expect(chain(41)).toThrow("too many symbolic links");
+});
+
+test("what is done to a mount later does not hide it", () => {
+  const later: MountStep[] = [
+    { kind: "seal", target: "/usr" },
+    { kind: "lock", target: "/usr" },
+  ];
+  expect(new View([bind("/usr"), ...later], host).hostPath("/usr/bin")).toBe("/usr/bin");
+});
