@@ -17,7 +17,7 @@ export function mergeSandbox(base: ProfileBase, own: Sandbox): Sandbox {
     acls: { ...base.acls, ...own.acls },
     caps: [...(base.caps ?? []), ...(own.caps ?? [])],
     limits: { ...base.limits, ...own.limits },
-    ...((base.network ?? own.network) && { network: { ...base.network, ...own.network } }),
+    ...(base.network && { network: { ...base.network, ...own.network } }),
     ...(seccomp && { seccomp }),
     ...(namespace && { namespace }),
   };
@@ -33,7 +33,8 @@ function mergeNamespace(
   base: Namespace | undefined,
   own: Namespace | undefined,
 ): Namespace | undefined {
-  if (base === undefined || own === undefined) return base ?? own;
+  // Its own alone is there already.
+  if (base === undefined || own === undefined) return base;
   const isRoot = ({ target }: Mount) => posix.normalize(target) === "/";
   const all = [...keptMounts(base.mounts ?? [], own.mounts ?? []), ...(own.mounts ?? [])];
   // The rest is mounted on it.

@@ -23,6 +23,8 @@ test.each([
   ["A=a\\\nb\nB=3\n", { A: "ab", B: "3" }],
   ["A=a\\ \n", { A: "a " }],
   ['A="a b "c\n', { A: "a b c" }],
+  ['A=\\a "b"\n', { A: 'a "b"' }],
+  ['A="\\\\" "b"\n', { A: "\\b" }],
   ["A=\"a\"  'b '\n", { A: "ab " }],
   ["A=it's fine\n", { A: "it's fine" }],
   ['A=a" b "c\n', { A: 'a" b "c' }],
