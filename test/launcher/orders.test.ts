@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, readFileSync, rmdirSync } from "node:fs";
 import { descriptorsOf } from "../descriptors.ts";
 import { GROUP, WAKE } from "../../ffi/launcher/layout.ts";
 import { isRoot } from "../accounts.ts";
-import { ENOSYS, EPERM } from "../places/rules.ts";
+import { ENOSYS, EPERM, type Rule } from "../places/rules.ts";
 import type { WrittenOp } from "../plan/ops.ts";
 import { until } from "../served.ts";
 import { childrenOf, launch, NEW, type Told } from "./direct.ts";
@@ -13,6 +13,7 @@ const NOTHING: readonly WrittenOp[] = [["UMASK", 0]];
 const FORKED: readonly WrittenOp[] = [["FORK"], ["UMASK", 0]];
 const python = (script: string) => ["/usr/bin/python3", "-ISc", script];
 const [USR1, USR2] = [10, 12];
+const EMFILE = 24;
 const said = (records: readonly Told[]) =>
   records.map(({ kind, failure, error, status }) =>
     failure ? `${failure}: ${error}` : kind === "ENDED" ? `ENDED ${status}` : kind,
@@ -32,7 +33,42 @@ signal.signal(signal.SIGCONT, lambda n, _: told.append("cont"))
 os.write(1, b"ready\\n")
 while signal.SIGUSR2 not in told: signal.pause()
 print(told)`;
+/** How often one that is queued comes (signal(7)), to it and to another of its group. */
+const COUNTS = `
+import os, signal
+signal.pthread_sigmask(signal.SIG_BLOCK, [34, signal.SIGUSR1])
+def count():
+    n = 0
+    while signal.sigtimedwait([34], 0): n += 1
+    return n
+other = os.fork()
+if other == 0:
+    signal.sigwait([34])
+    os._exit(1 + count())
+signal.sigwait([signal.SIGUSR1])
+print([count(), os.waitstatus_to_exitcode(os.waitpid(other, 0)[1])])`;
+const blocks = (pid: number) => (BigInt(`0x${statusOf(pid, "SigBlk")}`) >> BigInt(33)) & 1n;
 const catches = (pid: number) => (BigInt(`0x${statusOf(pid, "SigCgt")}`) >> BigInt(17)) & 1n;
+
+/** How often the signal of one order for a group has come, to it and to another. */
+async function counted(ops: readonly WrittenOp[], flags: number, denied: readonly Rule[] = []) {
+  const { stdout } = await launch(ops, {
+    ...{ flags, denied, argv: python(COUNTS) },
+    meanwhile: async ({ pid, order }) => {
+      await until("it waits", () => blocks(pid) === 1n && childrenOf(pid).length === 1);
+      order(34 | GROUP, USR1);
+    },
+  });
+  return stdout;
+}
+
+test.skipIf(!isRoot)(
+  "without a hold on it, a command has the signal of its group once",
+  async () => {
+    const denied = [{ call: "pidfd_open", errno: EMFILE }];
+    expect(await counted(NOTHING, 0, denied)).toBe("[1, 1]\n");
+  },
+);
 
 describe.skipIf(!isRoot).each([
   ["alone", NOTHING, 0],
@@ -51,6 +87,9 @@ describe.skipIf(!isRoot).each([
       },
     });
     expect([stdout, said(records)]).toEqual(["ready\n[10, 12]\n", ["STARTED", "ENDED 0"]]);
+  });
+  test("has a byte for the whole group, of which each has the signal once", async () => {
+    expect(await counted(ops, flags)).toBe("[1, 1]\n");
   });
   test("does not let go on what somebody has stopped, until that is told", async () => {
     let stopped: boolean[] = [];
