@@ -1,17 +1,14 @@
 /** What Home Assistant is told of a board: a device with a button for each verb that needs no arguments. */
 import type { ApiDescription } from "../api/verb.ts";
-import { named } from "../mcp/names.ts";
+import { named, nameOf } from "../mcp/names.ts";
 import { version } from "../version.ts";
 import { buttons } from "./describe.ts";
 import type { Topics } from "./topics.ts";
 
 type Home = { readonly operator: string; readonly prefix: string };
 
-/** Its ids have fewer characters than our names. */
-const id = (text: string): string => text.replace(/[^A-Za-z0-9_-]/g, "_");
-
 export const discoveryTopic = (board: string, { prefix }: Pick<Home, "prefix">): string =>
-  `${prefix}/device/${id(board)}/config`;
+  `${prefix}/device/${nameOf(board)}/config`;
 
 /** To be retained; see "MQTT device discovery" in its documentation. */
 export function discovery(
@@ -26,7 +23,7 @@ export function discovery(
     {
       platform: "button",
       name: verb.info ?? `${api} ${verb.name}`,
-      unique_id: id(`spawnbox_${board}_${name}`),
+      unique_id: `spawnbox_${nameOf(board)}_${name}`,
       command_topic: topics.call(board, home.operator, `${api}/${verb.name}`),
       payload_press: "{}",
       // A broker keeps nothing of this for a board that is away.
@@ -35,7 +32,7 @@ export function discovery(
     },
   ]);
   return {
-    device: { identifiers: [`spawnbox_${id(board)}`], name: board, sw_version: version },
+    device: { identifiers: [`spawnbox_${nameOf(board)}`], name: board, sw_version: version },
     origin: { name: "spawnbox", sw_version: version },
     availability_topic: topics.status(board),
     components: Object.fromEntries(components) as Readonly<Record<string, object>>,

@@ -19,6 +19,10 @@ export function named<Item>(
   return found;
 }
 
+/** Of one that nobody can compare with the others: with a hash wherever another could be called like it. */
+export const nameOf = (key: string): string =>
+  plain(key) === key && key.length <= LONGEST ? key : distinct(plain(key), key);
+
 const plain = (key: string): string => key.replace(/[^A-Za-z0-9_-]/g, "_");
 
 function distinct(name: string, key: string): string {

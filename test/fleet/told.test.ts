@@ -82,13 +82,16 @@ describe("Home Assistant", () => {
     expect(buttons(all).map(({ api, verb: { name } }) => `${api}/${name}`)).toEqual([
       ...["boat/horn", "a.b/é/x", "a.b/may"],
     ]);
-    expect(discoveryTopic("b.1", home)).toBe("h/device/b_1/config");
+    // Another board may be called b_1.
+    const b1 = "b_1_705a9e96";
+    expect(discoveryTopic("b.1", home)).toBe(`h/device/${b1}/config`);
+    expect(discoveryTopic("b_1", home)).toBe("h/device/b_1/config");
     const button = (name: string, id: string, method: string) => ({
-      ...{ platform: "button", name, unique_id: `spawnbox_b_1_${id}`, payload_press: "{}" },
+      ...{ platform: "button", name, unique_id: `spawnbox_${b1}_${id}`, payload_press: "{}" },
       ...{ command_topic: `sb/v1/b.1/call/ha/${method}`, qos: 0, retain: false },
     });
     expect(discovery("b.1", home, topics, all)).toEqual({
-      device: { identifiers: ["spawnbox_b_1"], name: "b.1", sw_version: version },
+      device: { identifiers: [`spawnbox_${b1}`], name: "b.1", sw_version: version },
       origin: { name: "spawnbox", sw_version: version },
       availability_topic: "sb/v1/b.1/status",
       components: {
