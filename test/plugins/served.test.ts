@@ -11,7 +11,7 @@ import { readFileSync } from "node:fs";
 import type { Plugin } from "spawnbox";
 export const functions: Plugin["functions"] = {
   version: () => readFileSync("/proc/version", "utf8").split(" ")[0],
-  loop() { for (;;); },
+  loop() { for (;;) Bun.sleepSync(1); },
   stray(_args, context) {
     // Not a text, as happens in a catch block.
     context.log("error", new Error("handed over") as never);
