@@ -5,6 +5,7 @@ import { descriptorsOf } from "../descriptors.ts";
 import { GROUP } from "../../ffi/launcher/layout.ts";
 import { isAlive, isRoot, until } from "../served.ts";
 import type { WrittenOp } from "../plan/ops.ts";
+import { canStall, stalling } from "../sandbox/stalling.ts";
 import { mayTrace } from "../strace.ts";
 import { childrenOf, type Direct, launch, NEW } from "./direct.ts";
 
@@ -332,6 +333,31 @@ assert ${search(" > 0")}`;
       { kind: "FAILED", failure: "CHDIR /no/such", error: 2 },
     ]);
   });
+});
+
+test.skipIf(!canStall)("a command is over only when what cannot die has died, too", async () => {
+  await using files = await stalling();
+  await files.stall();
+  const turnsOf = (pid: number) =>
+    Number(
+      /^voluntary_ctxt_switches:\t(\d+)$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1],
+    );
+  const { records } = await launch(NOTHING, {
+    argv: sh(`ls ${files.source} & exec sleep 1000`),
+    meanwhile: async ({ pid, supervisor, order }) => {
+      const one = () => childrenOf(pid)[0] ?? 0;
+      // Its question has been read: from then on no signal ends it.
+      const sleeps = () => readFileSync(`/proc/${files.pid}/wchan`, "utf8").includes("nanosleep");
+      await until("it waits", () => one() > 0 && sleeps());
+      const waits = one();
+      const before = turnsOf(supervisor);
+      order(9);
+      await until("it was swept often", () => turnsOf(supervisor) > before + 20);
+      expect(childrenOf(supervisor)).toEqual([waits]);
+      files.answer();
+    },
+  });
+  expect(records).toMatchObject([{ kind: "STARTED" }, killed(9)]);
 });
 
 test("the sweep ends a group at once: no generation outlives the one before it", async () => {

@@ -17,7 +17,6 @@ if ctypes.CDLL(None).mount(b"stalled", sys.argv[1].encode(), b"fuse", 2, options
 answers = [True]
 signal.signal(signal.SIGUSR1, lambda *_: (answers.clear(), os.write(1, b"stalled")))
 signal.signal(signal.SIGUSR2, lambda *_: answers.append(True))
-os.write(1, b"mounted")
 directory = struct.pack("<6Q10I", 1, 0, 0, 0, 0, 0, 0, 0, 0, 0o40755, 2, 0, 0, 0, 4096, 0)
 content = {
     INIT: struct.pack("<4I2H2I2HI28x", 7, 31, 65536, 0, 12, 10, 65536, 1, 32, 0, 0),
@@ -33,6 +32,8 @@ while True:
     if operation in (FORGET, BATCH_FORGET): continue
     data = content.get(operation, b"")
     os.write(fuse, struct.pack("<IiQ", 16 + len(data), 0 if data else -38, unique) + data)
+    # Before that the kernel asks for nothing else.
+    if operation == INIT: os.write(1, b"mounted")
 `;
 
 export interface Stalling extends AsyncDisposable {
