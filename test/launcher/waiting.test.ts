@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { WAKE, WORDS_SIZE } from "../../ffi/launcher/layout.ts";
 import { isRoot } from "../accounts.ts";
+import { descriptorsOf } from "../descriptors.ts";
 import type { WrittenOp } from "../plan/ops.ts";
 import { until } from "../served.ts";
 import { childrenOf, type Direct, launch, NEW, type Told } from "./direct.ts";
@@ -31,6 +32,28 @@ const said = (records: readonly Told[]) =>
     failure ? `${failure}: ${error}` : kind === "ENDED" ? `ENDED ${status}` : kind,
   );
 const RAN = ["STARTED", "ENDED 0"];
+
+test("who waits has its words alone, and nothing of its supervisor's", async () => {
+  let both: string[][] = [];
+  const pipes = (pid: number) => descriptorsOf(pid).filter((link) => link.startsWith("pipe:"));
+  await launch(ALONE, {
+    ...{ orders: [], words: words("/bin/true") },
+    waiting: async (supervisor, order) => {
+      const waits = (pid: number, what: string) =>
+        readFileSync(`/proc/${pid}/wchan`, "utf8").includes(what);
+      await until("both wait", () => {
+        const [child = 0] = childrenOf(supervisor);
+        return child > 0 && waits(child, "pipe_read") && waits(supervisor, "poll");
+      });
+      both = [supervisor, ...childrenOf(supervisor)].map(pipes);
+      order(WAKE);
+    },
+  });
+  const [held = [], waiting = []] = both;
+  // Its status and its lifeline; the words. What is printed goes through sockets.
+  expect([held.length, waiting.length]).toEqual([2, 1]);
+  expect(held.filter((pipe) => waiting.includes(pipe))).toEqual([]);
+});
 
 describe.each(shapes)("what waits %s", (_, ops, flags) => {
   const wait = (words: Uint8Array, direct: Direct = {}) =>
