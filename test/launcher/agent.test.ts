@@ -9,18 +9,19 @@ import {
   rmSync,
   statSync,
   writeFileSync,
+  writeSync,
 } from "node:fs";
-import { tmpdir } from "node:os";
+import { setPriority, tmpdir } from "node:os";
 import { join } from "node:path";
 import { hostArch, launcherFile } from "../../ffi/launcher/build.ts";
-import { AGENT, AGENT_TITLE, RECORD_SIZE } from "../../ffi/launcher/layout.ts";
+import { AGENT, AGENT_TITLE, RECORD_SIZE, WAKE } from "../../ffi/launcher/layout.ts";
 import { pipe } from "../../ffi/libc.ts";
 import { messagePair, sendMessage } from "../../ffi/messages.ts";
 import { Channel } from "../../src/launch/channel.ts";
 import { isRoot } from "../accounts.ts";
 import { assembled } from "../plan/ops.ts";
 import { isAlive, until } from "../served.ts";
-import { type Told, told } from "./direct.ts";
+import { childrenOf, type Told, told } from "./direct.ts";
 
 let dir: string;
 beforeAll(() => {
@@ -95,15 +96,15 @@ class Agent implements AsyncDisposable {
     { before = [], behind = [], count = 4, isApart = false, meanwhile }: Extra = {},
   ) {
     const [out, outEnd] = pipe();
+    const [errors, errorsEnd] = pipe();
     const [lifelineEnd, lifeline] = pipe();
     const plan = openSync(join(dir, "plan"), "r");
-    const fds = [...before, ...[outEnd, outEnd, plan, lifelineEnd].slice(0, count), ...behind];
+    const fds = [...before, ...[outEnd, errorsEnd, plan, lifelineEnd].slice(0, count), ...behind];
     this.send(messageOf(order, isApart), fds);
-    for (const fd of [outEnd, plan, lifelineEnd]) closeSync(fd);
+    for (const fd of [outEnd, errorsEnd, plan, lifelineEnd]) closeSync(fd);
     let printed = "";
-    const drained = new Channel(out).drain(
-      (chunk) => void (printed += Buffer.from(chunk).toString()),
-    );
+    const print = (chunk: Uint8Array) => void (printed += Buffer.from(chunk).toString());
+    const drained = Promise.all([out, errors].map((fd) => new Channel(fd).drain(print)));
     const { number = 1 } = order;
     const own = () => this.records.filter(({ from }) => from === number);
     let isOpen = true;
@@ -113,7 +114,8 @@ class Agent implements AsyncDisposable {
     };
     if (meanwhile) {
       await until("it has started", () => own().some(({ kind }) => kind === "STARTED"));
-      await meanwhile(own()[0]?.supervisor ?? 0, hangUp);
+      const order = (byte: number) => void writeSync(lifeline, Uint8Array.of(byte));
+      await meanwhile(own()[0]?.supervisor ?? 0, hangUp, order);
     }
     await until("it has come to its end", () =>
       own().some(({ kind }) => kind === "ENDED" || kind === "FAILED"),
@@ -133,8 +135,12 @@ interface Extra {
   readonly behind?: readonly number[];
   readonly count?: number;
   readonly isApart?: boolean;
-  /** While the command runs: its supervisor, and how the server goes. */
-  readonly meanwhile?: (supervisor: number, hangUp: () => void) => Promise<void>;
+  /** While the command runs: its supervisor, how the server goes, and a byte for the lifeline. */
+  readonly meanwhile?: (
+    supervisor: number,
+    hangUp: () => void,
+    order: (byte: number) => void,
+  ) => Promise<void>;
 }
 
 const said = (records: readonly Told[]) =>
@@ -231,6 +237,27 @@ test("its stdin is what is given first, and its strings may be in a file", async
       .printed,
   ).toBe("given");
   for (const fd of [first, text, again]) closeSync(fd);
+});
+
+test("what others change of a supervisor is nothing to a command that has not waited", async () => {
+  await using agent = new Agent();
+  const catches = `
+import os, signal
+signal.signal(signal.SIGUSR1, lambda *_: os._exit(7))
+print("ready", flush=True)
+while True: signal.pause()`;
+  const caught = (pid: number) => (BigInt(`0x${statusOf(pid, "SigCgt") ?? 0}`) >> 9n) & 1n;
+  const order = { number: 29, words: python(catches) };
+  const { records } = await agent.launch(order, {
+    meanwhile: async (supervisor, _, give) => {
+      const [command = 0] = childrenOf(supervisor);
+      await until("it catches", () => caught(command) === 1n);
+      setPriority(supervisor, 7);
+      give(WAKE);
+      give(10);
+    },
+  });
+  expect(said(records)).toEqual([`ENDED ${7 << 8}`, "STARTED", "SUPERVISES"]);
 });
 
 test("its stdin and its output are given to whom the message names, and nothing else is", async () => {
