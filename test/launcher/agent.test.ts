@@ -297,6 +297,26 @@ print(*(f"{s.st_uid}:{s.st_gid}" for s in map(os.fstat, range(3))), os.stat("/de
   for (const fd of [input, other, held]) closeSync(fd);
 });
 
+test.skipIf(!isRoot)("it keeps nothing of an order", async () => {
+  await using agent = new Agent();
+  const secret = crypto.randomUUID();
+  // Not the text itself, which whoever looks has in its own memory alone.
+  const looks = `
+import sys
+pid, secret = sys.argv[1], sys.argv[2].encode()
+with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", 0) as mem:
+    parts = [line.split()[0].split("-") for line in maps if " rw" in line]
+    def part(begin, end):
+        mem.seek(int(begin, 16))
+        return mem.read(int(end, 16) - int(begin, 16))
+    print(any(secret in part(*each) for each in parts), len(parts) > 0)`;
+  const order = { words: ["spawnbox: a/b", "/bin/true", secret], variables: [`A=${secret}`] };
+  expect(said((await agent.launch(order)).records)).toEqual(RAN);
+  const { pid } = agent.process;
+  const seen = Bun.spawnSync(["/usr/bin/python3", "-ISc", looks, `${pid}`, secret]);
+  expect(`${seen.stdout}${seen.stderr}`).toBe("False True\n");
+});
+
 test("what is no order is refused, and the next one is done", async () => {
   await using agent = new Agent();
   const words = ["spawnbox: a/b", "/bin/true"];

@@ -162,10 +162,21 @@ describe.skipIf(!isRoot).each(ways)("mounts are restricted %s", (_, direct) => {
       argv: [
         "/bin/sh",
         "-c",
-        "grep ' / / ' /proc/self/mountinfo | cut -d' ' -f6; grep unbindable /proc/self/mountinfo; cut -d' ' -f5 /proc/self/mountinfo | sort | uniq -d",
+        "grep ' / / ' /proc/self/mountinfo | cut -d' ' -f6; grep unbindable /proc/self/mountinfo; cut -d' ' -f5 /proc/self/mountinfo | sort | uniq -d; stat -c %a /",
       ],
     });
-    expect(stdout).toMatch(/^ro,nosuid,nodev\S*\n$/);
+    expect(stdout).toMatch(/^ro,nosuid,nodev\S*\n755\n$/);
+  });
+  test("nor where the host's own is the root", async () => {
+    const { stdout } = await launch([["ROOT_BEGIN"], ["BIND", 0, 0, "/", "/"], END], {
+      ...{ flags: NEW.mount, ...direct },
+      argv: [
+        "/bin/sh",
+        "-c",
+        "grep -c ' / / ' /proc/self/mountinfo; grep -c unbindable /proc/self/mountinfo; cd /; cd ..; test -d usr && echo usr",
+      ],
+    });
+    expect(stdout).toBe("1\n0\nusr\n");
   });
 });
 
