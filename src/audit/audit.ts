@@ -173,7 +173,7 @@ export class Audit implements Witness {
     while (this.#flushing) await this.#flushing;
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    if (this.#waiting.length + this.#gap === 0 && this.#why === undefined) return;
+    if (this.#waiting.length + this.#gap === 0) return;
     this.#flushing = this.#write();
     await this.#flushing;
     this.#flushing = undefined;
@@ -202,7 +202,7 @@ export class Audit implements Witness {
       this.#written++;
       this.#gap -= lost;
     }
-    if (batch.length > 0) this.#recovered();
+    this.#recovered();
   }
 
   #took(lines: number): void {

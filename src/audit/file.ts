@@ -42,9 +42,14 @@ export class FileSink implements Sink {
 
   /** Now, and not with the first line. @throws as openKept */
   open(): void {
-    this.#kept = openKept(this.#options.path, this.#options.trust);
-    this.#size = this.#kept.stat.isFile() ? this.#kept.stat.size : 0;
-    this.#begun = 0;
+    this.#open();
+  }
+
+  #open(): Kept {
+    const kept = openKept(this.#options.path, this.#options.trust);
+    this.#kept = kept;
+    this.#size = kept.stat.isFile() ? kept.stat.size : 0;
+    return kept;
   }
 
   /** Not a FIFO or a terminal. */
@@ -64,11 +69,8 @@ export class FileSink implements Sink {
       }
     } catch (error) {
       const why = reasonOf(error);
-      // The reader of a FIFO is gone: the next gets whole lines.
-      if (why === "EPIPE" || why === "EIO") {
-        this.#begun = 0;
-        this.#reopen = true;
-      }
+      // The reader of a FIFO is gone: the next gets whole lines, and nothing of what that one has left.
+      if (why === "EPIPE" || why === "EIO") this.#leave();
       return { lines: done, why };
     } finally {
       if (done > 0 && this.isFile) this.#sync();
@@ -95,7 +97,7 @@ export class FileSink implements Sink {
       this.#leave();
       this.#reopen = false;
     }
-    if (!this.#kept) this.open();
+    let kept = this.#kept ?? this.#open();
     const { most, count, path, trust } = this.#options;
     const bounded = most > 0 && this.isFile;
     const length = next ? sizeOf(next) : 0;
@@ -103,10 +105,11 @@ export class FileSink implements Sink {
       // Before it is left: where that cannot be, nothing goes beyond the bound.
       rotate(path, count, trust);
       this.#leave();
-      this.open();
+      kept = this.#open();
     }
-    if (!this.#kept) throw new Error("not open");
-    return { fd: this.#kept.fd, most: bounded ? Math.min(BATCH, most - this.#size) : BATCH };
+    // Behind a line that has begun, the next is not for it.
+    if (this.#reopen) return { fd: kept.fd, most: 0 };
+    return { fd: kept.fd, most: bounded ? Math.min(BATCH, most - this.#size) : BATCH };
   }
 
   /** Somebody may have removed it, or cut it: what is written into a file that nobody can find is written for nobody. */

@@ -10,7 +10,6 @@ import {
   mkdtempSync,
   openSync,
   readFileSync,
-  readSync,
   renameSync,
   rmSync,
   statSync,
@@ -26,6 +25,7 @@ import { encode as encodeJournal, JournalSink } from "../../src/audit/journal.ts
 import { encode as encodeSyslog, SyslogSink } from "../../src/audit/syslog.ts";
 import type { Line } from "../../src/audit/sink.ts";
 import { isRoot } from "../served.ts";
+import { readNow } from "./pipe.ts";
 import { Received } from "./received.ts";
 
 const dir = mkdtempSync(join(tmpdir(), "spawnbox-audit-"));
@@ -162,7 +162,7 @@ describe("a file", () => {
       done < all.length ||
       got.length < all.reduce((sum, { text }) => sum + text.length + 1, 0)
     ) {
-      got += read(reader, buffer).text;
+      got += readNow(reader, buffer);
       if (done < all.length) await take();
     }
     expect(got).toBe(all.map(({ text }) => `${text}\n`).join(""));
@@ -170,7 +170,7 @@ describe("a file", () => {
     expect(await sink.take(numbered(1))).toMatchObject({ lines: 0, why: "EPIPE" });
     const next = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
     expect(await sink.take(numbered(1, 7))).toEqual({ lines: 1 });
-    expect(read(next, buffer).text).toBe('{"n":7}\n');
+    expect(readNow(next, buffer)).toBe('{"n":7}\n');
     closeSync(next);
     await sink.close();
   });
@@ -309,13 +309,3 @@ describe("syslog", () => {
     await sink.close();
   });
 });
-
-/** What is there now. */
-function read(fd: number, buffer: Buffer): { text: string } {
-  try {
-    return { text: buffer.toString("utf8", 0, readSync(fd, buffer)) };
-  } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "EAGAIN") return { text: "" };
-    throw error;
-  }
-}
