@@ -99,7 +99,6 @@ class EventStream implements Client {
   readonly #encoder = new TextEncoder();
   /** What leaves together: events of one turn of the event loop, as a line may be one. */
   #text = "";
-  #scheduled = false;
 
   constructor(
     readonly session: Session,
@@ -193,14 +192,9 @@ class EventStream implements Client {
 
   #write(text: string): void {
     if (!this.#open) return;
+    if (this.#text === "") process.nextTick(() => this.#flush());
     this.#text += text;
-    if (this.#text.length >= ROOM) return this.#flush();
-    if (this.#scheduled) return;
-    this.#scheduled = true;
-    process.nextTick(() => {
-      this.#scheduled = false;
-      this.#flush();
-    });
+    if (this.#text.length >= ROOM) this.#flush();
   }
 
   #flush(): void {

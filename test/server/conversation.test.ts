@@ -134,6 +134,38 @@ test("its socket has no time-out, sends at once and is asked whether the peer is
   expect(said).toEqual(["gone"]);
 });
 
+test("what has come is handled while it closes; once it is over it is dropped, and counts for nothing", async () => {
+  for (const [how, expected] of [
+    ["close", ["a", "gone", "/a", "b", "/b", "c", "/c"]],
+    ["finish", ["a", "gone", "/a"]],
+  ] as const) {
+    const part = new Share(1 << 30).part();
+    const { raw, of, said } = await talking(
+      (message) => {
+        if (message !== "a") return;
+        raw.received(Buffer.from("bc"));
+        if (how === "close") of.close(1000, "over");
+        else of.finish();
+      },
+      { part },
+    );
+    of.start(Buffer.from("a"));
+    await until("what was said is on its way", () => of.empty);
+    expect([how, said]).toEqual([how, expected] as never);
+    if (how === "finish") expect(part.held).toBe(0);
+  }
+});
+
+test("a long message whose turn has not come is dropped with what is behind it, once it is over", async () => {
+  const part = new Share(1 << 30).part();
+  const { of, said } = await talking(() => {}, { part });
+  of.start(Buffer.from("L"));
+  of.finish();
+  await until("what was said is on its way", () => of.empty);
+  for (let i = 0; i < 5; i++) await turn();
+  expect([said, part.held]).toEqual([["gone"], 0]);
+});
+
 test("who does not read what waits for it is not read either, from a megabyte on; all of it counts", async () => {
   const part = new Share(1 << 30).part();
   const { of, said, client } = await talking(() => {}, { part });

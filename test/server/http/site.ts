@@ -10,6 +10,8 @@ export interface Site {
   readonly connections: HttpConnection[];
   /** Requests whose handler was called. */
   asked: number;
+  /** Of connections that are not closed. */
+  readonly sockets: ReadonlySet<Socket>;
   stop(): void;
 }
 
@@ -29,7 +31,10 @@ export async function site(
     sockets.add(socket);
     socket.on("error", () => socket.destroy());
     const part = memory.part();
-    socket.on("close", () => part.close());
+    socket.on("close", () => {
+      sockets.delete(socket);
+      part.close();
+    });
     const handle = (request: Request, body: Uint8Array | Incoming) => {
       found.asked++;
       if (body instanceof Incoming) return take?.(body, request) ?? new Response("nobody takes it");
@@ -48,7 +53,7 @@ export async function site(
     server.close();
     for (const socket of sockets) socket.destroy();
   };
-  const found: Site = { port, memory, connections: [], asked: 0, stop };
+  const found: Site = { port, memory, connections: [], asked: 0, sockets, stop };
   return found;
 }
 
