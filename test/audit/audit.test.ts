@@ -73,6 +73,7 @@ describe("what cannot be written", () => {
 
   test.each<[string, Partial<TaskRecord>, number]>([
     ["a short line", { argv: Array<string>(40).fill("") }, 400 + 40 * 3],
+    ["as many as fit to the byte", { argv: ["x".repeat(1024 - 403)] }, 1024],
     ["a command line", { argv: ["x".repeat(60_000)] }, 400 + 60_003],
   ])("is bounded by bytes too: %s", async (_, more, size) => {
     const { sink, audit } = audited();
