@@ -103,7 +103,7 @@ export class Audit implements Witness {
     this.#begun.add(record);
     await this.#flush();
     const late = Promise.withResolvers<string>();
-    const timer = setTimeout(() => late.resolve(wordsOf(this.#why ?? "EAGAIN")), PATIENCE);
+    const timer = setTimeout(() => late.resolve(wordsOf(this.#why)), PATIENCE);
     const failed = this.#why !== undefined && this.#why !== "EAGAIN";
     if (failed) late.resolve(wordsOf(this.#why));
     const result = await Promise.race([promise, late.promise]);

@@ -1,4 +1,5 @@
-/** A sink that takes what the test lets it take, and an audit to it. */
+/** A sink that takes what the test lets it take, an audit to it, and its clock, which the test sets on. */
+import { jest } from "bun:test";
 import type { TaskRecord } from "../../src/api/record.ts";
 import { Audit } from "../../src/audit/audit.ts";
 import type { Line, Sink, Taken } from "../../src/audit/sink.ts";
@@ -54,4 +55,26 @@ export function audited() {
     () => 7,
   );
   return { sink, said, audit };
+}
+
+/** What has begun by now comes to its end, as far as it needs no time. */
+export async function settled(): Promise<void> {
+  for (let i = 0; i < 50; i++) await Promise.resolve();
+}
+
+/** By a clock that stands still otherwise. */
+export async function until(what: string, probe: () => boolean): Promise<void> {
+  for (let ms = 0; ms < 5_000; ms++) {
+    await settled();
+    if (probe()) return;
+    jest.advanceTimersByTime(1);
+  }
+  throw new Error(`never: ${what}`);
+}
+
+export async function ended<Value>(work: Promise<Value>): Promise<Value> {
+  let isOver = false;
+  void work.finally(() => (isOver = true));
+  await until("it ends", () => isOver);
+  return work;
 }

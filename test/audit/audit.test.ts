@@ -1,9 +1,11 @@
 /** What waits, what is lost and what is told of it, with a sink that does as the test wants. */
-import { describe, expect, test } from "bun:test";
+import { afterEach, beforeEach, describe, expect, jest, test } from "bun:test";
 import type { TaskRecord } from "../../src/api/record.ts";
 import type { Refusal } from "../../src/api/witness.ts";
-import { until } from "../served.ts";
-import { audited, record } from "./asked-to-take.ts";
+import { audited, ended, record, settled, until } from "./asked-to-take.ts";
+
+beforeEach(() => void jest.useFakeTimers());
+afterEach(() => void jest.useRealTimers());
 
 describe("what cannot be written", () => {
   test("waits in order, and is written once that is possible", async () => {
@@ -40,7 +42,8 @@ describe("what cannot be written", () => {
     expect(lost).toBe(10_000 - 8192);
     expect(said).toEqual(["error: audit: the fake: lines are lost: its reader is slow"]);
     // As long as there is a gap, nothing comes behind it: else there would be many.
-    await Bun.sleep(50);
+    jest.advanceTimersByTime(50);
+    await settled();
     [sink.why, sink.room] = ["EAGAIN", 100];
     await until("some are taken", () => sink.room === 0);
     audit.started(record(20_000));
@@ -64,9 +67,9 @@ describe("what cannot be written", () => {
       audit.started(record(1));
       await until("it was tried", () => sink.calls > 0);
       const closed = audit.close();
-      await Bun.sleep(1);
+      await settled();
       sink.why = undefined;
-      await closed;
+      await ended(closed);
       expect([why, sink.texts.length, sink.closed]).toEqual([why, texts, 1]);
     }
   });
@@ -195,8 +198,9 @@ describe("what cannot be written", () => {
     expect(sink.closed).toBe(1);
     // Nor is it asked again: its file may be another's by then.
     const { calls } = sink;
-    await Bun.sleep(700);
-    expect(sink.calls).toBe(calls);
+    jest.advanceTimersByTime(10_000);
+    await settled();
+    expect([sink.calls, jest.getTimerCount()]).toEqual([calls, 0]);
   });
 });
 
@@ -211,7 +215,8 @@ describe("what must be written first", () => {
       done = true;
       return why;
     });
-    await Bun.sleep(20);
+    jest.advanceTimersByTime(20);
+    await settled();
     expect(done).toBe(false);
     held.resolve();
     expect(await begun).toBeUndefined();
@@ -240,7 +245,7 @@ describe("what must be written first", () => {
     sink.why = "EAGAIN";
     const quick = audit.begin(record(1));
     setTimeout(() => (sink.why = undefined), 50);
-    expect(await quick).toBeUndefined();
+    expect(await ended(quick)).toBeUndefined();
     await audit.close();
   });
 

@@ -1,14 +1,9 @@
 /** When lines are written, and how many at a time: by a clock that the test sets on. */
 import { afterEach, beforeEach, expect, jest, test } from "bun:test";
-import { audited, record } from "./asked-to-take.ts";
+import { audited, record, settled } from "./asked-to-take.ts";
 
 beforeEach(() => void jest.useFakeTimers());
 afterEach(() => void jest.useRealTimers());
-
-/** What has begun by now comes to its end, as far as it needs no time. */
-async function settled(): Promise<void> {
-  for (let i = 0; i < 50; i++) await Promise.resolve();
-}
 
 async function after(ms: number): Promise<void> {
   jest.advanceTimersByTime(ms);
