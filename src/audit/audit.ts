@@ -114,7 +114,7 @@ export class Audit implements Witness {
   /** From the next line on it goes to what the name of the sink means then. */
   reopen(): void {
     this.sink.reopen();
-    if (this.#waiting.length > 0) void this.#flush();
+    void this.#flush();
   }
 
   /** Writes what is left, as long as that takes no longer than a moment. */

@@ -74,6 +74,18 @@ describe("what cannot be written", () => {
     }
   });
 
+  test("waits so at the end for as many lines as are lost, too", async () => {
+    const { sink, audit } = audited();
+    sink.why = "EAGAIN";
+    for (let i = 0; i < 6; i++) audit.started(record(i, { argv: ["x".repeat(1 << 20)] }));
+    expect(audit.counts.lost).toBe(3);
+    const closed = audit.close();
+    await settled();
+    sink.why = undefined;
+    await ended(closed);
+    expect(sink.told.map(({ event }) => event)).toEqual(["start", "start", "start", "lost"]);
+  });
+
   test.each<[string, Partial<TaskRecord>, number]>([
     ["a short line", { argv: Array<string>(40).fill("") }, 400 + 40 * 3],
     ["as many as fit to the byte", { argv: ["x".repeat(1024 - 403)] }, 1024],
