@@ -20,7 +20,7 @@ async function asksAt(sink: { calls: number }, ms: number): Promise<[number, num
 }
 
 test("a line is written in a moment, all of that moment together", async () => {
-  const { sink, audit } = audited();
+  const { sink, audit, said } = audited();
   for (let i = 0; i < 4; i++) audit.started(record(i));
   expect(await asksAt(sink, 5)).toEqual([0, 1]);
   expect(sink.texts).toHaveLength(4);
@@ -32,6 +32,9 @@ test("a line is written in a moment, all of that moment together", async () => {
   expect(await asksAt(sink, 50)).toEqual([0, 1]);
   audit.started(record(6));
   expect(await asksAt(sink, 5)).toEqual([0, 1]);
+  // Of what goes well nothing is told.
+  await audit.close();
+  expect(said).toEqual([]);
 });
 
 test.each([
