@@ -48,7 +48,7 @@ export class FileSink implements Sink {
   #open(): Kept {
     const kept = openKept(this.#options.path, this.#options.trust);
     this.#kept = kept;
-    this.#size = kept.stat.isFile() ? kept.stat.size : 0;
+    this.#size = kept.stat.size;
     return kept;
   }
 
@@ -65,7 +65,6 @@ export class FileSink implements Sink {
         const bytes = this.#batch(lines, done, most);
         const written = await writeTo(fd, bytes, this.#begun);
         done += this.#count(lines, done, written);
-        if (this.#begun > 0) return { lines: done, why: "EAGAIN" };
       }
     } catch (error) {
       const why = reasonOf(error);
@@ -73,7 +72,7 @@ export class FileSink implements Sink {
       if (why === "EPIPE" || why === "EIO") this.#leave();
       return { lines: done, why };
     } finally {
-      if (done > 0 && this.isFile) this.#sync();
+      if (this.isFile) this.#sync();
     }
     return { lines: done };
   }
@@ -84,7 +83,6 @@ export class FileSink implements Sink {
 
   async close(): Promise<void> {
     clearTimeout(this.#timer);
-    await this.#syncing;
     if (this.#kept && this.isFile) await synced(this.#kept.fd);
     this.#leave();
   }
@@ -124,12 +122,10 @@ export class FileSink implements Sink {
   /** At least one line, and as many as there is room for. */
   #batch(lines: readonly Line[], from: number, most: number): Buffer {
     let text = "";
-    let bytes = 0;
-    for (let i = from; i < lines.length; i++) {
-      const line = lines[i];
-      if (!line) break;
-      bytes += sizeOf(line);
-      if (i > from && bytes > most) break;
+    let left = most;
+    for (const line of lines.slice(from)) {
+      left -= sizeOf(line);
+      if (text !== "" && left < 0) break;
       text += `${line.text}\n`;
     }
     return Buffer.from(text);

@@ -1,5 +1,5 @@
 /** A file of lines at its bounds: what is there before, what is written in part, what is asked onto the disk, and what stays open. */
-import { afterAll, describe, expect, test } from "bun:test";
+import { afterAll, describe, expect, jest, test } from "bun:test";
 import {
   closeSync,
   constants,
@@ -84,6 +84,34 @@ test("one that was cut is as long as it is", async () => {
   expect(contents(path)).toEqual({ log: "abcdefg\n" });
 });
 
+test("it is the one that was opened, whatever its name is, until it is opened anew", async () => {
+  const path = fresh();
+  const sink = sinkOf(path);
+  for (const round of [1, 2]) {
+    if (round === 1) sink.open();
+    else sink.reopen();
+    if (round === 2) await sink.take([line("opened")]);
+    renameSync(path, `${path}.${round}`);
+    await sink.take([line(`${round}`)]);
+    await sink.take([line("more")]);
+  }
+  await sink.close();
+  expect(contents(path)).toEqual({ "log.1": "1\nmore\n", "log.2": "opened\n2\nmore\n" });
+});
+
+test("closed, it has nothing left to do", async () => {
+  const sink = sinkOf(fresh());
+  jest.useFakeTimers();
+  try {
+    await sink.take([line("1")]);
+    expect(jest.getTimerCount()).toBe(1);
+    await sink.close();
+    expect(jest.getTimerCount()).toBe(0);
+  } finally {
+    jest.useRealTimers();
+  }
+});
+
 test("nothing is left open", async () => {
   const opened = () => readdirSync("/proc/self/fd").length;
   const path = fresh();
@@ -150,29 +178,46 @@ const script = (path: string, steps: string): string => `
   const take = async (...texts) => console.log(JSON.stringify(await sink.take(texts.map((text) => ({ text })))));
   ${steps}`;
 
-test("what a file took in part goes on with the same byte, and what somebody cut off begins again", () => {
-  const path = fresh();
-  const steps = `
-    const { truncateSync } = require("node:fs");
-    const texts = ["first", "x".repeat(2000), "last"];
-    await take(...texts);
-    await take(...texts.slice(1));
-    truncateSync(sink.name, 6);
-    await take(...texts.slice(1));
-    truncateSync(sink.name, 0);
-    await take("whole");
-    await sink.close();`;
+describe("what a file took in part", () => {
   // A file may have no more than 1024 bytes: it is 512 a block, or 1024.
-  const limited = ["sh", "-c", 'trap "" XFSZ; ulimit -f 1; exec "$@"', "sh"];
-  const { stdout } = Bun.spawnSync([...limited, process.execPath, "-e", script(path, steps)]);
-  const lines = stdout.toString().trim().split("\n");
-  expect(lines.map((text) => JSON.parse(text) as unknown)).toEqual([
-    { lines: 1, why: "EAGAIN" },
-    { lines: 0, why: "EFBIG" },
-    { lines: 0, why: "EAGAIN" },
-    { lines: 1 },
-  ]);
-  expect(readFileSync(path, "utf8")).toBe("whole\n");
+  const limited = ["sh", "-c", 'trap "" XFSZ; ulimit -S -f 1; exec "$@"', "sh"];
+  const answers = (path: string, steps: string): unknown[] => {
+    const { stdout } = Bun.spawnSync([...limited, process.execPath, "-e", script(path, steps)]);
+    const lines = stdout.toString().trim().split("\n");
+    return lines.map((text) => JSON.parse(text) as unknown);
+  };
+  const texts = ["first", "x".repeat(2000), "last"];
+
+  test("goes on with the same byte", () => {
+    const path = fresh();
+    const steps = `
+      const texts = ${JSON.stringify(texts)};
+      await take(...texts);
+      Bun.spawnSync(["prlimit", "--pid", String(process.pid), "--fsize=unlimited"]);
+      await take(...texts.slice(1));
+      await sink.close();`;
+    expect(answers(path, steps)).toEqual([{ lines: 1, why: "EFBIG" }, { lines: 2 }]);
+    expect(readFileSync(path, "utf8")).toBe(texts.map((text) => `${text}\n`).join(""));
+  });
+
+  test("begins again where somebody has cut it", () => {
+    const path = fresh();
+    const steps = `
+      const { truncateSync } = await import("node:fs");
+      const texts = ${JSON.stringify(texts)};
+      await take(...texts);
+      truncateSync(sink.name, 6);
+      await take(...texts.slice(1));
+      truncateSync(sink.name, 0);
+      await take("whole");
+      await sink.close();`;
+    expect(answers(path, steps)).toEqual([
+      { lines: 1, why: "EFBIG" },
+      { lines: 0, why: "EFBIG" },
+      { lines: 1 },
+    ]);
+    expect(readFileSync(path, "utf8")).toBe("whole\n");
+  });
 });
 
 describe.skipIf(!mayTrace())("what the kernel is asked for", () => {
@@ -200,9 +245,17 @@ describe.skipIf(!mayTrace())("what the kernel is asked for", () => {
     expect(contents(path)).toEqual(after as never);
   });
 
-  test("what was written is asked onto the disk once a second, and at the end", () => {
-    const path = fresh();
-    const steps = `
+  test.each([
+    ["a file", 3],
+    ["a pipe", 0],
+  ])(
+    "what was written to %s is asked onto the disk once a second, and at the end",
+    (kind, times) => {
+      const path = fresh();
+      if (kind === "a pipe") Bun.spawnSync(["mkfifo", path]);
+      const steps = `
+      // So that a pipe has a reader.
+      (await import("node:fs")).openSync(sink.name, "a+");
       // A clock that is twenty times as fast.
       const wait = setTimeout;
       globalThis.setTimeout = (then, ms, ...rest) => wait(then, ms / 20, ...rest);
@@ -215,7 +268,8 @@ describe.skipIf(!mayTrace())("what the kernel is asked for", () => {
       await take("3");
       await sink.close();
       await second();`;
-    const { calls } = tracing(path, steps, "fdatasync:delay_exit=1");
-    expect(calls.filter((call) => call.includes("fdatasync("))).toHaveLength(3);
-  });
+      const { calls } = tracing(path, steps, "fdatasync:delay_exit=1");
+      expect(calls.filter((call) => call.includes("fdatasync("))).toHaveLength(times);
+    },
+  );
 });

@@ -9,7 +9,9 @@ import {
   mkdirSync,
   mkdtempSync,
   openSync,
+  readdirSync,
   readFileSync,
+  readlinkSync,
   renameSync,
   rmSync,
   statSync,
@@ -30,6 +32,15 @@ import { Received } from "./received.ts";
 
 const dir = mkdtempSync(join(tmpdir(), "spawnbox-audit-"));
 afterAll(() => rmSync(dir, { recursive: true }));
+
+/** Where it leads to; nothing, where it has gone meanwhile. */
+function linkOf(path: string): string {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return "";
+  }
+}
 
 let names = 0;
 const fresh = (): string => join(dir, `log${++names}`);
@@ -275,6 +286,25 @@ describe("the journal", () => {
     await sink.close();
   });
 
+  test("that is slow is not dialled anew, and at the end nothing of it is open", async () => {
+    const sockets = () =>
+      readdirSync("/proc/self/fd").flatMap((fd) => {
+        const to = linkOf(`/proc/self/fd/${fd}`);
+        return to.startsWith("socket:") ? [to] : [];
+      });
+    const path = fresh();
+    using _received = new Received(path);
+    const before = sockets();
+    const sink = new JournalSink(path);
+    expect(await sink.take(numbered(10_000))).toMatchObject({ why: "EAGAIN" });
+    const own = sockets().filter((one) => !before.includes(one));
+    expect(await sink.take(numbered(10_000))).toMatchObject({ why: "EAGAIN" });
+    expect(own).toHaveLength(1);
+    expect(sockets().filter((one) => !before.includes(one))).toEqual(own);
+    await sink.close();
+    expect(sockets()).toEqual(before);
+  });
+
   test("all lengths are those of bytes", () => {
     const encoded = encodeJournal({ entry, text: "äöü" });
     expect(encoded.subarray(0, 8).toString()).toBe("MESSAGE\n");
@@ -292,6 +322,19 @@ describe("syslog", () => {
     const got = received.text() ?? "";
     expect(got).toMatch(/^<85>Jan {2}5 \d\d:\d\d:08 spawnbox\[\d+\]: \{"x":"\\u001b"\}$/);
     expect(encodeSyslog({ entry, text: "x" }).toString()).toStartWith("<86>Jan  1 ");
+    await sink.close();
+  });
+
+  test("what waits for a slow reader is not cut for that", async () => {
+    const path = fresh();
+    using received = new Received(path);
+    const sink = new SyslogSink(path);
+    const text = "z".repeat(60_000);
+    const all = Array.from({ length: 50 }, () => line(text));
+    const { lines, why } = await sink.take(all);
+    expect([why, lines > 0]).toEqual(["EAGAIN", true]);
+    for (let i = 0; i < lines; i++) expect(received.text()).toEndWith(text);
+    expect(received.text()).toBeUndefined();
     await sink.close();
   });
 
