@@ -76,6 +76,8 @@ describe("a file", () => {
       ['{"n":1}\n{"n"', '{"n":1}\n{"n"\n{"n":0}\n'],
       ['{"n":1}\n', '{"n":1}\n{"n":0}\n'],
       ["", '{"n":0}\n'],
+      ["x", 'x\n{"n":0}\n'],
+      ["\n", '\n{"n":0}\n'],
     ] as const) {
       const path = fresh();
       writeFileSync(path, before);
