@@ -1,5 +1,5 @@
 /** The place of who dials in to give an API, by a clock that stands still: who has it, when it is called, when it is to dial again. */
-import { afterEach, beforeEach, expect, jest, spyOn, test } from "bun:test";
+import { afterAll, afterEach, beforeEach, expect, jest, spyOn, test } from "bun:test";
 import type { Calls } from "../../src/rpc/calls.ts";
 import { Slot } from "../../src/rpc/slot.ts";
 import { isSettled } from "../api/listener.ts";
@@ -14,7 +14,7 @@ beforeEach(() => {
   said.length = 0;
 });
 afterEach(() => void jest.useRealTimers());
-process.on("exit", () => spies.forEach((spy) => spy.mockRestore()));
+afterAll(() => spies.forEach((spy) => spy.mockRestore()));
 
 /** One that has dialled in. */
 function giver() {
