@@ -60,8 +60,8 @@ export class FileSink implements Sink {
   async take(lines: readonly Line[]): Promise<Taken> {
     let done = 0;
     try {
-      while (done < lines.length) {
-        const { fd, most } = this.#ready(lines[done]);
+      for (let line = lines[0]; line; line = lines[done]) {
+        const { fd, most } = this.#ready(line);
         const bytes = this.#batch(lines, done, most);
         const written = await writeTo(fd, bytes, this.#begun);
         done += this.#count(lines, done, written);
@@ -88,7 +88,7 @@ export class FileSink implements Sink {
   }
 
   /** Where the next line goes, and how many bytes there is room for. */
-  #ready(next: Line | undefined): { fd: number; most: number } {
+  #ready(next: Line): { fd: number; most: number } {
     this.#look();
     // Not amid a line, whose reader would get half of it.
     if (this.#reopen && this.#begun === 0) {
@@ -98,8 +98,7 @@ export class FileSink implements Sink {
     let kept = this.#kept ?? this.#open();
     const { most, count, path, trust } = this.#options;
     const bounded = most > 0 && this.isFile;
-    const length = next ? sizeOf(next) : 0;
-    if (bounded && this.#size > 0 && this.#begun === 0 && this.#size + length > most) {
+    if (bounded && this.#size > 0 && this.#begun === 0 && this.#size + sizeOf(next) > most) {
       // Before it is left: where that cannot be, nothing goes beyond the bound.
       rotate(path, count, trust);
       this.#leave();

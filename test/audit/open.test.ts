@@ -70,8 +70,16 @@ test("a file that is there, or is not: only the start makes it", async () => {
 });
 
 test("streams of the system, whatever files there are of these names", async () => {
-  for (const to of ["stderr", "journal", "syslog"])
-    expect(await said(to)).toEqual(["fine", "fine"]);
+  const here = process.cwd();
+  const own = place();
+  for (const to of ["stderr", "journal", "syslog"]) mkdirSync(join(own, to));
+  process.chdir(own);
+  try {
+    for (const to of ["stderr", "journal", "syslog"])
+      expect(await said(to)).toEqual(["fine", "fine"]);
+  } finally {
+    process.chdir(here);
+  }
   const names = ["stderr", "journal", "syslog"].map(
     (to) => openAudit({ to, most: 0, count: 1 }, () => {}).sink.name,
   );

@@ -327,6 +327,18 @@ describe("syslog", () => {
     await sink.close();
   });
 
+  test("has months as C has them, and days of two places", () => {
+    const dates = Array.from({ length: 12 }, (_, month) => {
+      const time = new Date(2026, month, month + 5, 3, 4, 5).getTime();
+      const message = encodeSyslog({ entry: { ...entry, time }, text: "" }).toString();
+      return /^<86>(.*) 03:04:05 spawnbox/.exec(message)?.[1] ?? message;
+    });
+    expect(dates).toEqual([
+      ...["Jan  5", "Feb  6", "Mar  7", "Apr  8", "May  9", "Jun 10"],
+      ...["Jul 11", "Aug 12", "Sep 13", "Oct 14", "Nov 15", "Dec 16"],
+    ]);
+  });
+
   test("what waits for a slow reader is not cut for that", async () => {
     const path = fresh();
     using received = new Received(path);
