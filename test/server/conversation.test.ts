@@ -166,6 +166,47 @@ test("a long message whose turn has not come is dropped with what is behind it, 
   expect([said, part.held]).toEqual([["gone"], 0]);
 });
 
+test("who has to make room has a moment to read why, and one that closes already has none", async () => {
+  const { raw, client, of, said, heard } = await talking(() => {});
+  of.start(new Uint8Array());
+  jest.useFakeTimers();
+  try {
+    of.evict("there is no room");
+    expect([of.open, said]).toEqual([false, ["gone"]]);
+    await turnsUntil("it is heard", () => heard() === "1013 there is no room");
+    jest.advanceTimersByTime(249);
+    expect(raw.destroyed).toBe(false);
+    jest.advanceTimersByTime(1);
+    expect(raw.destroyed).toBe(true);
+    await turnsUntil("no timer is left", () => jest.getTimerCount() === 0);
+    const other = await talking(() => {});
+    other.of.start(new Uint8Array());
+    other.of.close(1000, "over");
+    other.of.evict("there is no room");
+    expect([other.raw.destroyed, other.said]).toEqual([true, ["gone"]]);
+    await turnsUntil("nor is one of this", () => jest.getTimerCount() === 0);
+    client.destroy();
+  } finally {
+    jest.useRealTimers();
+  }
+});
+
+test("who closes and hears no goodbye is left after three seconds", async () => {
+  const { raw, of } = await talking(() => {});
+  of.start(new Uint8Array());
+  jest.useFakeTimers();
+  try {
+    of.close(1000, "over");
+    jest.advanceTimersByTime(2_999);
+    expect(raw.destroyed).toBe(false);
+    jest.advanceTimersByTime(1);
+    expect(raw.destroyed).toBe(true);
+    await turnsUntil("no timer is left", () => jest.getTimerCount() === 0);
+  } finally {
+    jest.useRealTimers();
+  }
+});
+
 test("who does not read what waits for it is not read either, from a megabyte on; all of it counts", async () => {
   const part = new Share(1 << 30).part();
   const { of, said, client } = await talking(() => {}, { part });
