@@ -175,12 +175,10 @@ export class JsonScanner {
 
   /** Most values are JSON, which the engine parses much faster. */
   #parse(text: string): unknown {
-    if (!this.#grammar.loose) {
-      try {
-        return parseExact(text);
-      } catch (error) {
-        if (this.strict || !(error instanceof SyntaxError)) throw error;
-      }
+    try {
+      return parseExact(text);
+    } catch (error) {
+      if (this.strict || !(error instanceof SyntaxError)) throw error;
     }
     return parseLenient(text, { depth: this.#maxdepth, number: parseExact });
   }

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { Backlog } from "../../src/backlog.ts";
 import { Command } from "../../src/config/command-schema.ts";
-import { HELD, Hold } from "../../src/encoders/hold.ts";
+import { everybody, HELD, Hold } from "../../src/encoders/hold.ts";
 
 test("a task holds what its config says, and all together what there is", () => {
   const backlog = new Backlog(100, 0);
@@ -65,4 +65,6 @@ test("what is lost is counted", () => {
 test("a task holds, unless its config says otherwise, what the reference says", () => {
   expect(Command.properties.buffer.description).toEndWith(`(${HELD})`);
   expect([new Hold().most, HELD]).toEqual([16_777_216, 16_777_216]);
+  // For all together twice as much, and more where the machine has much, within bounds.
+  expect(everybody.most).toBeWithin(2 * HELD, (128 << 20) + 1);
 });

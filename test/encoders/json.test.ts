@@ -35,6 +35,14 @@ test("bytes that are no text are counted once, wherever they are shown", async (
   }
 });
 
+test("of a value that is too long each byte is lost, however it comes", async () => {
+  const text = '{"a":"0123456789"}';
+  for (const sizes of [[65536], [1], [7], [11, 3], [17]]) {
+    const { events: seen, loss } = await feed(json, `${text}1 `, { sizes, opts: { maxlen: 10 } });
+    expect([sizes, seen.length, loss.overflow]).toEqual([sizes, 2, text.length] as never);
+  }
+});
+
 test("whole lines, and what only looks like them, are the same in any pieces", async () => {
   const lines = [
     ...['{"a":1}', "[1]", "  [1] \r", '{"a":1}{"b":2}', "[1] 2", "[1],[2]", "{'a':1}", "[NaN]"],
@@ -179,6 +187,21 @@ describe("errors", () => {
       [...out("[1]"), error("unexpected bracket: ]"), ...out("3")],
     ],
     ["no colon", '{"a" 1}\n3 ', {}, [error('unexpected text: {"a" 1}'), ...out("3")]],
+    ["no value", '{"a"}\n3 ', {}, [error('unexpected bracket: {"a"}'), ...out("3")]],
+    ["a comma for a colon", '{"a",1}\n3 ', {}, [error('unexpected text: {"a",1}'), ...out("3")]],
+    ["a colon for a comma", "[1:2]\n3 ", {}, [error("unexpected text: [1:2]"), ...out("3")]],
+    ["two colons", '{"a"::1}\n3 ', {}, [error('unexpected text: {"a"::1}'), ...out("3")]],
+    ["two values", '{"a":1 2}\n3 ', {}, [error('unexpected text: {"a":1 2}'), ...out("3")]],
+    ["two texts", '["a" "b"]\n3 ', {}, [error('unexpected string: ["a" "b"]'), ...out("3")]],
+    ["a list for a key", "{[]:1}\n3 ", {}, [error("unexpected bracket: {[]:1}"), ...out("3")]],
+    ["a colon alone", ":\n3 ", {}, [error("unexpected text: :"), ...out("3")]],
+    ["a comma alone", ",\n3 ", {}, [error("unexpected text: ,"), ...out("3")]],
+    [
+      "a number for a key, strictly",
+      "{1:2}\n3 ",
+      { strict: true },
+      [error("unexpected text: {1:2}"), ...out("3")],
+    ],
     ["no key", "{{}}\n3 ", {}, [error("unexpected bracket: {{}}"), ...out("3")]],
     ["a bad word", '{"a":tru}\n3 ', {}, [error('not JSON: {"a":tru}'), ...out("3")]],
     ["a bad escape", '"\\x"\n3 ', {}, [error('not JSON: "\\x"'), ...out("3")]],

@@ -119,6 +119,18 @@ test("a path that is a terminal, or what the server itself writes to, gets such 
   expect(readFileSync(path, "utf8")).toBe("c: a/note@7 stdout: <0>x\n");
 });
 
+test("so is what it prints to, and not what lies beside that", () => {
+  const [own, beside] = [join(dir, "own.log"), join(dir, "beside.log")];
+  const command = ["/bin/sh", "-c", `exec "$@" >>${own}`, "sh"];
+  alone(
+    { stdout: own, stderr: beside },
+    `await out("x\\n"); await err("y"); await end();`,
+    command,
+  );
+  expect(readFileSync(own, "utf8")).toBe("c: a/note@7 stdout: x\n[]\n");
+  expect(readFileSync(beside, "utf8")).toBe("y");
+});
+
 test("who waits to show it holds back the task, and not the server", () => {
   const work = `
     let done = false;
