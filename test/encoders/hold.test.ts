@@ -21,6 +21,12 @@ test("a task holds what its config says, and all together what there is", () => 
   expect(second.take(50)).toBe(50);
 });
 
+test("who holds as much as is free may take more, and then no more", () => {
+  const backlog = new Backlog(100, 0);
+  const [one, other] = [new Hold(50, "a", backlog), new Hold(50, "b", backlog)];
+  expect([other.take(20), one.take(40), one.take(1), one.take(9)]).toEqual([20, 40, 1, 0]);
+});
+
 test("who may hold more than there is to get has decided so", () => {
   const alone = new Hold(90, "a", new Backlog(100, 0));
   expect([alone.take(60), alone.take(60)]).toEqual([60, 30]);
