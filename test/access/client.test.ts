@@ -108,7 +108,10 @@ test("durations", () => {
 });
 
 test("where the service is", () => {
-  for (const spec of ["unix:/run/x", "unix:@name", "tcp:127.0.0.1:5000", "tcp:[::1]:5000"]) {
+  for (const spec of [
+    ...["unix:/run/x", "unix:@name", "tcp:127.0.0.1:5000", "tcp:[::1]:5000"],
+    ...["tcp:host:1", "tcp:host:65535"],
+  ]) {
     const address = parseService(spec);
     expect(address && written(address)).toBe(spec);
   }
@@ -121,6 +124,8 @@ test("where the service is", () => {
     "unix:@",
     "tcp:host",
     "tcp:host:0",
+    "tcp:host:65536",
+    "tcp:host:x",
     "http://x",
   ])
     expect(parseService(spec)).toBeUndefined();
