@@ -163,10 +163,12 @@ class EventStream implements Client {
   /** The client is gone, or everything has been sent: tasks go on without this subscriber. */
   gone(): void {
     if (!this.#open) return;
-    this.#flush();
+    // A stream that was cancelled takes nothing more, and cannot be closed.
+    if (!this.#cancelled) {
+      this.#flush();
+      this.#controller?.close();
+    }
     this.#open = false;
-    // A stream that was cancelled cannot be closed.
-    if (!this.#cancelled) this.#controller?.close();
     clearInterval(this.#heartbeat);
     // What is left takes memory until it is read: that is not taken before.
     if (!this.#full) this.#settle();
