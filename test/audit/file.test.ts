@@ -17,6 +17,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { FileSink } from "../../src/audit/file.ts";
 import type { Line } from "../../src/audit/sink.ts";
+import { descriptorsOf } from "../descriptors.ts";
 import { mayTrace, told } from "../strace.ts";
 import { readNow } from "./pipe.ts";
 
@@ -113,8 +114,8 @@ test("closed, it has nothing left to do", async () => {
 });
 
 test("nothing is left open", async () => {
-  const opened = () => readdirSync("/proc/self/fd").length;
   const path = fresh();
+  const opened = () => descriptorsOf("self").filter((one) => one.startsWith(path)).length;
   const before = opened();
   for (let round = 0; round < 3; round++) {
     const sink = sinkOf(path, 10);

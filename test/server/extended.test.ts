@@ -1,19 +1,12 @@
 /** A server that takes other places and pages than before, or none of them; and how it goes with all that is open. */
 import { afterAll, describe, expect, test } from "bun:test";
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readlinkSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Endpoint } from "../../src/server/endpoint.ts";
 import { type ServerOptions, startServer } from "../../src/server/server.ts";
+import { descriptorsOf } from "../descriptors.ts";
 import { until } from "../served.ts";
 import { DatagramSocket } from "./datagrams.ts";
 import { LOCAL, RawClient, TestRegistry } from "./harness.ts";
@@ -35,13 +28,7 @@ function pages(text: string) {
 const get = async (url: string): Promise<string> => (await fetch(`${url}/page.txt`)).text();
 /** Descriptors of this process that lead to what begins so. */
 const opened = (path: string): number =>
-  readdirSync("/proc/self/fd").filter((fd) => {
-    try {
-      return readlinkSync(`/proc/self/fd/${fd}`).startsWith(path);
-    } catch {
-      return false;
-    }
-  }).length;
+  descriptorsOf("self").filter((one) => one.startsWith(path)).length;
 
 /** Itself: of a copy what it has to tell would stay what it was. */
 async function started(options: Partial<ServerOptions> = {}) {

@@ -4,8 +4,6 @@ import {
   closeSync,
   mkdtempSync,
   openSync,
-  readdirSync,
-  readlinkSync,
   rmSync,
   statSync,
   truncateSync,
@@ -14,6 +12,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { respondFile } from "../../src/server/page-file.ts";
+import { descriptorsOf } from "../descriptors.ts";
 import { turns } from "../launch/turns.ts";
 
 const dir = mkdtempSync(join(tmpdir(), "spawnbox-page-file-"));
@@ -22,14 +21,7 @@ const file = join(dir, "page.txt");
 const CHUNK = 64 * 1024;
 
 /** How often it is open here. */
-const opened = (): number =>
-  readdirSync("/proc/self/fd").filter((fd) => {
-    try {
-      return readlinkSync(`/proc/self/fd/${fd}`) === file;
-    } catch {
-      return false;
-    }
-  }).length;
+const opened = (): number => descriptorsOf("self").filter((path) => path === file).length;
 
 async function page(headers: Record<string, string> = {}, method = "GET"): Promise<Response> {
   const handle = openSync(file, "r");
