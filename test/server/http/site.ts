@@ -20,11 +20,12 @@ interface Options {
   readonly memory?: Share;
   /** What becomes of a POST to /stream. */
   readonly take?: (body: Incoming, request: Request) => Promise<Response>;
+  readonly route?: (target: string) => string;
 }
 
 export async function site(
   respond: (request: Request, body: string) => Response | Promise<Response>,
-  { limits = LIMITS, memory = new Share(1 << 20), take }: Options = {},
+  { limits = LIMITS, memory = new Share(1 << 20), take, route }: Options = {},
 ): Promise<Site> {
   const sockets = new Set<Socket>();
   const server = createServer({ allowHalfOpen: true }, (socket) => {
@@ -43,7 +44,12 @@ export async function site(
     const upgrade = () => socket.destroy();
     const streams = (target: string) => target.startsWith("/stream");
     found.connections.push(
-      new HttpConnection(socket, part, { respond: handle, upgrade, streams }, limits),
+      new HttpConnection(
+        socket,
+        part,
+        { respond: handle, upgrade, streams, ...(route && { route }) },
+        limits,
+      ),
     );
   });
   await new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", resolve));
