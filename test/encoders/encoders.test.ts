@@ -200,6 +200,17 @@ describe("raw", () => {
     }
   });
 
+  test.each([
+    ["stdout and stderr", { maxlen: 4 }, undefined, 2 + 3],
+    ["what a task may hold", {}, 4, 2 + 7],
+  ])("what is lost of it is counted: %s", async (_, opts, buffer, lost) => {
+    const fed = await feed(raw, "abcdef", {
+      ...{ stderr: "1234567", opts, ...(buffer !== undefined && { buffer }) },
+    });
+    expect(fed.fields).toMatchObject({ "stdout-overflow": true, "stderr-overflow": true });
+    expect(fed.loss.overflow).toBe(lost);
+  });
+
   test("what is no text comes in base64, byte for byte, and says so", async () => {
     const bytes = Uint8Array.of(0x61, 0xe2, 0x82);
     const coded = { stdout: "YeKC", stderr: "ZQ==", encoding: "base64" };

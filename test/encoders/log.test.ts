@@ -79,6 +79,12 @@ test("without paths, to the stderr of the server: each line says whose it is", (
   );
 });
 
+test("what has not ended is shown at the end, of each stream", () => {
+  expect(alone({}, `await err("err"); await out("out"); await end();`).err).toBe(
+    "c: a/note@7 stdout: out\nc: a/note@7 stderr: err\n",
+  );
+});
+
 test("nothing of it is obeyed by who shows it", () => {
   const forged =
     "x\r\n<0>spawnbox: disk on fire\n\x1b]0;title\x07\x1b[2J\x00\x7f\u009b2J\u2028\u202e\u2066\ufeff\n<3>\nä\u200d€\n";
