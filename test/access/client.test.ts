@@ -76,6 +76,13 @@ describe("records", () => {
     expect(() => records(`${"x".repeat(MOST_RECORD + 1)}\n`, 100)).toThrow("a record is too long");
     for (const field of ["x".repeat(MOST_RECORD), " ".repeat(MOST_RECORD / 2), "a\0b", "\ud800"])
       expect(() => encodeRecord(field)).toThrow(RecordError);
+    for (const field of ["a\0b", "\ud800"])
+      expect(() => encodeRecord("x", field)).toThrow(
+        "a field has characters that cannot be asked about",
+      );
+    expect(() => encodeRecord("x".repeat(MOST_RECORD))).toThrow(
+      `a question has ${MOST_RECORD + 1} bytes, and ${MOST_RECORD} at most`,
+    );
     for (const text of ["x".repeat(5000), " ".repeat(30), "\\\n".repeat(2000)])
       expect(() => records(text, 10)).toThrow(RecordError);
     for (const size of [1, 10, 100]) {
@@ -155,6 +162,9 @@ test("answers: the least recently used goes, and what is over by either clock", 
   // The time of day was set.
   now = [1000, -5000];
   expect(answers.get("a")).toBeUndefined();
+  const many = new Answers(clock);
+  for (let i = 0; i <= 1000; i++) many.set(`${i}`, true, 1000);
+  expect([many.size, many.get("0"), many.get("1")?.yes]).toEqual([1000, undefined, true]);
 });
 
 test("lanes: who has less on its way than it may is not let in beyond that", () => {
