@@ -76,6 +76,22 @@ test("that it is not there is told once, until it answers; and not twice within 
   expect(it.told).toHaveLength(3);
 });
 
+test("that it hangs up while nobody waits is nothing to tell of, and it is not dialled before somebody asks", async () => {
+  await using it = made();
+  await it.service.listen(it.path);
+  expect(await it.ask("a")).toBe(NO);
+  it.service.hangUp();
+  await turnsUntil("it has heard", () => jest.getTimerCount() === 1);
+  // Changes are not heard of any more.
+  await it.after(0);
+  expect([it.changes(), jest.getTimerCount()]).toEqual([1, 0]);
+  await it.after(60_000);
+  expect([it.told, it.service.connections]).toEqual([[], 1] as never);
+  // What was known is not known any more.
+  expect(await it.ask("a")).toBe(NO);
+  expect([it.service.connections, it.service.asked.length]).toEqual([2, 2]);
+});
+
 test("that something has changed is told at once, and then every 100 ms", async () => {
   await using it = made();
   await it.service.listen(it.path);
@@ -156,4 +172,124 @@ test("who waits for ten seconds is refused, and an answer that comes then counts
   gate.resolve("yes");
   await turns(20);
   expect([await it.ask("a"), it.service.asked.length]).toEqual(["yes", 1]);
+});
+
+const LATE = "the permission service does not answer in time";
+
+test("of what was given up one answer counts, and none that is from before a change", async () => {
+  await using it = made(({ permission }) => (permission === "now" ? "yes" : undefined));
+  await it.service.listen(it.path);
+  const givenUp = async (privilege: string): Promise<string> => {
+    const answer = it.ask(privilege);
+    const { length } = it.service.asked;
+    await turnsUntil("it is asked", () => it.service.asked.length > length);
+    await it.after(10_000);
+    expect(await answer).toBe(LATE);
+    return it.service.asked.at(-1)?.id ?? "";
+  };
+  /** Whether it is known without a question. */
+  const known = async (privilege: string): Promise<string> => {
+    const { length } = it.service.asked;
+    const answer = it.ask(privilege);
+    await turns(20);
+    if (it.service.asked.length === length) return answer;
+    await it.after(10_000);
+    return answer;
+  };
+  it.service.say(`yes ${await givenUp("a")}\n`);
+  await turns(20);
+  it.service.say(`no ${it.service.asked[0]?.id}\n`);
+  await turns(20);
+  expect(await known("a")).toBe("yes");
+  const before = await givenUp("b");
+  it.service.clear();
+  it.service.say(`yes ${before}\n`);
+  await turns(20);
+  expect([await known("b"), await known("a")]).toEqual([LATE, LATE]);
+  const other = await givenUp("c");
+  it.service.hangUp();
+  await turns(20);
+  expect(await it.ask("now")).toBe("yes");
+  it.service.say(`yes ${other}\n`);
+  await turns(20);
+  expect(await known("c")).toBe(LATE);
+});
+
+test("an answer that comes twice counts once", async () => {
+  await using it = made(() => "yes");
+  await it.service.listen(it.path);
+  expect(await it.ask("a")).toBe("yes");
+  it.service.say(`no ${it.service.asked[0]?.id}\n`);
+  await turns(20);
+  expect([await it.ask("a"), it.service.asked.length]).toEqual(["yes", 1]);
+});
+
+test("what was asked before a change is asked again by who comes behind it", async () => {
+  const gates: ((answer: string) => void)[] = [];
+  await using it = made(() => new Promise((resolve) => gates.push(resolve)));
+  await it.service.listen(it.path);
+  const first = it.ask("a");
+  await turnsUntil("it is asked", () => gates.length === 1);
+  it.service.clear();
+  await turns(20);
+  const second = it.ask("a");
+  await turnsUntil("so is that", () => gates.length === 2);
+  gates[0]?.("yes");
+  expect(await first).toBe("yes");
+  gates[1]?.("no");
+  expect(await second).toBe(NO);
+  // That is what is known now.
+  expect([await it.ask("a"), gates.length]).toEqual([NO, 2]);
+});
+
+test("who may wait and has waited long enough is not asked for any more; nor is that a change", async () => {
+  await using it = made();
+  const answer = it.ask("a", true);
+  for (let i = 0; i < 20; i++) {
+    await turns(20);
+    await it.after(500);
+  }
+  expect(await answer).toBe(LATE);
+  await it.service.listen(it.path);
+  expect(await it.ask("b")).toBe(NO);
+  expect(it.service.asked.map(({ permission }) => permission)).toEqual(["b"]);
+  expect(it.changes()).toBe(0);
+});
+
+test("who waits while it hangs up is asked for again", async () => {
+  let answers = false;
+  await using it = made(() => (answers ? "yes" : undefined));
+  await it.service.listen(it.path);
+  const [patient, other] = [it.ask("a", true), it.ask("b")];
+  await turnsUntil("both are asked", () => it.service.asked.length === 2);
+  answers = true;
+  it.service.hangUp();
+  expect(await other).toBe(GONE);
+  await it.after(499);
+  expect(it.service.connections).toBe(1);
+  await it.after(1);
+  expect(await patient).toBe("yes");
+  expect(it.service.asked.map(({ permission }) => permission)).toEqual(["a", "b", "a"]);
+  await it.after(0);
+});
+
+test("whether it can be reached", async () => {
+  const it = made();
+  expect(await it.client.probe()).toContain("ENOENT");
+  await it.service.listen(it.path);
+  expect(await Promise.all([it.client.probe(), it.client.probe()])).toEqual([undefined, undefined]);
+  expect(it.service.connections).toBe(1);
+  expect(await it.client.probe()).toBeUndefined();
+  const waiting = it.ask("never");
+  it.service.decide = () => undefined;
+  const held = it.ask("held");
+  await turnsUntil("it is asked", () => it.service.asked.length > 0);
+  it.client.close();
+  it.client.close();
+  expect([await held, await it.ask("a"), await it.client.probe()]).toEqual([
+    ...[GONE, GONE, "it is not asked any more"],
+  ]);
+  await waiting;
+  expect([it.told, jest.getTimerCount()]).toEqual([[], 0] as never);
+  await it.service.close();
 });

@@ -181,6 +181,22 @@ test("lanes: who has less on its way than it may is not let in beyond that", () 
   expect(begun.slice(3)).toEqual(["a4", "a5", "a6"]);
 });
 
+test("lanes: what is not wanted any more has no turn, and a lane that is empty is another one", () => {
+  const begun: string[] = [];
+  const lanes = new Lanes<string>((one) => begun.push(one), 1);
+  for (const one of ["a1", "a2", "a3", "a4"]) lanes.enter("a", one);
+  lanes.leave("a", "a2");
+  lanes.leave("a", "a1");
+  expect(begun).toEqual(["a1", "a3"]);
+  lanes.leave("a", "a4");
+  lanes.leave("a", "a3");
+  lanes.leave("a", "a3");
+  lanes.leave("none", "a3");
+  lanes.drop("none", "a3");
+  lanes.enter("a", "a5");
+  expect(begun).toEqual(["a1", "a3", "a5"]);
+});
+
 test("lanes: whoever has many waits for itself alone", () => {
   const begun: string[] = [];
   const lanes = new Lanes<string>((one) => begun.push(one), 2);
