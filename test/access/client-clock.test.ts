@@ -131,7 +131,8 @@ test("a yes is good to the millisecond, and its end is a change; a no, and one w
   // A machine may sleep: nothing waits for longer than a minute.
   for (let i = 0; i < 59; i++) await it.after(60_000);
   await it.after(59_999);
-  expect([it.changes(), await it.ask("yes 1h"), it.service.asked.length]).toEqual([
+  // One that is good for longer does not take the place of that.
+  expect([it.changes(), await it.ask("yes 2h"), it.service.asked.length]).toEqual([
     ...[0, "yes", asked],
   ]);
   await it.after(1);

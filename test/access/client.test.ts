@@ -187,14 +187,17 @@ test("lanes: what is not wanted any more has no turn, and a lane that is empty i
   for (const one of ["a1", "a2", "a3", "a4"]) lanes.enter("a", one);
   lanes.leave("a", "a2");
   lanes.leave("a", "a1");
+  // Whose turn has come is on its way as who had it at once.
+  lanes.enter("a", "a5");
   expect(begun).toEqual(["a1", "a3"]);
   lanes.leave("a", "a4");
   lanes.leave("a", "a3");
-  lanes.leave("a", "a3");
+  expect(begun).toEqual(["a1", "a3", "a5"]);
+  for (const one of ["a3", "a5", "a5"]) lanes.leave("a", one);
   lanes.leave("none", "a3");
   lanes.drop("none", "a3");
-  lanes.enter("a", "a5");
-  expect(begun).toEqual(["a1", "a3", "a5"]);
+  lanes.enter("a", "a6");
+  expect(begun).toEqual(["a1", "a3", "a5", "a6"]);
 });
 
 test("lanes: whoever has many waits for itself alone", () => {
