@@ -72,7 +72,10 @@ describe("records", () => {
     expect(fits.length).toBe(MOST_RECORD);
     expect(records(fits.toString(), 100)).toHaveLength(1);
     // One byte more than anybody sends is taken, two are not.
-    expect(records(`${"x".repeat(MOST_RECORD)}\n`, 100)).toHaveLength(1);
+    const longest = "x".repeat(MOST_RECORD);
+    expect(records(`${longest}\n`, 100)).toEqual([[longest]]);
+    const escaped = `${"x".repeat(MOST_RECORD - 2)}\\y`;
+    expect(records(`${escaped}\n`, 100)).toEqual([[escaped]]);
     expect(() => records(`${"x".repeat(MOST_RECORD + 1)}\n`, 100)).toThrow("a record is too long");
     for (const field of ["x".repeat(MOST_RECORD), " ".repeat(MOST_RECORD / 2), "a\0b", "\ud800"])
       expect(() => encodeRecord(field)).toThrow(RecordError);
