@@ -190,7 +190,7 @@ export class JsonScanner {
 
   #failed(reason: string, segment: Uint8Array): Scanned {
     const shown = Math.min(EXCERPT, this.#maxlen);
-    const bytes = this.#joined(segment.subarray(0, shown + 1));
+    const bytes = this.#joined(segment.subarray(0, shown));
     // "stream" leaves a character out that the cut has split.
     const cut = new TextDecoder().decode(bytes.subarray(0, shown), { stream: true });
     const printed = this.#buffer.length + this.#buffer.lost + segment.length;

@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { encoderNames, findEncoder } from "../../src/encoders/catalogue.ts";
 import type { Encoder, Fields } from "../../src/encoders/encoder.ts";
 import { line } from "../../src/encoders/line.ts";
+import { log, logged } from "../../src/encoders/log.ts";
 import { raw } from "../../src/encoders/raw.ts";
 import { sync } from "../../src/encoders/sync.ts";
 import { text } from "../../src/encoders/text.ts";
@@ -18,12 +19,26 @@ describe("catalogue", () => {
   test("sync and raw are synchronous, the others are not", () => {
     const names = encoderNames().filter((name) => findEncoder(name)?.synchronous);
     expect(names).toEqual(["sync", "raw"]);
+    // As a part of a reply that waits for the end.
+    expect([log.synchronous, logged.synchronous]).toEqual([false, true]);
   });
 });
 
 describe("check", () => {
   const table: [string, Record<string, unknown>, string[]][] = [
     ["text", {}, []],
+    ...(
+      [
+        ["json", "strict"],
+        ["line", "cr"],
+        ["line", "partial"],
+      ] as const
+    ).flatMap(([name, key]): [string, Record<string, unknown>, string[]][] => [
+      [name, { [key]: true }, []],
+      [name, { [key]: false }, []],
+      [name, { [key]: "yes" }, [`${key}: must be true or false, not "yes"`]],
+      [name, { [key]: 1 }, [`${key}: must be true or false, not 1`]],
+    ]),
     ...(
       [
         ["text", "maxlen", 3, 1048576],

@@ -99,6 +99,7 @@ describe("values", () => {
     ['{"a":1,}[1,]', out('{"a":1}', "[1]")],
     ["{'a':'it\\'s'}'x' ", out('{"a":"it\'s"}', '"x"')],
     ["// one\n{ // two }\n 'a' /* ] */: 1 /**/, }\n/* three\n */ 2 // four", out('{"a":1}', "2")],
+    ["/* a/b * / ** **/ 1 /***/ 2 /*/ 3 */ ", out("1", "2")],
     ["[NaN,-Infinity] nan ", out('["NaN","-Infinity"]', '"NaN"')],
     ["True FALSE NULL [Null]", out("true", "false", "null", "[null]")],
     ['{version: 1, state:"up"}', out('{"version":1,"state":"up"}')],
