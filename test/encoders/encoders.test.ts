@@ -215,6 +215,16 @@ describe("raw", () => {
     }
   });
 
+  test("what is no text and too long is all that may be, also where that ends in a character", async () => {
+    const { fields } = await feed(raw, Uint8Array.of(0xff, 0xe2, 0x82, 0xac), {
+      opts: { maxlen: 3 },
+    });
+    expect(fields).toMatchObject({
+      stdout: Buffer.from([0xff, 0xe2, 0x82]).toString("base64"),
+      encoding: "base64",
+    });
+  });
+
   test.each([
     ["stdout and stderr", { maxlen: 4 }, undefined, 2 + 3],
     ["what a task may hold", {}, 4, 2 + 7],

@@ -1,4 +1,4 @@
-import { describe, expect, test } from "bun:test";
+import { describe, expect, jest, test } from "bun:test";
 import { json } from "../../src/encoders/json.ts";
 import { about, feed, random, utf8 } from "./feed.ts";
 
@@ -116,6 +116,24 @@ describe("values", () => {
     const fed = await feed(json, "", { stderr: "warning\n{" });
     expect(fed.events).toEqual([{ stderr: "warning" }, { stderr: "{" }]);
   });
+});
+
+test("what has not ended on stderr waits for its end", async () => {
+  jest.useFakeTimers();
+  try {
+    const seen: object[] = [];
+    const encoding = json.begin({}, (fields) => void seen.push(fields), about());
+    void encoding.stderr(utf8("Pass"));
+    jest.advanceTimersByTime(1000);
+    expect(seen).toEqual([]);
+    void encoding.stderr(utf8("word\r"));
+    jest.advanceTimersByTime(200);
+    jest.advanceTimersByTime(1);
+    expect(seen).toEqual([{ stderr: "Password", cr: true }]);
+    await encoding.end();
+  } finally {
+    jest.useRealTimers();
+  }
 });
 
 describe("errors", () => {

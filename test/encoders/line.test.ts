@@ -105,6 +105,15 @@ test("what was shown is waited for once: then who prints is not held back any mo
   }
 });
 
+test("the lines of both streams are counted", async () => {
+  const encoding = line.begin({}, () => {}, about());
+  await encoding.stdout(utf8("a\nb\n"));
+  await encoding.stderr(utf8("c\nd"));
+  expect(encoding.lines).toBe(3);
+  await encoding.end();
+  expect(encoding.lines).toBe(4);
+});
+
 test("where parts are not wanted they wait for their end", async () => {
   const events: Fields[] = [];
   const encoding = line.begin({}, (fields) => void events.push(fields), about());
