@@ -103,7 +103,7 @@ export class Audit implements Witness {
     this.#begun.add(record);
     await this.#flush();
     const late = Promise.withResolvers<string>();
-    const timer = setTimeout(() => late.resolve(wordsOf(this.#why ?? "EAGAIN")), PATIENCE);
+    const timer = setTimeout(() => late.resolve(wordsOf(this.#why)), PATIENCE);
     const failed = this.#why !== undefined && this.#why !== "EAGAIN";
     if (failed) late.resolve(wordsOf(this.#why));
     const result = await Promise.race([promise, late.promise]);
@@ -114,7 +114,7 @@ export class Audit implements Witness {
   /** From the next line on it goes to what the name of the sink means then. */
   reopen(): void {
     this.sink.reopen();
-    if (this.#waiting.length > 0) void this.#flush();
+    void this.#flush();
   }
 
   /** Writes what is left, as long as that takes no longer than a moment. */
@@ -160,10 +160,7 @@ export class Audit implements Witness {
     if (this.#timer !== undefined || this.#flushing) return;
     const again = this.#why === "EAGAIN" ? SLOW : AGAIN;
     this.#timer = setTimeout(
-      () => {
-        this.#timer = undefined;
-        void this.#flush();
-      },
+      () => void this.#flush(),
       this.#why === undefined ? this.#delay : again,
     );
   }
@@ -173,7 +170,6 @@ export class Audit implements Witness {
     while (this.#flushing) await this.#flushing;
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    if (this.#waiting.length + this.#gap === 0 && this.#why === undefined) return;
     this.#flushing = this.#write();
     await this.#flushing;
     this.#flushing = undefined;
@@ -181,10 +177,10 @@ export class Audit implements Witness {
   }
 
   async #write(): Promise<void> {
-    const batch = this.#waiting.slice();
+    const batch = this.#waiting.map(lineFor);
     this.#delay = batch.length > MANY ? BATCH : SOON;
     if (batch.length > 0) {
-      const { lines, why } = await this.sink.take(batch.map(lineFor));
+      const { lines, why } = await this.sink.take(batch);
       this.#took(lines);
       if (why !== undefined) return this.#failed(why);
     }
@@ -202,7 +198,7 @@ export class Audit implements Witness {
       this.#written++;
       this.#gap -= lost;
     }
-    if (batch.length > 0) this.#recovered();
+    this.#recovered();
   }
 
   #took(lines: number): void {
@@ -238,7 +234,7 @@ const lineFor = (waiting: Waiting): Line =>
 function sizeOf({ argv, args, info }: Entry): number {
   let size = USUAL + (info?.length ?? 0);
   for (const text of argv ?? []) size += text.length + 3;
-  if (args !== undefined) size += JSON.stringify(args)?.length ?? 0;
+  if (args !== undefined) size += JSON.stringify(args).length;
   return size;
 }
 

@@ -41,8 +41,7 @@ export abstract class DatagramSink implements Sink {
   /** @returns why it was not sent */
   #send(line: Line): string | undefined {
     const message = this.encode(line);
-    // Its reader may have been started anew since the last one.
-    for (const again of [true, false]) {
+    for (;;) {
       const hadOne = this.#datagrams !== undefined;
       try {
         this.#put(line, message);
@@ -51,10 +50,10 @@ export abstract class DatagramSink implements Sink {
         const why = reasonOf(error);
         if (why === "EAGAIN") return why;
         this.reopen();
-        if (!again || !hadOne) return why;
+        // Else its reader may have been started anew since the last one.
+        if (!hadOne) return why;
       }
     }
-    return undefined;
   }
 
   #put(line: Line, message: Buffer): void {

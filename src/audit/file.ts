@@ -42,9 +42,14 @@ export class FileSink implements Sink {
 
   /** Now, and not with the first line. @throws as openKept */
   open(): void {
-    this.#kept = openKept(this.#options.path, this.#options.trust);
-    this.#size = this.#kept.stat.isFile() ? this.#kept.stat.size : 0;
-    this.#begun = 0;
+    this.#open();
+  }
+
+  #open(): Kept {
+    const kept = openKept(this.#options.path, this.#options.trust);
+    this.#kept = kept;
+    this.#size = kept.stat.size;
+    return kept;
   }
 
   /** Not a FIFO or a terminal. */
@@ -55,23 +60,19 @@ export class FileSink implements Sink {
   async take(lines: readonly Line[]): Promise<Taken> {
     let done = 0;
     try {
-      while (done < lines.length) {
-        const { fd, most } = this.#ready(lines[done]);
+      for (let line = lines[0]; line; line = lines[done]) {
+        const { fd, most } = this.#ready(line);
         const bytes = this.#batch(lines, done, most);
         const written = await writeTo(fd, bytes, this.#begun);
         done += this.#count(lines, done, written);
-        if (this.#begun > 0) return { lines: done, why: "EAGAIN" };
       }
     } catch (error) {
       const why = reasonOf(error);
-      // The reader of a FIFO is gone: the next gets whole lines.
-      if (why === "EPIPE" || why === "EIO") {
-        this.#begun = 0;
-        this.#reopen = true;
-      }
+      // The reader of a FIFO is gone: the next gets whole lines, and nothing of what that one has left.
+      if (why === "EPIPE" || why === "EIO") this.#leave();
       return { lines: done, why };
     } finally {
-      if (done > 0 && this.isFile) this.#sync();
+      if (this.isFile) this.#sync();
     }
     return { lines: done };
   }
@@ -82,31 +83,30 @@ export class FileSink implements Sink {
 
   async close(): Promise<void> {
     clearTimeout(this.#timer);
-    await this.#syncing;
     if (this.#kept && this.isFile) await synced(this.#kept.fd);
     this.#leave();
   }
 
   /** Where the next line goes, and how many bytes there is room for. */
-  #ready(next: Line | undefined): { fd: number; most: number } {
+  #ready(next: Line): { fd: number; most: number } {
     this.#look();
     // Not amid a line, whose reader would get half of it.
     if (this.#reopen && this.#begun === 0) {
       this.#leave();
       this.#reopen = false;
     }
-    if (!this.#kept) this.open();
+    let kept = this.#kept ?? this.#open();
     const { most, count, path, trust } = this.#options;
     const bounded = most > 0 && this.isFile;
-    const length = next ? sizeOf(next) : 0;
-    if (bounded && this.#size > 0 && this.#begun === 0 && this.#size + length > most) {
+    if (bounded && this.#size > 0 && this.#begun === 0 && this.#size + sizeOf(next) > most) {
       // Before it is left: where that cannot be, nothing goes beyond the bound.
       rotate(path, count, trust);
       this.#leave();
-      this.open();
+      kept = this.#open();
     }
-    if (!this.#kept) throw new Error("not open");
-    return { fd: this.#kept.fd, most: bounded ? Math.min(BATCH, most - this.#size) : BATCH };
+    // Behind a line that has begun, the next is not for it.
+    if (this.#reopen) return { fd: kept.fd, most: 0 };
+    return { fd: kept.fd, most: bounded ? Math.min(BATCH, most - this.#size) : BATCH };
   }
 
   /** Somebody may have removed it, or cut it: what is written into a file that nobody can find is written for nobody. */
@@ -121,12 +121,10 @@ export class FileSink implements Sink {
   /** At least one line, and as many as there is room for. */
   #batch(lines: readonly Line[], from: number, most: number): Buffer {
     let text = "";
-    let bytes = 0;
-    for (let i = from; i < lines.length; i++) {
-      const line = lines[i];
-      if (!line) break;
-      bytes += sizeOf(line);
-      if (i > from && bytes > most) break;
+    let left = most;
+    for (const line of lines.slice(from)) {
+      left -= sizeOf(line);
+      if (text !== "" && left < 0) break;
       text += `${line.text}\n`;
     }
     return Buffer.from(text);

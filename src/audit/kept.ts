@@ -63,10 +63,9 @@ function directoryOf(path: string, trust: Trust | undefined): Directory {
 export function crowded(path: string, trust: Trust | undefined): string | undefined {
   const directory = dirname(path);
   using found = directoryOf(path, trust);
-  const { mode, uid } = fstatSync(found.handle);
-  // Of an ordinary user's group others are mostly none.
-  const isOpen = (mode & (trust ? WRITABLE_BY_OTHERS : WRITABLE_BY_ALL)) !== 0;
-  if (!isOpen && (!trust || trust.owners.includes(uid))) return undefined;
+  const { mode } = fstatSync(found.handle);
+  // Of an ordinary user's group others are mostly none. Where there is trust, it belongs to who has it.
+  if ((mode & (trust ? WRITABLE_BY_OTHERS : WRITABLE_BY_ALL)) === 0) return undefined;
   return `others can make files in ${directory}, and so keep ${path} from giving way to another file`;
 }
 

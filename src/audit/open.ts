@@ -43,10 +43,15 @@ export function lookAtAudit({ to, most }: AuditOptions): void {
   const path = resolve(to);
   const trust = trustOf(process.geteuid?.() ?? 0);
   try {
-    if (lookAtKept(path, trust) && most > 0) requireRoom(path, trust);
+    requirePlace(path, most, trust);
   } catch (error) {
     if (!(error instanceof CError && PASSING.has(error.errno))) throw toldOf(path, error);
   }
+}
+
+/** @throws as {@link lookAtKept}, or where the file could not give way to the next */
+function requirePlace(path: string, most: number, trust: Trust | undefined): void {
+  if (lookAtKept(path, trust) && most > 0) requireRoom(path, trust);
 }
 
 function sinkOf(to: string, most: number, count: number, tell: Logger): Sink {
@@ -58,8 +63,8 @@ function sinkOf(to: string, most: number, count: number, tell: Logger): Sink {
   const path = resolve(to);
   const sink = new FileSink({ path, most, count, trust });
   try {
+    requirePlace(path, most, trust);
     sink.open();
-    if (most > 0 && sink.isFile) requireRoom(path, trust);
   } catch (error) {
     if (!(error instanceof CError && PASSING.has(error.errno))) throw toldOf(path, error);
     tell("error", `audit: ${path} cannot be opened, it is tried again: ${wordsOf(error.errno)}`);

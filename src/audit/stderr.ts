@@ -1,5 +1,5 @@
 /** An audit among what the server itself says, each line as it is: a line of JSON begins as nothing else there does. */
-import { fstatSync, writeSync } from "node:fs";
+import { writeSync } from "node:fs";
 import { isWritable } from "../../ffi/libc.ts";
 import { isKernelLog } from "../kernel-log.ts";
 import { type Line, reasonOf, type Sink, type Taken } from "./sink.ts";
@@ -19,12 +19,10 @@ export class StderrSink implements Sink {
     try {
       // Asked each time: it is another when the service takes over from the server of early boot.
       const kernelLog = isKernelLog(STDERR);
-      const isFile = fstatSync(STDERR).isFile();
       for (const { text } of lines) {
         // The console cuts it into what the kernel takes.
         if (kernelLog) console.error(text);
-        else if (!this.#put(Buffer.from(`${text}\n`), isFile))
-          return { lines: done, why: "EAGAIN" };
+        else if (!this.#put(Buffer.from(`${text}\n`))) return { lines: done, why: "EAGAIN" };
         done++;
       }
     } catch (error) {
@@ -38,11 +36,10 @@ export class StderrSink implements Sink {
   async close(): Promise<void> {}
 
   /** The descriptor is shared, so it cannot be one that does not wait: it is asked before each piece. */
-  #put(bytes: Buffer, isFile: boolean): boolean {
+  #put(bytes: Buffer): boolean {
     while (this.#begun < bytes.length) {
-      if (!isFile && !isWritable(STDERR)) return false;
-      const piece = bytes.subarray(this.#begun, isFile ? undefined : this.#begun + PIECE);
-      this.#begun += writeSync(STDERR, piece);
+      if (!isWritable(STDERR)) return false;
+      this.#begun += writeSync(STDERR, bytes.subarray(this.#begun, this.#begun + PIECE));
     }
     this.#begun = 0;
     return true;

@@ -36,9 +36,7 @@ export class LineSplitter {
   /** The last line, where it had no `\n`. */
   *end(): Generator<string, void> {
     yield* this.#cut(this.#decoder.decode());
-    const last = this.#rest;
-    this.#rest = "";
-    if (last !== "") yield last;
+    if (this.#rest !== "") yield this.#rest;
   }
 
   /** Adds text without `\n` to the line; yields the pieces that do not fit. */

@@ -175,12 +175,10 @@ export class JsonScanner {
 
   /** Most values are JSON, which the engine parses much faster. */
   #parse(text: string): unknown {
-    if (!this.#grammar.loose) {
-      try {
-        return parseExact(text);
-      } catch (error) {
-        if (this.strict || !(error instanceof SyntaxError)) throw error;
-      }
+    try {
+      return parseExact(text);
+    } catch (error) {
+      if (this.strict || !(error instanceof SyntaxError)) throw error;
     }
     return parseLenient(text, { depth: this.#maxdepth, number: parseExact });
   }
@@ -192,7 +190,7 @@ export class JsonScanner {
 
   #failed(reason: string, segment: Uint8Array): Scanned {
     const shown = Math.min(EXCERPT, this.#maxlen);
-    const bytes = this.#joined(segment.subarray(0, shown + 1));
+    const bytes = this.#joined(segment.subarray(0, shown));
     // "stream" leaves a character out that the cut has split.
     const cut = new TextDecoder().decode(bytes.subarray(0, shown), { stream: true });
     const printed = this.#buffer.length + this.#buffer.lost + segment.length;

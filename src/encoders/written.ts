@@ -3,7 +3,7 @@
  * is gone (EPIPE) or slow (EAGAIN). What it does not take is counted; each time the rest is tried anew, since a disk may have
  * room again. See write(2).
  */
-import { fstatSync, writeSync } from "node:fs";
+import { writeSync } from "node:fs";
 import { isWritable } from "../../ffi/libc.ts";
 import { isKernelLog } from "../kernel-log.ts";
 
@@ -12,7 +12,7 @@ const LOOK = 5;
 const PATIENCE = 1000;
 
 /** Asked each time: the server's output changes when it takes over from that of early boot. The kernel log has no poll(2). */
-const mayBlock = (fd: number): boolean => !isKernelLog(fd) && !fstatSync(fd).isFile();
+const mayBlock = (fd: number): boolean => !isKernelLog(fd);
 
 export class Written {
   #lost = 0;

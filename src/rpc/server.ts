@@ -142,7 +142,7 @@ export async function startRpc(
         open.add(connection);
         visitor.speaks = connection;
       };
-      const how = { noDelay: true, allowHalfOpen: true };
+      const how = { allowHalfOpen: true };
       const listener = tls
         ? listenTls({ ...how, ...serverOptions(tls) }, admit, serve)
         : createServer(how, (socket) => {

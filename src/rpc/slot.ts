@@ -57,8 +57,8 @@ export class Slot implements Source {
   }
 
   async call(api: string | undefined, request: Request): Promise<unknown> {
-    const calls = this.#calls;
-    if (calls && !this.#isReady) await Bun.sleep(PAUSE);
+    // Meanwhile another may have come in the place of the one that has gone.
+    while (this.#calls && !this.#isReady) await Bun.sleep(PAUSE);
     if (!this.#calls) throw new AfbError("not-available", `${this.place}: nobody has dialled in`);
     const reply = this.#calls.call(api, request);
     // Who has dialled has to do so again, for numbers of sessions: when nobody needs it, or there is no other way.

@@ -99,7 +99,6 @@ class EventStream implements Client {
   readonly #encoder = new TextEncoder();
   /** What leaves together: events of one turn of the event loop, as a line may be one. */
   #text = "";
-  #scheduled = false;
 
   constructor(
     readonly session: Session,
@@ -164,10 +163,12 @@ class EventStream implements Client {
   /** The client is gone, or everything has been sent: tasks go on without this subscriber. */
   gone(): void {
     if (!this.#open) return;
-    this.#flush();
+    // A stream that was cancelled takes nothing more, and cannot be closed.
+    if (!this.#cancelled) {
+      this.#flush();
+      this.#controller?.close();
+    }
     this.#open = false;
-    // A stream that was cancelled cannot be closed.
-    if (!this.#cancelled) this.#controller?.close();
     clearInterval(this.#heartbeat);
     // What is left takes memory until it is read: that is not taken before.
     if (!this.#full) this.#settle();
@@ -193,14 +194,9 @@ class EventStream implements Client {
 
   #write(text: string): void {
     if (!this.#open) return;
+    if (this.#text === "") process.nextTick(() => this.#flush());
     this.#text += text;
-    if (this.#text.length >= ROOM) return this.#flush();
-    if (this.#scheduled) return;
-    this.#scheduled = true;
-    process.nextTick(() => {
-      this.#scheduled = false;
-      this.#flush();
-    });
+    if (this.#text.length >= ROOM) this.#flush();
   }
 
   #flush(): void {

@@ -92,7 +92,7 @@ export function isOwnCommand(pid: number, status = statusOf(pid)): boolean {
  * taken for one that has less than its user, and one of the server's own commands for nobody.
  */
 export function userNamed({ uid, gid, pid, label }: Named): UserIds | undefined {
-  if (!isNumbered("uid", uid) || (pid > 0 && isOwnCommand(pid))) return undefined;
+  if (!isNumbered("uid", uid) || isOwnCommand(pid)) return undefined;
   const gids = isNumbered("gid", gid) ? [gid] : [];
   return { uid, gids, confined: isConfined(statusOf(pid)), ...(label !== undefined && { label }) };
 }
@@ -103,8 +103,8 @@ const NO_NEW_PRIVILEGES = /^NoNewPrivs:\s*(\d+)$/m;
 /** Also where that cannot be seen, as of a process outside of this pid namespace. */
 const isConfined = (status: string): boolean => numberIn(status, NO_NEW_PRIVILEGES) !== 0;
 
-/** proc_pid_status(5); empty where it is not there. */
-const statusOf = (pid: number): string => (pid === 0 ? "" : (proc(`${pid}/status`) ?? ""));
+/** proc_pid_status(5); empty where it is not there, as that of 0 never is. */
+const statusOf = (pid: number): string => proc(`${pid}/status`) ?? "";
 
 function numberIn(status: string, field: RegExp): number | undefined {
   const value = field.exec(status)?.[1];

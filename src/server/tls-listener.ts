@@ -29,10 +29,9 @@ export function listenTls<Admitted>(
     clearTimeout(known.timer);
     serve(socket, known.admitted);
   });
-  // Who it was and what was wrong: a certificate is what is looked for then.
-  listener.on("tlsClientError", (error, socket) => {
-    tell(visible(`TLS with ${socket.remoteAddress ?? "who dialled"}: ${error.message}`));
-    socket.destroy();
-  });
+  // Who it was and what was wrong: a certificate is what is looked for then. The connection is closed by then.
+  listener.on("tlsClientError", (error, { remoteAddress = "who dialled" }) =>
+    tell(visible(`TLS with ${remoteAddress}: ${error.message}`)),
+  );
   return listener;
 }

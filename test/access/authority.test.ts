@@ -106,6 +106,26 @@ test("a key of another curve is none", () => {
   expect(() => authorityOf({ cert: authority.cert, key })).toThrow(
     "the key is not of this certificate",
   );
+  // Of an authority that somebody else has made.
+  const { stdout } = Bun.spawnSync([
+    ...["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-384"],
+    ...["-nodes", "-subj", "/CN=x", "-days", "2", "-keyout", "-", "-out", "-"],
+  ]);
+  const pem = (what: string): string =>
+    new RegExp(`-----BEGIN ${what}-----[^]*-----END ${what}-----`).exec(stdout.toString())?.[0] ??
+    "";
+  expect(() => authorityOf({ cert: pem("CERTIFICATE"), key: pem("PRIVATE KEY") })).toThrow(
+    "the key is none of P-256, as spawnbox cert makes them",
+  );
+});
+
+test.each([
+  ...["10.0.0.1", "255.255.255.255", "0.0.0.0", "::", "::1", "1::", "fe80::1:2", "1:0:0:2::3"],
+  ...["1:2:3:4:5:6:7:8", "::ffff:1.2.3.4", "2001:db8::", "1::8"],
+])("the address %s is in its bytes", (address) => {
+  const made = read(makeServer(authority, [address], { from, days: 1 }).cert);
+  expect(made.checkIP(address)).toBe(address);
+  expect(made.subjectAltName).toMatch(/^IP Address:[^,]*$/);
 });
 
 test("no two have the same number, and each is positive", () => {

@@ -72,10 +72,20 @@ describe("records", () => {
     expect(fits.length).toBe(MOST_RECORD);
     expect(records(fits.toString(), 100)).toHaveLength(1);
     // One byte more than anybody sends is taken, two are not.
-    expect(records(`${"x".repeat(MOST_RECORD)}\n`, 100)).toHaveLength(1);
+    const longest = "x".repeat(MOST_RECORD);
+    expect(records(`${longest}\n`, 100)).toEqual([[longest]]);
+    const escaped = `${"x".repeat(MOST_RECORD - 2)}\\y`;
+    expect(records(`${escaped}\n`, 100)).toEqual([[escaped]]);
     expect(() => records(`${"x".repeat(MOST_RECORD + 1)}\n`, 100)).toThrow("a record is too long");
     for (const field of ["x".repeat(MOST_RECORD), " ".repeat(MOST_RECORD / 2), "a\0b", "\ud800"])
       expect(() => encodeRecord(field)).toThrow(RecordError);
+    for (const field of ["a\0b", "\ud800"])
+      expect(() => encodeRecord("x", field)).toThrow(
+        "a field has characters that cannot be asked about",
+      );
+    expect(() => encodeRecord("x".repeat(MOST_RECORD))).toThrow(
+      `a question has ${MOST_RECORD + 1} bytes, and ${MOST_RECORD} at most`,
+    );
     for (const text of ["x".repeat(5000), " ".repeat(30), "\\\n".repeat(2000)])
       expect(() => records(text, 10)).toThrow(RecordError);
     for (const size of [1, 10, 100]) {
@@ -108,7 +118,10 @@ test("durations", () => {
 });
 
 test("where the service is", () => {
-  for (const spec of ["unix:/run/x", "unix:@name", "tcp:127.0.0.1:5000", "tcp:[::1]:5000"]) {
+  for (const spec of [
+    ...["unix:/run/x", "unix:@name", "tcp:127.0.0.1:5000", "tcp:[::1]:5000"],
+    ...["tcp:host:1", "tcp:host:65535"],
+  ]) {
     const address = parseService(spec);
     expect(address && written(address)).toBe(spec);
   }
@@ -121,6 +134,8 @@ test("where the service is", () => {
     "unix:@",
     "tcp:host",
     "tcp:host:0",
+    "tcp:host:65536",
+    "tcp:host:x",
     "http://x",
   ])
     expect(parseService(spec)).toBeUndefined();
@@ -150,6 +165,9 @@ test("answers: the least recently used goes, and what is over by either clock", 
   // The time of day was set.
   now = [1000, -5000];
   expect(answers.get("a")).toBeUndefined();
+  const many = new Answers(clock);
+  for (let i = 0; i <= 1000; i++) many.set(`${i}`, true, 1000);
+  expect([many.size, many.get("0"), many.get("1")?.yes]).toEqual([1000, undefined, true]);
 });
 
 test("lanes: who has less on its way than it may is not let in beyond that", () => {
@@ -164,6 +182,25 @@ test("lanes: who has less on its way than it may is not let in beyond that", () 
   lanes.leave("a", "a4");
   for (const one of ["a5", "a6", "a7"]) lanes.enter("a", one);
   expect(begun.slice(3)).toEqual(["a4", "a5", "a6"]);
+});
+
+test("lanes: what is not wanted any more has no turn, and a lane that is empty is another one", () => {
+  const begun: string[] = [];
+  const lanes = new Lanes<string>((one) => begun.push(one), 1);
+  for (const one of ["a1", "a2", "a3", "a4"]) lanes.enter("a", one);
+  lanes.leave("a", "a2");
+  lanes.leave("a", "a1");
+  // Whose turn has come is on its way as who had it at once.
+  lanes.enter("a", "a5");
+  expect(begun).toEqual(["a1", "a3"]);
+  lanes.leave("a", "a4");
+  lanes.leave("a", "a3");
+  expect(begun).toEqual(["a1", "a3", "a5"]);
+  for (const one of ["a3", "a5", "a5"]) lanes.leave("a", one);
+  lanes.leave("none", "a3");
+  lanes.drop("none", "a3");
+  lanes.enter("a", "a6");
+  expect(begun).toEqual(["a1", "a3", "a5", "a6"]);
 });
 
 test("lanes: whoever has many waits for itself alone", () => {

@@ -1,56 +1,11 @@
 /** What waits, what is lost and what is told of it, with a sink that does as the test wants. */
-import { describe, expect, test } from "bun:test";
+import { afterEach, beforeEach, describe, expect, jest, test } from "bun:test";
 import type { TaskRecord } from "../../src/api/record.ts";
-import { Audit } from "../../src/audit/audit.ts";
-import type { Line, Sink, Taken } from "../../src/audit/sink.ts";
-import { until } from "../served.ts";
-import type { Told } from "./audited.ts";
+import type { Refusal } from "../../src/api/witness.ts";
+import { audited, ended, record, settled, until } from "./asked-to-take.ts";
 
-class Fake implements Sink {
-  readonly name = "the fake";
-  readonly texts: string[] = [];
-  /** Why it takes no more. */
-  why: string | undefined;
-  /** So many lines it takes before that. */
-  room = 0;
-  calls = 0;
-  closed = 0;
-  /** Until then it does not answer. */
-  held: Promise<unknown> | undefined;
-
-  async take(lines: readonly Line[]): Promise<Taken> {
-    this.calls++;
-    await this.held;
-    const most = this.why === undefined ? lines.length : Math.min(this.room, lines.length);
-    this.room -= this.why === undefined ? 0 : most;
-    this.texts.push(...lines.slice(0, most).map(({ text }) => text));
-    return { lines: most, ...(this.why !== undefined && { why: this.why }) };
-  }
-  reopen(): void {}
-  async close(): Promise<void> {
-    this.closed++;
-  }
-  get told(): Told[] {
-    return this.texts.map((text) => JSON.parse(text) as Told);
-  }
-}
-
-const record = (id: number, more: Partial<TaskRecord> = {}): TaskRecord => ({
-  ...{ id: `t${id}`, api: "a", verb: "v", sandbox: "s", command: "c", state: "running" },
-  ...{ caller: { via: "rest" }, asked: 1, started: 1, printed: { bytes: 0, lines: 0, events: 0 } },
-  ...more,
-});
-
-function audited() {
-  const sink = new Fake();
-  const said: string[] = [];
-  const audit = new Audit(
-    sink,
-    (level, text) => said.push(`${level}: ${text}`),
-    () => 7,
-  );
-  return { sink, said, audit };
-}
+beforeEach(() => void jest.useFakeTimers());
+afterEach(() => void jest.useRealTimers());
 
 describe("what cannot be written", () => {
   test("waits in order, and is written once that is possible", async () => {
@@ -87,7 +42,8 @@ describe("what cannot be written", () => {
     expect(lost).toBe(10_000 - 8192);
     expect(said).toEqual(["error: audit: the fake: lines are lost: its reader is slow"]);
     // As long as there is a gap, nothing comes behind it: else there would be many.
-    await Bun.sleep(50);
+    jest.advanceTimersByTime(50);
+    await settled();
     [sink.why, sink.room] = ["EAGAIN", 100];
     await until("some are taken", () => sink.room === 0);
     audit.started(record(20_000));
@@ -111,18 +67,138 @@ describe("what cannot be written", () => {
       audit.started(record(1));
       await until("it was tried", () => sink.calls > 0);
       const closed = audit.close();
-      await Bun.sleep(1);
+      await settled();
       sink.why = undefined;
-      await closed;
+      await ended(closed);
       expect([why, sink.texts.length, sink.closed]).toEqual([why, texts, 1]);
     }
   });
 
-  test("is bounded by bytes too", async () => {
+  test("waits so at the end for as many lines as are lost, too", async () => {
     const { sink, audit } = audited();
     sink.why = "EAGAIN";
-    for (let i = 0; i < 200; i++) audit.started(record(i, { argv: ["x".repeat(60_000)] }));
-    expect(audit.counts.lost).toBeGreaterThan(100);
+    for (let i = 0; i < 6; i++) audit.started(record(i, { argv: ["x".repeat(1 << 20)] }));
+    expect(audit.counts.lost).toBe(3);
+    const closed = audit.close();
+    await settled();
+    sink.why = undefined;
+    await ended(closed);
+    expect(sink.told.map(({ event }) => event)).toEqual(["start", "start", "start", "lost"]);
+  });
+
+  test.each<[string, Partial<TaskRecord>, number]>([
+    ["a short line", { argv: Array<string>(40).fill("") }, 400 + 40 * 3],
+    ["as many as fit to the byte", { argv: ["x".repeat(1024 - 403)] }, 1024],
+    ["a command line", { argv: ["x".repeat(60_000)] }, 400 + 60_003],
+  ])("is bounded by bytes too: %s", async (_, more, size) => {
+    const { sink, audit } = audited();
+    const room = Math.floor((4 << 20) / size);
+    // What was written, and told as lost, makes room for as many.
+    for (const round of [1, 2, 3]) {
+      sink.why = "EAGAIN";
+      const { lost } = audit.counts;
+      for (let i = 0; i < room + 7; i++) audit.started(record(i, more));
+      expect([round, audit.counts.lost - lost]).toEqual([round, 7]);
+      // The line that tells of them waits, too.
+      sink.room = room;
+      const { calls } = sink;
+      await until("all are taken, and that one not", () => sink.calls === calls + 2);
+      sink.why = undefined;
+      await until("it goes on", () => sink.texts.length === round * (room + 1));
+    }
+    await audit.close();
+  });
+
+  test("is bounded by what is told of refusals, too", async () => {
+    const { sink, audit } = audited();
+    sink.why = "EAGAIN";
+    const refused = { time: 1, caller: { via: "rest" }, api: "a", verb: "v" } as const;
+    const big = "x".repeat(1 << 20);
+    const refuse = (more: Partial<Refusal>) => {
+      audit.refused({ ...refused, action: "start", status: "bad", ...more });
+      return audit.counts.lost;
+    };
+    expect([refuse({ info: big }), refuse({ args: { big } }), refuse({ info: big })]).toEqual([
+      ...[0, 0, 0],
+    ]);
+    expect(refuse({ args: [big] })).toBe(1);
+    sink.why = undefined;
+    await audit.close();
+    expect(sink.told.map(({ event }) => event)).toEqual(["refuse", "refuse", "refuse", "lost"]);
+  });
+
+  test("the line that tells of a gap waits as others do, and what is lost meanwhile is another gap", async () => {
+    const { sink, audit } = audited();
+    const held = Promise.withResolvers<void>();
+    sink.why = "EAGAIN";
+    for (let i = 0; i < 8195; i++) audit.started(record(i));
+    sink.room = 8192;
+    await until("all are taken", () => sink.room === 0);
+    await until("it is asked for that of the gap", () => sink.calls > 1);
+    // It waits, and behind it what comes.
+    audit.started(record(9001));
+    expect(audit.counts).toEqual({ written: 8192, lost: 3, why: "EAGAIN" });
+    for (let i = 0; i < 8193; i++) audit.started(record(i));
+    expect(audit.counts.lost).toBe(6);
+    sink.why = undefined;
+    sink.held = held.promise;
+    const { calls } = sink;
+    await until("it is asked again", () => sink.calls > calls);
+    held.resolve();
+    await until("all are there", () => sink.texts.length === 2 * 8192 + 1);
+    await until("it is told", () => audit.counts.why === undefined);
+    expect(sink.told[8192]).toMatchObject({ event: "lost", lost: 3 });
+    expect(sink.told[8193]).toMatchObject({ id: "t9001" });
+    expect(sink.told.at(-1)).toMatchObject({ event: "lost", lost: 3 });
+    expect(audit.counts).toEqual({ written: 2 * 8192 + 1, lost: 6 });
+    await audit.close();
+  });
+
+  test("while a gap is being told there is another one, which is told behind it", async () => {
+    const { sink, audit, said } = audited();
+    sink.why = "EAGAIN";
+    for (let i = 0; i < 8193; i++) audit.started(record(i));
+    const held = Promise.withResolvers<void>();
+    sink.answered = () => {
+      // All lines are there: the next is of the gap.
+      sink.answered = undefined;
+      sink.held = held.promise;
+    };
+    sink.why = undefined;
+    await until("that of the gap is asked for", () => sink.calls > 1);
+    audit.started(record(9001));
+    audit.started(record(9002));
+    held.resolve();
+    await until("both are there", () => sink.texts.length === 8194);
+    expect(sink.told.slice(-2)).toMatchObject([{ lost: 1 }, { lost: 2 }]);
+    expect(said).toEqual([
+      "error: audit: the fake: lines are lost: its reader is slow",
+      "notice: audit: the fake is written again; lost so far: 3",
+    ]);
+    audit.started(record(9003));
+    await audit.close();
+    expect(sink.told.at(-1)).toMatchObject({ id: "t9003" });
+  });
+
+  test("is told once, whatever is wrong by then, and also where lines are lost already", async () => {
+    const { sink, audit, said } = audited();
+    for (let i = 0; i < 8193; i++) audit.started(record(i));
+    sink.why = "ENOSPC";
+    expect(await audit.begin(record(1))).toBe(
+      "what waits to be written is lost already: its reader is slow",
+    );
+    await until("it is tried", () => audit.counts.why !== undefined);
+    const told = [
+      "error: audit: the fake: lines are lost: its reader is slow",
+      "error: audit: the fake cannot be written: the disk is full (ENOSPC)",
+    ];
+    expect(said).toEqual(told);
+    sink.why = "EROFS";
+    expect(await audit.begin(record(1))).toBe("the file system is read-only (EROFS)");
+    sink.why = "EUNKNOWN";
+    expect(await audit.begin(record(1))).toBe("EUNKNOWN");
+    expect(said).toEqual(told);
+    sink.why = undefined;
     await audit.close();
   });
 
@@ -135,8 +211,9 @@ describe("what cannot be written", () => {
     expect(sink.closed).toBe(1);
     // Nor is it asked again: its file may be another's by then.
     const { calls } = sink;
-    await Bun.sleep(700);
-    expect(sink.calls).toBe(calls);
+    jest.advanceTimersByTime(10_000);
+    await settled();
+    expect([sink.calls, jest.getTimerCount()]).toEqual([calls, 0]);
   });
 });
 
@@ -151,7 +228,8 @@ describe("what must be written first", () => {
       done = true;
       return why;
     });
-    await Bun.sleep(20);
+    jest.advanceTimersByTime(20);
+    await settled();
     expect(done).toBe(false);
     held.resolve();
     expect(await begun).toBeUndefined();
@@ -175,14 +253,26 @@ describe("what must be written first", () => {
     expect(sink.told.map(({ id }) => id)).toEqual(["t0", "t9"]);
   });
 
-  test("waits a moment for a reader that is slow, and no longer", async () => {
+  test("waits a moment for a reader that is slow", async () => {
     const { sink, audit } = audited();
     sink.why = "EAGAIN";
     const quick = audit.begin(record(1));
     setTimeout(() => (sink.why = undefined), 50);
-    expect(await quick).toBeUndefined();
-    sink.why = "EAGAIN";
-    expect(await audit.begin(record(2))).toBe("its reader is slow");
+    expect(await ended(quick)).toBeUndefined();
+    await audit.close();
+  });
+
+  test("is for each by itself: what was written is, though the next one cannot be", async () => {
+    const { sink, audit } = audited();
+    const held = Promise.withResolvers<void>();
+    sink.held = held.promise;
+    const first = audit.begin(record(1));
+    const others = [audit.begin(record(2)), audit.begin(record(3))];
+    [sink.why, sink.room] = ["ENOSPC", 2];
+    held.resolve();
+    const answers = await Promise.all([first, ...others]);
+    expect(answers).toEqual([undefined, undefined, "the disk is full (ENOSPC)"]);
+    sink.why = undefined;
     await audit.close();
   });
 

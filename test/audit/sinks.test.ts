@@ -10,7 +10,6 @@ import {
   mkdtempSync,
   openSync,
   readFileSync,
-  readSync,
   renameSync,
   rmSync,
   statSync,
@@ -25,7 +24,9 @@ import { FileSink } from "../../src/audit/file.ts";
 import { encode as encodeJournal, JournalSink } from "../../src/audit/journal.ts";
 import { encode as encodeSyslog, SyslogSink } from "../../src/audit/syslog.ts";
 import type { Line } from "../../src/audit/sink.ts";
+import { descriptorsOf } from "../descriptors.ts";
 import { isRoot } from "../served.ts";
+import { readNow } from "./pipe.ts";
 import { Received } from "./received.ts";
 
 const dir = mkdtempSync(join(tmpdir(), "spawnbox-audit-"));
@@ -65,6 +66,8 @@ describe("a file", () => {
       ['{"n":1}\n{"n"', '{"n":1}\n{"n"\n{"n":0}\n'],
       ['{"n":1}\n', '{"n":1}\n{"n":0}\n'],
       ["", '{"n":0}\n'],
+      ["x", 'x\n{"n":0}\n'],
+      ["\n", '\n{"n":0}\n'],
     ] as const) {
       const path = fresh();
       writeFileSync(path, before);
@@ -162,7 +165,7 @@ describe("a file", () => {
       done < all.length ||
       got.length < all.reduce((sum, { text }) => sum + text.length + 1, 0)
     ) {
-      got += read(reader, buffer).text;
+      got += readNow(reader, buffer);
       if (done < all.length) await take();
     }
     expect(got).toBe(all.map(({ text }) => `${text}\n`).join(""));
@@ -170,7 +173,7 @@ describe("a file", () => {
     expect(await sink.take(numbered(1))).toMatchObject({ lines: 0, why: "EPIPE" });
     const next = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
     expect(await sink.take(numbered(1, 7))).toEqual({ lines: 1 });
-    expect(read(next, buffer).text).toBe('{"n":7}\n');
+    expect(readNow(next, buffer)).toBe('{"n":7}\n');
     closeSync(next);
     await sink.close();
   });
@@ -275,6 +278,21 @@ describe("the journal", () => {
     await sink.close();
   });
 
+  test("that is slow is not dialled anew, and at the end nothing of it is open", async () => {
+    const sockets = () => descriptorsOf("self").filter((to) => to.startsWith("socket:"));
+    const path = fresh();
+    using _received = new Received(path);
+    const before = sockets();
+    const sink = new JournalSink(path);
+    expect(await sink.take(numbered(10_000))).toMatchObject({ why: "EAGAIN" });
+    const own = sockets().filter((one) => !before.includes(one));
+    expect(await sink.take(numbered(10_000))).toMatchObject({ why: "EAGAIN" });
+    expect(own).toHaveLength(1);
+    expect(sockets().filter((one) => !before.includes(one))).toEqual(own);
+    await sink.close();
+    expect(sockets().filter((one) => own.includes(one))).toEqual([]);
+  });
+
   test("all lengths are those of bytes", () => {
     const encoded = encodeJournal({ entry, text: "äöü" });
     expect(encoded.subarray(0, 8).toString()).toBe("MESSAGE\n");
@@ -295,6 +313,31 @@ describe("syslog", () => {
     await sink.close();
   });
 
+  test("has months as C has them, and days of two places", () => {
+    const dates = Array.from({ length: 12 }, (_, month) => {
+      const time = new Date(2026, month, month + 5, 3, 4, 5).getTime();
+      const message = encodeSyslog({ entry: { ...entry, time }, text: "" }).toString();
+      return /^<86>(.*) 03:04:05 spawnbox/.exec(message)?.[1] ?? message;
+    });
+    expect(dates).toEqual([
+      ...["Jan  5", "Feb  6", "Mar  7", "Apr  8", "May  9", "Jun 10"],
+      ...["Jul 11", "Aug 12", "Sep 13", "Oct 14", "Nov 15", "Dec 16"],
+    ]);
+  });
+
+  test("what waits for a slow reader is not cut for that", async () => {
+    const path = fresh();
+    using received = new Received(path);
+    const sink = new SyslogSink(path);
+    const text = "z".repeat(60_000);
+    const all = Array.from({ length: 50 }, () => line(text));
+    const { lines, why } = await sink.take(all);
+    expect([why, lines > 0]).toEqual(["EAGAIN", true]);
+    for (let i = 0; i < lines; i++) expect(received.text()).toEndWith(text);
+    expect(received.text()).toBeUndefined();
+    await sink.close();
+  });
+
   test("what is longer than a datagram is cut", async () => {
     const path = fresh();
     using received = new Received(path);
@@ -309,13 +352,3 @@ describe("syslog", () => {
     await sink.close();
   });
 });
-
-/** What is there now. */
-function read(fd: number, buffer: Buffer): { text: string } {
-  try {
-    return { text: buffer.toString("utf8", 0, readSync(fd, buffer)) };
-  } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "EAGAIN") return { text: "" };
-    throw error;
-  }
-}

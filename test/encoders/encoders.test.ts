@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { encoderNames, findEncoder } from "../../src/encoders/catalogue.ts";
 import type { Encoder, Fields } from "../../src/encoders/encoder.ts";
 import { line } from "../../src/encoders/line.ts";
+import { log, logged } from "../../src/encoders/log.ts";
 import { raw } from "../../src/encoders/raw.ts";
 import { sync } from "../../src/encoders/sync.ts";
 import { text } from "../../src/encoders/text.ts";
@@ -18,12 +19,26 @@ describe("catalogue", () => {
   test("sync and raw are synchronous, the others are not", () => {
     const names = encoderNames().filter((name) => findEncoder(name)?.synchronous);
     expect(names).toEqual(["sync", "raw"]);
+    // As a part of a reply that waits for the end.
+    expect([log.synchronous, logged.synchronous]).toEqual([false, true]);
   });
 });
 
 describe("check", () => {
   const table: [string, Record<string, unknown>, string[]][] = [
     ["text", {}, []],
+    ...(
+      [
+        ["json", "strict"],
+        ["line", "cr"],
+        ["line", "partial"],
+      ] as const
+    ).flatMap(([name, key]): [string, Record<string, unknown>, string[]][] => [
+      [name, { [key]: true }, []],
+      [name, { [key]: false }, []],
+      [name, { [key]: "yes" }, [`${key}: must be true or false, not "yes"`]],
+      [name, { [key]: 1 }, [`${key}: must be true or false, not 1`]],
+    ]),
     ...(
       [
         ["text", "maxlen", 3, 1048576],
@@ -198,6 +213,27 @@ describe("raw", () => {
       expect(JSON.stringify(fed.fields)).toBe(json);
       expect(fed.events).toEqual([]);
     }
+  });
+
+  test("what is no text and too long is all that may be, also where that ends in a character", async () => {
+    const { fields } = await feed(raw, Uint8Array.of(0xff, 0xe2, 0x82, 0xac), {
+      opts: { maxlen: 3 },
+    });
+    expect(fields).toMatchObject({
+      stdout: Buffer.from([0xff, 0xe2, 0x82]).toString("base64"),
+      encoding: "base64",
+    });
+  });
+
+  test.each([
+    ["stdout and stderr", { maxlen: 4 }, undefined, 2 + 3],
+    ["what a task may hold", {}, 4, 2 + 7],
+  ])("what is lost of it is counted: %s", async (_, opts, buffer, lost) => {
+    const fed = await feed(raw, "abcdef", {
+      ...{ stderr: "1234567", opts, ...(buffer !== undefined && { buffer }) },
+    });
+    expect(fed.fields).toMatchObject({ "stdout-overflow": true, "stderr-overflow": true });
+    expect(fed.loss.overflow).toBe(lost);
   });
 
   test("what is no text comes in base64, byte for byte, and says so", async () => {

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { Backlog } from "../../src/backlog.ts";
 import { Command } from "../../src/config/command-schema.ts";
-import { HELD, Hold } from "../../src/encoders/hold.ts";
+import { everybody, HELD, Hold } from "../../src/encoders/hold.ts";
 
 test("a task holds what its config says, and all together what there is", () => {
   const backlog = new Backlog(100, 0);
@@ -19,6 +19,12 @@ test("a task holds what its config says, and all together what there is", () => 
   expect(second.take(10)).toBe(10);
   second.give(50);
   expect(second.take(50)).toBe(50);
+});
+
+test("who holds as much as is free may take more, and then no more", () => {
+  const backlog = new Backlog(100, 0);
+  const [one, other] = [new Hold(50, "a", backlog), new Hold(50, "b", backlog)];
+  expect([other.take(20), one.take(40), one.take(1), one.take(9)]).toEqual([20, 40, 1, 0]);
 });
 
 test("who may hold more than there is to get has decided so", () => {
@@ -65,4 +71,6 @@ test("what is lost is counted", () => {
 test("a task holds, unless its config says otherwise, what the reference says", () => {
   expect(Command.properties.buffer.description).toEndWith(`(${HELD})`);
   expect([new Hold().most, HELD]).toEqual([16_777_216, 16_777_216]);
+  // For all together twice as much, and more where the machine has much, within bounds.
+  expect(everybody.most).toBeWithin(2 * HELD, (128 << 20) + 1);
 });

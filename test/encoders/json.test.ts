@@ -1,4 +1,4 @@
-import { describe, expect, test } from "bun:test";
+import { describe, expect, jest, test } from "bun:test";
 import { json } from "../../src/encoders/json.ts";
 import { about, feed, random, utf8 } from "./feed.ts";
 
@@ -32,6 +32,14 @@ test("bytes that are no text are counted once, wherever they are shown", async (
       shown,
       none,
     ]);
+  }
+});
+
+test("of a value that is too long each byte is lost, however it comes", async () => {
+  const text = '{"a":"0123456789"}';
+  for (const sizes of [[65536], [1], [7], [11, 3], [17]]) {
+    const { events: seen, loss } = await feed(json, `${text}1 `, { sizes, opts: { maxlen: 10 } });
+    expect([sizes, seen.length, loss.overflow]).toEqual([sizes, 2, text.length] as never);
   }
 });
 
@@ -91,6 +99,7 @@ describe("values", () => {
     ['{"a":1,}[1,]', out('{"a":1}', "[1]")],
     ["{'a':'it\\'s'}'x' ", out('{"a":"it\'s"}', '"x"')],
     ["// one\n{ // two }\n 'a' /* ] */: 1 /**/, }\n/* three\n */ 2 // four", out('{"a":1}', "2")],
+    ["/* a/b * / ** **/ 1 /***/ 2 /*/ 3 */ ", out("1", "2")],
     ["[NaN,-Infinity] nan ", out('["NaN","-Infinity"]', '"NaN"')],
     ["True FALSE NULL [Null]", out("true", "false", "null", "[null]")],
     ['{version: 1, state:"up"}', out('{"version":1,"state":"up"}')],
@@ -107,6 +116,24 @@ describe("values", () => {
     const fed = await feed(json, "", { stderr: "warning\n{" });
     expect(fed.events).toEqual([{ stderr: "warning" }, { stderr: "{" }]);
   });
+});
+
+test("what has not ended on stderr waits for its end", async () => {
+  jest.useFakeTimers();
+  try {
+    const seen: object[] = [];
+    const encoding = json.begin({}, (fields) => void seen.push(fields), about());
+    void encoding.stderr(utf8("Pass"));
+    jest.advanceTimersByTime(1000);
+    expect(seen).toEqual([]);
+    void encoding.stderr(utf8("word\r"));
+    jest.advanceTimersByTime(200);
+    jest.advanceTimersByTime(1);
+    expect(seen).toEqual([{ stderr: "Password", cr: true }]);
+    await encoding.end();
+  } finally {
+    jest.useRealTimers();
+  }
 });
 
 describe("errors", () => {
@@ -179,6 +206,21 @@ describe("errors", () => {
       [...out("[1]"), error("unexpected bracket: ]"), ...out("3")],
     ],
     ["no colon", '{"a" 1}\n3 ', {}, [error('unexpected text: {"a" 1}'), ...out("3")]],
+    ["no value", '{"a"}\n3 ', {}, [error('unexpected bracket: {"a"}'), ...out("3")]],
+    ["a comma for a colon", '{"a",1}\n3 ', {}, [error('unexpected text: {"a",1}'), ...out("3")]],
+    ["a colon for a comma", "[1:2]\n3 ", {}, [error("unexpected text: [1:2]"), ...out("3")]],
+    ["two colons", '{"a"::1}\n3 ', {}, [error('unexpected text: {"a"::1}'), ...out("3")]],
+    ["two values", '{"a":1 2}\n3 ', {}, [error('unexpected text: {"a":1 2}'), ...out("3")]],
+    ["two texts", '["a" "b"]\n3 ', {}, [error('unexpected string: ["a" "b"]'), ...out("3")]],
+    ["a list for a key", "{[]:1}\n3 ", {}, [error("unexpected bracket: {[]:1}"), ...out("3")]],
+    ["a colon alone", ":\n3 ", {}, [error("unexpected text: :"), ...out("3")]],
+    ["a comma alone", ",\n3 ", {}, [error("unexpected text: ,"), ...out("3")]],
+    [
+      "a number for a key, strictly",
+      "{1:2}\n3 ",
+      { strict: true },
+      [error("unexpected text: {1:2}"), ...out("3")],
+    ],
     ["no key", "{{}}\n3 ", {}, [error("unexpected bracket: {{}}"), ...out("3")]],
     ["a bad word", '{"a":tru}\n3 ', {}, [error('not JSON: {"a":tru}'), ...out("3")]],
     ["a bad escape", '"\\x"\n3 ', {}, [error('not JSON: "\\x"'), ...out("3")]],

@@ -1,7 +1,8 @@
 /** One event a line: in pieces where they are long, and shown after a while where they do not end. */
-import { describe, expect, test } from "bun:test";
+import { describe, expect, jest, test } from "bun:test";
 import type { Fields } from "../../src/encoders/encoder.ts";
 import { line } from "../../src/encoders/line.ts";
+import { isSettled } from "../api/listener.ts";
 import { about, feed, utf8 } from "./feed.ts";
 
 describe("in pieces of maxlen, and what there is to say of a line stands in the last", () => {
@@ -72,6 +73,45 @@ describe("after a while, when nothing more has come", () => {
       lines: 1,
     });
   });
+});
+
+test("what was shown is waited for once: then who prints is not held back any more", async () => {
+  jest.useFakeTimers();
+  try {
+    const taken = Promise.withResolvers<void>();
+    const events: Fields[] = [];
+    const emit = (fields: Fields): void | Promise<void> => {
+      events.push(fields);
+      if (fields["partial"]) return taken.promise;
+    };
+    const encoding = line.begin({ partial: true }, emit, about());
+    expect(encoding.stdout(utf8("Pass"))).toBeUndefined();
+    jest.advanceTimersByTime(199);
+    expect(events).toEqual([]);
+    jest.advanceTimersByTime(1);
+    jest.advanceTimersByTime(1);
+    expect(events).toEqual([{ stdout: "Pass", partial: true }]);
+    const sent = encoding.stdout(utf8("word\n"));
+    expect(await isSettled(sent)).toBe(false);
+    expect(events).toHaveLength(1);
+    taken.resolve();
+    await sent;
+    expect(events[1]).toEqual({ stdout: "Password" });
+    expect(encoding.stdout(utf8("next\n"))).toBeUndefined();
+    await encoding.end();
+    expect([events.length, jest.getTimerCount()]).toEqual([3, 0]);
+  } finally {
+    jest.useRealTimers();
+  }
+});
+
+test("the lines of both streams are counted", async () => {
+  const encoding = line.begin({}, () => {}, about());
+  await encoding.stdout(utf8("a\nb\n"));
+  await encoding.stderr(utf8("c\nd"));
+  expect(encoding.lines).toBe(3);
+  await encoding.end();
+  expect(encoding.lines).toBe(4);
 });
 
 test("where parts are not wanted they wait for their end", async () => {

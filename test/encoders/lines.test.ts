@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { deliver, LineSplitter } from "../../src/encoders/lines.ts";
+import { deliver, inPieces, LineSplitter } from "../../src/encoders/lines.ts";
 import { chunks, random, utf8 } from "./feed.ts";
 
 function split(bytes: Uint8Array, maxlen: number, sizes: number[] = [1 << 20]): string[] {
@@ -72,6 +72,19 @@ test("an endless line costs the time of its bytes, and leaves pieces only", () =
   const last = [...splitter.end()];
   expect(last.length).toBe(1);
   expect(pieces * 511 + (last[0]?.length ?? 0)).toBe(512 * 65536);
+});
+
+test.each([
+  ["abcd", 4, ["abcd"]],
+  ["abcde", 4, ["abc\\", "de"]],
+  // The first and the last that two units stand for, and halves of them on their own.
+  ["ab\u{10000}c", 4, ["ab\\", "\u{10000}c"]],
+  ["ab\u{10ffff}c", 4, ["ab\\", "\u{10ffff}c"]],
+  ["ab\udc00cd", 4, ["ab\udc00\\", "cd"]],
+  ["ab\ud7ffcd", 4, ["ab\ud7ff\\", "cd"]],
+  ["a\u{10000}bc", 4, ["a\u{10000}\\", "bc"]],
+])("%j in pieces of %d", (line, most, pieces) => {
+  expect([...inPieces(line, most)]).toEqual(pieces);
 });
 
 describe("deliver", () => {

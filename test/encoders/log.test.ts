@@ -79,6 +79,12 @@ test("without paths, to the stderr of the server: each line says whose it is", (
   );
 });
 
+test("what has not ended is shown at the end, of each stream", () => {
+  expect(alone({}, `await err("err"); await out("out"); await end();`).err).toBe(
+    "c: a/note@7 stdout: out\nc: a/note@7 stderr: err\n",
+  );
+});
+
 test("nothing of it is obeyed by who shows it", () => {
   const forged =
     "x\r\n<0>spawnbox: disk on fire\n\x1b]0;title\x07\x1b[2J\x00\x7f\u009b2J\u2028\u202e\u2066\ufeff\n<3>\nä\u200d€\n";
@@ -117,6 +123,18 @@ test("a path that is a terminal, or what the server itself writes to, gets such 
   const { out } = alone({ stdout: path }, `await out("<0>x\\n"); await end();`, command);
   expect(out).toEqual(["[]"]);
   expect(readFileSync(path, "utf8")).toBe("c: a/note@7 stdout: <0>x\n");
+});
+
+test("so is what it prints to, and not what lies beside that", () => {
+  const [own, beside] = [join(dir, "own.log"), join(dir, "beside.log")];
+  const command = ["/bin/sh", "-c", `exec "$@" >>${own}`, "sh"];
+  alone(
+    { stdout: own, stderr: beside },
+    `await out("x\\n"); await err("y"); await end();`,
+    command,
+  );
+  expect(readFileSync(own, "utf8")).toBe("c: a/note@7 stdout: x\n[]\n");
+  expect(readFileSync(beside, "utf8")).toBe("y");
 });
 
 test("who waits to show it holds back the task, and not the server", () => {

@@ -39,3 +39,8 @@ test.each(["a", "€", "\u0001"])(
     }
   },
 );
+
+test("of a name so much is said, and what it would have obeyed is not", async () => {
+  expect(await written("n".repeat(300), "x\n", false)).toEqual([`${"n".repeat(256)} stdout: x\n`]);
+  expect(await written("n\n", "x\n", false)).toEqual(["n\\u000a stdout: x\n"]);
+});

@@ -99,6 +99,29 @@ test("what is not held is lost, and counted", () => {
   expect(lines("abcdé\n", false, [1], 5)).toEqual(["abcd<2 lost>"]);
 });
 
+test.each([
+  ["abcdefgh\nij\n", false, 3],
+  ["abcdefgh\rij\n", true, 3],
+  // A return that was lost is known to be an end by what follows, or by nothing that does.
+  ["abcde\rij\n", true, 0],
+  ["abcdefgh\r", true, 3],
+  ["abcdé\n", false, 2],
+  ["abcd\n", false, 0],
+  ["abcdefgh", false, 3],
+])("of %j, as lines that end with returns: %p, so many bytes are lost: %d", (text, cr, lost) => {
+  for (const size of [1, 2, 3, 1 << 20]) {
+    // What comes whole is not held.
+    if (size > text.length && text.includes("\n")) continue;
+    const hold = new Hold(5);
+    const whole = new WholeLines(hold, cr);
+    for (const chunk of chunks(utf8(text), [size])) for (const _ of whole.push(chunk));
+    for (const _ of whole.end());
+    expect([size, hold.loss.overflow, hold.held, whole.unfinished]).toEqual([
+      ...[size, lost, 0, false],
+    ]);
+  }
+});
+
 describe("what a task may hold", () => {
   test("is its own bound, and what is given back can be taken again", () => {
     const hold = new Hold(10);

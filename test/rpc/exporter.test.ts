@@ -6,7 +6,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Caller } from "../../src/api/client.ts";
 import { parseServer } from "../../src/config/binder-uri.ts";
+import { encodePacket } from "../../src/rpc/encode-packet.ts";
+import { PacketReader } from "../../src/rpc/packets.ts";
+import { jsonValue } from "../../src/rpc/value.ts";
+import { encodeOffer } from "../../src/rpc/wire.ts";
 import { startRpc } from "../../src/rpc/server.ts";
+import { turn } from "../api/listener.ts";
 import { seeded } from "../config/random.ts";
 import { until } from "../served.ts";
 import { TestRegistry } from "../server/harness.ts";
@@ -209,6 +214,35 @@ describe("RPC v3", () => {
     expect(await other.call("ping", null, { api: undefined })).toMatchObject({ status: -3 });
     other.close();
     await expect(exporting("as-api=tt")).rejects.toThrow("did you mean `t`");
+  });
+
+  test("who has no more to say gets all that is on its way to it", async () => {
+    await using server = await exporting();
+    const socket = connect({ path: server.path, allowHalfOpen: true });
+    const values = [jsonValue(JSON.stringify("x".repeat(60_000)))];
+    const call = (callid: number): Buffer =>
+      encodePacket(
+        { ...{ type: "call", callid, api: "t", verb: "echo", session: 0 }, token: 0, values },
+        1,
+      );
+    socket.pause();
+    socket.write(encodeOffer([3]));
+    // More than the kernel takes, and less than makes the server read no more.
+    for (let i = 1; i <= 9; i++) socket.write(call(i));
+    await until("all are called", () => server.registry.callers.length === 9);
+    socket.end();
+    for (let i = 0; i < 5; i++) await turn();
+    const reader = new PacketReader("set");
+    const seen: unknown[] = [];
+    socket.on("data", (chunk: Buffer) => {
+      reader.push(chunk);
+      for (let next = reader.next(); next; next = reader.next())
+        seen.push(next.type === "reply" ? next.callid : next.type);
+    });
+    const over = new Promise((resolve) => socket.once("end", resolve));
+    socket.resume();
+    await over;
+    expect(seen).toEqual(["set", ...Array.from({ length: 9 }, (_, i) => i + 1)]);
   });
 
   test("the end of a connection is told to who works for it", async () => {

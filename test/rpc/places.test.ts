@@ -38,3 +38,50 @@ test("no more wait than may, and at the end they are told", async () => {
   const ended = await Promise.allSettled(waiting.filter((turn) => turn !== undefined));
   expect(ended.every(({ status }) => status === "rejected")).toBe(true);
 });
+
+test("a peer has three times what it leaves free, and always one; who waits comes behind who waits already", async () => {
+  const places = new Places(8, 10);
+  const come: string[] = [];
+  const enter = (peer: string): void => {
+    void Promise.resolve(places.enter(peer)).then(
+      () => come.push(peer),
+      (error: Error) => come.push(error.message),
+    );
+  };
+  const now = async (): Promise<string> => {
+    await Promise.resolve();
+    await Promise.resolve();
+    return come.splice(0).join("");
+  };
+  for (let i = 0; i < 10; i++) enter("a");
+  // Six have two left: of seven that would be one.
+  expect(await now()).toBe("aaaaaa");
+  enter("b");
+  enter("c");
+  enter("d");
+  expect(await now()).toBe("bc");
+  // Nothing is free, and then one place is: `a` has more than its part, so `d` has it.
+  places.leave("b");
+  expect(await now()).toBe("d");
+  // Five of eight are more than three times one, four are less than three times two.
+  const comes: string[] = [];
+  for (let i = 0; i < 5; i++) {
+    places.leave("a");
+    comes.push(await now());
+  }
+  expect(comes).toEqual(["", "a", "a", "a", "a"]);
+  // Who comes while others of it wait does so behind them.
+  const most = new Places(1, 2);
+  const first = most.enter("a");
+  const [second, third] = [most.enter("a"), most.enter("b")];
+  expect([first, second instanceof Promise, third instanceof Promise]).toEqual([
+    ...[undefined, true, true],
+  ]);
+  expect(() => most.enter("c")).toThrow("too many calls of the other binder wait: try again later");
+  most.leave("a");
+  await second;
+  most.leave("a");
+  await third;
+  // Those that wait no more do not count.
+  expect(most.enter("c")).toBeInstanceOf(Promise);
+});

@@ -44,7 +44,7 @@ test.each([
   [
     "TLS of both",
     () => {
-      const at = `mtls+tcp:127.0.0.1:${39_000 + (process.pid % 1000)}?trust=${trust}`;
+      const at = `mtls+tcp:127.0.0.1:${11_000 + (process.pid % 1000)}?trust=${trust}`;
       return [
         `${at}&cert=${shown.cert}&key=${shown.key}&import=demo`,
         `${at}&cert=${mine.cert}&key=${mine.key}&export=demo`,

@@ -53,6 +53,49 @@ test("packets in frames, masked or not, several in one", async () => {
   }
 });
 
+test("of one frame so many packets are handled, and no more", async () => {
+  await using server = await serve({ binders });
+  for (const [count, last] of [
+    [256, undefined],
+    [257, "over 256 packets in a frame"],
+  ] as const) {
+    using client = await RawClient.open(server.port);
+    client.write(upgradeText({ "Sec-WebSocket-Protocol": "x-afb-ws-rpc" }));
+    await client.head();
+    client.write(frame(offer, { opcode: 2 }));
+    await client.payload();
+    const packets = Array.from({ length: count }, (_, i) => encodePacket(call("echo", i + 1), 1));
+    client.write(frame(Buffer.concat(packets), { opcode: 2 }));
+    for (let i = 0; last === undefined && i < count; i++)
+      expect(answer((await client.payload()) ?? Buffer.alloc(0))).toEqual([0, null]);
+    if (last === undefined) continue;
+    let next = await client.frame();
+    while (next?.opcode === 2) next = await client.frame();
+    expect(next).toMatchObject({ opcode: 8, code: 1002, text: last });
+  }
+});
+
+test("a frame that ends within a packet, and versions of which there is none in common", async () => {
+  await using server = await serve({ binders });
+  for (const [bytes, last] of [
+    [
+      Buffer.concat([offer, encodePacket(call("echo"), 1).subarray(0, 9)]),
+      "a frame ends within a packet",
+    ],
+    [encodeOffer([1, 2]), ""],
+  ] as const) {
+    using client = await RawClient.open(server.port);
+    client.write(upgradeText({ "Sec-WebSocket-Protocol": "x-afb-ws-rpc" }));
+    await client.head();
+    client.write(frame(bytes, { opcode: 2 }));
+    const set = await client.payload();
+    expect(set?.[1]).toBe(last === "" ? 0 : 3);
+    const next = await client.frame();
+    if (last === "") expect([next, client.ended]).toEqual([undefined, true]);
+    else expect(next).toMatchObject({ opcode: 8, code: 1002, text: last });
+  }
+});
+
 test("what breaks the protocol behind the request at once, and a server without binders", async () => {
   await using server = await serve({ binders });
   using broken = await RawClient.open(server.port);

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import type { Granted } from "../../src/api/privileges.ts";
 import { parseServer } from "../../src/config/binder-uri.ts";
 import { startRpc } from "../../src/rpc/server.ts";
-import { encodeMessage } from "../../src/rpc/wsapi.ts";
+import { encodeMessage, type Message } from "../../src/rpc/wsapi.ts";
 import { frame, RawClient, TestRegistry } from "../server/harness.ts";
 import { Importer } from "./ws-importer.ts";
 
@@ -50,6 +50,73 @@ test("calls and replies, with the scalars that importers make texts of", async (
   importer.send({ type: "describe", id: 7 });
   expect(await importer.next()).toEqual({ type: "description", id: 7, json: "null" });
   importer.close();
+});
+
+test.each([
+  ["null", null],
+  ["true", true],
+  ["false", false],
+  ["-5", -5],
+  ["1.5", 1.5],
+  ["123456789012345", 123456789012345],
+  ["1234567890123456", "1234567890123456"],
+  ["1e5", "1e5"],
+  [" 1", " 1"],
+  ["1.", "1."],
+  ["-", "-"],
+  ["nulls", "nulls"],
+  ["untrue", "untrue"],
+  ["-007", "-007"],
+])("a text %j is %j", async (text, value) => {
+  await using server = await exporting();
+  const importer = await Importer.dial(server.path);
+  expect(await importer.call("echo", JSON.stringify(text))).toEqual({
+    ...{ ...reply, json: JSON.stringify(value) },
+  });
+  importer.close();
+});
+
+test("sessions and tokens are told and taken back; what is told of events is for nobody", async () => {
+  await using server = await exporting();
+  const importer = await Importer.dial(server.path);
+  for (const kind of ["session", "token"] as const)
+    importer.send({ type: "create", kind, id: 1, name: "SAME" });
+  // An exporter makes these.
+  importer.send({ type: "create", kind: "event", id: 2, name: "t/e" });
+  importer.send({ type: "destroy", kind: "event", id: 1 });
+  const who = async () => {
+    const message = { type: "call", callid: 1, verb: "who", session: 1, token: 1, json: null };
+    importer.send({ ...message, type: "call", creds: null });
+    const answer = await importer.next();
+    return answer?.type === "reply" && [answer.error, JSON.parse(answer.json ?? "null") as unknown];
+  };
+  expect(await who()).toMatchObject([
+    null,
+    { session: { uuid: "SAME" }, caller: { token: "SAME" } },
+  ]);
+  importer.send({ type: "destroy", kind: "token", id: 1 });
+  expect(await who()).toEqual(["invalid-token", null]);
+  importer.send({ type: "create", kind: "token", id: 1, name: "OTHER" });
+  expect(await who()).toMatchObject([null, { caller: { token: "OTHER" } }]);
+  importer.send({ type: "destroy", kind: "session", id: 1 });
+  expect(await who()).toEqual(["invalid-request", null]);
+  importer.close();
+});
+
+const offer = { type: "offer", versions: [1] } as const;
+
+test.each<[string, readonly Message[]]>([
+  ["it does not begin with the versions that it speaks", [{ type: "unexpected", event: 1 }]],
+  ["there is no version in common", [{ type: "offer", versions: [2, 3] }]],
+  ["who calls does not answer", [offer, { ...reply, json: null }]],
+  ["who calls does not answer", [offer, offer]],
+])("it is told why it is hung up on: %s", async (why, messages) => {
+  await using server = await exporting();
+  using raw = await RawClient.open(server.path);
+  for (const message of messages) raw.write(frame(encodeMessage(message), { opcode: 2 }));
+  let last = await raw.frame();
+  while (last && last.opcode !== 8) last = await raw.frame();
+  expect(last).toMatchObject({ code: 1002, text: why });
 });
 
 test("events are created and subscribed before the reply", async () => {

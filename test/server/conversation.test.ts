@@ -134,6 +134,79 @@ test("its socket has no time-out, sends at once and is asked whether the peer is
   expect(said).toEqual(["gone"]);
 });
 
+test("what has come is handled while it closes; once it is over it is dropped, and counts for nothing", async () => {
+  for (const [how, expected] of [
+    ["close", ["a", "gone", "/a", "b", "/b", "c", "/c"]],
+    ["finish", ["a", "gone", "/a"]],
+  ] as const) {
+    const part = new Share(1 << 30).part();
+    const { raw, of, said } = await talking(
+      (message) => {
+        if (message !== "a") return;
+        raw.received(Buffer.from("bc"));
+        if (how === "close") of.close(1000, "over");
+        else of.finish();
+      },
+      { part },
+    );
+    of.start(Buffer.from("a"));
+    await until("what was said is on its way", () => of.empty);
+    expect([how, said]).toEqual([how, expected] as never);
+    if (how === "finish") expect(part.held).toBe(0);
+  }
+});
+
+test("a long message whose turn has not come is dropped with what is behind it, once it is over", async () => {
+  const part = new Share(1 << 30).part();
+  const { of, said } = await talking(() => {}, { part });
+  of.start(Buffer.from("L"));
+  of.finish();
+  await until("what was said is on its way", () => of.empty);
+  for (let i = 0; i < 5; i++) await turn();
+  expect([said, part.held]).toEqual([["gone"], 0]);
+});
+
+test("who has to make room has a moment to read why, and one that closes already has none", async () => {
+  const { raw, client, of, said, heard } = await talking(() => {});
+  of.start(new Uint8Array());
+  jest.useFakeTimers();
+  try {
+    of.evict("there is no room");
+    expect([of.open, said]).toEqual([false, ["gone"]]);
+    await turnsUntil("it is heard", () => heard() === "1013 there is no room");
+    jest.advanceTimersByTime(249);
+    expect(raw.destroyed).toBe(false);
+    jest.advanceTimersByTime(1);
+    expect(raw.destroyed).toBe(true);
+    await turnsUntil("no timer is left", () => jest.getTimerCount() === 0);
+    const other = await talking(() => {});
+    other.of.start(new Uint8Array());
+    other.of.close(1000, "over");
+    other.of.evict("there is no room");
+    expect([other.raw.destroyed, other.said]).toEqual([true, ["gone"]]);
+    await turnsUntil("nor is one of this", () => jest.getTimerCount() === 0);
+    client.destroy();
+  } finally {
+    jest.useRealTimers();
+  }
+});
+
+test("who closes and hears no goodbye is left after three seconds", async () => {
+  const { raw, of } = await talking(() => {});
+  of.start(new Uint8Array());
+  jest.useFakeTimers();
+  try {
+    of.close(1000, "over");
+    jest.advanceTimersByTime(2_999);
+    expect(raw.destroyed).toBe(false);
+    jest.advanceTimersByTime(1);
+    expect(raw.destroyed).toBe(true);
+    await turnsUntil("no timer is left", () => jest.getTimerCount() === 0);
+  } finally {
+    jest.useRealTimers();
+  }
+});
+
 test("who does not read what waits for it is not read either, from a megabyte on; all of it counts", async () => {
   const part = new Share(1 << 30).part();
   const { of, said, client } = await talking(() => {}, { part });

@@ -1,6 +1,9 @@
 import { describe, expect, test } from "bun:test";
+import { success } from "../../src/api/reply.ts";
+import { createRest } from "../../src/server/rest.ts";
 import { startServer } from "../../src/server/server.ts";
 import { Sessions } from "../../src/server/session.ts";
+import { until } from "../served.ts";
 import { RawClient, serve, TestRegistry } from "./harness.ts";
 
 const json = { "content-type": "application/json" };
@@ -327,4 +330,27 @@ test("a path that names too little says what to add", async () => {
     expect(await said(path)).toEqual([404, "unknown-verb", "say which verb: /api/t/VERB"]);
   for (const path of ["/api/x", "/api/x/"])
     expect(await said(path)).toEqual([404, "unknown-api", 'no API "x"']);
+});
+
+test("of a call that is over its reply is not kept, though what it was given may be", async () => {
+  const registry = new TestRegistry();
+  const kept: unknown[] = [];
+  let freed = 0;
+  const watched = new FinalizationRegistry(() => freed++);
+  registry.call = async ({ bytes }) => {
+    kept.push(bytes);
+    const reply = success("x".repeat(1000));
+    watched.register(reply, undefined);
+    return reply;
+  };
+  const options = { registry, sessions: new Sessions(64), version: "0", port: () => 1 };
+  const rest = createRest({ ...options, policy: () => ({ loopback: false }) });
+  for (let i = 0; i < 50; i++)
+    await (await rest(new Request("http://localhost/api/t/echo"))).text();
+  // Some may still be seen on the stack.
+  await until("most are gone", () => {
+    Bun.gc(true);
+    return freed > 40;
+  });
+  expect(kept).toHaveLength(50);
 });

@@ -58,9 +58,10 @@ export class Connection {
   }
 
   send(record: Buffer): void {
-    if (this.#state !== "ready") return;
-    if ((this.#socket?.writableLength ?? 0) > MOST_UNREAD) return this.#end("it does not read");
-    this.#socket?.write(record);
+    const socket = this.#socket;
+    if (this.#state !== "ready" || !socket) return;
+    if (socket.writableLength > MOST_UNREAD) return this.#end("it does not read");
+    socket.write(record);
   }
 
   /** Without a word to {@link ConnectionEvents.gone}. */

@@ -29,7 +29,7 @@ export function encodeRecord(...fields: readonly string[]): Buffer {
 export class RecordReader {
   readonly #chunks: Uint8Array[] = [];
   #at = 0;
-  readonly #field = Buffer.alloc(MOST_RECORD + 1);
+  readonly #field = Buffer.alloc(MOST_RECORD);
   #length = 0;
   #fields: string[] = [];
   #escaped = false;

@@ -22,6 +22,30 @@ test("a handler that fails is told as a failure of the server, and why in its lo
   }
 });
 
+test("a bug ends a connection without a word, but for that in the log; who breaks off is nothing to tell of", async () => {
+  const spy = spyOn(console, "error").mockImplementation(() => {});
+  const route = (target: string): string => {
+    if (target === "/bug") throw new TypeError("a bug");
+    return target;
+  };
+  const here = await site((_, body) => new Response(body), { route });
+  try {
+    using broken = await RawClient.open(here.port);
+    broken.write(lines("POST", "/", "Content-Length: 10") + "x");
+    broken.socket.end();
+    expect(await broken.rest()).toBe("");
+    expect(spy).not.toHaveBeenCalled();
+    using client = await RawClient.open(here.port);
+    client.write(lines("GET", "/bug"));
+    expect(await client.rest()).toBe("");
+    expect(String(spy.mock.calls)).toMatch(/^request failed: .*a bug/);
+    await until("both are closed", () => here.sockets.size === 0);
+  } finally {
+    spy.mockRestore();
+    here.stop();
+  }
+});
+
 test("a refusal says of which kind it is, and who is told that all is busy when to come again", () => {
   const told = [400, 403, 500, 503].map((http) => {
     const [head, body] = refusal(http, "why");

@@ -10,6 +10,8 @@ export interface Site {
   readonly connections: HttpConnection[];
   /** Requests whose handler was called. */
   asked: number;
+  /** Of connections that are not closed. */
+  readonly sockets: ReadonlySet<Socket>;
   stop(): void;
 }
 
@@ -18,18 +20,22 @@ interface Options {
   readonly memory?: Share;
   /** What becomes of a POST to /stream. */
   readonly take?: (body: Incoming, request: Request) => Promise<Response>;
+  readonly route?: (target: string) => string;
 }
 
 export async function site(
   respond: (request: Request, body: string) => Response | Promise<Response>,
-  { limits = LIMITS, memory = new Share(1 << 20), take }: Options = {},
+  { limits = LIMITS, memory = new Share(1 << 20), take, route }: Options = {},
 ): Promise<Site> {
   const sockets = new Set<Socket>();
   const server = createServer({ allowHalfOpen: true }, (socket) => {
     sockets.add(socket);
     socket.on("error", () => socket.destroy());
     const part = memory.part();
-    socket.on("close", () => part.close());
+    socket.on("close", () => {
+      sockets.delete(socket);
+      part.close();
+    });
     const handle = (request: Request, body: Uint8Array | Incoming) => {
       found.asked++;
       if (body instanceof Incoming) return take?.(body, request) ?? new Response("nobody takes it");
@@ -38,7 +44,12 @@ export async function site(
     const upgrade = () => socket.destroy();
     const streams = (target: string) => target.startsWith("/stream");
     found.connections.push(
-      new HttpConnection(socket, part, { respond: handle, upgrade, streams }, limits),
+      new HttpConnection(
+        socket,
+        part,
+        { respond: handle, upgrade, streams, ...(route && { route }) },
+        limits,
+      ),
     );
   });
   await new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", resolve));
@@ -48,7 +59,7 @@ export async function site(
     server.close();
     for (const socket of sockets) socket.destroy();
   };
-  const found: Site = { port, memory, connections: [], asked: 0, stop };
+  const found: Site = { port, memory, connections: [], asked: 0, sockets, stop };
   return found;
 }
 
