@@ -49,6 +49,9 @@ export class JsonGrammar {
   #escaped = false;
   /** What ends the string. */
   #quote = QUOTE;
+  #loose = false;
+  /** Behind a comma. */
+  #comma = false;
   /** In a comment, behind an asterisk. */
   #starred = false;
 
@@ -69,6 +72,11 @@ export class JsonGrammar {
     return this.#mode === STRUCTURE && this.#due.length === 0;
   }
 
+  /** The value is none of RFC 8259, as far as it has been seen. */
+  get loose(): boolean {
+    return this.#loose;
+  }
+
   get depth(): number {
     return this.#due.length;
   }
@@ -83,6 +91,8 @@ export class JsonGrammar {
     this.#mode = STRUCTURE;
     this.#expect = VALUE;
     this.#escaped = false;
+    this.#loose = false;
+    this.#comma = false;
   }
 
   /** Takes one byte. Returns DONE, the reason of a syntax error, or nothing. */
@@ -132,12 +142,17 @@ export class JsonGrammar {
     const expect = this.#expect;
     const value = expect === VALUE || expect === VALUE_OR_END;
     const key = expect === KEY || expect === KEY_OR_END;
+    const comma = this.#comma;
+    this.#comma = false;
     if (byte === QUOTE || (byte === APOSTROPHE && !this.strict)) {
       if (!value && !key) return "unexpected string";
       this.#mode = STRING;
       this.#quote = byte;
+      if (byte === APOSTROPHE) this.#loose = true;
     } else if (byte === SLASH_SIGN && !this.strict) {
       this.#mode = SLASH;
+      this.#comma = comma;
+      this.#loose = true;
     } else if (isOpen(byte)) {
       if (!value) return "unexpected bracket";
       if (this.#due.length === this.#maxdepth) return `nested deeper than ${this.#maxdepth}`;
@@ -147,10 +162,12 @@ export class JsonGrammar {
     } else if (isClose(byte)) {
       const closes = expect === NEXT || expect === KEY_OR_END || expect === VALUE_OR_END;
       if (!closes || this.#due.at(-1) !== byte) return "unexpected bracket";
+      if (comma) this.#loose = true;
       this.#due.pop();
       return this.#valueEnd();
     } else if (byte === COMMA && expect === NEXT) {
       const object = this.#due.at(-1) === CLOSE_OBJECT;
+      this.#comma = true;
       if (this.strict) this.#expect = object ? KEY : VALUE;
       else this.#expect = object ? KEY_OR_END : VALUE_OR_END;
     } else if (byte === COLON_SIGN && expect === COLON) {
@@ -159,7 +176,10 @@ export class JsonGrammar {
       const word = value || (key && !this.strict);
       if (!word || byte === COMMA || byte === COLON_SIGN) return "unexpected text";
       this.#mode = WORD;
-      if (key) this.#expect = COLON;
+      if (key) {
+        this.#expect = COLON;
+        this.#loose = true;
+      }
     }
     return undefined;
   }

@@ -175,10 +175,12 @@ export class JsonScanner {
 
   /** Most values are JSON, which the engine parses much faster. */
   #parse(text: string): unknown {
-    try {
-      return parseExact(text);
-    } catch (error) {
-      if (this.strict || !(error instanceof SyntaxError)) throw error;
+    if (!this.#grammar.loose) {
+      try {
+        return parseExact(text);
+      } catch (error) {
+        if (this.strict || !(error instanceof SyntaxError)) throw error;
+      }
     }
     return parseLenient(text, { depth: this.#maxdepth, number: parseExact });
   }
