@@ -178,8 +178,8 @@ export class History implements Archive {
     for (const note of written) note();
     if (this.#failing) this.#recovered();
     for (const { record } of batch) this.#waiting.delete(record.id);
-    for (const [id, { entry, ring, at }] of this.#followed)
-      if (entry.record.state === "ended" && ring.over && at >= ring.last - 1) this.#letGo(id);
+    for (const [id, { entry, ring }] of this.#followed)
+      if (entry.record.state === "ended" && ring.over) this.#letGo(id);
     // Also while nothing but output comes.
     if (this.#waiting.size > 0) setImmediate(() => this.#schedule(0));
     else if (this.#followed.size > 0) this.#schedule(LATE);
@@ -294,12 +294,14 @@ function readRecord(json: string): TaskRecord {
 
 /** The events of the last pieces between which nothing is missing. */
 function whole(pieces: readonly { first: number; count: number; events: string }[]) {
-  const last = pieces.findLastIndex(
-    ({ first }, i) => i > 0 && first !== (pieces[i - 1]?.first ?? 0) + (pieces[i - 1]?.count ?? 0),
+  const kept: { first: number; events: string }[] = [];
+  let next: number | undefined;
+  for (const piece of pieces) {
+    if (piece.first !== next) kept.length = 0;
+    kept.push(piece);
+    next = piece.first + piece.count;
+  }
+  return kept.flatMap(({ first, events }) =>
+    events.split("\n").map((json, i) => ({ number: first + i, data: EventData.written(json) })),
   );
-  return pieces
-    .slice(Math.max(last, 0))
-    .flatMap(({ first, events }) =>
-      events.split("\n").map((json, i) => ({ number: first + i, data: EventData.written(json) })),
-    );
 }

@@ -69,7 +69,7 @@ export class Store {
     }
   }
 
-  /** All of it, or nothing. */
+  /** All of it, or nothing. Whoever else has the file must not hold the server up: SQLite waits for nobody unless it is told to. */
   write(work: () => void): void {
     this.#run("BEGIN IMMEDIATE");
     try {
@@ -190,8 +190,6 @@ export class Store {
   }
 
   #open(): void {
-    // Whoever else has it must not hold the server up.
-    this.#db.run("PRAGMA busy_timeout = 0");
     const { application_id: application = 0 } =
       this.#get<{ application_id: number }>("PRAGMA application_id") ?? {};
     const { user_version: version = 0 } =

@@ -1,7 +1,7 @@
 /** What is kept of tasks to the letter: when it is written, how much of it, and what is asked of it. Without tasks that run. */
 import { Database } from "bun:sqlite";
 import { afterEach, describe, expect, jest, test } from "bun:test";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Entry } from "../../src/api/book.ts";
@@ -141,6 +141,15 @@ describe("what happens is written", () => {
     expect(history.events("none")).toBeUndefined();
     const kinds = history.kinds().map(({ key }) => key);
     expect(history.tasks({ kinds, limit: 5, caller: "7" })).toMatchObject([{ id }]);
+    // Nor where none of it is kept, which has been all the same; and of one that was lost nothing is known.
+    const { entry: unkept, ring: past, id: lost, record: unknown } = entry();
+    Object.assign(unknown, { status: undefined });
+    for (const text of ["a", "b"]) past.push(event(text));
+    history.note(unkept);
+    expect(history.events(lost)).toMatchObject({ last: 3, events: [{ number: 3 }] });
+    expect(history.events(lost)?.events[0]?.data.value).toEqual({
+      ...{ type: "final-event", pid: 5, status: {} },
+    });
     // Without output, or where none is kept, the end is the first event.
     for (const keeps of [true, false]) {
       const { entry: silent, id: other } = entry({ keeps });
@@ -185,8 +194,10 @@ describe("what happens is written", () => {
     expect(more(half)).toEqual([1, 2]);
     expect(more(half)).toEqual([1, 2, 3]);
     expect(more(1)).toEqual([2, 3, 4]);
+    // One piece is kept, whatever its size, and goes with the next.
     expect(more((1 << 20) + 5)).toEqual([4, 5]);
     expect(rows("SELECT count(*) AS n FROM output")).toBe(1);
+    expect(more(1)).toEqual([5, 6]);
   });
 
   test("at most so many wait: what has ended is lost, and what runs is noted again", () => {
@@ -224,7 +235,43 @@ describe("what happens is written", () => {
     expect(rows()).toBe(0);
     jest.advanceTimersByTime(1);
     expect(rows()).toBe(500);
-    expect(told).toEqual([cannot, `${where}is written again; 1 tasks are missing in it`]);
+    const again = `${where}is written again; 1 tasks are missing in it`;
+    expect(told).toEqual([cannot, again]);
+    // Told once, and so is the next time.
+    expect(history.kinds()).toHaveLength(1);
+    expect(told).toHaveLength(2);
+    other.run("BEGIN IMMEDIATE");
+    history.note(entry({ ended: true }).entry);
+    expect(history.kinds()).toHaveLength(1);
+    expect(told).toEqual([cannot, again, cannot]);
+  });
+
+  test("at the end once more, with the output since; then nobody waits for anything", () => {
+    const { history, path, rows, told } = opened();
+    jest.useFakeTimers();
+    const { entry: one, ring } = entry({ keeps: true });
+    history.note(one);
+    expect(history.kinds()).toHaveLength(1);
+    ring.push(event("a"));
+    const other = new Database(path);
+    ends.push(() => other.close());
+    other.run("BEGIN IMMEDIATE");
+    jest.advanceTimersByTime(1000);
+    expect(told).toHaveLength(1);
+    history.note(entry({ ended: true }).entry);
+    other.run("ROLLBACK");
+    history.close();
+    expect([rows(), rows("SELECT count(*) AS n FROM output")]).toEqual([2, 1]);
+    expect(jest.getTimerCount()).toBe(0);
+    // Nobody has it any more: what is noted then waits for nothing.
+    history.note(entry().entry);
+    expect(jest.getTimerCount()).toBe(0);
+  });
+
+  test("nowhere, where nothing has happened: no file is made for that", () => {
+    const path = file();
+    new History({ file: path, limits: LIMITS, tell: () => {}, uid: 0 }).close();
+    expect(existsSync(path)).toBe(false);
   });
 
   test("nothing any more, where it is damaged: told once, and nothing is held", () => {
