@@ -197,8 +197,12 @@ describe("a file", () => {
       expect(statSync(join(dir, "real", name)).mode & 0o777).toBe(0o600);
     history.close();
     chmodSync(join(dir, "real/history"), 0o644);
-    opened(join(dir, "real/history"));
+    opened(join(dir, "real/history")).history.close();
     expect(statSync(join(dir, "real/history")).mode & 0o777).toBe(0o600);
+    // What others cannot read stays as somebody has made it.
+    chmodSync(join(dir, "real/history"), 0o700);
+    opened(join(dir, "real/history"));
+    expect(statSync(join(dir, "real/history")).mode & 0o777).toBe(0o700);
   });
 
   test("is bounded by number and bytes", async () => {

@@ -24,6 +24,13 @@ function file(): string {
 
 describe("what happens is written", () => {
   const event = (text: string) => EventData.written(JSON.stringify({ stdout: text }));
+  /** So much in it that all of them together know. */
+  function filled(rings: Rings): Ring {
+    const ring = new Ring(10_000, rings);
+    ring.push(event("a".repeat(5000)));
+    expect(rings.bytes).toBeGreaterThan(5000);
+    return ring;
+  }
   let made = 0;
   /** A task, as the book has it. */
   function entry({
@@ -204,8 +211,7 @@ describe("what happens is written", () => {
     const { history } = opened();
     jest.useFakeTimers();
     const rings = new Rings(64 << 20);
-    const ring = new Ring(1000, rings);
-    ring.push(event("a"));
+    const ring = filled(rings);
     history.note(entry({ keeps: true, ring }).entry);
     history.note(entry({ ended: true }).entry);
     for (let n = 0; n < 4998; n++) history.note(entry().entry);
@@ -263,9 +269,12 @@ describe("what happens is written", () => {
     history.close();
     expect([rows(), rows("SELECT count(*) AS n FROM output")]).toEqual([2, 1]);
     expect(jest.getTimerCount()).toBe(0);
-    // Nobody has it any more: what is noted then waits for nothing.
-    history.note(entry().entry);
-    expect(jest.getTimerCount()).toBe(0);
+    // Nobody has it any more: what is noted then holds nothing.
+    const rings = new Rings(64 << 20);
+    const late = filled(rings);
+    history.note(entry({ keeps: true, ring: late }).entry);
+    late.close();
+    expect([jest.getTimerCount(), rings.bytes]).toEqual([0, 0]);
   });
 
   test("nowhere, where nothing has happened: no file is made for that", () => {
@@ -283,8 +292,7 @@ describe("what happens is written", () => {
     writeFileSync(path, bytes.fill(0xff, 4096));
     const { history, told } = opened(path);
     const rings = new Rings(64 << 20);
-    const ring = new Ring(1000, rings);
-    ring.push(event("a"));
+    const ring = filled(rings);
     history.note(entry({ keeps: true, ring }).entry);
     expect(history.kinds()).toEqual([]);
     ring.close();

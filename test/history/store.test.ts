@@ -98,6 +98,16 @@ describe("the file", () => {
     expect(store.find("none")).toBeUndefined();
   });
 
+  test("a kind is API, verb and privileges, each of them", () => {
+    const all = [{}, { api: "b" }, { verb: "w" }, { privileges: '["x"]' }];
+    const store = stored(all.map((more, n) => row(`${n}`, more)));
+    expect(store.kinds()).toHaveLength(4);
+    store.kinds().forEach(({ key }, n) => expect(ids(store, { kinds: [key] })).toEqual([`${n}`]));
+    // Once written, and so it is for who opens it later.
+    store.write(() => all.forEach((more, n) => store.task(row(`1${n}`, more))));
+    expect(store.kinds()).toHaveLength(4);
+  });
+
   test("a task that is written again is the same one, and what breaks off is not there", () => {
     const store = stored([row("1", { pid: 5 })]);
     store.write(() => store.task(row("1", { pid: 6, last: 9, record: '{"id":"1","x":1}' })));
