@@ -276,9 +276,10 @@ function output(store: Store, followed: Followed): () => void {
     store.output(id, { first, count: lines.length, events });
     now.push({ first, bytes: events.length });
     let bytes = now.reduce((sum, piece) => sum + piece.bytes, 0);
-    const before = now.length;
-    while (bytes > OUTPUT && now.length > 1) bytes -= now.shift()?.bytes ?? 0;
-    if (now.length < before) store.forget(id, now[0]?.first ?? first);
+    while (bytes > OUTPUT && now.length > 1) {
+      bytes -= now.shift()?.bytes ?? 0;
+      store.forget(id, now[0]?.first ?? first);
+    }
   }
   return () => {
     followed.at = end;

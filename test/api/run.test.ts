@@ -8,9 +8,10 @@ import { Rings } from "../../src/api/ring.ts";
 import { BrokenInput, type Source } from "../../src/api/source.ts";
 import { Stops } from "../../src/api/stops.ts";
 import { Tasks } from "../../src/api/tasks.ts";
-import type { TaskEncoder } from "../../src/encoders/encoder.ts";
+import type { About, TaskEncoder } from "../../src/encoders/encoder.ts";
 import { line } from "../../src/encoders/line.ts";
 import { AfbError } from "../../src/errors.ts";
+import { Log } from "../../src/log.ts";
 import type { Plan } from "../../src/plan/plan.ts";
 import { controlled } from "./controlled.ts";
 import { connecting, shell, TestClient, use } from "./harness.ts";
@@ -62,6 +63,31 @@ describe("seen as it is printed", () => {
       isOver,
     });
   });
+});
+
+test("what an encoder says of its task, before it is started and after", async () => {
+  const said: string[] = [];
+  const log = new Log((line) => void said.push(line));
+  let about: About | undefined;
+  const told: TaskEncoder = {
+    name: "told",
+    synchronous: false,
+    check: () => [],
+    begin: (_opts, _emit, given) => {
+      about = given;
+      about?.tell("early");
+      said.push(about?.name ?? "");
+      return { stdout() {}, stderr() {}, end: () => ({}) };
+    },
+  };
+  const { client, last } = running([shell("v/w", "", use("told"))], { log, encoders: () => told });
+  await client.call("v/w");
+  about?.tell("late");
+  expect([...said, about?.name]).toEqual([
+    ...["error: p: sb/w: early", "p: sb/w", "error: p: sb/w@1: late", "p: sb/w@1"],
+  ]);
+  last().end();
+  await client.until("final-event");
 });
 
 describe("the end of the server", () => {
