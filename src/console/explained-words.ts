@@ -15,11 +15,6 @@ export const EXPLAINED: readonly (readonly [string, string, string])[] = [
   ],
   ["umask {}", "umask {}", "umask {}"],
   [
-    "run as uid {} ({}), gid {}, no supplementary groups",
-    "läuft als uid {} ({}), gid {}, ohne weitere Gruppen",
-    "s’exécute avec l’uid {} ({}), le gid {}, sans autres groupes",
-  ],
-  [
     "run as the server's own user, uid {}, gid {}, no supplementary groups",
     "läuft als Benutzer des Servers, uid {}, gid {}, ohne weitere Gruppen",
     "s’exécute comme l’utilisateur du serveur, uid {}, gid {}, sans autres groupes",
@@ -82,9 +77,9 @@ export const EXPLAINED: readonly (readonly [string, string, string])[] = [
     "s’exécute avec l’uid {}, le gid {}, sans autres groupes",
   ],
   [
-    "run as uid {} ({}), gid {}, groups {}",
-    "läuft als uid {} ({}), gid {}, Gruppen {}",
-    "s’exécute avec l’uid {} ({}), le gid {}, les groupes {}",
+    "run as uid {}, gid {}, groups {}",
+    "läuft als uid {}, gid {}, Gruppen {}",
+    "s’exécute avec l’uid {}, le gid {}, les groupes {}",
   ],
   ["told to end after {} s", "nach {} s zum Ende aufgefordert", "prié de finir après {} s"],
   ["make the directory {}", "legt das Verzeichnis {} an", "crée le répertoire {}"],
