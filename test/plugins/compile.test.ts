@@ -8,6 +8,7 @@ import { thisMachine } from "../../src/plan/machine.ts";
 import type { ApiPlan } from "../../src/plan/plan.ts";
 import { checkEncoder, extend } from "../../src/plugins/extend.ts";
 import { MONITOR_VERBS } from "../../src/plugins/names.ts";
+import { registryOf } from "../api/harness.ts";
 import { GOOD, Modules } from "./modules.ts";
 
 const command = (uid: string, more: object = {}) => ({
@@ -210,6 +211,18 @@ test("an action may be for any verb of the server itself, and for no other", () 
   expect(problems("/", { onload })).toEqual([
     `onload[${MONITOR_VERBS.length}].action: no verb of the API monitor \`ping\` (there is ${MONITOR_VERBS.join(", ")})`,
   ]);
+});
+
+test("the verbs of the server itself are those that every server has, and those of its options", async () => {
+  const registry = registryOf([]);
+  try {
+    const own = registry.describe().find(({ api }) => api === "monitor")?.verbs ?? [];
+    expect([...own.map(({ name }) => name), "reload", "doctor", "metrics"].toSorted()).toEqual(
+      MONITOR_VERBS.toSorted(),
+    );
+  } finally {
+    await registry.close();
+  }
 });
 
 test("of many names that there are, the first are told, and how many more", () => {

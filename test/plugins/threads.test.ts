@@ -270,6 +270,15 @@ describe("packages that a module imports", () => {
       expect(await using1(modules, "import one from 'own'", about)).toBe("inner");
     }
   });
+  test("by a name of the importer's own, which leads to one beside it", async () => {
+    using modules = new Modules();
+    make(modules, "dep", { name: "dep" }, { "index.js": "module.exports = 'above';" });
+    mkdirSync(join(modules.dir, "below"));
+    modules.write("below/package.json", JSON.stringify({ imports: { "#d": "dep" } }));
+    const text = "import one from '#d'; export const functions = { one: () => one };";
+    const plugin = load(modules.write("below/a.ts", text));
+    expect(await plugin.functions.get("one")?.(0, context)).toBe("above");
+  });
   test("[protection] none that is not there, where others could put it", async () => {
     using modules = new Modules();
     const text = "let one; try { one = require('no-such-package'); } catch { one = 'without'; }";
