@@ -4,6 +4,7 @@ import { type Client, type Request, SERVER_SESSION } from "../../src/api/client.
 import { type ForeignApi, ForeignVerbs } from "../../src/api/foreign.ts";
 import { Hub } from "../../src/api/hub.ts";
 import type { ActionPlan } from "../../src/plan/plan.ts";
+import { compiled } from "../plan/compiling.ts";
 import { apiOf, connecting, granting, shell, TestClient } from "./harness.ts";
 
 const connect = connecting();
@@ -88,6 +89,48 @@ describe("verbs of another binder", () => {
     expect(() => connect([shell("v", "true")], { foreign: [api] })).toThrow(
       "p: an API of that name is here already: import it as OTHER@p",
     );
+  });
+});
+
+describe("a reload", () => {
+  test("keeps the APIs of other binders, or brings others; the config is the one that is explained", async () => {
+    const [one, other] = [foreign(), foreign({ name: "other" })];
+    const box = (uid: string) => compiled({ uid, acls: { user: "root" } });
+    const { client, registry } = connect([], { apis: [box("before")], foreign: [one.api] });
+    const apis = async () => (await client.call("apis", undefined, { api: "monitor" })).response;
+    const explained = async () => {
+      const { response } = await client.call("explain", undefined, { api: "monitor" });
+      return (response as { sandbox: string }[]).map(({ sandbox }) => sandbox);
+    };
+    const names = { monitor: true, t: true };
+    expect(await apis()).toEqual({ apis: { ...names, far: true } });
+    expect(await explained()).toEqual(["before"]);
+    registry.replace([box("behind")]);
+    expect(await apis()).toEqual({ apis: { ...names, far: true } });
+    expect(await explained()).toEqual(["behind"]);
+    registry.replace([box("behind")], [other.api]);
+    registry.replace([box("behind")]);
+    expect(await apis()).toEqual({ apis: { ...names, other: true } });
+  });
+
+  test("and other grants: each is told to look whether its callers still may", () => {
+    const asked: boolean[] = [];
+    let held = ["x"];
+    const { api } = foreign({
+      privileges: ["x"],
+      recheck: (may) => {
+        const session = { uuid: "u" };
+        asked.push(may({ api: "far", verb: "v", args: {}, session }) === true);
+      },
+    });
+    const { registry } = connect([], {
+      foreign: [api],
+      granted: () => ({ privileges: new Set(held) }),
+    });
+    registry.recheck();
+    held = [];
+    registry.replace([apiOf([])]);
+    expect(asked).toEqual([true, false]);
   });
 });
 
