@@ -57,6 +57,7 @@ export async function componentsAmid(
     requestAnimationFrame: window.requestAnimationFrame.bind(window),
     cancelAnimationFrame: window.cancelAnimationFrame.bind(window),
     addEventListener: window.addEventListener.bind(window),
+    removeEventListener: window.removeEventListener.bind(window),
     ...{ scrollTo: window.scrollTo.bind(window), sessionStorage: window.sessionStorage },
     ...surroundings,
   };
