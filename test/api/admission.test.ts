@@ -272,10 +272,44 @@ describe("admission", () => {
     ]) {
       now += took;
       const before = places.length;
+      // What goes on meanwhile makes it no more.
+      for (const place of places.slice(0, 3)) place.launched();
       await turn();
       expect([took, places.length - before]).toEqual([took, expected]);
     }
     for (const place of places) place.leave();
+  });
+
+  test("a quarter of what may be on its way for each of several, all of it for one alone", async () => {
+    const several = (starting: number, peers: string[]) => {
+      const admission = new Admission({ starting, slow: 3_600_000 });
+      return Array.from({ length: 2 * starting }, (_one, n) =>
+        entered(admission, plan(), peers[n % peers.length] ?? ""),
+      ).filter(isPlace).length;
+    };
+    expect(several(20, ["a"])).toBe(20);
+    expect(several(20, ["a", "b"])).toBe(10);
+    expect(several(20, ["a", "b", "c", "d", "e"])).toBe(25);
+    // One at least.
+    expect(several(2, ["a", "b"])).toBe(2);
+  });
+
+  test("at once where all that waited has given up", async () => {
+    const admission = new Admission({ tasks: 1 });
+    const [first, second, third] = Array.from({ length: 3 }, () => entered(admission, plan(), "a"));
+    if (!first || !isPlace(first)) throw new Error("it was not let in");
+    const giveUp = (one: typeof first | Waiting | undefined) =>
+      one && !isPlace(one) && one.giveUp({} as AfbError);
+    giveUp(second);
+    first.leave();
+    // There is still one.
+    expect(isPlace(entered(admission, plan(), "b"))).toBe(false);
+    giveUp(third);
+    const other = new Admission({ tasks: 1 });
+    const place = entered(other, plan(), "a");
+    giveUp(entered(other, plan(), "a"));
+    if (isPlace(place)) place.leave();
+    expect(isPlace(entered(other, plan(), "a"))).toBe(true);
   });
 
   test("a sandbox that is full keeps only its own waiting", async () => {
