@@ -90,6 +90,25 @@ test("what an encoder says of its task, before it is started and after", async (
   await client.until("final-event");
 });
 
+test("a launch that has come to its end, well or not, keeps no other waiting", async () => {
+  const admission = new Admission({ starting: 1, tasks: 3, slow: 3_600_000 });
+  const control = controlled();
+  let fails = false;
+  const launch: typeof control.launch = async (...given) => {
+    if (fails) throw new Error("it cannot");
+    return control.launch(...given);
+  };
+  const { client } = make([shell("v", "")], { launch, admission });
+  for (const isBad of [false, true, false, true, false]) {
+    fails = isBad;
+    const { status } = (await client.call("v")).request;
+    expect([isBad, status === "success"]).toEqual([isBad, !isBad]);
+  }
+  expect(admission.load).toEqual({ running: 3, waiting: 0 });
+  for (const task of control.tasks) task.end();
+  while (admission.load.running > 0) await turn();
+});
+
 describe("the end of the server", () => {
   test.each(["drain", "close"] as const)(
     "by %s waits for what its tasks still say",
