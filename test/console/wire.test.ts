@@ -244,6 +244,9 @@ describe("a call", () => {
     parts.connect();
     const [one, two] = [parts.call("a/v", { x: 1 }), parts.call("a/w")];
     await turn();
+    // It is the next that comes.
+    last().breaks();
+    after(200);
     last().opens();
     await turn();
     expect(last().sent).toEqual([
