@@ -242,7 +242,17 @@ describe("a task that is started here", () => {
   });
   test("is read on when nobody looks, as are two others at a time", async () => {
     const all = Array.from({ length: 5 }, source);
-    const streams = all.map(({ body }) => new parts.EventStream(body));
+    const leaves: string[] = [];
+    const streams = all.map(({ body }, n) => {
+      const stream = new parts.EventStream(body);
+      const leave = stream.leave.bind(stream);
+      return Object.assign(stream, {
+        leave: () => {
+          leaves.push(`${n}`);
+          leave();
+        },
+      });
+    });
     const left = () => all.map(({ isLeft }) => isLeft());
     for (const [n, stream] of streams.entries()) {
       parts.putAside(stream);
@@ -251,5 +261,7 @@ describe("a task that is started here", () => {
       await until("it is left", () => left().filter(Boolean).length === Math.max(0, n - 2));
     }
     expect(left()).toEqual([true, true, false, false, false]);
+    // Each once.
+    expect(leaves).toEqual(["0", "1"]);
   });
 });
