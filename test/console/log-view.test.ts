@@ -106,6 +106,7 @@ test("rows are in blocks of a hundred; a filter is of any case, of what is seen,
   for (let i = 0; i < 201; i++) add(`${i === 7 ? "\u001b[31mSeven" : `row ${i}`}`);
   await until("all rows", () => rows().length === 201);
   expect([...box.children].map(({ children }) => children.length)).toEqual([100, 100, 1]);
+  expect([...box.children].map(({ className }) => className)).toEqual(Array(3).fill("block"));
   log.filter = "SEVEN";
   await until("one row", () => rows().length === 1);
   expect(rows()[0]?.textContent).toBe("Seven");

@@ -1,7 +1,7 @@
 /** Light or dark, the language, and the view that the address names from the start: each in a window of its own. */
 import { expect, test } from "bun:test";
 import { until } from "../served.ts";
-import { componentsAt } from "./components.ts";
+import { componentsAmid, componentsAt } from "./components.ts";
 
 interface Parts {
   readonly dark: { readonly value: boolean };
@@ -31,12 +31,19 @@ test("the light is the system's until it is switched here, and that is kept", as
 });
 
 test("the view is that of the address from the start", async () => {
-  await using page = await componentsAt("http://localhost/#/t/7", "route.ts");
+  const scrolled: number[][] = [];
+  const scrollTo = (...to: number[]) => void scrolled.push(to);
+  await using page = await componentsAmid({ scrollTo }, "http://localhost/#/t/7", "route.ts");
   const { followRoute, route } = page.from as unknown as Parts;
   followRoute();
   expect(route.value).toEqual({ view: "task", id: "7" });
   page.window.location.hash = "#/server";
   await until("it is read", () => (route.value as { view: string }).view === "server");
+  // Each view begins at its top.
+  expect(scrolled).toEqual([
+    [0, 0],
+    [0, 0],
+  ]);
 });
 
 test("the language is the one that was chosen, else the first of the browser's that there is", async () => {

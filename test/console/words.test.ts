@@ -84,6 +84,17 @@ test("each that is there is said of some sandbox", () => {
   ];
   const found = new Set(said.map(entryOf));
   expect(EXPLAINED.map(([english]) => english).filter((one) => !found.has(one))).toEqual([]);
+  const more = [
+    ...["join the network /run/netns/a", "every capability of root", "no time limit"],
+    ...[
+      "start in a control group of its own",
+      "capabilities CHOWN (give files to others), no others",
+    ],
+    "no sockets: they fail with EAFNOSUPPORT; no io_uring, which evades that",
+    ...["run as uid 5 (x), gid 6, groups 7", "told to end after 1.5 s"],
+    ...["make the directory /d", "hold a lock on /l"],
+  ];
+  expect(more.filter((text) => !said.includes(text) || entryOf(text) === undefined)).toEqual([]);
   // Not one that fits too, and leaves a part of it as it is.
   expect(entryOf("mount /t from /s, if it is there, (read-only)")).toBe(
     "mount {} from {}, if it is there, ({})",
