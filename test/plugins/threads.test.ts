@@ -1,5 +1,5 @@
 /** The threads of a plugin: how many there are and when, told by what its modules write as they are loaded. */
-import { afterEach, describe, expect, spyOn, test } from "bun:test";
+import { afterEach, describe, expect, jest, spyOn, test } from "bun:test";
 import { existsSync, mkdirSync, readFileSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -209,6 +209,28 @@ test("at the end what is under way ends, with an error", async () => {
   expect(await ended).toMatchObject({ message: "the server ends" });
   const over = Promise.resolve(task?.end()).catch((error: unknown) => error);
   expect(await over).toMatchObject({ message: expect.stringContaining("the server ends") });
+});
+
+test("a call that never ends has half a minute once nobody has its plugin, as long as anybody waits for it", async () => {
+  using modules = new Modules();
+  const { file } = counting(modules);
+  const plugin = load(file);
+  let isOver = false;
+  const call = Promise.resolve(plugin.functions.get("never")?.(0, context)).catch(() => {
+    isOver = true;
+  });
+  jest.useFakeTimers();
+  try {
+    plugin.close();
+    jest.advanceTimersByTime(29_999);
+    await Promise.resolve();
+    expect(isOver).toBe(false);
+    jest.advanceTimersByTime(1);
+    await call;
+    expect(isOver).toBe(true);
+  } finally {
+    jest.useRealTimers();
+  }
 });
 
 test("what a check of options says, whatever it gives", async () => {
