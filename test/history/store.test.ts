@@ -1,7 +1,7 @@
 /** The file of a history by its rows: what is asked of it, what goes, and how much it may be. */
 import { Database } from "bun:sqlite";
 import { afterEach, describe, expect, test } from "bun:test";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { LIMITS, type Limits, parseLimits } from "../../src/history/limits.ts";
@@ -189,6 +189,28 @@ describe("the file", () => {
     expect(pages()).toBe(full);
     store.shrink(1 << 19);
     expect(pages()).toBeLessThan(full / 4);
+  });
+
+  test("has little beside it of what is to come, also after much at once", () => {
+    const path = file();
+    writeFileSync(path, "");
+    const store = new Store(path);
+    ends.push(() => store.close());
+    const beside = () => statSync(`${path}-wal`).size;
+    let made = 0;
+    const write = (bytes: number) =>
+      store.write(() => {
+        const events = "x".repeat(bytes);
+        store.output("1", { first: ++made, count: 1, events });
+      });
+    for (let n = 0; n < 40; n++) {
+      write(100 << 10);
+      expect(beside()).toBeLessThan(3 << 19);
+    }
+    write(4 << 20);
+    expect(beside()).toBeGreaterThan(4 << 20);
+    write(1);
+    expect(beside()).toBeLessThanOrEqual(1 << 20);
   });
 
   test("is ours by its marks", () => {
