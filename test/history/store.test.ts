@@ -170,6 +170,12 @@ describe("the file", () => {
     expect(store.find("later")?.kind.verb).toBe("first");
   });
 
+  test("of seventeen two, where they take too much: a sixteenth, and what is left of one", () => {
+    const store = stored(Array.from({ length: 17 }, (_one, n) => row(`${10 + n}`)));
+    store.trim({ tasks: 17, bytes: store.bytes - 1, days: 1 }, 0);
+    expect(ids(store)).toHaveLength(15);
+  });
+
   test("gives room back where it is much", () => {
     const path = file();
     writeFileSync(path, "");
