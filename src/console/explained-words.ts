@@ -57,6 +57,11 @@ export const EXPLAINED: readonly (readonly [string, string, string])[] = [
     "das Ergebnis nennt die Aufrufe, die der Filter verweigert oder meldet",
     "le résultat nomme les appels que le filtre refuse ou note",
   ],
+  [
+    "variables of the server that are not handed on: {}; envs can name them",
+    "Variablen des Servers, die nicht weitergegeben werden: {}; envs kann sie nennen",
+    "variables du serveur qui ne sont pas transmises : {} ; envs peut les nommer",
+  ],
   ["no time limit", "ohne Zeitgrenze", "sans limite de temps"],
   ["every capability of root", "jede Capability von root", "toutes les capacités de root"],
   ["capabilities {}, no others", "Capabilities {}, keine anderen", "capacités {}, aucune autre"],

@@ -41,8 +41,10 @@ const told = (plan: Plan): string[] => [
   ...explain(plan).slice(0, -1),
   ...exposure(plan).findings.map(({ what }) => what),
 ];
+/** As npm starts a server. */
+const env = { PATH: "/usr/bin:/bin", npm_command: "start" };
 const exercises = (machine: Partial<Machine>): string[] =>
-  compiled({}, machine, config).sandboxes.flatMap((sandbox) =>
+  compiled({}, { ...machine, env }, config).sandboxes.flatMap((sandbox) =>
     launchable(sandbox).slice(0, 1).flatMap(told),
   );
 /** The one that is taken. */
