@@ -30,6 +30,34 @@ test("the light is the system's until it is switched here, and that is kept", as
   }
 });
 
+test.each([
+  ["the system's, as it changes", undefined, [false, true, false], ["light", "dark", "light"]],
+  ["dark, whatever the system has", "dark", [false, true, false], ["dark", "dark", "dark"]],
+  ["light, whatever the system has", "light", [true, false, true], ["light", "light", "light"]],
+] as const)("the light is %s", async (_what, kept, system, expected) => {
+  let changed: (event: { matches: boolean }) => void = () => {};
+  const matchMedia = (query: string) => ({
+    matches: query === "(prefers-color-scheme: dark)" && system[0],
+    addEventListener: (type: string, call: typeof changed) => {
+      if (type === "change") changed = call;
+    },
+  });
+  const localStorage = {
+    getItem: (key: string) => (key === "spawnbox:theme" ? kept : null) ?? null,
+  };
+  await using page = await componentsAmid(
+    { matchMedia, localStorage },
+    "http://localhost/",
+    "theme.ts",
+  );
+  (page.from as unknown as Parts).followTheme();
+  const shown = system.map((matches) => {
+    changed({ matches });
+    return page.window.document.documentElement.dataset["theme"];
+  });
+  expect(shown).toEqual([...expected]);
+});
+
 test("the view is that of the address from the start", async () => {
   const scrolled: number[][] = [];
   const scrollTo = (...to: number[]) => void scrolled.push(to);
