@@ -92,6 +92,18 @@ describe("verbs of another binder", () => {
   });
 });
 
+test("what a config imports is in what it says of itself, and no other", async () => {
+  const [far, other] = [foreign({ verbs: ["v"], privileges: ["x"] }), foreign({ name: "other" })];
+  const config = apiOf([], {
+    imports: [{ name: "far" } as NonNullable<ReturnType<typeof apiOf>["imports"]>[number]],
+  });
+  const { client } = connect([], { apis: [config], foreign: [far.api, other.api] });
+  const { response } = await client.call("info");
+  expect((response as { imports: object[] }).imports).toEqual([
+    { api: "far", info: "at x", state: "connected", privileges: ["x"], verbs: ["v"] },
+  ]);
+});
+
 describe("a reload", () => {
   test("keeps the APIs of other binders, or brings others; the config is the one that is explained", async () => {
     const [one, other] = [foreign(), foreign({ name: "other" })];
