@@ -14,7 +14,7 @@ import { AfbError } from "../../src/errors.ts";
 import { Log } from "../../src/log.ts";
 import type { Plan } from "../../src/plan/plan.ts";
 import { controlled } from "./controlled.ts";
-import { connecting, shell, TestClient, use } from "./harness.ts";
+import { apiOf, connecting, shell, TestClient, use } from "./harness.ts";
 import { isSettled, turn } from "./listener.ts";
 
 const make = connecting();
@@ -88,6 +88,23 @@ test("what an encoder says of its task, before it is started and after", async (
   ]);
   last().end();
   await client.until("final-event");
+});
+
+test("a verb that goes is there until the last of its tasks is over, run or not", async () => {
+  const admission = new Admission({ tasks: 1 });
+  const { client, registry, tasks, last } = running([shell("v", "")], { admission });
+  await client.call("v");
+  const waiting = client.call("v");
+  while (admission.load.waiting === 0) await turn();
+  registry.replace([apiOf([])]);
+  // One runs and one waits.
+  const stop = async () => (await client.call("v", { action: "stop" })).request.status;
+  expect(await stop()).toBe("success");
+  expect((await waiting).request.info).toBe("it was stopped before its turn came");
+  expect([tasks.length, last().told]).toEqual([1, ["stop"]]);
+  last().end();
+  await client.until("final-event");
+  expect(await stop()).toBe("unknown-verb");
 });
 
 test("a launch that has come to its end, well or not, keeps no other waiting", async () => {
