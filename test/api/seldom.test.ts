@@ -4,6 +4,7 @@ import { Admission } from "../../src/api/admission.ts";
 import { leaverOf, type Request } from "../../src/api/client.ts";
 import { within } from "../../src/api/deadline.ts";
 import type { TaskRecord } from "../../src/api/record.ts";
+import type { Refusal, Witness } from "../../src/api/witness.ts";
 import { controlled } from "./controlled.ts";
 import { connecting, paramsOf, shell, TestClient } from "./harness.ts";
 import { isSettled, turn } from "./listener.ts";
@@ -126,6 +127,26 @@ test("who follows the tasks and asks once more has what was asked for last", asy
   );
   expect(seen).toEqual(["a", "b"]);
   for (const task of control.tasks) task.end();
+});
+
+test("of a call that is refused and starts nothing it is told what it was to do, and nothing that it had", async () => {
+  const refused: Refusal[] = [];
+  const witnesses: Witness[] = [{ refused: (one) => void refused.push(one) }];
+  const secret = paramsOf({ key: { type: "string", writeOnly: true } });
+  const plans = [shell("v", "%key%", { params: secret, privileges: ["x"] })];
+  const { client } = make(plans, { witnesses });
+  const told = async (args: object) => {
+    await client.call("v", args);
+    return refused.pop();
+  };
+  const about = { caller: expect.anything(), time: expect.any(Number), api: "p", verb: "v" };
+  const why = { sandbox: "sb", command: "v", status: "insufficient-scope" };
+  expect(await told({ action: "stop", args: { pid: 5 } })).toEqual({
+    ...{ ...about, ...why, action: "stop", info: expect.any(String) },
+  });
+  expect(await told({ key: "k" })).toEqual({
+    ...{ ...about, ...why, action: "start", args: { key: "***" }, hidden: true },
+  });
 });
 
 describe("a webhook", () => {
