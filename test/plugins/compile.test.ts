@@ -146,6 +146,17 @@ test("of encoders and modules: what there is instead", () => {
   expect(told({ plugin: "plug", output: "none" }, {})).toEqual([
     `${at}: unknown plugin \`plug\` (there is none)`,
   ]);
+  const begin = "{ begin: () => ({ stdout() {}, stderr() {}, end: () => ({}) }) }";
+  modules.write("two.ts", `export const encoders = { first: ${begin}, second: ${begin} };`);
+  modules.write("no.ts", "export const functions = { f: () => 1 };");
+  const others = ["two", "no"].map((name) => ({ uid: name, libs: name }));
+  const other = (plugin: string, output: string) =>
+    told({ plugin, output }, { plugins: others })[0];
+  expect([other("two", "third"), other("no", "x"), other("x", "y")]).toEqual([
+    `${at}: the plugin two has no encoder \`third\` (it has first, second)`,
+    `${at}: the plugin no has no encoder \`x\` (it has none)`,
+    `${at}: unknown plugin \`x\` (there is two, no)`,
+  ]);
   const check = (name: string, plugin?: string) =>
     checkEncoder(name, plugin, {}, modules.dir).problems;
   expect(check("zzzz")).toEqual([`unknown encoder \`zzzz\`; ${all}`]);
