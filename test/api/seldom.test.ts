@@ -1,7 +1,9 @@
 /** What of the API is seldom asked for: who is gone, what takes too long, tasks that wait by their id, hooks, and what was refused. */
 import { describe, expect, jest, test } from "bun:test";
+import type { Action } from "../../src/api/actions.ts";
 import { Admission } from "../../src/api/admission.ts";
 import { leaverOf, type Request } from "../../src/api/client.ts";
+import { EventActions } from "../../src/api/event-actions.ts";
 import { within } from "../../src/api/deadline.ts";
 import type { TaskRecord } from "../../src/api/record.ts";
 import type { Refusal, Witness } from "../../src/api/witness.ts";
@@ -147,6 +149,38 @@ test("of a call that is refused and starts nothing it is told what it was to do,
   expect(await told({ key: "k" })).toEqual({
     ...{ ...about, ...why, action: "start", args: { key: "***" }, hidden: true },
   });
+});
+
+test("an action is done for each event, one after the other, also for those that come once it is done", async () => {
+  const done: unknown[] = [];
+  let isAtIt = false;
+  const action = {
+    plan: { uid: "v", target: { kind: "api", api: "p", verb: "w" } },
+    deps: { api: "p" },
+    failed: (error: Error) => void done.push(error.message),
+    run: async (args: unknown) => {
+      expect(isAtIt).toBe(false);
+      isAtIt = true;
+      await turn();
+      done.push(args);
+      isAtIt = false;
+      if (args === 2) throw new Error("it is told by who does it");
+    },
+  } as unknown as Action;
+  const actions = new EventActions([action], ["p/v"]);
+  for (const [first, second] of [
+    [1, 2],
+    [3, 4],
+  ]) {
+    actions.tell("p/v", first);
+    actions.tell("p/v", second);
+    actions.tell("p/w", "another");
+    // Who has sent it goes on first.
+    expect(done).toHaveLength((first ?? 0) - 1);
+    while (done.length < (second ?? 0)) await turn();
+    await turn();
+  }
+  expect(done).toEqual([1, 2, 3, 4]);
 });
 
 describe("a webhook", () => {
