@@ -59,7 +59,7 @@ export class History implements Archive {
 
   constructor(readonly options: HistoryOptions) {}
 
-  /** Opens the file. What is wrong with it is told. */
+  /** Opens the file: before that nothing is kept. What is wrong with it is told. */
   open(): void {
     if (this.#store || this.#over) return;
     const { file, uid } = this.options;
@@ -135,7 +135,6 @@ export class History implements Archive {
   }
 
   #read<T>(query: (store: Store) => T): T | undefined {
-    this.open();
     // What has just happened belongs to it.
     if (this.#store && this.#waiting.size > 0 && !this.#failing) this.#flush();
     const store = this.#store;
@@ -157,7 +156,6 @@ export class History implements Archive {
   }
 
   #flush(): void {
-    this.open();
     const store = this.#store;
     if (!store) return;
     const batch = [...this.#waiting.values()].slice(0, AT_ONCE);

@@ -157,6 +157,10 @@ describe("what happens is written", () => {
     expect(history.events(lost)?.events[0]?.data.value).toEqual({
       ...{ type: "final-event", pid: 5, status: {} },
     });
+    // One that never ran has its end alone.
+    const { entry: never, id: none } = entry({ ended: true });
+    history.note({ ...never, events: undefined } as unknown as Entry);
+    expect(history.events(none)?.last).toBe(1);
     // Without output, or where none is kept, the end is the first event.
     for (const keeps of [true, false]) {
       const { entry: silent, id: other } = entry({ keeps });
@@ -275,6 +279,8 @@ describe("what happens is written", () => {
     history.note(entry({ keeps: true, ring: late }).entry);
     late.close();
     expect([jest.getTimerCount(), rings.bytes]).toEqual([0, 0]);
+    // Nor is it asked any more, which is no trouble.
+    expect([history.kinds(), history.events("x"), told.length]).toEqual([[], undefined, 2]);
   });
 
   test("nowhere, where nothing has happened: no file is made for that", () => {
