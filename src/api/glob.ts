@@ -15,17 +15,17 @@ export function globOf(pattern: string): Glob {
 
 /** Of several stars only the last one met is ever tried again, further on: what came before it has its place. */
 function matches(pattern: string, name: string): boolean {
-  let [p, n, star, mark] = [0, 0, -1, 0];
+  let [p, n] = [0, 0];
+  let last: { star: number; at: number } | undefined;
   while (n < name.length) {
-    if (p < pattern.length && pattern[p] === "*") {
-      star = p++;
-      mark = n;
-    } else if (p < pattern.length && (pattern[p] === "?" || pattern[p] === name[n])) {
+    if (pattern[p] === "*") {
+      last = { star: p++, at: n };
+    } else if (pattern[p] === "?" || pattern[p] === name[n]) {
       p++;
       n++;
-    } else if (star >= 0) {
-      p = star + 1;
-      n = ++mark;
+    } else if (last) {
+      p = last.star + 1;
+      n = ++last.at;
     } else return false;
   }
   while (pattern[p] === "*") p++;

@@ -93,7 +93,7 @@ export class Ring {
   ) {
     this.#last = gone;
     this.#first = gone + 1;
-    if (most > 0) all.enter(this);
+    all.enter(this);
   }
 
   /** Number of the last event, 0 where there was none. */
@@ -220,7 +220,7 @@ export class Ring {
   #count(): void {
     const by = this.#uncounted;
     this.#uncounted = 0;
-    if (this.most > 0) this.all.change(by);
+    this.all.change(by);
   }
 
   #grow(): void {

@@ -51,7 +51,7 @@ const invalid = (info: string) => new AfbError("invalid-request", info);
 export function parseFilter(args: unknown): TaskFilter {
   if (args !== undefined && args !== null && !isObject(args))
     throw invalid(`expects an object with any of ${KEYS.join(", ")}`);
-  const given = (toDoubles(args ?? {}) ?? {}) as Record<string, unknown>;
+  const given = (toDoubles(args) ?? {}) as Record<string, unknown>;
   for (const key of Object.keys(given))
     if (!KEYS.includes(key))
       throw invalid(

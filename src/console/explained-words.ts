@@ -15,11 +15,6 @@ export const EXPLAINED: readonly (readonly [string, string, string])[] = [
   ],
   ["umask {}", "umask {}", "umask {}"],
   [
-    "run as uid {} ({}), gid {}, no supplementary groups",
-    "läuft als uid {} ({}), gid {}, ohne weitere Gruppen",
-    "s’exécute avec l’uid {} ({}), le gid {}, sans autres groupes",
-  ],
-  [
     "run as the server's own user, uid {}, gid {}, no supplementary groups",
     "läuft als Benutzer des Servers, uid {}, gid {}, ohne weitere Gruppen",
     "s’exécute comme l’utilisateur du serveur, uid {}, gid {}, sans autres groupes",
@@ -62,6 +57,11 @@ export const EXPLAINED: readonly (readonly [string, string, string])[] = [
     "das Ergebnis nennt die Aufrufe, die der Filter verweigert oder meldet",
     "le résultat nomme les appels que le filtre refuse ou note",
   ],
+  [
+    "variables of the server that are not handed on: {}; envs can name them",
+    "Variablen des Servers, die nicht weitergegeben werden: {}; envs kann sie nennen",
+    "variables du serveur qui ne sont pas transmises : {} ; envs peut les nommer",
+  ],
   ["no time limit", "ohne Zeitgrenze", "sans limite de temps"],
   ["every capability of root", "jede Capability von root", "toutes les capacités de root"],
   ["capabilities {}, no others", "Capabilities {}, keine anderen", "capacités {}, aucune autre"],
@@ -82,9 +82,9 @@ export const EXPLAINED: readonly (readonly [string, string, string])[] = [
     "s’exécute avec l’uid {}, le gid {}, sans autres groupes",
   ],
   [
-    "run as uid {} ({}), gid {}, groups {}",
-    "läuft als uid {} ({}), gid {}, Gruppen {}",
-    "s’exécute avec l’uid {} ({}), le gid {}, les groupes {}",
+    "run as uid {}, gid {}, groups {}",
+    "läuft als uid {}, gid {}, Gruppen {}",
+    "s’exécute avec l’uid {}, le gid {}, les groupes {}",
   ],
   ["told to end after {} s", "nach {} s zum Ende aufgefordert", "prié de finir après {} s"],
   ["make the directory {}", "legt das Verzeichnis {} an", "crée le répertoire {}"],

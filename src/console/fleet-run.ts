@@ -83,7 +83,6 @@ export class FleetRun {
   }
 
   take(data: Json): void {
-    if (data["call"] === undefined) return;
     if (this.#id === "") return void this.#early.push(data);
     if (data["call"] !== this.#id || this.isOver) return;
     const { type } = data;

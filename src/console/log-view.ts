@@ -103,7 +103,7 @@ export class LogView {
     this.box.replaceChildren();
     this.#rows = 0;
     this.#styles = { out: PLAIN, err: PLAIN, note: PLAIN };
-    this.#next = this.#filter === "" ? Math.max(0, this.#lines.length - KEPT) : 0;
+    this.#next = 0;
     this.#ask();
   }
 

@@ -59,7 +59,7 @@ export class History implements Archive {
 
   constructor(readonly options: HistoryOptions) {}
 
-  /** Opens the file. What is wrong with it is told. */
+  /** Opens the file: before that nothing is kept. What is wrong with it is told. */
   open(): void {
     if (this.#store || this.#over) return;
     const { file, uid } = this.options;
@@ -135,7 +135,6 @@ export class History implements Archive {
   }
 
   #read<T>(query: (store: Store) => T): T | undefined {
-    this.open();
     // What has just happened belongs to it.
     if (this.#store && this.#waiting.size > 0 && !this.#failing) this.#flush();
     const store = this.#store;
@@ -157,7 +156,6 @@ export class History implements Archive {
   }
 
   #flush(): void {
-    this.open();
     const store = this.#store;
     if (!store) return;
     const batch = [...this.#waiting.values()].slice(0, AT_ONCE);
@@ -178,8 +176,8 @@ export class History implements Archive {
     for (const note of written) note();
     if (this.#failing) this.#recovered();
     for (const { record } of batch) this.#waiting.delete(record.id);
-    for (const [id, { entry, ring, at }] of this.#followed)
-      if (entry.record.state === "ended" && ring.over && at >= ring.last - 1) this.#letGo(id);
+    for (const [id, { entry, ring }] of this.#followed)
+      if (entry.record.state === "ended" && ring.over) this.#letGo(id);
     // Also while nothing but output comes.
     if (this.#waiting.size > 0) setImmediate(() => this.#schedule(0));
     else if (this.#followed.size > 0) this.#schedule(LATE);
@@ -276,9 +274,10 @@ function output(store: Store, followed: Followed): () => void {
     store.output(id, { first, count: lines.length, events });
     now.push({ first, bytes: events.length });
     let bytes = now.reduce((sum, piece) => sum + piece.bytes, 0);
-    const before = now.length;
-    while (bytes > OUTPUT && now.length > 1) bytes -= now.shift()?.bytes ?? 0;
-    if (now.length < before) store.forget(id, now[0]?.first ?? first);
+    while (bytes > OUTPUT && now.length > 1) {
+      bytes -= now.shift()?.bytes ?? 0;
+      store.forget(id, now[0]?.first ?? first);
+    }
   }
   return () => {
     followed.at = end;
@@ -294,12 +293,14 @@ function readRecord(json: string): TaskRecord {
 
 /** The events of the last pieces between which nothing is missing. */
 function whole(pieces: readonly { first: number; count: number; events: string }[]) {
-  const last = pieces.findLastIndex(
-    ({ first }, i) => i > 0 && first !== (pieces[i - 1]?.first ?? 0) + (pieces[i - 1]?.count ?? 0),
+  const kept: { first: number; events: string }[] = [];
+  let next: number | undefined;
+  for (const piece of pieces) {
+    if (piece.first !== next) kept.length = 0;
+    kept.push(piece);
+    next = piece.first + piece.count;
+  }
+  return kept.flatMap(({ first, events }) =>
+    events.split("\n").map((json, i) => ({ number: first + i, data: EventData.written(json) })),
   );
-  return pieces
-    .slice(Math.max(last, 0))
-    .flatMap(({ first, events }) =>
-      events.split("\n").map((json, i) => ({ number: first + i, data: EventData.written(json) })),
-    );
 }

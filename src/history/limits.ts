@@ -30,9 +30,10 @@ export function parseLimits(text: string): Limits {
   throw new TypeError(`--history-max ${text}: a history takes 1M at least`);
 }
 
+/** None where it is none of these: that is too little of tasks. */
 function limitOf(word: string): [keyof Limits, number] {
-  if (/^\d{1,9}$/.test(word)) return ["tasks", Number(word)];
-  if (/^\d{1,9}d$/i.test(word)) return ["days", Number(word.slice(0, -1))];
-  if (/^\d{1,9}[kmg]$/i.test(word)) return ["bytes", Number(parseSize(word) ?? 0n)];
-  return ["tasks", 0];
+  const [, digits = "", unit = ""] = /^(\d{1,9})([dkmg]?)$/i.exec(word) ?? [];
+  if (unit === "") return ["tasks", Number(digits)];
+  if (unit.toLowerCase() === "d") return ["days", Number(digits)];
+  return ["bytes", Number(parseSize(word))];
 }

@@ -77,13 +77,14 @@ interface Found extends Disposable {
 
 /** The path of a file that is there, without links. */
 function existing(path: string, trust: Trust | undefined): Found {
-  let plain = realpathSync(path);
-  if (trust) {
-    using walk = Walk.to(path, trust);
-    walk.refuse("file");
-    plain = walk.path;
-  }
+  const plain = trust ? walked(path, trust) : realpathSync(path);
   return { ...within(plain, trust), path: plain };
+}
+
+function walked(path: string, trust: Trust): string {
+  using walk = Walk.to(path, trust);
+  walk.refuse("file");
+  return walk.path;
 }
 
 function made(path: string, trust: Trust | undefined): Found {

@@ -69,7 +69,7 @@ export class Store {
     }
   }
 
-  /** All of it, or nothing. */
+  /** All of it, or nothing. Whoever else has the file must not hold the server up: SQLite waits for nobody unless it is told to. */
   write(work: () => void): void {
     this.#run("BEGIN IMMEDIATE");
     try {
@@ -105,9 +105,7 @@ export class Store {
 
   /** Lets go what is beyond the limits. @param now epoch ms */
   trim({ tasks, bytes, days }: Limits, now: number): void {
-    const { count } = this.#get<{ count: number }>("SELECT count(*) AS count FROM task") ?? {
-      count: 0,
-    };
+    const { count } = this.#row<{ count: number }>("SELECT count(*) AS count FROM task");
     let gone = Math.max(0, count - tasks);
     if (this.bytes > bytes) gone = Math.max(gone, Math.ceil(count * PART));
     const old = now - days * DAY;
@@ -125,18 +123,17 @@ export class Store {
 
   /** Gives room back to the file system, where it is more than so many bytes: what is less is used again. */
   shrink(most: number): void {
-    const { free } = this.#get<{ free: number }>(
+    const { free } = this.#row<{ free: number }>(
       "SELECT freelist_count * page_size AS free FROM pragma_freelist_count, pragma_page_size",
-    ) ?? { free: 0 };
+    );
     if (free > most) this.#db.run("PRAGMA incremental_vacuum");
   }
 
   /** Of the file, without what is free in it. */
   get bytes(): number {
-    const { bytes } = this.#get<{ bytes: number }>(
+    return this.#row<{ bytes: number }>(
       "SELECT (page_count - freelist_count) * page_size AS bytes FROM pragma_page_count, pragma_freelist_count, pragma_page_size",
-    ) ?? { bytes: 0 };
-    return bytes;
+    ).bytes;
   }
 
   kinds(): Kind[] {
@@ -190,14 +187,13 @@ export class Store {
   }
 
   #open(): void {
-    // Whoever else has it must not hold the server up.
-    this.#db.run("PRAGMA busy_timeout = 0");
-    const { application_id: application = 0 } =
-      this.#get<{ application_id: number }>("PRAGMA application_id") ?? {};
-    const { user_version: version = 0 } =
-      this.#get<{ user_version: number }>("PRAGMA user_version") ?? {};
-    const { tables = 0 } =
-      this.#get<{ tables: number }>("SELECT count(*) AS tables FROM sqlite_schema") ?? {};
+    const { application_id: application } = this.#row<{ application_id: number }>(
+      "PRAGMA application_id",
+    );
+    const { user_version: version } = this.#row<{ user_version: number }>("PRAGMA user_version");
+    const { tables } = this.#row<{ tables: number }>(
+      "SELECT count(*) AS tables FROM sqlite_schema",
+    );
     const isNew = tables === 0 && application === 0;
     if (!isNew && application !== APPLICATION)
       throw new Error("is a database of another program: give another file");
@@ -241,6 +237,11 @@ export class Store {
 
   #run(sql: string, ...values: (string | number | null)[]): void {
     this.#statement(sql).run(...values);
+  }
+
+  /** Of a query that always has one. */
+  #row<Row>(sql: string): Row {
+    return this.#statement(sql).get() as Row;
   }
 
   #get<Row>(sql: string, ...values: (string | number)[]): Row | undefined {

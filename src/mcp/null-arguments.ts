@@ -2,8 +2,7 @@
 import { isObject } from "../object.ts";
 
 /** @param message as it came */
-export function withoutNull<Message>(message: Message): Message {
-  if (!isObject(message)) return message;
+export function withoutNull<Message extends object>(message: Message): Message {
   const { params } = message as { readonly params?: unknown };
   if (!isObject(params) || params["arguments"] !== null) return message;
   const { arguments: _, ...others } = params;

@@ -42,10 +42,11 @@ export class Replay implements EventStore {
     const size = sizeOf(message);
     this.#kept.set(id, { stream, message, size });
     this.#add(size);
-    for (const first of this.#kept.keys()) {
+    for (const [first, { size: freed }] of this.#kept) {
       const isFull = this.#kept.size > EVENTS || this.#bytes > BYTES || this.#part.full;
       if (!isFull || first === id) break;
-      this.#drop(first);
+      this.#add(-freed);
+      this.#kept.delete(first);
     }
     return id;
   }
@@ -78,10 +79,5 @@ export class Replay implements EventStore {
   #add(bytes: number): void {
     this.#bytes += bytes;
     this.#part.add(bytes);
-  }
-
-  #drop(id: EventId): void {
-    this.#add(-(this.#kept.get(id)?.size ?? 0));
-    this.#kept.delete(id);
   }
 }

@@ -106,7 +106,7 @@ export class Thread {
     this.#hears = () => {};
     for (const { reject } of this.#waiting.values()) reject(why);
     this.#waiting.clear();
-    this.#port.close();
+    // With its end of the port this one is closed, too.
     void this.#worker.terminate();
   }
 

@@ -1,7 +1,8 @@
 /** Who starts when: places, turns, queues. */
-import { describe, expect, test } from "bun:test";
+import { describe, expect, spyOn, test } from "bun:test";
 import { availableParallelism } from "node:os";
 import { Admission, type Place, type Waiting } from "../../src/api/admission.ts";
+import { Backlog } from "../../src/backlog.ts";
 import { Served, Turns } from "../../src/api/turns.ts";
 import type { AfbError } from "../../src/errors.ts";
 import type { Plan } from "../../src/plan/plan.ts";
@@ -217,6 +218,98 @@ describe("admission", () => {
     expect(entered).toEqual(["b", "a2", "a3", "a4", "a5"]);
     for (const place of places) place.leave();
     expect(admission.load).toEqual({ running: 0, waiting: 0 });
+  });
+
+  test("as many on their way as there may be, and one more for each that has launched", async () => {
+    const admission = new Admission({ starting: 4, slow: 3_600_000 });
+    const places: Place[] = [];
+    const enter = () => {
+      const given = admission.enter(plan(), client("a"));
+      if (isPlace(given)) places.push(given);
+      else void given.place.then((place) => places.push(place));
+    };
+    for (let n = 0; n < 8; n++) enter();
+    for (const launched of [4, 5, 6]) {
+      for (let n = 0; n < 5; n++) await turn();
+      expect(places).toHaveLength(launched);
+      places[launched - 4]?.launched();
+      // Told once more, it is the same one.
+      places[launched - 4]?.launched();
+    }
+    for (let n = 0; n < 5; n++) await turn();
+    for (const place of places) place.leave();
+  });
+
+  test("one in a turn of the event loop, and one for each four milliseconds that it took; at most eight", async () => {
+    let now = 1000;
+    using _clock = spyOn(performance, "now").mockImplementation(() => now);
+    const backlog = new Backlog(1000, 0);
+    const admission = new Admission({ starting: 100, slow: 3_600_000, backlog });
+    const places: Place[] = [];
+    const first = admission.enter(plan(), client("a"));
+    if (isPlace(first)) places.push(first);
+    backlog.add("a", 900);
+    for (let n = 0; n < 60; n++) {
+      const given = admission.enter(plan(), client("a"));
+      if (!isPlace(given)) void given.place.then((place) => places.push(place));
+    }
+    await turn();
+    expect(places).toHaveLength(1);
+    backlog.add("a", -900);
+    while (places.length === 1) await turn();
+    for (const [took, expected] of [
+      ...([
+        [12, 3],
+        [0, 1],
+        [3, 1],
+        [8, 2],
+        [11, 2],
+        [32, 8],
+        [36, 8],
+        [1000, 8],
+        [4, 1],
+      ] as const),
+    ]) {
+      now += took;
+      const before = places.length;
+      // What goes on meanwhile makes it no more.
+      for (const place of places.slice(0, 3)) place.launched();
+      await turn();
+      expect([took, places.length - before]).toEqual([took, expected]);
+    }
+    for (const place of places) place.leave();
+  });
+
+  test("a quarter of what may be on its way for each of several, all of it for one alone", async () => {
+    const several = (starting: number, peers: string[]) => {
+      const admission = new Admission({ starting, slow: 3_600_000 });
+      return Array.from({ length: 2 * starting }, (_one, n) =>
+        entered(admission, plan(), peers[n % peers.length] ?? ""),
+      ).filter(isPlace).length;
+    };
+    expect(several(20, ["a"])).toBe(20);
+    expect(several(20, ["a", "b"])).toBe(10);
+    expect(several(20, ["a", "b", "c", "d", "e"])).toBe(25);
+    // One at least.
+    expect(several(2, ["a", "b"])).toBe(2);
+  });
+
+  test("at once where all that waited has given up", async () => {
+    const admission = new Admission({ tasks: 1 });
+    const [first, second, third] = Array.from({ length: 3 }, () => entered(admission, plan(), "a"));
+    if (!first || !isPlace(first)) throw new Error("it was not let in");
+    const giveUp = (one: typeof first | Waiting | undefined) =>
+      one && !isPlace(one) && one.giveUp({} as AfbError);
+    giveUp(second);
+    first.leave();
+    // There is still one.
+    expect(isPlace(entered(admission, plan(), "b"))).toBe(false);
+    giveUp(third);
+    const other = new Admission({ tasks: 1 });
+    const place = entered(other, plan(), "a");
+    giveUp(entered(other, plan(), "a"));
+    if (isPlace(place)) place.leave();
+    expect(isPlace(entered(other, plan(), "a"))).toBe(true);
   });
 
   test("a sandbox that is full keeps only its own waiting", async () => {

@@ -1,5 +1,6 @@
 /** What a call of a command says, and what may change while somebody is asked. */
 import { describe, expect, test } from "bun:test";
+import type { Answer, PermissionService } from "../../src/api/permissions.ts";
 import { Gate } from "../../src/api/gate.ts";
 import { openapi } from "../../src/api/openapi.ts";
 import { tooMuch } from "../../src/api/source.ts";
@@ -75,6 +76,111 @@ test("whether the token of a caller is known: a service may know each", () => {
     known({ granted: stranger, permissions: () => undefined }),
     known({ granted: stranger, permissions: () => service as never }),
   ]).toEqual([false, true, false, false, true]);
+});
+
+describe("what was granted is asked of a service again", () => {
+  /** Its questions, each with what answers it. */
+  function asking(granted: string[] = []) {
+    const asked: {
+      privilege: string;
+      patient: boolean;
+      from: string;
+      tell(answer: Answer): void;
+    }[] = [];
+    const service: PermissionService = {
+      ask: ({ privilege }, { patient, from }) => {
+        const { promise, resolve } = Promise.withResolvers<Answer>();
+        asked.push({ privilege, patient, from, tell: resolve });
+        return promise;
+      },
+    };
+    const gate = new Gate({ granted: granting(...granted), permissions: () => service });
+    const last = (answer: Answer) => {
+      asked.at(-1)?.tell(answer);
+      return new Promise((resolve) => setImmediate(resolve));
+    };
+    return { gate, asked, last };
+  }
+  const NO = { refused: "no" };
+  const request = () => ({ session: { uuid: "u" }, from: { peer: "peer", connection: {} } });
+
+  test("once for all who ask meanwhile, and once more for what has changed by then", async () => {
+    const { gate, asked, last } = asking(["a"]);
+    const one = request();
+    const first = gate.may(["a", "b"], one);
+    // What is granted here is not asked, and who may already waits for a service that is not there.
+    expect(asked).toMatchObject([{ privilege: "b", patient: true, from: "peer" }]);
+    const others = [gate.may(["a", "b"], one), gate.may(["a", "b"], one)];
+    expect(asked).toHaveLength(1);
+    await last("yes");
+    expect(asked).toHaveLength(2);
+    await last("yes");
+    expect(await Promise.all([first, ...others])).toEqual([true, true, true]);
+    // Nobody has asked since: it is over, and the next is another one.
+    expect(asked).toHaveLength(2);
+    const later = gate.may(["a", "b"], one);
+    expect(asked).toHaveLength(3);
+    await last("yes");
+    expect([await later, asked.length]).toEqual([true, 3]);
+  });
+
+  test("a refusal stands, however much changes", async () => {
+    const { gate, asked, last } = asking();
+    const one = request();
+    const all = [gate.may(["a", "b"], one), gate.may(["a", "b"], one)];
+    await last(NO);
+    expect([await Promise.all(all), asked.length]).toEqual([[false, false], 1]);
+  });
+
+  test("for each request, and for each list of privileges, apart", async () => {
+    const { gate, asked, last } = asking();
+    const [one, other] = [request(), request()];
+    const ask = async (needed: string[], who: ReturnType<typeof request>) => {
+      const before = asked.length;
+      const answer = gate.may(needed, who);
+      expect(asked.length).toBe(before + 1);
+      return answer;
+    };
+    const all = [ask(["a"], one), ask(["b"], one), ask(["a"], other)];
+    for (const { tell } of asked) tell("yes");
+    expect(await Promise.all(all)).toEqual([true, true, true]);
+    const both = gate.may(["a", "b"], one);
+    await last("yes");
+    await last(NO);
+    expect([await both, asked.map(({ privilege }) => privilege).slice(3)]).toEqual([
+      ...[false, ["a", "b"]],
+    ]);
+  });
+
+  test("to pass, one after the other, each once; one of some is enough", async () => {
+    const { gate, asked, last } = asking(["a"]);
+    const one = request();
+    expect([gate.require("v", [], one), gate.require("v", ["a"], one)]).toEqual([
+      ...[undefined, undefined],
+    ]);
+    const first = gate.require("v", ["a", "b", "c"], one);
+    expect(asked).toMatchObject([{ privilege: "b", patient: false }]);
+    await last("yes");
+    const answered = (await first) ?? new Set();
+    expect([...answered]).toEqual(["b"]);
+    const second = gate.require("v", ["a", "b", "c"], { ...one, answered });
+    await last("yes");
+    const all = (await second) ?? new Set();
+    expect([...all]).toEqual(["b", "c"]);
+    expect(gate.require("v", ["a", "b", "c"], { ...one, answered: all })).toBeUndefined();
+    const refused = Promise.resolve(gate.require("v", ["d"], one)).catch((error: unknown) => error);
+    await last(NO);
+    expect(await refused).toMatchObject({ status: "insufficient-scope" });
+    const any = gate.hasAny(["d", "e", "f"], one);
+    await last(NO);
+    await last("yes");
+    expect([await any, asked.map(({ privilege }) => privilege).slice(3)]).toEqual([
+      ...[true, ["d", "e"]],
+    ]);
+    const none = gate.hasAny(["d"], one);
+    await last(NO);
+    expect(await none).toBe(false);
+  });
 });
 
 test("what is too long says how long it is, where that is known, and which limit it was", () => {

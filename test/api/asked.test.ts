@@ -306,6 +306,11 @@ describe("what is kept of a call", () => {
       expect(
         keptOf(plan({ params: secret }), { key, other: "o" }, ["/x", "", "o"]).hidden,
       ).toBeUndefined();
+    // What stands for a secret is longer than that: here longer than an argument can be.
+    const joined = plan({ argv: template("%other%%key%"), params: secret });
+    const other = "o".repeat((128 << 10) - 2);
+    const kept = keptOf(joined, { key: "k", other }, ["/x", `${other}k`]);
+    expect(kept).toEqual({ cut: JSON.stringify({ key: "***", other }).length, hidden: true });
     expect([
       hasSecrets(plan()),
       hasSecrets(plan({ discreet: true })),

@@ -1,10 +1,7 @@
-/** The book of tasks: what is told to whom, and for how long a task is in it. And APIs of other binders, by their verbs. */
-import { describe, expect, test } from "bun:test";
+/** The book of tasks: what is told to whom, and for how long a task is in it. */
+import { expect, test } from "bun:test";
 import { Book, type Entry } from "../../src/api/book.ts";
-import { SERVER_SESSION } from "../../src/api/client.ts";
 import { EventData } from "../../src/api/event-data.ts";
-import { ForeignVerbs } from "../../src/api/foreign.ts";
-import { Hub } from "../../src/api/hub.ts";
 import { Ring, Rings } from "../../src/api/ring.ts";
 import { BrokenInput } from "../../src/api/source.ts";
 import { AfbError } from "../../src/errors.ts";
@@ -174,12 +171,17 @@ test("those that have ended are in it as long as there are not too many, nor too
     book.end(entry, { exit: 0, usage: USAGE });
     return entry;
   };
+  const rings = new Rings();
+  const ring = new Ring(10_000, rings);
+  ring.push(EventData.of({ text: "x".repeat(5000) }));
   const [first, second] = [ended(), ended()];
+  Object.assign(first, { events: { past: { ring } } });
   const there = (entry: Entry) => book.find(entry.record.id) !== undefined;
   for (let n = 0; n < 198; n++) ended();
-  expect(there(first)).toBe(true);
+  expect([there(first), rings.bytes > 5000]).toEqual([true, true]);
   ended();
-  expect([there(first), there(second)]).toEqual([false, true]);
+  // Nor is anything of what it has sent.
+  expect([there(first), there(second), rings.bytes]).toEqual([false, true, 0]);
   const large = ended(["x".repeat((1 << 19) - 16)]);
   const fits = ended(["x".repeat((1 << 19) - 16)]);
   expect([there(large), there(fits)]).toEqual([true, true]);
@@ -252,51 +254,4 @@ test("that it cannot be had is told by who tried, where nobody has called", asyn
   for (let i = 0; i < 5; i++) await new Promise((resolve) => setImmediate(resolve));
   const call = { api: "p", verb: "v", args: undefined, session: { uuid: "u" } };
   expect((await registry.call(call)).request.status).toBe("not-available");
-});
-
-describe("a verb of another binder", () => {
-  const api = (more: object = {}) => {
-    const calls: { verb: string; client?: { send(event: string, data: unknown): void } }[] = [];
-    const one = {
-      ...{ name: "here", remote: "There", privileges: ["x"], verbs: ["Do"], ...more },
-      call: async (given: never) => void calls.push(given),
-    };
-    return { calls, api: one as never };
-  };
-  const server = { session: SERVER_SESSION, api: "here", verb: "do", args: 5 };
-  test("is called by its name there; what others may call alone is", async () => {
-    const verbs = new ForeignVerbs(new Hub());
-    const { api: one, calls } = api();
-    const found = verbs.find(one, "DO");
-    expect([found.name, found.privileges, found.exact]).toEqual(["Do", ["x"], true]);
-    await found.call({ session: { uuid: "s" }, verb: "do" } as never);
-    expect(calls).toEqual([{ session: { uuid: "s" }, verb: "Do" }] as never);
-    let why: unknown;
-    try {
-      verbs.find(one, "n".repeat(81));
-    } catch (error) {
-      why = error;
-    }
-    expect(why).toMatchObject({
-      status: "unknown-verb",
-      message: `no verb \`${"n".repeat(80)}\` of here may be called here (there is Do)`,
-    });
-    expect(verbs.find(api({ verbs: undefined }).api, "any").name).toBe("any");
-  });
-  test("tells actions of this server its events, by the name that it has here", async () => {
-    const hub = new Hub();
-    const heard: unknown[] = [];
-    hub.listen((event) => void heard.push(event));
-    const verbs = new ForeignVerbs(hub);
-    const { api: one, calls } = api();
-    for (let n = 0; n < 2; n++) await verbs.find(one, "do").call(server as never);
-    await verbs
-      .find(one, "do")
-      .call({ ...server, client: undefined, session: { uuid: "s" } } as never);
-    const [first, second, third] = calls;
-    expect(first?.client).toBe(second?.client as never);
-    expect([first?.client !== undefined, third?.client]).toEqual([true, undefined]);
-    for (const event of ["there/a/b", "other/a", "there", "a"]) first?.client?.send(event, {});
-    expect(heard).toEqual(["here/a/b", "here/other/a", "here/there", "here/a"]);
-  });
 });

@@ -165,6 +165,13 @@ test("what the monitor is, and what each of its verbs takes", async () => {
   expect(Object.keys(usage["tasks"] ?? {})).toEqual([
     ...["api", "verb", "state", "caller", "pid", "id", "before", "limit", "follow"],
   ]);
+  expect(groups[0]?.verbs.map((one) => "info" in one && one.info !== "")).not.toContain(false);
+  // Nobody has to say any of it.
+  expect(Object.values(usage).flatMap((one) => Object.values(one).filter(Boolean))).toEqual([]);
+  const names = (verb: string) => Object.keys(usage[verb] ?? {});
+  expect(["get", "set", "trace", "apis", "session", "subscribe"].map(names)).toEqual([
+    ...[["apis", "verbosity"], ["verbosity"], ["add", "drop"], [], [], []],
+  ]);
   expect(groups[0]?.verbs.every(({ uid, verb }) => uid === verb)).toBe(true);
 });
 

@@ -1,5 +1,5 @@
 /** `monitor/explain` of several sandboxes: which are told of, to whom, and that others are heard meanwhile. */
-import { expect, test } from "bun:test";
+import { expect, spyOn, test } from "bun:test";
 import { explainVerb } from "../../src/api/explained.ts";
 import type { Gate } from "../../src/api/gate.ts";
 import type { Plan, SandboxPlan } from "../../src/plan/plan.ts";
@@ -73,15 +73,20 @@ test("what it does is told once it is found out, without the command itself", as
 
 test("who takes long lets others be heard behind each, and who does not is done in one turn", async () => {
   const many = Array.from({ length: 4 }, (): SandboxPlan | undefined => plans.sandboxes[0]);
-  const turnsOf = async (milliseconds: number) => {
-    const gate = {
-      may: async () => {
-        for (const end = performance.now() + milliseconds; performance.now() < end;);
-        return false;
-      },
+  /** @param taking ms of each sandbox */
+  const turnsOf = async (...taking: number[]) => {
+    let now = 1000;
+    using _clock = spyOn(performance, "now").mockImplementation(() => now);
+    const left = [...taking];
+    // Of two verbs that each has.
+    let isFirst = false;
+    const may = async () => {
+      isFirst = !isFirst;
+      if (isFirst) now += left.shift() ?? 0;
+      return false;
     };
     const apis = () => [{ ...plans, sandboxes: many as SandboxPlan[] }];
-    const verb = explainVerb({ gate: gate as unknown as Gate, apis });
+    const verb = explainVerb({ gate: { may } as unknown as Gate, apis });
     let turns = 0;
     let isOver = false;
     const count = (): void => {
@@ -93,9 +98,10 @@ test("who takes long lets others be heard behind each, and who does not is done 
     isOver = true;
     return turns;
   };
-  expect(await turnsOf(5)).toBeGreaterThanOrEqual(4);
-  // Unless something else has kept it from going on just then.
-  let least = Infinity;
-  for (let i = 0; i < 20 && least > 0; i++) least = Math.min(least, await turnsOf(0));
-  expect(least).toBe(0);
+  expect(await turnsOf(5, 4, 5, 4)).toBe(4);
+  expect(await turnsOf(0, 0, 0, 0)).toBe(0);
+  expect(await turnsOf(3, 0, 0, 0)).toBe(0);
+  // Counted from the last turn.
+  expect(await turnsOf(2, 2, 2, 1)).toBe(1);
+  expect(await turnsOf(4, 0, 3, 0)).toBe(1);
 });

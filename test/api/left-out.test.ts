@@ -42,7 +42,7 @@ describe("one that does not read", () => {
   }
 
   test("is told once what it has missed, when it reads again", async () => {
-    const { subscribers, publish, follower, read, gap, heard } = await behind();
+    const { ring, subscribers, publish, follower, read, gap, heard } = await behind();
     expect(publish({ x: "" })).toBeUndefined();
     const more = { ...gap, events: 3, bytes: gap.bytes + JSON.stringify({ n: 12, x: "" }).length };
     read();
@@ -50,6 +50,11 @@ describe("one that does not read", () => {
     void publish({ type: "next" });
     expect(follower.heard.slice(heard)).toEqual([more, { n: expect.any(Number), type: "next" }]);
     expect(subscribers.requests).toHaveLength(1);
+    // Not once more before the end.
+    const final = EventData.of({ type: "final" });
+    ring.end(final);
+    await subscribers.finish(final);
+    expect(follower.heard.slice(heard + 2)).toEqual([{ type: "final" }]);
   });
 
   test("before the end", async () => {

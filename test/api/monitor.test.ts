@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { SERVER_SESSION, type Session } from "../../src/api/client.ts";
 import { grantAll } from "../../src/api/privileges.ts";
 import { type RegistryOptions } from "../../src/api/registry.ts";
 import { Log } from "../../src/log.ts";
@@ -398,11 +399,19 @@ describe("disconnected", () => {
     const { registry } = connect();
     for (const [verb, args] of [
       ["subscribe", "disconnected"],
+      ["unsubscribe", "disconnected"],
       ["trace", { add: {} }],
     ] as const) {
-      const session = { uuid: "rest" };
-      const reply = await registry.call({ api: "monitor", verb, args, session });
-      expect(reply.request.info).toBe("events need a WebSocket connection");
+      const told = async (session: Session) => {
+        const { request } = await registry.call({ api: "monitor", verb, args, session });
+        return request.info ?? request.status;
+      };
+      expect(await told({ uuid: "rest" })).toBe("events need a WebSocket connection");
+      // Actions of a config hear its end of who goes without that.
+      expect([verb, await told(SERVER_SESSION)]).toEqual([
+        verb,
+        verb === "trace" ? "events need a WebSocket connection" : "success",
+      ]);
     }
   });
 });

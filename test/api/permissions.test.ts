@@ -1,5 +1,6 @@
 /** A permission service that takes its time: what is called meanwhile waits for it, and what changes meanwhile counts. */
 import { describe, expect, test } from "bun:test";
+import { Admission } from "../../src/api/admission.ts";
 import type { Request } from "../../src/api/client.ts";
 import type { Answer, How, PermissionService, Question } from "../../src/api/permissions.ts";
 import type { Granted } from "../../src/api/privileges.ts";
@@ -158,6 +159,38 @@ describe("a call", () => {
     const stop = client.call("exec", { action: "stop" });
     await service.next(NO);
     expect((await stop).response).toEqual([expect.stringMatching(/^sb\/sleep@/)]);
+  });
+
+  test("of exec: a stop of one whose turn has not come is asked about, and told of by then", async () => {
+    const template = (...privileges: string[]) =>
+      shell("exec", "", { privileges, argv: { elements: [], names: new Set() } });
+    const sandboxes = [
+      { uid: "free", plans: [sleeper("full")], exec: template() },
+      { uid: "s", plans: [], exec: template("x") },
+    ];
+    const apis = [apiOf([], { sandboxes })];
+    const admission = new Admission({ tasks: 1 });
+    const { client, service, launched } = make([], { apis, admission });
+    await client.call("full");
+    service.known.set("x", "yes");
+    const waiting = client.call("exec", { sandbox: "s", exec: { cmdpath: "/bin/true" } });
+    await until("it waits", () => admission.load.waiting === 1);
+    service.known.clear();
+    for (const answer of [NO, "yes"] as const) {
+      let isTold = false;
+      const stop = client.call("exec", { action: "stop" }).then((reply) => {
+        isTold = true;
+        return reply;
+      });
+      await until("it is asked", () => service.asked.length > 0);
+      await new Promise((resolve) => setImmediate(resolve));
+      expect([isTold, admission.load.waiting]).toEqual([false, 1]);
+      await service.next(answer);
+      expect((await stop).response).toEqual([]);
+      expect(admission.load.waiting).toBe(answer === "yes" ? 0 : 1);
+    }
+    expect((await waiting).request.info).toBe("it was stopped before its turn came");
+    expect(launched()).toBe(1);
   });
 
   test("without a service, or of the server itself, nobody is asked", async () => {

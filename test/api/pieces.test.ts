@@ -184,7 +184,8 @@ describe("a client that has not read", () => {
   const asking = (peer: string) => ({ from: { peer, connection: {} }, session: { uuid: peer } });
   test("[protection] starts nothing until it has, and others do; nor is the server held back", async () => {
     const backlog = new Backlog(1000, 0);
-    const admission = new Admission({ backlog });
+    // By nothing else: no launch that hangs gives others their turn.
+    const admission = new Admission({ backlog, slow: 3_600_000, patience: 3_600_000 });
     const plan = shell("v", "");
     backlog.add("slow", 900);
     const held = admission.enter(plan, asking("slow"));
@@ -201,6 +202,12 @@ describe("a client that has not read", () => {
     await held.place;
     expect([entered, admission.load]).toEqual([["slow"], { running: 3, waiting: 0 }]);
     backlog.add("", -90);
+    // And so it is the next time.
+    backlog.add("slow", 900);
+    const again = admission.enter(plan, asking("slow"));
+    if (isPlace(again)) throw new Error("it was let in");
+    backlog.add("slow", -900);
+    await again.place;
   });
 });
 

@@ -1,5 +1,7 @@
 /** When grants change: whoever may not follow any more does not, whatever has become of the verb meanwhile. */
 import { describe, expect, test } from "bun:test";
+import { Admission } from "../../src/api/admission.ts";
+import type { Bytes } from "../../src/encoders/encoder.ts";
 import { grantAll } from "../../src/api/privileges.ts";
 import type { Plan } from "../../src/plan/plan.ts";
 import { apiOf, connecting, pidOf, shell, sleeper, TestClient, use } from "./harness.ts";
@@ -115,6 +117,25 @@ describe("a task is no longer followed", () => {
           (frame) => frame.includes('"final-event"') || frame.includes('"type":"data"'),
         ),
       ).toEqual([]);
+    }
+  });
+
+  test("that was admitted before, and starts after: nor is its output taken as it is", async () => {
+    const admission = new Admission({ tasks: 1 });
+    const plans = [sleeper("first"), shell("second", "echo out", { ...use("file"), privileges })];
+    for (const withdraws of [true, false]) {
+      const { client, registry, held } = granting(plans, { admission });
+      let dropped = 0;
+      const bytes: Bytes = { write: () => {}, drop: () => void dropped++ };
+      await client.call("first");
+      const reply = client.call("second", undefined, { bytes: async () => bytes });
+      while (admission.load.waiting === 0) await Bun.sleep(1);
+      if (withdraws) held.clear();
+      registry.recheck();
+      await client.call("first", { action: "stop" });
+      expect((await reply).request.status).toBe("success");
+      expect([withdraws, dropped]).toEqual([withdraws, withdraws ? 1 : 0]);
+      while (admission.load.running > 0) await Bun.sleep(1);
     }
   });
 

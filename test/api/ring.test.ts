@@ -50,6 +50,22 @@ describe("a ring", () => {
     expect(at(ring, 501)).toBe(final.json);
   });
 
+  test("is known to nobody once it is closed", async () => {
+    const rings = new Rings();
+    const closed = Array.from({ length: 200 }, () => {
+      const ring = new Ring(1000, rings);
+      ring.push(event("x"));
+      ring.close();
+      return new WeakRef(ring);
+    });
+    // What is referred to in this turn stays until the next.
+    await Bun.sleep(1);
+    Bun.gc(true);
+    // What the collector takes for a reference may be none.
+    expect(closed.filter((one) => one.deref() !== undefined).length).toBeLessThan(100);
+    expect(rings.bytes).toBe(0);
+  });
+
   test("keeps each by its number, however many there are room for", () => {
     const ring = new Ring(1 << 20, new Rings());
     for (let i = 1; i <= 300; i++) ring.push(event(`${i}`));

@@ -8,12 +8,13 @@ import { Rings } from "../../src/api/ring.ts";
 import { BrokenInput, type Source } from "../../src/api/source.ts";
 import { Stops } from "../../src/api/stops.ts";
 import { Tasks } from "../../src/api/tasks.ts";
-import type { TaskEncoder } from "../../src/encoders/encoder.ts";
+import type { About, TaskEncoder } from "../../src/encoders/encoder.ts";
 import { line } from "../../src/encoders/line.ts";
 import { AfbError } from "../../src/errors.ts";
+import { Log } from "../../src/log.ts";
 import type { Plan } from "../../src/plan/plan.ts";
 import { controlled } from "./controlled.ts";
-import { connecting, shell, TestClient, use } from "./harness.ts";
+import { apiOf, connecting, shell, TestClient, use } from "./harness.ts";
 import { isSettled, turn } from "./listener.ts";
 
 const make = connecting();
@@ -62,6 +63,67 @@ describe("seen as it is printed", () => {
       isOver,
     });
   });
+});
+
+test("what an encoder says of its task, before it is started and after", async () => {
+  const said: string[] = [];
+  const log = new Log((line) => void said.push(line));
+  let about: About | undefined;
+  const told: TaskEncoder = {
+    name: "told",
+    synchronous: false,
+    check: () => [],
+    begin: (_opts, _emit, given) => {
+      about = given;
+      about?.tell("early");
+      said.push(about?.name ?? "");
+      return { stdout() {}, stderr() {}, end: () => ({}) };
+    },
+  };
+  const { client, last } = running([shell("v/w", "", use("told"))], { log, encoders: () => told });
+  await client.call("v/w");
+  about?.tell("late");
+  expect([...said, about?.name]).toEqual([
+    ...["error: p: sb/w: early", "p: sb/w", "error: p: sb/w@1: late", "p: sb/w@1"],
+  ]);
+  last().end();
+  await client.until("final-event");
+});
+
+test("a verb that goes is there until the last of its tasks is over, run or not", async () => {
+  const admission = new Admission({ tasks: 1 });
+  const { client, registry, tasks, last } = running([shell("v", "")], { admission });
+  await client.call("v");
+  const waiting = client.call("v");
+  while (admission.load.waiting === 0) await turn();
+  registry.replace([apiOf([])]);
+  // One runs and one waits.
+  const stop = async () => (await client.call("v", { action: "stop" })).request.status;
+  expect(await stop()).toBe("success");
+  expect((await waiting).request.info).toBe("it was stopped before its turn came");
+  expect([tasks.length, last().told]).toEqual([1, ["stop"]]);
+  last().end();
+  await client.until("final-event");
+  expect(await stop()).toBe("unknown-verb");
+});
+
+test("a launch that has come to its end, well or not, keeps no other waiting", async () => {
+  const admission = new Admission({ starting: 1, tasks: 3, slow: 3_600_000 });
+  const control = controlled();
+  let fails = false;
+  const launch: typeof control.launch = async (...given) => {
+    if (fails) throw new Error("it cannot");
+    return control.launch(...given);
+  };
+  const { client } = make([shell("v", "")], { launch, admission });
+  for (const isBad of [false, true, false, true, false]) {
+    fails = isBad;
+    const { status } = (await client.call("v")).request;
+    expect([isBad, status === "success"]).toEqual([isBad, !isBad]);
+  }
+  expect(admission.load).toEqual({ running: 3, waiting: 0 });
+  for (const task of control.tasks) task.end();
+  while (admission.load.running > 0) await turn();
 });
 
 describe("the end of the server", () => {

@@ -89,6 +89,21 @@ describe("who may not follow a task does not see it", () => {
     expect(told().length).toBe(4);
   });
 
+  test("in events of its own alone, whoever else follows", async () => {
+    const { client, registry } = connect(plans, { granted });
+    const watchers = ["a", "b", ""].map((token) => ({ token, own: new TestClient(registry) }));
+    for (const { token, own } of watchers) await list(own, { follow: true }, as(token));
+    await client.call("mine", undefined, as("a"));
+    await client.call("yours", undefined, as("b"));
+    await client.call("open");
+    for (const { token, own } of watchers) {
+      await own.until('"verb":"open"');
+      const told = own.wire.flatMap((frame) => /"type":"started".*"verb":"(\w+)"/.exec(frame)?.[1]);
+      const seen = { a: ["mine", "open"], b: ["yours", "open"] }[token] ?? ["open"];
+      expect([token, told.filter((verb) => verb !== undefined)]).toEqual([token, seen]);
+    }
+  });
+
   test("of an exec by the privilege of its sandbox", async () => {
     const template = (sandbox: string, privileges: string[]): Plan =>
       shell("exec", "", { sandbox, privileges, argv: { elements: [], names: new Set() } });

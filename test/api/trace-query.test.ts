@@ -93,16 +93,29 @@ test("words that say nothing here are known all the same", () => {
   for (const [kind, list] of Object.entries(words))
     for (const word of list.split(" "))
       expect([word, added({ [kind]: word })]).toEqual([word, [{ ...plain, actions: "" }]]);
-  for (const [kind, list] of Object.entries({
-    request: "begin args json life",
-    session: "create close destroy",
-  }))
-    for (const word of list.split(" "))
-      expect((added({ [kind]: word }) as { actions: string }[])[0]?.actions).not.toBe("");
   const api =
     "add_alias all api_add_verb api api_del_verb api_seal api_set_on_event api_set_on_init api_set_verbs call callsync abort_job class_provide class_require common delete_api event event_broadcast event_handler_add event_handler_del event_make extra get_event_loop get_system_bus get_user_bus new_api on_event on_event_handler post_job require_api rootdir_get_fd rootdir_open_locale settings start unshare_session vverbose";
   for (const word of api.split(" "))
     expect([word, added({ api: word })]).toEqual([word, [{ ...plain, actions: "" }]]);
+});
+
+test.each<["request" | "event" | "session", string, Record<string, string>]>([
+  [
+    ...(["request", "begin reply"] as const),
+    { begin: "begin", args: "begin", json: "begin", life: "begin reply", reply: "reply" },
+  ],
+  [
+    ...(["event", "push_before push_after"] as const),
+    { push_before: "push_before", push_after: "push_after" },
+  ],
+  [
+    ...(["session", "create close"] as const),
+    { create: "create", close: "close", destroy: "close" },
+  ],
+])("each word of a %s that says something", (kind, all, words) => {
+  const every = { all, common: all, "*": all, true: all, none: "" };
+  for (const [word, actions] of Object.entries({ ...every, ...words }))
+    expect([word, added({ [kind]: word })]).toEqual([word, [{ ...plain, actions }]]);
 });
 
 const LONG = "x".repeat(257);

@@ -127,6 +127,32 @@ test("a call to boards: what is early, what is another's, what each has said, an
     { ok: 1, error: 1, refused: 0, timeout: 0, offline: 0 },
     2,
   ]);
+  // So many characters of all boards together: from then on each line takes the place of its board's first.
+  const kept = () =>
+    [...run.rows.values()].reduce(
+      (sum, { lines, more }) => {
+        return { lines: sum.lines + lines.length, more: sum.more + more };
+      },
+      { lines: 0, more: 0 },
+    );
+  const base = kept();
+  const text = [...run.rows.values()]
+    .flatMap(({ lines }) => lines)
+    .reduce((sum, line) => sum + line.text.length, 0);
+  const rest = ((4 << 20) - text) % 2000;
+  const full = ((4 << 20) - text - rest) / 2000;
+  const print = (board: number, stdout: string[]) =>
+    run.take({ call: "c1", type: "output", board: `many${board}`, data: { stdout } });
+  for (let left = full, board = 0; left > 0; left -= 200, board++)
+    print(board, Array<string>(Math.min(200, left)).fill("w".repeat(2000)));
+  print(100, ["x".repeat(rest)]);
+  expect(kept()).toEqual({ lines: base.lines + full + 1, more: base.more });
+  print(0, ["y"]);
+  expect(kept()).toEqual({ lines: base.lines + full + 1, more: base.more + 1 });
+  print(100, ["z".repeat(1999)]);
+  expect(kept()).toEqual({ lines: base.lines + full + 2, more: base.more + 1 });
+  print(100, ["z"]);
+  expect(kept()).toEqual({ lines: base.lines + full + 2, more: base.more + 2 });
   const before = heard;
   run.stop();
   expect([run.isStopping, heard]).toEqual([true, before + 1]);

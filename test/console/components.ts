@@ -29,7 +29,15 @@ export const components = (...files: readonly string[]): Promise<Components> =>
   componentsAt("http://localhost/", ...files);
 
 /** On a page of that address, whose server they reach. */
-export async function componentsAt(url: string, ...files: readonly string[]): Promise<Components> {
+export const componentsAt = (url: string, ...files: readonly string[]): Promise<Components> =>
+  componentsAmid({}, url, ...files);
+
+/** With something else in the place of globals. */
+export async function componentsAmid(
+  surroundings: Readonly<Record<string, unknown>>,
+  url: string,
+  ...files: readonly string[]
+): Promise<Components> {
   const entry = join(SOURCE, "entry-of-tests.ts");
   const text = ["preact", ...files.map((file) => `./${file}`)]
     .map((file) => `export * from ${JSON.stringify(file)};`)
@@ -49,7 +57,9 @@ export async function componentsAt(url: string, ...files: readonly string[]): Pr
     requestAnimationFrame: window.requestAnimationFrame.bind(window),
     cancelAnimationFrame: window.cancelAnimationFrame.bind(window),
     addEventListener: window.addEventListener.bind(window),
+    removeEventListener: window.removeEventListener.bind(window),
     ...{ scrollTo: window.scrollTo.bind(window), sessionStorage: window.sessionStorage },
+    ...surroundings,
   };
   const module: { exports: Record<string, unknown> } = { exports: {} };
   new Function("module", "exports", ...Object.keys(there), code)(

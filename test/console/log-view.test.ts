@@ -90,6 +90,22 @@ test("a row says where it is from and when, and has the styles of its kind, whic
   expect(box.children.length).toBe(1);
 });
 
+test("what is forgotten of long lines is not written again: each has one row", async () => {
+  const long = "x".repeat(1 << 20);
+  for (let n = 0; n < 35; n++) add(`${n} ${long}`);
+  await until("all rows", () => rows().length === 35);
+  expect(log.text().startsWith("0 ")).toBe(true);
+  // More than is held.
+  add(`35 ${long}`);
+  add("last");
+  await until("it is there", () => rows().at(-1)?.textContent === "last");
+  expect(rows().map(({ textContent }) => textContent.split(" ")[0])).toEqual([
+    ...Array.from({ length: 36 }, (_one, n) => `${n}`),
+    "last",
+  ]);
+  expect(log.text().startsWith("0 ")).toBe(false);
+});
+
 test("a row is no wider than a frame bears; all of the line is in the file", async () => {
   const [most, over] = ["x".repeat(10_000), "y".repeat(10_001)];
   for (const text of [most, over, `${over}\rlast`]) add(text);
@@ -106,6 +122,7 @@ test("rows are in blocks of a hundred; a filter is of any case, of what is seen,
   for (let i = 0; i < 201; i++) add(`${i === 7 ? "\u001b[31mSeven" : `row ${i}`}`);
   await until("all rows", () => rows().length === 201);
   expect([...box.children].map(({ children }) => children.length)).toEqual([100, 100, 1]);
+  expect([...box.children].map(({ className }) => className)).toEqual(Array(3).fill("block"));
   log.filter = "SEVEN";
   await until("one row", () => rows().length === 1);
   expect(rows()[0]?.textContent).toBe("Seven");

@@ -1,7 +1,7 @@
 /** Parts of the console that need no browser. */
 import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
-import { argumentsOf, kindOf } from "../../src/console/arguments.ts";
+import { argumentsOf, argumentsOfSample, kindOf, valuesOf } from "../../src/console/arguments.ts";
 import { delayOf } from "../../src/console/backoff.ts";
 import { faultsOf } from "../../src/console/faults.ts";
 import { sampleOf } from "../../src/console/metrics.ts";
@@ -61,6 +61,21 @@ describe("a form", () => {
     expect(putSecrets(params, { pin: "1" }, given)).toEqual({ pin: "1" });
     // What is not given is what somebody has written.
     expect(putSecrets(params, { pin: "***" }, { text: "x" })).toEqual({ pin: "***" });
+  });
+});
+
+test("a sample is a query, or arguments as they are; both fill in a form", () => {
+  expect(argumentsOfSample({ action: "start", args: { a: 1 } })).toEqual({ a: 1 });
+  for (const other of [
+    { action: "start", args: "x" },
+    { action: "start", args: null },
+    { action: "stop", args: { a: 1 } },
+    { args: { a: 1 } },
+    { a: 1 },
+  ])
+    expect(argumentsOfSample(other)).toEqual(other);
+  expect(valuesOf({ a: 1, b: "x", c: { d: [true] } })).toEqual({
+    ...{ a: "1", b: "x", c: '{"d":[true]}' },
   });
 });
 

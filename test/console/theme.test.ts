@@ -1,7 +1,7 @@
 /** Light or dark, the language, and the view that the address names from the start: each in a window of its own. */
 import { expect, test } from "bun:test";
 import { until } from "../served.ts";
-import { componentsAt } from "./components.ts";
+import { componentsAmid, componentsAt } from "./components.ts";
 
 interface Parts {
   readonly dark: { readonly value: boolean };
@@ -30,13 +30,48 @@ test("the light is the system's until it is switched here, and that is kept", as
   }
 });
 
+test.each([
+  ["the system's, as it changes", undefined, [false, true, false], ["light", "dark", "light"]],
+  ["dark, whatever the system has", "dark", [false, true, false], ["dark", "dark", "dark"]],
+  ["light, whatever the system has", "light", [true, false, true], ["light", "light", "light"]],
+] as const)("the light is %s", async (_what, kept, system, expected) => {
+  let changed: (event: { matches: boolean }) => void = () => {};
+  const matchMedia = (query: string) => ({
+    matches: query === "(prefers-color-scheme: dark)" && system[0],
+    addEventListener: (type: string, call: typeof changed) => {
+      if (type === "change") changed = call;
+    },
+  });
+  const localStorage = {
+    getItem: (key: string) => (key === "spawnbox:theme" ? kept : null) ?? null,
+  };
+  await using page = await componentsAmid(
+    { matchMedia, localStorage },
+    "http://localhost/",
+    "theme.ts",
+  );
+  (page.from as unknown as Parts).followTheme();
+  const shown = system.map((matches) => {
+    changed({ matches });
+    return page.window.document.documentElement.dataset["theme"];
+  });
+  expect(shown).toEqual([...expected]);
+});
+
 test("the view is that of the address from the start", async () => {
-  await using page = await componentsAt("http://localhost/#/t/7", "route.ts");
+  const scrolled: number[][] = [];
+  const scrollTo = (...to: number[]) => void scrolled.push(to);
+  await using page = await componentsAmid({ scrollTo }, "http://localhost/#/t/7", "route.ts");
   const { followRoute, route } = page.from as unknown as Parts;
   followRoute();
   expect(route.value).toEqual({ view: "task", id: "7" });
   page.window.location.hash = "#/server";
   await until("it is read", () => (route.value as { view: string }).view === "server");
+  // Each view begins at its top.
+  expect(scrolled).toEqual([
+    [0, 0],
+    [0, 0],
+  ]);
 });
 
 test("the language is the one that was chosen, else the first of the browser's that there is", async () => {

@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { until } from "../served.ts";
 import { sendEvent, wireServer, type WireSocket } from "../wire-server.ts";
-import { type Components, componentsAt } from "./components.ts";
+import { type Components, componentsAmid, componentsAt } from "./components.ts";
 
 interface Parts {
   connect(): void;
@@ -326,6 +326,27 @@ describe("what was given to a verb", () => {
     }
     remember({ secret: "s", plain: "" });
     expect(localStorage.getItem(key)).toBeNull();
+  });
+  test("is kept nowhere where the browser does not let it, which is no fault", async () => {
+    const throwing = (error: Error) => ({
+      ...{ getItem: () => fail(error), setItem: () => fail(error), removeItem: () => fail(error) },
+    });
+    const fail = (error: Error): never => {
+      throw error;
+    };
+    const using1 = async (error: Error) => {
+      await using made = await componentsAmid(
+        { localStorage: throwing(error) },
+        "http://localhost/",
+        "storage.ts",
+      );
+      const { keep, recall } = made.from as unknown as Parts;
+      keep("local", "k", "v");
+      keep("local", "k", undefined);
+      return recall("local", "k");
+    };
+    expect(await using1(new DOMException("off", "SecurityError"))).toBeUndefined();
+    await expect(using1(new RangeError("a fault"))).rejects.toThrow("a fault");
   });
   test("is kept where the browser lets it, and where it is told to", () => {
     const { keep, recall } = parts;

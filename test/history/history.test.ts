@@ -197,8 +197,12 @@ describe("a file", () => {
       expect(statSync(join(dir, "real", name)).mode & 0o777).toBe(0o600);
     history.close();
     chmodSync(join(dir, "real/history"), 0o644);
-    opened(join(dir, "real/history"));
+    opened(join(dir, "real/history")).history.close();
     expect(statSync(join(dir, "real/history")).mode & 0o777).toBe(0o600);
+    // What others cannot read stays as somebody has made it.
+    chmodSync(join(dir, "real/history"), 0o700);
+    opened(join(dir, "real/history"));
+    expect(statSync(join(dir, "real/history")).mode & 0o777).toBe(0o700);
   });
 
   test("is bounded by number and bytes", async () => {
@@ -307,6 +311,13 @@ describe("where it cannot be kept, that is said once and the server goes on", ()
     expect(existsSync(join(dir, "nowhere"))).toBe(false);
     Bun.spawnSync(["mkfifo", join(dir, "fifo")]);
     expect((await goesOn(join(dir, "fifo"))).told.length).toBe(1);
+    // Nor is an ordinary user's server held up by it.
+    const told: string[] = [];
+    const tell = (text: string) => void told.push(text);
+    new History({ file: join(dir, "fifo"), limits: LIMITS, tell, uid: ORDINARY }).open();
+    expect(told).toEqual([
+      `--history ${join(dir, "fifo")}: is no regular file; the server goes on without a history`,
+    ]);
   });
 
   test.if(isRoot)(
@@ -317,7 +328,9 @@ describe("where it cannot be kept, that is said once and the server goes on", ()
       mkdirSync(open);
       chmodSync(open, 0o1777);
       const { told } = await goesOn(join(open, "history"));
-      expect(told[0]).toContain("others can");
+      const why = (whose: string) =>
+        `: others can put files into ${open}: choose a directory of ${whose} own; the server goes on without a history`;
+      expect(told[0]).toEndWith(why("root's"));
       expect(existsSync(join(open, "history"))).toBe(false);
       // Nor for an ordinary user, whose journal of SQLite others could make.
       const asOther = new History({
@@ -328,7 +341,7 @@ describe("where it cannot be kept, that is said once and the server goes on", ()
       });
       asOther.open();
       asOther.close();
-      expect(told[1]).toContain("others can");
+      expect(told[1]).toEndWith(why("its"));
       writeFileSync(join(open, "history"), "");
       expect((await goesOn(join(open, "history"))).told.length).toBe(1);
       const theirs = join(dir, "theirs");

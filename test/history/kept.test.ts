@@ -1,7 +1,7 @@
 /** What is kept of tasks to the letter: when it is written, how much of it, and what is asked of it. Without tasks that run. */
 import { Database } from "bun:sqlite";
 import { afterEach, describe, expect, jest, test } from "bun:test";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Entry } from "../../src/api/book.ts";
@@ -24,6 +24,13 @@ function file(): string {
 
 describe("what happens is written", () => {
   const event = (text: string) => EventData.written(JSON.stringify({ stdout: text }));
+  /** So much in it that all of them together know. */
+  function filled(rings: Rings): Ring {
+    const ring = new Ring(10_000, rings);
+    ring.push(event("a".repeat(5000)));
+    expect(rings.bytes).toBeGreaterThan(5000);
+    return ring;
+  }
   let made = 0;
   /** A task, as the book has it. */
   function entry({
@@ -141,6 +148,19 @@ describe("what happens is written", () => {
     expect(history.events("none")).toBeUndefined();
     const kinds = history.kinds().map(({ key }) => key);
     expect(history.tasks({ kinds, limit: 5, caller: "7" })).toMatchObject([{ id }]);
+    // Nor where none of it is kept, which has been all the same; and of one that was lost nothing is known.
+    const { entry: unkept, ring: past, id: lost, record: unknown } = entry();
+    Object.assign(unknown, { status: undefined });
+    for (const text of ["a", "b"]) past.push(event(text));
+    history.note(unkept);
+    expect(history.events(lost)).toMatchObject({ last: 3, events: [{ number: 3 }] });
+    expect(history.events(lost)?.events[0]?.data.value).toEqual({
+      ...{ type: "final-event", pid: 5, status: {} },
+    });
+    // One that never ran has its end alone.
+    const { entry: never, id: none } = entry({ ended: true });
+    history.note({ ...never, events: undefined } as unknown as Entry);
+    expect(history.events(none)?.last).toBe(1);
     // Without output, or where none is kept, the end is the first event.
     for (const keeps of [true, false]) {
       const { entry: silent, id: other } = entry({ keeps });
@@ -185,16 +205,17 @@ describe("what happens is written", () => {
     expect(more(half)).toEqual([1, 2]);
     expect(more(half)).toEqual([1, 2, 3]);
     expect(more(1)).toEqual([2, 3, 4]);
+    // One piece is kept, whatever its size, and goes with the next.
     expect(more((1 << 20) + 5)).toEqual([4, 5]);
     expect(rows("SELECT count(*) AS n FROM output")).toBe(1);
+    expect(more(1)).toEqual([5, 6]);
   });
 
   test("at most so many wait: what has ended is lost, and what runs is noted again", () => {
     const { history } = opened();
     jest.useFakeTimers();
     const rings = new Rings(64 << 20);
-    const ring = new Ring(1000, rings);
-    ring.push(event("a"));
+    const ring = filled(rings);
     history.note(entry({ keeps: true, ring }).entry);
     history.note(entry({ ended: true }).entry);
     for (let n = 0; n < 4998; n++) history.note(entry().entry);
@@ -224,7 +245,48 @@ describe("what happens is written", () => {
     expect(rows()).toBe(0);
     jest.advanceTimersByTime(1);
     expect(rows()).toBe(500);
-    expect(told).toEqual([cannot, `${where}is written again; 1 tasks are missing in it`]);
+    const again = `${where}is written again; 1 tasks are missing in it`;
+    expect(told).toEqual([cannot, again]);
+    // Told once, and so is the next time.
+    expect(history.kinds()).toHaveLength(1);
+    expect(told).toHaveLength(2);
+    other.run("BEGIN IMMEDIATE");
+    history.note(entry({ ended: true }).entry);
+    expect(history.kinds()).toHaveLength(1);
+    expect(told).toEqual([cannot, again, cannot]);
+  });
+
+  test("at the end once more, with the output since; then nobody waits for anything", () => {
+    const { history, path, rows, told } = opened();
+    jest.useFakeTimers();
+    const { entry: one, ring } = entry({ keeps: true });
+    history.note(one);
+    expect(history.kinds()).toHaveLength(1);
+    ring.push(event("a"));
+    const other = new Database(path);
+    ends.push(() => other.close());
+    other.run("BEGIN IMMEDIATE");
+    jest.advanceTimersByTime(1000);
+    expect(told).toHaveLength(1);
+    history.note(entry({ ended: true }).entry);
+    other.run("ROLLBACK");
+    history.close();
+    expect([rows(), rows("SELECT count(*) AS n FROM output")]).toEqual([2, 1]);
+    expect(jest.getTimerCount()).toBe(0);
+    // Nobody has it any more: what is noted then holds nothing.
+    const rings = new Rings(64 << 20);
+    const late = filled(rings);
+    history.note(entry({ keeps: true, ring: late }).entry);
+    late.close();
+    expect([jest.getTimerCount(), rings.bytes]).toEqual([0, 0]);
+    // Nor is it asked any more, which is no trouble.
+    expect([history.kinds(), history.events("x"), told.length]).toEqual([[], undefined, 2]);
+  });
+
+  test("nowhere, where nothing has happened: no file is made for that", () => {
+    const path = file();
+    new History({ file: path, limits: LIMITS, tell: () => {}, uid: 0 }).close();
+    expect(existsSync(path)).toBe(false);
   });
 
   test("nothing any more, where it is damaged: told once, and nothing is held", () => {
@@ -236,8 +298,7 @@ describe("what happens is written", () => {
     writeFileSync(path, bytes.fill(0xff, 4096));
     const { history, told } = opened(path);
     const rings = new Rings(64 << 20);
-    const ring = new Ring(1000, rings);
-    ring.push(event("a"));
+    const ring = filled(rings);
     history.note(entry({ keeps: true, ring }).entry);
     expect(history.kinds()).toEqual([]);
     ring.close();
@@ -278,7 +339,8 @@ describe("what happens is written", () => {
     const { history, rows } = opened(file(), { tasks: 2 });
     const write = () => {
       history.note(entry({ ended: true }).entry);
-      history.kinds();
+      // The second has nothing to write.
+      for (let n = 0; n < 2; n++) history.kinds();
       return rows();
     };
     // The first look is at the first write, with its task.

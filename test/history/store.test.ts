@@ -1,7 +1,7 @@
 /** The file of a history by its rows: what is asked of it, what goes, and how much it may be. */
 import { Database } from "bun:sqlite";
 import { afterEach, describe, expect, test } from "bun:test";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { LIMITS, type Limits, parseLimits } from "../../src/history/limits.ts";
@@ -98,6 +98,16 @@ describe("the file", () => {
     expect(store.find("none")).toBeUndefined();
   });
 
+  test("a kind is API, verb and privileges, each of them", () => {
+    const all = [{}, { api: "b" }, { verb: "w" }, { privileges: '["x"]' }];
+    const store = stored(all.map((more, n) => row(`${n}`, more)));
+    expect(store.kinds()).toHaveLength(4);
+    store.kinds().forEach(({ key }, n) => expect(ids(store, { kinds: [key] })).toEqual([`${n}`]));
+    // Once written, and so it is for who opens it later.
+    store.write(() => all.forEach((more, n) => store.task(row(`1${n}`, more))));
+    expect(store.kinds()).toHaveLength(4);
+  });
+
   test("a task that is written again is the same one, and what breaks off is not there", () => {
     const store = stored([row("1", { pid: 5 })]);
     store.write(() => store.task(row("1", { pid: 6, last: 9, record: '{"id":"1","x":1}' })));
@@ -160,6 +170,12 @@ describe("the file", () => {
     expect(store.find("later")?.kind.verb).toBe("first");
   });
 
+  test("of seventeen two, where they take too much: a sixteenth, and what is left of one", () => {
+    const store = stored(Array.from({ length: 17 }, (_one, n) => row(`${10 + n}`)));
+    store.trim({ tasks: 17, bytes: store.bytes - 1, days: 1 }, 0);
+    expect(ids(store)).toHaveLength(15);
+  });
+
   test("gives room back where it is much", () => {
     const path = file();
     writeFileSync(path, "");
@@ -179,6 +195,28 @@ describe("the file", () => {
     expect(pages()).toBe(full);
     store.shrink(1 << 19);
     expect(pages()).toBeLessThan(full / 4);
+  });
+
+  test("has little beside it of what is to come, also after much at once", () => {
+    const path = file();
+    writeFileSync(path, "");
+    const store = new Store(path);
+    ends.push(() => store.close());
+    const beside = () => statSync(`${path}-wal`).size;
+    let made = 0;
+    const write = (bytes: number) =>
+      store.write(() => {
+        const events = "x".repeat(bytes);
+        store.output("1", { first: ++made, count: 1, events });
+      });
+    for (let n = 0; n < 40; n++) {
+      write(100 << 10);
+      expect(beside()).toBeLessThan(3 << 19);
+    }
+    write(4 << 20);
+    expect(beside()).toBeGreaterThan(4 << 20);
+    write(1);
+    expect(beside()).toBeLessThanOrEqual(1 << 20);
   });
 
   test("is ours by its marks", () => {

@@ -1,5 +1,5 @@
 /** The door without a server around it: sessions that come, go and do not come back. */
-import { afterEach, expect, test } from "bun:test";
+import { afterEach, expect, jest, test } from "bun:test";
 import { Door, type Patience } from "../../src/mcp/door.ts";
 import { Outlets } from "../../src/mcp/outlet.ts";
 import type { Request as Call } from "../../src/api/client.ts";
@@ -10,6 +10,7 @@ import { verb } from "./linked.ts";
 const make = connecting();
 const doors: Door[] = [];
 afterEach(async () => {
+  jest.useRealTimers();
   await Promise.all(doors.splice(0).map((door) => door.close()));
 });
 
@@ -113,6 +114,42 @@ test("a session that nobody uses is over", async () => {
   }
   await stream.body?.cancel();
   await call.body?.cancel();
+});
+
+/** As it is where nobody says otherwise. */
+function usual(verbs: readonly Verb[] = []) {
+  const { registry } = make([], { verbs: { p: verbs } });
+  const door = new Door({ registry, version: "0" });
+  doors.push(door);
+  return door;
+}
+
+test("a quarter of an hour, and it is looked each minute", async () => {
+  const door = usual();
+  jest.useFakeTimers();
+  const [one, other] = [await begun(door), await begun(door)];
+  jest.advanceTimersByTime(15 * 60_000 + 500);
+  expect(await isThere(door, one)).toBe(true);
+  jest.advanceTimersByTime(59_500);
+  expect([await isThere(door, one), await isThere(door, other)]).toEqual([true, false]);
+});
+
+test("half a minute for who comes back", async () => {
+  let gone: AbortSignal | undefined;
+  const held = verb("held", (request) => {
+    gone = request.gone;
+    return new Promise(() => {});
+  });
+  const door = usual([held]);
+  const session = await begun(door);
+  const { body } = await send(door, calling("p_held"), session);
+  while (!gone) await Promise.resolve();
+  jest.useFakeTimers();
+  await body?.cancel();
+  jest.advanceTimersByTime(29_999);
+  expect(gone.aborted).toBe(false);
+  jest.advanceTimersByTime(1);
+  expect(gone.aborted).toBe(true);
 });
 
 const PING = { id: 1, method: "ping" };

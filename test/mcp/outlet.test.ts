@@ -78,6 +78,20 @@ test("in pieces that a client takes, each chunk held until its last one", async 
   expect([await piece(), outlets.open, told]).toEqual([undefined, 0, ["idle"]]);
 });
 
+test("what was read to its end counts no more, and another one counts all the same", async () => {
+  const { outlets } = make();
+  for (let n = 0; n < 2; n++) {
+    const { body, push, control } = source();
+    const text = outlets.through(new Response(body));
+    push(64 * K + 1);
+    await turn();
+    expect([n, outlets.isSlow]).toEqual([n, true]);
+    control.close();
+    expect((await text.text()).length).toBe(64 * K + 1);
+    expect(outlets.isSlow).toBe(false);
+  }
+});
+
 test("one that breaks ends; one that nobody wants is not made any more", async () => {
   const { outlets, told } = make();
   const [breaks, unwanted] = [source(), source()];

@@ -8,6 +8,7 @@ import { thisMachine } from "../../src/plan/machine.ts";
 import type { ApiPlan } from "../../src/plan/plan.ts";
 import { checkEncoder, extend } from "../../src/plugins/extend.ts";
 import { MONITOR_VERBS } from "../../src/plugins/names.ts";
+import { registryOf } from "../api/harness.ts";
 import { GOOD, Modules } from "./modules.ts";
 
 const command = (uid: string, more: object = {}) => ({
@@ -145,6 +146,17 @@ test("of encoders and modules: what there is instead", () => {
   expect(told({ plugin: "plug", output: "none" }, {})).toEqual([
     `${at}: unknown plugin \`plug\` (there is none)`,
   ]);
+  const begin = "{ begin: () => ({ stdout() {}, stderr() {}, end: () => ({}) }) }";
+  modules.write("two.ts", `export const encoders = { first: ${begin}, second: ${begin} };`);
+  modules.write("no.ts", "export const functions = { f: () => 1 };");
+  const others = ["two", "no"].map((name) => ({ uid: name, libs: name }));
+  const other = (plugin: string, output: string) =>
+    told({ plugin, output }, { plugins: others })[0];
+  expect([other("two", "third"), other("no", "x"), other("x", "y")]).toEqual([
+    `${at}: the plugin two has no encoder \`third\` (it has first, second)`,
+    `${at}: the plugin no has no encoder \`x\` (it has none)`,
+    `${at}: unknown plugin \`x\` (there is two, no)`,
+  ]);
   const check = (name: string, plugin?: string) =>
     checkEncoder(name, plugin, {}, modules.dir).problems;
   expect(check("zzzz")).toEqual([`unknown encoder \`zzzz\`; ${all}`]);
@@ -210,6 +222,18 @@ test("an action may be for any verb of the server itself, and for no other", () 
   expect(problems("/", { onload })).toEqual([
     `onload[${MONITOR_VERBS.length}].action: no verb of the API monitor \`ping\` (there is ${MONITOR_VERBS.join(", ")})`,
   ]);
+});
+
+test("the verbs of the server itself are those that every server has, and those of its options", async () => {
+  const registry = registryOf([]);
+  try {
+    const own = registry.describe().find(({ api }) => api === "monitor")?.verbs ?? [];
+    expect([...own.map(({ name }) => name), "reload", "doctor", "metrics"].toSorted()).toEqual(
+      MONITOR_VERBS.toSorted(),
+    );
+  } finally {
+    await registry.close();
+  }
 });
 
 test("of many names that there are, the first are told, and how many more", () => {

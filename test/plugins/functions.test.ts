@@ -1,5 +1,6 @@
 /** Functions of a plugin: one thread for all, which keeps what they remember, and can be ended. */
 import { afterEach, expect, test } from "bun:test";
+import { join } from "node:path";
 import { type LoadedPlugin, loadPlugin } from "../../src/plugins/load.ts";
 import type { FunctionContext } from "../../src/plugins/plugin.ts";
 import { parseExact } from "../../src/numbers.ts";
@@ -109,6 +110,45 @@ test("they remember, until their thread has to be ended", async () => {
   expect(loop).toMatchObject({ status: "rejected", reason: { message: why } });
   expect(waited).toMatchObject({ status: "rejected", reason: { message: why } });
   expect(await call("count")).toBe(1);
+});
+
+test("what strays from them is told, and ends nothing", async () => {
+  using modules = new Modules();
+  const file = modules.write(
+    "plug.ts",
+    `let count = 0;
+     export const functions = {
+       count: () => ++count,
+       throws: () => void setTimeout(() => { throw new Error("late"); }),
+       rejects: () => void Promise.reject(new Error("handed over")),
+     };`,
+  );
+  // In a process of its own: the runner of tests takes what is not caught, in threads too.
+  const source = (name: string) => JSON.stringify(join(import.meta.dir, "../../src", name));
+  const script = `
+    import { serverLog } from ${source("log.ts")};
+    import { loadPlugin } from ${source("plugins/load.ts")};
+    const said = [];
+    Object.assign(serverLog, { write: (line) => said.push(line) });
+    const { functions, close } = loadPlugin({ uid: "plug", files: [${JSON.stringify(file)}] });
+    const call = (name) => functions.get(name)(0, { api: "p" });
+    said.push(await call("count"));
+    for (const name of ["throws", "rejects"]) {
+      const before = said.length;
+      await call(name);
+      while (said.length === before) await Bun.sleep(1);
+    }
+    said.push(await call("count"));
+    console.log(JSON.stringify(said));
+    process.exit();`;
+  const child = Bun.spawn([process.execPath, "-e", script], {
+    ...{ stdio: ["ignore", "pipe", "pipe"], timeout: 30_000 },
+  });
+  const [out, error] = await Promise.all([child.stdout.text(), child.stderr.text()]);
+  const strays = ["late", "handed over"].map(
+    (why) => `error: plugin plug: an error that it did not catch: Error: ${why}`,
+  );
+  expect([error, out]).toEqual(["", `${JSON.stringify([1, ...strays, 2])}\n`]);
 });
 
 test("a plugin that is closed ends when its calls have", async () => {

@@ -61,6 +61,16 @@ test("what it imports belongs to it: a package, and a file that changes", async 
   expect(() => load(file)).toThrow(`${beside} can be written by others than its owner`);
 });
 
+test("modules may import each other, and themselves", async () => {
+  using modules = new Modules();
+  modules.write("b.ts", "import { a } from './a.ts'; import './b.ts'; export const b = () => a();");
+  const file = modules.write(
+    "a.ts",
+    "import { b } from './b.ts'; export const a = () => 'both'; export const functions = { b: () => b() };",
+  );
+  expect(await load(file).functions.get("b")?.(0, context)).toBe("both");
+});
+
 test("what is of the runtime is imported by its names, also by what is imported", async () => {
   using modules = new Modules();
   modules.write(

@@ -1,5 +1,5 @@
 /** The threads of a plugin: how many there are and when, told by what its modules write as they are loaded. */
-import { afterEach, describe, expect, spyOn, test } from "bun:test";
+import { afterEach, describe, expect, jest, spyOn, test } from "bun:test";
 import { existsSync, mkdirSync, readFileSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -211,6 +211,28 @@ test("at the end what is under way ends, with an error", async () => {
   expect(await over).toMatchObject({ message: expect.stringContaining("the server ends") });
 });
 
+test("a call that never ends has half a minute once nobody has its plugin, as long as anybody waits for it", async () => {
+  using modules = new Modules();
+  const { file } = counting(modules);
+  const plugin = load(file);
+  let isOver = false;
+  const call = Promise.resolve(plugin.functions.get("never")?.(0, context)).catch(() => {
+    isOver = true;
+  });
+  jest.useFakeTimers();
+  try {
+    plugin.close();
+    jest.advanceTimersByTime(29_999);
+    await Promise.resolve();
+    expect(isOver).toBe(false);
+    jest.advanceTimersByTime(1);
+    await call;
+    expect(isOver).toBe(true);
+  } finally {
+    jest.useRealTimers();
+  }
+});
+
 test("what a check of options says, whatever it gives", async () => {
   using modules = new Modules();
   const begin = "begin: () => ({ stdout() {}, stderr() {}, end: () => ({}) })";
@@ -269,6 +291,15 @@ describe("packages that a module imports", () => {
       expect(await using1(modules, "import one from '#i'", about)).toBe("inner");
       expect(await using1(modules, "import one from 'own'", about)).toBe("inner");
     }
+  });
+  test("by a name of the importer's own, which leads to one beside it", async () => {
+    using modules = new Modules();
+    make(modules, "dep", { name: "dep" }, { "index.js": "module.exports = 'above';" });
+    mkdirSync(join(modules.dir, "below"));
+    modules.write("below/package.json", JSON.stringify({ imports: { "#d": "dep" } }));
+    const text = "import one from '#d'; export const functions = { one: () => one };";
+    const plugin = load(modules.write("below/a.ts", text));
+    expect(await plugin.functions.get("one")?.(0, context)).toBe("above");
   });
   test("[protection] none that is not there, where others could put it", async () => {
     using modules = new Modules();

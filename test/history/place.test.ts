@@ -1,0 +1,86 @@
+/** What is said of the file of a history before a start, which makes nothing. */
+import { afterEach, expect, test } from "bun:test";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { lookAtPlace } from "../../src/history/place.ts";
+import { descriptorsOf } from "../descriptors.ts";
+import { ORDINARY } from "../accounts.ts";
+import { isRoot } from "../served.ts";
+
+const ends: (() => void)[] = [];
+afterEach(() => {
+  for (const end of ends.splice(0).reverse()) end();
+});
+function directory(): string {
+  const dir = mkdtempSync(join(tmpdir(), "spawnbox-history-"));
+  ends.push(() => rmSync(dir, { recursive: true, force: true }));
+  return dir;
+}
+const own = process.geteuid?.() ?? 0;
+/** Of each kind of user: root's server asks more, of files that are root's. */
+const uids = isRoot ? [0, ORDINARY] : [own];
+
+test("nothing where there is one, or room for one; and nothing is made, changed or left open", () => {
+  const dir = directory();
+  const open = () => descriptorsOf("self").filter((one) => one.startsWith(dir));
+  for (const uid of uids) lookAtPlace(join(dir, "history"), uid);
+  expect(readdirSync(dir)).toEqual([]);
+  writeFileSync(join(dir, "history"), "", { mode: 0o644 });
+  symlinkSync("history", join(dir, "link"));
+  for (const uid of uids) for (const name of ["history", "link"]) lookAtPlace(join(dir, name), uid);
+  expect(statSync(join(dir, "history")).mode & 0o777).toBe(0o644);
+  expect(open()).toEqual([]);
+});
+
+test("what is no file, or a link to nothing, or where there is no directory", () => {
+  const dir = directory();
+  const why = (name: string, uid: number) => () => lookAtPlace(join(dir, name), uid);
+  mkdirSync(join(dir, "below"));
+  symlinkSync("nowhere", join(dir, "dangling"));
+  expect(why("below", ORDINARY)).toThrow(new Error("is no regular file"));
+  if (isRoot) expect(why("below", 0)).toThrow(/below is not a regular file/);
+  for (const uid of uids) {
+    expect(why("dangling", uid)).toThrow(
+      "is a link to a file that is not there: make that, or remove the link",
+    );
+    expect(why("none/history", uid)).toThrow("ENOENT");
+    writeFileSync(join(dir, "file"), "");
+    expect(why("file/history", uid)).toThrow("ENOTDIR");
+  }
+  expect(existsSync(join(dir, "nowhere"))).toBe(false);
+});
+
+test.if(isRoot)("where others can put files", () => {
+  const dir = directory();
+  chmodSync(dir, 0o777);
+  const look = (uid: number) => () => lookAtPlace(join(dir, "history"), uid);
+  const why = (whose: string) =>
+    `others can put files into ${dir}: choose a directory of ${whose} own`;
+  expect(look(0)).toThrow(new Error(why("root's")));
+  expect(look(ORDINARY)).toThrow(new Error(why("its")));
+  writeFileSync(join(dir, "history"), "", { mode: 0o600 });
+  expect(look(0)).toThrow(`${dir} can be written by others than its owner`);
+  expect(look(ORDINARY)).toThrow(new Error(why("its")));
+  expect(descriptorsOf("self").filter((one) => one.startsWith(dir))).toEqual([]);
+});
+
+test.if(isRoot)("what can only be read: the file, and its directory", () => {
+  const dir = directory();
+  Bun.spawnSync(["mount", "-t", "tmpfs", "-o", "mode=0700", "none", dir]);
+  ends.push(() => void Bun.spawnSync(["umount", dir]));
+  writeFileSync(join(dir, "history"), "", { mode: 0o600 });
+  Bun.spawnSync(["mount", "-o", "remount,ro", dir]);
+  for (const name of ["history", "other"])
+    for (const uid of uids) expect(() => lookAtPlace(join(dir, name), uid)).toThrow("EROFS");
+});

@@ -1,0 +1,149 @@
+/** The protocol in front of a server that the test decides: what goes there, what comes back, and when it is over. */
+import { afterEach, expect, test } from "bun:test";
+import { join } from "node:path";
+
+interface Asked {
+  readonly method: string;
+  readonly id?: number | undefined;
+  readonly session: string | null;
+  readonly version: string | null;
+  readonly token: string | null;
+}
+
+const ends: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const end of ends.splice(0).reverse()) await end();
+});
+
+/** What it answers to messages, by their method; else a result. A number is a status. */
+function server(answers: Readonly<Record<string, number | ((id: number) => object)>> = {}) {
+  const asked: Asked[] = [];
+  const own = Bun.serve({
+    port: 0,
+    fetch: async (request) => {
+      const message: { readonly method?: string; readonly id?: number } =
+        request.method === "POST"
+          ? ((await request.json()) as { method: string; id?: number })
+          : {};
+      const { method = request.method, id } = message;
+      const header = (name: string) => request.headers.get(name);
+      asked.push({
+        ...{ method, id, session: header("mcp-session-id"), token: header("authorization") },
+        version: header("mcp-protocol-version"),
+      });
+      const answer = answers[method];
+      if (typeof answer === "number") return new Response(`no: ${answer}`, { status: answer });
+      if (method === "GET") return new Response(null, { status: 405 });
+      if (id === undefined) return new Response(null, { status: method === "DELETE" ? 200 : 202 });
+      const result = answer?.(id) ?? { told: method };
+      const begins = method === "initialize";
+      // What comes behind it is not to come before it.
+      if (begins) await Bun.sleep(20);
+      const headers: Record<string, string> = begins ? { "mcp-session-id": "S" } : {};
+      return Response.json({ jsonrpc: "2.0", id, result }, { headers });
+    },
+  });
+  ends.push(() => own.stop(true));
+  return { asked, url: `http://localhost:${own.port}/mcp` };
+}
+
+const INITIALIZE = { id: 0, method: "initialize", params: INFO() };
+function INFO() {
+  return {
+    ...{ protocolVersion: "2025-06-18", capabilities: {} },
+    clientInfo: { name: "x", version: "1" },
+  };
+}
+const BEGUN = { initialize: () => ({ ...INFO(), protocolVersion: "2025-03-26" }) };
+
+/** What comes of messages, the end of the input behind them, and why it was over. */
+async function relayed(url: string, messages: readonly object[], token?: string) {
+  const source = JSON.stringify(join(import.meta.dir, "../../src/mcp/relay.ts"));
+  const script = `
+    import { relay } from ${source};
+    const why = await relay({ url: new URL(${JSON.stringify(url)}), token: ${JSON.stringify(token)}, fetch });
+    console.error(JSON.stringify(why ?? null));
+    process.exit();`;
+  const child = Bun.spawn([process.execPath, "-e", script], {
+    ...{ stdio: ["pipe", "pipe", "pipe"], timeout: 30_000 },
+  });
+  child.stdin.write(
+    messages.map((one) => `${JSON.stringify({ jsonrpc: "2.0", ...one })}\n`).join(""),
+  );
+  child.stdin.end();
+  const [out, error] = await Promise.all([child.stdout.text(), child.stderr.text()]);
+  const lines = error.trim().split("\n");
+  return {
+    answers: out
+      .trim()
+      .split("\n")
+      .filter((line) => line !== "")
+      .map((line) => JSON.parse(line) as { id: number; result?: object; error?: object }),
+    why: JSON.parse(lines.at(-1) ?? "") as string | null,
+    told: lines.slice(0, -1),
+  };
+}
+
+test("messages and answers go on as they are, in the session that the first has made, which ends with them", async () => {
+  const { asked, url } = server(BEGUN);
+  const list = { id: 1, method: "tools/list" };
+  const note = { method: "notifications/initialized" };
+  const { answers, why, told } = await relayed(url, [INITIALIZE, note, list], "T");
+  expect([why, told]).toEqual([null, []]);
+  expect(answers.toSorted((a, b) => a.id - b.id)).toEqual([
+    { jsonrpc: "2.0", id: 0, result: BEGUN.initialize() },
+    { jsonrpc: "2.0", id: 1, result: { told: "tools/list" } },
+  ] as never);
+  const [first, ...others] = asked.filter(({ method }) => method !== "GET");
+  const token = "Bearer T";
+  expect(first).toEqual({ method: "initialize", id: 0, session: null, version: null, token });
+  const inside = { session: "S", version: "2025-03-26", token };
+  expect(others.filter(({ method }) => method !== "DELETE")).toEqual([
+    { method: "notifications/initialized", id: undefined, ...inside },
+    { method: "tools/list", id: 1, ...inside },
+  ]);
+  expect(others.at(-1)).toEqual({ method: "DELETE", id: undefined, ...inside });
+});
+
+test("without a token none is sent", async () => {
+  const { asked, url } = server(BEGUN);
+  await relayed(url, [INITIALIZE]);
+  expect(asked.map(({ token }) => token)).toEqual(asked.map(() => null));
+});
+
+test("what fails on the way is answered so, and all else goes on", async () => {
+  const { url } = server({ ...BEGUN, "tools/call": 500, "notifications/x": 500 });
+  const { answers, why, told } = await relayed(url, [
+    INITIALIZE,
+    { method: "notifications/x" },
+    { id: 1, method: "tools/call" },
+    { id: 2, method: "ping" },
+  ]);
+  expect(why).toBeNull();
+  expect(answers.toSorted((a, b) => a.id - b.id).slice(1)).toEqual([
+    {
+      ...{ jsonrpc: "2.0", id: 1 },
+      error: { code: -32000, message: expect.stringMatching(new RegExp(`^${url}: .*500`)) },
+    },
+    { jsonrpc: "2.0", id: 2, result: { told: "ping" } },
+  ] as never);
+  expect(told.length).toBeGreaterThan(0);
+  for (const line of told) expect(line).toStartWith("spawnbox mcp: ");
+});
+
+test("a server that knows the session no more is the end, with why", async () => {
+  const { url } = server({ ...BEGUN, "tools/call": 404 });
+  const { answers, why } = await relayed(url, [INITIALIZE, { id: 1, method: "tools/call" }]);
+  expect(why).toMatch(new RegExp(`^${url}: .*404`));
+  expect(answers.find(({ id }) => id === 1)?.error).toEqual({ code: -32000, message: why });
+});
+
+test("one that makes no session is the end, too, and that is told once", async () => {
+  const { url } = server({ initialize: 503 });
+  const { answers, why, told } = await relayed(url, [INITIALIZE]);
+  expect(why).toMatch(new RegExp(`^${url}: .*503`));
+  expect(answers).toEqual([
+    { jsonrpc: "2.0", id: 0, error: { code: -32000, message: why } },
+  ] as never);
+  expect(told).toEqual([]);
+});
