@@ -118,6 +118,23 @@ describe("values", () => {
   });
 });
 
+test("strictly, a string has blanks and no control characters, however it comes", async () => {
+  const strict = { strict: true };
+  for (const sizes of [[65536], [1], [5, 3]]) {
+    expect(await events('["a b", " "]\n', strict, sizes)).toEqual(out('["a b"," "]'));
+    const [bad, ...rest] = await events('["a\u001fb"]\n3 ', strict, sizes);
+    expect([bad?.includes("json-error"), ...rest]).toEqual([true, ...out("3")]);
+  }
+});
+
+test("a word ends where a string or another value begins", async () => {
+  for (const text of ['[1"a"]\n3 ', "[1[2]]\n3 ", "[true{}]\n3 "]) {
+    const [bad, ...rest] = await events(text, {}, [1]);
+    expect(bad).toMatch(/^{"json-error":"unexpected (string|bracket)/);
+    expect(rest).toEqual(out("3"));
+  }
+});
+
 test("what has not ended on stderr waits for its end", async () => {
   jest.useFakeTimers();
   try {
