@@ -207,6 +207,7 @@ describe.skipIf(!isRoot).each(ways)("a source %s", (_, way) => {
     for (const source of [
       at("d".repeat(256)),
       at(`relative/${"d".repeat(256)}`),
+      at(`relative/${"d".repeat(3000)}`),
       padded(at("relative/"), "in", MOST_PATH + 1),
       at("text-more/in"),
       `${at("deep")}/${filling(MOST_PATH + 1)}`,
