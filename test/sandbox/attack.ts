@@ -87,7 +87,7 @@ export const pythonScript = (script: string) =>
 export const scoped = landlockAbi() >= 6;
 
 const pids = () => readdirSync("/proc").filter((name) => /^\d+$/.test(name));
-const read = (path: string): string => {
+export const read = (path: string): string => {
   try {
     return readFileSync(path, "utf8");
   } catch {
