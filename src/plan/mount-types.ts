@@ -21,9 +21,8 @@ export interface Mounted {
 export const foreignMounts = (mountinfo: string): Mounted[] =>
   mountinfo
     .split("\n")
-    .filter(Boolean)
-    .map((line) => ({ path: unescaped(line.split(" ")[4] ?? ""), type: typeIn(line) }))
-    .filter(({ type }) => !LOCAL.has(type));
+    .filter((line) => line !== "" && !LOCAL.has(typeIn(line)))
+    .map((line) => ({ path: unescaped(line.split(" ")[4] ?? ""), type: typeIn(line) }));
 
 /** Behind fields of which some are optional: a dash, and the type. */
 const typeIn = (line: string): string => / - (\S+) /.exec(line)?.[1] ?? "";

@@ -55,7 +55,7 @@ function answers(path: string, patience: number): boolean {
     unanswered.add(path);
     void asking.exited.then(() => unanswered.delete(path));
   } catch {
-    // Without a shell nobody is asked.
+    // Where no shell can be started nobody is asked.
     return true;
   } finally {
     closeSync(writing);

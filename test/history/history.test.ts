@@ -1,18 +1,15 @@
 /** What a file keeps of tasks, and that the server goes on where it cannot. */
-import { afterEach, describe, expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { Database } from "bun:sqlite";
 import {
   chmodSync,
   existsSync,
   mkdirSync,
-  mkdtempSync,
   readFileSync,
-  rmSync,
   statSync,
   symlinkSync,
   writeFileSync,
 } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TaskRecord } from "../../src/api/record.ts";
 import { History } from "../../src/history/history.ts";
@@ -21,18 +18,10 @@ import type { Plan } from "../../src/plan/plan.ts";
 import { connecting, paramsOf, shell, sleeper, TestClient, use } from "../api/harness.ts";
 import { isRoot, until } from "../served.ts";
 import { ORDINARY } from "../accounts.ts";
+import { directories } from "./directory.ts";
 
 const connect = connecting();
-const ends: (() => void)[] = [];
-afterEach(() => {
-  for (const end of ends.splice(0).reverse()) end();
-});
-
-function directory(): string {
-  const dir = mkdtempSync(join(tmpdir(), "spawnbox-history-"));
-  ends.push(() => rmSync(dir, { recursive: true, force: true }));
-  return dir;
-}
+const { ends, directory } = directories();
 
 /** @param again ms after which a file that cannot be written is tried again */
 function opened(file: string, limits: Partial<Limits> = {}, again?: number) {

@@ -1,32 +1,22 @@
 /** What is said of the file of a history before a start, which makes nothing. */
-import { afterEach, expect, test } from "bun:test";
+import { expect, test } from "bun:test";
 import {
   chmodSync,
   existsSync,
   mkdirSync,
-  mkdtempSync,
   readdirSync,
-  rmSync,
   statSync,
   symlinkSync,
   writeFileSync,
 } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { lookAtPlace } from "../../src/history/place.ts";
 import { descriptorsOf } from "../descriptors.ts";
 import { ORDINARY } from "../accounts.ts";
 import { isRoot } from "../served.ts";
+import { directories } from "./directory.ts";
 
-const ends: (() => void)[] = [];
-afterEach(() => {
-  for (const end of ends.splice(0).reverse()) end();
-});
-function directory(): string {
-  const dir = mkdtempSync(join(tmpdir(), "spawnbox-history-"));
-  ends.push(() => rmSync(dir, { recursive: true, force: true }));
-  return dir;
-}
+const { ends, directory } = directories();
 const own = process.geteuid?.() ?? 0;
 /** Of each kind of user: root's server asks more, of files that are root's. */
 const uids = isRoot ? [0, ORDINARY] : [own];

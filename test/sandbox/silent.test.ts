@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { landlockAbi } from "../../ffi/landlock.ts";
 import { asOrdinary } from "../accounts.ts";
-import { programIn, shell, system, users } from "../served.ts";
+import { programIn, serve, shell, system, until, users } from "../served.ts";
 import { acls, api } from "./attack.ts";
 import { canStall, stalling } from "./stalling.ts";
 
@@ -89,6 +89,28 @@ describe.skipIf(!canStall).each(users)("for %s", (user) => {
     expect(await run(as, "check", "--no-try", config)).toMatchObject(ok);
     await files.end();
     expect(await run(as, "check", "--no-try", config)).toMatchObject(ok);
+  });
+
+  test("a reload is refused as long as it does not answer, and all goes on as before", async () => {
+    await using files = await stalling();
+    const sandboxes = [mounts({ target: "/data", source: files.source }), { commands: [shell] }];
+    const config = api(sandboxes.map((one, i) => ({ uid: `s${i}`, acls, ...one })));
+    await using served = await serve(config, { user, argv: ["--access", "open"] });
+    const reload = async () => (await served.call("monitor/reload")).request;
+    await files.stall();
+    for (let i = 0; i < 2; i++)
+      expect(await reload()).toMatchObject({
+        status: "bad-state",
+        info: expect.stringContaining(`${files.source} (fuse) does not answer`),
+      });
+    expect(await served.run("a/s1/sh", { script: "echo fine" })).toMatchObject({
+      stdout: ["fine"],
+    });
+    files.answer();
+    // Who was asked first hears of it, too, a moment later.
+    await until("it is asked again", async () => (await reload()).status === "success");
+    const { stdout } = await served.run("a/s0/sh", { script: "ls /data; echo there" });
+    expect(stdout).toEqual(["there"]);
   });
 
   test("where there is no shell nobody is asked", async () => {
