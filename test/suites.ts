@@ -69,7 +69,7 @@ const jobOf = (kind: Kind, files: readonly string[]): Job => ({
   seconds: files.reduce((sum, file) => sum + secondsOf(file), 0),
 });
 
-/** All suites; the longest first, so that none is alone at the end. */
+/** All suites; the longest first. */
 export function jobs(): readonly Job[] {
   const files = [...new Bun.Glob("test/**/*.test.ts").scanSync({ cwd: root })].toSorted();
   const none = (): Record<Kind, string[]> => ({

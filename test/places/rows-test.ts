@@ -5,6 +5,7 @@ import { keyOf, lookAll } from "./look.ts";
 import type { Place } from "./place.ts";
 import { Room } from "./room.ts";
 import { type Known, readRows, WRITES, writeRows } from "./rows.ts";
+import { isTried } from "../thinned.ts";
 import type { Row } from "./seen.ts";
 
 /** ms; a guard against hanging. */
@@ -27,7 +28,10 @@ export function testPlaces(
     all.map((place) => [place.name, isRoot ? place.missing?.() : "only root can make it"]),
   );
   const there = ({ name }: Place) => missing.get(name) === undefined;
-  const usersOf = (place: Place): readonly User[] => place.users ?? users;
+  const rowOf = new Map(all.map(({ name }, row) => [name, row]));
+  const usersOf = (place: Place): readonly User[] =>
+    place.users ??
+    users.filter((user) => WRITES || isTried(rowOf.get(place.name) ?? 0, user, users));
   const seen: Known[] = [];
   let room: Room | undefined;
   let rows: ReadonlyMap<string, Promise<Row>> = new Map();
