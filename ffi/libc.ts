@@ -6,6 +6,7 @@
 import { closeSync } from "node:fs";
 import { dlopen } from "bun:ffi";
 import { CError, errnoAt } from "./errno.ts";
+import { uint64 } from "./integer.ts";
 
 const { symbols: libc } = dlopen("libc.so.6", {
   __errno_location: { args: [], returns: "ptr" },
@@ -16,6 +17,7 @@ const { symbols: libc } = dlopen("libc.so.6", {
   fcntl: { args: ["i32", "i32", "i64"], returns: "i32" },
   statvfs: { args: ["cstring", "ptr"], returns: "i32" },
   poll: { args: ["ptr", "u64", "i32"], returns: "i32" },
+  prlimit: { args: ["i32", "i32", "ptr", "ptr"], returns: "i32" },
   madvise: { args: ["u64", "u64", "i32"], returns: "i32" },
 });
 
@@ -128,6 +130,24 @@ const PR_SET_DUMPABLE = 4;
 /** Nobody of the same user can trace this process any more, or read its memory: PR_SET_DUMPABLE of prctl(2), ptrace(2). */
 export function setUndumpable(): void {
   checked(libc.prctl(PR_SET_DUMPABLE, 0n), "prctl", "PR_SET_DUMPABLE");
+}
+
+const RLIMIT_NPROC = 6;
+/** struct rlimit: the soft limit and the hard one; all bits: none. */
+const limits = new BigUint64Array(2);
+
+/** How many processes and threads the user of this process may have, soft and hard; 2^64 - 1: any. See getrlimit(2). @throws CError */
+export function processLimits(): [soft: bigint, hard: bigint] {
+  checked(libc.prlimit(0, RLIMIT_NPROC, null, limits), "prlimit", "RLIMIT_NPROC");
+  const [soft = 0n, hard = 0n] = limits;
+  return [soft, hard];
+}
+
+/** The soft one; the hard one stays. @throws CError */
+export function setProcessLimit(soft: bigint): void {
+  const [, hard] = processLimits();
+  limits.set([uint64(soft), hard]);
+  checked(libc.prlimit(0, RLIMIT_NPROC, limits, null), "prlimit", "RLIMIT_NPROC");
 }
 
 const MADV_DONTNEED = 4;

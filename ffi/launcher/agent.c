@@ -5,6 +5,7 @@
  */
 #include <linux/fcntl.h>
 #include <linux/prctl.h>
+#include <linux/resource.h>
 #include <linux/sched.h>
 #include <linux/stat.h>
 
@@ -170,6 +171,22 @@ static void launch(const struct agent_message *message, usize size, const int *f
 	SYS3(__NR_write, FD_STATUS, &record, sizeof record);
 }
 
+/*
+ * The server's runtime ends where it cannot make a thread. Of root's there is no limit; of another user some are left to it by all that
+ * is made here: the hard limit, since a command may raise the other.
+ */
+static void spare_processes(void)
+{
+	struct rlimit64 limit;
+	if (SYS0(__NR_geteuid) == 0 || SYS4(__NR_prlimit64, 0, RLIMIT_NPROC, 0, &limit) < 0 || limit.rlim_max == RLIM64_INFINITY)
+		return;
+	u64 spared = limit.rlim_max / SPARED_PART;
+	limit.rlim_max -= spared < SPARED_PROCESSES ? spared : SPARED_PROCESSES;
+	if (limit.rlim_cur > limit.rlim_max)
+		limit.rlim_cur = limit.rlim_max;
+	SYS4(__NR_prlimit64, 0, RLIMIT_NPROC, &limit, 0);
+}
+
 void serve_launches(char *name, usize size)
 {
 	u64 all = ~0ull;
@@ -188,6 +205,7 @@ void serve_launches(char *name, usize size)
 	SYS3(__NR_fcntl, FD_AGENT, F_SETSIG, SIGCONT);
 	SYS3(__NR_fcntl, FD_AGENT, F_SETOWN, SYS0(__NR_getpid));
 	SYS3(__NR_fcntl, FD_AGENT, F_SETFL, FASYNC);
+	spare_processes();
 	note_standing();
 	for (;;) {
 		struct control control;

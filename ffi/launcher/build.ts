@@ -40,6 +40,7 @@ export function header(): string {
   const { NAME, FD, ...agent } = layout.AGENT;
   lines.push(`#define AGENT_NAME ${JSON.stringify(NAME)}`, `#define FD_AGENT ${FD}`);
   for (const [name, value] of Object.entries(agent)) define(`AGENT_${name}`, value);
+  for (const [name, value] of Object.entries(layout.SPARED)) define(`SPARED_${name}`, value);
   for (const [name, value] of Object.entries(layout.FD)) lines.push(`#define FD_${name} ${value}`);
   for (const [name, value] of Object.entries(layout.OP)) define(`OP_${name}`, value);
   for (const [name, value] of Object.entries(layout.RECORD)) define(`RECORD_${name}`, value);

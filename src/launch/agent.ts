@@ -8,6 +8,7 @@ import { AGENT, AGENT_TITLE } from "../../ffi/launcher/layout.ts";
 import { copyFd } from "../../ffi/libc.ts";
 import { messagePair, sendMessage } from "../../ffi/messages.ts";
 import { launcherPath, sealed } from "./launcher.ts";
+import { asStarted } from "./process-limit.ts";
 import { statusPipe } from "./status.ts";
 
 /** Bytes before the strings of a message. */
@@ -81,14 +82,16 @@ class Agent {
   constructor() {
     const [ours, theirs] = messagePair();
     try {
-      this.#process = Bun.spawn({
-        cmd: [launcherPath(), " ".repeat(AGENT_TITLE)],
-        argv0: AGENT.NAME,
-        env: {},
-        cwd: "/",
-        stdio: ["ignore", "ignore", "ignore", theirs, statusPipe().end],
-        onExit: () => this.#ended(),
-      });
+      this.#process = asStarted(() =>
+        Bun.spawn({
+          cmd: [launcherPath(), " ".repeat(AGENT_TITLE)],
+          argv0: AGENT.NAME,
+          env: {},
+          cwd: "/",
+          stdio: ["ignore", "ignore", "ignore", theirs, statusPipe().end],
+          onExit: () => this.#ended(),
+        }),
+      );
     } catch (error) {
       closeSync(ours);
       throw error;

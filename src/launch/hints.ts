@@ -5,7 +5,8 @@
 import { capabilityName } from "../plan/words.ts";
 import type { Confinement } from "./confinement.ts";
 import { type Failure, lacks, type Words } from "./failure.ts";
-import { lowerLimits } from "./lower-limits.ts";
+import { keeps, lowerLimits } from "./lower-limits.ts";
+import { spared } from "./process-limit.ts";
 import {
   FOLLOWED,
   mac,
@@ -34,6 +35,11 @@ const ID_WORDS: Readonly<Record<string, Words>> = {
   EAGAIN: "the user has as many processes as it may: see limits.nproc and LimitNPROC=",
 };
 
+function processes(here: Confinement): string {
+  const hard = here.hardLimit("Max processes") ?? "unknown";
+  return /^\d+$/.test(hard) ? `${hard}${keeps(spared(BigInt(hard)))}` : hard;
+}
+
 const WORDS: Readonly<Partial<Record<Step, Readonly<Record<string, Words>>>>> = {
   MEMFD: {
     EACCES: (_, here) =>
@@ -44,7 +50,7 @@ const WORDS: Readonly<Partial<Record<Step, Readonly<Record<string, Words>>>>> = 
   SPAWN: {
     EMFILE: files,
     EAGAIN: (_, here) =>
-      `the server's user has as many processes as it may (limit ${here.hardLimit("Max processes") ?? "unknown"}), or the control group: LimitNPROC= and TasksMax= of the unit, --pids-limit of the container; or limit how many tasks run at once (--concurrency)`,
+      `the server's user has as many processes as it may (limit ${processes(here)}), or the control group: LimitNPROC= and TasksMax= of the unit, --pids-limit of the container; or limit how many tasks run at once (--concurrency)`,
     E2BIG: "the arguments and the environment are too long for the kernel",
     EACCES: (_, here) => mac(here) ?? "a security module forbids to execute from memory: see dmesg",
     ENOENT:

@@ -1,5 +1,8 @@
 /** Limits that a config asks for and the server itself may not have. See setrlimit(2). */
 import type { Confinement } from "./confinement.ts";
+import { spared } from "./process-limit.ts";
+
+const NPROC = 6;
 
 /** By the number of the resource: its name in configs, in /proc/self/limits, and in units. */
 const NAMES: Readonly<Record<number, readonly [key: string, line: string, unit: string]>> = {
@@ -14,6 +17,9 @@ const NAMES: Readonly<Record<number, readonly [key: string, line: string, unit: 
   14: ["rtprio", "Max realtime priority", "LimitRTPRIO"],
 };
 
+/** What is left to the server, said behind its limit. */
+export const keeps = (left: bigint): string => (left > 0n ? `, of which it keeps ${left}` : "");
+
 /** One sentence for each that is above the server's own hard limit, with both values and the remedy. */
 export function lowerLimits(
   wanted: readonly (readonly [resource: number, value: bigint])[],
@@ -26,7 +32,8 @@ export function lowerLimits(
     const own = here.hardLimit(line);
     if (own === undefined || own === "unlimited") return [];
     const isUnlimited = value < 0n;
-    if (!isUnlimited && value <= BigInt(own)) return [];
+    const left = resource === NPROC ? spared(BigInt(own)) : 0n;
+    if (!isUnlimited && value <= BigInt(own) - left) return [];
     const asked = isUnlimited ? "unlimited" : `${value}`;
     const ulimit = `--ulimit ${key}=${isUnlimited ? -1 : value}`;
     const infinity = isUnlimited ? "infinity" : `${value}`;
@@ -35,7 +42,7 @@ export function lowerLimits(
         ? `${unit}=${infinity} in the unit`
         : `${ulimit}, of the container`;
     return [
-      `limits.${key} is ${asked}, and the server's own hard limit is ${own}: ${remedy}, or a lower value in the config`,
+      `limits.${key} is ${asked}, and the server's own hard limit is ${own}${keeps(left)}: ${remedy}, or a lower value in the config`,
     ];
   });
 }

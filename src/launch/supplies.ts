@@ -2,6 +2,7 @@
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { LAUNCH, MEMORY, type Supply } from "./capacity.ts";
+import { commandLimit } from "./process-limit.ts";
 import { cgroupMounts, ourFiles, type ProcFiles, relative } from "./cgroup/place.ts";
 
 /** Of what a launch takes, all that is limited: for {@link capacity}. */
@@ -47,8 +48,7 @@ const processes = { name: "processes", each: LAUNCH.processes, share: 0.75 } as 
 
 /** RLIMIT_NPROC, of which root takes no notice, counts all threads of the user: getrlimit(2). */
 function userProcesses(): Supply[] {
-  if (process.geteuid?.() === 0) return [];
-  const total = limitOf("Max processes");
+  const total = commandLimit();
   if (total === Infinity) return [];
   const all = threadsOfMachine();
   // Each process is looked at only where those of everybody would leave little.
