@@ -7,13 +7,23 @@ import { recall } from "./storage.ts";
 const system = matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
 document.documentElement.dataset["theme"] = recall("local", "theme") ?? system;
 
+/** ms after which nobody waits for the painting any more: a window that others cover may paint nothing for long. */
+const PATIENCE = 500;
+let begun = false;
+
 function go(): void {
+  if (begun) return;
+  begun = true;
   const script = document.createElement("script");
   script.type = "module";
   script.textContent = document.getElementById("main-script")?.textContent ?? "";
   document.head.append(script);
 }
 
-// A page that is hidden paints nothing.
-if (document.hidden) go();
-else requestAnimationFrame(() => setTimeout(go));
+// Over a slow network the page ends long after this, and with it the text of that script.
+document.addEventListener("DOMContentLoaded", () => {
+  // A page that is hidden paints nothing.
+  if (document.hidden) return go();
+  requestAnimationFrame(() => setTimeout(go));
+  setTimeout(go, PATIENCE);
+});

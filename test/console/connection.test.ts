@@ -38,6 +38,32 @@ inBrowser("connection", (board) => {
     await board.page.see("It succeeded.");
   }, 60_000);
 
+  test("a page that comes in pieces, as over a slow network, runs once it is whole", async () => {
+    const whole = await fetch(`${board.served.url}/`, { headers: { accept: "text/html" } });
+    const bytes = new Uint8Array(await whole.arrayBuffer());
+    const headers = new Headers(whole.headers);
+    for (const name of ["content-encoding", "content-length", "connection"]) headers.delete(name);
+    const piece = Math.ceil(bytes.length / 4);
+    using slow = Bun.serve({
+      ...{ hostname: "127.0.0.1", port: 0 },
+      fetch: ({ url }) =>
+        new URL(url).pathname !== "/"
+          ? new Response("none", { status: 404 })
+          : new Response(
+              (async function* pieces() {
+                for (let at = 0; at < bytes.length; at += piece) {
+                  yield bytes.subarray(at, at + piece);
+                  await Bun.sleep(300);
+                }
+              })(),
+              { headers },
+            ),
+    });
+    await board.page.open(`http://127.0.0.1:${slow.port}/`);
+    // Of the page's own script: there is nobody who answers it here.
+    await board.page.see("No connection to the server");
+  }, 60_000);
+
   test("a server that says nothing any more is asked, told, and left for a new connection", async () => {
     await using silent = await serve(boardConfig());
     const { identifier } = (await board.page.view.cdp("Page.addScriptToEvaluateOnNewDocument", {

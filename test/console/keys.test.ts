@@ -204,6 +204,10 @@ test.each([
       },
       document: {
         ...{ hidden, documentElement: { dataset: {} as Record<string, string> } },
+        addEventListener: (name: string, call: () => void) => {
+          steps.push(name);
+          call();
+        },
         createElement: () => ({}),
         getElementById: (id: string) => (id === "main-script" ? { textContent: "main" } : null),
         head: { append: (one: object) => steps.push(JSON.stringify(one)) },
@@ -213,7 +217,9 @@ test.each([
     const script = '{"type":"module","textContent":"main"}';
     expect([surroundings.document.documentElement.dataset, steps]).toEqual([
       { theme },
-      hidden ? [script] : ["frame", "behind it", script],
+      hidden
+        ? ["DOMContentLoaded", script]
+        : ["DOMContentLoaded", "frame", "behind it", script, "behind it"],
     ]);
   },
 );
