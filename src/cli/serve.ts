@@ -62,6 +62,12 @@ export async function serve(options: ServeOptions, early?: EarlyBoot): Promise<n
     ServeOptions,
     "endpoints" | "otherwise" | "exports" | "imports" | "mode" | "insecure"
   > = options;
+  // One that comes before there is anything to read anew is no reason to end: it is read once it serves.
+  let hungUp = false;
+  let hangUp = (): void => {
+    hungUp = true;
+  };
+  process.on("SIGHUP", () => hangUp());
   const encryption = new Encryption();
   const auditing = new Auditing();
   const metering = new Metering();
@@ -291,11 +297,12 @@ export async function serve(options: ServeOptions, early?: EarlyBoot): Promise<n
     status: () => `serving ${server.urls.join(", ")}`,
   };
   reload = () => reloadAndTell(serving);
-  process.on("SIGHUP", () => {
+  hangUp = () => {
     // What rotates logs says so by it.
     auditing.reopen();
     void reload();
-  });
+  };
+  if (hungUp) hangUp();
   started = true;
   unready = undefined;
   // From the moment that it is told to be ready, it ends as it should.

@@ -1,6 +1,6 @@
 /** What a service manager sees and hands over: descriptors, notifications, reloads. */
 import { describe, expect, test } from "bun:test";
-import { rmSync, writeFileSync } from "node:fs";
+import { existsSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { descriptorOf } from "../../ffi/sockets.ts";
@@ -9,6 +9,7 @@ import { ConfigError } from "../../src/config/problem.ts";
 import { inheritedSockets } from "../../src/service/activation.ts";
 import { serviceManager, watchdogInterval } from "../../src/service/notify.ts";
 import { createReloads } from "../../src/service/reload.ts";
+import { until } from "../served.ts";
 import { DatagramSocket } from "./datagrams.ts";
 import { RawClient } from "./harness.ts";
 import { scratch } from "./transport.ts";
@@ -234,6 +235,41 @@ test("an inherited socket that other machines reach needs TLS, or the word that 
       listening.close();
     }
   } finally {
+    remove();
+  }
+}, 30_000);
+
+test("a SIGHUP while it starts is no end: what it has read is read anew once it serves", async () => {
+  const { path, dir, remove } = scratch();
+  const file = join(dir, "config.json");
+  const begun = join(dir, "begun");
+  const wait = `touch ${begun}; until [ -e ${dir}/go ]; do sleep 0.01; done`;
+  const content = {
+    metadata: { uid: "slow", api: "slow" },
+    onload: { uid: "1", action: "api://slow#wait" },
+    sandboxes: {
+      ...{ uid: "s", prefix: "", acls: { user: process.getuid?.() } },
+      commands: { uid: "wait", encoder: "sync", exec: { cmdpath: "/bin/sh", args: ["-c", wait] } },
+    },
+  };
+  writeFileSync(file, JSON.stringify(content));
+  const child = Bun.spawn([...spawnbox, "serve", "--config", file, "--unix", path], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  try {
+    await until("the action runs", () => existsSync(begun));
+    child.kill("SIGHUP");
+    writeFileSync(join(dir, "go"), "");
+    let said = "";
+    for await (const bytes of child.stdout) {
+      said += new TextDecoder().decode(bytes);
+      if (said.includes("reloaded")) break;
+    }
+    expect(said).toContain("reloaded");
+    child.kill("SIGTERM");
+    expect(await child.exited).toBe(0);
+  } finally {
+    child.kill("SIGKILL");
     remove();
   }
 }, 30_000);
