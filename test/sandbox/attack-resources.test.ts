@@ -10,6 +10,7 @@ import { asOrdinary, ORDINARY } from "../accounts.ts";
 import { isAlive, PATIENCE, type Ran, serve, type Served, shell, until, users } from "../served.ts";
 import { serving } from "../serving.ts";
 import {
+  agentsOf,
   answering,
   api,
   exterminate,
@@ -236,8 +237,21 @@ print(os.write(fd, bytes(100000)), attempt(os.write, fd, b"x"))`,
       const lines = Bun.spawnSync(["ps", "-eLo", "uid="]).stdout.toString().split("\n");
       const most = lines.filter((line) => Number(line) === uid).length + 120;
       // The soft one holds for nobody who raises it.
-      const through = ["prlimit", `--nproc=${most - 20}:${most}`];
+      const through = ["prlimit", `--nproc=${most - 50}:${most}`];
       await using limited = await serve(config, { user, through });
+      const given = async () => {
+        const script = "grep processes /proc/self/limits";
+        const { stdout = [] } = await limited.run(`a/${sandbox}/sh`, { script });
+        return stdout[0]?.match(/\d+/g);
+      };
+      // Of the server's own hard limit 32 are left to it; the soft one is as it was, also of what another agent makes.
+      expect(await given()).toEqual([`${most - 50}`, `${most - 32}`]);
+      for (const agent of agentsOf(limited.pid)) process.kill(Number(agent), "SIGKILL");
+      await until("another agent launches", async () => {
+        const { request } = await limited.call(`a/${sandbox}/sh`, { script: "echo ran" });
+        return request.status === "success";
+      });
+      expect(await given()).toEqual([`${most - 50}`, `${most - 32}`]);
       const marker = `filled-${process.pid}-${sandbox}`;
       /** All that there are, but for so many. */
       const fill = async (spare: number) => {
