@@ -152,6 +152,34 @@ describe.each(users)("as %s", (user) => {
     expect(checked(through, own).problems).toMatchObject([{ message: words }]);
   });
 
+  test("of the processes of its user a server keeps some: more than the others is refused in the words of check", () => {
+    const through = ["prlimit", "--nproc=4000:4000", ...drop(user)];
+    const limits = ["/bin/sh", "-c", "grep processes /proc/self/limits"];
+    const given = (nproc: string | undefined) =>
+      /processes +(\d+) +(\d+)/.exec(
+        spawnbox(through, "run", config(nproc === undefined ? {} : { limits: { nproc } }, limits))
+          .out,
+      );
+    if (user === "root") {
+      expect(given(undefined)).toMatchObject({ 1: "4000", 2: "4000" });
+      expect(given("4000")).toMatchObject({ 1: "4000", 2: "4000" });
+      return;
+    }
+    expect(given(undefined)).toMatchObject({ 1: "3968", 2: "3968" });
+    expect(given("3968")).toMatchObject({ 1: "3968", 2: "3968" });
+    const more = config({ limits: { nproc: "3969" } }, limits);
+    const words = refusal(through, more);
+    expect(words).toMatch(/limits\.nproc is 3969.* limit is 4000, of which it keeps 32:/);
+    expect(checked(through, more).problems).toMatchObject([{ message: words }]);
+    // As for any other limit, that of a profile becomes the lower one.
+    const few = ["prlimit", "--nproc=500:500", ...drop(user)];
+    const profile = config({ profile: "minimal" }, limits);
+    expect(checked(few, profile).notices).toContainEqual(
+      expect.objectContaining({ message: expect.stringMatching(/of which it keeps 32/) }),
+    );
+    expect(spawnbox(few, "run", profile).out).toMatch(/processes +468 +468/);
+  });
+
   test("signals reach the command without pidfds", async () => {
     const program = ["/bin/sh", "-c", "trap 'exit 7' USR1; echo up; while :; do sleep 0.05; done"];
     for (const sandbox of [{}, boxed]) {
