@@ -83,9 +83,38 @@ test("large ones give memory back when they are cleared, and none reserves more 
   buffer.clear();
   expect(buffer.view().buffer.byteLength).toBe(0);
   const small = new ByteBuffer(new Hold(1 << 20), 1000);
+  expect(small.view()).toHaveLength(0);
   for (let i = 0; i < 600; i++) small.append(bytes(1));
   // Doubled, so that short chunks are not copied again and again.
   expect(small.view().buffer.byteLength).toBe(1000);
   small.clear();
   expect(small.view().buffer.byteLength).toBe(1000);
+});
+
+test("before anybody looks they are in pieces, as long as what they hold; put together, they are the same", () => {
+  const all = Buffer.alloc(900_001, "0123456789abc");
+  for (const chunk of [1, 255, 4096, 65_536, 300_000, 900_001]) {
+    const hold = new Hold(2 << 20);
+    const buffer = new ByteBuffer(hold, 850_000);
+    for (let at = 0; at < all.length; at += chunk) buffer.append(all.subarray(at, at + chunk));
+    expect([buffer.length, buffer.lost, hold.held]).toEqual([850_000, 50_001, 850_000]);
+    const whole = buffer.view();
+    expect(all.subarray(0, 850_000).equals(whole)).toBe(true);
+    // Nothing that is not needed, unless it never was in pieces.
+    expect(whole.buffer.byteLength).toBe(850_000);
+    buffer.cut(10);
+    expect([Buffer.from(buffer.view()).toString(), buffer.lost]).toEqual(["0123456789", 899_991]);
+    buffer.clear();
+    expect([buffer.length, buffer.append(Buffer.from("xy")), buffer.view()]).toEqual([
+      0,
+      true,
+      new Uint8Array([120, 121]),
+    ]);
+  }
+  // Cut before anybody has looked.
+  const cut = new ByteBuffer(new Hold());
+  for (let i = 0; i < 1000; i++) cut.append(all.subarray(0, 700));
+  cut.cut(699_000);
+  expect(cut.append(bytes(1))).toBe(false);
+  expect(cut.view()).toHaveLength(699_000);
 });
