@@ -117,4 +117,13 @@ test("before anybody looks they are in pieces, as long as what they hold; put to
   cut.cut(699_000);
   expect(cut.append(bytes(1))).toBe(false);
   expect(cut.view()).toHaveLength(699_000);
+  // Cleared before that, too.
+  const clear = new ByteBuffer(new Hold());
+  for (let i = 0; i < 3; i++) clear.append(all.subarray(0, 300_000));
+  clear.clear();
+  expect([clear.length, clear.append(bytes(1, 2)), [...clear.view()]]).toEqual([0, true, [1, 2]]);
+  // Short ones do not reserve more than they may have.
+  const short = new ByteBuffer(new Hold(), 100);
+  short.append(bytes(1));
+  expect(short.view().buffer.byteLength).toBe(100);
 });

@@ -14,9 +14,9 @@ console.log(JSON.stringify({ own, threads: readdirSync("/proc/self/task").length
 `;
 
 /** As the ordinary user, with a limit of so many. */
-function asked(most: string) {
+function asked(most: string, soft = most) {
   const run = Bun.spawnSync([
-    ...["prlimit", `--nproc=${most}:${most}`, ...asOrdinary, process.execPath, "-e", PROGRAM],
+    ...["prlimit", `--nproc=${soft}:${most}`, ...asOrdinary, process.execPath, "-e", PROGRAM],
   ]);
   const text = run.stdout.toString();
   if (text === "") throw new Error(run.stderr.toString());
@@ -43,6 +43,13 @@ describe.if(isRoot)("processes of a user", () => {
     ]);
     // Some of the runtime's come and go, and other suites may run as that user.
     expect(own[0]?.used).toBeWithin(Math.floor(threads / 2), all());
+  });
+
+  test("are no more than its soft limit, and any where there is none", () => {
+    const most = Math.min(highest, Math.max(400, all()));
+    expect(asked(`${most}`, `${most - 100}`).own[0]?.total).toBe(most - 100);
+    expect(asked(`${most}`, `${most - 10}`).own[0]?.total).toBe(most - 32);
+    if (highest === Infinity) expect(asked("unlimited").own).toEqual([]);
   });
 
   test("are those of everybody, where these leave much", () => {

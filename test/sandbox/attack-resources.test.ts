@@ -297,6 +297,12 @@ os.execv("/bin/sleep", ["${marker}", "1000"])`;
       expect(refused?.request.info).toContain(`limit ${most}, of which it keeps 32`);
       await empty();
       expect((await some()).map(clean)).toEqual(Array(6).fill(true));
+      // Whoever lowers the limits of a server lowers those of what it launches.
+      const lower = most - 60;
+      limitServer(limited.pid, `--nproc=${lower}:${lower}`, asServer);
+      await until("another agent launches", async () => clean((await some())[0] as Reply));
+      const left = `${lower - Math.min(32, Math.floor(lower / 4))}`;
+      expect(await given()).toEqual([left, left]);
       expect(await isAlive(limited.pid)).toBe(true);
     },
     60_000 * PATIENCE,
