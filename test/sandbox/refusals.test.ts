@@ -1,7 +1,16 @@
 /** What is told of a launch that a place does not allow: the cause here, the option or setting, and never code or a stack. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  copyFileSync,
+  existsSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
+import { asOrdinary, ORDINARY } from "../accounts.ts";
 import { Room } from "../places/room.ts";
 import { EAFNOSUPPORT, ENOSYS, EPERM } from "../places/rules.ts";
 import { isRoot, serve } from "../served.ts";
@@ -89,6 +98,32 @@ describe.if(isRoot)("told in the terms of who runs the server", () => {
       expect(said).toMatch(
         /limits\.nofile is 4096.* hard limit is 512: .*nofile=4096|LimitNOFILE=4096/,
       );
+  });
+});
+
+describe.if(isRoot)("a program that its user may not execute is refused by check, too", () => {
+  test.each([
+    ["root's server", [], { user: "nobody" }, undefined, 0o750],
+    ["an ordinary user's server", asOrdinary, {}, undefined, 0o700],
+    ["a command of root without capabilities", [], { user: "root" }, ["KILL"], 0o700],
+  ] as const)("%s", (_, through, acls, caps, mode) => {
+    const program = join(room.path, "guarded");
+    copyFileSync("/bin/true", program);
+    chownSync(program, caps ? ORDINARY : 0, caps ? ORDINARY : 0);
+    chmodSync(program, mode);
+    const commands = [{ uid: "x", exec: { cmdpath: program } }];
+    const config = {
+      metadata: { uid: "c", api: "c" },
+      sandboxes: { uid: "s", acls, caps, commands },
+    };
+    const { out, err } = room.spawnbox(through, config, "check", (file) => [file]);
+    const uid = caps ? 0 : ORDINARY;
+    expect(`${out}${err}`).toContain(
+      `${program} may not be executed by the user of the sandbox (uid ${uid}): chmod o+x ${program}`,
+    );
+    chmodSync(program, 0o755);
+    const after = room.spawnbox(through, config, "run", (file) => ["c/x", "--config", file]);
+    expect(`${after.out}${after.err}`).toContain('"exit":0');
   });
 });
 
