@@ -155,7 +155,11 @@ export const SeccompRule = object(
   {
     syscall: Type.String({ minLength: 1, description: "syscall name or @group" }),
     action: Type.String({ like: SECCOMP_ACTION, description: "SCMP_ACT_…, see default" }),
-    args: optional(list(SeccompArg, { description: "conditions, all of which must hold" })),
+    args: optional(
+      list(SeccompArg, {
+        description: "conditions, all of which must hold; one for each argument",
+      }),
+    ),
   },
   { description: "one rule" },
 );

@@ -24,6 +24,8 @@ const ENOUGH_OF: Readonly<Record<string, string>> = {
     "out of memory: see MemoryMax= of the unit, --memory of the container, limits.as of the config",
   ENFILE: "all files that the machine may have open are open: sysctl fs.file-max",
   EDQUOT: KEYS,
+  EFBIG:
+    "the server may write no file that large: LimitFSIZE=infinity of the unit, --ulimit fsize=-1 of the container",
 };
 
 const ID_WORDS: Readonly<Record<string, Words>> = {
@@ -126,8 +128,15 @@ const WORDS: Readonly<Partial<Record<Step, Readonly<Record<string, Words>>>>> = 
   },
   HOSTNAME: { EINVAL: "the name is too long: at most 64 bytes" },
   NICE: {
-    EACCES: (_, here) =>
-      `a nice value below the server's own needs CAP_SYS_NICE, or a limit that allows it (now ${here.hardLimit("Max nice priority") ?? "unknown"}, of 20 - nice): ${option(here, NEEDS.NICE)}`,
+    EACCES: ({ plan }, here) => {
+      const limit = `a limit that allows it (now ${here.hardLimit("Max nice priority") ?? "unknown"}, of 20 - nice)`;
+      if (!plan?.policy.namespaces.has("user"))
+        return `a nice value below the server's own needs CAP_SYS_NICE, or ${limit}: ${option(here, NEEDS.NICE)}`;
+      const shared = plan.policy.privileged
+        ? 'needs the host\'s users, "users": "enable" in shares'
+        : "needs a server of root";
+      return `a nice value below the server's own ${shared}, as in a user namespace no capability gives it; or ${limit}: ${option(here, { unit: "LimitNICE=", container: "--ulimit nice=" })}`;
+    },
   },
   RLIMIT: { EPERM: limits, EINVAL: "the kernel does not take that value of a limit" },
   CHDIR: {

@@ -42,6 +42,10 @@ export function compileEnv(
   if (acls.ldpath !== undefined) env["LD_LIBRARY_PATH"] = expand(acls.ldpath);
   for (const { name, value, file, mode } of envs) {
     if (name === EVERYTHING && mode !== "unset") throw new Error('"*" can only be unset');
+    if (mode === "unset" && name !== EVERYTHING && name.includes("*"))
+      throw new Error(
+        `${name} would be one variable of that very name: write * alone, or name each`,
+      );
     if (mode === "unset" || file !== undefined) delete env[name];
     else if (value !== undefined) env[name] = expand(value);
     else if (machine.env[name] !== undefined) env[name] = machine.env[name];

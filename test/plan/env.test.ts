@@ -166,6 +166,11 @@ describe("what is the server's own business stays with it", () => {
 test.each([
   [{ name: "*", value: "x" }, '"*" can only be unset'],
   [{ name: "*" }, '"*" can only be unset'],
+  // Somebody who takes it for a pattern would leave secrets there.
+  [
+    { name: "AWS_*", mode: "unset" },
+    "AWS_* would be one variable of that very name: write * alone, or name each",
+  ],
   [{ name: "NONE" }, "NONE has no value, and the server's environment has none to hand on"],
 ])("refuses %j", (envs, message) => {
   expect(refused({ acls: { user: "pilot" }, envs }, board)).toEqual([
