@@ -4,7 +4,7 @@ import { type Pointer, read } from "bun:ffi";
 
 const names = new Map<number, string>();
 for (const [name, value] of Object.entries(constants.errno)) {
-  // EWOULDBLOCK and EOPNOTSUPP have two names; the first is the usual one.
+  // EWOULDBLOCK is the other name of one; the first is the usual one.
   if (!names.has(value)) names.set(value, name);
 }
 
@@ -14,6 +14,8 @@ const MORE = {
   ELIBBAD: 80,
   EUSERS: 87,
   ESOCKTNOSUPPORT: 94,
+  // What manual pages call it.
+  EOPNOTSUPP: 95,
   EPFNOSUPPORT: 96,
   ESHUTDOWN: 108,
   ETOOMANYREFS: 109,

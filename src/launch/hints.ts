@@ -15,6 +15,7 @@ import {
   mounting,
   KEYS,
   NAMESPACE_WORDS,
+  THREADED,
   userNamespaces,
 } from "./namespace-hints.ts";
 import { CAP, IDS, needOf, NEEDS, option, type Step, UNCONFINED } from "./step-needs.ts";
@@ -66,7 +67,10 @@ const WORDS: Readonly<Partial<Record<Step, Readonly<Record<string, Words>>>>> = 
     EINVAL: ID_WORDS["EINVAL"] ?? "",
     ENOENT: hiddenChild,
   },
-  CGROUP: { EBADF: "the sandbox has no control group, and limits that are not optional" },
+  CGROUP: {
+    EBADF: "the sandbox has no control group, and limits that are not optional",
+    EOPNOTSUPP: THREADED,
+  },
   JOIN_NET: {
     ENOENT: ({ what }) =>
       `there is no such network namespace: ip netns add ${what.replace(/^.*\//, "")}`,

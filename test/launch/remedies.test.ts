@@ -193,6 +193,12 @@ test.each<Row>([
     { policy: { ...namespaces("user").policy, privileged: true } },
   ],
   [
+    "CLONE EOPNOTSUPP",
+    {},
+    "the control group that the server was started in has become a threaded",
+  ],
+  ["CGROUP EOPNOTSUPP", {}, "the control group that the server was started in has become"],
+  [
     "MEMFD EFBIG",
     {},
     "the server may write no file that large: LimitFSIZE=infinity of the unit, --ulimit fsize=-1 of the container",

@@ -5,11 +5,14 @@ import {
   chownSync,
   copyFileSync,
   existsSync,
+  mkdirSync,
   readFileSync,
+  rmdirSync,
   rmSync,
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
+import { CgroupUnavailable, findPlace } from "../../src/launch/cgroup/place.ts";
 import { asOrdinary, ORDINARY } from "../accounts.ts";
 import { Room } from "../places/room.ts";
 import { EAFNOSUPPORT, ENOSYS, EPERM } from "../places/rules.ts";
@@ -98,6 +101,42 @@ describe.if(isRoot)("told in the terms of who runs the server", () => {
       expect(said).toMatch(
         /limits\.nofile is 4096.* hard limit is 512: .*nofile=4096|LimitNOFILE=4096/,
       );
+  });
+});
+
+const hierarchy = (() => {
+  try {
+    return isRoot ? findPlace(undefined) : undefined;
+  } catch (error) {
+    if (error instanceof CgroupUnavailable) return undefined;
+    throw error;
+  }
+})();
+
+describe.if(hierarchy !== undefined)("where the server's control group is a threaded one", () => {
+  const above = join(hierarchy?.base ?? "", `threads-${process.pid}`);
+  const below = join(above, "threads");
+  beforeAll(() => {
+    mkdirSync(below, { recursive: true });
+    writeFileSync(join(below, "cgroup.type"), "threaded");
+  });
+  afterAll(() => {
+    for (const group of [below, above]) rmdirSync(group);
+  });
+  // Into the second only from the first.
+  const enter = `for group in ${above} ${below}; do echo 0 >$group/cgroup.procs || exit 9; done; exec "$@"`;
+  const through = ["sh", "-c", enter, "sh"];
+
+  test("tasks run without groups, and limits that may be missing are a notice", () => {
+    for (const sandbox of [{}, { cgroups: { optional: true, pids: 9 } }, { profile: "minimal" }])
+      expect(run(sandbox, ...through)).toContain('"stdout":["ok"]');
+  });
+
+  test("other limits are a problem, and doctor tells it", () => {
+    const group = `${below.slice(below.lastIndexOf("/threads-"))} is a threaded group, and those below`;
+    expect(run({ cgroups: { pids: 9 } }, ...through)).toContain(group);
+    const { out } = room.spawnbox(through, {}, "doctor", () => []);
+    expect(out).toMatch(/^missing +cgroup-v2 +\S+\/threads-\d+\/threads: a threaded group$/m);
   });
 });
 
