@@ -10,6 +10,7 @@ for (const [name, value] of Object.entries(constants.errno)) {
 
 /** Of errno(3), what the runtime has no name for and system calls may say; the same on all architectures served here. */
 const MORE = {
+  EBADFD: 77,
   ELIBACC: 79,
   ELIBBAD: 80,
   EUSERS: 87,
