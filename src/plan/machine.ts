@@ -125,8 +125,11 @@ function statOf(path: string): Stats | undefined {
   try {
     return lstatSync(path, { throwIfNoEntry: false });
   } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "ENOTDIR") return undefined;
-    throw error;
+    const code = error instanceof Error && "code" in error ? error.code : undefined;
+    if (code === "ENOTDIR") return undefined;
+    if (code !== "EACCES") throw error;
+    const why = `${path} lies where the server's user (uid ${process.geteuid?.()}) may not look: put it elsewhere, or chmod o+x what is above it`;
+    throw Object.assign(new Error(why, { cause: error }), { code });
   }
 }
 

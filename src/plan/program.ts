@@ -50,7 +50,7 @@ export function executedWith(context: ProgramContext, path: string): readonly st
 function check(context: ProgramContext, path: string, neededBy: string, depth: number): void {
   const { view } = context;
   const needed = neededBy === "" ? "" : `, which ${neededBy} needs`;
-  const found = attempt(path, needed, () => view.resolve(path));
+  const found = attempt(needed, () => view.resolve(path));
   if (!context.mayExecute(found.path))
     throw new Error(
       `${path} may not be executed${needed}: add it, or a directory above it, to landlock.exec`,
@@ -210,18 +210,11 @@ function lacking(
   return ((mode >> 3) & right) === 0 || files.hasOnlyMode(place) ? whose : undefined;
 }
 
-function attempt<Value>(path: string, needed: string, look: () => Value): Value {
+function attempt<Value>(needed: string, look: () => Value): Value {
   try {
     return look();
   } catch (error) {
-    const unseen = error instanceof Error && "code" in error && error.code === "EACCES";
-    const where = unseen && "path" in error ? `${error.path}` : path;
-    throw new Error(
-      unseen
-        ? `${path} lies where the server's user may not look${needed}: put it elsewhere, or chmod o+x what is above ${where}`
-        : `${messageOf(error)}${needed}`,
-      { cause: error },
-    );
+    throw new Error(`${messageOf(error)}${needed}`, { cause: error });
   }
 }
 

@@ -154,20 +154,6 @@ describe("what cannot be executed is told with what to do", () => {
     expect(asked).toContainEqual([join(dir, "deploy"), 4]);
   });
 
-  test("what the server may not look at is said to be that, with where", () => {
-    const view = new View(undefined, {
-      ...hostFiles,
-      lookup: (path) => {
-        if (path === "/opt/closed/run")
-          throw Object.assign(new Error("EACCES: permission denied"), { code: "EACCES", path });
-        return path === "/opt" || path === "/opt/closed" ? hostFiles.lookup("/") : undefined;
-      },
-    });
-    expect(look("/opt/closed/run", { view })).toBe(
-      "/opt/closed/run lies where the server's user may not look: put it elsewhere, or chmod o+x what is above /opt/closed/run",
-    );
-  });
-
   test("what a mount puts below a file is not there", () => {
     const flags = { readonly: true, nosuid: true, nodev: true, noexec: false };
     const source = join(dir, "deploy");

@@ -104,6 +104,27 @@ describe.if(isRoot)("told in the terms of who runs the server", () => {
   });
 });
 
+test.if(isRoot)(
+  "what the server's user may not look at is told as that, whatever it is for",
+  () => {
+    const closed = join(room.path, "closed");
+    mkdirSync(closed, { mode: 0o700 });
+    const path = join(closed, "x");
+    const commands = [{ uid: "x", exec: { cmdpath: "/bin/true" } }];
+    for (const sandbox of [
+      { commands: [{ uid: "x", exec: { cmdpath: path } }] },
+      { commands, profile: "minimal", namespace: { mounts: { target: "/x", source: path } } },
+      { commands, landlock: { exec: "/", ro: path } },
+    ]) {
+      const config = { metadata: { uid: "c", api: "c" }, sandboxes: { uid: "s", ...sandbox } };
+      const { out, err } = room.spawnbox(asOrdinary, config, "check", (file) => [file]);
+      expect(`${out}${err}`).toContain(
+        `: ${path} lies where the server's user (uid ${ORDINARY}) may not look: put it elsewhere, or chmod o+x what is above it`,
+      );
+    }
+  },
+);
+
 const hierarchy = (() => {
   try {
     return isRoot ? findPlace(undefined) : undefined;
