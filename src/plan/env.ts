@@ -2,7 +2,7 @@
 import type { Acls, Env } from "../config/sandbox-schema.ts";
 import type { Machine } from "./machine.ts";
 import type { Identity } from "./policy.ts";
-import { inherited, keptBack } from "./server-variables.ts";
+import { inherited, isAsItWas, keptBack } from "./server-variables.ts";
 
 /** `{name: "*", mode: "unset"}` hands on nothing of the server's, wherever it stands in the list. */
 const EVERYTHING = "*";
@@ -13,6 +13,11 @@ export interface Environment {
   readonly env: Record<string, string>;
   /** Variables of the server that its commands would have, were they not kept back: see server-variables.ts. */
   readonly keptBack: readonly string[];
+}
+
+function handedOn(name: string, value: string): string {
+  if (isAsItWas(value)) return value;
+  throw new Error(`${name} is not UTF-8 in the server's environment, so it cannot be handed on`);
 }
 
 /** `expand` resolves $NAME in values. */
@@ -48,7 +53,7 @@ export function compileEnv(
       );
     if (mode === "unset" || file !== undefined) delete env[name];
     else if (value !== undefined) env[name] = expand(value);
-    else if (machine.env[name] !== undefined) env[name] = machine.env[name];
+    else if (machine.env[name] !== undefined) env[name] = handedOn(name, machine.env[name]);
     else throw new Error(`${name} has no value, and the server's environment has none to hand on`);
     if (env[name]?.includes("\0")) throw new Error(`the value of ${name} contains a NUL byte`);
   }

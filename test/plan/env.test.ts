@@ -178,6 +178,16 @@ test.each([
   ]);
 });
 
+test("what is not UTF-8 in the server's environment is kept back, and not handed on as something else", () => {
+  const odd = with_({ PATH: "/p", LATIN: "caf\ufffd", "N\ufffd": "x", FINE: "café" });
+  const api = compiled({ acls: { user: "pilot" } }, odd);
+  expect({ ...planOf(api).env }).toEqual({ PATH: "/p", FINE: "café", ...PILOT });
+  expect(planOf(api).keptBack).toEqual(["LATIN", "N\ufffd"]);
+  expect(refused({ acls: { user: "pilot" }, envs: { name: "LATIN" } }, odd)).toEqual([
+    "sandboxes[0].envs: LATIN is not UTF-8 in the server's environment, so it cannot be handed on",
+  ]);
+});
+
 test("refuses a NUL byte in a value", () => {
   const nul = with_({ A: "x\0y" });
   expect(refused({ acls: { user: "pilot" }, envs: { name: "B", value: "$A" } }, nul)).toEqual([
