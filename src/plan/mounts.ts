@@ -194,6 +194,11 @@ function compileMount(
         ? [{ kind: "sys", target }]
         : [{ kind: "bind", source: "/sys", target, flags: { ...LOCKED, readonly: true } }];
     case "mqueue":
+      if (context.own.has("user") && !context.own.has("ipc")) {
+        throw new Error(
+          `the message queues of the host cannot be mounted from a user namespace: set shares.ipc to "disable" for its own, or mount ${target} from the host's, with "source": "/dev/mqueue"`,
+        );
+      }
       return [{ kind: "mqueue", target }];
     case "execfd": {
       if (mount.source === undefined)

@@ -275,6 +275,23 @@ describe("each mode", () => {
     expect(kinds(dev).filter((one) => one === "seal /dev")).toHaveLength(1);
   });
 
+  test("queues of the host are mounted by root of the machine only", () => {
+    const mount = { target: "/q", mode: "mqueue" };
+    const why = `the message queues of the host cannot be mounted from a user namespace: set shares.ipc to "disable" for its own, or mount /q from the host's, with "source": "/dev/mqueue"`;
+    const of = (shares: object, machine: Partial<Machine>) => () =>
+      compiled({ acls, namespace: { shares, mounts: [sh, mount] } }, machine);
+    for (const [shares, machine] of [
+      [{ users: "disable" }, board],
+      [{}, ordinary],
+    ] as const) {
+      expect(refused({ acls, namespace: { shares, mounts: [sh, mount] } }, machine)).toEqual([
+        `sandboxes[0].namespace.mounts[1]: ${why}`,
+      ]);
+      expect(of({ ...shares, ipc: "disable" }, machine)).not.toThrow();
+    }
+    expect(of({}, board)).not.toThrow();
+  });
+
   test("proc masks what tells, and makes read-only what changes the kernel, of what this kernel has", () => {
     const has = (...names: string[]) => ({
       ...board,
