@@ -134,6 +134,15 @@ const hierarchy = (() => {
   }
 })();
 
+test("a sandbox that may be missing does not run without the limits that cannot be had", () => {
+  const said = run({ optional: true, cgroups: { mount: "/none", pids: 9 } });
+  // An ordinary user's server limits where it can.
+  if (!isRoot) return;
+  expect(said).toContain('"status":"not-available"');
+  expect(said).toContain("/none is not a mounted cgroup v2 hierarchy");
+  expect(said).not.toContain('"ok"');
+});
+
 describe.if(hierarchy !== undefined)("where the server's control group is a threaded one", () => {
   const above = join(hierarchy?.base ?? "", `threads-${process.pid}`);
   const below = join(above, "threads");
