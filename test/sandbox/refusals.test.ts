@@ -9,6 +9,7 @@ import {
   readFileSync,
   rmdirSync,
   rmSync,
+  symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
@@ -124,6 +125,48 @@ test.if(isRoot)(
     }
   },
 );
+
+describe.if(isRoot)("where the server's user namespace does not map root", () => {
+  const unknown = "whom the server's user namespace does not map (shown as uid 65534)";
+  const checked = (sandbox: object, ...through: string[]) => {
+    const commands = [{ uid: "x", exec: { cmdpath: "/bin/true" } }];
+    const config = {
+      metadata: { uid: "c", api: "c" },
+      sandboxes: { uid: "s", commands, ...sandbox },
+    };
+    const { out, err } = room.spawnbox([...asOrdinary, ...through], config, "check", (file) => [
+      file,
+    ]);
+    return `${out}${err}`;
+  };
+
+  test("nothing of it is obeyed by who is root there, and why is told", () => {
+    const said = checked({ acls: { user: "root" } }, "unshare", "--map-root-user");
+    expect(said).toContain("belongs to uid 65534");
+    expect(said).toContain(
+      `who could change what this server does: that is one ${unknown}: have root mapped`,
+    );
+  });
+
+  // Without a map its own user has the number that all others have.
+  test.each([["--map-current-user"], []])(
+    "its links are not followed, and why is told: %p",
+    (...map) => {
+      const link = join(room.path, `link${map.length}`);
+      symlinkSync("/usr", link);
+      const mounts = [{ target: "/x", source: link }];
+      const said = checked(
+        { profile: "minimal", namespace: { mounts } },
+        "unshare",
+        "--user",
+        ...map,
+      );
+      expect(said).toContain(
+        `source ${link} goes through the link ${link} of one ${unknown}, who could thereby show any path of the host: have root mapped`,
+      );
+    },
+  );
+});
 
 const hierarchy = (() => {
   try {
