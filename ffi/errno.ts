@@ -4,16 +4,19 @@ import { type Pointer, read } from "bun:ffi";
 
 const names = new Map<number, string>();
 for (const [name, value] of Object.entries(constants.errno)) {
-  // EWOULDBLOCK and EOPNOTSUPP have two names; the first is the usual one.
+  // EWOULDBLOCK is the other name of one; the first is the usual one.
   if (!names.has(value)) names.set(value, name);
 }
 
 /** Of errno(3), what the runtime has no name for and system calls may say; the same on all architectures served here. */
 const MORE = {
+  EBADFD: 77,
   ELIBACC: 79,
   ELIBBAD: 80,
   EUSERS: 87,
   ESOCKTNOSUPPORT: 94,
+  // What manual pages call it.
+  EOPNOTSUPP: 95,
   EPFNOSUPPORT: 96,
   ESHUTDOWN: 108,
   ETOOMANYREFS: 109,

@@ -26,3 +26,12 @@ export function xattr(path: string, name: string): string | undefined {
   const length = Number(libc.getxattr(path, name, value, BigInt(value.length)));
   return length < 0 ? undefined : new TextDecoder().decode(value.subarray(0, length));
 }
+
+/**
+ * Whether a file has no access control list, on a file system that has such lists: acl(5), getxattr(2). false where that is not
+ * known, as on one of a network, or of a process, which decides by itself.
+ */
+export function hasOnlyMode(path: string): boolean {
+  const length = libc.getxattr(path, "system.posix_acl_access", null, 0n);
+  return length < 0n && errnoAt(libc.__errno_location()) === "ENODATA";
+}

@@ -17,18 +17,29 @@ export function errorLine(error: unknown): string {
 }
 
 /** What the runtime says where it is not let be, and what that means. */
-const RUNTIME: readonly (readonly [said: string, words: string])[] = [
+const RUNTIME: readonly (readonly [said: string, words: () => string])[] = [
   [
     "requires the JIT",
-    "the runtime may not make code as it runs: MemoryDenyWriteExecute=no in the unit, and no JSC_useJIT=0 in the environment",
+    () =>
+      littleSpace() ??
+      "the runtime may not make code as it runs: MemoryDenyWriteExecute=no in the unit, and no JSC_useJIT=0 in the environment",
   ],
 ];
+
+/** It reserves address space for code, far more than it uses: where there is less, it makes none. See RLIMIT_AS of getrlimit(2). */
+function littleSpace(): string | undefined {
+  const limit = /^Max address space +(\d+) /m.exec(ownFile("limits"))?.[1];
+  return (
+    limit &&
+    `the runtime may have ${limit} bytes of address space, and reserves more than it uses: LimitAS=infinity in the unit (ulimit -v unlimited); MemoryMax= is for what it uses`
+  );
+}
 
 /** The whole line for an error that ends the program. @param name what failed, such as `spawnbox serve` */
 export function fatalLine(name: string, error: unknown): string {
   const said = error instanceof Error ? error.message : "";
   const known = RUNTIME.find(([part]) => said.includes(part));
-  if (known) return `${name}: ${known[1]} (${visible(said)})`;
+  if (known) return `${name}: ${known[1]()} (${visible(said)})`;
   if (error instanceof Refused) return `${name}: ${visible(error.message)}`;
   const denied = deniedByFilter(error);
   if (denied !== undefined) return `${name}: ${denied}`;
@@ -47,12 +58,15 @@ export function deniedByFilter(error: unknown): string | undefined {
 }
 
 /** Whether somebody has put a filter around this process: seccomp(2). */
-function isFiltered(): boolean {
+const isFiltered = (): boolean => /^Seccomp:\s*2$/m.test(ownFile("status"));
+
+/** A file of /proc/self; nothing where it is hidden. */
+function ownFile(name: string): string {
   try {
-    return /^Seccomp:\s*2$/m.test(readFileSync("/proc/self/status", "utf8"));
+    return readFileSync(`/proc/self/${name}`, "utf8");
   } catch {
-    // hidden: nothing is known then
-    return false;
+    // nothing is known then
+    return "";
   }
 }
 

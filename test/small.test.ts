@@ -122,6 +122,13 @@ test("what nobody foresaw is told in one line, and who is to hear of it", () => 
   expect(fatalLine("n", new Error("a: requires the JIT"))).toMatch(
     /^n: the runtime may not make code as it runs: .* \(a: requires the JIT\)$/,
   );
+  const words = `console.log(fatalLine("n", new Error("a: requires the JIT")))`;
+  const source = `import { fatalLine } from ${JSON.stringify(join(import.meta.dir, "../src/unexpected.ts"))}; ${words}`;
+  // More than it needs: what it says then is what it would have said with less.
+  const little = ["prlimit", `--as=${2 ** 42}`, process.execPath, "-e", source];
+  expect(`${Bun.spawnSync(little).stdout}`).toMatch(
+    /^n: the runtime may have 4398046511104 bytes of address space, .*LimitAS=infinity in the unit .* \(a: requires the JIT\)$/m,
+  );
   expect(fatalLine("n", "odd")).toMatch(
     /^n: failed unexpectedly: odd\. This is a bug of spawnbox \S+: please report it, with what SPAWNBOX_DEBUG=1 in its environment makes it tell$/,
   );

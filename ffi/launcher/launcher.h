@@ -197,7 +197,6 @@ struct listener {
 	int awaited;              /* the child is about to leave it in the shared page */
 	const struct op *program; /* OP_VERDICTS */
 	usize call_size;          /* of the kernel's struct seccomp_notif */
-	int handed_over;          /* the child goes on */
 	struct told_calls *calls;
 };
 void take_listener(struct listener *listener, int pidfd, long tree);

@@ -200,8 +200,12 @@ void serve_listener(struct listener *listener, short events, u32 command, long t
 	u32 *counts = listener->calls->denied;
 	memset(&answer, 0, sizeof answer);
 	answer.response.id = call.notification.id;
-	if (!listener->handed_over) {
-		listener->handed_over = SYS3(__NR_ioctl, listener->fd, SECCOMP_IOCTL_NOTIF_SEND, &answer) >= 0;
+	/*
+	 * What the child waits in: as often as a signal makes it start over, and not at all where it has seen in time that it need
+	 * not wait. Any other call, be it the first, is the command's.
+	 */
+	if (shared->stage != EXECUTING && (u32)call.notification.data.nr == HANDOVER_CALL) {
+		SYS3(__NR_ioctl, listener->fd, SECCOMP_IOCTL_NOTIF_SEND, &answer);
 		return;
 	}
 	switch (action & SECCOMP_RET_ACTION_FULL) {

@@ -85,7 +85,13 @@ function parse(argv: string[]): Options | undefined {
 /** What the system says, and what to do. */
 export function reason(error: Error): string {
   const code = "code" in error ? String(error.code) : "";
-  if (code === "EACCES" || code === "EPERM") return `${error.message}: run it as root`;
+  if (code === "EACCES" || code === "EPERM") {
+    const todo =
+      process.geteuid?.() === 0
+        ? "not even root may: see whether it is immutable (lsattr), or of another machine"
+        : "run it as root";
+    return `${error.message}: ${todo}`;
+  }
   if (code === "ENOSPC" || code === "EDQUOT")
     return `${error.message}: make room; the old file stays until the new one is complete`;
   if (code === "EROFS")

@@ -91,8 +91,9 @@ async function alone(source: Source, audit: AuditOptions | undefined): Promise<n
   let registry: RunningRegistry;
   try {
     await auditing.use(audit);
-    const apis = apisOf(source);
-    const prepared = await launching.prepare(apis);
+    const wanted = apisOf(source);
+    const prepared = await launching.prepare(wanted);
+    const { apis } = prepared;
     prepared.use();
     for (const notice of prepared.notices) console.error(`notice: ${problemLine(notice)}`);
     // Without an audit too: what must be audited is refused then.

@@ -88,8 +88,9 @@ async function launch(options: Options): Promise<number> {
   const launching = new Launching();
   let registry: RunningRegistry;
   try {
-    const apis = apisOf(options.source);
-    const prepared = await launching.prepare(apis);
+    const wanted = apisOf(options.source);
+    const prepared = await launching.prepare(wanted);
+    const { apis } = prepared;
     prepared.use();
     for (const notice of prepared.notices) console.error(`notice: ${problemLine(notice)}`);
     registry = createRegistry({ apis, launch: launching.launch, explain, granted: grantAll });

@@ -155,7 +155,11 @@ export const SeccompRule = object(
   {
     syscall: Type.String({ minLength: 1, description: "syscall name or @group" }),
     action: Type.String({ like: SECCOMP_ACTION, description: "SCMP_ACT_…, see default" }),
-    args: optional(list(SeccompArg, { description: "conditions, all of which must hold" })),
+    args: optional(
+      list(SeccompArg, {
+        description: "conditions, all of which must hold; one for each argument",
+      }),
+    ),
   },
   { description: "one rule" },
 );
@@ -233,7 +237,7 @@ export const Mount = object(
         { read: "ro", write: "rw", anonymous: "dir", devfs: "dev", procfs: "proc", sysfs: "sys" },
       ),
     ),
-    size: optional(Amount("size limit of a tmpfs; bytes, K, M or G")),
+    size: optional(Amount("size limit of a tmpfs or dir; bytes, K, M or G")),
     perm: optional(FileMode("octal mode of a tmpfs or dir")),
     suid: optional(flag({ description: "let set-user-id files work there (default false)" })),
     dev: optional(flag({ description: "let device nodes work there (default false)" })),

@@ -1,5 +1,5 @@
 /** Who may decide what a server does: whoever can write a file it obeys, or replace it, has the server's rights. */
-import { existsSync, readFileSync } from "node:fs";
+import { unknownUid } from "./owners.ts";
 import { type Beside, type Trust, Walk } from "./walk.ts";
 
 /** Root, the server's user, and who called it through sudo(8), who can have its rights anyway: uids. */
@@ -11,16 +11,6 @@ export function deciders(
   const caller = env["SUDO_UID"] ?? "";
   const all = [0, uid, ...(/^\d+$/.test(caller) ? [Number(caller)] : [])];
   return all.filter((one) => one !== nobody);
-}
-
-/**
- * The uid that files seem to have whose user this user namespace does not know, see user_namespaces(7): it is nobody's, even
- * where a user has it too. undefined where all users are known.
- */
-function unknownUid(): number | undefined {
-  const text = (file: string) => (existsSync(file) ? readFileSync(file, "utf8") : "");
-  if (/^\s*0\s+0\s+4294967295\s*$/.test(text("/proc/self/uid_map"))) return undefined;
-  return Number(text("/proc/sys/kernel/overflowuid").trim() || 65534);
 }
 
 /** Of what an ordinary user's server reads for itself nothing is asked; root's obeys only what nobody else can change. */

@@ -11,6 +11,7 @@ import { handleAt, openAt, readLink } from "../../ffi/at.ts";
 import { openDirectory } from "../../ffi/beneath.ts";
 import { CError } from "../../ffi/errno.ts";
 import { madeUp } from "./filesystem.ts";
+import { MAP_OWNERS, ownerWords, unknownUid } from "./owners.ts";
 
 /** Whether others may put files of their own next to a file, as in /tmp. */
 export type Beside = "mine only" | "others' too";
@@ -43,6 +44,7 @@ export class Walk {
   /** The end, when it is no directory. */
   #file: Place | undefined;
   readonly #foreign = new Set<string>();
+  readonly #owners = new Set<number>();
   readonly #open = new Set<string>();
   /** Directories such as /tmp, where everybody can make files and only the owner of one can rename it. */
   readonly #shared = new Set<string>();
@@ -219,6 +221,7 @@ export class Walk {
     const mine = this.#trust.owners.includes(Number(stat.uid));
     const isLink = stat.isSymbolicLink();
     if (!mine) this.#foreign.add(`${isLink ? "the link " : ""}${path} belongs to uid ${stat.uid}`);
+    if (!mine) this.#owners.add(Number(stat.uid));
     const open = !isLink && (stat.mode & WRITABLE_BY_OTHERS) !== 0n;
     if (stat.isDirectory()) {
       if (open && mine && (stat.mode & STICKY) !== 0n) this.#shared.add(path);
@@ -247,7 +250,12 @@ export class Walk {
       const all = [...this.#foreign].reverse().join(", ");
       // Without -h, what a link leads to would get another owner.
       const how = /(^|, )the link /.test(all) ? "chown -h" : "chown";
-      return `${all}, who could change what this server does: ${how} it to ${[...new Set(who)].join(" or ")}`;
+      const unknown = [...this.#owners].find((uid) => uid === unknownUid());
+      const todo =
+        unknown !== undefined
+          ? `that is ${ownerWords(unknown)}: ${MAP_OWNERS}`
+          : `${how} it to ${[...new Set(who)].join(" or ")}`;
+      return `${all}, who could change what this server does: ${todo}`;
     }
     const paths = [...this.#open].reverse().join(" ");
     if (paths === "") return undefined;

@@ -1,5 +1,6 @@
 /** Which control groups there are. See cgroups(7). */
 import { accessSync, constants } from "node:fs";
+import { isDomain } from "../launch/cgroup/controllers.ts";
 import { type Feature, missing, there } from "./feature.ts";
 import { kernelFile } from "./host.ts";
 
@@ -31,6 +32,13 @@ export function cgroupFeature(file = kernelFile, writable = isWritable): Feature
   const found = `${group}: ${controllers.join(" ") || "no controllers"}`;
   if (!writable(group))
     return missing(name, `${found}; not writable`, "Delegate=yes in the unit, or run as root");
+  // The root of the hierarchy has no type.
+  if (!isDomain(file(`${group}/cgroup.type`) || "domain"))
+    return missing(
+      name,
+      `${group}: a threaded group`,
+      "start the server in a group of its own, such as a systemd unit with Delegate=yes",
+    );
   if (lacking.length === 0) return there(name, found);
   if (v1) return missing(name, `${found}; the system is hybrid`, remedy);
   return missing(

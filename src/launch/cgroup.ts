@@ -24,6 +24,7 @@ import { controllersOf, makeSandboxGroup } from "./cgroup/sandbox-group.ts";
 import { makeServerGroup, removeLeftovers, type ServerGroup } from "./cgroup/server.ts";
 import { type GroupPlace, makePlace, type TaskGroup, taskGroup } from "./cgroup/task-group.ts";
 import { endTree, tryRemove } from "./cgroup/tree.ts";
+import { LaunchError } from "./task.ts";
 
 export type { GroupUsage, TaskGroup } from "./cgroup/task-group.ts";
 
@@ -37,6 +38,8 @@ export interface SandboxCgroup {
   readonly policy: CgroupPolicy | undefined;
   /** Its tasks cannot change their group. */
   readonly reusable?: boolean;
+  /** The server starts without it, where its limits cannot be had. */
+  readonly mayBeMissing?: boolean;
 }
 
 export interface CgroupRoot {
@@ -44,6 +47,8 @@ export interface CgroupRoot {
   readonly path: string | undefined;
   /** What `optional` limits are not applied, and leftovers that would not go. */
   readonly notices: readonly Problem[];
+  /** By key, why sandboxes that may be missing are. */
+  readonly missing: ReadonlyMap<string, string>;
   /** Makes the group of a launch; undefined where the sandbox has none. @param isNew none that is kept. Throws LaunchError. */
   begin(key: string, isNew?: boolean): TaskGroup | undefined;
   /** Removes all groups once nothing runs in them: no launch begins here any more. Resolves when they are gone. */
@@ -54,7 +59,7 @@ export interface CgroupRoot {
 
 /**
  * Makes the groups of all sandboxes and tries their limits; removes what a crashed server left.
- * @throws ConfigError with every limit that cannot be had
+ * @throws ConfigError with every limit that cannot be had, of sandboxes that must be there
  */
 export async function openCgroups(
   sandboxes: readonly SandboxCgroup[],
@@ -98,6 +103,7 @@ class Groups implements CgroupRoot {
 
   readonly notices: Problem[] = [];
   readonly problems: Problem[] = [];
+  readonly missing = new Map<string, string>();
   /** Controllers that groups of others would have to hand on first. */
   #untried: ReadonlySet<Controller> = new Set();
   #server: ServerGroup | undefined;
@@ -132,8 +138,9 @@ class Groups implements CgroupRoot {
       missing = this.lookOnly ? this.#look(place, wanted) : enableControllers(place, wanted);
     } catch (error) {
       if (!(error instanceof CgroupUnavailable)) throw error;
-      for (const { file, policy } of sandboxes)
-        if (policy) this.#lacks(file, policy, policy.path, error.message);
+      for (const sandbox of sandboxes)
+        if (sandbox.policy)
+          this.#lacks(sandbox, sandbox.policy, sandbox.policy.path, error.message);
       return;
     }
     this.#server = server;
@@ -162,18 +169,22 @@ class Groups implements CgroupRoot {
     return mount;
   }
 
-  #lacks(file: string, policy: CgroupPolicy, path: string, message: string): void {
+  #lacks(
+    { key, file, mayBeMissing }: SandboxCgroup,
+    policy: CgroupPolicy,
+    path: string,
+    message: string,
+  ): void {
+    const before = this.missing.get(key);
     if (policy.optional) this.notices.push({ file, path, message: `not limited: ${message}` });
+    else if (mayBeMissing) this.missing.set(key, before ? `${before}; ${message}` : message);
     else this.problems.push({ file, path, message: `${message}; "optional": true starts without` });
   }
 
-  #add(
-    { key, file, policy, reusable }: SandboxCgroup,
-    path: string,
-    missing: ReadonlyMap<Controller, string>,
-  ): void {
+  #add(sandbox: SandboxCgroup, path: string, missing: ReadonlyMap<Controller, string>): void {
+    const { key, policy, reusable } = sandbox;
     if (policy) {
-      const lacks = (where: string, why: string) => this.#lacks(file, policy, where, why);
+      const lacks = (where: string, why: string) => this.#lacks(sandbox, policy, where, why);
       this.#sandboxes.set(key, {
         path,
         ...makeSandboxGroup(path, this.#triable(policy), missing, lacks),
@@ -203,6 +214,8 @@ class Groups implements CgroupRoot {
   }
 
   begin(key: string, isNew = false): TaskGroup | undefined {
+    const why = this.missing.get(key);
+    if (why !== undefined) throw new LaunchError("cgroup", "", "", why);
     const sandbox = this.#sandboxes.get(key);
     if (!sandbox) return undefined;
     for (const path of this.#stuck) if (tryRemove(path)) this.#stuck.delete(path);

@@ -16,6 +16,7 @@ import {
   mounting,
   KEYS,
   NAMESPACE_WORDS,
+  THREADED,
   userNamespaces,
 } from "./namespace-hints.ts";
 import { CAP, IDS, needOf, NEEDS, option, type Step, UNCONFINED } from "./step-needs.ts";
@@ -25,6 +26,8 @@ const ENOUGH_OF: Readonly<Record<string, string>> = {
     "out of memory: see MemoryMax= of the unit, --memory of the container, limits.as of the config",
   ENFILE: "all files that the machine may have open are open: sysctl fs.file-max",
   EDQUOT: KEYS,
+  EFBIG:
+    "the server may write no file that large: LimitFSIZE=infinity of the unit, --ulimit fsize=-1 of the container",
 };
 
 const ID_WORDS: Readonly<Record<string, Words>> = {
@@ -70,7 +73,10 @@ const WORDS: Readonly<Partial<Record<Step, Readonly<Record<string, Words>>>>> = 
     EINVAL: ID_WORDS["EINVAL"] ?? "",
     ENOENT: hiddenChild,
   },
-  CGROUP: { EBADF: "the sandbox has no control group, and limits that are not optional" },
+  CGROUP: {
+    EBADF: "the sandbox has no control group, and limits that are not optional",
+    EOPNOTSUPP: THREADED,
+  },
   JOIN_NET: {
     ENOENT: ({ what }) =>
       `there is no such network namespace: ip netns add ${what.replace(/^.*\//, "")}`,
@@ -132,8 +138,15 @@ const WORDS: Readonly<Partial<Record<Step, Readonly<Record<string, Words>>>>> = 
   },
   HOSTNAME: { EINVAL: "the name is too long: at most 64 bytes" },
   NICE: {
-    EACCES: (_, here) =>
-      `a nice value below the server's own needs CAP_SYS_NICE, or a limit that allows it (now ${here.hardLimit("Max nice priority") ?? "unknown"}, of 20 - nice): ${option(here, NEEDS.NICE)}`,
+    EACCES: ({ plan }, here) => {
+      const limit = `a limit that allows it (now ${here.hardLimit("Max nice priority") ?? "unknown"}, of 20 - nice)`;
+      if (!plan?.policy.namespaces.has("user"))
+        return `a nice value below the server's own needs CAP_SYS_NICE, or ${limit}: ${option(here, NEEDS.NICE)}`;
+      const shared = plan.policy.privileged
+        ? 'needs the host\'s users, "users": "enable" in shares'
+        : "needs a server of root";
+      return `a nice value below the server's own ${shared}, as in a user namespace no capability gives it; or ${limit}: ${option(here, { unit: "LimitNICE=", container: "--ulimit nice=" })}`;
+    },
   },
   RLIMIT: { EPERM: limits, EINVAL: "the kernel does not take that value of a limit" },
   CHDIR: {

@@ -13,7 +13,7 @@ import { Pools } from "./pool.ts";
 import { poolNotices } from "./reserve.ts";
 import { secretNotices } from "./secrets.ts";
 import type { Launch } from "./task.ts";
-import { MOST_TRIED, tryApis } from "./trial.ts";
+import { MOST_TRIED, tryApis, withoutGroups } from "./trial.ts";
 import { errorLine } from "../unexpected.ts";
 
 export interface Preparing {
@@ -61,8 +61,10 @@ export class Launching {
     const needed = groupsNeeded(apis);
     const root = needed.length > 0 ? await openCgroups(needed, { lookOnly }) : undefined;
     expectBounding(this.#bounding | bounding);
+    const grouped = withoutGroups(apis, root?.missing ?? new Map());
+    const limits = [...(root?.notices ?? []), ...grouped.notices];
     const tried = trial
-      ? await tryApis(apis, (key) => root?.begin(key), {
+      ? await tryApis(grouped.apis, (key) => root?.begin(key), {
           most: lookOnly ? Infinity : MOST_TRIED,
           isReady: (plan) => !lookOnly || areSourcesThere(plan),
         })
@@ -70,13 +72,13 @@ export class Launching {
     if (tried && tried.problems.length > 0) {
       expectBounding(this.#bounding);
       await root?.close();
-      throw new ConfigError(tried.problems, [...(root?.notices ?? []), ...tried.notices]);
+      throw new ConfigError(tried.problems, [...limits, ...tried.notices]);
     }
-    const left = [...(tried?.apis ?? apis)];
+    const left = [...(tried?.apis ?? grouped.apis)];
     return {
       apis: left,
       notices: [
-        ...(root?.notices ?? []),
+        ...limits,
         ...(tried ? [...tried.notices, ...poolNotices(left), ...secretNotices(left)] : []),
       ],
       use: () => {

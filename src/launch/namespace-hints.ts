@@ -7,6 +7,9 @@ import { CAP, needOf, option } from "./step-needs.ts";
 export const KEYS =
   "the user has as many keys as it may, and each command has a keyring of its own: sysctl kernel.keys.maxkeys, or limit how many tasks run at once (--concurrency)";
 
+export const THREADED =
+  "the control group that the server was started in has become a threaded one, and those below it cannot have processes any more: start the server anew, in a group of its own, such as a systemd unit with Delegate=yes";
+
 export const NAMESPACE_WORDS: Readonly<Record<string, Words>> = {
   ENOSPC: (_, here) => {
     const zero = namespacesOff(here);
@@ -24,6 +27,7 @@ export const NAMESPACE_WORDS: Readonly<Record<string, Words>> = {
     "there are as many processes as the user, the group or the machine may have: see limits.nproc, cgroups.pids and kernel.pid_max; LimitNPROC= and TasksMax= of the unit, --pids-limit of the container",
   ENOMEM: "out of memory, or the pid namespace is ending",
   EINVAL: "this kernel lacks such a namespace: CONFIG_NAMESPACES, CONFIG_USER_NS",
+  EOPNOTSUPP: THREADED,
   EPERM: (failure, here) => userNamespaces(failure, here),
   EACCES: (failure, here) => userNamespaces(failure, here),
 };

@@ -33,6 +33,8 @@ export function refusedProgram(
     ...hostFiles,
     lookup: local(hostFiles.lookup),
     readlink: local(hostFiles.readlink),
+    isAllowed: (path, right) => local((path) => hostFiles.isAllowed(path, right))(path),
+    hasOnlyMode: local(hostFiles.hasOnlyMode),
     isNoexec: local(hostFiles.isNoexec),
     head: (path, bytes) => local((path) => hostFiles.head(path, bytes))(path),
   };

@@ -165,6 +165,26 @@ function grouped(against: ReadonlyMap<Plan, Finding>, sandbox: SandboxPlan) {
   }));
 }
 
+/** Without the sandboxes whose groups cannot be made, and which may be missing. @param missing why, by `cgroupKey` */
+export function withoutGroups(
+  apis: readonly ApiPlan[],
+  missing: ReadonlyMap<string, string>,
+): Pick<Tried, "apis" | "notices"> {
+  const notices: Problem[] = [];
+  const left = apis.map((api) => {
+    const sandboxes = api.sandboxes.map((sandbox, i) => {
+      const message = missing.get(cgroupKey({ api: api.api, sandbox: sandbox.uid }));
+      if (message === undefined) return sandbox;
+      const path = `sandboxes[${i}]`;
+      notices.push({ file: api.file, path, message: `not available: ${message}` });
+      const finding = { message, passing: false };
+      return without(sandbox, new Map(launchable(sandbox).map((plan) => [plan, finding])));
+    });
+    return { ...api, sandboxes };
+  });
+  return { apis: missing.size > 0 ? left : apis, notices };
+}
+
 /** The sandbox without what may be missing, and is. */
 function without(sandbox: SandboxPlan, against: ReadonlyMap<Plan, Finding>): SandboxPlan {
   const missing = (plan: Plan): boolean =>

@@ -9,6 +9,8 @@ export interface SandboxGroupNeed {
   readonly policy: CgroupPolicy | undefined;
   /** Its tasks leave their group as it was. */
   readonly reusable: boolean;
+  /** All of its commands may be missing. */
+  readonly mayBeMissing: boolean;
 }
 
 export const cgroupKey = ({ api, sandbox }: Pick<Plan, "api" | "sandbox">): string =>
@@ -21,10 +23,13 @@ export const cgroupKey = ({ api, sandbox }: Pick<Plan, "api" | "sandbox">): stri
 export function groupsNeeded(apis: readonly ApiPlan[]): SandboxGroupNeed[] {
   return apis.flatMap(({ api, file, sandboxes }) =>
     sandboxes.flatMap((sandbox) => {
-      const policy = launchable(sandbox)[0]?.policy;
+      const plans = launchable(sandbox);
+      const policy = plans[0]?.policy;
       if (!policy || (!policy.cgroup && policy.namespaces.has("pid"))) return [];
       const key = cgroupKey({ api, sandbox: sandbox.uid });
-      return [{ key, file, policy: policy.cgroup, reusable: leavesGroup(policy) }];
+      const mayBeMissing = plans.every(({ optional }) => optional === true);
+      const reusable = leavesGroup(policy);
+      return [{ key, file, policy: policy.cgroup, reusable, mayBeMissing }];
     }),
   );
 }

@@ -9,7 +9,7 @@ import { EXEC_VERB } from "../config/verbs.ts";
 import { isWritten } from "../numbers.ts";
 import { isObject } from "../object.ts";
 import { parseTemplate, TemplateError } from "./argv.ts";
-import type { SandboxPolicy } from "./policy.ts";
+import type { Policy, SandboxPolicy } from "./policy.ts";
 import type { Policies } from "./policies.ts";
 import { compilePty } from "./pty.ts";
 import { compileHttp } from "./http-status.ts";
@@ -56,6 +56,8 @@ export interface SandboxContext {
   readonly machine: Machine;
   /** The limits that it sets itself, not its profile. */
   readonly ownLimits: Sandbox["limits"];
+  /** Both. */
+  readonly rlimits: Policy["rlimits"];
   readonly programs: ProgramsInside;
   readonly checkEncoder: CheckEncoder;
   /** Its policy with the limits of a command, encoded. */
@@ -116,9 +118,7 @@ export function compileCommand(
   for (const message of encoder.problems) report.problem(`${path}.encoder`, message);
   for (const message of encoder.notices) report.notice(`${path}.encoder`, message);
 
-  const rlimits = report.attempt(`${path}.limits`, () =>
-    compileLimits({ ...sandbox.limits, ...command.limits }),
-  );
+  const limits = report.attempt(`${path}.limits`, () => compileLimits(command.limits));
   const webhook = compileWebhook(
     command,
     `${path}.webhook`,
@@ -138,11 +138,12 @@ export function compileCommand(
   );
   const input = compileInput(command, path, report);
   const stop = compileStop(command.stop, `${path}.stop`, report, context.stop);
-  if (!argv || !expanded || !rlimits || report.problems.length > before) return undefined;
+  if (!argv || !expanded || !limits || report.problems.length > before) return undefined;
   if (lacks !== undefined) return { missing: lacks };
 
   const own = { ...context.ownLimits, ...command.limits };
   const profileLimits = limitsOfProfile(sandbox.limits, own);
+  const rlimits = [...new Map([...context.rlimits, ...limits])];
   const pty = compilePty(command.pty, sandboxPolicy, context.machine.arch);
   const { policy, ops, waiting } = policies.with({ rlimits, profileLimits, pty });
   const { info, label, usage, sample } = command;
@@ -208,7 +209,7 @@ function tellPty(
 
 /** What the exec verb adds a program and its arguments to. */
 export function compileExec(path: string, context: SandboxContext): Plan | undefined {
-  const { sandbox, env, keptBack, secrets, api, report, policies, ownLimits } = context;
+  const { sandbox, env, keptBack, secrets, api, report, policies, ownLimits, rlimits } = context;
   const { audit, history, stop } = context;
   const told = auditOf({ audit, sandbox });
   const place = `${path}.history`;
@@ -216,8 +217,6 @@ export function compileExec(path: string, context: SandboxContext): Plan | undef
   const message = "whoever may call exec can run any program in this sandbox";
   const who = sandbox.privilege ? `, with the privilege ${sandbox.privilege}` : "";
   report.notice(`${path}.exec`, message + who);
-  const rlimits = report.attempt(`${path}.limits`, () => compileLimits({ ...sandbox.limits }));
-  if (!rlimits) return undefined;
   const profileLimits = limitsOfProfile(sandbox.limits, ownLimits);
   const { policy, ops } = policies.with({ rlimits, profileLimits });
   return {

@@ -1,6 +1,7 @@
 /** Checked configs → plans. Every problem and notice of every config is collected before anything is refused. */
 import { findCased } from "../cased.ts";
 import { expand } from "../config/expand.ts";
+import { compileLimits } from "./limits.ts";
 import { Blobs, Policies } from "./policies.ts";
 import type { LoadedConfig } from "../config/load.ts";
 import { suggestion } from "../config/nearest.ts";
@@ -209,6 +210,7 @@ class ConfigCompiler {
       history: this.#config.history,
       stop: compileStop(sandbox.stop, `${path}.stop`, report),
       ownLimits: own.limits,
+      rlimits: report.attempt(`${path}.limits`, () => compileLimits(sandbox.limits)) ?? [],
       report: this.report,
       machine,
       programs,

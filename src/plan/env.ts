@@ -2,7 +2,7 @@
 import type { Acls, Env } from "../config/sandbox-schema.ts";
 import type { Machine } from "./machine.ts";
 import type { Identity } from "./policy.ts";
-import { inherited, keptBack } from "./server-variables.ts";
+import { inherited, isAsItWas, keptBack } from "./server-variables.ts";
 
 /** `{name: "*", mode: "unset"}` hands on nothing of the server's, wherever it stands in the list. */
 const EVERYTHING = "*";
@@ -13,6 +13,11 @@ export interface Environment {
   readonly env: Record<string, string>;
   /** Variables of the server that its commands would have, were they not kept back: see server-variables.ts. */
   readonly keptBack: readonly string[];
+}
+
+function handedOn(name: string, value: string): string {
+  if (isAsItWas(value)) return value;
+  throw new Error(`${name} is not UTF-8 in the server's environment, so it cannot be handed on`);
 }
 
 /** `expand` resolves $NAME in values. */
@@ -42,9 +47,13 @@ export function compileEnv(
   if (acls.ldpath !== undefined) env["LD_LIBRARY_PATH"] = expand(acls.ldpath);
   for (const { name, value, file, mode } of envs) {
     if (name === EVERYTHING && mode !== "unset") throw new Error('"*" can only be unset');
+    if (mode === "unset" && name !== EVERYTHING && name.includes("*"))
+      throw new Error(
+        `${name} would be one variable of that very name: write * alone, or name each`,
+      );
     if (mode === "unset" || file !== undefined) delete env[name];
     else if (value !== undefined) env[name] = expand(value);
-    else if (machine.env[name] !== undefined) env[name] = machine.env[name];
+    else if (machine.env[name] !== undefined) env[name] = handedOn(name, machine.env[name]);
     else throw new Error(`${name} has no value, and the server's environment has none to hand on`);
     if (env[name]?.includes("\0")) throw new Error(`the value of ${name} contains a NUL byte`);
   }

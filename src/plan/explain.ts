@@ -28,7 +28,7 @@ function flagWords(flags: MountFlags): string {
   return words.filter((word) => word !== "").join(", ");
 }
 
-function mountWords(step: MountStep): string {
+function mountWords(step: MountStep, { namespaces }: Pick<Policy, "namespaces">): string {
   switch (step.kind) {
     case "bind":
       return `mount ${step.target} from ${step.source}${step.optional ? ", if it is there," : ""} (${flagWords(step.flags)})`;
@@ -43,7 +43,7 @@ function mountWords(step: MountStep): string {
     case "devpts":
       return `mount ${step.target} as pseudo terminals of its own`;
     case "mqueue":
-      return `mount ${step.target} as message queues of its own`;
+      return `mount ${step.target} as ${namespaces.has("ipc") ? "message queues of its own" : "the message queues of the host"}`;
     case "sys":
       return `mount ${step.target} as a read-only sysfs of its own network`;
     case "rebind":
@@ -134,8 +134,8 @@ export function explainPolicy(policy: Policy): string[] {
     lines.push(`has its own ${[...namespaces].map((name) => NAMESPACE_WORDS[name]).join(", ")}`);
   if (policy.joinNet !== undefined) lines.push(`join the network ${policy.joinNet}`);
   if (policy.cgroup) lines.push("start in a control group of its own");
-  if (mounts?.[0]?.target === "/") lines.push(...mounts.map(mountWords));
-  else if (mounts) lines.push("start from an empty, read-only root", ...mounts.map(mountWords));
+  if (mounts && mounts[0]?.target !== "/") lines.push("start from an empty, read-only root");
+  if (mounts) lines.push(...mounts.map((step) => mountWords(step, policy)));
   else lines.push("see the whole file system of the host");
   if (hostname !== undefined && namespaces.has("uts")) lines.push(`host name ${hostname}`);
   if (policy.pty) lines.push(ptyWords(policy.pty));

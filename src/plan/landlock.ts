@@ -1,4 +1,5 @@
 /** landlock → the rules of a ruleset. See landlock(7) and Documentation/userspace-api/landlock.rst of the kernel. */
+import { ownerWords } from "../config/owners.ts";
 import type { Landlock } from "../config/sandbox-schema.ts";
 import { covers } from "./inside.ts";
 import type { Machine } from "./machine.ts";
@@ -138,7 +139,7 @@ function realOf(
     links.push(link);
     if (owner === 0) return;
     throw new Error(
-      `${path} goes through the link ${link} of uid ${owner}, who could thereby open any path: name what it leads to`,
+      `${path} goes through the link ${link} of ${ownerWords(owner)}, who could thereby open any path: name what it leads to`,
     );
   });
   const loose = links.find((link) => !isRoots(link, view.files));

@@ -29,6 +29,16 @@ export function limitsOfProfile(
   );
 }
 
+function sizeOf(name: string, text: string): bigint | undefined {
+  try {
+    return parseSize(text);
+  } catch (error) {
+    throw new Error(`${name}: ${error instanceof Error ? error.message : String(error)}`, {
+      cause: error,
+    });
+  }
+}
+
 /** Throws naming the limit whose value is not a number or `unlimited`. */
 export function compileLimits(limits: Command["limits"]): (readonly [number, bigint])[] {
   const rlimits: (readonly [number, bigint])[] = [];
@@ -40,7 +50,7 @@ export function compileLimits(limits: Command["limits"]): (readonly [number, big
       rlimits.push([resource, UNLIMITED]);
       continue;
     }
-    const value = parseSize(text);
+    const value = sizeOf(name, text);
     if (value === undefined)
       throw new Error(
         `${name}: ${JSON.stringify(text)} is not a number (K, M, G allowed) or "unlimited"`,

@@ -1,5 +1,6 @@
 /** The look-ups a compile needs, handed in: what this machine is, and who we are on it. */
 import {
+  accessSync,
   closeSync,
   constants,
   existsSync,
@@ -12,6 +13,7 @@ import {
   type Stats,
 } from "node:fs";
 import { hostname } from "node:os";
+import { hasOnlyMode } from "../../ffi/files.ts";
 import { missingCall } from "../../ffi/kernel.ts";
 import { isNoexec } from "../../ffi/libc.ts";
 import { landlockAbi } from "../../ffi/landlock.ts";
@@ -118,9 +120,22 @@ function changeable(path: string): string | undefined {
   }
 }
 
+/** Below what is no directory there is nothing either. */
+function statOf(path: string): Stats | undefined {
+  try {
+    return lstatSync(path, { throwIfNoEntry: false });
+  } catch (error) {
+    const code = error instanceof Error && "code" in error ? error.code : undefined;
+    if (code === "ENOTDIR") return undefined;
+    if (code !== "EACCES") throw error;
+    const why = `${path} lies where the server's user (uid ${process.geteuid?.()}) may not look: put it elsewhere, or chmod o+x what is above it`;
+    throw Object.assign(new Error(why, { cause: error }), { code });
+  }
+}
+
 export const hostFiles: HostFiles = {
   lookup: (path) => {
-    const stat = lstatSync(path, { throwIfNoEntry: false });
+    const stat = statOf(path);
     if (!stat) return undefined;
     const kind = stat.isFile()
       ? "file"
@@ -149,6 +164,16 @@ export const hostFiles: HostFiles = {
       closeSync(fd);
     }
   },
+  isAllowed: (path, right) => {
+    try {
+      accessSync(path, right);
+      return true;
+    } catch {
+      // whatever keeps us from it
+      return false;
+    }
+  },
+  hasOnlyMode,
   isNoexec,
   foreignFormats,
 };

@@ -114,6 +114,13 @@ function bindStep(
   };
 }
 
+/** The modes that a key means something to. */
+const HAVE: Readonly<Record<"source" | "size" | "perm", readonly string[]>> = {
+  source: ["ro", "rw", "symlink", "execfd"],
+  size: ["tmpfs", "dir"],
+  perm: ["tmpfs", "dir", "execfd", "hosts"],
+};
+
 function compileMount(
   mount: Mount,
   autocreate: boolean,
@@ -134,6 +141,10 @@ function compileMount(
     throw new Error(
       `optional is for what the host may not have, and "${mode}" needs nothing of it`,
     );
+  for (const key of ["source", "size", "perm"] as const)
+    if (mount[key] !== undefined && !HAVE[key].includes(mode))
+      context.notice(`${key} has no effect with the mode "${mode}"`);
+  const size = mount.size === undefined ? {} : { size: sizeOf(mount.size) };
   switch (mode) {
     case "ro":
     case "rw": {
@@ -142,21 +153,11 @@ function compileMount(
       return [bindStep(source, target, flags(mode === "ro", source.path), missing, context)];
     }
     case "symlink": {
-      if (mount.source === undefined)
-        throw new Error("a symlink needs a source: the text of the link");
+      if (!mount.source) throw new Error("a symlink needs a source: the text of the link");
       return [{ kind: "symlink", target, text: context.expand(mount.source) }];
     }
     case "tmpfs": {
-      const size = mount.size === undefined ? undefined : sizeOf(mount.size);
-      return [
-        {
-          kind: "tmpfs",
-          target,
-          ...(size !== undefined && { size }),
-          mode: perm ?? 0o1777,
-          flags: flags(false),
-        },
-      ];
+      return [{ kind: "tmpfs", target, ...size, mode: perm ?? 0o1777, flags: flags(false) }];
     }
     case "dir": {
       // Below something of the host it is just a directory there; elsewhere it is the command's own, and writable.
@@ -171,6 +172,8 @@ function compileMount(
             `perm ${mount.perm}: a directory that is made below a mount of the host gets no set-user-id or set-group-id bit`,
           );
         }
+        if (mount.size !== undefined)
+          context.notice("size has no effect: it is a directory of what is mounted above it");
         return [{ kind: "dir", target, mode: perm ?? 0o755 }];
       }
       const owner = context.identity && { uid: context.identity.uid, gid: context.identity.gid };
@@ -178,6 +181,7 @@ function compileMount(
         {
           kind: "tmpfs",
           target,
+          ...size,
           mode: perm ?? 0o755,
           flags: flags(false),
           ...(owner && { owner }),
@@ -194,6 +198,11 @@ function compileMount(
         ? [{ kind: "sys", target }]
         : [{ kind: "bind", source: "/sys", target, flags: { ...LOCKED, readonly: true } }];
     case "mqueue":
+      if (context.own.has("user") && !context.own.has("ipc")) {
+        throw new Error(
+          `the message queues of the host cannot be mounted from a user namespace: set shares.ipc to "disable" for its own, or mount ${target} from the host's, with "source": "/dev/mqueue"`,
+        );
+      }
       return [{ kind: "mqueue", target }];
     case "execfd": {
       if (mount.source === undefined)

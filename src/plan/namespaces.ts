@@ -18,6 +18,9 @@ type Share = keyof typeof SHARES;
 /** __NEW_UTS_LEN of sethostname(2). */
 const MOST_HOSTNAME = 64;
 
+/** What would end a line or a word of hosts(5), or make it a comment, is none; the kernel takes anything. */
+const HOSTNAME = /^[^\s\p{Cc}#]+$/u;
+
 export interface Namespaces {
   readonly own: ReadonlySet<NamespaceName>;
   /** The config itself asks for users of its own; otherwise they come with the server's being no root. */
@@ -55,6 +58,13 @@ export function compileNamespaces(
     report.problem(
       `${path}.opts.hostname`,
       `has ${bytes} bytes; the kernel takes at most ${MOST_HOSTNAME}`,
+    );
+  }
+  const hostname = namespace?.opts?.hostname;
+  if (hostname !== undefined && !HOSTNAME.test(hostname)) {
+    report.problem(
+      `${path}.opts.hostname`,
+      `${JSON.stringify(hostname)} is no host name: letters, digits, - and . only`,
     );
   }
   for (const key of ["bwrap", "selinux"] as const) {

@@ -9,7 +9,7 @@ import { inherited } from "./server-variables.ts";
  */
 export function outputOf(command: string, limit: number): Uint8Array {
   // Detached: a process group of its own, whose number nobody else gets while a member is left.
-  const { pid, exitCode, exitedDueToTimeout, stdout, stderr } = Bun.spawnSync(
+  const { pid, exitCode, signalCode, exitedDueToTimeout, stdout, stderr } = Bun.spawnSync(
     ["/bin/sh", "-c", command],
     {
       env: inherited(process.env),
@@ -23,7 +23,9 @@ export function outputOf(command: string, limit: number): Uint8Array {
   if (exitedDueToTimeout)
     throw new Error(`${command}: killed after ${limit / 1000} s, which nothing may take at boot`);
   if (exitCode === 0) return stdout;
-  throw new Error(`${command}: exit code ${exitCode}: ${stderr.toString().trim()}`);
+  const how = signalCode ? `ended by ${signalCode}` : `exit code ${exitCode}`;
+  const said = stderr.toString().trim();
+  throw new Error(`${command}: ${how}${said === "" ? "" : `: ${said}`}`);
 }
 
 function killGroup(leader: number): void {

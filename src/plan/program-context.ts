@@ -17,16 +17,18 @@ const KILLS: ReadonlySet<number> = new Set([0x80000000, 0]);
 /** CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH: rights of files do not hold who has one of them. */
 const OVERRIDES: ReadonlySet<number> = new Set([1, 2]);
 
-type Sandbox = Pick<Policy, "mounts" | "landlock" | "identity" | "caps" | "seccomp">;
+type Sandbox = Pick<
+  Policy,
+  "mounts" | "landlock" | "identity" | "server" | "groups" | "caps" | "label" | "seccomp"
+>;
 
 /** @param env of the command */
 export function programContext(
-  { mounts, landlock, identity, caps, seccomp }: Sandbox,
+  sandbox: Sandbox,
   env: Readonly<Record<string, string>>,
   { files, arch }: Pick<Machine, "files" | "arch">,
 ): ProgramContext {
-  const isHeld =
-    identity !== undefined && identity.uid !== 0 && !caps?.some((cap) => OVERRIDES.has(cap));
+  const { mounts, landlock, seccomp } = sandbox;
   const { arch: second, brk } = SECOND[arch];
   const verdict = seccomp && verdictOf(seccomp, brk, second);
   return {
@@ -34,10 +36,22 @@ export function programContext(
     // A plan file for the other architecture is made here, and its programs are there.
     arch: arch === process.arch ? arch : undefined,
     mayExecute: (path) => mayExecute(landlock, path),
-    user: isHeld
-      ? { uid: identity.uid, gids: new Set([identity.gid, ...identity.groups]) }
-      : undefined,
+    user: userOf(sandbox),
     searchPath: env["PATH"],
     killsForeign: verdict !== undefined && KILLS.has(kindOf(verdict)),
   };
+}
+
+/** Whom rights of files hold. */
+function userOf({ identity, server, groups, caps, label }: Sandbox): ProgramContext["user"] {
+  if (caps?.some((cap) => OVERRIDES.has(cap))) return undefined;
+  if (identity) {
+    // Root that is left what it has.
+    if (caps === undefined && identity.uid === 0) return undefined;
+    return { uid: identity.uid, gids: new Set([identity.gid, ...identity.groups]) };
+  }
+  // Given groups or a label of its own, it may have more rights than this server, or fewer.
+  if (groups !== undefined || label !== undefined) return undefined;
+  const kept = server.groups.map(({ gid }) => gid);
+  return { uid: server.uid, gids: new Set([server.gid, ...kept]), isServers: true };
 }

@@ -2,7 +2,7 @@
 import { SECOND } from "./abi.ts";
 import { posix } from "node:path";
 import { MACHINE, programFile } from "./program-file.ts";
-import type { Found, View } from "./view.ts";
+import type { Found, HostFiles, View } from "./view.ts";
 
 /** The kernel follows interpreters of interpreters this deep, and the loader of the last does not count. */
 const MOST_INTERPRETERS = 5;
@@ -10,6 +10,13 @@ const HEAD = 4096;
 /** X_OK and R_OK of access(2). */
 const EXECUTE = 1;
 const READ = 4;
+
+interface User {
+  readonly uid: number;
+  readonly gids: ReadonlySet<number>;
+  /** It has the rights of this server, which can be asked of the kernel. */
+  readonly isServers?: boolean;
+}
 
 /** Who executes, and within what. */
 export interface ProgramContext {
@@ -19,7 +26,7 @@ export interface ProgramContext {
   /** Whether Landlock lets a path without links be executed. */
   mayExecute(path: string): boolean;
   /** Who the command is; undefined where the rights of files do not hold it, or are not known. */
-  readonly user?: { readonly uid: number; readonly gids: ReadonlySet<number> } | undefined;
+  readonly user?: User | undefined;
   /** PATH of the command; undefined where that is not known yet. */
   readonly searchPath?: string | undefined;
   /** Whether the filter kills what makes calls of the architecture's 32-bit ABI. */
@@ -167,25 +174,40 @@ function checkRights(
   needed: string,
 ): void {
   if (!user || host === undefined) return;
-  const refused = (place: string | undefined, wanted: number): boolean => {
-    const file = place === undefined ? undefined : view.files.lookup(place);
-    if (!file) return false;
-    const { mode, owner, group } = file;
-    if (owner === user.uid) return ((mode >> 6) & wanted) === 0;
-    const groups = (mode >> 3) & wanted;
-    return groups === 0 && (user.gids.has(group) || (mode & wanted) === 0);
-  };
   for (let above = posix.dirname(inside); above !== "/"; above = posix.dirname(above)) {
     const place = view.hostPath(above);
-    if (refused(place, EXECUTE))
+    const whose = place === undefined ? undefined : lacking(view.files, user, place, EXECUTE);
+    if (whose !== undefined)
       throw new Error(
-        `${path} lies in ${above}, which the user of the sandbox (uid ${user.uid}) may not enter${needed}: put it elsewhere, or chmod o+x ${place}`,
+        `${path} lies in ${above}, which the user of the sandbox (uid ${user.uid}) may not enter${needed}: put it elsewhere, or chmod ${whose}+x ${place}`,
       );
   }
-  if (refused(host, right))
+  const whose = lacking(view.files, user, host, right);
+  if (whose !== undefined)
     throw new Error(
-      `${path} may not be ${right === READ ? "read" : "executed"} by the user of the sandbox (uid ${user.uid})${needed}: chmod o+${right === READ ? "r" : "x"} ${host}`,
+      `${path} may not be ${right === READ ? "read" : "executed"} by the user of the sandbox (uid ${user.uid})${needed}: chmod ${whose}+${right === READ ? "r" : "x"} ${host}`,
     );
+}
+
+/** To whose bits of the mode a right would have to be added; undefined where it is not sure that it is lacking. */
+function lacking(
+  files: HostFiles,
+  user: User,
+  place: string,
+  right: number,
+): "u" | "g" | "o" | undefined {
+  const file = files.lookup(place);
+  if (!file) return undefined;
+  const { mode, owner, group } = file;
+  const isOwner = owner === user.uid;
+  const isMember = user.gids.has(group);
+  const whose = isOwner ? "u" : isMember ? "g" : "o";
+  // Whatever the file system is, and makes of modes.
+  if (user.isServers) return files.isAllowed(place, right) ? undefined : whose;
+  if (isOwner) return ((mode >> 6) & right) === 0 ? whose : undefined;
+  if (((isMember ? mode >> 3 : mode) & right) !== 0) return undefined;
+  // What a list gives lies within the bits of the group.
+  return ((mode >> 3) & right) === 0 || files.hasOnlyMode(place) ? whose : undefined;
 }
 
 function attempt<Value>(needed: string, look: () => Value): Value {

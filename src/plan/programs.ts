@@ -8,7 +8,10 @@ import { checkProgram } from "./program.ts";
 import { programContext } from "./program-context.ts";
 import { changeableProgram } from "./program-owner.ts";
 
-type Sandbox = Pick<Policy, "mounts" | "landlock" | "identity" | "caps" | "seccomp">;
+type Sandbox = Pick<
+  Policy,
+  "mounts" | "landlock" | "identity" | "server" | "groups" | "caps" | "label" | "seccomp"
+>;
 
 /** Of one sandbox. */
 export interface ProgramsInside {
@@ -27,10 +30,20 @@ export class Programs {
   /** @param env of the commands */
   inside(policy: Sandbox, env: Readonly<Record<string, string>>): ProgramsInside {
     const context = programContext(policy, env, this.machine);
-    const { mounts, landlock, identity, caps } = policy;
+    // The server is one for all.
+    const { mounts, landlock, identity, groups, caps, label } = policy;
     const { searchPath, killsForeign } = context;
     // Whatever either of the two looks at.
-    const key = keyOf({ mounts, landlock, identity, caps, searchPath, killsForeign });
+    const key = keyOf({
+      mounts,
+      landlock,
+      identity,
+      groups,
+      caps,
+      label,
+      searchPath,
+      killsForeign,
+    });
     const known = this.#known.get(key);
     if (known) return known;
     const inside: ProgramsInside = {

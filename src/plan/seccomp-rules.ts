@@ -33,7 +33,7 @@ export function resolveRules(
     const place = `${path}[${i}]`;
     report.attempt(place, () => {
       const action = parseAction(rule.action);
-      const given = (rule.args ?? []).map(condition);
+      const given = conditionsOf(rule);
       const named = !rule.syscall.startsWith("@");
       if (isMissing(rule.syscall, [abi, ...others], machine)) {
         report.notice(
@@ -131,6 +131,19 @@ function narrowed(one: ArgCondition): ArgCondition {
   return op === "eq" || op === "masked_eq"
     ? { index, op: "masked_eq", value, mask: mask & LOW }
     : one;
+}
+
+/** Each argument is asked once, as libseccomp has it. */
+function conditionsOf({ args = [] }: SeccompRule): ArgCondition[] {
+  const asked = new Set<number>();
+  for (const { index } of args) {
+    if (asked.has(index))
+      throw new Error(
+        `args: two conditions on argument ${index}, and a rule has one for each: say it with a further rule behind this one, as the last one wins`,
+      );
+    asked.add(index);
+  }
+  return args.map(condition);
 }
 
 function condition({

@@ -114,12 +114,15 @@ const isOfItsUser = matcher([OF_ITS_USER]);
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
+/** The runtime reads its environment as UTF-8, and puts U+FFFD for what is none: what that was nobody knows any more. */
+export const isAsItWas = (text: string): boolean => !text.includes("\ufffd");
+
 /** What of the server's environment is for those whom it starts; `switched`: as another user. */
 export function inherited(env: Environment, switched = false): Record<string, string> {
   const result: Record<string, string> = Object.create(null);
   for (const [name, value] of Object.entries(env)) {
-    if (value !== undefined && !isKeptBack(name) && !(switched && isOfItsUser(name)))
-      result[name] = value;
+    if (value === undefined || isKeptBack(name) || (switched && isOfItsUser(name))) continue;
+    if (isAsItWas(`${name}=${value}`)) result[name] = value;
   }
   return result;
 }

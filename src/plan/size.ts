@@ -13,6 +13,9 @@ export function parseSize(text: string): bigint | undefined {
   const shift = SHIFT[unit.toLowerCase()];
   if (digits === undefined || shift === undefined) return undefined;
   const size = BigInt(digits) << shift;
-  if (size > LARGEST) throw new Error(`${JSON.stringify(text)} is more than 64 bits can hold`);
+  if (size > LARGEST)
+    throw new Error(
+      `${JSON.stringify(text)} is more than the kernel counts with 64 bits: at most ${LARGEST}`,
+    );
   return size;
 }

@@ -6,6 +6,7 @@
  * launcher does that (ffi/launcher/follow.c). See protected_symlinks in proc(5) for the kernel's view of the same.
  */
 import { posix } from "node:path";
+import { MAP_OWNERS, ownerWords, unknownUid } from "../config/owners.ts";
 import type { Machine } from "./machine.ts";
 import type { Owner } from "./make-directory.ts";
 import { type HostFiles, isUnseen } from "./view.ts";
@@ -54,9 +55,13 @@ export function resolveSource(
       parts = rest;
       continue;
     }
-    if (found.owner !== 0 && found.owner !== uid) {
+    if (found.owner !== 0 && (found.owner !== uid || uid === unknownUid())) {
+      const todo =
+        found.owner === unknownUid()
+          ? MAP_OWNERS
+          : "name what it leads to, or make the link yourself";
       throw new Error(
-        `source ${source} goes through the link ${next} of uid ${found.owner}, who could thereby show any path of the host: name what it leads to, or make the link yourself`,
+        `source ${source} goes through the link ${next} of ${ownerWords(found.owner)}, who could thereby show any path of the host: ${todo}`,
       );
     }
     links.push(next);

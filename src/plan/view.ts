@@ -28,6 +28,10 @@ export interface HostFiles {
   readlink(path: string): string;
   /** The first bytes of a file, as many as there are; undefined where we may not read it. */
   head(path: string, bytes: number): Uint8Array | undefined;
+  /** Whether this server itself has a right there: X_OK or R_OK of access(2). */
+  isAllowed(path: string, right: number): boolean;
+  /** Whether it is sure that no access control list allows more than the mode says: acl(5). */
+  hasOnlyMode(path: string): boolean;
   /** Whether nothing can be executed from the file system there. */
   isNoexec(path: string): boolean;
   /** What this kernel has been told to run by an interpreter. */

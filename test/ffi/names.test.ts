@@ -48,7 +48,7 @@ test("capabilities have the numbers of linux/capability.h, with or without CAP_,
 
 test("errors have their usual name, and a number where they have none", () => {
   expect([1, 2, 11, 95, 4095].map(errnoName)).toEqual([
-    ...["EPERM", "ENOENT", "EAGAIN", expect.stringMatching(/^E(OPNOTSUPP|NOTSUP)$/), "errno 4095"],
+    ...["EPERM", "ENOENT", "EAGAIN", "EOPNOTSUPP", "errno 4095"],
   ]);
   const script =
     "import errno; print(*(f'{k} {v}' for k, v in errno.errorcode.items()), sep='\\n')";

@@ -108,9 +108,22 @@ describe("an initramfs is made anew", () => {
   });
 });
 
+test.each(["EACCES", "EPERM"])("root is not told to be root where %p", (code) => {
+  const error = Object.assign(new Error("said"), { code });
+  const who = spyOn(process, "geteuid");
+  try {
+    who.mockReturnValue(1000);
+    expect(reason(error)).toBe("said: run it as root");
+    who.mockReturnValue(0);
+    expect(reason(error)).toBe(
+      "said: not even root may: see whether it is immutable (lsattr), or of another machine",
+    );
+  } finally {
+    who.mockRestore();
+  }
+});
+
 test.each([
-  ["EACCES", ": run it as root"],
-  ["EPERM", ": run it as root"],
   ["ENOSPC", ": make room; the old file stays until the new one is complete"],
   ["EDQUOT", ": make room; the old file stays until the new one is complete"],
   ["EROFS", ": remount it writable, or make it part of the image"],

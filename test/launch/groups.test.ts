@@ -244,6 +244,11 @@ describe.skipIf(place === undefined)("groups", () => {
     expect(lax.notices[0]?.message).toStartWith(`not limited: ${why}`);
     expect(lax.begin("lax")).toBeUndefined();
     await lax.close();
+    // Whoever launches it all the same has no limits then.
+    const gone = await openCgroups([{ ...of("gone", { mount: "/a" }), mayBeMissing: true }]);
+    expect([...gone.missing.keys(), gone.notices.length]).toEqual(["gone", 0]);
+    expect(() => gone.begin("gone")).toThrow("/a is not a mounted cgroup v2 hierarchy");
+    await gone.close();
     const absent = { controller: "none" as Controller, file: "none.max", value: "1" };
     const [problem, ...more] = await refused(of("c", { shared: [absent] }));
     expect([problem?.path, more]).toEqual(["p", []]);

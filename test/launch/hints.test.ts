@@ -1,6 +1,7 @@
 /** Each step of a launch, each errno: there are words for it, in the terms of where the server is. */
 import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
+import { errnoName } from "../../ffi/errno.ts";
 import { OP, type OpName } from "../../ffi/launcher/layout.ts";
 import type { Confinement } from "../../src/launch/confinement.ts";
 import { confinement } from "../../src/launch/confinement.ts";
@@ -31,6 +32,16 @@ const say = (step: OpName, errno: string, here: Confinement, what = "", plan?: o
   hint({ step, errno, what, plan: plan as never }, here);
 
 const STEPS = Object.keys(OP) as OpName[];
+
+test("each errno that has words is called as a failed launch calls it", async () => {
+  const names = new Set(Array.from({ length: 200 }, (_, number) => errnoName(number)));
+  for (const file of ["hints.ts", "namespace-hints.ts"]) {
+    const source = await Bun.file(join(import.meta.dir, "../../src/launch", file)).text();
+    const keys = [...source.matchAll(/\b(E[A-Z0-9]{3,}): /g)].map(([, name = ""]) => name);
+    expect(keys.length).toBeGreaterThan(5);
+    expect(keys.filter((name) => !STEPS.includes(name as OpName) && !names.has(name))).toEqual([]);
+  }
+});
 
 test.each(["EPERM", "EACCES", "ENOSYS", "ENOMEM", "EMFILE", "EROFS", "EINVAL", "ENOENT", "EIO"])(
   "%s has words for each step: never empty, never only the errno",

@@ -26,6 +26,47 @@ const hasMemory =
   hierarchy !== undefined &&
   /\bmemory\b/.test(readFileSync(join(hierarchy.base, "cgroup.controllers"), "utf8"));
 
+describe("limits that cannot be had here", () => {
+  const prepared = (sandbox: object, trial = true) =>
+    new Launching().prepare(
+      [
+        compiled({
+          ...{ acls: { user: "nobody" }, cgroups: { mount: "/none", pids: 9 }, exec: true },
+          ...sandbox,
+        }),
+      ],
+      { trial, lookOnly: true },
+    );
+  const why = "/none is not a mounted cgroup v2 hierarchy";
+
+  test.each([true, false])(
+    "leave a sandbox out that may be missing, and say why; tried: %p",
+    async (trial) => {
+      const { apis, notices, drop } = await prepared({ optional: true }, trial);
+      drop();
+      const [sandbox] = apis[0]?.sandboxes ?? [];
+      expect([sandbox?.plans, sandbox?.exec]).toEqual([[], undefined]);
+      expect(sandbox?.unavailable).toMatchObject([
+        { verb: "c", reason: expect.stringContaining(why) },
+      ]);
+      expect(notices).toMatchObject([
+        { path: "sandboxes[0]", message: expect.stringContaining(`not available: ${why}`) },
+      ]);
+    },
+  );
+
+  test("are a problem where one of its commands must be there", async () => {
+    const exec = { cmdpath: "/bin/true" };
+    const commands = [
+      { uid: "must", optional: false, exec },
+      { uid: "may", exec },
+    ];
+    const refused = await prepared({ optional: true, commands }).catch((error: unknown) => error);
+    expect(refused).toBeInstanceOf(ConfigError);
+    expect(`${(refused as Error).message}`).toContain(why);
+  });
+});
+
 test.if(isRoot)(
   "what no plan served leaves in the bounding set is dropped for all, by and by also what others have had",
   async () => {

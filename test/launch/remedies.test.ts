@@ -180,6 +180,29 @@ test.each<Row>([
     "(now 25, of 20 - nice)",
   ],
   ["NICE EACCES", { hardLimit: () => undefined }, "(now unknown, of 20 - nice)"],
+  [
+    "NICE EACCES",
+    UNIT,
+    "a nice value below the server's own needs a server of root, as in a user namespace no capability gives it; or a limit that allows it (now 512, of 20 - nice): LimitNICE=, in the unit",
+    namespaces("user"),
+  ],
+  [
+    "NICE EACCES",
+    DOCKER,
+    'a nice value below the server\'s own needs the host\'s users, "users": "enable" in shares, as',
+    { policy: { ...namespaces("user").policy, privileged: true } },
+  ],
+  [
+    "CLONE EOPNOTSUPP",
+    {},
+    "the control group that the server was started in has become a threaded",
+  ],
+  ["CGROUP EOPNOTSUPP", {}, "the control group that the server was started in has become"],
+  [
+    "MEMFD EFBIG",
+    {},
+    "the server may write no file that large: LimitFSIZE=infinity of the unit, --ulimit fsize=-1 of the container",
+  ],
   ["SECUREBITS EPERM", {}, "the securebits of the server are locked"],
   [
     "SECUREBITS EPERM",

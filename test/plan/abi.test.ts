@@ -109,14 +109,24 @@ describe("who executes a program", () => {
   const context = (policy: Partial<Policy>, arch = machine.arch) =>
     programContext({ ...plain, ...policy }, { PATH: "/p" }, { ...machine, arch });
   const user = { uid: 1001, gids: new Set([2001, 3001, 3002]) };
+  const root = { uid: 0, gid: 5, groups: [] };
+  const label: Policy["label"] = { module: "apparmor", file: "exec", text: "own" };
   test.each<[string, Partial<Policy>, object | undefined]>([
     ["a user", {}, user],
     ["of no capability", { caps: [] }, user],
     ["of others", { caps: [0, 3, 21] }, user],
     ["one that overrides rights", { caps: [0, 1] }, undefined],
     ["one that overrides rights to read", { caps: [2] }, undefined],
-    ["root", { identity: { uid: 0, gid: 5, groups: [] } }, undefined],
-    ["the server's user", { identity: undefined }, undefined],
+    ["root", { identity: root }, undefined],
+    ["root of others", { identity: root, caps: [0] }, { uid: 0, gids: new Set([5]) }],
+    ["root that overrides rights", { identity: root, caps: [1] }, undefined],
+    [
+      "the server's user, with the groups that it keeps",
+      { identity: undefined, server: { uid: 10, gid: 20, groups: [{ gid: 30 }] } },
+      { uid: 10, gids: new Set([20, 30]), isServers: true },
+    ],
+    ["the server's user, with others", { identity: undefined, groups: [] }, undefined],
+    ["under a label", { identity: undefined, label }, undefined],
   ])("%s", (_what, policy, expected) => {
     expect(context(policy).user as object | undefined).toEqual(expected);
   });

@@ -43,6 +43,8 @@ export function filesOf(
     lookup: (path) => (Object.hasOwn(files, path) ? files[path] : undefined),
     readlink: (path) => links[path] ?? "",
     head: (_, bytes) => ELF.subarray(0, bytes),
+    isAllowed: () => true,
+    hasOnlyMode: () => false,
     isNoexec: () => false,
     foreignFormats: () => [],
   };

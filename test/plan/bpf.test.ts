@@ -283,7 +283,7 @@ describe("words and sizes", () => {
     expect(all).toEqual([0n, 5n, 1024n, 2n << 20n, 3n << 30n, 2n ** 64n - 2n]);
     expect(["", "k", "1t", "1 k", "-1", "1.5"].map(parseSize)).toEqual(Array(6).fill(undefined));
     expect(() => parseSize(`${2n ** 64n - 1n}`)).toThrow(
-      '"18446744073709551615" is more than 64 bits can hold',
+      '"18446744073709551615" is more than the kernel counts with 64 bits: at most 18446744073709551614',
     );
   });
 });

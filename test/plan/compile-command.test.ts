@@ -252,13 +252,19 @@ describe("limits", () => {
   test.each([
     [{ nofile: "many" }, 'nofile: "many" is not a number (K, M, G allowed) or "unlimited"'],
     [{ nofile: "1T" }, 'nofile: "1T" is not a number (K, M, G allowed) or "unlimited"'],
-    [{ as: "18446744073709551615" }, '"18446744073709551615" is more than 64 bits can hold'],
+    [
+      { as: "18446744073709551615" },
+      'as: "18446744073709551615" is more than the kernel counts with 64 bits: at most 18446744073709551614',
+    ],
     [{ cpu: "18446744074" }, 'cpu: "18446744074" is more than 18446744073 seconds'],
   ])("%j are refused", (limits, message) => {
     expect(refused(withCommand({ limits }), board)).toEqual([`${at}.limits: ${message}`]);
-    expect(refused({ acls, exec: true, commands: [], limits }, board)).toEqual([
-      `sandboxes[0].limits: ${message}`,
-    ]);
+    // Those of the sandbox where they stand, and once.
+    const command = { uid: "c", exec: { cmdpath: "/bin/sh" } };
+    for (const commands of [[], [command, { ...command, uid: "d" }]])
+      expect(refused({ acls, exec: true, commands, limits }, board)).toEqual([
+        `sandboxes[0].limits: ${message}`,
+      ]);
   });
   test("as many seconds as the kernel can count", () => {
     expect(limitsOf({ limits: { cpu: "18446744073" } }, {})[0]).toEqual({ 0: 18446744073n });

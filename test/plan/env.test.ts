@@ -166,10 +166,25 @@ describe("what is the server's own business stays with it", () => {
 test.each([
   [{ name: "*", value: "x" }, '"*" can only be unset'],
   [{ name: "*" }, '"*" can only be unset'],
+  // Somebody who takes it for a pattern would leave secrets there.
+  [
+    { name: "AWS_*", mode: "unset" },
+    "AWS_* would be one variable of that very name: write * alone, or name each",
+  ],
   [{ name: "NONE" }, "NONE has no value, and the server's environment has none to hand on"],
 ])("refuses %j", (envs, message) => {
   expect(refused({ acls: { user: "pilot" }, envs }, board)).toEqual([
     `sandboxes[0].envs: ${message}`,
+  ]);
+});
+
+test("what is not UTF-8 in the server's environment is kept back, and not handed on as something else", () => {
+  const odd = with_({ PATH: "/p", LATIN: "caf\ufffd", "N\ufffd": "x", FINE: "café" });
+  const api = compiled({ acls: { user: "pilot" } }, odd);
+  expect({ ...planOf(api).env }).toEqual({ PATH: "/p", FINE: "café", ...PILOT });
+  expect(planOf(api).keptBack).toEqual(["LATIN", "N\ufffd"]);
+  expect(refused({ acls: { user: "pilot" }, envs: { name: "LATIN" } }, odd)).toEqual([
+    "sandboxes[0].envs: LATIN is not UTF-8 in the server's environment, so it cannot be handed on",
   ]);
 });
 

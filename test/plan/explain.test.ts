@@ -210,7 +210,7 @@ test.each<[MountStep, string]>([
   [{ kind: "dir", target: "/d", mode: 0 }, "make the directory /d"],
   [{ kind: "proc", target: "/p" }, "mount /p as the proc of its own processes"],
   [{ kind: "devpts", target: "/p" }, "mount /p as pseudo terminals of its own"],
-  [{ kind: "mqueue", target: "/q" }, "mount /q as message queues of its own"],
+  [{ kind: "mqueue", target: "/q" }, "mount /q as the message queues of the host"],
   [{ kind: "sys", target: "/sys" }, "mount /sys as a read-only sysfs of its own network"],
   [{ kind: "rebind", target: "/r", flags: flags(true) }, "make /r read-only"],
   [
@@ -228,6 +228,13 @@ test.each<[MountStep, string]>([
     ["start from an empty, read-only root", line],
     [PLAIN[0] as string],
   ]);
+});
+
+test("message queues are the command's own where its namespace is", () => {
+  const mounts: MountStep[] = [{ kind: "mqueue", target: "/q" }];
+  expect(changes({ mounts, namespaces: new Set(["ipc"]) })[0]).toContain(
+    "mount /q as message queues of its own",
+  );
 });
 
 test("a root of the host is no empty one", () => {

@@ -134,6 +134,18 @@ describe("each mode", () => {
       },
     ],
     [
+      "dir with size",
+      { target: "/d", mode: "dir", size: "1M" },
+      {
+        kind: "tmpfs",
+        target: "/d",
+        size: "1048576",
+        mode: 0o755,
+        owner: { uid: 1001, gid: 2001 },
+        flags: flags("nosuid", "nodev"),
+      },
+    ],
+    [
       "mqueue",
       { target: "/dev/mqueue", mode: "mqueue" },
       { kind: "mqueue", target: "/dev/mqueue" },
@@ -273,6 +285,47 @@ describe("each mode", () => {
     expect(kinds({ target: "/device", mode: "dir" }).at(-1)).toBe("seal /dev");
     // The first of two is hidden by the second.
     expect(kinds(dev).filter((one) => one === "seal /dev")).toHaveLength(1);
+  });
+
+  test.each([
+    [{ mode: "tmpfs", source: "/srv" }, 'source has no effect with the mode "tmpfs"'],
+    [{ mode: "lock", source: "/srv" }, 'source has no effect with the mode "lock"'],
+    [{ source: "/srv", size: "1M" }, 'size has no effect with the mode "ro"'],
+    [{ mode: "rw", source: "/srv", perm: "700" }, 'perm has no effect with the mode "rw"'],
+    [{ mode: "execfd", source: "echo", size: "1M" }, 'size has no effect with the mode "execfd"'],
+    [
+      { target: "/srv/own", mode: "dir", size: "1M" },
+      "size has no effect: it is a directory of what is mounted above it",
+    ],
+    [{ mode: "dir", size: "1M", perm: "700" }, undefined],
+    [{ mode: "hosts", perm: "400" }, undefined],
+  ])("what does nothing is told: %j", (mount, message) => {
+    const mounts = [sh, { target: "/srv" }, { target: "/t", ...mount }];
+    const machine = { ...board, output: () => new Uint8Array() };
+    const { notices } = compiled(
+      { acls, namespace: { shares: { pid: "disable" }, mounts } },
+      machine,
+    );
+    expect(notices).toMatchObject(
+      message === undefined ? [] : [{ path: "sandboxes[0].namespace.mounts[2]", message }],
+    );
+  });
+
+  test("queues of the host are mounted by root of the machine only", () => {
+    const mount = { target: "/q", mode: "mqueue" };
+    const why = `the message queues of the host cannot be mounted from a user namespace: set shares.ipc to "disable" for its own, or mount /q from the host's, with "source": "/dev/mqueue"`;
+    const of = (shares: object, machine: Partial<Machine>) => () =>
+      compiled({ acls, namespace: { shares, mounts: [sh, mount] } }, machine);
+    for (const [shares, machine] of [
+      [{ users: "disable" }, board],
+      [{}, ordinary],
+    ] as const) {
+      expect(refused({ acls, namespace: { shares, mounts: [sh, mount] } }, machine)).toEqual([
+        `sandboxes[0].namespace.mounts[1]: ${why}`,
+      ]);
+      expect(of({ ...shares, ipc: "disable" }, machine)).not.toThrow();
+    }
+    expect(of({}, board)).not.toThrow();
   });
 
   test("proc masks what tells, and makes read-only what changes the kernel, of what this kernel has", () => {

@@ -109,6 +109,12 @@ describe("a host name", () => {
     ]);
     expect(policyOf(named("x".repeat(64))).hostname).toHaveLength(64);
   });
+  // Its line of hosts(5) would be another one, or two.
+  test.each(["", "a b", "x\n127.0.0.1 other", "tab\t", "x#y", "bell\x07"])("%j is none", (name) => {
+    expect(refused({ acls, namespace: named(name) }, board)).toEqual([
+      `${at}.opts.hostname: ${JSON.stringify(name)} is no host name: letters, digits, - and . only`,
+    ]);
+  });
   test("of more than 64 bytes is refused", () => {
     expect(refused({ acls, namespace: named(`${"é".repeat(32)}x`) }, board)).toEqual([
       `${at}.opts.hostname: has 65 bytes; the kernel takes at most 64`,

@@ -12,6 +12,8 @@ const HANG_GUARD = 60_000;
 test("is what the command prints; a failure tells what it said", () => {
   expect(Buffer.from(outputOf("printf 'a\\0b'", HANG_GUARD)).toString()).toBe("a\0b");
   expect(() => outputOf("echo no >&2; exit 3", HANG_GUARD)).toThrow("exit code 3: no");
+  expect(() => outputOf("exit 3", HANG_GUARD)).toThrow(/^exit 3: exit code 3$/);
+  expect(() => outputOf("kill -9 $$", HANG_GUARD)).toThrow(/^kill -9 \$\$: ended by SIGKILL$/);
 });
 
 test("a command that takes too long ends with what it has started", async () => {

@@ -121,14 +121,74 @@ describe("what cannot be executed is told with what to do", () => {
     const user = { uid: own, gids: new Set<number>() };
     expect(told("#!/bin/sh\n", { user }, 0o700)).toBe("fine");
     expect(told("#!/bin/sh\n", { user }, 0o100)).toContain("may not be read by the user");
-    expect(told("#!/bin/sh\n", { user }, 0o455)).toContain("may not be executed by the user");
+    expect(told("#!/bin/sh\n", { user }, 0o455)).toMatch(
+      /may not be executed by the user of the sandbox \(uid \d+\): chmod u\+x/,
+    );
   });
+
+  test("who is in its group has the group's rights, whatever others have", () => {
+    const user = { uid: 65534, gids: new Set([process.getegid?.() ?? -1]) };
+    expect(told("#!/bin/sh\n", { user }, 0o705)).toMatch(
+      /may not be executed by the user of the sandbox \(uid 65534\): chmod g\+x/,
+    );
+    expect(told("#!/bin/sh\n", { user }, 0o750)).toBe("fine");
+  });
+
+  test("who has the rights of the server is asked of the kernel, and not of the mode", () => {
+    const user = { uid: 65534, gids: new Set([65534]), isServers: true };
+    const asked: [string, number][] = [];
+    const allowing = (answers: boolean[]) =>
+      new View(undefined, {
+        ...hostFiles,
+        isAllowed: (path, right) => {
+          if (path.startsWith(dir)) asked.push([path, right]);
+          return path === join(dir, "deploy") ? (answers.shift() ?? false) : true;
+        },
+      });
+    expect(told("#!/bin/sh\n", { user, view: allowing([true, true]) }, 0o700)).toBe("fine");
+    const executed = told("#!/bin/sh\n", { user, view: allowing([false]) }, 0o755);
+    expect(executed).toContain("may not be executed by the user of the sandbox (uid 65534): chmod");
+    const read = told("#!/bin/sh\n", { user, view: allowing([true, false]) }, 0o755);
+    expect(read).toContain("may not be read by the user of the sandbox (uid 65534): chmod");
+    expect(asked).toContainEqual([dir, 1]);
+    expect(asked).toContainEqual([join(dir, "deploy"), 4]);
+  });
+
+  test("what a mount puts below a file is not there", () => {
+    const flags = { readonly: true, nosuid: true, nodev: true, noexec: false };
+    const source = join(dir, "deploy");
+    writeFileSync(source, "");
+    const view = new View([{ kind: "bind", source, target: "/usr/bin", flags }], hostFiles);
+    expect(look("/usr/bin/ls", { view })).toBe(
+      "/usr/bin/ls does not exist: the sandbox shows /deploy/ls there",
+    );
+  });
+
   test("the user of the sandbox may not reach or read it; who may by a list is not refused", () => {
+    const listing = (path: string, acl: string) =>
+      Bun.spawnSync([
+        ...["python3", "-c"],
+        "import os, sys; os.setxattr(sys.argv[1], 'system.posix_acl_access', bytes.fromhex(sys.argv[2]))",
+        ...[path, acl],
+      ]).exitCode;
     const user = { uid: 65534, gids: new Set([65534]) };
     expect(told("#!/bin/sh\n", { user }, 0o700)).toContain("may not be executed by the user");
     expect(told("#!/bin/sh\n", { user }, 0o711)).toContain("may not be read by the user");
-    expect(told("#!/bin/sh\n", { user }, 0o750)).toBe("fine");
     expect(told("#!/bin/sh\n", { user }, 0o755)).toBe("fine");
+    expect(told("#!/bin/sh\n", { user }, 0o750)).toContain("may not be executed by the user");
+    // Version 2; the owner, uid 65534, the group, the mask and others: tag, permissions, id of each.
+    const list =
+      "02000000" +
+      "01000700ffffffff" +
+      "02000500feff0000" +
+      "04000500ffffffff" +
+      "10000500ffffffff" +
+      "20000000ffffffff";
+    expect(listing(join(dir, "deploy"), list)).toBe(0);
+    expect(look(join(dir, "deploy"), { user })).toBe("fine");
+    // Where there are no such lists, who decides is not known.
+    const view = new View(undefined, { ...hostFiles, hasOnlyMode: () => false });
+    expect(told("#!/bin/sh\n", { user, view }, 0o750)).toBe("fine");
     chmodSync(dir, 0o700);
     const refused = told("#!/bin/sh\n", { user });
     chmodSync(dir, 0o755);

@@ -136,6 +136,17 @@ describe("a second ABI", () => {
     const { other: open } = filter([rule("shmget", "ERRNO(EXDEV)")], "x64", "ALLOW");
     expect([open(117, 23n), open(117, 0x10017n), open(117, 24n)]).toEqual([exdev, exdev, allow]);
   });
+  test("two conditions on one argument are refused, with what to write instead", () => {
+    const args = [
+      { index: 0, op: "ge", value: 1 },
+      { index: 0, op: "le", value: 2 },
+    ];
+    const rules = [{ syscall: "write", action: "ERRNO(EPERM)", args }];
+    expect(refused({ acls, seccomp: { default: "ALLOW", rules } })).toEqual([
+      "sandboxes[0].seccomp.rules[0]: args: two conditions on argument 0, and a rule has one for each: say it with a further rule behind this one, as the last one wins",
+    ]);
+  });
+
   test("is told where there is none, and refused beside a filter of somebody else's", () => {
     const told = (machine: object) =>
       compiled(

@@ -65,6 +65,8 @@ const host: HostFiles = {
     const entry = files[path];
     return typeof entry === "string" ? new TextEncoder().encode(entry) : (entry as Uint8Array);
   },
+  isAllowed: () => true,
+  hasOnlyMode: () => false,
   isNoexec: () => false,
   foreignFormats: () => [],
 };

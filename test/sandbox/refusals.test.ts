@@ -1,7 +1,20 @@
 /** What is told of a launch that a place does not allow: the cause here, the option or setting, and never code or a stack. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  rmdirSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
+import { CgroupUnavailable, findPlace } from "../../src/launch/cgroup/place.ts";
+import { asOrdinary, ORDINARY } from "../accounts.ts";
 import { Room } from "../places/room.ts";
 import { EAFNOSUPPORT, ENOSYS, EPERM } from "../places/rules.ts";
 import { isRoot, serve } from "../served.ts";
@@ -89,6 +102,140 @@ describe.if(isRoot)("told in the terms of who runs the server", () => {
       expect(said).toMatch(
         /limits\.nofile is 4096.* hard limit is 512: .*nofile=4096|LimitNOFILE=4096/,
       );
+  });
+});
+
+test.if(isRoot)(
+  "what the server's user may not look at is told as that, whatever it is for",
+  () => {
+    const closed = join(room.path, "closed");
+    mkdirSync(closed, { mode: 0o700 });
+    const path = join(closed, "x");
+    const commands = [{ uid: "x", exec: { cmdpath: "/bin/true" } }];
+    for (const sandbox of [
+      { commands: [{ uid: "x", exec: { cmdpath: path } }] },
+      { commands, profile: "minimal", namespace: { mounts: { target: "/x", source: path } } },
+      { commands, landlock: { exec: "/", ro: path } },
+    ]) {
+      const config = { metadata: { uid: "c", api: "c" }, sandboxes: { uid: "s", ...sandbox } };
+      const { out, err } = room.spawnbox(asOrdinary, config, "check", (file) => [file]);
+      expect(`${out}${err}`).toContain(
+        `: ${path} lies where the server's user (uid ${ORDINARY}) may not look: put it elsewhere, or chmod o+x what is above it`,
+      );
+    }
+  },
+);
+
+describe.if(isRoot)("where the server's user namespace does not map root", () => {
+  const unknown = "whom the server's user namespace does not map (shown as uid 65534)";
+  const checked = (sandbox: object, ...through: string[]) => {
+    const commands = [{ uid: "x", exec: { cmdpath: "/bin/true" } }];
+    const config = {
+      metadata: { uid: "c", api: "c" },
+      sandboxes: { uid: "s", commands, ...sandbox },
+    };
+    const { out, err } = room.spawnbox([...asOrdinary, ...through], config, "check", (file) => [
+      file,
+    ]);
+    return `${out}${err}`;
+  };
+
+  test("nothing of it is obeyed by who is root there, and why is told", () => {
+    const said = checked({ acls: { user: "root" } }, "unshare", "--map-root-user");
+    expect(said).toContain("belongs to uid 65534");
+    expect(said).toContain(
+      `who could change what this server does: that is one ${unknown}: have root mapped`,
+    );
+  });
+
+  // Without a map its own user has the number that all others have.
+  test.each([["--map-current-user"], []])(
+    "its links are not followed, and why is told: %p",
+    (...map) => {
+      const link = join(room.path, `link${map.length}`);
+      symlinkSync("/usr", link);
+      const mounts = [{ target: "/x", source: link }];
+      const said = checked(
+        { profile: "minimal", namespace: { mounts } },
+        "unshare",
+        "--user",
+        ...map,
+      );
+      expect(said).toContain(
+        `source ${link} goes through the link ${link} of one ${unknown}, who could thereby show any path of the host: have root mapped`,
+      );
+    },
+  );
+});
+
+const hierarchy = (() => {
+  try {
+    return isRoot ? findPlace(undefined) : undefined;
+  } catch (error) {
+    if (error instanceof CgroupUnavailable) return undefined;
+    throw error;
+  }
+})();
+
+test("a sandbox that may be missing does not run without the limits that cannot be had", () => {
+  const said = run({ optional: true, cgroups: { mount: "/none", pids: 9 } });
+  // An ordinary user's server limits where it can.
+  if (!isRoot) return;
+  expect(said).toContain('"status":"not-available"');
+  expect(said).toContain("/none is not a mounted cgroup v2 hierarchy");
+  expect(said).not.toContain('"ok"');
+});
+
+describe.if(hierarchy !== undefined)("where the server's control group is a threaded one", () => {
+  const above = join(hierarchy?.base ?? "", `threads-${process.pid}`);
+  const below = join(above, "threads");
+  beforeAll(() => {
+    mkdirSync(below, { recursive: true });
+    writeFileSync(join(below, "cgroup.type"), "threaded");
+  });
+  afterAll(() => {
+    for (const group of [below, above]) rmdirSync(group);
+  });
+  // Into the second only from the first.
+  const enter = `for group in ${above} ${below}; do echo 0 >$group/cgroup.procs || exit 9; done; exec "$@"`;
+  const through = ["sh", "-c", enter, "sh"];
+
+  test("tasks run without groups, and limits that may be missing are a notice", () => {
+    for (const sandbox of [{}, { cgroups: { optional: true, pids: 9 } }, { profile: "minimal" }])
+      expect(run(sandbox, ...through)).toContain('"stdout":["ok"]');
+  });
+
+  test("other limits are a problem, and doctor tells it", () => {
+    const group = `${below.slice(below.lastIndexOf("/threads-"))} is a threaded group, and those below`;
+    expect(run({ cgroups: { pids: 9 } }, ...through)).toContain(group);
+    const { out } = room.spawnbox(through, {}, "doctor", () => []);
+    expect(out).toMatch(/^missing +cgroup-v2 +\S+\/threads-\d+\/threads: a threaded group$/m);
+  });
+});
+
+describe.if(isRoot)("a program that its user may not execute is refused by check, too", () => {
+  test.each([
+    ["root's server", [], { user: "nobody" }, undefined, 0o750],
+    ["an ordinary user's server", asOrdinary, {}, undefined, 0o700],
+    ["a command of root without capabilities", [], { user: "root" }, ["KILL"], 0o700],
+  ] as const)("%s", (_, through, acls, caps, mode) => {
+    const program = join(room.path, "guarded");
+    copyFileSync("/bin/true", program);
+    chownSync(program, caps ? ORDINARY : 0, caps ? ORDINARY : 0);
+    chmodSync(program, mode);
+    const commands = [{ uid: "x", exec: { cmdpath: program } }];
+    const config = {
+      metadata: { uid: "c", api: "c" },
+      sandboxes: { uid: "s", acls, caps, commands },
+    };
+    const { out, err } = room.spawnbox(through, config, "check", (file) => [file]);
+    const uid = caps ? 0 : ORDINARY;
+    expect(`${out}${err}`).toContain(
+      `${program} may not be executed by the user of the sandbox (uid ${uid}): chmod o+x ${program}`,
+    );
+    chmodSync(program, 0o755);
+    const after = room.spawnbox(through, config, "run", (file) => ["c/x", "--config", file]);
+    expect(`${after.out}${after.err}`).toContain('"exit":0');
   });
 });
 

@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { xattr } from "../../../ffi/files.ts";
 import type { Controller } from "../../plan/cgroup.ts";
-import { errnoOf, makeGroups, move, put, words } from "./files.ts";
+import { errnoOf, get, makeGroups, move, put, words } from "./files.ts";
 import { CgroupUnavailable, GROUP, LEAF, type Place } from "./place.ts";
 import { relocate } from "./relocate.ts";
 
@@ -12,6 +12,7 @@ const DELEGATE = 'put "Delegate=yes" into the systemd unit (systemd-run: -p Dele
 /** Makes the group all of ours lie in. @throws CgroupUnavailable */
 export function makeGroup(place: Place): string {
   const group = join(place.base, GROUP);
+  refuseThreaded(place);
   try {
     makeGroups(group);
   } catch (error) {
@@ -26,6 +27,18 @@ export function makeGroup(place: Place): string {
   }
   return group;
 }
+
+/** Below a group whose threads may be in several, no other can have processes: see cgroup-v2.rst, "Threads". */
+function refuseThreaded({ base, isRoot }: Place): void {
+  // What is made below is of the same kind.
+  if (isRoot || isDomain(get(base, "cgroup.type"))) return;
+  throw new CgroupUnavailable(
+    `${base} is a threaded group, and those below it cannot have processes: start the server in a group of its own, such as a systemd unit with Delegate=yes`,
+  );
+}
+
+/** @param type what cgroup.type of a group says */
+export const isDomain = (type: string): boolean => type.trim() === "domain";
 
 /** @returns why controllers cannot be had here, for each that is missing */
 export function lackingControllers(
