@@ -8,9 +8,10 @@ import type { CertificateNames } from "../api/client.ts";
 import type { Registry } from "../api/registry.ts";
 import { AfbError } from "../errors.ts";
 import type { Door } from "../mcp/door.ts";
+import { requirePlain } from "./coding.ts";
 import { checkCaller, type GetHeader, isLoopback, type OriginPolicy } from "./origin.ts";
 import type { Peer } from "./peer.ts";
-import { allow, HttpError } from "./respond.ts";
+import { allow } from "./respond.ts";
 import { callerOf, readCredentials } from "./session.ts";
 
 export interface McpOptions {
@@ -51,8 +52,7 @@ export class Entrance {
     allow(request.method, METHODS);
     if (request.method === "OPTIONS") return preflight();
     checkCaller(header, policy);
-    if (header("content-encoding") !== undefined)
-      throw new HttpError(415, "send the body without Content-Encoding");
+    requirePlain(header);
     // A token in an address is in logs and histories.
     const credentials = readCredentials(header, () => undefined, 0);
     const { peer, address, certificate, share } = from;

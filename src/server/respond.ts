@@ -68,7 +68,7 @@ export function preflight(methods: string): Response {
     allow: methods,
     "access-control-allow-methods": methods,
     "access-control-allow-headers":
-      "authorization, content-type, prefer, x-afb-uuid, x-afb-token, x-afb-http",
+      "authorization, content-type, last-event-id, prefer, x-afb-uuid, x-afb-token, x-afb-http",
   };
   return new Response(null, { status: 204, headers });
 }
@@ -83,4 +83,6 @@ export function shareWith(
   if (origin === undefined || !(origins.includes("*") || origins.includes(origin))) return;
   headers.set("access-control-allow-origin", origins.includes("*") ? "*" : origin);
   headers.append("vary", "Origin");
+  // Where a task can be followed, when to come again, and what is missing: others a page may read anyway.
+  headers.append("access-control-expose-headers", "location, retry-after, www-authenticate");
 }
