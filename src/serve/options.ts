@@ -12,6 +12,7 @@ import { AUDIT, auditOptions } from "./auditing.ts";
 import { METRICS, metricsOptions } from "./metering.ts";
 import { FLEET, fleetOptions } from "./fleet.ts";
 import { HISTORY, type HistoryPlace, historyOptions } from "./keeping.ts";
+import { parseHost, parseName, parseOrigin } from "./names.ts";
 import { MOST_TASKS } from "./room.ts";
 import { requireProtected, TLS, type TransportOptions, transportOptions } from "./transport.ts";
 import { neededSource, SOURCE, type Source } from "../command-line/config-option.ts";
@@ -185,10 +186,8 @@ export function optionsOf(
   const source = neededSource(values.config, values.plan, env);
   const port = values.port === undefined ? DEFAULT_PORT : parsePort(values.port);
   const asked = values.port !== undefined || values.host.length > 0;
-  // As addresses of IPv6 are written in URLs.
-  const given = values.host.map((host) => host.replace(/^\[(.*)\]$/, "$1"));
+  const given = values.host.map(parseHost);
   const hosts = given.length > 0 ? given : [DEFAULT_HOST];
-  if (hosts.includes("")) throw new TypeError("--host: expected an address");
   const mode = values["unix-mode"] === undefined ? DEFAULT_MODE : parseMode(values["unix-mode"]);
   const endpoints: Endpoint[] = asked ? hosts.map((host) => ({ kind: "tcp", host, port })) : [];
   for (const path of values.unix) {
@@ -213,7 +212,7 @@ export function optionsOf(
   const pages = values.alias.map(parseAlias);
   if (values.roothttp === "") throw new TypeError("--roothttp: expected a directory");
   if (values.roothttp !== undefined) pages.push({ prefix: "/", path: values.roothttp });
-  const { early, origin: origins, name } = values;
+  const { early } = values;
   const sources = [...each(source), ...(early ? earlySources() : [])];
   const concurrency =
     values.concurrency === undefined ? undefined : parseConcurrency(values.concurrency);
@@ -226,8 +225,8 @@ export function optionsOf(
       cynagora,
       endpoints,
       otherwise,
-      origins,
-      hosts: name,
+      origins: values.origin.map(parseOrigin),
+      hosts: values.name.map(parseName),
       base,
       pages,
       console: !values["no-console"],

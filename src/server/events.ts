@@ -41,10 +41,9 @@ export async function streamEvents(
   request: Request,
   { registry, call: given, refuse = respond, heartbeat = HEARTBEAT }: EventsOptions,
 ): Promise<Response> {
-  // An empty one is that of who has got none yet.
-  const last = request.headers.get("last-event-id") ?? "";
-  const place = parsePlace(last);
-  if (last !== "" && !place) return new Response(null, { status: 204 });
+  const last = request.headers.get("last-event-id");
+  const place = last === null ? undefined : parsePlace(last);
+  if (last !== null && !place) return new Response(null, { status: 204 });
   const call = place
     ? {
         ...given,
