@@ -424,11 +424,7 @@ function banner(
 
 function curl(url: string, base: Base, path: string): string {
   if (url.startsWith("http")) return `curl ${quoted(url + path)}`;
-  const at = url.slice("unix:".length);
-  const socket = at.startsWith("@")
-    ? `--abstract-unix-socket ${quoted(at.slice(1))}`
-    : `--unix-socket ${quoted(at)}`;
-  return `curl ${socket} ${quoted(`http://localhost${base}${path}`)}`;
+  return `curl --unix-socket ${quoted(url.slice("unix:".length))} ${quoted(`http://localhost${base}${path}`)}`;
 }
 
 /** In zsh a `?` is a name of files, and within brackets curl counts. */

@@ -195,6 +195,11 @@ export function optionsOf(
     // As addresses are printed; the runtime would take a part of it for the path.
     if (path.startsWith("unix:"))
       throw new TypeError(`--unix ${path}: expected a path, without unix:`);
+    // Elsewhere that is a name without a file, which anybody may connect to.
+    if (path.startsWith("@"))
+      throw new TypeError(
+        `--unix ${path}: expected a path, whose mode says who may connect: ./${path} is a file of that name`,
+      );
     endpoints.push({ kind: "unix", path, mode });
   }
   const exports = [

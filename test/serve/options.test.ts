@@ -207,6 +207,7 @@ test.each<[string[], string]>([
   ]),
   [["--unix="], "--unix: expected a path"],
   [["--unix", "unix:///run/x"], "--unix unix:///run/x: expected a path, without unix:"],
+  [["--unix", "@x"], "--unix @x: expected a path, whose mode says who may connect: ./@x is a file"],
   [["--unix-mode", "888"], "--unix-mode 888: expected an octal mode such as 0660"],
   [["--unix-mode", "66"], "--unix-mode 66: expected"],
   [["--unix-mode", "10660"], "--unix-mode 10660: expected"],
