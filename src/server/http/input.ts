@@ -91,7 +91,7 @@ export class Input {
       }
       const end = all.indexOf("\r\n\r\n", Math.max(0, searched - 3), "latin1");
       if (end > HEAD_LIMIT || (end < 0 && all.length > HEAD_LIMIT)) {
-        throw new HttpFault(431, `the headers are over ${HEAD_LIMIT} bytes`);
+        throw tooLong(all);
       }
       if (end >= 0) {
         const text = all.toString("latin1", 0, end);
@@ -196,4 +196,12 @@ function hasBareLineFeed(bytes: Buffer, from: number): boolean {
   for (let at = bytes.indexOf(LF, from); at >= 0; at = bytes.indexOf(LF, at + 1))
     if (bytes[at - 1] !== CR) return true;
   return false;
+}
+
+/** Who has put too much into the URL is told so, and where it may go. */
+function tooLong(bytes: Buffer): HttpFault {
+  const line = bytes.indexOf("\r\n", 0, "latin1");
+  return line < 0 || line > HEAD_LIMIT / 2
+    ? new HttpFault(414, `a URL and its headers have ${HEAD_LIMIT} bytes: POST what is longer`)
+    : new HttpFault(431, `the headers are over ${HEAD_LIMIT} bytes`);
 }

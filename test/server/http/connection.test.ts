@@ -104,6 +104,13 @@ test.each([
   ["NUL in a value", lines("GET", "/", "A: b\0c"), 400],
   ["a no-break space behind a coding", lines("POST", "/", "Transfer-Encoding: chunked\xa0"), 501],
   ["a no-break space behind a length", lines("POST", "/", "Content-Length: 1\xa0"), 400],
+  ["too long a URL", lines("GET", `/?a=${"x".repeat(20_000)}`), 414],
+  [
+    "one that leaves too little for headers",
+    lines("GET", `/${"x".repeat(16_000)}`, `A: ${"x".repeat(500)}`),
+    414,
+  ],
+  ["too long a header", lines("GET", "/", `A: ${"x".repeat(20_000)}`), 431],
   ["a method in lower case", lines("post", "/"), 400],
   ["HEAD in lower case", lines("head", "/"), 400],
   ["a length of two", lines("POST", "/", "Content-Length: 1", "Content-Length: 1"), 400],
