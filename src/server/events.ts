@@ -17,7 +17,7 @@ import type { Registry } from "../api/registry.ts";
 import type { Reply } from "../api/reply.ts";
 import { encodeReply } from "./afb.ts";
 import { encodeEvent } from "./event-text.ts";
-import { respond } from "./respond.ts";
+import { LIVE, respond } from "./respond.ts";
 import { tasksToFollow } from "./follow.ts";
 
 /** What follows the name of a verb in the path of such a call. */
@@ -68,7 +68,7 @@ export async function streamEvents(
   }
   const headers = {
     "content-type": "text/event-stream",
-    "cache-control": "no-store",
+    "cache-control": LIVE,
     "x-content-type-options": "nosniff",
     // nginx would collect events.
     "x-accel-buffering": "no",

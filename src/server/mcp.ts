@@ -11,7 +11,7 @@ import type { Door } from "../mcp/door.ts";
 import { requirePlain } from "./coding.ts";
 import { checkCaller, type GetHeader, isLoopback, type OriginPolicy } from "./origin.ts";
 import type { Peer } from "./peer.ts";
-import { allow } from "./respond.ts";
+import { allow, LIVE } from "./respond.ts";
 import { callerOf, readCredentials } from "./session.ts";
 
 export interface McpOptions {
@@ -65,7 +65,8 @@ export class Entrance {
     const response = await door.respond(request, { who: { caller }, owner, peer: share, body });
     response.headers.set("access-control-expose-headers", "mcp-session-id");
     response.headers.set("x-content-type-options", "nosniff");
-    response.headers.set("cache-control", "no-store");
+    const isStream = response.headers.get("content-type") === "text/event-stream";
+    response.headers.set("cache-control", isStream ? LIVE : "no-store");
     return response;
   }
 

@@ -47,6 +47,9 @@ export function respondError(error: unknown): Response {
   return response;
 }
 
+/** Cache-Control of what is to be there as it comes: a proxy that compresses would collect it until it has a block of it. */
+export const LIVE = "no-store, no-transform";
+
 export function json(status: number, body: string): Response {
   const headers = {
     "content-type": "application/json",

@@ -296,6 +296,9 @@ describe("what comes of a call", () => {
     const headers = { "mcp-session-id": await begun(), "mcp-protocol-version": "2025-11-25" };
     const params = { name: "t_tree", arguments: {}, _meta: { progressToken: "p" } };
     const response = await post(rpc("tools/call", params, "c"), headers);
+    // No proxy is to collect it.
+    expect(response.headers.get("cache-control")).toBe("no-store, no-transform");
+    expect(response.headers.get("x-accel-buffering")).toBe("no");
     let text = "";
     for await (const chunk of response.body ?? []) {
       const told = text.includes("started");
