@@ -145,6 +145,11 @@ class EventStream implements Client {
     this.#started.resolve(undefined);
     const last = type === "final-event" || type === "unsubscribed";
     if (last && pid !== undefined && this.#tasks?.delete(pid)) this.#endIfDone();
+    // The other binder has gone, and with it whoever could tell of the end.
+    if (type === "disconnected" && pid === undefined && this.#tasks) {
+      this.#tasks.clear();
+      this.#endIfDone();
+    }
     if (this.#full) return (this.#room ??= Promise.withResolvers<void>()).promise;
   }
 
