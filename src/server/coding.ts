@@ -4,7 +4,9 @@ import { HttpError } from "./respond.ts";
 
 /** `identity` says that it is as it is (RFC 9110, section 12.5.3), and some clients say it always. @throws HttpError 415 */
 export function requirePlain(header: GetHeader): void {
-  const codings = (header("content-encoding") ?? "").split(",");
+  const given = header("content-encoding");
+  if (given === undefined) return;
+  const codings = given.split(",");
   if (codings.every((one) => ["", "identity"].includes(one.trim().toLowerCase()))) return;
   throw new HttpError(415, "send the body without Content-Encoding", {
     "accept-encoding": "identity",
