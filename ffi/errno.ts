@@ -55,3 +55,12 @@ export class CError extends Error {
     this.name = "CError";
   }
 }
+
+/** Which errno is behind an error that says it in words, if one is. */
+export function errnoBehind(error: unknown): string | undefined {
+  if (error instanceof CError) return error.errno;
+  if (!(error instanceof Error)) return undefined;
+  // The runtime's own.
+  if ("code" in error && typeof error.code === "string") return error.code;
+  return errnoBehind(error.cause);
+}

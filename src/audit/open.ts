@@ -1,7 +1,7 @@
 /** Where `--audit` says that it goes. Loaded only where it is said. */
 import { accessSync, constants } from "node:fs";
 import { dirname, resolve } from "node:path";
-import { CError } from "../../ffi/errno.ts";
+import { CError, errnoBehind } from "../../ffi/errno.ts";
 import { trustOf } from "../config/trust.ts";
 import type { Trust } from "../config/walk.ts";
 import type { Logger } from "../log.ts";
@@ -98,7 +98,9 @@ const ADVICE: Readonly<Record<string, string>> = {
 };
 
 function toldOf(path: string, error: unknown): Error {
-  const errno = error instanceof CError ? error.errno : undefined;
+  const behind = errnoBehind(error);
+  // What else says why says it better.
+  const errno = error instanceof CError || behind === "ENOENT" ? behind : undefined;
   const said = error instanceof Error ? error.message : String(error);
   const advice = errno === undefined ? undefined : ADVICE[errno];
   const why = advice === undefined ? said : `${path}: ${advice} (${errno})`;

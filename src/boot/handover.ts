@@ -14,7 +14,7 @@ import { Check } from "@sinclair/typebox/value";
 import { hasEnded, type Process } from "../../ffi/processes.ts";
 import { descriptorOf, openPeer } from "../../ffi/sockets.ts";
 import { isOwnCommand } from "../server/peer.ts";
-import { listenUnix } from "../server/unix.ts";
+import { closeUnix, listenUnix } from "../server/unix.ts";
 import { version } from "../version.ts";
 import { CONTROL } from "./places.ts";
 
@@ -77,7 +77,7 @@ export class Handover {
   }
 
   close(): void {
-    this.#server.close();
+    closeUnix(this.#server, () => this.#server.close());
   }
 
   async #serve(socket: Socket): Promise<void> {

@@ -431,11 +431,12 @@ function banner(
 
 function curl(url: string, base: Base, path: string): string {
   if (url.startsWith("http")) return `curl ${quoted(url + path)}`;
-  return `curl --unix-socket ${url.slice("unix:".length)} ${quoted(`http://localhost${base}${path}`)}`;
+  return `curl --unix-socket ${quoted(url.slice("unix:".length))} ${quoted(`http://localhost${base}${path}`)}`;
 }
 
 /** In zsh a `?` is a name of files, and within brackets curl counts. */
-const quoted = (url: string): string => (/^[\w/:.+-]*$/.test(url) ? url : `'${url}'`);
+const quoted = (text: string): string =>
+  /^[\w/:.+-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 
 /** Those of the configs, and those about the access. */
 const notices = ({ apis, notices: found }: Loaded): string[] => {

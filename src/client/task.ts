@@ -53,7 +53,10 @@ export async function* followTask(
   const queue: Record<string, unknown>[] = [];
   let lost: string | undefined;
   let wake = (): void => undefined;
-  const name = method.toLowerCase();
+  /** Of its events. Those of a verb that starts another, or of another binder, have the name that they have there. */
+  const names = new Set([method.toLowerCase()]);
+  const verb = method.slice(method.indexOf("/")).toLowerCase();
+  let pid: number | undefined;
   const broken = (reason: string): void => {
     lost = reason;
     wake();
@@ -61,14 +64,18 @@ export async function* followTask(
   // Before the call: nothing that comes right behind the reply may be missed.
   const off = [
     connection.on("event", (event, data) => {
-      if (event.toLowerCase() !== name || !isObject(data)) return;
+      if (!isObject(data)) return;
+      const name = event.toLowerCase();
+      // That the other binder has gone is told by its name for the verb, whose API it calls as it likes.
+      const isOwn = isGone(data) ? name.endsWith(verb) : pid !== undefined && data["pid"] === pid;
+      if (!isOwn && !names.has(name)) return;
+      if (isOwn) names.add(name);
       queue.push(data);
       wake();
     }),
     connection.on("lost", broken),
     connection.on("close", broken),
   ];
-  let pid: number | undefined;
   let ended = false;
   try {
     const reply = await connection.call(method, args);
@@ -87,6 +94,9 @@ export async function* followTask(
         await new Promise<void>((resolve) => {
           wake = resolve;
         });
+      } else if (isGone(event)) {
+        ended = true;
+        throw new ConnectionError(`${method}: connection lost: ${String(event["info"])}`);
       } else if (event["pid"] === pid && event["type"] === "final-event") {
         ended = true;
         return isObject(event["status"]) ? event["status"] : {};
@@ -113,6 +123,10 @@ export async function* followTask(
     }
   }
 }
+
+/** The other binder has gone, and with it whoever could tell of the task. */
+const isGone = (event: Readonly<Record<string, unknown>>): boolean =>
+  event["type"] === "disconnected" && event["pid"] === undefined;
 
 /** As the server would answer a new subscription. */
 const withdrawn = (info: unknown): Reply =>

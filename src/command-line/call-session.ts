@@ -71,10 +71,8 @@ export class CallSession {
 
   async #toTheEnd(): Promise<number> {
     const { client, invocation } = this;
-    const name = invocation.method.toLowerCase();
-    client.on("event", (event, data) => {
-      if (event.toLowerCase() === name) this.#event(data);
-    });
+    // By whatever name: those of a verb that starts another, or of another binder, have the name that they have there.
+    client.on("event", (_, data) => this.#event(data));
     const reply = await client.call(invocation.method, invocation.args);
     this.#print(reply);
     if (reply.request.status !== "success") return 1;
@@ -88,6 +86,7 @@ export class CallSession {
 
   #event(data: unknown): void {
     if (!isObject(data)) return;
+    if (data.type === "disconnected" && data.pid === undefined) return this.#lost(data);
     // A synchronous encoder names the task before the reply.
     if (this.#pid === undefined && data.type === "initial-event" && typeof data.pid === "number") {
       this.#own(data.pid);
@@ -103,6 +102,17 @@ export class CallSession {
       console.error(`${Number(data.events)} events are gone here: the server keeps the last ones`);
     if (data.type === "final-event") this.#final.resolve(exitCode(data.status));
     if (data.type === "unsubscribed") this.#final.resolve(1);
+  }
+
+  /** Of a verb of another binder, which is gone: nobody here will hear how the task ended. */
+  #lost(data: Readonly<Record<string, unknown>>): void {
+    this.#print(data);
+    // Before the reply that is told by it.
+    if (this.#pid === undefined) return;
+    const why = typeof data.info === "string" ? data.info : "the other binder has gone";
+    this.#final.reject(new ConnectionError(`the connection was lost: ${why}`));
+    // Where its reply is still to come, that says so.
+    this.#final.promise.catch(() => undefined);
   }
 
   /** From now on it is clear which task is ours. */

@@ -75,19 +75,33 @@ export function parseLine(line: string, before: Style = PLAIN): { pieces: Piece[
   return { pieces, after: style };
 }
 
+/** What is behind a colon belongs to the number before it; programs write colours with semicolons, too. */
 function sgr(parameters: string, before: Style): Style {
-  const codes = parameters.split(/[;:]/).map((one) => Math.min(Number(one), 999));
+  const all = parameters.split(";").map((one) => one.split(":").map(numberOf));
   let style = before;
-  for (let i = 0; i < codes.length; i++) {
-    const code = codes[i] ?? 0;
-    if (code === 38 || code === 48) {
-      const [color, used] = extended(codes.slice(i + 1));
-      i += used;
-      if (color !== undefined) style = { ...style, [code === 38 ? "color" : "back"]: color };
-    } else style = simple(code, style);
+  for (let i = 0; i < all.length; i++) {
+    const [code = 0, ...more] = all[i] ?? [];
+    const place = COLORED[code];
+    if (place !== undefined) {
+      // Between the kind and three parts stands the space of colours, empty mostly.
+      const parts = more[0] === 2 && more.length > 4 ? [2, ...more.slice(2)] : more;
+      const behind = all.slice(i + 1).map(([one = 0]) => one);
+      const [color, used] = extended(more.length > 0 ? parts : behind);
+      if (more.length === 0) i += used;
+      if (color !== undefined && place !== "") style = { ...style, [place]: color };
+    } else style = code === 4 && more[0] === 0 ? simple(24, style) : simple(code, style);
   }
   return style;
 }
+
+const numberOf = (text: string): number => Math.min(Number(text), 999);
+
+/** That of the line below a text is not shown. */
+const COLORED: Readonly<Record<number, "color" | "back" | "">> = {
+  38: "color",
+  48: "back",
+  58: "",
+};
 
 function simple(code: number, style: Style): Style {
   const { color: _, back: __, ...others } = style;

@@ -137,7 +137,7 @@ export class History implements Archive {
   #read<T>(query: (store: Store) => T): T | undefined {
     // What has just happened belongs to it.
     if (this.#store && this.#waiting.size > 0 && !this.#failing) this.#flush();
-    const store = this.#store;
+    const store = this.#present();
     if (!store) return undefined;
     try {
       return query(store);
@@ -155,8 +155,26 @@ export class History implements Archive {
     }, ms);
   }
 
+  /** The file that is there: another one where somebody has taken it away. */
+  #present(): Store | undefined {
+    const before = this.#store;
+    if (!before || before.isThere) return before;
+    const { file, uid } = this.options;
+    try {
+      this.#store = new Store(placeOf(file, uid));
+    } catch (error) {
+      if (!(error instanceof Error)) throw error;
+      this.#failed(error);
+      return undefined;
+    }
+    before.close();
+    for (const followed of this.#followed.values()) Object.assign(followed, { at: 0, pieces: [] });
+    this.#tell("has been taken away: another one is begun");
+    return this.#store;
+  }
+
   #flush(): void {
-    const store = this.#store;
+    const store = this.#present();
     if (!store) return;
     const batch = [...this.#waiting.values()].slice(0, AT_ONCE);
     const written: (() => void)[] = [];

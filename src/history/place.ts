@@ -10,9 +10,10 @@ import {
   statSync,
 } from "node:fs";
 import { openAt } from "../../ffi/at.ts";
+import { errnoBehind } from "../../ffi/errno.ts";
 import { trustOf } from "../config/trust.ts";
 import { type Trust, Walk } from "../config/walk.ts";
-import { targetOf } from "../config/written.ts";
+import { type Target, targetOf } from "../config/written.ts";
 import { dirname, join } from "node:path";
 
 const MODE = 0o600;
@@ -101,7 +102,7 @@ function requireNoLink(path: string): void {
 }
 
 function within(path: string, trust: Trust | undefined): Omit<Found, "path"> {
-  const target = targetOf(path, trust);
+  const target = targetIn(path, trust);
   // SQLite takes what lies beside it for its own, also of an ordinary user.
   if (!target.isOwn || (fstatSync(target.directory).mode & WRITABLE_BY_ALL) !== 0) {
     target[Symbol.dispose]();
@@ -110,4 +111,14 @@ function within(path: string, trust: Trust | undefined): Omit<Found, "path"> {
   }
   const { directory, name } = target;
   return { directory, name, [Symbol.dispose]: () => target[Symbol.dispose]() };
+}
+
+function targetIn(path: string, trust: Trust | undefined): Target {
+  try {
+    return targetOf(path, trust);
+  } catch (error) {
+    if (errnoBehind(error) !== "ENOENT") throw error;
+    const directory = dirname(path);
+    throw new Error(`there is no directory ${directory}: make it first (ENOENT)`, { cause: error });
+  }
 }

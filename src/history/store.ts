@@ -2,6 +2,7 @@
  * Tasks in a file, by bun:sqlite. What is written is there when a process dies, and when the power goes the file is whole, perhaps
  * without the last of it: WAL, with NORMAL synchronisation.
  */
+import { type BigIntStats, statSync } from "node:fs";
 import { Database, type Statement } from "bun:sqlite";
 import type { Kind, Wanted } from "../api/archive.ts";
 import type { Limits } from "./limits.ts";
@@ -55,18 +56,28 @@ interface Named {
 
 export class Store {
   readonly #db: Database;
+  readonly #path: string;
+  readonly #file: BigIntStats;
   readonly #kinds = new Map<string, number>();
   readonly #statements = new Map<string, Statement>();
 
   /** @throws Error that says why it cannot be used */
   constructor(path: string) {
     this.#db = new Database(path, { readwrite: true, create: false });
+    this.#path = path;
     try {
+      this.#file = statSync(path, { bigint: true });
       this.#open();
     } catch (error) {
       this.close();
       throw error;
     }
+  }
+
+  /** Nobody has removed it, or put another in its place: what is written then is written for nobody. */
+  get isThere(): boolean {
+    const now = statSync(this.#path, { bigint: true, throwIfNoEntry: false });
+    return now?.ino === this.#file.ino && now.dev === this.#file.dev;
   }
 
   /** All of it, or nothing. Whoever else has the file must not hold the server up: SQLite waits for nobody unless it is told to. */

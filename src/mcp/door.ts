@@ -3,7 +3,7 @@
  * that of none. How many there may be is bounded, for all and for each peer; those that are idle make room.
  */
 import { WebStandardStreamableHTTPServerTransport } from "@modelcontextprotocol/sdk/server/webStandardStreamableHttp.js";
-import { isInitializeRequest } from "@modelcontextprotocol/sdk/types.js";
+import { isInitializeRequest, type RequestId } from "@modelcontextprotocol/sdk/types.js";
 import { parseForeign, TooManyValues } from "../json.ts";
 import { withoutNull } from "./null-arguments.ts";
 import { isWritten, toDoubles } from "../numbers.ts";
@@ -76,6 +76,7 @@ class Guest {
       () => this.#who,
       own,
       () => this.outlets.isSlow,
+      (call) => this.#unwanted(call),
     );
     this.transport = new WebStandardStreamableHTTPServerTransport({
       sessionIdGenerator: () => this.id,
@@ -95,6 +96,9 @@ class Guest {
     clearTimeout(this.#away);
     // Of the same maker: the certificate may be a newer one, the address another.
     this.#who = { ...this.#who, caller: visit.who.caller };
+    // What the protocol wants where there is no stream to be had. Another answer would be asked for again.
+    if (request.method === "GET" && this.#replay.isOver(request.headers.get("last-event-id")))
+      return fault(405, JSON_RPC.invalid, "that call was cancelled: nothing more comes of it");
     const options = message === undefined ? {} : { parsedBody: message };
     const response = await this.transport.handleRequest(request, options);
     const isStream = response.headers.get("content-type") === "text/event-stream";
@@ -108,6 +112,18 @@ class Guest {
     await this.session.close();
     this.#replay.close();
     this.outlets.close();
+  }
+
+  /** The transport waits for an answer, with the stream and the connection that it would come by. */
+  #unwanted(call: RequestId): void {
+    const streams = this.transport["_requestToStreamMapping"];
+    const stream = streams.get(call);
+    if (stream === undefined) return;
+    // Where several calls came in one message, theirs come by the same.
+    for (const [other, by] of streams) if (other !== call && by === stream) return;
+    this.transport.closeSSEStream(call);
+    streams.delete(call);
+    this.#replay.end(stream);
   }
 
   #alone(): void {
@@ -129,6 +145,7 @@ export class Door {
   ) {}
 
   async respond(request: Request, visit: Visit): Promise<Response> {
+    request.headers.set("accept", accepted(request.headers.get("accept")));
     const id = request.headers.get("mcp-session-id");
     const message = request.method === "POST" ? messageOf(visit.body) : undefined;
     if (message instanceof Unreadable) return fault(400, JSON_RPC.parse, message.why);
@@ -230,6 +247,18 @@ function withDoubles(message: unknown): unknown {
   const outer = toDoubles({ ...message, params: undefined });
   if (!isObject(plain) || !isObject(outer)) return undefined;
   return { ...outer, params: { ...plain, arguments: args } };
+}
+
+const TYPES = ["application/json", "text/event-stream"];
+
+/** Ranges in full, since the transport looks for the types themselves; who says nothing takes anything (RFC 9110, section 12.5.1). */
+function accepted(given: string | null): string {
+  const ranges = (given ?? "*/*")
+    .split(",")
+    .map((one) => one.split(";", 1)[0]?.trim().toLowerCase());
+  const has = (type: string): boolean =>
+    [type, type.replace(/\/.*/, "/*"), "*/*"].some((one) => ranges.includes(one));
+  return TYPES.filter(has).join(", ");
 }
 
 const fault = (status: number, code: number, message: string): Response =>

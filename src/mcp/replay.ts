@@ -31,7 +31,11 @@ function sizeOf(value: unknown): number {
   return size;
 }
 
+/** Streams of cancelled calls that are remembered: who comes back to one does so at once. */
+const OVER = 64;
+
 export class Replay implements EventStore {
+  readonly #over = new Set<StreamId>();
   readonly #kept = new Map<EventId, Kept>();
   readonly #part: Part = everybody.part();
   #bytes = 0;
@@ -69,6 +73,23 @@ export class Replay implements EventStore {
       isLater ||= id === last;
     }
     return stream;
+  }
+
+  /** Nothing more comes of it, and nobody is to wait for that. */
+  end(stream: StreamId): void {
+    for (const [id, { stream: of, size }] of this.#kept) {
+      if (of !== stream) continue;
+      this.#kept.delete(id);
+      this.#add(-size);
+    }
+    this.#over.add(stream);
+    const [first] = this.#over;
+    if (this.#over.size > OVER && first !== undefined) this.#over.delete(first);
+  }
+
+  /** @param last id of an event */
+  isOver(last: EventId | null): boolean {
+    return last !== null && this.#over.has(last.replace(/^\d+-/, ""));
   }
 
   close(): void {

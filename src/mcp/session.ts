@@ -52,12 +52,14 @@ export class Session {
    * @param who calls now
    * @param own ids of what this caller has started lately
    * @param isSlow the client does not take what it is sent: it is spared what it can do without
+   * @param unwanted is told of a call that its client has cancelled: there will be no answer to it
    */
   constructor(
     readonly host: Host,
     readonly who: () => Who,
     readonly own: Own,
     readonly isSlow: () => boolean = () => false,
+    readonly unwanted: (call: RequestId) => void = () => {},
   ) {
     const { version, registry } = host;
     this.server = new Server(
@@ -180,9 +182,14 @@ export class Session {
       began: (id) => this.own.add(id),
     });
     this.#calls.add(call);
+    const cancelled = (): void => {
+      if (!this.#isClosed) this.unwanted(requestId);
+    };
+    signal.addEventListener("abort", cancelled);
     try {
       return await call.run();
     } finally {
+      signal.removeEventListener("abort", cancelled);
       this.#calls.delete(call);
     }
   }

@@ -21,8 +21,19 @@ export function failureOf(error: unknown): Failure {
 }
 
 export function textOf(error: unknown): string {
-  return attempt(() => String(error)) ?? UNTELLABLE;
+  return attempt(() => saidBy(error)) ?? UNTELLABLE;
 }
+
+/** Of an object that is thrown in place of an error, what is in it: `[object Object]` says nothing. */
+function saidBy(error: unknown): string {
+  const said = String(error);
+  if (typeof error !== "object" || error === null || !/^\[object \w+\]$/.test(said)) return said;
+  if ("message" in error && typeof error.message === "string") return error.message;
+  return attempt(() => JSON.stringify(error).slice(0, SHOWN)) ?? said;
+}
+
+/** Characters of it. */
+const SHOWN = 1000;
 
 const UNTELLABLE = "it has thrown something that cannot be told";
 
@@ -35,7 +46,7 @@ function attempt<T>(tell: () => T): T | undefined {
 }
 
 function told(error: unknown): Failure {
-  if (!(error instanceof Error)) return { message: String(error) };
+  if (!(error instanceof Error)) return { message: saidBy(error) };
   const message = String(error.message);
   const code = "code" in error && typeof error.code === "number" ? error.code : undefined;
   const status = "status" in error && typeof error.status === "string" ? error.status : undefined;

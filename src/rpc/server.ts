@@ -13,7 +13,7 @@ import { isLoopback } from "../server/origin.ts";
 import { plainAddress } from "../server/address.ts";
 import { peerName } from "../server/peer-name.ts";
 import { callerOf, Sessions } from "../server/session.ts";
-import { listenUnix } from "../server/unix.ts";
+import { closeUnix, listenUnix } from "../server/unix.ts";
 import type { Upgraded } from "../server/upgrade.ts";
 import { Visitor } from "../server/visitor.ts";
 import type { Wire } from "../server/wire.ts";
@@ -72,7 +72,8 @@ export async function startRpc(
   const places: string[] = [];
   const close = async (): Promise<void> => {
     const closed = listeners.map(
-      (listener) => new Promise<void>((resolve) => listener.close(() => resolve())),
+      (listener) =>
+        new Promise<void>((resolve) => closeUnix(listener, () => listener.close(() => resolve()))),
     );
     for (const connection of [...open]) connection.close(GOING, "server is closing");
     const timer = setTimeout(() => sockets.forEach((socket) => socket.destroy()), GRACE);

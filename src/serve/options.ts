@@ -12,6 +12,7 @@ import { AUDIT, auditOptions } from "./auditing.ts";
 import { METRICS, metricsOptions } from "./metering.ts";
 import { FLEET, fleetOptions } from "./fleet.ts";
 import { HISTORY, type HistoryPlace, historyOptions } from "./keeping.ts";
+import { parseHost, parseName, parseOrigin } from "./names.ts";
 import { MOST_TASKS } from "./room.ts";
 import { requireProtected, TLS, type TransportOptions, transportOptions } from "./transport.ts";
 import { neededSource, SOURCE, type Source } from "../command-line/config-option.ts";
@@ -185,10 +186,8 @@ export function optionsOf(
   const source = neededSource(values.config, values.plan, env);
   const port = values.port === undefined ? DEFAULT_PORT : parsePort(values.port);
   const asked = values.port !== undefined || values.host.length > 0;
-  // As addresses of IPv6 are written in URLs.
-  const given = values.host.map((host) => host.replace(/^\[(.*)\]$/, "$1"));
+  const given = values.host.map(parseHost);
   const hosts = given.length > 0 ? given : [DEFAULT_HOST];
-  if (hosts.includes("")) throw new TypeError("--host: expected an address");
   const mode = values["unix-mode"] === undefined ? DEFAULT_MODE : parseMode(values["unix-mode"]);
   const endpoints: Endpoint[] = asked ? hosts.map((host) => ({ kind: "tcp", host, port })) : [];
   for (const path of values.unix) {
@@ -196,6 +195,11 @@ export function optionsOf(
     // As addresses are printed; the runtime would take a part of it for the path.
     if (path.startsWith("unix:"))
       throw new TypeError(`--unix ${path}: expected a path, without unix:`);
+    // Elsewhere that is a name without a file, which anybody may connect to.
+    if (path.startsWith("@"))
+      throw new TypeError(
+        `--unix ${path}: expected a path, whose mode says who may connect: ./${path} is a file of that name`,
+      );
     endpoints.push({ kind: "unix", path, mode });
   }
   const exports = [
@@ -213,7 +217,7 @@ export function optionsOf(
   const pages = values.alias.map(parseAlias);
   if (values.roothttp === "") throw new TypeError("--roothttp: expected a directory");
   if (values.roothttp !== undefined) pages.push({ prefix: "/", path: values.roothttp });
-  const { early, origin: origins, name } = values;
+  const { early } = values;
   const sources = [...each(source), ...(early ? earlySources() : [])];
   const concurrency =
     values.concurrency === undefined ? undefined : parseConcurrency(values.concurrency);
@@ -226,8 +230,8 @@ export function optionsOf(
       cynagora,
       endpoints,
       otherwise,
-      origins,
-      hosts: name,
+      origins: values.origin.map(parseOrigin),
+      hosts: values.name.map(parseName),
       base,
       pages,
       console: !values["no-console"],

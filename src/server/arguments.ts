@@ -3,6 +3,7 @@
  * is the list of its values; `query=<JSON>` is the whole argument. `wait`, and what is about session and token, are none.
  */
 import { AfbError } from "../errors.ts";
+import { requirePlain } from "./coding.ts";
 import { once, type Pairs, parseJson, parseQuery, toArgs, WHOLE } from "./query.ts";
 import { HttpError } from "./respond.ts";
 import { SESSION_PARAMETERS } from "./session.ts";
@@ -37,9 +38,7 @@ export function readArguments(
     throw new AfbError("invalid-request", "give the arguments in the URL or in the body, not both");
   }
   const type = (request.headers.get("content-type") ?? "").split(";", 1)[0]?.trim().toLowerCase();
-  if (request.headers.has("content-encoding")) {
-    throw new HttpError(415, "send the body without Content-Encoding");
-  }
+  requirePlain((name) => request.headers.get(name) ?? undefined);
   // RFC 6839, section 3.1, such as application/cloudevents+json: no form of a page can say so either.
   switch (type?.replace(/^application\/.+\+json$/, "application/json")) {
     case "application/json":

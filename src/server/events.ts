@@ -17,7 +17,7 @@ import type { Registry } from "../api/registry.ts";
 import type { Reply } from "../api/reply.ts";
 import { encodeReply } from "./afb.ts";
 import { encodeEvent } from "./event-text.ts";
-import { respond } from "./respond.ts";
+import { LIVE, respond } from "./respond.ts";
 import { tasksToFollow } from "./follow.ts";
 
 /** What follows the name of a verb in the path of such a call. */
@@ -68,7 +68,7 @@ export async function streamEvents(
   }
   const headers = {
     "content-type": "text/event-stream",
-    "cache-control": "no-store",
+    "cache-control": LIVE,
     "x-content-type-options": "nosniff",
     // nginx would collect events.
     "x-accel-buffering": "no",
@@ -145,6 +145,11 @@ class EventStream implements Client {
     this.#started.resolve(undefined);
     const last = type === "final-event" || type === "unsubscribed";
     if (last && pid !== undefined && this.#tasks?.delete(pid)) this.#endIfDone();
+    // The other binder has gone, and with it whoever could tell of the end.
+    if (type === "disconnected" && pid === undefined && this.#tasks) {
+      this.#tasks.clear();
+      this.#endIfDone();
+    }
     if (this.#full) return (this.#room ??= Promise.withResolvers<void>()).promise;
   }
 

@@ -15,7 +15,7 @@ import { plainAddress } from "./address.ts";
 import { idsOf } from "./peer.ts";
 import type { Secure } from "./secure.ts";
 import { RawServer } from "./raw-server.ts";
-import { listenUnix } from "./unix.ts";
+import { closeUnix, listenUnix } from "./unix.ts";
 import type { Wire } from "./wire.ts";
 
 export interface Listener {
@@ -119,6 +119,7 @@ function listenOn(server: Server, fd: number): Promise<void> {
 }
 
 function running(server: Closing, url: string, port: number): Listener {
-  const close = (): Promise<void> => new Promise((resolve) => server.close(() => resolve()));
+  const close = (): Promise<void> =>
+    new Promise((resolve) => closeUnix(server, () => server.close(() => resolve())));
   return { url, port, close };
 }

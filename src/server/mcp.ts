@@ -8,9 +8,10 @@ import type { CertificateNames } from "../api/client.ts";
 import type { Registry } from "../api/registry.ts";
 import { AfbError } from "../errors.ts";
 import type { Door } from "../mcp/door.ts";
+import { requirePlain } from "./coding.ts";
 import { checkCaller, type GetHeader, isLoopback, type OriginPolicy } from "./origin.ts";
 import type { Peer } from "./peer.ts";
-import { allow, HttpError } from "./respond.ts";
+import { allow, LIVE } from "./respond.ts";
 import { callerOf, readCredentials } from "./session.ts";
 
 export interface McpOptions {
@@ -51,8 +52,7 @@ export class Entrance {
     allow(request.method, METHODS);
     if (request.method === "OPTIONS") return preflight();
     checkCaller(header, policy);
-    if (header("content-encoding") !== undefined)
-      throw new HttpError(415, "send the body without Content-Encoding");
+    requirePlain(header);
     // A token in an address is in logs and histories.
     const credentials = readCredentials(header, () => undefined, 0);
     const { peer, address, certificate, share } = from;
@@ -65,7 +65,8 @@ export class Entrance {
     const response = await door.respond(request, { who: { caller }, owner, peer: share, body });
     response.headers.set("access-control-expose-headers", "mcp-session-id");
     response.headers.set("x-content-type-options", "nosniff");
-    response.headers.set("cache-control", "no-store");
+    const isStream = response.headers.get("content-type") === "text/event-stream";
+    response.headers.set("cache-control", isStream ? LIVE : "no-store");
     return response;
   }
 

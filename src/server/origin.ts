@@ -5,7 +5,7 @@
  *
  * - Origin must be that of the server itself, as the Host header says, or one of `origins`.
  * - A request a browser marks as coming from another site (Sec-Fetch-Site) is refused, unless its Origin is allowed.
- * - On a loopback address, Host must be localhost, 127.0.0.1, [::1], or one of `hosts`. On other addresses any Host
+ * - On a loopback address, Host must be localhost, such an address, or one of `hosts`. On other addresses any Host
  *   will do, unless `hosts` is given.
  *
  * These lists are the options --origin and --name.
@@ -37,7 +37,7 @@ export type Scheme = "http:" | "https:";
 /** A header by its lower-case name. */
 export type GetHeader = (name: string) => string | undefined;
 
-const LOOPBACK_NAMES = ["localhost", "127.0.0.1", "[::1]"];
+const LOOPBACK_NAMES = ["localhost", "[::1]"];
 
 /** Whether a listen address is reached from this machine only. */
 export function isLoopback(host: string): boolean {
@@ -109,7 +109,13 @@ function checkHost(host: string | undefined, policy: OriginPolicy): void {
   if (host === undefined || hosts.includes("*")) return;
   if (!policy.loopback && hosts.length === 0) return;
   const name = host.toLowerCase().replace(/:\d*$/, "");
-  if (LOOPBACK_NAMES.includes(name) || hosts.some((one) => one.toLowerCase() === name)) return;
+  // A name can be pointed here, an address is what it is.
+  if (
+    LOOPBACK_NAMES.includes(name) ||
+    isLoopback(name) ||
+    hosts.some((one) => one.toLowerCase() === name)
+  )
+    return;
   throw new AfbError(
     "forbidden",
     `this server is not called "${name}"; if it is, start with --name ${plain(name, "HOST")}`,

@@ -8,6 +8,7 @@
 import { type BigIntStats, closeSync, fstatSync } from "node:fs";
 import { handleAt } from "../../ffi/at.ts";
 import { openBeneath, openDirectory } from "../../ffi/beneath.ts";
+import { errnoBehind } from "../../ffi/errno.ts";
 import { trustOf } from "../config/trust.ts";
 import { Walk } from "../config/walk.ts";
 import { namesOf } from "./path.ts";
@@ -71,6 +72,11 @@ export class Pages {
   }
 }
 
+const HINTS: Readonly<Record<string, string>> = {
+  ENOSYS: ": pages need Linux 5.6",
+  ENOENT: ": make it first, or name another",
+};
+
 function openRoot(path: string): number {
   try {
     const directory = directoryAt(path);
@@ -80,7 +86,7 @@ function openRoot(path: string): number {
     return directory;
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    const hint = reason.endsWith("ENOSYS") ? ": pages need Linux 5.6" : "";
+    const hint = HINTS[errnoBehind(error) ?? ""] ?? "";
     throw new Error(`cannot serve pages of ${path}: ${reason}${hint}`, { cause: error });
   }
 }

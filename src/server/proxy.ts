@@ -39,7 +39,10 @@ export class Proxies {
   /** What is to be believed of a request of a proxy. @param address of the connection, one that is trusted */
   told(address: string, header: GetHeader): Told {
     const host = last(header("x-forwarded-host"));
-    const scheme = last(header("x-forwarded-proto"))?.toLowerCase();
+    // Some name it as the browser does, of a WebSocket.
+    const scheme = last(header("x-forwarded-proto"))
+      ?.toLowerCase()
+      .replace(/^ws(s?)$/, "http$1");
     return {
       address: this.#caller(address, header("x-forwarded-for")),
       ...(host !== undefined && { host }),

@@ -47,6 +47,9 @@ export function respondError(error: unknown): Response {
   return response;
 }
 
+/** Cache-Control of what is to be there as it comes: a proxy that compresses would collect it until it has a block of it. */
+export const LIVE = "no-store, no-transform";
+
 export function json(status: number, body: string): Response {
   const headers = {
     "content-type": "application/json",
@@ -68,7 +71,7 @@ export function preflight(methods: string): Response {
     allow: methods,
     "access-control-allow-methods": methods,
     "access-control-allow-headers":
-      "authorization, content-type, prefer, x-afb-uuid, x-afb-token, x-afb-http",
+      "authorization, content-type, last-event-id, prefer, x-afb-uuid, x-afb-token, x-afb-http",
   };
   return new Response(null, { status: 204, headers });
 }
@@ -83,4 +86,6 @@ export function shareWith(
   if (origin === undefined || !(origins.includes("*") || origins.includes(origin))) return;
   headers.set("access-control-allow-origin", origins.includes("*") ? "*" : origin);
   headers.append("vary", "Origin");
+  // Where a task can be followed, when to come again, and what is missing: others a page may read anyway.
+  headers.append("access-control-expose-headers", "location, retry-after, www-authenticate");
 }

@@ -13,6 +13,7 @@ import { failure, type Reply } from "../api/reply.ts";
 import { isObject } from "../object.ts";
 import { HTTP_STYLE, readArguments, readWait } from "./arguments.ts";
 import type { Base } from "./base.ts";
+import { requirePlain } from "./coding.ts";
 import { consoleAt } from "./console.ts";
 import { withSharedBody } from "./http/shared-body.ts";
 import { Incoming } from "./http/incoming.ts";
@@ -30,7 +31,7 @@ import {
 import type { Pages } from "./pages.ts";
 import type { Peer } from "./peer.ts";
 import { decode, once, parseQuery } from "./query.ts";
-import { allow, HttpError, json, preflight, respond, respondError, shareWith } from "./respond.ts";
+import { allow, json, preflight, respond, respondError, shareWith } from "./respond.ts";
 import type { Transfer } from "./transfer.ts";
 import type { Webhooks } from "./webhook.ts";
 import { callerOf, readCredentials, sessionCookie, type Sessions } from "./session.ts";
@@ -225,8 +226,7 @@ export function createRest(options: RestOptions): Rest {
     const isFed = request.method === "POST" && registry.isFed?.({ api, verb }) === true;
     const [input, given] = body instanceof Incoming ? [body, undefined] : [undefined, body];
     if (request.method === "POST" && isFed !== (input !== undefined)) throw changed();
-    if (input && request.headers.has("content-encoding"))
-      throw new HttpError(415, "send the body without Content-Encoding");
+    if (input) requirePlain(header);
     if (request.method === "GET" && hasBody(header))
       throw new AfbError("invalid-request", "a GET has its arguments in the URL: POST the body");
     const { args, texts, get } = readArguments(request, parameters, given);
@@ -284,12 +284,18 @@ export function createRest(options: RestOptions): Rest {
       const policy = policyFor(request);
       try {
         checkOrigin(header, policy);
-        const response = await handle(request);
-        shareWith(header("origin"), policy, response.headers);
-        return response;
       } catch (error) {
         return respondError(error);
       }
+      let response: Response;
+      try {
+        response = await handle(request);
+      } catch (error) {
+        response = respondError(error);
+      }
+      // A page that may call may read why it was refused, too.
+      shareWith(header("origin"), policy, response.headers);
+      return response;
     };
 
   // The body is read here, by type and with our own errors, so Elysia must not.

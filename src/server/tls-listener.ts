@@ -31,7 +31,22 @@ export function listenTls<Admitted>(
   });
   // Who it was and what was wrong: a certificate is what is looked for then. The connection is closed by then.
   listener.on("tlsClientError", (error, { remoteAddress = "who dialled" }) =>
-    tell(visible(`TLS with ${remoteAddress}: ${error.message}`)),
+    tell(visible(`TLS with ${remoteAddress}: ${error.message}${hintAt(error.message)}`)),
   );
   return listener;
 }
+
+/** What the library's words mean, of what goes wrong most. */
+const HINTS: readonly (readonly [words: RegExp, hint: string])[] = [
+  [/HTTP_REQUEST/, "it speaks HTTP without TLS: its URL has to begin with https:"],
+  [/WRONG_VERSION_NUMBER/, "it does not speak TLS"],
+  [
+    /ALERT_(?:UNKNOWN_CA|BAD_CERTIFICATE|CERTIFICATE_UNKNOWN)/,
+    "it does not believe the certificate: give it the authority (ca.pem), and call a name that is in it",
+  ],
+];
+
+const hintAt = (message: string): string => {
+  const [, hint] = HINTS.find(([words]) => words.test(message)) ?? [];
+  return hint === undefined ? "" : ` (${hint})`;
+};

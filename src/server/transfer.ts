@@ -12,7 +12,7 @@ import { AfbError } from "../errors.ts";
 import { disposition } from "./disposition.ts";
 import { Truncated } from "./http/body.ts";
 import { withTrailers } from "./http/trailers.ts";
-import { HttpError } from "./respond.ts";
+import { HttpError, LIVE } from "./respond.ts";
 
 /** Bytes that wait here before the command is held back. */
 const ROOM = 64 * 1024;
@@ -119,7 +119,7 @@ export class Transfer implements Bytes {
         "content-type": type,
         "content-disposition": disposition(type, name),
         "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox",
-        "cache-control": "no-store",
+        "cache-control": LIVE,
         "x-content-type-options": "nosniff",
         "accept-ranges": "none",
         // nginx would collect it.

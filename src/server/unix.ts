@@ -1,5 +1,13 @@
 /** The file of a unix socket: who may connect, and what a dead server left behind. */
-import { chmodSync, closeSync, fstatSync, lstatSync, unlinkSync } from "node:fs";
+import {
+  type BigIntStats,
+  chmodSync,
+  closeSync,
+  fstatSync,
+  lstatSync,
+  renameSync,
+  unlinkSync,
+} from "node:fs";
 import { basename, dirname } from "node:path";
 import { handleAt } from "../../ffi/at.ts";
 import { openDirectory } from "../../ffi/beneath.ts";
@@ -12,7 +20,7 @@ const PATH_BYTES = 107;
 
 /**
  * Listens on `path`, which is there when `server.listen` returns. Throws an Error that says what to do. The file goes when the server
- * closes.
+ * closes: by {@link closeUnix}.
  */
 export async function listenUnix(
   server: Listens<{ path: string }>,
@@ -41,19 +49,46 @@ export async function listenUnix(
   } finally {
     process.umask(before);
   }
-  setMode(path, mode);
+  files.set(server, { path, stat: setMode(path, mode) });
+}
+
+/** What each server listens by. */
+const files = new WeakMap<object, { readonly path: string; readonly stat: BigIntStats }>();
+
+/**
+ * Closes a server, on a path or anywhere. The runtime removes the file by its name, which may be another server's by now, whose
+ * clients would find nothing any more: it is out of the way meanwhile.
+ */
+export function closeUnix(server: object, close: () => void): void {
+  const own = files.get(server);
+  const there = own && lstatSync(own.path, { bigint: true, throwIfNoEntry: false });
+  if (!there || (there.ino === own.stat.ino && there.dev === own.stat.dev)) return close();
+  const aside = `${own.path}.${crypto.randomUUID()}`;
+  try {
+    renameSync(own.path, aside);
+  } catch (error) {
+    // Then the runtime may not remove it either.
+    if (!(error instanceof Error && "code" in error)) throw error;
+    return close();
+  }
+  try {
+    close();
+  } finally {
+    renameSync(aside, own.path);
+  }
 }
 
 /** Default ACLs of a directory, acl(5), count instead of the umask. By what is there, not by its name: another may have it by now. */
-function setMode(path: string, mode: number): void {
+function setMode(path: string, mode: number): BigIntStats {
   const directory = openDirectory(dirname(path));
   try {
     const handle = handleAt(directory, basename(path));
     try {
-      const stat = fstatSync(handle);
-      if (!stat.isSocket() || stat.uid !== process.geteuid?.())
+      const stat = fstatSync(handle, { bigint: true });
+      if (!stat.isSocket() || Number(stat.uid) !== process.geteuid?.())
         throw new Error(`cannot listen on ${path}: somebody has put another file there`);
-      if ((stat.mode & 0o7777) !== mode) chmodSync(`/proc/self/fd/${handle}`, mode);
+      if ((Number(stat.mode) & 0o7777) !== mode) chmodSync(`/proc/self/fd/${handle}`, mode);
+      return stat;
     } finally {
       closeSync(handle);
     }

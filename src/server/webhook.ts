@@ -12,6 +12,7 @@ import { webhookSecret } from "../launch/secrets.ts";
 import { LaunchError } from "../launch/task.ts";
 import type { Webhook } from "../plan/webhook.ts";
 import { isObject } from "../object.ts";
+import { requirePlain } from "./coding.ts";
 import type { GetHeader } from "./origin.ts";
 import { parseJson, parseQuery, toArgs } from "./query.ts";
 import { HttpError } from "./respond.ts";
@@ -139,8 +140,7 @@ function argumentsOf(
   header: GetHeader,
   body: Uint8Array,
 ): { readonly args: unknown; readonly texts: boolean } {
-  if (header("content-encoding") !== undefined)
-    throw new HttpError(415, "send the body without Content-Encoding");
+  requirePlain(header);
   const text = utf8(body);
   if (argument !== undefined) return { args: { [argument]: text }, texts: false };
   const type = (header("content-type") ?? "").split(";", 1)[0]?.trim().toLowerCase() ?? "";

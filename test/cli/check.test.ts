@@ -148,7 +148,10 @@ test("what a server would not start with besides its configs is told, and nothin
     [["--audit", join(place, "log")], /^0 /],
     [["--audit", "journal"], /^0 /],
     [["--audit", fifo], /^0 /],
-    [["--audit", join(place, "none/log")], /^1 --audit: ENOENT: .*none/],
+    [
+      ["--audit", join(place, "none/log")],
+      /^1 --audit: .*none\/log: there is no such directory: make it first \(ENOENT\)$/,
+    ],
     [["--audit", place], /^1 --audit: .*it is a directory/],
     [["--audit", join(open, "log")], /^1 --audit: others can make files in .*--audit-max 0/],
     [["--audit", join(open, "log"), "--audit-max", "0"], /^0 /],

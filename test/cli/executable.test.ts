@@ -214,6 +214,23 @@ test("run prints the reply, and its exit code tells the command's", () => {
   });
 });
 
+test("run prints the events of a verb that starts another, and ends with its task", async () => {
+  const file = join(dir, "extra.json");
+  const exec = { cmdpath: "/bin/sh", args: ["-c", "echo a; exit 3"] };
+  const acls = { ...(isRoot && { user: "nobody" }) };
+  const sandboxes = { uid: "s", acls, commands: { uid: "line", encoder: "line", exec } };
+  const extra = { uid: "via", action: "api://x#line" };
+  writeFileSync(file, JSON.stringify({ metadata: { uid: "x", api: "x" }, sandboxes, extra }));
+  const running = Bun.spawn([program, "run", "x/via", "--config", file], {
+    ...{ env: { PATH: "/usr/bin:/bin" }, stdin: "ignore", stderr: "inherit" },
+  });
+  expect((await running.stdout.text()).match(/"stdout":"a"|final-event/g)).toEqual([
+    '"stdout":"a"',
+    "final-event",
+  ]);
+  expect(await running.exited).toBe(1);
+});
+
 test("run hands its standard input on, and an interrupted command has its grace", async () => {
   const file = join(dir, "run.json");
   const script =

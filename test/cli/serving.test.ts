@@ -122,6 +122,13 @@ describe("as it begins", () => {
       `try: curl --unix-socket ${socket} http://localhost/api/three/a`,
     );
   });
+  test("of one that a shell would take apart, too", async () => {
+    const config = put("four", [command("a")]);
+    await using odd = new Serving("--unix", join(dir, "it's odd"), "--config", config);
+    expect(said(await odd.begun()).at(-1)).toBe(
+      `try: curl --unix-socket '${dir}/it'\\''s odd' http://localhost/api/four/a`,
+    );
+  });
   const needs = { exec: { cmdpath: "/bin/echo", args: ["%w%"] } };
   test.each<[string, object[], string]>([
     [

@@ -75,8 +75,8 @@ describe("events of its task", () => {
     const ended = run();
     await Bun.sleep(0);
     event("a/V", mine);
-    event("a/other", data("data"));
     event("a/v", data("data", { pid: 8 }));
+    event("other/w", data("data", { pid: 8 }));
     event("a/v", "none");
     event("a/v", final(exit));
     expect(await ended).toBe(code);
@@ -117,6 +117,39 @@ describe("events of its task", () => {
       '2 events (30 bytes) are missing here: the task does not wait for who follows it, but with "lossless": true',
       "4 events are gone here: the server keeps the last ones",
     ]);
+  });
+  test("by whatever name: of the verb that was started, or as another binder calls it", async () => {
+    const { run, event, printed } = session(started);
+    const ended = run();
+    await Bun.sleep(0);
+    event("far/w", data("data", { n: 1 }));
+    event("far/w", final());
+    expect(await ended).toBe(0);
+    expect(printed).toHaveLength(3);
+  });
+  test("until the other binder has gone that it runs at", async () => {
+    const gone = { type: "disconnected", info: "why" };
+    const { run, event, printed } = session(started);
+    const ended = run().catch((error: unknown) => error);
+    await Bun.sleep(0);
+    event("far/w", gone);
+    expect(await ended).toMatchObject({ message: "the connection was lost: why" });
+    expect(printed.at(-1)).toBe(JSON.stringify(gone));
+    // Before the reply that is what it tells; one of a task is a task's.
+    const refused = { jtype: "afb-reply", request: { status: "disconnected", code: -11 } };
+    for (const early of [[], [data("initial-event")]]) {
+      const { run: again } = session((tell) => {
+        for (const one of [...early, gone]) tell("far/w", one);
+        return refused;
+      });
+      expect(await again()).toBe(1);
+    }
+    const other = session(started);
+    const goes = other.run();
+    await Bun.sleep(0);
+    other.event("a/v", data("disconnected"));
+    other.event("a/v", final());
+    expect(await goes).toBe(0);
   });
   test("until nobody reads them", async () => {
     const { run } = session(started, { reads: () => false });

@@ -70,12 +70,26 @@ describe("colours", () => {
       expect([none, of(`${none}`, both)]).toEqual([none, of("3", both)] as never);
   });
 
+  test("what is behind a colon belongs to what is before it", () => {
+    const of = (codes: string) => piecesOf(`\x1b[${codes}mx`)[0]?.style;
+    expect(of("38:2::255:0:1")).toEqual({ color: "rgb(255,0,1)" });
+    expect(of("38:2:255:0:1;3")).toEqual({ color: "rgb(255,0,1)", italic: true });
+    expect(of("48:2:0:9:8:7::0;1")).toEqual({ back: "rgb(9,8,7)", bold: true });
+    expect(of("38:5:9;4;3")).toEqual({ color: "c9", underline: true, italic: true });
+    // Curly, and none; the colour of the line alone.
+    expect(of("4:3")).toEqual({ underline: true });
+    expect(of("1;4;4:0")).toEqual({ bold: true, underline: false });
+    expect(of("1;58:2::1:2:3;58:5:7")).toEqual({ bold: true });
+  });
+
   test("what follows one of many is not a part of it", () => {
     const of = (codes: string) => piecesOf(`\x1b[${codes}mx`)[0]?.style;
     expect(of("38;5;9;1")).toEqual({ color: "c9", bold: true });
     expect(of("48;2;1;2;3;4")).toEqual({ back: "rgb(1,2,3)", underline: true });
     expect(of("38;2")).toEqual({ color: "rgb(0,0,0)" });
     expect(of("38;5")).toEqual({ color: "c0" });
+    expect(of("58;5;1;3")).toEqual({ italic: true });
+    expect(of("58;2;1;0;4;3")).toEqual({ italic: true });
     // A kind that there is not.
     expect(of("38;9;1")).toEqual({ bold: true });
     expect(of("38;2;256;255;254")).toEqual({ color: "rgb(255,255,254)" });

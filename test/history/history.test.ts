@@ -6,6 +6,8 @@ import {
   existsSync,
   mkdirSync,
   readFileSync,
+  renameSync,
+  rmSync,
   statSync,
   symlinkSync,
   writeFileSync,
@@ -152,6 +154,55 @@ describe("a file", () => {
       );
       expect(seen + gone.reduce((sum, one) => sum + one, 0)).toBe(5001);
     }
+  });
+
+  test.each<[string, (file: string) => void]>([
+    ["removed", (file) => rmSync(file)],
+    ["moved away", (file) => renameSync(file, `${file}.old`)],
+    [
+      "another's of before",
+      (file) => {
+        renameSync(file, `${file}.old`);
+        opened(file).history.close();
+      },
+    ],
+  ])(
+    "that was %s is begun anew: what happens later is in the one that is there",
+    async (_, away) => {
+      const file = join(directory(), "history");
+      const { history, told } = opened(file);
+      await ran(history, say({ verb: "before" }));
+      expect(tasksIn(history)).toHaveLength(1);
+      away(file);
+      await ran(history, say({ verb: "behind", keepsOutput: true }));
+      expect(tasksIn(history).map(({ verb }) => verb)).toEqual(["behind"]);
+      history.close();
+      expect(told).toEqual([`--history ${file}: has been taken away: another one is begun`]);
+      const { history: next } = opened(file);
+      const [task] = tasksIn(next);
+      expect(task).toMatchObject({ verb: "behind", state: "ended" });
+      expect(next.events(task?.id ?? "")?.events).toHaveLength(3);
+    },
+  );
+
+  test("whose directory is not there any more is tried again, and begun anew once it is", async () => {
+    const dir = join(directory(), "own");
+    mkdirSync(dir);
+    const file = join(dir, "history");
+    const { history, told } = opened(file, {}, 20);
+    await ran(history, say());
+    expect(tasksIn(history)).toHaveLength(1);
+    rmSync(dir, { recursive: true });
+    await ran(history, say({ verb: "behind" }));
+    await until("it is told", () => told.length > 0);
+    expect(told[0]).toContain(`there is no directory ${dir}: make it first`);
+    mkdirSync(dir);
+    await until("it is written again", () => told.length > 2);
+    expect(told.slice(1)).toEqual([
+      `--history ${file}: has been taken away: another one is begun`,
+      `--history ${file}: is written again`,
+    ]);
+    expect(tasksIn(history).map(({ verb }) => verb)).toEqual(["behind"]);
   });
 
   test("that another holds for a while is told once, and is written again", async () => {

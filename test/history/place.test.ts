@@ -44,7 +44,9 @@ test("what is no file, or a link to nothing, or where there is no directory", ()
     expect(why("dangling", uid)).toThrow(
       "is a link to a file that is not there: make that, or remove the link",
     );
-    expect(why("none/history", uid)).toThrow("ENOENT");
+    expect(why("none/history", uid)).toThrow(
+      new Error(`there is no directory ${join(dir, "none")}: make it first (ENOENT)`),
+    );
     writeFileSync(join(dir, "file"), "");
     expect(why("file/history", uid)).toThrow("ENOTDIR");
   }

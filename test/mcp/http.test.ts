@@ -292,6 +292,89 @@ describe("what comes of a call", () => {
     );
   });
 
+  test("cancelled, the stream of its answer ends, and who comes back to it is told that there is none", async () => {
+    const headers = { "mcp-session-id": await begun(), "mcp-protocol-version": "2025-11-25" };
+    const params = { name: "t_tree", arguments: {}, _meta: { progressToken: "p" } };
+    const response = await post(rpc("tools/call", params, "c"), headers);
+    // No proxy is to collect it.
+    expect(response.headers.get("cache-control")).toBe("no-store, no-transform");
+    expect(response.headers.get("x-accel-buffering")).toBe("no");
+    let text = "";
+    for await (const chunk of response.body ?? []) {
+      const told = text.includes("started");
+      text += new TextDecoder().decode(chunk);
+      if (told || !text.includes("started")) continue;
+      const cancel = {
+        jsonrpc: "2.0",
+        method: "notifications/cancelled",
+        params: { requestId: "c" },
+      };
+      expect((await post(JSON.stringify(cancel), headers)).status).toBe(202);
+    }
+    expect(text).not.toContain('"id":"c"');
+    const [, last = ""] = /^id: (\S+)/m.exec(text) ?? [];
+    const again = await fetch(`${served.url}/mcp`, {
+      headers: { ...headers, accept: "text/event-stream", "last-event-id": last },
+    });
+    expect([again.status, await again.text()]).toEqual([405, expect.stringContaining("cancelled")]);
+    // Others go on.
+    const others = await post(rpc("tools/call", { name: "t_lines", arguments: {} }), headers);
+    expect(await others.text()).toContain('"a\\nb\\nc\\nd"');
+  });
+
+  test("cancelled, what was called in the same message is answered all the same", async () => {
+    const headers = { "mcp-session-id": await begun(), "mcp-protocol-version": "2025-03-26" };
+    const calls = ["t_tree", "t_lines"].map((name) =>
+      rpc("tools/call", { name, arguments: {}, _meta: { progressToken: name } }, name),
+    );
+    const abort = new AbortController();
+    const response = await fetch(`${served.url}/mcp`, {
+      method: "POST",
+      headers: {
+        ...{ ...headers, "content-type": "application/json" },
+        accept: "application/json, text/event-stream",
+      },
+      body: `[${calls.join()}]`,
+      signal: abort.signal,
+    });
+    let text = "";
+    let isCancelled = false;
+    for await (const chunk of response.body ?? []) {
+      text += new TextDecoder().decode(chunk);
+      if (text.includes('"id":"t_lines"')) break;
+      if (isCancelled || !text.includes("started")) continue;
+      isCancelled = true;
+      const params = { requestId: "t_tree" };
+      const cancel = { jsonrpc: "2.0", method: "notifications/cancelled", params };
+      await post(JSON.stringify(cancel), headers);
+    }
+    expect(text).toContain('"a\\nb\\nc\\nd"');
+    abort.abort();
+  });
+
+  test("a client that cancels hears of no error, and asks for nothing again", async () => {
+    const asked: string[] = [];
+    const { client: own, transport } = await connect(served.url, {
+      fetch: async (url, init) => {
+        const response = await fetch(url, init);
+        const headers = new Headers(init?.headers);
+        if (headers.has("last-event-id")) asked.push(`${init?.method} ${response.status}`);
+        return response;
+      },
+    });
+    const failed: string[] = [];
+    own.onerror = ({ message }) => void failed.push(message);
+    const abort = new AbortController();
+    const onprogress = (): void => abort.abort("enough");
+    const cancelled = call(own, "t_tree", {}, { signal: abort.signal, onprogress });
+    await expect(cancelled).rejects.toThrow("enough");
+    await until(() => asked.length > 0);
+    expect(textOf(await call(own, "t_lines"))).toBe("a\nb\nc\nd");
+    expect([asked, failed]).toEqual([["GET 405"], []]);
+    await transport.terminateSession();
+    await own.close();
+  });
+
   test("the audit has each call, with the client's name", async () => {
     await call(client, "t_say", { text: "to be told" });
     const line = () =>
@@ -536,6 +619,14 @@ describe("hostile", () => {
     ],
     ["a beginning without end", initialize.replace("raw", "r".repeat(70_000)), {}, 413],
     ["a compressed body", initialize, { "content-encoding": "gzip" }, 415],
+    [
+      "a body without a coding, and any answer",
+      initialize,
+      { "content-encoding": "identity", accept: "*/*" },
+      200,
+    ],
+    ["answers by ranges", initialize, { accept: "Application/*;q=0.5, text/*" }, 200],
+    ["an answer that is no stream", initialize, { accept: "application/*" }, 406],
   ])("[protection] %s", async (_what, body, headers, status) => {
     const response = await post(body, headers);
     await response.text();

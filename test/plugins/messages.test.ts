@@ -18,9 +18,17 @@ test("an error is told with the code and status that it has, if they are of thei
     [7, "7"],
     [undefined, "undefined"],
     [null, "null"],
-    [{ message: "no error" }, "[object Object]"],
+    [{ message: "no error" }, "no error"],
+    [{ message: 5, code: "E" }, '{"message":5,"code":"E"}'],
+    [{ a: "x".repeat(2000) }, `{"a":"${"x".repeat(994)}`],
+    [new Map(), "{}"],
+    [[1, 2], "1,2"],
   ] as const)
     expect(failureOf(thrown)).toEqual({ message });
+  const cycle: { self?: object } = {};
+  cycle.self = cycle;
+  expect(failureOf(cycle)).toEqual({ message: "[object Object]" });
+  expect(textOf({ message: "no error" })).toBe("no error");
 });
 
 test("what cannot be told is told as that", () => {

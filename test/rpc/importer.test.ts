@@ -23,6 +23,7 @@ const config = (api: string) => ({
       commands: [
         { uid: "hi", encoder: "sync", exec: { cmdpath: "/bin/echo", args: ["hi", "%name%"] } },
         { uid: "count", encoder: "line", exec: script("for i in 1 2 3; do echo $$i; done") },
+        { uid: "wait", exec: script("sleep 1000") },
         { uid: "stay", encoder: "sync", exec: script("sleep 1000") },
       ],
     },
@@ -69,6 +70,47 @@ test.each([
   await exporter[Symbol.asyncDispose]();
   await using _again = await serve(config("far"), { argv: ["--rpc-server", `${uri}?export=far`] });
   expect((await importer.call("other/ping")).request.status).toBe("success");
+});
+
+test("who follows a task there hears its end by whatever name, and that nobody will tell it any more", async () => {
+  const uri = `unix:${join(dir, `${++sockets}`)}`;
+  const exporter = await serve(config("far"), { argv: ["--rpc-server", `${uri}?export=far`] });
+  await using importer = await serve(config("near"), {
+    argv: ["--rpc-client", `public:${uri}?import=other@far`],
+  });
+  const { client, program, url } = importer;
+  const lines: unknown[] = [];
+  const counted = client.start("other/count");
+  for (let next = await counted.next(); ; next = await counted.next()) {
+    if (next.done) break;
+    lines.push(next.value.stdout);
+  }
+  expect(lines).toEqual(["1", "2", "3"]);
+  const called = (verb: string) =>
+    Bun.spawn([program, "call", "--url", url, `other/${verb}`], {
+      stdin: "ignore",
+      stderr: "pipe",
+    });
+  const count = called("count");
+  expect([await count.exited, (await count.stdout.text()).match(/final-event/g)?.length]).toEqual([
+    0, 1,
+  ]);
+  const waits = client.start("other/wait").next();
+  const call = called("wait");
+  const stream = fetch(`${url}/api/other/wait/events`);
+  await until("they run", async () => {
+    const { response } = await exporter.call("far/wait", { action: "subscribe" });
+    return Array.isArray(response) && response.length === 3;
+  });
+  const text = (await stream).text();
+  await exporter.crash();
+  await expect(waits).rejects.toThrow("the other binder has gone");
+  expect(await text).toMatch(/event: disconnected\n.*\n\n$/);
+  expect([await call.exited, await call.stderr.text()]).toEqual([
+    3,
+    "spawnbox call: the connection was lost: the other binder has gone\n",
+  ]);
+  await exporter[Symbol.asyncDispose]();
 });
 
 describe("an exporter that is none", () => {

@@ -138,6 +138,39 @@ describe("the permission service", () => {
   });
 });
 
+test.each([
+  ["*", "*"],
+  ["Panel.Example", "panel.example"],
+  ["b\u00fccher.example", "xn--bcher-kva.example"],
+  ["under_score", "under_score"],
+  ["10.0.0.1", "10.0.0.1"],
+  ["FD00:0::1", "[fd00::1]"],
+  ["[fd00::1]", "[fd00::1]"],
+])("--name %s is how a Host header says it: %s", (given, expected) => {
+  expect(parse("--name", given)?.hosts).toEqual([expected]);
+});
+
+test.each([
+  ["*", "*"],
+  ["null", "null"],
+  ["https://Panel.Example/", "https://panel.example"],
+  ["HTTPS://a:443", "https://a"],
+  ["http://a:443/", "http://a:443"],
+  ["http://[::1]:80/", "http://[::1]"],
+  ["https://b\u00fccher.example", "https://xn--bcher-kva.example"],
+  ["chrome-extension://abc/", "chrome-extension://abc"],
+  ["Capacitor://localhost", "capacitor://localhost"],
+])("--origin %s is how an Origin header says it: %s", (given, expected) => {
+  expect(parse("--origin", given)?.origins).toEqual([expected]);
+});
+
+test.each(["localhost", "Board.local", "b\u00fccher", "a_b.", "fe80::1%eth0", "1.2.3.4"])(
+  "--host %s",
+  (host) => {
+    expect(parse("--host", host, "--insecure")?.endpoints).toMatchObject([{ host }]);
+  },
+);
+
 test.each<[string[], string]>([
   [["--port", "65536"], "--port 65536: expected a number from 0 to 65535"],
   [["--port", "-1"], ""],
@@ -145,8 +178,36 @@ test.each<[string[], string]>([
   [["--port", "000001"], "--port 000001: expected"],
   [["--host="], "--host: expected an address"],
   [["--host", "[]"], "--host: expected an address"],
+  ...["127.0.0.1:80", "http://localhost", "a/b", "a b", "[::1]:80", "-a", "::x"].map(
+    (host): [string[], string] => [
+      [`--host=${host}`],
+      `--host ${host}: expected an address or a name alone; --port has the port`,
+    ],
+  ),
+  [["--host", "*"], "--host *: expected 0.0.0.0 for all addresses, or :: for those of IPv6 too"],
+  ...["", "a:80", "http://a", "a/", "a b", "[::1", "300.1.1.1", "*.a"].map(
+    (name): [string[], string] => [
+      [`--name=${name}`],
+      `--name ${name}: expected a name or an address alone, such as panel.example.com; or *`,
+    ],
+  ),
+  ...[
+    "",
+    "a",
+    "a:80",
+    "https://",
+    "https://a/b",
+    "https://a/?b",
+    "https://u@a",
+    "//a",
+    "https://a b",
+  ].map((origin): [string[], string] => [
+    [`--origin=${origin}`],
+    `--origin ${origin}: expected where pages come from, without a path`,
+  ]),
   [["--unix="], "--unix: expected a path"],
   [["--unix", "unix:///run/x"], "--unix unix:///run/x: expected a path, without unix:"],
+  [["--unix", "@x"], "--unix @x: expected a path, whose mode says who may connect: ./@x is a file"],
   [["--unix-mode", "888"], "--unix-mode 888: expected an octal mode such as 0660"],
   [["--unix-mode", "66"], "--unix-mode 66: expected"],
   [["--unix-mode", "10660"], "--unix-mode 10660: expected"],

@@ -1,5 +1,5 @@
 /** A server with TLS, seen from outside: who is believed, who is let in, and what does not change by it. */
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, spyOn, test } from "bun:test";
 import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { connect as connectTcp, type Socket } from "node:net";
 import { tmpdir } from "node:os";
@@ -8,6 +8,7 @@ import { connect as connectTls } from "node:tls";
 import { connect } from "../../src/client.ts";
 import { startServer } from "../../src/server/server.ts";
 import { Secure } from "../../src/server/secure.ts";
+import { listenTls } from "../../src/server/tls-listener.ts";
 import { Encryption } from "../../src/serve/encryption.ts";
 import { loadTls } from "../../src/serve/tls.ts";
 import { type Certificates, certificatesIn, type Signed } from "../rpc/certificates.ts";
@@ -345,6 +346,35 @@ describe("[TLS] who does not go on", () => {
     expect((await served.run("box/hello")).stdout).toEqual(["hello"]);
     for (const socket of sockets) socket.destroy();
   }, 60_000);
+});
+
+test.each([
+  [
+    "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+    "(it speaks HTTP without TLS: its URL has to begin with https:)",
+  ],
+  ["hello, who is there?\r\n", "(it does not speak TLS)"],
+])("who dials with %j is in the log, with what to do", async (bytes, hint) => {
+  const said = spyOn(console, "error").mockImplementation(() => {});
+  const listener = listenTls(
+    shown(made.server),
+    () => ({}),
+    () => {},
+  );
+  try {
+    await new Promise<void>((resolve) => void listener.listen(0, "127.0.0.1", resolve));
+    const address = listener.address();
+    const port = typeof address === "object" && address ? address.port : 0;
+    const socket = connectTcp(port, "127.0.0.1", () => socket.write(bytes));
+    socket.on("error", () => {});
+    await until("it is told", () => said.mock.calls.length > 0);
+    expect(String(said.mock.calls[0]?.[0])).toStartWith("TLS with 127.0.0.1: ");
+    expect(String(said.mock.calls[0]?.[0])).toEndWith(hint);
+    socket.destroy();
+  } finally {
+    listener.close();
+    said.mockRestore();
+  }
 });
 
 describe("what is refused at the start", () => {

@@ -47,6 +47,9 @@ describe("ids", () => {
     client.stands?.(placeOf(ID, 4));
     answer(running);
     void client.send("t/v", data(1), placeOf(ID, 5));
+    // What collects or compresses on the way is not to.
+    expect((await response).headers.get("cache-control")).toBe("no-store, no-transform");
+    expect((await response).headers.get("x-accel-buffering")).toBe("no");
     const text = (await response).text();
     await isSettled(text);
     void client.send("t/v", data(2), placeOf(ID, 6));

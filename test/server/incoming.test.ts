@@ -80,9 +80,16 @@ describe("what has come", () => {
     };
     const of = (bytes: number) => `GET /${"x".repeat(bytes - 5)}`;
     expect(await said(`${of(16_384)}\r\n\r\n`)).toBe(of(16_384));
-    expect(await said(`${of(16_385)}\r\n\r\n`)).toBe("431: the headers are over 16384 bytes");
+    const url = "414: a URL and its headers have 16384 bytes: POST what is longer";
+    const headers = "431: the headers are over 16384 bytes";
+    expect(await said(`${of(16_385)}\r\n\r\n`)).toBe(url);
+    expect(await said(`${of(8192)}\r\n${"x".repeat(8191)}\r\n\r\n`)).toBe(headers);
+    expect(await said(`${of(8193)}\r\n${"x".repeat(8190)}\r\n\r\n`)).toBe(url);
     expect(await said(of(16_384))).toBeUndefined();
-    expect(await said(of(16_385))).toBe("431: the headers are over 16384 bytes");
+    expect(await said(of(16_385))).toBe(url);
+    for (const bare of ["GET /\n", "GET / HTTP/1.1\r\nA: b\n", "GET / HTTP/1.1\r\n\n"])
+      expect(await said(bare)).toBe("400: a line ends in a line feed alone: each ends in CR LF");
+    expect(await said("GET / HTTP/1.1\r\nA: b\r\n")).toBeUndefined();
     expect(await said("\n".repeat(1024))).toBeUndefined();
     expect(await said("\n".repeat(1025))).toBe("400: there are only empty lines");
     for (const text of ["\x16\x03", " GET", "(", "\x0b"])

@@ -47,7 +47,10 @@ describe("who calls", () => {
       "x-forwarded-host": "evil.example, box.example",
     };
     expect(told(["::/0"], "::1", headers)).toMatchObject({ scheme: "https:", host: "box.example" });
-    expect(told(["::/0"], "::1", { "x-forwarded-proto": "gopher" }).scheme).toBeUndefined();
+    const schemes = ["gopher", "wss", "ws", "a, WSS"].map(
+      (proto) => told(["::/0"], "::1", { "x-forwarded-proto": proto }).scheme,
+    );
+    expect(schemes).toEqual([undefined, "https:", "http:", "https:"]);
   });
 });
 

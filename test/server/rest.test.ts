@@ -52,6 +52,12 @@ describe("arguments", () => {
       ],
     ),
     ["an empty body", "/api/t/echo?a=1", { method: "POST" }, { a: "1" }],
+    ...["identity", "Identity", ""].map((coding): [string, string, RequestInit, unknown] => [
+      `the coding ${JSON.stringify(coding)}, which is none`,
+      "/api/t/echo",
+      { method: "POST", body: "[1]", headers: { ...json, "content-encoding": coding } },
+      [1],
+    ]),
     ["encoded path", "/api/%74/%65cho?a=1", undefined, { a: "1" }],
     ["verb with a slash", "/api/T/deep/er", undefined, "deep/er"],
   ];
@@ -230,6 +236,31 @@ test("a configured origin may call and read", async () => {
   });
   expect(response.status).toBe(200);
   expect(response.headers.get("access-control-allow-origin")).toBe(origin);
+  expect(response.headers.get("access-control-expose-headers")).toContain("location");
+});
+
+test("a configured origin may read why it is refused, and go on where its events broke off", async () => {
+  const origin = "http://panel.example";
+  await using server = await serve({ origins: [origin] });
+  for (const [init, status] of [
+    [{ method: "PUT" }, 405],
+    [{ method: "POST", body: "{", headers: { "content-type": "application/json" } }, 400],
+    [{ method: "POST", body: "x", headers: { "content-type": "text/plain" } }, 415],
+  ] as const) {
+    const headers = { ...("headers" in init && init.headers), origin };
+    const refused = await fetch(`${server.url}/api/t/echo`, { ...init, headers });
+    expect(refused.status).toBe(status);
+    expect(refused.headers.get("access-control-allow-origin")).toBe(origin);
+  }
+  const asked = await fetch(`${server.url}/api/t/ping/events`, {
+    method: "OPTIONS",
+    headers: {
+      origin,
+      "access-control-request-method": "GET",
+      "access-control-request-headers": "last-event-id",
+    },
+  });
+  expect(asked.headers.get("access-control-allow-headers")).toContain("last-event-id");
 });
 
 test("no other page may read, whatever it asks beforehand", async () => {

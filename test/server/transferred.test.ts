@@ -50,7 +50,7 @@ describe("bytes", () => {
       "content-type": "image/png",
       "content-disposition": expect.stringContaining("a b.png"),
       "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox",
-      "cache-control": "no-store",
+      "cache-control": "no-store, no-transform",
       "x-content-type-options": "nosniff",
       "accept-ranges": "none",
       "x-accel-buffering": "no",

@@ -1,8 +1,8 @@
 import { dlopen } from "bun:ffi";
 import { expect, test } from "bun:test";
-import { existsSync, lstatSync, writeFileSync } from "node:fs";
+import { existsSync, lstatSync, readdirSync, unlinkSync, writeFileSync } from "node:fs";
 import { connect, createServer, type Socket } from "node:net";
-import { dirname } from "node:path";
+import { basename, dirname } from "node:path";
 import { Sessions } from "../../src/server/session.ts";
 import { listenUnix } from "../../src/server/unix.ts";
 import { LOCAL, RawClient, serve, upgradeText } from "./harness.ts";
@@ -136,6 +136,25 @@ test("what is there already: stale is replaced; live, and other files, are refus
   await expect(
     serve({ endpoints: [{ kind: "unix", path: `${dir}/${"x".repeat(110)}` }] }),
   ).rejects.toThrow("107");
+  remove();
+});
+
+test("who ends leaves the file of a server that listens there by now, and takes its own along", async () => {
+  const { path, remove } = scratch();
+  const endpoints = [{ kind: "unix", path } as const];
+  const before = await serve({ endpoints });
+  unlinkSync(path);
+  {
+    await using _ = await serve({ endpoints });
+    const { ino } = lstatSync(path);
+    await before[Symbol.asyncDispose]();
+    expect(lstatSync(path).ino).toBe(ino);
+    using client = await RawClient.open(path);
+    client.write(get("/healthz"));
+    expect(await client.head()).toStartWith("HTTP/1.1 200 ");
+    expect(readdirSync(dirname(path))).toEqual([basename(path)]);
+  }
+  expect(existsSync(path)).toBe(false);
   remove();
 });
 

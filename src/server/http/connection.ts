@@ -204,6 +204,9 @@ export class HttpConnection {
     body: Uint8Array | Incoming,
     signal: AbortSignal,
   ): Promise<Response> {
+    // RFC 9110, section 9.3.7: it asks of no path, and whether the server answers is all that comes of it.
+    if (head.target === "*" && head.method === "OPTIONS")
+      return new Response(null, { status: 204 });
     const target = this.#handlers.route?.(head.target) ?? head.target;
     if (typeof target !== "string") return target;
     const request = toRequest({ ...head, target }, signal);

@@ -63,6 +63,8 @@ export function parseHead(text: string): RequestHead {
     throw new HttpFault(400, "the request has no Host header");
   }
   const target = encoded(withoutHost(line.target, host));
+  // RFC 9110, section 10.1.1: who speaks 1.0 knows of no interim response, and would take one for the answer.
+  if (version === "1.0") headers.delete("expect");
   const expect = headers.get("expect");
   if (expect !== undefined && expect.toLowerCase() !== "100-continue") {
     throw new HttpFault(417, "of all expectations only 100-continue is met");

@@ -12,6 +12,9 @@ const AHEAD = HEAD_LIMIT;
 /** Most bytes of the line that begins a chunk, or of a trailer. */
 const LINE_LIMIT = 1024;
 const NOTHING = Buffer.alloc(0);
+const CR = 13;
+const LF = 10;
+const BARE = "a line ends in a line feed alone: each ends in CR LF";
 
 export class Input {
   #chunks: Buffer[] = [];
@@ -79,7 +82,7 @@ export class Input {
     for (let searched = 0; ;) {
       const all = this.#joined();
       let from = 0;
-      while (from < all.length && (all[from] === 13 || all[from] === 10)) from++;
+      while (from < all.length && (all[from] === CR || all[from] === LF)) from++;
       if (from > 0) {
         this.#drop(from);
         searched = 0;
@@ -88,7 +91,7 @@ export class Input {
       }
       const end = all.indexOf("\r\n\r\n", Math.max(0, searched - 3), "latin1");
       if (end > HEAD_LIMIT || (end < 0 && all.length > HEAD_LIMIT)) {
-        throw new HttpFault(431, `the headers are over ${HEAD_LIMIT} bytes`);
+        throw tooLong(all);
       }
       if (end >= 0) {
         const text = all.toString("latin1", 0, end);
@@ -98,6 +101,7 @@ export class Input {
       // Bytes that can begin no request are told at once: they may be all that comes.
       if (all.length > 0 && !/^[!#$%&'*+.^_`|~0-9A-Za-z-]/.test(String.fromCharCode(all[0] ?? 0)))
         throw new HttpFault(400, "this is not HTTP");
+      if (hasBareLineFeed(all, searched)) throw new HttpFault(400, BARE);
       searched = all.length;
       if (!(await this.more())) return undefined;
     }
@@ -116,6 +120,7 @@ export class Input {
         this.#drop(end + 2);
         return text;
       }
+      if (all.includes(LF)) throw new HttpFault(400, BARE);
       if (!(await this.more())) return undefined;
     }
   }
@@ -184,4 +189,19 @@ export class Input {
       this.#chunks.shift();
     }
   }
+}
+
+/** What is typed or printed into a connection, mostly: its empty line would never come, and nobody be told why. */
+function hasBareLineFeed(bytes: Buffer, from: number): boolean {
+  for (let at = bytes.indexOf(LF, from); at >= 0; at = bytes.indexOf(LF, at + 1))
+    if (bytes[at - 1] !== CR) return true;
+  return false;
+}
+
+/** Who has put too much into the URL is told so, and where it may go. */
+function tooLong(bytes: Buffer): HttpFault {
+  const line = bytes.indexOf("\r\n", 0, "latin1");
+  return line < 0 || line > HEAD_LIMIT / 2
+    ? new HttpFault(414, `a URL and its headers have ${HEAD_LIMIT} bytes: POST what is longer`)
+    : new HttpFault(431, `the headers are over ${HEAD_LIMIT} bytes`);
 }

@@ -92,10 +92,25 @@ test.each([
   ["a blank before the colon", lines("GET", "/", "A : b"), 400],
   ["a folded line", lines("GET", "/", "A: b", " c"), 400],
   ["a bare line feed within the headers", "GET / HTTP/1.1\r\nHost: x\nA: b\r\n\r\n", 400],
+  ["bare line feeds alone", "GET / HTTP/1.1\nHost: x\n\n", 400],
+  ["a first line with a bare line feed", "GET /\n", 400],
+  [
+    "a chunk whose line ends in a bare line feed",
+    `${lines("POST", "/", "Transfer-Encoding: chunked")}1\n`,
+    400,
+  ],
+  ["a star that nobody asks for its options", lines("GET", "*"), 400],
   ["a carriage return in a value", lines("GET", "/", "A: b\rc"), 400],
   ["NUL in a value", lines("GET", "/", "A: b\0c"), 400],
   ["a no-break space behind a coding", lines("POST", "/", "Transfer-Encoding: chunked\xa0"), 501],
   ["a no-break space behind a length", lines("POST", "/", "Content-Length: 1\xa0"), 400],
+  ["too long a URL", lines("GET", `/?a=${"x".repeat(20_000)}`), 414],
+  [
+    "one that leaves too little for headers",
+    lines("GET", `/${"x".repeat(16_000)}`, `A: ${"x".repeat(500)}`),
+    414,
+  ],
+  ["too long a header", lines("GET", "/", `A: ${"x".repeat(20_000)}`), 431],
   ["a method in lower case", lines("post", "/"), 400],
   ["HEAD in lower case", lines("head", "/"), 400],
   ["a length of two", lines("POST", "/", "Content-Length: 1", "Content-Length: 1"), 400],
@@ -178,6 +193,28 @@ test("bodies in chunks of any cut, trailers and extensions, and the next request
   here.stop();
 });
 
+test("a line feed behind its carriage return is none that is bare, wherever a packet ends", async () => {
+  const here = await site(() => new Response("answered"));
+  using client = await RawClient.open(here.port);
+  for (const byte of lines("GET", "/", "Connection: close")) {
+    client.write(byte);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  expect(await client.rest()).toEndWith("\r\n\r\nanswered");
+  here.stop();
+});
+
+test("whether the server is there (OPTIONS *) is told, and the connection goes on", async () => {
+  const here = await site(() => new Response("answered"), { route: () => "/elsewhere" });
+  using client = await RawClient.open(here.port);
+  client.write(lines("OPTIONS", "*") + lines("GET", "/", "Connection: close"));
+  const text = await client.rest();
+  expect(text).toMatch(/^HTTP\/1.1 204 No Content\r\n/);
+  expect(text).toEndWith("\r\n\r\nanswered");
+  expect(here.asked).toBe(1);
+  here.stop();
+});
+
 test("HTTP/1.0: one request, unless it is asked for another; no chunks", async () => {
   const stream = () =>
     new Response(
@@ -200,6 +237,11 @@ test("HTTP/1.0: one request, unless it is asked for another; no chunks", async (
   expect(await ask("GET / HTTP/1.0\r\n\r\n")).toMatch(/connection: close\r\n\r\na$/);
   const two = "GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\nGET / HTTP/1.0\r\n\r\n";
   expect((await ask(two)).match(/200 OK/g)?.length).toBe(2);
+  // It knows of no answer but the last (RFC 9110, section 10.1.1).
+  for (const expected of ["100-continue", "more"]) {
+    const post = `POST / HTTP/1.0\r\nExpect: ${expected}\r\nContent-Length: 1\r\n\r\nx`;
+    expect(await ask(post)).toStartWith("HTTP/1.1 200 OK\r\n");
+  }
   expect(await ask("GET /s HTTP/1.0\r\n\r\n")).toEndWith("\r\n\r\ndata: 1\n\n");
   const chunks = await ask(lines("GET", "/s", "Connection: close"));
   expect(chunks).toEndWith("\r\n\r\n9\r\ndata: 1\n\n\r\n0\r\n\r\n");
