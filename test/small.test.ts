@@ -272,6 +272,19 @@ describe("a task that is followed", () => {
     server.tell("event", "a/b", { pid: 7, type: "final-event", status: { exit: 3 } });
     expect(await task.next()).toEqual({ done: true, value: { exit: 3 } });
     expect([server.asked, server.left()]).toEqual([[["A/b", { x: 1 }]], 0]);
+    // As by a verb that starts another, or that another binder has: all by one name, also what comes before the reply is read.
+    const renamed = connection(started());
+    const task2 = followTask(renamed, "a/b", null);
+    const one = task2.next();
+    renamed.tell("event", "x/y", { pid: 7, type: "data", stdout: "early" });
+    await turn();
+    renamed.tell("event", "z/y", { pid: 7, type: "data", stdout: "of another binder" });
+    renamed.tell("event", "x/y", { pid: 7, type: "data", stdout: "late" });
+    expect(await one).toEqual({ done: false, value: { pid: 7, stdout: "early" } });
+    expect(await task2.next()).toEqual({ done: false, value: { pid: 7, stdout: "late" } });
+    renamed.tell("event", "z/y", { pid: 7, type: "final-event", status: { exit: 4 } });
+    renamed.tell("event", "x/y", { pid: 7, type: "final-event", status: { exit: 5 } });
+    expect(await task2.next()).toEqual({ done: true, value: { exit: 5 } });
     const odd = connection(started());
     const other = followTask(odd, "a/b", null);
     const end = other.next();

@@ -50,12 +50,21 @@ export async function* followTask(
   args: unknown,
   followed?: Followed,
 ): AsyncGenerator<TaskData, TaskStatus, void> {
-  const queue: Record<string, unknown>[] = [];
+  const queue: (readonly [name: string, data: Record<string, unknown>])[] = [];
   let lost: string | undefined;
   let wake = (): void => undefined;
-  /** Of its events. Those of a verb that starts another, or of another binder, have the name that they have there. */
-  const names = new Set([method.toLowerCase()]);
-  const verb = method.slice(method.indexOf("/")).toLowerCase();
+  const own = method.toLowerCase();
+  /**
+   * The name of its events: those of a verb that starts another, or of another binder, have the one that they have there, and the first
+   * of them tells it. Numbers of processes are not enough, since several binders may have the same.
+   */
+  let name: string | undefined;
+  const isOwn = (told: string): boolean => {
+    if (told === own) name = own;
+    name ??= told;
+    return told === name;
+  };
+  const verb = own.slice(own.indexOf("/"));
   let pid: number | undefined;
   const broken = (reason: string): void => {
     lost = reason;
@@ -65,12 +74,10 @@ export async function* followTask(
   const off = [
     connection.on("event", (event, data) => {
       if (!isObject(data)) return;
-      const name = event.toLowerCase();
-      // That the other binder has gone is told by its name for the verb, whose API it calls as it likes.
-      const isOwn = isGone(data) ? name.endsWith(verb) : pid !== undefined && data["pid"] === pid;
-      if (!isOwn && !names.has(name)) return;
-      if (isOwn) names.add(name);
-      queue.push(data);
+      // Before the reply nobody knows whose they are.
+      const isMaybe = pid === undefined || data["pid"] === pid;
+      if (!isMaybe && !isGone(data)) return;
+      queue.push([event.toLowerCase(), data]);
       wake();
     }),
     connection.on("lost", broken),
@@ -88,25 +95,32 @@ export async function* followTask(
       return task.status;
     }
     for (;;) {
-      const event = queue.shift();
-      if (!event) {
+      const next = queue.shift();
+      if (!next) {
         if (lost !== undefined) throw new ConnectionError(`${method}: connection lost: ${lost}`);
         await new Promise<void>((resolve) => {
           wake = resolve;
         });
-      } else if (isGone(event)) {
+        continue;
+      }
+      const [told, event] = next;
+      if (isGone(event)) {
+        // It is told by its name for the verb, whose API it calls as it likes.
+        if (!told.endsWith(verb)) continue;
         ended = true;
         throw new ConnectionError(`${method}: connection lost: ${String(event["info"])}`);
-      } else if (event["pid"] === pid && event["type"] === "final-event") {
+      } else if (event["pid"] !== pid || !isOwn(told)) {
+        continue;
+      } else if (event["type"] === "final-event") {
         ended = true;
         return isObject(event["status"]) ? event["status"] : {};
-      } else if (event["pid"] === pid && event["type"] === "unsubscribed") {
+      } else if (event["type"] === "unsubscribed") {
         ended = true;
         throw new CallError(method, withdrawn(event["info"]));
-      } else if (event["pid"] === pid && event["type"] === "overflow") {
+      } else if (event["type"] === "overflow") {
         const { events, bytes } = event;
         followed?.missed?.({ events: Number(events), bytes: Number(bytes) });
-      } else if (event["pid"] === pid && event["type"] === "data") {
+      } else if (event["type"] === "data") {
         const { type: _, ...data } = event;
         yield { ...data, pid };
       }

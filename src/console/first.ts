@@ -8,12 +8,9 @@ const system = matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "li
 document.documentElement.dataset["theme"] = recall("local", "theme") ?? system;
 
 /** ms after which nobody waits for the painting any more: a window that others cover may paint nothing for long. */
-const PATIENCE = 500;
-let begun = false;
+const PATIENCE = 2_000;
 
 function go(): void {
-  if (begun) return;
-  begun = true;
   const script = document.createElement("script");
   script.type = "module";
   script.textContent = document.getElementById("main-script")?.textContent ?? "";
@@ -24,6 +21,12 @@ function go(): void {
 document.addEventListener("DOMContentLoaded", () => {
   // A page that is hidden paints nothing.
   if (document.hidden) return go();
-  requestAnimationFrame(() => setTimeout(go));
-  setTimeout(go, PATIENCE);
+  const late = setTimeout(() => {
+    cancelAnimationFrame(frame);
+    go();
+  }, PATIENCE);
+  const frame = requestAnimationFrame(() => {
+    clearTimeout(late);
+    setTimeout(go);
+  });
 });

@@ -367,7 +367,7 @@ describe("help", () => {
     });
     const [first] = (await helped("sandboxin")).err.split("\n");
     expect(first).toBe(
-      'spawnbox help: there is no guide "sandboxin"; perhaps spawnbox help sandboxing, spawnbox help config',
+      'spawnbox help: there is no guide "sandboxin"; perhaps spawnbox help sandboxing, spawnbox help config, spawnbox help services',
     );
     expect((await helped("constructor")).code).toBe(2);
     expect(await wrongOf((all) => help(all, SUBCOMMANDS), "a", "b")).toBe(

@@ -181,32 +181,40 @@ describe("the second script", () => {
 });
 
 test.each([
-  ["dark", undefined, false, "dark"],
-  ["light", undefined, false, "light"],
-  ["dark", "light", false, "light"],
-  ["light", "dark", true, "dark"],
+  ["dark", undefined, "shown", "dark"],
+  ["light", undefined, "shown", "light"],
+  ["dark", "light", "shown", "light"],
+  ["light", "dark", "hidden", "dark"],
+  // As a window that others cover may be.
+  ["light", undefined, "shown, and not painted", "light"],
 ])(
-  "the first script paints in the light of %s, chosen %p, hidden %p",
-  async (system, chosen, hidden, theme) => {
+  "the first script paints in the light of %s, chosen %p; of a page that is %s it reads the main script once it is whole",
+  async (system, chosen, how, theme) => {
     const steps: string[] = [];
+    const hidden = how === "hidden";
+    let loaded = (): void => undefined;
+    let frame = (): void => undefined;
+    const timers: (() => void)[] = [];
     const surroundings = {
       matchMedia: (query: string) => ({ matches: query.includes("dark") === (system === "dark") }),
       localStorage: {
         getItem: (key: string) => (key === "spawnbox:theme" ? (chosen ?? null) : null),
       },
-      requestAnimationFrame: (call: () => void) => {
-        steps.push("frame");
-        call();
+      requestAnimationFrame(call: () => void) {
+        frame = call;
+        return 7;
       },
-      setTimeout: (call: () => void) => {
-        steps.push("behind it");
-        call();
+      cancelAnimationFrame: (id: number) => void steps.push(`no frame ${id}`),
+      setTimeout: (call: () => void, ms = 0) => {
+        steps.push(`in ${ms} ms`);
+        return timers.push(call) - 1;
       },
+      clearTimeout: (id: number) => void steps.push(`not ${id}`),
       document: {
         ...{ hidden, documentElement: { dataset: {} as Record<string, string> } },
-        addEventListener: (name: string, call: () => void) => {
-          steps.push(name);
-          call();
+        addEventListener(name: string, call: () => void) {
+          expect(name).toBe("DOMContentLoaded");
+          loaded = call;
         },
         createElement: () => ({}),
         getElementById: (id: string) => (id === "main-script" ? { textContent: "main" } : null),
@@ -214,12 +222,19 @@ test.each([
       },
     };
     open.push(await componentsAmid(surroundings, "http://localhost/", "first.ts"));
+    expect([surroundings.document.documentElement.dataset, steps]).toEqual([{ theme }, []]);
+    loaded();
     const script = '{"type":"module","textContent":"main"}';
-    expect([surroundings.document.documentElement.dataset, steps]).toEqual([
-      { theme },
-      hidden
-        ? ["DOMContentLoaded", script]
-        : ["DOMContentLoaded", "frame", "behind it", script, "behind it"],
-    ]);
+    if (hidden) return expect(steps).toEqual([script]);
+    expect(steps.splice(0)).toEqual(["in 2000 ms"]);
+    if (how === "shown") {
+      frame();
+      expect(steps.splice(0)).toEqual(["not 0", "in 0 ms"]);
+      timers[1]?.();
+      expect(steps).toEqual([script]);
+    } else {
+      timers[0]?.();
+      expect(steps).toEqual(["no frame 7", script]);
+    }
   },
 );
