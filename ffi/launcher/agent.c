@@ -171,6 +171,8 @@ static void launch(const struct agent_message *message, usize size, const int *f
 	SYS3(__NR_write, FD_STATUS, &record, sizeof record);
 }
 
+u64 spared_processes;
+
 /*
  * The server's runtime ends where it cannot make a thread. Of root's there is no limit; of another user some are left to it by all that
  * is made here: the hard limit, since a command may raise the other.
@@ -180,11 +182,12 @@ static void spare_processes(void)
 	struct rlimit64 limit;
 	if (SYS0(__NR_geteuid) == 0 || SYS4(__NR_prlimit64, 0, RLIMIT_NPROC, 0, &limit) < 0 || limit.rlim_max == RLIM64_INFINITY)
 		return;
-	u64 spared = limit.rlim_max / SPARED_PART;
-	limit.rlim_max -= spared < SPARED_PROCESSES ? spared : SPARED_PROCESSES;
+	u64 part = limit.rlim_max / SPARED_PART, spared = part < SPARED_PROCESSES ? part : SPARED_PROCESSES;
+	limit.rlim_max -= spared;
 	if (limit.rlim_cur > limit.rlim_max)
 		limit.rlim_cur = limit.rlim_max;
-	SYS4(__NR_prlimit64, 0, RLIMIT_NPROC, &limit, 0);
+	if (SYS4(__NR_prlimit64, 0, RLIMIT_NPROC, &limit, 0) >= 0)
+		spared_processes = spared;
 }
 
 void serve_launches(char *name, usize size)

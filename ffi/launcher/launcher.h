@@ -116,6 +116,9 @@ long set_uid(u32 uid);
 long set_ambient(u64 mask);
 long set_caps(u64 mask);
 
+/* agent.c: by so many the hard limit of processes is lower here than that of the server */
+extern u64 spared_processes;
+
 /* steps.c */
 long do_step(const struct header *plan, const struct op *op);
 

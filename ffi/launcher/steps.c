@@ -41,7 +41,10 @@ long loopback_up(void)
 	return r;
 }
 
-/* `lowers`: a hard limit that is lower already holds. Others may have to be raised, which the kernel may refuse. */
+/*
+ * `lowers`: a hard limit that is lower already holds. Others may have to be raised, which the kernel may refuse; but what the server
+ * itself may have is not refused because it keeps some.
+ */
 static long set_limit(u64 resource, u64 value, int lowers)
 {
 	struct rlimit64 own;
@@ -49,6 +52,8 @@ static long set_limit(u64 resource, u64 value, int lowers)
 	if (r < 0)
 		return r;
 	if (lowers && own.rlim_max < value)
+		value = own.rlim_max;
+	if (resource == RLIMIT_NPROC && value > own.rlim_max && value - own.rlim_max <= spared_processes)
 		value = own.rlim_max;
 	struct rlimit64 limit = { value, value };
 	/* A filter may deny to set them. */

@@ -1,4 +1,5 @@
 /** Limits that a config asks for and the server itself may not have. See setrlimit(2). */
+import { SPARED } from "../../ffi/launcher/layout.ts";
 import type { Confinement } from "./confinement.ts";
 import { spared } from "./process-limit.ts";
 
@@ -33,16 +34,41 @@ export function lowerLimits(
     if (own === undefined || own === "unlimited") return [];
     const isUnlimited = value < 0n;
     const left = resource === NPROC ? spared(BigInt(own)) : 0n;
-    if (!isUnlimited && value <= BigInt(own) - left) return [];
+    if (!isUnlimited && value <= BigInt(own)) return [];
     const asked = isUnlimited ? "unlimited" : `${value}`;
-    const ulimit = `--ulimit ${key}=${isUnlimited ? -1 : value}`;
-    const infinity = isUnlimited ? "infinity" : `${value}`;
-    const remedy =
-      here.container === undefined
-        ? `${unit}=${infinity} in the unit`
-        : `${ulimit}, of the container`;
+    const remedy = remedyOf(key, unit, isUnlimited ? undefined : value, here);
     return [
       `limits.${key} is ${asked}, and the server's own hard limit is ${own}${keeps(left)}: ${remedy}, or a lower value in the config`,
     ];
   });
+}
+
+/** One sentence for each that is within the server's own hard limit, and above what it leaves to its commands. */
+export function keptLimits(
+  wanted: readonly (readonly [resource: number, value: bigint])[],
+  here: () => Confinement,
+): string[] {
+  const [, value] = wanted.find(([resource]) => resource === NPROC) ?? [];
+  if (value === undefined || value < 0n) return [];
+  const own = here().hardLimit("Max processes");
+  if (own === undefined || own === "unlimited") return [];
+  const hard = BigInt(own);
+  const left = spared(hard);
+  if (value > hard || value <= hard - left) return [];
+  const remedy = remedyOf("nproc", "LimitNPROC", value + BigInt(SPARED.PROCESSES), here());
+  return [
+    `limits.nproc is ${value}, and the server's own hard limit is ${own}${keeps(left)}: ${remedy}, or a lower value in the config`,
+  ];
+}
+
+/** @param value undefined: none is to be set */
+function remedyOf(
+  key: string,
+  unit: string,
+  value: bigint | undefined,
+  { container }: Confinement,
+): string {
+  return container === undefined
+    ? `${unit}=${value ?? "infinity"} in the unit`
+    : `--ulimit ${key}=${value ?? -1}, of the container`;
 }

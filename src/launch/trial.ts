@@ -12,7 +12,7 @@ import type { TaskGroup } from "./cgroup.ts";
 import { type Confinement, confinement } from "./confinement.ts";
 import { namespacesOff } from "./namespace-hints.ts";
 import { LaunchedTask } from "./launched.ts";
-import { lowerLimits } from "./lower-limits.ts";
+import { keptLimits, lowerLimits } from "./lower-limits.ts";
 import { LaunchError } from "./task.ts";
 
 /** Tried before anything is served: of a thousand different sandboxes, the others would keep the first requests waiting. */
@@ -207,7 +207,7 @@ function without(sandbox: SandboxPlan, against: ReadonlyMap<Plan, Finding>): San
   };
 }
 
-/** Limits of profiles that the server's own undercut: they hold. */
+/** Limits that the server's own undercut, or what it keeps of it: these hold. */
 function undercut(apis: readonly ApiPlan[]): Problem[] {
   let read: Confinement | undefined;
   // Most configs have none, and need not wait for this.
@@ -222,7 +222,8 @@ function undercut(apis: readonly ApiPlan[]): Problem[] {
 function lowered(sandbox: SandboxPlan, here: () => Confinement): string[] {
   const said = launchable(sandbox).flatMap(({ policy: { rlimits, profileLimits = [] } }) => {
     const wanted = rlimits.filter(([resource]) => profileLimits.includes(resource));
-    return wanted.length > 0 ? lowerLimits(wanted, here()) : [];
+    const undercut = wanted.length > 0 ? lowerLimits(wanted, here()) : [];
+    return [...undercut, ...keptLimits(rlimits, here)];
   });
   return [...new Set(said)].map((words) => `the lower limit holds: ${words}`);
 }

@@ -144,7 +144,8 @@ function compileMount(
   for (const key of ["source", "size", "perm"] as const)
     if (mount[key] !== undefined && !HAVE[key].includes(mode))
       context.notice(`${key} has no effect with the mode "${mode}"`);
-  const size = mount.size === undefined ? {} : { size: sizeOf(mount.size) };
+  // Where it means nothing it may be anything.
+  const size = () => (mount.size === undefined ? {} : { size: sizeOf(mount.size) });
   switch (mode) {
     case "ro":
     case "rw": {
@@ -157,7 +158,7 @@ function compileMount(
       return [{ kind: "symlink", target, text: context.expand(mount.source) }];
     }
     case "tmpfs": {
-      return [{ kind: "tmpfs", target, ...size, mode: perm ?? 0o1777, flags: flags(false) }];
+      return [{ kind: "tmpfs", target, ...size(), mode: perm ?? 0o1777, flags: flags(false) }];
     }
     case "dir": {
       // Below something of the host it is just a directory there; elsewhere it is the command's own, and writable.
@@ -181,7 +182,7 @@ function compileMount(
         {
           kind: "tmpfs",
           target,
-          ...size,
+          ...size(),
           mode: perm ?? 0o755,
           flags: flags(false),
           ...(owner && { owner }),

@@ -60,13 +60,7 @@ export function compileNamespaces(
       `has ${bytes} bytes; the kernel takes at most ${MOST_HOSTNAME}`,
     );
   }
-  const hostname = namespace?.opts?.hostname;
-  if (hostname !== undefined && !HOSTNAME.test(hostname)) {
-    report.problem(
-      `${path}.opts.hostname`,
-      `${JSON.stringify(hostname)} is no host name: letters, digits, - and . only`,
-    );
-  }
+  if (own.has("uts")) tellHostname(namespace, `${path}.opts.hostname`, report);
   for (const key of ["bwrap", "selinux"] as const) {
     if (namespace?.opts?.[key] === undefined) continue;
     report.notice(`${path}.opts.${key}`, "ignored: namespaces are made without an external tool");
@@ -81,6 +75,16 @@ export function compileNamespaces(
     );
   }
   return { own, asksUsers, joinNet };
+}
+
+/** One that hosts(5) would have otherwise is refused only where it is written there: for the kernel it is as good as any. */
+function tellHostname(namespace: Namespace | undefined, path: string, report: Report): void {
+  const hostname = namespace?.opts?.hostname;
+  if (hostname === undefined || HOSTNAME.test(hostname)) return;
+  const message = `${JSON.stringify(hostname)} is no host name: letters, digits, - and . only`;
+  const isWritten = namespace?.mounts?.some(({ mode }) => mode === "hosts") ?? false;
+  if (isWritten || /\p{Cc}/u.test(hostname)) report.problem(path, message);
+  else report.notice(path, `${message}; programs may not take it for one`);
 }
 
 /** An ordinary user gets namespaces only inside a user namespace of its own. */

@@ -291,10 +291,11 @@ describe("each mode", () => {
     [{ mode: "tmpfs", source: "/srv" }, 'source has no effect with the mode "tmpfs"'],
     [{ mode: "lock", source: "/srv" }, 'source has no effect with the mode "lock"'],
     [{ source: "/srv", size: "1M" }, 'size has no effect with the mode "ro"'],
+    [{ source: "/srv", size: "0" }, 'size has no effect with the mode "ro"'],
     [{ mode: "rw", source: "/srv", perm: "700" }, 'perm has no effect with the mode "rw"'],
     [{ mode: "execfd", source: "echo", size: "1M" }, 'size has no effect with the mode "execfd"'],
     [
-      { target: "/srv/own", mode: "dir", size: "1M" },
+      { target: "/srv/own", mode: "dir", size: "large" },
       "size has no effect: it is a directory of what is mounted above it",
     ],
     [{ mode: "dir", size: "1M", perm: "700" }, undefined],

@@ -109,11 +109,27 @@ describe("a host name", () => {
     ]);
     expect(policyOf(named("x".repeat(64))).hostname).toHaveLength(64);
   });
-  // Its line of hosts(5) would be another one, or two.
-  test.each(["", "a b", "x\n127.0.0.1 other", "tab\t", "x#y", "bell\x07"])("%j is none", (name) => {
-    expect(refused({ acls, namespace: named(name) }, board)).toEqual([
-      `${at}.opts.hostname: ${JSON.stringify(name)} is no host name: letters, digits, - and . only`,
-    ]);
+  describe.each(["", "a b", "x\n127.0.0.1 other", "tab\t", "x#y", "bell\x07"])("%j", (name) => {
+    const message = `${at}.opts.hostname: ${JSON.stringify(name)} is no host name: letters, digits, - and . only`;
+    const mounts = [{ target: "/etc/hosts", mode: "hosts" }];
+    // Its line of hosts(5) would be another one, or two.
+    test("is not written into hosts", () => {
+      const found = refused({ acls, namespace: { ...named(name), mounts } }, board);
+      expect(found).toContain(message);
+    });
+    test("is set as it is, with a notice, unless it would change a terminal or a log", () => {
+      if (/[\n\t\x07]/.test(name)) {
+        expect(refused({ acls, namespace: named(name) }, board)).toEqual([message]);
+        return;
+      }
+      expect(policyOf(named(name)).hostname).toBe(name);
+      expect(told(named(name))).toEqual([`${message}; programs may not take it for one`]);
+    });
+    test("does nothing, as any, where the host's name is kept", () => {
+      expect(told(named(name, "enable"))).toEqual([
+        `${at}.opts.hostname: not applied: the host name belongs to the host unless "uts" is "disable"`,
+      ]);
+    });
   });
   test("of more than 64 bytes is refused", () => {
     expect(refused({ acls, namespace: named(`${"é".repeat(32)}x`) }, board)).toEqual([

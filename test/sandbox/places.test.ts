@@ -152,7 +152,7 @@ describe.each(users)("as %s", (user) => {
     expect(checked(through, own).problems).toMatchObject([{ message: words }]);
   });
 
-  test("of the processes of its user a server keeps some: more than the others is refused in the words of check", () => {
+  test("of the processes of its user a server keeps some: a limit that reaches into these becomes the lower one, and is a notice", () => {
     const through = ["prlimit", "--nproc=4000:4000", ...drop(user)];
     const limits = ["/bin/sh", "-c", "grep processes /proc/self/limits"];
     const given = (nproc: string | undefined) =>
@@ -167,9 +167,22 @@ describe.each(users)("as %s", (user) => {
     }
     expect(given(undefined)).toMatchObject({ 1: "3968", 2: "3968" });
     expect(given("3968")).toMatchObject({ 1: "3968", 2: "3968" });
-    const more = config({ limits: { nproc: "3969" } }, limits);
+    const notices = (nproc: string) =>
+      checked(through, config({ limits: { nproc } }, limits))
+        .notices.map(({ message }) => message)
+        .filter((message) => message.includes("nproc"));
+    expect(notices("3968")).toEqual([]);
+    for (const nproc of ["3969", "4000"]) {
+      expect(given(nproc)).toMatchObject({ 1: "3968", 2: "3968" });
+      expect(notices(nproc)).toEqual([
+        expect.stringMatching(
+          new RegExp(`lower limit holds: limits.nproc is ${nproc}, .* 32: .*=${+nproc + 32}[ ,]`),
+        ),
+      ]);
+    }
+    const more = config({ limits: { nproc: "4001" } }, limits);
     const words = refusal(through, more);
-    expect(words).toMatch(/limits\.nproc is 3969.* limit is 4000, of which it keeps 32:/);
+    expect(words).toMatch(/limits\.nproc is 4001.* limit is 4000, of which it keeps 32:/);
     expect(checked(through, more).problems).toMatchObject([{ message: words }]);
     // As for any other limit, that of a profile becomes the lower one.
     const few = ["prlimit", "--nproc=500:500", ...drop(user)];
