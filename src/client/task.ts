@@ -59,12 +59,20 @@ export async function* followTask(
    * of them tells it. Numbers of processes are not enough, since several binders may have the same.
    */
   let name: string | undefined;
+  /** Whose they are, as the reply of a start says. */
+  let api: string | undefined;
+  const isOfApi = (told: string): boolean => api === undefined || told.startsWith(`${api}/`);
   const isOwn = (told: string): boolean => {
     if (told === own) name = own;
-    name ??= told;
+    else if (isOfApi(told)) name ??= told;
     return told === name;
   };
   const verb = own.slice(own.indexOf("/"));
+  /** Of one that has told nothing yet, the reply knows the API; or it is the verb, which is mostly called the same there. */
+  const isMaybeOwn = (told: string): boolean => {
+    if (name !== undefined) return told === name;
+    return told === own || (api === undefined ? told.endsWith(verb) : isOfApi(told));
+  };
   let pid: number | undefined;
   const broken = (reason: string): void => {
     lost = reason;
@@ -88,7 +96,7 @@ export async function* followTask(
     const reply = await connection.call(method, args);
     const task = followed ? following(reply, followed) : taskOf(reply);
     if (!task) throw new CallError(method, reply);
-    pid = task.pid;
+    ({ pid, api } = task);
     if (task.status) {
       ended = true;
       yield task.data;
@@ -105,8 +113,7 @@ export async function* followTask(
       }
       const [told, event] = next;
       if (isGone(event)) {
-        // It is told by its name for the verb, whose API it calls as it likes.
-        if (!told.endsWith(verb)) continue;
+        if (!isMaybeOwn(told)) continue;
         ended = true;
         throw new ConnectionError(`${method}: connection lost: ${String(event["info"])}`);
       } else if (event["pid"] !== pid || !isOwn(told)) {
@@ -148,19 +155,28 @@ const withdrawn = (info: unknown): Reply =>
 
 interface Started {
   pid: number;
+  /** In lower case; undefined where the reply does not say it. */
+  api: string | undefined;
   /** Of one that has ended already. */
   status: TaskStatus | undefined;
   data: TaskData;
 }
 
 const following = ({ request }: Reply, { pid }: Followed): Started | undefined =>
-  request.status === "success" ? { pid, status: undefined, data: { pid } } : undefined;
+  request.status === "success"
+    ? { pid, api: undefined, status: undefined, data: { pid } }
+    : undefined;
 
 function taskOf({ request, response }: Reply): Started | undefined {
   if (request.status !== "success" || !isObject(response) || !("command" in response)) {
     return undefined;
   }
-  const { pid, status, api: _api, sandbox: _sandbox, command: _command, ...output } = response;
+  const { pid, status, api, sandbox: _sandbox, command: _command, ...output } = response;
   if (typeof pid !== "number") return undefined;
-  return { pid, status: isObject(status) ? status : undefined, data: { ...output, pid } };
+  return {
+    pid,
+    api: typeof api === "string" ? api.toLowerCase() : undefined,
+    status: isObject(status) ? status : undefined,
+    data: { ...output, pid },
+  };
 }
