@@ -115,6 +115,7 @@ export async function* followTask(
       if (isGone(event)) {
         if (!isMaybeOwn(told)) continue;
         ended = true;
+        if (event["type"] === "unsubscribed") throw new CallError(method, withdrawn(event["info"]));
         throw new ConnectionError(`${method}: connection lost: ${String(event["info"])}`);
       } else if (event["pid"] !== pid || !isOwn(told)) {
         continue;
@@ -145,9 +146,9 @@ export async function* followTask(
   }
 }
 
-/** The other binder has gone, and with it whoever could tell of the task. */
+/** The other binder has gone, and with it whoever could tell of the task; or what it tells is not for this caller any more. */
 const isGone = (event: Readonly<Record<string, unknown>>): boolean =>
-  event["type"] === "disconnected" && event["pid"] === undefined;
+  ["disconnected", "unsubscribed"].includes(String(event["type"])) && event["pid"] === undefined;
 
 /** As the server would answer a new subscription. */
 const withdrawn = (info: unknown): Reply =>
