@@ -330,6 +330,15 @@ describe("a task that is followed", () => {
       expect(gone.asked).toHaveLength(1);
     }
   });
+  test("keeps little of what others tell until its start is answered", async () => {
+    const server = connection(started({ api: "x" }));
+    const task = followTask(server, "a/b", null);
+    const first = task.next();
+    for (let n = 1; n <= 3000; n++) server.tell("event", "x/y", { pid: 7, type: "data", n });
+    // Nobody tells a task's own so often before it has begun.
+    expect(await first).toEqual({ done: false, value: { pid: 7, n: 2001 } });
+    await task.return({});
+  });
   test("goes on where a binder has gone that it does not run at", async () => {
     const gone = { type: "disconnected", info: "why" };
     const final = { pid: 7, type: "final-event", status: { exit: 1 } };

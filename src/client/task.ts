@@ -39,6 +39,14 @@ interface Followed extends Pick<FollowOptions, "missed"> {
   readonly pid: number;
 }
 
+type Told = readonly [name: string, data: Record<string, unknown>];
+
+/**
+ * Events of other names that are kept until the reply: those that come right behind it are read with it. A start may wait for long,
+ * while other tasks of the connection tell much.
+ */
+const EARLY = 1000;
+
 interface Connection {
   call(method: string, args: unknown): Promise<Reply>;
   on<Name extends keyof ClientEvents>(name: Name, listener: ClientEvents[Name]): () => void;
@@ -50,7 +58,8 @@ export async function* followTask(
   args: unknown,
   followed?: Followed,
 ): AsyncGenerator<TaskData, TaskStatus, void> {
-  const queue: (readonly [name: string, data: Record<string, unknown>])[] = [];
+  const queue: Told[] = [];
+  const early: Told[] = [];
   let lost: string | undefined;
   let wake = (): void => undefined;
   const own = method.toLowerCase();
@@ -82,10 +91,14 @@ export async function* followTask(
   const off = [
     connection.on("event", (event, data) => {
       if (!isObject(data)) return;
+      const told = event.toLowerCase();
       // Before the reply nobody knows whose they are.
-      const isMaybe = pid === undefined || data["pid"] === pid;
-      if (!isMaybe && !isGone(data)) return;
-      queue.push([event.toLowerCase(), data]);
+      if (pid === undefined && told !== own) {
+        if (early.push([told, data]) > EARLY) early.shift();
+        return;
+      }
+      if (pid !== undefined && data["pid"] !== pid && !isGone(data)) return;
+      queue.push([told, data]);
       wake();
     }),
     connection.on("lost", broken),
@@ -97,6 +110,7 @@ export async function* followTask(
     const task = followed ? following(reply, followed) : taskOf(reply);
     if (!task) throw new CallError(method, reply);
     ({ pid, api } = task);
+    queue.push(...early.splice(0));
     if (task.status) {
       ended = true;
       yield task.data;
