@@ -273,9 +273,10 @@ describe("a task that is followed", () => {
     expect(await task.next()).toEqual({ done: true, value: { exit: 3 } });
     expect([server.asked, server.left()]).toEqual([[["A/b", { x: 1 }]], 0]);
     // As by a verb that starts another, or that another binder has: all by one name, also what comes before the reply is read.
-    const renamed = connection(started());
+    const renamed = connection(started({ api: "X" }));
     const task2 = followTask(renamed, "a/b", null);
     const one = task2.next();
+    renamed.tell("event", "z/y", { pid: 7, type: "data", stdout: "of another binder, and first" });
     renamed.tell("event", "x/y", { pid: 7, type: "data", stdout: "early" });
     await turn();
     renamed.tell("event", "z/y", { pid: 7, type: "data", stdout: "of another binder" });
@@ -328,6 +329,43 @@ describe("a task that is followed", () => {
       await expect(end).rejects.toThrow(new ConnectionError("a/b: connection lost: why"));
       expect(gone.asked).toHaveLength(1);
     }
+  });
+  test("keeps little of what others tell until its start is answered", async () => {
+    const server = connection(started({ api: "x" }));
+    const task = followTask(server, "a/b", null);
+    const first = task.next();
+    for (let n = 1; n <= 3000; n++) server.tell("event", "x/y", { pid: 7, type: "data", n });
+    // Nobody tells a task's own so often before it has begun.
+    expect(await first).toEqual({ done: false, value: { pid: 7, n: 2001 } });
+    await task.return({});
+  });
+  test("goes on where a binder has gone that it does not run at", async () => {
+    const gone = { type: "disconnected", info: "why" };
+    const final = { pid: 7, type: "final-event", status: { exit: 1 } };
+    const ran = started();
+    const subscribed = { request: { status: "success" } };
+    // Whose is told by the reply, else by the first event, else by the verb.
+    for (const [answer, first, others, own] of [
+      [ran, undefined, ["far/b", "ab/b"], "a/via"],
+      [started({ api: "Far" }), undefined, ["a/c", "other/b"], "far/c"],
+      [started({ api: undefined }), undefined, ["far/c"], "far/b"],
+      [started({ api: undefined }), "far/b", ["other/b"], "far/b"],
+      [subscribed, undefined, ["far/c"], "far/b"],
+      [subscribed, "far/b", ["other/b"], "far/b"],
+    ] as const)
+      for (const isLost of [false, true]) {
+        const server = connection(answer);
+        const isStart = answer !== subscribed;
+        const task = followTask(server, "a/b", null, isStart ? undefined : { pid: 7 });
+        const next = task.next();
+        await turn();
+        if (first !== undefined) server.tell("event", first, { pid: 7, type: "overflow" });
+        for (const other of others) server.tell("event", other, gone);
+        await turn();
+        server.tell("event", own, isLost ? gone : final);
+        if (isLost) await expect(next).rejects.toThrow("a/b: connection lost: why");
+        else expect(await next).toEqual({ done: true, value: { exit: 1 } });
+      }
   });
   test("from its middle: what was left out is told, and that the right to it was withdrawn", async () => {
     const server = connection({ request: { status: "success" } });

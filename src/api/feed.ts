@@ -17,6 +17,12 @@ export class Feed {
     else this.#lossy.send(data);
   }
 
+  /** The last one, which tells that there will be no other: whoever waits for more must not miss it. */
+  end(data: unknown): void {
+    this.#resumed();
+    this.#lossy.send(data);
+  }
+
   #resumed(): void {
     const dropped = this.#dropped;
     this.#dropped = 0;

@@ -39,6 +39,14 @@ interface Followed extends Pick<FollowOptions, "missed"> {
   readonly pid: number;
 }
 
+type Told = readonly [name: string, data: Record<string, unknown>];
+
+/**
+ * Events of other names that are kept until the reply: those that come right behind it are read with it. A start may wait for long,
+ * while other tasks of the connection tell much.
+ */
+const EARLY = 1000;
+
 interface Connection {
   call(method: string, args: unknown): Promise<Reply>;
   on<Name extends keyof ClientEvents>(name: Name, listener: ClientEvents[Name]): () => void;
@@ -50,7 +58,8 @@ export async function* followTask(
   args: unknown,
   followed?: Followed,
 ): AsyncGenerator<TaskData, TaskStatus, void> {
-  const queue: (readonly [name: string, data: Record<string, unknown>])[] = [];
+  const queue: Told[] = [];
+  const early: Told[] = [];
   let lost: string | undefined;
   let wake = (): void => undefined;
   const own = method.toLowerCase();
@@ -59,12 +68,20 @@ export async function* followTask(
    * of them tells it. Numbers of processes are not enough, since several binders may have the same.
    */
   let name: string | undefined;
+  /** Whose they are, as the reply of a start says. */
+  let api: string | undefined;
+  const isOfApi = (told: string): boolean => api === undefined || told.startsWith(`${api}/`);
   const isOwn = (told: string): boolean => {
     if (told === own) name = own;
-    name ??= told;
+    else if (isOfApi(told)) name ??= told;
     return told === name;
   };
   const verb = own.slice(own.indexOf("/"));
+  /** Of one that has told nothing yet, the reply knows the API; or it is the verb, which is mostly called the same there. */
+  const isMaybeOwn = (told: string): boolean => {
+    if (name !== undefined) return told === name;
+    return told === own || (api === undefined ? told.endsWith(verb) : isOfApi(told));
+  };
   let pid: number | undefined;
   const broken = (reason: string): void => {
     lost = reason;
@@ -74,10 +91,14 @@ export async function* followTask(
   const off = [
     connection.on("event", (event, data) => {
       if (!isObject(data)) return;
+      const told = event.toLowerCase();
       // Before the reply nobody knows whose they are.
-      const isMaybe = pid === undefined || data["pid"] === pid;
-      if (!isMaybe && !isGone(data)) return;
-      queue.push([event.toLowerCase(), data]);
+      if (pid === undefined && told !== own) {
+        if (early.push([told, data]) > EARLY) early.shift();
+        return;
+      }
+      if (pid !== undefined && data["pid"] !== pid && !isGone(data)) return;
+      queue.push([told, data]);
       wake();
     }),
     connection.on("lost", broken),
@@ -88,7 +109,8 @@ export async function* followTask(
     const reply = await connection.call(method, args);
     const task = followed ? following(reply, followed) : taskOf(reply);
     if (!task) throw new CallError(method, reply);
-    pid = task.pid;
+    ({ pid, api } = task);
+    queue.push(...early.splice(0));
     if (task.status) {
       ended = true;
       yield task.data;
@@ -105,9 +127,9 @@ export async function* followTask(
       }
       const [told, event] = next;
       if (isGone(event)) {
-        // It is told by its name for the verb, whose API it calls as it likes.
-        if (!told.endsWith(verb)) continue;
+        if (!isMaybeOwn(told)) continue;
         ended = true;
+        if (event["type"] === "unsubscribed") throw new CallError(method, withdrawn(event["info"]));
         throw new ConnectionError(`${method}: connection lost: ${String(event["info"])}`);
       } else if (event["pid"] !== pid || !isOwn(told)) {
         continue;
@@ -138,9 +160,9 @@ export async function* followTask(
   }
 }
 
-/** The other binder has gone, and with it whoever could tell of the task. */
+/** The other binder has gone, and with it whoever could tell of the task; or what it tells is not for this caller any more. */
 const isGone = (event: Readonly<Record<string, unknown>>): boolean =>
-  event["type"] === "disconnected" && event["pid"] === undefined;
+  ["disconnected", "unsubscribed"].includes(String(event["type"])) && event["pid"] === undefined;
 
 /** As the server would answer a new subscription. */
 const withdrawn = (info: unknown): Reply =>
@@ -148,19 +170,28 @@ const withdrawn = (info: unknown): Reply =>
 
 interface Started {
   pid: number;
+  /** In lower case; undefined where the reply does not say it. */
+  api: string | undefined;
   /** Of one that has ended already. */
   status: TaskStatus | undefined;
   data: TaskData;
 }
 
 const following = ({ request }: Reply, { pid }: Followed): Started | undefined =>
-  request.status === "success" ? { pid, status: undefined, data: { pid } } : undefined;
+  request.status === "success"
+    ? { pid, api: undefined, status: undefined, data: { pid } }
+    : undefined;
 
 function taskOf({ request, response }: Reply): Started | undefined {
   if (request.status !== "success" || !isObject(response) || !("command" in response)) {
     return undefined;
   }
-  const { pid, status, api: _api, sandbox: _sandbox, command: _command, ...output } = response;
+  const { pid, status, api, sandbox: _sandbox, command: _command, ...output } = response;
   if (typeof pid !== "number") return undefined;
-  return { pid, status: isObject(status) ? status : undefined, data: { ...output, pid } };
+  return {
+    pid,
+    api: typeof api === "string" ? api.toLowerCase() : undefined,
+    status: isObject(status) ? status : undefined,
+    data: { ...output, pid },
+  };
 }

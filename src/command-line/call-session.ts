@@ -95,7 +95,9 @@ export class CallSession {
       this.#early.push(data);
       return;
     }
-    if (data.pid !== this.#pid) return;
+    // Of all that another binder tells.
+    const isOfAll = data.type === "unsubscribed" && data.pid === undefined;
+    if (data.pid !== this.#pid && !isOfAll) return;
     this.#print(data);
     if (data.type === "overflow") tellMissed(data.events, data.bytes);
     if (data.type === "gone")

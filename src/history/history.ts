@@ -158,9 +158,11 @@ export class History implements Archive {
   /** The file that is there: another one where somebody has taken it away. */
   #present(): Store | undefined {
     const before = this.#store;
-    if (!before || before.isThere) return before;
+    if (!before) return undefined;
     const { file, uid } = this.options;
     try {
+      // Who may not look into its directory any more, or where that is a file by now, does not get to know.
+      if (before.isThere) return before;
       this.#store = new Store(placeOf(file, uid));
     } catch (error) {
       if (!(error instanceof Error)) throw error;

@@ -223,7 +223,7 @@ export class Calls {
       for (const [client, { asked, feed, forget }] of [...event.feeds]) {
         const end = (still: boolean): void => {
           if (still || event.feeds.get(client)?.feed !== feed) return;
-          if (asked.session !== SERVER_SESSION) feed.push({ type: "unsubscribed" });
+          if (asked.session !== SERVER_SESSION) feed.end({ type: "unsubscribed" });
           forget();
           this.#leave(id, event, client);
         };
@@ -245,7 +245,7 @@ export class Calls {
     for (const [id, { feeds }] of [...this.#events]) {
       for (const { feed, asked } of feeds.values())
         // Actions of the server are for what the other binder sends.
-        if (asked.session !== SERVER_SESSION) feed.push({ type: "disconnected", info: GONE });
+        if (asked.session !== SERVER_SESSION) feed.end({ type: "disconnected", info: GONE });
       this.destroy(id);
     }
     this.#places.close(new AfbError("disconnected", GONE));

@@ -34,17 +34,24 @@ export function parseName(text: string): string {
   );
 }
 
-/** As it stands in an Origin header: of a URL with a slash at its end it is the URL without. @throws TypeError */
+/**
+ * As it stands in an Origin header: of a URL with a slash at its end it is the URL without. Pages of files, and of programs that bring
+ * their own, have a scheme alone. @throws TypeError
+ */
 export function parseOrigin(text: string): string {
   if (text === "*" || text === "null") return text;
-  const [, scheme = "", host = ""] = /^([a-z][a-z\d+.-]*):\/\/([^/?#@\\\s]+)\/?$/i.exec(text) ?? [];
+  const [, scheme = "", host = ""] = /^([a-z][a-z\d+.-]*):\/\/([^/?#@\\\s]*)\/?$/i.exec(text) ?? [];
   const url = URL.parse(text);
-  if (scheme === "" || !url)
+  // Of schemes that the URL standard does not know, such as those of extensions.
+  const origin = url?.origin === "null" ? `${scheme.toLowerCase()}://${host}` : url?.origin;
+  if (scheme === "" || origin === undefined || OF_POLICIES.test(origin))
     throw new TypeError(
       `--origin ${text}: expected where pages come from, without a path, such as https://panel.example.com; or *`,
     );
-  // Of schemes that the URL standard does not know, such as those of extensions.
-  return url.origin === "null" ? `${scheme.toLowerCase()}://${host}` : url.origin;
+  return origin;
 }
+
+/** Calls are compared with a name, but the policy of pages takes it for a pattern, or for more than one. */
+const OF_POLICIES = /[*;,'"]/;
 
 const hostUrl = (host: string): string => `http://${isIP(host) === 6 ? `[${host}]` : host}/`;

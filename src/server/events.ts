@@ -145,8 +145,9 @@ class EventStream implements Client {
     this.#started.resolve(undefined);
     const last = type === "final-event" || type === "unsubscribed";
     if (last && pid !== undefined && this.#tasks?.delete(pid)) this.#endIfDone();
-    // The other binder has gone, and with it whoever could tell of the end.
-    if (type === "disconnected" && pid === undefined && this.#tasks) {
+    // The other binder has gone, and with it whoever could tell of the end; or all that it tells is not for this caller any more.
+    const isOver = type === "disconnected" || type === "unsubscribed";
+    if (isOver && pid === undefined && this.#tasks) {
       this.#tasks.clear();
       this.#endIfDone();
     }

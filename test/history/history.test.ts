@@ -185,7 +185,10 @@ describe("a file", () => {
     },
   );
 
-  test("whose directory is not there any more is tried again, and begun anew once it is", async () => {
+  test.each<[string, (dir: string) => void, string]>([
+    ["not there", () => undefined, "there is no directory"],
+    ["a file by now", (dir) => writeFileSync(dir, ""), "ENOTDIR"],
+  ])("whose directory is %s is tried again, and begun anew once it is", async (_, become, why) => {
     const dir = join(directory(), "own");
     mkdirSync(dir);
     const file = join(dir, "history");
@@ -193,9 +196,12 @@ describe("a file", () => {
     await ran(history, say());
     expect(tasksIn(history)).toHaveLength(1);
     rmSync(dir, { recursive: true });
+    become(dir);
+    expect(tasksIn(history)).toEqual([]);
     await ran(history, say({ verb: "behind" }));
     await until("it is told", () => told.length > 0);
-    expect(told[0]).toContain(`there is no directory ${dir}: make it first`);
+    expect(told[0]).toContain(why);
+    rmSync(dir, { force: true });
     mkdirSync(dir);
     await until("it is written again", () => told.length > 2);
     expect(told.slice(1)).toEqual([

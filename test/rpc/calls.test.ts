@@ -1,6 +1,7 @@
 /** Calls over a connection that does as the test wants: their numbers, what waits for what, and who hears of which event. */
 import { afterEach, describe, expect, jest, test } from "bun:test";
 import { SERVER_SESSION, type Request } from "../../src/api/client.ts";
+import { SHARE } from "../../src/api/lossy.ts";
 import { type Caller, Calls } from "../../src/rpc/calls.ts";
 import { isSettled, Listener, turn } from "../api/listener.ts";
 
@@ -288,6 +289,27 @@ describe("an event", () => {
     expect([calls.isIdle, said.length]).toEqual([false, 2]);
     calls.gone();
     await deaf;
+  });
+
+  test.each([
+    ["who may not hear of it any more", "unsubscribed"],
+    ["all, where the other binder goes", "disconnected"],
+  ])("is ended for %s, also who does not read and misses some of it", async (_, type) => {
+    const { calls, listener, answer } = await following();
+    calls.subscribe(1, 5);
+    const release = listener.hold();
+    calls.push(5, () => "x".repeat(SHARE));
+    calls.push(5, () => "missed");
+    calls.push(5, () => "missed");
+    if (type === "unsubscribed") calls.recheck(() => false);
+    else calls.gone();
+    const end = [{ dropped: 2 }, expect.objectContaining({ type })];
+    expect(listener.heard.slice(1)).toEqual(end);
+    release();
+    await turn();
+    expect(listener.heard.slice(1)).toEqual(end);
+    calls.gone();
+    await answer;
   });
 
   test("is ended for who may not hear of it any more, and for nobody else", async () => {

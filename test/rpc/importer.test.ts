@@ -96,6 +96,7 @@ test("who follows a task there hears its end by whatever name, and that nobody w
     0, 1,
   ]);
   const waits = client.start("other/wait").next();
+  const here = client.start("near/wait").next();
   const call = called("wait");
   const stream = fetch(`${url}/api/other/wait/events`);
   await until("they run", async () => {
@@ -110,6 +111,11 @@ test("who follows a task there hears its end by whatever name, and that nobody w
     3,
     "spawnbox call: the connection was lost: the other binder has gone\n",
   ]);
+  // A verb of that name runs here, too: it is another.
+  const { response } = await importer.call("near/wait", { action: "subscribe" });
+  const [{ pid }] = response as [{ pid: number }];
+  await importer.call("near/wait", { action: "stop", args: { pid } });
+  expect(await here).toMatchObject({ done: true, value: { cause: "stopped" } });
   await exporter[Symbol.asyncDispose]();
 });
 

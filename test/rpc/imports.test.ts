@@ -251,9 +251,22 @@ test("a privilege of an import is asked of its callers, and its events end with 
   );
   await near.call("far/stay");
   await until("it follows", () => seen.includes("data"));
+  const followed = near.client.start("far/stay");
+  await followed.next();
+  const stream = await fetch(`${near.url}/api/far/stay/events`);
+  const argv = [near.program, "call", "--url", near.url, "far/stay"];
+  const calling = Bun.spawn(argv, { stdin: "ignore", stderr: "inherit" });
+  const printed = calling.stdout.getReader();
+  await printed.read();
   grant(["urn:spawnbox:reload"]);
   await near.call("monitor/reload");
   await until("it is told", () => seen.includes("unsubscribed"));
+  expect(await stream.text()).toMatch(/event: unsubscribed\n.*\n\n$/);
+  const end = (async () => {
+    for await (const _ of followed);
+  })();
+  await expect(end).rejects.toThrow("insufficient-scope");
+  expect(await calling.exited).toBe(1);
   for (const verb of ["far/hi", "near/through"])
     expect((await near.call(verb, { name: "x" })).request.status).toBe("insufficient-scope");
 });

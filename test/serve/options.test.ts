@@ -160,6 +160,10 @@ test.each([
   ["https://b\u00fccher.example", "https://xn--bcher-kva.example"],
   ["chrome-extension://abc/", "chrome-extension://abc"],
   ["Capacitor://localhost", "capacitor://localhost"],
+  // As Chromium says it of WebSockets of local pages, and others of what a program brings along.
+  ["file://", "file://"],
+  ["file:///", "file://"],
+  ["QRC://", "qrc://"],
 ])("--origin %s is how an Origin header says it: %s", (given, expected) => {
   expect(parse("--origin", given)?.origins).toEqual([expected]);
 });
@@ -201,6 +205,12 @@ test.each<[string[], string]>([
     "https://u@a",
     "//a",
     "https://a b",
+    "https://*",
+    "https://*.a",
+    "https://%2a.a",
+    "app://a;b",
+    "app://a,b",
+    "qrc:",
   ].map((origin): [string[], string] => [
     [`--origin=${origin}`],
     `--origin ${origin}: expected where pages come from, without a path`,

@@ -1,6 +1,6 @@
 /** The body of a request, decoded from its framing (RFC 9112, sections 6 and 7): pieces, as they come. */
 import { HttpFault } from "./fault.ts";
-import type { BodyFraming } from "./head.ts";
+import { addField, type BodyFraming } from "./head.ts";
 import type { Input } from "./input.ts";
 
 /** What the other side began and did not finish. */
@@ -22,9 +22,13 @@ export async function* readBody(input: Input, framing: BodyFraming): AsyncGenera
     if ((await needed(input.line())) !== "")
       throw new HttpFault(400, "a chunk is not as long as it says");
   }
-  // What they say is about the content, and nothing here reads it.
-  for (let i = 0; (await needed(input.line())) !== ""; i++) {
+  // What they say is about the content, and nothing here reads it. What is none may be the next request to who forwards it.
+  const trailers = new Map<string, string>();
+  for (let i = 0; ; i++) {
+    const line = await needed(input.line());
+    if (line === "") break;
     if (i >= TRAILERS) throw new HttpFault(431, "there are too many trailers");
+    addField(trailers, line);
   }
 }
 

@@ -108,7 +108,8 @@ function withoutHost(target: string, host: string | undefined): string {
 const encoded = (target: string): string =>
   target.replace(/[\x80-\xff]/g, (byte) => `%${byte.charCodeAt(0).toString(16).toUpperCase()}`);
 
-function addField(headers: Map<string, string>, line: string): void {
+/** @throws HttpFault */
+export function addField(headers: Map<string, string>, line: string): void {
   const colon = line.indexOf(":");
   const name = line.slice(0, Math.max(colon, 0)).toLowerCase();
   // A folded line begins with a blank, and one before the colon is as ambiguous.

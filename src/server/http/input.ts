@@ -117,6 +117,7 @@ export class Input {
       }
       if (end >= 0) {
         const text = all.toString("latin1", 0, end);
+        if (text.includes("\n")) throw new HttpFault(400, BARE);
         this.#drop(end + 2);
         return text;
       }

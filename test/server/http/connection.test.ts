@@ -99,6 +99,17 @@ test.each([
     `${lines("POST", "/", "Transfer-Encoding: chunked")}1\n`,
     400,
   ],
+  ...[
+    ["a bare line feed behind the last chunk", "0\r\n\n"],
+    ["a bare line feed in a trailer", "0\r\nA: b\n"],
+    ["a carriage return in a trailer", "0\r\nA: b\r\r\n"],
+    ["a trailer that is none", "0\r\n"],
+  ].map(([what = "", end = ""]): [string, string, number] => [
+    what,
+    // To another reader a request of its own.
+    `${lines("POST", "/", "Transfer-Encoding: chunked")}${end}${lines("GET", "/")}`,
+    400,
+  ]),
   ["a star that nobody asks for its options", lines("GET", "*"), 400],
   ["a carriage return in a value", lines("GET", "/", "A: b\rc"), 400],
   ["NUL in a value", lines("GET", "/", "A: b\0c"), 400],
