@@ -96,7 +96,7 @@ function inBrowser(): void {
   }, 120_000);
   afterAll(async () => {
     view?.close();
-    browser?.[Symbol.dispose]();
+    await browser?.[Symbol.asyncDispose]();
     await served?.[Symbol.asyncDispose]();
   });
 

@@ -1,15 +1,27 @@
 /** A real browser: Debian's chromium, driven by Bun over its DevTools protocol. */
-import { mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
+import { until } from "../served.ts";
 
 export const PACKAGE = "chromium";
 export const program = Bun.which("chromium");
 
 /** Views of one browser; only one can be open in a process. */
-export interface Browser extends Disposable {
+export interface Browser extends AsyncDisposable {
   view(): Bun.WebView;
 }
+
+/** Directories of the processes that have this word in their command line. */
+const processesOf = (word: string): string[] =>
+  [...new Bun.Glob("[0-9]*/cmdline").scanSync({ cwd: "/proc", absolute: true })].flatMap((file) => {
+    try {
+      return readFileSync(file, "latin1").split("\0").includes(word) ? [dirname(file)] : [];
+    } catch {
+      // It has ended meanwhile.
+      return [];
+    }
+  });
 
 /** @param more of its command line */
 export function openBrowser(more: readonly string[] = []): Browser {
@@ -34,8 +46,11 @@ export function openBrowser(more: readonly string[] = []): Browser {
         ...{ width: 1000, height: 900 },
         backend: { type: "chrome", path: program, argv },
       }),
-    [Symbol.dispose]() {
+    async [Symbol.asyncDispose]() {
+      const processes = processesOf(`--user-data-dir=${profile}`);
       Bun.WebView.closeAll();
+      // The runtime takes the next one for this, until it has reaped it.
+      await until("the browser has gone", () => !processes.some((path) => existsSync(path)));
       rmSync(profile, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 });
     },
   };

@@ -69,7 +69,7 @@ function inBrowser(): void {
   }, 120_000);
   afterAll(async () => {
     view?.close();
-    browser?.[Symbol.dispose]();
+    await browser?.[Symbol.asyncDispose]();
     await served?.[Symbol.asyncDispose]();
     rmSync(dir, { recursive: true });
   });

@@ -171,7 +171,7 @@ export function inBrowser(
     }, 120_000);
     afterAll(async () => {
       made?.page.view.close();
-      made?.browser[Symbol.dispose]();
+      await made?.browser[Symbol.asyncDispose]();
       await made?.served[Symbol.asyncDispose]();
     });
     tests({
