@@ -1,7 +1,8 @@
 /** A real browser: Debian's chromium, driven by Bun over its DevTools protocol. */
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
+import { marked } from "../sandbox/attack.ts";
 import { until } from "../served.ts";
 
 export const PACKAGE = "chromium";
@@ -11,17 +12,6 @@ export const program = Bun.which("chromium");
 export interface Browser extends AsyncDisposable {
   view(): Bun.WebView;
 }
-
-/** Directories of the processes that have this word in their command line. */
-const processesOf = (word: string): string[] =>
-  [...new Bun.Glob("[0-9]*/cmdline").scanSync({ cwd: "/proc", absolute: true })].flatMap((file) => {
-    try {
-      return readFileSync(file, "latin1").split("\0").includes(word) ? [dirname(file)] : [];
-    } catch {
-      // It has ended meanwhile.
-      return [];
-    }
-  });
 
 /** @param more of its command line */
 export function openBrowser(more: readonly string[] = []): Browser {
@@ -47,7 +37,7 @@ export function openBrowser(more: readonly string[] = []): Browser {
         backend: { type: "chrome", path: program, argv },
       }),
     async [Symbol.asyncDispose]() {
-      const processes = processesOf(`--user-data-dir=${profile}`);
+      const processes = marked(profile).map((pid) => `/proc/${pid}`);
       Bun.WebView.closeAll();
       // The runtime takes the next one for this, until it has reaped it.
       await until("the browser has gone", () => !processes.some((path) => existsSync(path)));
