@@ -17,7 +17,7 @@ import { CgroupUnavailable, findPlace } from "../../src/launch/cgroup/place.ts";
 import { asOrdinary, ORDINARY } from "../accounts.ts";
 import { Room } from "../places/room.ts";
 import { EAFNOSUPPORT, ENOSYS, EPERM } from "../places/rules.ts";
-import { isRoot, serve } from "../served.ts";
+import { isRoot, serve, until } from "../served.ts";
 
 let room: Room;
 beforeAll(() => {
@@ -193,8 +193,18 @@ describe.if(hierarchy !== undefined)("where the server's control group is a thre
     mkdirSync(below, { recursive: true });
     writeFileSync(join(below, "cgroup.type"), "threaded");
   });
-  afterAll(() => {
-    for (const group of [below, above]) rmdirSync(group);
+  afterAll(async () => {
+    // The kernel takes the last of the dead out of it a moment after who waits for them.
+    const isRemoved = (group: string): boolean => {
+      try {
+        rmdirSync(group);
+        return true;
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== "EBUSY") throw error;
+        return false;
+      }
+    };
+    for (const group of [below, above]) await until("it is empty", () => isRemoved(group));
   });
   // Into the second only from the first.
   const enter = `for group in ${above} ${below}; do echo 0 >$group/cgroup.procs || exit 9; done; exec "$@"`;
