@@ -57,13 +57,13 @@ export const AGENT = {
   OWNS_INPUT: 4,
   OWNS_OUTPUT: 8,
 } as const;
-/**
- * Of the processes that an ordinary user's server may have (RLIMIT_NPROC), so many are left to the server by all that it makes: it
- * takes them from its own limits at its beginning. Of few, this part.
- */
-export const SPARED = { PROCESSES: 32, PART: 4 } as const;
 /** Bytes of its second word: room for the names of what it launches. */
 export const AGENT_TITLE = 240;
+/**
+ * Of the processes that an ordinary user's server may have (RLIMIT_NPROC), so many are left to the server by all that its agent makes,
+ * which takes them from its own limits at its beginning. Of few, this part.
+ */
+export const SPARED = { PROCESSES: 32, PART: 4 } as const;
 
 /** Most bytes of words: what a pipe holds without anybody reading, so that writing them never waits. */
 export const WORDS_SIZE = 60 * 1024;

@@ -36,7 +36,9 @@ export function lowerLimits(
     const left = resource === NPROC ? spared(BigInt(own)) : 0n;
     if (!isUnlimited && value <= BigInt(own)) return [];
     const asked = isUnlimited ? "unlimited" : `${value}`;
-    const remedy = remedyOf(key, unit, isUnlimited ? undefined : value, here);
+    // Of a higher one it would keep some, too.
+    const enough = left > 0n ? value + BigInt(SPARED.PROCESSES) : value;
+    const remedy = remedyOf(key, unit, isUnlimited ? undefined : enough, here);
     return [
       `limits.${key} is ${asked}, and the server's own hard limit is ${own}${keeps(left)}: ${remedy}, or a lower value in the config`,
     ];
