@@ -418,7 +418,7 @@ describe("stopped by somebody", () => {
 test("changed by somebody, it makes nothing, and ends", async () => {
   for (const [what, change] of [
     ["limits", "resource.prlimit(p, resource.RLIMIT_CORE, (0, 12345))"],
-    ["scheduling", "os.setpriority(os.PRIO_PROCESS, p, 3)"],
+    ["scheduling", "os.setpriority(os.PRIO_PROCESS, p, os.getpriority(os.PRIO_PROCESS, p) + 3)"],
   ] as const) {
     await using agent = new Agent();
     const words = ["spawnbox: a/b", "/bin/true"];

@@ -133,7 +133,7 @@ describe.skipIf(!isRoot)("what others change while it waits", () => {
     ["limits", "resource.prlimit(p, resource.RLIMIT_NOFILE, (77, 77))"],
     ["limits", "resource.prlimit(p, 15, (12345, 12345))"],
     ["limits", "resource.prlimit(p, 0, (100, resource.prlimit(p, 0)[1]))"],
-    ["scheduling", "os.setpriority(os.PRIO_PROCESS, p, 3)"],
+    ["scheduling", "os.setpriority(os.PRIO_PROCESS, p, os.getpriority(os.PRIO_PROCESS, p) + 3)"],
     ["scheduling", "os.sched_setscheduler(p, os.SCHED_BATCH, os.sched_param(0))"],
     ["scheduling", "os.sched_setscheduler(p, 0x40000000, os.sched_param(0))"],
     ["processors", "os.sched_setaffinity(p, {max(os.sched_getaffinity(p))})"],
