@@ -437,6 +437,8 @@ describe.concurrent("a service", () => {
 
 /** ms in which that takes all processors. */
 const BAD = process.env["CI"] === undefined ? 1500 : 4000;
+/** Calls that succeed all the same, however slow the machine is. */
+const ENOUGH = 10;
 
 test("a service that is bad in every way, in turn: who may not never does, and the server goes on", async () => {
   const [user] = users;
@@ -461,10 +463,11 @@ test("a service that is bad in every way, in turn: who may not never does, and t
   const url = `${server.url.replace("http", "ws")}/api`;
   const codes = { may: new Map<number, number>(), not: new Map<number, number>() };
   const end = performance.now() + BAD;
+  const done = (): number => codes.may.get(0) ?? 0;
   const caller = async (i: number) => {
     const who = i % 2 === 0 ? "may" : "not";
     const client = await connect(url, { token: `${who}-${i}` });
-    while (performance.now() < end) {
+    while (performance.now() < end || done() <= ENOUGH) {
       const verb = pick(next, ["p/shut", "p/shut", "p/clock", "p/free"]);
       const { code } = (await client.call(verb)).request;
       if (verb === "p/clock" && code === 0) await client.call(verb, { action: "stop" });
@@ -477,7 +480,7 @@ test("a service that is bad in every way, in turn: who may not never does, and t
   expect([...codes.not.keys()]).toEqual([-9]);
   // Some are stopped by others before their turn comes.
   expect([...codes.may.keys()].filter((code) => ![0, -9, -14].includes(code))).toEqual([]);
-  expect(codes.may.get(0)).toBeGreaterThan(10);
+  expect(done()).toBeGreaterThan(ENOUGH);
   expect(service.connections).toBeGreaterThan(1);
 }, 60_000);
 

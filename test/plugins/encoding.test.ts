@@ -214,18 +214,25 @@ test("waiting for a slow client is no fault, also of one that does not wait", as
 });
 
 test("a server that stands still is no fault of it", async () => {
-  // Half of it has to do for a busy machine, before and after.
   const limit = 2000;
   const late = `await emit({ stdout: 1 }); await new Promise((done) => setTimeout(done, ${limit * 1.2}));`;
-  const { client } = connect(`begin: (_, emit) => ({ ...quiet, async stdout() { ${late} } })`, {
-    limit,
-  });
-  await client.call("a");
-  await client.until('"stdout":1');
-  // As in a reload with another plugin that never ends.
-  Bun.sleepSync(limit * 1.1);
-  await client.until("final-event");
-  expect(statusOf(client)).toEqual({ exit: 3 });
+  for (;;) {
+    const begin = performance.now();
+    const { client } = connect(`begin: (_, emit) => ({ ...quiet, async stdout() { ${late} } })`, {
+      limit,
+    });
+    await client.call("a");
+    await client.until('"stdout":1');
+    const before = performance.now() - begin;
+    // As in a reload with another plugin that never ends.
+    Bun.sleepSync(limit * 1.1);
+    const woken = performance.now();
+    await client.until("final-event");
+    // On a busy machine it has been late by itself, perhaps.
+    if (Math.max(before, performance.now() - woken) > limit / 2) continue;
+    expect(statusOf(client)).toEqual({ exit: 3 });
+    break;
+  }
 });
 
 test("what it emits is taken as it is, and nothing after the end", async () => {
