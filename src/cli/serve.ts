@@ -336,7 +336,9 @@ export async function serve(options: ServeOptions, early?: EarlyBoot): Promise<n
   serving.manager.stopping(grace);
   early?.handover.close();
   if (grace > 0) await drained(registry, grace);
-  await Promise.all([server.close(), mesh.close(), registry.close()]);
+  // Who follows what is killed now hears its end.
+  const over = registry.close();
+  await Promise.all([server.close(over), over.finally(() => mesh.close())]);
   await fleeting.close();
   keeping.close();
   dialling.close();

@@ -80,8 +80,11 @@ export interface RunningServer {
     >,
   ): Promise<void>;
   readonly clients: Clients;
-  /** Stops listening, says goodbye to WebSockets (1001), and resolves once all connections are gone. */
-  close(): Promise<void>;
+  /**
+   * Stops listening, says goodbye to WebSockets (1001), and resolves once all connections are gone.
+   * @param told settles once all has been told that is to be; WebSockets and streams are left open for it, for a while
+   */
+  close(told?: Promise<unknown>): Promise<void>;
 }
 
 /** Milliseconds that open connections have when the server closes. */
@@ -157,8 +160,8 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       shared.mcp = mcp && (shared.mcp ?? new Entrance(registry, version, mcp));
       Object.assign(shared, { origins, hosts, pages, console, base: other, proxies });
     },
-    close: async () => {
-      await shutDown(listeners, shared);
+    close: async (told) => {
+      await shutDown(listeners, shared, told);
       shared.pages?.close();
     },
   };
@@ -195,12 +198,14 @@ function nameOf(endpoint: Endpoint): string {
 async function shutDown(
   listeners: readonly Listener[],
   { sockets, connections, webSockets, mcp }: Shared,
+  told: Promise<unknown> = Promise.resolve(),
 ): Promise<void> {
   const closed = listeners.map((listener) => listener.close());
+  for (const connection of [...connections]) connection.leave();
+  await settledWithin(told, GRACE);
   // Its streams have no end of their own.
   void mcp?.close();
   for (const webSocket of [...webSockets]) webSocket.close(1001, "server is closing");
-  for (const connection of [...connections]) connection.leave();
   const timer = setTimeout(() => {
     for (const socket of [...sockets]) socket.destroy();
   }, GRACE);
@@ -208,5 +213,13 @@ async function shutDown(
   await Promise.all(
     [...sockets].map((socket) => new Promise<void>((resolve) => socket.once("close", resolve))),
   );
+  clearTimeout(timer);
+}
+
+/** Resolves then, or after so many ms. */
+async function settledWithin(promise: Promise<unknown>, limit: number): Promise<void> {
+  const late = Promise.withResolvers<void>();
+  const timer = setTimeout(late.resolve, limit);
+  await Promise.race([Promise.allSettled([promise]), late.promise]);
   clearTimeout(timer);
 }

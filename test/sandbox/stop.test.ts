@@ -184,6 +184,26 @@ describe.each(users)("served by %s", (user) => {
       await until("the server has ended", async () => !(await isAlive(ending.pid)));
     });
 
+    test("what is killed at once is told to who follows it, before goodbye is said", async () => {
+      await using ending = await serve(config, { user });
+      const begin = { script: `trap '' TERM; echo up; ${WAIT}` };
+      const tasks = [await start(ending, "usual/line", begin.script)];
+      for (let i = 0; i < 4; i++) tasks.push(await start(ending, "usual/line", begin.script));
+      const query = new URLSearchParams({ action: "start", wait: "true" });
+      query.set("args", JSON.stringify(begin));
+      const waiting = fetch(`${ending.url}/api/a/usual/line?${query}`).then((it) => it.json());
+      await Promise.all(tasks.map(({ up }) => up));
+      await until("the last runs", async () => {
+        const { response } = await ending.call("monitor/tasks", { state: "running" });
+        return (response as unknown[]).length === 6;
+      });
+      process.kill(ending.pid, "SIGTERM");
+      const killed = { signal: "Killed", cause: "stopped" };
+      for (const { status } of tasks) expect(await status).toMatchObject(killed);
+      expect(await waiting).toMatchObject({ response: { status: killed } });
+      await until("the server has ended", async () => !(await isAlive(ending.pid)));
+    });
+
     test("who does not listen holds it for the grace at most", async () => {
       await using ending = await serve(config, { user });
       const task = await start(ending, "full/short", deaf);
