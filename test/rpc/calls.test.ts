@@ -312,6 +312,41 @@ describe("an event", () => {
     await answer;
   });
 
+  test.each(["final-event", "unsubscribed"])(
+    "of the type %s is heard also by who does not read and misses others: a task has no other end",
+    async (type) => {
+      const { calls, listener, answer } = await following();
+      calls.subscribe(1, 5);
+      const release = listener.hold();
+      const last = (pid: number) => ({ type, pid, status: { exit: 0 } });
+      calls.push(5, () => "x".repeat(SHARE));
+      for (const pid of [1, 2]) {
+        for (const data of ["missed", { type: "data", pid }]) calls.push(5, () => data);
+        calls.push(5, () => last(pid));
+      }
+      const lasts = [{ dropped: 2 }, last(1), { dropped: 2 }, last(2)];
+      expect(listener.heard.slice(1)).toEqual(lasts);
+      // It is somebody else's to say how many and how long they are: not all of that is held here.
+      calls.push(5, () => ({ ...last(3), more: "x".repeat(16 << 10) }));
+      for (let pid = 4; pid < 100; pid++) calls.push(5, () => last(pid));
+      const { length } = listener.heard
+        .slice(1)
+        .filter((data) => Reflect.get(data, "type") === type);
+      expect(length).toBe(64);
+      release();
+      await turn();
+      expect(listener.heard.at(-1)).toEqual({ dropped: 34 });
+      const hold = listener.hold();
+      calls.push(5, () => "x".repeat(SHARE));
+      calls.push(5, () => "missed");
+      calls.push(5, () => last(100));
+      expect(listener.heard.slice(-2)).toEqual([{ dropped: 1 }, last(100)]);
+      hold();
+      calls.gone();
+      await answer;
+    },
+  );
+
   test("is ended for who may not hear of it any more, and for nobody else", async () => {
     const { calls, listener, said } = await following();
     const other = new Listener();
