@@ -331,7 +331,7 @@ describe("an event", () => {
       for (let pid = 4; pid < 100; pid++) calls.push(5, () => last(pid));
       const { length } = listener.heard
         .slice(1)
-        .filter((data) => Reflect.get(data, "type") === type);
+        .filter((data) => Reflect.get(Object(data), "type") === type);
       expect(length).toBe(64);
       release();
       await turn();
