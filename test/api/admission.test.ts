@@ -16,9 +16,10 @@ const plan = (verb = "v", more = {}) => shell(verb, "", more);
 const isPlace = (given: Place | Waiting): given is Place => "leave" in given;
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 /** Of one that may wait for ever: that it is refused later is nobody's concern. */
+const refused = (): void => {};
 function entered(admission: Admission, one: Plan, peer: string): Place | Waiting {
   const given = admission.enter(one, client(peer));
-  if (!isPlace(given)) given.place.catch(() => {});
+  if (!isPlace(given)) given.place.catch(refused);
   return given;
 }
 
@@ -163,7 +164,7 @@ describe("admission", () => {
     const [first] = ["b", "a"].map((peer) => admission.enter(plan(), client(peer)));
     for (const peer of ["a", "b"]) {
       const given = entered(admission, plan(), peer);
-      if (!isPlace(given)) void given.place.then(() => order.push(peer));
+      if (!isPlace(given)) void given.place.then(() => order.push(peer), refused);
     }
     if (first && isPlace(first)) first.leave();
     while (order.length === 0) await turn();
@@ -195,7 +196,7 @@ describe("admission", () => {
       void one.place.then((place) => {
         entered.push(name);
         places.push(place);
-      });
+      }, refused);
     };
     given.forEach((one, i) => listen(`a${i}`, one));
     listen("b", late);
@@ -226,7 +227,7 @@ describe("admission", () => {
     const enter = () => {
       const given = admission.enter(plan(), client("a"));
       if (isPlace(given)) places.push(given);
-      else void given.place.then((place) => places.push(place));
+      else void given.place.then((place) => places.push(place), refused);
     };
     for (let n = 0; n < 8; n++) enter();
     for (const launched of [4, 5, 6]) {
@@ -251,7 +252,7 @@ describe("admission", () => {
     backlog.add("a", 900);
     for (let n = 0; n < 60; n++) {
       const given = admission.enter(plan(), client("a"));
-      if (!isPlace(given)) void given.place.then((place) => places.push(place));
+      if (!isPlace(given)) void given.place.then((place) => places.push(place), refused);
     }
     await turn();
     expect(places).toHaveLength(1);
