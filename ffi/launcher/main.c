@@ -85,8 +85,8 @@ void begin(char **argv, char **envp)
 }
 
 /*
- * execve resets handlers but keeps what is ignored; the server ignores SIGPIPE. Once, for all that is forked from here: nothing of ours
- * changes them again.
+ * execve resets handlers but keeps what is ignored: the server ignores SIGPIPE, and where whoever started it ignores SIGCHLD, the dead
+ * vanish, and no wait would tell of them: wait(2). Once, for all that is forked from here: nothing of ours changes them again.
  */
 static void reset_signals(void)
 {

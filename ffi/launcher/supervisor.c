@@ -83,7 +83,7 @@ void supervise(const struct header *plan, char **argv, char **envp)
 		.terminal = { .master = -1, .slave = -1 },
 	};
 	int channel[2], exits[2] = { -1, -1 };
-	u64 chld = 1ull << (17 - 1), all = ~0ull, by_default[4] = { 0, 0, 0, 0 };
+	u64 chld = 1ull << (17 - 1) /* SIGCHLD */, all = ~0ull;
 
 	const struct op *net = find_op(plan, OP_JOIN_NET);
 	int waits = find_op(plan, OP_WAIT) != 0;
@@ -109,8 +109,6 @@ void supervise(const struct header *plan, char **argv, char **envp)
 		fail(OP_CLONE, "setsid", r);
 	/* Only the lifeline ends this process early: no signal of a terminal or a group may. */
 	SYS4(__NR_rt_sigprocmask, 2 /* SIG_SETMASK */, &all, 0, 8);
-	/* Where SIGCHLD is ignored, which comes along at exec, the dead vanish, and no wait would tell of them: wait(2). */
-	SYS4(__NR_rt_sigaction, 17 /* SIGCHLD */, by_default, 0, 8);
 	r = SYS2(__NR_prctl, PR_SET_CHILD_SUBREAPER, 1);
 	if (r < 0)
 		fail(OP_CLONE, "subreaper", r);
