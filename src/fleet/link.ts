@@ -31,6 +31,7 @@ export interface LinkOptions {
   readonly isOneOfMany?: boolean;
   /** For people: what became of the connection. */
   readonly tell: (text: string) => void;
+  /** What is to come has to be asked for again: see `subscribe`. */
   readonly connected: () => void;
   readonly message: (message: Message) => void;
 }
@@ -56,6 +57,10 @@ interface Waiting extends Publish {
   readonly topic: string;
   readonly payload: string | Buffer;
   readonly settle: PromiseWithResolvers<void>;
+  /** Its number in the protocol, once it was sent. */
+  messageId?: number;
+  /** Connections that the broker has ended because of a message, which may have been this one. */
+  ended?: number;
 }
 
 /** Messages under way: their confirmations come as fast as a broker can write them. */
@@ -84,6 +89,10 @@ export class Link {
   /** Sent, and not confirmed. */
   readonly #underWay = new Set<Waiting>();
   #most = UNDER_WAY;
+  /** Bytes of a packet that the broker takes. */
+  #largest = Infinity;
+  /** By the properties that they were given to be sent with. */
+  readonly #sent = new WeakMap<object, Waiting>();
   #delay = FIRST_DELAY;
   /** When it was connected last, while it is. */
   #since = Infinity;
@@ -92,7 +101,7 @@ export class Link {
   #closing = false;
 
   constructor(readonly options: LinkOptions) {
-    const { will, session, keepalive, name, clientId, largest, isOneOfMany } = options;
+    const { will, session, keepalive, name, clientId, isOneOfMany } = options;
     this.#pace = isOneOfMany ? new Pace() : undefined;
     this.#client = new MqttClient(() => this.#stream(), {
       ...{ protocolVersion: 5, clean: false, clientId, username: name, keepalive },
@@ -102,21 +111,30 @@ export class Link {
       properties: {
         sessionExpiryInterval: session,
         receiveMaximum: RECEIVE_MAXIMUM,
-        maximumPacketSize: largest + HEAD,
       },
       connectTimeout: CONNECT_LIMIT,
       reconnectPeriod: FIRST_DELAY,
       reconnectOnConnackError: true,
       manualConnect: true,
+      // It would take what was asked for on a connection that broke for granted, and ask for nothing where the broker has a session.
+      resubscribe: false,
       // Else each packet is written for a log that nobody reads.
       log: () => {},
     });
     this.#client.on("connect", ({ properties }) => {
       this.#since = performance.now();
       this.#most = Math.max(1, Math.min(UNDER_WAY, properties?.receiveMaximum ?? UNDER_WAY));
+      this.#largest = properties?.maximumPacketSize ?? Infinity;
+      // Brokers count a byte less than there is, and would send for ever what the client never takes. The socket looks, too.
+      this.#agree(undefined);
       this.#tell(CONNECTED);
       this.options.connected();
       this.#pump();
+    });
+    this.#client.on("packetsend", (packet) => {
+      const waiting =
+        packet.cmd === "publish" && packet.properties && this.#sent.get(packet.properties);
+      if (waiting) waiting.messageId = packet.messageId ?? 0;
     });
     let taken = 0;
     // What comes in a row is taken in with others that have something to do, and confirmed as it is.
@@ -127,9 +145,13 @@ export class Link {
     };
     this.#client.on("message", (_topic, _payload, packet) => this.options.message(packet));
     this.#client.on("error", (error) => this.#fault(error));
-    this.#client.on("disconnect", ({ reasonCode }) =>
-      this.#tell(`the broker ends the connection: ${reasonOf(reasonCode)}`),
-    );
+    this.#client.on("disconnect", ({ reasonCode }) => {
+      const why = `the broker ends the connection: ${reasonOf(reasonCode)}`;
+      this.#tell(why);
+      if (OF_A_MESSAGE.has(reasonCode ?? 0)) this.#blame(why);
+      // Whether the broker closes it or not.
+      this.#client.stream.destroy();
+    });
     // Before the client waits to come back. Attempts that fail end with it, too.
     this.#client.prependListener("close", () => {
       // Mosquitto 2.0 closes where it should say that another has the name: two boards would take turns, and nobody would know.
@@ -170,7 +192,8 @@ export class Link {
   }
 
   /**
-   * Once connected; from then on for each further connection. Rejects where the broker refuses.
+   * Once connected. For the next connection it is to be said again: it may never have reached the broker, and nothing of QoS 0 is
+   * kept for who is away. Rejects where the broker refuses, or the connection ends.
    * @param kept also what the broker keeps of them
    */
   async subscribe(
@@ -210,9 +233,36 @@ export class Link {
     while (this.connected && this.#underWay.size < this.#most) {
       const next = this.#waiting.shift();
       if (!next) return;
+      const size = sizeOf(next);
+      if (size > this.#largest) {
+        const { topic, settle } = next;
+        const most = `${size} bytes are more than the ${this.#largest} that the broker takes`;
+        settle.reject(new Error(`${topic}: ${most} in one message`));
+        continue;
+      }
       this.#underWay.add(next);
       this.#send(next);
     }
+  }
+
+  /** It would be sent first on each connection, and end each: the second time it is given up. */
+  #blame(why: string): void {
+    // Brokers confirm in order what they take.
+    const [first] = this.#underWay;
+    if (first?.messageId === undefined) return;
+    first.ended = (first.ended ?? 0) + 1;
+    if (first.ended < 2) return;
+    first.settle.reject(new Error(`${first.topic}: ${why}`));
+    this.#client.removeOutgoingMessage(first.messageId);
+  }
+
+  /** Bytes of a packet to us; undefined: whatever comes. */
+  #agree(most: number | undefined): void {
+    const { maximumPacketSize: _, ...properties } = this.#client.options.properties ?? {};
+    this.#client.options.properties = {
+      ...properties,
+      ...(most !== undefined && { maximumPacketSize: most }),
+    };
   }
 
   #send(waiting: Waiting): void {
@@ -224,6 +274,7 @@ export class Link {
       ...(how.type && { contentType: how.type }),
       ...(how.user && { userProperties: { ...how.user } }),
     };
+    this.#sent.set(properties, waiting);
     this.#client.publish(topic, payload, { qos: 1, retain, properties }, (error) => {
       this.#underWay.delete(waiting);
       if (error) settle.reject(error);
@@ -234,6 +285,7 @@ export class Link {
 
   #stream(): Duplex {
     this.#client.options.reconnectPeriod = this.#nextDelay();
+    this.#agree(this.options.largest + HEAD);
     try {
       return this.#dial();
     } catch (error) {
@@ -286,6 +338,20 @@ export class Link {
     this.options.tell(text);
   }
 }
+
+/** Bytes of the packet, or a few more: MQTT 5, section 3.3. */
+function sizeOf({ topic, payload, responseTopic, correlation, type, user = {} }: Waiting): number {
+  const texts = [topic, responseTopic ?? "", type ?? "", ...Object.entries(user).flat()];
+  const bytes = texts.reduce((sum, text) => sum + 3 + Buffer.byteLength(text), 0);
+  return HEADS + bytes + (correlation?.length ?? 0) + Buffer.byteLength(payload);
+}
+
+/** Of DISCONNECT, because of what the broker was sent: it is not authorized, has a topic or a size that it does not take, and so on. */
+const OF_A_MESSAGE: ReadonlySet<number> = new Set([
+  ...[0x81, 0x82, 0x83, 0x87, 0x90, 0x95, 0x99, 0x9a, 0x9b],
+]);
+/** Bytes of lengths and numbers in a packet that have a fixed size, at most. */
+const HEADS = 24;
 
 /** Of DISCONNECT, that people can do something about: MQTT 5, section 3.14.2.1. */
 const REASONS = new Map([

@@ -95,6 +95,38 @@ describe("a connection", () => {
     ]);
   });
 
+  test("that was broken is told on the next what became of boards meanwhile, whatever the broker knows", async () => {
+    for (const sessionPresent of [true, false]) {
+      await using one = at({}, (packet) =>
+        packet.cmd === "connect"
+          ? { cmd: "connack", sessionPresent, reasonCode: 0 }
+          : granting(packet),
+      );
+      const { operator, broker } = one;
+      await operator.connect();
+      const looking = operator.look("b1");
+      await broker.when(() => broker.subscribes.length === 1);
+      one.tell("b1/about", "{}");
+      one.tell("b1/status", "online");
+      await looking;
+      await operator.expect("x");
+      await operator.expect("y");
+      operator.ignore("y");
+      await broker.when(() => broker.got.some(({ cmd }) => cmd === "unsubscribe"));
+      const before = broker.subscribes.length;
+      broker.cut();
+      await broker.when(() => broker.subscribes.length === before + 2);
+      await broker.taken();
+      // Each once.
+      expect(broker.subscribes.slice(before).map(({ subscriptions }) => subscriptions)).toEqual([
+        broker.subscribes[0]?.subscriptions,
+        broker.subscribes[1]?.subscriptions,
+      ] as never);
+      one.tell("b1/status", "offline");
+      await until(() => !operator.presence.isOnline("b1"));
+    }
+  });
+
   test("that nobody answers is given up after twenty seconds", async () => {
     await using one = at({}, () => undefined);
     const real = globalThis.setTimeout;
