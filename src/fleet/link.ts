@@ -185,7 +185,11 @@ export class Link {
   publish(topic: string, payload: string | Buffer, how: Publish = {}): Promise<void> {
     const settle = Promise.withResolvers<void>();
     settle.promise.catch((error: unknown) => this.#fault(error));
+    const fault = faultOf(topic, how);
     if (this.#closing) settle.reject(new Error("the connection is being closed"));
+    // The client would end the connection at it, and at the next again.
+    else if (fault !== undefined)
+      settle.reject(new Error(`${topic.slice(0, 200)}: cannot be sent: ${fault}`));
     else this.#waiting.push({ ...how, topic, payload, settle });
     this.#pump();
     return settle.promise;
@@ -338,6 +342,21 @@ export class Link {
     this.options.tell(text);
   }
 }
+
+/** Why there is no packet for it; undefined where there is one: MQTT 5, sections 1.5.4 and 3.3. */
+function faultOf(topic: string, how: Publish): string | undefined {
+  const { expiry = 0, responseTopic = "", correlation, user = {} } = how;
+  const texts = [topic, responseTopic, correlation ?? "", ...Object.entries(user).flat()];
+  if (topic === "" || /[+#\0]/.test(topic)) return "no topic to publish to";
+  if (texts.some((text) => Buffer.byteLength(text) > MOST_TEXT)) return "a text is too long";
+  if (!(Number.isInteger(expiry) && expiry >= 0 && expiry <= MOST_EXPIRY)) return "no such expiry";
+  return undefined;
+}
+
+/** Bytes. */
+const MOST_TEXT = 0xffff;
+/** s */
+const MOST_EXPIRY = 0xffff_ffff;
 
 /** Bytes of the packet, or a few more: MQTT 5, section 3.3. */
 function sizeOf({ topic, payload, responseTopic, correlation, type, user = {} }: Waiting): number {

@@ -136,9 +136,13 @@ function toldOf(value: unknown): Told {
     ...(typeof start === "string" && { start }),
     ...{ groups: texts(groups).slice(0, MOST_GROUPS), apis: texts(apis).slice(0, MOST_APIS) },
     limits: {
-      ...(typeof window === "number" && { window }),
-      ...(typeof largest === "number" && { largest }),
-      ...(typeof expiry === "number" && { expiry }),
+      ...(isLimit(window) && { window }),
+      ...(isLimit(largest) && { largest }),
+      ...(isLimit(expiry) && { expiry }),
     },
   };
 }
+
+/** As a fleet file has it: calls to all of a group go by the least of them. */
+const isLimit = (value: unknown): value is number =>
+  Number.isSafeInteger(value) && Number(value) > 0;

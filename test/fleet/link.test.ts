@@ -330,6 +330,32 @@ describe("what is published", () => {
     expect([one.broker.connects.length, one.link.backlog]).toEqual([1, 0]);
   });
 
+  test("is refused where there is no packet for it, and the connection stays", async () => {
+    await using one = linked();
+    await one.opened();
+    const long = "x".repeat(65_536);
+    const refused = [
+      one.link.publish("", "x"),
+      one.link.publish("a/+", "x"),
+      one.link.publish("a/#", "x"),
+      one.link.publish("a/\0", "x"),
+      one.link.publish(long, "x"),
+      one.link.publish("t", "x", { responseTopic: long }),
+      one.link.publish("t", "x", { correlation: Buffer.from(long) }),
+      one.link.publish("t", "x", { user: { a: long } }),
+      one.link.publish("t", "x", { user: { [long]: "a" } }),
+      ...[-5, 0.5, NaN, 2 ** 32].map((expiry) => one.link.publish("t", "x", { expiry })),
+    ];
+    for (const said of refused)
+      expect(await said.catch((error: Error) => error.message)).toMatch(
+        /: cannot be sent: [a-z ]+$/,
+      );
+    const most = "x".repeat(65_535);
+    await one.link.publish(most, "x", { responseTopic: most, expiry: 2 ** 32 - 1 });
+    expect(one.broker.publishes).toHaveLength(1);
+    expect(one.broker.connects).toHaveLength(1);
+  });
+
   test("is given up where the broker ends the connection because of it, and then because of it again", async () => {
     delays();
     await using one = linked({}, (packet) => {
