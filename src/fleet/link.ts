@@ -76,6 +76,9 @@ const STABLE = 30_000;
 const HEAD = 64 << 10;
 /** Messages that are taken in one turn of the event loop. */
 const A_TURN = 16;
+/** ms in which nothing more is published to a topic that connections were ended for, and so many topics. */
+const BLAMED = 3_600_000;
+const MOST_BLAMED = 1000;
 /** ms for the last words. */
 const GOODBYE = 2000;
 const CONNECTED = "connected to the broker";
@@ -91,8 +94,12 @@ export class Link {
   #most = UNDER_WAY;
   /** Bytes of a packet that the broker takes. */
   #largest = Infinity;
+  /** As the ends of connections have told. */
+  #learned = Infinity;
   /** By the properties that they were given to be sent with. */
   readonly #sent = new WeakMap<object, Waiting>();
+  /** Topics that connections were ended for: since when, and why. */
+  readonly #blamed = new Map<string, { readonly at: number; readonly why: string }>();
   #delay = FIRST_DELAY;
   /** When it was connected last, while it is. */
   #since = Infinity;
@@ -148,7 +155,7 @@ export class Link {
     this.#client.on("disconnect", ({ reasonCode }) => {
       const why = `the broker ends the connection: ${reasonOf(reasonCode)}`;
       this.#tell(why);
-      if (OF_A_MESSAGE.has(reasonCode ?? 0)) this.#blame(why);
+      if (OF_A_MESSAGE.has(reasonCode ?? 0)) this.#blame(why, reasonCode);
       // Whether the broker closes it or not.
       this.#client.stream.destroy();
     });
@@ -186,10 +193,13 @@ export class Link {
     const settle = Promise.withResolvers<void>();
     settle.promise.catch((error: unknown) => this.#fault(error));
     const fault = faultOf(topic, how);
+    const blamed = this.#blamed.get(topic);
+    const isBlamed = blamed && performance.now() - blamed.at < BLAMED;
     if (this.#closing) settle.reject(new Error("the connection is being closed"));
     // The client would end the connection at it, and at the next again.
     else if (fault !== undefined)
       settle.reject(new Error(`${topic.slice(0, 200)}: cannot be sent: ${fault}`));
+    else if (isBlamed) settle.reject(new Error(blamed.why));
     else this.#waiting.push({ ...how, topic, payload, settle });
     this.#pump();
     return settle.promise;
@@ -238,9 +248,10 @@ export class Link {
       const next = this.#waiting.shift();
       if (!next) return;
       const size = sizeOf(next);
-      if (size > this.#largest) {
+      const largest = Math.min(this.#largest, this.#learned);
+      if (size > largest) {
         const { topic, settle } = next;
-        const most = `${size} bytes are more than the ${this.#largest} that the broker takes`;
+        const most = `${size} bytes are more than the ${largest} that the broker takes`;
         settle.reject(new Error(`${topic}: ${most} in one message`));
         continue;
       }
@@ -250,14 +261,25 @@ export class Link {
   }
 
   /** It would be sent first on each connection, and end each: the second time it is given up. */
-  #blame(why: string): void {
+  #blame(why: string, reasonCode: number | undefined): void {
     // Brokers confirm in order what they take.
     const [first] = this.#underWay;
     if (first?.messageId === undefined) return;
     first.ended = (first.ended ?? 0) + 1;
     if (first.ended < 2) return;
-    first.settle.reject(new Error(`${first.topic}: ${why}`));
-    this.#client.removeOutgoingMessage(first.messageId);
+    const { topic, settle, messageId } = first;
+    const told = `${topic}: ${why}`;
+    settle.reject(new Error(told));
+    this.#client.removeOutgoingMessage(messageId);
+    // What is told anew on each connection would end that, too. How long it may be not all brokers say.
+    if (reasonCode === TOO_LARGE) {
+      this.#learned = Math.max(HEAD, Math.min(this.#learned, sizeOf(first) - 1));
+      return;
+    }
+    this.#blamed.delete(topic);
+    this.#blamed.set(topic, { at: performance.now(), why: told });
+    const [oldest = ""] = this.#blamed.keys();
+    if (this.#blamed.size > MOST_BLAMED) this.#blamed.delete(oldest);
   }
 
   /** Bytes of a packet to us; undefined: whatever comes. */
@@ -369,6 +391,7 @@ function sizeOf({ topic, payload, responseTopic, correlation, type, user = {} }:
 const OF_A_MESSAGE: ReadonlySet<number> = new Set([
   ...[0x81, 0x82, 0x83, 0x87, 0x90, 0x95, 0x99, 0x9a, 0x9b],
 ]);
+const TOO_LARGE = 0x95;
 /** Bytes of lengths and numbers in a packet that have a fixed size, at most. */
 const HEADS = 24;
 

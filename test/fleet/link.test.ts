@@ -358,19 +358,53 @@ describe("what is published", () => {
 
   test("is given up where the broker ends the connection because of it, and then because of it again", async () => {
     delays();
+    let isBad = true;
     await using one = linked({}, (packet) => {
-      if (packet.cmd !== "publish" || packet.topic !== "bad") return granting(packet);
-      return { cmd: "disconnect", reasonCode: 0x95 };
+      if (packet.cmd !== "publish" || packet.topic !== "bad" || !isBad) return granting(packet);
+      return { cmd: "disconnect", reasonCode: 0x87 };
     });
     await one.opened();
     const before = one.link.publish("good", "1");
     const bad = one.link.publish("bad", "2").catch((error: Error) => error.message);
     const after = one.link.publish("good", "3");
-    expect(await bad).toBe("bad: the broker ends the connection: a packet was too large for it");
+    expect(await bad).toBe("bad: the broker ends the connection: not authorized");
     await Promise.all([before, after]);
     expect(one.broker.publishes.filter(({ topic }) => topic === "bad")).toHaveLength(2);
     await until(() => one.link.connected);
     expect(one.link.backlog).toBe(0);
+    // As boards say again on each connection what they are.
+    expect(await one.link.publish("bad", "4").catch((error: Error) => error.message)).toBe(
+      await bad,
+    );
+    const { length } = one.broker.connects;
+    await one.link.publish("good", "5");
+    expect([one.broker.connects.length, one.link.connected]).toEqual([length, true]);
+    // In an hour the rights may be others.
+    const now = performance.now();
+    const later = spyOn(performance, "now").mockImplementation(() => now + 3_600_001);
+    restored.push(() => later.mockRestore());
+    isBad = false;
+    await one.link.publish("bad", "6");
+  });
+
+  test("that was too long is no longer next time, whatever its topic, where the broker did not say how long it may be", async () => {
+    delays();
+    await using one = linked({}, (packet) =>
+      packet.cmd === "publish" && packet.payload.length > 100_000
+        ? { cmd: "disconnect", reasonCode: 0x95 }
+        : granting(packet),
+    );
+    await one.opened();
+    const said = (length: number, topic: string) =>
+      one.link.publish(topic, "x".repeat(length)).catch((error: Error) => error.message);
+    expect(await said(200_000, "a")).toBe(
+      "a: the broker ends the connection: a packet was too large for it",
+    );
+    await until(() => one.link.connected);
+    const { length } = one.broker.connects;
+    expect(await said(200_000, "b")).toMatch(/^b: \d+ bytes are more than the \d+ that the broker/);
+    expect(await said(100_000, "a")).toBeUndefined();
+    expect(one.broker.connects).toHaveLength(length);
   });
 
   test("is sent again as often as the broker ends the connection for what is no fault of it", async () => {
