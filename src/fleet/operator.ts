@@ -56,7 +56,7 @@ export class Operator {
     this.#calls = new Calls({
       ...{ away: options.away, whole: options.whole },
       say: (board, id, flow) => this.say(board, id, flow),
-      status: (board) => this.presence.boards.get(board)?.status,
+      status: (board) => this.presence.stateOf(board),
       isConnected: () => this.#link.connected,
     });
     const { broker, secrets } = fleet;
