@@ -22,6 +22,8 @@ const SO_PEERGROUPS = 59;
 const SO_PEERPIDFD = 77;
 const SOCK_STREAM = 1;
 const AF_UNIX = 1;
+const IPPROTO_TCP = 6;
+const TCP_USER_TIMEOUT = 18;
 const F_SETFD = 2;
 const FD_CLOEXEC = 1;
 /** struct sockaddr_un: a family of 2 bytes and a path of 108. */
@@ -45,6 +47,20 @@ export function limitReceiving(fd: number, bytes: number): void {
   const value = Int32Array.of(bytes);
   checked(
     libc.setsockopt(fd, SOL_SOCKET, SO_RCVBUF, value, value.byteLength),
+    "setsockopt",
+    `fd ${fd}`,
+  );
+}
+
+/**
+ * How long what was sent over TCP may stay unanswered by the other machine before the connection is over: tcp(7), TCP_USER_TIMEOUT.
+ * Also where that machine answers, and its program reads nothing. Throws CError.
+ * @param limit ms
+ */
+export function limitUnanswered(fd: number, limit: number): void {
+  const value = Int32Array.of(limit);
+  checked(
+    libc.setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, value, value.byteLength),
     "setsockopt",
     `fd ${fd}`,
   );

@@ -31,6 +31,7 @@ export interface LinkOptions {
   readonly isOneOfMany?: boolean;
   /** For people: what became of the connection. */
   readonly tell: (text: string) => void;
+  /** What is to come has to be asked for again: see `subscribe`. */
   readonly connected: () => void;
   readonly message: (message: Message) => void;
 }
@@ -56,6 +57,10 @@ interface Waiting extends Publish {
   readonly topic: string;
   readonly payload: string | Buffer;
   readonly settle: PromiseWithResolvers<void>;
+  /** Its number in the protocol, once it was sent. */
+  messageId?: number;
+  /** Connections that the broker has ended because of a message, which may have been this one. */
+  ended?: number;
 }
 
 /** Messages under way: their confirmations come as fast as a broker can write them. */
@@ -71,6 +76,9 @@ const STABLE = 30_000;
 const HEAD = 64 << 10;
 /** Messages that are taken in one turn of the event loop. */
 const A_TURN = 16;
+/** ms in which nothing more is published to a topic that connections were ended for, and so many topics. */
+const BLAMED = 3_600_000;
+const MOST_BLAMED = 1000;
 /** ms for the last words. */
 const GOODBYE = 2000;
 const CONNECTED = "connected to the broker";
@@ -84,6 +92,14 @@ export class Link {
   /** Sent, and not confirmed. */
   readonly #underWay = new Set<Waiting>();
   #most = UNDER_WAY;
+  /** Bytes of a packet that the broker takes. */
+  #largest = Infinity;
+  /** As the ends of connections have told. */
+  #learned = Infinity;
+  /** By the properties that they were given to be sent with. */
+  readonly #sent = new WeakMap<object, Waiting>();
+  /** Topics that connections were ended for: since when, and why. */
+  readonly #blamed = new Map<string, { readonly at: number; readonly why: string }>();
   #delay = FIRST_DELAY;
   /** When it was connected last, while it is. */
   #since = Infinity;
@@ -92,7 +108,7 @@ export class Link {
   #closing = false;
 
   constructor(readonly options: LinkOptions) {
-    const { will, session, keepalive, name, clientId, largest, isOneOfMany } = options;
+    const { will, session, keepalive, name, clientId, isOneOfMany } = options;
     this.#pace = isOneOfMany ? new Pace() : undefined;
     this.#client = new MqttClient(() => this.#stream(), {
       ...{ protocolVersion: 5, clean: false, clientId, username: name, keepalive },
@@ -102,21 +118,30 @@ export class Link {
       properties: {
         sessionExpiryInterval: session,
         receiveMaximum: RECEIVE_MAXIMUM,
-        maximumPacketSize: largest + HEAD,
       },
       connectTimeout: CONNECT_LIMIT,
       reconnectPeriod: FIRST_DELAY,
       reconnectOnConnackError: true,
       manualConnect: true,
+      // It would take what was asked for on a connection that broke for granted, and ask for nothing where the broker has a session.
+      resubscribe: false,
       // Else each packet is written for a log that nobody reads.
       log: () => {},
     });
     this.#client.on("connect", ({ properties }) => {
       this.#since = performance.now();
       this.#most = Math.max(1, Math.min(UNDER_WAY, properties?.receiveMaximum ?? UNDER_WAY));
+      this.#largest = properties?.maximumPacketSize ?? Infinity;
+      // Brokers count a byte less than there is, and would send for ever what the client never takes. The socket looks, too.
+      this.#agree(undefined);
       this.#tell(CONNECTED);
       this.options.connected();
       this.#pump();
+    });
+    this.#client.on("packetsend", (packet) => {
+      const waiting =
+        packet.cmd === "publish" && packet.properties && this.#sent.get(packet.properties);
+      if (waiting) waiting.messageId = packet.messageId ?? 0;
     });
     let taken = 0;
     // What comes in a row is taken in with others that have something to do, and confirmed as it is.
@@ -127,9 +152,13 @@ export class Link {
     };
     this.#client.on("message", (_topic, _payload, packet) => this.options.message(packet));
     this.#client.on("error", (error) => this.#fault(error));
-    this.#client.on("disconnect", ({ reasonCode }) =>
-      this.#tell(`the broker ends the connection: ${reasonOf(reasonCode)}`),
-    );
+    this.#client.on("disconnect", ({ reasonCode }) => {
+      const why = `the broker ends the connection: ${reasonOf(reasonCode)}`;
+      this.#tell(why);
+      if (OF_A_MESSAGE.has(reasonCode ?? 0)) this.#blame(why, reasonCode);
+      // Whether the broker closes it or not.
+      this.#client.stream.destroy();
+    });
     // Before the client waits to come back. Attempts that fail end with it, too.
     this.#client.prependListener("close", () => {
       // Mosquitto 2.0 closes where it should say that another has the name: two boards would take turns, and nobody would know.
@@ -163,14 +192,22 @@ export class Link {
   publish(topic: string, payload: string | Buffer, how: Publish = {}): Promise<void> {
     const settle = Promise.withResolvers<void>();
     settle.promise.catch((error: unknown) => this.#fault(error));
+    const fault = faultOf(topic, how);
+    const blamed = this.#blamed.get(topic);
+    const isBlamed = blamed && performance.now() - blamed.at < BLAMED;
     if (this.#closing) settle.reject(new Error("the connection is being closed"));
+    // The client would end the connection at it, and at the next again.
+    else if (fault !== undefined)
+      settle.reject(new Error(`${topic.slice(0, 200)}: cannot be sent: ${fault}`));
+    else if (isBlamed) settle.reject(new Error(blamed.why));
     else this.#waiting.push({ ...how, topic, payload, settle });
     this.#pump();
     return settle.promise;
   }
 
   /**
-   * Once connected; from then on for each further connection. Rejects where the broker refuses.
+   * Once connected. For the next connection it is to be said again: it may never have reached the broker, and nothing of QoS 0 is
+   * kept for who is away. Rejects where the broker refuses, or the connection ends.
    * @param kept also what the broker keeps of them
    */
   async subscribe(
@@ -210,9 +247,48 @@ export class Link {
     while (this.connected && this.#underWay.size < this.#most) {
       const next = this.#waiting.shift();
       if (!next) return;
+      const size = sizeOf(next);
+      const largest = Math.min(this.#largest, this.#learned);
+      if (size > largest) {
+        const { topic, settle } = next;
+        const most = `${size} bytes are more than the ${largest} that the broker takes`;
+        settle.reject(new Error(`${topic}: ${most} in one message`));
+        continue;
+      }
       this.#underWay.add(next);
       this.#send(next);
     }
+  }
+
+  /** It would be sent first on each connection, and end each: the second time it is given up. */
+  #blame(why: string, reasonCode: number | undefined): void {
+    // Brokers confirm in order what they take.
+    const [first] = this.#underWay;
+    if (first?.messageId === undefined) return;
+    first.ended = (first.ended ?? 0) + 1;
+    if (first.ended < 2) return;
+    const { topic, settle, messageId } = first;
+    const told = `${topic}: ${why}`;
+    settle.reject(new Error(told));
+    this.#client.removeOutgoingMessage(messageId);
+    // What is told anew on each connection would end that, too. How long it may be not all brokers say.
+    if (reasonCode === TOO_LARGE) {
+      this.#learned = Math.max(HEAD, Math.min(this.#learned, sizeOf(first) - 1));
+      return;
+    }
+    this.#blamed.delete(topic);
+    this.#blamed.set(topic, { at: performance.now(), why: told });
+    const [oldest = ""] = this.#blamed.keys();
+    if (this.#blamed.size > MOST_BLAMED) this.#blamed.delete(oldest);
+  }
+
+  /** Bytes of a packet to us; undefined: whatever comes. */
+  #agree(most: number | undefined): void {
+    const { maximumPacketSize: _, ...properties } = this.#client.options.properties ?? {};
+    this.#client.options.properties = {
+      ...properties,
+      ...(most !== undefined && { maximumPacketSize: most }),
+    };
   }
 
   #send(waiting: Waiting): void {
@@ -224,6 +300,7 @@ export class Link {
       ...(how.type && { contentType: how.type }),
       ...(how.user && { userProperties: { ...how.user } }),
     };
+    this.#sent.set(properties, waiting);
     this.#client.publish(topic, payload, { qos: 1, retain, properties }, (error) => {
       this.#underWay.delete(waiting);
       if (error) settle.reject(error);
@@ -234,6 +311,7 @@ export class Link {
 
   #stream(): Duplex {
     this.#client.options.reconnectPeriod = this.#nextDelay();
+    this.#agree(this.options.largest + HEAD);
     try {
       return this.#dial();
     } catch (error) {
@@ -286,6 +364,36 @@ export class Link {
     this.options.tell(text);
   }
 }
+
+/** Why there is no packet for it; undefined where there is one: MQTT 5, sections 1.5.4 and 3.3. */
+function faultOf(topic: string, how: Publish): string | undefined {
+  const { expiry = 0, responseTopic = "", correlation, user = {} } = how;
+  const texts = [topic, responseTopic, correlation ?? "", ...Object.entries(user).flat()];
+  if (topic === "" || /[+#\0]/.test(topic)) return "no topic to publish to";
+  if (texts.some((text) => Buffer.byteLength(text) > MOST_TEXT)) return "a text is too long";
+  if (!(Number.isInteger(expiry) && expiry >= 0 && expiry <= MOST_EXPIRY)) return "no such expiry";
+  return undefined;
+}
+
+/** Bytes. */
+const MOST_TEXT = 0xffff;
+/** s */
+const MOST_EXPIRY = 0xffff_ffff;
+
+/** Bytes of the packet, or a few more: MQTT 5, section 3.3. */
+function sizeOf({ topic, payload, responseTopic, correlation, type, user = {} }: Waiting): number {
+  const texts = [topic, responseTopic ?? "", type ?? "", ...Object.entries(user).flat()];
+  const bytes = texts.reduce((sum, text) => sum + 3 + Buffer.byteLength(text), 0);
+  return HEADS + bytes + (correlation?.length ?? 0) + Buffer.byteLength(payload);
+}
+
+/** Of DISCONNECT, because of what the broker was sent: it is not authorized, has a topic or a size that it does not take, and so on. */
+const OF_A_MESSAGE: ReadonlySet<number> = new Set([
+  ...[0x81, 0x82, 0x83, 0x87, 0x90, 0x95, 0x99, 0x9a, 0x9b],
+]);
+const TOO_LARGE = 0x95;
+/** Bytes of lengths and numbers in a packet that have a fixed size, at most. */
+const HEADS = 24;
 
 /** Of DISCONNECT, that people can do something about: MQTT 5, section 3.14.2.1. */
 const REASONS = new Map([

@@ -46,6 +46,8 @@ export class Operator {
   readonly #connected = Promise.withResolvers<void>();
   #isConnected = false;
   #lastSeen = 0;
+  /** What is asked for on each connection, by topic. */
+  readonly #wanted = new Map<string, () => Promise<void>>();
   readonly #timer: ReturnType<typeof setInterval>;
 
   constructor(readonly options: OperatorOptions) {
@@ -54,7 +56,7 @@ export class Operator {
     this.#calls = new Calls({
       ...{ away: options.away, whole: options.whole },
       say: (board, id, flow) => this.say(board, id, flow),
-      status: (board) => this.presence.boards.get(board)?.status,
+      status: (board) => this.presence.stateOf(board),
       isConnected: () => this.#link.connected,
     });
     const { broker, secrets } = fleet;
@@ -66,6 +68,7 @@ export class Operator {
       connected: () => {
         this.#isConnected = true;
         this.#connected.resolve();
+        for (const ask of this.#wanted.values()) ask().catch(() => {});
         this.#calls.goOn();
       },
       message: (message) => this.#message(message),
@@ -98,7 +101,8 @@ export class Operator {
     this.#lastSeen = performance.now();
     // First what they are: who is told that one is there may want to know. With QoS 1 it would be dropped where there are more
     // boards than a broker queues.
-    await this.#link.subscribe([topics.about(board), topics.status(board)], { qos: 0, kept: true });
+    const all = [topics.about(board), topics.status(board)];
+    await this.#want(topics.status(board), () => this.#link.subscribe(all, { qos: 0, kept: true }));
     const end = performance.now() + QUIET_LIMIT;
     const isThere = (): boolean => {
       const seen = this.presence.boards.get(board);
@@ -127,24 +131,33 @@ export class Operator {
     return new Map([...presence.takeApis(board)].filter(([api]) => known.includes(api)));
   }
 
+  /** Now, and on each further connection, unless it is refused now. */
+  async #want(topic: string, ask: () => Promise<void>): Promise<void> {
+    await ask();
+    this.#wanted.set(topic, ask);
+  }
+
   get isConnected(): boolean {
     return this.#link.connected;
   }
 
   /** The answers to calls of this id come from now on. */
   async expect(id: string): Promise<void> {
-    await this.#link.subscribe([this.topics.out("+", this.options.operator, id)]);
+    const topic = this.topics.out("+", this.options.operator, id);
+    await this.#want(topic, () => this.#link.subscribe([topic]));
   }
 
   /** And no more. */
   ignore(id: string): void {
-    // Without a connection the next one does not ask for them.
-    this.#link.unsubscribe([this.topics.out("+", this.options.operator, id)]).catch(() => {});
+    const topic = this.topics.out("+", this.options.operator, id);
+    this.#wanted.delete(topic);
+    this.#link.unsubscribe([topic]).catch(() => {});
   }
 
   /** The same of all calls of this operator. */
   async expectAll(): Promise<void> {
-    await this.#link.subscribe([this.topics.out("+", this.options.operator, "#")]);
+    const topic = this.topics.out("+", this.options.operator, "#");
+    await this.#want(topic, () => this.#link.subscribe([topic]));
   }
 
   /** Never rejects. */

@@ -21,6 +21,8 @@ export interface Seen {
   status?: "online" | "offline";
   /** The last sign of life of one that is online, ms since 1970 by the clock of this machine; undefined where it is not known. */
   heard?: number;
+  /** The same by performance.now(), which nobody who sets the clock moves. */
+  heardAt?: number;
   about?: Told;
   /** What is told of each API, where somebody has looked at that. */
   readonly apis: Map<string, unknown>;
@@ -98,6 +100,12 @@ export class Presence {
     return apis;
   }
 
+  /** As it is said of it; of one of which nothing is heard any more, that it is not there: its broker died with its will. */
+  stateOf(board: string): "online" | "offline" | undefined {
+    const { status, heardAt = Infinity } = this.boards.get(board) ?? {};
+    return status === "online" && performance.now() - heardAt > SILENT ? "offline" : status;
+  }
+
   isOnline(board: string): boolean {
     return this.boards.get(board)?.status === "online";
   }
@@ -119,9 +127,13 @@ function noteStatus(seen: Seen, text: string, left: number | undefined): boolean
   if (text === "online" || text === "offline") seen.status = text;
   else delete seen.status;
   // How long the broker keeps it yet tells how long it has it.
-  if (text === "online" && left !== undefined && left <= SIGN_EXPIRY)
-    seen.heard = Date.now() - (SIGN_EXPIRY - left) * 1000;
-  else delete seen.heard;
+  delete seen.heard;
+  delete seen.heardAt;
+  if (text === "online" && left !== undefined && left <= SIGN_EXPIRY) {
+    const age = (SIGN_EXPIRY - left) * 1000;
+    seen.heard = Date.now() - age;
+    seen.heardAt = performance.now() - age;
+  }
   return seen.status !== before;
 }
 
@@ -136,9 +148,13 @@ function toldOf(value: unknown): Told {
     ...(typeof start === "string" && { start }),
     ...{ groups: texts(groups).slice(0, MOST_GROUPS), apis: texts(apis).slice(0, MOST_APIS) },
     limits: {
-      ...(typeof window === "number" && { window }),
-      ...(typeof largest === "number" && { largest }),
-      ...(typeof expiry === "number" && { expiry }),
+      ...(isLimit(window) && { window }),
+      ...(isLimit(largest) && { largest }),
+      ...(isLimit(expiry) && { expiry }),
     },
   };
 }
+
+/** As a fleet file has it: calls to all of a group go by the least of them. */
+const isLimit = (value: unknown): value is number =>
+  Number.isSafeInteger(value) && Number(value) > 0;

@@ -50,6 +50,8 @@ export class History implements Archive {
   #store: Store | undefined;
   /** Nothing is kept any more: it has been told why. */
   #over = false;
+  /** Since the file is none that anything could be kept in. */
+  #gaveUp = false;
   #failing = false;
   #lost = 0;
   readonly #waiting = new Map<string, Entry>();
@@ -77,7 +79,7 @@ export class History implements Archive {
   }
 
   note(entry: Entry): void {
-    if (this.#over) return;
+    if (this.#over) return this.#missed(entry);
     const { record, plan, events } = entry;
     this.#waiting.set(record.id, entry);
     if (plan.keepsOutput && events && !this.#followed.has(record.id)) {
@@ -87,8 +89,7 @@ export class History implements Archive {
     }
     if (this.#waiting.size > WAITING) {
       for (const [id, oldest] of this.#waiting) {
-        // What runs is noted again once it has ended.
-        if (oldest.record.state === "ended") this.#lost++;
+        this.#missed(oldest);
         this.#waiting.delete(id);
         this.#letGo(id);
         break;
@@ -203,6 +204,11 @@ export class History implements Archive {
     else if (this.#followed.size > 0) this.#schedule(LATE);
   }
 
+  /** What runs is noted again once it has ended; and of a server that ends nobody asks any more. */
+  #missed({ record }: Entry): void {
+    if (record.state === "ended" && (this.#gaveUp || !this.#over)) this.#lost++;
+  }
+
   #letGo(id: string): void {
     this.#followed.get(id)?.ring.letGo();
     this.#followed.delete(id);
@@ -224,9 +230,10 @@ export class History implements Archive {
   }
 
   #giveUp(why: string): void {
-    this.#over = true;
+    this.#over = this.#gaveUp = true;
     this.#store?.close();
     this.#store = undefined;
+    for (const entry of this.#waiting.values()) this.#missed(entry);
     this.#waiting.clear();
     for (const id of [...this.#followed.keys()]) this.#letGo(id);
     this.#tell(`${why}; the server goes on without a history`);

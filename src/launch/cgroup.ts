@@ -91,6 +91,9 @@ const KEPT = 8;
 /** ms for which one is kept that no task comes for. */
 const REST = 2_000;
 
+/** Groups of crashed servers that are named where they cannot be removed. */
+const MOST_TOLD = 8;
+
 /** A group that is kept, and since when, by performance.now(). */
 interface Kept {
   readonly place: GroupPlace;
@@ -132,8 +135,7 @@ class Groups implements CgroupRoot {
     try {
       const place = findPlace(this.#mount(sandboxes));
       const parent = makeGroup(place);
-      for (const message of this.lookOnly ? [] : await removeLeftovers(parent))
-        this.notices.push({ file: "", path: "", message: `left over cgroup ${message}` });
+      if (!this.lookOnly) this.#tellLeft(await removeLeftovers(parent));
       server = makeServerGroup(parent);
       missing = this.lookOnly ? this.#look(place, wanted) : enableControllers(place, wanted);
     } catch (error) {
@@ -152,6 +154,14 @@ class Groups implements CgroupRoot {
     sandboxes.forEach((sandbox, i) =>
       this.#add(sandbox, join(path, `${i}-${nameOf(sandbox.key)}`), missing),
     );
+  }
+
+  /** @param left groups that could not be removed, with the reason */
+  #tellLeft(left: readonly string[]): void {
+    const tell = (message: string): void =>
+      void this.notices.push({ file: "", path: "", message: `left over cgroup${message}` });
+    for (const one of left.slice(0, MOST_TOLD)) tell(` ${one}`);
+    if (left.length > MOST_TOLD) tell(`s: ${left.length - MOST_TOLD} more`);
   }
 
   /** One hierarchy is all there can be. */

@@ -149,15 +149,19 @@ export class Door {
     const id = request.headers.get("mcp-session-id");
     const message = request.method === "POST" ? messageOf(visit.body) : undefined;
     if (message instanceof Unreadable) return fault(400, JSON_RPC.parse, message.why);
+    const isFirst = isInitializeRequest(message?.value);
     if (id !== null) {
       const guest = this.#guests.get(id);
-      if (!guest || guest.owner !== visit.owner)
-        return fault(404, JSON_RPC.unknown, "no such session: initialize another one");
-      this.#guests.delete(id);
-      this.#guests.set(id, guest);
-      return guest.respond(request, visit, message?.value);
+      if (guest?.owner === visit.owner) {
+        this.#guests.delete(id);
+        this.#guests.set(id, guest);
+        return guest.respond(request, visit, message?.value);
+      }
+      // There are clients that begin anew as they should after the 404, and go on naming the session that is none.
+      if (!isFirst) return fault(404, JSON_RPC.unknown, "no such session: initialize another one");
+      request.headers.delete("mcp-session-id");
     }
-    if (!isInitializeRequest(message?.value))
+    if (!isFirst)
       return fault(400, JSON_RPC.invalid, "begin with initialize, then send Mcp-Session-Id");
     if (visit.body.length > FIRST)
       return fault(413, JSON_RPC.invalid, `initialize takes at most ${FIRST} bytes`);

@@ -14,6 +14,7 @@ import type { Packet } from "./packet.ts";
 import { PacketReader } from "./packets.ts";
 import { faultOf, routeMessage, routePacket, sizeOfPacket } from "./routes.ts";
 import { clientOptions } from "./tls.ts";
+import { limitSilence } from "./unanswered.ts";
 import { encodeOffer, type Offer, RpcError, type Set } from "./wire.ts";
 import { parseMessage } from "./wsapi.ts";
 
@@ -43,6 +44,7 @@ export interface DialOptions {
 /** Rejects with an Error that says why there is none. */
 export async function dial(options: DialOptions): Promise<Dialled> {
   const socket = await connected(options.address);
+  if (options.address.kind === "tcp" && !options.exporter) limitSilence(socket);
   const greeted = Promise.withResolvers<void>();
   const speak = options.speech === "rpc" ? packets : messages;
   const dialled = speak(socket, options, greeted);

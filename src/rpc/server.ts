@@ -25,6 +25,7 @@ import { knownApis } from "./known-apis.ts";
 import { PROVIDE, type Slot } from "./slot.ts";
 import { listenTls } from "../server/tls-listener.ts";
 import { serverOptions } from "./tls.ts";
+import { limitSilence } from "./unanswered.ts";
 
 export interface RpcOptions {
   readonly registry: Registry;
@@ -118,9 +119,11 @@ export async function startRpc(
         const mayGive = () => tls?.mutual === true || mayProvide(granted(callerOf({}, peer)));
         const take = (calls: Calls, finish: () => void): boolean => {
           if (!slot) return false;
-          return mayGive()
-            ? slot.take(calls, name, finish)
-            : slot.refuse(name, `it needs the privilege ${PROVIDE}`);
+          if (!mayGive()) return slot.refuse(name, `it needs the privilege ${PROVIDE}`);
+          const taken = slot.take(calls, name, finish);
+          // Else the place would not be free for who has come back from elsewhere.
+          if (taken && !isUnix && exported.length === 0) limitSilence(socket);
+          return taken;
         };
         const imports = (calls: Calls, finish: () => void): boolean => {
           const taken = take(calls, finish);

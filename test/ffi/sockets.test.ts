@@ -12,6 +12,7 @@ import {
   descriptorOf,
   isListening,
   limitReceiving,
+  limitUnanswered,
   lookAtPeer,
   openPeer,
   peerCredentials,
@@ -145,6 +146,8 @@ test("what is inherited goes to no other program, and receives as much as it is 
   expect(has(copy, "CLOEXEC")).toBe(true);
   expect(() => limitReceiving(copy, 1)).toThrow("ENOTSOCK");
   limitReceiving(pair[0], 4096);
+  expect(() => limitUnanswered(copy, 1)).toThrow("ENOTSOCK");
+  expect(() => limitUnanswered(pair[0], 1)).toThrow("EOPNOTSUPP");
   for (const fd of [copy, ...pair]) closeSync(fd);
   expect(() => closeOnExec(copy)).toThrow("EBADF");
 });

@@ -106,6 +106,23 @@ describe("with its broker", () => {
     expect(one.broker.connects).toHaveLength(2);
   });
 
+  test("which knows it, but never got what it asked for, is asked on the next connection", async () => {
+    let isDeaf = true;
+    await using one = boardAt({
+      answer: (packet) => {
+        if (packet.cmd === "connect")
+          return { cmd: "connack", sessionPresent: !isDeaf, reasonCode: 0 };
+        if (packet.cmd !== "subscribe" || !isDeaf) return granting(packet);
+        isDeaf = false;
+        return null;
+      },
+    });
+    await one.joined();
+    expect(one.broker.connects).toHaveLength(2);
+    const [first, second] = one.broker.subscribes.map(({ subscriptions }) => subscriptions);
+    expect(second).toEqual(first as never);
+  });
+
   test("is told once more that it is there, which it is not before", async () => {
     let isHeld = false;
     await using one = boardAt({

@@ -89,6 +89,8 @@ describe("what is known of boards", () => {
     ).toBe(true);
     expect(seen()).toEqual(none);
     expect([about([]), about("x"), about({ limits: 1 })]).toEqual([false, false, false]);
+    for (const limit of [-5, 0, 0.5, 1e99])
+      expect(about({ limits: { window: limit, largest: limit, expiry: limit } })).toBe(false);
     about({
       groups: Array.from({ length: 257 }, (_, i) => `g${i}`),
       apis: [...Array.from({ length: 1001 }, (_, i) => `a${i}`), 5],

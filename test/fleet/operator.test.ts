@@ -1,5 +1,5 @@
 /** An operator, by what it says to its broker and makes of what comes, at times that the test chooses. */
-import { describe, expect, spyOn, test } from "bun:test";
+import { describe, expect, setSystemTime, spyOn, test } from "bun:test";
 import type { Packet } from "mqtt-packet";
 import { success } from "../../src/api/reply.ts";
 import { Operator, type OperatorOptions } from "../../src/fleet/operator.ts";
@@ -93,6 +93,38 @@ describe("a connection", () => {
       "the broker ends the connection: it is shutting down",
       "connected to the broker",
     ]);
+  });
+
+  test("that was broken is told on the next what became of boards meanwhile, whatever the broker knows", async () => {
+    for (const sessionPresent of [true, false]) {
+      await using one = at({}, (packet) =>
+        packet.cmd === "connect"
+          ? { cmd: "connack", sessionPresent, reasonCode: 0 }
+          : granting(packet),
+      );
+      const { operator, broker } = one;
+      await operator.connect();
+      const looking = operator.look("b1");
+      await broker.when(() => broker.subscribes.length === 1);
+      one.tell("b1/about", "{}");
+      one.tell("b1/status", "online");
+      await looking;
+      await operator.expect("x");
+      await operator.expect("y");
+      operator.ignore("y");
+      await broker.when(() => broker.got.some(({ cmd }) => cmd === "unsubscribe"));
+      const before = broker.subscribes.length;
+      broker.cut();
+      await broker.when(() => broker.subscribes.length === before + 2);
+      await broker.taken();
+      // Each once.
+      expect(broker.subscribes.slice(before).map(({ subscriptions }) => subscriptions)).toEqual([
+        broker.subscribes[0]?.subscriptions,
+        broker.subscribes[1]?.subscriptions,
+      ] as never);
+      one.tell("b1/status", "offline");
+      await until(() => !operator.presence.isOnline("b1"));
+    }
   });
 
   test("that nobody answers is given up after twenty seconds", async () => {
@@ -334,6 +366,38 @@ describe("a call", () => {
     one.time.pass(501);
     one.look.run();
     expect(await calls[1]).toMatchObject({ info: "it went offline while it was at it" });
+  });
+
+  test("is over where nothing is heard of its board any more, though nobody has said that it is gone", async () => {
+    await using one = at({ away: 500 });
+    const { operator, broker } = one;
+    await operator.connect();
+    const call = operator.call("b1", "y", invocation());
+    broker.publish("sb/v1/b1/out/op1/y", "{}", {
+      properties: { userProperties: { kind: "accepted", seq: "0" } },
+    });
+    const sign = async (age: number): Promise<void> => {
+      const properties = { messageExpiryInterval: 604_800 - age };
+      broker.publish("sb/v1/b1/status", "online", { qos: 0, retain: true, properties });
+      await broker.taken();
+    };
+    const looked = (ms: number): Promise<boolean> => {
+      one.time.pass(ms);
+      one.look.run();
+      return isDone(call);
+    };
+    await sign(650);
+    expect([await looked(0), await looked(9000), await looked(501)]).toEqual([false, false, false]);
+    // Another clock is not another time.
+    setSystemTime(new Date(Date.now() + 86_400_000));
+    expect(await looked(100)).toBe(false);
+    setSystemTime();
+    await looked(1000);
+    await sign(0);
+    expect([await looked(501), await looked(660_000)]).toEqual([false, false]);
+    await looked(1);
+    expect(await looked(501)).toBe(true);
+    expect(await call).toMatchObject({ info: "it went offline while it was at it" });
   });
 
   test("of a process that has other things to do takes no more than its share", async () => {

@@ -300,7 +300,11 @@ describe("what happens is written", () => {
     const rings = new Rings(64 << 20);
     const ring = filled(rings);
     history.note(entry({ keeps: true, ring }).entry);
+    history.note(entry({ ended: true }).entry);
+    expect(history.lost).toBe(0);
     expect(history.kinds()).toEqual([]);
+    // What had ended; what runs has not yet.
+    expect(history.lost).toBe(1);
     ring.close();
     expect(rings.bytes).toBe(0);
     expect(told).toEqual([
@@ -312,6 +316,14 @@ describe("what happens is written", () => {
     expect([history.tasks({ kinds: [1], limit: 1 }), history.events("x"), told.length]).toEqual([
       ...[[], undefined, 1],
     ]);
+    expect(history.lost).toBe(1);
+    history.note(entry({ ended: true }).entry);
+    expect(history.lost).toBe(2);
+    history.close();
+    const { history: fine } = opened();
+    fine.close();
+    fine.note(entry({ ended: true }).entry);
+    expect(fine.lost).toBe(0);
   });
 
   test("nor open: at the end, where it is damaged, and where it is none of ours", () => {

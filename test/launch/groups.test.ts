@@ -1,9 +1,10 @@
 /** The groups of all sandboxes of a server: what they are called, how long they are kept, and what is said where there are none. */
-import { afterEach, beforeEach, describe, expect, jest, test } from "bun:test";
+import { afterEach, beforeEach, describe, expect, jest, spyOn, test } from "bun:test";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { ConfigError } from "../../src/config/problem.ts";
 import { type CgroupRoot, openCgroups, type SandboxCgroup } from "../../src/launch/cgroup.ts";
+import * as server from "../../src/launch/cgroup/server.ts";
 import { CgroupUnavailable, findPlace } from "../../src/launch/cgroup/place.ts";
 import type { CgroupPolicy, Controller } from "../../src/plan/cgroup.ts";
 import { isSettled } from "../api/listener.ts";
@@ -212,6 +213,21 @@ describe.skipIf(place === undefined)("groups", () => {
       } finally {
         if (existsSync(left)) rmdirSync(left);
       }
+    }, box("a"));
+  });
+
+  test("of crashed servers that cannot be removed are told of, but not each of thousands", async () => {
+    await opened(async () => {
+      const left = Array.from({ length: 11 }, (_, i) => `1-dead-${i}`);
+      const spied = spyOn(server, "removeLeftovers").mockResolvedValue(left);
+      const other = await openCgroups([box("b")]);
+      spied.mockRestore();
+      await other.close();
+      const told = other.notices.map(({ message }) => message);
+      expect(told).toEqual([
+        ...left.slice(0, 8).map((one) => `left over cgroup ${one}`),
+        "left over cgroups: 3 more",
+      ]);
     }, box("a"));
   });
 

@@ -58,6 +58,14 @@ test("what is left is removed, and no directory stays open; what is none is an e
   expect(removeLeftovers("/dev/null")).rejects.toThrow("ENOTDIR");
 });
 
+test("of what is left no more is held at a time than there are descriptors for", () => {
+  const above = parent();
+  for (let i = 0; i < 1000; i++) mkdirSync(join(above, `${i}`));
+  const words = `console.log(JSON.stringify([await removeLeftovers(above), readdirSync(above), open()]));`;
+  const limited = ["/bin/sh", "-c", 'ulimit -n 256; exec "$@"', "sh"];
+  expect(printed(limited, above, words).trim()).toBe("[[],[],0]");
+});
+
 /** What a process prints of these words, which may name the directory \`above\`. */
 function printed(first: readonly string[], above: string, words: string) {
   const program = `

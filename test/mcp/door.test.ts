@@ -250,6 +250,17 @@ test.each<[string, string | undefined, string | undefined, number, object]>([
   },
 );
 
+test("a beginning in the name of a session that is none, or another's, is the beginning of a new one", async () => {
+  const { door } = opened([]);
+  const other = await begun(door, "another");
+  for (const id of ["none", other]) {
+    const response = await send(door, INITIALIZE, id);
+    const own = response.headers.get("mcp-session-id") ?? "";
+    expect([response.status, own === id, await isThere(door, own)]).toEqual([200, false, true]);
+  }
+  expect(await isThere(door, other)).toBe(false);
+});
+
 test("a beginning may be that long; one that the protocol does not take leaves no session", async () => {
   const { door } = opened([], { look: 1 });
   expect(await statusOf(door, first(64 << 10))).toBe(200);

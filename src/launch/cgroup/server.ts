@@ -14,6 +14,8 @@ import { endTree, killTree, tryRemove } from "./tree.ts";
 
 /** How long the dead of a crashed server are waited for, ms. */
 const PATIENCE = 5_000;
+/** Groups of crashed servers that are held at a time: a server that ends again and again may have left more than there are descriptors. */
+const AT_ONCE = 100;
 
 export interface ServerGroup {
   readonly path: string;
@@ -67,11 +69,18 @@ function isStill(path: string, fd: number): boolean {
 
 /** Kills what crashed servers left running, and removes their groups. @returns those that could not be removed, with the reason */
 export async function removeLeftovers(parent: string): Promise<string[]> {
+  const remaining: string[] = [];
+  const all = entriesOf(parent)
+    .filter((entry) => entry.isDirectory() && entry.name !== LEAF)
+    .map(({ name }) => join(parent, name));
+  while (all.length > 0) remaining.push(...(await removeSome(all.splice(-AT_ONCE))));
+  return remaining;
+}
+
+async function removeSome(paths: readonly string[]): Promise<string[]> {
   const dead: { path: string; fd: number }[] = [];
   const remaining: string[] = [];
-  for (const entry of entriesOf(parent)) {
-    if (!entry.isDirectory() || entry.name === LEAF) continue;
-    const path = join(parent, entry.name);
+  for (const path of paths) {
     try {
       const fd = openSync(path, "r");
       if (!locked(fd)) continue;
