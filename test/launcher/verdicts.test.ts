@@ -178,6 +178,22 @@ for i in range(2): libc.syscall(${GETPPID})`;
 });
 const SIGSYS_STATUS = 31;
 
+test("for a thread its process is ended, whatever digits its number has", async () => {
+  const script = `
+import ctypes, threading
+libc = ctypes.CDLL(None)
+thread = threading.Thread(target=libc.syscall, args=(${ACCT}, 0))
+thread.start(); thread.join(); print("after")`;
+  // Of ten in a row one has a 0.
+  for (let pid = ""; !pid.includes("0");) {
+    const argv = ["/usr/bin/python3", "-ISc", script];
+    const { records, stdout } = await launch(plan(returns(KILL)), { argv });
+    expect(stdout).toBe("");
+    expect(records.at(-1)).toMatchObject({ kind: "ENDED", status: SIGSYS_STATUS, op: ACCT });
+    pid = `${records.find(({ kind }) => kind === "STARTED")?.pid}`;
+  }
+});
+
 test("each number is counted, from 0 to the last one that a call can have, and those behind it together", async () => {
   // Of call 0, which a program cannot do without, only what no program asks for.
   const some = encode([
