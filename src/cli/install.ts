@@ -13,6 +13,7 @@ import {
 import { refuseOtherArchitecture } from "../install/architecture.ts";
 import { hasInitramfsTools, updateInitramfs } from "../install/initramfs.ts";
 import { inside } from "../install/inside.ts";
+import { packagedUnit, removeEnablement } from "../install/unit.ts";
 import { isThere, place, type Placed, placeOf, refuseMasked, remove } from "../install/place.ts";
 import { run as must } from "../install/run.ts";
 import type { Manual } from "../manual/manual.ts";
@@ -112,7 +113,13 @@ function install({ early, initramfs, root, start }: Options): void {
   refuseOtherArchitecture(root);
   refuseMasked(files, root);
   const placed = new Map<InstalledFile, Placed>();
+  const ofPackage = packagedUnit(root);
   for (const file of files) {
+    // One in /etc would hide that of a package for good, whatever later versions of it say: see systemd.unit(5).
+    if (ofPackage !== undefined && file.path === UNIT_PATH && !isThere(placeOf(file, root))) {
+      console.log(`packaged  ${ofPackage}`);
+      continue;
+    }
     const how = place(file, root);
     placed.set(file, how);
     console.log(`${how.padEnd(9)} ${placeOf(file, root)}`);
@@ -156,16 +163,26 @@ function uninstall({ root, start }: Options): void {
   if (start && hasSystemd() && existsSync(UNIT_PATH))
     must("systemctl", "disable", "--now", "--quiet", UNIT);
   const removed = new Set<InstalledFile>();
+  const ofPackage = packagedUnit(root);
   for (const file of [...SERVICE, ...EARLY, INITRAMFS]) {
     const path = placeOf(file, root);
-    if (file.sample) {
-      if (isThere(path)) console.log(`kept      ${path}`);
+    // The unit of a package starts the program of that place at each boot, whoever has put it there.
+    const isOfPackage = ofPackage !== undefined && file.path.startsWith("/usr/");
+    if (file.sample || isOfPackage) {
+      const why = isOfPackage ? `: a package brings ${ofPackage}, remove that package` : "";
+      if (isThere(path)) console.log(`kept      ${path}${why}`);
     } else if (remove(file, root)) {
       console.log(`removed   ${path}`);
       removed.add(file);
     }
   }
-  if (start && hasSystemd()) must("systemctl", "daemon-reload");
+  if (ofPackage === undefined)
+    for (const link of removeEnablement(UNIT, root)) console.log(`removed   ${link}`);
+  if (start && hasSystemd()) {
+    must("systemctl", "daemon-reload");
+    // One that had failed would be listed without its file.
+    succeeds("systemctl", "reset-failed", UNIT);
+  }
   // One that still has the script boots all the same.
   if (root === "/" && removed.has(INITRAMFS) && hasInitramfsTools(root)) updateInitramfs();
 }
