@@ -24,7 +24,7 @@ inBrowser("calls", (board) => {
     );
     for (const [name, value] of Object.entries({
       ...{ mode: "fast", level: "3", force: "true", pin: "4711", name: "UPPER" },
-      ...{ list: "[1,2]", text: "two words" },
+      ...{ list: "[9007199254740993,2]", text: "two words" },
     }))
       await board.page.fill(`field-${name}`, value);
     await board.page.press("Run");
@@ -37,7 +37,7 @@ inBrowser("calls", (board) => {
     expect(await board.page.barriers()).toEqual([]);
     await board.page.fill("field-name", "lower");
     await board.page.press("Run");
-    await board.page.see("got fast 3 true lower [1,2] two words 4711", ".log");
+    await board.page.see("got fast 3 true lower [9007199254740993,2] two words 4711", ".log");
     await board.page.see("It succeeded.");
     // What is remembered is not the secret, and nothing shows it.
     const kept = await board.page.evaluate<string>("JSON.stringify({ ...localStorage })");
@@ -56,7 +56,7 @@ inBrowser("calls", (board) => {
     expect(written).not.toContain("4711");
     await board.page.fill("raw", written.replace("two words", "other words"));
     await board.page.press("Run");
-    await board.page.see("got fast 3 true lower [1,2] other words 4711", ".log");
+    await board.page.see("got fast 3 true lower [9007199254740993,2] other words 4711", ".log");
     await board.page.go("#/v/board/form");
     await board.page.fill("field-pin", "4711");
     await board.page.press("JSON");
@@ -66,6 +66,18 @@ inBrowser("calls", (board) => {
     await board.page.press("From a shell");
     await board.page.see("spawnbox call --url", "details");
     await board.page.see("curl ", "details");
+    // In a frame of another page the clipboard may be refused.
+    await board.page.evaluate(`Object.defineProperty(navigator, "clipboard", {
+      value: { writeText: () => Promise.reject(new DOMException("refused", "NotAllowedError")) },
+    })`);
+    await board.page.evaluate(
+      `document.addEventListener("copy", () => (window.copied = document.activeElement.value))`,
+    );
+    await board.page.press("Copy");
+    await board.page.see("Copied", "details");
+    const copied = await board.page.evaluate<string>("window.copied");
+    expect(copied).toStartWith("curl ");
+    expect(copied).toContain("9007199254740993");
     await board.page.screenshot("form");
   }, 60_000);
 
