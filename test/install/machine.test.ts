@@ -6,6 +6,8 @@ import { runMachine } from "../boot/rooted.ts";
 const files = {
   "/sbin/systemctl": `#!/bin/sh
 echo "systemctl $*" >>/asked
+# A version that does not start where there is /broken.
+[ "$1" != restart ] || [ ! -e /broken ] || ! cmp -s /spawnbox /usr/bin/spawnbox || { echo "it failed" >&2; exit 1; }
 [ "$1" != is-active ] || [ -e /active ]
 `,
   "/usr/sbin/update-initramfs": `#!/bin/sh
@@ -87,6 +89,35 @@ describe("with systemd", () => {
       [...removed(...PLACES), "systemctl disable --now --quiet spawnbox.service", ...FORGOTTEN],
       ["kept      /etc/spawnbox/spawn-board.json", ...FORGOTTEN],
     ]);
+  });
+  test("where the new version does not start, that of before comes back, its unit too", () => {
+    const unit = "/etc/systemd/system/spawnbox.service";
+    const old = `mkdir -p /usr/bin; echo old >/usr/bin/spawnbox; echo old >${unit}`;
+    const restart = "systemctl restart spawnbox.service";
+    const [, updated, seen, either] = machine(`${SYSTEMD}; touch /active /broken`, [
+      `mkdir -p ${unit.replace(/[^/]+$/, "")}; ${old}`,
+      "spawnbox install",
+      `cat /usr/bin/spawnbox ${unit}; ls -A /usr/bin /etc/systemd/system`,
+      // Nor does that.
+      `cp /spawnbox /usr/bin/; echo old >${unit}; spawnbox install 2>&1 | tail -n 1`,
+    ]);
+    const back = (how: string) =>
+      `What was there before is back, and ${how}: see journalctl -u spawnbox, and spawnbox check /etc/spawnbox of the new version`;
+    expect(updated).toEqual([
+      "updated   /usr/bin/spawnbox",
+      `updated   ${unit}`,
+      "installed /etc/spawnbox/spawn-board.json",
+      "spawnbox install: systemctl restart spawnbox.service: it failed",
+      back("runs"),
+      "exit 1",
+      ...ASKED,
+      restart,
+      ...["systemctl daemon-reload", restart],
+    ]);
+    expect(seen).toEqual([
+      ...["old", "old", "/etc/systemd/system:", "spawnbox.service", "", "/usr/bin:", "spawnbox"],
+    ]);
+    expect(either?.[0]).toBe(back("does not run either"));
   });
   test("--no-start, and the root of an image, leave it alone", () => {
     const enable = "to be started at boot: systemctl --root=/image enable spawnbox.service";
