@@ -153,6 +153,25 @@ inBrowser("calls", (board) => {
     expect(await runs()).toBe(1);
   }, 60_000);
 
+  test("who scrolls over a number changes the page, not the number", async () => {
+    await board.open("#/v/board/form");
+    await until("the form", async () => (await board.page.count("#field-level")) === 1);
+    await board.page.fill("field-level", "3");
+    const [x = 0, y = 0] = await board.page.evaluate<number[]>(`(() => {
+      window.wheels = 0;
+      addEventListener("wheel", () => wheels++);
+      const field = document.querySelector("#field-level");
+      field.focus();
+      const { x, y, width, height } = field.getBoundingClientRect();
+      return [x + width / 2, y + height / 2];
+    })()`);
+    const wheel = { type: "mouseWheel", x, y, deltaX: 0, deltaY: 120 };
+    for (let times = 0; times < 3; times++)
+      await board.page.view.cdp("Input.dispatchMouseEvent", wheel);
+    await until("the wheel", () => board.page.evaluate<boolean>("wheels > 0"));
+    expect(await board.page.evaluate("document.querySelector('#field-level').value")).toBe("3");
+  }, 60_000);
+
   test("by keys alone", async () => {
     await board.open();
     await board.page.see("a hundred thousand lines");
