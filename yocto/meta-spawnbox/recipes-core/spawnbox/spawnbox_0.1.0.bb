@@ -130,3 +130,12 @@ RDEPENDS:${PN} = "glibc libcap libseccomp"
 # Its plan files and its server are the executable's of the same build.
 RDEPENDS:${PN}-early = "${PN} (= ${EXTENDPKGV})"
 RDEPENDS:${PN}-initramfs = "initramfs-framework-base"
+
+# Without what the kernel is told to start, it panics.
+pkg_prerm:${PN}-early() {
+    case " $(cat /proc/cmdline) $(readlink -f /sbin/init) " in *" init=${nonarch_libdir}/spawnbox/init "* | *" ${nonarch_libdir}/spawnbox/init "*)
+        [ "$1" = upgrade ] || [ "$1" = 1 ] && exit 0
+        echo "${nonarch_libdir}/spawnbox/init is what the kernel starts: without it this machine would not boot. Take it off the kernel command line, and any link to it away from /sbin/init" >&2
+        exit 1 ;;
+    esac
+}
