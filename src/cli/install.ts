@@ -128,7 +128,13 @@ function install({ early, initramfs, root, start }: Options): void {
     : [];
   for (const file of files) {
     // One in /etc would hide that of a package for good, whatever later versions of it say: see systemd.unit(5).
-    if (ofPackage !== undefined && file.path === UNIT_PATH && !isThere(placeOf(file, root))) {
+    if (ofPackage !== undefined && file.path === UNIT_PATH) {
+      // Of an installation from before the package came. What enabled it led to this file, and is made anew.
+      if (remove(file, root)) {
+        console.log(`removed   ${placeOf(file, root)}`);
+        if (start) removeEnablement(UNIT, root);
+        placed.set(file, "updated");
+      }
       console.log(`packaged  ${ofPackage}`);
       continue;
     }

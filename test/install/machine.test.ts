@@ -179,8 +179,10 @@ test("the unit of a package is not hidden by another one, and what it starts is 
     machine(`${SYSTEMD}; mkdir -p ${unit.replace(/[^/]+$/, "")} ${WANTED}; touch ${unit}`, [
       "spawnbox install --early",
       `ln -s ${unit} ${WANTED}; spawnbox install --uninstall; ls -d ${program} ${WANTED}/*`,
-      `touch ${own}; spawnbox install --no-start`,
-      "spawnbox install --uninstall",
+      // One from before the package came.
+      `echo old >${own}; touch /active; spawnbox install; ls ${WANTED}`,
+      `echo old >${own}; spawnbox install --no-start >/dev/null; rm /active; ls ${WANTED} ${own}`,
+      `echo old >${own}; spawnbox install --uninstall`,
     ]),
   ).toEqual([
     [
@@ -202,8 +204,16 @@ test("the unit of a package is not hidden by another one, and what it starts is 
       program,
       ...FORGOTTEN,
     ],
-    // One from before the package came.
-    [`unchanged ${program}`, `updated   ${own}`, `kept      ${config}`],
+    [
+      `unchanged ${program}`,
+      `removed   ${own}`,
+      `packaged  ${unit}`,
+      `kept      ${config}`,
+      `restarted ${JOURNAL}`,
+      ...ASKED,
+      "systemctl restart spawnbox.service",
+    ],
+    [`ls: cannot access '${own}': No such file or directory`, `${WANTED}:`, "exit 2"],
     [
       `kept      ${program}${because}`,
       `removed   ${own}`,
