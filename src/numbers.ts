@@ -95,10 +95,24 @@ function decimal(text: string): Decimal | undefined {
 
 function compare(a: Decimal, b: Decimal | undefined): number {
   if (b === undefined) return 1;
-  const least = Math.min(a.exponent, b.exponent);
-  const left = a.digits * 10n ** BigInt(a.exponent - least);
-  const right = b.digits * 10n ** BigInt(b.exponent - least);
+  const [left, right] = aligned(a, b);
   return left < right ? -1 : left > right ? 1 : 0;
+}
+
+/** Both in units of the smaller power of ten. */
+function aligned(a: Decimal, b: Decimal): [bigint, bigint] {
+  const least = Math.min(a.exponent, b.exponent);
+  const inUnits = ({ digits, exponent }: Decimal) => digits * 10n ** BigInt(exponent - least);
+  return [inUnits(a), inUnits(b)];
+}
+
+/** As people reckon, with the digits that JavaScript writes: 0.3 is three times 0.1, though not of the doubles. */
+export function isMultiple(value: number, step: number): boolean {
+  if (Number.isSafeInteger(value) && Number.isSafeInteger(step)) return value % step === 0;
+  const [a, b] = [decimal(String(value)), decimal(String(step))];
+  if (!a || !b) return false;
+  const [left, right] = aligned(a, b);
+  return left % right === 0n;
 }
 
 const isWhole = ({ digits, exponent }: Decimal): boolean =>

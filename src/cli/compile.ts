@@ -5,6 +5,7 @@ import { compile } from "../plan/compile.ts";
 import { encodePlans } from "../plan/file.ts";
 import { lookingOnly, thisMachine } from "../plan/machine.ts";
 import { checkEncoder, extend } from "../plugins/extend.ts";
+import { printText } from "../command-line/print.ts";
 import { CONFIG, configSpec } from "../command-line/config-option.ts";
 import type { Manual } from "../manual/manual.ts";
 import { readWithOperands } from "../manual/options.ts";
@@ -13,7 +14,12 @@ import { UsageError, withOptions } from "../command-line/usage.ts";
 
 const OPTIONS = {
   ...CONFIG,
-  output: { short: "o", argument: "FILE", text: "where to write", path: "file" },
+  output: {
+    short: "o",
+    argument: "FILE",
+    text: "where to write; -: standard output",
+    path: "file",
+  },
   arch: {
     argument: "ARCH",
     text: "x64 or arm64 (default: this machine's)",
@@ -66,10 +72,17 @@ function write({ spec, output, arch }: Options): number {
     // What `autocreate` makes is made where the plans start.
     const machine = { ...lookingOnly(thisMachine(arch)), inherits: false };
     const apis = compile(loadConfigs(spec), { machine, checkEncoder, extend });
-    writePlanFile(output, encodePlans(apis, machine));
+    const plans = encodePlans(apis, machine);
+    const isPiped = output === "-";
+    if (!isPiped) writePlanFile(output, plans);
+    // Cut off, it is none.
+    else if (!printText(plans)) return 1;
+    const say = isPiped ? console.error : console.log;
     for (const { file, notices } of apis)
-      for (const notice of notices) console.log(`notice: ${problemLine({ file, ...notice })}`);
-    console.log(`${output}: ${apis.map(({ api }) => api).join(", ")}, for ${arch}`);
+      for (const notice of notices) say(`notice: ${problemLine({ file, ...notice })}`);
+    say(
+      `${isPiped ? "standard output" : output}: ${apis.map(({ api }) => api).join(", ")}, for ${arch}`,
+    );
     return 0;
   } catch (error) {
     if (!(error instanceof Error)) throw error;

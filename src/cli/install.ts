@@ -13,7 +13,16 @@ import {
 import { refuseOtherArchitecture } from "../install/architecture.ts";
 import { hasInitramfsTools, updateInitramfs } from "../install/initramfs.ts";
 import { inside } from "../install/inside.ts";
-import { isThere, place, type Placed, placeOf, refuseMasked, remove } from "../install/place.ts";
+import { packagedUnit, removeEnablement } from "../install/unit.ts";
+import {
+  Former,
+  isThere,
+  place,
+  type Placed,
+  placeOf,
+  refuseMasked,
+  remove,
+} from "../install/place.ts";
 import { run as must } from "../install/run.ts";
 import type { Manual } from "../manual/manual.ts";
 import { readOptions } from "../manual/options.ts";
@@ -112,12 +121,33 @@ function install({ early, initramfs, root, start }: Options): void {
   refuseOtherArchitecture(root);
   refuseMasked(files, root);
   const placed = new Map<InstalledFile, Placed>();
+  const ofPackage = packagedUnit(root);
+  using before = new DisposableStack();
+  const former = start
+    ? SERVICE.filter(({ sample }) => !sample).map((file) => before.use(new Former(file, root)))
+    : [];
   for (const file of files) {
+    // One in /etc would hide that of a package for good, whatever later versions of it say: see systemd.unit(5).
+    if (ofPackage !== undefined && file.path === UNIT_PATH) {
+      // Of an installation from before the package came. What enabled it led to this file, and is made anew.
+      if (remove(file, root)) {
+        console.log(`removed   ${placeOf(file, root)}`);
+        if (start) removeEnablement(UNIT, root);
+        placed.set(file, "updated");
+      }
+      console.log(`packaged  ${ofPackage}`);
+      continue;
+    }
     const how = place(file, root);
     placed.set(file, how);
     console.log(`${how.padEnd(9)} ${placeOf(file, root)}`);
   }
-  if (start) startService(SERVICE.some((file) => placed.get(file) === "updated"));
+  if (start) {
+    const changed = SERVICE.filter((file) => placed.get(file) === "updated");
+    startService(changed.length > 0, {
+      putBack: () => former.filter((one) => one.putBack()).length > 0,
+    });
+  }
   if (root !== "/") console.log(`to be started at boot: systemctl --root=${root} enable ${UNIT}`);
   const hooked = placed.get(INITRAMFS) ?? "unchanged";
   if (hooked !== "unchanged" && root === "/") updateInitramfs();
@@ -126,10 +156,14 @@ function install({ early, initramfs, root, start }: Options): void {
 
 const hasSystemd = (): boolean => existsSync("/run/systemd/system");
 
-/** @param changed what it runs is not what is installed any more */
+/**
+ * @param changed what it runs is not what is installed any more
+ * @param putBack what was there before, where that is possible: one that ran must not be gone because of a new version, which may
+ * refuse its configs, on a board that is far away
+ */
 export function startService(
   changed: boolean,
-  { isThere = hasSystemd(), systemctl = "systemctl" } = {},
+  { isThere = hasSystemd(), systemctl = "systemctl", putBack = (): boolean => false } = {},
 ): void {
   if (!isThere) {
     console.log(
@@ -141,7 +175,20 @@ export function startService(
   must(systemctl, "enable", "--quiet", UNIT);
   const wasActive = succeeds(systemctl, "is-active", "--quiet", UNIT);
   if (!wasActive) must(systemctl, "start", UNIT);
-  else if (changed) must(systemctl, "restart", UNIT);
+  else if (changed) {
+    try {
+      must(systemctl, "restart", UNIT);
+    } catch (error) {
+      if (!(error instanceof Error) || !putBack()) throw error;
+      succeeds(systemctl, "daemon-reload");
+      const runs = succeeds(systemctl, "restart", UNIT);
+      throw new Error(
+        `${error.message}\nWhat was there before is back, and ${runs ? "runs" : "does not run either"}: ` +
+          `see journalctl -u spawnbox, and spawnbox check ${CONFIG_DIR} of the new version`,
+        { cause: error },
+      );
+    }
+  }
   const did = wasActive ? (changed ? "restarted" : "runs already") : "started";
   console.log(`${did.padEnd(9)} ${UNIT}: journalctl -u spawnbox`);
 }
@@ -156,16 +203,26 @@ function uninstall({ root, start }: Options): void {
   if (start && hasSystemd() && existsSync(UNIT_PATH))
     must("systemctl", "disable", "--now", "--quiet", UNIT);
   const removed = new Set<InstalledFile>();
+  const ofPackage = packagedUnit(root);
   for (const file of [...SERVICE, ...EARLY, INITRAMFS]) {
     const path = placeOf(file, root);
-    if (file.sample) {
-      if (isThere(path)) console.log(`kept      ${path}`);
+    // The unit of a package starts the program of that place at each boot, whoever has put it there.
+    const isOfPackage = ofPackage !== undefined && file.path.startsWith("/usr/");
+    if (file.sample || isOfPackage) {
+      const why = isOfPackage ? `: a package brings ${ofPackage}, remove that package` : "";
+      if (isThere(path)) console.log(`kept      ${path}${why}`);
     } else if (remove(file, root)) {
       console.log(`removed   ${path}`);
       removed.add(file);
     }
   }
-  if (start && hasSystemd()) must("systemctl", "daemon-reload");
+  if (ofPackage === undefined)
+    for (const link of removeEnablement(UNIT, root)) console.log(`removed   ${link}`);
+  if (start && hasSystemd()) {
+    must("systemctl", "daemon-reload");
+    // One that had failed would be listed without its file.
+    succeeds("systemctl", "reset-failed", UNIT);
+  }
   // One that still has the script boots all the same.
   if (root === "/" && removed.has(INITRAMFS) && hasInitramfsTools(root)) updateInitramfs();
 }

@@ -1,6 +1,7 @@
 /** What TypeBox would check slowly, or otherwise than JSON Schema has it: as kinds of our own beside its types. */
 import { Kind, type TSchema, Type, TypeRegistry } from "@sinclair/typebox";
 import type { Effort, Pattern } from "./pattern/pattern.ts";
+import { isMultiple } from "../numbers.ts";
 import { isObject } from "../object.ts";
 
 const KIND = "Checked";
@@ -59,6 +60,12 @@ function isShorter(text: string, length: number): boolean {
   let count = 0;
   for (const _ of text) if (++count >= length) return false;
   return true;
+}
+
+/** TypeBox takes the remainder of doubles, by which 0.3 is no multiple of 0.1. */
+export function stepsOf(number: TSchema, step: number): TSchema {
+  const fits = (value: unknown) => typeof value !== "number" || isMultiple(value, step);
+  return withChecks(number, [{ fits, wanted: `expected number to be a multiple of ${step}` }]);
 }
 
 /** TypeBox hashes each byte in big integers, which takes seconds for a megabyte, and overflows the stack where it is deep. */

@@ -19,6 +19,8 @@ export function fileJsonSchema(name: string, schema: TSchema): JsonSchema {
     $schema: "https://json-schema.org/draft/2020-12/schema",
     $id: `urn:spawnbox:${name}`,
     title: `spawnbox ${name}`,
+    // As these files are read: else VS Code and what descends from it mark both as errors.
+    ...{ allowComments: true, allowTrailingCommas: true },
     ...toJsonSchema(schema),
   };
 }

@@ -1,4 +1,5 @@
 /** Config files named on the command line → checked configs, or every problem of every file. */
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { normalize } from "./normalize.ts";
 import { type Obeyed, openObeyed } from "./obeyed.ts";
@@ -28,6 +29,12 @@ export function loadConfigs(spec: string, uid = process.geteuid?.() ?? 0): Loade
   const apis = new Map<string, string>();
   const paths = spec.split(":").filter((path) => path !== "");
   if (paths.length === 0) problems.push({ file: spec, path: "", message: "no config file named" });
+  if (paths.length > 1 && existsSync(spec))
+    problems.push({
+      file: spec,
+      path: "",
+      message: "a colon stands between paths: give what has one in its name a link without",
+    });
 
   const trust = trustOf(uid);
   for (const { file, text } of paths.flatMap((path) => textsOf(path, trust, problems))) {

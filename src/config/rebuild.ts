@@ -5,7 +5,7 @@
  * that have an exact counterpart are taken; any other is a problem at boot, never a check that silently does nothing.
  */
 import { type TSchema, Type } from "@sinclair/typebox";
-import { textOf, uniqueOf } from "./checked.ts";
+import { stepsOf, textOf, uniqueOf } from "./checked.ts";
 import { PatternError } from "./pattern/parse.ts";
 import { compilePattern, type Effort } from "./pattern/pattern.ts";
 import { element, excerpt, member, type Report } from "./place.ts";
@@ -102,8 +102,11 @@ function ofType(
     else report(member(path, key), `found ${excerpt(value)}, expected ${wanted}`);
   }
   if (type === "string") return ofString(options, path, report, effort);
-  if (type === "number") return Type.Number(options);
-  if (type === "integer") return Type.Integer(options);
+  if (type === "number" || type === "integer") {
+    const { multipleOf, ...range } = options;
+    const number = type === "number" ? Type.Number(range) : Type.Integer(range);
+    return typeof multipleOf === "number" ? stepsOf(number, multipleOf) : number;
+  }
   if (type === "boolean") return Type.Boolean();
   if (type === "null") return Type.Null();
   if (type === "array") {

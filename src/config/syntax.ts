@@ -149,12 +149,20 @@ class Reader {
   }
 
   private fault(message: string): SyntaxFault {
-    const found = this.text.slice(this.offset, this.offset + 1);
     return new SyntaxFault(
       this.offset,
-      `${message}, found ${found === "" ? "the end of the file" : quoted(found)}`,
+      `${message}, found ${characterAt(this.text, this.offset) ?? "the end of the file"}`,
     );
   }
+}
+
+/** With its number where it may look like another, or like nothing: blanks and quotes of word processors. undefined at the end. */
+function characterAt(text: string, offset: number): string | undefined {
+  const code = text.codePointAt(offset);
+  if (code === undefined) return undefined;
+  const shown = quoted(String.fromCodePoint(code));
+  if (code >= 0x20 && code < 0x7f) return shown;
+  return `${shown} (U+${code.toString(16).toUpperCase().padStart(4, "0")})`;
 }
 
 /** Assignment would set the prototype. */

@@ -124,7 +124,9 @@ export class Walk {
     if (!stat.isFile() && !(wanted === "file or directory" && stat.isDirectory()))
       throw new Error(`${path} is not a regular file`);
     const beside = stat.isFile() ? dirname(path) : path;
-    if (this.#trust.beside === "mine only" && this.#shared.has(beside)) this.#open.add(beside);
+    // A directory such as /tmp is meant to be so.
+    if (this.#trust.beside === "mine only" && this.#shared.has(beside))
+      this.#other.add(`others can put files into ${beside}: use a directory of your own`);
     this.#complain();
   }
 

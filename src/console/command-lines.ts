@@ -18,7 +18,8 @@ export function commandLines(api: string, verb: string, args: Json): CommandLine
   return [
     {
       name: "curl",
-      text: `curl ${secret}${quoted(`${origin}${base}api/${path}`)} --json ${quoted(json)}`,
+      // Not --json, which curl has since 7.82: Ubuntu 22.04 and RHEL 9 have older ones.
+      text: `curl ${secret}${quoted(`${origin}${base}api/${path}`)} -H 'Content-Type: application/json' -d ${quoted(json)}`,
     },
     {
       name: "spawnbox",

@@ -5,7 +5,7 @@ import { t } from "./text.ts";
 export function Copy({ text, label }: { text: () => string; label?: string }) {
   const [done, setDone] = useState(false);
   const copy = async (): Promise<void> => {
-    await copyText(text());
+    if (!(await copyText(text()))) return;
     setDone(true);
     setTimeout(() => setDone(false), 1500);
   };
@@ -16,13 +16,24 @@ export function Copy({ text, label }: { text: () => string; label?: string }) {
   );
 }
 
-/** Over plain http to another machine browsers have no clipboard for pages, but for what is selected. */
-async function copyText(text: string): Promise<void> {
-  if (window.isSecureContext) return await navigator.clipboard.writeText(text);
+/**
+ * Over plain http to another machine browsers have no clipboard for pages, and in a frame of another page it may be refused: but for
+ * what is selected. Whether that was possible.
+ */
+async function copyText(text: string): Promise<boolean> {
+  try {
+    if (window.isSecureContext) {
+      await navigator.clipboard.writeText(text);
+      return true;
+    }
+  } catch (error) {
+    if (!(error instanceof DOMException || error instanceof TypeError)) throw error;
+  }
   const field = document.createElement("textarea");
   field.value = text;
   document.body.append(field);
   field.select();
-  document.execCommand("copy");
+  const isDone = document.execCommand("copy");
   field.remove();
+  return isDone;
 }

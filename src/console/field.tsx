@@ -78,6 +78,8 @@ function Control({
           type="number"
           inputMode="decimal"
           {...{ ...common, value, onInput, min, max, step, placeholder }}
+          // Who scrolls on would change a number that is looked at, without seeing it.
+          onWheel={({ currentTarget }) => currentTarget.blur()}
         />
       );
     }

@@ -32,7 +32,7 @@ import { StateChip } from "./state-chip.tsx";
 import { keep, recall } from "./storage.ts";
 import { EventStream, openStream } from "./stream.ts";
 import { Elapsed, TaskList } from "./task-list.tsx";
-import { timeOf } from "./time.ts";
+import { momentOf, timeOf } from "./time.ts";
 import { readRecord, readRecords } from "./task-record.ts";
 import { language, loadWords, more, t, told } from "./text.ts";
 
@@ -73,7 +73,7 @@ const shared = {
   starts: { isStarted, putAside, startTask, takeStream },
   stream: { EventStream, openStream },
   "task-list": { Elapsed, TaskList },
-  time: { timeOf },
+  time: { momentOf, timeOf },
   "task-record": { readRecord, readRecords },
 } satisfies { [Name in keyof typeof SHARED]: Record<(typeof SHARED)[Name][number], unknown> };
 

@@ -4,6 +4,7 @@
  * never markup.
  */
 import { lastOf, parseLine, type Piece, PLAIN, plainOf, type Style } from "./ansi.ts";
+import { momentOf } from "./time.ts";
 
 export interface Line {
   readonly text: string;
@@ -150,7 +151,7 @@ export class LogView {
   #row({ text, from, at }: Line): HTMLElement {
     const row = document.createElement("div");
     row.className = `row ${from}`;
-    row.dataset["at"] = new Date(at).toISOString().slice(11, 23);
+    row.dataset["at"] = momentOf(at);
     const { pieces, after } = parseLine(beginning(text), this.#styles[from]);
     this.#styles[from] = after;
     for (const piece of pieces) row.append(nodeOf(piece));

@@ -31,6 +31,6 @@ export const SHARED = {
   stream: ["EventStream", "openStream"],
   "task-list": ["Elapsed", "TaskList"],
   "task-record": ["readRecord", "readRecords"],
-  time: ["timeOf"],
+  time: ["momentOf", "timeOf"],
   text: ["language", "more", "t", "told"],
 } as const;

@@ -6,9 +6,18 @@
  */
 export function timeOf(ms: number, now = Date.now()): string {
   const at = new Date(ms);
-  const time = [at.getHours(), at.getMinutes(), at.getSeconds()].map(inTwoDigits).join(":");
+  const time = clockOf(at);
   return dayOf(at) === dayOf(new Date(now)) ? time : `${dayOf(at)} ${time}`;
 }
+
+/** With its thousandths, and without its day. */
+export function momentOf(ms: number): string {
+  const at = new Date(ms);
+  return `${clockOf(at)}.${String(at.getMilliseconds()).padStart(3, "0")}`;
+}
+
+const clockOf = (at: Date): string =>
+  [at.getHours(), at.getMinutes(), at.getSeconds()].map(inTwoDigits).join(":");
 
 const dayOf = (at: Date): string =>
   [at.getFullYear(), at.getMonth() + 1, at.getDate()].map(inTwoDigits).join("-");

@@ -61,7 +61,7 @@ function Table({ columns, rows }: { columns: readonly string[]; rows: readonly J
               <th
                 key={name}
                 scope="col"
-                class={typeof rows[0]?.[name] === "number" ? "number" : undefined}
+                class={numberOf(rows[0]?.[name]) === undefined ? undefined : "number"}
               >
                 {name}
               </th>
@@ -72,7 +72,7 @@ function Table({ columns, rows }: { columns: readonly string[]; rows: readonly J
           {rows.map((row, i) => (
             <tr key={i}>
               {columns.map((name) => (
-                <td key={name} class={typeof row[name] === "number" ? "number" : undefined}>
+                <td key={name} class={numberOf(row[name]) === undefined ? undefined : "number"}>
                   {row[name] === undefined ? "" : plainOf(inOneLine(row[name]))}
                 </td>
               ))}

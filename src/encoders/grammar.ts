@@ -25,6 +25,8 @@ const COLON = 4;
 const NEXT = 5;
 
 const LF = 0x0a;
+/** Begins each value of a sequence, see RFC 7464. */
+export const SEPARATOR = 0x1e;
 const QUOTE = 0x22;
 const APOSTROPHE = 0x27;
 const ASTERISK = 0x2a;
@@ -111,7 +113,8 @@ export class JsonGrammar {
       else this.#valueEnd();
     }
     if (this.#mode >= SLASH) return this.#comment(byte);
-    return isBlank(byte) ? undefined : this.#structure(byte);
+    const isBetween = byte === SEPARATOR && this.#due.length === 0;
+    return isBlank(byte) || isBetween ? undefined : this.#structure(byte);
   }
 
   /** Whether a word ends before this byte. */

@@ -2,7 +2,7 @@
  * Output for the operator, not the client: appended to the files `stdout` and `stderr` of the options, byte for byte, or among
  * what the server itself says, line by line. Clients get only the final event, which tells what is lost.
  */
-import { closeSync, fstatSync, type Stats } from "node:fs";
+import { closeSync, fstatSync, lstatSync, type Stats } from "node:fs";
 import { resolve } from "node:path";
 import { ENCODER_OPTIONS } from "../config/encoder-options.ts";
 import { trustOf } from "../config/trust.ts";
@@ -14,10 +14,15 @@ import { Shown } from "./shown.ts";
 import { Written } from "./written.ts";
 
 const SERVER = 2;
+/** ms between two looks at whether a file has still its name. */
+const LOOK = 1000;
 
 /** Where the output goes, for one or both streams. */
 interface Target {
   readonly written: Written;
+  write(bytes: Uint8Array): void | Promise<void>;
+  /** Some of it was in a file that is gone. */
+  isGone(): boolean;
   /** Not byte for byte: a terminal, the console, the kernel log, or what the server itself writes to. */
   readonly shown: boolean;
   readonly file: boolean;
@@ -25,15 +30,62 @@ interface Target {
 
 function openTarget(path: string | undefined, about: About): Target {
   const own = path === undefined;
-  const fd = own ? SERVER : openAppended(path, 0o640, trustOf(process.geteuid?.() ?? 0));
+  const open = (file: string) => openAppended(file, 0o640, trustOf(process.geteuid?.() ?? 0));
+  const fd = own ? SERVER : open(path);
+  const stats = fstatSync(fd);
   const where = own ? "the server's own output" : path;
   const failed = (errno: string) =>
     about.tell(`log encoder: cannot write ${where}: ${errno}: output of this task is lost`);
+  const written = new Written(fd, own, failed);
+  const shown = own || isForPeople(stats);
+  const isKept = !own && !shown && stats.isFile();
   return {
-    written: new Written(fd, own, failed),
-    shown: own || isForPeople(fstatSync(fd)),
-    file: !own,
+    ...{ written, shown, file: !own },
+    ...(isKept
+      ? new Kept(written, path, open).target
+      : { write: (bytes: Uint8Array) => written.write(bytes), isGone: () => false }),
   };
+}
+
+/**
+ * A file on disk. logrotate(8) and its like give it another name, and a task may run for months: so what is printed from then on goes
+ * into a new one of the name.
+ */
+class Kept {
+  #looked = performance.now();
+  #isGone = false;
+
+  constructor(
+    readonly written: Written,
+    readonly path: string,
+    readonly open: (path: string) => number,
+  ) {}
+
+  get target(): Pick<Target, "write" | "isGone"> {
+    return {
+      write: (bytes) => {
+        const now = performance.now();
+        if (now - this.#looked >= LOOK) {
+          this.#looked = now;
+          this.#look();
+        }
+        return this.written.write(bytes);
+      },
+      isGone: () => this.#isGone || fstatSync(this.written.fd).nlink === 0,
+    };
+  }
+
+  #look(): void {
+    const { dev, ino, nlink } = fstatSync(this.written.fd);
+    try {
+      const named = lstatSync(this.path, { throwIfNoEntry: false });
+      if (named?.dev === dev && named.ino === ino) return;
+      this.written.moveTo(this.open(this.path));
+      this.#isGone ||= nlink === 0;
+    } catch {
+      // There can be none: the one that is open has all of it.
+    }
+  }
 }
 
 function isForPeople(stats: Stats): boolean {
@@ -103,10 +155,9 @@ export const logged: Encoder = { ...log, synchronous: true };
 
 function streamTo(
   stream: "stdout" | "stderr",
-  { written, shown }: Target,
+  { written, shown, write }: Target,
   about: About,
 ): { push: Encoding["stdout"]; end(): void | Promise<void> } {
-  const write = (bytes: Uint8Array) => written.write(bytes);
   if (!shown) return { push: write, end() {} };
   const lines = new Shown(
     () => about.name,
@@ -128,11 +179,10 @@ function lostOf({ stdout, stderr }: Record<"stdout" | "stderr", Target>, about: 
     .join("; ");
 }
 
-function describe(what: string, { written, file }: Target, about: About): string | undefined {
+function describe(what: string, { written, isGone }: Target, about: About): string | undefined {
   const { lost, why } = written;
   if (why !== undefined) return `${lost} bytes of ${what} are lost: ${why}`;
-  const stats = fstatSync(written.fd);
-  if (!file || !stats.isFile() || stats.nlink > 0) return undefined;
+  if (!isGone()) return undefined;
   about.tell(`log encoder: the file of ${what} was removed while the task ran: its output is lost`);
   return `${what} is lost: the file was removed meanwhile`;
 }

@@ -5,9 +5,11 @@
  * After a syntax error the rest of its line is skipped, with one exception: where a value breaks off because a line begins with
  * the `{` or `[` of the next one, scanning goes on there, so an object cut short costs only itself.
  * A value over `maxlen` bytes is one error, and scanning goes on behind it.
+ * The record separators of RFC 7464, and byte order marks, which some programs begin their output with, stand between values and
+ * are none.
  */
 import { ByteBuffer } from "./bytes.ts";
-import { DONE, isBlank, isClose, isOpen, JsonGrammar } from "./grammar.ts";
+import { DONE, isBlank, isClose, isOpen, JsonGrammar, SEPARATOR } from "./grammar.ts";
 import type { Hold } from "./hold.ts";
 import { decode } from "./utf8.ts";
 import { parseLenient } from "../lenient.ts";
@@ -65,7 +67,7 @@ export class JsonScanner {
     for (let at = 0; at < chunk.length; at++) {
       const byte = chunk[at] as number;
       const first = this.#fresh;
-      this.#fresh = byte === LF || (first && isBlank(byte));
+      this.#fresh = byte === LF || (first && (isBlank(byte) || byte === SEPARATOR));
 
       if (grammar.inWord && grammar.endsWord(byte)) {
         const scanned = this.#valueEnd(chunk.subarray(from, at));
@@ -162,9 +164,10 @@ export class JsonScanner {
       return this.#failed(`longer than ${this.#maxlen} bytes`, segment);
     }
     try {
-      const value = this.#parse(decode(this.#joined(segment), this.#hold));
+      const text = decode(this.#joined(segment), this.#hold).replace(/^\ufeff/, "");
+      const found = text === "" ? undefined : { value: this.#parse(text) };
       this.#reset();
-      return { value };
+      return found;
     } catch (error) {
       if (!(error instanceof SyntaxError)) throw error;
       // Told as an error with the rest of its line, once that has come.

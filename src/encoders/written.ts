@@ -3,7 +3,7 @@
  * is gone (EPIPE) or slow (EAGAIN). What it does not take is counted; each time the rest is tried anew, since a disk may have
  * room again. See write(2).
  */
-import { writeSync } from "node:fs";
+import { closeSync, writeSync } from "node:fs";
 import { isWritable } from "../../ffi/libc.ts";
 import { isKernelLog } from "../kernel-log.ts";
 
@@ -19,17 +19,30 @@ export class Written {
   #why: string | undefined;
   /** Its reader has let one write wait in vain: until it reads again, none waits. */
   #slow = false;
+  #fd: number;
   /**
    * @param patient Waits for a slow reader as long as it takes, with whoever prints.
    * @param failed Called with the error at the first loss.
    * @param patience Milliseconds that a reader which may not hold the task is waited for, each time.
    */
   constructor(
-    readonly fd: number,
+    fd: number,
     readonly patient: boolean,
     readonly failed: (why: string) => void,
     readonly patience = PATIENCE,
-  ) {}
+  ) {
+    this.#fd = fd;
+  }
+
+  get fd(): number {
+    return this.#fd;
+  }
+
+  /** From now on. The one of before is closed. */
+  moveTo(fd: number): void {
+    closeSync(this.#fd);
+    this.#fd = fd;
+  }
 
   /** Bytes that are nowhere. */
   get lost(): number {

@@ -4,6 +4,7 @@ import {
   closeSync,
   existsSync,
   fsyncSync,
+  linkSync,
   lstatSync,
   mkdirSync,
   openSync,
@@ -24,6 +25,8 @@ export type Placed = "installed" | "updated" | "unchanged" | "kept";
 
 /** Ends the name of a file that is still being written, after the pid of who writes. */
 const FRESH = ".spawnbox-new";
+/** Of one that may be put back. */
+const FORMER = ".spawnbox-old";
 
 /** The directory is where links lead in there; the file itself may be a link, to be replaced or kept. */
 export const placeOf = (file: InstalledFile, root: string): string =>
@@ -71,6 +74,42 @@ export function place(file: InstalledFile, root: string): Placed {
   return there ? "updated" : "installed";
 }
 
+/**
+ * What is at the place of a file now, kept under another name too until the new one has proven itself. It takes no room while that
+ * program runs.
+ */
+export class Former implements Disposable {
+  readonly #path: string;
+  readonly #kept: string;
+  #isKept = false;
+
+  constructor(file: InstalledFile, root: string) {
+    this.#path = placeOf(file, root);
+    this.#kept = join(dirname(this.#path), `.${process.pid}.${basename(this.#path)}${FORMER}`);
+    if (!isThere(this.#path)) return;
+    rmSync(this.#kept, { force: true });
+    try {
+      linkSync(this.#path, this.#kept);
+      this.#isKept = true;
+    } catch {
+      // A file system without such names, or that cannot be written, which the installation will tell.
+    }
+  }
+
+  /** Whether it was possible. */
+  putBack(): boolean {
+    if (!this.#isKept) return false;
+    renameSync(this.#kept, this.#path);
+    this.#isKept = false;
+    sync(dirname(this.#path));
+    return true;
+  }
+
+  [Symbol.dispose](): void {
+    rmSync(this.#kept, { force: true });
+  }
+}
+
 /** Whether it was there. A directory that is empty then goes too. */
 export function remove(file: InstalledFile, root: string): boolean {
   const path = placeOf(file, root);
@@ -92,9 +131,10 @@ const isMasked = (path: string): boolean =>
 function removeLeftovers(dir: string): void {
   if (!existsSync(dir)) return;
   for (const name of readdirSync(dir)) {
-    const pid = name.endsWith(FRESH) && /^\.(\d+)\./.exec(name)?.[1];
-    if (pid && (pid === String(process.pid) || !existsSync(`/proc/${pid}`)))
-      rmSync(join(dir, name), { force: true });
+    const [, pid] =
+      name.endsWith(FRESH) || name.endsWith(FORMER) ? (/^\.(\d+)\./.exec(name) ?? []) : [];
+    const isOver = pid === String(process.pid) ? name.endsWith(FRESH) : !existsSync(`/proc/${pid}`);
+    if (pid !== undefined && isOver) rmSync(join(dir, name), { force: true });
   }
 }
 

@@ -90,6 +90,19 @@ const SERVICE = {
   ),
 };
 
+const INIT = "/usr/lib/spawnbox/init";
+/** As `spawnbox install --uninstall`: without what the kernel is told to start, it panics. */
+const EARLY_SCRIPTS = {
+  prerm: script(
+    'if [ "$1" = remove ]; then',
+    `case " $(cat /proc/cmdline) $(readlink -f /sbin/init) " in *" init=${INIT} "* | *" ${INIT} "*)`,
+    `\techo "${INIT} is what the kernel starts: without it this machine would not boot. Take it off the kernel command line, and any link to it away from /sbin/init" >&2`,
+    "\texit 1 ;;",
+    "esac",
+    "fi",
+  ),
+};
+
 const RUNTIME =
   "# The executable is the runtime as its project builds and links it, with the program behind its sections.";
 const FREESTANDING = "# PID 1 of early boot, before there are libraries: it has none.";
@@ -141,6 +154,7 @@ function packages({ version, tree, executable, init, shared }: DebianInput): Deb
         { from: init, to: "/usr/lib/spawnbox/init", mode: 0o755 },
         { from: install("early.json"), to: "/etc/spawnbox/early.json", mode: 0o644 },
       ],
+      scripts: EARLY_SCRIPTS,
       overrides: [FREESTANDING, "spawnbox-early: statically-linked-binary [usr/lib/spawnbox/init]"],
     },
     {

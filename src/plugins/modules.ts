@@ -42,8 +42,16 @@ async function loadModule(file: string): Promise<Plugin> {
 }
 
 function reason(error: unknown): string {
-  if (error instanceof AggregateError) return error.errors.map(String).join("; ");
-  return error instanceof Error ? error.message : String(error);
+  if (error instanceof AggregateError) return error.errors.map(placed).join("; ");
+  return placed(error);
+}
+
+/** With its line, where the runtime could not read it: it may be in a file that is imported. */
+function placed(error: unknown): string {
+  const message = error instanceof Error ? error.message : String(error);
+  if (!(error instanceof BuildMessage) || !error.position) return message;
+  const { file, line, column } = error.position;
+  return `${message}, in ${file}:${line}:${column}`;
 }
 
 function checked(module: unknown, file: string): Plugin {

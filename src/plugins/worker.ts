@@ -1,17 +1,17 @@
 /** The thread of a plugin: loads its modules, then does what the server asks. See thread.ts for the other side. */
 import { createRequire } from "node:module";
 import { workerData } from "node:worker_threads";
-import { keepConsole } from "../printed.ts";
 import { Answers } from "./answers.ts";
 import { Encoded } from "./encoded.ts";
 import { type Contents, failureOf, type FromThread, jsonOf, textOf } from "./messages.ts";
 import type { Asked, ThreadData, ToThread } from "./messages.ts";
 import { type Module, loadModules } from "./modules.ts";
 import type { PluginEncoder } from "./plugin.ts";
+import { printToErrors } from "./printing.ts";
 import { guardImports } from "./resolve.ts";
 
 const { port, told, files } = workerData as ThreadData;
-keepConsole();
+printToErrors();
 
 function say(message: FromThread): void {
   port.postMessage(message);

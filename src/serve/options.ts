@@ -1,4 +1,5 @@
 /** The command line of `spawnbox serve`. */
+import { existsSync } from "node:fs";
 import type { AuditOptions } from "../audit/open.ts";
 import { earlyConfigs, EARLY_CONFIGS } from "../boot/places.ts";
 import { type Client, parseClient, parseServer, type Server } from "../config/binder-uri.ts";
@@ -165,7 +166,8 @@ const earlySources = (): Source[] => earlyConfigs().map((path) => ({ kind: "conf
 
 /** Each path by itself, so that what two lists have in common can be told. */
 function each({ kind, path }: Source): Source[] {
-  if (kind === "plan") return [{ kind, path }];
+  // One whose name has a colon is told what is wrong as a whole.
+  if (kind === "plan" || existsSync(path)) return [{ kind, path }];
   return path.split(":").flatMap((one) => (one === "" ? [] : [{ kind, path: one }]));
 }
 

@@ -129,6 +129,17 @@ describe("compile", () => {
     expect(statSync(join(dir, "state/of")).mode & 0o7777).toBe(0o755);
   });
 
+  test("to standard output, with nothing else there: to another machine by a pipe", () => {
+    const piped = spawnbox("compile", config, "-o", "-");
+    expect([piped.code, piped.err.split("\n").at(-2)]).toEqual([
+      0,
+      expect.stringContaining("standard output: x, for "),
+    ]);
+    spawnbox("compile", config, "-o", plan());
+    expect(piped.out).toBe(readFileSync(plan(), "utf8"));
+    expect(existsSync("-")).toBe(false);
+  });
+
   test("a plan file runs, without the environment it was compiled in", () => {
     expect(spawnbox("compile", config, "-o", plan())).toMatchObject({
       code: 0,

@@ -70,6 +70,8 @@ describe("the JSON Schema", () => {
       $schema: "https://json-schema.org/draft/2020-12/schema",
       $id: "urn:spawnbox:config",
       title: "spawnbox config",
+      // A config with both loads, so editors are not to mark them.
+      ...{ allowComments: true, allowTrailingCommas: true },
       description: "a spawnbox config file",
       additionalProperties: false,
       required: ["metadata", "sandboxes"],

@@ -107,6 +107,14 @@ describe("files", () => {
     ]);
   });
 
+  test("a name with a colon, which would be two", () => {
+    const file = put("a:b.json", minimal("colon"));
+    expect(problemsOf(file)[0]).toEqual({
+      ...{ file, path: "" },
+      message: "a colon stands between paths: give what has one in its name a link without",
+    });
+  });
+
   test("an empty directory, an empty spec", () => {
     const empty = join(dir, "empty");
     mkdirSync(empty);

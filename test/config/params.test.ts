@@ -215,6 +215,18 @@ test("a number with more digits than doubles have fits where both of its neighbo
   expect(told({ type }, "0.1000000000000000000001")).toBe("fits");
   expect(told({ type }, `1${"0".repeat(400)}`)).toBe("fits");
   expect(told({ type, multipleOf: 2 }, `1${"0".repeat(400)}`)).toBe(vague);
+  // As people reckon, not as doubles are.
+  for (const [multipleOf, text] of [
+    ...[[0.1, "0.3"] as const, [0.01, "143.48"] as const, [0.01, "1070468.14"] as const],
+    ...[[0.1, "1.50"] as const, [1e-7, "3e-7"] as const, [0.5, "1e300"] as const],
+    ...[[0.1, "-4.2"] as const, [1.5, "0"] as const, [2, "9007199254740990"] as const],
+  ])
+    expect([text, told({ type, multipleOf }, text)]).toEqual([text, "fits"]);
+  for (const [multipleOf, text] of [
+    ...[[0.1, "0.35"] as const, [0.01, "1.005"] as const, [2, "3"] as const],
+    ...[[0.3, "1"] as const, [1e-7, "1e-8"] as const],
+  ])
+    expect(told({ type, multipleOf }, text)).toEndWith(`a multiple of ${multipleOf}`);
 });
 
 test("a number that does not fit is told as it is written, up to forty of its characters", () => {

@@ -224,7 +224,9 @@ describe.if(isRoot)("root obeys", () => {
     }
     writeFileSync(at("shared/own.json"), text("s"), { mode: 0o644 });
     expect(api(at("shared/own.json"))).toEqual(["s"]);
-    expect(() => trusted(at("shared/own.json"), 0)).toThrow(`chmod go-w ${at("shared")}`);
+    expect(() => trusted(at("shared/own.json"), 0)).toThrow(
+      `others can put files into ${at("shared")}: use a directory of your own`,
+    );
   });
 
   test("of a directory its own files only, and none that a link of others leads to", () => {

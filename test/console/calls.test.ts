@@ -24,7 +24,7 @@ inBrowser("calls", (board) => {
     );
     for (const [name, value] of Object.entries({
       ...{ mode: "fast", level: "3", force: "true", pin: "4711", name: "UPPER" },
-      ...{ list: "[1,2]", text: "two words" },
+      ...{ list: "[9007199254740993,2]", text: "two words" },
     }))
       await board.page.fill(`field-${name}`, value);
     await board.page.press("Run");
@@ -37,7 +37,7 @@ inBrowser("calls", (board) => {
     expect(await board.page.barriers()).toEqual([]);
     await board.page.fill("field-name", "lower");
     await board.page.press("Run");
-    await board.page.see("got fast 3 true lower [1,2] two words 4711", ".log");
+    await board.page.see("got fast 3 true lower [9007199254740993,2] two words 4711", ".log");
     await board.page.see("It succeeded.");
     // What is remembered is not the secret, and nothing shows it.
     const kept = await board.page.evaluate<string>("JSON.stringify({ ...localStorage })");
@@ -56,7 +56,7 @@ inBrowser("calls", (board) => {
     expect(written).not.toContain("4711");
     await board.page.fill("raw", written.replace("two words", "other words"));
     await board.page.press("Run");
-    await board.page.see("got fast 3 true lower [1,2] other words 4711", ".log");
+    await board.page.see("got fast 3 true lower [9007199254740993,2] other words 4711", ".log");
     await board.page.go("#/v/board/form");
     await board.page.fill("field-pin", "4711");
     await board.page.press("JSON");
@@ -66,6 +66,18 @@ inBrowser("calls", (board) => {
     await board.page.press("From a shell");
     await board.page.see("spawnbox call --url", "details");
     await board.page.see("curl ", "details");
+    // In a frame of another page the clipboard may be refused.
+    await board.page.evaluate(`Object.defineProperty(navigator, "clipboard", {
+      value: { writeText: () => Promise.reject(new DOMException("refused", "NotAllowedError")) },
+    })`);
+    await board.page.evaluate(
+      `document.addEventListener("copy", () => (window.copied = document.activeElement.value))`,
+    );
+    await board.page.press("Copy");
+    await board.page.see("Copied", "details");
+    const copied = await board.page.evaluate<string>("window.copied");
+    expect(copied).toStartWith("curl ");
+    expect(copied).toContain("9007199254740993");
     await board.page.screenshot("form");
   }, 60_000);
 
@@ -139,6 +151,25 @@ inBrowser("calls", (board) => {
     await board.page.press("Run again");
     await board.page.see("not to be undone");
     expect(await runs()).toBe(1);
+  }, 60_000);
+
+  test("who scrolls over a number changes the page, not the number", async () => {
+    await board.open("#/v/board/form");
+    await until("the form", async () => (await board.page.count("#field-level")) === 1);
+    await board.page.fill("field-level", "3");
+    const [x = 0, y = 0] = await board.page.evaluate<number[]>(`(() => {
+      window.wheels = 0;
+      addEventListener("wheel", () => wheels++);
+      const field = document.querySelector("#field-level");
+      field.focus();
+      const { x, y, width, height } = field.getBoundingClientRect();
+      return [x + width / 2, y + height / 2];
+    })()`);
+    const wheel = { type: "mouseWheel", x, y, deltaX: 0, deltaY: 120 };
+    for (let times = 0; times < 3; times++)
+      await board.page.view.cdp("Input.dispatchMouseEvent", wheel);
+    await until("the wheel", () => board.page.evaluate<boolean>("wheels > 0"));
+    expect(await board.page.evaluate("document.querySelector('#field-level').value")).toBe("3");
   }, 60_000);
 
   test("by keys alone", async () => {

@@ -55,6 +55,14 @@ afterEach(async () => {
 });
 
 test("a row says where it is from and when, and has the styles of its kind, which go on with the next", async () => {
+  const zone = process.env["TZ"];
+  process.env["TZ"] = "Asia/Kolkata";
+  using _ = {
+    [Symbol.dispose]: () => {
+      if (zone === undefined) delete process.env["TZ"];
+      else process.env["TZ"] = zone;
+    },
+  };
   add("plain");
   add("\u001b[1;3;31mred\u001b[0m not");
   add("\u001b[44mback", { from: "err" });
@@ -67,7 +75,8 @@ test("a row says where it is from and when, and has the styles of its kind, whic
   expect(rows().map(({ className, dataset }) => [className, dataset["at"]])).toEqual(
     ["out", "out", "err", "out", "err", "err", "err", "note"].map((from) => [
       `row ${from}`,
-      "03:04:05.678",
+      // By the clock of who looks, as all else on the page.
+      "08:34:05.678",
     ]),
   );
   const spans = rows().map((row) =>

@@ -369,7 +369,7 @@ test("the same call from a shell, with what a shell would change in quotes, and 
   ]);
   const texts = () => commandLines("api", "v w/x", { a: "\u202e" }).map(({ text }) => text);
   expect(texts()).toEqual([
-    `curl http://localhost/api/api/v%20w/x --json '{"a":"\\u202e"}'`,
+    `curl http://localhost/api/api/v%20w/x -H 'Content-Type: application/json' -d '{"a":"\\u202e"}'`,
     `spawnbox call --url http://localhost 'api/v w/x' '{"a":"\\u202e"}'`,
     `afb-client --human ws://localhost/api api 'v w/x' '{"a":"\\u202e"}'`,
   ]);

@@ -1,6 +1,7 @@
 /** Parts of the console that need no browser. */
 import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
+import { inOneLine, isObject, numberOf, objectOf, parseJson } from "../../src/console/json.ts";
 import { argumentsOf, argumentsOfSample, kindOf, valuesOf } from "../../src/console/arguments.ts";
 import { delayOf } from "../../src/console/backoff.ts";
 import { faultsOf } from "../../src/console/faults.ts";
@@ -50,6 +51,21 @@ describe("a form", () => {
       ...{ choice: 1, count: 12, on: false, list: [1], text: "5", pin: "0042" },
     });
     expect(argumentsOf(params, { count: "many", list: "[" })).toEqual({ count: "many", list: "[" });
+  });
+
+  test("numbers stay as they are written, from a field, a list, a sample, and in what is told", () => {
+    const params = [param("id", { type: "integer" }), param("list", { type: "array" })];
+    const values = { id: "9007199254740993", list: "[1.50, 1e400, -0]" };
+    const sent = '{"id":9007199254740993,"list":[1.50,1e400,-0]}';
+    const args = argumentsOf(params, values);
+    expect(JSON.stringify(args)).toBe(sent);
+    expect(valuesOf(objectOf(parseJson(sent)))).toEqual({
+      ...{ id: "9007199254740993", list: "[1.50,1e400,-0]" },
+    });
+    const told = objectOf(parseJson('{"a":1.50,"b":2,"c":9007199254740993,"d":"1.50"}'));
+    expect(Object.values(told).map(numberOf)).toEqual([1.5, 2, 9007199254740992, undefined]);
+    expect(Object.values(told).map(isObject)).toEqual([false, false, false, false]);
+    expect(Object.values(told).map(inOneLine)).toEqual(["1.50", "2", "9007199254740993", "1.50"]);
   });
 
   test("shows no secret, and sends what its place stands for", () => {

@@ -43,6 +43,23 @@ test("of a value that is too long each byte is lost, however it comes", async ()
   }
 });
 
+test("separators of records and byte order marks stand between values, however they come", async () => {
+  const text = '\ufeff{"a":1}\n\x1e{"a":2}\n\x1e[3]\x1e\x1e"4"\n\ufeff5 \ufeff"6"\ufeff\n';
+  // What was cut short costs only itself.
+  const cut = '\x1e{"a":\n\x1e{"a":7}\n';
+  for (const opts of [{}, { strict: true }])
+    for (const sizes of [[65536], [1], [2, 3]]) {
+      expect(await events(text + cut, opts, sizes)).toEqual([
+        ...out('{"a":1}', '{"a":2}', "[3]", '"4"', "5", '"6"'),
+        error('unexpected bracket: {"a":\n\x1e'),
+        ...out('{"a":7}'),
+      ]);
+      // Within one they are what they were.
+      const within = await events('{"a":\x1e1}\n["\ufeff"]\n', opts, sizes);
+      expect([within[0]?.slice(0, 13), within[1]]).toEqual(['{"json-error"', ...out('["\ufeff"]')]);
+    }
+});
+
 test("whole lines, and what only looks like them, are the same in any pieces", async () => {
   const lines = [
     ...['{"a":1}', "[1]", "  [1] \r", '{"a":1}{"b":2}', "[1] 2", "[1],[2]", "{'a':1}", "[NaN]"],

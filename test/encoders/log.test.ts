@@ -1,5 +1,14 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { log } from "../../src/encoders/log.ts";
@@ -31,6 +40,47 @@ test("one file for both", async () => {
   await feed(log, "out\n", { stderr: "err\n", opts: { stdout: path, stderr: path } });
   await feed(log, "again\n", { opts: { stdout: path, stderr: path } });
   expect(readFileSync(path, "utf8")).toBe("out\nerr\nagain\n");
+});
+
+test("goes on in a new file where the one of before has got another name, as logrotate does", async () => {
+  const path = join(dir, "rotated.log");
+  const open = () => readdirCount("/proc/self/fd");
+  const before = open();
+  const told: string[] = [];
+  const encoding = log.begin({ stdout: path, stderr: path }, () => {}, {
+    ...about(),
+    tell: (text) => told.push(text),
+  });
+  await encoding.stdout(utf8("first\n"));
+  renameSync(path, `${path}.1`);
+  let lines = 1;
+  // It looks once a second.
+  for (; !existsSync(path); lines++) {
+    await encoding.stderr(utf8("next\n"));
+    await Bun.sleep(20);
+  }
+  await encoding.stdout(utf8("last\n"));
+  expect(await encoding.end()).toEqual({});
+  const [old, fresh] = [`${path}.1`, path].map((file) => readFileSync(file, "utf8"));
+  expect(old).toStartWith("first\n");
+  expect(fresh).toEndWith("next\nlast\n");
+  expect(`${old}${fresh}`.split("\n")).toHaveLength(lines + 2);
+  expect([open(), told, statSync(path).mode & 0o7137]).toEqual([before, [], 0]);
+});
+
+test("a link that somebody puts in its place is not followed: it stays with the file that it has", async () => {
+  const [path, target] = [join(dir, "led.log"), join(dir, "led-away")];
+  const encoding = log.begin({ stdout: path }, () => {}, about());
+  renameSync(path, `${path}.1`);
+  symlinkSync(target, path);
+  const end = performance.now() + 1500;
+  while (performance.now() < end) {
+    await encoding.stdout(utf8("x"));
+    await Bun.sleep(50);
+  }
+  await encoding.end();
+  expect(existsSync(target)).toBe(false);
+  expect(readFileSync(`${path}.1`, "utf8")).toMatch(/^x+$/);
 });
 
 test("does not follow a symbolic link, nor leave the first file open", () => {

@@ -6,6 +6,8 @@ import { runMachine } from "../boot/rooted.ts";
 const files = {
   "/sbin/systemctl": `#!/bin/sh
 echo "systemctl $*" >>/asked
+# A version that does not start where there is /broken.
+[ "$1" != restart ] || [ ! -e /broken ] || ! cmp -s /spawnbox /usr/bin/spawnbox || { echo "it failed" >&2; exit 1; }
 [ "$1" != is-active ] || [ -e /active ]
 `,
   "/usr/sbin/update-initramfs": `#!/bin/sh
@@ -51,6 +53,7 @@ const removed = (...paths: string[]) =>
 const JOURNAL = "spawnbox.service: journalctl -u spawnbox";
 const ENABLED = ["systemctl daemon-reload", "systemctl enable --quiet spawnbox.service"];
 const ASKED = [...ENABLED, "systemctl is-active --quiet spawnbox.service"];
+const FORGOTTEN = ["systemctl daemon-reload", "systemctl reset-failed spawnbox.service"];
 const PUT = `put init=${INIT} on the kernel command line (U-Boot: bootargs) and reboot; spawnbox.deadline=SECONDS there says how long early tasks may hold up the boot`;
 const STARTS =
   "the initramfs starts it; with spawnbox.early=off on the kernel command line a boot is without it";
@@ -83,13 +86,38 @@ describe("with systemd", () => {
         ...ASKED,
         "systemctl restart spawnbox.service",
       ],
-      [
-        ...removed(...PLACES),
-        "systemctl disable --now --quiet spawnbox.service",
-        "systemctl daemon-reload",
-      ],
-      ["kept      /etc/spawnbox/spawn-board.json", "systemctl daemon-reload"],
+      [...removed(...PLACES), "systemctl disable --now --quiet spawnbox.service", ...FORGOTTEN],
+      ["kept      /etc/spawnbox/spawn-board.json", ...FORGOTTEN],
     ]);
+  });
+  test("where the new version does not start, that of before comes back, its unit too", () => {
+    const unit = "/etc/systemd/system/spawnbox.service";
+    const old = `mkdir -p /usr/bin; echo old >/usr/bin/spawnbox; echo old >${unit}`;
+    const restart = "systemctl restart spawnbox.service";
+    const [, updated, seen, either] = machine(`${SYSTEMD}; touch /active /broken`, [
+      `mkdir -p ${unit.replace(/[^/]+$/, "")}; ${old}`,
+      "spawnbox install",
+      `cat /usr/bin/spawnbox ${unit}; ls -A /usr/bin /etc/systemd/system`,
+      // Nor does that.
+      `cp /spawnbox /usr/bin/; echo old >${unit}; spawnbox install 2>&1 | tail -n 1`,
+    ]);
+    const back = (how: string) =>
+      `What was there before is back, and ${how}: see journalctl -u spawnbox, and spawnbox check /etc/spawnbox of the new version`;
+    expect(updated).toEqual([
+      "updated   /usr/bin/spawnbox",
+      `updated   ${unit}`,
+      "installed /etc/spawnbox/spawn-board.json",
+      "spawnbox install: systemctl restart spawnbox.service: it failed",
+      back("runs"),
+      "exit 1",
+      ...ASKED,
+      restart,
+      ...["systemctl daemon-reload", restart],
+    ]);
+    expect(seen).toEqual([
+      ...["old", "old", "/etc/systemd/system:", "spawnbox.service", "", "/usr/bin:", "spawnbox"],
+    ]);
+    expect(either?.[0]).toBe(back("does not run either"));
   });
   test("--no-start, and the root of an image, leave it alone", () => {
     const enable = "to be started at boot: systemctl --root=/image enable spawnbox.service";
@@ -117,6 +145,84 @@ test("without systemd it is said how it is enabled, and nothing else", () => {
       "systemd does not run here: spawnbox.service is not started; at boot: systemctl enable spawnbox.service",
     ],
     removed(...PLACES),
+  ]);
+});
+
+const WANTED = "/etc/systemd/system/multi-user.target.wants";
+
+test("what enabled it goes with it, where systemctl could not be asked", () => {
+  const enable = (root: string) =>
+    `mkdir -p ${root}${WANTED} ${root}/etc/systemd/system/x.target.requires; ln -s ../spawnbox.service ${root}${WANTED}; ln -s ../spawnbox.service ${root}/etc/systemd/system/x.target.requires; touch ${root}${WANTED}/other.service`;
+  const links = [
+    `removed   ${WANTED}/spawnbox.service`,
+    "removed   /etc/systemd/system/x.target.requires/spawnbox.service",
+  ];
+  const [, here, , image, left] = machine("mkdir /image", [
+    `spawnbox install; ${enable("")}`,
+    "spawnbox install --uninstall",
+    `spawnbox install --root /image; ${enable("/image")}`,
+    "spawnbox install --uninstall --root /image",
+    `ls ${WANTED} /image${WANTED}`,
+  ]);
+  expect(here?.slice(PLACES.length).toSorted()).toEqual(links.toSorted());
+  const inImage = links.map((line) => line.replace("   /", "   /image/"));
+  expect(image?.slice(PLACES.length).toSorted()).toEqual(inImage.toSorted());
+  const kept = [`${WANTED}:`, "other.service"];
+  expect(left).toEqual([...kept, "", `/image${kept[0]}`, "other.service"]);
+});
+
+test("the unit of a package is not hidden by another one, and what it starts is not taken away", () => {
+  const unit = "/usr/lib/systemd/system/spawnbox.service";
+  const [program = "", own = "", config = ""] = PLACES;
+  const because = `: a package brings ${unit}, remove that package`;
+  expect(
+    machine(`${SYSTEMD}; mkdir -p ${unit.replace(/[^/]+$/, "")} ${WANTED}; touch ${unit}`, [
+      "spawnbox install --early",
+      `ln -s ${unit} ${WANTED}; spawnbox install --uninstall; ls -d ${program} ${WANTED}/*`,
+      // One from before the package came.
+      `echo old >${own}; touch /active; spawnbox install; ls ${WANTED}`,
+      `echo old >${own}; spawnbox install --no-start >/dev/null; rm /active; ls ${WANTED} ${own}`,
+      `echo old >${own}; spawnbox install --uninstall`,
+    ]),
+  ).toEqual([
+    [
+      `installed ${program}`,
+      `packaged  ${unit}`,
+      `installed ${config}`,
+      ...installed(...EARLY),
+      `started   ${JOURNAL}`,
+      PUT,
+      ...ASKED,
+      "systemctl start spawnbox.service",
+    ],
+    [
+      `kept      ${program}${because}`,
+      `kept      ${config}`,
+      `kept      ${INIT}${because}`,
+      "kept      /etc/spawnbox/early.json",
+      `${WANTED}/spawnbox.service`,
+      program,
+      ...FORGOTTEN,
+    ],
+    [
+      `unchanged ${program}`,
+      `removed   ${own}`,
+      `packaged  ${unit}`,
+      `kept      ${config}`,
+      `restarted ${JOURNAL}`,
+      ...ASKED,
+      "systemctl restart spawnbox.service",
+    ],
+    [`ls: cannot access '${own}': No such file or directory`, `${WANTED}:`, "exit 2"],
+    [
+      `kept      ${program}${because}`,
+      `removed   ${own}`,
+      `kept      ${config}`,
+      `kept      ${INIT}${because}`,
+      "kept      /etc/spawnbox/early.json",
+      "systemctl disable --now --quiet spawnbox.service",
+      ...FORGOTTEN,
+    ],
   ]);
 });
 

@@ -223,12 +223,16 @@ describe("a file", () => {
   });
   test("finds what an installation that was cut off has left, and only that", () => {
     mkdirSync(at("etc/spawnbox"), { recursive: true });
-    const left = [".4194305.spawnbox-new", `.${process.pid}.spawnbox-new`];
+    const left = [
+      ...[".4194305.spawnbox-new", `.${process.pid}.spawnbox-new`],
+      ".4194305.file.spawnbox-old",
+    ];
     const others = [
       ".1.spawnbox-new",
       "4194305.spawnbox-new",
       ".4194305.spawnbox-new.txt",
       ".x.spawnbox-new",
+      `.${process.pid}.file.spawnbox-old`,
     ];
     for (const name of [...left, ...others]) writeFileSync(at(`etc/spawnbox/${name}`), "");
     place(fileOf("a"), root);

@@ -10,6 +10,7 @@ import { packImage } from "../../src/make/oci.ts";
 import { productionPackages, readLockfile, runtimes } from "../../src/make/packages.ts";
 import { HOMEPAGE, MAINTAINER } from "../../src/make/project.ts";
 import { version } from "../../src/version.ts";
+import { runMachine } from "../boot/rooted.ts";
 
 const tree = join(import.meta.dir, "../..");
 const executable = join(tree, "dist/spawnbox");
@@ -135,6 +136,40 @@ describe.skipIf(!Bun.which("dpkg-deb"))("packages of Debian", () => {
     expect(field("spawnbox", "Maintainer")).toBe(MAINTAINER);
     const kib = statSync(executable).size / 1024;
     expect(Number(field("spawnbox", "Installed-Size"))).toBeGreaterThan(kib);
+  });
+
+  test("the init that the kernel starts is not removed, by no package manager", () => {
+    const recipe = readFileSync(
+      join(tree, `yocto/meta-spawnbox/recipes-core/spawnbox/spawnbox_${version}.bb`),
+      "utf8",
+    );
+    const spec = readFileSync(join(tree, "yocto/redpesk/spawnbox.spec"), "utf8");
+    const between = (text: string, begin: string, end: string) =>
+      (text.split(begin)[1]?.split(end)[0] ?? "exit 9").replaceAll(
+        /\$\{nonarch_libdir\}|%\{_exec_prefix\}\/lib/g,
+        "/usr/lib",
+      );
+    const scripts = {
+      "/dpkg": output("dpkg-deb", "--info", deb("spawnbox-early"), "prerm"),
+      "/rpm": `#!/bin/sh\n${between(spec, "%preun early\n", "%files")}`,
+      "/opkg": `#!/bin/sh\n${between(recipe, "pkg_prerm:${PN}-early() {\n", "\n}\n")}`,
+    };
+    const ends = (cmdline: string, before = ":") =>
+      runMachine({
+        ...{ cmdline, files: scripts },
+        script: `${before}
+          for removal in "dpkg remove" "rpm 0" "opkg remove" "dpkg upgrade" "rpm 1" "opkg upgrade"; do
+            /$removal 2>/said; printf '%s ' $? "$(grep -c 'would not boot' /said)"
+          done`,
+      }).trim();
+    const refused = "1 1 1 1 1 1 0 0 0 0 0 0";
+    const removed = "0 0 0 0 0 0 0 0 0 0 0 0";
+    expect(ends("quiet init=/usr/lib/spawnbox/init")).toBe(refused);
+    expect(ends("init=/usr/lib/spawnbox/init quiet")).toBe(refused);
+    const link = "mkdir -p /sbin /usr/lib/spawnbox; touch /usr/lib/spawnbox/init;";
+    expect(ends("quiet", `${link} ln -s ../usr/lib/spawnbox/init /sbin/init`)).toBe(refused);
+    expect(ends("quiet init=/usr/lib/spawnbox/init.old")).toBe(removed);
+    expect(ends("quiet", `${link} ln -s /bin/true /sbin/init`)).toBe(removed);
   });
 
   test("the same files give the same bytes", () => {

@@ -97,6 +97,34 @@ test("the executable loads a plugin from disk, and outlives what strays from it"
   }
 });
 
+test("what it prints is on standard error, wherever else it would go: programs read the output of `run`", async () => {
+  using modules = new Modules();
+  const says = [
+    ...["console.log('log')", "console.table([1])", "console.group('group')", "console.dir({})"],
+    ...["console.count()", "console.timeEnd(console.time())", "console.trace()"],
+    ...["console.write('written')", "process.stdout.write('stream')", "imported.write('imported')"],
+    ...["also.info('info')", "also.table([2])"],
+  ];
+  modules.write(
+    "plug.ts",
+    `import { stdout as imported } from "node:process";
+    import also from "node:console";
+    const say = () => { ${says.join("; ")} };
+    say();
+    export const functions = { version() {}, loop() {}, stray() {} };
+    export const encoders = { size: { begin() { say(); return { stdout: say, stderr() {}, end() { say(); return {}; } }; } } };`,
+  );
+  const file = modules.write("config.json", JSON.stringify(config));
+  const done = Bun.spawnSync([executable, "run", "t/c", '{"text":"x"}', "--config", file]);
+  const lines = done.stdout.toString().trimEnd().split("\n");
+  expect(lines.map((text) => Object.keys(JSON.parse(text) as object)[0])).toEqual([
+    "jtype",
+    "type",
+  ]);
+  for (const word of ["log", "group", "written", "stream", "imported", "info", "default: 1"])
+    expect(done.stderr.toString()).toContain(word);
+});
+
 test("packages of a plugin, and an end that does not wait for a loop", async () => {
   using modules = new Modules();
   mkdirSync(`${modules.dir}/node_modules/dep/lib`, { recursive: true });

@@ -1,5 +1,8 @@
 /** What the command line of `spawnbox serve` means, and what is wrong with it. */
 import { describe, expect, test } from "bun:test";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { doctor } from "../../src/serve/doctor.ts";
 import { parseServe, SERVE } from "../../src/serve/options.ts";
 import { metricsPrivileges, Metering } from "../../src/serve/metering.ts";
@@ -102,6 +105,15 @@ test("each is what it says", () => {
 
 test("configs by their places, each by itself, or plans", () => {
   const sources = (argv: string[], env = {}) => parseServe(argv, env)?.sources;
+  // What is there under a name with a colon is one, and told so when it is read.
+  const dir = mkdtempSync(join(tmpdir(), "spawnbox-options-"));
+  try {
+    const path = join(dir, "a:b.json");
+    writeFileSync(path, "{}");
+    expect(sources(["--config", path])).toEqual([{ kind: "config", path }]);
+  } finally {
+    rmSync(dir, { recursive: true });
+  }
   expect(sources(["--config", "a::b:"])).toEqual(
     ["a", "b"].map((path) => ({ kind: "config", path })),
   );

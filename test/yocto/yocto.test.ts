@@ -205,6 +205,16 @@ describe("the recipe", () => {
     expect(set.get("RDEPENDS:${PN}-initramfs")).toBe("initramfs-framework-base");
   });
 
+  test("the commit is looked for each time, and where the sources lie is no part of what is built", () => {
+    expect(read(recipe)).toContain("'rev-parse', 'HEAD'");
+    expect(set.get("BB_DONT_CACHE")).toBe("1");
+    expect(set.get("SPAWNBOX_COMMIT[vardepvalue]")).toBe("${SPAWNBOX_COMMIT}");
+    const places = [...read(recipe).matchAll(/\bSPAWNBOX_(?:REPOSITORY|NPM_REGISTRY)\b/g)];
+    for (const place of new Set(places.map(([name]) => name)))
+      expect(set.get(`${place}[vardepvalue]`)).toMatch(/^a \w+$/);
+    expect(places.length).toBeGreaterThan(4);
+  });
+
   test("nothing before the fetch is left to the network", () => {
     expect(read(recipe)).not.toMatch(/\bnpm (ci|install|pack)\b|\[network\]|AUTOREV/);
   });

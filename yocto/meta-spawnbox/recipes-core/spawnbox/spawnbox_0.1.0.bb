@@ -25,9 +25,17 @@ def spawnbox_commit(d):
     except (OSError, subprocess.CalledProcessError):
         return ''
 
+# A commit changes no file that bitbake looks at: remembered, the recipe would be of the one before, and "not deterministic". Of
+# revisions with a name, releases before wrynose know nothing: there the commit itself says that the sources are others.
+BB_DONT_CACHE = "1"
+SPAWNBOX_COMMIT[vardepvalue] = "${SPAWNBOX_COMMIT}"
+
 # Where the npm packages come from, such as a mirror of the product's own: the address of an npm registry, without a slash at
 # its end. What is fetched is checked against the sums below, wherever it comes from.
 SPAWNBOX_NPM_REGISTRY ?= ""
+# The commit and the sums say what is built: another directory or mirror may take it from the shared state.
+SPAWNBOX_NPM_REGISTRY[vardepvalue] = "a registry"
+SPAWNBOX_REPOSITORY[vardepvalue] = "a repository"
 
 require spawnbox-npm.inc
 
@@ -122,3 +130,12 @@ RDEPENDS:${PN} = "glibc libcap libseccomp"
 # Its plan files and its server are the executable's of the same build.
 RDEPENDS:${PN}-early = "${PN} (= ${EXTENDPKGV})"
 RDEPENDS:${PN}-initramfs = "initramfs-framework-base"
+
+# Without what the kernel is told to start, it panics.
+pkg_prerm:${PN}-early() {
+    case " $(cat /proc/cmdline) $(readlink -f /sbin/init) " in *" init=${nonarch_libdir}/spawnbox/init "* | *" ${nonarch_libdir}/spawnbox/init "*)
+        [ "$1" = upgrade ] || [ "$1" = 1 ] && exit 0
+        echo "${nonarch_libdir}/spawnbox/init is what the kernel starts: without it this machine would not boot. Take it off the kernel command line, and any link to it away from /sbin/init" >&2
+        exit 1 ;;
+    esac
+}
