@@ -263,6 +263,21 @@ for i in range(${count}):
     expect([most.length, most.filter(([, flags]) => !flags.includes("ro"))]).toEqual([4096, []]);
     expect(await mounted([top()], { ...denied(), before: many(4096) })).toBe("BIND /m: 7");
   });
+  test("one that lies on another hides it, with nothing beside them", async () => {
+    const stacked = `
+assert libc.unshare(0x20000) == 0 and libc.mount(None, b"/", None, 0x44000, None) == 0
+top = b"${dir}/top"
+assert libc.mount(b"tmpfs", top, b"tmpfs", 0, None) == 0
+os.mkdir(top + b"/a")
+for i in range(2): assert libc.mount(b"tmpfs", top + b"/a", b"tmpfs", 0, None) == 0`;
+    const found = await mounted([top()], { ...denied(), before: stacked });
+    // The lower one cannot be reached, and stays as it is.
+    expect(found).toEqual([
+      ["/m", ["ro"]],
+      ["/m/a", []],
+      ["/m/a", ["ro"]],
+    ]);
+  });
   test("also by who may open no file against its mode", async () => {
     // Neither he nor what he executes has CAP_DAC_OVERRIDE.
     const obeys = `${before()}\nassert libc.prctl(24, 1, 0, 0, 0) == 0`;
