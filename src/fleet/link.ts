@@ -365,18 +365,26 @@ export class Link {
   }
 }
 
-/** Why there is no packet for it; undefined where there is one: MQTT 5, sections 1.5.4 and 3.3. */
+/** Why there is no packet for it, or none that brokers take; undefined where there is one: MQTT 5, sections 1.5.4 and 3.3. */
 function faultOf(topic: string, how: Publish): string | undefined {
   const { expiry = 0, responseTopic = "", correlation, user = {} } = how;
-  const texts = [topic, responseTopic, correlation ?? "", ...Object.entries(user).flat()];
-  if (topic === "" || /[+#\0]/.test(topic)) return "no topic to publish to";
-  if (texts.some((text) => Buffer.byteLength(text) > MOST_TEXT)) return "a text is too long";
+  const texts = [topic, responseTopic, ...Object.entries(user).flat()];
+  const all = [...texts, correlation ?? ""];
+  if (topic === "" || /[+#]/.test(topic)) return "no topic to publish to";
+  if (topic.split("/").length > MOST_LEVELS) return "the topic has too many levels";
+  if (all.some((text) => Buffer.byteLength(text) > MOST_TEXT)) return "a text is too long";
+  // Mosquitto ends the connection at these, and of what is not the topic does not even say why.
+  if (texts.some((text) => UNSENDABLE.test(text))) return "a text has control characters";
   if (!(Number.isInteger(expiry) && expiry >= 0 && expiry <= MOST_EXPIRY)) return "no such expiry";
   return undefined;
 }
 
 /** Bytes. */
 const MOST_TEXT = 0xffff;
+/** Of a topic: Mosquitto takes no more. */
+const MOST_LEVELS = 200;
+/** And what Unicode has set aside to be no character. */
+const UNSENDABLE = /[\p{Control}\p{Noncharacter_Code_Point}]/u;
 /** s */
 const MOST_EXPIRY = 0xffff_ffff;
 

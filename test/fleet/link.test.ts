@@ -338,7 +338,14 @@ describe("what is published", () => {
       one.link.publish("", "x"),
       one.link.publish("a/+", "x"),
       one.link.publish("a/#", "x"),
-      one.link.publish("a/\0", "x"),
+      // At these brokers end the connection, with a reason or without.
+      ...["\0", "\n", "\x7f", "\x85", "\ufdd0", "\uffff", "\u{1fffe}"].flatMap((bad) => [
+        one.link.publish(`a/${bad}`, "x"),
+        one.link.publish("t", "x", { responseTopic: bad }),
+        one.link.publish("t", "x", { user: { a: bad } }),
+        one.link.publish("t", "x", { user: { [bad]: "a" } }),
+      ]),
+      one.link.publish("/".repeat(200), "x"),
       one.link.publish(long, "x"),
       one.link.publish("t", "x", { responseTopic: long }),
       one.link.publish("t", "x", { correlation: Buffer.from(long) }),
@@ -352,7 +359,10 @@ describe("what is published", () => {
       );
     const most = "x".repeat(65_535);
     await one.link.publish(most, "x", { responseTopic: most, expiry: 2 ** 32 - 1 });
-    expect(one.broker.publishes).toHaveLength(1);
+    // Of any other letters, and of bytes nothing is asked.
+    const correlation = Buffer.from([0, 10, 255]);
+    await one.link.publish("/".repeat(199), "x\n", { correlation, user: { ü: "\u{1f6a2}" } });
+    expect(one.broker.publishes).toHaveLength(2);
     expect(one.broker.connects).toHaveLength(1);
   });
 
