@@ -297,9 +297,10 @@ export class Tasks {
       this.#readers.drop();
     }, CLOSE_GRACE);
     await Promise.all(runs.map((run) => run.task.ended));
-    clearTimeout(timer);
     this.#trails.drop();
+    // What the encoder still has waits for them, too.
     await Promise.allSettled(this.#ends);
+    clearTimeout(timer);
   }
 
   /** Who may subscribe may stop, too: so whoever asks for it may hold the task. */

@@ -142,9 +142,7 @@ export class Board {
       // First: who sees it online can call it.
       await this.#link.subscribe(this.topics.ofBoard(board, fleet.groups));
       const { homeTopic } = this.#announcing;
-      // Where it may not, nothing comes: then what a server before has told of stays.
-      if (homeTopic !== undefined && !this.#hasAsked)
-        await this.#link.subscribe([homeTopic], { qos: 0, kept: true });
+      if (homeTopic !== undefined && !this.#hasAsked) await this.#ask(homeTopic);
       this.#hasAsked = true;
       // Its last word was that it is gone.
       if (this.#closing) return;
@@ -152,6 +150,16 @@ export class Board {
       await this.#announcing.online();
       this.#isJoined = true;
     } catch (error) {
+      this.options.tell(`fleet: ${errorLine(error)}`);
+    }
+  }
+
+  /** Where it may not, nothing comes, or the broker refuses: then what a server before has told of stays. */
+  async #ask(homeTopic: string): Promise<void> {
+    try {
+      await this.#link.subscribe([homeTopic], { qos: 0, kept: true });
+    } catch (error) {
+      if (!this.#link.connected) throw error;
       this.options.tell(`fleet: ${errorLine(error)}`);
     }
   }

@@ -76,7 +76,7 @@ const STABLE = 30_000;
 const HEAD = 64 << 10;
 /** Messages that are taken in one turn of the event loop. */
 const A_TURN = 16;
-/** ms in which nothing more is published to a topic that connections were ended for, and so many topics. */
+/** ms in which nothing is published that is as what connections were ended for: to that topic, of so many, or as long. */
 const BLAMED = 3_600_000;
 const MOST_BLAMED = 1000;
 /** ms for the last words. */
@@ -94,8 +94,8 @@ export class Link {
   #most = UNDER_WAY;
   /** Bytes of a packet that the broker takes. */
   #largest = Infinity;
-  /** As the ends of connections have told. */
-  #learned = Infinity;
+  /** As the end of a connection has told, and when. */
+  #learned = { most: Infinity, at: -Infinity };
   /** By the properties that they were given to be sent with. */
   readonly #sent = new WeakMap<object, Waiting>();
   /** Topics that connections were ended for: since when, and why. */
@@ -248,7 +248,9 @@ export class Link {
       const next = this.#waiting.shift();
       if (!next) return;
       const size = sizeOf(next);
-      const largest = Math.min(this.#largest, this.#learned);
+      const { most: learned, at } = this.#learned;
+      const isLearned = performance.now() - at < BLAMED;
+      const largest = Math.min(this.#largest, isLearned ? learned : Infinity);
       if (size > largest) {
         const { topic, settle } = next;
         const most = `${size} bytes are more than the ${largest} that the broker takes`;
@@ -262,20 +264,22 @@ export class Link {
 
   /** It would be sent first on each connection, and end each: the second time it is given up. */
   #blame(why: string, reasonCode: number | undefined): void {
-    // Brokers confirm in order what they take.
-    const [first] = this.#underWay;
+    const isTooLarge = reasonCode === TOO_LARGE;
+    const sent = [...this.#underWay].filter(({ messageId }) => messageId !== undefined);
+    // Brokers confirm in order what they take. Where one is too large for them, the largest is.
+    if (isTooLarge) sent.sort((a, b) => sizeOf(b) - sizeOf(a));
+    const [first] = sent;
     if (first?.messageId === undefined) return;
     first.ended = (first.ended ?? 0) + 1;
     if (first.ended < 2) return;
     const { topic, settle, messageId } = first;
     const told = `${topic}: ${why}`;
+    // First: another that is as large is not to be sent in its place.
+    if (isTooLarge) this.#learned = { most: sizeOf(first) - 1, at: performance.now() };
     settle.reject(new Error(told));
     this.#client.removeOutgoingMessage(messageId);
     // What is told anew on each connection would end that, too. How long it may be not all brokers say.
-    if (reasonCode === TOO_LARGE) {
-      this.#learned = Math.max(HEAD, Math.min(this.#learned, sizeOf(first) - 1));
-      return;
-    }
+    if (isTooLarge) return;
     this.#blamed.delete(topic);
     this.#blamed.set(topic, { at: performance.now(), why: told });
     const [oldest = ""] = this.#blamed.keys();
@@ -365,18 +369,26 @@ export class Link {
   }
 }
 
-/** Why there is no packet for it; undefined where there is one: MQTT 5, sections 1.5.4 and 3.3. */
+/** Why there is no packet for it, or none that brokers take; undefined where there is one: MQTT 5, sections 1.5.4 and 3.3. */
 function faultOf(topic: string, how: Publish): string | undefined {
   const { expiry = 0, responseTopic = "", correlation, user = {} } = how;
-  const texts = [topic, responseTopic, correlation ?? "", ...Object.entries(user).flat()];
-  if (topic === "" || /[+#\0]/.test(topic)) return "no topic to publish to";
-  if (texts.some((text) => Buffer.byteLength(text) > MOST_TEXT)) return "a text is too long";
+  const texts = [topic, responseTopic, ...Object.entries(user).flat()];
+  const all = [...texts, correlation ?? ""];
+  if (topic === "" || /[+#]/.test(topic)) return "no topic to publish to";
+  if (topic.split("/").length > MOST_LEVELS) return "the topic has too many levels";
+  if (all.some((text) => Buffer.byteLength(text) > MOST_TEXT)) return "a text is too long";
+  // Mosquitto ends the connection at these, and of what is not the topic does not even say why.
+  if (texts.some((text) => UNSENDABLE.test(text))) return "a text has control characters";
   if (!(Number.isInteger(expiry) && expiry >= 0 && expiry <= MOST_EXPIRY)) return "no such expiry";
   return undefined;
 }
 
 /** Bytes. */
 const MOST_TEXT = 0xffff;
+/** Of a topic: Mosquitto takes no more. */
+const MOST_LEVELS = 200;
+/** And what Unicode has set aside to be no character. */
+const UNSENDABLE = /[\p{Control}\p{Noncharacter_Code_Point}]/u;
 /** s */
 const MOST_EXPIRY = 0xffff_ffff;
 

@@ -243,6 +243,8 @@ export class Operator {
     const { board, kind, rest } = found;
     const bytes = Buffer.from(payload);
     if (kind === "out") {
+      // Its own signs a broker drops where much is on its way to here.
+      this.presence.hear(board);
       const [operator, id = ""] = rest;
       if (operator === this.options.operator)
         this.#calls.answer(board, id, bytes, properties?.userProperties ?? {});

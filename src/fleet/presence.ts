@@ -100,6 +100,14 @@ export class Presence {
     return apis;
   }
 
+  /** Something of it has come: a sign of life, as any. */
+  hear(board: string): void {
+    const seen = this.boards.get(board);
+    if (seen?.heardAt === undefined) return;
+    seen.heard = Date.now();
+    seen.heardAt = performance.now();
+  }
+
   /** As it is said of it; of one of which nothing is heard any more, that it is not there: its broker died with its will. */
   stateOf(board: string): "online" | "offline" | undefined {
     const { status, heardAt = Infinity } = this.boards.get(board) ?? {};

@@ -175,6 +175,35 @@ describe("with its broker", () => {
     expect(one.broker.at("sb/v1/b1/status")).toHaveLength(3);
   });
 
+  test("that does not let it read what Home Assistant was told is told the rest", async () => {
+    const HOME = "h/device/b1/config";
+    let isGone = true;
+    await using one = boardAt({
+      fleet: { homeassistant: { operator: "ha", prefix: "h" } },
+      answer: (packet) => {
+        if (packet.cmd !== "subscribe" || packet.subscriptions[0]?.topic !== HOME)
+          return granting(packet);
+        // A connection that ends is no refusal.
+        if (isGone) return null;
+        return { cmd: "suback", messageId: packet.messageId ?? 0, granted: [0x87] };
+      },
+    });
+    one.board.start();
+    await one.broker.when(() => one.broker.subscribes.length === 2);
+    isGone = false;
+    await one.joined();
+    expect(one.broker.subscribes.map(({ subscriptions }) => subscriptions[0]?.topic)).toEqual([
+      ...["sb/v1/b1/call/#", HOME, "sb/v1/b1/call/#", HOME],
+    ]);
+    expect(one.told.at(-1)).toBe(
+      `fleet: the broker refuses ${HOME}: Subscribe error: Not authorized`,
+    );
+    expect(one.broker.at(HOME)).toHaveLength(1);
+    one.broker.cut();
+    await one.joined();
+    expect(one.broker.subscribes).toHaveLength(5);
+  });
+
   test("is asked once what Home Assistant was told, and then no more", async () => {
     const HOME = "h/device/b1/config";
     const fleet = { homeassistant: { operator: "ha", prefix: "h" } };

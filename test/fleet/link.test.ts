@@ -338,7 +338,14 @@ describe("what is published", () => {
       one.link.publish("", "x"),
       one.link.publish("a/+", "x"),
       one.link.publish("a/#", "x"),
-      one.link.publish("a/\0", "x"),
+      // At these brokers end the connection, with a reason or without.
+      ...["\0", "\n", "\x7f", "\x85", "\ufdd0", "\uffff", "\u{1fffe}"].flatMap((bad) => [
+        one.link.publish(`a/${bad}`, "x"),
+        one.link.publish("t", "x", { responseTopic: bad }),
+        one.link.publish("t", "x", { user: { a: bad } }),
+        one.link.publish("t", "x", { user: { [bad]: "a" } }),
+      ]),
+      one.link.publish("/".repeat(200), "x"),
       one.link.publish(long, "x"),
       one.link.publish("t", "x", { responseTopic: long }),
       one.link.publish("t", "x", { correlation: Buffer.from(long) }),
@@ -352,7 +359,10 @@ describe("what is published", () => {
       );
     const most = "x".repeat(65_535);
     await one.link.publish(most, "x", { responseTopic: most, expiry: 2 ** 32 - 1 });
-    expect(one.broker.publishes).toHaveLength(1);
+    // Of any other letters, and of bytes nothing is asked.
+    const correlation = Buffer.from([0, 10, 255]);
+    await one.link.publish("/".repeat(199), "x\n", { correlation, user: { ü: "\u{1f6a2}" } });
+    expect(one.broker.publishes).toHaveLength(2);
     expect(one.broker.connects).toHaveLength(1);
   });
 
@@ -405,6 +415,55 @@ describe("what is published", () => {
     expect(await said(200_000, "b")).toMatch(/^b: \d+ bytes are more than the \d+ that the broker/);
     expect(await said(100_000, "a")).toBeUndefined();
     expect(one.broker.connects).toHaveLength(length);
+  });
+
+  test("that was too long for a broker that takes little does not end each connection, nor what was before it", async () => {
+    delays();
+    let most = 20_000;
+    await using one = linked(
+      {
+        connected: () => {
+          // As boards say on each connection what they are, of which the broker confirms nothing before.
+          for (const length of [10, 30_000, 40_000, 10]) said.push(say(length));
+        },
+      },
+      (packet) => {
+        if (packet.cmd !== "publish") return granting(packet);
+        return packet.payload.length > most
+          ? { cmd: "disconnect", reasonCode: 0x95 }
+          : granting(packet);
+      },
+    );
+    const say = (length: number) =>
+      one.link.publish("t", "x".repeat(length)).then(
+        () => length,
+        (error: Error) => error.message,
+      );
+    const said: Promise<number | string>[] = [];
+    await one.opened();
+    const isOver = async () => {
+      const { length } = said;
+      const all = await Promise.all(said);
+      return length === said.length && one.link.connected ? all : undefined;
+    };
+    let all = await isOver();
+    while (!all) all = await isOver();
+    const taken = all.filter((one) => one === 10);
+    expect(taken).toHaveLength(all.length / 2);
+    for (const other of all.filter((one) => one !== 10))
+      expect(other).toMatch(
+        /a packet was too large for it$|more than the \d+ that the broker takes/,
+      );
+    const { length } = one.broker.connects;
+    expect(await say(30_000)).toMatch(
+      /more than the 30\d\d\d that the broker takes in one message$/,
+    );
+    // In an hour it may take more.
+    const now = performance.now();
+    const later = spyOn(performance, "now").mockImplementation(() => now + 3_600_001);
+    restored.push(() => later.mockRestore());
+    most = 50_000;
+    expect([await say(40_000), one.broker.connects.length]).toEqual([40_000, length]);
   });
 
   test("is sent again as often as the broker ends the connection for what is no fault of it", async () => {

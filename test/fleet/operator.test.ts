@@ -400,6 +400,36 @@ describe("a call", () => {
     expect(await call).toMatchObject({ info: "it went offline while it was at it" });
   });
 
+  test("goes on with a board that answers, whatever became of its signs of life", async () => {
+    await using one = at({ away: 500 });
+    const { operator, broker } = one;
+    await operator.connect();
+    const call = operator.call("b1", "y", invocation());
+    const answer = async (seq: number): Promise<void> => {
+      const kind = seq === 0 ? "accepted" : "event";
+      broker.publish("sb/v1/b1/out/op1/y", "{}", {
+        properties: { userProperties: { kind, seq: `${seq}` } },
+      });
+      await broker.taken();
+    };
+    const properties = { messageExpiryInterval: 604_800 };
+    broker.publish("sb/v1/b1/status", "online", { qos: 0, retain: true, properties });
+    await answer(0);
+    for (let seq = 1; seq < 6; seq++) {
+      one.time.pass(300_000);
+      await answer(seq);
+      one.look.run();
+      one.time.pass(501);
+      one.look.run();
+      expect(await isDone(call)).toBe(false);
+    }
+    one.time.pass(660_001);
+    one.look.run();
+    one.time.pass(501);
+    one.look.run();
+    expect(await call).toMatchObject({ info: "it went offline while it was at it" });
+  });
+
   test("of a process that has other things to do takes no more than its share", async () => {
     for (const isOneOfMany of [true, false]) {
       const taken: number[] = [];

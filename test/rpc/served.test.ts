@@ -4,7 +4,7 @@ import { chmodSync, chownSync, mkdtempSync, readFileSync, rmSync, writeFileSync 
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ORDINARY } from "../accounts.ts";
-import { isRoot, PATIENCE, serve, system, until, users } from "../served.ts";
+import { isAlive, isRoot, PATIENCE, serve, system, until, users } from "../served.ts";
 import { serving } from "../serving.ts";
 import { DatagramSocket } from "../server/datagrams.ts";
 import { StrictPeer } from "./peer.ts";
@@ -128,6 +128,44 @@ describe.each(users)("as %s", (user) => {
     await until("the task ends", async () => ((await tasks()) as string[]).length === 0);
   });
 });
+
+test(
+  "an importer that does not read does not hold the end of the server",
+  async () => {
+    const path = join(dir, "z");
+    const config = {
+      metadata: { uid: "demo", api: "demo", version: "1.0" },
+      sandboxes: [
+        {
+          uid: "s",
+          acls: { user: isRoot ? "nobody" : process.geteuid?.() },
+          commands: [
+            { uid: "flood", encoder: "line", exec: script(flood) },
+            // Told at its end.
+            { uid: "quiet", exec: script("echo there; exec sleep 1000") },
+          ],
+        },
+      ],
+    };
+    const argv = ["--access", "none", "--rpc-server", `unix:${path}?as-api=demo`];
+    await using server = await serve(config, { argv });
+    const peer = await StrictPeer.dial({ path });
+    for (const verb of ["quiet", "flood"]) await peer.call(verb, null, { api: "demo" });
+    await peer.event(({ data }) => (data as Task).type === "data");
+    peer.socket.pause();
+    const printed = async () => JSON.stringify((await server.call("monitor/tasks", {})).response);
+    let before = "";
+    await until("the task waits for it", async () => {
+      const last = before;
+      before = await printed();
+      return before === last;
+    });
+    process.kill(server.pid, "SIGTERM");
+    await until("the server has ended", async () => !(await isAlive(server.pid)));
+    peer.close();
+  },
+  60_000 * PATIENCE,
+);
 
 test("peers over TCP are nobody", async () => {
   const port = 20_000 + (process.pid % 10_000);
