@@ -124,7 +124,7 @@ function install({ early, initramfs, root, start }: Options): void {
   const ofPackage = packagedUnit(root);
   using before = new DisposableStack();
   const former = start
-    ? SERVICE.filter(({ sample }) => !sample).map((file) => before.use(new Former(file, root)))
+    ? files.filter(({ sample }) => !sample).map((file) => before.use(new Former(file, root)))
     : [];
   for (const file of files) {
     // One in /etc would hide that of a package for good, whatever later versions of it say: see systemd.unit(5).
@@ -145,7 +145,12 @@ function install({ early, initramfs, root, start }: Options): void {
   if (start) {
     const changed = SERVICE.filter((file) => placed.get(file) === "updated");
     startService(changed.length > 0, {
-      putBack: () => former.filter((one) => one.putBack()).length > 0,
+      // All of it or nothing: the program and the init of early boot must be of one version.
+      putBack: () => {
+        const isPossible = former.every(({ isKept }) => isKept);
+        if (isPossible) for (const one of former) one.putBack();
+        return isPossible;
+      },
     });
   }
   if (root !== "/") console.log(`to be started at boot: systemctl --root=${root} enable ${UNIT}`);
@@ -200,10 +205,11 @@ function uninstall({ root, start }: Options): void {
         `Take init=${INIT} off the kernel command line first, and any link to it away from /sbin/init`,
     );
   }
-  if (start && hasSystemd() && existsSync(UNIT_PATH))
+  const ofPackage = packagedUnit(root);
+  // By its name, which is that of the package's unit too.
+  if (start && hasSystemd() && existsSync(UNIT_PATH) && ofPackage === undefined)
     must("systemctl", "disable", "--now", "--quiet", UNIT);
   const removed = new Set<InstalledFile>();
-  const ofPackage = packagedUnit(root);
   for (const file of [...SERVICE, ...EARLY, INITRAMFS]) {
     const path = placeOf(file, root);
     // The unit of a package starts the program of that place at each boot, whoever has put it there.
@@ -221,7 +227,10 @@ function uninstall({ root, start }: Options): void {
   if (start && hasSystemd()) {
     must("systemctl", "daemon-reload");
     // One that had failed would be listed without its file.
-    succeeds("systemctl", "reset-failed", UNIT);
+    if (ofPackage === undefined) succeeds("systemctl", "reset-failed", UNIT);
+    // What runs is still as the unit had it that is gone.
+    else if ([...removed].some(({ path }) => path === UNIT_PATH))
+      must("systemctl", "try-restart", UNIT);
   }
   // One that still has the script boots all the same.
   if (root === "/" && removed.has(INITRAMFS) && hasInitramfsTools(root)) updateInitramfs();

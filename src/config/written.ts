@@ -2,7 +2,8 @@
  * Places that root writes to at a path from a config or a command line. They may be in a directory of anybody, whose user decides
  * about what is there, and nowhere else: a link of theirs would lead root's writing to files that are not theirs.
  */
-import { closeSync, constants, fstatSync } from "node:fs";
+import { closeSync, constants, fstatSync, lstatSync } from "node:fs";
+import { randomUUID } from "node:crypto";
 import { basename, dirname } from "node:path";
 import { openAt } from "../../ffi/at.ts";
 import { openDirectory } from "../../ffi/beneath.ts";
@@ -53,9 +54,33 @@ const APPENDED =
 export function openAppended(path: string, mode: number, trust: Trust | undefined): number {
   using target = targetOf(path, trust);
   const fd = openAt(target.directory, target.name, APPENDED, mode, path);
-  const { nlink } = fstatSync(fd);
-  if (target.isOwn || nlink <= 1) return fd;
+  if (target.isOwn) return fd;
+  const fault = faultOf(fd, target);
+  if (fault === undefined) return fd;
   closeSync(fd);
-  // Where fs.protected_hardlinks is off, any file of the same file system can be given a name there.
-  throw new Error(`${path} has ${nlink} names, and others can give a file one there: remove it`);
+  throw new Error(`${path} ${fault}`);
+}
+
+/** So many looks, each of which somebody would have to deceive who takes the name of a file away at once, and gives it again. */
+const LOOKS = 8;
+
+/**
+ * What is wrong with an open file in a directory of others. Where fs.protected_hardlinks is off, any file of the same file system can
+ * be given a name there; and the count of names says nothing where that was taken away meanwhile. So the name is looked up and its
+ * file's names are counted in one call.
+ */
+function faultOf(fd: number, { directory, name }: Target): string | undefined {
+  const { dev, ino } = fstatSync(fd, { bigint: true });
+  const look = (at: string) =>
+    lstatSync(`/proc/self/fd/${directory}/${at}`, { bigint: true, throwIfNoEntry: false });
+  for (let looks = 0; looks < LOOKS; looks++) {
+    // A name that the kernel does not know it looks for when nobody is just changing the directory: unlink(2) counts first.
+    look(`.${randomUUID()}`);
+    const found = look(name);
+    if (found?.dev !== dev || found.ino !== ino)
+      return "was replaced while it was opened: try again";
+    if (found.nlink > 1n)
+      return `has ${found.nlink} names, and others can give a file one there: remove it`;
+  }
+  return undefined;
 }

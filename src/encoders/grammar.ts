@@ -113,8 +113,8 @@ export class JsonGrammar {
       else this.#valueEnd();
     }
     if (this.#mode >= SLASH) return this.#comment(byte);
-    const isBetween = byte === SEPARATOR && this.#due.length === 0;
-    return isBlank(byte) || isBetween ? undefined : this.#structure(byte);
+    if (byte === SEPARATOR) return this.#due.length === 0 ? undefined : "cut short";
+    return isBlank(byte) ? undefined : this.#structure(byte);
   }
 
   /** Whether a word ends before this byte. */
@@ -122,7 +122,7 @@ export class JsonGrammar {
     if (isBlank(byte) || byte === QUOTE || isOpen(byte)) return true;
     // At the top level `12:30:45` or `1,2` is one bad word, not a number and a bad rest.
     if (this.#due.length === 0) return false;
-    if (isClose(byte) || byte === COMMA || byte === COLON_SIGN) return true;
+    if (isClose(byte) || byte === COMMA || byte === COLON_SIGN || byte === SEPARATOR) return true;
     return byte === SLASH_SIGN && !this.strict;
   }
 

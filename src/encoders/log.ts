@@ -38,7 +38,7 @@ function openTarget(path: string | undefined, about: About): Target {
     about.tell(`log encoder: cannot write ${where}: ${errno}: output of this task is lost`);
   const written = new Written(fd, own, failed);
   const shown = own || isForPeople(stats);
-  const isKept = !own && !shown && stats.isFile();
+  const isKept = !own && stats.isFile();
   return {
     ...{ written, shown, file: !own },
     ...(isKept

@@ -3,7 +3,7 @@
  *
  * Values at the top level need no separator but where two words would run together (`1 2`).
  * After a syntax error the rest of its line is skipped, with one exception: where a value breaks off because a line begins with
- * the `{` or `[` of the next one, scanning goes on there, so an object cut short costs only itself.
+ * the `{` or `[` of the next one, or at a record separator, scanning goes on there, so an object cut short costs only itself.
  * A value over `maxlen` bytes is one error, and scanning goes on behind it.
  * The record separators of RFC 7464, and byte order marks, which some programs begin their output with, stand between values and
  * are none.
@@ -100,7 +100,7 @@ export class JsonScanner {
       if (result === DONE) {
         const scanned = this.#valueEnd(chunk.subarray(from, at + 1));
         if (scanned) yield scanned;
-      } else if (depth > 0 && first && isOpen(byte)) {
+      } else if (depth > 0 && (byte === SEPARATOR || (first && isOpen(byte)))) {
         yield this.#failed(result, chunk.subarray(from, at));
         from = at;
         grammar.step(byte);

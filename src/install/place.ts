@@ -81,28 +81,33 @@ export function place(file: InstalledFile, root: string): Placed {
 export class Former implements Disposable {
   readonly #path: string;
   readonly #kept: string;
-  #isKept = false;
+  readonly #wasThere: boolean;
+  /** Whether what is there now can be there again: nothing can, too. */
+  readonly isKept: boolean;
 
   constructor(file: InstalledFile, root: string) {
     this.#path = placeOf(file, root);
     this.#kept = join(dirname(this.#path), `.${process.pid}.${basename(this.#path)}${FORMER}`);
-    if (!isThere(this.#path)) return;
+    this.#wasThere = isThere(this.#path);
+    this.isKept = !this.#wasThere || this.#keep();
+  }
+
+  #keep(): boolean {
     rmSync(this.#kept, { force: true });
     try {
       linkSync(this.#path, this.#kept);
-      this.#isKept = true;
+      return true;
     } catch {
       // A file system without such names, or that cannot be written, which the installation will tell.
+      return false;
     }
   }
 
-  /** Whether it was possible. */
-  putBack(): boolean {
-    if (!this.#isKept) return false;
-    renameSync(this.#kept, this.#path);
-    this.#isKept = false;
-    sync(dirname(this.#path));
-    return true;
+  /** Only of one that is kept. */
+  putBack(): void {
+    if (this.#wasThere) renameSync(this.#kept, this.#path);
+    else rmSync(this.#path, { force: true });
+    if (existsSync(dirname(this.#path))) sync(dirname(this.#path));
   }
 
   [Symbol.dispose](): void {

@@ -1,5 +1,5 @@
 /** What others have of our unit: packages that bring it too, and the links by which it is started at boot. See systemd.unit(5). */
-import { existsSync, lstatSync, readdirSync, rmSync } from "node:fs";
+import { existsSync, lstatSync, readdirSync, rmSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { UNIT, UNIT_PATH } from "./files.ts";
 import { ANYBODY, inside } from "./inside.ts";
@@ -23,7 +23,9 @@ export function removeEnablement(unit: string, root: string): string[] {
   if (!existsSync(dir)) return [];
   return readdirSync(dir)
     .filter((name) => /\.(wants|requires)$/.test(name))
-    .map((name) => join(inside(root, join(units, name)), unit))
+    .map((name) => inside(root, join(units, name)))
+    .filter((wants) => statSync(wants, { throwIfNoEntry: false })?.isDirectory() === true)
+    .map((wants) => join(wants, unit))
     .filter((link) => {
       const isLink = lstatSync(link, { throwIfNoEntry: false })?.isSymbolicLink() === true;
       if (isLink) rmSync(link);

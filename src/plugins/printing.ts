@@ -14,6 +14,7 @@ const OTHERS = [
 /** In the thread of a plugin, before that is loaded. */
 export function printToErrors(): void {
   Object.defineProperty(process, "stdout", { get: () => process.stderr });
+  Object.defineProperty(Bun, "stdout", { value: Bun.stderr });
   keepConsole(console.error.bind(console));
   let made: Pick<Console, (typeof OTHERS)[number]> | undefined;
   const other = (name: (typeof OTHERS)[number], said: readonly unknown[]): void => {

@@ -3,6 +3,8 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import {
   chmodSync,
   chownSync,
+  closeSync,
+  fstatSync,
   linkSync,
   lchownSync,
   mkdirSync,
@@ -12,6 +14,7 @@ import {
   realpathSync,
   renameSync,
   rmSync,
+  statSync,
   symlinkSync,
   writeFileSync,
 } from "node:fs";
@@ -283,5 +286,33 @@ describe.if(isRoot)("root obeys", () => {
     linkSync(at("own/c.json"), at("theirs/second"));
     expect(() => append(at("theirs/second"))).toThrow("has 2 names");
     expect(readFileSync(at("own/c.json"), "utf8")).toBe(text("c"));
+  });
+
+  test("nor into a file that is given a name there, and loses it at once", () => {
+    const [ours, path] = [at("own/flickers"), at("theirs/flickers")];
+    writeFileSync(ours, "");
+    chownSync(at("theirs"), OTHER, OTHER);
+    const flicker = `const { linkSync, unlinkSync } = require("node:fs");
+      for (;;) { try { linkSync(${JSON.stringify(ours)}, ${JSON.stringify(path)}); } catch {}
+        try { unlinkSync(${JSON.stringify(path)}); } catch {} }`;
+    const other = Bun.spawn([process.execPath, "-e", flicker], { stdio: ["ignore", "ignore", 2] });
+    const { ino } = statSync(ours);
+    let [refused, led] = [0, 0];
+    try {
+      for (let tries = 0; tries < 100_000 && refused < 2000; tries++) {
+        try {
+          const fd = openAppended(path, 0o640, trustOf(0));
+          if (fstatSync(fd).ino === ino) led++;
+          closeSync(fd);
+        } catch (error) {
+          expect(String(error)).toMatch(/has 2 names|was replaced while/);
+          refused++;
+        }
+      }
+    } finally {
+      other.kill();
+    }
+    expect(refused).toBeGreaterThan(0);
+    expect(led).toBe(0);
   });
 });

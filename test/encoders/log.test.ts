@@ -175,6 +175,25 @@ test("a path that is a terminal, or what the server itself writes to, gets such 
   expect(readFileSync(path, "utf8")).toBe("c: a/note@7 stdout: <0>x\n");
 });
 
+test("also such a file is followed, and told of where it is gone", () => {
+  const path = join(dir, "renamed.log");
+  const command = ["/bin/sh", "-c", `exec "$@" 2>>${path}`, "sh"];
+  const [renamed, removed] = [`renameSync(file, file + ".1")`, "unlinkSync(file)"].map(
+    (how) => `
+    const { existsSync, renameSync, unlinkSync } = await import("node:fs");
+    const file = ${JSON.stringify(path)};
+    await out("old\\n"); ${how}; await out("gone\\n");
+    if (existsSync(file + ".1")) while (!existsSync(file)) { await Bun.sleep(20); await out("new\\n"); }
+    console.log(await end());`,
+  );
+  expect(alone({ stdout: path }, renamed ?? "", command).out).toEqual(["{}", "[]"]);
+  expect(readFileSync(`${path}.1`, "utf8")).toStartWith("c: a/note@7 stdout: old\n");
+  expect(readFileSync(path, "utf8")).toBe("c: a/note@7 stdout: new\n");
+  rmSync(`${path}.1`);
+  const { out } = alone({ stdout: path }, removed ?? "", command);
+  expect(out[0]).toBe("stdout is lost: the file was removed meanwhile");
+});
+
 test("so is what it prints to, and not what lies beside that", () => {
   const [own, beside] = [join(dir, "own.log"), join(dir, "beside.log")];
   const command = ["/bin/sh", "-c", `exec "$@" >>${own}`, "sh"];

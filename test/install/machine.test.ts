@@ -118,6 +118,21 @@ describe("with systemd", () => {
       ...["old", "old", "/etc/systemd/system:", "spawnbox.service", "", "/usr/bin:", "spawnbox"],
     ]);
     expect(either?.[0]).toBe(back("does not run either"));
+
+    // The init of early boot and the program are of one version, and a hook of before that was none is none.
+    const places = `${INIT} ${SCRIPT} /usr/bin/spawnbox`;
+    const early = machine(`${SYSTEMD}; ${TOOLS}; touch /active /broken`, [
+      `mkdir -p ${unit.replace(/[^/]+$/, "")} ${INIT.replace(/[^/]+$/, "")}; ${old}; echo old >${INIT}`,
+      "spawnbox install --initramfs 2>&1 | tail -n 1",
+      `head -qc 9 ${places} 2>&1; ls -A ${places.replaceAll(/\/[^/]+( |$)/g, " ")}`,
+    ]);
+    expect(early[1]?.[0]).toBe(back("runs"));
+    expect(early[2]?.slice(0, 3)).toEqual([
+      "old",
+      `head: cannot open '${SCRIPT}' for reading: No such file or directory`,
+      "old",
+    ]);
+    expect(early[2]?.filter((name) => name.endsWith("-old"))).toEqual([]);
   });
   test("--no-start, and the root of an image, leave it alone", () => {
     const enable = "to be started at boot: systemctl --root=/image enable spawnbox.service";
@@ -152,7 +167,7 @@ const WANTED = "/etc/systemd/system/multi-user.target.wants";
 
 test("what enabled it goes with it, where systemctl could not be asked", () => {
   const enable = (root: string) =>
-    `mkdir -p ${root}${WANTED} ${root}/etc/systemd/system/x.target.requires; ln -s ../spawnbox.service ${root}${WANTED}; ln -s ../spawnbox.service ${root}/etc/systemd/system/x.target.requires; touch ${root}${WANTED}/other.service`;
+    `mkdir -p ${root}${WANTED} ${root}/etc/systemd/system/x.target.requires; ln -s ../spawnbox.service ${root}${WANTED}; ln -s ../spawnbox.service ${root}/etc/systemd/system/x.target.requires; touch ${root}${WANTED}/other.service ${root}/etc/systemd/system/no.wants`;
   const links = [
     `removed   ${WANTED}/spawnbox.service`,
     "removed   /etc/systemd/system/x.target.requires/spawnbox.service",
@@ -202,7 +217,7 @@ test("the unit of a package is not hidden by another one, and what it starts is 
       "kept      /etc/spawnbox/early.json",
       `${WANTED}/spawnbox.service`,
       program,
-      ...FORGOTTEN,
+      "systemctl daemon-reload",
     ],
     [
       `unchanged ${program}`,
@@ -220,8 +235,8 @@ test("the unit of a package is not hidden by another one, and what it starts is 
       `kept      ${config}`,
       `kept      ${INIT}${because}`,
       "kept      /etc/spawnbox/early.json",
-      "systemctl disable --now --quiet spawnbox.service",
-      ...FORGOTTEN,
+      "systemctl daemon-reload",
+      "systemctl try-restart spawnbox.service",
     ],
   ]);
 });

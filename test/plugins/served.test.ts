@@ -104,11 +104,13 @@ test("what it prints is on standard error, wherever else it would go: programs r
     ...["console.count()", "console.timeEnd(console.time())", "console.trace()"],
     ...["console.write('written')", "process.stdout.write('stream')", "imported.write('imported')"],
     ...["also.info('info')", "also.table([2])"],
+    ...["void Bun.write(Bun.stdout, 'of the runtime')", "void Bun.write(file, 'its file')"],
   ];
   modules.write(
     "plug.ts",
     `import { stdout as imported } from "node:process";
     import also from "node:console";
+    import { stdout as file } from "bun";
     const say = () => { ${says.join("; ")} };
     say();
     export const functions = { version() {}, loop() {}, stray() {} };
@@ -121,7 +123,8 @@ test("what it prints is on standard error, wherever else it would go: programs r
     "jtype",
     "type",
   ]);
-  for (const word of ["log", "group", "written", "stream", "imported", "info", "default: 1"])
+  const words = ["log", "group", "written", "stream", "imported", "info", "default: 1"];
+  for (const word of [...words, "of the runtime", "its file"])
     expect(done.stderr.toString()).toContain(word);
 });
 
