@@ -3,7 +3,6 @@
  * about what is there, and nowhere else: a link of theirs would lead root's writing to files that are not theirs.
  */
 import { closeSync, constants, fstatSync, lstatSync } from "node:fs";
-import { randomUUID } from "node:crypto";
 import { basename, dirname } from "node:path";
 import { openAt } from "../../ffi/at.ts";
 import { openDirectory } from "../../ffi/beneath.ts";
@@ -75,7 +74,7 @@ function faultOf(fd: number, { directory, name }: Target): string | undefined {
     lstatSync(`/proc/self/fd/${directory}/${at}`, { bigint: true, throwIfNoEntry: false });
   for (let looks = 0; looks < LOOKS; looks++) {
     // A name that the kernel does not know it looks for when nobody is just changing the directory: unlink(2) counts first.
-    look(`.${randomUUID()}`);
+    look(`.${crypto.randomUUID()}`);
     const found = look(name);
     if (found?.dev !== dev || found.ino !== ino)
       return "was replaced while it was opened: try again";

@@ -1,4 +1,5 @@
 /** Messages to the door of tools: whatever comes, each request has an answer, and nobody gets into a session of somebody else. */
+import { isInitializeRequest } from "@modelcontextprotocol/sdk/types.js";
 import { Door, type Visit } from "../../src/mcp/door.ts";
 import { TestRegistry } from "../server/harness.ts";
 import { demand, type Json, type Random, type Target } from "./target.ts";
@@ -103,6 +104,15 @@ const visit = (owner: string, body: string): Visit => ({
   who: { caller: { token: owner, via: "mcp" } },
 });
 
+/** Whether it asks for a session. */
+function begins(method: string, body: string): boolean {
+  try {
+    return method === "POST" && isInitializeRequest(JSON.parse(body));
+  } catch {
+    return false;
+  }
+}
+
 async function begun(door: Door, owner: string): Promise<string> {
   const body = JSON.stringify({ jsonrpc: "2.0", id: 0, method: "initialize", params: INITIALIZE });
   const headers = {
@@ -161,10 +171,14 @@ export const tools: Target = {
           `status ${status}`,
           text,
         );
-        // Before whose session it is, it is looked at whether it is anything.
+        // Before whose session it is, it is looked at whether it is anything; and who begins gets one of its own.
         const isNone = session === "other" || session === "unknown";
+        const its = response.headers.get("mcp-session-id");
         demand(
-          !isNone || status === 404 || status === 400,
+          !isNone ||
+            status === 404 ||
+            status === 400 ||
+            (begins(method, body) && its !== ids.other),
           "a session of somebody else",
           status,
           text,
