@@ -42,14 +42,14 @@ function option(fd: number, name: number, words: number): Int32Array {
   return value;
 }
 
+function setOption(fd: number, level: number, name: number, number: number): void {
+  const value = Int32Array.of(number);
+  checked(libc.setsockopt(fd, level, name, value, value.byteLength), "setsockopt", `fd ${fd}`);
+}
+
 /** How much the kernel keeps of what was sent and not read, about: socket(7), SO_RCVBUF. Throws CError. */
 export function limitReceiving(fd: number, bytes: number): void {
-  const value = Int32Array.of(bytes);
-  checked(
-    libc.setsockopt(fd, SOL_SOCKET, SO_RCVBUF, value, value.byteLength),
-    "setsockopt",
-    `fd ${fd}`,
-  );
+  setOption(fd, SOL_SOCKET, SO_RCVBUF, bytes);
 }
 
 /**
@@ -58,12 +58,7 @@ export function limitReceiving(fd: number, bytes: number): void {
  * @param limit ms
  */
 export function limitUnanswered(fd: number, limit: number): void {
-  const value = Int32Array.of(limit);
-  checked(
-    libc.setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, value, value.byteLength),
-    "setsockopt",
-    `fd ${fd}`,
-  );
+  setOption(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, limit);
 }
 
 export interface Peer {

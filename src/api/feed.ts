@@ -1,5 +1,6 @@
 /** Events to one client that nothing waits for: when it reads too slowly some are dropped, and it is told how many. */
 import type { Client } from "./client.ts";
+import { stringify } from "./event-data.ts";
 import { isObject } from "../object.ts";
 import { Lossy } from "./lossy.ts";
 
@@ -47,4 +48,4 @@ export class Feed {
 }
 
 const isLast = (data: unknown): boolean =>
-  isObject(data) && LAST.has(data["type"]) && JSON.stringify(data).length <= LONG;
+  isObject(data) && LAST.has(data["type"]) && (stringify(data) ?? "").length <= LONG;

@@ -151,7 +151,7 @@ function packages({ version, tree, executable, init, shared }: DebianInput): Deb
       ],
       depends: `spawnbox (= ${version})`,
       files: [
-        { from: init, to: "/usr/lib/spawnbox/init", mode: 0o755 },
+        { from: init, to: INIT, mode: 0o755 },
         { from: install("early.json"), to: "/etc/spawnbox/early.json", mode: 0o644 },
       ],
       scripts: EARLY_SCRIPTS,

@@ -1,6 +1,7 @@
 /** The server: listeners, and what they share. Closing it says goodbye to everybody. */
 import { closeSync } from "node:fs";
 import type { Wire } from "./wire.ts";
+import { within } from "../api/deadline.ts";
 import type { Registry } from "../api/registry.ts";
 import type { Base } from "./base.ts";
 import type { Endpoint } from "./endpoint.ts";
@@ -202,7 +203,8 @@ async function shutDown(
 ): Promise<void> {
   const closed = listeners.map((listener) => listener.close());
   for (const connection of [...connections]) connection.leave();
-  await settledWithin(told, GRACE);
+  // Late or failed, it is for who has to do it to say so.
+  await within(GRACE, "the last events", told).catch(() => {});
   // Its streams have no end of their own.
   void mcp?.close();
   for (const webSocket of [...webSockets]) webSocket.close(1001, "server is closing");
@@ -213,13 +215,5 @@ async function shutDown(
   await Promise.all(
     [...sockets].map((socket) => new Promise<void>((resolve) => socket.once("close", resolve))),
   );
-  clearTimeout(timer);
-}
-
-/** Resolves then, or after so many ms. */
-async function settledWithin(promise: Promise<unknown>, limit: number): Promise<void> {
-  const late = Promise.withResolvers<void>();
-  const timer = setTimeout(late.resolve, limit);
-  await Promise.race([Promise.allSettled([promise]), late.promise]);
   clearTimeout(timer);
 }

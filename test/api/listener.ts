@@ -1,5 +1,5 @@
 /** A client that events are sent to directly: it remembers them, with their places, and takes no more while it is held. */
-import { valueOf } from "../../src/api/event-data.ts";
+import { stringify, valueOf } from "../../src/api/event-data.ts";
 import type { Client, Request } from "../../src/api/client.ts";
 
 export class Listener implements Client {
@@ -23,7 +23,7 @@ export class Listener implements Client {
     this.heard.push(valueOf(data));
     this.places.push(place);
     if (!this.#held) return;
-    this.backlog += JSON.stringify(data).length;
+    this.backlog += stringify(data)?.length ?? 0;
     return this.#held.promise;
   }
 
