@@ -65,7 +65,8 @@ async function serveAs(
   argv: readonly string[],
   fd?: number,
 ): Promise<{ exitCode: number; said: string }> {
-  const unit = start(argv, fd);
+  // Whoever tries the program has it at its usual port.
+  const unit = start(["--port", "0", ...argv], fd);
   // Not the output, which is open as long as the early server has it.
   const exitCode = await unit.exited;
   const said = exitCode === 0 ? "" : await unit.stderr.text();
