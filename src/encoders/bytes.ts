@@ -4,6 +4,10 @@ import type { Hold } from "./hold.ts";
 /** Bytes of a piece, at most, unless a chunk has more. */
 const PIECE = 256 << 10;
 
+/** So many bytes that nobody has set to zero, which is a pass over memory of its own: each is written before it is looked at. */
+const unset = (length: number): Uint8Array<ArrayBuffer> =>
+  new Uint8Array(Buffer.allocUnsafeSlow(length).buffer);
+
 /**
  * As long as nobody looks at the bytes they stay in pieces, which are touched once. From the first look on they are in one, which
  * doubles when it is full: so each byte is copied a bounded number of times, however small the chunks and however often one looks.
@@ -66,7 +70,7 @@ export class ByteBuffer {
     }
     if (this.#filled > 0) this.#pieces.push(this.#last);
     const length = Math.max(256, more, Math.min(this.#length, PIECE));
-    this.#last = new Uint8Array(Math.min(length, this.limit - this.#length));
+    this.#last = unset(Math.min(length, this.limit - this.#length));
     this.#filled = 0;
   }
 
@@ -74,7 +78,7 @@ export class ByteBuffer {
   view(): Uint8Array {
     this.#looked = true;
     if (this.#pieces.length > 0) {
-      const whole = new Uint8Array(this.#length);
+      const whole = unset(this.#length);
       let at = 0;
       for (const piece of this.#pieces.splice(0)) {
         whole.set(piece, at);

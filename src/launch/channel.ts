@@ -60,16 +60,24 @@ export class Channel {
     return this.#waiting && !isReadable(this.fd);
   }
 
-  /** Hands to `take` what is there by now, waiting for it, but not for more, and not without end. */
-  async now(take: Take): Promise<void> {
+  /**
+   * Hands to `take` what is there by now, waiting for it, but not for more, and not without end.
+   * @returns whether that was as much as a pipe holds: whoever writes more is waiting
+   */
+  async now(take: Take): Promise<boolean> {
     for (let left = ROOM; left > 0 && !this.#closed && isReadable(this.fd);) {
       const size = readSync(this.fd, room, 0, left, null);
-      if (size === 0) return this.#close();
+      if (size === 0) {
+        this.#close();
+        return false;
+      }
       left -= size;
       const chunk = new Uint8Array(room.subarray(0, size));
       const taken = size > this.#slice ? this.#hand(chunk, take) : take(chunk);
       if (taken) await taken;
+      if (left === 0) return true;
     }
+    return false;
   }
 
   /**

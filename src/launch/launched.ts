@@ -209,8 +209,8 @@ export class LaunchedTask implements Task {
     let stream: ReturnType<typeof setTimeout> | undefined;
     const follow = async (channel: Channel, take: (chunk: Uint8Array) => void | Promise<void>) => {
       if (!pty) {
-        await channel.now(take);
-        await short.promise;
+        const isFull = await channel.now(take);
+        if (!isFull) await short.promise;
         if (isOver) await channel.now(take);
       }
       await channel.drain(take);

@@ -121,10 +121,13 @@ export class AfbConnection implements Client {
   }
 
   #reply(id: string, answer: Reply): void {
-    const { reply, json } = encodeReply(answer);
-    const kind = reply.request.status === "success" ? OK : ERROR;
+    const { json } = encodeReply(answer, (reply) => [
+      reply.request.status === "success" ? OK : ERROR,
+      id,
+      reply,
+    ]);
     // The sender of a reply has nothing to hold back; what piles up here stops the reading of calls instead.
-    void this.#connection?.send(`[${kind},${JSON.stringify(id)},${json}]`);
+    void this.#connection?.send(json);
     if (--this.#calls === CALLS_LOW) this.#connection?.hold(false);
   }
 }
@@ -170,12 +173,18 @@ const idIn = (text: string): string => {
   return quoted ?? single ?? word ?? "";
 };
 
-/** A reply and its JSON; an internal-error when the response has none. */
-export function encodeReply(reply: Reply): { reply: Reply; json: string } {
+/**
+ * A reply and its JSON; an internal-error when the response has none.
+ * @param within what the JSON is to be of: one text of megabytes is made then, and not another around it
+ */
+export function encodeReply(
+  reply: Reply,
+  within: (reply: Reply) => unknown = (itself) => itself,
+): { reply: Reply; json: string } {
   try {
-    return { reply, json: JSON.stringify(reply) };
+    return { reply, json: JSON.stringify(within(reply)) };
   } catch (error) {
     const bug = failure(new Error(`the response cannot be written as JSON: ${String(error)}`));
-    return { reply: bug, json: JSON.stringify(bug) };
+    return { reply: bug, json: JSON.stringify(within(bug)) };
   }
 }

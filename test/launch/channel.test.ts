@@ -92,12 +92,12 @@ test("what is there by now is handed on, as much as a pipe holds, and the end cl
   const channel = new Channel(end);
   const got: number[] = [];
   const take = (chunk: Uint8Array) => void got.push(chunk.length);
-  await channel.now(take);
+  expect(await channel.now(take)).toBe(false);
   expect([got, isOpen()]).toEqual([[], true]);
   writeSync(other, "x".repeat(700));
-  await channel.now(take);
+  expect(await channel.now(take)).toBe(false);
   writeSync(other, "x".repeat(65_536));
-  await channel.now(take);
+  expect(await channel.now(take)).toBe(true);
   expect(got.reduce((sum, size) => sum + size, 0)).toBe(700 + 65_536);
   // In pieces, since the first may take long.
   expect(got.slice(0, 2)).toEqual([700, 1024]);
