@@ -1,6 +1,7 @@
 /**
  * The least that a server on this runtime does for a call without a sandbox: its own WebSocket, its own way to start a process, both
  * outputs read to their end, and a reply in the words of AFB. No supervisor, no limits, no events, nothing kept, no second client.
+ * The arguments of a call name a file that is printed; without any nothing is.
  */
 import { captured } from "./processes.ts";
 
@@ -13,10 +14,10 @@ const server = Bun.serve<undefined>({
   },
   websocket: {
     async message(socket, text) {
-      const [, id] = JSON.parse(String(text)) as unknown[];
-      const stdout = await captured(["/bin/true"]);
+      const [, id, , file] = JSON.parse(String(text)) as unknown[];
+      const stdout = await captured(typeof file === "string" ? ["/bin/cat", file] : ["/bin/true"]);
       const reply = { jtype: "afb-reply", request: { status: "success", code: 0 } };
-      socket.send(JSON.stringify([3, id, { ...reply, response: { stdout } }]));
+      socket.send(JSON.stringify([3, id, { ...reply, response: { stdout, status: { exit: 0 } } }]));
     },
   },
 });
