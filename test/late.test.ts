@@ -26,11 +26,14 @@ function importedBy(entry: string): Map<string, string> {
   return found;
 }
 
-test("a server begins without sockets of node:net, ciphers, threads and what few ask for", () => {
+test("a server begins without sockets of node:net, ciphers, threads, streams and what few ask for", () => {
   const imported = importedBy(join(src, "cli/serve.ts"));
   // It looks far enough.
   expect([...imported.keys()]).toEqual(expect.arrayContaining(["node:fs", "bun:ffi", "node:os"]));
-  const late = ["net", "tls", "http", "https", "crypto", "worker_threads", "dns", "dns/promises"];
+  const late = [
+    ...["net", "tls", "http", "https", "crypto", "worker_threads", "dns", "dns/promises"],
+    ...["util", "fs/promises", "stream", "url"],
+  ];
   const others = ["elysia", "mqtt", "@modelcontextprotocol/sdk"];
   for (const name of [...late.map((one) => `node:${one}`), ...others])
     expect([name, imported.get(name)]).toEqual([name, undefined]);

@@ -1,5 +1,4 @@
 /** Older and alternative keys folded into the one that the rest of the program reads. */
-import { isDeepStrictEqual } from "node:util";
 import type { Draft } from "./conform.ts";
 import { element, excerpt, member, type Report } from "./place.ts";
 import type { Config } from "./schema.ts";
@@ -38,7 +37,7 @@ function fold<H extends object, K extends keyof H & string>(
   const value = holder[alias];
   if (holder[key] === undefined) {
     holder[key] = value;
-  } else if (!isDeepStrictEqual(holder[key], value)) {
+  } else if (!Bun.deepEquals(holder[key], value, true)) {
     const values = `${excerpt(value)} and ${excerpt(holder[key])}`;
     report(member(path, alias), `\`${alias}\` means \`${key}\`, and both are given: ${values}`);
   }

@@ -2,10 +2,10 @@
  * What a sandbox takes in of the system when it is made, and what a warm one would keep when it changes: the files and
  * directories it mounts, with all that is mounted in them, and a network namespace by name.
  */
-import { closeSync, fstatSync } from "node:fs";
-import { stat } from "node:fs/promises";
+import { type BigIntStats, closeSync, fstatSync } from "node:fs";
 import { AT_FDCWD, handleOn, NOT_KNOWN, RESOLVE } from "../../ffi/openat2.ts";
 import type { Plan } from "../plan/plan.ts";
+import { statSoon } from "../stat.ts";
 import { errnoOf } from "./cgroup/files.ts";
 import { mountTable } from "./mount-table.ts";
 
@@ -36,7 +36,7 @@ function filesHere(paths: readonly string[]): string[] | undefined {
   for (const path of paths) {
     const handle = handleOn(AT_FDCWD, path, RESOLVE.NO_MAGICLINKS);
     if (typeof handle === "number") {
-      found.push(nameOf(fstatSync(handle)));
+      found.push(nameOf(fstatSync(handle, { bigint: true })));
       closeSync(handle);
     } else if (ELSEWHERE.has(handle)) {
       return undefined;
@@ -50,8 +50,7 @@ function filesHere(paths: readonly string[]): string[] | undefined {
 /** Or there is no descriptor left. */
 const ELSEWHERE: ReadonlySet<string> = new Set([...NOT_KNOWN, "ELOOP", "EMFILE", "ENFILE"]);
 
-const nameOf = ({ dev, ino }: { readonly dev: number; readonly ino: number }): string =>
-  `${dev}:${ino}`;
+const nameOf = ({ dev, ino }: Pick<BigIntStats, "dev" | "ino">): string => `${dev}:${ino}`;
 
 async function filesAt(paths: readonly string[]): Promise<string[] | undefined> {
   if (paths.some((path) => unanswered.has(path))) return undefined;
@@ -74,7 +73,7 @@ async function filesAt(paths: readonly string[]): Promise<string[] | undefined> 
 
 async function fileAt(path: string): Promise<string> {
   try {
-    return nameOf(await stat(path));
+    return nameOf(await statSoon(path));
   } catch (error) {
     return errnoOf(error);
   }

@@ -1,5 +1,5 @@
 /** The options of a program as data: read from a command line, told by --help, completed by shells, and listed in the man page. */
-import { parseArgs } from "node:util";
+import { suggestion } from "../config/nearest.ts";
 
 export interface Option {
   /** What follows it, such as `PATH`; without, it is a switch. */
@@ -31,7 +31,7 @@ export const HELP: Option = { short: "h", text: "this text" };
 
 /**
  * What a command line says. Switches that are not there are false, what may be repeated is a list.
- * @returns undefined for --help. @throws TypeError, which is wrong usage, as parseArgs does
+ * @returns undefined for --help. @throws TypeError: wrong usage
  */
 export function readOptions<const Table extends Options>(
   table: Table,
@@ -46,39 +46,106 @@ export function readWithOperands<const Table extends Options>(
   args: readonly string[],
   allowPositionals = true,
 ): { values: Values<Table>; positionals: string[] } | undefined {
-  const all: Options = { ...table, help: HELP };
-  const { values, positionals } = parseArgs({
-    args: completed(table, args),
-    allowPositionals,
-    options: Object.fromEntries(
-      Object.entries(all).map(([name, { argument, short, repeatable }]) => [
-        name,
-        {
-          type: argument === undefined ? ("boolean" as const) : ("string" as const),
-          ...(short !== undefined && { short }),
-          ...(repeatable && { multiple: true }),
-        },
-      ]),
-    ),
-  });
-  if (values["help"] === true) return undefined;
+  const line = new Line({ ...table, help: HELP }, args, allowPositionals);
+  if (line.values.has("help")) return undefined;
   const found = Object.fromEntries(
     Object.entries(table).map(([name, { argument, repeatable }]) => [
       name,
-      values[name] ?? (repeatable ? [] : argument === undefined ? false : undefined),
+      line.values.get(name) ?? (repeatable ? [] : argument === undefined ? false : undefined),
     ]),
   );
-  return { values: found as Values<Table>, positionals };
+  return { values: found as Values<Table>, positionals: line.operands };
 }
 
-/** With an empty argument where one is left out: parseArgs takes whatever follows. */
-function completed(table: Options, args: readonly string[]): string[] {
-  const end = args.indexOf("--");
-  return args.map((arg, at) => {
-    const { omissible } = (arg.startsWith("--") && table[arg.slice(2)]) || {};
-    if (!omissible || (end >= 0 && at > end)) return arg;
-    return omissible.test(args[at + 1] ?? "") ? arg : `${arg}=`;
-  });
+/**
+ * A command line as parseArgs of node:util reads it when it is strict, which takes a twentieth of a start to be there; and what is
+ * wrong with it in words of ours. See also XBD 12.2 of POSIX: what is a single dash, or stands behind `--`, is an operand.
+ */
+class Line {
+  /** By long name; true of a switch. */
+  readonly values = new Map<string, string | true | string[]>();
+  readonly operands: string[] = [];
+  readonly #rest: string[];
+
+  constructor(
+    readonly options: Options,
+    args: readonly string[],
+    readonly takesOperands: boolean,
+  ) {
+    this.#rest = [...args];
+    for (let arg = this.#rest.shift(); arg !== undefined; arg = this.#rest.shift()) {
+      if (arg === "--") for (const operand of this.#rest.splice(0)) this.#operand(operand);
+      else if (arg.startsWith("--")) this.#long(arg);
+      else if (arg.startsWith("-") && arg.length > 1) this.#short(arg);
+      else this.#operand(arg);
+    }
+  }
+
+  #operand(arg: string): void {
+    if (this.takesOperands) return void this.operands.push(arg);
+    const meant = Object.hasOwn(this.options, "config")
+      ? `; did you mean \`--config ${arg}\`?`
+      : "";
+    throw new TypeError(`unexpected argument ${arg}${meant}`);
+  }
+
+  /** `--name` or `--name=value` */
+  #long(arg: string): void {
+    const equals = arg.indexOf("=", 3);
+    const [shown, value] = equals < 0 ? [arg] : [arg.slice(0, equals), arg.slice(equals + 1)];
+    this.#take(shown.slice(2), shown, value);
+  }
+
+  /** Switches, and behind them one that takes an argument, which may be the rest of it: `-abfFILE` */
+  #short(arg: string): void {
+    for (let at = 1; at < arg.length; at++) {
+      const letter = arg.charAt(at);
+      const [name = "", option] =
+        Object.entries(this.options).find(([, { short }]) => short === letter) ?? [];
+      const isLast = option?.argument !== undefined || at + 1 === arg.length;
+      const value = isLast && at + 1 < arg.length ? arg.slice(at + 1) : undefined;
+      this.#take(name, option || at > 1 ? `-${letter}` : arg, value);
+      if (isLast) return;
+    }
+  }
+
+  #take(name: string, shown: string, value: string | undefined): void {
+    const option = Object.hasOwn(this.options, name) ? this.options[name] : undefined;
+    if (!option) throw new TypeError(`unknown option ${shown}${this.#meant(shown)}`);
+    const { argument, repeatable } = option;
+    if (argument === undefined) {
+      if (value !== undefined) throw new TypeError(`option ${shown} takes no argument`);
+      this.values.set(name, true);
+      return;
+    }
+    const given = value ?? this.#following(shown, option);
+    if (!repeatable) return void this.values.set(name, given);
+    const before = this.values.get(name);
+    this.values.set(name, Array.isArray(before) ? [...before, given] : [given]);
+  }
+
+  #following(shown: string, { argument, omissible }: Option): string {
+    const [next] = this.#rest;
+    if (omissible) return omissible.test(next ?? "") ? (this.#rest.shift() ?? "") : "";
+    if (next === undefined) throw new TypeError(`option ${shown}: ${argument} is missing`);
+    if (next.startsWith("-") && next.length > 1) {
+      const joined = `${shown}${shown.startsWith("--") ? "=" : ""}${next}`;
+      throw new TypeError(
+        `option ${shown}: ${argument} is missing; if it is ${next}, say ${joined}`,
+      );
+    }
+    this.#rest.shift();
+    return next;
+  }
+
+  #meant(shown: string): string {
+    // Such as the JSON value -1.
+    if (/^-[\d.]/.test(shown)) return "; as an argument, it stands after --";
+    return suggestion(
+      shown,
+      Object.keys(this.options).map((name) => `--${name}`),
+    );
+  }
 }
 
 /** Of a line of --help. */

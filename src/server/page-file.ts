@@ -3,7 +3,6 @@
  * client reads.
  */
 import { type BigIntStats, closeSync, read } from "node:fs";
-import { promisify } from "node:util";
 import { openHandle } from "../../ffi/beneath.ts";
 import { AfbError } from "../errors.ts";
 import { contentRange, type Range, rangeOf } from "./range.ts";
@@ -15,7 +14,13 @@ export interface PageFile {
   readonly name: string;
 }
 
-const readAt = promisify(read);
+/** How many bytes have come, of those at `from` of an open file: pread(2). */
+const readAt = (fd: number, chunk: Uint8Array, from: number): Promise<number> =>
+  new Promise((resolve, reject) => {
+    read(fd, chunk, 0, chunk.length, from, (error, count) =>
+      error ? reject(error) : resolve(count),
+    );
+  });
 /** Bytes of one read: what a response costs in memory, besides what the socket holds. */
 const CHUNK = 64 * 1024;
 
@@ -113,7 +118,7 @@ function bytes(fd: number, { from, to }: Range): ReadableStream<Uint8Array> {
     const chunk = new Uint8Array(Math.min(CHUNK, to - at));
     let failed = true;
     try {
-      const { bytesRead } = await readAt(fd, chunk, 0, chunk.length, at);
+      const bytesRead = await readAt(fd, chunk, at);
       if (bytesRead === 0) throw new Error(`the file became shorter than ${to} bytes`);
       at += bytesRead;
       controller.enqueue(chunk.subarray(0, bytesRead));

@@ -2,10 +2,10 @@
  * Users and groups that change while the server runs. A plan has their numbers, and a command of a user that was given another
  * number would run as whoever has the old one: nothing but a reload makes that right, so it is told.
  */
-import { readFile, stat } from "node:fs/promises";
 import { type ApiPlan, launchable } from "../plan/plan.ts";
 import type { Notice } from "../plan/report.ts";
 import type { NamedIds } from "../plan/policy.ts";
+import { statSoon } from "../stat.ts";
 
 const FILES = { user: "/etc/passwd", group: "/etc/group" } as const;
 type Kind = keyof typeof FILES;
@@ -53,10 +53,10 @@ export class Accounts {
     const file = this.#files[kind];
     let looked: Looked;
     try {
-      const { ino, mtimeNs, size } = await stat(file, { bigint: true });
+      const { ino, mtimeNs, size } = await statSoon(file);
       const version = `${ino} ${mtimeNs} ${size}`;
       if (this.#now.get(kind)?.version === version) return;
-      looked = { version, ids: idsIn(kind, await readFile(file, "utf8")) };
+      looked = { version, ids: idsIn(kind, await Bun.file(file).text()) };
     } catch (error) {
       // It is being replaced, or this machine has none.
       if (error instanceof Error && "code" in error) return;

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { parseArgs } from "node:util";
 import { helpOf } from "../../src/manual/manual.ts";
 import { optionLines, readOptions, readWithOperands } from "../../src/manual/options.ts";
 import { commandsOf } from "../../src/manual/program.ts";
@@ -22,6 +23,83 @@ describe("a table of options", () => {
     for (const wrong of [["--try"], ["--file"], ["--no-try=x"], ["operand"]])
       expect(() => readOptions(TABLE, wrong)).toThrow(TypeError);
     expect(readWithOperands(TABLE, ["a", "--", "--try"])?.positionals).toEqual(["a", "--try"]);
+  });
+
+  test("is read as the library does, whatever stands in a line", () => {
+    const words = [
+      ...[
+        "--file",
+        "--file=",
+        "--file=a=b",
+        "-f",
+        "-fx",
+        "-f=x",
+        "--host",
+        "--host=b",
+        "--host=-b",
+      ],
+      ...["--no-try", "--no-try=", "-n", "-nf", "-nfx", "-nn", "-nx", "-fn", "--", "-", "a", ""],
+      ...["--fil", "-x", "-1", "---", "--=", "--=a", "--constructor", "--__proto__", "-", "-é"],
+    ];
+    const table = { ...TABLE, "no-try": { short: "n", text: "a switch" } } as const;
+    const options = {
+      file: { type: "string", short: "f" },
+      host: { type: "string", multiple: true },
+      "no-try": { type: "boolean", short: "n" },
+    } as const;
+    const tried = (read: () => unknown) => {
+      try {
+        return read();
+      } catch (error) {
+        expect(error).toBeInstanceOf(TypeError);
+        return "wrong";
+      }
+    };
+    let right = 0;
+    const compare = (args: string[]) => {
+      for (const allowPositionals of [true, false]) {
+        const theirs = tried(() => {
+          const { values, positionals } = parseArgs({ args, options, allowPositionals });
+          return { values: { file: undefined, host: [], "no-try": false, ...values }, positionals };
+        });
+        if (theirs !== "wrong") right++;
+        const ours = tried(() => readWithOperands(table, args, allowPositionals));
+        expect([args, allowPositionals, ours]).toEqual([args, allowPositionals, theirs]);
+      }
+    };
+    compare([]);
+    for (const a of words) {
+      compare([a]);
+      for (const b of words) {
+        compare([a, b]);
+        for (const c of ["--file", "-nf", "--", "a"]) compare([a, b, c]);
+      }
+    }
+    expect(right).toBeGreaterThan(1000);
+  });
+
+  test.each<[string[], string]>([
+    [["--fiel", "a"], "unknown option --fiel; did you mean `--file`?"],
+    [["-host"], "unknown option -o"],
+    [["-hist"], "unknown option -i"],
+    [["-xhost"], "unknown option -xhost; did you mean `--host`?"],
+    [["-1.5"], "unknown option -1.5; as an argument, it stands after --"],
+    [["-.5"], "unknown option -.5; as an argument, it stands after --"],
+    [["--zzzzzz=1"], "unknown option --zzzzzz"],
+    [["--no-try=yes"], "option --no-try takes no argument"],
+    [["--host"], "option --host: ADDRESS is missing"],
+    [["-f", "--host"], "option -f: FILE is missing; if it is --host, say -f--host"],
+    [["--host", "-1"], "option --host: ADDRESS is missing; if it is -1, say --host=-1"],
+    [["a\nb"], "unexpected argument a\nb"],
+  ])("is told what is wrong: %j", (args, why) => {
+    expect(() => readOptions(TABLE, args)).toThrow(new TypeError(why));
+  });
+
+  test("is told that a file is probably a config, where there is one to be named", () => {
+    const table = { ...TABLE, config: { argument: "PATH", text: "where" } } as const;
+    expect(() => readOptions(table, ["a.json"])).toThrow(
+      new TypeError("unexpected argument a.json; did you mean `--config a.json`?"),
+    );
   });
 
   test("has options whose argument may be left out", () => {
