@@ -466,6 +466,35 @@ describe("what is published", () => {
     expect([await say(40_000), one.broker.connects.length]).toEqual([40_000, length]);
   });
 
+  // All that a broker may say: MQTT 5, section 3.14.2.1.
+  const ofAMessage = [0x81, 0x82, 0x83, 0x87, 0x90, 0x95, 0x99, 0x9a, 0x9b];
+  const ofOthers = [
+    ...[0x80, 0x89, 0x8b, 0x8d, 0x8e, 0x8f, 0x93, 0x94, 0x96, 0x97, 0x98, 0x9c, 0x9d, 0x9e, 0x9f],
+    ...[0xa0, 0xa1, 0xa2],
+  ];
+  test.each([...ofAMessage, ...ofOthers])(
+    "is given up for what says that it is wrong, and for nothing else: reason %d",
+    async (reasonCode) => {
+      delays();
+      let left = 4;
+      await using one = linked({}, (packet) =>
+        packet.cmd === "publish" && left-- > 0
+          ? { cmd: "disconnect", reasonCode }
+          : granting(packet),
+      );
+      await one.opened();
+      const said = one.link.publish("t", "x").then(
+        () => "sent",
+        (error: Error) => error.message,
+      );
+      if (ofOthers.includes(reasonCode)) expect(await said).toBe("sent");
+      else expect(await said).toMatch(/^t: the broker ends the connection: /);
+      expect(one.broker.publishes.length).toBeLessThanOrEqual(
+        ofOthers.includes(reasonCode) ? 5 : 2,
+      );
+    },
+  );
+
   test("is sent again as often as the broker ends the connection for what is no fault of it", async () => {
     delays();
     let ends = 5;
