@@ -44,6 +44,10 @@ describe("what is known of boards", () => {
     for (const left of [SIGN_EXPIRY + 1, undefined]) {
       note(presence, "b1/status", "online", left);
       expect(seen()?.heard).toBeUndefined();
+      // Nor does anything else make it one of which signs are awaited.
+      presence.hear("b1");
+      expect([seen()?.heard, seen()?.heardAt]).toEqual([undefined, undefined]);
+      note(presence, "b1/status", "online", SIGN_EXPIRY);
     }
     note(presence, "b1/status", "online", 5);
     expect(note(presence, "b1/status", "offline", 5)).toBe(true);
