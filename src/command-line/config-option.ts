@@ -11,8 +11,10 @@ export function configSpec(
 export const CONFIG = {
   config: {
     argument: "PATH[:PATH...]",
-    text: "config files or directories; of a directory, every spawn-*.json in it",
+    text: "config files or directories; of a directory, every spawn-*.json in it; repeatable",
     path: "file",
+    // With the first of two left out, half of what is meant would be served, without a word.
+    joined: ":",
   },
 } as const satisfies Options;
 

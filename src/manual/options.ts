@@ -9,6 +9,8 @@ export interface Option {
   readonly short?: string;
   /** May be given several times. */
   readonly repeatable?: true;
+  /** May be given several times, and is one text then, with this between them. */
+  readonly joined?: string;
   /** Lines are broken where --help is printed. */
   readonly text: string;
   /** What the argument may be, for shells: words that it can be, besides files or directories. */
@@ -112,16 +114,18 @@ class Line {
   #take(name: string, shown: string, value: string | undefined): void {
     const option = Object.hasOwn(this.options, name) ? this.options[name] : undefined;
     if (!option) throw new TypeError(`unknown option ${shown}${this.#meant(shown)}`);
-    const { argument, repeatable } = option;
+    const { argument, repeatable, joined } = option;
     if (argument === undefined) {
       if (value !== undefined) throw new TypeError(`option ${shown} takes no argument`);
       this.values.set(name, true);
       return;
     }
     const given = value ?? this.#following(shown, option);
-    if (!repeatable) return void this.values.set(name, given);
     const before = this.values.get(name);
-    this.values.set(name, Array.isArray(before) ? [...before, given] : [given]);
+    if (repeatable) this.values.set(name, Array.isArray(before) ? [...before, given] : [given]);
+    else if (joined !== undefined && before !== undefined)
+      this.values.set(name, `${String(before)}${joined}${given}`);
+    else this.values.set(name, given);
   }
 
   #following(shown: string, { argument, omissible }: Option): string {

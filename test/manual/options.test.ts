@@ -95,6 +95,15 @@ describe("a table of options", () => {
     expect(() => readOptions(TABLE, args)).toThrow(new TypeError(why));
   });
 
+  test("has options that are one text when they are given several times, and others, of which the last counts", () => {
+    const table = { ...TABLE, config: { argument: "PATH", joined: ":", text: "where" } } as const;
+    const read = (...args: string[]) => readOptions(table, args);
+    expect(read()?.config).toBeUndefined();
+    expect(read("--config", "a")?.config).toBe("a");
+    expect(read("--config", "a:b", "--config=c", "--config", "d")?.config).toBe("a:b:c:d");
+    expect(read("-f", "a", "--file", "b")?.file).toBe("b");
+  });
+
   test("is told that a file is probably a config, where there is one to be named", () => {
     const table = { ...TABLE, config: { argument: "PATH", text: "where" } } as const;
     expect(() => readOptions(table, ["a.json"])).toThrow(

@@ -39,7 +39,7 @@ fi
 }
 
 function spec(name: string, option: Option): string {
-  const { argument, omissible, short, repeatable, text, words, path } = option;
+  const { argument, omissible, short, repeatable, joined, text, words, path } = option;
   const colon = omissible ? "::" : ":";
   const value =
     argument === undefined
@@ -54,7 +54,7 @@ function spec(name: string, option: Option): string {
     ];
     return `'(-${short} --${name})'{${other},${long}}${quoted(about)}`;
   }
-  return quoted(`${repeatable ? "*" : ""}--${name}${equals}${about}`);
+  return quoted(`${repeatable || joined ? "*" : ""}--${name}${equals}${about}`);
 }
 
 /** Joined by colons. */
