@@ -63,6 +63,15 @@ function numberFault(schema: TString, value: number): string | undefined {
   return fits ? undefined : `expected ${expectation(schema)}`;
 }
 
+/** Of a schema's pattern, since a config has thousands of texts of a few. */
+const regExps = new Map<string, RegExp>();
+
+function regExp(pattern: string): RegExp {
+  const made = regExps.get(pattern) ?? new RegExp(pattern, "u");
+  regExps.set(pattern, made);
+  return made;
+}
+
 function stringFault(schema: TString, text: string): string | undefined {
   // Neither can reach the kernel: a C string ends at NUL, and half a surrogate pair has no UTF-8.
   if (text.includes("\0")) return "which contains a NUL character";
@@ -71,7 +80,7 @@ function stringFault(schema: TString, text: string): string | undefined {
   const fits =
     text.length >= (minLength ?? 0) &&
     text.length <= (maxLength ?? Infinity) &&
-    (pattern === undefined || new RegExp(pattern, "u").test(text));
+    (pattern === undefined || regExp(pattern).test(text));
   return fits ? undefined : `expected ${expectation(schema)}`;
 }
 

@@ -4,7 +4,7 @@
  * Comments and trailing commas are accepted, as the JSON library of existing configs does. Numbers stay as they are written, see
  * numbers.ts.
  */
-import { parseExact } from "../numbers.ts";
+import { isWritten, parseExact } from "../numbers.ts";
 import { element, member, quoted, type Report } from "./place.ts";
 
 /** Deeper nesting than any config has, well below what would exhaust the stack. */
@@ -29,6 +29,8 @@ class SyntaxFault extends Error {
 
 /** The value of `text`, or undefined after a report. Keys given twice are reported, the last one counts. */
 export function parseJson(text: string, report: Report): unknown {
+  const plain = parsePlain(text);
+  if (plain) return plain.value;
   try {
     return new Reader(text, report).document();
   } catch (error) {
@@ -36,6 +38,35 @@ export function parseJson(text: string, report: Report): unknown {
     report("", `${error.message}\n${locate(text, error.offset)}`);
     return undefined;
   }
+}
+
+/** All strings of a text that is JSON, keys too. */
+const STRINGS = /"[^"\\]*(?:\\[^][^"\\]*)*"/g;
+
+/**
+ * What JSON.parse makes of it, in a tenth of the time, where nothing is to be told: it is JSON and not nested too deep, and all of its
+ * strings are there, which they are not where a key is given twice.
+ */
+function parsePlain(text: string): { readonly value: unknown } | undefined {
+  let value: unknown;
+  try {
+    value = parseExact(text);
+  } catch {
+    // The reader below knows where, if it is wrong.
+    return undefined;
+  }
+  return stringsIn(value, 0) === (text.match(STRINGS)?.length ?? 0) ? { value } : undefined;
+}
+
+/** How many strings a value has, keys too; NaN where it is nested too deep. */
+function stringsIn(value: unknown, depth: number): number {
+  if (depth > MAX_DEPTH) return NaN;
+  if (typeof value === "string") return 1;
+  if (typeof value !== "object" || value === null || isWritten(value)) return 0;
+  const inner: unknown[] = Array.isArray(value) ? value : Object.values(value);
+  let count = Array.isArray(value) ? 0 : inner.length;
+  for (const one of inner) count += stringsIn(one, depth + 1);
+  return count;
 }
 
 class Reader {
