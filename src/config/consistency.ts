@@ -19,11 +19,11 @@ export function checkConsistency(config: Draft<Config>, report: Report): void {
   const verbs = unique("verb", report);
   const builtins = new Set(BUILTIN_VERBS);
   if (sandboxes.some((sandbox) => sandbox?.exec === true)) builtins.add(EXEC_VERB);
-  const checkVerb = (verb: string, path: string) => {
+  const checkVerb = (verb: string, path: () => string) => {
     const fault = unnameable(verb);
-    if (fault !== undefined) return report(path, `the verb ${JSON.stringify(verb)} ${fault}`);
+    if (fault !== undefined) return report(path(), `the verb ${JSON.stringify(verb)} ${fault}`);
     if (builtins.has(verb)) {
-      report(path, `the verb \`${verb}\` is built in; rename it, or give its sandbox a prefix`);
+      report(path(), `the verb \`${verb}\` is built in; rename it, or give its sandbox a prefix`);
     } else {
       verbs(verb, path);
     }
@@ -32,7 +32,7 @@ export function checkConsistency(config: Draft<Config>, report: Report): void {
   for (const [s, sandbox] of sandboxes.entries()) {
     if (sandbox === undefined) continue;
     const place = element("sandboxes", s);
-    if (sandbox.uid !== undefined) uids(sandbox.uid, `${place}.uid`);
+    if (sandbox.uid !== undefined) uids(sandbox.uid, () => `${place}.uid`);
     if (sandbox.seccomp?.rules !== undefined && sandbox.seccomp.rulespath !== undefined) {
       report(`${place}.seccomp`, "`rules` and `rulespath` exclude each other; keep one");
     }
@@ -45,28 +45,30 @@ export function checkConsistency(config: Draft<Config>, report: Report): void {
     }
     const commandUids = unique("command uid of this sandbox", report);
     for (const [c, command] of (sandbox.commands ?? []).entries()) {
-      const where = element(`${place}.commands`, c);
+      // Of thousands most are right, and nobody asks.
+      const where = () => element(`${place}.commands`, c);
       for (const [a, arg] of (command?.exec?.args ?? []).entries()) {
         if (arg === undefined || typeof arg === "string") continue;
         if (arg.arg !== undefined || arg.file !== undefined) continue;
         report(
-          element(`${where}.exec.args`, a),
+          element(`${where()}.exec.args`, a),
           "missing key `arg` or `file`: what the argument is",
         );
       }
-      if (command?.params !== undefined) compileParams(command.params, `${where}.params`, report);
+      if (command?.params !== undefined) compileParams(command.params, `${where()}.params`, report);
       if (command?.tool?.result !== undefined)
-        checkResult(command.tool.result, command.encoder?.output, `${where}.tool.result`, report);
+        checkResult(command.tool.result, command.encoder?.output, `${where()}.tool.result`, report);
       if (command?.uid === undefined) continue;
-      const fresh = commandUids(command.uid, `${where}.uid`);
+      const itself = () => `${where()}.uid`;
+      const fresh = commandUids(command.uid, itself);
       const { uid, prefix } = sandbox;
       // Without its sandbox's uid the verb is unknown; a uid given twice is already told.
       if (!fresh || uid === undefined) continue;
-      checkVerb(verbOf({ sandboxes }, { uid, prefix }, { uid: command.uid }), `${where}.uid`);
+      checkVerb(verbOf({ sandboxes }, { uid, prefix }, { uid: command.uid }), itself);
     }
   }
   for (const [i, extra] of (config.extra ?? []).entries()) {
-    if (extra?.uid !== undefined) checkVerb(extra.uid, `${element("extra", i)}.uid`);
+    if (extra?.uid !== undefined) checkVerb(extra.uid, () => `${element("extra", i)}.uid`);
   }
 }
 
@@ -91,14 +93,14 @@ function checkResult(
 
 /** Remembers names; a name met again is reported together with where it stood first, and answered with false. */
 function unique(what: string, report: Report) {
-  const seen = new Map<string, string>();
-  return (name: string, path: string): boolean => {
+  const seen = new Map<string, () => string>();
+  return (name: string, path: () => string): boolean => {
     const first = seen.get(name);
     if (first === undefined) {
       seen.set(name, path);
       return true;
     }
-    report(path, `duplicate ${what} \`${name}\`: already at ${first}`);
+    report(path(), `duplicate ${what} \`${name}\`: already at ${first()}`);
     return false;
   };
 }

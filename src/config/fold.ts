@@ -6,17 +6,18 @@ import type { Config } from "./schema.ts";
 /** Folds the aliases in place. Both keys with different values is reported: neither can be preferred. */
 export function foldAliases(config: Draft<Config>, report: Report): void {
   for (const [s, sandbox] of (config.sandboxes ?? []).entries()) {
-    const place = element("sandboxes", s);
+    const within = (path: string) => () => `${element("sandboxes", s)}.${path}`;
     const { cgroups } = sandbox ?? {};
-    fold(cgroups?.mem, "hight", "high", `${place}.cgroups.mem`, report);
-    fold(cgroups?.task?.mem, "hight", "high", `${place}.cgroups.task.mem`, report);
+    fold(cgroups?.mem, "hight", "high", within("cgroups.mem"), report);
+    fold(cgroups?.task?.mem, "hight", "high", within("cgroups.task.mem"), report);
     const shares = sandbox?.namespace?.shares;
-    fold(shares, "user", "users", `${place}.namespace.shares`, report);
-    fold(shares, "cgroups", "cgroup", `${place}.namespace.shares`, report);
+    fold(shares, "user", "users", within("namespace.shares"), report);
+    fold(shares, "cgroups", "cgroup", within("namespace.shares"), report);
     if (shares?.net !== undefined) shares.net = wordOrName(shares.net);
     for (const [c, command] of (sandbox?.commands ?? []).entries()) {
-      fold(command, "samples", "sample", element(`${place}.commands`, c), report);
-      fold(command, "once", "single", element(`${place}.commands`, c), report);
+      const where = () => element(`${element("sandboxes", s)}.commands`, c);
+      fold(command, "samples", "sample", where, report);
+      fold(command, "once", "single", where, report);
     }
   }
 }
@@ -30,7 +31,7 @@ function fold<H extends object, K extends keyof H & string>(
   holder: H | undefined,
   alias: K,
   key: K,
-  path: string,
+  path: () => string,
   report: Report,
 ): void {
   if (holder?.[alias] === undefined) return;
@@ -39,7 +40,7 @@ function fold<H extends object, K extends keyof H & string>(
     holder[key] = value;
   } else if (!Bun.deepEquals(holder[key], value, true)) {
     const values = `${excerpt(value)} and ${excerpt(holder[key])}`;
-    report(member(path, alias), `\`${alias}\` means \`${key}\`, and both are given: ${values}`);
+    report(member(path(), alias), `\`${alias}\` means \`${key}\`, and both are given: ${values}`);
   }
   delete holder[alias];
 }
