@@ -86,11 +86,48 @@ test("fuzz: agrees with JSON.parse on JSON, and never throws on what is not", ()
   for (let i = 0; i < 3000 && performance.now() < end; i++) {
     const text = JSON.stringify(value(5), null, pick(random, [0, 1, "\t"]));
     expect(parse(text)).toEqual({ value: JSON.parse(text), problems: [] });
+    // With a comment it is read another way.
+    expect(parse(`${text}//`)).toEqual({ value: JSON.parse(text), problems: [] });
     const at = Math.floor(random() * text.length);
     const broken =
       text.slice(0, at) + pick(random, ["", '"', "{", ",", "\\", "\0"]) + text.slice(at + 1);
     parse(broken);
   }
+});
+
+test("what JSON.parse would pass over is told as it is behind a comment: keys given twice, and too deep", () => {
+  const twice = [
+    ...['{"a":1,"a":1}', '{"a":"","a":{}}', '{"a":{"b":["c"]},"a":0}', '{"a":1,"\\u0061":"a"}'],
+    ...['{"":1,"":2}', '[{"a":1},{"b":"a","b":"\\"a\\":"}]', '{"a":{"x":1,"x":2,"x":3}}'],
+    ...['{"__proto__":1,"__proto__":{}}', '{"a":1e400,"a":12345678901234567890}'],
+  ];
+  for (const text of twice) {
+    const { value, problems } = parse(text);
+    expect([text, problems.length]).toEqual([text, text.includes('"x":3') ? 2 : 1]);
+    expect(problems[0]).toContain("is given twice");
+    expect({ value, problems }).toEqual(parse(`/**/${text}`));
+  }
+  const once = [
+    '{"a":"b","c":":d"}',
+    '{"a":{"a":{"a":"a"}}}',
+    '["\\"", "\\\\", "a\\\\\\"b"]',
+    '" : "',
+  ];
+  for (const text of once)
+    expect(parse(text)).toEqual({ value: JSON.parse(text) as unknown, problems: [] });
+  for (const [open, close] of [
+    ["[", "]"],
+    ['{"a":', "}"],
+  ] as const) {
+    const nested = (depth: number, inner: string) =>
+      parse(open.repeat(depth) + inner + close.repeat(depth)).problems;
+    expect(nested(200, "1")).toEqual([]);
+    expect(nested(201, "1")[0]).toContain("nested more than 200 deep");
+    expect(nested(100_000, "1")[0]).toContain("nested more than 200 deep");
+  }
+  // As long as there is nothing in it.
+  expect(parse("[".repeat(201) + "]".repeat(201)).problems).toEqual([]);
+  expect(parse("[".repeat(202) + "]".repeat(202)).problems).toHaveLength(1);
 });
 
 test("many keys given twice take time in proportion", () => {
