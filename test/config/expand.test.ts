@@ -140,6 +140,11 @@ describe("variables", () => {
     ]);
   });
 
+  test("without an account its home is the root, and its name is not known", () => {
+    const { lookup } = new Variables({ ...host({}), user: undefined }).api("p");
+    expect(["HOME", "LOGNAME"].map(lookup)).toEqual(["/", "Unknown"]);
+  });
+
   test("a name is tried in upper case last", () => {
     const { lookup } = new Variables(
       host({ env: { home: "lower", HOME: "upper", PATH: "p" } }),

@@ -55,7 +55,7 @@ describe("values are checked", () => {
     [{ type: "integer", minimum: 1, maximum: 9 }, [1, 9], [0, 10, 1.5, "1"]],
     [{ type: ["integer", "null", "boolean"] }, [1, true], ["x", 1.5]],
     [{ enum: ["on", "off", 1] }, ["on", 1], ["ON", 2]],
-    [{ type: "string", enum: ["on", 1] }, ["on"], [1]],
+    [{ type: "string", enum: ["on", 1] }, ["on"], [1, "off"]],
     [{ const: "x" }, ["x"], ["y"]],
     [{ anyOf: [{ type: "string", minLength: 1 }, { type: "number" }] }, ["x", 1], ["", true]],
     [{ type: "array", items: { type: "string" }, minItems: 1 }, [["x"]], [[], [1], "x"]],
