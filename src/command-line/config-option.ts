@@ -24,6 +24,8 @@ export const SOURCE = {
     argument: "FILE",
     text: "plans made by spawnbox compile, instead of configs",
     path: "file",
+    // Such a file has the plans of several configs: the first of two would be left out.
+    once: true,
   },
 } as const satisfies Options;
 

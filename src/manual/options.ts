@@ -11,6 +11,8 @@ export interface Option {
   readonly repeatable?: true;
   /** May be given several times, and is one text then, with this between them. */
   readonly joined?: string;
+  /** A second one is wrong, rather than the one that counts. */
+  readonly once?: true;
   /** Lines are broken where --help is printed. */
   readonly text: string;
   /** What the argument may be, for shells: words that it can be, besides files or directories. */
@@ -114,7 +116,7 @@ class Line {
   #take(name: string, shown: string, value: string | undefined): void {
     const option = Object.hasOwn(this.options, name) ? this.options[name] : undefined;
     if (!option) throw new TypeError(`unknown option ${shown}${this.#meant(shown)}`);
-    const { argument, repeatable, joined } = option;
+    const { argument, repeatable, joined, once } = option;
     if (argument === undefined) {
       if (value !== undefined) throw new TypeError(`option ${shown} takes no argument`);
       this.values.set(name, true);
@@ -122,6 +124,7 @@ class Line {
     }
     const given = value ?? this.#following(shown, option);
     const before = this.values.get(name);
+    if (once && before !== undefined) throw new TypeError(`option ${shown} is given twice`);
     if (repeatable) this.values.set(name, Array.isArray(before) ? [...before, given] : [given]);
     else if (joined !== undefined && before !== undefined)
       this.values.set(name, `${String(before)}${joined}${given}`);

@@ -96,12 +96,20 @@ describe("a table of options", () => {
   });
 
   test("has options that are one text when they are given several times, and others, of which the last counts", () => {
-    const table = { ...TABLE, config: { argument: "PATH", joined: ":", text: "where" } } as const;
+    const table = {
+      ...TABLE,
+      config: { argument: "PATH", joined: ":", text: "where" },
+      plan: { argument: "FILE", once: true, text: "what" },
+    } as const;
     const read = (...args: string[]) => readOptions(table, args);
     expect(read()?.config).toBeUndefined();
     expect(read("--config", "a")?.config).toBe("a");
     expect(read("--config", "a:b", "--config=c", "--config", "d")?.config).toBe("a:b:c:d");
     expect(read("-f", "a", "--file", "b")?.file).toBe("b");
+    expect(read("--plan", "a")?.plan).toBe("a");
+    expect(() => read("--plan", "a", "--plan=b")).toThrow(
+      new TypeError("option --plan is given twice"),
+    );
   });
 
   test("is told that a file is probably a config, where there is one to be named", () => {
