@@ -38,6 +38,18 @@ describe("normal form", () => {
     expect(firstCommand(withCommand({ encoder: "line" }))?.encoder).toEqual({ output: "line" });
   });
 
+  test("numbers stay as they are written where they are told to others, and are doubles where they are reckoned with", () => {
+    const written = JSON.rawJSON("1.50");
+    const found = firstCommand(
+      withCommand({
+        encoder: { output: "line", opts: { maxlen: written } },
+        params: { a: { default: written } },
+      }),
+    );
+    expect(found?.encoder?.opts).toEqual({ maxlen: 1.5 });
+    expect(JSON.stringify(found?.params)).toBe('{"a":{"default":1.50}}');
+  });
+
   test("a capability's name too", () => {
     const { config } = normalize(withSandboxes({ uid: "s", caps: ["KILL"], commands: [] }), "f");
     expect(config?.sandboxes[0]?.caps).toEqual([{ cap: "KILL" }]);

@@ -57,8 +57,8 @@ test("keys given twice are reported where they stand", () => {
   expect(value).toEqual({ a: { b: 2 } });
 });
 
-test("__proto__ is an own key", () => {
-  const { value } = parse('{"__proto__": {"x": 1}}');
+test.each(["", "//"])("__proto__ is an own key %s", (comment) => {
+  const { value } = parse(`{"__proto__": {"x": 1}}${comment}`);
   expect(Object.keys(value as object)).toEqual(["__proto__"]);
   expect((value as { x?: unknown }).x).toBeUndefined();
 });
@@ -119,15 +119,19 @@ test("what JSON.parse would pass over is told as it is behind a comment: keys gi
     ["[", "]"],
     ['{"a":', "}"],
   ] as const) {
-    const nested = (depth: number, inner: string) =>
-      parse(open.repeat(depth) + inner + close.repeat(depth)).problems;
-    expect(nested(200, "1")).toEqual([]);
-    expect(nested(201, "1")[0]).toContain("nested more than 200 deep");
-    expect(nested(100_000, "1")[0]).toContain("nested more than 200 deep");
+    for (const comment of ["", "//"]) {
+      const nested = (depth: number, inner: string) =>
+        parse(open.repeat(depth) + inner + close.repeat(depth) + comment).problems;
+      expect(nested(200, "1")).toEqual([]);
+      expect(nested(201, "1")[0]).toContain("nested more than 200 deep");
+      expect(nested(100_000, "1")[0]).toContain("nested more than 200 deep");
+    }
   }
   // As long as there is nothing in it.
-  expect(parse("[".repeat(201) + "]".repeat(201)).problems).toEqual([]);
-  expect(parse("[".repeat(202) + "]".repeat(202)).problems).toHaveLength(1);
+  for (const comment of ["", "//"]) {
+    expect(parse(`${"[".repeat(201)}${"]".repeat(201)}${comment}`).problems).toEqual([]);
+    expect(parse(`${"[".repeat(202)}${"]".repeat(202)}${comment}`).problems).toHaveLength(1);
+  }
 });
 
 test("many keys given twice take time in proportion", () => {
