@@ -43,11 +43,11 @@ describe("normal form", () => {
     const found = firstCommand(
       withCommand({
         encoder: { output: "line", opts: { maxlen: written } },
-        params: { a: { default: written } },
+        params: { a: { type: "number", default: written } },
       }),
     );
     expect(found?.encoder?.opts).toEqual({ maxlen: 1.5 });
-    expect(JSON.stringify(found?.params)).toBe('{"a":{"default":1.50}}');
+    expect(JSON.stringify(found?.params)).toBe('{"a":{"type":"number","default":1.50}}');
   });
 
   test("a capability's name too", () => {
