@@ -80,6 +80,9 @@ const denied: [string, number, ...number[]][] = [
   ["perf_event_open", nr(298, 241)],
   ["userfaultfd", nr(323, 282), 0],
   ["open_tree", 428],
+  // Newer than many a libseccomp.
+  ["mount_setattr", 442],
+  ["open_tree_attr", 467],
 ];
 
 describe.each(users)("served by %s", (user) => {
