@@ -15,7 +15,7 @@ import {
 import { hostname } from "node:os";
 import { hasOnlyMode } from "../../ffi/files.ts";
 import { missingCall } from "../../ffi/kernel.ts";
-import { isNoexec } from "../../ffi/libc.ts";
+import { mountFlags } from "../../ffi/libc.ts";
 import { landlockAbi } from "../../ffi/landlock.ts";
 import { capFromName } from "../../ffi/libcap.ts";
 import {
@@ -177,7 +177,7 @@ export const hostFiles: HostFiles = {
     }
   },
   hasOnlyMode,
-  isNoexec,
+  mountFlags,
   foreignFormats,
 };
 
