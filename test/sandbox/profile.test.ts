@@ -234,6 +234,13 @@ hostname -f`;
     }
   });
 
+  test("files without content count, too", async () => {
+    for (const profile of ["minimal", "network", "device"]) {
+      const { stdout } = await script(profile, "stat -f -c %c /tmp /dev/shm");
+      expect(stdout).toEqual(["32768", "32768"]);
+    }
+  });
+
   test("the config's own keys refine its profile", async () => {
     const { stdout, stderr } = await script(
       "refined",
