@@ -270,7 +270,10 @@ export function encodePolicy(policy: Policy, waits = false): Uint8Array {
   if (policy.umask !== undefined) blob.op("UMASK", [policy.umask]);
 
   // With CAP_SYS_ADMIN, as long as it is there: set-user-id programs keep their power.
-  const filters = [policy.families?.filter, policy.pty?.filter].filter((one) => one !== undefined);
+  const { families, landlock, pty } = policy;
+  const filters = [families?.filter, landlock?.filter, pty?.filter].filter(
+    (one) => one !== undefined,
+  );
   const restrict = () => filters.forEach((filter) => blob.op("SECCOMP", [], filter));
   if (!policy.noNewPrivs) restrict();
   if (identity) blob.op("SETGROUPS", identity.groups.map(id)).op("SETGID", [id(identity.gid)]);
