@@ -126,6 +126,22 @@ test.if(isRoot)(
   },
 );
 
+test.if(isRoot)("without the null device nothing is launched, and no file takes its place", () => {
+  const dev = 'mount -t tmpfs none /dev && "$@"; ls -A /dev >&2';
+  const config = {
+    metadata: { uid: "c", api: "c" },
+    sandboxes: {
+      ...{ uid: "s", acls: { user: "daemon" } },
+      commands: [{ uid: "x", exec: { cmdpath: "/bin/true" } }],
+    },
+  };
+  const through = ["unshare", "--mount", "sh", "-c", dev, "sh"];
+  const { out, err } = room.spawnbox(through, config, "check", (file) => [file]);
+  const said = `${out}${err}`;
+  expect(said).toContain("spawn /dev/null: ENOENT: that has to be the null device, for everybody");
+  expect(said.trim().split("\n")).toHaveLength(1);
+});
+
 test.if(isRoot)("what a mount of this machine lets nobody do is told of who asks for it", () => {
   const path = join(room.path, "medium");
   mkdirSync(path);
