@@ -54,11 +54,16 @@ export function sealMemfd(fd: number): void {
 /** struct statvfs: eleven words and a reserve; f_flag is the tenth. */
 const mounted = new BigUint64Array(16);
 const FLAGS = 9;
-const ST_NOEXEC = 8n;
+const ST = { readonly: 1n, nosuid: 2n, nodev: 4n, noexec: 8n } as const;
 
-/** Whether a path is on a noexec mount: statvfs(3). false where it cannot be told. */
-export function isNoexec(path: string): boolean {
-  return libc.statvfs(path, mounted) === 0 && ((mounted[FLAGS] ?? 0n) & ST_NOEXEC) !== 0n;
+/** What the mount that a path lies on does not let anybody do: statvfs(3). All false where it cannot be told. */
+export function mountFlags(path: string): Record<keyof typeof ST, boolean> {
+  const flags = libc.statvfs(path, mounted) === 0 ? (mounted[FLAGS] ?? 0n) : 0n;
+  const has = (bit: bigint) => (flags & bit) !== 0n;
+  return {
+    ...{ readonly: has(ST.readonly), nosuid: has(ST.nosuid) },
+    ...{ nodev: has(ST.nodev), noexec: has(ST.noexec) },
+  };
 }
 
 const ends = new Int32Array(2);

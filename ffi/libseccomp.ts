@@ -73,10 +73,35 @@ export type Architecture = keyof typeof ARCHITECTURES;
 export const ABIS = { ...ARCHITECTURES, i386: 0x40000003, arm: 0x40000028 } as const;
 export type Abi = keyof typeof ABIS;
 
-/** Number of a syscall there; undefined when no architecture knows it, a negative number when only others do. */
+/**
+ * The first of the calls that have the same number on every ABI (Linux 5.1), and all since by number, "" for none: libraries in use
+ * know fewer than the kernels they run on, and what they do not know would be left out of a rule for its group without a word.
+ */
+const FIRST_COMMON = 424;
+const COMMON: readonly string[] = `
+  pidfd_send_signal io_uring_setup io_uring_enter io_uring_register open_tree move_mount fsopen fsconfig fsmount fspick pidfd_open
+  clone3 close_range openat2 pidfd_getfd faccessat2 process_madvise epoll_pwait2 mount_setattr quotactl_fd landlock_create_ruleset
+  landlock_add_rule landlock_restrict_self memfd_secret process_mrelease futex_waitv set_mempolicy_home_node cachestat fchmodat2
+  map_shadow_stack futex_wake futex_wait futex_requeue statmount listmount lsm_get_self_attr lsm_set_self_attr lsm_list_modules
+  mseal setxattrat getxattrat listxattrat removexattrat open_tree_attr file_getattr file_setattr`
+  .trim()
+  .split(/\s+/);
+
+function commonNumber(name: string): number | undefined {
+  const place = COMMON.indexOf(name);
+  return place < 0 ? undefined : FIRST_COMMON + place;
+}
+
+/** Number of a syscall there; undefined when nobody knows it, a negative number when only other architectures have it. */
 export function resolveSyscall(name: string, abi: Abi): number | undefined {
   const number = libseccomp().seccomp_syscall_resolve_name_arch(ABIS[abi], name);
-  return number === -1 ? undefined : number;
+  return number === -1 ? commonNumber(name) : number;
+}
+
+/** Whether compileFilter() takes a rule for it: where the library does not know a call, its number counts on this processor alone. */
+export function takesRule(name: string, abi: Abi): boolean {
+  const lib = libseccomp();
+  return lib.seccomp_syscall_resolve_name(name) !== -1 || lib.seccomp_arch_native() === ABIS[abi];
 }
 
 /** Version of the library, such as `2.5.4`. Throws when it is not there. See seccomp_version(3). */
@@ -95,7 +120,7 @@ const NO_SECCOMP =
   "seccomp(2) cannot be asked: it is denied by a filter around this process (SystemCallFilter=seccomp of the unit), or not in this kernel";
 
 /**
- * Compiles rules into struct sock_filter[] for one ABI; every other one, x32 included, is killed. Two
+ * Compiles rules that it takes into struct sock_filter[] for one ABI; every other one, x32 included, is killed. Two
  * rules must not say different things of the same calls. Errors name the rule.
  */
 export function compileFilter(defaultAction: number, rules: readonly Rule[], abi: Abi): Uint8Array {
@@ -115,8 +140,9 @@ export function compileFilter(defaultAction: number, rules: readonly Rule[], abi
       // A rule that does what happens anyway is refused by the library (EACCES) and adds nothing.
       if (rule.action === defaultAction) continue;
       // A rule takes the number of this machine, or its stand-in; the library translates it for the filter's.
-      const number = lib.seccomp_syscall_resolve_name(rule.syscall);
-      if (number === -1) throw new Error(`unknown syscall ${rule.syscall}`);
+      const known = lib.seccomp_syscall_resolve_name(rule.syscall);
+      const number = known === -1 ? commonNumber(rule.syscall) : known;
+      if (number === undefined) throw new Error(`unknown syscall ${rule.syscall}`);
       const args = new Uint8Array(
         ArgCmp.packList(
           rule.args.map(({ index, op, value, mask }) =>

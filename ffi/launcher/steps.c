@@ -43,7 +43,8 @@ long loopback_up(void)
 
 /*
  * `lowers`: a hard limit that is lower already holds. Others may have to be raised, which the kernel may refuse; but what the server
- * itself may have is not refused because it keeps some.
+ * itself may have is not refused because it keeps some. Where both limits of the processor are reached at once, the kernel kills
+ * without the signal that says what for: that comes a second before.
  */
 static long set_limit(u64 resource, u64 value, int lowers)
 {
@@ -56,8 +57,10 @@ static long set_limit(u64 resource, u64 value, int lowers)
 	if (resource == RLIMIT_NPROC && value > own.rlim_max && value - own.rlim_max <= spared_processes)
 		value = own.rlim_max;
 	struct rlimit64 limit = { value, value };
+	if (resource == RLIMIT_CPU && value < own.rlim_max)
+		limit.rlim_max++;
 	/* A filter may deny to set them. */
-	if (own.rlim_cur == value && own.rlim_max == value)
+	if (own.rlim_cur == value && own.rlim_max == limit.rlim_max)
 		return 0;
 	return SYS4(__NR_prlimit64, 0, resource, &limit, 0);
 }

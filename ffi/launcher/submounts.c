@@ -1,57 +1,71 @@
 /*
  * Kernels before 5.12 restrict one mount at a time, once it is attached. What lies below is found in mountinfo, and told apart by
- * its id: paths may be moved about by others while we look. Every mount that can be reached is restricted, or the launch fails.
+ * its id: paths may be moved about by others while we look. Every mount that can be reached is restricted, or the launch fails. All
+ * that is asked the kernel knows by itself: a file system that does not answer any more, or only its owner, is none of our business.
  */
 #include <linux/fcntl.h>
 #include <linux/openat2.h>
-#include <linux/stat.h>
 
 #include "launcher.h"
 
 #define TEXT_LIMIT (4u << 20)
 #define MOUNTS_LIMIT 4096
-#define ENOSYS 38
 #define E2BIG 7
 #define ESTALE 116
-/* Since 5.8; not in the headers of all that this is built with. */
-#define STATX_MNT_ID_BIT 0x1000u
-#define MNT_ID_OFFSET 144
 
 struct mounted {
 	u64 id, parent;
+	/* MOUNT_ATTR_, those of this mount alone. */
+	u64 flags;
 	const char *path;
 };
 
 static struct mounted tree[MOUNTS_LIMIT];
 static usize count;
 
-/* A remount sets all flags anew, so those it has are kept: in a user namespace they may not be cleared anyway. */
-static long remount(long fd, u64 attributes)
+/*
+ * A remount sets all flags anew, so those it has come with them: in a user namespace they may not be cleared anyway. The first four
+ * MS_ and ST_ flags have the values of MOUNT_ATTR_.
+ */
+static long remount(long fd, u64 flags)
 {
-	u64 fs[15];
 	char name[40] = "/proc/self/fd/";
 	decimal(name + 14, fd);
-	long r = SYS2(__NR_fstatfs, fd, fs);
-	if (r < 0)
-		return r;
-	/* The first four MS_ and ST_ flags have the values of MOUNT_ATTR_. */
-	u64 flags = attributes | (fs[10] & 0xf);
 	return SYS5(__NR_mount, 0, name, 0, 32 | 4096 | flags /* MS_REMOUNT | MS_BIND */, 0);
 }
 
+static u64 number(const char *text)
+{
+	u64 value = 0;
+	while (*text >= '0' && *text <= '9')
+		value = value * 10 + (u64)(*text++ - '0');
+	return value;
+}
+
+/* By what proc_pid_fdinfo(5) says: statx(2) asks the file system too, and tells it since 5.8 only. */
 static long id_of(long fd, u64 *id)
 {
-	union {
-		struct statx st;
-		char bytes[256];
-	} data;
-	long r = SYS5(__NR_statx, fd, "", AT_EMPTY_PATH, STATX_MNT_ID_BIT, &data.st);
-	if (r < 0)
-		return r;
-	if (!(data.st.stx_mask & STATX_MNT_ID_BIT))
-		return -ENOSYS;
-	memcpy(id, data.bytes + MNT_ID_OFFSET, sizeof *id);
-	return 0;
+	static const char key[] = "\nmnt_id:\t";
+	char text[256], name[40] = "/proc/self/fdinfo/";
+	decimal(name + 18, fd);
+	long info = SYS4(__NR_openat, AT_FDCWD, name, O_RDONLY | O_CLOEXEC, 0);
+	if (info < 0)
+		return info;
+	long got = SYS3(__NR_read, info, text, sizeof text - 1);
+	SYS1(__NR_close, info);
+	if (got < 0)
+		return got;
+	text[got] = 0;
+	for (char *at = text; *at; at++) {
+		usize n = 0;
+		while (n < sizeof key - 1 && at[n] == key[n])
+			n++;
+		if (n == sizeof key - 1) {
+			*id = number(at + n);
+			return 0;
+		}
+	}
+	return -ESTALE;
 }
 
 /* What of `path` follows `above` and a slash; 0 when it is not below. */
@@ -96,12 +110,25 @@ static char *field(char **line)
 	return begin;
 }
 
-static u64 number(const char *text)
+/* Of the options of a mount: what is between two commas. */
+static u64 flags_of(const char *options)
 {
-	u64 value = 0;
-	while (*text >= '0' && *text <= '9')
-		value = value * 10 + (u64)(*text++ - '0');
-	return value;
+	static const char *const names[] = {"ro", "nosuid", "nodev", "noexec"};
+	u64 flags = 0;
+	while (*options) {
+		char name[8];
+		usize n = 0;
+		for (; *options && *options != ','; options++)
+			if (n < sizeof name - 1)
+				name[n++] = *options;
+		name[n] = 0;
+		for (usize i = 0; i < 4; i++)
+			if (same(name, names[i]))
+				flags |= 1u << i;
+		if (*options)
+			options++;
+	}
+	return flags;
 }
 
 /* The tree has just been cloned as one, and so is listed with each parent before its children. */
@@ -124,6 +151,7 @@ static long collect(char *text, u64 root)
 		field(&line);
 		field(&line);
 		one.path = field(&line);
+		one.flags = flags_of(field(&line));
 		tree[count++] = one;
 	}
 	/* Without a view of our own mounts nothing can be known of them. */
@@ -168,7 +196,7 @@ static long restrict_one(long top, const struct mounted *one, u64 attributes)
 	long fd = name ? open_plain(top, name, RESOLVE_BENEATH) : -ESTALE;
 	long r = fd < 0 ? fd : id_of(fd, &id);
 	if (r >= 0 && id == one->id)
-		r = remount(fd, attributes);
+		r = remount(fd, attributes | one->flags);
 	else
 		/* Whoever moves directories meanwhile only keeps the command from starting. */
 		r = is_hidden(one, 0) ? 0 : -ESTALE;
@@ -192,7 +220,10 @@ static long restrict_below(long top, u64 attributes, char *text)
 
 long remount_tree(long top, u64 attributes, int recursive)
 {
-	long r = remount(top, attributes);
+	u64 fs[15];
+	long r = SYS2(__NR_fstatfs, top, fs);
+	if (r >= 0)
+		r = remount(top, attributes | (fs[10] & 0xf));
 	if (r < 0 || !recursive)
 		return r;
 	long map = MAP(TEXT_LIMIT, 3 /* READ | WRITE */, 0x22 /* MAP_PRIVATE | MAP_ANONYMOUS */, -1);

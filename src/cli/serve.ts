@@ -28,6 +28,8 @@ import { Auditing, unaudited } from "../serve/auditing.ts";
 import { become, type Reloaded, type Serving } from "../serve/become.ts";
 import { Encryption } from "../serve/encryption.ts";
 import { doctor } from "../serve/doctor.ts";
+import { endPatience } from "../encoders/written.ts";
+import { printWithoutWaiting } from "../printed.ts";
 import { drained, untilStopped } from "../serve/ending.ts";
 import { Fleeting, type FleetDeps } from "../serve/fleet.ts";
 import { Keeping } from "../serve/keeping.ts";
@@ -323,6 +325,7 @@ export async function serve(options: ServeOptions, early?: EarlyBoot): Promise<n
   launching.keepReady(current.apis);
   const stopKeeping = keepSmall();
   forgetStart();
+  printWithoutWaiting();
   const watch = watchAccounts(
     accounts,
     () => current.apis,
@@ -336,6 +339,7 @@ export async function serve(options: ServeOptions, early?: EarlyBoot): Promise<n
   serving.manager.stopping(grace);
   early?.handover.close();
   if (grace > 0) await drained(registry, grace);
+  endPatience();
   // Who follows what is killed now hears its end.
   const over = registry.close();
   await Promise.all([server.close(over), over.finally(() => mesh.close())]);

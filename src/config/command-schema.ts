@@ -67,7 +67,7 @@ export const Rlimits = object(
     nofile: Rlimit("open files"),
     nproc: Rlimit("processes of the user"),
     as: Rlimit("address space in bytes"),
-    cpu: Rlimit("CPU seconds"),
+    cpu: Rlimit("CPU seconds of each process: SIGXCPU then, and a second later SIGKILL"),
     core: Rlimit("core file bytes"),
     fsize: Rlimit("file size in bytes"),
     memlock: Rlimit("locked memory in bytes"),

@@ -237,7 +237,11 @@ export const Mount = object(
         { read: "ro", write: "rw", anonymous: "dir", devfs: "dev", procfs: "proc", sysfs: "sys" },
       ),
     ),
-    size: optional(Amount("size limit of a tmpfs or dir; bytes, K, M or G")),
+    size: optional(
+      Amount(
+        "size limit of a tmpfs or dir; bytes, K, M or G; a file for each 2K of it, 1024 at least",
+      ),
+    ),
     perm: optional(FileMode("octal mode of a tmpfs or dir")),
     suid: optional(flag({ description: "let set-user-id files work there (default false)" })),
     dev: optional(flag({ description: "let device nodes work there (default false)" })),

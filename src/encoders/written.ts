@@ -6,6 +6,7 @@
 import { closeSync, writeSync } from "node:fs";
 import { isWritable } from "../../ffi/libc.ts";
 import { isKernelLog } from "../kernel-log.ts";
+import { unwaiting } from "../terminal-output.ts";
 
 /** Milliseconds between two looks at a reader that is slow, and how long one that may not hold the task is waited for. */
 const LOOK = 5;
@@ -13,6 +14,13 @@ const PATIENCE = 1000;
 
 /** Asked each time: the server's output changes when it takes over from that of early boot. The kernel log has no poll(2). */
 const mayBlock = (fd: number): boolean => !isKernelLog(fd);
+
+let isEnding = false;
+
+/** From now on no reader is waited for as long as it takes: the server ends, and would do so only once somebody reads. */
+export function endPatience(): void {
+  isEnding = true;
+}
 
 export class Written {
   #lost = 0;
@@ -62,12 +70,17 @@ export class Written {
   /** How far it got before it would have to wait; all of it when the rest is lost. */
   #put(bytes: Uint8Array, done: number): number {
     // A descriptor that others use too may not be set to O_NONBLOCK: so one write of PIPE_BUF, where there is room.
-    const careful = this.patient && mayBlock(this.fd);
-    const most = careful ? 4096 : bytes.length;
+    const shared = this.patient && mayBlock(this.fd);
+    const own = shared ? unwaiting(this.fd) : this.fd;
+    const most = own === undefined ? 4096 : bytes.length;
     try {
       while (done < bytes.length) {
-        if (careful && !isWritable(this.fd)) return done;
-        done += writeSync(this.fd, bytes, done, Math.min(most, bytes.length - done));
+        if (own === undefined && !isWritable(this.fd)) {
+          if (!this.#slow) return done;
+          this.#lose(bytes.length - done, "EAGAIN");
+          return bytes.length;
+        }
+        done += writeSync(own ?? this.fd, bytes, done, Math.min(most, bytes.length - done));
         this.#slow = false;
       }
     } catch (error) {
@@ -83,7 +96,7 @@ export class Written {
     const rest = bytes.slice(at);
     let done = 0;
     for (let waited = 0; done < rest.length; waited += LOOK) {
-      if (waited >= this.patience && !this.patient) {
+      if (waited >= this.patience && (isEnding || !this.patient)) {
         this.#slow = true;
         return this.#lose(rest.length - done, "EAGAIN");
       }

@@ -8,6 +8,7 @@ import { AGENT, AGENT_TITLE } from "../../ffi/launcher/layout.ts";
 import { copyFd } from "../../ffi/libc.ts";
 import { messagePair, sendMessage } from "../../ffi/messages.ts";
 import { launcherPath, sealed } from "./launcher.ts";
+import { checkNull } from "./null-device.ts";
 import { asStarted } from "./process-limit.ts";
 import { statusPipe } from "./status.ts";
 
@@ -80,6 +81,7 @@ class Agent {
   #refuses = false;
 
   constructor() {
+    checkNull();
     const [ours, theirs] = messagePair();
     try {
       this.#process = asStarted(() =>

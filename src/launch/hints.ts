@@ -6,6 +6,7 @@ import { capabilityName } from "../plan/words.ts";
 import type { Confinement } from "./confinement.ts";
 import { type Failure, lacks, type Words } from "./failure.ts";
 import { keeps, lowerLimits } from "./lower-limits.ts";
+import { NO_NULL } from "./null-device.ts";
 import { spared } from "./process-limit.ts";
 import {
   FOLLOWED,
@@ -55,9 +56,15 @@ const WORDS: Readonly<Partial<Record<Step, Readonly<Record<string, Words>>>>> = 
     EAGAIN: (_, here) =>
       `the server's user has as many processes as it may (limit ${processes(here)}), or the control group: LimitNPROC= and TasksMax= of the unit, --pids-limit of the container; or limit how many tasks run at once (--concurrency)`,
     E2BIG: "the arguments and the environment are too long for the kernel",
-    EACCES: (_, here) => mac(here) ?? "a security module forbids to execute from memory: see dmesg",
-    ENOENT:
-      "/proc/self/fd is not there: mount proc at /proc, and let the server see its own files in it",
+    EACCES: ({ what }, here) =>
+      what === ""
+        ? (mac(here) ?? "a security module forbids to execute from memory: see dmesg")
+        : NO_NULL,
+    ENOENT: ({ what }) =>
+      what === ""
+        ? "/proc/self/fd is not there: mount proc at /proc, and let the server see its own files in it"
+        : NO_NULL,
+    ENODEV: NO_NULL,
   },
   PIPE: { EMFILE: files },
   OUTPUT: { EINVAL: ID_WORDS["EINVAL"] ?? "" },

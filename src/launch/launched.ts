@@ -27,6 +27,7 @@ import { ToldCounts } from "./told.ts";
 import { atOnce, secondReader, WordsPipe } from "./words-pipe.ts";
 
 const SIGKILL = 9;
+const SIGCONT = 18;
 /** Of a wait status: the signal that ended it, or 0. See waitpid(2). */
 const SIGNAL = 0x7f;
 const SIGSYS = 31;
@@ -328,7 +329,8 @@ export class LaunchedTask implements Task {
     this.#asked = true;
     this.#sent.add(signal);
     this.#countOthers();
-    this.#order(signal | GROUP);
+    // What was stopped goes on, or it would learn of it by its death alone.
+    this.#order(signal | GROUP, SIGCONT | GROUP);
     this.#grace ??= setTimeout(() => this.kill(), grace);
   }
 
@@ -344,12 +346,12 @@ export class LaunchedTask implements Task {
     this.#others = Math.max(this.#others, othersOf(this.#supervisor.pid, this.pid));
   }
 
-  #order(byte: number): void {
+  #order(...bytes: number[]): void {
     const lifeline = this.#lifeline;
     if (lifeline === undefined) return;
     try {
       // Full, it is that of a supervisor which was stopped, and which has thousands to do when it is woken.
-      atOnce(() => writeSync(lifeline, Uint8Array.of(byte)));
+      atOnce(() => writeSync(lifeline, Uint8Array.from(bytes)));
     } catch (error) {
       // The launcher has just ended and so has the command; its last record is on the way.
       if (!(error instanceof Error && "code" in error && error.code === "EPIPE")) throw error;

@@ -61,6 +61,25 @@ export function withNewer(program: Uint8Array, verdicts: Verdicts, abi: Abi, act
   ]);
 }
 
+/** The program with what is said of calls by their numbers. */
+export function withCalls(
+  program: Uint8Array,
+  abi: Abi,
+  said: readonly (readonly [number: number, action: number])[],
+): Uint8Array {
+  if (said.length === 0) return program;
+  const answers = said.flatMap(([number, action]): Instruction[] => [
+    { code: JEQ, jt: 0, jf: 1, k: number },
+    answer(action),
+  ]);
+  return prepended(program, [
+    load(DATA.arch),
+    { code: JEQ, jt: 0, jf: answers.length + 1, k: ABIS[abi] },
+    load(DATA.nr),
+    ...answers,
+  ]);
+}
+
 interface Multiplexer {
   readonly number: number;
   /** Bits of the first argument that say which function is meant. */

@@ -14,6 +14,7 @@ import { uint64 } from "../../ffi/integer.ts";
 import { isId } from "../config/ranges.ts";
 import { deniesUserNamespaces } from "./nested.ts";
 import { sharedInside } from "./inside.ts";
+import { parseSize } from "./size.ts";
 import type {
   LandlockPolicy,
   MountFlags,
@@ -117,6 +118,16 @@ function attributes(flags: MountFlags): number {
 
 const SAFE = ATTRIBUTE.NOSUID | ATTRIBUTE.NODEV | ATTRIBUTE.NOEXEC;
 
+/** Bytes of a tmpfs for each file in it, which has a page unless it is empty, and so many files at least. */
+const BYTES_A_FILE = 2048n;
+const FEWEST_FILES = 1024n;
+
+/** Files without content are not in its size, and take a KB of the kernel's memory each, which is no process's: see tmpfs(5). */
+function inodesOf(size: string): string {
+  const files = (parseSize(size) ?? 0n) / BYTES_A_FILE;
+  return `${files > FEWEST_FILES ? files : FEWEST_FILES}`;
+}
+
 function encodeMount(blob: Blob, step: MountStep): void {
   switch (step.kind) {
     case "bind":
@@ -131,7 +142,8 @@ function encodeMount(blob: Blob, step: MountStep): void {
       break;
     case "tmpfs": {
       const options = ["mode", step.mode.toString(8)];
-      if (step.size !== undefined) options.push("size", step.size);
+      if (step.size !== undefined)
+        options.push("size", step.size, "nr_inodes", inodesOf(step.size));
       if (step.owner) options.push("uid", `${id(step.owner.uid)}`, "gid", `${id(step.owner.gid)}`);
       blob.op("FSMOUNT", [attributes(step.flags)], strings("tmpfs", step.target, ...options));
       break;
@@ -258,7 +270,10 @@ export function encodePolicy(policy: Policy, waits = false): Uint8Array {
   if (policy.umask !== undefined) blob.op("UMASK", [policy.umask]);
 
   // With CAP_SYS_ADMIN, as long as it is there: set-user-id programs keep their power.
-  const filters = [policy.families?.filter, policy.pty?.filter].filter((one) => one !== undefined);
+  const { families, landlock, pty } = policy;
+  const filters = [families?.filter, landlock?.filter, pty?.filter].filter(
+    (one) => one !== undefined,
+  );
   const restrict = () => filters.forEach((filter) => blob.op("SECCOMP", [], filter));
   if (!policy.noNewPrivs) restrict();
   if (identity) blob.op("SETGROUPS", identity.groups.map(id)).op("SETGID", [id(identity.gid)]);

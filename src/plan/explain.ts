@@ -93,7 +93,11 @@ function landlockWords({ paths, ports, net }: LandlockPolicy): string[] {
   const numbers = [...new Set(ports.map(([port]) => port))].join(", ") || "none";
   return [
     `Landlock: no files but below these: ${places.join("; ") || "none"}`,
-    ...(net > 0n ? [`Landlock: TCP ports only ${numbers}`] : []),
+    ...(net > 0n
+      ? [
+          `Landlock: TCP ports only ${numbers}; no MPTCP, no TCP Fast Open, no io_uring, which evade that`,
+        ]
+      : []),
   ];
 }
 
@@ -159,7 +163,7 @@ export function explainPolicy(policy: Policy): string[] {
   lines.push(
     seccomp
       ? `system calls only through a filter of ${seccomp.length / INSTRUCTION_BYTES} instructions`
-      : policy.families || policy.pty
+      : policy.families || policy.landlock?.filter || policy.pty
         ? "every other system call: no seccomp filter of its own"
         : "every system call: no seccomp filter",
   );

@@ -6,6 +6,7 @@ import type { Machine } from "./machine.ts";
 import type { LandlockPolicy } from "./policy.ts";
 import type { Report } from "./report.ts";
 import { heldNotice, isRoots } from "./source.ts";
+import { tcpFilter } from "./tcp-filter.ts";
 import type { View } from "./view.ts";
 
 const bit = (n: number) => 1n << BigInt(n);
@@ -117,6 +118,9 @@ export function compileLandlock(
     ...{ files, net, scopes: abi >= 6 ? SCOPES : 0n },
     paths: [...rules.values()],
     ports: [...ports],
+    ...(net !== 0n && {
+      filter: tcpFilter(context.machine.arch, landlock.connectTcp !== undefined),
+    }),
     links: [...links],
     hosts: [...new Set([...paths.keys(), ...rules.keys()])].flatMap(
       (one) => context.view.hostPath(one) ?? [],

@@ -15,20 +15,23 @@ import {
 import { hostname } from "node:os";
 import { hasOnlyMode } from "../../ffi/files.ts";
 import { missingCall } from "../../ffi/kernel.ts";
-import { isNoexec } from "../../ffi/libc.ts";
+import { mountFlags } from "../../ffi/libc.ts";
 import { landlockAbi } from "../../ffi/landlock.ts";
 import { capFromName } from "../../ffi/libcap.ts";
 import {
   type Abi,
   type Architecture,
   compileFilter,
+  libseccompVersion,
   resolveSyscall,
   type Rule,
+  takesRule,
 } from "../../ffi/libseccomp.ts";
 import { readObeyed } from "../config/obeyed.ts";
 import { deciders, trustOf } from "../config/trust.ts";
 import { Walk } from "../config/walk.ts";
 import { idOf } from "../config/ranges.ts";
+import { withCalls } from "./abi.ts";
 import { foreignFormats } from "./binfmt.ts";
 import { imagined, makeDirectory, type Owner } from "./make-directory.ts";
 import { runs } from "./runs-abi.ts";
@@ -174,7 +177,7 @@ export const hostFiles: HostFiles = {
     }
   },
   hasOnlyMode,
-  isNoexec,
+  mountFlags,
   foreignFormats,
 };
 
@@ -220,9 +223,24 @@ function rememberingFilters(arch: Architecture): Machine["compileFilter"] {
       typeof value === "bigint" ? `${value}` : value,
     );
     let program = made.get(key);
-    if (!program) made.set(key, (program = compileFilter(fallback, rules, abi)));
+    if (!program) made.set(key, (program = filterFor(fallback, rules, abi)));
     return program;
   };
+}
+
+/** Of calls that the library does not know it says nothing to other processors: what is said of them goes first. */
+function filterFor(fallback: number, rules: readonly Rule[], abi: Abi): Uint8Array {
+  const taken = rules.filter(({ syscall }) => takesRule(syscall, abi));
+  const left = rules.filter((rule) => !taken.includes(rule));
+  const said = left.map(({ syscall, action, args }): [number, number] => {
+    const number = resolveSyscall(syscall, abi);
+    if (number === undefined || args.length > 0)
+      throw new Error(
+        `libseccomp ${libseccompVersion()} does not know ${syscall}, and makes no rule with args for it on ${abi}: install a newer one`,
+      );
+    return [number, action];
+  });
+  return withCalls(compileFilter(fallback, taken, abi), abi, said);
 }
 
 /** For who only says what would be: it makes nothing here. */

@@ -8,7 +8,7 @@ import type { Identity, MountFlags, MountStep, NamespaceName } from "./policy.ts
 import { procSteps } from "./proc.ts";
 import type { Report } from "./report.ts";
 import { parseSize } from "./size.ts";
-import { heldNotice, isRoots, type Missing, resolveSource, type Source } from "./source.ts";
+import { heldNotice, isRoots, type Missing, resolveSource, seen, type Source } from "./source.ts";
 
 const DEVICES = ["null", "zero", "full", "random", "urandom", "tty"] as const;
 const LOCKED: MountFlags = { readonly: false, nosuid: true, nodev: true, noexec: true };
@@ -90,6 +90,25 @@ function sourceOf(mount: Mount, missing: Missing, context: MountContext): Source
   return resolveSource(source, missing, machine, identity);
 }
 
+/** What a config asks for, and the mount of the host that the source lies on lets nobody do. */
+function tellRefused(
+  mount: Mount,
+  path: string,
+  asked: MountFlags,
+  { machine: { files }, notice }: MountContext,
+): void {
+  if (!seen(files, path)) return;
+  const host = files.mountFlags(path);
+  const refused: [boolean, string, string][] = [
+    [host.readonly && !asked.readonly, "read-only", "nothing can be written there"],
+    [host.nodev && !asked.nodev, "nodev", "no device can be opened there"],
+    [host.nosuid && !asked.nosuid, "nosuid", '"suid" has no effect'],
+    [host.noexec && mount.exec === true, "noexec", "nothing can be executed there"],
+  ];
+  for (const [is, what, so] of refused)
+    if (is) notice(`source ${path} lies on a ${what} mount of this machine: ${so}`);
+}
+
 /** Its links are followed at each launch, where a command cannot have made them. */
 function bindStep(
   { path: source, asked, links }: Source,
@@ -151,7 +170,9 @@ function compileMount(
     case "rw": {
       const missing = missingOf(mount, autocreate);
       const source = sourceOf(mount, missing, context);
-      return [bindStep(source, target, flags(mode === "ro", source.path), missing, context)];
+      const asked = flags(mode === "ro", source.path);
+      tellRefused(mount, source.path, asked, context);
+      return [bindStep(source, target, asked, missing, context)];
     }
     case "symlink": {
       if (!mount.source) throw new Error("a symlink needs a source: the text of the link");

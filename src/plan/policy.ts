@@ -74,6 +74,8 @@ export interface LandlockPolicy {
   readonly links: readonly string[];
   readonly hosts: readonly string[];
   readonly ports: readonly (readonly [port: number, access: bigint])[];
+  /** struct sock_filter[], where ports are listed: what would pass by their rules. */
+  readonly filter?: Uint8Array;
 }
 
 /** The label of a security module: what is written where, in /proc/self/attr. */

@@ -66,7 +66,7 @@ function check(context: ProgramContext, path: string, neededBy: string, depth: n
     throw new Error(`${path} is not an executable file${needed}: chmod +x ${host}`);
   if (found.noexec)
     throw new Error(`${path} lies on a noexec mount${needed}: set "exec": true on it`);
-  if (view.files.isNoexec(host))
+  if (view.files.mountFlags(host).noexec)
     throw new Error(
       `${path} lies on a noexec mount of this machine${needed}: put it elsewhere, or mount -o remount,exec what ${host} is on`,
     );

@@ -74,7 +74,7 @@ export function resolveSource(
 }
 
 /** What nobody can look at now is not there for its commands. */
-function seen(files: HostFiles, path: string): ReturnType<HostFiles["lookup"]> {
+export function seen(files: HostFiles, path: string): ReturnType<HostFiles["lookup"]> {
   try {
     return files.lookup(path);
   } catch (error) {

@@ -24,14 +24,14 @@ const GROUPS: Readonly<Record<string, string>> = {
   // Files and directories: names, content, attributes.
   "@file-system": `
     access chdir chmod close creat faccessat faccessat2 fallocate fchdir fchmod fchmodat fchmodat2
-    fcntl fcntl64 fgetxattr flistxattr fremovexattr fsetxattr fstat fstat64 fstatat64 fstatfs
-    fstatfs64 ftruncate ftruncate64 futimesat getcwd getdents getdents64 getxattr getxattrat
-    inotify_add_watch inotify_init inotify_init1 inotify_rm_watch lgetxattr link linkat listxattr
-    listxattrat llistxattr lremovexattr lsetxattr lstat lstat64 mkdir mkdirat mknod mknodat
-    newfstatat oldfstat oldlstat oldstat open openat openat2 readlink readlinkat removexattr
-    removexattrat rename renameat renameat2 rmdir setxattr setxattrat stat stat64 statfs statfs64
-    statx symlink symlinkat truncate truncate64 unlink unlinkat utime utimensat utimensat_time64
-    utimes`,
+    fcntl fcntl64 fgetxattr file_getattr file_setattr flistxattr fremovexattr fsetxattr fstat
+    fstat64 fstatat64 fstatfs fstatfs64 ftruncate ftruncate64 futimesat getcwd getdents getdents64
+    getxattr getxattrat inotify_add_watch inotify_init inotify_init1 inotify_rm_watch lgetxattr link
+    linkat listxattr listmount listxattrat llistxattr lremovexattr lsetxattr lstat lstat64 mkdir
+    mkdirat mknod mknodat newfstatat oldfstat oldlstat oldstat open openat openat2 readlink
+    readlinkat removexattr removexattrat rename renameat renameat2 rmdir setxattr setxattrat stat
+    stat64 statfs statfs64 statmount statx symlink symlinkat truncate truncate64 unlink unlinkat
+    utime utimensat utimensat_time64 utimes`,
   // Waiting for many fds.
   "@io-event": `
     _newselect epoll_create epoll_create1 epoll_ctl epoll_ctl_old epoll_pwait epoll_pwait2
@@ -128,12 +128,11 @@ const GROUPS: Readonly<Record<string, string>> = {
     @aio @basic-io @chown @default @file-system @io-event @ipc @memlock @network-io @pkey @process
     @sandbox @setuid @signal @sync @timer arm_fadvise64_64 arm_sync_file_range cachestat capset
     copy_file_range fadvise64 fadvise64_64 flock get_mempolicy getcpu getpriority ioctl ioprio_get
-    ioprio_set madvise mincore mremap mseal name_to_handle_at nice oldolduname olduname
-    personality readahead readdir remap_file_pages sched_get_priority_max sched_get_priority_min
-    sched_getattr sched_getparam sched_getscheduler sched_rr_get_interval
+    ioprio_set lsm_get_self_attr lsm_list_modules madvise mincore mremap mseal name_to_handle_at
+    nice oldolduname olduname personality readahead readdir remap_file_pages sched_get_priority_max
+    sched_get_priority_min sched_getattr sched_getparam sched_getscheduler sched_rr_get_interval
     sched_rr_get_interval_time64 sched_setaffinity sched_setattr sched_setparam sched_setscheduler
-    sendfile sendfile64 setpgid setpriority setrlimit setsid splice sysinfo tee umask uname
-    vmsplice`,
+    sendfile sendfile64 setpgid setpriority setrlimit setsid splice sysinfo tee umask uname vmsplice`,
   // Everything that this list knows.
   "@known": `
     @system-service @privileged @io-uring @keyring @resources @debug @bpf @cpu-emulation @obsolete

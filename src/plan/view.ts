@@ -4,7 +4,7 @@
  */
 import { posix } from "node:path";
 import type { ForeignFormat } from "./binfmt.ts";
-import type { MountStep } from "./policy.ts";
+import type { MountFlags, MountStep } from "./policy.ts";
 
 interface HostFile {
   readonly kind: "file" | "dir" | "link" | "other";
@@ -32,8 +32,8 @@ export interface HostFiles {
   isAllowed(path: string, right: number): boolean;
   /** Whether it is sure that no access control list allows more than the mode says: acl(5). */
   hasOnlyMode(path: string): boolean;
-  /** Whether nothing can be executed from the file system there. */
-  isNoexec(path: string): boolean;
+  /** What the mount there lets nobody do. */
+  mountFlags(path: string): MountFlags;
   /** What this kernel has been told to run by an interpreter. */
   foreignFormats(): readonly ForeignFormat[];
 }

@@ -111,7 +111,7 @@ traced.each([
   [`retval=0:poke_exit=@arg2=${"00".repeat(80)}2100000000000000`, false],
   [`error=ENOENT:poke_exit=@arg2=${"00".repeat(80)}2800000000000000`, false],
 ])("whether a mount is noexec, %#", (answer, expected) => {
-  const script = tried("libc", "isNoexec", `[isNoexec("/"), isNoexec("/")]`);
+  const script = tried("libc", "mountFlags", `[mountFlags("/").noexec, mountFlags("/").noexec]`);
   expect(told(script, `statfs:${answer}`).printed).toBe(`[${expected},${expected}]\n`);
 });
 

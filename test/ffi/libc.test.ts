@@ -12,7 +12,7 @@ import {
 } from "node:fs";
 import {
   haveMountsChanged,
-  isNoexec,
+  mountFlags,
   isReadable,
   isWritable,
   memfdCreate,
@@ -104,9 +104,10 @@ test("a mount that nothing can be executed on is known, and what cannot be looke
     .map((line) => line.split(" "))
     .filter(([, , , options = ""]) => options.split(",").includes("noexec"))
     .map(([, path = ""]) => path);
-  expect(isNoexec(process.execPath)).toBe(false);
-  expect(isNoexec("/nowhere/at/all")).toBe(false);
-  if (noexec.includes("/proc")) expect(isNoexec("/proc/self")).toBe(true);
+  expect(mountFlags(process.execPath).noexec).toBe(false);
+  const none = { readonly: false, nosuid: false, nodev: false, noexec: false };
+  expect(mountFlags("/nowhere/at/all")).toEqual(none);
+  if (noexec.includes("/proc")) expect(mountFlags("/proc/self").noexec).toBe(true);
 });
 
 test("a mount table in which nothing happens does not change", () => {

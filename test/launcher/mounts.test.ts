@@ -53,6 +53,15 @@ mount(top + b"/hides")
 mount(top + b"/hides")
 `;
 
+/** And of a process that has ended, which was all that could have answered. */
+const DEAD = `
+os.mkdir(top + b"/dead")
+fuse = os.open("/dev/fuse", os.O_RDWR)
+options = b"fd=%d,rootmode=40755,user_id=0,group_id=0" % fuse
+assert libc.mount(b"none", top + b"/dead", b"fuse", 2, options) == 0
+os.close(fuse)
+`;
+
 const ROOT: readonly WrittenOp[] = [
   ["ROOT_BEGIN"],
   ...["/usr", "/bin", "/lib", "/lib64"]
@@ -95,6 +104,18 @@ const ways: readonly [string, Direct][] = [
     { denied: ["mount_setattr", "openat2"].map((call) => ({ call, errno: ENOSYS })) },
   ],
 ];
+
+// Without openat2(2) each step of the way is looked at.
+test.skipIf(!isRoot || !existsSync("/dev/fuse")).each(ways.slice(0, 3))(
+  "who has died below a source keeps nobody from it, %s",
+  async (_, direct) => {
+    const shown = await mounted([["BIND", 5, 0, join(dir, "top"), "/m"]], {
+      ...direct,
+      before: before() + DEAD,
+    });
+    expect(shown).toContainEqual(["/m/dead", ["ro", "nosuid", "nodev"]]);
+  },
+);
 
 describe.skipIf(!isRoot).each(ways)("mounts are restricted %s", (_, direct) => {
   const shown = (flags: number) => mounted([["BIND", flags, 0, join(dir, "top"), "/m"]], direct);

@@ -1,5 +1,6 @@
 /** A machine of which everything is known, where uid, gid and groups of a user are different numbers. */
 import type { Machine } from "../../src/plan/machine.ts";
+import type { MountFlags } from "../../src/plan/policy.ts";
 import type { HostFiles } from "../../src/plan/view.ts";
 
 type HostFile = NonNullable<ReturnType<HostFiles["lookup"]>>;
@@ -27,6 +28,8 @@ export const dir: HostFile = { ...plain, kind: "dir", executable: true, owner: 0
 export const file: HostFile = { ...plain, kind: "file", executable: true, owner: 0 };
 export const link: HostFile = { ...plain, kind: "link", executable: true, owner: 0 };
 
+export const FREE: MountFlags = { readonly: false, nosuid: false, nodev: false, noexec: false };
+
 /** An ELF file without an interpreter: as static programs are. */
 const ELF = new Uint8Array(64);
 ELF.set([0x7f, 0x45, 0x4c, 0x46, 2, 1, 1]);
@@ -45,7 +48,7 @@ export function filesOf(
     head: (_, bytes) => ELF.subarray(0, bytes),
     isAllowed: () => true,
     hasOnlyMode: () => false,
-    isNoexec: () => false,
+    mountFlags: () => FREE,
     foreignFormats: () => [],
   };
 }

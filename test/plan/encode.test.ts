@@ -278,7 +278,12 @@ test.each<[string, MountStep, string]>([
       owner: { uid: 1, gid: 2 },
       flags: flags(false, false, false, true),
     },
-    'FSMOUNT 8 "tmpfs" "/t" "mode" "700" "size" "64k" "uid" "1" "gid" "2"',
+    'FSMOUNT 8 "tmpfs" "/t" "mode" "700" "size" "64k" "nr_inodes" "1024" "uid" "1" "gid" "2"',
+  ],
+  [
+    "many files in a large tmpfs",
+    { kind: "tmpfs", target: "/t", mode: 0o700, size: "1G", flags: flags(false) },
+    'FSMOUNT 0 "tmpfs" "/t" "mode" "700" "size" "1G" "nr_inodes" "524288"',
   ],
   ["proc", { kind: "proc", target: "/p" }, 'FSMOUNT 14 "proc" "/p" "hidepid" "invisible"'],
   ["sys", { kind: "sys", target: "/sys" }, 'FSMOUNT 15 "sysfs" "/sys"'],

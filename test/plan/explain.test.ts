@@ -117,12 +117,18 @@ test.each<[Partial<Policy>, string[], (string | undefined)[]]>([
       [80, 2n],
       [81, 1n],
     ]),
-    ["Landlock: no files but below these: none", "Landlock: TCP ports only 80, 81"],
+    [
+      "Landlock: no files but below these: none",
+      "Landlock: TCP ports only 80, 81; no MPTCP, no TCP Fast Open, no io_uring, which evade that",
+    ],
     [],
   ],
   [
     landlock([], 1n),
-    ["Landlock: no files but below these: none", "Landlock: TCP ports only none"],
+    [
+      "Landlock: no files but below these: none",
+      "Landlock: TCP ports only none; no MPTCP, no TCP Fast Open, no io_uring, which evade that",
+    ],
     [],
   ],
   [

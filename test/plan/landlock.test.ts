@@ -33,7 +33,9 @@ test("explained by what may be done where", () => {
   expect(lines).toContain(
     "Landlock: no files but below these: read /etc; read and execute /usr; read and write /var/tmp",
   );
-  expect(lines).toContain("Landlock: TCP ports only 80");
+  expect(lines).toContain(
+    "Landlock: TCP ports only 80; no MPTCP, no TCP Fast Open, no io_uring, which evade that",
+  );
 });
 
 test("a command or loader that may not be executed is found before its launch", () => {

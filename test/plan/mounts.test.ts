@@ -1,7 +1,7 @@
 /** namespace.mounts: the steps that each mode becomes, and everything that is refused. */
 import { describe, expect, test } from "bun:test";
 import type { Machine } from "../../src/plan/machine.ts";
-import { board, dir, file, FILES, filesOf, link, ordinary } from "./board.ts";
+import { board, dir, file, FILES, filesOf, FREE, link, ordinary } from "./board.ts";
 import { compiled, planOf, refused } from "./compiling.ts";
 
 const acls = { user: "pilot" };
@@ -28,6 +28,32 @@ const flags = (...set: string[]) =>
 const bind = (path: string, ...set: string[]) => ({
   ...{ kind: "bind", source: path, asked: path, links: [], target: path },
   flags: flags(...set),
+});
+
+test("what the mount of the host lets nobody do is told of who asks for it", () => {
+  const told = (mount: object, ...host: string[]) => {
+    const mountFlags = (path: string) => ({ ...FREE, ...(path !== "/bin/sh" && flags(...host)) });
+    const files = { ...filesOf(FILES), mountFlags };
+    const mounts = [sh, { target: "/srv/data", ...mount }];
+    return compiled({ acls, namespace: { mounts } }, { ...board, files }).notices;
+  };
+  const message = (what: string, so: string) => [
+    { path: at, message: `source /srv/data lies on a ${what} mount of this machine: ${so}` },
+  ];
+  const all = ["readonly", "nosuid", "nodev", "noexec"];
+  expect(told({ mode: "rw" }, "readonly")).toEqual(
+    message("read-only", "nothing can be written there"),
+  );
+  expect(told({ dev: true }, "nodev")).toEqual(message("nodev", "no device can be opened there"));
+  expect(told({ suid: true }, "nosuid")).toEqual(message("nosuid", '"suid" has no effect'));
+  expect(told({ exec: true }, "noexec")).toEqual(
+    message("noexec", "nothing can be executed there"),
+  );
+  expect(told({ mode: "rw", dev: true, suid: true, exec: true }, ...all)).toHaveLength(4);
+  expect(told({ mode: "rw", dev: true, suid: true, exec: true })).toEqual([]);
+  expect(told({ mode: "rw" }, "nosuid", "nodev", "noexec")).toEqual([]);
+  expect(told({}, ...all)).toEqual([]);
+  expect(told({ mode: "rw", optional: true, source: "/not/there" }, ...all)).toEqual([]);
 });
 
 describe("each mode", () => {

@@ -294,7 +294,7 @@ test("[protection] each refusal says what it is, who needs it and what to do", (
   expect(told(script, { view: noexec })).toBe(
     '/deploy lies on a noexec mount: set "exec": true on it',
   );
-  const files = { ...hostFiles, isNoexec: () => true };
+  const files = { ...hostFiles, mountFlags: () => flags };
   expect(told(script, { view: new View(undefined, files) })).toBe(
     "/deploy lies on a noexec mount of this machine: put it elsewhere, or mount -o remount,exec what /deploy is on",
   );

@@ -3,6 +3,7 @@ import type { MountStep } from "../../src/plan/policy.ts";
 import { checkProgram } from "../../src/plan/program.ts";
 import { programFile } from "../../src/plan/program-file.ts";
 import { type HostFiles, View } from "../../src/plan/view.ts";
+import { FREE } from "./board.ts";
 
 const flags = { readonly: true, nosuid: true, nodev: true, noexec: false };
 const bind = (source: string, target = source, more: object = {}): MountStep => ({
@@ -67,7 +68,7 @@ const host: HostFiles = {
   },
   isAllowed: () => true,
   hasOnlyMode: () => false,
-  isNoexec: () => false,
+  mountFlags: () => FREE,
   foreignFormats: () => [],
 };
 const check = (mounts: MountStep[] | undefined, program: string) => () =>

@@ -46,6 +46,24 @@ def tcp(what, port):
     with socket.socket() as one: return attempt(getattr(one, what), ("127.0.0.1", port)) or "ok"
 print(*(tcp("connect", port) for port in (${open.port}, ${closed.port})), *(tcp("bind", port) for port in (${bindable}, ${other})))`;
 
+/** What a kernel may not have, or may not let pass, is no way in either. */
+const AROUND = `
+import socket
+MPTCP, SMC, AF_SMC, MSG_FASTOPEN = 262, 256, 43, 0x20000000
+closed = ("127.0.0.1", ${closed.port})
+def made(family, protocol): socket.socket(family, socket.SOCK_STREAM, protocol).close()
+def sendto(flags):
+    with socket.socket() as one: one.sendto(b"x", flags, closed)
+def sendmsg(flags):
+    with socket.socket() as one: one.sendmsg([b"x"], [], flags, closed)
+def usual():
+    one, other = socket.socketpair()
+    one.send(b"x")
+    one.sendmsg([b"y"])
+    return other.recv(2).decode()
+print(attempt(made, 2, MPTCP), attempt(made, 10, MPTCP), attempt(made, 2, SMC), attempt(made, AF_SMC, 0), attempt(made, 2, 6), attempt(made, 2, 0))
+print(attempt(sendto, MSG_FASTOPEN), attempt(sendmsg, MSG_FASTOPEN | socket.MSG_NOSIGNAL), usual())`;
+
 describe.skipIf(landlockAbi() < PORTS_SINCE).each(users)("served by %s", (user) => {
   const served = serving(() => serveSandboxes(config, { user }));
 
@@ -60,4 +78,17 @@ describe.skipIf(landlockAbi() < PORTS_SINCE).each(users)("served by %s", (user) 
       expect({ lines, errors }).toEqual({ lines: [expected], errors: [] });
     },
   );
+
+  test("[landlock] nothing goes around the ports: MPTCP, SMC, TCP Fast Open", async () => {
+    for (const sandbox of ["both", "connects"]) {
+      const { lines, errors } = await py(served, sandbox, AROUND);
+      expect({ lines, errors }).toEqual({
+        lines: [
+          "EPROTONOSUPPORT EPROTONOSUPPORT EPROTONOSUPPORT EAFNOSUPPORT None None",
+          "ENOTSUP ENOTSUP xy",
+        ],
+        errors: [],
+      });
+    }
+  });
 });

@@ -15,6 +15,7 @@ const config = {
   metadata: { uid: "l", api: "l" },
   sandboxes: [
     { uid: "low", acls: { ...acls, nice: 17 }, commands: { ...shell, limits } },
+    { uid: "brief", acls, commands: { ...shell, limits: { cpu: 1 } } },
     { uid: "raised", optional: true, acls, commands: { ...shell, limits: { rtprio: 3 } } },
   ],
 };
@@ -29,6 +30,13 @@ describe.each(users)("served by %s", (user) => {
     });
     expect(stdout).toEqual(["17", "77", "77", "0"]);
     expect(stderr?.length).toBeGreaterThan(0);
+  });
+
+  test("who has used up the processor is told so, and may end by itself", async () => {
+    const script = "(trap 'exit 3' XCPU; while :; do :; done); echo $?; while :; do :; done";
+    const { stdout, status } = await served.run("l/brief/sh", { script });
+    expect(stdout).toEqual(["3"]);
+    expect(status.signal).toBe("CPU time limit exceeded");
   });
 
   const seen = "grep -E 'locked memory|realtime priority' /proc/self/limits | tr -s ' '";

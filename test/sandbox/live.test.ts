@@ -100,6 +100,16 @@ describe.skipIf(!canLookInside).each(kinds)("served by %s, %i warm", (user, pool
     },
   );
 
+  test("a file in the place of the null device is no command's stdin", async () => {
+    expect(await says("live", "cat")).toEqual([]);
+    inServer("echo of another > /mnt/null; chmod 666 /mnt/null; mount --bind /mnt/null /dev/null");
+    expect(await refusal("live")).toContain(
+      "spawn /dev/null: ENODEV: that has to be the null device, for everybody",
+    );
+    inServer("umount /dev/null");
+    expect(await says("live", "cat")).toEqual([]);
+  });
+
   test("profile: time zone, hosts and users are those of now", async () => {
     const zone = () => says("profile", "readlink -f /etc/localtime && cat /etc/localtime");
     expect(await zone()).toEqual(["/etc/localtime", "none"]);

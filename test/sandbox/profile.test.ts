@@ -80,6 +80,9 @@ const denied: [string, number, ...number[]][] = [
   ["perf_event_open", nr(298, 241)],
   ["userfaultfd", nr(323, 282), 0],
   ["open_tree", 428],
+  // Newer than many a libseccomp.
+  ["mount_setattr", 442],
+  ["open_tree_attr", 467],
 ];
 
 describe.each(users)("served by %s", (user) => {
@@ -228,6 +231,13 @@ hostname -f`;
         "for d in / /etc /usr /tmp; do (echo > $d/x) 2>/dev/null && echo $d; done; pwd; ulimit -n; ulimit -c",
       );
       expect(stdout).toEqual(["/tmp", "/tmp", "1024", "0"]);
+    }
+  });
+
+  test("files without content count, too", async () => {
+    for (const profile of ["minimal", "network", "device"]) {
+      const { stdout } = await script(profile, "stat -f -c %c /tmp /dev/shm");
+      expect(stdout).toEqual(["32768", "32768"]);
     }
   });
 

@@ -396,7 +396,7 @@ test("check tells where no terminal can be had, and what goes not with one", () 
     // A machine that has none of its own: only what needs that is refused.
     const hidden = [
       ...["unshare", "--mount", "sh", "-c"],
-      'mount -t tmpfs none /dev && : >/dev/null && exec "$0" "$@"',
+      'mount -t tmpfs none /dev && mknod -m 666 /dev/null c 1 3 && exec "$0" "$@"',
     ];
     const refused = check(hidden);
     expect(refused.exitCode).toBe(1);

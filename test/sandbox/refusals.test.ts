@@ -126,6 +126,40 @@ test.if(isRoot)(
   },
 );
 
+test.if(isRoot)("without the null device nothing is launched, and no file takes its place", () => {
+  const dev = 'mount -t tmpfs none /dev && "$@"; ls -A /dev >&2';
+  const config = {
+    metadata: { uid: "c", api: "c" },
+    sandboxes: {
+      ...{ uid: "s", acls: { user: "daemon" } },
+      commands: [{ uid: "x", exec: { cmdpath: "/bin/true" } }],
+    },
+  };
+  const through = ["unshare", "--mount", "sh", "-c", dev, "sh"];
+  const { out, err } = room.spawnbox(through, config, "check", (file) => [file]);
+  const said = `${out}${err}`;
+  expect(said).toContain("spawn /dev/null: ENOENT: that has to be the null device, for everybody");
+  expect(said.trim().split("\n")).toHaveLength(1);
+});
+
+test.if(isRoot)("what a mount of this machine lets nobody do is told of who asks for it", () => {
+  const path = join(room.path, "medium");
+  mkdirSync(path);
+  const mounting = 'mount -t tmpfs -o ro,nodev none "$0" && exec "$@"';
+  const config = {
+    metadata: { uid: "c", api: "c" },
+    sandboxes: {
+      ...{ uid: "s", profile: "minimal", acls: { user: "daemon" } },
+      namespace: { mounts: { target: "/x", source: path, mode: "rw", dev: true } },
+      commands: [{ uid: "x", exec: { cmdpath: "/bin/true" } }],
+    },
+  };
+  const through = ["unshare", "--mount", "sh", "-c", mounting, path];
+  const { out, err } = room.spawnbox(through, config, "check", (file) => [file]);
+  for (const so of ["read-only mount of this machine: nothing", "nodev mount of this machine: no"])
+    expect(`${out}${err}`).toContain(`source ${path} lies on a ${so}`);
+});
+
 describe.if(isRoot)("where the server's user namespace does not map root", () => {
   const unknown = "whom the server's user namespace does not map (shown as uid 65534)";
   const checked = (sandbox: object, ...through: string[]) => {

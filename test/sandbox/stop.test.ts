@@ -94,6 +94,15 @@ describe.each(users)("served by %s", (user) => {
       expect(await task.status).toMatchObject({ exit: 0, cause: "stopped" });
     });
 
+    test("who was held by SIGSTOP goes on, and ends as it is told", async () => {
+      const verb = `${sandbox}/patient`;
+      const task = await start(served, verb, trap("TERM", 4));
+      await order(served, verb, task, "STOP");
+      await order(served, verb, task);
+      expect(await task.status).toMatchObject({ exit: 4, cause: "stopped" });
+      expect(task.lines).toEqual(["up", "bye"]);
+    });
+
     test("its whole process group gets it", async () => {
       const verb = `${sandbox}/patient`;
       const script = `(trap 'echo child; exit' TERM; echo up; ${WAIT}) & trap 'wait; exit 0' TERM; ${WAIT}`;

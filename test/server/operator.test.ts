@@ -60,8 +60,41 @@ async function end({ client }: Served, verb: string, text = "x"): Promise<unknow
   }
 }
 
+/** The server's standard error is what somebody has who never reads. */
+const unread = (made: string, uid: number) => [
+  ...["/usr/bin/python3", "-ISc"],
+  `import os, sys
+reader, writer = os.${made}()
+os.set_inheritable(reader, True)
+os.fchown(writer, ${uid}, -1)
+os.dup2(writer, 2)
+os.execvp(sys.argv[1], sys.argv[1:])`,
+];
+
 for (const user of users) {
   describe(user, () => {
+    test.each(["pipe", "openpty"])(
+      "who does not read what the server says keeps neither it nor its end from others: %s",
+      async (made) => {
+        const uid = user === "root" ? 0 : process.geteuid?.() || ORDINARY;
+        const commands = [
+          note("flood", {}, "yes 123456789 | head -c 300000"),
+          note("echo", {}, ":"),
+        ];
+        const plain: unknown = JSON.parse(
+          JSON.stringify(config(commands, "/")).replace("%user%", String(uid)),
+        );
+        await using server = await serve(plain, { user, first: unread(made, uid) });
+        const flood = await server.call("c/flood", { text: "x" });
+        expect(flood.request.status).toBe("success");
+        // What waits for the reader is no part of these.
+        for (let i = 0; i < 3; i++)
+          expect(await server.run("c/echo", { args: { text: "x" }, wait: true })).toMatchObject({
+            status: { exit: 0 },
+          });
+      },
+      30_000,
+    );
     test("a reply that waits has nothing of what is the operator's, who has all of it", async () => {
       const commands = (dir: string) => [
         note("note", { stdout: `${dir}/out` }, 'echo "$1"; echo "not $1" >&2; exit 3'),
