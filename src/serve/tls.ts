@@ -38,7 +38,6 @@ export function loadTls({ cert, key, clientCa }: TlsPaths): LoadedTls {
   const trusted = clientCa === undefined ? {} : read({ trust: clientCa }, clientCa);
   const texts = { ...own, ...secret, ...trusted };
   if (own && secret) attempt(cert, () => requireFitting({ ...own, ...secret }));
-  if (trusted?.ca) attempt(clientCa ?? "", () => requireAuthorities(trusted));
   if (problems.length > 0) throw new ConfigError(problems);
   const options: TlsOptions = {
     ...texts,
@@ -48,20 +47,6 @@ export function loadTls({ cert, key, clientCa }: TlsPaths): LoadedTls {
     rejectUnauthorized: false,
   };
   return { options, notices: noticesOf(cert, texts.cert) };
-}
-
-const CERTIFICATE = /-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----/gs;
-
-function requireAuthorities({ ca }: TlsTexts): void {
-  const blocks = ca?.toString("latin1").match(CERTIFICATE) ?? [];
-  try {
-    for (const block of blocks) new X509Certificate(block);
-  } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    throw new Error(`one of its certificates cannot be read: ${why}`, { cause: error });
-  }
-  // The runtime takes any PEM, and believes nobody then.
-  if (blocks.length === 0) throw new Error("it holds no certificates of authorities (PEM)");
 }
 
 /** Boards without a clock of their own learn the time late: so this does not keep a server from its start. */

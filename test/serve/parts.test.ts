@@ -238,14 +238,14 @@ describe("before a start", () => {
     expect(problems({ ...paths, clientCa: text })).toEqual([
       {
         ...{ file: text, path: "" },
-        message: "it holds no certificates of authorities (PEM)",
+        message: "there is no certificate (PEM) in it",
       },
     ]);
     writeFileSync(text, "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
     expect(problems({ ...paths, clientCa: text })).toEqual([
       {
         ...{ file: text, path: "" },
-        message: expect.stringMatching(/^one of its certificates cannot be read: .+/) as never,
+        message: expect.stringMatching(/^certificate 1 in it cannot be read: .+/) as never,
       },
     ]);
     expect(problems({ ...old, clientCa: undefined })).toEqual([

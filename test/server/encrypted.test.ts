@@ -407,7 +407,7 @@ describe("what is refused at the start", () => {
       ["go together", "--tls-cert", server.cert],
       ["--tls-cert", "--tls-client-ca", made.trust],
       [
-        "no certificates of authorities",
+        "there is no certificate (PEM) in it",
         ...[...pair(server.cert, server.key), "--tls-client-ca", server.key],
       ],
     ];
