@@ -92,11 +92,13 @@ export class Webhooks {
     const isSame = same(encoding === "hex" ? given.toLowerCase() : given, expected);
     if (!isPrefixed || !isSame || !timestamp) return isPrefixed && isSame ? { of: "" } : undefined;
     const { tolerance } = timestamp;
-    const age = /^\d{1,12}$/.test(time) ? Math.abs(Date.now() / 1000 - Number(time)) : Infinity;
+    const age = /^\d{1,12}$/.test(time) ? Date.now() / 1000 - Number(time) : Infinity;
     // It counts from so long before its time until so long after it.
-    return age <= tolerance
-      ? { of: expected, until: performance.now() + 2 * tolerance * 1000 }
-      : undefined;
+    if (Math.abs(age) <= tolerance)
+      return { of: expected, until: performance.now() + 2 * tolerance * 1000 };
+    // Only who has the secret, or sends a request again, comes so far. A clock that is wrong refuses all of them.
+    this.#tell(visible(`${id}: ${lateness(timestamp, time, age)}`));
+    return undefined;
   }
 
   #secret(file: string, id: string): string {
@@ -120,6 +122,19 @@ export class Webhooks {
     }
     return seen;
   }
+}
+
+/** Why a request whose signature is right was refused. @param age in seconds; infinite where the time is none */
+function lateness(
+  { header, tolerance }: NonNullable<NonNullable<Webhook["signature"]>["timestamp"]>,
+  time: string,
+  age: number,
+): string {
+  const is =
+    age === Infinity
+      ? `"${time.slice(0, 40)}" is no number of seconds since 1970`
+      : `is ${Math.round(Math.abs(age))} s ${age < 0 ? "ahead of" : "behind"} the clock here, and the tolerance ${tolerance} s: is this clock right, or was the request sent again?`;
+  return `a webhook that is signed rightly was refused: its time in ${header} ${is}`;
 }
 
 /** What it takes depends on neither. */

@@ -263,6 +263,21 @@ test("a configured origin may read why it is refused, and go on where its events
   expect(asked.headers.get("access-control-allow-headers")).toContain("last-event-id");
 });
 
+test("a configured origin of a public address may call a private one, where its browser asks", async () => {
+  const origin = "https://panel.example";
+  await using server = await serve({ origins: [origin] });
+  const ask = async (path: string, more: Record<string, string>) => {
+    const headers = { origin, "access-control-request-method": "POST", ...more };
+    const { headers: told } = await fetch(`${server.url}${path}`, { method: "OPTIONS", headers });
+    return told.get("access-control-allow-private-network");
+  };
+  const asked = { "access-control-request-private-network": "true" };
+  expect(await ask("/api/t/ping", asked)).toBe("true");
+  expect(await ask("/openapi.json", asked)).toBe("true");
+  expect(await ask("/api/t/ping", {})).toBeNull();
+  expect(await ask("/api/t/ping", { ...asked, origin: "https://evil.example" })).toBeNull();
+});
+
 test("no other page may read, whatever it asks beforehand", async () => {
   await using server = await serve();
   for (const method of ["OPTIONS", "GET", "POST"]) {
