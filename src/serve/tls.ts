@@ -2,6 +2,7 @@
 import { X509Certificate } from "node:crypto";
 import type { TlsOptions } from "node:tls";
 import { ConfigError, type Problem } from "../config/problem.ts";
+import { blocksOf } from "../server/pem.ts";
 import {
   MINIMUM,
   readTls,
@@ -9,6 +10,7 @@ import {
   type TlsFiles,
   type TlsTexts,
 } from "../server/tls-files.ts";
+import { visible } from "../visible.ts";
 import type { TlsPaths } from "./transport.ts";
 
 export { Secure } from "../server/secure.ts";
@@ -46,7 +48,8 @@ export function loadTls({ cert, key, clientCa }: TlsPaths): LoadedTls {
     // Who shows none is nobody in particular; who shows one that counts for nothing is told so.
     rejectUnauthorized: false,
   };
-  return { options, notices: noticesOf(cert, texts.cert) };
+  const unsigned = clientCa === undefined ? [] : incompleteOf(clientCa, texts.ca);
+  return { options, notices: [...noticesOf(cert, texts.cert), ...unsigned] };
 }
 
 /** Boards without a clock of their own learn the time late: so this does not keep a server from its start. */
@@ -60,3 +63,18 @@ function noticesOf(file: string, cert: Buffer | undefined): Problem[] {
     { file, path: "", message: `the certificate ${wrong}, by the clock here: callers refuse it` },
   ];
 }
+
+/** An authority counts where it has signed itself, or one that does is behind it: of others each client is refused. */
+function incompleteOf(file: string, ca: Buffer | undefined): Problem[] {
+  const all = blocksOf(ca ?? Buffer.of()).map((text) => new X509Certificate(text));
+  const isComplete = (one: X509Certificate): boolean =>
+    all.some((other) => one.issuer === other.subject);
+  return all
+    .filter((one) => !isComplete(one))
+    .map(({ subject, issuer }) => ({
+      ...{ file, path: "" },
+      message: `"${inLine(subject)}" is signed by "${inLine(issuer)}", which is not in it: clients that it signs for are refused until that one is there`,
+    }));
+}
+
+const inLine = (name: string): string => visible(name.replaceAll("\n", ", "));

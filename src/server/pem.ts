@@ -31,6 +31,9 @@ export function certificatesOf(bytes: Uint8Array): Buffer {
   return Buffer.from(texts.join(""));
 }
 
+/** One by one, of what {@link certificatesOf} returned. */
+export const blocksOf = (certificates: Buffer): string[] => blocksIn(certificates).map(textOf);
+
 /** The private key in a file. @throws Error that says what is in it instead, or what to do about a passphrase */
 export function keyOf(bytes: Uint8Array): Buffer {
   const key = blocksIn(bytes).find(({ label }) => KEY.test(label));

@@ -205,15 +205,22 @@ describe("[TLS] certificates of clients", () => {
     expect(await status({})).toBe(403);
     // Not verified: of others, of oneself, too late, or meant for servers.
     const wrong = {
-      stranger: made.sign("s1", { subject: "/CN=client", by: "strange-ca" }),
-      expired: made.sign("s2", { subject: "/CN=client", days: -1 }),
-      server: made.sign("s3", { subject: "/CN=client", extensions: "extendedKeyUsage=serverAuth" }),
+      "no authority that is believed here has signed it": made.sign("s1", {
+        ...{ subject: "/CN=client", by: "strange-ca" },
+      }),
+      "CERT_HAS_EXPIRED: is the clock here right?": made.sign("s2", {
+        ...{ subject: "/CN=client", days: -1 },
+      }),
+      "it is not for clients: its extendedKeyUsage has no clientAuth": made.sign("s3", {
+        ...{ subject: "/CN=client", extensions: "extendedKeyUsage=serverAuth" },
+      }),
     };
     for (const [name, signed] of Object.entries(wrong)) {
       const answer = await get(served, "/api/box/hello", shown(signed));
       const reply = (await answer.json()) as { request: { info: string } };
       expect([name, answer.status]).toEqual([name, 403]);
-      expect(reply.request.info).toContain("certificate is not accepted");
+      expect(reply.request.info).toContain("certificate is not accepted: ");
+      expect(reply.request.info).toContain(name);
     }
     // Another has no part in who holds the connection beside it.
     const client = await connect(`wss://127.0.0.1:${portOf(served)}/api`, {
