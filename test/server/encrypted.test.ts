@@ -149,6 +149,20 @@ describe("[TLS] what is spoken", () => {
   });
 });
 
+test("[protection] whom a caller believes is not for the environment to say", async () => {
+  await using served = await started();
+  const call = (...trust: string[]) => {
+    const url = `https://127.0.0.1:${portOf(served)}`;
+    const env = { NODE_TLS_REJECT_UNAUTHORIZED: "0", https_proxy: "http://127.0.0.1:1" };
+    const argv = [served.program, "call", "--url", url, "--token", "secret", ...trust];
+    const { exitCode, stderr } = Bun.spawnSync([...argv, "box/hello"], { env });
+    return [exitCode, stderr.toString()];
+  };
+  expect(call()).toEqual([3, expect.stringContaining("give the authority's")]);
+  expect(call("--ca", made.strange)).toEqual([3, expect.stringContaining("give the authority's")]);
+  expect(call("--ca", made.trust)).toEqual([0, ""]);
+});
+
 describe("[TLS] certificates of clients", () => {
   test("[protection] give what is granted to their names, and nothing else does", async () => {
     const access = join(dir, "access.json");
