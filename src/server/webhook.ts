@@ -151,25 +151,36 @@ async function answered(call: () => Promise<Reply>): Promise<Reply> {
 }
 
 function argumentsOf(
-  { argument }: Webhook,
+  webhook: Webhook,
   header: GetHeader,
   body: Uint8Array,
 ): { readonly args: unknown; readonly texts: boolean } {
   requirePlain(header);
   const text = utf8(body);
+  const { argument } = webhook;
   if (argument !== undefined) return { args: { [argument]: text }, texts: false };
   const type = (header("content-type") ?? "").split(";", 1)[0]?.trim().toLowerCase() ?? "";
   if (body.length === 0) return { args: undefined, texts: false };
-  if (type === "application/x-www-form-urlencoded")
-    return { args: toArgs(parseQuery(text, "body"), NOTHING), texts: true };
+  if (type === "application/x-www-form-urlencoded") {
+    const form = parseQuery(text, "body");
+    // What forges send unless told otherwise: a form of one field, which has the JSON.
+    const payload = form.size === 1 && !webhook.takesPayload ? form.get("payload") : undefined;
+    if (typeof payload === "string") return { args: objectIn(payload, "payload"), texts: false };
+    return { args: toArgs(form, NOTHING), texts: true };
+  }
   if (type !== "application/json" && !type.endsWith("+json"))
     throw new HttpError(
       415,
       "the body of this webhook is JSON or a form; `argument` in its config takes others as they are",
     );
-  const args = parseJson(text, "body");
-  if (!isObject(args)) throw new AfbError("invalid-request", "the body is no object of arguments");
-  return { args, texts: false };
+  return { args: objectIn(text, "body"), texts: false };
+}
+
+function objectIn(text: string, what: string): object {
+  const args = parseJson(text, what);
+  if (!isObject(args))
+    throw new AfbError("invalid-request", `the ${what} is no object of arguments`);
+  return args;
 }
 
 function utf8(bytes: Uint8Array): string {

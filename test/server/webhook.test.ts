@@ -45,6 +45,7 @@ beforeAll(async () => {
         echo("empty", ["x"], { file: join(dir, "empty") }),
         echo("missing", ["x"], { file: join(dir, "missing") }),
         echo("other", ["other"]),
+        echo("field", ["%payload%"], file),
       ],
     },
   });
@@ -101,6 +102,23 @@ describe("a signature of the body", () => {
       status: 200,
       stdout: "a b ",
     });
+    // As forges and chats send it unless told otherwise.
+    const wrapped = `payload=${encodeURIComponent('{"ref": "a+b", "action": {"n": 1}}')}`;
+    expect(await post("hub", wrapped, { ...signed(wrapped), ...type })).toMatchObject({
+      status: 200,
+      stdout: 'a+b {"n":1}',
+    });
+    expect(await post("field", wrapped, { ...signed(wrapped), ...type })).toMatchObject({
+      status: 200,
+      stdout: '{"ref": "a+b", "action": {"n": 1}}',
+    });
+    const beside = `${wrapped}&ref=c`;
+    expect((await post("hub", beside, { ...signed(beside), ...type })).stdout).toBe("c ");
+    for (const bad of ["payload=[1]", "payload=x", "payload="])
+      expect([bad, (await post("hub", bad, { ...signed(bad), ...type })).status]).toEqual([
+        bad,
+        400,
+      ]);
     const upper = { ...JSON_TYPE, "x-hub-signature-256": `sha256=${hmac(body).toUpperCase()}` };
     expect((await post("hub", body, upper)).status).toBe(200);
     const cloud = {
