@@ -5,3 +5,4 @@
 
 export const net = () => process.getBuiltinModule("node:net");
 export const threads = () => process.getBuiltinModule("node:worker_threads");
+export const ciphers = () => process.getBuiltinModule("node:crypto");

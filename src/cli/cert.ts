@@ -7,6 +7,8 @@ import type { Manual } from "../manual/manual.ts";
 import { readWithOperands } from "../manual/options.ts";
 import { putSecret } from "../command-line/put.ts";
 import { UsageError, withOptions } from "../command-line/usage.ts";
+import { urlHost } from "../server/listen.ts";
+import { visible } from "../visible.ts";
 
 const OPTIONS = {
   name: {
@@ -88,7 +90,8 @@ function parse(argv: string[]): Options | undefined {
     throw new UsageError(`--client ${client}: the files of this name are others`);
   if (client !== undefined && name.length > 0) throw new UsageError("--name is for the server");
   for (const one of name) {
-    if (isIP(one) === 0 && !isDnsName(one))
+    // Which interface of a machine leads there is no part of the address.
+    if ((isIP(one) === 0 && !isDnsName(one)) || one.includes("%"))
       throw new UsageError(`--name ${one}: expected a name such as boat.example, or an address`);
   }
   return { dir, names: name, client, days: Number(days), renew };
@@ -107,6 +110,7 @@ async function forServer({ dir, names, days, renew }: Options): Promise<void> {
   const at = placesIn(dir);
   const all = [...new Set([...ownNames(), ...names, "localhost", "127.0.0.1", "::1"])];
   const [first = "localhost"] = all;
+  const url = `https://${urlHost(first)}:1234`;
   if (!renew) requireFree(at("server.pem"), at("server.key"), at("ca.pem"));
   const from = new Date(Date.now() - EARLIER);
   const ca = makeAuthority(`spawnbox on ${first}`.slice(0, 64), from);
@@ -123,9 +127,9 @@ and ${at("ca.pem")}, the authority that callers have to believe; its SHA-256 fin
 serve with it:   spawnbox serve … --host 0.0.0.0 --tls-cert ${at("server.pem")} --tls-key ${at("server.key")}
                  (a server that has it already reads it again on SIGHUP)
 call it:         copy ca.pem to the caller, then
-                 curl --cacert ca.pem https://${first}:1234/
-                 spawnbox call --ca ca.pem --url https://${first}:1234 API/VERB
-in a browser:    import ca.pem as an authority for web sites, compare the fingerprint, then open https://${first}:1234/
+                 curl --cacert ca.pem ${url}/
+                 spawnbox call --ca ca.pem --url ${url} API/VERB
+in a browser:    import ca.pem as an authority for web sites, compare the fingerprint, then open ${url}/
                  Firefox: Settings, Certificates, View Certificates, Authorities, Import
                  Chromium: chrome://certificate-manager, Custom, Installed by you, Trusted certificates, Import`);
 }
@@ -163,10 +167,15 @@ const placesIn =
   (file: string): string =>
     resolve(join(dir, file));
 
-/** As it calls itself, and as others find it on the same network by mDNS. */
+/** As it calls itself, and as others find it on the same network by mDNS. Where that can be in no certificate, it is told. */
 function ownNames(): string[] {
   const own = hostname().toLowerCase();
-  if (!isDnsName(own)) return [];
+  if (!isDnsName(own)) {
+    console.error(
+      `notice: the host name "${visible(own)}" can be in no certificate: say what callers call the board by --name`,
+    );
+    return [];
+  }
   return [...new Set([own, `${own.replace(/\..*$/, "")}.local`])];
 }
 

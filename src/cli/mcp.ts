@@ -2,6 +2,7 @@
 import { createRegistry, type RunningRegistry } from "../api/registry.ts";
 import { grantAll } from "../api/privileges.ts";
 import type { AuditOptions } from "../audit/open.ts";
+import { adviceFor } from "../client/socket.ts";
 import { apisOf } from "../command-line/apis.ts";
 import { SOURCE, type Source, sourceOf } from "../command-line/config-option.ts";
 import { type Connection, CONNECTION, connectionOf } from "../command-line/connection.ts";
@@ -64,14 +65,28 @@ function parse(argv: string[]): Options | undefined {
 async function front({ url, token, tls }: Connection): Promise<number> {
   const { relay } = await import("../mcp/relay.ts");
   const { place, unix } = placeOf(url);
+  // As `call`: a proxy of the environment (http_proxy) would be told the token, and calls another machine localhost.
+  for (const name of ["NO_PROXY", "no_proxy"]) process.env[name] = "*";
   const why = await relay({
     ...{ url: place, token },
     fetch: (to, init) =>
-      fetch(to, { ...init, ...(unix !== undefined && { unix }), ...(tls && { tls }) }),
+      fetch(to, {
+        ...{ ...init, ...(unix !== undefined && { unix }) },
+        tls: { ...tls, rejectUnauthorized: true },
+      }).catch((error: unknown) => {
+        if (!(error instanceof Error) || init?.signal?.aborted) throw error;
+        throw new Error(unreached(error.message), { cause: error });
+      }),
   });
   if (why === undefined) return 0;
   console.error(`spawnbox mcp: ${indented(why)}`);
   return 3;
+}
+
+/** @param said by the runtime, which has hints for who writes programs behind it */
+function unreached(said: string): string {
+  const reason = said.replace(/(?: fetching "|: Unable to connect\.).*$/s, "");
+  return `${reason}; ${adviceFor(reason) ?? "is the server running there, with --mcp?"}`;
 }
 
 /** @param url of the WebSocket of the server: `/mcp` is beside it */

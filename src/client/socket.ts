@@ -28,7 +28,8 @@ export function openSocket(url: string, options: SocketOptions): Promise<WebSock
       resolve(socket);
     };
     const fail = (reason: string): void => {
-      reject(new ConnectionError(`cannot connect to ${url}: ${reason}; ${adviceFor(reason)}`));
+      const advice = adviceFor(reason) ?? "is the server running there, and is the path /api?";
+      reject(new ConnectionError(`cannot connect to ${url}: ${reason}; ${advice}`));
     };
     socket.onerror = (event) => {
       fail(event instanceof ErrorEvent && event.message ? event.message : "connection failed");
@@ -44,24 +45,29 @@ const ADVICE: readonly (readonly [RegExp, string])[] = [
     "it refuses who is calling: for one with TLS, does it believe this client's certificate?",
   ],
   [/Connection ended/i, "is it a server of this kind, and does it speak TLS there (https:)?"],
-  [/altnames/i, "its certificate is for other names: call it by one of them"],
+  [/altname/i, "its certificate is for other names: call it by one of them"],
   [/has expired/i, "by the clock here: is that right, and does the server need a new certificate?"],
   [/not yet valid/i, "by the clock here: is that right?"],
   [
-    /TLS handshake failed: .*(?:certificate|issuer|self.signed|verify)/i,
+    /certificate|issuer|self.signed|verify/i,
     "nobody who is believed here has signed its certificate: give the authority's (spawnbox call: --ca FILE)",
   ],
   [/TLS handshake|wrong version|SSL/i, "does it speak TLS there? Without, the URL is ws: or http:"],
 ];
 
-function adviceFor(reason: string): string {
+/** What to look at, where a connection has failed for that; undefined where the words do not tell. */
+export function adviceFor(reason: string): string | undefined {
   const [, found] = ADVICE.find(([words]) => words.test(reason)) ?? [];
-  return found ?? "is the server running there, and is the path /api?";
+  return found;
 }
 
 /** Browsers have no headers here, and take the second argument for names of protocols only. */
 function create(url: string, { token, tls }: SocketOptions): WebSocket {
-  if (!("Bun" in globalThis) || (!token && !tls)) return new WebSocket(url, [PROTOCOL]);
+  const isTls = /^wss:/i.test(url);
+  if (!("Bun" in globalThis) || (token === undefined && !isTls))
+    return new WebSocket(url, [PROTOCOL]);
   const headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
-  return new WebSocket(url, { protocols: [PROTOCOL], headers, ...(tls && { tls }) });
+  // Whatever NODE_TLS_REJECT_UNAUTHORIZED says, which is set for something else: a token is for who is believed.
+  const believed = isTls ? { tls: { ...tls, rejectUnauthorized: true } } : {};
+  return new WebSocket(url, { protocols: [PROTOCOL], headers, ...believed });
 }

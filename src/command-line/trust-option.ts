@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import type { TlsOptions } from "../client.ts";
 import type { Options, Values } from "../manual/options.ts";
+import { certificatesOf, keyOf } from "../server/pem.ts";
 import { UsageError } from "./usage.ts";
 
 export const TRUST = {
@@ -25,18 +26,16 @@ export function trustOf(
   if ((cert === undefined) !== (key === undefined))
     throw new UsageError("--cert and --key go together");
   return {
-    ...(ca !== undefined && { ca: read("--ca", ca, "CERTIFICATE") }),
-    ...(cert !== undefined && { cert: read("--cert", cert, "CERTIFICATE") }),
-    ...(key !== undefined && { key: read("--key", key, "PRIVATE KEY") }),
+    ...(ca !== undefined && { ca: read("--ca", ca, certificatesOf) }),
+    ...(cert !== undefined && { cert: read("--cert", cert, certificatesOf) }),
+    ...(key !== undefined && { key: read("--key", key, keyOf) }),
   };
 }
 
-function read(option: string, file: string, what: string): string {
+function read(option: string, file: string, pem: (bytes: Uint8Array) => Buffer): string {
   try {
-    const text = readFileSync(file, "utf8");
-    if (text.includes(`${what}-----`)) return text;
+    return pem(readFileSync(file)).toString();
   } catch (error) {
     throw new UsageError(`${option} ${file}: ${error instanceof Error ? error.message : error}`);
   }
-  throw new UsageError(`${option} ${file}: there is no ${what} (PEM) in it`);
 }

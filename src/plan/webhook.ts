@@ -20,6 +20,8 @@ export interface Webhook {
   };
   /** The argument that is the body; undefined: the body has arguments. */
   readonly argument?: string;
+  /** The command has an argument of the name that senders put JSON into: see `argumentsOf` in src/server/webhook.ts. */
+  readonly takesPayload?: true;
 }
 
 export type SignedPart = { readonly text: string } | "timestamp" | "body";
@@ -99,6 +101,7 @@ export function compileWebhook(
       },
     }),
     ...(argument !== undefined && { argument }),
+    ...(names.has("payload") && { takesPayload: true }),
   };
 }
 

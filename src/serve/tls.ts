@@ -2,6 +2,7 @@
 import { X509Certificate } from "node:crypto";
 import type { TlsOptions } from "node:tls";
 import { ConfigError, type Problem } from "../config/problem.ts";
+import { blocksOf } from "../server/pem.ts";
 import {
   MINIMUM,
   readTls,
@@ -9,6 +10,7 @@ import {
   type TlsFiles,
   type TlsTexts,
 } from "../server/tls-files.ts";
+import { visible } from "../visible.ts";
 import type { TlsPaths } from "./transport.ts";
 
 export { Secure } from "../server/secure.ts";
@@ -38,7 +40,6 @@ export function loadTls({ cert, key, clientCa }: TlsPaths): LoadedTls {
   const trusted = clientCa === undefined ? {} : read({ trust: clientCa }, clientCa);
   const texts = { ...own, ...secret, ...trusted };
   if (own && secret) attempt(cert, () => requireFitting({ ...own, ...secret }));
-  if (trusted?.ca) attempt(clientCa ?? "", () => requireAuthorities(trusted));
   if (problems.length > 0) throw new ConfigError(problems);
   const options: TlsOptions = {
     ...texts,
@@ -47,21 +48,8 @@ export function loadTls({ cert, key, clientCa }: TlsPaths): LoadedTls {
     // Who shows none is nobody in particular; who shows one that counts for nothing is told so.
     rejectUnauthorized: false,
   };
-  return { options, notices: noticesOf(cert, texts.cert) };
-}
-
-const CERTIFICATE = /-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----/gs;
-
-function requireAuthorities({ ca }: TlsTexts): void {
-  const blocks = ca?.toString("latin1").match(CERTIFICATE) ?? [];
-  try {
-    for (const block of blocks) new X509Certificate(block);
-  } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    throw new Error(`one of its certificates cannot be read: ${why}`, { cause: error });
-  }
-  // The runtime takes any PEM, and believes nobody then.
-  if (blocks.length === 0) throw new Error("it holds no certificates of authorities (PEM)");
+  const unsigned = clientCa === undefined ? [] : incompleteOf(clientCa, texts.ca);
+  return { options, notices: [...noticesOf(cert, texts.cert), ...unsigned] };
 }
 
 /** Boards without a clock of their own learn the time late: so this does not keep a server from its start. */
@@ -75,3 +63,18 @@ function noticesOf(file: string, cert: Buffer | undefined): Problem[] {
     { file, path: "", message: `the certificate ${wrong}, by the clock here: callers refuse it` },
   ];
 }
+
+/** An authority counts where it has signed itself, or one that does is behind it: of others each client is refused. */
+function incompleteOf(file: string, ca: Buffer | undefined): Problem[] {
+  const all = blocksOf(ca ?? Buffer.of()).map((text) => new X509Certificate(text));
+  const isComplete = (one: X509Certificate): boolean =>
+    all.some((other) => one.issuer === other.subject);
+  return all
+    .filter((one) => !isComplete(one))
+    .map(({ subject, issuer }) => ({
+      ...{ file, path: "" },
+      message: `"${inLine(subject)}" is signed by "${inLine(issuer)}", which is not in it: clients that it signs for are refused until that one is there`,
+    }));
+}
+
+const inLine = (name: string): string => visible(name.replaceAll("\n", ", "));

@@ -10,6 +10,7 @@ import { failure, type Reply } from "../api/reply.ts";
 import { AfbError } from "../errors.ts";
 import { parseTyped, TooManyValues } from "../json.ts";
 import { isWritten } from "../numbers.ts";
+import type { Beating } from "./beats.ts";
 import { eventMessage } from "./event-text.ts";
 import type { ServerSession } from "./session.ts";
 import type { WebSocketConnection } from "./websocket.ts";
@@ -30,7 +31,7 @@ interface Call {
   token?: string;
 }
 
-export class AfbConnection implements Client {
+export class AfbConnection implements Client, Beating {
   #connection: WebSocketConnection | undefined;
   #calls = 0;
   /** Handlers of the end by which it follows something. */
@@ -62,6 +63,11 @@ export class AfbConnection implements Client {
     const connection = this.#connection;
     if (!connection || this.#calls > 0 || this.#kept > 0 || !connection.empty) return undefined;
     return connection.heard;
+  }
+
+  /** See Beats. */
+  beat(): void {
+    if (this.#calls > 0 || this.#kept > 0) this.#connection?.ping();
   }
 
   get backlog(): number {

@@ -15,6 +15,28 @@ const KINDS: Readonly<Record<number, string>> = { 0x81: "email", 0x82: "DNS", 0x
 /** Certificates have few; each is compared at each call. */
 const MOST_NAMES = 64;
 
+/** What to do, by the runtime's word for what is wrong. */
+const ADVICE: ReadonlyMap<string, string> = new Map([
+  ...["UNABLE_TO_VERIFY_LEAF_SIGNATURE", "UNABLE_TO_GET_ISSUER_CERT_LOCALLY"].map(
+    (word) =>
+      [
+        word,
+        "no authority that is believed here has signed it: send those between with it",
+      ] as const,
+  ),
+  ["UNABLE_TO_GET_ISSUER_CERT", "the authority that signed its authority is not believed here"],
+  ["DEPTH_ZERO_SELF_SIGNED_CERT", "it has signed itself, and is not believed here"],
+  ["SELF_SIGNED_CERT_IN_CHAIN", "its authority is not believed here"],
+  ["INVALID_PURPOSE", "it is not for clients: its extendedKeyUsage has no clientAuth"],
+  ["CERT_HAS_EXPIRED", "is the clock here right?"],
+  ["CERT_NOT_YET_VALID", "is the clock here right?"],
+]);
+
+function why(word: string): string {
+  const advice = ADVICE.get(word);
+  return advice === undefined ? word : `${word}: ${advice}`;
+}
+
 /**
  * `none` where the client has shown no certificate; otherwise what it is, or why that counts for nothing. A certificate without a
  * name that can be read is one of nobody in particular.
@@ -24,10 +46,10 @@ export function certificateOf(
 ): { readonly names: CertificateNames } | { readonly refused: string } | "none" {
   const shown: { raw?: Buffer; valid_to?: string } | undefined = socket.getPeerCertificate();
   if (!shown?.raw) return "none";
-  if (!socket.authorized) return { refused: String(socket.authorizationError) };
+  if (!socket.authorized) return { refused: why(String(socket.authorizationError)) };
   const until = Date.parse(shown.valid_to ?? "");
   // A session that TLS goes on with was verified when it began.
-  if (!(until > Date.now())) return { refused: "CERT_HAS_EXPIRED" };
+  if (!(until > Date.now())) return { refused: why("CERT_HAS_EXPIRED") };
   try {
     return { names: { names: namesIn(shown.raw), until } };
   } catch (error) {

@@ -20,6 +20,7 @@ import { type Ids, type Peer, peerOf } from "./peer.ts";
 import { addressName, peerName } from "./peer-name.ts";
 import type { Unready } from "./health.ts";
 import type { Proxies, Told } from "./proxy.ts";
+import { shareWith } from "./respond.ts";
 import { createRest } from "./rest.ts";
 import type { Sessions } from "./session.ts";
 import { type Binders, type Open, upgrade } from "./upgrade.ts";
@@ -150,6 +151,11 @@ export function createDoor(shared: Shared, place: Place, guests: Guests): Door {
       streams: (target) => {
         const found = below(shared.base, target);
         return found !== undefined && rest.streams(found);
+      },
+      share: ({ headers }) => {
+        const shared = new Headers();
+        shareWith((name) => headers.get(name), place.policy, shared);
+        return shared;
       },
       upgrade: (head, behind) => {
         connections.delete(connection);

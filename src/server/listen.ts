@@ -24,6 +24,18 @@ const ADVICE: Record<string, string> = {
 const REFUSED =
   "perhaps a filter around the server denies such sockets: RestrictAddressFamilies=AF_INET AF_INET6 in the unit, or --unix PATH";
 
+/** Addresses that each interface has its own of, without saying which (RFC 4007). */
+const LINK_LOCAL = /^fe[89ab][0-9a-f]:[^%]*$/i;
+const ofLink = (host: string): string =>
+  `such an address is one of each interface: say which, as in ${host}%eth0`;
+
+/** What may be wrong where there was no socket to be had, for which the runtime gives no code. */
+function withoutSocket(host: string): string {
+  const [, zone] = /%(.*)$/.exec(host) ?? [];
+  if (zone !== undefined) return `is there an interface "${zone}"? Or ${REFUSED}`;
+  return isIP(host) === 6 ? `${REFUSED}; or the kernel has no IPv6: use 0.0.0.0` : REFUSED;
+}
+
 /** Resolves to the port, which the kernel chose if 0 was asked for. */
 export async function listen(
   server: Listening,
@@ -40,11 +52,13 @@ export async function listen(
     });
   } catch (error) {
     const code = error instanceof Error && "code" in error ? String(error.code) : "";
-    // The runtime gives no code where there is no socket to be had.
-    const advice =
-      ADVICE[code] ??
-      `${error instanceof Error ? error.message : String(error)}${code ? "" : `; ${REFUSED}`}`;
-    throw new Error(`${where}: ${advice}${code ? ` (${code})` : ""}`, { cause: error });
+    const said = error instanceof Error ? error.message : String(error);
+    const advice = ADVICE[code] ?? (code === "" ? `${said}; ${withoutSocket(host)}` : said);
+    const isLink = code === "EINVAL" && LINK_LOCAL.test(host);
+    throw new Error(
+      `${where}: ${isLink ? ofLink(host) : advice}${code === "" ? "" : ` (${code})`}`,
+      { cause: error },
+    );
   }
   const address = server.address();
   if (address === null || typeof address === "string") throw new Error(`${where}: no port`);

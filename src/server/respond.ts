@@ -4,7 +4,7 @@ import { failure, type Reply } from "../api/reply.ts";
 import { errorLine } from "../unexpected.ts";
 import { encodeReply } from "./afb.ts";
 import { withText } from "./http/shared-body.ts";
-import type { OriginPolicy } from "./origin.ts";
+import type { GetHeader, OriginPolicy } from "./origin.ts";
 
 /** An error with an HTTP status other than that of its AFB status. */
 export class HttpError extends AfbError {
@@ -77,15 +77,15 @@ export function preflight(methods: string): Response {
 }
 
 /** Lets a page of a configured origin read the response. No CORS headers for anyone else. */
-export function shareWith(
-  origin: string | undefined,
-  policy: OriginPolicy,
-  headers: Headers,
-): void {
+export function shareWith(header: GetHeader, policy: OriginPolicy, headers: Headers): void {
+  const origin = header("origin");
   const origins = policy.origins ?? [];
   if (origin === undefined || !(origins.includes("*") || origins.includes(origin))) return;
   headers.set("access-control-allow-origin", origins.includes("*") ? "*" : origin);
   headers.append("vary", "Origin");
   // Where a task can be followed, when to come again, and what is missing: others a page may read anyway.
   headers.append("access-control-expose-headers", "location, retry-after, www-authenticate");
+  // Asked by Chromium for pages of public addresses where ours is private (Private Network Access).
+  if (header("access-control-request-private-network") === "true")
+    headers.set("access-control-allow-private-network", "true");
 }

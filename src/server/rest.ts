@@ -294,7 +294,7 @@ export function createRest(options: RestOptions): Rest {
         response = respondError(error);
       }
       // A page that may call may read why it was refused, too.
-      shareWith(header("origin"), policy, response.headers);
+      shareWith(header, policy, response.headers);
       return response;
     };
 

@@ -2,6 +2,7 @@
 import { createSecureContext } from "node:tls";
 import { openObeyed } from "../config/obeyed.ts";
 import { trustOf } from "../config/trust.ts";
+import { certificatesOf, keyOf } from "./pem.ts";
 
 /** Bytes of a file of certificates: those of all authorities of a distribution have 200 KB. */
 const MOST = 4 << 20;
@@ -33,32 +34,41 @@ export function readTls(
   named: { readonly [Name in keyof Required<TlsFiles>]: string } | undefined,
   keyFor: "its group" | "anybody",
 ): TlsTexts {
-  const file = (what: string | undefined, path: string, secret = false): Buffer => {
+  const file = (
+    what: string | undefined,
+    path: string,
+    pem: (bytes: Uint8Array) => Buffer,
+    secret = false,
+  ): Buffer => {
     try {
       using opened = openObeyed(path, trustOf(process.geteuid?.() ?? 0));
       if (secret && (opened.mode & 0o007) !== 0)
         throw new Error(`others can read or change this key: chmod o= ${path}`);
-      return Buffer.from(opened.read(MOST));
+      return pem(opened.read(MOST));
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error);
       throw new Error(what === undefined ? why : `${what}${path}: ${why}`, { cause: error });
     }
   };
   return {
-    ...(cert !== undefined && { cert: file(named?.cert, cert) }),
-    ...(key !== undefined && { key: file(named?.key, key, keyFor === "its group") }),
-    ...(trust !== undefined && { ca: file(named?.trust, trust) }),
+    ...(cert !== undefined && { cert: file(named?.cert, cert, certificatesOf) }),
+    ...(key !== undefined && { key: file(named?.key, key, keyOf, keyFor === "its group") }),
+    ...(trust !== undefined && { ca: file(named?.trust, trust, certificatesOf) }),
   };
 }
 
-/** @throws Error where they are no certificates, or the key is another's */
+/** @throws Error where the key is another's, or the runtime does not take them */
 export function requireFitting(texts: TlsTexts): void {
   try {
     createSecureContext(texts);
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
-    throw new Error(`certificates and key do not go together, or are none: ${why}`, {
-      cause: error,
-    });
+    const isOther = /KEY_(?:TYPE|VALUES)_MISMATCH/.test(why);
+    throw new Error(
+      isOther
+        ? "certificate and key do not go together: the key has to be that of the first certificate in the file"
+        : `certificates and key cannot be used: ${why}`,
+      { cause: error },
+    );
   }
 }

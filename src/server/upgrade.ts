@@ -7,6 +7,7 @@ import type { Asker } from "../api/turns.ts";
 import type { Part } from "../share.ts";
 import { AfbConnection } from "./afb.ts";
 import type { Base } from "./base.ts";
+import { beats } from "./beats.ts";
 import { handshake, refuse } from "./handshake.ts";
 import type { RequestHead } from "./http/head.ts";
 import type { GetHeader, OriginPolicy } from "./origin.ts";
@@ -147,6 +148,7 @@ function webSocket(
     text: (text: string) => client.text(text),
     gone: () => {
       webSockets.delete(connection);
+      beats.delete(client);
       client.gone();
     },
   };
@@ -155,6 +157,7 @@ function webSocket(
     from,
   });
   webSockets.add(connection);
+  beats.add(client);
   client.attach(connection);
   socket.write(response);
   connection.start(behind);

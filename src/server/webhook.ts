@@ -92,11 +92,13 @@ export class Webhooks {
     const isSame = same(encoding === "hex" ? given.toLowerCase() : given, expected);
     if (!isPrefixed || !isSame || !timestamp) return isPrefixed && isSame ? { of: "" } : undefined;
     const { tolerance } = timestamp;
-    const age = /^\d{1,12}$/.test(time) ? Math.abs(Date.now() / 1000 - Number(time)) : Infinity;
+    const age = /^\d{1,12}$/.test(time) ? Date.now() / 1000 - Number(time) : Infinity;
     // It counts from so long before its time until so long after it.
-    return age <= tolerance
-      ? { of: expected, until: performance.now() + 2 * tolerance * 1000 }
-      : undefined;
+    if (Math.abs(age) <= tolerance)
+      return { of: expected, until: performance.now() + 2 * tolerance * 1000 };
+    // Only who has the secret, or sends a request again, comes so far. A clock that is wrong refuses all of them.
+    this.#tell(visible(`${id}: ${lateness(timestamp, time, age)}`));
+    return undefined;
   }
 
   #secret(file: string, id: string): string {
@@ -122,6 +124,19 @@ export class Webhooks {
   }
 }
 
+/** Why a request whose signature is right was refused. @param age in seconds; infinite where the time is none */
+function lateness(
+  { header, tolerance }: NonNullable<NonNullable<Webhook["signature"]>["timestamp"]>,
+  time: string,
+  age: number,
+): string {
+  const is =
+    age === Infinity
+      ? `"${time.slice(0, 40)}" is no number of seconds since 1970`
+      : `is ${Math.round(Math.abs(age))} s ${age < 0 ? "ahead of" : "behind"} the clock here, and the tolerance ${tolerance} s: is this clock right, or was the request sent again?`;
+  return `a webhook that is signed rightly was refused: its time in ${header} ${is}`;
+}
+
 /** What it takes depends on neither. */
 const same = (one: string, other: string): boolean =>
   timingSafeEqual(hash("sha256", one, "buffer"), hash("sha256", other, "buffer"));
@@ -136,25 +151,36 @@ async function answered(call: () => Promise<Reply>): Promise<Reply> {
 }
 
 function argumentsOf(
-  { argument }: Webhook,
+  webhook: Webhook,
   header: GetHeader,
   body: Uint8Array,
 ): { readonly args: unknown; readonly texts: boolean } {
   requirePlain(header);
   const text = utf8(body);
+  const { argument } = webhook;
   if (argument !== undefined) return { args: { [argument]: text }, texts: false };
   const type = (header("content-type") ?? "").split(";", 1)[0]?.trim().toLowerCase() ?? "";
   if (body.length === 0) return { args: undefined, texts: false };
-  if (type === "application/x-www-form-urlencoded")
-    return { args: toArgs(parseQuery(text, "body"), NOTHING), texts: true };
+  if (type === "application/x-www-form-urlencoded") {
+    const form = parseQuery(text, "body");
+    // What forges send unless told otherwise: a form of one field, which has the JSON.
+    const payload = form.size === 1 && !webhook.takesPayload ? form.get("payload") : undefined;
+    if (typeof payload === "string") return { args: objectIn(payload, "payload"), texts: false };
+    return { args: toArgs(form, NOTHING), texts: true };
+  }
   if (type !== "application/json" && !type.endsWith("+json"))
     throw new HttpError(
       415,
       "the body of this webhook is JSON or a form; `argument` in its config takes others as they are",
     );
-  const args = parseJson(text, "body");
-  if (!isObject(args)) throw new AfbError("invalid-request", "the body is no object of arguments");
-  return { args, texts: false };
+  return { args: objectIn(text, "body"), texts: false };
+}
+
+function objectIn(text: string, what: string): object {
+  const args = parseJson(text, what);
+  if (!isObject(args))
+    throw new AfbError("invalid-request", `the ${what} is no object of arguments`);
+  return args;
 }
 
 function utf8(bytes: Uint8Array): string {

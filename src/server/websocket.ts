@@ -55,4 +55,11 @@ export class WebSocketConnection extends Conversation<Message> {
     };
     super(socket, protocol, limits);
   }
+
+  /** Unless something else is on its way to the peer, which does as well. */
+  ping(): void {
+    if (this.empty) this.answer(PING);
+  }
 }
+
+const PING = encodeFrame(OPCODE.ping, Buffer.alloc(0));

@@ -11,7 +11,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { programIn } from "../served.ts";
+import { isRoot, programIn } from "../served.ts";
 
 let dir: string;
 let program: string;
@@ -46,6 +46,27 @@ test("a server's is valid by the letter, for its names, and its authority's key 
   expect(run("openssl", "verify", ...purpose).code).not.toBe(0);
   const fingerprint = openssl("x509", "-in", "tls/ca.pem", "-noout", "-fingerprint", "-sha256");
   expect(out).toContain(fingerprint.split("=")[1]?.trim() ?? "?");
+});
+
+test("a host name that can be in no certificate is told, and an address stands in URLs as one", () => {
+  const own = ["unshare", ...(isRoot ? [] : ["--user", "--map-root-user"]), "--uts", "sh", "-c"];
+  const named = (host: string, ...argv: string[]) =>
+    run(
+      ...[...own, 'echo "$1" >/proc/sys/kernel/hostname; shift; exec "$@"', "sh", host],
+      ...[program, "cert", ...argv],
+    );
+  const { code, out, err } = named("my_board", "odd", "--name", "fd00::7");
+  expect([code, err]).toEqual([
+    0,
+    'notice: the host name "my_board" can be in no certificate: say what callers call the board by --name\n',
+  ]);
+  expect(out).toContain("\n  fd00::7, localhost, 127.0.0.1, ::1\n");
+  expect(out).toContain("curl --cacert ca.pem https://[fd00::7]:1234/\n");
+  const usual = named("my-board", "usual");
+  expect(usual.err).toBe("");
+  expect(usual.out).toContain("\n  my-board, my-board.local, localhost, 127.0.0.1, ::1\n");
+  const zone = cert("zone", "--name", "fe80::1%eth0");
+  expect([zone.code, zone.err]).toEqual([2, expect.stringContaining("expected a name such as")]);
 });
 
 test("clients have an authority of their own, which signs further ones", () => {

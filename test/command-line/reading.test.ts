@@ -1,6 +1,6 @@
 /** What a command line says: calls, where a server is, as whom, whom to believe, and which configs; and what is told of what is wrong. */
 import { afterEach, describe, expect, spyOn, test } from "bun:test";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { configSpec, neededSource, sourceOf } from "../../src/command-line/config-option.ts";
@@ -9,6 +9,7 @@ import { jsonErrorAt } from "../../src/command-line/json-error.ts";
 import { tokenOf } from "../../src/command-line/token-option.ts";
 import { trustOf } from "../../src/command-line/trust-option.ts";
 import { parseCall, UsageError, withOptions } from "../../src/command-line/usage.ts";
+import { certificatesIn } from "../rpc/certificates.ts";
 
 const made: string[] = [];
 afterEach(() => {
@@ -128,11 +129,14 @@ test("a token: of the command line, of a file, of the environment", () => {
 });
 
 test("whom it believes, and what it shows", () => {
-  const [cert, key] = [file("-----BEGIN CERTIFICATE-----"), file("-----BEGIN PRIVATE KEY-----")];
+  const dir = mkdtempSync(join(tmpdir(), "spawnbox-reading-"));
+  made.push(dir);
+  const { server } = certificatesIn(dir);
+  const { cert, key } = server;
   const of = (given: object, url = "wss://h/api") => trustOf(given as never, url);
   expect(of({})).toBeUndefined();
   expect(of({}, "ws://h")).toBeUndefined();
-  const text = { ca: "-----BEGIN CERTIFICATE-----", key: "-----BEGIN PRIVATE KEY-----" };
+  const text = { ca: readFileSync(cert, "utf8"), key: readFileSync(key, "utf8") };
   expect(of({ ca: cert })).toEqual({ ca: text.ca });
   expect(of({ cert, key })).toEqual({ cert: text.ca, key: text.key });
   for (const given of [{ ca: cert }, { cert, key }])
@@ -141,12 +145,12 @@ test("whom it believes, and what it shows", () => {
     );
   for (const given of [{ cert }, { key }])
     expect(() => of(given)).toThrow(new UsageError("--cert and --key go together"));
-  expect(() => of({ ca: key })).toThrow(`--ca ${key}: there is no CERTIFICATE (PEM) in it`);
+  expect(() => of({ ca: key })).toThrow(`--ca ${key}: there is no certificate (PEM) in it`);
   expect(() => of({ cert, key: cert })).toThrow(
-    `--key ${cert}: there is no PRIVATE KEY (PEM) in it`,
+    `--key ${cert}: there is no private key (PEM) in it`,
   );
   expect(() => of({ cert: key, key })).toThrow(
-    `--cert ${key}: there is no CERTIFICATE (PEM) in it`,
+    `--cert ${key}: there is no certificate (PEM) in it`,
   );
   expect(() => of({ ca: "/nowhere/ca" })).toThrow(/^--ca \/nowhere\/ca: .*ENOENT/);
 });

@@ -8,6 +8,14 @@ import { certificatesIn } from "../rpc/certificates.ts";
 import { serve } from "../served.ts";
 import { call, clientOf, config, connect, textOf } from "./serving.ts";
 
+const FIRST = {
+  ...{ jsonrpc: "2.0", id: 1, method: "initialize" },
+  params: {
+    ...{ protocolVersion: "2025-11-25", capabilities: {} },
+    clientInfo: { name: "x", version: "1" },
+  },
+};
+
 test("[protection] a certificate that is believed is enough, and another or none is not", async () => {
   const dir = mkdtempSync(join(tmpdir(), "spawnbox-mcp-tls-"));
   try {
@@ -44,6 +52,22 @@ test("[protection] a certificate that is believed is enough, and another or none
     );
     expect(textOf(await call(other, "t_own"))).toBe("own");
     await other.close();
+    // Nor does the environment say who is believed.
+    const unbelieved = Bun.spawnSync([served.program, "mcp", "--url", url], {
+      env: { ...process.env, NODE_TLS_REJECT_UNAUTHORIZED: "0" },
+      stdin: Buffer.from(`${JSON.stringify(FIRST)}\n`),
+    });
+    expect([unbelieved.exitCode, unbelieved.stderr.toString()]).toEqual([
+      3,
+      expect.stringMatching(/^spawnbox mcp: https.*; nobody who is believed here has signed its/),
+    ]);
+    const misnamed = Bun.spawnSync(
+      [served.program, "mcp", "--url", url.replace("localhost", "127.0.0.2"), "--ca", made.trust],
+      { stdin: Buffer.from(`${JSON.stringify(FIRST)}\n`) },
+    );
+    expect(misnamed.stderr.toString()).toMatch(
+      /^spawnbox mcp: https[^ ]+: \w+; its certificate is for other names: call it by one of them\n$/,
+    );
   } finally {
     rmSync(dir, { recursive: true });
   }

@@ -190,8 +190,27 @@ test("[protection] without its token a caller has what anybody has", async () =>
   await client.close();
 });
 
+test("[protection] a proxy of the environment is told nothing", async () => {
+  const told: string[] = [];
+  using proxy = Bun.listen({
+    ...{ hostname: "127.0.0.1", port: 0 },
+    socket: { data: (_, bytes) => void told.push(bytes.toString()) },
+  });
+  const away = `http://127.0.0.1:${proxy.port}`;
+  const command = { command: program, args: ["mcp", "--url", served.url] };
+  const env = { http_proxy: away, HTTP_PROXY: away, no_proxy: "elsewhere.example" };
+  const client = clientOf();
+  await client.connect(new StdioClientTransport({ ...command, env }));
+  expect((await client.listTools()).tools).not.toEqual([]);
+  await client.close();
+  expect(told).toEqual([]);
+});
+
+const NOT_THERE =
+  "spawnbox mcp: http://127.0.0.1:1/mcp: ECONNREFUSED; is the server running there, with --mcp?\n";
+
 test.each<[string, string[], number, string]>([
-  ["a server that is not there", ["--url", "http://127.0.0.1:1"], 3, "spawnbox mcp: "],
+  ["a server that is not there", ["--url", "http://127.0.0.1:1"], 3, NOT_THERE],
   ["a config that is none", ["--config", "/dev/null"], 1, "/dev/null"],
   ["both", ["--config", "x", "--url", "http://localhost"], 2, "not both"],
   ["an audit of a server", ["--audit", "stderr"], 2, "--audit is for --config"],

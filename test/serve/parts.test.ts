@@ -238,16 +238,27 @@ describe("before a start", () => {
     expect(problems({ ...paths, clientCa: text })).toEqual([
       {
         ...{ file: text, path: "" },
-        message: "it holds no certificates of authorities (PEM)",
+        message: "there is no certificate (PEM) in it",
       },
     ]);
     writeFileSync(text, "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
     expect(problems({ ...paths, clientCa: text })).toEqual([
       {
         ...{ file: text, path: "" },
-        message: expect.stringMatching(/^one of its certificates cannot be read: .+/) as never,
+        message: expect.stringMatching(/^certificate 1 in it cannot be read: .+/) as never,
       },
     ]);
+    // Who has signed it has to be there, too.
+    const between = made.sign("between", { extensions: "basicConstraints=critical,CA:TRUE" });
+    expect(problems({ ...paths, clientCa: between.cert })).toEqual([
+      {
+        ...{ file: between.cert, path: "" },
+        message:
+          '"CN=between" is signed by "CN=ca", which is not in it: clients that it signs for are refused until that one is there',
+      },
+    ]);
+    writeFileSync(text, [between.cert, made.trust].map((file) => readFileSync(file)).join(""));
+    expect(problems({ ...paths, clientCa: text })).toEqual([]);
     expect(problems({ ...old, clientCa: undefined })).toEqual([
       {
         ...{ file: old.cert, path: "" },

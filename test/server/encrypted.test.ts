@@ -149,6 +149,20 @@ describe("[TLS] what is spoken", () => {
   });
 });
 
+test("[protection] whom a caller believes is not for the environment to say", async () => {
+  await using served = await started();
+  const call = (...trust: string[]) => {
+    const url = `https://127.0.0.1:${portOf(served)}`;
+    const env = { NODE_TLS_REJECT_UNAUTHORIZED: "0", https_proxy: "http://127.0.0.1:1" };
+    const argv = [served.program, "call", "--url", url, "--token", "secret", ...trust];
+    const { exitCode, stderr } = Bun.spawnSync([...argv, "box/hello"], { env });
+    return [exitCode, stderr.toString()];
+  };
+  expect(call()).toEqual([3, expect.stringContaining("give the authority's")]);
+  expect(call("--ca", made.strange)).toEqual([3, expect.stringContaining("give the authority's")]);
+  expect(call("--ca", made.trust)).toEqual([0, ""]);
+});
+
 describe("[TLS] certificates of clients", () => {
   test("[protection] give what is granted to their names, and nothing else does", async () => {
     const access = join(dir, "access.json");
@@ -205,15 +219,22 @@ describe("[TLS] certificates of clients", () => {
     expect(await status({})).toBe(403);
     // Not verified: of others, of oneself, too late, or meant for servers.
     const wrong = {
-      stranger: made.sign("s1", { subject: "/CN=client", by: "strange-ca" }),
-      expired: made.sign("s2", { subject: "/CN=client", days: -1 }),
-      server: made.sign("s3", { subject: "/CN=client", extensions: "extendedKeyUsage=serverAuth" }),
+      "no authority that is believed here has signed it": made.sign("s1", {
+        ...{ subject: "/CN=client", by: "strange-ca" },
+      }),
+      "CERT_HAS_EXPIRED: is the clock here right?": made.sign("s2", {
+        ...{ subject: "/CN=client", days: -1 },
+      }),
+      "it is not for clients: its extendedKeyUsage has no clientAuth": made.sign("s3", {
+        ...{ subject: "/CN=client", extensions: "extendedKeyUsage=serverAuth" },
+      }),
     };
     for (const [name, signed] of Object.entries(wrong)) {
       const answer = await get(served, "/api/box/hello", shown(signed));
       const reply = (await answer.json()) as { request: { info: string } };
       expect([name, answer.status]).toEqual([name, 403]);
-      expect(reply.request.info).toContain("certificate is not accepted");
+      expect(reply.request.info).toContain("certificate is not accepted: ");
+      expect(reply.request.info).toContain(name);
     }
     // Another has no part in who holds the connection beside it.
     const client = await connect(`wss://127.0.0.1:${portOf(served)}/api`, {
@@ -407,7 +428,7 @@ describe("what is refused at the start", () => {
       ["go together", "--tls-cert", server.cert],
       ["--tls-cert", "--tls-client-ca", made.trust],
       [
-        "no certificates of authorities",
+        "there is no certificate (PEM) in it",
         ...[...pair(server.cert, server.key), "--tls-client-ca", server.key],
       ],
     ];

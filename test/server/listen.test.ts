@@ -47,10 +47,27 @@ test.each([
 
 test("an error without a code, and a place without a port", async () => {
   expect(await why(failing(new Error("Failed to listen")), "::1")).toMatch(
-    /^cannot listen on \[::1\]:80: Failed to listen; perhaps a filter .*, or --unix PATH$/,
+    /^cannot listen on \[::1\]:80: Failed to listen; perhaps a filter .*, or --unix PATH; or the kernel has no IPv6: use 0\.0\.0\.0$/,
+  );
+  expect(await why(failing(new Error("Failed to listen")), "0.0.0.0")).toMatch(
+    /: Failed to listen; perhaps a filter .*, or --unix PATH$/,
   );
   for (const address of [null, "/a/path"])
     expect(await why(failing(undefined, address))).toBe("cannot listen on 127.0.0.1:80: no port");
+});
+
+test("addresses that are of one link", async () => {
+  const real = (host: string) => listen(createServer(), { host, port: 0 });
+  for (const host of ["fe80::1", "FEbf::1:2"])
+    expect(real(host)).rejects.toThrow(
+      `such an address is one of each interface: say which, as in ${host}%eth0 (EINVAL)`,
+    );
+  expect(real("fe80::1%none-such")).rejects.toThrow(
+    /Failed to listen.*; is there an interface "none-such"\? Or perhaps a filter/,
+  );
+  // Another reason is told as it is.
+  expect(await why(failing(coded("EINVAL")), "::1")).toMatch(/it failed \(EINVAL\)$/);
+  expect(await why(failing(coded("EODD")), "fe80::1")).toMatch(/it failed \(EODD\)$/);
 });
 
 test("what goes wrong later is told to others", async () => {

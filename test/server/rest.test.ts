@@ -246,6 +246,8 @@ test("a configured origin may read why it is refused, and go on where its events
     [{ method: "PUT" }, 405],
     [{ method: "POST", body: "{", headers: { "content-type": "application/json" } }, 400],
     [{ method: "POST", body: "x", headers: { "content-type": "text/plain" } }, 415],
+    // Before anybody looks at what is asked for.
+    [{ method: "POST", body: "x".repeat((1 << 20) + 1) }, 413],
   ] as const) {
     const headers = { ...("headers" in init && init.headers), origin };
     const refused = await fetch(`${server.url}/api/t/echo`, { ...init, headers });
@@ -261,6 +263,21 @@ test("a configured origin may read why it is refused, and go on where its events
     },
   });
   expect(asked.headers.get("access-control-allow-headers")).toContain("last-event-id");
+});
+
+test("a configured origin of a public address may call a private one, where its browser asks", async () => {
+  const origin = "https://panel.example";
+  await using server = await serve({ origins: [origin] });
+  const ask = async (path: string, more: Record<string, string>) => {
+    const headers = { origin, "access-control-request-method": "POST", ...more };
+    const { headers: told } = await fetch(`${server.url}${path}`, { method: "OPTIONS", headers });
+    return told.get("access-control-allow-private-network");
+  };
+  const asked = { "access-control-request-private-network": "true" };
+  expect(await ask("/api/t/ping", asked)).toBe("true");
+  expect(await ask("/openapi.json", asked)).toBe("true");
+  expect(await ask("/api/t/ping", {})).toBeNull();
+  expect(await ask("/api/t/ping", { ...asked, origin: "https://evil.example" })).toBeNull();
 });
 
 test("no other page may read, whatever it asks beforehand", async () => {

@@ -53,22 +53,25 @@ test("one that is not there, or too long, is named", () => {
   expect(() => readTls({ cert: none }, NAMED, "anybody")).toThrow(`cert=${none}: `);
   expect(() => readTls({ cert: none }, undefined, "anybody")).toThrow(/^(?!cert=).*none/);
   const long = join(dir, "long");
-  writeFileSync(long, Buffer.alloc(4 << 20));
-  expect(readTls({ trust: long }, NAMED, "anybody").ca).toHaveLength(4 << 20);
-  writeFileSync(long, Buffer.alloc((4 << 20) + 1));
+  const pem = readFileSync(trust);
+  writeFileSync(long, Buffer.concat([pem, Buffer.alloc((4 << 20) - pem.length)]));
+  expect(readTls({ trust: long }, NAMED, "anybody").ca).toEqual(pem);
+  writeFileSync(long, Buffer.concat([pem, Buffer.alloc((4 << 20) - pem.length + 1)]));
   expect(() => readTls({ trust: long }, NAMED, "anybody")).toThrow(`trust=${long}: `);
 });
 
-test("a key of another certificate, or what is none", () => {
+test("a key of another certificate, and what is none", () => {
   const read = (files: Parameters<typeof readTls>[0]) => readTls(files, undefined, "anybody");
   expect(() => requireFitting(read({ ...server, trust }))).not.toThrow();
-  for (const files of [
-    { cert: server.cert, key: client.key },
-    { cert: join(dir, "long"), key: server.key },
-  ]) {
-    writeFileSync(join(dir, "long"), "no certificate");
-    expect(() => requireFitting(read(files))).toThrow(
-      "certificates and key do not go together, or are none: ",
-    );
-  }
+  expect(() => requireFitting(read({ cert: server.cert, key: client.key }))).toThrow(
+    "certificate and key do not go together: the key has to be that of the first certificate",
+  );
+  expect(() => requireFitting({ cert: Buffer.from("x"), key: Buffer.from("x") })).toThrow(
+    "certificates and key cannot be used: ",
+  );
+  const none = join(dir, "none.pem");
+  writeFileSync(none, "no certificate");
+  expect(() => read({ cert: none })).toThrow(/^there is no certificate \(PEM\) in it$/);
+  expect(() => read({ trust: none })).toThrow(/^there is no certificate \(PEM\) in it$/);
+  expect(() => read({ key: none })).toThrow(/^there is no private key \(PEM\) in it$/);
 });

@@ -1,5 +1,5 @@
 /** Webhooks, from outside: who may start a command by one, and who may not. */
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, spyOn, test } from "bun:test";
 import { createHmac } from "node:crypto";
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -45,6 +45,7 @@ beforeAll(async () => {
         echo("empty", ["x"], { file: join(dir, "empty") }),
         echo("missing", ["x"], { file: join(dir, "missing") }),
         echo("other", ["other"]),
+        echo("field", ["%payload%"], file),
       ],
     },
   });
@@ -101,6 +102,23 @@ describe("a signature of the body", () => {
       status: 200,
       stdout: "a b ",
     });
+    // As forges and chats send it unless told otherwise.
+    const wrapped = `payload=${encodeURIComponent('{"ref": "a+b", "action": {"n": 1}}')}`;
+    expect(await post("hub", wrapped, { ...signed(wrapped), ...type })).toMatchObject({
+      status: 200,
+      stdout: 'a+b {"n":1}',
+    });
+    expect(await post("field", wrapped, { ...signed(wrapped), ...type })).toMatchObject({
+      status: 200,
+      stdout: '{"ref": "a+b", "action": {"n": 1}}',
+    });
+    const beside = `${wrapped}&ref=c`;
+    expect((await post("hub", beside, { ...signed(beside), ...type })).stdout).toBe("c ");
+    for (const bad of ["payload=[1]", "payload=x", "payload="])
+      expect([bad, (await post("hub", bad, { ...signed(bad), ...type })).status]).toEqual([
+        bad,
+        400,
+      ]);
     const upper = { ...JSON_TYPE, "x-hub-signature-256": `sha256=${hmac(body).toUpperCase()}` };
     expect((await post("hub", body, upper)).status).toBe(200);
     const cloud = {
@@ -271,6 +289,43 @@ describe("a time stamp", () => {
       expect((await post("strict", '{"n":9}', headers('{"n":9}'))).status).toBe(400);
     expect((await post("strict", '{"n":3}', headers('{"n":3}'))).status).toBe(200);
     expect((await post("strict", '{"n":3}', headers('{"n":3}'))).status).toBe(401);
+  });
+
+  test("a right signature at a wrong time is told in the log, as a clock may be wrong; a wrong one is not", async () => {
+    const webhook: Webhook = {
+      ...{ header: "s", prefix: "", file: join(dir, "hook") },
+      signature: {
+        ...{ encoding: "hex", algorithm: "sha256", signed: ["timestamp", "body"] },
+        timestamp: { header: "x-time", tolerance: 300 },
+      },
+    };
+    const registry = { call: async () => success() };
+    using told = spyOn(console, "error").mockImplementation(() => {});
+    const send = async (time: string, secret = SECRET) => {
+      const headers: Record<string, string> = { "x-time": time, s: hmac(`${time}{}`, secret) };
+      const delivery: Delivery = {
+        ...{ api: "a", verb: "v", from: undefined, search: "", body: Buffer.from("{}") },
+        header: (name) => headers[name],
+      };
+      const hooked = { id: "a/v", webhook, privileges: ["p"] };
+      // What is said once in a while is said by each of its own.
+      const refused = new Webhooks().call(hooked, delivery, registry);
+      await expect(refused).rejects.toMatchObject({ message: "this webhook was not accepted" });
+      return told.mock.calls.splice(0).map(([line]) => String(line).replace(/\b360\d\b/, "3600"));
+    };
+    const begin = "a/v: a webhook that is signed rightly was refused: its time in x-time";
+    const end =
+      "the clock here, and the tolerance 300 s: is this clock right, or was the request sent again?";
+    expect(await send(now(-3600))).toEqual([`${begin} is 3600 s behind ${end}`]);
+    expect(await send(now(3605))).toEqual([`${begin} is 3600 s ahead of ${end}`]);
+    const milliseconds = `${now()}000`;
+    for (const [time, shown] of [
+      [milliseconds, milliseconds],
+      ["\u001b".padEnd(99, "x"), String.raw`\u001b`.padEnd(45, "x")],
+      ["", ""],
+    ] as const)
+      expect(await send(time)).toEqual([`${begin} "${shown}" is no number of seconds since 1970`]);
+    expect(await send(now(-3600), "another")).toEqual([]);
   });
 
   test("signatures that are remembered are bounded: more are refused, none is forgotten before its time", async () => {

@@ -52,6 +52,8 @@ export interface Handlers {
   readonly debt?: () => Debt;
   /** Whose turn it is where requests have to wait for one another. */
   readonly asker?: (head: RequestHead) => Asker;
+  /** What else is said to whoever sent a request that is refused here: headers of the response. */
+  readonly share?: (head: RequestHead) => Iterable<[string, string]>;
   /** Takes over the connection of a request that asks for a WebSocket, with what came behind it. */
   readonly upgrade: (head: RequestHead, behind: Buffer) => void;
 }
@@ -73,6 +75,8 @@ export class HttpConnection {
   /** When the client was last heard of, ms of performance.now(). */
   #heard = performance.now();
   #leaving = false;
+  /** Of the request that is not answered yet. */
+  #head: RequestHead | undefined;
   /** It is the server that does not go on with it. */
   #waiting = false;
   #left: AbortController | undefined;
@@ -110,6 +114,7 @@ export class HttpConnection {
         this.#phase = "body";
         this.#due(this.#limits.body);
         const head = parseHead(text);
+        this.#head = head;
         if (asksForWebSocket(head)) {
           // Nobody would tell the WebSocket that its client has left.
           if (this.#input.ended) break;
@@ -268,6 +273,7 @@ export class HttpConnection {
   }
 
   #next(): void {
+    this.#head = undefined;
     this.#heard = performance.now();
     const begun = this.#input.length > 0;
     this.#phase = begun ? "head" : "idle";
@@ -311,7 +317,8 @@ export class HttpConnection {
   async #refuse(http: number, info: string): Promise<void> {
     if (this.#phase === "over") return;
     this.#phase = "over";
-    await this.#output.whole(...refusal(http, info));
+    const more = this.#head && this.#handlers.share?.(this.#head);
+    await this.#output.whole(...refusal(http, info, more));
     this.#end();
   }
 
@@ -330,7 +337,11 @@ export class HttpConnection {
 }
 
 /** Head and body of a response that ends its connection. */
-export function refusal(http: number, info: string): [head: string, body: Uint8Array] {
+export function refusal(
+  http: number,
+  info: string,
+  more: Iterable<[string, string]> = [],
+): [head: string, body: Uint8Array] {
   const status =
     http === 500
       ? "internal-error"
@@ -343,6 +354,7 @@ export function refusal(http: number, info: string): [head: string, body: Uint8A
   const headers: [string, string][] = [
     ["content-type", "application/json"],
     ["content-length", String(body.length)],
+    ...more,
   ];
   if (http === 503) headers.push(["retry-after", "1"]);
   return [headText({ status: http, headers }, true), body];
