@@ -4,7 +4,7 @@
  * much; and O_NONBLOCK would be set for all who share its description. So it is opened once more.
  */
 import { closeSync, constants, fstatSync, openSync, writeSync } from "node:fs";
-import { isatty } from "node:tty";
+import { isTerminal } from "../ffi/libc.ts";
 
 /** ms that a reader which takes nothing is waited for, once: until it reads again, no more. */
 const PATIENCE = 1000;
@@ -17,7 +17,7 @@ let isSlow = false;
 /** A descriptor of the same terminal whose writes do not wait; undefined for none, or one that may not be opened, as after su(1). */
 export function unwaiting(fd: number): number | undefined {
   const { rdev: device } = fstatSync(fd);
-  if (device === 0 || !isatty(fd)) return undefined;
+  if (device === 0 || !isTerminal(fd)) return undefined;
   if (terminal?.device === device) return terminal.fd;
   if (terminal) closeSync(terminal.fd);
   terminal = undefined;

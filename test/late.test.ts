@@ -32,7 +32,7 @@ test("a server begins without sockets of node:net, ciphers, threads, streams and
   expect([...imported.keys()]).toEqual(expect.arrayContaining(["node:fs", "bun:ffi", "node:os"]));
   const late = [
     ...["net", "tls", "http", "https", "crypto", "worker_threads", "dns", "dns/promises"],
-    ...["util", "fs/promises", "stream", "url"],
+    ...["util", "fs/promises", "stream", "url", "tty"],
   ];
   const others = ["elysia", "mqtt", "@modelcontextprotocol/sdk"];
   for (const name of [...late.map((one) => `node:${one}`), ...others])
