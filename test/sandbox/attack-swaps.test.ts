@@ -7,8 +7,8 @@ import { serving } from "../serving.ts";
 import { acls, serveSandboxes, withMounts } from "./attack.ts";
 import { attackersIn, file, SECRET } from "./hostile.ts";
 
-/** An emulated machine takes a second for each. */
-const LAUNCHES = PATIENCE > 1 ? 60 : 300;
+/** An emulated machine takes a second for each; in CI there is time. */
+const LAUNCHES = PATIENCE > 1 ? 60 : process.env["CI"] === undefined ? 120 : 300;
 const own = attackersIn("attack-swaps");
 const swapped = own("swapped");
 const secret = own("secret");
