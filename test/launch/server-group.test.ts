@@ -1,6 +1,7 @@
 /** The group of a server, where others start and end at the same moment, and where it cannot be locked or opened. */
 import { afterAll, expect, test } from "bun:test";
 import {
+  chmodSync,
   closeSync,
   existsSync,
   fstatSync,
@@ -13,6 +14,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { makeServerGroup, removeLeftovers } from "../../src/launch/cgroup/server.ts";
+import { isRoot } from "../accounts.ts";
 import { descriptorsOf } from "../descriptors.ts";
 import { filterSource, numbered, EPERM } from "../places/rules.ts";
 
@@ -56,6 +58,19 @@ test("what is left is removed, and no directory stays open; what is none is an e
   expect(await removeLeftovers(above)).toEqual([]);
   expect([readdirSync(above), openOf(above)]).toEqual([[], []]);
   expect(removeLeftovers("/dev/null")).rejects.toThrow("ENOTDIR");
+});
+
+test("nothing is left where only somebody else may look", () => {
+  const above = parent();
+  mkdirSync(join(above, "left"));
+  chmodSync(above, 0);
+  // Root may look everywhere, with these.
+  const less = isRoot ? ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] : [];
+  const words = `let why; try { readdirSync(above) } catch (error) { why = error.code }
+    console.log(JSON.stringify([await removeLeftovers(above), why]));`;
+  expect(printed(less, above, words).trim()).toBe('[[],"EACCES"]');
+  chmodSync(above, 0o755);
+  expect(readdirSync(above)).toEqual(["left"]);
 });
 
 test("of what is left no more is held at a time than there are descriptors for", () => {

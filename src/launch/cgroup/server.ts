@@ -105,12 +105,12 @@ async function removeSome(paths: readonly string[]): Promise<string[]> {
   return remaining;
 }
 
-/** None where a server that has just ended has removed it. */
+/** None where a server that has just ended has removed it, or one of somebody else has made it: there is nothing of ours then. */
 function entriesOf(parent: string): Dirent[] {
   try {
     return readdirSync(parent, { withFileTypes: true });
   } catch (error) {
-    if (errnoOf(error) !== "ENOENT") throw error;
+    if (!["ENOENT", "EACCES"].includes(errnoOf(error))) throw error;
     return [];
   }
 }
