@@ -16,6 +16,7 @@ import type { TaskRecord } from "../../src/api/record.ts";
 import { hashOf } from "../../src/access/token.ts";
 import { connect } from "../../src/client.ts";
 import { isRoot, serve, type Served, until, type User, users } from "../served.ts";
+import { isTried } from "../thinned.ts";
 import { ORDINARY } from "../accounts.ts";
 
 const ends: (() => void)[] = [];
@@ -72,37 +73,39 @@ const ROUNDS = process.env["CI"] === undefined ? 3 : 10;
 
 for (const user of users) {
   describe(`served by ${user}`, () => {
-    test("killed again and again while it writes: the file is whole, and nothing older than a second is lost", async () => {
-      const file = join(directory(user), "history");
-      let safe = new Set<string>();
-      for (let round = 0; round < ROUNDS; round++) {
-        const served = await serve(config(user), { user, argv: ["--history", file] });
-        const known = new Set(
-          (await tasks(served, { limit: 1000 }))
-            .filter(({ state }) => state === "ended")
-            .map(({ id }) => id),
-        );
-        expect([...safe].filter((id) => !known.has(id))).toEqual([]);
-        const ended = new Map<string, number>();
-        /** The first that has ended is old enough by then. */
-        const isEnough = () =>
-          [...ended.values()].slice(0, 1).some((at) => Date.now() > at + 1_100 + round * 60);
-        for (let i = 0; !isEnough(); i++) {
-          await served.call("t/say", { action: "start", args: { text: `${i}` }, wait: true });
-          for (const { id } of await tasks(served, { state: "ended", limit: 5 }))
-            if (!ended.has(id)) ended.set(id, Date.now());
-          await Bun.sleep(5);
+    // It is written the same way whoever the user is.
+    if (isTried(0, user, users))
+      test("killed again and again while it writes: the file is whole, and nothing older than a second is lost", async () => {
+        const file = join(directory(user), "history");
+        let safe = new Set<string>();
+        for (let round = 0; round < ROUNDS; round++) {
+          const served = await serve(config(user), { user, argv: ["--history", file] });
+          const known = new Set(
+            (await tasks(served, { limit: 1000 }))
+              .filter(({ state }) => state === "ended")
+              .map(({ id }) => id),
+          );
+          expect([...safe].filter((id) => !known.has(id))).toEqual([]);
+          const ended = new Map<string, number>();
+          /** The first that has ended is old enough by then. */
+          const isEnough = () =>
+            [...ended.values()].slice(0, 1).some((at) => Date.now() > at + 1_100 + round * 60);
+          for (let i = 0; !isEnough(); i++) {
+            await served.call("t/say", { action: "start", args: { text: `${i}` }, wait: true });
+            for (const { id } of await tasks(served, { state: "ended", limit: 5 }))
+              if (!ended.has(id)) ended.set(id, Date.now());
+            await Bun.sleep(5);
+          }
+          const killed = Date.now();
+          await served.crash();
+          await served[Symbol.asyncDispose]();
+          safe = new Set([...ended].filter(([, at]) => at < killed - 1_000).map(([id]) => id));
+          const db = new Database(file);
+          expect(db.query("PRAGMA integrity_check").get()).toEqual({ integrity_check: "ok" });
+          db.close();
         }
-        const killed = Date.now();
-        await served.crash();
-        await served[Symbol.asyncDispose]();
-        safe = new Set([...ended].filter(([, at]) => at < killed - 1_000).map(([id]) => id));
-        const db = new Database(file);
-        expect(db.query("PRAGMA integrity_check").get()).toEqual({ integrity_check: "ok" });
-        db.close();
-      }
-      expect(safe.size).toBeGreaterThan(0);
-    }, 120_000);
+        expect(safe.size).toBeGreaterThan(0);
+      }, 120_000);
 
     test("a secret is in no list, and not in the file", async () => {
       const dir = directory(user);

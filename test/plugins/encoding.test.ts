@@ -53,6 +53,9 @@ function statusOf(client: TestClient): object {
   return status;
 }
 
+/** It never returns, as `for (;;);` does not, and leaves the processor to others. */
+const loop = "for (;;) { try { for (;;) Bun.sleepSync(1); } catch {} }";
+
 describe("hurts only its own task", () => {
   test.each<[name: string, members: string, why: string | RegExp]>([
     ["stdout throws", "begin: () => ({ ...quiet, stdout() { throw new Error('oops'); } })", "oops"],
@@ -122,8 +125,6 @@ describe("hurts only its own task", () => {
     });
   });
 
-  // But for the first they leave the processor to others.
-  const loop = "for (;;) { try { for (;;) Bun.sleepSync(1); } catch {} }";
   test.each<[name: string, members: string, hook?: string]>([
     ["stdout never settles", "begin: () => ({ ...quiet, stdout: never })"],
     [
@@ -131,7 +132,10 @@ describe("hurts only its own task", () => {
       "begin: () => ({ ...quiet, stdout() { for (;;) { try { for (;;); } catch {} } } })",
     ],
     ["behind an await", `begin: () => ({ ...quiet, async stdout() { await null; ${loop} } })`],
-    ["awaits for ever", "begin: () => ({ ...quiet, async stdout() { for (;;) await null; } })"],
+    [
+      "awaits for ever",
+      "begin: () => ({ ...quiet, async stdout() { for (;; await null) Bun.sleepSync(1); } })",
+    ],
     [
       "in a timer",
       `begin: () => ({ ...quiet, async stdout() { setTimeout(() => { ${loop} }); await never(); } })`,
@@ -171,7 +175,7 @@ describe("hurts only its own task", () => {
       "what begin() returns has no stderr()",
     ],
     ["gives nothing", "begin() {}", "what begin() returns has no stdout()"],
-    ["never returns", "begin() { for (;;); }", `begin() took more than ${SHORT / 1000} s`],
+    ["never returns", `begin() { ${loop} }`, `begin() took more than ${SHORT / 1000} s`],
   ])("begin %s: nothing is started", async (_name, members, why) => {
     const { client } = connect(members, { limit: SHORT });
     expect((await client.call("a")).request).toEqual({
@@ -289,7 +293,7 @@ describe("options", () => {
     ["begin: () => quiet, check: () => 'no'", ["plug/x: check() must return a list"]],
     ["begin: () => quiet, check() { throw new Error('oops'); }", ["plug/x: check() failed: oops"]],
     [
-      "begin: () => quiet, check() { for (;;); }",
+      `begin: () => quiet, check() { ${loop} }`,
       [expect.stringMatching(/^plug\/x: .*plug.* took more than [\d.]+ s( without a pause)?$/)],
     ],
   ])("%s", async (members, problems) => {
