@@ -102,3 +102,29 @@ test("it goes with ports, and with these alone", () => {
   expect(filterOf({ bindTcp: [80] })).toEqual(tcpFilter("x64", false));
   expect(filterOf({ connectTcp: [] })).toEqual(tcpFilter("x64", true));
 });
+
+test("what a filter of its own lets through in vain is told, with ports alone", () => {
+  const told = (landlock: object) =>
+    compiled(
+      {
+        acls: { user: "daemon" },
+        landlock: { exec: ["/usr", "/bin"], ...landlock },
+        seccomp: {
+          default: "KILL",
+          abis: "i386",
+          rules: ["@system-service", "@io-uring"].map((syscall) => ({ syscall, action: "ALLOW" })),
+        },
+      },
+      { ...asRoot, arch: "x64", landlockAbi: () => 4 },
+    ).notices.map(({ message }) => message);
+  // First without: filters that ask for the same are made once.
+  expect(told({})).toEqual([]);
+  expect(told({ connectTcp: 80 })).toEqual([
+    expect.stringMatching(
+      /^programs of i386 get no sockets .*landlock without connectTcp and bindTcp gives them back$/,
+    ),
+    expect.stringMatching(
+      /^io_uring_setup fails with ENOSYS .*landlock without connectTcp and bindTcp gives them back$/,
+    ),
+  ]);
+});
