@@ -3,16 +3,20 @@
  * (see visible.ts), and the kernel log, where it is the output, gets what it takes. Where a line begins is for who prints it.
  */
 import { isKernelLog, records } from "./kernel-log.ts";
-import { toTerminal } from "./terminal-output.ts";
 import { indented, visibleLines } from "./visible.ts";
 
 const PRINTED = { log: 1, info: 1, debug: 1, error: 2, warn: 2 } as const;
 
-let isServing = false;
+/** Writes a line to a descriptor without waiting for its reader; false where it has not tried. */
+type Unwaiting = (fd: number, line: string) => boolean;
+let unwaiting: Unwaiting | undefined;
 
-/** From now on nothing waits for a terminal that is not read: others wait for this process. */
-export function printWithoutWaiting(): void {
-  isServing = true;
+/**
+ * From now on nothing waits for a terminal that is not read: others wait for this process.
+ * @param write Handed in, since it needs libc, which no start may need before it can tell that there is none to be had.
+ */
+export function printWithoutWaiting(write: Unwaiting): void {
+  unwaiting = write;
 }
 
 /**
@@ -28,7 +32,7 @@ export function keepConsole(print?: (text: string) => void): void {
       const text = visibleLines(shown.join(" "));
       // Each time: the output changes when the service takes over from the server of early boot.
       const isKernel = isKernelLog(fd);
-      if (isServing && !isKernel && toTerminal(fd, text)) return;
+      if (!isKernel && unwaiting?.(fd, text)) return;
       for (const piece of isKernel ? records(text) : [text]) write(piece);
     };
   }

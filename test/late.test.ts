@@ -39,6 +39,12 @@ test("a server begins without sockets of node:net, ciphers, threads, streams and
     expect([name, imported.get(name)]).toEqual([name, undefined]);
 });
 
+test("what each subcommand begins with makes no code: where that is forbidden, it is what tells so", () => {
+  const imported = importedBy(join(src, "main.ts"));
+  expect([...imported.keys()]).toContain("node:fs");
+  expect(imported.get("bun:ffi")).toBeUndefined();
+});
+
 test("an address is one for us where it is one for the library", () => {
   const parts = ["0", "00", "1", "01", "9", "10", "99", "100", "199", "200", "249", "250", "255"];
   const odd = ["256", "260", "300", "1000", "", " 1", "1 ", "+1", "0x1", "1e1", "١", "a"];

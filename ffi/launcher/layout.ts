@@ -206,6 +206,8 @@ export const BIND = {
   FOLLOWS: 1,
   /** where there is no source, there is no mount */
   OPTIONAL: 2,
+  /** the source must be a character device */
+  DEVICE: 4,
 } as const;
 
 /** Where the op PTY gets its terminal from. */

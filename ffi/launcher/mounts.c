@@ -11,6 +11,7 @@
 
 #define MNT_DETACH 2
 #define EPERM 1
+#define ENODEV 19
 #define ENOSYS 38
 
 /* The new root, and the tmpfs that it is, or that lies below it where the root is a directory of the host. */
@@ -137,13 +138,18 @@ static long set_propagation(u64 propagation)
 	return SYS5(__NR_mount, 0, name, 0, propagation, 0);
 }
 
-/* Shows what `fd` refers to at `target`, with its submounts. Before 5.12 they are restricted once they are there: nobody else sees them. */
-static long show(long fd, const char *target, u64 attributes)
+/*
+ * Shows what `fd` refers to at `target`, with its submounts. A file that somebody wrote where a `device` was missing would be one for
+ * all sandboxes, and so a way from one into another. Before 5.12 they are restricted once they are there: nobody else sees them.
+ */
+static long show(long fd, const char *target, u64 attributes, u64 device)
 {
 	struct statx st;
 	long r = SYS5(__NR_statx, fd, "", AT_EMPTY_PATH, STATX_TYPE, &st);
 	if (r < 0)
 		return r;
+	if (device && (st.stx_mode & S_IFMT) != S_IFCHR)
+		return -ENODEV;
 	u32 kind = (st.stx_mode & S_IFMT) == S_IFDIR ? S_IFDIR : S_IFREG;
 	long tree = SYS3(__NR_open_tree, fd, "", AT_EMPTY_PATH | AT_RECURSIVE | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
 	if (tree < 0)
@@ -222,7 +228,7 @@ long mount_bind(const struct header *plan, const struct op *op)
 	long fd = open_source(plan, op);
 	if (fd < 0)
 		return is_absent(fd) && (op->numbers[1] & BIND_OPTIONAL) ? 0 : fd;
-	long r = show(fd, source + length(source) + 1, op->numbers[0]);
+	long r = show(fd, source + length(source) + 1, op->numbers[0], op->numbers[1] & BIND_DEVICE);
 	close_fd(fd);
 	return r;
 }
@@ -315,7 +321,7 @@ long make_file(const struct op *op, const char *content)
 	if (r >= 0)
 		r = set_propagation(MS_PRIVATE);
 	if (r >= 0)
-		r = show(fd, target, MOUNT_ATTR_RDONLY);
+		r = show(fd, target, MOUNT_ATTR_RDONLY, 0);
 	if (r >= 0)
 		r = set_propagation(MS_UNBINDABLE);
 	close_fd(fd);
@@ -329,7 +335,7 @@ long mount_again(const char *target, u64 attributes)
 	long fd = find(target);
 	if (fd < 0)
 		return fd;
-	long r = show(fd, target, attributes);
+	long r = show(fd, target, attributes, 0);
 	close_fd(fd);
 	return r;
 }

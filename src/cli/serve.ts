@@ -30,6 +30,7 @@ import { Encryption } from "../serve/encryption.ts";
 import { doctor } from "../serve/doctor.ts";
 import { endPatience } from "../encoders/written.ts";
 import { printWithoutWaiting } from "../printed.ts";
+import { toTerminal } from "../terminal-output.ts";
 import { drained, untilStopped } from "../serve/ending.ts";
 import { Fleeting, type FleetDeps } from "../serve/fleet.ts";
 import { Keeping } from "../serve/keeping.ts";
@@ -325,7 +326,7 @@ export async function serve(options: ServeOptions, early?: EarlyBoot): Promise<n
   launching.keepReady(current.apis);
   const stopKeeping = keepSmall();
   forgetStart();
-  printWithoutWaiting();
+  printWithoutWaiting(toTerminal);
   const watch = watchAccounts(
     accounts,
     () => current.apis,

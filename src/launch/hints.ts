@@ -102,7 +102,12 @@ const WORDS: Readonly<Partial<Record<Step, Readonly<Record<string, Words>>>>> = 
   FORK: NAMESPACE_WORDS,
   UNSHARE: NAMESPACE_WORDS,
   ROOT_BEGIN: { EACCES: (_, here) => mac(here), EPERM: mounting },
-  BIND: { ...MOUNT_SOURCE, EPERM: mounting },
+  BIND: {
+    ...MOUNT_SOURCE,
+    EPERM: mounting,
+    ENODEV: ({ what }) =>
+      `${what} has to be a device, and is none: rm it, then mount -t devtmpfs devtmpfs /dev, or mknod -m 666 as null(4), random(4) and tty(4) say`,
+  },
   FSMOUNT: {
     ENODEV: ({ what }) => `this kernel has no file system ${what}`,
     EINVAL: ({ what }) =>

@@ -66,6 +66,17 @@ export function compilePolicy(
       "cannot be combined with newPrivs here: an ordinary user's filter needs no_new_privs, or a user namespace",
     );
   }
+  const landlock = compileLandlock(
+    sandbox.landlock,
+    `${path}.landlock`,
+    {
+      expand: expandText,
+      machine,
+      view,
+      seesOwners: machine.privileged || !namespaces.has("user"),
+    },
+    report,
+  );
   const policy: SandboxPolicy = {
     privileged: machine.privileged,
     server: { uid: machine.uid, gid: machine.gid, groups: groups.kept },
@@ -85,17 +96,7 @@ export function compilePolicy(
     ),
     noNewPrivs: !newPrivs,
     cgroup: cgroupsOf(sandbox.cgroups, `${path}.cgroups`, machine, report),
-    landlock: compileLandlock(
-      sandbox.landlock,
-      `${path}.landlock`,
-      {
-        expand: expandText,
-        machine,
-        view,
-        seesOwners: machine.privileged || !namespaces.has("user"),
-      },
-      report,
-    ),
+    landlock,
     label: compileLabel(
       report.attempt(`${path}.acls.label`, () => acls.label && expandText(acls.label)),
       `${path}.acls.label`,
@@ -111,6 +112,7 @@ export function compilePolicy(
     ...compileSeccomp(
       withExpandedPath(sandbox.seccomp, expandText),
       families,
+      landlock?.filter !== undefined,
       `${path}.seccomp`,
       machine,
       report,

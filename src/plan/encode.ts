@@ -135,7 +135,9 @@ function encodeMount(blob: Blob, step: MountStep): void {
         "BIND",
         [
           attributes(step.flags),
-          (step.asked === undefined ? 0 : BIND.FOLLOWS) | (step.optional ? BIND.OPTIONAL : 0),
+          (step.asked === undefined ? 0 : BIND.FOLLOWS) |
+            (step.optional ? BIND.OPTIONAL : 0) |
+            (step.device ? BIND.DEVICE : 0),
         ],
         strings(step.asked ?? step.source, step.target),
       );

@@ -95,7 +95,7 @@ function landlockWords({ paths, ports, net }: LandlockPolicy): string[] {
     `Landlock: no files but below these: ${places.join("; ") || "none"}`,
     ...(net > 0n
       ? [
-          `Landlock: TCP ports only ${numbers}; no MPTCP, no TCP Fast Open, no io_uring, which evade that`,
+          `Landlock: TCP ports only ${numbers}; no MPTCP, no TCP Fast Open, no TCP_ULP (kernel TLS), no io_uring, which evade that`,
         ]
       : []),
   ];

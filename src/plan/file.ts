@@ -12,8 +12,11 @@ import { type ApiPlan, launchable } from "./plan.ts";
 import { isObject } from "../object.ts";
 import { keptGroups, keptWords } from "./server-groups.ts";
 
-/** Of this format; LAYOUT is that of the ops inside. */
-const FORMAT = 4;
+/**
+ * Of this format; LAYOUT is that of the ops inside. It is another one, too, where plans of before lack what is enforced now: `explain`
+ * would tell of it, and nothing would do it.
+ */
+const FORMAT = 5;
 const MAGIC = "spawnbox-plan ";
 
 interface Header {

@@ -23,6 +23,7 @@ function devSteps(target: string): MountStep[] {
       kind: "bind",
       source: `/dev/${name}`,
       target: at(name),
+      device: true,
       flags: DEVICE,
     })),
     { kind: "symlink", target: at("fd"), text: "/proc/self/fd" },

@@ -27,6 +27,8 @@ export type MountStep =
       readonly links?: readonly string[];
       /** Where there is no source, there is no mount. */
       readonly optional?: true;
+      /** It must be a character device. */
+      readonly device?: true;
       /** Where there is none at the start, it is made: its owner's, or else the server's user's. */
       readonly made?: { readonly owner?: Pick<Identity, "uid" | "gid"> };
       readonly target: string;

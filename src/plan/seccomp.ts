@@ -22,11 +22,13 @@ const NONE: Filter = { seccomp: undefined, told: undefined };
 
 /**
  * The filter of a sandbox (struct sock_filter[]), checked as the kernel will, and what of it is told; undefined when there
- * is none, or when it cannot be made and the report says why. `families`: what sockets it lets through.
+ * is none, or when it cannot be made and the report says why. `families`: what sockets it lets through; `ports`: beside it stands the
+ * filter of Landlock's ports (tcp-filter.ts).
  */
 export function compileSeccomp(
   seccomp: Seccomp | undefined,
   families: Families | undefined,
+  ports: boolean,
   path: string,
   machine: Machine,
   report: Report,
@@ -34,12 +36,12 @@ export function compileSeccomp(
   if (seccomp === undefined) return NONE;
   if (seccomp.rulespath !== undefined)
     return fromPath(seccomp, seccomp.rulespath, families, path, machine, report);
-  const key = keyOf([seccomp, families?.names, families?.protocolNames]);
+  const key = keyOf([seccomp, families?.names, families?.protocolNames, ports]);
   const known = knownOf(machine);
   const before = known.get(key);
   if (before) return before;
   const said = toldBy(report);
-  const filter = fromConfig(seccomp, families, path, machine, report);
+  const filter = fromConfig(seccomp, families, ports, path, machine, report);
   // What is told is to be told of each.
   if (toldBy(report) === said) known.set(key, filter);
   return filter;
@@ -87,13 +89,15 @@ function fromPath(
 function fromConfig(
   seccomp: Seccomp,
   families: Families | undefined,
+  ports: boolean,
   path: string,
   machine: Machine,
   report: Report,
 ): Filter {
   const before = report.problems.length;
+  const back = backBy(families, ports);
   const fallback = report.attempt(`${path}.default`, () => parseAction(seccomp.default ?? "KILL"));
-  const second = secondAbi(seccomp, families !== undefined, path, machine, report);
+  const second = secondAbi(seccomp, back, path, machine, report);
   const rules = (abi: Abi, others: readonly Abi[], to: Report) =>
     resolveRules(seccomp.rules ?? [], `${path}.rules`, machine, to, abi, others);
   const verdicts = rules(machine.arch, second ? [second] : [], report);
@@ -110,7 +114,7 @@ function fromConfig(
     report.attempt(`${path}.abis`, () => checkMultiplexed(verdicts)) === undefined
   )
     return NONE;
-  if (families) tellRings(verdicts, path, report);
+  if (back !== undefined) tellRings(verdicts, back, path, report);
   const filter = report.attempt(path, () => {
     let program = compileFor(machine.arch, fallback, verdicts, machine);
     if (second) {
@@ -138,7 +142,7 @@ function foreignReport(report: Report, abi: Abi): Report {
 /** The ABI that programs may have besides that of the processor. */
 function secondAbi(
   { abis = [] }: Seccomp,
-  limited: boolean,
+  back: string | undefined,
   path: string,
   machine: Machine,
   report: Report,
@@ -155,10 +159,10 @@ function secondAbi(
         abi === "i386" ? "CONFIG_IA32_EMULATION (or ia32_emulation=1)" : "CONFIG_COMPAT";
       report.notice(place, `this kernel runs no programs of ${abi}: it needs ${option}`);
     }
-    if (limited && abi === "i386") {
+    if (back !== undefined && abi === "i386") {
       report.notice(
         place,
-        'programs of i386 get no sockets through socketcall(2), which hides their family: those whose C library calls it (glibc does) have none here; "network": {"families": "all"} gives them back',
+        `programs of i386 get no sockets through socketcall(2), which hides their family: those whose C library calls it (glibc does) have none here; ${back}`,
       );
     }
   }
@@ -188,14 +192,21 @@ function compileFor(abi: Abi, fallback: number, verdicts: Verdicts, machine: Mac
   return fallback === ACTIONS.NOTIFY ? withNewer(program, verdicts, abi, TOLD_NO_CALL) : program;
 }
 
+/** What a config says instead, where the filters beside its own take what hides sockets; undefined where they do not. */
+function backBy(families: Families | undefined, ports: boolean): string | undefined {
+  const landlock = "landlock without connectTcp and bindTcp";
+  if (!families) return ports ? `${landlock} gives them back` : undefined;
+  return `"network": {"families": "all"}${ports ? `, and ${landlock},` : ""} gives them back`;
+}
+
 /** A config that asks for what it does not get. */
-function tellRings(verdicts: Verdicts, path: string, report: Report): void {
+function tellRings(verdicts: Verdicts, back: string, path: string, report: Report): void {
   const setup = [...verdicts.values()].find(({ name }) => name === "io_uring_setup");
   const asked = [setup?.always, ...(setup?.conditional ?? [])];
   if (!asked.some((rule) => rule && passes(rule.action))) return;
   report.notice(
     path,
-    'io_uring_setup fails with ENOSYS whatever the rules say: rings make sockets of any family past every filter; "network": {"families": "all"} gives them back',
+    `io_uring_setup fails with ENOSYS whatever the rules say: rings make sockets of any family past every filter; ${back}`,
   );
 }
 

@@ -15,7 +15,7 @@ const GROUPS: Readonly<Record<string, string>> = {
     geteuid32 getgid getgid32 getgroups getgroups32 getpgid getpgrp getpid getppid getrandom
     getresgid getresgid32 getresuid getresuid32 getrlimit getsid gettid gettimeofday getuid
     getuid32 membarrier mmap mmap2 mprotect munmap nanosleep pause prlimit64 restart_syscall
-    riscv_flush_icache riscv_hwprobe rseq rt_sigreturn sched_getaffinity sched_yield
+    riscv_flush_icache riscv_hwprobe rseq rseq_slice_yield rt_sigreturn sched_getaffinity sched_yield
     set_robust_list set_thread_area set_tid_address set_tls sigreturn time ugetrlimit`,
   // Reading and writing what is open.
   "@basic-io": `
@@ -51,8 +51,8 @@ const GROUPS: Readonly<Record<string, string>> = {
   "@process": `
     capget clone clone3 execveat fork getrusage kill pidfd_open pidfd_send_signal prctl
     rt_sigqueueinfo rt_tgsigqueueinfo swapcontext tgkill times tkill vfork wait4 waitid waitpid`,
-  // Entering and making namespaces. clone and clone3 can make them too and are in @process, for threads need them.
-  "@namespace": "setns unshare",
+  // Entering, making and finding namespaces. clone and clone3 can make them too and are in @process, for threads need them.
+  "@namespace": "listns setns unshare",
   // Handling signals.
   "@signal": `
     rt_sigaction rt_sigpending rt_sigprocmask rt_sigsuspend rt_sigtimedwait rt_sigtimedwait_time64

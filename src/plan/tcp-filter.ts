@@ -2,6 +2,7 @@
  * The filter beside Landlock's rules for TCP ports, which Linux asks of sockets of TCP alone, and in bind(2) and connect(2) alone.
  * A socket of MPTCP or SMC talks to who speaks TCP as well, and what is sent with MSG_FASTOPEN connects without a connect(2). They
  * fail as where the kernel has none of them, on which programs do without. In a ring (io_uring) no filter would see them.
+ * TCP_ULP makes a socket of TCP one of SMC (Linux 5.17); whether it does, or only has the kernel speak TLS, is in memory.
  */
 import { constants } from "node:os";
 import type { Architecture } from "../../ffi/libseccomp.ts";
@@ -16,6 +17,7 @@ interface Abi {
   readonly sendto: readonly number[];
   readonly sendmsg: readonly number[];
   readonly sendmmsg: readonly number[];
+  readonly setsockopt: readonly number[];
   /** The call that hides its arguments in memory: only which of its functions is meant can be seen. */
   readonly socketcall?: number;
 }
@@ -23,36 +25,50 @@ interface Abi {
 /** Those of x32 are those of x86_64 and a bit, or stand beside them. */
 const ABIS: Readonly<Record<Architecture, readonly Abi[]>> = {
   x64: [
-    { audit: 0xc000003e, socket: 41, sendto: [44], sendmsg: [46, 518], sendmmsg: [307, 538] },
     {
-      ...{ audit: 0x40000003, socket: 359, socketcall: 102 },
+      ...{ audit: 0xc000003e, socket: 41, setsockopt: [54, 541] },
+      ...{ sendto: [44], sendmsg: [46, 518], sendmmsg: [307, 538] },
+    },
+    {
+      ...{ audit: 0x40000003, socket: 359, setsockopt: [366], socketcall: 102 },
       ...{ sendto: [369], sendmsg: [370], sendmmsg: [345] },
     },
   ],
   arm64: [
-    { audit: 0xc00000b7, socket: 198, sendto: [206], sendmsg: [211], sendmmsg: [269] },
-    { audit: 0x40000028, socket: 281, sendto: [290], sendmsg: [296], sendmmsg: [374] },
+    {
+      ...{ audit: 0xc00000b7, socket: 198, setsockopt: [208] },
+      ...{ sendto: [206], sendmsg: [211], sendmmsg: [269] },
+    },
+    {
+      ...{ audit: 0x40000028, socket: 281, setsockopt: [294] },
+      ...{ sendto: [290], sendmsg: [296], sendmmsg: [374] },
+    },
   ],
 };
 const X32_BIT = 0x40000000;
 /** The same in every ABI. */
 const IO_URING_SETUP = 425;
 /** SYS_… of linux/net.h. */
-const SOCKETCALL = { socket: 1, sendto: 11, sendmsg: 16, sendmmsg: 20 } as const;
+const SOCKETCALL = { socket: 1, sendto: 11, setsockopt: 14, sendmsg: 16, sendmmsg: 20 } as const;
 
 const FAMILY = { INET: 2, INET6: 10, SMC: 43 } as const;
 /** IPPROTO_SMC (Linux 6.11), IPPROTO_MPTCP (5.6). */
 const PROTOCOLS = [256, 262];
 const MSG_FASTOPEN = 0x20000000;
+/** Of linux/tcp.h, at the level IPPROTO_TCP. */
+const TCP_ULP = 31;
+const IPPROTO_TCP = 6;
 
 const NO_FAMILY = errnoAction(constants.errno.EAFNOSUPPORT);
 const NO_PROTOCOL = errnoAction(constants.errno.EPROTONOSUPPORT);
 /** As with net.ipv4.tcp_fastopen=0. */
 const NO_FAST_OPEN = errnoAction(constants.errno.EOPNOTSUPP);
+/** As where the kernel has none of that name. */
+const NO_ULP = errnoAction(constants.errno.ENOENT);
 const NO_CALL = errnoAction(constants.errno.ENOSYS);
 
 /** Offsets in struct seccomp_data of the lower halves, which are all of an int. */
-const DATA = { nr: 0, arch: 4, first: 16, third: 32, fourth: 40 } as const;
+const DATA = { nr: 0, arch: 4, first: 16, second: 24, third: 32, fourth: 40 } as const;
 
 /** @param connects the ports that may be connected to are listed */
 export function tcpFilter(arch: Architecture, connects: boolean): Uint8Array {
@@ -60,10 +76,11 @@ export function tcpFilter(arch: Architecture, connects: boolean): Uint8Array {
   code.load(DATA.arch);
   for (const { audit } of ABIS[arch]) code.equal(audit, `abi ${audit}`);
   code.answer(ACTIONS.KILL_PROCESS);
-  for (const { audit, socket, sendto, sendmsg, sendmmsg, socketcall } of ABIS[arch]) {
+  for (const { audit, socket, sendto, sendmsg, sendmmsg, setsockopt, socketcall } of ABIS[arch]) {
     code.label(`abi ${audit}`).load(DATA.nr);
     if (arch === "x64") code.and(~X32_BIT);
     code.equal(socket, "socket").equal(IO_URING_SETUP, "no call");
+    for (const number of setsockopt) code.equal(number, "option");
     if (connects) {
       for (const number of sendmsg) code.equal(number, "third");
       for (const number of [...sendto, ...sendmmsg]) code.equal(number, "fourth");
@@ -72,6 +89,7 @@ export function tcpFilter(arch: Architecture, connects: boolean): Uint8Array {
     code.jump("go");
   }
   code.label("socketcall").load(DATA.first).equal(SOCKETCALL.socket, "no family");
+  code.equal(SOCKETCALL.setsockopt, "no call");
   if (connects)
     for (const name of ["sendto", "sendmsg", "sendmmsg"] as const)
       code.equal(SOCKETCALL[name], "no call");
@@ -85,6 +103,10 @@ export function tcpFilter(arch: Architecture, connects: boolean): Uint8Array {
   for (const protocol of PROTOCOLS) code.equal(protocol, "no protocol");
   code.jump("go");
   code.label("no protocol").answer(NO_PROTOCOL);
+
+  code.label("option").load(DATA.second).equal(IPPROTO_TCP, "option of TCP").jump("go");
+  code.label("option of TCP").load(DATA.third).equal(TCP_ULP, "no ULP").jump("go");
+  code.label("no ULP").answer(NO_ULP);
 
   code.label("third").load(DATA.third).jump("flags");
   code.label("fourth").load(DATA.fourth);

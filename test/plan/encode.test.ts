@@ -262,6 +262,7 @@ test.each<[string, MountStep, string]>([
   ["all of them", bind({}, flags(true, true, true, true)), 'BIND 15 0 "/s" "/t"'],
   ["links followed", bind({ asked: "/a", links: [] }), 'BIND 0 1 "/a" "/t"'],
   ["optional", bind({ optional: true }), 'BIND 0 2 "/s" "/t"'],
+  ["device", bind({ device: true }), 'BIND 0 4 "/s" "/t"'],
   ["both", bind({ asked: "/a", optional: true }), 'BIND 0 3 "/a" "/t"'],
   [
     "tmpfs",

@@ -119,7 +119,7 @@ test.each<[Partial<Policy>, string[], (string | undefined)[]]>([
     ]),
     [
       "Landlock: no files but below these: none",
-      "Landlock: TCP ports only 80, 81; no MPTCP, no TCP Fast Open, no io_uring, which evade that",
+      "Landlock: TCP ports only 80, 81; no MPTCP, no TCP Fast Open, no TCP_ULP (kernel TLS), no io_uring, which evade that",
     ],
     [],
   ],
@@ -127,7 +127,7 @@ test.each<[Partial<Policy>, string[], (string | undefined)[]]>([
     landlock([], 1n),
     [
       "Landlock: no files but below these: none",
-      "Landlock: TCP ports only none; no MPTCP, no TCP Fast Open, no io_uring, which evade that",
+      "Landlock: TCP ports only none; no MPTCP, no TCP Fast Open, no TCP_ULP (kernel TLS), no io_uring, which evade that",
     ],
     [],
   ],

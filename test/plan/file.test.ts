@@ -33,7 +33,7 @@ test("its header says what it is of, and what its body is", () => {
   expect(first).toStartWith("spawnbox-plan {");
   const header = JSON.parse(first.slice("spawnbox-plan ".length)) as object;
   expect(header).toEqual({
-    ...{ format: 4, layout: expect.anything(), arch: "x64", uid: 0, gid: 0 },
+    ...{ format: 5, layout: expect.anything(), arch: "x64", uid: 0, gid: 0 },
     spawnbox: expect.stringMatching(/^\d+\.\d+/),
     sha256: new Bun.CryptoHasher("sha256").update(body).digest("hex"),
   });
@@ -107,6 +107,7 @@ describe("refused", () => {
     ["a changed body", text.replace("/bin/echo", "/bin/evil"), "does not match its hash"],
     ["half of it", text.slice(0, text.length / 2), "does not match its hash"],
     ["another format", changed("format", 99), "whose plans are of version 99."],
+    ["from before there was a filter for ports", changed("format", 4), "compile it again"],
     ["other ops", changed("layout", 99), ".99; this one reads"],
     [
       "another architecture",

@@ -34,7 +34,7 @@ test("explained by what may be done where", () => {
     "Landlock: no files but below these: read /etc; read and execute /usr; read and write /var/tmp",
   );
   expect(lines).toContain(
-    "Landlock: TCP ports only 80; no MPTCP, no TCP Fast Open, no io_uring, which evade that",
+    "Landlock: TCP ports only 80; no MPTCP, no TCP Fast Open, no TCP_ULP (kernel TLS), no io_uring, which evade that",
   );
 });
 

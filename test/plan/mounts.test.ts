@@ -266,6 +266,7 @@ describe("each mode", () => {
       kind: "bind",
       source: `/dev/${name}`,
       target: `/x/dev/${name}`,
+      device: true,
       flags: flags("nosuid", "noexec"),
     });
     const to = (name: string, text: string) => ({

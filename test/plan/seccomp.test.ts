@@ -3,6 +3,7 @@ import {
   type Abi,
   ABIS,
   type Architecture,
+  commonCalls,
   ARCHITECTURES,
   takesRule,
 } from "../../ffi/libseccomp.ts";
@@ -64,6 +65,7 @@ describe("calls that are newer than the library", () => {
       [467, 467, 467, 467],
     ]);
     expect(numbers("file_setattr", ["x64"])).toEqual([469]);
+    expect(numbers("rseq_slice_yield", ["x64"])).toEqual([471]);
   });
   test.each(["x64", "arm64"] as const)("are denied, and allowed, with their group: %s", (arch) => {
     const second = arch === "x64" ? "i386" : "arm";
@@ -83,6 +85,10 @@ describe("calls that are newer than the library", () => {
       }
     expect(answer(denies, 466, [], ABIS[arch])).toBe(allow);
     expect(answer(allows, 468, [], ABIS[arch])).toBe(0);
+  });
+  test("each belongs to a group, but for the label that a process gives itself", () => {
+    const grouped = new Set(groupNames.flatMap((name) => syscallsOf(name) ?? []));
+    expect(commonCalls.filter((name) => !grouped.has(name))).toEqual(["lsm_set_self_attr"]);
   });
   test("a rule on their arguments is one of this processor, or refused", () => {
     const rules = [rule("open_tree_attr", "ERRNO(EXDEV)", { index: 2, op: "eq", value: 1 })];

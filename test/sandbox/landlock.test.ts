@@ -56,13 +56,16 @@ def sendto(flags):
     with socket.socket() as one: one.sendto(b"x", flags, closed)
 def sendmsg(flags):
     with socket.socket() as one: one.sendmsg([b"x"], [], flags, closed)
+def layered():
+    # A kernel with MPTCP has this one, and would say ENOTSUP to it.
+    with socket.socket() as one: one.setsockopt(socket.IPPROTO_TCP, 31, b"mptcp")
 def usual():
     one, other = socket.socketpair()
     one.send(b"x")
     one.sendmsg([b"y"])
     return other.recv(2).decode()
 print(attempt(made, 2, MPTCP), attempt(made, 10, MPTCP), attempt(made, 2, SMC), attempt(made, AF_SMC, 0), attempt(made, 2, 6), attempt(made, 2, 0))
-print(attempt(sendto, MSG_FASTOPEN), attempt(sendmsg, MSG_FASTOPEN | socket.MSG_NOSIGNAL), usual())`;
+print(attempt(layered), attempt(sendto, MSG_FASTOPEN), attempt(sendmsg, MSG_FASTOPEN | socket.MSG_NOSIGNAL), usual())`;
 
 describe.skipIf(landlockAbi() < PORTS_SINCE).each(users)("served by %s", (user) => {
   const served = serving(() => serveSandboxes(config, { user }));
@@ -79,13 +82,13 @@ describe.skipIf(landlockAbi() < PORTS_SINCE).each(users)("served by %s", (user) 
     },
   );
 
-  test("[landlock] nothing goes around the ports: MPTCP, SMC, TCP Fast Open", async () => {
+  test("[landlock] nothing goes around the ports: MPTCP, SMC, upper layer protocols, TCP Fast Open", async () => {
     for (const sandbox of ["both", "connects"]) {
       const { lines, errors } = await py(served, sandbox, AROUND);
       expect({ lines, errors }).toEqual({
         lines: [
           "EPROTONOSUPPORT EPROTONOSUPPORT EPROTONOSUPPORT EAFNOSUPPORT None None",
-          "ENOTSUP ENOTSUP xy",
+          "ENOENT ENOTSUP ENOTSUP xy",
         ],
         errors: [],
       });

@@ -142,6 +142,44 @@ test.if(isRoot)("without the null device nothing is launched, and no file takes 
   expect(said.trim().split("\n")).toHaveLength(1);
 });
 
+test.if(isRoot)("a null device that may not be opened is told as that", () => {
+  const dev =
+    'mount -t tmpfs -o nodev none "$0" && cp -a /dev/null /dev/urandom "$0" && mount --move "$0" /dev && exec "$@"';
+  const path = join(room.path, "nodev");
+  mkdirSync(path);
+  const config = {
+    metadata: { uid: "c", api: "c" },
+    sandboxes: {
+      ...{ uid: "s", acls: { user: "daemon" } },
+      commands: [{ uid: "x", exec: { cmdpath: "/bin/true" } }],
+    },
+  };
+  const through = ["unshare", "--mount", "sh", "-c", dev, path];
+  const { out, err } = room.spawnbox(through, config, "check", (file) => [file]);
+  expect(`${out}${err}`).toContain("spawn /dev/null: EACCES: that has to be the null device");
+});
+
+test.if(isRoot)("a file in the place of a device is shown to no sandbox", () => {
+  const dev =
+    'mount -t tmpfs none "$0" && cp -a /dev/null /dev/zero /dev/full /dev/random /dev/urandom "$0" && : >"$0/tty" && mount --move "$0" /dev && exec "$@"';
+  const path = join(room.path, "dev");
+  mkdirSync(path);
+  const config = {
+    metadata: { uid: "c", api: "c" },
+    sandboxes: {
+      ...{ uid: "s", profile: "minimal", acls: { user: "daemon" } },
+      commands: [{ uid: "x", exec: { cmdpath: "/bin/true" } }],
+    },
+  };
+  const through = ["unshare", "--mount", "sh", "-c", dev, path];
+  const { out, err } = room.spawnbox(through, config, "run", (file) => [
+    ...["c/x", "--config", file],
+  ]);
+  expect(`${out}${err}`).toContain(
+    "/dev/tty: ENODEV: /dev/tty has to be a device, and is none: rm",
+  );
+});
+
 test.if(isRoot)("what a mount of this machine lets nobody do is told of who asks for it", () => {
   const path = join(room.path, "medium");
   mkdirSync(path);
