@@ -77,4 +77,5 @@ function incompleteOf(file: string, ca: Buffer | undefined): Problem[] {
     }));
 }
 
-const inLine = (name: string): string => visible(name.replaceAll("\n", ", "));
+/** @param name undefined where the certificate has an empty one, which its alternative names stand for */
+const inLine = (name: string | undefined): string => visible((name ?? "").replaceAll("\n", ", "));
