@@ -85,7 +85,10 @@ async function front({ url, token, tls }: Connection): Promise<number> {
 
 /** @param said by the runtime, which has hints for who writes programs behind it */
 function unreached(said: string): string {
-  const reason = said.replace(/(?: fetching "|: Unable to connect\.).*$/s, "");
+  const reason = said.replace(
+    /(?: fetching "|: Unable to connect\.|\. For more information,).*$/s,
+    "",
+  );
   return `${reason}; ${adviceFor(reason) ?? "is the server running there, with --mcp?"}`;
 }
 

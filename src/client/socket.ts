@@ -44,7 +44,10 @@ const ADVICE: readonly (readonly [RegExp, string])[] = [
     /status code: 40[13]$/,
     "it refuses who is calling: for one with TLS, does it believe this client's certificate?",
   ],
-  [/Connection ended/i, "is it a server of this kind, and does it speak TLS there (https:)?"],
+  [
+    /Connection ended|closed unexpectedly/i,
+    "is it a server of this kind, and does it speak TLS there (https:)?",
+  ],
   [/altname/i, "its certificate is for other names: call it by one of them"],
   [/has expired/i, "by the clock here: is that right, and does the server need a new certificate?"],
   [/not yet valid/i, "by the clock here: is that right?"],

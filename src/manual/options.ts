@@ -124,6 +124,11 @@ class Line {
     }
     const given = value ?? this.#following(shown, option);
     const before = this.values.get(name);
+    // Mostly a variable that is not set: what it should have named would be left out. Alone, it is as if it were not there.
+    if (joined !== undefined && before !== undefined && (before === "" || given === ""))
+      throw new TypeError(
+        `option ${shown} is given twice, once with nothing: ${argument} is empty`,
+      );
     if (once && before !== undefined) throw new TypeError(`option ${shown} is given twice`);
     if (repeatable) this.values.set(name, Array.isArray(before) ? [...before, given] : [given]);
     else if (joined !== undefined && before !== undefined)

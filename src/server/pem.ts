@@ -18,6 +18,11 @@ interface Block {
 export function certificatesOf(bytes: Uint8Array): Buffer {
   const found = blocksIn(bytes).filter(({ label }) => CERTIFICATE.test(label));
   if (found.length === 0) throw none("certificate (PEM)", bytes, "x509");
+  const trusted = found.findIndex(({ label }) => label.startsWith("TRUSTED"));
+  if (trusted >= 0)
+    throw new Error(
+      `certificate ${trusted + 1} in it is a TRUSTED CERTIFICATE, of which nobody here is believed: write it as a plain one, by openssl x509 -in FILE -out PLAIN`,
+    );
   const texts = found.map(textOf);
   const { X509Certificate } = ciphers();
   for (const [i, text] of texts.entries()) {

@@ -105,6 +105,14 @@ describe("a table of options", () => {
     expect(read()?.config).toBeUndefined();
     expect(read("--config", "a")?.config).toBe("a");
     expect(read("--config", "a:b", "--config=c", "--config", "d")?.config).toBe("a:b:c:d");
+    expect(read("--config=")?.config).toBe("");
+    for (const [one = "", other = ""] of [
+      ["", "a"],
+      ["a", ""],
+    ])
+      expect(() => read("--config", one, "--config", other)).toThrow(
+        new TypeError("option --config is given twice, once with nothing: PATH is empty"),
+      );
     expect(read("-f", "a", "--file", "b")?.file).toBe("b");
     expect(read("--plan", "a")?.plan).toBe("a");
     expect(() => read("--plan", "a", "--plan=b")).toThrow(

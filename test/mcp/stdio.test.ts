@@ -206,6 +206,21 @@ test("[protection] a proxy of the environment is told nothing", async () => {
   expect(told).toEqual([]);
 });
 
+test("is told that a server which ends the connection may speak TLS", async () => {
+  using other = Bun.listen({
+    ...{ hostname: "127.0.0.1", port: 0 },
+    socket: { data: (socket) => void socket.end() },
+  });
+  const url = `http://127.0.0.1:${other.port}`;
+  const child = Bun.spawn([program, "mcp", "--url", url], { stdio: ["pipe", "pipe", "pipe"] });
+  child.stdin.write(`${JSON.stringify({ jsonrpc: "2.0", id: 1, method: "ping" })}\n`);
+  child.stdin.flush();
+  expect([await child.exited, await child.stderr.text()]).toEqual([
+    3,
+    `spawnbox mcp: ${url}/mcp: ECONNRESET: The socket connection was closed unexpectedly; is it a server of this kind, and does it speak TLS there (https:)?\n`,
+  ]);
+});
+
 const NOT_THERE =
   "spawnbox mcp: http://127.0.0.1:1/mcp: ECONNREFUSED; is the server running there, with --mcp?\n";
 

@@ -257,6 +257,11 @@ describe("before a start", () => {
           '"CN=between" is signed by "CN=ca", which is not in it: clients that it signs for are refused until that one is there',
       },
     ]);
+    // One of a name that is empty, as where the alternative names say it all.
+    const nameless = made.sign("nameless", { subject: "/" });
+    expect(problems({ ...paths, clientCa: nameless.cert })).toMatchObject([
+      { message: expect.stringMatching(/^"" is signed by "CN=ca", which is not in it: /) as never },
+    ]);
     writeFileSync(text, [between.cert, made.trust].map((file) => readFileSync(file)).join(""));
     expect(problems({ ...paths, clientCa: text })).toEqual([]);
     expect(problems({ ...old, clientCa: undefined })).toEqual([

@@ -48,6 +48,14 @@ test("[protection] what is cut short or broken is told, and not left out", () =>
   expect(() => keyOf(Buffer.from("-----BEGIN PRIVATE KEY-----c2VjcmV0"))).toThrow(new Error(told));
 });
 
+test("[protection] a certificate that says what it is trusted for is told, since the runtime believes none of these", () => {
+  const trusted = openssl("x509", "-in", server.cert, "-trustout", "-addreject", "clientAuth");
+  expect(() => of(`${one}${trusted.toString()}`)).toThrow(
+    /^certificate 2 in it is a TRUSTED CERTIFICATE, .*by openssl x509 -in FILE -out PLAIN$/,
+  );
+  expect(of(one.replaceAll(" CERTIFICATE", " X509 CERTIFICATE"))).toContain("BEGIN X509 CERT");
+});
+
 test("what is in it instead", () => {
   for (const text of ["", "text", key, `\ufeff${key}`, "-----BEGIN A-----\n-----END A-----"])
     expect(() => of(text)).toThrow(/^there is no certificate \(PEM\) in it$/);
