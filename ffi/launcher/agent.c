@@ -130,13 +130,15 @@ __attribute__((noreturn)) static void become_supervisor(const struct agent_messa
 		SYS1(__NR_close, 0);
 		struct statx st;
 		long r = SYS4(__NR_openat, AT_FDCWD, "/dev/null", O_RDWR, 0);
-		if (r >= 0)
-			r = SYS5(__NR_statx, 0, "", AT_EMPTY_PATH, STATX_TYPE, &st);
-		/* A file of that name would be such a way. */
-		if (r >= 0 && ((st.stx_mode & S_IFMT) != S_IFCHR || st.stx_rdev_major != 1 || st.stx_rdev_minor != 3))
-			r = -ENODEV;
 		if (r < 0)
 			fail(OP_SPAWN, "/dev/null", r);
+		r = SYS5(__NR_statx, 0, "", AT_EMPTY_PATH, STATX_TYPE, &st);
+		/* As where the plan is looked at, which is next: where it is denied, it is for both. */
+		if (r < 0)
+			fail(OP_PLAN_READ, "fstat", r);
+		/* A file of that name would be such a way. */
+		if ((st.stx_mode & S_IFMT) != S_IFCHR || st.stx_rdev_major != 1 || st.stx_rdev_minor != 3)
+			fail(OP_SPAWN, "/dev/null", -ENODEV);
 	}
 	for (usize i = 0; i < count; i++)
 		SYS3(__NR_dup3, fds[i], places[i], 0);
