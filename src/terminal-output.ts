@@ -16,8 +16,9 @@ let isSlow = false;
 
 /** A descriptor of the same terminal whose writes do not wait; undefined for none, or one that may not be opened, as after su(1). */
 export function unwaiting(fd: number): number | undefined {
+  // Asked first: it says no of one that is closed, too, and costs less where it is none.
+  if (!isTerminal(fd)) return undefined;
   const { rdev: device } = fstatSync(fd);
-  if (device === 0 || !isTerminal(fd)) return undefined;
   if (terminal?.device === device) return terminal.fd;
   if (terminal) closeSync(terminal.fd);
   terminal = undefined;
