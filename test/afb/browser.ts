@@ -29,6 +29,10 @@ export function openBrowser(more: readonly string[] = []): Browser {
     // One process does for all pages: starting one takes longer than the page. Nor do origins share less in it.
     "--renderer-process-limit=1",
     "--disable-site-isolation-trials",
+    // Nor for what is painted: there is no graphics card, and no process whose start another takes over.
+    "--disable-gpu",
+    "--in-process-gpu",
+    "--no-zygote",
     // Names that are no loopback to the browser, as on a network; the connections stay on this machine.
     "--host-resolver-rules=MAP *.test 127.0.0.1",
     ...more,
