@@ -10,6 +10,7 @@ const { symbols: libc } = dlopen("libc.so.6", {
   prctl: { args: ["i32", "u64"], returns: "i32" },
   waitid: { args: ["i32", "u32", "ptr", "i32"], returns: "i32" },
   getsid: { args: ["i32"], returns: "i32" },
+  getpgid: { args: ["i32"], returns: "i32" },
   kill: { args: ["i32", "i32"], returns: "i32" },
 });
 
@@ -23,6 +24,7 @@ export function becomeSubreaper(): void {
 
 const P_ALL = 0;
 const P_PID = 1;
+const P_PGID = 2;
 const WNOHANG = 1;
 const WEXITED = 4;
 const WNOWAIT = 0x1000000;
@@ -78,6 +80,24 @@ const SIGKILL = 9;
 /** A process, or with a negative number a process group. Whether there was somebody whom this process may kill. */
 export function killNow(pid: number): boolean {
   return libc.kill(pid < 0 ? -pidOf(-pid) : pidOf(pid), SIGKILL) === 0;
+}
+
+const SIGCONT = 18;
+
+/** The children that are in a process group, see setpgid(2). Throws as {@link listChildren}. */
+export const childrenIn = (group: number): number[] =>
+  listChildren().filter((pid) => libc.getpgid(pid) === group);
+
+/** Goes on, where it was stopped; nothing happens where there is no such group. */
+export function continueGroup(group: number): void {
+  libc.kill(-pidOf(group), SIGCONT);
+}
+
+/** Of the children in a process group one that is dead, without reaping it; `alive`: none is; undefined: there are none. */
+export function deadChildIn(group: number): number | "alive" | undefined {
+  info[SI_PID] = 0;
+  if (libc.waitid(P_PGID, pidOf(group), info, WEXITED | WNOHANG | WNOWAIT) < 0) return undefined;
+  return info[SI_PID] || "alive";
 }
 
 /**

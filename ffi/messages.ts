@@ -6,6 +6,7 @@ const { symbols: libc } = dlopen("libc.so.6", {
   __errno_location: { args: [], returns: "ptr" },
   socketpair: { args: ["i32", "i32", "i32", "ptr"], returns: "i32" },
   sendmsg: { args: ["i32", "ptr", "i32"], returns: "i64" },
+  recv: { args: ["i32", "ptr", "u64", "i32"], returns: "i64" },
 });
 
 const AF_UNIX = 1;
@@ -59,4 +60,14 @@ export function sendMessage(socket: number, bytes: Uint8Array, fds: readonly num
   if (error.errno === "EAGAIN" || error.errno === "ENOBUFS" || error.errno === "ETOOMANYREFS")
     return false;
   throw error;
+}
+
+/** The first bytes of all messages that nobody has received; the descriptors in them are closed. */
+export function takeUnreceived(socket: number, size: number): Uint8Array[] {
+  const taken: Uint8Array[] = [];
+  for (;;) {
+    const bytes = new Uint8Array(size);
+    if (Number(libc.recv(socket, bytes, BigInt(size), MSG_DONTWAIT)) <= 0) return taken;
+    taken.push(bytes);
+  }
 }

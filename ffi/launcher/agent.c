@@ -1,7 +1,12 @@
 /*
- * The agent of a server: a process that was started once and forks a supervisor for each message, so that the server itself never
- * forks, executes or waits. It is nobody's parent: what it makes are children of the server (CLONE_PARENT, clone(2)), which adopts
- * what they leave behind, and for which nothing changes when the agent dies. It keeps nothing between two messages.
+ * The agent of a server: a process that was started once and forks supervisors, so that the server itself never forks, executes or
+ * waits. It is nobody's parent: what it makes are children of the server (CLONE_PARENT, clone(2)), which adopts what they leave behind,
+ * and for which nothing changes when the agent dies. It keeps nothing between two messages.
+ *
+ * No launch waits for the fork: the next supervisor is made ahead, and it is that which waits for the message. As soon as it has one,
+ * the agent makes another. Each is as bare as the agent is, and new: it gets one launch, and becomes its supervisor. Where none can be
+ * made, the agent takes the next message itself, and forks then. Both are one process group, of no other process, by which the server
+ * wakes and ends them.
  */
 #include <linux/fcntl.h>
 #include <linux/prctl.h>
@@ -47,6 +52,10 @@ struct control {
 	int fds[AGENT_FDS];
 };
 
+#define PAGE 4096
+/* Bytes of the stack that a launch comes to. */
+#define STACK_AHEAD (2 * PAGE)
+
 static char buffer[AGENT_MESSAGE] __attribute__((aligned(8)));
 /* /proc/self/cmdline: in the processes made here, the name of their verb stands in the place of the agent's. */
 static char *title;
@@ -62,6 +71,12 @@ static void refuse(const char *what, long error)
 	describe_failure(&record, OP_SPAWN, what, error);
 	record.from = launch_number;
 	SYS3(__NR_write, FD_STATUS, &record, sizeof record);
+}
+
+/* The parent of this process is that of the new one. */
+static long fork_beside(void)
+{
+	return SYS1(__NR_clone, CLONE_PARENT | 17 /* SIGCHLD */);
 }
 
 static void name_process(const char *name)
@@ -160,24 +175,35 @@ __attribute__((noreturn)) static void become_supervisor(const struct agent_messa
 	begin(argv, argv + message->words + 1);
 }
 
-static void launch(const struct agent_message *message, usize size, const int *fds, usize count)
+/* It may be killed before it can tell anything else. */
+static void tell(long pid)
 {
-	usize apart = message->flags & AGENT_TEXT_APART ? 1 : 0, more = apart + (message->flags & AGENT_INPUT ? 1 : 0);
-	if (count < AGENT_LEAST_FDS + more || count > PLACES + more || (!apart && size - sizeof *message != message->size))
-		return refuse("layout", -EINVAL);
-	/* The parent of this process is that of the new one. */
-	long pid = SYS1(__NR_clone, CLONE_PARENT | 17 /* SIGCHLD */);
-	if (pid == 0)
-		become_supervisor(message, fds, count);
-	if (pid < 0)
-		return refuse("launcher", pid);
-	/* It may be killed before it can tell anything itself. */
 	struct record record;
 	memset(&record, 0, sizeof record);
 	record.kind = RECORD_SUPERVISES;
 	record.from = launch_number;
 	record.supervisor = (u32)pid;
 	SYS3(__NR_write, FD_STATUS, &record, sizeof record);
+}
+
+/* @param agent where whoever was made ahead tells the agent that it is taken; -1: this is the agent */
+static void launch(const struct agent_message *message, usize size, const int *fds, usize count, int agent)
+{
+	usize apart = message->flags & AGENT_TEXT_APART ? 1 : 0, more = apart + (message->flags & AGENT_INPUT ? 1 : 0);
+	if (count < AGENT_LEAST_FDS + more || count > PLACES + more || (!apart && size - sizeof *message != message->size))
+		return refuse("layout", -EINVAL);
+	if (agent >= 0) {
+		tell(SYS0(__NR_getpid));
+		SYS3(__NR_write, agent, &message->wanted, sizeof message->wanted);
+		SYS1(__NR_close, agent);
+		become_supervisor(message, fds, count);
+	}
+	long pid = fork_beside();
+	if (pid == 0)
+		become_supervisor(message, fds, count);
+	if (pid < 0)
+		return refuse("launcher", pid);
+	tell(pid);
 }
 
 u64 spared_processes;
@@ -199,6 +225,95 @@ static void spare_processes(void)
 		spared_processes = spared;
 }
 
+/* In what is made here none drops again what no plan has. Whose server may not do that drops it in a namespace of its own, or not at
+   all. */
+static void keep_wanted(u64 wanted)
+{
+	if (bounding & ~wanted)
+		keep_bounding(wanted);
+}
+
+/* Takes the next message. Returns when that has been made, or refused; in who was made ahead, only where it is still to be used. */
+static void take_order(int agent)
+{
+	struct control control;
+	struct iovec part = { buffer, sizeof buffer };
+	struct msghdr message;
+	memset(&message, 0, sizeof message);
+	memset(&control, 0, sizeof control);
+	message.parts = &part;
+	message.part_count = 1;
+	message.control = &control;
+	message.control_length = sizeof control;
+	long r = SYS3(__NR_recvmsg, FD_AGENT, &message, MSG_CMSG_CLOEXEC);
+	if (r == -EINTR)
+		return;
+	if (r <= 0)
+		leave(0);
+	usize count = 0;
+	if (message.control_length >= sizeof control - sizeof control.fds && control.level == SOL_SOCKET && control.type == SCM_RIGHTS)
+		count = (control.length - (sizeof control - sizeof control.fds)) / sizeof *control.fds;
+	const struct agent_message *order = (const struct agent_message *)buffer;
+	if ((usize)r >= sizeof *order) {
+		launch_number = order->number;
+		/* What it makes has what it has, and a command of its user can change that: another agent has what the server has. */
+		const char *changed = changed_standing();
+		if (changed) {
+			refuse(changed, -EPERM);
+			leave(1);
+		}
+		/* What was dropped does not come back. */
+		if (order->bounding & ~bounding) {
+			refuse("bounding set", -EPERM);
+			leave(1);
+		}
+		keep_wanted(order->wanted);
+		if (message.flags & MSG_CTRUNC)
+			refuse("descriptors", -EMFILE);
+		else
+			launch(order, (usize)r, control.fds, count, agent);
+	}
+	/* Arguments and variables may be secrets, and the next process has a copy of this memory. */
+	memset(buffer, 0, (usize)r);
+	for (usize i = 0; i < count; i++)
+		SYS1(__NR_close, control.fds[i]);
+}
+
+/* The process that waits for the next message. Its first writes would be copies of pages, on the way of a launch. */
+__attribute__((noreturn)) static void wait_ahead(int agent)
+{
+	volatile char stack[STACK_AHEAD];
+	for (usize i = 0; i < sizeof stack; i += PAGE)
+		stack[i] = 0;
+	*(volatile char *)buffer = 0;
+	for (;;)
+		take_order(agent);
+}
+
+/* Makes it, and waits until it has a message. @return 0 where it cannot be made */
+static int make_ahead(void)
+{
+	int taken[2];
+	if (SYS2(__NR_pipe2, taken, O_CLOEXEC) < 0)
+		return 0;
+	long pid = fork_beside();
+	if (pid == 0) {
+		SYS1(__NR_close, taken[0]);
+		wait_ahead(taken[1]);
+	}
+	SYS1(__NR_close, taken[1]);
+	u64 wanted;
+	long r = pid < 0 ? pid : SYS3(__NR_read, taken[0], &wanted, sizeof wanted);
+	SYS1(__NR_close, taken[0]);
+	if (pid < 0)
+		return 0;
+	/* The server has gone; or it was killed, perhaps with a message of which nobody knows: the server tells what was lost with both. */
+	if (r != sizeof wanted)
+		leave(0);
+	keep_wanted(wanted);
+	return 1;
+}
+
 void serve_launches(char *name, usize size)
 {
 	u64 all = ~0ull;
@@ -215,55 +330,13 @@ void serve_launches(char *name, usize size)
 		SYS3(__NR_dup3, 0, fd, O_CLOEXEC);
 	/* Stopped, it goes on at the next message, and when the server has died. */
 	SYS3(__NR_fcntl, FD_AGENT, F_SETSIG, SIGCONT);
-	SYS3(__NR_fcntl, FD_AGENT, F_SETOWN, SYS0(__NR_getpid));
+	long own = SYS0(__NR_getpid);
+	int ahead = SYS2(__NR_setpgid, 0, 0) >= 0;
+	SYS3(__NR_fcntl, FD_AGENT, F_SETOWN, ahead ? -own : own);
 	SYS3(__NR_fcntl, FD_AGENT, F_SETFL, FASYNC);
 	spare_processes();
 	note_standing();
-	for (;;) {
-		struct control control;
-		struct iovec part = { buffer, sizeof buffer };
-		struct msghdr message;
-		memset(&message, 0, sizeof message);
-		memset(&control, 0, sizeof control);
-		message.parts = &part;
-		message.part_count = 1;
-		message.control = &control;
-		message.control_length = sizeof control;
-		long r = SYS3(__NR_recvmsg, FD_AGENT, &message, MSG_CMSG_CLOEXEC);
-		if (r == -EINTR)
-			continue;
-		if (r <= 0)
-			leave(0);
-		usize count = 0;
-		if (message.control_length >= sizeof control - sizeof control.fds && control.level == SOL_SOCKET &&
-		    control.type == SCM_RIGHTS)
-			count = (control.length - (sizeof control - sizeof control.fds)) / sizeof *control.fds;
-		const struct agent_message *order = (const struct agent_message *)buffer;
-		if ((usize)r >= sizeof *order) {
-			launch_number = order->number;
-			/* What it makes has what it has, and a command of its user can change that: another agent has what the server has. */
-			const char *changed = changed_standing();
-			if (changed) {
-				refuse(changed, -EPERM);
-				leave(1);
-			}
-			/* What was dropped does not come back. */
-			if (order->bounding & ~bounding) {
-				refuse("bounding set", -EPERM);
-				leave(1);
-			}
-			/* In what is made here none drops again what no plan has. Whose server may not do that drops it in a namespace of
-			   its own, or not at all. */
-			if (bounding & ~order->wanted)
-				keep_bounding(order->wanted);
-			if (message.flags & MSG_CTRUNC)
-				refuse("descriptors", -EMFILE);
-			else
-				launch(order, (usize)r, control.fds, count);
-		}
-		/* Arguments and variables may be secrets, and the next process has a copy of this memory. */
-		memset(buffer, 0, (usize)r);
-		for (usize i = 0; i < count; i++)
-			SYS1(__NR_close, control.fds[i]);
-	}
+	for (;;)
+		if (!ahead || !make_ahead())
+			take_order(-1);
 }

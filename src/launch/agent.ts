@@ -3,21 +3,25 @@
  * or waits, however busy the machine is. Killed, it is made anew by the next launch; those under way tell what became of them.
  */
 import { closeSync } from "node:fs";
-import { CError } from "../../ffi/errno.ts";
+import { childrenIn, continueGroup, deadChildIn, killNow, reapChild } from "../../ffi/children.ts";
 import { AGENT, AGENT_TITLE } from "../../ffi/launcher/layout.ts";
 import { copyFd } from "../../ffi/libc.ts";
-import { messagePair, sendMessage } from "../../ffi/messages.ts";
+import { messagePair, sendMessage, takeUnreceived } from "../../ffi/messages.ts";
 import { launcherPath, sealed } from "./launcher.ts";
+import { living } from "./living.ts";
 import { checkNull } from "./null-device.ts";
 import { asStarted } from "./process-limit.ts";
 import { statusPipe } from "./status.ts";
 
 /** Bytes before the strings of a message. */
 const HEADER = 48;
-/** Of it, where the capabilities are. */
+/** Of it, where the number of the launch is, and the capabilities. */
+const NUMBER_AT = 4;
 const BOUNDING_AT = 32;
 /** ms between two tries to send what the agent has no room for yet. */
 const AGAIN = 1;
+/** ms between two looks whether who waited for the next message has ended, and looks until it is killed. */
+const ENDING = { each: 1, looks: 1000 } as const;
 
 /** What a supervisor is made from. Its descriptors are closed once they are sent. */
 export interface Wanted {
@@ -49,28 +53,31 @@ export interface Made {
 }
 
 interface Order {
+  readonly number: number;
   /** Capabilities that it may leave in the bounding set, and those that any may: see agent.c. */
   readonly bounding: bigint;
   readonly wanted: bigint;
   readonly bytes: Uint8Array;
   readonly fds: readonly number[];
   readonly own: readonly number[];
-  /** The agent that had it has died, and nothing was heard of it. @param surely it was not made */
+  /** The agent that had it has died, and nothing was heard of it. @param surely it was not made: nobody has read it */
   readonly lost: (surely: boolean) => void;
   /** Who has it now: what one that died had no room for is another's. */
   readonly taker: { agent?: Agent };
 }
 
-/** Those that have not ended: the last one, and those before it that have something left to do. */
+/** Those of which somebody is there: the last one, and those before it. */
 const agents = new Set<Agent>();
 
 class Agent {
   readonly #process: Bun.Subprocess;
   readonly #socket: number;
+  /** Its own end: once it has died, what nobody has read is still there. */
+  readonly #theirs: number;
   /** What it had no room for. */
   readonly #waiting: Order[] = [];
-  /** What it has, and of which nothing was heard. */
-  readonly #taken = new Set<Order["lost"]>();
+  /** What it has, and of which nothing was heard; with the numbers of the launches. */
+  readonly #taken = new Map<Order["lost"], number>();
   #timer: ReturnType<typeof setTimeout> | undefined;
   /** Of all capabilities (-1), those in its bounding set once it has made what it has: what was dropped does not come back. */
   #left = -1n;
@@ -95,12 +102,11 @@ class Agent {
         }),
       );
     } catch (error) {
-      closeSync(ours);
+      for (const fd of [ours, theirs]) closeSync(fd);
       throw error;
-    } finally {
-      closeSync(theirs);
     }
     this.#socket = ours;
+    this.#theirs = theirs;
     agents.add(this);
   }
 
@@ -120,7 +126,6 @@ class Agent {
     if (this.#waiting.length === 0) this.#hangUp();
   }
 
-  /** @throws CError when nobody is there any more */
   send(order: Order): void {
     order.taker.agent = this;
     this.#left &= order.wanted;
@@ -139,27 +144,24 @@ class Agent {
     if (agent === this) agent = undefined;
   }
 
-  /** Somebody may have stopped it. A message does the same. */
+  /** Somebody may have stopped it, or who waits for the next message. A message does the same. */
   wake(): void {
-    if (!this.#over) this.#process.kill("SIGCONT");
+    if (this.#over) return;
+    this.#process.kill("SIGCONT");
+    continueGroup(this.pid);
   }
 
-  #sent({ bytes, fds, own, lost }: Order): boolean {
+  #sent({ number, bytes, fds, own, lost }: Order): boolean {
     if (!sendMessage(this.#socket, bytes, fds)) return false;
-    this.#taken.add(lost);
+    this.#taken.set(lost, number);
     for (const fd of own) closeSync(fd);
     return true;
   }
 
   #again(): void {
     this.#timer = undefined;
-    try {
-      for (let next = this.#waiting[0]; next && this.#sent(next); next = this.#waiting[0])
-        this.#waiting.shift();
-    } catch (error) {
-      if (!isGone(error)) throw error;
-      return this.#ended();
-    }
+    for (let next = this.#waiting[0]; next && this.#sent(next); next = this.#waiting[0])
+      this.#waiting.shift();
     if (this.#waiting.length > 0) this.#timer = setTimeout(() => this.#again(), AGAIN);
     else if (this.#retired) this.#hangUp();
   }
@@ -174,7 +176,6 @@ class Agent {
     if (this.#over) return;
     this.#over = true;
     if (agent === this) agent = undefined;
-    agents.delete(this);
     clearTimeout(this.#timer);
     this.#hangUp();
     // Nobody has seen these: another does them.
@@ -182,12 +183,36 @@ class Agent {
     void this.#lose();
   }
 
+  /** Who waited for the next message makes what it has got, or sees that there is no more. */
+  async #alone(): Promise<void> {
+    const group = this.pid;
+    for (let looks = 0, one = deadChildIn(group); one !== undefined; one = deadChildIn(group)) {
+      if (one !== "alive") {
+        // What it has told by then makes it a supervisor, which is reaped as one.
+        await statusPipe().settled();
+        if (!living.has(one)) reapChild(one);
+        else living.get(one)?.look();
+        continue;
+      }
+      // Its number is nobody else's as long as it is there.
+      if (looks++ > ENDING.looks) killNow(-group);
+      await Bun.sleep(ENDING.each);
+    }
+  }
+
   async #lose(): Promise<void> {
     await this.#process.exited;
+    await this.#alone();
+    const unread = new Set(takeUnreceived(this.#theirs, HEADER).map(numberOf));
+    closeSync(this.#theirs);
+    agents.delete(this);
     await statusPipe().settled();
-    for (const lost of this.#taken) lost(this.#refuses);
+    for (const [lost, number] of this.#taken) lost(this.#refuses || unread.has(number));
   }
 }
+
+const numberOf = (message: Uint8Array): number =>
+  new DataView(message.buffer).getUint32(NUMBER_AT, true);
 
 let agent: Agent | undefined;
 /** Capabilities that may be in the bounding set of what is served: the agent drops the others once, and then for all. */
@@ -204,8 +229,12 @@ export function expectBounding(capabilities: bigint): void {
 /** The process, where there is one now. */
 export const agentPid = (): number | undefined => agent?.pid;
 
-/** With those whose place it has taken, as long as they are there. */
+/** With those whose place it has taken, as long as they, or who was made ahead by them, are there. */
 export const agentPids = (): number[] => [...agents].map(({ pid }) => pid);
+
+/** Who waits for the next message, where it was made ahead: ffi/launcher/agent.c. */
+export const aheadOf = (agent: number): number[] =>
+  childrenIn(agent).filter((pid) => pid !== agent);
 
 /** Starts it, unless it is there. @throws LaunchError, or what the runtime says of a process that cannot be made */
 export function startAgent(): void {
@@ -213,9 +242,6 @@ export function startAgent(): void {
 }
 
 export const wakeAgent = (): void => agents.forEach((one) => one.wake());
-
-const isGone = (error: unknown): boolean =>
-  error instanceof CError && (error.errno === "EPIPE" || error.errno === "ECONNRESET");
 
 interface Environment {
   /** Its strings, each ended by NUL. */
@@ -258,7 +284,7 @@ export function makeSupervisor(order: Wanted, lost: Order["lost"]): Made {
   const { bounding } = order;
   const wanted = served | bounding;
   new BigUint64Array(header.buffer, BOUNDING_AT).set([bounding, wanted]);
-  const all = { bounding, wanted, lost, taker: {} };
+  const all = { number, bounding, wanted, lost, taker: {} };
   const fds = input === undefined ? order.fds : [input, ...order.fds];
   if (!isApart)
     return dispatch({ ...all, bytes: Buffer.concat([header, text]), fds, own: order.own });
@@ -274,14 +300,7 @@ export function makeSupervisor(order: Wanted, lost: Order["lost"]): Made {
 function dispatch(order: Order): Made {
   if (!agent?.leaves(order.bounding)) agent?.retire();
   startAgent();
-  try {
-    agent?.send(order);
-  } catch (error) {
-    if (!isGone(error)) throw error;
-    // Killed just now, and the runtime has yet to tell.
-    agent = new Agent();
-    agent.send(order);
-  }
+  agent?.send(order);
   const { taker, lost } = order;
   return { told: () => taker.agent?.told(lost), refused: () => taker.agent?.dismiss() };
 }

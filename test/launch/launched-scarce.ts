@@ -1,7 +1,7 @@
 /** Started with few descriptors: launches with so many left, and prints of each how it ends, what is left then, and how often its group has ended. */
 import { closeSync, openSync } from "node:fs";
 import { AGENT } from "../../ffi/launcher/layout.ts";
-import { agentPid } from "../../src/launch/agent.ts";
+import { agentPid, agentPids } from "../../src/launch/agent.ts";
 import type { TaskGroup } from "../../src/launch/cgroup.ts";
 import { LaunchedTask } from "../../src/launch/launched.ts";
 import type { Supplied } from "../../src/launch/secrets.ts";
@@ -64,7 +64,7 @@ few.push(
   await tried(long, async () => {
     const pid = agentPid();
     if (pid !== undefined) process.kill(pid, "SIGKILL");
-    while (agentPid() !== undefined) await Bun.sleep(1);
+    while (agentPids().length > 0) await Bun.sleep(1);
   }),
 );
 await LaunchedTask.launch(plan, supplied, sink, undefined).ended;

@@ -11,7 +11,7 @@ import type { OutputSink } from "../../src/launch/task.ts";
 import { compiled, planOf } from "../plan/compiling.ts";
 import { ownDescriptors } from "../descriptors.ts";
 import { isRoot, system, until } from "../served.ts";
-import { killed } from "./processes.ts";
+import { killedAll } from "./processes.ts";
 
 const hierarchy = (() => {
   try {
@@ -88,7 +88,8 @@ test.if(isRoot)(
     try {
       const anew = async () => {
         const pid = agentPid();
-        if (pid !== undefined) killed(pid);
+        if (pid !== undefined) killedAll(pid);
+        await until("that is told", () => pid === undefined || agentPid() !== pid);
         return (await left(none))[1];
       };
       (await launching.prepare([none, chown])).use();
@@ -241,6 +242,8 @@ describe.if(isRoot)("what is prepared", () => {
   test("keeps open what launches of its plans go by, and nothing else", async () => {
     const launching = new Launching();
     const [one, two] = [api("one", { pool: 1 }), api("two", { acls: { user: "daemon" } })];
+    // Of what other tests have served nothing is.
+    (await launching.prepare([])).use();
     const before = new Set(memfds());
     const mine = () => memfds().filter((fd) => !before.has(fd));
     (await launching.prepare([one])).use();

@@ -1,5 +1,6 @@
 /** What /proc says of a process, and what is done to it in this turn of the event loop: nobody has been told of that. */
 import { readFileSync } from "node:fs";
+import { aheadOf } from "../../src/launch/agent.ts";
 
 const statusOf = (pid: number) => readFileSync(`/proc/${pid}/status`, "utf8");
 
@@ -31,4 +32,11 @@ export function stopped(pid: number): void {
 export function killed(pid: number): void {
   process.kill(pid, "SIGKILL");
   while (!/^State:\tZ/m.test(statusOf(pid)));
+}
+
+/** An agent, and who was made ahead by it, at once. */
+export function killedAll(agent: number): void {
+  const all = [agent, ...aheadOf(agent)];
+  process.kill(-agent, "SIGKILL");
+  for (const pid of all) while (isRunning(pid));
 }

@@ -13,12 +13,14 @@ import {
 } from "node:fs";
 import { setPriority, tmpdir } from "node:os";
 import { join } from "node:path";
+import { childrenIn, deadChildIn, reapChild } from "../../ffi/children.ts";
 import { hostArch, launcherFile } from "../../ffi/launcher/build.ts";
 import { AGENT, AGENT_TITLE, RECORD_SIZE, WAKE } from "../../ffi/launcher/layout.ts";
 import { pipe } from "../../ffi/libc.ts";
 import { messagePair, sendMessage } from "../../ffi/messages.ts";
 import { Channel } from "../../src/launch/channel.ts";
 import { isRoot } from "../accounts.ts";
+import { EPERM, filterSource, numbered, type Rule } from "../places/rules.ts";
 import { assembled } from "../plan/ops.ts";
 import { isAlive, until } from "../served.ts";
 import { childrenOf, type Told, told } from "./direct.ts";
@@ -72,12 +74,17 @@ class Agent implements AsyncDisposable {
   readonly process: Bun.Subprocess;
   readonly #socket: number;
   readonly #told: Promise<void>;
-  constructor() {
+  /** @param denied what a filter around it, and around all that it makes, answers */
+  constructor(denied: readonly Rule[] = []) {
     const [ours, theirs] = messagePair();
     const [status, end] = pipe();
     this.#socket = ours;
-    this.process = Bun.spawn([launcherFile(hostArch), " ".repeat(AGENT_TITLE)], {
-      ...{ argv0: AGENT.NAME, env: {}, stdio: ["ignore", "ignore", "ignore", theirs, end] },
+    const filter = ["/usr/bin/python3", "-ISc", filterSource, JSON.stringify(numbered(denied))];
+    const named = ["/bin/bash", "-c", 'exec -a "$0" "$@"', AGENT.NAME];
+    const command = [launcherFile(hostArch), " ".repeat(AGENT_TITLE)];
+    this.process = Bun.spawn([...(denied.length > 0 ? [...filter, ...named] : []), ...command], {
+      ...(denied.length === 0 && { argv0: AGENT.NAME }),
+      ...{ env: {}, stdio: ["ignore", "ignore", "ignore", theirs, end] },
     });
     for (const fd of [theirs, end]) closeSync(fd);
     let rest = Buffer.alloc(0);
@@ -357,31 +364,91 @@ test("what is no order is refused, and the next one is done", async () => {
   closeSync(null_);
 });
 
-test("it holds nothing but its socket and the status, ends with its socket, and not by a signal", async () => {
+/** Reaps who was made ahead: @returns whether nobody is left */
+function isOver(agent: number): boolean {
+  const one = deadChildIn(agent);
+  if (typeof one === "number") reapChild(one);
+  return one === undefined;
+}
+
+/** Who waits for the next message: there as soon as the one before has been taken. */
+async function aheadOf(agent: number, before?: number): Promise<number> {
+  let found: number | undefined;
+  await until("another is made ahead", () => {
+    found = childrenIn(agent).find((pid) => pid !== agent && pid !== before);
+    return found !== undefined;
+  });
+  return found ?? 0;
+}
+
+test("it and who is made ahead hold nothing but its socket and the status, end with it, and not by a signal", async () => {
   const agent = new Agent();
   const { pid } = agent.process;
   const words = ["spawnbox: a/b", "/bin/true"];
-  expect(said((await agent.launch({ words })).records)).toEqual(RAN);
-  // Of the same user nobody may look.
-  const fds = () =>
-    isRoot
-      ? readdirSync(`/proc/${pid}/fd`)
-          .map(Number)
-          .toSorted((a, b) => a - b)
-      : expect(() => readdirSync(`/proc/${pid}/fd`)).toThrow("EACCES");
-  const all = isRoot ? Array.from({ length: 16 }, (_, i) => i) : undefined;
-  expect(fds()).toEqual(all);
-  expect(readFileSync(`/proc/${pid}/cmdline`, "utf8").replace(/\0*$/, "")).toBe(AGENT.NAME);
-  expect(statusOf(pid, "SigBlk")).toBe("fffffffffffbfeff");
-  for (const signal of ["SIGTERM", "SIGHUP", "SIGINT", "SIGUSR1"] as const)
-    agent.process.kill(signal);
-  // Stopped, it goes on at the next message.
-  agent.process.kill("SIGSTOP");
-  await until("it is stopped", () => statusOf(pid, "State") === "T");
-  expect(said((await agent.launch({ words, number: 2 })).records)).toEqual(RAN);
-  expect(fds()).toEqual(all);
+  let ahead = await aheadOf(pid);
+  /** @param more what one tells the other by */
+  const isBare = async (one: number, more: number) => {
+    expect(readFileSync(`/proc/${one}/cmdline`, "utf8").replace(/\0*$/, "")).toBe(AGENT.NAME);
+    expect(statusOf(one, "SigBlk")).toBe("fffffffffffbfeff");
+    // Of the same user nobody may look.
+    if (!isRoot) return expect(() => readdirSync(`/proc/${one}/fd`)).toThrow("EACCES");
+    const bare = Array.from({ length: 16 }, (_, i) => String(i));
+    const fds = () => readdirSync(`/proc/${one}/fd`).toSorted((a, b) => Number(a) - Number(b));
+    await until("only these", () => Bun.deepEquals(fds(), [...bare, String(more)]));
+  };
+  for (let number = 1; number < 3; number++) {
+    await isBare(pid, 16);
+    await isBare(ahead, 17);
+    for (const one of [pid, ahead])
+      for (const signal of ["SIGTERM", "SIGHUP", "SIGINT", "SIGUSR1"] as const)
+        process.kill(one, signal);
+    // Stopped, both go on at the next message.
+    for (const one of [pid, ahead]) {
+      process.kill(one, "SIGSTOP");
+      await until("it is stopped", () => statusOf(one, "State") === "T");
+    }
+    const { records } = await agent.launch({ words, number });
+    expect(said(records)).toEqual(RAN);
+    expect(records[0]?.supervisor).toBe(ahead);
+    ahead = await aheadOf(pid, ahead);
+  }
   await agent[Symbol.asyncDispose]();
   expect(agent.process.exitCode).toBe(0);
+  await until("so has who was made ahead", () => isOver(pid));
+});
+
+test.if(isRoot).each<[string, readonly Rule[], string[]]>([
+  ["a group of its own", [{ call: "setpgid", errno: EPERM }], RAN],
+  ["a pipe", [{ call: "pipe2", errno: 24 }], RAN],
+  ["a process", [{ call: "clone", errno: 11 }], ["SPAWN launcher: 11"]],
+])(
+  "nobody is made ahead without %s: then it is made at the message, or why not is told",
+  async (_, denied, expected) => {
+    await using agent = new Agent(denied);
+    const { pid } = agent.process;
+    for (const number of [1, 2]) {
+      const { records } = await agent.launch({ words: ["spawnbox: a/b", "/bin/true"], number });
+      expect(said(records)).toEqual(expected);
+      expect(childrenIn(pid)).toEqual(
+        expected === RAN && denied[0]?.call === "setpgid" ? [] : [pid],
+      );
+    }
+  },
+);
+
+test("killed with or without a message, it and who is made ahead leave nobody", async () => {
+  for (const killed of ["agent", "ahead", "both"]) {
+    const agent = new Agent();
+    const { pid } = agent.process;
+    const ahead = await aheadOf(pid);
+    if (killed !== "ahead") process.kill(pid, "SIGKILL");
+    if (killed !== "agent") process.kill(ahead, "SIGKILL");
+    if (killed === "ahead") expect(await agent.process.exited).toBe(0);
+    else expect(await agent.process.exited).not.toBe(0);
+    // Who was made ahead may take one more, but not without the server.
+    await agent[Symbol.asyncDispose]();
+    await until("nobody is left", () => isOver(pid));
+  }
 });
 
 describe("stopped by somebody", () => {
@@ -396,8 +463,9 @@ describe("stopped by somebody", () => {
     for (const pid of stopped.splice(0)) if (await isAlive(pid)) process.kill(pid, "SIGKILL");
   });
 
-  test("it and what it has made see all the same that the server has died", async () => {
+  test("it, who is made ahead and what it has made see all the same that the server has died", async () => {
     const agent = new Agent();
+    const { pid } = agent.process;
     const words = ["spawnbox: a/b", "/bin/sleep", "1000"];
     const { records } = await agent.launch(
       { words },
@@ -409,9 +477,11 @@ describe("stopped by somebody", () => {
       },
     );
     expect(said(records)).toEqual(["ENDED 9", "STARTED", "SUPERVISES"]);
-    await stop(agent.process.pid);
+    await stop(pid);
+    await stop(await aheadOf(pid));
     await agent[Symbol.asyncDispose]();
     expect(agent.process.exitCode).toBe(0);
+    await until("nobody is left", () => isOver(pid));
   });
 });
 
@@ -420,13 +490,20 @@ test("changed by somebody, it makes nothing, and ends", async () => {
     ["limits", "resource.prlimit(p, resource.RLIMIT_CORE, (0, 12345))"],
     ["scheduling", "os.setpriority(os.PRIO_PROCESS, p, os.getpriority(os.PRIO_PROCESS, p) + 3)"],
   ] as const) {
-    await using agent = new Agent();
-    const words = ["spawnbox: a/b", "/bin/true"];
-    expect(said((await agent.launch({ words })).records)).toEqual(RAN);
-    const script = `import os, resource\np = ${agent.process.pid}\n${change}`;
-    expect(Bun.spawnSync(["/usr/bin/python3", "-ISc", script]).exitCode).toBe(0);
-    expect(said((await agent.launch({ words, number: 2 })).records)).toEqual([`SPAWN ${what}: 1`]);
-    expect(await agent.process.exited).toBe(1);
+    for (const whom of ["agent", "ahead"]) {
+      await using agent = new Agent();
+      const { pid } = agent.process;
+      const words = ["spawnbox: a/b", "/bin/true"];
+      const ahead = await aheadOf(pid);
+      const script = `import os, resource\np = ${whom === "agent" ? pid : ahead}\n${change}`;
+      expect(Bun.spawnSync(["/usr/bin/python3", "-ISc", script]).exitCode).toBe(0);
+      // Who was made before the agent was changed has what it had then.
+      if (whom === "agent") expect(said((await agent.launch({ words })).records)).toEqual(RAN);
+      const { records } = await agent.launch({ words, number: 2 });
+      expect(said(records)).toEqual([`SPAWN ${what}: 1`]);
+      await agent.process.exited;
+      await until("nobody is left", () => isOver(pid));
+    }
   }
 });
 
@@ -442,7 +519,8 @@ test.if(isRoot)(
       const { printed, records } = await agent.launch(order);
       return printed.trim() || said(records).join();
     };
-    const own = () => BigInt(`0x${statusOf(agent.process.pid, "CapBnd")}`);
+    const { pid } = agent.process;
+    const own = () => BigInt(`0x${statusOf(pid, "CapBnd")}`);
     const hex = (mask: bigint) => mask.toString(16).padStart(16, "0");
     const all = own();
     expect(all & (bind | net | raw)).toBe(bind | net | raw);
@@ -452,6 +530,6 @@ test.if(isRoot)(
     // What is wanted only now is no matter to what does not have it.
     expect([await launched(0n, ALL, 4), own()]).toEqual([hex(raw), raw]);
     expect(await launched(bind, ALL, 5)).toBe("SPAWN bounding set: 1");
-    expect(await agent.process.exited).toBe(1);
+    await agent.process.exited;
   },
 );
