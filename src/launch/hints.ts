@@ -5,9 +5,8 @@
 import { capabilityName } from "../plan/words.ts";
 import type { Confinement } from "./confinement.ts";
 import { type Failure, lacks, type Words } from "./failure.ts";
-import { keeps, lowerLimits } from "./lower-limits.ts";
+import { lowerLimits } from "./lower-limits.ts";
 import { NO_NULL } from "./null-device.ts";
-import { spared } from "./process-limit.ts";
 import {
   FOLLOWED,
   mac,
@@ -19,6 +18,7 @@ import {
   NAMESPACE_WORDS,
   THREADED,
   userNamespaces,
+  processLimit,
 } from "./namespace-hints.ts";
 import { CAP, IDS, needOf, NEEDS, option, type Step, UNCONFINED } from "./step-needs.ts";
 
@@ -39,11 +39,6 @@ const ID_WORDS: Readonly<Record<string, Words>> = {
   EAGAIN: "the user has as many processes as it may: see limits.nproc and LimitNPROC=",
 };
 
-function processes(here: Confinement): string {
-  const hard = here.hardLimit("Max processes") ?? "unknown";
-  return /^\d+$/.test(hard) ? `${hard}${keeps(spared(BigInt(hard)))}` : hard;
-}
-
 const WORDS: Readonly<Partial<Record<Step, Readonly<Record<string, Words>>>>> = {
   MEMFD: {
     EACCES: (_, here) =>
@@ -54,7 +49,7 @@ const WORDS: Readonly<Partial<Record<Step, Readonly<Record<string, Words>>>>> = 
   SPAWN: {
     EMFILE: files,
     EAGAIN: (_, here) =>
-      `the server's user has as many processes as it may (limit ${processes(here)}), or the control group: LimitNPROC= and TasksMax= of the unit, --pids-limit of the container; or limit how many tasks run at once (--concurrency)`,
+      `the server's user has as many processes as it may (limit ${processLimit(here)}), or the control group: LimitNPROC= and TasksMax= of the unit, --pids-limit of the container; or limit how many tasks run at once (--concurrency)`,
     E2BIG: "the arguments and the environment are too long for the kernel",
     EACCES: ({ what }, here) =>
       what === ""

@@ -1,6 +1,8 @@
 /** Words for the steps that make namespaces, and mounts in them. See namespaces(7), mount_namespaces(7). */
 import type { Confinement } from "./confinement.ts";
 import { type Failure, lacks, type Words } from "./failure.ts";
+import { keeps } from "./lower-limits.ts";
+import { spared } from "./process-limit.ts";
 import { CAP, needOf, option } from "./step-needs.ts";
 
 /** A keyring each, whether by a user namespace or by keyctl(2). */
@@ -9,6 +11,12 @@ export const KEYS =
 
 export const THREADED =
   "the control group that the server was started in has become a threaded one, and those below it cannot have processes any more: start the server anew, in a group of its own, such as a systemd unit with Delegate=yes";
+
+/** Processes that the server's user may have, and how many of them its commands get. */
+export function processLimit(here: Confinement): string {
+  const hard = here.hardLimit("Max processes") ?? "unknown";
+  return /^\d+$/.test(hard) ? `${hard}${keeps(spared(BigInt(hard)))}` : hard;
+}
 
 export const NAMESPACE_WORDS: Readonly<Record<string, Words>> = {
   ENOSPC: (_, here) => {
@@ -23,8 +31,8 @@ export const NAMESPACE_WORDS: Readonly<Record<string, Words>> = {
   },
   EDQUOT: KEYS,
   EUSERS: "user namespaces are nested too deeply, or there are too many of them",
-  EAGAIN:
-    "there are as many processes as the user, the group or the machine may have: see limits.nproc, cgroups.pids and kernel.pid_max; LimitNPROC= and TasksMax= of the unit, --pids-limit of the container",
+  EAGAIN: (_, here) =>
+    `there are as many processes as the server's user (limit ${processLimit(here)}), the group or the machine may have: see limits.nproc, cgroups.pids and kernel.pid_max; LimitNPROC= and TasksMax= of the unit, --pids-limit of the container; or limit how many tasks run at once (--concurrency)`,
   ENOMEM: "out of memory, or the pid namespace is ending",
   EINVAL: "this kernel lacks such a namespace: CONFIG_NAMESPACES, CONFIG_USER_NS",
   EOPNOTSUPP: THREADED,

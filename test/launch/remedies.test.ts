@@ -49,6 +49,11 @@ test.each<Row>([
     "as many processes as it may (limit 77)",
   ],
   ["SPAWN EAGAIN", { hardLimit: () => undefined }, "(limit unknown)"],
+  [
+    "CLONE EAGAIN",
+    { hardLimit: (line) => (line === "Max processes" ? "77" : "1") },
+    "as many processes as the server's user (limit 77), the group or",
+  ],
   ["SPAWN EACCES", {}, "a security module forbids to execute from memory: see dmesg"],
   [
     "SPAWN EACCES",

@@ -2,9 +2,31 @@
 import { describe, expect, test } from "bun:test";
 import { PATIENCE, type Served, until, users } from "../served.ts";
 import { serving } from "../serving.ts";
-import { agentsOf, childrenOf, commands, full, py, serveSandboxes, sh } from "./attack.ts";
+import {
+  agentsOf,
+  childrenOf,
+  commands,
+  full,
+  launchersOf,
+  py,
+  serveSandboxes,
+  sh,
+} from "./attack.ts";
 
 const GUARD = 60_000 * PATIENCE;
+
+/**
+ * Python that finds one of both: who was made ahead is found by the command, since the one before has become what is over it. They are
+ * one process group.
+ */
+const LOOKED_AT = ["it", "who is made ahead"] as const;
+const find = (whom: (typeof LOOKED_AT)[number], agent: number) => `
+def find():
+    while True:
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            if int(pid) != ${agent} and attempt(lambda: os.getpgid(int(pid))) == ${agent}: return int(pid)
+agent = ${whom === "it" ? agent : "find()"}
+`;
 
 describe.each(users)("served by %s", (user) => {
   // Of the server's user, without a namespace of pids: nothing hides the agent, or keeps a signal from it.
@@ -20,31 +42,37 @@ describe.each(users)("served by %s", (user) => {
     ),
   );
   const agent = (): number => Number(agentsOf(served.pid)[0] ?? 0);
+  const ahead = () =>
+    launchersOf(served.pid)
+      .map(Number)
+      .filter((pid) => pid !== agent());
   const fine = async (sandbox: string) =>
     expect((await sh(served, sandbox, "echo fine")).lines).toEqual(["fine"]);
 
-  test("[agent] there is one, which shows nothing of what it passes on", async () => {
-    await Promise.all(Array.from({ length: 20 }, () => fine("plain")));
-    expect(agentsOf(served.pid)).toHaveLength(1);
-    const { lines } = await py(
-      served,
-      "plain",
-      `
-agent = ${agent()}
+  test.each(LOOKED_AT)(
+    "[agent] there is one, and %s shows nothing of what it passes on",
+    async (whom) => {
+      await Promise.all(Array.from({ length: 20 }, () => fine("plain")));
+      expect(agentsOf(served.pid)).toHaveLength(1);
+      const { lines } = await py(
+        served,
+        "plain",
+        `${find(whom, agent())}
 print(open("/proc/%d/cmdline" % agent, "rb").read().strip(b"\\0 "))
 for name in "mem", "environ", "fd/3", "maps":
     print(attempt(lambda: open("/proc/%d/%s" % (agent, name), "rb").read(1)))
 print(call("pidfd_getfd", os.pidfd_open(agent), 3, 0))
 print(call("ptrace", 16, agent, 0, 0))`,
-    );
-    // Root may look at everything, unless something is taken from it.
-    const seen = user === "root" ? lines.slice(0, 1) : lines;
-    const denied = ["EACCES", "EACCES", "EACCES", "EACCES", "EPERM", "EPERM"];
-    expect(seen.map((line) => line.replace("PermissionError", "EACCES"))).toEqual([
-      "b'spawnbox: agent'",
-      ...(user === "root" ? [] : denied),
-    ]);
-  });
+      );
+      // Root may look at everything, unless something is taken from it.
+      const seen = user === "root" ? lines.slice(0, 1) : lines;
+      const denied = ["EACCES", "EACCES", "EACCES", "EACCES", "EPERM", "EPERM"];
+      expect(seen.map((line) => line.replace("PermissionError", "EACCES"))).toEqual([
+        "b'spawnbox: agent'",
+        ...(user === "root" ? [] : denied),
+      ]);
+    },
+  );
 
   test(
     "[agent] killed again and again, it is made anew: what runs goes on, and each call has its reply",
@@ -62,10 +90,12 @@ print(call("ptrace", 16, agent, 0, 0))`,
             expect(reply.request.info).toContain("was killed");
             reply = await call();
           }
+          // Who was made ahead had become what is over the command by then.
+          if (reply.request.info?.includes("it died before it could tell")) reply = await call();
           expect(reply).toMatchObject({ response: { stdout: ["fine"] } });
         });
-        const pid = agent();
-        if (pid > 0) process.kill(pid, "SIGKILL");
+        const whom = [[agent()], ahead(), [agent(), ...ahead()]][round % 3] ?? [];
+        for (const pid of whom) if (pid > 0) killed(pid);
         await Promise.all(calls);
       }
       expect((await long).lines).toEqual(["went on"]);
@@ -82,7 +112,7 @@ print(call("ptrace", 16, agent, 0, 0))`,
     "[agent] stopped, it goes on for the next launch",
     async () => {
       for (let round = 0; round < 5; round++) {
-        process.kill(agent(), "SIGSTOP");
+        for (const pid of [agent(), ...ahead()]) process.kill(pid, "SIGSTOP");
         await fine("full");
       }
     },
@@ -96,17 +126,20 @@ print(call("ptrace", 16, agent, 0, 0))`,
         "import resource; print(resource.getrlimit(resource.RLIMIT_NOFILE), resource.getrlimit(resource.RLIMIT_CORE), os.getpriority(os.PRIO_PROCESS, 0), os.sched_getscheduler(0))";
       const before = await py(served, "plain", look);
       expect(before.errors).toEqual([]);
-      for (const change of [
-        "resource.prlimit(agent, resource.RLIMIT_NOFILE, (5, 5))",
-        "resource.prlimit(agent, resource.RLIMIT_NPROC, (1, 1))",
-        "resource.prlimit(agent, resource.RLIMIT_CORE, (0, 0))",
-        "os.setpriority(os.PRIO_PROCESS, agent, 19)",
-        "os.sched_setscheduler(agent, os.SCHED_IDLE, os.sched_param(0))",
-      ]) {
-        const script = `import resource\nagent = ${agent()}\n${change}\nprint("changed")`;
-        expect((await py(served, "plain", script)).lines).toEqual(["changed"]);
-        expect((await py(served, "plain", look)).lines).toEqual(before.lines);
-      }
+      for (const whom of LOOKED_AT)
+        for (const change of [
+          "resource.prlimit(agent, resource.RLIMIT_NOFILE, (5, 5))",
+          "resource.prlimit(agent, resource.RLIMIT_NPROC, (1, 1))",
+          "resource.prlimit(agent, resource.RLIMIT_CORE, (0, 0))",
+          "os.setpriority(os.PRIO_PROCESS, agent, 19)",
+          "os.sched_setscheduler(agent, os.SCHED_IDLE, os.sched_param(0))",
+        ]) {
+          const script = `import resource\n${find(whom, agent())}\n${change}\nprint("changed")`;
+          expect((await py(served, "plain", script)).lines).toEqual(["changed"]);
+          // Who is made ahead of the agent after it was changed, too.
+          for (let i = 0; i < 2; i++)
+            expect((await py(served, "plain", look)).lines).toEqual(before.lines);
+        }
     },
     GUARD,
   );
@@ -130,15 +163,23 @@ print(call("ptrace", 16, agent, 0, 0))`,
       for (const stopped of [false, true]) {
         await using doomed = await serveSandboxes([{ uid: "plain", acls, commands }], { user });
         await sh(doomed, "plain", ":");
-        const [pid = ""] = agentsOf(doomed.pid);
-        if (stopped) process.kill(Number(pid), "SIGSTOP");
+        const all = launchersOf(doomed.pid);
+        if (stopped) for (const pid of all) process.kill(Number(pid), "SIGSTOP");
         await doomed.crash();
-        await until("it has ended", async () => !(await Bun.file(`/proc/${pid}/stat`).exists()));
+        for (const pid of all)
+          await until("it has ended", async () => !(await Bun.file(`/proc/${pid}/stat`).exists()));
       }
     },
     GUARD,
   );
 });
+
+/** Who may have ended meanwhile. */
+function killed(pid: number): void {
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch {}
+}
 
 /** Children of the server but for those that wait for a call, two for each command. */
 const withoutWaiting = ({ pid }: Served): string[] => childrenOf(pid).slice(4);

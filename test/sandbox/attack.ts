@@ -156,12 +156,17 @@ function families(): Map<string, string[]> {
   return found;
 }
 
-/** The process that launches for a server is no task's. */
+/** The process that launches for a server is no task's, nor is who it has made ahead. */
 const isAgent = (pid: string) => read(`/proc/${pid}/cmdline`).split("\0")[0] === AGENT.NAME;
 
-/** What forks for a server. */
-export const agentsOf = (server: number): string[] =>
+const leads = (pid: string) => /\) \S \d+ (\d+) /.exec(read(`/proc/${pid}/stat`))?.[1] === pid;
+
+/** What forks for a server, and whom it has made ahead. */
+export const launchersOf = (server: number): string[] =>
   (families().get(`${server}`) ?? []).filter(isAgent);
+
+/** What forks for a server. */
+export const agentsOf = (server: number): string[] => launchersOf(server).filter(leads);
 
 /**
  * Changes a limit of a running server, and of what forks for it, as prlimit(1) has it: `--nofile=9:` can be raised again.
@@ -169,7 +174,7 @@ export const agentsOf = (server: number): string[] =>
  */
 export function limitServer(server: number, limit: string, by: readonly string[]): void {
   // One that goes meanwhile leaves it to the next, which has those of the server by now.
-  for (const pid of [`${server}`, ...agentsOf(server)]) {
+  for (const pid of [`${server}`, ...launchersOf(server)]) {
     const set = Bun.spawnSync([...by, "prlimit", `--pid=${pid}`, limit]);
     const why = set.stderr.toString();
     if (!set.success && (pid === `${server}` || !why.includes("No such process")))
