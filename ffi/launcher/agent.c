@@ -4,9 +4,9 @@
  * and for which nothing changes when the agent dies. It keeps nothing between two messages.
  *
  * No launch waits for the fork: the next supervisor is made ahead, and it is that which waits for the message. As soon as it has one,
- * the agent makes another. Each is as bare as the agent is, and new: it gets one launch, and becomes its supervisor. Where none can be
- * made, the agent takes the next message itself, and forks then. Both are one process group, of no other process, by which the server
- * wakes and ends them.
+ * the agent makes another. Each is as bare as the agent is, and new: it gets one launch, and becomes its supervisor. Both are one
+ * process group, of no other process, by which the server wakes and ends them. Where none can be made, the agent takes the next message
+ * itself, and forks then; so it does on a single processor, where to make the next one holds up the launch before it.
  */
 #include <linux/fcntl.h>
 #include <linux/prctl.h>
@@ -331,11 +331,11 @@ void serve_launches(char *name, usize size)
 	/* Stopped, it goes on at the next message, and when the server has died. */
 	SYS3(__NR_fcntl, FD_AGENT, F_SETSIG, SIGCONT);
 	long own = SYS0(__NR_getpid);
-	int ahead = SYS2(__NR_setpgid, 0, 0) >= 0;
-	SYS3(__NR_fcntl, FD_AGENT, F_SETOWN, ahead ? -own : own);
-	SYS3(__NR_fcntl, FD_AGENT, F_SETFL, FASYNC);
 	spare_processes();
 	note_standing();
+	int ahead = has_processors() && SYS2(__NR_setpgid, 0, 0) >= 0;
+	SYS3(__NR_fcntl, FD_AGENT, F_SETOWN, ahead ? -own : own);
+	SYS3(__NR_fcntl, FD_AGENT, F_SETFL, FASYNC);
 	for (;;)
 		if (!ahead || !make_ahead())
 			take_order(-1);

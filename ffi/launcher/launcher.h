@@ -127,6 +127,8 @@ char **await_words(int fd, int channel, int has_listener);
 
 /* standing.c: limits, priorities and the like of this process, as they are meant to be */
 void note_standing(void);
+/* More than one, of those that were noted. */
+int has_processors(void);
 void forget_standing(void);
 /* What of them others have changed since, or 0. */
 const char *changed_standing(void);

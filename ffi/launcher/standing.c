@@ -56,6 +56,19 @@ void note_standing(void)
 	is_noted = 1;
 }
 
+int has_processors(void)
+{
+	u64 seen = 0;
+	for (usize i = 0; i < CPU_WORDS; i++) {
+		u64 word = noted.cpus[i];
+		/* With its lowest bit taken away something is left, or was there before. */
+		if (word && (seen || word & (word - 1)))
+			return 1;
+		seen |= word;
+	}
+	return 0;
+}
+
 void forget_standing(void)
 {
 	is_noted = 0;

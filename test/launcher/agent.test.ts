@@ -74,16 +74,21 @@ class Agent implements AsyncDisposable {
   readonly process: Bun.Subprocess;
   readonly #socket: number;
   readonly #told: Promise<void>;
-  /** @param denied what a filter around it, and around all that it makes, answers */
-  constructor(denied: readonly Rule[] = []) {
+  /**
+   * @param denied what a filter around it, and around all that it makes, answers
+   * @param around the beginning of a command
+   */
+  constructor(denied: readonly Rule[] = [], around: readonly string[] = []) {
     const [ours, theirs] = messagePair();
     const [status, end] = pipe();
     this.#socket = ours;
     const filter = ["/usr/bin/python3", "-ISc", filterSource, JSON.stringify(numbered(denied))];
     const named = ["/bin/bash", "-c", 'exec -a "$0" "$@"', AGENT.NAME];
     const command = [launcherFile(hostArch), " ".repeat(AGENT_TITLE)];
-    this.process = Bun.spawn([...(denied.length > 0 ? [...filter, ...named] : []), ...command], {
-      ...(denied.length === 0 && { argv0: AGENT.NAME }),
+    const before = denied.length > 0 ? [...filter, ...named] : [...around];
+    if (around.length > 0) before.push(...named);
+    this.process = Bun.spawn([...before, ...command], {
+      ...(before.length === 0 && { argv0: AGENT.NAME }),
       ...{ env: {}, stdio: ["ignore", "ignore", "ignore", theirs, end] },
     });
     for (const fd of [theirs, end]) closeSync(fd);
@@ -156,6 +161,8 @@ const said = (records: readonly Told[]) =>
       failure ? `${failure}: ${error}` : kind === "ENDED" ? `ENDED ${status}` : kind,
     )
     .toSorted();
+const firstProcessor =
+  /^Cpus_allowed_list:\s+(\d+)/m.exec(readFileSync("/proc/self/status", "utf8"))?.[1] ?? "0";
 const RAN = ["ENDED 0", "STARTED", "SUPERVISES"];
 const python = (script: string) => ["spawnbox: a/b", "/usr/bin/python3", "-ISc", script];
 const statusOf = (pid: number, name: string) =>
@@ -435,6 +442,16 @@ test.if(isRoot).each<[string, readonly Rule[], string[]]>([
     }
   },
 );
+
+test("on one processor nobody is made ahead: to make the next one would hold up the launch before", async () => {
+  await using agent = new Agent([], ["taskset", "-c", firstProcessor]);
+  const { pid } = agent.process;
+  for (const number of [1, 2]) {
+    const { records } = await agent.launch({ words: ["spawnbox: a/b", "/bin/true"], number });
+    expect(said(records)).toEqual(RAN);
+    expect(childrenIn(pid)).toEqual([]);
+  }
+});
 
 test("killed with or without a message, it and who is made ahead leave nobody", async () => {
   for (const killed of ["agent", "ahead", "both"]) {
