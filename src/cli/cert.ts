@@ -1,4 +1,5 @@
 /** `spawnbox cert`: a certificate for this board, or for a client of it, and what to do with it. */
+import { CREDIBLE } from "../credible.ts";
 import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { isIP } from "node:net";
 import { hostname } from "node:os";
@@ -30,8 +31,6 @@ const OPTIONS = {
 const DEFAULT_DAYS = 825;
 /** So long its authority is valid. */
 const MOST_DAYS = 20 * 365 - 1;
-/** Before, a clock was never set. */
-const CREDIBLE = Date.UTC(2025, 0, 1);
 /** Clocks of callers may be a little behind. */
 const EARLIER = 86_400_000;
 

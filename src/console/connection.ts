@@ -40,7 +40,8 @@ let socket: WebSocket | undefined;
 let opened = Promise.withResolvers<WebSocket>();
 let tries = 0;
 let retry: ReturnType<typeof setTimeout> | undefined;
-let heard = 0;
+/** Since it was looked at last. */
+let isHeard = false;
 let number = 0;
 const calls = new Map<string, (reply: Reply) => void>();
 const listeners = new Map<string, Set<Listener>>();
@@ -56,13 +57,13 @@ export function connect(): void {
       wasOpen = true;
       clearTimeout(patience);
       tries = 0;
-      heard = Date.now();
+      isHeard = true;
       lost.value = false;
       opened.resolve(made);
       generation.value++;
     };
     made.onmessage = ({ data }) => {
-      heard = Date.now();
+      isHeard = true;
       if (typeof data === "string") receive(data);
     };
     made.onclose = () => {
@@ -92,7 +93,9 @@ export function connect(): void {
 /** A network that is gone tells nobody: the server is asked. */
 async function probe(): Promise<void> {
   const asked = socket;
-  if (!asked || asked.readyState !== WebSocket.OPEN || Date.now() - heard < SILENCE) return;
+  const wasHeard = isHeard;
+  isHeard = false;
+  if (!asked || asked.readyState !== WebSocket.OPEN || wasHeard) return;
   const timer = setTimeout(() => {
     if (socket === asked) lost.value = true;
     leave(asked);

@@ -22,6 +22,8 @@ export interface HistoryOptions {
   readonly uid: number;
   /** Milliseconds until what could not be written is tried again. */
   readonly again?: number;
+  /** Milliseconds: of a clock that nobody sets, and since 1970. */
+  readonly clock?: () => readonly [steady: number, wall: number];
 }
 
 /** Milliseconds from what happens until it is written; and after a failure until the next attempt. */
@@ -35,6 +37,9 @@ const AT_ONCE = 500;
 const OUTPUT = 1 << 20;
 /** Writes between two looks at the limits. */
 const TRIM = 16;
+/** ms by which a clock that is set moves, and for which it is to be as it is until it empties a file: a network has set it by then. */
+const SET = 60_000;
+const STEADY = 600_000;
 
 /** A task whose output is kept while it runs. */
 interface Followed {
@@ -58,8 +63,17 @@ export class History implements Archive {
   readonly #followed = new Map<string, Followed>();
   #timer: ReturnType<typeof setTimeout> | undefined;
   #writes = 0;
+  readonly #clock;
+  /** How far one clock is before the other, and since when, by the steady one. */
+  #ahead: number;
+  #since: number;
 
-  constructor(readonly options: HistoryOptions) {}
+  constructor(readonly options: HistoryOptions) {
+    this.#clock = options.clock ?? (() => [performance.now(), Date.now()] as const);
+    const [steady, wall] = this.#clock();
+    this.#ahead = wall - steady;
+    this.#since = steady;
+  }
 
   /** Opens the file: before that nothing is kept. What is wrong with it is told. */
   open(): void {
@@ -71,6 +85,11 @@ export class History implements Archive {
       if (!(error instanceof Error)) throw error;
       this.#giveUp(whyOf(error));
     }
+  }
+
+  /** The greatest id that it has. */
+  get newest(): string | undefined {
+    return this.#read((store) => store.newest);
   }
 
   /** Tasks that are not kept, since they could not be written. */
@@ -182,11 +201,12 @@ export class History implements Archive {
     const batch = [...this.#waiting.values()].slice(0, AT_ONCE);
     const written: (() => void)[] = [];
     const { limits } = this.options;
+    this.#lookAtClock(store);
     try {
       store.write(() => {
         for (const entry of batch) store.task(rowOf(entry));
         for (const followed of this.#followed.values()) written.push(output(store, followed));
-        if (this.#writes % TRIM === 0 || store.bytes > limits.bytes) store.trim(limits, Date.now());
+        if (this.#writes % TRIM === 0 || store.bytes > limits.bytes) this.#trim(store);
       });
       store.shrink(limits.bytes / 4);
     } catch (error) {
@@ -202,6 +222,20 @@ export class History implements Archive {
     // Also while nothing but output comes.
     if (this.#waiting.size > 0) setImmediate(() => this.#schedule(0));
     else if (this.#followed.size > 0) this.#schedule(LATE);
+  }
+
+  #trim(store: Store): void {
+    const [steady, wall] = this.#clock();
+    store.trim(this.options.limits, wall, steady - this.#since >= STEADY);
+  }
+
+  /** Sleep moves it, too: the steady one stands still meanwhile. */
+  #lookAtClock(store: Store): void {
+    const [steady, wall] = this.#clock();
+    if (Math.abs(wall - steady - this.#ahead) < SET) return;
+    this.#ahead = wall - steady;
+    this.#since = steady;
+    store.clockIsSet();
   }
 
   /** What runs is noted again once it has ended; and of a server that ends nobody asks any more. */
@@ -258,12 +292,13 @@ const WORDS: Readonly<Record<string, string>> = {
   SQLITE_CANTOPEN: "it cannot be opened",
   SQLITE_CORRUPT: "it is damaged: move it away",
   SQLITE_NOTADB: "is no database: give another file",
-  SQLITE_BUSY: "another process has it",
+  SQLITE_BUSY: "another process has it, or its file system has no locks",
   SQLITE_IOERR: "the disk fails",
+  SQLITE_IOERR_LOCK: "its file system has no locks: give a file elsewhere",
 };
 
 function whyOf(error: Error): string {
-  const words = WORDS[codeOf(error)];
+  const words = ("code" in error && WORDS[String(error.code)]) || WORDS[codeOf(error)];
   return words === undefined ? errorLine(error) : `${words} (${error.message})`;
 }
 

@@ -237,7 +237,7 @@ describe("what happens is written", () => {
     history.note(entry({ ended: true }).entry);
     jest.advanceTimersByTime(1000);
     const where = `--history ${path}: `;
-    const cannot = `${where}cannot be written: another process has it (database is locked); it is tried again, and the server goes on`;
+    const cannot = `${where}cannot be written: another process has it, or its file system has no locks (database is locked); it is tried again, and the server goes on`;
     expect(told).toEqual([cannot]);
     for (let n = 0; n < 5000; n++) history.note(entry({ ended: true }).entry);
     jest.advanceTimersByTime(9999);
