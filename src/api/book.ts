@@ -246,5 +246,5 @@ export class Book {
 }
 
 /** Bytes of what is kept of its arguments, about. */
-const weightOf = ({ argv = [] }: TaskRecord): number =>
+export const weightOf = ({ argv = [] }: TaskRecord): number =>
   argv.reduce((sum, text) => sum + text.length + 16, 0);

@@ -44,10 +44,9 @@ export class Keeping implements Archive {
     if (!place || this.#history) return;
     const { History } = await import("../history/history.ts");
     const tell = (text: string): void => console.error(`spawnbox serve: ${text}`);
-    this.#history = new History({ ...place, tell, uid: process.geteuid?.() ?? 0 });
+    const found = (id: string): void => tasks?.continueAfter(id);
+    this.#history = new History({ ...place, tell, found, uid: process.geteuid?.() ?? 0 });
     this.#history.open();
-    const { newest } = this.#history;
-    if (newest !== undefined) tasks?.continueAfter(newest);
   }
 
   /** Tasks that could not be kept; undefined: there is no history. */

@@ -34,7 +34,7 @@ const LONG = 600_000;
 function opened(
   file: string,
   limits: Partial<Limits> = {},
-  more: Pick<HistoryOptions, "again" | "clock"> = {},
+  more: Pick<HistoryOptions, "again" | "clock" | "found"> = {},
 ) {
   const told: string[] = [];
   const history = new History({
@@ -415,6 +415,47 @@ describe("a file", () => {
       expect(existsSync(`${file}-wal`)).toBe(false);
       const locking = told(script(other, 1), "fcntl:error=EOPNOTSUPP", "-P", other);
       expect(locking.printed).toContain("its file system has no locks: give a file elsewhere");
+    },
+  );
+
+  test("whose directory is there later than the server is kept from then on, with what has waited", async () => {
+    const dir = join(directory(), "late");
+    const file = join(dir, "history");
+    const found: string[] = [];
+    const more = { again: 20, found: (id: string) => void found.push(id) };
+    const { history, told } = opened(file, {}, more);
+    expect(told).toEqual([
+      `--history ${file}: cannot be written: there is no directory ${dir}: make it first (ENOENT); it is tried again, and the server goes on`,
+    ]);
+    await ran(history, say());
+    expect([tasksIn(history), history.lost]).toEqual([[], 0]);
+    mkdirSync(dir);
+    await until("it is written", () => told.length > 1);
+    expect(told[1]).toEndWith("is written again");
+    expect(tasksIn(history).map(({ verb }) => verb)).toEqual(["say"]);
+    expect(found).toEqual([]);
+    history.close();
+    const [task] = tasksIn(opened(file, {}, more).history);
+    expect(found).toEqual([task?.id ?? ""]);
+  });
+
+  test.if(isRoot)(
+    "whose disk is full when the server starts is kept once there is room",
+    async () => {
+      const dir = directory();
+      Bun.spawnSync(["mount", "-t", "tmpfs", "-o", "size=160k,mode=0700", "none", dir]);
+      ends.push(() => void Bun.spawnSync(["umount", dir]));
+      const filler = join(dir, "filler");
+      expect(() => writeFileSync(filler, Buffer.alloc(1 << 20))).toThrow("ENOSPC");
+      const { history, told } = opened(join(dir, "history"), {}, { again: 20 });
+      await ran(history, say());
+      expect(told).toEqual([
+        expect.stringMatching(/cannot be written: the disk is full .* tried again/),
+      ]);
+      rmSync(filler);
+      await until("it is written", () => told.length > 1);
+      expect(tasksIn(history)).toHaveLength(1);
+      history.close();
     },
   );
 

@@ -228,6 +228,30 @@ describe("what happens is written", () => {
     expect(history.lost).toBe(1);
   });
 
+  test("of what waits the arguments have a bound, too: the oldest are lost", () => {
+    const { history } = opened();
+    jest.useFakeTimers();
+    // 256 of these are 16 MB.
+    const argv = ["x".repeat((64 << 10) - 16)];
+    const noted = (n: number) => {
+      for (let i = 0; i < n; i++) {
+        const { entry: one, record } = entry({ ended: true });
+        Object.assign(record, { argv });
+        history.note(one);
+        // Again, as it is when it ends: it waits once.
+        history.note(one);
+      }
+    };
+    noted(256);
+    expect(history.lost).toBe(0);
+    noted(2);
+    expect(history.lost).toBe(2);
+    // What is written makes room.
+    jest.advanceTimersByTime(1000);
+    noted(256);
+    expect(history.lost).toBe(2);
+  });
+
   test("again after ten seconds, where it cannot; what is lost is told", () => {
     const { history, told, path, rows } = opened();
     jest.useFakeTimers();
