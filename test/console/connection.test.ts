@@ -101,7 +101,10 @@ inBrowser("connection", (board) => {
       await board.page.open(`${board.served.url}/`);
       await look();
     } finally {
-      await board.page.view.cdp("Page.removeScriptToEvaluateOnNewDocument", added as object);
+      await board.page.view.cdp(
+        "Page.removeScriptToEvaluateOnNewDocument",
+        added as Record<string, unknown>,
+      );
     }
     await board.open();
   }
