@@ -1,9 +1,9 @@
 /** `spawnbox cert`: a certificate for this board, or for a client of it, and what to do with it. */
-import { CREDIBLE } from "../credible.ts";
 import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { isIP } from "node:net";
 import { hostname } from "node:os";
 import { join, resolve } from "node:path";
+import { CREDIBLE } from "../credible.ts";
 import type { Manual } from "../manual/manual.ts";
 import { readWithOperands } from "../manual/options.ts";
 import { putSecrets } from "../command-line/put.ts";
