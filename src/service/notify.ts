@@ -88,10 +88,17 @@ export function serviceManager(
     flush();
   };
   const interval = watchdogInterval(env, started);
-  // From the event loop itself, so that it stops when the loop does. One that is not sent is made up for by the next.
+  let soon: ReturnType<typeof setTimeout> | undefined;
+  // One that is not sent is tried again before the next, which would be too late.
+  const ping = (): void => {
+    clearTimeout(soon);
+    if (interval !== undefined && !sent("WATCHDOG=1"))
+      soon = setTimeout(ping, Math.min(interval / 4, MOST_AGAIN)).unref();
+  };
+  // From the event loop itself, so that it stops when the loop does.
   const watchdog =
     socket !== undefined && socket !== "" && interval !== undefined
-      ? setInterval(() => void sent("WATCHDOG=1"), interval)
+      ? setInterval(ping, interval)
       : undefined;
   return {
     ready: (status, main) =>
@@ -117,6 +124,7 @@ export function serviceManager(
     },
     close: () => {
       clearInterval(watchdog);
+      clearTimeout(soon);
       clearTimeout(timer);
     },
   };

@@ -1,5 +1,5 @@
 /** What a service manager sees and hands over: descriptors, notifications, reloads. */
-import { describe, expect, test } from "bun:test";
+import { describe, expect, jest, test } from "bun:test";
 import { existsSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Socket } from "node:net";
 import { join } from "node:path";
@@ -117,6 +117,30 @@ describe("notifications", () => {
     manager.close();
     expect(complaints.length).toBe(1);
     remove();
+  });
+
+  test("a sign of life that there is no room for is not left to the next, which would be too late", () => {
+    const { path, remove } = scratch();
+    using socket = new DatagramSocket(path);
+    expect(() => {
+      for (;;) sendDatagram(path, "x");
+    }).toThrow("EAGAIN");
+    jest.useFakeTimers();
+    const manager = serviceManager({ NOTIFY_SOCKET: path, WATCHDOG_USEC: "20000000" });
+    try {
+      jest.advanceTimersByTime(10_000);
+      while (socket.receive() === "x");
+      jest.advanceTimersByTime(2_500);
+      expect(socket.receive()).toBe("WATCHDOG=1");
+      jest.advanceTimersByTime(7_400);
+      expect(socket.receive()).toBeUndefined();
+      jest.advanceTimersByTime(200);
+      expect(socket.receive()).toBe("WATCHDOG=1");
+    } finally {
+      manager.close();
+      jest.useRealTimers();
+      remove();
+    }
   });
 });
 
