@@ -8,7 +8,7 @@ import { failure } from "./reply.ts";
 import { BrokenInput } from "./source.ts";
 import type { WireStatus } from "./status.ts";
 import type { Subscribers } from "./subscribers.ts";
-import { taskIds } from "./task-id.ts";
+import { TaskIds } from "./task-id.ts";
 import type { Refusal, Witness } from "./witness.ts";
 
 type Mutable<T> = { -readonly [Key in keyof T]: T[Key] };
@@ -23,6 +23,8 @@ export interface Entry {
   readonly record: OpenRecord;
   /** The one it was started with. */
   readonly plan: Plan;
+  /** Since when it runs, by performance.now(). */
+  begun?: number;
   /** Who has given it something to read by a call of its own. */
   feeders?: Set<string>;
   /** Once it has run: its events, which can be had afterwards, too. */
@@ -73,7 +75,7 @@ export class Book {
   readonly #archive: BookOptions["archive"];
   readonly #named: (caller: Caller) => string | undefined;
   readonly #now: () => number;
-  readonly #nextId;
+  readonly #taskIds: TaskIds;
   /** Of starts that had a record: they are told once, however many verbs stand for them. */
   readonly #told = new WeakSet<object>();
   readonly #ids = new WeakMap<object, string>();
@@ -88,7 +90,12 @@ export class Book {
     this.#archive = archive;
     this.#named = named;
     this.#now = now;
-    this.#nextId = taskIds(now);
+    this.#taskIds = new TaskIds(now);
+  }
+
+  /** Tasks to come sort behind that one, of an earlier server. */
+  continueAfter(id: string): void {
+    this.#taskIds.continueAfter(id);
   }
 
   /** Where it was made, or is. */
@@ -122,7 +129,7 @@ export class Book {
     const entry: Entry = {
       plan,
       record: {
-        id: this.#nextId(),
+        id: this.#taskIds.next(),
         ...{ api, verb, sandbox, command },
         caller: callerRecord(request, this.#named),
         asked: this.#now(),
@@ -159,6 +166,7 @@ export class Book {
     const { mode } = run.task;
     if (mode) record.mode = mode;
     record.started = this.#now();
+    entry.begun = performance.now();
     record.state = "running";
     this.#archive?.note(entry);
     this.listener?.("started", entry);
@@ -238,5 +246,5 @@ export class Book {
 }
 
 /** Bytes of what is kept of its arguments, about. */
-const weightOf = ({ argv = [] }: TaskRecord): number =>
+export const weightOf = ({ argv = [] }: TaskRecord): number =>
   argv.reduce((sum, text) => sum + text.length + 16, 0);

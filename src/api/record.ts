@@ -62,6 +62,8 @@ export interface TaskRecord extends Kept {
   readonly started?: number;
   readonly ended?: number;
   readonly state: TaskState;
+  /** Milliseconds for which it has run when it is told of, by a clock that nobody sets; absent where it does not run. */
+  readonly wall?: number;
   readonly printed: Printed;
   /** How it ended, with what it used. Absent before. */
   readonly status?: WireStatus;

@@ -83,6 +83,8 @@ export interface RunningRegistry extends Registry {
   readonly grace: number;
   /** Ends every task, and waits for those that have a grace. Nothing starts or is replaced any more. */
   drain(): Promise<void>;
+  /** Ids of tasks to come sort behind that one, the last of an earlier server. */
+  continueAfter(id: string): void;
 }
 
 export interface Hooked {
@@ -306,6 +308,10 @@ class LocalRegistry implements RunningRegistry {
 
   get grace(): number {
     return Math.max(0, ...this.#verbs.map(({ tasks }) => tasks.grace));
+  }
+
+  continueAfter(id: string): void {
+    this.#book.continueAfter(id);
   }
 
   async drain(): Promise<void> {

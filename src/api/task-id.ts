@@ -1,7 +1,7 @@
 /**
  * Names of tasks that no other has, also not one of an earlier server: 9 letters for the time in ms, 6 that tell tasks of one ms
- * apart. Short, safe in a URL and in a file name, and sorted they are in the order in which they were made, by this process at
- * least: after a restart the clock of a board may begin anew.
+ * apart. Short, safe in a URL and in a file name, and sorted they are in the order in which they were made, also where the clock of
+ * a board begins anew with each boot: they go on behind the last one that a history has.
  */
 
 /** Of Crockford: in the order of ASCII, and none that is easily taken for another. */
@@ -12,18 +12,36 @@ const TAILS = 32 ** TAIL;
 
 export const TASK_ID = new RegExp(`^[${LETTERS}]{${TIME + TAIL}}$`);
 
-/** A maker of ids. @param now epoch ms */
-export function taskIds(now: () => number = Date.now): () => string {
-  let time = 0;
-  let tail = 0;
-  return () => {
-    const at = now();
+export class TaskIds {
+  #time = 0;
+  #tail = 0;
+
+  /** @param now epoch ms */
+  constructor(readonly now: () => number = Date.now) {}
+
+  next(): string {
+    const at = this.now();
     // The clock may have been set back: time goes on all the same.
-    if (at > time) [time, tail] = [at, Math.floor(Math.random() * (TAILS / 2))];
-    else tail++;
-    return written(time, TIME) + written(tail, TAIL);
-  };
+    if (at > this.#time) this.#setTo(at, Math.floor(Math.random() * (TAILS / 2)));
+    else this.#tail++;
+    return written(this.#time, TIME) + written(this.#tail, TAIL);
+  }
+
+  /** Those that come sort behind that one, of an earlier server. What is no id of a task is nothing to go on behind. */
+  continueAfter(id: string): void {
+    if (!TASK_ID.test(id)) return;
+    const [time, tail] = [read(id.slice(0, TIME)), read(id.slice(TIME))];
+    if (time > this.#time || (time === this.#time && tail > this.#tail)) this.#setTo(time, tail);
+  }
+
+  #setTo(time: number, tail: number): void {
+    this.#time = time;
+    this.#tail = tail;
+  }
 }
+
+const read = (text: string): number =>
+  [...text].reduce((number, letter) => number * 32 + LETTERS.indexOf(letter), 0);
 
 function written(number: number, length: number): string {
   let text = "";

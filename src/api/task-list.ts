@@ -68,9 +68,10 @@ export class TaskList {
     const may = this.#judge(request);
     const found: TaskRecord[] = [];
     const known = new Set<string>();
-    for (const { record, plan } of this.deps.book.entries.reverse()) {
+    for (const entry of this.deps.book.entries.reverse()) {
+      const { record, plan } = entry;
       known.add(record.id);
-      if (matches(filter, record) && (await may(plan))) found.push(copyOf(record));
+      if (matches(filter, record) && (await may(plan))) found.push(copyOf(entry));
     }
     const { archive } = this.deps;
     if (archive && (filter.state === "all" || filter.state === "ended"))
@@ -125,7 +126,8 @@ export class TaskList {
     if (this.#followers.size === 0) this.deps.book.listener = undefined;
   }
 
-  #tell(type: Happening, { record, plan }: Entry): void {
+  #tell(type: Happening, entry: Entry): void {
+    const { record, plan } = entry;
     const needed = this.deps.needs(plan);
     let copy: TaskRecord | undefined;
     for (const [client, { feed, request, filter }] of this.#followers) {
@@ -133,7 +135,7 @@ export class TaskList {
       if (!same(api, record.api) || !same(verb, record.verb)) continue;
       if (caller !== undefined && !isCaller(record.caller, caller)) continue;
       // The record goes on while somebody is asked.
-      const task = (copy ??= copyOf(record));
+      const task = (copy ??= copyOf(entry));
       const may = this.deps.gate.may(needed, request);
       const push = (granted: boolean): void => {
         if (granted && this.#followers.get(client)?.feed === feed) feed.push({ type, task });
@@ -144,7 +146,9 @@ export class TaskList {
   }
 }
 
-const copyOf = (record: TaskRecord): TaskRecord => ({
+const copyOf = ({ record, begun }: Entry): TaskRecord => ({
   ...record,
+  ...(record.state === "running" &&
+    begun !== undefined && { wall: Math.round(performance.now() - begun) }),
   printed: { ...record.printed },
 });

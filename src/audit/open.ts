@@ -1,10 +1,11 @@
 /** Where `--audit` says that it goes. Loaded only where it is said. */
-import { accessSync, constants } from "node:fs";
+import { accessSync, constants, readFileSync, realpathSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { CError, errnoBehind } from "../../ffi/errno.ts";
 import { trustOf } from "../config/trust.ts";
 import type { Trust } from "../config/walk.ts";
 import type { Logger } from "../log.ts";
+import { isMountPoint } from "../plan/mount-types.ts";
 import { Audit, wordsOf } from "./audit.ts";
 import { FileSink } from "./file.ts";
 import { crowded, lookAtKept } from "./kept.ts";
@@ -77,6 +78,10 @@ function requireRoom(path: string, trust: Trust | undefined): void {
   const why = crowded(path, trust);
   if (why !== undefined)
     throw new Error(`${why}: choose a directory of its own, or say --audit-max 0`);
+  if (isMounted(path))
+    throw new Error(
+      `${path} is a mount of its own, as a file that a container is given, and so cannot give way to another file: mount its directory, or say --audit-max 0`,
+    );
   const directory = dirname(path);
   try {
     accessSync(directory, constants.W_OK);
@@ -87,6 +92,16 @@ function requireRoom(path: string, trust: Trust | undefined): void {
       `${path} cannot give way to another file: this user may not write in ${directory}: let it, or say --audit-max 0`,
       { cause: error },
     );
+  }
+}
+
+/** rename(2) says EBUSY of such a file. One that is not there yet is none. */
+function isMounted(path: string): boolean {
+  try {
+    return isMountPoint(realpathSync(path), readFileSync("/proc/self/mountinfo", "utf8"));
+  } catch (error) {
+    if (error instanceof Error && "code" in error) return false;
+    throw error;
   }
 }
 

@@ -3,9 +3,10 @@ import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { isIP } from "node:net";
 import { hostname } from "node:os";
 import { join, resolve } from "node:path";
+import { CREDIBLE } from "../credible.ts";
 import type { Manual } from "../manual/manual.ts";
 import { readWithOperands } from "../manual/options.ts";
-import { putSecret } from "../command-line/put.ts";
+import { putSecrets } from "../command-line/put.ts";
 import { UsageError, withOptions } from "../command-line/usage.ts";
 import { urlHost } from "../server/listen.ts";
 import { visible } from "../visible.ts";
@@ -30,8 +31,6 @@ const OPTIONS = {
 const DEFAULT_DAYS = 825;
 /** So long its authority is valid. */
 const MOST_DAYS = 20 * 365 - 1;
-/** Before, a clock was never set. */
-const CREDIBLE = Date.UTC(2025, 0, 1);
 /** Clocks of callers may be a little behind. */
 const EARLIER = 86_400_000;
 
@@ -116,9 +115,11 @@ async function forServer({ dir, names, days, renew }: Options): Promise<void> {
   const ca = makeAuthority(`spawnbox on ${first}`.slice(0, 64), from);
   const { cert, key } = makeServer(ca, all, { from, days });
   mkdirSync(dir, { recursive: true, mode: 0o755 });
-  putSecret(at("server.key"), key, 0o600);
-  putSecret(at("server.pem"), cert, 0o644);
-  putSecret(at("ca.pem"), ca.cert, 0o644);
+  putSecrets(
+    { file: at("server.key"), text: key, mode: 0o600 },
+    { file: at("server.pem"), text: cert, mode: 0o644 },
+    { file: at("ca.pem"), text: ca.cert, mode: 0o644 },
+  );
   console.log(`made ${at("server.pem")} and ${at("server.key")}, for ${days} days, as
   ${all.join(", ")}
 and ${at("ca.pem")}, the authority that callers have to believe; its SHA-256 fingerprint is
@@ -146,12 +147,15 @@ async function forClient({ dir, days, renew }: Options, name: string): Promise<v
     : makeAuthority(`spawnbox clients of ${hostname()}`.slice(0, 64), from);
   const { cert, key } = makeClient(ca, name, { from, days });
   mkdirSync(dir, { recursive: true, mode: 0o755 });
-  if (!known) {
-    putSecret(caKey, ca.key, 0o600);
-    putSecret(caCert, ca.cert, 0o644);
-  }
-  putSecret(at(`${name}.key`), key, 0o600);
-  putSecret(at(`${name}.pem`), cert, 0o644);
+  const authority = [
+    { file: caKey, text: ca.key, mode: 0o600 },
+    { file: caCert, text: ca.cert, mode: 0o644 },
+  ];
+  putSecrets(
+    ...(known ? [] : authority),
+    { file: at(`${name}.key`), text: key, mode: 0o600 },
+    { file: at(`${name}.pem`), text: cert, mode: 0o644 },
+  );
   const grant = { certificate: `CN:${name}`, privileges: [] };
   console.log(`made ${at(`${name}.pem`)} and ${at(`${name}.key`)}, for ${days} days: hand both to the client, and keep ${caKey}
 

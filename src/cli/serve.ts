@@ -320,7 +320,7 @@ export async function serve(options: ServeOptions, early?: EarlyBoot): Promise<n
   compileReadily();
   early?.handover.answer((joining, joiner) => become(joining, joiner, serving));
   early?.onReady(server.urls);
-  await keeping.use(history);
+  await keeping.use(history, registry);
   await fleeting.join(fleet, fleetDeps);
   for (const place of fleeting.places) console.log(visible(place));
   launching.keepReady(current.apis);

@@ -1,7 +1,7 @@
 /** `spawnbox fleet cert`: an authority, and certificates of a broker, boards and operators, to try a fleet with. */
 import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { putSecret } from "./put.ts";
+import { putSecrets } from "./put.ts";
 
 export interface FleetCerts {
   readonly dir: string;
@@ -26,8 +26,10 @@ export async function fleetCerts({ dir, names, hosts, days }: FleetCerts): Promi
   const from = new Date(Date.now() - EARLIER);
   const made: string[] = [];
   const put = (name: string, { cert, key }: { cert: string; key: string }): void => {
-    putSecret(at(`${name}.key`), key, 0o600);
-    putSecret(at(`${name}.pem`), cert, 0o644);
+    putSecrets(
+      { file: at(`${name}.key`), text: key, mode: 0o600 },
+      { file: at(`${name}.pem`), text: cert, mode: 0o644 },
+    );
     made.push(at(`${name}.pem`));
   };
   const isThere = existsSync(at("ca.pem")) && existsSync(at("ca.key"));

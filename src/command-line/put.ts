@@ -1,18 +1,78 @@
 /** Files that are made where some of them are secret. */
-import { closeSync, fchmodSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  fchmodSync,
+  fstatSync,
+  fsyncSync,
+  openSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { dirname } from "node:path";
 
-/** Whole or not at all, and never readable for longer than it may be. */
-export function putSecret(file: string, text: string, mode: number): void {
-  const made = `${file}.new`;
-  rmSync(made, { force: true });
-  // A file of its own: what others may have put there meanwhile is not written to.
-  const fd = openSync(made, "wx", mode);
+/** What others read or change it by. */
+const OTHERS = 0o066;
+
+export interface Put {
+  readonly file: string;
+  readonly text: string;
+  readonly mode: number;
+}
+
+/**
+ * Each whole or not at all, and never readable for longer than it may be. None gets its name before all are on the disk: what
+ * belongs together is the one or the other, also where that is full, or the power goes.
+ * @throws Error of the file system, or that says that it keeps no modes
+ */
+export function putSecrets(...files: readonly Put[]): void {
+  const made: string[] = [];
+  try {
+    for (const { file, text, mode } of files) {
+      const fresh = `${file}.new`;
+      rmSync(fresh, { force: true });
+      // A file of its own: what others may have put there meanwhile is not written to.
+      const fd = openSync(fresh, "wx", mode);
+      made.push(fresh);
+      try {
+        closeTo(fd, file, mode);
+        writeFileSync(fd, text);
+        fsyncSync(fd);
+      } finally {
+        closeSync(fd);
+      }
+    }
+    for (const { file } of files) renameSync(`${file}.new`, file);
+  } catch (error) {
+    for (const fresh of made) rmSync(fresh, { force: true });
+    throw error;
+  }
+  for (const directory of new Set(files.map(({ file }) => dirname(file)))) sync(directory);
+}
+
+/** vfat and the like say that they do it, or refuse, and go on as they were mounted. */
+function closeTo(fd: number, file: string, mode: number): void {
+  let why = "";
   try {
     fchmodSync(fd, mode);
-    writeSync(fd, text);
+  } catch (error) {
+    if (!(error instanceof Error && "code" in error && error.code === "EPERM")) throw error;
+    why = " (fchmod: EPERM)";
+  }
+  if ((fstatSync(fd).mode & OTHERS & ~mode) === 0) return;
+  throw new Error(
+    `${file}: its file system keeps no modes, so others could read or change it: choose a directory on another one, or mount that with umask=077${why}`,
+  );
+}
+
+/** The names, too; of a directory on another machine (cifs) nobody can ask for it. */
+function sync(directory: string): void {
+  const fd = openSync(directory, "r");
+  try {
     fsyncSync(fd);
+  } catch (error) {
+    if (!(error instanceof Error && "code" in error && error.code === "EINVAL")) throw error;
   } finally {
     closeSync(fd);
   }
-  renameSync(made, file);
 }

@@ -63,7 +63,8 @@ export function tableOf(tasks: readonly TaskRecord[], now = Date.now()): string[
 
 function rowOf(task: TaskRecord, now: number): string[] {
   const { id, api, verb, pid, state, asked, started, caller, status } = task;
-  const wall = status?.usage?.wall ?? (state === "running" ? now - (started ?? asked) : undefined);
+  // Not by its times: the clock of a board is set, and may be another than this one.
+  const wall = status?.usage?.wall ?? task.wall;
   return [
     id,
     `${api}/${verb}`,

@@ -37,13 +37,21 @@ const SILENCE = 5_000;
 const ANSWER = 8_000;
 
 let socket: WebSocket | undefined;
-let opened = Promise.withResolvers<WebSocket>();
+let opened = deferred<WebSocket>();
 let tries = 0;
 let retry: ReturnType<typeof setTimeout> | undefined;
-let heard = 0;
+/** Since it was looked at last. */
+let isHeard = false;
 let number = 0;
 const calls = new Map<string, (reply: Reply) => void>();
 const listeners = new Map<string, Set<Listener>>();
+
+/** `Promise.withResolvers`, which browsers of cars do not have yet. */
+function deferred<T>(): { readonly promise: Promise<T>; readonly resolve: (value: T) => void } {
+  let resolve = (_: T): void => {};
+  const promise = new Promise<T>((done) => (resolve = done));
+  return { promise, resolve };
+}
 
 export function connect(): void {
   let patience = setTimeout(() => (lost.value = true), PATIENCE);
@@ -56,13 +64,13 @@ export function connect(): void {
       wasOpen = true;
       clearTimeout(patience);
       tries = 0;
-      heard = Date.now();
+      isHeard = true;
       lost.value = false;
       opened.resolve(made);
       generation.value++;
     };
     made.onmessage = ({ data }) => {
-      heard = Date.now();
+      isHeard = true;
       if (typeof data === "string") receive(data);
     };
     made.onclose = () => {
@@ -70,7 +78,7 @@ export function connect(): void {
       socket = undefined;
       if (wasOpen) {
         patience = setTimeout(() => (lost.value = true), PATIENCE);
-        opened = Promise.withResolvers();
+        opened = deferred();
       }
       for (const answer of calls.values())
         answer({ status: "disconnected", info: "", response: undefined });
@@ -92,7 +100,9 @@ export function connect(): void {
 /** A network that is gone tells nobody: the server is asked. */
 async function probe(): Promise<void> {
   const asked = socket;
-  if (!asked || asked.readyState !== WebSocket.OPEN || Date.now() - heard < SILENCE) return;
+  const wasHeard = isHeard;
+  isHeard = false;
+  if (!asked || asked.readyState !== WebSocket.OPEN || wasHeard) return;
   const timer = setTimeout(() => {
     if (socket === asked) lost.value = true;
     leave(asked);
@@ -120,7 +130,7 @@ export async function call(verb: string, args: unknown = null): Promise<Reply> {
   const on = await opened.promise;
   const id = String(++number);
   const secret = token();
-  const { promise, resolve } = Promise.withResolvers<Reply>();
+  const { promise, resolve } = deferred<Reply>();
   calls.set(id, resolve);
   if (on.readyState !== WebSocket.OPEN) {
     calls.delete(id);

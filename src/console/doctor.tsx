@@ -14,7 +14,7 @@ export function Doctor() {
   };
   const features = listOf(objectOf(reply?.response)["features"]).filter(isObject);
   // What is missing comes first.
-  const sorted = features.toSorted((a, b) => Number(a["ok"] === true) - Number(b["ok"] === true));
+  const sorted = [...features].sort((a, b) => Number(a["ok"] === true) - Number(b["ok"] === true));
   return (
     <section>
       <h2>{t("doctor")}</h2>

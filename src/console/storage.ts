@@ -1,7 +1,9 @@
 /** What the browser keeps for this page: nothing where it does not let it, as in some private windows. */
 
 export function recall(store: "local" | "session", key: string): string | undefined {
-  return attempt(() => area(store).getItem(`spawnbox:${key}`) ?? undefined);
+  // As old browsers can read it, see first.ts.
+  const kept = attempt(() => area(store).getItem(`spawnbox:${key}`));
+  return kept === null ? undefined : kept;
 }
 
 export function keep(store: "local" | "session", key: string, value: string | undefined): void {

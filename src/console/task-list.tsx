@@ -41,17 +41,16 @@ function wordsOf({ state, status }: TaskRecord): string {
 
 /** How long it took, or takes by now. The clock of the board may be another than that of the browser: it counts from here. */
 export function Elapsed({ task }: { task: TaskRecord }) {
-  const [seen] = useState(() => Date.now());
+  const [seen] = useState(() => performance.now());
   const [, tick] = useState(0);
   const runs = task.state === "running";
   useEffect(() => {
     if (!runs) return;
-    const timer = setInterval(() => tick(Date.now()), 500);
+    const timer = setInterval(() => tick(performance.now()), 500);
     return () => clearInterval(timer);
   }, [runs]);
   const wall = numberOf(objectOf(task.status?.["usage"])["wall"]);
   if (wall !== undefined) return <>{duration(wall)}</>;
   if (task.started === undefined || !runs) return null;
-  const before = Math.max(0, seen - task.started);
-  return <>{duration((before < 86_400_000 * 30 ? before : 0) + Date.now() - seen)}</>;
+  return <>{duration((task.wall ?? 0) + Math.max(0, performance.now() - seen))}</>;
 }

@@ -12,6 +12,8 @@ export interface TaskRecord {
   /** ms since 1970 by the clock of the board. */
   readonly asked: number;
   readonly started: number | undefined;
+  /** ms for which it had run when this was told. */
+  readonly wall: number | undefined;
   readonly args: unknown;
   readonly argv: readonly string[];
   /** Its arguments are not all told. */
@@ -34,6 +36,7 @@ export function readRecord(value: unknown): TaskRecord | undefined {
     pid: numberOf(value["pid"]),
     asked: numberOf(value["asked"]) ?? 0,
     started: numberOf(value["started"]),
+    wall: numberOf(value["wall"]),
     args: value["args"],
     argv: textsOf(value["argv"]),
     hidden: value["hidden"] === true || value["cut"] !== undefined,

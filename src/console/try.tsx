@@ -54,7 +54,8 @@ interface Exercise {
 /** Commands that several sandboxes have, and that need no arguments. */
 export function exercisesOf({ sandboxes }: Api): Exercise[] {
   const verbs = sandboxes.flatMap((one) => one.verbs);
-  return [...Map.groupBy(verbs, ({ uid }) => uid)].flatMap(([uid, same]) => {
+  return [...new Set(verbs.map(({ uid }) => uid))].flatMap((uid) => {
+    const same = verbs.filter((verb) => verb.uid === uid);
     const isAsked = ({ params, confirm }: Verb) => confirm || params.some((one) => one.required);
     if (same.length < 2 || same.some(isAsked)) return [];
     const info = told(same.find((one) => one.info !== undefined)?.info ?? uid);

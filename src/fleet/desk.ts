@@ -276,12 +276,14 @@ interface Row {
 }
 
 function rowOf({ boards }: Presence, board: string): Row {
-  const { status, heard, about } = boards.get(board) ?? {};
+  const { status, heardAt, about } = boards.get(board) ?? {};
   const { version, groups = [], apis = [] } = about ?? {};
   return {
     board,
     ...(status !== undefined && { status }),
-    ...(heard !== undefined && { silent: Math.max(0, Math.round((Date.now() - heard) / 1000)) }),
+    ...(heardAt !== undefined && {
+      silent: Math.max(0, Math.round((performance.now() - heardAt) / 1000)),
+    }),
     ...(version !== undefined && { version }),
     ...{ groups, apis },
   };

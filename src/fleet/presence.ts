@@ -39,9 +39,12 @@ export const SIGN = 300_000;
 const SILENT = 2 * SIGN + 60_000;
 
 /** Minutes in which nothing was heard of a board that is said to be online; undefined where all is as it should be. */
-export function silenceOf({ status, heard }: Pick<Seen, "status" | "heard">): number | undefined {
-  if (status !== "online" || heard === undefined) return undefined;
-  const age = Date.now() - heard;
+export function silenceOf({
+  status,
+  heardAt,
+}: Pick<Seen, "status" | "heardAt">): number | undefined {
+  if (status !== "online" || heardAt === undefined) return undefined;
+  const age = performance.now() - heardAt;
   return age > SILENT ? Math.floor(age / 60_000) : undefined;
 }
 

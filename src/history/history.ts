@@ -4,10 +4,11 @@
  * and counted; the server goes on without.
  */
 import type { Archive, Kind, KeptEvents, Wanted } from "../api/archive.ts";
-import type { Entry } from "../api/book.ts";
+import { type Entry, weightOf } from "../api/book.ts";
 import { EventData } from "../api/event-data.ts";
 import type { TaskRecord } from "../api/record.ts";
 import type { Ring } from "../api/ring.ts";
+import { errnoBehind } from "../../ffi/errno.ts";
 import { errorLine } from "../unexpected.ts";
 import type { Limits } from "./limits.ts";
 import { placeOf } from "./place.ts";
@@ -22,19 +23,27 @@ export interface HistoryOptions {
   readonly uid: number;
   /** Milliseconds until what could not be written is tried again. */
   readonly again?: number;
+  /** Told of the greatest id that is in a file, once that is open. */
+  readonly found?: (id: string) => void;
+  /** Milliseconds: of a clock that nobody sets, and since 1970. */
+  readonly clock?: () => readonly [steady: number, wall: number];
 }
 
 /** Milliseconds from what happens until it is written; and after a failure until the next attempt. */
 const LATE = 1_000;
 const AGAIN = 10_000;
-/** Tasks that wait to be written: beyond, the oldest are lost. */
+/** Tasks that wait to be written, and bytes of their arguments: beyond, the oldest are lost. */
 const WAITING = 5_000;
+const ARGUMENTS = 16 << 20;
 /** Tasks of one transaction: others have their turn between two. */
 const AT_ONCE = 500;
 /** Bytes of output that are kept of one task: its last ones. */
 const OUTPUT = 1 << 20;
 /** Writes between two looks at the limits. */
 const TRIM = 16;
+/** ms by which a clock that is set moves, and for which it is to be as it is until it empties a file: a network has set it by then. */
+const SET = 60_000;
+const STEADY = 600_000;
 
 /** A task whose output is kept while it runs. */
 interface Followed {
@@ -48,6 +57,7 @@ interface Followed {
 
 export class History implements Archive {
   #store: Store | undefined;
+  #isWanted = false;
   /** Nothing is kept any more: it has been told why. */
   #over = false;
   /** Since the file is none that anything could be kept in. */
@@ -55,22 +65,28 @@ export class History implements Archive {
   #failing = false;
   #lost = 0;
   readonly #waiting = new Map<string, Entry>();
+  /** Bytes of those of the tasks that wait. */
+  #arguments = 0;
   readonly #followed = new Map<string, Followed>();
   #timer: ReturnType<typeof setTimeout> | undefined;
   #writes = 0;
+  readonly #clock;
+  /** How far one clock is before the other, and since when, by the steady one. */
+  #ahead: number;
+  #since: number;
 
-  constructor(readonly options: HistoryOptions) {}
+  constructor(readonly options: HistoryOptions) {
+    this.#clock = options.clock ?? (() => [performance.now(), Date.now()] as const);
+    const [steady, wall] = this.#clock();
+    this.#ahead = wall - steady;
+    this.#since = steady;
+  }
 
-  /** Opens the file: before that nothing is kept. What is wrong with it is told. */
+  /** Opens the file: before that nothing is kept. What is wrong with it is told; what may be otherwise in a moment is tried again. */
   open(): void {
-    if (this.#store || this.#over) return;
-    const { file, uid } = this.options;
-    try {
-      this.#store = new Store(placeOf(file, uid));
-    } catch (error) {
-      if (!(error instanceof Error)) throw error;
-      this.#giveUp(whyOf(error));
-    }
+    if (this.#isWanted || this.#over) return;
+    this.#isWanted = true;
+    this.#present();
   }
 
   /** Tasks that are not kept, since they could not be written. */
@@ -81,19 +97,18 @@ export class History implements Archive {
   note(entry: Entry): void {
     if (this.#over) return this.#missed(entry);
     const { record, plan, events } = entry;
+    if (!this.#waiting.has(record.id)) this.#arguments += weightOf(record);
     this.#waiting.set(record.id, entry);
     if (plan.keepsOutput && events && !this.#followed.has(record.id)) {
       const { ring } = events.past;
       ring.hold();
       this.#followed.set(record.id, { entry, ring, at: 0, pieces: [] });
     }
-    if (this.#waiting.size > WAITING) {
-      for (const [id, oldest] of this.#waiting) {
-        this.#missed(oldest);
-        this.#waiting.delete(id);
-        this.#letGo(id);
-        break;
-      }
+    for (const [id, oldest] of this.#waiting) {
+      if (this.#waiting.size <= WAITING && this.#arguments <= ARGUMENTS) break;
+      this.#missed(oldest);
+      this.#done(oldest);
+      this.#letGo(id);
     }
     this.#schedule(LATE);
   }
@@ -138,7 +153,7 @@ export class History implements Archive {
   #read<T>(query: (store: Store) => T): T | undefined {
     // What has just happened belongs to it.
     if (this.#store && this.#waiting.size > 0 && !this.#failing) this.#flush();
-    const store = this.#present();
+    const store = this.#store && this.#present();
     if (!store) return undefined;
     try {
       return query(store);
@@ -159,17 +174,25 @@ export class History implements Archive {
   /** The file that is there: another one where somebody has taken it away. */
   #present(): Store | undefined {
     const before = this.#store;
-    if (!before) return undefined;
+    if (!this.#isWanted || this.#over) return undefined;
     const { file, uid } = this.options;
     try {
       // Who may not look into its directory any more, or where that is a file by now, does not get to know.
-      if (before.isThere) return before;
+      if (before?.isThere) return before;
       this.#store = new Store(placeOf(file, uid));
+      const { found } = this.options;
+      const newest = found && this.#store.newest;
+      if (newest !== undefined) found?.(newest);
     } catch (error) {
       if (!(error instanceof Error)) throw error;
-      this.#failed(error);
+      if (this.#store !== before) this.#store?.close();
+      this.#store = before;
+      // Its disk may have no room now, or be mounted later; what is wrong with the file or its place is for the operator to mend.
+      if (before || errnoBehind(error) !== undefined) this.#failed(error);
+      else this.#giveUp(whyOf(error));
       return undefined;
     }
+    if (!before) return this.#store;
     before.close();
     for (const followed of this.#followed.values()) Object.assign(followed, { at: 0, pieces: [] });
     this.#tell("has been taken away: another one is begun");
@@ -182,11 +205,12 @@ export class History implements Archive {
     const batch = [...this.#waiting.values()].slice(0, AT_ONCE);
     const written: (() => void)[] = [];
     const { limits } = this.options;
+    this.#lookAtClock(store);
     try {
       store.write(() => {
         for (const entry of batch) store.task(rowOf(entry));
         for (const followed of this.#followed.values()) written.push(output(store, followed));
-        if (this.#writes % TRIM === 0 || store.bytes > limits.bytes) store.trim(limits, Date.now());
+        if (this.#writes % TRIM === 0 || store.bytes > limits.bytes) this.#trim(store);
       });
       store.shrink(limits.bytes / 4);
     } catch (error) {
@@ -196,7 +220,7 @@ export class History implements Archive {
     this.#writes++;
     for (const note of written) note();
     if (this.#failing) this.#recovered();
-    for (const { record } of batch) this.#waiting.delete(record.id);
+    for (const entry of batch) this.#done(entry);
     for (const [id, { entry, ring }] of this.#followed)
       if (entry.record.state === "ended" && ring.over) this.#letGo(id);
     // Also while nothing but output comes.
@@ -204,9 +228,28 @@ export class History implements Archive {
     else if (this.#followed.size > 0) this.#schedule(LATE);
   }
 
+  #trim(store: Store): void {
+    const [steady, wall] = this.#clock();
+    store.trim(this.options.limits, wall, steady - this.#since >= STEADY);
+  }
+
+  /** Sleep moves it, too: the steady one stands still meanwhile. */
+  #lookAtClock(store: Store): void {
+    const [steady, wall] = this.#clock();
+    if (Math.abs(wall - steady - this.#ahead) < SET) return;
+    this.#ahead = wall - steady;
+    this.#since = steady;
+    store.clockIsSet();
+  }
+
   /** What runs is noted again once it has ended; and of a server that ends nobody asks any more. */
   #missed({ record }: Entry): void {
     if (record.state === "ended" && (this.#gaveUp || !this.#over)) this.#lost++;
+  }
+
+  /** It waits no more. */
+  #done({ record }: Entry): void {
+    if (this.#waiting.delete(record.id)) this.#arguments -= weightOf(record);
   }
 
   #letGo(id: string): void {
@@ -233,8 +276,10 @@ export class History implements Archive {
     this.#over = this.#gaveUp = true;
     this.#store?.close();
     this.#store = undefined;
-    for (const entry of this.#waiting.values()) this.#missed(entry);
-    this.#waiting.clear();
+    for (const entry of this.#waiting.values()) {
+      this.#missed(entry);
+      this.#done(entry);
+    }
     for (const id of [...this.#followed.keys()]) this.#letGo(id);
     this.#tell(`${why}; the server goes on without a history`);
   }
@@ -258,12 +303,16 @@ const WORDS: Readonly<Record<string, string>> = {
   SQLITE_CANTOPEN: "it cannot be opened",
   SQLITE_CORRUPT: "it is damaged: move it away",
   SQLITE_NOTADB: "is no database: give another file",
-  SQLITE_BUSY: "another process has it",
+  SQLITE_BUSY: "another process has it, or its file system has no locks",
   SQLITE_IOERR: "the disk fails",
+  ENOSPC: "the disk is full",
+  EDQUOT: "the disk quota is full",
+  EROFS: "its file system is read-only",
+  SQLITE_IOERR_LOCK: "its file system has no locks: give a file elsewhere",
 };
 
 function whyOf(error: Error): string {
-  const words = WORDS[codeOf(error)];
+  const words = WORDS[errnoBehind(error) ?? ""] ?? WORDS[codeOf(error)];
   return words === undefined ? errorLine(error) : `${words} (${error.message})`;
 }
 

@@ -5,6 +5,7 @@
 import { type BigIntStats, statSync } from "node:fs";
 import { Database, type Statement } from "bun:sqlite";
 import type { Kind, Wanted } from "../api/archive.ts";
+import { CREDIBLE } from "../credible.ts";
 import type { Limits } from "./limits.ts";
 
 /** `spbx`, so that no file of another program is taken for ours. */
@@ -54,22 +55,43 @@ interface Named {
   readonly last: number;
 }
 
+/** Of the file beside it that is mapped by all who have it open. */
+const isOfMemory = (error: unknown): boolean =>
+  error instanceof Error && "code" in error && String(error.code).startsWith("SQLITE_IOERR_SHM");
+
 export class Store {
-  readonly #db: Database;
+  #db: Database;
   readonly #path: string;
-  readonly #file: BigIntStats;
+  #file: BigIntStats | undefined;
   readonly #kinds = new Map<string, number>();
   readonly #statements = new Map<string, Statement>();
+  /**
+   * When the last task of before the clock was set, or the file opened, was asked for: epoch ms, by the clock of then. undefined until
+   * something is written.
+   */
+  #before: number | undefined;
 
   /** @throws Error that says why it cannot be used */
   constructor(path: string) {
-    this.#db = new Database(path, { readwrite: true, create: false });
     this.#path = path;
+    this.#db = this.#opened(false);
+  }
+
+  /**
+   * @param alone nobody else can read it meanwhile. Then SQLite needs no memory in common with others, which file systems of other
+   * machines (9p, virtiofs) and some of FUSE do not give.
+   */
+  #opened(alone: boolean): Database {
+    const db = new Database(this.#path, { readwrite: true, create: false });
+    this.#db = db;
     try {
-      this.#file = statSync(path, { bigint: true });
+      if (alone) db.run("PRAGMA locking_mode = EXCLUSIVE");
       this.#open();
+      this.#file = statSync(this.#path, { bigint: true });
+      return db;
     } catch (error) {
       this.close();
+      if (!alone && isOfMemory(error)) return this.#opened(true);
       throw error;
     }
   }
@@ -77,11 +99,19 @@ export class Store {
   /** Nobody has removed it, or put another in its place: what is written then is written for nobody. */
   get isThere(): boolean {
     const now = statSync(this.#path, { bigint: true, throwIfNoEntry: false });
-    return now?.ino === this.#file.ino && now.dev === this.#file.dev;
+    return now !== undefined && now.ino === this.#file?.ino && now.dev === this.#file.dev;
   }
 
   /** All of it, or nothing. Whoever else has the file must not hold the server up: SQLite waits for nobody unless it is told to. */
   write(work: () => void): void {
+    this.#wholly(() => {
+      const last = "SELECT asked FROM task ORDER BY seq DESC LIMIT 1";
+      this.#before ??= this.#get<{ asked: number }>(last)?.asked ?? 0;
+      work();
+    });
+  }
+
+  #wholly(work: () => void): void {
     this.#run("BEGIN IMMEDIATE");
     try {
       work();
@@ -114,22 +144,52 @@ export class Store {
     this.#run("DELETE FROM output WHERE task = ? AND first < ?", task, first);
   }
 
-  /** Lets go what is beyond the limits. @param now epoch ms */
-  trim({ tasks, bytes, days }: Limits, now: number): void {
+  /** Whether it is right now shows what was there before. */
+  clockIsSet(): void {
+    this.#before = undefined;
+  }
+
+  /**
+   * Lets go what is beyond the limits.
+   * @param now epoch ms
+   * @param isSteady the clock has been as it is for so long that all that was there before may go, where it says so
+   */
+  trim({ tasks, bytes, days }: Limits, now: number, isSteady: boolean): void {
     const { count } = this.#row<{ count: number }>("SELECT count(*) AS count FROM task");
     let gone = Math.max(0, count - tasks);
     if (this.bytes > bytes) gone = Math.max(gone, Math.ceil(count * PART));
-    const old = now - days * DAY;
+    const time = now - days * DAY;
+    // A clock that is far ahead for a moment would empty the file.
+    const before = this.#before ?? 0;
+    const isLikely = isSteady || (before >= time && before <= now);
+    const last = isLikely ? this.#lastOld(time, now) : 0;
+    if (gone === 0 && last === 0) return;
     const late =
-      "SELECT seq FROM task WHERE asked < ?1 OR seq IN (SELECT seq FROM task ORDER BY seq LIMIT ?2)";
-    if (gone === 0 && !this.#get("SELECT 1 FROM task WHERE asked < ? LIMIT 1", old)) return;
+      "SELECT seq FROM task WHERE seq <= ?1 OR seq IN (SELECT seq FROM task ORDER BY seq LIMIT ?2)";
     this.#run(
       `DELETE FROM output WHERE task IN (SELECT id FROM task WHERE seq IN (${late}))`,
-      ...[old, gone],
+      ...[last, gone],
     );
-    this.#run(`DELETE FROM task WHERE seq IN (${late})`, old, gone);
+    this.#run(`DELETE FROM task WHERE seq IN (${late})`, last, gone);
     this.#run("DELETE FROM kind WHERE key NOT IN (SELECT kind FROM task)");
     this.#kinds.clear();
+  }
+
+  /**
+   * The last task of before a time; 0: none. What its clock said counts only as far as it can be: a board may have begun anew in
+   * 1970, or anywhere, and set its clock later. So what comes after a task that is not old is not old either, and a time of before
+   * this program is none.
+   */
+  #lastOld(time: number, now: number): number {
+    const first = this.#get<{ seq: number }>(
+      "SELECT seq FROM task WHERE asked BETWEEN ? AND ? ORDER BY seq LIMIT 1",
+      ...[time, now],
+    );
+    const last = this.#get<{ seq: number }>(
+      "SELECT seq FROM task WHERE seq < ? AND asked >= ? AND asked < ? ORDER BY seq DESC LIMIT 1",
+      ...[first?.seq ?? 0, CREDIBLE, time],
+    );
+    return last?.seq ?? 0;
   }
 
   /** Gives room back to the file system, where it is more than so many bytes: what is less is used again. */
@@ -145,6 +205,11 @@ export class Store {
     return this.#row<{ bytes: number }>(
       "SELECT (page_count - freelist_count) * page_size AS bytes FROM pragma_page_count, pragma_freelist_count, pragma_page_size",
     ).bytes;
+  }
+
+  /** The greatest id; undefined where there is no task. */
+  get newest(): string | undefined {
+    return this.#row<{ id: string | null }>("SELECT max(id) AS id FROM task").id ?? undefined;
   }
 
   kinds(): Kind[] {
@@ -194,6 +259,7 @@ export class Store {
   /** A statement that is not finalized would keep the file open. */
   close(): void {
     for (const statement of this.#statements.values()) statement.finalize();
+    this.#statements.clear();
     this.#db.close();
   }
 
@@ -220,7 +286,7 @@ export class Store {
     // Of 2 MB that it would take: what is written is at the end of each table.
     this.#db.run("PRAGMA cache_size = -256");
     if (!isNew) return;
-    this.write(() => {
+    this.#wholly(() => {
       this.#db.run(SCHEMA);
       this.#db.run(`PRAGMA application_id = ${APPLICATION}`);
       this.#db.run(`PRAGMA user_version = ${VERSION}`);

@@ -2,6 +2,7 @@
 import { readdirSync } from "node:fs";
 import { CAUSES, type Counts, MODES } from "./counts.ts";
 import type { Family, Labels } from "./family.ts";
+import { startTime } from "./start.ts";
 
 /** What there is now, of those who know. Asked only when somebody asks. */
 export interface Sources {
@@ -215,7 +216,7 @@ function ownProcess(): Family[] {
     {
       ...{ name: "process_start_time_seconds", type: "gauge", unit: "seconds" },
       help: "When the server was started, since 1970.",
-      samples: one(performance.timeOrigin / 1000),
+      samples: one(startTime()),
     },
     {
       ...{ name: "process_open_fds", type: "gauge" },

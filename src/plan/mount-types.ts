@@ -24,6 +24,10 @@ export const foreignMounts = (mountinfo: string): Mounted[] =>
     .filter((line) => line !== "" && !LOCAL.has(typeIn(line)))
     .map((line) => ({ path: unescaped(line.split(" ")[4] ?? ""), type: typeIn(line) }));
 
+/** Whether something is mounted in its very place. @param path without links @param mountinfo the text of such a file */
+export const isMountPoint = (path: string, mountinfo: string): boolean =>
+  mountinfo.split("\n").some((line) => unescaped(line.split(" ")[4] ?? "") === path);
+
 /** Behind fields of which some are optional: a dash, and the type. */
 const typeIn = (line: string): string => / - (\S+) /.exec(line)?.[1] ?? "";
 

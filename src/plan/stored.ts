@@ -1,5 +1,5 @@
 /** Plan files on disk: written whole or not at all, read only where nobody else could have written. */
-import { closeSync, constants, statSync, writeFileSync } from "node:fs";
+import { closeSync, constants, fsyncSync, statSync, writeFileSync } from "node:fs";
 import { openAt, renameAt, unlinkAt } from "../../ffi/at.ts";
 import { readObeyed } from "../config/obeyed.ts";
 import { ConfigError } from "../config/problem.ts";
@@ -27,6 +27,8 @@ export function writePlanFile(path: string, text: string): void {
   const fd = openAt(directory, temporary, flags, 0o644, path);
   try {
     writeFileSync(fd, text);
+    // Else a name may outlive a power cut that its content has not.
+    fsyncSync(fd);
     renameAt(directory, temporary, name);
   } catch (error) {
     unlinkAt(directory, temporary);

@@ -3,7 +3,7 @@ import { resolve } from "node:path";
 import { CError } from "../../ffi/errno.ts";
 import { hasEnded, type Process } from "../../ffi/processes.ts";
 import type { Answer, Joining } from "../boot/handover.ts";
-import type { Registry } from "../api/registry.ts";
+import type { RunningRegistry } from "../api/registry.ts";
 import { problemLine } from "../config/problem.ts";
 import { groupOf, moveTo } from "../launch/cgroup/move.ts";
 import { confinement } from "../launch/confinement.ts";
@@ -33,7 +33,7 @@ export interface Reloaded {
 
 /** What of a running server changes. */
 export interface Serving {
-  readonly registry: Registry;
+  readonly registry: RunningRegistry;
   readonly server: RunningServer;
   readonly mesh: Mesh;
   readonly permissions: Permissions;
@@ -156,7 +156,7 @@ async function becomeBy(
   }
   await audit.keep();
   output.use();
-  await serving.keeping.use(options.history);
+  await serving.keeping.use(options.history, serving.registry);
   await serving.fleeting.join(joinsFleet, serving.fleetDeps);
   serving.manager.close();
   serving.manager = serviceManager(process.env, console.error, joiner.pid);

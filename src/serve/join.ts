@@ -37,7 +37,11 @@ export async function joinEarly(argv: readonly string[]): Promise<number | undef
     return 1;
   }
   // Only the main process of a unit is listened to: so it is for this one to say that the other is.
-  serviceManager().ready(answer.status, server.pid);
+  const manager = serviceManager();
+  manager.ready(answer.status, server.pid);
+  // Nobody else could say it later.
+  await manager.told(PATIENCE);
+  manager.close();
   return 0;
 }
 

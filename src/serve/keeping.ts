@@ -36,12 +36,16 @@ export function historyOptions({
 export class Keeping implements Archive {
   #history: History | undefined;
 
-  /** From now on what happens is kept there. */
-  async use(place: HistoryPlace | undefined): Promise<void> {
+  /** From now on what happens is kept there. @param tasks whose ids go on behind those that it has */
+  async use(
+    place: HistoryPlace | undefined,
+    tasks?: { continueAfter(id: string): void },
+  ): Promise<void> {
     if (!place || this.#history) return;
     const { History } = await import("../history/history.ts");
     const tell = (text: string): void => console.error(`spawnbox serve: ${text}`);
-    this.#history = new History({ ...place, tell, uid: process.geteuid?.() ?? 0 });
+    const found = (id: string): void => tasks?.continueAfter(id);
+    this.#history = new History({ ...place, tell, found, uid: process.geteuid?.() ?? 0 });
     this.#history.open();
   }
 

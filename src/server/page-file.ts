@@ -4,6 +4,7 @@
  */
 import { type BigIntStats, closeSync, read } from "node:fs";
 import { openHandle } from "../../ffi/beneath.ts";
+import { CREDIBLE } from "../credible.ts";
 import { AfbError } from "../errors.ts";
 import { contentRange, type Range, rangeOf } from "./range.ts";
 
@@ -35,7 +36,7 @@ export async function respondFile(
   const headers = {
     etag,
     "accept-ranges": "bytes",
-    "last-modified": modified.toUTCString(),
+    ...(isDated(modified) && { "last-modified": modified.toUTCString() }),
     // Kept, but asked for each time: an update of the page shows at once.
     "cache-control": "no-cache",
     "x-content-type-options": "nosniff",
@@ -64,6 +65,15 @@ export async function respondFile(
   return new Response(body, { status: range ? 206 : 200, headers: about });
 }
 
+/**
+ * Of images of a system that are built alike all files have one time, of 1970 or of some day, and another content of the same size
+ * the same number: nothing tells a page of the image before. So tags are those of this server, as an image comes with its start.
+ */
+const START = crypto.randomUUID().slice(0, 8);
+
+/** Nor is a time that such images have one to compare with. */
+const isDated = (modified: Date): boolean => modified.getTime() >= CREDIBLE;
+
 /** Milliseconds after which the next change of a file must have another time, whatever the ticks of its file system. */
 const SETTLED = 2000;
 
@@ -73,7 +83,8 @@ const SETTLED = 2000;
  * is part of it, since that of the content can be set.
  */
 function etagOf({ ino, size, mtimeNs, ctimeNs, ctimeMs }: BigIntStats): string {
-  const tag = [ino, size, mtimeNs, ctimeNs].map((number) => number.toString(36)).join("-");
+  const numbers = [ino, size, mtimeNs, ctimeNs].map((number) => number.toString(36));
+  const tag = [START, ...numbers].join("-");
   return Date.now() - Number(ctimeMs) > SETTLED ? `"${tag}"` : `W/"${tag}-new"`;
 }
 
@@ -95,6 +106,7 @@ function unchanged(headers: Headers, etag: string, modified: Date): boolean {
     const plain = (tag: string) => tag.trim().replace(/^W\//, "");
     return match.split(",").some((one) => ["*", plain(etag)].includes(plain(one)));
   }
+  if (!isDated(modified)) return false;
   const since = Date.parse(headers.get("if-modified-since") ?? "");
   // The header has whole seconds.
   return Math.floor(modified.getTime() / 1000) * 1000 <= since;

@@ -339,26 +339,30 @@ export function createRest(options: RestOptions): Rest {
   };
   const route = async () => {
     const { Elysia } = await import("elysia");
-    return new Elysia({ strictPath: true })
-      .all("/mcp", guarded(mcp), raw)
-      .all("/openapi.json", guarded(page(openapi)), raw)
-      .all("/healthz", guarded(healthz), raw)
-      .all(
-        "/readyz",
-        guarded((request) => readyz(request, unready)),
-        raw,
-      )
-      .all(
-        "/metrics",
-        guarded((request) => metrics(request, registry, () => asking(request))),
-        raw,
-      )
-      .all(
-        "/api",
-        guarded(() => nothing(`say which: ${base()}/api/API/VERB`, "unknown-api")),
-        raw,
-      )
-      .all("/*", guarded(other), raw);
+    return (
+      new Elysia({ strictPath: true })
+        .all("/mcp", guarded(mcp), raw)
+        // Servers of other makers have it there, and so have settings that are copied.
+        .all("/mcp/", guarded(mcp), raw)
+        .all("/openapi.json", guarded(page(openapi)), raw)
+        .all("/healthz", guarded(healthz), raw)
+        .all(
+          "/readyz",
+          guarded((request) => readyz(request, unready)),
+          raw,
+        )
+        .all(
+          "/metrics",
+          guarded((request) => metrics(request, registry, () => asking(request))),
+          raw,
+        )
+        .all(
+          "/api",
+          guarded(() => nothing(`say which: ${base()}/api/API/VERB`, "unknown-api")),
+          raw,
+        )
+        .all("/*", guarded(other), raw)
+    );
   };
   let routed: ReturnType<typeof route> | undefined;
   const answerCall = guarded(call);

@@ -18,6 +18,15 @@ export const DEFAULT_MODE = 0o660;
 /** sun_path without its NUL, see unix(7). */
 const PATH_BYTES = 107;
 
+const NO_SOCKETS = "its file system takes no sockets, as vfat does not: use a path in /run";
+/** What to do where it is not for want of a directory, see bind(2). */
+const ADVICE: ReadonlyMap<string, string> = new Map([
+  ...["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENXIO"].map((code) => [code, NO_SOCKETS] as const),
+  ["EROFS", "its file system is read-only: use a path in /run"],
+  ["ENOSPC", "its file system is full, or has no more inodes: make room, or use a path in /run"],
+  ["EDQUOT", "the disk quota of this user is used up: make room, or use a path in /run"],
+]);
+
 /**
  * Listens on `path`, which is there when `server.listen` returns. Throws an Error that says what to do. The file goes when the server
  * closes: by {@link closeUnix}.
@@ -43,9 +52,10 @@ export async function listenUnix(
       process.umask(before);
     });
   } catch (error) {
-    const code = error instanceof Error && "code" in error ? ` (${String(error.code)})` : "";
-    const advice = "its directory must exist and be writable for this user";
-    throw new Error(`cannot listen on ${path}: ${advice}${code}`, { cause: error });
+    const code = error instanceof Error && "code" in error ? String(error.code) : "";
+    const advice = ADVICE.get(code) ?? "its directory must exist and be writable for this user";
+    const told = code === "" ? "" : ` (${code})`;
+    throw new Error(`cannot listen on ${path}: ${advice}${told}`, { cause: error });
   } finally {
     process.umask(before);
   }

@@ -2,12 +2,19 @@
  * What the service manager hears of us (`Type=notify`, `Type=notify-reload`, `WatchdogSec=`), see sd_notify(3). Without
  * NOTIFY_SOCKET in the environment nobody listens, and nothing is sent.
  */
+import { CError } from "../../ffi/errno.ts";
 import { monotonicMicroseconds, sendDatagram } from "../../ffi/notify.ts";
 import { DECIMAL, MOST_SECONDS } from "../config/ranges.ts";
 import { visible } from "../visible.ts";
 
 /** ms that a server's end takes besides. */
 const AFTER_GRACE = 10_000;
+/** ms until what could not be sent is tried again: twice as long each time, up to the most. */
+const AGAIN = 50;
+const MOST_AGAIN = 5_000;
+const LOOK = 10;
+/** What waits to be sent. */
+const MOST_WAITING = 16;
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -22,12 +29,16 @@ export interface ServiceManager {
   reloading(): void;
   /** @param grace ms that the tasks may take to end: it waits for longer than its TimeoutStopSec=, if it must */
   stopping(grace: number): void;
-  /** Ends the watchdog's timer. */
+  /** Waits until all of it is sent, for so many ms at most. @returns whether it is */
+  told(most: number): Promise<boolean>;
+  /** Ends its timers. */
   close(): void;
 }
 
 /**
- * @param complain Told once, when the manager cannot be reached: the service goes on without it.
+ * What cannot be sent waits and is tried again, in its order: a manager that is busy, as in a boot or amid a reload of its own, has
+ * no room in its socket, and one that never hears `READY=1` or no sign of life kills the service.
+ * @param complain Told once, when the manager cannot be reached: the service goes on meanwhile.
  * @param started The process that the manager started with this environment.
  */
 export function serviceManager(
@@ -36,21 +47,58 @@ export function serviceManager(
   started = process.pid,
 ): ServiceManager {
   const socket = env["NOTIFY_SOCKET"];
-  let reachable = socket !== undefined && socket !== "";
-  const send = (...lines: string[]): void => {
-    if (!reachable || socket === undefined) return;
+  const waiting: string[] = [];
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  let delay = AGAIN;
+  let isTold = false;
+  /** @returns whether it has been sent */
+  const sent = (text: string): boolean => {
     try {
-      sendDatagram(socket, lines.join("\n"));
+      sendDatagram(socket ?? "", text);
+      return true;
     } catch (error) {
-      reachable = false;
-      complain(`the service manager is not told: ${error instanceof Error ? error.message : ""}`);
+      // A manager that is busy has no room for the moment, which is nobody's fault.
+      if (!isTold && !(error instanceof CError && error.errno === "EAGAIN")) {
+        isTold = true;
+        complain(
+          `the service manager is not told: ${error instanceof Error ? error.message : ""}; it is tried again`,
+        );
+      }
+      return false;
     }
   };
+  const flush = (): void => {
+    clearTimeout(timer);
+    timer = undefined;
+    for (let next = waiting[0]; next !== undefined; next = waiting[0]) {
+      if (!sent(next)) {
+        timer = setTimeout(flush, delay).unref();
+        delay = Math.min(2 * delay, MOST_AGAIN);
+        return;
+      }
+      waiting.shift();
+    }
+    delay = AGAIN;
+  };
+  const send = (...lines: string[]): void => {
+    if (socket === undefined || socket === "") return;
+    waiting.push(lines.join("\n"));
+    // Of reloads without an end the last tell all.
+    if (waiting.length > MOST_WAITING) waiting.shift();
+    flush();
+  };
   const interval = watchdogInterval(env, started);
+  let soon: ReturnType<typeof setTimeout> | undefined;
+  // One that is not sent is tried again before the next, which would be too late.
+  const ping = (): void => {
+    clearTimeout(soon);
+    if (interval !== undefined && !sent("WATCHDOG=1"))
+      soon = setTimeout(ping, Math.min(interval / 4, MOST_AGAIN)).unref();
+  };
   // From the event loop itself, so that it stops when the loop does.
   const watchdog =
-    reachable && interval !== undefined
-      ? setInterval(() => send("WATCHDOG=1"), interval)
+    socket !== undefined && socket !== "" && interval !== undefined
+      ? setInterval(ping, interval)
       : undefined;
   return {
     ready: (status, main) =>
@@ -69,7 +117,16 @@ export function serviceManager(
             `STATUS=stopping: the tasks have ${grace / 1000} s to end`,
           )
         : send("STOPPING=1", "STATUS=stopping: the tasks are being killed"),
-    close: () => clearInterval(watchdog),
+    told: async (most) => {
+      const end = performance.now() + most;
+      while (waiting.length > 0 && performance.now() < end) await Bun.sleep(LOOK);
+      return waiting.length === 0;
+    },
+    close: () => {
+      clearInterval(watchdog);
+      clearTimeout(soon);
+      clearTimeout(timer);
+    },
   };
 }
 

@@ -1,5 +1,5 @@
 /** `monitor/tasks`: each caller sees the tasks that it may follow, and no others; filters say what is wrong with them. */
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setSystemTime, test } from "bun:test";
 import type { Archive } from "../../src/api/archive.ts";
 import type { Caller } from "../../src/api/client.ts";
 import type { TaskRecord } from "../../src/api/record.ts";
@@ -87,6 +87,20 @@ describe("who may not follow a task does not see it", () => {
     await list(watcher, { follow: false });
     await client.call("open");
     expect(told().length).toBe(4);
+  });
+
+  test("for how long it runs, whatever becomes of the clock meanwhile", async () => {
+    const { client } = connect(plans);
+    const pid = pidOf(await client.call("open"));
+    await Bun.sleep(5);
+    setSystemTime(new Date(Date.now() + 1e12));
+    const [task] = await list(client, { pid });
+    setSystemTime();
+    expect(task?.wall).toBeGreaterThanOrEqual(4);
+    expect(task?.wall).toBeLessThan(60_000);
+    await client.call("open", { action: "stop", args: { pid } });
+    await client.until("final-event");
+    expect((await list(client, { pid, state: "ended" }))[0]).not.toHaveProperty("wall");
   });
 
   test("in events of its own alone, whoever else follows", async () => {

@@ -2,7 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import type { RegistryOptions } from "../../src/api/registry.ts";
 import type { TaskRecord } from "../../src/api/record.ts";
-import { TASK_ID, taskIds } from "../../src/api/task-id.ts";
+import { TASK_ID, TaskIds } from "../../src/api/task-id.ts";
 import type { Refusal, Stopping, Witness } from "../../src/api/witness.ts";
 import { SERVER_SESSION } from "../../src/api/client.ts";
 import { Log } from "../../src/log.ts";
@@ -41,7 +41,8 @@ const login = (overrides: Partial<Plan> = {}) =>
 
 test("ids are short, sorted and never the same, also where the clock is set back", () => {
   let now = 1_700_000_000_000;
-  const next = taskIds(() => now);
+  const made = new TaskIds(() => now);
+  const next = () => made.next();
   const ids: string[] = [];
   for (let i = 0; i < 5000; i++) {
     if (i % 1000 === 0) now -= 5_000;
@@ -51,8 +52,25 @@ test("ids are short, sorted and never the same, also where the clock is set back
   expect(new Set(ids).size).toBe(5000);
   expect([...ids].sort()).toEqual(ids);
   expect(ids.every((id) => TASK_ID.test(id))).toBe(true);
-  const other = taskIds(() => now);
-  expect(new Set([...ids, other(), other()]).size).toBe(5002);
+  const other = new TaskIds(() => now);
+  expect(new Set([...ids, other.next(), other.next()]).size).toBe(5002);
+});
+
+test("ids go on behind the last of an earlier server, whose clock was ahead", () => {
+  let now = 1_700_000_000_000;
+  const before = new TaskIds(() => now);
+  const last = [before.next(), before.next()].at(-1) ?? "";
+  now = 60_000;
+  const ids = new TaskIds(() => now);
+  expect(ids.next() < last).toBe(true);
+  ids.continueAfter(last);
+  const behind = [ids.next(), ids.next()];
+  expect([last, ...behind]).toEqual([last, ...behind].sort());
+  // What is earlier, or none, takes nothing back.
+  for (const id of ["000000000000001", "nonsense", ""]) ids.continueAfter(id);
+  expect(ids.next() > (behind.at(-1) ?? "")).toBe(true);
+  now = 1_800_000_000_000;
+  expect(ids.next().slice(0, 9)).toBe(new TaskIds(() => now).next().slice(0, 9));
 });
 
 describe("a task", () => {

@@ -223,6 +223,29 @@ describe.if(isRoot)("[protection] of root's", () => {
     expect(told()).toEqual(["fine", "fine", "fine", "fine"]);
   });
 
+  test("a file that is a mount of its own cannot give way, which is told before it is full", () => {
+    const own = place();
+    const path = join(own, "a log");
+    const module = JSON.stringify(join(import.meta.dir, "../../src/audit/open.ts"));
+    const script = `
+      const { lookAtAudit, openAudit } = await import(${module});
+      const to = ${JSON.stringify(path)};
+      for (const most of [4096, 0])
+        for (const act of [lookAtAudit, openAudit])
+          try { act({ to, most, count: 2 }, console.log); console.log("fine"); }
+          catch ({ message }) { console.log(message); }
+      process.exit();`;
+    writeFileSync(path, "");
+    const mounted = `mount --bind '${path}' '${path}'; exec "$@"`;
+    const { stdout } = Bun.spawnSync(
+      ["unshare", "--mount", "sh", "-ec", mounted, "sh", process.execPath, "-e", script],
+      { stderr: "inherit" },
+    );
+    const why = `--audit: ${path} is a mount of its own, as a file that a container is given, and so cannot give way to another file: mount its directory, or say --audit-max 0`;
+    expect(stdout.toString().trim().split("\n")).toEqual([why, why, "fine", "fine"]);
+    expect(() => lookAtAudit({ to: path, most: 4096, count: 2 })).not.toThrow();
+  });
+
   test("on a file system that is read-only a start is tried again later", () => {
     const own = place();
     const module = JSON.stringify(join(import.meta.dir, "../../src/audit/open.ts"));

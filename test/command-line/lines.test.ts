@@ -1,8 +1,9 @@
 /** What is printed while other things go on, and what is made where some of it is secret: by processes of their own. */
-import { afterEach, expect, test } from "bun:test";
+import { afterEach, describe, expect, test } from "bun:test";
 import {
   existsSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   rmSync,
   statSync,
@@ -10,8 +11,9 @@ import {
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { putSecret } from "../../src/command-line/put.ts";
+import { basename, join } from "node:path";
+import { putSecrets } from "../../src/command-line/put.ts";
+import { mayTrace, told } from "../strace.ts";
 
 const dirs: string[] = [];
 afterEach(() => {
@@ -69,7 +71,7 @@ test("[protection] a secret is whole, of its mode from the first, and never wher
     writeFileSync(join(dir, "theirs"), "theirs");
     symlinkSync(join(dir, "theirs"), `${file}.new`);
     for (const mode of [0o600, 0o644]) {
-      putSecret(file, `text ${mode}`, mode);
+      putSecrets({ file, text: `text ${mode}`, mode });
       expect([readFileSync(file, "utf8"), statSync(file).mode & 0o7777]).toEqual([
         `text ${mode}`,
         mode,
@@ -79,8 +81,86 @@ test("[protection] a secret is whole, of its mode from the first, and never wher
       "theirs",
       false,
     ]);
-    expect(() => putSecret(join(dir, "none/key"), "x", 0o600)).toThrow("ENOENT");
+    const nowhere = { file: join(dir, "none/key"), text: "x", mode: 0o600 };
+    expect(() => putSecrets(nowhere)).toThrow("ENOENT");
   } finally {
     process.umask(before);
   }
+});
+
+describe("files that belong together", () => {
+  const put = (dir: string, text = "new") => {
+    const files = ["key", "pem"].map((name) => ({ file: join(dir, name), text, mode: 0o600 }));
+    return `import { putSecrets } from ${JSON.stringify(join(import.meta.dir, "../../src/command-line/put.ts"))};
+      try { putSecrets(...${JSON.stringify(files)}); } catch (error) { console.log(error.message); }`;
+  };
+  const olds = (dir: string) => {
+    for (const name of ["key", "pem"]) writeFileSync(join(dir, name), "old");
+    return () => ["key", "pem"].map((name) => readFileSync(join(dir, name), "utf8"));
+  };
+
+  test.skipIf(!mayTrace())("stay as they were where the disk is full by the second", () => {
+    const dir = directory();
+    const now = olds(dir);
+    const second = ["-P", join(dir, "pem.new")];
+    const { printed: said } = told(put(dir), "write:error=ENOSPC", ...second);
+    expect([said, now(), readdirSync(dir).sort()]).toEqual([
+      expect.stringContaining("ENOSPC"),
+      ["old", "old"],
+      ["key", "pem"],
+    ]);
+    // Half of it was written.
+    const short = told(put(dir, "abcdef"), "write:retval=3:when=1", ...second);
+    expect([short.printed, now()]).toEqual(["", ["abcdef", "def"]]);
+  });
+
+  test.skipIf(!mayTrace())(
+    "are all on the disk before one has its name, and the names then",
+    () => {
+      const dir = directory();
+      olds(dir);
+      const trace = join(dir, "trace");
+      Bun.spawnSync([
+        ...[
+          "strace",
+          "-f",
+          "-qq",
+          "-y",
+          "-o",
+          trace,
+          "-e",
+          "trace=fsync,rename,renameat,renameat2",
+        ],
+        ...[process.execPath, "-e", put(dir)],
+      ]);
+      const calls = readFileSync(trace, "utf8").matchAll(
+        /(fsync|rename)\w*\((?:\d+<)?[^\n]*?([^/">]+)[">]/g,
+      );
+      expect([...calls].map(([, call, name]) => `${call} ${name}`)).toEqual([
+        ...["fsync key.new", "fsync pem.new", "rename key.new", "rename pem.new"],
+        `fsync ${basename(dir)}`,
+      ]);
+    },
+  );
+
+  test.skipIf(!mayTrace())(
+    "are not made where others could read them, since nothing keeps modes",
+    () => {
+      const dir = directory();
+      const now = olds(dir);
+      // As vfat does: it says yes, or refuses, and its files are what they were mounted as. The struct statx up to its mode: 0100777.
+      const all = `ff170000${"00100000"}${"00".repeat(8)}01000000${"00".repeat(8)}ff81`;
+      const { printed: said } = told(
+        put(dir),
+        `statx:poke_exit=@arg5=${all}`,
+        ...["-P", join(dir, "key.new")],
+      );
+      expect([said, now()]).toEqual([
+        expect.stringContaining("keeps no modes, so others could read or change it"),
+        ["old", "old"],
+      ]);
+      // Where it refuses, and its files are for their owner alone, all is well.
+      expect([told(put(dir), "fchmod:error=EPERM").printed, now()]).toEqual(["", ["new", "new"]]);
+    },
+  );
 });

@@ -14,30 +14,55 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import type { TaskRecord } from "../../src/api/record.ts";
-import { History } from "../../src/history/history.ts";
+import { History, type HistoryOptions } from "../../src/history/history.ts";
 import { LIMITS, type Limits, parseLimits } from "../../src/history/limits.ts";
 import type { Plan } from "../../src/plan/plan.ts";
 import { connecting, paramsOf, shell, sleeper, TestClient, use } from "../api/harness.ts";
 import { isRoot, until } from "../served.ts";
 import { ORDINARY } from "../accounts.ts";
+import { mayTrace, told } from "../strace.ts";
 import { directories } from "./directory.ts";
 
 const connect = connecting();
 const { ends, directory } = directories();
 
-/** @param again ms after which a file that cannot be written is tried again */
-function opened(file: string, limits: Partial<Limits> = {}, again?: number) {
+const DAY = 86_400_000;
+/** ms after which a clock that is as it is counts for all. */
+const LONG = 600_000;
+
+/** @param more such as `again`: ms after which a file that cannot be written is tried again */
+function opened(
+  file: string,
+  limits: Partial<Limits> = {},
+  more: Pick<HistoryOptions, "again" | "clock" | "found"> = {},
+) {
   const told: string[] = [];
   const history = new History({
     file,
     limits: { ...LIMITS, ...limits },
     tell: (text) => told.push(text),
     uid: process.geteuid?.() ?? 0,
-    ...(again !== undefined && { again }),
+    ...more,
   });
   history.open();
   ends.push(() => history.close());
   return { history, told };
+}
+
+/** Clocks of a test: one that goes on, and one that is set. */
+function settable(start = Date.now()) {
+  let [steady, wall] = [0, start];
+  return {
+    clock: () => [steady, wall] as const,
+    get wall() {
+      return wall;
+    },
+    set: (to: number) => void (wall = to),
+    pass(ms: number) {
+      steady += ms;
+      wall += ms;
+    },
+  };
 }
 
 const say = (overrides: Partial<Plan> = {}) =>
@@ -192,7 +217,7 @@ describe("a file", () => {
     const dir = join(directory(), "own");
     mkdirSync(dir);
     const file = join(dir, "history");
-    const { history, told } = opened(file, {}, 20);
+    const { history, told } = opened(file, {}, { again: 20 });
     await ran(history, say());
     expect(tasksIn(history)).toHaveLength(1);
     rmSync(dir, { recursive: true });
@@ -213,7 +238,7 @@ describe("a file", () => {
 
   test("that another holds for a while is told once, and is written again", async () => {
     const file = join(directory(), "history");
-    const { history, told } = opened(file, {}, 50);
+    const { history, told } = opened(file, {}, { again: 50 });
     await ran(history, say());
     await until("it is written", () => tasksIn(history).length === 1);
     expect(told).toEqual([]);
@@ -283,10 +308,156 @@ describe("a file", () => {
       [Date.now() + 1e12],
     );
     db.close();
-    const later = opened(file, { days: 1 });
+    let steady = 0;
+    const later = opened(file, { days: 1 }, { clock: () => [steady, Date.now()] });
     await ran(later.history, say());
-    expect(tasksIn(later.history).length).toBe(2);
+    expect(tasksIn(later.history).length).toBe(3);
+    // Which of both clocks was wrong shows in time.
+    steady = LONG;
+    for (let i = 0; i < 16; i++) {
+      await ran(later.history, say());
+      tasksIn(later.history);
+    }
+    expect(tasksIn(later.history).length).toBe(18);
   });
+
+  describe("by a clock that is set", () => {
+    /** Tasks with times of their own, the oldest first, all of before a server that begins at `start`. */
+    async function kept(times: readonly number[], start: number) {
+      const file = join(directory(), "history");
+      const { history } = opened(file);
+      await ran(history, say(), times.length);
+      history.close();
+      const db = new Database(file);
+      times.forEach((time, i) => db.run("UPDATE task SET asked = ? WHERE seq = ?", [time, i + 1]));
+      db.close();
+      const clocks = settable(start);
+      const later = opened(file, { days: 30 }, { clock: clocks.clock });
+      let seq = times.length;
+      /** Runs one at that time; those that are there then, by what their clock said. */
+      const run = async (): Promise<number[]> => {
+        const { wall } = clocks;
+        using own = new Database(file);
+        // Limits are looked at with each sixteenth writing.
+        for (let i = 0; i < 16; i++) {
+          await ran(later.history, say());
+          tasksIn(later.history);
+          own.run("UPDATE task SET asked = ? WHERE seq > ?", [wall, seq]);
+        }
+        const rows = own.query("SELECT DISTINCT asked FROM task").values() as [number][];
+        seq = (own.query("SELECT max(seq) FROM task").values() as [number][])[0]?.[0] ?? seq;
+        return rows.map(([asked]) => asked).sort((a, b) => a - b);
+      };
+      return { clocks, run };
+    }
+
+    const now = Date.now();
+
+    test("what ran before the network had set it stays", async () => {
+      const { clocks, run } = await kept([now - 2 * DAY], 60_000);
+      await run();
+      clocks.set(now);
+      clocks.pass(2 * LONG);
+      await run();
+      clocks.pass(2 * LONG);
+      expect(await run()).toMatchObject([60_000, now - 2 * DAY, now + 2 * LONG, now + 4 * LONG]);
+    });
+
+    test("one that begins with each boot at a time of its own, too", async () => {
+      const { clocks, run } = await kept([now - 2 * DAY], now - 400 * DAY);
+      await run();
+      clocks.set(now);
+      clocks.pass(2 * LONG);
+      expect((await run()).slice(0, 2)).toEqual([now - 400 * DAY, now - 2 * DAY]);
+    });
+
+    test("one that is decades ahead for a moment empties nothing, and one that stays there does", async () => {
+      const { clocks, run } = await kept([now - 2 * DAY, now - DAY], now + 9000 * DAY);
+      expect((await run()).slice(0, 2)).toEqual([now - 2 * DAY, now - DAY]);
+      clocks.set(now);
+      expect((await run()).slice(0, 3)).toEqual([now - 2 * DAY, now - DAY, now]);
+      // Amid a run.
+      clocks.set(now + 9000 * DAY);
+      expect((await run()).slice(0, 3)).toEqual([now - 2 * DAY, now - DAY, now]);
+      clocks.pass(LONG);
+      // What came behind one of that time is not older.
+      expect((await run()).slice(0, 2)).toEqual([now, now + 9000 * DAY]);
+    });
+
+    test("what is old goes at once, where that is not all", async () => {
+      const { run } = await kept([now - 40 * DAY, now - 31 * DAY, now - DAY], now);
+      await run();
+      expect(await run()).toEqual([now - DAY, now]);
+    });
+  });
+
+  test.skipIf(!mayTrace())(
+    "is kept where no memory can be had in common, as of the files of another machine, and nowhere without locks",
+    () => {
+      const dir = directory();
+      const [file, other] = [join(dir, "history"), join(dir, "other")];
+      const script = (path: string, pid: number) => `
+        const { History } = await import(${JSON.stringify(join(import.meta.dir, "../../src/history/history.ts"))});
+        const history = new History({
+          file: ${JSON.stringify(path)},
+          limits: ${JSON.stringify(LIMITS)},
+          tell: (text) => console.log(text),
+          uid: process.geteuid(),
+        });
+        history.open();
+        const record = { id: "0000000000000a${pid}", api: "p", verb: "v", pid: ${pid}, caller: {}, asked: ${pid} };
+        history.note({ record, plan: { privileges: [] } });
+        console.log(history.tasks({ kinds: [1], limit: 9 }).map(({ pid }) => pid).join());
+        history.close();`;
+      const mapping = (pid: number) =>
+        told(script(file, pid), "mmap:error=ENODEV", "-P", `${file}-shm`).printed.trim();
+      expect([mapping(1), mapping(2)]).toEqual(["1", "2,1"]);
+      expect(existsSync(`${file}-wal`)).toBe(false);
+      const locking = told(script(other, 1), "fcntl:error=EOPNOTSUPP", "-P", other);
+      expect(locking.printed).toContain("its file system has no locks: give a file elsewhere");
+    },
+  );
+
+  test("whose directory is there later than the server is kept from then on, with what has waited", async () => {
+    const dir = join(directory(), "late");
+    const file = join(dir, "history");
+    const found: string[] = [];
+    const more = { again: 20, found: (id: string) => void found.push(id) };
+    const { history, told } = opened(file, {}, more);
+    expect(told).toEqual([
+      `--history ${file}: cannot be written: there is no directory ${dir}: make it first (ENOENT); it is tried again, and the server goes on`,
+    ]);
+    await ran(history, say());
+    expect([tasksIn(history), history.lost]).toEqual([[], 0]);
+    mkdirSync(dir);
+    await until("it is written", () => told.length > 1);
+    expect(told[1]).toEndWith("is written again");
+    expect(tasksIn(history).map(({ verb }) => verb)).toEqual(["say"]);
+    expect(found).toEqual([]);
+    history.close();
+    const [task] = tasksIn(opened(file, {}, more).history);
+    expect(found).toEqual([task?.id ?? ""]);
+  });
+
+  test.if(isRoot)(
+    "whose disk is full when the server starts is kept once there is room",
+    async () => {
+      const dir = directory();
+      Bun.spawnSync(["mount", "-t", "tmpfs", "-o", "size=160k,mode=0700", "none", dir]);
+      ends.push(() => void Bun.spawnSync(["umount", dir]));
+      const filler = join(dir, "filler");
+      expect(() => writeFileSync(filler, Buffer.alloc(1 << 20))).toThrow("ENOSPC");
+      const { history, told } = opened(join(dir, "history"), {}, { again: 20 });
+      await ran(history, say());
+      expect(told).toEqual([
+        expect.stringMatching(/cannot be written: the disk is full .* tried again/),
+      ]);
+      rmSync(filler);
+      await until("it is written", () => told.length > 1);
+      expect(tasksIn(history)).toHaveLength(1);
+      history.close();
+    },
+  );
 
   test("a secret is not in it", async () => {
     const dir = directory();

@@ -228,6 +228,30 @@ describe("what happens is written", () => {
     expect(history.lost).toBe(1);
   });
 
+  test("of what waits the arguments have a bound, too: the oldest are lost", () => {
+    const { history } = opened();
+    jest.useFakeTimers();
+    // 256 of these are 16 MB.
+    const argv = ["x".repeat((64 << 10) - 16)];
+    const noted = (n: number) => {
+      for (let i = 0; i < n; i++) {
+        const { entry: one, record } = entry({ ended: true });
+        Object.assign(record, { argv });
+        history.note(one);
+        // Again, as it is when it ends: it waits once.
+        history.note(one);
+      }
+    };
+    noted(256);
+    expect(history.lost).toBe(0);
+    noted(2);
+    expect(history.lost).toBe(2);
+    // What is written makes room.
+    jest.advanceTimersByTime(1000);
+    noted(256);
+    expect(history.lost).toBe(2);
+  });
+
   test("again after ten seconds, where it cannot; what is lost is told", () => {
     const { history, told, path, rows } = opened();
     jest.useFakeTimers();
@@ -237,7 +261,7 @@ describe("what happens is written", () => {
     history.note(entry({ ended: true }).entry);
     jest.advanceTimersByTime(1000);
     const where = `--history ${path}: `;
-    const cannot = `${where}cannot be written: another process has it (database is locked); it is tried again, and the server goes on`;
+    const cannot = `${where}cannot be written: another process has it, or its file system has no locks (database is locked); it is tried again, and the server goes on`;
     expect(told).toEqual([cannot]);
     for (let n = 0; n < 5000; n++) history.note(entry({ ended: true }).entry);
     jest.advanceTimersByTime(9999);

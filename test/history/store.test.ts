@@ -141,10 +141,11 @@ describe("the file", () => {
   });
 
   const DAY = 86_400_000;
+  const BEGIN = Date.UTC(2026, 0, 1);
   test("lets go what there is too much of, and what is too old, with its output", () => {
     const all = Array.from({ length: 33 }, (_one, n) =>
       row(String.fromCharCode(65 + (n % 26)).padStart(n < 26 ? 1 : 2, "Z"), {
-        asked: n * DAY,
+        asked: BEGIN + n * DAY,
         ...(n === 0 && { verb: "first" }),
       }),
     );
@@ -152,18 +153,18 @@ describe("the file", () => {
     store.output("A", { first: 1, count: 1, events: "x" });
     store.output("Z", { first: 1, count: 1, events: "x" });
     const limits = { tasks: 33, bytes: 1 << 30, days: 40 };
-    store.trim(limits, 40 * DAY);
+    store.trim(limits, BEGIN + 40 * DAY, true);
     expect(ids(store)).toHaveLength(33);
     // One is older than that by a moment.
-    store.trim(limits, 40 * DAY + 1);
+    store.trim(limits, BEGIN + 40 * DAY + 1, true);
     expect([ids(store).length, ids(store).at(-1), store.outputOf("A")]).toEqual([32, "B", []]);
     expect(store.kinds()).toHaveLength(1);
-    store.trim({ ...limits, tasks: 30 }, 0);
+    store.trim({ ...limits, tasks: 30 }, 0, true);
     expect([ids(store).length, ids(store).at(-1)]).toEqual([30, "D"]);
     // Of 30 a sixteenth, where they take more than they may; and as much is none too much.
-    store.trim({ ...limits, bytes: store.bytes }, 0);
+    store.trim({ ...limits, bytes: store.bytes }, 0, true);
     expect(ids(store)).toHaveLength(30);
-    store.trim({ ...limits, bytes: store.bytes - 1 }, 0);
+    store.trim({ ...limits, bytes: store.bytes - 1 }, 0, true);
     expect([ids(store).length, ids(store).at(-1)]).toEqual([28, "F"]);
     expect(store.outputOf("Z")).toHaveLength(1);
     store.task(row("later", { verb: "first" }));
@@ -172,7 +173,7 @@ describe("the file", () => {
 
   test("of seventeen two, where they take too much: a sixteenth, and what is left of one", () => {
     const store = stored(Array.from({ length: 17 }, (_one, n) => row(`${10 + n}`)));
-    store.trim({ tasks: 17, bytes: store.bytes - 1, days: 1 }, 0);
+    store.trim({ tasks: 17, bytes: store.bytes - 1, days: 1 }, 0, true);
     expect(ids(store)).toHaveLength(15);
   });
 

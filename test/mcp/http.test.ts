@@ -50,6 +50,16 @@ afterAll(async () => {
   rmSync(dir, { recursive: true });
 });
 
+test("is there with a slash behind it, too, as clients may have it from elsewhere", async () => {
+  const statuses = ["/mcp", "/mcp/", "/mcp/x"].map(async (path) => {
+    const { status, headers } = await fetch(`${served.url}${path}`, { method: "OPTIONS" });
+    return [status, headers.get("allow")];
+  });
+  const there = [204, "GET, POST, DELETE, OPTIONS"];
+  expect((await Promise.all(statuses)).slice(0, 2)).toEqual([there, there]);
+  expect((await fetch(`${served.url}/mcp/x`)).status).toBe(404);
+});
+
 const namesOf = async (one: Client) => (await one.listTools()).tools.map(({ name }) => name);
 const yes: ElicitResult = { action: "accept", content: { confirm: true } };
 /** Whether a process with this command line is there. */

@@ -3,6 +3,7 @@ import { describe, expect, test } from "bun:test";
 import type { TaskRecord } from "../../src/api/record.ts";
 import { Counts } from "../../src/metrics/counts.ts";
 import { familiesOf, type Sources } from "../../src/metrics/families.ts";
+import { startTime } from "../../src/metrics/start.ts";
 import { metricsVerb } from "../../src/metrics/verb.ts";
 import { apiOf, shell } from "../api/harness.ts";
 
@@ -135,5 +136,26 @@ describe("the verb", () => {
     expect([verb.privileges, verb.isUntried]).toEqual([["urn:a"], true]);
     privileges = ["urn:b"];
     expect(verb.privileges).toEqual(["urn:b"]);
+  });
+});
+
+describe("when it was started", () => {
+  test("is about when this process was", () => {
+    expect(Math.abs(startTime() - performance.timeOrigin / 1000)).toBeLessThan(5);
+    expect(startTime()).toBe(startTime());
+  });
+
+  test("is told by the clock as it is now, which the network may have set since", () => {
+    const own = `7 (a ) name (b)) S ${Array.from({ length: 18 }, (_, i) => i).join(" ")} 4250 9 9`;
+    const at = (booted: number) =>
+      startTime((path) => (path === "/proc/stat" ? `cpu 1 2\nbtime ${booted}\nctxt 5\n` : own));
+    expect([at(12), at(1_800_000_000)]).toEqual([54.5, 1_800_000_042.5]);
+  });
+
+  test("is by the clock of the start where /proc does not say", () => {
+    const missing = () => {
+      throw Object.assign(new Error("none"), { code: "ENOENT" });
+    };
+    expect(startTime(missing)).toBe(performance.timeOrigin / 1000);
   });
 });

@@ -21,6 +21,7 @@ import { ConfigError } from "../../src/config/problem.ts";
 import { encodePlans } from "../../src/plan/file.ts";
 import { thisMachine } from "../../src/plan/machine.ts";
 import { readPlanFile, writePlanFile } from "../../src/plan/stored.ts";
+import { mayTrace } from "../strace.ts";
 import { compiled } from "./compiling.ts";
 
 const all = mkdtempSync(join(realpathSync(tmpdir()), "spawnbox-stored-"));
@@ -57,6 +58,18 @@ test("is written whole, for others to read, in the place of what was there", () 
   }
   expect([readFileSync(path, "utf8"), readdirSync(dir)]).toEqual(["text", ["plans"]]);
   expect(statSync(path).mode & 0o777).toBe(0o644);
+});
+
+test.skipIf(!mayTrace())("is on the disk before it has its name", () => {
+  const [path, trace] = [join(dir, "plans"), join(dir, "trace")];
+  const script = `import { writePlanFile } from ${JSON.stringify(join(import.meta.dir, "../../src/plan/stored.ts"))};
+    writePlanFile(${JSON.stringify(path)}, "text");`;
+  Bun.spawnSync([
+    ...["strace", "-f", "-qq", "-o", trace, "-e", "trace=fsync,fdatasync,renameat,renameat2"],
+    ...[process.execPath, "-e", script],
+  ]);
+  const calls = readFileSync(trace, "utf8").matchAll(/ (f\w*sync|renameat)2?\(/g);
+  expect([...calls].map(([, call]) => call)).toEqual(["fsync", "renameat"]);
 });
 
 test("nothing but a file is replaced", () => {

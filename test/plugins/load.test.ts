@@ -1,4 +1,4 @@
-import { expect, test } from "bun:test";
+import { expect, spyOn, test } from "bun:test";
 import { chmodSync, chownSync, existsSync, mkdirSync, symlinkSync, utimesSync } from "node:fs";
 import { join } from "node:path";
 import { findModule } from "../../src/plugins/find.ts";
@@ -98,6 +98,21 @@ test("one that never ends is given up", () => {
   using modules = new Modules();
   const files = [modules.write("a.ts", "for (;;);")];
   expect(() => loadPlugin({ uid: "u", files }, 300)).toThrow("a.ts took more than 0.3 s");
+});
+
+test("a clock that is set while it is waited for does not make it late", async () => {
+  using modules = new Modules();
+  const files = [modules.write("a.ts", "export const functions = { id: (x) => x }")];
+  // The runtime waits until a time of day: where the network sets a clock that began in 1970, that is over at once.
+  const wait = spyOn(Atomics, "wait").mockImplementationOnce(() => "timed-out");
+  try {
+    const plugin = loadPlugin({ uid: "u", files });
+    expect(wait).toHaveBeenCalled();
+    expect(await plugin.functions.get("id")?.(5, context)).toBe(5);
+    plugin.end();
+  } finally {
+    wait.mockRestore();
+  }
 });
 
 test("is waited for once, whoever else names it or asks", () => {

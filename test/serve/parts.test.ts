@@ -67,12 +67,15 @@ describe("a history", () => {
     }
     keeping.close();
     const again = new Keeping();
-    await again.use(place("history"));
+    const before: string[] = [];
+    await again.use(place("history"), { continueAfter: (id) => before.push(id) });
     const kinds = again.kinds();
     expect(kinds).toMatchObject([{ api: "p", verb: "v" }]);
     const [task] = again.tasks({ kinds: kinds.map(({ key }) => key), limit: 9 });
     expect(task).toMatchObject({ verb: "v", status: { exit: 0 } });
     expect(again.events(task?.id ?? "")?.last).toBe(2);
+    // Ids of tasks to come sort behind those that are there.
+    expect(before).toEqual([task?.id ?? ""]);
     again.close();
   });
 });

@@ -1,8 +1,9 @@
 /** What a service manager sees and hands over: descriptors, notifications, reloads. */
-import { describe, expect, test } from "bun:test";
+import { describe, expect, jest, test } from "bun:test";
 import { existsSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Socket } from "node:net";
 import { join } from "node:path";
+import { sendDatagram } from "../../ffi/notify.ts";
 import { descriptorOf } from "../../ffi/sockets.ts";
 import { parseServe } from "../../src/serve/options.ts";
 import { ConfigError } from "../../src/config/problem.ts";
@@ -73,6 +74,73 @@ describe("notifications", () => {
     manager.stopping(0);
     expect(complaints).toEqual([expect.stringContaining("ENOENT")]);
     manager.close();
+  });
+
+  test("a manager without room for the moment, or not there yet, hears all of it later, in order", async () => {
+    const { path, remove } = scratch();
+    const complaints: string[] = [];
+    const env = { NOTIFY_SOCKET: path, WATCHDOG_USEC: "20000" };
+    const early = serviceManager(env, (text) => complaints.push(text));
+    early.ready("early");
+    using socket = new DatagramSocket(path);
+    const heard: string[] = [];
+    const listen = (): boolean => {
+      for (let text = socket.receive(); text !== undefined; text = socket.receive())
+        heard.push(text);
+      return true;
+    };
+    const isHeard = (text: string) => until(text, () => listen() && heard.includes(text));
+    await isHeard("READY=1\nSTATUS=early");
+    await isHeard("WATCHDOG=1");
+    early.close();
+    expect(complaints).toEqual([expect.stringContaining("ENOENT")]);
+
+    listen();
+    // As many as the kernel takes for who does not read.
+    const full = () => {
+      for (;;) sendDatagram(path, "x");
+    };
+    expect(full).toThrow("EAGAIN");
+    const manager = serviceManager(env, (text) => complaints.push(text));
+    manager.reloading();
+    manager.ready("busy");
+    expect(await manager.told(1)).toBe(false);
+    // Signs of life are none of what waits.
+    await Bun.sleep(30);
+    heard.length = 0;
+    const told = manager.told(10_000);
+    await isHeard("READY=1\nSTATUS=busy");
+    expect(await told).toBe(true);
+    const news = heard.filter((text) => /^(RELOADING|READY)/.test(text));
+    expect(news.map((text) => text.split("=")[0])).toEqual(["RELOADING", "READY"]);
+    await isHeard("WATCHDOG=1");
+    manager.close();
+    expect(complaints.length).toBe(1);
+    remove();
+  });
+
+  test("a sign of life that there is no room for is not left to the next, which would be too late", () => {
+    const { path, remove } = scratch();
+    using socket = new DatagramSocket(path);
+    expect(() => {
+      for (;;) sendDatagram(path, "x");
+    }).toThrow("EAGAIN");
+    jest.useFakeTimers();
+    const manager = serviceManager({ NOTIFY_SOCKET: path, WATCHDOG_USEC: "20000000" });
+    try {
+      jest.advanceTimersByTime(10_000);
+      while (socket.receive() === "x");
+      jest.advanceTimersByTime(2_500);
+      expect(socket.receive()).toBe("WATCHDOG=1");
+      jest.advanceTimersByTime(7_400);
+      expect(socket.receive()).toBeUndefined();
+      jest.advanceTimersByTime(200);
+      expect(socket.receive()).toBe("WATCHDOG=1");
+    } finally {
+      manager.close();
+      jest.useRealTimers();
+      remove();
+    }
   });
 });
 

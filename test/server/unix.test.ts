@@ -2,11 +2,12 @@ import { dlopen } from "bun:ffi";
 import { expect, test } from "bun:test";
 import { existsSync, lstatSync, readdirSync, unlinkSync, writeFileSync } from "node:fs";
 import { connect, createServer, type Socket } from "node:net";
-import { basename, dirname } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { Sessions } from "../../src/server/session.ts";
 import { listenUnix } from "../../src/server/unix.ts";
 import { LOCAL, RawClient, serve, upgradeText } from "./harness.ts";
 import { until } from "../served.ts";
+import { mayTrace, told } from "../strace.ts";
 import { scratch } from "./transport.ts";
 
 const get = (target: string): string =>
@@ -212,4 +213,19 @@ test("of 512 connections, unless it is said otherwise, one peer has three quarte
     for (const socket of sockets) socket.destroy();
   }
   remove();
+});
+
+test.skipIf(!mayTrace()).each([
+  ["EPERM", "takes no sockets, as vfat does not: use a path in /run (EPERM)"],
+  ["EOPNOTSUPP", "takes no sockets"],
+  ["EROFS", "its file system is read-only: use a path in /run (EROFS)"],
+  ["ENOSPC", "is full, or has no more inodes: make room"],
+  ["EDQUOT", "quota of this user is used up"],
+  ["EACCES", "its directory must exist and be writable for this user (EACCES)"],
+])("where a file system gives no place for it, that is told: %s", (error, words) => {
+  const script = `
+    import { createServer } from "node:net";
+    import { listenUnix } from ${JSON.stringify(join(import.meta.dir, "../../src/server/unix.ts"))};
+    await listenUnix(createServer(), "./none").catch(({ message }) => console.log(message));`;
+  expect(told(script, `bind:error=${error}`).printed).toContain(words);
 });

@@ -353,7 +353,11 @@ describe("the layer", () => {
   test("the unit keeps the control groups of its tasks, and comes back", () => {
     const unit = readFileSync(join(root, "config/install/spawnbox.service"), "utf8").split("\n");
     expect(unit).toEqual(
-      expect.arrayContaining(["Type=notify", "Delegate=yes", "Restart=on-failure"]),
+      expect.arrayContaining([
+        ...["Type=notify", "Delegate=yes", "Restart=on-failure"],
+        // Also after many starts in vain.
+        ...["RestartSec=2", "StartLimitIntervalSec=0"],
+      ]),
     );
   });
 });
