@@ -333,8 +333,8 @@ void serve_launches(char *name, usize size)
 	long own = SYS0(__NR_getpid);
 	spare_processes();
 	note_standing();
-	int ahead = has_processors() && SYS2(__NR_setpgid, 0, 0) >= 0;
-	SYS3(__NR_fcntl, FD_AGENT, F_SETOWN, ahead ? -own : own);
+	int leads = SYS2(__NR_setpgid, 0, 0) >= 0, ahead = leads && has_processors();
+	SYS3(__NR_fcntl, FD_AGENT, F_SETOWN, leads ? -own : own);
 	SYS3(__NR_fcntl, FD_AGENT, F_SETFL, FASYNC);
 	for (;;)
 		if (!ahead || !make_ahead())

@@ -127,18 +127,21 @@ describe.if(isRoot)("a launch", () => {
     let tries = 0;
     const begin = () => {
       startAgent();
-      const [ahead = 0] = aheadOf(agentPid() ?? 0);
+      const pid = agentPid() ?? 0;
+      // On a single processor nobody is made ahead.
+      const [reader = pid] = aheadOf(pid);
       queueMicrotask(() => {
         const at = performance.now() + (tries++ % 40) / 100;
         while (performance.now() < at);
-        if (ahead > 0) process.kill(ahead, "SIGKILL");
+        process.kill(reader, "SIGKILL");
       });
     };
     const end = performance.now() + 30_000;
     for (;;) {
-      const { run, asked } = launching({ begin });
-      const task = await run().catch((error: unknown) => error);
-      expect(asked).toEqual(["look", "take", "group"]);
+      const task = await launching({ begin })
+        .run()
+        .catch((error: unknown) => error);
+      // What nobody had read is done anew, and its next reader is killed, too.
       if (task === LOST) return;
       expect(performance.now()).toBeLessThan(end);
       if (task instanceof Error) continue;

@@ -40,3 +40,6 @@ export function killedAll(agent: number): void {
   process.kill(-agent, "SIGKILL");
   for (const pid of all) while (isRunning(pid));
 }
+
+/** On a single processor no launch is made ahead. */
+export const hasProcessors = /^Cpus_allowed_list:\s+\d+[-,]/m.test(statusOf(process.pid));
