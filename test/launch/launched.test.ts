@@ -174,7 +174,7 @@ describe.if(isRoot)("a time-out", () => {
 
   test("of a millisecond, the shortest, is one", async () => {
     const { task } = await started("exec sleep 1007", { timeout: 1 });
-    expect(await task.ended).toEqual({ signal: KILL, cause: "timeout" });
+    expect(await task.ended).toMatchObject({ signal: KILL, cause: "timeout" });
   });
 
   test("asks as the config says; what ends then ends by that", async () => {
