@@ -108,3 +108,14 @@ test("who may gain privileges by files loses these", () => {
   expect(notices(raising, { ...root, noNewPrivs: false })[0]).toContain("a set-user-id program");
   expect(notices({ acls, caps: ["NET_RAW"] })).toEqual([]);
 });
+
+test("an ordinary server grants those that it has as ambient ones, and tells the others alone", () => {
+  const server = { ...asUser, ambient: new Set([13, 5]) };
+  const caps = (...names: string[]) => ({ caps: names });
+  expect(notices(caps("KILL", "NET_RAW"), server)).toEqual([]);
+  expect(planOf(compiled(caps("NET_RAW", "KILL"), server)).policy.caps).toEqual([5, 13]);
+  expect(notices(caps("KILL", "CHOWN"), server)).toEqual([
+    "sandboxes[0].caps: not granted: CHOWN (give files to others): the server runs unprivileged, without these as ambient capabilities, and the sandbox has no user namespace",
+  ]);
+  expect(planOf(compiled(caps("KILL", "CHOWN"), server)).policy.caps).toEqual([5]);
+});

@@ -84,6 +84,11 @@ describe("each mode", () => {
       { ...bind("/dev", "readonly", "nosuid"), target: "/x" },
     ],
     [
+      "and one of them",
+      { target: "/x", source: "/dev/fuse", optional: true },
+      { ...bind("/dev/fuse", "readonly", "nosuid"), target: "/x", optional: true },
+    ],
+    [
       "but for who says so",
       { target: "/x", source: "/dev", dev: false },
       { ...bind("/dev", "readonly", "nosuid", "nodev"), target: "/x" },

@@ -217,7 +217,8 @@ async function underManager(file: string, notify: string, fd: number) {
   // LISTEN_PID must be that of the program itself: the shell becomes it.
   const script = 'export LISTEN_FDS=1 LISTEN_PID=$$; exec "$@"';
   const child = Bun.spawn(["/bin/sh", "-c", script, "sh", ...spawnbox, "serve", "--config", file], {
-    stdio: ["ignore", "ignore", "inherit", fd],
+    // What it prints is told beside its work: that none of it can be kept does not change how it ends.
+    stdio: ["ignore", Bun.file("/dev/full"), "inherit", fd],
     env: { ...process.env, NOTIFY_SOCKET: notify },
   });
   return child;
