@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseServer } from "../../src/config/binder-uri.ts";
 import { type RpcOptions, startRpc } from "../../src/rpc/server.ts";
+import { until } from "../served.ts";
 import { DatagramSocket } from "../server/datagrams.ts";
 import { TestRegistry } from "../server/harness.ts";
 import { StrictPeer } from "./peer.ts";
@@ -104,7 +105,8 @@ describe("nothing listens where", () => {
 
 test("of one peer as many are let in as there are places, and their places are free again", async () => {
   const place = path();
-  const rpc = await start([`unix:${place}?as-api=t`], { connections: 4 });
+  const registry = new TestRegistry();
+  const rpc = await start([`unix:${place}?as-api=t`], { connections: 4, registry });
   const peers: StrictPeer[] = [];
   for (;;) {
     try {
@@ -117,8 +119,11 @@ test("of one peer as many are let in as there are places, and their places are f
   expect(peers.length).toBeGreaterThan(0);
   for (const peer of peers) {
     expect(await peer.call("ping")).toMatchObject({ status: 0 });
-    peer.close();
+    // Whatever is still done for them: who is busy would give way to nobody.
+    void peer.call("slow");
   }
+  await until("all are busy", () => registry.slow === peers.length);
+  for (const peer of peers) peer.close();
   const again = async (): Promise<StrictPeer> => {
     try {
       return await StrictPeer.dial({ path: place });
@@ -128,6 +133,7 @@ test("of one peer as many are let in as there are places, and their places are f
     }
   };
   (await again()).close();
+  registry.release();
   await rpc.close();
   await new Promise<void>((resolve) => connect({ path: place }).on("error", () => resolve()));
 });
