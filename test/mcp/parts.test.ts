@@ -338,6 +338,19 @@ describe("what is kept for streams that broke", () => {
     other.close();
   });
 
+  test("nothing of a stream that is over, and all of the others", async () => {
+    const replay = new Replay();
+    const [first] = [await replay.storeEvent("s", EVENT), await replay.storeEvent("s", EVENT)];
+    const other = await replay.storeEvent("t", EVENT);
+    replay.end("s");
+    const known = (id: string) => replay.getStreamIdForEventId(id);
+    expect([await known(first), await has(replay, 2), await known(other)]).toEqual([
+      ...[undefined, false, "t"],
+    ]);
+    expect([first, other, null].map((id) => replay.isOver(id))).toEqual([true, false, false]);
+    replay.close();
+  });
+
   test("what is no text counts too", async () => {
     const replay = new Replay();
     const params = { a: Array.from({ length: 300_000 }, () => 5) };
