@@ -44,7 +44,6 @@ export const rooms: Readonly<Record<string, Room>> = {
       "test/encoders/encoders.test.ts",
       "test/rpc/{exporter,tls,ws-importer,wsapi}.test.ts",
     ],
-    best: { "walk.ts": ["test/sandbox/refusals.test.ts"] },
   },
   encoders: { code: ["src/encoders/*.ts"], suites: ["test/encoders"] },
   access: {

@@ -1,6 +1,7 @@
 /** Our end as an importer, tried by an exporter that forgives nothing. */
 import { afterAll, expect, spyOn, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Client, type Request, SERVER_SESSION } from "../../src/api/client.ts";
@@ -254,6 +255,31 @@ test("who is not there is dialled after a tenth of a second, and after twice as 
         (ms) => ms * (0.75 + chance / 2),
       ),
     );
+  }
+});
+
+test("one that does not say which version it speaks is left after ten seconds", async () => {
+  const path = join(dir, `${++sockets}`);
+  const left = Promise.withResolvers<void>();
+  const mute = createServer((socket) => socket.resume().on("close", () => left.resolve()));
+  await new Promise<void>((resolve) => mute.listen({ path }, resolve));
+  const real = setTimeout;
+  const timers = spyOn(globalThis, "setTimeout").mockImplementation(((
+    run: () => void,
+    ms: number,
+  ) => real(run, ms === DIAL_LIMIT ? 20 : ms)) as typeof setTimeout);
+  const dialler = new Dialler({
+    ...{ speech: "rpc", uri: `unix:${path}`, address: { kind: "unix", path } },
+  });
+  try {
+    await expect(
+      dialler.call("far", { api: "near", verb: "v", args: 1, session: { uuid: "s" } }),
+    ).rejects.toThrow("it does not say in time which version it speaks");
+    await left.promise;
+  } finally {
+    timers.mockRestore();
+    dialler.close();
+    mute.close();
   }
 });
 

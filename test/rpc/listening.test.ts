@@ -1,9 +1,11 @@
 /** Where importers come in: what is told of each place, what cannot be listened on, and how many there are. */
 import { afterAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { connect } from "node:net";
+import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { copyFd } from "../../ffi/libc.ts";
+import { descriptorOf } from "../../ffi/sockets.ts";
 import { parseServer } from "../../src/config/binder-uri.ts";
 import { type RpcOptions, startRpc } from "../../src/rpc/server.ts";
 import { until } from "../served.ts";
@@ -94,6 +96,22 @@ describe("nothing listens where", () => {
   test("the service manager has none of that name", async () => {
     expect(await refused(["sd:mesh?as-api=t"])).toBe("no socket of this name");
   });
+
+  test.each([
+    ["0.0.0.0", false, "sd:mesh?as-api=t, at 0.0.0.0,"],
+    ["::", false, "sd:mesh?as-api=t, at ::,"],
+    ["127.0.0.1", false, "it listens"],
+    ["0.0.0.0", true, "it listens"],
+  ])(
+    "[protection] other machines reach a socket that was handed over: %s, %p",
+    async (host, insecure, what) => {
+      const listening = createServer();
+      await new Promise<void>((resolve) => listening.listen(0, host, resolve));
+      const inherited = () => copyFd(descriptorOf(listening) ?? -1);
+      expect(await refused(["sd:mesh?as-api=t"], { inherited, insecure })).toStartWith(what);
+      listening.close();
+    },
+  );
 
   test("a file is in the way", async () => {
     const place = path();

@@ -28,6 +28,14 @@ test.each([
   expect(helloSize(word.subarray(0, 1))).toBeUndefined();
 });
 
+test("what does not begin with versions is known by its first byte", () => {
+  for (const bytes of ["G", "\0", "K\x01"])
+    expect(() => helloSize(Buffer.from(bytes))).toThrow(
+      "it does not begin with the versions that it speaks",
+    );
+  expect(helloSize(Buffer.of())).toBeUndefined();
+});
+
 test.each([
   ["the name of a verb", "K\x01\0", 1024],
   ["who calls", "K\x01\0\x01\0\0\0v\0\0\0\0\0\0\0\0", 16384],
