@@ -95,6 +95,7 @@ describe("what is kept of a text, exactly", () => {
     ["not any more", [3, 5, "abc", "de", "fg"], [`abc\n${gap(1, 3)}\nfg`, 3]],
     ["its last line stays, whatever it is", [1, 1, "ab"], ["ab", 0]],
     ["but for what is longer than all", [1, 1, "abcd"], [`${gap(0, 2)}\nab`, 2]],
+    ["by one character too", [1, 1, "abc"], [`${gap(0, 1)}\nab`, 1]],
     ["several are gone", [1, 5, "abc", "d", "ef", "g"], [`${gap(2, 6)}\nef\ng`, 6]],
     [
       "as many are gone as there is no room for, however many come",
