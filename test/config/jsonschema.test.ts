@@ -209,7 +209,10 @@ describe("the JSON Schema", () => {
     }
     expect(judge({ commands: { ...command, pty: { cols: 80 } } })).toBeUndefined();
     expect(judge({ commands: { ...command, pty: true } })).toBeUndefined();
-    expect(judge({ commands: { ...command, pty: "on" } })).toContain(".pty: string is not boolean");
+    // Not besides that it is no object.
+    expect(judge({ commands: { ...command, pty: "on" } })).toBe(
+      ".sandboxes.commands.pty: string is not boolean",
+    );
     expect(judge({ commands: { ...command, pty: { columns: 80 } } })).toContain(
       ".pty: unknown columns",
     );

@@ -93,6 +93,15 @@ describe.if(isRoot)("root obeys", () => {
     refused(at("own/c.json\0"), "NUL");
   });
 
+  test("of what cannot be looked up it is told why", () => {
+    const trust = { owners: [0], beside: "others' too" } as const;
+    expect(() => Walk.to(at("none"), trust)).toThrow(
+      new Error(`ENOENT: no such file or directory: ${at("none")}`),
+    );
+    const long = at("x".repeat(256));
+    expect(() => Walk.to(long, trust)).toThrow(new Error(`ENAMETOOLONG: ${long}`));
+  });
+
   test("as many links as the kernel follows", () => {
     const chain = Array.from({ length: 41 }, (_, i) =>
       link(i === 0 ? "own/c.json" : `chain${i}`, `chain${i + 1}`),
