@@ -27,6 +27,7 @@ import {
 } from "../../src/install/files.ts";
 import { inside } from "../../src/install/inside.ts";
 import { Former, place, placeOf, putBack, refuseMasked, remove } from "../../src/install/place.ts";
+import { packagedUnit } from "../../src/install/unit.ts";
 import { refuseOtherArchitecture } from "../../src/install/architecture.ts";
 import { descriptorsOf } from "../descriptors.ts";
 import { isRoot, until } from "../served.ts";
@@ -75,6 +76,16 @@ test("what was there before is put back, all of it or nothing", () => {
   expect([text(), text("etc/spawnbox/none")]).toEqual(["new", "new"]);
   expect(readdirSync(at("etc/spawnbox")).toSorted()).toEqual(["directory", "file", "none"]);
 });
+
+test.each(["usr/lib/systemd/system", "lib/systemd/system"])(
+  "a package has its unit in /%s",
+  (dir) => {
+    expect(packagedUnit(root)).toBeUndefined();
+    mkdirSync(at(dir), { recursive: true });
+    writeFileSync(at(`${dir}/spawnbox.service`), "");
+    expect(packagedUnit(root)).toBe(at(`${dir}/spawnbox.service`));
+  },
+);
 
 test("what an installation consists of: each file with its place and mode", () => {
   const list = (files: readonly InstalledFile[]) =>
