@@ -97,6 +97,15 @@ describe("a file", () => {
     ]);
     expect(events(quiet?.id)).toMatchObject([[3, { type: "final-event" }]]);
     expect(told).toEqual([]);
+    // Before a gap nothing counts.
+    const db = new Database(file);
+    db.run("INSERT INTO output (task, first, count, events) SELECT task, -9, 1, '{}' FROM output");
+    db.close();
+    expect(events(kept?.id)).toMatchObject([
+      [1, {}],
+      [2, {}],
+      [3, { type: "final-event" }],
+    ]);
     // Whoever follows it later gets that, by the verb.
     const { registry } = connect([say()], { archive: history });
     const late = new TestClient(registry);
