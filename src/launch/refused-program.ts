@@ -35,6 +35,7 @@ export function refusedProgram(
     readlink: local(hostFiles.readlink),
     isAllowed: (path, right) => local((path) => hostFiles.isAllowed(path, right))(path),
     hasOnlyMode: local(hostFiles.hasOnlyMode),
+    capabilities: local(hostFiles.capabilities),
     mountFlags: local(hostFiles.mountFlags),
     head: (path, bytes) => local((path) => hostFiles.head(path, bytes))(path),
   };

@@ -95,6 +95,8 @@ export function compilePolicy(
       report,
     ),
     noNewPrivs: !newPrivs,
+    // Within a user namespace root would have all of them over what the sandbox is made of.
+    ...(newPrivs && sandbox.caps === undefined && !namespaces.has("user") && { gains: true }),
     cgroup: cgroupsOf(sandbox.cgroups, `${path}.cgroups`, machine, report),
     landlock,
     label: compileLabel(

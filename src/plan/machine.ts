@@ -13,7 +13,7 @@ import {
   type Stats,
 } from "node:fs";
 import { hostname } from "node:os";
-import { hasOnlyMode } from "../../ffi/files.ts";
+import { fileCapabilities, hasOnlyMode } from "../../ffi/files.ts";
 import { missingCall } from "../../ffi/kernel.ts";
 import { mountFlags } from "../../ffi/libc.ts";
 import { landlockAbi } from "../../ffi/landlock.ts";
@@ -177,6 +177,7 @@ export const hostFiles: HostFiles = {
     }
   },
   hasOnlyMode,
+  capabilities: fileCapabilities,
   mountFlags,
   foreignFormats,
 };

@@ -1,4 +1,5 @@
 /** A compiled sandbox, as who executes a program in it. */
+import { boundCaps } from "./bounding.ts";
 import { verdictOf } from "./bpf.ts";
 import { mayExecute } from "./landlock.ts";
 import type { Machine } from "./machine.ts";
@@ -17,19 +18,31 @@ const KILLS: ReadonlySet<number> = new Set([0x80000000, 0]);
 /** CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH: rights of files do not hold who has one of them. */
 const OVERRIDES: ReadonlySet<number> = new Set([1, 2]);
 
-type Sandbox = Pick<
+/** Of a policy what decides whether a program can be executed. */
+export type Surroundings = Pick<
   Policy,
-  "mounts" | "landlock" | "identity" | "server" | "groups" | "caps" | "label" | "seccomp"
+  | "mounts"
+  | "landlock"
+  | "identity"
+  | "server"
+  | "groups"
+  | "caps"
+  | "label"
+  | "seccomp"
+  | "privileged"
+  | "namespaces"
+  | "gains"
 >;
 
 /** @param env of the command */
 export function programContext(
-  sandbox: Sandbox,
+  sandbox: Surroundings,
   env: Readonly<Record<string, string>>,
   { files, arch }: Pick<Machine, "files" | "arch">,
 ): ProgramContext {
   const { mounts, landlock, seccomp } = sandbox;
   const { arch: second, brk } = SECOND[arch];
+  const bound = boundCaps(sandbox);
   const verdict = seccomp && verdictOf(seccomp, brk, second);
   return {
     view: new View(mounts, files),
@@ -38,12 +51,13 @@ export function programContext(
     mayExecute: (path) => mayExecute(landlock, path),
     user: userOf(sandbox),
     searchPath: env["PATH"],
+    mayGain: bound && new Set(bound),
     killsForeign: verdict !== undefined && KILLS.has(kindOf(verdict)),
   };
 }
 
 /** Whom rights of files hold. */
-function userOf({ identity, server, groups, caps, label }: Sandbox): ProgramContext["user"] {
+function userOf({ identity, server, groups, caps, label }: Surroundings): ProgramContext["user"] {
   if (caps?.some((cap) => OVERRIDES.has(cap))) return undefined;
   if (identity) {
     // Root that is left what it has.

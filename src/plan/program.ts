@@ -3,6 +3,7 @@ import { SECOND } from "./abi.ts";
 import { posix } from "node:path";
 import { MACHINE, programFile } from "./program-file.ts";
 import type { Found, HostFiles, View } from "./view.ts";
+import { capabilityShort } from "./words.ts";
 
 /** The kernel follows interpreters of interpreters this deep, and the loader of the last does not count. */
 const MOST_INTERPRETERS = 5;
@@ -29,6 +30,8 @@ export interface ProgramContext {
   readonly user?: User | undefined;
   /** PATH of the command; undefined where that is not known yet. */
   readonly searchPath?: string | undefined;
+  /** Capabilities that a file may give; undefined where the sandbox does not bound them. */
+  readonly mayGain?: ReadonlySet<number> | undefined;
   /** Whether the filter kills what makes calls of the architecture's 32-bit ABI. */
   readonly killsForeign: boolean;
   /** Is told of each file that is executed. */
@@ -83,6 +86,7 @@ function check(context: ProgramContext, path: string, neededBy: string, depth: n
   const program = told(path, needed, () => programFile(head));
   if (program.kind === "elf") {
     checkMachine(context, program.machine, path, needed);
+    checkGain(context, found, path, needed);
     // It has none of its own.
     if (program.loader !== undefined) check(context, program.loader, path, MOST_INTERPRETERS);
     return;
@@ -164,6 +168,27 @@ function checkMachine(
       `${path} is a 32-bit program${needed}, and the seccomp filter of the sandbox kills what makes calls of another ABI than that of ${arch}: install the 64-bit program, or let the filter take that ABI: "abis": ["${SECOND[arch]}"]`,
     );
 }
+
+/** As the kernel refuses it with EPERM, no_new_privs or not: "capability-dumb binaries" in capabilities(7). */
+function checkGain(
+  { view, mayGain }: ProgramContext,
+  { host, nosuid }: Found,
+  path: string,
+  needed: string,
+): void {
+  if (mayGain === undefined || host === undefined || nosuid) return;
+  const own = view.files.capabilities(host);
+  if (!own?.effective || view.files.mountFlags(host).nosuid) return;
+  const lacking = bits(own.permitted).filter((cap) => !mayGain.has(cap));
+  if (lacking.length === 0) return;
+  const names = lacking.map((cap) => JSON.stringify(capabilityShort(cap))).join(", ");
+  throw new Error(
+    `${path} has capabilities of its own (getcap ${host}), which the sandbox has not, and the kernel does not execute it without${needed}: add ${names} to caps, or give the sandbox mounts, as all profiles but admin have them: there, files give none`,
+  );
+}
+
+const bits = (mask: bigint): number[] =>
+  Array.from({ length: 64 }, (_, bit) => bit).filter((bit) => ((mask >> BigInt(bit)) & 1n) === 1n);
 
 /** Only what is sure to be refused: an access control list may allow more than the mode says. See path_resolution(7), acl(5). */
 function checkRights(

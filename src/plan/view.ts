@@ -3,6 +3,7 @@
  * inside the sandbox is found before the first launch, and not by a mute ENOENT of execve(2).
  */
 import { posix } from "node:path";
+import type { FileCapabilities } from "../../ffi/files.ts";
 import type { ForeignFormat } from "./binfmt.ts";
 import type { MountFlags, MountStep } from "./policy.ts";
 
@@ -32,6 +33,8 @@ export interface HostFiles {
   isAllowed(path: string, right: number): boolean;
   /** Whether it is sure that no access control list allows more than the mode says: acl(5). */
   hasOnlyMode(path: string): boolean;
+  /** Of the file itself; undefined where it has none. */
+  capabilities(path: string): FileCapabilities | undefined;
   /** What the mount there lets nobody do. */
   mountFlags(path: string): MountFlags;
   /** What this kernel has been told to run by an interpreter. */
@@ -55,9 +58,11 @@ export interface Found {
   /** Inside, without links. */
   readonly path: string;
   readonly noexec: boolean;
+  readonly nosuid: boolean;
 }
 
 const MOST_LINKS = 40;
+const NOTHING: MountFlags = { readonly: false, nosuid: false, nodev: false, noexec: false };
 
 export class View {
   readonly #steps: readonly MountStep[];
@@ -66,8 +71,7 @@ export class View {
     mounts: readonly MountStep[] | undefined,
     readonly files: HostFiles,
   ) {
-    const flags = { readonly: false, nosuid: false, nodev: false, noexec: false };
-    this.#steps = mounts ?? [{ kind: "bind", source: "/", target: "/", flags }];
+    this.#steps = mounts ?? [{ kind: "bind", source: "/", target: "/", flags: NOTHING }];
   }
 
   /** Follows the path as the kernel would inside. Throws naming the part that is not there. */
@@ -162,7 +166,7 @@ export class View {
     const host = step && this.#hostOf(step, path);
     const told = path === asked ? path : `${asked} (that is, ${path})`;
     if (step?.kind === "file" && step.target === path)
-      return { host: undefined, path, noexec: false };
+      return { host: undefined, path, noexec: false, nosuid: true };
     if (step === undefined || host === undefined)
       throw new Error(`${told} is not visible inside the sandbox: no mount shows it`);
     if (this.files.lookup(host) === undefined) {
@@ -172,6 +176,7 @@ export class View {
           : `${told} does not exist: the sandbox shows ${host} there`,
       );
     }
-    return { host, path, noexec: step.kind === "bind" && step.flags.noexec };
+    const { noexec, nosuid } = step.kind === "bind" ? step.flags : NOTHING;
+    return { host, path, noexec, nosuid };
   }
 }

@@ -205,7 +205,7 @@ describe("pool", () => {
     };
     const { pool, ops } = plan({ pool: 1, pty: true }, sandbox);
     const warm = written(pool?.ops ?? new Uint8Array());
-    for (const step of ["LANDLOCK_APPLY", "SECUREBITS 235", "NO_NEW_PRIVS", "CAPS 32", "FORK"])
+    for (const step of ["LANDLOCK_APPLY", "SECUREBITS 203", "NO_NEW_PRIVS", "CAPS 32", "FORK"])
       expect(warm).toContain(step);
     expect(warm.filter((op) => op !== "WAIT")).toEqual(written(ops));
     expect(warm.at(-2)).toBe("WAIT");

@@ -144,6 +144,13 @@ describe("newPrivs", () => {
     expect(told(raising)).toEqual([CAN]);
     expect(policyOf({ acls: { ...acls, newPrivs: false } }).noNewPrivs).toBe(true);
   });
+  test("caps bounds what is gained, and so does a user namespace", () => {
+    expect(policyOf(raising).gains).toBe(true);
+    expect(policyOf({ ...raising, caps: [] }).gains).toBeUndefined();
+    const own = { namespace: { shares: { users: "disable" } } };
+    expect(policyOf({ ...raising, ...own }).gains).toBeUndefined();
+    expect(policyOf({ acls }).gains).toBeUndefined();
+  });
   test("goes with nothing that needs no_new_privs", () => {
     const NOT = `${at}.acls.newPrivs: cannot be combined with seccomp or landlock: both need no_new_privs once privileges are dropped`;
     expect(refused({ ...raising, seccomp: deny }, board)).toEqual([NOT]);

@@ -68,6 +68,7 @@ const host: HostFiles = {
   },
   isAllowed: () => true,
   hasOnlyMode: () => false,
+  capabilities: () => undefined,
   mountFlags: () => FREE,
   foreignFormats: () => [],
 };
