@@ -5,6 +5,7 @@ import { compileCaps } from "./caps.ts";
 import { compileCgroups } from "./cgroup.ts";
 import { looseLimits } from "./cgroup-grip.ts";
 import { compileFamilies } from "./families.ts";
+import { deniedCaps } from "./denied-caps.ts";
 import { familiesFilter } from "./families-filter.ts";
 import { compileIdentity } from "./identity.ts";
 import { compileLabel, neededSignals } from "./label.ts";
@@ -120,6 +121,9 @@ export function compilePolicy(
       report,
     ),
   };
+  // A filter that was made elsewhere needs no library here, and is its maker's affair.
+  if (sandbox.seccomp?.rulespath === undefined)
+    for (const denied of deniedCaps(policy, machine)) report.notice(`${path}.caps`, denied);
   const loose = looseLimits(policy);
   if (loose !== undefined) report.notice(`${path}.cgroups`, loose);
   const signals = neededSignals(policy);
