@@ -13,7 +13,8 @@ import { compileLandlock } from "./landlock.ts";
 import type { Machine } from "./machine.ts";
 import { compileMounts } from "./mounts.ts";
 import { compileNamespaces } from "./namespaces.ts";
-import type { Identity, SandboxPolicy } from "./policy.ts";
+import { outOfReach } from "./out-of-reach.ts";
+import type { Identity, MountStep, SandboxPolicy } from "./policy.ts";
 import type { Report } from "./report.ts";
 import { compileServerGroups } from "./server-groups.ts";
 import { compileSeccomp } from "./seccomp.ts";
@@ -51,7 +52,11 @@ export function compilePolicy(
   const { own: namespaces, joinNet } = network;
   const families = compileFamilies(sandbox.network, `${path}.network`, network, report);
   const hostname = sandbox.namespace?.opts?.hostname;
-  const mountContext = { own: namespaces, identity, hostname, machine, expand: expandText };
+  const asked: [string, MountStep][] = [];
+  const mountContext = {
+    ...{ own: namespaces, identity, hostname, machine, expand: expandText },
+    asked: (at: string, step: MountStep) => void asked.push([at, step]),
+  };
   const mounts = compileMounts(sandbox.namespace, `${path}.namespace`, mountContext, report);
   const view = new View(mounts, machine.files);
   const chdir = report.attempt(`${path}.acls.chdir`, () =>
@@ -124,6 +129,10 @@ export function compilePolicy(
   // A filter that was made elsewhere needs no library here, and is its maker's affair.
   if (sandbox.seccomp?.rulespath === undefined)
     for (const denied of deniedCaps(policy, machine)) report.notice(`${path}.caps`, denied);
+  for (const [at, step] of asked) {
+    const words = outOfReach(step, policy, machine);
+    if (words !== undefined) report.notice(at, words);
+  }
   const loose = looseLimits(policy);
   if (loose !== undefined) report.notice(`${path}.cgroups`, loose);
   const signals = neededSignals(policy);

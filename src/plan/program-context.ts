@@ -5,6 +5,7 @@ import { mayExecute } from "./landlock.ts";
 import type { Machine } from "./machine.ts";
 import type { Policy } from "./policy.ts";
 import type { ProgramContext } from "./program.ts";
+import { userOf } from "./rights.ts";
 import { kindOf } from "./seccomp-action.ts";
 import { View } from "./view.ts";
 
@@ -15,9 +16,6 @@ const SECOND = {
 } as const;
 /** SECCOMP_RET_KILL_PROCESS, KILL_THREAD. */
 const KILLS: ReadonlySet<number> = new Set([0x80000000, 0]);
-/** CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH: rights of files do not hold who has one of them. */
-const OVERRIDES: ReadonlySet<number> = new Set([1, 2]);
-
 /** Of a policy what decides whether a program can be executed. */
 export type Surroundings = Pick<
   Policy,
@@ -54,18 +52,4 @@ export function programContext(
     mayGain: bound && new Set(bound),
     killsForeign: verdict !== undefined && KILLS.has(kindOf(verdict)),
   };
-}
-
-/** Whom rights of files hold. */
-function userOf({ identity, server, groups, caps, label }: Surroundings): ProgramContext["user"] {
-  if (caps?.some((cap) => OVERRIDES.has(cap))) return undefined;
-  if (identity) {
-    // Root that is left what it has.
-    if (caps === undefined && identity.uid === 0) return undefined;
-    return { uid: identity.uid, gids: new Set([identity.gid, ...identity.groups]) };
-  }
-  // Given groups or a label of its own, it may have more rights than this server, or fewer.
-  if (groups !== undefined || label !== undefined) return undefined;
-  const kept = server.groups.map(({ gid }) => gid);
-  return { uid: server.uid, gids: new Set([server.gid, ...kept]), isServers: true };
 }

@@ -2,23 +2,13 @@
 import { SECOND } from "./abi.ts";
 import { posix } from "node:path";
 import { MACHINE, programFile } from "./program-file.ts";
-import type { Found, HostFiles, View } from "./view.ts";
+import { lacking, RIGHT, type User } from "./rights.ts";
+import type { Found, View } from "./view.ts";
 import { capabilityShort } from "./words.ts";
 
 /** The kernel follows interpreters of interpreters this deep, and the loader of the last does not count. */
 const MOST_INTERPRETERS = 5;
 const HEAD = 4096;
-/** X_OK and R_OK of access(2). */
-const EXECUTE = 1;
-const READ = 4;
-
-interface User {
-  readonly uid: number;
-  readonly gids: ReadonlySet<number>;
-  /** It has the rights of this server, which can be asked of the kernel. */
-  readonly isServers?: boolean;
-}
-
 /** Who executes, and within what. */
 export interface ProgramContext {
   readonly view: View;
@@ -73,7 +63,7 @@ function check(context: ProgramContext, path: string, neededBy: string, depth: n
     throw new Error(
       `${path} lies on a noexec mount of this machine${needed}: put it elsewhere, or mount -o remount,exec what ${host} is on`,
     );
-  checkRights(context, found, path, EXECUTE, needed);
+  checkRights(context, found, path, RIGHT.execute, needed);
   context.needs?.(path);
   const head = view.files.head(host, HEAD);
   // The server may not read what it, or another user, may execute.
@@ -91,7 +81,7 @@ function check(context: ProgramContext, path: string, neededBy: string, depth: n
     if (program.loader !== undefined) check(context, program.loader, path, MOST_INTERPRETERS);
     return;
   }
-  checkRights(context, found, path, READ, needed);
+  checkRights(context, found, path, RIGHT.read, needed);
   deeper(context, program.interpreter, path, depth);
   if (posix.basename(program.interpreter) === "env")
     checkSearched(context, program.argument, path, depth);
@@ -141,7 +131,7 @@ function isThere(context: ProgramContext, path: string): boolean {
   const { view } = context;
   try {
     const found = view.resolve(path);
-    checkRights(context, found, path, EXECUTE, "");
+    checkRights(context, found, path, RIGHT.execute, "");
     const file = found.host === undefined ? undefined : view.files.lookup(found.host);
     return found.host === undefined || (file?.kind === "file" && file.executable);
   } catch {
@@ -201,7 +191,7 @@ function checkRights(
   if (!user || host === undefined) return;
   for (let above = posix.dirname(inside); above !== "/"; above = posix.dirname(above)) {
     const place = view.hostPath(above);
-    const whose = place === undefined ? undefined : lacking(view.files, user, place, EXECUTE);
+    const whose = place === undefined ? undefined : lacking(view.files, user, place, RIGHT.execute);
     if (whose !== undefined)
       throw new Error(
         `${path} lies in ${above}, which the user of the sandbox (uid ${user.uid}) may not enter${needed}: put it elsewhere, or chmod ${whose}+x ${place}`,
@@ -210,29 +200,8 @@ function checkRights(
   const whose = lacking(view.files, user, host, right);
   if (whose !== undefined)
     throw new Error(
-      `${path} may not be ${right === READ ? "read" : "executed"} by the user of the sandbox (uid ${user.uid})${needed}: chmod ${whose}+${right === READ ? "r" : "x"} ${host}`,
+      `${path} may not be ${right === RIGHT.read ? "read" : "executed"} by the user of the sandbox (uid ${user.uid})${needed}: chmod ${whose}+${right === RIGHT.read ? "r" : "x"} ${host}`,
     );
-}
-
-/** To whose bits of the mode a right would have to be added; undefined where it is not sure that it is lacking. */
-function lacking(
-  files: HostFiles,
-  user: User,
-  place: string,
-  right: number,
-): "u" | "g" | "o" | undefined {
-  const file = files.lookup(place);
-  if (!file) return undefined;
-  const { mode, owner, group } = file;
-  const isOwner = owner === user.uid;
-  const isMember = user.gids.has(group);
-  const whose = isOwner ? "u" : isMember ? "g" : "o";
-  // Whatever the file system is, and makes of modes.
-  if (user.isServers) return files.isAllowed(place, right) ? undefined : whose;
-  if (isOwner) return ((mode >> 6) & right) === 0 ? whose : undefined;
-  if (((isMember ? mode >> 3 : mode) & right) !== 0) return undefined;
-  // What a list gives lies within the bits of the group.
-  return ((mode >> 3) & right) === 0 || files.hasOnlyMode(place) ? whose : undefined;
 }
 
 function attempt<Value>(needed: string, look: () => Value): Value {

@@ -29,7 +29,7 @@ export interface HostFiles {
   readlink(path: string): string;
   /** The first bytes of a file, as many as there are; undefined where we may not read it. */
   head(path: string, bytes: number): Uint8Array | undefined;
-  /** Whether this server itself has a right there: X_OK or R_OK of access(2). */
+  /** Whether this server itself has a right there: R_OK, W_OK or X_OK of access(2). */
   isAllowed(path: string, right: number): boolean;
   /** Whether it is sure that no access control list allows more than the mode says: acl(5). */
   hasOnlyMode(path: string): boolean;
