@@ -204,22 +204,25 @@ function checkRights(
     );
 }
 
+/** Who needs it stands behind what is wrong, and before what to do. */
 function attempt<Value>(needed: string, look: () => Value): Value {
   try {
     return look();
   } catch (error) {
-    throw new Error(`${messageOf(error)}${needed}`, { cause: error });
+    const [what = "", ...todo] = messageOf(error).split(": ");
+    throw new Error([`${what}${needed}`, ...todo].join(": "), { cause: error });
   }
 }
 
 /** An error that begins with a verb, behind the path that it is about. */
 function told<Value>(path: string, needed: string, look: () => Value): Value {
-  try {
-    return look();
-  } catch (error) {
-    const [what = "", ...todo] = messageOf(error).split(": ");
-    throw new Error([`${path} ${what}${needed}`, ...todo].join(": "), { cause: error });
-  }
+  return attempt(needed, () => {
+    try {
+      return look();
+    } catch (error) {
+      throw new Error(`${path} ${messageOf(error)}`, { cause: error });
+    }
+  });
 }
 
 const messageOf = (error: unknown): string =>

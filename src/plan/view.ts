@@ -52,6 +52,9 @@ const UNSEEN: ReadonlySet<string> = new Set([
   ...["EACCES", "ETIMEDOUT", "ENOTCONN", "ESTALE", "EHOSTDOWN", "EHOSTUNREACH"],
 ]);
 
+/** The directory that it lies in; in the root it is shown alone. */
+const topOf = (path: string): string => (posix.dirname(path) === "/" ? path : posix.dirname(path));
+
 /** A path that was found: where it lies on the host, or nowhere for what the sandbox makes itself. */
 export interface Found {
   readonly host: string | undefined;
@@ -168,7 +171,9 @@ export class View {
     if (step?.kind === "file" && step.target === path)
       return { host: undefined, path, noexec: false, nosuid: true };
     if (step === undefined || host === undefined)
-      throw new Error(`${told} is not visible inside the sandbox: no mount shows it`);
+      throw new Error(
+        `${told} is not visible inside the sandbox, as no mount shows it: add one that does, such as {"target": ${JSON.stringify(topOf(path))}}`,
+      );
     if (this.files.lookup(host) === undefined) {
       throw new Error(
         host === path

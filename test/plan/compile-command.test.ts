@@ -428,7 +428,7 @@ test("a program that a mount hides is found before its launch", () => {
   const sandbox = { namespace: { mounts: [{ target: "/bin", mode: "tmpfs" }] } };
   const [problem] = refused(withCommand({}, sandbox), { ...board, files });
   expect(problem).toBe(
-    `${at}.exec.cmdpath: /bin/sh is not visible inside the sandbox: no mount shows it`,
+    `${at}.exec.cmdpath: /bin/sh is not visible inside the sandbox, as no mount shows it: add one that does, such as {"target": "/bin"}`,
   );
 });
 
