@@ -318,7 +318,7 @@ describe("Landlock", () => {
 
   test("tells what is not there, and what a wider rule opens all the same", () => {
     expect(
-      told({ landlock: { exec: ["/bin"], rw: ["/srv"], ro: ["/srv/data", "/srvx"] } }),
+      told({ landlock: { exec: ["/bin"], rw: ["/srv", "/dev"], ro: ["/srv/data", "/srvx"] } }),
     ).toEqual([
       `${at}.landlock.ro[1]: /srvx does not exist: no command starts until it does`,
       `${at}.landlock: /srv/data can be written all the same: /srv above it is rw`,
