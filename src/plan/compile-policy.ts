@@ -173,9 +173,12 @@ function compileNewPrivs(
     );
     return false;
   }
+  const mounts = sandbox.namespace?.mounts ?? [];
   report.notice(
     at,
-    "commands of this sandbox can gain privileges through set-user-id programs and file capabilities",
+    mounts.length > 0 && !mounts.some(({ suid }) => suid)
+      ? 'gives nothing: no mount of this sandbox has "suid": true, without which what is on it gives no privileges'
+      : "commands of this sandbox can gain privileges through set-user-id programs and file capabilities",
   );
   return true;
 }

@@ -36,9 +36,9 @@ export type Surroundings = Pick<
 export function programContext(
   sandbox: Surroundings,
   env: Readonly<Record<string, string>>,
-  { files, arch }: Pick<Machine, "files" | "arch">,
+  { files, arch, bounding }: Pick<Machine, "files" | "arch" | "bounding">,
 ): ProgramContext {
-  const { mounts, landlock, seccomp } = sandbox;
+  const { mounts, landlock, seccomp, namespaces } = sandbox;
   const { arch: second, brk } = SECOND[arch];
   const bound = boundCaps(sandbox);
   const verdict = seccomp && verdictOf(seccomp, brk, second);
@@ -49,7 +49,9 @@ export function programContext(
     mayExecute: (path) => mayExecute(landlock, path),
     user: userOf(sandbox),
     searchPath: env["PATH"],
-    mayGain: bound && new Set(bound),
+    // A user namespace has a set of its own, which is full.
+    mayGain: bound ? new Set(bound) : namespaces.has("user") ? undefined : bounding,
+    isServersBound: bound === undefined,
     killsForeign: verdict !== undefined && KILLS.has(kindOf(verdict)),
   };
 }

@@ -20,8 +20,10 @@ export interface ProgramContext {
   readonly user?: User | undefined;
   /** PATH of the command; undefined where that is not known yet. */
   readonly searchPath?: string | undefined;
-  /** Capabilities that a file may give; undefined where the sandbox does not bound them. */
+  /** Capabilities that a file may give; undefined where nothing bounds them. */
   readonly mayGain?: ReadonlySet<number> | undefined;
+  /** What bounds them is not the sandbox. */
+  readonly isServersBound?: boolean;
   /** Whether the filter kills what makes calls of the architecture's 32-bit ABI. */
   readonly killsForeign: boolean;
   /** Is told of each file that is executed. */
@@ -161,7 +163,7 @@ function checkMachine(
 
 /** As the kernel refuses it with EPERM, no_new_privs or not: "capability-dumb binaries" in capabilities(7). */
 function checkGain(
-  { view, mayGain }: ProgramContext,
+  { view, mayGain, isServersBound }: ProgramContext,
   { host, nosuid }: Found,
   path: string,
   needed: string,
@@ -169,11 +171,21 @@ function checkGain(
   if (mayGain === undefined || host === undefined || nosuid) return;
   const own = view.files.capabilities(host);
   if (!own?.effective || view.files.mountFlags(host).nosuid) return;
-  const lacking = bits(own.permitted).filter((cap) => !mayGain.has(cap));
-  if (lacking.length === 0) return;
-  const names = lacking.map((cap) => JSON.stringify(capabilityShort(cap))).join(", ");
+  const names = bits(own.permitted)
+    .filter((cap) => !mayGain.has(cap))
+    .map(capabilityShort);
+  if (names.length === 0) return;
+  const [whose, todo] = isServersBound
+    ? [
+        "the server itself may not have",
+        `its container needs --cap-add ${names.join(", ")}, its unit CapabilityBoundingSet= with ${names.map((name) => `CAP_${name}`).join(" ")}, or the sandbox`,
+      ]
+    : [
+        "the sandbox has not",
+        `add ${names.map((name) => JSON.stringify(name)).join(", ")} to caps, or give the sandbox`,
+      ];
   throw new Error(
-    `${path} has capabilities of its own (getcap ${host}), which the sandbox has not, and the kernel does not execute it without${needed}: add ${names} to caps, or give the sandbox mounts, as all profiles but admin have them: there, files give none`,
+    `${path} has capabilities of its own (getcap ${host}), which ${whose}, and the kernel does not execute it without${needed}: ${todo} mounts, as all profiles but admin have them: there, files give none`,
   );
 }
 

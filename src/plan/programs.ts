@@ -26,7 +26,7 @@ export class Programs {
     const context = programContext(policy, env, this.machine);
     // The server is one for all.
     const { mounts, landlock, identity, groups, caps, label } = policy;
-    const { searchPath, killsForeign, mayGain } = context;
+    const { searchPath, killsForeign, mayGain, isServersBound } = context;
     // Whatever either of the two looks at.
     const key = keyOf({
       mounts,
@@ -38,6 +38,7 @@ export class Programs {
       searchPath,
       killsForeign,
       mayGain: mayGain && [...mayGain],
+      isServersBound,
     });
     const known = this.#known.get(key);
     if (known) return known;

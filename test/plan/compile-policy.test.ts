@@ -144,6 +144,15 @@ describe("newPrivs", () => {
     expect(told(raising)).toEqual([CAN]);
     expect(policyOf({ acls: { ...acls, newPrivs: false } }).noNewPrivs).toBe(true);
   });
+  test("on mounts that are not for that it gives nothing, and that is told", () => {
+    const on = (mount: object) => ({
+      ...raising,
+      namespace: { mounts: { target: "/bin", ...mount } },
+    });
+    const NOTHING = `${at}.acls.newPrivs: gives nothing: no mount of this sandbox has "suid": true, without which what is on it gives no privileges`;
+    expect(told(on({}))).toEqual([NOTHING]);
+    expect(told(on({ suid: true }))).toEqual([CAN]);
+  });
   test("caps bounds what is gained, and so does a user namespace", () => {
     expect(policyOf(raising).gains).toBe(true);
     expect(policyOf({ ...raising, caps: [] }).gains).toBeUndefined();

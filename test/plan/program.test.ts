@@ -355,6 +355,9 @@ test.skipIf(!isRoot)(
     expect(look(path, within())).toContain('add "NET_RAW", "BPF" to caps');
     expect(look(path, within(13, 39))).toBe("fine");
     expect(look(path)).toBe("fine");
+    expect(look(path, { ...within(13), isServersBound: true })).toBe(
+      "/capable has capabilities of its own (getcap /capable), which the server itself may not have, and the kernel does not execute it without: its container needs --cap-add BPF, its unit CapabilityBoundingSet= with CAP_BPF, or the sandbox mounts, as all profiles but admin have them: there, files give none",
+    );
     const script = join(dir, "script");
     writeFileSync(script, `#!${path}\n`);
     chmodSync(script, 0o755);

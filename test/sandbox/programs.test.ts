@@ -1,6 +1,14 @@
 /** The table "What programs need" of the guide: each program does its work with the keys that stand there, where it is installed. */
 import { afterAll, describe, expect, test } from "bun:test";
-import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { blocksOf } from "../../src/guide/markdown.ts";
@@ -93,3 +101,24 @@ describe.skipIf(!isRoot)("with the keys of its row", () => {
     expect([...stdout, ...stderr].join("\n") || `${reply ? "" : err}`).toMatch(shows);
   });
 });
+
+test.skipIf(!isRoot || !existsSync("/usr/bin/setpriv"))(
+  "what the server's own bounding set keeps from a program is told before its launch",
+  () => {
+    const capable = join(dir, "capable");
+    copyFileSync("/bin/true", capable);
+    expect(Bun.spawnSync(["setcap", "cap_net_raw+ep", capable]).success).toBe(true);
+    const file = join(dir, "bound.json");
+    const commands = { uid: "c", exec: { cmdpath: capable } };
+    const check = (sandbox: object, ...first: string[]) => {
+      const sandboxes = { uid: "box", acls: { user: "root" }, ...sandbox, commands };
+      writeFileSync(file, JSON.stringify({ metadata: { uid: "p", api: "p" }, sandboxes }));
+      const { stdout, stderr } = Bun.spawnSync([...first, program, "check", file]);
+      return `${stdout}${stderr}`;
+    };
+    const bound = ["setpriv", "--bounding-set=-net_raw", "--inh-caps=-net_raw"];
+    expect(check({})).toStartWith("OK: ");
+    expect(check({}, ...bound)).toContain("its container needs --cap-add NET_RAW");
+    expect(check({ caps: [] }, ...bound)).toContain('add "NET_RAW" to caps');
+  },
+);
