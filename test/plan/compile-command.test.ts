@@ -206,7 +206,7 @@ describe("pool", () => {
     };
     const { pool, ops } = plan({ pool: 1, pty: true }, sandbox);
     const warm = written(pool?.ops ?? new Uint8Array());
-    for (const step of ["LANDLOCK_APPLY", "SECUREBITS 235", "NO_NEW_PRIVS", "CAPS 32", "FORK"])
+    for (const step of ["LANDLOCK_APPLY", "SECUREBITS 203", "NO_NEW_PRIVS", "CAPS 32", "FORK"])
       expect(warm).toContain(step);
     expect(warm.filter((op) => op !== "WAIT")).toEqual(written(ops));
     expect(warm.at(-2)).toBe("WAIT");
@@ -429,7 +429,7 @@ test("a program that a mount hides is found before its launch", () => {
   const sandbox = { namespace: { mounts: [{ target: "/bin", mode: "tmpfs" }] } };
   const [problem] = refused(withCommand({}, sandbox), { ...board, files });
   expect(problem).toBe(
-    `${at}.exec.cmdpath: /bin/sh is not visible inside the sandbox: no mount shows it`,
+    `${at}.exec.cmdpath: /bin/sh is not visible inside the sandbox, as no mount shows it: add one that does, such as {"target": "/bin"}`,
   );
 });
 
