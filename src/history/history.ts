@@ -308,6 +308,7 @@ const WORDS: Readonly<Record<string, string>> = {
   ENOSPC: "the disk is full",
   EDQUOT: "the disk quota is full",
   EROFS: "its file system is read-only",
+  EACCES: "this user may not write there",
   SQLITE_IOERR_LOCK: "its file system has no locks: give a file elsewhere",
 };
 
