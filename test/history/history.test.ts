@@ -313,6 +313,27 @@ describe("a file", () => {
     expect(statSync(file).size).toBeLessThan(3 << 20);
   });
 
+  test("has no output without its task, however much came behind one that runs", async () => {
+    const file = join(directory(), "history");
+    const { history } = opened(file, { tasks: 2 });
+    const go = join(directory(), "go");
+    const script = `echo a; until [ -e ${go} ]; do sleep 0.02; done; echo b; exec sleep 1000`;
+    const long = shell("long", script, { ...use("line"), keepsOutput: true });
+    const { client } = connect([long], { archive: history });
+    await client.call("long");
+    await client.until("data");
+    for (let i = 0; i < 40; i++) {
+      await ran(history, say());
+      tasksIn(history);
+    }
+    expect(tasksIn(history).map(({ verb }) => verb)).not.toContain("long");
+    writeFileSync(go, "");
+    await until("more of its output", () => tasksIn(history).some(({ verb }) => verb === "long"));
+    using db = new Database(file);
+    const lost = "SELECT count(*) FROM output WHERE task NOT IN (SELECT id FROM task)";
+    expect(db.query(lost).values()).toEqual([[0]]);
+  });
+
   test("forgets what is old, and is not harmed by a clock that is set back", async () => {
     const file = join(directory(), "history");
     const { history } = opened(file, { days: 1 });
