@@ -27,6 +27,29 @@ export function xattr(path: string, name: string): string | undefined {
   return length < 0 ? undefined : new TextDecoder().decode(value.subarray(0, length));
 }
 
+/** Capabilities of a file, as capabilities(7) has them: bit N is capability N. */
+export interface FileCapabilities {
+  readonly permitted: bigint;
+  /** The kernel executes it only where all that is permitted can be given: the program itself asks for none. */
+  readonly effective: boolean;
+}
+
+const EFFECTIVE = 1;
+
+/** Those of a file; undefined when it has none, or they may not be read. It is vfs_cap_data of linux/capability.h, little-endian. */
+export function fileCapabilities(path: string): FileCapabilities | undefined {
+  const value = new Uint8Array(64);
+  const length = Number(libc.getxattr(path, "security.capability", value, BigInt(value.length)));
+  // Magic and flags, then permitted and inheritable of 32 capabilities; from revision 2 on of 32 more.
+  if (length < 12) return undefined;
+  const view = new DataView(value.buffer);
+  const high = length < 20 ? 0 : view.getUint32(12, true);
+  return {
+    permitted: (BigInt(high) << 32n) | BigInt(view.getUint32(4, true)),
+    effective: (view.getUint32(0, true) & EFFECTIVE) !== 0,
+  };
+}
+
 /**
  * Whether a file has no access control list, on a file system that has such lists: acl(5), getxattr(2). false where that is not
  * known, as on one of a network, or of a process, which decides by itself.

@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import {
   isTooDeep,
+  LONG,
   MOST_NESTED,
   parseForeign,
   parseTyped,
@@ -9,6 +10,10 @@ import {
 } from "../src/json.ts";
 
 const nested = (depth: number) => "[".repeat(depth) + "]".repeat(depth);
+
+test("how deep, how long and how many: as much as could be tried out", () => {
+  expect({ MOST_NESTED, LONG, VALUES }).toEqual({ MOST_NESTED: 512, LONG: 32_768, VALUES: 65_536 });
+});
 
 test("JSON is taken up to a depth that can be written again at once", () => {
   expect(JSON.stringify(parseForeign(nested(MOST_NESTED)))).toBe(nested(MOST_NESTED));

@@ -57,6 +57,22 @@ test.each([
   expect(() => read(text)).toThrow(SyntaxError);
 });
 
+test.each([
+  ["1 2", 'nothing more at character 2, found "2"'],
+  ['{"a" 1}', '":" at character 5, found "1"'],
+  ["[1 2]", '"," or "]" at character 3, found "2"'],
+  ['{"a":1 é}', '"," or "}" at character 7, found "é"'],
+  ["{1:2}", 'a key at character 1, found "1"'],
+  ["{", "a key at character 1, found the end"],
+  ["[1,,2]", 'a value at character 3, found ","'],
+  ['["a\\nb\\x"]', 'an escape at character 7, found "x"'],
+  ['["\\u12g4"]', 'an escape at character 3, found "u"'],
+  ["['a", "the end of a string at character 3, found the end"],
+  ["[1 /* x", 'the end of a comment at character 3, found "/"'],
+])("what is wrong is told with its place: %j", (text, wrong) => {
+  expect(() => read(text)).toThrow(new SyntaxError(`expected ${wrong}`));
+});
+
 test("JSON is read as JSON.parse reads it", () => {
   const words = [
     '{"a":1}',

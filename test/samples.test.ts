@@ -20,6 +20,7 @@ done </proc/self/status
 for path in /run/systemd /sys/power /sys/power/state /etc/wireguard; do
   if [ -w $path ]; then echo "$path rw"; elif [ -e $path ]; then echo "$path ro"; fi
 done
+[ ! -w /proc/sys/net/ipv4/conf/all/src_valid_mark ] || echo src_valid_mark rw
 while [ -e /usr/bin/hold/on ]; do sleep 0.02; done
 `;
 /** By directory of /usr: the machine may have no service manager. */
@@ -138,7 +139,7 @@ describe.skipIf(!isRoot)("samples", () => {
   test("vpn: only who changes the tunnel sees its keys, and all need NET_ADMIN alone", () =>
     served("vpn-autostart", open, async ({ run, client }) => {
       const control = (direction: string) =>
-        seen(`${direction} wg0`, 0, NET_ADMIN, "/etc/wireguard ro");
+        seen(`${direction} wg0`, 0, NET_ADMIN, "/etc/wireguard ro", "src_valid_mark rw");
       expect((await run("vpn/start")).stdout).toEqual(control("up"));
       expect((await run("vpn/stop")).stdout).toEqual(control("down"));
       expect((await run("vpn/show")).stdout).toEqual(seen("show wg0", ORDINARY, NET_ADMIN));

@@ -54,12 +54,15 @@ test("the console: texts, and what is none", () => {
     console.log("a\\n<0>b\\x1b[2J", "%s", 7);
     console.error("failed:", new Error("x\\n<0>y\\x9b"));
     console.warn("\\u202e");
+    keepConsole((text) => process.stdout.write("[" + text + "]\\n"));
+    console.log("by another\\x9b");
+    console.error("not what is wrong");
   `;
   const { stdout, stderr } = Bun.spawnSync([process.execPath, "-e", script]);
-  expect(stdout.toString()).toBe("a\n\\u003c0>b\\u001b[2J %s 7\n");
+  expect(stdout.toString()).toBe("a\n\\u003c0>b\\u001b[2J %s 7\n[by another\\u009b]\n");
   const [first = "", ...others] = stderr.toString().trimEnd().split("\n");
   expect(first).toStartWith("failed:");
-  expect(others.pop()).toBe("\\u202e");
+  expect(others.splice(-2)).toEqual(["\\u202e", "not what is wrong"]);
   expect(others.join()).toContain("<0>y\\u009b");
   for (const line of others) expect(line).toMatch(/^(\s|$)/);
 });

@@ -22,21 +22,25 @@ export class TaskIds {
   next(): string {
     const at = this.now();
     // The clock may have been set back: time goes on all the same.
-    if (at > this.#time) this.#setTo(at, Math.floor(Math.random() * (TAILS / 2)));
+    if (at > this.#time) this.#begin(at);
     else this.#tail++;
     return written(this.#time, TIME) + written(this.#tail, TAIL);
   }
 
-  /** Those that come sort behind that one, of an earlier server. What is no id of a task is nothing to go on behind. */
+  /**
+   * Those that come sort behind that one, of an earlier server. What is no id of a task is nothing to go on behind. They do not count
+   * on from it: the last tasks of a server that was killed may be in no history, and have their ids all the same.
+   */
   continueAfter(id: string): void {
     if (!TASK_ID.test(id)) return;
-    const [time, tail] = [read(id.slice(0, TIME)), read(id.slice(TIME))];
-    if (time > this.#time || (time === this.#time && tail > this.#tail)) this.#setTo(time, tail);
+    const time = read(id.slice(0, TIME));
+    if (time >= this.#time) this.#begin(time + 1);
   }
 
-  #setTo(time: number, tail: number): void {
+  /** Any of the first half, so that there is room behind it. */
+  #begin(time: number): void {
     this.#time = time;
-    this.#tail = tail;
+    this.#tail = Math.floor(Math.random() * (TAILS / 2));
   }
 }
 

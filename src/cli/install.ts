@@ -20,6 +20,7 @@ import {
   place,
   type Placed,
   placeOf,
+  putBack,
   refuseMasked,
   remove,
 } from "../install/place.ts";
@@ -144,14 +145,7 @@ function install({ early, initramfs, root, start }: Options): void {
   }
   if (start) {
     const changed = SERVICE.filter((file) => placed.get(file) === "updated");
-    startService(changed.length > 0, {
-      // All of it or nothing: the program and the init of early boot must be of one version.
-      putBack: () => {
-        const isPossible = former.every(({ isKept }) => isKept);
-        if (isPossible) for (const one of former) one.putBack();
-        return isPossible;
-      },
-    });
+    startService(changed.length > 0, { putBack: () => putBack(former) });
   }
   if (root !== "/") console.log(`to be started at boot: systemctl --root=${root} enable ${UNIT}`);
   const hooked = placed.get(INITRAMFS) ?? "unchanged";

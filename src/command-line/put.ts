@@ -21,8 +21,8 @@ export interface Put {
 }
 
 /**
- * Each whole or not at all, and never readable for longer than it may be. None gets its name before all are on the disk: what
- * belongs together is the one or the other, also where that is full, or the power goes.
+ * Each whole or not at all, and never readable for longer than it may be. None gets its name before all are on the disk: of what
+ * belongs together there is not a part where that is full, nor where the power goes, but for the moment between two names.
  * @throws Error of the file system, or that says that it keeps no modes
  */
 export function putSecrets(...files: readonly Put[]): void {
@@ -65,14 +65,19 @@ function closeTo(fd: number, file: string, mode: number): void {
   );
 }
 
-/** The names, too; of a directory on another machine (cifs) nobody can ask for it. */
+/** Nobody can ask for it: of a directory on another machine (cifs), or one that this user may not list. */
+const NOT_ASKED: ReadonlySet<unknown> = new Set(["EINVAL", "EACCES"]);
+
+/** The names, too. */
 function sync(directory: string): void {
-  const fd = openSync(directory, "r");
   try {
-    fsyncSync(fd);
+    const fd = openSync(directory, "r");
+    try {
+      fsyncSync(fd);
+    } finally {
+      closeSync(fd);
+    }
   } catch (error) {
-    if (!(error instanceof Error && "code" in error && error.code === "EINVAL")) throw error;
-  } finally {
-    closeSync(fd);
+    if (!(error instanceof Error && "code" in error && NOT_ASKED.has(error.code))) throw error;
   }
 }

@@ -39,9 +39,8 @@ function wordsOf({ state, status }: TaskRecord): string {
   return kind === "good" ? "" : words;
 }
 
-/** How long it took, or takes by now. The clock of the board may be another than that of the browser: it counts from here. */
+/** How long it took, or takes by now. */
 export function Elapsed({ task }: { task: TaskRecord }) {
-  const [seen] = useState(() => performance.now());
   const [, tick] = useState(0);
   const runs = task.state === "running";
   useEffect(() => {
@@ -51,6 +50,6 @@ export function Elapsed({ task }: { task: TaskRecord }) {
   }, [runs]);
   const wall = numberOf(objectOf(task.status?.["usage"])["wall"]);
   if (wall !== undefined) return <>{duration(wall)}</>;
-  if (task.started === undefined || !runs) return null;
-  return <>{duration((task.wall ?? 0) + Math.max(0, performance.now() - seen))}</>;
+  if (task.begun === undefined || !runs) return null;
+  return <>{duration(performance.now() - task.begun)}</>;
 }

@@ -11,9 +11,8 @@ export interface TaskRecord {
   readonly pid: number | undefined;
   /** ms since 1970 by the clock of the board. */
   readonly asked: number;
-  readonly started: number | undefined;
-  /** ms for which it had run when this was told. */
-  readonly wall: number | undefined;
+  /** When it began, by `performance.now()` here: the clock of the board may be another, and is set. Of one that runs. */
+  readonly begun: number | undefined;
   readonly args: unknown;
   readonly argv: readonly string[];
   /** Its arguments are not all told. */
@@ -28,6 +27,7 @@ export function readRecord(value: unknown): TaskRecord | undefined {
   if (typeof id !== "string" || typeof api !== "string" || typeof verb !== "string")
     return undefined;
   const status = value["status"];
+  const wall = numberOf(value["wall"]);
   return {
     ...{ id, api, verb },
     sandbox: textOf(value["sandbox"]) ?? "",
@@ -35,8 +35,7 @@ export function readRecord(value: unknown): TaskRecord | undefined {
     caller: callerOf(objectOf(value["caller"])),
     pid: numberOf(value["pid"]),
     asked: numberOf(value["asked"]) ?? 0,
-    started: numberOf(value["started"]),
-    wall: numberOf(value["wall"]),
+    begun: wall === undefined ? undefined : performance.now() - wall,
     args: value["args"],
     argv: textsOf(value["argv"]),
     hidden: value["hidden"] === true || value["cut"] !== undefined,

@@ -276,13 +276,13 @@ interface Row {
 }
 
 function rowOf({ boards }: Presence, board: string): Row {
-  const { status, heardAt, about } = boards.get(board) ?? {};
+  const { status, heard, about } = boards.get(board) ?? {};
   const { version, groups = [], apis = [] } = about ?? {};
   return {
     board,
     ...(status !== undefined && { status }),
-    ...(heardAt !== undefined && {
-      silent: Math.max(0, Math.round((performance.now() - heardAt) / 1000)),
+    ...(heard !== undefined && {
+      silent: Math.max(0, Math.round((performance.now() - heard) / 1000)),
     }),
     ...(version !== undefined && { version }),
     ...{ groups, apis },

@@ -19,10 +19,8 @@ export interface Told {
 
 export interface Seen {
   status?: "online" | "offline";
-  /** The last sign of life of one that is online, ms since 1970 by the clock of this machine; undefined where it is not known. */
+  /** The last sign of life of one that is online, by performance.now(), which nobody who sets the clock moves; undefined where it is not known. */
   heard?: number;
-  /** The same by performance.now(), which nobody who sets the clock moves. */
-  heardAt?: number;
   about?: Told;
   /** What is told of each API, where somebody has looked at that. */
   readonly apis: Map<string, unknown>;
@@ -39,12 +37,9 @@ export const SIGN = 300_000;
 const SILENT = 2 * SIGN + 60_000;
 
 /** Minutes in which nothing was heard of a board that is said to be online; undefined where all is as it should be. */
-export function silenceOf({
-  status,
-  heardAt,
-}: Pick<Seen, "status" | "heardAt">): number | undefined {
-  if (status !== "online" || heardAt === undefined) return undefined;
-  const age = performance.now() - heardAt;
+export function silenceOf({ status, heard }: Pick<Seen, "status" | "heard">): number | undefined {
+  if (status !== "online" || heard === undefined) return undefined;
+  const age = performance.now() - heard;
   return age > SILENT ? Math.floor(age / 60_000) : undefined;
 }
 
@@ -106,15 +101,14 @@ export class Presence {
   /** Something of it has come: a sign of life, as any. */
   hear(board: string): void {
     const seen = this.boards.get(board);
-    if (seen?.heardAt === undefined) return;
-    seen.heard = Date.now();
-    seen.heardAt = performance.now();
+    if (seen?.heard === undefined) return;
+    seen.heard = performance.now();
   }
 
   /** As it is said of it; of one of which nothing is heard any more, that it is not there: its broker died with its will. */
   stateOf(board: string): "online" | "offline" | undefined {
-    const { status, heardAt = Infinity } = this.boards.get(board) ?? {};
-    return status === "online" && performance.now() - heardAt > SILENT ? "offline" : status;
+    const { status, heard = Infinity } = this.boards.get(board) ?? {};
+    return status === "online" && performance.now() - heard > SILENT ? "offline" : status;
   }
 
   isOnline(board: string): boolean {
@@ -139,12 +133,8 @@ function noteStatus(seen: Seen, text: string, left: number | undefined): boolean
   else delete seen.status;
   // How long the broker keeps it yet tells how long it has it.
   delete seen.heard;
-  delete seen.heardAt;
-  if (text === "online" && left !== undefined && left <= SIGN_EXPIRY) {
-    const age = (SIGN_EXPIRY - left) * 1000;
-    seen.heard = Date.now() - age;
-    seen.heardAt = performance.now() - age;
-  }
+  if (text === "online" && left !== undefined && left <= SIGN_EXPIRY)
+    seen.heard = performance.now() - (SIGN_EXPIRY - left) * 1000;
   return seen.status !== before;
 }
 

@@ -308,6 +308,7 @@ const WORDS: Readonly<Record<string, string>> = {
   ENOSPC: "the disk is full",
   EDQUOT: "the disk quota is full",
   EROFS: "its file system is read-only",
+  EACCES: "this user may not write there",
   SQLITE_IOERR_LOCK: "its file system has no locks: give a file elsewhere",
 };
 
@@ -347,6 +348,8 @@ function output(store: Store, followed: Followed): () => void {
   const now = [...pieces];
   if (lines.length > 0) {
     const events = lines.join("\n");
+    // It may have been let go since, and output without its task would stay for good: nothing finds it.
+    if (!store.has(id)) store.task(rowOf(entry));
     store.output(id, { first, count: lines.length, events });
     now.push({ first, bytes: events.length });
     let bytes = now.reduce((sum, piece) => sum + piece.bytes, 0);

@@ -27,7 +27,7 @@ const WRITABLE_BY_ALL = 0o002;
  */
 export function placeOf(path: string, uid: number): string {
   const trust = trustOf(uid, "mine only");
-  const found = isThere(path) ? existing(path, trust) : made(path, trust);
+  using found = isThere(path) ? existing(path, trust) : made(path, trust);
   const fd = openAt(
     found.directory,
     found.name,
@@ -41,7 +41,6 @@ export function placeOf(path: string, uid: number): string {
     if ((stat.mode & OTHERS) !== 0) fchmodSync(fd, MODE);
   } finally {
     closeSync(fd);
-    found[Symbol.dispose]();
   }
   return found.path;
 }
@@ -92,8 +91,14 @@ function made(path: string, trust: Trust | undefined): Found {
   requireNoLink(path);
   const found = within(path, trust);
   const flags = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL;
-  closeSync(openAt(found.directory, found.name, flags, MODE, path));
-  return { ...found, path: join(realpathSync(dirname(path)), found.name) };
+  try {
+    closeSync(openAt(found.directory, found.name, flags, MODE, path));
+    return { ...found, path: join(realpathSync(dirname(path)), found.name) };
+  } catch (error) {
+    // It is tried again for as long as the server runs.
+    found[Symbol.dispose]();
+    throw error;
+  }
 }
 
 function requireNoLink(path: string): void {

@@ -132,6 +132,11 @@ export class Store {
     );
   }
 
+  /** Whether a task is there: one that runs for long may have been let go. */
+  has(id: string): boolean {
+    return this.#get("SELECT 1 FROM task WHERE id = ?", id) !== undefined;
+  }
+
   output(task: string, { first, count, events }: OutputRow): void {
     this.#run(
       "INSERT OR REPLACE INTO output (task, first, count, bytes, events) VALUES (?, ?, ?, ?, ?)",
@@ -187,7 +192,8 @@ export class Store {
     );
     const last = this.#get<{ seq: number }>(
       "SELECT seq FROM task WHERE seq < ? AND asked >= ? AND asked < ? ORDER BY seq DESC LIMIT 1",
-      ...[first?.seq ?? 0, CREDIBLE, time],
+      // Where none is new, as while one runs for months, all that are old are.
+      ...[first?.seq ?? Number.MAX_SAFE_INTEGER, CREDIBLE, time],
     );
     return last?.seq ?? 0;
   }

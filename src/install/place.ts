@@ -115,6 +115,16 @@ export class Former implements Disposable {
   }
 }
 
+/**
+ * All of it or nothing, and false then: the program and the init of early boot must be of one version.
+ * @throws Error of the file system
+ */
+export function putBack(all: readonly Former[]): boolean {
+  if (!all.every(({ isKept }) => isKept)) return false;
+  for (const one of all) one.putBack();
+  return true;
+}
+
 /** Whether it was there. A directory that is empty then goes too. */
 export function remove(file: InstalledFile, root: string): boolean {
   const path = placeOf(file, root);

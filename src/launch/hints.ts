@@ -224,7 +224,7 @@ const WORDS: Readonly<Partial<Record<Step, Readonly<Record<string, Words>>>>> = 
     ENOENT: "it, or the interpreter or loader it needs, does not exist inside the sandbox",
     EACCES: "the user of the sandbox may not execute it, or it lies on a noexec mount",
     EPERM:
-      "a security module, or a noexec rule of the file system, forbids it; or it is set-user-id and may not be",
+      "a security module, or a noexec rule of the file system, forbids it; or it is set-user-id and may not be; or its file has capabilities (getcap) that neither the sandbox nor the server may have",
     ENOEXEC: "it is neither a script with a #! line nor a program of this machine",
     E2BIG: "the arguments and the environment are too long for the kernel",
     ETXTBSY: "somebody has it open for writing: close it first, or replace it by rename",

@@ -6,7 +6,7 @@ import { closeSync, writeSync } from "node:fs";
 import { CError } from "../../ffi/errno.ts";
 import { GROUP, WAKE } from "../../ffi/launcher/layout.ts";
 import { pipe, setNonBlocking } from "../../ffi/libc.ts";
-import { boundingOf } from "../plan/encode.ts";
+import { boundingOf } from "../plan/bounding.ts";
 import { USUAL } from "../plan/ending.ts";
 import type { Plan } from "../plan/plan.ts";
 import type { GroupUsage, TaskGroup } from "./cgroup.ts";

@@ -1,6 +1,6 @@
 /** How a server launches: with the cgroups, the memfds and the warm sandboxes of the plans it serves now. */
 import { existsSync } from "node:fs";
-import { boundingOf } from "../plan/encode.ts";
+import { boundingOf } from "../plan/bounding.ts";
 import { cgroupKey, groupsNeeded } from "../plan/cgroup-key.ts";
 import { type ApiPlan, launchable, type Plan } from "../plan/plan.ts";
 import type { Notice } from "../plan/report.ts";

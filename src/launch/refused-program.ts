@@ -1,6 +1,6 @@
 /** Why a program that was fit at the start is not any more: it was exchanged since, or taken away. */
 import { readFileSync } from "node:fs";
-import { hostFiles } from "../plan/machine.ts";
+import { hostFiles, ownCaps } from "../plan/machine.ts";
 import type { Plan } from "../plan/plan.ts";
 import { checkProgram } from "../plan/program.ts";
 import { programContext } from "../plan/program-context.ts";
@@ -35,11 +35,13 @@ export function refusedProgram(
     readlink: local(hostFiles.readlink),
     isAllowed: (path, right) => local((path) => hostFiles.isAllowed(path, right))(path),
     hasOnlyMode: local(hostFiles.hasOnlyMode),
+    capabilities: local(hostFiles.capabilities),
     mountFlags: local(hostFiles.mountFlags),
     head: (path, bytes) => local((path) => hostFiles.head(path, bytes))(path),
   };
   try {
-    checkProgram(programContext(policy, env, { files, arch }), path);
+    const machine = { files, arch, bounding: ownCaps("CapBnd") } as const;
+    checkProgram(programContext(policy, env, machine), path);
     return undefined;
   } catch (error) {
     if (!isSure) return undefined;

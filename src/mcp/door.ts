@@ -117,13 +117,20 @@ class Guest {
   /** The transport waits for an answer, with the stream and the connection that it would come by. */
   #unwanted(call: RequestId): void {
     const streams = this.transport["_requestToStreamMapping"];
+    const answers = this.transport["_requestResponseMap"];
     const stream = streams.get(call);
     if (stream === undefined) return;
-    // Where several calls came in one message, theirs come by the same.
-    for (const [other, by] of streams) if (other !== call && by === stream) return;
-    this.transport.closeSSEStream(call);
+    // Where several calls came in one message, theirs come by the same: it ends behind the last of them.
+    const others = [...streams].filter(([other, by]) => other !== call && by === stream);
+    const isOver = others.every(([other]) => answers.has(other));
+    if (isOver) this.transport.closeSSEStream(call);
     streams.delete(call);
-    this.#replay.end(stream);
+    if (others.length === 0) return this.#replay.end(stream);
+    if (!isOver) return;
+    for (const [other] of others) {
+      streams.delete(other);
+      answers.delete(other);
+    }
   }
 
   #alone(): void {

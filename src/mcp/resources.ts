@@ -78,7 +78,6 @@ async function textOf(
 ): Promise<string | undefined> {
   if (uri === DOCTOR) return host.doctor?.();
   if (uri === TASKS) return JSON.stringify(await tasks(host, who, own), null, 2);
-  if (!uri.startsWith(SANDBOX)) return undefined;
   const found = (await explained(host, who)).find((one) => uriOf(one.api, one.sandbox) === uri);
   return found && JSON.stringify(found, null, 2);
 }

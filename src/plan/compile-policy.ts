@@ -5,6 +5,7 @@ import { compileCaps } from "./caps.ts";
 import { compileCgroups } from "./cgroup.ts";
 import { looseLimits } from "./cgroup-grip.ts";
 import { compileFamilies } from "./families.ts";
+import { deniedCaps } from "./denied-caps.ts";
 import { familiesFilter } from "./families-filter.ts";
 import { compileIdentity } from "./identity.ts";
 import { compileLabel, neededSignals } from "./label.ts";
@@ -12,7 +13,8 @@ import { compileLandlock } from "./landlock.ts";
 import type { Machine } from "./machine.ts";
 import { compileMounts } from "./mounts.ts";
 import { compileNamespaces } from "./namespaces.ts";
-import type { Identity, SandboxPolicy } from "./policy.ts";
+import { outOfReach } from "./out-of-reach.ts";
+import type { Identity, MountStep, SandboxPolicy } from "./policy.ts";
 import type { Report } from "./report.ts";
 import { compileServerGroups } from "./server-groups.ts";
 import { compileSeccomp } from "./seccomp.ts";
@@ -50,7 +52,11 @@ export function compilePolicy(
   const { own: namespaces, joinNet } = network;
   const families = compileFamilies(sandbox.network, `${path}.network`, network, report);
   const hostname = sandbox.namespace?.opts?.hostname;
-  const mountContext = { own: namespaces, identity, hostname, machine, expand: expandText };
+  const asked: [string, MountStep][] = [];
+  const mountContext = {
+    ...{ own: namespaces, identity, hostname, machine, expand: expandText },
+    asked: (at: string, step: MountStep) => void asked.push([at, step]),
+  };
   const mounts = compileMounts(sandbox.namespace, `${path}.namespace`, mountContext, report);
   const view = new View(mounts, machine.files);
   const chdir = report.attempt(`${path}.acls.chdir`, () =>
@@ -95,6 +101,8 @@ export function compilePolicy(
       report,
     ),
     noNewPrivs: !newPrivs,
+    // Within a user namespace root would have all of them over what the sandbox is made of.
+    ...(newPrivs && sandbox.caps === undefined && !namespaces.has("user") && { gains: true }),
     cgroup: cgroupsOf(sandbox.cgroups, `${path}.cgroups`, machine, report),
     landlock,
     label: compileLabel(
@@ -118,6 +126,13 @@ export function compilePolicy(
       report,
     ),
   };
+  // A filter that was made elsewhere needs no library here, and is its maker's affair.
+  if (sandbox.seccomp?.rulespath === undefined)
+    for (const denied of deniedCaps(policy, machine)) report.notice(`${path}.caps`, denied);
+  for (const [at, step] of asked) {
+    const words = outOfReach(step, policy, machine);
+    if (words !== undefined) report.notice(at, words);
+  }
   const loose = looseLimits(policy);
   if (loose !== undefined) report.notice(`${path}.cgroups`, loose);
   const signals = neededSignals(policy);
@@ -158,9 +173,12 @@ function compileNewPrivs(
     );
     return false;
   }
+  const mounts = sandbox.namespace?.mounts ?? [];
   report.notice(
     at,
-    "commands of this sandbox can gain privileges through set-user-id programs and file capabilities",
+    mounts.length > 0 && !mounts.some(({ suid }) => suid)
+      ? 'gives nothing: no mount of this sandbox has "suid": true, without which what is on it gives no privileges'
+      : "commands of this sandbox can gain privileges through set-user-id programs and file capabilities",
   );
   return true;
 }

@@ -12,6 +12,7 @@ import {
 } from "../../ffi/launcher/layout.ts";
 import { uint64 } from "../../ffi/integer.ts";
 import { isId } from "../config/ranges.ts";
+import { boundCaps, capMask } from "./bounding.ts";
 import { deniesUserNamespaces } from "./nested.ts";
 import { sharedInside } from "./inside.ts";
 import { parseSize } from "./size.ts";
@@ -42,8 +43,12 @@ const ATTRIBUTE = { RDONLY: 1, NOSUID: 2, NODEV: 4, NOEXEC: 8 } as const;
 const SECBITS = {
   /** While the uid is switched: it takes no capability along. */
   SWITCHING: 0b0000_0101,
-  /** For the command: uid 0 gives no capability at exec, none can be made ambient, and all of it is locked. */
-  LOCKED: 0b1110_1011,
+  /**
+   * For the command: uid 0 gives no capability at exec, none can be made ambient, and all of it is locked. Not locked is
+   * PR_SET_KEEPCAPS: it keeps what a process has, which the config gave it, and who gives up root by it (ping, chronyd, tcpdump,
+   * setpriv, all users of libcap-ng) ends where it is refused.
+   */
+  LOCKED: 0b1100_1011,
 } as const;
 
 const utf8 = new TextEncoder();
@@ -194,18 +199,6 @@ function identityMap(ids: Iterable<number>): Uint8Array {
   return strings([...new Set(ids)].map((one) => `${id(one)} ${one} 1\n`).join(""));
 }
 
-const capMask = (caps: readonly number[]): bigint =>
-  caps.reduce((mask, cap) => mask | (1n << BigInt(cap)), 0n);
-
-const ALL_CAPABILITIES = 0xffff_ffff_ffff_ffffn;
-
-/** Capabilities that are left of the server's bounding set where it launches this: a mask. A user namespace has its own. */
-export function boundingOf(policy: Pick<Policy, "caps" | "namespaces" | "privileged">): bigint {
-  const { caps, namespaces, privileged } = policy;
-  if (namespaces.has("user")) return 0n;
-  return caps && privileged ? capMask(caps) : ALL_CAPABILITIES;
-}
-
 /** @param waits for a warm sandbox, which gets its command line later */
 export function encodePolicy(policy: Policy, waits = false): Uint8Array {
   const blob = new Blob();
@@ -232,10 +225,9 @@ export function encodePolicy(policy: Policy, waits = false): Uint8Array {
     blob.op("UID_MAP", [], identityMap(identity ? [server.uid, identity.uid] : [server.uid]));
     blob.op("GID_MAP", [policy.privileged || policy.groups ? 0 : 1], identityMap(gids));
   }
-  // Both need CAP_SETPCAP. Without it the command runs under no_new_privs, or said that it may gain what a file gives.
-  const locks = policy.privileged || namespaces.has("user");
+  const bound = boundCaps(policy);
   // Bounds what an exec may give, not what the steps below may do; 41 system calls in the shadow of the id maps.
-  if (policy.caps && locks) blob.op("BOUNDING", [capMask(policy.caps)]);
+  if (bound) blob.op("BOUNDING", [capMask(bound)]);
   if (policy.label) blob.op("LABEL", [], strings(policy.label.file, policy.label.text));
   if (forked) blob.op("FORK");
   if (namespaces.has("user")) {
@@ -281,13 +273,13 @@ export function encodePolicy(policy: Policy, waits = false): Uint8Array {
   if (identity) blob.op("SETGROUPS", identity.groups.map(id)).op("SETGID", [id(identity.gid)]);
   else if (policy.groups)
     blob.op("SETGROUPS", policy.groups.map(id)).op("SETGID", [id(server.gid)]);
-  if (policy.caps && locks) blob.op("SECUREBITS", [SECBITS.SWITCHING]);
+  if (bound) blob.op("SECUREBITS", [SECBITS.SWITCHING]);
   if (identity) blob.op("SETUID", [id(identity.uid)]);
   if (policy.caps) {
     // Locking the securebits needs CAP_SETPCAP, so it comes before CAPS; and it ends the raising of ambient ones.
     const mask = capMask(policy.caps);
     blob.op("AMBIENT", [mask]);
-    if (locks) blob.op("SECUREBITS", [SECBITS.LOCKED]);
+    if (bound) blob.op("SECUREBITS", [SECBITS.LOCKED]);
     blob.op("CAPS", [mask]);
   }
   // As the command itself: root would follow a link of the command's user to where that user may not go.

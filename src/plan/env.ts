@@ -34,9 +34,12 @@ export function compileEnv(
   const switched = identity !== undefined && identity.uid !== machine.uid;
   const env = inherited(servers, switched);
   env["PATH"] ??= DEFAULT_PATH;
-  if (identity) {
-    // The server's HOME and USER would send the command to files of another user.
-    const { name, home } = identity;
+  // The server's HOME and USER would send the command to files of another user; and without any, many programs end.
+  const own = () => machine.user(`${machine.uid}`) ?? {};
+  const user: Pick<Identity, "name" | "home"> | undefined =
+    identity ?? (clean && machine.inherits ? own() : undefined);
+  if (user) {
+    const { name, home } = user;
     for (const key of ["USER", "LOGNAME"]) {
       if (name === undefined) delete env[key];
       else env[key] = name;

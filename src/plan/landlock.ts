@@ -47,6 +47,8 @@ function handledFiles(abi: number): bigint {
 /** Rights on a directory and all below it; `rw` includes what is handled but execution. */
 const READ = FILES.READ_FILE | FILES.READ_DIR;
 
+const NULL = "/dev/null";
+
 export interface LandlockContext {
   readonly expand: (text: string) => string;
   readonly machine: Machine;
@@ -108,6 +110,10 @@ export function compileLandlock(
     }
   }
   tellOverlaps(paths, rights.rw, path, report);
+  const canWrite = ([above, access]: readonly [string, bigint]) =>
+    (access & FILES.WRITE_FILE) !== 0n && covers(above, NULL);
+  if (![...paths].some(canWrite))
+    report.notice(path, `${NULL} cannot be opened, as shells and many programs do: add it to rw`);
   const ports = new Map<number, bigint>();
   const allow = (list: readonly number[] | undefined, access: bigint) => {
     for (const port of list ?? []) ports.set(port, (ports.get(port) ?? 0n) | access);

@@ -13,7 +13,7 @@ import {
   type Stats,
 } from "node:fs";
 import { hostname } from "node:os";
-import { hasOnlyMode } from "../../ffi/files.ts";
+import { fileCapabilities, hasOnlyMode } from "../../ffi/files.ts";
 import { missingCall } from "../../ffi/kernel.ts";
 import { mountFlags } from "../../ffi/libc.ts";
 import { landlockAbi } from "../../ffi/landlock.ts";
@@ -50,6 +50,8 @@ export interface Machine {
   readonly ambient: ReadonlySet<number>;
   /** Those of root, which a container or unit may have taken some of; undefined where that is not known. */
   readonly held: ReadonlySet<number> | undefined;
+  /** What a program may gain by its file at most; undefined where the programs are of another machine. */
+  readonly bounding: ReadonlySet<number> | undefined;
   /** It runs under no_new_privs, and so does what it executes. */
   readonly noNewPrivs: boolean;
   /** The server may switch users and set capabilities: it runs as root. */
@@ -100,7 +102,7 @@ export interface Machine {
 const ownStatus = (field: string): string =>
   new RegExp(`^${field}:\\t(.*)$`, "m").exec(readFileSync("/proc/self/status", "utf8"))?.[1] ?? "";
 
-function ownCaps(set: "CapAmb" | "CapPrm"): Set<number> {
+export function ownCaps(set: "CapAmb" | "CapBnd" | "CapPrm"): Set<number> {
   const mask = BigInt(`0x${ownStatus(set) || "0"}`);
   return new Set(Array.from({ length: 64 }, (_, i) => i).filter((i) => (mask >> BigInt(i)) & 1n));
 }
@@ -177,6 +179,7 @@ export const hostFiles: HostFiles = {
     }
   },
   hasOnlyMode,
+  capabilities: fileCapabilities,
   mountFlags,
   foreignFormats,
 };
@@ -265,6 +268,7 @@ export function thisMachine(arch: string = process.arch): Machine {
     groups: [...(process.getgroups?.() ?? []), process.getgid?.() ?? -1],
     ambient: uid === 0 ? new Set() : ownCaps("CapAmb"),
     held: uid === 0 ? ownCaps("CapPrm") : undefined,
+    bounding: arch === process.arch ? ownCaps("CapBnd") : undefined,
     noNewPrivs: ownStatus("NoNewPrivs") === "1",
     privileged: uid === 0,
     pid: process.pid,

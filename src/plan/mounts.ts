@@ -62,6 +62,8 @@ export interface MountContext {
   readonly machine: Machine;
   readonly expand: (text: string) => string;
   readonly notice: (message: string) => void;
+  /** Is told what is asked for of the host, and where. */
+  readonly asked?: (at: string, step: MountStep) => void;
 }
 
 /** A path inside the sandbox in normal form. The root can be a directory of the host, on which the rest is mounted. */
@@ -262,6 +264,9 @@ function sizeOf(text: string): string {
   return `${size}`;
 }
 
+/** Modes that show what is on the host. */
+const SHOWS: ReadonlySet<Mount["mode"]> = new Set([undefined, "ro", "rw"]);
+
 /** The whole new root, in the order of the config; undefined keeps the host's file system. */
 export function compileMounts(
   namespace: Namespace | undefined,
@@ -281,6 +286,7 @@ export function compileMounts(
     const missing = compiled && missingBelow(compiled, steps, context.machine.files);
     if (missing !== undefined) report.problem(`${path}.mounts[${i}].target`, missing);
     if (compiled) steps.push(...compiled);
+    if (SHOWS.has(mount.mode)) for (const step of compiled ?? []) context.asked?.(at, step);
   }
   tellRoot(steps, path, report);
   return sealLast(steps);

@@ -173,6 +173,8 @@ export interface Policy {
   /** The capabilities of the command, exactly (numbers of capability.h); undefined: untouched. */
   readonly caps: readonly number[] | undefined;
   readonly noNewPrivs: boolean;
+  /** What its programs gain by their files `caps` does not bound: newPrivs was said, and caps was not. */
+  readonly gains?: true;
   /** Limits of the sandbox and of each launch; undefined: none. */
   readonly cgroup: CgroupPolicy | undefined;
   readonly landlock: LandlockPolicy | undefined;

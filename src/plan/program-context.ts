@@ -1,9 +1,11 @@
 /** A compiled sandbox, as who executes a program in it. */
+import { boundCaps } from "./bounding.ts";
 import { verdictOf } from "./bpf.ts";
 import { mayExecute } from "./landlock.ts";
 import type { Machine } from "./machine.ts";
 import type { Policy } from "./policy.ts";
 import type { ProgramContext } from "./program.ts";
+import { userOf } from "./rights.ts";
 import { kindOf } from "./seccomp-action.ts";
 import { View } from "./view.ts";
 
@@ -14,22 +16,31 @@ const SECOND = {
 } as const;
 /** SECCOMP_RET_KILL_PROCESS, KILL_THREAD. */
 const KILLS: ReadonlySet<number> = new Set([0x80000000, 0]);
-/** CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH: rights of files do not hold who has one of them. */
-const OVERRIDES: ReadonlySet<number> = new Set([1, 2]);
-
-type Sandbox = Pick<
+/** Of a policy what decides whether a program can be executed. */
+export type Surroundings = Pick<
   Policy,
-  "mounts" | "landlock" | "identity" | "server" | "groups" | "caps" | "label" | "seccomp"
+  | "mounts"
+  | "landlock"
+  | "identity"
+  | "server"
+  | "groups"
+  | "caps"
+  | "label"
+  | "seccomp"
+  | "privileged"
+  | "namespaces"
+  | "gains"
 >;
 
 /** @param env of the command */
 export function programContext(
-  sandbox: Sandbox,
+  sandbox: Surroundings,
   env: Readonly<Record<string, string>>,
-  { files, arch }: Pick<Machine, "files" | "arch">,
+  { files, arch, bounding }: Pick<Machine, "files" | "arch" | "bounding">,
 ): ProgramContext {
-  const { mounts, landlock, seccomp } = sandbox;
+  const { mounts, landlock, seccomp, namespaces } = sandbox;
   const { arch: second, brk } = SECOND[arch];
+  const bound = boundCaps(sandbox);
   const verdict = seccomp && verdictOf(seccomp, brk, second);
   return {
     view: new View(mounts, files),
@@ -38,20 +49,9 @@ export function programContext(
     mayExecute: (path) => mayExecute(landlock, path),
     user: userOf(sandbox),
     searchPath: env["PATH"],
+    // A user namespace has a set of its own, which is full.
+    mayGain: bound ? new Set(bound) : namespaces.has("user") ? undefined : bounding,
+    isServersBound: bound === undefined,
     killsForeign: verdict !== undefined && KILLS.has(kindOf(verdict)),
   };
-}
-
-/** Whom rights of files hold. */
-function userOf({ identity, server, groups, caps, label }: Sandbox): ProgramContext["user"] {
-  if (caps?.some((cap) => OVERRIDES.has(cap))) return undefined;
-  if (identity) {
-    // Root that is left what it has.
-    if (caps === undefined && identity.uid === 0) return undefined;
-    return { uid: identity.uid, gids: new Set([identity.gid, ...identity.groups]) };
-  }
-  // Given groups or a label of its own, it may have more rights than this server, or fewer.
-  if (groups !== undefined || label !== undefined) return undefined;
-  const kept = server.groups.map(({ gid }) => gid);
-  return { uid: server.uid, gids: new Set([server.gid, ...kept]), isServers: true };
 }

@@ -2,22 +2,13 @@
 import { SECOND } from "./abi.ts";
 import { posix } from "node:path";
 import { MACHINE, programFile } from "./program-file.ts";
-import type { Found, HostFiles, View } from "./view.ts";
+import { lacking, RIGHT, type User } from "./rights.ts";
+import type { Found, View } from "./view.ts";
+import { capabilityShort } from "./words.ts";
 
 /** The kernel follows interpreters of interpreters this deep, and the loader of the last does not count. */
 const MOST_INTERPRETERS = 5;
 const HEAD = 4096;
-/** X_OK and R_OK of access(2). */
-const EXECUTE = 1;
-const READ = 4;
-
-interface User {
-  readonly uid: number;
-  readonly gids: ReadonlySet<number>;
-  /** It has the rights of this server, which can be asked of the kernel. */
-  readonly isServers?: boolean;
-}
-
 /** Who executes, and within what. */
 export interface ProgramContext {
   readonly view: View;
@@ -29,6 +20,10 @@ export interface ProgramContext {
   readonly user?: User | undefined;
   /** PATH of the command; undefined where that is not known yet. */
   readonly searchPath?: string | undefined;
+  /** Capabilities that a file may give; undefined where nothing bounds them. */
+  readonly mayGain?: ReadonlySet<number> | undefined;
+  /** What bounds them is not the sandbox. */
+  readonly isServersBound?: boolean;
   /** Whether the filter kills what makes calls of the architecture's 32-bit ABI. */
   readonly killsForeign: boolean;
   /** Is told of each file that is executed. */
@@ -70,7 +65,7 @@ function check(context: ProgramContext, path: string, neededBy: string, depth: n
     throw new Error(
       `${path} lies on a noexec mount of this machine${needed}: put it elsewhere, or mount -o remount,exec what ${host} is on`,
     );
-  checkRights(context, found, path, EXECUTE, needed);
+  checkRights(context, found, path, RIGHT.execute, needed);
   context.needs?.(path);
   const head = view.files.head(host, HEAD);
   // The server may not read what it, or another user, may execute.
@@ -83,11 +78,12 @@ function check(context: ProgramContext, path: string, neededBy: string, depth: n
   const program = told(path, needed, () => programFile(head));
   if (program.kind === "elf") {
     checkMachine(context, program.machine, path, needed);
+    checkGain(context, found, path, needed);
     // It has none of its own.
     if (program.loader !== undefined) check(context, program.loader, path, MOST_INTERPRETERS);
     return;
   }
-  checkRights(context, found, path, READ, needed);
+  checkRights(context, found, path, RIGHT.read, needed);
   deeper(context, program.interpreter, path, depth);
   if (posix.basename(program.interpreter) === "env")
     checkSearched(context, program.argument, path, depth);
@@ -137,7 +133,7 @@ function isThere(context: ProgramContext, path: string): boolean {
   const { view } = context;
   try {
     const found = view.resolve(path);
-    checkRights(context, found, path, EXECUTE, "");
+    checkRights(context, found, path, RIGHT.execute, "");
     const file = found.host === undefined ? undefined : view.files.lookup(found.host);
     return found.host === undefined || (file?.kind === "file" && file.executable);
   } catch {
@@ -165,6 +161,37 @@ function checkMachine(
     );
 }
 
+/** As the kernel refuses it with EPERM, no_new_privs or not: "capability-dumb binaries" in capabilities(7). */
+function checkGain(
+  { view, mayGain, isServersBound }: ProgramContext,
+  { host, nosuid }: Found,
+  path: string,
+  needed: string,
+): void {
+  if (mayGain === undefined || host === undefined || nosuid) return;
+  const own = view.files.capabilities(host);
+  if (!own?.effective || view.files.mountFlags(host).nosuid) return;
+  const names = bits(own.permitted)
+    .filter((cap) => !mayGain.has(cap))
+    .map(capabilityShort);
+  if (names.length === 0) return;
+  const [whose, todo] = isServersBound
+    ? [
+        "the server itself may not have",
+        `its container needs --cap-add ${names.join(", ")}, its unit CapabilityBoundingSet= with ${names.map((name) => `CAP_${name}`).join(" ")}, or the sandbox`,
+      ]
+    : [
+        "the sandbox has not",
+        `add ${names.map((name) => JSON.stringify(name)).join(", ")} to caps, or give the sandbox`,
+      ];
+  throw new Error(
+    `${path} has capabilities of its own (getcap ${host}), which ${whose}, and the kernel does not execute it without${needed}: ${todo} mounts, as all profiles but admin have them: there, files give none`,
+  );
+}
+
+const bits = (mask: bigint): number[] =>
+  Array.from({ length: 64 }, (_, bit) => bit).filter((bit) => ((mask >> BigInt(bit)) & 1n) === 1n);
+
 /** Only what is sure to be refused: an access control list may allow more than the mode says. See path_resolution(7), acl(5). */
 function checkRights(
   { view, user }: ProgramContext,
@@ -176,7 +203,7 @@ function checkRights(
   if (!user || host === undefined) return;
   for (let above = posix.dirname(inside); above !== "/"; above = posix.dirname(above)) {
     const place = view.hostPath(above);
-    const whose = place === undefined ? undefined : lacking(view.files, user, place, EXECUTE);
+    const whose = place === undefined ? undefined : lacking(view.files, user, place, RIGHT.execute);
     if (whose !== undefined)
       throw new Error(
         `${path} lies in ${above}, which the user of the sandbox (uid ${user.uid}) may not enter${needed}: put it elsewhere, or chmod ${whose}+x ${place}`,
@@ -185,47 +212,29 @@ function checkRights(
   const whose = lacking(view.files, user, host, right);
   if (whose !== undefined)
     throw new Error(
-      `${path} may not be ${right === READ ? "read" : "executed"} by the user of the sandbox (uid ${user.uid})${needed}: chmod ${whose}+${right === READ ? "r" : "x"} ${host}`,
+      `${path} may not be ${right === RIGHT.read ? "read" : "executed"} by the user of the sandbox (uid ${user.uid})${needed}: chmod ${whose}+${right === RIGHT.read ? "r" : "x"} ${host}`,
     );
 }
 
-/** To whose bits of the mode a right would have to be added; undefined where it is not sure that it is lacking. */
-function lacking(
-  files: HostFiles,
-  user: User,
-  place: string,
-  right: number,
-): "u" | "g" | "o" | undefined {
-  const file = files.lookup(place);
-  if (!file) return undefined;
-  const { mode, owner, group } = file;
-  const isOwner = owner === user.uid;
-  const isMember = user.gids.has(group);
-  const whose = isOwner ? "u" : isMember ? "g" : "o";
-  // Whatever the file system is, and makes of modes.
-  if (user.isServers) return files.isAllowed(place, right) ? undefined : whose;
-  if (isOwner) return ((mode >> 6) & right) === 0 ? whose : undefined;
-  if (((isMember ? mode >> 3 : mode) & right) !== 0) return undefined;
-  // What a list gives lies within the bits of the group.
-  return ((mode >> 3) & right) === 0 || files.hasOnlyMode(place) ? whose : undefined;
-}
-
+/** Who needs it stands behind what is wrong, and before what to do. */
 function attempt<Value>(needed: string, look: () => Value): Value {
   try {
     return look();
   } catch (error) {
-    throw new Error(`${messageOf(error)}${needed}`, { cause: error });
+    const [what = "", ...todo] = messageOf(error).split(": ");
+    throw new Error([`${what}${needed}`, ...todo].join(": "), { cause: error });
   }
 }
 
 /** An error that begins with a verb, behind the path that it is about. */
 function told<Value>(path: string, needed: string, look: () => Value): Value {
-  try {
-    return look();
-  } catch (error) {
-    const [what = "", ...todo] = messageOf(error).split(": ");
-    throw new Error([`${path} ${what}${needed}`, ...todo].join(": "), { cause: error });
-  }
+  return attempt(needed, () => {
+    try {
+      return look();
+    } catch (error) {
+      throw new Error(`${path} ${messageOf(error)}`, { cause: error });
+    }
+  });
 }
 
 const messageOf = (error: unknown): string =>

@@ -3,15 +3,9 @@
  * commands may run one program, in fifty sandboxes that differ in their host's name.
  */
 import type { Machine } from "./machine.ts";
-import type { Policy } from "./policy.ts";
 import { checkProgram } from "./program.ts";
-import { programContext } from "./program-context.ts";
+import { programContext, type Surroundings } from "./program-context.ts";
 import { changeableProgram } from "./program-owner.ts";
-
-type Sandbox = Pick<
-  Policy,
-  "mounts" | "landlock" | "identity" | "server" | "groups" | "caps" | "label" | "seccomp"
->;
 
 /** Of one sandbox. */
 export interface ProgramsInside {
@@ -28,11 +22,11 @@ export class Programs {
   constructor(readonly machine: Machine) {}
 
   /** @param env of the commands */
-  inside(policy: Sandbox, env: Readonly<Record<string, string>>): ProgramsInside {
+  inside(policy: Surroundings, env: Readonly<Record<string, string>>): ProgramsInside {
     const context = programContext(policy, env, this.machine);
     // The server is one for all.
     const { mounts, landlock, identity, groups, caps, label } = policy;
-    const { searchPath, killsForeign } = context;
+    const { searchPath, killsForeign, mayGain, isServersBound } = context;
     // Whatever either of the two looks at.
     const key = keyOf({
       mounts,
@@ -43,6 +37,8 @@ export class Programs {
       label,
       searchPath,
       killsForeign,
+      mayGain: mayGain && [...mayGain],
+      isServersBound,
     });
     const known = this.#known.get(key);
     if (known) return known;

@@ -3,6 +3,7 @@
  * inside the sandbox is found before the first launch, and not by a mute ENOENT of execve(2).
  */
 import { posix } from "node:path";
+import type { FileCapabilities } from "../../ffi/files.ts";
 import type { ForeignFormat } from "./binfmt.ts";
 import type { MountFlags, MountStep } from "./policy.ts";
 
@@ -28,10 +29,12 @@ export interface HostFiles {
   readlink(path: string): string;
   /** The first bytes of a file, as many as there are; undefined where we may not read it. */
   head(path: string, bytes: number): Uint8Array | undefined;
-  /** Whether this server itself has a right there: X_OK or R_OK of access(2). */
+  /** Whether this server itself has a right there: R_OK, W_OK or X_OK of access(2). */
   isAllowed(path: string, right: number): boolean;
   /** Whether it is sure that no access control list allows more than the mode says: acl(5). */
   hasOnlyMode(path: string): boolean;
+  /** Of the file itself; undefined where it has none. */
+  capabilities(path: string): FileCapabilities | undefined;
   /** What the mount there lets nobody do. */
   mountFlags(path: string): MountFlags;
   /** What this kernel has been told to run by an interpreter. */
@@ -49,15 +52,20 @@ const UNSEEN: ReadonlySet<string> = new Set([
   ...["EACCES", "ETIMEDOUT", "ENOTCONN", "ESTALE", "EHOSTDOWN", "EHOSTUNREACH"],
 ]);
 
+/** The directory that it lies in; in the root it is shown alone. */
+const topOf = (path: string): string => (posix.dirname(path) === "/" ? path : posix.dirname(path));
+
 /** A path that was found: where it lies on the host, or nowhere for what the sandbox makes itself. */
 export interface Found {
   readonly host: string | undefined;
   /** Inside, without links. */
   readonly path: string;
   readonly noexec: boolean;
+  readonly nosuid: boolean;
 }
 
 const MOST_LINKS = 40;
+const NOTHING: MountFlags = { readonly: false, nosuid: false, nodev: false, noexec: false };
 
 export class View {
   readonly #steps: readonly MountStep[];
@@ -66,8 +74,7 @@ export class View {
     mounts: readonly MountStep[] | undefined,
     readonly files: HostFiles,
   ) {
-    const flags = { readonly: false, nosuid: false, nodev: false, noexec: false };
-    this.#steps = mounts ?? [{ kind: "bind", source: "/", target: "/", flags }];
+    this.#steps = mounts ?? [{ kind: "bind", source: "/", target: "/", flags: NOTHING }];
   }
 
   /** Follows the path as the kernel would inside. Throws naming the part that is not there. */
@@ -162,9 +169,11 @@ export class View {
     const host = step && this.#hostOf(step, path);
     const told = path === asked ? path : `${asked} (that is, ${path})`;
     if (step?.kind === "file" && step.target === path)
-      return { host: undefined, path, noexec: false };
+      return { host: undefined, path, noexec: false, nosuid: true };
     if (step === undefined || host === undefined)
-      throw new Error(`${told} is not visible inside the sandbox: no mount shows it`);
+      throw new Error(
+        `${told} is not visible inside the sandbox, as no mount shows it: add one that does, such as {"target": ${JSON.stringify(topOf(path))}}`,
+      );
     if (this.files.lookup(host) === undefined) {
       throw new Error(
         host === path
@@ -172,6 +181,7 @@ export class View {
           : `${told} does not exist: the sandbox shows ${host} there`,
       );
     }
-    return { host, path, noexec: step.kind === "bind" && step.flags.noexec };
+    const { noexec, nosuid } = step.kind === "bind" ? step.flags : NOTHING;
+    return { host, path, noexec, nosuid };
   }
 }

@@ -77,7 +77,10 @@ export class SharedThread {
   close(): void {
     if (!this.#closed) setTimeout(() => this.#thread?.end(), this.#grace).unref();
     this.#closed = true;
-    if (this.#calls === 0) this.#thread?.end();
+    if (this.#calls > 0) return;
+    this.#thread?.end();
+    // Else its process would go on until the next look.
+    clearInterval(this.#watch);
   }
 
   async #watched(thread: Thread, asked: Asked): Promise<unknown> {

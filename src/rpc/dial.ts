@@ -153,13 +153,11 @@ function connected(address: Address): Promise<Socket> {
       socket.destroy();
       reject(error);
     };
-    const closed = (): void => failed(new Error("it has closed the connection"));
+    // Once it is connected they change nothing any more.
     socket.once("error", failed);
-    socket.once("close", closed);
+    socket.once("close", () => failed(new Error("it has closed the connection")));
     socket.once(tls ? "secureConnect" : "connect", () => {
       clearTimeout(timer);
-      socket.off("error", failed);
-      socket.off("close", closed);
       socket.on("error", () => socket.destroy());
       resolve(socket);
     });

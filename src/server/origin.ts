@@ -37,8 +37,6 @@ export type Scheme = "http:" | "https:";
 /** A header by its lower-case name. */
 export type GetHeader = (name: string) => string | undefined;
 
-const LOOPBACK_NAMES = ["localhost", "[::1]"];
-
 /** Whether a listen address is reached from this machine only. */
 export function isLoopback(host: string): boolean {
   const name = host.toLowerCase();
@@ -110,12 +108,8 @@ function checkHost(host: string | undefined, policy: OriginPolicy): void {
   if (!policy.loopback && hosts.length === 0) return;
   const name = host.toLowerCase().replace(/:\d*$/, "");
   // A name can be pointed here, an address is what it is.
-  if (
-    LOOPBACK_NAMES.includes(name) ||
-    isLoopback(name) ||
-    hosts.some((one) => one.toLowerCase() === name)
-  )
-    return;
+  const isHere = isLoopback(name) || name === "[::1]";
+  if (isHere || hosts.some((one) => one.toLowerCase() === name)) return;
   throw new AfbError(
     "forbidden",
     `this server is not called "${name}"; if it is, start with --name ${plain(name, "HOST")}`,

@@ -13,6 +13,8 @@ const AFTER_GRACE = 10_000;
 const AGAIN = 50;
 const MOST_AGAIN = 5_000;
 const LOOK = 10;
+/** Of a status: systemd ignores a message of more than 4096 bytes, and with it what else it says. */
+const MOST_STATUS = 1_000;
 /** What waits to be sent. */
 const MOST_WAITING = 16;
 
@@ -106,7 +108,7 @@ export function serviceManager(
         ...(main === undefined ? [] : [`MAINPID=${main}`]),
         "READY=1",
         // A line of its own would be an assignment of its own: MAINPID=, to the service manager.
-        `STATUS=${visible(oneLine(status))}`,
+        `STATUS=${visible(oneLine(status)).slice(0, MOST_STATUS)}`,
       ),
     reloading: () => send("RELOADING=1", `MONOTONIC_USEC=${monotonicMicroseconds()}`),
     stopping: (grace) =>

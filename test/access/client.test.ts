@@ -157,6 +157,9 @@ test("answers: the least recently used goes, and what is over by either clock", 
     true,
     false,
   ]);
+  // For what is answered anew nothing goes.
+  answers.set("d", false, Infinity);
+  expect(["a", "c", "d"].map((key) => answers.get(key)?.yes)).toEqual([true, true, false]);
   // The machine has slept.
   now = [10, 1000];
   expect([answers.get("a"), answers.get("d")?.yes]).toEqual([undefined, false]);
@@ -605,6 +608,15 @@ test("closed: whoever waits is refused, and so is who comes", async () => {
   expect(await waiting).toBe(GONE);
   expect(await it.ask("p")).toBe(GONE);
   expect(await it.client.probe()).toBeString();
+});
+
+test("closed: who wants to know whether it can be reached is told, too", async () => {
+  await using it = await made(() => undefined);
+  it.service.hello = undefined;
+  const probed = it.client.probe();
+  await until("it is connected to", async () => it.service.connections === 1);
+  it.client.close();
+  expect(await probed).toBeString();
 });
 
 test.each([

@@ -8,7 +8,7 @@ import { Rings } from "../../src/api/ring.ts";
 import { BrokenInput, type Source } from "../../src/api/source.ts";
 import { Stops } from "../../src/api/stops.ts";
 import { Tasks } from "../../src/api/tasks.ts";
-import type { About, TaskEncoder } from "../../src/encoders/encoder.ts";
+import { type About, OutputLost, type TaskEncoder } from "../../src/encoders/encoder.ts";
 import { line } from "../../src/encoders/line.ts";
 import { AfbError } from "../../src/errors.ts";
 import { Log } from "../../src/log.ts";
@@ -88,6 +88,26 @@ test("what an encoder says of its task, before it is started and after", async (
   ]);
   last().end();
   await client.until("final-event");
+});
+
+test.each([
+  ["of which nobody has been told", new Error("no room"), true],
+  ["of which the encoder has told", new OutputLost("no room"), false],
+])("output that is lost, %s, is in the outcome, and in the log once", async (_, lost, logged) => {
+  const said: string[] = [];
+  const log = new Log((line) => void said.push(line));
+  const failing: TaskEncoder = {
+    ...{ name: "failing", synchronous: false, check: () => [] },
+    begin: () => ({ stdout() {}, stderr() {}, end: () => Promise.reject(lost) }),
+  };
+  const { client, last } = running([shell("v", "", use("failing"))], {
+    ...{ log, encoders: () => failing },
+  });
+  await client.call("v");
+  last().end();
+  await client.until("final-event");
+  expect(events(client).at(-1)).toMatchObject({ status: { encoder: "no room" } });
+  expect(said).toEqual(logged ? ["error: p: sb/v@1: output is lost: no room"] : []);
 });
 
 test("a verb that goes is there until the last of its tasks is over, run or not", async () => {

@@ -69,6 +69,12 @@ test("ids go on behind the last of an earlier server, whose clock was ahead", ()
   // What is earlier, or none, takes nothing back.
   for (const id of ["000000000000001", "nonsense", ""]) ids.continueAfter(id);
   expect(ids.next() > (behind.at(-1) ?? "")).toBe(true);
+  // A server that was killed has given some behind that, which no history has.
+  const killed = Array.from({ length: 100 }, () => before.next());
+  const again = new TaskIds(() => now);
+  again.continueAfter(last);
+  const others = Array.from({ length: 100 }, () => again.next());
+  expect(new Set([...killed, ...others]).size).toBe(200);
   now = 1_800_000_000_000;
   expect(ids.next().slice(0, 9)).toBe(new TaskIds(() => now).next().slice(0, 9));
 });

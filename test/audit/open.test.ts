@@ -246,20 +246,25 @@ describe.if(isRoot)("[protection] of root's", () => {
     expect(() => lookAtAudit({ to: path, most: 4096, count: 2 })).not.toThrow();
   });
 
-  test("on a file system that is read-only a start is tried again later", () => {
-    const own = place();
+  test("on a file system that is read-only a start is tried again later, and a file that is mounted there is written", () => {
+    const [own, apart] = [place(), place()];
     const module = JSON.stringify(join(import.meta.dir, "../../src/audit/open.ts"));
     const script = `
       const { lookAtAudit, openAudit } = await import(${module});
-      const options = { to: ${JSON.stringify(join(own, "log"))}, most: 4096, count: 2 };
-      lookAtAudit(options);
-      openAudit(options, (level, text) => console.log(level + ": " + text));
+      const places = ${JSON.stringify([join(own, "log"), join(own, "mounted")])};
+      for (const [i, most] of [4096, 0].entries()) {
+        const options = { to: places[i], most, count: 2 };
+        lookAtAudit(options);
+        openAudit(options, (level, text) => console.log(level + ": " + text));
+      }
       process.exit();`;
-    const mounted = `mount -t tmpfs -o mode=755 none ${own}; : >${own}/log; mount -o remount,ro ${own}; exec "$@"`;
+    const mounted = `mount -t tmpfs -o mode=755 none ${own}; : >${own}/log; : >${own}/mounted; : >${apart}/file
+      mount --bind ${apart}/file ${own}/mounted; mount -o remount,ro ${own}; exec "$@"`;
     const { stdout } = Bun.spawnSync(
       ["unshare", "--mount", "sh", "-ec", mounted, "sh", process.execPath, "-e", script],
       { stderr: "inherit" },
     );
+    // It may give way to the next later on.
     expect(stdout.toString()).toBe(
       `error: audit: ${own}/log cannot be opened, it is tried again: the file system is read-only (EROFS)\n`,
     );

@@ -342,12 +342,12 @@ describe("syslog", () => {
     const path = fresh();
     using received = new Received(path);
     const sink = new SyslogSink(path);
-    const long = { ...entry, argv: ["z".repeat(600_000)] };
+    const long = { ...entry, argv: ["z".repeat(600_000)], args: { a: "b" } };
     const given = { entry: long, text: JSON.stringify(long) };
     expect(await sink.take([given, line("after")])).toEqual({ lines: 2 });
     const got = received.text() ?? "";
     expect(got).toContain('"event":"start"');
-    expect(got).toContain('"cut":600000');
+    expect(got).toContain('"cut":600009');
     expect(got.length).toBeLessThan(1000);
     await sink.close();
   });

@@ -5,7 +5,7 @@ import { connect, createServer } from "node:net";
 import { dirname, join as joinPath } from "node:path";
 import { type Answer, Handover, join, type Joining } from "../../src/boot/handover.ts";
 import { version } from "../../src/version.ts";
-import { until } from "../served.ts";
+import { isRoot, until } from "../served.ts";
 import { scratch } from "../server/transport.ts";
 
 const joining: Joining = { argv: ["--early"], cwd: "/", env: { A: "b" } };
@@ -144,10 +144,14 @@ test("who listens there and does not answer as an early server does is named", a
 });
 
 /** A process of its own that runs the script, which has the module and a path. */
-function other(script: string, path: string): Bun.Subprocess<"ignore", "pipe", "inherit"> {
+function other(
+  script: string,
+  path: string,
+  ...through: string[]
+): Bun.Subprocess<"ignore", "pipe", "inherit"> {
   const module = JSON.stringify(`${import.meta.dir}/../../src/boot/handover.ts`);
   const begin = `const { Handover, join } = await import(${module}); const path = ${JSON.stringify(path)};`;
-  return Bun.spawn([process.execPath, "-e", begin + script], { stderr: "inherit" });
+  return Bun.spawn([...through, process.execPath, "-e", begin + script], { stderr: "inherit" });
 }
 
 test("who does not take its answer before it goes is no end of the server", async () => {
@@ -240,6 +244,24 @@ test("a server does not live for those who may join it", async () => {
   expect(await server.exited).toBe(0);
   remove();
 });
+
+test.if(isRoot)(
+  "who cannot see whose server it is asks nothing, and does not live for it",
+  async () => {
+    const { path, remove } = scratch();
+    const heard: string[] = [];
+    const server = createServer((socket) => socket.on("data", (chunk) => heard.push(`${chunk}`)));
+    await new Promise<void>((resolve) => server.listen({ path }, resolve));
+    const script = `console.log(await join({ argv: [], cwd: "/", env: {} }, path));`;
+    // Of a process outside of its pid namespace nothing is known there.
+    const inside = other(script, path, "unshare", "--pid", "--fork", "--kill-child");
+    expect(await inside.stdout.text()).toBe("undefined\n");
+    expect(await inside.exited).toBe(0);
+    expect(heard).toEqual([]);
+    server.close();
+    remove();
+  },
+);
 
 test("either side knows the other's process from the kernel", async () => {
   const { path, remove } = scratch();

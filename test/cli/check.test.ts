@@ -173,3 +173,18 @@ test("what a server would not start with besides its configs is told, and nothin
   expect(readdirSync(place).toSorted()).toEqual(["fifo", "key.pem", "open"]);
   expect(readdirSync(open)).toEqual([]);
 });
+
+test("sandboxes are tried, unless that is not wanted", async () => {
+  const file = join(dir, "tried.json");
+  const sandbox = {
+    ...{ uid: "s", acls: { user: process.geteuid?.() }, cgroups: { mount: "/none", pids: 9 } },
+    commands: { uid: "c", exec: { cmdpath: "/bin/true" } },
+  };
+  writeFileSync(file, JSON.stringify({ metadata: { uid: "u", api: "a" }, sandboxes: sandbox }));
+  const of = async (options: { trial?: boolean }) =>
+    (await check(file, { json: false, access: "none", ...options })).output;
+  const why = "/none is not a mounted cgroup v2 hierarchy";
+  expect(await of({})).toContain(why);
+  expect(await of({ trial: true })).toContain(why);
+  expect(await of({ trial: false })).not.toContain(why);
+});

@@ -101,8 +101,11 @@ describe("as it begins", () => {
     const [socket, audit] = [join(dir, "socket"), join(dir, "audit")];
     await using serving = new Serving(
       ...["--unix", socket, "--port", "0", "--config", config, "--audit", audit, "--mcp"],
+      ...["--access", "open"],
     );
-    const lines = said(await serving.begun());
+    const begun = await serving.begun();
+    expect(begun[0]).toStartWith("notice: --access open: whoever can connect has every privilege");
+    const lines = said(begun);
     expect(lines.filter((line) => !line.startsWith("  "))).toEqual([
       expect.stringContaining("serves on ") as string,
       expect.stringMatching(/^and on (http|unix)/) as string,

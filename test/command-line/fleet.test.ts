@@ -191,7 +191,7 @@ describe("boards", () => {
   note("b", "status", "offline");
   note("c", "status", "online");
   const silent = presence.boards.get("c");
-  if (silent) silent.heardAt = performance.now() - 3_600_000;
+  if (silent) silent.heard = performance.now() - 3_600_000;
   const operator = { look: async () => {}, presence } as unknown as Operator;
 
   test("are listed, in columns as wide as they have to be", async () => {

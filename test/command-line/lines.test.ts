@@ -143,6 +143,13 @@ describe("files that belong together", () => {
     },
   );
 
+  test.skipIf(!mayTrace())("are there also in a directory that this user may not list", () => {
+    const dir = directory();
+    const now = olds(dir);
+    const { printed: said } = told(put(dir), "open,openat:error=EACCES", ...["-P", dir]);
+    expect([said, now()]).toEqual(["", ["new", "new"]]);
+  });
+
   test.skipIf(!mayTrace())(
     "are not made where others could read them, since nothing keeps modes",
     () => {

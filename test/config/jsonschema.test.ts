@@ -35,6 +35,9 @@ function misfit(s: JsonSchema, value: unknown, path = ""): string | undefined {
   ) {
     return `${path}: ${value} is not like ${s["pattern"]}`;
   }
+  const { minimum = -Infinity, maximum = Infinity } = s as Record<string, number>;
+  if (typeof value === "number" && (value < minimum || value > maximum))
+    return `${path}: ${value} is not from ${minimum} to ${maximum}`;
   if (Array.isArray(value)) {
     return value
       .map((item, i) => misfit((s["items"] ?? {}) as JsonSchema, item, `${path}[${i}]`))
@@ -154,10 +157,13 @@ describe("the JSON Schema", () => {
     expect(judge({ commands: [{ uid: "c" }] })).toContain("no exec");
     expect(judge({ commands: { ...command, encoder: "line" } })).toBeUndefined();
     expect(judge({ commands: { ...command, encoder: 5 } })).toContain("encoder");
+    expect(judge({ commands: { ...command, http: { "1": 200, "2": 599 } } })).toBeUndefined();
     // What is wrong is told where it is, however a list or an object may be written.
     const faults: [object, string][] = [
       [{ encoder: "lin" }, ".sandboxes.commands.encoder: lin is not one of text, sync"],
       [{ encoder: { output: "lin" } }, ".encoder.output: lin is not one of text, sync"],
+      [{ http: { "1": 199 } }, ".http.1: 199 is not from 200 to 599"],
+      [{ http: { "1": 600 } }, ".http.1: 600 is not from 200 to 599"],
       [{ timeout: "x" }, ".commands.timeout: string is not number"],
       [{ exec: { cmdpath: "/c", args: { arg: "a", omti: true } } }, ".exec.args: unknown omti"],
       [{ exec: { cmdpath: "/c", args: ["a", [1]] } }, ".exec.args[1]: array is not"],
@@ -203,7 +209,10 @@ describe("the JSON Schema", () => {
     }
     expect(judge({ commands: { ...command, pty: { cols: 80 } } })).toBeUndefined();
     expect(judge({ commands: { ...command, pty: true } })).toBeUndefined();
-    expect(judge({ commands: { ...command, pty: "on" } })).toContain(".pty: string is not boolean");
+    // Not besides that it is no object.
+    expect(judge({ commands: { ...command, pty: "on" } })).toBe(
+      ".sandboxes.commands.pty: string is not boolean",
+    );
     expect(judge({ commands: { ...command, pty: { columns: 80 } } })).toContain(
       ".pty: unknown columns",
     );

@@ -92,6 +92,13 @@ describe.each([
   });
 });
 
+test("so many seconds that a signature may be late", () => {
+  const of = (tolerance: unknown) =>
+    problems(ofCommand("webhook", { file: "/f", header: "x-h", timestamp: "x-t", tolerance }));
+  for (const value of [1, 86_400]) expect([value, of(value)]).toEqual([value, []]);
+  for (const value of [0, 86_401, 1.5]) expect([value, of(value).length]).toEqual([value, 1]);
+});
+
 test.each(["value", "mask"])("an operand of a filter: %s", (key) => {
   const of = (value: unknown) => {
     const arg = { index: 0, op: "masked_eq", value: 1, mask: 1, [key]: value };

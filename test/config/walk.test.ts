@@ -93,6 +93,15 @@ describe.if(isRoot)("root obeys", () => {
     refused(at("own/c.json\0"), "NUL");
   });
 
+  test("of what cannot be looked up it is told why", () => {
+    const trust = { owners: [0], beside: "others' too" } as const;
+    expect(() => Walk.to(at("none"), trust)).toThrow(
+      new Error(`ENOENT: no such file or directory: ${at("none")}`),
+    );
+    const long = at("x".repeat(256));
+    expect(() => Walk.to(long, trust)).toThrow(new Error(`ENAMETOOLONG: ${long}`));
+  });
+
   test("as many links as the kernel follows", () => {
     const chain = Array.from({ length: 41 }, (_, i) =>
       link(i === 0 ? "own/c.json" : `chain${i}`, `chain${i + 1}`),
@@ -146,7 +155,7 @@ describe.if(isRoot)("root obeys", () => {
   });
 
   /** What becomes of a walk in a process of its own: where it hangs, so would all tests. */
-  const alone = (before: string, path: string, between: string) => {
+  const alone = (before: string, path: string, between: string, ...spaces: string[]) => {
     const script = `
       import { rmSync } from "node:fs";
       import { Walk } from ${JSON.stringify(join(import.meta.dir, "../../src/config/walk.ts"))};
@@ -158,7 +167,15 @@ describe.if(isRoot)("root obeys", () => {
       } catch (error) {
         console.log(error.message);
       }`;
-    const command = ["unshare", "--mount", "/bin/sh", "-ec", `${before}\nexec "$@"`, "sh"];
+    const command = [
+      "unshare",
+      "--mount",
+      ...spaces,
+      "/bin/sh",
+      "-ec",
+      `${before}\nexec "$@"`,
+      "sh",
+    ];
     const { stdout, stderr } = Bun.spawnSync([...command, process.execPath, "-e", script], {
       cwd: dir,
       timeout: 20_000,
@@ -172,6 +189,14 @@ describe.if(isRoot)("root obeys", () => {
     expect(alone("", at("own/piped"), "")).toBe("opened");
     expect(alone("", at("own/piped"), swap)).toBe(
       `${at("own/piped")} was replaced while it was looked at: try again`,
+    );
+  });
+
+  test("whose owner its user namespace does not know is told as that", () => {
+    const refuse = 'walk.refuse("file or directory");';
+    const said = alone("", at("theirs"), refuse, "--user", "--map-root-user");
+    expect(said).toStartWith(
+      `${at("theirs")} belongs to uid 65534, who could change what this server does: that is one whom the server's user namespace does not map (shown as uid 65534): have root mapped`,
     );
   });
 

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { until } from "../served.ts";
-import { components, type HTMLElementLike } from "./components.ts";
+import { components, componentsAmid, type HTMLElementLike } from "./components.ts";
 
 const texts = (place: HTMLElementLike, selector: string): string[] =>
   [...place.querySelectorAll(selector)].map(({ textContent }) => textContent);
@@ -101,8 +101,13 @@ test("the log: lines over lines, a filter, no more rows than are kept, no row wi
   for (let i = 0; i < KEPT + 5_000; i++) log.add({ text: `line ${i}`, from: "out", at });
   const last = () => place.lastElementChild?.lastElementChild?.textContent;
   await until("the last row", () => last() === `line ${KEPT + 4_999}`);
-  expect(rows().length).toBeLessThanOrEqual(KEPT);
-  expect(log.count).toBe(KEPT + 5_005);
+  expect(place.querySelectorAll(".row").length).toBe(KEPT);
+  // From then on the oldest go by the hundred.
+  for (let i = 5_000; i < 5_150; i++) log.add({ text: `line ${KEPT + i}`, from: "out", at });
+  await until("the last row", () => last() === `line ${KEPT + 5_149}`);
+  const left = place.querySelectorAll(".row").length;
+  expect([left, place.querySelector(".row")?.textContent]).toEqual([KEPT - 50, "line 5200"]);
+  expect(log.count).toBe(KEPT + 5_155);
   log.close();
 });
 
@@ -123,4 +128,40 @@ test("turns: two who work long work by turns", async () => {
   };
   await Promise.all([work("one"), work("two")]);
   expect(order.slice(0, 4)).toEqual(["one", "two", "one", "two"]);
+});
+
+test("how long a task has run is told alike, however often and whenever it is told of or shown", async () => {
+  let at = 5_000;
+  const performance = { now: () => at };
+  const files = ["task-record.ts", "task-list.tsx"];
+  await using page = await componentsAmid({ performance }, "http://localhost/", ...files);
+  const { readRecord } = page.from as { readRecord(value: unknown): object };
+  const told = (more: object) =>
+    readRecord({ id: "7", api: "a", verb: "v", state: "running", started: 1, ...more });
+  const shown = (task: object) => page.draw("Elapsed", { task }).textContent;
+  const [waits, first] = [told({ state: "waiting" }), told({ wall: 1_000 })];
+  expect([shown(waits), shown(first)]).toEqual(["", "1.0 s"]);
+  at += 60_000;
+  // As after another search; after a loss of the connection; and once it has waited.
+  const [again, begins] = [told({ wall: 61_000 }), told({ wall: 0 })];
+  expect([first, again, begins].map(shown)).toEqual(["1 min 1 s", "1 min 1 s", "0 ms"]);
+  const { h, render } = page.from as {
+    h(type: unknown, props: object): unknown;
+    render(what: unknown, where: unknown): void;
+  };
+  const place = page.window.document.createElement("p");
+  const Elapsed = page.from["Elapsed"];
+  for (const [task, after, words] of [
+    [begins, 0, "0 ms"],
+    [again, 60_000, "2 min 1 s"],
+    [begins, 0, "1 min 0 s"],
+  ] as const) {
+    at += after;
+    render(h(Elapsed, { task }), place);
+    expect(place.textContent).toBe(words);
+  }
+  const seen = told({ wall: 500 });
+  render(h(Elapsed, { task: seen }), place);
+  expect(place.textContent).toBe("500 ms");
+  render(null, place);
 });

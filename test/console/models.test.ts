@@ -265,17 +265,16 @@ test("a task as the server tells it, whatever it leaves out", () => {
       caller: "",
       pid: undefined,
       asked: 0,
-      started: undefined,
     },
     ...{ args: undefined, argv: [], hidden: false, lines: 0, status: undefined },
   };
   expect(readRecord(least)).toEqual(empty);
   const all = {
-    ...{ ...least, sandbox: "s", state: "running", pid: 9, asked: 5, started: 6, args: { a: 1 } },
+    ...{ ...least, sandbox: "s", state: "running", pid: 9, asked: 5, args: { a: 1 } },
     ...{ argv: ["x", 1, "y"], printed: { lines: 3 }, status: { exit: 0 }, hidden: true },
   };
   expect(readRecord(all)).toMatchObject({
-    ...{ sandbox: "s", state: "running", pid: 9, asked: 5, started: 6, args: { a: 1 } },
+    ...{ sandbox: "s", state: "running", pid: 9, asked: 5, args: { a: 1 } },
     ...{ argv: ["x", "y"], lines: 3, status: { exit: 0 }, hidden: true },
   });
   expect([

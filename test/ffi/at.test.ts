@@ -29,6 +29,7 @@ import {
 } from "../../ffi/at.ts";
 import { openDirectory, openHandle } from "../../ffi/beneath.ts";
 import { tryLock } from "../../ffi/files.ts";
+import { AT_FDCWD, handleOn, NOT_KNOWN, RESOLVE } from "../../ffi/openat2.ts";
 import { has } from "./descriptors.ts";
 
 let dir = "";
@@ -154,4 +155,21 @@ test("one open description has the lock, and its end frees it", () => {
   expect(tryLock(second)).toBe(true);
   closeSync(second);
   expect(() => tryLock(second)).toThrow("flock(): EBADF");
+});
+
+test("a handle on what a path names, from the root or from where the process is", () => {
+  const of = (path: string) => {
+    const handle = handleOn(AT_FDCWD, path, RESOLVE.NO_MAGICLINKS);
+    if (typeof handle === "string") return handle;
+    const { dev, ino } = fstatSync(handle);
+    closeSync(handle);
+    return `${dev}:${ino}`;
+  };
+  const { dev, ino } = statSync(".");
+  if (NOT_KNOWN.includes(of("/"))) return;
+  expect([of("."), of(process.cwd()), of("/none")]).toEqual([
+    `${dev}:${ino}`,
+    `${dev}:${ino}`,
+    "ENOENT",
+  ]);
 });

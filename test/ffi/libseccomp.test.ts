@@ -1,5 +1,8 @@
 /** Filters that cannot be made, and why. What those that can do to calls is tried in test/plan. */
 import { expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { capFromName } from "../../ffi/libcap.ts";
 import {
   type Abi,
   compileFilter,
@@ -7,6 +10,7 @@ import {
   resolveSyscall,
   type Rule,
 } from "../../ffi/libseccomp.ts";
+import { isRoot } from "../accounts.ts";
 
 const ALLOW = 0x7fff0000;
 const ERRNO = 0x00050001;
@@ -64,4 +68,25 @@ test("calls have the numbers of their architecture, negative ones where it has n
   expect(resolveSyscall("open", "arm64")).toBeLessThan(-1);
   expect(resolveSyscall("no_such_call", "x64")).toBeUndefined();
   expect(libseccompVersion()).toMatch(/^\d+\.\d+\.\d+$/);
+});
+
+test.if(isRoot)("a library that is not there is told with the packages that have it", () => {
+  expect([capFromName("KILL"), libseccompVersion()]).not.toContain(undefined);
+  const maps = readFileSync("/proc/self/maps", "utf8");
+  const libraries = new Set(maps.match(/\/\S*\/lib(?:cap|seccomp)\.so\S*/g));
+  expect(libraries.size).toBe(2);
+  const hide = [...libraries].map((path) => `mount --bind /dev/null ${path}`).join(" && ");
+  const module = (name: string) => JSON.stringify(join(import.meta.dir, "../../ffi", name));
+  const program = `
+    const { capFromName } = await import(${module("libcap.ts")});
+    const { resolveSyscall } = await import(${module("libseccomp.ts")});
+    for (const ask of [() => capFromName("KILL"), () => resolveSyscall("open", "x64")])
+      try { console.log(ask()); } catch (error) { console.log(error.message); }`;
+  const command = ["unshare", "--mount", "sh", "-c", `${hide} && exec "$0" -e "$1"`];
+  const { stdout, stderr } = Bun.spawnSync([...command, process.execPath, program]);
+  expect(stdout.toString() || stderr.toString()).toBe(
+    `capabilities are configured, but libcap.so.2 cannot be loaded: install libcap2 (Debian) or libcap (Yocto)
+seccomp rules are configured, but libseccomp.so.2 cannot be loaded: install libseccomp2 (Debian) or libseccomp (Yocto)
+`,
+  );
 });

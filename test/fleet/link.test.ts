@@ -257,7 +257,7 @@ describe("what is published", () => {
             : granting(packet),
       );
       const all = Array.from({ length: 66 }, () =>
-        one.link.publish("t", "x").catch(() => "closed"),
+        one.link.publish("t", "x").catch((error: Error) => error.message),
       );
       expect(one.link.backlog).toBe(66);
       await one.opened();

@@ -13,6 +13,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
+import type { OpenRecord } from "../../src/api/book.ts";
 import type { TaskRecord } from "../../src/api/record.ts";
 import { History, type HistoryOptions } from "../../src/history/history.ts";
 import { LIMITS, type Limits, parseLimits } from "../../src/history/limits.ts";
@@ -121,6 +122,15 @@ describe("a file", () => {
     ]);
     expect(events(quiet?.id)).toMatchObject([[3, { type: "final-event" }]]);
     expect(told).toEqual([]);
+    // Before a gap nothing counts.
+    const db = new Database(file);
+    db.run("INSERT INTO output (task, first, count, events) SELECT task, -9, 1, '{}' FROM output");
+    db.close();
+    expect(events(kept?.id)).toMatchObject([
+      [1, {}],
+      [2, {}],
+      [3, { type: "final-event" }],
+    ]);
     // Whoever follows it later gets that, by the verb.
     const { registry } = connect([say()], { archive: history });
     const late = new TestClient(registry);
@@ -245,16 +255,23 @@ describe("a file", () => {
     const other = new Database(file);
     other.run("BEGIN IMMEDIATE");
     await ran(history, say(), 2);
+    // One more, in all, than are written at once.
+    const [kept] = tasksIn(history);
+    if (!kept) throw new Error("it is there still");
+    for (let i = 2; i < 501; i++)
+      history.note({ record: { ...kept, id: `${i}` } as OpenRecord, plan: say() });
     await until("it is told", () => told.length > 0);
     other.run("ROLLBACK");
-    other.close();
     await until("it is written again", () => told.length > 1);
+    const rows = other.query<{ rows: number }, []>("SELECT count(*) AS rows FROM task");
+    await until("the last is written without being asked for", () => rows.get()?.rows === 502);
+    other.close();
     expect(told).toEqual([
       expect.stringMatching(/cannot be written: .*; it is tried again, and the server goes on$/),
       expect.stringMatching(/is written again$/),
     ]);
     history.close();
-    expect(tasksIn(opened(file).history)).toHaveLength(3);
+    expect(tasksIn(opened(file).history)).toHaveLength(502);
   });
 
   test("is for the server's user alone, through links too", async () => {
@@ -294,6 +311,27 @@ describe("a file", () => {
     }
     small.history.close();
     expect(statSync(file).size).toBeLessThan(3 << 20);
+  });
+
+  test("has no output without its task, however much came behind one that runs", async () => {
+    const file = join(directory(), "history");
+    const { history } = opened(file, { tasks: 2 });
+    const go = join(directory(), "go");
+    const script = `echo a; until [ -e ${go} ]; do sleep 0.02; done; echo b; exec sleep 1000`;
+    const long = shell("long", script, { ...use("line"), keepsOutput: true });
+    const { client } = connect([long], { archive: history });
+    await client.call("long");
+    await client.until("data");
+    for (let i = 0; i < 40; i++) {
+      await ran(history, say());
+      tasksIn(history);
+    }
+    expect(tasksIn(history).map(({ verb }) => verb)).not.toContain("long");
+    writeFileSync(go, "");
+    await until("more of its output", () => tasksIn(history).some(({ verb }) => verb === "long"));
+    using db = new Database(file);
+    const lost = "SELECT count(*) FROM output WHERE task NOT IN (SELECT id FROM task)";
+    expect(db.query(lost).values()).toEqual([[0]]);
   });
 
   test("forgets what is old, and is not harmed by a clock that is set back", async () => {

@@ -1,4 +1,4 @@
-/** What is said of the file of a history before a start, which makes nothing. */
+/** What is said of the file of a history before a start, which makes nothing; and of what cannot be made. */
 import { expect, test } from "bun:test";
 import {
   chmodSync,
@@ -10,7 +10,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import { lookAtPlace } from "../../src/history/place.ts";
+import { lookAtPlace, placeOf } from "../../src/history/place.ts";
 import { descriptorsOf } from "../descriptors.ts";
 import { ORDINARY } from "../accounts.ts";
 import { isRoot } from "../served.ts";
@@ -75,4 +75,13 @@ test.if(isRoot)("what can only be read: the file, and its directory", () => {
   Bun.spawnSync(["mount", "-o", "remount,ro", dir]);
   for (const name of ["history", "other"])
     for (const uid of uids) expect(() => lookAtPlace(join(dir, name), uid)).toThrow("EROFS");
+  for (const uid of uids) expect(() => placeOf(join(dir, "other"), uid)).toThrow("EROFS");
+  expect(descriptorsOf("self").filter((one) => one.startsWith(dir))).toEqual([]);
+});
+
+test("what cannot be made leaves nothing open: it is tried again for as long as the server runs", () => {
+  const before = descriptorsOf("self").length;
+  for (let i = 0; i < 20; i++)
+    expect(() => placeOf(`/proc/${process.pid}/history`, ORDINARY)).toThrow("ENOENT");
+  expect(descriptorsOf("self").length).toBeLessThan(before + 20);
 });

@@ -171,6 +171,13 @@ describe("the file", () => {
     expect(store.find("later")?.kind.verb).toBe("first");
   });
 
+  test("what is old goes also where nothing is new", () => {
+    const limits = { tasks: 9, bytes: 1 << 30, days: 40 };
+    const store = stored(["A", "B"].map((id) => row(id, { asked: BEGIN })));
+    store.trim(limits, BEGIN + 41 * DAY, true);
+    expect([ids(store), store.has("A")]).toEqual([[], false]);
+  });
+
   test("of seventeen two, where they take too much: a sixteenth, and what is left of one", () => {
     const store = stored(Array.from({ length: 17 }, (_one, n) => row(`${10 + n}`)));
     store.trim({ tasks: 17, bytes: store.bytes - 1, days: 1 }, 0, true);

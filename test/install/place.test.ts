@@ -26,7 +26,8 @@ import {
   SERVICE,
 } from "../../src/install/files.ts";
 import { inside } from "../../src/install/inside.ts";
-import { place, placeOf, refuseMasked, remove } from "../../src/install/place.ts";
+import { Former, place, placeOf, putBack, refuseMasked, remove } from "../../src/install/place.ts";
+import { packagedUnit } from "../../src/install/unit.ts";
 import { refuseOtherArchitecture } from "../../src/install/architecture.ts";
 import { descriptorsOf } from "../descriptors.ts";
 import { isRoot, until } from "../served.ts";
@@ -55,6 +56,36 @@ const fileOf = (
 const at = (path = "etc/spawnbox/file") => join(root, path);
 const modeOf = (path?: string) => (statSync(at(path)).mode & 0o7777).toString(8);
 const text = (path?: string) => readFileSync(at(path), "utf8");
+
+test("what was there before is put back, all of it or nothing", () => {
+  const there = fileOf("new");
+  const missing = fileOf("new", { path: "/etc/spawnbox/none" });
+  // Nothing gives a directory another name.
+  const unkept = fileOf("new", { path: "/etc/spawnbox/directory" });
+  const tried = (...files: InstalledFile[]) => {
+    mkdirSync(placeOf(unkept, root), { recursive: true });
+    writeFileSync(at(), "old");
+    using former = new DisposableStack();
+    const all = files.map((file) => former.use(new Former(file, root)));
+    for (const file of [there, missing]) place(file, root);
+    return putBack(all);
+  };
+  expect(tried(there, missing)).toBe(true);
+  expect([text(), existsSync(at("etc/spawnbox/none"))]).toEqual(["old", false]);
+  expect(tried(there, missing, unkept)).toBe(false);
+  expect([text(), text("etc/spawnbox/none")]).toEqual(["new", "new"]);
+  expect(readdirSync(at("etc/spawnbox")).toSorted()).toEqual(["directory", "file", "none"]);
+});
+
+test.each(["usr/lib/systemd/system", "lib/systemd/system"])(
+  "a package has its unit in /%s",
+  (dir) => {
+    expect(packagedUnit(root)).toBeUndefined();
+    mkdirSync(at(dir), { recursive: true });
+    writeFileSync(at(`${dir}/spawnbox.service`), "");
+    expect(packagedUnit(root)).toBe(at(`${dir}/spawnbox.service`));
+  },
+);
 
 test("what an installation consists of: each file with its place and mode", () => {
   const list = (files: readonly InstalledFile[]) =>

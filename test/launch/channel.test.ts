@@ -9,6 +9,7 @@ test("a read that could go on is not waiting for the other side", async () => {
   const [end, other] = pipe();
   const channel = new Channel(end);
   let got = "";
+  expect(channel.waiting).toBe(false);
   const drained = channel.drain((chunk) => void (got += Buffer.from(chunk).toString()));
   await until("it reads", () => channel.waiting);
   // The event loop has had no turn since: who gave up on a channel that waits would lose this.

@@ -1,9 +1,9 @@
 /** What a launch is told, and what it finds out, in numbers: calls by their names, other processes, limits, supplies. */
-import { afterAll, describe, expect, test } from "bun:test";
+import { afterAll, describe, expect, spyOn, test } from "bun:test";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { lowerLimits } from "../../src/launch/lower-limits.ts";
+import { keptLimits, lowerLimits } from "../../src/launch/lower-limits.ts";
 import { othersOf } from "../../src/launch/others.ts";
 import {
   poolCapacity,
@@ -141,6 +141,27 @@ describe("a limit that the server itself may not have", () => {
     const unlimited = { hardLimit: () => "unlimited" } as unknown as Confinement;
     const unknown = { hardLimit: () => undefined } as unknown as Confinement;
     for (const own of [unlimited, unknown]) expect(lowerLimits([[7, -1n]], own)).toEqual([]);
+  });
+  test("of processes an ordinary user's server keeps some, and root, who is not counted, none", () => {
+    const own = () => here(undefined);
+    const kept = (value: bigint) => keptLimits([[6, value]], own);
+    const user = spyOn(process, "geteuid");
+    try {
+      user.mockReturnValue(0);
+      for (const value of [-1n, 0n, 480n, 481n, 512n, 513n]) expect(kept(value)).toEqual([]);
+      user.mockReturnValue(NOBODY);
+      for (const value of [-1n, 0n, 480n, 513n]) expect(kept(value)).toEqual([]);
+      for (const [value, enough] of [
+        [481n, 513],
+        [512n, 544],
+      ] as const)
+        expect(kept(value)).toEqual([
+          `limits.nproc is ${value}, and the server's own hard limit is 512, of which it keeps 32: LimitNPROC=${enough} in the unit, or a lower value in the config`,
+        ]);
+      expect(keptLimits([[7, 512n]], own)).toEqual([]);
+    } finally {
+      user.mockRestore();
+    }
   });
 });
 

@@ -90,6 +90,14 @@ describe("the cause that is here, and the option of it", () => {
       "ProtectKernelTunables=no",
     );
   });
+  test("what is read-only is the kernel's, or somebody's directory", () => {
+    for (const path of ["/proc", "/proc/x", "/sys", "/sys/fs/cgroup"])
+      expect(say("UID_MAP", "EROFS", place(), path)).toContain("ProtectKernelTunables=no");
+    for (const path of ["/process", "/system/x", "/srv/proc", "sys"])
+      expect(say("UID_MAP", "EROFS", place(), path)).toContain(
+        `${path} is read-only here: make it where it comes from, or mount a tmpfs above it`,
+      );
+  });
   test("sysctls with their values", () => {
     const user = { policy: { namespaces: new Set(["user"]), rlimits: [] } };
     const off = place({ settings: { "user.max_user_namespaces": "0" } });

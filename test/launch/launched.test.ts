@@ -172,6 +172,11 @@ describe.if(isRoot)("a time-out", () => {
     expect(how).toEqual({ signal: KILL, cause: "timeout", others: 2 });
   });
 
+  test("of a millisecond, the shortest, is one", async () => {
+    const { task } = await started("exec sleep 1007", { timeout: 1 });
+    expect(await task.ended).toMatchObject({ signal: KILL, cause: "timeout" });
+  });
+
   test("asks as the config says; what ends then ends by that", async () => {
     const exits = "trap 'exit 6' TERM; echo ready; while :; do sleep 0.01; done";
     expect(await ended(exits, () => {}, { timeout: 700, ...stop(TERM, 60_000) })).toMatchObject({

@@ -41,7 +41,9 @@ for (const pid of tree) try { process.kill(pid, "SIGKILL"); } catch {}
 process.exit();
 `;
 function told(first: readonly string[] = []) {
-  const run = Bun.spawnSync([...first, process.execPath, "-e", PROGRAM], { timeout: 20_000 });
+  // In a session that is not that of the first process, wherever the tests run.
+  const options = { timeout: 20_000, detached: true };
+  const run = Bun.spawnSync([...first, process.execPath, "-e", PROGRAM], options);
   return run.stdout.toString() || run.stderr.toString();
 }
 const [ALL, NONE] = [

@@ -308,6 +308,22 @@ for i in range(2): assert libc.mount(b"tmpfs", top + b"/a", b"tmpfs", 0, None) =
   });
   test("nothing is shown that cannot be restricted", async () => {
     expect(await mounted([top()], denied("fstatfs"))).toMatch(/: 38$/);
+    // Farther down than a path can say: nothing lies on it, so that it is there, whatever lies in it.
+    const deep = `
+assert libc.unshare(0x20000) == 0 and libc.mount(None, b"/", None, 0x44000, None) == 0
+def mount(at): assert libc.mount(b"tmpfs", at, b"tmpfs", 0, None) == 0
+mount(b"${dir}/top")
+back = os.getcwd()
+os.chdir(b"${dir}/top")
+for name in [b"n" * 255] * 17 + [b"deep"]:
+    os.mkdir(name)
+    if name == b"deep": mount(name)
+    os.chdir(name)
+for name in b"1", b"2":
+    os.mkdir(name)
+    mount(name)
+os.chdir(back)`;
+    expect(await mounted([top()], { ...denied(), before: deep })).toBe("BIND /m: 116");
     // Without a view of the mounts nothing is known of them.
     const blind = `${before()}
 mount(b"/proc")

@@ -116,6 +116,45 @@ test("a session that nobody uses is over", async () => {
   await call.body?.cancel();
 });
 
+test.each([
+  ["cancelled, then answered", ["cancel 1", "answer 2"], [2]],
+  ["answered, then cancelled", ["answer 2", "cancel 1"], [2]],
+  ["both cancelled", ["cancel 2", "cancel 1"], []],
+  ["both answered", ["answer 1", "answer 2"], [1, 2]],
+])("of two calls in one message the stream ends behind both: %s", async (_, steps, answered) => {
+  const gates = [1, 2].map(() => Promise.withResolvers<string>());
+  let started = 0;
+  const gated = gates.map(({ promise }, n) =>
+    verb(`v${n + 1}`, async () => {
+      started++;
+      return promise;
+    }),
+  );
+  const late = verb("late", () => Bun.sleep(20).then(() => "done"));
+  const { door } = opened([], {}, [...gated, verb("now", () => "done"), late]);
+  const session = await begun(door);
+  const calls = [1, 2].map((n) => ({ jsonrpc: "2.0", ...calling(`p_v${n}`, n) }));
+  const response = await send(door, JSON.stringify(calls), session);
+  while (started < 2) await Bun.sleep(1);
+  for (const step of steps) {
+    const requestId = Number(step.at(-1));
+    if (step.startsWith("answer")) gates[requestId - 1]?.resolve("done");
+    const told = { method: "notifications/cancelled", params: { requestId } };
+    if (step.startsWith("cancel")) await (await send(door, told, session)).text();
+    // An answer is on its way for some turns.
+    await Bun.sleep(5);
+  }
+  const text = await response.text();
+  expect([...text.matchAll(/"id":(\d)/g)].map(([, id]) => Number(id))).toEqual(answered);
+  // Their numbers may be used again: what was answered by them before is no answer.
+  const next = [calling("p_now", 1), calling("p_late", 2)].map((one) => ({
+    jsonrpc: "2.0",
+    ...one,
+  }));
+  const again = await (await send(door, JSON.stringify(next), session)).text();
+  expect(again.match(/"id":\d/g)).toEqual(['"id":1', '"id":2']);
+});
+
 /** As it is where nobody says otherwise. */
 function usual(verbs: readonly Verb[] = []) {
   const { registry } = make([], { verbs: { p: verbs } });

@@ -95,6 +95,7 @@ describe("what is kept of a text, exactly", () => {
     ["not any more", [3, 5, "abc", "de", "fg"], [`abc\n${gap(1, 3)}\nfg`, 3]],
     ["its last line stays, whatever it is", [1, 1, "ab"], ["ab", 0]],
     ["but for what is longer than all", [1, 1, "abcd"], [`${gap(0, 2)}\nab`, 2]],
+    ["by one character too", [1, 1, "abc"], [`${gap(0, 1)}\nab`, 1]],
     ["several are gone", [1, 5, "abc", "d", "ef", "g"], [`${gap(2, 6)}\nef\ng`, 6]],
     [
       "as many are gone as there is no room for, however many come",
@@ -336,6 +337,19 @@ describe("what is kept for streams that broke", () => {
     expect([await has(other, 2), await has(other, 3)]).toEqual([false, true]);
     replay.close();
     other.close();
+  });
+
+  test("nothing of a stream that is over, and all of the others", async () => {
+    const replay = new Replay();
+    const [first] = [await replay.storeEvent("s", EVENT), await replay.storeEvent("s", EVENT)];
+    const other = await replay.storeEvent("t", EVENT);
+    replay.end("s");
+    const known = (id: string) => replay.getStreamIdForEventId(id);
+    expect([await known(first), await has(replay, 2), await known(other)]).toEqual([
+      ...[undefined, false, "t"],
+    ]);
+    expect([first, other, null].map((id) => replay.isOver(id))).toEqual([true, false, false]);
+    replay.close();
   });
 
   test("what is no text counts too", async () => {

@@ -12,9 +12,12 @@ afterEach(async () => {
 
 /**
  * A program that answers `echo` at once, `long` with so many characters, and `later` when it hears of another message; and tells when it
- * is over, and what was wrong.
+ * is over, and what was wrong. The two seconds that a client has which does not read are over at once, or never.
  */
 const PROGRAM = `
+  const { setTimeout } = globalThis;
+  globalThis.setTimeout = (run, ms) =>
+    ms !== 2000 ? setTimeout(run, ms) : process.env.UNREAD === "at once" ? setTimeout(run) : undefined;
   import { Pipe } from ${JSON.stringify(join(import.meta.dir, "../../src/mcp/pipe.ts"))};
   const own = new Pipe();
   const late = [];
@@ -38,9 +41,10 @@ const PROGRAM = `
   await own.close();
   process.exit();`;
 
-function started(stdout: number | "pipe" = "pipe") {
+function started(stdout: number | "pipe" = "pipe", unread = "never") {
   const child = Bun.spawn([process.execPath, "-e", PROGRAM], {
     ...{ stdio: ["pipe", stdout, "pipe"], timeout: 60_000 },
+    env: { ...process.env, UNREAD: unread },
   });
   ends.push(() => child.kill());
   let said = "";
@@ -157,4 +161,15 @@ test("nor is one waited for that goes while it has not read all", async () => {
   await tells("over");
   closeSync(read);
   expect(await end()).toEqual([0, ["started", "over", "closed"]]);
+});
+
+test("one that is there, and does not read, is waited for two seconds and no longer", async () => {
+  const [read, write] = pipe();
+  const { child, says, end } = started(write, "at once");
+  await says({ id: 1, method: "long", params: { length: 300_000 } });
+  await until("it is answered", () => !isWritable(write));
+  closeSync(write);
+  child.kill("SIGTERM");
+  expect(await end()).toEqual([0, ["started", "over", "closed"]]);
+  closeSync(read);
 });

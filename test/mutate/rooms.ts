@@ -158,7 +158,11 @@ export const rooms: Readonly<Record<string, Room>> = {
       "test/server/{certificate,reconnect,resumed}.test.ts",
       "test/launch/hints.test.ts",
     ],
-    best: { "main.ts": ["test/cli/executable.test.ts", "test/cli/help.test.ts"] },
+    best: {
+      "main.ts": ["cli/executable", "cli/help", "server/service"].map(
+        (name) => `test/${name}.test.ts`,
+      ),
+    },
   },
   "command-line": {
     code: [

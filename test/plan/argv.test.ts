@@ -18,6 +18,14 @@ function refusal(attempt: () => unknown): string {
   throw new Error("it was accepted");
 }
 
+test("what could not be parsed to its end does not change what comes after it", () => {
+  const unknown = () => {
+    throw new Error("unknown");
+  };
+  expect(() => parseTemplate("/bin/x", ["long-$A-%a%"], unknown)).toThrow("args[0]: unknown");
+  expect(() => parseTemplate("/%b%/", [], literal)).toThrow("must not choose the program");
+});
+
 describe("what a placeholder is", () => {
   test.each([
     ["%a%", { a: "v" }, "v"],

@@ -48,6 +48,7 @@ export function filesOf(
     head: (_, bytes) => ELF.subarray(0, bytes),
     isAllowed: () => true,
     hasOnlyMode: () => false,
+    capabilities: () => undefined,
     mountFlags: () => FREE,
     foreignFormats: () => [],
   };

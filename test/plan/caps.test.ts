@@ -108,3 +108,47 @@ test("who may gain privileges by files loses these", () => {
   expect(notices(raising, { ...root, noNewPrivs: false })[0]).toContain("a set-user-id program");
   expect(notices({ acls, caps: ["NET_RAW"] })).toEqual([]);
 });
+
+test("an ordinary server grants those that it has as ambient ones, and tells the others alone", () => {
+  const server = { ...asUser, ambient: new Set([13, 5]) };
+  const caps = (...names: string[]) => ({ caps: names });
+  expect(notices(caps("KILL", "NET_RAW"), server)).toEqual([]);
+  expect(planOf(compiled(caps("NET_RAW", "KILL"), server)).policy.caps).toEqual([5, 13]);
+  expect(notices(caps("KILL", "CHOWN"), server)).toEqual([
+    "sandboxes[0].caps: not granted: CHOWN (give files to others): the server runs unprivileged, without these as ambient capabilities, and the sandbox has no user namespace",
+  ]);
+  expect(planOf(compiled(caps("KILL", "CHOWN"), server)).policy.caps).toEqual([5]);
+});
+
+describe("a capability whose calls the filter denies", () => {
+  const users = { namespace: { shares: { users: "enable" } } };
+  const rule = (syscall: string) => ({ syscall, action: "SCMP_ACT_ALLOW" });
+  const add = (syscall: string) => `add to seccomp.rules ${JSON.stringify(rule(syscall))}`;
+  const of = (name: string, calls: string) =>
+    `sandboxes[0].caps: ${name} is for ${calls}, which the filter of the sandbox denies: ${add(calls)}`;
+  test.each([
+    ["SYS_MODULE", "@module"],
+    ["SYS_CHROOT", "chroot"],
+    ["SYS_PACCT", "acct"],
+    ["SYS_TIME", "@clock"],
+    ["SYSLOG", "syslog"],
+    ["PERFMON", "perf_event_open"],
+    ["BPF", "bpf"],
+  ])("%s of minimal is told, until %s is allowed", (name, calls) => {
+    const sandbox = { profile: "minimal", caps: [name], ...users };
+    expect(notices(sandbox)).toEqual([of(name, calls)]);
+    expect(notices({ ...sandbox, seccomp: { report: true } })).toEqual([of(name, calls)]);
+    expect(notices({ ...sandbox, seccomp: { rules: rule(calls) } })).toEqual([]);
+  });
+  test("where one of its calls is let go, or there is no filter, nothing is told", () => {
+    const some = { profile: "minimal", caps: ["SYS_TIME"], ...users };
+    expect(notices({ ...some, seccomp: { rules: rule("adjtimex") } })).toEqual([]);
+    expect(notices({ acls, caps: ["SYSLOG", "SYS_TIME"] })).toEqual([]);
+    expect(notices({ profile: "admin", acls, caps: ["SYSLOG", "SYS_TIME", "NET_ADMIN"] })).toEqual(
+      [],
+    );
+    expect(notices({ profile: "admin", acls, caps: ["SYS_BOOT"] })).toEqual([
+      of("SYS_BOOT", "reboot"),
+    ]);
+  });
+});

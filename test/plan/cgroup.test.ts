@@ -201,6 +201,8 @@ describe("values, and what is said of others", () => {
       "the old spelling of high, which says otherwise: remove it",
     ],
     [{ mount: "sys" }, '"sys" must be an absolute path'],
+    [{ mount: "sys/" }, '"sys/" must be an absolute path'],
+    [{ mount: "/sys/fs/cgroup", pids: "9" }, "9"],
   ])("%j: %s", (cgroups, expected) => {
     expect(said(cgroups)).toBe(expected);
   });

@@ -91,9 +91,9 @@ test.each<[string, object, object, object]>([
   ["an empty privilege is none", { privilege: "" }, { privilege: "" }, { privileges: [] }],
   [
     "words for people",
-    { info: "i", usage: { u: 1 }, sample: [{ a: 1 }] },
+    { info: "i", label: "l", usage: { u: 1 }, sample: [{ a: 1 }] },
     {},
-    { info: "i", usage: { u: 1 }, sample: [{ a: 1 }] },
+    { info: "i", label: "l", usage: { u: 1 }, sample: [{ a: 1 }] },
   ],
   [
     "encoder with options, texts expanded",
@@ -122,6 +122,7 @@ test("what is not said is not there", () => {
     "detach",
     "buffer",
     "info",
+    "label",
     "usage",
     "sample",
     "params",
@@ -205,7 +206,7 @@ describe("pool", () => {
     };
     const { pool, ops } = plan({ pool: 1, pty: true }, sandbox);
     const warm = written(pool?.ops ?? new Uint8Array());
-    for (const step of ["LANDLOCK_APPLY", "SECUREBITS 235", "NO_NEW_PRIVS", "CAPS 32", "FORK"])
+    for (const step of ["LANDLOCK_APPLY", "SECUREBITS 203", "NO_NEW_PRIVS", "CAPS 32", "FORK"])
       expect(warm).toContain(step);
     expect(warm.filter((op) => op !== "WAIT")).toEqual(written(ops));
     expect(warm.at(-2)).toBe("WAIT");
@@ -428,7 +429,7 @@ test("a program that a mount hides is found before its launch", () => {
   const sandbox = { namespace: { mounts: [{ target: "/bin", mode: "tmpfs" }] } };
   const [problem] = refused(withCommand({}, sandbox), { ...board, files });
   expect(problem).toBe(
-    `${at}.exec.cmdpath: /bin/sh is not visible inside the sandbox: no mount shows it`,
+    `${at}.exec.cmdpath: /bin/sh is not visible inside the sandbox, as no mount shows it: add one that does, such as {"target": "/bin"}`,
   );
 });
 
@@ -439,6 +440,10 @@ test("what is kept of output: as the sandbox has it, unless nobody is to see wha
     exec: { cmdpath: "/bin/sh", args: ["%pin%"] },
   };
   expect(plan({}, { history })).toMatchObject({ keepsOutput: true, ring: 65_536 });
+  const ofAll = (sandbox: object) =>
+    planOf(compiled(withCommand({}, sandbox), board, { history: { ...history, ring: "1K" } }));
+  expect(ofAll({})).toMatchObject({ keepsOutput: true, ring: 1024 });
+  expect(ofAll({ history: { ring: "2K" } })).toMatchObject({ keepsOutput: true, ring: 2048 });
   for (const discreet of [secret, { audit: { args: false } }]) {
     expect(plan(discreet, { history })).not.toHaveProperty("keepsOutput");
     expect(plan({ ...discreet, history }, {})).toMatchObject({ keepsOutput: true });

@@ -144,6 +144,22 @@ describe("newPrivs", () => {
     expect(told(raising)).toEqual([CAN]);
     expect(policyOf({ acls: { ...acls, newPrivs: false } }).noNewPrivs).toBe(true);
   });
+  test("on mounts that are not for that it gives nothing, and that is told", () => {
+    const on = (mount: object) => ({
+      ...raising,
+      namespace: { mounts: { target: "/bin", ...mount } },
+    });
+    const NOTHING = `${at}.acls.newPrivs: gives nothing: no mount of this sandbox has "suid": true, without which what is on it gives no privileges`;
+    expect(told(on({}))).toEqual([NOTHING]);
+    expect(told(on({ suid: true }))).toEqual([CAN]);
+  });
+  test("caps bounds what is gained, and so does a user namespace", () => {
+    expect(policyOf(raising).gains).toBe(true);
+    expect(policyOf({ ...raising, caps: [] }).gains).toBeUndefined();
+    const own = { namespace: { shares: { users: "disable" } } };
+    expect(policyOf({ ...raising, ...own }).gains).toBeUndefined();
+    expect(policyOf({ acls }).gains).toBeUndefined();
+  });
   test("goes with nothing that needs no_new_privs", () => {
     const NOT = `${at}.acls.newPrivs: cannot be combined with seccomp or landlock: both need no_new_privs once privileges are dropped`;
     expect(refused({ ...raising, seccomp: deny }, board)).toEqual([NOT]);
@@ -311,7 +327,7 @@ describe("Landlock", () => {
 
   test("tells what is not there, and what a wider rule opens all the same", () => {
     expect(
-      told({ landlock: { exec: ["/bin"], rw: ["/srv"], ro: ["/srv/data", "/srvx"] } }),
+      told({ landlock: { exec: ["/bin"], rw: ["/srv", "/dev"], ro: ["/srv/data", "/srvx"] } }),
     ).toEqual([
       `${at}.landlock.ro[1]: /srvx does not exist: no command starts until it does`,
       `${at}.landlock: /srv/data can be written all the same: /srv above it is rw`,

@@ -1,7 +1,8 @@
 /** The ops of a plan: each with its numbers and texts, and in the order in which a launch has to do them. */
 import { describe, expect, test } from "bun:test";
 import { MAGIC, VERSION } from "../../ffi/launcher/layout.ts";
-import { boundingOf, encodePolicy } from "../../src/plan/encode.ts";
+import { boundingOf } from "../../src/plan/bounding.ts";
+import { encodePolicy } from "../../src/plan/encode.ts";
 import type { MountStep, NamespaceName, Policy } from "../../src/plan/policy.ts";
 import { decodeOps, written } from "./ops.ts";
 import { plain } from "./plain-policy.ts";
@@ -43,6 +44,7 @@ test("what is left of the bounding set: what root keeps, else all; of a user nam
   expect(left({ caps: [], privileged: true })).toBe(0n);
   expect(left({ caps: [0], privileged: false })).toBe(all);
   expect(left({ caps: undefined, privileged: true })).toBe(all);
+  expect(left({ caps: [], privileged: true, gains: true })).toBe(all);
   expect(left({ ...own("user"), caps: [0], privileged: true })).toBe(0n);
 });
 
@@ -80,7 +82,7 @@ test.each<[string, Partial<Policy>, string[]]>([
       "SECUREBITS 5",
       "SETUID 1001",
       `AMBIENT ${2n ** 40n + 33n}`,
-      "SECUREBITS 235",
+      "SECUREBITS 203",
       `CAPS ${2n ** 40n + 33n}`,
       ...END,
     ],
@@ -96,10 +98,15 @@ test.each<[string, Partial<Policy>, string[]]>([
       "SECUREBITS 5",
       "SETUID 1001",
       "AMBIENT 0",
-      "SECUREBITS 235",
+      "SECUREBITS 203",
       "CAPS 0",
       ...END,
     ],
+  ],
+  [
+    "what may gain some by its files is not bound",
+    { caps: [], noNewPrivs: false, gains: true },
+    [...ALWAYS, "SETGROUPS 3001 3002", "SETGID 2001", "SETUID 1001", "AMBIENT 0", "CAPS 0"],
   ],
   [
     "who cannot lock, drops all the same",
@@ -233,7 +240,7 @@ describe("users of its own", () => {
       ...ALWAYS,
       "SECUREBITS 5",
       "AMBIENT 0",
-      "SECUREBITS 235",
+      "SECUREBITS 203",
       "CAPS 0",
       ...END,
     ]);

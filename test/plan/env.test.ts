@@ -101,6 +101,17 @@ test("root keeps the names of root, and an ordinary server's commands all of its
   expect({ ...envOf({ acls: {} }, with_({}, ordinary)) }).toEqual({ PATH: DEFAULT_PATH });
 });
 
+test("an ordinary server's commands have a home with * unset too, as those of root's have", () => {
+  const nothing = { acls: {}, envs: { name: "*", mode: "unset" } };
+  expect({ ...envOf(nothing, ordinary) }).toEqual({ PATH: DEFAULT_PATH, ...PILOT });
+  const nobodyKnows = { ...ordinary, user: () => undefined };
+  expect({ ...envOf(nothing, nobodyKnows) }).toEqual({ PATH: DEFAULT_PATH, HOME: "/" });
+  const homeless = { acls: {}, envs: [...[nothing.envs], { name: "HOME", mode: "unset" }] };
+  expect(envOf(homeless, ordinary)["HOME"]).toBeUndefined();
+  const elsewhere = { ...ordinary, inherits: false };
+  expect({ ...envOf(nothing, elsewhere) }).toEqual({ PATH: DEFAULT_PATH });
+});
+
 test("plans for another server have nothing of this one's", () => {
   expect({ ...envOf({ envs: { name: "A", value: "1" } }, { ...board, inherits: false }) }).toEqual({
     ...PILOT,

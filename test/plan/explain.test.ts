@@ -132,6 +132,15 @@ test.each<[Partial<Policy>, string[], (string | undefined)[]]>([
     [],
   ],
   [
+    { families: { names: ["AF_NETLINK"], protocols: ["NETLINK_5"], filter: new Uint8Array(8) } },
+    [
+      "sockets only of AF_NETLINK: others fail with EAFNOSUPPORT; no io_uring, which evades that",
+      "AF_NETLINK only with the protocols 5",
+      "every other system call: no seccomp filter of its own",
+    ],
+    [ALL_FAMILIES, NO_CALLS],
+  ],
+  [
     {
       families: {
         names: ["AF_UNIX", "AF_NETLINK"],

@@ -90,6 +90,9 @@ test("groups of this server that the compiling one had not are told", () => {
   expect(notices([5000], [4, 5000])).toEqual(["5000", "adm (4)"]);
   expect(notices([5000], [5000])).toEqual(["5000"]);
   expect(notices([], [65534])).toEqual([]);
+  // Root gives each command the groups that the config says.
+  const [ofRoot] = decodePlans(text, { ...here, groups: [0, 4, 5000] });
+  expect(ofRoot?.notices).toEqual(api.notices);
 });
 
 describe("refused", () => {
@@ -104,6 +107,8 @@ describe("refused", () => {
     ["its first word alone", "spawnbox-plan ", "not a plan file"],
     ["no header", "spawnbox-plan \n{}\n", "damaged"],
     ["a broken header", "spawnbox-plan {\n{}\n", "damaged"],
+    ["a header that is a list", "spawnbox-plan []\n{}\n", "it is damaged: compile it again"],
+    ["a header that is nothing", "spawnbox-plan null\n{}\n", "it is damaged: compile it again"],
     ["a changed body", text.replace("/bin/echo", "/bin/evil"), "does not match its hash"],
     ["half of it", text.slice(0, text.length / 2), "does not match its hash"],
     ["another format", changed("format", 99), "whose plans are of version 99."],

@@ -18,13 +18,26 @@ describe("paths", () => {
   });
 
   test("that do not exist, and those that a wider rule opens, are told", () => {
-    const landlock = { exec: system, rw: ["/var/tmp"], ro: ["/var/tmp/spawnbox-none"] };
+    const landlock = {
+      exec: system,
+      rw: ["/var/tmp", "/dev/null"],
+      ro: ["/var/tmp/spawnbox-none"],
+    };
     const told = compiled(sandbox(landlock), machine).notices.map(({ message }) => message);
     expect(told).toEqual([
       "/var/tmp/spawnbox-none does not exist: no command starts until it does",
       "/var/tmp/spawnbox-none can be written all the same: /var/tmp above it is rw",
     ]);
   });
+});
+
+test("that leave /dev/null out are told", () => {
+  const told = (landlock: object) =>
+    compiled(sandbox({ exec: system, ...landlock }), machine).notices.map(({ message }) => message);
+  const closed = ["/dev/null cannot be opened, as shells and many programs do: add it to rw"];
+  expect(told({ rw: ["/var/tmp"] })).toEqual(closed);
+  expect(told({ ro: ["/dev"] })).toEqual(closed);
+  for (const rw of ["/dev/null", "/dev"]) expect(told({ rw: [rw] })).toEqual([]);
 });
 
 test("explained by what may be done where", () => {

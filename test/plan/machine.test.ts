@@ -1,6 +1,14 @@
 /** What is found out about a machine. */
 import { afterAll, describe, expect, test } from "bun:test";
-import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  constants,
+  mkdirSync,
+  mkdtempSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { activeLabelModule, hostFiles } from "../../src/plan/machine.ts";
@@ -31,6 +39,16 @@ test.each([
   expect(activeLabelModule((path) => files[path] ?? "")).toBe(
     expected as typeof expected & "smack",
   );
+});
+
+test("what may not be read is no program that is looked into, and no error", () => {
+  // Nor by root.
+  const unreadable = "/proc/sys/vm/drop_caches";
+  expect(hostFiles.head(unreadable, 1)).toBeUndefined();
+  expect(hostFiles.isAllowed(unreadable, constants.R_OK)).toBe(false);
+  expect(hostFiles.isAllowed("/proc/self/status", constants.R_OK)).toBe(true);
+  expect(hostFiles.head("/proc/self/status", 5)).toEqual(new Uint8Array(Buffer.from("Name:")));
+  expect(() => hostFiles.head("/proc/none", 1)).toThrow("ENOENT");
 });
 
 describe.if(isRoot)("a file of the host", () => {

@@ -14,6 +14,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { thisMachine } from "../../src/plan/machine.ts";
 import { imagined, makeDirectory } from "../../src/plan/make-directory.ts";
+import { descriptorsOf } from "../descriptors.ts";
 import { isRoot } from "../served.ts";
 
 const dir = mkdtempSync(join(tmpdir(), "spawnbox-make-"));
@@ -30,6 +31,14 @@ const of = (path: string) => {
 };
 
 describe("made", () => {
+  test("and nothing is left open", () => {
+    const open = () => descriptorsOf("self").filter((one) => one.startsWith("/"));
+    const before = open();
+    makeDirectory(join(dir, "left/open"), owner);
+    writeFileSync(join(dir, "left/file"), "");
+    expect(() => makeDirectory(join(dir, "left/file/x"), owner)).toThrow("ENOTDIR");
+    expect(open()).toEqual(before);
+  });
   test("with all above it, whatever the mask", () => {
     makeDirectory(join(dir, "a/b/c"), owner);
     expect([of("a"), of("a/b"), of("a/b/c")]).toEqual([

@@ -35,7 +35,8 @@ test("what the mount of the host lets nobody do is told of who asks for it", () 
     const mountFlags = (path: string) => ({ ...FREE, ...(path !== "/bin/sh" && flags(...host)) });
     const files = { ...filesOf(FILES), mountFlags };
     const mounts = [sh, { target: "/srv/data", ...mount }];
-    return compiled({ acls, namespace: { mounts } }, { ...board, files }).notices;
+    const root = { acls: { user: "root" }, namespace: { mounts } };
+    return compiled(root, { ...board, files }).notices;
   };
   const message = (what: string, so: string) => [
     { path: at, message: `source /srv/data lies on a ${what} mount of this machine: ${so}` },
@@ -82,6 +83,11 @@ describe("each mode", () => {
       "devices as devices",
       { target: "/x", source: "/dev" },
       { ...bind("/dev", "readonly", "nosuid"), target: "/x" },
+    ],
+    [
+      "and one of them",
+      { target: "/x", source: "/dev/fuse", optional: true },
+      { ...bind("/dev/fuse", "readonly", "nosuid"), target: "/x", optional: true },
     ],
     [
       "but for who says so",
@@ -331,7 +337,7 @@ describe("each mode", () => {
     const mounts = [sh, { target: "/srv" }, { target: "/t", ...mount }];
     const machine = { ...board, output: () => new Uint8Array() };
     const { notices } = compiled(
-      { acls, namespace: { shares: { pid: "disable" }, mounts } },
+      { acls: { user: "root" }, namespace: { shares: { pid: "disable" }, mounts } },
       machine,
     );
     expect(notices).toMatchObject(

@@ -111,7 +111,7 @@ describe("a host name", () => {
   });
   describe.each(["", "a b", "x\n127.0.0.1 other", "tab\t", "x#y", "bell\x07"])("%j", (name) => {
     const message = `${at}.opts.hostname: ${JSON.stringify(name)} is no host name: letters, digits, - and . only`;
-    const mounts = [{ target: "/etc/hosts", mode: "hosts" }];
+    const mounts = [{ target: "/bin/sh" }, { target: "/etc/hosts", mode: "hosts" }];
     // Its line of hosts(5) would be another one, or two.
     test("is not written into hosts", () => {
       const found = refused({ acls, namespace: { ...named(name), mounts } }, board);

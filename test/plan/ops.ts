@@ -37,7 +37,8 @@ export function decodeOps(blob: Uint8Array): DecodedPlan {
     ];
     const name = names.get(code);
     if (!name) throw new Error(`no op has the code ${code}`);
-    if (size % 8 !== 0 || size < OP_HEADER_SIZE + count * 8 + bytes || at + size > blob.length)
+    const least = Math.ceil((OP_HEADER_SIZE + count * 8 + bytes) / 8) * 8;
+    if (size !== least || at + size > blob.length)
       throw new Error(`${name}: size ${size} for ${count} numbers and ${bytes} bytes`);
     const from = at + OP_HEADER_SIZE;
     const numbers = Array.from({ length: count }, (_, i) => view.getBigUint64(from + i * 8, true));

@@ -1,6 +1,14 @@
 /** Scripts and programs as people have them, on this machine's own files, and compiled as `check` does. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { foreignFormat } from "../../src/plan/binfmt.ts";
@@ -328,3 +336,42 @@ test("what runs is fine: with a space, with an argument, without a line end, sta
   const arch = process.arch === "arm64" ? "arm64" : "x64";
   for (const path of ["/bin/sh", process.execPath]) expect(look(path, { arch })).toBe("fine");
 });
+
+const isRoot = process.geteuid?.() === 0;
+
+test.skipIf(!isRoot)(
+  "a file with capabilities that the sandbox has not is told, where the kernel would refuse it",
+  () => {
+    const path = join(dir, "capable");
+    rmSync(path, { force: true });
+    copyFileSync("/bin/true", path);
+    const given = (words: string) =>
+      expect(Bun.spawnSync(["setcap", words, path]).success).toBe(true);
+    const within = (...caps: number[]) => ({ mayGain: new Set(caps) });
+    given("cap_net_raw,cap_bpf+ep");
+    expect(look(path, within(13))).toBe(
+      '/capable has capabilities of its own (getcap /capable), which the sandbox has not, and the kernel does not execute it without: add "BPF" to caps, or give the sandbox mounts, as all profiles but admin have them: there, files give none',
+    );
+    expect(look(path, within())).toContain('add "NET_RAW", "BPF" to caps');
+    expect(look(path, within(13, 39))).toBe("fine");
+    expect(look(path)).toBe("fine");
+    expect(look(path, { ...within(13), isServersBound: true })).toBe(
+      "/capable has capabilities of its own (getcap /capable), which the server itself may not have, and the kernel does not execute it without: its container needs --cap-add BPF, its unit CapabilityBoundingSet= with CAP_BPF, or the sandbox mounts, as all profiles but admin have them: there, files give none",
+    );
+    const script = join(dir, "script");
+    writeFileSync(script, `#!${path}\n`);
+    chmodSync(script, 0o755);
+    expect(look(script, within())).toContain("without, which /script needs: add");
+    // Files of such a mount give nothing, and nothing is refused.
+    const flags = { readonly: true, nosuid: true, nodev: true, noexec: false };
+    const mounts: MountStep[] = ["/usr", "/lib", "/lib64", dir].map((at) => ({
+      ...{ kind: "bind", source: at, target: at, flags },
+    }));
+    expect(look(path, { ...within(), view: new View(mounts, hostFiles) })).toBe("fine");
+    const nosuid = { ...hostFiles, mountFlags: () => flags };
+    expect(look(path, { ...within(), view: new View(undefined, nosuid) })).toBe("fine");
+    // Who knows of capabilities asks for them itself, and does without.
+    given("cap_net_raw+p");
+    expect(look(path, within())).toBe("fine");
+  },
+);

@@ -46,18 +46,20 @@ test("this kernel runs programs of its own architecture, and is asked about othe
   expect(runs(other)).toBe(runs(other));
 });
 
-test("it runs those of the other one where it runs a file of theirs", () => {
-  const other = process.arch === "arm64" ? "arm" : "i386";
-  const { machine = 0, code = [] } = PROGRAMS[other] ?? {};
-  const dir = mkdtempSync(join(tmpdir(), "spawnbox-runs-"));
-  const file = join(dir, "program");
-  try {
-    writeFileSync(file, program32(machine, code), { mode: 0o755 });
-    const { exitCode } = Bun.spawnSync(["/bin/sh", "-c", '"$0" 2>/dev/null', file]);
-    // 126: the shell cannot execute it.
-    expect([7, 126]).toContain(exitCode);
-    expect(runs(other)).toBe(exitCode === 7);
-  } finally {
-    rmSync(dir, { recursive: true });
-  }
-});
+test.each(["i386", "arm"] as const)(
+  "it runs those of %s where it runs a file of theirs",
+  (other) => {
+    const { machine = 0, code = [] } = PROGRAMS[other] ?? {};
+    const dir = mkdtempSync(join(tmpdir(), "spawnbox-runs-"));
+    const file = join(dir, "program");
+    try {
+      writeFileSync(file, program32(machine, code), { mode: 0o755 });
+      const { exitCode } = Bun.spawnSync(["/bin/sh", "-c", '"$0" 2>/dev/null', file]);
+      // 126: the shell cannot execute it.
+      expect([7, 126]).toContain(exitCode);
+      expect(runs(other)).toBe(exitCode === 7);
+    } finally {
+      rmSync(dir, { recursive: true });
+    }
+  },
+);

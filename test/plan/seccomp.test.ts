@@ -204,6 +204,24 @@ describe("a second ABI", () => {
     ]);
   });
 
+  test.each([
+    [{ op: "eq", value: 1, mask: 1 }, "mask goes with op masked_eq, and only with it"],
+    [{ op: "masked_eq", value: 1 }, "mask goes with op masked_eq, and only with it"],
+    [{ op: "masked_eq", value: 0, mask: 0 }, "args: a mask of 0 would match every call"],
+    [
+      { op: "masked_eq", value: 3, mask: 1 },
+      "args: value has bits that mask has not: no call could match",
+    ],
+    [
+      { op: "eq", value: "18446744073709551616" },
+      '"18446744073709551616" is not a number from 0 to 2^64-1',
+    ],
+  ])("a condition that cannot be meant is refused: %j", (condition, why) => {
+    const rules = [rule("write", "ERRNO(EPERM)", { index: 0, ...condition })];
+    expect(refused({ acls, seccomp: { default: "ALLOW", rules } })).toEqual([
+      `sandboxes[0].seccomp.rules[0]: ${why}`,
+    ]);
+  });
   test("is told where there is none, and refused beside a filter of somebody else's", () => {
     const told = (machine: object) =>
       compiled(

@@ -108,7 +108,7 @@ test("what a filter of its own lets through in vain is told, with ports alone", 
     compiled(
       {
         acls: { user: "daemon" },
-        landlock: { exec: ["/usr", "/bin"], ...landlock },
+        landlock: { exec: ["/usr", "/bin"], rw: ["/dev/null"], ...landlock },
         seccomp: {
           default: "KILL",
           abis: "i386",

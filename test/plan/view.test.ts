@@ -68,6 +68,7 @@ const host: HostFiles = {
   },
   isAllowed: () => true,
   hasOnlyMode: () => false,
+  capabilities: () => undefined,
   mountFlags: () => FREE,
   foreignFormats: () => [],
 };
@@ -108,7 +109,7 @@ describe("what would fail at launch is told before", () => {
       "the loader is missing",
       [bind("/usr/bin")],
       "/usr/bin/dash",
-      "/lib64/ld.so is not visible inside the sandbox: no mount shows it, which /usr/bin/dash needs",
+      '/lib64/ld.so is not visible inside the sandbox, as no mount shows it, which /usr/bin/dash needs: add one that does, such as {"target": "/lib64"}',
     ],
     [
       "the interpreter of a script is missing",

@@ -40,9 +40,11 @@ function counting(modules: Modules, encoders = ENCODER, rest = "") {
   return { file, loads, until };
 }
 
-test("one for what belongs to no task; a spare one where there are encoders and somebody serves it", async () => {
+test("one for what belongs to no task; a spare one where there are encoders, not functions alone, and somebody serves it", async () => {
   using modules = new Modules();
+  using others = new Modules();
   const { file, loads, until } = counting(modules);
+  const alone = counting(others, "");
   const plugin = load(file);
   expect(loads()).toBe(1);
   expect(await plugin.functions.get("id")?.(5, context)).toBe(5);
@@ -52,6 +54,7 @@ test("one for what belongs to no task; a spare one where there are encoders and 
   await first?.end();
   await sleep(150);
   expect(loads()).toBe(2);
+  load(alone.file).open();
   plugin.open();
   await until(3);
   // There is one already.
@@ -64,6 +67,8 @@ test("one for what belongs to no task; a spare one where there are encoders and 
   expect(loads()).toBe(4);
   await until(5);
   await Promise.all([second?.end(), third?.end()]);
+  // It would have been there long before those.
+  expect(alone.loads()).toBe(1);
   plugin.close();
   await expect(plugin.functions.get("id")?.(5, context)).rejects.toThrow(
     "the plugin u was taken away",
@@ -95,14 +100,6 @@ test("none of one that nobody has any more goes on, nor the spare one", async ()
     if (now === before) break;
     before = now;
   }
-});
-
-test("no spare one where there are functions alone", async () => {
-  using modules = new Modules();
-  const { file, loads } = counting(modules, "");
-  load(file).open();
-  await sleep(50);
-  expect(loads()).toBe(1);
 });
 
 test("another plugin of the same files is another one", () => {

@@ -1,6 +1,7 @@
 /** Our end as an importer, tried by an exporter that forgives nothing. */
-import { afterAll, expect, test } from "bun:test";
+import { afterAll, expect, spyOn, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Client, type Request, SERVER_SESSION } from "../../src/api/client.ts";
@@ -14,6 +15,8 @@ import { type CallPacket, json, reply, StrictExporter } from "./strict-exporter.
 
 const dir = mkdtempSync(join(tmpdir(), "spawnbox-dialler-"));
 afterAll(() => rmSync(dir, { recursive: true }));
+/** Milliseconds that a dial may take. */
+const DIAL_LIMIT = 10_000;
 let sockets = 0;
 
 class TestClient implements Client {
@@ -220,6 +223,64 @@ test("who is not there is dialled until it is, and a call does not wait for the 
   dialler.close();
   expect(statusOf(await call().catch((error: unknown) => error))).toBe("not-available");
   await exporter.close();
+});
+
+test("who is not there is dialled after a tenth of a second, and after twice as long each time, for half a minute at most", async () => {
+  const path = join(dir, `${++sockets}`);
+  const real = setTimeout;
+  const random = spyOn(Math, "random");
+  const timers = spyOn(globalThis, "setTimeout");
+  using restored = new DisposableStack();
+  for (const spy of [random, timers]) restored.defer(() => spy.mockRestore());
+  const quiet = spyOn(console, "error").mockImplementation(() => {});
+  restored.defer(() => quiet.mockRestore());
+  for (const chance of [0, 1]) {
+    const all: number[] = [];
+    const enough = Promise.withResolvers<void>();
+    random.mockReturnValue(chance);
+    timers.mockImplementation(((run: () => void, ms: number) => {
+      // How long a dial may take.
+      if (ms === DIAL_LIMIT) return real(run, ms);
+      if (all.push(ms) === 11) enough.resolve();
+      return real(run, 0);
+    }) as typeof setTimeout);
+    const dialler = new Dialler({
+      ...{ speech: "rpc", uri: `unix:${path}`, address: { kind: "unix", path } },
+    });
+    dialler.start();
+    await enough.promise;
+    dialler.close();
+    expect(all.slice(0, 11)).toEqual(
+      [100, 200, 400, 800, 1600, 3200, 6400, 12_800, 25_600, 30_000, 30_000].map(
+        (ms) => ms * (0.75 + chance / 2),
+      ),
+    );
+  }
+});
+
+test("one that does not say which version it speaks is left after ten seconds", async () => {
+  const path = join(dir, `${++sockets}`);
+  const left = Promise.withResolvers<void>();
+  const mute = createServer((socket) => socket.resume().on("close", () => left.resolve()));
+  await new Promise<void>((resolve) => mute.listen({ path }, resolve));
+  const real = setTimeout;
+  const timers = spyOn(globalThis, "setTimeout").mockImplementation(((
+    run: () => void,
+    ms: number,
+  ) => real(run, ms === DIAL_LIMIT ? 20 : ms)) as typeof setTimeout);
+  const dialler = new Dialler({
+    ...{ speech: "rpc", uri: `unix:${path}`, address: { kind: "unix", path } },
+  });
+  try {
+    await expect(
+      dialler.call("far", { api: "near", verb: "v", args: 1, session: { uuid: "s" } }),
+    ).rejects.toThrow("it does not say in time which version it speaks");
+    await left.promise;
+  } finally {
+    timers.mockRestore();
+    dialler.close();
+    mute.close();
+  }
 });
 
 test("an exporter that announces without end, or what there is not, is hung up on", async () => {

@@ -1,11 +1,14 @@
 /** Where importers come in: what is told of each place, what cannot be listened on, and how many there are. */
 import { afterAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { connect } from "node:net";
+import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { copyFd } from "../../ffi/libc.ts";
+import { descriptorOf } from "../../ffi/sockets.ts";
 import { parseServer } from "../../src/config/binder-uri.ts";
 import { type RpcOptions, startRpc } from "../../src/rpc/server.ts";
+import { until } from "../served.ts";
 import { DatagramSocket } from "../server/datagrams.ts";
 import { TestRegistry } from "../server/harness.ts";
 import { StrictPeer } from "./peer.ts";
@@ -94,6 +97,22 @@ describe("nothing listens where", () => {
     expect(await refused(["sd:mesh?as-api=t"])).toBe("no socket of this name");
   });
 
+  test.each([
+    ["0.0.0.0", false, "sd:mesh?as-api=t, at 0.0.0.0,"],
+    ["::", false, "sd:mesh?as-api=t, at ::,"],
+    ["127.0.0.1", false, "it listens"],
+    ["0.0.0.0", true, "it listens"],
+  ])(
+    "[protection] other machines reach a socket that was handed over: %s, %p",
+    async (host, insecure, what) => {
+      const listening = createServer();
+      await new Promise<void>((resolve) => listening.listen(0, host, resolve));
+      const inherited = () => copyFd(descriptorOf(listening) ?? -1);
+      expect(await refused(["sd:mesh?as-api=t"], { inherited, insecure })).toStartWith(what);
+      listening.close();
+    },
+  );
+
   test("a file is in the way", async () => {
     const place = path();
     writeFileSync(place, "of somebody");
@@ -104,7 +123,8 @@ describe("nothing listens where", () => {
 
 test("of one peer as many are let in as there are places, and their places are free again", async () => {
   const place = path();
-  const rpc = await start([`unix:${place}?as-api=t`], { connections: 4 });
+  const registry = new TestRegistry();
+  const rpc = await start([`unix:${place}?as-api=t`], { connections: 4, registry });
   const peers: StrictPeer[] = [];
   for (;;) {
     try {
@@ -117,8 +137,11 @@ test("of one peer as many are let in as there are places, and their places are f
   expect(peers.length).toBeGreaterThan(0);
   for (const peer of peers) {
     expect(await peer.call("ping")).toMatchObject({ status: 0 });
-    peer.close();
+    // Whatever is still done for them: who is busy would give way to nobody.
+    void peer.call("slow");
   }
+  await until("all are busy", () => registry.slow === peers.length);
+  for (const peer of peers) peer.close();
   const again = async (): Promise<StrictPeer> => {
     try {
       return await StrictPeer.dial({ path: place });
@@ -128,6 +151,7 @@ test("of one peer as many are let in as there are places, and their places are f
     }
   };
   (await again()).close();
+  registry.release();
   await rpc.close();
   await new Promise<void>((resolve) => connect({ path: place }).on("error", () => resolve()));
 });

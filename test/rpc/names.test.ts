@@ -28,12 +28,28 @@ test.each([
   expect(helloSize(word.subarray(0, 1))).toBeUndefined();
 });
 
-test("one that says that it is longer than it may be is not waited for", () => {
+test("what does not begin with versions is known by its first byte", () => {
+  for (const bytes of ["G", "\0", "K\x01"])
+    expect(() => helloSize(Buffer.from(bytes))).toThrow(
+      "it does not begin with the versions that it speaks",
+    );
+  expect(helloSize(Buffer.of())).toBeUndefined();
+});
+
+test.each([
+  ["the name of a verb", "K\x01\0", 1024],
+  ["who calls", "K\x01\0\x01\0\0\0v\0\0\0\0\0\0\0\0", 16384],
+  ["an error", "k\x01\0", 1024],
+  ["the name of an event", "E\x01\0", 1024],
+  ["the name of a session", "S\x01\0", 1024],
+  ["the name of a token", "T\x01\0", 16384],
+  ["the name of an event", "B", 1024],
+])("%s that says that it is longer than it may be is not waited for", (what, before, most) => {
   const message = (length: number) => {
-    const bytes = Buffer.from("E\x01\0\0\0\0\0", "latin1");
-    bytes.writeUInt32LE(length, 3);
+    const bytes = Buffer.from(`${before}\0\0\0\0`, "latin1");
+    bytes.writeUInt32LE(length, before.length);
     return () => parseMessage(bytes);
   };
-  expect(message(1025)).toThrow("a message is shorter than what is in it");
-  expect(message(1026)).toThrow("the name of an event has over 1024 bytes");
+  expect(message(most + 1)).toThrow("a message is shorter than what is in it");
+  expect(message(most + 2)).toThrow(`${what} has over ${most} bytes`);
 });

@@ -72,6 +72,13 @@ describe("of a call", () => {
       "ff ff 08 00 ff ff 03 00 ff ff 08 00 fe ff 04 00",
       { session: 3, token: 4 },
     ],
+    [
+      "a value of no bytes",
+      1,
+      "fc ff 06 00 fd ff",
+      { values: [{ type: TYPE.string, bytes: Buffer.of() }] },
+    ],
+    ["an API without a name", 0, "fe ff 06 00 fc ff", { api: "" }],
     ["an API", 0, "fe ff 08 00 fc ff 62 00", { api: "b" }],
     // It means nothing here.
     ["how long it may take", 0, "fa ff 08 00 01 00 00 00", {}],

@@ -1,3 +1,4 @@
+import { heapStats } from "bun:jsc";
 import { expect, test } from "bun:test";
 import { AfbError } from "../../src/errors.ts";
 import { Places } from "../../src/rpc/places.ts";
@@ -84,4 +85,19 @@ test("a peer has three times what it leaves free, and always one; who waits come
   await third;
   // Those that wait no more do not count.
   expect(most.enter("c")).toBeInstanceOf(Promise);
+});
+
+test("of a peer that has left nothing is kept", () => {
+  const places = new Places(1, 0);
+  const strings = (): number => {
+    Bun.gc(true);
+    return heapStats().objectTypeCounts["string"] ?? 0;
+  };
+  const before = strings();
+  for (let i = 0; i < 10_000; i++) {
+    places.enter(`peer ${i}`);
+    places.leave(`peer ${i}`);
+  }
+  expect(strings() - before).toBeLessThan(5_000);
+  expect(places.enter("the next")).toBeUndefined();
 });

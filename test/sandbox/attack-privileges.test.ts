@@ -41,6 +41,7 @@ const config = [
     commands,
   },
   { uid: "limited", acls, commands: { ...python, limits: { nproc: 0 } } },
+  { uid: "giving", acls: { user: "root" }, caps: ["SETUID", "NET_ADMIN"], commands },
   { uid: "setpcap", acls, caps: { cap: "SETPCAP" }, namespace: full, commands },
 ];
 
@@ -78,15 +79,36 @@ describe.each(users)("served by %s", (user) => {
       served,
       "setpcap",
       `
-GET, SET, NOROOT, NO_SETUID_FIXUP, KEEP_CAPS, NO_AMBIENT = 27, 28, 1, 4, 16, 64
+GET, SET, NOROOT, NO_SETUID_FIXUP, NO_AMBIENT = 27, 28, 1, 4, 64
 bits = libc.prctl(GET)
 print(hex(bits), call("prctl", SET, bits))
-for other in (0, *(bits ^ b << lock for b in (NOROOT, NO_SETUID_FIXUP, KEEP_CAPS, NO_AMBIENT) for lock in (0, 1))):
+for other in (0, *(bits ^ b << lock for b in (NOROOT, NO_SETUID_FIXUP, NO_AMBIENT) for lock in (0, 1))):
     print(call("prctl", SET, other), end=" ")
 print(hex(libc.prctl(GET)))`,
     );
-    expect(lines).toEqual(["0xeb ok", `${"EPERM ".repeat(9)}0xeb`]);
+    expect(lines).toEqual(["0xcb ok", `${"EPERM ".repeat(7)}0xcb`]);
   });
+
+  test.if(user === "root")(
+    "[capabilities] who gives up root may keep what it had, as ping and chronyd do, and nothing else",
+    async () => {
+      const { lines } = await py(
+        served,
+        "giving",
+        `
+caps = lambda: " ".join(line.split()[1].lstrip("0") or "0" for line in open("/proc/self/status") if line.startswith(("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")))
+print(caps())
+print(call("prctl", 8, 1), call("setresuid", ${ORDINARY}, ${ORDINARY}, ${ORDINARY}), caps())
+sys.stdout.flush()
+os.execv("/bin/grep", ["grep", "CapPrm", "/proc/self/status"])`,
+      );
+      expect(lines).toEqual([
+        "1080 1080 1080 1080 1080",
+        "ok ok 1080 1080 0 1080 0",
+        `CapPrm:\t${"0".repeat(16)}`,
+      ]);
+    },
+  );
 
   test("[environment] variables that inject code do not come in through arguments", async () => {
     const names = [

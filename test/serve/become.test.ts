@@ -98,7 +98,10 @@ describe("an early server that becomes the service", () => {
 
 describe("the change", () => {
   /** What of it is asked for, of a server of which these fail; and what is left of it. */
-  async function changed(fails: "reload" | "start" | "extend" | "nothing", more: string[] = []) {
+  async function changed(
+    fails: "asker" | "reload" | "start" | "extend" | "nothing",
+    more: string[] = [],
+  ) {
     const dir = realpathSync(mkdtempSync(join(tmpdir(), "spawnbox-become-")));
     const [env, cwd] = [{ ...process.env }, process.cwd()];
     const said: unknown[] = [];
@@ -110,6 +113,10 @@ describe("the change", () => {
     const child = Bun.spawn(["/bin/cat"], { stdio: ["pipe", "inherit", "inherit"] });
     const pidfd = openProcess(child.pid);
     if (pidfd === undefined) throw new Error("it has ended by itself");
+    const end = async () => {
+      child.kill();
+      await child.exited;
+    };
     const failing = (name: typeof fails) => {
       said.push(name);
       if (fails === name) throw new Error(`${name} fails`);
@@ -122,7 +129,11 @@ describe("the change", () => {
     const serving = {
       registry: {
         list: () => [{ api: "old", verbs: [] }],
-        start: async (is?: (api: string) => boolean) => (news(is), failing("start")),
+        start: async (is?: (api: string) => boolean) => {
+          news(is);
+          failing("start");
+          if (fails === "asker") await end();
+        },
         endGone: async (is?: (api: string) => boolean) => (news(is), void said.push("ended")),
       },
       server: {
@@ -177,8 +188,7 @@ describe("the change", () => {
       if (stderr) Object.defineProperty(process, "stderr", stderr);
       process.chdir(cwd);
       setEnvironment(env);
-      child.kill();
-      await child.exited;
+      await end();
       closeSync(pidfd);
       rmSync(dir, { recursive: true });
     }
@@ -215,6 +225,9 @@ describe("the change", () => {
       [false, true],
       [false, true],
     ]);
+    const asker = await changed("asker");
+    expect(asker).toMatchObject({ answer: "Error: the process that asked has ended", ...BACK });
+    expect(asker.said).toEqual(start.said);
     const tls = ["--tls-cert", "/new.pem", "--tls-key", "/new.key"];
     const extend = await changed("extend", ["--unix", "s.sock", ...tls]);
     expect(extend).toMatchObject({ answer: "Error: extend fails", ...BACK });

@@ -39,6 +39,9 @@ describe("other binders", () => {
     expect(called.foreign.map(({ name }) => name)).toEqual(["far"]);
     called.use();
     expect(dialling.slotOf(server)).toBeDefined();
+    // Where none is called any more, those that were are let go.
+    (await dialling.prepare([apiOf([])], { imports: [], exports: [] })).use();
+    expect(dialling.slotOf(server)).toBeUndefined();
     const importing = compiled({ acls: { user: "nobody" } }, undefined, {
       imports: [{ uri: `unix:${at("far.sock")}`, privilege: "urn:x" }],
     });

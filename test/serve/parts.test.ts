@@ -16,6 +16,7 @@ import { Permissions } from "../../src/serve/permissions.ts";
 import { roomFor } from "../../src/serve/room.ts";
 import { loadTls } from "../../src/serve/tls.ts";
 import { createReloads } from "../../src/service/reload.ts";
+import { Cynagora } from "../access/cynagora.ts";
 import { apiOf, registryOf, said, shell } from "../api/harness.ts";
 import { turn } from "../api/listener.ts";
 import { certificatesIn } from "../rpc/certificates.ts";
@@ -327,6 +328,30 @@ describe("a permission service", () => {
     permissions.use(undefined);
     expect([permissions.asks, permissions.address]).toEqual([false, undefined]);
     permissions.close();
+  });
+
+  test("is left where another is asked, or none", async () => {
+    const names = ["first", "second", "third"];
+    const [first, second, third] = await Promise.all(
+      names.map((name) => new Cynagora().listen(at(`${name}.cynagora`))),
+    );
+    const ask = async (name: string) => {
+      permissions.use({ kind: "unix", path: at(`${name}.cynagora`) });
+      expect(await permissions.notice()).toBeUndefined();
+    };
+    try {
+      await ask("first");
+      expect(first?.sockets.size).toBe(1);
+      await ask("second");
+      while (first?.sockets.size !== 0) await turn();
+      permissions.use(undefined);
+      while (second?.sockets.size !== 0) await turn();
+      await ask("third");
+      permissions.close();
+      while (third?.sockets.size !== 0) await turn();
+    } finally {
+      for (const one of [first, second, third]) await one?.close();
+    }
   });
 });
 

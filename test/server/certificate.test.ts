@@ -87,6 +87,19 @@ test("[protection] a certificate counts while it is verified and valid, and one 
   });
   for (const shown of [undefined, {}, { valid_to: "Jan  1 00:00:00 2100 GMT" }])
     expect(told({ shown })).toBe("none");
+  for (const [word, advice] of [
+    ["UNABLE_TO_VERIFY_LEAF_SIGNATURE", "no authority that is believed here has signed it: send"],
+    ["UNABLE_TO_GET_ISSUER_CERT_LOCALLY", "no authority that is believed here has signed it: send"],
+    ["UNABLE_TO_GET_ISSUER_CERT", "the authority that signed its authority is not believed here"],
+    ["DEPTH_ZERO_SELF_SIGNED_CERT", "it has signed itself, and is not believed here"],
+    ["SELF_SIGNED_CERT_IN_CHAIN", "its authority is not believed here"],
+    ["INVALID_PURPOSE", "it is not for clients: its extendedKeyUsage has no clientAuth"],
+    ["CERT_HAS_EXPIRED", "is the clock here right?"],
+    ["CERT_NOT_YET_VALID", "is the clock here right?"],
+  ])
+    expect(told({ authorized: false, authorizationError: word })).toEqual({
+      refused: expect.stringContaining(`${word}: ${advice}`),
+    });
   expect(told({ authorized: false, authorizationError: "SELF_SIGNED" })).toEqual({
     refused: "SELF_SIGNED",
   });

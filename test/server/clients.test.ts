@@ -147,11 +147,12 @@ describe("spawnbox call", () => {
     expect((await invoke(["t/fail"])).code).toBe(1);
   });
 
-  test("what a terminal would obey is escaped, and means the same to who reads JSON", async () => {
+  test("what a terminal would obey is escaped, and means the same to who reads JSON; numbers stay as they are written", async () => {
     const text = "\x1b[2J\x9b2J\x7f\u202e\u2028\n";
-    const { out } = await invoke(["t/echo", JSON.stringify(text)]);
-    expect(out).toContain('"\\u001b[2J\\u009b2J\\u007f\\u202e\\u2028\\n"');
-    expect(JSON.parse(out)).toMatchObject({ response: text });
+    const number = "12345678901234567890.50";
+    const { out } = await invoke(["t/echo", `[${JSON.stringify(text)},${number}]`]);
+    expect(out).toContain(`"\\u001b[2J\\u009b2J\\u007f\\u202e\\u2028\\n",${number}]`);
+    expect(JSON.parse(out)).toMatchObject({ response: [text, Number(number)] });
   });
 
   test("a task: its events, and its status", async () => {

@@ -55,6 +55,11 @@ test("a verb: its parameters in the URL or the body, its privileges, its events"
     required: true,
     schema: { type: "string", maxLength: 9 },
   };
+  // Of one that nothing is said of, all that a text can be.
+  const all = {
+    ...{ name: "all", in: "query", required: false },
+    schema: { type: ["string", "number", "boolean"] },
+  };
   expect(document["paths"]).toMatchObject({
     "/api/m/s/list": {
       get: {
@@ -62,7 +67,7 @@ test("a verb: its parameters in the URL or the body, its privileges, its events"
         tags: ["m"],
         summary: "lists",
         "x-permissions": ["urn:list"],
-        parameters: [dir, { name: "all", required: false }, { name: "wait" }],
+        parameters: [dir, all, { name: "wait" }],
         responses: { "200": {}, default: {} },
       },
       post: {
@@ -84,7 +89,7 @@ test("a verb: its parameters in the URL or the body, its privileges, its events"
     },
     "/api/m/s/list/events": {
       get: {
-        parameters: [dir, { name: "all" }],
+        parameters: [dir, all],
         responses: { "200": { content: { "text/event-stream": {} } } },
       },
     },

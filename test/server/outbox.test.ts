@@ -86,6 +86,7 @@ describe("frames of one turn", () => {
     expect(socket.writes).toEqual([]);
     const sent = outbox.send("x");
     expect([socket.writes.length, socket.texts.length]).toEqual([1, 4096]);
+    expect(await isSettled(sent)).toBe(false);
     await sent;
   });
 

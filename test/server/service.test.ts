@@ -38,6 +38,9 @@ describe("notifications", () => {
       // Nothing of it is an assignment to the manager, or speaks to a terminal.
       manager.ready("a\r\nMAINPID=1\n\x1b[2J\u2028x", 7);
       expect(socket.receive()).toBe("MAINPID=7\nREADY=1\nSTATUS=a; MAINPID=1; \\u001b[2J\\u2028x");
+      // One that is too long is ignored, and with it that we are ready; one that the kernel does not take would hold up all others.
+      manager.ready("…".repeat(300_000));
+      expect(Buffer.byteLength(socket.receive() ?? "")).toBeWithin(1_000, 4_096);
       manager.reloading();
       expect(socket.receive()).toMatch(/^RELOADING=1\nMONOTONIC_USEC=\d+$/);
       manager.stopping(0);
@@ -217,7 +220,8 @@ async function underManager(file: string, notify: string, fd: number) {
   // LISTEN_PID must be that of the program itself: the shell becomes it.
   const script = 'export LISTEN_FDS=1 LISTEN_PID=$$; exec "$@"';
   const child = Bun.spawn(["/bin/sh", "-c", script, "sh", ...spawnbox, "serve", "--config", file], {
-    stdio: ["ignore", "ignore", "inherit", fd],
+    // What it prints is told beside its work: that none of it can be kept does not change how it ends.
+    stdio: ["ignore", Bun.file("/dev/full"), "inherit", fd],
     env: { ...process.env, NOTIFY_SOCKET: notify },
   });
   return child;

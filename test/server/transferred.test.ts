@@ -74,7 +74,7 @@ describe("bytes", () => {
     const { transfer } = made();
     const { body } = transfer.begin(new Promise(() => {}));
     expect(transfer.write(new Uint8Array(64 * K - 1))).toBeUndefined();
-    const waiting = transfer.write(bytes("xy"));
+    const waiting = transfer.write(bytes("x"));
     expect(await isSettled(waiting)).toBe(false);
     const reader = body?.getReader();
     await reader?.read();

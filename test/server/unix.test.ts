@@ -4,6 +4,7 @@ import { existsSync, lstatSync, readdirSync, unlinkSync, writeFileSync } from "n
 import { connect, createServer, type Socket } from "node:net";
 import { basename, dirname, join } from "node:path";
 import { Sessions } from "../../src/server/session.ts";
+import { DatagramSocket } from "./datagrams.ts";
 import { listenUnix } from "../../src/server/unix.ts";
 import { LOCAL, RawClient, serve, upgradeText } from "./harness.ts";
 import { until } from "../served.ts";
@@ -36,6 +37,23 @@ test("REST and WebSocket over a unix socket beside TCP, and who is calling", asy
   expect(existsSync(path)).toBe(false);
   remove();
 });
+
+test.each(["made", "handed over"])(
+  "the cookie of a session is named by no port: %s",
+  async (how) => {
+    const { path, remove } = scratch();
+    {
+      const listening = how === "made" ? undefined : DatagramSocket.listenStream(path);
+      await using _ = await serve({
+        endpoints: [listening ? { kind: "fd", fd: listening.fd } : { kind: "unix", path }],
+      });
+      using rest = await RawClient.open(path);
+      rest.write(get("/api/t/who"));
+      expect((await rest.head()).toLowerCase()).toContain("\r\nset-cookie: x-afb-uuid-0=");
+    }
+    remove();
+  },
+);
 
 test("the session of another user is not entered by knowing its uuid", () => {
   const sessions = new Sessions();

@@ -191,7 +191,7 @@ describe("a signature of the body", () => {
   });
 
   test("the body as it is, for a command that reads it itself", async () => {
-    for (const body of ['{"a": 1.50}\n', "text é\r\n", "a=b&c"]) {
+    for (const body of ['{"a": 1.50}\n', "text é\r\n", "a=b&c", "\ufeffx"]) {
       const headers = { ...signed(body), "content-type": "application/x-whatever" };
       const { status, text } = await post("raw", body, headers);
       expect(status).toBe(200);

@@ -1,5 +1,5 @@
 /** Users and groups that change while the server runs, and what the service manager says and hears. */
-import { describe, expect, test } from "bun:test";
+import { describe, expect, jest, test } from "bun:test";
 import { mkdtempSync, renameSync, rmSync, unlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -9,6 +9,7 @@ import { inheritedSockets } from "../../src/service/activation.ts";
 import { serviceManager, watchdogInterval } from "../../src/service/notify.ts";
 import { createReloads } from "../../src/service/reload.ts";
 import { ConfigError } from "../../src/config/problem.ts";
+import { turn } from "../api/listener.ts";
 import { DatagramSocket } from "../server/datagrams.ts";
 import { until } from "../served.ts";
 
@@ -95,6 +96,42 @@ describe("accounts", () => {
       await until("it is told", () => told.length === 1);
       watch.close();
       expect(told[0]).toStartWith("f sandboxes[1].acls the user a is uid 1 now");
+    }));
+
+  test("once for as long as it is so, at whatever look", () =>
+    within(async (dir) => {
+      const files = { user: join(dir, "passwd"), group: join(dir, "group") };
+      replace(files.user, "a:x:1:2\n");
+      replace(files.group, "");
+      let looks = 0;
+      let was = 3;
+      const told: string[] = [];
+      jest.useFakeTimers();
+      const watch = watchAccounts(
+        new Accounts(files),
+        () => (looks++, [plan(user("a", was))]),
+        (_, { message }) => told.push(message),
+      );
+      const looked = async (count: number): Promise<void> => {
+        while (looks < count) await turn();
+        await turn();
+      };
+      try {
+        await looked(1);
+        for (const [count, is] of [
+          [2, 3],
+          [3, 1],
+          [4, 3],
+        ] as const) {
+          was = is;
+          jest.advanceTimersByTime(10_000);
+          await looked(count);
+          expect(told).toHaveLength(count < 4 ? 1 : 2);
+        }
+      } finally {
+        watch.close();
+        jest.useRealTimers();
+      }
     }));
 });
 

@@ -357,6 +357,8 @@ describe("the layer", () => {
         ...["Type=notify", "Delegate=yes", "Restart=on-failure"],
         // Also after many starts in vain.
         ...["RestartSec=2", "StartLimitIntervalSec=0"],
+        // But for what no time mends.
+        "RestartPreventExitStatus=2",
       ]),
     );
   });

@@ -5,6 +5,7 @@ import { LIMITS } from "../../../src/server/http/connection.ts";
 import type { Incoming } from "../../../src/server/http/incoming.ts";
 import { Share } from "../../../src/share.ts";
 import { turns, turnsUntil } from "../../launch/turns.ts";
+import { until } from "../../served.ts";
 import { RawClient } from "../harness.ts";
 import { lines, type Site, site } from "./site.ts";
 
@@ -78,6 +79,28 @@ test("what all connections hold together is bounded: bodies wait for one another
     client.socket.destroy();
   }
   while (memory.free < memory.most) await Bun.sleep(5);
+  here.stop();
+});
+
+test("who waits for what others hold is not idle, and is once that is over", async () => {
+  const memory = new Share(1 << 20);
+  const here = await site((_, body) => new Response(String(body.length)), { memory });
+  const other = memory.part();
+  other.add(1 << 20);
+  // It is the one that need not wait.
+  other.onRoom(
+    () => {},
+    () => {},
+  );
+  using client = await RawClient.open(here.port);
+  client.write(lines("POST", "/", "Content-Length: 100000"));
+  client.write("y".repeat(99_999));
+  const idle = () => here.connections[0]?.idleSince;
+  await until("it waits", () => here.connections.length > 0 && idle() === undefined);
+  other.close();
+  client.write("y");
+  expect(await client.head()).toStartWith("HTTP/1.1 200 ");
+  await until("it is idle", () => idle() !== undefined);
   here.stop();
 });
 
@@ -453,6 +476,8 @@ test("a body in tiny chunks, and one that nobody wants", async () => {
   await other.head();
   expect(await other.take(3)).toBe("GET");
   expect(idle.asked).toBe(2);
+  // Of neither anything is held, nor less.
+  await until("all is given back", () => idle.memory.free === idle.memory.most);
   // What may be a request is not read as one where a client was not told to send its body.
   other.write(lines("POST", "/stream", "Content-Length: 100", "Expect: 100-continue"));
   other.write(lines("GET", "/third").repeat(9));
