@@ -50,7 +50,7 @@ export interface Machine {
   readonly ambient: ReadonlySet<number>;
   /** Those of root, which a container or unit may have taken some of; undefined where that is not known. */
   readonly held: ReadonlySet<number> | undefined;
-  /** What a program may gain by its file at most; undefined where the programs are of another machine. */
+  /** What a program may gain by its file at most; undefined where that is not known, as of another server. */
   readonly bounding: ReadonlySet<number> | undefined;
   /** It runs under no_new_privs, and so does what it executes. */
   readonly noNewPrivs: boolean;
@@ -268,7 +268,7 @@ export function thisMachine(arch: string = process.arch): Machine {
     groups: [...(process.getgroups?.() ?? []), process.getgid?.() ?? -1],
     ambient: uid === 0 ? new Set() : ownCaps("CapAmb"),
     held: uid === 0 ? ownCaps("CapPrm") : undefined,
-    bounding: arch === process.arch ? ownCaps("CapBnd") : undefined,
+    bounding: ownCaps("CapBnd"),
     noNewPrivs: ownStatus("NoNewPrivs") === "1",
     privileged: uid === 0,
     pid: process.pid,
