@@ -218,6 +218,18 @@ function cannotTell(): string | undefined {
   return "this kernel has no user notification of seccomp(2)";
 }
 
+/** Each sandbox asks for one of few, and where they come from may be a directory of the network. */
+function rememberingUsers(): Machine["user"] {
+  const known = new Map<string, ReturnType<Machine["user"]>>();
+  return (name) => {
+    if (!known.has(name)) {
+      const uid = idOf(name);
+      known.set(name, uid === undefined ? userByName(name) : userById(uid));
+    }
+    return known.get(name);
+  };
+}
+
 /** Filters as they were asked for: sandboxes with equal rules share one, and each costs milliseconds. */
 function rememberingFilters(arch: Architecture): Machine["compileFilter"] {
   const made = new Map<string, Uint8Array>();
@@ -279,10 +291,7 @@ export function thisMachine(arch: string = process.arch): Machine {
     arch,
     inherits: true,
     env: process.env,
-    user: (name) => {
-      const uid = idOf(name);
-      return uid === undefined ? userByName(name) : userById(uid);
-    },
+    user: rememberingUsers(),
     group: groupByName,
     groupName: groupById,
     cap: capFromName,
