@@ -35,14 +35,20 @@ export interface FileCapabilities {
 }
 
 const EFFECTIVE = 1;
+/** VFS_CAP_REVISION_3: for the root of a user namespace that is not this one's, as the kernel tells others as of revision 2. */
+const OF_ANOTHER_ROOT = 3;
 
-/** Those of a file; undefined when it has none, or they may not be read. It is vfs_cap_data of linux/capability.h, little-endian. */
+/**
+ * Those of a file; undefined when it has none here, or they may not be read. It is vfs_cap_data of linux/capability.h,
+ * little-endian.
+ */
 export function fileCapabilities(path: string): FileCapabilities | undefined {
   const value = new Uint8Array(64);
   const length = Number(libc.getxattr(path, "security.capability", value, BigInt(value.length)));
   // Magic and flags, then permitted and inheritable of 32 capabilities; from revision 2 on of 32 more.
   if (length < 12) return undefined;
   const view = new DataView(value.buffer);
+  if (view.getUint8(3) === OF_ANOTHER_ROOT) return undefined;
   const high = length < 20 ? 0 : view.getUint32(12, true);
   return {
     permitted: (BigInt(high) << 32n) | BigInt(view.getUint32(4, true)),

@@ -3,7 +3,7 @@ import { loadConfigs } from "../config/load.ts";
 import { ConfigError, problemLine } from "../config/problem.ts";
 import { compile } from "../plan/compile.ts";
 import { encodePlans } from "../plan/file.ts";
-import { lookingOnly, thisMachine } from "../plan/machine.ts";
+import { lookingOnly, type Machine, thisMachine } from "../plan/machine.ts";
 import { checkEncoder, extend } from "../plugins/extend.ts";
 import { printText } from "../command-line/print.ts";
 import { CONFIG, configSpec } from "../command-line/config-option.ts";
@@ -70,7 +70,8 @@ function parse(argv: string[]): Options | undefined {
 function write({ spec, output, arch }: Options): number {
   try {
     // What `autocreate` makes is made where the plans start.
-    const machine = { ...lookingOnly(thisMachine(arch)), inherits: false };
+    const here = lookingOnly(thisMachine(arch));
+    const machine: Machine = { ...here, inherits: false, bounding: undefined };
     const apis = compile(loadConfigs(spec), { machine, checkEncoder, extend });
     const plans = encodePlans(apis, machine);
     const isPiped = output === "-";

@@ -1,6 +1,7 @@
 /** One sandbox of a config → its policy: everything the launcher will do before the command, but the limits of each command. */
 import type { Acls } from "../config/sandbox-schema.ts";
 import type { Sandbox } from "../config/schema.ts";
+import { boundCaps } from "./bounding.ts";
 import { compileCaps } from "./caps.ts";
 import { compileCgroups } from "./cgroup.ts";
 import { looseLimits } from "./cgroup-grip.ts";
@@ -19,6 +20,7 @@ import type { Report } from "./report.ts";
 import { compileServerGroups } from "./server-groups.ts";
 import { compileSeccomp } from "./seccomp.ts";
 import { View } from "./view.ts";
+import { capabilityShort } from "./words.ts";
 
 const DEFAULT_UMASK = 0o022;
 
@@ -126,6 +128,7 @@ export function compilePolicy(
       report,
     ),
   };
+  if (newPrivs) report.notice(`${path}.acls.newPrivs`, gained(sandbox, policy));
   // A filter that was made elsewhere needs no library here, and is its maker's affair.
   if (sandbox.seccomp?.rulespath === undefined)
     for (const denied of deniedCaps(policy, machine)) report.notice(`${path}.caps`, denied);
@@ -173,14 +176,23 @@ function compileNewPrivs(
     );
     return false;
   }
-  const mounts = sandbox.namespace?.mounts ?? [];
-  report.notice(
-    at,
-    mounts.length > 0 && !mounts.some(({ suid }) => suid)
-      ? 'gives nothing: no mount of this sandbox has "suid": true, without which what is on it gives no privileges'
-      : "commands of this sandbox can gain privileges through set-user-id programs and file capabilities",
-  );
   return true;
+}
+
+/** What newPrivs gives, at most. */
+function gained(sandbox: Sandbox, policy: SandboxPolicy): string {
+  const mounts = sandbox.namespace?.mounts ?? [];
+  if (mounts.length > 0 && !mounts.some(({ suid }) => suid))
+    return 'gives nothing: no mount of this sandbox has "suid": true, without which what is on it gives no privileges';
+  const bound = boundCaps(policy);
+  if (bound) {
+    const most = bound.length > 0 ? ` but ${bound.map(capabilityShort).join(", ")}` : "";
+    return `commands of this sandbox can become other users through set-user-id programs, and gain no capabilities by files${most}`;
+  }
+  const todo = policy.privileged
+    ? "name caps, such as [], to bound them"
+    : 'caps does not bound them where the server is an ordinary user\'s, unless namespace.shares.users is "disable"';
+  return `commands of this sandbox can gain every capability of root, over the host too, through set-user-id programs and file capabilities: ${todo}`;
 }
 
 function withExpandedPath(

@@ -4,11 +4,18 @@
  */
 import { ARCHITECTURES } from "../../ffi/libseccomp.ts";
 import { verdictOf } from "./bpf.ts";
+import { covers } from "./inside.ts";
 import type { Machine } from "./machine.ts";
 import type { SandboxPolicy } from "./policy.ts";
 import { mayGoOn } from "./seccomp-action.ts";
 import { syscallsOf } from "./syscall-groups.ts";
 import { capabilityNumber, capabilityShort } from "./words.ts";
+
+/** What they are good for, too, where the sandbox shows it: dmesg reads the one, hwclock sets the other. */
+const DEVICES: ReadonlyMap<string, string> = new Map([
+  ["syslog", "/dev/kmsg"],
+  ["@clock", "/dev/rtc"],
+]);
 
 /** As a rule has them: see capabilities(7). */
 const CALLS: ReadonlyMap<number, string> = new Map(
@@ -26,7 +33,7 @@ const CALLS: ReadonlyMap<number, string> = new Map(
 
 /** Of each such capability a sentence that says what to add. */
 export function deniedCaps(
-  { caps = [], seccomp, told }: Pick<SandboxPolicy, "caps" | "seccomp" | "told">,
+  { caps = [], seccomp, told, mounts }: Pick<SandboxPolicy, "caps" | "seccomp" | "told" | "mounts">,
   { arch, syscall }: Pick<Machine, "arch" | "syscall">,
 ): string[] {
   const program = told?.verdicts ?? seccomp;
@@ -40,9 +47,20 @@ export function deniedCaps(
   return caps.flatMap((cap) => {
     const calls = CALLS.get(cap);
     if (calls === undefined || (syscallsOf(calls) ?? [calls]).some(goesOn)) return [];
+    const device = DEVICES.get(calls);
+    if (device !== undefined && isShown(device, mounts)) return [];
     const rule = JSON.stringify({ syscall: calls, action: "SCMP_ACT_ALLOW" });
     return [
       `${capabilityShort(cap)} is for ${calls}, which the filter of the sandbox denies: add to seccomp.rules ${rule}`,
     ];
   });
 }
+
+/** Whether there may be such a device. @param device the beginning of its path */
+const isShown = (device: string, mounts: SandboxPolicy["mounts"]): boolean =>
+  mounts?.some(
+    (step) =>
+      step.kind === "bind" &&
+      !step.flags.nodev &&
+      (covers(step.source, device) || step.source.startsWith(device)),
+  ) ?? true;

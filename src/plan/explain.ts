@@ -1,4 +1,5 @@
 /** A plan in words: one line per thing the launcher does, in the order of enforcement. */
+import { boundCaps } from "./bounding.ts";
 import { INSTRUCTION_BYTES } from "./bpf.ts";
 import { httpWords } from "./http-status.ts";
 import { webhookWords } from "./webhook.ts";
@@ -154,7 +155,7 @@ export function explainPolicy(policy: Policy): string[] {
   lines.push(
     policy.noNewPrivs
       ? "no new privileges"
-      : "NEW PRIVILEGES by set-user-id programs and file capabilities",
+      : `NEW PRIVILEGES by set-user-id programs and file capabilities: ${boundCaps(policy) ? "other users, and no other capabilities" : "every capability of root"}`,
   );
   if (policy.label) lines.push(labelWords(policy.label));
   if (policy.landlock) lines.push(...landlockWords(policy.landlock));

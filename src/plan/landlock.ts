@@ -112,8 +112,11 @@ export function compileLandlock(
   tellOverlaps(paths, rights.rw, path, report);
   const canWrite = ([above, access]: readonly [string, bigint]) =>
     (access & FILES.WRITE_FILE) !== 0n && covers(above, NULL);
-  if (![...paths].some(canWrite))
-    report.notice(path, `${NULL} cannot be opened, as shells and many programs do: add it to rw`);
+  if (![...paths].some(canWrite) && isSeen(context.view, NULL))
+    report.notice(
+      path,
+      `${NULL} cannot be written to, as shells and many programs do: add it to rw`,
+    );
   const ports = new Map<number, bigint>();
   const allow = (list: readonly number[] | undefined, access: bigint) => {
     for (const port of list ?? []) ports.set(port, (ports.get(port) ?? 0n) | access);
@@ -162,6 +165,15 @@ function realOf(
     return { real, links, ...(link !== undefined && { held: heldNotice(path, link, why) }) };
   }
   return { real, links };
+}
+
+function isSeen(view: View, path: string): boolean {
+  try {
+    view.resolve(path);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** Rights are added up along a path: one that is meant to have fewer than a directory above it has not. */

@@ -50,7 +50,7 @@ export interface Machine {
   readonly ambient: ReadonlySet<number>;
   /** Those of root, which a container or unit may have taken some of; undefined where that is not known. */
   readonly held: ReadonlySet<number> | undefined;
-  /** What a program may gain by its file at most; undefined where the programs are of another machine. */
+  /** What a program may gain by its file at most; undefined where that is not known, as of another server. */
   readonly bounding: ReadonlySet<number> | undefined;
   /** It runs under no_new_privs, and so does what it executes. */
   readonly noNewPrivs: boolean;
@@ -218,6 +218,18 @@ function cannotTell(): string | undefined {
   return "this kernel has no user notification of seccomp(2)";
 }
 
+/** Each sandbox asks for one of few, and where they come from may be a directory of the network. */
+function rememberingUsers(): Machine["user"] {
+  const known = new Map<string, ReturnType<Machine["user"]>>();
+  return (name) => {
+    if (!known.has(name)) {
+      const uid = idOf(name);
+      known.set(name, uid === undefined ? userByName(name) : userById(uid));
+    }
+    return known.get(name);
+  };
+}
+
 /** Filters as they were asked for: sandboxes with equal rules share one, and each costs milliseconds. */
 function rememberingFilters(arch: Architecture): Machine["compileFilter"] {
   const made = new Map<string, Uint8Array>();
@@ -268,7 +280,7 @@ export function thisMachine(arch: string = process.arch): Machine {
     groups: [...(process.getgroups?.() ?? []), process.getgid?.() ?? -1],
     ambient: uid === 0 ? new Set() : ownCaps("CapAmb"),
     held: uid === 0 ? ownCaps("CapPrm") : undefined,
-    bounding: arch === process.arch ? ownCaps("CapBnd") : undefined,
+    bounding: ownCaps("CapBnd"),
     noNewPrivs: ownStatus("NoNewPrivs") === "1",
     privileged: uid === 0,
     pid: process.pid,
@@ -279,10 +291,7 @@ export function thisMachine(arch: string = process.arch): Machine {
     arch,
     inherits: true,
     env: process.env,
-    user: (name) => {
-      const uid = idOf(name);
-      return uid === undefined ? userByName(name) : userById(uid);
-    },
+    user: rememberingUsers(),
     group: groupByName,
     groupName: groupById,
     cap: capFromName,

@@ -12,7 +12,7 @@ import type { HostFiles } from "./view.ts";
 type HostFile = NonNullable<ReturnType<HostFiles["lookup"]>>;
 
 /** Directories in which only the kernel makes something: they are mounted for what is in them. */
-const KERNELS = ["/proc", "/sys", "/dev"];
+const KERNELS = ["/sys", "/dev"];
 
 /** @returns a sentence with what to do; undefined where no right is sure to be lacking */
 export function outOfReach(
@@ -23,6 +23,8 @@ export function outOfReach(
   const user = userOf(policy);
   if (!user || step.kind !== "bind") return undefined;
   const { source, flags } = step;
+  // The mode is not all that decides there: who has NET_ADMIN may write to /proc/sys/net as root may.
+  if (covers("/proc", source)) return undefined;
   const file = seen(files, source);
   if (!file) return undefined;
   // Where nothing can be written on the host either is told elsewhere.

@@ -140,6 +140,19 @@ describe("a capability whose calls the filter denies", () => {
     expect(notices({ ...sandbox, seccomp: { report: true } })).toEqual([of(name, calls)]);
     expect(notices({ ...sandbox, seccomp: { rules: rule(calls) } })).toEqual([]);
   });
+  test.each([
+    ["SYSLOG", "/dev/kmsg"],
+    ["SYS_TIME", "/dev/rtc0"],
+  ])("%s is for %s too, where that is shown as a device", (name, target) => {
+    const mounted = (mount: object) =>
+      notices({
+        ...{ profile: "minimal", caps: [name] },
+        namespace: { ...users.namespace, mounts: { target, optional: true, ...mount } },
+      });
+    expect(mounted({ dev: true })).toEqual([]);
+    expect(mounted({ dev: false })).toHaveLength(1);
+    expect(mounted({ target: "/srv", dev: true })).toHaveLength(1);
+  });
   test("where one of its calls is let go, or there is no filter, nothing is told", () => {
     const some = { profile: "minimal", caps: ["SYS_TIME"], ...users };
     expect(notices({ ...some, seccomp: { rules: rule("adjtimex") } })).toEqual([]);

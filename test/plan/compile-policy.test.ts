@@ -138,7 +138,9 @@ describe("capabilities", () => {
 
 describe("newPrivs", () => {
   const raising = { acls: { ...acls, newPrivs: true } };
-  const CAN = `${at}.acls.newPrivs: commands of this sandbox can gain privileges through set-user-id programs and file capabilities`;
+  const ALL = `${at}.acls.newPrivs: commands of this sandbox can gain every capability of root, over the host too, through set-user-id programs and file capabilities`;
+  const CAN = `${ALL}: name caps, such as [], to bound them`;
+  const NONE = `${at}.acls.newPrivs: commands of this sandbox can become other users through set-user-id programs, and gain no capabilities by files`;
   test("takes no_new_privs away, and that is told", () => {
     expect(policyOf(raising).noNewPrivs).toBe(false);
     expect(told(raising)).toEqual([CAN]);
@@ -159,6 +161,17 @@ describe("newPrivs", () => {
     const own = { namespace: { shares: { users: "disable" } } };
     expect(policyOf({ ...raising, ...own }).gains).toBeUndefined();
     expect(policyOf({ acls }).gains).toBeUndefined();
+    expect(told({ ...raising, caps: [] })).toEqual([NONE]);
+    expect(told({ ...raising, ...own })).toEqual([NONE]);
+    expect(told({ ...raising, caps: ["NET_RAW"] })).toContain(`${NONE} but NET_RAW`);
+  });
+  test("an ordinary user's server cannot bound it without a user namespace, whatever caps says", () => {
+    const ordinarily = { acls: { newPrivs: true }, caps: [] };
+    expect(told(ordinarily, ordinary)).toContain(
+      `${ALL}: caps does not bound them where the server is an ordinary user's, unless namespace.shares.users is "disable"`,
+    );
+    const own = { namespace: { shares: { users: "disable" } } };
+    expect(told({ ...ordinarily, ...own }, ordinary)).toContain(NONE);
   });
   test("goes with nothing that needs no_new_privs", () => {
     const NOT = `${at}.acls.newPrivs: cannot be combined with seccomp or landlock: both need no_new_privs once privileges are dropped`;

@@ -91,7 +91,14 @@ test.each<[Partial<Policy>, string[], (string | undefined)[]]>([
   ],
   [
     { noNewPrivs: false },
-    ["NEW PRIVILEGES by set-user-id programs and file capabilities"],
+    [
+      "NEW PRIVILEGES by set-user-id programs and file capabilities: other users, and no other capabilities",
+    ],
+    ["no new privileges"],
+  ],
+  [
+    { noNewPrivs: false, gains: true },
+    ["NEW PRIVILEGES by set-user-id programs and file capabilities: every capability of root"],
     ["no new privileges"],
   ],
   [{ label: { module: "selinux", file: "f", text: "a:b" } }, ["SELinux context a:b"], []],

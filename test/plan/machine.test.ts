@@ -11,7 +11,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { activeLabelModule, hostFiles } from "../../src/plan/machine.ts";
+import { activeLabelModule, hostFiles, thisMachine } from "../../src/plan/machine.ts";
 import { isRoot } from "../accounts.ts";
 
 const FILESYSTEMS = "/proc/filesystems";
@@ -90,6 +90,15 @@ describe.if(isRoot)("a file of the host", () => {
     });
     expect(hostFiles.lookup(join(dir, "none"))).toBeUndefined();
   });
+});
+
+test("a user is looked for once, however many sandboxes name it", () => {
+  const { user } = thisMachine();
+  expect(user("root")).toMatchObject({ uid: 0, gid: 0 });
+  for (const name of ["root", "0"]) expect(user(name)).toBe(user(name));
+  expect(user("spawnbox-nobody-has-this-name")).toBeUndefined();
+  // Another load of configs looks anew.
+  expect(thisMachine().user("root")).not.toBe(user("root"));
 });
 
 describe.if(isRoot)("the server itself", () => {

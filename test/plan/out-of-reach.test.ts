@@ -16,6 +16,7 @@ const files = filesOf({
   "/dev/watchdog": { ...file, kind: "other", executable: false, mode: 0o600 },
   "/srv/keys": { ...dir, mode: 0o700 },
   "/srv/key": { ...file, executable: false, group: crew, mode: 0o640 },
+  "/proc/setting": { ...file, executable: false, mode: 0o644 },
   "/sys/state": { ...file, executable: false, mode: 0o644 },
 });
 const sure = { ...files, hasOnlyMode: () => true };
@@ -82,7 +83,8 @@ test("who may write is told nothing, nor where it is not known", () => {
   expect(told({ target: "/srv/crews" }, {}, board, files)).toEqual([]);
   expect(told({ target: "/srv/absent", optional: true })).toEqual([]);
   // Their directories are shown for what is in them.
-  for (const target of ["/dev", "/sys", "/proc"]) expect(told({ target })).toEqual([]);
+  for (const target of ["/dev", "/sys", "/proc", "/proc/setting"])
+    expect(told({ target })).toEqual([]);
   const nothing = { ...sure, mountFlags: () => ({ ...FREE, readonly: true }) };
   expect(told({ target: "/srv/data" }, {}, board, nothing)).toEqual([
     "source /srv/data lies on a read-only mount of this machine: nothing can be written there",

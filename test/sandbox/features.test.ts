@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { landlockAbi } from "../../ffi/landlock.ts";
 import { copyOfSamples } from "../samples.ts";
 import { DAEMON } from "../accounts.ts";
+import { canGive, give } from "../file-capabilities.ts";
 import { PATIENCE, serve, shell, system, until, users } from "../served.ts";
 import { serving } from "../serving.ts";
 
@@ -257,41 +258,44 @@ describe.if(users.includes("root"))("root only", () => {
     expect((await served.run("p/with/sh", { script })).stdout).toEqual(["0"]);
   });
 
-  test("with it programs gain the capabilities that their files give, within caps where that is there", async () => {
-    const capable = join(dir, "capable");
-    const suid = join(dir, "suid-grep");
-    for (const copy of [capable, suid]) Bun.spawnSync(["cp", "/usr/bin/grep", copy]);
-    chmodSync(suid, 0o4755);
-    chmodSync(capable, 0o755);
-    expect(Bun.spawnSync(["setcap", "cap_net_raw+ep", capable]).success).toBe(true);
-    const script = `for program in ${capable} ${suid}; do $program CapEff /proc/self/status || echo $?; done`;
-    const one = (uid: string, more: object) => ({
-      ...{ uid, acls: { ...acls, newPrivs: true }, commands: shell },
-      ...more,
-    });
-    await using served = await serve(
-      {
-        metadata: { uid: "g", api: "g" },
-        sandboxes: [
-          one("free", {}),
-          one("none", { caps: [] }),
-          one("some", { caps: "NET_RAW" }),
-          one("shut", { acls }),
-        ],
-      },
-      { user: "root" },
-    );
-    const gained = async (sandbox: string) => {
-      const { stdout = [] } = await served.run(`g/${sandbox}/sh`, { script });
-      return stdout.map((line) => line.replace(/^CapEff:\t0*/, ""));
-    };
-    const held = /CapBnd:\t0*(\w+)/.exec(readFileSync("/proc/self/status", "utf8"))?.[1];
-    expect(await gained("free")).toEqual(["2000", held ?? "?"]);
-    // What the kernel refuses to execute a shell tells as 126.
-    expect(await gained("none")).toEqual(["126", ""]);
-    expect(await gained("some")).toEqual(["2000", ""]);
-    expect(await gained("shut")).toEqual(["126", ""]);
-  });
+  test.if(canGive)(
+    "with it programs gain the capabilities that their files give, within caps where that is there",
+    async () => {
+      const capable = join(dir, "capable");
+      const suid = join(dir, "suid-grep");
+      for (const copy of [capable, suid]) Bun.spawnSync(["cp", "/usr/bin/grep", copy]);
+      chmodSync(suid, 0o4755);
+      chmodSync(capable, 0o755);
+      give(capable, "cap_net_raw+ep");
+      const script = `for program in ${capable} ${suid}; do $program CapEff /proc/self/status || echo $?; done`;
+      const one = (uid: string, more: object) => ({
+        ...{ uid, acls: { ...acls, newPrivs: true }, commands: shell },
+        ...more,
+      });
+      await using served = await serve(
+        {
+          metadata: { uid: "g", api: "g" },
+          sandboxes: [
+            one("free", {}),
+            one("none", { caps: [] }),
+            one("some", { caps: "NET_RAW" }),
+            one("shut", { acls }),
+          ],
+        },
+        { user: "root" },
+      );
+      const gained = async (sandbox: string) => {
+        const { stdout = [] } = await served.run(`g/${sandbox}/sh`, { script });
+        return stdout.map((line) => line.replace(/^CapEff:\t0*/, ""));
+      };
+      const held = /CapBnd:\t0*(\w+)/.exec(readFileSync("/proc/self/status", "utf8"))?.[1];
+      expect(await gained("free")).toEqual(["2000", held ?? "?"]);
+      // What the kernel refuses to execute a shell tells as 126.
+      expect(await gained("none")).toEqual(["126", ""]);
+      expect(await gained("some")).toEqual(["2000", ""]);
+      expect(await gained("shut")).toEqual(["126", ""]);
+    },
+  );
 
   test("kernels before 5.12, without mount_setattr: the same mounts are as restricted", async () => {
     // A spawnbox inside a sandbox of spawnbox whose filter plays the old kernel.
