@@ -195,7 +195,6 @@ static void launch(const struct agent_message *message, usize size, const int *f
 	if (agent >= 0) {
 		tell(SYS0(__NR_getpid));
 		SYS3(__NR_write, agent, &message->wanted, sizeof message->wanted);
-		SYS1(__NR_close, agent);
 		become_supervisor(message, fds, count);
 	}
 	long pid = fork_beside();
@@ -297,10 +296,9 @@ static int make_ahead(void)
 	if (SYS2(__NR_pipe2, taken, O_CLOEXEC) < 0)
 		return 0;
 	long pid = fork_beside();
-	if (pid == 0) {
-		SYS1(__NR_close, taken[0]);
+	/* A supervisor closes both, as all that it does not know. */
+	if (pid == 0)
 		wait_ahead(taken[1]);
-	}
 	SYS1(__NR_close, taken[1]);
 	u64 wanted;
 	long r = pid < 0 ? pid : SYS3(__NR_read, taken[0], &wanted, sizeof wanted);

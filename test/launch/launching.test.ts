@@ -4,14 +4,14 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ConfigError } from "../../src/config/problem.ts";
-import { agentPid } from "../../src/launch/agent.ts";
+import { agentPid, aheadOf } from "../../src/launch/agent.ts";
 import { Launching } from "../../src/launch/launching.ts";
 import { CgroupUnavailable, findPlace } from "../../src/launch/cgroup/place.ts";
 import type { OutputSink } from "../../src/launch/task.ts";
 import { compiled, planOf } from "../plan/compiling.ts";
 import { ownDescriptors } from "../descriptors.ts";
 import { isRoot, system, until } from "../served.ts";
-import { killedAll } from "./processes.ts";
+import { hasProcessors, killedAll } from "./processes.ts";
 
 const hierarchy = (() => {
   try {
@@ -80,7 +80,10 @@ test.if(isRoot)(
       await (
         await launching.launch(planOf(api), ["/bin/true"], sink)
       ).ended;
-      const status = readFileSync(`/proc/${agentPid()}/status`, "utf8");
+      // It drops what it has been told before it makes another ahead.
+      const pid = agentPid() ?? 0;
+      await until("the next one is there", () => !hasProcessors || aheadOf(pid).length > 0);
+      const status = readFileSync(`/proc/${pid}/status`, "utf8");
       return [agentPid(), BigInt(`0x${/^CapBnd:\t(\S+)/m.exec(status)?.[1]}`)];
     };
     const [none, chown, kill] = [having([]), having(["CHOWN"]), having(["KILL"])];

@@ -397,18 +397,18 @@ test.if(hasProcessors)(
     const words = ["spawnbox: a/b", "/bin/true"];
     let ahead = await aheadOf(pid);
     /** @param more what one tells the other by */
-    const isBare = async (one: number, more: number) => {
+    const isBare = async (one: number, ...more: number[]) => {
       expect(readFileSync(`/proc/${one}/cmdline`, "utf8").replace(/\0*$/, "")).toBe(AGENT.NAME);
       expect(statusOf(one, "SigBlk")).toBe("fffffffffffbfeff");
       // Of the same user nobody may look.
       if (!isRoot) return expect(() => readdirSync(`/proc/${one}/fd`)).toThrow("EACCES");
       const bare = Array.from({ length: 16 }, (_, i) => String(i));
       const fds = () => readdirSync(`/proc/${one}/fd`).toSorted((a, b) => Number(a) - Number(b));
-      await until("only these", () => Bun.deepEquals(fds(), [...bare, String(more)]));
+      await until("only these", () => Bun.deepEquals(fds(), [...bare, ...more.map(String)]));
     };
     for (let number = 1; number < 3; number++) {
       await isBare(pid, 16);
-      await isBare(ahead, 17);
+      await isBare(ahead, 16, 17);
       for (const one of [pid, ahead])
         for (const signal of ["SIGTERM", "SIGHUP", "SIGINT", "SIGUSR1"] as const)
           process.kill(one, signal);

@@ -10,7 +10,7 @@ import ctypes, json, os, struct, sys
 libc = ctypes.CDLL(None)
 libc.ptrace.restype = ctypes.c_long
 libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
-CONT, STEP, SYSCALL, SEIZE, GET_SYSCALL_INFO = 7, 9, 24, 0x4206, 0x420E
+CONT, STEP, SYSCALL, SEIZE, INTERRUPT, GET_SYSCALL_INFO = 7, 9, 24, 0x4206, 0x4207, 0x420E
 # TRACESYSGOOD, FORK, VFORK, CLONE, EXEC
 OPTIONS = 0x1 | 0x2 | 0x4 | 0x8 | 0x10
 EXEC, WALL = 4, 0x40000000
@@ -48,9 +48,12 @@ for task in os.listdir("/proc/%d/task" % server):
     with open("/proc/%d/task/%s/children" % (server, task)) as file: children += file.read().split()
 for child in children:
     if ptrace(SEIZE, int(child), 0, OPTIONS) < 0: sys.exit("cannot trace %s" % child)
+# Of the server and its agent the calls do not matter; but of who is made ahead, in the agent's process group, which is to supervise.
+agents = {int(child) for child in children if os.getpgid(int(child)) == int(child)}
+plain = {int(task) for task in os.listdir("/proc/%d/task" % server)} | agents
+for child in children:
+    if int(child) not in plain: ptrace(INTERRUPT, int(child))
 print(json.dumps({"tracing": server}), flush=True)
-# Of the server and its agent the calls do not matter.
-plain = {int(task) for task in os.listdir("/proc/%d/task" % server)} | {int(child) for child in children}
 while True:
     try: pid, state = stopped()
     except ChildProcessError: sys.exit(0)

@@ -180,7 +180,9 @@ describe("the service manager", () => {
     const gone = serviceManager({ NOTIFY_SOCKET: "/no/where" }, (text) => said.push(text));
     gone.ready("x");
     gone.reloading();
-    expect(said).toEqual(["the service manager is not told: sendto(/no/where): ENOENT"]);
+    expect(said).toEqual([
+      "the service manager is not told: sendto(/no/where): ENOENT; it is tried again",
+    ]);
     for (const env of [{}, { NOTIFY_SOCKET: "" }])
       serviceManager(env, (text) => said.push(text)).ready("x");
     expect(said).toHaveLength(1);
