@@ -10,7 +10,7 @@ import ctypes, json, os, struct, sys
 libc = ctypes.CDLL(None)
 libc.ptrace.restype = ctypes.c_long
 libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
-CONT, STEP, SYSCALL, SEIZE, GET_SYSCALL_INFO = 7, 9, 24, 0x4206, 0x420E
+CONT, STEP, SYSCALL, SEIZE, INTERRUPT, GET_SYSCALL_INFO = 7, 9, 24, 0x4206, 0x4207, 0x420E
 # TRACESYSGOOD, FORK, VFORK, CLONE, EXEC
 OPTIONS = 0x1 | 0x2 | 0x4 | 0x8 | 0x10
 EXEC, WALL = 4, 0x40000000
@@ -46,11 +46,15 @@ children = []
 for task in os.listdir("/proc/%d/task" % server):
     if ptrace(SEIZE, int(task), 0, OPTIONS) < 0: sys.exit("cannot trace %s" % task)
     with open("/proc/%d/task/%s/children" % (server, task)) as file: children += file.read().split()
+children = {int(child) for child in children}
 for child in children:
-    if ptrace(SEIZE, int(child), 0, OPTIONS) < 0: sys.exit("cannot trace %s" % child)
+    if ptrace(SEIZE, child, 0, OPTIONS) < 0: sys.exit("cannot trace %d" % child)
+# Who was made ahead, in the group of the agent, becomes the supervisor.
+ahead = {child for child in children if os.getpgid(child) in children - {child}}
+for child in ahead: ptrace(INTERRUPT, child)
 print(json.dumps({"tracing": server}), flush=True)
 # Of the server and its agent the calls do not matter.
-plain = {int(task) for task in os.listdir("/proc/%d/task" % server)} | {int(child) for child in children}
+plain = {int(task) for task in os.listdir("/proc/%d/task" % server)} | children - ahead
 while True:
     try: pid, state = stopped()
     except ChildProcessError: sys.exit(0)
