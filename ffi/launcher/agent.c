@@ -194,8 +194,8 @@ static void launch(const struct agent_message *message, usize size, const int *f
 		return refuse("layout", -EINVAL);
 	if (agent >= 0) {
 		tell(SYS0(__NR_getpid));
+		/* Closed with all that came with the message. */
 		SYS3(__NR_write, agent, &message->wanted, sizeof message->wanted);
-		SYS1(__NR_close, agent);
 		become_supervisor(message, fds, count);
 	}
 	long pid = fork_beside();
