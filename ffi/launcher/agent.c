@@ -194,6 +194,7 @@ static void launch(const struct agent_message *message, usize size, const int *f
 		return refuse("layout", -EINVAL);
 	if (agent >= 0) {
 		tell(SYS0(__NR_getpid));
+		/* Closed with all that came with the message. */
 		SYS3(__NR_write, agent, &message->wanted, sizeof message->wanted);
 		become_supervisor(message, fds, count);
 	}
@@ -278,13 +279,23 @@ static void take_order(int agent)
 		SYS1(__NR_close, control.fds[i]);
 }
 
-/* The process that waits for the next message. Its first writes would be copies of pages, on the way of a launch. */
-__attribute__((noreturn)) static void wait_ahead(int agent)
+/*
+ * The first writes of a launch would be copies of pages: they are made now. In a function of its own, so that the stack is that which
+ * the launch gets; its other end is where the title is.
+ */
+__attribute__((noinline)) static void warm_pages(void)
 {
 	volatile char stack[STACK_AHEAD];
 	for (usize i = 0; i < sizeof stack; i += PAGE)
 		stack[i] = 0;
 	*(volatile char *)buffer = 0;
+	*(volatile char *)title = *title;
+}
+
+/* The process that waits for the next message. */
+__attribute__((noreturn)) static void wait_ahead(int agent)
+{
+	warm_pages();
 	for (;;)
 		take_order(agent);
 }

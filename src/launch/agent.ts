@@ -3,7 +3,14 @@
  * or waits, however busy the machine is. Killed, it is made anew by the next launch; those under way tell what became of them.
  */
 import { closeSync } from "node:fs";
-import { childrenIn, continueGroup, deadChildIn, killNow, reapChild } from "../../ffi/children.ts";
+import {
+  childrenIn,
+  continueGroup,
+  deadChildIn,
+  killNow,
+  reapChild,
+  stateOfChild,
+} from "../../ffi/children.ts";
 import { AGENT, AGENT_TITLE } from "../../ffi/launcher/layout.ts";
 import { copyFd } from "../../ffi/libc.ts";
 import { messagePair, sendMessage, takeUnreceived } from "../../ffi/messages.ts";
@@ -183,31 +190,35 @@ class Agent {
     void this.#lose();
   }
 
-  /** Who waited for the next message makes what it has got, or sees that there is no more. */
-  async #alone(): Promise<void> {
-    const group = this.pid;
-    for (let looks = 0, one = deadChildIn(group); one !== undefined; one = deadChildIn(group)) {
-      if (one !== "alive") {
-        // What it has told by then makes it a supervisor, which is reaped as one.
-        await statusPipe().settled();
-        if (!living.has(one)) reapChild(one);
-        else living.get(one)?.look();
-        continue;
-      }
-      // Its number is nobody else's as long as it is there.
-      if (looks++ > ENDING.looks) killNow(-group);
-      await Bun.sleep(ENDING.each);
-    }
-  }
-
   async #lose(): Promise<void> {
     await this.#process.exited;
-    await this.#alone();
+    await groupEnded(this.pid);
     const unread = new Set(takeUnreceived(this.#theirs, HEADER).map(numberOf));
     closeSync(this.#theirs);
     agents.delete(this);
     await statusPipe().settled();
     for (const [lost, number] of this.#taken) lost(this.#refuses || unread.has(number));
+  }
+}
+
+/**
+ * Without its agent, who waited for the next message makes what it has got, or sees that there is no more.
+ * @param group of an agent that was reaped
+ */
+export async function groupEnded(group: number): Promise<void> {
+  // Its number is nobody else's as long as somebody is in it: where it is that of a child, they had left, and it is another's.
+  for (let looks = 0; stateOfChild(group) === undefined;) {
+    const one = deadChildIn(group);
+    if (one === undefined) return;
+    if (one !== "alive") {
+      // What it has told by then makes it a supervisor, which is reaped as one.
+      await statusPipe().settled();
+      if (!living.has(one)) reapChild(one);
+      else living.get(one)?.look();
+      continue;
+    }
+    if (looks++ > ENDING.looks) killNow(-group);
+    await Bun.sleep(ENDING.each);
   }
 }
 

@@ -60,6 +60,8 @@ const WORDS: Readonly<Partial<Record<Step, Readonly<Record<string, Words>>>>> = 
         ? "/proc/self/fd is not there: mount proc at /proc, and let the server see its own files in it"
         : NO_NULL,
     ENODEV: NO_NULL,
+    // By a control group of devices: see checkNull.
+    EPERM: ({ what }) => (what === "/dev/null" ? NO_NULL : undefined),
   },
   PIPE: { EMFILE: files },
   OUTPUT: { EINVAL: ID_WORDS["EINVAL"] ?? "" },

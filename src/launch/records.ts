@@ -47,8 +47,17 @@ const wordsOf = (step: OpName): string => step.toLowerCase().replaceAll("_", " "
 
 const text = new TextDecoder();
 
-/** @param plan what was launched, for what its config asks */
-function failure(op: number, errno: number, what: string, plan?: Plan): LaunchError {
+/**
+ * @param isMade there is a supervisor, which tells it
+ * @param plan what was launched, for what its config asks
+ */
+function failure(
+  op: number,
+  errno: number,
+  what: string,
+  isMade: boolean,
+  plan?: Plan,
+): LaunchError {
   if (errno === 0)
     return new LaunchError(
       "launcher",
@@ -63,7 +72,8 @@ function failure(op: number, errno: number, what: string, plan?: Plan): LaunchEr
   const words = hint({ step, errno: name, what, plan: whose }, confinement());
   if (step === "EXEC")
     return new LaunchError("exec", what, name, (plan && refusedProgram(plan, what)) ?? words);
-  if (step === "SPAWN" && name === "EPERM") return NO_AGENT;
+  // What a supervisor is denied is no matter of the agent, which would not end.
+  if (step === "SPAWN" && name === "EPERM" && !isMade) return NO_AGENT;
   if (step === "SPAWN" || step === "OUTPUT") return new LaunchError("spawn", what, name, words);
   const explanation = "the sandbox cannot be set up as configured, so nothing was run";
   return new LaunchError(wordsOf(step), what, name, `${words}. ${explanation}`);
@@ -91,9 +101,10 @@ export function decode(bytes: Uint8Array, plan?: Plan): LauncherRecord {
     case RECORD.FAILED: {
       const end = bytes.indexOf(0, RECORD_AT.what);
       const what = text.decode(bytes.subarray(RECORD_AT.what, end < 0 ? RECORD_SIZE : end));
+      const isMade = supervisorOf(bytes) !== 0;
       return {
         kind: "failed",
-        error: failure(u32(RECORD_AT.op), u32(RECORD_AT.error), what, plan),
+        error: failure(u32(RECORD_AT.op), u32(RECORD_AT.error), what, isMade, plan),
       };
     }
     case RECORD.DENIED:

@@ -3,7 +3,13 @@ import { expect, test } from "bun:test";
 import { closeSync, openSync } from "node:fs";
 import { childrenIn } from "../../ffi/children.ts";
 import { AGENT } from "../../ffi/launcher/layout.ts";
-import { agentPid, aheadOf, expectBounding, wakeAgent } from "../../src/launch/agent.ts";
+import {
+  agentPid,
+  aheadOf,
+  expectBounding,
+  groupEnded,
+  wakeAgent,
+} from "../../src/launch/agent.ts";
 import { launch } from "../../src/launch/launch.ts";
 import { opsFd } from "../../src/launch/launcher.ts";
 import { supervisorOf } from "../../src/launch/records.ts";
@@ -91,6 +97,20 @@ test.if(isRoot).each(KILLS.slice(0, hasProcessors ? 3 : 1))(
     expect(await task.ended).toMatchObject({ signal: 9, cause: "stopped" });
   },
 );
+
+test("a group whose number is another's by now is let be", async () => {
+  // As a supervisor: a child that leads a group.
+  await using other = Bun.spawn(["setsid", "sleep", "1013"], {
+    stdio: ["ignore", "ignore", "ignore"],
+  });
+  await until("it leads", () => childrenIn(other.pid).includes(other.pid));
+  await groupEnded(other.pid);
+  expect(isRunning(other.pid)).toBe(true);
+  other.kill();
+  await other.exited;
+  // Nor is one waited for that nobody is in.
+  await groupEnded(other.pid);
+});
 
 /** The number that the next descriptor gets. */
 function lowest(): number {

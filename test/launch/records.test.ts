@@ -117,6 +117,12 @@ describe("a failure", () => {
     expect(spawn.message).toContain("LimitNPROC=");
     expect(spawn.message).not.toContain("cannot be set up");
     expect(failed(OP.SPAWN, 1)).toBe(NO_AGENT);
+    // The agent is as it was: it is a supervisor that was denied something.
+    const denied = { kind: RECORD.FAILED, op: OP.SPAWN, error: 1, supervisor: 7 };
+    const [own] = read(record(denied, "/dev/null"));
+    expect(own?.kind === "failed" && own.error.message).toStartWith(
+      "spawn /dev/null: EPERM: that has to be the null device",
+    );
     const output = (plan?: Plan) => {
       const one = decode(record({ kind: RECORD.FAILED, op: OP.OUTPUT, error: 1 }), plan);
       if (one.kind !== "failed") throw new Error("it did not fail");

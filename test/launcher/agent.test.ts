@@ -428,6 +428,32 @@ test.if(hasProcessors)(
   },
 );
 
+test.if(hasProcessors && isRoot)(
+  "who waits has written to all of the stack that its launch writes to",
+  async () => {
+    await using agent = new Agent();
+    const ahead = await aheadOf(agent.process.pid);
+    /** kB that are not the agent's any more. */
+    const own = () =>
+      Number(
+        /\[stack\][^]*?^Private_Dirty:\s+(\d+)/m.exec(
+          readFileSync(`/proc/${ahead}/smaps`, "utf8"),
+        )?.[1],
+      );
+    await until("it has", () => own() > 0 && statusOf(ahead, "State") === "S");
+    const before = own();
+    const order = { words: ["spawnbox: a/b", "/bin/sleep", "1000"] };
+    let then: unknown;
+    await agent.launch(order, {
+      meanwhile: async (supervisor, hangUp) => {
+        then = [supervisor, own()];
+        hangUp();
+      },
+    });
+    expect(then).toEqual([ahead, before]);
+  },
+);
+
 test.if(isRoot).each<[string, readonly Rule[], string[]]>([
   ["a group of its own", [{ call: "setpgid", errno: EPERM }], RAN],
   ["a pipe", [{ call: "pipe2", errno: 24 }], RAN],

@@ -46,14 +46,15 @@ children = []
 for task in os.listdir("/proc/%d/task" % server):
     if ptrace(SEIZE, int(task), 0, OPTIONS) < 0: sys.exit("cannot trace %s" % task)
     with open("/proc/%d/task/%s/children" % (server, task)) as file: children += file.read().split()
+children = {int(child) for child in children}
 for child in children:
-    if ptrace(SEIZE, int(child), 0, OPTIONS) < 0: sys.exit("cannot trace %s" % child)
-# Of the server and its agent the calls do not matter; but of who is made ahead, in the agent's process group, which is to supervise.
-agents = {int(child) for child in children if os.getpgid(int(child)) == int(child)}
-plain = {int(task) for task in os.listdir("/proc/%d/task" % server)} | agents
-for child in children:
-    if int(child) not in plain: ptrace(INTERRUPT, int(child))
+    if ptrace(SEIZE, child, 0, OPTIONS) < 0: sys.exit("cannot trace %d" % child)
+# Who was made ahead, in the group of the agent, becomes the supervisor.
+ahead = {child for child in children if os.getpgid(child) in children - {child}}
+for child in ahead: ptrace(INTERRUPT, child)
 print(json.dumps({"tracing": server}), flush=True)
+# Of the server and its agent the calls do not matter.
+plain = {int(task) for task in os.listdir("/proc/%d/task" % server)} | children - ahead
 while True:
     try: pid, state = stopped()
     except ChildProcessError: sys.exit(0)

@@ -136,9 +136,9 @@ async function trace(served: Doomed) {
     /** Kills the server, then lets go what was held: `held` launches. Whatever they had started must end. */
     async die(held: number) {
       const tree = descendants(served.pid);
-      // And what forks for the server: what is held may have its name yet.
+      // And what forks for the server, perhaps with who is made ahead: what is held may have their name yet.
       const children = tree.filter((pid) => parentOf(pid) === `${served.pid}`);
-      assert.equal(children.length, held + 1);
+      assert.ok([1, 2].includes(children.length - held), `${children}`);
       await served.crash();
       child.kill("SIGKILL");
       await child.exited;

@@ -10,7 +10,7 @@ import ctypes, json, os, re, struct, sys
 libc = ctypes.CDLL(None)
 libc.ptrace.restype = ctypes.c_long
 libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
-CONT, SYSCALL, SEIZE, GET_SYSCALL_INFO = 7, 24, 0x4206, 0x420E
+CONT, SYSCALL, SEIZE, INTERRUPT, GET_SYSCALL_INFO = 7, 24, 0x4206, 0x4207, 0x420E
 # TRACESYSGOOD, FORK, VFORK, CLONE, EXEC
 OPTIONS = 0x1 | 0x2 | 0x4 | 0x8 | 0x10
 EXEC, STOP = 4, 128
@@ -90,9 +90,16 @@ for task in os.listdir("/proc/%d/task" % server):
     if ptrace(SEIZE, int(task), 0, OPTIONS) < 0: sys.exit("cannot trace %s" % task)
 # What forks for the server, and what it has made, are its children. An agent that is made later is executed by it.
 agents = {int(child) for child in children(server) if is_agent(child)}
-for agent in agents:
-    if ptrace(SEIZE, agent, 0, OPTIONS) < 0: sys.exit("cannot trace %d" % agent)
+ahead = {pid for pid in agents if os.getpgid(pid) in agents - {pid}}
+for pid in agents:
+    if ptrace(SEIZE, pid, 0, OPTIONS) < 0: sys.exit("cannot trace %d" % pid)
+agents -= ahead
+# They stop once, as those that are made from here on.
+for pid in ahead: ptrace(INTERRUPT, pid)
 tell(tracing=server)
+# Who is no launch yet: with how many writes are left, once it waits for a message, until the agent knows that it has one. Held
+# before that, it would hold up all others.
+waiting = {}
 # The role is what a process is by its parents.
 launches, roles = {}, {}
 while True:
@@ -104,10 +111,10 @@ while True:
     try:
         if launch is None and event == STOP and int(status(pid, "Tgid")) != server:
             parent = int(status(pid, "PPid"))
-            if parent == server and pid not in agents and pid not in launches and is_agent(pid):
-                launch = launches[pid] = Launch(pid)
+            if parent == server and pid not in agents and pid not in roles and is_agent(pid):
+                waiting[pid] = 0
                 roles[pid] = "supervisor"
-            else:
+            elif pid not in waiting:
                 launch = launches[pid] = launches.get(parent)
                 roles[pid] = roles.get(parent, "") + ">"
         if event == EXEC and launch is None and int(status(pid, "PPid")) == server:
@@ -123,6 +130,12 @@ while True:
         continue
     if signal == 5 | 0x80:
         key = entered(pid)
+        if key and pid in waiting:
+            if key == "recvmsg": waiting[pid] = 2
+            elif waiting[pid] and key == "write": waiting[pid] -= 1
+            elif not waiting[pid] and key != "close":
+                del waiting[pid]
+                launch = launches[pid] = Launch(pid)
         # From there on the plan is where it is to be.
         if launch and key == "setsid" and launch.ops is None: launch.ops = ops(pid)
         if launch and key:
@@ -135,4 +148,4 @@ while True:
         ptrace(SYSCALL, pid)
         continue
     deliver = 0 if event or signal == 5 else signal
-    ptrace(SYSCALL if launch or launches.get(pid) else CONT, pid, 0, deliver)
+    ptrace(SYSCALL if launch or launches.get(pid) or pid in waiting else CONT, pid, 0, deliver)
