@@ -135,13 +135,25 @@ describe.if(isRoot)("the service takes over", () => {
   });
 
   test("a required action that fails: what the others have started ends", async () => {
-    const exec = { cmdpath: "/bin/sh", args: ["-c", `echo $$ >>${place("pids")}; exec sleep 600`] };
+    const script = (text: string) => ({ cmdpath: "/bin/sh", args: ["-c", text] });
+    const there = place("there");
     const sandboxes = {
       ...{ uid: "box", acls: { user: "root" } },
-      commands: [{ uid: "stay", encoder: "line", single: true, exec }],
+      commands: [
+        {
+          ...{ uid: "stay", encoder: "line", single: true },
+          exec: script(`echo $$ >>${place("pids")}; : >${there}; exec sleep 600`),
+        },
+        {
+          ...{ uid: "wait", encoder: "sync" },
+          exec: script(`until [ -e ${there} ]; do sleep 0.01; done; rm ${there}`),
+        },
+      ],
     };
     const onload = [
       { uid: "start", action: "api://stays#stay" },
+      // What has just started may be killed before it does anything.
+      { uid: "first", action: "api://stays#wait", required: true },
       { uid: "must", action: "api://stays#stay", args: "no", required: true },
     ];
     const argv = ["--config", config("stays", { sandboxes, onload })];

@@ -96,7 +96,9 @@ for pid in agents:
 agents -= ahead
 # They stop once, as those that are made from here on.
 for pid in ahead: ptrace(INTERRUPT, pid)
-tell(tracing=server)
+# Those of which is seen that they wait for a message: before, one could come unseen.
+unseen = set(ahead)
+if not unseen: tell(tracing=server)
 # Who is no launch yet: with how many writes are left, once it waits for a message, until the agent knows that it has one. Held
 # before that, it would hold up all others.
 waiting = {}
@@ -131,7 +133,11 @@ while True:
     if signal == 5 | 0x80:
         key = entered(pid)
         if key and pid in waiting:
-            if key == "recvmsg": waiting[pid] = 2
+            if key == "recvmsg":
+                waiting[pid] = 2
+                if pid in unseen:
+                    unseen.discard(pid)
+                    if not unseen: tell(tracing=server)
             elif waiting[pid] and key == "write": waiting[pid] -= 1
             elif not waiting[pid] and key != "close":
                 del waiting[pid]
