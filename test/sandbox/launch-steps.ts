@@ -135,10 +135,14 @@ async function trace(served: Doomed) {
     },
     /** Kills the server, then lets go what was held: `held` launches. Whatever they had started must end. */
     async die(held: number) {
-      const tree = descendants(served.pid);
-      // And what forks for the server, perhaps with who is made ahead: what is held may have their name yet.
-      const children = tree.filter((pid) => parentOf(pid) === `${served.pid}`);
-      assert.ok([1, 2].includes(children.length - held), `${children}`);
+      let tree: string[] = [];
+      // And what forks for the server, perhaps with who is made ahead: what is held may have their name yet. Who has told the end of
+      // a trial may take a moment to go.
+      await until("only these are there", () => {
+        tree = descendants(served.pid);
+        const children = tree.filter((pid) => parentOf(pid) === `${served.pid}`);
+        return [1, 2].includes(children.length - held);
+      });
       await served.crash();
       child.kill("SIGKILL");
       await child.exited;
