@@ -1,5 +1,6 @@
 /** The process that forks for the server, killed, stopped, changed and looked at by commands of its own user. */
 import { describe, expect, test } from "bun:test";
+import { killNow } from "../../ffi/children.ts";
 import { hasProcessors } from "../launch/processes.ts";
 import { PATIENCE, type Served, until, users } from "../served.ts";
 import { serving } from "../serving.ts";
@@ -103,7 +104,8 @@ print(call("ptrace", 16, agent, 0, 0))`,
           expect(reply).toMatchObject({ response: { stdout: ["fine"] } });
         });
         const whom = [[agent()], ahead(), [agent(), ...ahead()]][round % 3] ?? [];
-        for (const pid of whom) if (pid > 0) killed(pid);
+        // One may have ended meanwhile.
+        for (const pid of whom) if (pid > 0) killNow(pid);
         await Promise.all(calls);
       }
       expect((await long).lines).toEqual(["went on"]);
@@ -183,13 +185,6 @@ print(call("ptrace", 16, agent, 0, 0))`,
     GUARD,
   );
 });
-
-/** Who may have ended meanwhile. */
-function killed(pid: number): void {
-  try {
-    process.kill(pid, "SIGKILL");
-  } catch {}
-}
 
 /** Children of the server but for those that wait for a call, two for each command. */
 const withoutWaiting = ({ pid }: Served): string[] => childrenOf(pid).slice(4);
