@@ -146,8 +146,13 @@ print(call("ptrace", 16, agent, 0, 0))`,
           "os.setpriority(os.PRIO_PROCESS, agent, 19)",
           "os.sched_setscheduler(agent, os.SCHED_IDLE, os.sched_param(0))",
         ]) {
+          // Who was changed before is ended for it, and may take a moment to go.
+          await until("there is one agent", () => agentsOf(served.pid).length === 1);
           const script = `import resource\n${find(whom, agent())}\n${change}\nprint("changed")`;
-          expect((await py(served, "plain", script)).lines).toEqual(["changed"]);
+          expect(await py(served, "plain", script)).toMatchObject({
+            lines: ["changed"],
+            errors: [],
+          });
           // Who is made ahead of the agent after it was changed, too.
           for (let i = 0; i < 2; i++)
             expect((await py(served, "plain", look)).lines).toEqual(before.lines);
