@@ -167,10 +167,20 @@ class Agent {
 
   #again(): void {
     this.#timer = undefined;
-    for (let next = this.#waiting[0]; next && this.#sent(next); next = this.#waiting[0])
+    for (let next = this.#waiting[0]; next && this.#sentOrDropped(next); next = this.#waiting[0])
       this.#waiting.shift();
     if (this.#waiting.length > 0) this.#timer = setTimeout(() => this.#again(), AGAIN);
     else if (this.#retired) this.#hangUp();
+  }
+
+  /** Nobody is there who could be told of an error but who waits for the launch. */
+  #sentOrDropped(order: Order): boolean {
+    try {
+      return this.#sent(order);
+    } catch {
+      drop(order);
+      return true;
+    }
   }
 
   /** It reads what is on its way, and then that there is no more. */
@@ -185,8 +195,14 @@ class Agent {
     if (agent === this) agent = undefined;
     clearTimeout(this.#timer);
     this.#hangUp();
-    // Nobody has seen these: another does them.
-    for (const order of this.#waiting.splice(0)) dispatch(order);
+    // Nobody has seen these: another does them, where there can be one.
+    for (const order of this.#waiting.splice(0)) {
+      try {
+        dispatch(order);
+      } catch {
+        drop(order);
+      }
+    }
     void this.#lose();
   }
 
@@ -316,8 +332,25 @@ function dispatch(order: Order): Made {
   return { told: () => taker.agent?.told(lost), refused: () => taker.agent?.dismiss() };
 }
 
-/** With descriptors of its own for those that others may close before it is sent. */
+/** With descriptors of its own for those that others may close before it is sent. @throws CError where there are no more */
 function held({ fds, own, ...order }: Order): Order {
-  const kept = fds.map((fd) => (own.includes(fd) ? fd : copyFd(fd)));
-  return { ...order, fds: kept, own: kept };
+  const copies: number[] = [];
+  const copy = (fd: number): number => {
+    const made = copyFd(fd);
+    copies.push(made);
+    return made;
+  };
+  try {
+    const kept = fds.map((fd) => (own.includes(fd) ? fd : copy(fd)));
+    return { ...order, fds: kept, own: kept };
+  } catch (error) {
+    for (const fd of copies) closeSync(fd);
+    throw error;
+  }
+}
+
+/** Nobody has it, nor gets it: the launch is told so, and may be tried again, which tells why. */
+function drop({ own, lost }: Order): void {
+  for (const fd of own) closeSync(fd);
+  lost(true);
 }

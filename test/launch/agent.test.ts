@@ -1,6 +1,7 @@
 /** The process that forks for the server, what it is told, and what becomes of that where it is killed or has no room. */
 import { expect, test } from "bun:test";
-import { closeSync, openSync } from "node:fs";
+import { dlopen } from "bun:ffi";
+import { closeSync, openSync, readFileSync } from "node:fs";
 import { childrenIn } from "../../ffi/children.ts";
 import { AGENT } from "../../ffi/launcher/layout.ts";
 import {
@@ -21,6 +22,14 @@ import { descriptorsOf } from "../descriptors.ts";
 import { compiled, planOf } from "../plan/compiling.ts";
 import { isRoot, until } from "../served.ts";
 import { hasProcessors, isRunning, isStopped, killed, killedAll, stopped } from "./processes.ts";
+
+const { symbols: libc } = dlopen("libc.so.6", {
+  setrlimit: { args: ["i32", "ptr"], returns: "i32" },
+});
+const RLIMIT_NOFILE = 7;
+const ALL_DESCRIPTORS = BigInt(
+  /^Max open files +\d+ +(\d+)/m.exec(readFileSync("/proc/self/limits", "utf8"))?.[1] ?? 0,
+);
 
 const base = isRoot ? planOf(compiled({ acls: { user: "nobody" } })) : undefined;
 
@@ -179,6 +188,32 @@ test.if(isRoot)("what it has no room for waits, and is another's where it is kil
     while ((await unmadeOf(() => kill(agent()))) === 0) expect(performance.now()).toBeLessThan(end);
 });
 
+/** Descriptors that this process may have; those that are open stay so. */
+function allowDescriptors(soft: bigint): void {
+  if (libc.setrlimit(RLIMIT_NOFILE, new BigUint64Array([soft, ALL_DESCRIPTORS])) < 0)
+    throw new Error("setrlimit");
+}
+
+test.if(isRoot)("where no other can be made, who waits for it is told so", async () => {
+  await printed("true");
+  const before = descriptorsOf("self").length;
+  const { all } = many(() => killedAll(agent()));
+  // In this turn of the event loop: nobody has been told.
+  allowDescriptors(3n);
+  try {
+    await Promise.all(all.map(({ supervisor }) => supervisor.exited));
+  } finally {
+    allowDescriptors(ALL_DESCRIPTORS);
+  }
+  const unmade = all.filter(({ supervisor }) => supervisor.pid === 0);
+  // What was sent behind those that wait was never to be made.
+  expect(unmade.length).toBeGreaterThanOrEqual(4);
+  expect(unmade.filter(({ supervisor }) => supervisor.lost).length).toBeLessThan(2);
+  for (const { number } of all) statusPipe().forget(number);
+  await until("nothing of it is open", () => descriptorsOf("self").length <= before);
+  expect((await printed("echo ran")).out).toBe("ran\n");
+});
+
 test.if(isRoot)(
   "one that refuses has no other launches, and made nothing of what it had",
   async () => {
@@ -207,7 +242,8 @@ test.if(isRoot)(
 test.if(isRoot)("what waited for one that was killed is refused by who has it then", async () => {
   await printed("true");
   const pid = agent();
-  const { all } = many(() => killed(pid));
+  // Who was made ahead would make room for what waits, before it is told.
+  const { all } = many(() => killedAll(pid));
   await until("that is told", () => ![undefined, pid].includes(agentPid()));
   const second = agent();
   all.at(-1)?.supervisor.refused();
