@@ -42,6 +42,13 @@ const EXHAUSTED: ReadonlySet<unknown> = new Set([
 /** Whether an errno tells that there is too little of something, and the same may succeed later. */
 export const isExhaustion = (errno: unknown): boolean => EXHAUSTED.has(errno);
 
+/** The same of an error, which has its errno as `errno`, or as node:fs has it, as `code`. */
+export function isExhausted(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  const errno = "errno" in error && typeof error.errno === "string" ? error.errno : undefined;
+  return isExhaustion(errno ?? ("code" in error && error.code));
+}
+
 /** What this machine, or the user of the server, does not allow: no bug, and its message says what to do. */
 export class Refused extends Error {}
 

@@ -1,4 +1,5 @@
 /** What a process has open. */
+import { dlopen } from "bun:ffi";
 import { constants, readdirSync, readFileSync, readlinkSync } from "node:fs";
 
 /** What its descriptors lead to, as /proc has it: a path, `pipe:[…]`, `socket:[…]`. Empty for one that is closed just then. */
@@ -35,4 +36,25 @@ export function flagsOf(fd: number): { readonly reads: boolean; readonly waits: 
     reads: (flags & constants.O_WRONLY) === 0,
     waits: (flags & constants.O_NONBLOCK) === 0,
   };
+}
+
+const { symbols: libc } = dlopen("libc.so.6", {
+  setrlimit: { args: ["i32", "ptr"], returns: "i32" },
+});
+const RLIMIT_NOFILE = 7;
+
+/** What is done while this process gets no descriptor more; those that are open stay so. */
+export async function withoutDescriptors<T>(work: () => T | Promise<T>): Promise<T> {
+  const limits = /^Max open files +(\d+) +(\d+)/m.exec(readFileSync("/proc/self/limits", "utf8"));
+  const [soft = 0n, hard = 0n] = (limits ?? []).slice(1).map(BigInt);
+  const allow = (most: bigint): void => {
+    if (libc.setrlimit(RLIMIT_NOFILE, new BigUint64Array([most, hard])) < 0)
+      throw new Error("setrlimit");
+  };
+  allow(3n);
+  try {
+    return await work();
+  } finally {
+    allow(soft);
+  }
 }

@@ -1,5 +1,5 @@
 /** The `afb-reply` object: what every call is answered with, on every transport. */
-import { AfbError, type FailureStatus, isExhaustion, STATUS, type Status } from "../errors.ts";
+import { AfbError, type FailureStatus, isExhausted, STATUS, type Status } from "../errors.ts";
 
 export interface Reply {
   jtype: "afb-reply";
@@ -22,18 +22,13 @@ const USER_CODE = -1000;
 export function failure(error: unknown): Reply {
   const user = userError(error);
   if (user) return { jtype: "afb-reply", request: user };
-  const status = error instanceof AfbError ? error.status : statusOf(error);
+  const status: FailureStatus =
+    error instanceof AfbError ? error.status : isExhausted(error) ? "busy" : "internal-error";
   const info = error instanceof Error ? error.message : String(error);
   const request: Reply["request"] = info
     ? { status, info, code: STATUS[status].code }
     : { status, code: STATUS[status].code };
   return { jtype: "afb-reply", request };
-}
-
-function statusOf(error: unknown): FailureStatus {
-  if (!(error instanceof Error)) return "internal-error";
-  const errno = "errno" in error && typeof error.errno === "string" ? error.errno : undefined;
-  return isExhaustion(errno ?? ("code" in error && error.code)) ? "busy" : "internal-error";
 }
 
 /** An error with a status word and a code of its own, thrown by a plugin. */

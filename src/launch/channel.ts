@@ -2,7 +2,7 @@
 import { closeSync, readSync } from "node:fs";
 import type { ReadableStreamDefaultReader } from "node:stream/web";
 import { isReadable } from "../../ffi/libc.ts";
-import { isExhaustion } from "../errors.ts";
+import { isExhausted } from "../errors.ts";
 import { heavy } from "../turnstile.ts";
 
 /**
@@ -91,7 +91,7 @@ export class Channel {
       try {
         return await this.#stream(take);
       } catch (error) {
-        if (!(error instanceof Error && "code" in error && isExhaustion(error.code))) throw error;
+        if (!isExhausted(error)) throw error;
       }
       // The event loop waits with a descriptor of its own, and none is left.
       await this.now(take);

@@ -18,7 +18,7 @@ import {
   sessionOf,
   stateOfChild,
 } from "../../ffi/children.ts";
-import { isExhaustion } from "../errors.ts";
+import { isExhausted } from "../errors.ts";
 import { allKnown, living } from "./living.ts";
 
 /** Milliseconds of work between turns of the event loop, however many there are. */
@@ -75,7 +75,7 @@ async function sweep(): Promise<void> {
 }
 
 function onlyExhaustion(error: unknown): undefined {
-  if (!(error instanceof Error && "code" in error && isExhaustion(error.code))) throw error;
+  if (!isExhausted(error)) throw error;
 }
 
 async function round(): Promise<{ alive: number; dead: number[] }> {

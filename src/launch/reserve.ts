@@ -5,7 +5,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Problem } from "../config/problem.ts";
-import { isExhaustion } from "../errors.ts";
+import { isExhausted, isExhaustion } from "../errors.ts";
 import type { ApiPlan, Plan } from "../plan/plan.ts";
 import { type Capacity, MEMORY, POOL_SHARE, shares, type Supply } from "./capacity.ts";
 import { descriptors, groupProcesses, ourGroups, supplies } from "./supplies.ts";
@@ -27,15 +27,31 @@ export function poolCapacity(all: readonly Supply[], waiting = 0): Capacity {
 export function roomToWait(groups = ourGroups()): () => boolean {
   const limited = groups.filter((group) => existsSync(join(group, "pids.max")));
   return () =>
-    [descriptors(), ...groupProcesses(limited)].every(
-      ({ used, each, total }) => used + each <= total * POOL_SHARE,
+    told(
+      () =>
+        [descriptors(), ...groupProcesses(limited)].every(
+          ({ used, each, total }) => used + each <= total * POOL_SHARE,
+        ),
+      false,
     );
 }
 
 /** Requests will soon want what is in use by what waits: their own part of the descriptors is used up. */
 export function isScarce(): boolean {
-  const { used, total, share } = descriptors();
-  return used > total * share;
+  return told(() => {
+    const { used, total, share } = descriptors();
+    return used > total * share;
+  }, true);
+}
+
+/** @param scarce where nothing is left of it not even to look at it */
+function told<T>(look: () => T, scarce: T): T {
+  try {
+    return look();
+  } catch (error) {
+    if (!isExhausted(error)) throw error;
+    return scarce;
+  }
 }
 
 /** A launch failed for want of what waiting sandboxes hold, too. */
@@ -45,7 +61,10 @@ export const wantsRoom = (error: unknown): boolean =>
 /** Of each plan of which sandboxes are to wait, how many may. @param waiting see {@link poolCapacity} */
 export function poolSizes(apis: readonly ApiPlan[], waiting: number): ReadonlyMap<Plan, number> {
   const plans = apis.flatMap(pooled);
-  return plans.length === 0 ? new Map() : sizesOf(plans, poolCapacity(supplies(), waiting));
+  if (plans.length === 0) return new Map();
+  // Where it cannot be told, each is asked about when it is made, see roomToWait.
+  const all = told(supplies, []);
+  return sizesOf(plans, poolCapacity(all, waiting));
 }
 
 function sizesOf(plans: readonly Plan[], { launches }: Capacity): ReadonlyMap<Plan, number> {

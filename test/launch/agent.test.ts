@@ -1,7 +1,6 @@
 /** The process that forks for the server, what it is told, and what becomes of that where it is killed or has no room. */
 import { expect, test } from "bun:test";
-import { dlopen } from "bun:ffi";
-import { closeSync, openSync, readFileSync } from "node:fs";
+import { closeSync, openSync } from "node:fs";
 import { childrenIn } from "../../ffi/children.ts";
 import { AGENT } from "../../ffi/launcher/layout.ts";
 import {
@@ -18,18 +17,10 @@ import { statusPipe } from "../../src/launch/status.ts";
 import { Supervisor } from "../../src/launch/supervisor.ts";
 import type { Plan } from "../../src/plan/plan.ts";
 import { ORDINARY } from "../accounts.ts";
-import { descriptorsOf } from "../descriptors.ts";
+import { descriptorsOf, withoutDescriptors } from "../descriptors.ts";
 import { compiled, planOf } from "../plan/compiling.ts";
 import { isRoot, until } from "../served.ts";
 import { hasProcessors, isRunning, isStopped, killed, killedAll, stopped } from "./processes.ts";
-
-const { symbols: libc } = dlopen("libc.so.6", {
-  setrlimit: { args: ["i32", "ptr"], returns: "i32" },
-});
-const RLIMIT_NOFILE = 7;
-const ALL_DESCRIPTORS = BigInt(
-  /^Max open files +\d+ +(\d+)/m.exec(readFileSync("/proc/self/limits", "utf8"))?.[1] ?? 0,
-);
 
 const base = isRoot ? planOf(compiled({ acls: { user: "nobody" } })) : undefined;
 
@@ -188,23 +179,12 @@ test.if(isRoot)("what it has no room for waits, and is another's where it is kil
     while ((await unmadeOf(() => kill(agent()))) === 0) expect(performance.now()).toBeLessThan(end);
 });
 
-/** Descriptors that this process may have; those that are open stay so. */
-function allowDescriptors(soft: bigint): void {
-  if (libc.setrlimit(RLIMIT_NOFILE, new BigUint64Array([soft, ALL_DESCRIPTORS])) < 0)
-    throw new Error("setrlimit");
-}
-
 test.if(isRoot)("where no other can be made, who waits for it is told so", async () => {
   await printed("true");
   const before = descriptorsOf("self").length;
   const { all } = many(() => killedAll(agent()));
   // In this turn of the event loop: nobody has been told.
-  allowDescriptors(3n);
-  try {
-    await Promise.all(all.map(({ supervisor }) => supervisor.exited));
-  } finally {
-    allowDescriptors(ALL_DESCRIPTORS);
-  }
+  await withoutDescriptors(() => Promise.all(all.map(({ supervisor }) => supervisor.exited)));
   const unmade = all.filter(({ supervisor }) => supervisor.pid === 0);
   // What was sent behind those that wait was never to be made.
   expect(unmade.length).toBeGreaterThanOrEqual(4);

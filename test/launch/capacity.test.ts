@@ -1,8 +1,10 @@
 /** What fits into the machine, and who gets what of it. */
 import { describe, expect, test } from "bun:test";
 import { capacity, LAUNCH, MEMORY, room, shares, type Supply } from "../../src/launch/capacity.ts";
-import { poolCapacity } from "../../src/launch/reserve.ts";
+import { isScarce, poolCapacity, poolSizes, roomToWait } from "../../src/launch/reserve.ts";
 import { ourGroups, supplies } from "../../src/launch/supplies.ts";
+import { withoutDescriptors } from "../descriptors.ts";
+import { compiled, planOf } from "../plan/compiling.ts";
 
 const supply = (of: Partial<Supply>): Supply => ({
   ...{ name: "descriptors", limit: "RLIMIT_NOFILE", total: 256, used: 30, each: 10, share: 0.75 },
@@ -92,4 +94,15 @@ describe("supplies", () => {
     expect(groups("3:cpu:/z\n5:cpu,pids:/y\n", pids, both)).toEqual(["/cg/both/y", "/cg/both"]);
     expect(groups("5:cpu,pids:/docker/x\n", pids)).toEqual([]);
   });
+});
+
+test("where no descriptor is left to look with, there is no room for what waits", async () => {
+  const hasRoom = roomToWait();
+  const api = compiled({ acls: { user: "nobody" }, pool: 3 });
+  const plan = planOf(api);
+  // How many are wanted stays as it is: whether there is room, each is asked when it is made.
+  const sizes = new Map([[plan, 3]]);
+  const looks = () => [isScarce(), hasRoom(), poolSizes([api], 0)];
+  expect(await withoutDescriptors(looks)).toEqual([true, false, sizes]);
+  expect(looks()).toEqual([false, true, sizes]);
 });

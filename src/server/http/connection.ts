@@ -3,7 +3,7 @@
  * does not read, waits with it and not here. What it may hold of the server's memory is bounded together with that of all others.
  */
 import type { Wire } from "../wire.ts";
-import { AfbError } from "../../errors.ts";
+import { AfbError, isExhausted } from "../../errors.ts";
 import { failure } from "../../api/reply.ts";
 import type { Asker } from "../../api/turns.ts";
 import type { Debt } from "../../backlog.ts";
@@ -224,7 +224,9 @@ export class HttpConnection {
       return await this.#handlers.respond(request, body);
     } catch (error) {
       console.error(`request failed: ${errorLine(error)}`);
-      throw new HttpFault(500, "internal error");
+      throw isExhausted(error)
+        ? new HttpFault(503, "the server is busy: try again later")
+        : new HttpFault(500, "internal error");
     }
   }
 
