@@ -29,7 +29,7 @@ export function descriptors(): Supply {
 }
 
 /** Since Linux 6.2 the kernel tells their number; before, they are counted. */
-function openDescriptors(): number {
+export function openDescriptors(): number {
   const { size } = statSync("/proc/self/fd");
   return size > 0 ? size : readdirSync("/proc/self/fd").length;
 }

@@ -1,5 +1,5 @@
 /** What a server tells of itself, with the names and units of Prometheus' conventions. Loaded only once somebody asks. */
-import { readdirSync } from "node:fs";
+import { openDescriptors } from "../launch/supplies.ts";
 import { CAUSES, type Counts, MODES } from "./counts.ts";
 import type { Family, Labels } from "./family.ts";
 import { startTime } from "./start.ts";
@@ -199,6 +199,15 @@ function server({ version, reloads }: Sources): Family[] {
   ];
 }
 
+/** Nothing, where it is read from a file and no descriptor is left: the others are what is looked for then. */
+function told(look: () => number) {
+  try {
+    return one(look());
+  } catch {
+    return [];
+  }
+}
+
 /** By the names that all clients of Prometheus have. */
 function ownProcess(): Family[] {
   const { user, system } = process.cpuUsage();
@@ -211,17 +220,17 @@ function ownProcess(): Family[] {
     {
       ...{ name: "process_resident_memory_bytes", type: "gauge", unit: "bytes" },
       help: "Memory of the server itself.",
-      samples: one(process.memoryUsage.rss()),
+      samples: told(() => process.memoryUsage.rss()),
     },
     {
       ...{ name: "process_start_time_seconds", type: "gauge", unit: "seconds" },
       help: "When the server was started, since 1970.",
-      samples: one(startTime()),
+      samples: told(startTime),
     },
     {
       ...{ name: "process_open_fds", type: "gauge" },
       help: "Open descriptors of the server.",
-      samples: one(readdirSync("/proc/self/fd").length),
+      samples: told(openDescriptors),
     },
   ];
 }

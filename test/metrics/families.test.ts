@@ -6,6 +6,7 @@ import { familiesOf, type Sources } from "../../src/metrics/families.ts";
 import { startTime } from "../../src/metrics/start.ts";
 import { metricsVerb } from "../../src/metrics/verb.ts";
 import { apiOf, shell } from "../api/harness.ts";
+import { withoutDescriptors } from "../descriptors.ts";
 
 const pooled = { pool: { size: 1, ops: new Uint8Array(0) } };
 function counted(): Counts {
@@ -96,6 +97,14 @@ test("of the process: its time, memory, start and descriptors", () => {
   expect(own["process_resident_memory_bytes"]).toBeWithin(10e6, 10e9);
   expect(own["process_start_time_seconds"]).toBeWithin(1.7e9, Date.now() / 1000);
   expect(own["process_open_fds"]).toBeWithin(3, 10_000);
+});
+
+test("out of descriptors, what is read without one is told all the same", async () => {
+  const all = await withoutDescriptors(() => familiesOf(sources()));
+  const of = (name: string) => all.find((family) => family.name === name)?.samples;
+  expect(of("spawnbox_build")).toHaveLength(1);
+  expect(of("process_cpu_seconds")).toHaveLength(1);
+  expect(of("process_resident_memory_bytes")).toEqual([]);
 });
 
 describe("the verb", () => {
