@@ -7,7 +7,7 @@
  *
  * BASE is the group the server was started in: a systemd unit with Delegate=yes, a container's, or the root.
  */
-import { closeSync, mkdirSync, rmdirSync } from "node:fs";
+import { closeSync, rmdirSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { ConfigError, type Problem } from "../config/problem.ts";
 import type { CgroupPolicy, CgroupSetting, Controller } from "../plan/cgroup.ts";
@@ -20,7 +20,7 @@ import {
 } from "./cgroup/controllers.ts";
 import { errnoOf } from "./cgroup/files.ts";
 import { CgroupUnavailable, findPlace, GROUP, type Place } from "./cgroup/place.ts";
-import { controllersOf, makeSandboxGroup } from "./cgroup/sandbox-group.ts";
+import { controllersOf, makeGroupOf, makeSandboxGroup } from "./cgroup/sandbox-group.ts";
 import { makeServerGroup, removeLeftovers, type ServerGroup } from "./cgroup/server.ts";
 import { type GroupPlace, makePlace, type TaskGroup, taskGroup } from "./cgroup/task-group.ts";
 import { endTree, tryRemove } from "./cgroup/tree.ts";
@@ -192,18 +192,29 @@ class Groups implements CgroupRoot {
   }
 
   #add(sandbox: SandboxCgroup, path: string, missing: ReadonlyMap<Controller, string>): void {
-    const { key, policy, reusable } = sandbox;
+    const { key, policy } = sandbox;
+    try {
+      this.#sandboxes.set(key, { path, ...this.#made(sandbox, path, missing) });
+    } catch (error) {
+      if (!(error instanceof CgroupUnavailable)) throw error;
+      // Without limits it goes without a group, as where there are none.
+      if (policy) this.#lacks(sandbox, policy, policy.path, error.message);
+    }
+  }
+
+  /** @throws CgroupUnavailable */
+  #made(
+    sandbox: SandboxCgroup,
+    path: string,
+    missing: ReadonlyMap<Controller, string>,
+  ): Omit<SandboxGroup, "path"> {
+    const { policy, reusable } = sandbox;
     if (policy) {
       const lacks = (where: string, why: string) => this.#lacks(sandbox, policy, where, why);
-      this.#sandboxes.set(key, {
-        path,
-        ...makeSandboxGroup(path, this.#triable(policy), missing, lacks),
-      });
-    } else {
-      mkdirSync(path);
-      const free = reusable && { free: [] };
-      this.#sandboxes.set(key, { path, task: [], countsMemory: false, ...free });
+      return makeSandboxGroup(path, this.#triable(policy), missing, lacks);
     }
+    makeGroupOf(path);
+    return { task: [], countsMemory: false, ...(reusable && { free: [] }) };
   }
 
   #look(place: Place, wanted: ReadonlySet<Controller>): Map<Controller, string> {

@@ -4,11 +4,13 @@ import {
   chmodSync,
   copyFileSync,
   existsSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
   rmdirSync,
   rmSync,
+  writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -16,6 +18,7 @@ import { ConfigError } from "../../src/config/problem.ts";
 import { makeGroups } from "../../src/launch/cgroup/files.ts";
 import { CgroupUnavailable, findPlace } from "../../src/launch/cgroup/place.ts";
 import { makePlace } from "../../src/launch/cgroup/task-group.ts";
+import { endTree } from "../../src/launch/cgroup/tree.ts";
 import { createLaunch } from "../../src/launch/launch.ts";
 import { fill } from "../../src/plan/argv.ts";
 import type { CgroupSetting } from "../../src/plan/cgroup.ts";
@@ -278,6 +281,42 @@ describe.skipIf(!writable)("groups (need root and a cgroup v2 mount)", () => {
       await Promise.all(servers.map(({ exited }) => exited));
       // Whatever happened above, this start ends what they left.
       await withGroups(undefined, async () => {});
+    }
+  });
+
+  test("where a group above bounds how many there may be, each that is missing is told, with the bound", async () => {
+    const above = join(place?.base ?? "", `bound-${process.pid}`);
+    const bound = join(above, "cgroup.max.descendants");
+    mkdirSync(above);
+    try {
+      for (let most = 0; most < 7; most++) {
+        writeFileSync(bound, `${most}`);
+        const enter = 'echo $$ >"$0/cgroup.procs" && exec "$@"';
+        const { stdout, stderr } = Bun.spawnSync([
+          ...["/bin/sh", "-c", enter, above],
+          ...[process.execPath, join(import.meta.dir, "cgroup-bound.ts")],
+        ]);
+        expect([most, stderr.toString()]).toEqual([most, ""]);
+        const { notices, begun, strict } = JSON.parse(stdout.toString());
+        const told = expect.stringContaining(
+          `EAGAIN: there may be no more, or none so deep: raise ${bound} (${most})`,
+        );
+        // Groups of our own, of the server, of both sandboxes, and one that is tried.
+        expect([most, notices, strict]).toEqual([
+          most,
+          most < 5 ? [told] : [],
+          most < 5 ? [told] : [],
+        ]);
+        // The second has none where its tasks can have none.
+        const tasks = most < 5 ? most - 3 : most - 4;
+        const groups = Array.from({ length: Math.min(3, Math.max(0, tasks)) }, () => "group");
+        expect([most, begun]).toEqual([
+          most,
+          most < 3 ? ["none", "none", "none"] : groups.length < 3 ? [...groups, told] : groups,
+        ]);
+      }
+    } finally {
+      expect(await endTree(above, 2_000)).toBe(true);
     }
   });
 

@@ -7,6 +7,7 @@ import {
   CgroupUnavailable,
   cgroupMounts,
   findPlace,
+  OWN_VIEW,
   relative,
 } from "../../src/launch/cgroup/place.ts";
 
@@ -71,7 +72,14 @@ describe("where there is none it is said why", () => {
       undefined,
       cgroup,
       [v2("/cg", "/a/bc"), v2("/dg", "/c")],
-      "our group /a/b is not visible below /dg, /cg: give the container a cgroup namespace of its own",
+      `our group /a/b is not visible below /dg, /cg: ${OWN_VIEW}`,
+    ],
+    [
+      "the host's own, in a namespace of ours",
+      undefined,
+      "0::/",
+      [v2("/cg", "/../..")],
+      `our group / is not visible below /cg: ${OWN_VIEW}`,
     ],
   ])("%s", (_, mount, group, mounts, message) => {
     expect(why(mount, group, ...mounts)).toBe(message);

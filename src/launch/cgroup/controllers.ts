@@ -4,10 +4,9 @@ import { dirname, join } from "node:path";
 import { xattr } from "../../../ffi/files.ts";
 import type { Controller } from "../../plan/cgroup.ts";
 import { errnoOf, get, makeGroups, move, put, words } from "./files.ts";
+import { DELEGATE, notMade } from "./made.ts";
 import { CgroupUnavailable, GROUP, LEAF, type Place } from "./place.ts";
 import { relocate } from "./relocate.ts";
-
-const DELEGATE = 'put "Delegate=yes" into the systemd unit (systemd-run: -p Delegate=yes)';
 
 /** Makes the group all of ours lie in. @throws CgroupUnavailable */
 export function makeGroup(place: Place): string {
@@ -16,14 +15,7 @@ export function makeGroup(place: Place): string {
   try {
     makeGroups(group);
   } catch (error) {
-    const errno = errnoOf(error);
-    throw new CgroupUnavailable(
-      `cannot make ${group}: ${errno}: ${
-        errno === "EROFS"
-          ? "in a container, have the cgroup file system mounted writable"
-          : `the group we are in is not ours: run as root, or ${DELEGATE}`
-      }`,
-    );
+    throw notMade(group, errnoOf(error));
   }
   return group;
 }

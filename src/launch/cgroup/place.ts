@@ -34,6 +34,10 @@ export interface ProcFiles {
 const HOW_TO_UNIFY =
   'boot with "systemd.unified_cgroup_hierarchy=1", or without systemd mount -t cgroup2 none /sys/fs/cgroup';
 
+/** A mount of the host's shows a container's namespace its group as one somewhere below, and not which. */
+export const OWN_VIEW =
+  "give the container a cgroup namespace of its own, and not the host's /sys/fs/cgroup (docker: --cgroupns=private, no -v of it)";
+
 /**
  * @param mount the mount point of the config; undefined: the first that shows our group
  * @throws CgroupUnavailable
@@ -65,7 +69,7 @@ export function findPlace(mount: string | undefined, files: ProcFiles = ourFiles
     return { mount: point, base, isRoot, isContainer: name === "" && !isRoot, inLeaf };
   }
   throw new CgroupUnavailable(
-    `our group ${path} is not visible below ${candidates.map(({ point }) => point).join(", ")}: give the container a cgroup namespace of its own`,
+    `our group ${path} is not visible below ${candidates.map(({ point }) => point).join(", ")}: ${OWN_VIEW}`,
   );
 }
 
@@ -97,6 +101,15 @@ export function cgroupMounts(mountinfo: string): CgroupMount[] {
   });
   // A later mount hides an earlier one at the same point.
   return mounts.reverse();
+}
+
+/** The directory of a group, of the first of the mounts that shows it; undefined where none does. */
+export function seenAt(mounts: readonly CgroupMount[], path: string): string | undefined {
+  for (const { point, root } of mounts) {
+    const below = relative(root, path);
+    if (below !== undefined) return join(point, below);
+  }
+  return undefined;
 }
 
 /** Spaces and the like are octal in mountinfo. */

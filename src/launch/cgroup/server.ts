@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { CError } from "../../../ffi/errno.ts";
 import { tryLock } from "../../../ffi/files.ts";
 import { errnoOf, makeGroups } from "./files.ts";
+import { notMade } from "./made.ts";
 import { CgroupUnavailable, LEAF } from "./place.ts";
 import { endTree, killTree, tryRemove } from "./tree.ts";
 
@@ -34,7 +35,7 @@ export function makeServerGroup(parent: string): ServerGroup {
       // With its parent, which a server that ends at this moment removes.
       makeGroups(path);
     } catch (error) {
-      throw new CgroupUnavailable(`cannot make ${path}: ${errnoOf(error)}: run as root`);
+      throw notMade(path, errnoOf(error));
     }
     const fd = opened(path);
     if (fd === undefined) continue;
