@@ -1,7 +1,7 @@
 /** Which control groups there are. See cgroups(7). */
 import { accessSync, constants } from "node:fs";
 import { isDomain } from "../launch/cgroup/controllers.ts";
-import { cgroupMounts, OWN_VIEW, seenAt } from "../launch/cgroup/place.ts";
+import { cgroupMounts, groupIn, HIDDEN, OWN_VIEW, seenAt } from "../launch/cgroup/place.ts";
 import { type Feature, missing, there } from "./feature.ts";
 import { kernelFile } from "./host.ts";
 
@@ -21,7 +21,7 @@ export function cgroupFeature(file = kernelFile, writable = isWritable): Feature
       v1 ? "only version 1" : "not mounted",
       v1 ? remedy : "mount -t cgroup2 none /sys/fs/cgroup",
     );
-  const own = /^0::(.*)$/m.exec(file("/proc/self/cgroup") ?? "")?.[1] ?? "/";
+  const own = groupIn(file("/proc/self/cgroup") ?? "") ?? "/";
   const group = seenAt(v2, own);
   if (group === undefined)
     return missing(
@@ -29,7 +29,9 @@ export function cgroupFeature(file = kernelFile, writable = isWritable): Feature
       `${v2.map(({ point }) => point).join(", ")}: our group ${own} is not visible there`,
       OWN_VIEW,
     );
-  const controllers = (file(`${group}/cgroup.controllers`) ?? "").split(" ");
+  const given = file(`${group}/cgroup.controllers`);
+  if (given === undefined) return missing(name, `${group}: cannot be seen`, HIDDEN);
+  const controllers = given.split(" ");
   const lacking = WANTED.filter((wanted) => !controllers.includes(wanted));
   const found = `${group}: ${controllers.join(" ") || "no controllers"}`;
   if (!writable(group))

@@ -4,7 +4,7 @@ import { existsSync } from "node:fs";
 import { release } from "node:os";
 import type { KernelCall } from "../../ffi/kernel.ts";
 import { cgroupFeature } from "../../src/doctor/cgroups.ts";
-import { OWN_VIEW } from "../../src/launch/cgroup/place.ts";
+import { HIDDEN, OWN_VIEW } from "../../src/launch/cgroup/place.ts";
 import type { FeatureName } from "../../src/doctor/feature.ts";
 import { type Host, hostFeatures, kernelFile } from "../../src/doctor/host.ts";
 import { found as ended, PROBES, remedyOf } from "../../src/doctor/probes.ts";
@@ -202,6 +202,7 @@ describe("control groups", () => {
       [[V2.replace("/ /cg", "/x/y /cg/a")], "0::/x/y", ALL],
       there(`/cg/a: ${ALL}`),
     ],
+    ["hidden", [[V2], "0::/a"], missing("/cg/a: cannot be seen", HIDDEN)],
     ["none", [[], "0::/a"], missing("not mounted", "mount -t cgroup2 none /sys/fs/cgroup")],
     ["the old ones", [[V1], "0::/a"], missing("only version 1", BOOT)],
     [

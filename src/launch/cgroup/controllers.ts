@@ -135,11 +135,14 @@ function whyMissing(controller: Controller, { base, mount }: Place): string {
     return `${what}: it is not delegated: ${DELEGATE}; in a container, give it to the container`;
   if (existsSync(join(mount, "cgroup.type")))
     return `${what}: the host gives none to this container`;
-  return `${what}: ${whyOff(controller, readFileSync("/proc/cgroups", "utf8"))}`;
+  const all = "/proc/cgroups";
+  return `${what}: ${whyOff(controller, existsSync(all) ? readFileSync(all, "utf8") : undefined)}`;
 }
 
-/** @param cgroups /proc/cgroups: name, hierarchy, groups, enabled, see cgroups(7) */
-export function whyOff(controller: Controller, cgroups: string): string {
+/** @param cgroups /proc/cgroups: name, hierarchy, groups, enabled, see cgroups(7); undefined where /proc hides it */
+export function whyOff(controller: Controller, cgroups: string | undefined): string {
+  if (cgroups === undefined)
+    return "/proc/cgroups, which tells why, is hidden: ProcSubset=all of the unit, and check again";
   const name = controller === "io" ? "blkio" : controller;
   const [found, , , enabled] =
     cgroups
