@@ -117,5 +117,9 @@ test("a group that others are in says who, and one that is not ours what to do",
     expect(whyNotEnabled(base, "cpu", errno)).toStartWith(
       `${what(errno)}: run as root, or ${DELEGATE}`,
     );
+  expect(whyNotEnabled(base, "cpu", "EINVAL")).toStartWith(
+    `${what("EINVAL")}: realtime processes are in groups (such as multipathd, `,
+  );
+  expect(whyNotEnabled(base, "pids", "EINVAL")).toEndWith(": EINVAL");
   expect(whyNotEnabled(base, "cpu", "EIO")).toBe(what("EIO"));
 });

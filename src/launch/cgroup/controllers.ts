@@ -92,6 +92,9 @@ export function whyNotEnabled(group: string, controller: Controller, errno: stri
   if (errno === "EBUSY")
     return `${what}: other processes are in this group (${words(group, "cgroup.procs").slice(0, 5).join(", ")}): start the server in one of its own: ${DELEGATE}`;
   if (errno === "EACCES" || errno === "EPERM") return `${what}: run as root, or ${DELEGATE}`;
+  // See cgroup-v2.rst, "CPU": with CONFIG_RT_GROUP_SCHED all of them must be in the root of the hierarchy.
+  if (errno === "EINVAL" && controller === "cpu")
+    return `${what}: realtime processes are in groups (such as multipathd, rtkit-daemon: ps -eLo cls,pid,comm | grep -E "FF|RR"): end them, or use a kernel without CONFIG_RT_GROUP_SCHED (rt_group_sched=0 on its command line)`;
   return what;
 }
 
