@@ -7,7 +7,7 @@
  *
  * BASE is the group the server was started in: a systemd unit with Delegate=yes, a container's, or the root.
  */
-import { closeSync, rmdirSync } from "node:fs";
+import { closeSync, existsSync, rmdirSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { ConfigError, type Problem } from "../config/problem.ts";
 import type { CgroupPolicy, CgroupSetting, Controller } from "../plan/cgroup.ts";
@@ -21,7 +21,12 @@ import {
 import { errnoOf } from "./cgroup/files.ts";
 import { CgroupUnavailable, findPlace, GROUP, type Place } from "./cgroup/place.ts";
 import { controllersOf, makeGroupOf, makeSandboxGroup } from "./cgroup/sandbox-group.ts";
-import { makeServerGroup, removeLeftovers, type ServerGroup } from "./cgroup/server.ts";
+import {
+  keptServerGroup,
+  makeServerGroup,
+  removeLeftovers,
+  type ServerGroup,
+} from "./cgroup/server.ts";
 import { type GroupPlace, makePlace, type TaskGroup, taskGroup } from "./cgroup/task-group.ts";
 import { endTree, tryRemove } from "./cgroup/tree.ts";
 import { LaunchError } from "./task.ts";
@@ -94,6 +99,8 @@ const REST = 2_000;
 /** Groups of crashed servers that are named where they cannot be removed. */
 const MOST_TOLD = 8;
 
+const REMOVED = "others have removed it, and it cannot be made again";
+
 /** A group that is kept, and since when, by performance.now(). */
 interface Kept {
   readonly place: GroupPlace;
@@ -110,6 +117,8 @@ class Groups implements CgroupRoot {
   /** Controllers that groups of others would have to hand on first. */
   #untried: ReadonlySet<Controller> = new Set();
   #server: ServerGroup | undefined;
+  /** Makes the group of a sandbox once more, with those above it. Throws CgroupUnavailable, and what node:fs does. */
+  #remake: ((key: string) => void) | undefined;
   readonly #sandboxes = new Map<string, SandboxGroup>();
   /** Groups whose dead were not gone in time. */
   readonly #stuck = new Set<string>();
@@ -132,8 +141,9 @@ class Groups implements CgroupRoot {
     );
     let missing: Map<Controller, string>;
     let server: ServerGroup;
+    let place: Place;
     try {
-      const place = findPlace(this.#mount(sandboxes));
+      place = findPlace(this.#mount(sandboxes));
       const parent = makeGroup(place);
       if (!this.lookOnly) this.#tellLeft(await removeLeftovers(parent));
       server = makeServerGroup(parent);
@@ -146,14 +156,25 @@ class Groups implements CgroupRoot {
       return;
     }
     this.#server = server;
-    const { path } = server;
+    this.#enable(server.path, wanted, missing);
+    const path = (i: number, key: string) => join(server.path, `${i}-${nameOf(key)}`);
+    sandboxes.forEach((sandbox, i) => this.#add(sandbox, path(i, sandbox.key), missing));
+    this.#remake = (wantedKey) => {
+      this.#server = keptServerGroup(server);
+      server = this.#server;
+      const again = this.lookOnly ? missing : enableControllers(place, wanted);
+      this.#enable(server.path, wanted, again);
+      sandboxes.forEach((sandbox, i) => {
+        if (sandbox.key === wantedKey) this.#add(sandbox, path(i, wantedKey), again);
+      });
+    };
+  }
+
+  #enable(path: string, wanted: ReadonlySet<Controller>, missing: Map<Controller, string>): void {
     for (const name of wanted) {
       const why = missing.has(name) || this.#untried.has(name) ? undefined : enable(path, name);
       if (why !== undefined) missing.set(name, why);
     }
-    sandboxes.forEach((sandbox, i) =>
-      this.#add(sandbox, join(path, `${i}-${nameOf(sandbox.key)}`), missing),
-    );
   }
 
   /** @param left groups that could not be removed, with the reason */
@@ -237,14 +258,15 @@ class Groups implements CgroupRoot {
   begin(key: string, isNew = false): TaskGroup | undefined {
     const why = this.missing.get(key);
     if (why !== undefined) throw new LaunchError("cgroup", "", "", why);
-    const sandbox = this.#sandboxes.get(key);
-    if (!sandbox) return undefined;
+    const found = this.#sandboxes.get(key);
+    if (!found) return undefined;
     for (const path of this.#stuck) if (tryRemove(path)) this.#stuck.delete(path);
-    const { free } = sandbox;
-    const kept = isNew ? undefined : free?.pop()?.place;
+    const kept = isNew ? undefined : found.free?.pop()?.place;
     if (kept) this.#kept--;
-    const { path, task, countsMemory } = sandbox;
-    const place = kept ?? makePlace(join(path, `${this.#tasks++}`), task, countsMemory);
+    const made = kept ?? this.#placeIn(found);
+    const { free } = made ? found : this.#again(key, found);
+    const place = made ?? this.#placeIn(this.#sandboxes.get(key) ?? found);
+    if (!place) throw new LaunchError("cgroup", found.path, "ENOENT", REMOVED);
     this.#running++;
     return taskGroup(place, kept !== undefined, {
       keep: () => {
@@ -262,6 +284,39 @@ class Groups implements CgroupRoot {
         this.#settle();
       },
     });
+  }
+
+  /** A new one; undefined where the group of the sandbox is not there. Throws LaunchError. */
+  #placeIn({ path, task, countsMemory }: SandboxGroup): GroupPlace | undefined {
+    try {
+      return makePlace(join(path, `${this.#tasks++}`), task, countsMemory);
+    } catch (error) {
+      if (existsSync(path)) throw error;
+      return undefined;
+    }
+  }
+
+  /**
+   * Of a sandbox whose group others have removed, as systemd does with what is empty and was not delegated: what it limits is to hold
+   * all the same. Throws LaunchError.
+   */
+  #again(key: string, before: SandboxGroup): SandboxGroup {
+    const [problems, notices] = [this.problems.length, this.notices.length];
+    for (const { place } of before.free?.splice(0) ?? []) this.#letGo(place);
+    let why: string | undefined;
+    try {
+      this.#remake?.(key);
+      why = this.problems.splice(problems)[0]?.message ?? this.missing.get(key);
+    } catch (error) {
+      why = error instanceof CgroupUnavailable ? error.message : errnoOf(error);
+    }
+    // Told at the start; and it is tried again with the next launch.
+    this.notices.splice(notices);
+    this.missing.delete(key);
+    const made = this.#sandboxes.get(key);
+    if (why === undefined && made && made !== before) return made;
+    this.#sandboxes.set(key, before);
+    throw new LaunchError("cgroup", before.path, "", why ? `${REMOVED}: ${why}` : REMOVED);
   }
 
   #restSoon(): void {

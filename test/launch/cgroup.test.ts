@@ -284,6 +284,46 @@ describe.skipIf(!writable)("groups (need root and a cgroup v2 mount)", () => {
     }
   });
 
+  test("what others have removed is made again, and locked as before", async () => {
+    await withGroups(undefined, async (root) => {
+      const { path = "" } = root;
+      await root.begin("box")?.end().gone;
+      for (const gone of [[join(path, "0-box")], [join(path, "0-box"), path]]) {
+        for (const group of gone) rmdirSync(group);
+        const group = root.begin("box");
+        expect(existsSync(group?.path ?? "")).toBe(true);
+        // No leftover of who starts meanwhile.
+        await withGroups(undefined, async () => {});
+        expect(existsSync(group?.path ?? "")).toBe(true);
+        await group?.end().gone;
+      }
+      expect(
+        readdirSync(join(path, "0-box"), { withFileTypes: true }).filter((one) =>
+          one.isDirectory(),
+        ),
+      ).toEqual([]);
+      expect(descriptorsOf("self").filter((link) => link.startsWith(path))).toEqual([path]);
+    });
+  });
+
+  test("so is one that is kept for the next task", async () => {
+    await withGroups(
+      undefined,
+      async (root) => {
+        const first = root.begin("box");
+        await first?.end(true).gone;
+        for (const group of [first?.path ?? "", dirname(first?.path ?? ""), root.path ?? ""])
+          rmdirSync(group);
+        // What was kept is gone, which its launch finds; then there is a new one.
+        expect(root.begin("box")?.isKept).toBe(true);
+        const second = root.begin("box", true);
+        expect([second?.isKept, existsSync(second?.path ?? "")]).toEqual([false, true]);
+        await second?.end().gone;
+      },
+      true,
+    );
+  });
+
   test("where a group above bounds how many there may be, each that is missing is told, with the bound", async () => {
     const above = join(place?.base ?? "", `bound-${process.pid}`);
     const bound = join(above, "cgroup.max.descendants");

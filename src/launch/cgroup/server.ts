@@ -26,11 +26,20 @@ export interface ServerGroup {
 
 /** Makes and locks the group of this server. @throws CgroupUnavailable */
 export function makeServerGroup(parent: string): ServerGroup {
+  const name = `${process.pid}-${Buffer.from(crypto.getRandomValues(new Uint8Array(4))).toString("hex")}`;
+  return lockedAt(join(parent, name));
+}
+
+/** The one that is there, or the same anew where others have removed it: they may while nothing is in it. @throws CgroupUnavailable */
+export function keptServerGroup(group: ServerGroup): ServerGroup {
+  if (isStill(group.path, group.fd)) return group;
+  const made = lockedAt(group.path);
+  closeSync(group.fd);
+  return made;
+}
+
+function lockedAt(path: string): ServerGroup {
   for (;;) {
-    const path = join(
-      parent,
-      `${process.pid}-${Buffer.from(crypto.getRandomValues(new Uint8Array(4))).toString("hex")}`,
-    );
     try {
       // With its parent, which a server that ends at this moment removes.
       makeGroups(path);
