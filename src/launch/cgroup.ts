@@ -29,6 +29,7 @@ import {
 } from "./cgroup/server.ts";
 import { type GroupPlace, makePlace, type TaskGroup, taskGroup } from "./cgroup/task-group.ts";
 import { endTree, tryRemove } from "./cgroup/tree.ts";
+import { deniedAround } from "../unexpected.ts";
 import { LaunchError } from "./task.ts";
 
 export type { GroupUsage, TaskGroup } from "./cgroup/task-group.ts";
@@ -99,6 +100,12 @@ const REST = 2_000;
 /** Groups of crashed servers that are named where they cannot be removed. */
 const MOST_TOLD = 8;
 
+/** Of an error of the system; any other is thrown on. */
+function deniedWords(error: unknown): string {
+  const errno = errnoOf(error);
+  return deniedAround(error) ?? (error instanceof Error ? error.message : errno);
+}
+
 const REMOVED = "others have removed it, and it cannot be made again";
 
 /** A group that is kept, and since when, by performance.now(). */
@@ -146,16 +153,16 @@ class Groups implements CgroupRoot {
       place = findPlace(this.#mount(sandboxes));
       const parent = makeGroup(place);
       if (!this.lookOnly) this.#tellLeft(await removeLeftovers(parent));
-      server = makeServerGroup(parent);
+      this.#server = server = makeServerGroup(parent);
       missing = this.lookOnly ? this.#look(place, wanted) : enableControllers(place, wanted);
     } catch (error) {
-      if (!(error instanceof CgroupUnavailable)) throw error;
+      // What is there and may not be read or written is as if it were not there.
+      const why = error instanceof CgroupUnavailable ? error.message : deniedWords(error);
+      await this.close().catch(errnoOf);
       for (const sandbox of sandboxes)
-        if (sandbox.policy)
-          this.#lacks(sandbox, sandbox.policy, sandbox.policy.path, error.message);
+        if (sandbox.policy) this.#lacks(sandbox, sandbox.policy, sandbox.policy.path, why);
       return;
     }
-    this.#server = server;
     this.#enable(server.path, wanted, missing);
     const path = (i: number, key: string) => join(server.path, `${i}-${nameOf(key)}`);
     sandboxes.forEach((sandbox, i) => this.#add(sandbox, path(i, sandbox.key), missing));

@@ -26,6 +26,7 @@ import type { Plan } from "../../src/plan/plan.ts";
 import { descriptorsOf } from "../descriptors.ts";
 import { compiled, planOf } from "../plan/compiling.ts";
 import { isAlive, isRoot, until } from "../served.ts";
+import { mayTrace, told } from "../strace.ts";
 import { inGroup, limitCases, task, withGroups } from "./cgroup-cases.ts";
 
 const place = (() => {
@@ -322,6 +323,31 @@ describe.skipIf(!writable)("groups (need root and a cgroup v2 mount)", () => {
       },
       true,
     );
+  });
+
+  test.skipIf(!mayTrace())("what may not be read is as if there were no groups, and told", () => {
+    const source = JSON.stringify(join(import.meta.dir, "../../src/launch/cgroup.ts"));
+    const script = `
+      const { openCgroups } = await import(${source});
+      const fs = require("node:fs");
+      const setting = { controller: "cpu", file: "cpu.max", value: "max" };
+      const policy = { path: "cgroups", optional: true, shared: [setting], task: [] };
+      const root = await openCgroups([{ key: "plain", file: "" }, { key: "limited", file: "", policy }]);
+      const parent = ${JSON.stringify(join(place?.base ?? "", "spawnbox"))};
+      const left = fs.existsSync(parent) ? fs.readdirSync(parent) : [];
+      const own = left.filter((name) => name.startsWith(process.pid + "-"));
+      console.log(JSON.stringify([root.path, root.notices[0].message, root.begin("plain") === undefined, own]));
+      await root.close();`;
+    const path = join(place?.base ?? "", "cgroup.controllers");
+    const { printed } = told(script, "openat:error=EACCES", "-P", path);
+    expect(JSON.parse(printed)).toEqual([
+      null,
+      expect.stringMatching(
+        /^not limited: EACCES: .*cgroup\.controllers.*: it is to be there and to be read/,
+      ),
+      true,
+      [],
+    ]);
   });
 
   test("where a group above bounds how many there may be, each that is missing is told, with the bound", async () => {

@@ -138,8 +138,16 @@ function whyMissing(controller: Controller, { base, mount }: Place): string {
     return `${what}: it is not delegated: ${DELEGATE}; in a container, give it to the container`;
   if (existsSync(join(mount, "cgroup.type")))
     return `${what}: the host gives none to this container`;
-  const all = "/proc/cgroups";
-  return `${what}: ${whyOff(controller, existsSync(all) ? readFileSync(all, "utf8") : undefined)}`;
+  return `${what}: ${whyOff(controller, allControllers())}`;
+}
+
+function allControllers(): string | undefined {
+  try {
+    return readFileSync("/proc/cgroups", "utf8");
+  } catch (error) {
+    errnoOf(error);
+    return undefined;
+  }
 }
 
 /** @param cgroups /proc/cgroups: name, hierarchy, groups, enabled, see cgroups(7); undefined where /proc hides it */
