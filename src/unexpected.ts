@@ -41,7 +41,7 @@ export function fatalLine(name: string, error: unknown): string {
   const known = RUNTIME.find(([part]) => said.includes(part));
   if (known) return `${name}: ${known[1]()} (${visible(said)})`;
   if (error instanceof Refused) return `${name}: ${visible(error.message)}`;
-  const denied = deniedByFilter(error);
+  const denied = deniedAround(error);
   if (denied !== undefined) return `${name}: ${denied}`;
   const report = process.env[DEBUG]
     ? `with this stack`
@@ -49,12 +49,17 @@ export function fatalLine(name: string, error: unknown): string {
   return `${name}: failed unexpectedly: ${errorLine(error)}. This is a bug of spawnbox ${version}: please report it, ${report}`;
 }
 
-/** What to say of an error that a filter around this process is the likely cause of; undefined of others. */
-export function deniedByFilter(error: unknown): string | undefined {
+const HIDDEN = /\b(ENOENT|EACCES|EPERM|EIO|ENOTDIR)\b/;
+
+/** What to say of an error that what is around this process is the likely cause of: a filter, or who hides files of the kernel. */
+export function deniedAround(error: unknown): string | undefined {
   const said = error instanceof Error ? error.message : "";
-  return /\b(EPERM|ENOSYS)\b/.test(said) && isFiltered()
-    ? `${visible(said)}: a seccomp filter around it denies that: SystemCallFilter=@system-service in the unit; or --security-opt seccomp=unconfined, of the container`
-    : undefined;
+  if (/\b(EPERM|ENOSYS)\b/.test(said) && isFiltered())
+    return `${visible(said)}: a seccomp filter around it denies that: SystemCallFilter=@system-service in the unit; or --security-opt seccomp=unconfined, of the container`;
+  const isOfSystem = error instanceof Error && "errno" in error;
+  if (isOfSystem && HIDDEN.test(said) && /\W\/(proc|sys)\//.test(said))
+    return `${visible(said)}: it is to be there and to be read: a security module (AppArmor, SELinux, Smack), ProcSubset= or InaccessiblePaths= of the unit, or the container hides it`;
+  return undefined;
 }
 
 /** Whether somebody has put a filter around this process: seccomp(2). */

@@ -2,6 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { CError } from "../ffi/errno.ts";
 import type { Reply } from "../src/api/reply.ts";
 import { Cased, findCased } from "../src/cased.ts";
 import { backoff } from "../src/client/backoff.ts";
@@ -11,7 +12,7 @@ import { followTask } from "../src/client/task.ts";
 import { type Level, LEVELS, Log } from "../src/log.ts";
 import { isNothing, isObject } from "../src/object.ts";
 import { Turnstile } from "../src/turnstile.ts";
-import { deniedByFilter, errorLine, fatalLine } from "../src/unexpected.ts";
+import { deniedAround, errorLine, fatalLine } from "../src/unexpected.ts";
 import { Refused } from "../src/errors.ts";
 import { filterSource, numbered, type Rule } from "./places/rules.ts";
 
@@ -110,6 +111,9 @@ test("a turnstile lets one through in each turn, not at once, in order", async (
   expect(log).toEqual(["a", "after", "b", "after", "c", "after"]);
 });
 
+/** As node:fs throws it. */
+const ofSystem = (message: string) => Object.assign(new Error(message), { errno: -1 });
+
 test("what nobody foresaw is told in one line, and who is to hear of it", () => {
   const named = Object.assign(new Error("m\n"), { name: "Own" });
   expect([errorLine(new Error("x\ny")), errorLine(named), errorLine("s\n"), errorLine(5)]).toEqual([
@@ -133,10 +137,25 @@ test("what nobody foresaw is told in one line, and who is to hear of it", () => 
     /^n: failed unexpectedly: odd\. This is a bug of spawnbox \S+: please report it, with what SPAWNBOX_DEBUG=1 in its environment makes it tell$/,
   );
   expect([
-    deniedByFilter(new Error("EACCES")),
-    deniedByFilter("EPERM"),
-    deniedByFilter(new Error("XEPERM")),
-  ]).toEqual([undefined, undefined, undefined]);
+    deniedAround(new Error("EACCES")),
+    deniedAround("EPERM"),
+    deniedAround(new Error("XEPERM")),
+    deniedAround(new Error("x.json: ENOENT: no such file or directory: /proc/x")),
+    deniedAround(ofSystem("EACCES: permission denied, open '/srv/proc/x'")),
+    deniedAround(ofSystem("ENOSPC: no space left on device, open '/proc/x'")),
+  ]).toEqual(Array(6).fill(undefined));
+  const hidden = /hides it$/;
+  expect(deniedAround(ofSystem("EIO: i/o error, open '/sys/x'"))).toMatch(hidden);
+  expect(deniedAround(new CError("open", "/proc/x", "EACCES"))).toMatch(hidden);
+  let none: unknown;
+  try {
+    readFileSync("/proc/self/none");
+  } catch (error) {
+    none = error;
+  }
+  expect(fatalLine("n", none)).toMatch(
+    /^n: ENOENT: .*\/proc\/self\/none'?: it is to be there and to be read: a security module .* hides it$/,
+  );
 });
 
 test("who looks for a bug is told where it comes from", () => {
@@ -155,8 +174,8 @@ test("who looks for a bug is told where it comes from", () => {
 });
 
 test("under a filter, what it may have denied is told as that", () => {
-  const code = `import { deniedByFilter, fatalLine } from ${JSON.stringify(join(import.meta.dir, "../src/unexpected.ts"))};
-    const said = (text) => deniedByFilter(new Error(text)) ?? "-";
+  const code = `import { deniedAround, fatalLine } from ${JSON.stringify(join(import.meta.dir, "../src/unexpected.ts"))};
+    const said = (text) => deniedAround(new Error(text)) ?? "-";
     console.log([said("a\\nEPERM: b"), said("ENOSYS"), said("EACCES"), said("XENOSYS"), fatalLine("n", new Error("EPERM"))].join("\\n"));`;
   const run = (rules: readonly Rule[]) => {
     const python = `

@@ -16,7 +16,7 @@ import { explain } from "../plan/explain.ts";
 import { AUDIT, Auditing, auditOptions } from "../serve/auditing.ts";
 import { doctor } from "../serve/doctor.ts";
 import { drained } from "../serve/ending.ts";
-import { deniedByFilter } from "../unexpected.ts";
+import { deniedAround } from "../unexpected.ts";
 import { version } from "../version.ts";
 import { indented } from "../visible.ts";
 
@@ -140,4 +140,4 @@ async function alone(source: Source, audit: AuditOptions | undefined): Promise<n
 
 /** What a launch says it is refused for, or a filter that hides in an error of the runtime. */
 const whyNot = (error: Error): string =>
-  (error instanceof Refused ? undefined : deniedByFilter(error)) ?? indented(error.message);
+  (error instanceof Refused ? undefined : deniedAround(error)) ?? indented(error.message);

@@ -9,7 +9,7 @@ import { ConfigError, problemLine } from "../config/problem.ts";
 import { Launching } from "../launch/launching.ts";
 import { explain } from "../plan/explain.ts";
 import { Refused } from "../errors.ts";
-import { deniedByFilter } from "../unexpected.ts";
+import { deniedAround } from "../unexpected.ts";
 import { drained } from "../serve/ending.ts";
 import { indented } from "../visible.ts";
 import { type Caller, CallSession, type Invocation, RAW } from "../command-line/call-session.ts";
@@ -120,4 +120,4 @@ function parse(argv: string[]): Options | undefined {
 
 /** What a launch says it is refused for, or a filter that hides in an error of the runtime. */
 const whyNot = (error: Error): string =>
-  (error instanceof Refused ? undefined : deniedByFilter(error)) ?? indented(error.message);
+  (error instanceof Refused ? undefined : deniedAround(error)) ?? indented(error.message);

@@ -432,7 +432,7 @@ function banner(
     room.words,
     ...(mcp ? ["verbs are tools at /mcp"] : []),
     ...(audited === undefined ? [] : [visible(`audited to ${audited}`)]),
-    ...(first ? [`try: ${curl(url, base, `/api/${first.api}/${tryVerb(first)}`)}`] : []),
+    ...(first ? [`try: ${curl(url, base, `/api/${inPath(first.api)}/${tryVerb(first)}`)}`] : []),
   ].join("\n");
 }
 
@@ -464,6 +464,10 @@ const verbLines = (registry: Registry): string[] =>
     return visible(`  ${api}: ${shown || "of another binder"}${rest}`);
   });
 
+/** In a URL, within quotes too. */
+const inPath = (name: string): string =>
+  name.split("/").map(encodeURIComponent).join("/").replaceAll("'", "%27");
+
 /** A verb that runs something without arguments and answers with its output; else ping. */
 function tryVerb(api: ApiPlan): string {
   const plans = api.sandboxes
@@ -471,7 +475,5 @@ function tryVerb(api: ApiPlan): string {
     .filter(({ argv, privileges }) => argv.names.size + privileges.length === 0);
   const plan = plans.find(({ encoder }) => encoder.name === "sync") ?? plans[0];
   if (!plan) return "ping";
-  // Within quotes, too.
-  const verb = plan.verb.split("/").map(encodeURIComponent).join("/").replaceAll("'", "%27");
-  return verb + (plan.encoder.name === "sync" ? "" : "?wait=true");
+  return inPath(plan.verb) + (plan.encoder.name === "sync" ? "" : "?wait=true");
 }

@@ -1,6 +1,7 @@
 /** Tasks of a running server, as `monitor/tasks` tells them: found by id or pid, and in a line for people. */
 import type { TaskRecord } from "../api/record.ts";
 import { TASK_ID } from "../api/task-id.ts";
+import { columns, padded } from "../columns.ts";
 import { AfbError } from "../errors.ts";
 import { isObject } from "../object.ts";
 import type { Reply } from "../api/reply.ts";
@@ -52,10 +53,10 @@ const TITLES = ["ID", "TASK", "PID", "STATE", "BEGUN", "TOOK", "CALLER", "HOW IT
 /** Lines of a table, its titles first. */
 export function tableOf(tasks: readonly TaskRecord[], now = Date.now()): string[] {
   const rows = [[...TITLES], ...tasks.map((task) => rowOf(task, now))];
-  const widths = TITLES.map((_, i) => Math.max(...rows.map((row) => row[i]?.length ?? 0)));
+  const widths = TITLES.map((_, i) => Math.max(...rows.map((row) => columns(row[i] ?? ""))));
   return rows.map((row) =>
     row
-      .map((cell, i) => cell.padEnd(widths[i] ?? 0))
+      .map((cell, i) => padded(cell, widths[i] ?? 0))
       .join("  ")
       .trimEnd(),
   );

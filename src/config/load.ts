@@ -1,5 +1,5 @@
 /** Config files named on the command line → checked configs, or every problem of every file. */
-import { existsSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { normalize } from "./normalize.ts";
 import { type Obeyed, openObeyed } from "./obeyed.ts";
@@ -44,6 +44,9 @@ export function loadConfigs(spec: string, uid = process.geteuid?.() ?? 0): Loade
       const earlier = apis.get(api);
       if (earlier === undefined) {
         apis.set(api, file);
+      } else if (isSameFile(file, earlier)) {
+        const message = `it is given twice, the first time as ${earlier}: a directory brings all of its spawn-*.json`;
+        problems.push({ file, path: "", message });
       } else {
         const message = `the API \`${api}\` is already registered by ${earlier}`;
         problems.push({ file, path: "metadata.api", message });
@@ -53,6 +56,14 @@ export function loadConfigs(spec: string, uid = process.geteuid?.() ?? 0): Loade
   }
   if (problems.length > 0) throw new ConfigError(problems);
   return loaded;
+}
+
+/** By whatever names and links. */
+function isSameFile(one: string, other: string): boolean {
+  const [a, b] = [one, other].map((file) =>
+    statSync(file, { bigint: true, throwIfNoEntry: false }),
+  );
+  return a !== undefined && a.dev === b?.dev && a.ino === b.ino;
 }
 
 /** The JSON of a file; undefined when it is none, or none to be obeyed, which is then told. */

@@ -8,8 +8,8 @@ export function nearest(word: string, candidates: Iterable<string>): string | un
   if (word.length > MAX_LENGTH) return undefined;
   const sought = word.toLowerCase();
   let best: string | undefined;
-  // A third of the letters may be wrong: more would suggest unrelated words.
-  let limit = Math.max(1, Math.floor(word.length / 3)) + 1;
+  // A third of the letters may be wrong, and not all there are: more would suggest unrelated words.
+  let limit = Math.min(word.length, Math.max(1, Math.floor(word.length / 3)) + 1);
   for (const candidate of candidates) {
     if (Math.abs(candidate.length - word.length) >= limit) continue;
     const edits = distance(sought, candidate.toLowerCase());

@@ -61,16 +61,24 @@ export function rebuild(schema: unknown, path: string, report: Report, effort: E
     accept(["enum", "type"]);
     const { type } = schema;
     const words = literals(schema["enum"], member(path, "enum"), report);
-    return type === undefined
-      ? words
-      : Type.Intersect([words, rebuild({ type }, path, report, effort)]);
+    if (type === undefined) return words;
+    const rest = rebuild({ type }, path, report, effort);
+    const values: unknown = schema["enum"];
+    const others = Array.isArray(values) ? values.filter((value) => !isOf(type, value)) : [];
+    if (
+      others.length > 0 &&
+      others.length === (values as unknown[]).length &&
+      [type].flat().every(isType)
+    )
+      report(member(path, "enum"), `none of these is of type ${String(type)}: nothing fits`);
+    return Type.Intersect([words, rest]);
   }
   if (Object.hasOwn(schema, "anyOf")) {
     accept(["anyOf"]);
     return union(schema["anyOf"], member(path, "anyOf"), report, effort);
   }
-  const types: unknown[] = Array.isArray(schema["type"]) ? schema["type"] : [schema["type"]];
-  const known = types.filter((type) => typeof type === "string" && Object.hasOwn(KEYWORDS, type));
+  const types: unknown[] = [schema["type"]].flat();
+  const known = types.filter(isType);
   if (known.length !== types.length || known.length === 0) {
     const all = Object.keys(KEYWORDS).join(", ");
     report(member(path, "type"), `expected a type (${all}), or enum, const, anyOf`);
@@ -101,6 +109,8 @@ function ofType(
     if (wanted === undefined) options[key] = value;
     else report(member(path, key), `found ${excerpt(value)}, expected ${wanted}`);
   }
+  const empty = emptyRange(type, options);
+  if (empty) report(member(path, empty.key), empty.message);
   if (type === "string") return ofString(options, path, report, effort);
   if (type === "number" || type === "integer") {
     const { multipleOf, ...range } = options;
@@ -117,6 +127,46 @@ function ofType(
   }
   return ofObject(schema, path, report, effort);
 }
+
+const isType = (type: unknown): boolean =>
+  typeof type === "string" && Object.hasOwn(KEYWORDS, type);
+
+const RANGES = [
+  ["minLength", "maxLength"],
+  ["minItems", "maxItems"],
+  ["minimum", "maximum"],
+  ["minimum", "exclusiveMaximum"],
+  ["exclusiveMinimum", "maximum"],
+  ["exclusiveMinimum", "exclusiveMaximum"],
+] as const;
+
+/** Two limits between which there is nothing, such as those that were written the wrong way round: each call would be refused. */
+function emptyRange(type: string, options: Schema): { key: string; message: string } | undefined {
+  for (const [low, high] of RANGES) {
+    const [least, most] = [options[low], options[high]];
+    if (typeof least !== "number" || typeof most !== "number") continue;
+    const [from, to] =
+      type === "integer"
+        ? [
+            low === "minimum" ? Math.ceil(least) : Math.floor(least) + 1,
+            high === "maximum" ? Math.floor(most) : Math.ceil(most) - 1,
+          ]
+        : [least, most];
+    const isOpen = type === "number" && `${low}${high}`.includes("exclusive");
+    if (from < to || (from === to && !isOpen)) continue;
+    const what = type === "integer" ? "no integer lies" : "nothing lies";
+    return { key: high, message: `found ${most}: ${what} between that and ${low}, ${least}` };
+  }
+  return undefined;
+}
+
+/** Whether a value is of one of these types. */
+const isOf = (types: unknown, value: unknown): boolean =>
+  [types].flat().some((type) => {
+    if (type === "integer") return Number.isInteger(value);
+    if (type === "null") return value === null;
+    return typeof value === type;
+  });
 
 function ofString(
   { minLength, maxLength, pattern }: Schema,

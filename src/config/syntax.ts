@@ -4,7 +4,10 @@
  * Comments and trailing commas are accepted, as the JSON library of existing configs does. Numbers stay as they are written, see
  * numbers.ts.
  */
+import { columns } from "../columns.ts";
 import { isWritten, parseExact } from "../numbers.ts";
+import { visible } from "../visible.ts";
+import { suggestion } from "./nearest.ts";
 import { element, member, quoted, type Report } from "./place.ts";
 
 /** Deeper nesting than any config has, well below what would exhaust the stack. */
@@ -17,6 +20,22 @@ const STRING = /"[^"\\]*(?:\\[^][^"\\]*)*"/y;
 const ESCAPED = /[\u0000-\u001f\\]/;
 const NUMBER = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?(?![\w.])/y;
 const WORD = /(?:true|false|null)(?!\w)/y;
+
+/** What somebody may have meant to be one of these. */
+const LIKE_VALUE = /[-+.\w]+/y;
+/** What JSON does not take within a string. */
+const BAD = /[\u0000-\u001f]|\\(?!["\\/bfnrt]|u[\da-fA-F]{4})[^]/;
+
+/** @param bad what {@link BAD} finds */
+function whyBad(bad: string): string {
+  if (bad === "\\u") return "\\u in a string needs four hexadecimal digits behind it";
+  if (/[\r\n]$/.test(bad))
+    return "a string ends in its line: a double quote is missing, or a line break is to be written \\n";
+  if (bad.startsWith("\\"))
+    return `a string has no escape ${visible(bad)}: a backslash itself is written \\\\`;
+  const escape = JSON.stringify(bad).slice(1, -1);
+  return `a control character in a string is to be written ${escape}`;
+}
 
 class SyntaxFault extends Error {
   constructor(
@@ -89,7 +108,7 @@ class Reader {
     if (next === "{") return this.object(path, depth);
     if (next === "[") return this.list(path, depth);
     const scalar = next === '"' ? this.string() : (this.take(NUMBER) ?? this.take(WORD));
-    if (scalar === undefined) throw this.fault("expected a value");
+    if (scalar === undefined) throw this.noValue();
     return next === '"' ? scalar : parseExact(scalar);
   }
 
@@ -139,16 +158,16 @@ class Reader {
   private string(): string {
     const start = this.offset;
     const raw = this.take(STRING);
-    if (raw === undefined) throw this.fault("expected the string to end with a double quote");
-    if (!ESCAPED.test(raw)) return raw.slice(1, -1);
-    try {
-      return String(JSON.parse(raw));
-    } catch (error) {
-      const bad = /[\u0000-\u001f]|\\(?!["\\/bfnrt]|u[\da-fA-F]{4})/.exec(
-        raw.replaceAll("\\\\", "__"),
+    if (raw === undefined)
+      throw new SyntaxFault(
+        start,
+        "the string that begins here has no end: a double quote is missing",
       );
-      throw new SyntaxFault(start + (bad?.index ?? 0), `bad string: ${String(error)}`);
-    }
+    if (!ESCAPED.test(raw)) return raw.slice(1, -1);
+    // Of two backslashes the second escapes nothing.
+    const bad = BAD.exec(raw.replaceAll("\\\\", "__"));
+    if (bad) throw new SyntaxFault(start + bad.index, whyBad(bad[0]));
+    return String(JSON.parse(raw));
   }
 
   /** From 1 on. A file can have a hundred thousand keys twice, so the line ends are looked for once. */
@@ -177,6 +196,17 @@ class Reader {
     const found = pattern.exec(this.text)?.[0];
     this.offset += found?.length ?? 0;
     return found;
+  }
+
+  private noValue(): SyntaxFault {
+    const at = this.offset;
+    const word = this.take(LIKE_VALUE);
+    this.offset = at;
+    if (word === undefined) return this.fault("expected a value");
+    const advice = /^[-+.\d]/.test(word)
+      ? "; a number is such as 10, 0.5 or -1e3"
+      : suggestion(word, ["true", "false", "null"]) || "; a text stands in double quotes";
+    return new SyntaxFault(at, `expected a value, found ${quoted(word)}${advice}`);
   }
 
   private fault(message: string): SyntaxFault {
@@ -223,7 +253,8 @@ function locate(text: string, offset: number): string {
   const from = Math.max(start, offset - 60);
   const end = text.indexOf("\n", offset);
   const shown = text.slice(from, Math.min(end === -1 ? text.length : end, offset + 40));
-  // One column per character, so that the caret stands where it should.
-  const excerpt = shown.replace(/[\u0000-\u001f]/g, " ");
-  return `line ${line}, column ${column}:\n  ${excerpt.trimEnd()}\n  ${" ".repeat(offset - from)}^`;
+  // As it is shown, so that the caret stands where it should.
+  const seen = (part: string): string => visible(part.replace(/[\u0000-\u001f]/g, " "));
+  const before = columns(seen(text.slice(from, offset)));
+  return `line ${line}, column ${column}:\n  ${seen(shown).trimEnd()}\n  ${" ".repeat(before)}^`;
 }

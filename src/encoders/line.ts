@@ -6,6 +6,8 @@ import { type Line, WholeLines } from "./whole-lines.ts";
 
 /** Milliseconds after which a line that has not ended is shown, or a `\r` was its end. */
 const WHILE = 200;
+/** Characters of a second that are spent on showing parts of a line again: a dot now and then would send all of them each time. */
+const AGAIN = 16 << 10;
 
 interface LineOptions {
   readonly maxlen?: number | undefined;
@@ -18,6 +20,8 @@ export class LineEvents {
   readonly #lines: WholeLines;
   /** What is left to show after a while. */
   #timer: ReturnType<typeof setTimeout> | undefined;
+  /** The line of which a part was shown, and until when it is not shown again, by performance.now(). */
+  #part = { line: 0, until: 0 };
   /** The receivers have yet to take what was shown then. */
   #shown: Promise<void> | undefined;
 
@@ -62,16 +66,28 @@ export class LineEvents {
   #wait(): void {
     const { returned, unfinished } = this.#lines;
     if (returned || (this.options.partial && unfinished)) {
+      const { line, until } = this.#part;
+      const rest = returned || line !== this.lines ? 0 : until - performance.now();
       // A turn more: where the process stood still, what follows may lie in the pipe.
-      this.#timer = setTimeout(() => {
-        this.#timer = setTimeout(() => this.#show(), 0);
-      }, WHILE);
+      this.#timer = setTimeout(
+        () => {
+          this.#timer = setTimeout(() => this.#show(), 0);
+        },
+        Math.max(WHILE, rest),
+      );
     }
   }
 
   #show(): void {
-    const sent = this.#send(this.#lines.returned ? this.#lines.settle() : this.#lines.peek());
+    const sent = this.#send(this.#lines.returned ? this.#lines.settle() : this.#partShown());
     if (sent) this.#shown = sent;
+  }
+
+  #partShown(): Line {
+    const part = this.#lines.peek();
+    const until = performance.now() + (part.text.length / AGAIN) * 1000;
+    this.#part = { line: this.lines, until };
+    return part;
   }
 
   readonly #send: (line: Line) => void | Promise<void>;

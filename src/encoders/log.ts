@@ -7,6 +7,8 @@ import { resolve } from "node:path";
 import { ENCODER_OPTIONS } from "../config/encoder-options.ts";
 import { trustOf } from "../config/trust.ts";
 import { openAppended } from "../config/written.ts";
+import { errnoBehind } from "../../ffi/errno.ts";
+import { Refused } from "../errors.ts";
 import { isKernelLog } from "../kernel-log.ts";
 import { type About, type Encoder, type Encoding, OutputLost } from "./encoder.ts";
 import { checkOptions, withoutIgnored } from "./options.ts";
@@ -28,10 +30,46 @@ interface Target {
   readonly file: boolean;
 }
 
+/** @throws NotKept */
+function opened(path: string, open: (path: string) => number): number {
+  try {
+    return open(path);
+  } catch (error) {
+    const errno = errnoBehind(error);
+    // What is no errno says itself what it is.
+    throw errno === undefined ? error : new NotKept(path, errno);
+  }
+}
+
+const OWN = "leave the option out: then it goes among what the server itself says";
+
+/** What an errno of open(2) means here. */
+const MEANING: Readonly<Record<string, string>> = {
+  ELOOP: "it is a link, and those are not followed: name what it leads to",
+  ENXIO: `nobody reads this FIFO; of a socket, ${OWN}`,
+  EISDIR: "it is a directory: name a file in it",
+  ENOENT: "its directory is not there: make it first",
+  ENOTDIR: "what is to be its directory is none",
+  EACCES: "the server's user may not write there",
+  EPERM: "the file may not be written (lsattr tells more)",
+  EROFS: "the file system is read-only",
+};
+
+/** A command whose log cannot be kept is not started. */
+class NotKept extends Refused {
+  constructor(
+    path: string,
+    readonly errno: string,
+  ) {
+    const why = /^\/dev\/std(out|err)$/.test(path) ? OWN : MEANING[errno];
+    super(["log encoder", path, errno, why].filter(Boolean).join(": "));
+  }
+}
+
 function openTarget(path: string | undefined, about: About): Target {
   const own = path === undefined;
   const open = (file: string) => openAppended(file, 0o640, trustOf(process.geteuid?.() ?? 0));
-  const fd = own ? SERVER : open(path);
+  const fd = own ? SERVER : opened(path, open);
   const stats = fstatSync(fd);
   const where = own ? "the server's own output" : path;
   const failed = (errno: string) =>
@@ -110,7 +148,7 @@ export const log: Encoder = {
     });
     return { ...kept, opts: Object.fromEntries(placed) };
   },
-  /** Throws the error of open(2): a command whose log cannot be kept is not started. */
+  /** Throws {@link NotKept}, or what names a place that is not to be trusted. */
   begin(opts, _emit, about) {
     const targets = new Map<string | undefined, Target>();
     const target = (value: unknown): Target => {

@@ -164,8 +164,12 @@ export class JsonScanner {
       return this.#failed(`longer than ${this.#maxlen} bytes`, segment);
     }
     try {
-      const text = decode(this.#joined(segment), this.#hold).replace(/^\ufeff/, "");
+      const bytes = this.#joined(segment);
+      const printed = lenientDecoder.decode(bytes);
+      const text = printed.replace(/^\ufeff/, "");
       const found = text === "" ? undefined : { value: this.#parse(text) };
+      // Only now, as what is no value is counted with the error that it becomes.
+      if (printed.includes("\ufffd")) decode(bytes, this.#hold);
       this.#reset();
       return found;
     } catch (error) {
@@ -196,9 +200,10 @@ export class JsonScanner {
   #failed(reason: string, segment: Uint8Array): Scanned {
     const shown = Math.min(EXCERPT, this.#maxlen);
     const bytes = this.#joined(segment.subarray(0, shown));
-    // "stream" leaves a character out that the cut has split.
-    const cut = new TextDecoder().decode(bytes.subarray(0, shown), { stream: true });
     const printed = this.#buffer.length + this.#buffer.lost + segment.length;
+    // "stream" leaves a character out that the cut has split.
+    const stream = printed > shown;
+    const cut = new TextDecoder().decode(bytes.subarray(0, shown), { stream });
     // What is not shown is told by its length; in what is, others may stand for bytes.
     if (printed <= shown && cut.includes("\ufffd")) decode(bytes, this.#hold);
     this.#reset();

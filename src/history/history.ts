@@ -207,6 +207,7 @@ export class History implements Archive {
     const { limits } = this.options;
     this.#lookAtClock(store);
     try {
+      store.settle(limits.bytes);
       store.write(() => {
         for (const entry of batch) store.task(rowOf(entry));
         for (const followed of this.#followed.values()) written.push(output(store, followed));

@@ -102,6 +102,26 @@ export class Store {
     return now !== undefined && now.ino === this.#file?.ino && now.dev === this.#file.dev;
   }
 
+  /**
+   * What is written goes beside the file first, and into it once nobody reads what was there before: who reads and does not end would
+   * let that grow until the disk is full.
+   * @param most bytes beside the file
+   * @throws Error where they are more, and cannot go into it now
+   */
+  settle(most: number): void {
+    if (this.#beside <= most) return;
+    this.#db.run("PRAGMA wal_checkpoint(TRUNCATE)");
+    const beside = this.#beside;
+    if (beside > most)
+      throw Object.assign(new Error(`it reads for long: ${this.#path}-wal has ${beside} bytes`), {
+        code: "SQLITE_BUSY",
+      });
+  }
+
+  get #beside(): number {
+    return statSync(`${this.#path}-wal`, { throwIfNoEntry: false })?.size ?? 0;
+  }
+
   /** All of it, or nothing. Whoever else has the file must not hold the server up: SQLite waits for nobody unless it is told to. */
   write(work: () => void): void {
     this.#wholly(() => {

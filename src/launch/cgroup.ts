@@ -7,7 +7,7 @@
  *
  * BASE is the group the server was started in: a systemd unit with Delegate=yes, a container's, or the root.
  */
-import { closeSync, mkdirSync, rmdirSync } from "node:fs";
+import { closeSync, existsSync, rmdirSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { ConfigError, type Problem } from "../config/problem.ts";
 import type { CgroupPolicy, CgroupSetting, Controller } from "../plan/cgroup.ts";
@@ -20,10 +20,16 @@ import {
 } from "./cgroup/controllers.ts";
 import { errnoOf } from "./cgroup/files.ts";
 import { CgroupUnavailable, findPlace, GROUP, type Place } from "./cgroup/place.ts";
-import { controllersOf, makeSandboxGroup } from "./cgroup/sandbox-group.ts";
-import { makeServerGroup, removeLeftovers, type ServerGroup } from "./cgroup/server.ts";
+import { controllersOf, makeGroupOf, makeSandboxGroup } from "./cgroup/sandbox-group.ts";
+import {
+  keptServerGroup,
+  makeServerGroup,
+  removeLeftovers,
+  type ServerGroup,
+} from "./cgroup/server.ts";
 import { type GroupPlace, makePlace, type TaskGroup, taskGroup } from "./cgroup/task-group.ts";
 import { endTree, tryRemove } from "./cgroup/tree.ts";
+import { deniedAround } from "../unexpected.ts";
 import { LaunchError } from "./task.ts";
 
 export type { GroupUsage, TaskGroup } from "./cgroup/task-group.ts";
@@ -94,6 +100,14 @@ const REST = 2_000;
 /** Groups of crashed servers that are named where they cannot be removed. */
 const MOST_TOLD = 8;
 
+/** Of an error of the system; any other is thrown on. */
+function deniedWords(error: unknown): string {
+  const errno = errnoOf(error);
+  return deniedAround(error) ?? (error instanceof Error ? error.message : errno);
+}
+
+const REMOVED = "others have removed it, and it cannot be made again";
+
 /** A group that is kept, and since when, by performance.now(). */
 interface Kept {
   readonly place: GroupPlace;
@@ -110,6 +124,8 @@ class Groups implements CgroupRoot {
   /** Controllers that groups of others would have to hand on first. */
   #untried: ReadonlySet<Controller> = new Set();
   #server: ServerGroup | undefined;
+  /** Makes the group of a sandbox once more, with those above it. Throws CgroupUnavailable, and what node:fs does. */
+  #remake: ((key: string) => void) | undefined;
   readonly #sandboxes = new Map<string, SandboxGroup>();
   /** Groups whose dead were not gone in time. */
   readonly #stuck = new Set<string>();
@@ -132,28 +148,40 @@ class Groups implements CgroupRoot {
     );
     let missing: Map<Controller, string>;
     let server: ServerGroup;
+    let place: Place;
     try {
-      const place = findPlace(this.#mount(sandboxes));
+      place = findPlace(this.#mount(sandboxes));
       const parent = makeGroup(place);
       if (!this.lookOnly) this.#tellLeft(await removeLeftovers(parent));
-      server = makeServerGroup(parent);
+      this.#server = server = makeServerGroup(parent);
       missing = this.lookOnly ? this.#look(place, wanted) : enableControllers(place, wanted);
     } catch (error) {
-      if (!(error instanceof CgroupUnavailable)) throw error;
+      // What is there and may not be read or written is as if it were not there.
+      const why = error instanceof CgroupUnavailable ? error.message : deniedWords(error);
+      await this.close().catch(errnoOf);
       for (const sandbox of sandboxes)
-        if (sandbox.policy)
-          this.#lacks(sandbox, sandbox.policy, sandbox.policy.path, error.message);
+        if (sandbox.policy) this.#lacks(sandbox, sandbox.policy, sandbox.policy.path, why);
       return;
     }
-    this.#server = server;
-    const { path } = server;
+    this.#enable(server.path, wanted, missing);
+    const path = (i: number, key: string) => join(server.path, `${i}-${nameOf(key)}`);
+    sandboxes.forEach((sandbox, i) => this.#add(sandbox, path(i, sandbox.key), missing));
+    this.#remake = (wantedKey) => {
+      this.#server = keptServerGroup(server);
+      server = this.#server;
+      const again = this.lookOnly ? missing : enableControllers(place, wanted);
+      this.#enable(server.path, wanted, again);
+      sandboxes.forEach((sandbox, i) => {
+        if (sandbox.key === wantedKey) this.#add(sandbox, path(i, wantedKey), again);
+      });
+    };
+  }
+
+  #enable(path: string, wanted: ReadonlySet<Controller>, missing: Map<Controller, string>): void {
     for (const name of wanted) {
       const why = missing.has(name) || this.#untried.has(name) ? undefined : enable(path, name);
       if (why !== undefined) missing.set(name, why);
     }
-    sandboxes.forEach((sandbox, i) =>
-      this.#add(sandbox, join(path, `${i}-${nameOf(sandbox.key)}`), missing),
-    );
   }
 
   /** @param left groups that could not be removed, with the reason */
@@ -192,18 +220,29 @@ class Groups implements CgroupRoot {
   }
 
   #add(sandbox: SandboxCgroup, path: string, missing: ReadonlyMap<Controller, string>): void {
-    const { key, policy, reusable } = sandbox;
+    const { key, policy } = sandbox;
+    try {
+      this.#sandboxes.set(key, { path, ...this.#made(sandbox, path, missing) });
+    } catch (error) {
+      if (!(error instanceof CgroupUnavailable)) throw error;
+      // Without limits it goes without a group, as where there are none.
+      if (policy) this.#lacks(sandbox, policy, policy.path, error.message);
+    }
+  }
+
+  /** @throws CgroupUnavailable */
+  #made(
+    sandbox: SandboxCgroup,
+    path: string,
+    missing: ReadonlyMap<Controller, string>,
+  ): Omit<SandboxGroup, "path"> {
+    const { policy, reusable } = sandbox;
     if (policy) {
       const lacks = (where: string, why: string) => this.#lacks(sandbox, policy, where, why);
-      this.#sandboxes.set(key, {
-        path,
-        ...makeSandboxGroup(path, this.#triable(policy), missing, lacks),
-      });
-    } else {
-      mkdirSync(path);
-      const free = reusable && { free: [] };
-      this.#sandboxes.set(key, { path, task: [], countsMemory: false, ...free });
+      return makeSandboxGroup(path, this.#triable(policy), missing, lacks);
     }
+    makeGroupOf(path);
+    return { task: [], countsMemory: false, ...(reusable && { free: [] }) };
   }
 
   #look(place: Place, wanted: ReadonlySet<Controller>): Map<Controller, string> {
@@ -226,14 +265,15 @@ class Groups implements CgroupRoot {
   begin(key: string, isNew = false): TaskGroup | undefined {
     const why = this.missing.get(key);
     if (why !== undefined) throw new LaunchError("cgroup", "", "", why);
-    const sandbox = this.#sandboxes.get(key);
-    if (!sandbox) return undefined;
+    const found = this.#sandboxes.get(key);
+    if (!found) return undefined;
     for (const path of this.#stuck) if (tryRemove(path)) this.#stuck.delete(path);
-    const { free } = sandbox;
-    const kept = isNew ? undefined : free?.pop()?.place;
+    const kept = isNew ? undefined : found.free?.pop()?.place;
     if (kept) this.#kept--;
-    const { path, task, countsMemory } = sandbox;
-    const place = kept ?? makePlace(join(path, `${this.#tasks++}`), task, countsMemory);
+    const made = kept ?? this.#placeIn(found);
+    const { free } = made ? found : this.#again(key, found);
+    const place = made ?? this.#placeIn(this.#sandboxes.get(key) ?? found);
+    if (!place) throw new LaunchError("cgroup", found.path, "ENOENT", REMOVED);
     this.#running++;
     return taskGroup(place, kept !== undefined, {
       keep: () => {
@@ -251,6 +291,39 @@ class Groups implements CgroupRoot {
         this.#settle();
       },
     });
+  }
+
+  /** A new one; undefined where the group of the sandbox is not there. Throws LaunchError. */
+  #placeIn({ path, task, countsMemory }: SandboxGroup): GroupPlace | undefined {
+    try {
+      return makePlace(join(path, `${this.#tasks++}`), task, countsMemory);
+    } catch (error) {
+      if (existsSync(path)) throw error;
+      return undefined;
+    }
+  }
+
+  /**
+   * Of a sandbox whose group others have removed, as systemd does with what is empty and was not delegated: what it limits is to hold
+   * all the same. Throws LaunchError.
+   */
+  #again(key: string, before: SandboxGroup): SandboxGroup {
+    const [problems, notices] = [this.problems.length, this.notices.length];
+    for (const { place } of before.free?.splice(0) ?? []) this.#letGo(place);
+    let why: string | undefined;
+    try {
+      this.#remake?.(key);
+      why = this.problems.splice(problems)[0]?.message ?? this.missing.get(key);
+    } catch (error) {
+      why = error instanceof CgroupUnavailable ? error.message : errnoOf(error);
+    }
+    // Told at the start; and it is tried again with the next launch.
+    this.notices.splice(notices);
+    this.missing.delete(key);
+    const made = this.#sandboxes.get(key);
+    if (why === undefined && made && made !== before) return made;
+    this.#sandboxes.set(key, before);
+    throw new LaunchError("cgroup", before.path, "", why ? `${REMOVED}: ${why}` : REMOVED);
   }
 
   #restSoon(): void {

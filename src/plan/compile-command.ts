@@ -16,7 +16,7 @@ import { compileHttp } from "./http-status.ts";
 import { compileStop, type Ending } from "./ending.ts";
 import { compileInput } from "./input.ts";
 import { compileHistory } from "./kept-output.ts";
-import { compileLimits, limitsOfProfile } from "./limits.ts";
+import { compileLimits, limitsOfProfile, unboundProcesses } from "./limits.ts";
 import type { Machine } from "./machine.ts";
 import type { Plan } from "./plan.ts";
 import type { Report } from "./report.ts";
@@ -119,6 +119,8 @@ export function compileCommand(
   for (const message of encoder.notices) report.notice(`${path}.encoder`, message);
 
   const limits = report.attempt(`${path}.limits`, () => compileLimits(command.limits));
+  const unbound = unboundProcesses(command.limits, sandboxPolicy);
+  if (unbound !== undefined) report.notice(`${path}.limits.nproc`, unbound);
   const webhook = compileWebhook(
     command,
     `${path}.webhook`,

@@ -1,7 +1,7 @@
 /** Checked configs → plans. Every problem and notice of every config is collected before anything is refused. */
 import { findCased } from "../cased.ts";
 import { expand } from "../config/expand.ts";
-import { compileLimits } from "./limits.ts";
+import { compileLimits, unboundProcesses } from "./limits.ts";
 import { Blobs, Policies } from "./policies.ts";
 import type { LoadedConfig } from "../config/load.ts";
 import { suggestion } from "../config/nearest.ts";
@@ -194,6 +194,8 @@ class ConfigCompiler {
     const secrets = report.attempt(`${path}.envs`, () =>
       compileSecrets(sandbox.envs ?? [], sandbox.envfile ?? [], expandText),
     );
+    const unbound = unboundProcesses(own.limits, policy);
+    if (unbound !== undefined) report.notice(`${path}.limits.nproc`, unbound);
     // What stands against the whole sandbox here stops nobody who can do without it.
     const found = own.optional ? this.report.take(before) : [];
     const against = found.map(({ message }) => message).join("; ") || undefined;

@@ -1,6 +1,8 @@
 /** Resource limits of a command, as setrlimit(2) numbers them on the architectures Linux shares numbers for. */
 import type { Command } from "../config/command-schema.ts";
+import type { SandboxPolicy } from "./policy.ts";
 import { parseSize } from "./size.ts";
+import { capabilityNumbers, capabilityShort } from "./words.ts";
 
 const RESOURCE = {
   cpu: 0,
@@ -13,6 +15,7 @@ const RESOURCE = {
   rtprio: 14,
 } as const;
 const UNLIMITED = -1n;
+const EXEMPTING = [...capabilityNumbers(["SYS_RESOURCE", "SYS_ADMIN"])];
 /** The kernel counts in nanoseconds, of 64 bits: more seconds would wrap around to few. */
 const MOST_CPU_SECONDS = (1n << 64n) / 1_000_000_000n;
 
@@ -37,6 +40,26 @@ function sizeOf(name: string, text: string): bigint | undefined {
       cause: error,
     });
   }
+}
+
+/**
+ * Why a number of processes does not hold these commands; undefined where none is given, or it does. It is counted for each user, and
+ * the kernel exempts root, and who has one of two capabilities over the machine: see setrlimit(2).
+ */
+export function unboundProcesses(
+  limits: Command["limits"],
+  { privileged, identity, caps = [], namespaces }: SandboxPolicy,
+): string | undefined {
+  const most = limits?.nproc;
+  if (most === undefined || most.toLowerCase() === "unlimited" || !privileged) return undefined;
+  const exempting = namespaces.has("user") ? [] : EXEMPTING.filter((cap) => caps.includes(cap));
+  const who =
+    identity?.uid === 0
+      ? "root (unless that is another user of the machine, as in some containers)"
+      : exempting.length > 0
+        ? `who has ${exempting.map(capabilityShort).join(", ")}`
+        : undefined;
+  return who && `the kernel does not hold ${who} to a number of processes: cgroups.pids does that`;
 }
 
 /** Throws naming the limit whose value is not a number or `unlimited`. */

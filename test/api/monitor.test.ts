@@ -67,7 +67,7 @@ describe("get apis", () => {
     );
     await client.call("get", { apis: "q" }, monitor);
     expect(client.wire.at(-1)).toBe(
-      refused(4, "unknown-api", "no API `q`; did you mean `p`? (there is monitor, p)", -3),
+      refused(4, "unknown-api", "no API `q` (there is monitor, p)", -3),
     );
   });
 
@@ -120,7 +120,7 @@ describe("verbosity", () => {
         'unknown level "loud" (error, warning, notice, info, debug)',
         -12,
       ),
-      refused(2, "unknown-api", "no API `q`; did you mean `p`? (there is p, monitor)", -3),
+      refused(2, "unknown-api", "no API `q` (there is p, monitor)", -3),
       refused(3, "invalid-request", 'expects {"verbosity":{"API":"LEVEL"}}', -12),
       replied(4, '{"verbosity":{"":"notice","p":"notice"}}'),
     ]);

@@ -52,7 +52,7 @@ describe("finding verbs", () => {
     await client.call("helo");
     await client.call("__proto__");
     expect(client.wire).toEqual([
-      '[4,"1",{"jtype":"afb-reply","request":{"status":"unknown-api","info":"no API `q`; did you mean `p`? (there is p, monitor)","code":-3}}]',
+      '[4,"1",{"jtype":"afb-reply","request":{"status":"unknown-api","info":"no API `q` (there is p, monitor)","code":-3}}]',
       '[4,"2",{"jtype":"afb-reply","request":{"status":"unknown-verb","info":"no verb `helo`; did you mean `hello`? (there is ping, info, admin/Sleep, hello)","code":-4}}]',
       '[4,"3",{"jtype":"afb-reply","request":{"status":"unknown-verb","info":"no verb `__proto__` (there is ping, info, admin/Sleep, hello)","code":-4}}]',
     ]);

@@ -132,6 +132,13 @@ describe("as it begins", () => {
       `try: curl --unix-socket '${dir}/it'\\''s odd' http://localhost/api/four/a`,
     );
   });
+  test("of an API whose name a URL would read otherwise, too", async () => {
+    const config = put(`a#{"b"}'c?`, [command("a")]);
+    await using odd = new Serving("--port", "0", "--config", config);
+    expect(said(await odd.begun()).at(-1)).toBe(
+      "try: curl 'http://127.0.0.1:PORT/api/a%23%7B%22b%22%7D%27c%3F/a'",
+    );
+  });
   const needs = { exec: { cmdpath: "/bin/echo", args: ["%w%"] } };
   test.each<[string, object[], string]>([
     [

@@ -23,6 +23,13 @@ test("a table, its columns as wide as they have to be", () => {
     "i       a/v   7    ended  01:02:03  1 ms  rest    exit 0",
     "longer  a/w   -    ended  01:02:03  1 ms  rest    never began",
   ]);
+  // As wide as a terminal shows them.
+  expect(tableOf([task({ verb: "日本" }), task({ verb: "e\u0301🚗" }), task()], NOW)).toEqual([
+    "ID  TASK    PID  STATE  BEGUN     TOOK  CALLER  HOW IT ENDED",
+    "i   a/日本  7    ended  01:02:03  1 ms  rest    exit 0",
+    "i   a/e\u0301🚗   7    ended  01:02:03  1 ms  rest    exit 0",
+    "i   a/v     7    ended  01:02:03  1 ms  rest    exit 0",
+  ]);
 });
 
 test.each<[string, object, number, string]>([

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { mkdirSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { loadConfigs } from "../../src/config/load.ts";
 import { ConfigError } from "../../src/config/problem.ts";
 
@@ -105,6 +105,20 @@ describe("files", () => {
         message: `the API \`same\` is already registered by ${first}`,
       },
     ]);
+  });
+
+  test("a file may not be given twice, by whatever name", () => {
+    mkdirSync(join(dir, "once"));
+    const first = put("once/spawn-first.json", minimal("once"));
+    const link = join(dirname(first), "link.json");
+    symlinkSync(first, link);
+    for (const again of [first, dirname(first), link])
+      expect(problemsOf(`${first}:${again}`)).toEqual([
+        {
+          ...{ file: again === dirname(first) ? first : again, path: "" },
+          message: `it is given twice, the first time as ${first}: a directory brings all of its spawn-*.json`,
+        },
+      ]);
   });
 
   test("a name with a colon, which would be two", () => {

@@ -70,6 +70,35 @@ describe("the schema of an argument", () => {
     [{ enum: 1 }, "p.enum: expected a list of values"],
     [{ enum: [[]] }, "p.enum: found a list of 0, expected strings, numbers, booleans or null"],
     [{ enum: [1], type: "x" }, type],
+    [{ enum: [1, null], type: "string" }, "p.enum: none of these is of type string: nothing fits"],
+    [
+      { enum: [1.5, "a"], type: ["integer", "null"] },
+      "p.enum: none of these is of type integer,null: nothing fits",
+    ],
+    ...(
+      [
+        ["string", "minLength", 5, "maxLength", 2],
+        ["array", "minItems", 1, "maxItems", 0],
+        ["number", "minimum", 1, "maximum", 0.5],
+        ["number", "minimum", 3, "exclusiveMaximum", 3],
+        ["number", "exclusiveMinimum", 3, "maximum", 3],
+        ["number", "exclusiveMinimum", 3, "exclusiveMaximum", 3],
+      ] as const
+    ).map(([one, low, least, high, most]): [unknown, string] => [
+      { type: one, [low]: least, [high]: most },
+      `p.${high}: found ${most}: nothing lies between that and ${low}, ${least}`,
+    ]),
+    ...(
+      [
+        ["minimum", 1.2, "maximum", 1.9],
+        ["minimum", 2.5, "exclusiveMaximum", 3],
+        ["exclusiveMinimum", 2, "maximum", 2.9],
+        ["exclusiveMinimum", 2, "exclusiveMaximum", 3],
+      ] as const
+    ).map(([low, least, high, most]): [unknown, string] => [
+      { type: "integer", [low]: least, [high]: most },
+      `p.${high}: found ${most}: no integer lies between that and ${low}, ${least}`,
+    ]),
     [{ const: {} }, "p.const: found an object {}, expected strings, numbers, booleans or null"],
     [
       { const: 2 ** 53 },
@@ -85,6 +114,11 @@ describe("the schema of an argument", () => {
     [true],
     [{ type: "string", minLength: 0, maxLength: 0, pattern: "a" }],
     [{ type: "number", multipleOf: 0.5, minimum: -1 }],
+    [{ type: "number", minimum: 3, maximum: 3 }],
+    [{ type: "number", exclusiveMinimum: 1.2, exclusiveMaximum: 1.9 }],
+    [{ type: "integer", minimum: 1.5, maximum: 2 }],
+    [{ type: "integer", exclusiveMinimum: 1, exclusiveMaximum: 3 }],
+    [{ type: "array", minItems: 2, maxItems: 2 }],
     [{ type: "array", items: { type: "null" }, uniqueItems: false }],
     [{ type: "object", required: ["a"], properties: {}, additionalProperties: { type: "null" } }],
     [{ enum: [null, 1, "a", true, 2 ** 53 - 1, 1e300 + 0.5], type: ["string", "null"] }],

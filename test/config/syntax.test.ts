@@ -25,7 +25,21 @@ describe("syntax errors", () => {
     ['{"a": \u201cb\u201d}', 'found "\u201c" (U+201C)'],
     ["[😀]", 'found "😀" (U+1F600)'],
     ["{\0", 'found "\\u0000" (U+0000)'],
-    ['"abc', "expected the string to end"],
+    ['"abc', "the string that begins here has no end: a double quote is missing"],
+    ['"a\tb"', "a control character in a string is to be written \\t\nline 1, column 3"],
+    ['"a\x1b"', "a control character in a string is to be written \\u001b\nline 1, column 3"],
+    ['{"a": "b,\n"c": 1}', "a double quote is missing, or a line break is to be written \\n"],
+    ['"a\\\nb"', "a double quote is missing, or a line break is to be written \\n"],
+    [
+      '"C:\\\\a\\dir"',
+      "a string has no escape \\d: a backslash itself is written \\\\\nline 1, column 7",
+    ],
+    ["[+1]", 'found "+1"; a number is such as 10, 0.5 or -1e3'],
+    ["[0x10]", 'found "0x10"; a number is'],
+    ["[.5]", 'found ".5"; a number is'],
+    ["[10s]", 'found "10s"; a number is'],
+    ["[True]", 'found "True"; did you mean `true`?'],
+    ["[yes]", 'found "yes"; a text stands in double quotes'],
     ['"a\\qb"', "line 1, column 3:"],
     ['"a\nb"', "line 1, column 3:"],
     ["[".repeat(100_000), "nested more than 200 deep"],
@@ -41,6 +55,9 @@ describe("syntax errors", () => {
     ["\n", "line 2, column 1:\n  \n  ^"],
     ["[1,\n", "line 2, column 1:\n  \n  ^"],
     ["{}\n ]", "line 2, column 2:\n   ]\n   ^"],
+    // As wide as it is shown.
+    ['["日本😀e\u0301", ]]', `line 1, column 13:\n  ["日本😀e\u0301", ]]\n  ${" ".repeat(12)} ^`],
+    ['["\u202e" x', `line 1, column 6:\n  ["\\u202e" x\n  ${" ".repeat(10)}^`],
   ])("where a line begins, and behind: %j", (text, place) => {
     expect(parse(text).problems[0]).toEndWith(place);
   });

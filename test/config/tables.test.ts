@@ -64,7 +64,7 @@ test("of a long line what stands around the fault", () => {
   const long = (before: number, after: number) => `[${"1".repeat(before - 1)}x${"2".repeat(after)}`;
   const fault = 'expected `,` or `]`, found "x"\nline 1, column';
   expect(told(`[${" ".repeat(69)}x${"2".repeat(50)}\n]`)).toBe(
-    `expected a value, found "x"\nline 1, column 71:\n  ${" ".repeat(60)}x${"2".repeat(39)}\n  ${" ".repeat(60)}^`,
+    `expected a value, found "x${"2".repeat(39)}…"; a text stands in double quotes\nline 1, column 71:\n  ${" ".repeat(60)}x${"2".repeat(39)}\n  ${" ".repeat(60)}^`,
   );
   expect(told("[1x]")).toContain("line 1, column 2");
   expect(told(`["${"a".repeat(58)}"x${"2".repeat(50)}`)).toBe(
@@ -78,7 +78,7 @@ test("of a long line what stands around the fault", () => {
   expect(told('{"a":1,\n"b":2,\n"a":3,\n\n"a":4}')).toBe(
     "akey `a` is given twice, at lines 1 and 3|akey `a` is given twice, at lines 3 and 5",
   );
-  expect(told('"\\u12"')).toStartWith("bad string: SyntaxError");
+  expect(told('"\\u12"')).toStartWith("\\u in a string needs four hexadecimal digits behind it");
   expect(told('["\\\\\\q"]')).toContain("line 1, column 5:");
   expect(told('{"a":1}]')).toBe(
     'expected the end of the file, found "]"\nline 1, column 8:\n  {"a":1}]\n         ^',
@@ -86,12 +86,14 @@ test("of a long line what stands around the fault", () => {
   expect(told('{"a"')).toStartWith("expected `:`, found the end of the file");
   expect(told("{1}")).toStartWith('expected a key in double quotes, or `}`, found "1"');
   expect(told('{"a":1 "b"}')).toStartWith("expected `,` or `}`");
-  expect(told('"a')).toStartWith("expected the string to end with a double quote, found");
+  expect(told('"a')).toStartWith("the string that begins here has no end: a double quote");
 });
 
 test("the nearest word: neighbours that are swapped at the beginning, in the middle, at the end", () => {
   const cases: [string, string, string | undefined][] = [
     ["ba", "ab", "ab"],
+    ["x", "_", undefined],
+    ["x", "X", "X"],
     ["xba", "xab", "xab"],
     ["bax", "abx", "abx"],
     ["cba", "abc", undefined],

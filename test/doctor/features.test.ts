@@ -4,6 +4,7 @@ import { existsSync } from "node:fs";
 import { release } from "node:os";
 import type { KernelCall } from "../../ffi/kernel.ts";
 import { cgroupFeature } from "../../src/doctor/cgroups.ts";
+import { HIDDEN, OWN_VIEW } from "../../src/launch/cgroup/place.ts";
 import type { FeatureName } from "../../src/doctor/feature.ts";
 import { type Host, hostFeatures, kernelFile } from "../../src/doctor/host.ts";
 import { found as ended, PROBES, remedyOf } from "../../src/doctor/probes.ts";
@@ -186,6 +187,22 @@ describe("control groups", () => {
       there(`/cg/a: ${ALL}`),
     ],
     ["of the root", [[V2], "1:cpu:/x\n0::/", ALL], there("/cg/a: wrong")],
+    [
+      "of the host's, in a namespace of ours",
+      [[V2.replace(" / ", " /../.. ")], "0::/", ALL],
+      missing("/cg: our group / is not visible there", OWN_VIEW),
+    ],
+    [
+      "of two, where it is seen",
+      [[V2, V2.replace("31 1 0:6 / /cg", "32 1 0:6 /x /other")], "0::/a", ALL],
+      there(`/cg/a: ${ALL}`),
+    ],
+    [
+      "at its own place",
+      [[V2.replace("/ /cg", "/x/y /cg/a")], "0::/x/y", ALL],
+      there(`/cg/a: ${ALL}`),
+    ],
+    ["hidden", [[V2], "0::/a"], missing("/cg/a: cannot be seen", HIDDEN)],
     ["none", [[], "0::/a"], missing("not mounted", "mount -t cgroup2 none /sys/fs/cgroup")],
     ["the old ones", [[V1], "0::/a"], missing("only version 1", BOOT)],
     [

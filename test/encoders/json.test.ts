@@ -32,6 +32,18 @@ test("bytes that are no text are counted once, wherever they are shown", async (
       shown,
       none,
     ]);
+    // A word by itself is looked at as a value before it is an error; its end may be half of a character.
+    for (const [word, shownAs, replaced] of [
+      [[0xed, 0xa0, 0x80], "\ufffd\ufffd\ufffd", 3],
+      [[0xff, 0x61], "\ufffda", 1],
+      [[0x61, 0xc3], "a\ufffd", 1],
+      [[0xf0, 0x9f], "\ufffd", 2],
+    ] as const)
+      for (const end of [utf8("\n"), []])
+        expect(await lossOf([...word, ...end], sizes)).toEqual([
+          `[{"json-error":"not JSON: ${shownAs}"}]`,
+          { overflow: 0, replaced },
+        ]);
   }
 });
 

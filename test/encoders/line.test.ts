@@ -105,6 +105,43 @@ test("what was shown is waited for once: then who prints is not held back any mo
   }
 });
 
+test("a long part is shown again the later, the longer it is, and the next line is not held up by it", async () => {
+  jest.useFakeTimers();
+  try {
+    const events: Fields[] = [];
+    const encoding = line.begin({ partial: true }, (fields) => void events.push(fields), about());
+    const lengths = () => events.map(({ stdout }) => String(stdout).length);
+    const pass = (ms: number) => {
+      jest.advanceTimersByTime(ms);
+      jest.advanceTimersByTime(1);
+    };
+    let length = 64 << 10;
+    await encoding.stdout(utf8("x".repeat(length)));
+    pass(200);
+    expect(lengths()).toEqual([length]);
+    // A dot each 300 ms, for what 64 KiB take.
+    for (let n = 0; n < 12; n++) {
+      await encoding.stdout(utf8("."));
+      pass(299);
+    }
+    expect(lengths()).toEqual([length]);
+    await encoding.stdout(utf8("."));
+    pass(600);
+    expect(lengths()).toEqual([length, (length += 13)]);
+    await encoding.stdout(utf8("\nPassword: "));
+    pass(200);
+    expect(lengths()).toEqual([length - 13, length, length, "Password: ".length]);
+    // What is short is shown each time.
+    await encoding.stdout(utf8("*"));
+    pass(200);
+    expect(events.at(-1)).toEqual({ stdout: "Password: *", partial: true });
+    await encoding.end();
+    expect(jest.getTimerCount()).toBe(0);
+  } finally {
+    jest.useRealTimers();
+  }
+});
+
 test("the lines of both streams are counted", async () => {
   const encoding = line.begin({}, () => {}, about());
   await encoding.stdout(utf8("a\nb\n"));

@@ -11,6 +11,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { Refused } from "../../src/errors.ts";
 import { log } from "../../src/encoders/log.ts";
 import { descriptorsOf } from "../descriptors.ts";
 import { about, feed, utf8 } from "./feed.ts";
@@ -93,6 +94,27 @@ test("does not follow a symbolic link, nor leave the first file open", () => {
     "ELOOP",
   );
   expect(open()).toBe(before);
+});
+
+test("that cannot be kept says what to do", () => {
+  const link = join(dir, "linked");
+  symlinkSync("/nowhere", link);
+  const said = (stdout: string) => {
+    try {
+      log.begin({ stdout }, () => {}, about());
+    } catch (error) {
+      return [error instanceof Refused, error instanceof Error && error.message];
+    }
+    return undefined;
+  };
+  for (const [path, told] of [
+    [dir, `EISDIR: it is a directory: name a file in it`],
+    [link, "ELOOP: it is a link, and those are not followed: name what it leads to"],
+    [join(dir, "none/x"), "ENOENT: its directory is not there: make it first"],
+    ["/dev/stdout", "ELOOP: leave the option out: then it goes among what the server itself says"],
+    ["/dev/stderr", "ELOOP: leave the option out: then it goes among what the server itself says"],
+  ] as const)
+    expect([path, ...(said(path) ?? [])]).toEqual([path, true, `log encoder: ${path}: ${told}`]);
 });
 
 test("does not hang on a FIFO without reader", () => {

@@ -274,6 +274,38 @@ describe("a file", () => {
     expect(tasksIn(opened(file).history)).toHaveLength(502);
   });
 
+  test("that another reads without an end does not fill the disk with what is beside it", async () => {
+    const file = join(directory(), "history");
+    const most = 1 << 20;
+    const { history, told } = opened(file, { bytes: most }, { again: 50 });
+    await ran(history, say());
+    await until("it is written", () => tasksIn(history).length === 1);
+    const [kept] = tasksIn(history);
+    if (!kept) throw new Error("it is there");
+    const other = new Database(file);
+    other.run("BEGIN");
+    const rows = other.query<{ rows: number }, []>("SELECT count(*) AS rows FROM task");
+    expect(rows.get()).toEqual({ rows: 1 });
+    const beside = () => statSync(`${file}-wal`).size;
+    let last = "";
+    // Each is written with the look at what there is.
+    for (let i = 0; i < 100 && told.length === 0; i++) {
+      last = `${i}`;
+      const args = { text: "x".repeat(100 << 10) };
+      history.note({ record: { ...kept, id: last, args } as OpenRecord, plan: say() });
+      tasksIn(history);
+    }
+    expect(told).toEqual([
+      expect.stringMatching(/another process has it, .*it reads for long: .*-wal has \d+ bytes/),
+    ]);
+    expect(beside()).toBeLessThan(2 * most);
+    other.run("ROLLBACK");
+    await until("it is written again", () => told.length > 1);
+    expect(rows.get()?.rows).toBeGreaterThan(1);
+    expect(tasksIn(history).map(({ id }) => id)).toContain(last);
+    other.close();
+  });
+
   test("is for the server's user alone, through links too", async () => {
     const dir = directory();
     mkdirSync(join(dir, "real"));

@@ -3,7 +3,7 @@
  * `npm run test:boot`. Each throws when it does not hold.
  */
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { readFileSync, rmdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Cgroups } from "../../src/config/sandbox-schema.ts";
 import { type CgroupRoot, type GroupUsage, openCgroups } from "../../src/launch/cgroup.ts";
@@ -85,6 +85,19 @@ export const limitCases: Readonly<Record<string, () => Promise<void>>> = {
       const { user, system } = await task(root, "timeout 2 sh -c 'while :; do :; done'");
       const share = (user + system) / (performance.now() - begin);
       assert(share > 0.01 && share < 0.3, `${user} + ${system} ms: ${share} of a CPU`);
+    }),
+
+  "limits are there again where others have removed their group": () =>
+    withGroups({ pids: "7", task: { pids: "5" } }, async (root) => {
+      const box = join(root.path ?? "", "0-box");
+      for (const gone of [[box], [box, root.path ?? ""]]) {
+        for (const group of gone) rmdirSync(group);
+        const group = root.begin("box");
+        assert(group);
+        assert.deepEqual(files(box, "pids.max"), ["7"]);
+        assert.deepEqual(files(group.path, "pids.max"), ["5"]);
+        await group.end().gone;
+      }
     }),
 
   "every limit is in the files of its group": () =>

@@ -4,11 +4,13 @@ import {
   chmodSync,
   copyFileSync,
   existsSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
   rmdirSync,
   rmSync,
+  writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -16,6 +18,7 @@ import { ConfigError } from "../../src/config/problem.ts";
 import { makeGroups } from "../../src/launch/cgroup/files.ts";
 import { CgroupUnavailable, findPlace } from "../../src/launch/cgroup/place.ts";
 import { makePlace } from "../../src/launch/cgroup/task-group.ts";
+import { endTree } from "../../src/launch/cgroup/tree.ts";
 import { createLaunch } from "../../src/launch/launch.ts";
 import { fill } from "../../src/plan/argv.ts";
 import type { CgroupSetting } from "../../src/plan/cgroup.ts";
@@ -23,6 +26,7 @@ import type { Plan } from "../../src/plan/plan.ts";
 import { descriptorsOf } from "../descriptors.ts";
 import { compiled, planOf } from "../plan/compiling.ts";
 import { isAlive, isRoot, until } from "../served.ts";
+import { mayTrace, told } from "../strace.ts";
 import { inGroup, limitCases, task, withGroups } from "./cgroup-cases.ts";
 
 const place = (() => {
@@ -278,6 +282,107 @@ describe.skipIf(!writable)("groups (need root and a cgroup v2 mount)", () => {
       await Promise.all(servers.map(({ exited }) => exited));
       // Whatever happened above, this start ends what they left.
       await withGroups(undefined, async () => {});
+    }
+  });
+
+  test("what others have removed is made again, and locked as before", async () => {
+    await withGroups(undefined, async (root) => {
+      const { path = "" } = root;
+      await root.begin("box")?.end().gone;
+      for (const gone of [[join(path, "0-box")], [join(path, "0-box"), path]]) {
+        for (const group of gone) rmdirSync(group);
+        const group = root.begin("box");
+        expect(existsSync(group?.path ?? "")).toBe(true);
+        // No leftover of who starts meanwhile.
+        await withGroups(undefined, async () => {});
+        expect(existsSync(group?.path ?? "")).toBe(true);
+        await group?.end().gone;
+      }
+      expect(
+        readdirSync(join(path, "0-box"), { withFileTypes: true }).filter((one) =>
+          one.isDirectory(),
+        ),
+      ).toEqual([]);
+      expect(descriptorsOf("self").filter((link) => link.startsWith(path))).toEqual([path]);
+    });
+  });
+
+  test("so is one that is kept for the next task", async () => {
+    await withGroups(
+      undefined,
+      async (root) => {
+        const first = root.begin("box");
+        await first?.end(true).gone;
+        for (const group of [first?.path ?? "", dirname(first?.path ?? ""), root.path ?? ""])
+          rmdirSync(group);
+        // What was kept is gone, which its launch finds; then there is a new one.
+        expect(root.begin("box")?.isKept).toBe(true);
+        const second = root.begin("box", true);
+        expect([second?.isKept, existsSync(second?.path ?? "")]).toEqual([false, true]);
+        await second?.end().gone;
+      },
+      true,
+    );
+  });
+
+  test.skipIf(!mayTrace())("what may not be read is as if there were no groups, and told", () => {
+    const source = JSON.stringify(join(import.meta.dir, "../../src/launch/cgroup.ts"));
+    const script = `
+      const { openCgroups } = await import(${source});
+      const fs = require("node:fs");
+      const setting = { controller: "cpu", file: "cpu.max", value: "max" };
+      const policy = { path: "cgroups", optional: true, shared: [setting], task: [] };
+      const root = await openCgroups([{ key: "plain", file: "" }, { key: "limited", file: "", policy }]);
+      const parent = ${JSON.stringify(join(place?.base ?? "", "spawnbox"))};
+      const left = fs.existsSync(parent) ? fs.readdirSync(parent) : [];
+      const own = left.filter((name) => name.startsWith(process.pid + "-"));
+      console.log(JSON.stringify([root.path, root.notices[0].message, root.begin("plain") === undefined, own]));
+      await root.close();`;
+    const path = join(place?.base ?? "", "cgroup.controllers");
+    const { printed } = told(script, "openat:error=EACCES", "-P", path);
+    expect(JSON.parse(printed)).toEqual([
+      null,
+      expect.stringMatching(
+        /^not limited: EACCES: .*cgroup\.controllers.*: it is to be there and to be read/,
+      ),
+      true,
+      [],
+    ]);
+  });
+
+  test("where a group above bounds how many there may be, each that is missing is told, with the bound", async () => {
+    const above = join(place?.base ?? "", `bound-${process.pid}`);
+    const bound = join(above, "cgroup.max.descendants");
+    mkdirSync(above);
+    try {
+      for (let most = 0; most < 7; most++) {
+        writeFileSync(bound, `${most}`);
+        const enter = 'echo $$ >"$0/cgroup.procs" && exec "$@"';
+        const { stdout, stderr } = Bun.spawnSync([
+          ...["/bin/sh", "-c", enter, above],
+          ...[process.execPath, join(import.meta.dir, "cgroup-bound.ts")],
+        ]);
+        expect([most, stderr.toString()]).toEqual([most, ""]);
+        const { notices, begun, strict } = JSON.parse(stdout.toString());
+        const told = expect.stringContaining(
+          `EAGAIN: there may be no more, or none so deep: raise ${bound} (${most})`,
+        );
+        // Groups of our own, of the server, of both sandboxes, and one that is tried.
+        expect([most, notices, strict]).toEqual([
+          most,
+          most < 5 ? [told] : [],
+          most < 5 ? [told] : [],
+        ]);
+        // The second has none where its tasks can have none.
+        const tasks = most < 5 ? most - 3 : most - 4;
+        const groups = Array.from({ length: Math.min(3, Math.max(0, tasks)) }, () => "group");
+        expect([most, begun]).toEqual([
+          most,
+          most < 3 ? ["none", "none", "none"] : groups.length < 3 ? [...groups, told] : groups,
+        ]);
+      }
+    } finally {
+      expect(await endTree(above, 2_000)).toBe(true);
     }
   });
 

@@ -65,6 +65,9 @@ test("a controller is off, in use elsewhere, or not built in", () => {
   const kernel = "#subsys_name\thierarchy\tnum_cgroups\tenabled\ncpu\t0\t1\t0\nblkio\t4\t7\t1\n";
   const off = 'it is off: put "cgroup_enable=cpu" on the kernel command line';
   expect(whyOff("cpu", kernel)).toBe(off);
+  expect(whyOff("cpu", undefined)).toStartWith(
+    "/proc/cgroups, which tells why, is hidden: ProcSubset=all",
+  );
   expect(whyOff("io", kernel)).toBe(
     'it is in use by cgroup v1 (a hybrid system): put "systemd.unified_cgroup_hierarchy=1", or without systemd "cgroup_no_v1=all", on the kernel command line',
   );
@@ -114,5 +117,9 @@ test("a group that others are in says who, and one that is not ours what to do",
     expect(whyNotEnabled(base, "cpu", errno)).toStartWith(
       `${what(errno)}: run as root, or ${DELEGATE}`,
     );
+  expect(whyNotEnabled(base, "cpu", "EINVAL")).toStartWith(
+    `${what("EINVAL")}: realtime processes are in groups (such as multipathd, `,
+  );
+  expect(whyNotEnabled(base, "pids", "EINVAL")).toEndWith(": EINVAL");
   expect(whyNotEnabled(base, "cpu", "EIO")).toBe(what("EIO"));
 });

@@ -4,11 +4,15 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import {
+  cgroupFile,
   CgroupUnavailable,
   cgroupMounts,
   findPlace,
+  HIDDEN,
+  OWN_VIEW,
   relative,
 } from "../../src/launch/cgroup/place.ts";
+import { groupOf } from "../../src/launch/cgroup/move.ts";
 
 const dir = mkdtempSync(join(tmpdir(), "spawnbox-place-"));
 afterAll(() => rmSync(dir, { recursive: true }));
@@ -16,9 +20,11 @@ afterAll(() => rmSync(dir, { recursive: true }));
 const v1 = (point: string) => `30 23 0:27 / ${point} rw - cgroup none rw,memory`;
 const v2 = (point: string, root = "/") =>
   `31 23 0:28 ${root} ${point} rw shared:4 - cgroup2 none rw`;
+/** Of mounts that are not made. */
+const there = () => true;
 const cgroup = "4:memory:/m\n0::/a/b\n";
 const at = (mount: string | undefined, ...mounts: string[]) =>
-  findPlace(mount, { cgroup, mountinfo: mounts.join("\n") });
+  findPlace(mount, { cgroup, mountinfo: mounts.join("\n") }, there);
 
 test("of a hybrid system it is that of version 2, whichever was mounted last", () => {
   for (const mounts of [
@@ -43,12 +49,39 @@ test("the last that shows our group, or the one that is named", () => {
   });
 });
 
+test("what another mount hides is passed over, and told where there is no other", () => {
+  const files = { cgroup, mountinfo: [v2("/one"), v2("/two")].join("\n") };
+  const seen = (...paths: string[]) => findPlace(undefined, files, (path) => paths.includes(path));
+  expect(seen("/one/a/b", "/two/a/b").base).toBe("/two/a/b");
+  expect(seen("/one/a/b").base).toBe("/one/a/b");
+  expect(() => seen("/one", "/two/a")).toThrow(
+    `our group /a/b cannot be seen at /two, /one: ${HIDDEN}`,
+  );
+  // A group is what has processes.
+  const group = join(dir, "a/b");
+  mkdirSync(group, { recursive: true });
+  const here = () => findPlace(undefined, { cgroup, mountinfo: v2(dir) }).base;
+  expect(here).toThrow(CgroupUnavailable);
+  writeFileSync(join(group, "cgroup.procs"), "");
+  expect(here()).toBe(group);
+});
+
+test("a kernel without groups has no file of them", () => {
+  const none = (errno: string) => () => {
+    throw Object.assign(new Error(errno), { code: errno, syscall: "open" });
+  };
+  expect(cgroupFile("self", none("ENOENT") as never)).toBe("");
+  expect(() => cgroupFile("self", none("EACCES") as never)).toThrow("EACCES");
+  expect(cgroupFile("self")).not.toBe("");
+  expect(groupOf(2 ** 31 - 1)).toBeUndefined();
+});
+
 describe("where there is none it is said why", () => {
   const HOW =
     'boot with "systemd.unified_cgroup_hierarchy=1", or without systemd mount -t cgroup2 none /sys/fs/cgroup';
   const why = (mount: string | undefined, group: string, ...mounts: string[]) => {
     try {
-      findPlace(mount, { cgroup: group, mountinfo: mounts.join("\n") });
+      findPlace(mount, { cgroup: group, mountinfo: mounts.join("\n") }, there);
       return undefined;
     } catch (error) {
       if (!(error instanceof CgroupUnavailable)) throw error;
@@ -56,6 +89,13 @@ describe("where there is none it is said why", () => {
     }
   };
   test.each([
+    [
+      "none in the kernel",
+      undefined,
+      "",
+      [],
+      "this kernel is built without control groups (CONFIG_CGROUPS)",
+    ],
     ["version 1 only", undefined, "4:memory:/m\n", [], `this kernel runs cgroup v1 only: ${HOW}`],
     ["not mounted", undefined, cgroup, [v1("/cg")], `no cgroup v2 hierarchy is mounted: ${HOW}`],
     [
@@ -71,7 +111,14 @@ describe("where there is none it is said why", () => {
       undefined,
       cgroup,
       [v2("/cg", "/a/bc"), v2("/dg", "/c")],
-      "our group /a/b is not visible below /dg, /cg: give the container a cgroup namespace of its own",
+      `our group /a/b is not visible below /dg, /cg: ${OWN_VIEW}`,
+    ],
+    [
+      "the host's own, in a namespace of ours",
+      undefined,
+      "0::/",
+      [v2("/cg", "/../..")],
+      `our group / is not visible below /cg: ${OWN_VIEW}`,
     ],
   ])("%s", (_, mount, group, mounts, message) => {
     expect(why(mount, group, ...mounts)).toBe(message);
@@ -84,10 +131,14 @@ describe("finding our group", () => {
 
   test("a systemd unit", () => {
     const cgroup = "0::/system.slice/spawnbox.service\n";
-    const { base, inLeaf, mount } = findPlace(undefined, {
-      cgroup,
-      mountinfo: mountinfo("/", "/cg"),
-    });
+    const { base, inLeaf, mount } = findPlace(
+      undefined,
+      {
+        cgroup,
+        mountinfo: mountinfo("/", "/cg"),
+      },
+      there,
+    );
     expect({ base, inLeaf, mount }).toEqual({
       base: "/cg/system.slice/spawnbox.service",
       inLeaf: false,
@@ -97,31 +148,36 @@ describe("finding our group", () => {
 
   test("a server that has been moved to its leaf finds the group it divided", () => {
     const cgroup = "1:name=systemd:/x\n0::/a.service/spawnbox/server\n";
-    expect(findPlace(undefined, { cgroup, mountinfo: mountinfo("/", "/cg") })).toMatchObject({
-      base: "/cg/a.service",
-      inLeaf: true,
-    });
+    expect(findPlace(undefined, { cgroup, mountinfo: mountinfo("/", "/cg") }, there)).toMatchObject(
+      {
+        base: "/cg/a.service",
+        inLeaf: true,
+      },
+    );
     expect(
-      findPlace(undefined, { cgroup: "0::/spawnbox/server", mountinfo: mountinfo("/", "/cg") })
-        .base,
+      findPlace(
+        undefined,
+        { cgroup: "0::/spawnbox/server", mountinfo: mountinfo("/", "/cg") },
+        there,
+      ).base,
     ).toBe("/cg");
   });
 
   test("a container without a cgroup namespace; a mount point with a space", () => {
     const files = { cgroup: "0::/docker/1/x\n", mountinfo: mountinfo("/docker/1", "/c\\040g") };
-    expect(findPlace(undefined, files).base).toBe("/c g/x");
-    expect(findPlace("/c g/", files).base).toBe("/c g/x");
+    expect(findPlace(undefined, files, there).base).toBe("/c g/x");
+    expect(findPlace("/c g/", files, there).base).toBe("/c g/x");
   });
 
   test("what is outside of our namespace is not visible", () => {
     const files = { cgroup: "0::/../b\n", mountinfo: mountinfo("/", "/cg") };
-    expect(() => findPlace(undefined, files)).toThrow(CgroupUnavailable);
+    expect(() => findPlace(undefined, files, there)).toThrow(CgroupUnavailable);
   });
 
   test("all that a container sees, and what is below it", () => {
     const point = join(dir, "point");
     const at = (cgroup: string) => {
-      const found = findPlace(undefined, { cgroup, mountinfo: mountinfo("/", point) });
+      const found = findPlace(undefined, { cgroup, mountinfo: mountinfo("/", point) }, there);
       const { base, isRoot, isContainer, inLeaf } = found;
       return [base, isRoot, isContainer, inLeaf];
     };

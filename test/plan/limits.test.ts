@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
-import { compiled, planOf, refused } from "./compiling.ts";
+import type { Machine } from "../../src/plan/machine.ts";
+import { asUser, compiled, planOf, refused } from "./compiling.ts";
 
 describe("sizes", () => {
   test("what 64 bits cannot hold is refused, not cut to a small number", () => {
@@ -32,6 +33,36 @@ describe("sizes", () => {
   test("files without an end are not read", () => {
     const [problem] = refused({ acls: { user: "daemon" }, seccomp: { rulespath: "/dev/zero" } });
     expect(problem).toContain("rulespath: /dev/zero is not a regular file");
+  });
+
+  test("a number of processes is told where the kernel holds nobody to it", () => {
+    const told = (sandbox: object, machine?: Partial<Machine>) =>
+      compiled(sandbox, machine)
+        .notices.filter(({ path }) => path.endsWith("nproc"))
+        .map(({ path, message }) => `${path}: ${message}`);
+    const limits = { nproc: 5 };
+    const words = (who: string) =>
+      `the kernel does not hold ${who} to a number of processes: cgroups.pids does that`;
+    const root = words("root (unless that is another user of the machine, as in some containers)");
+    const acls = { user: "root" };
+    expect(told({ acls, limits })).toEqual([`sandboxes[0].limits.nproc: ${root}`]);
+    const commands = { uid: "c", limits, exec: { cmdpath: "/bin/sh" } };
+    expect(told({ acls, commands })).toEqual([`sandboxes[0].commands[0].limits.nproc: ${root}`]);
+    const daemon = { acls: { user: "daemon" }, limits };
+    expect(told({ ...daemon, caps: ["SYS_ADMIN", "NET_RAW"] })).toEqual([
+      `sandboxes[0].limits.nproc: ${words("who has SYS_ADMIN")}`,
+    ]);
+    for (const held of [
+      daemon,
+      { ...daemon, caps: ["NET_RAW"] },
+      { acls },
+      { acls, limits: { nproc: "Unlimited" } },
+      { acls, limits: { nofile: 5 } },
+      // What a profile says of itself is for whatever user there is.
+      { acls, profile: "minimal" },
+    ])
+      expect(told(held)).toEqual([]);
+    expect(told({ limits }, asUser)).toEqual([]);
   });
 
   test("the largest there is, and units", () => {

@@ -4,10 +4,9 @@ import { dirname, join } from "node:path";
 import { xattr } from "../../../ffi/files.ts";
 import type { Controller } from "../../plan/cgroup.ts";
 import { errnoOf, get, makeGroups, move, put, words } from "./files.ts";
+import { DELEGATE, notMade } from "./made.ts";
 import { CgroupUnavailable, GROUP, LEAF, type Place } from "./place.ts";
 import { relocate } from "./relocate.ts";
-
-const DELEGATE = 'put "Delegate=yes" into the systemd unit (systemd-run: -p Delegate=yes)';
 
 /** Makes the group all of ours lie in. @throws CgroupUnavailable */
 export function makeGroup(place: Place): string {
@@ -16,14 +15,7 @@ export function makeGroup(place: Place): string {
   try {
     makeGroups(group);
   } catch (error) {
-    const errno = errnoOf(error);
-    throw new CgroupUnavailable(
-      `cannot make ${group}: ${errno}: ${
-        errno === "EROFS"
-          ? "in a container, have the cgroup file system mounted writable"
-          : `the group we are in is not ours: run as root, or ${DELEGATE}`
-      }`,
-    );
+    throw notMade(group, errnoOf(error));
   }
   return group;
 }
@@ -100,6 +92,9 @@ export function whyNotEnabled(group: string, controller: Controller, errno: stri
   if (errno === "EBUSY")
     return `${what}: other processes are in this group (${words(group, "cgroup.procs").slice(0, 5).join(", ")}): start the server in one of its own: ${DELEGATE}`;
   if (errno === "EACCES" || errno === "EPERM") return `${what}: run as root, or ${DELEGATE}`;
+  // See cgroup-v2.rst, "CPU": with CONFIG_RT_GROUP_SCHED all of them must be in the root of the hierarchy.
+  if (errno === "EINVAL" && controller === "cpu")
+    return `${what}: realtime processes are in groups (such as multipathd, rtkit-daemon: ps -eLo cls,pid,comm | grep -E "FF|RR"): end them, or use a kernel without CONFIG_RT_GROUP_SCHED (rt_group_sched=0 on its command line)`;
   return what;
 }
 
@@ -143,11 +138,22 @@ function whyMissing(controller: Controller, { base, mount }: Place): string {
     return `${what}: it is not delegated: ${DELEGATE}; in a container, give it to the container`;
   if (existsSync(join(mount, "cgroup.type")))
     return `${what}: the host gives none to this container`;
-  return `${what}: ${whyOff(controller, readFileSync("/proc/cgroups", "utf8"))}`;
+  return `${what}: ${whyOff(controller, allControllers())}`;
 }
 
-/** @param cgroups /proc/cgroups: name, hierarchy, groups, enabled, see cgroups(7) */
-export function whyOff(controller: Controller, cgroups: string): string {
+function allControllers(): string | undefined {
+  try {
+    return readFileSync("/proc/cgroups", "utf8");
+  } catch (error) {
+    errnoOf(error);
+    return undefined;
+  }
+}
+
+/** @param cgroups /proc/cgroups: name, hierarchy, groups, enabled, see cgroups(7); undefined where /proc hides it */
+export function whyOff(controller: Controller, cgroups: string | undefined): string {
+  if (cgroups === undefined)
+    return "/proc/cgroups, which tells why, is hidden: ProcSubset=all of the unit, and check again";
   const name = controller === "io" ? "blkio" : controller;
   const [found, , , enabled] =
     cgroups

@@ -1,14 +1,14 @@
 /** Moving whole processes: a server that becomes a service goes where the service manager looks for it. */
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { isManaged } from "./controllers.ts";
 import { errnoOf, makeGroups } from "./files.ts";
-import { CgroupUnavailable, findPlace, GROUP, LEAF } from "./place.ts";
+import { cgroupFile, CgroupUnavailable, findPlace, GROUP, groupIn, LEAF } from "./place.ts";
 import { relocate } from "./relocate.ts";
 
 /** The group of a process, as a directory of the hierarchy that is mounted here; undefined where there is none. */
 export function groupOf(pid: number | "self"): string | undefined {
-  const path = /^0::(.*)$/m.exec(readFileSync(`/proc/${pid}/cgroup`, "utf8"))?.[1];
+  const path = groupIn(cgroupFile(pid));
   try {
     const { mount } = findPlace(undefined);
     const group = path === undefined ? undefined : join(mount, path);

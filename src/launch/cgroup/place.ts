@@ -1,6 +1,7 @@
 /** Where the cgroup v2 hierarchy is mounted, and which group of it we are in. See cgroups(7), proc_pid_mountinfo(5). */
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { errnoOf } from "./files.ts";
 
 /** Groups cannot be used here; the message says why and what to do. */
 export class CgroupUnavailable extends Error {
@@ -34,14 +35,32 @@ export interface ProcFiles {
 const HOW_TO_UNIFY =
   'boot with "systemd.unified_cgroup_hierarchy=1", or without systemd mount -t cgroup2 none /sys/fs/cgroup';
 
+/** A mount of the host's shows a container's namespace its group as one somewhere below, and not which. */
+export const OWN_VIEW =
+  "give the container a cgroup namespace of its own, and not the host's /sys/fs/cgroup (docker: --cgroupns=private, no -v of it)";
+
+export const HIDDEN =
+  "something is mounted over it, such as another /sys: mount -t cgroup2 none /sys/fs/cgroup there";
+
+const isGroup = (path: string): boolean => existsSync(join(path, "cgroup.procs"));
+
 /**
  * @param mount the mount point of the config; undefined: the first that shows our group
+ * @param isThere whether a directory is a group: a mount is listed also where another one hides it
  * @throws CgroupUnavailable
  */
-export function findPlace(mount: string | undefined, files: ProcFiles = ourFiles()): Place {
-  const path = /^0::(.*)$/m.exec(files.cgroup)?.[1];
+export function findPlace(
+  mount: string | undefined,
+  files: ProcFiles = ourFiles(),
+  isThere = isGroup,
+): Place {
+  const path = groupIn(files.cgroup);
   if (path === undefined)
-    throw new CgroupUnavailable(`this kernel runs cgroup v1 only: ${HOW_TO_UNIFY}`);
+    throw new CgroupUnavailable(
+      files.cgroup === ""
+        ? "this kernel is built without control groups (CONFIG_CGROUPS)"
+        : `this kernel runs cgroup v1 only: ${HOW_TO_UNIFY}`,
+    );
   const mounts = cgroupMounts(files.mountinfo).filter(({ controllers }) => !controllers);
   const candidates =
     mount === undefined
@@ -53,9 +72,14 @@ export function findPlace(mount: string | undefined, files: ProcFiles = ourFiles
         ? `no cgroup v2 hierarchy is mounted: ${HOW_TO_UNIFY}`
         : `${mount} is not a mounted cgroup v2 hierarchy${mounts[0] ? `; ${mounts[0].point} is` : `: ${HOW_TO_UNIFY}`}`,
     );
+  const hidden: string[] = [];
   for (const { point, root } of candidates) {
     const below = relative(root, path);
     if (below === undefined) continue;
+    if (!isThere(join(point, below))) {
+      hidden.push(point);
+      continue;
+    }
     const suffix = `/${GROUP}/${LEAF}`;
     const inLeaf = `/${below}`.endsWith(suffix);
     const name = inLeaf ? `/${below}`.slice(1, -suffix.length) : below;
@@ -64,17 +88,32 @@ export function findPlace(mount: string | undefined, files: ProcFiles = ourFiles
     const isRoot = !existsSync(join(base, "cgroup.type"));
     return { mount: point, base, isRoot, isContainer: name === "" && !isRoot, inLeaf };
   }
+  if (hidden.length > 0)
+    throw new CgroupUnavailable(
+      `our group ${path} cannot be seen at ${hidden.join(", ")}: ${HIDDEN}`,
+    );
   throw new CgroupUnavailable(
-    `our group ${path} is not visible below ${candidates.map(({ point }) => point).join(", ")}: give the container a cgroup namespace of its own`,
+    `our group ${path} is not visible below ${candidates.map(({ point }) => point).join(", ")}: ${OWN_VIEW}`,
   );
 }
 
-export function ourFiles(): ProcFiles {
-  return {
-    cgroup: readFileSync("/proc/self/cgroup", "utf8"),
-    mountinfo: readFileSync("/proc/self/mountinfo", "utf8"),
-  };
+export const ourFiles = (): ProcFiles => ({
+  cgroup: cgroupFile("self"),
+  mountinfo: readFileSync("/proc/self/mountinfo", "utf8"),
+});
+
+/** What /proc tells of the groups of a process; empty where the kernel has none, or the process has ended. Throws what node:fs does. */
+export function cgroupFile(pid: number | "self", read = readFileSync): string {
+  try {
+    return read(`/proc/${pid}/cgroup`, "utf8");
+  } catch (error) {
+    if (errnoOf(error) !== "ENOENT") throw error;
+    return "";
+  }
 }
+
+/** The group in the hierarchy of version 2, as {@link cgroupFile} has it; undefined where there is no such hierarchy. */
+export const groupIn = (cgroup: string): string | undefined => /^0::(.*)$/m.exec(cgroup)?.[1];
 
 export interface CgroupMount {
   readonly point: string;
@@ -97,6 +136,15 @@ export function cgroupMounts(mountinfo: string): CgroupMount[] {
   });
   // A later mount hides an earlier one at the same point.
   return mounts.reverse();
+}
+
+/** The directory of a group, of the first of the mounts that shows it; undefined where none does. */
+export function seenAt(mounts: readonly CgroupMount[], path: string): string | undefined {
+  for (const { point, root } of mounts) {
+    const below = relative(root, path);
+    if (below !== undefined) return join(point, below);
+  }
+  return undefined;
 }
 
 /** Spaces and the like are octal in mountinfo. */

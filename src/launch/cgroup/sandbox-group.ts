@@ -3,7 +3,8 @@ import { mkdirSync, rmdirSync } from "node:fs";
 import { join } from "node:path";
 import type { CgroupPolicy, CgroupSetting, Controller } from "../../plan/cgroup.ts";
 import { enable } from "./controllers.ts";
-import { apply } from "./files.ts";
+import { apply, errnoOf } from "./files.ts";
+import { notMade } from "./made.ts";
 
 /**
  * Out of memory, the kernel is to kill the task, not one process of it: half a task is no outcome. It is asked for the victim's
@@ -19,11 +20,21 @@ export function controllersOf({ shared, task }: CgroupPolicy): Controller[] {
   return [...new Set([...shared, ...task].map(({ controller }) => controller))];
 }
 
+/** @throws CgroupUnavailable */
+export function makeGroupOf(path: string): void {
+  try {
+    mkdirSync(path);
+  } catch (error) {
+    throw notMade(path, errnoOf(error));
+  }
+}
+
 /**
  * Makes the group with the limits that can be had.
  * @param missing why a controller is not there
  * @param lacks is told what cannot be had, with its JSON path
  * @returns the settings of each task group, and whether memory is counted there
+ * @throws CgroupUnavailable where there can be no group, or none of a task in it
  */
 export function makeSandboxGroup(
   group: string,
@@ -31,7 +42,7 @@ export function makeSandboxGroup(
   missing: ReadonlyMap<Controller, string>,
   lacks: (path: string, message: string) => void,
 ): { task: CgroupSetting[]; countsMemory: boolean } {
-  mkdirSync(group);
+  makeGroupOf(group);
   const has = new Set(controllersOf(policy));
   const drop = (name: Controller, why: string | undefined) => {
     if (why === undefined) return;
@@ -47,7 +58,12 @@ export function makeSandboxGroup(
   const { path } = policy;
   limit(group, policy.shared, has, (message) => lacks(path, message));
   const probe = join(group, "probe");
-  mkdirSync(probe);
+  try {
+    makeGroupOf(probe);
+  } catch (error) {
+    rmdirSync(group);
+    throw error;
+  }
   const task = limit(probe, policy.task, has, (message) => lacks(`${path}.task`, message));
   rmdirSync(probe);
   return counted(task, has.has("memory"));

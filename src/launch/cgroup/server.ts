@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { CError } from "../../../ffi/errno.ts";
 import { tryLock } from "../../../ffi/files.ts";
 import { errnoOf, makeGroups } from "./files.ts";
+import { notMade } from "./made.ts";
 import { CgroupUnavailable, LEAF } from "./place.ts";
 import { endTree, killTree, tryRemove } from "./tree.ts";
 
@@ -25,16 +26,25 @@ export interface ServerGroup {
 
 /** Makes and locks the group of this server. @throws CgroupUnavailable */
 export function makeServerGroup(parent: string): ServerGroup {
+  const name = `${process.pid}-${Buffer.from(crypto.getRandomValues(new Uint8Array(4))).toString("hex")}`;
+  return lockedAt(join(parent, name));
+}
+
+/** The one that is there, or the same anew where others have removed it: they may while nothing is in it. @throws CgroupUnavailable */
+export function keptServerGroup(group: ServerGroup): ServerGroup {
+  if (isStill(group.path, group.fd)) return group;
+  const made = lockedAt(group.path);
+  closeSync(group.fd);
+  return made;
+}
+
+function lockedAt(path: string): ServerGroup {
   for (;;) {
-    const path = join(
-      parent,
-      `${process.pid}-${Buffer.from(crypto.getRandomValues(new Uint8Array(4))).toString("hex")}`,
-    );
     try {
       // With its parent, which a server that ends at this moment removes.
       makeGroups(path);
     } catch (error) {
-      throw new CgroupUnavailable(`cannot make ${path}: ${errnoOf(error)}: run as root`);
+      throw notMade(path, errnoOf(error));
     }
     const fd = opened(path);
     if (fd === undefined) continue;

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import type { CgroupSetting } from "../../plan/cgroup.ts";
 import { LaunchError } from "../task.ts";
 import { apply, counter, errnoOf, numberOf } from "./files.ts";
+import { whyNotMade } from "./made.ts";
 import { endTree, killTree } from "./tree.ts";
 
 /** How long the last dead of a task are waited for, ms. */
@@ -101,7 +102,9 @@ export function makePlace(
   try {
     mkdirSync(path);
   } catch (error) {
-    throw new LaunchError("cgroup", path, errnoOf(error), "the group of the task cannot be made");
+    const errno = errnoOf(error);
+    const why = whyNotMade(path, errno) || "the group of the task cannot be made";
+    throw new LaunchError("cgroup", path, errno, why);
   }
   for (const setting of settings) {
     const refusal = apply(path, setting);
