@@ -90,6 +90,8 @@ interface SandboxGroup {
   readonly countsMemory: boolean;
   /** Of tasks that have ended, and ready for the next; undefined: each has one of its own. */
   readonly free?: Kept[];
+  /** It could not be made again as it was: what is there of it may lack limits, and nothing is launched in it. */
+  readonly isLacking?: boolean;
 }
 
 /** Groups that are kept for the next task, of all sandboxes: as many as are being started at a time. Each holds two descriptors. */
@@ -270,7 +272,7 @@ class Groups implements CgroupRoot {
     for (const path of this.#stuck) if (tryRemove(path)) this.#stuck.delete(path);
     const kept = isNew ? undefined : found.free?.pop()?.place;
     if (kept) this.#kept--;
-    const made = kept ?? this.#placeIn(found);
+    const made = kept ?? (found.isLacking ? undefined : this.#placeIn(found));
     const { free } = made ? found : this.#again(key, found);
     const place = made ?? this.#placeIn(this.#sandboxes.get(key) ?? found);
     if (!place) throw new LaunchError("cgroup", found.path, "ENOENT", REMOVED);
@@ -310,19 +312,26 @@ class Groups implements CgroupRoot {
   #again(key: string, before: SandboxGroup): SandboxGroup {
     const [problems, notices] = [this.problems.length, this.notices.length];
     for (const { place } of before.free?.splice(0) ?? []) this.#letGo(place);
+    // Until it is whole: a part of it may be there by then, whatever goes wrong.
+    const lacking = { ...before, isLacking: true };
+    this.#sandboxes.set(key, lacking);
     let why: string | undefined;
     try {
+      if (before.isLacking) tryRemove(before.path);
       this.#remake?.(key);
       why = this.problems.splice(problems)[0]?.message ?? this.missing.get(key);
     } catch (error) {
       why = error instanceof CgroupUnavailable ? error.message : errnoOf(error);
     }
-    // Told at the start; and it is tried again with the next launch.
-    this.notices.splice(notices);
+    // It is tried again with the next launch.
     this.missing.delete(key);
+    // What is optional was told at the start, where it was missing; what was there then is to be there.
+    for (const { path, message } of this.notices.splice(notices))
+      if (!this.notices.some((told) => told.path === path && told.message === message))
+        why ??= message;
     const made = this.#sandboxes.get(key);
-    if (why === undefined && made && made !== before) return made;
-    this.#sandboxes.set(key, before);
+    if (why === undefined && made && made !== lacking) return made;
+    this.#sandboxes.set(key, lacking);
     throw new LaunchError("cgroup", before.path, "", why ? `${REMOVED}: ${why}` : REMOVED);
   }
 

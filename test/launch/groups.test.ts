@@ -1,6 +1,13 @@
 /** The groups of all sandboxes of a server: what they are called, how long they are kept, and what is said where there are none. */
 import { afterEach, beforeEach, describe, expect, jest, spyOn, test } from "bun:test";
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  writeFileSync,
+} from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { ConfigError } from "../../src/config/problem.ts";
 import { type CgroupRoot, openCgroups, type SandboxCgroup } from "../../src/launch/cgroup.ts";
@@ -21,6 +28,11 @@ const place = (() => {
     throw error;
   }
 })();
+/** A controller that all may be given without anybody noticing, by the root of the hierarchy, where nobody has to step aside for it. */
+const handsOutHuge =
+  place?.isRoot === true &&
+  existsSync("/sys/kernel/mm/hugepages/hugepages-2048kB") &&
+  readFileSync(join(place.base, "cgroup.controllers"), "utf8").includes("hugetlb");
 const box = (key: string, more: Partial<SandboxCgroup> = {}): SandboxCgroup => ({
   ...{ key, file: `${key}.json`, policy: undefined },
   ...more,
@@ -182,6 +194,61 @@ describe.skipIf(place === undefined)("groups", () => {
       await root.close();
       expect([before, jest.getTimerCount()]).toEqual([2, 0]);
     });
+  });
+
+  describe.skipIf(!handsOutHuge)("that cannot be made again with their limits", () => {
+    const files = (...names: string[]) =>
+      join(place?.base ?? "", ...names, "cgroup.subtree_control");
+    const has = (file: string) => readFileSync(file, "utf8").split(/\s+/).includes("hugetlb");
+    const setting = { controller: "hugetlb" as Controller, file: "hugetlb.2MB.max", value: "0" };
+
+    /** Removes the group of the sandbox, and has somebody in that of the server, whose children then cannot be given controllers. */
+    async function inTheWay(root: CgroupRoot, work: () => void) {
+      const { path = "" } = root;
+      rmdirSync(join(path, "0-a"));
+      writeFileSync(join(path, "cgroup.subtree_control"), "-hugetlb");
+      const sleeper = inGroup(path, "exec sleep 1017");
+      try {
+        while (readFileSync(join(path, "cgroup.procs"), "utf8") === "") await turns(20);
+        work();
+      } finally {
+        sleeper.kill("SIGKILL");
+        await sleeper.exited;
+      }
+    }
+
+    for (const [name, more] of [
+      ["", {}],
+      [" though they are optional", { optional: true }],
+    ] as const) {
+      test(`nothing is launched in them${name}, until they are whole`, async () => {
+        const before = has(files());
+        const limited = box("a", { policy: policy({ shared: [setting], ...more }) });
+        try {
+          await opened(async (root) => {
+            const limit = join(root.path ?? "", "0-a", setting.file);
+            expect(readFileSync(limit, "utf8")).toBe("0\n");
+            await inTheWay(root, () => {
+              for (let i = 0; i < 3; i++)
+                expect(() => root.begin("a")).toThrow("cannot enable hugetlb below");
+            });
+            // The dead may take a moment to go.
+            const procs = join(root.path ?? "", "cgroup.procs");
+            await turnsUntil("nobody is in it", () => readFileSync(procs, "utf8") === "");
+            const task = root.begin("a");
+            expect(task && [existsSync(task.path), readFileSync(limit, "utf8")]).toEqual([
+              true,
+              "0\n",
+            ]);
+            await task?.end().gone;
+          }, limited);
+        } finally {
+          if (!before && existsSync(files("spawnbox")))
+            writeFileSync(files("spawnbox"), "-hugetlb");
+          if (!before) writeFileSync(files(), "-hugetlb");
+        }
+      });
+    }
   });
 
   test("of crashed servers are let be by who only looks, and so are those of others", async () => {
