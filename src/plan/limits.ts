@@ -48,10 +48,10 @@ function sizeOf(name: string, text: string): bigint | undefined {
  */
 export function unboundProcesses(
   limits: Command["limits"],
-  { privileged, identity, caps = [], namespaces }: SandboxPolicy,
+  { identity, caps = [], namespaces }: SandboxPolicy,
 ): string | undefined {
   const most = limits?.nproc;
-  if (most === undefined || most.toLowerCase() === "unlimited" || !privileged) return undefined;
+  if (most === undefined || most.toLowerCase() === "unlimited") return undefined;
   const exempting = namespaces.has("user") ? [] : EXEMPTING.filter((cap) => caps.includes(cap));
   const who =
     identity?.uid === 0

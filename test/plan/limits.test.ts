@@ -63,6 +63,14 @@ describe("sizes", () => {
     ])
       expect(told(held)).toEqual([]);
     expect(told({ limits }, asUser)).toEqual([]);
+    // An ordinary user's server may have such a capability as an ambient one.
+    const capable = { ...asUser, ambient: new Set([21]) };
+    const caps = ["SYS_ADMIN"];
+    expect(told({ limits, caps }, capable)).toEqual([
+      `sandboxes[0].limits.nproc: ${words("who has SYS_ADMIN")}`,
+    ]);
+    expect(told({ limits, caps }, asUser)).toEqual([]);
+    expect(told({ limits, caps, namespace: { shares: { user: "disable" } } }, capable)).toEqual([]);
   });
 
   test("the largest there is, and units", () => {
