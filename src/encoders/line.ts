@@ -8,6 +8,8 @@ import { type Line, WholeLines } from "./whole-lines.ts";
 const WHILE = 200;
 /** Characters of a second that are spent on showing parts of a line again: a dot now and then would send all of them each time. */
 const AGAIN = 16 << 10;
+/** Milliseconds after which one is shown again however long it is: what the program asks at its end, and then waits, may stand there. */
+const LATEST = 10_000;
 
 interface LineOptions {
   readonly maxlen?: number | undefined;
@@ -85,7 +87,7 @@ export class LineEvents {
 
   #partShown(): Line {
     const part = this.#lines.peek();
-    const until = performance.now() + (part.text.length / AGAIN) * 1000;
+    const until = performance.now() + Math.min((part.text.length / AGAIN) * 1000, LATEST);
     this.#part = { line: this.lines, until };
     return part;
   }

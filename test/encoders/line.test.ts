@@ -142,6 +142,30 @@ test("a long part is shown again the later, the longer it is, and the next line 
   }
 });
 
+test("what is asked at the end of a line of any length is shown in a while", async () => {
+  jest.useFakeTimers();
+  try {
+    const events: Fields[] = [];
+    const encoding = line.begin({ partial: true }, (fields) => void events.push(fields), about());
+    await encoding.stdout(utf8("x".repeat(1 << 20)));
+    jest.advanceTimersByTime(201);
+    jest.advanceTimersByTime(1);
+    await encoding.stdout(utf8("Password: "));
+    jest.advanceTimersByTime(9000);
+    jest.advanceTimersByTime(1);
+    expect(events).toHaveLength(1);
+    jest.advanceTimersByTime(1000);
+    jest.advanceTimersByTime(1);
+    expect(events.map(({ stdout }) => String(stdout).slice(-10))).toEqual([
+      "x".repeat(10),
+      "Password: ",
+    ]);
+    await encoding.end();
+  } finally {
+    jest.useRealTimers();
+  }
+});
+
 test("the lines of both streams are counted", async () => {
   const encoding = line.begin({}, () => {}, about());
   await encoding.stdout(utf8("a\nb\n"));
