@@ -18,6 +18,8 @@ export function processLimit(here: Confinement): string {
   return /^\d+$/.test(hard) ? `${hard}${keeps(spared(BigInt(hard)))}` : hard;
 }
 
+const REMOVED = "others have removed its control group at this moment: try again";
+
 export const NAMESPACE_WORDS: Readonly<Record<string, Words>> = {
   ENOSPC: (_, here) => {
     const zero = namespacesOff(here);
@@ -36,6 +38,9 @@ export const NAMESPACE_WORDS: Readonly<Record<string, Words>> = {
   ENOMEM: "out of memory, or the pid namespace is ending",
   EINVAL: "this kernel lacks such a namespace: CONFIG_NAMESPACES, CONFIG_USER_NS",
   EOPNOTSUPP: THREADED,
+  // Of clone3(2) into a group that was there when it was opened.
+  ENOENT: REMOVED,
+  ENODEV: REMOVED,
   EPERM: (failure, here) => userNamespaces(failure, here),
   EACCES: (failure, here) => userNamespaces(failure, here),
 };

@@ -95,6 +95,9 @@ test.each<Row>([
     "/proc/self/attr/exec is read-only here: ProtectKernelTunables=no, ProcSubset=all",
   ],
   ["CLONE EINVAL", {}, "this kernel lacks such a namespace"],
+  ["CLONE ENOENT", {}, "others have removed its control group"],
+  ["CLONE ENODEV", {}, "others have removed its control group"],
+  ["CLONE ENOENT close_range", {}, "the kernel refused close_range(2)"],
   [
     "CLONE EINVAL close_range",
     {},
