@@ -29,6 +29,7 @@ import {
 } from "./cgroup/server.ts";
 import { type GroupPlace, makePlace, type TaskGroup, taskGroup } from "./cgroup/task-group.ts";
 import { endTree, tryRemove } from "./cgroup/tree.ts";
+import { isExhausted } from "../errors.ts";
 import { deniedAround } from "../unexpected.ts";
 import { LaunchError } from "./task.ts";
 
@@ -158,6 +159,11 @@ class Groups implements CgroupRoot {
       this.#server = server = makeServerGroup(parent);
       missing = this.lookOnly ? this.#look(place, wanted) : enableControllers(place, wanted);
     } catch (error) {
+      // There are groups, and nothing is to be served without them for want of a descriptor at this moment.
+      if (isExhausted(error)) {
+        const message = `control groups cannot be looked at: ${deniedWords(error)}: try again, with a higher limit (LimitNOFILE= of the unit)`;
+        throw new ConfigError([{ file: "", path: "", message }]);
+      }
       // What is there and may not be read or written is as if it were not there.
       const why = error instanceof CgroupUnavailable ? error.message : deniedWords(error);
       await this.close().catch(errnoOf);

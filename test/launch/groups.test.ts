@@ -298,6 +298,27 @@ describe.skipIf(place === undefined)("groups", () => {
     }, box("a"));
   });
 
+  test("that there are no descriptors to look at are not as none: nothing is served without them", async () => {
+    const none = Object.assign(new Error("EMFILE: too many open files"), {
+      ...{ code: "EMFILE", syscall: "open" },
+    });
+    const spied = spyOn(server, "makeServerGroup").mockImplementation(() => {
+      throw none;
+    });
+    try {
+      const optional = box("lax", { policy: policy({ optional: true }) });
+      for (const all of [[box("a")], [optional], [box("a"), optional]])
+        expect(await refused(...all)).toEqual([
+          {
+            ...{ file: "", path: "" },
+            message: expect.stringContaining("cannot be looked at: EMFILE") as string,
+          },
+        ]);
+    } finally {
+      spied.mockRestore();
+    }
+  });
+
   test("that cannot be had are problems, or notices where they may be missing; nothing is left", async () => {
     const of = (key: string, more: Partial<CgroupPolicy>) => box(key, { policy: policy(more) });
     const parent = join(place?.base ?? "", "spawnbox");
