@@ -4,6 +4,7 @@ import { killNow } from "../../ffi/children.ts";
 import { hasProcessors } from "../launch/processes.ts";
 import { PATIENCE, type Served, until, users } from "../served.ts";
 import { serving } from "../serving.ts";
+import { isTried } from "../thinned.ts";
 import {
   agentsOf,
   childrenOf,
@@ -145,7 +146,7 @@ print(call("ptrace", 16, agent, 0, 0))`,
           "resource.prlimit(agent, resource.RLIMIT_CORE, (0, 0))",
           "os.setpriority(os.PRIO_PROCESS, agent, 19)",
           "os.sched_setscheduler(agent, os.SCHED_IDLE, os.sched_param(0))",
-        ]) {
+        ].filter((_, row) => isTried(row + LOOKED_AT.indexOf(whom), user, users))) {
           // Who was changed before is ended for it, and may take a moment to go.
           await until("there is one agent", () => agentsOf(served.pid).length === 1);
           const script = `import resource\n${find(whom, agent())}\n${change}\nprint("changed")`;
