@@ -18,7 +18,7 @@ import {
 } from "./attack.ts";
 
 const LAUNCHES = Number(
-  process.env["SPAWNBOX_LAUNCHES"] ?? (process.env["CI"] === undefined ? 400 : 10_000),
+  process.env["SPAWNBOX_LAUNCHES"] ?? (process.env["CI"] === undefined ? 240 : 10_000),
 );
 const AT_ONCE = 8;
 /** MiB between the first quarter and the end: the engine's heap breathes, a leak of 10 KiB per launch would show in 10 000. */
