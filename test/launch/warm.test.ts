@@ -1,9 +1,10 @@
 /** A sandbox that waits for its command: what it is given, by whom, and what becomes of it where it never gets that. */
 import { describe, expect, test } from "bun:test";
-import { closeSync, constants, openSync, writeSync } from "node:fs";
+import { closeSync, constants, openSync, readSync, writeSync } from "node:fs";
 import { WAKE } from "../../ffi/launcher/layout.ts";
 import { LaunchedTask } from "../../src/launch/launched.ts";
 import { living } from "../../src/launch/living.ts";
+import { statusPipe } from "../../src/launch/status.ts";
 import { LaunchError } from "../../src/launch/task.ts";
 import { atOnce, wordsOf } from "../../src/launch/words-pipe.ts";
 import { flagsOf, newPipes, ownDescriptors } from "../descriptors.ts";
@@ -19,6 +20,8 @@ const words = (script: string) => wordsOf(["/bin/sh", "-c", script]) ?? new Uint
 async function waiting() {
   if (!plan?.pool) throw new Error("only as root");
   const others = new Set(living.keys());
+  // One pipe of all, which this process has both ends of, too.
+  statusPipe();
   const before = ownDescriptors();
   const task = LaunchedTask.warm(plan, plan.pool.ops, undefined);
   const failure = task.started.then(
@@ -44,6 +47,11 @@ async function waiting() {
 function written(end: number | undefined, bytes: Uint8Array): void {
   const other = openSync(`/proc/self/fd/${end}`, constants.O_WRONLY | constants.O_NONBLOCK);
   while (atOnce(() => writeSync(other, bytes)) === bytes.length && bytes.length > 1000);
+  closeSync(other);
+}
+/** Reads all its words, as somebody else that has the pipe. */
+function emptied(other: number): void {
+  while (atOnce(() => readSync(other, Buffer.alloc(4096))) > 0);
   closeSync(other);
 }
 const how = async ({ ended }: LaunchedTask) => {
@@ -96,6 +104,19 @@ describe.if(isRoot)("a sandbox that waits", () => {
     task.hand(words("echo given"), sink);
     expect(await failure).toBeInstanceOf(LaunchError);
     expect(await how(task)).toMatchObject({ cause: "stopped" });
+    expect([task.pid, task.neverRan]).toEqual([0, true]);
+  });
+
+  test("has never run where it did not get all of its words, though somebody else has read them all", async () => {
+    const { task, supervisor, failure, sink, end } = await waiting();
+    const other = openSync(`/proc/self/fd/${end}`, constants.O_RDONLY | constants.O_NONBLOCK);
+    written(end, Buffer.alloc(4096));
+    // So that nobody tells what has become of it.
+    process.kill(supervisor, "SIGKILL");
+    task.hand(words("echo given"), sink);
+    emptied(other);
+    expect(await failure).toBeInstanceOf(LaunchError);
+    expect(await how(task)).toEqual({ signal: KILL, cause: "stopped" });
     expect([task.pid, task.neverRan]).toEqual([0, true]);
   });
 
