@@ -2,6 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import { closeSync, constants, openSync, readSync, writeSync } from "node:fs";
 import { WAKE } from "../../ffi/launcher/layout.ts";
+import { putInPlace } from "../../ffi/processes.ts";
 import { LaunchedTask } from "../../src/launch/launched.ts";
 import { living } from "../../src/launch/living.ts";
 import { statusPipe } from "../../src/launch/status.ts";
@@ -95,6 +96,15 @@ describe.if(isRoot)("a sandbox that waits", () => {
     expect(await failure).toBeInstanceOf(LaunchError);
     expect(await how(task)).toEqual({ signal: KILL, cause: "stopped" });
     expect(newPipes(before)).toEqual([]);
+  });
+
+  test("says what is wrong where an order cannot be given, and ends", async () => {
+    const { task, failure, lifeline = -1 } = await waiting();
+    // Another file that cannot be written, as a mistake with its number would put there.
+    putInPlace(openSync("/dev/null", constants.O_RDONLY), lifeline);
+    expect(() => task.stop(15)).toThrow("EBADF");
+    expect(await failure).toBeInstanceOf(LaunchError);
+    await task.ended;
   });
 
   test("is ended, and has never run, where it does not get all of its words", async () => {
