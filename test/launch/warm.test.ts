@@ -42,7 +42,9 @@ async function waiting() {
     pipes.find(([fd, to]) => pipes.some(([other, same]) => other !== fd && same === to)) ?? [];
   const isEnd = (to: string) => pipes.find(([fd]) => fd === end)?.[1] === to;
   const [lifeline] = pipes.find(([fd, to]) => !flagsOf(fd).reads && !isEnd(to)) ?? [];
-  return { task, supervisor: mine()[0] ?? 0, failure, printed, sink, end, lifeline, before };
+  const outputs = pipes.filter(([fd, to]) => flagsOf(fd).reads && !isEnd(to)).map(([fd]) => fd);
+  const ends = { end, lifeline, outputs };
+  return { task, supervisor: mine()[0] ?? 0, failure, printed, sink, before, ...ends };
 }
 /** Writes to its words as somebody else that has the pipe. */
 function written(end: number | undefined, bytes: Uint8Array): void {
@@ -95,6 +97,17 @@ describe.if(isRoot)("a sandbox that waits", () => {
     task.end();
     expect(await failure).toBeInstanceOf(LaunchError);
     expect(await how(task)).toEqual({ signal: KILL, cause: "stopped" });
+    expect(newPipes(before)).toEqual([]);
+  });
+
+  test("ends though somebody else has hold of what it would have printed to", async () => {
+    const { task, failure, outputs, before } = await waiting();
+    expect(outputs).toHaveLength(2);
+    const others = outputs.map((fd) => openSync(`/proc/self/fd/${fd}`, constants.O_WRONLY));
+    task.kill();
+    expect(await failure).toBeInstanceOf(LaunchError);
+    expect(await how(task)).toEqual({ signal: KILL, cause: "stopped" });
+    for (const fd of others) closeSync(fd);
     expect(newPipes(before)).toEqual([]);
   });
 
