@@ -5,7 +5,7 @@ import { Action } from "../../src/api/actions.ts";
 import { declaredOf } from "../../src/api/declared.ts";
 import { EventActions } from "../../src/api/event-actions.ts";
 import { parsePiece } from "../../src/api/feeding.ts";
-import { Lossy, SHARE } from "../../src/api/lossy.ts";
+import { Lossy, SHARE, TOTAL } from "../../src/api/lossy.ts";
 import { Patience } from "../../src/api/patience.ts";
 import { createRegistry } from "../../src/api/registry.ts";
 import { wireStatus } from "../../src/api/status.ts";
@@ -263,6 +263,23 @@ test("events to one that nothing waits for: full as long as it has not taken wha
   client.send = () => undefined;
   lossy.send({});
   expect(lossy.stalled).toBeUndefined();
+});
+
+test("events to many that nothing waits for: full once all together have what they may", async () => {
+  const gate = Promise.withResolvers<void>();
+  const of = (backlog: number) => {
+    const lossy = new Lossy({ backlog, send: () => gate.promise } as never, "e", () => {});
+    lossy.send({});
+    return lossy;
+  };
+  const all = Array.from({ length: TOTAL / SHARE - 1 }, () => of(SHARE));
+  const other = of(SHARE - 1);
+  expect(other.full).toBe(false);
+  const last = of(1);
+  expect([other.full, last.full]).toEqual([true, true]);
+  gate.resolve();
+  await Promise.all([...all, other, last].map(({ stalled }) => stalled));
+  expect(of(SHARE - 1).full).toBe(false);
 });
 
 test("levels: of the server, of an API, of all", () => {
