@@ -291,6 +291,8 @@ describe("admission", () => {
     expect(several(20, ["a"])).toBe(20);
     expect(several(20, ["a", "b"])).toBe(10);
     expect(several(20, ["a", "b", "c", "d", "e"])).toBe(25);
+    // And of all together twice as many as of one.
+    expect(several(20, [..."abcdefgh"])).toBe(40);
     // One at least.
     expect(several(2, ["a", "b"])).toBe(2);
   });
