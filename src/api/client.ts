@@ -143,7 +143,7 @@ export function leaverOf({ client, gone }: Pick<Request, "client" | "gone">): Le
     onClose(left) {
       const once = (): void => left();
       if (gone.aborted) queueMicrotask(once);
-      else gone.addEventListener("abort", once, { once: true });
+      else gone.addEventListener("abort", once);
       return () => gone.removeEventListener("abort", once);
     },
   };

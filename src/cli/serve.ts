@@ -86,7 +86,8 @@ export async function serve(options: ServeOptions, early?: EarlyBoot): Promise<n
     const unheard = auditing.audit ? [] : unaudited(launches.apis);
     const found = [...loaded.notices, ...launches.notices, ...unheard];
     const apis = withNotices(launches.apis, found);
-    const isOther = found.length > 0 || launches.apis.some((api, i) => api !== loaded.apis[i]);
+    // Of all that was left out there is a notice.
+    const isOther = found.length > 0;
     return { ...loaded, apis, isOther, launches, loaded };
   };
   const dialling = new Dialling();

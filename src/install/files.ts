@@ -6,11 +6,14 @@ import initramfsScript from "../../config/install/initramfs/initramfs-tools" wit
 import unit from "../../config/install/spawnbox.service" with { type: "text" };
 import { launcherAsset } from "../../ffi/launcher/binary.ts";
 
+/** Bytes, or the path of a file that has them: one that may be as large as the memory that is free. */
+export type Content = Uint8Array | { readonly file: string };
+
 export interface InstalledFile {
   /** Absolute. */
   readonly path: string;
   readonly mode: number;
-  readonly content: () => Uint8Array;
+  readonly content: () => Content;
   /** A sample for the user to change: never overwritten, never removed. */
   readonly sample?: true;
 }
@@ -24,7 +27,7 @@ export const UNIT_PATH = `/etc/systemd/system/${UNIT}`;
 const text = (content: unknown) => () => Buffer.from(String(content));
 
 export const SERVICE: readonly InstalledFile[] = [
-  { path: PROGRAM, mode: 0o755, content: () => readFileSync("/proc/self/exe") },
+  { path: PROGRAM, mode: 0o755, content: () => ({ file: "/proc/self/exe" }) },
   { path: UNIT_PATH, mode: 0o644, content: text(unit) },
   {
     path: `${CONFIG_DIR}/spawn-board.json`,

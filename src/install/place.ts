@@ -9,7 +9,7 @@ import {
   mkdirSync,
   openSync,
   readdirSync,
-  readFileSync,
+  readSync,
   readlinkSync,
   renameSync,
   rmdirSync,
@@ -18,7 +18,7 @@ import {
   writeSync,
 } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import type { InstalledFile } from "./files.ts";
+import type { Content, InstalledFile } from "./files.ts";
 import { inside } from "./inside.ts";
 
 export type Placed = "installed" | "updated" | "unchanged" | "kept";
@@ -53,7 +53,7 @@ export function place(file: InstalledFile, root: string): Placed {
   if (
     existsSync(path) &&
     statSync(path).isFile() &&
-    readFileSync(path).equals(content) &&
+    isSame(path, content) &&
     (statSync(path).mode & 0o7777) === file.mode
   )
     return "unchanged";
@@ -153,10 +153,52 @@ function removeLeftovers(dir: string): void {
   }
 }
 
-function write(path: string, content: Uint8Array, mode: number): void {
+/** Bytes of a file that are in memory at a time: the executable is large, and a board small. */
+const PIECE = 1 << 20;
+
+/** One after the other, each valid until the next. */
+function* piecesOf(content: Content): Generator<Uint8Array> {
+  if (content instanceof Uint8Array) {
+    yield content;
+    return;
+  }
+  const fd = openSync(content.file, "r");
+  try {
+    const piece = Buffer.allocUnsafe(PIECE);
+    for (let length = 1; length > 0;) {
+      length = readSync(fd, piece, 0, PIECE, null);
+      yield piece.subarray(0, length);
+    }
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** @param path a file */
+function isSame(path: string, content: Content): boolean {
+  const size = content instanceof Uint8Array ? content.length : statSync(content.file).size;
+  if (statSync(path).size !== size) return false;
+  const fd = openSync(path, "r");
+  const there = Buffer.allocUnsafe(Math.min(size, PIECE));
+  try {
+    for (const piece of piecesOf(content))
+      for (let at = 0; at < piece.length;) {
+        const length = readSync(fd, there, 0, Math.min(there.length, piece.length - at), null);
+        if (length === 0) return false;
+        if (!there.subarray(0, length).equals(piece.subarray(at, at + length))) return false;
+        at += length;
+      }
+    return true;
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function write(path: string, content: Content, mode: number): void {
   const fd = openSync(path, "wx", mode);
   try {
-    for (let offset = 0; offset < content.length;) offset += writeSync(fd, content, offset);
+    for (const piece of piecesOf(content))
+      for (let offset = 0; offset < piece.length;) offset += writeSync(fd, piece, offset);
     fsyncSync(fd);
   } finally {
     closeSync(fd);

@@ -149,7 +149,6 @@ export class Channel {
 
   /** Ends `drain` without waiting for the other side to close. */
   cancel(): void {
-    if (this.#cancelled) return;
     this.#cancelled = true;
     void this.#reader?.cancel();
   }

@@ -83,7 +83,8 @@ async function round(): Promise<{ alive: number; dead: number[] }> {
   const dead: number[] = [];
   let alive = 0;
   let turn = performance.now();
-  const children = listChildren();
+  // Who was made ahead for a launch that is asked for meanwhile, and becomes its supervisor, is in the server's own session by now.
+  const children = listChildren().filter((pid) => sessionOf(pid) !== own);
   // All supervisors among them were asked for before, and are known then.
   await allKnown();
   for (const pid of children) {

@@ -9,14 +9,14 @@ import { processLimits, setProcessLimit } from "../../ffi/libc.ts";
 
 const ANY = 2n ** 64n - 1n;
 
+const lesser = (a: bigint, b: bigint): bigint => (a < b ? a : b);
+
 const isRoot = (): boolean => process.geteuid?.() === 0;
 
 /** How many are left to the server, of a hard limit. */
 export function spared(hard: bigint): bigint {
   if (isRoot() || hard === ANY) return 0n;
-  const part = hard / BigInt(SPARED.PART);
-  const most = BigInt(SPARED.PROCESSES);
-  return part < most ? part : most;
+  return lesser(hard / BigInt(SPARED.PART), BigInt(SPARED.PROCESSES));
 }
 
 /** The soft limit that the server was started with: what is launched has it as well. */
@@ -26,8 +26,7 @@ let started: bigint | undefined;
 export function commandLimit(): number {
   const [soft, hard] = processLimits();
   started ??= soft;
-  const most = hard - spared(hard);
-  const limit = started < most ? started : most;
+  const limit = lesser(started, hard - spared(hard));
   return isRoot() || limit === ANY ? Infinity : Number(limit);
 }
 
@@ -37,7 +36,7 @@ export function asStarted<T>(make: () => T): T {
   const [soft, hard] = processLimits();
   started ??= soft;
   // A hard limit may have been lowered since.
-  const given = started < hard ? started : hard;
+  const given = lesser(started, hard);
   if (given !== soft) setProcessLimit(given);
   try {
     return make();

@@ -291,8 +291,31 @@ describe("admission", () => {
     expect(several(20, ["a"])).toBe(20);
     expect(several(20, ["a", "b"])).toBe(10);
     expect(several(20, ["a", "b", "c", "d", "e"])).toBe(25);
+    // And of all together twice as many as of one.
+    expect(several(20, [..."abcdefgh"])).toBe(40);
     // One at least.
     expect(several(2, ["a", "b"])).toBe(2);
+  });
+
+  test("as much for each of several as is begun in one turn, where turns are long", async () => {
+    let now = 1000;
+    using _clock = spyOn(performance, "now").mockImplementation(() => now);
+    const admission = new Admission({ starting: 40, slow: 3_600_000 });
+    entered(admission, plan(), "b");
+    let begun = 0;
+    for (let n = 0; n < 40; n++) {
+      const given = entered(admission, plan(), "a");
+      if (isPlace(given)) begun++;
+      else void given.place.then(() => begun++, refused);
+    }
+    expect(begun).toBe(10);
+    // By half of that at first: 20 of four milliseconds, of which eight begin.
+    now += 160;
+    await turn();
+    expect(begun).toBe(18);
+    // In a short one it is 10 again.
+    await turn();
+    expect(begun).toBe(18);
   });
 
   test("at once where all that waited has given up", async () => {

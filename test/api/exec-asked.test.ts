@@ -11,7 +11,7 @@ const exec = (uid: string, more: Partial<Plan> = {}) => ({
   ...{ uid, plans: [] },
   exec: shell("exec", "", { sandbox: uid, argv: { elements: [], names: new Set() }, ...more }),
 });
-const SANDBOXES = [exec("open", { timeout: 500 }), exec("endless")];
+const SANDBOXES = [exec("open", { timeout: 500 }), exec("endless"), exec("brief", { timeout: 1 })];
 
 /** The plan and the command line of a start, or why there is none. */
 async function started(args: unknown, sandboxes = SANDBOXES, granted: string[] = []) {
@@ -43,6 +43,8 @@ test.each<[object, Partial<Plan> & { argv?: unknown }, readonly string[]]>([
   [{ timeout: 2_147_483 }, { timeout: 500 }, ["/bin/true"]],
   [{ sandbox: "endless" }, { timeout: 0 }, ["/bin/true"]],
   [{ sandbox: "endless", timeout: 3 }, { timeout: 3000 }, ["/bin/true"]],
+  [{ sandbox: "brief", timeout: 3 }, { timeout: 1 }, ["/bin/true"]],
+  [{ timeout: 0.001 }, { timeout: 1 }, ["/bin/true"]],
   [{ encoder: "line" }, { encoder: { name: "line", opts: {} } }, ["/bin/true"]],
   [
     { encoder: { output: "line", opts: { maxlen: 9 } } },
@@ -62,9 +64,9 @@ test.each<[unknown, string]>([
   [{ ...fine, ["k".repeat(81)]: 1 }, `unknown key "${"k".repeat(80)}" (${KEYS})`],
   [
     { ...fine, sandbox: "opne" },
-    'sandbox: none "opne" that allows exec; did you mean `open`? (open, endless)',
+    'sandbox: none "opne" that allows exec; did you mean `open`? (open, endless, brief)',
   ],
-  [{ ...fine, sandbox: 5 }, "sandbox: none 5 that allows exec (open, endless)"],
+  [{ ...fine, sandbox: 5 }, "sandbox: none 5 that allows exec (open, endless, brief)"],
   [{ sandbox: "open" }, 'exec: expected {"cmdpath":"/PATH","args":[…]}'],
   [
     { ...fine, exec: { cmdpath: "/x", arg: 1 } },

@@ -180,6 +180,20 @@ describe("events of another binder", () => {
     ]);
   });
 
+  test("of one that is another binder's now are told by the name that it has there", async () => {
+    const hub = new Hub();
+    const told: string[] = [];
+    hub.listen((name) => void told.push(name));
+    const verbs = new ForeignVerbs(hub);
+    for (const remote of ["there", "elsewhere"]) {
+      const { api, asked } = foreign({ remote });
+      const request = { api: "far", verb: "v", args: {}, session: SERVER_SESSION };
+      await verbs.find(api, "v").call(request);
+      void asked[0]?.client?.send(`${remote}/a`, {});
+    }
+    expect(told).toEqual(["far/a", "far/a"]);
+  });
+
   test("of an API without a name there have this one in front", async () => {
     const { told, call } = heard(undefined);
     void (await call())?.send("there/a", 1);

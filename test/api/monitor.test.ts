@@ -384,6 +384,15 @@ describe("disconnected", () => {
     expect(client.handlers).toBe(0);
   });
 
+  test("is told to nobody who has gone", async () => {
+    const { client, registry } = connect();
+    const other = new TestClient(registry);
+    for (const one of [client, other]) await one.call("subscribe", "disconnected", monitor);
+    client.disconnect();
+    other.disconnect();
+    expect([client.wire.length, other.wire.length]).toEqual([1, 2]);
+  });
+
   test("is asked for by its name, alone or in a list of nothing else", async () => {
     const { client } = connect();
     const code = async (args: unknown) =>

@@ -9,6 +9,14 @@ import { isSettled, turn } from "./listener.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 
+test("of large outputs four megabytes become replies at a time, of all together", async () => {
+  const enter = (bytes: number) => rendering.enter({ peer: "a", connection: {} }, bytes);
+  expect(enter(64 << 10)).toBeUndefined();
+  const all = [3 << 20, 1 << 20, (64 << 10) + 1].map((size) => Promise.resolve(enter(size)));
+  expect(await Promise.all(all.map((one) => isSettled(one)))).toEqual([true, true, false]);
+  for (const one of all) (await one)?.();
+});
+
 /** An output with an encoding that remembers what it gets. */
 function outputOf(own: Partial<Encoding> = {}, asker?: ConstructorParameters<typeof Output>[3]) {
   const got: string[] = [];

@@ -1,11 +1,12 @@
 /** Parts of the API that need no task: each refusal in its words, each bound on both sides. */
 import { describe, expect, test } from "bun:test";
+import { join } from "node:path";
 import { Admission, type Place, type Waiting } from "../../src/api/admission.ts";
 import { Action } from "../../src/api/actions.ts";
 import { declaredOf } from "../../src/api/declared.ts";
 import { EventActions } from "../../src/api/event-actions.ts";
 import { parsePiece } from "../../src/api/feeding.ts";
-import { Lossy, SHARE } from "../../src/api/lossy.ts";
+import { Lossy, SHARE, TOTAL } from "../../src/api/lossy.ts";
 import { Patience } from "../../src/api/patience.ts";
 import { createRegistry } from "../../src/api/registry.ts";
 import { wireStatus } from "../../src/api/status.ts";
@@ -263,6 +264,26 @@ test("events to one that nothing waits for: full as long as it has not taken wha
   client.send = () => undefined;
   lossy.send({});
   expect(lossy.stalled).toBeUndefined();
+});
+
+test("events to many that nothing waits for: full once all together have what they may", async () => {
+  // A sum of its own: others in this process may have clients that never read.
+  const own = join(import.meta.dir, "../../src/api/lossy.ts?own");
+  const { Lossy } = (await import(own)) as typeof import("../../src/api/lossy.ts");
+  const gate = Promise.withResolvers<void>();
+  const of = (backlog: number) => {
+    const lossy = new Lossy({ backlog, send: () => gate.promise } as never, "e", () => {});
+    lossy.send({});
+    return lossy;
+  };
+  const all = Array.from({ length: TOTAL / SHARE - 1 }, () => of(SHARE));
+  const other = of(SHARE - 1);
+  expect(other.full).toBe(false);
+  const last = of(1);
+  expect([other.full, last.full]).toEqual([true, true]);
+  gate.resolve();
+  await Promise.all([...all, other, last].map(({ stalled }) => stalled));
+  expect(of(SHARE - 1).full).toBe(false);
 });
 
 test("levels: of the server, of an API, of all", () => {

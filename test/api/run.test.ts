@@ -219,6 +219,11 @@ describe("a stop", () => {
     expect([tasks.length, admission.load]).toEqual([1, { running: 1, waiting: 0 }]);
     last().end();
     await client.until("final-event");
+    // Nor where there is room for it.
+    expect((await client.call("v", undefined, { cancel: cancel.signal })).request).toMatchObject(
+      gaveUp,
+    );
+    expect(tasks).toHaveLength(1);
     const later = new AbortController();
     const other = new TestClient(registry);
     await other.call("v", undefined, { cancel: later.signal });

@@ -18,7 +18,7 @@ import { join } from "node:path";
 import { connect } from "../../src/client.ts";
 import { hashOf, makeToken } from "../../src/access/token.ts";
 import { isRoot, until, users } from "../served.ts";
-import { isTried } from "../thinned.ts";
+import { isTried, rowsOf } from "../thinned.ts";
 import { commands, Place, type Told, toldIn } from "./audited.ts";
 import { ORDINARY } from "../accounts.ts";
 
@@ -297,38 +297,43 @@ for (const user of users)
         expect(new Set(told.map(({ argv }) => argv?.[1]).filter(Boolean)).size).toBe(CALLS);
       }, 60_000);
 
-    test("a reader that is slow keeps nobody waiting", async () => {
-      using place = new Place(user);
-      Bun.spawnSync(["mkfifo", "-m", "666", place.log]);
-      if (isRoot) Bun.spawnSync(["chmod", "600", place.log]);
-      if (user !== "root") Bun.spawnSync(["chown", `${ORDINARY}`, place.log]);
-      const reader = openSync(place.log, constants.O_RDONLY | constants.O_NONBLOCK);
-      const server = await place.serve(["--audit", place.log]);
-      // Twice as many lines, of which the pipe takes a part.
-      const replies = await many(CALLS, (i) => server.call(`echo?text=${long(i)}`));
-      expect(replies.filter(({ request }) => request.status !== "success")).toEqual([]);
-      let text = "";
-      const buffer = Buffer.alloc(65536);
-      await until("all lines are there", async () => {
-        try {
-          text += buffer.toString("utf8", 0, readSync(reader, buffer));
-        } catch {
-          await Bun.sleep(1);
-        }
-        return text.split("\n").length > 2 * CALLS;
-      });
-      expect(text.length).toBeGreaterThan(2 * 65536);
-      const told = toldIn(text);
-      expect(told).toHaveLength(2 * CALLS);
-      expect(told.filter(({ event }) => event === "lost")).toEqual([]);
-      closeSync(reader);
-      // Nobody reads any more: it serves, and says so once.
-      for (let i = 0; i < 3; i++) await server.call("echo?text=x");
-      expect((await server.call("must")).request).toMatchObject({ status: "not-available" });
-      expect((await server.call("must")).request.info).toContain("must be audited");
-      await server.end();
-      expect(server.stderr().match(/audit: .* cannot be written/g)).toHaveLength(1);
-    }, 120_000);
+    // Whose user the server has is nothing to that.
+    rowsOf(user, users)(
+      "a reader that is slow keeps nobody waiting",
+      async () => {
+        using place = new Place(user);
+        Bun.spawnSync(["mkfifo", "-m", "666", place.log]);
+        if (isRoot) Bun.spawnSync(["chmod", "600", place.log]);
+        if (user !== "root") Bun.spawnSync(["chown", `${ORDINARY}`, place.log]);
+        const reader = openSync(place.log, constants.O_RDONLY | constants.O_NONBLOCK);
+        const server = await place.serve(["--audit", place.log]);
+        // Twice as many lines, of which the pipe takes a part.
+        const replies = await many(CALLS, (i) => server.call(`echo?text=${long(i)}`));
+        expect(replies.filter(({ request }) => request.status !== "success")).toEqual([]);
+        let text = "";
+        const buffer = Buffer.alloc(65536);
+        await until("all lines are there", async () => {
+          try {
+            text += buffer.toString("utf8", 0, readSync(reader, buffer));
+          } catch {
+            await Bun.sleep(1);
+          }
+          return text.split("\n").length > 2 * CALLS;
+        });
+        expect(text.length).toBeGreaterThan(2 * 65536);
+        const told = toldIn(text);
+        expect(told).toHaveLength(2 * CALLS);
+        expect(told.filter(({ event }) => event === "lost")).toEqual([]);
+        closeSync(reader);
+        // Nobody reads any more: it serves, and says so once.
+        for (let i = 0; i < 3; i++) await server.call("echo?text=x");
+        expect((await server.call("must")).request).toMatchObject({ status: "not-available" });
+        expect((await server.call("must")).request.info).toContain("must be audited");
+        await server.end();
+        expect(server.stderr().match(/audit: .* cannot be written/g)).toHaveLength(1);
+      },
+      120_000,
+    );
 
     test("without an audit what must have one is refused, and nothing else", async () => {
       using place = new Place(user);

@@ -245,6 +245,44 @@ test("call: the reply as JSON, and an exit code of it; without a server there is
   ]);
 });
 
+test("run: who interrupts it has the end of a task that may take its time", async () => {
+  const dir = mkdtempSync(join(tmpdir(), "spawnbox-asking-"));
+  const config = join(dir, "config.json");
+  const script =
+    "trap 'sleep 0.2; echo cleaned; exit' TERM; echo ready; while :; do sleep 0.01; done";
+  const commands = {
+    uid: "slow",
+    encoder: "line",
+    exec: { cmdpath: "/bin/sh", args: ["-c", script] },
+  };
+  const sandboxes = {
+    ...{ uid: "s", acls: isRoot ? { user: "nobody" } : {} },
+    commands: { ...commands, stop: { signal: "SIGTERM", grace: 20 } },
+  };
+  writeFileSync(config, JSON.stringify({ metadata: { uid: "r", api: "r" }, sandboxes }));
+  const file = join(import.meta.dir, "../../src/cli/run.ts");
+  const code = `const { run } = await import(${JSON.stringify(file)});
+    process.exit(await run(process.argv.slice(1)));`;
+  const child = Bun.spawn([process.execPath, "-e", code, "--", "r/slow", "--config", config], {
+    stdio: ["ignore", "pipe", "pipe"],
+    env: { PATH: process.env["PATH"] },
+  });
+  let out = "";
+  let told: "SIGINT" | undefined;
+  try {
+    for await (const chunk of child.stdout) {
+      out += Buffer.from(chunk).toString();
+      // A second one would end it at once.
+      if (!told && out.includes("ready")) child.kill((told = "SIGINT"));
+    }
+    expect([await child.exited, await child.stderr.text()]).toEqual([130, expect.any(String)]);
+    expect(out).toContain("cleaned");
+  } finally {
+    child.kill("SIGKILL");
+    rmSync(dir, { recursive: true });
+  }
+});
+
 test("run: what reads its input gets it, and others leave it alone", async () => {
   const dir = mkdtempSync(join(tmpdir(), "spawnbox-asking-"));
   const config = join(dir, "config.json");

@@ -129,7 +129,6 @@ describe("usage", () => {
     "the oldest processors of either architecture do",
     () => {
       const cpu = process.arch === "arm64" ? "cortex-a53" : "Nehalem";
-      expect(on(cpu, "--version")).toMatchObject({ code: 0, err: "" });
       expect(on(cpu, "schema").out).toContain("urn:spawnbox:config");
       expect(on(cpu, "check", "--no-try", sample("simple"))).toMatchObject({ code: 0, err: "" });
     },
@@ -234,7 +233,7 @@ test("run prints the events of a verb that starts another, and ends with its tas
 test("run hands its standard input on, and an interrupted command has its grace", async () => {
   const file = join(dir, "run.json");
   const script =
-    "trap 'sleep 0.5; echo x >good-end; exit 0' TERM; echo up; while :; do sleep 0.01; done";
+    "trap 'sleep 0.5; echo x >good-end; exit 0' TERM; echo up; while :; do sleep 0.05; done";
   const commands = [
     { uid: "sum", encoder: "sync", stdin: "body", exec: { cmdpath: "/usr/bin/sha256sum" } },
     {

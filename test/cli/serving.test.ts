@@ -5,6 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { version } from "../../src/version.ts";
 import { isRoot } from "../accounts.ts";
+import { DatagramSocket } from "../server/datagrams.ts";
+import { RawClient } from "../server/harness.ts";
 import { until } from "../served.ts";
 
 const file = join(import.meta.dir, "../../src/cli/serve.ts");
@@ -117,6 +119,16 @@ describe("as it begins", () => {
     expect(await serving.ended("SIGTERM")).toBe(0);
     expect(existsSync(audit)).toBe(true);
   });
+  test("what is to be known of a config is told of its API, too", async () => {
+    const config = put("told", [command("a", { privilege: "p" })]);
+    await using serving = new Serving("--port", "0", "--config", config, "--access", "none");
+    const begun = await serving.begun();
+    const about = `notice: ${config}: sandboxes[0].commands[0]: `;
+    const message = begun.find((line) => line.startsWith(about))?.slice(about.length);
+    const [port] = /(?<=127\.0\.0\.1:)\d+/.exec(serving.out) ?? [];
+    const info = await (await fetch(`http://127.0.0.1:${port}/api/told/info`)).text();
+    expect(info).toContain(JSON.stringify({ path: "sandboxes[0].commands[0]", message }));
+  });
   test("of a socket of files it is tried by that", async () => {
     const socket = join(dir, "only");
     const config = put("three", [command("a")]);
@@ -228,6 +240,26 @@ describe("it does not begin", () => {
     expect([code, out]).toEqual([1, ""]);
     expect(lines.at(-1)).toBe(`spawnbox serve: not started: ${lines.length - 1} problem(s) above`);
     expect(lines[0]).toStartWith(`${config}: sandboxes[0].commands[0]`);
+  });
+  test("what was asked before that was known is refused, and does not run", async () => {
+    const place = join(dir, "early");
+    const listening = DatagramSocket.listenStream(place);
+    using client = await RawClient.open(place);
+    client.write("GET /api/early/fine/a HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    const broken = { uid: "t", acls: { ...acls, chdir: "/none-such" }, commands: [command("b")] };
+    const fine = { uid: "fine", acls, commands: [command("a")] };
+    const config = put("early", [], { sandboxes: [fine, broken] });
+    const script = 'export LISTEN_FDS=1 LISTEN_PID=$$; exec "$@"';
+    const argv = [process.execPath, "-e", code, "--", "--config", config, "--access", "open"];
+    const child = Bun.spawn(["/bin/sh", "-c", script, "sh", ...argv], {
+      stdio: ["ignore", "ignore", "pipe", listening.fd],
+      env: { PATH: process.env["PATH"] },
+    });
+    listening.close();
+    expect(await client.rest()).toContain("this server does not start: it has told why");
+    expect([await child.exited, await child.stderr.text()]).toEqual([
+      ...[1, expect.stringContaining("/none-such")],
+    ] as never);
   });
   test("where its calls cannot be told, or its place is taken", async () => {
     const config = put("fine", [command("a")]);

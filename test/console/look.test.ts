@@ -6,8 +6,8 @@ import type { Page } from "./page.ts";
 import { prefixed } from "./prefix.ts";
 import { traced } from "./trace.ts";
 
-/** How often that is measured which nothing is expected of. */
-const TURNS = process.env["CI"] === undefined ? 1 : 5;
+/** How often that is measured which nothing is expected of, and which takes long. */
+const TURNS = process.env["CI"] === undefined ? 0 : 5;
 
 inBrowser("look", (board) => {
   test("the page shows something before its script is read: within 300 ms where the processor is six times slower", async () => {
@@ -38,6 +38,7 @@ inBrowser("look", (board) => {
     // What else goes on only adds to it.
     expect(Math.min(...spent) * 6).toBeLessThan(300);
     expect(await board.page.text("header .brand")).toBe("spawnbox");
+    if (TURNS === 0) return;
     const paints = { page: [] as number[], empty: [] as number[] };
     await view.cdp("Emulation.setCPUThrottlingRate", { rate: 6 });
     try {

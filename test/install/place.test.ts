@@ -45,7 +45,7 @@ afterEach(() => {
 });
 
 const fileOf = (
-  content: string | (() => Uint8Array),
+  content: string | InstalledFile["content"],
   more: Partial<InstalledFile> = {},
 ): InstalledFile => ({
   path: "/etc/spawnbox/file",
@@ -103,8 +103,10 @@ test("what an installation consists of: each file with its place and mode", () =
   expect(list([INITRAMFS])).toEqual([
     ["/etc/initramfs-tools/scripts/init-bottom/spawnbox", "755", false],
   ]);
-  for (const file of [...SERVICE, ...EARLY, INITRAMFS].slice(1))
-    expect(file.content().length).toBeGreaterThan(0);
+  const [program, ...others] = [...SERVICE, ...EARLY, INITRAMFS].map((file) => file.content());
+  expect<unknown>(program).toEqual({ file: "/proc/self/exe" });
+  for (const content of others)
+    expect(content instanceof Uint8Array && content.length).toBeGreaterThan(0);
 });
 
 describe("a file", () => {
@@ -125,6 +127,25 @@ describe("a file", () => {
       expect(modeOf(`file${mode}`)).toBe(mode.toString(8));
       place(fileOf("b", { mode, path: `/file${mode}` }), root);
       expect(modeOf(`file${mode}`)).toBe(mode.toString(8));
+    }
+  });
+  test("that is as large as memory is copied and compared in pieces", () => {
+    const large = Buffer.alloc((2 << 20) + 7, "0123456789");
+    writeFileSync(at("source"), large);
+    const file = fileOf(() => ({ file: at("source") }));
+    expect(place(file, root)).toBe("installed");
+    expect(readFileSync(at()).equals(large)).toBe(true);
+    expect(place(file, root)).toBe("unchanged");
+    const others = [0, 1 << 20, large.length - 1].map((where) => {
+      const other = Buffer.from(large);
+      other[where] = 0;
+      return other;
+    });
+    const lengths = [large.subarray(0, -1), Buffer.concat([large, Buffer.of(0)]), Buffer.of()];
+    for (const other of [...others, ...lengths]) {
+      writeFileSync(at(), other);
+      expect(place(file, root)).toBe("updated");
+      expect(readFileSync(at()).equals(large)).toBe(true);
     }
   });
   test("that is as it should be is not written again", () => {

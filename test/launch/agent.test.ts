@@ -1,7 +1,7 @@
 /** The process that forks for the server, what it is told, and what becomes of that where it is killed or has no room. */
 import { expect, test } from "bun:test";
 import { closeSync, openSync } from "node:fs";
-import { childrenIn } from "../../ffi/children.ts";
+import { childrenIn, sessionOf } from "../../ffi/children.ts";
 import { AGENT } from "../../ffi/launcher/layout.ts";
 import {
   agentPid,
@@ -12,6 +12,8 @@ import {
 } from "../../src/launch/agent.ts";
 import { launch } from "../../src/launch/launch.ts";
 import { opsFd } from "../../src/launch/launcher.ts";
+import { unknown } from "../../src/launch/living.ts";
+import { sweepOrphans } from "../../src/launch/orphans.ts";
 import { supervisorOf } from "../../src/launch/records.ts";
 import { statusPipe } from "../../src/launch/status.ts";
 import { Supervisor } from "../../src/launch/supervisor.ts";
@@ -302,5 +304,33 @@ test.if(isRoot)(
     const third = agent();
     expect(await bounding(["CAP_SYS_TIME"])).toBe(hex(25));
     expect(agent()).toBe(third);
+  },
+);
+
+test.if(isRoot && hasProcessors)(
+  "who was made ahead and is taken while orphans are looked for is none of them",
+  async () => {
+    await printed("true");
+    await until("another is made ahead", () => aheadOf(agent()).length > 0);
+    const [next = -1] = aheadOf(agent());
+    const turns = async () => {
+      for (let i = 0; i < 50; i++) await Promise.resolve();
+    };
+    // What was asked for before is waited for, with the list of children in hand.
+    const asked = Promise.withResolvers<void>();
+    const before = { known: asked.promise, look: () => {} };
+    unknown.add(before);
+    const swept = sweepOrphans();
+    await turns();
+    const running = printed("echo ran");
+    await turns();
+    // In this turn of the event loop nobody hears what it says of itself.
+    const end = performance.now() + 20_000;
+    while (sessionOf(next) !== next) expect(performance.now()).toBeLessThan(end);
+    unknown.delete(before);
+    asked.resolve();
+    await turns();
+    expect(await running).toEqual({ out: "ran\n", err: "" });
+    await swept;
   },
 );

@@ -4,6 +4,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "n
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { keptLimits, lowerLimits } from "../../src/launch/lower-limits.ts";
+import { spared } from "../../src/launch/process-limit.ts";
 import { othersOf } from "../../src/launch/others.ts";
 import {
   poolCapacity,
@@ -159,6 +160,8 @@ describe("a limit that the server itself may not have", () => {
           `limits.nproc is ${value}, and the server's own hard limit is 512, of which it keeps 32: LimitNPROC=${enough} in the unit, or a lower value in the config`,
         ]);
       expect(keptLimits([[7, 512n]], own)).toEqual([]);
+      // Of RLIM_INFINITY none are missed.
+      expect([2n ** 64n - 1n, 2n ** 64n - 2n].map(spared)).toEqual([0n, 32n]);
     } finally {
       user.mockRestore();
     }

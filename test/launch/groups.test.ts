@@ -3,15 +3,19 @@ import { afterEach, beforeEach, describe, expect, jest, spyOn, test } from "bun:
 import {
   existsSync,
   mkdirSync,
+  mkdtempSync,
   readdirSync,
   readFileSync,
   rmdirSync,
+  rmSync,
   writeFileSync,
 } from "node:fs";
+import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { ConfigError } from "../../src/config/problem.ts";
 import { type CgroupRoot, openCgroups, type SandboxCgroup } from "../../src/launch/cgroup.ts";
 import * as server from "../../src/launch/cgroup/server.ts";
+import * as places from "../../src/launch/cgroup/place.ts";
 import { CgroupUnavailable, findPlace } from "../../src/launch/cgroup/place.ts";
 import type { CgroupPolicy, Controller } from "../../src/plan/cgroup.ts";
 import { isSettled } from "../api/listener.ts";
@@ -174,6 +178,8 @@ describe.skipIf(place === undefined)("groups", () => {
         while (readFileSync(join(path, "cgroup.procs"), "utf8") === "") await turns(20);
         jest.advanceTimersByTime(2000);
         expect([existsSync(path), openOf(root)]).toEqual([true, 0]);
+        // In vain by now, which is not the last time.
+        await root.begin("a")?.end().gone;
         sleeper.kill("SIGKILL");
         await sleeper.exited;
         // The kernel may yet have to take the dead apart.
@@ -360,4 +366,45 @@ describe.skipIf(place === undefined)("groups", () => {
     const own = groupsOfAll().filter((name) => name.startsWith(`${process.pid}-`));
     expect(own.filter((name) => !left.has(name))).toEqual([]);
   });
+});
+
+/** A directory with such files, for what no kernel says that has these controllers elsewhere. */
+test("who only looks tries what is handed on already, and says nothing of what would have to be", async () => {
+  const base = mkdtempSync(join(tmpdir(), "spawnbox-looked-"));
+  const found = { mount: base, base, isRoot: true, isContainer: false, inLeaf: false };
+  const spied = spyOn(places, "findPlace").mockReturnValue(found);
+  try {
+    const below = join(base, "spawnbox");
+    mkdirSync(below);
+    const handed = join(below, "cgroup.subtree_control");
+    const own = join(base, "cgroup.subtree_control");
+    writeFileSync(join(base, "cgroup.controllers"), "pids memory cpu\n");
+    writeFileSync(own, "pids\n");
+    const settings = (["pids", "memory", "io"] as const).map((controller) => ({
+      ...{ controller, file: `${controller}.max`, value: "7" },
+    }));
+    const wants = policy({ optional: true, shared: settings, task: settings });
+    const look = async () => {
+      const looked = await openCgroups([box("b", { policy: wants })], { lookOnly: true });
+      await looked.close();
+      return looked.notices.map(({ message }) => message.replaceAll(/\/\d+-[\da-f]{8}\b/g, "/OWN"));
+    };
+    const noIo = "not limited: no io controller in ";
+    expect(await look()).toEqual([
+      `not limited: cannot enable pids below ${below}: ENOENT`,
+      expect.stringContaining(noIo),
+    ]);
+    // The server has removed what was empty.
+    mkdirSync(below);
+    writeFileSync(handed, "");
+    // Here it can be had, but not in the group of the server, which has no such file.
+    expect(await look()).toEqual([
+      `not limited: cannot enable pids below ${below}/OWN: ENOENT`,
+      expect.stringContaining(noIo),
+    ]);
+    expect([own, handed].map((file) => readFileSync(file, "utf8"))).toEqual(["pids\n", "+pids"]);
+  } finally {
+    spied.mockRestore();
+    rmSync(base, { recursive: true });
+  }
 });

@@ -1,5 +1,5 @@
 /** One launch from its start to its outcome: what is told of each end, and who has brought it about. */
-import { describe, expect, test } from "bun:test";
+import { describe, expect, jest, spyOn, test } from "bun:test";
 import { launch } from "../../src/launch/launch.ts";
 import { LaunchError, type Outcome, type Task } from "../../src/launch/task.ts";
 import type { Plan } from "../../src/plan/plan.ts";
@@ -45,6 +45,25 @@ describe.if(isRoot)("a command", () => {
     const died = await started("kill -9 $$");
     expect((await died.task.ended).signal).toBe(KILL);
     expect((await (await started("exit 255")).task.ended).exit).toBe(255);
+  });
+
+  test("that is short is read without a stream of its own", async () => {
+    // Of all launches there is one, from the first of them on.
+    await (
+      await started("true")
+    ).task.ended;
+    jest.useFakeTimers();
+    const files = spyOn(Bun, "file");
+    try {
+      // By this clock it takes no time.
+      const { task, printed } = await started("echo a; echo b >&2");
+      expect((await task.ended).exit).toBe(0);
+      expect(printed).toEqual({ out: "a\n", err: "b\n" });
+      expect(files.mock.calls.filter(([of]) => typeof of === "number")).toEqual([]);
+    } finally {
+      files.mockRestore();
+      jest.useRealTimers();
+    }
   });
 
   test("has ended once all that it has printed is taken", async () => {

@@ -1,6 +1,8 @@
 /** What a killed supervisor leaves behind: ended by the server, which gets it, and nobody else. */
-import { expect, test } from "bun:test";
+import { expect, spyOn, test } from "bun:test";
 import { join } from "node:path";
+import * as children from "../../ffi/children.ts";
+import { sweepOrphans } from "../../src/launch/orphans.ts";
 import { isRoot } from "../accounts.ts";
 
 const module = (name: string) => JSON.stringify(join(import.meta.dir, "../../src/launch", name));
@@ -59,3 +61,41 @@ test.if(isRoot)("the first process of a container ends nobody's", () => {
   const first = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"];
   expect(JSON.parse(told(first))).toEqual([ALL, [true, ALL], ALL, [true, true, true]]);
 });
+
+/** Which of the children are dead, at one look after the other: no kernel says when one of them dies. */
+test.skipIf(process.pid === 1)(
+  "none of the dead loses its number and its place while one of them lives, nor before all heirs are known",
+  async () => {
+    const same = Array.from({ length: 8 }, () => "01");
+    const looks = [...same, "011", "111", "1111", "1111", "1111", "1111", ""];
+    const done: string[] = [];
+    const naps: number[] = [];
+    let look = "";
+    const next = () => {
+      look = looks.shift() ?? "";
+      done.push(look);
+      return [...look].map((_, i) => i + 1);
+    };
+    const spied = [
+      spyOn(children, "listChildren").mockImplementation(next),
+      spyOn(children, "stateOfChild").mockImplementation((pid) =>
+        look[pid - 1] === "1" ? "dead" : "alive",
+      ),
+      spyOn(children, "sessionOf").mockImplementation((pid) => pid),
+      spyOn(children, "killNow").mockReturnValue(true),
+      spyOn(children, "reapChild").mockImplementation((pid) => void done.push(`reaped ${pid}`)),
+      spyOn(Bun, "sleep").mockImplementation(async (ms) => void naps.push(Number(ms))),
+    ];
+    try {
+      await sweepOrphans();
+    } finally {
+      for (const one of spied) one.mockRestore();
+    }
+    const reaped = [1, 2, 3, 4].map((pid) => `reaped ${pid}`);
+    // Others may have come to be there since, as many as there were.
+    const twice = ["1111", "1111", ...reaped];
+    expect(done).toEqual([...same, "011", "111", ...twice, ...twice, ""]);
+    // While none dies, longer and longer.
+    expect(naps).toEqual([1, 2, 4, 8, 16, 32, 64, 64, 1]);
+  },
+);

@@ -1,9 +1,11 @@
 /** A sandbox that waits for its command: what it is given, by whom, and what becomes of it where it never gets that. */
 import { describe, expect, test } from "bun:test";
-import { closeSync, constants, openSync, writeSync } from "node:fs";
+import { closeSync, constants, openSync, readSync, writeSync } from "node:fs";
 import { WAKE } from "../../ffi/launcher/layout.ts";
+import { putInPlace } from "../../ffi/processes.ts";
 import { LaunchedTask } from "../../src/launch/launched.ts";
 import { living } from "../../src/launch/living.ts";
+import { statusPipe } from "../../src/launch/status.ts";
 import { LaunchError } from "../../src/launch/task.ts";
 import { atOnce, wordsOf } from "../../src/launch/words-pipe.ts";
 import { flagsOf, newPipes, ownDescriptors } from "../descriptors.ts";
@@ -19,6 +21,8 @@ const words = (script: string) => wordsOf(["/bin/sh", "-c", script]) ?? new Uint
 async function waiting() {
   if (!plan?.pool) throw new Error("only as root");
   const others = new Set(living.keys());
+  // One pipe of all, which this process has both ends of, too.
+  statusPipe();
   const before = ownDescriptors();
   const task = LaunchedTask.warm(plan, plan.pool.ops, undefined);
   const failure = task.started.then(
@@ -38,12 +42,19 @@ async function waiting() {
     pipes.find(([fd, to]) => pipes.some(([other, same]) => other !== fd && same === to)) ?? [];
   const isEnd = (to: string) => pipes.find(([fd]) => fd === end)?.[1] === to;
   const [lifeline] = pipes.find(([fd, to]) => !flagsOf(fd).reads && !isEnd(to)) ?? [];
-  return { task, supervisor: mine()[0] ?? 0, failure, printed, sink, end, lifeline, before };
+  const outputs = pipes.filter(([fd, to]) => flagsOf(fd).reads && !isEnd(to)).map(([fd]) => fd);
+  const ends = { end, lifeline, outputs };
+  return { task, supervisor: mine()[0] ?? 0, failure, printed, sink, before, ...ends };
 }
 /** Writes to its words as somebody else that has the pipe. */
 function written(end: number | undefined, bytes: Uint8Array): void {
   const other = openSync(`/proc/self/fd/${end}`, constants.O_WRONLY | constants.O_NONBLOCK);
   while (atOnce(() => writeSync(other, bytes)) === bytes.length && bytes.length > 1000);
+  closeSync(other);
+}
+/** Reads all its words, as somebody else that has the pipe. */
+function emptied(other: number): void {
+  while (atOnce(() => readSync(other, Buffer.alloc(4096))) > 0);
   closeSync(other);
 }
 const how = async ({ ended }: LaunchedTask) => {
@@ -89,6 +100,26 @@ describe.if(isRoot)("a sandbox that waits", () => {
     expect(newPipes(before)).toEqual([]);
   });
 
+  test("ends though somebody else has hold of what it would have printed to", async () => {
+    const { task, failure, outputs, before } = await waiting();
+    expect(outputs).toHaveLength(2);
+    const others = outputs.map((fd) => openSync(`/proc/self/fd/${fd}`, constants.O_WRONLY));
+    task.kill();
+    expect(await failure).toBeInstanceOf(LaunchError);
+    expect(await how(task)).toEqual({ signal: KILL, cause: "stopped" });
+    for (const fd of others) closeSync(fd);
+    expect(newPipes(before)).toEqual([]);
+  });
+
+  test("says what is wrong where an order cannot be given, and ends", async () => {
+    const { task, failure, lifeline = -1 } = await waiting();
+    // Another file that cannot be written, as a mistake with its number would put there.
+    putInPlace(openSync("/dev/null", constants.O_RDONLY), lifeline);
+    expect(() => task.stop(15)).toThrow("EBADF");
+    expect(await failure).toBeInstanceOf(LaunchError);
+    await task.ended;
+  });
+
   test("is ended, and has never run, where it does not get all of its words", async () => {
     const { task, failure, sink, end } = await waiting();
     // Nothing is room for by then.
@@ -96,6 +127,19 @@ describe.if(isRoot)("a sandbox that waits", () => {
     task.hand(words("echo given"), sink);
     expect(await failure).toBeInstanceOf(LaunchError);
     expect(await how(task)).toMatchObject({ cause: "stopped" });
+    expect([task.pid, task.neverRan]).toEqual([0, true]);
+  });
+
+  test("has never run where it did not get all of its words, though somebody else has read them all", async () => {
+    const { task, supervisor, failure, sink, end } = await waiting();
+    const other = openSync(`/proc/self/fd/${end}`, constants.O_RDONLY | constants.O_NONBLOCK);
+    written(end, Buffer.alloc(4096));
+    // So that nobody tells what has become of it.
+    process.kill(supervisor, "SIGKILL");
+    task.hand(words("echo given"), sink);
+    emptied(other);
+    expect(await failure).toBeInstanceOf(LaunchError);
+    expect(await how(task)).toEqual({ signal: KILL, cause: "stopped" });
     expect([task.pid, task.neverRan]).toEqual([0, true]);
   });
 

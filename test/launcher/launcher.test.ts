@@ -289,13 +289,13 @@ if not child: os.wait()
     const burn = `
 import time
 x = bytearray(40 << 20)
-while time.process_time() < 0.5:
+while time.process_time() < 0.2:
     for _ in range(100000): pass`;
     const { records } = await launch(ops, { flags, argv: python(burn) });
     const { user = 0, system = 0, maxrss = 0 } = records.at(-1) ?? {};
-    expect(user + system).toBeWithin(500_000, 1_500_000);
+    expect(user + system).toBeWithin(200_000, 1_200_000);
     // It does nothing but count.
-    expect(user).toBeGreaterThan(300_000);
+    expect(user).toBeGreaterThan(100_000);
     expect(maxrss).toBeWithin(40 << 10, 80 << 10);
   });
 

@@ -6,10 +6,11 @@ import { SUBCOMMANDS } from "../../src/subcommands.ts";
 
 test("how each subcommand is called, and its options", async () => {
   const all = await commandsOf(SUBCOMMANDS);
-  const lines = all.flatMap(({ name, manual: { synopsis, options, exit } }) => [
+  const lines = all.flatMap(({ name, manual: { synopsis, options, exit, examples = [] } }) => [
     ...synopsis.map((how) => `${name} ${how}`.trimEnd()),
     ...Object.entries(options).map(([long, option]) => `  ${written(long, option)}`),
     `  = ${exit}`,
+    ...examples.map((line) => `  $ ${line}`),
   ]);
   expect(lines.join("\n")).toMatchInlineSnapshot(`
     "serve --config PATH[:PATH...] [OPTIONS]
@@ -73,6 +74,7 @@ test("how each subcommand is called, and its options", async () => {
       --plan FILE
       --raw
       = 0 success, 1 the config, the reply or the task failed, 2 wrong usage, 130 interrupted.
+      $ spawnbox run demo/hello '{"name": "world"}' --config config/demo.json
     explain [--config PATH[:PATH...] | --plan FILE] [--json] [SANDBOX | API/VERB]
       --config PATH[:PATH...]
       --plan FILE
@@ -97,6 +99,10 @@ test("how each subcommand is called, and its options", async () => {
       --token TOKEN
       --raw
       = 0 success; 1 the reply is an error, or the task failed; 2 wrong usage; 3 no connection; 130 interrupted.
+      $ spawnbox call simple/ping
+      $ spawnbox call simple/hello '{"action":"start","args":{"name":"World"}}'
+      $ spawnbox call upload/check < firmware.img
+      $ spawnbox call simple/hello '{"action":"subscribe","args":{"pid":4711,"lossless":true}}'
     mcp [--url URL] [--token-file FILE]
     mcp --config PATH[:PATH...] [--audit FILE]
       --config PATH[:PATH...]
@@ -111,6 +117,9 @@ test("how each subcommand is called, and its options", async () => {
       --audit-max SIZE
       --audit-files N
       = 0 once its input ends; 1 the config cannot be served; 2 wrong usage; 3 the server is not there, or not any more.
+      $ spawnbox mcp --url unix:/run/spawnbox.sock
+      $ spawnbox mcp --url https://board.local:1234 --token-file ~/.config/board.token
+      $ spawnbox mcp --config config/agent.json
     ps [OPTIONS]
       -a, --all
       --json
@@ -123,6 +132,9 @@ test("how each subcommand is called, and its options", async () => {
       --token-file FILE
       --token TOKEN
       = 0 success; 1 the server refuses to tell; 2 wrong usage; 3 no connection; 130 interrupted.
+      $ spawnbox ps
+      $ spawnbox ps --all --limit 20
+      $ spawnbox ps --watch --json
     watch [OPTIONS] ID
       --from N
       --raw
@@ -133,6 +145,8 @@ test("how each subcommand is called, and its options", async () => {
       --token-file FILE
       --token TOKEN
       = 0 the task ended well; 1 it did not, or there is none; 2 wrong usage; 3 no connection; 130 interrupted.
+      $ spawnbox watch 1m8j538rr6v0jkc
+      $ spawnbox watch 1m8j538rr6v0jkc --from 100
     stop [OPTIONS] ID
       -s, --signal SIGNAL
       --url URL
@@ -142,6 +156,8 @@ test("how each subcommand is called, and its options", async () => {
       --token-file FILE
       --token TOKEN
       = 0 it was told; 1 there is none, or the server refuses; 2 wrong usage; 3 no connection.
+      $ spawnbox stop 1m8j538rr6v0jkc
+      $ spawnbox stop 1m8j538rr6v0jkc --signal SIGHUP
     fleet ls [--group NAME] [OPTIONS]
     fleet call BOARD|@GROUP API/VERB [JSON] [OPTIONS]
     fleet watch [--group NAME] [OPTIONS]
@@ -165,6 +181,10 @@ test("how each subcommand is called, and its options", async () => {
       --days N
       --json
       = 0 all went well on all boards; 1 not so; 2 wrong usage; 3 no connection to the broker; 130 interrupted.
+      $ spawnbox fleet ls
+      $ spawnbox fleet call boat-7 lights/on
+      $ spawnbox fleet call @all update/check '{"channel":"stable"}' --timeout 5m
+      $ spawnbox fleet call @dock update/install --stages 1,10%,100% --max-failed 2%
     install [--early | --initramfs] [--root DIR] [--no-start]
     install --uninstall [--root DIR]
       --early
@@ -183,6 +203,8 @@ test("how each subcommand is called, and its options", async () => {
       --days N
       --renew
       = 0, 1 when they cannot be made, 2 wrong usage.
+      $ spawnbox cert /etc/spawnbox/tls --name 192.168.1.10
+      $ spawnbox cert /etc/spawnbox/tls --client tablet
     schema [--access] [--markdown]
       --access
       --markdown
@@ -190,6 +212,9 @@ test("how each subcommand is called, and its options", async () => {
     help [SUBJECT | SUBCOMMAND]
       = 0, 2 when there is no such guide.
     completion bash|zsh|fish
-      = 0, or 2 for wrong usage."
+      = 0, or 2 for wrong usage.
+      $ source <(spawnbox completion bash)
+      $ source <(spawnbox completion zsh)
+      $ spawnbox completion fish | source"
   `);
 });

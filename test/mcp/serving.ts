@@ -19,7 +19,7 @@ export const access = {
   ],
 };
 
-const sh = (script: string, args: readonly string[] = []) => ({
+export const sh = (script: string, args: readonly string[] = []) => ({
   cmdpath: "/bin/sh",
   args: ["-c", script.replaceAll("$", () => "$$"), "sh", ...args],
 });

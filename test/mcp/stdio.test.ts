@@ -6,7 +6,16 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { isWritable, pipe } from "../../ffi/libc.ts";
 import { programIn, serve, type Served, until } from "../served.ts";
-import { access, call, type ClientOptions, clientOf, config, textOf, TOKENS } from "./serving.ts";
+import {
+  access,
+  call,
+  type ClientOptions,
+  clientOf,
+  config,
+  sh,
+  textOf,
+  TOKENS,
+} from "./serving.ts";
 
 let dir: string;
 let program: string;
@@ -182,6 +191,40 @@ test("an audit of its own; tasks end with it", async () => {
   await client.close();
   const lines = readFileSync(at("audit"), "utf8").trim().split("\n");
   expect(lines.map((line) => JSON.parse(line).event)).toEqual(["start", "stop", "end"]);
+});
+
+test("tasks that do not listen end with it, and that is audited", async () => {
+  const script = "trap '' INT TERM; echo begun; while :; do sleep 0.01; done";
+  const stubborn = { uid: "stubborn", encoder: "line", exec: sh(script) };
+  writeFileSync(at("stubborn.json"), JSON.stringify(config([stubborn])));
+  const args = ["--config", at("stubborn.json"), "--audit", at("left")];
+  const child = Bun.spawn([program, "mcp", ...args], { stdio: ["pipe", "pipe", "ignore"] });
+  const params = {
+    ...{ protocolVersion: "2025-06-18", capabilities: {} },
+    clientInfo: { name: "x", version: "1" },
+  };
+  const call = { name: "t_stubborn", _meta: { progressToken: 1 } };
+  for (const one of [
+    { id: 0, method: "initialize", params },
+    { method: "notifications/initialized" },
+    { id: 1, method: "tools/call", params: call },
+  ])
+    child.stdin.write(`${JSON.stringify({ jsonrpc: "2.0", ...one })}\n`);
+  await child.stdin.flush();
+  const events = () =>
+    readFileSync(at("left"), "utf8")
+      .split("\n")
+      .flatMap((line) => (line === "" ? [] : [(JSON.parse(line) as { event: string }).event]));
+  const reader = child.stdout.getReader();
+  for (let heard = ""; !heard.includes("begun");) {
+    const { value, done } = await reader.read();
+    if (done) throw new Error(heard);
+    heard += Buffer.from(value).toString();
+  }
+  await child.stdin.end();
+  await reader.cancel();
+  expect(await child.exited).toBe(0);
+  expect(events()).toEqual(["start", "stop", "end"]);
 });
 
 test("[protection] without its token a caller has what anybody has", async () => {

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ORDINARY } from "../accounts.ts";
 import { isAlive, isRoot, PATIENCE, serve, system, until, users } from "../served.ts";
+import { rowsOf } from "../thinned.ts";
 import { serving } from "../serving.ts";
 import { DatagramSocket } from "../server/datagrams.ts";
 import { StrictPeer } from "./peer.ts";
@@ -85,7 +86,8 @@ describe.each(users)("as %s", (user) => {
     peer.close();
   });
 
-  test(
+  // Whose user the server has is nothing to that.
+  rowsOf(user, users)(
     "100 MB wait for an importer that has stopped reading, and all arrive whole and in order",
     async () => {
       const peer = await StrictPeer.dial({ path });

@@ -4,6 +4,7 @@ import { killNow } from "../../ffi/children.ts";
 import { hasProcessors } from "../launch/processes.ts";
 import { PATIENCE, type Served, until, users } from "../served.ts";
 import { serving } from "../serving.ts";
+import { isTried, rowsOf } from "../thinned.ts";
 import {
   agentsOf,
   childrenOf,
@@ -85,6 +86,7 @@ print(call("ptrace", 16, agent, 0, 0))`,
       // Other children may be of tasks that have just ended.
       await until("it runs", () => Bun.spawnSync(["pgrep", "-fx", "sleep 3.125"]).success);
       for (let round = 0; round < 10; round++) {
+        if (!isTried(round, user, users)) continue;
         const calls = Array.from({ length: 16 }, async (_, i) => {
           const verb = `a/${["plain", "full", "warm"][i % 3]}/sh`;
           const call = () => served.call(verb, { script: "echo fine" });
@@ -145,7 +147,7 @@ print(call("ptrace", 16, agent, 0, 0))`,
           "resource.prlimit(agent, resource.RLIMIT_CORE, (0, 0))",
           "os.setpriority(os.PRIO_PROCESS, agent, 19)",
           "os.sched_setscheduler(agent, os.SCHED_IDLE, os.sched_param(0))",
-        ]) {
+        ].filter((_, row) => isTried(row + LOOKED_AT.indexOf(whom), user, users))) {
           // Who was changed before is ended for it, and may take a moment to go.
           await until("there is one agent", () => agentsOf(served.pid).length === 1);
           const script = `import resource\n${find(whom, agent())}\n${change}\nprint("changed")`;
@@ -161,7 +163,7 @@ print(call("ptrace", 16, agent, 0, 0))`,
     GUARD,
   );
 
-  test(
+  rowsOf(user, users)(
     "[agent] a command line of any length, and many at once",
     async () => {
       const long = `: ${"x".repeat(120_000)}\necho done`;

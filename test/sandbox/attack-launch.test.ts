@@ -16,6 +16,7 @@ import { join } from "node:path";
 import type { OpName } from "../../ffi/launcher/layout.ts";
 import { landlockAbi } from "../../ffi/landlock.ts";
 import { isRoot, PATIENCE, serve, shell, system, type User, users } from "../served.ts";
+import { isTried } from "../thinned.ts";
 import { acls, api } from "./attack.ts";
 import { killAtEachStep } from "./launch-steps.ts";
 
@@ -129,7 +130,11 @@ describe.if(isRoot)("launches held", () => {
           for (const kind of KINDS) if (now[kind].length > before[kind].length) meanwhile.add(kind);
       };
       const start = () => serve(config, { user });
-      const { steps, places } = await killAtEachStep(start, `a/${sandbox}/sh`, look);
+      const both = cases.filter(([, , uid]) => uid === sandbox).map(([, one]) => one);
+      const { steps, places } = await killAtEachStep(
+        ...([start, `a/${sandbox}/sh`, look, undefined] as const),
+        (batch) => isTried(batch, user, both),
+      );
       expect(steps).toEqual(expect.arrayContaining([...(EXPECTED[sandbox] ?? [])]));
       // What is looked for can be found.
       expect<string[]>([...meanwhile]).toEqual([...(SEEN[sandbox] ?? [])]);

@@ -87,12 +87,12 @@ describe.each(users)("served by %s", (user) => {
   test.each([
     // signal of the stop, what the command does, how that ends
     ["USR1", "trap '' USR1; echo up; sleep 0.3; exit 0", { exit: 0 }, undefined],
-    ["USR1", "trap 'exit 3' USR1; echo up; while :; do sleep 0.01; done", { exit: 3 }, undefined],
+    ["USR1", "trap 'exit 3' USR1; echo up; while :; do sleep 0.1; done", { exit: 3 }, undefined],
     ["CONT", "echo up; sleep 0.3; kill -9 $$", { signal: "Killed" }, undefined],
     ["TERM", "trap '' TERM; echo up; sleep 0.3; kill -6 $$", { signal: "Aborted" }, undefined],
-    ["TERM", "trap 'exit 0' TERM; echo up; while :; do sleep 0.01; done", { exit: 0 }, "stopped"],
+    ["TERM", "trap 'exit 0' TERM; echo up; while :; do sleep 0.1; done", { exit: 0 }, "stopped"],
     ["USR1", "echo up; exec sleep 1000", { signal: "User defined signal 1" }, "stopped"],
-    [undefined, "trap 'exit 7' INT; echo up; while :; do sleep 0.01; done", { exit: 7 }, "stopped"],
+    [undefined, "trap 'exit 7' INT; echo up; while :; do sleep 0.1; done", { exit: 7 }, "stopped"],
     ["QUIT", "echo up; exec sleep 1000", { signal: "Quit" }, "stopped"],
   ] as const)("stopped is what a stop has ended: %s, %s", async (signal, script, end, cause) => {
     const up = Promise.withResolvers<void>();

@@ -1,10 +1,11 @@
 /** `stdin` of a config: what a POST or a WebSocket gives a command to read, how much of it, and how it ends. */
-import { describe, expect, test } from "bun:test";
+import { describe, expect } from "bun:test";
 import { readdirSync } from "node:fs";
 import { connect } from "../../src/client.ts";
 import type { Reply } from "../../src/api/reply.ts";
 import { type Served, serve, shell, until, users } from "../served.ts";
 import { serving } from "../serving.ts";
+import { rowsOf } from "../thinned.ts";
 import { acls, api, full } from "./attack.ts";
 
 const fed = { stdin: "body" };
@@ -72,10 +73,11 @@ const isBusy = async (served: Served, most: number) => {
 };
 
 describe.each(users)("served by %s", (user) => {
+  const row = rowsOf(user, users);
   const served = serving(() => serve(config, { user }));
 
   describe.each(["plain", "warm", "full"])("sandbox %s", (sandbox) => {
-    test("the body of a POST, to its last byte, whatever it says it is", async () => {
+    row("the body of a POST, to its last byte, whatever it says it is", async () => {
       for (const [length, type] of [
         [1 << 20, "application/octet-stream"],
         [70_000, "application/json"],
@@ -94,20 +96,20 @@ describe.each(users)("served by %s", (user) => {
       }
     });
 
-    test("arguments come from the query string, and /dev/stdin can be opened", async () => {
+    row("arguments come from the query string, and /dev/stdin can be opened", async () => {
       const script = "cat /dev/stdin; ls /proc/self/fd | wc -l";
       const { response } = await post(served, `${sandbox}/sh`, '{"script":"exit 9"}\n', { script });
       // ls has its own directory open.
       expect(response.stdout).toEqual(['{"script":"exit 9"}', "4"]);
     });
 
-    test("a start without a body has the end at once", async () => {
+    row("a start without a body has the end at once", async () => {
       const { url } = served;
       const found = (await (await fetch(`${url}/api/a/${sandbox}/sum`)).json()) as Answer;
       expect(found.response.stdout).toEqual([`${sha256(new Uint8Array())}  -`]);
     });
 
-    test("who does not read, or closes it, is no error", async () => {
+    row("who does not read, or closes it, is no error", async () => {
       for (const script of [
         "exit 3",
         "exec <&-; sleep 0.2; exit 3",
@@ -119,7 +121,7 @@ describe.each(users)("served by %s", (user) => {
       expect((await served.call("a/ping")).request.status).toBe("success");
     });
 
-    test("more than maxinput is refused before anything runs", async () => {
+    row("more than maxinput is refused before anything runs", async () => {
       const { request, response } = await post(served, `${sandbox}/small`, bytes(1025));
       expect(request).toMatchObject({ status: "invalid-request" });
       expect(request.info).toContain("1025 bytes");
@@ -130,7 +132,7 @@ describe.each(users)("served by %s", (user) => {
       ]);
     });
 
-    test("pieces over a WebSocket, in their order, until the end", async () => {
+    row("pieces over a WebSocket, in their order, until the end", async () => {
       const { client, lines, ended, give } = await begin(
         served,
         `${sandbox}/line`,
@@ -147,26 +149,29 @@ describe.each(users)("served by %s", (user) => {
       await client.close();
     });
 
-    test("a piece is taken when the command has room, and a stop does not wait for that", async () => {
-      const script =
-        "trap 'cat >/dev/null; echo read; exit 0' USR1; echo up; while :; do sleep 0.01; done";
-      const { client, pid, lines, ended, give } = await begin(served, `${sandbox}/line`, script);
-      await until("up", () => lines.includes("up"));
-      let taken = false;
-      const given = give({ data: "x".repeat(500_000), end: true }).then((reply) => {
-        taken = true;
-        return reply;
-      });
-      await Bun.sleep(200);
-      expect(taken).toBe(false);
-      await client.call(`a/${sandbox}/line`, { action: "stop", args: { pid, signal: "USR1" } });
-      expect(await given).toEqual(success);
-      expect(await ended).toMatchObject({ exit: 0 });
-      expect(lines).toEqual(["up", "read"]);
-      await client.close();
-    });
+    row(
+      "a piece is taken when the command has room, and a stop does not wait for that",
+      async () => {
+        const script =
+          "trap 'cat >/dev/null; echo read; exit 0' USR1; echo up; while :; do sleep 0.1; done";
+        const { client, pid, lines, ended, give } = await begin(served, `${sandbox}/line`, script);
+        await until("up", () => lines.includes("up"));
+        let taken = false;
+        const given = give({ data: "x".repeat(500_000), end: true }).then((reply) => {
+          taken = true;
+          return reply;
+        });
+        await Bun.sleep(200);
+        expect(taken).toBe(false);
+        await client.call(`a/${sandbox}/line`, { action: "stop", args: { pid, signal: "USR1" } });
+        expect(await given).toEqual(success);
+        expect(await ended).toMatchObject({ exit: 0 });
+        expect(lines).toEqual(["up", "read"]);
+        await client.close();
+      },
+    );
 
-    test("what is given to one that ends, or has closed it, is refused", async () => {
+    row("what is given to one that ends, or has closed it, is refused", async () => {
       const closed = await begin(served, `${sandbox}/line`, "exec <&-; echo up; exec sleep 60");
       await until("up", () => closed.lines.includes("up"));
       expect(await closed.give({ data: "x".repeat(200_000) })).toMatchObject({
@@ -184,7 +189,7 @@ describe.each(users)("served by %s", (user) => {
       await client.close();
     });
 
-    test("a client that goes ends it; what it has given is read", async () => {
+    row("a client that goes ends it; what it has given is read", async () => {
       const script = "echo up; wc -c; sleep 0.2; echo over";
       const { client, pid, lines, give } = await begin(served, `${sandbox}/line`, script);
       await until("up", () => lines.includes("up"));
@@ -202,7 +207,7 @@ describe.each(users)("served by %s", (user) => {
     });
   });
 
-  test("beyond maxinput a piece is refused, and stdin ends with what came before", async () => {
+  row("beyond maxinput a piece is refused, and stdin ends with what came before", async () => {
     const client = await connect(`${served.url.replace("http", "ws")}/api`);
     const reply = client.call("a/plain/small");
     let pid = 0;
@@ -228,19 +233,22 @@ describe.each(users)("served by %s", (user) => {
     await client.close();
   });
 
-  test("who does not wait for replies is not held in memory without end, and leaves no gap", async () => {
-    const { client, pid, give } = await begin(served, "plain/line", "exec sleep 60");
-    const given = Array.from({ length: 8 }, () => give({ data: "x".repeat(700_000) }));
-    const last = await given.at(-1);
-    expect(last).toMatchObject({ status: "bad-state" });
-    await client.call("a/plain/line", { action: "stop", args: { pid, signal: 9 } });
-    const statuses = (await Promise.all(given)).map(({ status }) => status);
-    expect(statuses).not.toContain("success");
-    expect(statuses).toContain("invalid-request");
-    await client.close();
-  });
+  row(
+    "who does not wait for replies is not held in memory without end, and leaves no gap",
+    async () => {
+      const { client, pid, give } = await begin(served, "plain/line", "exec sleep 60");
+      const given = Array.from({ length: 8 }, () => give({ data: "x".repeat(700_000) }));
+      const last = await given.at(-1);
+      expect(last).toMatchObject({ status: "bad-state" });
+      await client.call("a/plain/line", { action: "stop", args: { pid, signal: 9 } });
+      const statuses = (await Promise.all(given)).map(({ status }) => status);
+      expect(statuses).not.toContain("success");
+      expect(statuses).toContain("invalid-request");
+      await client.close();
+    },
+  );
 
-  test("a body gives a piece, too", async () => {
+  row("a body gives a piece, too", async () => {
     const { client, pid, lines, ended } = await begin(served, "plain/line", "exec cat");
     const query = { action: "input", pid: String(pid), end: "true" };
     expect((await post(served, "plain/line", "a line\n", query)).request).toEqual(success);
@@ -249,59 +257,62 @@ describe.each(users)("served by %s", (user) => {
     await client.close();
   });
 
-  test("only for who may stop it, only where the config says so, and only what is right", async () => {
-    expect(
-      (await served.call("a/plain/guarded", { action: "input", args: { pid: 1 } })).request,
-    ).toMatchObject({ status: "insufficient-scope" });
-    const plain = await begin(
-      served,
-      "plain/plainline",
-      "echo up; readlink /proc/self/fd/0; exec sleep 60",
-    );
-    await until("up", () => plain.lines.length === 2);
-    expect(plain.lines).toEqual(["up", "/dev/null"]);
-    expect(await plain.give({ data: "x" })).toMatchObject({
-      status: "invalid-request",
-      info: expect.stringContaining("reads no input"),
-    });
-    await plain.client.call("a/plain/plainline", { action: "stop", args: { signal: 9 } });
-    await plain.client.close();
-    const { client, pid, ended, give, lines } = await begin(served, "plain/line", "exec wc -c");
-    for (const wrong of [
-      {},
-      { data: 7 },
-      { data: "\ud800" },
-      { data: "x", base64: "eA==" },
-      { base64: "eA=" },
-      { base64: "e A=" },
-      { base64: ["eA=="] },
-      { data: "x", end: "perhaps" },
-      { data: "x", signal: 9, more: 1 },
-      { data: "x", pid: pid + 1 },
-      { data: "x", pid: undefined },
-    ])
-      expect([wrong, await give(wrong)]).toEqual([
-        wrong,
-        expect.objectContaining({ status: "invalid-request" }),
-      ]);
-    expect(await give({ data: "x", end: true })).toEqual(success);
-    expect(await give({ data: "x" })).not.toEqual(success);
-    await ended;
-    expect(lines).toEqual(["1"]);
-    await client.close();
-    // As before, without the key.
-    const body = JSON.stringify({ script: "cat; exit 4" });
-    const { response } = await post(
-      served,
-      "plain/plain",
-      body,
-      {},
-      { "content-type": "application/json" },
-    );
-    expect(response).toMatchObject({ status: { exit: 4 } });
-  });
+  row(
+    "only for who may stop it, only where the config says so, and only what is right",
+    async () => {
+      expect(
+        (await served.call("a/plain/guarded", { action: "input", args: { pid: 1 } })).request,
+      ).toMatchObject({ status: "insufficient-scope" });
+      const plain = await begin(
+        served,
+        "plain/plainline",
+        "echo up; readlink /proc/self/fd/0; exec sleep 60",
+      );
+      await until("up", () => plain.lines.length === 2);
+      expect(plain.lines).toEqual(["up", "/dev/null"]);
+      expect(await plain.give({ data: "x" })).toMatchObject({
+        status: "invalid-request",
+        info: expect.stringContaining("reads no input"),
+      });
+      await plain.client.call("a/plain/plainline", { action: "stop", args: { signal: 9 } });
+      await plain.client.close();
+      const { client, pid, ended, give, lines } = await begin(served, "plain/line", "exec wc -c");
+      for (const wrong of [
+        {},
+        { data: 7 },
+        { data: "\ud800" },
+        { data: "x", base64: "eA==" },
+        { base64: "eA=" },
+        { base64: "e A=" },
+        { base64: ["eA=="] },
+        { data: "x", end: "perhaps" },
+        { data: "x", signal: 9, more: 1 },
+        { data: "x", pid: pid + 1 },
+        { data: "x", pid: undefined },
+      ])
+        expect([wrong, await give(wrong)]).toEqual([
+          wrong,
+          expect.objectContaining({ status: "invalid-request" }),
+        ]);
+      expect(await give({ data: "x", end: true })).toEqual(success);
+      expect(await give({ data: "x" })).not.toEqual(success);
+      await ended;
+      expect(lines).toEqual(["1"]);
+      await client.close();
+      // As before, without the key.
+      const body = JSON.stringify({ script: "cat; exit 4" });
+      const { response } = await post(
+        served,
+        "plain/plain",
+        body,
+        {},
+        { "content-type": "application/json" },
+      );
+      expect(response).toMatchObject({ status: { exit: 4 } });
+    },
+  );
 
-  test("the server keeps no descriptor", async () => {
+  row("the server keeps no descriptor", async () => {
     const pipes = () => readdirSync(`/proc/${served.pid}/fd`).length;
     await until("nothing runs", async () => !(await isBusy(served, 0)));
     await Bun.sleep(300);

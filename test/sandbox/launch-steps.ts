@@ -167,6 +167,8 @@ export async function killAtEachStep(
   look: (when: "held" | "ended") => void | Promise<void>,
   /** So few at a time that all may be on their way: one more would wait for 2 s behind those that are held. */
   most = 8,
+  /** Of those that are held together, by their number. */
+  isTried: (batch: number) => boolean = () => true,
 ): Promise<{ steps: OpName[]; places: number }> {
   const recorder = await trace(await start());
   const [{ ops = [], keys = [] } = {}] = await recorder.launch(verb, ["record"]);
@@ -188,6 +190,7 @@ export async function killAtEachStep(
   const between = keys.filter((key) => key.startsWith("supervisor:") || WITHIN.test(key));
   const places = [...new Set([...between, ...steps.map((step) => keyOf(step) ?? "")])];
   for (let i = 0; i < places.length; i += most) {
+    if (!isTried(i / most)) continue;
     const batch = places.slice(i, i + most);
     const tracer = await trace(await start());
     const orders = batch.map((key) => `hold ${key}`);

@@ -146,7 +146,7 @@ describe.each(users)("served by %s", (user) => {
     // At a signal that is ignored until then: by that time the launcher has told that the command runs.
     let ended = false;
     const reply = served.call(`l/${reachable}/sh`, {
-      script: "trap 'kill -KILL $PPID; exec sleep 1000' WINCH; while :; do sleep 0.01; done",
+      script: "trap 'kill -KILL $PPID; exec sleep 1000' WINCH; while :; do sleep 0.1; done",
     });
     void reply.then(() => (ended = true));
     while (!ended) {

@@ -4,6 +4,7 @@ import { closeSync, constants, openSync, writeSync } from "node:fs";
 import { landlockAbi } from "../../ffi/landlock.ts";
 import { FD } from "../../ffi/launcher/layout.ts";
 import { isAlive, type Served, shell, until, users } from "../served.ts";
+import { rowsOf } from "../thinned.ts";
 import {
   acls,
   answering,
@@ -51,6 +52,7 @@ const sandboxes = [
 ];
 
 describe.each(users)("served by %s", (user) => {
+  const row = rowsOf(user, users);
   let served: Served;
   /** Supervisors of waiting sandboxes, and of running tasks. */
   const children = () => childrenOf(served.pid);
@@ -110,7 +112,7 @@ describe.each(users)("served by %s", (user) => {
     await ready();
   });
 
-  test("[warm sandboxes] under load none is lost, and each gets its own words", async () => {
+  row("[warm sandboxes] under load none is lost, and each gets its own words", async () => {
     const { result } = await answering(
       served,
       Promise.all(
@@ -124,7 +126,7 @@ describe.each(users)("served by %s", (user) => {
     await ready();
   });
 
-  test("[warm sandboxes] words that are too many to be written at once", async () => {
+  row("[warm sandboxes] words that are too many to be written at once", async () => {
     await ready();
     const text = "x".repeat(100_000);
     expect((await sh(served, "plain", `set -- ${text}; echo \${#1}`)).lines).toEqual(["100000"]);

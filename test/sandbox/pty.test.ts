@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { isAlive, type Served, serve, system, until, users } from "../served.ts";
 import { serving } from "../serving.ts";
+import { isTried, rowsOf } from "../thinned.ts";
 import { acls, canLookInside, childrenOf, pythonScript } from "./attack.ts";
 
 const ON = { pty: true } as const;
@@ -96,22 +97,29 @@ const printed = (): Buffer =>
   }).stdout);
 
 describe.each(users)("served by %s", (user) => {
+  const row = rowsOf(user, users);
+  /** Either way in each sandbox, each way as one of the users. */
+  const tried = ([box, how]: readonly [string, string]) =>
+    isTried(BOXES.indexOf(box) + Number(how.endsWith("warm")), user, users);
   const served = serving(() => serve(config, { user }));
 
-  test.each(OPS)("%s, %s: it is a terminal, of the command alone", async (box, how) => {
-    const script = `
+  test.each(OPS.filter(tried))(
+    "%s, %s: it is a terminal, of the command alone",
+    async (box, how) => {
+      const script = `
       for fd in 0 1 2; do test -t $fd && echo $fd; done
       stty size; echo "$TERM"; echo error >&2
       cat; read word; echo "read $? [$word]"
       ps -o sid=,tpgid= -p $$ | tr -s ' '`;
-    const { text, status } = await output(served, `${box}/${how}`, script);
-    expect(status).toMatchObject({ exit: 0 });
-    const [last = "", ...rest] = text.trim().split("\n").reverse();
-    expect(rest.reverse()).toEqual([...["0", "1", "2", "24 80", "dumb", "error", "read 1 []"]]);
-    // It leads its session, to which the terminal belongs.
-    const [session, foreground] = last.trim().split(" ");
-    expect(session).toBe(foreground);
-  });
+      const { text, status } = await output(served, `${box}/${how}`, script);
+      expect(status).toMatchObject({ exit: 0 });
+      const [last = "", ...rest] = text.trim().split("\n").reverse();
+      expect(rest.reverse()).toEqual([...["0", "1", "2", "24 80", "dumb", "error", "read 1 []"]]);
+      // It leads its session, to which the terminal belongs.
+      const [session, foreground] = last.trim().split(" ");
+      expect(session).toBe(foreground);
+    },
+  );
 
   test("its name is that in the mounts, or that of the machine", async () => {
     expect((await output(served, "shown/cold", "tty; ls -1 /dev/pts")).text).toBe(
@@ -129,7 +137,7 @@ describe.each(users)("served by %s", (user) => {
     }
   });
 
-  test("its size, and none where there is none", async () => {
+  row("its size, and none where there is none", async () => {
     expect((await output(served, "shown/sized", "stty size")).text).toBe("50 132\n");
     expect((await output(served, "host/rows", "stty size")).text).toBe("7 80\n");
     expect((await output(served, "shown/none", "test -t 1 || echo none")).text).toBe("none\n");
@@ -137,7 +145,7 @@ describe.each(users)("served by %s", (user) => {
     expect((await output(served, "shown/cold", look)).text).toMatch(/\/usr.*\ntop/);
   });
 
-  test("what a program would hold back comes at once", async () => {
+  row("what a program would hold back comes at once", async () => {
     const script = "import time\nprint(1)\ntime.sleep(30)";
     for (const [verb, comes] of [
       ["shown/pyline", true],
@@ -153,13 +161,13 @@ describe.each(users)("served by %s", (user) => {
     }
   });
 
-  test.each(PY)("%s, %s: all bytes, as they were printed", async (box, how) => {
+  test.each(PY.filter(tried))("%s, %s: all bytes, as they were printed", async (box, how) => {
     const { bytes, status } = await output(served, `${box}/${how}`, ALL_BYTES);
     expect(status).toMatchObject({ exit: 0 });
     expect(bytes.equals(printed())).toBe(true);
   });
 
-  test("what the terminal adds is taken away, where the command says that it shall", async () => {
+  row("what the terminal adds is taken away, where the command says that it shall", async () => {
     const printed = String.raw`a\nb\r\nc\rd\r\r\n\n\re\r`;
     for (const modes of ["opost onlcr", "sane -echo", "opost -onlcr", "-opost onlcr"]) {
       for (const box of ["shown", "host"]) {
@@ -173,22 +181,25 @@ describe.each(users)("served by %s", (user) => {
     expect((await output(served, "shown/warm", script)).text).toBe("x\n".repeat(3000));
   });
 
-  test("what is printed just before the end is not lost, nor waits for what others hold", async () => {
-    for (let round = 0; round < 20; round++) {
-      const box = BOXES[round % BOXES.length] ?? "";
-      const how = round % 2 ? "warm" : "cold";
-      const script = `head -c ${round * 997} /proc/self/exe | tr -c x x; printf end`;
-      const { text } = await output(served, `${box}/${how}`, script);
-      expect(text).toBe(`${"x".repeat(round * 997)}end`);
-    }
-    const begin = performance.now();
-    const left = "setsid sleep 60 & (trap '' HUP TERM INT; sleep 60) & echo here";
-    expect((await output(served, "host/cold", left)).text).toBe("here\n");
-    expect((await output(served, "shown/cold", left)).text).toBe("here\n");
-    expect(performance.now() - begin).toBeLessThan(20_000);
-  });
+  row(
+    "what is printed just before the end is not lost, nor waits for what others hold",
+    async () => {
+      for (let round = 0; round < 20; round++) {
+        const box = BOXES[round % BOXES.length] ?? "";
+        const how = round % 2 ? "warm" : "cold";
+        const script = `head -c ${round * 997} /proc/self/exe | tr -c x x; printf end`;
+        const { text } = await output(served, `${box}/${how}`, script);
+        expect(text).toBe(`${"x".repeat(round * 997)}end`);
+      }
+      const begin = performance.now();
+      const left = "setsid sleep 60 & (trap '' HUP TERM INT; sleep 60) & echo here";
+      expect((await output(served, "host/cold", left)).text).toBe("here\n");
+      expect((await output(served, "shown/cold", left)).text).toBe("here\n");
+      expect(performance.now() - begin).toBeLessThan(20_000);
+    },
+  );
 
-  test("it may close them all, and open the terminal anew", async () => {
+  row("it may close them all, and open the terminal anew", async () => {
     const script =
       "import os, time\nfor fd in range(3): os.close(fd)\ntime.sleep(0.2)\nos.write(os.open('/dev/tty', os.O_RDWR), b'still')";
     for (const box of ["shown", "host"]) {
@@ -199,29 +210,32 @@ describe.each(users)("served by %s", (user) => {
     }
   });
 
-  test("hung up by the command itself, it is the end of the output, not of the task", async () => {
+  row("hung up by the command itself, it is the end of the output, not of the task", async () => {
     const script = "exec 2>&1; echo before; exec >/dev/null 2>&1 </dev/null; sleep 0.3; exit 3";
     const { text, status } = await output(served, "host/cold", script);
     expect({ text, status }).toMatchObject({ text: "before\n", status: { exit: 3 } });
   });
 
-  test("raw modes, stopped output, an echo: a time-out ends it, and what came is there", async () => {
-    for (const modes of ["raw echo", "sane echo", "cooked", "-icanon min 1"]) {
-      const { text, status } = await output(
-        served,
-        "shown/timely",
-        `stty ${modes}; echo said; cat; sleep 30`,
-      );
-      expect(text).toBe("said\n");
-      expect(status).toMatchObject({ cause: "timeout" });
-    }
-    const stopped = `exec /usr/bin/python3 -c 'import termios, os; print("x", flush=True); termios.tcflow(1, termios.TCOOFF); print("y", flush=True)'`;
-    expect((await output(served, "shown/timely", stopped)).status).toMatchObject({
-      cause: "timeout",
-    });
-  });
+  row(
+    "raw modes, stopped output, an echo: a time-out ends it, and what came is there",
+    async () => {
+      for (const modes of ["raw echo", "sane echo", "cooked", "-icanon min 1"]) {
+        const { text, status } = await output(
+          served,
+          "shown/timely",
+          `stty ${modes}; echo said; cat; sleep 30`,
+        );
+        expect(text).toBe("said\n");
+        expect(status).toMatchObject({ cause: "timeout" });
+      }
+      const stopped = `exec /usr/bin/python3 -c 'import termios, os; print("x", flush=True); termios.tcflow(1, termios.TCOOFF); print("y", flush=True)'`;
+      expect((await output(served, "shown/timely", stopped)).status).toMatchObject({
+        cause: "timeout",
+      });
+    },
+  );
 
-  test.each(PY.map(([box, how]) => `${box}/${how}`))(
+  test.each(PY.filter(tried).map(([box, how]) => `${box}/${how}`))(
     "[terminal] nothing can be typed into one of its own, however it is asked: %s",
     async (verb) => {
       const { text } = await output(served, verb, ATTACK);
@@ -269,22 +283,25 @@ for path in ("/dev/console", "/dev/tty1", "/dev/pts/ptmx"):
     expect((await output(served, "host/py", script)).text).toBe("True\n");
   });
 
-  test("a flood is held back, and ends when it is stopped; and no byte of one that ends is lost", async () => {
-    const many = "import os\nfor i in range(200000): os.write(1, b'%07d\\n' % i)";
-    let next = 0;
-    for await (const { stdout } of served.client.start("p/shown/pyline", { script: many })) {
-      if (Number(stdout) !== next) throw new Error(`${String(stdout)} instead of ${next}`);
-      next++;
-    }
-    expect(next).toBe(200_000);
-    const flood = served.client.start("p/host/line", { script: "yes" });
-    for await (const _ of flood) break;
-    await served.call("p/host/line", { action: "stop" });
-    const { request } = await served.call("p/ping");
-    expect(request.status).toBe("success");
-  });
+  row(
+    "a flood is held back, and ends when it is stopped; and no byte of one that ends is lost",
+    async () => {
+      const many = "import os\nfor i in range(200000): os.write(1, b'%07d\\n' % i)";
+      let next = 0;
+      for await (const { stdout } of served.client.start("p/shown/pyline", { script: many })) {
+        if (Number(stdout) !== next) throw new Error(`${String(stdout)} instead of ${next}`);
+        next++;
+      }
+      expect(next).toBe(200_000);
+      const flood = served.client.start("p/host/line", { script: "yes" });
+      for await (const _ of flood) break;
+      await served.call("p/host/line", { action: "stop" });
+      const { request } = await served.call("p/ping");
+      expect(request.status).toBe("success");
+    },
+  );
 
-  test("what is beyond the buffer is told to the byte", async () => {
+  row("what is beyond the buffer is told to the byte", async () => {
     const script = "head -c 70000 /dev/zero | tr '\\0' x";
     const { bytes, status } = await output(served, "shown/cold", script);
     expect([bytes.length, status["overflow"]]).toEqual([70000, undefined]);
@@ -295,7 +312,7 @@ for path in ("/dev/console", "/dev/tty1", "/dev/pts/ptmx"):
     expect(first?.["overflow"]).toEqual({ bytes: 4464 });
   });
 
-  test("JSON, and what stderr puts among it", async () => {
+  row("JSON, and what stderr puts among it", async () => {
     const script = `printf '{"a":'; sleep 0.1; echo '1}'; echo '[2]'`;
     const seen = [];
     for await (const { stdout } of served.client.start("p/shown/json", { script }))
@@ -315,7 +332,7 @@ for path in ("/dev/console", "/dev/tty1", "/dev/pts/ptmx"):
     });
   });
 
-  test("job control", async () => {
+  row("job control", async () => {
     const script =
       "set -m; sleep 0.1 & wait $!; echo $?; (sleep 9 &) ; jobs; sh -c 'kill -TSTP $$' ; echo stopped $?";
     const { text, status } = await output(served, "shown/cold", script);
@@ -324,7 +341,7 @@ for path in ("/dev/console", "/dev/tty1", "/dev/pts/ptmx"):
     expect(text).toContain("stopped 148");
   });
 
-  test("info, and the plan in words", async () => {
+  row("info, and the plan in words", async () => {
     const { response } = await served.call("p/info");
     expect(JSON.stringify(response)).toContain('"pty":{"cols":132,"rows":50}');
     const reply = await served.call("p/shown/cold", {

@@ -2,6 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import { isAlive, type Served, serve, shell, until, users } from "../served.ts";
 import { serving } from "../serving.ts";
+import { rowsOf } from "../thinned.ts";
 import { acls, api, full } from "./attack.ts";
 
 const line = { ...shell, encoder: "line" };
@@ -21,8 +22,8 @@ const config = api([
   { uid: "usual", acls, commands: [{ ...line, uid: "line" }] },
 ]);
 
-/** Waits in a way that a trap ends at once. */
-const WAIT = "while :; do sleep 0.01; done";
+/** Waits in a way that a trap ends at once: a signal for all of its group ends the sleep, too. */
+const WAIT = "while :; do sleep 0.1; done";
 /** Says so, and goes its own way. */
 const deaf = `trap '' TERM INT USR1; echo up; ${WAIT}`;
 
@@ -76,10 +77,11 @@ const trap = (signal: string, code: number): string =>
   `trap 'echo bye; exit ${code}' ${signal}; echo up; ${WAIT}`;
 
 describe.each(users)("served by %s", (user) => {
+  const row = rowsOf(user, users);
   const served = serving(() => serve(config, { user }));
 
   describe.each(["plain", "warm", "full"])("sandbox %s", (sandbox) => {
-    test("a stop sends the signal of the config, and waits", async () => {
+    row("a stop sends the signal of the config, and waits", async () => {
       const verb = `${sandbox}/patient`;
       const task = await start(served, verb, trap("TERM", 4));
       await order(served, verb, task);
@@ -87,14 +89,14 @@ describe.each(users)("served by %s", (user) => {
       expect(task.lines).toEqual(["up", "bye"]);
     });
 
-    test("one that usually means something else, too, by its number", async () => {
+    row("one that usually means something else, too, by its number", async () => {
       const verb = `${sandbox}/usr`;
       const task = await start(served, verb, trap("USR1", 0));
       await order(served, verb, task);
       expect(await task.status).toMatchObject({ exit: 0, cause: "stopped" });
     });
 
-    test("who was held by SIGSTOP goes on, and ends as it is told", async () => {
+    row("who was held by SIGSTOP goes on, and ends as it is told", async () => {
       const verb = `${sandbox}/patient`;
       const task = await start(served, verb, trap("TERM", 4));
       await order(served, verb, task, "STOP");
@@ -103,7 +105,7 @@ describe.each(users)("served by %s", (user) => {
       expect(task.lines).toEqual(["up", "bye"]);
     });
 
-    test("its whole process group gets it", async () => {
+    row("its whole process group gets it", async () => {
       const verb = `${sandbox}/patient`;
       const script = `(trap 'echo child; exit' TERM; echo up; ${WAIT}) & trap 'wait; exit 0' TERM; ${WAIT}`;
       const task = await start(served, verb, script);
@@ -112,17 +114,15 @@ describe.each(users)("served by %s", (user) => {
       expect(task.lines).toEqual(["up", "child"]);
     });
 
-    test.each(["short", "none"])(
-      "who does not listen is killed after the grace: %s",
-      async (uid) => {
+    for (const uid of ["short", "none"])
+      row(`who does not listen is killed after the grace: ${uid}`, async () => {
         const verb = `${sandbox}/${uid}`;
         const task = await start(served, verb, deaf);
         await order(served, verb, task);
         expect(await task.status).toMatchObject({ signal: "Killed", cause: "stopped" });
-      },
-    );
+      });
 
-    test("a stop that names a signal sends that, and nothing follows", async () => {
+    row("a stop that names a signal sends that, and nothing follows", async () => {
       const verb = `${sandbox}/none`;
       const task = await start(served, verb, `trap 'echo usr' USR2; ${trap("TERM", 0)}`);
       await order(served, verb, task, "USR2");
@@ -132,7 +132,7 @@ describe.each(users)("served by %s", (user) => {
       expect(await task.status).toMatchObject({ exit: 0, cause: "stopped" });
     });
 
-    test("a time-out does the same, and is the cause whatever becomes of it", async () => {
+    row("a time-out does the same, and is the cause whatever becomes of it", async () => {
       const asked = await start(served, `${sandbox}/brief`, trap("TERM", 3));
       expect(await asked.status).toMatchObject({ exit: 3, info: "timeout", cause: "timeout" });
       expect(asked.lines).toEqual(["up", "bye"]);
@@ -140,9 +140,9 @@ describe.each(users)("served by %s", (user) => {
       expect(await killed.status).toMatchObject({ signal: "Killed", cause: "timeout" });
     });
 
-    test("who was told by a stop has its grace, and is not told again by the time-out", async () => {
+    row("who was told by a stop has its grace, and is not told again by the time-out", async () => {
       const verb = `${sandbox}/brief`;
-      const script = `trap 'echo told' TERM; echo up; i=0; while [ $i -lt 80 ]; do sleep 0.01; i=$((i+1)); done; exit 5`;
+      const script = `trap 'echo told' TERM; echo up; i=0; while [ $i -lt 8 ]; do sleep 0.1; i=$((i+1)); done; exit 5`;
       const task = await start(served, verb, script);
       await order(served, verb, task);
       expect(await task.status).toMatchObject({ exit: 5, cause: "stopped" });
@@ -150,7 +150,7 @@ describe.each(users)("served by %s", (user) => {
     });
   });
 
-  test("what exec starts ends as its sandbox says", async () => {
+  row("what exec starts ends as its sandbox says", async () => {
     const script = trap("TERM", 6);
     const exec = { cmdpath: "/bin/sh", args: ["-c", script] };
     const task = await start(served, "exec", script, { sandbox: "full", encoder: "line", exec });
@@ -159,41 +159,44 @@ describe.each(users)("served by %s", (user) => {
   });
 
   describe("the end of the server", () => {
-    test("tasks with a grace end by themselves, clients hear it, and nothing starts meanwhile", async () => {
-      await using ending = await serve(config, { user });
-      const lasting = `trap 'echo bye; sleep 0.5; echo done; exit 7' TERM; echo up; ${WAIT}`;
-      const tasks = await Promise.all([
-        ...["plain/patient", "warm/patient", "full/patient"].map((verb) =>
-          start(ending, verb, lasting),
-        ),
-        start(ending, "usual/line", `trap '' TERM; echo up; ${WAIT}`),
-      ]);
-      const query = new URLSearchParams({ action: "start", wait: "true" });
-      query.set("args", JSON.stringify({ script: lasting }));
-      const waiting = fetch(`${ending.url}/api/a/plain/patient?${query}`).then((it) => it.json());
-      await until("all can be told", async () => {
-        const { response } = await ending.call("monitor/tasks", { state: "running" });
-        const all = response as { printed: { lines: number } }[];
-        return all.length === 5 && all.every(({ printed }) => printed.lines > 0);
-      });
-      process.kill(ending.pid, "SIGTERM");
-      const [first, , , usual] = tasks;
-      expect(await usual?.status).toMatchObject({ signal: "Killed", cause: "stopped" });
-      await until("told", () => first?.lines.includes("bye") === true);
-      const { request } = await ending.call("a/usual/line", { script: "echo up" });
-      expect(request).toMatchObject({ status: "not-available" });
-      expect(request.info).toContain("shutting down");
-      expect((await ending.call("a/ping")).request.status).toBe("success");
-      expect((await fetch(`${ending.url}/readyz`)).status).toBe(503);
-      for (const { status, lines } of tasks.slice(0, 3)) {
-        expect(await status).toMatchObject({ exit: 7, cause: "stopped" });
-        expect(lines).toEqual(["up", "bye", "done"]);
-      }
-      expect(await waiting).toMatchObject({ response: { status: { exit: 7 } } });
-      await until("the server has ended", async () => !(await isAlive(ending.pid)));
-    });
+    row(
+      "tasks with a grace end by themselves, clients hear it, and nothing starts meanwhile",
+      async () => {
+        await using ending = await serve(config, { user });
+        const lasting = `trap 'echo bye; sleep 0.5; echo done; exit 7' TERM; echo up; ${WAIT}`;
+        const tasks = await Promise.all([
+          ...["plain/patient", "warm/patient", "full/patient"].map((verb) =>
+            start(ending, verb, lasting),
+          ),
+          start(ending, "usual/line", `trap '' TERM; echo up; ${WAIT}`),
+        ]);
+        const query = new URLSearchParams({ action: "start", wait: "true" });
+        query.set("args", JSON.stringify({ script: lasting }));
+        const waiting = fetch(`${ending.url}/api/a/plain/patient?${query}`).then((it) => it.json());
+        await until("all can be told", async () => {
+          const { response } = await ending.call("monitor/tasks", { state: "running" });
+          const all = response as { printed: { lines: number } }[];
+          return all.length === 5 && all.every(({ printed }) => printed.lines > 0);
+        });
+        process.kill(ending.pid, "SIGTERM");
+        const [first, , , usual] = tasks;
+        expect(await usual?.status).toMatchObject({ signal: "Killed", cause: "stopped" });
+        await until("told", () => first?.lines.includes("bye") === true);
+        const { request } = await ending.call("a/usual/line", { script: "echo up" });
+        expect(request).toMatchObject({ status: "not-available" });
+        expect(request.info).toContain("shutting down");
+        expect((await ending.call("a/ping")).request.status).toBe("success");
+        expect((await fetch(`${ending.url}/readyz`)).status).toBe(503);
+        for (const { status, lines } of tasks.slice(0, 3)) {
+          expect(await status).toMatchObject({ exit: 7, cause: "stopped" });
+          expect(lines).toEqual(["up", "bye", "done"]);
+        }
+        expect(await waiting).toMatchObject({ response: { status: { exit: 7 } } });
+        await until("the server has ended", async () => !(await isAlive(ending.pid)));
+      },
+    );
 
-    test("what is killed at once is told to who follows it, before goodbye is said", async () => {
+    row("what is killed at once is told to who follows it, before goodbye is said", async () => {
       await using ending = await serve(config, { user });
       const begin = { script: `trap '' TERM; echo up; ${WAIT}` };
       const tasks = [await start(ending, "usual/line", begin.script)];
@@ -213,7 +216,7 @@ describe.each(users)("served by %s", (user) => {
       await until("the server has ended", async () => !(await isAlive(ending.pid)));
     });
 
-    test("who does not listen holds it for the grace at most", async () => {
+    row("who does not listen holds it for the grace at most", async () => {
       await using ending = await serve(config, { user });
       const task = await start(ending, "full/short", deaf);
       process.kill(ending.pid, "SIGTERM");

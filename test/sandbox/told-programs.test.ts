@@ -12,6 +12,7 @@ import { thisMachine } from "../../src/plan/machine.ts";
 import { parseAction } from "../../src/plan/seccomp-action.ts";
 import { users } from "../served.ts";
 import { serving } from "../serving.ts";
+import { rowsOf } from "../thinned.ts";
 import { acls, python, py, serveSandboxes } from "./attack.ts";
 
 const PROGRAMS = 12;
@@ -213,17 +214,24 @@ describe.each(users)("served by %s", (user) => {
     return told.lines.at(-1)?.split(" ") ?? [];
   }
 
-  test("[system calls] the supervisor understands each instruction of a filter as the kernel does", async () => {
-    expect(await compared("single", 100, SINGLE.length)).toHaveLength(64);
-  });
+  const row = rowsOf(user, users);
+  row(
+    "[system calls] the supervisor understands each instruction of a filter as the kernel does",
+    async () => {
+      expect(await compared("single", 100, SINGLE.length)).toHaveLength(64);
+    },
+  );
 
-  test("[system calls] random filters say the same to the supervisor and to the kernel", async () => {
-    const different = new Set<string>();
-    for (let i = 0; i < PROGRAMS; i++)
-      for (const errno of await compared(`random${i}`, 200, 1)) different.add(errno);
-    // Programs that decided nothing would prove nothing.
-    expect(different.size).toBeGreaterThan(32);
-  });
+  row(
+    "[system calls] random filters say the same to the supervisor and to the kernel",
+    async () => {
+      const different = new Set<string>();
+      for (let i = 0; i < PROGRAMS; i++)
+        for (const errno of await compared(`random${i}`, 200, 1)) different.add(errno);
+      // Programs that decided nothing would prove nothing.
+      expect(different.size).toBeGreaterThan(32);
+    },
+  );
 
   test("a division by zero kills, and is the kernel's to find", async () => {
     const script = `call("acct", 0); print("after")`;

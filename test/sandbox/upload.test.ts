@@ -7,7 +7,7 @@ import type { Reply } from "../../src/api/reply.ts";
 import { type Served, serve, shell, until, users } from "../served.ts";
 import { RawClient } from "../server/harness.ts";
 import { serving } from "../serving.ts";
-import { isTried } from "../thinned.ts";
+import { isTried, rowsOf } from "../thinned.ts";
 import { acls, api, full } from "./attack.ts";
 
 const fed = { stdin: "body", maxinput: "64M" };
@@ -103,6 +103,7 @@ async function follow(served: Served, verb: string) {
 }
 
 describe.each(users)("served by %s", (user) => {
+  const row = rowsOf(user, users);
   const place = mkdtempSync(join(tmpdir(), "spawnbox-upload-"));
   Bun.spawnSync(["chmod", "777", place]);
   const unix = join(place, "socket");
@@ -312,7 +313,7 @@ describe.each(users)("served by %s", (user) => {
     });
   });
 
-  test("what a command does not read yet stays with the client", async () => {
+  row("what a command does not read yet stays with the client", async () => {
     const before = peak(served);
     using client = await tcp();
     const wait = "trap 'exec b2sum' USR1; while :; do sleep 0.02; done";
@@ -335,7 +336,7 @@ describe.each(users)("served by %s", (user) => {
     });
   });
 
-  test("the reply of an encoder with events comes once all is taken", async () => {
+  row("the reply of an encoder with events comes once all is taken", async () => {
     using client = await tcp();
     const text = "head -c 3 >/dev/null; sleep 0.2; cat >/dev/null; sleep 60";
     client.write(head(script("cold/line", text), "Content-Length: 6") + "abc");
@@ -355,7 +356,7 @@ describe.each(users)("served by %s", (user) => {
     await served.call("a/cold/line", { action: "stop", args: { pid, signal: 9 } });
   });
 
-  test("one whose turn has not come is not read", async () => {
+  row("one whose turn has not come is not read", async () => {
     using first = await tcp();
     first.write(head(script("single/sh", "exec cat"), "Content-Length: 2") + "1");
     await running(served, "single/sh");
@@ -378,23 +379,26 @@ describe.each(users)("served by %s", (user) => {
     expect((await answerOf(second)).body.response?.stdout).toEqual([String(BIG.length)]);
   });
 
-  test("who may not, and what is wrong with the call, is told before the body is there", async () => {
-    for (const [target, http] of [
-      ["cold/guarded?script=x", 403],
-      ["cold/sh", 400],
-      ["cold/sh?script=x&script=y", 400],
-      ["cold/nothing", 413],
-      ["cold/plain?script=x", 413],
-      ["cold/line/events?script=x", 413],
-    ] as const) {
-      using client = await tcp();
-      client.write(head(target, `Content-Length: ${8 * MiB}`));
-      expect([target, (await answerOf(client)).http]).toEqual([target, http]);
-      expect(await client.rest()).toBe("");
-    }
-  });
+  row(
+    "who may not, and what is wrong with the call, is told before the body is there",
+    async () => {
+      for (const [target, http] of [
+        ["cold/guarded?script=x", 403],
+        ["cold/sh", 400],
+        ["cold/sh?script=x&script=y", 400],
+        ["cold/nothing", 413],
+        ["cold/plain?script=x", 413],
+        ["cold/line/events?script=x", 413],
+      ] as const) {
+        using client = await tcp();
+        client.write(head(target, `Content-Length: ${8 * MiB}`));
+        expect([target, (await answerOf(client)).http]).toEqual([target, http]);
+        expect(await client.rest()).toBe("");
+      }
+    },
+  );
 
-  test("a piece for a task that runs has the bounds of other bodies", async () => {
+  row("a piece for a task that runs has the bounds of other bodies", async () => {
     using client = await tcp();
     client.write(head("cold/sh?action=input&pid=1", `Content-Length: ${MiB + 1}`));
     client.write(Buffer.alloc(MiB + 1));
@@ -406,7 +410,7 @@ describe.each(users)("served by %s", (user) => {
     });
   });
 
-  test("who sends all and says that this is all has his answer, in HTTP/1.0, too", async () => {
+  row("who sends all and says that this is all has his answer, in HTTP/1.0, too", async () => {
     const before = "POST /api/a/cold/count HTTP/1.";
     const length = `Content-Length: ${2 * MiB}`;
     for (const [to, start] of [
@@ -421,7 +425,7 @@ describe.each(users)("served by %s", (user) => {
     }
   });
 
-  test("a path is the same verb however it is written", async () => {
+  row("a path is the same verb however it is written", async () => {
     for (const target of ["COLD/Count", "cold%2Fcount", "cold/%63ount", "./x/../cold/count"]) {
       using client = await tcp();
       client.write(head(target, `Content-Length: ${3 * MiB}`));
@@ -433,7 +437,7 @@ describe.each(users)("served by %s", (user) => {
     }
   });
 
-  test("run reads as much as it is given, and no more than it may", async () => {
+  row("run reads as much as it is given, and no more than it may", async () => {
     const own = mkdtempSync(join(tmpdir(), "spawnbox-upload-"));
     const config = join(own, "run.json");
     await Bun.write(config, JSON.stringify(api(sandboxes)));
@@ -468,41 +472,42 @@ describe.each(users)("served by %s", (user) => {
     rmSync(own, { recursive: true });
   });
 
-  test.each(["cold", "warm"])("call gives its standard input, in sandbox %s", async (sandbox) => {
-    const call = async (verb: string, input: Uint8Array | "ignore", args: unknown = null) => {
-      const { url, program } = served;
-      const line = [program, "call", "--raw", "--url", url, `a/${verb}`, JSON.stringify(args)];
-      const stdin = input === "ignore" ? input : new Blob([Buffer.from(input)]);
-      const env = { PATH: process.env["PATH"] ?? "" };
-      const child = Bun.spawn(line, { stdin, env, stdout: "pipe", stderr: "pipe" });
-      const [stdout, stderr] = await Promise.all([child.stdout.text(), child.stderr.text()]);
-      return { exit: await child.exited, stdout, stderr };
-    };
-    const some = BIG.subarray(0, 5_000_001);
-    expect(await call(`${sandbox}/sum`, some)).toMatchObject({
-      exit: 0,
-      stdout: expect.stringContaining(digest(some)),
+  for (const sandbox of ["cold", "warm"])
+    row(`call gives its standard input, in sandbox ${sandbox}`, async () => {
+      const call = async (verb: string, input: Uint8Array | "ignore", args: unknown = null) => {
+        const { url, program } = served;
+        const line = [program, "call", "--raw", "--url", url, `a/${verb}`, JSON.stringify(args)];
+        const stdin = input === "ignore" ? input : new Blob([Buffer.from(input)]);
+        const env = { PATH: process.env["PATH"] ?? "" };
+        const child = Bun.spawn(line, { stdin, env, stdout: "pipe", stderr: "pipe" });
+        const [stdout, stderr] = await Promise.all([child.stdout.text(), child.stderr.text()]);
+        return { exit: await child.exited, stdout, stderr };
+      };
+      const some = BIG.subarray(0, 5_000_001);
+      expect(await call(`${sandbox}/sum`, some)).toMatchObject({
+        exit: 0,
+        stdout: expect.stringContaining(digest(some)),
+      });
+      // Nothing to give is an end, too.
+      expect(await call(`${sandbox}/count`, "ignore")).toMatchObject({
+        exit: 0,
+        stdout: expect.stringContaining('"stdout":["0"]'),
+      });
+      const line = { script: "wc -c; exit 0" };
+      expect(await call(`${sandbox}/line`, BIG.subarray(0, 200_000), line)).toMatchObject({
+        exit: 0,
+        stdout: expect.stringContaining('"stdout":"200000"'),
+      });
+      // What is not all taken is told; what is not read is no fault.
+      expect(await call(`${sandbox}/line`, BIG.subarray(0, 900_000), line)).toMatchObject({
+        exit: 1,
+        stderr: expect.stringContaining("maxinput of 204800 bytes"),
+      });
+      const early = { script: "head -c 3 >/dev/null; exec <&-; sleep 0.2" };
+      expect(await call(`${sandbox}/sh`, some, early)).toMatchObject({ exit: 0, stderr: "" });
     });
-    // Nothing to give is an end, too.
-    expect(await call(`${sandbox}/count`, "ignore")).toMatchObject({
-      exit: 0,
-      stdout: expect.stringContaining('"stdout":["0"]'),
-    });
-    const line = { script: "wc -c; exit 0" };
-    expect(await call(`${sandbox}/line`, BIG.subarray(0, 200_000), line)).toMatchObject({
-      exit: 0,
-      stdout: expect.stringContaining('"stdout":"200000"'),
-    });
-    // What is not all taken is told; what is not read is no fault.
-    expect(await call(`${sandbox}/line`, BIG.subarray(0, 900_000), line)).toMatchObject({
-      exit: 1,
-      stderr: expect.stringContaining("maxinput of 204800 bytes"),
-    });
-    const early = { script: "head -c 3 >/dev/null; exec <&-; sleep 0.2" };
-    expect(await call(`${sandbox}/sh`, some, early)).toMatchObject({ exit: 0, stderr: "" });
-  });
 
-  test("call leaves its standard input to others where the command reads none", async () => {
+  row("call leaves its standard input to others where the command reads none", async () => {
     const config = { PATH: process.env["PATH"] ?? "" };
     const loop = `printf '1\\n2\\n3\\n' | while read -r n; do ${served.program} call --raw --url ${served.url} a/cold/plain '{"script":"echo got"}' >/dev/null; echo "$n"; done`;
     const { stdout } = Bun.spawnSync(["sh", "-c", loop], { env: config });

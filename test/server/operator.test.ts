@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ORDINARY } from "../accounts.ts";
 import { type Served, serve, until, users } from "../served.ts";
+import { rowsOf } from "../thinned.ts";
 
 const note = (uid: string, opts: object, script: string) => ({
   uid,
@@ -73,29 +74,31 @@ os.execvp(sys.argv[1], sys.argv[1:])`,
 
 for (const user of users) {
   describe(user, () => {
-    test.each(["pipe", "openpty"])(
-      "who does not read what the server says keeps neither it nor its end from others: %s",
-      async (made) => {
-        const uid = user === "root" ? 0 : process.geteuid?.() || ORDINARY;
-        const commands = [
-          note("flood", {}, "yes 123456789 | head -c 300000"),
-          note("echo", {}, ":"),
-        ];
-        const plain: unknown = JSON.parse(
-          JSON.stringify(config(commands, "/")).replace("%user%", String(uid)),
-        );
-        await using server = await serve(plain, { user, first: unread(made, uid) });
-        const flood = await server.call("c/flood", { text: "x" });
-        expect(flood.request.status).toBe("success");
-        // What waits for the reader is no part of these.
-        for (let i = 0; i < 3; i++)
-          expect(await server.run("c/echo", { args: { text: "x" }, wait: true })).toMatchObject({
-            status: { exit: 0 },
-          });
-      },
-      30_000,
-    );
-    test("a reply that waits has nothing of what is the operator's, who has all of it", async () => {
+    const row = rowsOf(user, users);
+    for (const made of ["pipe", "openpty"])
+      row(
+        `who does not read what the server says keeps neither it nor its end from others: ${made}`,
+        async () => {
+          const uid = user === "root" ? 0 : process.geteuid?.() || ORDINARY;
+          const commands = [
+            note("flood", {}, "yes 123456789 | head -c 300000"),
+            note("echo", {}, ":"),
+          ];
+          const plain: unknown = JSON.parse(
+            JSON.stringify(config(commands, "/")).replace("%user%", String(uid)),
+          );
+          await using server = await serve(plain, { user, first: unread(made, uid) });
+          const flood = await server.call("c/flood", { text: "x" });
+          expect(flood.request.status).toBe("success");
+          // What waits for the reader is no part of these.
+          for (let i = 0; i < 3; i++)
+            expect(await server.run("c/echo", { args: { text: "x" }, wait: true })).toMatchObject({
+              status: { exit: 0 },
+            });
+        },
+        30_000,
+      );
+    row("a reply that waits has nothing of what is the operator's, who has all of it", async () => {
       const commands = (dir: string) => [
         note("note", { stdout: `${dir}/out` }, 'echo "$1"; echo "not $1" >&2; exit 3'),
         note("lost", { stdout: "/dev/full" }, 'echo "$1"; sleep 0'),
@@ -119,7 +122,7 @@ for (const user of users) {
         });
       });
     });
-    test("a client's words in the server's own output are lines of the task", async () => {
+    row("a client's words in the server's own output are lines of the task", async () => {
       const commands = () => [note("note", {}, 'printf "%s\\n" "$1"; printf "%s" "$1" >&2')];
       await operated(user, commands, async ({ server, said }) => {
         const text =
@@ -142,31 +145,34 @@ for (const user of users) {
       });
     });
 
-    test("of a disk that is full, the outcome says what is lost, and the log does once", async () => {
-      const flood = "yes 123456789 | head -c 300000; echo done >&2";
-      const commands = (dir: string) => [
-        note("full", { stdout: "/dev/full", stderr: `${dir}/err` }, flood),
-        note("kept", { stdout: `${dir}/kept`, stderr: `${dir}/kept` }, flood),
-      ];
-      await operated(user, commands, async ({ server, dir, said }) => {
-        const status = (await end(server, "c/full")) as { exit: number; encoder: string };
-        expect(status.exit).toBe(0);
-        expect(status.encoder).toMatch(/^\d+ bytes of stdout are lost: ENOSPC$/);
-        expect(readFileSync(join(dir, "err"), "utf8")).toBe("done\n");
-        const told = said()
-          .split("\n")
-          .filter((line) => line.includes("ENOSPC"));
-        expect(told).toEqual([
-          expect.stringMatching(
-            /^error: c: a\/full@\d+: log encoder: cannot write \/dev\/full: ENOSPC/,
-          ),
-        ]);
-        expect(await end(server, "c/kept")).not.toHaveProperty("encoder");
-        expect(readFileSync(join(dir, "kept")).length).toBe(300_005);
-      });
-    });
+    row(
+      "of a disk that is full, the outcome says what is lost, and the log does once",
+      async () => {
+        const flood = "yes 123456789 | head -c 300000; echo done >&2";
+        const commands = (dir: string) => [
+          note("full", { stdout: "/dev/full", stderr: `${dir}/err` }, flood),
+          note("kept", { stdout: `${dir}/kept`, stderr: `${dir}/kept` }, flood),
+        ];
+        await operated(user, commands, async ({ server, dir, said }) => {
+          const status = (await end(server, "c/full")) as { exit: number; encoder: string };
+          expect(status.exit).toBe(0);
+          expect(status.encoder).toMatch(/^\d+ bytes of stdout are lost: ENOSPC$/);
+          expect(readFileSync(join(dir, "err"), "utf8")).toBe("done\n");
+          const told = said()
+            .split("\n")
+            .filter((line) => line.includes("ENOSPC"));
+          expect(told).toEqual([
+            expect.stringMatching(
+              /^error: c: a\/full@\d+: log encoder: cannot write \/dev\/full: ENOSPC/,
+            ),
+          ]);
+          expect(await end(server, "c/kept")).not.toHaveProperty("encoder");
+          expect(readFileSync(join(dir, "kept")).length).toBe(300_005);
+        });
+      },
+    );
 
-    test("of a limit on the size of files nobody dies", async () => {
+    row("of a limit on the size of files nobody dies", async () => {
       const commands = (dir: string) => [
         note("big", { stdout: `${dir}/big` }, "head -c 3000000 /dev/zero"),
       ];
