@@ -130,13 +130,18 @@ print(done)`;
         const below = descendantsOf(doomed.pid);
         return waits ? below.length >= 2 * all : below.filter(sleeps).length === 3 * own.length;
       });
-      const tree = descendantsOf(doomed.pid).map(Number);
-      // The server continues those that start; the others may stay stopped.
+      let tree: number[] = [];
+      // The server continues those that start; the others may stay stopped. One that waits may be replaced meanwhile.
       await until("they are stopped", async () => {
-        for (const pid of tree) process.kill(pid, "SIGSTOP");
+        tree = descendantsOf(doomed.pid).map(Number);
+        for (const pid of tree)
+          try {
+            process.kill(pid, "SIGSTOP");
+          } catch {
+            // It has ended just then.
+          }
         await Bun.sleep(250);
-        const states = await Promise.all(tree.map((pid) => Bun.file(`/proc/${pid}/stat`).text()));
-        return states.every((text) => /\) T /.test(text));
+        return descendantsOf(doomed.pid).every((pid) => /\) T /.test(read(`/proc/${pid}/stat`)));
       });
       await doomed.crash();
       await until("all are gone", async () =>
