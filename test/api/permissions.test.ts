@@ -255,6 +255,18 @@ describe("who follows", () => {
     expect(service.asked).toEqual([]);
   });
 
+  test("is asked about no more once it has all of an output that it takes as it is", async () => {
+    const encoder = { name: "file", opts: { type: "text/plain" } };
+    const { registry, service } = make([shell("f", "echo x", { privileges: ["x"], encoder })]);
+    service.known.set("x", "yes");
+    const bytes = async () => ({ write: () => {}, drop: () => {} });
+    const made = { ...{ api: "p", verb: "f", args: undefined }, session: { uuid: "s" }, bytes };
+    expect((await registry.call(made)).request.status).toBe("success");
+    service.known.clear();
+    registry.recheck();
+    expect(service.asked).toEqual([]);
+  });
+
   test("keeps it where it has subscribed anew meanwhile", async () => {
     const {
       registry,
