@@ -144,6 +144,8 @@ static void listen_to(struct task *task)
 			task->listener.awaited = record.kind == LISTENER_COMES;
 			if (record.kind == WORDS_CAME)
 				check_words(task->main);
+			if (record.kind == RECORD_WAITS)
+				report(&record);
 			continue;
 		}
 		/* Every copy of the child's end is closed: it has executed the command, or failed, or died on the way. */

@@ -38,14 +38,21 @@ export class Pools {
 
   /** How many wait. */
   get ready(): number {
-    let ready = 0;
-    for (const pool of this.#pools.values()) ready += pool.ready;
-    return ready;
+    return this.#sum((pool) => pool.ready);
+  }
+
+  #sum(of: (pool: Pool) => number): number {
+    let sum = 0;
+    for (const pool of this.#pools.values()) sum += of(pool);
+    return sum;
   }
 
   /** Keeps sandboxes ready for the plans of these, and for no others. */
   serve(apis: readonly ApiPlan[]): void {
-    const wanted = poolSizes(apis, this.ready);
+    const wanted = poolSizes(
+      apis,
+      this.#sum((pool) => pool.held),
+    );
     this.#hasRoom = undefined;
     for (const [plan, pool] of this.#pools) {
       if (wanted.has(plan)) continue;
@@ -145,6 +152,8 @@ function environmentNow(plan: Plan): Supplied["env"] | undefined {
 class Pool {
   /** The oldest first. */
   #ready: Ready[] = [];
+  /** They do not wait yet. */
+  readonly #making = new Set<LaunchedTask>();
   #refilling: ReturnType<typeof setTimeout> | undefined;
   /** One of them has ended by itself. */
   #lost = false;
@@ -171,6 +180,11 @@ class Pool {
 
   get ready(): number {
     return this.#ready.length;
+  }
+
+  /** With those that are being made. */
+  get held(): number {
+    return this.ready + this.#making.size;
   }
 
   /** Gives those that are too many. */
@@ -222,11 +236,13 @@ class Pool {
   empty(): LaunchedTask[] {
     this.#closed = true;
     clearTimeout(this.#refilling);
-    return this.oldest(this.ready);
+    const making = [...this.#making];
+    this.#making.clear();
+    return [...making, ...this.oldest(this.ready)];
   }
 
   get #lacks(): boolean {
-    return !this.#closed && !this.#lost && this.ready < this.#size;
+    return !this.#closed && !this.#lost && this.held < this.#size;
   }
 
   async #fill(): Promise<void> {
@@ -254,18 +270,36 @@ class Pool {
       this.hold(HOLD);
       return;
     }
-    this.#ready.push({ task, surroundings, env });
     task.started.catch(() => {});
+    this.#making.add(task);
+    void this.#made({ task, surroundings, env });
+    // One after the other: requests are served in between. A timer that nothing is lacking for would be early for the next one.
+    if (this.#lacks) this.#soon();
+  }
+
+  /** It can be taken once it waits, if it has what is there then. */
+  async #made(one: Ready): Promise<void> {
+    const { task, surroundings } = one;
+    const waits = await task.waits;
+    // What was there, or not there, while it was made only, would be taken for what the sandbox has, should it come again.
+    const now = waits ? await surroundingsOf(this.plan) : undefined;
+    // Whoever emptied the pool has ended it.
+    if (!this.#making.delete(task)) return;
+    if (!waits) {
+      this.#lost = true;
+      return;
+    }
+    // Where it cannot be told, who takes it asks again.
+    const isStale = now !== undefined && now !== surroundings;
+    if (isStale || this.ready >= this.#size) {
+      this.all.leave([task]);
+      if (this.#lacks) this.#soon(AGAIN);
+      return;
+    }
+    this.#ready.push(one);
     void task.ended.then(() => {
       if (this.#withdraw(task)) this.#lost = true;
     });
-    // What was there, or not there, for a moment only would be taken for what the sandbox has, should it come again.
-    const now = await surroundingsOf(plan);
-    // Where it cannot be told, who takes it asks again.
-    const isStale = now !== undefined && now !== surroundings;
-    if (isStale && this.#withdraw(task)) this.all.leave([task]);
-    // One after the other: requests are served in between. A timer that nothing is lacking for would be early for the next one.
-    if (this.#lacks) this.#soon(isStale ? AGAIN : REFILL);
   }
 
   /** Whether it was waiting. */

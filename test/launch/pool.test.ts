@@ -3,57 +3,67 @@ import { describe, expect, jest, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { agentPid, aheadOf, startAgent } from "../../src/launch/agent.ts";
 import { living } from "../../src/launch/living.ts";
 import { Pools } from "../../src/launch/pool.ts";
 import { compiled, planOf } from "../plan/compiling.ts";
 import { isRoot, system, until } from "../served.ts";
+import { stopped } from "./processes.ts";
 import { turns, turnsUntil } from "./turns.ts";
 
-test.skipIf(!isRoot)(
-  "one that has found what came just before it was made is no other's once that is gone again",
-  async () => {
-    const dir = mkdtempSync(join(tmpdir(), "spawnbox-pools-"));
-    const source = join(dir, "late");
-    const mounts = [...system, { target: "/late", source, mode: "ro", optional: true }];
-    const api = compiled({
-      acls: { user: "nobody" },
-      namespace: { shares: { all: "disable" }, mounts },
-      pool: 1,
-      commands: { uid: "c", exec: { cmdpath: "/bin/cat", args: "/late" } },
-    });
-    const printed: string[] = [];
-    let made = 0;
-    // It is asked between the look at what there is and the launch.
-    const pools = new Pools(() => {
-      if (made++ === 0) writeFileSync(source, "late");
-      return undefined;
-    });
-    try {
-      jest.useFakeTimers();
-      pools.serve([api]);
-      await turnsUntil("it is made anew", () => {
-        jest.advanceTimersByTime(1);
-        return made === 2;
+/** A sandbox whose file comes when the first is made, and has gone when it is taken. @param comes lets it come */
+async function passing(comes: (come: () => void) => void): Promise<void> {
+  const dir = mkdtempSync(join(tmpdir(), "spawnbox-pools-"));
+  const source = join(dir, "late");
+  const mounts = [...system, { target: "/late", source, mode: "ro", optional: true }];
+  const api = compiled({
+    acls: { user: "nobody" },
+    namespace: { shares: { all: "disable" }, mounts },
+    pool: 1,
+    commands: { uid: "c", exec: { cmdpath: "/bin/cat", args: "/late" } },
+  });
+  const printed: string[] = [];
+  let made = 0;
+  // It is asked between the look at what there is and the launch.
+  const pools = new Pools(() => {
+    if (made++ === 0) comes(() => writeFileSync(source, "late"));
+    return undefined;
+  });
+  try {
+    pools.serve([api]);
+    await until("it is made anew", () => made === 2);
+    rmSync(source);
+    const plan = planOf(api);
+    const sink = {
+      stdout: (chunk: Uint8Array) => void printed.push(new TextDecoder().decode(chunk)),
+      stderr() {},
+    };
+    await until("it waits", () => pools.ready === 1);
+    const task = await pools.take(plan, { argv: ["/bin/cat", "/late"], env: plan.env }, sink);
+    await task?.started;
+    await task?.ended;
+    expect(printed).toEqual([]);
+  } finally {
+    await pools.close();
+    rmSync(dir, { recursive: true });
+  }
+}
+
+describe.if(isRoot)("one that has found what is gone again is no other's, where that came", () => {
+  test("just before it was made", () => passing((come) => come()));
+
+  test("after the launch, before it was made", () =>
+    passing((come) => {
+      startAgent();
+      const agent = agentPid() ?? 0;
+      for (const pid of [agent, ...aheadOf(agent)]) stopped(pid);
+      // Once the launch is sent, and who sent it has looked again.
+      setImmediate(() => {
+        come();
+        process.kill(-agent, "SIGCONT");
       });
-      jest.useRealTimers();
-      rmSync(source);
-      const plan = planOf(api);
-      const sink = {
-        stdout: (chunk: Uint8Array) => void printed.push(new TextDecoder().decode(chunk)),
-        stderr() {},
-      };
-      await until("it waits", () => pools.ready === 1);
-      const task = await pools.take(plan, { argv: ["/bin/cat", "/late"], env: plan.env }, sink);
-      await task?.started;
-      await task?.ended;
-      expect(printed).toEqual([]);
-    } finally {
-      jest.useRealTimers();
-      await pools.close();
-      rmSync(dir, { recursive: true });
-    }
-  },
-);
+    }));
+});
 
 describe.if(isRoot)("sandboxes that wait", () => {
   const api = (size: number) =>
@@ -309,8 +319,7 @@ describe.if(isRoot)("sandboxes that wait", () => {
       const of = api(1);
       const others = new Set(living.keys());
       pools.serve([of]);
-      await until("one waits, and is known", () => living.size > others.size);
-      expect(pools.ready).toBe(1);
+      await until("one waits", () => pools.ready === 1);
       for (const pid of living.keys()) if (!others.has(pid)) process.kill(pid, "SIGKILL");
       await until("it is gone", () => pools.ready === 0);
       for (let i = 0; i < 5; i++) await Bun.sleep(5);
