@@ -4,6 +4,7 @@
  */
 import { AfbError } from "../errors.ts";
 import { requirePlain } from "./coding.ts";
+import type { Asked } from "./http/asked.ts";
 import { once, type Pairs, parseJson, parseQuery, toArgs, WHOLE } from "./query.ts";
 import { HttpError } from "./respond.ts";
 import { SESSION_PARAMETERS } from "./session.ts";
@@ -25,7 +26,7 @@ export interface Arguments {
 
 /** Throws AfbError. */
 export function readArguments(
-  request: Request,
+  request: Asked,
   parameters: Pairs,
   body: Uint8Array = new Uint8Array(),
 ): Arguments {

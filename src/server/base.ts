@@ -1,6 +1,7 @@
 /** The path below which everything is, behind a proxy that gives other paths to other servers: `--base /box`. */
 import { AfbError } from "../errors.ts";
 import { failure } from "../api/reply.ts";
+import type { Answered } from "./http/answer.ts";
 import { namesOf } from "./path.ts";
 import { respond } from "./respond.ts";
 
@@ -29,7 +30,7 @@ export function below(base: Base, target: string): string | undefined {
 }
 
 /** The answer to a request that is not below the base. The base itself leads to its index, as links there are relative to it. */
-export function elsewhere(base: Base, target: string): Response {
+export function elsewhere(base: Base, target: string): Answered {
   const [path = "", ...query] = target.split("?");
   if (path === base) {
     const search = query.length > 0 ? `?${query.join("?")}` : "";

@@ -17,6 +17,8 @@ import type { Registry } from "../api/registry.ts";
 import type { Reply } from "../api/reply.ts";
 import { encodeReply } from "./afb.ts";
 import { encodeEvent } from "./event-text.ts";
+import type { Answered } from "./http/answer.ts";
+import type { Asked } from "./http/asked.ts";
 import { LIVE, respond } from "./respond.ts";
 import { tasksToFollow } from "./follow.ts";
 
@@ -31,16 +33,16 @@ export interface EventsOptions {
   readonly registry: Registry;
   readonly call: Omit<Call, "client">;
   /** The response to a call that failed before any event; that of plain REST by default. */
-  readonly refuse?: (reply: Reply) => Response;
+  readonly refuse?: (reply: Reply) => Answered;
   /** Milliseconds. */
   readonly heartbeat?: number;
 }
 
 /** `request.signal` tells that the client is gone. */
 export async function streamEvents(
-  request: Request,
+  request: Asked,
   { registry, call: given, refuse = respond, heartbeat = HEARTBEAT }: EventsOptions,
-): Promise<Response> {
+): Promise<Answered> {
   const last = request.headers.get("last-event-id");
   const place = last === null ? undefined : parsePlace(last);
   if (last !== null && !place) return new Response(null, { status: 204 });

@@ -6,6 +6,7 @@ import type { Request as Call } from "../api/client.ts";
 import { MONITOR } from "../api/monitor.ts";
 import type { Registry } from "../api/registry.ts";
 import { formatFor, FORMATS } from "../metrics/family.ts";
+import type { Answered } from "./http/answer.ts";
 import { allow, preflight, respond } from "./respond.ts";
 
 /** Why the server is not ready; undefined once it is. */
@@ -43,7 +44,7 @@ export async function metrics(
   request: Request,
   registry: Registry,
   caller: () => Omit<Call, "api" | "verb" | "args">,
-): Promise<Response> {
+): Promise<Answered> {
   allow(request.method, METHODS);
   if (request.method === "OPTIONS") return preflight(METHODS);
   const format = formatFor(request.headers.get("accept") ?? undefined);

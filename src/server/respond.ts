@@ -3,7 +3,7 @@ import { AfbError, STATUS, type Status } from "../errors.ts";
 import { failure, type Reply } from "../api/reply.ts";
 import { errorLine } from "../unexpected.ts";
 import { encodeReply } from "./afb.ts";
-import { withText } from "./http/shared-body.ts";
+import { Answer } from "./http/answer.ts";
 import type { GetHeader, OriginPolicy } from "./origin.ts";
 
 /** An error with an HTTP status other than that of its AFB status. */
@@ -26,11 +26,11 @@ const CHALLENGES: Partial<Record<Status, string>> = {
 /** Seconds after which a server that is busy may have room again. */
 const RETRY_AFTER = "1";
 
-export function respond(answer: Reply, http?: number): Response {
+export function respond(answer: Reply, http?: number): Answer {
   const { reply, json: body } = encodeReply(answer);
   // Statuses of plugins are not in the catalogue.
   const known: { http: number } | undefined = STATUS[reply.request.status];
-  const response = json(http ?? known?.http ?? 500, body);
+  const response = new Answer(http ?? known?.http ?? 500, body, JSON_HEADERS);
   // RFC 6750, section 3: how to do better. Browsers do not ask their user for a bearer token.
   const challenge = CHALLENGES[reply.request.status];
   if (challenge !== undefined && http !== 200) response.headers.set("www-authenticate", challenge);
@@ -38,7 +38,7 @@ export function respond(answer: Reply, http?: number): Response {
   return response;
 }
 
-export function respondError(error: unknown): Response {
+export function respondError(error: unknown): Answer {
   if (!(error instanceof AfbError)) console.error(`request failed: ${errorLine(error)}`);
   const http = error instanceof HttpError ? error : undefined;
   const response = respond(failure(error), http?.http);
@@ -50,14 +50,14 @@ export function respondError(error: unknown): Response {
 /** Cache-Control of what is to be there as it comes: a proxy that compresses would collect it until it has a block of it. */
 export const LIVE = "no-store, no-transform";
 
-export function json(status: number, body: string): Response {
-  const headers = {
-    "content-type": "application/json",
-    "cache-control": "no-store",
-    "x-content-type-options": "nosniff",
-  };
-  return withText(new Response(body, { status, headers }), body);
-}
+const JSON_HEADERS = {
+  "content-type": "application/json",
+  "cache-control": "no-store",
+  "x-content-type-options": "nosniff",
+} as const;
+
+/** 200. */
+export const json = (body: string): Response => new Response(body, { headers: JSON_HEADERS });
 
 /** Throws the 405 for a method that is not in the list `methods`. */
 export function allow(method: string, methods: string): void {
@@ -77,7 +77,11 @@ export function preflight(methods: string): Response {
 }
 
 /** Lets a page of a configured origin read the response. No CORS headers for anyone else. */
-export function shareWith(header: GetHeader, policy: OriginPolicy, headers: Headers): void {
+export function shareWith(
+  header: GetHeader,
+  policy: OriginPolicy,
+  headers: Pick<Headers, "append"> & { set(name: string, value: string): unknown },
+): void {
   const origin = header("origin");
   const origins = policy.origins ?? [];
   if (origin === undefined || !(origins.includes("*") || origins.includes(origin))) return;

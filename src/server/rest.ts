@@ -15,6 +15,8 @@ import { HTTP_STYLE, readArguments, readWait } from "./arguments.ts";
 import type { Base } from "./base.ts";
 import { requirePlain } from "./coding.ts";
 import { consoleAt } from "./console.ts";
+import { type Answered, fetched } from "./http/answer.ts";
+import { type Asked, placeOf, PlainRequest } from "./http/asked.ts";
 import { withSharedBody } from "./http/shared-body.ts";
 import { Incoming } from "./http/incoming.ts";
 import { EVENTS, streamEvents } from "./events.ts";
@@ -80,21 +82,21 @@ export interface Sender {
 
 export interface Rest {
   /** Answers one request. */
-  (request: Request, sender?: Sender): Response | Promise<Response>;
+  (request: Asked, sender?: Sender): Answered | Promise<Answered>;
   /** Whether the body of a POST with this target is what a command reads: it comes as it is read, and has any length. */
   streams(target: string): boolean;
 }
 
 export function createRest(options: RestOptions): Rest {
   const { registry, base = () => "", unready = () => undefined } = options;
-  const senders = new WeakMap<Request, Sender>();
-  const policyFor = (request: Request): OriginPolicy => {
+  const senders = new WeakMap<Asked, Sender>();
+  const policyFor = (request: Asked): OriginPolicy => {
     const policy = options.policy();
     const scheme = senders.get(request)?.scheme ?? policy.scheme;
     return { ...policy, scheme };
   };
   const list = () => Object.fromEntries(registry.list().map(({ api, verbs }) => [api, verbs]));
-  const nothing = (info: string, status: "unknown-api" | "unknown-verb"): Response =>
+  const nothing = (info: string, status: "unknown-api" | "unknown-verb"): Answered =>
     respond({ ...failure(new AfbError(status, info)), response: { apis: list() } });
 
   const page = (body: () => Uint8Array) => (request: Request) => {
@@ -102,8 +104,8 @@ export function createRest(options: RestOptions): Rest {
     if (request.method === "OPTIONS") return preflight(METHODS.page);
     const bytes = body();
     // To a HEAD Elysia writes the length of what is in the response.
-    if (request.method === "HEAD") return json(200, new TextDecoder().decode(bytes));
-    const response = json(200, "");
+    if (request.method === "HEAD") return json(new TextDecoder().decode(bytes));
+    const response = json("");
     response.headers.set("content-length", String(bytes.length));
     return withSharedBody(response, bytes);
   };
@@ -142,7 +144,7 @@ export function createRest(options: RestOptions): Rest {
   let webhooks: Webhooks | undefined;
 
   /** What a start replies that did not end within the seconds that its caller waits: 202, and where to follow it. */
-  const accepted = (reply: Reply, { api, verb }: Pick<Call, "api" | "verb">): Response => {
+  const accepted = (reply: Reply, { api, verb }: Pick<Call, "api" | "verb">): Answered => {
     const { response } = reply;
     const pid = isObject(response) ? String(response["pid"]) : "";
     const names = [api, ...verb.split("/")].map(encodeURIComponent).join("/");
@@ -177,9 +179,9 @@ export function createRest(options: RestOptions): Rest {
     return respond(reply, afb === "afb" ? 200 : ofExit);
   };
 
-  const call = async (request: Request): Promise<Response> => {
-    const url = new URL(request.url);
-    const path = url.pathname.slice("/api/".length);
+  const call = async (request: Asked): Promise<Answered> => {
+    const { pathname, search } = placeOf(request);
+    const path = pathname.slice("/api/".length);
     const slash = path.indexOf("/");
     if (slash < 0 || slash === path.length - 1) {
       const api = decode(slash < 0 ? path : path.slice(0, slash), "path");
@@ -213,13 +215,12 @@ export function createRest(options: RestOptions): Rest {
       allow(request.method, METHODS.webhook);
       const { from, body = new Uint8Array() } = senders.get(request) ?? {};
       if (body instanceof Incoming) throw changed();
-      const { search } = url;
       const delivery = { api, verb, header, from, search, body, gone: request.signal, ended };
       webhooks ??= new (await import("./webhook.ts")).Webhooks();
       const reply = await webhooks.call(hooked, delivery, registry);
       return ofExit === undefined ? respond(reply) : answer(reply, delivery, undefined, ofExit);
     }
-    const parameters = parseQuery(url.search.slice(1), "query string");
+    const parameters = parseQuery(search.slice(1), "query string");
     const policy = policyFor(request);
     checkCaller(header, policy);
     const { peer, address, from, body, certificate } = senders.get(request) ?? {};
@@ -239,7 +240,7 @@ export function createRest(options: RestOptions): Rest {
     const style = get(HTTP_STYLE) ?? header(HTTP_STYLE);
     const refuse = (reply: Reply, http = input?.http) =>
       http === undefined ? answer(reply, made, style, ofExit) : respond(reply, http);
-    const called = async (): Promise<Response> => {
+    const called = async (): Promise<Answered> => {
       const begun = Promise.withResolvers<undefined>();
       const bytes: Call["bytes"] = async (file) => {
         const { Transfer } = await import("./transfer.ts");
@@ -278,8 +279,8 @@ export function createRest(options: RestOptions): Rest {
 
   /** Checks who is asking, and turns errors into replies. */
   const guarded =
-    (handle: (request: Request) => Response | Promise<Response>) =>
-    async ({ request }: { request: Request }): Promise<Response> => {
+    <Kind extends Asked>(handle: (request: Kind) => Answered | Promise<Answered>) =>
+    async (request: Kind): Promise<Answered> => {
       const header: GetHeader = (name) => request.headers.get(name) ?? undefined;
       const policy = policyFor(request);
       try {
@@ -287,7 +288,7 @@ export function createRest(options: RestOptions): Rest {
       } catch (error) {
         return respondError(error);
       }
-      let response: Response;
+      let response: Answered;
       try {
         response = await handle(request);
       } catch (error) {
@@ -302,8 +303,8 @@ export function createRest(options: RestOptions): Rest {
   const raw = { parse: "none" } as const;
   /** A page of the user where there is one. */
   const pageOr =
-    (handle: (request: Request) => Response) =>
-    async (request: Request): Promise<Response> => {
+    (handle: (request: Request) => Answered) =>
+    async (request: Request): Promise<Answered> => {
       const ancestors = ["'self'", ...(options.policy().origins ?? [])].join(" ");
       const own = await options.pages?.()?.respond(request, ancestors, base());
       const found =
@@ -323,7 +324,7 @@ export function createRest(options: RestOptions): Rest {
   const other = pageOr((request) =>
     new URL(request.url).pathname === "/" ? index(request) : elsewhere(),
   );
-  const mcp = (request: Request): Response | Promise<Response> => {
+  const mcp = (request: Request): Answered | Promise<Answered> => {
     const entrance = options.mcp?.();
     if (!entrance) return other(request);
     const {
@@ -337,41 +338,45 @@ export function createRest(options: RestOptions): Rest {
     const sender = { peer, address, certificate, share: from?.peer ?? "" };
     return entrance.respond(request, body, sender, policyFor(request));
   };
+  const routed = (handle: (request: Request) => Answered | Promise<Answered>) => {
+    const answer = guarded(handle);
+    return async ({ request }: { request: Request }) => fetched(await answer(request));
+  };
   const route = async () => {
     const { Elysia } = await import("elysia");
     return (
       new Elysia({ strictPath: true })
-        .all("/mcp", guarded(mcp), raw)
+        .all("/mcp", routed(mcp), raw)
         // Servers of other makers have it there, and so have settings that are copied.
-        .all("/mcp/", guarded(mcp), raw)
-        .all("/openapi.json", guarded(page(openapi)), raw)
-        .all("/healthz", guarded(healthz), raw)
+        .all("/mcp/", routed(mcp), raw)
+        .all("/openapi.json", routed(page(openapi)), raw)
+        .all("/healthz", routed(healthz), raw)
         .all(
           "/readyz",
-          guarded((request) => readyz(request, unready)),
+          routed((request) => readyz(request, unready)),
           raw,
         )
         .all(
           "/metrics",
-          guarded((request) => metrics(request, registry, () => asking(request))),
+          routed((request) => metrics(request, registry, () => asking(request))),
           raw,
         )
         .all(
           "/api",
-          guarded(() => nothing(`say which: ${base()}/api/API/VERB`, "unknown-api")),
+          routed(() => nothing(`say which: ${base()}/api/API/VERB`, "unknown-api")),
           raw,
         )
-        .all("/*", guarded(other), raw)
+        .all("/*", routed(other), raw)
     );
   };
-  let routed: ReturnType<typeof route> | undefined;
+  let router: ReturnType<typeof route> | undefined;
   const answerCall = guarded(call);
-  const answering = async (request: Request, sender?: Sender) => {
+  const answering = async (request: Asked, sender?: Sender) => {
     if (sender) senders.set(request, sender);
     // What is asked for all the time needs no router, nor has to wait until there is one.
-    if (isCall(request.url)) return answerCall({ request });
-    routed ??= route();
-    return (await routed).fetch(request);
+    if (request instanceof PlainRequest || isCall(request.url)) return answerCall(request);
+    router ??= route();
+    return (await router).fetch(request);
   };
   return Object.assign(answering, {
     streams: (target: string) => isFedBy(registry, target, isEvents),

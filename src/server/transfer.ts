@@ -10,6 +10,8 @@ import type { WireStatus } from "../api/status.ts";
 import type { Bytes, File } from "../encoders/encoder.ts";
 import { AfbError } from "../errors.ts";
 import { disposition } from "./disposition.ts";
+import type { Answered } from "./http/answer.ts";
+import type { Asked } from "./http/asked.ts";
 import { Truncated } from "./http/body.ts";
 import { withTrailers } from "./http/trailers.ts";
 import { HttpError, LIVE } from "./respond.ts";
@@ -25,7 +27,7 @@ const CONDITIONS = ["if-match", "if-none-match", "if-modified-since", "if-unmodi
 type Controller = ReadableStreamDefaultController<Uint8Array>;
 
 export class Transfer implements Bytes {
-  readonly #request: Request;
+  readonly #request: Pick<Asked, "headers">;
   readonly #file: File;
   readonly #begun: () => void;
   readonly #body: ReadableStream<Uint8Array>;
@@ -37,7 +39,7 @@ export class Transfer implements Bytes {
   #refusal: HttpError | undefined;
 
   /** @param begun told of the first byte */
-  constructor(request: Request, file: File, begun: () => void) {
+  constructor(request: Pick<Asked, "headers">, file: File, begun: () => void) {
     this.#request = request;
     this.#file = file;
     this.#begun = begun;
@@ -72,7 +74,7 @@ export class Transfer implements Bytes {
   }
 
   /** Where nothing was printed: mostly what `answer` makes of the reply. */
-  without(reply: Reply, answer: (reply: Reply, http?: number) => Response): Response {
+  without(reply: Reply, answer: (reply: Reply, http?: number) => Answered): Answered {
     this.#close();
     if (!this.#status) return answer(reply, this.#refusal?.http);
     const { exit, cause } = this.#status;

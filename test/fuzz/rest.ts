@@ -1,5 +1,6 @@
 /** REST requests: an afb-reply with a status of the catalogue for any of them, and query strings as a browser reads them. */
 import { AfbError } from "../../src/errors.ts";
+import { fetched } from "../../src/server/http/answer.ts";
 import { sharedBodyOf } from "../../src/server/http/shared-body.ts";
 import { type Pairs, parseQuery } from "../../src/server/query.ts";
 import { createRest } from "../../src/server/rest.ts";
@@ -168,7 +169,7 @@ export const restRequests: Target = {
       if (error instanceof TypeError) return;
       throw error;
     }
-    const response = await rest(request);
+    const response = fetched(await rest(request));
     demand(
       [200, 204, 400, 403, 404, 405, 415, 500].includes(response.status),
       `status ${response.status}`,

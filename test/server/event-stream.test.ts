@@ -4,6 +4,7 @@ import type { Client, Request as Call } from "../../src/api/client.ts";
 import { placeOf } from "../../src/api/place.ts";
 import { failure, type Reply, success } from "../../src/api/reply.ts";
 import { AfbError } from "../../src/errors.ts";
+import { fetched } from "../../src/server/http/answer.ts";
 import { streamEvents } from "../../src/server/events.ts";
 import { isSettled } from "../api/listener.ts";
 import { TestRegistry } from "./harness.ts";
@@ -27,7 +28,7 @@ function called({
   const call = { api: "t", verb: "v", args: { action: "start" }, session: { uuid: "u" } };
   const response = streamEvents(request, {
     ...{ registry, call, ...(heartbeat !== undefined && { heartbeat }) },
-  });
+  }).then(fetched);
   return { response, answer: resolve, asked, client: asked[0]?.client as Client };
 }
 const running = success({ pid: 7, command: "c" });

@@ -2,6 +2,7 @@ import { describe, expect, jest, test } from "bun:test";
 import type { Client, Request } from "../../src/api/client.ts";
 import { failure, type Reply, success } from "../../src/api/reply.ts";
 import { AfbError } from "../../src/errors.ts";
+import { fetched } from "../../src/server/http/answer.ts";
 import { streamEvents } from "../../src/server/events.ts";
 import { RawClient, TestRegistry } from "./harness.ts";
 import { serveOn, TRANSPORTS } from "./transport.ts";
@@ -177,11 +178,13 @@ test("a verb named …/events wins; HEAD is no way to stream", async () => {
 test("a quiet stream has comments", async () => {
   const tasks = new Tasks();
   const call = { api: "t", verb: "task", args: undefined, session: { uuid: "u" } };
-  const response = await streamEvents(new Request("http://localhost/"), {
-    registry: tasks,
-    call,
-    heartbeat: 5,
-  });
+  const response = fetched(
+    await streamEvents(new Request("http://localhost/"), {
+      registry: tasks,
+      call,
+      heartbeat: 5,
+    }),
+  );
   const reader = response.body?.getReader();
   let text = "";
   while (!text.includes("\n\n:\n\n:\n\n")) {
@@ -208,7 +211,7 @@ test("none comes before it is known whether there is a stream, nor to who does n
     });
     jest.advanceTimersByTime(50);
     gate.resolve();
-    const response = await answered;
+    const response = fetched(await answered);
     const reader = response.body?.getReader();
     const first = new TextDecoder().decode((await reader?.read())?.value);
     expect(first).toContain("event: reply");
@@ -223,7 +226,9 @@ test("none comes before it is known whether there is a stream, nor to who does n
 test("events of one turn leave together, and what is not read of them counts", async () => {
   const tasks = new Tasks();
   const call = { api: "t", verb: "task", args: undefined, session: { uuid: "u" } };
-  const response = await streamEvents(new Request("http://localhost/"), { registry: tasks, call });
+  const response = fetched(
+    await streamEvents(new Request("http://localhost/"), { registry: tasks, call }),
+  );
   const caller = await tasks.started.promise;
   const reader = response.body?.getReader();
   const decoder = new TextDecoder();

@@ -4,6 +4,7 @@ import type { Socket } from "node:net";
 import { PassThrough } from "node:stream";
 import type { Request as Call } from "../../src/api/client.ts";
 import { type Reply, success } from "../../src/api/reply.ts";
+import { fetched } from "../../src/server/http/answer.ts";
 import { Incoming } from "../../src/server/http/incoming.ts";
 import { Input } from "../../src/server/http/input.ts";
 import type { Entrance } from "../../src/server/mcp.ts";
@@ -107,7 +108,7 @@ describe("a call", () => {
     // What the runtime takes for its own where it makes one.
     for (const [name, value] of Object.entries(headers)) request.headers.set(name, value);
     const body = kind === "coming" ? coming() : kind === "whole" ? whole : undefined;
-    const response = await rest(request, { ...(body && { body }) });
+    const response = fetched(await rest(request, { ...(body && { body }) }));
     expect(await response.text()).toContain(expected);
     const { called } = registry;
     expect(called.map(({ input, args }) => [input === body && input !== undefined, args])).toEqual(

@@ -3,6 +3,7 @@ import { describe, expect, test } from "bun:test";
 import { AfbError } from "../../src/errors.ts";
 import { failure, type Reply, success } from "../../src/api/reply.ts";
 import type { Request as Call } from "../../src/api/client.ts";
+import { fetched } from "../../src/server/http/answer.ts";
 import { healthz, metrics, readyz } from "../../src/server/health.ts";
 import { TestRegistry } from "./harness.ts";
 
@@ -62,7 +63,7 @@ describe("what is counted", () => {
   ])("is the verb's text, as is accepted: %s", async (accept, format, type) => {
     const registry = new Counting(success("some 1\n"));
     const headers = accept === undefined ? {} : { accept };
-    const response = await metrics(asking("GET", headers), registry, caller);
+    const response = fetched(await metrics(asking("GET", headers), registry, caller));
     expect(registry.calls).toMatchObject([
       { api: "monitor", verb: "metrics", args: { format }, session: { uuid: "s" } },
     ]);
@@ -74,7 +75,7 @@ describe("what is counted", () => {
 
   test("is refused as the verb is", async () => {
     const registry = new Counting(failure(new AfbError("insufficient-scope", "not you")));
-    const response = await metrics(asking(), registry, caller);
+    const response = fetched(await metrics(asking(), registry, caller));
     expect([response.status, await response.text()]).toEqual([
       403,
       expect.stringContaining("not you"),

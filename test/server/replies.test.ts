@@ -3,6 +3,7 @@ import { describe, expect, test } from "bun:test";
 import type { Request as Call } from "../../src/api/client.ts";
 import { failure, type Reply, success } from "../../src/api/reply.ts";
 import { AfbError } from "../../src/errors.ts";
+import { fetched } from "../../src/server/http/answer.ts";
 import { createRest } from "../../src/server/rest.ts";
 import { Sessions } from "../../src/server/session.ts";
 import { TestRegistry } from "./harness.ts";
@@ -20,7 +21,7 @@ function made(answer: (call: Call) => Reply, http?: "afb") {
   return { asked, rest: createRest({ ...options, policy, base: () => "/box" }) };
 }
 const get = async (rest: ReturnType<typeof made>["rest"], path: string, headers = {}) =>
-  rest(new Request(`http://localhost${path}`, { headers }));
+  fetched(await rest(new Request(`http://localhost${path}`, { headers })));
 
 const running = success({ pid: 7, command: "c" });
 

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { success } from "../../src/api/reply.ts";
+import { fetched } from "../../src/server/http/answer.ts";
 import { createRest } from "../../src/server/rest.ts";
 import { startServer } from "../../src/server/server.ts";
 import { Sessions } from "../../src/server/session.ts";
@@ -394,7 +395,7 @@ test("of a call that is over its reply is not kept, though what it was given may
   const options = { registry, sessions: new Sessions(64), version: "0", port: () => 1 };
   const rest = createRest({ ...options, policy: () => ({ loopback: false }) });
   for (let i = 0; i < 50; i++)
-    await (await rest(new Request("http://localhost/api/t/echo"))).text();
+    await fetched(await rest(new Request("http://localhost/api/t/echo"))).text();
   // Some may still be seen on the stack.
   await until("most are gone", () => {
     Bun.gc(true);

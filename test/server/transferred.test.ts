@@ -4,6 +4,7 @@ import type { Reply } from "../../src/api/reply.ts";
 import { failure, success } from "../../src/api/reply.ts";
 import type { WireStatus } from "../../src/api/status.ts";
 import { AfbError } from "../../src/errors.ts";
+import { fetched } from "../../src/server/http/answer.ts";
 import { trailersOf } from "../../src/server/http/trailers.ts";
 import { HttpError } from "../../src/server/respond.ts";
 import { Transfer } from "../../src/server/transfer.ts";
@@ -121,7 +122,7 @@ describe("nothing printed", () => {
 
   test("is an empty file of a command that ended well", async () => {
     const { response, replies } = without({ exit: 0 });
-    expect([response.status, await response.text()]).toEqual([201, ""]);
+    expect([response.status, await fetched(response).text()]).toEqual([201, ""]);
     expect([response.headers.get("spawnbox-exit"), replies.length]).toEqual(["0", 1]);
     expect(response.headers.get("content-type")).toBe("image/png");
   });

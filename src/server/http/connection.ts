@@ -8,6 +8,8 @@ import { failure } from "../../api/reply.ts";
 import type { Asker } from "../../api/turns.ts";
 import type { Debt } from "../../backlog.ts";
 import type { Part } from "../../share.ts";
+import type { Answered } from "./answer.ts";
+import type { Asked } from "./asked.ts";
 import { readBody, Truncated } from "./body.ts";
 import { HttpFault } from "./fault.ts";
 import { Incoming } from "./incoming.ts";
@@ -43,11 +45,11 @@ export interface Handlers {
    * Answers a request; its signal tells that the client has gone. Never rejects.
    * @param body of a POST. It is not in the request, which would keep a copy of it, and make others
    */
-  readonly respond: (request: Request, body: Uint8Array | Incoming) => Promise<Response> | Response;
+  readonly respond: (request: Asked, body: Uint8Array | Incoming) => Promise<Answered> | Answered;
   /** Whether the body of a POST with this target is read while it is answered; by default none is. */
   readonly streams?: (target: string) => boolean;
   /** What the server takes a target for; or the answer, where it is none of its. */
-  readonly route?: (target: string) => string | Response;
+  readonly route?: (target: string) => string | Answered;
   /** Where what it does not read of long responses is counted. */
   readonly debt?: () => Debt;
   /** Whose turn it is where requests have to wait for one another. */
@@ -208,7 +210,7 @@ export class HttpConnection {
     head: RequestHead,
     body: Uint8Array | Incoming,
     signal: AbortSignal,
-  ): Promise<Response> {
+  ): Promise<Answered> {
     // RFC 9110, section 9.3.7: it asks of no path, and whether the server answers is all that comes of it.
     if (head.target === "*" && head.method === "OPTIONS")
       return new Response(null, { status: 204 });
@@ -219,7 +221,7 @@ export class HttpConnection {
     return this.#answer(request, body);
   }
 
-  async #answer(request: Request, body: Uint8Array | Incoming): Promise<Response> {
+  async #answer(request: Asked, body: Uint8Array | Incoming): Promise<Answered> {
     try {
       return await this.#handlers.respond(request, body);
     } catch (error) {
@@ -231,10 +233,9 @@ export class HttpConnection {
   }
 
   /** One that nobody wants is read all the same: what comes behind it is the next request. What is kept counts for the part. */
-  async #body(
-    { body: framing }: RequestHead,
-    wanted: boolean,
-  ): Promise<Uint8Array<ArrayBuffer> | undefined> {
+  async #body(head: RequestHead, wanted: boolean): Promise<Uint8Array<ArrayBuffer> | undefined> {
+    if (isEmpty(head)) return wanted ? NOTHING : undefined;
+    const { body: framing } = head;
     const pieces: Buffer[] = [];
     let length = 0;
     let kept = 0;

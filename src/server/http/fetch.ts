@@ -1,14 +1,16 @@
-/** Between the wire and the Fetch API: a head and a body become a Request, a Response what is sent back. */
+/** Between the wire and who answers: a head becomes a request, of the Fetch API where it has to be, an answer what is sent back. */
+import { Answer, type Answered } from "./answer.ts";
+import { type Asked as AskedRequest, plainRequest } from "./asked.ts";
 import type { RequestHead } from "./head.ts";
-import { sharedBodyOf, textOf } from "./shared-body.ts";
+import { sharedBodyOf } from "./shared-body.ts";
 import { trailersOf } from "./trailers.ts";
 import { headText, type Output } from "./output.ts";
 
 /** Without its body. undefined for what the Fetch API has no words for, such as TRACE or a target without a path. */
-export function toRequest(
-  { method, target, headers }: RequestHead,
-  signal: AbortSignal,
-): Request | undefined {
+export function toRequest(head: RequestHead, signal: AbortSignal): AskedRequest | undefined {
+  const plain = plainRequest(head, signal);
+  if (plain) return plain;
+  const { method, target, headers } = head;
   // The host is checked as a header; in the URL any will do.
   const url = target.startsWith("/") ? URL.parse(`http://localhost${target}`) : null;
   if (!url) return undefined;
@@ -34,10 +36,20 @@ export interface Asked extends Pick<RequestHead, "method" | "version"> {
  * @returns whether another request may follow: not after a stream whose end only the end of the connection tells, or that broke off
  */
 export async function sendResponse(
-  response: Response,
+  response: Answered,
   { method, version, keepAlive }: Asked,
   output: Output,
 ): Promise<boolean> {
+  if (response instanceof Answer) {
+    const { status, body } = response;
+    const bytes = Buffer.from(body);
+    const headers = [...response.headers, ["content-length", String(bytes.length)] as const];
+    await output.whole(
+      headText({ status, headers }, !keepAlive),
+      method === "HEAD" ? undefined : bytes,
+    );
+    return keepAlive;
+  }
   const headers = headersOf(response);
   const head = (more: [string, string][], keep: boolean): string =>
     headText({ status: response.status, headers: [...headers, ...more] }, !keep);
@@ -50,8 +62,7 @@ export async function sendResponse(
   const trailers = trailersOf(response);
   const streams = known || trailers || response.headers.get("content-type") === "text/event-stream";
   if (method === "HEAD" || !streams || !response.body) {
-    const text = textOf(response);
-    const body = text === undefined ? await bytesOf(response) : Buffer.from(text);
+    const body = await bytesOf(response);
     const bodiless = response.status === 204 || response.status === 304;
     const length: [string, string][] =
       known || bodiless ? [] : [["content-length", String(body.length)]];

@@ -1,6 +1,7 @@
 /** A server of connections of HTTP/1.1, with limits short enough to be met. */
 import { createServer, type Socket } from "node:net";
 import { HttpConnection, LIMITS, type Limits } from "../../../src/server/http/connection.ts";
+import type { Asked } from "../../../src/server/http/asked.ts";
 import { Incoming } from "../../../src/server/http/incoming.ts";
 import { Share } from "../../../src/share.ts";
 
@@ -36,8 +37,10 @@ export async function site(
       sockets.delete(socket);
       part.close();
     });
-    const handle = (request: Request, body: Uint8Array | Incoming) => {
+    const handle = (asked: Asked, body: Uint8Array | Incoming) => {
       found.asked++;
+      // Only what is below /api/ is none.
+      const request = asked as Request;
       if (body instanceof Incoming) return take?.(body, request) ?? new Response("nobody takes it");
       return respond(request, Buffer.from(body).toString());
     };
