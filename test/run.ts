@@ -189,11 +189,16 @@ async function inTurn(jobs: readonly Job[]): Promise<Report[]> {
 
 /** See sched(7): what its processes take of the processors together, before other sessions; `nice` of "/autogroup-N nice M". */
 const AUTOGROUP = "/proc/self/autogroup";
-const PREFERRED = -15;
+/**
+ * Three times the weight of another session, and no more. Who buries a process turns in the kernel for as long as somebody else is
+ * letting go of its entries in /proc (`shrink_dcache_parent`; newer kernels sleep). Commands have sessions of their own, and of tests
+ * that weigh thirty times as much they do not come to let go: all processors turned for up to 20 s.
+ */
+const PREFERRED = -5;
 
 /**
  * Attacks make sessions of their own, to each of which the kernel gives as much of the processors as to the one of all tests: fifty of
- * them leave nothing to what is to end them, nor to what runs beside. @returns puts it back
+ * them leave little to what is to end them, and to what runs beside. @returns puts it back
  */
 function prefer(): () => void {
   try {

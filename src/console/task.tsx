@@ -194,6 +194,8 @@ function Buttons({ task }: { task: TaskRecord }) {
     const args = { id, ...(signal !== undefined && { signal }) };
     const reply = await call(`${api}/${verb}`, { action: "stop", args });
     setFailed(succeeded(reply) ? undefined : reply);
+    // It may never have come to the task: that can be asked for again.
+    if (!succeeded(reply) && signal === undefined) setStopped(0);
   };
   const again = async (): Promise<void> => {
     const started = await startTask(api, verb, objectOf(task.args));
@@ -225,7 +227,7 @@ function Buttons({ task }: { task: TaskRecord }) {
         ))}
       {failed && (
         <span class="fault" role="alert">
-          {failed.info}
+          {failed.info || failed.status}
         </span>
       )}
     </span>

@@ -38,6 +38,24 @@ inBrowser("connection", (board) => {
     await board.page.see("It succeeded.");
   }, 60_000);
 
+  test("a stop that may not have come to the server is told, and can be asked for again", async () => {
+    const doomed = await serve(boardConfig());
+    try {
+      await board.page.open(`${doomed.url}/#/v/board/slow`);
+      await board.page.press("Run");
+      await board.page.see("tick", ".log");
+      process.kill(doomed.pid, "SIGSTOP");
+      await board.page.press("Stop");
+      await board.page.see("Stopping", ".title");
+    } finally {
+      await doomed.crash();
+      await doomed[Symbol.asyncDispose]().catch(() => undefined);
+    }
+    await board.page.see("disconnected", ".title [role=alert]");
+    const enabled = ".title .danger:not([disabled])";
+    await until("it is there again", async () => (await board.page.text(enabled)) === "Stop");
+  }, 60_000);
+
   test("a page that comes in pieces, as over a slow network, runs once it is whole", async () => {
     const whole = await fetch(`${board.served.url}/`, { headers: { accept: "text/html" } });
     const bytes = new Uint8Array(await whole.arrayBuffer());
