@@ -21,6 +21,7 @@ export interface Elsewhere {
 const GONE = 404;
 /** JSON-RPC: something went wrong between here and there. */
 const FAILED = -32000;
+const NO_METHOD = -32601;
 
 /**
  * Until the client closes its end.
@@ -32,15 +33,19 @@ export async function relay({ url, token, fetch }: Elsewhere): Promise<string | 
   const there = new StreamableHTTPClientTransport(url, { fetch, requestInit: { headers } });
   const { promise: ended, resolve: end } = Promise.withResolvers<string | undefined>();
   let asked: RequestId | undefined;
-  const refuse = (message: JSONRPCMessage, why: string): void => {
+  const refuse = (message: JSONRPCMessage, why: string, code = FAILED): void => {
     if (!isJSONRPCRequest(message)) return;
-    void own.send({ jsonrpc: "2.0", id: message.id, error: { code: FAILED, message: why } });
+    void own.send({ jsonrpc: "2.0", id: message.id, error: { code, message: why } });
   };
   // What comes with the first message needs the session that it makes.
   let begun: Promise<unknown> = Promise.resolve();
   own.onmessage = (message) => {
+    const isFirst = isInitializeRequest(message) && isJSONRPCRequest(message);
+    // Who speaks later versions, which have no sessions, looks first whether this does (`server/discover`), and begins as here where
+    // it does not: some do for this code alone.
+    if (asked === undefined && !isFirst) return refuse(message, "begin with initialize", NO_METHOD);
     const sent = begun.then(() => there.send(message));
-    if (isInitializeRequest(message) && isJSONRPCRequest(message)) {
+    if (isFirst) {
       asked = message.id;
       begun = sent.catch(() => {});
     }

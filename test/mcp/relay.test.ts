@@ -105,6 +105,27 @@ test("messages and answers go on as they are, in the session that the first has 
   expect(others.at(-1)).toEqual({ method: "DELETE", id: undefined, ...inside });
 });
 
+test("who asks first for a version without sessions is told that there is none, and begins as ever", async () => {
+  const { asked, url } = server({ ...BEGUN, "server/discover": 400, "notifications/x": 400 });
+  const { answers, why, told } = await relayed(url, [
+    { id: "d", method: "server/discover", params: { _meta: {} } },
+    { method: "notifications/x" },
+    INITIALIZE,
+    { id: 1, method: "ping" },
+  ]);
+  expect([why, told]).toEqual([null, []]);
+  expect(answers[0]).toEqual({
+    ...{ jsonrpc: "2.0", id: "d", error: { code: -32601, message: "begin with initialize" } },
+  } as never);
+  expect(answers.slice(1).map(({ id, error }) => [id, error])).toEqual([
+    [0, undefined],
+    [1, undefined],
+  ]);
+  expect(asked.filter(({ id }) => id !== undefined).map(({ method }) => method)).toEqual([
+    ...["initialize", "ping"],
+  ]);
+});
+
 test("without a token none is sent", async () => {
   const { asked, url } = server(BEGUN);
   await relayed(url, [INITIALIZE]);
