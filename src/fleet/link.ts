@@ -84,6 +84,10 @@ const GOODBYE = 2000;
 const CONNECTED = "connected to the broker";
 const CLOSED =
   "the connection was closed, and nobody said why: if that happens again and again, another client has the same name";
+const UNGREETED =
+  "the broker closes the connection before it says anything: is it one of MQTT 5, is this the port for clients of this kind (TLS, or not), and is there room for another?";
+/** ms for an answer to what is asked for. */
+const ANSWER_LIMIT = 60_000;
 
 export class Link {
   readonly #client: MqttClient;
@@ -104,6 +108,8 @@ export class Link {
   /** When it was connected last, while it is. */
   #since = Infinity;
   #told = "";
+  /** Whether this attempt to connect has come to something that was told. */
+  #isExplained = false;
   #isStarted = false;
   #closing = false;
 
@@ -163,6 +169,8 @@ export class Link {
     this.#client.prependListener("close", () => {
       // Mosquitto 2.0 closes where it should say that another has the name: two boards would take turns, and nobody would know.
       if (this.#told === CONNECTED && !this.#closing) this.#tell(CLOSED);
+      // So do others where they should refuse, and who passes connections on to a broker that is not there.
+      if (!this.#isExplained && !this.#closing) this.#tell(UNGREETED);
       if (performance.now() - this.#since > STABLE) {
         this.#delay = FIRST_DELAY;
         this.#client.options.reconnectPeriod = this.#nextDelay();
@@ -207,7 +215,7 @@ export class Link {
 
   /**
    * Once connected. For the next connection it is to be said again: it may never have reached the broker, and nothing of QoS 0 is
-   * kept for who is away. Rejects where the broker refuses, or the connection ends.
+   * kept for who is away. Rejects where the broker refuses, or the connection ends, as it does where the broker does not answer.
    * @param kept also what the broker keeps of them
    */
   async subscribe(
@@ -216,11 +224,23 @@ export class Link {
   ): Promise<void> {
     // What was published to be retained is told as that, also where it comes for the first time.
     const how = { qos, rap: true, rh: kept ? 0 : 2 };
-    await this.#client.subscribeAsync([...topics], how).catch((error: unknown) => {
+    const { stream } = this.#client;
+    // There are brokers that say nothing where they should refuse: one would be connected, and hear nothing for ever.
+    const timer = setTimeout(() => {
+      this.#tell(`the broker does not answer: it was asked for ${topics.join(", ")}`);
+      stream.destroy();
+    }, ANSWER_LIMIT);
+    try {
+      await this.#client.subscribeAsync([...topics], how);
+    } catch (error) {
       // The client tells that something was refused, not what.
       if (!(error instanceof Error && "packet" in error && error.packet)) throw error;
-      throw new Error(`the broker refuses ${topics.join(", ")}: ${error.message}`);
-    });
+      throw new Error(`the broker refuses ${topics.join(", ")}: ${error.message}`, {
+        cause: error,
+      });
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   /** Nothing more of these, also where the broker is told only later. */
@@ -316,6 +336,7 @@ export class Link {
   #stream(): Duplex {
     this.#client.options.reconnectPeriod = this.#nextDelay();
     this.#agree(this.options.largest + HEAD);
+    this.#isExplained = false;
     try {
       return this.#dial();
     } catch (error) {
@@ -363,6 +384,7 @@ export class Link {
 
   /** The same is told once. */
   #tell(text: string): void {
+    this.#isExplained = true;
     if (text === this.#told) return;
     this.#told = text;
     this.options.tell(text);

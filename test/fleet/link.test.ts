@@ -199,6 +199,26 @@ describe("what is told", () => {
     expect(one.told).toHaveLength(3);
   });
 
+  test("is that it was closed before a word was said, once", async () => {
+    delays();
+    await using one = linked({}, () => null);
+    one.link.start();
+    await until(() => one.broker.connects.length > 2);
+    expect(one.told).toEqual([
+      "the broker closes the connection before it says anything: is it one of MQTT 5, is this the port for clients of this kind (TLS, or not), and is there room for another?",
+    ]);
+  });
+
+  test("is that it was refused, and no other reason where it is closed then", async () => {
+    delays();
+    await using one = linked({}, () => ({
+      ...{ cmd: "connack", sessionPresent: false, reasonCode: 0x97 },
+    }));
+    one.link.start();
+    await until(() => one.broker.connects.length > 2);
+    expect(one.told).toEqual([expect.stringMatching(/^Connection refused: /)]);
+  });
+
   test("is what the broker does not take", async () => {
     await using one = linked({}, (packet) =>
       packet.cmd === "publish"
@@ -578,6 +598,34 @@ describe("what comes", () => {
     await one.broker.when(() => one.broker.subscribes.length === 2);
     one.broker.cut();
     expect(await waiting).toBe("Connection closed");
+  });
+
+  test("is asked for on another connection where the broker does not answer that", async () => {
+    delays();
+    const limits: number[] = [];
+    const timeouts = spyOn(globalThis, "setTimeout").mockImplementation(((
+      run: () => void,
+      ms: number,
+    ) => {
+      if (ms === 60_000) limits.push(ms);
+      return real.setTimeout(run, ms === 60_000 ? 1 : ms);
+    }) as typeof setTimeout);
+    restored.push(() => timeouts.mockRestore());
+    await using one = linked({}, (packet) =>
+      packet.cmd === "subscribe" ? undefined : granting(packet),
+    );
+    await one.opened();
+    const asked = one.link.subscribe(["a", "b"]);
+    expect(await asked.catch(({ message }: Error) => message)).toMatch(/closed/i);
+    await until(() => one.connects() === 2);
+    expect([limits.length, one.told]).toEqual([
+      1,
+      [
+        "connected to the broker",
+        "the broker does not answer: it was asked for a, b",
+        "connected to the broker",
+      ],
+    ]);
   });
 
   test("is taken sixteen at a turn, where there is nothing else to do", async () => {
