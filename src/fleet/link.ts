@@ -61,6 +61,8 @@ interface Waiting extends Publish {
   messageId?: number;
   /** Connections that the broker has ended because of a message, which may have been this one. */
   ended?: number;
+  /** How often it was too much for the broker in that moment. */
+  tooMuch?: number;
 }
 
 /** Messages under way: their confirmations come as fast as a broker can write them. */
@@ -79,6 +81,9 @@ const A_TURN = 16;
 /** ms in which nothing is published that is as what connections were ended for: to that topic, of so many, or as long. */
 const BLAMED = 3_600_000;
 const MOST_BLAMED = 1000;
+/** PUBACK: more than the broker takes in so short a time. ms after which the rest is sent, and how often one message is. */
+const QUOTA = 0x97;
+const [PAUSE, MOST_PAUSES] = [1000, 60];
 /** ms for the last words. */
 const GOODBYE = 2000;
 const CONNECTED = "connected to the broker";
@@ -95,6 +100,9 @@ export class Link {
   readonly #pace: Pace | undefined;
   /** Sent, and not confirmed. */
   readonly #underWay = new Set<Waiting>();
+  /** What was too much in that moment: until then nothing is sent. */
+  readonly #tooMuch: Waiting[] = [];
+  #pause: ReturnType<typeof setTimeout> | undefined;
   #most = UNDER_WAY;
   /** Bytes of a packet that the broker takes. */
   #largest = Infinity;
@@ -190,7 +198,7 @@ export class Link {
 
   /** Messages that wait, or are not confirmed. */
   get backlog(): number {
-    return this.#waiting.length + this.#underWay.size;
+    return this.#waiting.length + this.#underWay.size + this.#tooMuch.length;
   }
 
   /**
@@ -253,7 +261,9 @@ export class Link {
     const said = last && this.connected && this.publish(last.topic, last.payload, { retain: true });
     if (said) await Promise.race([said.catch(() => {}), Bun.sleep(GOODBYE)]);
     this.#closing = true;
-    for (const { settle } of this.#waiting.splice(0)) settle.reject(new Error("closed"));
+    clearTimeout(this.#pause);
+    const waiting = [...this.#tooMuch.splice(0), ...this.#waiting.splice(0)];
+    for (const { settle } of waiting) settle.reject(new Error("closed"));
     if (!this.#isStarted) return;
     const ended = new Promise<void>((resolve) => {
       const forget = this.options.isPassing && { properties: { sessionExpiryInterval: 0 } };
@@ -264,7 +274,7 @@ export class Link {
   }
 
   #pump(): void {
-    while (this.connected && this.#underWay.size < this.#most) {
+    while (this.connected && !this.#pause && this.#underWay.size < this.#most) {
       const next = this.#waiting.shift();
       if (!next) return;
       const size = sizeOf(next);
@@ -327,10 +337,27 @@ export class Link {
     this.#sent.set(properties, waiting);
     this.#client.publish(topic, payload, { qos: 1, retain, properties }, (error) => {
       this.#underWay.delete(waiting);
+      if (error && this.#mayAgain(error, waiting)) return this.#later(waiting, error);
       if (error) settle.reject(error);
       else settle.resolve();
       this.#pump();
     });
+  }
+
+  #mayAgain(error: Error, { tooMuch = 0 }: Waiting): boolean {
+    return !this.#closing && "code" in error && error.code === QUOTA && tooMuch < MOST_PAUSES;
+  }
+
+  /** In its order, and before what waits: who is asked for less would get no less by being sent all else meanwhile. */
+  #later(waiting: Waiting, { message }: Error): void {
+    waiting.tooMuch = (waiting.tooMuch ?? 0) + 1;
+    this.#tooMuch.push(waiting);
+    this.#tell(`there is too much for the broker, and it is sent again: ${message}`);
+    this.#pause ??= setTimeout(() => {
+      this.#pause = undefined;
+      this.#waiting.unshift(...this.#tooMuch.splice(0));
+      this.#pump();
+    }, PAUSE);
   }
 
   #stream(): Duplex {

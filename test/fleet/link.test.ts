@@ -528,6 +528,58 @@ describe("what is published", () => {
     expect(one.broker.publishes).toHaveLength(6);
   });
 
+  test("that is too much for the broker in that moment is sent again in its order, and nothing before that", async () => {
+    const pauses: (() => void)[] = [];
+    const timeouts = spyOn(globalThis, "setTimeout").mockImplementation(((
+      run: () => void,
+      ms: number,
+    ) => {
+      if (ms === 1000) pauses.push(run);
+      return real.setTimeout(ms === 1000 ? () => {} : run, ms);
+    }) as typeof setTimeout);
+    restored.push(() => timeouts.mockRestore());
+    let room = 1;
+    await using one = linked({}, (packet) =>
+      packet.cmd === "publish" && --room < 0
+        ? { cmd: "puback", messageId: packet.messageId ?? 0, reasonCode: 0x97 }
+        : granting(packet),
+    );
+    await one.opened();
+    const { link, broker } = one;
+    const sent = () => broker.publishes.map(({ topic }) => topic).join("");
+    const all = ["a", "b", "c"].map((topic) => link.publish(topic, "x"));
+    await all[0];
+    await until(() => pauses.length === 1 && sent() === "abc");
+    void link.publish("d", "x");
+    await broker.taken();
+    expect([sent(), link.backlog]).toEqual(["abc", 3]);
+    room = Infinity;
+    pauses[0]?.();
+    await Promise.all(all);
+    await until(() => link.backlog === 0);
+    expect([sent(), pauses.length, one.told]).toEqual([
+      "abcbcd",
+      1,
+      [
+        "connected to the broker",
+        "there is too much for the broker, and it is sent again: Publish error: Quota exceeded",
+      ],
+    ]);
+    // Not for ever.
+    room = 0;
+    const last = link.publish("e", "x").catch(({ message }: Error) => message);
+    for (let n = 1; n <= 60; n++) {
+      await until(() => pauses.length === n + 1);
+      pauses[n]?.();
+    }
+    expect(await last).toBe("Publish error: Quota exceeded");
+    // Nor does it keep who goes.
+    const kept = link.publish("f", "x").catch(({ message }: Error) => message);
+    await until(() => pauses.length === 62);
+    await link.close();
+    expect(await kept).toBe("closed");
+  });
+
   test("last is waited for, but no longer than two seconds", async () => {
     {
       await using one = linked({ isPassing: true });
