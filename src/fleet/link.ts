@@ -7,6 +7,7 @@ import { type Duplex, PassThrough } from "node:stream";
 import { checkServerIdentity, connect as connectTls } from "node:tls";
 import { type IPublishPacket, MqttClient } from "./mqtt.ts";
 import { type Broker, readSecrets, type Secrets } from "./load.ts";
+import { advised } from "./advice.ts";
 import { Guarded } from "./guarded.ts";
 import { PacketMeter } from "./meter.ts";
 import { Pace } from "./pace.ts";
@@ -165,7 +166,7 @@ export class Link {
       else done();
     };
     this.#client.on("message", (_topic, _payload, packet) => this.options.message(packet));
-    this.#client.on("error", (error) => this.#fault(error));
+    this.#client.on("error", (error) => this.#broken(error));
     this.#client.on("disconnect", ({ reasonCode }) => {
       const why = `the broker ends the connection: ${reasonOf(reasonCode)}`;
       this.#tell(why);
@@ -393,7 +394,7 @@ export class Link {
     const guarded = new Guarded(socket, new PacketMeter(largest + HEAD), () =>
       this.#pace?.arrived(),
     );
-    guarded.on("error", (error) => this.#fault(error));
+    guarded.on("error", (error) => this.#broken(error));
     return guarded;
   }
 
@@ -405,8 +406,12 @@ export class Link {
   }
 
   #fault(error: unknown): void {
-    if (this.#closing) return;
-    this.#tell(error instanceof Error ? error.message : String(error));
+    if (!this.#closing) this.#tell(error instanceof Error ? error.message : String(error));
+  }
+
+  /** Of the connection, or of an attempt at one. */
+  #broken({ message }: Error): void {
+    if (!this.#closing) this.#tell(this.#since === Infinity ? advised(message) : message);
   }
 
   /** The same is told once. */
