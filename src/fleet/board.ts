@@ -161,7 +161,9 @@ export class Board {
     } catch (error) {
       this.#refusedAt = performance.now();
       this.#isRefused = true;
-      this.#tell(error instanceof Error ? error.message : errorLine(error));
+      // What is not taken of what is published, the connection has told.
+      if (!(error instanceof Error && "code" in error))
+        this.#tell(error instanceof Error ? error.message : errorLine(error));
     }
   }
 

@@ -208,7 +208,7 @@ export class Link {
    */
   publish(topic: string, payload: string | Buffer, how: Publish = {}): Promise<void> {
     const settle = Promise.withResolvers<void>();
-    settle.promise.catch((error: unknown) => this.#fault(error));
+    settle.promise.catch((error: unknown) => this.#notTaken(error, topic));
     const fault = faultOf(topic, how);
     const blamed = this.#blamed.get(topic);
     const isBlamed = blamed && performance.now() - blamed.at < BLAMED;
@@ -409,17 +409,25 @@ export class Link {
     if (!this.#closing) this.#tell(error instanceof Error ? error.message : String(error));
   }
 
+  /** Of what was refused, and once for all that is refused so, the first says where it was to go. */
+  #notTaken(error: unknown, topic: string): void {
+    if (this.#closing) return;
+    const why = error instanceof Error ? error.message : String(error);
+    const isSaid = why.startsWith(topic.slice(0, 200));
+    this.#tell(why, isSaid ? why : `${why} (${topic})`);
+  }
+
   /** Of the connection, or of an attempt at one. */
   #broken({ message }: Error): void {
     if (!this.#closing) this.#tell(this.#since === Infinity ? advised(message) : message);
   }
 
   /** The same is told once. */
-  #tell(text: string): void {
+  #tell(text: string, shown = text): void {
     this.#isExplained = true;
     if (text === this.#told) return;
     this.#told = text;
-    this.options.tell(text);
+    this.options.tell(shown);
   }
 }
 

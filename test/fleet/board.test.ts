@@ -106,7 +106,7 @@ describe("with its broker", () => {
       3,
       [
         "fleet: connected to the broker",
-        "fleet: Publish error: Not authorized",
+        "fleet: Publish error: Not authorized (sb/v1/b1/status)",
         "fleet: the broker takes now what it refused",
       ],
     ]);

@@ -228,7 +228,7 @@ describe("what is told", () => {
     await one.opened();
     const said = await one.link.publish("t", "x").catch((error: Error) => error.message);
     expect(said).toMatch(/uthorized/);
-    expect([one.told.at(-1), one.link.backlog]).toEqual([said, 0] as never);
+    expect([one.told.at(-1), one.link.backlog]).toEqual([`${said} (t)`, 0]);
     one.broker.send({ cmd: "pingreq" });
     await until(() => one.told.length > 2);
     expect(one.told.at(-1)).toBe("the broker sends a packet that was not agreed on");
