@@ -319,9 +319,11 @@ export class Board {
     if (this.#link.backlog > MOST_WAITING) return;
     const topic = this.topics.out(this.options.board, operator, id);
     const user = { kind, seq: String(seq), ...more };
-    const type = kind === "part" ? undefined : ("application/json" as const);
+    // Several events are a line each, which is no JSON for who goes by the type.
+    const type = payload.includes("\n") ? "application/x-ndjson" : "application/json";
+    const typed = kind === "part" ? {} : ({ type } as const);
     this.#link
-      .publish(topic, payload, { correlation, user, expiry: ANSWER_EXPIRY, ...(type && { type }) })
+      .publish(topic, payload, { correlation, user, expiry: ANSWER_EXPIRY, ...typed })
       .catch(() => {});
   }
 

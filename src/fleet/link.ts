@@ -49,7 +49,7 @@ export interface Publish {
   readonly expiry?: number;
   readonly responseTopic?: string | undefined;
   readonly correlation?: Buffer | undefined;
-  readonly type?: "application/json";
+  readonly type?: "application/json" | "application/x-ndjson";
   /** User properties. */
   readonly user?: Readonly<Record<string, string>>;
 }
