@@ -119,6 +119,8 @@ export class Link {
   #told = "";
   /** Whether this attempt to connect has come to something that was told. */
   #isExplained = false;
+  /** Nothing more is taken of this connection. */
+  #isOver = false;
   #isStarted = false;
   #closing = false;
 
@@ -165,8 +167,15 @@ export class Link {
       else if (++taken % A_TURN === 0) setImmediate(() => done());
       else done();
     };
-    this.#client.on("message", (_topic, _payload, packet) => this.options.message(packet));
-    this.#client.on("error", (error) => this.#broken(error));
+    this.#client.on("message", (_topic, _payload, packet) => {
+      if (!this.#isOver) this.options.message(packet);
+    });
+    this.#client.on("error", (error) => {
+      this.#broken(error);
+      // It would go on amid what it could not read, and take what somebody has written into a message for packets of the broker.
+      this.#isOver = true;
+      this.#client.stream.destroy();
+    });
     this.#client.on("disconnect", ({ reasonCode }) => {
       const why = `the broker ends the connection: ${reasonOf(reasonCode)}`;
       this.#tell(why);
@@ -365,6 +374,7 @@ export class Link {
     this.#client.options.reconnectPeriod = this.#nextDelay();
     this.#agree(this.options.largest + HEAD);
     this.#isExplained = false;
+    this.#isOver = false;
     try {
       return this.#dial();
     } catch (error) {
@@ -418,8 +428,12 @@ export class Link {
   }
 
   /** Of the connection, or of an attempt at one. */
-  #broken({ message }: Error): void {
-    if (!this.#closing) this.#tell(this.#since === Infinity ? advised(message) : message);
+  #broken(error: Error): void {
+    if (this.#closing) return;
+    const code = "code" in error ? String(error.code) : "unknown";
+    // Where the client has no words for it.
+    const why = error.message.replace(/: undefined$/, `: reason ${code}`);
+    this.#tell(this.#since === Infinity ? advised(why) : why);
   }
 
   /** The same is told once. */

@@ -209,6 +209,15 @@ describe("what is told", () => {
     ]);
   });
 
+  test("is the number of a reason that has no words", async () => {
+    await using one = linked({}, () => ({
+      ...{ cmd: "connack", sessionPresent: false, reasonCode: 0xf0 },
+    }));
+    one.link.start();
+    await until(() => one.told.length > 0);
+    expect(one.told).toEqual(["Connection refused: reason 240"]);
+  });
+
   test("is that it was refused, and no other reason where it is closed then", async () => {
     delays();
     await using one = linked({}, () => ({
@@ -677,6 +686,29 @@ describe("what comes", () => {
         "the broker does not answer: it was asked for a, b",
         "connected to the broker",
       ],
+    ]);
+  });
+
+  test("[protection] behind what cannot be read is nothing that is taken: the connection is another one", async () => {
+    delays();
+    let isWrong = true;
+    await using one = linked({}, (packet) => {
+      if (packet.cmd !== "subscribe" || !isWrong) return granting(packet);
+      isWrong = false;
+      return { cmd: "suback", messageId: packet.messageId ?? 0, granted: [0xc1] };
+    });
+    await one.opened();
+    const asked = one.link.subscribe(["a"]).catch(() => {});
+    await until(() => one.told.length > 1);
+    // As it could stand in a message of somebody else, of which the rest is still on its way.
+    one.broker.publish("forged", "x");
+    await until(() => one.connects() === 2);
+    await asked;
+    one.broker.publish("true", "x");
+    await until(() => one.messages.length > 0);
+    expect(one.messages.map(({ topic }) => topic)).toEqual(["true"]);
+    expect(one.told).toEqual([
+      ...["connected to the broker", "Invalid suback code", "connected to the broker"],
     ]);
   });
 
