@@ -29,7 +29,7 @@ export const manual: Manual = {
 front of a running server (spawnbox serve --mcp), with what its token, its user or its certificate may; or on configs
 alone, without a server, as the user that it runs as.`,
   options: OPTIONS,
-  exit: "0 once its input ends; 1 the config cannot be served; 2 wrong usage; 3 the server is not there, or not any more.",
+  exit: "0 once its input ends; 1 the config cannot be served; 2 wrong usage; 3 the server is not there.",
   examples: [
     "spawnbox mcp --url unix:/run/spawnbox.sock",
     "spawnbox mcp --url https://board.local:1234 --token-file ~/.config/board.token",

@@ -128,6 +128,7 @@ function parseMet(uri: string, speech: Speech, wrong: Wrong, elsewhere = false):
   if (!address || address.kind === "sd")
     return wrong("expected unix:PATH, unix:@NAME, tcp:HOST:PORT/API or tls+tcp:HOST:PORT/API");
   checkAddress(address, speech, wrong);
+  if (address.kind === "tcp" && address.port === 0) wrong("nobody is met at port 0");
   if (address.kind === "tcp" && address.tls) {
     const { cert, key, trust, mutual } = address.tls;
     if (trust === undefined)

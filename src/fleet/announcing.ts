@@ -21,8 +21,11 @@ export interface AnnouncingOptions {
 }
 
 export class Announcing {
-  #apis: ReadonlyMap<string, string> = new Map();
+  /** As the broker has them, by name; empty where it did not take that. */
+  #apis = new Map<string, string>();
   #about = "";
+  /** When something was not taken first that is still to be told, ms of performance.now(). */
+  #untold = Infinity;
   /** Buttons that Home Assistant was told of, by what they are called there. */
   #buttons: readonly string[] = [];
   #signed = -Infinity;
@@ -45,8 +48,11 @@ export class Announcing {
 
   /** Once in a while, while there is a connection. */
   sign(): void {
-    if (performance.now() - this.#signed < SIGN) return;
+    const now = performance.now();
+    if (now - this.#signed < SIGN) return;
     this.online().catch(() => {});
+    // Its rights there may be others by now.
+    if (now - this.#untold > AGAIN) this.describe(false);
   }
 
   /** @param all also what has not changed */
@@ -55,12 +61,19 @@ export class Announcing {
     const described = registry.describe();
     const apis = apisOf(described);
     const about = JSON.stringify(aboutOf(fleet, apis));
-    if (all || about !== this.#about) this.#put(topics.about(board), about);
+    this.#untold = Infinity;
+    if (all || about !== this.#about)
+      this.#put(topics.about(board), about, () => {
+        if (this.#about === about) this.#about = "";
+      });
     this.#about = about;
     const before = this.#apis;
-    this.#apis = fleet.describe ? apis : new Map();
+    this.#apis = new Map(fleet.describe ? apis : []);
     for (const [api, text] of this.#apis)
-      if (all || before.get(api) !== text) this.#put(topics.api(board, api), text);
+      if (all || before.get(api) !== text)
+        this.#put(topics.api(board, api), text, () => {
+          if (this.#apis.get(api) === text) this.#apis.set(api, "");
+        });
     // An empty one takes back what is retained.
     for (const api of before.keys())
       if (!this.#apis.has(api)) this.#put(topics.api(board, api), "");
@@ -97,11 +110,17 @@ export class Announcing {
     this.#buttons = buttons;
   }
 
-  /** Retained. What the broker does not take, it has told. */
-  #put(topic: string, payload: string): void {
-    this.options.publish(topic, payload, { retain: true }).catch(() => {});
+  /** Retained. What the broker does not take, it has told. @param not called where it does not */
+  #put(topic: string, payload: string, not: () => void = () => {}): void {
+    this.options.publish(topic, payload, { retain: true }).catch(() => {
+      not();
+      this.#untold = Math.min(this.#untold, performance.now());
+    });
   }
 }
+
+/** ms after which it is told again what the broker did not take. */
+const AGAIN = 3_600_000;
 
 /** Buttons that are taken back at once. */
 const MOST_GONE = 1000;

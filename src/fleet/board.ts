@@ -47,6 +47,8 @@ const MOST_WAITING = 1000;
 /** ms of silence after which an operator that has spoken, or that keeps a task waiting, is gone. */
 const SILENCE = 30_000;
 const LOOK = 1000;
+/** ms after which a broker that has refused what it takes to be called is asked again: its rights may be others by then. */
+const AGAIN = 60_000;
 /** s: what is answered is worth nothing to who comes back later. */
 const ANSWER_EXPIRY = 60;
 /** What came before that answer is not here any more. */
@@ -67,6 +69,10 @@ export class Board {
   readonly #announcing: Announcing;
   #closing = false;
   #isJoined = false;
+  /** When the broker has refused it, ms of performance.now(), and whether it has on this connection. */
+  #refusedAt = Infinity;
+  #isRefused = false;
+  #said = "";
   /** What the broker keeps of what was told before has come, or was asked for. */
   #isTold = false;
   #hasAsked = false;
@@ -75,7 +81,7 @@ export class Board {
   #linesSince = -Infinity;
 
   constructor(readonly options: BoardOptions) {
-    const { fleet, board, tell } = options;
+    const { fleet, board } = options;
     this.topics = new Topics(fleet.prefix);
     const { broker, secrets, keepalive, expiry, largest } = fleet;
     this.#link = new Link({
@@ -86,7 +92,7 @@ export class Board {
       largest: largest * 2,
       isOneOfMany: true,
       will: { topic: this.topics.status(board), payload: OFFLINE },
-      tell: (text) => tell(`fleet: ${text}`),
+      tell: (text) => this.#tell(text),
       connected: () => this.#connected(),
       message: (message) => this.take(message),
     });
@@ -132,12 +138,14 @@ export class Board {
   #connected(): void {
     this.#connectedAt = performance.now();
     this.#isJoined = false;
+    this.#isRefused = false;
     void this.#join();
     for (const call of [...this.#calls, ...this.#over]) call.outflow.goOn();
   }
 
   async #join(): Promise<void> {
     const { board, fleet } = this.options;
+    this.#refusedAt = Infinity;
     try {
       // First: who sees it online can call it.
       await this.#link.subscribe(this.topics.ofBoard(board, fleet.groups));
@@ -149,8 +157,13 @@ export class Board {
       this.#announcing.describe(true);
       await this.#announcing.online();
       this.#isJoined = true;
+      if (this.#isRefused) this.#tell("the broker takes now what it refused");
     } catch (error) {
-      this.options.tell(`fleet: ${errorLine(error)}`);
+      this.#refusedAt = performance.now();
+      this.#isRefused = true;
+      // What is not taken of what is published, the connection has told.
+      if (!(error instanceof Error && "code" in error))
+        this.#tell(error instanceof Error ? error.message : errorLine(error));
     }
   }
 
@@ -160,7 +173,7 @@ export class Board {
       await this.#link.subscribe([homeTopic], { qos: 0, kept: true });
     } catch (error) {
       if (!this.#link.connected) throw error;
-      this.options.tell(`fleet: ${errorLine(error)}`);
+      this.#tell(errorLine(error));
     }
   }
 
@@ -306,9 +319,11 @@ export class Board {
     if (this.#link.backlog > MOST_WAITING) return;
     const topic = this.topics.out(this.options.board, operator, id);
     const user = { kind, seq: String(seq), ...more };
-    const type = kind === "part" ? undefined : ("application/json" as const);
+    // Several events are a line each, which is no JSON for who goes by the type.
+    const type = payload.includes("\n") ? "application/x-ndjson" : "application/json";
+    const typed = kind === "part" ? {} : ({ type } as const);
     this.#link
-      .publish(topic, payload, { correlation, user, expiry: ANSWER_EXPIRY, ...(type && { type }) })
+      .publish(topic, payload, { correlation, user, expiry: ANSWER_EXPIRY, ...typed })
       .catch(() => {});
   }
 
@@ -333,6 +348,7 @@ export class Board {
     this.#answered.sweep();
     const now = performance.now();
     if (this.isJoined) this.#announcing.sign();
+    else if (this.#link.connected && now - this.#refusedAt > AGAIN) void this.#join();
     for (const call of this.#over)
       if (call.outflow.isConfirmed || this.#silentFor(call, now) > this.#silence)
         this.#release(call);
@@ -356,6 +372,13 @@ export class Board {
   #silentFor({ heard, outflow, begun }: BoardCall, now: number): number {
     if (!this.#link.connected) return 0;
     return now - Math.max(this.#connectedAt, heard ?? outflow.blockedSince ?? begun);
+  }
+
+  /** What is asked for again and again, and refused, is told once: so is what the connection has told. */
+  #tell(text: string): void {
+    if (text === this.#said) return;
+    this.#said = text;
+    this.options.tell(`fleet: ${text}`);
   }
 
   /** A few lines for people: whoever may publish could fill the log. */

@@ -7,6 +7,7 @@ import { type Duplex, PassThrough } from "node:stream";
 import { checkServerIdentity, connect as connectTls } from "node:tls";
 import { type IPublishPacket, MqttClient } from "./mqtt.ts";
 import { type Broker, readSecrets, type Secrets } from "./load.ts";
+import { advised } from "./advice.ts";
 import { Guarded } from "./guarded.ts";
 import { PacketMeter } from "./meter.ts";
 import { Pace } from "./pace.ts";
@@ -48,7 +49,7 @@ export interface Publish {
   readonly expiry?: number;
   readonly responseTopic?: string | undefined;
   readonly correlation?: Buffer | undefined;
-  readonly type?: "application/json";
+  readonly type?: "application/json" | "application/x-ndjson";
   /** User properties. */
   readonly user?: Readonly<Record<string, string>>;
 }
@@ -61,6 +62,8 @@ interface Waiting extends Publish {
   messageId?: number;
   /** Connections that the broker has ended because of a message, which may have been this one. */
   ended?: number;
+  /** How often it was too much for the broker in that moment. */
+  tooMuch?: number;
 }
 
 /** Messages under way: their confirmations come as fast as a broker can write them. */
@@ -79,11 +82,18 @@ const A_TURN = 16;
 /** ms in which nothing is published that is as what connections were ended for: to that topic, of so many, or as long. */
 const BLAMED = 3_600_000;
 const MOST_BLAMED = 1000;
+/** PUBACK: more than the broker takes in so short a time. ms after which the rest is sent, and how often one message is. */
+const QUOTA = 0x97;
+const [PAUSE, MOST_PAUSES] = [1000, 60];
 /** ms for the last words. */
 const GOODBYE = 2000;
 const CONNECTED = "connected to the broker";
 const CLOSED =
   "the connection was closed, and nobody said why: if that happens again and again, another client has the same name";
+const UNGREETED =
+  "the broker closes the connection before it says anything: is it one of MQTT 5, is this the port for clients of this kind (TLS, or not), and is there room for another?";
+/** ms for an answer to what is asked for. */
+const ANSWER_LIMIT = 60_000;
 
 export class Link {
   readonly #client: MqttClient;
@@ -91,6 +101,9 @@ export class Link {
   readonly #pace: Pace | undefined;
   /** Sent, and not confirmed. */
   readonly #underWay = new Set<Waiting>();
+  /** What was too much in that moment: until then nothing is sent. */
+  readonly #tooMuch: Waiting[] = [];
+  #pause: ReturnType<typeof setTimeout> | undefined;
   #most = UNDER_WAY;
   /** Bytes of a packet that the broker takes. */
   #largest = Infinity;
@@ -104,6 +117,10 @@ export class Link {
   /** When it was connected last, while it is. */
   #since = Infinity;
   #told = "";
+  /** Whether this attempt to connect has come to something that was told. */
+  #isExplained = false;
+  /** Nothing more is taken of this connection. */
+  #isOver = false;
   #isStarted = false;
   #closing = false;
 
@@ -150,8 +167,15 @@ export class Link {
       else if (++taken % A_TURN === 0) setImmediate(() => done());
       else done();
     };
-    this.#client.on("message", (_topic, _payload, packet) => this.options.message(packet));
-    this.#client.on("error", (error) => this.#fault(error));
+    this.#client.on("message", (_topic, _payload, packet) => {
+      if (!this.#isOver) this.options.message(packet);
+    });
+    this.#client.on("error", (error) => {
+      this.#broken(error);
+      // It would go on amid what it could not read, and take what somebody has written into a message for packets of the broker.
+      this.#isOver = true;
+      this.#client.stream.destroy();
+    });
     this.#client.on("disconnect", ({ reasonCode }) => {
       const why = `the broker ends the connection: ${reasonOf(reasonCode)}`;
       this.#tell(why);
@@ -163,6 +187,8 @@ export class Link {
     this.#client.prependListener("close", () => {
       // Mosquitto 2.0 closes where it should say that another has the name: two boards would take turns, and nobody would know.
       if (this.#told === CONNECTED && !this.#closing) this.#tell(CLOSED);
+      // So do others where they should refuse, and who passes connections on to a broker that is not there.
+      if (!this.#isExplained && !this.#closing) this.#tell(UNGREETED);
       if (performance.now() - this.#since > STABLE) {
         this.#delay = FIRST_DELAY;
         this.#client.options.reconnectPeriod = this.#nextDelay();
@@ -182,7 +208,7 @@ export class Link {
 
   /** Messages that wait, or are not confirmed. */
   get backlog(): number {
-    return this.#waiting.length + this.#underWay.size;
+    return this.#waiting.length + this.#underWay.size + this.#tooMuch.length;
   }
 
   /**
@@ -191,7 +217,7 @@ export class Link {
    */
   publish(topic: string, payload: string | Buffer, how: Publish = {}): Promise<void> {
     const settle = Promise.withResolvers<void>();
-    settle.promise.catch((error: unknown) => this.#fault(error));
+    settle.promise.catch((error: unknown) => this.#notTaken(error, topic));
     const fault = faultOf(topic, how);
     const blamed = this.#blamed.get(topic);
     const isBlamed = blamed && performance.now() - blamed.at < BLAMED;
@@ -207,7 +233,7 @@ export class Link {
 
   /**
    * Once connected. For the next connection it is to be said again: it may never have reached the broker, and nothing of QoS 0 is
-   * kept for who is away. Rejects where the broker refuses, or the connection ends.
+   * kept for who is away. Rejects where the broker refuses, or the connection ends, as it does where the broker does not answer.
    * @param kept also what the broker keeps of them
    */
   async subscribe(
@@ -216,11 +242,23 @@ export class Link {
   ): Promise<void> {
     // What was published to be retained is told as that, also where it comes for the first time.
     const how = { qos, rap: true, rh: kept ? 0 : 2 };
-    await this.#client.subscribeAsync([...topics], how).catch((error: unknown) => {
+    const { stream } = this.#client;
+    // There are brokers that say nothing where they should refuse: one would be connected, and hear nothing for ever.
+    const timer = setTimeout(() => {
+      this.#tell(`the broker does not answer: it was asked for ${topics.join(", ")}`);
+      stream.destroy();
+    }, ANSWER_LIMIT);
+    try {
+      await this.#client.subscribeAsync([...topics], how);
+    } catch (error) {
       // The client tells that something was refused, not what.
       if (!(error instanceof Error && "packet" in error && error.packet)) throw error;
-      throw new Error(`the broker refuses ${topics.join(", ")}: ${error.message}`);
-    });
+      throw new Error(`the broker refuses ${topics.join(", ")}: ${error.message}`, {
+        cause: error,
+      });
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   /** Nothing more of these, also where the broker is told only later. */
@@ -233,7 +271,9 @@ export class Link {
     const said = last && this.connected && this.publish(last.topic, last.payload, { retain: true });
     if (said) await Promise.race([said.catch(() => {}), Bun.sleep(GOODBYE)]);
     this.#closing = true;
-    for (const { settle } of this.#waiting.splice(0)) settle.reject(new Error("closed"));
+    clearTimeout(this.#pause);
+    const waiting = [...this.#tooMuch.splice(0), ...this.#waiting.splice(0)];
+    for (const { settle } of waiting) settle.reject(new Error("closed"));
     if (!this.#isStarted) return;
     const ended = new Promise<void>((resolve) => {
       const forget = this.options.isPassing && { properties: { sessionExpiryInterval: 0 } };
@@ -244,7 +284,7 @@ export class Link {
   }
 
   #pump(): void {
-    while (this.connected && this.#underWay.size < this.#most) {
+    while (this.connected && !this.#pause && this.#underWay.size < this.#most) {
       const next = this.#waiting.shift();
       if (!next) return;
       const size = sizeOf(next);
@@ -307,15 +347,34 @@ export class Link {
     this.#sent.set(properties, waiting);
     this.#client.publish(topic, payload, { qos: 1, retain, properties }, (error) => {
       this.#underWay.delete(waiting);
+      if (error && this.#mayAgain(error, waiting)) return this.#later(waiting, error);
       if (error) settle.reject(error);
       else settle.resolve();
       this.#pump();
     });
   }
 
+  #mayAgain(error: Error, { tooMuch = 0 }: Waiting): boolean {
+    return !this.#closing && "code" in error && error.code === QUOTA && tooMuch < MOST_PAUSES;
+  }
+
+  /** In its order, and before what waits: who is asked for less would get no less by being sent all else meanwhile. */
+  #later(waiting: Waiting, { message }: Error): void {
+    waiting.tooMuch = (waiting.tooMuch ?? 0) + 1;
+    this.#tooMuch.push(waiting);
+    this.#tell(`there is too much for the broker, and it is sent again: ${message}`);
+    this.#pause ??= setTimeout(() => {
+      this.#pause = undefined;
+      this.#waiting.unshift(...this.#tooMuch.splice(0));
+      this.#pump();
+    }, PAUSE);
+  }
+
   #stream(): Duplex {
     this.#client.options.reconnectPeriod = this.#nextDelay();
     this.#agree(this.options.largest + HEAD);
+    this.#isExplained = false;
+    this.#isOver = false;
     try {
       return this.#dial();
     } catch (error) {
@@ -345,7 +404,7 @@ export class Link {
     const guarded = new Guarded(socket, new PacketMeter(largest + HEAD), () =>
       this.#pace?.arrived(),
     );
-    guarded.on("error", (error) => this.#fault(error));
+    guarded.on("error", (error) => this.#broken(error));
     return guarded;
   }
 
@@ -357,15 +416,32 @@ export class Link {
   }
 
   #fault(error: unknown): void {
+    if (!this.#closing) this.#tell(error instanceof Error ? error.message : String(error));
+  }
+
+  /** Of what was refused, and once for all that is refused so, the first says where it was to go. */
+  #notTaken(error: unknown, topic: string): void {
     if (this.#closing) return;
-    this.#tell(error instanceof Error ? error.message : String(error));
+    const why = error instanceof Error ? error.message : String(error);
+    const isSaid = why.startsWith(topic.slice(0, 200));
+    this.#tell(why, isSaid ? why : `${why} (${topic})`);
+  }
+
+  /** Of the connection, or of an attempt at one. */
+  #broken(error: Error): void {
+    if (this.#closing) return;
+    const code = "code" in error ? String(error.code) : "unknown";
+    // Where the client has no words for it.
+    const why = error.message.replace(/: undefined$/, `: reason ${code}`);
+    this.#tell(this.#since === Infinity ? advised(why) : why);
   }
 
   /** The same is told once. */
-  #tell(text: string): void {
+  #tell(text: string, shown = text): void {
+    this.#isExplained = true;
     if (text === this.#told) return;
     this.#told = text;
-    this.options.tell(text);
+    this.options.tell(shown);
   }
 }
 

@@ -51,6 +51,7 @@ export function parseBroker(text: string): Broker {
     throw new Error(`expected mqtts://HOST[:PORT], not ${JSON.stringify(text)}`);
   if (url.username !== "" || url.password !== "" || !["", "/"].includes(url.pathname) || url.search)
     throw new Error("expected mqtts://HOST[:PORT] and nothing besides: names and files have keys");
+  if (url.port === "0") throw new Error("no broker is met at port 0");
   const host = url.hostname.replace(/^\[|\]$/g, "");
   if (!tls && !isLoopback(host))
     throw new Error(

@@ -3,7 +3,11 @@
  * that of none. How many there may be is bounded, for all and for each peer; those that are idle make room.
  */
 import { WebStandardStreamableHTTPServerTransport } from "@modelcontextprotocol/sdk/server/webStandardStreamableHttp.js";
-import { isInitializeRequest, type RequestId } from "@modelcontextprotocol/sdk/types.js";
+import {
+  isInitializeRequest,
+  isJSONRPCRequest,
+  type RequestId,
+} from "@modelcontextprotocol/sdk/types.js";
 import { parseForeign, TooManyValues } from "../json.ts";
 import { withoutNull } from "./null-arguments.ts";
 import { isWritten, toDoubles } from "../numbers.ts";
@@ -13,6 +17,7 @@ import { Outlets } from "./outlet.ts";
 import { Own } from "./own.ts";
 import { Replay } from "./replay.ts";
 import { Session } from "./session.ts";
+import { visible } from "../visible.ts";
 
 /** Who has sent a request. */
 export interface Visit {
@@ -40,8 +45,14 @@ const PATIENCE: Patience = { idle: 15 * 60_000, look: 60_000, away: 30_000 };
 const FIRST = 64 << 10;
 /** Callers whose tasks are remembered. */
 const OWNERS = 256;
+/** Characters of an id of a request that are told. */
+const ID = 80;
 
-const JSON_RPC = { parse: -32700, invalid: -32600, unknown: -32001, busy: -32000 } as const;
+const JSON_RPC = {
+  ...{ parse: -32700, invalid: -32600, method: -32601, unknown: -32001, busy: -32000 },
+} as const;
+/** What a client asks first that speaks later versions, too, which have no sessions: see `relay.ts`. */
+const DISCOVER = "server/discover";
 
 class Guest {
   readonly id = crypto.randomUUID();
@@ -99,6 +110,9 @@ class Guest {
     // What the protocol wants where there is no stream to be had. Another answer would be asked for again.
     if (request.method === "GET" && this.#replay.isOver(request.headers.get("last-event-id")))
       return fault(405, JSON_RPC.invalid, "that call was cancelled: nothing more comes of it");
+    const twice = this.#twice(message);
+    // The answer to one would be taken for that to the other, and the stream of one never end.
+    if (twice !== undefined) return fault(400, JSON_RPC.invalid, `the id ${twice} is in use`);
     const options = message === undefined ? {} : { parsedBody: message };
     const response = await this.transport.handleRequest(request, options);
     const isStream = response.headers.get("content-type") === "text/event-stream";
@@ -112,6 +126,17 @@ class Guest {
     await this.session.close();
     this.#replay.close();
     this.outlets.close();
+  }
+
+  /** An id of a request, shortened, that is that of another whose answer is not there yet; undefined where there is none. */
+  #twice(message: unknown): string | undefined {
+    const open = new Set<unknown>(this.transport["_requestToStreamMapping"].keys());
+    for (const one of Array.isArray(message) ? message : [message]) {
+      if (!isJSONRPCRequest(one)) continue;
+      if (open.has(one.id)) return visible(JSON.stringify(one.id).slice(0, ID));
+      open.add(one.id);
+    }
+    return undefined;
   }
 
   /** The transport waits for an answer, with the stream and the connection that it would come by. */
@@ -168,8 +193,7 @@ export class Door {
       if (!isFirst) return fault(404, JSON_RPC.unknown, "no such session: initialize another one");
       request.headers.delete("mcp-session-id");
     }
-    if (!isFirst)
-      return fault(400, JSON_RPC.invalid, "begin with initialize, then send Mcp-Session-Id");
+    if (!isFirst) return notBegun(message?.value);
     if (visit.body.length > FIRST)
       return fault(413, JSON_RPC.invalid, `initialize takes at most ${FIRST} bytes`);
     if (!this.#makeRoom(visit.peer))
@@ -272,5 +296,16 @@ function accepted(given: string | null): string {
   return TYPES.filter(has).join(", ");
 }
 
-const fault = (status: number, code: number, message: string): Response =>
-  Response.json({ jsonrpc: "2.0", error: { code, message }, id: null }, { status });
+/** With the id of a request, for clients that look for it to see by which version to begin. */
+function notBegun(message: unknown): Response {
+  const asked = isJSONRPCRequest(message) ? message : undefined;
+  const code = asked?.method === DISCOVER ? JSON_RPC.method : JSON_RPC.invalid;
+  return fault(400, code, "begin with initialize, then send Mcp-Session-Id", asked?.id);
+}
+
+const fault = (
+  status: number,
+  code: number,
+  message: string,
+  id: RequestId | null = null,
+): Response => Response.json({ jsonrpc: "2.0", error: { code, message }, id }, { status });

@@ -125,7 +125,14 @@ export class Session {
 
   /** Answers that may be long: of all clients one is made in a turn of the event loop. */
   #turn(): Promise<void> {
+    this.#requireBegun();
     return long.enter(this.#who.from);
+  }
+
+  /** Who speaks another version would not take the answer for one, and call again. */
+  #requireBegun(): void {
+    if (!this.server.getClientVersion())
+      throw new McpError(ErrorCode.InvalidRequest, "begin with initialize");
   }
 
   /** As it says of itself: for records alone. */
@@ -157,6 +164,7 @@ export class Session {
       sendNotification: (notification: Parameters<Progress["send"]>[0]) => Promise<void>;
     },
   ): Promise<CallToolResult> {
+    this.#requireBegun();
     const { host, server } = this;
     const one = offered(host.registry.describe()).get(params.name);
     if (!one)

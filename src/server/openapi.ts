@@ -1,6 +1,7 @@
 /** The verbs as an OpenAPI 3.1 document: what a client generator or an API browser needs. */
 import type { ApiDescription, VerbDescription } from "../api/verb.ts";
 import { STATUS } from "../errors.ts";
+import { named } from "../mcp/names.ts";
 import { exitsByStatus } from "../plan/http-status.ts";
 import { argumentsInUrl, requestBody } from "./openapi-input.ts";
 import { EVENTS } from "./events.ts";
@@ -9,17 +10,17 @@ type Json = Record<string, unknown>;
 
 /** @param base what is before the paths, see Base */
 export function openApi(apis: readonly ApiDescription[], version: string, base = ""): Json {
+  const all = apis.flatMap(({ api, verbs }) => {
+    const taken = new Set(verbs.map(({ name }) => name.toLowerCase()));
+    return verbs.flatMap((verb) => paths(api, verb, taken));
+  });
+  nameOperations(all.flatMap(([, item]) => Object.values(item)));
   return {
     openapi: "3.1.0",
     info: { title: "spawnbox", version, description: "Commands, each launched in its sandbox" },
     ...(base !== "" && { servers: [{ url: base }] }),
     tags: apis.map(({ api, info }) => ({ name: api, ...(info ? { description: info } : {}) })),
-    paths: Object.fromEntries(
-      apis.flatMap(({ api, verbs }) => {
-        const taken = new Set(verbs.map(({ name }) => name.toLowerCase()));
-        return verbs.flatMap((verb) => paths(api, verb, taken));
-      }),
-    ),
+    paths: Object.fromEntries(all),
     components: {
       schemas: { Reply: REPLY, Event: EVENT },
       securitySchemes: { token: TOKEN, ...webhookSchemes(apis) },
@@ -29,8 +30,20 @@ export function openApi(apis: readonly ApiDescription[], version: string, base =
   };
 }
 
-/** @param taken the names of the API's verbs in lower case */
-function paths(api: string, verb: VerbDescription, taken: ReadonlySet<string>): [string, Json][] {
+interface Operation extends Json {
+  operationId: string;
+}
+/** What is at a path, by method. */
+type Item = Record<string, Operation>;
+
+/** Generators make functions of these names, tools and checks take no others: letters, digits, `_` and `-`. */
+function nameOperations(all: readonly Operation[]): void {
+  for (const [name, operation] of named(all, ({ operationId }) => operationId))
+    operation.operationId = name;
+}
+
+/** With the names of operations as they are told apart. @param taken the names of the API's verbs in lower case */
+function paths(api: string, verb: VerbDescription, taken: ReadonlySet<string>): [string, Item][] {
   const name = verb.name.split("/").map(encodeURIComponent).join("/");
   // Encoded, so that what is put behind it makes no other verb's.
   const id = `${encodeURIComponent(api)}/${name}`;

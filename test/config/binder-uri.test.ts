@@ -115,6 +115,7 @@ describe("of a config's imports", () => {
   test.each([
     ["unix:/x?export=a", "export= is for --rpc-client: here others are called"],
     ["unix:/x?import=a,b", "one API each: give another entry for another"],
+    ["tcp:h:0/x", "nobody is met at port 0"],
   ])("%s is none", (uri, said) => {
     expect(() => parseImport(uri, "rpc", false)).toThrow(`${JSON.stringify(uri)}: ${said}`);
   });

@@ -32,6 +32,29 @@ describe("a call", () => {
     expect(one.requests[1]?.session).toBe(one.requests[0]?.session as never);
   });
 
+  test("whose events come in one message says that they are a line each", async () => {
+    await using one = boardAt({ answering: () => TASK });
+    await one.joined();
+    one.call("a");
+    await one.said();
+    const { client } = one.requests[0] as Required<Request>;
+    const told = (stdout: string) =>
+      void client.send("boat/horn", { type: "data", pid: 7, stdout });
+    told("alone");
+    await one.said();
+    told("one");
+    told("two");
+    const [, alone, both] = await one.said("a");
+    expect([alone, both].map((said) => said?.properties.contentType)).toEqual([
+      "application/json",
+      "application/x-ndjson",
+    ]);
+    expect(both?.text.split("\n").map((line) => typeof JSON.parse(line))).toEqual([
+      "object",
+      "object",
+    ]);
+  });
+
   test("that is refused is answered and told, with who it was", async () => {
     await using one = boardAt({
       options: { knows: (name) => name !== "op2", named: ({ token }) => token && `of ${token}` },

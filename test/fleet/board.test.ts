@@ -67,6 +67,51 @@ describe("with its broker", () => {
     expect([one.board.isJoined, one.broker.publishes.length]).toEqual([false, 0]);
   });
 
+  test("that does not take it at first is asked again each minute, and told about once", async () => {
+    let isRefused = true;
+    await using one = boardAt({
+      answer: (packet) =>
+        packet.cmd === "publish" && packet.topic === "sb/v1/b1/status" && isRefused
+          ? { cmd: "puback", messageId: packet.messageId ?? 0, reasonCode: 0x87 }
+          : granting(packet),
+    });
+    const { time, look, broker, told, board } = one;
+    const asked = () => broker.subscribes.length;
+    const ask = async (): Promise<void> => {
+      const before = asked();
+      time.pass(60_001);
+      look.run();
+      await broker.when(() => asked() > before);
+    };
+    board.start();
+    while (told.length < 2) await turn();
+    look.run();
+    time.pass(60_000);
+    look.run();
+    await broker.taken();
+    expect(asked()).toBe(1);
+    const statuses = () => broker.at("sb/v1/b1/status").length;
+    await ask();
+    await broker.when(() => statuses() === 2);
+    await broker.taken();
+    await turn();
+    expect(board.isJoined).toBe(false);
+    isRefused = false;
+    await ask();
+    while (!board.isJoined) await turn();
+    time.pass(60_001);
+    look.run();
+    await broker.taken();
+    expect([asked(), told.filter((text) => !text.includes("nobody"))]).toEqual([
+      3,
+      [
+        "fleet: connected to the broker",
+        "fleet: Publish error: Not authorized (sb/v1/b1/status)",
+        "fleet: the broker takes now what it refused",
+      ],
+    ]);
+  });
+
   test("to whom it says that it goes it says nothing more of being there", async () => {
     await using one = boardAt({
       answer: (packet) =>

@@ -347,6 +347,7 @@ describe("a fleet file", () => {
     expect([parseBroker("mqtts://h/").port, parseBroker("mqtts://h:1").port]).toEqual([8883, 1]);
     for (const more of ["mqtts://u@h", "mqtts://:p@h", "mqtts://h/x", "mqtts://h?x"])
       expect(() => parseBroker(more)).toThrow("nothing besides: names and files have keys");
+    expect(() => parseBroker("mqtts://h:0")).toThrow("no broker is met at port 0");
   });
   test("its password is one line, which others cannot read", () => {
     const password = (text: string, mode = 0o640) =>

@@ -199,6 +199,35 @@ describe("what is told", () => {
     expect(one.told).toHaveLength(3);
   });
 
+  test("is that it was closed before a word was said, once", async () => {
+    delays();
+    await using one = linked({}, () => null);
+    one.link.start();
+    await until(() => one.broker.connects.length > 2);
+    expect(one.told).toEqual([
+      "the broker closes the connection before it says anything: is it one of MQTT 5, is this the port for clients of this kind (TLS, or not), and is there room for another?",
+    ]);
+  });
+
+  test("is the number of a reason that has no words", async () => {
+    await using one = linked({}, () => ({
+      ...{ cmd: "connack", sessionPresent: false, reasonCode: 0xf0 },
+    }));
+    one.link.start();
+    await until(() => one.told.length > 0);
+    expect(one.told).toEqual(["Connection refused: reason 240"]);
+  });
+
+  test("is that it was refused, and no other reason where it is closed then", async () => {
+    delays();
+    await using one = linked({}, () => ({
+      ...{ cmd: "connack", sessionPresent: false, reasonCode: 0x97 },
+    }));
+    one.link.start();
+    await until(() => one.broker.connects.length > 2);
+    expect(one.told).toEqual([expect.stringMatching(/^Connection refused: /)]);
+  });
+
   test("is what the broker does not take", async () => {
     await using one = linked({}, (packet) =>
       packet.cmd === "publish"
@@ -208,7 +237,7 @@ describe("what is told", () => {
     await one.opened();
     const said = await one.link.publish("t", "x").catch((error: Error) => error.message);
     expect(said).toMatch(/uthorized/);
-    expect([one.told.at(-1), one.link.backlog]).toEqual([said, 0] as never);
+    expect([one.told.at(-1), one.link.backlog]).toEqual([`${said} (t)`, 0]);
     one.broker.send({ cmd: "pingreq" });
     await until(() => one.told.length > 2);
     expect(one.told.at(-1)).toBe("the broker sends a packet that was not agreed on");
@@ -508,6 +537,58 @@ describe("what is published", () => {
     expect(one.broker.publishes).toHaveLength(6);
   });
 
+  test("that is too much for the broker in that moment is sent again in its order, and nothing before that", async () => {
+    const pauses: (() => void)[] = [];
+    const timeouts = spyOn(globalThis, "setTimeout").mockImplementation(((
+      run: () => void,
+      ms: number,
+    ) => {
+      if (ms === 1000) pauses.push(run);
+      return real.setTimeout(ms === 1000 ? () => {} : run, ms);
+    }) as typeof setTimeout);
+    restored.push(() => timeouts.mockRestore());
+    let room = 1;
+    await using one = linked({}, (packet) =>
+      packet.cmd === "publish" && --room < 0
+        ? { cmd: "puback", messageId: packet.messageId ?? 0, reasonCode: 0x97 }
+        : granting(packet),
+    );
+    await one.opened();
+    const { link, broker } = one;
+    const sent = () => broker.publishes.map(({ topic }) => topic).join("");
+    const all = ["a", "b", "c"].map((topic) => link.publish(topic, "x"));
+    await all[0];
+    await until(() => pauses.length === 1 && sent() === "abc");
+    void link.publish("d", "x");
+    await broker.taken();
+    expect([sent(), link.backlog]).toEqual(["abc", 3]);
+    room = Infinity;
+    pauses[0]?.();
+    await Promise.all(all);
+    await until(() => link.backlog === 0);
+    expect([sent(), pauses.length, one.told]).toEqual([
+      "abcbcd",
+      1,
+      [
+        "connected to the broker",
+        "there is too much for the broker, and it is sent again: Publish error: Quota exceeded",
+      ],
+    ]);
+    // Not for ever.
+    room = 0;
+    const last = link.publish("e", "x").catch(({ message }: Error) => message);
+    for (let n = 1; n <= 60; n++) {
+      await until(() => pauses.length === n + 1);
+      pauses[n]?.();
+    }
+    expect(await last).toBe("Publish error: Quota exceeded");
+    // Nor does it keep who goes.
+    const kept = link.publish("f", "x").catch(({ message }: Error) => message);
+    await until(() => pauses.length === 62);
+    await link.close();
+    expect(await kept).toBe("closed");
+  });
+
   test("last is waited for, but no longer than two seconds", async () => {
     {
       await using one = linked({ isPassing: true });
@@ -578,6 +659,57 @@ describe("what comes", () => {
     await one.broker.when(() => one.broker.subscribes.length === 2);
     one.broker.cut();
     expect(await waiting).toBe("Connection closed");
+  });
+
+  test("is asked for on another connection where the broker does not answer that", async () => {
+    delays();
+    const limits: number[] = [];
+    const timeouts = spyOn(globalThis, "setTimeout").mockImplementation(((
+      run: () => void,
+      ms: number,
+    ) => {
+      if (ms === 60_000) limits.push(ms);
+      return real.setTimeout(run, ms === 60_000 ? 1 : ms);
+    }) as typeof setTimeout);
+    restored.push(() => timeouts.mockRestore());
+    await using one = linked({}, (packet) =>
+      packet.cmd === "subscribe" ? undefined : granting(packet),
+    );
+    await one.opened();
+    const asked = one.link.subscribe(["a", "b"]);
+    expect(await asked.catch(({ message }: Error) => message)).toMatch(/closed/i);
+    await until(() => one.connects() === 2);
+    expect([limits.length, one.told]).toEqual([
+      1,
+      [
+        "connected to the broker",
+        "the broker does not answer: it was asked for a, b",
+        "connected to the broker",
+      ],
+    ]);
+  });
+
+  test("[protection] behind what cannot be read is nothing that is taken: the connection is another one", async () => {
+    delays();
+    let isWrong = true;
+    await using one = linked({}, (packet) => {
+      if (packet.cmd !== "subscribe" || !isWrong) return granting(packet);
+      isWrong = false;
+      return { cmd: "suback", messageId: packet.messageId ?? 0, granted: [0xc1] };
+    });
+    await one.opened();
+    const asked = one.link.subscribe(["a"]).catch(() => {});
+    await until(() => one.told.length > 1);
+    // As it could stand in a message of somebody else, of which the rest is still on its way.
+    one.broker.publish("forged", "x");
+    await until(() => one.connects() === 2);
+    await asked;
+    one.broker.publish("true", "x");
+    await until(() => one.messages.length > 0);
+    expect(one.messages.map(({ topic }) => topic)).toEqual(["true"]);
+    expect(one.told).toEqual([
+      ...["connected to the broker", "Invalid suback code", "connected to the broker"],
+    ]);
   });
 
   test("is taken sixteen at a turn, where there is nothing else to do", async () => {

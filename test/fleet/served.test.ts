@@ -1,6 +1,16 @@
 /** The executable as a board, with a real broker between it and its operators. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { once } from "node:events";
+import {
+  chmodSync,
+  closeSync,
+  createReadStream,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { hashOf } from "../../src/access/token.ts";
@@ -539,14 +549,14 @@ describe.skipIf(!hasBroker)("with a broker", () => {
 
     test("that is not read keeps the task waiting, and the broker small; nothing is lost", async () => {
       const lines = Math.round((FLOOD_MB * 1e6) / 60);
-      const child = start(
-        "call",
-        "boat-1",
-        "boat/count",
-        `{"n":${lines}}`,
-        "--json",
-        ...operatorArgs("op1"),
-      );
+      // A pipe of the runtime is read whether anybody asks for it or not.
+      const pipe = join(dir, "unread");
+      expect(Bun.spawnSync(["mkfifo", pipe]).exitCode).toBe(0);
+      const end = openSync(pipe, "r+");
+      const args = ["boat-1", "boat/count", `{"n":${lines}}`, "--json", ...operatorArgs("op1")];
+      const child = Bun.spawn([executable, "fleet", "call", ...args], {
+        ...{ env: { PATH: process.env["PATH"] ?? "" }, stdio: ["ignore", end, "ignore"] },
+      });
       const running = async () => {
         const { response } = await board.call("monitor/tasks", { verb: "count", state: "running" });
         return response as unknown[];
@@ -559,7 +569,10 @@ describe.skipIf(!hasBroker)("with a broker", () => {
       let text = "";
       let [expected, wrong] = [1, 0];
       const decoder = new TextDecoder();
-      for await (const chunk of child.stdout) {
+      const reading = createReadStream(pipe);
+      await once(reading, "open");
+      closeSync(end);
+      for await (const chunk of reading as AsyncIterable<Buffer>) {
         text += decoder.decode(chunk, { stream: true });
         const all = text.split("\n");
         text = all.pop() ?? "";

@@ -129,6 +129,7 @@ describe("the broker is told", () => {
   /** With what is published, as it is; a topic that is refused is told so. */
   function announcing({ isDescribed = true, home = false, refuses = false } = {}) {
     let apis = [API];
+    let isRefusing = refuses;
     const sent: (readonly [string, string, Publish])[] = [];
     const one = new Announcing({
       ...{ board: "b1", topics, registry: { describe: () => apis } },
@@ -138,11 +139,12 @@ describe("the broker is told", () => {
       },
       publish: async (topic, payload, how) => {
         sent.push([topic, payload, how]);
-        if (refuses) throw new Error("refused");
+        if (isRefusing) throw new Error("refused");
       },
     });
     const topicsOf = () => sent.splice(0).map(([topic, payload]) => [topic, payload === ""]);
-    return { one, sent, topicsOf, become: (all: ApiDescription[]) => (apis = all) };
+    const takes = () => (isRefusing = false);
+    return { one, sent, topicsOf, takes, become: (all: ApiDescription[]) => (apis = all) };
   }
   test("that it is there, for as long as that may be believed", async () => {
     const { one, sent } = announcing();
@@ -180,6 +182,35 @@ describe("the broker is told", () => {
     become([{ ...API, info: "i" }]);
     one.describe(false);
     expect(topicsOf()).toEqual([ABOUT, BOAT]);
+    become([]);
+    one.describe(false);
+    expect(topicsOf()).toEqual([ABOUT, ["sb/v1/b1/api/boat", true]]);
+  });
+  test("what it did not take, after an hour, or where something else is told", async () => {
+    let now = 1000;
+    using _ = spyOn(performance, "now").mockImplementation(() => now);
+    const { one, topicsOf, become, takes } = announcing({ refuses: true });
+    const pass = async (ms: number) => {
+      await Bun.sleep(0);
+      now += ms;
+      one.sign();
+      await Bun.sleep(0);
+      return topicsOf();
+    };
+    const [ABOUT, BOAT, STATUS] = [
+      ["sb/v1/b1/about", false],
+      ["sb/v1/b1/api/boat", false],
+      ["sb/v1/b1/status", false],
+    ];
+    one.describe(true);
+    expect(topicsOf()).toEqual([ABOUT, BOAT]);
+    expect(await pass(3_600_000)).toEqual([STATUS]);
+    expect(await pass(300_000)).toEqual([STATUS, ABOUT, BOAT]);
+    expect(await pass(300_000)).toEqual([STATUS]);
+    takes();
+    one.describe(false);
+    expect(topicsOf()).toEqual([ABOUT, BOAT]);
+    expect(await pass(7_200_000)).toEqual([STATUS]);
     become([]);
     one.describe(false);
     expect(topicsOf()).toEqual([ABOUT, ["sb/v1/b1/api/boat", true]]);

@@ -116,7 +116,7 @@ test("how each subcommand is called, and its options", async () => {
       --audit FILE
       --audit-max SIZE
       --audit-files N
-      = 0 once its input ends; 1 the config cannot be served; 2 wrong usage; 3 the server is not there, or not any more.
+      = 0 once its input ends; 1 the config cannot be served; 2 wrong usage; 3 the server is not there.
       $ spawnbox mcp --url unix:/run/spawnbox.sock
       $ spawnbox mcp --url https://board.local:1234 --token-file ~/.config/board.token
       $ spawnbox mcp --config config/agent.json

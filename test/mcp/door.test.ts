@@ -268,7 +268,14 @@ test.each<[string, string | undefined, string | undefined, number, object]>([
     '{"jsonrpc":"2.0","id":1,"method":"ping"}',
     undefined,
     400,
-    fault(-32600, BEGIN),
+    { ...fault(-32600, BEGIN), id: 1 },
+  ],
+  [
+    "that of a version without sessions, so that its client begins by another",
+    '{"jsonrpc":"2.0","id":"d","method":"server/discover","params":{"_meta":{}}}',
+    undefined,
+    400,
+    { ...fault(-32601, BEGIN), id: "d" },
   ],
   ["no message", "5", undefined, 400, fault(-32600, BEGIN)],
   ["nothing", undefined, undefined, 400, fault(-32600, BEGIN)],
@@ -288,6 +295,26 @@ test.each<[string, string | undefined, string | undefined, number, object]>([
     expect([found, JSON.parse(body)]).toEqual([status, expected]);
   },
 );
+
+test("[protection] of two requests with one id the answer to one is never that to the other", async () => {
+  const ended = Promise.withResolvers<string>();
+  const verbs = [verb("slow", () => ended.promise), verb("quick", () => "quick")];
+  const { door } = opened([], {}, verbs);
+  const session = await begun(door);
+  const slow = await send(door, calling("p_slow", 7), session);
+  const used = (id: string) => [400, fault(-32600, `the id ${id} is in use`)];
+  const refused = async (message: object | string) => {
+    const [status, body] = await answerTo(door, message, session);
+    return [status, JSON.parse(body)];
+  };
+  expect(await refused(calling("p_quick", 7))).toEqual(used("7"));
+  const both = ["p_slow", "p_quick"].map((name) => ({ jsonrpc: "2.0", ...calling(name, 8) }));
+  expect(await refused(JSON.stringify(both))).toEqual(used("8"));
+  ended.resolve("slow");
+  expect(await slow.text()).toContain('"slow"');
+  // It was answered: the id may be had again.
+  expect(await (await send(door, calling("p_quick", 7), session)).text()).toContain('"quick"');
+});
 
 test("a beginning in the name of a session that is none, or another's, is the beginning of a new one", async () => {
   const { door } = opened([]);

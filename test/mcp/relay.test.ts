@@ -105,6 +105,27 @@ test("messages and answers go on as they are, in the session that the first has 
   expect(others.at(-1)).toEqual({ method: "DELETE", id: undefined, ...inside });
 });
 
+test("who asks first for a version without sessions is told that there is none, and begins as ever", async () => {
+  const { asked, url } = server({ ...BEGUN, "server/discover": 400, "notifications/x": 400 });
+  const { answers, why, told } = await relayed(url, [
+    { id: "d", method: "server/discover", params: { _meta: {} } },
+    { method: "notifications/x" },
+    INITIALIZE,
+    { id: 1, method: "ping" },
+  ]);
+  expect([why, told]).toEqual([null, []]);
+  expect(answers[0]).toEqual({
+    ...{ jsonrpc: "2.0", id: "d", error: { code: -32601, message: "begin with initialize" } },
+  } as never);
+  expect(answers.slice(1).map(({ id, error }) => [id, error])).toEqual([
+    [0, undefined],
+    [1, undefined],
+  ]);
+  expect(asked.filter(({ id }) => id !== undefined).map(({ method }) => method)).toEqual([
+    ...["initialize", "ping"],
+  ]);
+});
+
 test("without a token none is sent", async () => {
   const { asked, url } = server(BEGUN);
   await relayed(url, [INITIALIZE]);
@@ -131,11 +152,77 @@ test("what fails on the way is answered so, and all else goes on", async () => {
   for (const line of told) expect(line).toStartWith("spawnbox mcp: ");
 });
 
-test("a server that knows the session no more is the end, with why", async () => {
-  const { url } = server({ ...BEGUN, "tools/call": 404 });
-  const { answers, why } = await relayed(url, [INITIALIZE, { id: 1, method: "tools/call" }]);
-  expect(why).toMatch(new RegExp(`^${url}: .*404`));
-  expect(answers.find(({ id }) => id === 1)?.error).toEqual({ code: -32000, message: why });
+/** A server that is started anew at the first call, and knows no session of before then: those are S1, S2 … */
+function restarting(initialize: (n: number) => Response | undefined = () => undefined) {
+  const asked: string[] = [];
+  let begun = 0;
+  const own = Bun.serve({
+    port: 0,
+    fetch: async (request) => {
+      if (request.method === "GET") return new Response(null, { status: 405 });
+      if (request.method === "DELETE") return new Response(null);
+      const { id, method } = (await request.json()) as { id?: unknown; method: string };
+      const session = request.headers.get("mcp-session-id");
+      asked.push([method, session, request.headers.get("mcp-protocol-version")].join(" "));
+      if (method === "initialize") {
+        const headers = { "mcp-session-id": `S${++begun}` };
+        const result = BEGUN.initialize();
+        return initialize(begun) ?? Response.json({ jsonrpc: "2.0", id, result }, { headers });
+      }
+      if (method === "never")
+        return new Response(new ReadableStream(), {
+          headers: { "content-type": "text/event-stream" },
+        });
+      if (method === "call" && session === "S1") return new Response("gone", { status: 404 });
+      if (id === undefined) return new Response(null, { status: 202 });
+      return Response.json({ jsonrpc: "2.0", id, result: { told: session } });
+    },
+  });
+  ends.push(() => own.stop(true));
+  return { asked, url: `http://localhost:${own.port}/mcp` };
+}
+
+test("a server that was started anew is begun with again, and what it did not take is sent again", async () => {
+  const { asked, url } = restarting();
+  const { answers, why, told } = await relayed(url, [
+    INITIALIZE,
+    { id: 1, method: "never" },
+    { id: 2, method: "never" },
+    { method: "notifications/cancelled", params: { requestId: 2 } },
+    { id: 3, method: "call" },
+    { id: 4, method: "call" },
+  ]);
+  expect([why, told]).toEqual([null, []]);
+  const lost = "the server was started anew meanwhile: whether this was done is not known";
+  const byId = answers.filter(({ id }) => id !== undefined).toSorted((a, b) => a.id - b.id);
+  expect(byId).toEqual([
+    { jsonrpc: "2.0", id: 0, result: BEGUN.initialize() },
+    { jsonrpc: "2.0", id: 1, error: { code: -32000, message: lost } },
+    { jsonrpc: "2.0", id: 3, result: { told: "S2" } },
+    { jsonrpc: "2.0", id: 4, result: { told: "S2" } },
+  ] as never);
+  expect(answers.filter(({ id }) => id === undefined)).toEqual([
+    { jsonrpc: "2.0", method: "notifications/tools/list_changed" },
+    { jsonrpc: "2.0", method: "notifications/resources/list_changed" },
+  ] as never);
+  expect(asked.filter((one) => one.startsWith("initialize"))).toEqual([
+    ...["initialize  ", "initialize  "],
+  ]);
+  expect(asked).toContain("notifications/initialized S2 2025-03-26");
+});
+
+test("where there is no other session to be had, that is told, and tried again by the next", async () => {
+  const { asked, url } = restarting((n) =>
+    n === 1 ? undefined : new Response("busy", { status: 503 }),
+  );
+  const call = (id: number) => ({ id, method: "call" });
+  const { answers, why } = await relayed(url, [INITIALIZE, call(1), call(2)]);
+  expect(why).toBeNull();
+  expect(answers.slice(1).map(({ error }) => error)).toEqual([
+    { code: -32000, message: expect.stringContaining("busy") },
+    { code: -32000, message: expect.stringContaining("busy") },
+  ]);
+  expect(asked.filter((one) => one.startsWith("initialize")).length).toBeGreaterThan(1);
 });
 
 test("one that makes no session is the end, too, and that is told once", async () => {

@@ -1,8 +1,10 @@
 /** What a client is told of a session, and what becomes of its calls: each that is handed on, each that is refused, each end. */
+import { InMemoryTransport } from "@modelcontextprotocol/sdk/inMemory.js";
 import { ToolListChangedNotificationSchema } from "@modelcontextprotocol/sdk/types.js";
 import { afterEach, describe, expect, jest, spyOn, test } from "bun:test";
 import type { Client, Request } from "../../src/api/client.ts";
 import { AfbError } from "../../src/errors.ts";
+import { Session } from "../../src/mcp/session.ts";
 import { granting, sleeper } from "../api/harness.ts";
 import { called, linking, verb } from "./linked.ts";
 
@@ -42,6 +44,28 @@ test("who it is, and what it can", async () => {
   expect(client.getInstructions()).toStartWith("Each tool is one command of this machine");
   expect(client.getInstructions()).toEndWith("before somebody has said yes.");
   expect(await client.listResourceTemplates()).toEqual({ resourceTemplates: [] });
+});
+
+test.each([
+  ["tools/list", {}],
+  ["tools/call", { name: "p_a" }],
+  ["resources/list", {}],
+  ["resources/read", { uri: "spawnbox://tasks" }],
+])("%s before the beginning is refused, and nothing starts", async (method, params) => {
+  const begun: Request[] = [];
+  const { host, who, own } = await link({ verbs: [verb("a", (request) => begun.push(request))] });
+  const session = new Session(host, () => who, own);
+  const [here, there] = InMemoryTransport.createLinkedPair();
+  const answer = Promise.withResolvers<unknown>();
+  here.onmessage = answer.resolve;
+  await session.connect(there);
+  await here.send({ jsonrpc: "2.0", id: 1, method, params });
+  expect(await answer.promise).toEqual({
+    ...{ jsonrpc: "2.0", id: 1 },
+    error: { code: -32600, message: expect.stringContaining("begin with initialize") },
+  });
+  expect(begun).toEqual([]);
+  await session.close();
 });
 
 test("[protection] tools of which the caller has all privileges, and no others", async () => {

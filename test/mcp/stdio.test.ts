@@ -256,7 +256,11 @@ test("is told that a server which ends the connection may speak TLS", async () =
   });
   const url = `http://127.0.0.1:${other.port}`;
   const child = Bun.spawn([program, "mcp", "--url", url], { stdio: ["pipe", "pipe", "pipe"] });
-  child.stdin.write(`${JSON.stringify({ jsonrpc: "2.0", id: 1, method: "ping" })}\n`);
+  const params = {
+    ...{ protocolVersion: "2025-11-25", capabilities: {} },
+    clientInfo: { name: "x", version: "1" },
+  };
+  child.stdin.write(`${JSON.stringify({ jsonrpc: "2.0", id: 1, method: "initialize", params })}\n`);
   child.stdin.flush();
   expect([await child.exited, await child.stderr.text()]).toEqual([
     3,

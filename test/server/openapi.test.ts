@@ -63,7 +63,7 @@ test("a verb: its parameters in the URL or the body, its privileges, its events"
   expect(document["paths"]).toMatchObject({
     "/api/m/s/list": {
       get: {
-        operationId: "m/s/list",
+        operationId: "m_s_list",
         tags: ["m"],
         summary: "lists",
         "x-permissions": ["urn:list"],
@@ -103,7 +103,29 @@ test("every reference leads somewhere, and every operation has a name of its own
     expect(document).toHaveProperty(["components", "schemas", name]);
   }
   const ids = [...text.matchAll(/"operationId":"([^"]+)"/g)].map(([, id]) => id);
-  expect(new Set(ids).size).toBe(3);
+  expect(ids).toEqual(["m_s_list", "m_s_list_post", "m_s_list_events"]);
+});
+
+test("operations have names that functions can have, each another one", () => {
+  const names = [
+    "a-b",
+    "a.b",
+    "a/b",
+    "events",
+    "{x}",
+    "$ref",
+    "ü",
+    "x".repeat(80),
+    "a/events",
+    "a",
+  ];
+  const verbs = names.map((name) => ({ name, privileges: [], parameters: [] }));
+  const { paths } = openApi([{ api: "odd.v1", verbs }], "1.2");
+  const ids = Object.values(paths as object)
+    .flatMap((item: object) => Object.values(item))
+    .map(({ operationId }: { operationId: string }) => operationId);
+  expect(ids.filter((id) => !/^[A-Za-z0-9_-]{1,64}$/.test(id))).toEqual([]);
+  expect([ids.length, new Set(ids).size]).toEqual([29, 29]);
 });
 
 test("is served", async () => {
