@@ -1,10 +1,11 @@
 /** Started with few descriptors: launches with so many left, and prints of each how it ends, what is left then, and how often its group has ended. */
-import { closeSync, openSync } from "node:fs";
+import { closeSync, openSync, readdirSync, readlinkSync } from "node:fs";
 import { AGENT } from "../../ffi/launcher/layout.ts";
 import { agentPid, agentPids } from "../../src/launch/agent.ts";
 import type { TaskGroup } from "../../src/launch/cgroup.ts";
 import { LaunchedTask } from "../../src/launch/launched.ts";
 import type { Supplied } from "../../src/launch/secrets.ts";
+import { statusPipe } from "../../src/launch/status.ts";
 import { LaunchError } from "../../src/launch/task.ts";
 import { compiled, planOf } from "../plan/compiling.ts";
 
@@ -27,6 +28,25 @@ function filled(): number[] {
   }
 }
 
+const pipes = (): number =>
+  readdirSync("/proc/self/fd").filter((fd) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${fd}`).startsWith("pipe:");
+    } catch {
+      // That of the look itself.
+      return false;
+    }
+  }).length;
+statusPipe();
+// Until it is read.
+await Bun.sleep(1);
+const own = pipes();
+/** The runtime's streams let go of what they have read to its end a moment later. */
+async function over(ended: Promise<unknown>): Promise<void> {
+  await ended;
+  while (pipes() > own) await Bun.sleep(1);
+}
+
 let told: [how: unknown, kept: number, ends: number][] = [];
 /** How many are too few. */
 async function tried(words: Supplied, before: () => Promise<void>): Promise<number> {
@@ -36,26 +56,28 @@ async function tried(words: Supplied, before: () => Promise<void>): Promise<numb
     const all = filled();
     for (const fd of all.splice(0, left)) closeSync(fd);
     let how: unknown;
-    let over: Promise<unknown> | undefined;
+    let ended: Promise<unknown> | undefined;
     try {
       const task = LaunchedTask.launch(plan, words, sink, group);
       // The kernel refuses such a group.
       task.started.catch(() => {});
-      over = task.ended;
+      ended = task.ended;
     } catch (error) {
       how = error instanceof LaunchError ? `${error.step} ${error.errno}` : String(error);
     }
     const free = filled();
     for (const fd of [...all, ...free]) closeSync(fd);
-    await over;
-    if (over) return left;
+    if (ended) {
+      await over(ended);
+      return left;
+    }
     told.push([how, free.length - left, ends]);
   }
 }
 // The first one makes what all need: that stays, whatever becomes of it.
 await tried(supplied, async () => {});
 console.log(JSON.stringify([...new Set(told.map(([how, , ends]) => `${how} ${ends}`))].toSorted()));
-await LaunchedTask.launch(plan, supplied, sink, undefined).ended;
+await over(LaunchedTask.launch(plan, supplied, sink, undefined).ended);
 told = [];
 const long = { ...supplied, argv: ["/bin/true", "x".repeat(AGENT.MESSAGE)] };
 const few = [await tried(supplied, async () => {})];
@@ -67,7 +89,7 @@ few.push(
     while (agentPids().length > 0) await Bun.sleep(1);
   }),
 );
-await LaunchedTask.launch(plan, supplied, sink, undefined).ended;
+await over(LaunchedTask.launch(plan, supplied, sink, undefined).ended);
 console.log(
   [...new Set(told.map((one) => JSON.stringify(one)))].toSorted().join(" "),
   few[0],

@@ -114,9 +114,9 @@ describe.each(shapes)("what waits %s", (_, ops, flags) => {
     async () => {
       // What a command of the same user comes to by prlimit(2).
       const denied = [{ call: "ppoll", errno: 22 }];
-      expect(said((await wait(new Uint8Array(), { denied })).records)).toEqual([
-        ...["WAITS", "CLONE killed before exec: 0"],
-      ]);
+      const told = said((await wait(new Uint8Array(), { denied })).records);
+      // Before that it may hear that somebody waits.
+      expect(told.filter((one) => one !== "WAITS")).toEqual(["CLONE killed before exec: 0"]);
     },
   );
   test("has its failures as others do", async () => {
