@@ -69,6 +69,8 @@ export class Board {
   readonly #announcing: Announcing;
   #closing = false;
   #isJoined = false;
+  /** So far. */
+  #connections = 0;
   /** When the broker has refused it, ms of performance.now(), and whether it has on this connection. */
   #refusedAt = Infinity;
   #isRefused = false;
@@ -137,6 +139,7 @@ export class Board {
 
   #connected(): void {
     this.#connectedAt = performance.now();
+    this.#connections++;
     this.#isJoined = false;
     this.#isRefused = false;
     void this.#join();
@@ -145,6 +148,9 @@ export class Board {
 
   async #join(): Promise<void> {
     const { board, fleet } = this.options;
+    const connection = this.#connections;
+    // What was said on one before may be confirmed, or refused, on this.
+    const isOver = () => connection !== this.#connections;
     this.#refusedAt = Infinity;
     try {
       // First: who sees it online can call it.
@@ -156,9 +162,11 @@ export class Board {
       if (this.#closing) return;
       this.#announcing.describe(true);
       await this.#announcing.online();
+      if (isOver()) return;
       this.#isJoined = true;
       if (this.#isRefused) this.#tell("the broker takes now what it refused");
     } catch (error) {
+      if (isOver()) return;
       this.#refusedAt = performance.now();
       this.#isRefused = true;
       // What is not taken of what is published, the connection has told.

@@ -346,8 +346,9 @@ export class Link {
     };
     this.#sent.set(properties, waiting);
     this.#client.publish(topic, payload, { qos: 1, retain, properties }, (error) => {
+      const newer = error ? this.#newer(waiting) : undefined;
       this.#underWay.delete(waiting);
-      if (error && this.#mayAgain(error, waiting)) return this.#later(waiting, error);
+      if (error && this.#mayAgain(error, waiting)) return this.#later(waiting, error, newer);
       if (error) settle.reject(error);
       else settle.resolve();
       this.#pump();
@@ -358,10 +359,21 @@ export class Link {
     return !this.#closing && "code" in error && error.code === QUOTA && tooMuch < MOST_PAUSES;
   }
 
-  /** In its order, and before what waits: who is asked for less would get no less by being sent all else meanwhile. */
-  #later(waiting: Waiting, { message }: Error): void {
+  /** What was sent behind it to be kept at the same place, and may have been taken. */
+  #newer(waiting: Waiting): Waiting | undefined {
+    const sent = [...this.#underWay];
+    const behind = sent.slice(sent.indexOf(waiting) + 1);
+    return behind.findLast((one) => waiting.retain && one.retain && one.topic === waiting.topic);
+  }
+
+  /**
+   * In its order, and before what waits: who is asked for less would get no less by being sent all else meanwhile.
+   * @param newer is sent in its place: what is older would be kept for the newest
+   */
+  #later(waiting: Waiting, { message }: Error, newer: Waiting | undefined): void {
     waiting.tooMuch = (waiting.tooMuch ?? 0) + 1;
-    this.#tooMuch.push(waiting);
+    if (newer) newer.settle.promise.then(waiting.settle.resolve, waiting.settle.reject);
+    else this.#tooMuch.push(waiting);
     this.#tell(`there is too much for the broker, and it is sent again: ${message}`);
     this.#pause ??= setTimeout(() => {
       this.#pause = undefined;

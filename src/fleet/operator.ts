@@ -33,6 +33,8 @@ const LAST_WORDS = 2000;
 const CONNECT_LIMIT = 20_000;
 /** ms between two looks at calls of which nothing was heard. */
 const LOOK = 1000;
+/** ms after which what the broker has refused is asked for again: its rights may be others by then. */
+const AGAIN = 60_000;
 /** s: what is said in the course of a call has no worth later. */
 const FLOW_EXPIRY = 20;
 /** ms without anything new after which all that the broker keeps has come, and the longest for that. */
@@ -48,6 +50,9 @@ export class Operator {
   #lastSeen = 0;
   /** What is asked for on each connection, by topic. */
   readonly #wanted = new Map<string, () => Promise<void>>();
+  /** Of these the topics that the broker has refused, and when, ms of performance.now(). */
+  readonly #refused = new Map<string, number>();
+  #refusal = "";
   readonly #timer: ReturnType<typeof setInterval>;
 
   constructor(readonly options: OperatorOptions) {
@@ -68,12 +73,14 @@ export class Operator {
       connected: () => {
         this.#isConnected = true;
         this.#connected.resolve();
-        for (const ask of this.#wanted.values()) ask().catch(() => {});
+        this.#refused.clear();
+        this.#refusal = "";
+        for (const [topic, ask] of this.#wanted) void this.#again(topic, ask);
         this.#calls.goOn();
       },
       message: (message) => this.#message(message),
     });
-    this.#timer = setInterval(() => this.#calls.look(), LOOK);
+    this.#timer = setInterval(() => this.#look(), LOOK);
     this.#timer.unref();
     this.#connected.promise.catch(() => {});
   }
@@ -135,6 +142,30 @@ export class Operator {
   async #want(topic: string, ask: () => Promise<void>): Promise<void> {
     await ask();
     this.#wanted.set(topic, ask);
+  }
+
+  /** What is refused is told once, and asked for again after a while; after the end of a connection, on the next. */
+  async #again(topic: string, ask: () => Promise<void>): Promise<void> {
+    try {
+      await ask();
+    } catch (error) {
+      if (!this.#link.connected) return;
+      this.#refused.set(topic, performance.now());
+      const why = error instanceof Error ? error.message : String(error);
+      if (why !== this.#refusal) this.#told(why);
+      this.#refusal = why;
+    }
+  }
+
+  #look(): void {
+    this.#calls.look();
+    const now = performance.now();
+    for (const [topic, at] of [...this.#refused]) {
+      if (now - at <= AGAIN || !this.#link.connected) continue;
+      this.#refused.delete(topic);
+      const ask = this.#wanted.get(topic);
+      if (ask) void this.#again(topic, ask);
+    }
   }
 
   get isConnected(): boolean {

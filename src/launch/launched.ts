@@ -376,7 +376,8 @@ export class LaunchedTask implements Task {
   }
 
   #isThere(): void {
-    this.#waits.resolve(true);
+    // It may have been ended meanwhile, and be gone in a moment.
+    this.#waits.resolve(this.#lifeline !== undefined);
     // Of one that is to start by now, or to end, both go on.
     if (this.#sink || this.#lifeline === undefined) return;
     clearTimeout(this.#timer);

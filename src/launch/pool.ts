@@ -75,7 +75,7 @@ export class Pools {
   }
 
   /**
-   * Half of what waits ends, the oldest first, for a launch that has found no room; for a while no other waits in its place.
+   * Half of what waits, or is being made, ends for a launch that has found no room; for a while no other waits in its place.
    * Resolves when it has ended, and with it what already gave way to others: false, if none did.
    */
   async giveWay(): Promise<boolean> {
@@ -99,7 +99,7 @@ export class Pools {
   #shrink(): void {
     for (const pool of this.#pools.values()) {
       pool.hold(HOLD);
-      this.#leave(pool.oldest(Math.ceil(pool.ready / 2)));
+      this.#leave(pool.less(Math.ceil(pool.held / 2)));
     }
   }
 
@@ -191,12 +191,15 @@ class Pool {
   resize(size: number): LaunchedTask[] {
     this.#size = size;
     this.#soon();
-    return this.oldest(this.ready - size);
+    return this.less(this.held - size);
   }
 
-  /** So many of those that were ready, or all. */
-  oldest(count: number): LaunchedTask[] {
-    return this.#ready.splice(0, Math.max(count, 0)).map(({ task }) => task);
+  /** So many that are no longer its own, or all: first those that nobody could take yet, which may hang, then the oldest. */
+  less(count: number): LaunchedTask[] {
+    const making = [...this.#making].slice(0, Math.max(count, 0));
+    for (const task of making) this.#making.delete(task);
+    const ready = this.#ready.splice(0, Math.max(count - making.length, 0));
+    return [...making, ...ready.map(({ task }) => task)];
   }
 
   /** For so many ms no further one is made. */
@@ -232,13 +235,11 @@ class Pool {
     }, delay);
   }
 
-  /** Those that were ready. No more are made. */
+  /** Gives all. No more are made. */
   empty(): LaunchedTask[] {
     this.#closed = true;
     clearTimeout(this.#refilling);
-    const making = [...this.#making];
-    this.#making.clear();
-    return [...making, ...this.oldest(this.ready)];
+    return this.less(this.held);
   }
 
   get #lacks(): boolean {
@@ -283,15 +284,14 @@ class Pool {
     const waits = await task.waits;
     // What was there, or not there, while it was made only, would be taken for what the sandbox has, should it come again.
     const now = waits ? await surroundingsOf(this.plan) : undefined;
-    // Whoever emptied the pool has ended it.
+    // Whoever gave it away has ended it.
     if (!this.#making.delete(task)) return;
     if (!waits) {
       this.#lost = true;
       return;
     }
     // Where it cannot be told, who takes it asks again.
-    const isStale = now !== undefined && now !== surroundings;
-    if (isStale || this.ready >= this.#size) {
+    if (now !== undefined && now !== surroundings) {
       this.all.leave([task]);
       if (this.#lacks) this.#soon(AGAIN);
       return;

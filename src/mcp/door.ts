@@ -108,13 +108,18 @@ class Guest {
     // Of the same maker: the certificate may be a newer one, the address another.
     this.#who = { ...this.#who, caller: visit.who.caller };
     // What the protocol wants where there is no stream to be had. Another answer would be asked for again.
-    if (request.method === "GET" && this.#replay.isOver(request.headers.get("last-event-id")))
+    const last = request.method === "GET" ? request.headers.get("last-event-id") : null;
+    if (this.#replay.isOver(last))
       return fault(405, JSON_RPC.invalid, "that call was cancelled: nothing more comes of it");
+    const rest = last === null ? undefined : this.#restOf(last);
+    if (rest?.isMore === false)
+      return fault(405, JSON_RPC.invalid, "that call was answered: nothing more comes of it");
     const twice = this.#twice(message);
     // The answer to one would be taken for that to the other, and the stream of one never end.
     if (twice !== undefined) return fault(400, JSON_RPC.invalid, `the id ${twice} is in use`);
     const options = message === undefined ? {} : { parsedBody: message };
     const response = await this.transport.handleRequest(request, options);
+    if (rest && response.ok) this.transport["_streamMapping"].get(rest.stream)?.cleanup();
     const isStream = response.headers.get("content-type") === "text/event-stream";
     if (!isStream && this.outlets.open === 0) this.#alone();
     return isStream ? this.outlets.through(response) : response;
@@ -126,6 +131,17 @@ class Guest {
     await this.session.close();
     this.#replay.close();
     this.outlets.close();
+  }
+
+  /**
+   * What is left of a stream of which all is answered: the transport would leave it open for ever. There are clients that come back
+   * to each that had an error for its answer. undefined where more may come.
+   */
+  #restOf(last: string): ReturnType<Replay["after"]> {
+    const rest = this.#replay.after(last);
+    const open = new Set(this.transport["_requestToStreamMapping"].values());
+    const mayGoOn = [...open, this.transport["_standaloneSseStreamId"]];
+    return rest && !mayGoOn.includes(rest.stream) ? rest : undefined;
   }
 
   /** An id of a request, shortened, that is that of another whose answer is not there yet; undefined where there is none. */

@@ -21,6 +21,8 @@ export interface Elsewhere {
   readonly url: URL;
   readonly token: string | undefined;
   readonly fetch: (url: string | URL, init?: RequestInit) => Promise<Response>;
+  /** ms for another session, for which all that is asked meanwhile waits. */
+  readonly patience?: number;
 }
 
 /** The session is not known there any more: the server was started anew. */
@@ -33,6 +35,7 @@ const RECONNECTION = {
   ...{ initialReconnectionDelay: 1000, maxReconnectionDelay: 30_000 },
   ...{ reconnectionDelayGrowFactor: 2, maxRetries: Infinity },
 };
+const PATIENCE = 30_000;
 const LOST = "the server was started anew meanwhile: whether this was done is not known";
 
 /**
@@ -111,7 +114,8 @@ class Front {
   #connection(): StreamableHTTPClientTransport {
     const { url, token, fetch } = this.elsewhere;
     const headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
-    const options = { fetch, requestInit: { headers }, reconnectionOptions: RECONNECTION };
+    const reconnectionOptions = { ...RECONNECTION };
+    const options = { fetch, requestInit: { headers }, reconnectionOptions };
     const there = new StreamableHTTPClientTransport(url, options);
     there.onmessage = (message) => {
       if (this.#there === there) this.#answered(message);
@@ -119,9 +123,12 @@ class Front {
     there.onerror = (error) => {
       // What comes of one that was given up is of no interest, and before there is a session the end tells it.
       if (this.#there !== there || there.sessionId === undefined) return;
+      const isGone = codeOf(error) === GONE;
+      // It was started anew again, before it had answered.
+      if (isGone && this.#renewing) this.#again?.settle.reject(error);
       // Of a stream: who is told so first asks nothing at all.
-      if (codeOf(error) === GONE) void this.#renewed(there).catch(() => {});
-      else this.#tell(error.message);
+      else if (isGone) void this.#renewed(there).catch(() => {});
+      else if (!this.#renewing) this.#tell(error.message);
     };
     return there;
   }
@@ -166,18 +173,26 @@ class Front {
     again.settle.promise.catch(() => {});
     this.#again = again;
     this.#there = there;
-    try {
+    const begin = async () => {
       await there.start();
       await there.send({ ...first, id: again.id });
       await again.settle.promise;
       await there.send({ jsonrpc: "2.0", method: "notifications/initialized" });
+    };
+    const late = Promise.withResolvers<never>();
+    const silent = new Error("the server was started anew, and does not answer");
+    const timer = setTimeout(() => late.reject(silent), this.elsewhere.patience ?? PATIENCE);
+    try {
+      await Promise.race([begin(), late.promise]);
     } catch (error) {
       // The next message tries it again.
       this.#there = lost;
-      await there.close();
+      await leave(there);
       throw error;
+    } finally {
+      clearTimeout(timer);
     }
-    await lost.close();
+    await leave(lost);
     for (const id of [...this.#open]) this.#answer(id, LOST);
     // It may have others by now.
     for (const what of ["tools", "resources"])
@@ -217,6 +232,12 @@ class Front {
     this.#told = why;
     console.error(`spawnbox mcp: ${why.replace(/ For more information, pass .*$/s, "")}`);
   }
+}
+
+/** What it tries again fails from now on, and would be tried for ever. */
+async function leave(there: StreamableHTTPClientTransport): Promise<void> {
+  there["_reconnectionOptions"].maxRetries = 0;
+  await there.close();
 }
 
 const codeOf = (error: unknown): unknown =>

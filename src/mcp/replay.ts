@@ -92,6 +92,14 @@ export class Replay implements EventStore {
     return last !== null && this.#over.has(last.replace(/^\d+-/, ""));
   }
 
+  /** @returns the stream of an event, and whether it has later ones; undefined where that event is not kept */
+  after(last: EventId): { readonly stream: StreamId; readonly isMore: boolean } | undefined {
+    const stream = this.#kept.get(last)?.stream;
+    if (stream === undefined) return undefined;
+    const own = [...this.#kept].filter(([, one]) => one.stream === stream);
+    return { stream, isMore: own.at(-1)?.[0] !== last };
+  }
+
   close(): void {
     this.#kept.clear();
     this.#part.close();

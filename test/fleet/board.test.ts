@@ -112,6 +112,31 @@ describe("with its broker", () => {
     ]);
   });
 
+  test("that lets it listen no more is not taken for joined by what was said to it before", async () => {
+    let isBack = false;
+    await using one = boardAt({
+      answer: (packet) => {
+        if (packet.cmd === "publish" && packet.topic === "sb/v1/b1/status" && !isBack) return null;
+        if (packet.cmd !== "subscribe" || !isBack) return granting(packet);
+        const granted = packet.subscriptions.map(() => 0x87);
+        return { cmd: "suback", messageId: packet.messageId ?? 0, granted };
+      },
+    });
+    const { board, broker, look, time } = one;
+    board.start();
+    const statuses = () => broker.at("sb/v1/b1/status").length;
+    await broker.when(() => statuses() === 1);
+    isBack = true;
+    await broker.when(() => statuses() === 2 && broker.subscribes.length === 2);
+    await broker.taken();
+    await turn();
+    expect(board.isJoined).toBe(false);
+    // So it is asked for again.
+    time.pass(60_001);
+    look.run();
+    await broker.when(() => broker.subscribes.length === 3);
+  });
+
   test("to whom it says that it goes it says nothing more of being there", async () => {
     await using one = boardAt({
       answer: (packet) =>

@@ -589,6 +589,39 @@ describe("what is published", () => {
     expect(await kept).toBe("closed");
   });
 
+  test("that was too much is not sent behind what was said later to be kept at the same place", async () => {
+    const pauses: (() => void)[] = [];
+    const timeouts = spyOn(globalThis, "setTimeout").mockImplementation(((
+      run: () => void,
+      ms: number,
+    ) => {
+      if (ms === 1000) pauses.push(run);
+      return real.setTimeout(ms === 1000 ? () => {} : run, ms);
+    }) as typeof setTimeout);
+    restored.push(() => timeouts.mockRestore());
+    let left = 2;
+    await using one = linked({}, (packet) =>
+      packet.cmd === "publish" && left-- > 0
+        ? { cmd: "puback", messageId: packet.messageId ?? 0, reasonCode: 0x97 }
+        : granting(packet),
+    );
+    await one.opened();
+    const { link, broker } = one;
+    const said = (["t 1", "u 1", "t 2", "u 2"] as const).map((one) => {
+      const [topic = "", text = ""] = one.split(" ");
+      return link.publish(topic, text, { retain: topic === "t" });
+    });
+    await until(() => pauses.length === 1);
+    await broker.taken();
+    pauses[0]?.();
+    await Promise.all(said);
+    expect(broker.publishes.map(({ topic, payload }) => `${topic} ${payload.toString()}`)).toEqual([
+      ...["t 1", "u 1", "t 2", "u 2"],
+      // What is kept nowhere is missed.
+      "u 1",
+    ]);
+  });
+
   test("last is waited for, but no longer than two seconds", async () => {
     {
       await using one = linked({ isPassing: true });

@@ -57,6 +57,40 @@ const topicsOf = (packets: readonly Packet[]) =>
   );
 
 describe("a connection", () => {
+  test("on which it is refused what it asks for is told of, and it asks again after a minute", async () => {
+    let isRefused = false;
+    await using one = at({}, (packet) => {
+      if (packet.cmd !== "subscribe" || !isRefused) return granting(packet);
+      const granted = packet.subscriptions.map(() => 0x87);
+      return { cmd: "suback", messageId: packet.messageId ?? 0, granted };
+    });
+    const { broker, operator, look, time, told } = one;
+    await operator.connect();
+    await operator.expectAll();
+    isRefused = true;
+    broker.cut();
+    await broker.when(() => broker.subscribes.length === 2);
+    const refusal = "the broker refuses sb/v1/+/out/op1/#: Subscribe error: Not authorized";
+    await until(() => told.includes(refusal));
+    time.pass(60_000);
+    look.run();
+    await broker.taken();
+    expect(broker.subscribes).toHaveLength(2);
+    for (isRefused of [true, false]) {
+      const before = broker.subscribes.length;
+      time.pass(60_001);
+      look.run();
+      await broker.when(() => broker.subscribes.length > before);
+      await broker.taken();
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    time.pass(60_001);
+    look.run();
+    await broker.taken();
+    expect(broker.subscribes).toHaveLength(4);
+    expect(told.filter((text) => text === refusal)).toHaveLength(1);
+  });
+
   test("is one of many of the same name, and is forgotten with its end", async () => {
     await using one = at();
     expect([one.look.ms, one.look.keeps]).toEqual([1000, false]);

@@ -184,6 +184,37 @@ describe.if(isRoot)("sandboxes that wait", () => {
     });
   });
 
+  /** In the moment in which the first, and only that, is being made. */
+  async function making(of: ReturnType<typeof api>, then: (pools: Pools) => unknown) {
+    let made = 0;
+    const done = Promise.withResolvers<unknown>();
+    const pools = new Pools(() => {
+      if (made++ === 0) queueMicrotask(() => done.resolve(then(pools)));
+      return undefined;
+    });
+    try {
+      pools.serve([of]);
+      const what = await done.promise;
+      for (let i = 0; i < 10; i++) await Bun.sleep(5);
+      return { what, ready: pools.ready, made };
+    } finally {
+      await pools.close();
+    }
+  }
+
+  test("give way while they are being made, too, as what hangs there would hold for half a minute", async () => {
+    const gaveWay = await making(api(1), (pools) => [pools.ready, pools.giveWay()]);
+    const [ready, way] = gaveWay.what as [number, Promise<boolean>];
+    expect([ready, await way]).toEqual([0, true]);
+    expect([gaveWay.ready, gaveWay.made]).toEqual([0, 1]);
+  });
+
+  test("are no more than are wanted by now of those that are being made", async () => {
+    const of = api(1);
+    const left = await making(of, (pools) => pools.serve([want(of, 0)]));
+    expect([left.ready, left.made]).toEqual([0, 1]);
+  });
+
   test("that do not end keep a launch for two seconds at most", async () => {
     await serving(async (pools) => {
       pools.serve([api(2)]);

@@ -362,6 +362,35 @@ describe("what comes of a call", () => {
     abort.abort();
   });
 
+  test("a client that comes back to a call that is answered gets what it has missed, and no stream stays open", async () => {
+    const asked: string[] = [];
+    const { client: own } = await connect(served.url, {
+      fetch: async (url, init) => {
+        const response = await fetch(url, init);
+        const headers = new Headers(init?.headers);
+        if (headers.has("last-event-id")) asked.push(`${init?.method} ${response.status}`);
+        return response;
+      },
+    });
+    // Whoever is told so comes back for the answer.
+    await expect(call(own, "t_none")).rejects.toThrow("no tool");
+    await until(() => asked.length > 0);
+    expect(asked).toEqual(["GET 405"]);
+
+    const headers = { "mcp-session-id": await begun(), "mcp-protocol-version": "2025-11-25" };
+    const text = await (
+      await post(rpc("tools/call", { name: "t_lines", arguments: {} }, "l"), headers)
+    ).text();
+    const [, first = ""] = /^id: (\S+)/m.exec(text) ?? [];
+    const again = await fetch(`${served.url}/mcp`, {
+      headers: { ...headers, accept: "text/event-stream", "last-event-id": first },
+    });
+    expect([again.status, await again.text()]).toEqual([
+      200,
+      expect.stringContaining('"a\\nb\\nc\\nd"'),
+    ]);
+  });
+
   test("a client that cancels hears of no error, and asks for nothing again", async () => {
     const asked: string[] = [];
     const { client: own, transport } = await connect(served.url, {

@@ -57,19 +57,36 @@ function INFO() {
 const BEGUN = { initialize: () => ({ ...INFO(), protocolVersion: "2025-03-26" }) };
 
 /** What comes of messages, the end of the input behind them, and why it was over. */
-async function relayed(url: string, messages: readonly object[], token?: string) {
+async function relayed(
+  url: string,
+  messages: readonly object[],
+  token?: string,
+  patience?: number,
+  /** What is sent a while after the others. */
+  later: readonly object[] = [],
+) {
   const source = JSON.stringify(join(import.meta.dir, "../../src/mcp/relay.ts"));
   const script = `
     import { relay } from ${source};
-    const why = await relay({ url: new URL(${JSON.stringify(url)}), token: ${JSON.stringify(token)}, fetch });
+    const asked = (to, init) => {
+      if (init.signal?.aborted) console.error("asked after the end");
+      return fetch(to, init);
+    };
+    const options = { token: ${JSON.stringify(token)}, patience: ${String(patience)}, fetch: asked };
+    const why = await relay({ url: new URL(${JSON.stringify(url)}), ...options });
     console.error(JSON.stringify(why ?? null));
     process.exit();`;
   const child = Bun.spawn([process.execPath, "-e", script], {
     ...{ stdio: ["pipe", "pipe", "pipe"], timeout: 30_000 },
   });
-  child.stdin.write(
-    messages.map((one) => `${JSON.stringify({ jsonrpc: "2.0", ...one })}\n`).join(""),
-  );
+  const send = (all: readonly object[]) =>
+    child.stdin.write(all.map((one) => `${JSON.stringify({ jsonrpc: "2.0", ...one })}\n`).join(""));
+  send(messages);
+  if (later.length > 0) {
+    await child.stdin.flush();
+    await Bun.sleep(500);
+    send(later);
+  }
   child.stdin.end();
   const [out, error] = await Promise.all([child.stdout.text(), child.stderr.text()]);
   const lines = error.trim().split("\n");
@@ -153,13 +170,18 @@ test("what fails on the way is answered so, and all else goes on", async () => {
 });
 
 /** A server that is started anew at the first call, and knows no session of before then: those are S1, S2 … */
-function restarting(initialize: (n: number) => Response | undefined = () => undefined) {
+function restarting(
+  initialize: (n: number) => Response | undefined = () => undefined,
+  resumed = 405,
+) {
   const asked: string[] = [];
   let begun = 0;
   const own = Bun.serve({
     port: 0,
     fetch: async (request) => {
-      if (request.method === "GET") return new Response(null, { status: 405 });
+      const isResumed = request.headers.has("last-event-id");
+      if (request.method === "GET")
+        return new Response(null, { status: isResumed ? resumed : 405 });
       if (request.method === "DELETE") return new Response(null);
       const { id, method } = (await request.json()) as { id?: unknown; method: string };
       const session = request.headers.get("mcp-session-id");
@@ -223,6 +245,81 @@ test("where there is no other session to be had, that is told, and tried again b
     { code: -32000, message: expect.stringContaining("busy") },
   ]);
   expect(asked.filter((one) => one.startsWith("initialize")).length).toBeGreaterThan(1);
+});
+
+const stream = (session: string, text?: string) =>
+  new Response(
+    new ReadableStream({
+      start(controller) {
+        if (text === undefined) return;
+        controller.enqueue(Buffer.from(text));
+        controller.close();
+      },
+    }),
+    { headers: { "content-type": "text/event-stream", "mcp-session-id": session } },
+  );
+
+test.each([
+  ["is silent", () => stream("S2"), 300, /and does not answer/],
+  [
+    "is started anew once more",
+    () => stream("S2", "id: 1\nretry: 5\ndata:\n\n"),
+    30_000,
+    /Not Found/,
+  ],
+])(
+  "nobody waits for ever for another session of a server that %s",
+  async (_, again, patience, why) => {
+    const { asked, url } = restarting((n) => (n === 2 ? again() : undefined), 404);
+    const call = { id: 1, method: "call" };
+    const { answers, ...end } = await relayed(url, [INITIALIZE, call], undefined, patience);
+    expect(end).toEqual({ why: null, told: [] });
+    const message = expect.stringMatching(why);
+    const error = { code: -32000, message };
+    expect(answers.slice(1)).toEqual([{ jsonrpc: "2.0", id: 1, error }] as never);
+    expect(asked.filter((one) => one.startsWith("initialize"))).toHaveLength(2);
+  },
+);
+
+test("streams of a session that is lost are not asked for again and again", async () => {
+  let begun = 0;
+  const own = Bun.serve({
+    port: 0,
+    fetch: async (request) => {
+      const isLost = request.headers.get("mcp-session-id") === "S1";
+      if (request.method === "GET") return new Response(null, { status: isLost ? 404 : 405 });
+      if (request.method === "DELETE") return new Response(null);
+      const { id, method } = (await request.json()) as { id?: unknown; method: string };
+      if (method === "never") return stream("S1", "id: 1\nretry: 5\ndata:\n\n");
+      if (id === undefined) return new Response(null, { status: 202 });
+      const headers = method === "initialize" ? { "mcp-session-id": `S${++begun}` } : undefined;
+      return Response.json(
+        { jsonrpc: "2.0", id, result: BEGUN.initialize() },
+        { ...(headers && { headers }) },
+      );
+    },
+  });
+  ends.push(() => own.stop(true));
+  const never = [1, 2, 3, 4].map((id) => ({ id, method: "never" }));
+  const url = `http://localhost:${own.port}/mcp`;
+  const messages = [INITIALIZE, ...never];
+  const { answers, why, told } = await relayed(url, messages, undefined, undefined, [
+    { id: 5, method: "ping" },
+  ]);
+  expect(why).toBeNull();
+  const ids = answers.flatMap(({ id, error }) => (id === undefined ? [] : [[id, Boolean(error)]]));
+  expect(ids.toSorted()).toEqual([
+    ...[
+      [0, false],
+      [1, true],
+      [2, true],
+      [3, true],
+      [4, true],
+      [5, false],
+    ],
+  ]);
+  // What is due already, once.
+  expect(told.filter((line) => line === "asked after the end").length).toBeLessThanOrEqual(4);
 });
 
 test("one that makes no session is the end, too, and that is told once", async () => {
