@@ -1,6 +1,6 @@
 /** Sandboxes that wait, while what they were made of changes. */
 import { describe, expect, jest, test } from "bun:test";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { agentPid, aheadOf, startAgent } from "../../src/launch/agent.ts";
@@ -318,6 +318,34 @@ describe.if(isRoot)("sandboxes that wait", () => {
       for (let i = 0; i < 20; i++) await Bun.sleep(5);
       expect(made()).toBeLessThanOrEqual(3);
     });
+  });
+
+  test("of which one has not come to wait are made again with the next request", async () => {
+    const dir = mkdtempSync(join(tmpdir(), "spawnbox-pools-"));
+    try {
+      await serving(async (pools, made) => {
+        const mounts = [...system, { target: "/own", source: join(dir, "own"), mode: "ro" }];
+        mkdirSync(join(dir, "own"));
+        const of = compiled({
+          ...{ acls: { user: "nobody" }, pool: 1 },
+          namespace: { shares: { all: "disable" }, mounts },
+          commands: { uid: "c", exec: { cmdpath: "/bin/true" } },
+        });
+        rmSync(join(dir, "own"), { recursive: true });
+        pools.serve([of]);
+        // A request that comes while it is made is none that comes behind it.
+        for (let left = 3; left > 0; left--) {
+          const before = made();
+          await until("one was made", async () => {
+            await pools.take(planOf(of), given(of), sink);
+            return made() > before;
+          });
+        }
+        expect(pools.ready).toBe(0);
+      });
+    } finally {
+      rmSync(dir, { recursive: true });
+    }
   });
 
   test("wait until later where one could not be made", async () => {
