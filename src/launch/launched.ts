@@ -404,6 +404,8 @@ export class LaunchedTask implements Task {
     this.#waker = setInterval(() => {
       this.#supervisor.wake();
       if (this.pid === 0 && this.#words?.given) this.#order(WAKE);
+      // WAKE has it looked at what was changed while it waited.
+      else if (this.pid === 0 && this.#words) this.#order(SIGCONT);
     }, interval);
   }
 

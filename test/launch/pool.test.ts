@@ -397,7 +397,7 @@ describe.if(isRoot)("sandboxes that wait", () => {
     const mine = () => [...living.keys()].filter((pid) => !others.has(pid));
     await serving(async (pools) => {
       pools.serve([api(2)]);
-      await until("two wait, and are known", () => mine().length === 2);
+      await until("two wait", () => pools.ready === 2);
       const going = pools.giveWay();
       expect(pools.ready).toBe(1);
       // Whoever asks meanwhile waits for the same.
@@ -405,7 +405,7 @@ describe.if(isRoot)("sandboxes that wait", () => {
       expect(await going).toBe(true);
       expect(mine()).toEqual([]);
       pools.serve([api(1)]);
-      await until("another waits, and is known", () => mine().length === 1);
+      await until("another waits", () => pools.ready === 1);
     });
     expect(mine()).toEqual([]);
   });
