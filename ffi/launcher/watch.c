@@ -103,6 +103,9 @@ static void send_signal(struct task *task, u8 order)
 		check_supervisor(task->main);
 		return;
 	}
+	/* What is stopped while it is made goes on, the init of its namespace too. */
+	if (order == SIGCONT && task->channel >= 0)
+		SYS2(__NR_kill, task->main, SIGCONT);
 	/* A child of this process keeps its number until it is reaped, which is the end of all. */
 	if (task->pidfd < 0 && !task->own_pids)
 		SYS2(__NR_kill, task->main, order & GROUP ? 0 : order);

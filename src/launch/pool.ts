@@ -157,6 +157,7 @@ class Pool {
   #refilling: ReturnType<typeof setTimeout> | undefined;
   /** One of them has ended by itself. */
   #lost = false;
+  #requests = 0;
   #closed = false;
   /** So many may wait. */
   #size: number;
@@ -225,6 +226,7 @@ class Pool {
   /** Soon. After one that could not be made, or did not last, no other is before the next request: that tells the failure. */
   refill(): void {
     this.#lost = false;
+    this.#requests++;
     this.#soon();
   }
 
@@ -273,13 +275,16 @@ class Pool {
     }
     task.started.catch(() => {});
     this.#making.add(task);
-    void this.#made({ task, surroundings, env });
+    void this.#made({ task, surroundings, env }, this.#requests);
     // One after the other: requests are served in between. A timer that nothing is lacking for would be early for the next one.
     if (this.#lacks) this.#soon();
   }
 
-  /** It can be taken once it waits, if it has what is there then. */
-  async #made(one: Ready): Promise<void> {
+  /**
+   * It can be taken once it waits, if it has what is there then.
+   * @param requests so many had come when it was begun: those behind it would have another made, had it failed by then
+   */
+  async #made(one: Ready, requests: number): Promise<void> {
     const { task, surroundings } = one;
     const waits = await task.waits;
     // What was there, or not there, while it was made only, would be taken for what the sandbox has, should it come again.
@@ -287,7 +292,8 @@ class Pool {
     // Whoever gave it away has ended it.
     if (!this.#making.delete(task)) return;
     if (!waits) {
-      this.#lost = true;
+      this.#lost = this.#requests === requests;
+      if (this.#lacks) this.#soon();
       return;
     }
     // Where it cannot be told, who takes it asks again.
