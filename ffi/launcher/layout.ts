@@ -286,8 +286,6 @@ export const RECORD = {
   LOGGED: 5,
   /** of the agent: a supervisor is made, which may have told something before */
   SUPERVISES: 6,
-  /** the sandbox has all that it takes in of the system, and waits for its command: see WAIT */
-  WAITS: 7,
 } as const;
 export const RECORD_SIZE = 256;
 /** A number that no call has, which a filter with a listener passes on: the child waits in it, see SECCOMP_LISTENER. */

@@ -20,9 +20,9 @@ char **await_words(int fd, int channel, int has_listener)
 {
 	struct record waiting;
 	u32 size;
-	/* So that the supervisor has a hold on this process, which others may stop meanwhile, and the server looks at what it has. */
+	/* So that the supervisor has a hold on this process, which others may stop meanwhile. */
 	memset(&waiting, 0, sizeof waiting);
-	waiting.kind = RECORD_WAITS;
+	waiting.kind = RECORD_STARTED;
 	SYS3(__NR_write, channel, &waiting, sizeof waiting);
 
 	/* What other commands of this user could write to would run without the filter. */

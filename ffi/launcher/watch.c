@@ -103,9 +103,6 @@ static void send_signal(struct task *task, u8 order)
 		check_supervisor(task->main);
 		return;
 	}
-	/* What is stopped while it is made goes on, the init of its namespace too. */
-	if (order == SIGCONT && task->channel >= 0)
-		SYS2(__NR_kill, task->main, SIGCONT);
 	/* A child of this process keeps its number until it is reaped, which is the end of all. */
 	if (task->pidfd < 0 && !task->own_pids)
 		SYS2(__NR_kill, task->main, order & GROUP ? 0 : order);
@@ -147,8 +144,6 @@ static void listen_to(struct task *task)
 			task->listener.awaited = record.kind == LISTENER_COMES;
 			if (record.kind == WORDS_CAME)
 				check_words(task->main);
-			if (record.kind == RECORD_WAITS)
-				report(&record);
 			continue;
 		}
 		/* Every copy of the child's end is closed: it has executed the command, or failed, or died on the way. */

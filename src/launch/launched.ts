@@ -53,8 +53,6 @@ export class LaunchedTask implements Task {
   pid = 0;
   mode: NonNullable<Task["mode"]> = "cold";
   readonly started: Promise<void>;
-  /** Of a warm sandbox: it has all that it takes in of the system. False: it will not come to that. */
-  readonly waits: Promise<boolean>;
   readonly ended: Promise<Outcome>;
   #begin = performance.now();
   /** When its end was told. */
@@ -84,7 +82,6 @@ export class LaunchedTask implements Task {
   /** Of the start, then of the command. */
   #timer: ReturnType<typeof setTimeout> | undefined;
   readonly #start = Promise.withResolvers<void>();
-  readonly #waits = Promise.withResolvers<boolean>();
   #neverRan = false;
 
   static launch(
@@ -107,7 +104,6 @@ export class LaunchedTask implements Task {
   ): LaunchedTask {
     const task = new LaunchedTask(plan, ops, env, undefined, group);
     task.mode = "pool";
-    task.#awaitWait();
     return task;
   }
 
@@ -171,7 +167,6 @@ export class LaunchedTask implements Task {
       throw spawnFailure(error);
     }
     this.started = this.#start.promise;
-    this.waits = this.#waits.promise;
     this.ended = this.#run(channels);
   }
 
@@ -194,15 +189,8 @@ export class LaunchedTask implements Task {
     return this.#neverRan;
   }
 
-  /** As long as that of a command: what hangs, or was stopped, would stand for one that can be used. */
-  #awaitWait(): void {
-    this.#timer = setTimeout(() => this.kill(), START_LIMIT);
-    this.#wake();
-  }
-
   #awaitStart(sink: OutputSink): void {
     this.#sink = sink;
-    clearTimeout(this.#timer);
     this.#timer = setTimeout(() => {
       const why = `it was not started within ${START_LIMIT / 1000} s: a file system does not answer, or the machine is overloaded`;
       this.#start.reject(new LaunchError("launcher", "", "", why));
@@ -249,10 +237,6 @@ export class LaunchedTask implements Task {
       this.#supervisor.is(supervisorOf(bytes));
       const record = decode(bytes, this.plan);
       if (record.kind === "supervises") return;
-      if (record.kind === "waits") {
-        this.#isThere();
-        return;
-      }
       if (record.kind === "started" && this.#words?.given === false) {
         // Words of somebody else.
         this.kill();
@@ -280,7 +264,6 @@ export class LaunchedTask implements Task {
     });
     await told.promise;
     isOver = true;
-    this.#waits.resolve(false);
     statusPipe().forget(this.#number);
     clearTimeout(stream);
     short.resolve();
@@ -375,15 +358,6 @@ export class LaunchedTask implements Task {
     }
   }
 
-  #isThere(): void {
-    // It may have been ended meanwhile, and be gone in a moment.
-    this.#waits.resolve(this.#lifeline !== undefined);
-    // Of one that is to start by now, or to end, both go on.
-    if (this.#sink || this.#lifeline === undefined) return;
-    clearTimeout(this.#timer);
-    clearInterval(this.#waker);
-  }
-
   #closeWords(): void {
     this.#words?.close();
     this.#words = undefined;
@@ -404,8 +378,6 @@ export class LaunchedTask implements Task {
     this.#waker = setInterval(() => {
       this.#supervisor.wake();
       if (this.pid === 0 && this.#words?.given) this.#order(WAKE);
-      // WAKE has it looked at what was changed while it waited.
-      else if (this.pid === 0 && this.#words) this.#order(SIGCONT);
     }, interval);
   }
 

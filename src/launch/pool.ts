@@ -38,21 +38,14 @@ export class Pools {
 
   /** How many wait. */
   get ready(): number {
-    return this.#sum((pool) => pool.ready);
-  }
-
-  #sum(of: (pool: Pool) => number): number {
-    let sum = 0;
-    for (const pool of this.#pools.values()) sum += of(pool);
-    return sum;
+    let ready = 0;
+    for (const pool of this.#pools.values()) ready += pool.ready;
+    return ready;
   }
 
   /** Keeps sandboxes ready for the plans of these, and for no others. */
   serve(apis: readonly ApiPlan[]): void {
-    const wanted = poolSizes(
-      apis,
-      this.#sum((pool) => pool.held),
-    );
+    const wanted = poolSizes(apis, this.ready);
     this.#hasRoom = undefined;
     for (const [plan, pool] of this.#pools) {
       if (wanted.has(plan)) continue;
@@ -75,7 +68,7 @@ export class Pools {
   }
 
   /**
-   * Half of what waits, or is being made, ends for a launch that has found no room; for a while no other waits in its place.
+   * Half of what waits ends, the oldest first, for a launch that has found no room; for a while no other waits in its place.
    * Resolves when it has ended, and with it what already gave way to others: false, if none did.
    */
   async giveWay(): Promise<boolean> {
@@ -99,7 +92,7 @@ export class Pools {
   #shrink(): void {
     for (const pool of this.#pools.values()) {
       pool.hold(HOLD);
-      this.#leave(pool.less(Math.ceil(pool.held / 2)));
+      this.#leave(pool.oldest(Math.ceil(pool.ready / 2)));
     }
   }
 
@@ -152,12 +145,9 @@ function environmentNow(plan: Plan): Supplied["env"] | undefined {
 class Pool {
   /** The oldest first. */
   #ready: Ready[] = [];
-  /** They do not wait yet. */
-  readonly #making = new Set<LaunchedTask>();
   #refilling: ReturnType<typeof setTimeout> | undefined;
   /** One of them has ended by itself. */
   #lost = false;
-  #requests = 0;
   #closed = false;
   /** So many may wait. */
   #size: number;
@@ -183,24 +173,16 @@ class Pool {
     return this.#ready.length;
   }
 
-  /** With those that are being made. */
-  get held(): number {
-    return this.ready + this.#making.size;
-  }
-
   /** Gives those that are too many. */
   resize(size: number): LaunchedTask[] {
     this.#size = size;
     this.#soon();
-    return this.less(this.held - size);
+    return this.oldest(this.ready - size);
   }
 
-  /** So many that are no longer its own, or all: first those that nobody could take yet, which may hang, then the oldest. */
-  less(count: number): LaunchedTask[] {
-    const making = [...this.#making].slice(0, Math.max(count, 0));
-    for (const task of making) this.#making.delete(task);
-    const ready = this.#ready.splice(0, Math.max(count - making.length, 0));
-    return [...making, ...ready.map(({ task }) => task)];
+  /** So many of those that were ready, or all. */
+  oldest(count: number): LaunchedTask[] {
+    return this.#ready.splice(0, Math.max(count, 0)).map(({ task }) => task);
   }
 
   /** For so many ms no further one is made. */
@@ -226,7 +208,6 @@ class Pool {
   /** Soon. After one that could not be made, or did not last, no other is before the next request: that tells the failure. */
   refill(): void {
     this.#lost = false;
-    this.#requests++;
     this.#soon();
   }
 
@@ -237,15 +218,15 @@ class Pool {
     }, delay);
   }
 
-  /** Gives all. No more are made. */
+  /** Those that were ready. No more are made. */
   empty(): LaunchedTask[] {
     this.#closed = true;
     clearTimeout(this.#refilling);
-    return this.less(this.held);
+    return this.oldest(this.ready);
   }
 
   get #lacks(): boolean {
-    return !this.#closed && !this.#lost && this.held < this.#size;
+    return !this.#closed && !this.#lost && this.ready < this.#size;
   }
 
   async #fill(): Promise<void> {
@@ -273,39 +254,18 @@ class Pool {
       this.hold(HOLD);
       return;
     }
+    this.#ready.push({ task, surroundings, env });
     task.started.catch(() => {});
-    this.#making.add(task);
-    void this.#made({ task, surroundings, env }, this.#requests);
-    // One after the other: requests are served in between. A timer that nothing is lacking for would be early for the next one.
-    if (this.#lacks) this.#soon();
-  }
-
-  /**
-   * It can be taken once it waits, if it has what is there then.
-   * @param requests so many had come when it was begun: those behind it would have another made, had it failed by then
-   */
-  async #made(one: Ready, requests: number): Promise<void> {
-    const { task, surroundings } = one;
-    const waits = await task.waits;
-    // What was there, or not there, while it was made only, would be taken for what the sandbox has, should it come again.
-    const now = waits ? await surroundingsOf(this.plan) : undefined;
-    // Whoever gave it away has ended it.
-    if (!this.#making.delete(task)) return;
-    if (!waits) {
-      this.#lost = this.#requests === requests;
-      if (this.#lacks) this.#soon();
-      return;
-    }
-    // Where it cannot be told, who takes it asks again.
-    if (now !== undefined && now !== surroundings) {
-      this.all.leave([task]);
-      if (this.#lacks) this.#soon(AGAIN);
-      return;
-    }
-    this.#ready.push(one);
     void task.ended.then(() => {
       if (this.#withdraw(task)) this.#lost = true;
     });
+    // What was there, or not there, for a moment only would be taken for what the sandbox has, should it come again.
+    const now = await surroundingsOf(plan);
+    // Where it cannot be told, who takes it asks again.
+    const isStale = now !== undefined && now !== surroundings;
+    if (isStale && this.#withdraw(task)) this.all.leave([task]);
+    // One after the other: requests are served in between. A timer that nothing is lacking for would be early for the next one.
+    if (this.#lacks) this.#soon(isStale ? AGAIN : REFILL);
   }
 
   /** Whether it was waiting. */

@@ -17,7 +17,6 @@ import { LaunchError } from "./task.ts";
 
 export type LauncherRecord =
   | { kind: "supervises" }
-  | { kind: "waits" }
   | { kind: "started"; pid: number }
   | { kind: "failed"; error: LaunchError }
   | { kind: "told"; how: "denied" | "logged"; counts: [call: ToldCall, count: number][] }
@@ -97,8 +96,6 @@ export function decode(bytes: Uint8Array, plan?: Plan): LauncherRecord {
   switch (u32(RECORD_AT.kind)) {
     case RECORD.SUPERVISES:
       return { kind: "supervises" };
-    case RECORD.WAITS:
-      return { kind: "waits" };
     case RECORD.STARTED:
       return { kind: "started", pid: u32(RECORD_AT.pid) };
     case RECORD.FAILED: {

@@ -1,69 +1,59 @@
 /** Sandboxes that wait, while what they were made of changes. */
 import { describe, expect, jest, test } from "bun:test";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { agentPid, aheadOf, startAgent } from "../../src/launch/agent.ts";
 import { living } from "../../src/launch/living.ts";
 import { Pools } from "../../src/launch/pool.ts";
 import { compiled, planOf } from "../plan/compiling.ts";
 import { isRoot, system, until } from "../served.ts";
-import { stopped } from "./processes.ts";
 import { turns, turnsUntil } from "./turns.ts";
 
-/** A sandbox whose file comes when the first is made, and has gone when it is taken. @param comes lets it come */
-async function passing(comes: (come: () => void) => void): Promise<void> {
-  const dir = mkdtempSync(join(tmpdir(), "spawnbox-pools-"));
-  const source = join(dir, "late");
-  const mounts = [...system, { target: "/late", source, mode: "ro", optional: true }];
-  const api = compiled({
-    acls: { user: "nobody" },
-    namespace: { shares: { all: "disable" }, mounts },
-    pool: 1,
-    commands: { uid: "c", exec: { cmdpath: "/bin/cat", args: "/late" } },
-  });
-  const printed: string[] = [];
-  let made = 0;
-  // It is asked between the look at what there is and the launch.
-  const pools = new Pools(() => {
-    if (made++ === 0) comes(() => writeFileSync(source, "late"));
-    return undefined;
-  });
-  try {
-    pools.serve([api]);
-    await until("it is made anew", () => made === 2);
-    rmSync(source);
-    const plan = planOf(api);
-    const sink = {
-      stdout: (chunk: Uint8Array) => void printed.push(new TextDecoder().decode(chunk)),
-      stderr() {},
-    };
-    await until("it waits", () => pools.ready === 1);
-    const task = await pools.take(plan, { argv: ["/bin/cat", "/late"], env: plan.env }, sink);
-    await task?.started;
-    await task?.ended;
-    expect(printed).toEqual([]);
-  } finally {
-    await pools.close();
-    rmSync(dir, { recursive: true });
-  }
-}
-
-describe.if(isRoot)("one that has found what is gone again is no other's, where that came", () => {
-  test("just before it was made", () => passing((come) => come()));
-
-  test("after the launch, before it was made", () =>
-    passing((come) => {
-      startAgent();
-      const agent = agentPid() ?? 0;
-      for (const pid of [agent, ...aheadOf(agent)]) stopped(pid);
-      // Once the launch is sent, and who sent it has looked again.
-      setImmediate(() => {
-        come();
-        process.kill(-agent, "SIGCONT");
+test.skipIf(!isRoot)(
+  "one that has found what came just before it was made is no other's once that is gone again",
+  async () => {
+    const dir = mkdtempSync(join(tmpdir(), "spawnbox-pools-"));
+    const source = join(dir, "late");
+    const mounts = [...system, { target: "/late", source, mode: "ro", optional: true }];
+    const api = compiled({
+      acls: { user: "nobody" },
+      namespace: { shares: { all: "disable" }, mounts },
+      pool: 1,
+      commands: { uid: "c", exec: { cmdpath: "/bin/cat", args: "/late" } },
+    });
+    const printed: string[] = [];
+    let made = 0;
+    // It is asked between the look at what there is and the launch.
+    const pools = new Pools(() => {
+      if (made++ === 0) writeFileSync(source, "late");
+      return undefined;
+    });
+    try {
+      jest.useFakeTimers();
+      pools.serve([api]);
+      await turnsUntil("it is made anew", () => {
+        jest.advanceTimersByTime(1);
+        return made === 2;
       });
-    }));
-});
+      jest.useRealTimers();
+      rmSync(source);
+      const plan = planOf(api);
+      const sink = {
+        stdout: (chunk: Uint8Array) => void printed.push(new TextDecoder().decode(chunk)),
+        stderr() {},
+      };
+      await until("it waits", () => pools.ready === 1);
+      const task = await pools.take(plan, { argv: ["/bin/cat", "/late"], env: plan.env }, sink);
+      await task?.started;
+      await task?.ended;
+      expect(printed).toEqual([]);
+    } finally {
+      jest.useRealTimers();
+      await pools.close();
+      rmSync(dir, { recursive: true });
+    }
+  },
+);
 
 describe.if(isRoot)("sandboxes that wait", () => {
   const api = (size: number) =>
@@ -184,37 +174,6 @@ describe.if(isRoot)("sandboxes that wait", () => {
     });
   });
 
-  /** In the moment in which the first, and only that, is being made. */
-  async function making(of: ReturnType<typeof api>, then: (pools: Pools) => unknown) {
-    let made = 0;
-    const done = Promise.withResolvers<unknown>();
-    const pools = new Pools(() => {
-      if (made++ === 0) queueMicrotask(() => done.resolve(then(pools)));
-      return undefined;
-    });
-    try {
-      pools.serve([of]);
-      const what = await done.promise;
-      for (let i = 0; i < 10; i++) await Bun.sleep(5);
-      return { what, ready: pools.ready, made };
-    } finally {
-      await pools.close();
-    }
-  }
-
-  test("give way while they are being made, too, as what hangs there would hold for half a minute", async () => {
-    const gaveWay = await making(api(1), (pools) => [pools.ready, pools.giveWay()]);
-    const [ready, way] = gaveWay.what as [number, Promise<boolean>];
-    expect([ready, await way]).toEqual([0, true]);
-    expect([gaveWay.ready, gaveWay.made]).toEqual([0, 1]);
-  });
-
-  test("are no more than are wanted by now of those that are being made", async () => {
-    const of = api(1);
-    const left = await making(of, (pools) => pools.serve([want(of, 0)]));
-    expect([left.ready, left.made]).toEqual([0, 1]);
-  });
-
   test("that do not end keep a launch for two seconds at most", async () => {
     await serving(async (pools) => {
       pools.serve([api(2)]);
@@ -320,32 +279,6 @@ describe.if(isRoot)("sandboxes that wait", () => {
     });
   });
 
-  test("of which one has not come to wait are made again with the next request", async () => {
-    const dir = mkdtempSync(join(tmpdir(), "spawnbox-pools-"));
-    try {
-      await serving(async (pools, made) => {
-        const mounts = [...system, { target: "/own", source: join(dir, "own"), mode: "ro" }];
-        mkdirSync(join(dir, "own"));
-        const of = compiled({
-          ...{ acls: { user: "nobody" }, pool: 1 },
-          namespace: { shares: { all: "disable" }, mounts },
-          commands: { uid: "c", exec: { cmdpath: "/bin/true" } },
-        });
-        rmSync(join(dir, "own"), { recursive: true });
-        pools.serve([of]);
-        await until("one was made", () => made() === 1);
-        // Whether that is over by then or not.
-        for (const count of [2, 3]) {
-          expect(await pools.take(planOf(of), given(of), sink)).toBeUndefined();
-          await until("another was made", () => made() === count);
-        }
-        expect(pools.ready).toBe(0);
-      });
-    } finally {
-      rmSync(dir, { recursive: true });
-    }
-  });
-
   test("wait until later where one could not be made", async () => {
     let made = 0;
     const pools = new Pools(() => {
@@ -376,7 +309,8 @@ describe.if(isRoot)("sandboxes that wait", () => {
       const of = api(1);
       const others = new Set(living.keys());
       pools.serve([of]);
-      await until("one waits", () => pools.ready === 1);
+      await until("one waits, and is known", () => living.size > others.size);
+      expect(pools.ready).toBe(1);
       for (const pid of living.keys()) if (!others.has(pid)) process.kill(pid, "SIGKILL");
       await until("it is gone", () => pools.ready === 0);
       for (let i = 0; i < 5; i++) await Bun.sleep(5);
@@ -395,7 +329,7 @@ describe.if(isRoot)("sandboxes that wait", () => {
     const mine = () => [...living.keys()].filter((pid) => !others.has(pid));
     await serving(async (pools) => {
       pools.serve([api(2)]);
-      await until("two wait", () => pools.ready === 2);
+      await until("two wait, and are known", () => mine().length === 2);
       const going = pools.giveWay();
       expect(pools.ready).toBe(1);
       // Whoever asks meanwhile waits for the same.
@@ -403,7 +337,7 @@ describe.if(isRoot)("sandboxes that wait", () => {
       expect(await going).toBe(true);
       expect(mine()).toEqual([]);
       pools.serve([api(1)]);
-      await until("another waits", () => pools.ready === 1);
+      await until("another waits, and is known", () => mine().length === 1);
     });
     expect(mine()).toEqual([]);
   });

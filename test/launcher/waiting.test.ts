@@ -31,7 +31,7 @@ const said = (records: readonly Told[]) =>
   records.map(({ kind, failure, error, status }) =>
     failure ? `${failure}: ${error}` : kind === "ENDED" ? `ENDED ${status}` : kind,
   );
-const RAN = ["WAITS", "STARTED", "ENDED 0"];
+const RAN = ["STARTED", "ENDED 0"];
 
 test("who waits has its words alone, and nothing of its supervisor's", async () => {
   let both: string[][] = [];
@@ -80,7 +80,7 @@ describe.each(shapes)("what waits %s", (_, ops, flags) => {
       sized(10, Buffer.from("")),
       Uint8Array.from([10, 0]),
     ])
-      expect(said((await wait(bad)).records)).toEqual(["WAITS", "CLONE killed before exec: 0"]);
+      expect(said((await wait(bad)).records)).toEqual(["CLONE killed before exec: 0"]);
   });
   test("has room for as many words as can be, of one character and of none", async () => {
     const dir = mkdtempSync(join(tmpdir(), "spawnbox-waiting-"));
@@ -99,28 +99,25 @@ describe.each(shapes)("what waits %s", (_, ops, flags) => {
   });
   test("is given words by nobody but the server, which gives an order first", async () => {
     const { records } = await wait(words("/bin/true"), { orders: [] });
-    expect(said(records)).toEqual(["WAITS", "WAIT words of somebody else: 1"]);
+    expect(said(records)).toEqual(["WAIT words of somebody else: 1"]);
   });
   test.skipIf(!isRoot)("is told where there is no memory for them", async () => {
     // MAP_PRIVATE | MAP_ANONYMOUS
     const denied = [{ call: "mmap", errno: 13, arg: 3, is: 0x22 }];
-    expect(said((await wait(words("/bin/true"), { denied })).records)).toEqual([
-      "WAITS",
-      "WAIT: 12",
-    ]);
+    expect(said((await wait(words("/bin/true"), { denied })).records)).toEqual(["WAIT: 12"]);
   });
   test.skipIf(!isRoot)(
     "is ended where its supervisor cannot watch it, and that is told",
     async () => {
       // What a command of the same user comes to by prlimit(2).
       const denied = [{ call: "ppoll", errno: 22 }];
-      const told = said((await wait(new Uint8Array(), { denied })).records);
-      // Before that it may hear that somebody waits.
-      expect(told.filter((one) => one !== "WAITS")).toEqual(["CLONE killed before exec: 0"]);
+      expect(said((await wait(new Uint8Array(), { denied })).records)).toEqual([
+        "CLONE killed before exec: 0",
+      ]);
     },
   );
   test("has its failures as others do", async () => {
-    expect(said((await wait(words("/no/such"))).records)).toEqual(["WAITS", "EXEC /no/such: 2"]);
+    expect(said((await wait(words("/no/such"))).records)).toEqual(["EXEC /no/such: 2"]);
   });
 });
 
@@ -173,7 +170,7 @@ if uid != 0 and ${isUser ? 1 : 0}: os.setgroups([]); os.setresgid(gid, gid, gid)
     expect(await changed("pass", ALONE, lastOf)).toEqual(RAN);
   });
   test.each(changes)("its %s: %s", async (what, change) => {
-    expect(await changed(change, ALONE, lastOf)).toEqual(["WAITS", `WAIT ${what}: 1`]);
+    expect(await changed(change, ALONE, lastOf)).toEqual([`WAIT ${what}: 1`]);
     // From the change of user on.
     const switched: WrittenOp[] = [
       ["SETGID", 65534],
@@ -181,10 +178,10 @@ if uid != 0 and ${isUser ? 1 : 0}: os.setgroups([]); os.setresgid(gid, gid, gid)
       ["NO_NEW_PRIVS"],
       ["WAIT"],
     ];
-    expect(await changed(change, switched, lastOf)).toEqual(["WAITS", `WAIT ${what}: 1`]);
+    expect(await changed(change, switched, lastOf)).toEqual([`WAIT ${what}: 1`]);
   });
   test.each(changes)("its supervisor's %s: %s", async (what, change) => {
-    expect(await changed(change, ALONE, (pid) => pid)).toEqual(["WAITS", `WAIT ${what}: 1`]);
+    expect(await changed(change, ALONE, (pid) => pid)).toEqual([`WAIT ${what}: 1`]);
   });
   test("before its change of user the plan's own are no change", async () => {
     const ops: WrittenOp[] = [
