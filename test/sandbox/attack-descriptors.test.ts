@@ -72,12 +72,21 @@ function hashOf(path: string): string {
   }
 }
 
+/** Empty of one that is closed by now. */
+function linkOf(path: string): string {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return "";
+  }
+}
+
 /** Hashes of the launcher and of all plans, in the memory files that the server holds, and of its executable. */
 function executed(pid: number): Record<string, string> {
   const hashes: Record<string, string> = { exe: hashOf(`/proc/${pid}/exe`) };
   for (const fd of readdirSync(`/proc/${pid}/fd`)) {
     const path = `/proc/${pid}/fd/${fd}`;
-    if (readlinkSync(path).startsWith("/memfd:spawnbox")) hashes[fd] = hashOf(path);
+    if (linkOf(path).startsWith("/memfd:spawnbox")) hashes[fd] = hashOf(path);
   }
   return hashes;
 }
