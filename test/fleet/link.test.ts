@@ -57,6 +57,20 @@ function linked(options: Partial<LinkOptions> = {}, answer: Answer = granting) {
   };
 }
 
+/** From now on: what is to be done after a second each, which only the test does. */
+function paused(): (() => void)[] {
+  const pauses: (() => void)[] = [];
+  const timeouts = spyOn(globalThis, "setTimeout").mockImplementation(((
+    run: () => void,
+    ms: number,
+  ) => {
+    if (ms === 1000) pauses.push(run);
+    return real.setTimeout(ms === 1000 ? () => {} : run, ms);
+  }) as typeof setTimeout);
+  restored.push(() => timeouts.mockRestore());
+  return pauses;
+}
+
 describe("it comes", () => {
   test("as who it is, and says what it takes", async () => {
     await using one = linked();
@@ -538,15 +552,7 @@ describe("what is published", () => {
   });
 
   test("that is too much for the broker in that moment is sent again in its order, and nothing before that", async () => {
-    const pauses: (() => void)[] = [];
-    const timeouts = spyOn(globalThis, "setTimeout").mockImplementation(((
-      run: () => void,
-      ms: number,
-    ) => {
-      if (ms === 1000) pauses.push(run);
-      return real.setTimeout(ms === 1000 ? () => {} : run, ms);
-    }) as typeof setTimeout);
-    restored.push(() => timeouts.mockRestore());
+    const pauses = paused();
     let room = 1;
     await using one = linked({}, (packet) =>
       packet.cmd === "publish" && --room < 0
@@ -590,15 +596,7 @@ describe("what is published", () => {
   });
 
   test("that was too much is not sent behind what was said later to be kept at the same place", async () => {
-    const pauses: (() => void)[] = [];
-    const timeouts = spyOn(globalThis, "setTimeout").mockImplementation(((
-      run: () => void,
-      ms: number,
-    ) => {
-      if (ms === 1000) pauses.push(run);
-      return real.setTimeout(ms === 1000 ? () => {} : run, ms);
-    }) as typeof setTimeout);
-    restored.push(() => timeouts.mockRestore());
+    const pauses = paused();
     let left = 2;
     await using one = linked({}, (packet) =>
       packet.cmd === "publish" && left-- > 0
